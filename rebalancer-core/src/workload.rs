@@ -1,0 +1,112 @@
+//! What is alive: the pods of the workload as the scheduler of the cluster sees them.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+/// One pod that exists now.
+///
+/// Ages are durations at the moment of the list: this crate knows no clock. An unknown age counts
+/// as old enough, so that a recording without pod facts can be replayed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct LivePod {
+    /// Name of the pod.
+    pub name: String,
+    /// Identity of this very object; a replacement of the same name has another one.
+    /// Empty when not known (a replay without pod facts); such a pod can never be evicted.
+    pub uid: String,
+    /// Where the pod is in its life.
+    pub phase: Phase,
+    /// Condition `Ready` is true.
+    pub ready: bool,
+    /// A deletion has been asked for; the pod still looks Running and Ready until it is gone.
+    pub terminating: bool,
+    /// Time since the object was created.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub age: Option<Duration>,
+    /// Time since its most recently started container started. A container restart does not
+    /// change [`LivePod::age`].
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub uptime: Option<Duration>,
+    /// The controller that owns the pod and would recreate it.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub controller: Option<Controller>,
+    /// What forbids or speaks against evicting this pod, all that was found.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub protections: Vec<Protection>,
+}
+
+impl LivePod {
+    /// A Running, Ready pod of unknown age: what a replay assumes of a pod it has no facts of.
+    pub fn assumed(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            uid: String::new(),
+            phase: Phase::Running,
+            ready: true,
+            terminating: false,
+            age: None,
+            uptime: None,
+            controller: None,
+            protections: Vec::new(),
+        }
+    }
+
+    /// Time since the pod last began to do work: the younger of its age and its uptime.
+    pub fn warm_for(&self) -> Option<Duration> {
+        match (self.age, self.uptime) {
+            (Some(age), Some(uptime)) => Some(age.min(uptime)),
+            (known, None) | (None, known) => known,
+        }
+    }
+}
+
+/// Phase of a pod, as in its status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum Phase {
+    /// Accepted, not all containers started.
+    Pending,
+    /// Bound to a node, at least one container runs.
+    Running,
+    /// All containers ended well and will not restart.
+    Succeeded,
+    /// All containers ended, at least one in failure.
+    Failed,
+    /// The node does not report.
+    Unknown,
+}
+
+/// The controller of a pod (the owner reference with `controller: true`).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Controller {
+    /// Kind, such as `ReplicaSet` or `StatefulSet`.
+    pub kind: String,
+    /// Name of the object.
+    pub name: String,
+    /// Identity of the object.
+    pub uid: String,
+}
+
+/// Something about the pod itself that forbids evicting it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum Protection {
+    /// Created by a node from a file: deleting the object does not restart it elsewhere.
+    MirrorPod,
+    /// Priority class `system-cluster-critical` or `system-node-critical`.
+    SystemCritical {
+        /// The class.
+        class: String,
+    },
+    /// An annotation by which the owner of the pod asks tools to leave it alone.
+    OptOut {
+        /// Name of the annotation.
+        annotation: String,
+        /// Its value.
+        value: String,
+    },
+}
