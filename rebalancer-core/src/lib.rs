@@ -1,11 +1,33 @@
 //! Decides whether and which two pods of an unevenly loaded workload to rotate.
+//!
+//! The crate is pure and synchronous: no IO, clock, randomness or threads. Loads come in, an
+//! [`Analysis`] comes out; see [`Engine`] for how a scheduler calls it.
 #![no_std]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
 
+mod analysis;
+mod engine;
+mod join;
+mod metric;
+mod number;
+mod outliers;
 mod pod;
+mod score;
+mod statistics;
+mod thresholds;
 mod workload;
 
-pub use pod::{Load, Metric, PodState};
+pub mod guard;
+
+pub use analysis::{Analysis, Coverage, Finding};
+pub use engine::{AnalyzeError, Engine};
+pub use join::{DuplicateSample, Join, JoinRules, Joined, MetricIssues, Sample, SetAside, SetAsideReason};
+pub use metric::{Metric, PerMetric};
+pub use outliers::Outliers;
+pub use pod::{Load, PodState};
+pub use score::{DEFAULT_FLOORS, DEFAULT_WEIGHTS};
+pub use statistics::{Spread, median};
+pub use thresholds::{InvalidThreshold, Thresholds};
 pub use workload::{Controller, LivePod, Phase, Protection};

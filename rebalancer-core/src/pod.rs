@@ -1,57 +1,8 @@
 //! What is measured of a pod: four loads, each optional, each finite and not negative.
 
 use alloc::string::String;
-use core::fmt;
 
-/// The four metrics of a pod, in the order of every table and array of this crate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "lowercase"))]
-pub enum Metric {
-    /// CPU usage in cores.
-    Cpu,
-    /// Memory working set in bytes.
-    Memory,
-    /// Kafka consumer lag in messages.
-    Lag,
-    /// Consumed messages per second.
-    Rate,
-}
-
-impl Metric {
-    /// All metrics, in index order.
-    pub const ALL: [Self; 4] = [Self::Cpu, Self::Memory, Self::Lag, Self::Rate];
-
-    /// Position in [`Metric::ALL`] and in every array indexed by metric.
-    pub const fn index(self) -> usize {
-        self as usize
-    }
-
-    /// The word used in reports, configuration and file names.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Cpu => "cpu",
-            Self::Memory => "memory",
-            Self::Lag => "lag",
-            Self::Rate => "rate",
-        }
-    }
-
-    /// The unit a load of this metric is given in.
-    pub const fn unit(self) -> &'static str {
-        match self {
-            Self::Cpu => "cores",
-            Self::Memory => "bytes",
-            Self::Lag => "messages",
-            Self::Rate => "messages/s",
-        }
-    }
-}
-
-impl fmt::Display for Metric {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
+use crate::metric::Metric;
 
 /// One load of one pod: finite, not negative, at most [`Load::MAX`], never `-0.0`.
 ///
@@ -81,7 +32,7 @@ impl Load {
     /// Parses a sample; `None` means missing.
     pub fn from_sample(sample: f64) -> Option<Self> {
         // `-0.0 + 0.0` is `0.0`; every other value is unchanged.
-        (sample >= 0.0 && sample <= Self::MAX).then_some(Self(sample + 0.0))
+        (0.0..=Self::MAX).contains(&sample).then_some(Self(sample + 0.0))
     }
 
     /// The load as a number in the unit of its metric.

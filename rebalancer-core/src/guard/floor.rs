@@ -1,0 +1,27 @@
+//! Floor: a spread that passes its threshold only because the metric is nearly idle is noise.
+
+use alloc::string::ToString;
+
+use crate::analysis::{Analysis, Finding};
+use crate::guard::{Standing, Verdict};
+use crate::metric::Metric;
+
+/// Holds when the plain rule passes and the rule with trigger floors does not.
+///
+/// Value and limit are those of the first metric the plain rule triggers on: the coefficient of
+/// variation with the mean held up by the floor, and the threshold.
+pub fn floor(analysis: &Analysis<'_>) -> Verdict {
+    let metric = analysis.triggered().first().copied().unwrap_or(Metric::Cpu);
+    let holds = analysis.finding() == Finding::BelowFloor;
+    Verdict {
+        guard: "floor",
+        standing: if holds { Standing::Hold } else { Standing::Pass },
+        value: analysis.cv_compared(metric),
+        limit: analysis.thresholds().of(metric),
+        reason: if holds {
+            analysis.reason()
+        } else {
+            "the means are above their floors or no floor matters".to_string()
+        },
+    }
+}

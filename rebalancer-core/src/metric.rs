@@ -1,0 +1,116 @@
+//! The four metrics and a value of something for each of them.
+
+use core::fmt;
+use core::ops::{Index, IndexMut};
+
+/// The four metrics of a pod, in the order of every table and array of this crate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "lowercase"))]
+pub enum Metric {
+    /// CPU usage in cores.
+    Cpu,
+    /// Memory working set in bytes.
+    Memory,
+    /// Kafka consumer lag in messages.
+    Lag,
+    /// Consumed messages per second.
+    Rate,
+}
+
+impl Metric {
+    /// All metrics, in index order.
+    pub const ALL: [Self; 4] = [Self::Cpu, Self::Memory, Self::Lag, Self::Rate];
+
+    /// Position in [`Metric::ALL`] and in every array indexed by metric.
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The word used in reports, configuration and file names.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Memory => "memory",
+            Self::Lag => "lag",
+            Self::Rate => "rate",
+        }
+    }
+
+    /// The unit a load of this metric is given in.
+    pub const fn unit(self) -> &'static str {
+        match self {
+            Self::Cpu => "cores",
+            Self::Memory => "bytes",
+            Self::Lag => "messages",
+            Self::Rate => "messages/s",
+        }
+    }
+}
+
+impl fmt::Display for Metric {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// One value for each metric.
+///
+/// ```
+/// use rebalancer_core::{Metric, PerMetric};
+///
+/// let units = PerMetric::from_fn(Metric::unit);
+/// assert_eq!(units[Metric::Lag], "messages");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct PerMetric<T> {
+    /// Value for CPU.
+    pub cpu: T,
+    /// Value for memory.
+    pub memory: T,
+    /// Value for Kafka lag.
+    pub lag: T,
+    /// Value for the message rate.
+    pub rate: T,
+}
+
+impl<T> PerMetric<T> {
+    /// Makes the value of each metric by calling `value` once for each, in index order.
+    pub fn from_fn(mut value: impl FnMut(Metric) -> T) -> Self {
+        Self {
+            cpu: value(Metric::Cpu),
+            memory: value(Metric::Memory),
+            lag: value(Metric::Lag),
+            rate: value(Metric::Rate),
+        }
+    }
+
+    /// The values with their metrics, in index order.
+    pub fn iter(&self) -> impl Iterator<Item = (Metric, &T)> {
+        Metric::ALL.into_iter().map(|metric| (metric, &self[metric]))
+    }
+}
+
+impl<T> Index<Metric> for PerMetric<T> {
+    type Output = T;
+
+    fn index(&self, metric: Metric) -> &T {
+        match metric {
+            Metric::Cpu => &self.cpu,
+            Metric::Memory => &self.memory,
+            Metric::Lag => &self.lag,
+            Metric::Rate => &self.rate,
+        }
+    }
+}
+
+impl<T> IndexMut<Metric> for PerMetric<T> {
+    fn index_mut(&mut self, metric: Metric) -> &mut T {
+        match metric {
+            Metric::Cpu => &mut self.cpu,
+            Metric::Memory => &mut self.memory,
+            Metric::Lag => &mut self.lag,
+            Metric::Rate => &mut self.rate,
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! The composite score of a pod: how busy it is over all metrics, 1.0 being an average pod.
+
+use alloc::vec::Vec;
+
+use crate::metric::{Metric, PerMetric};
+use crate::statistics::Spread;
+
+/// Weights of the composite score; only their ratios matter. CPU 0.4, lag 0.3, rate 0.2 and
+/// memory 0.1: memory is a level that depends on uptime and heap sizes rather than on work.
+pub const DEFAULT_WEIGHTS: PerMetric<f64> = PerMetric { cpu: 0.4, memory: 0.1, lag: 0.3, rate: 0.2 };
+
+/// Means below these count as these: 0.05 cores, 64 MiB, 1,000 messages, 1 message per second.
+/// Without them the jitter of an idle metric decides.
+pub const DEFAULT_FLOORS: PerMetric<f64> =
+    PerMetric { cpu: 0.05, memory: 64.0 * 1024.0 * 1024.0, lag: 1000.0, rate: 1.0 };
+
+/// How much one unit of each usable metric adds to the score:
+/// `weight / (sum of usable weights) / max(mean, floor)`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Scale(PerMetric<Option<f64>>);
+
+impl Scale {
+    /// A metric without a spread is unusable and takes no part; the weights of the others are
+    /// renormalised. A metric whose mean and floor are both 0 adds 0.
+    pub(crate) fn new(
+        spreads: &PerMetric<Option<Spread>>,
+        weights: &PerMetric<f64>,
+        floors: &PerMetric<f64>,
+    ) -> Self {
+        let total: f64 =
+            spreads.iter().filter(|(_, spread)| spread.is_some()).map(|(metric, _)| weights[metric]).sum();
+        Self(PerMetric::from_fn(|metric| {
+            let spread = spreads[metric].as_ref()?;
+            let denominator = spread.mean.max(floors[metric]);
+            let usable = total > 0.0 && denominator > 0.0;
+            Some(if usable { weights[metric] / total / denominator } else { 0.0 })
+        }))
+    }
+
+    /// Scores of pods given as columns: `columns[metric][row]` for every usable metric.
+    pub(crate) fn scores(&self, columns: &PerMetric<Vec<f64>>, rows: usize) -> Vec<f64> {
+        let mut scores = alloc::vec![0.0; rows];
+        for metric in Metric::ALL {
+            let Some(scale) = self.0[metric] else { continue };
+            for (score, load) in scores.iter_mut().zip(&columns[metric]) {
+                *score += scale * load;
+            }
+        }
+        scores
+    }
+}

@@ -1,0 +1,110 @@
+//! How unevenly one metric is spread over the pods: mean, variance, coefficient of variation.
+
+use alloc::vec::Vec;
+
+use libm::{fabs, sqrt};
+use statrs::statistics::{Data, OrderStatistics};
+
+/// The spread of one metric over the candidate pods.
+///
+/// The pods are the whole population, so the variance is the population variance. All numbers are
+/// finite. The sums are compensated (Neumaier) and the variance is the corrected two-pass one of
+/// Chan, Golub and `LeVeque` (1983), *Algorithms for computing the sample variance*: a plain
+/// two-pass gives `0.5000000000000001` for nine pods at 1 and one at 3, and would fire at 0.5.
+///
+/// ```
+/// use rebalancer_core::Spread;
+///
+/// let spread = Spread::of(&[3.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]).expect("not empty");
+/// assert_eq!(spread.cv, 0.5);
+/// assert_eq!(spread.max_over_mean, Some(2.5));
+/// assert_eq!(Spread::of(&[]), None);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Spread {
+    /// Number of pods, at least 1.
+    pub count: usize,
+    /// Arithmetic mean, in the unit of the metric.
+    pub mean: f64,
+    /// Population variance `sum((x - mean)^2) / count`, in the unit squared. Exactly 0 when all
+    /// loads are equal. Reported, never compared: it is not scale-free.
+    pub variance: f64,
+    /// Population standard deviation, in the unit of the metric.
+    pub std_dev: f64,
+    /// Population coefficient of variation `std_dev / mean`; 0 when the mean is 0. Between 0 and
+    /// `sqrt(count - 1)` for loads.
+    pub cv: f64,
+    /// Smallest load.
+    pub min: f64,
+    /// Largest load.
+    pub max: f64,
+    /// Largest load over the mean; `None` when the mean is 0.
+    pub max_over_mean: Option<f64>,
+}
+
+impl Spread {
+    /// The spread of `loads`; `None` when there are none, or when a result is not finite.
+    pub fn of(loads: &[f64]) -> Option<Self> {
+        let (&first, rest) = loads.split_first()?;
+        let (min, max) = rest.iter().fold((first, first), |(min, max), &load| (min.min(load), max.max(load)));
+        let count = loads.len();
+        let (mean, variance) = if min == max { (first, 0.0) } else { mean_and_variance(loads) };
+        let std_dev = sqrt(variance);
+        let spread = Self {
+            count,
+            mean,
+            variance,
+            std_dev,
+            cv: ratio(std_dev, mean).unwrap_or(0.0),
+            min,
+            max,
+            max_over_mean: ratio(max, mean),
+        };
+        let finite = [spread.mean, spread.variance, spread.cv].into_iter().all(f64::is_finite);
+        finite.then_some(spread)
+    }
+
+    /// The coefficient of variation with the mean held up by `floor`: `std_dev / max(mean, floor)`.
+    ///
+    /// Below the floor an idle fleet's jitter counts for less. A floor of 0 changes nothing; the
+    /// result is never above [`Spread::cv`].
+    pub fn cv_with_floor(&self, floor: f64) -> f64 {
+        ratio(self.std_dev, self.mean.max(floor)).unwrap_or(0.0)
+    }
+}
+
+/// The median of `loads` (the mean of the middle two of an even count); `None` when there are none.
+pub fn median(loads: Vec<f64>) -> Option<f64> {
+    if loads.is_empty() {
+        return None;
+    }
+    Some(Data::new(loads).median())
+}
+
+/// `numerator / denominator`, unless that is a division by zero.
+fn ratio(numerator: f64, denominator: f64) -> Option<f64> {
+    (denominator != 0.0).then(|| numerator / denominator)
+}
+
+/// Mean and population variance of at least one value.
+fn mean_and_variance(values: &[f64]) -> (f64, f64) {
+    let count = values.len() as f64;
+    let mean = compensated_sum(values.iter().copied()) / count;
+    let residual = compensated_sum(values.iter().map(|value| value - mean));
+    let squares = compensated_sum(values.iter().map(|value| (value - mean) * (value - mean)));
+    let variance = (squares - residual * residual / count).max(0.0) / count;
+    (mean + residual / count, variance)
+}
+
+/// Neumaier's variant of Kahan summation: the error does not grow with the number of terms.
+fn compensated_sum(terms: impl Iterator<Item = f64>) -> f64 {
+    let mut sum = 0.0;
+    let mut lost = 0.0;
+    for term in terms {
+        let next = sum + term;
+        lost += if fabs(sum) >= fabs(term) { (sum - next) + term } else { (term - next) + sum };
+        sum = next;
+    }
+    sum + lost
+}
