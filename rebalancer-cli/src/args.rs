@@ -1,0 +1,126 @@
+//! What can be typed: the commands, and every setting once with its flag, variable and default.
+//!
+//! The configuration table of the README and the output of `config` are made from this definition.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+mod decision;
+mod kubernetes;
+mod output;
+mod prometheus;
+
+pub use decision::{DecisionArgs, GuardMode, Preset, Strategy};
+pub use kubernetes::{ActionArgs, DryRun, EvictionMethod, KubernetesArgs, PacingChoice};
+pub use output::{LogFormat, OutputArgs, OutputFormat};
+pub use prometheus::{Method, PrometheusArgs, QueryArgs};
+
+/// Measures how unevenly the pods of a workload are loaded and, when a threshold is passed, evicts
+/// the busiest and the least busy one so that the work is dealt out again.
+///
+/// Every setting is an environment variable and a flag; a flag wins over the variable, the
+/// variable over the default, and an empty variable counts as unset.
+#[derive(Debug, Parser)]
+#[command(name = "pod-rebalancer", version, arg_required_else_help = true, subcommand_required = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands. Only `run` can evict.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Decide, and evict two pods when a threshold is passed (what the `CronJob` calls)
+    Run(RunArgs),
+    /// Decide and explain; change nothing
+    Plan(PlanArgs),
+    /// Look at configuration, metrics server and cluster; change nothing
+    Check(CheckArgs),
+    /// Save everything a decision needs to one file
+    Record(RecordArgs),
+    /// Decide again from a recording, a folder of API answers, or a list of pod states; offline
+    Replay(ReplayArgs),
+    /// Show every setting with its value and where the value comes from
+    Config(ConfigArgs),
+}
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    pub live: LiveArgs,
+    #[command(flatten)]
+    pub action: ActionArgs,
+    /// Evict without asking, outside a cluster too
+    #[arg(short = 'y', long)]
+    pub yes: bool,
+    /// Also save the raw answers of this run to FILE (.gz compresses)
+    #[arg(long, value_name = "FILE", env = "RECORD_FILE")]
+    pub record: Option<PathBuf>,
+}
+
+/// Arguments of `plan`.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    #[command(flatten)]
+    pub live: LiveArgs,
+    /// Also save the raw answers of this run to FILE (.gz compresses)
+    #[arg(long, value_name = "FILE", env = "RECORD_FILE")]
+    pub record: Option<PathBuf>,
+}
+
+/// Arguments of `check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    #[command(flatten)]
+    pub live: LiveArgs,
+}
+
+/// Arguments of `record`.
+#[derive(Debug, Args)]
+pub struct RecordArgs {
+    #[command(flatten)]
+    pub live: LiveArgs,
+    /// Where to save the raw answers (.gz compresses)
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+}
+
+/// Arguments of `replay`.
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// A recording, a folder with cpu.json, memory.json, lag.json, rate.json and perhaps
+    /// pods.json as `curl` saved them, or a JSON array of pod states
+    #[arg(value_name = "PATH")]
+    pub path: PathBuf,
+    #[command(flatten)]
+    pub decision: DecisionArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// Arguments of `config`.
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    #[command(flatten)]
+    pub live: LiveArgs,
+    #[command(flatten)]
+    pub action: ActionArgs,
+}
+
+/// What every command that asks live servers takes.
+#[derive(Debug, Args)]
+pub struct LiveArgs {
+    #[command(flatten)]
+    pub prometheus: PrometheusArgs,
+    #[command(flatten)]
+    pub queries: QueryArgs,
+    #[command(flatten)]
+    pub kubernetes: KubernetesArgs,
+    #[command(flatten)]
+    pub decision: DecisionArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}

@@ -1,0 +1,52 @@
+//! Settings of what is printed.
+
+use clap::{Args, ValueEnum};
+
+use crate::value;
+
+/// How the report and the log look.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub struct OutputArgs {
+    /// Form of the report on standard output
+    #[arg(short = 'o', long, value_name = "FORMAT", env = "OUTPUT", default_value = "table", value_enum, ignore_case = true)]
+    pub output: OutputFormat,
+    /// Exit with 2 when over threshold (would act or acted) and 3 when withheld
+    #[arg(long, value_name = "BOOL", env = "DETAILED_EXITCODE", default_value = "false",
+        num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = value::switch)]
+    pub detailed_exitcode: bool,
+    /// Form of the log on standard error; `auto` is text on a terminal and JSON elsewhere
+    #[arg(long, value_name = "FORMAT", env = "LOG_FORMAT", default_value = "auto", value_enum, ignore_case = true)]
+    pub log_format: LogFormat,
+    /// What is logged: error, warn, info, debug, trace, or a filter such as `info,rebalancer_io=debug`
+    #[arg(long, value_name = "LEVEL", env = "LOG_LEVEL", default_value = "info")]
+    pub log_level: String,
+}
+
+/// Form of the report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OutputFormat {
+    /// For people.
+    Table,
+    /// For people, with every column.
+    Wide,
+    /// The whole report, for programs.
+    Json,
+    /// The same as YAML.
+    Yaml,
+    /// Names of the pods that would be evicted, one a line.
+    Name,
+    /// Nothing.
+    None,
+}
+
+/// Form of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Text on a terminal, JSON elsewhere.
+    Auto,
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}

@@ -1,0 +1,101 @@
+//! Settings of the metrics server and of the queries it is asked.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use super::Preset;
+use crate::value;
+
+/// Where the metrics server is and how to reach it. Secrets have no flags: they would be seen in
+/// process lists and pod specs.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Metrics server")]
+pub struct PrometheusArgs {
+    /// Base URL of Prometheus or `VictoriaMetrics`, such as <http://prometheus:9090> (required)
+    #[arg(long, value_name = "URL", env = "PROMETHEUS_ENDPOINT")]
+    pub prometheus_endpoint: Option<String>,
+    /// Longest wait for one query; the server is told too
+    #[arg(long, value_name = "DURATION", env = "PROMETHEUS_TIMEOUT", default_value = "30s", value_parser = value::positive_duration)]
+    pub prometheus_timeout: Duration,
+    /// File with the bearer token, read anew for each request
+    #[arg(long, value_name = "FILE", env = "PROMETHEUS_BEARER_TOKEN_FILE")]
+    pub prometheus_bearer_token_file: Option<PathBuf>,
+    /// User name of basic authentication
+    #[arg(long, value_name = "NAME", env = "PROMETHEUS_USERNAME")]
+    pub prometheus_username: Option<String>,
+    /// File with the password, read anew for each request
+    #[arg(long, value_name = "FILE", env = "PROMETHEUS_PASSWORD_FILE")]
+    pub prometheus_password_file: Option<PathBuf>,
+    /// Certificate authority of the server, PEM
+    #[arg(long, value_name = "FILE", env = "PROMETHEUS_CA_FILE")]
+    pub prometheus_ca_file: Option<PathBuf>,
+    /// Client certificate, PEM; needs the key too
+    #[arg(long, value_name = "FILE", env = "PROMETHEUS_CLIENT_CERT")]
+    pub prometheus_client_cert: Option<PathBuf>,
+    /// Key of the client certificate, PEM
+    #[arg(long, value_name = "FILE", env = "PROMETHEUS_CLIENT_KEY")]
+    pub prometheus_client_key: Option<PathBuf>,
+    /// Do not verify the server's certificate
+    #[arg(long, value_name = "BOOL", env = "PROMETHEUS_INSECURE_SKIP_TLS_VERIFY", default_value = "false",
+        num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = value::switch)]
+    pub prometheus_insecure_skip_tls_verify: bool,
+    /// Extra query parameters, such as `dedup=true&max_source_resolution=0`
+    #[arg(long, value_name = "PARAMS", env = "PROMETHEUS_QUERY_PARAMS")]
+    pub prometheus_query_params: Option<String>,
+    /// HTTP method of queries; GET for servers that know no POST
+    #[arg(long, value_name = "METHOD", env = "PROMETHEUS_METHOD", default_value = "post", value_enum, ignore_case = true)]
+    pub prometheus_method: Method,
+    /// Ask the server to refuse partial answers and cached ones; off for servers that reject
+    /// parameters they do not know
+    #[arg(long, value_name = "BOOL", env = "PROMETHEUS_STRICT_PARAMS", default_value = "true",
+        num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = value::switch)]
+    pub prometheus_strict_params: bool,
+    /// Largest answer that is read, in bytes after decompression
+    #[arg(long, value_name = "SIZE", env = "PROMETHEUS_MAX_RESPONSE", default_value = "256Mi", value_parser = value::size)]
+    pub prometheus_max_response: u64,
+}
+
+/// HTTP method of queries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Method {
+    /// Form in the body; queries may be long.
+    Post,
+    /// Parameters in the URL.
+    Get,
+}
+
+/// What is asked of the metrics server.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Queries")]
+pub struct QueryArgs {
+    /// Where lag and message rate come from; `none` leaves Kafka out
+    #[arg(long, value_name = "PRESET", env = "METRICS_PRESET", default_value = "micrometer", value_enum, ignore_case = true)]
+    pub metrics_preset: Preset,
+    /// Own `PromQL` for CPU in cores, one sample a pod with label `pod`; placeholders `{{namespace}}`
+    /// `{{pods_regex}}` `{{window}}` `{{group}}` `{{container}}`
+    #[arg(long, value_name = "PROMQL", env = "QUERY_CPU")]
+    pub query_cpu: Option<String>,
+    /// Own `PromQL` for memory in bytes
+    #[arg(long, value_name = "PROMQL", env = "QUERY_MEMORY")]
+    pub query_memory: Option<String>,
+    /// Own `PromQL` for lag in messages
+    #[arg(long, value_name = "PROMQL", env = "QUERY_LAG")]
+    pub query_lag: Option<String>,
+    /// Own `PromQL` for messages per second
+    #[arg(long, value_name = "PROMQL", env = "QUERY_RATE")]
+    pub query_rate: Option<String>,
+    /// Kafka consumer group, for presets and `{{group}}`
+    #[arg(long, value_name = "GROUP", env = "KAFKA_GROUP")]
+    pub kafka_group: Option<String>,
+    /// Measure CPU and memory of this container only, and `{{container}}`
+    #[arg(long, value_name = "NAME", env = "CONTAINER")]
+    pub container: Option<String>,
+    /// Window of the rates, and `{{window}}`
+    #[arg(long, value_name = "DURATION", env = "WINDOW", default_value = "5m", value_parser = value::positive_duration)]
+    pub window: Duration,
+    /// Label that holds the name of the pod
+    #[arg(long, value_name = "LABEL", env = "POD_LABEL", default_value = "pod")]
+    pub pod_label: String,
+}

@@ -1,0 +1,31 @@
+//! Exit codes: every decision is a success; what could not be decided or done is not.
+
+use std::process::ExitCode;
+
+use crate::report::Outcome;
+
+/// Finished: balanced, insufficient data, withheld, planned, rotated, or blocked.
+pub const DECIDED: u8 = 0;
+/// Could not decide or could not act.
+pub const FAILED: u8 = 1;
+/// With `--detailed-exitcode`: over threshold, would act or acted.
+pub const OVER_THRESHOLD: u8 = 2;
+/// With `--detailed-exitcode`: over threshold, but held back.
+pub const WITHHELD: u8 = 3;
+/// Usage or configuration error. Not clap's 2, so that a typo never reads as "would act".
+pub const USAGE: u8 = 64;
+
+/// The exit code of a run that came to `outcome`.
+pub fn code(outcome: Outcome, detailed: bool) -> ExitCode {
+    ExitCode::from(match outcome {
+        Outcome::Partial | Outcome::Failed => FAILED,
+        Outcome::Planned | Outcome::Rotated if detailed => OVER_THRESHOLD,
+        Outcome::Withheld | Outcome::Blocked if detailed => WITHHELD,
+        Outcome::Balanced
+        | Outcome::InsufficientData
+        | Outcome::Withheld
+        | Outcome::Planned
+        | Outcome::Rotated
+        | Outcome::Blocked => DECIDED,
+    })
+}

@@ -1,0 +1,38 @@
+//! Settings that are secret: environment variables without a flag, because a flag is seen in
+//! process lists and pod specs.
+
+/// A secret setting.
+#[derive(Debug, Clone, Copy)]
+pub struct Secret {
+    /// The environment variable.
+    pub variable: &'static str,
+    /// What it is, for the configuration table.
+    pub help: &'static str,
+}
+
+/// Bearer token of the metrics server.
+pub const BEARER_TOKEN: Secret =
+    Secret { variable: "PROMETHEUS_BEARER_TOKEN", help: "Bearer token of the metrics server" };
+/// Password of basic authentication.
+pub const PASSWORD: Secret =
+    Secret { variable: "PROMETHEUS_PASSWORD", help: "Password of basic authentication" };
+/// Extra headers.
+pub const HEADERS: Secret = Secret {
+    variable: "PROMETHEUS_HEADERS",
+    help: "Extra headers, one a line, such as `X-Scope-OrgID: tenant`",
+};
+
+/// All secret settings.
+pub const ALL: [Secret; 3] = [BEARER_TOKEN, PASSWORD, HEADERS];
+
+impl Secret {
+    /// The value; an empty variable counts as unset.
+    pub fn value(self) -> Option<String> {
+        std::env::var(self.variable).ok().filter(|value| !value.trim().is_empty())
+    }
+
+    /// Whether there is a value.
+    pub fn is_set(self) -> bool {
+        self.value().is_some()
+    }
+}

@@ -1,0 +1,100 @@
+//! From the command line and the environment to arguments; what is wrong is said with the name
+//! of the variable or flag, the value, and what is expected.
+
+use std::process::ExitCode;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches};
+
+use crate::args::Cli;
+use crate::exit;
+
+/// Parsed arguments, and where each came from.
+pub struct Usage {
+    /// What was typed.
+    pub cli: Cli,
+    /// The matches of the chosen command, for the source of each value.
+    pub matches: ArgMatches,
+}
+
+/// Parses the arguments of this process.
+///
+/// # Errors
+/// Help and version were printed (exit 0), or a usage error was (exit 64).
+pub fn parse() -> Result<Usage, ExitCode> {
+    let mut command = command();
+    let parsed = command.try_get_matches_from_mut(std::env::args_os());
+    let matches = match parsed {
+        Ok(matches) => matches,
+        Err(error) => return Err(refuse(&error, &command)),
+    };
+    let cli = Cli::from_arg_matches(&matches).map_err(|error| refuse(&error, &command))?;
+    let matches = matches.subcommand().map(|(_, chosen)| chosen.clone()).unwrap_or_default();
+    Ok(Usage { cli, matches })
+}
+
+/// The clap definition, with empty environment variables taken out.
+pub fn command() -> Command {
+    let named = Cli::command().mut_subcommands(|command| command.mut_args(without_empty_variable));
+    named.mut_args(without_empty_variable)
+}
+
+fn without_empty_variable(arg: Arg) -> Arg {
+    let empty = arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
+    if empty { arg.env(None) } else { arg }
+}
+
+/// Where the value of the argument `id` came from, in words.
+pub fn source(matches: &ArgMatches, id: &str) -> &'static str {
+    match matches.value_source(id) {
+        Some(ValueSource::CommandLine) => "flag",
+        Some(ValueSource::EnvVariable) => "environment",
+        Some(_) => "default",
+        None => "unset",
+    }
+}
+
+/// Prints a parse error in the program's own words and picks the exit code.
+fn refuse(error: &clap::Error, command: &Command) -> ExitCode {
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        let printed = error.print();
+        return ExitCode::from(if printed.is_ok() { exit::DECIDED } else { exit::FAILED });
+    }
+    match explain(error, command) {
+        Some(message) => eprintln!("error: {message}"),
+        // The rest of clap's own messages name the argument and the usage well.
+        None => drop(error.print()),
+    }
+    ExitCode::from(exit::USAGE)
+}
+
+/// A bad value, told with the variable or flag it came by.
+fn explain(error: &clap::Error, command: &Command) -> Option<String> {
+    if !matches!(error.kind(), ErrorKind::InvalidValue | ErrorKind::ValueValidation) {
+        return None;
+    }
+    let ContextValue::String(usage) = error.get(ContextKind::InvalidArg)? else { return None };
+    let ContextValue::String(value) = error.get(ContextKind::InvalidValue)? else { return None };
+    let arg = find(command, usage)?;
+    let flag = arg.get_long().map(|long| format!("--{long}"));
+    let flag = flag.unwrap_or_else(|| usage.clone());
+    let variable = arg.get_env().map(|name| name.to_string_lossy().into_owned());
+    let typed = std::env::args().any(|typed| typed == flag || typed.starts_with(&format!("{flag}=")));
+    let (name, other) = match variable {
+        Some(variable) if !typed => (variable, format!(" (flag {flag})")),
+        Some(variable) => (flag, format!(" (variable {variable})")),
+        None => (flag, String::new()),
+    };
+    let fix = match error.get(ContextKind::ValidValue) {
+        Some(ContextValue::Strings(values)) if !values.is_empty() => format!("expected one of {}", values.join(", ")),
+        _ => std::error::Error::source(error).map_or_else(|| "the value is not understood".to_owned(), ToString::to_string),
+    };
+    Some(format!("{name} is {value:?}: {fix}{other}"))
+}
+
+/// The argument that clap calls `usage` in its messages.
+fn find<'a>(command: &'a Command, usage: &str) -> Option<&'a Arg> {
+    let commands = std::iter::once(command).chain(command.get_subcommands());
+    commands.flat_map(Command::get_arguments).find(|arg| arg.to_string() == usage)
+}
