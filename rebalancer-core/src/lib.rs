@@ -8,12 +8,15 @@
 extern crate alloc;
 
 mod analysis;
+mod eligibility;
 mod engine;
 mod join;
 mod metric;
 mod number;
 mod outliers;
+mod plan;
 mod pod;
+mod rotation;
 mod score;
 mod statistics;
 mod thresholds;
@@ -22,11 +25,20 @@ mod workload;
 pub mod guard;
 
 pub use analysis::{Analysis, Coverage, Finding};
+pub use eligibility::{EligibilityRules, Objection, objections};
 pub use engine::{AnalyzeError, Engine};
 pub use join::{DuplicateSample, Join, JoinRules, Joined, MetricIssues, Sample, SetAside, SetAsideReason};
 pub use metric::{Metric, PerMetric};
 pub use outliers::Outliers;
+pub use plan::{
+    Disturbance, MAX_TARGETS, Method, Mode, OwnerFacts, Pacing, PlanError, Role, RotationOptions,
+    RotationPlan, Target, Violation, Workload, WorkloadFacts, check_plan, disturbances,
+};
 pub use pod::{Load, PodState};
+pub use rotation::{
+    Action, Answer, ApiFailure, Budget, BudgetProblem, EvictionRequest, FailureKind, Presence, Reason,
+    RotationOutcome, RotationReport, Step, UnexpectedAnswer, WaitReason,
+};
 pub use score::{DEFAULT_FLOORS, DEFAULT_WEIGHTS};
 pub use statistics::{Spread, median};
 pub use thresholds::{InvalidThreshold, Thresholds};
