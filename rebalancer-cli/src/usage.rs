@@ -87,8 +87,11 @@ fn explain(error: &clap::Error, command: &Command) -> Option<String> {
         None => (flag, String::new()),
     };
     let fix = match error.get(ContextKind::ValidValue) {
-        Some(ContextValue::Strings(values)) if !values.is_empty() => format!("expected one of {}", values.join(", ")),
-        _ => std::error::Error::source(error).map_or_else(|| "the value is not understood".to_owned(), ToString::to_string),
+        Some(ContextValue::Strings(values)) if !values.is_empty() => {
+            format!("expected one of {}", values.join(", "))
+        }
+        _ => std::error::Error::source(error)
+            .map_or_else(|| "the value is not understood".to_owned(), ToString::to_string),
     };
     Some(format!("{name} is {value:?}: {fix}{other}"))
 }

@@ -13,7 +13,8 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     if text.parse::<f64>().is_ok() && text != "0" {
         return Err(format!("a duration needs a unit; did you mean {text}s?"));
     }
-    humantime::parse_duration(text).map_err(|error| format!("{error}; write a duration such as 30s, 5m or 1h30m"))
+    humantime::parse_duration(text)
+        .map_err(|error| format!("{error}; write a duration such as 30s, 5m or 1h30m"))
 }
 
 /// A duration longer than zero.
@@ -98,7 +99,8 @@ pub fn quantity(text: &str) -> Result<f64, String> {
     }
     let suffix = SUFFIXES.iter().find_map(|(suffix, factor)| Some((text.strip_suffix(suffix)?, factor)));
     let (digits, factor) = suffix.unwrap_or((text, &1.0));
-    let value = number(digits).map_err(|error| format!("{error}; write a quantity such as 0.05, 250m or 64Mi"))?;
+    let value =
+        number(digits).map_err(|error| format!("{error}; write a quantity such as 0.05, 250m or 64Mi"))?;
     Ok(value * factor)
 }
 
@@ -106,7 +108,11 @@ pub fn quantity(text: &str) -> Result<f64, String> {
 pub fn size(text: &str) -> Result<u64, String> {
     let bytes = quantity(text)?;
     if (1.0..=9e15).contains(&bytes) {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be in range")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "checked to be in range"
+        )]
         return Ok(bytes as u64);
     }
     Err("expected a size of at least one byte, such as 64Mi".to_owned())
@@ -127,7 +133,8 @@ pub fn weights(text: &str) -> Result<PerMetric<f64>, String> {
     let mut weights = PerMetric::default();
     let mut named = PerMetric::<bool>::default();
     for part in text.split(',') {
-        let (name, value) = part.split_once('=').ok_or_else(|| format!("{part:?} is no weight; {}", shape()))?;
+        let (name, value) =
+            part.split_once('=').ok_or_else(|| format!("{part:?} is no weight; {}", shape()))?;
         let metric = Metric::ALL.into_iter().find(|metric| metric.name() == name.trim());
         let metric = metric.ok_or_else(|| format!("{:?} is no metric; {}", name.trim(), shape()))?;
         if std::mem::replace(&mut named[metric], true) {
@@ -150,7 +157,9 @@ pub fn show_weights(weights: &PerMetric<f64>) -> String {
 /// A `name: value` header or `name=value` parameter.
 pub fn pair(text: &str, separator: char) -> Result<(String, String), String> {
     match text.split_once(separator) {
-        Some((name, value)) if !name.trim().is_empty() => Ok((name.trim().to_owned(), value.trim().to_owned())),
+        Some((name, value)) if !name.trim().is_empty() => {
+            Ok((name.trim().to_owned(), value.trim().to_owned()))
+        }
         // The text may hold a credential: it is not repeated.
         _ => Err(format!("expected name{separator}value")),
     }

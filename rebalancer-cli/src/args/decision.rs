@@ -39,10 +39,24 @@ pub struct DecisionArgs {
     #[arg(long, value_name = "WEIGHTS", env = "SCORE_WEIGHTS", default_value = "cpu=0.4,lag=0.3,rate=0.2,memory=0.1", value_parser = value::weights)]
     pub score_weights: PerMetric<f64>,
     /// Which pods to rotate
-    #[arg(long, value_name = "STRATEGY", env = "STRATEGY", default_value = "rotate_outliers", value_enum, ignore_case = true)]
+    #[arg(
+        long,
+        value_name = "STRATEGY",
+        env = "STRATEGY",
+        default_value = "rotate_outliers",
+        value_enum,
+        ignore_case = true
+    )]
     pub strategy: Strategy,
     /// `standard` asks every guard, `off` is exactly the plain rule
-    #[arg(long, value_name = "MODE", env = "GUARDS", default_value = "standard", value_enum, ignore_case = true)]
+    #[arg(
+        long,
+        value_name = "MODE",
+        env = "GUARDS",
+        default_value = "standard",
+        value_enum,
+        ignore_case = true
+    )]
     pub guards: GuardMode,
     /// Leave out pods that have worked for less than this; off turns it off
     #[arg(long, value_name = "DURATION", env = "WARMUP", default_value = "5m", value_parser = value::duration_or_off)]

@@ -49,10 +49,24 @@ pub struct ActionArgs {
     pub dry_run: DryRun,
     /// `sequential` evicts the second pod once the first eviction is accepted, `wait-ready` once the
     /// first replacement is Ready
-    #[arg(long, value_name = "PACING", env = "PACING", default_value = "sequential", value_enum, ignore_case = true)]
+    #[arg(
+        long,
+        value_name = "PACING",
+        env = "PACING",
+        default_value = "sequential",
+        value_enum,
+        ignore_case = true
+    )]
     pub pacing: PacingChoice,
     /// `evict` respects disruption budgets, `delete` does not and needs the verb delete
-    #[arg(long, value_name = "METHOD", env = "EVICTION_METHOD", default_value = "evict", value_enum, ignore_case = true)]
+    #[arg(
+        long,
+        value_name = "METHOD",
+        env = "EVICTION_METHOD",
+        default_value = "evict",
+        value_enum,
+        ignore_case = true
+    )]
     pub eviction_method: EvictionMethod,
     /// Grace period instead of each pod's own
     #[arg(long, value_name = "DURATION", env = "GRACE_PERIOD", value_parser = value::duration)]

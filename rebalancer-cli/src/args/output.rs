@@ -9,14 +9,29 @@ use crate::value;
 #[command(next_help_heading = "Output")]
 pub struct OutputArgs {
     /// Form of the report on standard output
-    #[arg(short = 'o', long, value_name = "FORMAT", env = "OUTPUT", default_value = "table", value_enum, ignore_case = true)]
+    #[arg(
+        short = 'o',
+        long,
+        value_name = "FORMAT",
+        env = "OUTPUT",
+        default_value = "table",
+        value_enum,
+        ignore_case = true
+    )]
     pub output: OutputFormat,
     /// Exit with 2 when over threshold (would act or acted) and 3 when withheld
     #[arg(long, value_name = "BOOL", env = "DETAILED_EXITCODE", default_value = "false",
         num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = value::switch)]
     pub detailed_exitcode: bool,
     /// Form of the log on standard error; `auto` is text on a terminal and JSON elsewhere
-    #[arg(long, value_name = "FORMAT", env = "LOG_FORMAT", default_value = "auto", value_enum, ignore_case = true)]
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        env = "LOG_FORMAT",
+        default_value = "auto",
+        value_enum,
+        ignore_case = true
+    )]
     pub log_format: LogFormat,
     /// What is logged: error, warn, info, debug, trace, or a filter such as `info,rebalancer_io=debug`
     #[arg(long, value_name = "LEVEL", env = "LOG_LEVEL", default_value = "info")]

@@ -45,7 +45,14 @@ pub struct PrometheusArgs {
     #[arg(long, value_name = "PARAMS", env = "PROMETHEUS_QUERY_PARAMS")]
     pub prometheus_query_params: Option<String>,
     /// HTTP method of queries; GET for servers that know no POST
-    #[arg(long, value_name = "METHOD", env = "PROMETHEUS_METHOD", default_value = "post", value_enum, ignore_case = true)]
+    #[arg(
+        long,
+        value_name = "METHOD",
+        env = "PROMETHEUS_METHOD",
+        default_value = "post",
+        value_enum,
+        ignore_case = true
+    )]
     pub prometheus_method: Method,
     /// Ask the server to refuse partial answers and cached ones; off for servers that reject
     /// parameters they do not know
@@ -71,7 +78,14 @@ pub enum Method {
 #[command(next_help_heading = "Queries")]
 pub struct QueryArgs {
     /// Where lag and message rate come from; `none` leaves Kafka out
-    #[arg(long, value_name = "PRESET", env = "METRICS_PRESET", default_value = "micrometer", value_enum, ignore_case = true)]
+    #[arg(
+        long,
+        value_name = "PRESET",
+        env = "METRICS_PRESET",
+        default_value = "micrometer",
+        value_enum,
+        ignore_case = true
+    )]
     pub metrics_preset: Preset,
     /// Own `PromQL` for CPU in cores, one sample a pod with label `pod`; placeholders `{{namespace}}`
     /// `{{pods_regex}}` `{{window}}` `{{group}}` `{{container}}`

@@ -1,0 +1,45 @@
+//! The report on standard output, in the form that was asked for.
+
+use std::io::{self, Write};
+
+use anyhow::Context as _;
+
+use crate::args::OutputFormat;
+use crate::report::Report;
+
+mod number;
+mod table;
+
+/// Writes `report` to `out`.
+///
+/// # Errors
+/// When it cannot be written. A reader that has gone away (`| head`) is not an error.
+pub fn write(report: &Report, format: OutputFormat, mut out: impl Write) -> anyhow::Result<()> {
+    let text = render(report, format)?;
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(error).context("cannot write the report")
+        }
+        _ => Ok(()),
+    }
+}
+
+fn render(report: &Report, format: OutputFormat) -> anyhow::Result<String> {
+    Ok(match format {
+        OutputFormat::Table => table::render(report, false),
+        OutputFormat::Wide => table::render(report, true),
+        OutputFormat::Json => {
+            serde_json::to_string_pretty(report).context("cannot write the report as JSON")? + "\n"
+        }
+        OutputFormat::Yaml => serde_saphyr::to_string(report).context("cannot write the report as YAML")?,
+        OutputFormat::Name => names(report),
+        OutputFormat::None => String::new(),
+    })
+}
+
+/// The pods that would be evicted, or were: none when nothing is to happen.
+fn names(report: &Report) -> String {
+    let deleted = report.rotation.iter().flat_map(|rotation| &rotation.deleted);
+    let planned = report.targets.iter().filter(|_| report.acts()).map(|target| &target.pod);
+    deleted.chain(planned).map(|pod| format!("{pod}\n")).collect()
+}

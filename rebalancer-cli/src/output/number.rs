@@ -1,0 +1,74 @@
+//! Loads as people read them.
+
+use rebalancer_core::Metric;
+
+/// A load with its unit: `0.94 cores`, `1.18 GiB`, `14.8k`, `5.1k/s`.
+pub fn with_unit(metric: Metric, value: f64) -> String {
+    match metric {
+        Metric::Cpu => format!("{} cores", short(metric, value)),
+        Metric::Memory => short(metric, value),
+        Metric::Lag => format!("{} msgs", short(metric, value)),
+        Metric::Rate => format!("{} msgs/s", short(metric, value)),
+    }
+}
+
+/// A load without its unit where the column names it.
+pub fn short(metric: Metric, value: f64) -> String {
+    match metric {
+        Metric::Cpu => three_digits(value),
+        Metric::Memory => bytes(value),
+        Metric::Lag | Metric::Rate => thousands(value),
+    }
+}
+
+/// A spread, or a load over the mean.
+pub fn ratio(value: f64) -> String {
+    format!("{value:.2}")
+}
+
+fn thousands(value: f64) -> String {
+    scaled(value, 1000.0, &["", "k", "M", "G", "T", "P"], "")
+}
+
+fn bytes(value: f64) -> String {
+    scaled(value, 1024.0, &["B", "KiB", "MiB", "GiB", "TiB", "PiB"], " ")
+}
+
+fn scaled(value: f64, step: f64, units: &[&str], space: &str) -> String {
+    let mut value = value;
+    let mut unit = 0;
+    while value >= step && unit + 1 < units.len() {
+        value /= step;
+        unit += 1;
+    }
+    format!("{}{space}{}", three_digits(value), units[unit]).trim_end().to_owned()
+}
+
+fn three_digits(value: f64) -> String {
+    if value == 0.0 {
+        return "0".to_owned();
+    }
+    match value {
+        ..0.001 => format!("{value:.1e}"),
+        ..10.0 => format!("{value:.2}"),
+        ..100.0 => format!("{value:.1}"),
+        ..1e6 => format!("{value:.0}"),
+        _ => format!("{value:.2e}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loads_read_well() {
+        assert_eq!(with_unit(Metric::Cpu, 0.9412), "0.94 cores");
+        assert_eq!(with_unit(Metric::Memory, 1_267_000_000.0), "1.18 GiB");
+        assert_eq!(with_unit(Metric::Lag, 14_816.0), "14.8k msgs");
+        assert_eq!(short(Metric::Rate, 999.6), "1000");
+        assert_eq!(short(Metric::Cpu, 0.0), "0");
+        assert_eq!(short(Metric::Cpu, 0.00012), "1.2e-4");
+        assert_eq!(short(Metric::Lag, 1e19), "10000P");
+    }
+}

@@ -1,0 +1,272 @@
+//! The report: versioned types for programs, and the same facts for people (see [`crate::output`]).
+//!
+//! Keys are only ever added within `pod-rebalancer/v1`. Pods stand in order of their names.
+
+use std::collections::BTreeMap;
+
+use rebalancer_core::guard::{Standing, Verdict};
+use rebalancer_core::{PerMetric, Role, RotationOutcome, RotationReport};
+use serde::Serialize;
+
+mod build;
+
+pub use build::{Context, build};
+
+/// Version of the report's shape.
+pub const API_VERSION: &str = "pod-rebalancer/v1";
+
+/// Everything one decision came to.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// [`API_VERSION`].
+    pub api_version: &'static str,
+    /// What made it: `Plan` (plan and replay decide, and change nothing) or `RunReport`.
+    pub kind: Kind,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// Whether a threshold is passed by the plain rule, whatever came of it.
+    pub should_rebalance: bool,
+    /// How much of a dry run it was: `none`, `client` or `server`.
+    pub dry_run: &'static str,
+    /// The moment all answers are about, RFC 3339; null for a list of pod states.
+    pub evaluation_time: Option<String>,
+    /// Which pods this is about.
+    pub workload: WorkloadReport,
+    /// The pods the plain rule picks; empty unless a threshold is passed.
+    pub targets: Vec<TargetReport>,
+    /// Why, in words and numbers.
+    pub reason: String,
+    /// Spread of each metric over the candidates; null for a metric that is not usable.
+    pub statistics: PerMetric<Option<StatisticsReport>>,
+    /// Every live pod, by name.
+    pub pods: Vec<PodReport>,
+    /// What each guard says; a guard that is off is not listed.
+    pub guards: Vec<GuardReport>,
+    /// What the decision was held against.
+    pub thresholds: ThresholdsReport,
+    /// Why a target may not be evicted, or the workload left alone; empty when nothing is in the way.
+    pub obstacles: Vec<String>,
+    /// What an operator should know and nothing depends on.
+    pub warnings: Vec<String>,
+    /// What was done; null when nothing was attempted.
+    pub rotation: Option<RotationReport>,
+    /// Requests sent, by kind.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub requests: BTreeMap<String, u64>,
+}
+
+/// What made a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum Kind {
+    /// A decision without a hand to act.
+    Plan,
+    /// A run.
+    RunReport,
+}
+
+/// What came of a decision. The words also name metrics and log fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// No threshold is passed.
+    Balanced,
+    /// Too few pods with complete data.
+    InsufficientData,
+    /// A threshold is passed, but a guard or the state of the workload holds the rotation back.
+    Withheld,
+    /// It would act.
+    Planned,
+    /// All targets are evicted.
+    Rotated,
+    /// Some targets are evicted.
+    Partial,
+    /// A target may not be evicted: eligibility, preflight or a disruption budget.
+    Blocked,
+    /// It could not act.
+    Failed,
+}
+
+impl Outcome {
+    /// The word.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Balanced => "balanced",
+            Self::InsufficientData => "insufficient_data",
+            Self::Withheld => "withheld",
+            Self::Planned => "planned",
+            Self::Rotated => "rotated",
+            Self::Partial => "partial",
+            Self::Blocked => "blocked",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl From<RotationOutcome> for Outcome {
+    fn from(outcome: RotationOutcome) -> Self {
+        match outcome {
+            RotationOutcome::Rotated => Self::Rotated,
+            RotationOutcome::Partial => Self::Partial,
+            RotationOutcome::Blocked => Self::Blocked,
+            RotationOutcome::Withheld => Self::Withheld,
+            RotationOutcome::Failed => Self::Failed,
+            RotationOutcome::Planned => Self::Planned,
+        }
+    }
+}
+
+/// Which pods a report is about.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct WorkloadReport {
+    /// Namespace; null in a replay that does not know it.
+    pub namespace: Option<String>,
+    /// Label selector; null in a replay that does not know it.
+    pub selector: Option<String>,
+    /// Kind and name of what owns the pods, such as `Deployment/orders`.
+    pub owner: Option<String>,
+    /// Context of the kubeconfig, or `in-cluster`.
+    pub context: Option<String>,
+    /// Live pods.
+    pub pods: usize,
+}
+
+/// A pod to evict.
+#[derive(Debug, Clone, Serialize)]
+pub struct TargetReport {
+    /// Its name.
+    pub pod: String,
+    /// Why it was picked.
+    pub role: Role,
+}
+
+/// Spread of one metric over the candidates.
+#[derive(Debug, Clone, Serialize)]
+pub struct StatisticsReport {
+    /// Candidates.
+    pub count: usize,
+    /// Mean, in the unit of the metric.
+    pub mean: f64,
+    /// Population variance, in the unit squared; never compared.
+    pub variance: f64,
+    /// Population standard deviation.
+    pub std_dev: f64,
+    /// Population coefficient of variation.
+    pub cv: f64,
+    /// The number held against the threshold: `cv` with the mean held up by the floor.
+    pub cv_compared: f64,
+    /// The threshold; null for a metric that triggers nothing.
+    pub threshold: Option<f64>,
+    /// Median.
+    pub median: Option<f64>,
+    /// Smallest load.
+    pub min: f64,
+    /// Largest load.
+    pub max: f64,
+    /// Largest load over the mean; null when the mean is 0.
+    pub max_over_mean: Option<f64>,
+}
+
+/// One live pod.
+#[derive(Debug, Clone, Serialize)]
+pub struct PodReport {
+    /// Its name.
+    pub name: String,
+    /// Cores; null is missing.
+    pub cpu_usage: Option<f64>,
+    /// Bytes; null is missing.
+    pub memory_usage: Option<f64>,
+    /// Messages; null is missing.
+    pub kafka_lag: Option<f64>,
+    /// Messages per second; null is missing.
+    pub message_rate: Option<f64>,
+    /// 1.0 is an average pod; null for a pod that is no candidate.
+    pub composite_score: Option<f64>,
+    /// What the decision makes of it.
+    pub verdict: PodVerdict,
+    /// Seconds since it was created, where known.
+    pub age_seconds: Option<u64>,
+    /// Usable metrics it lacks.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<&'static str>,
+}
+
+/// What the decision makes of a pod.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PodVerdict {
+    /// The busiest target.
+    Busiest,
+    /// The least busy target.
+    LeastBusy,
+    /// A candidate that stays.
+    Keep,
+    /// Lacks a usable metric: no candidate.
+    MissingMetrics,
+    /// Being deleted.
+    Terminating,
+    /// Not in phase Running.
+    NotRunning,
+    /// Not Ready.
+    NotReady,
+    /// Younger than the warm-up.
+    WarmingUp,
+}
+
+impl PodVerdict {
+    /// The word as people read it.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Busiest => "busiest",
+            Self::LeastBusy => "least busy",
+            Self::Keep => "keep",
+            Self::MissingMetrics => "missing metrics",
+            Self::Terminating => "terminating",
+            Self::NotRunning => "not running",
+            Self::NotReady => "not ready",
+            Self::WarmingUp => "warming up",
+        }
+    }
+}
+
+/// What a guard says.
+#[derive(Debug, Clone, Serialize)]
+pub struct GuardReport {
+    /// Its name.
+    pub name: &'static str,
+    /// `pass`, `hold` or `unknown`.
+    pub verdict: Standing,
+    /// The number it looked at.
+    pub value: Option<f64>,
+    /// What it held the number against.
+    pub limit: Option<f64>,
+    /// Both in words.
+    pub reason: String,
+}
+
+impl From<Verdict> for GuardReport {
+    fn from(verdict: Verdict) -> Self {
+        let Verdict { guard, standing, value, limit, reason } = verdict;
+        Self { name: guard, verdict: standing, value, limit, reason }
+    }
+}
+
+/// What a decision was held against.
+#[derive(Debug, Clone, Serialize)]
+pub struct ThresholdsReport {
+    /// Spread of CPU.
+    pub cpu: f64,
+    /// Spread of lag.
+    pub lag: f64,
+    /// Fewest candidates.
+    pub min_pods: usize,
+    /// Share of the pods that must have a metric.
+    pub min_coverage: f64,
+    /// Whether guards are asked: `standard` or `off`.
+    pub guards: &'static str,
+    /// Floors of the means in the trigger; 0 with guards off.
+    pub trigger_floors: PerMetric<f64>,
+    /// Floors of the means in the score.
+    pub score_floors: PerMetric<f64>,
+    /// Weights of the score.
+    pub weights: PerMetric<f64>,
+}

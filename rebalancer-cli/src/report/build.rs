@@ -1,0 +1,220 @@
+//! From an analysis to a report.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rebalancer_core::guard::{Standing, Verdict};
+use rebalancer_core::{
+    Analysis, Finding, Joined, LivePod, Load, Metric, PerMetric, PodState, Role, RotationReport,
+    SetAsideReason,
+};
+
+use super::{
+    API_VERSION, GuardReport, Kind, Outcome, PodReport, PodVerdict, Report, StatisticsReport, TargetReport,
+    ThresholdsReport, WorkloadReport,
+};
+
+/// What a report tells besides the analysis.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// What makes the report.
+    pub kind: Kind,
+    /// `none`, `client` or `server`.
+    pub dry_run: &'static str,
+    /// `standard` or `off`.
+    pub guards: &'static str,
+    /// The moment of the answers.
+    pub evaluation_time: Option<String>,
+    /// Which pods.
+    pub workload: WorkloadReport,
+    /// Verdicts of the guards that are on.
+    pub verdicts: Vec<Verdict>,
+    /// Why a target may not be evicted.
+    pub objections: Vec<String>,
+    /// Why the workload has to be left alone now.
+    pub disturbances: Vec<String>,
+    /// What an operator should know.
+    pub warnings: Vec<String>,
+}
+
+/// Builds the report of a decision that has not been acted on.
+pub fn build(analysis: &Analysis<'_>, joined: &Joined, live: &[LivePod], context: Context) -> Report {
+    let (outcome, reason) = outcome(analysis, &context);
+    let Context {
+        kind,
+        dry_run,
+        guards,
+        evaluation_time,
+        workload,
+        verdicts,
+        objections,
+        disturbances,
+        warnings,
+    } = context;
+    Report {
+        api_version: API_VERSION,
+        kind,
+        outcome,
+        should_rebalance: analysis.should_rebalance(),
+        dry_run,
+        evaluation_time,
+        workload: WorkloadReport { pods: joined.pods.len() + joined.set_aside.len(), ..workload },
+        targets: targets(analysis),
+        reason,
+        statistics: PerMetric::from_fn(|metric| statistics(analysis, metric)),
+        pods: pods(analysis, joined, live),
+        guards: verdicts.into_iter().map(GuardReport::from).collect(),
+        thresholds: thresholds(analysis, guards),
+        obstacles: objections.into_iter().chain(disturbances).collect(),
+        warnings: warnings_of(analysis, warnings),
+        rotation: None,
+        requests: BTreeMap::new(),
+    }
+}
+
+impl Report {
+    /// The same report after a rotation.
+    #[must_use]
+    pub fn after(mut self, rotation: RotationReport) -> Self {
+        self.outcome = rotation.outcome.into();
+        self.reason = format!("{}; {}", self.reason, rotation.reason);
+        self.rotation = Some(rotation);
+        self
+    }
+
+    /// Whether the decision asks for a rotation and nothing known is in its way.
+    pub fn acts(&self) -> bool {
+        self.outcome == Outcome::Planned
+    }
+}
+
+fn outcome(analysis: &Analysis<'_>, context: &Context) -> (Outcome, String) {
+    let why = analysis.reason();
+    match analysis.finding() {
+        Finding::InsufficientData => return (Outcome::InsufficientData, why),
+        Finding::Balanced => return (Outcome::Balanced, why),
+        Finding::BelowFloor | Finding::OverThreshold => {}
+    }
+    let over = analysis.finding() == Finding::OverThreshold;
+    let held = |standing: Standing| {
+        standing == Standing::Hold || (standing == Standing::Unknown && context.kind == Kind::RunReport)
+    };
+    let held: Vec<String> = context
+        .verdicts
+        .iter()
+        .filter(|verdict| held(verdict.standing))
+        .map(|verdict| format!("{}: {}", verdict.guard, verdict.reason))
+        .collect();
+    if !held.is_empty() {
+        let held = held.join("; ");
+        return (Outcome::Withheld, if over { format!("{why}, but {held}") } else { held });
+    }
+    if !context.disturbances.is_empty() {
+        return (Outcome::Withheld, format!("{why}, but {}", context.disturbances.join("; ")));
+    }
+    if !context.objections.is_empty() {
+        return (Outcome::Blocked, format!("{why}, but {}", context.objections.join("; ")));
+    }
+    (Outcome::Planned, why)
+}
+
+fn targets(analysis: &Analysis<'_>) -> Vec<TargetReport> {
+    let Some(pair) = analysis.targets() else { return Vec::new() };
+    let target =
+        |position: usize, role: Role| TargetReport { pod: analysis.pods()[position].name.clone(), role };
+    vec![target(pair.busiest, Role::Busiest), target(pair.least_busy, Role::LeastBusy)]
+}
+
+fn statistics(analysis: &Analysis<'_>, metric: Metric) -> Option<StatisticsReport> {
+    let spread = analysis.spread(metric)?;
+    Some(StatisticsReport {
+        count: spread.count,
+        mean: spread.mean,
+        variance: spread.variance,
+        std_dev: spread.std_dev,
+        cv: spread.cv,
+        cv_compared: analysis.cv_compared(metric)?,
+        threshold: analysis.thresholds().of(metric),
+        median: analysis.median(metric),
+        min: spread.min,
+        max: spread.max,
+        max_over_mean: spread.max_over_mean,
+    })
+}
+
+fn pods(analysis: &Analysis<'_>, joined: &Joined, live: &[LivePod]) -> Vec<PodReport> {
+    let ages: BTreeMap<&str, Duration> =
+        live.iter().filter_map(|pod| Some((pod.name.as_str(), pod.age?))).collect();
+    let age_seconds = |name: &str| ages.get(name).map(Duration::as_secs);
+    let judged = analysis.pods().iter().enumerate().map(|(position, pod)| {
+        let missing: Vec<&'static str> = analysis.lacks(position).into_iter().map(Metric::name).collect();
+        PodReport {
+            composite_score: analysis.score(position),
+            missing,
+            age_seconds: age_seconds(&pod.name),
+            ..row(pod, verdict(analysis, position))
+        }
+    });
+    let set_aside = joined.set_aside.iter().map(|pod| {
+        let verdict = match pod.reason {
+            SetAsideReason::Terminating => PodVerdict::Terminating,
+            SetAsideReason::NotRunning => PodVerdict::NotRunning,
+            SetAsideReason::NotReady => PodVerdict::NotReady,
+            SetAsideReason::WarmingUp => PodVerdict::WarmingUp,
+        };
+        PodReport { age_seconds: age_seconds(&pod.pod), ..row(&PodState::new(pod.pod.as_str()), verdict) }
+    });
+    let mut pods: Vec<PodReport> = judged.chain(set_aside).collect();
+    pods.sort_by(|a, b| a.name.cmp(&b.name));
+    pods
+}
+
+fn row(pod: &PodState, verdict: PodVerdict) -> PodReport {
+    let load = |metric| pod.load(metric).map(Load::value);
+    PodReport {
+        name: pod.name.clone(),
+        cpu_usage: load(Metric::Cpu),
+        memory_usage: load(Metric::Memory),
+        kafka_lag: load(Metric::Lag),
+        message_rate: load(Metric::Rate),
+        composite_score: None,
+        verdict,
+        age_seconds: None,
+        missing: Vec::new(),
+    }
+}
+
+fn verdict(analysis: &Analysis<'_>, position: usize) -> PodVerdict {
+    match analysis.targets() {
+        Some(pair) if pair.busiest == position => PodVerdict::Busiest,
+        Some(pair) if pair.least_busy == position => PodVerdict::LeastBusy,
+        _ if analysis.candidates().binary_search(&position).is_ok() => PodVerdict::Keep,
+        _ => PodVerdict::MissingMetrics,
+    }
+}
+
+fn thresholds(analysis: &Analysis<'_>, guards: &'static str) -> ThresholdsReport {
+    let thresholds = analysis.thresholds();
+    ThresholdsReport {
+        cpu: thresholds.cpu,
+        lag: thresholds.lag,
+        min_pods: thresholds.min_pods,
+        min_coverage: thresholds.min_coverage,
+        guards,
+        trigger_floors: thresholds.trigger_floors,
+        score_floors: thresholds.score_floors,
+        weights: thresholds.weights,
+    }
+}
+
+fn warnings_of(analysis: &Analysis<'_>, mut warnings: Vec<String>) -> Vec<String> {
+    let count = analysis.candidates().len();
+    for metric in analysis.dead_thresholds() {
+        let limit = analysis.thresholds().of(metric).unwrap_or_default();
+        let most = (count.saturating_sub(1) as f64).sqrt();
+        warnings.push(format!(
+            "the {metric} threshold {limit} cannot be passed by {count} pods: their spread is at most {most:.2}"
+        ));
+    }
+    warnings
+}
