@@ -1,0 +1,32 @@
+//! What is measured and where it comes from: queries by metric, and the sources that answer them.
+
+mod query;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::prometheus::{InstantAnswer, QueryError, RangeAnswer};
+
+pub use query::MetricQuery;
+
+/// Something that answers metric queries: a server, a recording, a folder of answers.
+pub trait MetricsSource: Sync {
+    /// The samples of a query at one moment.
+    ///
+    /// # Errors
+    /// Everything but a whole answer with at most one sample a pod.
+    fn instant(&self, query: &MetricQuery, at: Timestamp) -> Result<InstantAnswer, QueryError>;
+
+    /// The samples of a query at every `step` from `start` to `end`.
+    ///
+    /// # Errors
+    /// Everything but a whole answer with at most one series a pod.
+    fn range(
+        &self,
+        query: &MetricQuery,
+        start: Timestamp,
+        end: Timestamp,
+        step: Duration,
+    ) -> Result<RangeAnswer, QueryError>;
+}

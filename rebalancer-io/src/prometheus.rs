@@ -1,0 +1,19 @@
+//! Asks a server that speaks the Prometheus HTTP API, and says plainly what went wrong when it did.
+//!
+//! A [`PrometheusClient`] turns a query into pods and numbers; what carries its calls is a
+//! [`Transport`]: [`HttpTransport`] for a live server, the recorder and the replay of
+//! [`crate::recording`] around it.
+
+mod auth;
+mod client;
+mod config;
+mod decode;
+mod error;
+mod transport;
+
+pub use auth::{Auth, Secret, SecretSource};
+pub use client::PrometheusClient;
+pub use config::{ConfigError, Endpoint, Header, Method, PrometheusConfig, Tls};
+pub use decode::{Counts, InstantAnswer, Point, RangeAnswer, Sample, Series, Wanted};
+pub use error::{ErrorKind, QueryError, TransportError};
+pub use transport::{ApiRequest, ApiResponse, HttpTransport, Transport, When};

@@ -1,0 +1,77 @@
+//! Secrets: where they come from, and a type that cannot print them.
+
+use std::fmt;
+use std::fs;
+use std::path::PathBuf;
+
+use super::error::TransportError;
+
+/// A token, password or header value. Neither `Debug` nor `Display` shows it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a secret.
+    pub fn new(value: impl Into<String>) -> Self {
+        Self(value.into())
+    }
+
+    /// The secret itself, for the one place that sends it.
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(hidden)")
+    }
+}
+
+/// Where a secret is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretSource {
+    /// Given as a value, usually by an environment variable.
+    Value(Secret),
+    /// A file read again for every request, since mounted tokens are renewed in place.
+    /// White space around the content is not part of the secret.
+    File(PathBuf),
+}
+
+impl SecretSource {
+    pub(crate) fn read(&self) -> Result<Secret, TransportError> {
+        let path = match self {
+            Self::Value(secret) => return Ok(secret.clone()),
+            Self::File(path) => path,
+        };
+        let text = fs::read_to_string(path).map_err(|error| TransportError::Credentials {
+            path: path.clone(),
+            reason: error.to_string(),
+        })?;
+        let secret = text.trim();
+        if secret.is_empty() {
+            return Err(TransportError::Credentials {
+                path: path.clone(),
+                reason: "the file is empty".into(),
+            });
+        }
+        Ok(Secret::new(secret))
+    }
+}
+
+/// How a request proves who asks.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Auth {
+    /// It does not.
+    #[default]
+    None,
+    /// `Authorization: Bearer TOKEN`.
+    Bearer(SecretSource),
+    /// `Authorization: Basic base64(USERNAME:PASSWORD)`.
+    Basic {
+        /// The user, for Grafana Cloud the instance id.
+        username: String,
+        /// The password, for Grafana Cloud a token.
+        password: SecretSource,
+    },
+}

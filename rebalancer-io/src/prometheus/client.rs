@@ -1,0 +1,174 @@
+//! The client: sends a query at one pinned time and turns whatever comes back into pods or an error.
+
+use std::io::Read;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::config::{ConfigError, PrometheusConfig};
+use super::decode::{self, InstantAnswer, RangeAnswer, Wanted};
+use super::error::{ErrorKind, QueryError, TransportError, words};
+use super::transport::{ApiRequest, ApiResponse, HttpTransport, Transport, When};
+use crate::metrics::{MetricQuery, MetricsSource};
+
+/// Most bytes read of an error page: more than any error of the API, little enough to wait for.
+const MAX_ERROR_BYTES: u64 = 64 << 10;
+
+/// Asks one server, or whatever its transport stands for.
+#[derive(Debug)]
+pub struct PrometheusClient<T = HttpTransport> {
+    transport: T,
+    max_bytes: u64,
+}
+
+impl PrometheusClient {
+    /// A client of a live server.
+    ///
+    /// # Errors
+    /// When a certificate or key file cannot be read or used.
+    pub fn new(config: &PrometheusConfig) -> Result<Self, ConfigError> {
+        Ok(Self::over(
+            HttpTransport::new(config)?,
+            config.max_response_bytes,
+        ))
+    }
+}
+
+impl<T: Transport> PrometheusClient<T> {
+    /// A client over any transport, reading at most `max_bytes` of an answer.
+    pub fn over(transport: T, max_bytes: u64) -> Self {
+        Self {
+            transport,
+            max_bytes,
+        }
+    }
+
+    /// The transport.
+    pub fn transport(&self) -> &T {
+        &self.transport
+    }
+
+    /// Evaluates a query at one moment.
+    ///
+    /// # Errors
+    /// Everything but a whole instant vector with at most one number a pod.
+    pub fn query(&self, query: &MetricQuery, at: Timestamp) -> Result<InstantAnswer, QueryError> {
+        self.ask(query, When::Instant(at), decode::instant)
+    }
+
+    /// Evaluates a query at every `step` from `start` to `end`.
+    ///
+    /// # Errors
+    /// Everything but a whole matrix with at most one series a pod.
+    pub fn query_range(
+        &self,
+        query: &MetricQuery,
+        start: Timestamp,
+        end: Timestamp,
+        step: Duration,
+    ) -> Result<RangeAnswer, QueryError> {
+        self.ask(query, When::Range { start, end, step }, decode::range)
+    }
+
+    fn ask<A>(
+        &self,
+        query: &MetricQuery,
+        when: When,
+        decode: impl Fn(Box<dyn Read + Send>, &Wanted<'_>) -> Result<A, ErrorKind>,
+    ) -> Result<A, QueryError> {
+        let request = ApiRequest {
+            name: &query.name,
+            query: &query.promql,
+            when,
+        };
+        let answer = self.transport.send(&request).map_err(ErrorKind::from);
+        answer
+            .and_then(|response| read(response, &query.wanted(self.max_bytes), decode))
+            .map_err(|kind| QueryError {
+                name: query.name.clone(),
+                place: self.transport.place().to_owned(),
+                query: query.promql.clone(),
+                kind: Box::new(kind),
+            })
+    }
+}
+
+impl<T: Transport> MetricsSource for PrometheusClient<T> {
+    fn instant(&self, query: &MetricQuery, at: Timestamp) -> Result<InstantAnswer, QueryError> {
+        self.query(query, at)
+    }
+
+    fn range(
+        &self,
+        query: &MetricQuery,
+        start: Timestamp,
+        end: Timestamp,
+        step: Duration,
+    ) -> Result<RangeAnswer, QueryError> {
+        self.query_range(query, start, end, step)
+    }
+}
+
+/// Turns an HTTP answer into data, or into what it is in place of it.
+pub(crate) fn read<A>(
+    response: ApiResponse,
+    wanted: &Wanted<'_>,
+    decode: impl Fn(Box<dyn Read + Send>, &Wanted<'_>) -> Result<A, ErrorKind>,
+) -> Result<A, ErrorKind> {
+    let ApiResponse {
+        status,
+        content_type,
+        location,
+        body,
+    } = response;
+    match status {
+        200..=299 => decode(body, wanted).map_err(|kind| match kind {
+            ErrorKind::NotJson { words, .. } => ErrorKind::NotJson {
+                content_type: self::words(content_type.as_deref().unwrap_or("unlabelled")),
+                words,
+            },
+            kind => kind,
+        }),
+        300..=399 => {
+            let location = location
+                .as_deref()
+                .and_then(|text| text.split(['?', '#']).next());
+            Err(ErrorKind::Redirect {
+                status,
+                location: words(location.unwrap_or("nowhere")),
+            })
+        }
+        _ => Err(refusal(status, body)),
+    }
+}
+
+/// What an HTTP error says: an error of the API, or the text of someone else.
+fn refusal(status: u16, body: Box<dyn Read + Send>) -> ErrorKind {
+    let mut bytes: Vec<u8> = Vec::new();
+    if let Err(error) = body.take(MAX_ERROR_BYTES).read_to_end(&mut bytes)
+        && bytes.is_empty()
+    {
+        return TransportError::from_body(error).into();
+    }
+    let parsed: Option<ApiRefusal> = serde_json::from_slice(&bytes).ok();
+    match parsed {
+        Some(refusal) if refusal.status == "error" => ErrorKind::Api {
+            status,
+            error_type: words(&refusal.error_type.unwrap_or_default()),
+            error: words(&refusal.error.unwrap_or_default()),
+        },
+        _ => ErrorKind::Http {
+            status,
+            words: words(&String::from_utf8_lossy(&bytes)),
+        },
+    }
+}
+
+/// An error in the words of the API.
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ApiRefusal {
+    status: String,
+    error_type: Option<String>,
+    error: Option<String>,
+}

@@ -1,0 +1,368 @@
+//! What there is to say about a server before asking it: address, credentials, TLS, limits.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use http::uri::PathAndQuery;
+use http::{HeaderName, HeaderValue, Uri};
+
+use super::auth::{Auth, Secret};
+
+/// How to reach and ask one server. [`PrometheusConfig::new`] holds the defaults.
+#[derive(Debug, Clone)]
+pub struct PrometheusConfig {
+    /// Base address of the API.
+    pub endpoint: Endpoint,
+    /// Credentials sent with every request.
+    pub auth: Auth,
+    /// Further headers, for instance the tenant.
+    pub headers: Vec<Header>,
+    /// Certificates and their verification.
+    pub tls: Tls,
+    /// Parameters added to every request; their values are treated as secrets.
+    pub extra_params: Vec<(String, Secret)>,
+    /// How queries are sent.
+    pub method: Method,
+    /// Longest time one request may take. The server is told the same limit.
+    pub timeout: Duration,
+    /// Largest answer accepted, in bytes after decompression.
+    pub max_response_bytes: u64,
+    /// Whether to ask for an error in place of partial data and to bypass result caches, in the
+    /// words of Thanos and VictoriaMetrics. Servers that refuse unknown parameters need `false`;
+    /// an answer that says it is partial is an error either way.
+    pub refuse_partial: bool,
+}
+
+impl PrometheusConfig {
+    /// 30 s: the limit that users of other tools expect for one query.
+    pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+
+    /// 64 MiB: seven times the un-aggregated series of 10,000 pods, a small part of a pod's memory.
+    pub const DEFAULT_MAX_RESPONSE_BYTES: u64 = 64 << 20;
+
+    /// A server without credentials, asked with every default.
+    pub fn new(endpoint: Endpoint) -> Self {
+        Self {
+            endpoint,
+            auth: Auth::None,
+            headers: Vec::new(),
+            tls: Tls::default(),
+            extra_params: Vec::new(),
+            method: Method::default(),
+            timeout: Self::DEFAULT_TIMEOUT,
+            max_response_bytes: Self::DEFAULT_MAX_RESPONSE_BYTES,
+            refuse_partial: true,
+        }
+    }
+}
+
+/// How queries are sent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Method {
+    /// As a form; a query may be long.
+    #[default]
+    Post,
+    /// In the address, for proxies that allow nothing else.
+    Get,
+}
+
+impl FromStr for Method {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        match text.to_ascii_uppercase().as_str() {
+            "POST" => Ok(Self::Post),
+            "GET" => Ok(Self::Get),
+            _ => Err(ConfigError::Method(text.to_owned())),
+        }
+    }
+}
+
+/// Certificates. Without a CA file the roots of Mozilla are trusted.
+#[derive(Debug, Clone, Default)]
+pub struct Tls {
+    /// PEM file of the certificate authorities to trust in place of the public ones.
+    pub ca_file: Option<PathBuf>,
+    /// PEM file of the client's certificate and its chain; needs `client_key_file`.
+    pub client_cert_file: Option<PathBuf>,
+    /// PEM file of the client's private key; needs `client_cert_file`.
+    pub client_key_file: Option<PathBuf>,
+    /// Name the server's certificate must carry, if it is not the host of the endpoint.
+    /// Proxies of the environment are not used then.
+    pub server_name: Option<String>,
+    /// Accepts any certificate.
+    pub insecure_skip_verify: bool,
+}
+
+/// Base address of an API, without credentials, query or trailing slash.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    base: String,
+    host: String,
+    hint: Option<String>,
+}
+
+impl Endpoint {
+    /// Parses an address as users paste it.
+    ///
+    /// A pasted `/api/v1/query…` or `/graph` is cut off, and [`Endpoint::hint`] says so.
+    ///
+    /// # Errors
+    /// When it is not an `http` or `https` address, or holds a user name or password.
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        let text = text.trim();
+        let authority = text
+            .split_once("://")
+            .map_or(text, |(_, rest)| rest)
+            .split(['/', '?', '#'])
+            .next();
+        if authority.is_some_and(|authority| authority.contains('@')) {
+            return Err(ConfigError::EndpointCredentials);
+        }
+        let uri: Uri =
+            text.parse()
+                .map_err(|error: http::uri::InvalidUri| ConfigError::Endpoint {
+                    reason: error.to_string(),
+                })?;
+        let (Some(scheme @ ("http" | "https")), Some(authority)) =
+            (uri.scheme_str(), uri.authority())
+        else {
+            return Err(ConfigError::Endpoint {
+                reason: "it does not begin with http:// or https://".into(),
+            });
+        };
+        if authority.host().is_empty() {
+            return Err(ConfigError::Endpoint {
+                reason: "it names no host".into(),
+            });
+        }
+        let (path, cut) = trim_pasted(uri.path_and_query().map_or("", PathAndQuery::path));
+        let base = format!("{scheme}://{authority}{path}");
+        let hint = if let Some(cut) = cut {
+            Some(format!(
+                "{cut} is not part of the base address; using {base}"
+            ))
+        } else if uri.query().is_some() {
+            return Err(ConfigError::Endpoint {
+                reason: "it holds a query; give parameters by PROMETHEUS_QUERY_PARAMS".into(),
+            });
+        } else {
+            None
+        };
+        Ok(Self {
+            base,
+            host: authority.host().to_owned(),
+            hint,
+        })
+    }
+
+    /// What was changed in the address as given, to be told to the user.
+    pub fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
+    /// The address; it never holds a credential.
+    pub fn as_str(&self) -> &str {
+        &self.base
+    }
+
+    pub(crate) fn host(&self) -> &str {
+        &self.host
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.base)
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.base)
+    }
+}
+
+/// The path without what a browser or `curl` puts after the base, and what was cut.
+fn trim_pasted(path: &str) -> (&str, Option<&str>) {
+    let path = path.trim_end_matches('/');
+    let api = path.rfind("/api/v1").filter(|at| {
+        let rest = &path[at + "/api/v1".len()..];
+        rest.is_empty() || rest.starts_with('/')
+    });
+    let graph = path.len()
+        - if path.ends_with("/graph") {
+            "/graph".len()
+        } else {
+            0
+        };
+    let end = api.unwrap_or(graph);
+    (
+        path[..end].trim_end_matches('/'),
+        (end < path.len()).then_some(&path[end..]),
+    )
+}
+
+/// A header sent with every request. Its value is a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Header {
+    pub(crate) name: HeaderName,
+    pub(crate) value: HeaderValue,
+}
+
+impl FromStr for Header {
+    type Err = ConfigError;
+
+    /// Parses `Name: value`.
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        let (name, value) = text.split_once(':').ok_or(ConfigError::HeaderColon)?;
+        let name: HeaderName = name
+            .trim()
+            .parse()
+            .map_err(|_| ConfigError::HeaderName(name.trim().to_owned()))?;
+        let mut value: HeaderValue = value
+            .trim()
+            .parse()
+            .map_err(|_| ConfigError::HeaderValue(name.to_string()))?;
+        value.set_sensitive(true);
+        Ok(Self { name, value })
+    }
+}
+
+/// A setting that cannot be used. Messages never hold a secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The address cannot be used.
+    #[error(
+        "PROMETHEUS_ENDPOINT: {reason}; give a base address such as http://prometheus.monitoring:9090"
+    )]
+    Endpoint {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The address holds a user name or password.
+    #[error(
+        "PROMETHEUS_ENDPOINT holds a user name or password; give them by PROMETHEUS_USERNAME and PROMETHEUS_PASSWORD"
+    )]
+    EndpointCredentials,
+    /// Neither GET nor POST.
+    #[error("PROMETHEUS_METHOD is {0:?}; give POST or GET")]
+    Method(String),
+    /// A header without a colon.
+    #[error("PROMETHEUS_HEADERS: a header has no colon; give one \"Name: value\" a line")]
+    HeaderColon,
+    /// Not the name of a header.
+    #[error("PROMETHEUS_HEADERS: {0:?} is not a header name")]
+    HeaderName(String),
+    /// The value of this header has characters that no header may have.
+    #[error("PROMETHEUS_HEADERS: the value of {0} has characters that a header cannot carry")]
+    HeaderValue(String),
+    /// A certificate or key file cannot be used.
+    #[error("{variable}: {path}: {reason}", path = .path.display())]
+    TlsFile {
+        /// The setting that names the file.
+        variable: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A client certificate without its key, or the key without the certificate.
+    #[error(
+        "PROMETHEUS_CLIENT_CERT and PROMETHEUS_CLIENT_KEY go together; only one of them is set"
+    )]
+    TlsPair,
+    /// Not a name that a certificate can carry.
+    #[error("PROMETHEUS_TLS_SERVER_NAME: {0:?} is not a host name")]
+    TlsServerName(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ConfigError, Endpoint, Header};
+
+    #[test]
+    fn endpoints_are_trimmed_to_their_base() {
+        let cases = [
+            ("http://prom:9090", "http://prom:9090", false),
+            ("  http://prom:9090/ ", "http://prom:9090", false),
+            (
+                "https://vm/select/0/prometheus/",
+                "https://vm/select/0/prometheus",
+                false,
+            ),
+            (
+                "http://prom:9090/api/v1/query?query=up",
+                "http://prom:9090",
+                true,
+            ),
+            ("http://prom:9090/api/v1", "http://prom:9090", true),
+            ("http://gw/prom/api/v1/query_range", "http://gw/prom", true),
+            (
+                "http://prom:9090/graph?g0.expr=up",
+                "http://prom:9090",
+                true,
+            ),
+            ("http://[::1]:9090", "http://[::1]:9090", false),
+            (
+                "http://gw/v1/projects/p/location/global/prometheus",
+                "http://gw/v1/projects/p/location/global/prometheus",
+                false,
+            ),
+            ("http://gw/api/v10/prom", "http://gw/api/v10/prom", false),
+        ];
+        for (given, base, hinted) in cases {
+            let endpoint = Endpoint::parse(given).expect(given);
+            assert_eq!(endpoint.as_str(), base, "{given}");
+            assert_eq!(endpoint.hint().is_some(), hinted, "{given}");
+        }
+    }
+
+    #[test]
+    fn endpoints_that_cannot_work_are_refused_without_printing_secrets() {
+        for given in [
+            "prom:9090",
+            "ftp://prom",
+            "http://",
+            "",
+            "http://prom:9090/?a=b",
+            "http:///x",
+            "http://a b",
+        ] {
+            let error = Endpoint::parse(given).expect_err(given);
+            assert!(
+                error.to_string().starts_with("PROMETHEUS_ENDPOINT"),
+                "{given}: {error}"
+            );
+        }
+        for given in [
+            "http://user:hunter2@prom",
+            "user:hunter2@prom",
+            "http://hunter2@prom/x@y",
+            "http://u:hun ter2@p",
+        ] {
+            let error = Endpoint::parse(given).expect_err(given);
+            assert_eq!(error, ConfigError::EndpointCredentials, "{given}");
+            assert!(!format!("{error} {error:?}").contains("hunter2"));
+        }
+        assert!(
+            Endpoint::parse("http://prom/a@b").is_ok(),
+            "an @ in the path is no credential"
+        );
+    }
+
+    #[test]
+    fn headers_hide_their_value() {
+        let header: Header = "X-Scope-OrgID: tenant-7".parse().expect("a header");
+        assert_eq!(header.value, "tenant-7");
+        assert!(!format!("{header:?}").contains("tenant-7"));
+        let error = "X-Token: hunter2\u{1}"
+            .parse::<Header>()
+            .expect_err("a control character");
+        assert!(!format!("{error} {error:?}").contains("hunter2"));
+        assert_eq!("hunter2".parse::<Header>(), Err(ConfigError::HeaderColon));
+    }
+}

@@ -1,0 +1,216 @@
+//! Reads an answer of the query API straight from its bytes, keeping pods, values and times only.
+//!
+//! [`instant`] and [`range`] are the whole boundary: bytes in, samples or an [`ErrorKind`] out.
+//! Memory is bounded by [`Wanted::max_bytes`]; nesting by the parser's own limit.
+
+mod visit;
+mod window;
+
+use std::collections::HashSet;
+use std::io::Read;
+
+use serde::de::DeserializeSeed;
+
+use self::visit::{Envelope, EnvelopeSeed};
+use self::window::Window;
+use super::error::{ErrorKind, words};
+
+/// What to take from an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wanted<'a> {
+    /// Name of the label that holds the pod.
+    pub pod_label: &'a str,
+    /// Namespace of the pods; series that name another one are counted and left out.
+    pub namespace: Option<&'a str>,
+    /// Largest answer read, in bytes.
+    pub max_bytes: u64,
+}
+
+/// A value at a time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Point {
+    /// Milliseconds since 1970, the resolution of Prometheus.
+    pub timestamp_ms: i64,
+    /// The value as sent: it may be NaN, infinite or negative.
+    pub value: f64,
+}
+
+/// The value of one pod at one instant.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sample {
+    /// Name of the pod.
+    pub pod: String,
+    /// The value as sent: it may be NaN, infinite or negative.
+    pub value: f64,
+    /// Milliseconds since 1970, the resolution of Prometheus.
+    pub timestamp_ms: i64,
+}
+
+/// The values of one pod over a range.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Series {
+    /// Name of the pod.
+    pub pod: String,
+    /// Its values, in the order of the answer.
+    pub points: Vec<Point>,
+}
+
+/// How many series an answer had, and how many of them were left out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Series in the answer.
+    pub series: usize,
+    /// Left out: they name no pod.
+    pub without_pod: usize,
+    /// Left out: they name another namespace than the one asked for.
+    pub other_namespace: usize,
+}
+
+/// An instant vector by pod. No two samples have the same pod.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct InstantAnswer {
+    /// One sample a pod, in the order of the answer.
+    pub samples: Vec<Sample>,
+    /// Remarks of the server that leave the data whole.
+    pub infos: Vec<String>,
+    /// What was left out.
+    pub counts: Counts,
+}
+
+/// A matrix by pod. No two series have the same pod.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RangeAnswer {
+    /// One series a pod, in the order of the answer.
+    pub series: Vec<Series>,
+    /// Remarks of the server that leave the data whole.
+    pub infos: Vec<String>,
+    /// What was left out.
+    pub counts: Counts,
+}
+
+/// Decodes the answer to an instant query.
+pub(crate) fn instant(body: impl Read, wanted: &Wanted<'_>) -> Result<InstantAnswer, ErrorKind> {
+    let (series, infos, counts) = decode::<visit::Instant>(body, wanted)?;
+    let samples = series
+        .into_iter()
+        .map(|(pod, point)| Sample {
+            pod,
+            value: point.value,
+            timestamp_ms: point.timestamp_ms,
+        })
+        .collect();
+    Ok(InstantAnswer {
+        samples,
+        infos,
+        counts,
+    })
+}
+
+/// Decodes the answer to a range query.
+pub(crate) fn range(body: impl Read, wanted: &Wanted<'_>) -> Result<RangeAnswer, ErrorKind> {
+    let (series, infos, counts) = decode::<visit::Range>(body, wanted)?;
+    let series = series
+        .into_iter()
+        .map(|(pod, points)| Series { pod, points })
+        .collect();
+    Ok(RangeAnswer {
+        series,
+        infos,
+        counts,
+    })
+}
+
+type Decoded<S> = (
+    Vec<(String, <S as visit::Shape>::Points)>,
+    Vec<String>,
+    Counts,
+);
+
+fn decode<S: visit::Shape>(body: impl Read, wanted: &Wanted<'_>) -> Result<Decoded<S>, ErrorKind> {
+    let mut window = Window::new(body, wanted.max_bytes);
+    if window.first_byte().map_err(window::failure)? != Some(b'{') {
+        return Err(ErrorKind::NotJson {
+            content_type: String::new(),
+            words: words(&window.excerpt_ahead()),
+        });
+    }
+    let parsed = {
+        let mut parser = serde_json::Deserializer::from_reader(&mut window);
+        EnvelopeSeed::<S>::new(wanted)
+            .deserialize(&mut parser)
+            .and_then(|envelope| {
+                parser.end()?;
+                Ok(envelope)
+            })
+    };
+    match parsed {
+        Ok(envelope) => check(envelope, wanted),
+        Err(error) => Err(window.explain(error)),
+    }
+}
+
+/// Turns a well-formed envelope into its data, or into what it says is wrong.
+fn check<S: visit::Shape>(
+    envelope: Envelope<S>,
+    wanted: &Wanted<'_>,
+) -> Result<Decoded<S>, ErrorKind> {
+    if envelope.status != "success" {
+        return Err(ErrorKind::Api {
+            status: 200,
+            error_type: words(&envelope.error_type.unwrap_or(envelope.status)),
+            error: words(&envelope.error.unwrap_or_default()),
+        });
+    }
+    if envelope.partial || !envelope.warnings.is_empty() {
+        let said = if envelope.warnings.is_empty() {
+            "isPartial".into()
+        } else {
+            envelope.warnings.join("; ")
+        };
+        return Err(ErrorKind::PartialData {
+            words: words(&said),
+        });
+    }
+    let data = envelope.data;
+    if data.result_type != S::RESULT_TYPE {
+        return Err(ErrorKind::WrongType {
+            found: words(&data.result_type),
+            wanted: S::RESULT_TYPE,
+        });
+    }
+    if let Some(pod) = data.histogram {
+        return Err(ErrorKind::Histogram { pod });
+    }
+    if data.counts.series > 0 && data.counts.without_pod == data.counts.series {
+        return Err(ErrorKind::NoPodLabel {
+            series: data.counts.series,
+            label: wanted.pod_label.to_owned(),
+        });
+    }
+    refuse_duplicates(data.series.iter().map(|(pod, _)| pod.as_str()))?;
+    let infos = envelope.infos.iter().map(|info| words(info)).collect();
+    Ok((data.series, infos, data.counts))
+}
+
+fn refuse_duplicates<'a>(pods: impl Iterator<Item = &'a str>) -> Result<(), ErrorKind> {
+    let mut seen: HashSet<&str> = HashSet::new();
+    let mut duplicates: HashSet<&str> = HashSet::new();
+    let mut first: Option<&str> = None;
+    for pod in pods {
+        if !seen.insert(pod) {
+            duplicates.insert(pod);
+            first = first.or(Some(pod));
+        }
+    }
+    match first {
+        None => Ok(()),
+        Some(pod) => Err(ErrorKind::DuplicatePod {
+            pods: duplicates.len(),
+            pod: pod.to_owned(),
+        }),
+    }
+}
+
+#[cfg(test)]
+#[path = "decode/tests.rs"]
+mod tests;

@@ -1,0 +1,476 @@
+//! Serde visitors for the envelope of the query API: any key order, unknown fields skipped.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{
+    self, Deserialize, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess,
+    Visitor,
+};
+
+use super::{Counts, Point, Wanted};
+
+/// The two shapes of an answer by pod.
+pub(crate) trait Shape {
+    /// What an element holds beside its labels.
+    type Points: DeserializeOwned;
+    /// The `resultType` that announces it.
+    const RESULT_TYPE: &'static str;
+    /// Keys of an element: labels, points, native histograms.
+    const KEYS: [&'static str; 3];
+}
+
+/// An instant vector.
+pub(crate) struct Instant;
+
+impl Shape for Instant {
+    type Points = Point;
+    const RESULT_TYPE: &'static str = "vector";
+    const KEYS: [&'static str; 3] = ["metric", "value", "histogram"];
+}
+
+/// A matrix.
+pub(crate) struct Range;
+
+impl Shape for Range {
+    type Points = Vec<Point>;
+    const RESULT_TYPE: &'static str = "matrix";
+    const KEYS: [&'static str; 3] = ["metric", "values", "histograms"];
+}
+
+/// A whole answer.
+pub(crate) struct Envelope<S: Shape> {
+    pub status: String,
+    pub error_type: Option<String>,
+    pub error: Option<String>,
+    pub warnings: Vec<String>,
+    pub infos: Vec<String>,
+    pub partial: bool,
+    pub data: Data<S>,
+}
+
+/// Its `data`.
+pub(crate) struct Data<S: Shape> {
+    pub result_type: String,
+    pub series: Vec<(String, S::Points)>,
+    pub counts: Counts,
+    /// A pod whose series is a native histogram.
+    pub histogram: Option<String>,
+}
+
+impl<S: Shape> Default for Data<S> {
+    fn default() -> Self {
+        Self {
+            result_type: String::new(),
+            series: Vec::new(),
+            counts: Counts::default(),
+            histogram: None,
+        }
+    }
+}
+
+/// Reads an [`Envelope`].
+pub(crate) struct EnvelopeSeed<'a, S>(&'a Wanted<'a>, PhantomData<S>);
+
+impl<'a, S> EnvelopeSeed<'a, S> {
+    pub(crate) fn new(wanted: &'a Wanted<'a>) -> Self {
+        Self(wanted, PhantomData)
+    }
+}
+
+impl<'de, S: Shape> DeserializeSeed<'de> for EnvelopeSeed<'_, S> {
+    type Value = Envelope<S>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de, S: Shape> Visitor<'de> for EnvelopeSeed<'_, S> {
+    type Value = Envelope<S>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object with status and data")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        const KEYS: [&str; 7] = [
+            "status",
+            "data",
+            "errorType",
+            "error",
+            "warnings",
+            "infos",
+            "isPartial",
+        ];
+        let mut status: Option<String> = None;
+        let mut data: Option<Data<S>> = None;
+        let (mut error_type, mut error): (Option<String>, Option<String>) = (None, None);
+        let mut warnings: Option<Vec<String>> = None;
+        let mut infos: Option<Vec<String>> = None;
+        let mut partial: Option<bool> = None;
+        while let Some(key) = map.next_key_seed(OneOf(&KEYS))? {
+            match key {
+                Some(0) => once(&mut status, "status", map.next_value()?)?,
+                Some(1) if data.is_some() => return Err(de::Error::duplicate_field("data")),
+                Some(1) => data = map.next_value_seed(DataSeed::<S>(self.0, PhantomData))?,
+                Some(2) => error_type = map.next_value()?,
+                Some(3) => error = map.next_value()?,
+                Some(4) => once(&mut warnings, "warnings", map.next_value()?)?,
+                Some(5) => infos = map.next_value()?,
+                Some(6) => once(&mut partial, "isPartial", map.next_value()?)?,
+                _ => map.next_value::<Skip>().map(drop)?,
+            }
+        }
+        let status = status.ok_or_else(|| de::Error::missing_field("status"))?;
+        if data.is_none() && status == "success" {
+            return Err(de::Error::missing_field("data"));
+        }
+        Ok(Envelope {
+            status,
+            error_type,
+            error,
+            warnings: warnings.unwrap_or_default(),
+            infos: infos.unwrap_or_default(),
+            partial: partial.unwrap_or_default(),
+            data: data.unwrap_or_default(),
+        })
+    }
+}
+
+/// Fills a slot that null leaves empty and that nothing fills twice.
+fn once<T, E: de::Error>(
+    slot: &mut Option<T>,
+    key: &'static str,
+    value: Option<T>,
+) -> Result<(), E> {
+    if slot.is_some() {
+        return Err(E::duplicate_field(key));
+    }
+    *slot = value;
+    Ok(())
+}
+
+struct DataSeed<'a, S>(&'a Wanted<'a>, PhantomData<S>);
+
+impl<'de, S: Shape> DeserializeSeed<'de> for DataSeed<'_, S> {
+    type Value = Option<Data<S>>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_option(self)
+    }
+}
+
+impl<'de, S: Shape> Visitor<'de> for DataSeed<'_, S> {
+    type Value = Option<Data<S>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object with resultType and result")
+    }
+
+    fn visit_none<E>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut result_type: Option<String> = None;
+        let mut data: Data<S> = Data::default();
+        let mut has_result = false;
+        while let Some(key) = map.next_key_seed(OneOf(&["resultType", "result"]))? {
+            match key {
+                Some(0) => once(&mut result_type, "resultType", map.next_value()?)?,
+                Some(1) if has_result => return Err(de::Error::duplicate_field("result")),
+                Some(1) => {
+                    has_result = true;
+                    // An answer of another type has another shape; its type is the error to report.
+                    if result_type
+                        .as_deref()
+                        .is_some_and(|found| found != S::RESULT_TYPE)
+                    {
+                        map.next_value::<Skip>()?;
+                    } else {
+                        map.next_value_seed(ResultSeed {
+                            wanted: self.0,
+                            data: &mut data,
+                        })?;
+                    }
+                }
+                _ => map.next_value::<Skip>().map(drop)?,
+            }
+        }
+        data.result_type = result_type.ok_or_else(|| de::Error::missing_field("resultType"))?;
+        if !has_result {
+            return Err(de::Error::missing_field("result"));
+        }
+        Ok(Some(data))
+    }
+}
+
+struct ResultSeed<'a, 'd, S: Shape> {
+    wanted: &'a Wanted<'a>,
+    data: &'d mut Data<S>,
+}
+
+impl<'de, S: Shape> DeserializeSeed<'de> for ResultSeed<'_, '_, S> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de, S: Shape> Visitor<'de> for ResultSeed<'_, '_, S> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the list of series of a {}", S::RESULT_TYPE)
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        let Self { wanted, data } = self;
+        while let Some(()) = seq.next_element_seed(ElementSeed {
+            wanted,
+            data: &mut *data,
+        })? {}
+        Ok(())
+    }
+}
+
+/// Reads one series into the data.
+struct ElementSeed<'a, 'd, S: Shape> {
+    wanted: &'a Wanted<'a>,
+    data: &'d mut Data<S>,
+}
+
+impl<'de, S: Shape> DeserializeSeed<'de> for ElementSeed<'_, '_, S> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de, S: Shape> Visitor<'de> for ElementSeed<'_, '_, S> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a series")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let mut labels: Option<Labels> = None;
+        let mut points: Option<S::Points> = None;
+        let mut histogram = false;
+        while let Some(key) = map.next_key_seed(OneOf(&S::KEYS))? {
+            match key {
+                Some(0) if labels.is_some() => return Err(de::Error::duplicate_field("metric")),
+                Some(0) => labels = Some(map.next_value_seed(LabelsSeed(self.wanted))?),
+                Some(1) => once(&mut points, S::KEYS[1], map.next_value()?)?,
+                Some(2) => {
+                    histogram = true;
+                    map.next_value::<Skip>()?;
+                }
+                _ => map.next_value::<Skip>().map(drop)?,
+            }
+        }
+        let Labels {
+            pod,
+            other_namespace,
+        } = labels.ok_or_else(|| de::Error::missing_field("metric"))?;
+        let counts = &mut self.data.counts;
+        counts.series += 1;
+        if pod.is_empty() {
+            counts.without_pod += 1;
+        } else if other_namespace {
+            counts.other_namespace += 1;
+        } else if histogram {
+            self.data.histogram.get_or_insert(pod);
+        } else {
+            let points = points.ok_or_else(|| de::Error::missing_field(S::KEYS[1]))?;
+            self.data.series.push((pod, points));
+        }
+        Ok(())
+    }
+}
+
+/// What matters of a label set. A label that is absent is empty, as everywhere in Prometheus.
+#[derive(Default)]
+struct Labels {
+    pod: String,
+    other_namespace: bool,
+}
+
+struct LabelsSeed<'a>(&'a Wanted<'a>);
+
+impl<'de> DeserializeSeed<'de> for LabelsSeed<'_> {
+    type Value = Labels;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Labels, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for LabelsSeed<'_> {
+    type Value = Labels;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a set of labels")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Labels, A::Error> {
+        let mut pod: Option<String> = None;
+        let mut namespace: Option<bool> = None;
+        while let Some(key) = map.next_key_seed(OneOf(&[self.0.pod_label, "namespace"]))? {
+            match (key, self.0.namespace) {
+                (Some(0), _) => once(&mut pod, "pod", Some(map.next_value()?))?,
+                (Some(1), Some(asked)) => {
+                    let same = map.next_value_seed(OneOf(&[asked, ""]))?.is_some();
+                    once(&mut namespace, "namespace", Some(same))?;
+                }
+                _ => map.next_value::<Skip>().map(drop)?,
+            }
+        }
+        Ok(Labels {
+            pod: pod.unwrap_or_default(),
+            other_namespace: namespace == Some(false),
+        })
+    }
+}
+
+/// Reads a string and says which of these it is, without keeping it.
+struct OneOf<'a>(&'a [&'a str]);
+
+impl<'de> DeserializeSeed<'de> for OneOf<'_> {
+    type Value = Option<usize>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for OneOf<'_> {
+    type Value = Option<usize>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(self.0.iter().position(|candidate| *candidate == text))
+    }
+}
+
+impl<'de> Deserialize<'de> for Point {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (seconds, Value(value)): (f64, Value) = Deserialize::deserialize(deserializer)?;
+        // `as` saturates: a time out of range is the end of time, never a wrong moment.
+        #[expect(clippy::cast_possible_truncation)]
+        let timestamp_ms = (seconds * 1000.0).round() as i64;
+        Ok(Self {
+            timestamp_ms,
+            value,
+        })
+    }
+}
+
+/// A sample value: a string as the API says, or a plain number.
+struct Value(f64);
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ValueVisitor)
+    }
+}
+
+struct ValueVisitor;
+
+impl Visitor<'_> for ValueVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a sample value")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Value, E> {
+        text.parse()
+            .map(Value)
+            .map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Value(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value(value as f64))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value(value as f64))
+    }
+}
+
+/// Reads any value and keeps nothing. Unlike `IgnoredAny` it holds to the parser's nesting limit.
+struct Skip;
+
+impl<'de> Deserialize<'de> for Skip {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(SkipVisitor)
+    }
+}
+
+struct SkipVisitor;
+
+impl<'de> Visitor<'de> for SkipVisitor {
+    type Value = Skip;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Skip, E> {
+        Ok(Skip)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Skip, E> {
+        Ok(Skip)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Skip, E> {
+        Ok(Skip)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Skip, E> {
+        Ok(Skip)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Skip, E> {
+        Ok(Skip)
+    }
+
+    fn visit_unit<E>(self) -> Result<Skip, E> {
+        Ok(Skip)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Skip, A::Error> {
+        while let Some(Skip) = seq.next_element()? {}
+        Ok(Skip)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Skip, A::Error> {
+        while let Some((Skip, Skip)) = map.next_entry()? {}
+        Ok(Skip)
+    }
+}

@@ -1,0 +1,429 @@
+//! Everything a query can end in other than an answer: what, where, the server's words, what to do.
+
+use std::fmt::{self, Write as _};
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Longest quotation of the other side, in characters: enough for an error text, short in a log.
+const MAX_WORDS: usize = 200;
+
+/// Longest quotation of a query, in characters: enough to recognise it.
+const MAX_QUERY: usize = 120;
+
+/// A query without a usable answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueryError {
+    /// Name of the query, for instance `cpu`.
+    pub name: String,
+    /// The endpoint without credentials, or the file that was read.
+    pub place: String,
+    /// The query.
+    pub query: String,
+    /// What happened.
+    pub kind: Box<ErrorKind>,
+}
+
+impl fmt::Display for QueryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            name,
+            place,
+            query,
+            kind,
+        } = self;
+        write!(f, "{name}: {place}: {kind}")?;
+        if !query.is_empty() {
+            write!(f, "; query: {}", shortened(query, MAX_QUERY))?;
+        }
+        write!(f, "; {}", kind.advice())
+    }
+}
+
+impl std::error::Error for QueryError {}
+
+/// What a query ended in. Texts of the other side are cut to 200 characters and escaped.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// No complete HTTP answer arrived.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    /// The server refused or failed the query in the words of the API.
+    #[error("the server answered {error_type} (HTTP {status}): {error}")]
+    Api {
+        /// HTTP status; 200 when an error came as a success or from a file.
+        status: u16,
+        /// `errorType`; VictoriaMetrics puts the HTTP status here.
+        error_type: String,
+        /// The server's words.
+        error: String,
+    },
+    /// Someone answered an HTTP error that is not of the API: a proxy, another kind of server.
+    #[error("HTTP {status}: {words}")]
+    Http {
+        /// HTTP status, never 2xx.
+        status: u16,
+        /// What the body says.
+        words: String,
+    },
+    /// An answer that sends elsewhere. Credentials are never sent after it.
+    #[error("HTTP {status} redirects to {location}")]
+    Redirect {
+        /// HTTP status, 3xx.
+        status: u16,
+        /// Where to, without query.
+        location: String,
+    },
+    /// A success whose body is no JSON, for instance the login page of a proxy.
+    #[error("the answer is not JSON but {content_type}: {words}")]
+    NotJson {
+        /// Its declared content type.
+        content_type: String,
+        /// What it says.
+        words: String,
+    },
+    /// The answer ends in the middle.
+    #[error("the answer is truncated: it ends after {bytes} bytes")]
+    Truncated {
+        /// How much arrived.
+        bytes: u64,
+    },
+    /// The answer breaks the rules of JSON.
+    #[error("malformed JSON at byte {at}: {reason}, near `{excerpt}`")]
+    Malformed {
+        /// Offset of the error.
+        at: u64,
+        /// What is wrong.
+        reason: String,
+        /// The bytes around it.
+        excerpt: String,
+    },
+    /// JSON, but not what the query API answers.
+    #[error("this is not an answer of the query API: {reason} at byte {at}")]
+    NotAnAnswer {
+        /// Offset where this shows.
+        at: u64,
+        /// What was found.
+        reason: String,
+    },
+    /// The answer is not text.
+    #[error("the answer is not valid UTF-8 at byte {at}")]
+    NotUtf8 {
+        /// Offset of the first byte that is none.
+        at: u64,
+    },
+    /// The answer is larger than the limit.
+    #[error("the answer is larger than {max_bytes} bytes")]
+    TooLarge {
+        /// The limit, in bytes after decompression.
+        max_bytes: u64,
+    },
+    /// The server says that its answer is incomplete.
+    #[error("the answer is partial: {words}")]
+    PartialData {
+        /// The server's warnings.
+        words: String,
+    },
+    /// A scalar, string, matrix or something unknown.
+    #[error("the query returns a {found}, not a {wanted}")]
+    WrongType {
+        /// `resultType` of the answer.
+        found: String,
+        /// `resultType` that was needed.
+        wanted: &'static str,
+    },
+    /// Native histograms in place of numbers.
+    #[error("the query returns native histograms, for instance for pod {pod}")]
+    Histogram {
+        /// One pod that has one.
+        pod: String,
+    },
+    /// Series, none of which names a pod.
+    #[error("no pod label: none of the {series} series carries the label {label:?}")]
+    NoPodLabel {
+        /// How many series there are.
+        series: usize,
+        /// The label that was looked for.
+        label: String,
+    },
+    /// More than one series for a pod.
+    #[error("duplicate series: {pods} pods have more than one, for instance {pod}")]
+    DuplicatePod {
+        /// How many pods have several.
+        pods: usize,
+        /// The first of them.
+        pod: String,
+    },
+}
+
+impl ErrorKind {
+    /// What to do about it, in words that end a message.
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Self::Transport(error) => error.advice(),
+            Self::Api {
+                error_type, error, ..
+            } => api_advice(error_type, error),
+            Self::Http { status, .. } => http_advice(*status),
+            Self::Redirect { .. } => {
+                "give the final address as PROMETHEUS_ENDPOINT, or credentials if it is a login page"
+            }
+            Self::NotJson { .. } => {
+                "check that PROMETHEUS_ENDPOINT is the query API and that no login proxy answers in its place"
+            }
+            Self::Truncated { .. } => {
+                "look for a proxy or server that closed the connection early, then run again"
+            }
+            Self::Malformed { .. } | Self::NotAnAnswer { .. } => {
+                "check that PROMETHEUS_ENDPOINT is the base address of a Prometheus query API"
+            }
+            Self::NotUtf8 { .. } => {
+                "find the label value that is not UTF-8 and aggregate it away: sum by (namespace, pod)"
+            }
+            Self::TooLarge { .. } => {
+                "aggregate by pod on the server (sum by (namespace, pod)) or raise PROMETHEUS_MAX_RESPONSE_BYTES"
+            }
+            Self::PartialData { .. } => {
+                "nothing is decided on partial data; repair the named source, then run again"
+            }
+            Self::WrongType { .. } | Self::NoPodLabel { .. } => {
+                "the query must return an instant vector with one series a pod: sum by (namespace, pod) (...)"
+            }
+            Self::Histogram { .. } => {
+                "take a number from it: histogram_sum, histogram_count or histogram_quantile"
+            }
+            Self::DuplicatePod { .. } => {
+                "aggregate the query by pod, and select one cluster if the server holds several"
+            }
+        }
+    }
+}
+
+fn api_advice(error_type: &str, error: &str) -> &'static str {
+    let timed_out = ["timed out", "timeout", "deadline exceeded"]
+        .iter()
+        .any(|words| error.contains(words));
+    match error_type {
+        _ if timed_out => "raise PROMETHEUS_TIMEOUT or make the query cheaper",
+        "bad_data" => "correct the query",
+        "execution" | "422" => "correct the query or raise the server's limit that it names",
+        _ => "see the server's log, then run again",
+    }
+}
+
+fn http_advice(status: u16) -> &'static str {
+    match status {
+        401 => {
+            "give credentials: PROMETHEUS_BEARER_TOKEN_FILE, PROMETHEUS_USERNAME, or a tenant in PROMETHEUS_HEADERS"
+        }
+        403 => "give these credentials the right to query, or others",
+        404 | 400 | 405 => {
+            "check the path of PROMETHEUS_ENDPOINT: the base address in front of /api/v1"
+        }
+        413 => "shorten the query or raise the proxy's request size limit",
+        414 => "set PROMETHEUS_METHOD=POST or shorten the query",
+        429 => "the server sheds load; run again later or raise its limit",
+        502..=504 => {
+            "the server behind the proxy is down or slow; run again when it is up, or raise PROMETHEUS_TIMEOUT"
+        }
+        _ => "see the log of the server or of the proxy in front of it",
+    }
+}
+
+/// Why no complete HTTP answer arrived.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TransportError {
+    /// The time limit of the request passed.
+    #[error("no answer within {:?}", .0)]
+    Timeout(Duration),
+    /// The name of the host is not known.
+    #[error("the host name is not known")]
+    HostNotFound,
+    /// No connection: refused, unreachable, no route.
+    #[error("cannot connect: {0}")]
+    Connect(String),
+    /// The connection was closed before the answer was complete.
+    #[error("the connection was closed before the answer was complete")]
+    Closed,
+    /// The TLS handshake failed.
+    #[error("TLS: {0}")]
+    Tls(String),
+    /// The proxy of the environment did not connect.
+    #[error("the proxy did not connect: {0}")]
+    Proxy(String),
+    /// The answer's compression is damaged.
+    #[error("the answer cannot be decompressed: {0}")]
+    Decompress(String),
+    /// A credential could not be read.
+    #[error("cannot read the credential in {path}: {reason}", path = .path.display())]
+    Credentials {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The answer is not HTTP, or something else failed below it.
+    #[error("{0}")]
+    Other(String),
+    /// A replay that has no such exchange.
+    #[error("the recording has no answer to this query at {0}")]
+    NotRecorded(String),
+}
+
+impl TransportError {
+    /// What to do about it, in words that end a message.
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Self::Timeout(_) => "raise PROMETHEUS_TIMEOUT or see why the server is slow",
+            Self::HostNotFound | Self::Connect(_) => {
+                "check PROMETHEUS_ENDPOINT, that the server runs, and network policies between"
+            }
+            Self::Closed => {
+                "see the log of the server or of the proxy in front of it, then run again"
+            }
+            Self::Tls(_) => {
+                "check PROMETHEUS_CA_FILE, the client certificate and PROMETHEUS_TLS_SERVER_NAME"
+            }
+            Self::Proxy(_) => "check HTTPS_PROXY and NO_PROXY",
+            Self::Decompress(_) => "look for a proxy that changes answers",
+            Self::Credentials { .. } => "mount the file or correct its path",
+            Self::Other(_) => "check that PROMETHEUS_ENDPOINT is an HTTP server",
+            Self::NotRecorded(_) => "replay with the queries of the recording, or record again",
+        }
+    }
+
+    /// What an error of ureq means for a request that may take `timeout`.
+    pub(crate) fn from_ureq(error: ureq::Error, timeout: Duration) -> Self {
+        match error {
+            ureq::Error::Timeout(_) => Self::Timeout(timeout),
+            ureq::Error::HostNotFound => Self::HostNotFound,
+            ureq::Error::ConnectionFailed => Self::Connect("connection failed".into()),
+            ureq::Error::ConnectProxyFailed(reason) => Self::Proxy(words(&reason)),
+            ureq::Error::InvalidProxyUrl => Self::Proxy("its address is not valid".into()),
+            ureq::Error::Rustls(error) => Self::Tls(error.to_string()),
+            ureq::Error::Tls(reason) => Self::Tls(reason.to_owned()),
+            ureq::Error::Decompress(_, error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                Self::Closed
+            }
+            ureq::Error::Decompress(_, error) => Self::Decompress(error.to_string()),
+            ureq::Error::Io(error) => Self::from_io(error, timeout),
+            other => Self::Other(words(&other.to_string())),
+        }
+    }
+
+    /// What a failed read of a body means, be it of a socket, a file or a decompressor.
+    pub(crate) fn from_body(error: io::Error) -> Self {
+        match error.downcast() {
+            Ok(known) => known,
+            Err(error) => Self::from_io(error, Duration::ZERO),
+        }
+    }
+
+    fn from_io(error: io::Error, timeout: Duration) -> Self {
+        let error = match error.downcast() {
+            Ok(error) => return Self::from_ureq(error, timeout),
+            Err(error) => error,
+        };
+        if error
+            .get_ref()
+            .is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>)
+        {
+            return Self::Tls(error.to_string());
+        }
+        match error.kind() {
+            io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => Self::Timeout(timeout),
+            io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::AddrNotAvailable => Self::Connect(error.to_string()),
+            io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::BrokenPipe => Self::Closed,
+            // What the resolver of the C library says has no kind of its own.
+            _ if error.to_string().contains("failed to lookup address") => Self::HostNotFound,
+            _ => Self::Other(words(&error.to_string())),
+        }
+    }
+}
+
+/// The words of another side: HTML reduced to its text, white space joined, control and direction
+/// characters escaped, cut to 200 characters.
+pub(crate) fn words(text: &str) -> String {
+    let text = text.trim_start();
+    let plain = if text.starts_with('<') {
+        without_tags(text)
+    } else {
+        text.to_owned()
+    };
+    let joined: Vec<&str> = plain.split_whitespace().collect();
+    if joined.is_empty() {
+        return "(an empty body)".to_owned();
+    }
+    shortened(&joined.join(" "), MAX_WORDS)
+}
+
+fn shortened(text: &str, max: usize) -> String {
+    let mut short = String::new();
+    for (count, character) in text.chars().enumerate() {
+        if count == max {
+            short.push('…');
+            break;
+        }
+        let directs = matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        let breaks = matches!(character, '\u{2028}' | '\u{2029}');
+        if character == '\n' || character == '\t' {
+            short.push(' ');
+        } else if character.is_control() || directs || breaks {
+            write!(short, "{}", character.escape_unicode()).expect("a String accepts every write");
+        } else {
+            short.push(character);
+        }
+    }
+    short
+}
+
+/// The title of a page, else its text.
+fn without_tags(html: &str) -> String {
+    // ASCII lower case keeps byte offsets.
+    let lower = html.to_ascii_lowercase();
+    if let Some((start, end)) = lower.find("<title>").zip(lower.find("</title>"))
+        && let Some(title) = html.get(start + "<title>".len()..end)
+    {
+        return title.to_owned();
+    }
+    let mut depth = 0_usize;
+    html.chars()
+        .filter(|character| match character {
+            '<' => {
+                depth += 1;
+                false
+            }
+            '>' => {
+                depth = depth.saturating_sub(1);
+                false
+            }
+            _ => depth == 0,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::words;
+
+    #[test]
+    fn words_are_short_plain_and_escaped() {
+        assert_eq!(
+            words("<html>\n<title>502 Bad\nGateway</title><h1>x</h1>"),
+            "502 Bad Gateway"
+        );
+        assert_eq!(words("<p>no <b>title</b></p>"), "no title");
+        assert_eq!(words("</title><title>"), "(an empty body)");
+        assert_eq!(words(" \r\n "), "(an empty body)");
+        assert_eq!(words("a\u{1b}[31mb\u{202e}c"), "a\\u{1b}[31mb\\u{202e}c");
+        assert_eq!(words(&"é".repeat(500)).chars().count(), 201);
+    }
+}

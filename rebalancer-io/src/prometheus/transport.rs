@@ -1,0 +1,413 @@
+//! The lowest layer: one API call in, status, type and a body to read out.
+
+use std::borrow::Cow;
+use std::fs;
+use std::io::{self, Read};
+use std::path::Path;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, LOCATION};
+use http::{HeaderValue, Uri};
+use jiff::Timestamp;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use ureq::Agent;
+use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig};
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+
+use super::auth::{Auth, Secret, SecretSource};
+use super::config::{ConfigError, Endpoint, Header, Method, PrometheusConfig, Tls};
+use super::error::TransportError;
+
+/// How much longer than the server's limit the client waits, so that the server's own words on a
+/// timeout arrive.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// The moments a query is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// One instant.
+    Instant(Timestamp),
+    /// A range, both ends included.
+    Range {
+        /// First moment.
+        start: Timestamp,
+        /// Last moment.
+        end: Timestamp,
+        /// Distance of two moments.
+        step: Duration,
+    },
+}
+
+/// One call of the query API, without anything that depends on the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ApiRequest<'a> {
+    /// Name of the query, for instance `cpu`.
+    pub name: &'a str,
+    /// The query.
+    pub query: &'a str,
+    /// For when.
+    pub when: When,
+}
+
+impl ApiRequest<'_> {
+    fn path(&self) -> &'static str {
+        match self.when {
+            When::Instant(_) => "/api/v1/query",
+            When::Range { .. } => "/api/v1/query_range",
+        }
+    }
+
+    fn params(&self) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
+        let mut params = vec![("query".into(), self.query.into())];
+        match self.when {
+            When::Instant(at) => params.push(("time".into(), seconds(at).into())),
+            When::Range { start, end, step } => {
+                params.push(("start".into(), seconds(start).into()));
+                params.push(("end".into(), seconds(end).into()));
+                params.push(("step".into(), format!("{}", step.as_secs_f64()).into()));
+            }
+        }
+        params
+    }
+}
+
+/// Seconds since 1970 with the three decimals that Prometheus keeps, if there are any.
+fn seconds(at: Timestamp) -> String {
+    let ms = at.as_millisecond();
+    match ms.rem_euclid(1000) {
+        0 => (ms / 1000).to_string(),
+        fraction => format!("{}.{fraction:03}", ms.div_euclid(1000)),
+    }
+}
+
+/// What came back. A failed read of the body may carry a [`TransportError`].
+pub struct ApiResponse {
+    /// HTTP status.
+    pub status: u16,
+    /// Declared content type.
+    pub content_type: Option<String>,
+    /// Where a redirect leads.
+    pub location: Option<String>,
+    /// The body, decompressed.
+    pub body: Box<dyn Read + Send>,
+}
+
+/// Something that carries calls of the query API.
+pub trait Transport: Sync {
+    /// Performs one call, once.
+    ///
+    /// # Errors
+    /// When no HTTP answer arrives; an HTTP error status is an answer.
+    fn send(&self, request: &ApiRequest<'_>) -> Result<ApiResponse, TransportError>;
+
+    /// Where answers come from, for messages: an address without credentials, or a file.
+    fn place(&self) -> &str;
+}
+
+impl<T: Transport + ?Sized> Transport for &T {
+    fn send(&self, request: &ApiRequest<'_>) -> Result<ApiResponse, TransportError> {
+        (**self).send(request)
+    }
+
+    fn place(&self) -> &str {
+        (**self).place()
+    }
+}
+
+/// Calls over HTTP: one connection pool, no redirects, no retries, proxies from the environment.
+pub struct HttpTransport {
+    agent: Agent,
+    endpoint: Endpoint,
+    /// The base address to call, with the name that the certificate carries.
+    base: String,
+    /// The `Host` to send where it is not the one of `base`.
+    host: Option<HeaderValue>,
+    auth: Auth,
+    headers: Vec<Header>,
+    params: Vec<(String, Secret)>,
+    method: Method,
+    timeout: Duration,
+}
+
+impl HttpTransport {
+    /// Prepares calls; reads the certificate files, opens no connection.
+    ///
+    /// # Errors
+    /// When a certificate or key file cannot be read or used.
+    pub fn new(config: &PrometheusConfig) -> Result<Self, ConfigError> {
+        let timeout = config.timeout;
+        let builder = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .timeout_global(Some(timeout + GRACE))
+            .user_agent(concat!("pod-rebalancer/", env!("CARGO_PKG_VERSION")))
+            .accept("application/json")
+            .tls_config(tls_config(&config.tls)?);
+        let endpoint = config.endpoint.clone();
+        let mut params = config.extra_params.clone();
+        params.push((
+            "timeout".into(),
+            Secret::new(format!("{}ms", timeout.as_millis())),
+        ));
+        if config.refuse_partial {
+            let refusals = [
+                ("partial_response", "false"),
+                ("deny_partial_response", "1"),
+                ("nocache", "1"),
+            ];
+            params.extend(refusals.map(|(key, value)| (key.to_owned(), Secret::new(value))));
+        }
+        let (agent, base, host) = match &config.tls.server_name {
+            None => (
+                Agent::new_with_config(builder.build()),
+                endpoint.as_str().to_owned(),
+                None,
+            ),
+            Some(name) => {
+                let (base, resolver, host) = renamed(&endpoint, name)?;
+                let config = builder.proxy(None).build();
+                (
+                    Agent::with_parts(config, DefaultConnector::default(), resolver),
+                    base,
+                    Some(host),
+                )
+            }
+        };
+        Ok(Self {
+            agent,
+            base,
+            host,
+            endpoint,
+            auth: config.auth.clone(),
+            headers: config.headers.clone(),
+            params,
+            method: config.method,
+            timeout,
+        })
+    }
+
+    fn headers(&self) -> Result<http::HeaderMap, TransportError> {
+        let mut headers = http::HeaderMap::new();
+        if let Some(host) = &self.host {
+            headers.insert(HOST, host.clone());
+        }
+        let authorization = match &self.auth {
+            Auth::None => None,
+            Auth::Bearer(token) => Some((token, format!("Bearer {}", token.read()?.reveal()))),
+            Auth::Basic { username, password } => {
+                let pair = format!("{username}:{}", password.read()?.reveal());
+                Some((password, format!("Basic {}", STANDARD.encode(pair))))
+            }
+        };
+        if let Some((source, text)) = authorization {
+            let mut value = HeaderValue::try_from(text).map_err(|_| unsendable(source))?;
+            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, value);
+        }
+        for Header { name, value } in &self.headers {
+            headers.append(name, value.clone());
+        }
+        Ok(headers)
+    }
+}
+
+impl Transport for HttpTransport {
+    fn send(&self, request: &ApiRequest<'_>) -> Result<ApiResponse, TransportError> {
+        let url = format!("{}{}", self.base, request.path());
+        let mut params = request.params();
+        params.extend(
+            self.params
+                .iter()
+                .map(|(key, value)| (key.as_str().into(), value.reveal().into())),
+        );
+        let headers = self.headers()?;
+        let answer = match self.method {
+            Method::Post => {
+                let mut call = self.agent.post(&url);
+                call.headers_mut()
+                    .into_iter()
+                    .for_each(|map| map.extend(headers.clone()));
+                call.send_form(params)
+            }
+            Method::Get => {
+                let mut call = self.agent.get(&url).query_pairs(params);
+                call.headers_mut()
+                    .into_iter()
+                    .for_each(|map| map.extend(headers.clone()));
+                call.call()
+            }
+        };
+        let answer = answer.map_err(|error| TransportError::from_ureq(error, self.timeout))?;
+        let header = |name| {
+            answer
+                .headers()
+                .get(name)
+                .and_then(|value: &HeaderValue| value.to_str().ok())
+        };
+        Ok(ApiResponse {
+            status: answer.status().as_u16(),
+            content_type: header(CONTENT_TYPE).map(str::to_owned),
+            location: header(LOCATION).map(str::to_owned),
+            body: Box::new(HttpBody {
+                body: answer.into_body().into_reader(),
+                timeout: self.timeout,
+            }),
+        })
+    }
+
+    fn place(&self) -> &str {
+        self.endpoint.as_str()
+    }
+}
+
+/// A credential that a header cannot carry; what it is stays unsaid.
+fn unsendable(source: &SecretSource) -> TransportError {
+    let path = match source {
+        SecretSource::File(path) => path.clone(),
+        SecretSource::Value(_) => "the environment".into(),
+    };
+    TransportError::Credentials {
+        path,
+        reason: "it has characters that a header cannot carry".into(),
+    }
+}
+
+/// A body whose errors say what happened in our own words.
+struct HttpBody {
+    body: ureq::BodyReader<'static>,
+    timeout: Duration,
+}
+
+impl Read for HttpBody {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.body.read(buffer).map_err(|error| {
+            io::Error::other(TransportError::from_ureq(
+                ureq::Error::from(error),
+                self.timeout,
+            ))
+        })
+    }
+}
+
+/// Finds the addresses of the endpoint whatever name the request carries.
+#[derive(Debug)]
+struct EndpointResolver {
+    target: Uri,
+    inner: DefaultResolver,
+}
+
+impl Resolver for EndpointResolver {
+    fn resolve(
+        &self,
+        _: &Uri,
+        config: &ureq::config::Config,
+        timeout: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        self.inner.resolve(&self.target, config, timeout)
+    }
+}
+
+/// An address under another name: what to call, how to resolve it, which `Host` to send.
+fn renamed(
+    endpoint: &Endpoint,
+    name: &str,
+) -> Result<(String, EndpointResolver, HeaderValue), ConfigError> {
+    if ServerName::try_from(name).is_err() {
+        return Err(ConfigError::TlsServerName(name.to_owned()));
+    }
+    let target: Uri = endpoint
+        .as_str()
+        .parse()
+        .expect("an Endpoint is parsed from a valid URI");
+    let authority = target.authority().expect("an Endpoint has an authority");
+    let host = HeaderValue::from_str(authority.as_str()).expect("an authority is visible ASCII");
+    let base = endpoint.as_str().replacen(endpoint.host(), name, 1);
+    Ok((
+        base,
+        EndpointResolver {
+            target,
+            inner: DefaultResolver::default(),
+        },
+        host,
+    ))
+}
+
+fn tls_config(tls: &Tls) -> Result<TlsConfig, ConfigError> {
+    let mut builder = TlsConfig::builder().disable_verification(tls.insecure_skip_verify);
+    if let Some(path) = &tls.ca_file {
+        let roots = certificates("PROMETHEUS_CA_FILE", path)?;
+        builder = builder.root_certs(RootCerts::new_with_certs(&roots));
+    }
+    match (&tls.client_cert_file, &tls.client_key_file) {
+        (None, None) => {}
+        (Some(cert), Some(key)) => builder = builder.client_cert(Some(client_cert(cert, key)?)),
+        _ => return Err(ConfigError::TlsPair),
+    }
+    Ok(builder.build())
+}
+
+fn read_pem(variable: &'static str, path: &Path) -> Result<Vec<u8>, ConfigError> {
+    fs::read(path).map_err(|error| unusable(variable, path, error.to_string()))
+}
+
+fn unusable(variable: &'static str, path: &Path, reason: impl Into<String>) -> ConfigError {
+    ConfigError::TlsFile {
+        variable,
+        path: path.to_owned(),
+        reason: reason.into(),
+    }
+}
+
+fn certificates(
+    variable: &'static str,
+    path: &Path,
+) -> Result<Vec<Certificate<'static>>, ConfigError> {
+    let pem = read_pem(variable, path)?;
+    let mut found: Vec<Certificate<'static>> = Vec::new();
+    for item in ureq::tls::parse_pem(&pem) {
+        match item {
+            Ok(PemItem::Certificate(certificate)) => found.push(certificate),
+            Ok(_) => {}
+            Err(error) => return Err(unusable(variable, path, error.to_string())),
+        }
+    }
+    let mut store = rustls::RootCertStore::empty();
+    for certificate in &found {
+        // The HTTP library passes over certificates it cannot parse; a wrong file must be told.
+        store
+            .add(CertificateDer::from(certificate.der()))
+            .map_err(|error| unusable(variable, path, error.to_string()))?;
+    }
+    if found.is_empty() {
+        return Err(unusable(variable, path, "it holds no PEM certificate"));
+    }
+    Ok(found)
+}
+
+/// Reads the pair and tries it out: the HTTP library panics on one that does not fit together.
+fn client_cert(cert: &Path, key: &Path) -> Result<ClientCert, ConfigError> {
+    const KEY: &str = "PROMETHEUS_CLIENT_KEY";
+    let chain = certificates("PROMETHEUS_CLIENT_CERT", cert)?;
+    let pem = read_pem(KEY, key)?;
+    let private = PrivateKeyDer::from_pem_slice(&pem)
+        .map_err(|_| unusable(KEY, key, "it holds no PEM private key"))?;
+    let owned_chain = chain
+        .iter()
+        .map(|one| CertificateDer::from(one.der()).into_owned())
+        .collect();
+    rustls::ClientConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
+        .with_safe_default_protocol_versions()
+        .and_then(|builder| {
+            builder
+                .with_root_certificates(rustls::RootCertStore::empty())
+                .with_client_auth_cert(owned_chain, private)
+        })
+        .map_err(|error| unusable(KEY, key, error.to_string()))?;
+    let private =
+        PrivateKey::from_pem(&pem).map_err(|error| unusable(KEY, key, error.to_string()))?;
+    Ok(ClientCert::new_with_certs(&chain, private))
+}
