@@ -17,7 +17,8 @@ pub use plan::{
 };
 pub use pod::{Load, Metric, PodState};
 pub use rotation::{
-    Action, Answer, ApiFailure, Budget, BudgetProblem, EvictionRequest, FailureKind, Presence,
-    Reason, RotationOutcome, RotationReport, Step, UnexpectedAnswer, WaitReason,
+    Action, Answer, ApiFailure, Budget, BudgetProblem, EVICTION_MARGIN, EvictionRequest,
+    FailureKind, Presence, RECOVERY_POLL, Reason, Rotation, RotationOutcome, RotationReport, Step,
+    UnexpectedAnswer, WaitReason,
 };
 pub use workload::{Controller, LivePod, Phase, Protection};
