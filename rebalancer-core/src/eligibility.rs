@@ -1,6 +1,7 @@
 //! Who may be evicted: every reason that speaks against a pod, not only the first.
 
 use crate::{LivePod, Phase, Protection};
+use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
@@ -154,8 +155,14 @@ impl fmt::Display for Objection {
     }
 }
 
-/// Joins reasons into one line: `a; b; c`.
+/// So many reasons are spelled out in one message; a rollout of a thousand pods has thousands.
+const SPELLED_OUT: usize = 8;
+
+/// Joins reasons into one line: `a; b; c`, and how many more there are.
 pub(crate) fn joined<T: fmt::Display>(reasons: &[T]) -> String {
-    let words: Vec<String> = reasons.iter().map(ToString::to_string).collect();
+    let mut words: Vec<String> = reasons.iter().take(SPELLED_OUT).map(ToString::to_string).collect();
+    if reasons.len() > SPELLED_OUT {
+        words.push(format!("and {} more", reasons.len() - SPELLED_OUT));
+    }
     words.join("; ")
 }

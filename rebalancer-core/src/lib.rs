@@ -36,8 +36,9 @@ pub use plan::{
 };
 pub use pod::{Load, PodState};
 pub use rotation::{
-    Action, Answer, ApiFailure, Budget, BudgetProblem, EvictionRequest, FailureKind, Presence, Reason,
-    RotationOutcome, RotationReport, Step, UnexpectedAnswer, WaitReason,
+    Action, Answer, ApiFailure, Budget, BudgetProblem, EVICTION_MARGIN, EvictionRequest, FailureKind,
+    Presence, RECOVERY_POLL, Reason, Rotation, RotationOutcome, RotationReport, Step, UnexpectedAnswer,
+    WaitReason,
 };
 pub use score::{DEFAULT_FLOORS, DEFAULT_WEIGHTS};
 pub use statistics::{Spread, median};

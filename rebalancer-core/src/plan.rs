@@ -5,6 +5,7 @@ mod disturbance;
 mod facts;
 
 pub use check::{Violation, check_plan};
+pub(crate) use disturbance::changes_since;
 pub use disturbance::{Disturbance, disturbances};
 pub use facts::{OwnerFacts, Workload, WorkloadFacts};
 

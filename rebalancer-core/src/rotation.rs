@@ -1,9 +1,397 @@
-//! Carries out a plan, one action at a time: the state machine of a rotation.
+//! Carries out a plan, one action at a time: the state machine of a rotation, every transition.
+//!
+//! It talks to nobody and knows no clock. Its driver polls an action, performs it, and hands back
+//! the answer with the time; see [`Rotation`] for the loop.
+//!
+//! ```text
+//!               void                   refused                 refused
+//!   Listing ───────────▶ Stopped ◀──────────────── Budgets      ┌──────▶ Stopped
+//!      │  settled                                  ▲   │ allowed│
+//!      └───────────────────────────────────────────┘   ▼        │
+//!                                                  Preflight ───┘
+//!                                                      │ every target accepted
+//!                       ┌──────────────────────────────┤ (server dry-run: ▶ Stopped)
+//!                       │ sequential                   ▼
+//!                       │   ┌──────────────────── Evicting ── refused ─▶ Stopped
+//!                       │   │ accepted                 │ unknown
+//!                       │   │                          ▼
+//!                       │   │◀──── evicted ──────── Resolving ── not, or unknown ─▶ Stopped
+//!                       │   ▼
+//!                       └─ one more target? ── no ─▶ Stopped
+//!                           │ wait-ready
+//!                           ▼            recovered             allowed
+//!                        Waiting ─▶ Listing ─▶ Budgets ─────────────────▶ Evicting
+//!                           ▲          │ not yet   │ not yet
+//!                           └──────────┴───────────┘
+//! ```
+//!
+//! What always holds, whatever is answered:
+//!
+//! - At most the targets of the plan are evicted, each asked for once, in order, by name and UID.
+//! - Nothing is evicted before a fresh list was found settled and unchanged, the budgets allow it,
+//!   and the preflight of *every* target was accepted.
+//! - No eviction is asked for before the previous one is known to have happened.
+//! - After an eviction whose fate stays unknown nothing more is asked for.
+//! - A stop, or a deadline too near, ends it before the next eviction; an eviction sent without a
+//!   clear answer is still looked up.
+//! - Only [`Rotation::handle`] changes a rotation, and an unexpected answer changes nothing.
+//! - Nothing is ever sent a second time because it failed.
 
 mod answers;
+mod checks;
 mod report;
 
 pub use answers::{
     Action, Answer, ApiFailure, Budget, EvictionRequest, FailureKind, Presence, UnexpectedAnswer, WaitReason,
 };
 pub use report::{BudgetProblem, Reason, RotationOutcome, RotationReport, Step};
+
+use crate::{Mode, Pacing, RotationPlan, Target, Workload};
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::time::Duration;
+
+/// No eviction begins with less than this left before the deadline: the server itself retries a
+/// contested budget for ten seconds before it answers.
+pub const EVICTION_MARGIN: Duration = Duration::from_secs(10);
+
+/// Time between two looks at a workload that recovers. Each look is a full list, and a pod
+/// rarely becomes Ready in less.
+pub const RECOVERY_POLL: Duration = Duration::from_secs(5);
+
+/// A rotation under way.
+///
+/// ```
+/// use core::time::Duration;
+/// use rebalancer_core::{Action, Answer, Rotation, RotationOutcome, RotationPlan, RotationReport};
+/// # use rebalancer_core::{Controller, LivePod, OwnerFacts, Role, RotationOptions, Workload};
+/// # let controller = Controller { kind: "StatefulSet".into(), name: "orders".into(), uid: "s".into() };
+/// # let pod = |name: &str| LivePod {
+/// #     uid: name.into(), controller: Some(controller.clone()), ..LivePod::assumed(name)
+/// # };
+/// # let workload = Workload {
+/// #     pods: ["a", "b", "c"].map(pod).to_vec(),
+/// #     owners: vec![OwnerFacts::silent(controller.clone(), controller.clone())],
+/// # };
+/// # let options = RotationOptions::until(Duration::from_secs(60));
+/// # let plan = RotationPlan::new(&[(Role::Busiest, "a"), (Role::LeastBusy, "c")], &workload, options).unwrap();
+/// # let clock = || Duration::from_secs(1);
+/// # let stop_asked = || false;
+/// # let mut perform = |action: &Action| match action {
+/// #     Action::ListWorkload => Answer::Workload(Ok(workload.clone())),
+/// #     Action::ListBudgets { .. } => Answer::Budgets(Ok(vec![])),
+/// #     Action::Preflight(_) => Answer::Preflight(Ok(())),
+/// #     Action::Evict(_) => Answer::Eviction(Ok(())),
+/// #     other => unreachable!("{other:?}"),
+/// # };
+/// let mut rotation = Rotation::new(plan);
+/// loop {
+///     if stop_asked() {
+///         rotation.handle(clock(), Answer::StopRequested)?;
+///     }
+///     let action: Action = rotation.poll_action();
+///     if action == Action::Stop {
+///         break;
+///     }
+///     let answer: Answer = perform(&action);
+///     rotation.handle(clock(), answer)?;
+/// }
+/// let report: RotationReport = rotation.finish();
+/// assert_eq!(report.outcome, RotationOutcome::Rotated);
+/// assert_eq!(report.deleted, ["a", "c"]);
+/// # Ok::<(), rebalancer_core::UnexpectedAnswer>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rotation {
+    plan: RotationPlan,
+    state: State,
+    stop_requested: bool,
+    reason: Option<Reason>,
+    attempted: Vec<String>,
+    deleted: Vec<String>,
+    errors: BTreeMap<String, Reason>,
+    steps: Vec<Step>,
+}
+
+/// Where a rotation is. `next` is the position of the next target to evict: all before it are
+/// known to be evicted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum State {
+    Listing { next: usize },
+    Budgets { next: usize },
+    Preflight { position: usize },
+    Evicting { next: usize },
+    Resolving { next: usize, failure: ApiFailure },
+    Waiting { next: usize, until: Duration, missing: Option<Reason> },
+    Stopped,
+}
+
+/// Where to go next, or why to stop.
+type Next = Result<State, Reason>;
+
+impl Rotation {
+    /// Begins to carry out `plan`; the first action is a fresh list.
+    pub const fn new(plan: RotationPlan) -> Self {
+        Self {
+            plan,
+            state: State::Listing { next: 0 },
+            stop_requested: false,
+            reason: None,
+            attempted: Vec::new(),
+            deleted: Vec::new(),
+            errors: BTreeMap::new(),
+            steps: Vec::new(),
+        }
+    }
+
+    /// Hands in the answer to the open action, at `now` since the start of the run.
+    ///
+    /// Poll again afterwards. [`Answer::StopRequested`] is accepted in every state. It belongs
+    /// between two actions: an action already sent is to be answered first. A
+    /// [`Answer::Waited`] before its time leaves the wait open.
+    ///
+    /// # Errors
+    ///
+    /// An answer that does not belong to the open action; the rotation has not changed then.
+    pub fn handle(&mut self, now: Duration, answer: Answer) -> Result<(), UnexpectedAnswer> {
+        let asked: Action = self.poll_action();
+        let next: Next = match (self.state.clone(), answer) {
+            (state, Answer::StopRequested) => {
+                self.on_stop(now, &state);
+                return Ok(());
+            }
+            (State::Waiting { until, .. }, Answer::Waited) if now < until => return Ok(()),
+            (State::Waiting { next, .. }, Answer::Waited) => Ok(State::Listing { next }),
+            (State::Listing { next }, Answer::Workload(answer)) => self.on_workload(now, next, answer),
+            (State::Budgets { next }, Answer::Budgets(answer)) => self.on_budgets(now, next, answer),
+            (State::Preflight { position }, Answer::Preflight(answer)) => self.on_preflight(position, answer),
+            (State::Evicting { next }, Answer::Eviction(answer)) => self.on_eviction(now, next, answer),
+            (State::Resolving { next, failure }, Answer::LookedUp(answer)) => {
+                self.on_lookup(now, next, failure, answer)
+            }
+            (_, answer) => {
+                return Err(UnexpectedAnswer { asked: asked.code(), answered: answer.code() });
+            }
+        };
+        self.record(now, &asked, &next);
+        self.go(now, next);
+        Ok(())
+    }
+
+    /// What to do now. Changes nothing: polled again before an answer, it says the same.
+    #[must_use]
+    pub fn poll_action(&self) -> Action {
+        match &self.state {
+            State::Listing { .. } => Action::ListWorkload,
+            State::Budgets { next } => Action::ListBudgets { targets: self.plan.targets()[*next..].to_vec() },
+            State::Preflight { position } => Action::Preflight(self.request(*position)),
+            State::Evicting { next } => Action::Evict(self.request(*next)),
+            State::Resolving { next, .. } => Action::LookUp(self.plan.targets()[*next].clone()),
+            State::Waiting { until, .. } => Action::Wait { until: *until, reason: WaitReason::Recovery },
+            State::Stopped => Action::Stop,
+        }
+    }
+
+    /// The plan being carried out.
+    pub const fn plan(&self) -> &RotationPlan {
+        &self.plan
+    }
+
+    /// The report. Taken before [`Action::Stop`] it says `abandoned`, and counts an eviction that
+    /// was polled but not answered as attempted with unknown fate.
+    #[must_use]
+    pub fn finish(mut self) -> RotationReport {
+        if let State::Evicting { next } = self.state {
+            self.attempted.push(self.plan.targets()[next].name.clone());
+        }
+        let reason: Reason = self.reason.unwrap_or(Reason::Abandoned);
+        for pod in &self.attempted {
+            if !self.deleted.contains(pod) {
+                self.errors.entry(pod.clone()).or_insert_with(|| reason.clone());
+            }
+        }
+        let names = self.plan.targets().iter().map(|target| target.name.clone());
+        let skipped: BTreeMap<String, Reason> =
+            names.filter(|name| !self.attempted.contains(name)).map(|name| (name, reason.clone())).collect();
+        let outcome: RotationOutcome = match self.deleted.len() {
+            0 => reason.outcome(),
+            all if all == self.plan.targets().len() => RotationOutcome::Rotated,
+            _ => RotationOutcome::Partial,
+        };
+        RotationReport {
+            outcome,
+            reason,
+            attempted: self.attempted,
+            deleted: self.deleted,
+            skipped,
+            errors: self.errors,
+            steps: self.steps,
+        }
+    }
+
+    fn on_workload(&self, now: Duration, next: usize, answer: Result<Workload, ApiFailure>) -> Next {
+        let workload: Workload = answer.map_err(|failure| self.failed(failure))?;
+        match checks::recheck(&self.plan, next, &workload)? {
+            None => Ok(State::Budgets { next }),
+            Some(missing) => Ok(wait_for(now, next, Some(missing))),
+        }
+    }
+
+    fn on_budgets(&self, now: Duration, next: usize, answer: Result<Vec<Budget>, ApiFailure>) -> Next {
+        let budgets: Vec<Budget> = answer.map_err(|failure| self.failed(failure))?;
+        let allowed = checks::budgets_allow(&self.plan, &self.plan.targets()[next..], &budgets);
+        match allowed {
+            Ok(()) if next == 0 => Ok(State::Preflight { position: 0 }),
+            Ok(()) => Ok(State::Evicting { next }),
+            Err(problems) if next == 0 => Err(problems),
+            // The budget's controller sees the replacement later than the list does.
+            Err(problems) => Ok(wait_for(now, next, Some(problems))),
+        }
+    }
+
+    fn on_preflight(&self, position: usize, answer: Result<(), ApiFailure>) -> Next {
+        answer.map_err(|failure| self.failed(failure))?;
+        if position + 1 < self.plan.targets().len() {
+            return Ok(State::Preflight { position: position + 1 });
+        }
+        match self.plan.options().mode {
+            Mode::ServerDryRun => Err(Reason::WouldBeAccepted),
+            Mode::Execute => Ok(State::Evicting { next: 0 }),
+        }
+    }
+
+    fn on_eviction(&mut self, now: Duration, next: usize, answer: Result<(), ApiFailure>) -> Next {
+        let target: Target = self.plan.targets()[next].clone();
+        self.attempted.push(target.name.clone());
+        match answer {
+            Ok(()) => self.evicted(now, next),
+            Err(failure) if failure.kind.leaves_unknown() => Ok(State::Resolving { next, failure }),
+            Err(failure) => {
+                let reason: Reason = self.failed(failure);
+                self.errors.insert(target.name, reason.clone());
+                Err(reason)
+            }
+        }
+    }
+
+    fn on_lookup(
+        &mut self,
+        now: Duration,
+        next: usize,
+        failure: ApiFailure,
+        answer: Result<Presence, ApiFailure>,
+    ) -> Next {
+        let target: &Target = &self.plan.targets()[next];
+        let pod: String = target.name.clone();
+        let reason: Reason = match answer {
+            Ok(Presence::Present { uid, terminating: false }) if uid == target.uid => {
+                Reason::NotEvicted { pod: pod.clone(), failure }
+            }
+            Ok(_) => return self.evicted(now, next),
+            Err(lookup) => Reason::Unresolved { pod: pod.clone(), failure, lookup },
+        };
+        self.errors.insert(pod, reason.clone());
+        Err(reason)
+    }
+
+    /// The target at `next` is known to be evicted.
+    fn evicted(&mut self, now: Duration, next: usize) -> Next {
+        self.deleted.push(self.plan.targets()[next].name.clone());
+        let next: usize = next + 1;
+        if next == self.plan.targets().len() {
+            return Err(Reason::Done);
+        }
+        match self.plan.options().pacing {
+            Pacing::Sequential => Ok(State::Evicting { next }),
+            Pacing::WaitReady => Ok(wait_for(now, next, None)),
+        }
+    }
+
+    fn on_stop(&mut self, now: Duration, state: &State) {
+        if self.stop_requested || *state == State::Stopped {
+            return;
+        }
+        self.stop_requested = true;
+        self.steps.push(Step {
+            at_ms: millis(now),
+            action: Reason::StopRequested.code(),
+            pod: None,
+            result: "ok",
+            message: String::new(),
+        });
+        if !matches!(state, State::Resolving { .. }) {
+            self.go(now, Err(Reason::StopRequested));
+        }
+    }
+
+    /// The only place where the state changes: a stop and the deadline come before what is next.
+    fn go(&mut self, now: Duration, next: Next) {
+        let next: Next = next.and_then(|state| self.affordable(now, state));
+        match next {
+            Ok(state) => self.state = state,
+            Err(reason) => {
+                self.state = State::Stopped;
+                self.reason = Some(reason);
+            }
+        }
+    }
+
+    fn affordable(&self, now: Duration, state: State) -> Next {
+        let margin: Duration = match &state {
+            State::Resolving { .. } => return Ok(state),
+            State::Evicting { .. } => EVICTION_MARGIN,
+            State::Waiting { .. } => RECOVERY_POLL.saturating_add(EVICTION_MARGIN),
+            _ => Duration::ZERO,
+        };
+        if self.stop_requested {
+            return Err(Reason::StopRequested);
+        }
+        if now.saturating_add(margin) <= self.plan.options().deadline {
+            return Ok(state);
+        }
+        match state {
+            State::Waiting { missing: Some(missing), .. } => {
+                Err(Reason::NotRecovered { missing: Box::new(missing) })
+            }
+            _ => Err(Reason::Deadline),
+        }
+    }
+
+    fn record(&mut self, now: Duration, asked: &Action, next: &Next) {
+        let (result, message): (&'static str, String) = match next {
+            Ok(State::Resolving { failure, .. }) => (failure.kind.code(), failure.to_string()),
+            Ok(State::Waiting { missing: Some(missing), .. }) => (missing.code(), missing.to_string()),
+            Ok(_) | Err(Reason::Done | Reason::WouldBeAccepted) => ("ok", String::new()),
+            Err(reason) => (reason.code(), reason.to_string()),
+        };
+        let pod: Option<String> = asked.target().map(|target| target.name.clone());
+        self.steps.push(Step { at_ms: millis(now), action: asked.code(), pod, result, message });
+    }
+
+    /// The open action was answered by a failure.
+    fn failed(&self, failure: ApiFailure) -> Reason {
+        let asked: Action = self.poll_action();
+        let pod: Option<String> = asked.target().map(|target| target.name.clone());
+        Reason::Failure { action: asked.code(), pod, failure }
+    }
+
+    fn request(&self, position: usize) -> EvictionRequest {
+        let options = self.plan.options();
+        EvictionRequest {
+            target: self.plan.targets()[position].clone(),
+            method: options.method,
+            grace_period_s: options.grace_period_s,
+        }
+    }
+}
+
+fn wait_for(now: Duration, next: usize, missing: Option<Reason>) -> State {
+    State::Waiting { next, until: now.saturating_add(RECOVERY_POLL), missing }
+}
+
+/// Milliseconds as a number; the end of time when it does not fit.
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -237,7 +237,7 @@ fn write_rotation(text: &mut String, report: &Report) -> std::fmt::Result {
 
 fn plain_table(header: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(header);
     table
 }

@@ -9,40 +9,23 @@ use alloc::vec::Vec;
 use core::fmt;
 
 /// One reason to leave a workload alone now.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// Declared, and reported, in the order of how much they explain: a rollout before the pods it
+/// replaced.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Disturbance {
-    /// A pod is not Ready.
-    PodNotReady {
-        /// The pod.
-        pod: String,
-    },
-    /// A pod is being terminated.
-    PodTerminating {
-        /// The pod.
-        pod: String,
-    },
-    /// Fewer pods are Ready than required.
-    TooFewReady {
-        /// Ready pods that are not terminating.
-        ready: usize,
-        /// The number required.
-        required: usize,
-    },
-    /// The pods of the selector have more than one controller.
-    ControllersDiffer {
-        /// Kinds and names, sorted.
-        controllers: Vec<String>,
-    },
-    /// Nothing is known of a controller, so a rollout could not be seen.
-    OwnerUnknown {
-        /// Kind and name.
-        controller: String,
-    },
     /// The owner's newest specification has not been acted on, or not on all pods.
     Rollout {
         /// Kind and name of the owner.
         owner: String,
+    },
+    /// The owner asks for another number of pods than when planned.
+    DesiredChanged {
+        /// Kind and name of the owner.
+        owner: String,
+        /// Pods asked for now; `None` when it no longer says.
+        now: Option<u32>,
     },
     /// The owner asks for another number of pods than there are.
     ReplicasDiffer {
@@ -53,13 +36,28 @@ pub enum Disturbance {
         /// Pods the owner counts, or pods listed.
         found: u32,
     },
-    /// A pod of the plan no longer lives.
-    PodGone {
+    /// The pods of the selector have more than one controller.
+    ControllersDiffer {
+        /// Kinds and names, sorted.
+        controllers: Vec<String>,
+    },
+    /// A pod has another controller than when planned.
+    ControllerChanged {
         /// The pod.
         pod: String,
     },
+    /// Nothing is known of a controller, so a rollout could not be seen.
+    OwnerUnknown {
+        /// Kind and name.
+        controller: String,
+    },
     /// A pod of the plan has been replaced by another of its name.
     PodReplaced {
+        /// The pod.
+        pod: String,
+    },
+    /// A pod of the plan no longer lives.
+    PodGone {
         /// The pod.
         pod: String,
     },
@@ -68,17 +66,29 @@ pub enum Disturbance {
         /// The pod.
         pod: String,
     },
-    /// A pod has another controller than when planned.
-    ControllerChanged {
+    /// An evicted pod has no replacement yet.
+    ReplacementMissing {
+        /// Living pods when planned.
+        planned: usize,
+        /// Living pods now.
+        found: usize,
+    },
+    /// A pod is being terminated.
+    PodTerminating {
         /// The pod.
         pod: String,
     },
-    /// The owner asks for another number of pods than when planned.
-    DesiredChanged {
-        /// Kind and name of the owner.
-        owner: String,
-        /// Pods asked for now; `None` when it no longer says.
-        now: Option<u32>,
+    /// A pod is not Ready.
+    PodNotReady {
+        /// The pod.
+        pod: String,
+    },
+    /// Fewer pods are Ready than required.
+    TooFewReady {
+        /// Ready pods that are not terminating.
+        ready: usize,
+        /// The number required.
+        required: usize,
     },
 }
 
@@ -102,6 +112,7 @@ pub fn disturbances(workload: &Workload, options: &RotationOptions) -> Vec<Distu
     }
     found.extend(of_controllers(workload, options));
     found.extend(of_owners(workload));
+    found.sort();
     found
 }
 
@@ -112,7 +123,9 @@ pub fn changes_since(facts: &WorkloadFacts, workload: &Workload) -> Vec<Disturba
     for (pod, uid) in &facts.uids {
         match now.uids.get(pod) {
             None => found.push(Disturbance::PodGone { pod: pod.clone() }),
-            Some(other) if other != uid => found.push(Disturbance::PodReplaced { pod: pod.clone() }),
+            Some(other) if other != uid => {
+                found.push(Disturbance::PodReplaced { pod: pod.clone() });
+            }
             Some(_) if now.controllers.get(pod) != facts.controllers.get(pod) => {
                 found.push(Disturbance::ControllerChanged { pod: pod.clone() });
             }
@@ -125,8 +138,8 @@ pub fn changes_since(facts: &WorkloadFacts, workload: &Workload) -> Vec<Disturba
     found
 }
 
-/// Lists the owners that ask for another number of pods than when `facts` were taken down.
-pub fn desired_changes(facts: &WorkloadFacts, workload: &Workload) -> Vec<Disturbance> {
+/// The owners that ask for another number of pods than when `facts` were taken down.
+fn desired_changes(facts: &WorkloadFacts, workload: &Workload) -> Vec<Disturbance> {
     workload
         .owners
         .iter()
@@ -207,6 +220,7 @@ impl Disturbance {
             Self::PodGone { .. } => "pod_gone",
             Self::PodReplaced { .. } => "pod_replaced",
             Self::PodNew { .. } => "pod_new",
+            Self::ReplacementMissing { .. } => "replacement_missing",
             Self::ControllerChanged { .. } => "controller_changed",
             Self::DesiredChanged { .. } => "desired_changed",
         }
@@ -237,6 +251,9 @@ impl fmt::Display for Disturbance {
             Self::PodGone { pod } => write!(f, "pod {pod} is gone since the plan"),
             Self::PodReplaced { pod } => write!(f, "pod {pod} was replaced since the plan"),
             Self::PodNew { pod } => write!(f, "pod {pod} is newer than the plan"),
+            Self::ReplacementMissing { planned, found } => {
+                write!(f, "{found} pods live, {planned} did before the eviction")
+            }
             Self::ControllerChanged { pod } => {
                 write!(f, "pod {pod} has another controller than in the plan")
             }

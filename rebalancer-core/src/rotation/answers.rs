@@ -122,7 +122,7 @@ impl Answer {
     }
 }
 
-/// What a PodDisruptionBudget says now.
+/// What a `PodDisruptionBudget` says now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Budget {
     /// Name of the budget.

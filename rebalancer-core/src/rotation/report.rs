@@ -3,6 +3,7 @@
 use super::answers::{ApiFailure, FailureKind};
 use crate::eligibility::joined;
 use crate::{Disturbance, Objection};
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -113,7 +114,12 @@ pub enum Reason {
         /// What the API said.
         failure: ApiFailure,
     },
-    /// No answer came to an eviction, and a look at the pod showed that it was not evicted.
+    /// The workload did not recover from the first eviction in time.
+    NotRecovered {
+        /// What was still missing when it was last looked at.
+        missing: Box<Self>,
+    },
+    /// No answer came to an eviction, and a look at the pod showed no sign of one.
     NotEvicted {
         /// The pod.
         pod: String,
@@ -205,6 +211,7 @@ impl Reason {
             Self::Ineligible { objections, .. } => objections.first().map_or("ineligible", Objection::code),
             Self::Budgets(problems) => problems.first().map_or("budgets", BudgetProblem::code),
             Self::Failure { failure, .. } | Self::NotEvicted { failure, .. } => failure.kind.code(),
+            Self::NotRecovered { .. } => "not_recovered",
             Self::Unresolved { .. } => "unresolved",
             Self::Deadline => "deadline",
             Self::StopRequested => "stop_requested",
@@ -234,7 +241,8 @@ impl Reason {
                 | FailureKind::RefusedByAdmission => RotationOutcome::Blocked,
                 _ => RotationOutcome::Failed,
             },
-            Self::NotEvicted { .. }
+            Self::NotRecovered { .. }
+            | Self::NotEvicted { .. }
             | Self::Unresolved { .. }
             | Self::Deadline
             | Self::StopRequested
@@ -257,8 +265,11 @@ impl fmt::Display for Reason {
                 write!(f, "{action} of pod {pod}: {failure}")
             }
             Self::Failure { action, pod: None, failure } => write!(f, "{action}: {failure}"),
+            Self::NotRecovered { missing } => {
+                write!(f, "the workload did not recover from the eviction in time: {missing}")
+            }
             Self::NotEvicted { pod, failure } => {
-                write!(f, "pod {pod} was not evicted, as a look at it showed, after: {failure}")
+                write!(f, "pod {pod} was not being evicted when looked at after: {failure}")
             }
             Self::Unresolved { pod, failure, lookup } => write!(
                 f,

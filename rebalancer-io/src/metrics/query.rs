@@ -18,12 +18,7 @@ pub struct MetricQuery {
 impl MetricQuery {
     /// A query that labels its series `pod`.
     pub fn new(name: impl Into<String>, promql: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            promql: promql.into(),
-            namespace: None,
-            pod_label: "pod".into(),
-        }
+        Self { name: name.into(), promql: promql.into(), namespace: None, pod_label: "pod".into() }
     }
 
     /// The same query for the pods of one namespace.
@@ -34,10 +29,6 @@ impl MetricQuery {
     }
 
     pub(crate) fn wanted(&self, max_bytes: u64) -> Wanted<'_> {
-        Wanted {
-            pod_label: &self.pod_label,
-            namespace: self.namespace.as_deref(),
-            max_bytes,
-        }
+        Wanted { pod_label: &self.pod_label, namespace: self.namespace.as_deref(), max_bytes }
     }
 }
