@@ -92,7 +92,11 @@ pub struct Controller {
 
 /// Something about the pod itself that forbids evicting it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "snake_case")
+)]
 #[non_exhaustive]
 pub enum Protection {
     /// Created by a node from a file: deleting the object does not restart it elsewhere.

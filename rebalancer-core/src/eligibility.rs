@@ -1,0 +1,172 @@
+//! Who may be evicted: every reason that speaks against a pod, not only the first.
+
+use crate::{LivePod, Phase, Protection};
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::fmt;
+use core::time::Duration;
+
+/// What eligibility demands beyond the facts that always hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct EligibilityRules {
+    /// A pod (or its youngest container) that works for less than this is too young; zero is off.
+    pub warm_up: Duration,
+}
+
+/// Lists all reasons why `pod` may not be evicted; an empty list means it may.
+///
+/// An unknown age counts as old enough. A pod owned by any controller but a `DaemonSet` or a
+/// `Node` counts as recreated elsewhere.
+///
+/// ```
+/// use rebalancer_core::{EligibilityRules, LivePod, objections};
+///
+/// let bare = LivePod::assumed("orders-0");
+/// let codes: Vec<&str> =
+///     objections(&bare, EligibilityRules::default()).iter().map(|objection| objection.code()).collect();
+/// assert_eq!(codes, ["no_controller", "no_uid"]);
+/// ```
+pub fn objections(pod: &LivePod, rules: EligibilityRules) -> Vec<Objection> {
+    let mut found: Vec<Objection> = Vec::new();
+    if pod.phase != Phase::Running {
+        found.push(Objection::NotRunning { phase: pod.phase });
+    }
+    if !pod.ready {
+        found.push(Objection::NotReady);
+    }
+    if pod.terminating {
+        found.push(Objection::Terminating);
+    }
+    match &pod.controller {
+        None => found.push(Objection::NoController),
+        Some(controller) if matches!(controller.kind.as_str(), "DaemonSet" | "Node") => {
+            found.push(Objection::NotRecreated {
+                kind: controller.kind.clone(),
+            });
+        }
+        Some(_) => {}
+    }
+    found.extend(pod.protections.iter().map(Objection::from_protection));
+    if let Some(warm_for) = pod.warm_for().filter(|warm_for| *warm_for < rules.warm_up) {
+        found.push(Objection::TooYoung {
+            warm_for,
+            warm_up: rules.warm_up,
+        });
+    }
+    if pod.uid.is_empty() {
+        found.push(Objection::NoUid);
+    }
+    found
+}
+
+/// One reason why a pod may not be evicted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Objection {
+    /// Its phase is not Running.
+    NotRunning {
+        /// The phase it is in.
+        phase: Phase,
+    },
+    /// It is not Ready.
+    NotReady,
+    /// Its deletion has been asked for already.
+    Terminating,
+    /// No controller owns it, so nothing would recreate it.
+    NoController,
+    /// Its controller would put it back on the same node.
+    NotRecreated {
+        /// Kind of the controller.
+        kind: String,
+    },
+    /// A node runs it from a file.
+    MirrorPod,
+    /// Its priority class belongs to the system.
+    SystemCritical {
+        /// The class.
+        class: String,
+    },
+    /// It works for less than the warm-up.
+    TooYoung {
+        /// Time since it began to work.
+        warm_for: Duration,
+        /// The time demanded.
+        warm_up: Duration,
+    },
+    /// An annotation asks tools to leave it alone.
+    OptOut {
+        /// Name of the annotation.
+        annotation: String,
+        /// Its value.
+        value: String,
+    },
+    /// Its UID is not known, so an eviction could hit another pod of the same name.
+    NoUid,
+}
+
+impl Objection {
+    fn from_protection(protection: &Protection) -> Self {
+        match protection {
+            Protection::MirrorPod => Self::MirrorPod,
+            Protection::SystemCritical { class } => Self::SystemCritical {
+                class: class.clone(),
+            },
+            Protection::OptOut { annotation, value } => Self::OptOut {
+                annotation: annotation.clone(),
+                value: value.clone(),
+            },
+        }
+    }
+
+    /// The stable name of this reason in reports and metrics.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NotRunning { .. } => "not_running",
+            Self::NotReady => "not_ready",
+            Self::Terminating => "terminating",
+            Self::NoController => "no_controller",
+            Self::NotRecreated { .. } => "not_recreated",
+            Self::MirrorPod => "mirror_pod",
+            Self::SystemCritical { .. } => "system_critical",
+            Self::TooYoung { .. } => "too_young",
+            Self::OptOut { .. } => "opt_out",
+            Self::NoUid => "no_uid",
+        }
+    }
+}
+
+impl fmt::Display for Objection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotRunning { phase } => write!(f, "is {phase:?}, not Running"),
+            Self::NotReady => f.write_str("is not Ready"),
+            Self::Terminating => f.write_str("is being terminated already"),
+            Self::NoController => f.write_str("has no controller that would recreate it"),
+            Self::NotRecreated { kind } => {
+                write!(
+                    f,
+                    "is owned by a {kind}, which would not recreate it elsewhere"
+                )
+            }
+            Self::MirrorPod => f.write_str("is a mirror pod, run by its node from a file"),
+            Self::SystemCritical { class } => write!(f, "has the system's priority class {class}"),
+            Self::TooYoung { warm_for, warm_up } => write!(
+                f,
+                "works for {} s only, less than the warm-up of {} s",
+                warm_for.as_secs(),
+                warm_up.as_secs()
+            ),
+            Self::OptOut { annotation, value } => {
+                write!(f, "opts out by its annotation {annotation}={value}")
+            }
+            Self::NoUid => f.write_str("has no known UID, so another pod of its name could be hit"),
+        }
+    }
+}
+
+/// Joins reasons into one line: `a; b; c`.
+pub(crate) fn joined<T: fmt::Display>(reasons: &[T]) -> String {
+    let words: Vec<String> = reasons.iter().map(ToString::to_string).collect();
+    words.join("; ")
+}

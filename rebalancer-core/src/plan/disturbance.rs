@@ -1,0 +1,309 @@
+//! What speaks against acting on a workload now: it is in motion, or not the one planned for.
+
+use super::{OwnerFacts, RotationOptions, Workload, WorkloadFacts};
+use crate::{Controller, LivePod};
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+/// One reason to leave a workload alone now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Disturbance {
+    /// A pod is not Ready.
+    PodNotReady {
+        /// The pod.
+        pod: String,
+    },
+    /// A pod is being terminated.
+    PodTerminating {
+        /// The pod.
+        pod: String,
+    },
+    /// Fewer pods are Ready than required.
+    TooFewReady {
+        /// Ready pods that are not terminating.
+        ready: usize,
+        /// The number required.
+        required: usize,
+    },
+    /// The pods of the selector have more than one controller.
+    ControllersDiffer {
+        /// Kinds and names, sorted.
+        controllers: Vec<String>,
+    },
+    /// Nothing is known of a controller, so a rollout could not be seen.
+    OwnerUnknown {
+        /// Kind and name.
+        controller: String,
+    },
+    /// The owner's newest specification has not been acted on, or not on all pods.
+    Rollout {
+        /// Kind and name of the owner.
+        owner: String,
+    },
+    /// The owner asks for another number of pods than there are.
+    ReplicasDiffer {
+        /// Kind and name of the owner.
+        owner: String,
+        /// Pods asked for.
+        desired: u32,
+        /// Pods the owner counts, or pods listed.
+        found: u32,
+    },
+    /// A pod of the plan no longer lives.
+    PodGone {
+        /// The pod.
+        pod: String,
+    },
+    /// A pod of the plan has been replaced by another of its name.
+    PodReplaced {
+        /// The pod.
+        pod: String,
+    },
+    /// A pod is newer than the plan.
+    PodNew {
+        /// The pod.
+        pod: String,
+    },
+    /// A pod has another controller than when planned.
+    ControllerChanged {
+        /// The pod.
+        pod: String,
+    },
+    /// The owner asks for another number of pods than when planned.
+    DesiredChanged {
+        /// Kind and name of the owner.
+        owner: String,
+        /// Pods asked for now; `None` when it no longer says.
+        now: Option<u32>,
+    },
+}
+
+/// Lists all that speaks against acting on `workload` by itself, whatever the plan.
+///
+/// Every living pod has to be Ready and none terminating; at least `min_pods` have to be Ready;
+/// the pods have one controller (unless several are allowed) whose owner is known, has finished
+/// its rollout, and asks for exactly the pods there are.
+pub fn disturbances(workload: &Workload, options: &RotationOptions) -> Vec<Disturbance> {
+    let mut found: Vec<Disturbance> = Vec::new();
+    for pod in workload.living() {
+        if pod.terminating {
+            found.push(Disturbance::PodTerminating {
+                pod: pod.name.clone(),
+            });
+        } else if !pod.ready {
+            found.push(Disturbance::PodNotReady {
+                pod: pod.name.clone(),
+            });
+        }
+    }
+    let ready: usize = workload
+        .living()
+        .filter(|pod| pod.ready && !pod.terminating)
+        .count();
+    if ready < options.min_pods {
+        found.push(Disturbance::TooFewReady {
+            ready,
+            required: options.min_pods,
+        });
+    }
+    found.extend(of_controllers(workload, options));
+    found.extend(of_owners(workload));
+    found
+}
+
+/// Lists how `workload` differs from the one a plan was made from.
+pub fn changes_since(facts: &WorkloadFacts, workload: &Workload) -> Vec<Disturbance> {
+    let now: WorkloadFacts = WorkloadFacts::of(workload);
+    let mut found: Vec<Disturbance> = Vec::new();
+    for (pod, uid) in &facts.uids {
+        match now.uids.get(pod) {
+            None => found.push(Disturbance::PodGone { pod: pod.clone() }),
+            Some(other) if other != uid => {
+                found.push(Disturbance::PodReplaced { pod: pod.clone() })
+            }
+            Some(_) if now.controllers.get(pod) != facts.controllers.get(pod) => {
+                found.push(Disturbance::ControllerChanged { pod: pod.clone() });
+            }
+            Some(_) => {}
+        }
+    }
+    let new = now.uids.keys().filter(|pod| !facts.uids.contains_key(*pod));
+    found.extend(new.map(|pod| Disturbance::PodNew { pod: pod.clone() }));
+    found.extend(desired_changes(facts, workload));
+    found
+}
+
+/// Lists the owners that ask for another number of pods than when `facts` were taken down.
+pub fn desired_changes(facts: &WorkloadFacts, workload: &Workload) -> Vec<Disturbance> {
+    workload
+        .owners
+        .iter()
+        .filter(|owner| {
+            facts.desired_replicas.get(&owner.top.uid).copied() != owner.desired_replicas
+        })
+        .map(|owner| Disturbance::DesiredChanged {
+            owner: title(&owner.top),
+            now: owner.desired_replicas,
+        })
+        .collect()
+}
+
+fn of_controllers(workload: &Workload, options: &RotationOptions) -> Vec<Disturbance> {
+    let controllers: BTreeSet<&Controller> = workload
+        .living()
+        .filter_map(|pod| pod.controller.as_ref())
+        .collect();
+    let mut found: Vec<Disturbance> = Vec::new();
+    if controllers.len() > 1 && !options.allow_many_controllers {
+        let controllers: Vec<String> = controllers
+            .iter()
+            .map(|controller| title(controller))
+            .collect();
+        found.push(Disturbance::ControllersDiffer { controllers });
+    }
+    let known = |controller: &Controller| {
+        workload
+            .owners
+            .iter()
+            .any(|owner| owner.controller.uid == controller.uid)
+    };
+    let unknown = controllers.iter().filter(|controller| !known(controller));
+    found.extend(unknown.map(|controller| Disturbance::OwnerUnknown {
+        controller: title(controller),
+    }));
+    found
+}
+
+/// Rollouts and replica counts; several controllers may share one owner at the top.
+fn of_owners(workload: &Workload) -> Vec<Disturbance> {
+    let tops: BTreeMap<&str, &OwnerFacts> = workload
+        .owners
+        .iter()
+        .map(|owner| (owner.top.uid.as_str(), owner))
+        .collect();
+    let mut found: Vec<Disturbance> = Vec::new();
+    for (uid, owner) in tops {
+        if in_rollout(owner) {
+            found.push(Disturbance::Rollout {
+                owner: title(&owner.top),
+            });
+        }
+        let Some(desired) = owner.desired_replicas else {
+            continue;
+        };
+        let listed: u32 = u32::try_from(pods_under(uid, workload)).unwrap_or(u32::MAX);
+        let counts = [owner.current_replicas.unwrap_or(desired), listed];
+        if let Some(count) = counts.into_iter().find(|count| *count != desired) {
+            found.push(Disturbance::ReplicasDiffer {
+                owner: title(&owner.top),
+                desired,
+                found: count,
+            });
+        }
+    }
+    found
+}
+
+fn in_rollout(owner: &OwnerFacts) -> bool {
+    let unseen: bool = owner.generation.is_some() && owner.generation != owner.observed_generation;
+    let outdated: bool = matches!((owner.updated_replicas, owner.current_replicas),
+        (Some(updated), Some(current)) if updated != current);
+    unseen || outdated || owner.current_revision != owner.update_revision
+}
+
+fn pods_under(top_uid: &str, workload: &Workload) -> usize {
+    let controllers: BTreeSet<&str> = workload
+        .owners
+        .iter()
+        .filter(|owner| owner.top.uid == top_uid)
+        .map(|owner| owner.controller.uid.as_str())
+        .collect();
+    let controller_uid = |pod: &LivePod| {
+        pod.controller
+            .as_ref()
+            .map(|controller| controller.uid.clone())
+    };
+    workload
+        .living()
+        .filter_map(controller_uid)
+        .filter(|uid| controllers.contains(uid.as_str()))
+        .count()
+}
+
+fn title(controller: &Controller) -> String {
+    format!("{} {}", controller.kind, controller.name)
+}
+
+impl Disturbance {
+    /// The stable name of this reason in reports and metrics.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::PodNotReady { .. } => "pod_not_ready",
+            Self::PodTerminating { .. } => "pod_terminating",
+            Self::TooFewReady { .. } => "too_few_ready",
+            Self::ControllersDiffer { .. } => "controllers_differ",
+            Self::OwnerUnknown { .. } => "owner_unknown",
+            Self::Rollout { .. } => "rollout",
+            Self::ReplicasDiffer { .. } => "replicas_differ",
+            Self::PodGone { .. } => "pod_gone",
+            Self::PodReplaced { .. } => "pod_replaced",
+            Self::PodNew { .. } => "pod_new",
+            Self::ControllerChanged { .. } => "controller_changed",
+            Self::DesiredChanged { .. } => "desired_changed",
+        }
+    }
+}
+
+impl fmt::Display for Disturbance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PodNotReady { pod } => write!(f, "pod {pod} is not Ready"),
+            Self::PodTerminating { pod } => write!(f, "pod {pod} is being terminated"),
+            Self::TooFewReady { ready, required } => {
+                write!(f, "{ready} pods are Ready, {required} are required")
+            }
+            Self::ControllersDiffer { controllers } => write!(
+                f,
+                "the selector finds pods of {} controllers ({}); narrow it, or allow several",
+                controllers.len(),
+                controllers.join(", ")
+            ),
+            Self::OwnerUnknown { controller } => {
+                write!(
+                    f,
+                    "nothing is known of {controller}, so a rollout could not be seen"
+                )
+            }
+            Self::Rollout { owner } => write!(f, "{owner} is in a rollout"),
+            Self::ReplicasDiffer {
+                owner,
+                desired,
+                found,
+            } => {
+                write!(f, "{owner} asks for {desired} pods and there are {found}")
+            }
+            Self::PodGone { pod } => write!(f, "pod {pod} is gone since the plan"),
+            Self::PodReplaced { pod } => write!(f, "pod {pod} was replaced since the plan"),
+            Self::PodNew { pod } => write!(f, "pod {pod} is newer than the plan"),
+            Self::ControllerChanged { pod } => {
+                write!(f, "pod {pod} has another controller than in the plan")
+            }
+            Self::DesiredChanged {
+                owner,
+                now: Some(now),
+            } => {
+                write!(
+                    f,
+                    "{owner} asks for another number of pods than in the plan, now {now}"
+                )
+            }
+            Self::DesiredChanged { owner, now: None } => {
+                write!(f, "{owner} no longer says how many pods it asks for")
+            }
+        }
+    }
+}

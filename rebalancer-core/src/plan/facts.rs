@@ -1,0 +1,106 @@
+//! What is known of a workload as a whole, and the part of it a plan remembers.
+
+use crate::{Controller, LivePod, Phase};
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// The workload at one moment: every pod of the selector, and what its owners say of themselves.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Workload {
+    /// All pods the selector finds, ended ones included.
+    pub pods: Vec<LivePod>,
+    /// One entry for each controller of those pods.
+    pub owners: Vec<OwnerFacts>,
+}
+
+impl Workload {
+    /// The pods that are still part of the workload. An ended pod (Succeeded, or Failed after the
+    /// node was short of memory) does no work and its controller no longer counts it.
+    pub fn living(&self) -> impl Iterator<Item = &LivePod> {
+        self.pods
+            .iter()
+            .filter(|pod| !matches!(pod.phase, Phase::Succeeded | Phase::Failed))
+    }
+}
+
+/// What the owner of pods says of itself; a fact it does not have is `None` and not held against it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct OwnerFacts {
+    /// The controller of the pods themselves, such as the `ReplicaSet`.
+    pub controller: Controller,
+    /// The object at the top, whose facts these are: the `Deployment` above a `ReplicaSet`, else
+    /// the controller itself.
+    pub top: Controller,
+    /// Version of the top object's specification (`metadata.generation`).
+    pub generation: Option<i64>,
+    /// Version its controller has seen (`status.observedGeneration`).
+    pub observed_generation: Option<i64>,
+    /// Pods asked for (`spec.replicas`; `spec.parallelism` of a `Job`).
+    pub desired_replicas: Option<u32>,
+    /// Pods that exist (`status.replicas`; `status.active` of a `Job`).
+    pub current_replicas: Option<u32>,
+    /// Pods of the newest specification (`status.updatedReplicas`).
+    pub updated_replicas: Option<u32>,
+    /// Revision of a `StatefulSet`'s pods (`status.currentRevision`).
+    pub current_revision: Option<String>,
+    /// Revision they are being updated to (`status.updateRevision`).
+    pub update_revision: Option<String>,
+}
+
+impl OwnerFacts {
+    /// An owner that says nothing of itself, such as one of a custom kind.
+    pub const fn silent(controller: Controller, top: Controller) -> Self {
+        Self {
+            controller,
+            top,
+            generation: None,
+            observed_generation: None,
+            desired_replicas: None,
+            current_replicas: None,
+            updated_replicas: None,
+            current_revision: None,
+            update_revision: None,
+        }
+    }
+}
+
+/// What a plan remembers of the workload it was made from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct WorkloadFacts {
+    /// UID of every living pod by its name.
+    pub uids: BTreeMap<String, String>,
+    /// UID of the controller of every living pod, by the pod's name.
+    pub controllers: BTreeMap<String, String>,
+    /// Pods asked for, by the UID of the owner at the top.
+    pub desired_replicas: BTreeMap<String, u32>,
+}
+
+impl WorkloadFacts {
+    /// Takes down the facts of `workload`.
+    pub fn of(workload: &Workload) -> Self {
+        let controller_uid = |pod: &LivePod| {
+            pod.controller
+                .as_ref()
+                .map(|controller| controller.uid.clone())
+        };
+        Self {
+            uids: workload
+                .living()
+                .map(|pod| (pod.name.clone(), pod.uid.clone()))
+                .collect(),
+            controllers: workload
+                .living()
+                .filter_map(|pod| Some((pod.name.clone(), controller_uid(pod)?)))
+                .collect(),
+            desired_replicas: workload
+                .owners
+                .iter()
+                .filter_map(|owner| Some((owner.top.uid.clone(), owner.desired_replicas?)))
+                .collect(),
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! The language between a rotation and its driver: actions asked for, answers given.
+
+use crate::{Method, Target, Workload};
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use core::time::Duration;
+
+/// What the driver has to do next. One action is open at a time; see [`Answer`] for its answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// List the pods of the workload afresh, and read their owners afresh.
+    /// Answer: [`Answer::Workload`].
+    ListWorkload,
+    /// List the budgets (PDBs) of the namespace and say which of these targets each covers.
+    /// Answer: [`Answer::Budgets`].
+    ListBudgets {
+        /// The targets asked about.
+        targets: Vec<Target>,
+    },
+    /// Ask the server, by a dry-run of the very same request, whether it would evict.
+    /// Answer: [`Answer::Preflight`].
+    Preflight(EvictionRequest),
+    /// Evict for real. Send it once and never again, whatever comes back.
+    /// Answer: [`Answer::Eviction`].
+    Evict(EvictionRequest),
+    /// Get the pod by its name and say what is there. Answer: [`Answer::LookedUp`].
+    LookUp(Target),
+    /// Do nothing until this time since the start of the run. Answer: [`Answer::Waited`].
+    Wait {
+        /// Time since the start of the run at which to go on.
+        until: Duration,
+        /// What is waited for.
+        reason: WaitReason,
+    },
+    /// Nothing is left to do: call [`finish`](crate::Rotation::finish).
+    Stop,
+}
+
+impl Action {
+    /// The stable name of this action in reports and logs.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::ListWorkload => "list_workload",
+            Self::ListBudgets { .. } => "list_budgets",
+            Self::Preflight(_) => "preflight",
+            Self::Evict(_) => "evict",
+            Self::LookUp(_) => "look_up",
+            Self::Wait { .. } => "wait",
+            Self::Stop => "stop",
+        }
+    }
+
+    /// The target this action is about, when it is about one.
+    pub const fn target(&self) -> Option<&Target> {
+        match self {
+            Self::Preflight(request) | Self::Evict(request) => Some(&request.target),
+            Self::LookUp(target) => Some(target),
+            Self::ListWorkload | Self::ListBudgets { .. } | Self::Wait { .. } | Self::Stop => None,
+        }
+    }
+}
+
+/// An eviction as it is to be sent: always with the UID of the target as precondition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EvictionRequest {
+    /// The pod, with the UID that has to be the precondition.
+    pub target: Target,
+    /// By the eviction API or by a plain delete.
+    pub method: Method,
+    /// Grace period in seconds; `None` leaves the pod its own and must not be sent.
+    pub grace_period_s: Option<u32>,
+}
+
+/// Why a rotation waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WaitReason {
+    /// The replacement of the evicted pod is not Ready yet, or the budget has not recovered.
+    Recovery,
+}
+
+impl fmt::Display for WaitReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Recovery => f.write_str("for the evicted pod's replacement to be Ready"),
+        }
+    }
+}
+
+/// What came of an action, classified but without loss.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// To [`Action::ListWorkload`].
+    Workload(Result<Workload, ApiFailure>),
+    /// To [`Action::ListBudgets`]: at least every budget that covers a target.
+    Budgets(Result<Vec<Budget>, ApiFailure>),
+    /// To [`Action::Preflight`]: the server would evict.
+    Preflight(Result<(), ApiFailure>),
+    /// To [`Action::Evict`]: the server accepted. The pod may still be terminating.
+    Eviction(Result<(), ApiFailure>),
+    /// To [`Action::LookUp`].
+    LookedUp(Result<Presence, ApiFailure>),
+    /// To [`Action::Wait`]: the time has come.
+    Waited,
+    /// To no action: someone asks to stop (SIGTERM). Allowed in every state, between actions;
+    /// an action already sent is answered first.
+    StopRequested,
+}
+
+impl Answer {
+    /// The stable name of this kind of answer.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Workload(_) => "workload",
+            Self::Budgets(_) => "budgets",
+            Self::Preflight(_) => "preflight",
+            Self::Eviction(_) => "eviction",
+            Self::LookedUp(_) => "looked_up",
+            Self::Waited => "waited",
+            Self::StopRequested => "stop_requested",
+        }
+    }
+}
+
+/// What a PodDisruptionBudget says now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Budget {
+    /// Name of the budget.
+    pub name: String,
+    /// Names of the targets its selector matches.
+    pub covers: Vec<String>,
+    /// Evictions it allows now (`status.disruptionsAllowed`); negative is possible in the API.
+    pub disruptions_allowed: i32,
+    /// Version of the specification (`metadata.generation`).
+    pub generation: i64,
+    /// Version the budget's controller has seen (`status.observedGeneration`; 0 when absent).
+    pub observed_generation: i64,
+}
+
+/// What a GET of a target's name found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Presence {
+    /// No pod of that name: the server said 404 for the pod.
+    Absent,
+    /// A pod of that name.
+    Present {
+        /// Its UID, perhaps not the target's.
+        uid: String,
+        /// Its deletion has been asked for (`metadata.deletionTimestamp` is set).
+        terminating: bool,
+    },
+}
+
+/// An answer that is not a success, or that never came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiFailure {
+    /// What kind of failure it is.
+    pub kind: FailureKind,
+    /// HTTP status; `None` when there was no HTTP answer.
+    pub http_status: Option<u16>,
+    /// The other side's own words, or those of the transport.
+    pub message: String,
+    /// How long the server asks to wait, if it does. Reported; the program never retries.
+    pub retry_after: Option<Duration>,
+}
+
+impl ApiFailure {
+    /// A failure of `kind` without status or retry time.
+    pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            http_status: None,
+            message: message.into(),
+            retry_after: None,
+        }
+    }
+}
+
+impl fmt::Display for ApiFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind.words())?;
+        if let Some(status) = self.http_status {
+            write!(f, " (HTTP {status})")?;
+        }
+        if !self.message.is_empty() {
+            write!(f, ": {}", self.message)?;
+        }
+        if let Some(wait) = self.retry_after {
+            write!(f, " (the server asks to wait {} s)", wait.as_secs())?;
+        }
+        Ok(())
+    }
+}
+
+impl core::error::Error for ApiFailure {}
+
+/// The kinds of failure, each told apart from all others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "snake_case")
+)]
+pub enum FailureKind {
+    /// 429 with cause `DisruptionBudget`: a budget allows no eviction, or (with a retry time) its
+    /// controller has not looked yet.
+    BlockedByPdb,
+    /// 500 "more than one PodDisruptionBudget": never heals by itself.
+    PdbMisconfigured,
+    /// 429 as `text/plain`: priority and fairness, or too many requests in flight.
+    Throttled,
+    /// An admission policy or webhook said no: a 4xx `Status` that names neither budget nor RBAC,
+    /// such as 422 by a `ValidatingAdmissionPolicy`, 429 without a cause, or 400 by a webhook.
+    RefusedByAdmission,
+    /// 500 `InternalError`: an admission webhook could not be asked.
+    WebhookFailed,
+    /// 404 for the pod.
+    TargetGone,
+    /// 404 for the namespace, or 403 because it is being terminated.
+    NamespaceGone,
+    /// 409: the pod of that name has another UID.
+    TargetReplaced,
+    /// 403 otherwise: a permission is missing.
+    Forbidden,
+    /// 401: the credentials are not accepted.
+    Unauthorized,
+    /// 400, 405, 406, 415 or 422 about the request itself: a bug of this program.
+    InvalidRequest,
+    /// Any other 5xx. A proxy may have lost the true answer, so what happened is unknown.
+    ServerError,
+    /// The connection was never made, so nothing was asked.
+    Unreachable,
+    /// 504, a timeout, or a connection that broke after the request may have been sent: what
+    /// happened is unknown.
+    NoAnswer,
+    /// An answer of unexpected shape or status: what happened is unknown.
+    UnreadableAnswer,
+}
+
+impl FailureKind {
+    /// All kinds, in declaration order.
+    pub const ALL: [Self; 15] = [
+        Self::BlockedByPdb,
+        Self::PdbMisconfigured,
+        Self::Throttled,
+        Self::RefusedByAdmission,
+        Self::WebhookFailed,
+        Self::TargetGone,
+        Self::NamespaceGone,
+        Self::TargetReplaced,
+        Self::Forbidden,
+        Self::Unauthorized,
+        Self::InvalidRequest,
+        Self::ServerError,
+        Self::Unreachable,
+        Self::NoAnswer,
+        Self::UnreadableAnswer,
+    ];
+
+    /// The stable name of this kind in reports and metrics.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::BlockedByPdb => "blocked_by_pdb",
+            Self::PdbMisconfigured => "pdb_misconfigured",
+            Self::Throttled => "throttled",
+            Self::RefusedByAdmission => "refused_by_admission",
+            Self::WebhookFailed => "webhook_failed",
+            Self::TargetGone => "target_gone",
+            Self::NamespaceGone => "namespace_gone",
+            Self::TargetReplaced => "target_replaced",
+            Self::Forbidden => "forbidden",
+            Self::Unauthorized => "unauthorized",
+            Self::InvalidRequest => "invalid_request",
+            Self::ServerError => "server_error",
+            Self::Unreachable => "unreachable",
+            Self::NoAnswer => "no_answer",
+            Self::UnreadableAnswer => "unreadable_answer",
+        }
+    }
+
+    /// What it means, in words that a message begins with.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::BlockedByPdb => "a PodDisruptionBudget allows no eviction now",
+            Self::PdbMisconfigured => {
+                "more than one PodDisruptionBudget matches the pod; let one selector match it"
+            }
+            Self::Throttled => "the API server is overloaded and turned the request away",
+            Self::RefusedByAdmission => "an admission policy or webhook refused",
+            Self::WebhookFailed => {
+                "an admission webhook could not be asked; repair it or its failurePolicy"
+            }
+            Self::TargetGone => "the pod is gone",
+            Self::NamespaceGone => "the namespace is gone or being terminated",
+            Self::TargetReplaced => "another pod has taken the name",
+            Self::Forbidden => "permission is missing; `check` names the verb",
+            Self::Unauthorized => {
+                "the credentials are not accepted; renew the token or certificate"
+            }
+            Self::InvalidRequest => "the server calls the request invalid; please report this bug",
+            Self::ServerError => "the server failed",
+            Self::Unreachable => "the API server cannot be reached",
+            Self::NoAnswer => "no answer came",
+            Self::UnreadableAnswer => "the answer cannot be understood",
+        }
+    }
+
+    /// Whether an eviction that ended so may have happened all the same, so that only a look at
+    /// the pod can tell.
+    pub const fn leaves_unknown(self) -> bool {
+        matches!(
+            self,
+            Self::ServerError | Self::NoAnswer | Self::UnreadableAnswer
+        )
+    }
+}
+
+/// An answer that does not belong to the open action. The rotation has not changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the rotation asked for {asked} and was answered {answered}")]
+pub struct UnexpectedAnswer {
+    /// The open action.
+    pub asked: &'static str,
+    /// The kind of answer given.
+    pub answered: &'static str,
+}

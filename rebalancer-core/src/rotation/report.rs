@@ -1,0 +1,315 @@
+//! What came of a rotation: one outcome, four sets of pods, and every step.
+
+use super::answers::{ApiFailure, FailureKind};
+use crate::eligibility::joined;
+use crate::{Disturbance, Objection};
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+/// The result of a rotation.
+///
+/// Every target of the plan is in `attempted` or in `skipped`, never in both; every attempted one
+/// is in `deleted` or in `errors`, never in both.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct RotationReport {
+    /// What came of it, in one word.
+    pub outcome: RotationOutcome,
+    /// Why it ended as it did.
+    pub reason: Reason,
+    /// Pods for which an eviction was sent, in order.
+    pub attempted: Vec<String>,
+    /// Pods known to be evicted, in order; they may still be terminating.
+    pub deleted: Vec<String>,
+    /// Targets for which nothing was sent, and why.
+    pub skipped: BTreeMap<String, Reason>,
+    /// Pods for which an eviction was sent that failed or whose fate is unknown, and why.
+    pub errors: BTreeMap<String, Reason>,
+    /// All that was done, in order.
+    pub steps: Vec<Step>,
+}
+
+/// What came of a rotation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "snake_case")
+)]
+pub enum RotationOutcome {
+    /// All targets were evicted.
+    Rotated,
+    /// Some targets were evicted, the others not, or not for certain.
+    Partial,
+    /// Nothing was evicted: a budget, an admission policy, or the target itself forbids it.
+    Blocked,
+    /// Nothing was evicted: the workload is no longer the one planned for.
+    Withheld,
+    /// Nothing is known to be evicted: a question failed, or time was up, or a stop was asked for.
+    Failed,
+    /// Dry-run on the server: every target would be accepted.
+    Planned,
+}
+
+impl RotationOutcome {
+    /// The word used in reports, metrics and logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Rotated => "rotated",
+            Self::Partial => "partial",
+            Self::Blocked => "blocked",
+            Self::Withheld => "withheld",
+            Self::Failed => "failed",
+            Self::Planned => "planned",
+        }
+    }
+}
+
+impl fmt::Display for RotationOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// One thing done, and what came of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Step {
+    /// Time since the start of the run at which the answer was handled, in milliseconds.
+    pub at_ms: u64,
+    /// The action answered, by its [code](super::Action::code); `stop_requested` for a stop.
+    pub action: &'static str,
+    /// The target it was about.
+    pub pod: Option<String>,
+    /// `ok`, or the code of what went wrong.
+    pub result: &'static str,
+    /// What was found, in words; empty when `ok` says all.
+    pub message: String,
+}
+
+/// Why a rotation ended as it did, or why a pod was not evicted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reason {
+    /// Every target has been evicted.
+    Done,
+    /// The server accepted the dry-run of every target.
+    WouldBeAccepted,
+    /// The workload is in motion or no longer the one planned for.
+    Unsettled(Vec<Disturbance>),
+    /// A target may not be evicted any more.
+    Ineligible {
+        /// The pod.
+        pod: String,
+        /// All reasons.
+        objections: Vec<Objection>,
+    },
+    /// The budgets do not allow the evictions.
+    Budgets(Vec<BudgetProblem>),
+    /// The API answered with a failure, or not at all.
+    Failure {
+        /// The code of the action that failed.
+        action: &'static str,
+        /// The target it was about.
+        pod: Option<String>,
+        /// What the API said.
+        failure: ApiFailure,
+    },
+    /// No answer came to an eviction, and a look at the pod showed that it was not evicted.
+    NotEvicted {
+        /// The pod.
+        pod: String,
+        /// What the eviction was answered.
+        failure: ApiFailure,
+    },
+    /// No answer came to an eviction, and the pod could not be looked at either.
+    Unresolved {
+        /// The pod.
+        pod: String,
+        /// What the eviction was answered.
+        failure: ApiFailure,
+        /// What the look-up was answered.
+        lookup: ApiFailure,
+    },
+    /// The deadline is too near to begin what comes next.
+    Deadline,
+    /// Someone asked to stop.
+    StopRequested,
+    /// The report was taken before the rotation had stopped.
+    Abandoned,
+}
+
+/// Why a budget stands in the way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BudgetProblem {
+    /// It allows fewer evictions than are planned under it.
+    Exhausted {
+        /// Name of the budget.
+        budget: String,
+        /// Evictions it allows now.
+        allowed: i32,
+        /// Evictions planned at once under it.
+        needed: usize,
+    },
+    /// Its controller has not seen its newest version, so its numbers are old.
+    NotObserved {
+        /// Name of the budget.
+        budget: String,
+    },
+    /// More than one budget covers a pod; the eviction API then always fails.
+    SeveralOnOnePod {
+        /// The pod.
+        pod: String,
+        /// Names of the budgets.
+        budgets: Vec<String>,
+    },
+}
+
+impl BudgetProblem {
+    /// The stable name of this problem in reports and metrics.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Exhausted { .. } => FailureKind::BlockedByPdb.code(),
+            Self::NotObserved { .. } => "pdb_not_observed",
+            Self::SeveralOnOnePod { .. } => FailureKind::PdbMisconfigured.code(),
+        }
+    }
+}
+
+impl fmt::Display for BudgetProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exhausted {
+                budget,
+                allowed,
+                needed,
+            } => {
+                write!(
+                    f,
+                    "PodDisruptionBudget {budget} allows {allowed} evictions now, {needed} are needed"
+                )
+            }
+            Self::NotObserved { budget } => {
+                write!(
+                    f,
+                    "the numbers of PodDisruptionBudget {budget} are older than its specification"
+                )
+            }
+            Self::SeveralOnOnePod { pod, budgets } => write!(
+                f,
+                "pod {pod} is matched by {} PodDisruptionBudgets ({}); let one selector match it",
+                budgets.len(),
+                budgets.join(", ")
+            ),
+        }
+    }
+}
+
+impl Reason {
+    /// The stable name of this reason in reports and metrics: where it stands for several, the
+    /// first of them.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::WouldBeAccepted => "would_be_accepted",
+            Self::Unsettled(found) => found.first().map_or("unsettled", Disturbance::code),
+            Self::Ineligible { objections, .. } => {
+                objections.first().map_or("ineligible", Objection::code)
+            }
+            Self::Budgets(problems) => problems.first().map_or("budgets", BudgetProblem::code),
+            Self::Failure { failure, .. } | Self::NotEvicted { failure, .. } => failure.kind.code(),
+            Self::Unresolved { .. } => "unresolved",
+            Self::Deadline => "deadline",
+            Self::StopRequested => "stop_requested",
+            Self::Abandoned => "abandoned",
+        }
+    }
+
+    /// What a rotation that ended so, having evicted nothing, came to.
+    ///
+    /// | reason | outcome |
+    /// |---|---|
+    /// | every target evicted | rotated |
+    /// | dry-run accepted | planned |
+    /// | unsettled; target gone or replaced | withheld |
+    /// | ineligible; budgets; refused by budget or admission | blocked |
+    /// | every other failure; unresolved; deadline; stop; abandoned | failed |
+    pub const fn outcome(&self) -> RotationOutcome {
+        match self {
+            Self::Done => RotationOutcome::Rotated,
+            Self::WouldBeAccepted => RotationOutcome::Planned,
+            Self::Unsettled(_) => RotationOutcome::Withheld,
+            Self::Ineligible { .. } | Self::Budgets(_) => RotationOutcome::Blocked,
+            Self::Failure { failure, .. } => match failure.kind {
+                FailureKind::TargetGone | FailureKind::TargetReplaced => RotationOutcome::Withheld,
+                FailureKind::BlockedByPdb
+                | FailureKind::PdbMisconfigured
+                | FailureKind::RefusedByAdmission => RotationOutcome::Blocked,
+                _ => RotationOutcome::Failed,
+            },
+            Self::NotEvicted { .. }
+            | Self::Unresolved { .. }
+            | Self::Deadline
+            | Self::StopRequested
+            | Self::Abandoned => RotationOutcome::Failed,
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Done => f.write_str("every target was evicted"),
+            Self::WouldBeAccepted => f.write_str("the server would accept the eviction"),
+            Self::Unsettled(found) => write!(f, "the workload is not settled: {}", joined(found)),
+            Self::Ineligible { pod, objections } => {
+                write!(f, "pod {pod} may not be evicted: it {}", joined(objections))
+            }
+            Self::Budgets(problems) => f.write_str(&joined(problems)),
+            Self::Failure {
+                action,
+                pod: Some(pod),
+                failure,
+            } => write!(f, "{action} of pod {pod}: {failure}"),
+            Self::Failure {
+                action,
+                pod: None,
+                failure,
+            } => write!(f, "{action}: {failure}"),
+            Self::NotEvicted { pod, failure } => {
+                write!(
+                    f,
+                    "pod {pod} was not evicted, as a look at it showed, after: {failure}"
+                )
+            }
+            Self::Unresolved {
+                pod,
+                failure,
+                lookup,
+            } => write!(
+                f,
+                "whether pod {pod} was evicted is unknown: {failure}; and a look at it failed: {lookup}"
+            ),
+            Self::Deadline => f.write_str("too little time is left before the deadline of the run"),
+            Self::StopRequested => f.write_str("a stop was asked for"),
+            Self::Abandoned => f.write_str("the rotation was given up before it had stopped"),
+        }
+    }
+}
+
+#[cfg(feature = "serde")]
+impl serde::Serialize for Reason {
+    /// As `{"code": ..., "message": ...}`.
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use alloc::string::ToString;
+        use serde::ser::SerializeStruct;
+
+        let mut fields = serializer.serialize_struct("Reason", 2)?;
+        fields.serialize_field("code", self.code())?;
+        fields.serialize_field("message", &self.to_string())?;
+        fields.end()
+    }
+}
