@@ -1,1 +1,4 @@
-//! x
+//! What the tests of pod-rebalancer share: recorded answers and simulated servers.
+#![forbid(unsafe_code)]
+
+pub mod transcript;

@@ -1,0 +1,116 @@
+//! The aggregator: asks for every metric at one moment, all at once, and joins the answers with the
+//! live pods.
+
+use std::thread;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rebalancer_core::{DuplicateSample, Join, JoinRules, Joined, LivePod, Metric, PerMetric, Sample};
+
+use crate::metrics::{MetricQuery, MetricsSource};
+use crate::prometheus::{InstantAnswer, QueryError};
+
+/// Asks a source for the metrics of one workload.
+#[derive(Clone, Copy)]
+pub struct Aggregator<'a> {
+    source: &'a dyn MetricsSource,
+    queries: &'a PerMetric<Option<MetricQuery>>,
+}
+
+/// The answers to all queries of one moment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answers {
+    /// The moment.
+    pub at: Timestamp,
+    /// The answer of each metric that was asked for.
+    pub metrics: PerMetric<Option<InstantAnswer>>,
+}
+
+/// When a pod and a sample count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Freshness {
+    /// Pods that have worked for less than this take no part; zero turns it off.
+    pub warm_up: Duration,
+    /// Samples further than this from the moment of the answers are missing.
+    pub max_sample_age: Duration,
+}
+
+impl<'a> Aggregator<'a> {
+    /// An aggregator over `source`; a metric without a query is not asked for.
+    pub const fn new(source: &'a dyn MetricsSource, queries: &'a PerMetric<Option<MetricQuery>>) -> Self {
+        Self { source, queries }
+    }
+
+    /// Sends all queries in parallel, pinned to `at`.
+    ///
+    /// # Errors
+    /// The first failed query in the order of the metrics. Nothing is decided on the others: an
+    /// answer that is not whole says nothing about the workload.
+    pub fn fetch(&self, at: Timestamp) -> Result<Answers, QueryError> {
+        let fetched = thread::scope(|scope| {
+            let running = PerMetric::from_fn(|metric| {
+                let query = self.queries[metric].as_ref()?;
+                Some(scope.spawn(move || self.source.instant(query, at)))
+            });
+            let PerMetric { cpu, memory, lag, rate } = running;
+            [cpu, memory, lag, rate].map(|fetch| {
+                fetch.map(|fetch| fetch.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            })
+        });
+        let [cpu, memory, lag, rate] = fetched.map(Option::transpose);
+        Ok(Answers { at, metrics: PerMetric { cpu: cpu?, memory: memory?, lag: lag?, rate: rate? } })
+    }
+}
+
+impl Answers {
+    /// The metrics that were asked for.
+    pub fn asked(&self) -> Vec<Metric> {
+        self.metrics.iter().filter(|(_, answer)| answer.is_some()).map(|(metric, _)| metric).collect()
+    }
+
+    /// Joins the answers with the pods that exist.
+    ///
+    /// # Errors
+    /// Two samples of one metric for one live pod.
+    pub fn join(&self, live: &[LivePod], freshness: Freshness) -> Result<Joined, DuplicateSample> {
+        let rules = JoinRules {
+            warm_up: freshness.warm_up,
+            max_sample_age: freshness.max_sample_age,
+            now_s: seconds(self.at.as_millisecond()),
+        };
+        let mut join = Join::new(live, rules);
+        for (metric, answer) in self.metrics.iter() {
+            let Some(answer) = answer else { continue };
+            let samples = answer.samples.iter().map(|sample| Sample {
+                pod: &sample.pod,
+                value: sample.value,
+                timestamp_s: seconds(sample.timestamp_ms),
+            });
+            join.add(metric, samples)?;
+        }
+        Ok(join.finish())
+    }
+
+    /// The newest moment any sample is about: what `at` is in a replay.
+    pub fn newest_sample(metrics: &PerMetric<Option<InstantAnswer>>) -> Option<Timestamp> {
+        let answers = metrics.iter().filter_map(|(_, answer)| answer.as_ref());
+        let newest = answers.flat_map(|answer| &answer.samples).map(|sample| sample.timestamp_ms).max()?;
+        Timestamp::from_millisecond(newest).ok()
+    }
+
+    /// Every pod named in the answers, as a Running and Ready one: what a replay without pod facts
+    /// takes for the workload.
+    pub fn assumed_pods(&self) -> Vec<LivePod> {
+        let answers = self.metrics.iter().filter_map(|(_, answer)| answer.as_ref());
+        let mut names: Vec<&str> =
+            answers.flat_map(|answer| &answer.samples).map(|sample| sample.pod.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        names.into_iter().map(LivePod::assumed).collect()
+    }
+}
+
+fn seconds(timestamp_ms: i64) -> f64 {
+    // Exact: milliseconds of any year are far below 2^53.
+    timestamp_ms as f64 / 1000.0
+}
