@@ -18,8 +18,8 @@ pub struct KubernetesArgs {
     /// Label selector of the workload's pods, such as app=orders (required)
     #[arg(short = 'l', long, value_name = "SELECTOR", env = "KUBE_LABEL_SELECTOR")]
     pub selector: Option<String>,
-    /// Kubeconfig file; else ~/.kube/config, else the service account of the pod
-    #[arg(long, value_name = "FILE", env = "KUBECONFIG")]
+    /// Kubeconfig file; else $KUBECONFIG, else ~/.kube/config, else the service account of the pod
+    #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
     /// Context of the kubeconfig
     #[arg(long, value_name = "NAME", env = "KUBE_CONTEXT")]
@@ -27,6 +27,9 @@ pub struct KubernetesArgs {
     /// User to impersonate
     #[arg(long = "as", value_name = "USER", env = "KUBE_AS")]
     pub impersonate: Option<String>,
+    /// Group to impersonate; may be given several times
+    #[arg(long = "as-group", value_name = "GROUP")]
+    pub impersonate_groups: Vec<String>,
     /// Longest wait for one request to the cluster
     #[arg(long, value_name = "DURATION", env = "KUBE_TIMEOUT", default_value = "30s", value_parser = value::positive_duration)]
     pub kube_timeout: Duration,

@@ -37,6 +37,9 @@ pub struct PrometheusArgs {
     /// Key of the client certificate, PEM
     #[arg(long, value_name = "FILE", env = "PROMETHEUS_CLIENT_KEY")]
     pub prometheus_client_key: Option<PathBuf>,
+    /// Name the server's certificate must carry, if not the host of the endpoint
+    #[arg(long, value_name = "NAME", env = "PROMETHEUS_TLS_SERVER_NAME")]
+    pub prometheus_tls_server_name: Option<String>,
     /// Do not verify the server's certificate
     #[arg(long, value_name = "BOOL", env = "PROMETHEUS_INSECURE_SKIP_TLS_VERIFY", default_value = "false",
         num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = value::switch)]

@@ -1,0 +1,73 @@
+//! `config`: every setting with its value and where the value comes from. Secrets show that they
+//! are set, never what they are.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::ArgMatches;
+use comfy_table::{Table, presets};
+use serde::Serialize;
+
+use crate::args::{ConfigArgs, OutputFormat};
+use crate::failure::Failure;
+use crate::{config_table, exit, secret, settings, usage};
+
+/// One row of the output.
+#[derive(Debug, Serialize)]
+struct Row {
+    variable: Option<String>,
+    flag: Option<String>,
+    value: Option<String>,
+    source: &'static str,
+}
+
+/// Shows the settings, and fails on one that cannot be used.
+///
+/// # Errors
+/// A setting that is wrong or missing.
+pub fn run(args: &ConfigArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
+    let rows = rows(matches);
+    let text = match args.live.output.output {
+        OutputFormat::Json => serde_json::to_string_pretty(&rows).context("cannot write the settings as JSON")? + "\n",
+        OutputFormat::Yaml => serde_saphyr::to_string(&rows).context("cannot write the settings as YAML")?,
+        OutputFormat::None => String::new(),
+        OutputFormat::Table | OutputFormat::Wide | OutputFormat::Name => table(&rows),
+    };
+    std::io::stdout().write_all(text.as_bytes()).context("cannot write the settings")?;
+    settings::prometheus(&args.live.prometheus)?;
+    settings::selector(&args.live.kubernetes)?;
+    Ok(ExitCode::from(exit::DECIDED))
+}
+
+fn rows(matches: &ArgMatches) -> Vec<Row> {
+    let known = |id: &str| matches.ids().any(|known| known.as_str() == id);
+    let value = |id: &str| -> Option<String> {
+        let raw = matches.try_get_raw(id).ok().flatten()?;
+        Some(raw.map(|value| value.to_string_lossy()).collect::<Vec<_>>().join(","))
+    };
+    let command = usage::command();
+    let shown = config_table::settings(&command).into_iter().filter(|setting| setting.variable.is_some());
+    let plain = shown.map(|setting| {
+        let source = if known(&setting.id) { usage::source(matches, &setting.id) } else { "unset" };
+        let value = value(&setting.id);
+        Row { variable: setting.variable, flag: setting.flag, value, source }
+    });
+    let secrets = secret::ALL.into_iter().map(|secret| {
+        let set = secret.is_set();
+        let value = set.then(|| "(hidden)".to_owned());
+        Row { variable: Some(secret.variable.to_owned()), flag: None, value, source: if set { "environment" } else { "unset" } }
+    });
+    plain.chain(secrets).collect()
+}
+
+fn table(rows: &[Row]) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(["VARIABLE", "FLAG", "VALUE", "FROM"]);
+    for row in rows {
+        let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+        table.add_row([text(&row.variable), text(&row.flag), text(&row.value), row.source.to_owned()]);
+    }
+    format!("{}\n", table.trim_fmt())
+}

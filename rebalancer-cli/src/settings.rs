@@ -1,0 +1,118 @@
+//! What was typed turned into what the adapters take; a setting that is missing is named here.
+
+use rebalancer_io::kubernetes::ConnectOptions;
+use rebalancer_io::prometheus::{Auth, Endpoint, Header, Method, PrometheusConfig, Secret, SecretSource, Tls};
+
+use crate::args::{self, KubernetesArgs, PrometheusArgs};
+use crate::failure::Failure;
+use crate::{secret, value};
+
+/// How to reach the metrics server.
+///
+/// # Errors
+/// A setting that is missing, contradicts another or cannot be read.
+pub fn prometheus(args: &PrometheusArgs) -> Result<PrometheusConfig, Failure> {
+    let endpoint = args.prometheus_endpoint.as_deref().ok_or_else(|| {
+        Failure::usage(
+            "PROMETHEUS_ENDPOINT is not set: give the base URL of Prometheus or VictoriaMetrics, \
+             such as http://prometheus:9090 (flag --prometheus-endpoint)",
+        )
+    })?;
+    let endpoint = Endpoint::parse(endpoint).map_err(Failure::usage)?;
+    let mut config = PrometheusConfig::new(endpoint);
+    config.auth = auth(args)?;
+    config.headers = headers()?;
+    config.tls = Tls {
+        ca_file: args.prometheus_ca_file.clone(),
+        client_cert_file: args.prometheus_client_cert.clone(),
+        client_key_file: args.prometheus_client_key.clone(),
+        server_name: args.prometheus_tls_server_name.clone(),
+        insecure_skip_verify: args.prometheus_insecure_skip_tls_verify,
+    };
+    config.extra_params = params(args.prometheus_query_params.as_deref())?;
+    config.method = match args.prometheus_method {
+        args::Method::Post => Method::Post,
+        args::Method::Get => Method::Get,
+    };
+    config.timeout = args.prometheus_timeout;
+    config.max_response_bytes = args.prometheus_max_response;
+    config.refuse_partial = args.prometheus_strict_params;
+    Ok(config)
+}
+
+fn auth(args: &PrometheusArgs) -> Result<Auth, Failure> {
+    let bearer = one_of(
+        secret::BEARER_TOKEN,
+        args.prometheus_bearer_token_file.as_ref(),
+        "PROMETHEUS_BEARER_TOKEN_FILE",
+    )?;
+    let password = one_of(secret::PASSWORD, args.prometheus_password_file.as_ref(), "PROMETHEUS_PASSWORD_FILE")?;
+    match (bearer, args.prometheus_username.clone(), password) {
+        (None, None, None) => Ok(Auth::None),
+        (Some(token), None, None) => Ok(Auth::Bearer(token)),
+        (None, Some(username), Some(password)) => Ok(Auth::Basic { username, password }),
+        (None, Some(_), None) => Err(Failure::usage(
+            "PROMETHEUS_USERNAME is set without a password: set PROMETHEUS_PASSWORD_FILE or PROMETHEUS_PASSWORD",
+        )),
+        (None, None, Some(_)) => {
+            Err(Failure::usage("a password is set without a user: set PROMETHEUS_USERNAME"))
+        }
+        (Some(_), _, _) => Err(Failure::usage(
+            "both a bearer token and basic authentication are set: unset PROMETHEUS_BEARER_TOKEN(_FILE), \
+             or PROMETHEUS_USERNAME and PROMETHEUS_PASSWORD(_FILE)",
+        )),
+    }
+}
+
+fn one_of(
+    secret: secret::Secret,
+    file: Option<&std::path::PathBuf>,
+    file_variable: &str,
+) -> Result<Option<SecretSource>, Failure> {
+    match (secret.value(), file) {
+        (None, None) => Ok(None),
+        (Some(value), None) => Ok(Some(SecretSource::Value(Secret::new(value.trim())))),
+        (None, Some(file)) => Ok(Some(SecretSource::File(file.clone()))),
+        (Some(_), Some(_)) => {
+            Err(Failure::usage(format!("both {} and {file_variable} are set: unset one", secret.variable)))
+        }
+    }
+}
+
+fn headers() -> Result<Vec<Header>, Failure> {
+    let Some(text) = secret::HEADERS.value() else { return Ok(Vec::new()) };
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    lines.map(|line| line.parse().map_err(Failure::usage)).collect()
+}
+
+fn params(text: Option<&str>) -> Result<Vec<(String, Secret)>, Failure> {
+    let pairs = text.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+    let wrong = |reason| Failure::usage(format!("PROMETHEUS_QUERY_PARAMS: {reason}, joined by '&'"));
+    pairs
+        .map(|text| value::pair(text, '=').map(|(name, value)| (name, Secret::new(value))).map_err(wrong))
+        .collect()
+}
+
+/// How to reach the cluster.
+pub fn cluster(args: &KubernetesArgs) -> ConnectOptions {
+    ConnectOptions {
+        kubeconfig: args.kubeconfig.clone(),
+        context: args.context.clone(),
+        namespace: args.namespace.clone(),
+        impersonate_user: args.impersonate.clone(),
+        impersonate_groups: args.impersonate_groups.clone(),
+        call_timeout: args.kube_timeout,
+    }
+}
+
+/// The label selector of the workload.
+///
+/// # Errors
+/// None, or an empty one: it would mean every pod of the namespace.
+pub fn selector(args: &KubernetesArgs) -> Result<&str, Failure> {
+    match args.selector.as_deref().map(str::trim) {
+        Some("") => Err(Failure::usage("--selector is empty, which would mean every pod of the namespace; name the labels of the workload, such as app=orders")),
+        Some(selector) => Ok(selector),
+        None => Err(Failure::usage("KUBE_LABEL_SELECTOR is not set: name the labels of the workload's pods, such as app=orders (flag --selector)")),
+    }
+}
