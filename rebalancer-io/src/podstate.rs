@@ -1,20 +1,20 @@
 //! The aggregator: asks for every metric at one moment, all at once, and joins the answers with the
 //! live pods.
 
-use std::thread;
+use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use rebalancer_core::{DuplicateSample, Join, JoinRules, Joined, LivePod, Metric, PerMetric, Sample};
 
-use crate::metrics::{MetricQuery, MetricsSource};
+use crate::metrics::{CpuFetcher, KafkaFetcher, MemoryFetcher, MetricsSource, QuerySet};
 use crate::prometheus::{InstantAnswer, QueryError};
 
 /// Asks a source for the metrics of one workload.
 #[derive(Clone, Copy)]
 pub struct Aggregator<'a> {
     source: &'a dyn MetricsSource,
-    queries: &'a PerMetric<Option<MetricQuery>>,
+    queries: &'a QuerySet,
 }
 
 /// The answers to all queries of one moment.
@@ -37,7 +37,7 @@ pub struct Freshness {
 
 impl<'a> Aggregator<'a> {
     /// An aggregator over `source`; a metric without a query is not asked for.
-    pub const fn new(source: &'a dyn MetricsSource, queries: &'a PerMetric<Option<MetricQuery>>) -> Self {
+    pub const fn new(source: &'a dyn MetricsSource, queries: &'a QuerySet) -> Self {
         Self { source, queries }
     }
 
@@ -47,19 +47,28 @@ impl<'a> Aggregator<'a> {
     /// The first failed query in the order of the metrics. Nothing is decided on the others: an
     /// answer that is not whole says nothing about the workload.
     pub fn fetch(&self, at: Timestamp) -> Result<Answers, QueryError> {
-        let fetched = thread::scope(|scope| {
-            let running = PerMetric::from_fn(|metric| {
-                let query = self.queries[metric].as_ref()?;
-                Some(scope.spawn(move || self.source.instant(query, at)))
-            });
-            let PerMetric { cpu, memory, lag, rate } = running;
-            [cpu, memory, lag, rate].map(|fetch| {
-                fetch.map(|fetch| fetch.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-            })
-        });
-        let [cpu, memory, lag, rate] = fetched.map(Option::transpose);
-        Ok(Answers { at, metrics: PerMetric { cpu: cpu?, memory: memory?, lag: lag?, rate: rate? } })
+        let cpu = CpuFetcher::new(self.source, self.queries);
+        let memory = MemoryFetcher::new(self.source, self.queries);
+        let kafka = KafkaFetcher::new(self.source, self.queries);
+        thread::scope(|scope| {
+            let cpu = scope.spawn(|| cpu.fetch(at));
+            let memory = scope.spawn(|| memory.fetch(at));
+            let lag = scope.spawn(|| kafka.lag(at));
+            let rate = kafka.rate(at);
+            let metrics = PerMetric {
+                cpu: Some(finished(cpu)?),
+                memory: Some(finished(memory)?),
+                lag: finished(lag)?,
+                rate: rate?,
+            };
+            Ok(Answers { at, metrics })
+        })
     }
+}
+
+/// The result of a thread; its panic goes on here.
+fn finished<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 impl Answers {

@@ -1,0 +1,56 @@
+//! `plan`: decide and explain; nothing here can evict.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use rebalancer_core::RotationOptions;
+
+use crate::args::{KubernetesArgs, PlanArgs};
+use crate::decide::{DecisionSettings, Known, Purpose, decide};
+use crate::failure::Failure;
+use crate::live::{Live, Observation};
+use crate::report::{Kind, Report};
+use crate::{exit, output};
+
+/// Plans.
+///
+/// # Errors
+/// A setting, a server or an answer that is wrong.
+pub fn run(args: &PlanArgs) -> Result<ExitCode, Failure> {
+    let decision = DecisionSettings::from(&args.live.decision);
+    let live = Live::connect(&args.live, &decision)?;
+    let observation = live.observe()?;
+    let options = rotation_options(&args.live.kubernetes, &decision);
+    let purpose = Purpose { kind: Kind::Plan, dry_run: "client", rotation: Some(&options) };
+    let report = report(&decision, &observation, purpose)?;
+    output::write(&report, args.live.output.output, std::io::stdout())?;
+    Ok(exit::code(report.outcome, args.live.output.detailed_exitcode))
+}
+
+/// The report of an observation.
+///
+/// # Errors
+/// As [`decide`].
+pub fn report(decision: &DecisionSettings, observation: &Observation, purpose: Purpose<'_>) -> anyhow::Result<Report> {
+    let known = Known {
+        joined: &observation.joined,
+        workload: &observation.workload,
+        asked: &observation.answers.asked(),
+        evaluation_time: Some(observation.answers.at.to_string()),
+        described: observation.described.clone(),
+    };
+    let mut report = decide(decision, known, purpose)?;
+    report.requests.clone_from(&observation.requests);
+    Ok(report)
+}
+
+/// How a rotation would be carried out.
+pub fn rotation_options(args: &KubernetesArgs, decision: &DecisionSettings) -> RotationOptions {
+    let deadline: Duration = args.run_timeout;
+    RotationOptions {
+        min_pods: decision.thresholds.min_pods,
+        warm_up: decision.warm_up,
+        allow_many_controllers: args.allow_multiple_controllers,
+        ..RotationOptions::until(deadline)
+    }
+}

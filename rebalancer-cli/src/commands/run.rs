@@ -1,0 +1,200 @@
+//! `run`: decide, and evict the two targets when nothing speaks against it. The only command that
+//! holds a client that can evict.
+
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use rebalancer_core::{
+    Method, Mode, Pacing, PlanError, Role, RotationOptions, RotationPlan, RotationReport, Target, Workload,
+};
+use rebalancer_io::driver::{Actuator, PodManager};
+use rebalancer_io::kubernetes::{Cluster, Notice};
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use super::plan;
+use crate::args::{ActionArgs, DryRun, EvictionMethod, OutputFormat, PacingChoice, RunArgs};
+use crate::decide::{DecisionSettings, Purpose};
+use crate::failure::Failure;
+use crate::live::Live;
+use crate::report::{Kind, Outcome, Report};
+use crate::{exit, output};
+
+/// Runs once.
+///
+/// # Errors
+/// A setting, a server or an answer that is wrong. What a rotation came to is in the report, not
+/// an error.
+pub fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
+    let started = Instant::now();
+    let consent = consent(args)?;
+    let stop = stop_flag()?;
+    let decision = DecisionSettings::from(&args.live.decision);
+    let live = Live::connect(&args.live, &decision)?;
+    tracing::info!(event = "run.started", dry_run = args.action.dry_run.name(), selector = live.selector.as_str(), "run started");
+    let observation = live.observe()?;
+    let options = options(args, &decision);
+    let purpose = Purpose { kind: Kind::RunReport, dry_run: args.action.dry_run.name(), rotation: Some(&options) };
+    let mut report = plan::report(&decision, &observation, purpose)?;
+    if report.acts() && args.action.dry_run != DryRun::Client && agreed(consent, &report)? {
+        report = act(&live, &observation.workload, options, report, started, &stop);
+    }
+    report.requests.insert("kubernetes".to_owned(), live.cluster.requests());
+    log_finish(&report, started.elapsed());
+    output::write(&report, args.live.output.output, io::stdout())?;
+    if stop.load(Ordering::Relaxed) && report.outcome == Outcome::Failed {
+        tracing::warn!("stopped by a signal before the next eviction");
+    }
+    Ok(exit::code(report.outcome, args.live.output.detailed_exitcode))
+}
+
+/// Whether someone has to be asked before anything is evicted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Consent {
+    /// Given: by `--yes`, by being a job in a cluster, or because nothing will be changed.
+    Given,
+    /// A person at a terminal is to be asked.
+    Ask,
+}
+
+fn consent(args: &RunArgs) -> Result<Consent, Failure> {
+    let in_cluster = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some_and(|host| !host.is_empty());
+    if args.yes || args.action.dry_run != DryRun::None {
+        return Ok(Consent::Given);
+    }
+    if io::stdin().is_terminal() && io::stderr().is_terminal() {
+        return Ok(Consent::Ask);
+    }
+    if in_cluster {
+        return Ok(Consent::Given);
+    }
+    Err(Failure::usage(
+        "run outside a cluster and without a terminal evicts only with --yes; \
+         use plan or --dry-run to change nothing",
+    ))
+}
+
+/// Shows the plan to a person and takes only `yes`.
+fn agreed(consent: Consent, report: &Report) -> Result<bool, Failure> {
+    if consent == Consent::Given {
+        return Ok(true);
+    }
+    output::write(report, OutputFormat::Table, io::stderr())?;
+    let mut err = io::stderr();
+    write!(err, "\nThis will evict {} pods. Only 'yes' will be accepted: ", report.targets.len())
+        .and_then(|()| err.flush())
+        .context("cannot ask")?;
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer).context("cannot read the answer")?;
+    let agreed = answer.trim() == "yes";
+    if !agreed {
+        tracing::info!(event = "run.declined", "not confirmed: nothing is evicted");
+    }
+    Ok(agreed)
+}
+
+/// A flag that SIGTERM and SIGINT raise; a second signal ends the process at once.
+fn stop_flag() -> Result<Arc<AtomicBool>, Failure> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGTERM, SIGINT] {
+        signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&stop))
+            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)))
+            .context("cannot listen for signals")?;
+    }
+    Ok(stop)
+}
+
+fn options(args: &RunArgs, decision: &DecisionSettings) -> RotationOptions {
+    let ActionArgs { dry_run, pacing, eviction_method, grace_period } = &args.action;
+    RotationOptions {
+        mode: if *dry_run == DryRun::Server { Mode::ServerDryRun } else { Mode::Execute },
+        pacing: match pacing {
+            PacingChoice::Sequential => Pacing::Sequential,
+            PacingChoice::WaitReady => Pacing::WaitReady,
+        },
+        method: match eviction_method {
+            EvictionMethod::Evict => Method::Evict,
+            EvictionMethod::Delete => Method::Delete,
+        },
+        grace_period_s: grace_period.map(|grace| u32::try_from(grace.as_secs()).unwrap_or(u32::MAX)),
+        ..plan::rotation_options(&args.live.kubernetes, decision)
+    }
+}
+
+/// Rotates the targets of the report.
+fn act(
+    live: &Live,
+    workload: &Workload,
+    options: RotationOptions,
+    report: Report,
+    started: Instant,
+    stop: &AtomicBool,
+) -> Report {
+    let targets: Vec<(Role, &str)> = report.targets.iter().map(|target| (target.role, target.pod.as_str())).collect();
+    let plan = match RotationPlan::new(&targets, workload, options) {
+        Ok(plan) => plan,
+        Err(error) => return refused(report, &error),
+    };
+    let targets: Vec<Target> = plan.targets().to_vec();
+    let rotation = match options.mode {
+        Mode::Execute => rotate(&mut live.cluster.evictor(live.selector.clone()), plan, started, stop),
+        Mode::ServerDryRun => rotate(&mut live.cluster.observer(live.selector.clone()), plan, started, stop),
+    };
+    if options.mode == Mode::Execute {
+        tell(&live.cluster, workload, &targets, &rotation, &report);
+    }
+    report.after(rotation)
+}
+
+fn rotate(actuator: &mut dyn Actuator, plan: RotationPlan, started: Instant, stop: &AtomicBool) -> RotationReport {
+    PodManager::new(actuator, started, stop).delete_pods(plan)
+}
+
+fn refused(mut report: Report, error: &PlanError) -> Report {
+    report.outcome = match error {
+        PlanError::Ineligible { .. } => Outcome::Blocked,
+        PlanError::Unsettled { .. } => Outcome::Withheld,
+        _ => Outcome::Failed,
+    };
+    report.reason = format!("{}, but {error}", report.reason);
+    report
+}
+
+/// Writes an Event on the workload for each pod that was evicted or failed to be. An Event that
+/// cannot be written is a warning: what was done is done.
+fn tell(cluster: &Cluster, workload: &Workload, targets: &[Target], rotation: &RotationReport, report: &Report) {
+    let Some(owner) = workload.owners.first().map(|owner| &owner.top) else { return };
+    for target in targets {
+        let evicted = rotation.deleted.contains(&target.name);
+        let failed = rotation.errors.get(&target.name).or_else(|| rotation.skipped.get(&target.name));
+        if evicted {
+            tracing::info!(event = "pod.evicted", k8s.pod.name = target.name, k8s.pod.uid = target.uid, role = target.role.name(), "evicted pod");
+        }
+        let (reason, note) = match failed {
+            None if evicted => ("Rotated", format!("evicted {} ({}): {}", target.name, target.role, report.reason)),
+            Some(why) => ("RotationBlocked", format!("{} ({}) was not evicted: {why}", target.name, target.role)),
+            None => continue,
+        };
+        let notice = Notice { workload: owner, pod: Some(target), reason, note: &note, is_warning: !evicted };
+        if let Err(error) = cluster.notify(&notice) {
+            tracing::warn!(event = "kubernetes_event.failed", "cannot write an Event on {} {}: {error}", owner.kind, owner.name);
+        }
+    }
+}
+
+fn log_finish(report: &Report, took: Duration) {
+    tracing::info!(
+        event = "run.finished",
+        outcome = report.outcome.name(),
+        should_rebalance = report.should_rebalance,
+        reason = report.reason,
+        dry_run = report.dry_run,
+        pods = report.workload.pods,
+        evicted = report.rotation.as_ref().map_or(0, |rotation| rotation.deleted.len()),
+        duration_seconds = took.as_secs_f64(),
+        "run finished"
+    );
+}
