@@ -110,8 +110,8 @@ impl<'a> Analysis<'a> {
         self.outliers.filter(|_| self.is_sufficient())
     }
 
-    /// Spread of a usable metric over the candidates; `None` when the metric is unusable or the
-    /// data insufficient.
+    /// Spread of a usable metric over the candidates; `None` when the metric is unusable or no pod
+    /// is a candidate.
     pub fn spread(&self, metric: Metric) -> Option<&Spread> {
         self.spreads[metric].as_ref()
     }

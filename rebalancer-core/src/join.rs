@@ -106,7 +106,7 @@ impl fmt::Display for SetAsideReason {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct MetricIssues {
-    /// Eligible pods without a usable sample, by name.
+    /// Eligible pods without a usable sample, in order of name, as in the lists below.
     pub missing: Vec<String>,
     /// Of those, pods whose sample is no load: NaN, infinite, negative or absurdly large.
     pub invalid: Vec<String>,
@@ -148,7 +148,8 @@ impl<'a> Join<'a> {
     /// Adds the answer for one metric; call it once for each metric that was asked for.
     ///
     /// # Errors
-    /// Two samples for one live pod. Samples of pods that are not alive are counted, not judged.
+    /// Two samples for one eligible pod. Samples of pods that are not alive are counted, those of
+    /// pods set aside passed over.
     pub fn add<'s>(
         &mut self,
         metric: Metric,
@@ -176,7 +177,12 @@ impl<'a> Join<'a> {
         for metric in Metric::ALL {
             let missing =
                 self.pods.iter().filter(|pod| pod.load(metric).is_none()).map(|pod| pod.name.clone());
-            self.issues[metric].missing = missing.collect();
+            let issues = &mut self.issues[metric];
+            issues.missing = missing.collect();
+            // The order of an answer means nothing, and must not show.
+            for names in [&mut issues.missing, &mut issues.invalid, &mut issues.stale] {
+                names.sort_unstable();
+            }
         }
         Joined { pods: self.pods, set_aside: self.set_aside, issues: self.issues }
     }

@@ -14,10 +14,19 @@ pub const DEFAULT_WEIGHTS: PerMetric<f64> = PerMetric { cpu: 0.4, memory: 0.1, l
 pub const DEFAULT_FLOORS: PerMetric<f64> =
     PerMetric { cpu: 0.05, memory: 64.0 * 1024.0 * 1024.0, lag: 1000.0, rate: 1.0 };
 
-/// How much one unit of each usable metric adds to the score:
-/// `weight / (sum of usable weights) / max(mean, floor)`.
+/// How each usable metric enters the score: `share * load / denominator`, the share being the weight
+/// over the sum of the usable weights and the denominator `max(mean, floor)`.
+///
+/// The load is divided before the share is taken: the quotient is at most the number of pods, while
+/// `share / denominator` of a tiny mean would be infinite.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Scale(PerMetric<Option<f64>>);
+pub(crate) struct Scale(PerMetric<Option<Part>>);
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Part {
+    share: f64,
+    denominator: f64,
+}
 
 impl Scale {
     /// A metric without a spread is unusable and takes no part; the weights of the others are
@@ -27,13 +36,12 @@ impl Scale {
         weights: &PerMetric<f64>,
         floors: &PerMetric<f64>,
     ) -> Self {
-        let total: f64 =
-            spreads.iter().filter(|(_, spread)| spread.is_some()).map(|(metric, _)| weights[metric]).sum();
+        let usable = spreads.iter().filter(|(_, spread)| spread.is_some());
+        let total: f64 = usable.map(|(metric, _)| weights[metric]).sum();
         Self(PerMetric::from_fn(|metric| {
-            let spread = spreads[metric].as_ref()?;
-            let denominator = spread.mean.max(floors[metric]);
-            let usable = total > 0.0 && denominator > 0.0;
-            Some(if usable { weights[metric] / total / denominator } else { 0.0 })
+            let denominator = spreads[metric].as_ref()?.mean.max(floors[metric]);
+            let counts = total > 0.0 && denominator > 0.0;
+            counts.then(|| Part { share: weights[metric] / total, denominator })
         }))
     }
 
@@ -41,9 +49,9 @@ impl Scale {
     pub(crate) fn scores(&self, columns: &PerMetric<Vec<f64>>, rows: usize) -> Vec<f64> {
         let mut scores = alloc::vec![0.0; rows];
         for metric in Metric::ALL {
-            let Some(scale) = self.0[metric] else { continue };
+            let Some(Part { share, denominator }) = self.0[metric] else { continue };
             for (score, load) in scores.iter_mut().zip(&columns[metric]) {
-                *score += scale * load;
+                *score += share * (load / denominator);
             }
         }
         scores

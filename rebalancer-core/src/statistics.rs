@@ -49,7 +49,8 @@ impl Spread {
         let (&first, rest) = loads.split_first()?;
         let (min, max) = rest.iter().fold((first, first), |(min, max), &load| (min.min(load), max.max(load)));
         let count = loads.len();
-        let (mean, variance) = if min == max { (first, 0.0) } else { mean_and_variance(loads) };
+        let equal = rest.iter().all(|load| *load == first);
+        let (mean, variance) = if equal { (first, 0.0) } else { mean_and_variance(loads) };
         let std_dev = sqrt(variance);
         let spread = Self {
             count,

@@ -57,7 +57,7 @@ impl Thresholds {
     ///
     /// # Errors
     /// The first threshold, floor or weight that is NaN, infinite or negative; a coverage above 1;
-    /// weights that are all 0; `min_pods` below 2.
+    /// weights that are all 0 or add up to infinity; `min_pods` below 2.
     pub fn validate(&self) -> Result<(), InvalidThreshold> {
         for (what, value) in [
             ("cpu threshold", self.cpu),
@@ -71,6 +71,7 @@ impl Thresholds {
             not_negative("floor", self.score_floors[metric])?;
             not_negative("score weight", self.weights[metric])?;
         }
+        not_negative("sum of the score weights", self.weights.iter().map(|(_, weight)| weight).sum())?;
         if self.min_coverage > 1.0 {
             return Err(InvalidThreshold::CoverageAboveOne { value: self.min_coverage });
         }

@@ -1,4 +1,9 @@
-//! What the tests of pod-rebalancer share: recorded answers and simulated servers.
+//! What the tests, fuzz targets and benchmarks share: fleets from a seed, recorded answers,
+//! simulated servers, and naive oracles.
 #![forbid(unsafe_code)]
 
+pub mod exact;
+pub mod fleet;
+pub mod generators;
+pub mod oracle;
 pub mod transcript;
