@@ -1,8 +1,34 @@
 //! The Kubernetes side: which pods live, who owns them, what protects them, and how two of them
 //! are evicted.
+//!
+//! ```no_run
+//! use rebalancer_io::driver::WorkloadSource;
+//! use rebalancer_io::kubernetes::{Cluster, ConnectOptions, Selector};
+//!
+//! let cluster = Cluster::connect(&ConnectOptions::default())?;
+//! let workload = cluster.observer(Selector::new("app=orders")?).workload()?;
+//! println!("{} pods, {} requests", workload.pods.len(), cluster.requests());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
+mod access;
+mod answer;
+mod budgets;
+mod cluster;
+mod config;
+mod events;
+mod evict;
+mod list;
+mod owner;
 mod pods;
 mod protections;
+mod workload;
 
+pub use access::{Permission, TO_DELETE, TO_EVICT, TO_PLAN};
+pub use cluster::{Cluster, ClusterError};
+pub use config::{ConnectError, ConnectOptions};
+pub use events::Notice;
+pub use list::{EmptySelector, Selector};
 pub use pods::{MAX_PODS_BYTES, PodsError, live_pods};
 pub use protections::DO_NOT_EVICT;
+pub use workload::{Evictor, Observer};

@@ -13,6 +13,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use thiserror::Error;
 
+use super::list::Page;
 use super::protections;
 
 /// Largest `pods.json` that is read, in bytes: full pods of twenty kilobytes in a list of 25,000,
@@ -84,14 +85,14 @@ fn live_pods_within(json: impl Read, now: Timestamp, limit_bytes: u64) -> Result
         if error.is_io() { PodsError::Read(error.into()) } else { PodsError::Malformed(error) }
     })?;
     let pods: Vec<LivePod> = list.into_pods(now)?.into_iter().map(|listed| listed.pod).collect();
-    refuse_duplicates(&pods)?;
+    refuse_duplicates(pods.iter())?;
     Ok(pods)
 }
 
 /// Fails when two pods have one name.
-pub(super) fn refuse_duplicates(pods: &[LivePod]) -> Result<(), PodsError> {
+pub(super) fn refuse_duplicates<'a>(mut pods: impl Iterator<Item = &'a LivePod>) -> Result<(), PodsError> {
     let mut names: BTreeSet<&str> = BTreeSet::new();
-    match pods.iter().find(|pod| !names.insert(&pod.name)) {
+    match pods.find(|pod| !names.insert(&pod.name)) {
         Some(pod) => Err(PodsError::Duplicate(pod.name.clone())),
         None => Ok(()),
     }
@@ -102,6 +103,7 @@ pub(super) fn refuse_duplicates(pods: &[LivePod]) -> Result<(), PodsError> {
 pub(super) struct ListedPod {
     pub pod: LivePod,
     pub labels: BTreeMap<String, String>,
+    pub owner: Option<OwnerRef>,
 }
 
 /// A page of a list, or a whole one.
@@ -109,7 +111,7 @@ pub(super) struct ListedPod {
 pub(super) struct PodList {
     kind: Option<String>,
     #[serde(default)]
-    pub metadata: ListMeta,
+    metadata: ListMeta,
     items: Option<Vec<Item>>,
     message: Option<String>,
 }
@@ -118,6 +120,12 @@ pub(super) struct PodList {
 pub(super) struct ListMeta {
     #[serde(rename = "continue")]
     pub continue_token: Option<String>,
+}
+
+impl Page for PodList {
+    fn next(&self) -> Option<String> {
+        self.metadata.continue_token.clone()
+    }
 }
 
 impl PodList {
@@ -168,12 +176,32 @@ struct Meta {
 }
 
 #[derive(Deserialize)]
-struct Owner {
+#[serde(rename_all = "camelCase")]
+pub(super) struct Owner {
+    #[serde(default)]
+    api_version: String,
     kind: String,
     name: String,
     uid: String,
     #[serde(default)]
     controller: Option<bool>,
+}
+
+/// A controller and the group and version of its kind.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct OwnerRef {
+    pub controller: Controller,
+    /// Such as `apps/v1`.
+    pub api_version: String,
+}
+
+impl Owner {
+    /// The one among the owners of an object that controls it.
+    pub(super) fn controlling(owners: Vec<Self>) -> Option<OwnerRef> {
+        let owner = owners.into_iter().find(|owner| owner.controller == Some(true))?;
+        let Self { api_version, kind, name, uid, .. } = owner;
+        Some(OwnerRef { controller: Controller { kind, name, uid }, api_version })
+    }
 }
 
 #[derive(Deserialize, Default)]
@@ -219,18 +247,18 @@ struct RunningContainer {
 
 impl Item {
     fn into_pod(self, index: usize, now: Timestamp) -> Result<ListedPod, PodsError> {
-        let problem = |problem: String| PodsError::Item { index, problem };
+        let wrong = |problem: String| PodsError::Item { index, problem };
         if let Some(kind) = self.kind.filter(|kind| kind != "Pod" && kind != "PartialObjectMetadata") {
-            return Err(problem(format!("is a {kind}, not a pod")));
+            return Err(wrong(format!("is a {kind}, not a pod")));
         }
         let meta = self.metadata;
         if meta.name.is_empty() {
-            return Err(problem("has no metadata.name".to_owned()));
+            return Err(wrong("has no metadata.name".to_owned()));
         }
         let age = meta.creation_timestamp.map(|created| elapsed(created, now));
         let protections =
             protections::protections(&meta.annotations, self.spec.priority_class_name.as_deref(), age);
-        let controller = meta.owner_references.into_iter().find(|owner| owner.controller == Some(true));
+        let owner = Owner::controlling(meta.owner_references);
         let pod = LivePod {
             name: meta.name,
             uid: meta.uid,
@@ -239,14 +267,10 @@ impl Item {
             terminating: meta.deletion_timestamp.is_some(),
             age,
             uptime: self.status.and_then(|status| status.latest_start()).map(|started| elapsed(started, now)),
-            controller: controller.map(|owner| Controller {
-                kind: owner.kind,
-                name: owner.name,
-                uid: owner.uid,
-            }),
+            controller: owner.as_ref().map(|owner| owner.controller.clone()),
             protections,
         };
-        Ok(ListedPod { pod, labels: meta.labels })
+        Ok(ListedPod { pod, labels: meta.labels, owner })
     }
 }
 

@@ -1,0 +1,140 @@
+//! What this program may do: asked of the server before it is needed.
+
+use k8s_openapi::api::authorization::v1::{
+    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
+};
+use kube::Resource;
+use kube::api::PostParams;
+use kube::core::Request;
+use rebalancer_core::ApiFailure;
+use serde::Deserialize;
+use std::fmt;
+
+use super::cluster::{Cluster, ClusterError};
+use super::list::unsendable;
+
+/// One verb on one resource, as a Role grants it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Permission {
+    /// Such as `list`.
+    pub verb: &'static str,
+    /// API group; empty for the core group.
+    pub group: &'static str,
+    /// Such as `pods`.
+    pub resource: &'static str,
+    /// Such as `eviction`; empty for the resource itself.
+    pub subresource: &'static str,
+}
+
+impl Permission {
+    /// A verb on a resource of a group.
+    pub const fn new(verb: &'static str, group: &'static str, resource: &'static str) -> Self {
+        Self { verb, group, resource, subresource: "" }
+    }
+
+    /// The same verb on a subresource.
+    #[must_use]
+    pub const fn of(self, subresource: &'static str) -> Self {
+        Self { subresource, ..self }
+    }
+}
+
+/// As an RBAC refusal writes it: `create pods/eviction`, `get deployments.apps`.
+impl fmt::Display for Permission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.verb, self.resource)?;
+        if !self.group.is_empty() {
+            write!(f, ".{}", self.group)?;
+        }
+        if !self.subresource.is_empty() {
+            write!(f, "/{}", self.subresource)?;
+        }
+        Ok(())
+    }
+}
+
+/// What finding out and planning needs.
+pub const TO_PLAN: [Permission; 5] = [
+    Permission::new("list", "", "pods"),
+    Permission::new("list", "policy", "poddisruptionbudgets"),
+    Permission::new("get", "apps", "replicasets"),
+    Permission::new("get", "apps", "deployments"),
+    Permission::new("get", "apps", "statefulsets"),
+];
+
+/// What evicting needs beyond [`TO_PLAN`]: the eviction, the look whether an eviction without an
+/// answer happened, and the Event.
+pub const TO_EVICT: [Permission; 3] = [
+    Permission::new("create", "", "pods").of("eviction"),
+    Permission::new("get", "", "pods"),
+    Permission::new("create", "events.k8s.io", "events"),
+];
+
+/// What deleting, where it was chosen over evicting, needs instead of the eviction.
+pub const TO_DELETE: Permission = Permission::new("delete", "", "pods");
+
+#[derive(Deserialize)]
+struct Reviewed {
+    status: Verdict,
+}
+
+#[derive(Deserialize)]
+struct Verdict {
+    // The server writes it always; a refusal is `false`.
+    allowed: bool,
+}
+
+impl Cluster {
+    /// Asks for each permission in the namespace and returns those that are missing.
+    ///
+    /// # Errors
+    /// When the question itself fails: whoever may not ask is not known to the server.
+    pub fn missing_permissions(&self, wanted: &[Permission]) -> Result<Vec<Permission>, ClusterError> {
+        let mut missing: Vec<Permission> = Vec::new();
+        for permission in wanted {
+            let allowed = self
+                .may(*permission)
+                .map_err(|failure| self.error(format!("asking for permission to {permission}"), failure))?;
+            if !allowed {
+                missing.push(*permission);
+            }
+        }
+        Ok(missing)
+    }
+
+    fn may(&self, permission: Permission) -> Result<bool, ApiFailure> {
+        let text = |word: &str| (!word.is_empty()).then(|| word.to_owned());
+        let review = SelfSubjectAccessReview {
+            spec: SelfSubjectAccessReviewSpec {
+                resource_attributes: Some(ResourceAttributes {
+                    group: text(permission.group),
+                    namespace: Some(self.namespace().to_owned()),
+                    resource: text(permission.resource),
+                    subresource: text(permission.subresource),
+                    verb: text(permission.verb),
+                    ..ResourceAttributes::default()
+                }),
+                ..SelfSubjectAccessReviewSpec::default()
+            },
+            ..SelfSubjectAccessReview::default()
+        };
+        let path = SelfSubjectAccessReview::url_path(&(), None);
+        let request = serde_json::to_vec(&review)
+            .map_err(kube::core::request::Error::SerializeBody)
+            .and_then(|body| Request::new(path).create(&PostParams::default(), body));
+        let reply = self.exchange(request.map_err(|error| unsendable(&error))?)?;
+        let reviewed: Reviewed = reply.read()?;
+        Ok(reviewed.status.allowed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_permission_reads_as_in_a_refusal() {
+        assert_eq!(TO_EVICT[0].to_string(), "create pods/eviction");
+        assert_eq!(TO_PLAN[3].to_string(), "get deployments.apps");
+    }
+}

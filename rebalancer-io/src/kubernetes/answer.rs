@@ -1,0 +1,190 @@
+//! Answers of the API server, told apart: every refusal is a kind of its own, in the server's words.
+
+use core::time::Duration;
+
+use rebalancer_core::{ApiFailure, FailureKind};
+use serde::Deserialize;
+
+use super::pods::null_is_empty;
+
+/// Longest quotation of an answer that is not a `Status`, in characters: enough to recognise a
+/// proxy's page by, too little to flood a log.
+const MAX_QUOTE: usize = 300;
+
+/// One HTTP answer.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub status: u16,
+    /// Whole seconds of the header `Retry-After`; a date in it is not read.
+    pub retry_after: Option<Duration>,
+    pub body: Vec<u8>,
+}
+
+/// The API's own way to say how a request ended.
+#[derive(Deserialize, Default)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct Status {
+    kind: String,
+    status: String,
+    message: String,
+    reason: String,
+    #[serde(deserialize_with = "null_is_empty")]
+    details: Details,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, rename_all = "camelCase")]
+struct Details {
+    kind: String,
+    #[serde(deserialize_with = "null_is_empty")]
+    causes: Vec<Cause>,
+    retry_after_seconds: Option<u32>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Cause {
+    reason: String,
+    message: String,
+}
+
+impl Reply {
+    /// Reads the body of a success.
+    ///
+    /// # Errors
+    /// The failure the answer tells, or that it is not of this shape.
+    pub(super) fn read<T: for<'de> Deserialize<'de>>(&self) -> Result<T, ApiFailure> {
+        if !self.is_success() {
+            return Err(self.failure());
+        }
+        serde_json::from_slice(&self.body).map_err(|error| self.unreadable(&error.to_string()))
+    }
+
+    pub(super) const fn is_success(&self) -> bool {
+        matches!(self.status, 200..=202)
+    }
+
+    /// Whether the answer says that the very object of this name does not exist.
+    pub(super) fn is_absent(&self, kind: &str) -> bool {
+        self.status == 404 && self.told().is_some_and(|status| status.details.kind == kind)
+    }
+
+    /// Whether this is a `Status` of success, as an eviction is answered.
+    pub(super) fn says_success(&self) -> bool {
+        self.is_success()
+            && self.told().is_some_and(|status| status.kind == "Status" && status.status == "Success")
+    }
+
+    /// What kind of failure this answer is.
+    pub(super) fn failure(&self) -> ApiFailure {
+        let Some(told) = self.told() else { return self.failure_without_status() };
+        ApiFailure {
+            kind: kind_of(self.status, &told, self.retry_after.is_some()),
+            http_status: Some(self.status),
+            retry_after: self.retry_after.or(told.retry_after()),
+            message: told.words(),
+        }
+    }
+
+    /// An answer that a success does not have.
+    pub(super) fn unreadable(&self, why: &str) -> ApiFailure {
+        let message = format!("{why}; it begins with {:?}", self.quote());
+        ApiFailure {
+            http_status: Some(self.status),
+            ..ApiFailure::new(FailureKind::UnreadableAnswer, message)
+        }
+    }
+
+    /// What overload protection, a proxy or a closing server say, which is no JSON.
+    fn failure_without_status(&self) -> ApiFailure {
+        let kind = match self.status {
+            401 => FailureKind::Unauthorized,
+            403 => FailureKind::Forbidden,
+            400 | 405 | 406 | 413 | 415 | 422 => FailureKind::InvalidRequest,
+            429 => FailureKind::Throttled,
+            504 => FailureKind::NoAnswer,
+            500..=599 => FailureKind::ServerError,
+            _ => FailureKind::UnreadableAnswer,
+        };
+        ApiFailure {
+            kind,
+            http_status: Some(self.status),
+            message: self.quote(),
+            retry_after: self.retry_after,
+        }
+    }
+
+    /// The `Status` in the body. An overloaded storage leaves out `kind` and calls it plain text,
+    /// so neither is asked for.
+    fn told(&self) -> Option<Status> {
+        let status: Status = serde_json::from_slice(&self.body).ok()?;
+        (!status.status.is_empty() && matches!(status.kind.as_str(), "" | "Status")).then_some(status)
+    }
+
+    fn quote(&self) -> String {
+        let text = String::from_utf8_lossy(&self.body[..self.body.len().min(4 * MAX_QUOTE)]);
+        text.trim().chars().take(MAX_QUOTE).collect()
+    }
+}
+
+fn kind_of(code: u16, told: &Status, has_retry_after: bool) -> FailureKind {
+    let blocked_by_pdb = told.details.causes.iter().any(|cause| cause.reason == "DisruptionBudget");
+    match code {
+        401 => FailureKind::Unauthorized,
+        404 if told.details.kind == "namespaces" => FailureKind::NamespaceGone,
+        404 if told.details.kind == "pods" => FailureKind::TargetGone,
+        429 if blocked_by_pdb => FailureKind::BlockedByPdb,
+        400..=499 if told.is_by_admission() => FailureKind::RefusedByAdmission,
+        403 => forbidden(told),
+        409 if told.reason == "Conflict" => FailureKind::TargetReplaced,
+        // Storage that is still starting asks to wait; a refusal by an operator's webhook does not.
+        429 if has_retry_after => FailureKind::Throttled,
+        429 => FailureKind::RefusedByAdmission,
+        400 | 405 | 406 | 413 | 415 | 422 => FailureKind::InvalidRequest,
+        500 if told.message.contains("more than one PodDisruptionBudget") => FailureKind::PdbMisconfigured,
+        500 if told.reason == "InternalError" && told.message.contains("webhook") => {
+            FailureKind::WebhookFailed
+        }
+        504 => FailureKind::NoAnswer,
+        // 410: what a list was read from is gone. The server did not do what was asked.
+        410 | 500..=599 => FailureKind::ServerError,
+        _ => FailureKind::UnreadableAnswer,
+    }
+}
+
+/// An authoriser always names who may not do what; whoever else forbids is an admission plugin.
+fn forbidden(told: &Status) -> FailureKind {
+    if told.message.contains("because it is being terminated") {
+        return FailureKind::NamespaceGone;
+    }
+    if told.details.kind == "poddisruptionbudget" {
+        return FailureKind::BlockedByPdb;
+    }
+    if told.message.contains("User ") && told.message.contains(" cannot ") {
+        return FailureKind::Forbidden;
+    }
+    FailureKind::RefusedByAdmission
+}
+
+impl Status {
+    /// Both kinds of admission say so in these words, whatever code they answer with.
+    fn is_by_admission(&self) -> bool {
+        self.message.contains("denied the request") || self.message.contains("denied request")
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        self.details.retry_after_seconds.map(|seconds| Duration::from_secs(seconds.into()))
+    }
+
+    /// The message, and what the causes add to it.
+    fn words(self) -> String {
+        let mut words = self.message;
+        for cause in self.details.causes {
+            if !cause.message.is_empty() && !words.contains(&cause.message) {
+                words.push(' ');
+                words.push_str(&cause.message);
+            }
+        }
+        words
+    }
+}

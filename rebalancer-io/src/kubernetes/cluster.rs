@@ -1,0 +1,200 @@
+//! One connection to one cluster: every request goes through here, is counted, and is sent once.
+
+use core::time::Duration;
+use std::error::Error;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Instant;
+
+use http::{Request, Response};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper_util::client::legacy::Error as HttpError;
+use kube::Client;
+use kube::client::{AuthError, Body};
+use rebalancer_core::{ApiFailure, FailureKind};
+use thiserror::Error;
+use tokio::runtime::{Builder, Runtime};
+use tokio::time::timeout;
+
+use super::answer::Reply;
+use super::config::{ConnectError, ConnectOptions, Located, locate};
+
+/// Largest answer that is read, in bytes: a page of 500 pods of 130 kilobytes each.
+const MAX_ANSWER_BYTES: usize = 64 << 20;
+
+/// Longest time for an exec plugin to hand out credentials: one that opens a browser needs longer
+/// than a job may wait.
+const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A connection to the API server of one cluster, for one namespace.
+///
+/// Blocking: its runtime is hidden inside, and calling it from within an asynchronous runtime
+/// panics. No request is ever repeated.
+pub struct Cluster {
+    client: Client,
+    runtime: Runtime,
+    namespace: String,
+    server: String,
+    origin: String,
+    call_timeout: Duration,
+    requests: AtomicU64,
+}
+
+/// A question to the API server that failed.
+#[derive(Debug, Error)]
+#[error("{doing} at {server} ({origin}): {failure}")]
+pub struct ClusterError {
+    /// What was being done, such as `listing the pods app=orders of namespace shop`.
+    pub doing: String,
+    /// URL of the API server.
+    pub server: String,
+    /// The kubeconfig and context, or the service account.
+    pub origin: String,
+    /// What came of it.
+    pub failure: ApiFailure,
+}
+
+impl Cluster {
+    /// Reads the configuration and prepares a client; the server is not asked anything yet.
+    ///
+    /// # Errors
+    /// No or an unusable kubeconfig, service account or credential.
+    pub fn connect(options: &ConnectOptions) -> Result<Self, ConnectError> {
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(ConnectError::Runtime)?;
+        let located = locate(options, &runtime)?;
+        Ok(Self {
+            namespace: located.config.default_namespace.clone(),
+            server: located.config.cluster_url.to_string(),
+            origin: located.origin.clone(),
+            call_timeout: options.call_timeout,
+            requests: AtomicU64::new(0),
+            client: client(located, &runtime)?,
+            runtime,
+        })
+    }
+
+    /// The namespace of the workload.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// URL of the API server.
+    pub fn server(&self) -> &str {
+        &self.server
+    }
+
+    /// How many requests have been sent so far; each page of a list is one.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Names what was being done when `failure` came.
+    pub(super) fn error(&self, doing: String, failure: ApiFailure) -> ClusterError {
+        ClusterError { doing, server: self.server.clone(), origin: self.origin.clone(), failure }
+    }
+
+    /// Sends a request once and awaits its whole answer.
+    pub(super) fn exchange(&self, request: Request<Vec<u8>>) -> Result<Reply, ApiFailure> {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let begun = Instant::now();
+        let reply = self.runtime.block_on(async {
+            match timeout(self.call_timeout, answer(&self.client, request)).await {
+                Ok(reply) => reply,
+                Err(_elapsed) => Err(ApiFailure::new(
+                    FailureKind::NoAnswer,
+                    format!("none within {} s", self.call_timeout.as_secs_f64()),
+                )),
+            }
+        });
+        let elapsed_ms = begun.elapsed().as_millis();
+        match &reply {
+            Ok(reply) => {
+                tracing::debug!(%method, path, status = reply.status, elapsed_ms, "asked the API server")
+            }
+            Err(failure) => tracing::debug!(%method, path, %failure, elapsed_ms, "asked the API server"),
+        }
+        reply
+    }
+}
+
+async fn answer(client: &Client, request: Request<Vec<u8>>) -> Result<Reply, ApiFailure> {
+    let response = client.send(request.map(Body::from)).await.map_err(|error| transport_failure(&error))?;
+    let retry_after = retry_after(&response);
+    let (head, body) = response.into_parts();
+    match Limited::new(body, MAX_ANSWER_BYTES).collect().await {
+        Ok(body) => Ok(Reply { status: head.status.as_u16(), retry_after, body: body.to_bytes().to_vec() }),
+        Err(error) if error.is::<LengthLimitError>() => Err(ApiFailure {
+            http_status: Some(head.status.as_u16()),
+            ..ApiFailure::new(
+                FailureKind::UnreadableAnswer,
+                format!("it is larger than {} MiB", MAX_ANSWER_BYTES >> 20),
+            )
+        }),
+        Err(error) => Err(ApiFailure::new(FailureKind::NoAnswer, words(error.as_ref()))),
+    }
+}
+
+fn retry_after(response: &Response<Body>) -> Option<Duration> {
+    let value = response.headers().get(http::header::RETRY_AFTER)?;
+    let seconds: u32 = value.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds.into()))
+}
+
+/// Tells whether a request that found no answer can have been sent.
+fn transport_failure(error: &kube::Error) -> ApiFailure {
+    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+    let mut kind = FailureKind::NoAnswer;
+    while let Some(inner) = cause {
+        if inner.downcast_ref().is_some_and(HttpError::is_connect) {
+            kind = FailureKind::Unreachable;
+        }
+        if let Some(auth) = inner.downcast_ref() {
+            return ApiFailure::new(FailureKind::Unauthorized, credentials_problem(auth));
+        }
+        cause = inner.source();
+    }
+    ApiFailure::new(kind, words(error))
+}
+
+/// The messages of an error and its sources, each once: some quote their source themselves.
+fn words(error: &(dyn Error + 'static)) -> String {
+    let mut words = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let more = cause.to_string();
+        if !words.contains(&more) {
+            words = format!("{words}: {more}");
+        }
+        source = cause.source();
+    }
+    // The wrapper's own name says nothing to a reader.
+    words.trim_start_matches("ServiceError: ").trim_start_matches("HyperError: ").to_owned()
+}
+
+/// Builds the client. An exec plugin runs here and may hang, so it gets a thread and a time limit.
+fn client(located: Located, runtime: &Runtime) -> Result<Client, ConnectError> {
+    let Located { config, origin } = located;
+    let handle = runtime.handle().clone();
+    let (done, outcome) = mpsc::sync_channel(1);
+    thread::spawn(move || {
+        let _entered = handle.enter();
+        // Nobody listens any more when the time is over.
+        let _unheard = done.send(Client::try_from(config));
+    });
+    let problem = match outcome.recv_timeout(CREDENTIALS_TIMEOUT) {
+        Ok(Ok(client)) => return Ok(client),
+        Ok(Err(kube::Error::Auth(error))) => credentials_problem(&error),
+        Ok(Err(error)) => words(&error),
+        Err(_elapsed) => format!("the exec plugin did not end within {} s", CREDENTIALS_TIMEOUT.as_secs()),
+    };
+    Err(ConnectError::Credentials { origin, problem })
+}
+
+/// A failed plugin's output and environment may hold a token: only its standard error is repeated.
+fn credentials_problem(error: &AuthError) -> String {
+    let AuthError::AuthExecRun { out, .. } = error else { return words(error) };
+    let said = String::from_utf8_lossy(&out.stderr);
+    format!("the exec plugin failed with {}; {}", out.status, said.trim())
+}

@@ -1,0 +1,267 @@
+//! Where the API server is and who asks: kubeconfig, context, namespace, impersonation.
+
+use core::time::Duration;
+use std::env;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use kube::Config;
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use thiserror::Error;
+use tokio::runtime::Runtime;
+
+/// Longest time to make a connection. A server that is up answers within milliseconds; one behind
+/// a slow tunnel within seconds.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How to reach a cluster. What is not set is inferred, as `kubectl` infers it.
+#[derive(Debug, Clone)]
+pub struct ConnectOptions {
+    /// The kubeconfig; else `$KUBECONFIG`, else `~/.kube/config`, else the pod's own service account.
+    pub kubeconfig: Option<PathBuf>,
+    /// Context of the kubeconfig; else its current one.
+    pub context: Option<String>,
+    /// Namespace of the workload; else that of the context or of the service account.
+    pub namespace: Option<String>,
+    /// User to act as.
+    pub impersonate_user: Option<String>,
+    /// Groups to act as; needs [`ConnectOptions::impersonate_user`].
+    pub impersonate_groups: Vec<String>,
+    /// Longest time for one request and its whole answer. The server itself may take ten seconds
+    /// over an eviction under contention.
+    pub call_timeout: Duration,
+}
+
+impl Default for ConnectOptions {
+    fn default() -> Self {
+        Self {
+            kubeconfig: None,
+            context: None,
+            namespace: None,
+            impersonate_user: None,
+            impersonate_groups: Vec::new(),
+            call_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Why there is no connection to a cluster. Nothing has been asked of any server yet.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// No configuration anywhere.
+    #[error(
+        "found no cluster: $KUBECONFIG is not set, there is no ~/.kube/config, and this is not a pod; \
+         name a kubeconfig with --kubeconfig"
+    )]
+    NoConfiguration,
+    /// The kubeconfig cannot be used.
+    #[error("kubeconfig {file}{}: {problem}", in_context(context.as_ref()))]
+    Kubeconfig {
+        /// The file or files.
+        file: String,
+        /// The context, when one was asked for.
+        context: Option<String>,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The service account of the pod cannot be used.
+    #[error("the service account of this pod: {0}")]
+    ServiceAccount(String),
+    /// The credentials could not be obtained: an exec plugin, a token or a certificate.
+    #[error("credentials of {origin}: {problem}")]
+    Credentials {
+        /// The kubeconfig and context, or the service account.
+        origin: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The namespace is not a DNS label.
+    #[error("{0:?} is no name of a namespace: lower-case letters, digits and '-', at most 63")]
+    Namespace(String),
+    /// Groups to act as were given without a user.
+    #[error("groups to act as need a user to act as: add --as")]
+    GroupsWithoutUser,
+    /// The system gave no resources for a connection.
+    #[error("cannot set up input and output")]
+    Runtime(#[source] io::Error),
+}
+
+fn in_context(context: Option<&String>) -> String {
+    context.map(|context| format!(", context {context}")).unwrap_or_default()
+}
+
+/// A configuration and the words by which errors call it.
+pub(super) struct Located {
+    pub config: Config,
+    /// Such as `kubeconfig /home/ada/.kube/config, context prod`.
+    pub origin: String,
+}
+
+/// Finds the configuration, reading files only.
+pub(super) fn locate(options: &ConnectOptions, runtime: &Runtime) -> Result<Located, ConnectError> {
+    if options.impersonate_user.is_none() && !options.impersonate_groups.is_empty() {
+        return Err(ConnectError::GroupsWithoutUser);
+    }
+    let mut located = match kubeconfig_of(options)? {
+        Some((file, kubeconfig)) => from_kubeconfig(options, file, kubeconfig, runtime)?,
+        None => in_cluster(options)?,
+    };
+    let config = &mut located.config;
+    if let Some(namespace) = &options.namespace {
+        config.default_namespace.clone_from(namespace);
+    }
+    if !is_dns_label(&config.default_namespace) {
+        return Err(ConnectError::Namespace(config.default_namespace.clone()));
+    }
+    if let Some(user) = &options.impersonate_user {
+        config.auth_info.impersonate = Some(user.clone());
+        config.auth_info.impersonate_groups = Some(options.impersonate_groups.clone());
+    }
+    // Else every refusal by a budget is tried sixteen times, for five minutes.
+    config.default_retry = false;
+    config.connect_timeout = Some(CONNECT_TIMEOUT);
+    config.read_timeout = Some(options.call_timeout);
+    config.write_timeout = Some(options.call_timeout);
+    config.reset_reader_on_write = true;
+    config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static(USER_AGENT)));
+    Ok(located)
+}
+
+/// The name in the server's audit log.
+const USER_AGENT: &str = concat!("pod-rebalancer/", env!("CARGO_PKG_VERSION"));
+
+/// The kubeconfig and the name of its file; `None` when nothing points to one.
+fn kubeconfig_of(options: &ConnectOptions) -> Result<Option<(String, Kubeconfig)>, ConnectError> {
+    let unusable = |file: &str, error: &KubeconfigError| ConnectError::Kubeconfig {
+        file: file.to_owned(),
+        context: options.context.clone(),
+        problem: problem_of(error),
+    };
+    if let Some(path) = &options.kubeconfig {
+        return read(path, &unusable).map(Some);
+    }
+    if let Some(files) = env::var_os("KUBECONFIG").filter(|files| !files.is_empty()) {
+        let file = files.to_string_lossy().into_owned();
+        let found = Kubeconfig::from_env().map_err(|error| unusable(&file, &error))?;
+        return Ok(found.map(|kubeconfig| (file, kubeconfig)));
+    }
+    match env::home_dir().map(|home| home.join(".kube/config")).filter(|path| path.exists()) {
+        Some(path) => read(&path, &unusable).map(Some),
+        None => Ok(None),
+    }
+}
+
+fn read(
+    path: &Path,
+    unusable: &dyn Fn(&str, &KubeconfigError) -> ConnectError,
+) -> Result<(String, Kubeconfig), ConnectError> {
+    let file = path.display().to_string();
+    match Kubeconfig::read_from(path) {
+        Ok(kubeconfig) => Ok((file, kubeconfig)),
+        Err(error) => Err(unusable(&file, &error)),
+    }
+}
+
+fn from_kubeconfig(
+    options: &ConnectOptions,
+    file: String,
+    kubeconfig: Kubeconfig,
+    runtime: &Runtime,
+) -> Result<Located, ConnectError> {
+    let context = options.context.clone().or_else(|| kubeconfig.current_context.clone());
+    let proxy_is_configured = kubeconfig
+        .clusters
+        .iter()
+        .filter_map(|named| named.cluster.as_ref())
+        .any(|cluster| cluster.proxy_url.as_deref().is_some_and(|url| !url.is_empty()));
+    let selected = KubeConfigOptions { context: context.clone(), ..KubeConfigOptions::default() };
+    let loaded = runtime.block_on(Config::from_custom_kubeconfig(kubeconfig, &selected));
+    let mut config = loaded.map_err(|error| ConnectError::Kubeconfig {
+        file: file.clone(),
+        context: context.clone(),
+        problem: problem_of(&error),
+    })?;
+    // A proxy of the environment is for what lies outside; the client holds NO_PROXY against the
+    // proxy's address instead of the server's.
+    if !proxy_is_configured && bypasses_proxy(config.cluster_url.host().unwrap_or_default()) {
+        config.proxy_url = None;
+    }
+    let origin = format!("kubeconfig {file}{}", in_context(context.as_ref()));
+    Ok(Located { config, origin })
+}
+
+fn in_cluster(options: &ConnectOptions) -> Result<Located, ConnectError> {
+    if options.context.is_some() || env::var_os("KUBERNETES_SERVICE_HOST").is_none() {
+        return Err(ConnectError::NoConfiguration);
+    }
+    let config = Config::incluster().map_err(|error| ConnectError::ServiceAccount(error.to_string()))?;
+    Ok(Located { config, origin: "the service account of this pod".to_owned() })
+}
+
+/// What to do about an unusable kubeconfig. The errors of the client quote their sources already.
+fn problem_of(error: &KubeconfigError) -> String {
+    match error {
+        KubeconfigError::ReadConfig(source, _) => format!("cannot be read: {source}"),
+        KubeconfigError::Parse(source) => format!("is not valid YAML of a kubeconfig: {source}"),
+        KubeconfigError::CurrentContextNotSet => {
+            "sets no current-context; name one with --context".to_owned()
+        }
+        KubeconfigError::LoadContext(_) => {
+            "there is no such context; `kubectl config get-contexts` lists them".to_owned()
+        }
+        other => other.to_string(),
+    }
+}
+
+/// Whether `NO_PROXY` or common sense sends requests to `host` past a proxy.
+fn bypasses_proxy(host: &str) -> bool {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let is_loopback =
+        host == "localhost" || host.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback());
+    let listed = env::var("NO_PROXY").or_else(|_| env::var("no_proxy")).unwrap_or_default();
+    is_loopback || listed.split(',').any(|entry| is_listed(entry.trim(), host))
+}
+
+fn is_listed(entry: &str, host: &str) -> bool {
+    let domain = entry.trim_start_matches('.');
+    if domain.is_empty() {
+        return false;
+    }
+    entry == "*" || host == domain || host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.'))
+}
+
+fn is_dns_label(name: &str) -> bool {
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=63).contains(&name.len())
+        && name.bytes().all(inner)
+        && !name.starts_with('-')
+        && !name.ends_with('-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_namespace_cannot_lead_out_of_its_path() {
+        for name in ["shop", "a", "team-1"] {
+            assert!(is_dns_label(name), "{name}");
+        }
+        for name in ["", "Shop", "a/b", "..", "-a", "a-", "a?limit=1", &"a".repeat(64)] {
+            assert!(!is_dns_label(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn no_proxy_is_held_against_the_server() {
+        assert!(is_listed("*", "api.example.com"));
+        assert!(is_listed("api.example.com", "api.example.com"));
+        assert!(is_listed(".example.com", "api.example.com"));
+        assert!(is_listed("example.com", "api.example.com"));
+        assert!(!is_listed("example.com", "notexample.com"));
+        assert!(!is_listed("", "api.example.com"));
+        assert!(bypasses_proxy("127.0.0.1"));
+        assert!(bypasses_proxy("[::1]"));
+    }
+}

@@ -1,0 +1,136 @@
+//! Events on the workload, so that `kubectl describe` tells what was done to it and why.
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use k8s_openapi::jiff::Timestamp;
+use kube::Resource;
+use kube::api::PostParams;
+use kube::core::Request;
+use rebalancer_core::{ApiFailure, Controller, Target};
+use serde::de::IgnoredAny;
+
+use super::cluster::Cluster;
+use super::list::unsendable;
+
+/// Longest note the server takes, in bytes.
+const MAX_NOTE_BYTES: usize = 1024;
+
+/// Who reports; a qualified name, as the server demands.
+const REPORTER: &str = "pod-rebalancer/pod-rebalancer";
+
+/// One thing to tell about a workload.
+#[derive(Debug, Clone)]
+pub struct Notice<'a> {
+    /// The workload: the Deployment, StatefulSet or other owner at the top.
+    pub workload: &'a Controller,
+    /// The pod it is about, when it is about one.
+    pub pod: Option<&'a Target>,
+    /// One word in `CamelCase` that can be searched for, such as `Rotated`; at most 128 bytes.
+    pub reason: &'a str,
+    /// What happened, in words; cut to 1,024 bytes.
+    pub note: &'a str,
+    /// Whether someone should look at it.
+    pub is_warning: bool,
+}
+
+impl Cluster {
+    /// Writes an Event and awaits the answer. Never to be called in a dry-run.
+    ///
+    /// # Errors
+    /// As the server answers. What was done is done, so this is worth a warning and no more.
+    pub fn notify(&self, notice: &Notice<'_>) -> Result<(), ApiFailure> {
+        let event = event(self.namespace(), notice, Timestamp::now());
+        let path = Event::url_path(&(), Some(self.namespace()));
+        let request = serde_json::to_vec(&event)
+            .map_err(kube::core::request::Error::SerializeBody)
+            .and_then(|body| Request::new(path).create(&PostParams::default(), body));
+        let reply = self.exchange(request.map_err(|error| unsendable(&error))?)?;
+        let _created: IgnoredAny = reply.read()?;
+        Ok(())
+    }
+}
+
+fn event(namespace: &str, notice: &Notice<'_>, now: Timestamp) -> Event {
+    let in_namespace = |kind: &str, name: &str, uid: &str| ObjectReference {
+        api_version: api_version(kind).map(str::to_owned),
+        kind: Some(kind.to_owned()),
+        name: Some(name.to_owned()),
+        namespace: Some(namespace.to_owned()),
+        uid: Some(uid.to_owned()),
+        ..ObjectReference::default()
+    };
+    let workload = notice.workload;
+    Event {
+        metadata: ObjectMeta {
+            // The server appends to it, and refuses one that ends in a dot.
+            generate_name: Some("pod-rebalancer-".to_owned()),
+            namespace: Some(namespace.to_owned()),
+            ..ObjectMeta::default()
+        },
+        event_time: Some(MicroTime(now)),
+        reporting_controller: Some(REPORTER.to_owned()),
+        reporting_instance: Some("pod-rebalancer".to_owned()),
+        action: Some("Rotate".to_owned()),
+        reason: Some(notice.reason.to_owned()),
+        type_: Some(if notice.is_warning { "Warning" } else { "Normal" }.to_owned()),
+        note: Some(cut(notice.note).to_owned()),
+        regarding: Some(in_namespace(&workload.kind, &workload.name, &workload.uid)),
+        related: notice.pod.map(|pod| in_namespace("Pod", &pod.name, &pod.uid)),
+        ..Event::default()
+    }
+}
+
+/// The group and version of the kinds whose events are shown by name alone anyway.
+fn api_version(kind: &str) -> Option<&'static str> {
+    match kind {
+        "Deployment" | "ReplicaSet" | "StatefulSet" => Some("apps/v1"),
+        "Job" => Some("batch/v1"),
+        "Pod" | "ReplicationController" => Some("v1"),
+        _ => None,
+    }
+}
+
+/// The longest beginning that fits, ending between two characters.
+fn cut(note: &str) -> &str {
+    let mut end = note.len().min(MAX_NOTE_BYTES);
+    while !note.is_char_boundary(end) {
+        end -= 1;
+    }
+    &note[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_is_cut_between_characters() {
+        assert_eq!(cut("short"), "short");
+        assert_eq!(cut(&"a".repeat(1025)).len(), 1024);
+        assert_eq!(cut(&"é".repeat(513)).len(), 1024);
+        assert_eq!(cut(&format!("a{}", "é".repeat(513))).len(), 1023);
+    }
+
+    #[test]
+    fn an_event_is_written_as_the_server_takes_it() {
+        let workload =
+            Controller { kind: "Deployment".to_owned(), name: "orders".to_owned(), uid: "d-1".to_owned() };
+        let notice =
+            Notice { workload: &workload, pod: None, reason: "Rotated", note: "two pods", is_warning: false };
+        // A whole second still needs its six fractional digits.
+        let now: Timestamp = "2026-11-23T06:00:16Z".parse().expect("a time");
+        let json = serde_json::to_string(&event("shop", &notice, now)).expect("an object");
+        assert_eq!(
+            json,
+            concat!(
+                r#"{"apiVersion":"events.k8s.io/v1","kind":"Event","action":"Rotate","#,
+                r#""eventTime":"2026-11-23T06:00:16.000000Z","metadata":{"generateName":"pod-rebalancer-","#,
+                r#""namespace":"shop"},"note":"two pods","reason":"Rotated","regarding":{"apiVersion":"apps/v1","#,
+                r#""kind":"Deployment","name":"orders","namespace":"shop","uid":"d-1"},"#,
+                r#""reportingController":"pod-rebalancer/pod-rebalancer","reportingInstance":"pod-rebalancer","#,
+                r#""type":"Normal"}"#
+            )
+        );
+    }
+}

@@ -1,0 +1,109 @@
+//! Lists in pages: one consistent list of the server, read piece by piece.
+
+use kube::api::ListParams;
+use kube::core::Request;
+use rebalancer_core::{ApiFailure, FailureKind};
+use serde::Deserialize;
+use thiserror::Error;
+
+use super::cluster::Cluster;
+
+/// Items a page: two megabytes of full pods, and a list of 5,000 in ten requests.
+const PAGE_ITEMS: u32 = 500;
+
+/// Pages after which a list is given up: 100,000 items, or a server that never says the end.
+const MAX_PAGES: usize = 200;
+
+/// A label selector that selects something: never empty, because that selects every pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Selector(String);
+
+/// The selector is empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error(
+    "an empty label selector would select every pod of the namespace; name one workload, such as app=orders"
+)]
+pub struct EmptySelector;
+
+impl Selector {
+    /// Takes a selector in the words of `kubectl -l`; its syntax is the server's to judge.
+    ///
+    /// # Errors
+    /// Nothing but blanks and commas.
+    pub fn new(selector: &str) -> Result<Self, EmptySelector> {
+        let selector = selector.trim();
+        if selector.chars().all(|letter| letter == ',' || letter.is_whitespace()) {
+            return Err(EmptySelector);
+        }
+        Ok(Self(selector.to_owned()))
+    }
+
+    /// The selector as it is sent.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// One page of any list.
+pub(super) trait Page: for<'de> Deserialize<'de> {
+    /// The token by which the next page is asked for; `None` or empty on the last one.
+    fn next(&self) -> Option<String>;
+}
+
+impl Cluster {
+    /// Reads all pages of one list.
+    ///
+    /// When the list is so slow that the server forgets the moment it began from, it fails: the
+    /// rest the server then offers is of another moment, and pods would be missing or twice.
+    pub(super) fn list<P: Page>(
+        &self,
+        path: &str,
+        selector: Option<&Selector>,
+    ) -> Result<Vec<P>, ApiFailure> {
+        let mut params = ListParams { limit: Some(PAGE_ITEMS), ..ListParams::default() };
+        params.label_selector = selector.map(|selector| selector.as_str().to_owned());
+        let mut pages: Vec<P> = Vec::new();
+        loop {
+            let request = Request::new(path).list(&params).map_err(|error| unsendable(&error))?;
+            let reply = self.exchange(request)?;
+            if reply.status == 410 {
+                return Err(ApiFailure {
+                    message: format!(
+                        "the list changed faster than it could be read; run again later: {}",
+                        reply.failure().message
+                    ),
+                    ..reply.failure()
+                });
+            }
+            let page: P = reply.read()?;
+            params.continue_token = page.next().filter(|token| !token.is_empty());
+            pages.push(page);
+            if params.continue_token.is_none() {
+                return Ok(pages);
+            }
+            if pages.len() == MAX_PAGES {
+                let message = format!("the list has more than {MAX_PAGES} pages; narrow the selector");
+                return Err(ApiFailure::new(FailureKind::UnreadableAnswer, message));
+            }
+        }
+    }
+}
+
+/// A request that cannot be written down, such as one with a name that is no part of a URL.
+pub(super) fn unsendable(error: &kube::core::request::Error) -> ApiFailure {
+    ApiFailure::new(FailureKind::InvalidRequest, error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_selector_that_selects_everything_is_refused() {
+        for selector in ["", "  ", ",", " , "] {
+            assert_eq!(Selector::new(selector), Err(EmptySelector), "{selector:?}");
+        }
+        let selector = Selector::new(" app=orders ").expect("a selector");
+        assert_eq!(selector.as_str(), "app=orders");
+    }
+}

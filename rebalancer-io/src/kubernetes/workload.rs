@@ -1,0 +1,142 @@
+//! The workload in a cluster: listed, inspected, and, by the one type that can, evicted from.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use rebalancer_core::{
+    ApiFailure, Budget, EvictionRequest, FailureKind, LivePod, Presence, Target, Workload,
+};
+
+use super::budgets::Labels;
+use super::cluster::{Cluster, ClusterError};
+use super::evict::Effect;
+use super::list::Selector;
+use super::pods::{self, ListedPod, OwnerRef, PodList};
+use crate::driver::{Actuator, WorkloadSource};
+
+/// Looks at one workload and asks the server what it would do; it cannot evict.
+pub struct Observer<'a> {
+    cluster: &'a Cluster,
+    selector: Selector,
+    /// Of the pods listed last, by name.
+    labels: BTreeMap<String, Labels>,
+}
+
+/// Evicts pods of one workload. Whoever must not evict must not be handed one.
+pub struct Evictor<'a>(Observer<'a>);
+
+impl Cluster {
+    /// A view of the workload that `selector` selects.
+    pub const fn observer(&self, selector: Selector) -> Observer<'_> {
+        Observer { cluster: self, selector, labels: BTreeMap::new() }
+    }
+
+    /// The same, with the power to evict.
+    pub const fn evictor(&self, selector: Selector) -> Evictor<'_> {
+        Evictor(self.observer(selector))
+    }
+}
+
+impl WorkloadSource for Observer<'_> {
+    fn workload(&mut self) -> Result<Workload, ClusterError> {
+        let of = format!("the pods {} of namespace {}", self.selector.as_str(), self.cluster.namespace());
+        let listed =
+            self.list_pods().map_err(|failure| self.cluster.error(format!("listing {of}"), failure))?;
+        let cluster = self.cluster;
+        self.with_owners(listed)
+            .map_err(|failure| cluster.error(format!("reading the owners of {of}"), failure))
+    }
+}
+
+impl Observer<'_> {
+    fn list_pods(&self) -> Result<Vec<ListedPod>, ApiFailure> {
+        let path = format!("/api/v1/namespaces/{}/pods", self.cluster.namespace());
+        let pages: Vec<PodList> = self.cluster.list(&path, Some(&self.selector))?;
+        let now = Timestamp::now();
+        let unreadable =
+            |error: pods::PodsError| ApiFailure::new(FailureKind::UnreadableAnswer, error.to_string());
+        let mut listed: Vec<ListedPod> = Vec::new();
+        for page in pages {
+            listed.extend(page.into_pods(now).map_err(unreadable)?);
+        }
+        pods::refuse_duplicates(listed.iter().map(|listed| &listed.pod)).map_err(unreadable)?;
+        Ok(listed)
+    }
+
+    fn with_owners(&mut self, listed: Vec<ListedPod>) -> Result<Workload, ApiFailure> {
+        let mut pods: Vec<LivePod> = Vec::with_capacity(listed.len());
+        let mut controllers: BTreeSet<OwnerRef> = BTreeSet::new();
+        self.labels.clear();
+        for ListedPod { pod, labels, owner } in listed {
+            self.labels.insert(pod.name.clone(), labels);
+            controllers.extend(owner);
+            pods.push(pod);
+        }
+        let controllers: Vec<OwnerRef> = controllers.into_iter().collect();
+        Ok(Workload { pods, owners: self.cluster.owner_facts(&controllers)? })
+    }
+
+    fn budgets_of(&self, targets: &[Target]) -> Result<Vec<Budget>, ApiFailure> {
+        let mut pods: Vec<(&str, &Labels)> = Vec::new();
+        for target in targets {
+            let Some(labels) = self.labels.get(&target.name) else {
+                let message = format!("pod {} was not in the list of the workload", target.name);
+                return Err(ApiFailure::new(FailureKind::TargetGone, message));
+            };
+            pods.push((&target.name, labels));
+        }
+        self.cluster.budgets(&pods)
+    }
+}
+
+impl Actuator for Observer<'_> {
+    fn list_workload(&mut self) -> Result<Workload, ApiFailure> {
+        let listed = self.list_pods()?;
+        self.with_owners(listed)
+    }
+
+    fn list_budgets(&mut self, targets: &[Target]) -> Result<Vec<Budget>, ApiFailure> {
+        self.budgets_of(targets)
+    }
+
+    fn preflight(&mut self, request: &EvictionRequest) -> Result<(), ApiFailure> {
+        self.cluster.end_pod(request, Effect::DryRun)
+    }
+
+    /// Refuses without asking the server.
+    fn evict(&mut self, _request: &EvictionRequest) -> Result<(), ApiFailure> {
+        Err(ApiFailure::new(FailureKind::Forbidden, "this run only looks; it holds nothing that can evict"))
+    }
+
+    fn look_up(&mut self, target: &Target) -> Result<Presence, ApiFailure> {
+        self.cluster.look_up(target)
+    }
+}
+
+impl WorkloadSource for Evictor<'_> {
+    fn workload(&mut self) -> Result<Workload, ClusterError> {
+        self.0.workload()
+    }
+}
+
+impl Actuator for Evictor<'_> {
+    fn list_workload(&mut self) -> Result<Workload, ApiFailure> {
+        self.0.list_workload()
+    }
+
+    fn list_budgets(&mut self, targets: &[Target]) -> Result<Vec<Budget>, ApiFailure> {
+        self.0.list_budgets(targets)
+    }
+
+    fn preflight(&mut self, request: &EvictionRequest) -> Result<(), ApiFailure> {
+        self.0.preflight(request)
+    }
+
+    fn evict(&mut self, request: &EvictionRequest) -> Result<(), ApiFailure> {
+        self.0.cluster.end_pod(request, Effect::Real)
+    }
+
+    fn look_up(&mut self, target: &Target) -> Result<Presence, ApiFailure> {
+        self.0.look_up(target)
+    }
+}
