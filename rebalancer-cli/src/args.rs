@@ -11,7 +11,7 @@ mod kubernetes;
 mod output;
 mod prometheus;
 
-pub use decision::{DecisionArgs, GuardMode, Preset, Strategy};
+pub use decision::{DecisionArgs, GuardMode, Strategy};
 pub use kubernetes::{ActionArgs, DryRun, EvictionMethod, KubernetesArgs, PacingChoice};
 pub use output::{LogFormat, OutputArgs, OutputFormat};
 pub use prometheus::{Method, PrometheusArgs, QueryArgs};
@@ -44,6 +44,20 @@ pub enum Command {
     Replay(ReplayArgs),
     /// Show every setting with its value and where the value comes from
     Config(ConfigArgs),
+}
+
+impl Command {
+    /// The output settings of whichever command it is.
+    pub const fn output(&self) -> &OutputArgs {
+        match self {
+            Self::Run(args) => &args.live.output,
+            Self::Plan(args) => &args.live.output,
+            Self::Check(args) => &args.live.output,
+            Self::Record(args) => &args.live.output,
+            Self::Replay(args) => &args.output,
+            Self::Config(args) => &args.live.output,
+        }
+    }
 }
 
 /// Arguments of `run`.

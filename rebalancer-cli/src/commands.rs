@@ -1,3 +1,8 @@
 //! One file a command.
 
+pub mod check;
 pub mod config;
+pub mod plan;
+pub mod record;
+pub mod replay;
+pub mod run;

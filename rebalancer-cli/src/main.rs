@@ -1,12 +1,39 @@
 //! `pod-rebalancer`: decides whether two pods of a workload should be rotated, and rotates them.
 
 mod args;
+mod commands;
+mod config_table;
 mod decide;
 mod exit;
+mod failure;
+mod live;
+mod logging;
 mod output;
 mod report;
 mod secret;
+mod settings;
 mod usage;
 mod value;
 
-fn main() {}
+use std::process::ExitCode;
+
+use args::Command;
+use commands::{check, config, plan, record, replay, run};
+use failure::Failure;
+use usage::Usage;
+
+fn main() -> ExitCode {
+    let Usage { cli, matches } = match usage::parse() {
+        Ok(usage) => usage,
+        Err(code) => return code,
+    };
+    let done = logging::start(cli.command.output()).and_then(|()| match &cli.command {
+        Command::Run(args) => run::run(args),
+        Command::Plan(args) => plan::run(args),
+        Command::Check(args) => check::run(args),
+        Command::Record(args) => record::run(args),
+        Command::Replay(args) => replay::run(args, &matches),
+        Command::Config(args) => config::run(args, &matches),
+    });
+    done.unwrap_or_else(|failure: Failure| failure.report())
+}

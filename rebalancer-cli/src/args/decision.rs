@@ -91,12 +91,3 @@ pub enum GuardMode {
     #[value(aliases = ["none", "false"])]
     Off,
 }
-
-/// Where Kafka's lag and rate come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Preset {
-    /// Micrometer, as in Spring Boot.
-    Micrometer,
-    /// No Kafka: CPU and memory only.
-    None,
-}

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
+use rebalancer_io::metrics::KafkaPreset;
 
-use super::Preset;
 use crate::value;
 
 /// Where the metrics server is and how to reach it. Secrets have no flags: they would be seen in
@@ -115,4 +116,10 @@ pub struct QueryArgs {
     /// Label that holds the name of the pod
     #[arg(long, value_name = "LABEL", env = "POD_LABEL", default_value = "pod")]
     pub pod_label: String,
+}
+
+fn preset() -> impl TypedValueParser<Value = KafkaPreset> {
+    let named = |name: String| KafkaPreset::ALL.into_iter().find(|preset| preset.name().eq_ignore_ascii_case(&name));
+    PossibleValuesParser::new(KafkaPreset::ALL.map(KafkaPreset::name))
+        .map(move |name| named(name).expect("the parser lets only names of presets through"))
 }
