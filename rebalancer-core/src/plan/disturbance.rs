@@ -27,15 +27,6 @@ pub enum Disturbance {
         /// Pods asked for now; `None` when it no longer says.
         now: Option<u32>,
     },
-    /// The owner asks for another number of pods than there are.
-    ReplicasDiffer {
-        /// Kind and name of the owner.
-        owner: String,
-        /// Pods asked for.
-        desired: u32,
-        /// Pods the owner counts, or pods listed.
-        found: u32,
-    },
     /// The pods of the selector have more than one controller.
     ControllersDiffer {
         /// Kinds and names, sorted.
@@ -50,6 +41,11 @@ pub enum Disturbance {
     OwnerUnknown {
         /// Kind and name.
         controller: String,
+    },
+    /// A pod is being terminated.
+    PodTerminating {
+        /// The pod.
+        pod: String,
     },
     /// A pod of the plan has been replaced by another of its name.
     PodReplaced {
@@ -66,17 +62,21 @@ pub enum Disturbance {
         /// The pod.
         pod: String,
     },
+    /// The owner asks for another number of pods than there are.
+    ReplicasDiffer {
+        /// Kind and name of the owner.
+        owner: String,
+        /// Pods asked for.
+        desired: u32,
+        /// Pods the owner counts, or pods listed.
+        found: u32,
+    },
     /// An evicted pod has no replacement yet.
     ReplacementMissing {
         /// Living pods when planned.
         planned: usize,
         /// Living pods now.
         found: usize,
-    },
-    /// A pod is being terminated.
-    PodTerminating {
-        /// The pod.
-        pod: String,
     },
     /// A pod is not Ready.
     PodNotReady {

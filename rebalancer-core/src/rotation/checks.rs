@@ -22,7 +22,7 @@ pub(super) fn recheck(
     let mut found: Vec<Disturbance> = changes_since(plan.facts(), workload);
     found.extend(disturbances(workload, plan.options()));
     let (planned, living) = (plan.facts().uids.len(), workload.living().count());
-    if living < planned {
+    if living < planned && evicted > 0 {
         found.push(Disturbance::ReplacementMissing { planned, found: living });
     }
     found.sort();

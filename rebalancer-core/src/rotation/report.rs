@@ -185,7 +185,7 @@ impl fmt::Display for BudgetProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Exhausted { budget, allowed, needed } => {
-                write!(f, "PodDisruptionBudget {budget} allows {allowed} evictions now, {needed} are needed")
+                write!(f, "PodDisruptionBudget {budget} has disruptionsAllowed {allowed}, {needed} needed")
             }
             Self::NotObserved { budget } => {
                 write!(f, "the numbers of PodDisruptionBudget {budget} are older than its specification")
@@ -261,10 +261,13 @@ impl fmt::Display for Reason {
                 write!(f, "pod {pod} may not be evicted: it {}", joined(objections))
             }
             Self::Budgets(problems) => f.write_str(&joined(problems)),
-            Self::Failure { action, pod: Some(pod), failure } => {
-                write!(f, "{action} of pod {pod}: {failure}")
+            Self::Failure { action, pod, failure } => {
+                write!(f, "could not {}", action.replace('_', " "))?;
+                if let Some(pod) = pod {
+                    write!(f, " pod {pod}")?;
+                }
+                write!(f, ": {failure}")
             }
-            Self::Failure { action, pod: None, failure } => write!(f, "{action}: {failure}"),
             Self::NotRecovered { missing } => {
                 write!(f, "the workload did not recover from the eviction in time: {missing}")
             }

@@ -1,0 +1,6 @@
+//! What a rotation does: as scripts to read, and as a simulation that tries everything.
+
+mod fleet;
+mod plans;
+mod scripts;
+mod simulation;
