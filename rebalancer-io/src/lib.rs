@@ -6,3 +6,4 @@ pub mod kubernetes;
 pub mod metrics;
 pub mod podstate;
 pub mod prometheus;
+pub mod states;
