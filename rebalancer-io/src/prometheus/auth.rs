@@ -44,10 +44,8 @@ impl SecretSource {
             Self::Value(secret) => return Ok(secret.clone()),
             Self::File(path) => path,
         };
-        let text = fs::read_to_string(path).map_err(|error| TransportError::Credentials {
-            path: path.clone(),
-            reason: error.to_string(),
-        })?;
+        let text = fs::read_to_string(path)
+            .map_err(|error| TransportError::Credentials { path: path.clone(), reason: error.to_string() })?;
         let secret = text.trim();
         if secret.is_empty() {
             return Err(TransportError::Credentials {

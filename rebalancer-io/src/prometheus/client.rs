@@ -27,20 +27,14 @@ impl PrometheusClient {
     /// # Errors
     /// When a certificate or key file cannot be read or used.
     pub fn new(config: &PrometheusConfig) -> Result<Self, ConfigError> {
-        Ok(Self::over(
-            HttpTransport::new(config)?,
-            config.max_response_bytes,
-        ))
+        Ok(Self::over(HttpTransport::new(config)?, config.max_response_bytes))
     }
 }
 
 impl<T: Transport> PrometheusClient<T> {
     /// A client over any transport, reading at most `max_bytes` of an answer.
     pub fn over(transport: T, max_bytes: u64) -> Self {
-        Self {
-            transport,
-            max_bytes,
-        }
+        Self { transport, max_bytes }
     }
 
     /// The transport.
@@ -76,20 +70,16 @@ impl<T: Transport> PrometheusClient<T> {
         when: When,
         decode: impl Fn(Box<dyn Read + Send>, &Wanted<'_>) -> Result<A, ErrorKind>,
     ) -> Result<A, QueryError> {
-        let request = ApiRequest {
-            name: &query.name,
-            query: &query.promql,
-            when,
-        };
+        let request = ApiRequest { name: &query.name, query: &query.promql, when };
         let answer = self.transport.send(&request).map_err(ErrorKind::from);
-        answer
-            .and_then(|response| read(response, &query.wanted(self.max_bytes), decode))
-            .map_err(|kind| QueryError {
+        answer.and_then(|response| read(response, &query.wanted(self.max_bytes), decode)).map_err(|kind| {
+            QueryError {
                 name: query.name.clone(),
                 place: self.transport.place().to_owned(),
                 query: query.promql.clone(),
                 kind: Box::new(kind),
-            })
+            }
+        })
     }
 }
 
@@ -115,12 +105,7 @@ pub(crate) fn read<A>(
     wanted: &Wanted<'_>,
     decode: impl Fn(Box<dyn Read + Send>, &Wanted<'_>) -> Result<A, ErrorKind>,
 ) -> Result<A, ErrorKind> {
-    let ApiResponse {
-        status,
-        content_type,
-        location,
-        body,
-    } = response;
+    let ApiResponse { status, content_type, location, body } = response;
     match status {
         200..=299 => decode(body, wanted).map_err(|kind| match kind {
             ErrorKind::NotJson { words, .. } => ErrorKind::NotJson {
@@ -130,13 +115,8 @@ pub(crate) fn read<A>(
             kind => kind,
         }),
         300..=399 => {
-            let location = location
-                .as_deref()
-                .and_then(|text| text.split(['?', '#']).next());
-            Err(ErrorKind::Redirect {
-                status,
-                location: words(location.unwrap_or("nowhere")),
-            })
+            let location = location.as_deref().and_then(|text| text.split(['?', '#']).next());
+            Err(ErrorKind::Redirect { status, location: words(location.unwrap_or("nowhere")) })
         }
         _ => Err(refusal(status, body)),
     }
@@ -157,10 +137,7 @@ fn refusal(status: u16, body: Box<dyn Read + Send>) -> ErrorKind {
             error_type: words(&refusal.error_type.unwrap_or_default()),
             error: words(&refusal.error.unwrap_or_default()),
         },
-        _ => ErrorKind::Http {
-            status,
-            words: words(&String::from_utf8_lossy(&bytes)),
-        },
+        _ => ErrorKind::Http { status, words: words(&String::from_utf8_lossy(&bytes)) },
     }
 }
 

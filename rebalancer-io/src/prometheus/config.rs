@@ -113,37 +113,25 @@ impl Endpoint {
     /// When it is not an `http` or `https` address, or holds a user name or password.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         let text = text.trim();
-        let authority = text
-            .split_once("://")
-            .map_or(text, |(_, rest)| rest)
-            .split(['/', '?', '#'])
-            .next();
+        let authority = text.split_once("://").map_or(text, |(_, rest)| rest).split(['/', '?', '#']).next();
         if authority.is_some_and(|authority| authority.contains('@')) {
             return Err(ConfigError::EndpointCredentials);
         }
-        let uri: Uri =
-            text.parse()
-                .map_err(|error: http::uri::InvalidUri| ConfigError::Endpoint {
-                    reason: error.to_string(),
-                })?;
-        let (Some(scheme @ ("http" | "https")), Some(authority)) =
-            (uri.scheme_str(), uri.authority())
-        else {
+        let uri: Uri = text
+            .parse()
+            .map_err(|error: http::uri::InvalidUri| ConfigError::Endpoint { reason: error.to_string() })?;
+        let (Some(scheme @ ("http" | "https")), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
             return Err(ConfigError::Endpoint {
                 reason: "it does not begin with http:// or https://".into(),
             });
         };
         if authority.host().is_empty() {
-            return Err(ConfigError::Endpoint {
-                reason: "it names no host".into(),
-            });
+            return Err(ConfigError::Endpoint { reason: "it names no host".into() });
         }
         let (path, cut) = trim_pasted(uri.path_and_query().map_or("", PathAndQuery::path));
         let base = format!("{scheme}://{authority}{path}");
         let hint = if let Some(cut) = cut {
-            Some(format!(
-                "{cut} is not part of the base address; using {base}"
-            ))
+            Some(format!("{cut} is not part of the base address; using {base}"))
         } else if uri.query().is_some() {
             return Err(ConfigError::Endpoint {
                 reason: "it holds a query; give parameters by PROMETHEUS_QUERY_PARAMS".into(),
@@ -151,11 +139,7 @@ impl Endpoint {
         } else {
             None
         };
-        Ok(Self {
-            base,
-            host: authority.host().to_owned(),
-            hint,
-        })
+        Ok(Self { base, host: authority.host().to_owned(), hint })
     }
 
     /// What was changed in the address as given, to be told to the user.
@@ -192,17 +176,9 @@ fn trim_pasted(path: &str) -> (&str, Option<&str>) {
         let rest = &path[at + "/api/v1".len()..];
         rest.is_empty() || rest.starts_with('/')
     });
-    let graph = path.len()
-        - if path.ends_with("/graph") {
-            "/graph".len()
-        } else {
-            0
-        };
+    let graph = path.len() - if path.ends_with("/graph") { "/graph".len() } else { 0 };
     let end = api.unwrap_or(graph);
-    (
-        path[..end].trim_end_matches('/'),
-        (end < path.len()).then_some(&path[end..]),
-    )
+    (path[..end].trim_end_matches('/'), (end < path.len()).then_some(&path[end..]))
 }
 
 /// A header sent with every request. Its value is a secret.
@@ -218,14 +194,10 @@ impl FromStr for Header {
     /// Parses `Name: value`.
     fn from_str(text: &str) -> Result<Self, ConfigError> {
         let (name, value) = text.split_once(':').ok_or(ConfigError::HeaderColon)?;
-        let name: HeaderName = name
-            .trim()
-            .parse()
-            .map_err(|_| ConfigError::HeaderName(name.trim().to_owned()))?;
-        let mut value: HeaderValue = value
-            .trim()
-            .parse()
-            .map_err(|_| ConfigError::HeaderValue(name.to_string()))?;
+        let name: HeaderName =
+            name.trim().parse().map_err(|_| ConfigError::HeaderName(name.trim().to_owned()))?;
+        let mut value: HeaderValue =
+            value.trim().parse().map_err(|_| ConfigError::HeaderValue(name.to_string()))?;
         value.set_sensitive(true);
         Ok(Self { name, value })
     }
@@ -236,9 +208,7 @@ impl FromStr for Header {
 #[non_exhaustive]
 pub enum ConfigError {
     /// The address cannot be used.
-    #[error(
-        "PROMETHEUS_ENDPOINT: {reason}; give a base address such as http://prometheus.monitoring:9090"
-    )]
+    #[error("PROMETHEUS_ENDPOINT: {reason}; give a base address such as http://prometheus.monitoring:9090")]
     Endpoint {
         /// What is wrong with it.
         reason: String,
@@ -271,9 +241,7 @@ pub enum ConfigError {
         reason: String,
     },
     /// A client certificate without its key, or the key without the certificate.
-    #[error(
-        "PROMETHEUS_CLIENT_CERT and PROMETHEUS_CLIENT_KEY go together; only one of them is set"
-    )]
+    #[error("PROMETHEUS_CLIENT_CERT and PROMETHEUS_CLIENT_KEY go together; only one of them is set")]
     TlsPair,
     /// Not a name that a certificate can carry.
     #[error("PROMETHEUS_TLS_SERVER_NAME: {0:?} is not a host name")]
@@ -289,23 +257,11 @@ mod tests {
         let cases = [
             ("http://prom:9090", "http://prom:9090", false),
             ("  http://prom:9090/ ", "http://prom:9090", false),
-            (
-                "https://vm/select/0/prometheus/",
-                "https://vm/select/0/prometheus",
-                false,
-            ),
-            (
-                "http://prom:9090/api/v1/query?query=up",
-                "http://prom:9090",
-                true,
-            ),
+            ("https://vm/select/0/prometheus/", "https://vm/select/0/prometheus", false),
+            ("http://prom:9090/api/v1/query?query=up", "http://prom:9090", true),
             ("http://prom:9090/api/v1", "http://prom:9090", true),
             ("http://gw/prom/api/v1/query_range", "http://gw/prom", true),
-            (
-                "http://prom:9090/graph?g0.expr=up",
-                "http://prom:9090",
-                true,
-            ),
+            ("http://prom:9090/graph?g0.expr=up", "http://prom:9090", true),
             ("http://[::1]:9090", "http://[::1]:9090", false),
             (
                 "http://gw/v1/projects/p/location/global/prometheus",
@@ -323,20 +279,11 @@ mod tests {
 
     #[test]
     fn endpoints_that_cannot_work_are_refused_without_printing_secrets() {
-        for given in [
-            "prom:9090",
-            "ftp://prom",
-            "http://",
-            "",
-            "http://prom:9090/?a=b",
-            "http:///x",
-            "http://a b",
-        ] {
+        for given in
+            ["prom:9090", "ftp://prom", "http://", "", "http://prom:9090/?a=b", "http:///x", "http://a b"]
+        {
             let error = Endpoint::parse(given).expect_err(given);
-            assert!(
-                error.to_string().starts_with("PROMETHEUS_ENDPOINT"),
-                "{given}: {error}"
-            );
+            assert!(error.to_string().starts_with("PROMETHEUS_ENDPOINT"), "{given}: {error}");
         }
         for given in [
             "http://user:hunter2@prom",
@@ -348,10 +295,7 @@ mod tests {
             assert_eq!(error, ConfigError::EndpointCredentials, "{given}");
             assert!(!format!("{error} {error:?}").contains("hunter2"));
         }
-        assert!(
-            Endpoint::parse("http://prom/a@b").is_ok(),
-            "an @ in the path is no credential"
-        );
+        assert!(Endpoint::parse("http://prom/a@b").is_ok(), "an @ in the path is no credential");
     }
 
     #[test]
@@ -359,9 +303,7 @@ mod tests {
         let header: Header = "X-Scope-OrgID: tenant-7".parse().expect("a header");
         assert_eq!(header.value, "tenant-7");
         assert!(!format!("{header:?}").contains("tenant-7"));
-        let error = "X-Token: hunter2\u{1}"
-            .parse::<Header>()
-            .expect_err("a control character");
+        let error = "X-Token: hunter2\u{1}".parse::<Header>().expect_err("a control character");
         assert!(!format!("{error} {error:?}").contains("hunter2"));
         assert_eq!("hunter2".parse::<Header>(), Err(ConfigError::HeaderColon));
     }

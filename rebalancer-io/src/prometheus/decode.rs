@@ -93,38 +93,19 @@ pub(crate) fn instant(body: impl Read, wanted: &Wanted<'_>) -> Result<InstantAns
     let (series, infos, counts) = decode::<visit::Instant>(body, wanted)?;
     let samples = series
         .into_iter()
-        .map(|(pod, point)| Sample {
-            pod,
-            value: point.value,
-            timestamp_ms: point.timestamp_ms,
-        })
+        .map(|(pod, point)| Sample { pod, value: point.value, timestamp_ms: point.timestamp_ms })
         .collect();
-    Ok(InstantAnswer {
-        samples,
-        infos,
-        counts,
-    })
+    Ok(InstantAnswer { samples, infos, counts })
 }
 
 /// Decodes the answer to a range query.
 pub(crate) fn range(body: impl Read, wanted: &Wanted<'_>) -> Result<RangeAnswer, ErrorKind> {
     let (series, infos, counts) = decode::<visit::Range>(body, wanted)?;
-    let series = series
-        .into_iter()
-        .map(|(pod, points)| Series { pod, points })
-        .collect();
-    Ok(RangeAnswer {
-        series,
-        infos,
-        counts,
-    })
+    let series = series.into_iter().map(|(pod, points)| Series { pod, points }).collect();
+    Ok(RangeAnswer { series, infos, counts })
 }
 
-type Decoded<S> = (
-    Vec<(String, <S as visit::Shape>::Points)>,
-    Vec<String>,
-    Counts,
-);
+type Decoded<S> = (Vec<(String, <S as visit::Shape>::Points)>, Vec<String>, Counts);
 
 fn decode<S: visit::Shape>(body: impl Read, wanted: &Wanted<'_>) -> Result<Decoded<S>, ErrorKind> {
     let mut window = Window::new(body, wanted.max_bytes);
@@ -136,12 +117,10 @@ fn decode<S: visit::Shape>(body: impl Read, wanted: &Wanted<'_>) -> Result<Decod
     }
     let parsed = {
         let mut parser = serde_json::Deserializer::from_reader(&mut window);
-        EnvelopeSeed::<S>::new(wanted)
-            .deserialize(&mut parser)
-            .and_then(|envelope| {
-                parser.end()?;
-                Ok(envelope)
-            })
+        EnvelopeSeed::<S>::new(wanted).deserialize(&mut parser).and_then(|envelope| {
+            parser.end()?;
+            Ok(envelope)
+        })
     };
     match parsed {
         Ok(envelope) => check(envelope, wanted),
@@ -150,10 +129,7 @@ fn decode<S: visit::Shape>(body: impl Read, wanted: &Wanted<'_>) -> Result<Decod
 }
 
 /// Turns a well-formed envelope into its data, or into what it says is wrong.
-fn check<S: visit::Shape>(
-    envelope: Envelope<S>,
-    wanted: &Wanted<'_>,
-) -> Result<Decoded<S>, ErrorKind> {
+fn check<S: visit::Shape>(envelope: Envelope<S>, wanted: &Wanted<'_>) -> Result<Decoded<S>, ErrorKind> {
     if envelope.status != "success" {
         return Err(ErrorKind::Api {
             status: 200,
@@ -162,30 +138,19 @@ fn check<S: visit::Shape>(
         });
     }
     if envelope.partial || !envelope.warnings.is_empty() {
-        let said = if envelope.warnings.is_empty() {
-            "isPartial".into()
-        } else {
-            envelope.warnings.join("; ")
-        };
-        return Err(ErrorKind::PartialData {
-            words: words(&said),
-        });
+        let said =
+            if envelope.warnings.is_empty() { "isPartial".into() } else { envelope.warnings.join("; ") };
+        return Err(ErrorKind::PartialData { words: words(&said) });
     }
     let data = envelope.data;
     if data.result_type != S::RESULT_TYPE {
-        return Err(ErrorKind::WrongType {
-            found: words(&data.result_type),
-            wanted: S::RESULT_TYPE,
-        });
+        return Err(ErrorKind::WrongType { found: words(&data.result_type), wanted: S::RESULT_TYPE });
     }
     if let Some(pod) = data.histogram {
         return Err(ErrorKind::Histogram { pod });
     }
     if data.counts.series > 0 && data.counts.without_pod == data.counts.series {
-        return Err(ErrorKind::NoPodLabel {
-            series: data.counts.series,
-            label: wanted.pod_label.to_owned(),
-        });
+        return Err(ErrorKind::NoPodLabel { series: data.counts.series, label: wanted.pod_label.to_owned() });
     }
     refuse_duplicates(data.series.iter().map(|(pod, _)| pod.as_str()))?;
     let infos = envelope.infos.iter().map(|info| words(info)).collect();
@@ -204,10 +169,7 @@ fn refuse_duplicates<'a>(pods: impl Iterator<Item = &'a str>) -> Result<(), Erro
     }
     match first {
         None => Ok(()),
-        Some(pod) => Err(ErrorKind::DuplicatePod {
-            pods: duplicates.len(),
-            pod: pod.to_owned(),
-        }),
+        Some(pod) => Err(ErrorKind::DuplicatePod { pods: duplicates.len(), pod: pod.to_owned() }),
     }
 }
 

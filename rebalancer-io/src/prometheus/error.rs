@@ -26,12 +26,7 @@ pub struct QueryError {
 
 impl fmt::Display for QueryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            name,
-            place,
-            query,
-            kind,
-        } = self;
+        let Self { name, place, query, kind } = self;
         write!(f, "{name}: {place}: {kind}")?;
         if !query.is_empty() {
             write!(f, "; query: {}", shortened(query, MAX_QUERY))?;
@@ -162,9 +157,7 @@ impl ErrorKind {
     pub fn advice(&self) -> &'static str {
         match self {
             Self::Transport(error) => error.advice(),
-            Self::Api {
-                error_type, error, ..
-            } => api_advice(error_type, error),
+            Self::Api { error_type, error, .. } => api_advice(error_type, error),
             Self::Http { status, .. } => http_advice(*status),
             Self::Redirect { .. } => {
                 "give the final address as PROMETHEUS_ENDPOINT, or credentials if it is a login page"
@@ -201,9 +194,7 @@ impl ErrorKind {
 }
 
 fn api_advice(error_type: &str, error: &str) -> &'static str {
-    let timed_out = ["timed out", "timeout", "deadline exceeded"]
-        .iter()
-        .any(|words| error.contains(words));
+    let timed_out = ["timed out", "timeout", "deadline exceeded"].iter().any(|words| error.contains(words));
     match error_type {
         _ if timed_out => "raise PROMETHEUS_TIMEOUT or make the query cheaper",
         "bad_data" => "correct the query",
@@ -218,9 +209,7 @@ fn http_advice(status: u16) -> &'static str {
             "give credentials: PROMETHEUS_BEARER_TOKEN_FILE, PROMETHEUS_USERNAME, or a tenant in PROMETHEUS_HEADERS"
         }
         403 => "give these credentials the right to query, or others",
-        404 | 400 | 405 => {
-            "check the path of PROMETHEUS_ENDPOINT: the base address in front of /api/v1"
-        }
+        404 | 400 | 405 => "check the path of PROMETHEUS_ENDPOINT: the base address in front of /api/v1",
         413 => "shorten the query or raise the proxy's request size limit",
         414 => "set PROMETHEUS_METHOD=POST or shorten the query",
         429 => "the server sheds load; run again later or raise its limit",
@@ -280,12 +269,8 @@ impl TransportError {
             Self::HostNotFound | Self::Connect(_) => {
                 "check PROMETHEUS_ENDPOINT, that the server runs, and network policies between"
             }
-            Self::Closed => {
-                "see the log of the server or of the proxy in front of it, then run again"
-            }
-            Self::Tls(_) => {
-                "check PROMETHEUS_CA_FILE, the client certificate and PROMETHEUS_TLS_SERVER_NAME"
-            }
+            Self::Closed => "see the log of the server or of the proxy in front of it, then run again",
+            Self::Tls(_) => "check PROMETHEUS_CA_FILE, the client certificate and PROMETHEUS_TLS_SERVER_NAME",
             Self::Proxy(_) => "check HTTPS_PROXY and NO_PROXY",
             Self::Decompress(_) => "look for a proxy that changes answers",
             Self::Credentials { .. } => "mount the file or correct its path",
@@ -304,9 +289,7 @@ impl TransportError {
             ureq::Error::InvalidProxyUrl => Self::Proxy("its address is not valid".into()),
             ureq::Error::Rustls(error) => Self::Tls(error.to_string()),
             ureq::Error::Tls(reason) => Self::Tls(reason.to_owned()),
-            ureq::Error::Decompress(_, error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                Self::Closed
-            }
+            ureq::Error::Decompress(_, error) if error.kind() == io::ErrorKind::UnexpectedEof => Self::Closed,
             ureq::Error::Decompress(_, error) => Self::Decompress(error.to_string()),
             ureq::Error::Io(error) => Self::from_io(error, timeout),
             other => Self::Other(words(&other.to_string())),
@@ -326,10 +309,7 @@ impl TransportError {
             Ok(error) => return Self::from_ureq(error, timeout),
             Err(error) => error,
         };
-        if error
-            .get_ref()
-            .is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>)
-        {
+        if error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>) {
             return Self::Tls(error.to_string());
         }
         match error.kind() {
@@ -353,11 +333,7 @@ impl TransportError {
 /// characters escaped, cut to 200 characters.
 pub(crate) fn words(text: &str) -> String {
     let text = text.trim_start();
-    let plain = if text.starts_with('<') {
-        without_tags(text)
-    } else {
-        text.to_owned()
-    };
+    let plain = if text.starts_with('<') { without_tags(text) } else { text.to_owned() };
     let joined: Vec<&str> = plain.split_whitespace().collect();
     if joined.is_empty() {
         return "(an empty body)".to_owned();
@@ -372,7 +348,8 @@ fn shortened(text: &str, max: usize) -> String {
             short.push('…');
             break;
         }
-        let directs = matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        let directs =
+            matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
         let breaks = matches!(character, '\u{2028}' | '\u{2029}');
         if character == '\n' || character == '\t' {
             short.push(' ');
@@ -416,10 +393,7 @@ mod tests {
 
     #[test]
     fn words_are_short_plain_and_escaped() {
-        assert_eq!(
-            words("<html>\n<title>502 Bad\nGateway</title><h1>x</h1>"),
-            "502 Bad Gateway"
-        );
+        assert_eq!(words("<html>\n<title>502 Bad\nGateway</title><h1>x</h1>"), "502 Bad Gateway");
         assert_eq!(words("<p>no <b>title</b></p>"), "no title");
         assert_eq!(words("</title><title>"), "(an empty body)");
         assert_eq!(words(" \r\n "), "(an empty body)");

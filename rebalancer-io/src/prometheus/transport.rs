@@ -149,32 +149,17 @@ impl HttpTransport {
             .tls_config(tls_config(&config.tls)?);
         let endpoint = config.endpoint.clone();
         let mut params = config.extra_params.clone();
-        params.push((
-            "timeout".into(),
-            Secret::new(format!("{}ms", timeout.as_millis())),
-        ));
+        params.push(("timeout".into(), Secret::new(format!("{}ms", timeout.as_millis()))));
         if config.refuse_partial {
-            let refusals = [
-                ("partial_response", "false"),
-                ("deny_partial_response", "1"),
-                ("nocache", "1"),
-            ];
+            let refusals = [("partial_response", "false"), ("deny_partial_response", "1"), ("nocache", "1")];
             params.extend(refusals.map(|(key, value)| (key.to_owned(), Secret::new(value))));
         }
         let (agent, base, host) = match &config.tls.server_name {
-            None => (
-                Agent::new_with_config(builder.build()),
-                endpoint.as_str().to_owned(),
-                None,
-            ),
+            None => (Agent::new_with_config(builder.build()), endpoint.as_str().to_owned(), None),
             Some(name) => {
                 let (base, resolver, host) = renamed(&endpoint, name)?;
                 let config = builder.proxy(None).build();
-                (
-                    Agent::with_parts(config, DefaultConnector::default(), resolver),
-                    base,
-                    Some(host),
-                )
+                (Agent::with_parts(config, DefaultConnector::default(), resolver), base, Some(host))
             }
         };
         Ok(Self {
@@ -219,43 +204,27 @@ impl Transport for HttpTransport {
     fn send(&self, request: &ApiRequest<'_>) -> Result<ApiResponse, TransportError> {
         let url = format!("{}{}", self.base, request.path());
         let mut params = request.params();
-        params.extend(
-            self.params
-                .iter()
-                .map(|(key, value)| (key.as_str().into(), value.reveal().into())),
-        );
+        params.extend(self.params.iter().map(|(key, value)| (key.as_str().into(), value.reveal().into())));
         let headers = self.headers()?;
         let answer = match self.method {
             Method::Post => {
                 let mut call = self.agent.post(&url);
-                call.headers_mut()
-                    .into_iter()
-                    .for_each(|map| map.extend(headers.clone()));
+                call.headers_mut().into_iter().for_each(|map| map.extend(headers.clone()));
                 call.send_form(params)
             }
             Method::Get => {
                 let mut call = self.agent.get(&url).query_pairs(params);
-                call.headers_mut()
-                    .into_iter()
-                    .for_each(|map| map.extend(headers.clone()));
+                call.headers_mut().into_iter().for_each(|map| map.extend(headers.clone()));
                 call.call()
             }
         };
         let answer = answer.map_err(|error| TransportError::from_ureq(error, self.timeout))?;
-        let header = |name| {
-            answer
-                .headers()
-                .get(name)
-                .and_then(|value: &HeaderValue| value.to_str().ok())
-        };
+        let header = |name| answer.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
         Ok(ApiResponse {
             status: answer.status().as_u16(),
             content_type: header(CONTENT_TYPE).map(str::to_owned),
             location: header(LOCATION).map(str::to_owned),
-            body: Box::new(HttpBody {
-                body: answer.into_body().into_reader(),
-                timeout: self.timeout,
-            }),
+            body: Box::new(HttpBody { body: answer.into_body().into_reader(), timeout: self.timeout }),
         })
     }
 
@@ -270,10 +239,7 @@ fn unsendable(source: &SecretSource) -> TransportError {
         SecretSource::File(path) => path.clone(),
         SecretSource::Value(_) => "the environment".into(),
     };
-    TransportError::Credentials {
-        path,
-        reason: "it has characters that a header cannot carry".into(),
-    }
+    TransportError::Credentials { path, reason: "it has characters that a header cannot carry".into() }
 }
 
 /// A body whose errors say what happened in our own words.
@@ -285,10 +251,7 @@ struct HttpBody {
 impl Read for HttpBody {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.body.read(buffer).map_err(|error| {
-            io::Error::other(TransportError::from_ureq(
-                ureq::Error::from(error),
-                self.timeout,
-            ))
+            io::Error::other(TransportError::from_ureq(ureq::Error::from(error), self.timeout))
         })
     }
 }
@@ -312,28 +275,15 @@ impl Resolver for EndpointResolver {
 }
 
 /// An address under another name: what to call, how to resolve it, which `Host` to send.
-fn renamed(
-    endpoint: &Endpoint,
-    name: &str,
-) -> Result<(String, EndpointResolver, HeaderValue), ConfigError> {
+fn renamed(endpoint: &Endpoint, name: &str) -> Result<(String, EndpointResolver, HeaderValue), ConfigError> {
     if ServerName::try_from(name).is_err() {
         return Err(ConfigError::TlsServerName(name.to_owned()));
     }
-    let target: Uri = endpoint
-        .as_str()
-        .parse()
-        .expect("an Endpoint is parsed from a valid URI");
+    let target: Uri = endpoint.as_str().parse().expect("an Endpoint is parsed from a valid URI");
     let authority = target.authority().expect("an Endpoint has an authority");
     let host = HeaderValue::from_str(authority.as_str()).expect("an authority is visible ASCII");
     let base = endpoint.as_str().replacen(endpoint.host(), name, 1);
-    Ok((
-        base,
-        EndpointResolver {
-            target,
-            inner: DefaultResolver::default(),
-        },
-        host,
-    ))
+    Ok((base, EndpointResolver { target, inner: DefaultResolver::default() }, host))
 }
 
 fn tls_config(tls: &Tls) -> Result<TlsConfig, ConfigError> {
@@ -355,17 +305,10 @@ fn read_pem(variable: &'static str, path: &Path) -> Result<Vec<u8>, ConfigError>
 }
 
 fn unusable(variable: &'static str, path: &Path, reason: impl Into<String>) -> ConfigError {
-    ConfigError::TlsFile {
-        variable,
-        path: path.to_owned(),
-        reason: reason.into(),
-    }
+    ConfigError::TlsFile { variable, path: path.to_owned(), reason: reason.into() }
 }
 
-fn certificates(
-    variable: &'static str,
-    path: &Path,
-) -> Result<Vec<Certificate<'static>>, ConfigError> {
+fn certificates(variable: &'static str, path: &Path) -> Result<Vec<Certificate<'static>>, ConfigError> {
     let pem = read_pem(variable, path)?;
     let mut found: Vec<Certificate<'static>> = Vec::new();
     for item in ureq::tls::parse_pem(&pem) {
@@ -393,12 +336,9 @@ fn client_cert(cert: &Path, key: &Path) -> Result<ClientCert, ConfigError> {
     const KEY: &str = "PROMETHEUS_CLIENT_KEY";
     let chain = certificates("PROMETHEUS_CLIENT_CERT", cert)?;
     let pem = read_pem(KEY, key)?;
-    let private = PrivateKeyDer::from_pem_slice(&pem)
-        .map_err(|_| unusable(KEY, key, "it holds no PEM private key"))?;
-    let owned_chain = chain
-        .iter()
-        .map(|one| CertificateDer::from(one.der()).into_owned())
-        .collect();
+    let private =
+        PrivateKeyDer::from_pem_slice(&pem).map_err(|_| unusable(KEY, key, "it holds no PEM private key"))?;
+    let owned_chain = chain.iter().map(|one| CertificateDer::from(one.der()).into_owned()).collect();
     rustls::ClientConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
         .with_safe_default_protocol_versions()
         .and_then(|builder| {
@@ -407,7 +347,6 @@ fn client_cert(cert: &Path, key: &Path) -> Result<ClientCert, ConfigError> {
                 .with_client_auth_cert(owned_chain, private)
         })
         .map_err(|error| unusable(KEY, key, error.to_string()))?;
-    let private =
-        PrivateKey::from_pem(&pem).map_err(|error| unusable(KEY, key, error.to_string()))?;
+    let private = PrivateKey::from_pem(&pem).map_err(|error| unusable(KEY, key, error.to_string()))?;
     Ok(ClientCert::new_with_certs(&chain, private))
 }

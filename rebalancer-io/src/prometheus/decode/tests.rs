@@ -4,11 +4,7 @@ use std::io::{self, Read};
 
 use super::{Counts, ErrorKind, InstantAnswer, Point, Sample, Wanted, instant, range};
 
-const WANTED: Wanted<'_> = Wanted {
-    pod_label: "pod",
-    namespace: Some("shop"),
-    max_bytes: 64 << 20,
-};
+const WANTED: Wanted<'_> = Wanted { pod_label: "pod", namespace: Some("shop"), max_bytes: 64 << 20 };
 
 const TWO: &str = r#"{"status":"success","data":{"resultType":"vector","result":[
     {"metric":{"namespace":"shop","pod":"a"},"value":[1795410000,"0.5"]},
@@ -24,50 +20,25 @@ fn one(element: &str) -> String {
 }
 
 fn value_of(value: &str) -> Result<f64, ErrorKind> {
-    decode(&one(&format!(
-        r#"{{"metric":{{"pod":"a"}},"value":[1,{value}]}}"#
-    )))
-    .map(|answer| answer.samples[0].value)
+    decode(&one(&format!(r#"{{"metric":{{"pod":"a"}},"value":[1,{value}]}}"#)))
+        .map(|answer| answer.samples[0].value)
 }
 
 #[test]
 fn reads_pods_values_and_times() {
     let answer = decode(TWO).expect("a good answer");
-    assert_eq!(
-        answer.samples[0],
-        Sample {
-            pod: "a".into(),
-            value: 0.5,
-            timestamp_ms: 1_795_410_000_000
-        }
-    );
+    assert_eq!(answer.samples[0], Sample { pod: "a".into(), value: 0.5, timestamp_ms: 1_795_410_000_000 });
     assert_eq!(answer.samples[1].timestamp_ms, 1_795_410_000_619);
     assert!(answer.samples[1].value.is_nan());
-    assert_eq!(
-        answer.counts,
-        Counts {
-            series: 2,
-            without_pod: 0,
-            other_namespace: 0
-        }
-    );
+    assert_eq!(answer.counts, Counts { series: 2, without_pod: 0, other_namespace: 0 });
 }
 
 #[test]
 fn values_are_parsed_as_rust_parses_them() {
     let digits = "1".to_owned() + &"0".repeat(308);
-    for text in [
-        "0",
-        "-0",
-        "+Inf",
-        "-Inf",
-        "NaN",
-        "1e+21",
-        "5e-324",
-        "1.7976931348623157e+308",
-        "-1",
-        &digits,
-    ] {
+    for text in
+        ["0", "-0", "+Inf", "-Inf", "NaN", "1e+21", "5e-324", "1.7976931348623157e+308", "-1", &digits]
+    {
         let parsed = value_of(&format!("{text:?}")).expect(text);
         let expected: f64 = text.parse().expect(text);
         assert_eq!(parsed.to_bits(), expected.to_bits(), "{text}");
@@ -76,10 +47,7 @@ fn values_are_parsed_as_rust_parses_them() {
     assert_eq!(value_of("-3"), Ok(-3.0));
     assert_eq!(value_of(r#""\u0031.5""#), Ok(1.5), "escapes");
     for bad in [r#""""#, r#""abc""#, r#"" 1""#, "null", "[1]", "true"] {
-        assert!(
-            matches!(value_of(bad), Err(ErrorKind::NotAnAnswer { .. })),
-            "{bad}"
-        );
+        assert!(matches!(value_of(bad), Err(ErrorKind::NotAnAnswer { .. })), "{bad}");
     }
 }
 
@@ -89,77 +57,43 @@ fn keys_come_in_any_order_among_unknown_ones() {
         "data":{"stats":{"a":true},"result":[{"value":[1,"2"],"group":0,"metric":{"job":"x","pod":"a\"\u00e9"}}],
         "resultType":"vector"}, "warnings":null, "isPartial":false, "status":"success" } "#;
     let answer = decode(text).expect("a good answer");
-    assert_eq!(
-        answer.samples,
-        [Sample {
-            pod: "a\"é".into(),
-            value: 2.0,
-            timestamp_ms: 1000
-        }]
-    );
+    assert_eq!(answer.samples, [Sample { pod: "a\"é".into(), value: 2.0, timestamp_ms: 1000 }]);
     assert_eq!(answer.infos, ["might not be a counter"]);
 }
 
 #[test]
 fn a_null_result_is_empty() {
     for result in ["null", "[]"] {
-        let text =
-            format!(r#"{{"status":"success","data":{{"resultType":"vector","result":{result}}}}}"#);
+        let text = format!(r#"{{"status":"success","data":{{"resultType":"vector","result":{result}}}}}"#);
         assert_eq!(decode(&text), Ok(InstantAnswer::default()));
     }
 }
 
 #[test]
 fn series_of_other_namespaces_and_without_pod_are_counted_and_left_out() {
-    let text = one(
-        r#"{"metric":{"namespace":"shop","pod":"a"},"value":[1,"1"]},
+    let text = one(r#"{"metric":{"namespace":"shop","pod":"a"},"value":[1,"1"]},
         {"metric":{"namespace":"batch","pod":"a"},"value":[1,"2"]},
-        {"metric":{"pod":"b"},"value":[1,"3"]}, {"metric":{"pod":""},"value":[1,"4"]}, {"metric":{},"value":[1,"5"]}"#,
-    );
+        {"metric":{"pod":"b"},"value":[1,"3"]}, {"metric":{"pod":""},"value":[1,"4"]}, {"metric":{},"value":[1,"5"]}"#);
     let answer = decode(&text).expect("a good answer");
-    let pods: Vec<&str> = answer
-        .samples
-        .iter()
-        .map(|sample| sample.pod.as_str())
-        .collect();
+    let pods: Vec<&str> = answer.samples.iter().map(|sample| sample.pod.as_str()).collect();
     assert_eq!(pods, ["a", "b"]);
-    assert_eq!(
-        answer.counts,
-        Counts {
-            series: 5,
-            without_pod: 2,
-            other_namespace: 1
-        }
-    );
+    assert_eq!(answer.counts, Counts { series: 5, without_pod: 2, other_namespace: 1 });
 }
 
 #[test]
 fn the_pod_label_is_a_setting() {
     let text = one(r#"{"metric":{"k8s_pod_name":"a","pod":"exporter"},"value":[1,"1"]}"#);
-    let answer = instant(
-        text.as_bytes(),
-        &Wanted {
-            pod_label: "k8s_pod_name",
-            ..WANTED
-        },
-    )
-    .expect("a good answer");
+    let answer =
+        instant(text.as_bytes(), &Wanted { pod_label: "k8s_pod_name", ..WANTED }).expect("a good answer");
     assert_eq!(answer.samples[0].pod, "a");
 }
 
 #[test]
 fn a_pod_twice_is_an_error() {
-    let text = one(
-        r#"{"metric":{"pod":"a","cluster":"x"},"value":[1,"1"]},{"metric":{"pod":"b"},"value":[1,"1"]},
-        {"metric":{"pod":"a","cluster":"y"},"value":[1,"1"]}"#,
-    );
-    assert_eq!(
-        decode(&text),
-        Err(ErrorKind::DuplicatePod {
-            pods: 1,
-            pod: "a".into()
-        })
-    );
+    let text =
+        one(r#"{"metric":{"pod":"a","cluster":"x"},"value":[1,"1"]},{"metric":{"pod":"b"},"value":[1,"1"]},
+        {"metric":{"pod":"a","cluster":"y"},"value":[1,"1"]}"#);
+    assert_eq!(decode(&text), Err(ErrorKind::DuplicatePod { pods: 1, pod: "a".into() }));
 }
 
 #[test]
@@ -169,10 +103,7 @@ fn what_the_server_says_is_wrong_is_said() {
             r#"{"status":"error","errorType":"timeout","error":"slow"}"#,
             "the server answered timeout (HTTP 200): slow",
         ),
-        (
-            r#"{"status":"fail"}"#,
-            "the server answered fail (HTTP 200): (an empty body)",
-        ),
+        (r#"{"status":"fail"}"#, "the server answered fail (HTTP 200): (an empty body)"),
         (
             r#"{"status":"success","isPartial":true,"data":{"resultType":"vector","result":[]}}"#,
             "the answer is partial: isPartial",
@@ -190,17 +121,10 @@ fn what_the_server_says_is_wrong_is_said() {
             "the query returns a cube, not a vector",
         ),
         ("", "the answer is not JSON but : (an empty body)"),
-        (
-            "<title>Sign in</title>",
-            "the answer is not JSON but : Sign in",
-        ),
+        ("<title>Sign in</title>", "the answer is not JSON but : Sign in"),
     ];
     for (text, expected) in cases {
-        assert_eq!(
-            decode(text).expect_err(text).to_string(),
-            expected,
-            "{text}"
-        );
+        assert_eq!(decode(text).expect_err(text).to_string(), expected, "{text}");
     }
 }
 
@@ -218,11 +142,7 @@ fn json_that_is_no_answer_is_told_from_broken_json() {
         r#"{"status":1}"#,
     ];
     for text in not_answers {
-        assert!(
-            matches!(decode(text), Err(ErrorKind::NotAnAnswer { .. })),
-            "{text}: {:?}",
-            decode(text)
-        );
+        assert!(matches!(decode(text), Err(ErrorKind::NotAnAnswer { .. })), "{text}: {:?}", decode(text));
     }
     for element in [
         r#"{"metric":{"pod":"a"}}"#,
@@ -233,10 +153,7 @@ fn json_that_is_no_answer_is_told_from_broken_json() {
         r#"{"metric":{"pod":"a"},"value":[1]}"#,
     ] {
         let error = decode(&one(element)).expect_err(element);
-        assert!(
-            matches!(error, ErrorKind::NotAnAnswer { .. }),
-            "{element}: {error:?}"
-        );
+        assert!(matches!(error, ErrorKind::NotAnAnswer { .. }), "{element}: {error:?}");
     }
     for text in [
         "{]",
@@ -246,11 +163,7 @@ fn json_that_is_no_answer_is_told_from_broken_json() {
         r#"{"a":01}"#,
         "{\"a\":\"\u{1}\"}",
     ] {
-        assert!(
-            matches!(decode(text), Err(ErrorKind::Malformed { .. })),
-            "{text}: {:?}",
-            decode(text)
-        );
+        assert!(matches!(decode(text), Err(ErrorKind::Malformed { .. })), "{text}: {:?}", decode(text));
     }
 }
 
@@ -269,13 +182,7 @@ fn a_malformed_answer_is_quoted_where_it_breaks() {
 fn every_truncation_is_an_error_that_says_so() {
     for length in 1..TWO.len() {
         let error = decode(&TWO[..length]).expect_err("a part of an answer");
-        assert_eq!(
-            error,
-            ErrorKind::Truncated {
-                bytes: length as u64
-            },
-            "{length}"
-        );
+        assert_eq!(error, ErrorKind::Truncated { bytes: length as u64 }, "{length}");
     }
 }
 
@@ -316,74 +223,33 @@ fn bytes_that_are_no_text_are_an_error_at_their_place() {
         }
     }
     let open = b"{\"status\":\"\xe2\x82";
-    assert_eq!(
-        instant(&open[..], &WANTED),
-        Err(ErrorKind::NotUtf8 { at: 11 }),
-        "cut within a character"
-    );
+    assert_eq!(instant(&open[..], &WANTED), Err(ErrorKind::NotUtf8 { at: 11 }), "cut within a character");
 }
 
 #[test]
 fn bombs_end_in_an_error() {
     let deep = "[".repeat(100_000);
-    for text in [
-        one(&deep),
-        format!(r#"{{"x":{deep}{}}}"#, "]".repeat(100_000)),
-        r#"{"a":"#.repeat(100_000),
-    ] {
+    for text in [one(&deep), format!(r#"{{"x":{deep}{}}}"#, "]".repeat(100_000)), r#"{"a":"#.repeat(100_000)]
+    {
         let error = decode(&text).expect_err("too deep");
-        assert!(
-            matches!(
-                error,
-                ErrorKind::Malformed { .. } | ErrorKind::NotAnAnswer { .. }
-            ),
-            "{error:?}"
-        );
+        assert!(matches!(error, ErrorKind::Malformed { .. } | ErrorKind::NotAnAnswer { .. }), "{error:?}");
     }
-    let small = Wanted {
-        max_bytes: 1 << 20,
-        ..WANTED
-    };
+    let small = Wanted { max_bytes: 1 << 20, ..WANTED };
     let too_large = Err(ErrorKind::TooLarge { max_bytes: 1 << 20 });
-    let endless =
-        |head: &'static str, byte: u8| instant(head.as_bytes().chain(io::repeat(byte)), &small);
-    assert_eq!(
-        endless(r#"{"status":""#, b'a'),
-        too_large,
-        "an endless string"
-    );
+    let endless = |head: &'static str, byte: u8| instant(head.as_bytes().chain(io::repeat(byte)), &small);
+    assert_eq!(endless(r#"{"status":""#, b'a'), too_large, "an endless string");
     assert_eq!(endless("", b' '), too_large, "endless white space");
     assert_eq!(endless(r#"{"x":1"#, b'0'), too_large, "an endless number");
     let head = r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{"pod":""#;
-    let string = head
-        .as_bytes()
-        .chain(io::repeat(b'p').take(100 << 20))
-        .chain(&b"\"}}]}}"[..]);
+    let string = head.as_bytes().chain(io::repeat(b'p').take(100 << 20)).chain(&b"\"}}]}}"[..]);
     assert_eq!(
         instant(string, &WANTED),
-        Err(ErrorKind::TooLarge {
-            max_bytes: 64 << 20
-        }),
+        Err(ErrorKind::TooLarge { max_bytes: 64 << 20 }),
         "a string of 100 MB"
     );
-    let exactly = Wanted {
-        max_bytes: TWO.len() as u64,
-        ..WANTED
-    };
-    assert!(
-        instant(TWO.as_bytes(), &exactly).is_ok(),
-        "the limit itself is allowed"
-    );
-    assert!(
-        instant(
-            TWO.as_bytes(),
-            &Wanted {
-                max_bytes: exactly.max_bytes - 1,
-                ..exactly
-            }
-        )
-        .is_err()
-    );
+    let exactly = Wanted { max_bytes: TWO.len() as u64, ..WANTED };
+    assert!(instant(TWO.as_bytes(), &exactly).is_ok(), "the limit itself is allowed");
+    assert!(instant(TWO.as_bytes(), &Wanted { max_bytes: exactly.max_bytes - 1, ..exactly }).is_err());
 }
 
 #[test]
@@ -391,33 +257,17 @@ fn a_matrix_keeps_its_points_in_order() {
     let text = r#"{"status":"success","data":{"resultType":"matrix","result":[
         {"metric":{"pod":"a"},"values":[[1,"1"],[2.5,"-1"]]},{"metric":{"pod":"b"},"values":[]}]}}"#;
     let answer = range(text.as_bytes(), &WANTED).expect("a good answer");
-    let points = [
-        Point {
-            timestamp_ms: 1000,
-            value: 1.0,
-        },
-        Point {
-            timestamp_ms: 2500,
-            value: -1.0,
-        },
-    ];
+    let points = [Point { timestamp_ms: 1000, value: 1.0 }, Point { timestamp_ms: 2500, value: -1.0 }];
     assert_eq!(answer.series[0].points, points);
     assert_eq!(answer.series.len(), 2);
     let vector = range(TWO.as_bytes(), &WANTED);
-    assert_eq!(
-        vector,
-        Err(ErrorKind::WrongType {
-            found: "vector".into(),
-            wanted: "matrix"
-        })
-    );
+    assert_eq!(vector, Err(ErrorKind::WrongType { found: "vector".into(), wanted: "matrix" }));
 }
 
 #[test]
 fn native_histograms_are_refused_unless_they_are_left_out_anyway() {
-    let text = one(
-        r#"{"metric":{"pod":"a"},"value":[1,"1"]},{"metric":{"pod":"b"},"histogram":[1,{"count":"1"}]}"#,
-    );
+    let text =
+        one(r#"{"metric":{"pod":"a"},"value":[1,"1"]},{"metric":{"pod":"b"},"histogram":[1,{"count":"1"}]}"#);
     assert_eq!(decode(&text), Err(ErrorKind::Histogram { pod: "b".into() }));
     let other = text.replace(r#""pod":"b""#, r#""pod":"b","namespace":"batch""#);
     assert!(decode(&other).is_ok());

@@ -4,8 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use serde::de::{
-    self, Deserialize, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess,
-    Visitor,
+    self, Deserialize, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor,
 };
 
 use super::{Counts, Point, Wanted};
@@ -60,12 +59,7 @@ pub(crate) struct Data<S: Shape> {
 
 impl<S: Shape> Default for Data<S> {
     fn default() -> Self {
-        Self {
-            result_type: String::new(),
-            series: Vec::new(),
-            counts: Counts::default(),
-            histogram: None,
-        }
+        Self { result_type: String::new(), series: Vec::new(), counts: Counts::default(), histogram: None }
     }
 }
 
@@ -94,15 +88,7 @@ impl<'de, S: Shape> Visitor<'de> for EnvelopeSeed<'_, S> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        const KEYS: [&str; 7] = [
-            "status",
-            "data",
-            "errorType",
-            "error",
-            "warnings",
-            "infos",
-            "isPartial",
-        ];
+        const KEYS: [&str; 7] = ["status", "data", "errorType", "error", "warnings", "infos", "isPartial"];
         let mut status: Option<String> = None;
         let mut data: Option<Data<S>> = None;
         let (mut error_type, mut error): (Option<String>, Option<String>) = (None, None);
@@ -139,11 +125,7 @@ impl<'de, S: Shape> Visitor<'de> for EnvelopeSeed<'_, S> {
 }
 
 /// Fills a slot that null leaves empty and that nothing fills twice.
-fn once<T, E: de::Error>(
-    slot: &mut Option<T>,
-    key: &'static str,
-    value: Option<T>,
-) -> Result<(), E> {
+fn once<T, E: de::Error>(slot: &mut Option<T>, key: &'static str, value: Option<T>) -> Result<(), E> {
     if slot.is_some() {
         return Err(E::duplicate_field(key));
     }
@@ -191,16 +173,10 @@ impl<'de, S: Shape> Visitor<'de> for DataSeed<'_, S> {
                 Some(1) => {
                     has_result = true;
                     // An answer of another type has another shape; its type is the error to report.
-                    if result_type
-                        .as_deref()
-                        .is_some_and(|found| found != S::RESULT_TYPE)
-                    {
+                    if result_type.as_deref().is_some_and(|found| found != S::RESULT_TYPE) {
                         map.next_value::<Skip>()?;
                     } else {
-                        map.next_value_seed(ResultSeed {
-                            wanted: self.0,
-                            data: &mut data,
-                        })?;
+                        map.next_value_seed(ResultSeed { wanted: self.0, data: &mut data })?;
                     }
                 }
                 _ => map.next_value::<Skip>().map(drop)?,
@@ -240,10 +216,7 @@ impl<'de, S: Shape> Visitor<'de> for ResultSeed<'_, '_, S> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         let Self { wanted, data } = self;
-        while let Some(()) = seq.next_element_seed(ElementSeed {
-            wanted,
-            data: &mut *data,
-        })? {}
+        while let Some(()) = seq.next_element_seed(ElementSeed { wanted, data: &mut *data })? {}
         Ok(())
     }
 }
@@ -285,10 +258,7 @@ impl<'de, S: Shape> Visitor<'de> for ElementSeed<'_, '_, S> {
                 _ => map.next_value::<Skip>().map(drop)?,
             }
         }
-        let Labels {
-            pod,
-            other_namespace,
-        } = labels.ok_or_else(|| de::Error::missing_field("metric"))?;
+        let Labels { pod, other_namespace } = labels.ok_or_else(|| de::Error::missing_field("metric"))?;
         let counts = &mut self.data.counts;
         counts.series += 1;
         if pod.is_empty() {
@@ -342,10 +312,7 @@ impl<'de> Visitor<'de> for LabelsSeed<'_> {
                 _ => map.next_value::<Skip>().map(drop)?,
             }
         }
-        Ok(Labels {
-            pod: pod.unwrap_or_default(),
-            other_namespace: namespace == Some(false),
-        })
+        Ok(Labels { pod: pod.unwrap_or_default(), other_namespace: namespace == Some(false) })
     }
 }
 
@@ -378,10 +345,7 @@ impl<'de> Deserialize<'de> for Point {
         // `as` saturates: a time out of range is the end of time, never a wrong moment.
         #[expect(clippy::cast_possible_truncation)]
         let timestamp_ms = (seconds * 1000.0).round() as i64;
-        Ok(Self {
-            timestamp_ms,
-            value,
-        })
+        Ok(Self { timestamp_ms, value })
     }
 }
 
@@ -404,9 +368,7 @@ impl Visitor<'_> for ValueVisitor {
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Value, E> {
-        text.parse()
-            .map(Value)
-            .map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))
+        text.parse().map(Value).map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<Value, E> {

@@ -29,15 +29,7 @@ pub(super) struct Window<R> {
 
 impl<R: Read> Window<R> {
     pub(super) fn new(inner: R, max_bytes: u64) -> Self {
-        Self {
-            inner,
-            buffer: vec![0; SIZE].into(),
-            next: 0,
-            valid: 0,
-            end: 0,
-            base: 0,
-            max_bytes,
-        }
+        Self { inner, buffer: vec![0; SIZE].into(), next: 0, valid: 0, end: 0, base: 0, max_bytes }
     }
 
     /// The first byte that is no white space, not handed out; `None` for an empty body.
@@ -70,10 +62,7 @@ impl<R: Read> Window<R> {
         let reason = || {
             let text = error.to_string();
             // The parser counts lines and columns; an answer is one line, the offset says it better.
-            words(
-                text.rsplit_once(" at line ")
-                    .map_or(text.as_str(), |(reason, _)| reason),
-            )
+            words(text.rsplit_once(" at line ").map_or(text.as_str(), |(reason, _)| reason))
         };
         match error.classify() {
             Category::Io => match failure(error.into()) {
@@ -81,21 +70,13 @@ impl<R: Read> Window<R> {
                 kind => kind,
             },
             Category::Eof => ErrorKind::Truncated { bytes: at },
-            Category::Syntax => ErrorKind::Malformed {
-                at,
-                reason: reason(),
-                excerpt: self.excerpt_around(),
-            },
-            Category::Data => ErrorKind::NotAnAnswer {
-                at,
-                reason: reason(),
-            },
+            Category::Syntax => ErrorKind::Malformed { at, reason: reason(), excerpt: self.excerpt_around() },
+            Category::Data => ErrorKind::NotAnAnswer { at, reason: reason() },
         }
     }
 
     fn excerpt_around(&self) -> String {
-        let around =
-            &self.buffer[self.next.saturating_sub(EXCERPT)..self.valid.min(self.next + EXCERPT)];
+        let around = &self.buffer[self.next.saturating_sub(EXCERPT)..self.valid.min(self.next + EXCERPT)];
         words(&String::from_utf8_lossy(around))
     }
 
@@ -123,9 +104,7 @@ impl<R: Read> Window<R> {
                 Err(error) if error.valid_up_to() > 0 => error.valid_up_to(),
                 Err(error) if error.error_len().is_none() && count > 0 => continue,
                 Err(_) => {
-                    return Err(io::Error::other(Stop::NotUtf8(
-                        self.base + self.valid as u64,
-                    )));
+                    return Err(io::Error::other(Stop::NotUtf8(self.base + self.valid as u64)));
                 }
             };
             self.valid += cut;
@@ -163,13 +142,8 @@ impl std::error::Error for Stop {}
 
 /// What a failed read of the window means.
 pub(super) fn failure(error: io::Error) -> ErrorKind {
-    match error
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref::<Stop>())
-    {
-        Some(Stop::TooLarge(max_bytes)) => ErrorKind::TooLarge {
-            max_bytes: *max_bytes,
-        },
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<Stop>()) {
+        Some(Stop::TooLarge(max_bytes)) => ErrorKind::TooLarge { max_bytes: *max_bytes },
         Some(Stop::NotUtf8(at)) => ErrorKind::NotUtf8 { at: *at },
         None => ErrorKind::Transport(TransportError::from_body(error)),
     }
