@@ -1,9 +1,13 @@
 //! Adapters of pod-rebalancer: metrics servers, Kubernetes, recordings, each behind a small trait.
 #![forbid(unsafe_code)]
 
+mod file;
+
 pub mod driver;
 pub mod kubernetes;
 pub mod metrics;
 pub mod podstate;
 pub mod prometheus;
+pub mod recording;
+pub mod snapshot;
 pub mod states;

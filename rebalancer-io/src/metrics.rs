@@ -1,6 +1,11 @@
 //! What is measured and where it comes from: queries by metric, and the sources that answer them.
 
+mod cpu;
+mod kafka;
+mod memory;
+mod preset;
 mod query;
+mod template;
 
 use std::time::Duration;
 
@@ -8,7 +13,10 @@ use jiff::Timestamp;
 
 use crate::prometheus::{InstantAnswer, QueryError, RangeAnswer};
 
-pub use query::MetricQuery;
+pub use cpu::CpuFetcher;
+pub use kafka::{KafkaFetcher, KafkaPreset};
+pub use memory::MemoryFetcher;
+pub use query::{MetricQuery, QuerySet, QuerySettings, SettingError};
 
 /// Something that answers metric queries: a server, a recording, a folder of answers.
 pub trait MetricsSource: Sync {

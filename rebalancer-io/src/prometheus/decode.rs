@@ -89,7 +89,21 @@ pub struct RangeAnswer {
 }
 
 /// Decodes the answer to an instant query.
-pub(crate) fn instant(body: impl Read, wanted: &Wanted<'_>) -> Result<InstantAnswer, ErrorKind> {
+///
+/// ```
+/// use rebalancer_io::prometheus::{Wanted, decode_instant};
+///
+/// let body = r#"{"status":"success","data":{"resultType":"vector","result":[
+///     {"metric":{"pod":"orders-0"},"value":[1795410000,"0.5"]}]}}"#;
+/// let wanted = Wanted { pod_label: "pod", namespace: None, max_bytes: 1 << 20 };
+/// let answer = decode_instant(body.as_bytes(), &wanted)?;
+/// assert_eq!((answer.samples[0].pod.as_str(), answer.samples[0].value), ("orders-0", 0.5));
+/// # Ok::<(), rebalancer_io::prometheus::ErrorKind>(())
+/// ```
+///
+/// # Errors
+/// Everything but a whole vector with at most one number a pod.
+pub fn instant(body: impl Read, wanted: &Wanted<'_>) -> Result<InstantAnswer, ErrorKind> {
     let (series, infos, counts) = decode::<visit::Instant>(body, wanted)?;
     let samples = series
         .into_iter()
@@ -99,7 +113,10 @@ pub(crate) fn instant(body: impl Read, wanted: &Wanted<'_>) -> Result<InstantAns
 }
 
 /// Decodes the answer to a range query.
-pub(crate) fn range(body: impl Read, wanted: &Wanted<'_>) -> Result<RangeAnswer, ErrorKind> {
+///
+/// # Errors
+/// Everything but a whole matrix with at most one series a pod.
+pub fn range(body: impl Read, wanted: &Wanted<'_>) -> Result<RangeAnswer, ErrorKind> {
     let (series, infos, counts) = decode::<visit::Range>(body, wanted)?;
     let series = series.into_iter().map(|(pod, points)| Series { pod, points }).collect();
     Ok(RangeAnswer { series, infos, counts })

@@ -45,7 +45,7 @@ pub enum ErrorKind {
     #[error(transparent)]
     Transport(#[from] TransportError),
     /// The server refused or failed the query in the words of the API.
-    #[error("the server answered {error_type} (HTTP {status}): {error}")]
+    #[error("the server answered {error_type}{}: {error}", http(*status))]
     Api {
         /// HTTP status; 200 when an error came as a success or from a file.
         status: u16,
@@ -191,6 +191,11 @@ impl ErrorKind {
             }
         }
     }
+}
+
+/// A status that says more than the success which an answer in a file, or a proxy, has.
+fn http(status: u16) -> String {
+    if status == 200 { String::new() } else { format!(" (HTTP {status})") }
 }
 
 fn api_advice(error_type: &str, error: &str) -> &'static str {

@@ -1,6 +1,7 @@
 //! The lowest layer: one API call in, status, type and a body to read out.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
@@ -40,6 +41,24 @@ pub enum When {
         /// Distance of two moments.
         step: Duration,
     },
+}
+
+impl When {
+    /// The first moment.
+    pub fn start(&self) -> Timestamp {
+        match *self {
+            Self::Instant(start) | Self::Range { start, .. } => start,
+        }
+    }
+}
+
+impl fmt::Display for When {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Instant(at) => write!(f, "{at}"),
+            Self::Range { start, end, step } => write!(f, "{start} to {end} by {step:?}"),
+        }
+    }
 }
 
 /// One call of the query API, without anything that depends on the server.

@@ -99,11 +99,8 @@ fn a_pod_twice_is_an_error() {
 #[test]
 fn what_the_server_says_is_wrong_is_said() {
     let cases = [
-        (
-            r#"{"status":"error","errorType":"timeout","error":"slow"}"#,
-            "the server answered timeout (HTTP 200): slow",
-        ),
-        (r#"{"status":"fail"}"#, "the server answered fail (HTTP 200): (an empty body)"),
+        (r#"{"status":"error","errorType":"timeout","error":"slow"}"#, "the server answered timeout: slow"),
+        (r#"{"status":"fail"}"#, "the server answered fail: (an empty body)"),
         (
             r#"{"status":"success","isPartial":true,"data":{"resultType":"vector","result":[]}}"#,
             "the answer is partial: isPartial",

@@ -1,0 +1,61 @@
+//! CPU by pod from cAdvisor, in cores.
+
+use jiff::Timestamp;
+use rebalancer_core::Metric;
+
+use super::MetricsSource;
+use super::preset::{fresh_pods, in_namespace};
+use super::query::{MetricQuery, QuerySet, QuerySettings};
+use super::template::{duration, literal};
+use crate::prometheus::{InstantAnswer, QueryError};
+
+/// Fetches the CPU usage of every pod.
+#[derive(Clone, Copy)]
+pub struct CpuFetcher<'a> {
+    source: &'a dyn MetricsSource,
+    query: &'a MetricQuery,
+}
+
+impl<'a> CpuFetcher<'a> {
+    /// Fetches by the CPU query of a set.
+    pub fn new(source: &'a dyn MetricsSource, queries: &'a QuerySet) -> Self {
+        Self { source, query: queries.cpu() }
+    }
+
+    /// CPU usage in cores at one moment.
+    ///
+    /// # Errors
+    /// As [`MetricsSource::instant`].
+    pub fn fetch(&self, at: Timestamp) -> Result<InstantAnswer, QueryError> {
+        self.source.instant(self.query, at)
+    }
+}
+
+/// The preset: every container once, summed by pod.
+pub(super) fn preset(settings: &QuerySettings) -> MetricQuery {
+    let window = duration(settings.window);
+    let sum = by_pod(settings, "container_cpu_usage_seconds_total", |selector| {
+        format!("rate({selector}[{window}])")
+    });
+    MetricQuery::new(Metric::Cpu.name(), sum)
+}
+
+/// Sums a cAdvisor metric by pod.
+///
+/// Two scrape jobs show a container twice: `max` takes one. A node without container labels shows
+/// the pod alone: `or` takes that. With a container named there is no such way out, and the pods of
+/// such a node are missing.
+pub(super) fn by_pod(settings: &QuerySettings, metric: &str, each: impl Fn(&str) -> String) -> String {
+    let sum = |labels: &str| {
+        let each = each(&in_namespace(metric, labels, settings));
+        format!("sum by (namespace, pod) (max by (namespace, pod, container) ({each}))")
+    };
+    let expression = if let Some(container) = &settings.container {
+        sum(&format!("container=\"{}\"", literal(container)))
+    } else {
+        let containers = sum("container!=\"\", container!=\"POD\"");
+        let whole_pod = each(&in_namespace(metric, "container=\"\", pod!=\"\"", settings));
+        format!("{containers} or max by (namespace, pod) ({whole_pod})")
+    };
+    fresh_pods(&expression, &[&in_namespace(metric, "pod!=\"\"", settings)], settings)
+}

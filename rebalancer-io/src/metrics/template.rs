@@ -1,0 +1,141 @@
+//! Own queries: placeholders replaced by values that cannot leave the string they stand in.
+
+use super::query::{QuerySettings, SettingError};
+
+/// Replaces `{{namespace}}`, `{{pods_regex}}`, `{{window}}`, `{{group}}` and `{{container}}`.
+///
+/// `variable` is the setting that holds the query, for messages.
+pub(super) fn fill(
+    template: &str,
+    variable: &'static str,
+    settings: &QuerySettings,
+) -> Result<String, SettingError> {
+    let mut filled = String::with_capacity(template.len());
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once("{{") {
+        let (name, behind) = after.split_once("}}").ok_or(SettingError::UnclosedPlaceholder { variable })?;
+        filled.push_str(before);
+        filled.push_str(&value(name.trim(), variable, settings)?);
+        rest = behind;
+    }
+    filled.push_str(rest);
+    Ok(filled)
+}
+
+fn value(name: &str, variable: &'static str, settings: &QuerySettings) -> Result<String, SettingError> {
+    let needed = |setting: &'static str| SettingError::Missing { setting, needed_by: variable.to_owned() };
+    match name {
+        "namespace" => Ok(literal(&settings.namespace)),
+        "window" => Ok(duration(settings.window)),
+        "group" => settings.group.as_deref().map(literal).ok_or_else(|| needed("KAFKA_GROUP")),
+        "container" => settings.container.as_deref().map(literal).ok_or_else(|| needed("CONTAINER")),
+        "pods_regex" if settings.pods.is_empty() => Err(SettingError::NoPods { variable }),
+        "pods_regex" => {
+            let names: Vec<String> = settings.pods.iter().map(|pod| literal(&regex(pod))).collect();
+            Ok(names.join("|"))
+        }
+        _ => Err(SettingError::UnknownPlaceholder { variable, name: name.to_owned() }),
+    }
+}
+
+/// Escapes a value for a `PromQL` string. The escapes keep it inside whatever quotes are around it.
+pub(super) fn literal(value: &str) -> String {
+    let mut escaped = String::with_capacity(value.len());
+    for character in value.chars() {
+        match character {
+            '\\' => escaped.push_str(r"\\"),
+            '"' => escaped.push_str(r#"\""#),
+            '\n' => escaped.push_str(r"\n"),
+            '\r' => escaped.push_str(r"\r"),
+            '\'' => escaped.push_str(r"\x27"),
+            '`' => escaped.push_str(r"\x60"),
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}
+
+/// Escapes a name for a regular expression of Go's syntax.
+fn regex(name: &str) -> String {
+    let mut escaped = String::with_capacity(name.len());
+    for character in name.chars() {
+        if r"\.+*?()|[]{}^$".contains(character) {
+            escaped.push('\\');
+        }
+        escaped.push(character);
+    }
+    escaped
+}
+
+/// A duration as `PromQL` writes it: `5m`, `90s`, `1500ms`.
+pub(super) fn duration(duration: std::time::Duration) -> String {
+    let ms = duration.as_millis();
+    match ms {
+        _ if ms.is_multiple_of(60_000) && ms > 0 => format!("{}m", ms / 60_000),
+        _ if ms.is_multiple_of(1000) => format!("{}s", ms / 1000),
+        _ => format!("{ms}ms"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{QuerySettings, SettingError, duration, fill};
+
+    fn settings() -> QuerySettings {
+        let mut settings = QuerySettings::new("shop");
+        settings.pods = vec!["a-0".into(), "b.1".into()];
+        settings.group = Some(r#"or"ders\x"#.into());
+        settings
+    }
+
+    #[test]
+    fn placeholders_are_filled_and_escaped() {
+        let query = r#"x{namespace="{{namespace}}",pod=~"{{ pods_regex }}",g="{{group}}"}[{{window}}]"#;
+        let expected = r#"x{namespace="shop",pod=~"a-0|b\\.1",g="or\"ders\\x"}[5m]"#;
+        assert_eq!(fill(query, "QUERY_LAG", &settings()).as_deref(), Ok(expected));
+    }
+
+    #[test]
+    fn no_value_leaves_the_string_it_stands_in() {
+        let mut settings = settings();
+        settings.group = Some("a\"} or up{b='`\\\n".into());
+        for quote in ['"', '\'', '`'] {
+            let filled = fill(&format!("x{{g={quote}{{{{group}}}}{quote}}}"), "QUERY_LAG", &settings);
+            let filled = filled.expect("a query");
+            let inside = &filled["x{g=".len() + 1..filled.len() - 2];
+            assert!(!inside.contains('\n'), "{filled}");
+            let unescaped = inside.replace(r"\\", "").replace(r#"\""#, if quote == '"' { "" } else { "\"" });
+            assert!(!unescaped.contains(quote), "{filled}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_filled_names_the_setting() {
+        let cases = [
+            ("{{container}}", "QUERY_LAG needs CONTAINER, which is not set"),
+            (
+                "{{grp}}",
+                "QUERY_LAG: {{grp}} is no placeholder; there are {{namespace}}, {{pods_regex}}, {{window}}, {{group}} and {{container}}",
+            ),
+            ("{{", "QUERY_LAG: a placeholder opened with {{ is not closed with }}"),
+        ];
+        for (template, expected) in cases {
+            let error = fill(template, "QUERY_LAG", &settings()).expect_err(template);
+            assert_eq!(error.to_string(), expected);
+        }
+        let nobody = QuerySettings::new("shop");
+        assert_eq!(
+            fill("{{pods_regex}}", "QUERY_CPU", &nobody),
+            Err(SettingError::NoPods { variable: "QUERY_CPU" })
+        );
+    }
+
+    #[test]
+    fn durations_are_written_in_their_largest_whole_unit() {
+        for (ms, expected) in [(300_000, "5m"), (90_000, "90s"), (1500, "1500ms"), (0, "0s")] {
+            assert_eq!(duration(Duration::from_millis(ms)), expected);
+        }
+    }
+}

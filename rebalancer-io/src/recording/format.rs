@@ -1,0 +1,285 @@
+//! The lines of a recording, read with limits and written all or nothing.
+
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Exchange, Recording};
+use crate::file;
+use crate::prometheus::{When, words};
+
+/// The version that is written and read.
+const FORMAT: &str = "pod-rebalancer/recording/v1";
+
+/// What the formats of all versions begin with.
+const FAMILY: &str = "pod-rebalancer/recording/";
+
+/// 256 MiB after decompression: a hundred times a run over 10,000 pods, and little enough to hold.
+const MAX_BYTES: u64 = 256 << 20;
+
+#[derive(Serialize, Deserialize)]
+struct Header {
+    format: String,
+    tool_version: String,
+    recorded_at: String,
+    evaluation_time: String,
+    config: Value,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Line {
+    Exchange(ExchangeLine),
+    Workload { facts: Value },
+    End { exchanges: usize },
+}
+
+#[derive(Serialize, Deserialize)]
+struct ExchangeLine {
+    name: String,
+    query: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    range: Option<RangeLine>,
+    status: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content_type: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    location: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body_base64: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct RangeLine {
+    start: String,
+    end: String,
+    step_ms: u64,
+}
+
+pub(super) fn read(path: &Path) -> Result<Recording, RecordingError> {
+    let reader = file::open(path).map_err(|error| RecordingError::new(path, None, error.to_string()))?;
+    let mut lines = Lines { path, reader: reader.take(MAX_BYTES + 1), number: 0, bytes: 0 };
+    let header = read_header(&mut lines)?;
+    let mut recording = Recording {
+        recorded_at: lines.time(&header.recorded_at)?,
+        evaluation_time: lines.time(&header.evaluation_time)?,
+        tool_version: header.tool_version,
+        config: header.config,
+        exchanges: Vec::new(),
+        workload: None,
+    };
+    loop {
+        let line = lines.read_line()?;
+        match lines.parse(&line)? {
+            Line::Exchange(line) => recording.exchanges.push(exchange(line, &lines)?),
+            Line::Workload { facts } => recording.workload = Some(facts),
+            Line::End { exchanges } if exchanges == recording.exchanges.len() => break,
+            Line::End { exchanges } => {
+                let found = recording.exchanges.len();
+                return Err(lines.error(format!("the recording had {exchanges} exchanges, {found} are left")));
+            }
+        }
+    }
+    if lines.reader.fill_buf().is_ok_and(|rest| !rest.is_empty()) {
+        return Err(lines.error("there is more behind the end of the recording"));
+    }
+    Ok(recording)
+}
+
+fn read_header<R: BufRead>(lines: &mut Lines<'_, R>) -> Result<Header, RecordingError> {
+    #[derive(Deserialize)]
+    struct Version {
+        format: String,
+    }
+    let first = lines.read_line()?;
+    let version: Version = serde_json::from_slice(&first)
+        .map_err(|_| lines.error("this is not a recording of pod-rebalancer"))?;
+    if version.format == FORMAT {
+        return lines.parse(&first);
+    }
+    let said = words(&version.format);
+    Err(lines.error(if version.format.starts_with(FAMILY) {
+        format!("the recording is {said}, this program reads {FORMAT}; replay with a newer version")
+    } else {
+        format!("this is {said:?}, not {FORMAT}")
+    }))
+}
+
+fn exchange<R>(line: ExchangeLine, lines: &Lines<'_, R>) -> Result<Exchange, RecordingError> {
+    let when = match (&line.time, &line.range) {
+        (Some(time), None) => When::Instant(lines.time(time)?),
+        (None, Some(RangeLine { start, end, step_ms })) => {
+            let step = Duration::from_millis(*step_ms);
+            When::Range { start: lines.time(start)?, end: lines.time(end)?, step }
+        }
+        _ => return Err(lines.error("an exchange has either a time or a range")),
+    };
+    let body = match (line.body, line.body_base64) {
+        (Some(text), None) => text.into_bytes(),
+        (None, Some(base64)) => {
+            STANDARD.decode(base64).map_err(|error| lines.error(format!("body_base64: {error}")))?
+        }
+        _ => return Err(lines.error("an exchange has either a body or a body_base64")),
+    };
+    Ok(Exchange {
+        name: line.name,
+        query: line.query,
+        when,
+        status: line.status,
+        content_type: line.content_type,
+        location: line.location,
+        body: body.into(),
+    })
+}
+
+/// The lines of a file, numbered for messages.
+struct Lines<'a, R> {
+    path: &'a Path,
+    reader: io::Take<R>,
+    number: usize,
+    bytes: u64,
+}
+
+impl<R: BufRead> Lines<'_, R> {
+    /// The next line; a recording always has one until its end was read.
+    fn read_line(&mut self) -> Result<Vec<u8>, RecordingError> {
+        self.number += 1;
+        let mut line: Vec<u8> = Vec::new();
+        let read = self.reader.read_until(b'\n', &mut line);
+        let cut = "the recording is truncated here; record again";
+        match read {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(self.error(cut)),
+            Err(error) => return Err(self.error(words(&error.to_string()))),
+            Ok(count) => self.bytes += count as u64,
+        }
+        if self.bytes > MAX_BYTES {
+            return Err(self.error(format!("the recording is larger than {MAX_BYTES} bytes")));
+        }
+        if line.pop() == Some(b'\n') || (self.number == 1 && !line.is_empty()) {
+            return Ok(line);
+        }
+        Err(self.error(if self.bytes == 0 { "the file is empty" } else { cut }))
+    }
+}
+
+impl<R> Lines<'_, R> {
+    fn parse<'de, T: Deserialize<'de>>(&self, line: &'de [u8]) -> Result<T, RecordingError> {
+        serde_json::from_slice(line).map_err(|error| {
+            let text = error.to_string();
+            // The line is ours to count; the parser sees but one.
+            let reason = text.rsplit_once(" at line ").map_or(text.as_str(), |(reason, _)| reason);
+            self.error(format!("{} at column {}", words(reason), error.column()))
+        })
+    }
+
+    fn time(&self, text: &str) -> Result<Timestamp, RecordingError> {
+        text.parse().map_err(|_| self.error(format!("{:?} is not a time", words(text))))
+    }
+
+    fn error(&self, reason: impl Into<String>) -> RecordingError {
+        RecordingError::new(self.path, Some(self.number), reason)
+    }
+}
+
+pub(super) fn write(recording: &Recording, path: &Path) -> Result<(), RecordingError> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let partial = path.with_file_name(format!(".{name}.{}.partial", std::process::id()));
+    let written = write_partial(recording, &partial, name.ends_with(".gz"));
+    written.and_then(|()| fs::rename(&partial, path)).map_err(|error| {
+        // Nothing is lost if it cannot be removed; the first error is the one to tell.
+        fs::remove_file(&partial).ok();
+        RecordingError::new(path, None, format!("cannot write: {error}"))
+    })
+}
+
+fn write_partial(recording: &Recording, partial: &Path, compress: bool) -> io::Result<()> {
+    let file = if compress {
+        let mut encoder = GzEncoder::new(File::create(partial)?, Compression::default());
+        write_lines(recording, &mut encoder)?;
+        encoder.finish()?
+    } else {
+        let mut writer = BufWriter::new(File::create(partial)?);
+        write_lines(recording, &mut writer)?;
+        writer.into_inner()?
+    };
+    file.sync_all()
+}
+
+fn write_lines(recording: &Recording, writer: &mut impl Write) -> io::Result<()> {
+    let header = Header {
+        format: FORMAT.into(),
+        tool_version: recording.tool_version.clone(),
+        recorded_at: recording.recorded_at.to_string(),
+        evaluation_time: recording.evaluation_time.to_string(),
+        config: recording.config.clone(),
+    };
+    write_line(&header, writer)?;
+    for exchange in &recording.exchanges {
+        write_line(&Line::Exchange(exchange_line(exchange)), writer)?;
+    }
+    if let Some(facts) = &recording.workload {
+        write_line(&Line::Workload { facts: facts.clone() }, writer)?;
+    }
+    write_line(&Line::End { exchanges: recording.exchanges.len() }, writer)
+}
+
+fn exchange_line(exchange: &Exchange) -> ExchangeLine {
+    let (time, range) = match exchange.when {
+        When::Instant(at) => (Some(at.to_string()), None),
+        When::Range { start, end, step } => {
+            let step_ms = u64::try_from(step.as_millis()).unwrap_or(u64::MAX);
+            (None, Some(RangeLine { start: start.to_string(), end: end.to_string(), step_ms }))
+        }
+    };
+    let (body, body_base64) = match str::from_utf8(&exchange.body) {
+        Ok(text) => (Some(text.to_owned()), None),
+        Err(_) => (None, Some(STANDARD.encode(&exchange.body))),
+    };
+    ExchangeLine {
+        name: exchange.name.clone(),
+        query: exchange.query.clone(),
+        time,
+        range,
+        status: exchange.status,
+        content_type: exchange.content_type.clone(),
+        location: exchange.location.clone(),
+        body,
+        body_base64,
+    }
+}
+
+fn write_line(line: &impl Serialize, writer: &mut impl Write) -> io::Result<()> {
+    serde_json::to_writer(&mut *writer, line)?;
+    writer.write_all(b"\n")
+}
+
+/// A recording that cannot be read or written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}{}: {reason}", .path.display(), .line.map(|line| format!(": line {line}")).unwrap_or_default())]
+pub struct RecordingError {
+    /// The file.
+    pub path: PathBuf,
+    /// The line, counted from one, if the error lies in one.
+    pub line: Option<usize>,
+    /// What is wrong.
+    pub reason: String,
+}
+
+impl RecordingError {
+    fn new(path: &Path, line: Option<usize>, reason: impl Into<String>) -> Self {
+        Self { path: path.to_owned(), line, reason: reason.into() }
+    }
+}

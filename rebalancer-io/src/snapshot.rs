@@ -1,0 +1,191 @@
+//! A folder of raw API answers as `curl` saved them: `cpu.json`, `memory.json`, `lag.json`,
+//! `rate.json`, each optional, and `pods.json`; each may be compressed and end in `.gz`.
+
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rebalancer_core::Metric;
+
+use crate::file;
+use crate::metrics::{MetricQuery, MetricsSource};
+use crate::prometheus::{
+    ErrorKind, InstantAnswer, QueryError, RangeAnswer, TransportError, Wanted, decode_instant,
+};
+
+/// The answers of one moment.
+///
+/// Which answer a query gets depends on its name alone; a metric without file is an empty answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Snapshot {
+    folder: PathBuf,
+    answers: [Option<InstantAnswer>; 4],
+    pods: Option<Vec<u8>>,
+}
+
+impl Snapshot {
+    /// Reads a folder whole.
+    ///
+    /// # Errors
+    /// When it holds no answer, and when one of its files cannot be read or is no whole answer.
+    pub fn open(folder: &Path, wanted: &Wanted<'_>) -> Result<Self, SnapshotError> {
+        let mut files: [Option<PathBuf>; 4] = [const { None }; 4];
+        for metric in Metric::ALL {
+            files[metric.index()] = find(folder, metric.name())?;
+        }
+        if files.iter().all(Option::is_none) {
+            return Err(SnapshotError::Empty { folder: folder.to_owned() });
+        }
+        let answers = read_all(&files, wanted)?;
+        let pods = find(folder, "pods")?.map(|path| read_whole(&path, wanted.max_bytes)).transpose()?;
+        Ok(Self { folder: folder.to_owned(), answers, pods })
+    }
+
+    /// The moment of the answers: the newest time of any sample; `None` without samples.
+    pub fn evaluation_time(&self) -> Option<Timestamp> {
+        let samples = self.answers.iter().flatten().flat_map(|answer| &answer.samples);
+        let newest = samples.map(|sample| sample.timestamp_ms).max()?;
+        Timestamp::from_millisecond(newest).ok()
+    }
+
+    /// The answer of one metric, if it has a file.
+    pub fn answer(&self, metric: Metric) -> Option<&InstantAnswer> {
+        self.answers[metric.index()].as_ref()
+    }
+
+    /// The bytes of `pods.json`, decompressed, if it is there.
+    pub fn pods(&self) -> Option<&[u8]> {
+        self.pods.as_deref()
+    }
+}
+
+impl MetricsSource for Snapshot {
+    fn instant(&self, query: &MetricQuery, _: Timestamp) -> Result<InstantAnswer, QueryError> {
+        let metric = Metric::ALL.into_iter().find(|metric| metric.name() == query.name);
+        Ok(metric.and_then(|metric| self.answer(metric)).cloned().unwrap_or_default())
+    }
+
+    fn range(
+        &self,
+        query: &MetricQuery,
+        _: Timestamp,
+        _: Timestamp,
+        _: Duration,
+    ) -> Result<RangeAnswer, QueryError> {
+        let kind = TransportError::NotRecorded("more than one moment".into());
+        Err(QueryError {
+            name: query.name.clone(),
+            place: self.folder.display().to_string(),
+            query: query.promql.clone(),
+            kind: Box::new(kind.into()),
+        })
+    }
+}
+
+/// The file of a name, plain or compressed.
+fn find(folder: &Path, name: &str) -> Result<Option<PathBuf>, SnapshotError> {
+    let plain = folder.join(format!("{name}.json"));
+    let gzip = folder.join(format!("{name}.json.gz"));
+    match (plain.exists(), gzip.exists()) {
+        (true, true) => Err(SnapshotError::Ambiguous { plain, gzip }),
+        (true, false) => Ok(Some(plain)),
+        (false, true) => Ok(Some(gzip)),
+        (false, false) => Ok(None),
+    }
+}
+
+/// Decodes the files side by side; the first bad one in the order of the metrics is the error.
+fn read_all(
+    files: &[Option<PathBuf>; 4],
+    wanted: &Wanted<'_>,
+) -> Result<[Option<InstantAnswer>; 4], SnapshotError> {
+    let mut answers = [const { None }; 4];
+    thread::scope(|scope| {
+        let readers = Metric::ALL.map(|metric| {
+            let path = files[metric.index()].as_deref();
+            path.map(|path| scope.spawn(move || read_answer(metric, path, wanted)))
+        });
+        for (slot, reader) in answers.iter_mut().zip(readers) {
+            let Some(reader) = reader else { continue };
+            *slot = Some(reader.join().expect("decoding returns errors and does not panic")?);
+        }
+        Ok(answers)
+    })
+}
+
+fn read_answer(metric: Metric, path: &Path, wanted: &Wanted<'_>) -> Result<InstantAnswer, SnapshotError> {
+    let reader = file::open(path).map_err(|error| unreadable(path, &error))?;
+    decode_instant(reader, wanted).map_err(|kind| {
+        let kind = match kind {
+            ErrorKind::NotJson { words, .. } => {
+                ErrorKind::NotJson { content_type: "other text".into(), words }
+            }
+            kind => kind,
+        };
+        SnapshotError::Answer(QueryError {
+            name: metric.name().to_owned(),
+            place: path.display().to_string(),
+            query: String::new(),
+            kind: Box::new(kind),
+        })
+    })
+}
+
+fn read_whole(path: &Path, max_bytes: u64) -> Result<Vec<u8>, SnapshotError> {
+    let mut bytes: Vec<u8> = Vec::new();
+    file::open(path)
+        .and_then(|reader| reader.take(max_bytes + 1).read_to_end(&mut bytes))
+        .map_err(|error| unreadable(path, &error))?;
+    if bytes.len() as u64 > max_bytes {
+        return Err(SnapshotError::TooLarge { path: path.to_owned(), max_bytes });
+    }
+    Ok(bytes)
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> SnapshotError {
+    SnapshotError::Unreadable { path: path.to_owned(), reason: error.to_string() }
+}
+
+/// A folder that cannot be replayed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SnapshotError {
+    /// None of the files is there.
+    #[error(
+        "{}: holds none of cpu.json, memory.json, lag.json and rate.json; save answers of /api/v1/query under these names",
+        .folder.display()
+    )]
+    Empty {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// One metric has two files.
+    #[error("{} and {} are both there; remove one of them", .plain.display(), .gzip.display())]
+    Ambiguous {
+        /// The plain file.
+        plain: PathBuf,
+        /// The compressed file.
+        gzip: PathBuf,
+    },
+    /// A file cannot be read.
+    #[error("{}: {reason}", .path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        reason: String,
+    },
+    /// `pods.json` is larger than an answer may be.
+    #[error("{}: is larger than {max_bytes} bytes", .path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The limit, in bytes after decompression.
+        max_bytes: u64,
+    },
+    /// A file is no whole answer; the error names it.
+    #[error(transparent)]
+    Answer(#[from] QueryError),
+}

@@ -1,0 +1,222 @@
+//! Every preset on the same series: by promtool's evaluator, and by a VictoriaMetrics server.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use jiff::{SignedDuration, Timestamp};
+use rebalancer_core::Metric;
+use rebalancer_io::metrics::{KafkaPreset, MetricQuery, QuerySet, QuerySettings};
+use rebalancer_io::prometheus::{Endpoint, PrometheusClient, PrometheusConfig};
+
+/// One line of `expected.txt`.
+struct Case {
+    line: String,
+    query: MetricQuery,
+    expected: Vec<(String, f64)>,
+}
+
+#[test]
+fn promtool_evaluates_every_preset_as_expected() {
+    let Some(promtool) = program("promtool") else { return };
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    fs::copy(testdata("rules.yml"), folder.path().join("rules.yml")).expect("a copy of the rules");
+    let file = folder.path().join("presets.yml");
+    fs::write(&file, promtool_file()).expect("a test file");
+    let output = Command::new(promtool).args(["test", "rules"]).arg(&file).output().expect("promtool runs");
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}");
+}
+
+#[test]
+fn every_query_of_every_preset_is_tested() {
+    let cases = cases();
+    for preset in KafkaPreset::ALL {
+        let mut settings = settings();
+        settings.preset = preset;
+        let set = QuerySet::new(&settings).expect("a query set");
+        for query in Metric::ALL.into_iter().filter_map(|metric| set.get(metric)) {
+            assert!(cases.iter().any(|case| case.query == *query), "{preset} {}", query.name);
+        }
+    }
+}
+
+#[test]
+fn victoria_metrics_evaluates_every_preset_as_expected() {
+    let Some(binary) = program("victoria-metrics") else { return };
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let server = Server::start(&binary, folder.path());
+    let start = Timestamp::now() - SignedDuration::from_mins(20);
+    let start = Timestamp::from_second(start.as_second()).expect("a time of now");
+    server.import(start);
+    let endpoint = Endpoint::parse(&server.address).expect("an address");
+    let client = PrometheusClient::new(&PrometheusConfig::new(endpoint)).expect("a client");
+    for Case { line, query, expected } in cases() {
+        let answer = client
+            .query(&query, start + SignedDuration::from_mins(10))
+            .unwrap_or_else(|error| panic!("{line}: {error}"));
+        let mut found: Vec<(String, f64)> =
+            answer.samples.into_iter().map(|sample| (sample.pod, sample.value)).collect();
+        found.sort_by(|a, b| a.0.cmp(&b.0));
+        let close = found.len() == expected.len()
+            && found.iter().zip(&expected).all(|(a, b)| a.0 == b.0 && (a.1 - b.1).abs() <= 1e-9 * b.1.abs());
+        assert!(close, "{line}: {found:?} is not {expected:?}: {}", query.promql);
+    }
+}
+
+fn testdata(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/promql").join(name)
+}
+
+/// The lines of a data file without comments.
+fn lines(name: &str) -> Vec<String> {
+    let text = fs::read_to_string(testdata(name)).expect(name);
+    text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_owned).collect()
+}
+
+/// A program of the path. Without it the test is skipped, or fails where servers are required.
+fn program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file());
+    if found.is_none() {
+        assert!(std::env::var_os("E2E_REQUIRED").is_none_or(|value| value != "1"), "{name} is not installed");
+        eprintln!("skipped: {name} is not installed");
+    }
+    found
+}
+
+fn settings() -> QuerySettings {
+    let mut settings = QuerySettings::new("shop");
+    settings.group = Some("g".into());
+    settings
+}
+
+fn cases() -> Vec<Case> {
+    lines("expected.txt").into_iter().map(case).collect()
+}
+
+fn case(line: String) -> Case {
+    let (what, pods) = line.split_once(": ").expect("a colon");
+    let mut words = what.split(' ');
+    let mut settings = settings();
+    settings.preset = words.next().expect("a preset").parse().expect("a preset");
+    let name = words.next().expect("a metric");
+    let metric = Metric::ALL.into_iter().find(|metric| metric.name() == name).expect("a metric");
+    for word in words {
+        match word.split_once('=').expect("a setting") {
+            ("container", container) => settings.container = Some(container.into()),
+            ("age", "off") => settings.max_sample_age = None,
+            other => panic!("{other:?} is no setting"),
+        }
+    }
+    let set = QuerySet::new(&settings).expect("a query set");
+    let query = set.get(metric).expect("a query").clone();
+    let expected = pods.split(' ').map(|pair| pair.split_once('=').expect("a pod and a value"));
+    let expected = expected.map(|(pod, value)| (pod.to_owned(), value.parse().expect("a value"))).collect();
+    Case { query, expected, line }
+}
+
+/// A test file of promtool; a JSON string is a YAML string.
+fn promtool_file() -> String {
+    let mut text =
+        "rule_files: [rules.yml]\nevaluation_interval: 30s\ntests:\n- interval: 30s\n  input_series:\n"
+            .to_owned();
+    for line in lines("series.txt") {
+        let (series, values) = line.split_once("} ").expect("labels and values");
+        writeln!(text, "  - {{series: {}, values: {values:?}}}", json(&format!("{series}}}")))
+            .expect("a String");
+    }
+    text.push_str("  promql_expr_test:\n");
+    for Case { query, expected, line } in cases() {
+        writeln!(text, "  # {line}\n  - expr: {}\n    eval_time: 10m\n    exp_samples:", json(&query.promql))
+            .expect("a String");
+        for (pod, value) in expected {
+            // The name a client gives itself says nothing of a namespace.
+            let namespace = if line.starts_with("client-id") { "" } else { r#"namespace="shop","# };
+            let labels = json(&format!("{{{namespace}pod=\"{pod}\"}}"));
+            writeln!(text, "    - {{labels: {labels}, value: {value}}}").expect("a String");
+        }
+    }
+    text
+}
+
+fn json(text: &str) -> String {
+    serde_json::to_string(text).expect("a string is JSON")
+}
+
+/// A server of its own folder and port, ended with the test.
+struct Server {
+    child: Child,
+    address: String,
+}
+
+impl Server {
+    fn start(binary: &Path, folder: &Path) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0")
+            .and_then(|socket| socket.local_addr())
+            .expect("a free port")
+            .port();
+        let address = format!("http://127.0.0.1:{port}");
+        let child = Command::new(binary)
+            .arg(format!("-httpListenAddr=127.0.0.1:{port}"))
+            .arg(format!("-storageDataPath={}", folder.display()))
+            .args(["-search.latencyOffset=0s", "-retentionPeriod=1"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the server starts");
+        let server = Self { child, address };
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while ureq::get(format!("{}/health", server.address)).call().is_err() {
+            assert!(Instant::now() < deadline, "the server does not become ready");
+            sleep(Duration::from_millis(50));
+        }
+        server
+    }
+
+    fn import(&self, start: Timestamp) {
+        let mut body = String::new();
+        for line in lines("series.txt") {
+            let (series, values) = line.split_once("} ").expect("labels and values");
+            for (index, value) in expand(values).into_iter().enumerate() {
+                let at = start.as_millisecond() + 30_000 * i64::try_from(index).expect("a small index");
+                if let Some(value) = value {
+                    writeln!(body, "{series}}} {value} {at}").expect("a String");
+                }
+            }
+        }
+        ureq::post(format!("{}/api/v1/import/prometheus", self.address))
+            .send(&body)
+            .expect("the import is accepted");
+        ureq::get(format!("{}/internal/force_flush", self.address)).call().expect("the data is flushed");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself; there is nobody to tell.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// promtool's notation: `0+15x2` is 0, 15, 30; `7x1` is 7, 7; `_x2` is two gaps.
+fn expand(notation: &str) -> Vec<Option<f64>> {
+    let mut values: Vec<Option<f64>> = Vec::new();
+    for part in notation.split(' ') {
+        let (value, count) = part.split_once('x').expect("a count");
+        let count: u32 = count.parse().expect("a count");
+        if value == "_" {
+            values.extend((0..count).map(|_| None));
+            continue;
+        }
+        let (start, step) = value.split_once('+').unwrap_or((value, "0"));
+        let (start, step): (f64, f64) = (start.parse().expect("a value"), step.parse().expect("a step"));
+        values.extend((0..=count).map(|index| Some(start + step * f64::from(index))));
+    }
+    values
+}
