@@ -4,25 +4,19 @@
 //! the answer with the time; see [`Rotation`] for the loop.
 //!
 //! ```text
-//!               void                   refused                 refused
-//!   Listing ───────────▶ Stopped ◀──────────────── Budgets      ┌──────▶ Stopped
-//!      │  settled                                  ▲   │ allowed│
-//!      └───────────────────────────────────────────┘   ▼        │
-//!                                                  Preflight ───┘
-//!                                                      │ every target accepted
-//!                       ┌──────────────────────────────┤ (server dry-run: ▶ Stopped)
-//!                       │ sequential                   ▼
-//!                       │   ┌──────────────────── Evicting ── refused ─▶ Stopped
-//!                       │   │ accepted                 │ unknown
-//!                       │   │                          ▼
-//!                       │   │◀──── evicted ──────── Resolving ── not, or unknown ─▶ Stopped
-//!                       │   ▼
-//!                       └─ one more target? ── no ─▶ Stopped
-//!                           │ wait-ready
-//!                           ▼            recovered             allowed
-//!                        Waiting ─▶ Listing ─▶ Budgets ─────────────────▶ Evicting
-//!                           ▲          │ not yet   │ not yet
-//!                           └──────────┴───────────┘
+//!           settled          allowed             accepted, each target
+//!  Listing ─────────▶ Budgets ───────▶ Preflight ─────────────────────▶ Evicting ◀───────────┐
+//!    ▲ │                │ │                                            │      │             │
+//!    │ │ not yet        │ └── allowed, after an eviction: ▶ Evicting   │      │ fate        │
+//!    │ │ ┌──────────────┘                                     accepted │      │ unknown     │
+//!    │ ▼ ▼ not yet                                                     │      ▼             │
+//!  Waiting                                                             │  Resolving         │
+//!    ▲                                                                 │      │ evicted     │
+//!    │                                                                 ▼      ▼             │
+//!    └────────────────── wait-ready ──────────────────────────── one more target? ── sequential
+//!                                                                      │ no
+//!                                                                      ▼
+//!  every state ── void, refused, failed, unresolved, stop, deadline ─▶ Stopped
 //! ```
 //!
 //! What always holds, whatever is answered:

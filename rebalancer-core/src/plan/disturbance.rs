@@ -186,9 +186,13 @@ fn of_owners(workload: &Workload) -> Vec<Disturbance> {
 
 fn in_rollout(owner: &OwnerFacts) -> bool {
     let unseen: bool = owner.generation.is_some() && owner.generation != owner.observed_generation;
-    let outdated: bool = matches!((owner.updated_replicas, owner.current_replicas),
-        (Some(updated), Some(current)) if updated != current);
-    unseen || outdated || owner.current_revision != owner.update_revision
+    // A `StatefulSet` counts a terminating pod among its replicas but not among the updated ones:
+    // its revisions tell, its counts do not.
+    let outdated: bool = match (&owner.current_revision, &owner.update_revision) {
+        (None, None) => owner.updated_replicas.is_some() && owner.updated_replicas != owner.current_replicas,
+        (current, update) => current != update,
+    };
+    unseen || outdated
 }
 
 fn pods_under(top_uid: &str, workload: &Workload) -> usize {

@@ -23,7 +23,10 @@ impl Workload {
     }
 }
 
-/// What the owner of pods says of itself; a fact it does not have is `None` and not held against it.
+/// What the owner of pods says of itself.
+///
+/// `None` means that its kind has no such fact, which is not held against it. Where the kind has
+/// the field, an absent count is 0: the API leaves zeros out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct OwnerFacts {

@@ -13,14 +13,15 @@ use rebalancer_core::{
 use std::collections::BTreeSet;
 
 /// Words that void a plan before its first eviction.
-const VOID: &str = "-b +x a:terminating d:terminating c:terminating a:replaced b:replaced d:replaced b:not_ready \
-    d:not_ready c:failed b:adopted no_owner generation=8 desired=9 current=9 updated=1";
+const VOID: &str = "-b +x a:opts_out a:terminating d:terminating c:terminating a:replaced b:replaced \
+    d:replaced b:not_ready d:not_ready c:failed b:adopted no_owner generation=8 desired=9 current=9 updated=1";
 
 /// Words that show a workload which has not recovered from the eviction of `a`.
 const RECOVERING: &str = "x:not_ready c:not_ready current=3 -x";
 
 /// Words that show someone else at work after the eviction of `a`.
-const MEDDLED: &str = "+y -b b:terminating d:terminating d:replaced generation=8 desired=9 no_owner";
+const MEDDLED: &str =
+    "+y -b d:opts_out b:terminating d:terminating d:replaced generation=8 desired=9 no_owner";
 
 /// A cluster in which anything can happen. Each decision takes the next number of the tape; a
 /// tape at its end says that all goes well.
