@@ -1,1 +1,21 @@
-//! Real servers for the tests.
+//! Real servers for the tests: Prometheus, `VictoriaMetrics`, a Kubernetes control plane, and the
+//! program itself as its users run it.
+//!
+//! `e2e/install` puts the servers on a machine; a test says with [`require!`] which it needs.
+//! Everything listens on loopback, on free ports, and is gone when its value is dropped or the
+//! test process dies. This is a harness: where a server fails, it panics with the server's log.
+#![forbid(unsafe_code)]
+
+mod binary;
+//mod control_plane;
+mod fleet;
+mod metric_server;
+mod require;
+mod sandbox;
+
+pub use binary::{Finished, Running, pod_rebalancer};
+//pub use control_plane::{Access, Answer, Api, ControlPlane, Namespace, Pki, workload};
+pub use fleet::{Fleet, Level, PodLoads};
+pub use metric_server::MetricServer;
+pub use require::{Program, check};
+pub use sandbox::{Sandbox, Server, free_port, wait_until};

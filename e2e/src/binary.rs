@@ -1,0 +1,201 @@
+//! The program itself, run as its users run it.
+
+use std::env;
+use std::ffi::OsStr;
+use std::fmt::{self, Display, Formatter};
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+/// The program with these arguments and nothing in its environment: a test sets what it means.
+pub fn pod_rebalancer(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
+    let mut command = Command::new(built());
+    command.args(arguments).env_clear();
+    command
+}
+
+/// A run of the program that goes on.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    stdout: JoinHandle<String>,
+    stderr: JoinHandle<String>,
+}
+
+/// A run of the program that has ended.
+#[derive(Debug)]
+pub struct Finished {
+    /// Exit code; `None` when a signal ended it.
+    pub code: Option<i32>,
+    /// All of standard output.
+    pub stdout: String,
+    /// All of standard error.
+    pub stderr: String,
+    /// The most memory it held, in bytes, as last seen some milliseconds before its end.
+    pub peak_memory_bytes: u64,
+    /// How long it ran, to some milliseconds.
+    pub elapsed: Duration,
+}
+
+impl Running {
+    /// Starts the command.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn start(command: &mut Command) -> Self {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program was built");
+        let stdout = collect(child.stdout.take().expect("stdout is piped"));
+        let stderr = collect(child.stderr.take().expect("stderr is piped"));
+        Self {
+            child,
+            stdout,
+            stderr,
+        }
+    }
+
+    /// Asks it to end (SIGTERM).
+    ///
+    /// # Panics
+    /// When it has ended.
+    pub fn terminate(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).expect("the program still runs");
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Panics
+    /// When `limit` passes first: the program hangs.
+    pub fn wait(mut self, limit: Duration) -> Finished {
+        let start = Instant::now();
+        let mut peak_memory_bytes = 0;
+        let status = loop {
+            peak_memory_bytes = peak_memory_bytes.max(peak_memory(self.child.id()));
+            if let Some(status) = self
+                .child
+                .try_wait()
+                .expect("a child of ours can be waited for")
+            {
+                break status;
+            }
+            if start.elapsed() > limit {
+                let _ = self.child.kill();
+                let _ = self.child.wait();
+                let stderr = self.stderr.join().unwrap_or_default();
+                panic!("the program still ran after {limit:?}; its stderr:\n{stderr}");
+            }
+            thread::sleep(Duration::from_millis(3));
+        };
+        Finished {
+            code: status.code(),
+            stdout: self
+                .stdout
+                .join()
+                .expect("the reader of stdout does not panic"),
+            stderr: self
+                .stderr
+                .join()
+                .expect("the reader of stderr does not panic"),
+            peak_memory_bytes,
+            elapsed: start.elapsed(),
+        }
+    }
+}
+
+impl Finished {
+    /// Runs the command to its end.
+    ///
+    /// # Panics
+    /// When it cannot be started or takes more than two minutes.
+    pub fn of(command: &mut Command) -> Self {
+        Running::start(command).wait(Duration::from_secs(120))
+    }
+
+    /// Standard output as JSON.
+    ///
+    /// # Panics
+    /// When it is none.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("stdout is not JSON ({error}): {self}"))
+    }
+}
+
+impl Display for Finished {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        write!(
+            out,
+            "exit code {:?}\n--- stdout\n{}\n--- stderr\n{}",
+            self.code, self.stdout, self.stderr
+        )
+    }
+}
+
+/// Builds the program once a test process, in the profile and target folder of the tests.
+fn built() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        let test = env::current_exe().expect("the system knows the path of a running program");
+        // TARGET/PROFILE/deps/TEST
+        let profile = test
+            .ancestors()
+            .nth(2)
+            .expect("cargo puts tests into TARGET/PROFILE/deps");
+        let target = profile.parent().expect("a profile lies in a target folder");
+        let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| env!("CARGO").into()));
+        cargo
+            .args([
+                "build",
+                "--quiet",
+                "--package",
+                "rebalancer-cli",
+                "--bin",
+                "pod-rebalancer",
+                "--target-dir",
+            ])
+            .arg(target);
+        if profile.ends_with("release") {
+            cargo.arg("--release");
+        }
+        let status = cargo
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .status()
+            .expect("cargo runs the tests, so it runs");
+        assert!(status.success(), "the program does not build");
+        profile.join("pod-rebalancer")
+    })
+}
+
+fn collect(mut pipe: impl Read + Send + 'static) -> JoinHandle<String> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        pipe.read_to_end(&mut bytes)
+            .expect("a pipe of a child can be read");
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}
+
+/// The high-water mark of a process's resident memory, in bytes; 0 when it is gone.
+fn peak_memory(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let kibibytes = status.lines().find_map(|line| {
+        line.strip_prefix("VmHWM:")?
+            .split_whitespace()
+            .next()?
+            .parse()
+            .ok()
+    });
+    kibibytes.map_or(0, |kibibytes: u64| kibibytes * 1024)
+}

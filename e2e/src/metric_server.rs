@@ -1,0 +1,169 @@
+//! Prometheus and `VictoriaMetrics`, filled with the series of a fleet.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+use ureq::Agent;
+
+use crate::fleet::Fleet;
+use crate::require::{Program, path_of};
+use crate::sandbox::{Sandbox, Server, free_port};
+
+const START_LIMIT: Duration = Duration::from_secs(60);
+
+/// A running metric server; ends with its value.
+#[derive(Debug)]
+pub struct MetricServer {
+    server: Server,
+    url: String,
+}
+
+impl MetricServer {
+    /// Prometheus over blocks that `promtool` made of the fleet's series, with further flags.
+    ///
+    /// # Panics
+    /// When it is not installed, refuses the data or does not start.
+    pub fn prometheus(fleet: &Fleet, flags: &[&str]) -> Self {
+        let sandbox = Sandbox::new();
+        let series = sandbox.write("series.txt", fleet.open_metrics());
+        let data = sandbox.path().join("data");
+        let backfill = Command::new(path_of(Program::Prometheus, "promtool"))
+            .args(["tsdb", "create-blocks-from", "openmetrics", "--quiet"])
+            .args([&series, &data])
+            .output()
+            .expect("promtool is a program");
+        assert!(
+            backfill.status.success(),
+            "promtool failed: {}",
+            String::from_utf8_lossy(&backfill.stderr)
+        );
+
+        let address = format!("127.0.0.1:{}", free_port());
+        let mut command = Command::new(path_of(Program::Prometheus, "prometheus"));
+        command
+            .arg(format!(
+                "--config.file={}",
+                sandbox
+                    .write("prometheus.yml", "global: {scrape_interval: 15s}\n")
+                    .display()
+            ))
+            .arg(format!("--storage.tsdb.path={}", data.display()))
+            .arg(format!("--web.listen-address={address}"))
+            .args(flags);
+        Self::ready(
+            Server::start(&sandbox, "prometheus", command),
+            &address,
+            "/-/ready",
+        )
+    }
+
+    /// `VictoriaMetrics` after an import of the fleet's series, with further flags.
+    ///
+    /// # Panics
+    /// When it is not installed, refuses the data or does not start.
+    pub fn victoria_metrics(fleet: &Fleet, flags: &[&str]) -> Self {
+        let sandbox = Sandbox::new();
+        let address = format!("127.0.0.1:{}", free_port());
+        let mut command = Command::new(path_of(Program::VictoriaMetrics, "victoria-metrics"));
+        command
+            .arg(format!(
+                "-storageDataPath={}",
+                sandbox.path().join("data").display()
+            ))
+            .arg(format!("-httpListenAddr={address}"))
+            .args(flags);
+        let started = Self::ready(
+            Server::start(&sandbox, "victoria-metrics", command),
+            &address,
+            "/health",
+        );
+        post(
+            &format!("{}/api/v1/import", started.url),
+            fleet.json_lines(),
+        );
+        // Imported rows are searchable only after a flush, which the server does every second.
+        post(
+            &format!("{}/internal/force_flush", started.url),
+            String::new(),
+        );
+        started
+    }
+
+    /// An empty Pushgateway.
+    ///
+    /// # Panics
+    /// When it is not installed or does not start.
+    pub fn pushgateway() -> Self {
+        let sandbox = Sandbox::new();
+        let address = format!("127.0.0.1:{}", free_port());
+        let mut command = Command::new(path_of(Program::Pushgateway, "prometheus-pushgateway"));
+        command.arg(format!("--web.listen-address={address}"));
+        Self::ready(
+            Server::start(&sandbox, "pushgateway", command),
+            &address,
+            "/-/ready",
+        )
+    }
+
+    /// Where it listens, for `PROMETHEUS_ENDPOINT`.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The process.
+    pub fn server(&mut self) -> &mut Server {
+        &mut self.server
+    }
+
+    /// An instant query at the server's own "now", as pod → value.
+    ///
+    /// # Panics
+    /// When the server does not answer with one vector sample per pod.
+    pub fn by_pod(&self, query: &str) -> BTreeMap<String, f64> {
+        let url = format!("{}/api/v1/query", self.url);
+        let answer = Agent::new_with_defaults()
+            .get(&url)
+            .query("query", query)
+            .call();
+        let body = answer
+            .and_then(|mut answer| answer.body_mut().read_to_string())
+            .unwrap_or_else(|error| panic!("{query} at {url}: {error}"));
+        let body: Value = serde_json::from_str(&body)
+            .unwrap_or_else(|error| panic!("{query} at {url} answered no JSON ({error}): {body}"));
+        let samples = body["data"]["result"]
+            .as_array()
+            .unwrap_or_else(|| panic!("{query} at {url} answered no vector: {body}"));
+        let sample = |sample: &Value| {
+            Some((
+                sample["metric"]["pod"].as_str()?.to_owned(),
+                sample["value"][1].as_str()?.parse().ok()?,
+            ))
+        };
+        let pods: BTreeMap<String, f64> = samples
+            .iter()
+            .map(|element| {
+                sample(element).unwrap_or_else(|| panic!("not a sample of a pod: {element}"))
+            })
+            .collect();
+        assert_eq!(pods.len(), samples.len(), "{query}: a pod has two samples");
+        pods
+    }
+
+    fn ready(mut server: Server, address: &str, path: &str) -> Self {
+        let url = format!("http://{address}");
+        server.wait_ready(START_LIMIT, || {
+            Agent::new_with_defaults()
+                .get(format!("{url}{path}"))
+                .call()
+                .is_ok()
+        });
+        Self { server, url }
+    }
+}
+
+fn post(url: &str, body: String) {
+    let answer = Agent::new_with_defaults().post(url).send(body);
+    answer.unwrap_or_else(|error| panic!("POST {url}: {error}"));
+}

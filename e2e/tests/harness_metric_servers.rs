@@ -1,0 +1,80 @@
+//! Both metric servers answer with the loads a fleet was given.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use e2e::{Fleet, Level, MetricServer, require};
+
+const CPU: &str = r#"sum by (pod) (rate(container_cpu_usage_seconds_total{namespace="streams",container="app"}[2m]))"#;
+const CPU_BEFORE: &str = r#"sum by (pod) (rate(container_cpu_usage_seconds_total{namespace="streams",container="app"}[2m] offset 20m))"#;
+const CPU_OF_CGROUP: &str = r#"sum by (pod) (rate(container_cpu_usage_seconds_total{namespace="streams",container=""}[2m]))"#;
+const MEMORY: &str =
+    r#"sum by (pod) (container_memory_working_set_bytes{namespace="streams",container="app"})"#;
+const LAG: &str =
+    r#"sum by (pod) (kafka_consumer_fetch_manager_records_lag{namespace="streams"} >= 0)"#;
+const RATE: &str = r#"sum by (pod) (rate(kafka_consumer_fetch_manager_records_consumed_total{namespace="streams"}[5m]))"#;
+const PARTITIONS: &str =
+    r#"sum by (pod) (kafka_consumer_coordinator_assigned_partitions{namespace="streams"})"#;
+
+#[test]
+fn prometheus_answers_with_the_loads_of_the_fleet() {
+    require!(Prometheus);
+    answers_with_the_loads(|fleet| MetricServer::prometheus(fleet, &[]));
+}
+
+#[test]
+fn victoria_metrics_answers_with_the_loads_of_the_fleet() {
+    require!(VictoriaMetrics);
+    answers_with_the_loads(|fleet| MetricServer::victoria_metrics(fleet, &[]));
+}
+
+#[test]
+fn pushgateway_starts() {
+    require!(Pushgateway);
+    let gateway = MetricServer::pushgateway();
+    let metrics = ureq::get(format!("{}/metrics", gateway.url())).call();
+    let text = metrics
+        .and_then(|mut answer| answer.body_mut().read_to_string())
+        .expect("a Pushgateway shows its metrics");
+    assert!(text.contains("pushgateway_build_info"), "{text}");
+}
+
+fn answers_with_the_loads(start: impl Fn(&Fleet) -> MetricServer) {
+    let mut fleet = Fleet::even("streams", "orders", 12)
+        .busiest(7)
+        .least_busy(3);
+    fleet.pods[5].lag = None;
+    fleet.pods[6].cpu = Some(Level::from(0.25).then(Duration::from_secs(900), 3.5));
+    let server = start(&fleet);
+
+    let name = |position: usize| fleet.pods[position].name.as_str();
+    let cpu = server.by_pod(CPU);
+    assert_eq!(cpu.len(), 12);
+    near(&cpu, name(7), 1.8);
+    near(&cpu, name(3), 0.01);
+    near(&cpu, name(6), 3.5);
+    near(&server.by_pod(CPU_BEFORE), name(6), 0.25);
+    near(&server.by_pod(CPU_OF_CGROUP), name(7), 1.8001);
+
+    let memory = server.by_pod(MEMORY);
+    assert_eq!(memory.len(), 12);
+    near(&memory, name(0), 380.0 * 1_048_576.0);
+
+    let lag = server.by_pod(LAG);
+    assert_eq!(lag.len(), 11, "the pod without lag has no series");
+    near(&lag, name(7), 45_000.0);
+    near(&lag, name(3), 3.0);
+
+    near(&server.by_pod(RATE), name(7), 2_900.0);
+    near(&server.by_pod(PARTITIONS), name(7), 3.0);
+}
+
+/// Servers store decimals and extrapolate: a millionth off is the same number.
+#[track_caller]
+fn near(loads: &BTreeMap<String, f64>, pod: &str, expected: f64) {
+    let load = loads[pod];
+    assert!(
+        (load - expected).abs() <= 1e-6 * expected,
+        "{pod}: {load}, not {expected}"
+    );
+}
