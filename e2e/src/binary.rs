@@ -58,11 +58,7 @@ impl Running {
             .expect("the program was built");
         let stdout = collect(child.stdout.take().expect("stdout is piped"));
         let stderr = collect(child.stderr.take().expect("stderr is piped"));
-        Self {
-            child,
-            stdout,
-            stderr,
-        }
+        Self { child, stdout, stderr }
     }
 
     /// Asks it to end (SIGTERM).
@@ -82,11 +78,7 @@ impl Running {
         let mut peak_memory_bytes = 0;
         let status = loop {
             peak_memory_bytes = peak_memory_bytes.max(peak_memory(self.child.id()));
-            if let Some(status) = self
-                .child
-                .try_wait()
-                .expect("a child of ours can be waited for")
-            {
+            if let Some(status) = self.child.try_wait().expect("a child of ours can be waited for") {
                 break status;
             }
             if start.elapsed() > limit {
@@ -99,14 +91,8 @@ impl Running {
         };
         Finished {
             code: status.code(),
-            stdout: self
-                .stdout
-                .join()
-                .expect("the reader of stdout does not panic"),
-            stderr: self
-                .stderr
-                .join()
-                .expect("the reader of stderr does not panic"),
+            stdout: self.stdout.join().expect("the reader of stdout does not panic"),
+            stderr: self.stderr.join().expect("the reader of stderr does not panic"),
             peak_memory_bytes,
             elapsed: start.elapsed(),
         }
@@ -135,11 +121,7 @@ impl Finished {
 
 impl Display for Finished {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        write!(
-            out,
-            "exit code {:?}\n--- stdout\n{}\n--- stderr\n{}",
-            self.code, self.stdout, self.stderr
-        )
+        write!(out, "exit code {:?}\n--- stdout\n{}\n--- stderr\n{}", self.code, self.stdout, self.stderr)
     }
 }
 
@@ -149,10 +131,7 @@ fn built() -> &'static Path {
     BINARY.get_or_init(|| {
         let test = env::current_exe().expect("the system knows the path of a running program");
         // TARGET/PROFILE/deps/TEST
-        let profile = test
-            .ancestors()
-            .nth(2)
-            .expect("cargo puts tests into TARGET/PROFILE/deps");
+        let profile = test.ancestors().nth(2).expect("cargo puts tests into TARGET/PROFILE/deps");
         let target = profile.parent().expect("a profile lies in a target folder");
         let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| env!("CARGO").into()));
         cargo
@@ -169,10 +148,8 @@ fn built() -> &'static Path {
         if profile.ends_with("release") {
             cargo.arg("--release");
         }
-        let status = cargo
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .status()
-            .expect("cargo runs the tests, so it runs");
+        let status =
+            cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().expect("cargo runs the tests, so it runs");
         assert!(status.success(), "the program does not build");
         profile.join("pod-rebalancer")
     })
@@ -181,8 +158,7 @@ fn built() -> &'static Path {
 fn collect(mut pipe: impl Read + Send + 'static) -> JoinHandle<String> {
     thread::spawn(move || {
         let mut bytes = Vec::new();
-        pipe.read_to_end(&mut bytes)
-            .expect("a pipe of a child can be read");
+        pipe.read_to_end(&mut bytes).expect("a pipe of a child can be read");
         String::from_utf8_lossy(&bytes).into_owned()
     })
 }
@@ -190,12 +166,7 @@ fn collect(mut pipe: impl Read + Send + 'static) -> JoinHandle<String> {
 /// The high-water mark of a process's resident memory, in bytes; 0 when it is gone.
 fn peak_memory(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let kibibytes = status.lines().find_map(|line| {
-        line.strip_prefix("VmHWM:")?
-            .split_whitespace()
-            .next()?
-            .parse()
-            .ok()
-    });
+    let kibibytes =
+        status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next()?.parse().ok());
     kibibytes.map_or(0, |kibibytes: u64| kibibytes * 1024)
 }

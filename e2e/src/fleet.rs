@@ -46,19 +46,13 @@ impl Level {
             .collect();
         edges.insert(0, from_s);
         edges.push(to_s);
-        edges
-            .windows(2)
-            .map(|edge| self.at(f64::midpoint(edge[0], edge[1])) * (edge[0] - edge[1]))
-            .sum()
+        edges.windows(2).map(|edge| self.at(f64::midpoint(edge[0], edge[1])) * (edge[0] - edge[1])).sum()
     }
 }
 
 impl From<f64> for Level {
     fn from(value: f64) -> Self {
-        Self {
-            first: value,
-            steps: Vec::new(),
-        }
+        Self { first: value, steps: Vec::new() }
     }
 }
 
@@ -103,10 +97,7 @@ pub(crate) struct Series {
 impl Fleet {
     /// `count` pods of the Deployment `workload`, evenly loaded (within five percent).
     pub fn even(namespace: &str, workload: &str, count: usize) -> Self {
-        Self::of_pods(
-            namespace,
-            (0..count).map(|pod| format!("{workload}-6d5f9c7b84-{}", pod_suffix(pod))),
-        )
+        Self::of_pods(namespace, (0..count).map(|pod| format!("{workload}-6d5f9c7b84-{}", pod_suffix(pod))))
     }
 
     /// The named pods, evenly loaded (within five percent).
@@ -137,11 +128,8 @@ impl Fleet {
     #[must_use]
     pub fn busiest(mut self, position: usize) -> Self {
         let pod = &mut self.pods[position];
-        (pod.cpu, pod.lag, pod.rate) = (
-            Some(Level::from(1.8)),
-            Some(Level::from(45_000.0)),
-            Some(Level::from(2_900.0)),
-        );
+        (pod.cpu, pod.lag, pod.rate) =
+            (Some(Level::from(1.8)), Some(Level::from(45_000.0)), Some(Level::from(2_900.0)));
         self
     }
 
@@ -152,11 +140,8 @@ impl Fleet {
     #[must_use]
     pub fn least_busy(mut self, position: usize) -> Self {
         let pod = &mut self.pods[position];
-        (pod.cpu, pod.lag, pod.rate) = (
-            Some(Level::from(0.01)),
-            Some(Level::from(3.0)),
-            Some(Level::from(8.0)),
-        );
+        (pod.cpu, pod.lag, pod.rate) =
+            (Some(Level::from(0.01)), Some(Level::from(3.0)), Some(Level::from(8.0)));
         self
     }
 
@@ -164,20 +149,12 @@ impl Fleet {
     pub(crate) fn open_metrics(&self) -> String {
         let mut text = String::new();
         for series in self.series() {
-            let labels: Vec<String> = series
-                .labels
-                .iter()
-                .map(|(name, value)| format!("{name}={value:?}"))
-                .collect();
+            let labels: Vec<String> =
+                series.labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
             let labels = labels.join(",");
             for (time_ms, value) in series.samples {
-                writeln!(
-                    text,
-                    "{}{{{labels}}} {value} {}",
-                    series.name,
-                    time_ms as f64 / 1000.0
-                )
-                .expect("a String takes every line");
+                writeln!(text, "{}{{{labels}}} {value} {}", series.name, time_ms as f64 / 1000.0)
+                    .expect("a String takes every line");
             }
         }
         text.push_str("# EOF\n");
@@ -194,36 +171,25 @@ impl Fleet {
                 .collect();
             metric.insert("__name__".to_owned(), Value::from(series.name));
             let (times, values): (Vec<i64>, Vec<f64>) = series.samples.into_iter().unzip();
-            format!(
-                "{}\n",
-                json!({ "metric": metric, "values": values, "timestamps": times })
-            )
+            format!("{}\n", json!({ "metric": metric, "values": values, "timestamps": times }))
         });
         lines.collect()
     }
 
     fn series(&self) -> impl Iterator<Item = Series> {
         let clock = Clock::now(self);
-        self.pods
-            .iter()
-            .enumerate()
-            .flat_map(move |(position, pod)| {
-                let mut all = self.container_series(pod, position, &clock);
-                all.extend(self.kafka_series(pod, position, &clock));
-                all
-            })
+        self.pods.iter().enumerate().flat_map(move |(position, pod)| {
+            let mut all = self.container_series(pod, position, &clock);
+            all.extend(self.kafka_series(pod, position, &clock));
+            all
+        })
     }
 
     /// What cAdvisor exports: the application, the pause container, and the pod's own cgroup,
     /// which is the sum of both and has neither container nor image.
     fn container_series(&self, pod: &PodLoads, position: usize, clock: &Clock) -> Vec<Series> {
         let containers = [
-            (
-                "app",
-                "registry.example.com/platform/consumer:1.4.2",
-                1.0,
-                0.0,
-            ),
+            ("app", "registry.example.com/platform/consumer:1.4.2", 1.0, 0.0),
             ("POD", "registry.k8s.io/pause:3.9", 0.0, 1.0),
             ("", "", 1.0, 1.0),
         ];
@@ -232,9 +198,7 @@ impl Fleet {
             let mut labels = vec![
                 (
                     "id",
-                    format!(
-                        "/kubepods.slice/kubepods-burstable.slice/pod{position:08x}.slice/{container}"
-                    ),
+                    format!("/kubepods.slice/kubepods-burstable.slice/pod{position:08x}.slice/{container}"),
                 ),
                 ("instance", format!("10.0.0.{}:10250", position % 3 + 1)),
                 ("job", "kubelet".to_owned()),
@@ -284,10 +248,7 @@ impl Fleet {
                 ("kafka_version", "3.7.1".to_owned()),
                 ("namespace", self.namespace.clone()),
                 ("pod", pod.name.clone()),
-                (
-                    "spring_id",
-                    "kafkaConsumerFactory.consumer-orders-1".to_owned(),
-                ),
+                ("spring_id", "kafkaConsumerFactory.consumer-orders-1".to_owned()),
             ];
             labels.extend_from_slice(more);
             labels
@@ -329,26 +290,15 @@ struct Clock {
 
 impl Clock {
     fn now(fleet: &Fleet) -> Self {
-        let since_epoch = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .expect("the clock is past 1970");
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
         let now_ms = milliseconds(since_epoch);
         let first_ms = now_ms - milliseconds(fleet.history);
-        let step =
-            usize::try_from(fleet.scrape_interval.as_millis()).expect("a scrape interval is short");
-        Self {
-            now_ms,
-            times_ms: (first_ms..now_ms + milliseconds(AHEAD))
-                .step_by(step)
-                .collect(),
-        }
+        let step = usize::try_from(fleet.scrape_interval.as_millis()).expect("a scrape interval is short");
+        Self { now_ms, times_ms: (first_ms..now_ms + milliseconds(AHEAD)).step_by(step).collect() }
     }
 
     fn gauge(&self, value: impl Fn(f64) -> f64) -> Vec<(i64, f64)> {
-        self.times_ms
-            .iter()
-            .map(|time_ms| (*time_ms, value(self.ago_s(*time_ms))))
-            .collect()
+        self.times_ms.iter().map(|time_ms| (*time_ms, value(self.ago_s(*time_ms)))).collect()
     }
 
     /// A counter that grows by `sum(from, to)`, both in seconds ago, between two moments.
@@ -356,10 +306,7 @@ impl Clock {
         let start_s = self.ago_s(self.times_ms[0]);
         // As if it had run before the first sample: an extrapolating rate() must not see a zero.
         let before = 3600.0 * sum(start_s, start_s - 1.0);
-        self.times_ms
-            .iter()
-            .map(|time_ms| (*time_ms, before + sum(start_s, self.ago_s(*time_ms))))
-            .collect()
+        self.times_ms.iter().map(|time_ms| (*time_ms, before + sum(start_s, self.ago_s(*time_ms)))).collect()
     }
 
     fn ago_s(&self, time_ms: i64) -> f64 {
@@ -390,17 +337,9 @@ mod tests {
 
     #[test]
     fn a_level_is_the_value_of_its_last_step() {
-        let level = Level::from(1.0)
-            .then(Duration::from_secs(100), 5.0)
-            .then(Duration::from_secs(10), 2.0);
+        let level = Level::from(1.0).then(Duration::from_secs(100), 5.0).then(Duration::from_secs(10), 2.0);
         assert_eq!(
-            (
-                level.at(101.0),
-                level.at(100.0),
-                level.at(11.0),
-                level.at(10.0),
-                level.at(-5.0)
-            ),
+            (level.at(101.0), level.at(100.0), level.at(11.0), level.at(10.0), level.at(-5.0)),
             (1.0, 5.0, 5.0, 2.0, 2.0)
         );
         assert_eq!(level.sum(110.0, 0.0), 10.0 * 1.0 + 90.0 * 5.0 + 10.0 * 2.0);

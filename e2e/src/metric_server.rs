@@ -34,29 +34,19 @@ impl MetricServer {
             .args([&series, &data])
             .output()
             .expect("promtool is a program");
-        assert!(
-            backfill.status.success(),
-            "promtool failed: {}",
-            String::from_utf8_lossy(&backfill.stderr)
-        );
+        assert!(backfill.status.success(), "promtool failed: {}", String::from_utf8_lossy(&backfill.stderr));
 
         let address = format!("127.0.0.1:{}", free_port());
         let mut command = Command::new(path_of(Program::Prometheus, "prometheus"));
         command
             .arg(format!(
                 "--config.file={}",
-                sandbox
-                    .write("prometheus.yml", "global: {scrape_interval: 15s}\n")
-                    .display()
+                sandbox.write("prometheus.yml", "global: {scrape_interval: 15s}\n").display()
             ))
             .arg(format!("--storage.tsdb.path={}", data.display()))
             .arg(format!("--web.listen-address={address}"))
             .args(flags);
-        Self::ready(
-            Server::start(&sandbox, "prometheus", command),
-            &address,
-            "/-/ready",
-        )
+        Self::ready(Server::start(&sandbox, "prometheus", command), &address, "/-/ready")
     }
 
     /// `VictoriaMetrics` after an import of the fleet's series, with further flags.
@@ -68,26 +58,13 @@ impl MetricServer {
         let address = format!("127.0.0.1:{}", free_port());
         let mut command = Command::new(path_of(Program::VictoriaMetrics, "victoria-metrics"));
         command
-            .arg(format!(
-                "-storageDataPath={}",
-                sandbox.path().join("data").display()
-            ))
+            .arg(format!("-storageDataPath={}", sandbox.path().join("data").display()))
             .arg(format!("-httpListenAddr={address}"))
             .args(flags);
-        let started = Self::ready(
-            Server::start(&sandbox, "victoria-metrics", command),
-            &address,
-            "/health",
-        );
-        post(
-            &format!("{}/api/v1/import", started.url),
-            fleet.json_lines(),
-        );
+        let started = Self::ready(Server::start(&sandbox, "victoria-metrics", command), &address, "/health");
+        post(&format!("{}/api/v1/import", started.url), fleet.json_lines());
         // Imported rows are searchable only after a flush, which the server does every second.
-        post(
-            &format!("{}/internal/force_flush", started.url),
-            String::new(),
-        );
+        post(&format!("{}/internal/force_flush", started.url), String::new());
         started
     }
 
@@ -100,11 +77,7 @@ impl MetricServer {
         let address = format!("127.0.0.1:{}", free_port());
         let mut command = Command::new(path_of(Program::Pushgateway, "prometheus-pushgateway"));
         command.arg(format!("--web.listen-address={address}"));
-        Self::ready(
-            Server::start(&sandbox, "pushgateway", command),
-            &address,
-            "/-/ready",
-        )
+        Self::ready(Server::start(&sandbox, "pushgateway", command), &address, "/-/ready")
     }
 
     /// Where it listens, for `PROMETHEUS_ENDPOINT`.
@@ -123,10 +96,7 @@ impl MetricServer {
     /// When the server does not answer with one vector sample per pod.
     pub fn by_pod(&self, query: &str) -> BTreeMap<String, f64> {
         let url = format!("{}/api/v1/query", self.url);
-        let answer = Agent::new_with_defaults()
-            .get(&url)
-            .query("query", query)
-            .call();
+        let answer = Agent::new_with_defaults().get(&url).query("query", query).call();
         let body = answer
             .and_then(|mut answer| answer.body_mut().read_to_string())
             .unwrap_or_else(|error| panic!("{query} at {url}: {error}"));
@@ -136,16 +106,11 @@ impl MetricServer {
             .as_array()
             .unwrap_or_else(|| panic!("{query} at {url} answered no vector: {body}"));
         let sample = |sample: &Value| {
-            Some((
-                sample["metric"]["pod"].as_str()?.to_owned(),
-                sample["value"][1].as_str()?.parse().ok()?,
-            ))
+            Some((sample["metric"]["pod"].as_str()?.to_owned(), sample["value"][1].as_str()?.parse().ok()?))
         };
         let pods: BTreeMap<String, f64> = samples
             .iter()
-            .map(|element| {
-                sample(element).unwrap_or_else(|| panic!("not a sample of a pod: {element}"))
-            })
+            .map(|element| sample(element).unwrap_or_else(|| panic!("not a sample of a pod: {element}")))
             .collect();
         assert_eq!(pods.len(), samples.len(), "{query}: a pod has two samples");
         pods
@@ -154,10 +119,7 @@ impl MetricServer {
     fn ready(mut server: Server, address: &str, path: &str) -> Self {
         let url = format!("http://{address}");
         server.wait_ready(START_LIMIT, || {
-            Agent::new_with_defaults()
-                .get(format!("{url}{path}"))
-                .call()
-                .is_ok()
+            Agent::new_with_defaults().get(format!("{url}{path}")).call().is_ok()
         });
         Self { server, url }
     }

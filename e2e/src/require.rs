@@ -42,28 +42,17 @@ macro_rules! require {
 /// # Panics
 /// When it is missing and `E2E_REQUIRED=1`.
 pub fn check(program: Program) -> bool {
-    let missing: Vec<&str> = program
-        .files()
-        .iter()
-        .filter(|file| locate(program, file).is_none())
-        .copied()
-        .collect();
+    let missing: Vec<&str> =
+        program.files().iter().filter(|file| locate(program, file).is_none()).copied().collect();
     if missing.is_empty() {
         return true;
     }
     let reason = format!(
         "{} not found {}: run `eval \"$(e2e/install)\"`",
         missing.join(", "),
-        if program == Program::ControlPlane {
-            "in KUBEBUILDER_ASSETS"
-        } else {
-            "on PATH"
-        },
+        if program == Program::ControlPlane { "in KUBEBUILDER_ASSETS" } else { "on PATH" },
     );
-    assert!(
-        env::var("E2E_REQUIRED").as_deref() != Ok("1"),
-        "E2E_REQUIRED=1, but {reason}"
-    );
+    assert!(env::var("E2E_REQUIRED").as_deref() != Ok("1"), "E2E_REQUIRED=1, but {reason}");
     eprintln!("skipped: {reason}");
     false
 }
@@ -98,8 +87,5 @@ fn locate(program: Program, file: &str) -> Option<PathBuf> {
         ],
         _ => env::split_paths(&env::var_os("PATH").unwrap_or_default()).collect(),
     };
-    folders
-        .into_iter()
-        .map(|folder| folder.join(file))
-        .find(|path| path.is_file())
+    folders.into_iter().map(|folder| folder.join(file)).find(|path| path.is_file())
 }

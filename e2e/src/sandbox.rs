@@ -60,11 +60,7 @@ impl Sandbox {
             .spawn()
             .expect("the machine has a shell");
         let orders = Mutex::new(janitor.stdin.take());
-        Arc::new(Self {
-            folder,
-            janitor,
-            orders,
-        })
+        Arc::new(Self { folder, janitor, orders })
     }
 
     /// The folder.
@@ -78,8 +74,7 @@ impl Sandbox {
     /// When it cannot be written.
     pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.folder.join(name);
-        fs::write(&path, content)
-            .unwrap_or_else(|error| panic!("cannot write {}: {error}", path.display()));
+        fs::write(&path, content).unwrap_or_else(|error| panic!("cannot write {}: {error}", path.display()));
         path
     }
 
@@ -93,10 +88,7 @@ impl Sandbox {
 
 impl Drop for Sandbox {
     fn drop(&mut self) {
-        self.orders
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        self.orders.lock().unwrap_or_else(PoisonError::into_inner).take();
         // Best effort: a drop may run while a test panics.
         let _ = self.janitor.wait();
     }
@@ -121,19 +113,9 @@ impl Server {
         let log = sandbox.path().join(format!("{name}.log"));
         let output = File::create(&log).expect("the sandbox is writable");
         let errors = output.try_clone().expect("a file handle can be cloned");
-        command
-            .stdin(Stdio::null())
-            .stdout(output)
-            .stderr(errors)
-            .current_dir(sandbox.path());
+        command.stdin(Stdio::null()).stdout(output).stderr(errors).current_dir(sandbox.path());
         let child = spawn(&mut command, sandbox);
-        Self {
-            name: name.to_owned(),
-            log,
-            command,
-            child,
-            sandbox: Arc::clone(sandbox),
-        }
+        Self { name: name.to_owned(), log, command, child, sandbox: Arc::clone(sandbox) }
     }
 
     /// Waits until `ready` says so.
@@ -246,8 +228,8 @@ pub fn free_port() -> u16 {
     const COUNT: u16 = 12_000;
     static NEXT: AtomicU16 = AtomicU16::new(0);
     // Test processes that run side by side begin at different ports.
-    let offset = u16::try_from(std::process::id().wrapping_mul(101) % u32::from(COUNT))
-        .expect("less than COUNT");
+    let offset =
+        u16::try_from(std::process::id().wrapping_mul(101) % u32::from(COUNT)).expect("less than COUNT");
     (0..COUNT)
         .map(|_| FIRST + (offset + NEXT.fetch_add(1, Ordering::Relaxed) % COUNT) % COUNT)
         .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
@@ -255,9 +237,9 @@ pub fn free_port() -> u16 {
 }
 
 fn spawn(command: &mut Command, sandbox: &Sandbox) -> Child {
-    let child = command.spawn().unwrap_or_else(|error| {
-        panic!("cannot start {}: {error}", command.get_program().display())
-    });
+    let child = command
+        .spawn()
+        .unwrap_or_else(|error| panic!("cannot start {}: {error}", command.get_program().display()));
     sandbox.order("watch", child.id());
     child
 }

@@ -5,14 +5,16 @@ use std::time::Duration;
 
 use e2e::{Fleet, Level, MetricServer, require};
 
-const CPU: &str = r#"sum by (pod) (rate(container_cpu_usage_seconds_total{namespace="streams",container="app"}[2m]))"#;
+const CPU: &str =
+    r#"sum by (pod) (rate(container_cpu_usage_seconds_total{namespace="streams",container="app"}[2m]))"#;
 const CPU_BEFORE: &str = r#"sum by (pod) (rate(container_cpu_usage_seconds_total{namespace="streams",container="app"}[2m] offset 20m))"#;
-const CPU_OF_CGROUP: &str = r#"sum by (pod) (rate(container_cpu_usage_seconds_total{namespace="streams",container=""}[2m]))"#;
+const CPU_OF_CGROUP: &str =
+    r#"sum by (pod) (rate(container_cpu_usage_seconds_total{namespace="streams",container=""}[2m]))"#;
 const MEMORY: &str =
     r#"sum by (pod) (container_memory_working_set_bytes{namespace="streams",container="app"})"#;
-const LAG: &str =
-    r#"sum by (pod) (kafka_consumer_fetch_manager_records_lag{namespace="streams"} >= 0)"#;
-const RATE: &str = r#"sum by (pod) (rate(kafka_consumer_fetch_manager_records_consumed_total{namespace="streams"}[5m]))"#;
+const LAG: &str = r#"sum by (pod) (kafka_consumer_fetch_manager_records_lag{namespace="streams"} >= 0)"#;
+const RATE: &str =
+    r#"sum by (pod) (rate(kafka_consumer_fetch_manager_records_consumed_total{namespace="streams"}[5m]))"#;
 const PARTITIONS: &str =
     r#"sum by (pod) (kafka_consumer_coordinator_assigned_partitions{namespace="streams"})"#;
 
@@ -40,9 +42,7 @@ fn pushgateway_starts() {
 }
 
 fn answers_with_the_loads(start: impl Fn(&Fleet) -> MetricServer) {
-    let mut fleet = Fleet::even("streams", "orders", 12)
-        .busiest(7)
-        .least_busy(3);
+    let mut fleet = Fleet::even("streams", "orders", 12).busiest(7).least_busy(3);
     fleet.pods[5].lag = None;
     fleet.pods[6].cpu = Some(Level::from(0.25).then(Duration::from_secs(900), 3.5));
     let server = start(&fleet);
@@ -73,8 +73,5 @@ fn answers_with_the_loads(start: impl Fn(&Fleet) -> MetricServer) {
 #[track_caller]
 fn near(loads: &BTreeMap<String, f64>, pod: &str, expected: f64) {
     let load = loads[pod];
-    assert!(
-        (load - expected).abs() <= 1e-6 * expected,
-        "{pod}: {load}, not {expected}"
-    );
+    assert!((load - expected).abs() <= 1e-6 * expected, "{pod}: {load}, not {expected}");
 }

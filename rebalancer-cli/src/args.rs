@@ -11,7 +11,7 @@ mod kubernetes;
 mod output;
 mod prometheus;
 
-pub use decision::{DecisionArgs, GuardMode, Strategy};
+pub use decision::{DecisionArgs, GuardMode};
 pub use kubernetes::{ActionArgs, DryRun, EvictionMethod, KubernetesArgs, PacingChoice};
 pub use output::{LogFormat, OutputArgs, OutputFormat};
 pub use prometheus::{Method, PrometheusArgs, QueryArgs};
@@ -109,6 +109,9 @@ pub struct ReplayArgs {
     /// pods.json as `curl` saved them, or a JSON array of pod states
     #[arg(value_name = "PATH")]
     pub path: PathBuf,
+    /// Label that holds the name of the pod in a folder's answers
+    #[arg(long, value_name = "LABEL", env = "POD_LABEL", default_value = "pod", help_heading = "Queries")]
+    pub pod_label: String,
     #[command(flatten)]
     pub decision: DecisionArgs,
     #[command(flatten)]

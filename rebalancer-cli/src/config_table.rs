@@ -64,7 +64,8 @@ pub fn markdown(command: &Command) -> String {
             let _ = writeln!(text, "| **{}** | | | |", setting.heading);
             heading.clone_from(&setting.heading);
         }
-        let [variable, flag, default] = [&setting.variable, &setting.flag, &setting.default].map(|text| code(text.as_deref()));
+        let [variable, flag, default] =
+            [&setting.variable, &setting.flag, &setting.default].map(|text| code(text.as_deref()));
         let _ = writeln!(text, "| {variable} | {flag} | {default} | {} |", cell(&setting.help));
     }
     let _ = writeln!(text, "| **Secrets (variables only)** | | | |");

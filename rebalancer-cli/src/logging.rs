@@ -14,7 +14,9 @@ use crate::failure::Failure;
 pub fn start(args: &OutputArgs) -> Result<(), Failure> {
     let filter = EnvFilter::try_new(&args.log_level).map_err(|error| {
         let level = &args.log_level;
-        Failure::usage(format!("LOG_LEVEL is {level:?}: {error}; write error, warn, info, debug or trace (flag --log-level)"))
+        Failure::usage(format!(
+            "LOG_LEVEL is {level:?}: {error}; write error, warn, info, debug or trace (flag --log-level)"
+        ))
     })?;
     let terminal = io::stderr().is_terminal();
     let json = match args.log_format {
@@ -26,7 +28,9 @@ pub fn start(args: &OutputArgs) -> Result<(), Failure> {
     if json {
         log.json().flatten_event(true).with_current_span(false).with_span_list(false).init();
     } else {
-        log.with_ansi(terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())).with_target(false).init();
+        log.with_ansi(terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()))
+            .with_target(false)
+            .init();
     }
     Ok(())
 }

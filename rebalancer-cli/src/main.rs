@@ -9,6 +9,7 @@ mod failure;
 mod live;
 mod logging;
 mod output;
+mod recorded;
 mod report;
 mod secret;
 mod settings;
@@ -28,10 +29,10 @@ fn main() -> ExitCode {
         Err(code) => return code,
     };
     let done = logging::start(cli.command.output()).and_then(|()| match &cli.command {
-        Command::Run(args) => run::run(args),
-        Command::Plan(args) => plan::run(args),
-        Command::Check(args) => check::run(args),
-        Command::Record(args) => record::run(args),
+        Command::Run(args) => run::run(args, &matches),
+        Command::Plan(args) => plan::run(args, &matches),
+        Command::Check(args) => check::run(args, &matches),
+        Command::Record(args) => record::run(args, &matches),
         Command::Replay(args) => replay::run(args, &matches),
         Command::Config(args) => config::run(args, &matches),
     });

@@ -1,7 +1,9 @@
 //! What was typed turned into what the adapters take; a setting that is missing is named here.
 
 use rebalancer_io::kubernetes::ConnectOptions;
-use rebalancer_io::prometheus::{Auth, Endpoint, Header, Method, PrometheusConfig, Secret, SecretSource, Tls};
+use rebalancer_io::prometheus::{
+    Auth, Endpoint, Header, Method, PrometheusConfig, Secret, SecretSource, Tls,
+};
 
 use crate::args::{self, KubernetesArgs, PrometheusArgs};
 use crate::failure::Failure;
@@ -46,7 +48,8 @@ fn auth(args: &PrometheusArgs) -> Result<Auth, Failure> {
         args.prometheus_bearer_token_file.as_ref(),
         "PROMETHEUS_BEARER_TOKEN_FILE",
     )?;
-    let password = one_of(secret::PASSWORD, args.prometheus_password_file.as_ref(), "PROMETHEUS_PASSWORD_FILE")?;
+    let password =
+        one_of(secret::PASSWORD, args.prometheus_password_file.as_ref(), "PROMETHEUS_PASSWORD_FILE")?;
     match (bearer, args.prometheus_username.clone(), password) {
         (None, None, None) => Ok(Auth::None),
         (Some(token), None, None) => Ok(Auth::Bearer(token)),
@@ -111,8 +114,12 @@ pub fn cluster(args: &KubernetesArgs) -> ConnectOptions {
 /// None, or an empty one: it would mean every pod of the namespace.
 pub fn selector(args: &KubernetesArgs) -> Result<&str, Failure> {
     match args.selector.as_deref().map(str::trim) {
-        Some("") => Err(Failure::usage("--selector is empty, which would mean every pod of the namespace; name the labels of the workload, such as app=orders")),
+        Some("") => Err(Failure::usage(
+            "--selector is empty, which would mean every pod of the namespace; name the labels of the workload, such as app=orders",
+        )),
         Some(selector) => Ok(selector),
-        None => Err(Failure::usage("KUBE_LABEL_SELECTOR is not set: name the labels of the workload's pods, such as app=orders (flag --selector)")),
+        None => Err(Failure::usage(
+            "KUBE_LABEL_SELECTOR is not set: name the labels of the workload's pods, such as app=orders (flag --selector)",
+        )),
     }
 }

@@ -1,9 +1,8 @@
 //! Adapters of pod-rebalancer: metrics servers, Kubernetes, recordings, each behind a small trait.
 #![forbid(unsafe_code)]
 
-mod file;
-
 pub mod driver;
+pub mod file;
 pub mod kubernetes;
 pub mod metrics;
 pub mod podstate;

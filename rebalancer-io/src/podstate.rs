@@ -7,8 +7,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rebalancer_core::{DuplicateSample, Join, JoinRules, Joined, LivePod, Metric, PerMetric, Sample};
 
-use crate::metrics::{CpuFetcher, KafkaFetcher, MemoryFetcher, MetricsSource, QuerySet};
-use crate::prometheus::{InstantAnswer, QueryError};
+use crate::metrics::{CpuFetcher, KafkaFetcher, MemoryFetcher, MetricQuery, MetricsSource, QuerySet};
+use crate::prometheus::{InstantAnswer, PrometheusClient, PrometheusConfig, QueryError};
+use crate::recording::{Recording, Replay};
 
 /// Asks a source for the metrics of one workload.
 #[derive(Clone, Copy)]
@@ -77,6 +78,34 @@ impl Answers {
         self.metrics.iter().filter(|(_, answer)| answer.is_some()).map(|(metric, _)| metric).collect()
     }
 
+    /// The answers of a recording, decoded again; `place` names it in messages.
+    ///
+    /// # Errors
+    /// As when they were first decoded.
+    pub fn replayed(
+        recording: &Recording,
+        place: String,
+        namespace: Option<&str>,
+        pod_label: Option<&str>,
+    ) -> Result<Self, QueryError> {
+        let client = PrometheusClient::over(
+            Replay::new(recording, place),
+            PrometheusConfig::DEFAULT_MAX_RESPONSE_BYTES,
+        );
+        let at = recording.evaluation_time;
+        let replayed = |metric: Metric| {
+            let promql = recording.promql(metric.name())?;
+            let mut query =
+                MetricQuery::new(metric.name(), promql).with_pod_label(pod_label.unwrap_or("pod"));
+            if let Some(namespace) = namespace {
+                query = query.in_namespace(namespace);
+            }
+            Some(client.query(&query, at))
+        };
+        let PerMetric { cpu, memory, lag, rate } = PerMetric::from_fn(|metric| replayed(metric).transpose());
+        Ok(Self { at, metrics: PerMetric { cpu: cpu?, memory: memory?, lag: lag?, rate: rate? } })
+    }
+
     /// Joins the answers with the pods that exist.
     ///
     /// # Errors
@@ -98,13 +127,6 @@ impl Answers {
             join.add(metric, samples)?;
         }
         Ok(join.finish())
-    }
-
-    /// The newest moment any sample is about: what `at` is in a replay.
-    pub fn newest_sample(metrics: &PerMetric<Option<InstantAnswer>>) -> Option<Timestamp> {
-        let answers = metrics.iter().filter_map(|(_, answer)| answer.as_ref());
-        let newest = answers.flat_map(|answer| &answer.samples).map(|sample| sample.timestamp_ms).max()?;
-        Timestamp::from_millisecond(newest).ok()
     }
 
     /// Every pod named in the answers, as a Running and Ready one: what a replay without pod facts

@@ -82,15 +82,8 @@ pub enum Method {
 #[command(next_help_heading = "Queries")]
 pub struct QueryArgs {
     /// Where lag and message rate come from; `none` leaves Kafka out
-    #[arg(
-        long,
-        value_name = "PRESET",
-        env = "METRICS_PRESET",
-        default_value = "micrometer",
-        value_enum,
-        ignore_case = true
-    )]
-    pub metrics_preset: Preset,
+    #[arg(long, value_name = "PRESET", env = "METRICS_PRESET", default_value = "micrometer", ignore_case = true, value_parser = preset())]
+    pub metrics_preset: KafkaPreset,
     /// Own `PromQL` for CPU in cores, one sample a pod with label `pod`; placeholders `{{namespace}}`
     /// `{{pods_regex}}` `{{window}}` `{{group}}` `{{container}}`
     #[arg(long, value_name = "PROMQL", env = "QUERY_CPU")]
@@ -119,7 +112,8 @@ pub struct QueryArgs {
 }
 
 fn preset() -> impl TypedValueParser<Value = KafkaPreset> {
-    let named = |name: String| KafkaPreset::ALL.into_iter().find(|preset| preset.name().eq_ignore_ascii_case(&name));
+    let named =
+        |name: String| KafkaPreset::ALL.into_iter().find(|preset| preset.name().eq_ignore_ascii_case(&name));
     PossibleValuesParser::new(KafkaPreset::ALL.map(KafkaPreset::name))
         .map(move |name| named(name).expect("the parser lets only names of presets through"))
 }

@@ -10,12 +10,14 @@ use rebalancer_io::metrics::MetricsSource;
 use rebalancer_io::prometheus::InstantAnswer;
 use serde::Serialize;
 
+use clap::ArgMatches;
+
 use crate::args::{CheckArgs, OutputFormat};
 use crate::decide::DecisionSettings;
+use crate::exit;
 use crate::failure::{Failure, chain};
 use crate::live::{Live, now, owner};
 use crate::report::API_VERSION;
-use crate::exit;
 
 /// What all checks came to.
 #[derive(Debug, Serialize)]
@@ -56,18 +58,23 @@ enum Grade {
 ///
 /// # Errors
 /// A setting that is missing or wrong.
-pub fn run(args: &CheckArgs) -> Result<ExitCode, Failure> {
+pub fn run(args: &CheckArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let decision = DecisionSettings::from(&args.live.decision);
-    let live = Live::connect(&args.live, &decision)?;
+    let live = Live::connect(&args.live, &decision, matches)?;
     let mut configuration = Category { name: "configuration", checks: Vec::new() };
-    configuration.add(Grade::Success, "the settings can be used (config shows them and where they come from)".to_owned(), None);
+    configuration.add(
+        Grade::Success,
+        "the settings can be used (config shows them and where they come from)".to_owned(),
+        None,
+    );
     let mut kubernetes = Category { name: "kubernetes", checks: Vec::new() };
     let workload = check_workload(&live, &decision, &mut kubernetes);
     check_permissions(&live, &mut kubernetes);
     let mut prometheus = Category { name: "prometheus", checks: Vec::new() };
     check_queries(&live, &workload, &mut prometheus)?;
     let categories = vec![configuration, prometheus, kubernetes];
-    let failed = categories.iter().flat_map(|category| &category.checks).any(|check| check.result == Grade::Error);
+    let failed =
+        categories.iter().flat_map(|category| &category.checks).any(|check| check.result == Grade::Error);
     let report = CheckReport { api_version: API_VERSION, kind: "CheckReport", success: !failed, categories };
     write(&report, args.live.output.output)?;
     Ok(ExitCode::from(if failed { exit::FAILED } else { exit::DECIDED }))
@@ -86,13 +93,16 @@ fn check_workload(live: &Live, decision: &DecisionSettings, category: &mut Categ
     let seen = format!("selector {selector} matches {} pods, {ready} of them Ready", workload.pods.len());
     let required = decision.thresholds.min_pods;
     if ready < required {
-        let hint = format!("{required} Ready pods are required (MIN_PODS_REQUIRED): every run will do nothing");
+        let hint =
+            format!("{required} Ready pods are required (MIN_PODS_REQUIRED): every run will do nothing");
         category.add(Grade::Warning, seen, Some(hint));
     } else {
         category.add(Grade::Success, seen, None);
     }
     match owner(&workload) {
-        Some(owner) if workload.owners.len() == 1 => category.add(Grade::Success, format!("owned by {owner}"), None),
+        Some(owner) if workload.owners.len() == 1 => {
+            category.add(Grade::Success, format!("owned by {owner}"), None)
+        }
         Some(owners) => category.add(
             Grade::Warning,
             format!("several controllers: {owners}"),
@@ -121,7 +131,8 @@ fn check_permissions(live: &Live, category: &mut Category) {
                     (false, "events") => Grade::Warning,
                     (false, _) => Grade::Error,
                 };
-                let hint = (!allowed).then(|| format!("grant it in namespace {} by a Role", live.cluster.namespace()));
+                let hint = (!allowed)
+                    .then(|| format!("grant it in namespace {} by a Role", live.cluster.namespace()));
                 category.add(grade, format!("may {permission}"), hint);
             }
         }
@@ -153,15 +164,20 @@ fn check_queries(live: &Live, workload: &Workload, category: &mut Category) -> R
 
 fn check_answer(metric: Metric, answer: &InstantAnswer, workload: &Workload, category: &mut Category) {
     let living = workload.living().count();
-    let matched = workload.living().filter(|pod| answer.samples.iter().any(|sample| sample.pod == pod.name)).count();
+    let matched =
+        workload.living().filter(|pod| answer.samples.iter().any(|sample| sample.pod == pod.name)).count();
     let seen = format!("{metric}: {} series, {matched} of {living} live pods", answer.samples.len());
     if matched == living && living > 0 {
         return category.add(Grade::Success, seen, None);
     }
     let hint = if answer.samples.is_empty() {
-        format!("the answer is empty; is METRICS_PRESET right? else give your own query by QUERY_{}", metric.name().to_uppercase())
+        format!(
+            "the answer is empty; is METRICS_PRESET right? else give your own query by QUERY_{}",
+            metric.name().to_uppercase()
+        )
     } else {
-        "pods without a sample take no part; a metric that too few pods have is not used (MIN_COVERAGE)".to_owned()
+        "pods without a sample take no part; a metric that too few pods have is not used (MIN_COVERAGE)"
+            .to_owned()
     };
     category.add(Grade::Warning, seen, Some(hint));
 }
@@ -179,7 +195,9 @@ impl Category {
 
 fn write(report: &CheckReport, format: OutputFormat) -> Result<(), Failure> {
     let text = match format {
-        OutputFormat::Json => serde_json::to_string_pretty(report).context("cannot write the checks as JSON")? + "\n",
+        OutputFormat::Json => {
+            serde_json::to_string_pretty(report).context("cannot write the checks as JSON")? + "\n"
+        }
         OutputFormat::Yaml => serde_saphyr::to_string(report).context("cannot write the checks as YAML")?,
         OutputFormat::None => String::new(),
         OutputFormat::Table | OutputFormat::Wide | OutputFormat::Name => lines(report),
@@ -203,7 +221,14 @@ fn lines(report: &CheckReport) -> String {
             }
         }
     }
-    let count = |grade| report.categories.iter().flat_map(|category| &category.checks).filter(|check| check.result == grade).count();
+    let count = |grade| {
+        report
+            .categories
+            .iter()
+            .flat_map(|category| &category.checks)
+            .filter(|check| check.result == grade)
+            .count()
+    };
     let (errors, warnings) = (count(Grade::Error), count(Grade::Warning));
     let verdict = if report.success { "a run would work" } else { "a run would fail" };
     text + &format!("{errors} errors, {warnings} warnings: {verdict}\n")

@@ -29,7 +29,9 @@ struct Row {
 pub fn run(args: &ConfigArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let rows = rows(matches);
     let text = match args.live.output.output {
-        OutputFormat::Json => serde_json::to_string_pretty(&rows).context("cannot write the settings as JSON")? + "\n",
+        OutputFormat::Json => {
+            serde_json::to_string_pretty(&rows).context("cannot write the settings as JSON")? + "\n"
+        }
         OutputFormat::Yaml => serde_saphyr::to_string(&rows).context("cannot write the settings as YAML")?,
         OutputFormat::None => String::new(),
         OutputFormat::Table | OutputFormat::Wide | OutputFormat::Name => table(&rows),
@@ -56,7 +58,12 @@ fn rows(matches: &ArgMatches) -> Vec<Row> {
     let secrets = secret::ALL.into_iter().map(|secret| {
         let set = secret.is_set();
         let value = set.then(|| "(hidden)".to_owned());
-        Row { variable: Some(secret.variable.to_owned()), flag: None, value, source: if set { "environment" } else { "unset" } }
+        Row {
+            variable: Some(secret.variable.to_owned()),
+            flag: None,
+            value,
+            source: if set { "environment" } else { "unset" },
+        }
     });
     plain.chain(secrets).collect()
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use rebalancer_core::RotationOptions;
 
+use clap::ArgMatches;
+
 use crate::args::{KubernetesArgs, PlanArgs};
 use crate::decide::{DecisionSettings, Known, Purpose, decide};
 use crate::failure::Failure;
@@ -16,10 +18,10 @@ use crate::{exit, output};
 ///
 /// # Errors
 /// A setting, a server or an answer that is wrong.
-pub fn run(args: &PlanArgs) -> Result<ExitCode, Failure> {
+pub fn run(args: &PlanArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let decision = DecisionSettings::from(&args.live.decision);
-    let live = Live::connect(&args.live, &decision)?;
-    let observation = live.observe()?;
+    let live = Live::connect(&args.live, &decision, matches)?;
+    let observation = live.observe(args.record.as_deref())?;
     let options = rotation_options(&args.live.kubernetes, &decision);
     let purpose = Purpose { kind: Kind::Plan, dry_run: "client", rotation: Some(&options) };
     let report = report(&decision, &observation, purpose)?;
@@ -31,7 +33,11 @@ pub fn run(args: &PlanArgs) -> Result<ExitCode, Failure> {
 ///
 /// # Errors
 /// As [`decide`].
-pub fn report(decision: &DecisionSettings, observation: &Observation, purpose: Purpose<'_>) -> anyhow::Result<Report> {
+pub fn report(
+    decision: &DecisionSettings,
+    observation: &Observation,
+    purpose: Purpose<'_>,
+) -> anyhow::Result<Report> {
     let known = Known {
         joined: &observation.joined,
         workload: &observation.workload,

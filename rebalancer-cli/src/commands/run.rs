@@ -16,6 +16,8 @@ use rebalancer_io::kubernetes::{Cluster, Notice};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::plan;
+use clap::ArgMatches;
+
 use crate::args::{ActionArgs, DryRun, EvictionMethod, OutputFormat, PacingChoice, RunArgs};
 use crate::decide::{DecisionSettings, Purpose};
 use crate::failure::Failure;
@@ -28,16 +30,22 @@ use crate::{exit, output};
 /// # Errors
 /// A setting, a server or an answer that is wrong. What a rotation came to is in the report, not
 /// an error.
-pub fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
+pub fn run(args: &RunArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let started = Instant::now();
     let consent = consent(args)?;
     let stop = stop_flag()?;
     let decision = DecisionSettings::from(&args.live.decision);
-    let live = Live::connect(&args.live, &decision)?;
-    tracing::info!(event = "run.started", dry_run = args.action.dry_run.name(), selector = live.selector.as_str(), "run started");
-    let observation = live.observe()?;
+    let live = Live::connect(&args.live, &decision, matches)?;
+    tracing::info!(
+        event = "run.started",
+        dry_run = args.action.dry_run.name(),
+        selector = live.selector.as_str(),
+        "run started"
+    );
+    let observation = live.observe(args.record.as_deref())?;
     let options = options(args, &decision);
-    let purpose = Purpose { kind: Kind::RunReport, dry_run: args.action.dry_run.name(), rotation: Some(&options) };
+    let purpose =
+        Purpose { kind: Kind::RunReport, dry_run: args.action.dry_run.name(), rotation: Some(&options) };
     let mut report = plan::report(&decision, &observation, purpose)?;
     if report.acts() && args.action.dry_run != DryRun::Client && agreed(consent, &report)? {
         report = act(&live, &observation.workload, options, report, started, &stop);
@@ -133,7 +141,8 @@ fn act(
     started: Instant,
     stop: &AtomicBool,
 ) -> Report {
-    let targets: Vec<(Role, &str)> = report.targets.iter().map(|target| (target.role, target.pod.as_str())).collect();
+    let targets: Vec<(Role, &str)> =
+        report.targets.iter().map(|target| (target.role, target.pod.as_str())).collect();
     let plan = match RotationPlan::new(&targets, workload, options) {
         Ok(plan) => plan,
         Err(error) => return refused(report, &error),
@@ -149,7 +158,12 @@ fn act(
     report.after(rotation)
 }
 
-fn rotate(actuator: &mut dyn Actuator, plan: RotationPlan, started: Instant, stop: &AtomicBool) -> RotationReport {
+fn rotate(
+    actuator: &mut dyn Actuator,
+    plan: RotationPlan,
+    started: Instant,
+    stop: &AtomicBool,
+) -> RotationReport {
     PodManager::new(actuator, started, stop).delete_pods(plan)
 }
 
@@ -165,22 +179,43 @@ fn refused(mut report: Report, error: &PlanError) -> Report {
 
 /// Writes an Event on the workload for each pod that was evicted or failed to be. An Event that
 /// cannot be written is a warning: what was done is done.
-fn tell(cluster: &Cluster, workload: &Workload, targets: &[Target], rotation: &RotationReport, report: &Report) {
+fn tell(
+    cluster: &Cluster,
+    workload: &Workload,
+    targets: &[Target],
+    rotation: &RotationReport,
+    report: &Report,
+) {
     let Some(owner) = workload.owners.first().map(|owner| &owner.top) else { return };
     for target in targets {
         let evicted = rotation.deleted.contains(&target.name);
         let failed = rotation.errors.get(&target.name).or_else(|| rotation.skipped.get(&target.name));
         if evicted {
-            tracing::info!(event = "pod.evicted", k8s.pod.name = target.name, k8s.pod.uid = target.uid, role = target.role.name(), "evicted pod");
+            tracing::info!(
+                event = "pod.evicted",
+                k8s.pod.name = target.name,
+                k8s.pod.uid = target.uid,
+                role = target.role.name(),
+                "evicted pod"
+            );
         }
         let (reason, note) = match failed {
-            None if evicted => ("Rotated", format!("evicted {} ({}): {}", target.name, target.role, report.reason)),
-            Some(why) => ("RotationBlocked", format!("{} ({}) was not evicted: {why}", target.name, target.role)),
+            None if evicted => {
+                ("Rotated", format!("evicted {} ({}): {}", target.name, target.role, report.reason))
+            }
+            Some(why) => {
+                ("RotationBlocked", format!("{} ({}) was not evicted: {why}", target.name, target.role))
+            }
             None => continue,
         };
         let notice = Notice { workload: owner, pod: Some(target), reason, note: &note, is_warning: !evicted };
         if let Err(error) = cluster.notify(&notice) {
-            tracing::warn!(event = "kubernetes_event.failed", "cannot write an Event on {} {}: {error}", owner.kind, owner.name);
+            tracing::warn!(
+                event = "kubernetes_event.failed",
+                "cannot write an Event on {} {}: {error}",
+                owner.kind,
+                owner.name
+            );
         }
     }
 }

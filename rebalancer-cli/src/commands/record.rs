@@ -1,0 +1,28 @@
+//! `record`: save everything a decision needs to one file; decides and changes nothing.
+
+use std::process::ExitCode;
+
+use clap::ArgMatches;
+
+use crate::args::RecordArgs;
+use crate::decide::DecisionSettings;
+use crate::exit;
+use crate::failure::Failure;
+use crate::live::Live;
+
+/// Records.
+///
+/// # Errors
+/// A setting, a server or an answer that is wrong, or a file that cannot be written.
+pub fn run(args: &RecordArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
+    let decision = DecisionSettings::from(&args.live.decision);
+    let live = Live::connect(&args.live, &decision, matches)?;
+    let observation = live.observe(Some(&args.file))?;
+    let (file, pods) = (args.file.display(), observation.workload.pods.len());
+    println!(
+        "recorded {pods} pods and {} answers at {} to {file}",
+        observation.answers.asked().len(),
+        observation.answers.at
+    );
+    Ok(ExitCode::from(exit::DECIDED))
+}

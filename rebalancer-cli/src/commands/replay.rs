@@ -1,0 +1,189 @@
+//! `replay`: decide again from what was saved, offline: a recording, a folder of API answers, or a
+//! list of pod states.
+
+use std::io::{self, Read};
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{ArgMatches, FromArgMatches};
+use jiff::Timestamp;
+use rebalancer_core::{Joined, LivePod, Metric, PerMetric, RotationOptions, Workload};
+use rebalancer_io::kubernetes::live_pods;
+use rebalancer_io::podstate::{Answers, Freshness};
+use rebalancer_io::prometheus::{PrometheusConfig, Wanted};
+use rebalancer_io::recording::Recording;
+use rebalancer_io::snapshot::Snapshot;
+use rebalancer_io::{file, states};
+
+use crate::args::{Cli, Command, DecisionArgs, ReplayArgs};
+use crate::decide::{DecisionSettings, Known, Purpose, decide};
+use crate::failure::Failure;
+use crate::live::{RUN_TIMEOUT_FOR_PLANS, owner};
+use crate::recorded::{RecordedSettings, flags_to_take_up};
+use crate::report::{Kind, WorkloadReport};
+use crate::{exit, output, usage};
+
+/// What was saved.
+struct Saved {
+    joined: Joined,
+    workload: Workload,
+    asked: Vec<Metric>,
+    evaluation_time: Option<Timestamp>,
+    settings: RecordedSettings,
+    decision: DecisionSettings,
+}
+
+/// Replays.
+///
+/// # Errors
+/// A path that cannot be read, or holds something else.
+pub fn run(args: &ReplayArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
+    let saved = read(args, matches)?;
+    let described = WorkloadReport {
+        namespace: saved.settings.namespace.clone(),
+        selector: saved.settings.selector.clone(),
+        owner: owner(&saved.workload),
+        context: None,
+        pods: saved.workload.pods.len(),
+    };
+    let known = Known {
+        joined: &saved.joined,
+        workload: &saved.workload,
+        asked: &saved.asked,
+        evaluation_time: saved.evaluation_time.map(|time| time.to_string()),
+        described,
+    };
+    let options = RotationOptions {
+        min_pods: saved.decision.thresholds.min_pods,
+        warm_up: saved.decision.warm_up,
+        ..RotationOptions::until(RUN_TIMEOUT_FOR_PLANS)
+    };
+    let purpose = Purpose { kind: Kind::Plan, dry_run: "client", rotation: Some(&options) };
+    let report = decide(&saved.decision, known, purpose)?;
+    output::write(&report, args.output.output, io::stdout())?;
+    Ok(exit::code(report.outcome, args.output.detailed_exitcode))
+}
+
+fn read(args: &ReplayArgs, matches: &ArgMatches) -> Result<Saved, Failure> {
+    let path = args.path.as_path();
+    let shown = path.display();
+    let facts =
+        std::fs::metadata(path).map_err(|error| Failure::usage(format!("cannot replay {shown}: {error}")))?;
+    if facts.is_dir() {
+        return from_folder(path, args);
+    }
+    let mut start = [0; 64];
+    let read = file::open(path).and_then(|mut file| read_start(&mut file, &mut start));
+    let read = read.with_context(|| format!("cannot read {shown}"))?;
+    match start[..read].iter().find(|byte| !byte.is_ascii_whitespace()) {
+        Some(b'[') => from_states(path, &args.decision),
+        Some(b'{') => from_recording(path, matches),
+        _ => Err(Failure::Run(anyhow::anyhow!(
+            "{shown} is neither a recording nor a JSON array of pod states; \
+             a folder of API answers is given by the folder's name"
+        ))),
+    }
+}
+
+fn read_start(file: &mut impl Read, start: &mut [u8]) -> io::Result<usize> {
+    let mut read = 0;
+    while read < start.len() {
+        match file.read(&mut start[read..])? {
+            0 => break,
+            more => read += more,
+        }
+    }
+    Ok(read)
+}
+
+fn from_states(path: &Path, decision: &DecisionArgs) -> Result<Saved, Failure> {
+    let file = file::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let pods = states::pod_states(file).with_context(|| path.display().to_string())?;
+    let asked = states::present(&pods);
+    let live = pods.iter().map(|pod| LivePod::assumed(pod.name.as_str())).collect();
+    Ok(Saved {
+        joined: states::joined(pods),
+        workload: Workload { pods: live, owners: Vec::new() },
+        asked,
+        evaluation_time: None,
+        settings: RecordedSettings::default(),
+        decision: DecisionSettings::from(decision),
+    })
+}
+
+fn from_folder(path: &Path, args: &ReplayArgs) -> Result<Saved, Failure> {
+    let wanted = Wanted {
+        pod_label: &args.pod_label,
+        namespace: None,
+        max_bytes: PrometheusConfig::DEFAULT_MAX_RESPONSE_BYTES,
+    };
+    let snapshot = Snapshot::open(path, &wanted).map_err(anyhow::Error::new)?;
+    // Answers without a sample hold at no moment; any will do.
+    let at = snapshot.evaluation_time().unwrap_or(Timestamp::UNIX_EPOCH);
+    let answers = Answers { at, metrics: PerMetric::from_fn(|metric| snapshot.answer(metric).cloned()) };
+    let pods = match snapshot.pods() {
+        Some(json) => live_pods(json, at).with_context(|| format!("{}/pods.json", path.display()))?,
+        None => answers.assumed_pods(),
+    };
+    let workload = Workload { pods, owners: Vec::new() };
+    saved(&answers, workload, RecordedSettings::default(), DecisionSettings::from(&args.decision))
+}
+
+fn from_recording(path: &Path, matches: &ArgMatches) -> Result<Saved, Failure> {
+    let recording = Recording::read(path).map_err(anyhow::Error::new)?;
+    let shown = path.display();
+    let settings: RecordedSettings = serde_json::from_value(recording.config.clone())
+        .with_context(|| format!("{shown}: the settings in it cannot be read"))?;
+    let workload = match recording.workload.clone() {
+        Some(workload) => Some(
+            serde_json::from_value(workload)
+                .with_context(|| format!("{shown}: the workload in it cannot be read"))?,
+        ),
+        None => None,
+    };
+    let answers = Answers::replayed(
+        &recording,
+        shown.to_string(),
+        settings.namespace.as_deref(),
+        settings.pod_label.as_deref(),
+    );
+    let answers = answers.context("the recorded answers cannot be used")?;
+    let workload = workload.unwrap_or_else(|| Workload { pods: answers.assumed_pods(), owners: Vec::new() });
+    let decision = DecisionSettings::from(&taken_up(&settings, matches)?);
+    saved(&answers, workload, settings, decision)
+}
+
+/// The decision settings of this call, with the recorded ones where nothing else was given.
+fn taken_up(settings: &RecordedSettings, matches: &ArgMatches) -> Result<DecisionArgs, Failure> {
+    let arguments = std::env::args().chain(flags_to_take_up(settings, matches));
+    let parsed =
+        usage::command().try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
+    match parsed.map(|cli| cli.command) {
+        Ok(Command::Replay(args)) => Ok(args.decision),
+        Ok(_) => Err(Failure::usage("the recorded settings change the command")),
+        Err(error) => Err(Failure::usage(format!("the recorded settings cannot be used: {error}"))),
+    }
+}
+
+fn saved(
+    answers: &Answers,
+    workload: Workload,
+    settings: RecordedSettings,
+    decision: DecisionSettings,
+) -> Result<Saved, Failure> {
+    let freshness = Freshness { warm_up: decision.warm_up, max_sample_age: decision.max_sample_age };
+    let joined = answers.join(&workload.pods, freshness).context("cannot tell the pods apart")?;
+    let at = answers
+        .metrics
+        .iter()
+        .any(|(_, answer)| answer.as_ref().is_some_and(|answer| !answer.samples.is_empty()));
+    Ok(Saved {
+        joined,
+        workload,
+        asked: answers.asked(),
+        evaluation_time: at.then_some(answers.at),
+        settings,
+        decision,
+    })
+}
