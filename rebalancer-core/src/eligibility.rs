@@ -56,6 +56,31 @@ pub fn objections(pod: &LivePod, rules: EligibilityRules) -> Vec<Objection> {
     found
 }
 
+/// A pod that may not be evicted, with all reasons.
+///
+/// Its words read "pod a may not be evicted: it is not Ready; has no known UID ...".
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IneligiblePod {
+    /// Name of the pod.
+    pub pod: String,
+    /// All reasons; never empty.
+    pub objections: Vec<Objection>,
+}
+
+impl IneligiblePod {
+    /// Judges `pod`; `None` means that it may be evicted.
+    pub fn judge(pod: &LivePod, rules: EligibilityRules) -> Option<Self> {
+        let objections: Vec<Objection> = objections(pod, rules);
+        (!objections.is_empty()).then(|| Self { pod: pod.name.clone(), objections })
+    }
+}
+
+impl fmt::Display for IneligiblePod {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "pod {} may not be evicted: it {}", self.pod, joined(&self.objections))
+    }
+}
+
 /// One reason why a pod may not be evicted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

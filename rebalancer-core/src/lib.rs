@@ -25,7 +25,7 @@ mod workload;
 pub mod guard;
 
 pub use analysis::{Analysis, Coverage, Finding};
-pub use eligibility::{EligibilityRules, Objection, objections};
+pub use eligibility::{EligibilityRules, IneligiblePod, Objection, objections};
 pub use engine::{AnalyzeError, Engine};
 pub use join::{DuplicateSample, Join, JoinRules, Joined, MetricIssues, Sample, SetAside, SetAsideReason};
 pub use metric::{Metric, PerMetric};

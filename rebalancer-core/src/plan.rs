@@ -10,7 +10,7 @@ pub use disturbance::{Disturbance, disturbances};
 pub use facts::{OwnerFacts, Workload, WorkloadFacts};
 
 use crate::eligibility::joined;
-use crate::{EligibilityRules, LivePod, Objection, objections};
+use crate::{EligibilityRules, IneligiblePod, LivePod};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
@@ -59,17 +59,18 @@ impl RotationPlan {
             }
         }
         let mut chosen: Vec<Target> = Vec::new();
+        let mut ineligible: Vec<IneligiblePod> = Vec::new();
         for (role, name) in targets {
             let pod: &LivePod = workload
                 .pods
                 .iter()
                 .find(|pod| pod.name == *name)
                 .ok_or_else(|| PlanError::UnknownPod { pod: (*name).to_string() })?;
-            let found: Vec<Objection> = objections(pod, options.eligibility());
-            if !found.is_empty() {
-                return Err(PlanError::Ineligible { pod: pod.name.clone(), objections: found });
-            }
+            ineligible.extend(IneligiblePod::judge(pod, options.eligibility()));
             chosen.push(Target { role: *role, name: pod.name.clone(), uid: pod.uid.clone() });
+        }
+        if !ineligible.is_empty() {
+            return Err(PlanError::Ineligible { pods: ineligible });
         }
         let found: Vec<Disturbance> = disturbances(workload, &options);
         if !found.is_empty() {
@@ -246,13 +247,11 @@ pub enum PlanError {
         /// The pod.
         pod: String,
     },
-    /// A target may not be evicted. No substitute is picked.
-    #[error("pod {pod} may not be evicted: it {}", joined(objections))]
+    /// Targets that may not be evicted. No substitute is picked.
+    #[error("{}", joined(pods))]
     Ineligible {
-        /// The pod.
-        pod: String,
-        /// All reasons.
-        objections: Vec<Objection>,
+        /// Those pods, in the order of the targets.
+        pods: Vec<IneligiblePod>,
     },
     /// The workload is in motion, too small, or not of one controller.
     #[error("the workload is not settled: {}", joined(disturbances))]

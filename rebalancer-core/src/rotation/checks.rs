@@ -4,7 +4,7 @@ use super::answers::Budget;
 use super::report::{BudgetProblem, Reason};
 use crate::plan::changes_since;
 use crate::{
-    Disturbance, LivePod, Method, Objection, Pacing, RotationPlan, Target, Workload, disturbances, objections,
+    Disturbance, IneligiblePod, LivePod, Method, Pacing, RotationPlan, Target, Workload, disturbances,
 };
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -79,14 +79,12 @@ fn newcomers(plan: &RotationPlan, workload: &Workload) -> usize {
 }
 
 fn eligible(plan: &RotationPlan, targets: &[Target], workload: &Workload) -> Result<(), Reason> {
-    let is_target = |pod: &&LivePod| targets.iter().any(|target| target.uid == pod.uid);
-    for pod in workload.living().filter(is_target) {
-        let found: Vec<Objection> = objections(pod, plan.options().eligibility());
-        if !found.is_empty() {
-            return Err(Reason::Ineligible { pod: pod.name.clone(), objections: found });
-        }
-    }
-    Ok(())
+    let ineligible: Vec<IneligiblePod> = targets
+        .iter()
+        .filter_map(|target| workload.living().find(|pod| pod.uid == target.uid))
+        .filter_map(|pod| IneligiblePod::judge(pod, plan.options().eligibility()))
+        .collect();
+    if ineligible.is_empty() { Ok(()) } else { Err(Reason::Ineligible(ineligible)) }
 }
 
 /// Asks whether the budgets allow evicting `targets`: all of them at once, or one if the

@@ -2,7 +2,7 @@
 
 use super::answers::{ApiFailure, FailureKind};
 use crate::eligibility::joined;
-use crate::{Disturbance, Objection};
+use crate::{Disturbance, IneligiblePod, Objection};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
@@ -96,13 +96,8 @@ pub enum Reason {
     WouldBeAccepted,
     /// The workload is in motion or no longer the one planned for.
     Unsettled(Vec<Disturbance>),
-    /// A target may not be evicted any more.
-    Ineligible {
-        /// The pod.
-        pod: String,
-        /// All reasons.
-        objections: Vec<Objection>,
-    },
+    /// Targets that may not be evicted any more.
+    Ineligible(Vec<IneligiblePod>),
     /// The budgets do not allow the evictions.
     Budgets(Vec<BudgetProblem>),
     /// The API answered with a failure, or not at all.
@@ -208,7 +203,10 @@ impl Reason {
             Self::Done => "done",
             Self::WouldBeAccepted => "would_be_accepted",
             Self::Unsettled(found) => found.first().map_or("unsettled", Disturbance::code),
-            Self::Ineligible { objections, .. } => objections.first().map_or("ineligible", Objection::code),
+            Self::Ineligible(pods) => {
+                let first = pods.first().and_then(|pod| pod.objections.first());
+                first.map_or("ineligible", Objection::code)
+            }
             Self::Budgets(problems) => problems.first().map_or("budgets", BudgetProblem::code),
             Self::Failure { failure, .. } | Self::NotEvicted { failure, .. } => failure.kind.code(),
             Self::NotRecovered { .. } => "not_recovered",
@@ -233,7 +231,7 @@ impl Reason {
             Self::Done => RotationOutcome::Rotated,
             Self::WouldBeAccepted => RotationOutcome::Planned,
             Self::Unsettled(_) => RotationOutcome::Withheld,
-            Self::Ineligible { .. } | Self::Budgets(_) => RotationOutcome::Blocked,
+            Self::Ineligible(_) | Self::Budgets(_) => RotationOutcome::Blocked,
             Self::Failure { failure, .. } => match failure.kind {
                 FailureKind::TargetGone | FailureKind::TargetReplaced => RotationOutcome::Withheld,
                 FailureKind::BlockedByPdb
@@ -257,9 +255,7 @@ impl fmt::Display for Reason {
             Self::Done => f.write_str("every target was evicted"),
             Self::WouldBeAccepted => f.write_str("the server would accept the eviction"),
             Self::Unsettled(found) => write!(f, "the workload is not settled: {}", joined(found)),
-            Self::Ineligible { pod, objections } => {
-                write!(f, "pod {pod} may not be evicted: it {}", joined(objections))
-            }
+            Self::Ineligible(pods) => f.write_str(&joined(pods)),
             Self::Budgets(problems) => f.write_str(&joined(problems)),
             Self::Failure { action, pod, failure } => {
                 write!(f, "could not {}", action.replace('_', " "))?;

@@ -4,8 +4,8 @@ use crate::fleet;
 use core::time::Duration;
 use proptest::prelude::*;
 use rebalancer_core::{
-    EligibilityRules, LivePod, Objection, OwnerFacts, Phase, PlanError, Protection, Role, RotationOptions,
-    RotationPlan, Violation, Workload, check_plan, objections,
+    EligibilityRules, IneligiblePod, LivePod, Objection, OwnerFacts, Phase, PlanError, Protection, Role,
+    RotationOptions, RotationPlan, Violation, Workload, check_plan, objections,
 };
 
 const BOTH: [(Role, &str); 2] = [(Role::Busiest, "a"), (Role::LeastBusy, "d")];
@@ -77,6 +77,15 @@ fn a_workload_that_is_not_settled_has_no_plan() {
     }
     let many: RotationOptions = RotationOptions { min_pods: 5, ..options() };
     assert!(refusal(&BOTH, &settled(), many).ends_with("4 pods are Ready, 5 are required"));
+}
+
+#[test]
+fn all_targets_that_may_not_be_evicted_are_named() {
+    assert_eq!(
+        refusal(&BOTH, &changed(&["a:not_ready", "a:terminating", "d:opts_out"]), options()),
+        "ineligible: pod a may not be evicted: it is not Ready; is being terminated already; \
+         pod d may not be evicted: it opts out by its annotation karpenter.sh/do-not-disrupt=true"
+    );
 }
 
 #[test]
@@ -232,7 +241,10 @@ proptest! {
         let earlier: RotationPlan = RotationPlan::new(&BOTH, &settled(), limits).expect("a possible plan");
         let violations: Vec<Violation> = check_plan(&earlier, &workload.pods);
         prop_assert!(made.is_err() || violations.is_empty(), "{violations:?} were accepted");
-        if let Err(PlanError::Ineligible { pod, .. }) = made {
+        let Err(PlanError::Ineligible { pods }) = made else {
+            return Ok(());
+        };
+        for IneligiblePod { pod, .. } in pods {
             let about = |violation: &Violation| match violation {
                 Violation::NotLive { pod: other } | Violation::Untouchable { pod: other } => *other == pod,
                 _ => false,
