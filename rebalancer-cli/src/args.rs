@@ -1,6 +1,7 @@
 //! What can be typed: the commands, and every setting once with its flag, variable and default.
 //!
 //! The configuration table of the README and the output of `config` are made from this definition.
+#![allow(clippy::doc_markdown, reason = "these comments are the help texts")]
 
 use std::path::PathBuf;
 
@@ -32,7 +33,7 @@ pub struct Cli {
 /// The commands. Only `run` can evict.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Decide, and evict two pods when a threshold is passed (what the `CronJob` calls)
+    /// Decide, and evict two pods when a threshold is passed (what the CronJob calls)
     Run(RunArgs),
     /// Decide and explain; change nothing
     Plan(PlanArgs),

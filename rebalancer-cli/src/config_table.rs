@@ -1,10 +1,6 @@
 //! Every setting in one table, made from the one clap definition: for `config` and the README.
 
-use std::fmt::Write as _;
-
 use clap::{Arg, Command};
-
-use crate::secret;
 
 /// One setting.
 #[derive(Debug, Clone)]
@@ -53,24 +49,64 @@ fn setting(arg: &Arg) -> Setting {
     }
 }
 
-/// The table of the README, in Markdown.
-pub fn markdown(command: &Command) -> String {
-    let mut text = String::from("| Variable | Flag | Default | What it does |\n|---|---|---|---|\n");
-    let cell = |text: &str| text.replace('|', "\\|");
-    let code = |text: Option<&str>| text.map_or_else(String::new, |text| format!("`{}`", cell(text)));
-    let mut heading = String::new();
-    for setting in settings(command) {
-        if setting.heading != heading {
-            let _ = writeln!(text, "| **{}** | | | |", setting.heading);
-            heading.clone_from(&setting.heading);
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+    use std::path::Path;
+    use std::{env, fs};
+
+    use super::*;
+    use crate::{secret, usage};
+
+    const BEGIN: &str = "<!-- configuration: begin -->\n";
+    const END: &str = "<!-- configuration: end -->";
+
+    /// `UPDATE_README=1 cargo test -p rebalancer-cli` writes the table anew.
+    #[test]
+    fn the_readme_shows_every_setting_as_it_is() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
+        let readme = fs::read_to_string(&path).expect("the README");
+        let (before, rest) = readme.split_once(BEGIN).expect("the README marks where the table begins");
+        let (shown, after) = rest.split_once(END).expect("the README marks where the table ends");
+        let table = markdown(&usage::command());
+        if env::var_os("UPDATE_README").is_some() {
+            fs::write(&path, format!("{before}{BEGIN}{table}{END}{after}"))
+                .expect("the README can be written");
+            return;
         }
-        let [variable, flag, default] =
-            [&setting.variable, &setting.flag, &setting.default].map(|text| code(text.as_deref()));
-        let _ = writeln!(text, "| {variable} | {flag} | {default} | {} |", cell(&setting.help));
+        assert_eq!(shown, table, "run UPDATE_README=1 cargo test -p rebalancer-cli");
     }
-    let _ = writeln!(text, "| **Secrets (variables only)** | | | |");
-    for secret in secret::ALL {
-        let _ = writeln!(text, "| `{}` | | | {} |", secret.variable, cell(secret.help));
+
+    #[test]
+    fn every_setting_has_words_and_no_secret_has_a_flag() {
+        let command = usage::command();
+        for setting in settings(&command) {
+            assert!(setting.help.len() > 10, "{setting:?}");
+            let secret =
+                secret::ALL.iter().any(|secret| Some(secret.variable) == setting.variable.as_deref());
+            assert!(!secret, "{setting:?}");
+        }
     }
-    text
+
+    /// The table of the README, in Markdown; `config -o wide` shows the same.
+    fn markdown(command: &Command) -> String {
+        let mut text = String::from("| Variable | Flag | Default | What it does |\n|---|---|---|---|\n");
+        let cell = |text: &str| text.replace('|', "\\|");
+        let code = |text: Option<&str>| text.map_or_else(String::new, |text| format!("`{}`", cell(text)));
+        let mut heading = String::new();
+        for setting in settings(command) {
+            if setting.heading != heading {
+                let _ = writeln!(text, "| **{}** | | | |", setting.heading);
+                heading.clone_from(&setting.heading);
+            }
+            let [variable, flag, default] =
+                [&setting.variable, &setting.flag, &setting.default].map(|text| code(text.as_deref()));
+            let _ = writeln!(text, "| {variable} | {flag} | {default} | {} |", cell(&setting.help));
+        }
+        let _ = writeln!(text, "| **Secrets (variables only)** | | | |");
+        for secret in secret::ALL {
+            let _ = writeln!(text, "| `{}` | | | {} |", secret.variable, cell(secret.help));
+        }
+        text
+    }
 }

@@ -36,8 +36,12 @@ pub fn parse() -> Result<Usage, ExitCode> {
 
 /// The clap definition, with empty environment variables taken out.
 pub fn command() -> Command {
-    let named = Cli::command().mut_subcommands(|command| command.mut_args(without_empty_variable));
-    named.mut_args(without_empty_variable)
+    let mut command = Cli::command()
+        .mut_subcommands(|command| command.mut_args(without_empty_variable))
+        .mut_args(without_empty_variable);
+    // Arguments can be shown in messages only once they are complete.
+    command.build();
+    command
 }
 
 fn without_empty_variable(arg: Arg) -> Arg {

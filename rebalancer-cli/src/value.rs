@@ -62,23 +62,6 @@ pub fn share(text: &str) -> Result<f64, String> {
     if value <= 1.0 { Ok(value) } else { Err("a share is from 0 to 1, such as 0.8 or 80%".to_owned()) }
 }
 
-/// A percentage from 0 to 100, with or without the sign.
-pub fn percent(text: &str) -> Result<u32, String> {
-    let digits = text.strip_suffix('%').unwrap_or(text);
-    match u32::from_str(digits) {
-        Ok(value) if value <= 100 => Ok(value),
-        _ => Err("expected a whole percentage from 0 to 100, such as 80".to_owned()),
-    }
-}
-
-/// A guard's percentage, or `off`.
-pub fn percent_or_off(text: &str) -> Result<Guarded<u32>, String> {
-    if is_off(text) {
-        return Ok(Guarded(None));
-    }
-    percent(text).map(|value| Guarded(Some(value))).map_err(|error| format!("{error}, or off"))
-}
-
 /// A number that may carry a Kubernetes suffix: `64Mi`, `250m`, `2k`; or `off` for 0.
 pub fn quantity(text: &str) -> Result<f64, String> {
     const SUFFIXES: [(&str, f64); 11] = [
@@ -187,9 +170,6 @@ mod tests {
         assert_eq!(duration_or_off("off"), Ok(Guarded(None)));
         assert_eq!(duration_or_off("0s"), Ok(Guarded(None)));
         assert_eq!(duration_or_off("5m"), Ok(Guarded(Some(Duration::from_secs(300)))));
-        assert_eq!(percent_or_off("OFF"), Ok(Guarded(None)));
-        assert_eq!(percent_or_off("10%"), Ok(Guarded(Some(10))));
-        assert!(percent_or_off("101").is_err());
     }
 
     #[test]

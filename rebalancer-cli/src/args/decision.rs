@@ -1,4 +1,5 @@
 //! Settings of the decision: thresholds, floors, guards.
+#![allow(clippy::doc_markdown, reason = "these comments are the help texts")]
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
 //! Settings of the cluster, and of the eviction itself.
+#![allow(clippy::doc_markdown, reason = "these comments are the help texts")]
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -35,7 +36,7 @@ pub struct KubernetesArgs {
     pub kube_timeout: Duration,
     /// Accept pods of several controllers behind one selector
     #[arg(long, value_name = "BOOL", env = "ALLOW_MULTIPLE_CONTROLLERS", default_value = "false",
-        num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = value::switch)]
+        num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set, value_parser = value::switch)]
     pub allow_multiple_controllers: bool,
     /// Longest whole run; no eviction is begun when less than a request's wait is left
     #[arg(long, value_name = "DURATION", env = "RUN_TIMEOUT", default_value = "90s", value_parser = value::positive_duration)]

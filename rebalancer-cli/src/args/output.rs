@@ -1,4 +1,5 @@
 //! Settings of what is printed.
+#![allow(clippy::doc_markdown, reason = "these comments are the help texts")]
 
 use clap::{Args, ValueEnum};
 
@@ -21,7 +22,7 @@ pub struct OutputArgs {
     pub output: OutputFormat,
     /// Exit with 2 when over threshold (would act or acted) and 3 when withheld
     #[arg(long, value_name = "BOOL", env = "DETAILED_EXITCODE", default_value = "false",
-        num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = value::switch)]
+        num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set, value_parser = value::switch)]
     pub detailed_exitcode: bool,
     /// Form of the log on standard error; `auto` is text on a terminal and JSON elsewhere
     #[arg(

@@ -1,4 +1,5 @@
 //! Settings of the metrics server and of the queries it is asked.
+#![allow(clippy::doc_markdown, reason = "these comments are the help texts")]
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use crate::value;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Metrics server")]
 pub struct PrometheusArgs {
-    /// Base URL of Prometheus or `VictoriaMetrics`, such as <http://prometheus:9090> (required)
+    /// Base URL of Prometheus or VictoriaMetrics, such as <http://prometheus:9090> (required)
     #[arg(long, value_name = "URL", env = "PROMETHEUS_ENDPOINT")]
     pub prometheus_endpoint: Option<String>,
     /// Longest wait for one query; the server is told too
@@ -43,7 +44,7 @@ pub struct PrometheusArgs {
     pub prometheus_tls_server_name: Option<String>,
     /// Do not verify the server's certificate
     #[arg(long, value_name = "BOOL", env = "PROMETHEUS_INSECURE_SKIP_TLS_VERIFY", default_value = "false",
-        num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = value::switch)]
+        num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set, value_parser = value::switch)]
     pub prometheus_insecure_skip_tls_verify: bool,
     /// Extra query parameters, such as `dedup=true&max_source_resolution=0`
     #[arg(long, value_name = "PARAMS", env = "PROMETHEUS_QUERY_PARAMS")]
@@ -61,7 +62,7 @@ pub struct PrometheusArgs {
     /// Ask the server to refuse partial answers and cached ones; off for servers that reject
     /// parameters they do not know
     #[arg(long, value_name = "BOOL", env = "PROMETHEUS_STRICT_PARAMS", default_value = "true",
-        num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = value::switch)]
+        num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set, value_parser = value::switch)]
     pub prometheus_strict_params: bool,
     /// Largest answer that is read, in bytes after decompression
     #[arg(long, value_name = "SIZE", env = "PROMETHEUS_MAX_RESPONSE", default_value = "256Mi", value_parser = value::size)]
@@ -84,17 +85,17 @@ pub struct QueryArgs {
     /// Where lag and message rate come from; `none` leaves Kafka out
     #[arg(long, value_name = "PRESET", env = "METRICS_PRESET", default_value = "micrometer", ignore_case = true, value_parser = preset())]
     pub metrics_preset: KafkaPreset,
-    /// Own `PromQL` for CPU in cores, one sample a pod with label `pod`; placeholders `{{namespace}}`
+    /// Own PromQL for CPU in cores, one sample a pod with label `pod`; placeholders `{{namespace}}`
     /// `{{pods_regex}}` `{{window}}` `{{group}}` `{{container}}`
     #[arg(long, value_name = "PROMQL", env = "QUERY_CPU")]
     pub query_cpu: Option<String>,
-    /// Own `PromQL` for memory in bytes
+    /// Own PromQL for memory in bytes
     #[arg(long, value_name = "PROMQL", env = "QUERY_MEMORY")]
     pub query_memory: Option<String>,
-    /// Own `PromQL` for lag in messages
+    /// Own PromQL for lag in messages
     #[arg(long, value_name = "PROMQL", env = "QUERY_LAG")]
     pub query_lag: Option<String>,
-    /// Own `PromQL` for messages per second
+    /// Own PromQL for messages per second
     #[arg(long, value_name = "PROMQL", env = "QUERY_RATE")]
     pub query_rate: Option<String>,
     /// Kafka consumer group, for presets and `{{group}}`

@@ -6,12 +6,13 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::ArgMatches;
-use comfy_table::{Table, presets};
+use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
 use crate::args::{ConfigArgs, OutputFormat};
+use crate::config_table::{self, Setting};
 use crate::failure::Failure;
-use crate::{config_table, exit, secret, settings, usage};
+use crate::{exit, secret, settings, usage};
 
 /// One row of the output.
 #[derive(Debug, Serialize)]
@@ -20,6 +21,8 @@ struct Row {
     flag: Option<String>,
     value: Option<String>,
     source: &'static str,
+    default: Option<String>,
+    help: String,
 }
 
 /// Shows the settings, and fails on one that cannot be used.
@@ -34,7 +37,8 @@ pub fn run(args: &ConfigArgs, matches: &ArgMatches) -> Result<ExitCode, Failure>
         }
         OutputFormat::Yaml => serde_saphyr::to_string(&rows).context("cannot write the settings as YAML")?,
         OutputFormat::None => String::new(),
-        OutputFormat::Table | OutputFormat::Wide | OutputFormat::Name => table(&rows),
+        OutputFormat::Table | OutputFormat::Name => table(&rows, false),
+        OutputFormat::Wide => table(&rows, true),
     };
     std::io::stdout().write_all(text.as_bytes()).context("cannot write the settings")?;
     settings::prometheus(&args.live.prometheus)?;
@@ -53,7 +57,8 @@ fn rows(matches: &ArgMatches) -> Vec<Row> {
     let plain = shown.map(|setting| {
         let source = if known(&setting.id) { usage::source(matches, &setting.id) } else { "unset" };
         let value = value(&setting.id);
-        Row { variable: setting.variable, flag: setting.flag, value, source }
+        let Setting { variable, flag, default, help, .. } = setting;
+        Row { variable, flag, value, source, default, help }
     });
     let secrets = secret::ALL.into_iter().map(|secret| {
         let set = secret.is_set();
@@ -63,18 +68,29 @@ fn rows(matches: &ArgMatches) -> Vec<Row> {
             flag: None,
             value,
             source: if set { "environment" } else { "unset" },
+            default: None,
+            help: secret.help.to_owned(),
         }
     });
     plain.chain(secrets).collect()
 }
 
-fn table(rows: &[Row]) -> String {
+/// The settings as a table; `wide` shows defaults and what each setting does.
+fn table(rows: &[Row], wide: bool) -> String {
     let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_header(["VARIABLE", "FLAG", "VALUE", "FROM"]);
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    let mut header = vec!["VARIABLE", "FLAG", "VALUE", "FROM"];
+    if wide {
+        header.extend(["DEFAULT", "WHAT IT DOES"]);
+    }
+    table.set_header(header);
     for row in rows {
         let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
-        table.add_row([text(&row.variable), text(&row.flag), text(&row.value), row.source.to_owned()]);
+        let mut cells = vec![text(&row.variable), text(&row.flag), text(&row.value), row.source.to_owned()];
+        if wide {
+            cells.extend([text(&row.default), row.help.clone()]);
+        }
+        table.add_row(cells);
     }
     format!("{}\n", table.trim_fmt())
 }

@@ -50,6 +50,8 @@ fn three_digits(value: f64) -> String {
     }
     match value {
         ..0.001 => format!("{value:.1e}"),
+        ..0.01 => format!("{value:.4}"),
+        ..0.1 => format!("{value:.3}"),
         ..10.0 => format!("{value:.2}"),
         ..100.0 => format!("{value:.1}"),
         ..1e6 => format!("{value:.0}"),

@@ -8,7 +8,7 @@ use rebalancer_core::guard::Standing;
 use rebalancer_core::{Metric, Role};
 
 use super::number::{ratio, short, with_unit};
-use crate::report::{Outcome, PodReport, PodVerdict, Report, StatisticsReport, TargetReport};
+use crate::report::{Kind, Outcome, PodReport, PodVerdict, Report, StatisticsReport, TargetReport};
 
 /// Rows of pods shown in a plain table; the rest is summed up. `wide` shows all.
 const MOST_PODS: usize = 20;
@@ -53,7 +53,9 @@ fn write_report(text: &mut String, report: &Report, wide: bool) -> std::fmt::Res
 }
 
 fn dry_run_line(report: &Report) -> Option<&'static str> {
+    // A plan says at its end that nothing has been changed; only a run could have.
     match report.dry_run {
+        _ if report.kind != Kind::RunReport => None,
         "client" => Some("DRY RUN: nothing is changed"),
         "server" => Some("DRY RUN: the cluster is asked, nothing is changed"),
         _ => None,
@@ -83,7 +85,7 @@ fn headline(report: &Report) -> String {
 }
 
 fn metrics(report: &Report, wide: bool) -> Table {
-    let mut header = vec!["METRIC", "MEAN", "SPREAD", "THRESHOLD", "BUSIEST", "LEAST"];
+    let mut header = vec!["METRIC", "MEAN", "SPREAD", "THRESHOLD", "MAX", "MIN"];
     if wide {
         header.extend(["MEDIAN", "STD DEV", "MAX/MEAN", "PODS"]);
     }

@@ -39,8 +39,9 @@ impl PrometheusConfig {
     /// 30 s: the limit that users of other tools expect for one query.
     pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
-    /// 64 MiB: seven times the un-aggregated series of 10,000 pods, a small part of a pod's memory.
-    pub const DEFAULT_MAX_RESPONSE_BYTES: u64 = 64 << 20;
+    /// 256 MiB: two million aggregated series, or the un-aggregated ones of 300,000 pods. Answers are
+    /// decoded while they arrive, so this is a limit against a runaway answer, not a use of memory.
+    pub const DEFAULT_MAX_RESPONSE_BYTES: u64 = 256 << 20;
 
     /// A server without credentials, asked with every default.
     pub fn new(endpoint: Endpoint) -> Self {
