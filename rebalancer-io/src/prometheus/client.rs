@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::config::{ConfigError, PrometheusConfig};
 use super::decode::{self, InstantAnswer, RangeAnswer, Wanted};
-use super::error::{ErrorKind, QueryError, TransportError, words};
+use super::error::{ErrorKind, QueryError, TransportError, cause, words};
 use super::transport::{ApiRequest, ApiResponse, HttpTransport, Transport, When};
 use crate::metrics::{MetricQuery, MetricsSource};
 
@@ -135,7 +135,7 @@ fn refusal(status: u16, body: Box<dyn Read + Send>) -> ErrorKind {
         Some(refusal) if refusal.status == "error" => ErrorKind::Api {
             status,
             error_type: words(&refusal.error_type.unwrap_or_default()),
-            error: words(&refusal.error.unwrap_or_default()),
+            error: cause(&refusal.error.unwrap_or_default()),
         },
         _ => ErrorKind::Http { status, words: words(&String::from_utf8_lossy(&bytes)) },
     }

@@ -13,7 +13,7 @@ use serde::de::DeserializeSeed;
 
 use self::visit::{Envelope, EnvelopeSeed};
 use self::window::Window;
-use super::error::{ErrorKind, words};
+use super::error::{ErrorKind, cause, words};
 
 /// What to take from an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,7 +151,7 @@ fn check<S: visit::Shape>(envelope: Envelope<S>, wanted: &Wanted<'_>) -> Result<
         return Err(ErrorKind::Api {
             status: 200,
             error_type: words(&envelope.error_type.unwrap_or(envelope.status)),
-            error: words(&envelope.error.unwrap_or_default()),
+            error: cause(&envelope.error.unwrap_or_default()),
         });
     }
     if envelope.partial || !envelope.warnings.is_empty() {

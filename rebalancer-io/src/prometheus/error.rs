@@ -143,7 +143,7 @@ pub enum ErrorKind {
         label: String,
     },
     /// More than one series for a pod.
-    #[error("duplicate series: {pods} pods have more than one, for instance {pod}")]
+    #[error("duplicate series for pod {pod}{}", more(*pods))]
     DuplicatePod {
         /// How many pods have several.
         pods: usize,
@@ -191,6 +191,10 @@ impl ErrorKind {
             }
         }
     }
+}
+
+fn more(pods: usize) -> String {
+    if pods > 1 { format!(" and {} more pods", pods - 1) } else { String::new() }
 }
 
 /// A status that says more than the success which an answer in a file, or a proxy, has.
@@ -334,6 +338,18 @@ impl TransportError {
     }
 }
 
+/// An error text of the API, cut in its middle: servers put what they did in front of the cause.
+pub(crate) fn cause(text: &str) -> String {
+    const HEAD: usize = MAX_WORDS / 4;
+
+    let length = text.chars().count();
+    if length <= MAX_WORDS {
+        return words(text);
+    }
+    let tail: String = text.chars().skip(length - (MAX_WORDS - HEAD)).collect();
+    format!("{} {}", shortened(text, HEAD), shortened(&tail, MAX_WORDS))
+}
+
 /// The words of another side: HTML reduced to its text, white space joined, control and direction
 /// characters escaped, cut to 200 characters.
 pub(crate) fn words(text: &str) -> String {
@@ -394,7 +410,16 @@ fn without_tags(html: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::words;
+    use super::{cause, words};
+
+    #[test]
+    fn a_long_error_keeps_its_cause() {
+        let text = format!("error when executing query={}: the limit is 5", "x".repeat(500));
+        let short = cause(&text);
+        assert!(short.starts_with("error when") && short.ends_with(": the limit is 5"), "{short}");
+        assert!(short.chars().count() <= 202, "{short}");
+        assert_eq!(cause("short"), "short");
+    }
 
     #[test]
     fn words_are_short_plain_and_escaped() {

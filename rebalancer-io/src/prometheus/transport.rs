@@ -301,7 +301,9 @@ fn renamed(endpoint: &Endpoint, name: &str) -> Result<(String, EndpointResolver,
     let target: Uri = endpoint.as_str().parse().expect("an Endpoint is parsed from a valid URI");
     let authority = target.authority().expect("an Endpoint has an authority");
     let host = HeaderValue::from_str(authority.as_str()).expect("an authority is visible ASCII");
-    let base = endpoint.as_str().replacen(endpoint.host(), name, 1);
+    let (scheme, rest) = endpoint.as_str().split_once("://").expect("an Endpoint has a scheme");
+    // The host is what the rest begins with: an Endpoint holds no credentials.
+    let base = format!("{scheme}://{}", rest.replacen(endpoint.host(), name, 1));
     Ok((base, EndpointResolver { target, inner: DefaultResolver::default() }, host))
 }
 

@@ -117,7 +117,7 @@ fn case(line: String) -> Case {
     let query = set.get(metric).expect("a query").clone();
     let expected = pods.split(' ').map(|pair| pair.split_once('=').expect("a pod and a value"));
     let expected = expected.map(|(pod, value)| (pod.to_owned(), value.parse().expect("a value"))).collect();
-    Case { query, expected, line }
+    Case { line, query, expected }
 }
 
 /// A test file of promtool; a JSON string is a YAML string.
@@ -131,7 +131,7 @@ fn promtool_file() -> String {
             .expect("a String");
     }
     text.push_str("  promql_expr_test:\n");
-    for Case { query, expected, line } in cases() {
+    for Case { line, query, expected } in cases() {
         writeln!(text, "  # {line}\n  - expr: {}\n    eval_time: 10m\n    exp_samples:", json(&query.promql))
             .expect("a String");
         for (pod, value) in expected {
