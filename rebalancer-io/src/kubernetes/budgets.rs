@@ -1,4 +1,4 @@
-//! PodDisruptionBudgets: which of them covers which pod, and what it allows now.
+//! Disruption budgets: which of them covers which pod, and what it allows now.
 
 use std::collections::BTreeMap;
 

@@ -23,6 +23,9 @@ use super::config::{ConnectError, ConnectOptions, Located, locate};
 /// Largest answer that is read, in bytes: a page of 500 pods of 130 kilobytes each.
 const MAX_ANSWER_BYTES: usize = 64 << 20;
 
+/// What a request gets even when the deadline has passed.
+const LEAST_TIME: Duration = Duration::from_secs(5);
+
 /// Longest time for an exec plugin to hand out credentials: one that opens a browser needs longer
 /// than a job may wait.
 const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(30);
@@ -38,6 +41,7 @@ pub struct Cluster {
     server: String,
     origin: String,
     call_timeout: Duration,
+    deadline: Option<Instant>,
     requests: AtomicU64,
 }
 
@@ -68,6 +72,7 @@ impl Cluster {
             server: located.config.cluster_url.to_string(),
             origin: located.origin.clone(),
             call_timeout: options.call_timeout,
+            deadline: options.deadline,
             requests: AtomicU64::new(0),
             client: client(located, &runtime)?,
             runtime,
@@ -99,23 +104,29 @@ impl Cluster {
         self.requests.fetch_add(1, Ordering::Relaxed);
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let begun = Instant::now();
+        let limit = self.time_limit(begun);
         let reply = self.runtime.block_on(async {
-            match timeout(self.call_timeout, answer(&self.client, request)).await {
+            match timeout(limit, answer(&self.client, request)).await {
                 Ok(reply) => reply,
-                Err(_elapsed) => Err(ApiFailure::new(
-                    FailureKind::NoAnswer,
-                    format!("none within {} s", self.call_timeout.as_secs_f64()),
-                )),
+                Err(_elapsed) => {
+                    let message = format!("none within {:.1} s", limit.as_secs_f64());
+                    Err(ApiFailure::new(FailureKind::NoAnswer, message))
+                }
             }
         });
         let elapsed_ms = begun.elapsed().as_millis();
         match &reply {
             Ok(reply) => {
-                tracing::debug!(%method, path, status = reply.status, elapsed_ms, "asked the API server")
+                tracing::debug!(%method, path, status = reply.status, elapsed_ms, "asked the API server");
             }
             Err(failure) => tracing::debug!(%method, path, %failure, elapsed_ms, "asked the API server"),
         }
         reply
+    }
+
+    fn time_limit(&self, now: Instant) -> Duration {
+        let left = self.deadline.map(|deadline| deadline.saturating_duration_since(now).max(LEAST_TIME));
+        left.map_or(self.call_timeout, |left| left.min(self.call_timeout))
     }
 }
 
