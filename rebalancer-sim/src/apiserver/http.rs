@@ -91,7 +91,9 @@ pub(super) fn write_half(connection: &mut TcpStream, answer: &Transcript) {
 }
 
 fn bytes(answer: &Transcript) -> Vec<u8> {
-    let headers: String = answer.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let headers: Vec<String> =
+        answer.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let headers = headers.concat();
     let (code, length) = (answer.code, answer.body.len());
     let head = format!("HTTP/1.1 {code} {}\r\n{headers}Content-Length: {length}\r\n\r\n", reason(code));
     [head.as_bytes(), &answer.body].concat()
