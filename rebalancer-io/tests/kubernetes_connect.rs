@@ -101,6 +101,17 @@ fn credentials_that_cannot_be_had_are_an_error_without_their_secrets() {
 }
 
 #[test]
+fn an_exec_plugin_that_hangs_is_given_up_in_time() {
+    let hanging = "{exec: {apiVersion: client.authentication.k8s.io/v1, interactiveMode: Never, \
+                   command: sleep, args: [\"20\"]}}";
+    let (_folder, path) = kubeconfig(&with_user(hanging));
+    let begun = Instant::now();
+    let words = refused(&options(path)).to_string();
+    assert!(words.contains("the exec plugin did not end within 1.0 s"), "{words}");
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+}
+
+#[test]
 fn options_that_contradict_themselves_are_refused() {
     let (_folder, path) = kubeconfig(&with_user("{token: t}"));
     for namespace in ["a/b", "../kube-system", "Shop", ""] {

@@ -26,10 +26,6 @@ const MAX_ANSWER_BYTES: usize = 64 << 20;
 /// What a request gets even when the deadline has passed.
 const LEAST_TIME: Duration = Duration::from_secs(5);
 
-/// Longest time for an exec plugin to hand out credentials: one that opens a browser needs longer
-/// than a job may wait.
-const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(30);
-
 /// A connection to the API server of one cluster, for one namespace.
 ///
 /// Blocking: its runtime is hidden inside, and calling it from within an asynchronous runtime
@@ -74,7 +70,7 @@ impl Cluster {
             call_timeout: options.call_timeout,
             deadline: options.deadline,
             requests: AtomicU64::new(0),
-            client: client(located, &runtime)?,
+            client: client(located, &runtime, options.call_timeout)?,
             runtime,
         })
     }
@@ -169,23 +165,27 @@ fn transport_failure(error: &kube::Error) -> ApiFailure {
     ApiFailure::new(kind, words(error))
 }
 
-/// The messages of an error and its sources, each once: some quote their source themselves.
+/// The messages of an error and its sources, each once: some quote their source themselves, and
+/// the wrappers around a transport error say nothing to a reader.
 fn words(error: &(dyn Error + 'static)) -> String {
-    let mut words = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let more = cause.to_string();
-        if !words.contains(&more) {
-            words = format!("{words}: {more}");
+    let mut words = String::new();
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let more = error.to_string();
+        cause = error.source();
+        let wraps = cause.is_some() && WRAPPERS.iter().any(|wrapper| more.starts_with(wrapper));
+        if !wraps && !words.contains(&more) {
+            words = if words.is_empty() { more } else { format!("{words}: {more}") };
         }
-        source = cause.source();
     }
-    // The wrapper's own name says nothing to a reader.
-    words.trim_start_matches("ServiceError: ").trim_start_matches("HyperError: ").to_owned()
+    words
 }
 
+/// How the messages of errors begin that only wrap another.
+const WRAPPERS: [&str; 3] = ["ServiceError: ", "HyperError: ", "client error ("];
+
 /// Builds the client. An exec plugin runs here and may hang, so it gets a thread and a time limit.
-fn client(located: Located, runtime: &Runtime) -> Result<Client, ConnectError> {
+fn client(located: Located, runtime: &Runtime, time_limit: Duration) -> Result<Client, ConnectError> {
     let Located { config, origin } = located;
     let handle = runtime.handle().clone();
     let (done, outcome) = mpsc::sync_channel(1);
@@ -194,18 +194,25 @@ fn client(located: Located, runtime: &Runtime) -> Result<Client, ConnectError> {
         // Nobody listens any more when the time is over.
         let _unheard = done.send(Client::try_from(config));
     });
-    let problem = match outcome.recv_timeout(CREDENTIALS_TIMEOUT) {
+    let problem = match outcome.recv_timeout(time_limit) {
         Ok(Ok(client)) => return Ok(client),
         Ok(Err(kube::Error::Auth(error))) => credentials_problem(&error),
         Ok(Err(error)) => words(&error),
-        Err(_elapsed) => format!("the exec plugin did not end within {} s", CREDENTIALS_TIMEOUT.as_secs()),
+        Err(_elapsed) => format!("the exec plugin did not end within {:.1} s", time_limit.as_secs_f64()),
     };
     Err(ConnectError::Credentials { origin, problem })
 }
 
 /// A failed plugin's output and environment may hold a token: only its standard error is repeated.
 fn credentials_problem(error: &AuthError) -> String {
-    let AuthError::AuthExecRun { out, .. } = error else { return words(error) };
-    let said = String::from_utf8_lossy(&out.stderr);
-    format!("the exec plugin failed with {}; {}", out.status, said.trim())
+    match error {
+        AuthError::AuthExecRun { out, .. } => {
+            let said = String::from_utf8_lossy(&out.stderr);
+            format!("the exec plugin failed with {}; {}", out.status, said.trim())
+        }
+        AuthError::AuthExecStart(source) => {
+            format!("the exec plugin cannot be started: {source}; is it installed and on the PATH?")
+        }
+        other => words(other),
+    }
 }

@@ -28,8 +28,8 @@ pub struct ConnectOptions {
     pub impersonate_user: Option<String>,
     /// Groups to act as; needs [`ConnectOptions::impersonate_user`].
     pub impersonate_groups: Vec<String>,
-    /// Longest time for one request and its whole answer. The server itself may take ten seconds
-    /// over an eviction under contention.
+    /// Longest time for one request and its whole answer, and for an exec plugin to hand out
+    /// credentials. The server itself may take ten seconds over an eviction under contention.
     pub call_timeout: Duration,
     /// Moment by which the run has to be over. A request that is begun near it or after it gets what
     /// is left, but never less than five seconds: whether an eviction happened is worth being late.

@@ -81,10 +81,9 @@ impl Cluster {
     }
 }
 
-fn expired(failure: ApiFailure) -> ApiFailure {
-    let message =
-        format!("the list changed faster than it could be read; run again later: {}", failure.message);
-    ApiFailure { message, ..failure }
+fn expired(mut failure: ApiFailure) -> ApiFailure {
+    failure.message.insert_str(0, "the list changed faster than it could be read; run again later: ");
+    failure
 }
 
 /// A request that cannot be written down, such as one with a name that is no part of a URL.
