@@ -2,6 +2,7 @@
 //! simulated servers, and naive oracles.
 #![forbid(unsafe_code)]
 
+pub mod apiserver;
 pub mod exact;
 pub mod fleet;
 pub mod generators;

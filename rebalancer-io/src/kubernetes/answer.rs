@@ -25,7 +25,8 @@ pub(super) struct Reply {
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Status {
     kind: String,
-    status: String,
+    #[serde(rename = "status")]
+    outcome: String,
     message: String,
     reason: String,
     #[serde(deserialize_with = "null_is_empty")]
@@ -72,7 +73,7 @@ impl Reply {
     /// Whether this is a `Status` of success, as an eviction is answered.
     pub(super) fn says_success(&self) -> bool {
         self.is_success()
-            && self.told().is_some_and(|status| status.kind == "Status" && status.status == "Success")
+            && self.told().is_some_and(|status| status.kind == "Status" && status.outcome == "Success")
     }
 
     /// What kind of failure this answer is.
@@ -118,7 +119,7 @@ impl Reply {
     /// so neither is asked for.
     fn told(&self) -> Option<Status> {
         let status: Status = serde_json::from_slice(&self.body).ok()?;
-        (!status.status.is_empty() && matches!(status.kind.as_str(), "" | "Status")).then_some(status)
+        (!status.outcome.is_empty() && matches!(status.kind.as_str(), "" | "Status")).then_some(status)
     }
 
     fn quote(&self) -> String {

@@ -1,4 +1,4 @@
-//! PodDisruptionBudgets: which of them covers which pod, and what it allows now.
+//! Disruption budgets: which of them covers which pod, and what it allows now.
 
 use std::collections::BTreeMap;
 
@@ -86,9 +86,13 @@ impl Cluster {
     /// The budgets that cover any of these pods, given by name and labels.
     pub(super) fn budgets(&self, pods: &[(&str, &Labels)]) -> Result<Vec<Budget>, ApiFailure> {
         let path = format!("/apis/policy/v1/namespaces/{}/poddisruptionbudgets", self.namespace());
-        let pages: Vec<BudgetPage> = self.list(&path, None)?;
-        let items = pages.into_iter().flat_map(|page| page.items);
-        Ok(items.map(|item| item.budget(pods)).filter(|budget| !budget.covers.is_empty()).collect())
+        let mut covering: Vec<Budget> = Vec::new();
+        self.list(&path, None, |page: BudgetPage| {
+            let budgets = page.items.into_iter().map(|item| item.budget(pods));
+            covering.extend(budgets.filter(|budget| !budget.covers.is_empty()));
+            Ok(())
+        })?;
+        Ok(covering)
     }
 }
 

@@ -23,9 +23,8 @@ use super::config::{ConnectError, ConnectOptions, Located, locate};
 /// Largest answer that is read, in bytes: a page of 500 pods of 130 kilobytes each.
 const MAX_ANSWER_BYTES: usize = 64 << 20;
 
-/// Longest time for an exec plugin to hand out credentials: one that opens a browser needs longer
-/// than a job may wait.
-const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(30);
+/// What a request gets even when the deadline has passed.
+const LEAST_TIME: Duration = Duration::from_secs(5);
 
 /// A connection to the API server of one cluster, for one namespace.
 ///
@@ -38,6 +37,7 @@ pub struct Cluster {
     server: String,
     origin: String,
     call_timeout: Duration,
+    deadline: Option<Instant>,
     requests: AtomicU64,
 }
 
@@ -68,8 +68,9 @@ impl Cluster {
             server: located.config.cluster_url.to_string(),
             origin: located.origin.clone(),
             call_timeout: options.call_timeout,
+            deadline: options.deadline,
             requests: AtomicU64::new(0),
-            client: client(located, &runtime)?,
+            client: client(located, &runtime, options.call_timeout)?,
             runtime,
         })
     }
@@ -99,23 +100,29 @@ impl Cluster {
         self.requests.fetch_add(1, Ordering::Relaxed);
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let begun = Instant::now();
+        let limit = self.time_limit(begun);
         let reply = self.runtime.block_on(async {
-            match timeout(self.call_timeout, answer(&self.client, request)).await {
+            match timeout(limit, answer(&self.client, request)).await {
                 Ok(reply) => reply,
-                Err(_elapsed) => Err(ApiFailure::new(
-                    FailureKind::NoAnswer,
-                    format!("none within {} s", self.call_timeout.as_secs_f64()),
-                )),
+                Err(_elapsed) => {
+                    let message = format!("none within {:.1} s", limit.as_secs_f64());
+                    Err(ApiFailure::new(FailureKind::NoAnswer, message))
+                }
             }
         });
         let elapsed_ms = begun.elapsed().as_millis();
         match &reply {
             Ok(reply) => {
-                tracing::debug!(%method, path, status = reply.status, elapsed_ms, "asked the API server")
+                tracing::debug!(%method, path, status = reply.status, elapsed_ms, "asked the API server");
             }
             Err(failure) => tracing::debug!(%method, path, %failure, elapsed_ms, "asked the API server"),
         }
         reply
+    }
+
+    fn time_limit(&self, now: Instant) -> Duration {
+        let left = self.deadline.map(|deadline| deadline.saturating_duration_since(now).max(LEAST_TIME));
+        left.map_or(self.call_timeout, |left| left.min(self.call_timeout))
     }
 }
 
@@ -158,23 +165,27 @@ fn transport_failure(error: &kube::Error) -> ApiFailure {
     ApiFailure::new(kind, words(error))
 }
 
-/// The messages of an error and its sources, each once: some quote their source themselves.
+/// The messages of an error and its sources, each once: some quote their source themselves, and
+/// the wrappers around a transport error say nothing to a reader.
 fn words(error: &(dyn Error + 'static)) -> String {
-    let mut words = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let more = cause.to_string();
-        if !words.contains(&more) {
-            words = format!("{words}: {more}");
+    let mut words = String::new();
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let more = error.to_string();
+        cause = error.source();
+        let wraps = cause.is_some() && WRAPPERS.iter().any(|wrapper| more.starts_with(wrapper));
+        if !wraps && !words.contains(&more) {
+            words = if words.is_empty() { more } else { format!("{words}: {more}") };
         }
-        source = cause.source();
     }
-    // The wrapper's own name says nothing to a reader.
-    words.trim_start_matches("ServiceError: ").trim_start_matches("HyperError: ").to_owned()
+    words
 }
 
+/// How the messages of errors begin that only wrap another.
+const WRAPPERS: [&str; 3] = ["ServiceError: ", "HyperError: ", "client error ("];
+
 /// Builds the client. An exec plugin runs here and may hang, so it gets a thread and a time limit.
-fn client(located: Located, runtime: &Runtime) -> Result<Client, ConnectError> {
+fn client(located: Located, runtime: &Runtime, time_limit: Duration) -> Result<Client, ConnectError> {
     let Located { config, origin } = located;
     let handle = runtime.handle().clone();
     let (done, outcome) = mpsc::sync_channel(1);
@@ -183,18 +194,25 @@ fn client(located: Located, runtime: &Runtime) -> Result<Client, ConnectError> {
         // Nobody listens any more when the time is over.
         let _unheard = done.send(Client::try_from(config));
     });
-    let problem = match outcome.recv_timeout(CREDENTIALS_TIMEOUT) {
+    let problem = match outcome.recv_timeout(time_limit) {
         Ok(Ok(client)) => return Ok(client),
         Ok(Err(kube::Error::Auth(error))) => credentials_problem(&error),
         Ok(Err(error)) => words(&error),
-        Err(_elapsed) => format!("the exec plugin did not end within {} s", CREDENTIALS_TIMEOUT.as_secs()),
+        Err(_elapsed) => format!("the exec plugin did not end within {:.1} s", time_limit.as_secs_f64()),
     };
     Err(ConnectError::Credentials { origin, problem })
 }
 
 /// A failed plugin's output and environment may hold a token: only its standard error is repeated.
 fn credentials_problem(error: &AuthError) -> String {
-    let AuthError::AuthExecRun { out, .. } = error else { return words(error) };
-    let said = String::from_utf8_lossy(&out.stderr);
-    format!("the exec plugin failed with {}; {}", out.status, said.trim())
+    match error {
+        AuthError::AuthExecRun { out, .. } => {
+            let said = String::from_utf8_lossy(&out.stderr);
+            format!("the exec plugin failed with {}; {}", out.status, said.trim())
+        }
+        AuthError::AuthExecStart(source) => {
+            format!("the exec plugin cannot be started: {source}; is it installed and on the PATH?")
+        }
+        other => words(other),
+    }
 }

@@ -4,6 +4,7 @@ use core::time::Duration;
 use std::env;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use kube::Config;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
@@ -27,9 +28,12 @@ pub struct ConnectOptions {
     pub impersonate_user: Option<String>,
     /// Groups to act as; needs [`ConnectOptions::impersonate_user`].
     pub impersonate_groups: Vec<String>,
-    /// Longest time for one request and its whole answer. The server itself may take ten seconds
-    /// over an eviction under contention.
+    /// Longest time for one request and its whole answer, and for an exec plugin to hand out
+    /// credentials. The server itself may take ten seconds over an eviction under contention.
     pub call_timeout: Duration,
+    /// Moment by which the run has to be over. A request that is begun near it or after it gets what
+    /// is left, but never less than five seconds: whether an eviction happened is worth being late.
+    pub deadline: Option<Instant>,
 }
 
 impl Default for ConnectOptions {
@@ -41,6 +45,7 @@ impl Default for ConnectOptions {
             impersonate_user: None,
             impersonate_groups: Vec::new(),
             call_timeout: Duration::from_secs(30),
+            deadline: None,
         }
     }
 }
@@ -104,7 +109,7 @@ pub(super) fn locate(options: &ConnectOptions, runtime: &Runtime) -> Result<Loca
         return Err(ConnectError::GroupsWithoutUser);
     }
     let mut located = match kubeconfig_of(options)? {
-        Some((file, kubeconfig)) => from_kubeconfig(options, file, kubeconfig, runtime)?,
+        Some((file, kubeconfig)) => from_kubeconfig(options, &file, kubeconfig, runtime)?,
         None => in_cluster(options)?,
     };
     let config = &mut located.config;
@@ -165,7 +170,7 @@ fn read(
 
 fn from_kubeconfig(
     options: &ConnectOptions,
-    file: String,
+    file: &str,
     kubeconfig: Kubeconfig,
     runtime: &Runtime,
 ) -> Result<Located, ConnectError> {
@@ -178,7 +183,7 @@ fn from_kubeconfig(
     let selected = KubeConfigOptions { context: context.clone(), ..KubeConfigOptions::default() };
     let loaded = runtime.block_on(Config::from_custom_kubeconfig(kubeconfig, &selected));
     let mut config = loaded.map_err(|error| ConnectError::Kubeconfig {
-        file: file.clone(),
+        file: file.to_owned(),
         context: context.clone(),
         problem: problem_of(&error),
     })?;

@@ -22,7 +22,7 @@ const REPORTER: &str = "pod-rebalancer/pod-rebalancer";
 /// One thing to tell about a workload.
 #[derive(Debug, Clone)]
 pub struct Notice<'a> {
-    /// The workload: the Deployment, StatefulSet or other owner at the top.
+    /// The workload: the `Deployment`, `StatefulSet` or other owner at the top.
     pub workload: &'a Controller,
     /// The pod it is about, when it is about one.
     pub pod: Option<&'a Target>,

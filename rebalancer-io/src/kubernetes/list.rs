@@ -51,7 +51,7 @@ pub(super) trait Page: for<'de> Deserialize<'de> {
 }
 
 impl Cluster {
-    /// Reads all pages of one list.
+    /// Reads all pages of one list, each handed over as it comes.
     ///
     /// When the list is so slow that the server forgets the moment it began from, it fails: the
     /// rest the server then offers is of another moment, and pods would be missing or twice.
@@ -59,34 +59,31 @@ impl Cluster {
         &self,
         path: &str,
         selector: Option<&Selector>,
-    ) -> Result<Vec<P>, ApiFailure> {
+        mut take: impl FnMut(P) -> Result<(), ApiFailure>,
+    ) -> Result<(), ApiFailure> {
         let mut params = ListParams { limit: Some(PAGE_ITEMS), ..ListParams::default() };
         params.label_selector = selector.map(|selector| selector.as_str().to_owned());
-        let mut pages: Vec<P> = Vec::new();
-        loop {
+        for _ in 0..MAX_PAGES {
             let request = Request::new(path).list(&params).map_err(|error| unsendable(&error))?;
             let reply = self.exchange(request)?;
             if reply.status == 410 {
-                return Err(ApiFailure {
-                    message: format!(
-                        "the list changed faster than it could be read; run again later: {}",
-                        reply.failure().message
-                    ),
-                    ..reply.failure()
-                });
+                return Err(expired(reply.failure()));
             }
             let page: P = reply.read()?;
             params.continue_token = page.next().filter(|token| !token.is_empty());
-            pages.push(page);
+            take(page)?;
             if params.continue_token.is_none() {
-                return Ok(pages);
-            }
-            if pages.len() == MAX_PAGES {
-                let message = format!("the list has more than {MAX_PAGES} pages; narrow the selector");
-                return Err(ApiFailure::new(FailureKind::UnreadableAnswer, message));
+                return Ok(());
             }
         }
+        let message = format!("the list has more than {MAX_PAGES} pages; narrow the selector");
+        Err(ApiFailure::new(FailureKind::UnreadableAnswer, message))
     }
+}
+
+fn expired(mut failure: ApiFailure) -> ApiFailure {
+    failure.message.insert_str(0, "the list changed faster than it could be read; run again later: ");
+    failure
 }
 
 /// A request that cannot be written down, such as one with a name that is no part of a URL.

@@ -66,7 +66,7 @@ enum Kind {
 }
 
 impl Kind {
-    /// Kinds of the same name in other groups, such as OpenKruise's `StatefulSet`, are custom.
+    /// Kinds of the same name in other groups, such as the `StatefulSet` of `apps.kruise.io`, are custom.
     fn of(owner: &OwnerRef) -> Option<Self> {
         let group = owner.api_version.split_once('/').map_or("", |(group, _)| group);
         match (group, owner.controller.kind.as_str()) {

@@ -51,14 +51,14 @@ impl WorkloadSource for Observer<'_> {
 impl Observer<'_> {
     fn list_pods(&self) -> Result<Vec<ListedPod>, ApiFailure> {
         let path = format!("/api/v1/namespaces/{}/pods", self.cluster.namespace());
-        let pages: Vec<PodList> = self.cluster.list(&path, Some(&self.selector))?;
         let now = Timestamp::now();
         let unreadable =
             |error: pods::PodsError| ApiFailure::new(FailureKind::UnreadableAnswer, error.to_string());
         let mut listed: Vec<ListedPod> = Vec::new();
-        for page in pages {
+        self.cluster.list(&path, Some(&self.selector), |page: PodList| {
             listed.extend(page.into_pods(now).map_err(unreadable)?);
-        }
+            Ok(())
+        })?;
         pods::refuse_duplicates(listed.iter().map(|listed| &listed.pod)).map_err(unreadable)?;
         Ok(listed)
     }
