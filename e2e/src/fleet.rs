@@ -161,7 +161,7 @@ impl Fleet {
         text
     }
 
-    /// The series as `VictoriaMetrics` lines of JSON.
+    /// The series as VictoriaMetrics lines of JSON.
     pub(crate) fn json_lines(&self) -> String {
         let lines = self.series().map(|series| {
             let mut metric: Map<String, Value> = series

@@ -1,4 +1,4 @@
-//! Real servers for the tests: Prometheus, `VictoriaMetrics`, a Kubernetes control plane, and the
+//! Real servers for the tests: Prometheus, VictoriaMetrics, a Kubernetes control plane, and the
 //! program itself as its users run it.
 //!
 //! `e2e/install` puts the servers on a machine; a test says with [`require!`] which it needs.
@@ -7,14 +7,14 @@
 #![forbid(unsafe_code)]
 
 mod binary;
-//mod control_plane;
+mod control_plane;
 mod fleet;
 mod metric_server;
 mod require;
 mod sandbox;
 
 pub use binary::{Finished, Running, pod_rebalancer};
-//pub use control_plane::{Access, Answer, Api, ControlPlane, Namespace, Pki, workload};
+pub use control_plane::{Access, Answer, Api, ControlPlane, Identity, Namespace, Pki, workload};
 pub use fleet::{Fleet, Level, PodLoads};
 pub use metric_server::MetricServer;
 pub use require::{Program, check};

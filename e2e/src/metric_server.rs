@@ -1,4 +1,4 @@
-//! Prometheus and `VictoriaMetrics`, filled with the series of a fleet.
+//! Prometheus and VictoriaMetrics, filled with the series of a fleet.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -49,7 +49,7 @@ impl MetricServer {
         Self::ready(Server::start(&sandbox, "prometheus", command), &address, "/-/ready")
     }
 
-    /// `VictoriaMetrics` after an import of the fleet's series, with further flags.
+    /// VictoriaMetrics after an import of the fleet's series, with further flags.
     ///
     /// # Panics
     /// When it is not installed, refuses the data or does not start.

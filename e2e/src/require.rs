@@ -24,7 +24,7 @@ pub enum Program {
 ///
 /// ``
 /// fn test() {
-///     e2e::require!(Prometheus, `VictoriaMetrics`);
+///     e2e::require!(Prometheus, VictoriaMetrics);
 ///     // both are here
 /// }
 /// ``
