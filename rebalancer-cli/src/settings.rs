@@ -1,5 +1,7 @@
 //! What was typed turned into what the adapters take; a setting that is missing is named here.
 
+use std::time::Instant;
+
 use rebalancer_io::kubernetes::ConnectOptions;
 use rebalancer_io::prometheus::{
     Auth, Endpoint, Header, Method, PrometheusConfig, Secret, SecretSource, Tls,
@@ -96,7 +98,7 @@ fn params(text: Option<&str>) -> Result<Vec<(String, Secret)>, Failure> {
         .collect()
 }
 
-/// How to reach the cluster.
+/// How to reach the cluster; the deadline of the run counts from here.
 pub fn cluster(args: &KubernetesArgs) -> ConnectOptions {
     ConnectOptions {
         kubeconfig: args.kubeconfig.clone(),
@@ -105,6 +107,7 @@ pub fn cluster(args: &KubernetesArgs) -> ConnectOptions {
         impersonate_user: args.impersonate.clone(),
         impersonate_groups: args.impersonate_groups.clone(),
         call_timeout: args.kube_timeout,
+        deadline: Instant::now().checked_add(args.run_timeout),
     }
 }
 

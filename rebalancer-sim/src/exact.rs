@@ -68,7 +68,7 @@ fn quotient(numerator: &BigInt, denominator: &BigInt, exponent: i64) -> f64 {
     }
     // The quotient gets at least 66 bits, and a last bit that says whether anything was cut off,
     // so the conversion, which rounds to nearest, sees which side of a tie it is on.
-    let missing = 66 + denominator.bits() as i64 - numerator.bits() as i64;
+    let missing = 66 + denominator.bits().cast_signed() - numerator.bits().cast_signed();
     let shift = missing.max(0);
     let (mut digits, rest) = {
         let widened: BigInt = numerator.abs() << shift;

@@ -171,7 +171,7 @@ fn is_usable(pods: &[PodState], metric: Metric, thresholds: &Thresholds) -> bool
 }
 
 fn column(candidates: &[&PodState], metric: Metric) -> Vec<f64> {
-    candidates.iter().filter_map(|pod| pod.load(metric)).map(|load| load.value()).collect()
+    candidates.iter().filter_map(|pod| pod.load(metric)).map(rebalancer_core::Load::value).collect()
 }
 
 fn cv(loads: &[f64], floor: f64) -> f64 {
@@ -191,7 +191,7 @@ fn scores(candidates: &[&PodState], usable: &[Metric], thresholds: &Thresholds) 
     let score = |pod: &&PodState| {
         let mut score = 0.0;
         for &metric in usable {
-            let load = pod.load(metric).map_or(0.0, |load| load.value());
+            let load = pod.load(metric).map_or(0.0, rebalancer_core::Load::value);
             if weights > 0.0 && denominators[metric] > 0.0 {
                 score += thresholds.weights[metric] / weights * (load / denominators[metric]);
             }
@@ -267,7 +267,7 @@ pub fn join(live: &[LivePod], rules: &JoinRules, samples: &[Sample<'_>]) -> Join
         let value = sample.value;
         if !fresh {
             stale.insert(name);
-        } else if value.is_nan() || value < 0.0 || value > 1e19 {
+        } else if !(0.0..=1e19).contains(&value) {
             invalid.insert(name);
         } else {
             loads.insert(name, value.abs().to_bits());
