@@ -41,5 +41,5 @@ fn render(report: &Report, format: OutputFormat) -> anyhow::Result<String> {
 fn names(report: &Report) -> String {
     let deleted = report.rotation.iter().flat_map(|rotation| &rotation.deleted);
     let planned = report.targets.iter().filter(|_| report.acts()).map(|target| &target.pod);
-    deleted.chain(planned).map(|pod| format!("{pod}\n")).collect()
+    deleted.chain(planned).flat_map(|pod| [pod.as_str(), "\n"]).collect()
 }

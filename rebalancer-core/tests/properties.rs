@@ -251,7 +251,7 @@ proptest! {
     #[test]
     fn samples_are_loads_or_missing(sample in sample()) {
         let load = Load::from_sample(sample);
-        let valid = sample >= 0.0 && sample <= 1e19;
+        let valid = (0.0..=1e19).contains(&sample);
         prop_assert_eq!(load.map(Load::value), valid.then_some(sample));
         prop_assert!(load.is_none_or(|load| load.value().is_sign_positive()));
     }

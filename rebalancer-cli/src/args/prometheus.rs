@@ -1,5 +1,6 @@
 //! Settings of the metrics server and of the queries it is asked.
 #![allow(clippy::doc_markdown, reason = "these comments are the help texts")]
+#![allow(clippy::struct_field_names, reason = "each field is named as its flag")]
 
 use std::path::PathBuf;
 use std::time::Duration;

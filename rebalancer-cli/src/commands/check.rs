@@ -101,7 +101,7 @@ fn check_workload(live: &Live, decision: &DecisionSettings, category: &mut Categ
     }
     match owner(&workload) {
         Some(owner) if workload.owners.len() == 1 => {
-            category.add(Grade::Success, format!("owned by {owner}"), None)
+            category.add(Grade::Success, format!("owned by {owner}"), None);
         }
         Some(owners) => category.add(
             Grade::Warning,
@@ -206,30 +206,23 @@ fn write(report: &CheckReport, format: OutputFormat) -> Result<(), Failure> {
 }
 
 fn lines(report: &CheckReport) -> String {
-    let mut text = String::new();
+    let mut lines: Vec<String> = Vec::new();
     for category in &report.categories {
-        text += &format!("{}\n", category.name);
+        lines.push(category.name.to_owned());
         for check in &category.checks {
             let mark = match check.result {
                 Grade::Success => '✓',
                 Grade::Warning => '!',
                 Grade::Error => '✗',
             };
-            text += &format!("  {mark} {}\n", check.description);
-            if let Some(hint) = &check.hint {
-                text += &format!("      {hint}\n");
-            }
+            lines.push(format!("  {mark} {}", check.description));
+            lines.extend(check.hint.iter().map(|hint| format!("      {hint}")));
         }
     }
-    let count = |grade| {
-        report
-            .categories
-            .iter()
-            .flat_map(|category| &category.checks)
-            .filter(|check| check.result == grade)
-            .count()
-    };
+    let all = || report.categories.iter().flat_map(|category| &category.checks);
+    let count = |grade| all().filter(|check| check.result == grade).count();
     let (errors, warnings) = (count(Grade::Error), count(Grade::Warning));
     let verdict = if report.success { "a run would work" } else { "a run would fail" };
-    text + &format!("{errors} errors, {warnings} warnings: {verdict}\n")
+    lines.push(format!("{errors} errors, {warnings} warnings: {verdict}\n"));
+    lines.join("\n")
 }
