@@ -308,3 +308,18 @@ impl RecordingError {
         Self { path: path.to_owned(), line, reason: reason.into() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::Capped;
+
+    #[test]
+    fn what_could_not_be_read_again_is_not_written() {
+        let mut capped = Capped { inner: Vec::new(), left: 10 };
+        capped.write_all(&[b'a'; 10]).expect("the limit itself is allowed");
+        let error = capped.write_all(b"a").expect_err("one more");
+        assert!(error.to_string().starts_with("it is larger than"), "{error}");
+    }
+}
