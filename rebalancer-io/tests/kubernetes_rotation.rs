@@ -425,7 +425,11 @@ fn two_runs_at_once_evict_at_most_one_pair() {
     let before = server.pods();
     let both_planned = Barrier::new(2);
     let reports: Vec<RotationReport> = thread::scope(|scope| {
-        let run = || rotate_after(&server, options(), |_| drop(both_planned.wait()));
+        let run = || {
+            rotate_after(&server, options(), |_| {
+                both_planned.wait();
+            })
+        };
         let runs = [scope.spawn(run), scope.spawn(run)];
         runs.map(|run| run.join().expect("a report")).to_vec()
     });
