@@ -66,6 +66,8 @@ impl Live {
         if let Some(hint) = prometheus.endpoint.hint() {
             tracing::warn!("PROMETHEUS_ENDPOINT: {hint}");
         }
+        // Certificates that cannot be used are found before anything is asked.
+        PrometheusClient::new(&prometheus).map_err(|error| Failure::Usage(error.into()))?;
         let selector = Selector::new(settings::selector(&args.kubernetes)?).map_err(Failure::usage)?;
         let cluster = Cluster::connect(&settings::cluster(&args.kubernetes))
             .map_err(|error| Failure::Usage(error.into()))?;

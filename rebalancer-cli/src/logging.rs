@@ -1,8 +1,10 @@
 //! The log: on standard error, text for people and JSON for machines.
 
 use std::io::{self, IsTerminal};
+use std::str::FromStr as _;
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::args::{LogFormat, OutputArgs};
 use crate::failure::Failure;
@@ -12,10 +14,10 @@ use crate::failure::Failure;
 /// # Errors
 /// A level that is none.
 pub fn start(args: &OutputArgs) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(&args.log_level).map_err(|error| {
-        let level = &args.log_level;
+    let level = &args.log_level;
+    let filter = filter(level).map_err(|reason| {
         Failure::usage(format!(
-            "LOG_LEVEL is {level:?}: {error}; write error, warn, info, debug or trace (flag --log-level)"
+            "LOG_LEVEL is {level:?}: {reason}; write error, warn, info, debug or trace (flag --log-level)"
         ))
     })?;
     let terminal = io::stderr().is_terminal();
@@ -33,4 +35,20 @@ pub fn start(args: &OutputArgs) -> Result<(), Failure> {
             .init();
     }
     Ok(())
+}
+
+/// What the log keeps.
+fn filter(level: &str) -> Result<EnvFilter, String> {
+    // A bare word that is no level would be taken for the name of a module, and silence the rest.
+    let is_odd = |part: &&str| !part.contains(['=', '[']) && LevelFilter::from_str(part).is_err();
+    if let Some(odd) = level.split(',').map(str::trim).find(is_odd) {
+        return Err(format!("{odd:?} is no level"));
+    }
+    let filter = EnvFilter::try_new(level).map_err(|error| error.to_string())?;
+    if filter.max_level_hint().is_some_and(|most| most > LevelFilter::INFO) {
+        return Ok(filter);
+    }
+    // A failed request is told once, by the command that made it.
+    let quiet = "kube_client::client::builder=off".parse().expect("the directive is written out here");
+    Ok(filter.add_directive(quiet))
 }

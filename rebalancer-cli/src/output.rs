@@ -13,12 +13,19 @@ mod table;
 /// Writes `report` to `out`.
 ///
 /// # Errors
+/// As [`print()`].
+pub fn write(report: &Report, format: OutputFormat, out: impl Write) -> anyhow::Result<()> {
+    print(&render(report, format)?, out)
+}
+
+/// Writes `text` to `out`.
+///
+/// # Errors
 /// When it cannot be written. A reader that has gone away (`| head`) is not an error.
-pub fn write(report: &Report, format: OutputFormat, mut out: impl Write) -> anyhow::Result<()> {
-    let text = render(report, format)?;
+pub fn print(text: &str, mut out: impl Write) -> anyhow::Result<()> {
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(error).context("cannot write the report")
+            Err(error).context("cannot write the output")
         }
         _ => Ok(()),
     }

@@ -31,6 +31,11 @@ impl Secret {
         std::env::var(self.variable).ok().filter(|value| !value.trim().is_empty())
     }
 
+    /// Whether its bytes are no text, so that [`Secret::value`] would take it for unset.
+    pub fn is_garbled(self) -> bool {
+        std::env::var_os(self.variable).is_some_and(|value| value.to_str().is_none())
+    }
+
     /// Whether there is a value.
     pub fn is_set(self) -> bool {
         self.value().is_some()

@@ -59,9 +59,9 @@ fn auth(args: &PrometheusArgs) -> Result<Auth, Failure> {
         (None, Some(_), None) => Err(Failure::usage(
             "PROMETHEUS_USERNAME is set without a password: set PROMETHEUS_PASSWORD_FILE or PROMETHEUS_PASSWORD",
         )),
-        (None, None, Some(_)) => {
-            Err(Failure::usage("a password is set without a user: set PROMETHEUS_USERNAME"))
-        }
+        (None, None, Some(_)) => Err(Failure::usage(
+            "PROMETHEUS_PASSWORD or PROMETHEUS_PASSWORD_FILE is set without a user: set PROMETHEUS_USERNAME",
+        )),
         (Some(_), _, _) => Err(Failure::usage(
             "both a bearer token and basic authentication are set: unset PROMETHEUS_BEARER_TOKEN(_FILE), \
              or PROMETHEUS_USERNAME and PROMETHEUS_PASSWORD(_FILE)",
@@ -118,7 +118,7 @@ pub fn cluster(args: &KubernetesArgs) -> ConnectOptions {
 pub fn selector(args: &KubernetesArgs) -> Result<&str, Failure> {
     match args.selector.as_deref().map(str::trim) {
         Some("") => Err(Failure::usage(
-            "--selector is empty, which would mean every pod of the namespace; name the labels of the workload, such as app=orders",
+            "KUBE_LABEL_SELECTOR (flag --selector) is empty, which would mean every pod of the namespace; name the labels of the workload, such as app=orders",
         )),
         Some(selector) => Ok(selector),
         None => Err(Failure::usage(

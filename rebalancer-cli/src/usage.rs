@@ -8,7 +8,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches};
 
 use crate::args::Cli;
-use crate::exit;
+use crate::{exit, secret};
 
 /// Parsed arguments, and where each came from.
 pub struct Usage {
@@ -30,23 +30,28 @@ pub fn parse() -> Result<Usage, ExitCode> {
         Err(error) => return Err(refuse(&error, &command)),
     };
     let cli = Cli::from_arg_matches(&matches).map_err(|error| refuse(&error, &command))?;
+    if let Some(secret) = secret::ALL.iter().find(|secret| secret.is_garbled()) {
+        eprintln!("error: {} is not UTF-8", secret.variable);
+        return Err(ExitCode::from(exit::USAGE));
+    }
     let matches = matches.subcommand().map(|(_, chosen)| chosen.clone()).unwrap_or_default();
     Ok(Usage { cli, matches })
 }
 
-/// The clap definition, with empty environment variables taken out.
+/// The clap definition, with empty environment variables taken out, and without their values in
+/// the help: an address or a parameter may hold a credential.
 pub fn command() -> Command {
     let mut command = Cli::command()
-        .mut_subcommands(|command| command.mut_args(without_empty_variable))
-        .mut_args(without_empty_variable);
+        .mut_subcommands(|command| command.mut_args(with_quiet_variable))
+        .mut_args(with_quiet_variable);
     // Arguments can be shown in messages only once they are complete.
     command.build();
     command
 }
 
-fn without_empty_variable(arg: Arg) -> Arg {
+fn with_quiet_variable(arg: Arg) -> Arg {
     let empty = arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
-    if empty { arg.env(None) } else { arg }
+    if empty { arg.env(None) } else { arg.hide_env_values(true) }
 }
 
 /// Where the value of the argument `id` came from, in words.
@@ -75,6 +80,9 @@ fn refuse(error: &clap::Error, command: &Command) -> ExitCode {
 
 /// A bad value, told with the variable or flag it came by.
 fn explain(error: &clap::Error, command: &Command) -> Option<String> {
+    if error.kind() == ErrorKind::InvalidUtf8 {
+        return Some(format!("{} is not UTF-8", garbled_variable(command)?));
+    }
     if !matches!(error.kind(), ErrorKind::InvalidValue | ErrorKind::ValueValidation) {
         return None;
     }
@@ -84,7 +92,9 @@ fn explain(error: &clap::Error, command: &Command) -> Option<String> {
     let flag = arg.get_long().map(|long| format!("--{long}"));
     let flag = flag.unwrap_or_else(|| usage.clone());
     let variable = arg.get_env().map(|name| name.to_string_lossy().into_owned());
-    let typed = std::env::args().any(|typed| typed == flag || typed.starts_with(&format!("{flag}=")));
+    let assigned = format!("{flag}=");
+    let typed = std::env::args_os()
+        .any(|typed| typed == *flag || typed.to_string_lossy().starts_with(assigned.as_str()));
     let (name, other) = match variable {
         Some(variable) if !typed => (variable, format!(" (flag {flag})")),
         Some(variable) => (flag, format!(" (variable {variable})")),
@@ -100,8 +110,19 @@ fn explain(error: &clap::Error, command: &Command) -> Option<String> {
     Some(format!("{name} is {value:?}: {fix}{other}"))
 }
 
+/// The first variable that holds bytes which are no text.
+fn garbled_variable(command: &Command) -> Option<String> {
+    let variables = arguments(command).filter_map(Arg::get_env);
+    let garbled =
+        |name: &&std::ffi::OsStr| std::env::var_os(name).is_some_and(|value| value.to_str().is_none());
+    variables.into_iter().find(garbled).map(|name| name.to_string_lossy().into_owned())
+}
+
 /// The argument that clap calls `usage` in its messages.
 fn find<'a>(command: &'a Command, usage: &str) -> Option<&'a Arg> {
-    let commands = std::iter::once(command).chain(command.get_subcommands());
-    commands.flat_map(Command::get_arguments).find(|arg| arg.to_string() == usage)
+    arguments(command).find(|arg| arg.to_string() == usage)
+}
+
+fn arguments(command: &Command) -> impl Iterator<Item = &Arg> {
+    std::iter::once(command).chain(command.get_subcommands()).flat_map(Command::get_arguments)
 }

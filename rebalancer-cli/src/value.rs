@@ -30,7 +30,7 @@ pub fn duration_or_off(text: &str) -> Result<Guarded<Duration>, String> {
     if is_off(text) {
         return Ok(Guarded(None));
     }
-    let limit = duration(text).map_err(|error| format!("{error}, or off"))?;
+    let limit = duration(text).map_err(|error| format!("{error} (off turns the guard off)"))?;
     Ok(Guarded((limit > Duration::ZERO).then_some(limit)))
 }
 

@@ -3,7 +3,6 @@
 
 mod answers;
 mod fleet;
-mod http;
 mod objects;
 
 use std::env;
@@ -16,10 +15,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use crate::http;
 use crate::transcript::Transcript;
 
+pub use crate::http::SimRequest;
 pub use fleet::{Fleet, SimBudget, SimPod, WorkloadKind};
-pub use http::SimRequest;
 
 /// The bearer token of the written kubeconfig, which the server takes until it is told otherwise.
 const TOKEN: &str = "sim-token";

@@ -6,5 +6,7 @@ pub mod apiserver;
 pub mod exact;
 pub mod fleet;
 pub mod generators;
+mod http;
+pub mod metrics_server;
 pub mod oracle;
 pub mod transcript;

@@ -1,6 +1,5 @@
 //! `check`: whether a run would work, category by category; changes nothing.
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -14,10 +13,10 @@ use clap::ArgMatches;
 
 use crate::args::{CheckArgs, OutputFormat};
 use crate::decide::DecisionSettings;
-use crate::exit;
 use crate::failure::{Failure, chain};
 use crate::live::{Live, now, owner};
 use crate::report::API_VERSION;
+use crate::{exit, output};
 
 /// What all checks came to.
 #[derive(Debug, Serialize)]
@@ -202,7 +201,7 @@ fn write(report: &CheckReport, format: OutputFormat) -> Result<(), Failure> {
         OutputFormat::None => String::new(),
         OutputFormat::Table | OutputFormat::Wide | OutputFormat::Name => lines(report),
     };
-    Ok(std::io::stdout().write_all(text.as_bytes()).context("cannot write the checks")?)
+    Ok(output::print(&text, std::io::stdout())?)
 }
 
 fn lines(report: &CheckReport) -> String {

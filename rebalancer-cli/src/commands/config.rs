@@ -1,18 +1,18 @@
 //! `config`: every setting with its value and where the value comes from. Secrets show that they
 //! are set, never what they are.
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::ArgMatches;
 use comfy_table::{ContentArrangement, Table, presets};
+use rebalancer_io::prometheus::Endpoint;
 use serde::Serialize;
 
 use crate::args::{ConfigArgs, OutputFormat};
 use crate::config_table::{self, Setting};
 use crate::failure::Failure;
-use crate::{exit, secret, settings, usage};
+use crate::{exit, output, secret, settings, usage};
 
 /// One row of the output.
 #[derive(Debug, Serialize)]
@@ -40,7 +40,7 @@ pub fn run(args: &ConfigArgs, matches: &ArgMatches) -> Result<ExitCode, Failure>
         OutputFormat::Table | OutputFormat::Name => table(&rows, false),
         OutputFormat::Wide => table(&rows, true),
     };
-    std::io::stdout().write_all(text.as_bytes()).context("cannot write the settings")?;
+    output::print(&text, std::io::stdout())?;
     settings::prometheus(&args.live.prometheus)?;
     settings::selector(&args.live.kubernetes)?;
     Ok(ExitCode::from(exit::DECIDED))
@@ -56,7 +56,7 @@ fn rows(matches: &ArgMatches) -> Vec<Row> {
     let shown = config_table::settings(&command).into_iter().filter(|setting| setting.variable.is_some());
     let plain = shown.map(|setting| {
         let source = if known(&setting.id) { usage::source(matches, &setting.id) } else { "unset" };
-        let value = value(&setting.id);
+        let value = value(&setting.id).map(|value| without_secret(&setting.id, value));
         let Setting { variable, flag, default, help, .. } = setting;
         Row { variable, flag, value, source, default, help }
     });
@@ -73,6 +73,16 @@ fn rows(matches: &ArgMatches) -> Vec<Row> {
         }
     });
     plain.chain(secrets).collect()
+}
+
+/// The value of a setting as it may be shown: parameters may be keys, and an address may hold one.
+fn without_secret(id: &str, value: String) -> String {
+    match id {
+        "prometheus_query_params" => "(hidden)".to_owned(),
+        "prometheus_endpoint" => Endpoint::parse(&value)
+            .map_or_else(|_| "(cannot be used)".to_owned(), |endpoint| endpoint.to_string()),
+        _ => value,
+    }
 }
 
 /// The settings as a table; `wide` shows defaults and what each setting does.

@@ -6,9 +6,9 @@ use clap::ArgMatches;
 
 use crate::args::RecordArgs;
 use crate::decide::DecisionSettings;
-use crate::exit;
 use crate::failure::Failure;
 use crate::live::Live;
+use crate::{exit, output};
 
 /// Records.
 ///
@@ -19,10 +19,11 @@ pub fn run(args: &RecordArgs, matches: &ArgMatches) -> Result<ExitCode, Failure>
     let live = Live::connect(&args.live, &decision, matches)?;
     let observation = live.observe(Some(&args.file))?;
     let (file, pods) = (args.file.display(), observation.workload.pods.len());
-    println!(
-        "recorded {pods} pods and {} answers at {} to {file}",
+    let text = format!(
+        "recorded {pods} pods and {} answers at {} to {file}\n",
         observation.answers.asked().len(),
         observation.answers.at
     );
+    output::print(&text, std::io::stdout())?;
     Ok(ExitCode::from(exit::DECIDED))
 }

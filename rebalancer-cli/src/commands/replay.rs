@@ -1,6 +1,7 @@
 //! `replay`: decide again from what was saved, offline: a recording, a folder of API answers, or a
 //! list of pod states.
 
+use std::ffi::OsString;
 use std::io::{self, Read};
 use std::path::Path;
 use std::process::ExitCode;
@@ -156,7 +157,11 @@ fn from_recording(path: &Path, matches: &ArgMatches) -> Result<Saved, Failure> {
 
 /// The decision settings of this call, with the recorded ones where nothing else was given.
 fn taken_up(settings: &RecordedSettings, matches: &ArgMatches) -> Result<DecisionArgs, Failure> {
-    let arguments = std::env::args().chain(flags_to_take_up(settings, matches));
+    // Before the rest: behind `--` a flag would be a path.
+    let flags = flags_to_take_up(settings, matches).into_iter().map(OsString::from);
+    let mut typed = std::env::args_os();
+    let command: Vec<OsString> = typed.by_ref().take(2).collect();
+    let arguments = command.into_iter().chain(flags).chain(typed);
     let parsed =
         usage::command().try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
     match parsed.map(|cli| cli.command) {

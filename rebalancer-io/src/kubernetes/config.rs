@@ -83,7 +83,9 @@ pub enum ConnectError {
         problem: String,
     },
     /// The namespace is not a DNS label.
-    #[error("{0:?} is no name of a namespace: lower-case letters, digits and '-', at most 63")]
+    #[error(
+        "{0:?} is no name of a namespace: lower-case letters, digits and '-', at most 63; give it by KUBE_NAMESPACE"
+    )]
     Namespace(String),
     /// Groups to act as were given without a user.
     #[error("groups to act as need a user to act as: add --as")]

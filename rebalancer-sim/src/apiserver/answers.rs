@@ -6,8 +6,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::fleet::{Fleet, SimPod};
-use super::http::SimRequest;
 use super::objects;
+use crate::http::SimRequest;
 use crate::transcript::Transcript;
 
 /// Who asks, as refusals call it.

@@ -32,13 +32,23 @@ impl SimRequest {
     /// The decoded value of a query parameter.
     pub fn query(&self, name: &str) -> Option<String> {
         let (_, query) = self.target.split_once('?')?;
-        let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-        pairs.find(|(known, _)| *known == name).map(|(_, value)| decode(value))
+        field(query, name)
+    }
+
+    /// The decoded value of a parameter, given in the query or in a form.
+    pub fn parameter(&self, name: &str) -> Option<String> {
+        self.query(name).or_else(|| field(std::str::from_utf8(&self.body).ok()?, name))
     }
 }
 
+/// The decoded value of this name in a query or form.
+fn field(pairs: &str, name: &str) -> Option<String> {
+    let mut pairs = pairs.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.find(|(known, _)| *known == name).map(|(_, value)| decode(value))
+}
+
 /// Reads one request; `None` when the other side has closed or does not speak HTTP.
-pub(super) fn read(connection: &mut TcpStream, unread: &mut Vec<u8>) -> Option<SimRequest> {
+pub(crate) fn read(connection: &mut TcpStream, unread: &mut Vec<u8>) -> Option<SimRequest> {
     loop {
         if let Some((mut request, head, length)) = parse(unread)? {
             while unread.len() < head + length {
@@ -79,12 +89,12 @@ fn fill(connection: &mut TcpStream, unread: &mut Vec<u8>) -> Option<()> {
 }
 
 /// Writes an answer.
-pub(super) fn write(connection: &mut TcpStream, answer: &Transcript) -> io::Result<()> {
+pub(crate) fn write(connection: &mut TcpStream, answer: &Transcript) -> io::Result<()> {
     connection.write_all(&bytes(answer))
 }
 
 /// Writes the first half of an answer's body and then no more.
-pub(super) fn write_half(connection: &mut TcpStream, answer: &Transcript) {
+pub(crate) fn write_half(connection: &mut TcpStream, answer: &Transcript) {
     let bytes = bytes(answer);
     // The other side may be gone already, which is as good.
     drop(connection.write_all(&bytes[..bytes.len() - answer.body.len().div_ceil(2)]));
@@ -94,8 +104,12 @@ fn bytes(answer: &Transcript) -> Vec<u8> {
     let headers: Vec<String> =
         answer.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let headers = headers.concat();
-    let (code, length) = (answer.code, answer.body.len());
-    let head = format!("HTTP/1.1 {code} {}\r\n{headers}Content-Length: {length}\r\n\r\n", reason(code));
+    // A recorded length may be wrong on purpose.
+    let length = match answer.header("content-length") {
+        Some(_) => String::new(),
+        None => format!("Content-Length: {}\r\n", answer.body.len()),
+    };
+    let head = format!("HTTP/1.1 {} {}\r\n{headers}{length}\r\n", answer.code, reason(answer.code));
     [head.as_bytes(), &answer.body].concat()
 }
 

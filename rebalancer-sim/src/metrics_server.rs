@@ -1,0 +1,188 @@
+//! A loopback metrics server: it answers each metric with what was recorded, as of the moment that
+//! is asked for, and keeps what it is asked.
+
+use std::fs;
+use std::io::Read;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use flate2::read::GzDecoder;
+use rebalancer_core::{Metric, PerMetric};
+use serde::Deserialize;
+
+use crate::http;
+use crate::http::SimRequest;
+use crate::transcript::Transcript;
+
+/// The moment of all recorded answers, in seconds since 1970, as it stands in their bodies.
+const RECORDED_AT: &str = "1795410000";
+
+/// Names in a query that tell which metric it asks for.
+const TELLTALES: [(&str, Metric); 4] = [
+    ("container_cpu_usage_seconds_total", Metric::Cpu),
+    ("container_memory_working_set_bytes", Metric::Memory),
+    ("records_lag", Metric::Lag),
+    ("records_consumed_total", Metric::Rate),
+];
+
+/// A running server on a free port of the loopback interface; dropping it stops it.
+pub struct MetricsServer {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+}
+
+struct Shared {
+    answers: Mutex<PerMetric<Transcript>>,
+    requests: Mutex<Vec<SimRequest>>,
+    stopped: AtomicBool,
+}
+
+impl MetricsServer {
+    /// Starts a server with the answers of a folder in `testdata/snapshots`.
+    ///
+    /// # Panics
+    /// When the folder lacks an answer, or the loopback interface cannot be used.
+    pub fn start(snapshot: &str) -> Self {
+        let folder = testdata().join("snapshots").join(snapshot);
+        let answers = PerMetric::from_fn(|metric| {
+            let path = folder.join(format!("{metric}.json"));
+            ok(fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free loopback port");
+        let address = listener.local_addr().expect("a bound listener has an address");
+        let shared = Arc::new(Shared {
+            answers: Mutex::new(answers),
+            requests: Mutex::default(),
+            stopped: AtomicBool::new(false),
+        });
+        let of_acceptor = Arc::clone(&shared);
+        thread::spawn(move || {
+            for connection in listener.incoming().map_while(Result::ok) {
+                if of_acceptor.stopped.load(Ordering::Relaxed) {
+                    return;
+                }
+                let shared = Arc::clone(&of_acceptor);
+                thread::spawn(move || serve(connection, &shared));
+            }
+        });
+        Self { shared, address }
+    }
+
+    /// URL of the server.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Answers the queries of one metric otherwise from now on.
+    pub fn answer(&self, metric: Metric, answer: Transcript) {
+        lock(&self.shared.answers)[metric] = answer;
+    }
+
+    /// Answers the queries of one metric with this body from now on.
+    pub fn answer_body(&self, metric: Metric, body: impl Into<Vec<u8>>) {
+        self.answer(metric, ok(body.into()));
+    }
+
+    /// Everything asked so far, in order of arrival.
+    pub fn requests(&self) -> Vec<SimRequest> {
+        lock(&self.shared.requests).clone()
+    }
+}
+
+impl Drop for MetricsServer {
+    fn drop(&mut self) {
+        self.shared.stopped.store(true, Ordering::Relaxed);
+        // Wakes the acceptor, which then closes the port.
+        drop(TcpStream::connect(self.address));
+    }
+}
+
+/// One recorded exchange with a real server.
+#[derive(Debug, Clone)]
+pub struct RecordedAnswer {
+    /// Where its body lies below `testdata/prometheus`.
+    pub file: String,
+    /// The path that was asked for.
+    pub path: String,
+    /// What was answered.
+    pub answer: Transcript,
+}
+
+/// Every recorded answer of `testdata/prometheus`.
+///
+/// # Panics
+/// When the index or a body cannot be read: a broken checkout.
+pub fn recorded_answers() -> Vec<RecordedAnswer> {
+    let index = fs::read(testdata().join("prometheus/index.json")).expect("the index of the answers");
+    let entries: Vec<IndexEntry> = serde_json::from_slice(&index).expect("the index is JSON");
+    entries.into_iter().map(IndexEntry::read).collect()
+}
+
+#[derive(Deserialize)]
+struct IndexEntry {
+    file: String,
+    path: String,
+    status: u16,
+    stored_gzip: bool,
+    headers: Vec<(String, String)>,
+}
+
+impl IndexEntry {
+    fn read(self) -> RecordedAnswer {
+        let stored = fs::read(testdata().join("prometheus").join(&self.file)).expect(&self.file);
+        let mut body: Vec<u8> = Vec::new();
+        if self.stored_gzip {
+            GzDecoder::new(stored.as_slice()).read_to_end(&mut body).expect(&self.file);
+        } else {
+            body = stored;
+        }
+        let answer = Transcript { code: self.status, headers: self.headers, body };
+        RecordedAnswer { file: self.file, path: self.path, answer }
+    }
+}
+
+/// Answers one request and closes: a body may be shorter than its declared length.
+fn serve(mut connection: TcpStream, shared: &Shared) {
+    let Some(request) = http::read(&mut connection, &mut Vec::new()) else { return };
+    let answer = shared.answer_to(&request);
+    lock(&shared.requests).push(request);
+    // A client that has gone is none of the server's concern.
+    drop(http::write(&mut connection, &answer));
+}
+
+impl Shared {
+    fn answer_to(&self, request: &SimRequest) -> Transcript {
+        let query = request.parameter("query").unwrap_or_default();
+        let asked = TELLTALES.iter().find(|(name, _)| query.contains(name));
+        let Some((_, metric)) = asked else {
+            return Transcript { code: 400, headers: Vec::new(), body: b"no such metric here\n".to_vec() };
+        };
+        let mut answer = lock(&self.answers)[*metric].clone();
+        if let (Some(at), Ok(body)) = (request.parameter("time"), std::str::from_utf8(&answer.body)) {
+            // The length changes with the text, so a declared one is declared anew.
+            if body.contains(RECORDED_AT) {
+                answer.body = body.replace(&format!("[{RECORDED_AT},"), &format!("[{at},")).into_bytes();
+                answer.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("content-length"));
+            }
+        }
+        answer.headers.push(("Connection".to_owned(), "close".to_owned()));
+        answer
+    }
+}
+
+fn ok(body: Vec<u8>) -> Transcript {
+    let headers = vec![("Content-Type".to_owned(), "application/json".to_owned())];
+    Transcript { code: 200, headers, body }
+}
+
+fn testdata() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata")
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A test that failed while it held the lock has said why already.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
