@@ -67,15 +67,14 @@ impl Grid {
 ///
 /// let mut history = History::new(Grid { start_s: 0.0, step: Duration::from_secs(60), steps: 3 });
 /// history.add_series("orders-0", [(0.0, 1.0), (120.0, 2.0)])?;
-/// let column: Vec<Option<f64>> = history.column("orders-0").expect("was added").collect();
-/// assert_eq!(column, [Some(1.0), None, Some(2.0)]);
+/// assert_eq!(history.column("orders-0"), Some(&[Some(1.0), None, Some(2.0)][..]));
 /// # Ok::<(), rebalancer_core::InvalidHistory>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct History {
     grid: Grid,
-    /// Sorted by pod; a gap is NaN, which is no load.
-    columns: Vec<(String, Vec<f64>)>,
+    /// Sorted by pod; `None` is a gap.
+    columns: Vec<(String, Vec<Option<f64>>)>,
 }
 
 impl History {
@@ -98,7 +97,7 @@ impl History {
         let Err(place) = self.columns.binary_search_by(|(name, _)| name.as_str().cmp(pod)) else {
             return Err(InvalidHistory::DuplicateSeries { pod: pod.to_string() });
         };
-        let mut column = alloc::vec![f64::NAN; self.grid.steps];
+        let mut column = alloc::vec![None; self.grid.steps];
         let mut seen = alloc::vec![false; self.grid.steps];
         for (timestamp_s, value) in samples {
             let Some(index) = self.grid.index(timestamp_s) else {
@@ -107,7 +106,7 @@ impl History {
             if core::mem::replace(&mut seen[index], true) {
                 return Err(InvalidHistory::DuplicateSample { pod: pod.to_string(), timestamp_s });
             }
-            column[index] = Load::from_sample(value).map_or(f64::NAN, Load::value);
+            column[index] = Load::from_sample(value).map(Load::value);
         }
         self.columns.insert(place, (pod.to_string(), column));
         Ok(())
@@ -123,20 +122,15 @@ impl History {
         self.columns.iter().map(|(name, _)| name.as_str())
     }
 
-    /// The samples of `pod`, a step each; `None` when it has no series.
-    pub fn column(&self, pod: &str) -> Option<impl Iterator<Item = Option<f64>>> {
-        self.raw(pod).map(|column| column.iter().map(|value| (!value.is_nan()).then_some(*value)))
-    }
-
-    /// The samples of `pod` with NaN for gaps.
-    pub(crate) fn raw(&self, pod: &str) -> Option<&[f64]> {
+    /// The samples of `pod`, a step each, `None` being a gap; `None` when it has no series.
+    pub fn column(&self, pod: &str) -> Option<&[Option<f64>]> {
         let place = self.columns.binary_search_by(|(name, _)| name.as_str().cmp(pod)).ok()?;
         Some(&self.columns[place].1)
     }
 
     /// Mean of the samples of `pod` in the steps from `from` up to, not including, `to`.
     pub(crate) fn mean(&self, pod: &str, from: usize, to: usize) -> Option<f64> {
-        let known = self.raw(pod)?.get(from..to)?.iter().filter(|value| !value.is_nan());
+        let known = self.column(pod)?.get(from..to)?.iter().flatten();
         let (sum, count) = known.fold((0.0, 0_usize), |(sum, count), value| (sum + value, count + 1));
         (count > 0).then(|| sum / count as f64)
     }

@@ -101,14 +101,15 @@ pub fn persistence_of_window(
     rule: &Persistence,
 ) -> Verdict {
     let limit = Some(f64::from(rule.percent));
-    let Some(own) = history.raw(busiest) else {
+    let Some(own) = history.column(busiest) else {
         return verdict(Standing::Unknown, None, limit, format!("pod {busiest} has no history"));
     };
     let means = means(history, candidates);
     let (mut samples, mut hits) = (0_usize, 0_usize);
-    for (load, mean) in own.iter().zip(&means).filter(|(load, _)| !load.is_nan()) {
+    for (load, mean) in own.iter().zip(&means) {
+        let Some(load) = *load else { continue };
         samples += 1;
-        hits += usize::from(*load > rule.factor * mean.max(floor));
+        hits += usize::from(load > rule.factor * mean.max(floor));
     }
     if samples < rule.min_history.max(1) {
         let reason = format!("pod {busiest} has {samples} samples, {} are needed", rule.min_history.max(1));
@@ -167,8 +168,9 @@ pub fn persistence_of_summary(
 /// Mean of the candidates that have a sample, for each step; NaN where none has.
 fn means(history: &History, candidates: &[&str]) -> Vec<f64> {
     let mut sums = alloc::vec![(0.0, 0_usize); history.grid().steps];
-    for column in candidates.iter().filter_map(|name| history.raw(name)) {
-        for ((sum, count), load) in sums.iter_mut().zip(column).filter(|(_, load)| !load.is_nan()) {
+    for column in candidates.iter().filter_map(|name| history.column(name)) {
+        for ((sum, count), load) in sums.iter_mut().zip(column) {
+            let Some(load) = load else { continue };
             *sum += load;
             *count += 1;
         }
