@@ -11,6 +11,18 @@ use crate::metric::{Metric, PerMetric};
 use crate::partitions::Partitions;
 use crate::workload::LivePod;
 
+/// A group has settled this long after a pod was born: two refreshes of its metrics, and the window
+/// of a rate.
+const SETTLING: Duration = Duration::from_secs(5 * 60);
+
+/// A rotation's pods are evicted one after the other.
+const BORN_TOGETHER: Duration = Duration::from_secs(15 * 60);
+
+/// Shortest and longest stretch before and after a replacement that are compared. With the time to
+/// settle, the shortest is there when the cooldown ends.
+const SHORTEST_SIDE: Duration = Duration::from_secs(25 * 60);
+const LONGEST_SIDE: Duration = Duration::from_secs(60 * 60);
+
 /// An input that may not be there. Its absence makes a verdict unknown, never an error.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub enum Fact<T> {
@@ -162,21 +174,66 @@ impl core::str::FromStr for AssignorChoice {
     }
 }
 
-/// One metric of all pods shortly before the newest pod was born and now: an experiment the
-/// cluster has already made, whatever replaced the pod.
-///
-/// Both sides are the same query, best averaged over half an hour (`avg_over_time`), the first at
-/// the birth of the newest pod, the second now.
+/// One metric of all pods before and after the newest pod was born: an experiment the cluster has
+/// already made, whatever replaced the pod. Both sides are means over the [`Window`]s that
+/// [`Replacement::windows`] names.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Replacement {
     /// Which metric: the message rate where it is there, else CPU.
     pub metric: Metric,
     /// Loads of the pods that were alive before.
     pub before: Vec<f64>,
-    /// Loads of the pods that are alive now.
+    /// Loads of the pods that were alive after.
     pub after: Vec<f64>,
     /// Time since the newest pod was born.
     pub ago: Duration,
+}
+
+/// A stretch of time in the past.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// How long ago it ended.
+    pub ended: Duration,
+    /// How long it lasted.
+    pub length: Duration,
+}
+
+impl Replacement {
+    /// What to average over: equally long stretches of up to an hour, one before the newest pods
+    /// were born and one after they have settled. Pods born within 15 minutes count as born
+    /// together. `None` when no age is known, or where one side would be shorter than 25 minutes
+    /// because a replacement is too young or followed another too closely.
+    ///
+    /// Fixed windows make it one experiment with one answer: held against the loads of every new
+    /// moment, noise would sooner or later pass for a change.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use rebalancer_core::{LivePod, Replacement};
+    ///
+    /// let minutes = |count: u64| Duration::from_secs(60 * count);
+    /// let pod = |age| LivePod { age: Some(minutes(age)), ..LivePod::assumed("orders") };
+    /// let [before, after] = Replacement::windows(&[pod(300), pod(302), pod(9000)]).expect("long enough ago");
+    /// assert_eq!((before.ended, before.length), (minutes(302), minutes(60)));
+    /// assert_eq!((after.ended, after.length), (minutes(235), minutes(60)));
+    /// assert_eq!(Replacement::windows(&[pod(29), pod(9000)]), None);
+    /// ```
+    pub fn windows(live: &[LivePod]) -> Option<[Window; 2]> {
+        let ages = || live.iter().filter_map(|pod| pod.age);
+        let newest = ages().min()?;
+        let together = newest + BORN_TOGETHER;
+        let first = ages().filter(|age| *age <= together).max()?;
+        let undisturbed = match ages().filter(|age| *age > together).min() {
+            Some(earlier) => (earlier - first).saturating_sub(SETTLING),
+            None => LONGEST_SIDE,
+        };
+        let settled = newest.saturating_sub(SETTLING);
+        let length = settled.min(undisturbed).min(LONGEST_SIDE);
+        if length < SHORTEST_SIDE {
+            return None;
+        }
+        Some([Window { ended: first, length }, Window { ended: settled - length, length }])
+    }
 }
 
 /// How unevenly a metric was spread in the past.

@@ -36,7 +36,7 @@ pub use analysis::{Analysis, Coverage, Finding};
 pub use assessment::{Assessment, Futility, assess};
 pub use eligibility::{EligibilityRules, IneligiblePod, Objection, objections};
 pub use engine::{AnalyzeError, Engine};
-pub use facts::{AssignorChoice, Fact, Facts, Past, PastSpread, Replacement};
+pub use facts::{AssignorChoice, Fact, Facts, Past, PastSpread, Replacement, Window};
 pub use forecast::{Forecast, GroupFacts, LEAST_GAIN, NoPair, PlannedPair, best_spread};
 pub use history::{Grid, History, InvalidHistory, WindowLoad, WindowSummary};
 pub use join::{DuplicateSample, Join, JoinRules, Joined, MetricIssues, Sample, SetAside, SetAsideReason};

@@ -6,10 +6,11 @@ use core::fmt;
 use core::str::FromStr;
 
 use crate::analysis::Analysis;
-use crate::diagnosis::ill_pod;
+use crate::diagnosis::{IllPod, ill_pod};
 use crate::facts::Facts;
 use crate::forecast::{Forecast, NoPair};
 use crate::guard::Trigger;
+use crate::outliers::Outliers;
 
 /// The setting `STRATEGY`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -18,7 +19,8 @@ pub enum Strategy {
     /// The busiest and the least busy pod.
     #[default]
     RotateOutliers,
-    /// The pair with the best predicted gain; nothing below 5 %.
+    /// The sick pod and the least busy one where a pod is sick, else the pair with the best predicted
+    /// gain; nothing below 5 %.
     PlannedPair,
     /// The sick pod alone; nothing when none is sick.
     ReplaceOutlier,
@@ -99,12 +101,14 @@ pub fn select(
     analysis: &Analysis<'_>,
     facts: &Facts<'_>,
 ) -> Result<Selection, NothingSelected> {
+    let Outliers { busiest, least_busy } = trigger.targets;
     match strategy {
-        Strategy::RotateOutliers => {
-            let pods = alloc::vec![trigger.targets.busiest, trigger.targets.least_busy];
-            Ok(Selection { pods, forecast: None })
-        }
+        Strategy::RotateOutliers => Ok(Selection { pods: alloc::vec![busiest, least_busy], forecast: None }),
         Strategy::PlannedPair => {
+            if let Some(IllPod { position, .. }) = ill_pod(analysis, facts) {
+                let other = if position == least_busy { busiest } else { least_busy };
+                return Ok(Selection { pods: alloc::vec![position, other], forecast: None });
+            }
             let pair = facts.group().ok_or(NoPair::OwnersUnknown)?.planned_pair()?;
             let pods = pair.pods.map(|place| candidate(&facts.live[place].name, analysis));
             let pods = pods.into_iter().collect::<Result<Vec<usize>, NothingSelected>>()?;

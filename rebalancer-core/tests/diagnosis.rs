@@ -326,25 +326,28 @@ fn the_last_replacement_is_an_experiment() {
 }
 
 #[test]
-fn a_sick_pod_that_was_never_replaced_is_not_held_by_the_replacement_of_another() {
+fn a_sick_pod_is_not_held_by_what_replacements_did_to_the_partitions() {
     let mut rows = vec![[1.0, 100.0, 100.0]; 6];
     rows[2][0] = 3.0;
-    let mut scene = Scene::new(&rows);
-    let judge = |scene: &Scene| {
-        let mut facts = scene.facts();
-        let loads = vec![100.0; 6];
-        facts.last_replacement = Fact::Known(Replacement {
-            metric: Metric::Rate,
-            before: loads.clone(),
-            after: loads,
-            ago: minutes(240),
-        });
-        standing(&scene.assess(&facts).diagnosis, "last_replacement")
-    };
-    scene.live[5].age = Some(minutes(240));
-    assert_eq!(judge(&scene), Standing::Pass);
-    scene.live[2].age = Some(minutes(240));
-    assert_eq!(judge(&scene), Standing::Hold, "the sick pod itself is the replacement");
+    let scene = Scene::new(&rows);
+    let mut facts = scene.facts();
+    let (before, after, ago) = (vec![100.0; 6], vec![100.0; 6], minutes(240));
+    facts.last_replacement = Fact::Known(Replacement { metric: Metric::Rate, before, after, ago });
+    let assessment = scene.assess(&facts);
+    let asked: Vec<&str> = assessment.diagnosis.steps.iter().map(|step| step.name).collect();
+    assert_eq!(asked, ["data", "sick_pod", "rotation_budget"]);
+    assert!(assessment.rotation(Futility::Binding).is_some());
+}
+
+#[test]
+fn a_planned_pair_takes_the_sick_pod_first() {
+    let mut rows = vec![[1.0, 100.0, 100.0]; 6];
+    rows[2][0] = 3.0;
+    rows[4][0] = 0.8;
+    let scene = Scene::new(&rows);
+    let assessment = scene.assess_with(&scene.facts(), Strategy::PlannedPair);
+    let selection = assessment.rotation(Futility::Binding).expect("a cure needs no plan");
+    assert_eq!((selection.pods.as_slice(), selection.forecast), (&[2, 4][..], None));
 }
 
 #[test]

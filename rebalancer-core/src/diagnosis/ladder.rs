@@ -54,21 +54,24 @@ pub(super) struct Ladder<'a> {
 pub(super) type Answer = (Step, Option<Cause>);
 
 impl Ladder<'_> {
-    /// All steps that apply. A pod that is itself the cause and would be replaced makes the
-    /// partitions irrelevant.
+    /// All steps that apply. Where the rotation replaces a pod that is itself the cause, how the
+    /// partitions are dealt does not matter.
     pub fn climb(&self) -> Vec<Answer> {
-        let mut answers = alloc::vec![self.data(), self.ill_pod()];
-        if !self.cures() {
-            answers.extend([
-                self.too_few_partitions(),
-                self.structure(),
-                self.static_identity(),
-                self.rank_invariant(),
-                self.hot_partition(),
-            ]);
+        if self.cures() {
+            return alloc::vec![self.data(), self.ill_pod(), self.rotation_budget()];
         }
-        answers.extend([self.last_replacement(), self.rotation_budget()]);
-        if !self.cures() && !self.planned {
+        let mut answers = alloc::vec![
+            self.data(),
+            self.ill_pod(),
+            self.too_few_partitions(),
+            self.structure(),
+            self.static_identity(),
+            self.rank_invariant(),
+            self.hot_partition(),
+            self.last_replacement(),
+            self.rotation_budget(),
+        ];
+        if !self.planned {
             answers.push(self.union_gain());
         }
         answers
@@ -275,12 +278,6 @@ impl Ladder<'_> {
         }
         if last.ago > EXPERIMENT_AGE {
             return unknown(name, "the newest pod is older than a day".into());
-        }
-        // A pod that has never been replaced proves nothing by being as it was.
-        let age =
-            |ill: &IllPod| self.facts.pod(&self.analysis.pods()[ill.position].name).and_then(|pod| pod.age);
-        if self.ill.as_ref().and_then(age).is_some_and(|age| age > last.ago + ROLLOUT) {
-            return pass(name, None, Some(UNCHANGED), "the last replacement was of another pod".into());
         }
         let Some(distance) = share_distance(&last.before, &last.after) else {
             return unknown(name, format!("the {} of the pods is 0", last.metric));
