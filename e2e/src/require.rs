@@ -22,12 +22,12 @@ pub enum Program {
 
 /// Returns from the calling test, with a printed reason, where a named [`Program`] is missing.
 ///
-/// ``
+/// ```
 /// fn test() {
 ///     e2e::require!(Prometheus, VictoriaMetrics);
 ///     // both are here
 /// }
-/// ``
+/// ```
 #[macro_export]
 macro_rules! require {
     ($($program:ident),+ $(,)?) => {

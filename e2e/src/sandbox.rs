@@ -1,7 +1,7 @@
 //! A temporary folder and the server processes that live in it, none of which outlives the test.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{self, Write};
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -15,6 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 /// Lines of a server's log that a failure shows.
 const LOG_TAIL_LINES: usize = 25;
+const JANITOR_LIVES: &str = "the janitor lives as long as its pipe";
 const POLL: Duration = Duration::from_millis(50);
 
 /// Reads which processes live in the folder `$1`; when the test process ends, however it ends,
@@ -78,11 +79,12 @@ impl Sandbox {
         path
     }
 
-    fn order(&self, verb: &str, pid: u32) {
+    /// Fails once the pipe is closed: the janitor has cleaned up, or is at it.
+    fn order(&self, verb: &str, pid: u32) -> io::Result<()> {
         let mut orders: MutexGuard<'_, Option<ChildStdin>> =
             self.orders.lock().unwrap_or_else(PoisonError::into_inner);
-        let pipe = orders.as_mut().expect("the pipe is closed only by drop");
-        writeln!(pipe, "{verb} {pid}").expect("the janitor lives as long as its pipe");
+        let pipe = orders.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
+        writeln!(pipe, "{verb} {pid}")
     }
 }
 
@@ -157,7 +159,7 @@ impl Server {
     /// When the program cannot be started.
     pub fn restart(&mut self) {
         self.kill();
-        self.sandbox.order("forget", self.child.id());
+        self.sandbox.order("forget", self.child.id()).expect(JANITOR_LIVES);
         self.child = spawn(&mut self.command, &self.sandbox);
     }
 
@@ -198,10 +200,10 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Best effort: it may have ended by itself.
+        // Best effort: it may have ended by itself, and a drop may run while a test panics.
         let _ = self.child.kill();
         let _ = self.child.wait();
-        self.sandbox.order("forget", self.child.id());
+        let _ = self.sandbox.order("forget", self.child.id());
     }
 }
 
@@ -240,6 +242,55 @@ fn spawn(command: &mut Command, sandbox: &Sandbox) -> Child {
     let child = command
         .spawn()
         .unwrap_or_else(|error| panic!("cannot start {}: {error}", command.get_program().display()));
-    sandbox.order("watch", child.id());
+    sandbox.order("watch", child.id()).expect(JANITOR_LIVES);
     child
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(10);
+
+    fn sleeper(sandbox: &Arc<Sandbox>) -> Server {
+        let mut command = Command::new("sleep");
+        command.arg("1000");
+        Server::start(sandbox, "sleeper", command)
+    }
+
+    fn runs(pid: u32) -> bool {
+        // A killed child that nobody has waited for is a zombie, "Z".
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit_once(") ").is_some_and(|(_, state)| !state.starts_with('Z'))
+    }
+
+    #[test]
+    fn the_end_of_the_test_process_ends_servers_and_folder() {
+        let sandbox = Sandbox::new();
+        let (stopped, left) = (sleeper(&sandbox), sleeper(&sandbox));
+        let (folder, stopped_pid, left_pid) = (sandbox.path().to_owned(), stopped.pid(), left.pid());
+        drop(stopped);
+        assert!(!runs(stopped_pid) && runs(left_pid) && folder.exists());
+
+        // What the system does to the pipe of a process that ends.
+        sandbox.orders.lock().expect("nobody panicked with it").take();
+        wait_until("the janitor has cleaned up", LIMIT, || !runs(left_pid) && !folder.exists());
+    }
+
+    #[test]
+    fn a_server_restarts_with_its_command() {
+        let sandbox = Sandbox::new();
+        let mut server = sleeper(&sandbox);
+        let first = server.pid();
+        server.restart();
+        assert!(!runs(first) && runs(server.pid()) && first != server.pid());
+    }
+
+    #[test]
+    #[should_panic(expected = "no such option")]
+    fn a_server_that_ends_early_shows_its_log() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo no such option >&2; exit 3"]);
+        Server::start(&Sandbox::new(), "broken", command).wait_ready(LIMIT, || false);
+    }
 }

@@ -1,16 +1,37 @@
 //! Guards: what holds a rotation back although a threshold is passed.
 //!
 //! Each guard is a pure function from facts to a [`Verdict`] that carries its number and its limit.
-//! A guard that is off is not asked, and leaves exactly the plain rule.
+//! A guard that is off is not asked, and leaves exactly the plain rule. No guard remembers anything
+//! between runs: ages and the history of the metrics server are its memory.
 
 use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
 
+use crate::analysis::Analysis;
+use crate::facts::Facts;
+use crate::join::Joined;
+use crate::metric::Metric;
+use crate::outliers::Outliers;
+
+mod churn_budget;
+mod cooldown;
 mod coverage;
 mod floor;
+mod futility;
+mod outlier_trigger;
+mod persistence;
+mod settings;
 mod warm_up;
 
+pub use churn_budget::{ChurnBudget, churn_budget};
+pub use cooldown::cooldown;
 pub use coverage::coverage;
 pub use floor::floor;
+pub use futility::futility;
+pub use outlier_trigger::{HotPod, OutlierTrigger, outlier_trigger};
+pub use persistence::{Persistence, persistence, persistence_of_summary, persistence_of_window};
+pub use settings::{GuardSettings, InvalidGuard};
 pub use warm_up::warm_up;
 
 /// What a guard says.
@@ -39,4 +60,78 @@ pub struct Verdict {
     pub limit: Option<f64>,
     /// Both in words.
     pub reason: String,
+}
+
+/// What would be rotated, and because of which metrics.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Trigger {
+    /// The metrics that pass their threshold, or the one that is hot by the outlier trigger.
+    pub metrics: Vec<Metric>,
+    /// The two pods.
+    pub targets: Outliers,
+}
+
+/// What is rotated if nothing holds it back: the plain rule's targets, else those of the outlier
+/// trigger where it is on. `None` when neither asks for a rotation.
+pub fn trigger(analysis: &Analysis<'_>, facts: &Facts<'_>, settings: &GuardSettings) -> Option<Trigger> {
+    if let Some(targets) = analysis.targets() {
+        return Some(Trigger { metrics: analysis.triggered(), targets });
+    }
+    let hot = outlier_trigger(analysis, facts, settings.outlier_trigger.as_ref()?)?;
+    let Outliers { busiest, least_busy } = analysis.outliers()?;
+    // The hot pod takes the place of the busiest by score; it is never rotated with itself.
+    let least_busy = if least_busy == hot.position { busiest } else { least_busy };
+    Some(Trigger {
+        metrics: alloc::vec![hot.metric],
+        targets: Outliers { busiest: hot.position, least_busy },
+    })
+}
+
+/// Asks every guard that is on, in the order floor, warm-up, coverage, persistence, cooldown,
+/// futility, churn budget; all answers are given, not only the first refusal.
+///
+/// Coverage is part of the decision and is always asked. Persistence, cooldown, futility and the
+/// churn budget are about a rotation, so they are asked only when one is triggered.
+pub fn evaluate(
+    analysis: &Analysis<'_>,
+    joined: &Joined,
+    facts: &Facts<'_>,
+    settings: &GuardSettings,
+) -> Vec<Verdict> {
+    let mut verdicts = Vec::new();
+    let floors = &analysis.thresholds().trigger_floors;
+    if floors.cpu > 0.0 || floors.lag > 0.0 {
+        verdicts.push(floor(analysis));
+    }
+    if let Some(limit) = on(settings.warm_up) {
+        verdicts.push(warm_up(joined, limit));
+    }
+    verdicts.push(coverage(analysis, &facts.asked));
+    let Some(trigger) = trigger(analysis, facts, settings) else { return verdicts };
+    if let Some(rule) = &settings.persistence {
+        verdicts.push(persistence(analysis, facts, &trigger, rule));
+    }
+    if let Some(limit) = on(settings.cooldown) {
+        verdicts.push(cooldown(facts.live, limit));
+    }
+    if let Some(limit) = on(settings.futility_age) {
+        let busiest = &analysis.pods()[trigger.targets.busiest].name;
+        verdicts.push(futility(facts.live, busiest, limit));
+    }
+    if let Some(budget) = settings.churn_budget {
+        verdicts.push(churn_budget(facts.live, budget));
+    }
+    verdicts
+}
+
+/// A duration of zero is off.
+fn on(limit: Option<Duration>) -> Option<Duration> {
+    limit.filter(|limit| !limit.is_zero())
+}
+
+/// A duration in whole minutes, or in seconds below two minutes.
+fn words(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    if seconds < 120 { alloc::format!("{seconds} s") } else { alloc::format!("{} min", seconds / 60) }
 }

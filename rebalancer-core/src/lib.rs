@@ -8,28 +8,41 @@
 extern crate alloc;
 
 mod analysis;
+mod assessment;
 mod eligibility;
 mod engine;
+mod facts;
+mod forecast;
+mod history;
 mod join;
 mod metric;
 mod number;
 mod outliers;
+mod partitions;
 mod plan;
 mod pod;
 mod rotation;
 mod score;
 mod statistics;
+mod strategy;
 mod thresholds;
 mod workload;
 
+pub mod assignor;
+pub mod diagnosis;
 pub mod guard;
 
 pub use analysis::{Analysis, Coverage, Finding};
+pub use assessment::{Assessment, Futility, assess};
 pub use eligibility::{EligibilityRules, IneligiblePod, Objection, objections};
 pub use engine::{AnalyzeError, Engine};
+pub use facts::{AssignorChoice, Fact, Facts, Past, PastSpread, Replacement, Window};
+pub use forecast::{Forecast, GroupFacts, LEAST_GAIN, NoPair, PlannedPair, best_spread};
+pub use history::{Grid, History, InvalidHistory, WindowLoad, WindowSummary};
 pub use join::{DuplicateSample, Join, JoinRules, Joined, MetricIssues, Sample, SetAside, SetAsideReason};
 pub use metric::{Metric, PerMetric};
 pub use outliers::Outliers;
+pub use partitions::{InvalidPartitions, Partition, PartitionSample, Partitions};
 pub use plan::{
     Disturbance, MAX_TARGETS, Method, Mode, OwnerFacts, Pacing, PlanError, Role, RotationOptions,
     RotationPlan, Target, Violation, Workload, WorkloadFacts, check_plan, disturbances,
@@ -42,5 +55,6 @@ pub use rotation::{
 };
 pub use score::{DEFAULT_FLOORS, DEFAULT_WEIGHTS};
 pub use statistics::{Spread, median};
+pub use strategy::{NothingSelected, Selection, Strategy, UnknownStrategy, select};
 pub use thresholds::{InvalidThreshold, Thresholds};
 pub use workload::{Controller, LivePod, Phase, Protection};

@@ -123,6 +123,16 @@ fn options_that_contradict_themselves_are_refused() {
 }
 
 #[test]
+fn a_context_without_a_namespace_means_default() {
+    for namespace in ["namespace: \"\"", "extensions: []"] {
+        let (_folder, path) = kubeconfig(&with_user("{token: t}").replace("namespace: shop", namespace));
+        let cluster = Cluster::connect(&options(path)).expect("a usable kubeconfig");
+        assert_eq!(cluster.namespace(), "default", "{namespace}");
+        assert_eq!(cluster.requests(), 0, "connecting asks nothing");
+    }
+}
+
+#[test]
 fn namespace_and_impersonation_reach_the_server() {
     let server = ApiServer::start(Fleet::deployment("orders", 3));
     let acting = ConnectOptions {

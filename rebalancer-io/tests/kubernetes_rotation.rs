@@ -1,6 +1,7 @@
 //! Rotations over HTTP against a simulated API server: what is asked, what is evicted, what is
 //! reported, and that nothing happens that must not.
 
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -414,4 +415,28 @@ fn owners_that_may_not_be_read_are_an_error() {
         assert!(words.contains("reading the owners") && words.contains("cannot get resource"), "{words}");
         assert_eq!(words.matches("cannot get resource").count(), 1, "{words}");
     }
+}
+
+#[test]
+fn two_runs_at_once_evict_at_most_one_pair() {
+    let mut fleet = Fleet::deployment("orders", 6);
+    fleet.termination = Duration::from_secs(1);
+    let server = ApiServer::start(fleet);
+    let before = server.pods();
+    let both_planned = Barrier::new(2);
+    let reports: Vec<RotationReport> = thread::scope(|scope| {
+        let run = || {
+            rotate_after(&server, options(), |_| {
+                both_planned.wait();
+            })
+        };
+        let runs = [scope.spawn(run), scope.spawn(run)];
+        runs.map(|run| run.join().expect("a report")).to_vec()
+    });
+    let after = server.pods();
+    let ended = before
+        .iter()
+        .filter(|pod| !after.iter().any(|other| other.uid == pod.uid && other.gone_from.is_none()));
+    let ended: Vec<&str> = ended.map(|pod| pod.name.as_str()).collect();
+    assert_eq!(ended, [BUSIEST, LEAST_BUSY], "{reports:?}");
 }

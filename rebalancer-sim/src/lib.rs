@@ -3,6 +3,8 @@
 #![forbid(unsafe_code)]
 
 pub mod apiserver;
+pub mod closed_loop;
+pub mod consumer_group;
 pub mod exact;
 pub mod fleet;
 pub mod generators;

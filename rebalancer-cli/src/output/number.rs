@@ -17,6 +17,8 @@ pub fn short(metric: Metric, value: f64) -> String {
     match metric {
         Metric::Cpu => three_digits(value),
         Metric::Memory => bytes(value),
+        // Messages are whole: 2, not 2.00.
+        Metric::Lag if value < 1000.0 && value.fract() == 0.0 => format!("{value}"),
         Metric::Lag | Metric::Rate => thousands(value),
     }
 }
@@ -69,6 +71,7 @@ mod tests {
         assert_eq!(with_unit(Metric::Memory, 1_267_000_000.0), "1.18 GiB");
         assert_eq!(with_unit(Metric::Lag, 14_816.0), "14.8k msgs");
         assert_eq!(short(Metric::Rate, 999.6), "1000");
+        assert_eq!(short(Metric::Lag, 2.0), "2");
         assert_eq!(short(Metric::Cpu, 0.0), "0");
         assert_eq!(short(Metric::Cpu, 0.00012), "1.2e-4");
         assert_eq!(short(Metric::Lag, 1e19), "10000P");

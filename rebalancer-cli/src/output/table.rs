@@ -26,7 +26,7 @@ fn write_report(text: &mut String, report: &Report, wide: bool) -> std::fmt::Res
         writeln!(text, "{line}")?;
     }
     writeln!(text, "{}\n", headline(report))?;
-    writeln!(text, "{}\n", metrics(report, wide))?;
+    writeln!(text, "{}\n", metrics(report, wide).trim_fmt())?;
     if !report.pods.is_empty() {
         writeln!(text, "{}", pods(report, wide))?;
     }
@@ -152,8 +152,9 @@ fn pods(report: &Report, wide: bool) -> String {
         table.add_row(row);
     }
     let left_out = report.pods.len() - shown.len();
+    let table = table.trim_fmt();
     if left_out == 0 {
-        table.to_string()
+        table
     } else {
         format!("{table}\n … and {left_out} more pods (-o wide shows all)")
     }

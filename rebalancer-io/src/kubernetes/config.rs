@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 use std::env;
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -115,6 +116,9 @@ pub(super) fn locate(options: &ConnectOptions, runtime: &Runtime) -> Result<Loca
         None => in_cluster(options)?,
     };
     let config = &mut located.config;
+    if config.default_namespace.is_empty() {
+        "default".clone_into(&mut config.default_namespace);
+    }
     if let Some(namespace) = &options.namespace {
         config.default_namespace.clone_from(namespace);
     }
@@ -140,34 +144,40 @@ const USER_AGENT: &str = concat!("pod-rebalancer/", env!("CARGO_PKG_VERSION"));
 
 /// The kubeconfig and the name of its file; `None` when nothing points to one.
 fn kubeconfig_of(options: &ConnectOptions) -> Result<Option<(String, Kubeconfig)>, ConnectError> {
-    let unusable = |file: &str, error: &KubeconfigError| ConnectError::Kubeconfig {
-        file: file.to_owned(),
-        context: options.context.clone(),
-        problem: problem_of(error),
+    let listed = env::var_os("KUBECONFIG");
+    let Some(files) = files_of(options.kubeconfig.as_deref(), listed, env::home_dir()) else {
+        return Ok(None);
     };
-    if let Some(path) = &options.kubeconfig {
-        return read(path, &unusable).map(Some);
-    }
-    if let Some(files) = env::var_os("KUBECONFIG").filter(|files| !files.is_empty()) {
-        let file = files.to_string_lossy().into_owned();
-        let found = Kubeconfig::from_env().map_err(|error| unusable(&file, &error))?;
-        return Ok(found.map(|kubeconfig| (file, kubeconfig)));
-    }
-    match env::home_dir().map(|home| home.join(".kube/config")).filter(|path| path.exists()) {
-        Some(path) => read(&path, &unusable).map(Some),
-        None => Ok(None),
+    let names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+    let file = names.join(", ");
+    let merged = files
+        .iter()
+        .try_fold(Kubeconfig::default(), |merged, file| merged.merge(Kubeconfig::read_from(file)?));
+    match merged {
+        Ok(kubeconfig) => Ok(Some((file, kubeconfig))),
+        Err(error) => {
+            let context = options.context.clone();
+            Err(ConnectError::Kubeconfig { file, context, problem: problem_of(&error) })
+        }
     }
 }
 
-fn read(
-    path: &Path,
-    unusable: &dyn Fn(&str, &KubeconfigError) -> ConnectError,
-) -> Result<(String, Kubeconfig), ConnectError> {
-    let file = path.display().to_string();
-    match Kubeconfig::read_from(path) {
-        Ok(kubeconfig) => Ok((file, kubeconfig)),
-        Err(error) => Err(unusable(&file, &error)),
+/// The files that make up the kubeconfig, the first to say something having the last word.
+///
+/// As with `kubectl`, files of `$KUBECONFIG` that do not exist are skipped; when none does, the
+/// first is named as missing.
+fn files_of(named: Option<&Path>, listed: Option<OsString>, home: Option<PathBuf>) -> Option<Vec<PathBuf>> {
+    if let Some(file) = named {
+        return Some(vec![file.to_owned()]);
     }
+    let listed: Vec<PathBuf> =
+        env::split_paths(&listed.unwrap_or_default()).filter(|file| !file.as_os_str().is_empty()).collect();
+    if let Some(first) = listed.first() {
+        let found: Vec<PathBuf> = listed.iter().filter(|file| file.exists()).cloned().collect();
+        return Some(if found.is_empty() { vec![first.clone()] } else { found });
+    }
+    let own = home?.join(".kube/config");
+    own.exists().then(|| vec![own])
 }
 
 fn from_kubeconfig(
@@ -258,6 +268,28 @@ mod tests {
         for name in ["", "Shop", "a/b", "..", "-a", "a-", "a?limit=1", &"a".repeat(64)] {
             assert!(!is_dns_label(name), "{name}");
         }
+    }
+
+    #[test]
+    fn the_kubeconfig_is_looked_for_where_kubectl_looks() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (one, two) = (folder.path().join("one"), folder.path().join("two"));
+        let own = folder.path().join(".kube/config");
+        let home = || Some(folder.path().to_owned());
+        let listed = || Some(env::join_paths([Path::new(""), &one, &two]).expect("plain paths"));
+
+        assert_eq!(files_of(None, None, home()), None, "nothing there");
+        std::fs::create_dir(folder.path().join(".kube")).expect("a folder");
+        std::fs::write(&own, "").expect("a file");
+        assert_eq!(files_of(None, None, home()), Some(vec![own.clone()]));
+        assert_eq!(files_of(None, Some(OsString::new()), home()), Some(vec![own]), "empty is unset");
+        assert_eq!(files_of(None, listed(), home()), Some(vec![one.clone()]), "named as missing");
+        std::fs::write(&two, "").expect("a file");
+        assert_eq!(files_of(None, listed(), home()), Some(vec![two.clone()]));
+        std::fs::write(&one, "").expect("a file");
+        assert_eq!(files_of(None, listed(), home()), Some(vec![one.clone(), two.clone()]));
+        let named = Path::new("/nonexistent");
+        assert_eq!(files_of(Some(named), listed(), home()), Some(vec![named.to_owned()]));
     }
 
     #[test]

@@ -175,7 +175,7 @@ impl ErrorKind {
                 "find the label value that is not UTF-8 and aggregate it away: sum by (namespace, pod)"
             }
             Self::TooLarge { .. } => {
-                "aggregate by pod on the server (sum by (namespace, pod)) or raise PROMETHEUS_MAX_RESPONSE_BYTES"
+                "aggregate by pod on the server (sum by (namespace, pod)) or raise PROMETHEUS_MAX_RESPONSE"
             }
             Self::PartialData { .. } => {
                 "nothing is decided on partial data; repair the named source, then run again"

@@ -23,7 +23,8 @@ const FORMAT: &str = "pod-rebalancer/recording/v1";
 /// What the formats of all versions begin with.
 const FAMILY: &str = "pod-rebalancer/recording/";
 
-/// 256 MiB after decompression: a hundred times a run over 10,000 pods, and little enough to hold.
+/// 256 MiB before compression, for reading and writing: a run over 10,000 pods is fifty times
+/// smaller, and this much can be held.
 const MAX_BYTES: u64 = 256 << 20;
 
 #[derive(Serialize, Deserialize)]
@@ -221,6 +222,7 @@ fn write_partial(recording: &Recording, partial: &Path, compress: bool) -> io::R
 }
 
 fn write_lines(recording: &Recording, writer: &mut impl Write) -> io::Result<()> {
+    let mut writer = Capped { inner: writer, left: MAX_BYTES };
     let header = Header {
         format: FORMAT.into(),
         tool_version: recording.tool_version.clone(),
@@ -228,14 +230,35 @@ fn write_lines(recording: &Recording, writer: &mut impl Write) -> io::Result<()>
         evaluation_time: recording.evaluation_time.to_string(),
         config: recording.config.clone(),
     };
-    write_line(&header, writer)?;
+    write_line(&header, &mut writer)?;
     for exchange in &recording.exchanges {
-        write_line(&Line::Exchange(exchange_line(exchange)), writer)?;
+        write_line(&Line::Exchange(exchange_line(exchange)), &mut writer)?;
     }
     if let Some(facts) = &recording.workload {
-        write_line(&Line::Workload { facts: facts.clone() }, writer)?;
+        write_line(&Line::Workload { facts: facts.clone() }, &mut writer)?;
     }
-    write_line(&Line::End { exchanges: recording.exchanges.len() }, writer)
+    write_line(&Line::End { exchanges: recording.exchanges.len() }, &mut writer)
+}
+
+/// Refuses to write what could not be read again.
+struct Capped<W> {
+    inner: W,
+    left: u64,
+}
+
+impl<W: Write> Write for Capped<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.inner.write(bytes)?;
+        let left = self.left.checked_sub(written as u64);
+        self.left = left.ok_or_else(|| {
+            io::Error::other(format!("it is larger than {MAX_BYTES} bytes; aggregate the queries by pod"))
+        })?;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
 }
 
 fn exchange_line(exchange: &Exchange) -> ExchangeLine {
@@ -283,5 +306,20 @@ pub struct RecordingError {
 impl RecordingError {
     fn new(path: &Path, line: Option<usize>, reason: impl Into<String>) -> Self {
         Self { path: path.to_owned(), line, reason: reason.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::Capped;
+
+    #[test]
+    fn what_could_not_be_read_again_is_not_written() {
+        let mut capped = Capped { inner: Vec::new(), left: 10 };
+        capped.write_all(&[b'a'; 10]).expect("the limit itself is allowed");
+        let error = capped.write_all(b"a").expect_err("one more");
+        assert!(error.to_string().starts_with("it is larger than"), "{error}");
     }
 }

@@ -10,8 +10,10 @@ use jiff::Timestamp;
 use rebalancer_io::metrics::{MetricQuery, MetricsSource};
 use rebalancer_io::prometheus::{
     Auth, ErrorKind, HttpTransport, PrometheusClient, QueryError, Secret, SecretSource, TransportError,
+    Wanted,
 };
 use rebalancer_io::recording::{Recorder, Recording, Replay};
+use rebalancer_io::snapshot::Snapshot;
 use serde_json::json;
 
 use crate::stub::{self, Stub, reply, testdata};
@@ -202,4 +204,25 @@ fn a_body_over_the_limit_is_the_same_error_when_replayed() {
     assert_eq!(*client.query(&cpu, at()).expect_err("too large").kind, too_large);
     let exchanges = client.transport().exchanges();
     assert_eq!(exchanges[0].body.len(), 11, "no more is kept than it takes to know");
+}
+
+#[test]
+fn the_recordings_of_testdata_replay_the_answers_they_were_made_of() {
+    for (file, pods, suffix) in [("orders-12.jsonl", 12, ""), ("streams-1000.jsonl.gz", 1000, ".gz")] {
+        let recording = Recording::read(&testdata("recordings").join(file)).expect(file);
+        let folder = tempfile::tempdir().expect("a folder");
+        for name in ["cpu", "memory", "lag", "rate"] {
+            let answer = testdata("prometheus").join(format!("prom/instant_{name}_{pods}.json{suffix}"));
+            fs::copy(answer, folder.path().join(format!("{name}.json"))).expect(name);
+        }
+        let wanted = Wanted { pod_label: "pod", namespace: None, max_bytes: MAX_BYTES };
+        let snapshot = Snapshot::open(folder.path(), &wanted).expect("a snapshot");
+        assert_eq!(snapshot.evaluation_time(), Some(recording.evaluation_time));
+        let client = PrometheusClient::over(Replay::new(&recording, file), MAX_BYTES);
+        for name in ["cpu", "memory", "lag", "rate"] {
+            let query = MetricQuery::new(name, recording.promql(name).expect("a query"));
+            let replayed = client.query(&query, recording.evaluation_time).expect(name);
+            assert_eq!(snapshot.instant(&query, at()), Ok(replayed), "{file} {name}");
+        }
+    }
 }

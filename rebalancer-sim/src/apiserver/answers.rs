@@ -337,3 +337,72 @@ fn text(code: u16, body: &str) -> Transcript {
     let headers = vec![("Content-Type".to_owned(), "text/plain; charset=utf-8".to_owned())];
     Transcript { code, headers, body: body.as_bytes().to_vec() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn post(path: &str, body: &Value) -> SimRequest {
+        SimRequest {
+            method: "POST".to_owned(),
+            target: path.to_owned(),
+            headers: Vec::new(),
+            body: body.to_string().into_bytes(),
+        }
+    }
+
+    fn eviction_of(name: &str, uid: &str) -> SimRequest {
+        post(
+            &format!("/api/v1/namespaces/shop/pods/{name}/eviction"),
+            &json!({"deleteOptions": {"preconditions": {"uid": uid}}}),
+        )
+    }
+
+    /// Compares an answer with a recorded one in everything but what the message says of names.
+    #[track_caller]
+    fn assert_like(recorded: &str, answer: &Transcript, renames: &[(&str, &str)]) {
+        let recorded = Transcript::named(recorded);
+        assert_eq!((answer.code, &answer.headers), (recorded.code, &recorded.headers));
+        let mut text = String::from_utf8(recorded.body).expect("text");
+        for (from, to) in renames {
+            text = text.replace(from, to);
+        }
+        let read = |bytes: &[u8]| -> Value { serde_json::from_slice(bytes).expect("JSON") };
+        assert_eq!(read(&answer.body), read(text.as_bytes()));
+    }
+
+    #[test]
+    fn what_is_composed_is_like_what_was_recorded() {
+        let mut fleet = Fleet::deployment("consumer", 3);
+        let gone = answer(&eviction_of("consumer-gone", "u"), &mut fleet, &[]);
+        assert_like("109_evict_404", &gone, &[]);
+
+        let wanted = "dfaab729-084d-481a-ae17-f1d9c663e751";
+        let replaced = answer(&eviction_of("consumer-0", wanted), &mut fleet, &[]);
+        let uid = fleet.pods[0].uid.clone();
+        let renames =
+            [("consumer-58db4d5fb7-5mj78", "consumer-0"), ("a2855a30-0626-4485-8f3d-db49648fe9d3", &uid)];
+        assert_like("105_evict_uid_mismatch", &replaced, &renames);
+
+        let denied = ["create pods/eviction".to_owned()];
+        let forbidden = answer(&eviction_of("consumer-0", &uid), &mut fleet, &denied);
+        let renames =
+            [("consumer-58db4d5fb7-4z6ss", "consumer-0"), ("system:serviceaccount:shop:lister", USER)];
+        assert_like("312_sa_lister_evict_403", &forbidden, &renames);
+
+        let elsewhere = post("/api/v1/namespaces/nope/pods/consumer-0/eviction", &json!({}));
+        assert_like("117_evict_nonexistent_namespace", &answer(&elsewhere, &mut fleet, &[]), &[]);
+        assert_eq!(fleet.pods.len(), 3, "nothing was evicted");
+    }
+
+    #[test]
+    fn a_precondition_in_a_field_the_server_does_not_know_protects_nobody() {
+        let mut fleet = Fleet::deployment("consumer", 3);
+        let mistaken = post(
+            "/api/v1/namespaces/shop/pods/consumer-0/eviction",
+            &json!({"delete_options": {"preconditions": {"uid": "of another pod"}}}),
+        );
+        assert_eq!(answer(&mistaken, &mut fleet, &[]).code, 201);
+        assert!(fleet.pod("consumer-0").gone_from.is_some());
+    }
+}

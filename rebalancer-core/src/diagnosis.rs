@@ -1,0 +1,229 @@
+//! Diagnosis: why the load is uneven, and whether a rotation can help.
+//!
+//! A rotation cures a sick pod. It cannot cure a hot partition, and under a rank-invariant assignor
+//! it only deals the same loads out again. The ladder of tests is asked in a fixed order; each step
+//! gives its number and its limit.
+
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use crate::analysis::{Analysis, Finding};
+use crate::assignor::Assignor;
+use crate::facts::Facts;
+use crate::forecast::Forecast;
+use crate::guard::{Standing, Trigger, Verdict};
+use crate::strategy::Selection;
+
+mod cause;
+mod ill;
+mod ladder;
+
+pub use ill::{IllPod, Illness, ill_pod};
+
+use ladder::Ladder;
+
+/// Finds the cause of an uneven load and asks whether rotating the selected pods can help.
+///
+/// `guards` are the answers of the guards, which tell whether the unevenness lasts. Without a
+/// trigger nothing is asked. With a trigger and without a selection the trigger's own targets are
+/// judged. An optional input that is not there makes its step unknown and nothing else.
+pub fn diagnose(
+    analysis: &Analysis<'_>,
+    facts: &Facts<'_>,
+    trigger: Option<&Trigger>,
+    selection: Option<&Selection>,
+    guards: &[Verdict],
+) -> Diagnosis {
+    let assignor = facts.known_assignor();
+    let Some(trigger) = trigger else {
+        let unclear = analysis.finding() == Finding::InsufficientData;
+        let cause = if unclear { Cause::Unknown } else { Cause::Balanced };
+        return Diagnosis { cause, steps: Vec::new(), advice: Vec::new(), assignor, forecast: None };
+    };
+    let rotated = match selection {
+        Some(selection) => selection.pods.clone(),
+        None => alloc::vec![trigger.targets.busiest, trigger.targets.least_busy],
+    };
+    let forecast = forecast_of(&rotated, analysis, facts);
+    let planned = selection.is_some_and(|selection| selection.forecast.is_some());
+    let ill = ill_pod(analysis, facts);
+    let answers = Ladder { analysis, facts, trigger, rotated, ill, planned }.climb();
+    let fleeting = guards.iter().any(|verdict| {
+        verdict.standing == Standing::Hold && matches!(verdict.guard, "persistence" | "floor")
+    });
+    let cause = cause_of(&answers, fleeting, forecast.as_ref());
+    let advice = cause::advice(&cause, forecast.as_ref());
+    let steps = answers.into_iter().map(|(step, _)| step).collect();
+    Diagnosis { cause, steps, advice, assignor, forecast }
+}
+
+fn forecast_of(rotated: &[usize], analysis: &Analysis<'_>, facts: &Facts<'_>) -> Option<Forecast> {
+    let place = |position: &usize| {
+        let name = &analysis.pods()[*position].name;
+        facts.live.iter().position(|pod| pod.name == *name)
+    };
+    let places: Vec<usize> = rotated.iter().filter_map(place).collect();
+    Some(facts.group()?.forecast(&places))
+}
+
+/// The most specific cause: a pod, then noise, then the partitions in the order few, hot, odd, then
+/// what makes a rotation futile whatever the partitions are.
+fn cause_of(answers: &[ladder::Answer], fleeting: bool, forecast: Option<&Forecast>) -> Cause {
+    let causes: Vec<&Cause> = answers.iter().filter_map(|(_, cause)| cause.as_ref()).collect();
+    let found = causes.iter().min_by_key(|cause| cause.precedence());
+    match found {
+        Some(cause) if cause.precedence() == 0 => (*cause).clone(),
+        _ if fleeting => Cause::UnevenButNoisy,
+        Some(cause) => (*cause).clone(),
+        None if forecast.is_some() => Cause::UnevenDeal,
+        None => Cause::Unknown,
+    }
+}
+
+/// What is seen, with every number that led to it.
+#[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Diagnosis {
+    /// The most specific cause the evidence supports.
+    pub cause: Cause,
+    /// Every step of the ladder, in order.
+    pub steps: Vec<Step>,
+    /// What would help instead of a rotation; empty when a rotation may help or nothing is wrong.
+    pub advice: Vec<String>,
+    /// The assignor of the group, as far as it is known.
+    pub assignor: Option<Assignor>,
+    /// The spread now, after the rotation, and at best; where the partitions are known.
+    pub forecast: Option<Forecast>,
+}
+
+/// One test of the ladder.
+#[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Step {
+    /// Stable name of the test.
+    pub name: &'static str,
+    /// [`Standing::Hold`]: a rotation is futile or the data forbid it. [`Standing::Unknown`]: an
+    /// optional input is not there; it holds nothing back.
+    pub standing: Standing,
+    /// The number it looked at, where there is one.
+    pub value: Option<f64>,
+    /// The limit it held the number against.
+    pub limit: Option<f64>,
+    /// Both in words.
+    pub reason: String,
+}
+
+/// Why the load is uneven.
+#[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(tag = "code", rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum Cause {
+    /// No threshold is passed.
+    Balanced,
+    /// One pod spends far more CPU on a message than the others. A rotation helps.
+    SickPod {
+        /// Name of the pod.
+        pod: String,
+        /// Its CPU per message over the median of the others.
+        ratio: f64,
+        /// What the ratio must be above.
+        limit: f64,
+    },
+    /// One pod has the most lag and reads far less than the others. A rotation helps.
+    StalledPod {
+        /// Name of the pod.
+        pod: String,
+        /// Its message rate over the median of the others.
+        share: f64,
+        /// What the share must be below.
+        limit: f64,
+    },
+    /// A threshold is passed, but no pod stands out for long, or the fleet is nearly idle.
+    UnevenButNoisy,
+    /// No more partitions than consumers: each has at most one, and a hot one stays hot.
+    TooFewPartitions {
+        /// Number of partitions.
+        partitions: usize,
+        /// Number of consumers.
+        consumers: usize,
+    },
+    /// One partition makes up most of the load of the busiest pod, whoever reads it.
+    HotPartition {
+        /// Its topic.
+        topic: String,
+        /// Its number.
+        partition: u32,
+        /// Its share of the whole load, 0 to 1.
+        share: f64,
+        /// Its share of the load of the busiest pod, 0 to 1.
+        share_of_busiest: f64,
+    },
+    /// The partitions do not divide evenly among the consumers.
+    StructuralImbalance {
+        /// Number of partitions.
+        partitions: usize,
+        /// Number of consumers.
+        consumers: usize,
+        /// The spread that remains when all partitions are equally loaded.
+        best_cv: f64,
+    },
+    /// Replacements come back under the identity of the pods they replace, with the same partitions.
+    StaticMembership {
+        /// How that is known: `StatefulSet` or `configured`.
+        evidence: String,
+    },
+    /// The assignor deals by rank: a rotation only exchanges who has which load.
+    RankInvariantAssignor {
+        /// Which assignor.
+        assignor: Assignor,
+    },
+    /// Pods were replaced lately and the loads are as they were.
+    RotationIneffective,
+    /// Dealing the partitions of the two pods anew is not expected to gain enough.
+    NoGain,
+    /// The partitions are unevenly dealt; dealing them anew may help.
+    UnevenDeal,
+    /// The data do not tell.
+    Unknown,
+}
+
+impl Cause {
+    /// Smaller is more specific; 0 is the pod itself.
+    const fn precedence(&self) -> u8 {
+        match self {
+            Self::SickPod { .. } | Self::StalledPod { .. } => 0,
+            Self::TooFewPartitions { .. } => 1,
+            Self::HotPartition { .. } => 2,
+            Self::StructuralImbalance { .. } => 3,
+            Self::StaticMembership { .. } => 4,
+            Self::RankInvariantAssignor { .. } => 5,
+            Self::RotationIneffective => 6,
+            Self::NoGain => 7,
+            Self::Balanced | Self::UnevenButNoisy | Self::UnevenDeal | Self::Unknown => 8,
+        }
+    }
+}
+
+impl Diagnosis {
+    /// Whether a rotation is held to be futile, or the data forbid it.
+    pub fn is_futile(&self) -> bool {
+        self.steps.iter().any(|step| step.standing == Standing::Hold)
+    }
+
+    /// The diagnosis as a verdict beside those of the guards: it holds when a rotation is futile.
+    /// Value and limit are those of the first step that says so. With `GUARDS=off` the caller
+    /// shows it and does not obey it.
+    pub fn verdict(&self) -> Verdict {
+        let futile = self.steps.iter().find(|step| step.standing == Standing::Hold);
+        Verdict {
+            guard: "diagnosis",
+            standing: if futile.is_some() { Standing::Hold } else { Standing::Pass },
+            value: futile.and_then(|step| step.value),
+            limit: futile.and_then(|step| step.limit),
+            reason: match futile {
+                Some(step) => alloc::format!("{}: {}", step.name, step.reason),
+                None => self.cause.to_string(),
+            },
+        }
+    }
+}

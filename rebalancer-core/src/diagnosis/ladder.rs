@@ -1,0 +1,438 @@
+//! The ladder: the tests of whether a rotation can help, in the order they are asked.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use libm::{fabs, sqrt};
+
+use crate::analysis::Analysis;
+use crate::diagnosis::ill::{self, IllPod, Illness};
+use crate::diagnosis::{Cause, Step};
+use crate::facts::{Fact, Facts};
+use crate::guard::{Standing, Trigger};
+use crate::metric::Metric;
+use crate::partitions::Partitions;
+use crate::statistics::{Spread, median};
+
+/// The lower bound of the busiest load over that load from which no deal gains enough.
+const HOT_BOUND: f64 = 0.8;
+
+/// Half the sum of differences between sorted load shares below which a replacement changed nothing.
+const UNCHANGED: f64 = 0.03;
+
+/// An older replacement is no evidence: the load of the day has shifted.
+const EXPERIMENT_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Rotations within a day after which the spread must have fallen.
+const ROTATIONS_A_DAY: usize = 3;
+
+/// What the spread must have fallen to, as a share of itself.
+const FALLEN: f64 = 0.9;
+
+/// Pods younger than the oldest by more than this were replaced, not rolled out.
+const ROLLOUT: Duration = Duration::from_secs(15 * 60);
+
+/// Share of the whole unevenness that dealing the partitions of the two pods anew must remove.
+const UNION_GAIN: f64 = 0.05;
+
+/// What the ladder is asked about.
+pub(super) struct Ladder<'a> {
+    pub analysis: &'a Analysis<'a>,
+    pub facts: &'a Facts<'a>,
+    pub trigger: &'a Trigger,
+    /// Positions of the pods to be rotated.
+    pub rotated: Vec<usize>,
+    /// The pod that is itself the cause.
+    pub ill: Option<IllPod>,
+    /// A model of the group predicts a gain for these very pods.
+    pub planned: bool,
+}
+
+/// A step with the cause it names when it holds.
+pub(super) type Answer = (Step, Option<Cause>);
+
+impl Ladder<'_> {
+    /// All steps that apply. Where the rotation replaces a pod that is itself the cause, how the
+    /// partitions are dealt does not matter.
+    pub fn climb(&self) -> Vec<Answer> {
+        if self.cures() {
+            return alloc::vec![self.data(), self.ill_pod(), self.rotation_budget()];
+        }
+        let mut answers = alloc::vec![
+            self.data(),
+            self.ill_pod(),
+            self.too_few_partitions(),
+            self.structure(),
+            self.static_identity(),
+            self.rank_invariant(),
+            self.hot_partition(),
+            self.last_replacement(),
+            self.rotation_budget(),
+        ];
+        if !self.planned {
+            answers.push(self.union_gain());
+        }
+        answers
+    }
+
+    /// Whether the rotation replaces the pod that is itself the cause.
+    fn cures(&self) -> bool {
+        self.ill.is_some_and(|ill| self.rotated.contains(&ill.position))
+    }
+
+    fn data(&self) -> Answer {
+        let contested = self.facts.partitions.known().map_or(0, |partitions| partitions.contested().len());
+        if self.facts.rolling_out {
+            return hold("data", None, None, "a rollout is in progress".into(), None);
+        }
+        if contested > 0 {
+            let reason = format!("{contested} partitions have two owners: the group has not settled");
+            return hold("data", Some(contested as f64), Some(0.0), reason, None);
+        }
+        pass("data", None, None, "no rollout, and no partition with two owners".into())
+    }
+
+    fn ill_pod(&self) -> Answer {
+        let name = |position: usize| self.analysis.pods()[position].name.as_str();
+        let Some(ill) = self.ill else {
+            let Some((_, ratio)) = ill::worst_ratio(self.analysis) else {
+                return unknown(
+                    "sick_pod",
+                    "CPU and message rate of at least three pods are not there".into(),
+                );
+            };
+            let reason = format!(
+                "no pod lastingly spends more than {} times the others on a message",
+                ill::SICK_RATIO
+            );
+            return pass("sick_pod", Some(ratio), Some(ill::SICK_RATIO), reason);
+        };
+        let (value, limit) = match ill.illness {
+            Illness::Sick { ratio } => (ratio, ill::SICK_RATIO),
+            Illness::Stalled { share } => (share, ill::STALLED_SHARE),
+        };
+        let cause = self.ill_cause(ill);
+        if self.cures() {
+            return (
+                step("sick_pod", Standing::Pass, Some(value), Some(limit), cause.to_string()),
+                Some(cause),
+            );
+        }
+        let reason = format!(
+            "{cause}, but {} is not among the pods to rotate; STRATEGY=replace_outlier replaces it",
+            name(ill.position)
+        );
+        hold("sick_pod", Some(value), Some(limit), reason, Some(cause))
+    }
+
+    fn ill_cause(&self, ill: IllPod) -> Cause {
+        let pod = self.analysis.pods()[ill.position].name.clone();
+        match ill.illness {
+            Illness::Sick { ratio } => Cause::SickPod { pod, ratio, limit: ill::SICK_RATIO },
+            Illness::Stalled { share } => Cause::StalledPod { pod, share, limit: ill::STALLED_SHARE },
+        }
+    }
+
+    /// Number of partitions, from their loads or from the counts of the pods.
+    fn partition_count(&self) -> Option<usize> {
+        let listed = self.facts.partitions.known().map(|partitions| partitions.all().len());
+        let assigned = self.facts.assigned_partitions.known();
+        listed.or_else(|| Some(assigned?.iter().map(|(_, count)| count).sum()))
+    }
+
+    /// The number of partitions of the typical pod.
+    fn median_assigned(&self) -> Option<f64> {
+        median(self.facts.assigned_partitions.known()?.iter().map(|(_, count)| *count as f64).collect())
+    }
+
+    fn consumers(&self) -> usize {
+        self.facts.live.len() * self.facts.consumers_per_pod.unwrap_or(1).max(1)
+    }
+
+    fn too_few_partitions(&self) -> Answer {
+        let name = "partitions_per_consumer";
+        let Some(partitions) = self.partition_count() else {
+            return unknown(name, lack("the number of partitions", &self.facts.assigned_partitions));
+        };
+        let consumers = self.consumers();
+        let (value, limit) = (Some(partitions as f64), Some(consumers as f64));
+        let reason = format!("{partitions} partitions for {consumers} consumers");
+        if partitions > consumers && self.median_assigned().is_none_or(|assigned| assigned > 1.0) {
+            return pass(name, value, limit, reason);
+        }
+        hold(name, value, limit, reason, Some(Cause::TooFewPartitions { partitions, consumers }))
+    }
+
+    /// The spread that equal partitions leave when their number does not divide among the pods.
+    fn structure(&self) -> Answer {
+        let name = "structure";
+        let Some(partitions) = self.partition_count() else {
+            return unknown(name, lack("the number of partitions", &self.facts.assigned_partitions));
+        };
+        let consumers = self.consumers();
+        if consumers == 0 {
+            return unknown(name, "no pod is alive".into());
+        }
+        let each = partitions as f64 / consumers as f64;
+        let odd = (partitions % consumers) as f64 / consumers as f64;
+        let best_cv = if partitions == 0 { 0.0 } else { sqrt(odd * (1.0 - odd)) / each };
+        let limit = self.limit();
+        let reason = format!("{partitions} equal partitions over {consumers} consumers spread {best_cv:.2}");
+        let lags = self.trigger.metrics.contains(&Metric::Lag);
+        if limit.is_none_or(|limit| best_cv <= limit) || lags {
+            return pass(name, Some(best_cv), limit, reason);
+        }
+        let cause = Cause::StructuralImbalance { partitions, consumers, best_cv };
+        hold(name, Some(best_cv), limit, reason, Some(cause))
+    }
+
+    /// The smallest threshold among the metrics that trigger.
+    fn limit(&self) -> Option<f64> {
+        let limits = self.trigger.metrics.iter().filter_map(|metric| self.analysis.thresholds().of(*metric));
+        limits.min_by(f64::total_cmp)
+    }
+
+    fn static_identity(&self) -> Answer {
+        let name = "static_identity";
+        let owned = self.rotated.iter().any(|&position| {
+            let pod = self.facts.pod(&self.analysis.pods()[position].name);
+            pod.and_then(|pod| pod.controller.as_ref()).is_some_and(|owner| owner.kind == "StatefulSet")
+        });
+        let evidence = match self.facts.static_membership {
+            Some(true) => "configured",
+            None if owned => "StatefulSet",
+            Some(false) | None => {
+                return pass(name, None, None, "replacements get an identity of their own".into());
+            }
+        };
+        let cause = Cause::StaticMembership { evidence: evidence.to_string() };
+        hold(name, None, None, cause.to_string(), Some(cause))
+    }
+
+    fn rank_invariant(&self) -> Answer {
+        let name = "rank_invariant";
+        let Some(assignor) = self.facts.known_assignor() else {
+            return unknown(name, "the assignor is not known; KAFKA_ASSIGNOR tells it".into());
+        };
+        let consumers = self.facts.consumers_per_pod.unwrap_or(1).max(1);
+        if !assignor.is_rank_invariant() {
+            return pass(
+                name,
+                None,
+                None,
+                format!("the assignor {assignor} deals anew when members come and go"),
+            );
+        }
+        if consumers > 1 {
+            let reason = format!("{consumers} consumers in a pod change places when it is replaced");
+            return pass(name, Some(consumers as f64), Some(1.0), reason);
+        }
+        let cause = Cause::RankInvariantAssignor { assignor };
+        hold(name, Some(1.0), Some(1.0), cause.to_string(), Some(cause))
+    }
+
+    /// Whether the hottest partition, or an even share, is already most of the busiest load.
+    fn hot_partition(&self) -> Answer {
+        let name = "hot_partition";
+        let Some(partitions) = self.facts.partitions.known() else {
+            return unknown(name, lack("the load of each partition", &self.facts.partitions));
+        };
+        let pods = self.facts.live.len().max(1);
+        let total = partitions.total_load();
+        let hottest = partitions.hottest();
+        let busiest = if partitions.owners_known() {
+            partitions.pod_loads(pods).into_iter().fold(0.0, f64::max)
+        } else {
+            self.analysis.spread(Metric::Rate).map_or(0.0, |spread| spread.max)
+        };
+        if total == 0.0 || busiest == 0.0 {
+            return unknown(name, "no partition carries load, or the busiest load is not known".into());
+        }
+        let even = total / pods as f64;
+        let bound = hottest.load.max(even) / busiest;
+        let topic = &partitions.topics()[hottest.topic];
+        let reason = format!(
+            "the hottest partition, {} of {topic}, carries {:.0} % of the load; no deal brings the busiest pod below {:.0} % of its load",
+            hottest.number,
+            100.0 * hottest.load / total,
+            100.0 * bound.min(1.0)
+        );
+        if bound < HOT_BOUND {
+            return pass(name, Some(bound), Some(HOT_BOUND), reason);
+        }
+        let cause = if hottest.load >= even { hot(partitions, busiest) } else { Cause::NoGain };
+        hold(name, Some(bound), Some(HOT_BOUND), reason, Some(cause))
+    }
+
+    /// The experiment the cluster has already made: did the last replacement change the loads?
+    fn last_replacement(&self) -> Answer {
+        let name = "last_replacement";
+        let Some(last) = self.facts.last_replacement.known() else {
+            return unknown(name, lack("the load before the newest pod", &self.facts.last_replacement));
+        };
+        if last.before.len() != last.after.len() {
+            let reason = format!("{} pods then, {} now: no comparison", last.before.len(), last.after.len());
+            return unknown(name, reason);
+        }
+        if last.ago > EXPERIMENT_AGE {
+            return unknown(name, "the newest pod is older than a day".into());
+        }
+        let Some(distance) = share_distance(&last.before, &last.after) else {
+            return unknown(name, format!("the {} of the pods is 0", last.metric));
+        };
+        let reason = format!(
+            "sorted shares of {} moved by {distance:.3} when the newest pod came, {} min ago",
+            last.metric,
+            last.ago.as_secs() / 60
+        );
+        if distance >= UNCHANGED {
+            return pass(name, Some(distance), Some(UNCHANGED), reason);
+        }
+        hold(name, Some(distance), Some(UNCHANGED), reason, Some(Cause::RotationIneffective))
+    }
+
+    fn rotation_budget(&self) -> Answer {
+        let name = "rotation_budget";
+        let rotations = self.rotations_of_a_day();
+        let limit = Some(ROTATIONS_A_DAY as f64);
+        if rotations < ROTATIONS_A_DAY {
+            let reason = format!("{rotations} rotations within a day");
+            return pass(name, Some(rotations as f64), limit, reason);
+        }
+        let past = self.facts.past_spread.known();
+        let Some((past, now)) = past.and_then(|past| Some((past, self.analysis.spread(past.metric)?.cv)))
+        else {
+            return unknown(name, lack("the spread of a day ago", &self.facts.past_spread));
+        };
+        let reason = format!(
+            "{rotations} rotations within a day; the {} spread was {:.2} and is {now:.2}",
+            past.metric, past.cv
+        );
+        if now <= FALLEN * past.cv {
+            return pass(name, Some(rotations as f64), limit, reason);
+        }
+        hold(name, Some(rotations as f64), limit, reason, Some(Cause::RotationIneffective))
+    }
+
+    /// Pairs of pods born within a day but well after the last rollout, or after the oldest pod
+    /// where the rollout is not known.
+    fn rotations_of_a_day(&self) -> usize {
+        let ages: Vec<Duration> = self.facts.live.iter().filter_map(|pod| pod.age).collect();
+        let Some(oldest) = self.facts.rollout_age.or(ages.iter().max().copied()) else { return 0 };
+        let since = oldest.saturating_sub(ROLLOUT).min(EXPERIMENT_AGE);
+        ages.iter().filter(|age| **age < since).count() / 2
+    }
+
+    /// What dealing the partitions of the two pods anew is expected to gain.
+    fn union_gain(&self) -> Answer {
+        let name = "union_gain";
+        let known = self.facts.partitions.known().filter(|partitions| partitions.owners_known());
+        let Some(partitions) = known else {
+            return unknown(name, lack("who owns each partition", &self.facts.partitions));
+        };
+        let place = |position: &usize| {
+            let name = &self.analysis.pods()[*position].name;
+            self.facts.live.iter().position(|pod| pod.name == *name)
+        };
+        let places: Vec<usize> = self.rotated.iter().filter_map(place).collect();
+        let &[busier, other] = places.as_slice() else {
+            return unknown(name, "one pod alone is replaced".into());
+        };
+        let loads = partitions.pod_loads(self.facts.live.len());
+        let Some(share) = union_gain_share(partitions, &loads, busier, other) else {
+            return unknown(name, "the partitions are evenly loaded".into());
+        };
+        let reason = format!(
+            "dealing the partitions of the two pods anew is expected to remove {:.0} % of the unevenness",
+            100.0 * share
+        );
+        if share >= UNION_GAIN {
+            return pass(name, Some(share), Some(UNION_GAIN), reason);
+        }
+        hold(name, Some(share), Some(UNION_GAIN), reason, Some(Cause::NoGain))
+    }
+}
+
+fn lack<T>(what: &str, fact: &Fact<T>) -> String {
+    format!("{what} {}", fact.lack())
+}
+
+fn hot(partitions: &Partitions, busiest: f64) -> Cause {
+    let hottest = partitions.hottest();
+    Cause::HotPartition {
+        topic: partitions.topics()[hottest.topic].clone(),
+        partition: hottest.number,
+        share: hottest.load / partitions.total_load(),
+        share_of_busiest: (hottest.load / busiest).min(1.0),
+    }
+}
+
+/// Half the sum of differences between the sorted shares of two equally long columns, 0 to 1;
+/// `None` when one of them sums to 0.
+fn share_distance(before: &[f64], after: &[f64]) -> Option<f64> {
+    let shares = |loads: &[f64]| {
+        let total: f64 = loads.iter().sum();
+        let mut shares: Vec<f64> = loads.iter().map(|load| load / total).collect();
+        shares.sort_by(f64::total_cmp);
+        (total > 0.0 && total.is_finite()).then_some(shares)
+    };
+    let (before, after) = (shares(before)?, shares(after)?);
+    Some(before.iter().zip(&after).map(|(a, b)| fabs(a - b)).sum::<f64>() / 2.0)
+}
+
+/// Expected fall of the sum of squares when the partitions of two pods are dealt anew at random,
+/// over that sum; `None` when all pods are equally loaded.
+///
+/// `(La - Lb)^2 / 2 - m / (2 (m - 1)) * sum of (w - mean)^2` over their `m` partitions.
+fn union_gain_share(partitions: &Partitions, loads: &[f64], a: usize, b: usize) -> Option<f64> {
+    let spread = Spread::of(loads)?;
+    let squares = spread.variance * loads.len() as f64;
+    if squares == 0.0 {
+        return None;
+    }
+    let of_both = |owner: Option<usize>| owner == Some(a) || owner == Some(b);
+    let union: Vec<f64> = partitions
+        .all()
+        .iter()
+        .filter(|partition| of_both(partition.owner))
+        .map(|partition| partition.load)
+        .collect();
+    // With one partition between them there is nothing to deal out differently.
+    if union.len() < 2 {
+        return Some(0.0);
+    }
+    let count = union.len() as f64;
+    let scatter = Spread::of(&union)?.variance * count;
+    let difference = loads[a] - loads[b];
+    Some((difference * difference / 2.0 - count / (2.0 * (count - 1.0)) * scatter) / squares)
+}
+
+fn step(
+    name: &'static str,
+    standing: Standing,
+    value: Option<f64>,
+    limit: Option<f64>,
+    reason: String,
+) -> Step {
+    Step { name, standing, value, limit, reason }
+}
+
+fn pass(name: &'static str, value: Option<f64>, limit: Option<f64>, reason: String) -> Answer {
+    (step(name, Standing::Pass, value, limit, reason), None)
+}
+
+fn unknown(name: &'static str, reason: String) -> Answer {
+    (step(name, Standing::Unknown, None, None, reason), None)
+}
+
+fn hold(
+    name: &'static str,
+    value: Option<f64>,
+    limit: Option<f64>,
+    reason: String,
+    cause: Option<Cause>,
+) -> Answer {
+    (step(name, Standing::Hold, value, limit, reason), cause)
+}

@@ -1,0 +1,248 @@
+//! What guards and the diagnosis know beyond the loads of this moment: ages, history, partitions.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use crate::assignor::{Assignor, UnknownAssignor, recognise};
+use crate::forecast::GroupFacts;
+use crate::history::{History, WindowSummary};
+use crate::metric::{Metric, PerMetric};
+use crate::partitions::Partitions;
+use crate::workload::LivePod;
+
+/// A group has settled this long after a pod was born: two refreshes of its metrics, and the window
+/// of a rate.
+const SETTLING: Duration = Duration::from_secs(5 * 60);
+
+/// A rotation's pods are evicted one after the other.
+const BORN_TOGETHER: Duration = Duration::from_secs(15 * 60);
+
+/// Shortest and longest stretch before and after a replacement that are compared. With the time to
+/// settle, the shortest is there when the cooldown ends.
+const SHORTEST_SIDE: Duration = Duration::from_secs(25 * 60);
+const LONGEST_SIDE: Duration = Duration::from_secs(60 * 60);
+
+/// An input that may not be there. Its absence makes a verdict unknown, never an error.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum Fact<T> {
+    /// Nobody asked for it, or the answer was empty.
+    #[default]
+    Absent,
+    /// It was asked for and the answer cannot be used; says why.
+    Unusable(String),
+    /// It is known.
+    Known(T),
+}
+
+impl<T> Fact<T> {
+    /// The value, if it is known.
+    pub const fn known(&self) -> Option<&T> {
+        match self {
+            Self::Known(value) => Some(value),
+            Self::Absent | Self::Unusable(_) => None,
+        }
+    }
+
+    /// Why the value is not known, for a sentence such as "the history of cpu ...".
+    pub(crate) fn lack(&self) -> &str {
+        match self {
+            Self::Absent => "is not there",
+            Self::Unusable(why) => why,
+            Self::Known(_) => "is known",
+        }
+    }
+}
+
+impl<T, E: core::fmt::Display> From<Result<T, E>> for Fact<T> {
+    fn from(result: Result<T, E>) -> Self {
+        match result {
+            Ok(value) => Self::Known(value),
+            Err(error) => Self::Unusable(alloc::format!("cannot be used: {error}")),
+        }
+    }
+}
+
+/// The past of one metric, in one of two forms.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Past {
+    /// Every sample: the answer of a range query. The normative form.
+    Range(History),
+    /// Three numbers a pod: the answers of instant queries, for large fleets.
+    Summary(WindowSummary),
+}
+
+/// Everything a decision may look at beside the pod states. [`Facts::new`] knows the live pods and
+/// nothing else.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Facts<'a> {
+    /// All live pods of the workload, the ones that take no part included.
+    pub live: &'a [LivePod],
+    /// Metrics that were asked for.
+    pub asked: Vec<Metric>,
+    /// The past of each metric over the persistence window, up to the moment of the decision.
+    pub past: PerMetric<Fact<Past>>,
+    /// The loads before and after the newest pod was born.
+    pub last_replacement: Fact<Replacement>,
+    /// The spread of a day ago.
+    pub past_spread: Fact<PastSpread>,
+    /// Time since the pod template last changed (the age of the current `ReplicaSet`).
+    pub rollout_age: Option<Duration>,
+    /// A rollout is in progress: updated replicas are not yet the desired ones.
+    pub rolling_out: bool,
+    /// Load of each partition and who owns it.
+    pub partitions: Fact<Partitions>,
+    /// Number of partitions assigned to each pod.
+    pub assigned_partitions: Fact<Vec<(String, usize)>>,
+    /// Consumers in each pod; one is assumed where it is not known.
+    pub consumers_per_pod: Option<usize>,
+    /// How the group's assignor is found.
+    pub assignor: AssignorChoice,
+    /// The assignor's name as an exporter gives it (the protocol of the group).
+    pub exported_assignor: Fact<String>,
+    /// Whether replacements come back under the identity of the pod they replace; `None` takes a
+    /// `StatefulSet` for such an identity.
+    pub static_membership: Option<bool>,
+}
+
+impl<'a> Facts<'a> {
+    /// Knows the live pods, and that the four metrics were asked for.
+    pub fn new(live: &'a [LivePod]) -> Self {
+        Self {
+            live,
+            asked: Metric::ALL.to_vec(),
+            past: PerMetric::default(),
+            last_replacement: Fact::Absent,
+            past_spread: Fact::Absent,
+            rollout_age: None,
+            rolling_out: false,
+            partitions: Fact::Absent,
+            assigned_partitions: Fact::Absent,
+            consumers_per_pod: None,
+            assignor: AssignorChoice::Auto,
+            exported_assignor: Fact::Absent,
+            static_membership: None,
+        }
+    }
+
+    /// The assignor of the group: as told, else as exported, else as recognised from who owns what.
+    pub fn known_assignor(&self) -> Option<Assignor> {
+        match self.assignor {
+            AssignorChoice::Is(assignor) => Some(assignor),
+            AssignorChoice::Unknown => None,
+            AssignorChoice::Auto => {
+                let exported = self.exported_assignor.known().and_then(|name| name.parse().ok());
+                exported.or_else(|| self.partitions.known().and_then(recognise))
+            }
+        }
+    }
+
+    /// The group, when the owner of every partition is known.
+    pub fn group(&self) -> Option<GroupFacts<'_>> {
+        let consumers = self.consumers_per_pod.unwrap_or(1);
+        GroupFacts::new(self.partitions.known()?, self.live.len(), consumers, self.known_assignor())
+    }
+
+    /// The live pod called `name`.
+    pub(crate) fn pod(&self, name: &str) -> Option<&LivePod> {
+        self.live.iter().find(|pod| pod.name == name)
+    }
+}
+
+/// How the group's assignor is found: the setting `KAFKA_ASSIGNOR`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AssignorChoice {
+    /// From an exporter, else recognised from who owns what.
+    #[default]
+    Auto,
+    /// It is this one.
+    Is(Assignor),
+    /// Nothing is assumed about it.
+    Unknown,
+}
+
+impl core::str::FromStr for AssignorChoice {
+    type Err = UnknownAssignor;
+
+    /// Reads `auto`, `unknown` or the name of an assignor.
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        match name {
+            "auto" => Ok(Self::Auto),
+            "unknown" => Ok(Self::Unknown),
+            _ => name.parse().map(Self::Is),
+        }
+    }
+}
+
+/// One metric of all pods before and after the newest pod was born: an experiment the cluster has
+/// already made, whatever replaced the pod. Both sides are means over the [`Window`]s that
+/// [`Replacement::windows`] names.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Replacement {
+    /// Which metric: the message rate where it is there, else CPU.
+    pub metric: Metric,
+    /// Loads of the pods that were alive before.
+    pub before: Vec<f64>,
+    /// Loads of the pods that were alive after.
+    pub after: Vec<f64>,
+    /// Time since the newest pod was born.
+    pub ago: Duration,
+}
+
+/// A stretch of time in the past.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// How long ago it ended.
+    pub ended: Duration,
+    /// How long it lasted.
+    pub length: Duration,
+}
+
+impl Replacement {
+    /// What to average over: equally long stretches of up to an hour, one before the newest pods
+    /// were born and one after they have settled. Pods born within 15 minutes count as born
+    /// together. `None` when no age is known, or where one side would be shorter than 25 minutes
+    /// because a replacement is too young or followed another too closely.
+    ///
+    /// Fixed windows make it one experiment with one answer: held against the loads of every new
+    /// moment, noise would sooner or later pass for a change.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use rebalancer_core::{LivePod, Replacement};
+    ///
+    /// let minutes = |count: u64| Duration::from_secs(60 * count);
+    /// let pod = |age| LivePod { age: Some(minutes(age)), ..LivePod::assumed("orders") };
+    /// let [before, after] = Replacement::windows(&[pod(300), pod(302), pod(9000)]).expect("long enough ago");
+    /// assert_eq!((before.ended, before.length), (minutes(302), minutes(60)));
+    /// assert_eq!((after.ended, after.length), (minutes(235), minutes(60)));
+    /// assert_eq!(Replacement::windows(&[pod(29), pod(9000)]), None);
+    /// ```
+    pub fn windows(live: &[LivePod]) -> Option<[Window; 2]> {
+        let ages = || live.iter().filter_map(|pod| pod.age);
+        let newest = ages().min()?;
+        let together = newest + BORN_TOGETHER;
+        let first = ages().filter(|age| *age <= together).max()?;
+        let undisturbed = match ages().filter(|age| *age > together).min() {
+            Some(earlier) => (earlier - first).saturating_sub(SETTLING),
+            None => LONGEST_SIDE,
+        };
+        let settled = newest.saturating_sub(SETTLING);
+        let length = settled.min(undisturbed).min(LONGEST_SIDE);
+        if length < SHORTEST_SIDE {
+            return None;
+        }
+        Some([Window { ended: first, length }, Window { ended: settled - length, length }])
+    }
+}
+
+/// How unevenly a metric was spread in the past.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PastSpread {
+    /// Which metric.
+    pub metric: Metric,
+    /// Its coefficient of variation then.
+    pub cv: f64,
+    /// How long ago.
+    pub ago: Duration,
+}

@@ -1,0 +1,50 @@
+//! Churn budget: how many pods of a workload may be young at the same time.
+
+use alloc::format;
+use core::time::Duration;
+
+use crate::guard::{Standing, Verdict};
+use crate::workload::LivePod;
+
+/// A pod younger than this counts against the budget.
+const YOUNG: Duration = Duration::from_secs(6 * 60 * 60);
+
+/// Pods that a rotation makes young.
+const ROTATED: usize = 2;
+
+/// A budget below this would forbid a second rotation in a small workload.
+const AT_LEAST: usize = 4;
+
+/// Share of the pods that may be younger than six hours, a rotation's two included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct ChurnBudget {
+    /// Percent of the live pods, 1 to 100.
+    pub percent: u32,
+}
+
+impl ChurnBudget {
+    /// A tenth of the pods.
+    pub const STANDARD: Self = Self { percent: 10 };
+}
+
+/// Holds when this rotation would make more pods young than the budget, or than 4 where the budget
+/// is smaller.
+///
+/// The value is the number of young pods after the rotation, the limit how many there may be.
+/// A rollout or a scale-up makes pods young too, so rotations pause after one.
+pub fn churn_budget(live: &[LivePod], budget: ChurnBudget) -> Verdict {
+    let young = live.iter().filter(|pod| pod.age.is_some_and(|age| age < YOUNG)).count();
+    let limit = (live.len() * budget.percent as usize / 100).max(AT_LEAST);
+    let after = young + ROTATED;
+    Verdict {
+        guard: "churn_budget",
+        standing: if after > limit { Standing::Hold } else { Standing::Pass },
+        value: Some(after as f64),
+        limit: Some(limit as f64),
+        reason: format!(
+            "{young} of {} pods are younger than 6 h, {ROTATED} more make {after}, {limit} are allowed",
+            live.len()
+        ),
+    }
+}

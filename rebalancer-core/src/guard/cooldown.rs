@@ -1,0 +1,29 @@
+//! Cooldown: pods that were just replaced must settle before the next rotation.
+
+use alloc::format;
+use core::time::Duration;
+
+use crate::guard::{Standing, Verdict, words};
+use crate::workload::LivePod;
+
+/// Holds while any live pod, warm or not, is younger than `limit`.
+///
+/// The value is the age of the youngest pod in seconds. An unknown age counts as old enough. A
+/// container restart does not make a pod younger here.
+pub fn cooldown(live: &[LivePod], limit: Duration) -> Verdict {
+    let youngest = live.iter().filter_map(|pod| Some((pod.age?, pod))).min_by_key(|(age, _)| *age);
+    let holds = youngest.is_some_and(|(age, _)| age < limit);
+    let needed = words(limit);
+    Verdict {
+        guard: "cooldown",
+        standing: if holds { Standing::Hold } else { Standing::Pass },
+        value: youngest.map(|(age, _)| age.as_secs_f64()),
+        limit: Some(limit.as_secs_f64()),
+        reason: match youngest {
+            Some((age, pod)) => {
+                format!("the youngest pod, {}, is {} old, {needed} are needed", pod.name, words(age))
+            }
+            None => "no age is known; the pods count as old enough".into(),
+        },
+    }
+}

@@ -1,0 +1,196 @@
+//! Persistence: the busiest pod must have been busy for most of the window, else it is noise.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use crate::analysis::Analysis;
+use crate::facts::{Fact, Facts, Past};
+use crate::guard::{Standing, Trigger, Verdict, words};
+use crate::history::{Grid, History, WindowSummary};
+
+/// The rule: in at least `percent` % of its samples the pod was above `factor` times the mean.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Persistence {
+    /// How far above the mean of the fleet counts, as a ratio.
+    pub factor: f64,
+    /// Share of the samples that must count, 1 to 100.
+    pub percent: u32,
+    /// How far back to look.
+    pub window: Duration,
+    /// Time between two samples.
+    pub step: Duration,
+    /// Fewest samples of the pod to judge by.
+    pub min_history: usize,
+}
+
+impl Persistence {
+    /// 1.25 times the mean in 80 % of the last 60 minutes, a sample a minute, at least 30 of them.
+    pub const STANDARD: Self = Self {
+        factor: 1.25,
+        percent: 80,
+        window: Duration::from_secs(60 * 60),
+        step: Duration::from_secs(60),
+        min_history: 30,
+    };
+
+    /// The standard rule over another window, of which half must be there.
+    pub fn over(window: Duration) -> Self {
+        let steps = Grid::ending(0.0, window, Self::STANDARD.step).steps;
+        Self { window, min_history: steps.div_ceil(2).max(1), ..Self::STANDARD }
+    }
+
+    /// The instants to ask a range query for, the last one being `now_s` (seconds since the Unix
+    /// epoch).
+    pub fn grid(&self, now_s: f64) -> Grid {
+        Grid::ending(now_s, self.window, self.step)
+    }
+
+    /// The quantile to ask `quantile_over_time` for: the load that `percent` % of the samples are
+    /// at or above.
+    pub fn low_quantile(&self) -> f64 {
+        f64::from(100 - self.percent.min(100)) / 100.0
+    }
+}
+
+/// Holds unless the busiest pod stood out for most of the window in at least one of the metrics
+/// that trigger the rotation.
+///
+/// The value is the share of samples, in percent, in which it did (in the one-query form: how many
+/// times the mean of the fleet it nearly always was), the limit what it must be. Without history,
+/// or with too few samples of the busiest pod, the answer is unknown.
+pub fn persistence(
+    analysis: &Analysis<'_>,
+    facts: &Facts<'_>,
+    trigger: &Trigger,
+    rule: &Persistence,
+) -> Verdict {
+    let busiest = &analysis.pods()[trigger.targets.busiest].name;
+    let candidates: Vec<&str> =
+        analysis.candidates().iter().map(|&position| analysis.pods()[position].name.as_str()).collect();
+    let mut best: Option<Verdict> = None;
+    for &metric in &trigger.metrics {
+        let floor = analysis.thresholds().trigger_floors[metric];
+        let mut verdict = match &facts.past[metric] {
+            Fact::Known(Past::Range(history)) => {
+                persistence_of_window(history, busiest, &candidates, floor, rule)
+            }
+            Fact::Known(Past::Summary(summary)) => {
+                persistence_of_summary(summary, busiest, &candidates, floor, rule)
+            }
+            lacking => verdict(Standing::Unknown, None, None, format!("history {}", lacking.lack())),
+        };
+        verdict.reason = format!("{metric}: {}", verdict.reason);
+        best = Some(better(best, verdict));
+    }
+    best.unwrap_or_else(|| verdict(Standing::Unknown, None, None, "no metric triggers".into()))
+}
+
+/// The normative form, from every sample of the window.
+///
+/// A sample counts when it is strictly above `factor * max(mean, floor)`, the mean being that of
+/// the candidates that have a sample at that instant. Counted in integers: `100 * hits >= percent *
+/// samples`.
+pub fn persistence_of_window(
+    history: &History,
+    busiest: &str,
+    candidates: &[&str],
+    floor: f64,
+    rule: &Persistence,
+) -> Verdict {
+    let limit = Some(f64::from(rule.percent));
+    let Some(own) = history.column(busiest) else {
+        return verdict(Standing::Unknown, None, limit, format!("pod {busiest} has no history"));
+    };
+    let means = means(history, candidates);
+    let (mut samples, mut hits) = (0_usize, 0_usize);
+    for (load, mean) in own.iter().zip(&means) {
+        let Some(load) = *load else { continue };
+        samples += 1;
+        hits += usize::from(load > rule.factor * mean.max(floor));
+    }
+    if samples < rule.min_history.max(1) {
+        let reason = format!("pod {busiest} has {samples} samples, {} are needed", rule.min_history.max(1));
+        return verdict(Standing::Unknown, None, limit, reason);
+    }
+    let holds = 100 * hits < rule.percent as usize * samples;
+    let share = 100.0 * hits as f64 / samples as f64;
+    let reason = format!(
+        "pod {busiest} was above {} times the mean in {hits} of {samples} samples of the last {}, {} % are needed",
+        rule.factor,
+        words(rule.window),
+        rule.percent,
+    );
+    verdict(if holds { Standing::Hold } else { Standing::Pass }, Some(share), limit, reason)
+}
+
+/// The one-query form, from three numbers a pod: the load the pod was nearly always above is at
+/// least `factor * max(mean, floor)`, the mean being that of the candidates over the whole window.
+///
+/// Close to [`persistence_of_window`] and a little stricter, not equivalent: it holds the pod
+/// against the mean of the window rather than that of each instant, so a swing of the whole fleet
+/// counts against it.
+pub fn persistence_of_summary(
+    summary: &WindowSummary,
+    busiest: &str,
+    candidates: &[&str],
+    floor: f64,
+    rule: &Persistence,
+) -> Verdict {
+    let limit = Some(rule.factor);
+    let Some(own) = summary.of(busiest) else {
+        return verdict(Standing::Unknown, None, limit, format!("pod {busiest} has no history"));
+    };
+    if own.samples < rule.min_history.max(1) {
+        let (samples, needed) = (own.samples, rule.min_history.max(1));
+        let reason = format!("pod {busiest} has {samples} samples, {needed} are needed");
+        return verdict(Standing::Unknown, None, limit, reason);
+    }
+    let means: Vec<f64> =
+        candidates.iter().filter_map(|name| summary.of(name)).map(|load| load.mean).collect();
+    let mean = means.iter().sum::<f64>() / means.len().max(1) as f64;
+    let yardstick = mean.max(floor);
+    let holds = own.low < rule.factor * yardstick;
+    let ratio = if yardstick > 0.0 { own.low / yardstick } else { 0.0 };
+    let reason = format!(
+        "pod {busiest} was at or above {ratio:.2} times the mean in {} % of the last {}, {} is needed",
+        rule.percent,
+        words(rule.window),
+        rule.factor,
+    );
+    // An idle fleet is at 0 everywhere; nothing stands out of that.
+    let holds = holds || yardstick == 0.0;
+    verdict(if holds { Standing::Hold } else { Standing::Pass }, Some(ratio), limit, reason)
+}
+
+/// Mean of the candidates that have a sample, for each step; NaN where none has.
+fn means(history: &History, candidates: &[&str]) -> Vec<f64> {
+    let mut sums = alloc::vec![(0.0, 0_usize); history.grid().steps];
+    for column in candidates.iter().filter_map(|name| history.column(name)) {
+        for ((sum, count), load) in sums.iter_mut().zip(column) {
+            let Some(load) = load else { continue };
+            *sum += load;
+            *count += 1;
+        }
+    }
+    sums.into_iter().map(|(sum, count)| sum / count as f64).collect()
+}
+
+/// The more favourable of two answers: pass, then unknown, then hold; the first of equals.
+fn better(first: Option<Verdict>, second: Verdict) -> Verdict {
+    let rank = |verdict: &Verdict| match verdict.standing {
+        Standing::Pass => 0,
+        Standing::Unknown => 1,
+        Standing::Hold => 2,
+    };
+    match first {
+        Some(first) if rank(&first) <= rank(&second) => first,
+        _ => second,
+    }
+}
+
+fn verdict(standing: Standing, value: Option<f64>, limit: Option<f64>, reason: String) -> Verdict {
+    Verdict { guard: "persistence", standing, value, limit, reason }
+}

@@ -1,0 +1,124 @@
+//! Which guards are on, and their limits.
+
+use core::time::Duration;
+
+use crate::guard::churn_budget::ChurnBudget;
+use crate::guard::outlier_trigger::OutlierTrigger;
+use crate::guard::persistence::Persistence;
+
+/// Every guard with its limit; `None` is off. The floors are part of
+/// [`Thresholds`](crate::Thresholds): `trigger_floors` of 0 turn that guard off.
+///
+/// ```
+/// use core::time::Duration;
+/// use rebalancer_core::guard::GuardSettings;
+///
+/// let settings = GuardSettings { cooldown: Some(Duration::from_secs(600)), ..GuardSettings::STANDARD };
+/// assert!(settings.validate().is_ok());
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct GuardSettings {
+    /// A pod that has worked for less takes no part; the same limit belongs into
+    /// [`JoinRules::warm_up`](crate::JoinRules::warm_up).
+    pub warm_up: Option<Duration>,
+    /// The busiest pod must have been busy for most of a window.
+    pub persistence: Option<Persistence>,
+    /// The youngest pod must be this old.
+    pub cooldown: Option<Duration>,
+    /// The busiest pod must be this old: a young one was rotated, and it did not help.
+    pub futility_age: Option<Duration>,
+    /// How many young pods there may be.
+    pub churn_budget: Option<ChurnBudget>,
+    /// Finds one hot pod in a large fleet, to which the spread is blind. Adds a trigger.
+    pub outlier_trigger: Option<OutlierTrigger>,
+}
+
+impl GuardSettings {
+    /// `GUARDS=standard`: warm-up 5 min, persistence, cooldown 30 min, futility 180 min, churn
+    /// budget 10 %, no outlier trigger.
+    pub const STANDARD: Self = Self {
+        warm_up: Some(Duration::from_secs(300)),
+        persistence: Some(Persistence::STANDARD),
+        cooldown: Some(Duration::from_secs(30 * 60)),
+        futility_age: Some(Duration::from_secs(180 * 60)),
+        churn_budget: Some(ChurnBudget::STANDARD),
+        outlier_trigger: None,
+    };
+
+    /// `GUARDS=off`: exactly the plain rule.
+    pub const OFF: Self = Self {
+        warm_up: None,
+        persistence: None,
+        cooldown: None,
+        futility_age: None,
+        churn_budget: None,
+        outlier_trigger: None,
+    };
+
+    /// Checks every number.
+    ///
+    /// # Errors
+    /// The first limit no fact can be held against.
+    pub fn validate(&self) -> Result<(), InvalidGuard> {
+        if let Some(rule) = &self.persistence {
+            positive("persistence factor", rule.factor)?;
+            percent("persistence percentage", rule.percent)?;
+            if rule.step.is_zero() || rule.step > rule.window {
+                return Err(InvalidGuard::EmptyWindow { window: rule.window, step: rule.step });
+            }
+        }
+        if let Some(budget) = &self.churn_budget {
+            percent("churn budget", budget.percent)?;
+        }
+        if let Some(trigger) = &self.outlier_trigger {
+            positive("outlier ratio", trigger.ratio)?;
+            percent("outlier percentage", trigger.percent)?;
+        }
+        Ok(())
+    }
+}
+
+fn positive(what: &'static str, value: f64) -> Result<(), InvalidGuard> {
+    if value.is_finite() && value > 0.0 {
+        return Ok(());
+    }
+    Err(InvalidGuard::NotPositive { what, value })
+}
+
+fn percent(what: &'static str, value: u32) -> Result<(), InvalidGuard> {
+    if (1..=100).contains(&value) {
+        return Ok(());
+    }
+    Err(InvalidGuard::NoPercentage { what, value })
+}
+
+/// A limit of a guard that nothing can be held against.
+#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidGuard {
+    /// NaN, infinite, 0 or negative.
+    #[error("the {what} is {value}; it must be a finite number above 0")]
+    NotPositive {
+        /// Which number.
+        what: &'static str,
+        /// Its value.
+        value: f64,
+    },
+    /// Not 1 to 100.
+    #[error("the {what} is {value} %; it must be 1 to 100, or off")]
+    NoPercentage {
+        /// Which number.
+        what: &'static str,
+        /// Its value.
+        value: u32,
+    },
+    /// A window without samples.
+    #[error("a persistence window of {window:?} has no step of {step:?}")]
+    EmptyWindow {
+        /// The window.
+        window: Duration,
+        /// The step.
+        step: Duration,
+    },
+}

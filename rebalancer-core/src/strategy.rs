@@ -1,0 +1,128 @@
+//! Which pods a rotation takes: the outliers, a planned pair, or the sick pod alone.
+
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::fmt;
+use core::str::FromStr;
+
+use crate::analysis::Analysis;
+use crate::diagnosis::{IllPod, ill_pod};
+use crate::facts::Facts;
+use crate::forecast::{Forecast, NoPair};
+use crate::guard::Trigger;
+use crate::outliers::Outliers;
+
+/// The setting `STRATEGY`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
+pub enum Strategy {
+    /// The busiest and the least busy pod.
+    #[default]
+    RotateOutliers,
+    /// The sick pod and the least busy one where a pod is sick, else the pair with the best predicted
+    /// gain; nothing below 5 %.
+    PlannedPair,
+    /// The sick pod alone; nothing when none is sick.
+    ReplaceOutlier,
+}
+
+impl Strategy {
+    /// All strategies.
+    pub const ALL: [Self; 3] = [Self::RotateOutliers, Self::PlannedPair, Self::ReplaceOutlier];
+
+    /// The word of configuration and reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::RotateOutliers => "rotate_outliers",
+            Self::PlannedPair => "planned_pair",
+            Self::ReplaceOutlier => "replace_outlier",
+        }
+    }
+}
+
+impl fmt::Display for Strategy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Strategy {
+    type Err = UnknownStrategy;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        let found = Self::ALL.into_iter().find(|strategy| strategy.name() == name);
+        found.ok_or_else(|| UnknownStrategy { name: name.to_string() })
+    }
+}
+
+/// A name no strategy has.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{name:?} is no strategy; known are rotate_outliers, planned_pair and replace_outlier")]
+pub struct UnknownStrategy {
+    /// The name.
+    pub name: String,
+}
+
+/// The pods a strategy takes.
+#[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Selection {
+    /// One or two positions among the analysed pods, the busier one first.
+    pub pods: Vec<usize>,
+    /// What the model expects, for a planned pair.
+    pub forecast: Option<Forecast>,
+}
+
+/// Why a strategy takes no pod although a threshold is passed.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NothingSelected {
+    /// No pair gains enough, or the group is not known well enough to plan one.
+    #[error(transparent)]
+    NoPair(#[from] NoPair),
+    /// The best pair has a pod that takes no part in the decision.
+    #[error("pod {pod} of the best pair takes no part in the decision")]
+    NotACandidate {
+        /// Name of the pod.
+        pod: String,
+    },
+    /// No pod is sick.
+    #[error("no pod is sick, and replace_outlier replaces nothing else")]
+    NoSickPod,
+}
+
+/// The pods to rotate once a rotation is triggered.
+///
+/// # Errors
+/// Why there are none; that withholds the rotation.
+pub fn select(
+    strategy: Strategy,
+    trigger: &Trigger,
+    analysis: &Analysis<'_>,
+    facts: &Facts<'_>,
+) -> Result<Selection, NothingSelected> {
+    let Outliers { busiest, least_busy } = trigger.targets;
+    match strategy {
+        Strategy::RotateOutliers => Ok(Selection { pods: alloc::vec![busiest, least_busy], forecast: None }),
+        Strategy::PlannedPair => {
+            if let Some(IllPod { position, .. }) = ill_pod(analysis, facts) {
+                let other = if position == least_busy { busiest } else { least_busy };
+                return Ok(Selection { pods: alloc::vec![position, other], forecast: None });
+            }
+            let pair = facts.group().ok_or(NoPair::OwnersUnknown)?.planned_pair()?;
+            let pods = pair.pods.map(|place| candidate(&facts.live[place].name, analysis));
+            let pods = pods.into_iter().collect::<Result<Vec<usize>, NothingSelected>>()?;
+            Ok(Selection { pods, forecast: Some(pair.forecast) })
+        }
+        Strategy::ReplaceOutlier => {
+            let sick = ill_pod(analysis, facts).ok_or(NothingSelected::NoSickPod)?;
+            Ok(Selection { pods: alloc::vec![sick.position], forecast: None })
+        }
+    }
+}
+
+/// Position of the candidate called `name`.
+fn candidate(name: &str, analysis: &Analysis<'_>) -> Result<usize, NothingSelected> {
+    let found = analysis.candidates().iter().find(|&&position| analysis.pods()[position].name == name);
+    found.copied().ok_or_else(|| NothingSelected::NotACandidate { pod: name.to_string() })
+}

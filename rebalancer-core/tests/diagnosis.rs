@@ -1,0 +1,458 @@
+//! The diagnosis: one scene a cause, each step with its number, and optional inputs that are not there.
+
+use std::time::Duration;
+
+use rebalancer_core::assignor::{Assignor, Group, Member};
+use rebalancer_core::diagnosis::{Cause, Diagnosis};
+use rebalancer_core::guard::{GuardSettings, Standing};
+use rebalancer_core::{
+    Analysis, Assessment, AssignorChoice, Controller, Engine, Fact, Facts, Futility, Grid, History, Join,
+    JoinRules, Joined, LivePod, Metric, PartitionSample, Partitions, Past, PastSpread, PodState, Replacement,
+    Strategy, Thresholds, assess,
+};
+
+fn minutes(count: u64) -> Duration {
+    Duration::from_secs(60 * count)
+}
+
+/// What is known of a workload: one row a pod of CPU, lag and message rate.
+struct Scene {
+    live: Vec<LivePod>,
+    joined: Joined,
+}
+
+impl Scene {
+    fn new(rows: &[[f64; 3]]) -> Self {
+        let pod = |index: usize| LivePod {
+            age: Some(minutes(5000)),
+            controller: Some(Controller {
+                kind: "ReplicaSet".into(),
+                name: "orders".into(),
+                uid: "r".into(),
+            }),
+            ..LivePod::assumed(name(index))
+        };
+        let live: Vec<LivePod> = (0..rows.len()).map(pod).collect();
+        let rules = JoinRules { warm_up: Duration::ZERO, max_sample_age: minutes(1), now_s: 0.0 };
+        let mut joined = Join::new(&live, rules).finish();
+        for (pod, [cpu, lag, rate]) in joined.pods.iter_mut().zip(rows) {
+            let state = PodState::new(pod.name.clone()).with(Metric::Cpu, *cpu);
+            *pod = state.with(Metric::Lag, *lag).with(Metric::Rate, *rate);
+        }
+        Self { live, joined }
+    }
+
+    /// Six pods whose CPU follows the rate that `group` gives them.
+    fn of_group(group: &Group, load: impl Fn(usize, u32) -> f64, pods: usize) -> Self {
+        let rates = group.pod_loads(pods, |partition| load(partition.topic, partition.number));
+        let rows: Vec<[f64; 3]> = rates.iter().map(|rate| [rate / 100.0, 100.0, *rate]).collect();
+        Self::new(&rows)
+    }
+
+    fn analysis(&self) -> Analysis<'_> {
+        Engine::new(Thresholds::default()).analyze(&self.joined.pods).expect("valid")
+    }
+
+    /// The live pods, and an hour in which everything was as it is now.
+    fn facts(&self) -> Facts<'_> {
+        let mut facts = Facts::new(&self.live);
+        for metric in [Metric::Cpu, Metric::Lag, Metric::Rate] {
+            facts.past[metric] = Fact::Known(Past::Range(self.hour(metric, |_, load| load)));
+        }
+        facts
+    }
+
+    fn hour(&self, metric: Metric, shape: impl Fn(usize, f64) -> f64) -> History {
+        let grid = Grid::ending(0.0, minutes(60), minutes(1));
+        let mut history = History::new(grid);
+        for pod in &self.joined.pods {
+            let load = pod.load(metric).expect("every load is given").value();
+            let samples = (0..grid.steps).map(|step| (grid.start_s + 60.0 * step as f64, shape(step, load)));
+            history.add_series(&pod.name, samples).expect("a series a pod");
+        }
+        history
+    }
+
+    fn assess(&self, facts: &Facts<'_>) -> Assessment {
+        self.assess_with(facts, Strategy::RotateOutliers)
+    }
+
+    fn assess_with(&self, facts: &Facts<'_>, strategy: Strategy) -> Assessment {
+        assess(&self.analysis(), &self.joined, facts, &GuardSettings::STANDARD, strategy)
+    }
+}
+
+fn name(pod: usize) -> String {
+    format!("orders-{pod}")
+}
+
+fn group(assignor: Assignor, topics: &[u32], pods: usize) -> Group {
+    let members = (0..pods).map(|pod| Member::new(format!("m{:02}", pod * 7 % pods.max(2)), pod)).collect();
+    Group::form(assignor, topics.to_vec(), members).expect("valid")
+}
+
+fn partitions(group: &Group, load: impl Fn(usize, u32) -> f64, pods: usize) -> Fact<Partitions> {
+    let names: Vec<String> = (0..pods).map(name).collect();
+    let live: Vec<&str> = names.iter().map(String::as_str).collect();
+    let topics = ["topic-0", "topic-1", "topic-2"];
+    let mut samples = Vec::new();
+    for (member, owned) in group.members() {
+        samples.extend(owned.iter().map(|partition| PartitionSample {
+            pod: Some(live[member.pod]),
+            topic: topics[partition.topic],
+            partition: partition.number,
+            load: load(partition.topic, partition.number),
+        }));
+    }
+    Fact::Known(Partitions::new(samples, &live).expect("each once"))
+}
+
+fn standing(diagnosis: &Diagnosis, step: &str) -> Standing {
+    diagnosis
+        .steps
+        .iter()
+        .find(|asked| asked.name == step)
+        .unwrap_or_else(|| panic!("{step} is asked"))
+        .standing
+}
+
+#[test]
+fn a_sick_pod_is_replaced_under_any_assignor() {
+    let mut rows = vec![[1.0, 100.0, 100.0]; 6];
+    rows[2][0] = 3.0;
+    let scene = Scene::new(&rows);
+    let mut facts = scene.facts();
+    facts.assignor = AssignorChoice::Is(Assignor::Range);
+    let assessment = scene.assess(&facts);
+    let Cause::SickPod { pod, ratio, limit } = &assessment.diagnosis.cause else {
+        panic!("{:?}", assessment.diagnosis)
+    };
+    assert_eq!((pod.as_str(), *limit), ("orders-2", 1.6));
+    assert!((ratio - 3.0).abs() < 1e-9, "{ratio}");
+    assert!(!assessment.diagnosis.is_futile(), "{:#?}", assessment.diagnosis);
+    let selection = assessment.rotation(Futility::Binding).expect("nothing speaks against it");
+    assert_eq!(selection.pods[0], 2);
+    let alone = scene.assess_with(&facts, Strategy::ReplaceOutlier);
+    assert_eq!(alone.rotation(Futility::Binding).expect("the sick pod alone").pods, [2]);
+}
+
+#[test]
+fn a_pod_that_was_sick_for_a_moment_is_not_sick() {
+    let mut rows = vec![[1.0, 100.0, 100.0]; 6];
+    rows[2][0] = 3.0;
+    let scene = Scene::new(&rows);
+    let mut facts = scene.facts();
+    let spike = scene.hour(Metric::Cpu, |step, load| if step < 50 { 1.0 } else { load });
+    facts.past.cpu = Fact::Known(Past::Range(spike));
+    let assessment = scene.assess(&facts);
+    assert_eq!(assessment.diagnosis.cause, Cause::UnevenButNoisy, "{:#?}", assessment.diagnosis);
+    assert_eq!(assessment.rotation(Futility::Binding), None);
+    let nobody = scene.assess_with(&facts, Strategy::ReplaceOutlier);
+    assert_eq!(nobody.selection, None);
+    let strategy = nobody.guards.iter().find(|verdict| verdict.guard == "strategy").expect("it refuses");
+    assert!(strategy.reason.contains("no pod is sick"), "{}", strategy.reason);
+}
+
+#[test]
+fn an_idle_pod_is_not_sick_for_the_price_of_being_alive() {
+    // Ten messages a second cost next to nothing, the process itself does.
+    let rows = [[0.2, 0.0, 12.0], [3.0, 0.0, 300.0], [1.0, 0.0, 100.0], [1.0, 0.0, 100.0], [1.0, 0.0, 100.0]];
+    let assessment = Scene::new(&rows).assess(&Scene::new(&rows).facts());
+    assert!(!matches!(assessment.diagnosis.cause, Cause::SickPod { .. }), "{:?}", assessment.diagnosis.cause);
+}
+
+#[test]
+fn a_stalled_pod_is_told_from_a_hot_partition() {
+    let mut stalled = vec![[1.0, 100.0, 100.0]; 6];
+    stalled[3] = [0.1, 90_000.0, 5.0];
+    let scene = Scene::new(&stalled);
+    let mut facts = scene.facts();
+    facts.assignor = AssignorChoice::Is(Assignor::Range);
+    let assessment = scene.assess(&facts);
+    let Cause::StalledPod { pod, share, .. } = &assessment.diagnosis.cause else {
+        panic!("{:?}", assessment.diagnosis)
+    };
+    assert_eq!((pod.as_str(), *share), ("orders-3", 0.05));
+    assert!(assessment.rotation(Futility::Binding).is_some(), "{assessment:#?}");
+    let mut hot = vec![[1.0, 100.0, 100.0]; 6];
+    hot[3] = [3.0, 90_000.0, 300.0];
+    let scene = Scene::new(&hot);
+    let cause = scene.assess(&scene.facts()).diagnosis.cause;
+    assert_eq!(cause, Cause::Unknown, "it reads more than the others; nothing is known of partitions");
+}
+
+/// One partition of topic 0 carries as much as thirty others.
+fn one_hot(topic: usize, number: u32) -> f64 {
+    if (topic, number) == (0, 5) { 300.0 } else { 10.0 }
+}
+
+#[test]
+fn a_hot_partition_is_named_with_its_share() {
+    for assignor in [Assignor::Range, Assignor::Sticky] {
+        let group = group(assignor, &[24], 6);
+        let scene = Scene::of_group(&group, one_hot, 6);
+        let mut facts = scene.facts();
+        facts.partitions = partitions(&group, one_hot, 6);
+        facts.assignor = AssignorChoice::Is(assignor);
+        let assessment = scene.assess(&facts);
+        let Cause::HotPartition { topic, partition, share, share_of_busiest } = &assessment.diagnosis.cause
+        else {
+            panic!("{:?}", assessment.diagnosis.cause)
+        };
+        assert_eq!((topic.as_str(), *partition), ("topic-0", 5));
+        assert!((share - 300.0 / 530.0).abs() < 1e-9 && (share_of_busiest - 300.0 / 330.0).abs() < 1e-9);
+        assert_eq!(assessment.rotation(Futility::Binding), None);
+        assert!(assessment.rotation(Futility::Advisory).is_some(), "with GUARDS=off it is told, not obeyed");
+        let forecast = assessment.diagnosis.forecast.expect("owners are known");
+        assert!(forecast.best > 1.0, "{forecast:?}");
+        assert!(assessment.diagnosis.advice.iter().any(|line| line.contains("best any deal")));
+    }
+}
+
+/// Rates that differ, none of them most of a pod's.
+fn uneven(_: usize, number: u32) -> f64 {
+    if number < 4 { 60.0 } else { 10.0 + f64::from(number) }
+}
+
+#[test]
+fn a_rank_invariant_assignor_is_recognised_and_named() {
+    let group = group(Assignor::Range, &[24], 6);
+    let scene = Scene::of_group(&group, uneven, 6);
+    let mut facts = scene.facts();
+    facts.partitions = partitions(&group, uneven, 6);
+    let assessment = scene.assess(&facts);
+    assert_eq!(assessment.diagnosis.cause, Cause::RankInvariantAssignor { assignor: Assignor::Range });
+    let forecast = assessment.diagnosis.forecast.expect("owners are known");
+    assert_eq!(forecast.after, Some(forecast.now), "exactly unchanged");
+    assert!(forecast.best < 0.1, "{forecast:?}");
+    let verdict = assessment.diagnosis.verdict();
+    assert_eq!((verdict.guard, verdict.standing), ("diagnosis", Standing::Hold));
+    assert!(verdict.reason.starts_with("rank_invariant: "), "{}", verdict.reason);
+    assert_eq!(assessment.rotation(Futility::Binding), None);
+
+    facts.consumers_per_pod = Some(3);
+    let several = scene.assess(&facts).diagnosis;
+    assert_eq!(standing(&several, "rank_invariant"), Standing::Pass, "ranks change places within pods");
+    facts.consumers_per_pod = None;
+    facts.assignor = AssignorChoice::Unknown;
+    assert_eq!(standing(&scene.assess(&facts).diagnosis, "rank_invariant"), Standing::Unknown);
+}
+
+#[test]
+fn an_exported_name_comes_before_the_pattern() {
+    let group = group(Assignor::Range, &[24], 6);
+    let scene = Scene::of_group(&group, uneven, 6);
+    let mut facts = scene.facts();
+    facts.partitions = partitions(&group, uneven, 6);
+    facts.exported_assignor = Fact::Known("cooperative-sticky".into());
+    assert_eq!(facts.known_assignor(), Some(Assignor::CooperativeSticky));
+    facts.exported_assignor = Fact::Known("com.acme.OurAssignor".into());
+    assert_eq!(facts.known_assignor(), Some(Assignor::Range), "a name not known is as good as none");
+    facts.assignor = AssignorChoice::Is(Assignor::Uniform);
+    assert_eq!(facts.known_assignor(), Some(Assignor::Uniform), "who sets it knows it");
+}
+
+#[test]
+fn as_many_consumers_as_partitions_leave_nothing_to_deal() {
+    let group = group(Assignor::Range, &[6], 6);
+    let load = |_: usize, number: u32| if number == 0 { 400.0 } else { 100.0 };
+    let scene = Scene::of_group(&group, load, 6);
+    let mut facts = scene.facts();
+    facts.partitions = partitions(&group, load, 6);
+    let cause = scene.assess(&facts).diagnosis.cause;
+    assert_eq!(cause, Cause::TooFewPartitions { partitions: 6, consumers: 6 });
+    facts.partitions = Fact::Absent;
+    facts.assigned_partitions = Fact::Known((0..6).map(|pod| (name(pod), 1)).collect());
+    assert_eq!(scene.assess(&facts).diagnosis.cause, cause, "the counts alone tell it too");
+}
+
+#[test]
+fn fifteen_partitions_over_ten_pods_stay_uneven() {
+    let rows: Vec<[f64; 3]> =
+        (0..10).map(|pod| if pod < 5 { [2.0, 0.0, 200.0] } else { [1.0, 0.0, 100.0] }).collect();
+    let scene = Scene::new(&rows);
+    let mut facts = scene.facts();
+    let counts = (0..10).map(|pod| (name(pod), if pod < 5 { 2 } else { 1 })).collect();
+    facts.assigned_partitions = Fact::Known(counts);
+    let assessment = scene.assess(&facts);
+    let Cause::StructuralImbalance { partitions: 15, consumers: 10, best_cv } = assessment.diagnosis.cause
+    else {
+        panic!("{:?}", assessment.diagnosis.cause)
+    };
+    assert!((best_cv - 1.0 / 3.0).abs() < 1e-9, "{best_cv}");
+    assert_eq!(assessment.rotation(Futility::Binding), None);
+}
+
+#[test]
+fn a_stateful_set_gives_replacements_the_old_identity() {
+    let rows = [[3.0, 0.0, 300.0], [1.0, 0.0, 100.0], [1.0, 0.0, 100.0], [1.0, 0.0, 100.0]];
+    let mut scene = Scene::new(&rows);
+    for pod in &mut scene.live {
+        pod.controller =
+            Some(Controller { kind: "StatefulSet".into(), name: "orders".into(), uid: "s".into() });
+    }
+    let mut facts = scene.facts();
+    let cause = |facts: &Facts<'_>| scene.assess(facts).diagnosis.cause;
+    assert_eq!(cause(&facts), Cause::StaticMembership { evidence: "StatefulSet".into() });
+    facts.static_membership = Some(false);
+    assert_eq!(cause(&facts), Cause::Unknown, "whoever says so knows that the ids are random");
+    facts.static_membership = Some(true);
+    assert_eq!(cause(&facts), Cause::StaticMembership { evidence: "configured".into() });
+}
+
+#[test]
+fn the_last_replacement_is_an_experiment() {
+    let scene = Scene::new(&[[3.0, 0.0, 300.0], [1.0, 0.0, 100.0], [1.0, 0.0, 100.0], [1.0, 0.0, 100.0]]);
+    let judge = |before: &[f64], ago: Duration| {
+        let mut facts = scene.facts();
+        let after = vec![300.0, 100.0, 100.0, 100.0];
+        facts.last_replacement =
+            Fact::Known(Replacement { metric: Metric::Rate, before: before.to_vec(), after, ago });
+        scene.assess(&facts).diagnosis
+    };
+    let same = judge(&[50.0, 151.0, 50.0, 50.0], minutes(60));
+    assert_eq!(
+        (standing(&same, "last_replacement"), &same.cause),
+        (Standing::Hold, &Cause::RotationIneffective)
+    );
+    let moved = judge(&[100.0, 100.0, 100.0, 100.0], minutes(60));
+    assert_eq!(standing(&moved, "last_replacement"), Standing::Pass);
+    let old = judge(&[300.0, 100.0, 100.0, 100.0], minutes(25 * 60));
+    assert_eq!(standing(&old, "last_replacement"), Standing::Unknown);
+    let other_number = judge(&[300.0, 100.0, 100.0], minutes(60));
+    assert_eq!(standing(&other_number, "last_replacement"), Standing::Unknown, "the number of pods changed");
+    let idle = judge(&[0.0; 4], minutes(60));
+    assert_eq!(standing(&idle, "last_replacement"), Standing::Unknown);
+}
+
+#[test]
+fn a_sick_pod_is_not_held_by_what_replacements_did_to_the_partitions() {
+    let mut rows = vec![[1.0, 100.0, 100.0]; 6];
+    rows[2][0] = 3.0;
+    let scene = Scene::new(&rows);
+    let mut facts = scene.facts();
+    let (before, after, ago) = (vec![100.0; 6], vec![100.0; 6], minutes(240));
+    facts.last_replacement = Fact::Known(Replacement { metric: Metric::Rate, before, after, ago });
+    let assessment = scene.assess(&facts);
+    let asked: Vec<&str> = assessment.diagnosis.steps.iter().map(|step| step.name).collect();
+    assert_eq!(asked, ["data", "sick_pod", "rotation_budget"]);
+    assert!(assessment.rotation(Futility::Binding).is_some());
+}
+
+#[test]
+fn a_planned_pair_takes_the_sick_pod_first() {
+    let mut rows = vec![[1.0, 100.0, 100.0]; 6];
+    rows[2][0] = 3.0;
+    rows[4][0] = 0.8;
+    let scene = Scene::new(&rows);
+    let assessment = scene.assess_with(&scene.facts(), Strategy::PlannedPair);
+    let selection = assessment.rotation(Futility::Binding).expect("a cure needs no plan");
+    assert_eq!((selection.pods.as_slice(), selection.forecast), (&[2, 4][..], None));
+}
+
+#[test]
+fn three_rotations_a_day_must_have_helped() {
+    let mut scene = Scene::new(&vec![[1.0, 0.0, 100.0]; 12]);
+    scene.joined.pods[0] = PodState::new(name(0)).with(Metric::Cpu, 4.0).with(Metric::Rate, 400.0);
+    scene.joined.pods[0] = scene.joined.pods[0].clone().with(Metric::Lag, 0.0);
+    for pod in &mut scene.live[4..10] {
+        pod.age = Some(minutes(400));
+    }
+    let cv = scene.analysis().spread(Metric::Cpu).expect("usable").cv;
+    let judge = |past: Fact<PastSpread>, rollout_age: Option<Duration>| {
+        let mut facts = scene.facts();
+        facts.past_spread = past;
+        facts.rollout_age = rollout_age;
+        standing(&scene.assess(&facts).diagnosis, "rotation_budget")
+    };
+    let was = |cv: f64| Fact::Known(PastSpread { metric: Metric::Cpu, cv, ago: minutes(24 * 60) });
+    assert_eq!(judge(was(cv), None), Standing::Hold);
+    assert_eq!(judge(was(cv / 0.85), None), Standing::Pass, "it fell by 15 %");
+    assert_eq!(judge(Fact::Absent, None), Standing::Unknown);
+    assert_eq!(judge(was(cv), Some(minutes(405))), Standing::Pass, "a rollout made them young");
+}
+
+#[test]
+fn dealing_two_pods_anew_must_gain_something() {
+    // The busiest pod has all the heavy ones, the least busy all the light ones: a deal may gain.
+    let group = group(Assignor::Sticky, &[24], 6);
+    let (_, heavy) = group.members().next().expect("six members");
+    let heavy: Vec<u32> = heavy.iter().map(|partition| partition.number).collect();
+    let skewed = move |_: usize, number: u32| if heavy.contains(&number) { 60.0 } else { 20.0 };
+    let scene = Scene::of_group(&group, &skewed, 6);
+    let mut facts = scene.facts();
+    facts.partitions = partitions(&group, &skewed, 6);
+    facts.assignor = AssignorChoice::Is(Assignor::Sticky);
+    let gaining = scene.assess(&facts).diagnosis;
+    assert_eq!((standing(&gaining, "union_gain"), &gaining.cause), (Standing::Pass, &Cause::UnevenDeal));
+    // One heavy partition in each pod of half the group: any other deal is as uneven.
+    let paired = |_: usize, number: u32| if number < 3 { 90.0 } else { 20.0 };
+    let scene = Scene::of_group(&group, paired, 6);
+    let mut facts = scene.facts();
+    facts.partitions = partitions(&group, paired, 6);
+    facts.assignor = AssignorChoice::Is(Assignor::Sticky);
+    let futile = scene.assess(&facts).diagnosis;
+    assert_eq!((standing(&futile, "union_gain"), &futile.cause), (Standing::Hold, &Cause::NoGain));
+}
+
+#[test]
+fn unsettled_groups_and_rollouts_forbid_a_rotation() {
+    let scene = Scene::new(&[[3.0, 0.0, 300.0], [1.0, 0.0, 100.0], [1.0, 0.0, 100.0], [1.0, 0.0, 100.0]]);
+    let live: Vec<&str> = scene.live.iter().map(|pod| pod.name.as_str()).collect();
+    let claim = |pod| PartitionSample { pod: Some(pod), topic: "t", partition: 0, load: 1.0 };
+    let mut facts = scene.facts();
+    facts.partitions = Fact::Known(Partitions::new([claim(live[0]), claim(live[1])], &live).expect("told"));
+    let contested = scene.assess(&facts);
+    assert_eq!(standing(&contested.diagnosis, "data"), Standing::Hold);
+    assert_eq!(contested.rotation(Futility::Binding), None);
+    let mut facts = scene.facts();
+    facts.rolling_out = true;
+    assert_eq!(standing(&scene.assess(&facts).diagnosis, "data"), Standing::Hold);
+}
+
+#[test]
+fn inputs_that_are_not_there_make_steps_unknown_and_nothing_else() {
+    let scene = Scene::new(&[[3.0, 0.0, 300.0], [1.0, 0.0, 100.0], [1.0, 0.0, 100.0], [1.0, 0.0, 100.0]]);
+    let mut facts = scene.facts();
+    let bare = scene.assess(&facts);
+    for step in [
+        "partitions_per_consumer",
+        "structure",
+        "rank_invariant",
+        "hot_partition",
+        "last_replacement",
+        "union_gain",
+    ] {
+        assert_eq!(standing(&bare.diagnosis, step), Standing::Unknown, "{step}");
+    }
+    assert_eq!(bare.diagnosis.cause, Cause::Unknown);
+    assert_eq!(bare.diagnosis.verdict().standing, Standing::Pass);
+    assert!(bare.rotation(Futility::Binding).is_some());
+    facts.partitions = Fact::Unusable("cannot be used: the answer is a scalar".into());
+    let broken = scene.assess(&facts).diagnosis;
+    let step = broken.steps.iter().find(|step| step.name == "hot_partition").expect("asked");
+    assert_eq!(step.reason, "the load of each partition cannot be used: the answer is a scalar");
+    let planned = scene.assess_with(&facts, Strategy::PlannedPair);
+    assert_eq!(planned.rotation(Futility::Advisory), None, "no pair is planned on a guess");
+}
+
+#[test]
+fn a_balanced_workload_is_asked_nothing() {
+    let scene = Scene::new(&[[1.0, 0.0, 100.0]; 4]);
+    let assessment = scene.assess(&scene.facts());
+    assert_eq!((&assessment.trigger, &assessment.diagnosis.cause), (&None, &Cause::Balanced));
+    assert!(assessment.diagnosis.steps.is_empty());
+    let two = Scene::new(&[[1.0, 0.0, 1.0]; 2]);
+    assert_eq!(two.assess(&two.facts()).diagnosis.cause, Cause::Unknown, "too few pods to say");
+}
+
+#[test]
+fn causes_have_words_and_codes() {
+    let cause = Cause::SickPod { pod: "a".into(), ratio: 2.5, limit: 1.6 };
+    let json = serde_json::to_value(&cause).expect("serializes");
+    assert_eq!(json, serde_json::json!({"code": "sick_pod", "pod": "a", "ratio": 2.5, "limit": 1.6}));
+    assert_eq!(
+        cause.to_string(),
+        "pod a spends 2.50 times the CPU of the others on a message (> 1.6); replacing it helps"
+    );
+}
