@@ -153,11 +153,7 @@ fn pods(report: &Report, wide: bool) -> String {
     }
     let left_out = report.pods.len() - shown.len();
     let table = table.trim_fmt();
-    if left_out == 0 {
-        table
-    } else {
-        format!("{table}\n … and {left_out} more pods (-o wide shows all)")
-    }
+    if left_out == 0 { table } else { format!("{table}\n … and {left_out} more pods (-o wide shows all)") }
 }
 
 /// The pods of a table, busiest first, pods without a score last; a plain table of a large fleet
