@@ -273,7 +273,7 @@ fn a_path_that_is_not_utf_8_is_replayed() {
     use crate::program::{Running, command};
 
     let folder = folder(&[]);
-    let recording = root().join("testdata/recordings/orders-12.jsonl");
+    let recording = root().join("testdata/recordings/orders-12-live.jsonl");
     let odd = folder.path().join(std::ffi::OsString::from_vec(b"odd-\xff.jsonl".to_vec()));
     fs::copy(recording, &odd).expect("a file in a folder of ours");
     let mut replay = command(&["replay", "-o", "name", "--"], &[]);
