@@ -68,7 +68,7 @@ impl Live {
         }
         // Certificates that cannot be used are found before anything is asked.
         PrometheusClient::new(&prometheus).map_err(|error| Failure::Usage(error.into()))?;
-        let selector = Selector::new(settings::selector(&args.kubernetes)?).map_err(Failure::usage)?;
+        let selector = settings::selector(&args.kubernetes)?;
         let cluster = Cluster::connect(&settings::cluster(&args.kubernetes))
             .map_err(|error| Failure::Usage(error.into()))?;
         let queries = query_settings(&args.queries, cluster.namespace(), decision);

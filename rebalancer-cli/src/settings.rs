@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use rebalancer_io::kubernetes::ConnectOptions;
+use rebalancer_io::kubernetes::{ConnectOptions, Selector};
 use rebalancer_io::prometheus::{
     Auth, Endpoint, Header, Method, PrometheusConfig, Secret, SecretSource, Tls,
 };
@@ -115,14 +115,13 @@ pub fn cluster(args: &KubernetesArgs) -> ConnectOptions {
 ///
 /// # Errors
 /// None, or an empty one: it would mean every pod of the namespace.
-pub fn selector(args: &KubernetesArgs) -> Result<&str, Failure> {
-    match args.selector.as_deref().map(str::trim) {
-        Some("") => Err(Failure::usage(
-            "KUBE_LABEL_SELECTOR (flag --selector) is empty, which would mean every pod of the namespace; name the labels of the workload, such as app=orders",
-        )),
-        Some(selector) => Ok(selector),
-        None => Err(Failure::usage(
+pub fn selector(args: &KubernetesArgs) -> Result<Selector, Failure> {
+    let selector = args.selector.as_deref().ok_or_else(|| {
+        Failure::usage(
             "KUBE_LABEL_SELECTOR is not set: name the labels of the workload's pods, such as app=orders (flag --selector)",
-        )),
-    }
+        )
+    })?;
+    Selector::new(selector).map_err(|error| {
+        Failure::usage(format!("KUBE_LABEL_SELECTOR is {selector:?}: {error} (flag --selector)"))
+    })
 }

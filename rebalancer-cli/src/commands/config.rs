@@ -4,12 +4,12 @@
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::ArgMatches;
+use clap::{ArgMatches, CommandFactory as _};
 use comfy_table::{ContentArrangement, Table, presets};
 use rebalancer_io::prometheus::Endpoint;
 use serde::Serialize;
 
-use crate::args::{ConfigArgs, OutputFormat};
+use crate::args::{Cli, ConfigArgs, OutputFormat};
 use crate::config_table::{self, Setting};
 use crate::failure::Failure;
 use crate::{exit, output, secret, settings, usage};
@@ -52,7 +52,8 @@ fn rows(matches: &ArgMatches) -> Vec<Row> {
         let raw = matches.try_get_raw(id).ok().flatten()?;
         Some(raw.map(|value| value.to_string_lossy()).collect::<Vec<_>>().join(","))
     };
-    let command = usage::command();
+    // As it is defined: a variable that is set to nothing is a setting all the same.
+    let command = Cli::command();
     let shown = config_table::settings(&command).into_iter().filter(|setting| setting.variable.is_some());
     let plain = shown.map(|setting| {
         let source = if known(&setting.id) { usage::source(matches, &setting.id) } else { "unset" };

@@ -225,7 +225,7 @@ fn problem_of(error: &KubeconfigError) -> String {
             "sets no current-context; name one with --context".to_owned()
         }
         KubeconfigError::LoadContext(_) => {
-            "there is no such context; `kubectl config get-contexts` lists them".to_owned()
+            "there is no such context; name one of `kubectl config get-contexts` by KUBE_CONTEXT".to_owned()
         }
         other => other.to_string(),
     }

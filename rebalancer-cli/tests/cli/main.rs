@@ -1,0 +1,13 @@
+//! The program itself, run as its users run it: what it prints, how it exits, what it asks of servers.
+
+mod bad_input;
+mod decisions;
+mod live;
+mod live_faults;
+mod output;
+mod program;
+mod recordings;
+mod secrets;
+mod servers;
+mod settings;
+mod snapshots;

@@ -1,0 +1,263 @@
+//! Settings: a bad value of any is an error that names variable, value and fix; a flag wins over its
+//! variable; an empty variable is unset.
+
+use std::fmt::Write as _;
+
+use crate::program::{Running, check, command, run};
+
+/// What every live command needs, with servers that nobody listens on.
+const LIVE: [(&str, &str); 3] = [
+    ("PROMETHEUS_ENDPOINT", "http://127.0.0.1:9"),
+    ("KUBE_LABEL_SELECTOR", "app=orders"),
+    ("KUBECONFIG", "testdata/kubeconfig.yaml"),
+];
+
+const SNAPSHOT: &str = "testdata/snapshots/orders-12-prometheus";
+
+/// Bad values of settings that every command has.
+const OF_A_DECISION: [(&str, &str); 33] = [
+    ("CPU_VARIANCE_THRESHOLD", "NaN"),
+    ("CPU_VARIANCE_THRESHOLD", "-0.1"),
+    ("CPU_VARIANCE_THRESHOLD", "0,3"),
+    ("LAG_VARIANCE_THRESHOLD", "inf"),
+    ("LAG_VARIANCE_THRESHOLD", "half"),
+    ("MIN_PODS_REQUIRED", "1"),
+    ("MIN_PODS_REQUIRED", "-3"),
+    ("MIN_PODS_REQUIRED", "2.5"),
+    ("MIN_COVERAGE", "2"),
+    ("MIN_COVERAGE", "101%"),
+    ("CPU_FLOOR", "-1"),
+    ("MEMORY_FLOOR", "64MiB"),
+    ("LAG_FLOOR", "NaN"),
+    ("RATE_FLOOR", "1e999"),
+    ("SCORE_WEIGHTS", "cpu"),
+    ("SCORE_WEIGHTS", "disk=1"),
+    ("SCORE_WEIGHTS", "cpu=1,cpu=2"),
+    ("SCORE_WEIGHTS", "cpu=-1"),
+    ("SCORE_WEIGHTS", "cpu=NaN"),
+    ("SCORE_WEIGHTS", "cpu=0,lag=0"),
+    ("STRATEGY", "random"),
+    ("GUARDS", "maybe"),
+    ("WARMUP", "300"),
+    ("WARMUP", "-5m"),
+    ("MAX_SAMPLE_AGE", "0s"),
+    ("MAX_SAMPLE_AGE", "180"),
+    ("OUTPUT", "xml"),
+    ("DETAILED_EXITCODE", "yess"),
+    ("LOG_FORMAT", "xml"),
+    ("LOG_LEVEL", "loud"),
+    ("LOG_LEVEL", "info,loud"),
+    ("LOG_LEVEL", "a=b=c"),
+    ("CPU_VARIANCE_THRESHOLD", " "),
+];
+
+/// Bad values of settings of the servers and of an eviction.
+const OF_A_RUN: [(&str, &str); 33] = [
+    ("DRY_RUN", "yess"),
+    ("DRY_RUN", "2"),
+    ("PACING", "fast"),
+    ("EVICTION_METHOD", "kill"),
+    ("GRACE_PERIOD", "30"),
+    ("RUN_TIMEOUT", "90"),
+    ("RUN_TIMEOUT", "0s"),
+    ("KUBE_TIMEOUT", "soon"),
+    ("KUBE_NAMESPACE", "Shop/.."),
+    ("KUBE_CONTEXT", "nowhere"),
+    ("KUBE_LABEL_SELECTOR", " , "),
+    ("ALLOW_MULTIPLE_CONTROLLERS", "perhaps"),
+    ("PROMETHEUS_ENDPOINT", "prometheus:9090"),
+    ("PROMETHEUS_ENDPOINT", "ftp://prometheus"),
+    ("PROMETHEUS_ENDPOINT", "http://prometheus?token=1"),
+    ("PROMETHEUS_TIMEOUT", "30"),
+    ("PROMETHEUS_METHOD", "put"),
+    ("PROMETHEUS_MAX_RESPONSE", "0"),
+    ("PROMETHEUS_STRICT_PARAMS", "yess"),
+    ("PROMETHEUS_INSECURE_SKIP_TLS_VERIFY", "2"),
+    ("PROMETHEUS_QUERY_PARAMS", "dedup"),
+    ("PROMETHEUS_CA_FILE", "absent.pem"),
+    ("PROMETHEUS_CLIENT_CERT", "absent.pem"),
+    ("PROMETHEUS_HEADERS", "X-Scope-OrgID"),
+    ("PROMETHEUS_HEADERS", "X Scope: 1"),
+    ("PROMETHEUS_USERNAME", "ada"),
+    ("PROMETHEUS_PASSWORD", "secret"),
+    ("METRICS_PRESET", "kafka"),
+    ("METRICS_PRESET", "klag-ip"),
+    ("QUERY_CPU", "sum(rate(cpu[{{windw}}]))"),
+    ("QUERY_LAG", "lag{group=\"{{group}}\"}"),
+    ("QUERY_RATE", "rate{container=\"{{container}}\"}"),
+    ("WINDOW", "5"),
+];
+
+fn refusals(args: &[&str], base: &[(&str, &str)], bad: &[(&str, &str)]) -> String {
+    let mut said = String::new();
+    for &(variable, value) in bad {
+        let env: Vec<(&str, &str)> =
+            base.iter().copied().filter(|(known, _)| *known != variable).chain([(variable, value)]).collect();
+        let done = run(args, &env);
+        let message = done.assert_one_error(64);
+        assert!(message.contains(variable), "{variable}={value}: {message}");
+        assert_eq!(done.stdout, "", "{variable}={value}");
+        writeln!(said, "{variable}={value}\n    {message}").expect("a String takes every write");
+    }
+    said
+}
+
+#[test]
+fn every_bad_value_of_a_decision_is_refused() {
+    insta::assert_snapshot!("of_a_decision", refusals(&["replay", SNAPSHOT], &[], &OF_A_DECISION));
+}
+
+#[test]
+fn every_bad_value_of_a_run_is_refused() {
+    insta::assert_snapshot!("of_a_run", refusals(&["run", "--yes"], &LIVE, &OF_A_RUN));
+}
+
+#[test]
+fn credentials_that_contradict_each_other_are_refused() {
+    let bearer = ("PROMETHEUS_BEARER_TOKEN", "t0ken");
+    let basic = [("PROMETHEUS_USERNAME", "ada"), ("PROMETHEUS_PASSWORD", "pass")];
+    let cases: [Vec<(&str, &str)>; 4] = [
+        vec![bearer, ("PROMETHEUS_BEARER_TOKEN_FILE", "token")],
+        vec![bearer, basic[0], basic[1]],
+        vec![basic[0], basic[1], ("PROMETHEUS_PASSWORD_FILE", "password")],
+        vec![bearer, basic[1]],
+    ];
+    let mut said = String::new();
+    for case in cases {
+        let env: Vec<(&str, &str)> = LIVE.into_iter().chain(case).collect();
+        writeln!(said, "{}", run(&["plan"], &env).assert_one_error(64)).expect("a String takes every write");
+    }
+    insta::assert_snapshot!(said);
+}
+
+#[test]
+fn what_is_required_is_asked_for() {
+    for (absent, _) in [LIVE[0], LIVE[1]] {
+        let set = LIVE.into_iter().filter(|(variable, _)| *variable != absent);
+        let unset: Vec<(&str, &str)> = set.clone().collect();
+        let empty: Vec<(&str, &str)> = set.chain([(absent, "")]).collect();
+        for command in ["run", "plan", "check", "config", "record"] {
+            let args = match command {
+                "run" => vec!["run", "--yes"],
+                "record" => vec!["record", "/nowhere/run.jsonl"],
+                command => vec![command, "-o", "none"],
+            };
+            for env in [&unset, &empty] {
+                let done = run(&args, env);
+                let message = done.assert_one_error(64);
+                assert!(message.starts_with(&format!("error: {absent} is not set: ")), "{message}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_empty_selector_means_no_pod_and_not_every_pod() {
+    for selector in ["--selector=", "--selector= ", "--selector=,"] {
+        let done = run(&["run", "--yes", selector], &LIVE);
+        assert!(done.assert_one_error(64).contains("selector"), "{done}");
+    }
+}
+
+#[test]
+fn without_a_cluster_the_way_to_one_is_told() {
+    let env = [LIVE[0], LIVE[1]];
+    let done = run(&["plan"], &env);
+    assert!(done.assert_one_error(64).contains("--kubeconfig"), "{done}");
+    let done = run(&["plan", "--kubeconfig", "/nowhere/config"], &env);
+    assert!(done.assert_one_error(64).contains("/nowhere/config"), "{done}");
+}
+
+#[test]
+fn empty_is_unset() {
+    let settings = [
+        "CPU_VARIANCE_THRESHOLD",
+        "LAG_VARIANCE_THRESHOLD",
+        "MIN_PODS_REQUIRED",
+        "MIN_COVERAGE",
+        "CPU_FLOOR",
+        "MEMORY_FLOOR",
+        "LAG_FLOOR",
+        "RATE_FLOOR",
+        "SCORE_WEIGHTS",
+        "STRATEGY",
+        "GUARDS",
+        "WARMUP",
+        "MAX_SAMPLE_AGE",
+        "OUTPUT",
+        "DETAILED_EXITCODE",
+        "LOG_FORMAT",
+        "LOG_LEVEL",
+        "POD_LABEL",
+    ];
+    let env = settings.map(|variable| (variable, ""));
+    assert_eq!(check(&["replay", SNAPSHOT], &env), check(&["replay", SNAPSHOT], &[]));
+}
+
+#[test]
+fn a_flag_wins_over_its_variable() {
+    let cpu = |args: &[&str], env: &[(&str, &str)]| {
+        let args: Vec<&str> =
+            ["replay", SNAPSHOT, "-o", "json"].into_iter().chain(args.iter().copied()).collect();
+        run(&args, env).json()["thresholds"]["cpu"].clone()
+    };
+    let env = [("CPU_VARIANCE_THRESHOLD", "0.7")];
+    assert_eq!(cpu(&[], &[]), 0.3);
+    assert_eq!(cpu(&[], &env), 0.7);
+    assert_eq!(cpu(&["--cpu-variance-threshold", "90%"], &env), 0.9);
+    // The flag is the one that is named then.
+    let done = run(&["replay", SNAPSHOT, "--cpu-variance-threshold=NaN"], &env);
+    assert!(done.assert_one_error(64).contains("--cpu-variance-threshold is \"NaN\""), "{done}");
+}
+
+#[test]
+fn config_shows_where_each_value_comes_from() {
+    let env: Vec<(&str, &str)> =
+        LIVE.into_iter().chain([("CPU_VARIANCE_THRESHOLD", "0.7"), ("WARMUP", "")]).collect();
+    let done = run(&["config", "-o", "json", "--min-pods", "4"], &env);
+    assert_eq!(done.code, Some(0), "{done}");
+    let rows = done.json();
+    let row = |variable: &str| {
+        let rows = rows.as_array().expect("a list").iter();
+        let row =
+            rows.clone().find(|row| row["variable"] == variable).unwrap_or_else(|| panic!("{variable}"));
+        (row["value"].as_str().map(str::to_owned), row["source"].as_str().map(str::to_owned))
+    };
+    let expected = |value: &str, source: &str| (Some(value.to_owned()), Some(source.to_owned()));
+    assert_eq!(row("CPU_VARIANCE_THRESHOLD"), expected("0.7", "environment"));
+    assert_eq!(row("MIN_PODS_REQUIRED"), expected("4", "flag"));
+    assert_eq!(row("WARMUP"), expected("5m", "default"));
+    assert_eq!(row("KAFKA_GROUP"), (None, Some("unset".to_owned())));
+}
+
+#[test]
+fn what_is_typed_wrong_is_a_usage_error() {
+    for args in [&[][..], &["frobnicate"], &["plan", "--frobnicate"], &["replay"], &["replay", "a", "b"]] {
+        let done = run(args, &[]);
+        assert_eq!(done.code, Some(64), "{done}");
+        assert_eq!(done.stdout, "", "{done}");
+        assert!(!done.stderr.is_empty());
+    }
+}
+
+#[test]
+fn help_and_version_are_no_errors() {
+    for args in [&["--help"][..], &["-V"], &["help", "run"], &["replay", "--help"]] {
+        let done = run(args, &[]);
+        assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""), "{done}");
+        assert!(!done.stdout.is_empty());
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_variable_that_is_not_utf_8_is_named() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+
+    for variable in ["CPU_VARIANCE_THRESHOLD", "PROMETHEUS_BEARER_TOKEN"] {
+        let mut plan = command(&["plan"], &LIVE);
+        let done = Running::start(plan.env(variable, OsStr::from_bytes(b"0.\xff"))).wait();
+        assert_eq!(done.assert_one_error(64), format!("error: {variable} is not UTF-8"));
+    }
+}
