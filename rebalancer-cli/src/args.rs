@@ -13,7 +13,7 @@ mod output;
 mod prometheus;
 
 pub use decision::{DecisionArgs, GuardMode};
-pub use kubernetes::{ActionArgs, DryRun, EvictionMethod, KubernetesArgs, PacingChoice};
+pub use kubernetes::{ActionArgs, DryRun, KubernetesArgs, MethodArgs, PacingChoice};
 pub use output::{LogFormat, OutputArgs, OutputFormat};
 pub use prometheus::{Method, PrometheusArgs, QueryArgs};
 
@@ -91,6 +91,8 @@ pub struct PlanArgs {
 pub struct CheckArgs {
     #[command(flatten)]
     pub live: LiveArgs,
+    #[command(flatten)]
+    pub method: MethodArgs,
 }
 
 /// Arguments of `record`.
