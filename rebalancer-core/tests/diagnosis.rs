@@ -437,6 +437,24 @@ fn inputs_that_are_not_there_make_steps_unknown_and_nothing_else() {
 }
 
 #[test]
+fn who_acts_takes_unknown_for_a_refusal_and_who_shows_goes_on() {
+    let scene = Scene::new(&[[3.0, 0.0, 300.0], [1.0, 0.0, 100.0], [1.0, 0.0, 100.0], [1.0, 0.0, 100.0]]);
+    let assessment = scene.assess(&Facts::new(&scene.live));
+    let persistence =
+        assessment.guards.iter().find(|verdict| verdict.guard == "persistence").expect("it is on");
+    assert_eq!(persistence.standing, Standing::Unknown, "there is no history");
+    assert_eq!(assessment.rotation(Futility::Binding), None);
+    assert_eq!(assessment.tentative_rotation(Futility::Binding).expect("it is shown").pods[0], 0);
+    let mut rolling = Facts::new(&scene.live);
+    rolling.rolling_out = true;
+    assert_eq!(
+        scene.assess(&rolling).tentative_rotation(Futility::Binding),
+        None,
+        "a refusal is one for both"
+    );
+}
+
+#[test]
 fn a_balanced_workload_is_asked_nothing() {
     let scene = Scene::new(&[[1.0, 0.0, 100.0]; 4]);
     let assessment = scene.assess(&scene.facts());
