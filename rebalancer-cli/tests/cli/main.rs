@@ -11,3 +11,4 @@ mod secrets;
 mod servers;
 mod settings;
 mod snapshots;
+mod sweeps;
