@@ -1,5 +1,6 @@
 //! Clusters and pods in the way of a run: nothing is evicted that must not be, and the report says why.
 
+use std::net::TcpListener;
 use std::thread;
 use std::time::Duration;
 
@@ -234,6 +235,25 @@ fn a_server_slower_than_the_deadline_ends_the_run_in_time() {
         assert_eq!(done.code, Some(1), "{method} {path}: {done}");
         servers.assert_untouched();
     }
+}
+
+/// A metrics server that takes the connection and says nothing.
+#[test]
+fn a_metrics_server_that_says_nothing_ends_the_run_in_time() {
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a free loopback port");
+    let endpoint = format!("http://{}", silent.local_addr().expect("a bound listener has an address"));
+    let servers = Servers::start();
+    let done = servers.run(&RUN, &[("PROMETHEUS_ENDPOINT", &endpoint), ("PROMETHEUS_TIMEOUT", "1s")]);
+    assert!(done.assert_one_error(1).contains("PROMETHEUS_TIMEOUT"), "{done}");
+    servers.assert_untouched();
+}
+
+#[test]
+fn an_answer_larger_than_allowed_is_refused() {
+    let servers = Servers::start();
+    let done = servers.run(&RUN, &[("PROMETHEUS_MAX_RESPONSE", "1k")]);
+    assert!(done.assert_one_error(1).contains("PROMETHEUS_MAX_RESPONSE"), "{done}");
+    servers.assert_untouched();
 }
 
 #[test]

@@ -105,6 +105,39 @@ fn the_state_of_the_workload_is_replayed() {
     }
 }
 
+/// Half of the pods belong to another Deployment of the same size.
+fn of_two_controllers(recording: &str, allowed: bool) -> String {
+    let mut lines: Vec<Value> =
+        recording.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect();
+    lines[0]["config"]["allow_multiple_controllers"] = allowed.into();
+    for line in lines.iter_mut().filter(|line| line["type"] == "workload") {
+        let owners = line["facts"]["owners"].as_array_mut().expect("a list");
+        for count in ["current_replicas", "desired_replicas", "updated_replicas"] {
+            owners[0][count] = 6.into();
+        }
+        let mut other = owners[0].clone();
+        other["controller"]["uid"] = "another-uid".into();
+        other["top"]["uid"] = "the-uid-of-its-deployment".into();
+        let controller = other["controller"].clone();
+        owners.push(other);
+        for pod in line["facts"]["pods"].as_array_mut().expect("a list").iter_mut().take(6) {
+            pod["controller"] = controller.clone();
+        }
+    }
+    lines.iter().map(|line| format!("{line}\n")).collect()
+}
+
+#[test]
+fn whether_several_controllers_were_accepted_is_replayed() {
+    let folder = TempDir::new().expect("a folder for temporary files");
+    let file = folder.path().join("run.jsonl");
+    let recording = fs::read_to_string(root().join(RECORDING)).expect("the recording of the repository");
+    for (allowed, outcome) in [(true, "planned"), (false, "withheld")] {
+        fs::write(&file, of_two_controllers(&recording, allowed)).expect("a file in a folder of ours");
+        assert_eq!(replayed(&file, &[], &[])["outcome"], outcome);
+    }
+}
+
 /// What a failed run saw is what one wants to look at most.
 #[test]
 fn a_failed_run_is_recorded_and_fails_again_in_the_same_words() {
