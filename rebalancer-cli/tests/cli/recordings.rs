@@ -153,20 +153,14 @@ fn a_failed_run_is_recorded_and_fails_again_in_the_same_words() {
         let servers = Servers::start();
         servers.metrics.answer(Metric::Lag, answer);
         let recording = folder.path().join(format!("{number}.jsonl"));
+        let words = |message: &str, place: &str| {
+            let said = message.split_once(&format!("lag: {place}: ")).map(|(_, words)| words.to_owned());
+            said.unwrap_or_else(|| panic!("{message}"))
+        };
         let failed = servers.run(&["record", path(&recording)], &[]);
-        let message = failed.assert_one_error(1).to_owned();
+        let failed = words(failed.assert_one_error(1), &servers.metrics.url());
         let again = run(&["replay", path(&recording)], &[]);
-        let again = again.assert_one_error(1);
-        let words = |text: &str| text.rsplit(": query: ").next().unwrap_or_default().to_owned();
-        let (first, second) = (words(&message), words(again));
-        let tail = |text: &str| text.split("lag: ").nth(1).unwrap_or_default().to_owned();
-        let without_place =
-            |text: &str| tail(text).split_once(": ").map(|(_, rest)| rest.to_owned()).unwrap_or_default();
-        let place = servers.metrics.url();
-        let first = without_place(&first.replace(&place, "PLACE"));
-        let second = without_place(&second.replace(path(&recording), "PLACE"));
-        assert!(!first.is_empty(), "{message}");
-        assert_eq!(first, second);
+        assert_eq!(words(again.assert_one_error(1), path(&recording)), failed);
     }
 }
 
