@@ -124,7 +124,8 @@ fn of_two_controllers(recording: &str, allowed: bool) -> String {
             pod["controller"] = controller.clone();
         }
     }
-    lines.iter().map(|line| format!("{line}\n")).collect()
+    let lines: Vec<String> = lines.iter().map(Value::to_string).collect();
+    lines.join("\n") + "\n"
 }
 
 #[test]
