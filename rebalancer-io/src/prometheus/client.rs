@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::config::{ConfigError, PrometheusConfig};
-use super::decode::{self, InstantAnswer, RangeAnswer, Wanted};
+use super::decode::{self, InstantAnswer, LabelledAnswer, RangeAnswer, Wanted};
 use super::error::{ErrorKind, QueryError, TransportError, cause, words};
 use super::transport::{ApiRequest, ApiResponse, HttpTransport, Transport, When};
 use crate::metrics::{MetricQuery, MetricsSource};
@@ -64,6 +64,19 @@ impl<T: Transport> PrometheusClient<T> {
         self.ask(query, When::Range { start, end, step }, decode::range)
     }
 
+    /// Evaluates a query at one moment, keeping `labels` beside the pod.
+    ///
+    /// # Errors
+    /// Everything but a whole instant vector of numbers.
+    pub fn query_labelled(
+        &self,
+        query: &MetricQuery,
+        labels: &[&str],
+        at: Timestamp,
+    ) -> Result<LabelledAnswer, QueryError> {
+        self.ask(query, When::Instant(at), |body, wanted| decode::labelled(body, wanted, labels))
+    }
+
     fn ask<A>(
         &self,
         query: &MetricQuery,
@@ -86,6 +99,15 @@ impl<T: Transport> PrometheusClient<T> {
 impl<T: Transport> MetricsSource for PrometheusClient<T> {
     fn instant(&self, query: &MetricQuery, at: Timestamp) -> Result<InstantAnswer, QueryError> {
         self.query(query, at)
+    }
+
+    fn labelled(
+        &self,
+        query: &MetricQuery,
+        labels: &[&str],
+        at: Timestamp,
+    ) -> Result<LabelledAnswer, QueryError> {
+        self.query_labelled(query, labels, at)
     }
 
     fn range(
