@@ -36,9 +36,9 @@ impl<'a> FactFinder<'a> {
         Self { source: AtMost::new(source, AT_ONCE), queries, at }
     }
 
-    /// The facts about the `live` pods: the past of `metrics` over the window of `rule`, the first of
-    /// them a day ago, and all that is exported of the group. What the cluster and the settings tell
-    /// is left as it is in [`Facts::new`].
+    /// The facts about the `live` pods: the past of `metrics` over the window of `rule`, and all
+    /// that is exported of the group. What the cluster and the settings tell is left as it is in
+    /// [`Facts::new`].
     pub fn find<'l>(&self, live: &'l [LivePod], metrics: &[Metric], rule: &Persistence) -> Facts<'l> {
         let mut facts = Facts::new(live);
         facts.asked =
@@ -48,7 +48,7 @@ impl<'a> FactFinder<'a> {
                 metrics.contains(&metric).then(|| scope.spawn(move || self.past(metric, live, rule)))
             });
             let last_replacement = scope.spawn(|| self.last_replacement(live));
-            let past_spread = scope.spawn(|| self.past_spread(live, metrics));
+            let past_spread = scope.spawn(|| self.past_spread(live));
             let partitions = scope.spawn(|| self.partitions(live));
             let exported_assignor = scope.spawn(|| self.assignor());
             let (assigned, consumers) = self.assigned_partitions(live);

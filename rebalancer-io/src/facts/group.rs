@@ -136,21 +136,28 @@ fn row(sample: LabelledSample) -> Result<Row, String> {
 fn with_owners(mut loads: Vec<Row>, owners: Vec<Row>, live: &[LivePod]) -> Result<Vec<Row>, String> {
     let names: BTreeSet<&str> = live.iter().map(|pod| pod.name.as_str()).collect();
     let is_live = |row: &Row| row.pod.as_deref().is_some_and(|pod| names.contains(pod));
-    let owners: Vec<Row> = owners.into_iter().filter(is_live).collect();
+    let mut owners: Vec<Row> = owners.into_iter().filter(is_live).collect();
     let topics: BTreeSet<String> = owners.iter().map(|row| without_dots(&row.topic)).collect();
     if topics.is_empty() {
         return Ok(loads);
     }
     loads.retain(|row| topics.contains(&without_dots(&row.topic)));
-    let known: BTreeSet<(String, u32)> =
-        loads.iter().map(|row| (without_dots(&row.topic), row.partition)).collect();
-    match owners.iter().find(|row| !known.contains(&(without_dots(&row.topic), row.partition))) {
-        // It would count as idle.
-        Some(Row { topic, partition, .. }) => {
-            Err(format!("partition {partition} of topic {topic:?} has an owner and no load"))
-        }
-        None => Ok([loads, owners].concat()),
+    let key = |row: &Row| (without_dots(&row.topic), row.partition);
+    let known: BTreeMap<(String, u32), f64> = loads.iter().map(|row| (key(row), row.load)).collect();
+    let mut owned: BTreeSet<(String, u32)> = BTreeSet::new();
+    for row in &mut owners {
+        let Some(load) = known.get(&key(row)) else {
+            // It would count as idle.
+            return Err(format!(
+                "partition {} of topic {:?} has an owner and no load",
+                row.partition, row.topic
+            ));
+        };
+        row.load = *load;
+        owned.insert(key(row));
     }
+    loads.retain(|row| !owned.contains(&key(row)));
+    Ok([loads, owners].concat())
 }
 
 /// Older clients write the dots of a topic as underscores.

@@ -109,9 +109,9 @@ impl FactFinder<'_> {
         Ok(answer.samples.into_iter().map(|sample| (sample.pod, sample.value)).collect())
     }
 
-    /// How unevenly the first of `metrics` was spread a day ago.
-    pub(super) fn past_spread(&self, live: &[LivePod], metrics: &[Metric]) -> Fact<PastSpread> {
-        let Some(&metric) = metrics.first() else { return Fact::Absent };
+    /// How unevenly CPU was spread a day ago.
+    pub(super) fn past_spread(&self, live: &[LivePod]) -> Fact<PastSpread> {
+        let metric = Metric::Cpu;
         let Some(query) = self.queries.metric(metric) else { return Fact::Absent };
         let query = MetricQuery { name: format!("{}_yesterday", query.name), ..query.clone() };
         let answer = match self.source.instant(&query, before(self.at, A_DAY)) {

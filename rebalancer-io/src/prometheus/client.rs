@@ -1,6 +1,7 @@
 //! The client: sends a query at one pinned time and turns whatever comes back into pods or an error.
 
 use std::io::Read;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -19,6 +20,7 @@ const MAX_ERROR_BYTES: u64 = 64 << 10;
 pub struct PrometheusClient<T = HttpTransport> {
     transport: T,
     max_bytes: u64,
+    requests: AtomicU64,
 }
 
 impl PrometheusClient {
@@ -34,12 +36,17 @@ impl PrometheusClient {
 impl<T: Transport> PrometheusClient<T> {
     /// A client over any transport, reading at most `max_bytes` of an answer.
     pub fn over(transport: T, max_bytes: u64) -> Self {
-        Self { transport, max_bytes }
+        Self { transport, max_bytes, requests: AtomicU64::new(0) }
     }
 
     /// The transport.
     pub fn transport(&self) -> &T {
         &self.transport
+    }
+
+    /// Requests sent so far.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
     }
 
     /// Evaluates a query at one moment.
@@ -84,6 +91,7 @@ impl<T: Transport> PrometheusClient<T> {
         decode: impl Fn(Box<dyn Read + Send>, &Wanted<'_>) -> Result<A, ErrorKind>,
     ) -> Result<A, QueryError> {
         let request = ApiRequest { name: &query.name, query: &query.promql, when };
+        self.requests.fetch_add(1, Ordering::Relaxed);
         let answer = self.transport.send(&request).map_err(ErrorKind::from);
         answer.and_then(|response| read(response, &query.wanted(self.max_bytes), decode)).map_err(|kind| {
             QueryError {
