@@ -1,5 +1,5 @@
 //! A loopback metrics server: it answers each metric with what was recorded, as of the moment that
-//! is asked for, and keeps what it is asked.
+//! is asked for, and keeps what it is asked. Of what was not recorded it has no series.
 
 use std::fs;
 use std::io::Read;
@@ -12,13 +12,14 @@ use std::thread;
 use flate2::read::GzDecoder;
 use rebalancer_core::{Metric, PerMetric};
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::http;
 use crate::http::SimRequest;
 use crate::transcript::Transcript;
 
-/// The moment of all recorded answers, in seconds since 1970, as it stands in their bodies.
-const RECORDED_AT: &str = "1795410000";
+/// The moment of all recorded answers, in seconds since 1970.
+const RECORDED_AT_S: u32 = 1_795_410_000;
 
 /// Names in a query that tell which metric it asks for.
 const TELLTALES: [(&str, Metric); 4] = [
@@ -36,25 +37,33 @@ pub struct MetricsServer {
 
 struct Shared {
     answers: Mutex<PerMetric<Transcript>>,
+    histories: PerMetric<Value>,
     requests: Mutex<Vec<SimRequest>>,
     stopped: AtomicBool,
 }
 
 impl MetricsServer {
-    /// Starts a server with the answers of a folder in `testdata/snapshots`.
+    /// Starts a server with the answers of a folder in `testdata/snapshots`, and the hour before
+    /// them of the twelve pods.
     ///
     /// # Panics
-    /// When the folder lacks an answer, or the loopback interface cannot be used.
+    /// When an answer is missing, or the loopback interface cannot be used.
     pub fn start(snapshot: &str) -> Self {
         let folder = testdata().join("snapshots").join(snapshot);
         let answers = PerMetric::from_fn(|metric| {
             let path = folder.join(format!("{metric}.json"));
             ok(fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
         });
+        let histories = PerMetric::from_fn(|metric| {
+            let path = testdata().join(format!("prometheus/prom/range_{metric}_12_1h_60s.json"));
+            let text = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            serde_json::from_slice(&text).expect("a recorded answer is JSON")
+        });
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free loopback port");
         let address = listener.local_addr().expect("a bound listener has an address");
         let shared = Arc::new(Shared {
             answers: Mutex::new(answers),
+            histories,
             requests: Mutex::default(),
             stopped: AtomicBool::new(false),
         });
@@ -155,22 +164,59 @@ fn serve(mut connection: TcpStream, shared: &Shared) {
 
 impl Shared {
     fn answer_to(&self, request: &SimRequest) -> Transcript {
-        let query = request.parameter("query").unwrap_or_default();
-        let asked = TELLTALES.iter().find(|(name, _)| query.contains(name));
-        let Some((_, metric)) = asked else {
-            return Transcript { code: 400, headers: Vec::new(), body: b"no such metric here\n".to_vec() };
-        };
-        let mut answer = lock(&self.answers)[*metric].clone();
-        if let (Some(at), Ok(body)) = (request.parameter("time"), std::str::from_utf8(&answer.body)) {
-            // The length changes with the text, so a declared one is declared anew.
-            if body.contains(RECORDED_AT) {
-                answer.body = body.replace(&format!("[{RECORDED_AT},"), &format!("[{at},")).into_bytes();
-                answer.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("content-length"));
+        let metric = asked(&request.parameter("query").unwrap_or_default());
+        let time = |name: &str| request.parameter(name);
+        let mut answer = match (time("time"), time("start").zip(time("end"))) {
+            (Some(time), _) => metric.map_or_else(|| nothing("vector"), |metric| self.instant(metric, &time)),
+            (None, Some((start, end))) => {
+                metric.map_or_else(|| nothing("matrix"), |metric| self.history(metric, &start, &end))
             }
-        }
+            (None, None) => Transcript { code: 400, headers: Vec::new(), body: b"no time\n".to_vec() },
+        };
         answer.headers.push(("Connection".to_owned(), "close".to_owned()));
         answer
     }
+
+    fn instant(&self, metric: Metric, time: &str) -> Transcript {
+        let mut answer = lock(&self.answers)[metric].clone();
+        let recorded_at = format!("[{RECORDED_AT_S},");
+        if let Ok(body) = std::str::from_utf8(&answer.body)
+            && body.contains(&recorded_at)
+        {
+            answer.body = body.replace(&recorded_at, &format!("[{time},")).into_bytes();
+            // The length changes with the text, so a declared one is declared anew.
+            answer.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("content-length"));
+        }
+        answer
+    }
+
+    /// The recorded hour, moved so that it ends when it is asked to, from the start that is asked for.
+    fn history(&self, metric: Metric, start: &str, end: &str) -> Transcript {
+        let seconds = |text: &str| text.parse().unwrap_or(f64::from(RECORDED_AT_S));
+        let (start_s, end_s): (f64, f64) = (seconds(start), seconds(end));
+        let moved = |time_s: f64| ((time_s + end_s - f64::from(RECORDED_AT_S)) * 1e3).round() / 1e3;
+        let mut history = self.histories[metric].clone();
+        for series in history["data"]["result"].as_array_mut().into_iter().flatten() {
+            let points = series["values"].as_array_mut().expect("a series of a matrix has values");
+            for point in points.iter_mut() {
+                point[0] = moved(point[0].as_f64().expect("a point has a time")).into();
+            }
+            points.retain(|point| point[0].as_f64() >= Some(start_s));
+        }
+        ok(history.to_string().into_bytes())
+    }
+}
+
+/// The metric a query asks for by pod; `None` where nothing was recorded for it.
+fn asked(query: &str) -> Option<Metric> {
+    let by_partition = query.contains("topic, partition");
+    let told = TELLTALES.iter().find(|(name, _)| query.contains(name) && !by_partition);
+    told.map(|(_, metric)| *metric)
+}
+
+fn nothing(result_type: &str) -> Transcript {
+    let body = format!(r#"{{"status":"success","data":{{"resultType":"{result_type}","result":[]}}}}"#);
+    ok(body.into_bytes())
 }
 
 fn ok(body: Vec<u8>) -> Transcript {

@@ -1,5 +1,7 @@
 //! A metrics server and a cluster on loopback that hold the same twelve pods.
 
+use std::time::{Duration, SystemTime};
+
 use rebalancer_sim::apiserver::{ApiServer, Fleet, SimRequest};
 use rebalancer_sim::metrics_server::MetricsServer;
 
@@ -27,9 +29,13 @@ const PODS: [&str; 12] = [
     BUSIEST,
 ];
 
-/// A settled Deployment with the pods of the recorded answers.
+/// A Deployment with the pods of the recorded answers, settled for three days.
 pub fn fleet() -> Fleet {
-    Fleet { namespace: "tiny".to_owned(), ..Fleet::named("orders-consumer", &PODS) }
+    let mut fleet = Fleet { namespace: "tiny".to_owned(), ..Fleet::named("orders-consumer", &PODS) };
+    for pod in &mut fleet.pods {
+        pod.created = SystemTime::now() - Duration::from_secs(72 * 3600);
+    }
+    fleet
 }
 
 /// Both servers.
