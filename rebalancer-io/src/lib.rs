@@ -10,3 +10,8 @@ pub mod prometheus;
 pub mod recording;
 pub mod snapshot;
 pub mod states;
+
+/// Keeps the code of the guide true.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/library.md")]
+mod guide {}
