@@ -120,6 +120,7 @@ impl Live {
             namespace: Some(cluster.namespace().to_owned()),
             selector: Some(selector.as_str().to_owned()),
             pod_label: Some(args.queries.pod_label.clone()),
+            allow_multiple_controllers: args.kubernetes.allow_multiple_controllers,
             decision: decision_flags(matches),
         };
         let context = args.kubernetes.context.clone();

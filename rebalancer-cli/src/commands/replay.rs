@@ -69,6 +69,7 @@ pub fn run(args: &ReplayArgs, matches: &ArgMatches) -> Result<ExitCode, Failure>
     let options = RotationOptions {
         min_pods: saved.decision.thresholds.min_pods,
         warm_up: saved.decision.warm_up(),
+        allow_many_controllers: saved.settings.allow_multiple_controllers,
         ..RotationOptions::until(RUN_TIMEOUT_FOR_PLANS)
     };
     let purpose = Purpose { kind: Kind::Plan, dry_run: "client", rotation: Some(&options) };

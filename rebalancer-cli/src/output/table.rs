@@ -9,6 +9,7 @@ use rebalancer_core::guard::Standing;
 use rebalancer_core::{Metric, Role};
 
 use super::number::{ratio, short, with_unit};
+use super::plain;
 use crate::report::{
     DiagnosisReport, Kind, Outcome, PodReport, PodVerdict, Report, SpreadReport, StatisticsReport,
     TargetReport,
@@ -293,9 +294,4 @@ fn age(seconds: u64) -> String {
         7_200..172_800 => format!("{}h", seconds / 3_600),
         _ => format!("{}d", seconds / 86_400),
     }
-}
-
-/// Text from outside without control characters, which could repaint a terminal.
-fn plain(text: &str) -> String {
-    text.chars().map(|char| if char.is_control() { '\u{fffd}' } else { char }).collect()
 }
