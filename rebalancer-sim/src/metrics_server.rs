@@ -1,5 +1,5 @@
 //! A loopback metrics server: it answers each metric with what was recorded, as of the moment that
-//! is asked for, and keeps what it is asked. Of what was not recorded it has no series.
+//! is asked for, and keeps what it is asked.
 
 use std::fs;
 use std::io::Read;
@@ -18,8 +18,8 @@ use crate::http;
 use crate::http::SimRequest;
 use crate::transcript::Transcript;
 
-/// The moment of all recorded answers, in seconds since 1970.
-const RECORDED_AT_S: u32 = 1_795_410_000;
+/// The moment of all recorded answers, in seconds since 1970, as it stands in their bodies.
+const RECORDED_AT: &str = "1795410000";
 
 /// Names in a query that tell which metric it asks for.
 const TELLTALES: [(&str, Metric); 4] = [
@@ -29,6 +29,12 @@ const TELLTALES: [(&str, Metric); 4] = [
     ("records_consumed_total", Metric::Rate),
 ];
 
+/// Parts of queries that ask for the consumer group: its partitions, clients and assignor.
+const OF_THE_GROUP: [&str; 3] = ["topic, partition)", "client_id)", "kminion_kafka_consumer_group_info"];
+
+/// An answer without series.
+const NOTHING: &str = r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#;
+
 /// A running server on a free port of the loopback interface; dropping it stops it.
 pub struct MetricsServer {
     shared: Arc<Shared>,
@@ -37,7 +43,7 @@ pub struct MetricsServer {
 
 struct Shared {
     answers: Mutex<PerMetric<Transcript>>,
-    histories: PerMetric<Value>,
+    others: Mutex<Vec<(String, Transcript)>>,
     requests: Mutex<Vec<SimRequest>>,
     held: Mutex<bool>,
     released: Condvar,
@@ -45,27 +51,21 @@ struct Shared {
 }
 
 impl MetricsServer {
-    /// Starts a server with the answers of a folder in `testdata/snapshots`, and the hour before
-    /// them of the twelve pods.
+    /// Starts a server with the answers of a folder in `testdata/snapshots`.
     ///
     /// # Panics
-    /// When an answer is missing, or the loopback interface cannot be used.
+    /// When the folder lacks an answer, or the loopback interface cannot be used.
     pub fn start(snapshot: &str) -> Self {
         let folder = testdata().join("snapshots").join(snapshot);
         let answers = PerMetric::from_fn(|metric| {
             let path = folder.join(format!("{metric}.json"));
             ok(fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
         });
-        let histories = PerMetric::from_fn(|metric| {
-            let path = testdata().join(format!("prometheus/prom/range_{metric}_12_1h_60s.json"));
-            let text = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-            serde_json::from_slice(&text).expect("a recorded answer is JSON")
-        });
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free loopback port");
         let address = listener.local_addr().expect("a bound listener has an address");
         let shared = Arc::new(Shared {
             answers: Mutex::new(answers),
-            histories,
+            others: Mutex::default(),
             requests: Mutex::default(),
             held: Mutex::default(),
             released: Condvar::new(),
@@ -108,6 +108,12 @@ impl MetricsServer {
     pub fn release(&self) {
         *lock(&self.shared.held) = false;
         self.shared.released.notify_all();
+    }
+
+    /// Answers every query that contains `part`, such as `timestamp(` or the name of a metric, with
+    /// this body from now on. Of several that match, the newest answers.
+    pub fn answer_queries_with(&self, part: &str, body: impl Into<Vec<u8>>) {
+        lock(&self.shared.others).insert(0, (part.to_owned(), ok(body.into())));
     }
 
     /// Everything asked so far, in order of arrival.
@@ -182,59 +188,59 @@ fn serve(mut connection: TcpStream, shared: &Shared) {
 
 impl Shared {
     fn answer_to(&self, request: &SimRequest) -> Transcript {
-        let metric = asked(&request.parameter("query").unwrap_or_default());
-        let time = |name: &str| request.parameter(name);
-        let mut answer = match (time("time"), time("start").zip(time("end"))) {
-            (Some(time), _) => metric.map_or_else(|| nothing("vector"), |metric| self.instant(metric, &time)),
-            (None, Some((start, end))) => {
-                metric.map_or_else(|| nothing("matrix"), |metric| self.history(metric, &start, &end))
+        let query = request.parameter("query").unwrap_or_default();
+        let mut answer = self.recorded(&query);
+        if let (Some(at), Ok(body)) = (request.parameter("time"), std::str::from_utf8(&answer.body)) {
+            // The length changes with the text, so a declared one is declared anew.
+            if body.contains(RECORDED_AT) {
+                answer.body = body.replace(&format!("[{RECORDED_AT},"), &format!("[{at},")).into_bytes();
+                answer.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("content-length"));
             }
-            (None, None) => Transcript { code: 400, headers: Vec::new(), body: b"no time\n".to_vec() },
-        };
+        }
+        if let Some(body) = steady(request, &answer.body) {
+            answer.body = body;
+            answer.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("content-length"));
+        }
         answer.headers.push(("Connection".to_owned(), "close".to_owned()));
         answer
     }
 
-    fn instant(&self, metric: Metric, time: &str) -> Transcript {
-        let mut answer = lock(&self.answers)[metric].clone();
-        let recorded_at = format!("[{RECORDED_AT_S},");
-        if let Ok(body) = std::str::from_utf8(&answer.body)
-            && body.contains(&recorded_at)
-        {
-            answer.body = body.replace(&recorded_at, &format!("[{time},")).into_bytes();
-            // The length changes with the text, so a declared one is declared anew.
-            answer.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("content-length"));
+    fn recorded(&self, query: &str) -> Transcript {
+        let others = lock(&self.others);
+        if let Some((_, answer)) = others.iter().find(|(part, _)| query.contains(part)) {
+            return answer.clone();
         }
-        answer
-    }
-
-    /// The recorded hour, moved so that it ends when it is asked to, from the start that is asked for.
-    fn history(&self, metric: Metric, start: &str, end: &str) -> Transcript {
-        let seconds = |text: &str| text.parse().unwrap_or(f64::from(RECORDED_AT_S));
-        let (start_s, end_s): (f64, f64) = (seconds(start), seconds(end));
-        let moved = |time_s: f64| ((time_s + end_s - f64::from(RECORDED_AT_S)) * 1e3).round() / 1e3;
-        let mut history = self.histories[metric].clone();
-        for series in history["data"]["result"].as_array_mut().into_iter().flatten() {
-            let points = series["values"].as_array_mut().expect("a series of a matrix has values");
-            for point in points.iter_mut() {
-                point[0] = moved(point[0].as_f64().expect("a point has a time")).into();
-            }
-            points.retain(|point| point[0].as_f64() >= Some(start_s));
+        // Nothing is exported of the group unless a test says so.
+        if OF_THE_GROUP.iter().any(|part| query.contains(part)) {
+            return ok(NOTHING.into());
         }
-        ok(history.to_string().into_bytes())
+        match TELLTALES.iter().find(|(name, _)| query.contains(name)) {
+            Some((_, metric)) => lock(&self.answers)[*metric].clone(),
+            None => Transcript { code: 400, headers: Vec::new(), body: b"no such metric here\n".to_vec() },
+        }
     }
 }
 
-/// The metric a query asks for by pod; `None` where nothing was recorded for it.
-fn asked(query: &str) -> Option<Metric> {
-    let by_partition = query.contains("topic, partition");
-    let told = TELLTALES.iter().find(|(name, _)| query.contains(name) && !by_partition);
-    told.map(|(_, metric)| *metric)
-}
-
-fn nothing(result_type: &str) -> Transcript {
-    let body = format!(r#"{{"status":"success","data":{{"resultType":"{result_type}","result":[]}}}}"#);
-    ok(body.into_bytes())
+/// The recorded vector as the answer to a range query: every pod has always had the load it has.
+/// `None` where it is no range query, or the answer no vector.
+fn steady(request: &SimRequest, body: &[u8]) -> Option<Vec<u8>> {
+    let parameter = |name: &str| request.parameter(name)?.parse().ok();
+    let (start, end, step): (f64, f64, f64) = (parameter("start")?, parameter("end")?, parameter("step")?);
+    let mut answer: Value = serde_json::from_slice(body).ok()?;
+    if answer["data"]["resultType"] != "vector" {
+        return None;
+    }
+    answer["data"]["resultType"] = "matrix".into();
+    for series in answer["data"]["result"].as_array_mut()? {
+        let value = series["value"][1].clone();
+        let moments = (0..).map(|index| start + f64::from(index) * step).take_while(|at| *at <= end + 1e-6);
+        let rounded = |at: f64| (at * 1000.0).round() / 1000.0;
+        let values: Vec<Value> = moments.map(|at| serde_json::json!([rounded(at), value])).collect();
+        let series = series.as_object_mut()?;
+        series.remove("value");
+        series.insert("values".to_owned(), values.into());
+    }
+    serde_json::to_vec(&answer).ok()
 }
 
 fn ok(body: Vec<u8>) -> Transcript {

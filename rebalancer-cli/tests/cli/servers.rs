@@ -1,7 +1,5 @@
 //! A metrics server and a cluster on loopback that hold the same twelve pods.
 
-use std::time::{Duration, SystemTime};
-
 use rebalancer_sim::apiserver::{ApiServer, Fleet, SimRequest};
 use rebalancer_sim::metrics_server::MetricsServer;
 
@@ -29,13 +27,9 @@ const PODS: [&str; 12] = [
     BUSIEST,
 ];
 
-/// A Deployment with the pods of the recorded answers, settled for three days.
+/// A settled Deployment with the pods of the recorded answers.
 pub fn fleet() -> Fleet {
-    let mut fleet = Fleet { namespace: "tiny".to_owned(), ..Fleet::named("orders-consumer", &PODS) };
-    for pod in &mut fleet.pods {
-        pod.created = SystemTime::now() - Duration::from_secs(72 * 3600);
-    }
-    fleet
+    Fleet { namespace: "tiny".to_owned(), ..Fleet::named("orders-consumer", &PODS) }
 }
 
 /// Both servers.
