@@ -6,7 +6,7 @@ use std::io::Read;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use flate2::read::GzDecoder;
@@ -45,6 +45,8 @@ struct Shared {
     answers: Mutex<PerMetric<Transcript>>,
     others: Mutex<Vec<(String, Transcript)>>,
     requests: Mutex<Vec<SimRequest>>,
+    held: Mutex<bool>,
+    released: Condvar,
     stopped: AtomicBool,
 }
 
@@ -65,6 +67,8 @@ impl MetricsServer {
             answers: Mutex::new(answers),
             others: Mutex::default(),
             requests: Mutex::default(),
+            held: Mutex::default(),
+            released: Condvar::new(),
             stopped: AtomicBool::new(false),
         });
         let of_acceptor = Arc::clone(&shared);
@@ -95,6 +99,17 @@ impl MetricsServer {
         self.answer(metric, ok(body.into()));
     }
 
+    /// Holds every answer back from now on, until [`MetricsServer::release`].
+    pub fn hold(&self) {
+        *lock(&self.shared.held) = true;
+    }
+
+    /// Lets the answers go that are held back, and all that follow.
+    pub fn release(&self) {
+        *lock(&self.shared.held) = false;
+        self.shared.released.notify_all();
+    }
+
     /// Answers every query that contains `part`, such as `timestamp(` or the name of a metric, with
     /// this body from now on. Of several that match, the newest answers.
     pub fn answer_queries_with(&self, part: &str, body: impl Into<Vec<u8>>) {
@@ -110,6 +125,7 @@ impl MetricsServer {
 impl Drop for MetricsServer {
     fn drop(&mut self) {
         self.shared.stopped.store(true, Ordering::Relaxed);
+        self.release();
         // Wakes the acceptor, which then closes the port.
         drop(TcpStream::connect(self.address));
     }
@@ -164,6 +180,8 @@ fn serve(mut connection: TcpStream, shared: &Shared) {
     let Some(request) = http::read(&mut connection, &mut Vec::new()) else { return };
     let answer = shared.answer_to(&request);
     lock(&shared.requests).push(request);
+    let held = shared.released.wait_while(lock(&shared.held), |held| *held);
+    drop(held.unwrap_or_else(PoisonError::into_inner));
     // A client that has gone is none of the server's concern.
     drop(http::write(&mut connection, &answer));
 }
