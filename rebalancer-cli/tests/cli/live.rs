@@ -4,12 +4,14 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rebalancer_core::Metric;
 use rebalancer_sim::apiserver::{Effect, Fault, Fleet, SimRequest};
+use rebalancer_sim::metrics_server::MetricsServer;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::program::Done;
+use crate::program::{Done, root};
 use crate::servers::{BUSIEST, LEAST_BUSY, Servers, fleet};
 
 const RUN: [&str; 2] = ["run", "--yes"];
@@ -52,16 +54,19 @@ fn a_plan_names_the_pair_and_only_reads() {
 fn all_metrics_are_asked_for_at_one_moment_by_post() {
     let servers = Servers::start();
     let report = servers.run(&["plan"], &[]).json();
-    let asked = servers.metrics.requests();
-    assert_eq!(asked.len(), 4);
+    let all = servers.metrics.requests();
+    let asked = &all[..4];
     let times: Vec<Option<String>> = asked.iter().map(|request| request.parameter("time")).collect();
     assert!(times[0].is_some() && times.iter().all(|time| *time == times[0]), "{times:?}");
-    for request in &asked {
+    let ranges: Vec<&SimRequest> = all.iter().filter(|request| request.path().ends_with("_range")).collect();
+    assert_eq!(ranges.len(), 3, "one for the history of each of cpu, lag and rate");
+    assert!(ranges.iter().all(|request| request.parameter("end") == times[0]), "{ranges:?}");
+    for request in asked {
         assert_eq!((request.method.as_str(), request.path()), ("POST", "/api/v1/query"));
         assert_eq!(request.query("query"), None, "a long query has no place in an address");
         assert!(request.parameter("query").is_some_and(|query| query.contains("tiny")), "{request:?}");
     }
-    assert_eq!(report["requests"]["prometheus"], 4);
+    assert_eq!(report["requests"]["prometheus"], all.len());
     assert_eq!(report["requests"]["kubernetes"], 3);
 }
 
@@ -247,5 +252,42 @@ fn two_runs_at_once_evict_at_most_one_pair() {
             assert_eq!(replaced, 2, "{guards}: {ends:?}");
             assert!(ends.iter().any(|(outcome, _)| outcome == "rotated"), "{guards}: {ends:?}");
         }
+    }
+}
+
+/// The same answers with the names of both targets exchanged for those of two other pods.
+fn another_view() -> MetricsServer {
+    let server = MetricsServer::start("orders-12-prometheus");
+    for metric in Metric::ALL {
+        let file = root().join(format!("testdata/snapshots/orders-12-prometheus/{metric}.json"));
+        let mut body = fs::read_to_string(file).expect("a recorded answer");
+        for (target, other) in
+            [(BUSIEST, "orders-consumer-g5zn5h759-vgmsz"), (LEAST_BUSY, "orders-consumer-g5zn5h759-cs5nx")]
+        {
+            body = body.replace(target, "exchanged").replace(other, target).replace("exchanged", other);
+        }
+        server.answer_body(metric, body);
+    }
+    server
+}
+
+/// The second run looks before the first one acts and has another pair in mind: it sees what has
+/// happened when it looks again.
+#[test]
+fn a_run_that_planned_another_pair_evicts_nothing_after_the_first_run() {
+    let other = another_view();
+    for guards in ["standard", "off"] {
+        let servers = Servers::start();
+        let slow = Effect::Stall(Duration::from_secs(3));
+        servers.cluster.inject(Fault::on("GET", "/deployments/", slow).times(1));
+        let second = servers.begin(&RUN, &[("PROMETHEUS_ENDPOINT", &other.url()), ("GUARDS", guards)]);
+        wait_until(|| servers.asked().len() == 3);
+        let first = servers.run(&RUN, &[("GUARDS", guards)]);
+        assert_eq!(end(&first), ("rotated".into(), Some(0)), "{first}");
+        let second = second.wait();
+        assert_eq!(end(&second), ("withheld".into(), Some(0)), "{second}");
+        assert_eq!(second.json()["targets"][0]["pod"], "orders-consumer-g5zn5h759-vgmsz", "{second}");
+        assert_eq!(second.json()["targets"][1]["pod"], "orders-consumer-g5zn5h759-cs5nx", "{second}");
+        assert_eq!(servers.evictions(), [BUSIEST, LEAST_BUSY]);
     }
 }

@@ -11,7 +11,7 @@ use std::io::Read;
 
 use serde::de::DeserializeSeed;
 
-use self::visit::{Envelope, EnvelopeSeed};
+use self::visit::{Element, Envelope, EnvelopeSeed};
 use self::window::Window;
 use super::error::{ErrorKind, cause, words};
 
@@ -55,6 +55,17 @@ pub struct Series {
     pub points: Vec<Point>,
 }
 
+/// The value of one label set at one instant.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LabelledSample {
+    /// Name of the pod; `None` where the label is absent or empty.
+    pub pod: Option<String>,
+    /// Values of the labels that were picked, in their order; empty where a label is absent.
+    pub labels: Vec<String>,
+    /// The value as sent: it may be NaN, infinite or negative.
+    pub value: f64,
+}
+
 /// How many series an answer had, and how many of them were left out.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -88,6 +99,37 @@ pub struct RangeAnswer {
     pub counts: Counts,
 }
 
+/// An instant vector with further labels than the pod. Samples of one pod may be many.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct LabelledAnswer {
+    /// The samples, in the order of the answer.
+    pub samples: Vec<LabelledSample>,
+    /// What was left out.
+    pub counts: Counts,
+}
+
+/// What is read of a label set: the pod, the namespace, and the labels that were picked.
+pub(crate) struct Pick<'a> {
+    wanted: &'a Wanted<'a>,
+    /// The pod's label and the namespace, then the labels that were picked.
+    keys: Vec<&'a str>,
+}
+
+impl<'a> Pick<'a> {
+    fn new(wanted: &'a Wanted<'a>, labels: &[&'a str]) -> Self {
+        Self { wanted, keys: [&[wanted.pod_label, "namespace"], labels].concat() }
+    }
+
+    fn labels(&self) -> &[&'a str] {
+        &self.keys[2..]
+    }
+
+    /// Whether a series without pod tells nothing.
+    fn needs_pod(&self) -> bool {
+        self.labels().is_empty()
+    }
+}
+
 /// Decodes the answer to an instant query.
 ///
 /// ```
@@ -104,10 +146,15 @@ pub struct RangeAnswer {
 /// # Errors
 /// Everything but a whole vector with at most one number a pod.
 pub fn instant(body: impl Read, wanted: &Wanted<'_>) -> Result<InstantAnswer, ErrorKind> {
-    let (series, infos, counts) = decode::<visit::Instant>(body, wanted)?;
+    let (series, infos, counts) = decode::<visit::Instant>(body, &Pick::new(wanted, &[]))?;
+    refuse_duplicates(series.iter().map(|element| element.pod.as_str()))?;
     let samples = series
         .into_iter()
-        .map(|(pod, point)| Sample { pod, value: point.value, timestamp_ms: point.timestamp_ms })
+        .map(|Element { pod, points, .. }| Sample {
+            pod,
+            value: points.value,
+            timestamp_ms: points.timestamp_ms,
+        })
         .collect();
     Ok(InstantAnswer { samples, infos, counts })
 }
@@ -117,14 +164,34 @@ pub fn instant(body: impl Read, wanted: &Wanted<'_>) -> Result<InstantAnswer, Er
 /// # Errors
 /// Everything but a whole matrix with at most one series a pod.
 pub fn range(body: impl Read, wanted: &Wanted<'_>) -> Result<RangeAnswer, ErrorKind> {
-    let (series, infos, counts) = decode::<visit::Range>(body, wanted)?;
-    let series = series.into_iter().map(|(pod, points)| Series { pod, points }).collect();
+    let (series, infos, counts) = decode::<visit::Range>(body, &Pick::new(wanted, &[]))?;
+    refuse_duplicates(series.iter().map(|element| element.pod.as_str()))?;
+    let series = series.into_iter().map(|Element { pod, points, .. }| Series { pod, points }).collect();
     Ok(RangeAnswer { series, infos, counts })
 }
 
-type Decoded<S> = (Vec<(String, <S as visit::Shape>::Points)>, Vec<String>, Counts);
+/// Decodes the answer to an instant query whose samples are told apart by `labels` too, at least
+/// one; the pod may be absent.
+///
+/// # Errors
+/// Everything but a whole vector of numbers.
+pub fn labelled(body: impl Read, wanted: &Wanted<'_>, labels: &[&str]) -> Result<LabelledAnswer, ErrorKind> {
+    let (series, _, counts) = decode::<visit::Instant>(body, &Pick::new(wanted, labels))?;
+    let samples = series
+        .into_iter()
+        .map(|Element { pod, labels, points }| LabelledSample {
+            pod: (!pod.is_empty()).then_some(pod),
+            labels,
+            value: points.value,
+        })
+        .collect();
+    Ok(LabelledAnswer { samples, counts })
+}
 
-fn decode<S: visit::Shape>(body: impl Read, wanted: &Wanted<'_>) -> Result<Decoded<S>, ErrorKind> {
+type Decoded<S> = (Vec<Element<S>>, Vec<String>, Counts);
+
+fn decode<S: visit::Shape>(body: impl Read, pick: &Pick<'_>) -> Result<Decoded<S>, ErrorKind> {
+    let wanted = pick.wanted;
     let mut window = Window::new(body, wanted.max_bytes);
     if window.first_byte().map_err(window::failure)? != Some(b'{') {
         return Err(ErrorKind::NotJson {
@@ -134,7 +201,7 @@ fn decode<S: visit::Shape>(body: impl Read, wanted: &Wanted<'_>) -> Result<Decod
     }
     let parsed = {
         let mut parser = serde_json::Deserializer::from_reader(&mut window);
-        EnvelopeSeed::<S>::new(wanted).deserialize(&mut parser).and_then(|envelope| {
+        EnvelopeSeed::<S>::new(pick).deserialize(&mut parser).and_then(|envelope| {
             parser.end()?;
             Ok(envelope)
         })
@@ -169,7 +236,6 @@ fn check<S: visit::Shape>(envelope: Envelope<S>, wanted: &Wanted<'_>) -> Result<
     if data.counts.series > 0 && data.counts.without_pod == data.counts.series {
         return Err(ErrorKind::NoPodLabel { series: data.counts.series, label: wanted.pod_label.to_owned() });
     }
-    refuse_duplicates(data.series.iter().map(|(pod, _)| pod.as_str()))?;
     let infos = envelope.infos.iter().map(|info| words(info)).collect();
     Ok((data.series, infos, data.counts))
 }

@@ -50,12 +50,11 @@ impl<R: Read> Window<R> {
 
     /// The beginning of what was not handed out yet.
     pub(super) fn excerpt_ahead(&mut self) -> String {
-        let end = self.valid.min(self.next + HEAD);
-        String::from_utf8_lossy(&self.buffer[self.next..end]).into_owned()
+        String::from_utf8_lossy(&self.ahead(HEAD)).into_owned()
     }
 
     /// Says in our own words what stopped the parser.
-    pub(super) fn explain(&self, error: serde_json::Error) -> ErrorKind {
+    pub(super) fn explain(&mut self, error: serde_json::Error) -> ErrorKind {
         use serde_json::error::Category;
 
         let at = self.base + self.next as u64;
@@ -75,9 +74,18 @@ impl<R: Read> Window<R> {
         }
     }
 
-    fn excerpt_around(&self) -> String {
-        let around = &self.buffer[self.next.saturating_sub(EXCERPT)..self.valid.min(self.next + EXCERPT)];
-        words(&String::from_utf8_lossy(around))
+    fn excerpt_around(&mut self) -> String {
+        let mut around = self.buffer[self.next.saturating_sub(EXCERPT)..self.next].to_vec();
+        around.extend(self.ahead(EXCERPT));
+        words(&String::from_utf8_lossy(&around))
+    }
+
+    /// The next `count` bytes, or as many as can be read: in one piece or in many, they are the same.
+    fn ahead(&mut self, count: usize) -> Vec<u8> {
+        let mut bytes: Vec<u8> = Vec::new();
+        // An excerpt ends where reading fails; the failure it is for has been found already.
+        let _ = self.take(count as u64).read_to_end(&mut bytes);
+        bytes
     }
 
     /// Makes `next < valid`; `false` at the end of the body.
