@@ -14,7 +14,7 @@ mod transport;
 pub use auth::{Auth, Secret, SecretSource};
 pub use client::PrometheusClient;
 pub use config::{ConfigError, Endpoint, Header, Method, PrometheusConfig, Tls};
-pub use decode::{Counts, InstantAnswer, Point, RangeAnswer, Sample, Series, Wanted};
+pub use decode::{Counts, InstantAnswer, Point, RangeAnswer, Sample, Samples, Series, Wanted};
 pub use decode::{instant as decode_instant, range as decode_range};
 pub use error::{ErrorKind, QueryError, TransportError};
 pub use transport::{ApiRequest, ApiResponse, HttpTransport, Transport, When};

@@ -2,16 +2,23 @@
 //!
 //! [`instant`] and [`range`] are the whole boundary: bytes in, samples or an [`ErrorKind`] out.
 //! Memory is bounded by [`Wanted::max_bytes`]; nesting by the parser's own limit.
+//!
+//! Visitors read every legal form. In front of them a scanner takes the series of a vector off in
+//! the compact form that servers write; where it stops, they go on.
 
+mod samples;
+mod scan;
 mod visit;
 mod window;
 
-use std::collections::HashSet;
 use std::io::Read;
 
 use serde::de::DeserializeSeed;
 
-use self::visit::{Envelope, EnvelopeSeed};
+use self::samples::repeated;
+pub use self::samples::{Sample, Samples};
+use self::scan::Scanner;
+use self::visit::{Data, Envelope, EnvelopeSeed};
 use self::window::Window;
 use super::error::{ErrorKind, cause, words};
 
@@ -33,17 +40,6 @@ pub struct Point {
     pub timestamp_ms: i64,
     /// The value as sent: it may be NaN, infinite or negative.
     pub value: f64,
-}
-
-/// The value of one pod at one instant.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Sample {
-    /// Name of the pod.
-    pub pod: String,
-    /// The value as sent: it may be NaN, infinite or negative.
-    pub value: f64,
-    /// Milliseconds since 1970, the resolution of Prometheus.
-    pub timestamp_ms: i64,
 }
 
 /// The values of one pod over a range.
@@ -70,7 +66,7 @@ pub struct Counts {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct InstantAnswer {
     /// One sample a pod, in the order of the answer.
-    pub samples: Vec<Sample>,
+    pub samples: Samples,
     /// Remarks of the server that leave the data whole.
     pub infos: Vec<String>,
     /// What was left out.
@@ -97,19 +93,37 @@ pub struct RangeAnswer {
 ///     {"metric":{"pod":"orders-0"},"value":[1795410000,"0.5"]}]}}"#;
 /// let wanted = Wanted { pod_label: "pod", namespace: None, max_bytes: 1 << 20 };
 /// let answer = decode_instant(body.as_bytes(), &wanted)?;
-/// assert_eq!((answer.samples[0].pod.as_str(), answer.samples[0].value), ("orders-0", 0.5));
+/// let sample = answer.samples.get(0).expect("it has one");
+/// assert_eq!((sample.pod, sample.value), ("orders-0", 0.5));
 /// # Ok::<(), rebalancer_io::prometheus::ErrorKind>(())
 /// ```
 ///
 /// # Errors
 /// Everything but a whole vector with at most one number a pod.
 pub fn instant(body: impl Read, wanted: &Wanted<'_>) -> Result<InstantAnswer, ErrorKind> {
-    let (series, infos, counts) = decode::<visit::Instant>(body, wanted)?;
-    let samples = series
-        .into_iter()
-        .map(|(pod, point)| Sample { pod, value: point.value, timestamp_ms: point.timestamp_ms })
-        .collect();
-    Ok(InstantAnswer { samples, infos, counts })
+    let mut window = Window::new(body, wanted.max_bytes);
+    expect_json(&mut window)?;
+    let Scanner { head, samples, counts, .. } = Scanner::scan(&mut window, wanted);
+    let mut envelope = visit::<visit::Instant>(head, window, wanted)?;
+    put_in_front(&mut envelope.data, samples, counts);
+    instant_answer(envelope, wanted)
+}
+
+/// The same by the visitors alone.
+#[cfg(test)]
+fn instant_visited(body: impl Read, wanted: &Wanted<'_>) -> Result<InstantAnswer, ErrorKind> {
+    let mut window = Window::new(body, wanted.max_bytes);
+    expect_json(&mut window)?;
+    instant_answer(visit::<visit::Instant>("", window, wanted)?, wanted)
+}
+
+fn instant_answer(
+    envelope: Envelope<visit::Instant>,
+    wanted: &Wanted<'_>,
+) -> Result<InstantAnswer, ErrorKind> {
+    let (data, infos) = check(envelope, wanted)?;
+    refuse_repeated(data.series.pods())?;
+    Ok(InstantAnswer { samples: data.series, infos, counts: data.counts })
 }
 
 /// Decodes the answer to a range query.
@@ -117,36 +131,50 @@ pub fn instant(body: impl Read, wanted: &Wanted<'_>) -> Result<InstantAnswer, Er
 /// # Errors
 /// Everything but a whole matrix with at most one series a pod.
 pub fn range(body: impl Read, wanted: &Wanted<'_>) -> Result<RangeAnswer, ErrorKind> {
-    let (series, infos, counts) = decode::<visit::Range>(body, wanted)?;
-    let series = series.into_iter().map(|(pod, points)| Series { pod, points }).collect();
-    Ok(RangeAnswer { series, infos, counts })
+    let mut window = Window::new(body, wanted.max_bytes);
+    expect_json(&mut window)?;
+    let (data, infos) = check(visit::<visit::Range>("", window, wanted)?, wanted)?;
+    refuse_repeated(data.series.iter().map(|series| series.pod.as_str()))?;
+    Ok(RangeAnswer { series: data.series, infos, counts: data.counts })
 }
 
-type Decoded<S> = (Vec<(String, <S as visit::Shape>::Points)>, Vec<String>, Counts);
-
-fn decode<S: visit::Shape>(body: impl Read, wanted: &Wanted<'_>) -> Result<Decoded<S>, ErrorKind> {
-    let mut window = Window::new(body, wanted.max_bytes);
-    if window.first_byte().map_err(window::failure)? != Some(b'{') {
-        return Err(ErrorKind::NotJson {
-            content_type: String::new(),
-            words: words(&window.excerpt_ahead()),
-        });
+fn expect_json(window: &mut Window<impl Read>) -> Result<(), ErrorKind> {
+    if window.first_byte().map_err(window::failure)? == Some(b'{') {
+        return Ok(());
     }
+    Err(ErrorKind::NotJson { content_type: String::new(), words: words(&window.excerpt_ahead()) })
+}
+
+/// Reads `head` and then the rest of the window.
+fn visit<S: visit::Shape>(
+    head: &str,
+    mut window: Window<impl Read>,
+    wanted: &Wanted<'_>,
+) -> Result<Envelope<S>, ErrorKind> {
     let parsed = {
-        let mut parser = serde_json::Deserializer::from_reader(&mut window);
+        let mut parser = serde_json::Deserializer::from_reader(head.as_bytes().chain(&mut window));
         EnvelopeSeed::<S>::new(wanted).deserialize(&mut parser).and_then(|envelope| {
             parser.end()?;
             Ok(envelope)
         })
     };
-    match parsed {
-        Ok(envelope) => check(envelope, wanted),
-        Err(error) => Err(window.explain(error)),
-    }
+    parsed.map_err(|error| window.explain(error))
 }
 
-/// Turns a well-formed envelope into its data, or into what it says is wrong.
-fn check<S: visit::Shape>(envelope: Envelope<S>, wanted: &Wanted<'_>) -> Result<Decoded<S>, ErrorKind> {
+/// Puts what the scanner took in front of what the visitors read.
+fn put_in_front(data: &mut Data<visit::Instant>, mut samples: Samples, counts: Counts) {
+    samples.append(&data.series);
+    data.series = samples;
+    data.counts.series += counts.series;
+    data.counts.without_pod += counts.without_pod;
+    data.counts.other_namespace += counts.other_namespace;
+}
+
+/// Turns a well-formed envelope into its data and remarks, or into what it says is wrong.
+fn check<S: visit::Shape>(
+    envelope: Envelope<S>,
+    wanted: &Wanted<'_>,
+) -> Result<(Data<S>, Vec<String>), ErrorKind> {
     if envelope.status != "success" {
         return Err(ErrorKind::Api {
             status: 200,
@@ -166,30 +194,24 @@ fn check<S: visit::Shape>(envelope: Envelope<S>, wanted: &Wanted<'_>) -> Result<
     if let Some(pod) = data.histogram {
         return Err(ErrorKind::Histogram { pod });
     }
-    if data.counts.series > 0 && data.counts.without_pod == data.counts.series {
-        return Err(ErrorKind::NoPodLabel { series: data.counts.series, label: wanted.pod_label.to_owned() });
+    let Counts { series, without_pod, .. } = data.counts;
+    if series > 0 && without_pod == series {
+        return Err(ErrorKind::NoPodLabel { series, label: wanted.pod_label.to_owned() });
     }
-    refuse_duplicates(data.series.iter().map(|(pod, _)| pod.as_str()))?;
-    let infos = envelope.infos.iter().map(|info| words(info)).collect();
-    Ok((data.series, infos, data.counts))
+    Ok((data, envelope.infos.iter().map(|info| words(info)).collect()))
 }
 
-fn refuse_duplicates<'a>(pods: impl Iterator<Item = &'a str>) -> Result<(), ErrorKind> {
-    let mut seen: HashSet<&str> = HashSet::new();
-    let mut duplicates: HashSet<&str> = HashSet::new();
-    let mut first: Option<&str> = None;
-    for pod in pods {
-        if !seen.insert(pod) {
-            duplicates.insert(pod);
-            first = first.or(Some(pod));
-        }
-    }
-    match first {
+fn refuse_repeated<'a>(pods: impl Iterator<Item = &'a str> + Clone) -> Result<(), ErrorKind> {
+    match repeated(pods) {
         None => Ok(()),
-        Some(pod) => Err(ErrorKind::DuplicatePod { pods: duplicates.len(), pod: pod.to_owned() }),
+        Some((pods, pod)) => Err(ErrorKind::DuplicatePod { pods, pod: pod.to_owned() }),
     }
 }
 
 #[cfg(test)]
 #[path = "decode/tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "decode/twins.rs"]
+mod twins;

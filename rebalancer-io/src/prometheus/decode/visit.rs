@@ -7,16 +7,20 @@ use serde::de::{
     self, Deserialize, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor,
 };
 
-use super::{Counts, Point, Wanted};
+use super::{Counts, Point, Samples, Series, Wanted};
 
 /// The two shapes of an answer by pod.
 pub(crate) trait Shape {
     /// What an element holds beside its labels.
     type Points: DeserializeOwned;
+    /// What is kept of the elements.
+    type Kept: Default;
     /// The `resultType` that announces it.
     const RESULT_TYPE: &'static str;
     /// Keys of an element: labels, points, native histograms.
     const KEYS: [&'static str; 3];
+    /// Keeps an element.
+    fn keep(kept: &mut Self::Kept, pod: String, points: Self::Points);
 }
 
 /// An instant vector.
@@ -24,8 +28,13 @@ pub(crate) struct Instant;
 
 impl Shape for Instant {
     type Points = Point;
+    type Kept = Samples;
     const RESULT_TYPE: &'static str = "vector";
     const KEYS: [&'static str; 3] = ["metric", "value", "histogram"];
+
+    fn keep(kept: &mut Samples, pod: String, point: Point) {
+        kept.push(&pod, point);
+    }
 }
 
 /// A matrix.
@@ -33,8 +42,13 @@ pub(crate) struct Range;
 
 impl Shape for Range {
     type Points = Vec<Point>;
+    type Kept = Vec<Series>;
     const RESULT_TYPE: &'static str = "matrix";
     const KEYS: [&'static str; 3] = ["metric", "values", "histograms"];
+
+    fn keep(kept: &mut Vec<Series>, pod: String, points: Vec<Point>) {
+        kept.push(Series { pod, points });
+    }
 }
 
 /// A whole answer.
@@ -51,7 +65,7 @@ pub(crate) struct Envelope<S: Shape> {
 /// Its `data`.
 pub(crate) struct Data<S: Shape> {
     pub result_type: String,
-    pub series: Vec<(String, S::Points)>,
+    pub series: S::Kept,
     pub counts: Counts,
     /// A pod whose series is a native histogram.
     pub histogram: Option<String>,
@@ -59,7 +73,12 @@ pub(crate) struct Data<S: Shape> {
 
 impl<S: Shape> Default for Data<S> {
     fn default() -> Self {
-        Self { result_type: String::new(), series: Vec::new(), counts: Counts::default(), histogram: None }
+        Self {
+            result_type: String::new(),
+            series: S::Kept::default(),
+            counts: Counts::default(),
+            histogram: None,
+        }
     }
 }
 
@@ -269,7 +288,7 @@ impl<'de, S: Shape> Visitor<'de> for ElementSeed<'_, '_, S> {
             self.data.histogram.get_or_insert(pod);
         } else {
             let points = points.ok_or_else(|| de::Error::missing_field(S::KEYS[1]))?;
-            self.data.series.push((pod, points));
+            S::keep(&mut self.data.series, pod, points);
         }
         Ok(())
     }
