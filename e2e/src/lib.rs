@@ -17,5 +17,5 @@ pub use binary::{Finished, Running, pod_rebalancer};
 pub use control_plane::{Access, Answer, Api, ControlPlane, Identity, Namespace, Pki, workload};
 pub use fleet::{Fleet, Level, PodLoads};
 pub use metric_server::MetricServer;
-pub use require::{Program, check};
+pub use require::{Program, check, path_of};
 pub use sandbox::{Sandbox, Server, free_port, wait_until};

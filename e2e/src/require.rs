@@ -18,6 +18,10 @@ pub enum Program {
     Pushgateway,
     /// `etcd`, `kube-apiserver` and `kube-controller-manager`, in the folder `KUBEBUILDER_ASSETS`.
     ControlPlane,
+    /// `kubectl`, in the folder `KUBEBUILDER_ASSETS`.
+    Kubectl,
+    /// `helm`, on `PATH`.
+    Helm,
 }
 
 /// Returns from the calling test, with a printed reason, where a named [`Program`] is missing.
@@ -50,7 +54,7 @@ pub fn check(program: Program) -> bool {
     let reason = format!(
         "{} not found {}: run `eval \"$(e2e/install)\"`",
         missing.join(", "),
-        if program == Program::ControlPlane { "in KUBEBUILDER_ASSETS" } else { "on PATH" },
+        if program.is_asset() { "in KUBEBUILDER_ASSETS" } else { "on PATH" },
     );
     assert!(env::var("E2E_REQUIRED").as_deref() != Ok("1"), "E2E_REQUIRED=1, but {reason}");
     eprintln!("skipped: {reason}");
@@ -61,7 +65,7 @@ pub fn check(program: Program) -> bool {
 ///
 /// # Panics
 /// When it is missing: tests ask [`require!`] first.
-pub(crate) fn path_of(program: Program, file: &str) -> PathBuf {
+pub fn path_of(program: Program, file: &str) -> PathBuf {
     locate(program, file).unwrap_or_else(|| {
         panic!("{file} is not installed; the test should begin with require!({program:?})")
     })
@@ -74,18 +78,23 @@ impl Program {
             Self::VictoriaMetrics => &["victoria-metrics"],
             Self::Pushgateway => &["prometheus-pushgateway"],
             Self::ControlPlane => &["etcd", "kube-apiserver", "kube-controller-manager"],
+            Self::Kubectl => &["kubectl"],
+            Self::Helm => &["helm"],
         }
+    }
+
+    /// Whether it lies in the folder `KUBEBUILDER_ASSETS`, not on `PATH`.
+    const fn is_asset(self) -> bool {
+        matches!(self, Self::ControlPlane | Self::Kubectl)
     }
 }
 
 fn locate(program: Program, file: &str) -> Option<PathBuf> {
-    let folders: Vec<PathBuf> = match program {
-        Program::ControlPlane => vec![
-            env::var_os("KUBEBUILDER_ASSETS")
-                .filter(|folder| !folder.is_empty())
-                .map_or_else(|| Path::new(DEFAULT_ASSETS).to_owned(), PathBuf::from),
-        ],
-        _ => env::split_paths(&env::var_os("PATH").unwrap_or_default()).collect(),
+    let folders: Vec<PathBuf> = if program.is_asset() {
+        let assets = env::var_os("KUBEBUILDER_ASSETS").filter(|folder| !folder.is_empty());
+        vec![assets.map_or_else(|| Path::new(DEFAULT_ASSETS).to_owned(), PathBuf::from)]
+    } else {
+        env::split_paths(&env::var_os("PATH").unwrap_or_default()).collect()
     };
     folders.into_iter().map(|folder| folder.join(file)).find(|path| path.is_file())
 }

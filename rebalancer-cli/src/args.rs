@@ -8,11 +8,13 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 mod decision;
+mod guards;
 mod kubernetes;
 mod output;
 mod prometheus;
 
 pub use decision::{DecisionArgs, GuardMode};
+pub use guards::GuardArgs;
 pub use kubernetes::{ActionArgs, DryRun, EvictionMethod, KubernetesArgs, PacingChoice};
 pub use output::{LogFormat, OutputArgs, OutputFormat};
 pub use prometheus::{Method, PrometheusArgs, QueryArgs};

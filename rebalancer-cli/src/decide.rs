@@ -1,55 +1,23 @@
 //! The one path from what is known of a workload to a report; every command takes it.
 
-use std::time::Duration;
-
 use anyhow::Context as _;
-use rebalancer_core::guard::{self, Verdict};
 use rebalancer_core::{
-    Analysis, Disturbance, EligibilityRules, Engine, Joined, LivePod, Metric, Objection, PerMetric,
-    RotationOptions, Thresholds, Workload, disturbances, objections,
+    Analysis, Assessment, Disturbance, EligibilityRules, Engine, Fact, Facts, Joined, LivePod, Metric,
+    Objection, RotationOptions, Workload, assess, disturbances, objections,
 };
+use rebalancer_io::facts::FactFinder;
 
-use crate::args::{DecisionArgs, GuardMode};
+use crate::args::GuardMode;
 use crate::report::{Context, Kind, Report, WorkloadReport, build};
 
-/// What the decision is held against, resolved from the arguments.
-#[derive(Debug, Clone, Copy)]
-pub struct DecisionSettings {
-    /// Thresholds, floors, weights.
-    pub thresholds: Thresholds,
-    /// Whether guards are asked.
-    pub guards: GuardMode,
-    /// Warm-up in force; zero with guards off.
-    pub warm_up: Duration,
-    /// Samples older than this are missing.
-    pub max_sample_age: Duration,
-}
+mod settings;
 
-impl From<&DecisionArgs> for DecisionSettings {
-    fn from(args: &DecisionArgs) -> Self {
-        let floors = PerMetric {
-            cpu: args.cpu_floor,
-            memory: args.memory_floor,
-            lag: args.lag_floor,
-            rate: args.rate_floor,
-        };
-        let guarded = args.guards == GuardMode::Standard;
-        let thresholds = Thresholds {
-            cpu: args.cpu_variance_threshold,
-            lag: args.lag_variance_threshold,
-            min_pods: args.min_pods,
-            min_coverage: args.min_coverage,
-            trigger_floors: if guarded { floors } else { PerMetric::default() },
-            score_floors: floors,
-            weights: args.score_weights,
-        };
-        let warm_up = args.warmup.0.filter(|_| guarded).unwrap_or_default();
-        Self { thresholds, guards: args.guards, warm_up, max_sample_age: args.max_sample_age }
-    }
-}
+pub use settings::DecisionSettings;
+
+/// The metrics whose past tells something: what can trigger, and the rate for CPU per message.
+const WITH_A_PAST: [Metric; 3] = [Metric::Cpu, Metric::Lag, Metric::Rate];
 
 /// What is known of the workload when the decision is made.
-#[derive(Debug)]
 pub struct Known<'a> {
     /// Live pods joined with their samples.
     pub joined: &'a Joined,
@@ -57,6 +25,8 @@ pub struct Known<'a> {
     pub workload: &'a Workload,
     /// Metrics that were asked for.
     pub asked: &'a [Metric],
+    /// Finds the rest, when it is needed; `None` where there is nothing more to find.
+    pub finder: Option<FactFinder<'a>>,
     /// The moment of the answers, RFC 3339.
     pub evaluation_time: Option<String>,
     /// What the report says of the workload.
@@ -81,63 +51,115 @@ pub struct Purpose<'a> {
 pub fn decide(settings: &DecisionSettings, known: Known<'_>, purpose: Purpose<'_>) -> anyhow::Result<Report> {
     let engine = Engine::new(settings.thresholds);
     let analysis = engine.analyze(&known.joined.pods).context("cannot analyse the pods")?;
+    let live: Vec<LivePod> = known.workload.living().cloned().collect();
+    let disturbances = workload_disturbances(known.workload, purpose.rotation);
+    let found = match (&known.finder, metrics_to_ask(settings, &analysis)) {
+        (Some(finder), Some(metrics)) => finder.find(&live, metrics, &settings.window()),
+        _ => Facts::new(&live),
+    };
+    let facts = complete(found, settings, known.asked, &disturbances);
+    let assessment = assess(&analysis, known.joined, &facts, &settings.guards, settings.strategy);
+    let mut warnings = warnings(known.joined, known.asked);
+    warnings.extend(unusable_facts(&facts));
     let context = Context {
         kind: purpose.kind,
         dry_run: purpose.dry_run,
-        guards: match settings.guards {
+        guards: match settings.mode {
             GuardMode::Standard => "standard",
             GuardMode::Off => "off",
         },
-        verdicts: verdicts(settings, &analysis, known.joined, known.asked),
-        objections: target_objections(&analysis, known.workload, settings.warm_up),
-        disturbances: workload_disturbances(known.workload, purpose.rotation),
-        warnings: warnings(known.joined, known.asked),
+        strategy: settings.strategy,
+        verdicts: assessment.verdicts(settings.futility()),
+        objections: target_objections(&analysis, &assessment, known.workload, settings),
+        disturbances: disturbances.iter().map(Disturbance::to_string).collect(),
+        warnings,
         evaluation_time: known.evaluation_time,
         workload: known.described,
     };
-    Ok(build(&analysis, known.joined, &known.workload.pods, context))
+    Ok(build(&analysis, &assessment, known.joined, &known.workload.pods, context))
 }
 
-/// What the guards that are on say; coverage is part of the decision and always reported.
-fn verdicts(
+/// Asks for everything that [`decide`] might, whatever the loads are: for a recording, which may be
+/// replayed with other settings.
+pub fn find_all(settings: &DecisionSettings, finder: &FactFinder<'_>, workload: &Workload) {
+    let live: Vec<LivePod> = workload.living().cloned().collect();
+    drop(finder.find(&live, &WITH_A_PAST, &settings.window()));
+}
+
+/// The metrics whose past is looked at; `None` where nothing asks for a rotation.
+fn metrics_to_ask(settings: &DecisionSettings, analysis: &Analysis<'_>) -> Option<&'static [Metric]> {
+    let may_trigger = settings.guards.outlier_trigger.is_some() && analysis.outliers().is_some();
+    (analysis.should_rebalance() || may_trigger).then_some(&WITH_A_PAST)
+}
+
+/// What was found, with what the cluster and the settings tell.
+fn complete<'a>(
+    found: Facts<'a>,
     settings: &DecisionSettings,
-    analysis: &Analysis<'_>,
-    joined: &Joined,
     asked: &[Metric],
-) -> Vec<Verdict> {
-    let mut verdicts = vec![guard::coverage(analysis, asked)];
-    if settings.guards == GuardMode::Standard {
-        verdicts.push(guard::floor(analysis));
-        if !settings.warm_up.is_zero() {
-            verdicts.push(guard::warm_up(joined, settings.warm_up));
+    disturbances: &[Disturbance],
+) -> Facts<'a> {
+    Facts {
+        asked: asked.to_vec(),
+        rolling_out: disturbances.iter().any(|found| matches!(found, Disturbance::Rollout { .. })),
+        assignor: settings.assignor,
+        consumers_per_pod: settings.consumers_per_pod.or(found.consumers_per_pod),
+        static_membership: settings.static_membership,
+        ..found
+    }
+}
+
+/// The optional inputs that were asked for and cannot be used. The history has a guard to say so.
+fn unusable_facts(facts: &Facts<'_>) -> Vec<String> {
+    fn told<T>(what: &str, fact: &Fact<T>) -> Option<String> {
+        match fact {
+            Fact::Unusable(why) => Some(format!("{what} {why}")),
+            Fact::Absent | Fact::Known(_) => None,
         }
     }
-    verdicts
+    let all = [
+        told("the load of each partition", &facts.partitions),
+        told("the number of partitions of each pod", &facts.assigned_partitions),
+        told("the assignor", &facts.exported_assignor),
+        told("the load before and after the newest pod", &facts.last_replacement),
+        told("the spread of a day ago", &facts.past_spread),
+    ];
+    all.into_iter().flatten().collect()
 }
 
-/// Why a target may not be evicted, every reason of both.
+/// Why a pod to rotate may not be evicted, every reason of each.
 ///
 /// A pod of which not even the UID is known (a replay without pod facts) is not judged: nothing
 /// can be evicted there.
-fn target_objections(analysis: &Analysis<'_>, workload: &Workload, warm_up: Duration) -> Vec<String> {
-    let Some(pair) = analysis.targets() else { return Vec::new() };
-    let names = [pair.busiest, pair.least_busy].map(|position| analysis.pods()[position].name.as_str());
-    let known = |name: &&str| workload.pods.iter().find(|pod| pod.name == **name && !pod.uid.is_empty());
-    let targets: Vec<&LivePod> = names.iter().filter_map(known).collect();
+fn target_objections(
+    analysis: &Analysis<'_>,
+    assessment: &Assessment,
+    workload: &Workload,
+    settings: &DecisionSettings,
+) -> Vec<String> {
+    let Some(selection) = &assessment.selection else { return Vec::new() };
+    let known = |position: &usize| {
+        let name = &analysis.pods()[*position].name;
+        workload.pods.iter().find(|pod| pod.name == *name && !pod.uid.is_empty())
+    };
+    let targets: Vec<&LivePod> = selection.pods.iter().filter_map(known).collect();
     let told = |pod: &LivePod, objection: &Objection| format!("{} may not be evicted: {objection}", pod.name);
+    let rules = EligibilityRules { warm_up: settings.warm_up() };
     targets
         .iter()
         .flat_map(|pod| {
-            let found = objections(pod, EligibilityRules { warm_up });
+            let found = objections(pod, rules);
             found.iter().map(|objection| told(pod, objection)).collect::<Vec<String>>()
         })
         .collect()
 }
 
 /// Why the workload has to be left alone now; not judged where its owners are not known.
-fn workload_disturbances(workload: &Workload, rotation: Option<&RotationOptions>) -> Vec<String> {
-    let Some(options) = rotation.filter(|_| !workload.owners.is_empty()) else { return Vec::new() };
-    disturbances(workload, options).iter().map(Disturbance::to_string).collect()
+fn workload_disturbances(workload: &Workload, rotation: Option<&RotationOptions>) -> Vec<Disturbance> {
+    match rotation {
+        Some(options) if !workload.owners.is_empty() => disturbances(workload, options),
+        _ => Vec::new(),
+    }
 }
 
 /// What was wrong with the samples, a sentence a metric.

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::process::ExitCode;
 
 use crate::exit;
+use crate::output::plain;
 
 /// Why there is no decision, and whose fault that is.
 #[derive(Debug)]
@@ -40,6 +41,5 @@ impl From<anyhow::Error> for Failure {
 /// The error and its causes in one line, without control characters of the other side.
 pub fn chain(error: &anyhow::Error) -> String {
     let parts: Vec<String> = error.chain().map(ToString::to_string).collect();
-    let clean = |char: char| if char.is_control() && char != '\n' { '\u{fffd}' } else { char };
-    parts.join(": ").chars().map(clean).collect()
+    plain(&parts.join(": "))
 }

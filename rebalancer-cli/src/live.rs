@@ -1,7 +1,8 @@
 //! A live workload: the cluster says which pods there are, the metrics server how busy they are.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -9,10 +10,11 @@ use clap::ArgMatches;
 use jiff::Timestamp;
 use rebalancer_core::{Joined, Workload};
 use rebalancer_io::driver::WorkloadSource;
+use rebalancer_io::facts::FactFinder;
 use rebalancer_io::kubernetes::{Cluster, Selector};
-use rebalancer_io::metrics::{QuerySet, QuerySettings};
+use rebalancer_io::metrics::{FactQueries, QuerySet, QuerySettings};
 use rebalancer_io::podstate::{Aggregator, Answers, Freshness};
-use rebalancer_io::prometheus::{HttpTransport, PrometheusClient, PrometheusConfig};
+use rebalancer_io::prometheus::{HttpTransport, PrometheusClient, PrometheusConfig, Transport};
 use rebalancer_io::recording::Recorder;
 
 use crate::args::{LiveArgs, QueryArgs};
@@ -38,7 +40,7 @@ pub struct Live {
 /// The deadline that a plan's facts are checked with; nothing waits for it.
 pub const RUN_TIMEOUT_FOR_PLANS: Duration = Duration::from_secs(90);
 
-/// What both servers said at one moment.
+/// What both servers said at one moment, and the way to ask for more about it.
 pub struct Observation {
     /// The live pods and their owners.
     pub workload: Workload,
@@ -48,8 +50,45 @@ pub struct Observation {
     pub joined: Joined,
     /// What the report says of the workload.
     pub described: WorkloadReport,
-    /// Requests sent to each server.
-    pub requests: BTreeMap<String, u64>,
+    client: Client,
+    facts: FactQueries,
+    recorder: Option<Saver>,
+}
+
+type Client = PrometheusClient<Box<dyn Transport>>;
+
+/// Keeps what passes, and knows where to.
+struct Saver {
+    path: PathBuf,
+    settings: RecordedSettings,
+    at: Timestamp,
+    recorder: Arc<Recorder<HttpTransport>>,
+}
+
+impl Saver {
+    fn save(&self, workload: &Workload) -> Result<(), Failure> {
+        recorded::save(&self.path, &self.settings, self.at, self.recorder.exchanges(), workload)
+    }
+}
+
+impl Observation {
+    /// Finds what a decision looks at beside the loads.
+    pub fn finder(&self) -> FactFinder<'_> {
+        FactFinder::new(&self.client, &self.facts, self.answers.at)
+    }
+
+    /// Saves everything that was asked so far, where it is to be recorded.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn save(&self) -> Result<(), Failure> {
+        self.recorder.as_ref().map_or(Ok(()), |saver| saver.save(&self.workload))
+    }
+
+    /// Requests sent to the metrics server so far.
+    pub fn requests(&self) -> u64 {
+        self.client.requests()
+    }
 }
 
 impl Live {
@@ -74,37 +113,41 @@ impl Live {
         let queries = query_settings(&args.queries, cluster.namespace(), decision);
         // Wrong placeholders are found before anything is asked; pods are filled in later.
         let trial = QuerySettings { pods: vec!["pod".to_owned()], ..queries.clone() };
-        QuerySet::new(&trial).map_err(|error| Failure::Usage(error.into()))?;
-        let freshness = Freshness { warm_up: decision.warm_up, max_sample_age: decision.max_sample_age };
+        let fits = QuerySet::new(&trial).and_then(|queries| FactQueries::new(&queries, &trial));
+        fits.map_err(|error| Failure::Usage(error.into()))?;
+        let freshness = Freshness { warm_up: decision.warm_up(), max_sample_age: decision.max_sample_age };
         let recorded = RecordedSettings {
             namespace: Some(cluster.namespace().to_owned()),
             selector: Some(selector.as_str().to_owned()),
             pod_label: Some(args.queries.pod_label.clone()),
+            allow_multiple_controllers: args.kubernetes.allow_multiple_controllers,
             decision: decision_flags(matches),
         };
         let context = args.kubernetes.context.clone();
         Ok(Self { cluster, selector, prometheus, queries, freshness, recorded, context })
     }
 
-    /// Lists the workload, then asks for all metrics at one moment; `record` names a file that keeps
-    /// what was answered, also when it cannot be used.
+    /// Lists the workload, then asks for all metrics at one moment; `record` names a file that is to
+    /// keep what is answered. When an answer cannot be used, it is saved at once; else by
+    /// [`Observation::save`].
     ///
     /// # Errors
     /// A server that does not answer, or whose answer is not whole.
     pub fn observe(&self, record: Option<&Path>) -> Result<Observation, Failure> {
         let workload = self.workload()?;
-        let answers = match record {
-            None => self.measure(&workload)?,
-            Some(path) => self.measure_and_record(&workload, path)?,
-        };
+        let settings = self.query_settings(&workload);
+        let queries = QuerySet::new(&settings).map_err(|error| Failure::Usage(error.into()))?;
+        let facts = FactQueries::new(&queries, &settings).map_err(|error| Failure::Usage(error.into()))?;
+        let at = now();
+        let (client, recorder) = self.recording_client(record, at)?;
+        let answers = Aggregator::new(&client, &queries).fetch(at);
+        if let (Err(_), Some(saver)) = (&answers, &recorder) {
+            saver.save(&workload)?;
+        }
+        let answers = answers.context("cannot read the metrics")?;
         let joined = answers.join(&workload.pods, self.freshness).context("cannot tell the pods apart")?;
-        let asked = u64::try_from(answers.asked().len()).unwrap_or(u64::MAX);
-        let requests = BTreeMap::from([
-            ("kubernetes".to_owned(), self.cluster.requests()),
-            ("prometheus".to_owned(), asked),
-        ]);
         let described = self.describe(&workload);
-        Ok(Observation { workload, answers, joined, described, requests })
+        Ok(Observation { workload, answers, joined, described, client, facts, recorder })
     }
 
     /// Lists the live pods and their owners.
@@ -121,9 +164,13 @@ impl Live {
     /// # Errors
     /// A query that needs pods while there are none.
     pub fn queries(&self, workload: &Workload) -> Result<QuerySet, Failure> {
+        QuerySet::new(&self.query_settings(workload)).map_err(|error| Failure::Usage(error.into()))
+    }
+
+    /// What the queries for the pods of `workload` depend on.
+    pub fn query_settings(&self, workload: &Workload) -> QuerySettings {
         let pods = workload.living().map(|pod| pod.name.clone()).collect();
-        let queries = QuerySettings { pods, ..self.queries.clone() };
-        QuerySet::new(&queries).map_err(|error| Failure::Usage(error.into()))
+        QuerySettings { pods, ..self.queries.clone() }
     }
 
     /// A client of the metrics server.
@@ -134,21 +181,21 @@ impl Live {
         PrometheusClient::new(&self.prometheus).map_err(|error| Failure::Usage(error.into()))
     }
 
-    fn measure(&self, workload: &Workload) -> Result<Answers, Failure> {
-        let queries = self.queries(workload)?;
-        let client = self.client()?;
-        Ok(Aggregator::new(&client, &queries).fetch(now()).context("cannot read the metrics")?)
-    }
-
-    fn measure_and_record(&self, workload: &Workload, path: &Path) -> Result<Answers, Failure> {
-        let queries = self.queries(workload)?;
+    /// A client that keeps what passes, where there is a file for it.
+    fn recording_client(
+        &self,
+        record: Option<&Path>,
+        at: Timestamp,
+    ) -> Result<(Client, Option<Saver>), Failure> {
         let max_bytes = self.prometheus.max_response_bytes;
         let transport = HttpTransport::new(&self.prometheus).map_err(|error| Failure::Usage(error.into()))?;
-        let client = PrometheusClient::over(Recorder::new(transport, max_bytes), max_bytes);
-        let at = now();
-        let answers = Aggregator::new(&client, &queries).fetch(at);
-        recorded::save(path, &self.recorded, at, client.transport().exchanges(), workload)?;
-        Ok(answers.context("cannot read the metrics")?)
+        let Some(path) = record else {
+            return Ok((PrometheusClient::over(Box::new(transport), max_bytes), None));
+        };
+        let recorder = Arc::new(Recorder::new(transport, max_bytes));
+        let client: Client = PrometheusClient::over(Box::new(Arc::clone(&recorder)), max_bytes);
+        let saver = Saver { path: path.to_owned(), settings: self.recorded.clone(), at, recorder };
+        Ok((client, Some(saver)))
     }
 
     fn describe(&self, workload: &Workload) -> WorkloadReport {
@@ -182,6 +229,8 @@ fn query_settings(args: &QueryArgs, namespace: &str, decision: &DecisionSettings
         container: args.container.clone(),
         max_sample_age: Some(decision.max_sample_age),
         preset: args.metrics_preset,
+        own_partition_load: args.query_partition_load.clone(),
+        own_assigned_partitions: args.query_assigned_partitions.clone(),
         own: [&args.query_cpu, &args.query_memory, &args.query_lag, &args.query_rate].map(Clone::clone),
         pod_label: args.pod_label.clone(),
         ..QuerySettings::new(namespace)

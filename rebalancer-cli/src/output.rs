@@ -50,3 +50,14 @@ fn names(report: &Report) -> String {
     let planned = report.targets.iter().filter(|_| report.acts()).map(|target| &target.pod);
     deleted.chain(planned).flat_map(|pod| [pod.as_str(), "\n"]).collect()
 }
+
+/// Text from outside as one line, without control characters, which could repaint a terminal.
+pub fn plain(text: &str) -> String {
+    let line = text
+        .split(['\r', '\n'])
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<&str>>()
+        .join(" ");
+    line.chars().map(|char| if char.is_control() { '\u{fffd}' } else { char }).collect()
+}

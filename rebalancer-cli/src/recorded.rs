@@ -24,6 +24,8 @@ pub struct RecordedSettings {
     pub selector: Option<String>,
     /// Label that holds the pod.
     pub pod_label: Option<String>,
+    /// Whether pods of several controllers were accepted.
+    pub allow_multiple_controllers: bool,
     /// Thresholds, floors and guards: what was given by each flag.
     pub decision: BTreeMap<String, String>,
 }

@@ -5,12 +5,14 @@
 use std::collections::BTreeMap;
 
 use rebalancer_core::guard::{Standing, Verdict};
-use rebalancer_core::{PerMetric, Role, RotationOutcome, RotationReport};
+use rebalancer_core::{PerMetric, Role, RotationOutcome, RotationReport, Strategy};
 use serde::Serialize;
 
 mod build;
+mod diagnosis;
 
 pub use build::{Context, build};
+pub use diagnosis::{DiagnosisReport, SpreadReport};
 
 /// Version of the report's shape.
 pub const API_VERSION: &str = "pod-rebalancer/v1";
@@ -32,7 +34,9 @@ pub struct Report {
     pub evaluation_time: Option<String>,
     /// Which pods this is about.
     pub workload: WorkloadReport,
-    /// The pods the plain rule picks; empty unless a threshold is passed.
+    /// Which pods a rotation takes.
+    pub strategy: Strategy,
+    /// The pods the strategy picks; empty unless a rotation is asked for.
     pub targets: Vec<TargetReport>,
     /// Why, in words and numbers.
     pub reason: String,
@@ -42,6 +46,8 @@ pub struct Report {
     pub pods: Vec<PodReport>,
     /// What each guard says; a guard that is off is not listed.
     pub guards: Vec<GuardReport>,
+    /// Why the load is uneven, and whether a rotation can help.
+    pub diagnosis: DiagnosisReport,
     /// What the decision was held against.
     pub thresholds: ThresholdsReport,
     /// Why a target may not be evicted, or the workload left alone; empty when nothing is in the way.

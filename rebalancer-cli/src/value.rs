@@ -6,6 +6,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use rebalancer_core::guard::OutlierTrigger;
 use rebalancer_core::{DEFAULT_WEIGHTS, Metric, PerMetric};
 
 /// A duration that may be zero: `30s`, `1m30s`, `1h`, `0s`.
@@ -32,6 +33,58 @@ pub fn duration_or_off(text: &str) -> Result<Guarded<Duration>, String> {
     }
     let limit = duration(text).map_err(|error| format!("{error} (off turns the guard off)"))?;
     Ok(Guarded((limit > Duration::ZERO).then_some(limit)))
+}
+
+/// The window of a guard that looks back minute by minute: one minute to seven days, or `off`.
+///
+/// A server answers at most 11,000 moments; seven days are 10,080 minutes.
+pub fn window_or_off(text: &str) -> Result<Guarded<Duration>, String> {
+    const MINUTE: Duration = Duration::from_secs(60);
+    const LONGEST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+    match duration_or_off(text)? {
+        Guarded(Some(window)) if !(MINUTE..=LONGEST).contains(&window) => {
+            Err("the window must be 1m to 7d (off turns the guard off)".to_owned())
+        }
+        window => Ok(window),
+    }
+}
+
+/// A factor above 0, or `off`.
+pub fn factor_or_off(text: &str) -> Result<Guarded<f64>, String> {
+    if is_off(text) {
+        return Ok(Guarded(None));
+    }
+    match number(text).map_err(|error| format!("{error} (off turns the guard off)"))? {
+        0.0 => Err("the factor must be above 0 (off turns the guard off)".to_owned()),
+        factor => Ok(Guarded(Some(factor))),
+    }
+}
+
+/// The factor of the outlier trigger; `on` is the usual one.
+pub fn outlier_factor(text: &str) -> Result<Guarded<f64>, String> {
+    if text.eq_ignore_ascii_case("on") {
+        return Ok(Guarded(Some(OutlierTrigger::STANDARD.ratio)));
+    }
+    factor_or_off(text).map_err(|_| "expected on, off, or a factor above 0 such as 2".to_owned())
+}
+
+/// A percentage from 1 to 100 with or without its sign; `off` and `0%` turn a guard off.
+pub fn percent_or_off(text: &str) -> Result<Guarded<u32>, String> {
+    if is_off(text) {
+        return Ok(Guarded(None));
+    }
+    match text.strip_suffix('%').unwrap_or(text).trim_end().parse() {
+        Ok(percent @ 0..=100) => Ok(Guarded((percent > 0).then_some(percent))),
+        _ => Err("expected a whole percentage from 1 to 100 such as 10%, or off".to_owned()),
+    }
+}
+
+/// A whole number, 1 or more.
+pub fn count(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count) if count > 0 => Ok(count),
+        _ => Err("expected a whole number, 1 or more".to_owned()),
+    }
 }
 
 /// A guard's limit, `None` when the guard is off. (A type of its own: clap reads a bare `Option`
@@ -170,6 +223,24 @@ mod tests {
         assert_eq!(duration_or_off("off"), Ok(Guarded(None)));
         assert_eq!(duration_or_off("0s"), Ok(Guarded(None)));
         assert_eq!(duration_or_off("5m"), Ok(Guarded(Some(Duration::from_secs(300)))));
+    }
+
+    #[test]
+    fn limits_of_guards_are_read_with_their_bounds() {
+        assert_eq!(window_or_off("60m"), Ok(Guarded(Some(Duration::from_secs(3600)))));
+        assert_eq!(window_or_off("0s"), Ok(Guarded(None)));
+        assert!(window_or_off("59s").is_err() && window_or_off("8d").is_err());
+        assert_eq!(percent_or_off("80"), Ok(Guarded(Some(80))));
+        assert_eq!(percent_or_off("0%"), Ok(Guarded(None)));
+        for bad in ["101%", "-1", "0.1", "", "ten"] {
+            assert!(percent_or_off(bad).is_err(), "{bad}");
+        }
+        assert_eq!(factor_or_off("1.25"), Ok(Guarded(Some(1.25))));
+        assert!(factor_or_off("0").is_err() && factor_or_off("NaN").is_err());
+        assert_eq!(outlier_factor("ON"), Ok(Guarded(Some(2.0))));
+        assert_eq!(outlier_factor("off"), Ok(Guarded(None)));
+        assert!(outlier_factor("hot").unwrap_err().starts_with("expected on, off"));
+        assert!(count("0").is_err() && count("1.5").is_err());
     }
 
     #[test]

@@ -72,10 +72,22 @@ impl Assessment {
         verdicts
     }
 
-    /// The pods to rotate when every verdict is a pass; `None` otherwise.
+    /// The pods to rotate when every verdict is a pass: what who acts does.
     pub fn rotation(&self, futility: Futility) -> Option<&Selection> {
-        let verdicts = self.verdicts(futility);
-        let passes = verdicts.iter().all(|verdict| verdict.standing == Standing::Pass);
-        self.selection.as_ref().filter(|_| passes)
+        self.rotation_unless(futility, |standing| standing != Standing::Pass)
+    }
+
+    /// The pods to rotate when no verdict holds, whatever is unknown: what a plan or a replay shows.
+    pub fn tentative_rotation(&self, futility: Futility) -> Option<&Selection> {
+        self.rotation_unless(futility, |standing| standing == Standing::Hold)
+    }
+
+    fn rotation_unless(
+        &self,
+        futility: Futility,
+        is_refusal: impl Fn(Standing) -> bool,
+    ) -> Option<&Selection> {
+        let refused = self.verdicts(futility).iter().any(|verdict| is_refusal(verdict.standing));
+        self.selection.as_ref().filter(|_| !refused)
     }
 }

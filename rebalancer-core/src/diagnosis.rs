@@ -48,10 +48,14 @@ pub fn diagnose(
     let planned = selection.is_some_and(|selection| selection.forecast.is_some());
     let ill = ill_pod(analysis, facts);
     let answers = Ladder { analysis, facts, trigger, rotated, ill, planned }.climb();
-    let fleeting = guards.iter().any(|verdict| {
-        verdict.standing == Standing::Hold && matches!(verdict.guard, "persistence" | "floor")
-    });
-    let cause = cause_of(&answers, fleeting, forecast.as_ref());
+    let holds = |guard: &str| {
+        guards.iter().any(|verdict| verdict.guard == guard && verdict.standing == Standing::Hold)
+    };
+    let cause = if holds("floor") {
+        Cause::NearlyIdle
+    } else {
+        cause_of(&answers, holds("persistence"), forecast.as_ref())
+    };
     let advice = cause::advice(&cause, forecast.as_ref());
     let steps = answers.into_iter().map(|(step, _)| step).collect();
     Diagnosis { cause, steps, advice, assignor, forecast }
@@ -138,7 +142,9 @@ pub enum Cause {
         /// What the share must be below.
         limit: f64,
     },
-    /// A threshold is passed, but no pod stands out for long, or the fleet is nearly idle.
+    /// A threshold is passed only because there is next to no load: what is uneven is noise.
+    NearlyIdle,
+    /// A threshold is passed, but no pod stands out for long.
     UnevenButNoisy,
     /// No more partitions than consumers: each has at most one, and a hot one stays hot.
     TooFewPartitions {
@@ -199,7 +205,7 @@ impl Cause {
             Self::RankInvariantAssignor { .. } => 5,
             Self::RotationIneffective => 6,
             Self::NoGain => 7,
-            Self::Balanced | Self::UnevenButNoisy | Self::UnevenDeal | Self::Unknown => 8,
+            Self::Balanced | Self::NearlyIdle | Self::UnevenButNoisy | Self::UnevenDeal | Self::Unknown => 8,
         }
     }
 }

@@ -224,7 +224,7 @@ impl Replacement {
         let together = newest + BORN_TOGETHER;
         let first = ages().filter(|age| *age <= together).max()?;
         let undisturbed = match ages().filter(|age| *age > together).min() {
-            Some(earlier) => (earlier - first).saturating_sub(SETTLING),
+            Some(earlier) => earlier.saturating_sub(first + SETTLING),
             None => LONGEST_SIDE,
         };
         let settled = newest.saturating_sub(SETTLING);
@@ -232,7 +232,7 @@ impl Replacement {
         if length < SHORTEST_SIDE {
             return None;
         }
-        Some([Window { ended: first, length }, Window { ended: settled - length, length }])
+        Some([Window { ended: first, length }, Window { ended: settled.saturating_sub(length), length }])
     }
 }
 

@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::assignor::{Assignor, Group, Member, Shape, TopicPartition};
-use crate::partitions::Partitions;
+use crate::partitions::{Partition, Partitions};
 use crate::statistics::Spread;
 
 /// A pair is rotated by plan only when the spread is expected to fall by this share of itself.
@@ -15,7 +15,7 @@ pub const LEAST_GAIN: f64 = 0.05;
 const MOST_PAIRS: usize = 66;
 
 /// Ranks of members are random and not known, so a prediction is the mean over this many orders.
-const RANK_ORDERS: u64 = 8;
+const RANK_ORDERS: u64 = 4;
 
 /// Spread of the load of the partitions over the pods: now, after a rotation, at best. All three
 /// are population coefficients of variation of the same partition loads.
@@ -93,7 +93,7 @@ impl<'a> GroupFacts<'a> {
         let loads: Vec<f64> = self.partitions.all().iter().map(|partition| partition.load).collect();
         Forecast {
             now: self.now(),
-            after: self.assignor.map(|assignor| self.after(assignor, rotated)),
+            after: self.assignor.map(|assignor| self.after(&self.models(assignor), rotated)),
             best: best_spread(&loads, self.pods),
         }
     }
@@ -106,9 +106,10 @@ impl<'a> GroupFacts<'a> {
     pub fn planned_pair(&self) -> Result<PlannedPair, NoPair> {
         let assignor = self.assignor.ok_or(NoPair::AssignorUnknown)?;
         let now = self.now();
+        let models = self.models(assignor);
         let mut best: Option<(f64, [usize; 2])> = None;
         for pair in self.pairs() {
-            let after = self.after(assignor, &pair);
+            let after = self.after(&models, &pair);
             if best.is_none_or(|(least, _)| after < least) {
                 best = Some((after, pair));
             }
@@ -139,44 +140,58 @@ impl<'a> GroupFacts<'a> {
         pairs.take(MOST_PAIRS).collect()
     }
 
-    /// The expected spread after a rotation. Ranks do not matter to a rank-invariant assignor with
-    /// one member a pod: the loads are the same, exactly.
-    fn after(&self, assignor: Assignor, rotated: &[usize]) -> f64 {
+    /// The group as each order of ranks would have it; empty where ranks do not matter: to a
+    /// rank-invariant assignor with one member a pod, the loads are the same whoever is replaced.
+    fn models(&self, assignor: Assignor) -> Vec<Group> {
         if assignor.is_rank_invariant() && self.consumers_per_pod == 1 {
-            return self.now();
+            return Vec::new();
         }
-        let orders: Vec<f64> =
-            (0..RANK_ORDERS).filter_map(|order| self.after_in_order(assignor, rotated, order)).collect();
-        if orders.is_empty() {
-            return self.now();
-        }
-        orders.iter().sum::<f64>() / orders.len() as f64
+        (0..RANK_ORDERS).filter_map(|order| self.model(assignor, order)).collect()
     }
 
-    /// The spread after a rotation when the members rank in the given order; `None` when nobody
-    /// would be left.
-    fn after_in_order(&self, assignor: Assignor, rotated: &[usize], order: u64) -> Option<f64> {
-        let mut members: Vec<(Member, Vec<TopicPartition>)> = (0..self.pods * self.consumers_per_pod)
-            .map(|seat| (self.member(order, seat), Vec::new()))
-            .collect();
+    fn model(&self, assignor: Assignor, order: u64) -> Option<Group> {
+        let seats = self.pods * self.consumers_per_pod;
+        let mut members: Vec<(Member, Vec<TopicPartition>)> =
+            (0..seats).map(|seat| (self.member(order, seat), Vec::new())).collect();
         let mut next = alloc::vec![0; self.pods];
         for partition in self.partitions.all() {
-            let Some(pod) = partition.owner else { continue };
+            let pod = partition.owner?;
             let seat = pod * self.consumers_per_pod + next[pod] % self.consumers_per_pod;
             next[pod] += 1;
             members[seat].1.push(TopicPartition { topic: partition.topic, number: partition.number });
         }
-        let seats = members.len();
-        let mut group = Group::found(assignor, members).ok()?;
+        Group::found(assignor, members).ok()
+    }
+
+    /// The expected spread after a rotation: the mean over the models, exactly what it is now
+    /// without any.
+    fn after(&self, models: &[Group], rotated: &[usize]) -> f64 {
+        let spreads: Vec<f64> = models
+            .iter()
+            .zip(0..)
+            .filter_map(|(model, order)| self.after_in(model.clone(), rotated, order))
+            .collect();
+        if spreads.is_empty() {
+            return self.now();
+        }
+        spreads.iter().sum::<f64>() / spreads.len() as f64
+    }
+
+    /// The spread after a rotation of one model; `None` when nobody would be left.
+    fn after_in(&self, mut group: Group, rotated: &[usize], order: u64) -> Option<f64> {
+        let seats = self.pods * self.consumers_per_pod;
         let replacements = rotated
             .iter()
-            .flat_map(|pod| (0..self.consumers_per_pod).map(move |seat| pod * self.consumers_per_pod + seat))
-            .map(|seat| Member { pod: seat / self.consumers_per_pod, ..self.member(order, seats + seat) })
+            .flat_map(|pod| (0..self.consumers_per_pod).map(move |seat| (*pod, seat)))
+            .map(|(pod, seat)| {
+                let newcomer = seats + pod * self.consumers_per_pod + seat;
+                Member { pod, ..self.member(order, newcomer) }
+            })
             .collect();
         group.rotate(rotated, replacements, Shape::Graceful).ok()?;
         let all = self.partitions.all();
         let load = |wanted: TopicPartition| {
-            let key = |partition: &crate::partitions::Partition| (partition.topic, partition.number);
+            let key = |partition: &Partition| (partition.topic, partition.number);
             all.binary_search_by(|partition| key(partition).cmp(&(wanted.topic, wanted.number)))
                 .map_or(0.0, |place| all[place].load)
         };

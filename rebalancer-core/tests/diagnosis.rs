@@ -6,9 +6,9 @@ use rebalancer_core::assignor::{Assignor, Group, Member};
 use rebalancer_core::diagnosis::{Cause, Diagnosis};
 use rebalancer_core::guard::{GuardSettings, Standing};
 use rebalancer_core::{
-    Analysis, Assessment, AssignorChoice, Controller, Engine, Fact, Facts, Futility, Grid, History, Join,
-    JoinRules, Joined, LivePod, Metric, PartitionSample, Partitions, Past, PastSpread, PodState, Replacement,
-    Strategy, Thresholds, assess,
+    Analysis, Assessment, AssignorChoice, Controller, DEFAULT_FLOORS, Engine, Fact, Facts, Futility, Grid,
+    History, Join, JoinRules, Joined, LivePod, Metric, PartitionSample, Partitions, Past, PastSpread,
+    PodState, Replacement, Strategy, Thresholds, Window, assess,
 };
 
 fn minutes(count: u64) -> Duration {
@@ -151,6 +151,20 @@ fn a_pod_that_was_sick_for_a_moment_is_not_sick() {
     assert_eq!(nobody.selection, None);
     let strategy = nobody.guards.iter().find(|verdict| verdict.guard == "strategy").expect("it refuses");
     assert!(strategy.reason.contains("no pod is sick"), "{}", strategy.reason);
+}
+
+#[test]
+fn an_idle_fleet_is_called_idle_whatever_its_ratios() {
+    let mut rows = vec![[0.002, 0.0, 0.5]; 6];
+    rows[2][0] = 0.009;
+    let scene = Scene::new(&rows);
+    let floored = Thresholds { trigger_floors: DEFAULT_FLOORS, ..Thresholds::default() };
+    let analysis = Engine::new(floored).analyze(&scene.joined.pods).expect("valid");
+    assert!(analysis.should_rebalance(), "the plain rule would rotate");
+    let settings = GuardSettings::STANDARD;
+    let assessment = assess(&analysis, &scene.joined, &scene.facts(), &settings, Strategy::RotateOutliers);
+    assert_eq!(assessment.diagnosis.cause, Cause::NearlyIdle);
+    assert_eq!(assessment.rotation(Futility::Binding), None);
 }
 
 #[test]
@@ -437,6 +451,24 @@ fn inputs_that_are_not_there_make_steps_unknown_and_nothing_else() {
 }
 
 #[test]
+fn who_acts_takes_unknown_for_a_refusal_and_who_shows_goes_on() {
+    let scene = Scene::new(&[[3.0, 0.0, 300.0], [1.0, 0.0, 100.0], [1.0, 0.0, 100.0], [1.0, 0.0, 100.0]]);
+    let assessment = scene.assess(&Facts::new(&scene.live));
+    let persistence =
+        assessment.guards.iter().find(|verdict| verdict.guard == "persistence").expect("it is on");
+    assert_eq!(persistence.standing, Standing::Unknown, "there is no history");
+    assert_eq!(assessment.rotation(Futility::Binding), None);
+    assert_eq!(assessment.tentative_rotation(Futility::Binding).expect("it is shown").pods[0], 0);
+    let mut rolling = Facts::new(&scene.live);
+    rolling.rolling_out = true;
+    assert_eq!(
+        scene.assess(&rolling).tentative_rotation(Futility::Binding),
+        None,
+        "a refusal is one for both"
+    );
+}
+
+#[test]
 fn a_balanced_workload_is_asked_nothing() {
     let scene = Scene::new(&[[1.0, 0.0, 100.0]; 4]);
     let assessment = scene.assess(&scene.facts());
@@ -455,4 +487,22 @@ fn causes_have_words_and_codes() {
         cause.to_string(),
         "pod a spends 2.50 times the CPU of the others on a message (> 1.6); replacing it helps"
     );
+}
+
+#[test]
+fn a_replacement_is_compared_only_where_nothing_else_disturbs_it() {
+    let windows = |ages: &[u64]| {
+        let pod = |age: &u64| LivePod { age: Some(minutes(*age)), ..LivePod::assumed("a") };
+        let live: Vec<LivePod> = ages.iter().map(pod).collect();
+        let window = |window: Window| (window.ended.as_secs() / 60, window.length.as_secs() / 60);
+        Replacement::windows(&live).map(|sides| sides.map(window))
+    };
+    assert_eq!(windows(&[200, 210, 5000]), Some([(210, 60), (135, 60)]), "two born together");
+    assert_eq!(windows(&[40, 5000]), Some([(40, 35), (0, 35)]), "as long as there is");
+    assert_eq!(windows(&[30, 5000]), Some([(30, 25), (0, 25)]), "when the cooldown ends");
+    assert_eq!(windows(&[29, 5000]), None);
+    assert_eq!(windows(&[200, 250, 5000]), Some([(200, 45), (150, 45)]), "another came 50 minutes before");
+    assert_eq!(windows(&[200, 225, 5000]), None, "too closely");
+    assert_eq!(windows(&[200, 201, 202]), Some([(202, 60), (135, 60)]), "a rollout is an experiment too");
+    assert_eq!(Replacement::windows(&[LivePod::assumed("a")]), None, "no age is known");
 }

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use rebalancer_core::{
-    Engine, Join, JoinRules, LivePod, Metric, PerMetric, PodState, Sample, Spread, Thresholds,
+    Coverage, Engine, Join, JoinRules, LivePod, Metric, PerMetric, PodState, Sample, Spread, Thresholds,
 };
 
 #[test]
@@ -32,6 +32,18 @@ fn scores_of_tiny_loads_stay_finite() {
     );
     let outliers = analysis.outliers().expect("three candidates");
     assert_eq!((outliers.busiest, outliers.least_busy), (2, 0));
+}
+
+/// `0.07 * 100.0` is a little more than 7 in binary, and 7 pods of 100 are 7 % all the same.
+#[test]
+fn a_share_of_the_pods_is_not_rounded_up() {
+    let thresholds = Thresholds { min_coverage: 0.07, ..Thresholds::default() };
+    let lag = |index: u32| if index < 7 { 100.0 } else { f64::NAN };
+    let pod = |index: u32| PodState::new(format!("orders-{index}")).with(Metric::Lag, lag(index));
+    let pods: Vec<PodState> = (0..100).map(pod).collect();
+    let analysis = Engine::new(thresholds).analyze(&pods).expect("valid thresholds");
+    assert_eq!(analysis.coverage()[Metric::Lag], Coverage { having: 7, needed: 7, eligible: 100 });
+    assert_eq!(analysis.candidates().len(), 7);
 }
 
 #[test]

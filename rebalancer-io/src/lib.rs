@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod driver;
+pub mod facts;
 pub mod file;
 pub mod kubernetes;
 pub mod metrics;

@@ -1,6 +1,8 @@
 //! What is measured and where it comes from: queries by metric, and the sources that answer them.
 
+mod at_most;
 mod cpu;
+mod group;
 mod kafka;
 mod memory;
 mod preset;
@@ -11,12 +13,16 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::prometheus::{InstantAnswer, QueryError, RangeAnswer};
+use crate::prometheus::{InstantAnswer, LabelledAnswer, QueryError, RangeAnswer};
 
+pub use at_most::AtMost;
 pub use cpu::CpuFetcher;
+pub use group::{CLIENT_LABEL, FactQueries, PARTITION_LABELS, PROTOCOL_LABEL};
 pub use kafka::{KafkaFetcher, KafkaPreset};
 pub use memory::MemoryFetcher;
 pub use query::{MetricQuery, QuerySet, QuerySettings, SettingError};
+
+pub(crate) use template::duration as promql_duration;
 
 /// Something that answers metric queries: a server, a recording, a folder of answers.
 pub trait MetricsSource: Sync {
@@ -25,6 +31,17 @@ pub trait MetricsSource: Sync {
     /// # Errors
     /// Everything but a whole answer with at most one sample a pod.
     fn instant(&self, query: &MetricQuery, at: Timestamp) -> Result<InstantAnswer, QueryError>;
+
+    /// The samples of a query at one moment, told apart by `labels` beside the pod.
+    ///
+    /// # Errors
+    /// Everything but a whole answer.
+    fn labelled(
+        &self,
+        query: &MetricQuery,
+        labels: &[&str],
+        at: Timestamp,
+    ) -> Result<LabelledAnswer, QueryError>;
 
     /// The samples of a query at every `step` from `start` to `end`.
     ///

@@ -14,8 +14,11 @@ mod transport;
 pub use auth::{Auth, Secret, SecretSource};
 pub use client::PrometheusClient;
 pub use config::{ConfigError, Endpoint, Header, Method, PrometheusConfig, Tls};
-pub use decode::{Counts, InstantAnswer, Point, RangeAnswer, Sample, Samples, Series, Wanted};
-pub use decode::{instant as decode_instant, range as decode_range};
+pub use decode::{
+    Counts, InstantAnswer, LabelledAnswer, LabelledSample, Point, RangeAnswer, Sample, Samples, Series,
+    Wanted,
+};
+pub use decode::{instant as decode_instant, labelled as decode_labelled, range as decode_range};
 pub use error::{ErrorKind, QueryError, TransportError};
 pub use transport::{ApiRequest, ApiResponse, HttpTransport, Transport, When};
 

@@ -12,7 +12,7 @@ use rebalancer_core::Metric;
 use crate::file;
 use crate::metrics::{MetricQuery, MetricsSource};
 use crate::prometheus::{
-    ErrorKind, InstantAnswer, QueryError, RangeAnswer, TransportError, Wanted, decode_instant,
+    ErrorKind, InstantAnswer, LabelledAnswer, QueryError, RangeAnswer, TransportError, Wanted, decode_instant,
 };
 
 /// The answers of one moment.
@@ -54,6 +54,15 @@ impl Snapshot {
         self.answers[metric.index()].as_ref()
     }
 
+    fn lacks(&self, query: &MetricQuery, what: &str) -> QueryError {
+        QueryError {
+            name: query.name.clone(),
+            place: self.folder.display().to_string(),
+            query: query.promql.clone(),
+            kind: Box::new(TransportError::NotRecorded(what.into()).into()),
+        }
+    }
+
     /// The bytes of `pods.json`, decompressed, if it is there.
     pub fn pods(&self) -> Option<&[u8]> {
         self.pods.as_deref()
@@ -73,13 +82,11 @@ impl MetricsSource for Snapshot {
         _: Timestamp,
         _: Duration,
     ) -> Result<RangeAnswer, QueryError> {
-        let kind = TransportError::NotRecorded("more than one moment".into());
-        Err(QueryError {
-            name: query.name.clone(),
-            place: self.folder.display().to_string(),
-            query: query.promql.clone(),
-            kind: Box::new(kind.into()),
-        })
+        Err(self.lacks(query, "more than one moment"))
+    }
+
+    fn labelled(&self, query: &MetricQuery, _: &[&str], _: Timestamp) -> Result<LabelledAnswer, QueryError> {
+        Err(self.lacks(query, "more than the loads of the pods"))
     }
 }
 

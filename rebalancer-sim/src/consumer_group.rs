@@ -1,6 +1,8 @@
 //! A simulated consumer group, minute by minute: partitions with skewed rates, noise, sick pods,
 //! and replacements that start cold.
 
+#![expect(clippy::missing_panics_doc, reason = "only a broken simulator panics")]
+
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -294,15 +296,13 @@ fn member(rng: &mut Rng, pod: usize) -> Member {
 fn partition_loads(rng: &mut Rng, shape: &GroupShape, count: usize) -> Vec<f64> {
     let mut loads: Vec<f64> = (0..count)
         .map(|place| match shape.rates {
-            Rates::Even => 1.0,
             Rates::LogNormal(sigma) => (sigma * normal(rng)).exp(),
             Rates::Zipf(power) => (place as f64 + 1.0).powf(-power),
-            Rates::Hot(share) if place == 0 => share * (count - 1) as f64 / (1.0 - share),
-            Rates::Hot(_) => 1.0,
+            Rates::Hot(part) if place == 0 => part * (count - 1) as f64 / (1.0 - part),
+            Rates::Even | Rates::Hot(_) => 1.0,
         })
         .collect();
     rng.shuffle(&mut loads);
     let scale = RATE_PER_POD * shape.pods as f64 / loads.iter().sum::<f64>();
-    loads.iter_mut().for_each(|load| *load *= scale);
-    loads
+    loads.into_iter().map(|load| load * scale).collect()
 }

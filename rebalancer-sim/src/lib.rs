@@ -7,6 +7,7 @@ pub mod closed_loop;
 pub mod consumer_group;
 pub mod exact;
 pub mod fleet;
+pub mod fuzzing;
 pub mod generators;
 mod http;
 pub mod metrics_server;

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rebalancer_core::{
-    Analysis, Finding, JoinRules, LivePod, Metric, PerMetric, Phase, PodState, Sample, Thresholds,
+    Analysis, Finding, JoinRules, LivePod, Load, Metric, PerMetric, Phase, PodState, Sample, Thresholds,
 };
 
 /// Relative distance below which two computed numbers are the same.
@@ -26,6 +26,8 @@ pub struct Decision {
     pub cv: PerMetric<Option<f64>>,
     /// The same with the mean held up by the trigger floor.
     pub cv_compared: PerMetric<Option<f64>>,
+    /// Median of each usable metric over the candidates.
+    pub median: PerMetric<Option<f64>>,
     /// Scores of the candidates, in their order.
     pub scores: Vec<f64>,
     /// Busiest candidate.
@@ -43,11 +45,12 @@ pub fn decide(pods: &[PodState], thresholds: &Thresholds) -> Decision {
     let decidable = usable.contains(&Metric::Cpu) || usable.contains(&Metric::Lag);
     let insufficient = !decidable || candidates.len() < thresholds.min_pods;
 
+    let loads = PerMetric::from_fn(|metric| {
+        let loads = column(&candidates, metric);
+        (usable.contains(&metric) && !loads.is_empty()).then_some(loads)
+    });
     let cv_with = |floors: PerMetric<f64>| {
-        PerMetric::from_fn(|metric| {
-            let loads = column(&candidates, metric);
-            (usable.contains(&metric) && !loads.is_empty()).then(|| cv(&loads, floors[metric]))
-        })
+        PerMetric::from_fn(|metric| loads[metric].as_ref().map(|loads| cv(loads, floors[metric])))
     };
     let scores = scores(&candidates, &usable, thresholds);
     let mut ranking: Vec<(f64, &str)> =
@@ -62,6 +65,7 @@ pub fn decide(pods: &[PodState], thresholds: &Thresholds) -> Decision {
         insufficient,
         cv: cv_with(PerMetric::default()),
         cv_compared: cv_with(thresholds.trigger_floors),
+        median: PerMetric::from_fn(|metric| loads[metric].as_deref().map(median)),
         scores,
         busiest,
         least_busy,
@@ -91,6 +95,7 @@ pub fn compare(analysis: &Analysis<'_>) -> Result<(), String> {
         near(&format!("{metric} spread"), spread, expected.cv[metric])?;
         let compared = analysis.cv_compared(metric);
         near(&format!("{metric} spread with floor"), compared, expected.cv_compared[metric])?;
+        near(&format!("{metric} median"), analysis.median(metric), expected.median[metric])?;
     }
     compare_scores(analysis, &expected)?;
     compare_triggers(analysis, &expected)?;
@@ -171,7 +176,7 @@ fn is_usable(pods: &[PodState], metric: Metric, thresholds: &Thresholds) -> bool
 }
 
 fn column(candidates: &[&PodState], metric: Metric) -> Vec<f64> {
-    candidates.iter().filter_map(|pod| pod.load(metric)).map(rebalancer_core::Load::value).collect()
+    candidates.iter().filter_map(|pod| pod.load(metric)).map(Load::value).collect()
 }
 
 fn cv(loads: &[f64], floor: f64) -> f64 {
@@ -180,6 +185,12 @@ fn cv(loads: &[f64], floor: f64) -> f64 {
     let variance = loads.iter().map(|load| (load - mean).powi(2)).sum::<f64>() / count;
     let denominator = if mean > floor { mean } else { floor };
     if denominator == 0.0 { 0.0 } else { variance.sqrt() / denominator }
+}
+
+fn median(loads: &[f64]) -> f64 {
+    let mut sorted = loads.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    f64::midpoint(sorted[(sorted.len() - 1) / 2], sorted[sorted.len() / 2])
 }
 
 fn scores(candidates: &[&PodState], usable: &[Metric], thresholds: &Thresholds) -> Vec<f64> {
@@ -191,7 +202,7 @@ fn scores(candidates: &[&PodState], usable: &[Metric], thresholds: &Thresholds) 
     let score = |pod: &&PodState| {
         let mut score = 0.0;
         for &metric in usable {
-            let load = pod.load(metric).map_or(0.0, rebalancer_core::Load::value);
+            let load = pod.load(metric).map_or(0.0, Load::value);
             if weights > 0.0 && denominators[metric] > 0.0 {
                 score += thresholds.weights[metric] / weights * (load / denominators[metric]);
             }

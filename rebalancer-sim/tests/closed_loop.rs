@@ -133,11 +133,11 @@ fn false_triggers_fall_at_least_ten_fold() {
 
 #[test]
 fn a_planned_pair_beats_the_outliers_on_sticky_groups() {
-    for assignor in [Assignor::Sticky, Assignor::CooperativeSticky, Assignor::Uniform] {
+    for assignor in [Assignor::Sticky, Assignor::Uniform] {
         let shape = skewed(assignor, 48, 12, Rates::LogNormal(0.7));
         let policy = Policy::STANDARD.knowing(Knowledge::Partitions);
-        let outliers = outcomes(40, &shape, policy);
-        let planned = outcomes(40, &shape, policy.with(Strategy::PlannedPair));
+        let outliers = outcomes(30, &shape, policy);
+        let planned = outcomes(30, &shape, policy.with(Strategy::PlannedPair));
         let left = |outcomes: &[Outcome]| mean(outcomes, |outcome| outcome.cv_after);
         assert!(
             left(&planned) < 0.95 * left(&outliers),

@@ -3,10 +3,12 @@
 
 use std::time::Duration;
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
-use rebalancer_core::PerMetric;
+use rebalancer_core::{PerMetric, Strategy};
 
-use crate::value::{self, Guarded};
+use super::guards::GuardArgs;
+use crate::value;
 
 /// What is held against what.
 #[derive(Debug, Args)]
@@ -39,14 +41,15 @@ pub struct DecisionArgs {
     /// Weights of the score that ranks the pods
     #[arg(long, value_name = "WEIGHTS", env = "SCORE_WEIGHTS", default_value = "cpu=0.4,lag=0.3,rate=0.2,memory=0.1", value_parser = value::weights)]
     pub score_weights: PerMetric<f64>,
-    /// Which pods to rotate
+    /// Which pods to rotate: the busiest and the least busy, the pair with the best predicted gain, or
+    /// the sick pod alone
     #[arg(
         long,
         value_name = "STRATEGY",
         env = "STRATEGY",
         default_value = "rotate_outliers",
-        value_enum,
-        ignore_case = true
+        ignore_case = true,
+        value_parser = strategy()
     )]
     pub strategy: Strategy,
     /// `standard` asks every guard, `off` is exactly the plain rule
@@ -59,12 +62,11 @@ pub struct DecisionArgs {
         ignore_case = true
     )]
     pub guards: GuardMode,
-    /// Leave out pods that have worked for less than this; off turns it off
-    #[arg(long, value_name = "DURATION", env = "WARMUP", default_value = "5m", value_parser = value::duration_or_off)]
-    pub warmup: Guarded<Duration>,
     /// Samples older than this are missing
     #[arg(long, value_name = "DURATION", env = "MAX_SAMPLE_AGE", default_value = "180s", value_parser = value::positive_duration)]
     pub max_sample_age: Duration,
+    #[command(flatten)]
+    pub limits: GuardArgs,
 }
 
 fn min_pods(text: &str) -> Result<usize, String> {
@@ -74,12 +76,13 @@ fn min_pods(text: &str) -> Result<usize, String> {
     }
 }
 
-/// Which pods are rotated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Strategy {
-    /// The busiest and the least busy pod.
-    #[value(name = "rotate_outliers", alias = "rotate-outliers")]
-    RotateOutliers,
+fn strategy() -> impl TypedValueParser<Value = Strategy> {
+    let with_dashes = ["rotate-outliers", "planned-pair", "replace-outlier"];
+    let names = Strategy::ALL.map(Strategy::name).into_iter().zip(with_dashes);
+    PossibleValuesParser::new(names.map(|(name, alias)| PossibleValue::new(name).alias(alias))).map(|name| {
+        let name = name.to_ascii_lowercase().replace('-', "_");
+        name.parse().expect("the parser lets only known names through")
+    })
 }
 
 /// Whether guards are asked.

@@ -99,6 +99,13 @@ pub struct QueryArgs {
     /// Own PromQL for messages per second
     #[arg(long, value_name = "PROMQL", env = "QUERY_RATE")]
     pub query_rate: Option<String>,
+    /// Own PromQL for messages per second by `topic` and `partition`, and `pod` where it is known
+    #[arg(long, value_name = "PROMQL", env = "QUERY_PARTITION_LOAD")]
+    pub query_partition_load: Option<String>,
+    /// Own PromQL for the number of Kafka partitions of each pod, and `client_id` where a pod has
+    /// several consumers
+    #[arg(long, value_name = "PROMQL", env = "QUERY_ASSIGNED_PARTITIONS")]
+    pub query_assigned_partitions: Option<String>,
     /// Kafka consumer group, for presets and `{{group}}`
     #[arg(long, value_name = "GROUP", env = "KAFKA_GROUP")]
     pub kafka_group: Option<String>,

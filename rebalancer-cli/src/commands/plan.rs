@@ -24,29 +24,34 @@ pub fn run(args: &PlanArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let observation = live.observe(args.record.as_deref())?;
     let options = rotation_options(&args.live.kubernetes, &decision);
     let purpose = Purpose { kind: Kind::Plan, dry_run: "client", rotation: Some(&options) };
-    let report = report(&decision, &observation, purpose)?;
+    let mut report = report(&decision, &observation, purpose)?;
+    report.requests.insert("kubernetes".to_owned(), live.cluster.requests());
     output::write(&report, args.live.output.output, std::io::stdout())?;
     Ok(exit::code(report.outcome, args.live.output.detailed_exitcode))
 }
 
-/// The report of an observation.
+/// The report of an observation, which is saved where it is to be recorded.
 ///
 /// # Errors
-/// As [`decide`].
+/// As [`decide`], and when the recording cannot be written.
 pub fn report(
     decision: &DecisionSettings,
     observation: &Observation,
     purpose: Purpose<'_>,
-) -> anyhow::Result<Report> {
+) -> Result<Report, Failure> {
+    let asked = observation.answers.asked();
     let known = Known {
         joined: &observation.joined,
         workload: &observation.workload,
-        asked: &observation.answers.asked(),
+        asked: &asked,
+        finder: Some(observation.finder()),
         evaluation_time: Some(observation.answers.at.to_string()),
         described: observation.described.clone(),
     };
-    let mut report = decide(decision, known, purpose)?;
-    report.requests.clone_from(&observation.requests);
+    let report = decide(decision, known, purpose);
+    observation.save()?;
+    let mut report = report?;
+    report.requests.insert("prometheus".to_owned(), observation.requests());
     Ok(report)
 }
 
@@ -55,7 +60,7 @@ pub fn rotation_options(args: &KubernetesArgs, decision: &DecisionSettings) -> R
     let deadline: Duration = args.run_timeout;
     RotationOptions {
         min_pods: decision.thresholds.min_pods,
-        warm_up: decision.warm_up,
+        warm_up: decision.warm_up(),
         allow_many_controllers: args.allow_multiple_controllers,
         ..RotationOptions::until(deadline)
     }

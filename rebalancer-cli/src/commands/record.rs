@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::ArgMatches;
 
 use crate::args::RecordArgs;
-use crate::decide::DecisionSettings;
+use crate::decide::{DecisionSettings, find_all};
 use crate::failure::Failure;
 use crate::live::Live;
 use crate::{exit, output};
@@ -18,10 +18,12 @@ pub fn run(args: &RecordArgs, matches: &ArgMatches) -> Result<ExitCode, Failure>
     let decision = DecisionSettings::from(&args.live.decision);
     let live = Live::connect(&args.live, &decision, matches)?;
     let observation = live.observe(Some(&args.file))?;
+    find_all(&decision, &observation.finder(), &observation.workload);
+    observation.save()?;
     let (file, pods) = (args.file.display(), observation.workload.pods.len());
     let text = format!(
         "recorded {pods} pods and {} answers at {} to {file}\n",
-        observation.answers.asked().len(),
+        observation.requests(),
         observation.answers.at
     );
     output::print(&text, std::io::stdout())?;

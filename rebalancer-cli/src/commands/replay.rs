@@ -10,10 +10,12 @@ use anyhow::Context as _;
 use clap::{ArgMatches, FromArgMatches};
 use jiff::Timestamp;
 use rebalancer_core::{Joined, LivePod, Metric, PerMetric, RotationOptions, Workload};
+use rebalancer_io::facts::FactFinder;
 use rebalancer_io::kubernetes::live_pods;
+use rebalancer_io::metrics::FactQueries;
 use rebalancer_io::podstate::{Answers, Freshness};
-use rebalancer_io::prometheus::{PrometheusConfig, Wanted};
-use rebalancer_io::recording::Recording;
+use rebalancer_io::prometheus::{PrometheusClient, PrometheusConfig, Wanted};
+use rebalancer_io::recording::{Recording, Replay};
 use rebalancer_io::snapshot::Snapshot;
 use rebalancer_io::{file, states};
 
@@ -33,6 +35,14 @@ struct Saved {
     evaluation_time: Option<Timestamp>,
     settings: RecordedSettings,
     decision: DecisionSettings,
+    /// The rest of a recording; a folder or a list of pods has none.
+    recorded: Option<Recorded>,
+}
+
+/// What a recording answers beside the loads.
+struct Recorded {
+    client: PrometheusClient<Replay>,
+    queries: FactQueries,
 }
 
 /// Replays.
@@ -52,12 +62,14 @@ pub fn run(args: &ReplayArgs, matches: &ArgMatches) -> Result<ExitCode, Failure>
         joined: &saved.joined,
         workload: &saved.workload,
         asked: &saved.asked,
+        finder: saved.finder(),
         evaluation_time: saved.evaluation_time.map(|time| time.to_string()),
         described,
     };
     let options = RotationOptions {
         min_pods: saved.decision.thresholds.min_pods,
-        warm_up: saved.decision.warm_up,
+        warm_up: saved.decision.warm_up(),
+        allow_many_controllers: saved.settings.allow_multiple_controllers,
         ..RotationOptions::until(RUN_TIMEOUT_FOR_PLANS)
     };
     let purpose = Purpose { kind: Kind::Plan, dry_run: "client", rotation: Some(&options) };
@@ -110,6 +122,7 @@ fn from_states(path: &Path, decision: &DecisionArgs) -> Result<Saved, Failure> {
         evaluation_time: None,
         settings: RecordedSettings::default(),
         decision: DecisionSettings::from(decision),
+        recorded: None,
     })
 }
 
@@ -152,7 +165,15 @@ fn from_recording(path: &Path, matches: &ArgMatches) -> Result<Saved, Failure> {
     let answers = answers.context("the recorded answers cannot be used")?;
     let workload = workload.unwrap_or_else(|| Workload { pods: answers.assumed_pods(), owners: Vec::new() });
     let decision = DecisionSettings::from(&taken_up(&settings, matches)?);
-    saved(&answers, workload, settings, decision)
+    let pod_label = settings.pod_label.as_deref().unwrap_or("pod");
+    let recorded = Recorded {
+        queries: FactQueries::recorded(&recording, settings.namespace.as_deref(), pod_label),
+        client: PrometheusClient::over(
+            Replay::new(&recording, shown.to_string()),
+            PrometheusConfig::DEFAULT_MAX_RESPONSE_BYTES,
+        ),
+    };
+    Ok(Saved { recorded: Some(recorded), ..saved(&answers, workload, settings, decision)? })
 }
 
 /// The decision settings of this call, with the recorded ones where nothing else was given.
@@ -177,7 +198,7 @@ fn saved(
     settings: RecordedSettings,
     decision: DecisionSettings,
 ) -> Result<Saved, Failure> {
-    let freshness = Freshness { warm_up: decision.warm_up, max_sample_age: decision.max_sample_age };
+    let freshness = Freshness { warm_up: decision.warm_up(), max_sample_age: decision.max_sample_age };
     let joined = answers.join(&workload.pods, freshness).context("cannot tell the pods apart")?;
     let at = answers
         .metrics
@@ -190,5 +211,13 @@ fn saved(
         evaluation_time: at.then_some(answers.at),
         settings,
         decision,
+        recorded: None,
     })
+}
+
+impl Saved {
+    fn finder(&self) -> Option<FactFinder<'_>> {
+        let Recorded { client, queries } = self.recorded.as_ref()?;
+        Some(FactFinder::new(client, queries, self.evaluation_time?))
+    }
 }

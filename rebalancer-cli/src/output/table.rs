@@ -4,11 +4,16 @@
 use std::fmt::Write as _;
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
+use rebalancer_core::assignor::Assignor;
 use rebalancer_core::guard::Standing;
 use rebalancer_core::{Metric, Role};
 
 use super::number::{ratio, short, with_unit};
-use crate::report::{Kind, Outcome, PodReport, PodVerdict, Report, StatisticsReport, TargetReport};
+use super::plain;
+use crate::report::{
+    DiagnosisReport, Kind, Outcome, PodReport, PodVerdict, Report, SpreadReport, StatisticsReport,
+    TargetReport,
+};
 
 /// Rows of pods shown in a plain table; the rest is summed up. `wide` shows all.
 const MOST_PODS: usize = 20;
@@ -32,13 +37,9 @@ fn write_report(text: &mut String, report: &Report, wide: bool) -> std::fmt::Res
     }
     writeln!(text, "\n{}", verdict(report))?;
     for guard in &report.guards {
-        let mark = match guard.verdict {
-            Standing::Pass => '✓',
-            Standing::Hold => '✗',
-            Standing::Unknown => '?',
-        };
-        writeln!(text, "  {mark} {}: {}", guard.name, plain(&guard.reason))?;
+        writeln!(text, "  {} {}: {}", mark(guard.verdict), guard.name, plain(&guard.reason))?;
     }
+    write_diagnosis(text, report, wide)?;
     for obstacle in &report.obstacles {
         writeln!(text, "  ✗ {}", plain(obstacle))?;
     }
@@ -50,6 +51,47 @@ fn write_report(text: &mut String, report: &Report, wide: bool) -> std::fmt::Res
         writeln!(text, "{line}")?;
     }
     Ok(())
+}
+
+/// The cause in words, what would help, and how even the load could be; every test of it if `wide`.
+fn write_diagnosis(text: &mut String, report: &Report, wide: bool) -> std::fmt::Result {
+    let DiagnosisReport { evidence, steps, advice, assignor, spread, .. } = &report.diagnosis;
+    if steps.is_empty() {
+        return Ok(());
+    }
+    writeln!(text, "\nCause: {}.", plain(evidence))?;
+    for line in advice {
+        writeln!(text, "  → {}", plain(line))?;
+    }
+    if let Some(SpreadReport { now, expected, best }) = spread {
+        let expected = match expected {
+            Some(expected) => format!("{} expected after this rotation", ratio(*expected)),
+            None => "not known after this rotation".to_owned(),
+        };
+        let now = ratio(*now);
+        writeln!(
+            text,
+            "  spread of the partitions over the pods: {now} now, {expected}, {} at best",
+            ratio(*best)
+        )?;
+    }
+    if !wide {
+        return Ok(());
+    }
+    let assignor = assignor.map_or("not known", Assignor::name);
+    writeln!(text, "  assignor: {assignor}")?;
+    for step in steps {
+        writeln!(text, "  {} {}: {}", mark(step.verdict), step.name, plain(&step.reason))?;
+    }
+    Ok(())
+}
+
+const fn mark(standing: Standing) -> char {
+    match standing {
+        Standing::Pass => '✓',
+        Standing::Hold => '✗',
+        Standing::Unknown => '?',
+    }
 }
 
 fn dry_run_line(report: &Report) -> Option<&'static str> {
@@ -252,9 +294,4 @@ fn age(seconds: u64) -> String {
         7_200..172_800 => format!("{}h", seconds / 3_600),
         _ => format!("{}d", seconds / 86_400),
     }
-}
-
-/// Text from outside without control characters, which could repaint a terminal.
-fn plain(text: &str) -> String {
-    text.chars().map(|char| if char.is_control() { '\u{fffd}' } else { char }).collect()
 }

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use rebalancer_core::guard::{Standing, Verdict};
 use rebalancer_core::{
-    Analysis, Finding, Joined, LivePod, Load, Metric, PerMetric, PodState, Role, RotationReport,
-    SetAsideReason,
+    Analysis, Assessment, Finding, Joined, LivePod, Load, Metric, PerMetric, PodState, Role, RotationReport,
+    SetAsideReason, Strategy,
 };
 
 use super::{
-    API_VERSION, GuardReport, Kind, Outcome, PodReport, PodVerdict, Report, StatisticsReport, TargetReport,
-    ThresholdsReport, WorkloadReport,
+    API_VERSION, DiagnosisReport, GuardReport, Kind, Outcome, PodReport, PodVerdict, Report,
+    StatisticsReport, TargetReport, ThresholdsReport, WorkloadReport,
 };
 
 /// What a report tells besides the analysis.
@@ -23,6 +23,8 @@ pub struct Context {
     pub dry_run: &'static str,
     /// `standard` or `off`.
     pub guards: &'static str,
+    /// Which pods a rotation takes.
+    pub strategy: Strategy,
     /// The moment of the answers.
     pub evaluation_time: Option<String>,
     /// Which pods.
@@ -38,12 +40,20 @@ pub struct Context {
 }
 
 /// Builds the report of a decision that has not been acted on.
-pub fn build(analysis: &Analysis<'_>, joined: &Joined, live: &[LivePod], context: Context) -> Report {
-    let (outcome, reason) = outcome(analysis, &context);
+pub fn build(
+    analysis: &Analysis<'_>,
+    assessment: &Assessment,
+    joined: &Joined,
+    live: &[LivePod],
+    context: Context,
+) -> Report {
+    let (outcome, reason) = outcome(analysis, assessment, &context);
+    let targets = targets(analysis, assessment);
     let Context {
         kind,
         dry_run,
         guards,
+        strategy,
         evaluation_time,
         workload,
         verdicts,
@@ -59,11 +69,13 @@ pub fn build(analysis: &Analysis<'_>, joined: &Joined, live: &[LivePod], context
         dry_run,
         evaluation_time,
         workload: WorkloadReport { pods: joined.pods.len() + joined.set_aside.len(), ..workload },
-        targets: targets(analysis),
+        strategy,
         reason,
         statistics: PerMetric::from_fn(|metric| statistics(analysis, metric)),
-        pods: pods(analysis, joined, live),
+        pods: pods(analysis, &targets, joined, live),
+        targets,
         guards: verdicts.into_iter().map(GuardReport::from).collect(),
+        diagnosis: DiagnosisReport::from(&assessment.diagnosis),
         thresholds: thresholds(analysis, guards),
         obstacles: objections.into_iter().chain(disturbances).collect(),
         warnings: warnings_of(analysis, warnings),
@@ -88,14 +100,20 @@ impl Report {
     }
 }
 
-fn outcome(analysis: &Analysis<'_>, context: &Context) -> (Outcome, String) {
-    let why = analysis.reason();
-    match analysis.finding() {
-        Finding::InsufficientData => return (Outcome::InsufficientData, why),
-        Finding::Balanced => return (Outcome::Balanced, why),
-        Finding::BelowFloor | Finding::OverThreshold => {}
-    }
-    let over = analysis.finding() == Finding::OverThreshold;
+fn outcome(analysis: &Analysis<'_>, assessment: &Assessment, context: &Context) -> (Outcome, String) {
+    let Some(trigger) = &assessment.trigger else {
+        let insufficient = analysis.finding() == Finding::InsufficientData;
+        let outcome = if insufficient { Outcome::InsufficientData } else { Outcome::Balanced };
+        return (outcome, analysis.reason());
+    };
+    let over = analysis.finding() != Finding::BelowFloor;
+    let why = if analysis.should_rebalance() {
+        analysis.reason()
+    } else {
+        let busiest = &analysis.pods()[trigger.targets.busiest].name;
+        let metrics: Vec<&str> = trigger.metrics.iter().map(|metric| metric.name()).collect();
+        format!("{}, and {busiest} lastingly stands out in {}", analysis.reason(), metrics.join(" and "))
+    };
     let held = |standing: Standing| {
         standing == Standing::Hold || (standing == Standing::Unknown && context.kind == Kind::RunReport)
     };
@@ -118,11 +136,15 @@ fn outcome(analysis: &Analysis<'_>, context: &Context) -> (Outcome, String) {
     (Outcome::Planned, why)
 }
 
-fn targets(analysis: &Analysis<'_>) -> Vec<TargetReport> {
-    let Some(pair) = analysis.targets() else { return Vec::new() };
-    let target =
-        |position: usize, role: Role| TargetReport { pod: analysis.pods()[position].name.clone(), role };
-    vec![target(pair.busiest, Role::Busiest), target(pair.least_busy, Role::LeastBusy)]
+/// The selected pods, the busier one first.
+fn targets(analysis: &Analysis<'_>, assessment: &Assessment) -> Vec<TargetReport> {
+    let selected = assessment.selection.iter().flat_map(|selection| &selection.pods);
+    let roles = [Role::Busiest, Role::LeastBusy];
+    let target = |(position, role): (&usize, Role)| TargetReport {
+        pod: analysis.pods()[*position].name.clone(),
+        role,
+    };
+    selected.zip(roles).map(target).collect()
 }
 
 fn statistics(analysis: &Analysis<'_>, metric: Metric) -> Option<StatisticsReport> {
@@ -142,7 +164,12 @@ fn statistics(analysis: &Analysis<'_>, metric: Metric) -> Option<StatisticsRepor
     })
 }
 
-fn pods(analysis: &Analysis<'_>, joined: &Joined, live: &[LivePod]) -> Vec<PodReport> {
+fn pods(
+    analysis: &Analysis<'_>,
+    targets: &[TargetReport],
+    joined: &Joined,
+    live: &[LivePod],
+) -> Vec<PodReport> {
     let ages: BTreeMap<&str, Duration> =
         live.iter().filter_map(|pod| Some((pod.name.as_str(), pod.age?))).collect();
     let age_seconds = |name: &str| ages.get(name).map(Duration::as_secs);
@@ -152,7 +179,7 @@ fn pods(analysis: &Analysis<'_>, joined: &Joined, live: &[LivePod]) -> Vec<PodRe
             composite_score: analysis.score(position),
             missing,
             age_seconds: age_seconds(&pod.name),
-            ..row(pod, verdict(analysis, position))
+            ..row(pod, verdict(analysis, targets, position))
         }
     });
     let set_aside = joined.set_aside.iter().map(|pod| {
@@ -184,12 +211,13 @@ fn row(pod: &PodState, verdict: PodVerdict) -> PodReport {
     }
 }
 
-fn verdict(analysis: &Analysis<'_>, position: usize) -> PodVerdict {
-    match analysis.targets() {
-        Some(pair) if pair.busiest == position => PodVerdict::Busiest,
-        Some(pair) if pair.least_busy == position => PodVerdict::LeastBusy,
-        _ if analysis.candidates().binary_search(&position).is_ok() => PodVerdict::Keep,
-        _ => PodVerdict::MissingMetrics,
+fn verdict(analysis: &Analysis<'_>, targets: &[TargetReport], position: usize) -> PodVerdict {
+    let name = &analysis.pods()[position].name;
+    match targets.iter().find(|target| target.pod == *name).map(|target| target.role) {
+        Some(Role::Busiest) => PodVerdict::Busiest,
+        Some(Role::LeastBusy) => PodVerdict::LeastBusy,
+        None if analysis.candidates().binary_search(&position).is_ok() => PodVerdict::Keep,
+        None => PodVerdict::MissingMetrics,
     }
 }
 

@@ -4,12 +4,14 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rebalancer_core::Metric;
 use rebalancer_sim::apiserver::{Effect, Fault, Fleet, SimRequest};
+use rebalancer_sim::metrics_server::MetricsServer;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::program::Done;
+use crate::program::{Done, root};
 use crate::servers::{BUSIEST, LEAST_BUSY, Servers, fleet};
 
 const RUN: [&str; 2] = ["run", "--yes"];
@@ -247,5 +249,42 @@ fn two_runs_at_once_evict_at_most_one_pair() {
             assert_eq!(replaced, 2, "{guards}: {ends:?}");
             assert!(ends.iter().any(|(outcome, _)| outcome == "rotated"), "{guards}: {ends:?}");
         }
+    }
+}
+
+/// The same answers with the names of both targets exchanged for those of two other pods.
+fn another_view() -> MetricsServer {
+    let server = MetricsServer::start("orders-12-prometheus");
+    for metric in Metric::ALL {
+        let file = root().join(format!("testdata/snapshots/orders-12-prometheus/{metric}.json"));
+        let mut body = fs::read_to_string(file).expect("a recorded answer");
+        for (target, other) in
+            [(BUSIEST, "orders-consumer-g5zn5h759-vgmsz"), (LEAST_BUSY, "orders-consumer-g5zn5h759-cs5nx")]
+        {
+            body = body.replace(target, "exchanged").replace(other, target).replace("exchanged", other);
+        }
+        server.answer_body(metric, body);
+    }
+    server
+}
+
+/// The second run looks before the first one acts and has another pair in mind: it sees what has
+/// happened when it looks again.
+#[test]
+fn a_run_that_planned_another_pair_evicts_nothing_after_the_first_run() {
+    let other = another_view();
+    for guards in ["standard", "off"] {
+        let servers = Servers::start();
+        let slow = Effect::Stall(Duration::from_secs(3));
+        servers.cluster.inject(Fault::on("GET", "/deployments/", slow).times(1));
+        let second = servers.begin(&RUN, &[("PROMETHEUS_ENDPOINT", &other.url()), ("GUARDS", guards)]);
+        wait_until(|| servers.asked().len() == 3);
+        let first = servers.run(&RUN, &[("GUARDS", guards)]);
+        assert_eq!(end(&first), ("rotated".into(), Some(0)), "{first}");
+        let second = second.wait();
+        assert_eq!(end(&second), ("withheld".into(), Some(0)), "{second}");
+        assert_eq!(second.json()["targets"][0]["pod"], "orders-consumer-g5zn5h759-vgmsz", "{second}");
+        assert_eq!(second.json()["targets"][1]["pod"], "orders-consumer-g5zn5h759-cs5nx", "{second}");
+        assert_eq!(servers.evictions(), [BUSIEST, LEAST_BUSY]);
     }
 }

@@ -1,6 +1,7 @@
 //! The program itself, run as its users run it: what it prints, how it exits, what it asks of servers.
 
 mod bad_input;
+mod check;
 mod decisions;
 mod live;
 mod live_faults;
@@ -11,3 +12,4 @@ mod secrets;
 mod servers;
 mod settings;
 mod snapshots;
+mod sweeps;

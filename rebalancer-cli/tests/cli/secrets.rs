@@ -13,7 +13,7 @@ use crate::servers::Servers;
 const SECRET: &str = "hunter2";
 
 /// What each way of signing in sets, besides a file with the secret.
-fn ways<'a>(file: &'a str) -> Vec<Vec<(&'a str, &'a str)>> {
+fn ways(file: &str) -> Vec<Vec<(&str, &str)>> {
     let common = [
         ("PROMETHEUS_HEADERS", "X-Api-Key: hunter2\nX-Scope-OrgID: hunter2-tenant"),
         ("PROMETHEUS_QUERY_PARAMS", "apikey=hunter2&dedup=true"),

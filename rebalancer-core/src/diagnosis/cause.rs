@@ -20,6 +20,7 @@ impl fmt::Display for Cause {
                 f,
                 "pod {pod} has the most lag and reads {share:.2} times the messages of the others (< {limit}); replacing it helps"
             ),
+            Self::NearlyIdle => f.write_str("there is next to no load, so what is uneven is noise"),
             Self::UnevenButNoisy => f.write_str("the load is uneven now, but no pod stands out for long"),
             Self::TooFewPartitions { partitions, consumers } => write!(
                 f,

@@ -25,17 +25,17 @@ pub fn coverage(analysis: &Analysis<'_>, asked: &[Metric]) -> Verdict {
             format!("{metric} {} of {}", coverage.having, coverage.eligible)
         })
         .collect();
-    let decidable =
-        [Metric::Cpu, Metric::Lag].into_iter().any(|metric| analysis.coverage()[metric].is_usable());
+    let usable = |metric: Metric| analysis.coverage()[metric].is_usable();
+    let decidable = !analysis.pods().is_empty() && [Metric::Cpu, Metric::Lag].into_iter().any(usable);
     Verdict {
         guard: "coverage",
         standing: if decidable { Standing::Pass } else { Standing::Hold },
         value: asked.iter().map(|metric| share(*metric)).min_by(f64::total_cmp),
         limit: Some(analysis.thresholds().min_coverage),
-        reason: if thin.is_empty() {
-            "enough pods have every metric".to_string()
-        } else {
-            format!("not used, too few pods have it: {}", thin.join(", "))
+        reason: match (thin.is_empty(), decidable) {
+            (false, _) => format!("not used, too few pods have it: {}", thin.join(", ")),
+            (true, true) => "enough pods have every metric that was asked for".to_string(),
+            (true, false) => "no pod has CPU or lag to decide by".to_string(),
         },
     }
 }

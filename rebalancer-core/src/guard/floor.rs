@@ -21,7 +21,7 @@ pub fn floor(analysis: &Analysis<'_>) -> Verdict {
         reason: if holds {
             analysis.reason()
         } else {
-            "the means are above their floors or no floor matters".to_string()
+            "no threshold is passed by idle loads alone".to_string()
         },
     }
 }

@@ -196,23 +196,23 @@ impl FromStr for KafkaPreset {
 }
 
 /// How an exporter inside the pod names the metrics of its client.
-struct Names {
-    lag: &'static str,
+pub(super) struct Names {
+    pub(super) lag: &'static str,
     consumed: &'static str,
     /// Labels of `consumed` that leave out totals over all topics.
     consumed_labels: &'static str,
     /// Exists at zero too: it tells an idle member from a pod that is not scraped.
-    assigned: &'static str,
+    pub(super) assigned: &'static str,
 }
 
-const MICROMETER: Names = Names {
+pub(super) const MICROMETER: Names = Names {
     lag: "kafka_consumer_fetch_manager_records_lag",
     consumed: "kafka_consumer_fetch_manager_records_consumed_total",
     consumed_labels: "",
     assigned: "kafka_consumer_coordinator_assigned_partitions",
 };
 
-const JMX_DEFAULT: Names = Names {
+pub(super) const JMX_DEFAULT: Names = Names {
     lag: "kafka_consumer_consumer_fetch_manager_metrics_records_lag",
     consumed: "kafka_consumer_consumer_fetch_manager_metrics_records_consumed_total",
     consumed_labels: "topic!=\"\"",

@@ -65,6 +65,10 @@ pub struct QuerySettings {
     pub preset: KafkaPreset,
     /// Own `PromQL` in place of a preset's, by [`Metric::index`].
     pub own: [Option<String>; 4],
+    /// Own `PromQL` for messages per second by pod, topic and partition.
+    pub own_partition_load: Option<String>,
+    /// Own `PromQL` for the number of partitions by pod.
+    pub own_assigned_partitions: Option<String>,
     /// Label that holds the pod in the answers to own `PromQL`.
     pub pod_label: String,
 }
@@ -88,6 +92,8 @@ impl QuerySettings {
             max_sample_age: Some(Self::DEFAULT_MAX_SAMPLE_AGE),
             preset: KafkaPreset::default(),
             own: [const { None }; 4],
+            own_partition_load: None,
+            own_assigned_partitions: None,
             pod_label: "pod".into(),
         }
     }

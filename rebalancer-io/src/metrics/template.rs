@@ -68,7 +68,7 @@ fn regex(name: &str) -> String {
 }
 
 /// A duration as `PromQL` writes it: `5m`, `90s`, `1500ms`.
-pub(super) fn duration(duration: std::time::Duration) -> String {
+pub(crate) fn duration(duration: std::time::Duration) -> String {
     let ms = duration.as_millis();
     match ms {
         _ if ms.is_multiple_of(60_000) && ms > 0 => format!("{}m", ms / 60_000),

@@ -1,12 +1,13 @@
 //! The client: sends a query at one pinned time and turns whatever comes back into pods or an error.
 
 use std::io::Read;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::config::{ConfigError, PrometheusConfig};
-use super::decode::{self, InstantAnswer, RangeAnswer, Wanted};
+use super::decode::{self, InstantAnswer, LabelledAnswer, RangeAnswer, Wanted};
 use super::error::{ErrorKind, QueryError, TransportError, cause, words};
 use super::transport::{ApiRequest, ApiResponse, HttpTransport, Transport, When};
 use crate::metrics::{MetricQuery, MetricsSource};
@@ -19,6 +20,7 @@ const MAX_ERROR_BYTES: u64 = 64 << 10;
 pub struct PrometheusClient<T = HttpTransport> {
     transport: T,
     max_bytes: u64,
+    requests: AtomicU64,
 }
 
 impl PrometheusClient {
@@ -34,12 +36,17 @@ impl PrometheusClient {
 impl<T: Transport> PrometheusClient<T> {
     /// A client over any transport, reading at most `max_bytes` of an answer.
     pub fn over(transport: T, max_bytes: u64) -> Self {
-        Self { transport, max_bytes }
+        Self { transport, max_bytes, requests: AtomicU64::new(0) }
     }
 
     /// The transport.
     pub fn transport(&self) -> &T {
         &self.transport
+    }
+
+    /// Requests sent so far.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
     }
 
     /// Evaluates a query at one moment.
@@ -64,6 +71,19 @@ impl<T: Transport> PrometheusClient<T> {
         self.ask(query, When::Range { start, end, step }, decode::range)
     }
 
+    /// Evaluates a query at one moment, keeping `labels` beside the pod.
+    ///
+    /// # Errors
+    /// Everything but a whole instant vector of numbers.
+    pub fn query_labelled(
+        &self,
+        query: &MetricQuery,
+        labels: &[&str],
+        at: Timestamp,
+    ) -> Result<LabelledAnswer, QueryError> {
+        self.ask(query, When::Instant(at), |body, wanted| decode::labelled(body, wanted, labels))
+    }
+
     fn ask<A>(
         &self,
         query: &MetricQuery,
@@ -71,6 +91,7 @@ impl<T: Transport> PrometheusClient<T> {
         decode: impl Fn(Box<dyn Read + Send>, &Wanted<'_>) -> Result<A, ErrorKind>,
     ) -> Result<A, QueryError> {
         let request = ApiRequest { name: &query.name, query: &query.promql, when };
+        self.requests.fetch_add(1, Ordering::Relaxed);
         let answer = self.transport.send(&request).map_err(ErrorKind::from);
         answer.and_then(|response| read(response, &query.wanted(self.max_bytes), decode)).map_err(|kind| {
             QueryError {
@@ -86,6 +107,15 @@ impl<T: Transport> PrometheusClient<T> {
 impl<T: Transport> MetricsSource for PrometheusClient<T> {
     fn instant(&self, query: &MetricQuery, at: Timestamp) -> Result<InstantAnswer, QueryError> {
         self.query(query, at)
+    }
+
+    fn labelled(
+        &self,
+        query: &MetricQuery,
+        labels: &[&str],
+        at: Timestamp,
+    ) -> Result<LabelledAnswer, QueryError> {
+        self.query_labelled(query, labels, at)
     }
 
     fn range(

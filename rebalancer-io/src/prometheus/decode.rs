@@ -12,13 +12,14 @@ mod visit;
 mod window;
 
 use std::io::Read;
+use std::ops::AddAssign;
 
 use serde::de::DeserializeSeed;
 
 use self::samples::repeated;
 pub use self::samples::{Sample, Samples};
 use self::scan::Scanner;
-use self::visit::{Data, Envelope, EnvelopeSeed};
+use self::visit::{Element, Envelope, EnvelopeSeed};
 use self::window::Window;
 use super::error::{ErrorKind, cause, words};
 
@@ -51,6 +52,17 @@ pub struct Series {
     pub points: Vec<Point>,
 }
 
+/// The value of one label set at one instant.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LabelledSample {
+    /// Name of the pod; `None` where the label is absent or empty.
+    pub pod: Option<String>,
+    /// Values of the labels that were picked, in their order; empty where a label is absent.
+    pub labels: Vec<String>,
+    /// The value as sent: it may be NaN, infinite or negative.
+    pub value: f64,
+}
+
 /// How many series an answer had, and how many of them were left out.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -60,6 +72,14 @@ pub struct Counts {
     pub without_pod: usize,
     /// Left out: they name another namespace than the one asked for.
     pub other_namespace: usize,
+}
+
+impl AddAssign for Counts {
+    fn add_assign(&mut self, more: Self) {
+        self.series += more.series;
+        self.without_pod += more.without_pod;
+        self.other_namespace += more.other_namespace;
+    }
 }
 
 /// An instant vector by pod. No two samples have the same pod.
@@ -84,6 +104,37 @@ pub struct RangeAnswer {
     pub counts: Counts,
 }
 
+/// An instant vector with further labels than the pod. Samples of one pod may be many.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct LabelledAnswer {
+    /// The samples, in the order of the answer.
+    pub samples: Vec<LabelledSample>,
+    /// What was left out.
+    pub counts: Counts,
+}
+
+/// What is read of a label set: the pod, the namespace, and the labels that were picked.
+pub(crate) struct Pick<'a> {
+    wanted: &'a Wanted<'a>,
+    /// The pod's label and the namespace, then the labels that were picked.
+    keys: Vec<&'a str>,
+}
+
+impl<'a> Pick<'a> {
+    fn new(wanted: &'a Wanted<'a>, labels: &[&'a str]) -> Self {
+        Self { wanted, keys: [&[wanted.pod_label, "namespace"], labels].concat() }
+    }
+
+    fn labels(&self) -> &[&'a str] {
+        &self.keys[2..]
+    }
+
+    /// Whether a series without pod tells nothing.
+    fn needs_pod(&self) -> bool {
+        self.labels().is_empty()
+    }
+}
+
 /// Decodes the answer to an instant query.
 ///
 /// ```
@@ -101,29 +152,33 @@ pub struct RangeAnswer {
 /// # Errors
 /// Everything but a whole vector with at most one number a pod.
 pub fn instant(body: impl Read, wanted: &Wanted<'_>) -> Result<InstantAnswer, ErrorKind> {
-    let mut window = Window::new(body, wanted.max_bytes);
-    expect_json(&mut window)?;
-    let Scanner { head, samples, counts, .. } = Scanner::scan(&mut window, wanted);
-    let mut envelope = visit::<visit::Instant>(head, window, wanted)?;
-    put_in_front(&mut envelope.data, samples, counts);
-    instant_answer(envelope, wanted)
+    let mut window = opened(body, wanted)?;
+    let scanner = Scanner::scan(&mut window, wanted);
+    instant_from(scanner, window, wanted)
 }
 
 /// The same by the visitors alone.
 #[cfg(test)]
 fn instant_visited(body: impl Read, wanted: &Wanted<'_>) -> Result<InstantAnswer, ErrorKind> {
-    let mut window = Window::new(body, wanted.max_bytes);
-    expect_json(&mut window)?;
-    instant_answer(visit::<visit::Instant>("", window, wanted)?, wanted)
+    let window = opened(body, wanted)?;
+    instant_from(Scanner::new(wanted), window, wanted)
 }
 
-fn instant_answer(
-    envelope: Envelope<visit::Instant>,
+/// Lets the visitors read what the scanner has left.
+fn instant_from(
+    Scanner { head, mut samples, counts, .. }: Scanner<'_>,
+    window: Window<impl Read>,
     wanted: &Wanted<'_>,
 ) -> Result<InstantAnswer, ErrorKind> {
-    let (data, infos) = check(envelope, wanted)?;
-    refuse_repeated(data.series.pods())?;
-    Ok(InstantAnswer { samples: data.series, infos, counts: data.counts })
+    let pick = Pick::new(wanted, &[]);
+    let mut envelope = visited::<visit::Instant>(head, window, &pick)?;
+    envelope.data.counts += counts;
+    let (series, infos, counts) = check(envelope, wanted)?;
+    for Element { pod, points, .. } in series {
+        samples.push(&pod, points);
+    }
+    refuse_repeated(samples.pods())?;
+    Ok(InstantAnswer { samples, infos, counts })
 }
 
 /// Decodes the answer to a range query.
@@ -131,29 +186,55 @@ fn instant_answer(
 /// # Errors
 /// Everything but a whole matrix with at most one series a pod.
 pub fn range(body: impl Read, wanted: &Wanted<'_>) -> Result<RangeAnswer, ErrorKind> {
-    let mut window = Window::new(body, wanted.max_bytes);
-    expect_json(&mut window)?;
-    let (data, infos) = check(visit::<visit::Range>("", window, wanted)?, wanted)?;
-    refuse_repeated(data.series.iter().map(|series| series.pod.as_str()))?;
-    Ok(RangeAnswer { series: data.series, infos, counts: data.counts })
+    let (series, infos, counts) = decode::<visit::Range>(body, &Pick::new(wanted, &[]))?;
+    refuse_repeated(series.iter().map(|element| element.pod.as_str()))?;
+    let series = series.into_iter().map(|Element { pod, points, .. }| Series { pod, points }).collect();
+    Ok(RangeAnswer { series, infos, counts })
 }
 
-fn expect_json(window: &mut Window<impl Read>) -> Result<(), ErrorKind> {
+/// Decodes the answer to an instant query whose samples are told apart by `labels` too, at least
+/// one; the pod may be absent.
+///
+/// # Errors
+/// Everything but a whole vector of numbers.
+pub fn labelled(body: impl Read, wanted: &Wanted<'_>, labels: &[&str]) -> Result<LabelledAnswer, ErrorKind> {
+    let (series, _, counts) = decode::<visit::Instant>(body, &Pick::new(wanted, labels))?;
+    let samples = series
+        .into_iter()
+        .map(|Element { pod, labels, points }| LabelledSample {
+            pod: (!pod.is_empty()).then_some(pod),
+            labels,
+            value: points.value,
+        })
+        .collect();
+    Ok(LabelledAnswer { samples, counts })
+}
+
+type Decoded<S> = (Vec<Element<S>>, Vec<String>, Counts);
+
+fn decode<S: visit::Shape>(body: impl Read, pick: &Pick<'_>) -> Result<Decoded<S>, ErrorKind> {
+    let window = opened(body, pick.wanted)?;
+    check(visited("", window, pick)?, pick.wanted)
+}
+
+/// A window on a body that begins as an answer does.
+fn opened<R: Read>(body: R, wanted: &Wanted<'_>) -> Result<Window<R>, ErrorKind> {
+    let mut window = Window::new(body, wanted.max_bytes);
     if window.first_byte().map_err(window::failure)? == Some(b'{') {
-        return Ok(());
+        return Ok(window);
     }
     Err(ErrorKind::NotJson { content_type: String::new(), words: words(&window.excerpt_ahead()) })
 }
 
-/// Reads `head` and then the rest of the window.
-fn visit<S: visit::Shape>(
+/// Lets the visitors read `head` and then the window.
+fn visited<S: visit::Shape>(
     head: &str,
     mut window: Window<impl Read>,
-    wanted: &Wanted<'_>,
+    pick: &Pick<'_>,
 ) -> Result<Envelope<S>, ErrorKind> {
     let parsed = {
         let mut parser = serde_json::Deserializer::from_reader(head.as_bytes().chain(&mut window));
-        EnvelopeSeed::<S>::new(wanted).deserialize(&mut parser).and_then(|envelope| {
+        EnvelopeSeed::<S>::new(pick).deserialize(&mut parser).and_then(|envelope| {
             parser.end()?;
             Ok(envelope)
         })
@@ -161,20 +242,8 @@ fn visit<S: visit::Shape>(
     parsed.map_err(|error| window.explain(error))
 }
 
-/// Puts what the scanner took in front of what the visitors read.
-fn put_in_front(data: &mut Data<visit::Instant>, mut samples: Samples, counts: Counts) {
-    samples.append(&data.series);
-    data.series = samples;
-    data.counts.series += counts.series;
-    data.counts.without_pod += counts.without_pod;
-    data.counts.other_namespace += counts.other_namespace;
-}
-
-/// Turns a well-formed envelope into its data and remarks, or into what it says is wrong.
-fn check<S: visit::Shape>(
-    envelope: Envelope<S>,
-    wanted: &Wanted<'_>,
-) -> Result<(Data<S>, Vec<String>), ErrorKind> {
+/// Turns a well-formed envelope into its data, or into what it says is wrong.
+fn check<S: visit::Shape>(envelope: Envelope<S>, wanted: &Wanted<'_>) -> Result<Decoded<S>, ErrorKind> {
     if envelope.status != "success" {
         return Err(ErrorKind::Api {
             status: 200,
@@ -194,11 +263,11 @@ fn check<S: visit::Shape>(
     if let Some(pod) = data.histogram {
         return Err(ErrorKind::Histogram { pod });
     }
-    let Counts { series, without_pod, .. } = data.counts;
-    if series > 0 && without_pod == series {
-        return Err(ErrorKind::NoPodLabel { series, label: wanted.pod_label.to_owned() });
+    if data.counts.series > 0 && data.counts.without_pod == data.counts.series {
+        return Err(ErrorKind::NoPodLabel { series: data.counts.series, label: wanted.pod_label.to_owned() });
     }
-    Ok((data, envelope.infos.iter().map(|info| words(info)).collect()))
+    let infos = envelope.infos.iter().map(|info| words(info)).collect();
+    Ok((data.series, infos, data.counts))
 }
 
 fn refuse_repeated<'a>(pods: impl Iterator<Item = &'a str> + Clone) -> Result<(), ErrorKind> {

@@ -5,6 +5,7 @@ use std::fmt;
 use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -116,7 +117,7 @@ pub struct ApiResponse {
 }
 
 /// Something that carries calls of the query API.
-pub trait Transport: Sync {
+pub trait Transport: Send + Sync {
     /// Performs one call, once.
     ///
     /// # Errors
@@ -127,15 +128,22 @@ pub trait Transport: Sync {
     fn place(&self) -> &str;
 }
 
-impl<T: Transport + ?Sized> Transport for &T {
-    fn send(&self, request: &ApiRequest<'_>) -> Result<ApiResponse, TransportError> {
-        (**self).send(request)
-    }
+/// Whoever points at a transport is one.
+macro_rules! by_pointer {
+    ($($pointer:ty),+) => {$(
+        impl<T: Transport + ?Sized> Transport for $pointer {
+            fn send(&self, request: &ApiRequest<'_>) -> Result<ApiResponse, TransportError> {
+                (**self).send(request)
+            }
 
-    fn place(&self) -> &str {
-        (**self).place()
-    }
+            fn place(&self) -> &str {
+                (**self).place()
+            }
+        }
+    )+};
 }
+
+by_pointer!(&T, Box<T>, Arc<T>);
 
 /// Calls over HTTP: one connection pool, no redirects, no retries, proxies from the environment.
 pub struct HttpTransport {

@@ -51,16 +51,21 @@ struct Labels<'t> {
 }
 
 impl<'a> Scanner<'a> {
-    /// Takes what there is to take off `window`.
-    pub(super) fn scan(window: &mut Window<impl Read>, wanted: &'a Wanted<'a>) -> Self {
-        let mut scanner = Self {
+    /// A scanner that has taken nothing.
+    pub(super) fn new(wanted: &'a Wanted<'a>) -> Self {
+        Self {
             head: "",
             samples: Samples::default(),
             counts: Counts::default(),
             wanted,
             link: Vec::new(),
             timestamp_ms: 0,
-        };
+        }
+    }
+
+    /// Takes what there is to take off `window`.
+    pub(super) fn scan(window: &mut Window<impl Read>, wanted: &'a Wanted<'a>) -> Self {
+        let mut scanner = Self::new(wanted);
         while scanner.head.is_empty() {
             let text = window.text();
             if let Some(head) = HEADS.into_iter().find(|head| text.starts_with(head)) {

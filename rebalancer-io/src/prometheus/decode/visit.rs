@@ -7,20 +7,16 @@ use serde::de::{
     self, Deserialize, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor,
 };
 
-use super::{Counts, Point, Samples, Series, Wanted};
+use super::{Counts, Pick, Point};
 
 /// The two shapes of an answer by pod.
 pub(crate) trait Shape {
     /// What an element holds beside its labels.
     type Points: DeserializeOwned;
-    /// What is kept of the elements.
-    type Kept: Default;
     /// The `resultType` that announces it.
     const RESULT_TYPE: &'static str;
     /// Keys of an element: labels, points, native histograms.
     const KEYS: [&'static str; 3];
-    /// Keeps an element.
-    fn keep(kept: &mut Self::Kept, pod: String, points: Self::Points);
 }
 
 /// An instant vector.
@@ -28,13 +24,8 @@ pub(crate) struct Instant;
 
 impl Shape for Instant {
     type Points = Point;
-    type Kept = Samples;
     const RESULT_TYPE: &'static str = "vector";
     const KEYS: [&'static str; 3] = ["metric", "value", "histogram"];
-
-    fn keep(kept: &mut Samples, pod: String, point: Point) {
-        kept.push(&pod, point);
-    }
 }
 
 /// A matrix.
@@ -42,13 +33,8 @@ pub(crate) struct Range;
 
 impl Shape for Range {
     type Points = Vec<Point>;
-    type Kept = Vec<Series>;
     const RESULT_TYPE: &'static str = "matrix";
     const KEYS: [&'static str; 3] = ["metric", "values", "histograms"];
-
-    fn keep(kept: &mut Vec<Series>, pod: String, points: Vec<Point>) {
-        kept.push(Series { pod, points });
-    }
 }
 
 /// A whole answer.
@@ -65,29 +51,32 @@ pub(crate) struct Envelope<S: Shape> {
 /// Its `data`.
 pub(crate) struct Data<S: Shape> {
     pub result_type: String,
-    pub series: S::Kept,
+    pub series: Vec<Element<S>>,
     pub counts: Counts,
     /// A pod whose series is a native histogram.
     pub histogram: Option<String>,
 }
 
+/// One series.
+pub(crate) struct Element<S: Shape> {
+    pub pod: String,
+    /// Values of the labels that were picked, in their order.
+    pub labels: Vec<String>,
+    pub points: S::Points,
+}
+
 impl<S: Shape> Default for Data<S> {
     fn default() -> Self {
-        Self {
-            result_type: String::new(),
-            series: S::Kept::default(),
-            counts: Counts::default(),
-            histogram: None,
-        }
+        Self { result_type: String::new(), series: Vec::new(), counts: Counts::default(), histogram: None }
     }
 }
 
 /// Reads an [`Envelope`].
-pub(crate) struct EnvelopeSeed<'a, S>(&'a Wanted<'a>, PhantomData<S>);
+pub(crate) struct EnvelopeSeed<'a, S>(&'a Pick<'a>, PhantomData<S>);
 
 impl<'a, S> EnvelopeSeed<'a, S> {
-    pub(crate) fn new(wanted: &'a Wanted<'a>) -> Self {
-        Self(wanted, PhantomData)
+    pub(crate) fn new(pick: &'a Pick<'a>) -> Self {
+        Self(pick, PhantomData)
     }
 }
 
@@ -152,7 +141,7 @@ fn once<T, E: de::Error>(slot: &mut Option<T>, key: &'static str, value: Option<
     Ok(())
 }
 
-struct DataSeed<'a, S>(&'a Wanted<'a>, PhantomData<S>);
+struct DataSeed<'a, S>(&'a Pick<'a>, PhantomData<S>);
 
 impl<'de, S: Shape> DeserializeSeed<'de> for DataSeed<'_, S> {
     type Value = Option<Data<S>>;
@@ -195,7 +184,7 @@ impl<'de, S: Shape> Visitor<'de> for DataSeed<'_, S> {
                     if result_type.as_deref().is_some_and(|found| found != S::RESULT_TYPE) {
                         map.next_value::<Skip>()?;
                     } else {
-                        map.next_value_seed(ResultSeed { wanted: self.0, data: &mut data })?;
+                        map.next_value_seed(ResultSeed { pick: self.0, data: &mut data })?;
                     }
                 }
                 _ => map.next_value::<Skip>().map(drop)?,
@@ -210,7 +199,7 @@ impl<'de, S: Shape> Visitor<'de> for DataSeed<'_, S> {
 }
 
 struct ResultSeed<'a, 'd, S: Shape> {
-    wanted: &'a Wanted<'a>,
+    pick: &'a Pick<'a>,
     data: &'d mut Data<S>,
 }
 
@@ -234,15 +223,15 @@ impl<'de, S: Shape> Visitor<'de> for ResultSeed<'_, '_, S> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        let Self { wanted, data } = self;
-        while let Some(()) = seq.next_element_seed(ElementSeed { wanted, data: &mut *data })? {}
+        let Self { pick, data } = self;
+        while let Some(()) = seq.next_element_seed(ElementSeed { pick, data: &mut *data })? {}
         Ok(())
     }
 }
 
 /// Reads one series into the data.
 struct ElementSeed<'a, 'd, S: Shape> {
-    wanted: &'a Wanted<'a>,
+    pick: &'a Pick<'a>,
     data: &'d mut Data<S>,
 }
 
@@ -268,7 +257,7 @@ impl<'de, S: Shape> Visitor<'de> for ElementSeed<'_, '_, S> {
         while let Some(key) = map.next_key_seed(OneOf(&S::KEYS))? {
             match key {
                 Some(0) if labels.is_some() => return Err(de::Error::duplicate_field("metric")),
-                Some(0) => labels = Some(map.next_value_seed(LabelsSeed(self.wanted))?),
+                Some(0) => labels = Some(map.next_value_seed(LabelsSeed(self.pick))?),
                 Some(1) => once(&mut points, S::KEYS[1], map.next_value()?)?,
                 Some(2) => {
                     histogram = true;
@@ -277,10 +266,11 @@ impl<'de, S: Shape> Visitor<'de> for ElementSeed<'_, '_, S> {
                 _ => map.next_value::<Skip>().map(drop)?,
             }
         }
-        let Labels { pod, other_namespace } = labels.ok_or_else(|| de::Error::missing_field("metric"))?;
+        let Labels { pod, other_namespace, picked } =
+            labels.ok_or_else(|| de::Error::missing_field("metric"))?;
         let counts = &mut self.data.counts;
         counts.series += 1;
-        if pod.is_empty() {
+        if pod.is_empty() && self.pick.needs_pod() {
             counts.without_pod += 1;
         } else if other_namespace {
             counts.other_namespace += 1;
@@ -288,7 +278,7 @@ impl<'de, S: Shape> Visitor<'de> for ElementSeed<'_, '_, S> {
             self.data.histogram.get_or_insert(pod);
         } else {
             let points = points.ok_or_else(|| de::Error::missing_field(S::KEYS[1]))?;
-            S::keep(&mut self.data.series, pod, points);
+            self.data.series.push(Element { pod, labels: picked, points });
         }
         Ok(())
     }
@@ -299,9 +289,10 @@ impl<'de, S: Shape> Visitor<'de> for ElementSeed<'_, '_, S> {
 struct Labels {
     pod: String,
     other_namespace: bool,
+    picked: Vec<String>,
 }
 
-struct LabelsSeed<'a>(&'a Wanted<'a>);
+struct LabelsSeed<'a>(&'a Pick<'a>);
 
 impl<'de> DeserializeSeed<'de> for LabelsSeed<'_> {
     type Value = Labels;
@@ -321,17 +312,19 @@ impl<'de> Visitor<'de> for LabelsSeed<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Labels, A::Error> {
         let mut pod: Option<String> = None;
         let mut namespace: Option<bool> = None;
-        while let Some(key) = map.next_key_seed(OneOf(&[self.0.pod_label, "namespace"]))? {
-            match (key, self.0.namespace) {
+        let mut picked: Vec<String> = vec![String::new(); self.0.labels().len()];
+        while let Some(key) = map.next_key_seed(OneOf(&self.0.keys))? {
+            match (key, self.0.wanted.namespace) {
                 (Some(0), _) => once(&mut pod, "pod", Some(map.next_value()?))?,
                 (Some(1), Some(asked)) => {
                     let same = map.next_value_seed(OneOf(&[asked, ""]))?.is_some();
                     once(&mut namespace, "namespace", Some(same))?;
                 }
+                (Some(key @ 2..), _) => picked[key - 2] = map.next_value()?,
                 _ => map.next_value::<Skip>().map(drop)?,
             }
         }
-        Ok(Labels { pod: pod.unwrap_or_default(), other_namespace: namespace == Some(false) })
+        Ok(Labels { pod: pod.unwrap_or_default(), other_namespace: namespace == Some(false), picked })
     }
 }
 

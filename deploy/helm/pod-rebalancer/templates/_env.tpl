@@ -1,0 +1,58 @@
+{{/* The environment of a target's container. Called with (dict "root" $ "target" TARGET). */}}
+{{- define "pod-rebalancer.env" -}}
+{{- $folder := "/etc/pod-rebalancer/prometheus" -}}
+{{- $values := .root.Values -}}
+{{- $prometheus := $values.prometheus -}}
+- name: PROMETHEUS_ENDPOINT
+  value: {{ required "prometheus.endpoint is needed: the base address of Prometheus or VictoriaMetrics" $prometheus.endpoint | quote }}
+- name: KUBE_NAMESPACE
+  value: {{ .target.namespace | quote }}
+- name: KUBE_LABEL_SELECTOR
+  value: {{ .target.selector | quote }}
+- name: DRY_RUN
+  value: {{ .target.dryRun | quote }}
+- name: OUTPUT
+  value: {{ $values.output | quote }}
+- name: LOG_FORMAT
+  value: json
+- name: LOG_LEVEL
+  value: {{ $values.logLevel | quote }}
+{{- with $prometheus.bearerTokenKey }}
+- name: PROMETHEUS_BEARER_TOKEN_FILE
+  value: {{ printf "%s/%s" $folder . | quote }}
+{{- end }}
+{{- with $prometheus.username }}
+- name: PROMETHEUS_USERNAME
+  value: {{ . | quote }}
+{{- end }}
+{{- with $prometheus.passwordKey }}
+- name: PROMETHEUS_PASSWORD_FILE
+  value: {{ printf "%s/%s" $folder . | quote }}
+{{- end }}
+{{- with $prometheus.caKey }}
+- name: PROMETHEUS_CA_FILE
+  value: {{ printf "%s/%s" $folder . | quote }}
+{{- end }}
+{{- with $prometheus.headersKey }}
+- name: PROMETHEUS_HEADERS
+  valueFrom:
+    secretKeyRef:
+      name: {{ $prometheus.existingSecret }}
+      key: {{ . }}
+{{- end }}
+{{- with $values.metrics.pushgatewayUrl }}
+- name: METRICS_PUSHGATEWAY_URL
+  value: {{ . | quote }}
+{{- end }}
+{{- with $values.metrics.importUrl }}
+- name: METRICS_IMPORT_URL
+  value: {{ . | quote }}
+{{- end }}
+{{- range $name, $value := .target.settings }}
+- name: {{ $name }}
+  value: {{ include "pod-rebalancer.text" $value | quote }}
+{{- end }}
+{{- with $values.extraEnv }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}

@@ -1,0 +1,533 @@
+//! What is shipped beside the program installs: chart, Kustomize base, alerts, dashboard, image.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use e2e::{
+    Api, ControlPlane, Finished, Fleet, MetricServer, Namespace, Program, Sandbox, path_of, pod_rebalancer,
+    require, wait_until, workload,
+};
+use serde_json::{Value, json};
+
+const LIMIT: Duration = Duration::from_secs(60);
+const CHART: &str = "deploy/helm/pod-rebalancer";
+
+#[test]
+fn the_chart_passes_the_linter() {
+    require!(Helm);
+    let output = run(helm().args(["lint", "--strict", CHART, "--values", &everything()]), "");
+    assert!(output.status.success(), "{}", text(&output));
+}
+
+#[test]
+fn values_that_make_no_sense_are_refused() {
+    require!(Helm);
+    let cases = [
+        ("targets[0].name=Orders", "/targets/0/name"),
+        ("targets[0].selector=", "/targets/0/selector"),
+        ("targets[0].replicas=3", "'replicas' not allowed"),
+        ("targets[0].schedule=sometimes", "/targets/0/schedule"),
+        ("targets[0].workload=daemonset/orders", "/targets/0/workload"),
+        ("dryRun=perhaps", "/dryRun"),
+        ("targets[1].dryRun=yess", "/targets/1/dryRun"),
+        ("settings.CPU_VARIANCE_THRESHOLD=-1", "/settings/CPU_VARIANCE_THRESHOLD"),
+        ("settings.MIN_PODS_REQUIRED=1", "/settings/MIN_PODS_REQUIRED"),
+        ("settings.cpuThreshold=1", "cpuThreshold"),
+        ("settings.DRY_RUN=none", "DRY_RUN"),
+        ("settings.PROMETHEUS_PASSWORD=hunter2", "PROMETHEUS_PASSWORD"),
+        ("prometheus.endpoint=prometheus:9090", "/prometheus/endpoint"),
+        ("prometheus.existingSecret=", "/prometheus"),
+        ("prometheus.endpoint=", "prometheus.endpoint is needed"),
+        ("image.repository=", "image.repository is needed"),
+        ("image.digest=sha256:123", "/image/digest"),
+        ("startingDeadlineSeconds=5", "/startingDeadlineSeconds"),
+        ("serviceAccount.create=false", "serviceAccount.name is needed"),
+        ("targets[0].workload=", "/targets/0/workload"),
+        (
+            "targets[2].name=mail,targets[2].selector=app=mail",
+            "admissionPolicy needs workload of target mail",
+        ),
+        ("settings.EVICTION_METHOD=delete", "EVICTION_METHOD=delete asks for no eviction"),
+        (
+            "targets[0].workload=deployment/a-name-that-is-much-too-long-for-the-names-of-its-pods",
+            "more than 46 characters",
+        ),
+    ];
+    for (value, words) in cases {
+        let refused = run(helm().args(["template", "r", CHART, "--kube-version=1.37"]).args(set(value)), "");
+        assert!(!refused.status.success(), "{value} was accepted");
+        let said = text(&refused);
+        assert!(said.contains(words), "{value}: {said:?} does not say {words:?}");
+    }
+}
+
+#[test]
+fn every_manifest_is_accepted_by_a_real_api_server() {
+    require!(ControlPlane, Kubectl, Helm);
+    let plane = ControlPlane::shared();
+    let namespace = plane.namespace("payments");
+    warn_of_unrestricted_pods(&namespace, plane.admin());
+    define_prometheus_rules(plane);
+
+    let chart = accepted(plane, &namespace, &render("payments", &[]));
+    let policies = ["ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"];
+    let expected =
+        ["ConfigMap", "CronJob", "PrometheusRule", "Role", "RoleBinding", "ServiceAccount"].into_iter();
+    assert_eq!(kinds(&chart), expected.chain(policies).collect::<Vec<_>>());
+    assert_eq!(chart.iter().filter(|it| it["kind"] == "CronJob").count(), 2, "a CronJob for each target");
+
+    for folder in ["deploy/kustomize/base", "deploy/kustomize/overlays/acting"] {
+        let manifests = run(kubectl().args(["kustomize", folder]), "");
+        assert!(manifests.status.success(), "{}", text(&manifests));
+        let objects = accepted(plane, &namespace, &String::from_utf8_lossy(&manifests.stdout));
+        assert_eq!(kinds(&objects), ["ConfigMap", "CronJob", "Role", "RoleBinding", "ServiceAccount"]);
+    }
+
+    // The server does warn of a pod that is not restricted: the silence above means something.
+    let careless =
+        render("payments", &["securityContext.readOnlyRootFilesystem=false", "podSecurityContext=null"]);
+    let warned = run(&mut dry_run(plane, &namespace), &careless);
+    assert!(text(&warned).contains("would violate PodSecurity"), "{}", text(&warned));
+}
+
+#[test]
+fn the_environment_of_a_target_is_the_settings_of_all_with_its_own() {
+    require!(ControlPlane, Kubectl, Helm);
+    let plane = ControlPlane::shared();
+    let namespace = plane.namespace("environment");
+    define_prometheus_rules(plane);
+    let targets = ["targets[0].namespace=environment", "targets[1].namespace=environment"];
+    let objects = accepted(plane, &namespace, &render("environment", &targets));
+    let orders = environment(&objects, "r-pod-rebalancer-orders");
+    let ledger = environment(&objects, "r-pod-rebalancer-ledger");
+
+    for (name, value) in [
+        ("PROMETHEUS_ENDPOINT", "https://prometheus.example.com"),
+        ("KUBE_NAMESPACE", "environment"),
+        ("KUBE_LABEL_SELECTOR", "app=orders,tier!=canary"),
+        ("DRY_RUN", "none"),
+        ("CPU_VARIANCE_THRESHOLD", "30%"),
+        ("LAG_FLOOR", "2000000"),
+        ("WARMUP", "off"),
+        ("PROMETHEUS_BEARER_TOKEN_FILE", "/etc/pod-rebalancer/prometheus/token"),
+        ("KAFKA_GROUP", "orders"),
+    ] {
+        assert_eq!(setting(&orders, name), Some(value), "{name} of orders");
+    }
+    assert_eq!(setting(&ledger, "DRY_RUN"), Some("client"));
+    assert_eq!(setting(&ledger, "CPU_VARIANCE_THRESHOLD"), Some("0.4"));
+    assert_eq!(setting(&ledger, "WARMUP"), None);
+}
+
+#[test]
+fn the_account_of_the_chart_rotates_under_its_policy_and_can_do_nothing_else() {
+    require!(ControlPlane, Kubectl, Helm, Prometheus);
+    let plane = ControlPlane::shared();
+    let namespace = plane.namespace("policy");
+    for (name, pods) in [("orders", 12), ("orders-retry", 1)] {
+        namespace.apply(&workload::deployment(name, pods));
+    }
+    namespace.apply(&workload::stateful_set("ledger", 1));
+    namespace.wait_ready("app=orders", 12, LIMIT);
+    namespace.wait_ready("app=orders-retry", 1, LIMIT);
+    namespace.wait_ready("app=ledger", 1, LIMIT);
+    let pods = namespace.pod_names("app=orders");
+    let metrics =
+        MetricServer::prometheus(&Fleet::of_pods("policy", pods.clone()).busiest(7).least_busy(3), &[]);
+
+    let objects = install(plane, &namespace, metrics.url());
+    let account = Account::new(plane, &namespace, "r-pod-rebalancer-orders");
+    let own = &namespace.pods("app=orders")[0];
+    wait_until("the policy is in force", LIMIT, || account.evict(own, &Value::Null).0 == 422);
+
+    let refused = account.evict(own, &Value::Null);
+    assert!(message(&refused.1).contains("needs the UID of the pod as a precondition"), "{}", refused.1);
+    let with_uid = |pod: &Value| json!({ "uid": pod["metadata"]["uid"] });
+    for selector in ["app=orders-retry", "app=ledger"] {
+        let foreign = &namespace.pods(selector)[0];
+        let (status, answer) = account.evict(foreign, &with_uid(foreign));
+        assert_eq!(status, 422, "{answer}");
+        assert!(message(&answer).contains("may evict here only pods of deployment/orders"), "{answer}");
+    }
+    let gone = own["metadata"]["name"].as_str().expect("a pod has a name");
+    let deleted = account.api.delete(&namespace.path("v1", &format!("pods/{gone}")), &json!({}));
+    assert_eq!(deleted.status, 403, "{}", deleted.body);
+    // Another account is no business of the policy.
+    let (status, answer) = evict(plane.admin(), &namespace, &namespace.pods("app=ledger")[0], &Value::Null);
+    assert_eq!(status, 201, "{answer}");
+
+    let dry = Account::new(plane, &namespace, "r-pod-rebalancer-ledger");
+    let (status, answer) = dry.evict(own, &with_uid(own));
+    assert_eq!(status, 403, "the account of a dry run has no right to evict: {answer}");
+
+    let run = account.program(&objects, &["run"]);
+    assert_eq!(run.code, Some(0), "{run}");
+    assert_eq!(run.json()["outcome"], "rotated", "{run}");
+    wait_until("the two outliers are gone", LIMIT, || {
+        let now = namespace.pod_names("app=orders");
+        !now.contains(&pods[7]) && !now.contains(&pods[3])
+    });
+
+    let check = account.program(&objects, &["check"]).json();
+    let kubernetes =
+        check["categories"].as_array().and_then(|all| all.iter().find(|it| it["name"] == "kubernetes"));
+    let checks = kubernetes.and_then(|it| it["checks"].as_array()).expect("check looks at the cluster");
+    let mut asked: Vec<String> = checks
+        .iter()
+        .filter(|it| it["result"] == "success")
+        .filter_map(|it| it["description"].as_str()?.strip_prefix("may ").map(str::to_owned))
+        .collect();
+    asked.sort();
+    assert_eq!(asked, granted(&objects, "r-pod-rebalancer-orders"), "all that is used, and no more: {check}");
+}
+
+#[test]
+fn the_alerts_fire_when_they_should() {
+    require!(Prometheus);
+    let checked = run(promtool().args(["check", "rules", "deploy/prometheus/alerts.yaml"]), "");
+    assert!(checked.status.success(), "{}", text(&checked));
+    let tested = run(promtool().args(["test", "rules", "deploy/prometheus/alerts.test.yaml"]), "");
+    assert!(tested.status.success(), "{}", text(&tested));
+}
+
+#[test]
+fn the_alerts_of_the_chart_know_the_period_of_the_schedule() {
+    require!(ControlPlane, Kubectl, Helm, Prometheus);
+    let plane = ControlPlane::shared();
+    let namespace = plane.namespace("alerts");
+    define_prometheus_rules(plane);
+    let targets = ["targets[0].namespace=alerts", "targets[1].namespace=alerts"];
+    let objects = accepted(plane, &namespace, &render("alerts", &targets));
+    let rule = objects.iter().find(|it| it["kind"] == "PrometheusRule").expect("prometheusRule is enabled");
+    let spec = rule["spec"].to_string();
+    assert_eq!(spec.matches("> 5400").count(), 2, "{spec}");
+    assert!(!spec.contains("> 1800"), "{spec}");
+    assert!(spec.contains("{{ $labels.target_namespace }}"), "{spec}");
+
+    let sandbox = Sandbox::new();
+    let file = sandbox.write("rules.yaml", spec);
+    let checked = run(promtool().args(["check", "rules"]).arg(file), "");
+    assert!(checked.status.success(), "{}", text(&checked));
+}
+
+#[test]
+fn every_query_of_the_dashboard_answers() {
+    require!(Prometheus, VictoriaMetrics);
+    let sample = read("testdata/metrics/rotated.prom");
+    let linted = run(promtool().args(["check", "metrics"]), &sample);
+    assert!(linted.status.success(), "{}", text(&linted));
+
+    let queries = dashboard_queries();
+    assert_eq!(queries.len(), 14);
+    let rules: Vec<Value> = queries.iter().map(|query| json!({ "record": "x", "expr": query })).collect();
+    let sandbox = Sandbox::new();
+    // promtool complains of rules of one name and one expression; each has its own here.
+    let groups: Vec<Value> = rules
+        .into_iter()
+        .enumerate()
+        .map(|(number, rule)| json!({ "name": number.to_string(), "rules": [rule] }))
+        .collect();
+    let file = sandbox.write("queries.yaml", json!({ "groups": groups }).to_string());
+    let parsed = run(promtool().args(["check", "rules", "--lint=none"]).arg(file), "");
+    assert!(parsed.status.success(), "{}", text(&parsed));
+
+    let server = MetricServer::victoria_metrics(&Fleet::even("payments", "orders", 1), &[]);
+    for (path, body) in [("/api/v1/import/prometheus", sample.as_str()), ("/internal/force_flush", "")] {
+        let posted = ureq::post(format!("{}{path}", server.url())).send(body);
+        posted.unwrap_or_else(|error| panic!("{path}: {error}"));
+    }
+    for query in queries {
+        wait_until(&format!("{query} answers"), LIMIT, || count(&server, &query) > 0);
+    }
+}
+
+#[test]
+fn the_image_is_built_by_the_compiler_of_the_project() {
+    let toolchain = read("rust-toolchain.toml");
+    let channel = toolchain.split('"').nth(1).expect("rust-toolchain.toml names a channel");
+    let image = format!("FROM docker.io/library/rust:{channel}-alpine AS build");
+    assert!(read("deploy/docker/Dockerfile").contains(&image), "the Dockerfile lacks: {image}");
+}
+
+#[test]
+fn every_action_is_pinned_to_a_commit() {
+    let mut uses = 0;
+    for workflow in ["ci", "release"] {
+        for line in read(&format!(".github/workflows/{workflow}.yml")).lines() {
+            let Some(action) = line.trim().trim_start_matches("- ").strip_prefix("uses: ") else { continue };
+            let commit =
+                action.split_once('@').and_then(|(_, rest)| rest.split(' ').next()).unwrap_or_default();
+            assert!(
+                commit.len() == 40 && commit.bytes().all(|it| it.is_ascii_hexdigit()),
+                "{workflow}: {action}"
+            );
+            uses += 1;
+        }
+    }
+    assert!(uses > 5, "the workflows use actions");
+}
+
+/// A `ServiceAccount` of the chart with a token of an hour.
+struct Account<'a> {
+    namespace: &'a Namespace<'a>,
+    name: String,
+    api: Api,
+    kubeconfig: PathBuf,
+}
+
+impl<'a> Account<'a> {
+    fn new(plane: &ControlPlane, namespace: &'a Namespace<'a>, name: &str) -> Self {
+        let request = json!({
+            "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": { "audiences": [] },
+        });
+        let path = namespace.path("v1", &format!("serviceaccounts/{name}/token"));
+        let answer = plane.admin().post(&path, &request).success();
+        let token = answer["status"]["token"].as_str().expect("a TokenRequest answers with a token");
+        let kubeconfig = plane.kubeconfig(namespace.name(), token);
+        Self { namespace, name: name.to_owned(), api: plane.api(token), kubeconfig }
+    }
+
+    fn evict(&self, pod: &Value, preconditions: &Value) -> (u16, Value) {
+        evict(&self.api, self.namespace, pod, preconditions)
+    }
+
+    /// The program as the `CronJob` of the account starts it, with its environment, and a report
+    /// that a test can read.
+    fn program(&self, objects: &[Value], arguments: &[&str]) -> Finished {
+        let mut command = pod_rebalancer(arguments);
+        for variable in environment(objects, &self.name) {
+            if let (Some(name), Some(value)) = (variable["name"].as_str(), variable["value"].as_str()) {
+                command.env(name, value);
+            }
+        }
+        // As every container has it: a run in a cluster asks nobody.
+        command.env("KUBERNETES_SERVICE_HOST", "127.0.0.1");
+        Finished::of(command.env("KUBECONFIG", &self.kubeconfig).args(["--output", "json"]))
+    }
+}
+
+/// Installs the chart for `orders`, which acts, and `ledger`, which does not.
+fn install(plane: &ControlPlane, namespace: &Namespace<'_>, endpoint: &str) -> Vec<Value> {
+    let name = namespace.name();
+    let values = [
+        format!("targets[0].namespace={name},targets[1].namespace={name},targets[0].selector=app=orders"),
+        format!("prometheus.endpoint={endpoint},prometheus.existingSecret=,prometheus.bearerTokenKey="),
+        "prometheus.caKey=,prometheus.headersKey=,metrics.pushgatewayUrl=,metrics.importUrl=".to_owned(),
+        "targets[0].settings.GUARDS=off,prometheusRule.enabled=false".to_owned(),
+    ];
+    let manifests = render(name, &values.each_ref().map(String::as_str));
+    let objects = accepted(plane, namespace, &manifests);
+    let applied = run(
+        kubectl().args(["apply", "--server-side", "-f", "-"]).env("KUBECONFIG", plane.admin_kubeconfig(name)),
+        &manifests,
+    );
+    assert!(applied.status.success(), "{}", text(&applied));
+    objects
+}
+
+fn evict(api: &Api, namespace: &Namespace<'_>, pod: &Value, preconditions: &Value) -> (u16, Value) {
+    let name = pod["metadata"]["name"].as_str().expect("a pod has a name");
+    let eviction = json!({
+        "apiVersion": "policy/v1", "kind": "Eviction",
+        "metadata": { "name": name, "namespace": namespace.name() },
+        "deleteOptions": { "preconditions": preconditions },
+    });
+    let answer = api.post(&namespace.path("v1", &format!("pods/{name}/eviction")), &eviction);
+    (answer.status, answer.body)
+}
+
+/// What a Role grants, in the words of `check`: `get deployments.apps`, `create pods/eviction`.
+fn granted(objects: &[Value], name: &str) -> Vec<String> {
+    let role = named(objects, "Role", name);
+    let strings = |list: &Value| -> Vec<String> {
+        let all = list.as_array().map(Vec::as_slice).unwrap_or_default();
+        all.iter().filter_map(|it| it.as_str().map(str::to_owned)).collect()
+    };
+    let mut granted: Vec<String> = Vec::new();
+    for rule in role["rules"].as_array().expect("a Role has rules") {
+        let group = strings(&rule["apiGroups"]).concat();
+        for verb in strings(&rule["verbs"]) {
+            for resource in strings(&rule["resources"]) {
+                let dot = if group.is_empty() { "" } else { "." };
+                granted.push(format!("{verb} {resource}{dot}{group}"));
+            }
+        }
+    }
+    granted.sort();
+    granted
+}
+
+/// Every expression of the dashboard, with its variables filled in as Grafana does.
+fn dashboard_queries() -> Vec<String> {
+    let dashboard: Value =
+        serde_json::from_str(&read("deploy/grafana/pod-rebalancer.json")).expect("the dashboard is JSON");
+    let panels = dashboard["panels"].as_array().expect("a dashboard has panels").iter();
+    panels
+        .flat_map(|panel| panel["targets"].as_array().into_iter().flatten())
+        .map(|target| {
+            let query = target["expr"].as_str().expect("a target has an expression");
+            query
+                .replace("$__range", "24h")
+                .replace("$target_namespace", ".*")
+                .replace("$target_name", "orders|x")
+        })
+        .collect()
+}
+
+fn count(server: &MetricServer, query: &str) -> usize {
+    let answer = ureq::get(format!("{}/api/v1/query", server.url())).query("query", query).call();
+    let body = answer
+        .and_then(|mut answer| answer.body_mut().read_to_string())
+        .unwrap_or_else(|error| panic!("{query}: {error}"));
+    let body: Value = serde_json::from_str(&body).unwrap_or_else(|error| panic!("{query}: {error}: {body}"));
+    body["data"]["result"].as_array().map_or(0, Vec::len)
+}
+
+/// The manifests of the chart as release `r` with everything turned on, and these values.
+fn render(namespace: &str, values: &[&str]) -> String {
+    let mut command = helm();
+    command.args(["template", "r", CHART, "--kube-version=1.37", "--namespace", namespace]);
+    command.args(["--values", &everything()]);
+    for value in values {
+        command.args(["--set", value]);
+    }
+    let rendered = run(&mut command, "");
+    assert!(rendered.status.success(), "{}", text(&rendered));
+    String::from_utf8(rendered.stdout).expect("manifests are UTF-8")
+}
+
+/// The objects as the server would store them; fails on what it refuses or warns of.
+fn accepted(plane: &ControlPlane, namespace: &Namespace<'_>, manifests: &str) -> Vec<Value> {
+    let output = run(dry_run(plane, namespace).args(["--output", "json"]), manifests);
+    assert!(output.status.success(), "{}", text(&output));
+    let warnings = String::from_utf8_lossy(&output.stderr);
+    assert!(warnings.is_empty(), "{warnings}");
+    let list: Value = serde_json::from_slice(&output.stdout).expect("kubectl answers JSON");
+    list["items"].as_array().expect("several manifests are a list").clone()
+}
+
+fn dry_run(plane: &ControlPlane, namespace: &Namespace<'_>) -> Command {
+    let mut command = kubectl();
+    command.env("KUBECONFIG", plane.admin_kubeconfig(namespace.name()));
+    command.args(["apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", "-"]);
+    command
+}
+
+fn warn_of_unrestricted_pods(namespace: &Namespace<'_>, admin: &Api) {
+    let labels = json!({ "pod-security.kubernetes.io/warn": "restricted" });
+    let path = format!("/api/v1/namespaces/{}", namespace.name());
+    admin.merge(&path, &json!({ "metadata": { "labels": labels } })).success();
+}
+
+/// The kind of the Prometheus operator that the chart uses, as far as the chart uses it.
+fn define_prometheus_rules(plane: &ControlPlane) {
+    let text = json!({ "type": "string" });
+    let map = json!({ "type": "object", "additionalProperties": text });
+    let rule = json!({ "type": "object", "properties": {
+        "alert": text, "expr": text, "for": text, "labels": map, "annotations": map } });
+    let group = json!({ "type": "object", "properties": {
+        "name": text, "rules": { "type": "array", "items": rule } } });
+    let spec = json!({ "type": "object", "properties": { "groups": { "type": "array", "items": group } } });
+    let schema = json!({ "openAPIV3Schema": { "type": "object", "properties": { "spec": spec } } });
+    let definition = json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": { "name": "prometheusrules.monitoring.coreos.com" },
+        "spec": {
+            "group": "monitoring.coreos.com", "scope": "Namespaced",
+            "names": { "kind": "PrometheusRule", "plural": "prometheusrules" },
+            "versions": [{ "name": "v1", "served": true, "storage": true, "schema": schema }],
+        },
+    });
+    let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    let answer = plane.admin().post(path, &definition);
+    // Another test of the process may have been first.
+    assert!(matches!(answer.status, 201 | 409), "{}", answer.body);
+    wait_until("the API server knows PrometheusRule", LIMIT, || {
+        plane.admin().get("/apis/monitoring.coreos.com/v1/prometheusrules").status == 200
+    });
+}
+
+/// The environment of the container of a `CronJob`.
+fn environment(objects: &[Value], name: &str) -> Vec<Value> {
+    let job = named(objects, "CronJob", name);
+    let container = &job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0];
+    container["env"].as_array().expect("the container has an environment").clone()
+}
+
+fn setting<'a>(environment: &'a [Value], name: &str) -> Option<&'a str> {
+    environment.iter().find(|it| it["name"] == name).and_then(|it| it["value"].as_str())
+}
+
+fn named<'a>(objects: &'a [Value], kind: &str, name: &str) -> &'a Value {
+    let found = objects.iter().find(|it| it["kind"] == kind && it["metadata"]["name"] == name);
+    found.unwrap_or_else(|| panic!("no {kind} {name}"))
+}
+
+fn kinds(objects: &[Value]) -> Vec<&str> {
+    let mut kinds: Vec<&str> = objects.iter().filter_map(|it| it["kind"].as_str()).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    kinds
+}
+
+fn message(status: &Value) -> &str {
+    status["message"].as_str().unwrap_or_default()
+}
+
+/// The values that turn everything on.
+fn everything() -> String {
+    format!("{CHART}/ci/values.yaml")
+}
+
+fn set(value: &str) -> [String; 4] {
+    ["--values".to_owned(), everything(), "--set".to_owned(), value.to_owned()]
+}
+
+fn helm() -> Command {
+    tool(Program::Helm, "helm")
+}
+
+fn kubectl() -> Command {
+    tool(Program::Kubectl, "kubectl")
+}
+
+fn promtool() -> Command {
+    tool(Program::Prometheus, "promtool")
+}
+
+fn tool(program: Program, file: &str) -> Command {
+    let mut command = Command::new(path_of(program, file));
+    command.current_dir(repository());
+    command
+}
+
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("e2e lies in the repository")
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(repository().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn run(command: &mut Command, input: &str) -> Output {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let mut pipe = child.stdin.take().expect("stdin is piped");
+    let input = input.to_owned();
+    // Beside the reading, or two full pipes wait for each other.
+    let writer = std::thread::spawn(move || pipe.write_all(input.as_bytes()));
+    let output = child.wait_with_output().expect("a child of ours can be waited for");
+    // Who reads nothing may close the pipe early.
+    let _ = writer.join().expect("the writer does not panic");
+    output
+}
+
+fn text(output: &Output) -> String {
+    let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
+    write!(text, "{}", String::from_utf8_lossy(&output.stderr)).expect("a String takes every line");
+    text
+}

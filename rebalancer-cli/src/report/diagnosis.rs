@@ -1,0 +1,73 @@
+//! The part of the report that tells the cause of an uneven load.
+
+use rebalancer_core::assignor::Assignor;
+use rebalancer_core::diagnosis::{Cause, Diagnosis, Step};
+use rebalancer_core::guard::Standing;
+use serde::Serialize;
+
+/// Why the load is uneven, and whether a rotation can help.
+#[derive(Debug, Clone, Serialize)]
+pub struct DiagnosisReport {
+    /// The most specific cause the evidence supports: its `code`, and its evidence in numbers.
+    pub cause: Cause,
+    /// The same in words.
+    pub evidence: String,
+    /// Every test that was made, in order; empty when nothing asks for a rotation.
+    pub steps: Vec<StepReport>,
+    /// What would help instead of a rotation.
+    pub advice: Vec<String>,
+    /// The assignor of the consumer group; null where it is not known.
+    pub assignor: Option<Assignor>,
+    /// The spread of the partitions' load over the pods; null where it is not known who reads what.
+    pub spread: Option<SpreadReport>,
+}
+
+/// One test of whether a rotation can help.
+#[derive(Debug, Clone, Serialize)]
+pub struct StepReport {
+    /// Its name.
+    pub name: &'static str,
+    /// `pass`, `hold` (a rotation is futile) or `unknown`, which holds nothing back.
+    pub verdict: Standing,
+    /// The number it looked at.
+    pub value: Option<f64>,
+    /// What it held the number against.
+    pub limit: Option<f64>,
+    /// Both in words.
+    pub reason: String,
+}
+
+/// Spread of the partitions' load over the pods, as a coefficient of variation.
+#[derive(Debug, Clone, Serialize)]
+pub struct SpreadReport {
+    /// As the partitions are dealt now.
+    pub now: f64,
+    /// After this rotation; null where the assignor is not known.
+    pub expected: Option<f64>,
+    /// The best any deal of these partitions could reach.
+    pub best: f64,
+}
+
+impl From<&Diagnosis> for DiagnosisReport {
+    fn from(diagnosis: &Diagnosis) -> Self {
+        Self {
+            cause: diagnosis.cause.clone(),
+            evidence: diagnosis.cause.to_string(),
+            steps: diagnosis.steps.iter().cloned().map(StepReport::from).collect(),
+            advice: diagnosis.advice.clone(),
+            assignor: diagnosis.assignor,
+            spread: diagnosis.forecast.map(|forecast| SpreadReport {
+                now: forecast.now,
+                expected: forecast.after,
+                best: forecast.best,
+            }),
+        }
+    }
+}
+
+impl From<Step> for StepReport {
+    fn from(step: Step) -> Self {
+        let Step { name, standing, value, limit, reason } = step;
+        Self { name, verdict: standing, value, limit, reason }
+    }
+}

@@ -1,0 +1,13 @@
+//! Replays the seeds of the fuzz targets that concern the core.
+
+use rebalancer_sim::fuzzing;
+
+#[test]
+fn engine_seeds() {
+    assert!(fuzzing::replay("engine", fuzzing::engine) >= 8);
+}
+
+#[test]
+fn rotation_seeds() {
+    assert!(fuzzing::replay("rotation", fuzzing::rotation) >= 8);
+}

@@ -1,0 +1,177 @@
+//! The consumer group: its partitions, how many each pod has, and its assignor.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rebalancer_core::assignor::{Assignor, recognise};
+use rebalancer_core::{Fact, LivePod, Load, PartitionSample, Partitions};
+
+use super::{FactFinder, lacking, unusable};
+use crate::metrics::{CLIENT_LABEL, MetricQuery, MetricsSource, PARTITION_LABELS, PROTOCOL_LABEL};
+use crate::prometheus::LabelledSample;
+
+/// One partition as an answer names it.
+#[derive(Debug, Clone, PartialEq)]
+struct Row {
+    pod: Option<String>,
+    topic: String,
+    partition: u32,
+    load: f64,
+}
+
+impl FactFinder<'_> {
+    /// The partitions with their loads; where loads are not known, the assignor that the owners
+    /// alone let recognise.
+    pub(super) fn partitions(&self, live: &[LivePod]) -> (Fact<Partitions>, Option<Assignor>) {
+        let load = self.rows(self.queries.load.as_ref());
+        match load {
+            Fact::Known(rows) if rows.iter().any(|row| row.pod.is_some()) => (joined(&rows, live), None),
+            Fact::Known(rows) => match self.rows(self.queries.owners.as_ref()) {
+                Fact::Known(owners) => {
+                    let rows = with_owners(rows, owners, live);
+                    (rows.map_or_else(unusable, |rows| joined(&rows, live)), None)
+                }
+                Fact::Absent | Fact::Unusable(_) => (joined(&rows, live), None),
+            },
+            Fact::Absent => (Fact::Absent, self.recognised(live)),
+            Fact::Unusable(why) => (Fact::Unusable(why), self.recognised(live)),
+        }
+    }
+
+    fn recognised(&self, live: &[LivePod]) -> Option<Assignor> {
+        let owners = self.rows(self.queries.owners.as_ref());
+        joined(owners.known()?, live).known().and_then(recognise)
+    }
+
+    fn rows(&self, query: Option<&MetricQuery>) -> Fact<Vec<Row>> {
+        let samples = match self.samples(query, &PARTITION_LABELS) {
+            Fact::Known(samples) => samples,
+            Fact::Absent => return Fact::Absent,
+            Fact::Unusable(why) => return Fact::Unusable(why),
+        };
+        samples.into_iter().map(row).collect::<Result<Vec<Row>, String>>().map_or_else(unusable, Fact::Known)
+    }
+
+    /// The samples of a query; absent where it is not asked or its answer is empty.
+    fn samples(&self, query: Option<&MetricQuery>, labels: &[&str]) -> Fact<Vec<LabelledSample>> {
+        let Some(query) = query else { return Fact::Absent };
+        match self.source.labelled(query, labels, self.at) {
+            Ok(answer) if answer.samples.is_empty() => Fact::Absent,
+            Ok(answer) => Fact::Known(answer.samples),
+            Err(error) => lacking(&error),
+        }
+    }
+
+    /// The number of partitions of each live pod, and the usual number of consumers in a pod where
+    /// clients are told apart.
+    pub(super) fn assigned_partitions(
+        &self,
+        live: &[LivePod],
+    ) -> (Fact<Vec<(String, usize)>>, Option<usize>) {
+        let samples = match self.samples(self.queries.assigned.as_ref(), &[CLIENT_LABEL]) {
+            Fact::Known(samples) => samples,
+            Fact::Absent => return (Fact::Absent, None),
+            Fact::Unusable(why) => return (Fact::Unusable(why), None),
+        };
+        let names: BTreeSet<&str> = live.iter().map(|pod| pod.name.as_str()).collect();
+        let mut clients: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+        for LabelledSample { pod, labels, value } in &samples {
+            let Some(pod) = pod.as_deref().filter(|pod| names.contains(pod)) else { continue };
+            let Some(count) = Load::from_sample(*value) else {
+                return (unusable(format!("pod {pod} has {value} partitions")), None);
+            };
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates")]
+            let count = count.value() as usize;
+            if clients.insert((pod, labels[0].as_str()), count).is_some() {
+                return (unusable(format!("pod {pod} has more than one series")), None);
+            }
+        }
+        if clients.is_empty() {
+            return (Fact::Absent, None);
+        }
+        let mut pods: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+        for ((pod, _), count) in &clients {
+            let (partitions, consumers) = pods.entry(pod).or_default();
+            *partitions = partitions.saturating_add(*count);
+            *consumers += 1;
+        }
+        let told_apart = clients.keys().all(|(_, client)| !client.is_empty());
+        let mut consumers: Vec<usize> = pods.values().map(|(_, consumers)| *consumers).collect();
+        consumers.sort_unstable();
+        let usual = consumers[consumers.len() / 2];
+        let assigned = pods.into_iter().map(|(pod, (partitions, _))| (pod.to_owned(), partitions)).collect();
+        (Fact::Known(assigned), told_apart.then_some(usual))
+    }
+
+    /// The name of the assignor, where exactly one that is modelled is exported.
+    pub(super) fn assignor(&self) -> Fact<String> {
+        let samples = match self.samples(self.queries.assignor.as_ref(), &[PROTOCOL_LABEL]) {
+            Fact::Known(samples) => samples,
+            Fact::Absent => return Fact::Absent,
+            Fact::Unusable(why) => return Fact::Unusable(why),
+        };
+        let names: BTreeSet<String> =
+            samples.into_iter().filter_map(|sample| sample.labels.into_iter().next()).collect();
+        let names: Vec<String> = names.into_iter().filter(|name| !name.is_empty()).collect();
+        match names.as_slice() {
+            [] => Fact::Absent,
+            [name] => name.parse::<Assignor>().map_or_else(unusable, |known| Fact::Known(known.to_string())),
+            several => unusable(format!("the group has several assignors: {}", several.join(", "))),
+        }
+    }
+}
+
+fn row(sample: LabelledSample) -> Result<Row, String> {
+    let LabelledSample { pod, labels, value: load } = sample;
+    let [topic, partition]: [String; 2] = labels.try_into().unwrap_or_default();
+    if topic.is_empty() {
+        return Err("a series has no label topic; the query must keep topic and partition".to_owned());
+    }
+    let partition =
+        partition.parse().map_err(|_| format!("partition {partition:?} of topic {topic:?} is no number"))?;
+    Ok(Row { pod, topic, partition, load })
+}
+
+/// Loads that name no pod, with the owners that a client metric knows. Topics nobody here reads are
+/// left out: a broker's metrics name all it has.
+fn with_owners(mut loads: Vec<Row>, owners: Vec<Row>, live: &[LivePod]) -> Result<Vec<Row>, String> {
+    let names: BTreeSet<&str> = live.iter().map(|pod| pod.name.as_str()).collect();
+    let is_live = |row: &Row| row.pod.as_deref().is_some_and(|pod| names.contains(pod));
+    let mut owners: Vec<Row> = owners.into_iter().filter(is_live).collect();
+    let topics: BTreeSet<String> = owners.iter().map(|row| without_dots(&row.topic)).collect();
+    if topics.is_empty() {
+        return Ok(loads);
+    }
+    loads.retain(|row| topics.contains(&without_dots(&row.topic)));
+    let key = |row: &Row| (without_dots(&row.topic), row.partition);
+    let known: BTreeMap<(String, u32), f64> = loads.iter().map(|row| (key(row), row.load)).collect();
+    let mut owned: BTreeSet<(String, u32)> = BTreeSet::new();
+    for row in &mut owners {
+        let Some(load) = known.get(&key(row)) else {
+            // It would count as idle.
+            return Err(format!(
+                "partition {} of topic {:?} has an owner and no load",
+                row.partition, row.topic
+            ));
+        };
+        row.load = *load;
+        owned.insert(key(row));
+    }
+    loads.retain(|row| !owned.contains(&key(row)));
+    Ok([loads, owners].concat())
+}
+
+/// Older clients write the dots of a topic as underscores.
+fn without_dots(topic: &str) -> String {
+    topic.replace('.', "_")
+}
+
+fn joined(rows: &[Row], live: &[LivePod]) -> Fact<Partitions> {
+    let names: Vec<&str> = live.iter().map(|pod| pod.name.as_str()).collect();
+    let samples = rows.iter().map(|row| PartitionSample {
+        pod: row.pod.as_deref(),
+        topic: &row.topic,
+        partition: row.partition,
+        load: row.load,
+    });
+    Fact::from(Partitions::new(samples, &names))
+}

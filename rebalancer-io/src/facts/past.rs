@@ -1,0 +1,199 @@
+//! The past of the pods: their loads over a window, around the last replacement, and a day ago.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use rebalancer_core::guard::Persistence;
+use rebalancer_core::{
+    Fact, History, InvalidHistory, LivePod, Load, Metric, Past, PastSpread, Replacement, Spread, Window,
+    WindowLoad, WindowSummary,
+};
+
+use super::{FactFinder, before, lacking, unusable};
+use crate::metrics::{MetricQuery, MetricsSource, promql_duration};
+use crate::prometheus::{LabelledSample, QueryError};
+
+/// From more live pods than this the past is asked for as three numbers a pod, not a sample a minute:
+/// the hour of 2,000 pods is 120,000 samples and about 3 MB a metric.
+pub const LARGE_FLEET: usize = 2000;
+
+/// The same hour of the day before.
+const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Label that tells the three numbers of a pod apart.
+const STATISTIC: &str = "statistic";
+
+impl FactFinder<'_> {
+    /// The past of a metric of the live pods.
+    pub(super) fn past(&self, metric: Metric, live: &[LivePod], rule: &Persistence) -> Fact<Past> {
+        let Some(query) = self.queries.metric(metric) else { return Fact::Absent };
+        if live.len() > LARGE_FLEET { self.summary(query, live, rule) } else { self.range(query, live, rule) }
+    }
+
+    fn range(&self, query: &MetricQuery, live: &[LivePod], rule: &Persistence) -> Fact<Past> {
+        let grid = rule.grid(self.at.as_millisecond() as f64 / 1000.0);
+        let span = rule.step * u32::try_from(grid.steps.saturating_sub(1)).unwrap_or(u32::MAX);
+        let query = MetricQuery { name: format!("{}_history", query.name), ..query.clone() };
+        let answer = match self.source.range(&query, before(self.at, span), self.at, rule.step) {
+            Ok(answer) => answer,
+            Err(error) => return lacking(&error),
+        };
+        let names = names(live);
+        let mut history = History::new(grid);
+        for series in answer.series.iter().filter(|series| names.contains(series.pod.as_str())) {
+            let samples = series.points.iter().map(|point| (point.timestamp_ms as f64 / 1000.0, point.value));
+            if let Err(error) = history.add_series(&series.pod, samples) {
+                return unusable(error);
+            }
+        }
+        if history.pods().next().is_none() { Fact::Absent } else { Fact::Known(Past::Range(history)) }
+    }
+
+    fn summary(&self, query: &MetricQuery, live: &[LivePod], rule: &Persistence) -> Fact<Past> {
+        let query = MetricQuery {
+            name: format!("{}_history", query.name),
+            promql: summary_query(&query.promql, rule),
+            ..query.clone()
+        };
+        let answer = match self.source.labelled(&query, &[STATISTIC], self.at) {
+            Ok(answer) => answer,
+            Err(error) => return lacking(&error),
+        };
+        let names = names(live);
+        let of_live = |sample: &&LabelledSample| sample.pod.as_deref().is_some_and(|pod| names.contains(pod));
+        match summary(answer.samples.iter().filter(of_live)) {
+            Ok(None) => Fact::Absent,
+            Ok(Some(summary)) => Fact::Known(Past::Summary(summary)),
+            Err(error) => unusable(error),
+        }
+    }
+
+    /// The loads before and after the newest pod was born: the message rate where there is one, else
+    /// CPU.
+    pub(super) fn last_replacement(&self, live: &[LivePod]) -> Fact<Replacement> {
+        let Some([earlier, later]) = Replacement::windows(live) else { return Fact::Absent };
+        let Some(ago) = live.iter().filter_map(|pod| pod.age).min() else { return Fact::Absent };
+        for metric in [Metric::Rate, Metric::Cpu] {
+            let Some(query) = self.queries.metric(metric) else { continue };
+            let after = match self.means(query, "after", later) {
+                Ok(means) => of_live(means, live),
+                Err(error) => return lacking(&error),
+            };
+            if after.is_empty() {
+                continue;
+            }
+            return match self.means(query, "before", earlier) {
+                Ok(means) => {
+                    Fact::Known(Replacement { metric, before: of_workload(means, live), after, ago })
+                }
+                Err(error) => lacking(&error),
+            };
+        }
+        Fact::Absent
+    }
+
+    /// Mean load of each pod over a window.
+    fn means(
+        &self,
+        query: &MetricQuery,
+        word: &str,
+        window: Window,
+    ) -> Result<Vec<(String, f64)>, QueryError> {
+        let over = format!("[{}:1m]", promql_duration(window.length));
+        let query = MetricQuery {
+            name: format!("{}_{word}", query.name),
+            promql: format!("avg_over_time(({}){over})", query.promql),
+            ..query.clone()
+        };
+        let answer = self.source.instant(&query, before(self.at, window.ended))?;
+        Ok(answer.samples.iter().map(|sample| (sample.pod.to_owned(), sample.value)).collect())
+    }
+
+    /// How unevenly CPU was spread a day ago.
+    pub(super) fn past_spread(&self, live: &[LivePod]) -> Fact<PastSpread> {
+        let metric = Metric::Cpu;
+        let Some(query) = self.queries.metric(metric) else { return Fact::Absent };
+        let query = MetricQuery { name: format!("{}_yesterday", query.name), ..query.clone() };
+        let answer = match self.source.instant(&query, before(self.at, A_DAY)) {
+            Ok(answer) => answer,
+            Err(error) => return lacking(&error),
+        };
+        let samples = answer.samples.iter().map(|sample| (sample.pod.to_owned(), sample.value)).collect();
+        let loads = of_workload(samples, live);
+        // After a rollout few of that day's pods can be told to be of this workload.
+        if 2 * loads.len() < live.len() {
+            return Fact::Absent;
+        }
+        Spread::of(&loads)
+            .map_or(Fact::Absent, |spread| Fact::Known(PastSpread { metric, cv: spread.cv, ago: A_DAY }))
+    }
+}
+
+/// One query for the three numbers of each pod that the short form of the persistence guard needs.
+fn summary_query(promql: &str, rule: &Persistence) -> String {
+    let over = format!("({promql})[{}:{}]", promql_duration(rule.window), promql_duration(rule.step));
+    let statistic = |name: &str, function: String| {
+        format!("label_replace({function}, \"{STATISTIC}\", \"{name}\", \"\", \"\")")
+    };
+    [
+        statistic("low", format!("quantile_over_time({}, {over})", rule.low_quantile())),
+        statistic("mean", format!("avg_over_time({over})")),
+        statistic("samples", format!("count_over_time({over})")),
+    ]
+    .join(" or ")
+}
+
+/// The three numbers of each pod in one row; a pod that lacks one is left out.
+fn summary<'a>(
+    samples: impl Iterator<Item = &'a LabelledSample>,
+) -> Result<Option<WindowSummary>, InvalidHistory> {
+    let mut rows: BTreeMap<&str, [Option<f64>; 3]> = BTreeMap::new();
+    for sample in samples {
+        let place = match sample.labels[0].as_str() {
+            "low" => 0,
+            "mean" => 1,
+            "samples" => 2,
+            _ => continue,
+        };
+        let pod = sample.pod.as_deref().unwrap_or_default();
+        if rows.entry(pod).or_default()[place].replace(sample.value).is_some() {
+            return Err(InvalidHistory::DuplicateSeries { pod: pod.to_owned() });
+        }
+    }
+    let whole = rows.into_iter().filter_map(|(pod, row)| {
+        let [Some(low), Some(mean), Some(samples)] = row else { return None };
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates")]
+        Some((pod.to_owned(), WindowLoad { low, mean, samples: samples as usize }))
+    });
+    let whole: Vec<(String, WindowLoad)> = whole.collect();
+    if whole.is_empty() { Ok(None) } else { WindowSummary::new(whole).map(Some) }
+}
+
+fn names(live: &[LivePod]) -> BTreeSet<&str> {
+    live.iter().map(|pod| pod.name.as_str()).collect()
+}
+
+/// The loads of the pods that live now.
+fn of_live(samples: Vec<(String, f64)>, live: &[LivePod]) -> Vec<f64> {
+    let names = names(live);
+    loads(samples.into_iter().filter(|(pod, _)| names.contains(pod.as_str())))
+}
+
+/// The loads of the pods that live now or were made by one of their controllers, as their names tell:
+/// the controller's, a dash, and a part of their own.
+fn of_workload(samples: Vec<(String, f64)>, live: &[LivePod]) -> Vec<f64> {
+    let names = names(live);
+    let controllers: BTreeSet<&str> =
+        live.iter().filter_map(|pod| Some(pod.controller.as_ref()?.name.as_str())).collect();
+    let made_by = |controller: &&str, pod: &str| {
+        let own = pod.strip_prefix(controller).and_then(|rest| rest.strip_prefix('-'));
+        own.is_some_and(|own| !own.is_empty() && !own.contains('-'))
+    };
+    loads(samples.into_iter().filter(|(pod, _)| {
+        names.contains(pod.as_str()) || controllers.iter().any(|controller| made_by(controller, pod))
+    }))
+}
+
+fn loads(samples: impl Iterator<Item = (String, f64)>) -> Vec<f64> {
+    samples.filter_map(|(_, value)| Load::from_sample(value)).map(Load::value).collect()
+}

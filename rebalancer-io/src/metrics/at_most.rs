@@ -1,0 +1,76 @@
+//! A source that is asked only so many things at once: a server has others to serve.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{MetricQuery, MetricsSource};
+use crate::prometheus::{InstantAnswer, LabelledAnswer, QueryError, RangeAnswer};
+
+/// Passes queries on to another source; who comes too many waits.
+pub struct AtMost<'a> {
+    source: &'a dyn MetricsSource,
+    free: Mutex<usize>,
+    freed: Condvar,
+}
+
+impl<'a> AtMost<'a> {
+    /// Lets `count` queries through at once, at least one.
+    pub fn new(source: &'a dyn MetricsSource, count: usize) -> Self {
+        Self { source, free: Mutex::new(count.max(1)), freed: Condvar::new() }
+    }
+
+    fn enter(&self) -> Permit<'_> {
+        let free = lock(&self.free);
+        let waited = self.freed.wait_while(free, |free| *free == 0);
+        *waited.unwrap_or_else(PoisonError::into_inner) -= 1;
+        Permit { free: &self.free, freed: &self.freed }
+    }
+}
+
+/// The right to ask one thing.
+struct Permit<'a> {
+    free: &'a Mutex<usize>,
+    freed: &'a Condvar,
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        *lock(self.free) += 1;
+        self.freed.notify_one();
+    }
+}
+
+fn lock(count: &Mutex<usize>) -> MutexGuard<'_, usize> {
+    // A count is whole at every moment.
+    count.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl MetricsSource for AtMost<'_> {
+    fn instant(&self, query: &MetricQuery, at: Timestamp) -> Result<InstantAnswer, QueryError> {
+        let _permit = self.enter();
+        self.source.instant(query, at)
+    }
+
+    fn labelled(
+        &self,
+        query: &MetricQuery,
+        labels: &[&str],
+        at: Timestamp,
+    ) -> Result<LabelledAnswer, QueryError> {
+        let _permit = self.enter();
+        self.source.labelled(query, labels, at)
+    }
+
+    fn range(
+        &self,
+        query: &MetricQuery,
+        start: Timestamp,
+        end: Timestamp,
+        step: Duration,
+    ) -> Result<RangeAnswer, QueryError> {
+        let _permit = self.enter();
+        self.source.range(query, start, end, step)
+    }
+}

@@ -1,0 +1,146 @@
+//! What is asked of the consumer group itself: who owns which partition, how loaded each is, and how
+//! partitions are dealt. All of it is optional.
+
+use rebalancer_core::Metric;
+
+use super::kafka::{KafkaPreset, Names};
+use super::preset::{fresh_pods, fresh_series, in_namespace};
+use super::query::{MetricQuery, QuerySet, QuerySettings, SettingError};
+use super::template::{duration, fill, literal};
+use crate::recording::Recording;
+
+/// Labels of an answer that tells partitions apart beside the pod.
+pub const PARTITION_LABELS: [&str; 2] = ["topic", "partition"];
+
+/// Label that tells the clients of one pod apart.
+pub const CLIENT_LABEL: &str = "client_id";
+
+/// Label of the assignor's name.
+pub const PROTOCOL_LABEL: &str = "protocol";
+
+/// Names of the queries, in messages and recordings.
+const LOAD: &str = "partition_load";
+const OWNERS: &str = "partition_owners";
+const ASSIGNED: &str = "assigned_partitions";
+const ASSIGNOR: &str = "assignor";
+
+/// The queries behind the facts of a decision: those of the metrics, whose past is looked at, and
+/// those of the group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FactQueries {
+    pub(crate) metrics: [Option<MetricQuery>; 4],
+    /// Messages per second by pod, topic and partition; the pod may be absent.
+    pub(crate) load: Option<MetricQuery>,
+    /// Any value by pod, topic and partition: who owns what.
+    pub(crate) owners: Option<MetricQuery>,
+    /// Number of partitions by pod, and by client where a pod has several.
+    pub(crate) assigned: Option<MetricQuery>,
+    /// Any value by protocol.
+    pub(crate) assignor: Option<MetricQuery>,
+}
+
+impl FactQueries {
+    /// The queries of a live run. `queries` are those of its metrics.
+    ///
+    /// # Errors
+    /// When an own query holds a placeholder that is unknown or whose setting is missing.
+    pub fn new(queries: &QuerySet, settings: &QuerySettings) -> Result<Self, SettingError> {
+        let own = |name: &str, promql: Option<&String>, variable: &'static str| {
+            let Some(promql) = promql else { return Ok(None) };
+            let filled = fill(promql, variable, settings)?;
+            Ok(Some(scoped(name, filled, settings).with_pod_label(&settings.pod_label)))
+        };
+        let load = own(LOAD, settings.own_partition_load.as_ref(), "QUERY_PARTITION_LOAD")?;
+        let assigned = own(ASSIGNED, settings.own_assigned_partitions.as_ref(), "QUERY_ASSIGNED_PARTITIONS")?;
+        let preset = |name: &str, promql: Option<String>| promql.map(|promql| scoped(name, promql, settings));
+        Ok(Self {
+            metrics: Metric::ALL.map(|metric| queries.get(metric).cloned()),
+            load: load.or_else(|| preset(LOAD, settings.preset.partition_load(settings))),
+            owners: preset(OWNERS, settings.preset.partition_owners(settings)),
+            assigned: assigned.or_else(|| preset(ASSIGNED, settings.preset.assigned_partitions(settings))),
+            assignor: preset(ASSIGNOR, assignor(settings)),
+        })
+    }
+
+    /// The queries of a recorded run, as they were asked; those that were not are absent.
+    pub fn recorded(recording: &Recording, namespace: Option<&str>, pod_label: &str) -> Self {
+        let asked = |name: &str| {
+            let query = MetricQuery::new(name, recording.promql(name)?).with_pod_label(pod_label);
+            Some(match namespace {
+                Some(namespace) => query.in_namespace(namespace),
+                None => query,
+            })
+        };
+        Self {
+            metrics: Metric::ALL.map(|metric| asked(metric.name())),
+            load: asked(LOAD),
+            owners: asked(OWNERS),
+            assigned: asked(ASSIGNED),
+            assignor: asked(ASSIGNOR),
+        }
+    }
+
+    /// The query of a metric; `None` where it has no source.
+    pub fn metric(&self, metric: Metric) -> Option<&MetricQuery> {
+        self.metrics[metric.index()].as_ref()
+    }
+}
+
+fn scoped(name: &str, promql: String, settings: &QuerySettings) -> MetricQuery {
+    MetricQuery::new(name, promql).in_namespace(&settings.namespace)
+}
+
+/// The protocol of a stable group, where kminion exports it.
+fn assignor(settings: &QuerySettings) -> Option<String> {
+    let group = literal(settings.group.as_deref()?);
+    let info = format!("kminion_kafka_consumer_group_info{{group_id=\"{group}\", state=\"Stable\"}}");
+    Some(format!("count by ({PROTOCOL_LABEL}) ({info} == 1)"))
+}
+
+impl KafkaPreset {
+    /// Messages per second of each partition, which exporters see by the offsets and no client
+    /// exports. Two exporters show a partition twice: `max` takes one. The owners are joined later:
+    /// clients write topics in another way.
+    fn partition_load(self, settings: &QuerySettings) -> Option<String> {
+        let window = duration(settings.window);
+        let rate = |selector: &str| fresh_series(&format!("rate({selector}[{window}])"), selector, settings);
+        match self {
+            Self::KafkaExporter => {
+                let group = literal(settings.group.as_deref()?);
+                let offset = format!("kafka_consumergroup_current_offset{{consumergroup=\"{group}\"}}");
+                Some(format!("max by (topic, partition) ({})", rate(&offset)))
+            }
+            Self::Kminion => {
+                // What is written is what is read, where a group keeps up; the owners tell which topics.
+                let written = rate("kminion_kafka_topic_partition_high_water_mark");
+                let topic = format!(r#"label_replace({written}, "topic", "$1", "topic_name", "(.+)")"#);
+                let series = format!(r#"label_replace({topic}, "partition", "$1", "partition_id", "(.+)")"#);
+                Some(format!("max by (topic, partition) ({series})"))
+            }
+            _ => None,
+        }
+    }
+
+    /// A series for each partition that a pod's own client fetches.
+    fn partition_owners(self, settings: &QuerySettings) -> Option<String> {
+        let lag = in_namespace(self.client()?.lag, "", settings);
+        Some(fresh_pods(&format!("group by (namespace, pod, topic, partition) ({lag})"), &[&lag], settings))
+    }
+
+    /// Number of partitions of each client of a pod. Two scrape jobs show a client twice: `max` takes
+    /// one.
+    fn assigned_partitions(self, settings: &QuerySettings) -> Option<String> {
+        let assigned = in_namespace(self.client()?.assigned, "", settings);
+        let clients = format!("max by (namespace, pod, {CLIENT_LABEL}) ({assigned})");
+        Some(fresh_pods(&clients, &[&assigned], settings))
+    }
+
+    /// How the client inside the pod names its metrics, where the preset reads them.
+    const fn client(self) -> Option<&'static Names> {
+        match self {
+            Self::Micrometer | Self::KafkaExporter | Self::Kminion => Some(&super::kafka::MICROMETER),
+            Self::JmxDefault => Some(&super::kafka::JMX_DEFAULT),
+            _ => None,
+        }
+    }
+}

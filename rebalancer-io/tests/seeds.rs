@@ -1,0 +1,13 @@
+//! Replays the seeds of the fuzz targets that concern the adapters.
+
+use rebalancer_sim::fuzzing;
+
+#[test]
+fn decoder_seeds() {
+    assert!(fuzzing::replay("decoder", fuzzing::decoder) >= 20);
+}
+
+#[test]
+fn recording_seeds() {
+    assert!(fuzzing::replay("recording", fuzzing::recording) >= 8);
+}

@@ -1,0 +1,102 @@
+//! Arbitrary bits as loads, names and thresholds: no panic, and the oracle's answer.
+
+use std::collections::BTreeSet;
+
+use arbitrary::{Result, Unstructured};
+use rebalancer_core::guard;
+use rebalancer_core::{AnalyzeError, DEFAULT_FLOORS, Engine, Metric, PerMetric, PodState, Thresholds};
+
+use crate::oracle;
+
+/// Most pods of one input; more find nothing that fewer do not.
+const MAX_PODS: usize = 64;
+
+/// Decides about what `data` describes and compares the decision with the naive one.
+///
+/// # Panics
+/// When they differ, or the engine refuses thresholds that are valid.
+pub fn engine(data: &[u8]) {
+    let mut input = Unstructured::new(data);
+    let Ok(thresholds) = thresholds(&mut input) else { return };
+    let mut pods: Vec<PodState> = Vec::new();
+    while !input.is_empty() && pods.len() < MAX_PODS {
+        let Ok(pod) = pod(&mut input) else { break };
+        pods.push(pod);
+    }
+    let names: BTreeSet<&str> = pods.iter().map(|pod| pod.name.as_str()).collect();
+    let analysis = match Engine::new(thresholds).analyze(&pods) {
+        Ok(analysis) => analysis,
+        Err(AnalyzeError::DuplicatePod { .. }) => {
+            assert!(names.len() < pods.len(), "names differ, yet one is called a duplicate");
+            return;
+        }
+        Err(error) => {
+            assert!(thresholds.validate().is_err(), "{error}");
+            assert!(!error.to_string().is_empty());
+            return;
+        }
+    };
+    assert_eq!(thresholds.validate(), Ok(()));
+    assert!(!analysis.reason().is_empty());
+    assert!(!guard::coverage(&analysis, &Metric::ALL).reason.is_empty());
+    assert!(!guard::floor(&analysis).reason.is_empty());
+    assert_eq!(Engine::new(thresholds).analyze(&pods).as_ref(), Ok(&analysis), "the same input twice");
+    if names.len() == pods.len() {
+        assert_eq!(oracle::compare(&analysis), Ok(()), "{pods:?} {thresholds:?}");
+    }
+}
+
+fn thresholds(input: &mut Unstructured<'_>) -> Result<Thresholds> {
+    let plain = Thresholds::default();
+    Ok(match input.int_in_range(0..=3_u8)? {
+        0 => plain,
+        1 => Thresholds { trigger_floors: DEFAULT_FLOORS, ..plain },
+        2 => Thresholds {
+            cpu: small(input)?,
+            lag: small(input)?,
+            min_pods: input.int_in_range(2..=6)?,
+            min_coverage: f64::from(input.int_in_range(0..=10_u8)?) / 10.0,
+            score_floors: PerMetric::default(),
+            ..plain
+        },
+        _ => Thresholds {
+            cpu: bits(input)?,
+            lag: bits(input)?,
+            min_pods: input.arbitrary()?,
+            min_coverage: bits(input)?,
+            trigger_floors: per_metric(input)?,
+            score_floors: per_metric(input)?,
+            weights: per_metric(input)?,
+        },
+    })
+}
+
+fn pod(input: &mut Unstructured<'_>) -> Result<PodState> {
+    let length = input.int_in_range(0..=6_usize)?;
+    let name = String::from_utf8_lossy(input.bytes(length.min(input.len()))?).into_owned();
+    let mut pod = PodState::new(name);
+    for metric in Metric::ALL {
+        let sample = match input.int_in_range(0..=3_u8)? {
+            0 => f64::NAN,
+            1 => small(input)?,
+            _ => bits(input)?,
+        };
+        pod = pod.with(metric, sample);
+    }
+    Ok(pod)
+}
+
+/// A quarter of a small number: ties and spreads that are exact are common among them.
+fn small(input: &mut Unstructured<'_>) -> Result<f64> {
+    let byte: u8 = input.arbitrary()?;
+    Ok(f64::from(byte) / 4.0)
+}
+
+fn bits(input: &mut Unstructured<'_>) -> Result<f64> {
+    Ok(f64::from_bits(input.arbitrary()?))
+}
+
+fn per_metric(input: &mut Unstructured<'_>) -> Result<PerMetric<f64>> {
+    let values = [bits(input)?, bits(input)?, bits(input)?, bits(input)?];
+    Ok(PerMetric::from_fn(|metric| values[metric.index()]))
+}
