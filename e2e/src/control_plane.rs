@@ -7,12 +7,14 @@ mod namespace;
 mod pki;
 pub mod workload;
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::require::{Program, path_of};
@@ -25,6 +27,7 @@ pub use pki::{Identity, Pki};
 
 /// On a machine whose cores are busy with a build.
 const START_LIMIT: Duration = Duration::from_secs(120);
+const ISSUER: &str = "https://kubernetes.default.svc";
 const ADMIN_TOKEN: &str = "admin-of-the-tests";
 const CONTROLLERS_TOKEN: &str = "controllers-of-the-tests";
 /// Users of the API server's static token file.
@@ -127,6 +130,26 @@ impl ControlPlane {
         write_kubeconfig(&self.sandbox, &self.url, &name, namespace, token)
     }
 
+    /// A token of a `ServiceAccount` that ends `lasts_s` seconds from now, or ended before.
+    ///
+    /// # Panics
+    /// When there is no such account.
+    #[track_caller]
+    pub fn token(&self, namespace: &Namespace<'_>, account: &str, lasts_s: i64) -> String {
+        let path = namespace.path("v1", &format!("serviceaccounts/{account}"));
+        let object = self.admin.get(&path).success();
+        let ends_s = Timestamp::now().as_second() + lasts_s;
+        let subject = format!("system:serviceaccount:{}:{account}", namespace.name());
+        let bound = json!({ "name": account, "uid": object["metadata"]["uid"] });
+        let claims = json!({
+            "iss": ISSUER, "aud": [ISSUER], "sub": subject,
+            "iat": ends_s - 3600, "nbf": ends_s - 3600, "exp": ends_s,
+            "kubernetes.io": { "namespace": namespace.name(), "serviceaccount": bound },
+        });
+        let key = fs::read_to_string(self.sandbox.path().join("accounts.key"));
+        pki::token(&key.expect("it was written at the start"), &claims)
+    }
+
     /// Writes a kubeconfig of a user who may do everything.
     ///
     /// # Panics
@@ -201,7 +224,7 @@ fn start_apiserver(sandbox: &Arc<Sandbox>, url: &str, etcd_url: &str, flags: &[&
         ])
         .args(["--tls-cert-file=apiserver.crt", "--tls-private-key-file=apiserver.key"])
         .args(["--client-ca-file=ca.crt", "--token-auth-file=tokens.csv", "--authorization-mode=RBAC"])
-        .args(["--service-account-issuer=https://kubernetes.default.svc"])
+        .arg(format!("--service-account-issuer={ISSUER}"))
         .args(["--service-account-key-file=accounts.pub", "--service-account-signing-key-file=accounts.key"])
         .args(["--service-cluster-ip-range=10.96.0.0/16", "--shutdown-delay-duration=0s"])
         .args(flags);

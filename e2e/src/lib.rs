@@ -12,6 +12,7 @@ mod fleet;
 mod metric_server;
 mod require;
 mod sandbox;
+mod webhook;
 
 pub use binary::{Finished, Running, pod_rebalancer};
 pub use control_plane::{Access, Answer, Api, ControlPlane, Identity, Namespace, Pki, workload};
@@ -19,3 +20,4 @@ pub use fleet::{Fleet, Level, PodLoads};
 pub use metric_server::MetricServer;
 pub use require::{Program, check, path_of};
 pub use sandbox::{Sandbox, Server, free_port, wait_until};
+pub use webhook::Webhook;

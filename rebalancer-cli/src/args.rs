@@ -15,7 +15,7 @@ mod prometheus;
 
 pub use decision::{DecisionArgs, GuardMode};
 pub use guards::GuardArgs;
-pub use kubernetes::{ActionArgs, DryRun, EvictionMethod, KubernetesArgs, PacingChoice};
+pub use kubernetes::{ActionArgs, DryRun, KubernetesArgs, MethodArgs, PacingChoice};
 pub use output::{LogFormat, OutputArgs, OutputFormat};
 pub use prometheus::{Method, PrometheusArgs, QueryArgs};
 
@@ -93,6 +93,8 @@ pub struct PlanArgs {
 pub struct CheckArgs {
     #[command(flatten)]
     pub live: LiveArgs,
+    #[command(flatten)]
+    pub method: MethodArgs,
 }
 
 /// Arguments of `record`.

@@ -108,7 +108,7 @@ impl Live {
         // Certificates that cannot be used are found before anything is asked.
         PrometheusClient::new(&prometheus).map_err(|error| Failure::Usage(error.into()))?;
         let selector = settings::selector(&args.kubernetes)?;
-        let cluster = Cluster::connect(&settings::cluster(&args.kubernetes))
+        let cluster = Cluster::connect(&settings::cluster(&args.kubernetes, args.queries.window))
             .map_err(|error| Failure::Usage(error.into()))?;
         let queries = query_settings(&args.queries, cluster.namespace(), decision);
         // Wrong placeholders are found before anything is asked; pods are filled in later.

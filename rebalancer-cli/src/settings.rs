@@ -1,6 +1,6 @@
 //! What was typed turned into what the adapters take; a setting that is missing is named here.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rebalancer_io::kubernetes::{ConnectOptions, Selector};
 use rebalancer_io::prometheus::{
@@ -99,7 +99,7 @@ fn params(text: Option<&str>) -> Result<Vec<(String, Secret)>, Failure> {
 }
 
 /// How to reach the cluster; the deadline of the run counts from here.
-pub fn cluster(args: &KubernetesArgs) -> ConnectOptions {
+pub fn cluster(args: &KubernetesArgs, metrics_window: Duration) -> ConnectOptions {
     ConnectOptions {
         kubeconfig: args.kubeconfig.clone(),
         context: args.context.clone(),
@@ -108,6 +108,7 @@ pub fn cluster(args: &KubernetesArgs) -> ConnectOptions {
         impersonate_groups: args.impersonate_groups.clone(),
         call_timeout: args.kube_timeout,
         deadline: Instant::now().checked_add(args.run_timeout),
+        metrics_window,
     }
 }
 

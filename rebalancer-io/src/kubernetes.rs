@@ -24,7 +24,7 @@ mod pods;
 mod protections;
 mod workload;
 
-pub use access::{Permission, TO_DELETE, TO_EVICT, TO_PLAN};
+pub use access::{Permission, TO_DELETE, TO_EVICT, TO_PLAN, to_run};
 pub use cluster::{Cluster, ClusterError};
 pub use config::{ConnectError, ConnectOptions};
 pub use events::Notice;

@@ -186,7 +186,7 @@ impl Shared {
         let number = self.sequence.fetch_add(1, Ordering::Relaxed);
         match task.action {
             Action::Bind => {
-                let node = format!("node-{}", number % NODES);
+                let node = pinned(pod).unwrap_or_else(|| format!("node-{}", number % NODES));
                 let binding = json!({
                     "apiVersion": "v1", "kind": "Binding",
                     "metadata": { "name": metadata["name"], "uid": metadata["uid"] },
@@ -258,6 +258,13 @@ fn register(api: &Api, number: u32) {
     let status =
         json!({ "status": { "capacity": resources, "allocatable": resources, "conditions": [condition] } });
     api.merge(&format!("/api/v1/nodes/{name}/status"), &status).success();
+}
+
+/// The node a `DaemonSet` made the pod for.
+fn pinned(pod: &Value) -> Option<String> {
+    let affinity = &pod["spec"]["affinity"]["nodeAffinity"];
+    let terms = &affinity["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"];
+    terms[0]["matchFields"][0]["values"][0].as_str().map(str::to_owned)
 }
 
 fn now() -> String {

@@ -1,9 +1,12 @@
 //! A certificate authority of a test's own, and what it signs.
 
+use base64::Engine as _;
+use base64::prelude::{BASE64_STANDARD as STANDARD, BASE64_URL_SAFE_NO_PAD as URL_SAFE_NO_PAD};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, SanType, date_time_ymd,
+    KeyUsagePurpose, SanType, SigningKey as _, date_time_ymd,
 };
+use serde_json::{Value, json};
 
 const GENERATED: &str = "keys and certificates of fixed parameters can be generated";
 
@@ -41,6 +44,11 @@ impl Pki {
     /// The authority's certificate, in PEM.
     pub fn ca(&self) -> &str {
         &self.ca_pem
+    }
+
+    /// The authority's certificate as objects of the API carry it.
+    pub fn ca_bundle(&self) -> String {
+        STANDARD.encode(&self.ca_pem)
     }
 
     /// A certificate for a server on loopback.
@@ -93,6 +101,31 @@ impl Default for Pki {
 pub(super) fn token_keys() -> (String, String) {
     let key = KeyPair::generate().expect(GENERATED);
     (key.serialize_pem(), key.public_key_pem())
+}
+
+/// A token of these claims, signed with the private key of [`token_keys`].
+pub(super) fn token(private_key: &str, claims: &Value) -> String {
+    let key = KeyPair::from_pem(private_key).expect("a key of ours");
+    let header = json!({ "alg": "ES256", "typ": "JWT" });
+    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let signed = format!("{}.{}", part(&header), part(claims));
+    let signature = key.sign(signed.as_bytes()).expect("a key of ours signs");
+    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(fixed_length(&signature)))
+}
+
+/// An ECDSA signature as tokens carry it, 32 bytes of each number, from its DER form: a sequence of
+/// two integers, each with its length.
+fn fixed_length(der: &[u8]) -> Vec<u8> {
+    let mut rest = &der[2..];
+    let mut fixed: Vec<u8> = Vec::new();
+    for _ in 0..2 {
+        let (number, after) = rest[2..].split_at(usize::from(rest[1]));
+        let digits = &number[number.len().saturating_sub(32)..];
+        fixed.extend(std::iter::repeat_n(0, 32 - digits.len()));
+        fixed.extend(digits);
+        rest = after;
+    }
+    fixed
 }
 
 fn client_params(user: &str, group: &str) -> CertificateParams {

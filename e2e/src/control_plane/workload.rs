@@ -30,6 +30,23 @@ pub fn stateful_set(name: &str, replicas: u32) -> Value {
     })
 }
 
+/// A `DaemonSet` of pods labelled `app=NAME`, one on each node.
+pub fn daemon_set(name: &str) -> Value {
+    json!({
+        "apiVersion": "apps/v1", "kind": "DaemonSet",
+        "metadata": { "name": name, "labels": { "app": name } },
+        "spec": { "selector": { "matchLabels": { "app": name } }, "template": template(name) },
+    })
+}
+
+/// A pod labelled `app=APP` that nothing would recreate.
+pub fn bare_pod(name: &str, app: &str) -> Value {
+    let template = template(app);
+    let mut metadata = template["metadata"].clone();
+    metadata["name"] = name.into();
+    json!({ "apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"] })
+}
+
 /// A `PodDisruptionBudget` over the pods labelled `app=APP` that lets `max_unavailable` of them be away.
 pub fn budget(name: &str, app: &str, max_unavailable: u32) -> Value {
     json!({

@@ -7,6 +7,8 @@ use std::time::Duration;
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 
+use rebalancer_core::Method;
+
 use crate::value;
 
 /// Which pods are meant, and how to reach their cluster.
@@ -62,6 +64,17 @@ pub struct ActionArgs {
         ignore_case = true
     )]
     pub pacing: PacingChoice,
+    #[command(flatten)]
+    pub method: MethodArgs,
+    /// Grace period instead of each pod's own
+    #[arg(long, value_name = "DURATION", env = "GRACE_PERIOD", value_parser = value::duration)]
+    pub grace_period: Option<Duration>,
+}
+
+/// How `run` ends a pod; `check` asks for the permission to.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Eviction")]
+pub struct MethodArgs {
     /// `evict` respects disruption budgets, `delete` does not and needs the verb delete
     #[arg(
         long,
@@ -72,9 +85,16 @@ pub struct ActionArgs {
         ignore_case = true
     )]
     pub eviction_method: EvictionMethod,
-    /// Grace period instead of each pod's own
-    #[arg(long, value_name = "DURATION", env = "GRACE_PERIOD", value_parser = value::duration)]
-    pub grace_period: Option<Duration>,
+}
+
+impl MethodArgs {
+    /// The method.
+    pub const fn method(&self) -> Method {
+        match self.eviction_method {
+            EvictionMethod::Evict => Method::Evict,
+            EvictionMethod::Delete => Method::Delete,
+        }
+    }
 }
 
 /// How much of a dry run it is.

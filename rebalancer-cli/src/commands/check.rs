@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use rebalancer_core::{Metric, Workload};
-use rebalancer_io::kubernetes::{Permission, TO_EVICT, TO_PLAN};
+use rebalancer_core::{Method, Metric, Workload};
+use rebalancer_io::kubernetes::{Permission, to_run};
 use rebalancer_io::metrics::MetricsSource;
 use rebalancer_io::prometheus::InstantAnswer;
 use serde::Serialize;
@@ -69,7 +69,7 @@ pub fn run(args: &CheckArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> 
     );
     let mut kubernetes = Category { name: "kubernetes", checks: Vec::new() };
     let workload = check_workload(&live, &decision, &mut kubernetes);
-    check_permissions(&live, &mut kubernetes);
+    check_permissions(&live, args.method.method(), &mut kubernetes);
     let mut prometheus = Category { name: "prometheus", checks: Vec::new() };
     check_queries(&live, &workload, &mut prometheus)?;
     let categories = vec![configuration, prometheus, kubernetes];
@@ -118,8 +118,8 @@ fn check_workload(live: &Live, decision: &DecisionSettings, category: &mut Categ
     workload
 }
 
-fn check_permissions(live: &Live, category: &mut Category) {
-    let wanted: Vec<Permission> = TO_PLAN.into_iter().chain(TO_EVICT).collect();
+fn check_permissions(live: &Live, method: Method, category: &mut Category) {
+    let wanted: Vec<Permission> = to_run(method);
     match live.cluster.missing_permissions(&wanted) {
         Err(error) => category.fail("permissions", &Failure::Run(error.into())),
         Ok(missing) => {

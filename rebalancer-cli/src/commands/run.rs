@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use rebalancer_core::{
-    Method, Mode, Pacing, PlanError, Role, RotationOptions, RotationPlan, RotationReport, Target, Workload,
+    Mode, Pacing, PlanError, Role, RotationOptions, RotationPlan, RotationReport, Target, Workload,
 };
 use rebalancer_io::driver::{Actuator, PodManager};
 use rebalancer_io::kubernetes::{Cluster, Notice};
@@ -18,7 +18,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use super::plan;
 use clap::ArgMatches;
 
-use crate::args::{ActionArgs, DryRun, EvictionMethod, OutputFormat, PacingChoice, RunArgs};
+use crate::args::{ActionArgs, DryRun, OutputFormat, PacingChoice, RunArgs};
 use crate::decide::{DecisionSettings, Purpose};
 use crate::failure::Failure;
 use crate::live::Live;
@@ -116,17 +116,14 @@ fn stop_flag() -> Result<Arc<AtomicBool>, Failure> {
 }
 
 fn options(args: &RunArgs, decision: &DecisionSettings) -> RotationOptions {
-    let ActionArgs { dry_run, pacing, eviction_method, grace_period } = &args.action;
+    let ActionArgs { dry_run, pacing, method, grace_period } = &args.action;
     RotationOptions {
         mode: if *dry_run == DryRun::Server { Mode::ServerDryRun } else { Mode::Execute },
         pacing: match pacing {
             PacingChoice::Sequential => Pacing::Sequential,
             PacingChoice::WaitReady => Pacing::WaitReady,
         },
-        method: match eviction_method {
-            EvictionMethod::Evict => Method::Evict,
-            EvictionMethod::Delete => Method::Delete,
-        },
+        method: method.method(),
         grace_period_s: grace_period.map(|grace| u32::try_from(grace.as_secs()).unwrap_or(u32::MAX)),
         ..plan::rotation_options(&args.live.kubernetes, decision)
     }

@@ -27,6 +27,13 @@ pub enum Disturbance {
         /// Pods asked for now; `None` when it no longer says.
         now: Option<u32>,
     },
+    /// How many pods the owner asks for was set after the window of the metrics began.
+    Resized {
+        /// Kind and name of the owner.
+        owner: String,
+        /// How long ago, in seconds.
+        ago_s: u64,
+    },
     /// The pods of the selector have more than one controller.
     ControllersDiffer {
         /// Kinds and names, sorted.
@@ -96,7 +103,8 @@ pub enum Disturbance {
 ///
 /// Every living pod has to be Ready and none terminating; at least `min_pods` have to be Ready;
 /// the pods have one controller (unless several are allowed) whose owner is known, has finished
-/// its rollout, and asks for exactly the pods there are.
+/// its rollout, asks for exactly the pods there are, and has done so since the window of the
+/// metrics began.
 pub fn disturbances(workload: &Workload, options: &RotationOptions) -> Vec<Disturbance> {
     let mut found: Vec<Disturbance> = Vec::new();
     for pod in workload.living() {
@@ -172,6 +180,9 @@ fn of_owners(workload: &Workload) -> Vec<Disturbance> {
         if in_rollout(owner) {
             found.push(Disturbance::Rollout { owner: title(&owner.top) });
         }
+        if let Some(ago) = owner.resized_ago {
+            found.push(Disturbance::Resized { owner: title(&owner.top), ago_s: ago.as_secs() });
+        }
         let Some(desired) = owner.desired_replicas else {
             continue;
         };
@@ -221,6 +232,7 @@ impl Disturbance {
             Self::OwnerUnknown { .. } => "owner_unknown",
             Self::Rollout { .. } => "rollout",
             Self::ReplicasDiffer { .. } => "replicas_differ",
+            Self::Resized { .. } => "resized",
             Self::PodGone { .. } => "pod_gone",
             Self::PodReplaced { .. } => "pod_replaced",
             Self::PodNew { .. } => "pod_new",
@@ -252,6 +264,10 @@ impl fmt::Display for Disturbance {
             Self::ReplicasDiffer { owner, desired, found } => {
                 write!(f, "{owner} asks for {desired} pods and there are {found}")
             }
+            Self::Resized { owner, ago_s } => write!(
+                f,
+                "how many pods {owner} asks for was set {ago_s} s ago, within the window of the metrics"
+            ),
             Self::PodGone { pod } => write!(f, "pod {pod} is gone since the plan"),
             Self::PodReplaced { pod } => write!(f, "pod {pod} was replaced since the plan"),
             Self::PodNew { pod } => write!(f, "pod {pod} is newer than the plan"),

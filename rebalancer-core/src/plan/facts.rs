@@ -4,6 +4,7 @@ use crate::{Controller, LivePod, Phase};
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 /// The workload at one moment: every pod of the selector, and what its owners say of themselves.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -49,6 +50,10 @@ pub struct OwnerFacts {
     pub current_revision: Option<String>,
     /// Revision they are being updated to (`status.updateRevision`).
     pub update_revision: Option<String>,
+    /// Time since someone set how many pods are asked for, where that happened after the window of
+    /// the metrics began: they tell of a workload of another size then.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub resized_ago: Option<Duration>,
 }
 
 impl OwnerFacts {
@@ -64,6 +69,7 @@ impl OwnerFacts {
             updated_replicas: None,
             current_revision: None,
             update_revision: None,
+            resized_ago: None,
         }
     }
 }

@@ -22,6 +22,7 @@ pub fn workload(kind: &str, names: &[&str]) -> Workload {
             updated_replicas: replicas,
             current_revision: revision.clone(),
             update_revision: revision,
+            resized_ago: None,
         }],
     }
 }

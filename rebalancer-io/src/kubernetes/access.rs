@@ -6,7 +6,7 @@ use k8s_openapi::api::authorization::v1::{
 use kube::Resource;
 use kube::api::PostParams;
 use kube::core::Request;
-use rebalancer_core::ApiFailure;
+use rebalancer_core::{ApiFailure, Method};
 use serde::Deserialize;
 use std::fmt;
 
@@ -73,6 +73,15 @@ pub const TO_EVICT: [Permission; 3] = [
 /// What deleting, where it was chosen over evicting, needs instead of the eviction.
 pub const TO_DELETE: Permission = Permission::new("delete", "", "pods");
 
+/// All that a run needs which ends pods in this way.
+pub fn to_run(method: Method) -> Vec<Permission> {
+    let end = match method {
+        Method::Evict => TO_EVICT[0],
+        Method::Delete => TO_DELETE,
+    };
+    [TO_PLAN.as_slice(), &[end], &TO_EVICT[1..]].concat()
+}
+
 #[derive(Deserialize)]
 struct Reviewed {
     status: Verdict,
@@ -136,5 +145,19 @@ mod tests {
     fn a_permission_reads_as_in_a_refusal() {
         assert_eq!(TO_EVICT[0].to_string(), "create pods/eviction");
         assert_eq!(TO_PLAN[3].to_string(), "get deployments.apps");
+    }
+
+    #[test]
+    fn a_run_needs_the_verb_of_its_method_and_not_the_other() {
+        let words = |method| to_run(method).iter().map(ToString::to_string).collect::<Vec<String>>();
+        let (evict, delete) = (words(Method::Evict), words(Method::Delete));
+        assert_eq!(evict.len(), delete.len());
+        assert!(
+            evict.contains(&"create pods/eviction".to_owned()) && !evict.contains(&"delete pods".to_owned())
+        );
+        assert!(
+            delete.contains(&"delete pods".to_owned())
+                && !delete.contains(&"create pods/eviction".to_owned())
+        );
     }
 }

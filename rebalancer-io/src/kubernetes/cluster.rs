@@ -38,6 +38,7 @@ pub struct Cluster {
     origin: String,
     call_timeout: Duration,
     deadline: Option<Instant>,
+    metrics_window: Duration,
     requests: AtomicU64,
 }
 
@@ -69,6 +70,7 @@ impl Cluster {
             origin: located.origin.clone(),
             call_timeout: options.call_timeout,
             deadline: options.deadline,
+            metrics_window: options.metrics_window,
             requests: AtomicU64::new(0),
             client: client(located, &runtime, options.call_timeout)?,
             runtime,
@@ -88,6 +90,11 @@ impl Cluster {
     /// How many requests have been sent so far; each page of a list is one.
     pub fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
+    }
+
+    /// How far back a change of the workload's size matters.
+    pub(super) const fn metrics_window(&self) -> Duration {
+        self.metrics_window
     }
 
     /// Names what was being done when `failure` came.

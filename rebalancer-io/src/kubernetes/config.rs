@@ -35,6 +35,9 @@ pub struct ConnectOptions {
     /// Moment by which the run has to be over. A request that is begun near it or after it gets what
     /// is left, but never less than five seconds: whether an eviction happened is worth being late.
     pub deadline: Option<Instant>,
+    /// How far back the metrics look that decide about the workload: a change of its size within it
+    /// is reported. Zero reports none.
+    pub metrics_window: Duration,
 }
 
 impl Default for ConnectOptions {
@@ -47,6 +50,7 @@ impl Default for ConnectOptions {
             impersonate_groups: Vec::new(),
             call_timeout: Duration::from_secs(30),
             deadline: None,
+            metrics_window: Duration::ZERO,
         }
     }
 }

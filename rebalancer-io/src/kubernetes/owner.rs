@@ -1,16 +1,19 @@
 //! What the owners of pods say of themselves: rollouts and replica counts.
 
+use core::time::Duration;
 use std::collections::BTreeMap;
 use std::mem;
 
+use jiff::{SignedDuration, Timestamp};
 use kube::api::GetParams;
 use kube::core::Request;
 use rebalancer_core::{ApiFailure, Controller, OwnerFacts};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::cluster::Cluster;
 use super::list::unsendable;
-use super::pods::{Owner, OwnerRef, null_is_empty};
+use super::pods::{Owner, OwnerRef, moment, null_is_empty};
 
 /// Controllers that are asked about. More of them under one selector is no workload, and a rotation
 /// withholds for those it knows nothing of.
@@ -32,8 +35,36 @@ struct Object {
 struct Meta {
     uid: String,
     generation: Option<i64>,
+    #[serde(deserialize_with = "moment")]
+    creation_timestamp: Option<Timestamp>,
+    #[serde(deserialize_with = "null_is_empty")]
+    managed_fields: Vec<Managed>,
     #[serde(deserialize_with = "null_is_empty")]
     owner_references: Vec<Owner>,
+}
+
+/// Who set which fields, and when last: the only trace a finished change of size leaves.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct Managed {
+    #[serde(deserialize_with = "moment")]
+    time: Option<Timestamp>,
+    #[serde(deserialize_with = "null_is_empty")]
+    fields_v1: Fields,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Fields {
+    #[serde(rename = "f:spec", deserialize_with = "null_is_empty")]
+    spec: SpecFields,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct SpecFields {
+    #[serde(rename = "f:replicas")]
+    replicas: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize, Default)]
@@ -122,13 +153,13 @@ impl Cluster {
         let above = Owner::controlling(mem::take(&mut object.metadata.owner_references));
         let deployment = above.filter(|above| Kind::of(above) == Some(Kind::Deployment));
         let Some(deployment) = deployment else {
-            return Ok(Some(object.facts(kind, controller, controller)));
+            return Ok(Some(object.facts(kind, controller, controller, self.metrics_window())));
         };
         if let Some(known) = tops.get(&deployment.controller.uid) {
             return Ok(Some(OwnerFacts { controller: controller.clone(), ..known.clone() }));
         }
         let Some(top) = self.owner(&deployment, Kind::Deployment)? else { return Ok(None) };
-        let facts = top.facts(Kind::Deployment, controller, &deployment.controller);
+        let facts = top.facts(Kind::Deployment, controller, &deployment.controller, self.metrics_window());
         tops.insert(deployment.controller.uid, facts.clone());
         Ok(Some(facts))
     }
@@ -148,7 +179,8 @@ impl Cluster {
 }
 
 impl Object {
-    fn facts(self, kind: Kind, controller: &Controller, top: &Controller) -> OwnerFacts {
+    fn facts(self, kind: Kind, controller: &Controller, top: &Controller, window: Duration) -> OwnerFacts {
+        let resized_ago = self.metadata.resized_ago(Timestamp::now()).filter(|ago| *ago < window);
         let Self { metadata, spec, status } = self;
         let silent = OwnerFacts::silent(controller.clone(), top.clone());
         if kind == Kind::Job {
@@ -168,7 +200,54 @@ impl Object {
             updated_replicas: updates.then_some(status.updated_replicas),
             current_revision: status.current_revision,
             update_revision: status.update_revision,
+            resized_ago,
             ..silent
         }
+    }
+}
+
+impl Meta {
+    /// Time since the number of pods was set by anyone but who created the object.
+    ///
+    /// A field's time is that of the last change to any field of the same manager, so this may be
+    /// later than the change itself, never earlier.
+    fn resized_ago(&self, now: Timestamp) -> Option<Duration> {
+        let created = self.creation_timestamp?;
+        let set = self.managed_fields.iter().filter(|fields| fields.fields_v1.spec.replicas.is_some());
+        let last = set.filter_map(|fields| fields.time).max()?;
+        let is_creation = last.duration_since(created) <= CREATION_TAKES;
+        (!is_creation).then(|| Duration::try_from(now.duration_since(last)).unwrap_or_default())
+    }
+}
+
+/// Both times are whole seconds, taken one after the other.
+const CREATION_TAKES: SignedDuration = SignedDuration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resized_ago(managed_fields: &str) -> Option<Duration> {
+        let text = format!(
+            r#"{{"uid": "d", "creationTimestamp": "2026-11-23T06:00:00Z", "managedFields": {managed_fields}}}"#
+        );
+        let meta: Meta = serde_json::from_str(&text).expect("metadata");
+        meta.resized_ago("2026-11-23T07:00:00Z".parse().expect("a time"))
+    }
+
+    #[test]
+    fn a_change_of_size_is_told_from_the_creation_and_from_other_changes() {
+        let by = |time: &str, spec: &str| {
+            format!(r#"{{"manager": "m", "time": "2026-11-23T{time}Z", "fieldsV1": {{"f:spec": {spec}}}}}"#)
+        };
+        let (sized, other) = (r#"{"f:replicas": {}}"#, r#"{"f:template": {}}"#);
+        assert_eq!(resized_ago("null"), None);
+        assert_eq!(resized_ago(r#"[{"manager": "old"}]"#), None, "before the server kept times");
+        assert_eq!(resized_ago(&format!("[{}]", by("06:00:01", sized))), None, "its creation");
+        assert_eq!(resized_ago(&format!("[{}]", by("06:30:00", other))), None, "another field");
+        let scaled = format!("[{}, {}]", by("06:00:00", other), by("06:58:00", sized));
+        assert_eq!(resized_ago(&scaled), Some(Duration::from_secs(120)));
+        let ahead = format!("[{}]", by("07:00:30", sized));
+        assert_eq!(resized_ago(&ahead), Some(Duration::ZERO), "clocks differ");
     }
 }

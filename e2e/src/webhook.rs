@@ -1,0 +1,124 @@
+//! An admission webhook: an HTTPS server of the test that decides about requests to the API server.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::thread;
+
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use serde_json::{Value, json};
+
+use crate::control_plane::{Namespace, Pki};
+
+const OURS: &str = "a certificate that was just made can be served";
+
+/// A listening webhook; its thread ends with the test process.
+#[derive(Debug)]
+pub struct Webhook {
+    url: String,
+}
+
+impl Webhook {
+    /// Listens with a certificate of this authority. `decide` is given each `AdmissionRequest` and
+    /// answers nothing to allow it, or the reason for a refusal; it may take its time.
+    ///
+    /// # Panics
+    /// When no port is free.
+    pub fn start(pki: &Pki, decide: impl Fn(&Value) -> Result<(), String> + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free loopback port");
+        let port = listener.local_addr().expect("a bound listener has an address").port();
+        let (config, decide) = (config(pki), Arc::new(decide));
+        thread::spawn(move || {
+            for connection in listener.incoming().map_while(Result::ok) {
+                let (config, decide) = (Arc::clone(&config), Arc::clone(&decide));
+                // The API server sees an exchange that fails, and says so to its client.
+                thread::spawn(move || drop(serve(connection, config, &*decide)));
+            }
+        });
+        Self { url: format!("https://127.0.0.1:{port}/") }
+    }
+
+    /// The configuration by which the API server asks this webhook about every eviction in the
+    /// namespace, and goes by `failure_policy` (`Fail` or `Ignore`) where it gets no answer.
+    pub fn of_evictions(&self, namespace: &Namespace<'_>, pki: &Pki, failure_policy: &str) -> Value {
+        let selector = json!({ "matchLabels": { "kubernetes.io/metadata.name": namespace.name() } });
+        json!({
+            "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
+            "metadata": { "name": namespace.name() },
+            "webhooks": [{
+                "name": "evictions.example.test",
+                "clientConfig": { "url": self.url, "caBundle": pki.ca_bundle() },
+                "rules": [{
+                    "apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"],
+                    "resources": ["pods/eviction"],
+                }],
+                "namespaceSelector": selector,
+                "failurePolicy": failure_policy, "sideEffects": "None", "timeoutSeconds": 20,
+                "admissionReviewVersions": ["v1"],
+            }],
+        })
+    }
+}
+
+fn config(pki: &Pki) -> Arc<ServerConfig> {
+    let identity = pki.server();
+    let certificate = CertificateDer::from_pem_slice(identity.certificate.as_bytes()).expect(OURS);
+    let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).expect(OURS);
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("the provider has ciphers for the default versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .expect(OURS);
+    Arc::new(config)
+}
+
+/// Answers one review and closes.
+fn serve(
+    connection: TcpStream,
+    config: Arc<ServerConfig>,
+    decide: &(dyn Fn(&Value) -> Result<(), String> + Send + Sync),
+) -> io::Result<()> {
+    let tls = ServerConnection::new(config).map_err(io::Error::other)?;
+    let mut stream = BufReader::new(StreamOwned::new(tls, connection));
+    let review: Value = serde_json::from_slice(&body(&mut stream)?)?;
+    let request = &review["request"];
+    let mut response = json!({ "uid": request["uid"], "allowed": true });
+    if let Err(reason) = decide(request) {
+        response["allowed"] = false.into();
+        response["status"] = json!({ "code": 403, "message": reason });
+    }
+    let answer = json!({
+        "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response,
+    })
+    .to_string();
+    let stream = stream.get_mut();
+    write!(
+        stream,
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{answer}",
+        answer.len()
+    )?;
+    stream.conn.send_close_notify();
+    stream.flush()
+}
+
+fn body(stream: &mut impl BufRead) -> io::Result<Vec<u8>> {
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        stream.read_line(&mut line)?;
+        let line = line.trim().to_ascii_lowercase();
+        if line.is_empty() {
+            break;
+        }
+        if let Some(value) = line.strip_prefix("content-length:") {
+            length = value.trim().parse().map_err(io::Error::other)?;
+        }
+    }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body)?;
+    Ok(body)
+}
