@@ -22,6 +22,8 @@ pub enum Program {
     Kubectl,
     /// `helm`, on `PATH`.
     Helm,
+    /// `curl`, on `PATH`.
+    Curl,
 }
 
 /// Returns from the calling test, with a printed reason, where a named [`Program`] is missing.
@@ -80,6 +82,7 @@ impl Program {
             Self::ControlPlane => &["etcd", "kube-apiserver", "kube-controller-manager"],
             Self::Kubectl => &["kubectl"],
             Self::Helm => &["helm"],
+            Self::Curl => &["curl"],
         }
     }
 

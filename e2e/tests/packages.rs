@@ -128,41 +128,23 @@ fn the_account_of_the_chart_rotates_under_its_policy_and_can_do_nothing_else() {
     require!(ControlPlane, Kubectl, Helm, Prometheus);
     let plane = ControlPlane::shared();
     let namespace = plane.namespace("policy");
-    for (name, pods) in [("orders", 12), ("orders-retry", 1)] {
-        namespace.apply(&workload::deployment(name, pods));
+    for manifest in [
+        workload::deployment("orders", 12),
+        workload::deployment("orders-retry", 1),
+        workload::stateful_set("ledger", 1),
+    ] {
+        namespace.apply(&manifest);
     }
-    namespace.apply(&workload::stateful_set("ledger", 1));
-    namespace.wait_ready("app=orders", 12, LIMIT);
-    namespace.wait_ready("app=orders-retry", 1, LIMIT);
-    namespace.wait_ready("app=ledger", 1, LIMIT);
+    for (selector, pods) in [("app=orders", 12), ("app=orders-retry", 1), ("app=ledger", 1)] {
+        namespace.wait_ready(selector, pods, LIMIT);
+    }
     let pods = namespace.pod_names("app=orders");
-    let metrics =
-        MetricServer::prometheus(&Fleet::of_pods("policy", pods.clone()).busiest(7).least_busy(3), &[]);
-
+    let fleet = Fleet::of_pods(namespace.name(), pods.clone()).busiest(7).least_busy(3);
+    let metrics = MetricServer::prometheus(&fleet, &[]);
     let objects = install(plane, &namespace, metrics.url());
     let account = Account::new(plane, &namespace, "r-pod-rebalancer-orders");
-    let own = &namespace.pods("app=orders")[0];
-    wait_until("the policy is in force", LIMIT, || account.evict(own, &Value::Null).0 == 422);
 
-    let refused = account.evict(own, &Value::Null);
-    assert!(message(&refused.1).contains("needs the UID of the pod as a precondition"), "{}", refused.1);
-    let with_uid = |pod: &Value| json!({ "uid": pod["metadata"]["uid"] });
-    for selector in ["app=orders-retry", "app=ledger"] {
-        let foreign = &namespace.pods(selector)[0];
-        let (status, answer) = account.evict(foreign, &with_uid(foreign));
-        assert_eq!(status, 422, "{answer}");
-        assert!(message(&answer).contains("may evict here only pods of deployment/orders"), "{answer}");
-    }
-    let gone = own["metadata"]["name"].as_str().expect("a pod has a name");
-    let deleted = account.api.delete(&namespace.path("v1", &format!("pods/{gone}")), &json!({}));
-    assert_eq!(deleted.status, 403, "{}", deleted.body);
-    // Another account is no business of the policy.
-    let (status, answer) = evict(plane.admin(), &namespace, &namespace.pods("app=ledger")[0], &Value::Null);
-    assert_eq!(status, 201, "{answer}");
-
-    let dry = Account::new(plane, &namespace, "r-pod-rebalancer-ledger");
-    let (status, answer) = dry.evict(own, &with_uid(own));
-    assert_eq!(status, 403, "the account of a dry run has no right to evict: {answer}");
+    refuses_what_it_must(plane, &account);
 
     let run = account.program(&objects, &["run"]);
     assert_eq!(run.code, Some(0), "{run}");
@@ -172,17 +154,49 @@ fn the_account_of_the_chart_rotates_under_its_policy_and_can_do_nothing_else() {
         !now.contains(&pods[7]) && !now.contains(&pods[3])
     });
 
-    let check = account.program(&objects, &["check"]).json();
-    let kubernetes =
-        check["categories"].as_array().and_then(|all| all.iter().find(|it| it["name"] == "kubernetes"));
-    let checks = kubernetes.and_then(|it| it["checks"].as_array()).expect("check looks at the cluster");
-    let mut asked: Vec<String> = checks
-        .iter()
+    let check = account.program(&objects, &["check"]);
+    let granted = granted(&objects, "r-pod-rebalancer-orders");
+    assert_eq!(allowed(&check.json()), granted, "all that is used, and no more: {check}");
+}
+
+/// The policy lets the account evict pods of its workload by UID, and nothing else.
+fn refuses_what_it_must(plane: &ControlPlane, account: &Account<'_>) {
+    let namespace = account.namespace;
+    let own = &namespace.pods("app=orders")[0];
+    wait_until("the policy is in force", LIMIT, || account.evict(own, &Value::Null).0 == 422);
+
+    let (_, answer) = account.evict(own, &Value::Null);
+    assert!(message(&answer).contains("needs the UID of the pod as a precondition"), "{answer}");
+    let by_uid = |pod: &Value| json!({ "uid": pod["metadata"]["uid"] });
+    for selector in ["app=orders-retry", "app=ledger"] {
+        let foreign = &namespace.pods(selector)[0];
+        let (status, answer) = account.evict(foreign, &by_uid(foreign));
+        assert_eq!(status, 422, "{answer}");
+        assert!(message(&answer).contains("may evict here only pods of deployment/orders"), "{answer}");
+    }
+    let name = own["metadata"]["name"].as_str().expect("a pod has a name");
+    let deleted = account.api.delete(&namespace.path("v1", &format!("pods/{name}")), &json!({}));
+    assert_eq!(deleted.status, 403, "{}", deleted.body);
+
+    let dry = Account::new(plane, namespace, "r-pod-rebalancer-ledger");
+    let (status, answer) = dry.evict(own, &by_uid(own));
+    assert_eq!(status, 403, "the account of a dry run has no right to evict: {answer}");
+    // Whom the policy does not name, it does not hold.
+    let foreign = &namespace.pods("app=ledger")[0];
+    let (status, answer) = evict(plane.admin(), namespace, foreign, &Value::Null);
+    assert_eq!(status, 201, "{answer}");
+}
+
+/// What `check` was told that it may do, sorted.
+fn allowed(check: &Value) -> Vec<String> {
+    let categories = check["categories"].as_array().expect("check has categories");
+    let checks = categories.iter().flat_map(|category| category["checks"].as_array().into_iter().flatten());
+    let mut allowed: Vec<String> = checks
         .filter(|it| it["result"] == "success")
         .filter_map(|it| it["description"].as_str()?.strip_prefix("may ").map(str::to_owned))
         .collect();
-    asked.sort();
-    assert_eq!(asked, granted(&objects, "r-pod-rebalancer-orders"), "all that is used, and no more: {check}");
+    allowed.sort();
+    allowed
 }
 
 #[test]
@@ -310,7 +324,7 @@ impl<'a> Account<'a> {
     }
 }
 
-/// Installs the chart for `orders`, which acts, and `ledger`, which does not.
+/// Installs the chart for `orders`, which acts, and `ledger`, which does not; answers its objects.
 fn install(plane: &ControlPlane, namespace: &Namespace<'_>, endpoint: &str) -> Vec<Value> {
     let name = namespace.name();
     let values = [
@@ -319,13 +333,20 @@ fn install(plane: &ControlPlane, namespace: &Namespace<'_>, endpoint: &str) -> V
         "prometheus.caKey=,prometheus.headersKey=,metrics.pushgatewayUrl=,metrics.importUrl=".to_owned(),
         "targets[0].settings.GUARDS=off,prometheusRule.enabled=false".to_owned(),
     ];
-    let manifests = render(name, &values.each_ref().map(String::as_str));
-    let objects = accepted(plane, namespace, &manifests);
-    let applied = run(
-        kubectl().args(["apply", "--server-side", "-f", "-"]).env("KUBECONFIG", plane.admin_kubeconfig(name)),
-        &manifests,
-    );
-    assert!(applied.status.success(), "{}", text(&applied));
+    let values = values.each_ref().map(String::as_str);
+    let objects = accepted(plane, namespace, &render(name, &values));
+    let mut command = helm();
+    command.args(["install", "r", CHART]).env("KUBECONFIG", plane.admin_kubeconfig(name));
+    let installed = run(everything_on(&mut command, name, &values), "");
+    assert!(installed.status.success(), "{}", text(&installed));
+    let notes = text(&installed);
+    for line in [
+        "orders: EVICTS up to two pods of app=orders in namespace policy, at */10 * * * *.",
+        "ledger: DRY RUN (client) for app=ledger in namespace policy, at 5 * * * *. Nothing is evicted.",
+        "kubectl --namespace policy create job ledger-now --from=cronjob/r-pod-rebalancer-ledger",
+    ] {
+        assert!(notes.contains(line), "{notes}");
+    }
     objects
 }
 
@@ -390,14 +411,18 @@ fn count(server: &MetricServer, query: &str) -> usize {
 /// The manifests of the chart as release `r` with everything turned on, and these values.
 fn render(namespace: &str, values: &[&str]) -> String {
     let mut command = helm();
-    command.args(["template", "r", CHART, "--kube-version=1.37", "--namespace", namespace]);
-    command.args(["--values", &everything()]);
+    command.args(["template", "r", CHART, "--kube-version=1.37"]);
+    let rendered = run(everything_on(&mut command, namespace, values), "");
+    assert!(rendered.status.success(), "{}", text(&rendered));
+    String::from_utf8(rendered.stdout).expect("manifests are UTF-8")
+}
+
+fn everything_on<'a>(command: &'a mut Command, namespace: &str, values: &[&str]) -> &'a mut Command {
+    command.args(["--namespace", namespace, "--values", &everything()]);
     for value in values {
         command.args(["--set", value]);
     }
-    let rendered = run(&mut command, "");
-    assert!(rendered.status.success(), "{}", text(&rendered));
-    String::from_utf8(rendered.stdout).expect("manifests are UTF-8")
+    command
 }
 
 /// The objects as the server would store them; fails on what it refuses or warns of.

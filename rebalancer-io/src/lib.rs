@@ -11,3 +11,8 @@ pub mod prometheus;
 pub mod recording;
 pub mod snapshot;
 pub mod states;
+
+/// Keeps the code of the guide true.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/library.md")]
+mod guide {}

@@ -1,6 +1,7 @@
 //! The aggregator: asks for every metric at one moment, all at once, and joins the answers with the
 //! live pods.
 
+use std::collections::HashSet;
 use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
 
@@ -120,7 +121,7 @@ impl Answers {
         for (metric, answer) in self.metrics.iter() {
             let Some(answer) = answer else { continue };
             let samples = answer.samples.iter().map(|sample| Sample {
-                pod: &sample.pod,
+                pod: sample.pod,
                 value: sample.value,
                 timestamp_s: seconds(sample.timestamp_ms),
             });
@@ -133,10 +134,10 @@ impl Answers {
     /// takes for the workload.
     pub fn assumed_pods(&self) -> Vec<LivePod> {
         let answers = self.metrics.iter().filter_map(|(_, answer)| answer.as_ref());
+        let mut seen: HashSet<&str, foldhash::fast::RandomState> = HashSet::default();
         let mut names: Vec<&str> =
-            answers.flat_map(|answer| &answer.samples).map(|sample| sample.pod.as_str()).collect();
+            answers.flat_map(|answer| answer.samples.pods()).filter(|pod| seen.insert(pod)).collect();
         names.sort_unstable();
-        names.dedup();
         names.into_iter().map(LivePod::assumed).collect()
     }
 }

@@ -45,8 +45,7 @@ impl Snapshot {
 
     /// The moment of the answers: the newest time of any sample; `None` without samples.
     pub fn evaluation_time(&self) -> Option<Timestamp> {
-        let samples = self.answers.iter().flatten().flat_map(|answer| &answer.samples);
-        let newest = samples.map(|sample| sample.timestamp_ms).max()?;
+        let newest = self.answers.iter().flatten().filter_map(|answer| answer.samples.newest_ms()).max()?;
         Timestamp::from_millisecond(newest).ok()
     }
 

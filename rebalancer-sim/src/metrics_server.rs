@@ -12,6 +12,7 @@ use std::thread;
 use flate2::read::GzDecoder;
 use rebalancer_core::{Metric, PerMetric};
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::http;
 use crate::http::SimRequest;
@@ -28,6 +29,12 @@ const TELLTALES: [(&str, Metric); 4] = [
     ("records_consumed_total", Metric::Rate),
 ];
 
+/// Parts of queries that ask for the consumer group: its partitions, clients and assignor.
+const OF_THE_GROUP: [&str; 3] = ["topic, partition)", "client_id)", "kminion_kafka_consumer_group_info"];
+
+/// An answer without series.
+const NOTHING: &str = r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#;
+
 /// A running server on a free port of the loopback interface; dropping it stops it.
 pub struct MetricsServer {
     shared: Arc<Shared>,
@@ -36,6 +43,7 @@ pub struct MetricsServer {
 
 struct Shared {
     answers: Mutex<PerMetric<Transcript>>,
+    others: Mutex<Vec<(String, Transcript)>>,
     requests: Mutex<Vec<SimRequest>>,
     held: Mutex<bool>,
     released: Condvar,
@@ -57,6 +65,7 @@ impl MetricsServer {
         let address = listener.local_addr().expect("a bound listener has an address");
         let shared = Arc::new(Shared {
             answers: Mutex::new(answers),
+            others: Mutex::default(),
             requests: Mutex::default(),
             held: Mutex::default(),
             released: Condvar::new(),
@@ -99,6 +108,12 @@ impl MetricsServer {
     pub fn release(&self) {
         *lock(&self.shared.held) = false;
         self.shared.released.notify_all();
+    }
+
+    /// Answers every query that contains `part`, such as `timestamp(` or the name of a metric, with
+    /// this body from now on. Of several that match, the newest answers.
+    pub fn answer_queries_with(&self, part: &str, body: impl Into<Vec<u8>>) {
+        lock(&self.shared.others).insert(0, (part.to_owned(), ok(body.into())));
     }
 
     /// Everything asked so far, in order of arrival.
@@ -174,11 +189,7 @@ fn serve(mut connection: TcpStream, shared: &Shared) {
 impl Shared {
     fn answer_to(&self, request: &SimRequest) -> Transcript {
         let query = request.parameter("query").unwrap_or_default();
-        let asked = TELLTALES.iter().find(|(name, _)| query.contains(name));
-        let Some((_, metric)) = asked else {
-            return Transcript { code: 400, headers: Vec::new(), body: b"no such metric here\n".to_vec() };
-        };
-        let mut answer = lock(&self.answers)[*metric].clone();
+        let mut answer = self.recorded(&query);
         if let (Some(at), Ok(body)) = (request.parameter("time"), std::str::from_utf8(&answer.body)) {
             // The length changes with the text, so a declared one is declared anew.
             if body.contains(RECORDED_AT) {
@@ -186,9 +197,50 @@ impl Shared {
                 answer.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("content-length"));
             }
         }
+        if let Some(body) = steady(request, &answer.body) {
+            answer.body = body;
+            answer.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("content-length"));
+        }
         answer.headers.push(("Connection".to_owned(), "close".to_owned()));
         answer
     }
+
+    fn recorded(&self, query: &str) -> Transcript {
+        let others = lock(&self.others);
+        if let Some((_, answer)) = others.iter().find(|(part, _)| query.contains(part)) {
+            return answer.clone();
+        }
+        // Nothing is exported of the group unless a test says so.
+        if OF_THE_GROUP.iter().any(|part| query.contains(part)) {
+            return ok(NOTHING.into());
+        }
+        match TELLTALES.iter().find(|(name, _)| query.contains(name)) {
+            Some((_, metric)) => lock(&self.answers)[*metric].clone(),
+            None => Transcript { code: 400, headers: Vec::new(), body: b"no such metric here\n".to_vec() },
+        }
+    }
+}
+
+/// The recorded vector as the answer to a range query: every pod has always had the load it has.
+/// `None` where it is no range query, or the answer no vector.
+fn steady(request: &SimRequest, body: &[u8]) -> Option<Vec<u8>> {
+    let parameter = |name: &str| request.parameter(name)?.parse().ok();
+    let (start, end, step): (f64, f64, f64) = (parameter("start")?, parameter("end")?, parameter("step")?);
+    let mut answer: Value = serde_json::from_slice(body).ok()?;
+    if answer["data"]["resultType"] != "vector" {
+        return None;
+    }
+    answer["data"]["resultType"] = "matrix".into();
+    for series in answer["data"]["result"].as_array_mut()? {
+        let value = series["value"][1].clone();
+        let moments = (0..).map(|index| start + f64::from(index) * step).take_while(|at| *at <= end + 1e-6);
+        let rounded = |at: f64| (at * 1000.0).round() / 1000.0;
+        let values: Vec<Value> = moments.map(|at| serde_json::json!([rounded(at), value])).collect();
+        let series = series.as_object_mut()?;
+        series.remove("value");
+        series.insert("values".to_owned(), values.into());
+    }
+    serde_json::to_vec(&answer).ok()
 }
 
 fn ok(body: Vec<u8>) -> Transcript {

@@ -39,13 +39,13 @@ fn write_report(text: &mut String, report: &Report, wide: bool) -> std::fmt::Res
     for guard in &report.guards {
         writeln!(text, "  {} {}: {}", mark(guard.verdict), guard.name, plain(&guard.reason))?;
     }
-    write_diagnosis(text, report, wide)?;
     for obstacle in &report.obstacles {
         writeln!(text, "  ✗ {}", plain(obstacle))?;
     }
     for warning in &report.warnings {
         writeln!(text, "  ! {}", plain(warning))?;
     }
+    write_diagnosis(text, report, wide)?;
     write_rotation(text, report)?;
     if let Some(line) = dry_run_line(report) {
         writeln!(text, "{line}")?;
@@ -59,7 +59,7 @@ fn write_diagnosis(text: &mut String, report: &Report, wide: bool) -> std::fmt::
     if steps.is_empty() {
         return Ok(());
     }
-    writeln!(text, "\nCause: {}.", plain(evidence))?;
+    writeln!(text, "\nWhy: {}.", plain(evidence))?;
     for line in advice {
         writeln!(text, "  → {}", plain(line))?;
     }

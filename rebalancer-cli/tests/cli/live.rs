@@ -54,16 +54,19 @@ fn a_plan_names_the_pair_and_only_reads() {
 fn all_metrics_are_asked_for_at_one_moment_by_post() {
     let servers = Servers::start();
     let report = servers.run(&["plan"], &[]).json();
-    let asked = servers.metrics.requests();
-    assert_eq!(asked.len(), 4);
+    let all = servers.metrics.requests();
+    let asked = &all[..4];
     let times: Vec<Option<String>> = asked.iter().map(|request| request.parameter("time")).collect();
     assert!(times[0].is_some() && times.iter().all(|time| *time == times[0]), "{times:?}");
-    for request in &asked {
+    let ranges: Vec<&SimRequest> = all.iter().filter(|request| request.path().ends_with("_range")).collect();
+    assert_eq!(ranges.len(), 3, "one for the history of each of cpu, lag and rate");
+    assert!(ranges.iter().all(|request| request.parameter("end") == times[0]), "{ranges:?}");
+    for request in asked {
         assert_eq!((request.method.as_str(), request.path()), ("POST", "/api/v1/query"));
         assert_eq!(request.query("query"), None, "a long query has no place in an address");
         assert!(request.parameter("query").is_some_and(|query| query.contains("tiny")), "{request:?}");
     }
-    assert_eq!(report["requests"]["prometheus"], 4);
+    assert_eq!(report["requests"]["prometheus"], all.len());
     assert_eq!(report["requests"]["kubernetes"], 3);
 }
 

@@ -223,6 +223,7 @@ impl Reason {
     /// |---|---|
     /// | every target evicted | rotated |
     /// | dry-run accepted | planned |
+    /// | a list that failed, whatever was answered | failed |
     /// | unsettled; target gone or replaced | withheld |
     /// | ineligible; budgets; refused by budget or admission | blocked |
     /// | every other failure; unresolved; deadline; stop; abandoned | failed |
@@ -232,6 +233,8 @@ impl Reason {
             Self::WouldBeAccepted => RotationOutcome::Planned,
             Self::Unsettled(_) => RotationOutcome::Withheld,
             Self::Ineligible(_) | Self::Budgets(_) => RotationOutcome::Blocked,
+            // A refusal speaks of a target only where it was asked about one.
+            Self::Failure { pod: None, .. } => RotationOutcome::Failed,
             Self::Failure { failure, .. } => match failure.kind {
                 FailureKind::TargetGone | FailureKind::TargetReplaced => RotationOutcome::Withheld,
                 FailureKind::BlockedByPdb

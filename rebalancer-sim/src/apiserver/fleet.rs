@@ -80,7 +80,7 @@ pub struct SimBudget {
 }
 
 impl Fleet {
-    /// A settled Deployment in namespace `shop` with this many Ready pods, an hour old, named
+    /// A settled Deployment in namespace `shop` with this many Ready pods, two days old, named
     /// `<name>-0`, `<name>-1` and so on.
     pub fn deployment(name: &str, pods: usize) -> Self {
         let names: Vec<String> = (0..pods).map(|number| format!("{name}-{number}")).collect();
@@ -187,11 +187,11 @@ impl Fleet {
 
 impl SimPod {
     fn old(name: &str, number: usize, app: &str) -> Self {
-        let hour = Duration::from_secs(3600);
+        let two_days = Duration::from_secs(48 * 3600);
         Self {
             name: name.to_owned(),
             uid: format!("00000000-0000-4000-8000-{number:012}"),
-            created: SystemTime::now() - hour,
+            created: SystemTime::now() - two_days,
             labels: BTreeMap::from([("app".to_owned(), app.to_owned())]),
             annotations: BTreeMap::new(),
             ready_from: Some(Instant::now()),
