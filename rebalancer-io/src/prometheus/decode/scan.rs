@@ -237,8 +237,8 @@ fn special(word: u64) -> u64 {
     const LOW: u64 = u64::from_ne_bytes([0x01; 8]);
     const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
     let zero = |word: u64| word.wrapping_sub(LOW) & !word;
-    let quote = zero(word ^ (LOW * b'"' as u64));
-    let backslash = zero(word ^ (LOW * b'\\' as u64));
+    let quote = zero(word ^ (LOW * u64::from(b'"')));
+    let backslash = zero(word ^ (LOW * u64::from(b'\\')));
     let control = word.wrapping_sub(LOW * b' ' as u64) & !word;
     (quote | backslash | control) & HIGH
 }
