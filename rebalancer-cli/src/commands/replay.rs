@@ -12,10 +12,9 @@ use jiff::Timestamp;
 use rebalancer_core::{Joined, LivePod, Metric, PerMetric, RotationOptions, Workload};
 use rebalancer_io::facts::FactFinder;
 use rebalancer_io::kubernetes::live_pods;
-use rebalancer_io::metrics::FactQueries;
 use rebalancer_io::podstate::{Answers, Freshness};
-use rebalancer_io::prometheus::{PrometheusClient, PrometheusConfig, Wanted};
-use rebalancer_io::recording::{Recording, Replay};
+use rebalancer_io::prometheus::{PrometheusConfig, Wanted};
+use rebalancer_io::recording::Recording;
 use rebalancer_io::snapshot::Snapshot;
 use rebalancer_io::{file, states};
 
@@ -23,7 +22,7 @@ use crate::args::{Cli, Command, DecisionArgs, ReplayArgs};
 use crate::decide::{DecisionSettings, Known, Purpose, decide};
 use crate::failure::Failure;
 use crate::live::{RUN_TIMEOUT_FOR_PLANS, owner};
-use crate::recorded::{RecordedSettings, flags_to_take_up};
+use crate::recorded::{ReadBack, Recorded, RecordedSettings, flags_to_take_up, read_back};
 use crate::report::{Kind, WorkloadReport};
 use crate::{exit, output, usage};
 
@@ -37,12 +36,6 @@ struct Saved {
     decision: DecisionSettings,
     /// The rest of a recording; a folder or a list of pods has none.
     recorded: Option<Recorded>,
-}
-
-/// What a recording answers beside the loads.
-struct Recorded {
-    client: PrometheusClient<Replay>,
-    queries: FactQueries,
 }
 
 /// Replays.
@@ -62,7 +55,6 @@ pub fn run(args: &ReplayArgs, matches: &ArgMatches) -> Result<ExitCode, Failure>
         joined: &saved.joined,
         workload: &saved.workload,
         asked: &saved.asked,
-        finder: saved.finder(),
         evaluation_time: saved.evaluation_time.map(|time| time.to_string()),
         described,
     };
@@ -73,7 +65,7 @@ pub fn run(args: &ReplayArgs, matches: &ArgMatches) -> Result<ExitCode, Failure>
         ..RotationOptions::until(RUN_TIMEOUT_FOR_PLANS)
     };
     let purpose = Purpose { kind: Kind::Plan, dry_run: "client", rotation: Some(&options) };
-    let report = decide(&saved.decision, known, purpose)?;
+    let report = decide(&saved.decision, &known, saved.finder().as_ref(), purpose)?;
     output::write(&report, args.output.output, io::stdout())?;
     Ok(exit::code(report.outcome, args.output.detailed_exitcode))
 }
@@ -146,33 +138,8 @@ fn from_folder(path: &Path, args: &ReplayArgs) -> Result<Saved, Failure> {
 
 fn from_recording(path: &Path, matches: &ArgMatches) -> Result<Saved, Failure> {
     let recording = Recording::read(path).map_err(anyhow::Error::new)?;
-    let shown = path.display();
-    let settings: RecordedSettings = serde_json::from_value(recording.config.clone())
-        .with_context(|| format!("{shown}: the settings in it cannot be read"))?;
-    let workload = match recording.workload.clone() {
-        Some(workload) => Some(
-            serde_json::from_value(workload)
-                .with_context(|| format!("{shown}: the workload in it cannot be read"))?,
-        ),
-        None => None,
-    };
-    let answers = Answers::replayed(
-        &recording,
-        shown.to_string(),
-        settings.namespace.as_deref(),
-        settings.pod_label.as_deref(),
-    );
-    let answers = answers.context("the recorded answers cannot be used")?;
-    let workload = workload.unwrap_or_else(|| Workload { pods: answers.assumed_pods(), owners: Vec::new() });
+    let ReadBack { settings, workload, answers, recorded } = read_back(&recording, path)?;
     let decision = DecisionSettings::from(&taken_up(&settings, matches)?);
-    let pod_label = settings.pod_label.as_deref().unwrap_or("pod");
-    let recorded = Recorded {
-        queries: FactQueries::recorded(&recording, settings.namespace.as_deref(), pod_label),
-        client: PrometheusClient::over(
-            Replay::new(&recording, shown.to_string()),
-            PrometheusConfig::DEFAULT_MAX_RESPONSE_BYTES,
-        ),
-    };
     Ok(Saved { recorded: Some(recorded), ..saved(&answers, workload, settings, &decision)? })
 }
 
@@ -217,7 +184,6 @@ fn saved(
 
 impl Saved {
     fn finder(&self) -> Option<FactFinder<'_>> {
-        let Recorded { client, queries } = self.recorded.as_ref()?;
-        Some(FactFinder::new(client, queries, self.evaluation_time?))
+        Some(self.recorded.as_ref()?.finder(self.evaluation_time?))
     }
 }
