@@ -1,5 +1,7 @@
 //! The one path from what is known of a workload to a report; every command takes it.
 
+use std::borrow::Cow;
+
 use anyhow::Context as _;
 use rebalancer_core::{
     Analysis, Assessment, Disturbance, EligibilityRules, Engine, Fact, Facts, Joined, LivePod, Metric,
@@ -42,6 +44,8 @@ pub struct Purpose<'a> {
     pub dry_run: &'static str,
     /// How a rotation would be carried out; `None` where nothing could be.
     pub rotation: Option<&'a RotationOptions>,
+    /// Whether the report tells of every pod and of the medians, which nobody may want to see.
+    pub detailed: bool,
 }
 
 /// Decides, and tells why.
@@ -51,7 +55,7 @@ pub struct Purpose<'a> {
 pub fn decide(settings: &DecisionSettings, known: Known<'_>, purpose: Purpose<'_>) -> anyhow::Result<Report> {
     let engine = Engine::new(settings.thresholds);
     let analysis = engine.analyze(&known.joined.pods).context("cannot analyse the pods")?;
-    let live: Vec<LivePod> = known.workload.living().cloned().collect();
+    let live = living(known.workload);
     let disturbances = workload_disturbances(known.workload, purpose.rotation);
     let found = match (&known.finder, metrics_to_ask(settings, &analysis)) {
         (Some(finder), Some(metrics)) => finder.find(&live, metrics, &settings.window()),
@@ -63,6 +67,7 @@ pub fn decide(settings: &DecisionSettings, known: Known<'_>, purpose: Purpose<'_
     warnings.extend(unusable_facts(&facts));
     let context = Context {
         kind: purpose.kind,
+        detailed: purpose.detailed,
         dry_run: purpose.dry_run,
         guards: match settings.mode {
             GuardMode::Standard => "standard",
@@ -82,8 +87,15 @@ pub fn decide(settings: &DecisionSettings, known: Known<'_>, purpose: Purpose<'_
 /// Asks for everything that [`decide`] might, whatever the loads are: for a recording, which may be
 /// replayed with other settings.
 pub fn find_all(settings: &DecisionSettings, finder: &FactFinder<'_>, workload: &Workload) {
-    let live: Vec<LivePod> = workload.living().cloned().collect();
-    drop(finder.find(&live, &WITH_A_PAST, &settings.window()));
+    drop(finder.find(&living(workload), &WITH_A_PAST, &settings.window()));
+}
+
+/// The pods that are still part of the workload: nearly always all of them.
+fn living(workload: &Workload) -> Cow<'_, [LivePod]> {
+    if workload.living().count() == workload.pods.len() {
+        return Cow::Borrowed(&workload.pods);
+    }
+    workload.living().cloned().collect()
 }
 
 /// The metrics whose past is looked at; `None` where nothing asks for a rotation.

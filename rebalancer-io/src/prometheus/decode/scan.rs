@@ -236,9 +236,11 @@ fn closing(bytes: &[u8], at: usize) -> Result<usize, Stop> {
 fn special(word: u64) -> u64 {
     const LOW: u64 = u64::from_ne_bytes([0x01; 8]);
     const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
+    const QUOTE: u64 = u64::from_ne_bytes([b'"'; 8]);
+    const BACKSLASH: u64 = u64::from_ne_bytes([b'\\'; 8]);
+    const SPACE: u64 = u64::from_ne_bytes([b' '; 8]);
     let zero = |word: u64| word.wrapping_sub(LOW) & !word;
-    let quote = zero(word ^ (LOW * b'"' as u64));
-    let backslash = zero(word ^ (LOW * b'\\' as u64));
-    let control = word.wrapping_sub(LOW * b' ' as u64) & !word;
+    let (quote, backslash) = (zero(word ^ QUOTE), zero(word ^ BACKSLASH));
+    let control = word.wrapping_sub(SPACE) & !word;
     (quote | backslash | control) & HIGH
 }
