@@ -133,14 +133,14 @@ fn from_folder(path: &Path, args: &ReplayArgs) -> Result<Saved, Failure> {
         None => answers.assumed_pods(),
     };
     let workload = Workload { pods, owners: Vec::new() };
-    saved(&answers, workload, RecordedSettings::default(), DecisionSettings::from(&args.decision))
+    saved(&answers, workload, RecordedSettings::default(), &DecisionSettings::from(&args.decision))
 }
 
 fn from_recording(path: &Path, matches: &ArgMatches) -> Result<Saved, Failure> {
     let recording = Recording::read(path).map_err(anyhow::Error::new)?;
     let ReadBack { settings, workload, answers, recorded } = read_back(&recording, path)?;
     let decision = DecisionSettings::from(&taken_up(&settings, matches)?);
-    Ok(Saved { recorded: Some(recorded), ..saved(&answers, workload, settings, decision)? })
+    Ok(Saved { recorded: Some(recorded), ..saved(&answers, workload, settings, &decision)? })
 }
 
 /// The decision settings of this call, with the recorded ones where nothing else was given.
@@ -163,7 +163,7 @@ fn saved(
     answers: &Answers,
     workload: Workload,
     settings: RecordedSettings,
-    decision: DecisionSettings,
+    decision: &DecisionSettings,
 ) -> Result<Saved, Failure> {
     let freshness = Freshness { warm_up: decision.warm_up(), max_sample_age: decision.max_sample_age };
     let joined = answers.join(&workload.pods, freshness).context("cannot tell the pods apart")?;
@@ -177,7 +177,7 @@ fn saved(
         asked: answers.asked(),
         evaluation_time: at.then_some(answers.at),
         settings,
-        decision,
+        decision: *decision,
         recorded: None,
     })
 }
