@@ -69,8 +69,10 @@ pub struct PodLoads {
     pub lag: Option<Level>,
     /// Messages consumed per second.
     pub rate: Option<Level>,
-    /// Kafka partitions it owns; its lag is spread over them.
+    /// Kafka partitions it owns, in contiguous blocks as `range` deals; its lag is spread over them.
     pub partitions: u32,
+    /// Share of its messages that come from the first of its partitions; the others share the rest.
+    pub first_share: f64,
 }
 
 /// A workload's pods with their loads.
@@ -111,6 +113,7 @@ impl Fleet {
                 lag: Some(Level::from((1500.0 * wiggle).round())),
                 rate: Some(Level::from(400.0 * wiggle)),
                 partitions: 3,
+                first_share: 1.0 / 3.0,
             }
         });
         Self {
@@ -181,6 +184,7 @@ impl Fleet {
         self.pods.iter().enumerate().flat_map(move |(position, pod)| {
             let mut all = self.container_series(pod, position, &clock);
             all.extend(self.kafka_series(pod, position, &clock));
+            all.extend(Self::exporter_series(pod, position, &clock));
             all
         })
     }
@@ -277,6 +281,40 @@ impl Fleet {
                 labels,
                 samples: clock.gauge(|ago_s| lag.at(ago_s) / owned),
             });
+        }
+        all
+    }
+}
+
+impl Fleet {
+    /// What `kafka_exporter` exports of the group `orders`: it knows partitions and no pods.
+    fn exporter_series(pod: &PodLoads, position: usize, clock: &Clock) -> Vec<Series> {
+        let mut all: Vec<Series> = Vec::new();
+        let owned = f64::from(pod.partitions);
+        for partition in 0..pod.partitions {
+            let number = position * pod.partitions as usize + partition as usize;
+            let labels = vec![
+                ("consumergroup", "orders".to_owned()),
+                ("instance", "10.244.9.9:9308".to_owned()),
+                ("job", "kafka-exporter".to_owned()),
+                ("partition", number.to_string()),
+                ("topic", "orders".to_owned()),
+            ];
+            let share = match partition {
+                0 => pod.first_share,
+                _ => (1.0 - pod.first_share) / (owned - 1.0),
+            };
+            if let Some(rate) = &pod.rate {
+                all.push(Series {
+                    name: "kafka_consumergroup_current_offset",
+                    labels: labels.clone(),
+                    samples: clock.counter(|from_s, to_s| share * rate.sum(from_s, to_s)),
+                });
+            }
+            if let Some(lag) = &pod.lag {
+                let samples = clock.gauge(|ago_s| lag.at(ago_s) / owned);
+                all.push(Series { name: "kafka_consumergroup_lag", labels, samples });
+            }
         }
         all
     }

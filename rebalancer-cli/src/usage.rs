@@ -7,7 +7,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches};
 
-use crate::args::Cli;
+use crate::args::{self, Cli, OutputFormat};
 use crate::{exit, secret};
 
 /// Parsed arguments, and where each came from.
@@ -32,6 +32,11 @@ pub fn parse() -> Result<Usage, ExitCode> {
     let cli = Cli::from_arg_matches(&matches).map_err(|error| refuse(&error, &mut command))?;
     if let Some(secret) = secret::ALL.iter().find(|secret| secret.is_garbled()) {
         eprintln!("error: {} is not UTF-8", secret.variable);
+        return Err(ExitCode::from(exit::USAGE));
+    }
+    let csv = cli.command.output().output == OutputFormat::Csv;
+    if csv && !matches!(cli.command, args::Command::Backtest(_)) {
+        eprintln!("error: --output csv (variable OUTPUT) is for backtest only");
         return Err(ExitCode::from(exit::USAGE));
     }
     let matches = matches.subcommand().map(|(_, chosen)| chosen.clone()).unwrap_or_default();

@@ -32,9 +32,9 @@ pub(crate) fn outliers<'a>(scores: &[f64], name: impl Fn(usize) -> &'a str) -> O
 fn rows_with(scores: &[f64], score: f64) -> impl Iterator<Item = usize> {
     /// Scores that are compared without looking at each result.
     const BLOCK: usize = 64;
-    let blocks = scores.chunks(BLOCK).enumerate();
-    let hits =
-        blocks.filter(move |(_, block)| block.iter().fold(false, |hit, other| hit | (*other == score)));
+    let has_score =
+        move |block: &[f64]| block.iter().fold(0, |hits, other| hits | u64::from(*other == score)) != 0;
+    let hits = scores.chunks(BLOCK).enumerate().filter(move |(_, block)| has_score(block));
     hits.flat_map(move |(number, block)| {
         let rows = block.iter().enumerate().filter(move |(_, other)| **other == score);
         rows.map(move |(offset, _)| number * BLOCK + offset)

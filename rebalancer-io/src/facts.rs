@@ -16,8 +16,10 @@ use crate::metrics::{AtMost, FactQueries, MetricsSource};
 use crate::prometheus::{ErrorKind, QueryError, TransportError};
 
 mod group;
+mod kin;
 mod past;
 
+pub use kin::Kin;
 pub use past::LARGE_FLEET;
 
 /// As many queries at once as a run sends for its metrics.

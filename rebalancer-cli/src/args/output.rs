@@ -50,6 +50,8 @@ pub enum OutputFormat {
     Json,
     /// The same as YAML.
     Yaml,
+    /// One line a decision, for spreadsheets; `backtest` only.
+    Csv,
     /// Names of the pods that would be evicted, one a line.
     Name,
     /// Nothing.

@@ -44,11 +44,10 @@ pub fn report(
         joined: &observation.joined,
         workload: &observation.workload,
         asked: &asked,
-        finder: Some(observation.finder()),
         evaluation_time: Some(observation.answers.at.to_string()),
         described: observation.described.clone(),
     };
-    let report = decide(decision, known, purpose);
+    let report = decide(decision, &known, Some(&observation.finder()), purpose);
     observation.save()?;
     let mut report = report?;
     report.requests.insert("prometheus".to_owned(), observation.requests());

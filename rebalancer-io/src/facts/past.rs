@@ -9,6 +9,7 @@ use rebalancer_core::{
     WindowLoad, WindowSummary,
 };
 
+use super::kin::Kin;
 use super::{FactFinder, before, lacking, unusable};
 use crate::metrics::{MetricQuery, MetricsSource, promql_duration};
 use crate::prometheus::{LabelledSample, QueryError};
@@ -179,19 +180,10 @@ fn of_live(samples: Vec<(String, f64)>, live: &[LivePod]) -> Vec<f64> {
     loads(samples.into_iter().filter(|(pod, _)| names.contains(pod.as_str())))
 }
 
-/// The loads of the pods that live now or were made by one of their controllers, as their names tell:
-/// the controller's, a dash, and a part of their own.
+/// The loads of the pods of the workload, those that are gone included.
 fn of_workload(samples: Vec<(String, f64)>, live: &[LivePod]) -> Vec<f64> {
-    let names = names(live);
-    let controllers: BTreeSet<&str> =
-        live.iter().filter_map(|pod| Some(pod.controller.as_ref()?.name.as_str())).collect();
-    let made_by = |controller: &&str, pod: &str| {
-        let own = pod.strip_prefix(controller).and_then(|rest| rest.strip_prefix('-'));
-        own.is_some_and(|own| !own.is_empty() && !own.contains('-'))
-    };
-    loads(samples.into_iter().filter(|(pod, _)| {
-        names.contains(pod.as_str()) || controllers.iter().any(|controller| made_by(controller, pod))
-    }))
+    let kin = Kin::of(live);
+    loads(samples.into_iter().filter(|(pod, _)| kin.has(pod)))
 }
 
 fn loads(samples: impl Iterator<Item = (String, f64)>) -> Vec<f64> {

@@ -190,9 +190,9 @@ impl<'a> Scanner<'a> {
 
 impl<'t> Text<'t> {
     fn new(all: &'t str) -> Self {
-        let odd = |byte: &u8| *byte < b' ' || *byte == b'\\';
+        let odd = |byte: &u8| u8::from(*byte < b' ') | u8::from(*byte == b'\\');
         // Without an early end the processor looks at many bytes at once.
-        let plain = !all.as_bytes().iter().fold(false, |found, byte| found | odd(byte));
+        let plain = all.as_bytes().iter().fold(0, |found, byte| found | odd(byte)) == 0;
         Self { all, plain }
     }
 

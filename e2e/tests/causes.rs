@@ -1,0 +1,189 @@
+//! Four workloads whose load is uneven for four reasons, on real metric servers with every guard at
+//! its default: only the sick pod is rotated away, and the rest is explained.
+
+use std::time::Duration;
+
+use e2e::{Finished, Fleet, Level, MetricServer, pod_rebalancer, require};
+use rebalancer_sim::apiserver::{ApiServer, Fleet as Workload};
+use serde_json::{Value, json};
+
+const PODS: usize = 12;
+const CASE: usize = 7;
+
+/// Starts a metric server filled with a fleet.
+type Start = fn(&Fleet) -> MetricServer;
+
+fn prometheus(fleet: &Fleet) -> MetricServer {
+    MetricServer::prometheus(fleet, &[])
+}
+
+fn victoria_metrics(fleet: &Fleet) -> MetricServer {
+    MetricServer::victoria_metrics(fleet, &[])
+}
+
+#[test]
+fn a_sick_pod_is_rotated_away_by_prometheus() {
+    require!(Prometheus);
+    a_sick_pod_is_rotated_away(prometheus);
+}
+
+#[test]
+fn a_sick_pod_is_rotated_away_by_victoria_metrics() {
+    require!(VictoriaMetrics);
+    a_sick_pod_is_rotated_away(victoria_metrics);
+}
+
+#[test]
+fn a_hot_partition_is_left_alone_by_prometheus() {
+    require!(Prometheus);
+    a_hot_partition_is_left_alone(prometheus);
+}
+
+#[test]
+fn a_hot_partition_is_left_alone_by_victoria_metrics() {
+    require!(VictoriaMetrics);
+    a_hot_partition_is_left_alone(victoria_metrics);
+}
+
+#[test]
+fn noise_is_left_alone_by_prometheus() {
+    require!(Prometheus);
+    noise_is_left_alone(prometheus);
+}
+
+#[test]
+fn noise_is_left_alone_by_victoria_metrics() {
+    require!(VictoriaMetrics);
+    noise_is_left_alone(victoria_metrics);
+}
+
+#[test]
+fn an_idle_fleet_is_left_alone_by_prometheus() {
+    require!(Prometheus);
+    an_idle_fleet_is_left_alone(prometheus);
+}
+
+#[test]
+fn an_idle_fleet_is_left_alone_by_victoria_metrics() {
+    require!(VictoriaMetrics);
+    an_idle_fleet_is_left_alone(victoria_metrics);
+}
+
+/// Three times the CPU for the same messages.
+fn a_sick_pod_is_rotated_away(start: Start) {
+    let mut fleet = fleet();
+    fleet.pods[CASE].cpu = Some(Level::from(0.8));
+    let cluster = cluster(&fleet);
+    let run = run(&fleet, &start(&fleet), &cluster, &[]);
+    let report = run.json();
+    assert_eq!(report["outcome"], "rotated", "{run}");
+    assert_eq!(report["diagnosis"]["cause"]["code"], "sick_pod", "{run}");
+    assert_eq!(report["diagnosis"]["cause"]["pod"], json!(fleet.pods[CASE].name), "{run}");
+    assert_eq!(report["rotation"]["deleted"][0], json!(fleet.pods[CASE].name), "{run}");
+    assert_eq!(report["rotation"]["deleted"].as_array().map(Vec::len), Some(2), "{run}");
+    assert!(report["guards"].as_array().is_some_and(|guards| guards.len() == 8), "{run}");
+    assert!(!cluster.pods().iter().any(|pod| pod.name == fleet.pods[CASE].name), "{run}");
+}
+
+/// One partition that carries five times what whole pods do, under an assignor that deals blocks.
+fn a_hot_partition_is_left_alone(start: Start) {
+    let mut fleet = fleet();
+    let hot = &mut fleet.pods[CASE];
+    (hot.cpu, hot.rate, hot.lag) =
+        (Some(Level::from(1.25)), Some(Level::from(2000.0)), Some(Level::from(20_000.0)));
+    hot.first_share = 0.9;
+    let cluster = cluster(&fleet);
+    let server = start(&fleet);
+    let run =
+        run(&fleet, &server, &cluster, &[("METRICS_PRESET", "kafka-exporter"), ("KAFKA_GROUP", "orders")]);
+    let report = left_alone(&run, &cluster, "hot_partition");
+    let cause = &report["diagnosis"]["cause"];
+    assert_eq!((&cause["topic"], &cause["partition"]), (&json!("orders"), &json!(3 * CASE)), "{run}");
+    assert_eq!(report["diagnosis"]["assignor"], "range", "recognised by who owns what: {run}");
+    let spread = &report["diagnosis"]["spread"];
+    assert_eq!(spread["now"], spread["expected"], "range deals the same loads again: {run}");
+    assert!(spread["best"].as_f64() > Some(0.8), "nothing splits a partition: {run}");
+    assert!(!report["diagnosis"]["advice"].as_array().is_none_or(Vec::is_empty), "{run}");
+}
+
+/// Every pod is busy at times, none for long.
+fn noise_is_left_alone(start: Start) {
+    let mut fleet = fleet();
+    let mut random = fastrand::Rng::with_seed(7);
+    for pod in &mut fleet.pods {
+        let mut loads = || 0.05 + 0.55 * random.f64();
+        let steps: Vec<(Duration, f64)> =
+            (0..24).map(|step| (Duration::from_secs(300 * (24 - step)), loads())).collect();
+        let level = |per_core: f64| {
+            let first = Level::from(0.3 * per_core);
+            steps.iter().fold(first, |level, (ago, cores)| level.then(*ago, cores * per_core))
+        };
+        (pod.cpu, pod.rate) = (Some(level(1.0)), Some(level(1600.0)));
+    }
+    let cluster = cluster(&fleet);
+    let run = run(&fleet, &start(&fleet), &cluster, &[]);
+    let report = left_alone(&run, &cluster, "uneven_but_noisy");
+    assert_eq!(guard(&report, "persistence")["verdict"], "hold", "{run}");
+    assert!(guard(&report, "persistence")["value"].as_f64() < Some(80.0), "{run}");
+}
+
+/// Thousandths of a core and a few messages: a large spread of nothing.
+fn an_idle_fleet_is_left_alone(start: Start) {
+    let mut fleet = fleet();
+    for (position, pod) in fleet.pods.iter_mut().enumerate() {
+        let load = 1.0 + (position * 5 % 12) as f64;
+        pod.cpu = Some(Level::from(0.001 * load));
+        pod.rate = Some(Level::from(1.6 * load));
+        pod.lag = Some(Level::from(3.0 * load * load));
+    }
+    let cluster = cluster(&fleet);
+    let run = run(&fleet, &start(&fleet), &cluster, &[]);
+    let report = left_alone(&run, &cluster, "nearly_idle");
+    assert_eq!(guard(&report, "floor")["verdict"], "hold", "{run}");
+}
+
+/// The report of a run that changed nothing although a threshold is passed, and says why.
+#[track_caller]
+fn left_alone(run: &Finished, cluster: &ApiServer, cause: &str) -> Value {
+    let report = run.json();
+    assert_eq!((run.code, &report["outcome"]), (Some(0), &json!("withheld")), "{run}");
+    assert_eq!(report["should_rebalance"], true, "{run}");
+    assert_eq!(report["diagnosis"]["cause"]["code"], cause, "{run}");
+    assert!(cluster.requests().iter().all(|request| request.method == "GET"), "nothing but questions");
+    report
+}
+
+fn guard<'a>(report: &'a Value, name: &str) -> &'a Value {
+    let guards = report["guards"].as_array().expect("a report lists the guards");
+    guards.iter().find(|guard| guard["name"] == name).expect("every guard that is on is listed")
+}
+
+fn fleet() -> Fleet {
+    Fleet { history: Duration::from_secs(2 * 3600), ..Fleet::even("streams", "orders", PODS) }
+}
+
+/// A cluster with these pods, two days old.
+fn cluster(fleet: &Fleet) -> ApiServer {
+    let names: Vec<&str> = fleet.pods.iter().map(|pod| pod.name.as_str()).collect();
+    let mut workload = Workload::named("orders", &names);
+    workload.namespace.clone_from(&fleet.namespace);
+    ApiServer::start(workload)
+}
+
+fn run(fleet: &Fleet, server: &MetricServer, cluster: &ApiServer, settings: &[(&str, &str)]) -> Finished {
+    let mut command = pod_rebalancer(["run", "--yes"]);
+    command
+        .args([
+            "--output",
+            "json",
+            "--namespace",
+            &fleet.namespace,
+            "--selector",
+            "app=orders",
+            "--kubeconfig",
+        ])
+        .arg(cluster.kubeconfig_path())
+        .env("PROMETHEUS_ENDPOINT", server.url())
+        .envs(settings.iter().copied());
+    Finished::of(&mut command)
+}

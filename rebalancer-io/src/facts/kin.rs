@@ -1,0 +1,50 @@
+//! Tells by its name whether a pod that is gone was one of a workload. No server remembers it.
+
+use std::collections::BTreeSet;
+
+use rebalancer_core::LivePod;
+
+/// Characters that Kubernetes appends to the name of a pod.
+const SUFFIX: usize = 5;
+
+/// The pods of a workload, alive or gone.
+#[derive(Debug, Clone)]
+pub struct Kin<'a> {
+    live: BTreeSet<&'a str>,
+    controllers: BTreeSet<&'a str>,
+    deployments: BTreeSet<&'a str>,
+}
+
+impl<'a> Kin<'a> {
+    /// The kin of these pods: what was made by one of their controllers, or by another replica set of
+    /// their deployment.
+    ///
+    /// ```
+    /// use rebalancer_core::{Controller, LivePod};
+    /// use rebalancer_io::facts::Kin;
+    ///
+    /// let controller = Controller { kind: "ReplicaSet".into(), name: "orders-6d5f9".into(), uid: "1".into() };
+    /// let live = [LivePod { controller: Some(controller), ..LivePod::assumed("orders-6d5f9-x7k2p") }];
+    /// let kin = Kin::of(&live);
+    /// assert!(kin.has("orders-6d5f9-m2vtl") && kin.has("orders-77b4c-9fq4d"));
+    /// assert!(!kin.has("orders-api-6d5f9-x7k2p") && !kin.has("orders-0"));
+    /// ```
+    pub fn of(live: &'a [LivePod]) -> Self {
+        let controllers = || live.iter().filter_map(|pod| pod.controller.as_ref());
+        let replica_sets = controllers().filter(|controller| controller.kind == "ReplicaSet");
+        Self {
+            live: live.iter().map(|pod| pod.name.as_str()).collect(),
+            controllers: controllers().map(|controller| controller.name.as_str()).collect(),
+            deployments: replica_sets.filter_map(|set| Some(set.name.rsplit_once('-')?.0)).collect(),
+        }
+    }
+
+    /// Whether the pod called `name` is or was one of them.
+    pub fn has(&self, name: &str) -> bool {
+        let Some((maker, own)) = name.rsplit_once('-') else { return self.live.contains(name) };
+        let deployment = maker.rsplit_once('-').map(|(deployment, _)| deployment);
+        self.live.contains(name)
+            || self.controllers.contains(maker)
+            || (own.len() == SUFFIX && deployment.is_some_and(|name| self.deployments.contains(name)))
+    }
+}
