@@ -7,12 +7,14 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+mod backtest;
 mod decision;
 mod guards;
 mod kubernetes;
 mod output;
 mod prometheus;
 
+pub use backtest::BacktestArgs;
 pub use decision::{DecisionArgs, GuardMode};
 pub use guards::GuardArgs;
 pub use kubernetes::{ActionArgs, DryRun, KubernetesArgs, MethodArgs, PacingChoice};
@@ -45,6 +47,8 @@ pub enum Command {
     Record(RecordArgs),
     /// Decide again from a recording, a folder of API answers, or a list of pod states; offline
     Replay(ReplayArgs),
+    /// Decide over the past, at one or several thresholds; change nothing
+    Backtest(BacktestArgs),
     /// Show every setting with its value and where the value comes from
     Config(ConfigArgs),
 }
@@ -58,6 +62,7 @@ impl Command {
             Self::Check(args) => &args.live.output,
             Self::Record(args) => &args.live.output,
             Self::Replay(args) => &args.output,
+            Self::Backtest(args) => &args.live.output,
             Self::Config(args) => &args.live.output,
         }
     }

@@ -1,5 +1,7 @@
 //! The one path from what is known of a workload to a report; every command takes it.
 
+use std::borrow::Cow;
+
 use anyhow::Context as _;
 use rebalancer_core::{
     Analysis, Assessment, Disturbance, EligibilityRules, Engine, Fact, Facts, Joined, LivePod, Metric,
@@ -18,6 +20,7 @@ pub use settings::DecisionSettings;
 const WITH_A_PAST: [Metric; 3] = [Metric::Cpu, Metric::Lag, Metric::Rate];
 
 /// What is known of the workload when the decision is made.
+#[derive(Debug, Clone)]
 pub struct Known<'a> {
     /// Live pods joined with their samples.
     pub joined: &'a Joined,
@@ -25,8 +28,6 @@ pub struct Known<'a> {
     pub workload: &'a Workload,
     /// Metrics that were asked for.
     pub asked: &'a [Metric],
-    /// Finds the rest, when it is needed; `None` where there is nothing more to find.
-    pub finder: Option<FactFinder<'a>>,
     /// The moment of the answers, RFC 3339.
     pub evaluation_time: Option<String>,
     /// What the report says of the workload.
@@ -42,27 +43,73 @@ pub struct Purpose<'a> {
     pub dry_run: &'static str,
     /// How a rotation would be carried out; `None` where nothing could be.
     pub rotation: Option<&'a RotationOptions>,
+    /// Whether the report tells of every pod and of the medians, which nobody may want to see.
+    pub detailed: bool,
 }
 
-/// Decides, and tells why.
+/// Decides, and tells why. What is to be known beside the loads is found only when it is needed, and
+/// not at all without a finder.
 ///
 /// # Errors
 /// When the pod states or the thresholds contradict themselves.
-pub fn decide(settings: &DecisionSettings, known: Known<'_>, purpose: Purpose<'_>) -> anyhow::Result<Report> {
-    let engine = Engine::new(settings.thresholds);
-    let analysis = engine.analyze(&known.joined.pods).context("cannot analyse the pods")?;
-    let live: Vec<LivePod> = known.workload.living().cloned().collect();
-    let disturbances = workload_disturbances(known.workload, purpose.rotation);
-    let found = match (&known.finder, metrics_to_ask(settings, &analysis)) {
-        (Some(finder), Some(metrics)) => finder.find(&live, metrics, &settings.window()),
+pub fn decide(
+    settings: &DecisionSettings,
+    known: &Known<'_>,
+    finder: Option<&FactFinder<'_>>,
+    purpose: Purpose<'_>,
+) -> anyhow::Result<Report> {
+    let analysis = analyze(settings, known)?;
+    let live = living(known.workload);
+    let facts = match finder {
+        Some(finder) if needs_facts(settings, &analysis) => find(settings, finder, &live),
         _ => Facts::new(&live),
     };
+    Ok(conclude(settings, &analysis, facts, known, purpose))
+}
+
+/// Holds the loads against the thresholds.
+///
+/// # Errors
+/// When the pod states or the thresholds contradict themselves.
+pub fn analyze<'a>(settings: &DecisionSettings, known: &Known<'a>) -> anyhow::Result<Analysis<'a>> {
+    Engine::new(settings.thresholds).analyze(&known.joined.pods).context("cannot analyse the pods")
+}
+
+/// The pods that facts are about: nearly always all of them.
+pub fn living(workload: &Workload) -> Cow<'_, [LivePod]> {
+    if workload.living().count() == workload.pods.len() {
+        return Cow::Borrowed(&workload.pods);
+    }
+    workload.living().cloned().collect()
+}
+
+/// Whether anything may ask for a rotation, so that there is something to find out.
+pub fn needs_facts(settings: &DecisionSettings, analysis: &Analysis<'_>) -> bool {
+    let may_trigger = settings.guards.outlier_trigger.is_some() && analysis.outliers().is_some();
+    analysis.should_rebalance() || may_trigger
+}
+
+/// Finds everything that a decision about these pods may look at.
+pub fn find<'l>(settings: &DecisionSettings, finder: &FactFinder<'_>, live: &'l [LivePod]) -> Facts<'l> {
+    finder.find(live, &WITH_A_PAST, &settings.window())
+}
+
+/// Decides by what was found.
+pub fn conclude(
+    settings: &DecisionSettings,
+    analysis: &Analysis<'_>,
+    found: Facts<'_>,
+    known: &Known<'_>,
+    purpose: Purpose<'_>,
+) -> Report {
+    let disturbances = workload_disturbances(known.workload, purpose.rotation);
     let facts = complete(found, settings, known.asked, &disturbances);
-    let assessment = assess(&analysis, known.joined, &facts, &settings.guards, settings.strategy);
+    let assessment = assess(analysis, known.joined, &facts, &settings.guards, settings.strategy);
     let mut warnings = warnings(known.joined, known.asked);
     warnings.extend(unusable_facts(&facts));
     let context = Context {
         kind: purpose.kind,
+        detailed: purpose.detailed,
         dry_run: purpose.dry_run,
         guards: match settings.mode {
             GuardMode::Standard => "standard",
@@ -70,26 +117,13 @@ pub fn decide(settings: &DecisionSettings, known: Known<'_>, purpose: Purpose<'_
         },
         strategy: settings.strategy,
         verdicts: assessment.verdicts(settings.futility()),
-        objections: target_objections(&analysis, &assessment, known.workload, settings),
+        objections: target_objections(analysis, &assessment, known.workload, settings),
         disturbances: disturbances.iter().map(Disturbance::to_string).collect(),
         warnings,
-        evaluation_time: known.evaluation_time,
-        workload: known.described,
+        evaluation_time: known.evaluation_time.clone(),
+        workload: known.described.clone(),
     };
-    Ok(build(&analysis, &assessment, known.joined, &known.workload.pods, context))
-}
-
-/// Asks for everything that [`decide`] might, whatever the loads are: for a recording, which may be
-/// replayed with other settings.
-pub fn find_all(settings: &DecisionSettings, finder: &FactFinder<'_>, workload: &Workload) {
-    let live: Vec<LivePod> = workload.living().cloned().collect();
-    drop(finder.find(&live, &WITH_A_PAST, &settings.window()));
-}
-
-/// The metrics whose past is looked at; `None` where nothing asks for a rotation.
-fn metrics_to_ask(settings: &DecisionSettings, analysis: &Analysis<'_>) -> Option<&'static [Metric]> {
-    let may_trigger = settings.guards.outlier_trigger.is_some() && analysis.outliers().is_some();
-    (analysis.should_rebalance() || may_trigger).then_some(&WITH_A_PAST)
+    build(analysis, &assessment, known.joined, &known.workload.pods, context)
 }
 
 /// What was found, with what the cluster and the settings tell.

@@ -198,7 +198,8 @@ impl Live {
         Ok((client, Some(saver)))
     }
 
-    fn describe(&self, workload: &Workload) -> WorkloadReport {
+    /// What a report says of the workload.
+    pub fn describe(&self, workload: &Workload) -> WorkloadReport {
         WorkloadReport {
             namespace: Some(self.cluster.namespace().to_owned()),
             selector: Some(self.selector.as_str().to_owned()),

@@ -1,6 +1,7 @@
 //! `pod-rebalancer`: decides whether two pods of a workload should be rotated, and rotates them.
 
 mod args;
+mod backtest;
 mod commands;
 mod config_table;
 mod decide;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         Command::Check(args) => check::run(args, &matches),
         Command::Record(args) => record::run(args, &matches),
         Command::Replay(args) => replay::run(args, &matches),
+        Command::Backtest(args) => commands::backtest::run(args, &matches),
         Command::Config(args) => config::run(args, &matches),
     });
     done.unwrap_or_else(|failure: Failure| failure.report())

@@ -40,7 +40,7 @@ fn render(report: &Report, format: OutputFormat) -> anyhow::Result<String> {
         }
         OutputFormat::Yaml => serde_saphyr::to_string(report).context("cannot write the report as YAML")?,
         OutputFormat::Name => names(report),
-        OutputFormat::None => String::new(),
+        OutputFormat::Csv | OutputFormat::None => String::new(),
     })
 }
 

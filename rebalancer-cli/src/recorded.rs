@@ -3,11 +3,16 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use anyhow::Context as _;
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 use jiff::Timestamp;
 use rebalancer_core::Workload;
-use rebalancer_io::recording::{Exchange, Recording};
+use rebalancer_io::facts::FactFinder;
+use rebalancer_io::metrics::FactQueries;
+use rebalancer_io::podstate::Answers;
+use rebalancer_io::prometheus::{PrometheusClient, PrometheusConfig};
+use rebalancer_io::recording::{Exchange, Recording, Replay};
 use serde::{Deserialize, Serialize};
 
 use crate::config_table::settings;
@@ -70,6 +75,60 @@ pub fn save(
         workload: Some(serde_json::to_value(workload).map_err(as_json)?),
     };
     Ok(recording.write(path).map_err(anyhow::Error::new)?)
+}
+
+/// What a recording holds.
+pub struct ReadBack {
+    /// The settings it was made with.
+    pub settings: RecordedSettings,
+    /// The workload, or every pod named in the answers where it was not recorded.
+    pub workload: Workload,
+    /// The loads.
+    pub answers: Answers,
+    /// The rest.
+    pub recorded: Recorded,
+}
+
+/// What a recording answers beside the loads.
+pub struct Recorded {
+    client: PrometheusClient<Replay>,
+    queries: FactQueries,
+}
+
+impl Recorded {
+    /// Finds what was recorded beside the loads of the moment `at`.
+    pub fn finder(&self, at: Timestamp) -> FactFinder<'_> {
+        FactFinder::new(&self.client, &self.queries, at)
+    }
+}
+
+/// Takes a recording apart; `path` names it in messages.
+///
+/// # Errors
+/// Settings, a workload or answers that cannot be used.
+pub fn read_back(recording: &Recording, path: &Path) -> anyhow::Result<ReadBack> {
+    let shown = path.display();
+    let settings: RecordedSettings = serde_json::from_value(recording.config.clone())
+        .with_context(|| format!("{shown}: the settings in it cannot be read"))?;
+    let workload: Option<Workload> = recording
+        .workload
+        .clone()
+        .map(serde_json::from_value)
+        .transpose()
+        .with_context(|| format!("{shown}: the workload in it cannot be read"))?;
+    let namespace = settings.namespace.as_deref();
+    let answers = Answers::replayed(recording, shown.to_string(), namespace, settings.pod_label.as_deref());
+    let answers = answers.context("the recorded answers cannot be used")?;
+    let workload = workload.unwrap_or_else(|| Workload { pods: answers.assumed_pods(), owners: Vec::new() });
+    let pod_label = settings.pod_label.as_deref().unwrap_or("pod");
+    let recorded = Recorded {
+        queries: FactQueries::recorded(recording, namespace, pod_label),
+        client: PrometheusClient::over(
+            Replay::new(recording, shown.to_string()),
+            PrometheusConfig::DEFAULT_MAX_RESPONSE_BYTES,
+        ),
+    };
+    Ok(ReadBack { settings, workload, answers, recorded })
 }
 
 /// Id and flag of each setting of the decision.

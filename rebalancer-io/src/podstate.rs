@@ -130,14 +130,20 @@ impl Answers {
         Ok(join.finish())
     }
 
-    /// Every pod named in the answers, as a Running and Ready one: what a replay without pod facts
-    /// takes for the workload.
+    /// Every pod named in the answers, as a Running and Ready one, in the order in which they are
+    /// first named: what a replay without pod facts takes for the workload.
     pub fn assumed_pods(&self) -> Vec<LivePod> {
-        let answers = self.metrics.iter().filter_map(|(_, answer)| answer.as_ref());
+        let mut names: Vec<&str> = Vec::new();
         let mut seen: HashSet<&str, foldhash::fast::RandomState> = HashSet::default();
-        let mut names: Vec<&str> =
-            answers.flat_map(|answer| answer.samples.pods()).filter(|pod| seen.insert(pod)).collect();
-        names.sort_unstable();
+        for answer in self.metrics.iter().filter_map(|(_, answer)| answer.as_ref()) {
+            seen.reserve(answer.samples.len().saturating_sub(names.len()));
+            for (position, pod) in answer.samples.pods().enumerate() {
+                // Most answers of one moment have one order.
+                if names.get(position) != Some(&pod) && seen.insert(pod) {
+                    names.push(pod);
+                }
+            }
+        }
         names.into_iter().map(LivePod::assumed).collect()
     }
 }

@@ -44,6 +44,7 @@ pub struct MetricsServer {
 struct Shared {
     answers: Mutex<PerMetric<Transcript>>,
     others: Mutex<Vec<(String, Transcript)>>,
+    ranges: Mutex<Option<Transcript>>,
     requests: Mutex<Vec<SimRequest>>,
     held: Mutex<bool>,
     released: Condvar,
@@ -66,6 +67,7 @@ impl MetricsServer {
         let shared = Arc::new(Shared {
             answers: Mutex::new(answers),
             others: Mutex::default(),
+            ranges: Mutex::default(),
             requests: Mutex::default(),
             held: Mutex::default(),
             released: Condvar::new(),
@@ -114,6 +116,11 @@ impl MetricsServer {
     /// this body from now on. Of several that match, the newest answers.
     pub fn answer_queries_with(&self, part: &str, body: impl Into<Vec<u8>>) {
         lock(&self.shared.others).insert(0, (part.to_owned(), ok(body.into())));
+    }
+
+    /// Answers every range query with this body from now on, in place of a steady past.
+    pub fn answer_ranges_with(&self, body: impl Into<Vec<u8>>) {
+        *lock(&self.shared.ranges) = Some(ok(body.into()));
     }
 
     /// Everything asked so far, in order of arrival.
@@ -189,7 +196,8 @@ fn serve(mut connection: TcpStream, shared: &Shared) {
 impl Shared {
     fn answer_to(&self, request: &SimRequest) -> Transcript {
         let query = request.parameter("query").unwrap_or_default();
-        let mut answer = self.recorded(&query);
+        let range = lock(&self.ranges).clone().filter(|_| request.path().ends_with("/query_range"));
+        let mut answer = range.unwrap_or_else(|| self.recorded(&query));
         if let (Some(at), Ok(body)) = (request.parameter("time"), std::str::from_utf8(&answer.body)) {
             // The length changes with the text, so a declared one is declared anew.
             if body.contains(RECORDED_AT) {

@@ -50,10 +50,19 @@ pub enum OutputFormat {
     Json,
     /// The same as YAML.
     Yaml,
+    /// One line a decision, for spreadsheets; `backtest` only.
+    Csv,
     /// Names of the pods that would be evicted, one a line.
     Name,
     /// Nothing.
     None,
+}
+
+impl OutputFormat {
+    /// Whether it shows more than what is to be evicted.
+    pub fn shows_pods(self) -> bool {
+        !matches!(self, Self::Name | Self::None)
+    }
 }
 
 /// Form of the log.

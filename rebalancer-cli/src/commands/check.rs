@@ -199,7 +199,7 @@ fn write(report: &CheckReport, format: OutputFormat) -> Result<(), Failure> {
             serde_json::to_string_pretty(report).context("cannot write the checks as JSON")? + "\n"
         }
         OutputFormat::Yaml => serde_saphyr::to_string(report).context("cannot write the checks as YAML")?,
-        OutputFormat::None => String::new(),
+        OutputFormat::Csv | OutputFormat::None => String::new(),
         OutputFormat::Table | OutputFormat::Wide | OutputFormat::Name => lines(report),
     };
     Ok(output::print(&text, std::io::stdout())?)

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::ArgMatches;
 
 use crate::args::RecordArgs;
-use crate::decide::{DecisionSettings, find_all};
+use crate::decide::{DecisionSettings, find, living};
 use crate::failure::Failure;
 use crate::live::Live;
 use crate::{exit, output};
@@ -18,7 +18,8 @@ pub fn run(args: &RecordArgs, matches: &ArgMatches) -> Result<ExitCode, Failure>
     let decision = DecisionSettings::from(&args.live.decision);
     let live = Live::connect(&args.live, &decision, matches)?;
     let observation = live.observe(Some(&args.file))?;
-    find_all(&decision, &observation.finder(), &observation.workload);
+    // Whatever the loads are: the recording may be replayed with other settings.
+    drop(find(&decision, &observation.finder(), &living(&observation.workload)));
     observation.save()?;
     let (file, pods) = (args.file.display(), observation.workload.pods.len());
     let text = format!(

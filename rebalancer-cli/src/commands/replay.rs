@@ -9,13 +9,12 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{ArgMatches, FromArgMatches};
 use jiff::Timestamp;
-use rebalancer_core::{Joined, LivePod, Metric, PerMetric, RotationOptions, Workload};
+use rebalancer_core::{Joined, LivePod, Metric, RotationOptions, Workload};
 use rebalancer_io::facts::FactFinder;
 use rebalancer_io::kubernetes::live_pods;
-use rebalancer_io::metrics::FactQueries;
 use rebalancer_io::podstate::{Answers, Freshness};
-use rebalancer_io::prometheus::{PrometheusClient, PrometheusConfig, Wanted};
-use rebalancer_io::recording::{Recording, Replay};
+use rebalancer_io::prometheus::{PrometheusConfig, Wanted};
+use rebalancer_io::recording::Recording;
 use rebalancer_io::snapshot::Snapshot;
 use rebalancer_io::{file, states};
 
@@ -23,7 +22,7 @@ use crate::args::{Cli, Command, DecisionArgs, ReplayArgs};
 use crate::decide::{DecisionSettings, Known, Purpose, decide};
 use crate::failure::Failure;
 use crate::live::{RUN_TIMEOUT_FOR_PLANS, owner};
-use crate::recorded::{RecordedSettings, flags_to_take_up};
+use crate::recorded::{ReadBack, Recorded, RecordedSettings, flags_to_take_up, read_back};
 use crate::report::{Kind, WorkloadReport};
 use crate::{exit, output, usage};
 
@@ -37,12 +36,6 @@ struct Saved {
     decision: DecisionSettings,
     /// The rest of a recording; a folder or a list of pods has none.
     recorded: Option<Recorded>,
-}
-
-/// What a recording answers beside the loads.
-struct Recorded {
-    client: PrometheusClient<Replay>,
-    queries: FactQueries,
 }
 
 /// Replays.
@@ -62,7 +55,6 @@ pub fn run(args: &ReplayArgs, matches: &ArgMatches) -> Result<ExitCode, Failure>
         joined: &saved.joined,
         workload: &saved.workload,
         asked: &saved.asked,
-        finder: saved.finder(),
         evaluation_time: saved.evaluation_time.map(|time| time.to_string()),
         described,
     };
@@ -72,8 +64,13 @@ pub fn run(args: &ReplayArgs, matches: &ArgMatches) -> Result<ExitCode, Failure>
         allow_many_controllers: saved.settings.allow_multiple_controllers,
         ..RotationOptions::until(RUN_TIMEOUT_FOR_PLANS)
     };
-    let purpose = Purpose { kind: Kind::Plan, dry_run: "client", rotation: Some(&options) };
-    let report = decide(&saved.decision, known, purpose)?;
+    let purpose = Purpose {
+        kind: Kind::Plan,
+        dry_run: "client",
+        rotation: Some(&options),
+        detailed: args.output.output.shows_pods(),
+    };
+    let report = decide(&saved.decision, &known, saved.finder().as_ref(), purpose)?;
     output::write(&report, args.output.output, io::stdout())?;
     Ok(exit::code(report.outcome, args.output.detailed_exitcode))
 }
@@ -135,44 +132,18 @@ fn from_folder(path: &Path, args: &ReplayArgs) -> Result<Saved, Failure> {
     let snapshot = Snapshot::open(path, &wanted).map_err(anyhow::Error::new)?;
     // Answers without a sample hold at no moment; any will do.
     let at = snapshot.evaluation_time().unwrap_or(Timestamp::UNIX_EPOCH);
-    let answers = Answers { at, metrics: PerMetric::from_fn(|metric| snapshot.answer(metric).cloned()) };
-    let pods = match snapshot.pods() {
-        Some(json) => live_pods(json, at).with_context(|| format!("{}/pods.json", path.display()))?,
-        None => answers.assumed_pods(),
-    };
+    let pods = snapshot.pods().map(|json| live_pods(json, at)).transpose();
+    let pods = pods.with_context(|| format!("{}/pods.json", path.display()))?;
+    let answers = Answers { at, metrics: snapshot.into_answers() };
+    let pods = pods.unwrap_or_else(|| answers.assumed_pods());
     let workload = Workload { pods, owners: Vec::new() };
     saved(&answers, workload, RecordedSettings::default(), &DecisionSettings::from(&args.decision))
 }
 
 fn from_recording(path: &Path, matches: &ArgMatches) -> Result<Saved, Failure> {
     let recording = Recording::read(path).map_err(anyhow::Error::new)?;
-    let shown = path.display();
-    let settings: RecordedSettings = serde_json::from_value(recording.config.clone())
-        .with_context(|| format!("{shown}: the settings in it cannot be read"))?;
-    let workload = match recording.workload.clone() {
-        Some(workload) => Some(
-            serde_json::from_value(workload)
-                .with_context(|| format!("{shown}: the workload in it cannot be read"))?,
-        ),
-        None => None,
-    };
-    let answers = Answers::replayed(
-        &recording,
-        shown.to_string(),
-        settings.namespace.as_deref(),
-        settings.pod_label.as_deref(),
-    );
-    let answers = answers.context("the recorded answers cannot be used")?;
-    let workload = workload.unwrap_or_else(|| Workload { pods: answers.assumed_pods(), owners: Vec::new() });
+    let ReadBack { settings, workload, answers, recorded } = read_back(&recording, path)?;
     let decision = DecisionSettings::from(&taken_up(&settings, matches)?);
-    let pod_label = settings.pod_label.as_deref().unwrap_or("pod");
-    let recorded = Recorded {
-        queries: FactQueries::recorded(&recording, settings.namespace.as_deref(), pod_label),
-        client: PrometheusClient::over(
-            Replay::new(&recording, shown.to_string()),
-            PrometheusConfig::DEFAULT_MAX_RESPONSE_BYTES,
-        ),
-    };
     Ok(Saved { recorded: Some(recorded), ..saved(&answers, workload, settings, &decision)? })
 }
 
@@ -217,7 +188,6 @@ fn saved(
 
 impl Saved {
     fn finder(&self) -> Option<FactFinder<'_>> {
-        let Recorded { client, queries } = self.recorded.as_ref()?;
-        Some(FactFinder::new(client, queries, self.evaluation_time?))
+        Some(self.recorded.as_ref()?.finder(self.evaluation_time?))
     }
 }

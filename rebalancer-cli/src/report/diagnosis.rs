@@ -48,6 +48,14 @@ pub struct SpreadReport {
     pub best: f64,
 }
 
+impl DiagnosisReport {
+    /// The word of the cause.
+    pub fn code(&self) -> String {
+        let cause = serde_json::to_value(&self.cause).unwrap_or_default();
+        cause["code"].as_str().unwrap_or_default().to_owned()
+    }
+}
+
 impl From<&Diagnosis> for DiagnosisReport {
     fn from(diagnosis: &Diagnosis) -> Self {
         Self {

@@ -1,8 +1,10 @@
 //! The program itself, run as its users run it: what it prints, how it exits, what it asks of servers.
 
+mod backtest;
 mod bad_input;
 mod check;
 mod decisions;
+mod guards;
 mod live;
 mod live_faults;
 mod output;

@@ -234,15 +234,15 @@ impl Reason {
             Self::Unsettled(_) => RotationOutcome::Withheld,
             Self::Ineligible(_) | Self::Budgets(_) => RotationOutcome::Blocked,
             // A refusal speaks of a target only where it was asked about one.
-            Self::Failure { pod: None, .. } => RotationOutcome::Failed,
-            Self::Failure { failure, .. } => match failure.kind {
+            Self::Failure { pod: Some(_), failure, .. } => match failure.kind {
                 FailureKind::TargetGone | FailureKind::TargetReplaced => RotationOutcome::Withheld,
                 FailureKind::BlockedByPdb
                 | FailureKind::PdbMisconfigured
                 | FailureKind::RefusedByAdmission => RotationOutcome::Blocked,
                 _ => RotationOutcome::Failed,
             },
-            Self::NotRecovered { .. }
+            Self::Failure { pod: None, .. }
+            | Self::NotRecovered { .. }
             | Self::NotEvicted { .. }
             | Self::Unresolved { .. }
             | Self::Deadline

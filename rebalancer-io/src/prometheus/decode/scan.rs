@@ -7,6 +7,7 @@
 //! around the series is theirs, and the result is the one they would have come to alone.
 
 use std::io::Read;
+use std::ops::Range;
 
 use super::window::Window;
 use super::{Counts, Point, Samples, Wanted};
@@ -19,6 +20,10 @@ const HEADS: [&str; 2] = [
 
 /// Most digits of the seconds of a time: their milliseconds are whole numbers in an `f64`.
 const MAX_SECOND_DIGITS: usize = 10;
+
+/// Longest text before the name of the pod that is looked for again. Raw series have more labels,
+/// of which some differ in each.
+const MAX_REPEATED: usize = 128;
 
 /// Why a series was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,16 +43,37 @@ pub(super) struct Scanner<'a> {
     /// What was left out of the series taken.
     pub counts: Counts,
     wanted: &'a Wanted<'a>,
-    /// What stood between the labels and the value of the last series; it is mostly repeated.
+    last: Pattern,
+}
+
+/// Text that was read and not taken yet.
+#[derive(Clone, Copy)]
+struct Text<'t> {
+    all: &'t str,
+    /// Whether every string in it ends at the next quote: it has no escape and no raw control
+    /// character.
+    plain: bool,
+}
+
+/// What the last series looked like: the next one mostly differs in pod and value alone.
+#[derive(Default)]
+struct Pattern {
+    /// What stood before the name of the pod; empty when that was too long to be worth a try.
+    before: Vec<u8>,
+    /// What stood between the name and the value.
+    after: Vec<u8>,
+    /// The end of that: what stood between the labels and the value.
     link: Vec<u8>,
     /// The time in it.
     timestamp_ms: i64,
+    /// Whether the labels name another namespace than the wanted one.
+    other_namespace: bool,
 }
 
-/// The labels of one series.
-struct Labels<'t> {
+/// Where a series has its pod and its value.
+struct Parts<'t> {
     pod: &'t str,
-    other_namespace: bool,
+    value_start: usize,
 }
 
 impl<'a> Scanner<'a> {
@@ -58,8 +84,7 @@ impl<'a> Scanner<'a> {
             samples: Samples::default(),
             counts: Counts::default(),
             wanted,
-            link: Vec::new(),
-            timestamp_ms: 0,
+            last: Pattern::default(),
         }
     }
 
@@ -86,6 +111,7 @@ impl<'a> Scanner<'a> {
 
     /// Takes the series at the beginning of `text`; returns their length, and what ended it.
     fn series(&mut self, text: &str) -> (usize, Stop) {
+        let text = Text::new(text);
         let mut at = 0;
         loop {
             match self.one(text, at) {
@@ -96,12 +122,14 @@ impl<'a> Scanner<'a> {
     }
 
     /// Takes the series at `start`; returns where the next one, or the end of the list, stands.
-    fn one(&mut self, text: &str, start: usize) -> Result<usize, Stop> {
-        let bytes = text.as_bytes();
-        let (labels, at) = self.labels(text, start)?;
-        let at = self.link(bytes, at)?;
-        let end = string_end(bytes, at)?;
-        let value: f64 = text[at..end].parse().map_err(|_| Stop::Surprise)?;
+    fn one(&mut self, text: Text<'_>, start: usize) -> Result<usize, Stop> {
+        let bytes = text.all.as_bytes();
+        let Parts { pod, value_start } = match self.last.again(text, start) {
+            Some(parts) => parts,
+            None => self.parts(text, start)?,
+        };
+        let end = text.string_end(value_start)?;
+        let value: f64 = text.all[value_start..end].parse().map_err(|_| Stop::Surprise)?;
         let at = literal(bytes, end, b"\"]}")?;
         let next = match bytes.get(at) {
             Some(b']') => at,
@@ -109,34 +137,35 @@ impl<'a> Scanner<'a> {
             other => return Err(other.map_or(Stop::Short, |_| Stop::Surprise)),
         };
         self.counts.series += 1;
-        if labels.pod.is_empty() {
+        if pod.is_empty() {
             self.counts.without_pod += 1;
-        } else if labels.other_namespace {
+        } else if self.last.other_namespace {
             self.counts.other_namespace += 1;
         } else {
-            self.samples.push(labels.pod, Point { timestamp_ms: self.timestamp_ms, value });
+            self.samples.push(pod, Point { timestamp_ms: self.last.timestamp_ms, value });
         }
         Ok(next)
     }
 
-    fn labels<'t>(&self, text: &'t str, start: usize) -> Result<(Labels<'t>, usize), Stop> {
-        let bytes = text.as_bytes();
+    /// Reads a series up to its value, label by label.
+    fn parts<'t>(&mut self, text: Text<'t>, start: usize) -> Result<Parts<'t>, Stop> {
+        let bytes = text.all.as_bytes();
         let label = self.wanted.pod_label.as_bytes();
-        let mut pod: Option<&str> = None;
-        let mut namespace: Option<&str> = None;
+        let mut pod: Option<Range<usize>> = None;
+        let mut namespace: Option<Range<usize>> = None;
         let mut at = literal(bytes, start, br#"{"metric":{"#)?;
         loop {
             let key = literal(bytes, at, b"\"")?;
-            let key_end = string_end(bytes, key)?;
+            let key_end = text.string_end(key)?;
             let value = literal(bytes, key_end, br#"":""#)?;
-            let value_end = string_end(bytes, value)?;
+            let value_end = text.string_end(value)?;
             let slot = match &bytes[key..key_end] {
                 key if key == label => Some(&mut pod),
                 b"namespace" if self.wanted.namespace.is_some() => Some(&mut namespace),
                 _ => None,
             };
             // A label that stands there twice is for the visitors to refuse.
-            if slot.is_some_and(|slot| slot.replace(&text[value..value_end]).is_some()) {
+            if slot.is_some_and(|slot| slot.replace(value..value_end).is_some()) {
                 return Err(Stop::Surprise);
             }
             at = value_end + 2;
@@ -146,9 +175,62 @@ impl<'a> Scanner<'a> {
                 other => return Err(other.map_or(Stop::Short, |_| Stop::Surprise)),
             }
         }
-        let other_namespace =
-            namespace.is_some_and(|found| !found.is_empty() && Some(found) != self.wanted.namespace);
-        Ok((Labels { pod: pod.unwrap_or_default(), other_namespace }, at))
+        let value_start = self.last.link(bytes, at)?;
+        self.last.other_namespace = namespace.is_some_and(|found| {
+            !found.is_empty() && self.wanted.namespace.is_some_and(|wanted| *wanted != text.all[found])
+        });
+        let Some(pod) = pod else {
+            self.last.before.clear();
+            return Ok(Parts { pod: "", value_start });
+        };
+        self.last.keep(&bytes[start..pod.start], &bytes[pod.end..value_start]);
+        Ok(Parts { pod: &text.all[pod], value_start })
+    }
+}
+
+impl<'t> Text<'t> {
+    fn new(all: &'t str) -> Self {
+        let odd = |byte: &u8| u8::from(*byte < b' ') | u8::from(*byte == b'\\');
+        // Without an early end the processor looks at many bytes at once.
+        let plain = all.as_bytes().iter().fold(0, |found, byte| found | odd(byte)) == 0;
+        Self { all, plain }
+    }
+
+    /// Where the string whose text begins at `from` ends: at its closing quote. An escape and a raw
+    /// control character are surprises.
+    fn string_end(self, from: usize) -> Result<usize, Stop> {
+        let rest = &self.all.as_bytes()[from..];
+        if self.plain {
+            return memchr::memchr(b'"', rest).map(|length| from + length).ok_or(Stop::Short);
+        }
+        match rest.iter().position(|byte| *byte < b' ' || matches!(byte, b'"' | b'\\')) {
+            Some(length) if rest[length] == b'"' => Ok(from + length),
+            Some(_) => Err(Stop::Surprise),
+            None => Err(Stop::Short),
+        }
+    }
+}
+
+impl Pattern {
+    /// The parts of the series at `start`, if it looks as the last one did.
+    fn again<'t>(&self, text: Text<'t>, start: usize) -> Option<Parts<'t>> {
+        let bytes = text.all.as_bytes();
+        if self.before.is_empty() || !bytes[start..].starts_with(&self.before) {
+            return None;
+        }
+        let pod = start + self.before.len();
+        let pod_end = text.string_end(pod).ok()?;
+        let same = bytes[pod_end..].starts_with(&self.after);
+        same.then(|| Parts { pod: &text.all[pod..pod_end], value_start: pod_end + self.after.len() })
+    }
+
+    fn keep(&mut self, before: &[u8], after: &[u8]) {
+        self.before.clear();
+        if before.len() <= MAX_REPEATED {
+            self.before.extend_from_slice(before);
+            self.after.clear();
+            self.after.extend_from_slice(after);
+        }
     }
 
     /// Reads what stands between labels and value, and keeps the time in it.
@@ -159,6 +241,8 @@ impl<'a> Scanner<'a> {
         let time = literal(bytes, at, br#","value":["#)?;
         let (timestamp_ms, end) = milliseconds(bytes, time)?;
         let end = literal(bytes, end, b",\"")?;
+        // A pattern holds a time.
+        self.before.clear();
         self.timestamp_ms = timestamp_ms;
         self.link.clear();
         self.link.extend_from_slice(&bytes[at..end]);
@@ -208,37 +292,4 @@ fn digits(bytes: &[u8], at: usize) -> Result<(i64, usize), Stop> {
         number = number * 10 + i64::from(byte - b'0');
     }
     Err(Stop::Short)
-}
-
-/// Where the string whose text begins at `from` ends: at its closing quote. An escape and a raw
-/// control character are surprises.
-fn string_end(bytes: &[u8], from: usize) -> Result<usize, Stop> {
-    let mut at = from;
-    while let Some(chunk) = bytes.get(at..).and_then(|rest| rest.first_chunk()) {
-        let found = special(u64::from_le_bytes(*chunk));
-        if found != 0 {
-            return closing(bytes, at + found.trailing_zeros() as usize / 8);
-        }
-        at += chunk.len();
-    }
-    match bytes[at..].iter().position(|byte| *byte < b' ' || matches!(byte, b'"' | b'\\')) {
-        Some(offset) => closing(bytes, at + offset),
-        None => Err(Stop::Short),
-    }
-}
-
-fn closing(bytes: &[u8], at: usize) -> Result<usize, Stop> {
-    if bytes[at] == b'"' { Ok(at) } else { Err(Stop::Surprise) }
-}
-
-/// The high bit of each byte that ends plain text: a quote, a backslash, a control character.
-/// Only the lowest bit set is to be trusted; borrows may set wrong ones above it.
-fn special(word: u64) -> u64 {
-    const LOW: u64 = u64::from_ne_bytes([0x01; 8]);
-    const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
-    let zero = |word: u64| word.wrapping_sub(LOW) & !word;
-    let quote = zero(word ^ (LOW * b'"' as u64));
-    let backslash = zero(word ^ (LOW * b'\\' as u64));
-    let control = word.wrapping_sub(LOW * b' ' as u64) & !word;
-    (quote | backslash | control) & HIGH
 }

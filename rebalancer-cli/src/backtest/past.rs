@@ -1,0 +1,202 @@
+//! The moments of the past, from the history of a metrics server.
+//!
+//! No server remembers which pods there were. The pods of today were there since they were born; a
+//! pod that is gone counts as a Running and Ready one at each moment it has loads, and as old as its
+//! loads in the history asked for. What the owners say is known of the latest minute only.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use jiff::Timestamp;
+use rebalancer_core::{LivePod, Metric, PerMetric, Workload};
+use rebalancer_io::facts::{FactFinder, Kin};
+use rebalancer_io::metrics::{AtMost, FactQueries, MetricsSource, QuerySet};
+use rebalancer_io::podstate::{Answers, Freshness};
+use rebalancer_io::prometheus::{InstantAnswer, QueryError, RangeAnswer};
+
+use super::Moment;
+
+/// Most moments of one query. Servers answer at most 11,000 points a series.
+const MOST_MOMENTS: usize = 10_000;
+
+/// Most samples of one answer, over all pods: about 15 MB.
+const MOST_SAMPLES: usize = 500_000;
+
+/// Most queries at once: others want their answers too.
+const AT_ONCE: usize = 2;
+
+/// What was seen less than this before the list of pods is as the list says.
+const LATEST: Duration = Duration::from_secs(60);
+
+/// The past of one workload.
+pub struct Past<'a> {
+    source: AtMost<'a>,
+    queries: &'a QuerySet,
+    facts: &'a FactQueries,
+    workload: &'a Workload,
+    listed_at: Timestamp,
+    freshness: Freshness,
+    /// The first moment at which each pod had a load; absent for those of the very first moment.
+    first_seen: Option<BTreeMap<String, Option<Timestamp>>>,
+}
+
+impl<'a> Past<'a> {
+    /// The past of the pods of `workload`, which were listed at `listed_at`.
+    pub fn new(
+        source: &'a dyn MetricsSource,
+        queries: &'a QuerySet,
+        facts: &'a FactQueries,
+        workload: &'a Workload,
+        listed_at: Timestamp,
+        freshness: Freshness,
+    ) -> Self {
+        let source = AtMost::new(source, AT_ONCE);
+        Self { source, queries, facts, workload, listed_at, freshness, first_seen: None }
+    }
+
+    /// Finds what was to be known beside the loads at a moment.
+    pub fn finder(&self, at: Timestamp) -> FactFinder<'_> {
+        FactFinder::new(&self.source, self.facts, at)
+    }
+
+    /// How many moments one answer may hold.
+    pub fn chunk(&self) -> usize {
+        (MOST_SAMPLES / self.workload.pods.len().max(1)).clamp(1, MOST_MOMENTS)
+    }
+
+    /// What was known at each of `times`, which lie `every` apart. Chunks are to be asked for in the
+    /// order of time.
+    ///
+    /// # Errors
+    /// A query that fails, or an answer of other moments.
+    pub fn moments(&mut self, times: &[Timestamp], every: Duration) -> anyhow::Result<Vec<Moment>> {
+        let mut answers = self.answers(times, every)?;
+        self.note_births(&answers);
+        let mut moments = Vec::with_capacity(answers.len());
+        for answers in answers.drain(..) {
+            let workload = self.workload_at(&answers);
+            let joined =
+                answers.join(&workload.pods, self.freshness).context("cannot tell the pods apart")?;
+            moments.push(Moment { at: answers.at, joined, asked: answers.asked(), workload });
+        }
+        Ok(moments)
+    }
+
+    fn answers(&self, times: &[Timestamp], every: Duration) -> anyhow::Result<Vec<Answers>> {
+        let (Some(start), Some(end)) = (times.first(), times.last()) else { return Ok(Vec::new()) };
+        let ask = |metric: Metric| -> Option<Result<RangeAnswer, QueryError>> {
+            let query = self.queries.get(metric)?;
+            Some(self.source.range(query, *start, *end, every))
+        };
+        let ranges = std::thread::scope(|scope| {
+            let threads = PerMetric::from_fn(|metric| scope.spawn(move || ask(metric)));
+            let PerMetric { cpu, memory, lag, rate } = threads;
+            [cpu, memory, lag, rate].map(|thread| {
+                let answer = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                answer.transpose()
+            })
+        });
+        let mut all: Vec<Answers> =
+            times.iter().map(|at| Answers { at: *at, metrics: PerMetric::default() }).collect();
+        for (metric, range) in Metric::ALL.into_iter().zip(ranges) {
+            let Some(range) = range.context("cannot read the history of the metrics")? else { continue };
+            for answers in &mut all {
+                answers.metrics[metric] = Some(InstantAnswer::default());
+            }
+            spread_out(range, metric, &mut all)?;
+        }
+        Ok(all)
+    }
+
+    /// Remembers when pods were first seen.
+    fn note_births(&mut self, chunk: &[Answers]) {
+        for answers in chunk {
+            let named: BTreeSet<&str> = names(answers);
+            match &mut self.first_seen {
+                None => {
+                    self.first_seen = Some(named.into_iter().map(|name| (name.to_owned(), None)).collect());
+                }
+                Some(seen) => {
+                    for name in named {
+                        if !seen.contains_key(name) {
+                            seen.insert(name.to_owned(), Some(answers.at));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// The workload as it was at the moment of the answers.
+    fn workload_at(&self, answers: &Answers) -> Workload {
+        let ago = ago(answers.at, self.listed_at);
+        let latest = ago < LATEST;
+        let mut pods: Vec<LivePod> =
+            self.workload.pods.iter().filter_map(|pod| earlier(pod, ago, latest)).collect();
+        let listed: BTreeSet<&str> = self.workload.pods.iter().map(|pod| pod.name.as_str()).collect();
+        if !latest {
+            let kin = Kin::of(&self.workload.pods);
+            let gone = names(answers).into_iter().filter(|name| kin.has(name) && !listed.contains(name));
+            pods.extend(gone.map(|name| self.gone(name, answers.at)));
+        }
+        let owners = if latest { self.workload.owners.clone() } else { Vec::new() };
+        Workload { pods, owners }
+    }
+
+    fn gone(&self, name: &str, at: Timestamp) -> LivePod {
+        let born = self.first_seen.as_ref().and_then(|seen| *seen.get(name)?);
+        LivePod { age: born.map(|born| ago(born, at)), ..LivePod::assumed(name) }
+    }
+}
+
+/// Puts the points of a range to the moments they are of.
+fn spread_out(range: RangeAnswer, metric: Metric, all: &mut [Answers]) -> anyhow::Result<()> {
+    let places: BTreeMap<i64, usize> =
+        all.iter().enumerate().map(|(place, answers)| (answers.at.as_millisecond(), place)).collect();
+    for series in range.series {
+        for point in series.points {
+            let Some(place) = places.get(&point.timestamp_ms) else {
+                anyhow::bail!(
+                    "{metric}: the server answers for another moment ({} ms) than it was asked for; \
+                     set PROMETHEUS_STRICT_PARAMS=true, or look for a cache in front of it",
+                    point.timestamp_ms
+                );
+            };
+            let answer = all[*place].metrics[metric].get_or_insert_default();
+            answer.samples.push(&series.pod, point);
+        }
+    }
+    Ok(())
+}
+
+fn names(answers: &Answers) -> BTreeSet<&str> {
+    let known = answers.metrics.iter().filter_map(|(_, answer)| answer.as_ref());
+    known.flat_map(|answer| answer.samples.pods()).collect()
+}
+
+/// A pod as it was `ago`; `None` before it was born.
+fn earlier(pod: &LivePod, ago: Duration, latest: bool) -> Option<LivePod> {
+    let age = match pod.age {
+        Some(age) => Some(age.checked_sub(ago)?),
+        None => None,
+    };
+    let uptime = pod.uptime.and_then(|uptime| uptime.checked_sub(ago));
+    let then = if latest {
+        pod.clone()
+    } else {
+        LivePod {
+            uid: pod.uid.clone(),
+            controller: pod.controller.clone(),
+            protections: pod.protections.clone(),
+            ..LivePod::assumed(pod.name.as_str())
+        }
+    };
+    Some(LivePod { age, uptime, ..then })
+}
+
+/// The time from `earlier` to `later`, zero where it is the other way round.
+fn ago(earlier: Timestamp, later: Timestamp) -> Duration {
+    let ms = later.as_millisecond().saturating_sub(earlier.as_millisecond());
+    Duration::from_millis(u64::try_from(ms).unwrap_or_default())
+}

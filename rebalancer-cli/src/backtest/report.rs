@@ -1,0 +1,135 @@
+//! What a backtest came to: every decision, and their sums at each pair of thresholds.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::Decision;
+use crate::decide::DecisionSettings;
+use crate::report::{API_VERSION, Outcome, WorkloadReport};
+
+/// Everything a backtest came to.
+#[derive(Debug, Clone, Serialize)]
+pub struct BacktestReport {
+    /// Version of the report's shape.
+    pub api_version: &'static str,
+    /// `BacktestReport`.
+    pub kind: &'static str,
+    /// First moment, RFC 3339; null without any.
+    pub from: Option<String>,
+    /// Last moment, RFC 3339.
+    pub to: Option<String>,
+    /// Time between two moments; null for recordings.
+    pub every_seconds: Option<f64>,
+    /// Which pods.
+    pub workload: WorkloadReport,
+    /// Moments that were decided.
+    pub moments: usize,
+    /// Moments without data.
+    pub skipped: usize,
+    /// Sums at each pair of thresholds.
+    pub thresholds: Vec<Sums>,
+    /// Every decision, by time and then by threshold.
+    pub decisions: Vec<Decision>,
+}
+
+/// What the decisions at one pair of thresholds sum up to.
+#[derive(Debug, Clone, Serialize)]
+pub struct Sums {
+    /// Threshold of the spread of CPU.
+    pub cpu: f64,
+    /// Threshold of the spread of lag.
+    pub lag: f64,
+    /// Whether these are the thresholds that are set.
+    pub current: bool,
+    /// Share of the moments over a threshold, 0 to 1; null without moments.
+    pub over_threshold: Option<f64>,
+    /// Moments by outcome.
+    pub outcomes: BTreeMap<&'static str, usize>,
+    /// How often each guard held something back.
+    pub held_by: BTreeMap<&'static str, usize>,
+    /// Pods that would have been evicted in a day; null for recordings.
+    pub evictions_per_day: Option<f64>,
+    /// Share of the moments over a threshold after which the next one was over it too, without any
+    /// eviction; null without such moments.
+    pub still_over_next: Option<f64>,
+}
+
+impl BacktestReport {
+    /// Sums up; `decided` holds a decision for each of `variants` in turn, `every` is the time
+    /// between two of them.
+    pub fn new(
+        settings: &DecisionSettings,
+        variants: &[DecisionSettings],
+        workload: WorkloadReport,
+        every: Option<Duration>,
+        decided: Vec<Option<Vec<Decision>>>,
+    ) -> Self {
+        let moments: Vec<Option<&[Decision]>> = decided.iter().map(Option::as_deref).collect();
+        let sums = variants.iter().enumerate().map(|(place, variant)| {
+            let column: Vec<Option<&Decision>> =
+                moments.iter().map(|moment| moment.and_then(|moment| moment.get(place))).collect();
+            let current = (variant.thresholds.cpu, variant.thresholds.lag)
+                == (settings.thresholds.cpu, settings.thresholds.lag);
+            Sums::of(variant, current, &column, every)
+        });
+        let sums = sums.collect();
+        let skipped = decided.iter().filter(|moment| moment.is_none()).count();
+        let moments = decided.len() - skipped;
+        let decisions: Vec<Decision> = decided.into_iter().flatten().flatten().collect();
+        Self {
+            api_version: API_VERSION,
+            kind: "BacktestReport",
+            from: decisions.first().map(|decision| decision.time.clone()),
+            to: decisions.last().map(|decision| decision.time.clone()),
+            every_seconds: every.map(|every| every.as_secs_f64()),
+            workload,
+            moments,
+            skipped,
+            thresholds: sums,
+            decisions,
+        }
+    }
+}
+
+impl Sums {
+    fn of(
+        variant: &DecisionSettings,
+        current: bool,
+        column: &[Option<&Decision>],
+        every: Option<Duration>,
+    ) -> Self {
+        let known: Vec<&Decision> = column.iter().flatten().copied().collect();
+        let mut outcomes: BTreeMap<&'static str, usize> = BTreeMap::new();
+        let mut held_by: BTreeMap<&'static str, usize> = BTreeMap::new();
+        for decision in &known {
+            *outcomes.entry(decision.outcome.name()).or_default() += 1;
+            for guard in &decision.held_by {
+                *held_by.entry(guard).or_default() += 1;
+            }
+        }
+        let planned = known.iter().filter(|decision| decision.outcome == Outcome::Planned);
+        let evictions: usize = planned.map(|decision| decision.targets.len()).sum();
+        let days = every.map(|every| every.as_secs_f64() * known.len() as f64 / 86_400.0);
+        let over = |decision: &&Decision| decision.should_rebalance;
+        let followed = column.windows(2).filter_map(|pair| Some((pair[0]?, pair[1]?)));
+        let (first, still) = followed
+            .filter(|(now, _)| over(now))
+            .fold((0, 0), |(first, still), (_, next)| (first + 1, still + usize::from(over(&next))));
+        Self {
+            cpu: variant.thresholds.cpu,
+            lag: variant.thresholds.lag,
+            current,
+            over_threshold: share(known.iter().copied().filter(over).count(), known.len()),
+            outcomes,
+            held_by,
+            evictions_per_day: days.filter(|days| *days > 0.0).map(|days| evictions as f64 / days),
+            still_over_next: share(still, first),
+        }
+    }
+}
+
+fn share(part: usize, whole: usize) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
+}

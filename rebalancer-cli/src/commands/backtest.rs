@@ -1,0 +1,119 @@
+//! `backtest`: the decision over the past; nothing here can evict.
+
+use std::io::{self, IsTerminal};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::ArgMatches;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use jiff::Timestamp;
+use rebalancer_io::metrics::{FactQueries, QuerySet};
+use rebalancer_io::podstate::Freshness;
+
+use crate::args::BacktestArgs;
+use crate::backtest::{BacktestReport, Decision, Past, Recordings, judge, render, variants};
+use crate::decide::DecisionSettings;
+use crate::failure::Failure;
+use crate::live::{Live, now};
+use crate::report::WorkloadReport;
+use crate::{exit, output};
+
+/// Most moments: a year of every quarter of an hour, and a month of every minute.
+const MOST_MOMENTS: u64 = 50_000;
+
+/// Decides over the past.
+///
+/// # Errors
+/// A setting, a server, an answer or a recording that is wrong.
+pub fn run(args: &BacktestArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
+    let settings = DecisionSettings::from(&args.live.decision);
+    let variants = variants(&settings, &args.sweep)?;
+    let report = match &args.recordings {
+        Some(folder) => {
+            let recordings = Recordings::open(folder, freshness(&settings))?;
+            let decided = over_recordings(&recordings, &variants)?;
+            BacktestReport::new(&settings, &variants, WorkloadReport::default(), None, decided)
+        }
+        None => over_history(args, matches, &settings, &variants)?,
+    };
+    output::print(&render(&report, args.live.output.output)?, io::stdout())?;
+    Ok(ExitCode::from(exit::DECIDED))
+}
+
+fn freshness(settings: &DecisionSettings) -> Freshness {
+    Freshness { warm_up: settings.warm_up(), max_sample_age: settings.max_sample_age }
+}
+
+/// What each moment came to; nothing where there are no data.
+type Decided = Vec<Option<Vec<Decision>>>;
+
+fn over_recordings(recordings: &Recordings, variants: &[DecisionSettings]) -> anyhow::Result<Decided> {
+    recordings.moments().map(|(moment, finder)| judge(variants, moment, &finder)).collect()
+}
+
+fn over_history(
+    args: &BacktestArgs,
+    matches: &ArgMatches,
+    settings: &DecisionSettings,
+    variants: &[DecisionSettings],
+) -> Result<BacktestReport, Failure> {
+    let times = times(args, now())?;
+    let live = Live::connect(&args.live, settings, matches)?;
+    let listed_at = now();
+    let workload = live.workload()?;
+    let query_settings = live.query_settings(&workload);
+    let queries = QuerySet::new(&query_settings).map_err(|error| Failure::Usage(error.into()))?;
+    let facts = FactQueries::new(&queries, &query_settings).map_err(|error| Failure::Usage(error.into()))?;
+    let client = live.client()?;
+    let mut past = Past::new(&client, &queries, &facts, &workload, listed_at, freshness(settings));
+    let progress = progress(times.len());
+    let mut decided: Decided = Vec::with_capacity(times.len());
+    for chunk in times.chunks(past.chunk()) {
+        for moment in past.moments(chunk, args.every)? {
+            decided.push(judge(variants, &moment, &past.finder(moment.at))?);
+            progress.inc(1);
+        }
+    }
+    progress.finish_and_clear();
+    Ok(BacktestReport::new(settings, variants, live.describe(&workload), Some(args.every), decided))
+}
+
+/// The moments, the last one being the end.
+fn times(args: &BacktestArgs, now: Timestamp) -> Result<Vec<Timestamp>, Failure> {
+    let beyond = || Failure::usage("--from or --to lies beyond all time");
+    let from = match args.from {
+        Some(from) => from.resolve(now).ok_or_else(beyond)?,
+        None => return Err(Failure::usage("--from is not given: a time, or a duration ago such as 7d")),
+    };
+    let to = match args.to {
+        Some(to) => to.resolve(now).ok_or_else(beyond)?,
+        None => now,
+    };
+    if to > now {
+        return Err(Failure::usage(format!("--to is {to}, which is in the future")));
+    }
+    if from >= to {
+        return Err(Failure::usage(format!("--from is {from}, which is not before --to, {to}")));
+    }
+    let every_ms = i64::try_from(args.every.as_millis()).unwrap_or(i64::MAX);
+    let steps = (to.as_millisecond() - from.as_millisecond()) / every_ms;
+    if u64::try_from(steps).unwrap_or_default() >= MOST_MOMENTS {
+        return Err(Failure::usage(format!(
+            "from {from} to {to} there are {steps} moments to decide, more than {MOST_MOMENTS}; \
+             take a longer --every or a later --from"
+        )));
+    }
+    let moments = (0..=steps).rev().map(|step| to.as_millisecond() - step * every_ms);
+    Ok(moments.filter_map(|ms| Timestamp::from_millisecond(ms).ok()).collect())
+}
+
+/// A bar on standard error, on a terminal only.
+fn progress(moments: usize) -> ProgressBar {
+    let terminal = io::stderr().is_terminal();
+    let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let bar = ProgressBar::with_draw_target(u64::try_from(moments).ok(), target);
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} moments, {eta} left");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}

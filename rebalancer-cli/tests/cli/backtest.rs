@@ -1,0 +1,185 @@
+//! Decisions over the past: they are those of a plan at the same moment.
+
+use std::fs;
+
+use rebalancer_core::Metric;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::program::{root, run};
+use crate::servers::{BUSIEST, LEAST_BUSY, Servers};
+
+/// Runs a backtest against the servers.
+fn backtest(servers: &Servers, args: &[&str]) -> Value {
+    let args: Vec<&str> = ["backtest"].into_iter().chain(args.iter().copied()).collect();
+    let done = servers.run(&args, &[]);
+    assert_eq!(done.code, Some(0), "{done}");
+    done.json()
+}
+
+fn decisions(report: &Value) -> &Vec<Value> {
+    report["decisions"].as_array().expect("a backtest lists its decisions")
+}
+
+#[test]
+fn a_backtest_at_a_moment_and_a_plan_at_that_moment_agree() {
+    for env in
+        [&[][..], &[("GUARDS", "off")], &[("CPU_VARIANCE_THRESHOLD", "9"), ("LAG_VARIANCE_THRESHOLD", "9")]]
+    {
+        let servers = Servers::start();
+        let plan = servers.run(&["plan"], env).json();
+        let at = plan["evaluation_time"].as_str().expect("a plan has a moment").to_owned();
+        let done = servers.run(&["backtest", "--from", "1h", "--to", &at, "--every", "7m"], env);
+        let report = done.json();
+        let last = decisions(&report).last().expect("at least the last moment");
+        assert_eq!(last["time"], at, "{done}");
+        for key in ["outcome", "should_rebalance"] {
+            assert_eq!(last[key], plan[key], "{key}: {done}");
+        }
+        assert_eq!(last["cause"], plan["diagnosis"]["cause"]["code"], "{done}");
+        assert_eq!(last["cpu_cv"], plan["statistics"]["cpu"]["cv"], "{done}");
+        assert_eq!(last["lag_cv"], plan["statistics"]["lag"]["cv"], "{done}");
+        let targets: Value =
+            plan["targets"].as_array().into_iter().flatten().map(|target| target["pod"].clone()).collect();
+        assert_eq!(last["targets"], targets, "{done}");
+        let holds = |guard: &&Value| guard["verdict"] == "hold";
+        let held: Value = plan["guards"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(holds)
+            .map(|guard| guard["name"].clone())
+            .collect();
+        assert_eq!(last["held_by"], held, "{done}");
+    }
+}
+
+#[test]
+fn the_past_is_asked_in_ranges_and_nothing_is_changed() {
+    let servers = Servers::start();
+    let report = backtest(
+        &servers,
+        &["--from", "6h", "--every", "15m", "--cpu-variance-threshold", "9", "--lag-variance-threshold", "9"],
+    );
+    assert_eq!((&report["moments"], &report["skipped"]), (&json!(25), &json!(0)));
+    assert_eq!(report["thresholds"][0]["outcomes"], json!({"balanced": 25}));
+    let asked = servers.metrics.requests();
+    assert_eq!(asked.len(), 4, "a range for each metric, and nothing more where nothing is over");
+    assert!(asked.iter().all(|request| request.path() == "/api/v1/query_range"));
+    assert!(servers.cluster.requests().iter().all(|request| request.method == "GET"));
+}
+
+#[test]
+fn a_sweep_decides_each_moment_at_each_threshold() {
+    let servers = Servers::start();
+    let report = backtest(
+        &servers,
+        &["--from", "30m", "--sweep", "cpu=0.8..1.2/0.2", "--sweep", "lag=9..9/1", "--guards", "off"],
+    );
+    let rows = report["thresholds"].as_array().expect("a row for each threshold");
+    let seen: Vec<(&Value, &Value)> = rows.iter().map(|row| (&row["cpu"], &row["over_threshold"])).collect();
+    let [over, under] = [json!(1.0), json!(0.0)];
+    assert_eq!(seen, [(&json!(0.8), &over), (&json!(1.0), &over), (&json!(1.2), &under)]);
+    assert_eq!(decisions(&report).len(), 9);
+    assert_eq!(rows[0]["still_over_next"], 1.0);
+    // Two pods at each of three moments, each of which stands for a quarter of an hour.
+    assert_eq!(rows[0]["evictions_per_day"], 192.0);
+    assert_eq!(decisions(&report)[0]["targets"], json!([BUSIEST, LEAST_BUSY]));
+}
+
+#[test]
+fn it_is_written_for_people_and_for_spreadsheets() {
+    let servers = Servers::start();
+    let args = ["backtest", "--from", "30m", "--sweep", "cpu=0.9..1.1/0.2", "--guards", "off"];
+    let shown = |format: &str| servers.run(&[&args[..], &["-o", format]].concat(), &[]).stdout;
+    let table = shown("table");
+    assert!(
+        table.contains("CPU") && table.contains("WOULD ACT") && table.contains("not benefits"),
+        "{table}"
+    );
+    assert_eq!(table.lines().filter(|line| line.trim_start().starts_with("0.90")).count(), 1, "{table}");
+    let csv = shown("csv");
+    assert_eq!(csv.lines().count(), 1 + 3 * 2, "{csv}");
+    assert!(csv.starts_with("time,cpu_threshold,lag_threshold,outcome,"), "{csv}");
+    assert!(csv.lines().all(|line| line.split(',').count() == 11), "{csv}");
+    assert_eq!(shown("name").lines().count(), 12, "two pods in each of six decisions: lag is over anyway");
+    let progress = servers.run(&args, &[]).stderr;
+    assert!(!progress.contains("moments"), "a bar is for terminals: {progress}");
+}
+
+#[test]
+fn recordings_are_decided_over_without_any_server() {
+    let folder = TempDir::new().expect("a folder for temporary files");
+    let servers = Servers::start();
+    for name in ["a.jsonl", "b.jsonl.gz"] {
+        let file = folder.path().join(name);
+        let done = servers.run(&["record", file.to_str().expect("a path of ours")], &[]);
+        assert_eq!(done.code, Some(0), "{done}");
+    }
+    fs::write(folder.path().join("notes.txt"), "no recording").expect("a file in a folder of ours");
+    drop(servers);
+    let path = folder.path().to_str().expect("a path of ours");
+    let done = run(&["backtest", "--recordings", path, "-o", "json"], &[]);
+    let report = done.json();
+    assert_eq!(report["moments"], 2, "{done}");
+    assert!(
+        report["every_seconds"].is_null() && report["thresholds"][0]["evictions_per_day"].is_null(),
+        "{done}"
+    );
+    assert_eq!(report["thresholds"][0]["outcomes"], json!({"planned": 2}), "{done}");
+    assert!(decisions(&report).is_sorted_by_key(|decision| decision["time"].as_str()));
+    let repository = root().join("testdata/recordings");
+    let repository = repository.to_str().expect("a path of ours");
+    assert_eq!(run(&["backtest", "--recordings", repository], &[]).code, Some(0));
+}
+
+#[test]
+fn moments_without_data_are_skipped_and_counted() {
+    let servers = Servers::start();
+    let nothing = r#"{"status":"success","data":{"resultType":"matrix","result":[]}}"#;
+    for metric in Metric::ALL {
+        servers.metrics.answer_body(metric, nothing);
+    }
+    let report = backtest(&servers, &["--from", "1h"]);
+    assert_eq!((&report["moments"], &report["skipped"]), (&json!(0), &json!(5)));
+    assert!(report["thresholds"][0]["over_threshold"].is_null());
+}
+
+#[test]
+fn bounds_of_nonsense_are_refused_before_anything_is_asked() {
+    let servers = Servers::start();
+    let cases: [(&[&str], &str); 12] = [
+        (&[], "--from"),
+        (&["--from", "yesterday"], "expected a time such as"),
+        (&["--from", "1h", "--to", "2h"], "which is not before --to"),
+        (&["--from", "1h", "--to", "2199-01-01T00:00:00Z"], "in the future"),
+        (&["--from", "1h", "--every", "0s"], "1s or longer"),
+        (&["--from", "365d", "--every", "1s"], "take a longer --every"),
+        (&["--from", "9999999d"], "--from"),
+        (&["--from", "1h", "--sweep", "cpu=0.6..0.2/0.1"], "before it begins"),
+        (&["--from", "1h", "--sweep", "cpu=0.2..0.6/0"], "step must be above 0"),
+        (&["--from", "1h", "--sweep", "disk=0.2..0.6/0.1"], "only cpu and lag"),
+        (&["--from", "1h", "--sweep", "cpu=0..1/0.1", "--sweep", "cpu=0..1/0.1"], "twice"),
+        (&["--from", "1h", "--recordings", "."], "--recordings"),
+    ];
+    for (args, expected) in cases {
+        let args: Vec<&str> = ["backtest"].into_iter().chain(args.iter().copied()).collect();
+        let done = servers.run(&args, &[]);
+        assert_eq!(done.code, Some(64), "{args:?}: {done}");
+        assert!(done.stderr.contains(expected), "{args:?}: {done}");
+    }
+    assert_eq!(servers.metrics.requests().len(), 0);
+    let csv = servers.run(&["plan", "-o", "csv"], &[]);
+    assert_eq!(csv.assert_one_error(64), "error: --output csv (variable OUTPUT) is for backtest only");
+}
+
+#[test]
+fn a_server_that_answers_other_moments_is_not_believed() {
+    let servers = Servers::start();
+    let shifted = format!(
+        r#"{{"status":"success","data":{{"resultType":"matrix","result":[{{"metric":{{"pod":"{BUSIEST}"}},"values":[[1795410000,"1"]]}}]}}}}"#
+    );
+    servers.metrics.answer_body(Metric::Lag, shifted);
+    let done = servers.run(&["backtest", "--from", "1h"], &[]);
+    assert!(done.assert_one_error(1).contains("for another moment"), "{done}");
+}
