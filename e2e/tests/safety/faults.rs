@@ -72,7 +72,7 @@ fn a_server_that_comes_back_between_the_evictions_is_reported_truthfully() {
 fn a_server_killed_during_an_eviction_leaves_its_fate_unknown_and_the_second_pod_alone() {
     require!(ControlPlane);
     let mut plane = plane();
-    let (names, webhook, run, deciding) = {
+    let (names, _kept, run, deciding) = {
         let scene = Scene::of(&plane, "during", 4, &[workload::deployment("orders", 4)]);
         let (tell, deciding) = std::sync::mpsc::channel();
         let webhook = Webhook::start(plane.pki(), move |request: &Value| {
@@ -94,13 +94,19 @@ fn a_server_killed_during_an_eviction_leaves_its_fate_unknown_and_the_second_pod
             plane.admin().post(&path, &eviction);
             deciding.try_recv().is_ok()
         });
-        (scene.names(), webhook, Running::start(&mut scene.eviction()), deciding)
+        let run = Running::start(&mut scene.eviction());
+        (scene.names(), (webhook, scene.metrics), run, deciding)
     };
-    while deciding.recv_timeout(LIMIT).expect("the run asks for its evictions") {}
+    loop {
+        match deciding.recv_timeout(Duration::from_secs(30)) {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(_) => panic!("no eviction: {}", run.wait(LIMIT)),
+        }
+    }
     plane.apiserver().kill();
     let run = run.wait(LIMIT);
     plane.restart_apiserver();
-    drop(webhook);
     let report = run.json();
     assert_eq!((report["outcome"].as_str(), run.code), (Some("failed"), Some(1)), "{run}");
     assert_eq!(report["rotation"]["attempted"], json!([names[0]]), "{run}");

@@ -162,11 +162,12 @@ impl<'a> Scene<'a> {
         self.plane.admin().merge(&self.namespace.path("v1", &format!("pods/{name}")), change).success();
     }
 
-    /// Sets how many pods a Deployment asks for.
+    /// Sets how many pods the workload of this kind asks for.
     #[track_caller]
-    pub fn scale(&self, deployment: &str, replicas: usize) {
-        let path = self.namespace.path("apps/v1", &format!("deployments/{deployment}/scale"));
-        self.plane.admin().merge(&path, &json!({ "spec": { "replicas": replicas } })).success();
+    pub fn scale(&self, kind: &str, replicas: usize) {
+        let resource = format!("{}s/orders/scale", kind.to_lowercase());
+        let change = json!({ "spec": { "replicas": replicas } });
+        self.plane.admin().merge(&self.namespace.path("apps/v1", &resource), &change).success();
     }
 }
 

@@ -27,7 +27,7 @@ pub enum Disturbance {
         /// Pods asked for now; `None` when it no longer says.
         now: Option<u32>,
     },
-    /// How many pods the owner asks for was set after the window of the metrics began.
+    /// The owner came to ask for another number of pods after the window of the metrics began.
     Resized {
         /// Kind and name of the owner.
         owner: String,
@@ -264,10 +264,9 @@ impl fmt::Display for Disturbance {
             Self::ReplicasDiffer { owner, desired, found } => {
                 write!(f, "{owner} asks for {desired} pods and there are {found}")
             }
-            Self::Resized { owner, ago_s } => write!(
-                f,
-                "how many pods {owner} asks for was set {ago_s} s ago, within the window of the metrics"
-            ),
+            Self::Resized { owner, ago_s } => {
+                write!(f, "{owner} was resized {ago_s} s ago, within the window of the metrics")
+            }
             Self::PodGone { pod } => write!(f, "pod {pod} is gone since the plan"),
             Self::PodReplaced { pod } => write!(f, "pod {pod} was replaced since the plan"),
             Self::PodNew { pod } => write!(f, "pod {pod} is newer than the plan"),

@@ -50,8 +50,8 @@ pub struct OwnerFacts {
     pub current_revision: Option<String>,
     /// Revision they are being updated to (`status.updateRevision`).
     pub update_revision: Option<String>,
-    /// Time since someone set how many pods are asked for, where that happened after the window of
-    /// the metrics began: they tell of a workload of another size then.
+    /// Time since another number of pods was asked for, where that was after the window of the
+    /// metrics began: they tell of a workload of another size then.
     #[cfg_attr(feature = "serde", serde(default))]
     pub resized_ago: Option<Duration>,
 }

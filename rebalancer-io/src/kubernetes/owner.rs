@@ -150,18 +150,21 @@ impl Cluster {
             return Ok(Some(OwnerFacts::silent(controller.clone(), controller.clone())));
         };
         let Some(mut object) = self.owner(owner, kind)? else { return Ok(None) };
+        // Of the ReplicaSet also below a Deployment: it is resized with it, and with a time.
+        let resized_ago = object.metadata.resized_ago(Timestamp::now());
+        let resized_ago = resized_ago.filter(|ago| *ago < self.metrics_window());
         let above = Owner::controlling(mem::take(&mut object.metadata.owner_references));
         let deployment = above.filter(|above| Kind::of(above) == Some(Kind::Deployment));
         let Some(deployment) = deployment else {
-            return Ok(Some(object.facts(kind, controller, controller, self.metrics_window())));
+            return Ok(Some(OwnerFacts { resized_ago, ..object.facts(kind, controller, controller) }));
         };
         if let Some(known) = tops.get(&deployment.controller.uid) {
-            return Ok(Some(OwnerFacts { controller: controller.clone(), ..known.clone() }));
+            return Ok(Some(OwnerFacts { controller: controller.clone(), resized_ago, ..known.clone() }));
         }
         let Some(top) = self.owner(&deployment, Kind::Deployment)? else { return Ok(None) };
-        let facts = top.facts(Kind::Deployment, controller, &deployment.controller, self.metrics_window());
+        let facts = top.facts(Kind::Deployment, controller, &deployment.controller);
         tops.insert(deployment.controller.uid, facts.clone());
-        Ok(Some(facts))
+        Ok(Some(OwnerFacts { resized_ago, ..facts }))
     }
 
     /// The object, unless it is gone or another has taken its name.
@@ -179,8 +182,7 @@ impl Cluster {
 }
 
 impl Object {
-    fn facts(self, kind: Kind, controller: &Controller, top: &Controller, window: Duration) -> OwnerFacts {
-        let resized_ago = self.metadata.resized_ago(Timestamp::now()).filter(|ago| *ago < window);
+    fn facts(self, kind: Kind, controller: &Controller, top: &Controller) -> OwnerFacts {
         let Self { metadata, spec, status } = self;
         let silent = OwnerFacts::silent(controller.clone(), top.clone());
         if kind == Kind::Job {
@@ -200,7 +202,6 @@ impl Object {
             updated_replicas: updates.then_some(status.updated_replicas),
             current_revision: status.current_revision,
             update_revision: status.update_revision,
-            resized_ago,
             ..silent
         }
     }
@@ -209,12 +210,14 @@ impl Object {
 impl Meta {
     /// Time since the number of pods was set by anyone but who created the object.
     ///
-    /// A field's time is that of the last change to any field of the same manager, so this may be
-    /// later than the change itself, never earlier.
+    /// The server keeps one time for all fields of a manager, and none for a change through the
+    /// subresource `scale`: there, that of the last change to the object, its status included,
+    /// stands for it. So the change may be longer ago than this, never shorter.
     fn resized_ago(&self, now: Timestamp) -> Option<Duration> {
         let created = self.creation_timestamp?;
         let set = self.managed_fields.iter().filter(|fields| fields.fields_v1.spec.replicas.is_some());
-        let last = set.filter_map(|fields| fields.time).max()?;
+        let touched = self.managed_fields.iter().filter_map(|fields| fields.time).max();
+        let last = set.filter_map(|fields| fields.time.or(touched)).max()?;
         let is_creation = last.duration_since(created) <= CREATION_TAKES;
         (!is_creation).then(|| Duration::try_from(now.duration_since(last)).unwrap_or_default())
     }
@@ -247,6 +250,8 @@ mod tests {
         assert_eq!(resized_ago(&format!("[{}]", by("06:30:00", other))), None, "another field");
         let scaled = format!("[{}, {}]", by("06:00:00", other), by("06:58:00", sized));
         assert_eq!(resized_ago(&scaled), Some(Duration::from_secs(120)));
+        let unstamped = format!(r#"[{{"fieldsV1": {{"f:spec": {sized}}}}}, {}]"#, by("06:59:00", other));
+        assert_eq!(resized_ago(&unstamped), Some(Duration::from_secs(60)), "through the subresource");
         let ahead = format!("[{}]", by("07:00:30", sized));
         assert_eq!(resized_ago(&ahead), Some(Duration::ZERO), "clocks differ");
     }
