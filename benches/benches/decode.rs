@@ -42,7 +42,7 @@ fn decode(criterion: &mut Criterion) {
 fn assert_answer(client: &PrometheusClient<Canned>, query: &MetricQuery, pods: &[PodState]) {
     let answer = client.query(query, Timestamp::UNIX_EPOCH).expect("it is sound");
     let mut found: Vec<(&str, f64)> =
-        answer.samples.iter().map(|sample| (sample.pod.as_str(), sample.value)).collect();
+        answer.samples.iter().map(|sample| (sample.pod, sample.value)).collect();
     let mut expected: Vec<(&str, f64)> =
         pods.iter().map(|pod| (pod.name.as_str(), pod.cpu_usage.map_or(f64::NAN, Load::value))).collect();
     found.sort_by(|one, other| one.0.cmp(other.0));

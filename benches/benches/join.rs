@@ -4,7 +4,7 @@
 use std::hint::black_box;
 use std::time::Duration;
 
-use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use rebalancer_benches::{NOW_S, SIZES, pods};
 use rebalancer_core::{Join, JoinRules, Joined, LivePod, Metric, PodState, Sample};
 use rebalancer_sim::fleet::live_pods;
@@ -20,8 +20,7 @@ fn join(criterion: &mut Criterion) {
         for (order, answer) in [("sorted", &pods), ("shuffled", &shuffled)] {
             assert_eq!(joined(&live, answer).pods, pods, "the fleet comes back");
             group.bench_with_input(BenchmarkId::new(order, count), answer, |bencher, answer| {
-                // The strings of the result are freed outside of the measurement.
-                bencher.iter_batched(|| (), |()| joined(black_box(&live), answer), BatchSize::LargeInput);
+                bencher.iter_with_large_drop(|| joined(black_box(&live), answer));
             });
         }
     }

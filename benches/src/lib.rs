@@ -1,5 +1,7 @@
 //! What the benchmarks share: their sizes, their fleet, and a transport without a network.
 
+pub mod stages;
+
 use std::io::Cursor;
 use std::sync::Arc;
 

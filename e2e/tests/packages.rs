@@ -324,7 +324,7 @@ impl<'a> Account<'a> {
     }
 }
 
-/// Installs the chart for `orders`, which acts, and `ledger`, which does not.
+/// Installs the chart for `orders`, which acts, and `ledger`, which does not; answers its objects.
 fn install(plane: &ControlPlane, namespace: &Namespace<'_>, endpoint: &str) -> Vec<Value> {
     let name = namespace.name();
     let values = [
@@ -334,6 +334,7 @@ fn install(plane: &ControlPlane, namespace: &Namespace<'_>, endpoint: &str) -> V
         "targets[0].settings.GUARDS=off,prometheusRule.enabled=false".to_owned(),
     ];
     let values = values.each_ref().map(String::as_str);
+    let objects = accepted(plane, namespace, &render(name, &values));
     let mut command = helm();
     command.args(["install", "r", CHART]).env("KUBECONFIG", plane.admin_kubeconfig(name));
     let installed = run(everything_on(&mut command, name, &values), "");
@@ -346,7 +347,7 @@ fn install(plane: &ControlPlane, namespace: &Namespace<'_>, endpoint: &str) -> V
     ] {
         assert!(notes.contains(line), "{notes}");
     }
-    accepted(plane, namespace, &render(name, &values))
+    objects
 }
 
 fn evict(api: &Api, namespace: &Namespace<'_>, pod: &Value, preconditions: &Value) -> (u16, Value) {

@@ -5,7 +5,7 @@
 use anyhow::Context as _;
 use jiff::Timestamp;
 use rebalancer_core::guard::Standing;
-use rebalancer_core::{Facts, Joined, LivePod, Metric, RotationOptions, Workload};
+use rebalancer_core::{Facts, Joined, Metric, RotationOptions, Workload};
 use rebalancer_io::facts::FactFinder;
 use serde::Serialize;
 
@@ -88,7 +88,7 @@ pub fn judge(
     let analyses =
         variants.iter().map(|settings| analyze(settings, &known)).collect::<anyhow::Result<Vec<_>>>();
     let analyses = analyses.with_context(|| format!("at {}", moment.at))?;
-    let live: Vec<LivePod> = living(&moment.workload);
+    let live = living(&moment.workload);
     let asks = variants.iter().zip(&analyses).find(|(settings, analysis)| needs_facts(settings, analysis));
     let facts = asks.map_or_else(|| Facts::new(&live), |(settings, _)| find(settings, finder, &live));
     let decided = variants.iter().zip(&analyses).map(|(settings, analysis)| {
@@ -97,7 +97,8 @@ pub fn judge(
             warm_up: settings.warm_up(),
             ..RotationOptions::until(RUN_TIMEOUT_FOR_PLANS)
         };
-        let purpose = Purpose { kind: Kind::Plan, dry_run: "client", rotation: Some(&options) };
+        let purpose =
+            Purpose { kind: Kind::Plan, dry_run: "client", rotation: Some(&options), detailed: true };
         Decision::of(&conclude(settings, analysis, facts.clone(), &known, purpose))
     });
     Ok(Some(decided.collect()))

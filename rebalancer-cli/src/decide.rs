@@ -1,5 +1,7 @@
 //! The one path from what is known of a workload to a report; every command takes it.
 
+use std::borrow::Cow;
+
 use anyhow::Context as _;
 use rebalancer_core::{
     Analysis, Assessment, Disturbance, EligibilityRules, Engine, Fact, Facts, Joined, LivePod, Metric,
@@ -41,6 +43,8 @@ pub struct Purpose<'a> {
     pub dry_run: &'static str,
     /// How a rotation would be carried out; `None` where nothing could be.
     pub rotation: Option<&'a RotationOptions>,
+    /// Whether the report tells of every pod and of the medians, which nobody may want to see.
+    pub detailed: bool,
 }
 
 /// Decides, and tells why. What is to be known beside the loads is found only when it is needed, and
@@ -71,8 +75,11 @@ pub fn analyze<'a>(settings: &DecisionSettings, known: &Known<'a>) -> anyhow::Re
     Engine::new(settings.thresholds).analyze(&known.joined.pods).context("cannot analyse the pods")
 }
 
-/// The pods that facts are about.
-pub fn living(workload: &Workload) -> Vec<LivePod> {
+/// The pods that facts are about: nearly always all of them.
+pub fn living(workload: &Workload) -> Cow<'_, [LivePod]> {
+    if workload.living().count() == workload.pods.len() {
+        return Cow::Borrowed(&workload.pods);
+    }
     workload.living().cloned().collect()
 }
 
@@ -102,6 +109,7 @@ pub fn conclude(
     warnings.extend(unusable_facts(&facts));
     let context = Context {
         kind: purpose.kind,
+        detailed: purpose.detailed,
         dry_run: purpose.dry_run,
         guards: match settings.mode {
             GuardMode::Standard => "standard",

@@ -27,9 +27,9 @@ pub fn parse() -> Result<Usage, ExitCode> {
     let parsed = command.try_get_matches_from_mut(std::env::args_os());
     let matches = match parsed {
         Ok(matches) => matches,
-        Err(error) => return Err(refuse(&error, &command)),
+        Err(error) => return Err(refuse(&error, &mut command)),
     };
-    let cli = Cli::from_arg_matches(&matches).map_err(|error| refuse(&error, &command))?;
+    let cli = Cli::from_arg_matches(&matches).map_err(|error| refuse(&error, &mut command))?;
     if let Some(secret) = secret::ALL.iter().find(|secret| secret.is_garbled()) {
         eprintln!("error: {} is not UTF-8", secret.variable);
         return Err(ExitCode::from(exit::USAGE));
@@ -46,12 +46,9 @@ pub fn parse() -> Result<Usage, ExitCode> {
 /// The clap definition, with empty environment variables taken out, and without their values in
 /// the help: an address or a parameter may hold a credential.
 pub fn command() -> Command {
-    let mut command = Cli::command()
+    Cli::command()
         .mut_subcommands(|command| command.mut_args(with_quiet_variable))
-        .mut_args(with_quiet_variable);
-    // Arguments can be shown in messages only once they are complete.
-    command.build();
-    command
+        .mut_args(with_quiet_variable)
 }
 
 fn with_quiet_variable(arg: Arg) -> Arg {
@@ -70,11 +67,13 @@ pub fn source(matches: &ArgMatches, id: &str) -> &'static str {
 }
 
 /// Prints a parse error in the program's own words and picks the exit code.
-fn refuse(error: &clap::Error, command: &Command) -> ExitCode {
+fn refuse(error: &clap::Error, command: &mut Command) -> ExitCode {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         let printed = error.print();
         return ExitCode::from(if printed.is_ok() { exit::DECIDED } else { exit::FAILED });
     }
+    // Arguments can be shown in messages only once they are complete.
+    command.build();
     match explain(error, command) {
         Some(message) => eprintln!("error: {message}"),
         // The rest of clap's own messages name the argument and the usage well.

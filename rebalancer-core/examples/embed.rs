@@ -57,7 +57,7 @@ impl Scheduler {
             Action::ListBudgets { .. } => Answer::Budgets(Ok(Vec::new())),
             Action::Preflight(_) => Answer::Preflight(Ok(())),
             Action::Evict(request) => {
-                println!("evict {request:?}");
+                println!("evict {} ({})", request.target.name, request.target.role);
                 Answer::Eviction(Ok(()))
             }
             Action::LookUp(_) => Answer::LookedUp(Ok(Presence::Absent)),

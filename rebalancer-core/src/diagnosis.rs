@@ -7,8 +7,9 @@
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use crate::analysis::{Analysis, Finding};
+use crate::analysis::Analysis;
 use crate::assignor::Assignor;
+use crate::decision::Finding;
 use crate::facts::Facts;
 use crate::forecast::Forecast;
 use crate::guard::{Standing, Trigger, Verdict};

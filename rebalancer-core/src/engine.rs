@@ -6,10 +6,11 @@ use alloc::vec::Vec;
 
 use libm::ceil;
 
-use crate::analysis::{Analysis, Coverage};
+use crate::analysis::Analysis;
+use crate::decision::{Coverage, Decision};
 use crate::metric::{Metric, PerMetric};
-use crate::outliers::outliers;
-use crate::pod::PodState;
+use crate::outliers::{Outliers, outliers};
+use crate::pod::{Load, PodState};
 use crate::score::Scale;
 use crate::statistics::Spread;
 use crate::thresholds::{InvalidThreshold, Thresholds};
@@ -53,40 +54,77 @@ impl Engine {
     /// # Errors
     /// A threshold that is not a usable number, or two pods of one name among the targets.
     pub fn analyze<'a>(&self, pods: &'a [PodState]) -> Result<Analysis<'a>, AnalyzeError> {
+        let name = |position: usize| pods[position].name.as_str();
+        let decision = self.decide(pods.len(), columns(pods), name)?;
+        Ok(Analysis { pods, decision })
+    }
+
+    /// Decides about pods whose loads lie in columns, as [`Engine::analyze`] does.
+    ///
+    /// `loads[metric][position]` is that of the pod `names[position]`. A number that is no load
+    /// ([`Load::from_sample`]) is missing, and so is every load of an empty column.
+    ///
+    /// ```
+    /// use rebalancer_core::{Engine, PerMetric, Thresholds};
+    ///
+    /// let loads = PerMetric { cpu: vec![0.9, 3.0, 1.0], ..PerMetric::default() };
+    /// let decision = Engine::new(Thresholds::default()).analyze_columns(&["a", "b", "c"], loads)?;
+    /// assert_eq!(decision.targets().map(|pair| (pair.busiest, pair.least_busy)), Some((1, 0)));
+    /// # Ok::<(), rebalancer_core::AnalyzeError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Engine::analyze`], and a column of another length than `names`.
+    pub fn analyze_columns(
+        &self,
+        names: &[&str],
+        mut loads: PerMetric<Vec<f64>>,
+    ) -> Result<Decision, AnalyzeError> {
+        for metric in Metric::ALL {
+            let column = &mut loads[metric];
+            if column.is_empty() {
+                column.resize(names.len(), f64::NAN);
+            }
+            if column.len() != names.len() {
+                return Err(AnalyzeError::Length { metric, loads: column.len(), names: names.len() });
+            }
+            for load in column {
+                *load = Load::from_sample(*load).map_or(f64::NAN, Load::value);
+            }
+        }
+        self.decide(names.len(), loads, |position| names[position])
+    }
+
+    /// Decides about `count` pods; every column has that many loads, NaN where one is missing.
+    fn decide<'n>(
+        &self,
+        count: usize,
+        loads: PerMetric<Vec<f64>>,
+        name: impl Fn(usize) -> &'n str,
+    ) -> Result<Decision, AnalyzeError> {
         self.thresholds.validate()?;
-        let coverage = self.coverage(pods);
-        let candidates = candidates(pods, &coverage);
-        let columns = columns(pods, &coverage, &candidates);
+        let coverage = self.coverage(count, &loads);
+        let (candidates, columns) = complete(count, loads, &coverage);
         let spreads = PerMetric::from_fn(|metric| Spread::of(&columns[metric]));
         let scale = Scale::new(&spreads, &self.thresholds.weights, &self.thresholds.score_floors);
         let scores = scale.scores(&columns, candidates.len());
-        let named = candidates
-            .iter()
-            .zip(&scores)
-            .map(|(&position, &score)| (score, pods[position].name.as_str(), position));
-        let outliers = outliers(named);
-        if let Some(pair) = outliers {
-            let busiest = &pods[pair.busiest].name;
-            if *busiest == pods[pair.least_busy].name {
-                return Err(AnalyzeError::DuplicatePod { name: busiest.clone() });
-            }
+        let outliers = outliers(&scores, |row| name(candidates[row])).map(|rows| Outliers {
+            busiest: candidates[rows.busiest],
+            least_busy: candidates[rows.least_busy],
+        });
+        if let Some(pair) = outliers
+            && name(pair.busiest) == name(pair.least_busy)
+        {
+            return Err(AnalyzeError::DuplicatePod { name: name(pair.busiest).into() });
         }
-        Ok(Analysis {
-            pods,
-            thresholds: self.thresholds,
-            coverage,
-            candidates,
-            columns,
-            spreads,
-            scores,
-            outliers,
-        })
+        let thresholds = self.thresholds;
+        Ok(Decision { thresholds, coverage, candidates, columns, spreads, scores, outliers })
     }
 
     /// Counts for each metric the pods that have it, and how many must.
-    fn coverage(&self, pods: &[PodState]) -> PerMetric<Coverage> {
+    fn coverage(&self, count: usize, loads: &PerMetric<Vec<f64>>) -> PerMetric<Coverage> {
         // A share such as 0.1 of 30 pods is 3, though 0.1 * 30 is a little more in binary.
-        let share = ceil(self.thresholds.min_coverage * pods.len() as f64 - 1e-9).max(0.0);
+        let share = ceil(self.thresholds.min_coverage * count as f64 - 1e-9).max(0.0);
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
@@ -94,35 +132,51 @@ impl Engine {
         )]
         let needed = (share as usize).max(self.thresholds.min_pods);
         PerMetric::from_fn(|metric| {
-            let having = pods.iter().filter(|pod| pod.load(metric).is_some()).count();
-            Coverage { having, needed, eligible: pods.len() }
+            let having = loads[metric].iter().filter(|load| !load.is_nan()).count();
+            Coverage { having, needed, eligible: count }
         })
     }
 }
 
-/// Positions of the pods that have all usable metrics.
-fn candidates(pods: &[PodState], coverage: &PerMetric<Coverage>) -> Vec<usize> {
-    let usable: Vec<Metric> =
-        Metric::ALL.into_iter().filter(|metric| coverage[*metric].is_usable()).collect();
-    if usable.is_empty() {
-        return Vec::new();
+/// The loads of the pods in columns, NaN where one is missing.
+fn columns(pods: &[PodState]) -> PerMetric<Vec<f64>> {
+    let mut columns = PerMetric::from_fn(|_| Vec::with_capacity(pods.len()));
+    for pod in pods {
+        for metric in Metric::ALL {
+            columns[metric].push(pod.load(metric).map_or(f64::NAN, Load::value));
+        }
     }
-    let complete = |pod: &PodState| usable.iter().all(|metric| pod.load(*metric).is_some());
-    pods.iter().enumerate().filter(|(_, pod)| complete(pod)).map(|(position, _)| position).collect()
+    columns
 }
 
-/// The loads of the candidates, a column for each usable metric and an empty one for the others.
-fn columns(pods: &[PodState], coverage: &PerMetric<Coverage>, candidates: &[usize]) -> PerMetric<Vec<f64>> {
-    PerMetric::from_fn(|metric| {
+/// Positions of the pods that have all usable metrics, and their loads: a column for each usable
+/// metric and an empty one for the others.
+fn complete(
+    count: usize,
+    mut loads: PerMetric<Vec<f64>>,
+    coverage: &PerMetric<Coverage>,
+) -> (Vec<usize>, PerMetric<Vec<f64>>) {
+    for metric in Metric::ALL {
         if !coverage[metric].is_usable() {
-            return Vec::new();
+            loads[metric] = Vec::new();
         }
-        candidates
-            .iter()
-            .filter_map(|&position| pods[position].load(metric))
-            .map(crate::Load::value)
-            .collect()
-    })
+    }
+    let usable = || coverage.iter().filter(|(_, coverage)| coverage.is_usable());
+    if usable().next().is_none() {
+        return (Vec::new(), loads);
+    }
+    if usable().all(|(_, coverage)| coverage.having == count) {
+        return ((0..count).collect(), loads);
+    }
+    let has_all = |position: &usize| usable().all(|(metric, _)| !loads[metric][*position].is_nan());
+    let candidates: Vec<usize> = (0..count).filter(has_all).collect();
+    let of_candidates = |metric: Metric| {
+        let column = &loads[metric];
+        let rows = candidates.iter().filter_map(|&position| column.get(position));
+        rows.copied().collect()
+    };
+    let columns = PerMetric::from_fn(of_candidates);
+    (candidates, columns)
 }
 
 /// Why pods could not be analysed.
@@ -137,5 +191,15 @@ pub enum AnalyzeError {
     DuplicatePod {
         /// The name.
         name: String,
+    },
+    /// A column does not hold one number a pod.
+    #[error("the {metric} column has {loads} loads for {names} pods")]
+    Length {
+        /// Which column.
+        metric: Metric,
+        /// Its length.
+        loads: usize,
+        /// The number of names.
+        names: usize,
     },
 }

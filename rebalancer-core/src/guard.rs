@@ -130,8 +130,11 @@ fn on(limit: Option<Duration>) -> Option<Duration> {
     limit.filter(|limit| !limit.is_zero())
 }
 
-/// A duration in whole minutes, or in seconds below two minutes.
+/// A duration in the largest unit of which there are two or more.
 fn words(duration: Duration) -> String {
+    const UNITS: [(u64, &str); 3] = [(86_400, "d"), (3_600, "h"), (60, "min")];
     let seconds = duration.as_secs();
-    if seconds < 120 { alloc::format!("{seconds} s") } else { alloc::format!("{} min", seconds / 60) }
+    let unit = UNITS.into_iter().find(|(length, _)| seconds >= 2 * length);
+    let (length, name) = unit.unwrap_or((1, "s"));
+    alloc::format!("{} {name}", seconds / length)
 }

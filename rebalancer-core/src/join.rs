@@ -6,6 +6,7 @@ use core::fmt;
 use core::time::Duration;
 
 use crate::metric::{Metric, PerMetric};
+use crate::names::{Cursor, Names};
 use crate::pod::{Load, PodState};
 use crate::workload::{LivePod, Phase};
 
@@ -49,9 +50,12 @@ pub struct JoinRules {
 #[derive(Debug)]
 pub struct Join<'a> {
     rules: JoinRules,
-    pods: Vec<PodState>,
-    /// Names of all live pods in order, each with its row in `pods` when the pod is eligible.
-    rows: Vec<(&'a str, Option<usize>)>,
+    /// The live pods.
+    names: Names<'a>,
+    /// Which of them are eligible.
+    eligible: Vec<bool>,
+    /// The loads of every live pod, NaN where none is known; of pods set aside none is.
+    loads: PerMetric<Vec<f64>>,
     set_aside: Vec<SetAside>,
     issues: PerMetric<MetricIssues>,
 }
@@ -61,6 +65,19 @@ pub struct Join<'a> {
 pub struct Joined {
     /// The eligible pods with what is known of each, in the order of the live pods.
     pub pods: Vec<PodState>,
+    /// Live pods that take no part, with the first reason why.
+    pub set_aside: Vec<SetAside>,
+    /// What was wrong with each metric.
+    pub issues: PerMetric<MetricIssues>,
+}
+
+/// What a join found, in columns.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JoinedColumns<'a> {
+    /// The eligible pods, in the order of the live pods.
+    pub names: Vec<&'a str>,
+    /// The load of each, NaN where it is missing: what [`crate::Engine::analyze_columns`] takes.
+    pub loads: PerMetric<Vec<f64>>,
     /// Live pods that take no part, with the first reason why.
     pub set_aside: Vec<SetAside>,
     /// What was wrong with each metric.
@@ -129,20 +146,21 @@ pub struct DuplicateSample {
 impl<'a> Join<'a> {
     /// Starts with the live pods of the workload.
     pub fn new(live: &'a [LivePod], rules: JoinRules) -> Self {
-        let mut pods = Vec::with_capacity(live.len());
-        let mut rows = Vec::with_capacity(live.len());
+        let mut eligible = Vec::with_capacity(live.len());
         let mut set_aside = Vec::new();
         for pod in live {
-            if let Some(reason) = set_aside_reason(pod, rules.warm_up) {
-                set_aside.push(SetAside { pod: pod.name.clone(), reason });
-                rows.push((pod.name.as_str(), None));
-            } else {
-                rows.push((pod.name.as_str(), Some(pods.len())));
-                pods.push(PodState::new(pod.name.as_str()));
-            }
+            let reason = set_aside_reason(pod, rules.warm_up);
+            eligible.push(reason.is_none());
+            set_aside.extend(reason.map(|reason| SetAside { pod: pod.name.clone(), reason }));
         }
-        rows.sort_unstable();
-        Self { rules, pods, rows, set_aside, issues: PerMetric::default() }
+        Self {
+            rules,
+            names: Names::new(live.iter().map(|pod| pod.name.as_str()).collect()),
+            eligible,
+            loads: PerMetric::from_fn(|_| alloc::vec![f64::NAN; live.len()]),
+            set_aside,
+            issues: PerMetric::default(),
+        }
     }
 
     /// Adds the answer for one metric; call it once for each metric that was asked for.
@@ -155,15 +173,16 @@ impl<'a> Join<'a> {
         metric: Metric,
         samples: impl IntoIterator<Item = Sample<'s>>,
     ) -> Result<(), DuplicateSample> {
-        let mut seen = alloc::vec![false; self.pods.len()];
-        let mut hint = 0;
+        let mut seen = alloc::vec![false; self.eligible.len()];
+        let mut cursor = Cursor::default();
         for sample in samples {
-            let Some(found) = self.find(sample.pod, hint) else {
+            let Some(row) = self.names.find(sample.pod, &mut cursor) else {
                 self.issues[metric].unknown_pods += 1;
                 continue;
             };
-            hint = found + 1;
-            let Some(row) = self.rows[found].1 else { continue };
+            if !self.eligible[row] {
+                continue;
+            }
             if core::mem::replace(&mut seen[row], true) {
                 return Err(DuplicateSample { metric, pod: sample.pod.to_string() });
             }
@@ -173,38 +192,54 @@ impl<'a> Join<'a> {
     }
 
     /// Ends the join; metrics never added are missing for every pod.
-    pub fn finish(mut self) -> Joined {
+    pub fn finish(self) -> Joined {
+        let JoinedColumns { names, loads, set_aside, issues } = self.finish_columns();
+        let pods = names.into_iter().enumerate().map(|(row, name)| {
+            let load = |metric: Metric| Load::from_sample(loads[metric][row]);
+            PodState {
+                name: name.to_string(),
+                cpu_usage: load(Metric::Cpu),
+                memory_usage: load(Metric::Memory),
+                kafka_lag: load(Metric::Lag),
+                message_rate: load(Metric::Rate),
+                composite_score: None,
+            }
+        });
+        Joined { pods: pods.collect(), set_aside, issues }
+    }
+
+    /// Ends the join without an object for each pod.
+    pub fn finish_columns(self) -> JoinedColumns<'a> {
+        let Self { names, eligible, mut loads, set_aside, mut issues, .. } = self;
+        let mut names = names.into_vec();
+        if !set_aside.is_empty() {
+            let mut rows = eligible.iter();
+            names.retain(|_| rows.next() == Some(&true));
+            for metric in Metric::ALL {
+                let mut rows = eligible.iter();
+                loads[metric].retain(|_| rows.next() == Some(&true));
+            }
+        }
         for metric in Metric::ALL {
-            let missing =
-                self.pods.iter().filter(|pod| pod.load(metric).is_none()).map(|pod| pod.name.clone());
-            let issues = &mut self.issues[metric];
-            issues.missing = missing.collect();
+            let issues = &mut issues[metric];
+            let rows = names.iter().zip(&loads[metric]);
+            issues.missing =
+                rows.filter(|(_, load)| load.is_nan()).map(|(name, _)| (*name).to_string()).collect();
             // The order of an answer means nothing, and must not show.
             for names in [&mut issues.missing, &mut issues.invalid, &mut issues.stale] {
                 names.sort_unstable();
             }
         }
-        Joined { pods: self.pods, set_aside: self.set_aside, issues: self.issues }
-    }
-
-    /// Where `name` stands in `rows`. Servers that sort their answers hit the hint every time.
-    fn find(&self, name: &str, hint: usize) -> Option<usize> {
-        if self.rows.get(hint).is_some_and(|(row, _)| *row == name) {
-            return Some(hint);
-        }
-        self.rows.binary_search_by(|(row, _)| (*row).cmp(name)).ok()
+        JoinedColumns { names, loads, set_aside, issues }
     }
 
     fn place(&mut self, metric: Metric, row: usize, sample: &Sample<'_>) {
         let distance_s = libm::fabs(self.rules.now_s - sample.timestamp_s);
         let fresh = distance_s <= self.rules.max_sample_age.as_secs_f64();
-        let load = Load::from_sample(sample.value);
-        if !fresh {
-            self.issues[metric].stale.push(sample.pod.to_string());
-        } else if load.is_none() {
-            self.issues[metric].invalid.push(sample.pod.to_string());
-        } else {
-            *self.pods[row].slot(metric) = load;
+        match Load::from_sample(sample.value) {
+            _ if !fresh => self.issues[metric].stale.push(sample.pod.to_string()),
+            None => self.issues[metric].invalid.push(sample.pod.to_string()),
+            Some(load) => self.loads[metric][row] = load.value(),
         }
     }
 }

@@ -9,6 +9,7 @@ extern crate alloc;
 
 mod analysis;
 mod assessment;
+mod decision;
 mod eligibility;
 mod engine;
 mod facts;
@@ -16,6 +17,7 @@ mod forecast;
 mod history;
 mod join;
 mod metric;
+mod names;
 mod number;
 mod outliers;
 mod partitions;
@@ -25,6 +27,7 @@ mod rotation;
 mod score;
 mod statistics;
 mod strategy;
+mod sums;
 mod thresholds;
 mod workload;
 
@@ -32,14 +35,17 @@ pub mod assignor;
 pub mod diagnosis;
 pub mod guard;
 
-pub use analysis::{Analysis, Coverage, Finding};
+pub use analysis::Analysis;
 pub use assessment::{Assessment, Futility, assess};
+pub use decision::{Coverage, Decision, Finding};
 pub use eligibility::{EligibilityRules, IneligiblePod, Objection, objections};
 pub use engine::{AnalyzeError, Engine};
 pub use facts::{AssignorChoice, Fact, Facts, Past, PastSpread, Replacement, Window};
 pub use forecast::{Forecast, GroupFacts, LEAST_GAIN, NoPair, PlannedPair, best_spread};
 pub use history::{Grid, History, InvalidHistory, WindowLoad, WindowSummary};
-pub use join::{DuplicateSample, Join, JoinRules, Joined, MetricIssues, Sample, SetAside, SetAsideReason};
+pub use join::{
+    DuplicateSample, Join, JoinRules, Joined, JoinedColumns, MetricIssues, Sample, SetAside, SetAsideReason,
+};
 pub use metric::{Metric, PerMetric};
 pub use outliers::Outliers;
 pub use partitions::{InvalidPartitions, Partition, PartitionSample, Partitions};

@@ -1,6 +1,6 @@
 //! Which two pods a rotation would take: the busiest and the least busy.
 
-use core::cmp::Ordering;
+use crate::sums::range;
 
 /// The busiest and the least busy pod, as positions in the analysed slice; never the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,20 +12,19 @@ pub struct Outliers {
     pub least_busy: usize,
 }
 
-/// Finds the outliers among candidates `(score, name, position)`; ties go to the smallest name,
-/// compared bytewise. `None` with fewer than two candidates.
-pub(crate) fn outliers<'a>(
-    candidates: impl Iterator<Item = (f64, &'a str, usize)> + Clone,
-) -> Option<Outliers> {
-    let by_score_falling =
-        |a: &(f64, &str, usize), b: &(f64, &str, usize)| b.0.total_cmp(&a.0).then_with(|| tie(a, b));
-    let by_score_rising =
-        |a: &(f64, &str, usize), b: &(f64, &str, usize)| a.0.total_cmp(&b.0).then_with(|| tie(a, b));
-    let (_, _, busiest) = candidates.clone().min_by(by_score_falling)?;
-    let (_, _, least_busy) = candidates.filter(|candidate| candidate.2 != busiest).min_by(by_score_rising)?;
+/// Finds the outliers among rows with these scores; ties go to the smallest name, compared
+/// bytewise. `None` with fewer than two rows.
+pub(crate) fn outliers<'a>(scores: &[f64], name: impl Fn(usize) -> &'a str) -> Option<Outliers> {
+    if scores.len() < 2 {
+        return None;
+    }
+    let (lowest, highest) = range(scores)?;
+    let first_of = |score: f64, except: Option<usize>| {
+        let with_score = scores.iter().enumerate().filter(|(_, other)| **other == score);
+        let rows = with_score.map(|(row, _)| row).filter(|row| Some(*row) != except);
+        rows.reduce(|first, row| if name(row) < name(first) { row } else { first })
+    };
+    let busiest = first_of(highest, None)?;
+    let least_busy = first_of(lowest, Some(busiest))?;
     Some(Outliers { busiest, least_busy })
-}
-
-fn tie(a: &(f64, &str, usize), b: &(f64, &str, usize)) -> Ordering {
-    a.1.cmp(b.1)
 }

@@ -2,15 +2,17 @@
 
 use alloc::vec::Vec;
 
-use libm::{fabs, sqrt};
+use libm::sqrt;
 use statrs::statistics::{Data, OrderStatistics};
+
+use crate::sums::{range, sums};
 
 /// The spread of one metric over the candidate pods.
 ///
 /// The pods are the whole population, so the variance is the population variance. All numbers are
-/// finite. The sums are compensated (Neumaier) and the variance is the corrected two-pass one of
-/// Chan, Golub and `LeVeque` (1983), *Algorithms for computing the sample variance*: a plain
-/// two-pass gives `0.5000000000000001` for nine pods at 1 and one at 3, and would fire at 0.5.
+/// finite. The sums are compensated and the variance is the corrected two-pass one of Chan, Golub
+/// and `LeVeque` (1983), *Algorithms for computing the sample variance*: a plain two-pass gives
+/// `0.5000000000000001` for nine pods at 1 and one at 3, and would fire at 0.5.
 ///
 /// ```
 /// use rebalancer_core::Spread;
@@ -46,11 +48,10 @@ pub struct Spread {
 impl Spread {
     /// The spread of `loads`; `None` when there are none, or when a result is not finite.
     pub fn of(loads: &[f64]) -> Option<Self> {
-        let (&first, rest) = loads.split_first()?;
-        let (min, max) = rest.iter().fold((first, first), |(min, max), &load| (min.min(load), max.max(load)));
+        let first = *loads.first()?;
+        let (min, max) = range(loads)?;
         let count = loads.len();
-        let equal = rest.iter().all(|load| *load == first);
-        let (mean, variance) = if equal { (first, 0.0) } else { mean_and_variance(loads) };
+        let (mean, variance) = if min == max { (first, 0.0) } else { mean_and_variance(loads) };
         let std_dev = sqrt(variance);
         let spread = Self {
             count,
@@ -91,21 +92,9 @@ fn ratio(numerator: f64, denominator: f64) -> Option<f64> {
 /// Mean and population variance of at least one value.
 fn mean_and_variance(values: &[f64]) -> (f64, f64) {
     let count = values.len() as f64;
-    let mean = compensated_sum(values.iter().copied()) / count;
-    let residual = compensated_sum(values.iter().map(|value| value - mean));
-    let squares = compensated_sum(values.iter().map(|value| (value - mean) * (value - mean)));
+    let [sum] = sums(values, |value| [value]);
+    let mean = sum / count;
+    let [residual, squares] = sums(values, |value| [value - mean, (value - mean) * (value - mean)]);
     let variance = (squares - residual * residual / count).max(0.0) / count;
     (mean + residual / count, variance)
-}
-
-/// Neumaier's variant of Kahan summation: the error does not grow with the number of terms.
-fn compensated_sum(terms: impl Iterator<Item = f64>) -> f64 {
-    let mut sum = 0.0;
-    let mut lost = 0.0;
-    for term in terms {
-        let next = sum + term;
-        lost += if fabs(sum) >= fabs(term) { (sum - next) + term } else { (term - next) + sum };
-        sum = next;
-    }
-    sum + lost
 }

@@ -35,6 +35,31 @@ fn numacc_1_to_4_are_exact_for_their_binary_inputs() {
     }
 }
 
+/// More than one block of the sums: the sets go on to sizes at which plain lanes have 12 digits.
+#[test]
+fn sets_of_many_blocks_keep_fifteen_digits() {
+    let around = |middle: f64, count: usize| -> Vec<f64> {
+        let pairs = [middle - 0.1, middle + 0.1].into_iter().cycle().take(count - 1);
+        std::iter::once(middle).chain(pairs).collect()
+    };
+    let sets = [
+        ("NumAcc2", around(1.2, 100_001)),
+        ("NumAcc3", around(1_000_000.2, 100_001)),
+        ("NumAcc4", around(10_000_000.2, 100_001)),
+        ("like memory", around(400_000_000.2, 1_000_001)),
+        ("one block and one", around(10_000_000.2, 1_025)),
+    ];
+    for (name, values) in sets {
+        let (spread, exact) = (Spread::of(&values).expect("the set is not empty"), Exact::of(&values));
+        for (what, found, exact) in
+            [("mean", spread.mean, exact.mean), ("deviation", spread.std_dev, exact.std_dev)]
+        {
+            let digits = digits(found, exact);
+            assert!(digits >= 15.0, "{name} of {}: the {what} has {digits:.1} digits", values.len());
+        }
+    }
+}
+
 /// What monitoring really has: 8 GiB give or take a KiB, and counters near 2^53.
 #[test]
 fn large_means_with_small_spreads_keep_their_digits() {

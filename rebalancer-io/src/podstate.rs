@@ -1,6 +1,7 @@
 //! The aggregator: asks for every metric at one moment, all at once, and joins the answers with the
 //! live pods.
 
+use std::collections::HashSet;
 use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
 
@@ -120,7 +121,7 @@ impl Answers {
         for (metric, answer) in self.metrics.iter() {
             let Some(answer) = answer else { continue };
             let samples = answer.samples.iter().map(|sample| Sample {
-                pod: &sample.pod,
+                pod: sample.pod,
                 value: sample.value,
                 timestamp_s: seconds(sample.timestamp_ms),
             });
@@ -129,14 +130,20 @@ impl Answers {
         Ok(join.finish())
     }
 
-    /// Every pod named in the answers, as a Running and Ready one: what a replay without pod facts
-    /// takes for the workload.
+    /// Every pod named in the answers, as a Running and Ready one, in the order in which they are
+    /// first named: what a replay without pod facts takes for the workload.
     pub fn assumed_pods(&self) -> Vec<LivePod> {
-        let answers = self.metrics.iter().filter_map(|(_, answer)| answer.as_ref());
-        let mut names: Vec<&str> =
-            answers.flat_map(|answer| &answer.samples).map(|sample| sample.pod.as_str()).collect();
-        names.sort_unstable();
-        names.dedup();
+        let mut names: Vec<&str> = Vec::new();
+        let mut seen: HashSet<&str, foldhash::fast::RandomState> = HashSet::default();
+        for answer in self.metrics.iter().filter_map(|(_, answer)| answer.as_ref()) {
+            seen.reserve(answer.samples.len().saturating_sub(names.len()));
+            for (position, pod) in answer.samples.pods().enumerate() {
+                // Most answers of one moment have one order.
+                if names.get(position) != Some(&pod) && seen.insert(pod) {
+                    names.push(pod);
+                }
+            }
+        }
         names.into_iter().map(LivePod::assumed).collect()
     }
 }

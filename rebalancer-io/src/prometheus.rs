@@ -15,7 +15,8 @@ pub use auth::{Auth, Secret, SecretSource};
 pub use client::PrometheusClient;
 pub use config::{ConfigError, Endpoint, Header, Method, PrometheusConfig, Tls};
 pub use decode::{
-    Counts, InstantAnswer, LabelledAnswer, LabelledSample, Point, RangeAnswer, Sample, Series, Wanted,
+    Counts, InstantAnswer, LabelledAnswer, LabelledSample, Point, RangeAnswer, Sample, Samples, Series,
+    Wanted,
 };
 pub use decode::{instant as decode_instant, labelled as decode_labelled, range as decode_range};
 pub use error::{ErrorKind, QueryError, TransportError};

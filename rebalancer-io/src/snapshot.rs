@@ -3,11 +3,10 @@
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::thread;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rebalancer_core::Metric;
+use rebalancer_core::{Metric, PerMetric};
 
 use crate::file;
 use crate::metrics::{MetricQuery, MetricsSource};
@@ -21,7 +20,7 @@ use crate::prometheus::{
 #[derive(Debug, Clone, PartialEq)]
 pub struct Snapshot {
     folder: PathBuf,
-    answers: [Option<InstantAnswer>; 4],
+    answers: PerMetric<Option<InstantAnswer>>,
     pods: Option<Vec<u8>>,
 }
 
@@ -31,11 +30,11 @@ impl Snapshot {
     /// # Errors
     /// When it holds no answer, and when one of its files cannot be read or is no whole answer.
     pub fn open(folder: &Path, wanted: &Wanted<'_>) -> Result<Self, SnapshotError> {
-        let mut files: [Option<PathBuf>; 4] = [const { None }; 4];
+        let mut files: PerMetric<Option<PathBuf>> = PerMetric::default();
         for metric in Metric::ALL {
-            files[metric.index()] = find(folder, metric.name())?;
+            files[metric] = find(folder, metric.name())?;
         }
-        if files.iter().all(Option::is_none) {
+        if files.iter().all(|(_, file)| file.is_none()) {
             return Err(SnapshotError::Empty { folder: folder.to_owned() });
         }
         let answers = read_all(&files, wanted)?;
@@ -45,14 +44,19 @@ impl Snapshot {
 
     /// The moment of the answers: the newest time of any sample; `None` without samples.
     pub fn evaluation_time(&self) -> Option<Timestamp> {
-        let samples = self.answers.iter().flatten().flat_map(|answer| &answer.samples);
-        let newest = samples.map(|sample| sample.timestamp_ms).max()?;
+        let answers = self.answers.iter().filter_map(|(_, answer)| answer.as_ref());
+        let newest = answers.filter_map(|answer| answer.samples.newest_ms()).max()?;
         Timestamp::from_millisecond(newest).ok()
     }
 
     /// The answer of one metric, if it has a file.
     pub fn answer(&self, metric: Metric) -> Option<&InstantAnswer> {
-        self.answers[metric.index()].as_ref()
+        self.answers[metric].as_ref()
+    }
+
+    /// The answers of the metrics that have a file.
+    pub fn into_answers(self) -> PerMetric<Option<InstantAnswer>> {
+        self.answers
     }
 
     fn lacks(&self, query: &MetricQuery, what: &str) -> QueryError {
@@ -103,23 +107,17 @@ fn find(folder: &Path, name: &str) -> Result<Option<PathBuf>, SnapshotError> {
     }
 }
 
-/// Decodes the files side by side; the first bad one in the order of the metrics is the error.
+/// Decodes the files one after another: side by side they would be there sooner, for more CPU and
+/// four buffers. The first bad one in the order of the metrics is the error.
 fn read_all(
-    files: &[Option<PathBuf>; 4],
+    files: &PerMetric<Option<PathBuf>>,
     wanted: &Wanted<'_>,
-) -> Result<[Option<InstantAnswer>; 4], SnapshotError> {
-    let mut answers = [const { None }; 4];
-    thread::scope(|scope| {
-        let readers = Metric::ALL.map(|metric| {
-            let path = files[metric.index()].as_deref();
-            path.map(|path| scope.spawn(move || read_answer(metric, path, wanted)))
-        });
-        for (slot, reader) in answers.iter_mut().zip(readers) {
-            let Some(reader) = reader else { continue };
-            *slot = Some(reader.join().expect("decoding returns errors and does not panic")?);
-        }
-        Ok(answers)
-    })
+) -> Result<PerMetric<Option<InstantAnswer>>, SnapshotError> {
+    let mut answers = PerMetric::default();
+    for (metric, file) in files.iter() {
+        answers[metric] = file.as_deref().map(|path| read_answer(metric, path, wanted)).transpose()?;
+    }
+    Ok(answers)
 }
 
 fn read_answer(metric: Metric, path: &Path, wanted: &Wanted<'_>) -> Result<InstantAnswer, SnapshotError> {

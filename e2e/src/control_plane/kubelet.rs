@@ -258,6 +258,8 @@ fn register(api: &Api, number: u32) {
     let status =
         json!({ "status": { "capacity": resources, "allocatable": resources, "conditions": [condition] } });
     api.merge(&format!("/api/v1/nodes/{name}/status"), &status).success();
+    // Put on every new node, to be taken off by a controller that does not run here.
+    api.merge(&format!("/api/v1/nodes/{name}"), &json!({ "spec": { "taints": null } })).success();
 }
 
 /// The node a `DaemonSet` made the pod for.

@@ -58,6 +58,13 @@ pub enum OutputFormat {
     None,
 }
 
+impl OutputFormat {
+    /// Whether it shows more than what is to be evicted.
+    pub fn shows_pods(self) -> bool {
+        !matches!(self, Self::Name | Self::None)
+    }
+}
+
 /// Form of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {

@@ -13,7 +13,7 @@ use rebalancer_core::{LivePod, Metric, PerMetric, Workload};
 use rebalancer_io::facts::{FactFinder, Kin};
 use rebalancer_io::metrics::{AtMost, FactQueries, MetricsSource, QuerySet};
 use rebalancer_io::podstate::{Answers, Freshness};
-use rebalancer_io::prometheus::{InstantAnswer, QueryError, RangeAnswer, Sample};
+use rebalancer_io::prometheus::{InstantAnswer, QueryError, RangeAnswer};
 
 use super::Moment;
 
@@ -164,11 +164,7 @@ fn spread_out(range: RangeAnswer, metric: Metric, all: &mut [Answers]) -> anyhow
                 );
             };
             let answer = all[*place].metrics[metric].get_or_insert_default();
-            answer.samples.push(Sample {
-                pod: series.pod.clone(),
-                value: point.value,
-                timestamp_ms: point.timestamp_ms,
-            });
+            answer.samples.push(&series.pod, point);
         }
     }
     Ok(())
@@ -176,7 +172,7 @@ fn spread_out(range: RangeAnswer, metric: Metric, all: &mut [Answers]) -> anyhow
 
 fn names(answers: &Answers) -> BTreeSet<&str> {
     let known = answers.metrics.iter().filter_map(|(_, answer)| answer.as_ref());
-    known.flat_map(|answer| &answer.samples).map(|sample| sample.pod.as_str()).collect()
+    known.flat_map(|answer| answer.samples.pods()).collect()
 }
 
 /// A pod as it was `ago`; `None` before it was born.

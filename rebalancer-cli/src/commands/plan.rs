@@ -23,7 +23,7 @@ pub fn run(args: &PlanArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let live = Live::connect(&args.live, &decision, matches)?;
     let observation = live.observe(args.record.as_deref())?;
     let options = rotation_options(&args.live.kubernetes, &decision);
-    let purpose = Purpose { kind: Kind::Plan, dry_run: "client", rotation: Some(&options) };
+    let purpose = Purpose { kind: Kind::Plan, dry_run: "client", rotation: Some(&options), detailed: true };
     let mut report = report(&decision, &observation, purpose)?;
     report.requests.insert("kubernetes".to_owned(), live.cluster.requests());
     output::write(&report, args.live.output.output, std::io::stdout())?;

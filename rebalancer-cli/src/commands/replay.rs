@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{ArgMatches, FromArgMatches};
 use jiff::Timestamp;
-use rebalancer_core::{Joined, LivePod, Metric, PerMetric, RotationOptions, Workload};
+use rebalancer_core::{Joined, LivePod, Metric, RotationOptions, Workload};
 use rebalancer_io::facts::FactFinder;
 use rebalancer_io::kubernetes::live_pods;
 use rebalancer_io::podstate::{Answers, Freshness};
@@ -64,7 +64,12 @@ pub fn run(args: &ReplayArgs, matches: &ArgMatches) -> Result<ExitCode, Failure>
         allow_many_controllers: saved.settings.allow_multiple_controllers,
         ..RotationOptions::until(RUN_TIMEOUT_FOR_PLANS)
     };
-    let purpose = Purpose { kind: Kind::Plan, dry_run: "client", rotation: Some(&options) };
+    let purpose = Purpose {
+        kind: Kind::Plan,
+        dry_run: "client",
+        rotation: Some(&options),
+        detailed: args.output.output.shows_pods(),
+    };
     let report = decide(&saved.decision, &known, saved.finder().as_ref(), purpose)?;
     output::write(&report, args.output.output, io::stdout())?;
     Ok(exit::code(report.outcome, args.output.detailed_exitcode))
@@ -127,11 +132,10 @@ fn from_folder(path: &Path, args: &ReplayArgs) -> Result<Saved, Failure> {
     let snapshot = Snapshot::open(path, &wanted).map_err(anyhow::Error::new)?;
     // Answers without a sample hold at no moment; any will do.
     let at = snapshot.evaluation_time().unwrap_or(Timestamp::UNIX_EPOCH);
-    let answers = Answers { at, metrics: PerMetric::from_fn(|metric| snapshot.answer(metric).cloned()) };
-    let pods = match snapshot.pods() {
-        Some(json) => live_pods(json, at).with_context(|| format!("{}/pods.json", path.display()))?,
-        None => answers.assumed_pods(),
-    };
+    let pods = snapshot.pods().map(|json| live_pods(json, at)).transpose();
+    let pods = pods.with_context(|| format!("{}/pods.json", path.display()))?;
+    let answers = Answers { at, metrics: snapshot.into_answers() };
+    let pods = pods.unwrap_or_else(|| answers.assumed_pods());
     let workload = Workload { pods, owners: Vec::new() };
     saved(&answers, workload, RecordedSettings::default(), &DecisionSettings::from(&args.decision))
 }

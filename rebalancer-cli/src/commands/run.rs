@@ -44,8 +44,12 @@ pub fn run(args: &RunArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
     );
     let observation = live.observe(args.record.as_deref())?;
     let options = options(args, &decision);
-    let purpose =
-        Purpose { kind: Kind::RunReport, dry_run: args.action.dry_run.name(), rotation: Some(&options) };
+    let purpose = Purpose {
+        kind: Kind::RunReport,
+        dry_run: args.action.dry_run.name(),
+        rotation: Some(&options),
+        detailed: true,
+    };
     let mut report = plan::report(&decision, &observation, purpose)?;
     if report.acts() && args.action.dry_run != DryRun::Client && agreed(consent, &report)? {
         report = act(&live, &observation.workload, options, report, started, &stop);

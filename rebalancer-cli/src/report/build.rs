@@ -19,6 +19,8 @@ use super::{
 pub struct Context {
     /// What makes the report.
     pub kind: Kind,
+    /// Whether it tells of every pod and of the medians.
+    pub detailed: bool,
     /// `none`, `client` or `server`.
     pub dry_run: &'static str,
     /// `standard` or `off`.
@@ -51,6 +53,7 @@ pub fn build(
     let targets = targets(analysis, assessment);
     let Context {
         kind,
+        detailed,
         dry_run,
         guards,
         strategy,
@@ -71,8 +74,8 @@ pub fn build(
         workload: WorkloadReport { pods: joined.pods.len() + joined.set_aside.len(), ..workload },
         strategy,
         reason,
-        statistics: PerMetric::from_fn(|metric| statistics(analysis, metric)),
-        pods: pods(analysis, &targets, joined, live),
+        statistics: PerMetric::from_fn(|metric| statistics(analysis, metric, detailed)),
+        pods: if detailed { pods(analysis, &targets, joined, live) } else { Vec::new() },
         targets,
         guards: verdicts.into_iter().map(GuardReport::from).collect(),
         diagnosis: DiagnosisReport::from(&assessment.diagnosis),
@@ -147,7 +150,7 @@ fn targets(analysis: &Analysis<'_>, assessment: &Assessment) -> Vec<TargetReport
     selected.zip(roles).map(target).collect()
 }
 
-fn statistics(analysis: &Analysis<'_>, metric: Metric) -> Option<StatisticsReport> {
+fn statistics(analysis: &Analysis<'_>, metric: Metric, detailed: bool) -> Option<StatisticsReport> {
     let spread = analysis.spread(metric)?;
     Some(StatisticsReport {
         count: spread.count,
@@ -157,7 +160,7 @@ fn statistics(analysis: &Analysis<'_>, metric: Metric) -> Option<StatisticsRepor
         cv: spread.cv,
         cv_compared: analysis.cv_compared(metric)?,
         threshold: analysis.thresholds().of(metric),
-        median: analysis.median(metric),
+        median: if detailed { analysis.median(metric) } else { None },
         min: spread.min,
         max: spread.max,
         max_over_mean: spread.max_over_mean,

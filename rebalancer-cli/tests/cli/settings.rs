@@ -15,7 +15,7 @@ const LIVE: [(&str, &str); 3] = [
 const SNAPSHOT: &str = "testdata/snapshots/orders-12-prometheus";
 
 /// Bad values of settings that every command has.
-const OF_A_DECISION: [(&str, &str); 33] = [
+const OF_A_DECISION: [(&str, &str); 47] = [
     ("CPU_VARIANCE_THRESHOLD", "NaN"),
     ("CPU_VARIANCE_THRESHOLD", "-0.1"),
     ("CPU_VARIANCE_THRESHOLD", "0,3"),
@@ -49,6 +49,20 @@ const OF_A_DECISION: [(&str, &str); 33] = [
     ("LOG_LEVEL", "info,loud"),
     ("LOG_LEVEL", "a=b=c"),
     ("CPU_VARIANCE_THRESHOLD", " "),
+    ("COOLDOWN", "30"),
+    ("FUTILITY_AGE", "three hours"),
+    ("PERSISTENCE_WINDOW", "60"),
+    ("PERSISTENCE_FACTOR", "NaN"),
+    ("PERSISTENCE_FACTOR", "-1"),
+    ("PERSISTENCE_PERCENT", "101%"),
+    ("PERSISTENCE_PERCENT", "most"),
+    ("CHURN_BUDGET", "-10%"),
+    ("CHURN_BUDGET", "some"),
+    ("OUTLIER_TRIGGER", "0"),
+    ("KAFKA_ASSIGNOR", "random"),
+    ("CONSUMERS_PER_POD", "0"),
+    ("CONSUMERS_PER_POD", "1.5"),
+    ("STATIC_MEMBERSHIP", "maybe"),
 ];
 
 /// Bad values of settings of the servers and of an eviction.
@@ -183,6 +197,16 @@ fn empty_is_unset() {
         "STRATEGY",
         "GUARDS",
         "WARMUP",
+        "COOLDOWN",
+        "FUTILITY_AGE",
+        "PERSISTENCE_WINDOW",
+        "PERSISTENCE_FACTOR",
+        "PERSISTENCE_PERCENT",
+        "CHURN_BUDGET",
+        "OUTLIER_TRIGGER",
+        "KAFKA_ASSIGNOR",
+        "CONSUMERS_PER_POD",
+        "STATIC_MEMBERSHIP",
         "MAX_SAMPLE_AGE",
         "OUTPUT",
         "DETAILED_EXITCODE",

@@ -2,7 +2,8 @@
 
 use alloc::string::ToString;
 
-use crate::analysis::{Analysis, Finding};
+use crate::analysis::Analysis;
+use crate::decision::Finding;
 use crate::guard::{Standing, Verdict};
 use crate::metric::Metric;
 

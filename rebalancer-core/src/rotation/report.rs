@@ -223,6 +223,7 @@ impl Reason {
     /// |---|---|
     /// | every target evicted | rotated |
     /// | dry-run accepted | planned |
+    /// | a list that failed, whatever was answered | failed |
     /// | unsettled; target gone or replaced | withheld |
     /// | ineligible; budgets; refused by budget or admission | blocked |
     /// | every other failure; unresolved; deadline; stop; abandoned | failed |
@@ -232,14 +233,16 @@ impl Reason {
             Self::WouldBeAccepted => RotationOutcome::Planned,
             Self::Unsettled(_) => RotationOutcome::Withheld,
             Self::Ineligible(_) | Self::Budgets(_) => RotationOutcome::Blocked,
-            Self::Failure { failure, .. } => match failure.kind {
+            // A refusal speaks of a target only where it was asked about one.
+            Self::Failure { pod: Some(_), failure, .. } => match failure.kind {
                 FailureKind::TargetGone | FailureKind::TargetReplaced => RotationOutcome::Withheld,
                 FailureKind::BlockedByPdb
                 | FailureKind::PdbMisconfigured
                 | FailureKind::RefusedByAdmission => RotationOutcome::Blocked,
                 _ => RotationOutcome::Failed,
             },
-            Self::NotRecovered { .. }
+            Self::Failure { pod: None, .. }
+            | Self::NotRecovered { .. }
             | Self::NotEvicted { .. }
             | Self::Unresolved { .. }
             | Self::Deadline

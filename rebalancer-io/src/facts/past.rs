@@ -107,7 +107,7 @@ impl FactFinder<'_> {
             ..query.clone()
         };
         let answer = self.source.instant(&query, before(self.at, window.ended))?;
-        Ok(answer.samples.into_iter().map(|sample| (sample.pod, sample.value)).collect())
+        Ok(answer.samples.iter().map(|sample| (sample.pod.to_owned(), sample.value)).collect())
     }
 
     /// How unevenly CPU was spread a day ago.
@@ -119,7 +119,7 @@ impl FactFinder<'_> {
             Ok(answer) => answer,
             Err(error) => return lacking(&error),
         };
-        let samples = answer.samples.into_iter().map(|sample| (sample.pod, sample.value)).collect();
+        let samples = answer.samples.iter().map(|sample| (sample.pod.to_owned(), sample.value)).collect();
         let loads = of_workload(samples, live);
         // After a rollout few of that day's pods can be told to be of this workload.
         if 2 * loads.len() < live.len() {

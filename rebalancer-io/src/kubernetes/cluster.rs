@@ -165,7 +165,7 @@ fn transport_failure(error: &kube::Error) -> ApiFailure {
             kind = FailureKind::Unreachable;
         }
         if let Some(auth) = inner.downcast_ref() {
-            return ApiFailure::new(FailureKind::Unauthorized, credentials_problem(auth));
+            return ApiFailure::new(FailureKind::Unauthorized, credentials_problem(auth, PLUGIN));
         }
         cause = inner.source();
     }
@@ -195,6 +195,8 @@ const WRAPPERS: [&str; 3] = ["ServiceError: ", "HyperError: ", "client error ("]
 fn client(located: Located, runtime: &Runtime, time_limit: Duration) -> Result<Client, ConnectError> {
     let Located { config, origin } = located;
     let handle = runtime.handle().clone();
+    let command = config.auth_info.exec.as_ref().and_then(|exec| exec.command.as_deref());
+    let plugin = command.map_or_else(|| PLUGIN.to_owned(), |command| format!("{PLUGIN} {command}"));
     let (done, outcome) = mpsc::sync_channel(1);
     thread::spawn(move || {
         let _entered = handle.enter();
@@ -203,22 +205,25 @@ fn client(located: Located, runtime: &Runtime, time_limit: Duration) -> Result<C
     });
     let problem = match outcome.recv_timeout(time_limit) {
         Ok(Ok(client)) => return Ok(client),
-        Ok(Err(kube::Error::Auth(error))) => credentials_problem(&error),
+        Ok(Err(kube::Error::Auth(error))) => credentials_problem(&error, &plugin),
         Ok(Err(error)) => words(&error),
-        Err(_elapsed) => format!("the exec plugin did not end within {:.1} s", time_limit.as_secs_f64()),
+        Err(_elapsed) => format!("{plugin} did not end within {:.1} s", time_limit.as_secs_f64()),
     };
     Err(ConnectError::Credentials { origin, problem })
 }
 
+/// What a plugin is called where its command is not known.
+const PLUGIN: &str = "the exec plugin";
+
 /// A failed plugin's output and environment may hold a token: only its standard error is repeated.
-fn credentials_problem(error: &AuthError) -> String {
+fn credentials_problem(error: &AuthError, plugin: &str) -> String {
     match error {
         AuthError::AuthExecRun { out, .. } => {
             let said = String::from_utf8_lossy(&out.stderr);
-            format!("the exec plugin failed with {}; {}", out.status, said.trim())
+            format!("{plugin} failed with {}; {}", out.status, said.trim())
         }
         AuthError::AuthExecStart(source) => {
-            format!("the exec plugin cannot be started: {source}; is it installed and on the PATH?")
+            format!("{plugin} cannot be started: {source}; is it installed and on the PATH?")
         }
         other => words(other),
     }

@@ -2,15 +2,23 @@
 //!
 //! [`instant`] and [`range`] are the whole boundary: bytes in, samples or an [`ErrorKind`] out.
 //! Memory is bounded by [`Wanted::max_bytes`]; nesting by the parser's own limit.
+//!
+//! Visitors read every legal form. In front of them a scanner takes the series of a vector off in
+//! the compact form that servers write; where it stops, they go on.
 
+mod samples;
+mod scan;
 mod visit;
 mod window;
 
-use std::collections::HashSet;
 use std::io::Read;
+use std::ops::AddAssign;
 
 use serde::de::DeserializeSeed;
 
+use self::samples::repeated;
+pub use self::samples::{Sample, Samples};
+use self::scan::Scanner;
 use self::visit::{Element, Envelope, EnvelopeSeed};
 use self::window::Window;
 use super::error::{ErrorKind, cause, words};
@@ -33,17 +41,6 @@ pub struct Point {
     pub timestamp_ms: i64,
     /// The value as sent: it may be NaN, infinite or negative.
     pub value: f64,
-}
-
-/// The value of one pod at one instant.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Sample {
-    /// Name of the pod.
-    pub pod: String,
-    /// The value as sent: it may be NaN, infinite or negative.
-    pub value: f64,
-    /// Milliseconds since 1970, the resolution of Prometheus.
-    pub timestamp_ms: i64,
 }
 
 /// The values of one pod over a range.
@@ -77,11 +74,19 @@ pub struct Counts {
     pub other_namespace: usize,
 }
 
+impl AddAssign for Counts {
+    fn add_assign(&mut self, more: Self) {
+        self.series += more.series;
+        self.without_pod += more.without_pod;
+        self.other_namespace += more.other_namespace;
+    }
+}
+
 /// An instant vector by pod. No two samples have the same pod.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct InstantAnswer {
     /// One sample a pod, in the order of the answer.
-    pub samples: Vec<Sample>,
+    pub samples: Samples,
     /// Remarks of the server that leave the data whole.
     pub infos: Vec<String>,
     /// What was left out.
@@ -139,23 +144,40 @@ impl<'a> Pick<'a> {
 ///     {"metric":{"pod":"orders-0"},"value":[1795410000,"0.5"]}]}}"#;
 /// let wanted = Wanted { pod_label: "pod", namespace: None, max_bytes: 1 << 20 };
 /// let answer = decode_instant(body.as_bytes(), &wanted)?;
-/// assert_eq!((answer.samples[0].pod.as_str(), answer.samples[0].value), ("orders-0", 0.5));
+/// let sample = answer.samples.get(0).expect("it has one");
+/// assert_eq!((sample.pod, sample.value), ("orders-0", 0.5));
 /// # Ok::<(), rebalancer_io::prometheus::ErrorKind>(())
 /// ```
 ///
 /// # Errors
 /// Everything but a whole vector with at most one number a pod.
 pub fn instant(body: impl Read, wanted: &Wanted<'_>) -> Result<InstantAnswer, ErrorKind> {
-    let (series, infos, counts) = decode::<visit::Instant>(body, &Pick::new(wanted, &[]))?;
-    refuse_duplicates(series.iter().map(|element| element.pod.as_str()))?;
-    let samples = series
-        .into_iter()
-        .map(|Element { pod, points, .. }| Sample {
-            pod,
-            value: points.value,
-            timestamp_ms: points.timestamp_ms,
-        })
-        .collect();
+    let mut window = opened(body, wanted)?;
+    let scanner = Scanner::scan(&mut window, wanted);
+    instant_from(scanner, window, wanted)
+}
+
+/// The same by the visitors alone.
+#[cfg(test)]
+fn instant_visited(body: impl Read, wanted: &Wanted<'_>) -> Result<InstantAnswer, ErrorKind> {
+    let window = opened(body, wanted)?;
+    instant_from(Scanner::new(wanted), window, wanted)
+}
+
+/// Lets the visitors read what the scanner has left.
+fn instant_from(
+    Scanner { head, mut samples, counts, .. }: Scanner<'_>,
+    window: Window<impl Read>,
+    wanted: &Wanted<'_>,
+) -> Result<InstantAnswer, ErrorKind> {
+    let pick = Pick::new(wanted, &[]);
+    let mut envelope = visited::<visit::Instant>(head, window, &pick)?;
+    envelope.data.counts += counts;
+    let (series, infos, counts) = check(envelope, wanted)?;
+    for Element { pod, points, .. } in series {
+        samples.push(&pod, points);
+    }
+    refuse_repeated(samples.pods())?;
     Ok(InstantAnswer { samples, infos, counts })
 }
 
@@ -165,7 +187,7 @@ pub fn instant(body: impl Read, wanted: &Wanted<'_>) -> Result<InstantAnswer, Er
 /// Everything but a whole matrix with at most one series a pod.
 pub fn range(body: impl Read, wanted: &Wanted<'_>) -> Result<RangeAnswer, ErrorKind> {
     let (series, infos, counts) = decode::<visit::Range>(body, &Pick::new(wanted, &[]))?;
-    refuse_duplicates(series.iter().map(|element| element.pod.as_str()))?;
+    refuse_repeated(series.iter().map(|element| element.pod.as_str()))?;
     let series = series.into_iter().map(|Element { pod, points, .. }| Series { pod, points }).collect();
     Ok(RangeAnswer { series, infos, counts })
 }
@@ -191,25 +213,33 @@ pub fn labelled(body: impl Read, wanted: &Wanted<'_>, labels: &[&str]) -> Result
 type Decoded<S> = (Vec<Element<S>>, Vec<String>, Counts);
 
 fn decode<S: visit::Shape>(body: impl Read, pick: &Pick<'_>) -> Result<Decoded<S>, ErrorKind> {
-    let wanted = pick.wanted;
+    let window = opened(body, pick.wanted)?;
+    check(visited("", window, pick)?, pick.wanted)
+}
+
+/// A window on a body that begins as an answer does.
+fn opened<R: Read>(body: R, wanted: &Wanted<'_>) -> Result<Window<R>, ErrorKind> {
     let mut window = Window::new(body, wanted.max_bytes);
-    if window.first_byte().map_err(window::failure)? != Some(b'{') {
-        return Err(ErrorKind::NotJson {
-            content_type: String::new(),
-            words: words(&window.excerpt_ahead()),
-        });
+    if window.first_byte().map_err(window::failure)? == Some(b'{') {
+        return Ok(window);
     }
+    Err(ErrorKind::NotJson { content_type: String::new(), words: words(&window.excerpt_ahead()) })
+}
+
+/// Lets the visitors read `head` and then the window.
+fn visited<S: visit::Shape>(
+    head: &str,
+    mut window: Window<impl Read>,
+    pick: &Pick<'_>,
+) -> Result<Envelope<S>, ErrorKind> {
     let parsed = {
-        let mut parser = serde_json::Deserializer::from_reader(&mut window);
+        let mut parser = serde_json::Deserializer::from_reader(head.as_bytes().chain(&mut window));
         EnvelopeSeed::<S>::new(pick).deserialize(&mut parser).and_then(|envelope| {
             parser.end()?;
             Ok(envelope)
         })
     };
-    match parsed {
-        Ok(envelope) => check(envelope, wanted),
-        Err(error) => Err(window.explain(error)),
-    }
+    parsed.map_err(|error| window.explain(error))
 }
 
 /// Turns a well-formed envelope into its data, or into what it says is wrong.
@@ -240,22 +270,17 @@ fn check<S: visit::Shape>(envelope: Envelope<S>, wanted: &Wanted<'_>) -> Result<
     Ok((data.series, infos, data.counts))
 }
 
-fn refuse_duplicates<'a>(pods: impl Iterator<Item = &'a str>) -> Result<(), ErrorKind> {
-    let mut seen: HashSet<&str> = HashSet::new();
-    let mut duplicates: HashSet<&str> = HashSet::new();
-    let mut first: Option<&str> = None;
-    for pod in pods {
-        if !seen.insert(pod) {
-            duplicates.insert(pod);
-            first = first.or(Some(pod));
-        }
-    }
-    match first {
+fn refuse_repeated<'a>(pods: impl Iterator<Item = &'a str> + Clone) -> Result<(), ErrorKind> {
+    match repeated(pods) {
         None => Ok(()),
-        Some(pod) => Err(ErrorKind::DuplicatePod { pods: duplicates.len(), pod: pod.to_owned() }),
+        Some((pods, pod)) => Err(ErrorKind::DuplicatePod { pods, pod: pod.to_owned() }),
     }
 }
 
 #[cfg(test)]
 #[path = "decode/tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "decode/twins.rs"]
+mod twins;

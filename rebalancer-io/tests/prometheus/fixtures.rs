@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use rebalancer_io::metrics::MetricQuery;
 use rebalancer_io::prometheus::Endpoint;
 use rebalancer_io::prometheus::{
-    ErrorKind, Point, PrometheusClient, PrometheusConfig, QueryError, Sample, Series,
+    ErrorKind, Point, PrometheusClient, PrometheusConfig, QueryError, Samples, Series,
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -81,7 +81,7 @@ fn client(stub: &Stub, index: usize) -> PrometheusClient {
     PrometheusClient::new(&PrometheusConfig::new(endpoint)).expect("a client")
 }
 
-fn ask_instant(client: &PrometheusClient) -> Result<Vec<Sample>, QueryError> {
+fn ask_instant(client: &PrometheusClient) -> Result<Samples, QueryError> {
     client.query(&MetricQuery::new("cpu", "q"), Timestamp::UNIX_EPOCH).map(|answer| answer.samples)
 }
 
@@ -152,12 +152,14 @@ fn pod(element: &Value) -> Option<String> {
     element["metric"]["pod"].as_str().filter(|pod| !pod.is_empty()).map(str::to_owned)
 }
 
-fn naive_instant(body: &[u8]) -> Vec<Sample> {
-    let sample = |element: &Value| {
-        let Point { timestamp_ms, value } = point(&element["value"]);
-        Some(Sample { pod: pod(element)?, value, timestamp_ms })
-    };
-    result(body).iter().filter_map(sample).collect()
+fn naive_instant(body: &[u8]) -> Samples {
+    let mut samples = Samples::default();
+    for element in result(body) {
+        if let Some(pod) = pod(&element) {
+            samples.push(&pod, point(&element["value"]));
+        }
+    }
+    samples
 }
 
 fn naive_range(body: &[u8]) -> Vec<Series> {

@@ -60,7 +60,7 @@ fn victoria_metrics_evaluates_every_preset_as_expected() {
             .query(&query, start + SignedDuration::from_mins(10))
             .unwrap_or_else(|error| panic!("{line}: {error}"));
         let mut found: Vec<(String, f64)> =
-            answer.samples.into_iter().map(|sample| (sample.pod, sample.value)).collect();
+            answer.samples.iter().map(|sample| (sample.pod.to_owned(), sample.value)).collect();
         found.sort_by(|a, b| a.0.cmp(&b.0));
         let close = found.len() == expected.len()
             && found.iter().zip(&expected).all(|(a, b)| a.0 == b.0 && (a.1 - b.1).abs() <= 1e-9 * b.1.abs());

@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rebalancer_io::metrics::MetricQuery;
 use rebalancer_io::prometheus::{
-    ApiRequest, ApiResponse, InstantAnswer, Point, PrometheusClient, QueryError, RangeAnswer, Sample, Series,
+    ApiRequest, ApiResponse, InstantAnswer, Point, PrometheusClient, QueryError, RangeAnswer, Series,
     Transport, TransportError,
 };
 use serde_json::Value;
@@ -30,13 +30,12 @@ pub fn decoder(data: &[u8]) {
     let naive: Option<Value> = serde_json::from_slice(data).ok();
     if let Ok(answer) = instant {
         let naive = naive.as_ref().expect("what is decoded is JSON");
-        unique(answer.samples.iter().map(|sample| sample.pod.as_str()));
-        let samples: Vec<Sample> = answer.samples;
+        unique(answer.samples.pods());
         let expected = naive_series(naive, "vector");
-        assert_eq!(samples.len(), expected.len());
-        for (sample, series) in samples.iter().zip(expected) {
+        assert_eq!(answer.samples.len(), expected.len());
+        for (sample, series) in answer.samples.iter().zip(expected) {
             same_point(&naive_point(&series["value"]), sample.timestamp_ms, sample.value);
-            assert_eq!(series["metric"]["pod"], *sample.pod);
+            assert_eq!(series["metric"]["pod"], sample.pod);
         }
     }
     if let Ok(answer) = range {

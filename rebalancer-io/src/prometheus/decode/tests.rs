@@ -21,15 +21,18 @@ fn one(element: &str) -> String {
 
 fn value_of(value: &str) -> Result<f64, ErrorKind> {
     decode(&one(&format!(r#"{{"metric":{{"pod":"a"}},"value":[1,{value}]}}"#)))
-        .map(|answer| answer.samples[0].value)
+        .map(|answer| answer.samples.get(0).expect("one sample").value)
 }
 
 #[test]
 fn reads_pods_values_and_times() {
     let answer = decode(TWO).expect("a good answer");
-    assert_eq!(answer.samples[0], Sample { pod: "a".into(), value: 0.5, timestamp_ms: 1_795_410_000_000 });
-    assert_eq!(answer.samples[1].timestamp_ms, 1_795_410_000_619);
-    assert!(answer.samples[1].value.is_nan());
+    let (first, second) = (answer.samples.get(0), answer.samples.get(1).expect("two samples"));
+    assert_eq!(first, Some(Sample { pod: "a", value: 0.5, timestamp_ms: 1_795_410_000_000 }));
+    assert_eq!(second.timestamp_ms, 1_795_410_000_619);
+    assert!(second.value.is_nan());
+    assert_eq!(answer.samples.get(2), None);
+    assert_eq!(answer.samples.newest_ms(), Some(1_795_410_000_619));
     assert_eq!(answer.counts, Counts { series: 2, without_pod: 0, other_namespace: 0 });
 }
 
@@ -57,7 +60,7 @@ fn keys_come_in_any_order_among_unknown_ones() {
         "data":{"stats":{"a":true},"result":[{"value":[1,"2"],"group":0,"metric":{"job":"x","pod":"a\"\u00e9"}}],
         "resultType":"vector"}, "warnings":null, "isPartial":false, "status":"success" } "#;
     let answer = decode(text).expect("a good answer");
-    assert_eq!(answer.samples, [Sample { pod: "a\"é".into(), value: 2.0, timestamp_ms: 1000 }]);
+    assert!(answer.samples.iter().eq([Sample { pod: "a\"é", value: 2.0, timestamp_ms: 1000 }]));
     assert_eq!(answer.infos, ["might not be a counter"]);
 }
 
@@ -75,8 +78,7 @@ fn series_of_other_namespaces_and_without_pod_are_counted_and_left_out() {
         {"metric":{"namespace":"batch","pod":"a"},"value":[1,"2"]},
         {"metric":{"pod":"b"},"value":[1,"3"]}, {"metric":{"pod":""},"value":[1,"4"]}, {"metric":{},"value":[1,"5"]}"#);
     let answer = decode(&text).expect("a good answer");
-    let pods: Vec<&str> = answer.samples.iter().map(|sample| sample.pod.as_str()).collect();
-    assert_eq!(pods, ["a", "b"]);
+    assert!(answer.samples.pods().eq(["a", "b"]));
     assert_eq!(answer.counts, Counts { series: 5, without_pod: 2, other_namespace: 1 });
 }
 
@@ -85,7 +87,7 @@ fn the_pod_label_is_a_setting() {
     let text = one(r#"{"metric":{"k8s_pod_name":"a","pod":"exporter"},"value":[1,"1"]}"#);
     let answer =
         instant(text.as_bytes(), &Wanted { pod_label: "k8s_pod_name", ..WANTED }).expect("a good answer");
-    assert_eq!(answer.samples[0].pod, "a");
+    assert!(answer.samples.pods().eq(["a"]));
 }
 
 #[test]
@@ -184,7 +186,7 @@ fn every_truncation_is_an_error_that_says_so() {
 }
 
 /// Hands out its bytes in pieces of every size.
-struct Pieces<'a>(&'a [u8], usize);
+pub(super) struct Pieces<'a>(pub &'a [u8], pub usize);
 
 impl Read for Pieces<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -201,7 +203,7 @@ fn the_size_of_reads_changes_nothing() {
     let expected = decode(&text).expect("a good answer").samples;
     for size in 1..20 {
         let answer = instant(Pieces(text.as_bytes(), size), &WANTED).expect("a good answer");
-        assert_eq!(answer.samples[0], expected[0], "{size}");
+        assert_eq!(answer.samples.get(0), expected.get(0), "{size}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! The reader under the parser: counts and caps the bytes, checks that they are UTF-8, and keeps
+//! The reader under both parsers: counts and caps the bytes, checks that they are UTF-8, and keeps
 //! what lies around the current one for error messages.
 
 use std::fmt;
@@ -6,8 +6,9 @@ use std::io::{self, Read};
 
 use super::super::error::{ErrorKind, TransportError, words};
 
-/// 16 KiB: a few network packets a read, and room for an excerpt.
-const SIZE: usize = 16 << 10;
+/// 64 KiB: few reads an answer, room for every element that a server writes, and small enough to
+/// stay in the second-level cache while four answers are read.
+const SIZE: usize = 64 << 10;
 
 /// Bytes quoted before and after an error.
 const EXCERPT: usize = 30;
@@ -25,32 +26,87 @@ pub(super) struct Window<R> {
     /// Offset in the body of `buffer[0]`.
     base: u64,
     max_bytes: u64,
+    /// Nothing is read any more: the body has ended, or reading it has failed.
+    ended: bool,
+    /// Why it failed; told once everything before it has been handed out.
+    failure: Option<io::Error>,
 }
 
 impl<R: Read> Window<R> {
     pub(super) fn new(inner: R, max_bytes: u64) -> Self {
-        Self { inner, buffer: vec![0; SIZE].into(), next: 0, valid: 0, end: 0, base: 0, max_bytes }
+        Self {
+            inner,
+            buffer: vec![0; SIZE].into(),
+            next: 0,
+            valid: 0,
+            end: 0,
+            base: 0,
+            max_bytes,
+            ended: false,
+            failure: None,
+        }
     }
 
     /// The first byte that is no white space, not handed out; `None` for an empty body.
     pub(super) fn first_byte(&mut self) -> io::Result<Option<u8>> {
-        loop {
-            while self.next < self.valid {
-                let byte = self.buffer[self.next];
-                if !byte.is_ascii_whitespace() {
-                    return Ok(Some(byte));
-                }
-                self.next += 1;
+        while self.make_ready()? {
+            let text = &self.buffer[self.next..self.valid];
+            if let Some(blank) = text.iter().position(|byte| !byte.is_ascii_whitespace()) {
+                self.next += blank;
+                return Ok(Some(self.buffer[self.next]));
             }
-            if !self.refill()? {
-                return Ok(None);
-            }
+            self.next = self.valid;
         }
+        Ok(None)
     }
 
-    /// The beginning of what was not handed out yet.
-    pub(super) fn excerpt_ahead(&mut self) -> String {
-        String::from_utf8_lossy(&self.ahead(HEAD)).into_owned()
+    /// What has been read and not handed out, as far as it is UTF-8.
+    pub(super) fn text(&mut self) -> &str {
+        let bytes = &self.buffer[self.next..self.end];
+        let text = simdutf8::basic::from_utf8(bytes)
+            .unwrap_or_else(|_| bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid()));
+        self.valid = self.next + text.len();
+        text
+    }
+
+    /// Hands out the first `count` bytes of [`Window::text`].
+    pub(super) fn advance(&mut self, count: usize) {
+        self.next += count;
+    }
+
+    /// Reads once; `false` when there is nothing more to read or no room for it.
+    pub(super) fn fill(&mut self) -> bool {
+        // The bytes before the next one serve excerpts.
+        let keep_from = self.next.saturating_sub(EXCERPT);
+        self.buffer.copy_within(keep_from..self.end, 0);
+        self.base += keep_from as u64;
+        self.next -= keep_from;
+        self.valid -= keep_from;
+        self.end -= keep_from;
+        if self.ended || self.end == self.buffer.len() {
+            return false;
+        }
+        let count = loop {
+            match self.inner.read(&mut self.buffer[self.end..]) {
+                Ok(count) => break count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    self.failure = Some(error);
+                    break 0;
+                }
+            }
+        };
+        self.ended = count == 0;
+        let room = self.max_bytes - self.base - self.end as u64;
+        if count as u64 <= room {
+            self.end += count;
+            return count > 0;
+        }
+        self.ended = true;
+        self.failure = Some(io::Error::other(Stop::TooLarge(self.max_bytes)));
+        // Less than `count`, which is a `usize`.
+        self.end += usize::try_from(room).unwrap_or(count);
+        room > 0
     }
 
     /// Says in our own words what stopped the parser.
@@ -58,72 +114,64 @@ impl<R: Read> Window<R> {
         use serde_json::error::Category;
 
         let at = self.base + self.next as u64;
-        let reason = || {
-            let text = error.to_string();
-            // The parser counts lines and columns; an answer is one line, the offset says it better.
-            words(text.rsplit_once(" at line ").map_or(text.as_str(), |(reason, _)| reason))
-        };
+        let text = error.to_string();
+        // The parser counts lines and columns; an answer is one line, the offset says it better.
+        let reason = words(text.rsplit_once(" at line ").map_or(text.as_str(), |(reason, _)| reason));
         match error.classify() {
             Category::Io => match failure(error.into()) {
                 ErrorKind::Transport(TransportError::Closed) => ErrorKind::Truncated { bytes: at },
                 kind => kind,
             },
             Category::Eof => ErrorKind::Truncated { bytes: at },
-            Category::Syntax => ErrorKind::Malformed { at, reason: reason(), excerpt: self.excerpt_around() },
-            Category::Data => ErrorKind::NotAnAnswer { at, reason: reason() },
+            Category::Syntax => ErrorKind::Malformed { at, reason, excerpt: self.excerpt_around() },
+            Category::Data => ErrorKind::NotAnAnswer { at, reason },
         }
+    }
+
+    /// The beginning of what was not handed out yet.
+    pub(super) fn excerpt_ahead(&mut self) -> String {
+        let end = self.look_ahead(HEAD);
+        String::from_utf8_lossy(&self.buffer[self.next..end]).into_owned()
     }
 
     fn excerpt_around(&mut self) -> String {
-        let mut around = self.buffer[self.next.saturating_sub(EXCERPT)..self.next].to_vec();
-        around.extend(self.ahead(EXCERPT));
-        words(&String::from_utf8_lossy(&around))
+        let end = self.look_ahead(EXCERPT);
+        words(&String::from_utf8_lossy(&self.buffer[self.next.saturating_sub(EXCERPT)..end]))
     }
 
-    /// The next `count` bytes, or as many as can be read: in one piece or in many, they are the same.
-    fn ahead(&mut self, count: usize) -> Vec<u8> {
-        let mut bytes: Vec<u8> = Vec::new();
-        // An excerpt ends where reading fails; the failure it is for has been found already.
-        let _ = self.take(count as u64).read_to_end(&mut bytes);
-        bytes
+    /// Reads until `count` bytes lie ahead or there are no more; returns where they end. So an
+    /// excerpt is the same in whatever pieces the bytes arrive.
+    fn look_ahead(&mut self, count: usize) -> usize {
+        while self.end - self.next < count && self.fill() {}
+        self.text();
+        self.valid.min(self.next + count)
     }
 
     /// Makes `next < valid`; `false` at the end of the body.
-    fn refill(&mut self) -> io::Result<bool> {
-        // What is left is the beginning of a character; the bytes before it serve excerpts.
-        let keep_from = self.valid.saturating_sub(EXCERPT);
-        self.buffer.copy_within(keep_from..self.end, 0);
-        self.base += keep_from as u64;
-        self.next = self.valid - keep_from;
-        self.valid = self.next;
-        self.end -= keep_from;
-        loop {
-            let count = match self.inner.read(&mut self.buffer[self.end..]) {
-                Ok(count) => count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(error),
-            };
-            self.end += count;
-            if self.base + self.end as u64 > self.max_bytes {
-                return Err(io::Error::other(Stop::TooLarge(self.max_bytes)));
+    fn make_ready(&mut self) -> io::Result<bool> {
+        while self.next == self.valid {
+            if !self.text().is_empty() {
+                break;
             }
-            let cut = match str::from_utf8(&self.buffer[self.valid..self.end]) {
-                Ok(text) => text.len(),
-                Err(error) if error.valid_up_to() > 0 => error.valid_up_to(),
-                Err(error) if error.error_len().is_none() && count > 0 => continue,
-                Err(_) => {
-                    return Err(io::Error::other(Stop::NotUtf8(self.base + self.valid as u64)));
+            let rest = &self.buffer[self.next..self.end];
+            let broken = str::from_utf8(rest).is_err_and(|error| error.error_len().is_some());
+            if broken || !self.fill() {
+                let cut = self.end > self.next && self.failure.is_none();
+                self.ended = true;
+                if broken || cut {
+                    self.end = self.next;
+                    return Err(io::Error::other(Stop::NotUtf8(self.base + self.next as u64)));
                 }
-            };
-            self.valid += cut;
-            return Ok(cut > 0);
+                return self.failure.take().map_or(Ok(false), Err);
+            }
         }
+        Ok(true)
     }
 }
 
 impl<R: Read> Read for Window<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        if self.next == self.valid && !self.refill()? {
+        if !self.make_ready()? {
             return Ok(0);
         }
         let count = out.len().min(self.valid - self.next);

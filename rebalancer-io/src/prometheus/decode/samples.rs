@@ -1,0 +1,137 @@
+//! The samples of an instant vector: names in one string, values in one column.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use super::Point;
+
+/// The value of one pod at one instant.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sample<'a> {
+    /// Name of the pod.
+    pub pod: &'a str,
+    /// The value as sent: it may be NaN, infinite or negative.
+    pub value: f64,
+    /// Milliseconds since 1970, the resolution of Prometheus.
+    pub timestamp_ms: i64,
+}
+
+/// Samples in the order of their answer, without an allocation for each.
+///
+/// ```
+/// use rebalancer_io::prometheus::{Sample, Samples};
+///
+/// let sample = Sample { pod: "orders-0", value: 0.5, timestamp_ms: 1_795_410_000_000 };
+/// let samples: Samples = [sample].into_iter().collect();
+/// assert_eq!(samples.get(0), Some(sample));
+/// ```
+#[derive(Clone, Default)]
+pub struct Samples {
+    names: String,
+    /// Where the name of each sample ends in `names`.
+    ends: Vec<usize>,
+    values: Vec<f64>,
+    /// Each moment with the position of the first sample it is that of: the samples of an instant
+    /// answer nearly always share one.
+    moments: Vec<(usize, i64)>,
+}
+
+impl Samples {
+    /// Adds a sample at the end.
+    pub fn push(&mut self, pod: &str, point: Point) {
+        if self.moments.last().is_none_or(|(_, moment)| *moment != point.timestamp_ms) {
+            self.moments.push((self.values.len(), point.timestamp_ms));
+        }
+        self.names.push_str(pod);
+        self.ends.push(self.names.len());
+        self.values.push(point.value);
+    }
+
+    /// Adds the samples of `later` at the end.
+    pub fn append(&mut self, later: &Self) {
+        for Sample { pod, value, timestamp_ms } in later.iter() {
+            self.push(pod, Point { timestamp_ms, value });
+        }
+    }
+
+    /// Number of samples.
+    pub fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// The sample at `position`.
+    pub fn get(&self, position: usize) -> Option<Sample<'_>> {
+        let value = *self.values.get(position)?;
+        let moment = self.moments.partition_point(|(first, _)| *first <= position).checked_sub(1)?;
+        Some(Sample { pod: self.pod(position), value, timestamp_ms: self.moments[moment].1 })
+    }
+
+    /// The samples in order.
+    pub fn iter(&self) -> impl Iterator<Item = Sample<'_>> + Clone {
+        let ends = self.moments.iter().skip(1).map(|(first, _)| *first).chain([self.len()]);
+        let runs = self.moments.iter().zip(ends).map(|((first, moment), end)| (*first..end, *moment));
+        runs.flat_map(move |(run, timestamp_ms)| {
+            run.map(move |position| Sample {
+                pod: self.pod(position),
+                value: self.values[position],
+                timestamp_ms,
+            })
+        })
+    }
+
+    /// The names of the pods in order.
+    pub fn pods(&self) -> impl Iterator<Item = &str> + Clone {
+        (0..self.len()).map(|position| self.pod(position))
+    }
+
+    /// The newest moment of any sample, in milliseconds since 1970.
+    pub fn newest_ms(&self) -> Option<i64> {
+        self.moments.iter().map(|(_, moment)| *moment).max()
+    }
+
+    fn pod(&self, position: usize) -> &str {
+        let start = position.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.names[start..self.ends[position]]
+    }
+}
+
+impl<'a> FromIterator<Sample<'a>> for Samples {
+    fn from_iter<I: IntoIterator<Item = Sample<'a>>>(samples: I) -> Self {
+        let mut all = Self::default();
+        for Sample { pod, value, timestamp_ms } in samples {
+            all.push(pod, Point { timestamp_ms, value });
+        }
+        all
+    }
+}
+
+impl PartialEq for Samples {
+    fn eq(&self, other: &Self) -> bool {
+        self.len() == other.len() && self.iter().eq(other.iter())
+    }
+}
+
+impl fmt::Debug for Samples {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+/// How many pods are named more than once, and the first that is; `None` when there is none.
+pub(super) fn repeated<'a>(pods: impl Iterator<Item = &'a str> + Clone) -> Option<(usize, &'a str)> {
+    // Some servers sort their answers; then no table is needed.
+    if pods.clone().zip(pods.clone().skip(1)).all(|(pod, next)| pod < next) {
+        return None;
+    }
+    let mut seen: HashSet<&str, foldhash::fast::RandomState> = HashSet::default();
+    seen.reserve(pods.clone().count());
+    let again: Vec<&str> = pods.filter(|pod| !seen.insert(pod)).collect();
+    let first = *again.first()?;
+    let different: HashSet<&str> = again.into_iter().collect();
+    Some((different.len(), first))
+}

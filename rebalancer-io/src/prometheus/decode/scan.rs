@@ -1,0 +1,297 @@
+//! The fast road: reads the series of a vector in the compact form in which servers write them, and
+//! leaves at the first surprise.
+//!
+//! It takes whole series only, and one only when it is known to be followed by another one or by
+//! the end of the list. What it leaves is a vector of the remaining series, which the visitors read
+//! with [`Scanner::head`] put back in front. So every other form, every error and whatever stands
+//! around the series is theirs, and the result is the one they would have come to alone.
+
+use std::io::Read;
+use std::ops::Range;
+
+use super::window::Window;
+use super::{Counts, Point, Samples, Wanted};
+
+/// What stands before the first series: as Prometheus writes it, and as VictoriaMetrics does.
+const HEADS: [&str; 2] = [
+    r#"{"status":"success","data":{"resultType":"vector","result":["#,
+    r#"{"status":"success","isPartial":false,"data":{"resultType":"vector","result":["#,
+];
+
+/// Most digits of the seconds of a time: their milliseconds are whole numbers in an `f64`.
+const MAX_SECOND_DIGITS: usize = 10;
+
+/// Longest text before the name of the pod that is looked for again. Raw series have more labels,
+/// of which some differ in each.
+const MAX_REPEATED: usize = 128;
+
+/// Why a series was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    /// The text ends too early.
+    Short,
+    /// It is not of the compact form.
+    Surprise,
+}
+
+/// Reads series off a window.
+pub(super) struct Scanner<'a> {
+    /// What was taken in front of the series; empty when nothing was.
+    pub head: &'static str,
+    /// The samples taken.
+    pub samples: Samples,
+    /// What was left out of the series taken.
+    pub counts: Counts,
+    wanted: &'a Wanted<'a>,
+    last: Pattern,
+}
+
+/// What the last series looked like: the next one mostly differs in pod and value alone.
+#[derive(Default)]
+struct Pattern {
+    /// What stood before the name of the pod; empty when that was too long to be worth a try.
+    before: Vec<u8>,
+    /// What stood between the name and the value.
+    after: Vec<u8>,
+    /// The end of that: what stood between the labels and the value.
+    link: Vec<u8>,
+    /// The time in it.
+    timestamp_ms: i64,
+    /// Whether the labels name another namespace than the wanted one.
+    other_namespace: bool,
+}
+
+/// Where a series has its pod and its value.
+struct Parts<'t> {
+    pod: &'t str,
+    value_start: usize,
+}
+
+impl<'a> Scanner<'a> {
+    /// A scanner that has taken nothing.
+    pub(super) fn new(wanted: &'a Wanted<'a>) -> Self {
+        Self {
+            head: "",
+            samples: Samples::default(),
+            counts: Counts::default(),
+            wanted,
+            last: Pattern::default(),
+        }
+    }
+
+    /// Takes what there is to take off `window`.
+    pub(super) fn scan(window: &mut Window<impl Read>, wanted: &'a Wanted<'a>) -> Self {
+        let mut scanner = Self::new(wanted);
+        while scanner.head.is_empty() {
+            let text = window.text();
+            if let Some(head) = HEADS.into_iter().find(|head| text.starts_with(head)) {
+                scanner.head = head;
+                window.advance(head.len());
+            } else if !HEADS.into_iter().any(|head| head.starts_with(text)) || !window.fill() {
+                return scanner;
+            }
+        }
+        loop {
+            let (taken, stop) = scanner.series(window.text());
+            window.advance(taken);
+            if stop == Stop::Surprise || !window.fill() {
+                return scanner;
+            }
+        }
+    }
+
+    /// Takes the series at the beginning of `text`; returns their length, and what ended it.
+    fn series(&mut self, text: &str) -> (usize, Stop) {
+        let mut at = 0;
+        loop {
+            match self.one(text, at) {
+                Ok(next) => at = next,
+                Err(stop) => return (at, stop),
+            }
+        }
+    }
+
+    /// Takes the series at `start`; returns where the next one, or the end of the list, stands.
+    fn one(&mut self, text: &str, start: usize) -> Result<usize, Stop> {
+        let bytes = text.as_bytes();
+        let Parts { pod, value_start } = match self.last.again(text, start) {
+            Some(parts) => parts,
+            None => self.parts(text, start)?,
+        };
+        let end = string_end(bytes, value_start)?;
+        let value: f64 = text[value_start..end].parse().map_err(|_| Stop::Surprise)?;
+        let at = literal(bytes, end, b"\"]}")?;
+        let next = match bytes.get(at) {
+            Some(b']') => at,
+            Some(b',') => literal(bytes, at, b",{")? - 1,
+            other => return Err(other.map_or(Stop::Short, |_| Stop::Surprise)),
+        };
+        self.counts.series += 1;
+        if pod.is_empty() {
+            self.counts.without_pod += 1;
+        } else if self.last.other_namespace {
+            self.counts.other_namespace += 1;
+        } else {
+            self.samples.push(pod, Point { timestamp_ms: self.last.timestamp_ms, value });
+        }
+        Ok(next)
+    }
+
+    /// Reads a series up to its value, label by label.
+    fn parts<'t>(&mut self, text: &'t str, start: usize) -> Result<Parts<'t>, Stop> {
+        let bytes = text.as_bytes();
+        let label = self.wanted.pod_label.as_bytes();
+        let mut pod: Option<Range<usize>> = None;
+        let mut namespace: Option<Range<usize>> = None;
+        let mut at = literal(bytes, start, br#"{"metric":{"#)?;
+        loop {
+            let key = literal(bytes, at, b"\"")?;
+            let key_end = string_end(bytes, key)?;
+            let value = literal(bytes, key_end, br#"":""#)?;
+            let value_end = string_end(bytes, value)?;
+            let slot = match &bytes[key..key_end] {
+                key if key == label => Some(&mut pod),
+                b"namespace" if self.wanted.namespace.is_some() => Some(&mut namespace),
+                _ => None,
+            };
+            // A label that stands there twice is for the visitors to refuse.
+            if slot.is_some_and(|slot| slot.replace(value..value_end).is_some()) {
+                return Err(Stop::Surprise);
+            }
+            at = value_end + 2;
+            match bytes.get(value_end + 1) {
+                Some(b',') => {}
+                Some(b'}') => break,
+                other => return Err(other.map_or(Stop::Short, |_| Stop::Surprise)),
+            }
+        }
+        let value_start = self.last.link(bytes, at)?;
+        self.last.other_namespace = namespace.is_some_and(|found| {
+            !found.is_empty() && self.wanted.namespace.is_some_and(|wanted| *wanted != text[found])
+        });
+        let Some(pod) = pod else {
+            self.last.before.clear();
+            return Ok(Parts { pod: "", value_start });
+        };
+        self.last.keep(&bytes[start..pod.start], &bytes[pod.end..value_start]);
+        Ok(Parts { pod: &text[pod], value_start })
+    }
+}
+
+impl Pattern {
+    /// The parts of the series at `start`, if it looks as the last one did.
+    fn again<'t>(&self, text: &'t str, start: usize) -> Option<Parts<'t>> {
+        let bytes = text.as_bytes();
+        if self.before.is_empty() || !bytes[start..].starts_with(&self.before) {
+            return None;
+        }
+        let pod = start + self.before.len();
+        let pod_end = string_end(bytes, pod).ok()?;
+        let same = bytes[pod_end..].starts_with(&self.after);
+        same.then(|| Parts { pod: &text[pod..pod_end], value_start: pod_end + self.after.len() })
+    }
+
+    fn keep(&mut self, before: &[u8], after: &[u8]) {
+        self.before.clear();
+        if before.len() <= MAX_REPEATED {
+            self.before.extend_from_slice(before);
+            self.after.clear();
+            self.after.extend_from_slice(after);
+        }
+    }
+
+    /// Reads what stands between labels and value, and keeps the time in it.
+    fn link(&mut self, bytes: &[u8], at: usize) -> Result<usize, Stop> {
+        if !self.link.is_empty() && bytes[at..].starts_with(&self.link) {
+            return Ok(at + self.link.len());
+        }
+        let time = literal(bytes, at, br#","value":["#)?;
+        let (timestamp_ms, end) = milliseconds(bytes, time)?;
+        let end = literal(bytes, end, b",\"")?;
+        // A pattern holds a time.
+        self.before.clear();
+        self.timestamp_ms = timestamp_ms;
+        self.link.clear();
+        self.link.extend_from_slice(&bytes[at..end]);
+        Ok(end)
+    }
+}
+
+/// Where `expected`, which must stand at `at`, ends.
+fn literal(bytes: &[u8], at: usize, expected: &[u8]) -> Result<usize, Stop> {
+    let rest = &bytes[at..];
+    if rest.starts_with(expected) {
+        return Ok(at + expected.len());
+    }
+    Err(if expected.starts_with(rest) { Stop::Short } else { Stop::Surprise })
+}
+
+/// Reads a time of at most three decimals, exactly; any other is a surprise.
+fn milliseconds(bytes: &[u8], at: usize) -> Result<(i64, usize), Stop> {
+    let (seconds, mut end) = digits(bytes, at)?;
+    if end == at || end - at > MAX_SECOND_DIGITS || (bytes[at] == b'0' && end - at > 1) {
+        return Err(Stop::Surprise);
+    }
+    let mut fraction_ms = 0;
+    if bytes[end] == b'.' {
+        let start = end + 1;
+        (fraction_ms, end) = digits(bytes, start)?;
+        fraction_ms *= match end - start {
+            1 => 100,
+            2 => 10,
+            3 => 1,
+            _ => return Err(Stop::Surprise),
+        };
+    }
+    Ok((seconds * 1000 + fraction_ms, end))
+}
+
+/// The number that the digits from `at` on make, and where they end: before the end of the text.
+fn digits(bytes: &[u8], at: usize) -> Result<(i64, usize), Stop> {
+    let mut number: i64 = 0;
+    for (end, byte) in bytes.iter().enumerate().skip(at) {
+        if !byte.is_ascii_digit() {
+            return Ok((number, end));
+        }
+        if end - at > MAX_SECOND_DIGITS {
+            return Err(Stop::Surprise);
+        }
+        number = number * 10 + i64::from(byte - b'0');
+    }
+    Err(Stop::Short)
+}
+
+/// Where the string whose text begins at `from` ends: at its closing quote. An escape and a raw
+/// control character are surprises.
+fn string_end(bytes: &[u8], from: usize) -> Result<usize, Stop> {
+    let mut at = from;
+    while let Some(chunk) = bytes.get(at..).and_then(|rest| rest.first_chunk()) {
+        let found = special(u64::from_le_bytes(*chunk));
+        if found != 0 {
+            return closing(bytes, at + found.trailing_zeros() as usize / 8);
+        }
+        at += chunk.len();
+    }
+    match bytes[at..].iter().position(|byte| *byte < b' ' || matches!(byte, b'"' | b'\\')) {
+        Some(offset) => closing(bytes, at + offset),
+        None => Err(Stop::Short),
+    }
+}
+
+fn closing(bytes: &[u8], at: usize) -> Result<usize, Stop> {
+    if bytes[at] == b'"' { Ok(at) } else { Err(Stop::Surprise) }
+}
+
+/// The high bit of each byte that ends plain text: a quote, a backslash, a control character.
+/// Only the lowest bit set is to be trusted; borrows may set wrong ones above it.
+fn special(word: u64) -> u64 {
+    const LOW: u64 = u64::from_ne_bytes([0x01; 8]);
+    const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
+    const QUOTE: u64 = u64::from_ne_bytes([b'"'; 8]);
+    const BACKSLASH: u64 = u64::from_ne_bytes([b'\\'; 8]);
+    const SPACE: u64 = u64::from_ne_bytes([b' '; 8]);
+    let zero = |word: u64| word.wrapping_sub(LOW) & !word;
+    let (quote, backslash) = (zero(word ^ QUOTE), zero(word ^ BACKSLASH));
+    let control = word.wrapping_sub(SPACE) & !word;
+    (quote | backslash | control) & HIGH
+}
