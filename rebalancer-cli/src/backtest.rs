@@ -98,7 +98,7 @@ pub fn judge(
             ..RotationOptions::until(RUN_TIMEOUT_FOR_PLANS)
         };
         let purpose =
-            Purpose { kind: Kind::Plan, dry_run: "client", rotation: Some(&options), detailed: true };
+            Purpose { kind: Kind::Plan, dry_run: "client", rotation: Some(&options), detailed: false };
         Decision::of(&conclude(settings, analysis, facts.clone(), &known, purpose))
     });
     Ok(Some(decided.collect()))

@@ -49,7 +49,8 @@ pub struct JoinRules {
 /// ```
 #[derive(Debug)]
 pub struct Join<'a> {
-    rules: JoinRules,
+    now_s: f64,
+    max_sample_age_s: f64,
     /// The live pods.
     names: Names<'a>,
     /// Which of them are eligible.
@@ -154,7 +155,8 @@ impl<'a> Join<'a> {
             set_aside.extend(reason.map(|reason| SetAside { pod: pod.name.clone(), reason }));
         }
         Self {
-            rules,
+            now_s: rules.now_s,
+            max_sample_age_s: rules.max_sample_age.as_secs_f64(),
             names: Names::new(live.iter().map(|pod| pod.name.as_str()).collect()),
             eligible,
             loads: PerMetric::from_fn(|_| alloc::vec![f64::NAN; live.len()]),
@@ -234,8 +236,8 @@ impl<'a> Join<'a> {
     }
 
     fn place(&mut self, metric: Metric, row: usize, sample: &Sample<'_>) {
-        let distance_s = libm::fabs(self.rules.now_s - sample.timestamp_s);
-        let fresh = distance_s <= self.rules.max_sample_age.as_secs_f64();
+        let distance_s = libm::fabs(self.now_s - sample.timestamp_s);
+        let fresh = distance_s <= self.max_sample_age_s;
         match Load::from_sample(sample.value) {
             _ if !fresh => self.issues[metric].stale.push(sample.pod.to_string()),
             None => self.issues[metric].invalid.push(sample.pod.to_string()),

@@ -16,7 +16,7 @@ use rebalancer_io::metrics::{
     AtMost, FactQueries, KafkaPreset, MetricQuery, MetricsSource, QuerySet, QuerySettings,
 };
 use rebalancer_io::prometheus::{
-    ErrorKind, InstantAnswer, LabelledAnswer, LabelledSample, Point, QueryError, RangeAnswer, Sample, Series,
+    ErrorKind, InstantAnswer, LabelledAnswer, LabelledSample, Point, QueryError, RangeAnswer, Series,
     TransportError,
 };
 
@@ -77,9 +77,11 @@ impl MetricsSource for Answers {
     fn instant(&self, query: &MetricQuery, at: Timestamp) -> Result<InstantAnswer, QueryError> {
         self.note(query, at, at)?;
         let samples = self.instant.get(&query.name).ok_or_else(|| not_recorded(query))?;
-        let sample =
-            |(pod, value): &(String, f64)| Sample { pod: pod.clone(), value: *value, timestamp_ms: 0 };
-        Ok(InstantAnswer { samples: samples.iter().map(sample).collect(), ..InstantAnswer::default() })
+        let mut answer = InstantAnswer::default();
+        for (pod, value) in samples {
+            answer.samples.push(pod, Point { timestamp_ms: 0, value: *value });
+        }
+        Ok(answer)
     }
 
     fn labelled(&self, query: &MetricQuery, _: &[&str], at: Timestamp) -> Result<LabelledAnswer, QueryError> {

@@ -73,20 +73,25 @@ impl Samples {
 
     /// The samples in order.
     pub fn iter(&self) -> impl Iterator<Item = Sample<'_>> + Clone {
-        let ends = self.moments.iter().skip(1).map(|(first, _)| *first).chain([self.len()]);
-        let runs = self.moments.iter().zip(ends).map(|((first, moment), end)| (*first..end, *moment));
-        runs.flat_map(move |(run, timestamp_ms)| {
-            run.map(move |position| Sample {
-                pod: self.pod(position),
-                value: self.values[position],
-                timestamp_ms,
-            })
+        let mut moments = self.moments.iter();
+        let mut timestamp_ms = 0;
+        let mut until = 0;
+        let mut start = 0;
+        self.ends.iter().zip(&self.values).enumerate().map(move |(position, (&end, &value))| {
+            if position == until {
+                timestamp_ms = moments.next().map_or(timestamp_ms, |(_, moment)| *moment);
+                until = moments.as_slice().first().map_or(usize::MAX, |(first, _)| *first);
+            }
+            let pod = &self.names[start..end];
+            start = end;
+            Sample { pod, value, timestamp_ms }
         })
     }
 
     /// The names of the pods in order.
     pub fn pods(&self) -> impl Iterator<Item = &str> + Clone {
-        (0..self.len()).map(|position| self.pod(position))
+        let mut start = 0;
+        self.ends.iter().map(move |&end| &self.names[std::mem::replace(&mut start, end)..end])
     }
 
     /// The newest moment of any sample, in milliseconds since 1970.

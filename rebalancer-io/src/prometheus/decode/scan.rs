@@ -46,6 +46,15 @@ pub(super) struct Scanner<'a> {
     last: Pattern,
 }
 
+/// Text that was read and not taken yet.
+#[derive(Clone, Copy)]
+struct Text<'t> {
+    all: &'t str,
+    /// Whether every string in it ends at the next quote: it has no escape and no raw control
+    /// character.
+    plain: bool,
+}
+
 /// What the last series looked like: the next one mostly differs in pod and value alone.
 #[derive(Default)]
 struct Pattern {
@@ -102,6 +111,7 @@ impl<'a> Scanner<'a> {
 
     /// Takes the series at the beginning of `text`; returns their length, and what ended it.
     fn series(&mut self, text: &str) -> (usize, Stop) {
+        let text = Text::new(text);
         let mut at = 0;
         loop {
             match self.one(text, at) {
@@ -112,14 +122,14 @@ impl<'a> Scanner<'a> {
     }
 
     /// Takes the series at `start`; returns where the next one, or the end of the list, stands.
-    fn one(&mut self, text: &str, start: usize) -> Result<usize, Stop> {
-        let bytes = text.as_bytes();
+    fn one(&mut self, text: Text<'_>, start: usize) -> Result<usize, Stop> {
+        let bytes = text.all.as_bytes();
         let Parts { pod, value_start } = match self.last.again(text, start) {
             Some(parts) => parts,
             None => self.parts(text, start)?,
         };
-        let end = string_end(bytes, value_start)?;
-        let value: f64 = text[value_start..end].parse().map_err(|_| Stop::Surprise)?;
+        let end = text.string_end(value_start)?;
+        let value: f64 = text.all[value_start..end].parse().map_err(|_| Stop::Surprise)?;
         let at = literal(bytes, end, b"\"]}")?;
         let next = match bytes.get(at) {
             Some(b']') => at,
@@ -138,17 +148,17 @@ impl<'a> Scanner<'a> {
     }
 
     /// Reads a series up to its value, label by label.
-    fn parts<'t>(&mut self, text: &'t str, start: usize) -> Result<Parts<'t>, Stop> {
-        let bytes = text.as_bytes();
+    fn parts<'t>(&mut self, text: Text<'t>, start: usize) -> Result<Parts<'t>, Stop> {
+        let bytes = text.all.as_bytes();
         let label = self.wanted.pod_label.as_bytes();
         let mut pod: Option<Range<usize>> = None;
         let mut namespace: Option<Range<usize>> = None;
         let mut at = literal(bytes, start, br#"{"metric":{"#)?;
         loop {
             let key = literal(bytes, at, b"\"")?;
-            let key_end = string_end(bytes, key)?;
+            let key_end = text.string_end(key)?;
             let value = literal(bytes, key_end, br#"":""#)?;
-            let value_end = string_end(bytes, value)?;
+            let value_end = text.string_end(value)?;
             let slot = match &bytes[key..key_end] {
                 key if key == label => Some(&mut pod),
                 b"namespace" if self.wanted.namespace.is_some() => Some(&mut namespace),
@@ -167,28 +177,51 @@ impl<'a> Scanner<'a> {
         }
         let value_start = self.last.link(bytes, at)?;
         self.last.other_namespace = namespace.is_some_and(|found| {
-            !found.is_empty() && self.wanted.namespace.is_some_and(|wanted| *wanted != text[found])
+            !found.is_empty() && self.wanted.namespace.is_some_and(|wanted| *wanted != text.all[found])
         });
         let Some(pod) = pod else {
             self.last.before.clear();
             return Ok(Parts { pod: "", value_start });
         };
         self.last.keep(&bytes[start..pod.start], &bytes[pod.end..value_start]);
-        Ok(Parts { pod: &text[pod], value_start })
+        Ok(Parts { pod: &text.all[pod], value_start })
+    }
+}
+
+impl<'t> Text<'t> {
+    fn new(all: &'t str) -> Self {
+        let odd = |byte: &u8| u8::from(*byte < b' ') | u8::from(*byte == b'\\');
+        // Without an early end the processor looks at many bytes at once.
+        let plain = all.as_bytes().iter().fold(0, |found, byte| found | odd(byte)) == 0;
+        Self { all, plain }
+    }
+
+    /// Where the string whose text begins at `from` ends: at its closing quote. An escape and a raw
+    /// control character are surprises.
+    fn string_end(self, from: usize) -> Result<usize, Stop> {
+        let rest = &self.all.as_bytes()[from..];
+        if self.plain {
+            return memchr::memchr(b'"', rest).map(|length| from + length).ok_or(Stop::Short);
+        }
+        match rest.iter().position(|byte| *byte < b' ' || matches!(byte, b'"' | b'\\')) {
+            Some(length) if rest[length] == b'"' => Ok(from + length),
+            Some(_) => Err(Stop::Surprise),
+            None => Err(Stop::Short),
+        }
     }
 }
 
 impl Pattern {
     /// The parts of the series at `start`, if it looks as the last one did.
-    fn again<'t>(&self, text: &'t str, start: usize) -> Option<Parts<'t>> {
-        let bytes = text.as_bytes();
+    fn again<'t>(&self, text: Text<'t>, start: usize) -> Option<Parts<'t>> {
+        let bytes = text.all.as_bytes();
         if self.before.is_empty() || !bytes[start..].starts_with(&self.before) {
             return None;
         }
         let pod = start + self.before.len();
-        let pod_end = string_end(bytes, pod).ok()?;
+        let pod_end = text.string_end(pod).ok()?;
         let same = bytes[pod_end..].starts_with(&self.after);
-        same.then(|| Parts { pod: &text[pod..pod_end], value_start: pod_end + self.after.len() })
+        same.then(|| Parts { pod: &text.all[pod..pod_end], value_start: pod_end + self.after.len() })
     }
 
     fn keep(&mut self, before: &[u8], after: &[u8]) {
@@ -259,39 +292,4 @@ fn digits(bytes: &[u8], at: usize) -> Result<(i64, usize), Stop> {
         number = number * 10 + i64::from(byte - b'0');
     }
     Err(Stop::Short)
-}
-
-/// Where the string whose text begins at `from` ends: at its closing quote. An escape and a raw
-/// control character are surprises.
-fn string_end(bytes: &[u8], from: usize) -> Result<usize, Stop> {
-    let mut at = from;
-    while let Some(chunk) = bytes.get(at..).and_then(|rest| rest.first_chunk()) {
-        let found = special(u64::from_le_bytes(*chunk));
-        if found != 0 {
-            return closing(bytes, at + found.trailing_zeros() as usize / 8);
-        }
-        at += chunk.len();
-    }
-    match bytes[at..].iter().position(|byte| *byte < b' ' || matches!(byte, b'"' | b'\\')) {
-        Some(offset) => closing(bytes, at + offset),
-        None => Err(Stop::Short),
-    }
-}
-
-fn closing(bytes: &[u8], at: usize) -> Result<usize, Stop> {
-    if bytes[at] == b'"' { Ok(at) } else { Err(Stop::Surprise) }
-}
-
-/// The high bit of each byte that ends plain text: a quote, a backslash, a control character.
-/// Only the lowest bit set is to be trusted; borrows may set wrong ones above it.
-fn special(word: u64) -> u64 {
-    const LOW: u64 = u64::from_ne_bytes([0x01; 8]);
-    const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
-    const QUOTE: u64 = u64::from_ne_bytes([b'"'; 8]);
-    const BACKSLASH: u64 = u64::from_ne_bytes([b'\\'; 8]);
-    const SPACE: u64 = u64::from_ne_bytes([b' '; 8]);
-    let zero = |word: u64| word.wrapping_sub(LOW) & !word;
-    let (quote, backslash) = (zero(word ^ QUOTE), zero(word ^ BACKSLASH));
-    let control = word.wrapping_sub(SPACE) & !word;
-    (quote | backslash | control) & HIGH
 }
