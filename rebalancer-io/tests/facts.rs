@@ -16,7 +16,7 @@ use rebalancer_io::metrics::{
     AtMost, FactQueries, KafkaPreset, MetricQuery, MetricsSource, QuerySet, QuerySettings,
 };
 use rebalancer_io::prometheus::{
-    ErrorKind, InstantAnswer, LabelledAnswer, LabelledSample, Point, QueryError, RangeAnswer, Series,
+    ErrorKind, InstantAnswer, LabelledAnswer, LabelledSample, Point, QueryError, RangeAnswer, Sample, Series,
     TransportError,
 };
 
@@ -77,11 +77,8 @@ impl MetricsSource for Answers {
     fn instant(&self, query: &MetricQuery, at: Timestamp) -> Result<InstantAnswer, QueryError> {
         self.note(query, at, at)?;
         let samples = self.instant.get(&query.name).ok_or_else(|| not_recorded(query))?;
-        let mut answer = InstantAnswer::default();
-        for (pod, value) in samples {
-            answer.samples.push(pod, Point { timestamp_ms: 0, value: *value });
-        }
-        Ok(answer)
+        let samples = samples.iter().map(|(pod, value)| Sample { pod, value: *value, timestamp_ms: 0 });
+        Ok(InstantAnswer { samples: samples.collect(), ..InstantAnswer::default() })
     }
 
     fn labelled(&self, query: &MetricQuery, _: &[&str], at: Timestamp) -> Result<LabelledAnswer, QueryError> {
