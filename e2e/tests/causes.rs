@@ -69,6 +69,30 @@ fn an_idle_fleet_is_left_alone_by_victoria_metrics() {
     an_idle_fleet_is_left_alone(victoria_metrics);
 }
 
+#[test]
+fn a_large_fleet_is_judged_by_three_numbers_a_pod_of_prometheus() {
+    require!(Prometheus);
+    a_large_fleet_is_judged_by_three_numbers_a_pod(prometheus);
+}
+
+#[test]
+fn a_large_fleet_is_judged_by_three_numbers_a_pod_of_victoria_metrics() {
+    require!(VictoriaMetrics);
+    a_large_fleet_is_judged_by_three_numbers_a_pod(victoria_metrics);
+}
+
+#[test]
+fn a_backtest_and_a_plan_of_one_moment_agree_on_prometheus() {
+    require!(Prometheus);
+    a_backtest_and_a_plan_of_one_moment_agree(prometheus);
+}
+
+#[test]
+fn a_backtest_and_a_plan_of_one_moment_agree_on_victoria_metrics() {
+    require!(VictoriaMetrics);
+    a_backtest_and_a_plan_of_one_moment_agree(victoria_metrics);
+}
+
 /// Three times the CPU for the same messages.
 fn a_sick_pod_is_rotated_away(start: Start) {
     let mut fleet = fleet();
@@ -142,6 +166,57 @@ fn an_idle_fleet_is_left_alone(start: Start) {
     assert_eq!(guard(&report, "floor")["verdict"], "hold", "{run}");
 }
 
+/// So many pods that the past is asked for in one query; most of them have no loads.
+fn a_large_fleet_is_judged_by_three_numbers_a_pod(start: Start) {
+    let mut fleet = fleet();
+    fleet.pods[CASE].cpu = Some(Level::from(0.8));
+    let server = start(&fleet);
+    let mut names: Vec<String> = fleet.pods.iter().map(|pod| pod.name.clone()).collect();
+    names.extend((0..2000).map(|number| format!("idle-{number}")));
+    let mut workload = Workload::named("orders", &names);
+    workload.namespace.clone_from(&fleet.namespace);
+    let cluster = ApiServer::start(workload);
+    let run = run(&fleet, &server, &cluster, &[("MIN_COVERAGE", "0"), ("DRY_RUN", "client")]);
+    let report = run.json();
+    let persistence = guard(&report, "persistence");
+    assert_eq!(persistence["verdict"], "pass", "{}", run.stderr);
+    assert_eq!(persistence["limit"], 1.25, "held against the mean, not counted: {persistence}");
+    assert!(persistence["value"].as_f64() > Some(2.0), "{persistence}");
+    assert_eq!(report["diagnosis"]["cause"]["code"], "sick_pod", "{}", run.stderr);
+}
+
+/// The past holds a sick pod that fell ill an hour ago.
+fn a_backtest_and_a_plan_of_one_moment_agree(start: Start) {
+    let mut fleet = fleet();
+    fleet.pods[CASE].cpu = Some(Level::from(0.25).then(Duration::from_secs(3600), 0.9));
+    let (server, cluster) = (start(&fleet), cluster(&fleet));
+    let plan = program(&fleet, &server, &cluster, &["plan"], &[]);
+    let report = plan.json();
+    let at = report["evaluation_time"].as_str().expect("a plan has a moment");
+    let args = ["backtest", "--from", "90m", "--to", at, "--every", "10m"];
+    let backtest = program(&fleet, &server, &cluster, &args, &[]);
+    let decisions = backtest.json()["decisions"].as_array().expect("decisions").clone();
+    let last = decisions.last().expect("the last moment");
+    assert_eq!(last["time"], at, "{backtest}");
+    assert_eq!(last["outcome"], report["outcome"], "{backtest}\n{plan}");
+    assert_eq!(last["cause"], report["diagnosis"]["cause"]["code"], "{backtest}");
+    assert_eq!(last["cpu_cv"], report["statistics"]["cpu"]["cv"], "to the last digit: {backtest}");
+    assert_eq!(last["lag_cv"], report["statistics"]["lag"]["cv"], "{backtest}");
+    assert_eq!(last["targets"][0], json!(fleet.pods[CASE].name), "{backtest}");
+    assert_eq!(last["outcome"], "planned", "{backtest}");
+    let before = &decisions[0];
+    assert_eq!(
+        (&before["outcome"], &before["should_rebalance"]),
+        (&json!("balanced"), &json!(false)),
+        "{backtest}"
+    );
+    let is_held = |decision: &&Value| {
+        decision["held_by"].as_array().is_some_and(|guards| guards.contains(&json!("persistence")))
+    };
+    let held = decisions.iter().filter(is_held).count();
+    assert!(held >= 2, "it is not believed before it lasts: {backtest}");
+}
+
 /// The report of a run that changed nothing although a threshold is passed, and says why.
 #[track_caller]
 fn left_alone(run: &Finished, cluster: &ApiServer, cause: &str) -> Value {
@@ -171,7 +246,17 @@ fn cluster(fleet: &Fleet) -> ApiServer {
 }
 
 fn run(fleet: &Fleet, server: &MetricServer, cluster: &ApiServer, settings: &[(&str, &str)]) -> Finished {
-    let mut command = pod_rebalancer(["run", "--yes"]);
+    program(fleet, server, cluster, &["run", "--yes"], settings)
+}
+
+fn program(
+    fleet: &Fleet,
+    server: &MetricServer,
+    cluster: &ApiServer,
+    arguments: &[&str],
+    settings: &[(&str, &str)],
+) -> Finished {
+    let mut command = pod_rebalancer(arguments);
     command
         .args([
             "--output",
