@@ -14,7 +14,7 @@ const LIMIT: Duration = Duration::from_secs(900);
 /// megabytes. Measured in a build without optimisation.
 const MOST_MEMORY_BYTES: u64 = 48 << 20;
 
-/// Everything but the lists of pods: budgets, Deployment and ReplicaSet twice, two dry-runs, two
+/// Everything but the lists of pods: budgets, Deployment and `ReplicaSet` twice, two dry-runs, two
 /// evictions, two Events.
 const REQUESTS_BESIDE_LISTS: u64 = 11;
 

@@ -107,7 +107,7 @@ fn an_exec_plugin_that_hangs_is_given_up_in_time() {
     let (_folder, path) = kubeconfig(&with_user(hanging));
     let begun = Instant::now();
     let words = refused(&options(path)).to_string();
-    assert!(words.contains("the exec plugin did not end within 1.0 s"), "{words}");
+    assert!(words.contains("the exec plugin sleep did not end within 1.0 s"), "{words}");
     assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
 }
 

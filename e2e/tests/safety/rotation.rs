@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::scene::{LIMIT, Scene, annotated, assert_untouched, least_role};
 
-/// One list, one re-list, one list of budgets, Deployment and ReplicaSet twice, two dry-runs, two
+/// One list, one re-list, one list of budgets, Deployment and `ReplicaSet` twice, two dry-runs, two
 /// evictions, two Events.
 const MOST_REQUESTS: u64 = 13;
 

@@ -48,7 +48,8 @@ fn files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     for entry in entries {
         let path = entry.with_context(|| format!("cannot read the folder {shown}"))?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if name.ends_with(".jsonl") || name.ends_with(".jsonl.gz") {
+        let uncompressed = Path::new(name.strip_suffix(".gz").unwrap_or(&name));
+        if uncompressed.extension().is_some_and(|extension| extension == "jsonl") {
             files.push(path);
         }
     }

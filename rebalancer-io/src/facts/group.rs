@@ -136,28 +136,28 @@ fn row(sample: LabelledSample) -> Result<Row, String> {
 fn with_owners(mut loads: Vec<Row>, owners: Vec<Row>, live: &[LivePod]) -> Result<Vec<Row>, String> {
     let names: BTreeSet<&str> = live.iter().map(|pod| pod.name.as_str()).collect();
     let is_live = |row: &Row| row.pod.as_deref().is_some_and(|pod| names.contains(pod));
-    let mut owners: Vec<Row> = owners.into_iter().filter(is_live).collect();
+    let owners: Vec<Row> = owners.into_iter().filter(is_live).collect();
     let topics: BTreeSet<String> = owners.iter().map(|row| without_dots(&row.topic)).collect();
     if topics.is_empty() {
         return Ok(loads);
     }
     loads.retain(|row| topics.contains(&without_dots(&row.topic)));
     let key = |row: &Row| (without_dots(&row.topic), row.partition);
-    let known: BTreeMap<(String, u32), f64> = loads.iter().map(|row| (key(row), row.load)).collect();
-    let mut owned: BTreeSet<(String, u32)> = BTreeSet::new();
-    for row in &mut owners {
-        let Some(load) = known.get(&key(row)) else {
+    let known: BTreeMap<(String, u32), &Row> = loads.iter().map(|row| (key(row), row)).collect();
+    let mut owned: Vec<Row> = Vec::with_capacity(owners.len());
+    for Row { pod, topic, partition, .. } in owners {
+        let Some(of) = known.get(&(without_dots(&topic), partition)) else {
             // It would count as idle.
-            return Err(format!(
-                "partition {} of topic {:?} has an owner and no load",
-                row.partition, row.topic
-            ));
+            return Err(format!("partition {partition} of topic {topic:?} has an owner and no load"));
         };
-        row.load = *load;
-        owned.insert(key(row));
+        owned.push(Row { pod, ..(*of).clone() });
     }
-    loads.retain(|row| !owned.contains(&key(row)));
-    Ok([loads, owners].concat())
+    // Newer clients write a dotted topic in both ways.
+    owned.sort_by(|a, b| (&a.topic, a.partition, &a.pod).cmp(&(&b.topic, b.partition, &b.pod)));
+    owned.dedup_by(|a, b| (&a.topic, a.partition, &a.pod) == (&b.topic, b.partition, &b.pod));
+    let taken: BTreeSet<(&str, u32)> = owned.iter().map(|row| (row.topic.as_str(), row.partition)).collect();
+    let rest = loads.iter().filter(|row| !taken.contains(&(row.topic.as_str(), row.partition)));
+    Ok(owned.iter().chain(rest).cloned().collect())
 }
 
 /// Older clients write the dots of a topic as underscores.

@@ -80,6 +80,11 @@ impl FactQueries {
         }
     }
 
+    /// The queries of the group, those that have a source.
+    pub fn of_the_group(&self) -> impl Iterator<Item = &MetricQuery> {
+        [&self.load, &self.owners, &self.assigned, &self.assignor].into_iter().flatten()
+    }
+
     /// The query of a metric; `None` where it has no source.
     pub fn metric(&self, metric: Metric) -> Option<&MetricQuery> {
         self.metrics[metric.index()].as_ref()
@@ -121,10 +126,12 @@ impl KafkaPreset {
         }
     }
 
-    /// A series for each partition that a pod's own client fetches.
+    /// A series for each partition that a pod's own client fetches. A partition it has lost stays as
+    /// NaN; one whose lag it does not know yet is -1.
     fn partition_owners(self, settings: &QuerySettings) -> Option<String> {
         let lag = in_namespace(self.client()?.lag, "", settings);
-        Some(fresh_pods(&format!("group by (namespace, pod, topic, partition) ({lag})"), &[&lag], settings))
+        let owned = format!("group by (namespace, pod, topic, partition) ({lag} >= -1)");
+        Some(fresh_pods(&owned, &[&lag], settings))
     }
 
     /// Number of partitions of each client of a pod. Two scrape jobs show a client twice: `max` takes

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use rebalancer_core::Metric;
-use rebalancer_io::metrics::{KafkaPreset, MetricQuery, QuerySet, QuerySettings};
+use rebalancer_io::metrics::{FactQueries, KafkaPreset, MetricQuery, QuerySet, QuerySettings};
 use rebalancer_io::prometheus::{Endpoint, PrometheusClient, PrometheusConfig};
 
 /// One line of `expected.txt`.
@@ -66,6 +66,101 @@ fn victoria_metrics_evaluates_every_preset_as_expected() {
             && found.iter().zip(&expected).all(|(a, b)| a.0 == b.0 && (a.1 - b.1).abs() <= 1e-9 * b.1.abs());
         assert!(close, "{line}: {found:?} is not {expected:?}: {}", query.promql);
     }
+}
+
+/// One line of `facts.txt`.
+struct FactCase {
+    line: String,
+    query: MetricQuery,
+    expected: Vec<(String, f64)>,
+}
+
+/// Labels that tell the samples of a group apart, beside the pod.
+const FACT_LABELS: [&str; 4] = ["client_id", "partition", "protocol", "topic"];
+
+#[test]
+fn every_query_of_a_group_is_tested() {
+    let cases = fact_cases();
+    for preset in KafkaPreset::ALL {
+        let queries = fact_queries(preset);
+        for query in queries.of_the_group() {
+            let tested = cases.iter().any(|case| case.query.promql == query.promql);
+            assert!(tested, "{preset} {}: {}", query.name, query.promql);
+        }
+    }
+}
+
+#[test]
+fn victoria_metrics_tells_of_the_group_as_expected() {
+    let Some(binary) = program("victoria-metrics") else { return };
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let server = Server::start(&binary, folder.path());
+    let start = Timestamp::from_second((Timestamp::now() - SignedDuration::from_mins(20)).as_second());
+    let start = start.expect("a time of now");
+    server.import(start);
+    let endpoint = Endpoint::parse(&server.address).expect("an address");
+    let client = PrometheusClient::new(&PrometheusConfig::new(endpoint)).expect("a client");
+    for FactCase { line, query, expected } in fact_cases() {
+        let answer = client.query_labelled(&query, &FACT_LABELS, start + SignedDuration::from_mins(10));
+        let answer = answer.unwrap_or_else(|error| panic!("{line}: {error}"));
+        let mut found: Vec<(String, f64)> = answer
+            .samples
+            .into_iter()
+            .map(|sample| {
+                let pod = ("pod", sample.pod.unwrap_or_default());
+                let others = FACT_LABELS.into_iter().zip(sample.labels);
+                (shown(std::iter::once(pod).chain(others)), sample.value)
+            })
+            .collect();
+        found.sort_by(|a, b| a.0.cmp(&b.0));
+        let mut expected: Vec<(String, f64)> = expected
+            .iter()
+            .map(|(labels, value)| (shown(pairs(labels).filter(|(name, _)| *name != "namespace")), *value))
+            .collect();
+        expected.sort_by(|a, b| a.0.cmp(&b.0));
+        let close = found.len() == expected.len()
+            && found.iter().zip(&expected).all(|(a, b)| a.0 == b.0 && (a.1 - b.1).abs() <= 1e-9 * b.1.abs());
+        assert!(close, "{line}: {found:?} is not {expected:?}: {}", query.promql);
+    }
+}
+
+/// Name and value of each label of `{a="b",c="d"}`.
+fn pairs(labels: &str) -> impl Iterator<Item = (&str, String)> {
+    let inside = labels.trim_matches(['{', '}']);
+    inside.split(',').map(|pair| {
+        let (name, value) = pair.split_once('=').expect("a label");
+        (name, value.trim_matches('"').to_owned())
+    })
+}
+
+/// The labels that have a value, sorted.
+fn shown<'a>(labels: impl Iterator<Item = (&'a str, String)>) -> String {
+    let mut shown: Vec<String> = labels
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    shown.sort();
+    shown.join(" ")
+}
+
+fn fact_queries(preset: KafkaPreset) -> FactQueries {
+    let settings = QuerySettings { preset, ..settings() };
+    let queries = QuerySet::new(&settings).expect("a query set");
+    FactQueries::new(&queries, &settings).expect("queries of the group")
+}
+
+fn fact_cases() -> Vec<FactCase> {
+    let case = |line: String| {
+        let (what, samples) = line.split_once(": ").expect("a colon");
+        let (preset, name) = what.split_once(' ').expect("a preset and a query");
+        let queries = fact_queries(preset.parse().expect("a preset"));
+        let query = queries.of_the_group().find(|query| query.name == name).expect("a query").clone();
+        let samples = samples.split("; ").map(|sample| sample.rsplit_once(' ').expect("labels and a value"));
+        let expected = samples.map(|(labels, value)| (labels.to_owned(), value.parse().expect("a value")));
+        let expected = expected.collect();
+        FactCase { line, query, expected }
+    };
+    lines("facts.txt").into_iter().map(case).collect()
 }
 
 fn testdata(name: &str) -> PathBuf {
@@ -139,6 +234,13 @@ fn promtool_file() -> String {
             let namespace = if line.starts_with("client-id") { "" } else { r#"namespace="shop","# };
             let labels = json(&format!("{{{namespace}pod=\"{pod}\"}}"));
             writeln!(text, "    - {{labels: {labels}, value: {value}}}").expect("a String");
+        }
+    }
+    for FactCase { line, query, expected } in fact_cases() {
+        writeln!(text, "  # {line}\n  - expr: {}\n    eval_time: 10m\n    exp_samples:", json(&query.promql))
+            .expect("a String");
+        for (labels, value) in expected {
+            writeln!(text, "    - {{labels: {}, value: {value}}}", json(&labels)).expect("a String");
         }
     }
     text

@@ -1,0 +1,375 @@
+//! What is found beside the loads of a moment, and what becomes of inputs that are not as they
+//! should be.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rebalancer_core::assignor::Assignor;
+use rebalancer_core::guard::Persistence;
+use rebalancer_core::{Controller, Fact, Facts, LivePod, Metric, Past};
+use rebalancer_io::facts::{FactFinder, LARGE_FLEET};
+use rebalancer_io::metrics::{
+    AtMost, FactQueries, KafkaPreset, MetricQuery, MetricsSource, QuerySet, QuerySettings,
+};
+use rebalancer_io::prometheus::{
+    ErrorKind, InstantAnswer, LabelledAnswer, LabelledSample, Point, QueryError, RangeAnswer, Sample, Series,
+    TransportError,
+};
+
+const AT: i64 = 1_795_410_000;
+
+/// A source whose answers are given by the name of the query; the rest was not recorded.
+#[derive(Default)]
+struct Answers {
+    instant: BTreeMap<String, Vec<(String, f64)>>,
+    labelled: BTreeMap<String, Vec<LabelledSample>>,
+    ranges: BTreeMap<String, Vec<Series>>,
+    failing: Vec<String>,
+    asked: Mutex<Vec<Asked>>,
+}
+
+/// A query as it came.
+#[derive(Debug, Clone)]
+struct Asked {
+    name: String,
+    promql: String,
+    /// Seconds from the moment of the loads.
+    from_s: i64,
+    to_s: i64,
+}
+
+impl Answers {
+    fn note(&self, query: &MetricQuery, from: Timestamp, to: Timestamp) -> Result<(), QueryError> {
+        let asked = Asked {
+            name: query.name.clone(),
+            promql: query.promql.clone(),
+            from_s: from.as_second() - AT,
+            to_s: to.as_second() - AT,
+        };
+        self.asked.lock().expect("no test panics here").push(asked);
+        if !self.failing.contains(&query.name) {
+            return Ok(());
+        }
+        let (error_type, error) = ("execution".into(), "too many samples".into());
+        Err(error_of(query, ErrorKind::Api { status: 422, error_type, error }))
+    }
+
+    fn asked(&self) -> Vec<Asked> {
+        let mut asked = self.asked.lock().expect("no test panics here").clone();
+        asked.sort_by(|a, b| a.name.cmp(&b.name));
+        asked
+    }
+}
+
+fn error_of(query: &MetricQuery, kind: ErrorKind) -> QueryError {
+    QueryError { name: query.name.clone(), place: "test".into(), query: String::new(), kind: Box::new(kind) }
+}
+
+fn not_recorded(query: &MetricQuery) -> QueryError {
+    error_of(query, TransportError::NotRecorded("then".into()).into())
+}
+
+impl MetricsSource for Answers {
+    fn instant(&self, query: &MetricQuery, at: Timestamp) -> Result<InstantAnswer, QueryError> {
+        self.note(query, at, at)?;
+        let samples = self.instant.get(&query.name).ok_or_else(|| not_recorded(query))?;
+        let sample =
+            |(pod, value): &(String, f64)| Sample { pod: pod.clone(), value: *value, timestamp_ms: 0 };
+        Ok(InstantAnswer { samples: samples.iter().map(sample).collect(), ..InstantAnswer::default() })
+    }
+
+    fn labelled(&self, query: &MetricQuery, _: &[&str], at: Timestamp) -> Result<LabelledAnswer, QueryError> {
+        self.note(query, at, at)?;
+        let samples = self.labelled.get(&query.name).ok_or_else(|| not_recorded(query))?;
+        Ok(LabelledAnswer { samples: samples.clone(), ..LabelledAnswer::default() })
+    }
+
+    fn range(
+        &self,
+        query: &MetricQuery,
+        start: Timestamp,
+        end: Timestamp,
+        _: Duration,
+    ) -> Result<RangeAnswer, QueryError> {
+        self.note(query, start, end)?;
+        let series = self.ranges.get(&query.name).ok_or_else(|| not_recorded(query))?;
+        Ok(RangeAnswer { series: series.clone(), ..RangeAnswer::default() })
+    }
+}
+
+fn live(count: usize, age: Duration) -> Vec<LivePod> {
+    let controller = Controller { kind: "ReplicaSet".into(), name: "orders-6d5f9".into(), uid: "1".into() };
+    let pod = |number: usize| LivePod {
+        age: Some(age),
+        controller: Some(controller.clone()),
+        ..LivePod::assumed(format!("orders-6d5f9-{number:05}"))
+    };
+    (0..count).map(pod).collect()
+}
+
+fn found<'l>(source: &Answers, live: &'l [LivePod], metrics: &[Metric]) -> Facts<'l> {
+    let preset = KafkaPreset::KafkaExporter;
+    let settings = QuerySettings { preset, group: Some("g".into()), ..QuerySettings::new("shop") };
+    let queries = QuerySet::new(&settings).expect("queries");
+    let queries = FactQueries::new(&queries, &settings).expect("queries");
+    let at = Timestamp::from_second(AT).expect("a time");
+    FactFinder::new(source, &queries, at).find(live, metrics, &Persistence::STANDARD)
+}
+
+fn old(count: usize) -> Vec<LivePod> {
+    live(count, Duration::from_secs(48 * 3600))
+}
+
+fn labelled(pod: Option<&str>, labels: &[&str], value: f64) -> LabelledSample {
+    let labels = labels.iter().map(ToString::to_string).collect();
+    LabelledSample { pod: pod.map(str::to_owned), labels, value }
+}
+
+fn reason<T>(fact: &Fact<T>) -> &str {
+    match fact {
+        Fact::Unusable(why) => why,
+        Fact::Absent => "absent",
+        Fact::Known(_) => "known",
+    }
+}
+
+#[test]
+fn the_history_of_each_metric_is_one_range_over_the_window_and_of_live_pods() {
+    let pods = old(3);
+    let point = |step: i64, value: f64| Point { timestamp_ms: 1000 * (AT - 60 * step), value };
+    let series = |pod: &str, points: Vec<Point>| Series { pod: pod.into(), points };
+    let mut source = Answers::default();
+    let gaps = vec![point(59, 1.0), point(1, f64::NAN), point(0, 3.0)];
+    source.ranges.insert(
+        "cpu_history".into(),
+        vec![series("orders-6d5f9-00000", gaps), series("another-0", vec![point(7, 1.0)])],
+    );
+    let facts = found(&source, &pods, &[Metric::Cpu, Metric::Lag]);
+    let Fact::Known(Past::Range(history)) = &facts.past.cpu else { panic!("{:?}", facts.past.cpu) };
+    assert_eq!(history.pods().collect::<Vec<&str>>(), ["orders-6d5f9-00000"]);
+    let column = history.column("orders-6d5f9-00000").expect("its samples");
+    assert_eq!((column.len(), column[0], column[58], column[59]), (60, Some(1.0), None, Some(3.0)));
+    assert_eq!(facts.past.lag, Fact::Absent, "what was not recorded is absent");
+    let asked = source.asked();
+    let history: Vec<&Asked> = asked.iter().filter(|asked| asked.name.ends_with("_history")).collect();
+    assert_eq!(
+        history.iter().map(|asked| asked.name.as_str()).collect::<Vec<_>>(),
+        ["cpu_history", "lag_history"]
+    );
+    assert!(history.iter().all(|asked| (asked.from_s, asked.to_s) == (-59 * 60, 0)), "{history:?}");
+}
+
+#[test]
+fn a_history_on_another_grid_or_refused_by_the_server_says_so() {
+    let pods = old(3);
+    let mut source = Answers { failing: vec!["lag_history".into()], ..Answers::default() };
+    let off = Point { timestamp_ms: 1000 * AT - 30_000, value: 1.0 };
+    source
+        .ranges
+        .insert("cpu_history".into(), vec![Series { pod: "orders-6d5f9-00001".into(), points: vec![off] }]);
+    let facts = found(&source, &pods, &[Metric::Cpu, Metric::Lag]);
+    assert!(reason(&facts.past.cpu).contains("which was not asked for"), "{:?}", facts.past.cpu);
+    assert!(
+        reason(&facts.past.lag).contains("too many samples"),
+        "the server's own words: {:?}",
+        facts.past.lag
+    );
+}
+
+#[test]
+fn the_past_of_a_large_fleet_is_three_numbers_a_pod_in_one_query() {
+    let pods = old(LARGE_FLEET + 1);
+    let mut source = Answers::default();
+    let pod = Some("orders-6d5f9-00002");
+    source.labelled.insert(
+        "cpu_history".into(),
+        vec![
+            labelled(pod, &["low"], 0.5),
+            labelled(pod, &["mean"], 0.75),
+            labelled(pod, &["samples"], 60.0),
+            labelled(Some("orders-6d5f9-00003"), &["low"], 0.5),
+            labelled(Some("another-0"), &["low"], 0.5),
+        ],
+    );
+    let facts = found(&source, &pods, &[Metric::Cpu]);
+    let Fact::Known(Past::Summary(summary)) = &facts.past.cpu else { panic!("{:?}", facts.past.cpu) };
+    let load = summary.of("orders-6d5f9-00002").expect("its row");
+    assert_eq!((load.low, load.mean, load.samples), (0.5, 0.75, 60));
+    assert_eq!(summary.of("orders-6d5f9-00003"), None, "a row that is not whole is none");
+    let asked = source.asked();
+    let query = &asked.iter().find(|asked| asked.name == "cpu_history").expect("it was asked").promql;
+    assert!(query.contains("quantile_over_time(0.2, ") && query.contains("[60m:1m]"), "{query}");
+    source.labelled.get_mut("cpu_history").expect("as above").push(labelled(pod, &["low"], 0.6));
+    let facts = found(&source, &pods, &[Metric::Cpu]);
+    assert!(reason(&facts.past.cpu).contains("more than one series"), "{:?}", facts.past.cpu);
+}
+
+#[test]
+fn a_replacement_is_compared_over_its_two_windows_by_rate_and_by_kin() {
+    let mut pods = old(3);
+    pods[2].age = Some(Duration::from_secs(2 * 3600));
+    let values = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), 2.0)).collect();
+    let mut source = Answers::default();
+    let [zero, one, two] = ["orders-6d5f9-00000", "orders-6d5f9-00001", "orders-6d5f9-00002"];
+    source.instant.insert("rate_after".into(), values(&[zero, one, two, "orders-api-6d5f9-00000"]));
+    // One was replaced by the newest, one was of another replica set; the others are none of ours.
+    source.instant.insert(
+        "rate_before".into(),
+        values(&[zero, one, "orders-6d5f9-x7k2p", "orders-77b4c-9fq4d", "orders-api-6d5f9-x7k2p", "cart-0"]),
+    );
+    let facts = found(&source, &pods, &[]);
+    let replacement = facts.last_replacement.known().expect("both sides are there");
+    assert_eq!(replacement.metric, Metric::Rate);
+    assert_eq!((replacement.before.len(), replacement.after.len()), (4, 3));
+    assert_eq!(replacement.ago, Duration::from_secs(2 * 3600));
+    let asked = source.asked();
+    let of = |name: &str| asked.iter().find(|asked| asked.name == name).expect(name);
+    assert_eq!(of("rate_before").to_s, -2 * 3600);
+    assert!(of("rate_before").promql.starts_with("avg_over_time(("), "{:?}", of("rate_before"));
+    assert!(of("rate_before").promql.ends_with(")[60m:1m])"), "{:?}", of("rate_before"));
+    assert_eq!(of("cpu_yesterday").to_s, -24 * 3600);
+    assert_eq!(facts.past_spread, Fact::Absent);
+}
+
+/// Loads by partition as a broker knows them, owners as clients write them.
+#[test]
+fn partitions_are_joined_with_their_owners_whatever_the_spelling() {
+    let pods = old(2);
+    let [zero, one] = [Some("orders-6d5f9-00000"), Some("orders-6d5f9-00001")];
+    let mut source = Answers::default();
+    let loads = [("orders.eu", "0", 10.0), ("orders.eu", "1", 20.0), ("foreign", "0", 99.0)];
+    let loads = loads.map(|(topic, partition, load)| labelled(None, &[topic, partition], load));
+    source.labelled.insert("partition_load".into(), loads.to_vec());
+    let owners = vec![
+        labelled(zero, &["orders_eu", "0"], 1.0),
+        labelled(one, &["orders_eu", "1"], 1.0),
+        labelled(one, &["orders.eu", "1"], 1.0),
+        labelled(Some("gone-0"), &["foreign", "0"], 1.0),
+    ];
+    source.labelled.insert("partition_owners".into(), owners);
+    let facts = found(&source, &pods, &[]);
+    let partitions = facts.partitions.known().expect("they are known");
+    assert!(partitions.owners_known());
+    assert_eq!(partitions.topics(), ["orders.eu"]);
+    assert_eq!(partitions.pod_loads(2), [10.0, 20.0]);
+
+    source.labelled.get_mut("partition_owners").expect("as above").push(labelled(
+        one,
+        &["orders.eu", "2"],
+        1.0,
+    ));
+    let facts = found(&source, &pods, &[]);
+    assert!(reason(&facts.partitions).contains("has an owner and no load"), "{:?}", facts.partitions);
+
+    source.labelled.insert("partition_load".into(), vec![labelled(zero, &["orders", "x"], 1.0)]);
+    let facts = found(&source, &pods, &[]);
+    assert!(reason(&facts.partitions).contains("is no number"), "{:?}", facts.partitions);
+
+    source.labelled.insert("partition_load".into(), vec![labelled(zero, &["orders", "0"], 1.0); 2]);
+    let facts = found(&source, &pods, &[]);
+    assert!(reason(&facts.partitions).contains("more than one sample"), "{:?}", facts.partitions);
+}
+
+#[test]
+fn owners_alone_let_the_assignor_be_recognised_and_nothing_else() {
+    let pods = old(2);
+    let owner = |partition: usize| format!("orders-6d5f9-0000{}", partition / 3);
+    let owners =
+        (0..6).map(|partition| labelled(Some(&owner(partition)), &["t", &partition.to_string()], 1.0));
+    let mut source = Answers::default();
+    source.labelled.insert("partition_owners".into(), owners.collect());
+    let facts = found(&source, &pods, &[]);
+    assert_eq!(facts.partitions, Fact::Absent, "nothing is known of loads");
+    assert_eq!(facts.known_assignor(), Some(Assignor::Range));
+    source.labelled.insert("assignor".into(), vec![labelled(None, &["cooperative-sticky"], 1.0)]);
+    assert_eq!(
+        found(&source, &pods, &[]).known_assignor(),
+        Some(Assignor::CooperativeSticky),
+        "exported wins"
+    );
+    let several = vec![labelled(None, &["range"], 1.0), labelled(None, &["sticky"], 1.0)];
+    source.labelled.insert("assignor".into(), several);
+    source.labelled.remove("partition_owners");
+    let facts = found(&source, &pods, &[]);
+    assert!(reason(&facts.exported_assignor).contains("several assignors: range, sticky"), "{facts:?}");
+}
+
+#[test]
+fn partitions_and_consumers_of_live_pods_are_counted() {
+    let pods = old(2);
+    let [zero, one] = [Some("orders-6d5f9-00000"), Some("orders-6d5f9-00001")];
+    let mut source = Answers::default();
+    let rows = vec![
+        labelled(zero, &["a"], 2.0),
+        labelled(zero, &["b"], 1.0),
+        labelled(one, &["a"], 4.0),
+        labelled(one, &["b"], 0.0),
+        labelled(Some("gone-0"), &["a"], 9.0),
+    ];
+    source.labelled.insert("assigned_partitions".into(), rows);
+    let facts = found(&source, &pods, &[]);
+    let counts: Vec<usize> =
+        facts.assigned_partitions.known().expect("known").iter().map(|(_, count)| *count).collect();
+    assert_eq!((counts, facts.consumers_per_pod), (vec![3, 4], Some(2)));
+    source.labelled.insert("assigned_partitions".into(), vec![labelled(zero, &[""], 2.0)]);
+    assert_eq!(
+        found(&source, &pods, &[]).consumers_per_pod,
+        None,
+        "an own query need not tell clients apart"
+    );
+    source.labelled.insert("assigned_partitions".into(), vec![labelled(zero, &[""], 2.0); 2]);
+    let facts = found(&source, &pods, &[]);
+    assert!(reason(&facts.assigned_partitions).contains("more than one series"), "{facts:?}");
+    source.labelled.insert("assigned_partitions".into(), vec![labelled(zero, &["a"], -1.0)]);
+    let facts = found(&source, &pods, &[]);
+    assert!(reason(&facts.assigned_partitions).contains("has -1 partitions"), "{facts:?}");
+}
+
+#[test]
+fn no_more_is_asked_at_once_than_is_allowed() {
+    /// Counts who is in.
+    struct Busy(AtomicUsize, AtomicUsize);
+    impl MetricsSource for Busy {
+        fn instant(&self, query: &MetricQuery, _: Timestamp) -> Result<InstantAnswer, QueryError> {
+            let now = self.0.fetch_add(1, Ordering::SeqCst) + 1;
+            self.1.fetch_max(now, Ordering::SeqCst);
+            thread::sleep(Duration::from_millis(5));
+            self.0.fetch_sub(1, Ordering::SeqCst);
+            Err(not_recorded(query))
+        }
+
+        fn labelled(
+            &self,
+            query: &MetricQuery,
+            _: &[&str],
+            at: Timestamp,
+        ) -> Result<LabelledAnswer, QueryError> {
+            self.instant(query, at).map(|_| LabelledAnswer::default())
+        }
+
+        fn range(
+            &self,
+            query: &MetricQuery,
+            at: Timestamp,
+            _: Timestamp,
+            _: Duration,
+        ) -> Result<RangeAnswer, QueryError> {
+            self.instant(query, at).map(|_| RangeAnswer::default())
+        }
+    }
+    let busy = Busy(AtomicUsize::new(0), AtomicUsize::new(0));
+    let limited = AtMost::new(&busy, 2);
+    let (query, at) = (MetricQuery::new("cpu", "up"), Timestamp::UNIX_EPOCH);
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| limited.instant(&query, at).is_err());
+            scope.spawn(|| limited.range(&query, at, at, Duration::ZERO).is_err());
+            scope.spawn(|| limited.labelled(&query, &[], at).is_err());
+        }
+    });
+    assert_eq!(busy.1.load(Ordering::SeqCst), 2);
+}
