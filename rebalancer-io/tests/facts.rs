@@ -77,9 +77,8 @@ impl MetricsSource for Answers {
     fn instant(&self, query: &MetricQuery, at: Timestamp) -> Result<InstantAnswer, QueryError> {
         self.note(query, at, at)?;
         let samples = self.instant.get(&query.name).ok_or_else(|| not_recorded(query))?;
-        let sample =
-            |(pod, value): &(String, f64)| Sample { pod: pod.clone(), value: *value, timestamp_ms: 0 };
-        Ok(InstantAnswer { samples: samples.iter().map(sample).collect(), ..InstantAnswer::default() })
+        let samples = samples.iter().map(|(pod, value)| Sample { pod, value: *value, timestamp_ms: 0 });
+        Ok(InstantAnswer { samples: samples.collect(), ..InstantAnswer::default() })
     }
 
     fn labelled(&self, query: &MetricQuery, _: &[&str], at: Timestamp) -> Result<LabelledAnswer, QueryError> {
