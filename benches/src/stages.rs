@@ -11,6 +11,7 @@ use rebalancer_core::{
 };
 use rebalancer_io::prometheus::{InstantAnswer, Wanted, decode_instant};
 use rebalancer_sim::fleet::{AnswerOrder, instant_answer, live_pods};
+use rebalancer_sim::oracle;
 use serde::Deserialize;
 use serde_json::Value;
 use statrs::statistics::Statistics;
@@ -101,7 +102,10 @@ impl Data {
                 let sum_of = |answer: &InstantAnswer| -> u64 {
                     answer.samples.pods().map(|pod| hasher.hash_one(pod)).fold(0, u64::wrapping_add)
                 };
-                Metric::ALL.into_iter().map(|metric| sum_of(black_box(&names[metric]))).sum::<u64>() as f64
+                Metric::ALL
+                    .into_iter()
+                    .map(|metric| sum_of(black_box(&names[metric])))
+                    .fold(0, u64::wrapping_add) as f64
             }),
             Variant::new(OURS, move || joined(black_box(&self.live), &answers).loads.cpu[0]),
         ]
@@ -113,6 +117,8 @@ impl Data {
 
     fn analyze(&self) -> Vec<Variant<'_>> {
         let engine = Engine::new(Thresholds::default());
+        let analysis = engine.analyze(&self.pods).expect("default thresholds");
+        assert_eq!(oracle::compare(&analysis), Ok(()), "the oracle decides the same");
         let ours = move || {
             let analysis = engine.analyze(black_box(&self.pods)).expect("default thresholds");
             analysis.targets().map_or(0.0, |pair| pair.busiest as f64)
@@ -122,6 +128,8 @@ impl Data {
 
     fn analyze_columns(&self) -> Vec<Variant<'_>> {
         let names: Vec<&str> = self.pods.iter().map(|pod| pod.name.as_str()).collect();
+        let analysis = Engine::new(Thresholds::default()).analyze(&self.pods).expect("default thresholds");
+        assert_eq!(decided(&names, self.columns.clone()), *analysis, "columns and states decide the same");
         let ours = move || {
             let decision = decided(&names, black_box(&self.columns).clone());
             decision.targets().map_or(0.0, |pair| pair.busiest as f64)

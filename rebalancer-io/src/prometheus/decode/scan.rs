@@ -201,7 +201,7 @@ impl<'t> Text<'t> {
     fn string_end(self, from: usize) -> Result<usize, Stop> {
         let rest = &self.all.as_bytes()[from..];
         if self.plain {
-            return memchr::memchr(b'"', rest).map(|length| from + length).ok_or(Stop::Short);
+            return quote(rest).map(|length| from + length).ok_or(Stop::Short);
         }
         match rest.iter().position(|byte| *byte < b' ' || matches!(byte, b'"' | b'\\')) {
             Some(length) if rest[length] == b'"' => Ok(from + length),
@@ -292,4 +292,24 @@ fn digits(bytes: &[u8], at: usize) -> Result<(i64, usize), Stop> {
         number = number * 10 + i64::from(byte - b'0');
     }
     Err(Stop::Short)
+}
+
+/// Where the first quote stands.
+fn quote(bytes: &[u8]) -> Option<usize> {
+    const LOW: u64 = u64::from_ne_bytes([0x01; 8]);
+    const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
+    const QUOTES: u64 = u64::from_ne_bytes([b'"'; 8]);
+    /// Most strings are shorter than four words; a call would cost more than they do.
+    const WORDS: usize = 4;
+    let mut at = 0;
+    while let Some(word) = bytes[at..].first_chunk().filter(|_| at < WORDS * 8) {
+        let word = u64::from_le_bytes(*word) ^ QUOTES;
+        // The high bit of each byte that is zero; above the lowest one there may be wrong ones.
+        let zeros = word.wrapping_sub(LOW) & !word & HIGH;
+        if zeros != 0 {
+            return Some(at + zeros.trailing_zeros() as usize / 8);
+        }
+        at += 8;
+    }
+    memchr::memchr(b'"', &bytes[at..]).map(|length| at + length)
 }
