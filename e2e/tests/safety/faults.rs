@@ -3,6 +3,7 @@
 //!
 //! The control plane of these tests is their own, and they take turns.
 
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -74,7 +75,7 @@ fn a_server_killed_during_an_eviction_leaves_its_fate_unknown_and_the_second_pod
     let mut plane = plane();
     let (names, _kept, run, deciding) = {
         let scene = Scene::of(&plane, "during", 4, &[workload::deployment("orders", 4)]);
-        let (tell, deciding) = std::sync::mpsc::channel();
+        let (tell, deciding) = mpsc::channel();
         let webhook = Webhook::start(plane.pki(), move |request: &Value| {
             // The test may have ended.
             let _unheard = tell.send(request["dryRun"] == true);
@@ -101,7 +102,9 @@ fn a_server_killed_during_an_eviction_leaves_its_fate_unknown_and_the_second_pod
         match deciding.recv_timeout(Duration::from_secs(30)) {
             Ok(true) => {}
             Ok(false) => break,
-            Err(_) => panic!("no eviction: {}", run.wait(LIMIT)),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                panic!("no eviction: {}", run.wait(LIMIT))
+            }
         }
     }
     plane.apiserver().kill();
