@@ -48,7 +48,7 @@ fn a_thousand_and_five_thousand_pods_are_listed_planned_and_rotated() {
     }
 }
 
-fn check(run: &Finished, outcome: &str, most_requests: u64) {
+fn check(run: &Finished, outcome: &str, requests: u64) {
     let report = run.json();
     let (sent, pods) = (&report["requests"]["kubernetes"], &report["workload"]["pods"]);
     println!(
@@ -57,7 +57,7 @@ fn check(run: &Finished, outcome: &str, most_requests: u64) {
         run.elapsed.as_secs_f64()
     );
     assert_eq!((report["outcome"].as_str(), run.code), (Some(outcome), Some(0)), "{}", run.stderr);
-    assert_eq!(sent.as_u64(), Some(most_requests), "requests");
+    assert_eq!(sent.as_u64(), Some(requests), "requests");
     assert!(run.peak_memory_bytes < MOST_MEMORY_BYTES, "{} bytes", run.peak_memory_bytes);
 }
 

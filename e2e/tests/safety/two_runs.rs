@@ -57,11 +57,12 @@ fn a_run_that_planned_other_pods_sees_the_first_eviction_and_withholds() {
 }
 
 /// Both have planned when neither has acted, and begin to act at the same moment: what keeps them
-/// apart then is the budget, which the server counts down atomically.
+/// apart then is the budget, which the server counts down atomically, and up again only when
+/// replacements are Ready: these take some seconds, as pods do.
 #[test]
 fn a_budget_of_two_keeps_two_runs_with_different_targets_to_one_pair() {
     require!(ControlPlane);
-    let slow = annotated(workload::deployment("orders", 6), &json!({ "fake-kubelet/term-delay": "300" }));
+    let slow = annotated(workload::deployment("orders", 6), &json!({ "fake-kubelet/ready-delay": "8" }));
     let manifests = [workload::budget("two", "orders", 2), slow];
     let scene = Scene::of(ControlPlane::shared(), "two-budget", 6, &manifests);
     scene.plane.wait_budget(&scene.namespace, "two", 2);
