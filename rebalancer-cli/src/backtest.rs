@@ -81,7 +81,7 @@ pub fn judge(
     finder: &FactFinder<'_>,
 ) -> anyhow::Result<Option<Vec<Decision>>> {
     let at = moment.at();
-    let joined = moment.answers.join(&moment.workload.pods, moment.freshness);
+    let joined = moment.answers.join_columns(&moment.workload.pods, moment.freshness);
     let joined = joined.with_context(|| format!("at {at}: cannot tell the pods apart"))?;
     let measured = |metric| joined.loads[metric].iter().any(|load| !load.is_nan());
     if !measured(Metric::Cpu) && !measured(Metric::Lag) {

@@ -76,7 +76,7 @@ impl Observation {
     /// # Errors
     /// Two samples of one metric for one live pod.
     pub fn joined(&self) -> anyhow::Result<JoinedColumns<'_>> {
-        self.answers.join(&self.workload.pods, self.freshness).context("cannot tell the pods apart")
+        self.answers.join_columns(&self.workload.pods, self.freshness).context("cannot tell the pods apart")
     }
 
     /// Finds what a decision looks at beside the loads.

@@ -6,7 +6,9 @@ use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rebalancer_core::{DuplicateSample, Join, JoinRules, JoinedColumns, LivePod, Metric, PerMetric, Sample};
+use rebalancer_core::{
+    DuplicateSample, Join, JoinRules, Joined, JoinedColumns, LivePod, Metric, PerMetric, Sample,
+};
 
 use crate::metrics::{CpuFetcher, KafkaFetcher, MemoryFetcher, MetricQuery, MetricsSource, QuerySet};
 use crate::prometheus::{InstantAnswer, PrometheusClient, PrometheusConfig, QueryError};
@@ -111,12 +113,20 @@ impl Answers {
     ///
     /// # Errors
     /// Two samples of one metric for one live pod.
-    pub fn join<'a>(
+    pub fn join(&self, live: &[LivePod], freshness: Freshness) -> Result<Joined, DuplicateSample> {
+        Ok(self.added(Join::new(live, self.rules(freshness)))?.finish())
+    }
+
+    /// Joins the answers with the pods that exist, without an object for each pod.
+    ///
+    /// # Errors
+    /// Two samples of one metric for one live pod.
+    pub fn join_columns<'a>(
         &self,
         live: &'a [LivePod],
         freshness: Freshness,
     ) -> Result<JoinedColumns<'a>, DuplicateSample> {
-        self.join_with(Join::new(live, self.rules(freshness)))
+        Ok(self.added(Join::new(live, self.rules(freshness)))?.finish_columns())
     }
 
     /// Joins the answers with the pods they name, which are taken for Running and Ready ones, in the
@@ -125,7 +135,7 @@ impl Answers {
     /// # Errors
     /// Two samples of one metric for one pod.
     pub fn join_named(&self, freshness: Freshness) -> Result<JoinedColumns<'_>, DuplicateSample> {
-        self.join_with(Join::assuming(self.named(), self.rules(freshness)))
+        Ok(self.added(Join::assuming(self.named(), self.rules(freshness)))?.finish_columns())
     }
 
     fn rules(&self, freshness: Freshness) -> JoinRules {
@@ -136,7 +146,7 @@ impl Answers {
         }
     }
 
-    fn join_with<'a>(&self, mut join: Join<'a>) -> Result<JoinedColumns<'a>, DuplicateSample> {
+    fn added<'a>(&self, mut join: Join<'a>) -> Result<Join<'a>, DuplicateSample> {
         for (metric, answer) in self.metrics.iter() {
             let Some(answer) = answer else { continue };
             let samples = answer.samples.iter().map(|sample| Sample {
@@ -146,7 +156,7 @@ impl Answers {
             });
             join.add(metric, samples)?;
         }
-        Ok(join.finish_columns())
+        Ok(join)
     }
 
     /// Every pod named in the answers, as a Running and Ready one, in the order in which they are

@@ -180,7 +180,7 @@ impl Saved {
         let freshness =
             Freshness { warm_up: self.decision.warm_up(), max_sample_age: self.decision.max_sample_age };
         let joined = match &self.workload {
-            Some(workload) => answers.join(&workload.pods, freshness),
+            Some(workload) => answers.join_columns(&workload.pods, freshness),
             None => answers.join_named(freshness),
         };
         joined.context("cannot tell the pods apart")
