@@ -9,13 +9,12 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{ArgMatches, FromArgMatches};
 use jiff::Timestamp;
-use rebalancer_core::{JoinedColumns, Metric, PodState, RotationOptions, Workload};
-use rebalancer_io::facts::FactFinder;
+use rebalancer_core::{DuplicateSample, JoinedColumns, LivePod, Metric, PodState, RotationOptions, Workload};
 use rebalancer_io::kubernetes::live_pods;
 use rebalancer_io::podstate::{Answers, Freshness};
 use rebalancer_io::prometheus::{PrometheusConfig, Wanted};
 use rebalancer_io::recording::Recording;
-use rebalancer_io::snapshot::Snapshot;
+use rebalancer_io::snapshot::{NamedSnapshot, Snapshot};
 use rebalancer_io::{file, states};
 
 use crate::args::{Cli, Command, DecisionArgs, ReplayArgs};
@@ -29,17 +28,21 @@ use crate::{exit, output, usage};
 /// What was saved.
 struct Saved {
     loads: Loads,
-    /// `None` where only the names of the pods are known.
-    workload: Option<Workload>,
+    /// Without pods where only their names are known.
+    workload: Workload,
     settings: RecordedSettings,
     decision: DecisionSettings,
     /// The rest of a recording; a folder or a list of pods has none.
     recorded: Option<Recorded>,
 }
 
+/// The workload of which only the names of the pods are known.
+const UNKNOWN: Workload = Workload { pods: Vec::new(), owners: Vec::new() };
+
 /// The loads of the pods.
 enum Loads {
     Answers(Box<Answers>),
+    Named(Box<NamedSnapshot>),
     States(Vec<PodState>),
 }
 
@@ -48,28 +51,27 @@ enum Loads {
 /// # Errors
 /// A path that cannot be read, or holds something else.
 pub fn run(args: &ReplayArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
-    let saved = read(args, matches)?;
-    let joined = saved.joined()?;
-    let unknown = Workload { pods: Vec::new(), owners: Vec::new() };
-    let workload = saved.workload.as_ref().unwrap_or(&unknown);
+    let Saved { mut loads, workload, settings, decision, recorded } = read(args, matches)?;
+    let (asked, at) = (loads.asked(), loads.evaluation_time());
+    let joined = loads.joined(&workload.pods, &decision).context("cannot tell the pods apart")?;
     let described = WorkloadReport {
-        namespace: saved.settings.namespace.clone(),
-        selector: saved.settings.selector.clone(),
-        owner: owner(workload),
+        owner: owner(&workload),
         context: None,
         pods: workload.pods.len(),
+        namespace: settings.namespace,
+        selector: settings.selector,
     };
     let known = Known {
         joined: &joined,
-        workload,
-        asked: &saved.asked(),
-        evaluation_time: saved.evaluation_time().map(|time| time.to_string()),
+        workload: &workload,
+        asked: &asked,
+        evaluation_time: at.map(|time| time.to_string()),
         described,
     };
     let options = RotationOptions {
-        min_pods: saved.decision.thresholds.min_pods,
-        warm_up: saved.decision.warm_up(),
-        allow_many_controllers: saved.settings.allow_multiple_controllers,
+        min_pods: decision.thresholds.min_pods,
+        warm_up: decision.warm_up(),
+        allow_many_controllers: settings.allow_multiple_controllers,
         ..RotationOptions::until(RUN_TIMEOUT_FOR_PLANS)
     };
     let purpose = Purpose {
@@ -78,7 +80,8 @@ pub fn run(args: &ReplayArgs, matches: &ArgMatches) -> Result<ExitCode, Failure>
         rotation: Some(&options),
         detailed: args.output.output.shows_pods(),
     };
-    let report = decide(&saved.decision, &known, saved.finder().as_ref(), purpose)?;
+    let finder = recorded.as_ref().zip(at).map(|(recorded, at)| recorded.finder(at));
+    let report = decide(&decision, &known, finder.as_ref(), purpose)?;
     output::write(&report, args.output.output, io::stdout())?;
     Ok(exit::code(report.outcome, args.output.detailed_exitcode))
 }
@@ -120,7 +123,7 @@ fn from_states(path: &Path, decision: &DecisionArgs) -> Result<Saved, Failure> {
     let pods = states::pod_states(file).with_context(|| path.display().to_string())?;
     Ok(Saved {
         loads: Loads::States(pods),
-        workload: None,
+        workload: UNKNOWN,
         settings: RecordedSettings::default(),
         decision: DecisionSettings::from(decision),
         recorded: None,
@@ -133,18 +136,23 @@ fn from_folder(path: &Path, args: &ReplayArgs) -> Result<Saved, Failure> {
         namespace: None,
         max_bytes: PrometheusConfig::DEFAULT_MAX_RESPONSE_BYTES,
     };
+    let read = |loads: Loads, workload: Workload| Saved {
+        loads,
+        workload,
+        settings: RecordedSettings::default(),
+        decision: DecisionSettings::from(&args.decision),
+        recorded: None,
+    };
+    if let Some(named) = NamedSnapshot::open(path, &wanted).map_err(anyhow::Error::new)? {
+        return Ok(read(Loads::Named(Box::new(named)), UNKNOWN));
+    }
     let snapshot = Snapshot::open(path, &wanted).map_err(anyhow::Error::new)?;
     // Answers without a sample hold at no moment; any will do.
     let at = snapshot.evaluation_time().unwrap_or(Timestamp::UNIX_EPOCH);
     let pods = snapshot.pods().map(|json| live_pods(json, at)).transpose();
-    let pods = pods.with_context(|| format!("{}/pods.json", path.display()))?;
-    Ok(Saved {
-        loads: Loads::Answers(Box::new(Answers { at, metrics: snapshot.into_answers() })),
-        workload: pods.map(|pods| Workload { pods, owners: Vec::new() }),
-        settings: RecordedSettings::default(),
-        decision: DecisionSettings::from(&args.decision),
-        recorded: None,
-    })
+    let pods = pods.with_context(|| format!("{}/pods.json", path.display()))?.unwrap_or_default();
+    let answers = Answers { at, metrics: snapshot.into_answers() };
+    Ok(read(Loads::Answers(Box::new(answers)), Workload { pods, owners: Vec::new() }))
 }
 
 fn from_recording(path: &Path, matches: &ArgMatches) -> Result<Saved, Failure> {
@@ -152,7 +160,7 @@ fn from_recording(path: &Path, matches: &ArgMatches) -> Result<Saved, Failure> {
     let ReadBack { settings, workload, answers, recorded } = read_back(&recording, path)?;
     let decision = DecisionSettings::from(&taken_up(&settings, matches)?);
     let loads = Loads::Answers(Box::new(answers));
-    Ok(Saved { loads, workload: Some(workload), settings, decision, recorded: Some(recorded) })
+    Ok(Saved { loads, workload, settings, decision, recorded: Some(recorded) })
 }
 
 /// The decision settings of this call, with the recorded ones where nothing else was given.
@@ -171,37 +179,39 @@ fn taken_up(settings: &RecordedSettings, matches: &ArgMatches) -> Result<Decisio
     }
 }
 
-impl Saved {
-    fn joined(&self) -> anyhow::Result<JoinedColumns<'_>> {
-        let answers = match &self.loads {
-            Loads::States(pods) => return Ok(states::joined(pods)),
-            Loads::Answers(answers) => answers,
-        };
-        let freshness =
-            Freshness { warm_up: self.decision.warm_up(), max_sample_age: self.decision.max_sample_age };
-        let joined = match &self.workload {
-            Some(workload) => answers.join_columns(&workload.pods, freshness),
-            None => answers.join_named(freshness),
-        };
-        joined.context("cannot tell the pods apart")
+impl Loads {
+    /// The loads of the live pods; of all that are named where the list of live ones is not known.
+    fn joined<'a>(
+        &'a mut self,
+        live: &'a [LivePod],
+        decision: &DecisionSettings,
+    ) -> Result<JoinedColumns<'a>, DuplicateSample> {
+        let freshness = Freshness { warm_up: decision.warm_up(), max_sample_age: decision.max_sample_age };
+        match self {
+            Self::Answers(answers) => answers.join_columns(live, freshness),
+            Self::Named(named) => {
+                let at = named.evaluation_time().unwrap_or(Timestamp::UNIX_EPOCH);
+                Ok(named.pods.join(&freshness.rules(at)))
+            }
+            Self::States(pods) => Ok(states::joined(pods)),
+        }
     }
 
     /// Metrics that were asked for.
     fn asked(&self) -> Vec<Metric> {
-        match &self.loads {
-            Loads::States(pods) => states::present(pods),
-            Loads::Answers(answers) => answers.asked(),
+        match self {
+            Self::Answers(answers) => answers.asked(),
+            Self::Named(named) => named.asked.clone(),
+            Self::States(pods) => states::present(pods),
         }
     }
 
     /// The moment of the loads; a list of pods and answers without a sample have none.
     fn evaluation_time(&self) -> Option<Timestamp> {
-        let Loads::Answers(answers) = &self.loads else { return None };
-        let known = answers.metrics.iter().filter_map(|(_, answer)| answer.as_ref());
-        known.map(|answer| &answer.samples).any(|samples| !samples.is_empty()).then_some(answers.at)
-    }
-
-    fn finder(&self) -> Option<FactFinder<'_>> {
-        Some(self.recorded.as_ref()?.finder(self.evaluation_time()?))
+        match self {
+            Self::Answers(answers) => answers.has_samples().then_some(answers.at),
+            Self::Named(named) => named.evaluation_time(),
+            Self::States(_) => None,
+        }
     }
 }
