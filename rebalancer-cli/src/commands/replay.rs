@@ -24,6 +24,7 @@ use crate::failure::Failure;
 use crate::live::{RUN_TIMEOUT_FOR_PLANS, owner};
 use crate::recorded::{ReadBack, Recorded, RecordedSettings, flags_to_take_up, read_back};
 use crate::report::{Kind, WorkloadReport};
+use crate::telemetry::{Asked, Delivery, Notes, Stage};
 use crate::{exit, output, usage};
 
 /// What was saved.
@@ -43,7 +44,9 @@ struct Saved {
 /// # Errors
 /// A path that cannot be read, or holds something else.
 pub fn run(args: &ReplayArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
-    let saved = read(args, matches)?;
+    let notes = Notes::begin();
+    let delivery = Delivery::to_file(&args.textfile);
+    let saved = notes.time(Stage::Query, || read(args, matches))?;
     let described = WorkloadReport {
         namespace: saved.settings.namespace.clone(),
         selector: saved.settings.selector.clone(),
@@ -68,9 +71,11 @@ pub fn run(args: &ReplayArgs, matches: &ArgMatches) -> Result<ExitCode, Failure>
         kind: Kind::Plan,
         dry_run: "client",
         rotation: Some(&options),
-        detailed: args.output.output.shows_pods(),
+        detailed: args.output.output.shows_pods() || delivery.is_wanted(),
     };
-    let report = decide(&saved.decision, &known, saved.finder().as_ref(), purpose)?;
+    let report =
+        notes.time(Stage::Decide, || decide(&saved.decision, &known, saved.finder().as_ref(), purpose))?;
+    delivery.deliver(&notes.end(saved.asked(), Ok(&report)));
     output::write(&report, args.output.output, io::stdout())?;
     Ok(exit::code(report.outcome, args.output.detailed_exitcode))
 }
@@ -187,6 +192,12 @@ fn saved(
 }
 
 impl Saved {
+    fn asked(&self) -> Asked {
+        let RecordedSettings { namespace, selector, .. } = self.settings.clone();
+        let (namespace, target) = (namespace.unwrap_or_default(), selector.unwrap_or_default());
+        Asked { namespace, target, dry_run: "client" }
+    }
+
     fn finder(&self) -> Option<FactFinder<'_>> {
         Some(self.recorded.as_ref()?.finder(self.evaluation_time?))
     }
