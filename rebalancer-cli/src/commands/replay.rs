@@ -23,6 +23,7 @@ use crate::failure::Failure;
 use crate::live::{RUN_TIMEOUT_FOR_PLANS, owner};
 use crate::recorded::{ReadBack, Recorded, RecordedSettings, flags_to_take_up, read_back};
 use crate::report::{Kind, WorkloadReport};
+use crate::telemetry::{Asked, Delivery, Notes, Stage};
 use crate::{exit, output, usage};
 
 /// What was saved.
@@ -51,15 +52,18 @@ enum Loads {
 /// # Errors
 /// A path that cannot be read, or holds something else.
 pub fn run(args: &ReplayArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
-    let Saved { mut loads, workload, settings, decision, recorded } = read(args, matches)?;
+    let notes = Notes::begin();
+    let delivery = Delivery::to_file(&args.textfile);
+    let saved = notes.time(Stage::Query, || read(args, matches))?;
+    let Saved { mut loads, workload, settings, decision, recorded } = saved;
     let (asked, at) = (loads.asked(), loads.evaluation_time());
     let joined = loads.joined(&workload.pods, &decision).context("cannot tell the pods apart")?;
     let described = WorkloadReport {
         owner: owner(&workload),
         context: None,
         pods: workload.pods.len(),
-        namespace: settings.namespace,
-        selector: settings.selector,
+        namespace: settings.namespace.clone(),
+        selector: settings.selector.clone(),
     };
     let known = Known {
         joined: &joined,
@@ -78,10 +82,11 @@ pub fn run(args: &ReplayArgs, matches: &ArgMatches) -> Result<ExitCode, Failure>
         kind: Kind::Plan,
         dry_run: "client",
         rotation: Some(&options),
-        detailed: args.output.output.shows_pods(),
+        detailed: args.output.output.shows_pods() || delivery.is_wanted(),
     };
     let finder = recorded.as_ref().zip(at).map(|(recorded, at)| recorded.finder(at));
-    let report = decide(&decision, &known, finder.as_ref(), purpose)?;
+    let report = notes.time(Stage::Decide, || decide(&decision, &known, finder.as_ref(), purpose))?;
+    delivery.deliver(&notes.end(told_about(settings), Ok(&report)));
     output::write(&report, args.output.output, io::stdout())?;
     Ok(exit::code(report.outcome, args.output.detailed_exitcode))
 }
@@ -177,6 +182,13 @@ fn taken_up(settings: &RecordedSettings, matches: &ArgMatches) -> Result<Decisio
         Ok(_) => Err(Failure::usage("the recorded settings change the command")),
         Err(error) => Err(Failure::usage(format!("the recorded settings cannot be used: {error}"))),
     }
+}
+
+/// What the metrics of this run are told to be about.
+fn told_about(settings: RecordedSettings) -> Asked {
+    let RecordedSettings { namespace, selector, .. } = settings;
+    let (namespace, target) = (namespace.unwrap_or_default(), selector.unwrap_or_default());
+    Asked { namespace, target, dry_run: "client" }
 }
 
 impl Loads {
