@@ -14,6 +14,7 @@
 mod access;
 mod answer;
 mod budgets;
+mod claims;
 mod cluster;
 mod config;
 mod events;
