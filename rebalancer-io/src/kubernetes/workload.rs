@@ -11,8 +11,8 @@ use rebalancer_core::{
 use super::budgets::Labels;
 use super::cluster::{Cluster, ClusterError};
 use super::evict::Effect;
-use super::list::Selector;
 use super::pods::{self, ListedPod, OwnerRef, PodList};
+use super::selector::Selector;
 use crate::driver::{Actuator, WorkloadSource};
 
 /// Looks at one workload and asks the server what it would do; it cannot evict.
