@@ -13,6 +13,7 @@ mod guards;
 mod kubernetes;
 mod output;
 mod prometheus;
+mod telemetry;
 
 pub use backtest::BacktestArgs;
 pub use decision::{DecisionArgs, GuardMode};
@@ -20,6 +21,7 @@ pub use guards::GuardArgs;
 pub use kubernetes::{ActionArgs, DryRun, KubernetesArgs, MethodArgs, PacingChoice};
 pub use output::{LogFormat, OutputArgs, OutputFormat};
 pub use prometheus::{Method, PrometheusArgs, QueryArgs};
+pub use telemetry::{PushArgs, TextfileArgs};
 
 /// Measures how unevenly the pods of a workload are loaded and, when a threshold is passed, evicts
 /// the busiest and the least busy one so that the work is dealt out again.
@@ -81,6 +83,10 @@ pub struct RunArgs {
     /// Also save the raw answers of this run to FILE (.gz compresses)
     #[arg(long, value_name = "FILE", env = "RECORD_FILE")]
     pub record: Option<PathBuf>,
+    #[command(flatten)]
+    pub push: PushArgs,
+    #[command(flatten)]
+    pub textfile: TextfileArgs,
 }
 
 /// Arguments of `plan`.
@@ -91,6 +97,8 @@ pub struct PlanArgs {
     /// Also save the raw answers of this run to FILE (.gz compresses)
     #[arg(long, value_name = "FILE", env = "RECORD_FILE")]
     pub record: Option<PathBuf>,
+    #[command(flatten)]
+    pub textfile: TextfileArgs,
 }
 
 /// Arguments of `check`.
@@ -126,6 +134,8 @@ pub struct ReplayArgs {
     pub decision: DecisionArgs,
     #[command(flatten)]
     pub output: OutputArgs,
+    #[command(flatten)]
+    pub textfile: TextfileArgs,
 }
 
 /// Arguments of `config`.
@@ -135,6 +145,10 @@ pub struct ConfigArgs {
     pub live: LiveArgs,
     #[command(flatten)]
     pub action: ActionArgs,
+    #[command(flatten)]
+    pub push: PushArgs,
+    #[command(flatten)]
+    pub textfile: TextfileArgs,
 }
 
 /// What every command that asks live servers takes.

@@ -15,3 +15,4 @@ mod servers;
 mod settings;
 mod snapshots;
 mod sweeps;
+mod telemetry;
