@@ -1,6 +1,6 @@
-//! Reads files that may be compressed, whatever their name says.
+//! Reads files that may be compressed, whatever their name says, and writes files all or nothing.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
@@ -20,4 +20,22 @@ pub fn open(path: &Path) -> io::Result<Box<dyn BufRead + Send>> {
     } else {
         Ok(Box::new(reader))
     }
+}
+
+/// Writes a file, replacing one that is there, all or nothing: `write` fills a file beside it, which
+/// then takes its name.
+///
+/// # Errors
+/// When it cannot be written; what was there is unchanged then.
+pub fn replace(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let partial = path.with_file_name(format!(".{name}.{}.partial", std::process::id()));
+    let written = File::create(&partial).and_then(|mut file| {
+        write(&mut file)?;
+        file.sync_all()
+    });
+    written.and_then(|()| fs::rename(&partial, path)).inspect_err(|_| {
+        // Nothing is lost if it cannot be removed; the first error is the one to tell.
+        fs::remove_file(&partial).ok();
+    })
 }

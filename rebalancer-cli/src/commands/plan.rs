@@ -10,7 +10,8 @@ use clap::ArgMatches;
 use crate::args::{KubernetesArgs, PlanArgs};
 use crate::decide::{DecisionSettings, Known, Purpose, decide};
 use crate::failure::Failure;
-use crate::live::{Live, Observation};
+use crate::live::{Keep, Live, Observation};
+use crate::page::{self, Destination};
 use crate::report::{Kind, Report};
 use crate::{exit, output};
 
@@ -20,13 +21,18 @@ use crate::{exit, output};
 /// A setting, a server or an answer that is wrong.
 pub fn run(args: &PlanArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let decision = DecisionSettings::from(&args.live.decision);
+    let page = Destination::new(args.page.report.as_deref())?;
     let live = Live::connect(&args.live, &decision, matches)?;
-    let observation = live.observe(args.record.as_deref())?;
+    let observation = live.observe(Keep { file: args.record.as_deref(), page: page.is_some() })?;
     let options = rotation_options(&args.live.kubernetes, &decision);
     let purpose = Purpose { kind: Kind::Plan, dry_run: "client", rotation: Some(&options), detailed: true };
     let mut report = report(&decision, &observation, purpose)?;
     report.requests.insert("kubernetes".to_owned(), live.cluster.requests());
     output::write(&report, args.live.output.output, std::io::stdout())?;
+    if let Some(page) = page {
+        let recording = observation.recording()?;
+        page.write(&report, &page::extras(matches, recording.as_ref(), &report, &decision, purpose))?;
+    }
     Ok(exit::code(report.outcome, args.live.output.detailed_exitcode))
 }
 

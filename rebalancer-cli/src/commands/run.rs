@@ -21,7 +21,8 @@ use clap::ArgMatches;
 use crate::args::{ActionArgs, DryRun, OutputFormat, PacingChoice, RunArgs};
 use crate::decide::{DecisionSettings, Purpose};
 use crate::failure::Failure;
-use crate::live::Live;
+use crate::live::{Keep, Live};
+use crate::page::{self, Destination};
 use crate::report::{Kind, Outcome, Report};
 use crate::{exit, output};
 
@@ -33,6 +34,7 @@ use crate::{exit, output};
 pub fn run(args: &RunArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let started = Instant::now();
     let consent = consent(args)?;
+    let page = Destination::new(args.page.report.as_deref())?;
     let stop = stop_flag()?;
     let decision = DecisionSettings::from(&args.live.decision);
     let live = Live::connect(&args.live, &decision, matches)?;
@@ -42,7 +44,7 @@ pub fn run(args: &RunArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
         selector = live.selector.as_str(),
         "run started"
     );
-    let observation = live.observe(args.record.as_deref())?;
+    let observation = live.observe(Keep { file: args.record.as_deref(), page: page.is_some() })?;
     let options = options(args, &decision);
     let purpose = Purpose {
         kind: Kind::RunReport,
@@ -57,6 +59,10 @@ pub fn run(args: &RunArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
     report.requests.insert("kubernetes".to_owned(), live.cluster.requests());
     log_finish(&report, started.elapsed());
     output::write(&report, args.live.output.output, io::stdout())?;
+    if let Some(page) = page {
+        let recording = observation.recording()?;
+        page.write(&report, &page::extras(matches, recording.as_ref(), &report, &decision, purpose))?;
+    }
     if stop.load(Ordering::Relaxed) && report.outcome == Outcome::Failed {
         tracing::warn!("stopped by a signal before the next eviction");
     }
