@@ -14,6 +14,7 @@ mod kubernetes;
 mod output;
 mod page;
 mod prometheus;
+mod telemetry;
 
 pub use backtest::BacktestArgs;
 pub use decision::{DecisionArgs, GuardMode};
@@ -22,6 +23,7 @@ pub use kubernetes::{ActionArgs, DryRun, KubernetesArgs, MethodArgs, PacingChoic
 pub use output::{LogFormat, OutputArgs, OutputFormat};
 pub use page::{PageArgs, ReportArgs};
 pub use prometheus::{Method, PrometheusArgs, QueryArgs};
+pub use telemetry::{PushArgs, TextfileArgs};
 
 /// Measures how unevenly the pods of a workload are loaded and, when a threshold is passed, evicts
 /// the busiest and the least busy one so that the work is dealt out again.
@@ -88,6 +90,10 @@ pub struct RunArgs {
     /// Also save the raw answers of this run to FILE (.gz compresses)
     #[arg(long, value_name = "FILE", env = "RECORD_FILE")]
     pub record: Option<PathBuf>,
+    #[command(flatten)]
+    pub push: PushArgs,
+    #[command(flatten)]
+    pub textfile: TextfileArgs,
 }
 
 /// Arguments of `plan`.
@@ -100,6 +106,8 @@ pub struct PlanArgs {
     /// Also save the raw answers of this run to FILE (.gz compresses)
     #[arg(long, value_name = "FILE", env = "RECORD_FILE")]
     pub record: Option<PathBuf>,
+    #[command(flatten)]
+    pub textfile: TextfileArgs,
 }
 
 /// Arguments of `check`.
@@ -130,6 +138,8 @@ pub struct ReplayArgs {
     pub page: PageArgs,
     #[command(flatten)]
     pub output: OutputArgs,
+    #[command(flatten)]
+    pub textfile: TextfileArgs,
 }
 
 /// What was saved, and what it is to be decided by.
@@ -154,6 +164,10 @@ pub struct ConfigArgs {
     pub live: LiveArgs,
     #[command(flatten)]
     pub action: ActionArgs,
+    #[command(flatten)]
+    pub push: PushArgs,
+    #[command(flatten)]
+    pub textfile: TextfileArgs,
 }
 
 /// What every command that asks live servers takes.

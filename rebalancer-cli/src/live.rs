@@ -23,6 +23,7 @@ use crate::failure::Failure;
 use crate::recorded::{self, RecordedSettings, decision_flags};
 use crate::report::WorkloadReport;
 use crate::settings;
+use crate::telemetry::{Asked, Notes, Stage};
 
 /// A configured connection to both servers; neither has been asked anything yet.
 pub struct Live {
@@ -30,6 +31,8 @@ pub struct Live {
     pub cluster: Cluster,
     /// The workload's pods.
     pub selector: Selector,
+    /// What is noted while the command works.
+    pub notes: Notes,
     prometheus: PrometheusConfig,
     queries: QuerySettings,
     freshness: Freshness,
@@ -99,12 +102,9 @@ impl Observation {
         self.recorder.as_ref().map_or(Ok(()), |saver| saver.save(&self.workload))
     }
 
-    /// Everything that was asked so far; `None` where nothing is kept.
-    ///
-    /// # Errors
-    /// When what was seen cannot be told as JSON.
-    pub fn recording(&self) -> Result<Option<Recording>, Failure> {
-        self.recorder.as_ref().map(|saver| saver.recording(&self.workload)).transpose()
+    /// Everything that was asked so far; `None` where nothing is kept, or it cannot be told as JSON.
+    pub fn recording(&self) -> Option<Recording> {
+        self.recorder.as_ref()?.recording(&self.workload).ok()
     }
 
     /// Requests sent to the metrics server so far.
@@ -123,9 +123,14 @@ impl Live {
         decision: &DecisionSettings,
         matches: &ArgMatches,
     ) -> Result<Self, Failure> {
+        let notes = Notes::begin();
         let prometheus = settings::prometheus(&args.prometheus)?;
         if let Some(hint) = prometheus.endpoint.hint() {
-            tracing::warn!("PROMETHEUS_ENDPOINT: {hint}");
+            tracing::warn!(
+                event = "configuration.corrected",
+                url.full = prometheus.endpoint.as_str(),
+                "PROMETHEUS_ENDPOINT: {hint}"
+            );
         }
         // Certificates that cannot be used are found before anything is asked.
         PrometheusClient::new(&prometheus).map_err(|error| Failure::Usage(error.into()))?;
@@ -146,7 +151,7 @@ impl Live {
             decision: decision_flags(matches),
         };
         let context = args.kubernetes.context.clone();
-        Ok(Self { cluster, selector, prometheus, queries, freshness, recorded, context })
+        Ok(Self { cluster, selector, notes, prometheus, queries, freshness, recorded, context })
     }
 
     /// Lists the workload, then asks for all metrics at one moment, and keeps what is
@@ -156,13 +161,14 @@ impl Live {
     /// # Errors
     /// A server that does not answer, or whose answer is not whole.
     pub fn observe(&self, keep: Keep<'_>) -> Result<Observation, Failure> {
-        let workload = self.workload()?;
+        let workload = self.notes.time(Stage::Discover, || self.workload())?;
+        self.notes.found(owner(&workload), workload.pods.len());
         let settings = self.query_settings(&workload);
         let queries = QuerySet::new(&settings).map_err(|error| Failure::Usage(error.into()))?;
         let facts = FactQueries::new(&queries, &settings).map_err(|error| Failure::Usage(error.into()))?;
         let at = now();
         let (client, recorder) = self.recording_client(keep, at)?;
-        let answers = Aggregator::new(&client, &queries).fetch(at);
+        let answers = self.notes.time(Stage::Query, || Aggregator::new(&client, &queries).fetch(at));
         if let (Err(_), Some(saver)) = (&answers, &recorder) {
             saver.save(&workload)?;
         }
@@ -208,13 +214,21 @@ impl Live {
         let max_bytes = self.prometheus.max_response_bytes;
         let transport = HttpTransport::new(&self.prometheus).map_err(|error| Failure::Usage(error.into()))?;
         if keep.file.is_none() && !keep.page {
-            return Ok((PrometheusClient::over(Box::new(transport), max_bytes), None));
+            let client = PrometheusClient::over(Box::new(transport) as Box<dyn Transport>, max_bytes);
+            return Ok((client.counting(self.notes.requests()), None));
         }
         let recorder = Arc::new(Recorder::new(transport, max_bytes));
         let client: Client = PrometheusClient::over(Box::new(Arc::clone(&recorder)), max_bytes);
-        let saver =
-            Saver { path: keep.file.map(Path::to_owned), settings: self.recorded.clone(), at, recorder };
+        let client = client.counting(self.notes.requests());
+        let path = keep.file.map(Path::to_owned);
+        let saver = Saver { path, settings: self.recorded.clone(), at, recorder };
         Ok((client, Some(saver)))
+    }
+
+    /// What the command was asked to look after.
+    pub fn asked(&self, dry_run: &'static str) -> Asked {
+        let namespace = self.cluster.namespace().to_owned();
+        Asked { namespace, target: self.selector.as_str().to_owned(), dry_run }
     }
 
     /// What a report says of the workload.

@@ -16,6 +16,7 @@ mod recorded;
 mod report;
 mod secret;
 mod settings;
+mod telemetry;
 mod usage;
 mod value;
 

@@ -27,53 +27,75 @@ const DECISION: [&str; 7] =
 /// anyone reads off the page.
 const TOLERANCE: f64 = 0.005;
 
-/// A file that a page will be written to.
+/// The page that a command writes beside its report, where one is wanted.
 #[derive(Debug)]
-pub struct Destination(PathBuf);
+pub struct Page {
+    path: Option<PathBuf>,
+    extras: Extras,
+}
 
-impl Destination {
-    /// Looks whether the file could be written before anything else is done.
+impl Page {
+    /// A page for the file `path`, none without it. Whether it could be written is looked at before
+    /// anything else is done.
     ///
     /// # Errors
     /// A path without a folder that is there, or that is a folder itself.
-    pub fn new(path: Option<&Path>) -> Result<Option<Self>, Failure> {
-        let Some(path) = path else { return Ok(None) };
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let folder = folder.unwrap_or_else(|| Path::new("."));
-        let shown = path.display();
-        if path.is_dir() {
-            return Err(Failure::usage(format!("cannot write the page {shown}: it is a folder")));
+    pub fn new(path: Option<&Path>) -> Result<Self, Failure> {
+        if let Some(path) = path {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            let folder = folder.unwrap_or_else(|| Path::new("."));
+            let wrong = if path.is_dir() {
+                Some("it is a folder".to_owned())
+            } else {
+                (!folder.is_dir()).then(|| format!("there is no folder {}", folder.display()))
+            };
+            if let Some(wrong) = wrong {
+                return Err(Failure::usage(format!("cannot write the page {}: {wrong}", path.display())));
+            }
         }
-        if !folder.is_dir() {
-            return Err(Failure::usage(format!(
-                "cannot write the page {shown}: there is no folder {}",
-                folder.display()
-            )));
-        }
-        Ok(Some(Self(path.to_owned())))
+        Ok(Self { path: path.map(Path::to_owned), extras: Extras::default() })
     }
 
-    /// Writes the page of a report, replacing the file all or nothing.
+    /// Whether there is a file for it.
+    pub const fn is_wanted(&self) -> bool {
+        self.path.is_some()
+    }
+
+    /// Takes what it shows beside the report; not asked for where no page is wanted.
+    pub fn gather(&mut self, extras: impl FnOnce() -> Extras) {
+        if self.is_wanted() {
+            self.extras = extras();
+        }
+    }
+
+    /// Writes the page of a report, where one is wanted, replacing the file all or nothing.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn write(&self, report: &impl Serialize, extras: &Extras) -> Result<(), Failure> {
+    pub fn write(&self, report: &impl Serialize) -> Result<(), Failure> {
+        if !self.is_wanted() {
+            return Ok(());
+        }
         let report = serde_json::to_value(report).context("cannot write the report as JSON")?;
-        self.put(&html::page(&report, extras)?)
+        self.put(&html::page(&report, &self.extras)?)
     }
 
     /// Writes a page that is made already, likewise.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn put(&self, page: &str) -> Result<(), Failure> {
-        let written = file::replace(&self.0, |file| file.write_all(page.as_bytes()));
-        Ok(written.with_context(|| format!("cannot write the page {}", self.0.display()))?)
+    pub fn put(&self, text: &str) -> Result<(), Failure> {
+        let Some(path) = &self.path else { return Ok(()) };
+        let written = file::replace(path, |mut file| {
+            file.write_all(text.as_bytes())?;
+            Ok(file)
+        });
+        Ok(written.with_context(|| format!("cannot write the page {}", path.display()))?)
     }
 }
 
 /// What the page of a decision shows beside its report.
-pub fn extras(
+pub fn page_extras(
     matches: &ArgMatches,
     recording: Option<&Recording>,
     report: &Report,
@@ -81,20 +103,20 @@ pub fn extras(
     purpose: Purpose<'_>,
 ) -> Extras {
     let Some(recording) = recording else {
-        return Extras { settings: settings(matches, None), ..Extras::default() };
+        return Extras { settings: page_settings(matches, None), ..Extras::default() };
     };
     let recorded: Option<RecordedSettings> = serde_json::from_value(recording.config.clone()).ok();
     let recorded = recorded.filter(|_| purpose.kind == Kind::Plan && report.workload.context.is_none());
     let same = |back: &Recording| again(back, decision, purpose).is_ok_and(|again| is_same(report, &again));
     Extras {
-        settings: settings(matches, recorded.as_ref()),
+        settings: page_settings(matches, recorded.as_ref()),
         queries: html::of_recording(recording),
         recording: Embedded::of(recording, same),
     }
 }
 
 /// The settings in force, with those that were taken up from a recording.
-pub fn settings(matches: &ArgMatches, recorded: Option<&RecordedSettings>) -> Vec<SettingRow> {
+pub fn page_settings(matches: &ArgMatches, recorded: Option<&RecordedSettings>) -> Vec<SettingRow> {
     let taken_up = recorded.map(|recorded| flags_to_take_up(recorded, matches)).unwrap_or_default();
     let rows = config::rows(matches).into_iter().filter_map(|row| {
         let name = row.variable.clone().or_else(|| row.flag.clone())?;

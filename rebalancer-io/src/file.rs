@@ -22,18 +22,17 @@ pub fn open(path: &Path) -> io::Result<Box<dyn BufRead + Send>> {
     }
 }
 
-/// Writes a file, replacing one that is there, all or nothing: `write` fills a file beside it, which
-/// then takes its name.
+/// Puts a whole file in the place of `path`, or leaves what is there as it is. `write` fills a new
+/// file of the same folder, which then takes the name.
 ///
 /// # Errors
-/// When it cannot be written; what was there is unchanged then.
-pub fn replace(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+/// When the file cannot be made, filled, or renamed.
+pub fn replace(path: &Path, write: impl FnOnce(File) -> io::Result<File>) -> io::Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let partial = path.with_file_name(format!(".{name}.{}.partial", std::process::id()));
-    let written = File::create(&partial).and_then(|mut file| {
-        write(&mut file)?;
-        file.sync_all()
-    });
+    // One that was killed in a container had the same number, and left this behind.
+    fs::remove_file(&partial).ok();
+    let written = File::create_new(&partial).and_then(write).and_then(|file| file.sync_all());
     written.and_then(|()| fs::rename(&partial, path)).inspect_err(|_| {
         // Nothing is lost if it cannot be removed; the first error is the one to tell.
         fs::remove_file(&partial).ok();

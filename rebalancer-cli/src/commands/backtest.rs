@@ -17,7 +17,7 @@ use crate::decide::DecisionSettings;
 use crate::failure::Failure;
 use crate::html::{self, Embedded, Extras, QueryRow};
 use crate::live::{Live, now};
-use crate::page::{self, Destination};
+use crate::page::{Page, page_settings};
 use crate::report::WorkloadReport;
 use crate::{exit, output};
 
@@ -29,7 +29,7 @@ const MOST_MOMENTS: u64 = 50_000;
 /// # Errors
 /// A setting, a server, an answer or a recording that is wrong.
 pub fn run(args: &BacktestArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
-    let page = Destination::new(args.page.report.as_deref())?;
+    let mut page = Page::new(args.page.report.as_deref())?;
     let settings = DecisionSettings::from(&args.live.decision);
     let variants = variants(&settings, &args.sweep)?;
     let (report, queries) = match &args.recordings {
@@ -42,11 +42,11 @@ pub fn run(args: &BacktestArgs, matches: &ArgMatches) -> Result<ExitCode, Failur
         None => over_history(args, matches, &settings, &variants)?,
     };
     output::print(&render(&report, args.live.output.output)?, io::stdout())?;
-    if let Some(page) = page {
+    page.gather(|| {
         let why = "a backtest asks for more than a page can carry".to_owned();
-        let (settings, recording) = (page::settings(matches, None), Embedded::LeftOut(why));
-        page.write(&report, &Extras { settings, queries, recording })?;
-    }
+        Extras { settings: page_settings(matches, None), queries, recording: Embedded::LeftOut(why) }
+    });
+    page.write(&report)?;
     Ok(ExitCode::from(exit::DECIDED))
 }
 

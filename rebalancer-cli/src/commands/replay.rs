@@ -23,9 +23,10 @@ use crate::decide::{DecisionSettings, Known, Purpose, decide};
 use crate::failure::Failure;
 use crate::html::Extras;
 use crate::live::{RUN_TIMEOUT_FOR_PLANS, owner};
-use crate::page::{self, Destination};
+use crate::page::{Page, page_extras};
 use crate::recorded::{ReadBack, Recorded, RecordedSettings, flags_to_take_up, read_back};
 use crate::report::{Kind, Report, WorkloadReport};
+use crate::telemetry::{Asked, Delivery, Notes, Stage};
 use crate::{exit, output, usage};
 
 /// What was saved.
@@ -47,13 +48,15 @@ struct Saved {
 /// # Errors
 /// A path that cannot be read, or holds something else.
 pub fn run(args: &ReplayArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
-    let page = Destination::new(args.page.report.as_deref())?;
-    let detailed = page.is_some() || args.output.output.shows_pods();
-    let replayed = Replayed::new(&args.saved, matches, detailed)?;
+    let mut page = Page::new(args.page.report.as_deref())?;
+    let notes = Notes::begin();
+    let delivery = Delivery::to_file(&args.textfile);
+    let detailed = args.output.output.shows_pods() || delivery.is_wanted() || page.is_wanted();
+    let replayed = Replayed::new(&args.saved, matches, &notes, detailed)?;
+    delivery.deliver(&notes.end(replayed.saved.asked(), Ok(&replayed.report)));
     output::write(&replayed.report, args.output.output, io::stdout())?;
-    if let Some(page) = page {
-        page.write(&replayed.report, &replayed.extras(matches))?;
-    }
+    page.gather(|| replayed.extras(matches));
+    page.write(&replayed.report)?;
     Ok(exit::code(replayed.report.outcome, args.output.detailed_exitcode))
 }
 
@@ -70,8 +73,13 @@ impl Replayed {
     ///
     /// # Errors
     /// A path that cannot be read, or holds something else.
-    pub fn new(args: &SavedArgs, matches: &ArgMatches, detailed: bool) -> Result<Self, Failure> {
-        let saved = read(args, matches)?;
+    pub fn new(
+        args: &SavedArgs,
+        matches: &ArgMatches,
+        notes: &Notes,
+        detailed: bool,
+    ) -> Result<Self, Failure> {
+        let saved = notes.time(Stage::Query, || read(args, matches))?;
         let described = WorkloadReport {
             namespace: saved.settings.namespace.clone(),
             selector: saved.settings.selector.clone(),
@@ -92,14 +100,16 @@ impl Replayed {
             allow_many_controllers: saved.settings.allow_multiple_controllers,
             ..RotationOptions::until(RUN_TIMEOUT_FOR_PLANS)
         };
-        let report = decide(&saved.decision, &known, saved.finder().as_ref(), purpose(&options, detailed))?;
+        let purpose = purpose(&options, detailed);
+        let report = notes
+            .time(Stage::Decide, || decide(&saved.decision, &known, saved.finder().as_ref(), purpose))?;
         Ok(Self { report, saved, options })
     }
 
     /// What its page shows beside the report.
     pub fn extras(&self, matches: &ArgMatches) -> Extras {
         let Self { report, saved, options } = self;
-        page::extras(matches, saved.recording.as_ref(), report, &saved.decision, purpose(options, true))
+        page_extras(matches, saved.recording.as_ref(), report, &saved.decision, purpose(options, true))
     }
 }
 
@@ -223,6 +233,12 @@ fn saved(
 }
 
 impl Saved {
+    fn asked(&self) -> Asked {
+        let RecordedSettings { namespace, selector, .. } = self.settings.clone();
+        let (namespace, target) = (namespace.unwrap_or_default(), selector.unwrap_or_default());
+        Asked { namespace, target, dry_run: "client" }
+    }
+
     fn finder(&self) -> Option<FactFinder<'_>> {
         Some(self.recorded.as_ref()?.finder(self.evaluation_time?))
     }

@@ -14,7 +14,8 @@ use super::replay::Replayed;
 use crate::args::ReportArgs;
 use crate::failure::Failure;
 use crate::html::{self, Embedded, Extras};
-use crate::page::Destination;
+use crate::page::Page;
+use crate::telemetry::Notes;
 use crate::{exit, output};
 
 /// Makes the page.
@@ -22,20 +23,20 @@ use crate::{exit, output};
 /// # Errors
 /// A path that cannot be read or holds something else, or a page that cannot be written.
 pub fn run(args: &ReportArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
-    let destination = Destination::new(args.file.as_deref())?;
+    let page = Page::new(args.file.as_deref())?;
     let (report, extras) = if let Some(report) = saved_report(&args.saved.path)? {
         let why = "a JSON report does not hold the answers it was made from".to_owned();
         (report, Extras { recording: Embedded::LeftOut(why), ..Extras::default() })
     } else {
-        let replayed = Replayed::new(&args.saved, matches, true)?;
+        let replayed = Replayed::new(&args.saved, matches, &Notes::begin(), true)?;
         let report = serde_json::to_value(&replayed.report).context("cannot write the report as JSON")?;
         (report, replayed.extras(matches))
     };
-    let page = html::page(&report, &extras).with_context(|| args.saved.path.display().to_string())?;
-    if let Some(destination) = destination {
-        destination.put(&page)?;
+    let text = html::page(&report, &extras).with_context(|| args.saved.path.display().to_string())?;
+    if page.is_wanted() {
+        page.put(&text)?;
     } else {
-        output::print(&page, io::stdout())?;
+        output::print(&text, io::stdout())?;
     }
     Ok(ExitCode::from(exit::DECIDED))
 }

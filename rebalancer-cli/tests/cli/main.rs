@@ -16,3 +16,4 @@ mod servers;
 mod settings;
 mod snapshots;
 mod sweeps;
+mod telemetry;

@@ -222,20 +222,20 @@ impl<R> Lines<'_, R> {
 }
 
 pub(super) fn write(recording: &Recording, path: &Path) -> Result<(), RecordingError> {
-    let compress = path.extension().is_some_and(|ending| ending == "gz");
-    file::replace(path, |file| write_file(recording, file, compress))
+    let compress = path.extension().is_some_and(|extension| extension == "gz");
+    file::replace(path, |file| write_whole(recording, file, compress))
         .map_err(|error| RecordingError::new(path, None, format!("cannot write: {error}")))
 }
 
-fn write_file(recording: &Recording, file: &mut File, compress: bool) -> io::Result<()> {
+fn write_whole(recording: &Recording, file: File, compress: bool) -> io::Result<File> {
     if compress {
         let mut encoder = GzEncoder::new(file, Compression::default());
         write_lines(recording, &mut encoder, None)?;
-        return encoder.finish().map(drop);
+        return encoder.finish();
     }
     let mut writer = BufWriter::new(file);
     write_lines(recording, &mut writer, None)?;
-    writer.flush()
+    Ok(writer.into_inner()?)
 }
 
 /// Writes the lines; `digits` as in [`Recording::to_page`].
