@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use rebalancer_core::guard::Standing;
 use rebalancer_core::{Facts, Joined, Metric, RotationOptions, Workload};
 use rebalancer_io::facts::FactFinder;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::decide::{DecisionSettings, Known, Purpose, analyze, conclude, find, living, needs_facts};
@@ -38,7 +39,7 @@ pub struct Moment {
 }
 
 /// What one moment came to at one pair of thresholds.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Decision {
     /// When, RFC 3339.
     pub time: String,

@@ -12,6 +12,7 @@ mod logging;
 mod output;
 mod recorded;
 mod report;
+mod schema;
 mod secret;
 mod settings;
 mod telemetry;

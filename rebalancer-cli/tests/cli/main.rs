@@ -10,6 +10,7 @@ mod live_faults;
 mod output;
 mod program;
 mod recordings;
+mod schema;
 mod secrets;
 mod servers;
 mod settings;
