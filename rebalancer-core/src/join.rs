@@ -32,6 +32,13 @@ pub struct JoinRules {
     pub now_s: f64,
 }
 
+impl JoinRules {
+    /// Whether a sample of this time counts.
+    pub(crate) fn is_fresh(&self, timestamp_s: f64) -> bool {
+        libm::fabs(self.now_s - timestamp_s) <= self.max_sample_age.as_secs_f64()
+    }
+}
+
 /// Joins answers with the pods that exist: the list of live pods, not the metrics server, says
 /// what there is.
 ///
@@ -49,10 +56,10 @@ pub struct JoinRules {
 /// ```
 #[derive(Debug)]
 pub struct Join<'a> {
-    now_s: f64,
-    max_sample_age_s: f64,
-    /// The live pods.
-    names: Names<'a>,
+    rules: JoinRules,
+    live: &'a [LivePod],
+    /// Their names.
+    names: Names,
     /// Which of them are eligible.
     eligible: Vec<bool>,
     /// The loads of every live pod, NaN where none is known; of pods set aside none is.
@@ -146,6 +153,15 @@ pub struct MetricIssues {
     pub unknown_pods: usize,
 }
 
+impl MetricIssues {
+    /// The order of an answer means nothing, and must not show.
+    pub(crate) fn sort(&mut self) {
+        for names in [&mut self.missing, &mut self.invalid, &mut self.stale] {
+            names.sort_unstable();
+        }
+    }
+}
+
 /// Two samples of one metric for one pod: the query is not one sample a pod.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the {metric} answer has more than one sample for pod {pod:?}")]
@@ -159,7 +175,6 @@ pub struct DuplicateSample {
 impl<'a> Join<'a> {
     /// Starts with the live pods of the workload.
     pub fn new(live: &'a [LivePod], rules: JoinRules) -> Self {
-        let names = live.iter().map(|pod| pod.name.as_str()).collect();
         let mut eligible = Vec::with_capacity(live.len());
         let mut set_aside = Vec::new();
         for pod in live {
@@ -167,24 +182,13 @@ impl<'a> Join<'a> {
             eligible.push(reason.is_none());
             set_aside.extend(reason.map(|reason| SetAside { pod: pod.name.clone(), reason }));
         }
-        Self { set_aside, ..Self::over(names, eligible, rules) }
-    }
-
-    /// Starts with pods of which nothing but the name is known: each is taken for a
-    /// [`LivePod::assumed`] one.
-    pub fn assuming(names: Vec<&'a str>, rules: JoinRules) -> Self {
-        let eligible = alloc::vec![true; names.len()];
-        Self::over(names, eligible, rules)
-    }
-
-    fn over(names: Vec<&'a str>, eligible: Vec<bool>, rules: JoinRules) -> Self {
         Self {
-            now_s: rules.now_s,
-            max_sample_age_s: rules.max_sample_age.as_secs_f64(),
-            loads: PerMetric::from_fn(|_| alloc::vec![f64::NAN; names.len()]),
-            names: Names::new(names),
+            rules,
+            live,
+            names: Names::of(live.iter().map(|pod| pod.name.as_str())),
             eligible,
-            set_aside: Vec::new(),
+            loads: PerMetric::from_fn(|_| alloc::vec![f64::NAN; live.len()]),
+            set_aside,
             issues: PerMetric::default(),
         }
     }
@@ -236,8 +240,8 @@ impl<'a> Join<'a> {
 
     /// Ends the join without an object for each pod.
     pub fn finish_columns(self) -> JoinedColumns<'a> {
-        let Self { names, eligible, mut loads, set_aside, mut issues, .. } = self;
-        let mut names = names.into_vec();
+        let Self { live, eligible, mut loads, set_aside, mut issues, .. } = self;
+        let mut names: Vec<&str> = live.iter().map(|pod| pod.name.as_str()).collect();
         if !set_aside.is_empty() {
             let mut rows = eligible.iter();
             names.retain(|_| rows.next() == Some(&true));
@@ -251,17 +255,13 @@ impl<'a> Join<'a> {
             let rows = names.iter().zip(&loads[metric]);
             issues.missing =
                 rows.filter(|(_, load)| load.is_nan()).map(|(name, _)| (*name).to_string()).collect();
-            // The order of an answer means nothing, and must not show.
-            for names in [&mut issues.missing, &mut issues.invalid, &mut issues.stale] {
-                names.sort_unstable();
-            }
+            issues.sort();
         }
         JoinedColumns { names, loads, set_aside, issues }
     }
 
     fn place(&mut self, metric: Metric, row: usize, sample: &Sample<'_>) {
-        let distance_s = libm::fabs(self.now_s - sample.timestamp_s);
-        let fresh = distance_s <= self.max_sample_age_s;
+        let fresh = self.rules.is_fresh(sample.timestamp_s);
         match Load::from_sample(sample.value) {
             _ if !fresh => self.issues[metric].stale.push(sample.pod.to_string()),
             None => self.issues[metric].invalid.push(sample.pod.to_string()),

@@ -17,6 +17,7 @@ mod forecast;
 mod history;
 mod join;
 mod metric;
+mod named;
 mod names;
 mod number;
 mod outliers;
@@ -47,6 +48,7 @@ pub use join::{
     DuplicateSample, Join, JoinRules, Joined, JoinedColumns, MetricIssues, Sample, SetAside, SetAsideReason,
 };
 pub use metric::{Metric, PerMetric};
+pub use named::{NamedAnswer, NamedPods};
 pub use outliers::Outliers;
 pub use partitions::{InvalidPartitions, Partition, PartitionSample, Partitions};
 pub use plan::{

@@ -39,6 +39,17 @@ pub struct Freshness {
     pub max_sample_age: Duration,
 }
 
+impl Freshness {
+    /// The rules of a join at a moment.
+    pub fn rules(self, at: Timestamp) -> JoinRules {
+        JoinRules {
+            warm_up: self.warm_up,
+            max_sample_age: self.max_sample_age,
+            now_s: seconds(at.as_millisecond()),
+        }
+    }
+}
+
 impl<'a> Aggregator<'a> {
     /// An aggregator over `source`; a metric without a query is not asked for.
     pub const fn new(source: &'a dyn MetricsSource, queries: &'a QuerySet) -> Self {
@@ -81,6 +92,12 @@ impl Answers {
         self.metrics.iter().filter(|(_, answer)| answer.is_some()).map(|(metric, _)| metric).collect()
     }
 
+    /// Whether any answer has a sample.
+    pub fn has_samples(&self) -> bool {
+        let known = self.metrics.iter().filter_map(|(_, answer)| answer.as_ref());
+        known.map(|answer| &answer.samples).any(|samples| !samples.is_empty())
+    }
+
     /// The answers of a recording, decoded again; `place` names it in messages.
     ///
     /// # Errors
@@ -114,7 +131,7 @@ impl Answers {
     /// # Errors
     /// Two samples of one metric for one live pod.
     pub fn join(&self, live: &[LivePod], freshness: Freshness) -> Result<Joined, DuplicateSample> {
-        Ok(self.added(Join::new(live, self.rules(freshness)))?.finish())
+        Ok(self.added(Join::new(live, freshness.rules(self.at)))?.finish())
     }
 
     /// Joins the answers with the pods that exist, without an object for each pod.
@@ -126,24 +143,7 @@ impl Answers {
         live: &'a [LivePod],
         freshness: Freshness,
     ) -> Result<JoinedColumns<'a>, DuplicateSample> {
-        Ok(self.added(Join::new(live, self.rules(freshness)))?.finish_columns())
-    }
-
-    /// Joins the answers with the pods they name, which are taken for Running and Ready ones, in the
-    /// order in which they are first named.
-    ///
-    /// # Errors
-    /// Two samples of one metric for one pod.
-    pub fn join_named(&self, freshness: Freshness) -> Result<JoinedColumns<'_>, DuplicateSample> {
-        Ok(self.added(Join::assuming(self.named(), self.rules(freshness)))?.finish_columns())
-    }
-
-    fn rules(&self, freshness: Freshness) -> JoinRules {
-        JoinRules {
-            warm_up: freshness.warm_up,
-            max_sample_age: freshness.max_sample_age,
-            now_s: seconds(self.at.as_millisecond()),
-        }
+        Ok(self.added(Join::new(live, freshness.rules(self.at)))?.finish_columns())
     }
 
     fn added<'a>(&self, mut join: Join<'a>) -> Result<Join<'a>, DuplicateSample> {
@@ -162,11 +162,6 @@ impl Answers {
     /// Every pod named in the answers, as a Running and Ready one, in the order in which they are
     /// first named: what a replay without pod facts takes for the workload.
     pub fn assumed_pods(&self) -> Vec<LivePod> {
-        self.named().into_iter().map(LivePod::assumed).collect()
-    }
-
-    /// The pods that are named, each once.
-    fn named(&self) -> Vec<&str> {
         let mut names: Vec<&str> = Vec::new();
         let mut seen: HashSet<&str, foldhash::fast::RandomState> = HashSet::default();
         for answer in self.metrics.iter().filter_map(|(_, answer)| answer.as_ref()) {
@@ -178,7 +173,7 @@ impl Answers {
                 }
             }
         }
-        names
+        names.into_iter().map(LivePod::assumed).collect()
     }
 }
 
