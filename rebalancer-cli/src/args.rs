@@ -5,13 +5,14 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 mod backtest;
 mod decision;
 mod guards;
 mod kubernetes;
 mod output;
+mod page;
 mod prometheus;
 mod telemetry;
 
@@ -20,6 +21,7 @@ pub use decision::{DecisionArgs, GuardMode};
 pub use guards::GuardArgs;
 pub use kubernetes::{ActionArgs, DryRun, KubernetesArgs, MethodArgs, PacingChoice};
 pub use output::{LogFormat, OutputArgs, OutputFormat};
+pub use page::{PageArgs, ReportArgs};
 pub use prometheus::{Method, PrometheusArgs, QueryArgs};
 pub use telemetry::{PushArgs, TextfileArgs};
 
@@ -51,6 +53,8 @@ pub enum Command {
     Replay(ReplayArgs),
     /// Decide over the past, at one or several thresholds; change nothing
     Backtest(BacktestArgs),
+    /// Turn a saved report or recording into one HTML page
+    Report(ReportArgs),
     /// Show every setting with its value and where the value comes from
     Config(ConfigArgs),
 }
@@ -65,6 +69,7 @@ impl Command {
             Self::Record(args) => &args.live.output,
             Self::Replay(args) => &args.output,
             Self::Backtest(args) => &args.live.output,
+            Self::Report(args) => &args.output,
             Self::Config(args) => &args.live.output,
         }
     }
@@ -80,6 +85,8 @@ pub struct RunArgs {
     /// Evict without asking, outside a cluster too
     #[arg(short = 'y', long)]
     pub yes: bool,
+    #[command(flatten)]
+    pub page: PageArgs,
     /// Also save the raw answers of this run to FILE (.gz compresses)
     #[arg(long, value_name = "FILE", env = "RECORD_FILE")]
     pub record: Option<PathBuf>,
@@ -94,6 +101,8 @@ pub struct RunArgs {
 pub struct PlanArgs {
     #[command(flatten)]
     pub live: LiveArgs,
+    #[command(flatten)]
+    pub page: PageArgs,
     /// Also save the raw answers of this run to FILE (.gz compresses)
     #[arg(long, value_name = "FILE", env = "RECORD_FILE")]
     pub record: Option<PathBuf>,
@@ -123,24 +132,37 @@ pub struct RecordArgs {
 /// Arguments of `replay`.
 #[derive(Debug, Args)]
 pub struct ReplayArgs {
-    /// A recording, a folder with cpu.json, memory.json, lag.json, rate.json and perhaps
-    /// pods.json as `curl` saved them, or a JSON array of pod states
-    #[arg(value_name = "PATH")]
-    pub path: PathBuf,
-    /// Label that holds the name of the pod in a folder's answers
-    #[arg(long, value_name = "LABEL", env = "POD_LABEL", default_value = "pod", help_heading = "Queries")]
-    pub pod_label: String,
     #[command(flatten)]
-    pub decision: DecisionArgs,
+    pub saved: SavedArgs,
+    #[command(flatten)]
+    pub page: PageArgs,
     #[command(flatten)]
     pub output: OutputArgs,
     #[command(flatten)]
     pub textfile: TextfileArgs,
 }
 
+/// What was saved, and what it is to be decided by.
+#[derive(Debug, Args)]
+pub struct SavedArgs {
+    /// A recording, an HTML page that holds one, a folder with cpu.json, memory.json, lag.json,
+    /// rate.json and perhaps pods.json as `curl` saved them, or a JSON array of pod states; for
+    /// `report` also a JSON report
+    #[arg(value_name = "PATH", index = 1)]
+    pub path: PathBuf,
+    /// Label that holds the name of the pod in a folder's answers
+    #[arg(long, value_name = "LABEL", env = "POD_LABEL", default_value = "pod", help_heading = "Queries")]
+    pub pod_label: String,
+    #[command(flatten)]
+    pub decision: DecisionArgs,
+}
+
 /// Arguments of `config`.
 #[derive(Debug, Args)]
 pub struct ConfigArgs {
+    /// `show` the settings, or print the JSON `schema` of every report
+    #[arg(value_name = "WHAT", default_value = "show", value_enum)]
+    pub what: Shown,
     #[command(flatten)]
     pub live: LiveArgs,
     #[command(flatten)]
@@ -149,6 +171,15 @@ pub struct ConfigArgs {
     pub push: PushArgs,
     #[command(flatten)]
     pub textfile: TextfileArgs,
+}
+
+/// What `config` prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Shown {
+    /// The settings.
+    Show,
+    /// The JSON schema of every report.
+    Schema,
 }
 
 /// What every command that asks live servers takes.

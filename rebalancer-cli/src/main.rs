@@ -7,11 +7,14 @@ mod config_table;
 mod decide;
 mod exit;
 mod failure;
+mod html;
 mod live;
 mod logging;
 mod output;
+mod page;
 mod recorded;
 mod report;
+mod schema;
 mod secret;
 mod settings;
 mod telemetry;
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
         Command::Record(args) => record::run(args, &matches),
         Command::Replay(args) => replay::run(args, &matches),
         Command::Backtest(args) => commands::backtest::run(args, &matches),
+        Command::Report(args) => commands::report::run(args, &matches),
         Command::Config(args) => config::run(args, &matches),
     });
     done.unwrap_or_else(|failure: Failure| failure.report())
