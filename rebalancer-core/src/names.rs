@@ -202,13 +202,13 @@ fn hash(bytes: &[u8]) -> u32 {
     const KEYS: [u64; 3] = [0x243f_6a88_85a3_08d3, 0x1319_8a2e_0370_7344, 0xa409_3822_299f_31d0];
     let mut state = KEYS[0] ^ bytes.len() as u64;
     let mut rest = bytes;
-    while let Some((words, more)) = rest.split_first_chunk::<16>().filter(|(_, more)| !more.is_empty()) {
+    while let Some((words, more)) = rest.split_first_chunk() {
         let (one, other) = halves(u128::from_le_bytes(*words));
         state = fold(state ^ one, KEYS[1] ^ other);
         rest = more;
     }
     // The last sixteen bytes, some of them for the second time.
-    let last = match bytes.last_chunk::<16>() {
+    let last = match bytes.last_chunk() {
         Some(words) => u128::from_le_bytes(*words),
         None => rest.iter().fold(0, |last, byte| last << 8 | u128::from(*byte)),
     };
