@@ -1,6 +1,7 @@
 //! How a command ends when it does not end with a decision.
 
 use std::fmt::Display;
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use crate::exit;
@@ -27,7 +28,8 @@ impl Failure {
             Self::Usage(error) => (error, exit::USAGE),
             Self::Run(error) => (error, exit::FAILED),
         };
-        eprintln!("error: {}", chain(error));
+        // Where nobody reads it, the exit code tells.
+        drop(writeln!(std::io::stderr(), "error: {}", chain(error)));
         ExitCode::from(code)
     }
 }

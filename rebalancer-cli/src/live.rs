@@ -8,10 +8,10 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::ArgMatches;
 use jiff::Timestamp;
-use rebalancer_core::{Joined, Workload};
-use rebalancer_io::driver::WorkloadSource;
+use rebalancer_core::{ApiFailure, Budget, Joined, LivePod, Role, Target, Workload};
+use rebalancer_io::driver::{Actuator as _, WorkloadSource};
 use rebalancer_io::facts::FactFinder;
-use rebalancer_io::kubernetes::{Cluster, Selector};
+use rebalancer_io::kubernetes::{Cluster, Observer, Selector, SelectorError};
 use rebalancer_io::metrics::{FactQueries, QuerySet, QuerySettings};
 use rebalancer_io::podstate::{Aggregator, Answers, Freshness};
 use rebalancer_io::prometheus::{HttpTransport, PrometheusClient, PrometheusConfig, Transport};
@@ -22,9 +22,10 @@ use crate::decide::DecisionSettings;
 use crate::failure::Failure;
 use crate::recorded::{self, RecordedSettings, decision_flags};
 use crate::report::WorkloadReport;
-use crate::settings;
+use crate::settings::{self, Wanted};
 
-/// A configured connection to both servers; neither has been asked anything yet.
+/// A configured connection to both servers. Nothing has been asked yet, but for the selector of a
+/// workload that was given by its name.
 pub struct Live {
     /// The cluster.
     pub cluster: Cluster,
@@ -34,14 +35,14 @@ pub struct Live {
     queries: QuerySettings,
     freshness: Freshness,
     recorded: RecordedSettings,
-    context: Option<String>,
+    context: String,
 }
 
 /// The deadline that a plan's facts are checked with; nothing waits for it.
 pub const RUN_TIMEOUT_FOR_PLANS: Duration = Duration::from_secs(90);
 
 /// What both servers said at one moment, and the way to ask for more about it.
-pub struct Observation {
+pub struct Observation<'a> {
     /// The live pods and their owners.
     pub workload: Workload,
     /// The answers of the metrics server.
@@ -53,6 +54,7 @@ pub struct Observation {
     client: Client,
     facts: FactQueries,
     recorder: Option<Saver>,
+    observer: Observer<'a>,
 }
 
 type Client = PrometheusClient<Box<dyn Transport>>;
@@ -71,7 +73,7 @@ impl Saver {
     }
 }
 
-impl Observation {
+impl Observation<'_> {
     /// Finds what a decision looks at beside the loads.
     pub fn finder(&self) -> FactFinder<'_> {
         FactFinder::new(&self.client, &self.facts, self.answers.at)
@@ -85,6 +87,18 @@ impl Observation {
         self.recorder.as_ref().map_or(Ok(()), |saver| saver.save(&self.workload))
     }
 
+    /// The budgets that cover any of these pods of the workload.
+    ///
+    /// # Errors
+    /// As the cluster answered.
+    pub fn budgets(&mut self, pods: &[&str]) -> Result<Vec<Budget>, ApiFailure> {
+        let named = self.workload.pods.iter().filter(|pod| pods.contains(&pod.name.as_str()));
+        let target =
+            |pod: &LivePod| Target { role: Role::Busiest, name: pod.name.clone(), uid: pod.uid.clone() };
+        let targets: Vec<Target> = named.map(target).collect();
+        self.observer.list_budgets(&targets)
+    }
+
     /// Requests sent to the metrics server so far.
     pub fn requests(&self) -> u64 {
         self.client.requests()
@@ -95,7 +109,7 @@ impl Live {
     /// Reads the configuration of both servers.
     ///
     /// # Errors
-    /// A setting that is missing or wrong.
+    /// A setting that is missing or wrong, and a workload that cannot be found by its name.
     pub fn connect(
         args: &LiveArgs,
         decision: &DecisionSettings,
@@ -107,7 +121,7 @@ impl Live {
         }
         // Certificates that cannot be used are found before anything is asked.
         PrometheusClient::new(&prometheus).map_err(|error| Failure::Usage(error.into()))?;
-        let selector = settings::selector(&args.kubernetes)?;
+        let wanted = settings::selector(&args.kubernetes)?;
         let cluster = Cluster::connect(&settings::cluster(&args.kubernetes, args.queries.window))
             .map_err(|error| Failure::Usage(error.into()))?;
         let queries = query_settings(&args.queries, cluster.namespace(), decision);
@@ -115,6 +129,13 @@ impl Live {
         let trial = QuerySettings { pods: vec!["pod".to_owned()], ..queries.clone() };
         let fits = QuerySet::new(&trial).and_then(|queries| FactQueries::new(&queries, &trial));
         fits.map_err(|error| Failure::Usage(error.into()))?;
+        let selector = match wanted {
+            Wanted::Selected(selector) => selector,
+            Wanted::Named(workload) => cluster.selector_of(&workload).map_err(|error| match error {
+                SelectorError::Cluster(error) => Failure::Run(error.into()),
+                error => Failure::Usage(error.into()),
+            })?,
+        };
         let freshness = Freshness { warm_up: decision.warm_up(), max_sample_age: decision.max_sample_age };
         let recorded = RecordedSettings {
             namespace: Some(cluster.namespace().to_owned()),
@@ -123,7 +144,7 @@ impl Live {
             allow_multiple_controllers: args.kubernetes.allow_multiple_controllers,
             decision: decision_flags(matches),
         };
-        let context = args.kubernetes.context.clone();
+        let context = cluster.context().unwrap_or("in-cluster").to_owned();
         Ok(Self { cluster, selector, prometheus, queries, freshness, recorded, context })
     }
 
@@ -133,8 +154,9 @@ impl Live {
     ///
     /// # Errors
     /// A server that does not answer, or whose answer is not whole.
-    pub fn observe(&self, record: Option<&Path>) -> Result<Observation, Failure> {
-        let workload = self.workload()?;
+    pub fn observe(&self, record: Option<&Path>) -> Result<Observation<'_>, Failure> {
+        let mut observer = self.cluster.observer(self.selector.clone());
+        let workload = observer.workload().context("cannot list the workload")?;
         let settings = self.query_settings(&workload);
         let queries = QuerySet::new(&settings).map_err(|error| Failure::Usage(error.into()))?;
         let facts = FactQueries::new(&queries, &settings).map_err(|error| Failure::Usage(error.into()))?;
@@ -147,7 +169,7 @@ impl Live {
         let answers = answers.context("cannot read the metrics")?;
         let joined = answers.join(&workload.pods, self.freshness).context("cannot tell the pods apart")?;
         let described = self.describe(&workload);
-        Ok(Observation { workload, answers, joined, described, client, facts, recorder })
+        Ok(Observation { workload, answers, joined, described, client, facts, recorder, observer })
     }
 
     /// Lists the live pods and their owners.
@@ -159,12 +181,9 @@ impl Live {
         Ok(observer.workload().context("cannot list the workload")?)
     }
 
-    /// The queries for the pods of `workload`.
-    ///
-    /// # Errors
-    /// A query that needs pods while there are none.
-    pub fn queries(&self, workload: &Workload) -> Result<QuerySet, Failure> {
-        QuerySet::new(&self.query_settings(workload)).map_err(|error| Failure::Usage(error.into()))
+    /// Address of the metrics server, without credentials.
+    pub fn endpoint(&self) -> String {
+        self.prometheus.endpoint.to_string()
     }
 
     /// What the queries for the pods of `workload` depend on.
@@ -204,7 +223,7 @@ impl Live {
             namespace: Some(self.cluster.namespace().to_owned()),
             selector: Some(self.selector.as_str().to_owned()),
             owner: owner(workload),
-            context: self.context.clone(),
+            context: Some(self.context.clone()),
             pods: workload.pods.len(),
         }
     }

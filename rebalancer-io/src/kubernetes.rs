@@ -22,6 +22,7 @@ mod list;
 mod owner;
 mod pods;
 mod protections;
+mod target;
 mod workload;
 
 pub use access::{Permission, TO_DELETE, TO_EVICT, TO_PLAN, to_run};
@@ -31,4 +32,5 @@ pub use events::Notice;
 pub use list::{EmptySelector, Selector};
 pub use pods::{MAX_PODS_BYTES, PodsError, live_pods};
 pub use protections::DO_NOT_EVICT;
+pub use target::{NotAWorkload, SelectorError, WorkloadKind, WorkloadName};
 pub use workload::{Evictor, Observer};

@@ -36,7 +36,7 @@ pub fn run(args: &ConfigArgs, matches: &ArgMatches) -> Result<ExitCode, Failure>
             serde_json::to_string_pretty(&rows).context("cannot write the settings as JSON")? + "\n"
         }
         OutputFormat::Yaml => serde_saphyr::to_string(&rows).context("cannot write the settings as YAML")?,
-        OutputFormat::Csv | OutputFormat::None => String::new(),
+        OutputFormat::Csv | OutputFormat::Short | OutputFormat::None => String::new(),
         OutputFormat::Table | OutputFormat::Name => table(&rows, false),
         OutputFormat::Wide => table(&rows, true),
     };

@@ -18,7 +18,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use super::plan;
 use clap::ArgMatches;
 
-use crate::args::{ActionArgs, DryRun, OutputFormat, PacingChoice, RunArgs};
+use crate::args::{ActionArgs, DryRun, OutputArgs, PacingChoice, RunArgs};
 use crate::decide::{DecisionSettings, Purpose};
 use crate::failure::Failure;
 use crate::live::Live;
@@ -33,7 +33,8 @@ use crate::{exit, output};
 pub fn run(args: &RunArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let started = Instant::now();
     let consent = consent(args)?;
-    let stop = stop_flag()?;
+    // A signal ends the question to a person at once; afterwards it ends the run in order.
+    let mut stop = if consent == Consent::Given { stop_flag()? } else { Arc::default() };
     let decision = DecisionSettings::from(&args.live.decision);
     let live = Live::connect(&args.live, &decision, matches)?;
     tracing::info!(
@@ -42,7 +43,7 @@ pub fn run(args: &RunArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
         selector = live.selector.as_str(),
         "run started"
     );
-    let observation = live.observe(args.record.as_deref())?;
+    let mut observation = live.observe(args.record.as_deref())?;
     let options = options(args, &decision);
     let purpose = Purpose {
         kind: Kind::RunReport,
@@ -51,12 +52,24 @@ pub fn run(args: &RunArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
         detailed: true,
     };
     let mut report = plan::report(&decision, &observation, purpose)?;
-    if report.acts() && args.action.dry_run != DryRun::Client && agreed(consent, &report)? {
+    if consent == Consent::Ask || args.action.dry_run == DryRun::Client {
+        plan::warn_of_budgets(&mut observation, &mut report);
+    }
+    let asks = consent == Consent::Ask && report.acts();
+    let agreed = !asks || agreed(&report, &live, &args.live.output)?;
+    if asks {
+        stop = stop_flag()?;
+    }
+    if report.acts() && args.action.dry_run != DryRun::Client && agreed {
         report = act(&live, &observation.workload, options, report, started, &stop);
     }
     report.requests.insert("kubernetes".to_owned(), live.cluster.requests());
     log_finish(&report, started.elapsed());
-    output::write(&report, args.live.output.output, io::stdout())?;
+    if asks {
+        output::write_result(&report, &args.live.output)?;
+    } else {
+        output::write(&report, &args.live.output)?;
+    }
     if stop.load(Ordering::Relaxed) && report.outcome == Outcome::Failed {
         tracing::warn!("stopped by a signal before the next eviction");
     }
@@ -90,22 +103,34 @@ fn consent(args: &RunArgs) -> Result<Consent, Failure> {
 }
 
 /// Shows the plan to a person and takes only `yes`.
-fn agreed(consent: Consent, report: &Report) -> Result<bool, Failure> {
-    if consent == Consent::Given {
-        return Ok(true);
-    }
-    output::write(report, OutputFormat::Table, io::stderr())?;
+fn agreed(report: &Report, live: &Live, output: &OutputArgs) -> Result<bool, Failure> {
+    output::show(report, output)?;
     let mut err = io::stderr();
-    write!(err, "\nThis will evict {} pods. Only 'yes' will be accepted: ", report.targets.len())
+    write!(err, "\n{}\nOnly 'yes' will be accepted: ", question(report, live))
         .and_then(|()| err.flush())
         .context("cannot ask")?;
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer).context("cannot read the answer")?;
     let agreed = answer.trim() == "yes";
     if !agreed {
-        tracing::info!(event = "run.declined", "not confirmed: nothing is evicted");
+        tracing::debug!(event = "run.declined", "not confirmed: nothing is evicted");
     }
     Ok(agreed)
+}
+
+/// What would happen, and where: a kubeconfig may point elsewhere than one thinks.
+fn question(report: &Report, live: &Live) -> String {
+    let pods = match report.targets.len() {
+        1 => "1 pod".to_owned(),
+        count => format!("{count} pods"),
+    };
+    let cluster = &live.cluster;
+    let context = cluster.context().map_or_else(String::new, |context| format!(" of context {context}"));
+    output::plain(&format!(
+        "This will evict {pods} in namespace {}{context} ({}).",
+        cluster.namespace(),
+        cluster.server()
+    ))
 }
 
 /// A flag that SIGTERM and SIGINT raise; a second signal ends the process at once.
@@ -120,14 +145,14 @@ fn stop_flag() -> Result<Arc<AtomicBool>, Failure> {
 }
 
 fn options(args: &RunArgs, decision: &DecisionSettings) -> RotationOptions {
-    let ActionArgs { dry_run, pacing, method, grace_period } = &args.action;
+    let ActionArgs { dry_run, pacing, grace_period, .. } = &args.action;
     RotationOptions {
         mode: if *dry_run == DryRun::Server { Mode::ServerDryRun } else { Mode::Execute },
         pacing: match pacing {
             PacingChoice::Sequential => Pacing::Sequential,
             PacingChoice::WaitReady => Pacing::WaitReady,
         },
-        method: method.method(),
+        method: args.action.method(),
         grace_period_s: grace_period.map(|grace| u32::try_from(grace.as_secs()).unwrap_or(u32::MAX)),
         ..plan::rotation_options(&args.live.kubernetes, decision)
     }
