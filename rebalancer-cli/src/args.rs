@@ -14,6 +14,7 @@ mod guards;
 mod kubernetes;
 mod output;
 mod prometheus;
+mod telemetry;
 
 pub use backtest::BacktestArgs;
 pub use decision::{DecisionArgs, GuardMode};
@@ -21,6 +22,7 @@ pub use guards::GuardArgs;
 pub use kubernetes::{ActionArgs, DryRun, KubernetesArgs, PacingChoice};
 pub use output::{Color, LogFormat, OutputArgs, OutputFormat};
 pub use prometheus::{Method, PrometheusArgs, QueryArgs};
+pub use telemetry::{PushArgs, TextfileArgs};
 
 /// Measures how unevenly the pods of a workload are loaded and, when a threshold is passed, evicts
 /// the busiest and the least busy one so that the work is dealt out again.
@@ -89,6 +91,10 @@ pub struct RunArgs {
     /// Also save the raw answers of this run to FILE (.gz compresses)
     #[arg(long, value_name = "FILE", env = "RECORD_FILE")]
     pub record: Option<PathBuf>,
+    #[command(flatten)]
+    pub push: PushArgs,
+    #[command(flatten)]
+    pub textfile: TextfileArgs,
 }
 
 /// Arguments of `plan`.
@@ -99,6 +105,8 @@ pub struct PlanArgs {
     /// Also save the raw answers of this run to FILE (.gz compresses)
     #[arg(long, value_name = "FILE", env = "RECORD_FILE")]
     pub record: Option<PathBuf>,
+    #[command(flatten)]
+    pub textfile: TextfileArgs,
 }
 
 /// Arguments of `check`.
@@ -135,6 +143,8 @@ pub struct ReplayArgs {
     pub decision: DecisionArgs,
     #[command(flatten)]
     pub output: OutputArgs,
+    #[command(flatten)]
+    pub textfile: TextfileArgs,
 }
 
 /// Arguments of `config`.
@@ -144,6 +154,10 @@ pub struct ConfigArgs {
     pub live: LiveArgs,
     #[command(flatten)]
     pub action: ActionArgs,
+    #[command(flatten)]
+    pub push: PushArgs,
+    #[command(flatten)]
+    pub textfile: TextfileArgs,
 }
 
 /// Arguments of `completion`.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::ArgMatches;
 use jiff::Timestamp;
-use rebalancer_core::{ApiFailure, Budget, Joined, LivePod, Role, Target, Workload};
+use rebalancer_core::{ApiFailure, Budget, JoinedColumns, LivePod, Role, Target, Workload};
 use rebalancer_io::driver::{Actuator as _, WorkloadSource};
 use rebalancer_io::facts::FactFinder;
 use rebalancer_io::kubernetes::{Cluster, Observer, Selector, SelectorError};
@@ -23,6 +23,7 @@ use crate::failure::Failure;
 use crate::recorded::{self, RecordedSettings, decision_flags};
 use crate::report::WorkloadReport;
 use crate::settings::{self, Wanted};
+use crate::telemetry::{Asked, Notes, Stage};
 
 /// A configured connection to both servers. Nothing has been asked yet, but for the selector of a
 /// workload that was given by its name.
@@ -31,6 +32,8 @@ pub struct Live {
     pub cluster: Cluster,
     /// The workload's pods.
     pub selector: Selector,
+    /// What is noted while the command works.
+    pub notes: Notes,
     prometheus: PrometheusConfig,
     queries: QuerySettings,
     freshness: Freshness,
@@ -47,10 +50,9 @@ pub struct Observation<'a> {
     pub workload: Workload,
     /// The answers of the metrics server.
     pub answers: Answers,
-    /// Both joined.
-    pub joined: Joined,
     /// What the report says of the workload.
     pub described: WorkloadReport,
+    freshness: Freshness,
     client: Client,
     facts: FactQueries,
     recorder: Option<Saver>,
@@ -74,6 +76,14 @@ impl Saver {
 }
 
 impl Observation<'_> {
+    /// The live pods joined with their samples.
+    ///
+    /// # Errors
+    /// Two samples of one metric for one live pod.
+    pub fn joined(&self) -> anyhow::Result<JoinedColumns<'_>> {
+        self.answers.join_columns(&self.workload.pods, self.freshness).context("cannot tell the pods apart")
+    }
+
     /// Finds what a decision looks at beside the loads.
     pub fn finder(&self) -> FactFinder<'_> {
         FactFinder::new(&self.client, &self.facts, self.answers.at)
@@ -115,9 +125,14 @@ impl Live {
         decision: &DecisionSettings,
         matches: &ArgMatches,
     ) -> Result<Self, Failure> {
+        let notes = Notes::begin();
         let prometheus = settings::prometheus(&args.prometheus)?;
         if let Some(hint) = prometheus.endpoint.hint() {
-            tracing::warn!("PROMETHEUS_ENDPOINT: {hint}");
+            tracing::warn!(
+                event = "configuration.corrected",
+                url.full = prometheus.endpoint.as_str(),
+                "PROMETHEUS_ENDPOINT: {hint}"
+            );
         }
         // Certificates that cannot be used are found before anything is asked.
         PrometheusClient::new(&prometheus).map_err(|error| Failure::Usage(error.into()))?;
@@ -145,7 +160,7 @@ impl Live {
             decision: decision_flags(matches),
         };
         let context = cluster.context().unwrap_or("in-cluster").to_owned();
-        Ok(Self { cluster, selector, prometheus, queries, freshness, recorded, context })
+        Ok(Self { cluster, selector, notes, prometheus, queries, freshness, recorded, context })
     }
 
     /// Lists the workload, then asks for all metrics at one moment; `record` names a file that is to
@@ -156,20 +171,24 @@ impl Live {
     /// A server that does not answer, or whose answer is not whole.
     pub fn observe(&self, record: Option<&Path>) -> Result<Observation<'_>, Failure> {
         let mut observer = self.cluster.observer(self.selector.clone());
-        let workload = observer.workload().context("cannot list the workload")?;
+        let workload = self
+            .notes
+            .time(Stage::Discover, || observer.workload().context("cannot list the workload"))
+            .map_err(Failure::Run)?;
+        self.notes.found(owner(&workload), workload.pods.len());
         let settings = self.query_settings(&workload);
         let queries = QuerySet::new(&settings).map_err(|error| Failure::Usage(error.into()))?;
         let facts = FactQueries::new(&queries, &settings).map_err(|error| Failure::Usage(error.into()))?;
         let at = now();
         let (client, recorder) = self.recording_client(record, at)?;
-        let answers = Aggregator::new(&client, &queries).fetch(at);
+        let answers = self.notes.time(Stage::Query, || Aggregator::new(&client, &queries).fetch(at));
         if let (Err(_), Some(saver)) = (&answers, &recorder) {
             saver.save(&workload)?;
         }
         let answers = answers.context("cannot read the metrics")?;
-        let joined = answers.join(&workload.pods, self.freshness).context("cannot tell the pods apart")?;
         let described = self.describe(&workload);
-        Ok(Observation { workload, answers, joined, described, client, facts, recorder, observer })
+        let freshness = self.freshness;
+        Ok(Observation { workload, answers, described, freshness, client, facts, recorder, observer })
     }
 
     /// Lists the live pods and their owners.
@@ -209,12 +228,20 @@ impl Live {
         let max_bytes = self.prometheus.max_response_bytes;
         let transport = HttpTransport::new(&self.prometheus).map_err(|error| Failure::Usage(error.into()))?;
         let Some(path) = record else {
-            return Ok((PrometheusClient::over(Box::new(transport), max_bytes), None));
+            let client = PrometheusClient::over(Box::new(transport) as Box<dyn Transport>, max_bytes);
+            return Ok((client.counting(self.notes.requests()), None));
         };
         let recorder = Arc::new(Recorder::new(transport, max_bytes));
         let client: Client = PrometheusClient::over(Box::new(Arc::clone(&recorder)), max_bytes);
+        let client = client.counting(self.notes.requests());
         let saver = Saver { path: path.to_owned(), settings: self.recorded.clone(), at, recorder };
         Ok((client, Some(saver)))
+    }
+
+    /// What the command was asked to look after.
+    pub fn asked(&self, dry_run: &'static str) -> Asked {
+        let namespace = self.cluster.namespace().to_owned();
+        Asked { namespace, target: self.selector.as_str().to_owned(), dry_run }
     }
 
     /// What a report says of the workload.

@@ -14,6 +14,7 @@ mod recorded;
 mod report;
 mod secret;
 mod settings;
+mod telemetry;
 mod terminal;
 mod typo;
 mod usage;

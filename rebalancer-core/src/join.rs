@@ -85,6 +85,18 @@ pub struct JoinedColumns<'a> {
     pub issues: PerMetric<MetricIssues>,
 }
 
+impl AsRef<[SetAside]> for Joined {
+    fn as_ref(&self) -> &[SetAside] {
+        &self.set_aside
+    }
+}
+
+impl AsRef<[SetAside]> for JoinedColumns<'_> {
+    fn as_ref(&self) -> &[SetAside] {
+        &self.set_aside
+    }
+}
+
 /// A live pod that takes no part in the decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
@@ -147,6 +159,7 @@ pub struct DuplicateSample {
 impl<'a> Join<'a> {
     /// Starts with the live pods of the workload.
     pub fn new(live: &'a [LivePod], rules: JoinRules) -> Self {
+        let names = live.iter().map(|pod| pod.name.as_str()).collect();
         let mut eligible = Vec::with_capacity(live.len());
         let mut set_aside = Vec::new();
         for pod in live {
@@ -154,13 +167,24 @@ impl<'a> Join<'a> {
             eligible.push(reason.is_none());
             set_aside.extend(reason.map(|reason| SetAside { pod: pod.name.clone(), reason }));
         }
+        Self { set_aside, ..Self::over(names, eligible, rules) }
+    }
+
+    /// Starts with pods of which nothing but the name is known: each is taken for a
+    /// [`LivePod::assumed`] one.
+    pub fn assuming(names: Vec<&'a str>, rules: JoinRules) -> Self {
+        let eligible = alloc::vec![true; names.len()];
+        Self::over(names, eligible, rules)
+    }
+
+    fn over(names: Vec<&'a str>, eligible: Vec<bool>, rules: JoinRules) -> Self {
         Self {
             now_s: rules.now_s,
             max_sample_age_s: rules.max_sample_age.as_secs_f64(),
-            names: Names::new(live.iter().map(|pod| pod.name.as_str()).collect()),
+            loads: PerMetric::from_fn(|_| alloc::vec![f64::NAN; names.len()]),
+            names: Names::new(names),
             eligible,
-            loads: PerMetric::from_fn(|_| alloc::vec![f64::NAN; live.len()]),
-            set_aside,
+            set_aside: Vec::new(),
             issues: PerMetric::default(),
         }
     }

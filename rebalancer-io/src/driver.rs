@@ -92,7 +92,12 @@ impl<'a> PodManager<'a> {
                 return rotation.finish();
             }
             let pod = action.target().map(|target| target.name.as_str());
-            tracing::debug!(action = action.code(), pod, "rotation");
+            tracing::debug!(
+                event = "rotation.step",
+                action = action.code(),
+                k8s.pod.name = pod,
+                "next step of the rotation"
+            );
             // A stop during a wait is the rotation's to answer, before the time has come.
             if let Some(answer) = self.perform(action) {
                 self.tell(&mut rotation, answer);

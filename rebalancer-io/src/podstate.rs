@@ -6,7 +6,9 @@ use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rebalancer_core::{DuplicateSample, Join, JoinRules, Joined, LivePod, Metric, PerMetric, Sample};
+use rebalancer_core::{
+    DuplicateSample, Join, JoinRules, Joined, JoinedColumns, LivePod, Metric, PerMetric, Sample,
+};
 
 use crate::metrics::{CpuFetcher, KafkaFetcher, MemoryFetcher, MetricQuery, MetricsSource, QuerySet};
 use crate::prometheus::{InstantAnswer, PrometheusClient, PrometheusConfig, QueryError};
@@ -112,12 +114,39 @@ impl Answers {
     /// # Errors
     /// Two samples of one metric for one live pod.
     pub fn join(&self, live: &[LivePod], freshness: Freshness) -> Result<Joined, DuplicateSample> {
-        let rules = JoinRules {
+        Ok(self.added(Join::new(live, self.rules(freshness)))?.finish())
+    }
+
+    /// Joins the answers with the pods that exist, without an object for each pod.
+    ///
+    /// # Errors
+    /// Two samples of one metric for one live pod.
+    pub fn join_columns<'a>(
+        &self,
+        live: &'a [LivePod],
+        freshness: Freshness,
+    ) -> Result<JoinedColumns<'a>, DuplicateSample> {
+        Ok(self.added(Join::new(live, self.rules(freshness)))?.finish_columns())
+    }
+
+    /// Joins the answers with the pods they name, which are taken for Running and Ready ones, in the
+    /// order in which they are first named.
+    ///
+    /// # Errors
+    /// Two samples of one metric for one pod.
+    pub fn join_named(&self, freshness: Freshness) -> Result<JoinedColumns<'_>, DuplicateSample> {
+        Ok(self.added(Join::assuming(self.named(), self.rules(freshness)))?.finish_columns())
+    }
+
+    fn rules(&self, freshness: Freshness) -> JoinRules {
+        JoinRules {
             warm_up: freshness.warm_up,
             max_sample_age: freshness.max_sample_age,
             now_s: seconds(self.at.as_millisecond()),
-        };
-        let mut join = Join::new(live, rules);
+        }
+    }
+
+    fn added<'a>(&self, mut join: Join<'a>) -> Result<Join<'a>, DuplicateSample> {
         for (metric, answer) in self.metrics.iter() {
             let Some(answer) = answer else { continue };
             let samples = answer.samples.iter().map(|sample| Sample {
@@ -127,12 +156,17 @@ impl Answers {
             });
             join.add(metric, samples)?;
         }
-        Ok(join.finish())
+        Ok(join)
     }
 
     /// Every pod named in the answers, as a Running and Ready one, in the order in which they are
     /// first named: what a replay without pod facts takes for the workload.
     pub fn assumed_pods(&self) -> Vec<LivePod> {
+        self.named().into_iter().map(LivePod::assumed).collect()
+    }
+
+    /// The pods that are named, each once.
+    fn named(&self) -> Vec<&str> {
         let mut names: Vec<&str> = Vec::new();
         let mut seen: HashSet<&str, foldhash::fast::RandomState> = HashSet::default();
         for answer in self.metrics.iter().filter_map(|(_, answer)| answer.as_ref()) {
@@ -144,7 +178,7 @@ impl Answers {
                 }
             }
         }
-        names.into_iter().map(LivePod::assumed).collect()
+        names
     }
 }
 

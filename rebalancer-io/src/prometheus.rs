@@ -12,7 +12,7 @@ mod error;
 mod transport;
 
 pub use auth::{Auth, Secret, SecretSource};
-pub use client::PrometheusClient;
+pub use client::{PrometheusClient, RequestCounts};
 pub use config::{ConfigError, Endpoint, Header, Method, PrometheusConfig, Tls};
 pub use decode::{
     Counts, InstantAnswer, LabelledAnswer, LabelledSample, Point, RangeAnswer, Sample, Samples, Series,
@@ -23,3 +23,4 @@ pub use error::{ErrorKind, QueryError, TransportError};
 pub use transport::{ApiRequest, ApiResponse, HttpTransport, Transport, When};
 
 pub(crate) use error::words;
+pub(crate) use transport::tls_config;

@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use clap::{ArgMatches, CommandFactory as _};
 use comfy_table::{ContentArrangement, Table, presets};
 use rebalancer_io::prometheus::Endpoint;
+use rebalancer_io::push::Receiver;
 use serde::Serialize;
 
 use crate::args::{Cli, ConfigArgs, OutputFormat};
@@ -43,6 +44,7 @@ pub fn run(args: &ConfigArgs, matches: &ArgMatches) -> Result<ExitCode, Failure>
     output::print(&text, std::io::stdout())?;
     settings::prometheus(&args.live.prometheus)?;
     settings::selector(&args.live.kubernetes)?;
+    settings::push(&args.push)?;
     Ok(ExitCode::from(exit::DECIDED))
 }
 
@@ -82,6 +84,10 @@ fn without_secret(id: &str, value: String) -> String {
         "prometheus_query_params" => "(hidden)".to_owned(),
         "prometheus_endpoint" => Endpoint::parse(&value)
             .map_or_else(|_| "(cannot be used)".to_owned(), |endpoint| endpoint.to_string()),
+        "metrics_pushgateway_url" | "metrics_import_url" => match Receiver::import("", &value) {
+            Ok(_) => value,
+            Err(_) => "(cannot be used)".to_owned(),
+        },
         _ => value,
     }
 }

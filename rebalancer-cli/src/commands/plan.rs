@@ -11,6 +11,7 @@ use crate::decide::{DecisionSettings, Known, Purpose, decide};
 use crate::failure::Failure;
 use crate::live::{Live, Observation};
 use crate::report::{Kind, Report};
+use crate::telemetry::{Delivery, Stage};
 use crate::{exit, output};
 
 /// Plans.
@@ -20,14 +21,21 @@ use crate::{exit, output};
 pub fn run(args: &PlanArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let decision = DecisionSettings::from(&args.live.decision);
     let live = Live::connect(&args.live, &decision, matches)?;
-    let mut observation = live.observe(args.record.as_deref())?;
-    let options = rotation_options(&args.live.kubernetes, &decision);
-    let purpose = Purpose { kind: Kind::Plan, dry_run: "client", rotation: Some(&options), detailed: true };
-    let mut report = report(&decision, &observation, purpose)?;
-    warn_of_budgets(&mut observation, &mut report);
-    report.requests.insert("kubernetes".to_owned(), live.cluster.requests());
+    let planned = planned(args, &decision, &live);
+    Delivery::to_file(&args.textfile).deliver(&live.notes.end(live.asked("client"), planned.as_ref()));
+    let report = planned?;
     output::write(&report, &args.live.output)?;
     Ok(exit::code(report.outcome, args.live.output.detailed_exitcode))
+}
+
+fn planned(args: &PlanArgs, decision: &DecisionSettings, live: &Live) -> Result<Report, Failure> {
+    let mut observation = live.observe(args.record.as_deref())?;
+    let options = rotation_options(&args.live.kubernetes, decision);
+    let purpose = Purpose { kind: Kind::Plan, dry_run: "client", rotation: Some(&options), detailed: true };
+    let mut report = live.notes.time(Stage::Decide, || report(decision, &observation, purpose))?;
+    warn_of_budgets(&mut observation, &mut report);
+    report.requests.insert("kubernetes".to_owned(), live.cluster.requests());
+    Ok(report)
 }
 
 /// The report of an observation, which is saved where it is to be recorded.
@@ -40,8 +48,9 @@ pub fn report(
     purpose: Purpose<'_>,
 ) -> Result<Report, Failure> {
     let asked = observation.answers.asked();
+    let joined = observation.joined()?;
     let known = Known {
-        joined: &observation.joined,
+        joined: &joined,
         workload: &observation.workload,
         asked: &asked,
         evaluation_time: Some(observation.answers.at.to_string()),

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{ArgMatches, FromArgMatches};
 use jiff::Timestamp;
-use rebalancer_core::{Joined, LivePod, Metric, RotationOptions, Workload};
+use rebalancer_core::{JoinedColumns, Metric, PodState, RotationOptions, Workload};
 use rebalancer_io::facts::FactFinder;
 use rebalancer_io::kubernetes::live_pods;
 use rebalancer_io::podstate::{Answers, Freshness};
@@ -24,18 +24,24 @@ use crate::failure::Failure;
 use crate::live::{RUN_TIMEOUT_FOR_PLANS, owner};
 use crate::recorded::{ReadBack, Recorded, RecordedSettings, flags_to_take_up, read_back};
 use crate::report::{Kind, WorkloadReport};
+use crate::telemetry::{Asked, Delivery, Notes, Stage};
 use crate::{exit, output, usage};
 
 /// What was saved.
 struct Saved {
-    joined: Joined,
-    workload: Workload,
-    asked: Vec<Metric>,
-    evaluation_time: Option<Timestamp>,
+    loads: Loads,
+    /// `None` where only the names of the pods are known.
+    workload: Option<Workload>,
     settings: RecordedSettings,
     decision: DecisionSettings,
     /// The rest of a recording; a folder or a list of pods has none.
     recorded: Option<Recorded>,
+}
+
+/// The loads of the pods.
+enum Loads {
+    Answers(Box<Answers>),
+    States(Vec<PodState>),
 }
 
 /// Replays.
@@ -43,19 +49,24 @@ struct Saved {
 /// # Errors
 /// A path that cannot be read, or holds something else.
 pub fn run(args: &ReplayArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
-    let saved = read(args, matches)?;
+    let notes = Notes::begin();
+    let delivery = Delivery::to_file(&args.textfile);
+    let saved = notes.time(Stage::Query, || read(args, matches))?;
+    let joined = saved.joined()?;
+    let unknown = Workload { pods: Vec::new(), owners: Vec::new() };
+    let workload = saved.workload.as_ref().unwrap_or(&unknown);
     let described = WorkloadReport {
         namespace: saved.settings.namespace.clone(),
         selector: saved.settings.selector.clone(),
-        owner: owner(&saved.workload),
+        owner: owner(workload),
         context: None,
-        pods: saved.workload.pods.len(),
+        pods: workload.pods.len(),
     };
     let known = Known {
-        joined: &saved.joined,
-        workload: &saved.workload,
-        asked: &saved.asked,
-        evaluation_time: saved.evaluation_time.map(|time| time.to_string()),
+        joined: &joined,
+        workload,
+        asked: &saved.asked(),
+        evaluation_time: saved.evaluation_time().map(|time| time.to_string()),
         described,
     };
     let options = RotationOptions {
@@ -68,9 +79,11 @@ pub fn run(args: &ReplayArgs, matches: &ArgMatches) -> Result<ExitCode, Failure>
         kind: Kind::Plan,
         dry_run: "client",
         rotation: Some(&options),
-        detailed: args.output.output.shows_pods(),
+        detailed: args.output.output.shows_pods() || delivery.is_wanted(),
     };
-    let report = decide(&saved.decision, &known, saved.finder().as_ref(), purpose)?;
+    let report =
+        notes.time(Stage::Decide, || decide(&saved.decision, &known, saved.finder().as_ref(), purpose))?;
+    delivery.deliver(&notes.end(saved.told_about(), Ok(&report)));
     output::write(&report, &args.output)?;
     Ok(exit::code(report.outcome, args.output.detailed_exitcode))
 }
@@ -131,13 +144,9 @@ fn read_start(file: &mut impl Read, start: &mut [u8]) -> io::Result<usize> {
 fn from_states(path: &Path, decision: &DecisionArgs) -> Result<Saved, Failure> {
     let file = file::open(path).with_context(|| format!("cannot read {}", path.display()))?;
     let pods = states::pod_states(file).with_context(|| path.display().to_string())?;
-    let asked = states::present(&pods);
-    let live = pods.iter().map(|pod| LivePod::assumed(pod.name.as_str())).collect();
     Ok(Saved {
-        joined: states::joined(pods),
-        workload: Workload { pods: live, owners: Vec::new() },
-        asked,
-        evaluation_time: None,
+        loads: Loads::States(pods),
+        workload: None,
         settings: RecordedSettings::default(),
         decision: DecisionSettings::from(decision),
         recorded: None,
@@ -155,17 +164,21 @@ fn from_folder(path: &Path, args: &ReplayArgs) -> Result<Saved, Failure> {
     let at = snapshot.evaluation_time().unwrap_or(Timestamp::UNIX_EPOCH);
     let pods = snapshot.pods().map(|json| live_pods(json, at)).transpose();
     let pods = pods.with_context(|| format!("{}/pods.json", path.display()))?;
-    let answers = Answers { at, metrics: snapshot.into_answers() };
-    let pods = pods.unwrap_or_else(|| answers.assumed_pods());
-    let workload = Workload { pods, owners: Vec::new() };
-    saved(&answers, workload, RecordedSettings::default(), &DecisionSettings::from(&args.decision))
+    Ok(Saved {
+        loads: Loads::Answers(Box::new(Answers { at, metrics: snapshot.into_answers() })),
+        workload: pods.map(|pods| Workload { pods, owners: Vec::new() }),
+        settings: RecordedSettings::default(),
+        decision: DecisionSettings::from(&args.decision),
+        recorded: None,
+    })
 }
 
 fn from_recording(path: &Path, matches: &ArgMatches) -> Result<Saved, Failure> {
     let recording = Recording::read(path).map_err(anyhow::Error::new)?;
     let ReadBack { settings, workload, answers, recorded } = read_back(&recording, path)?;
     let decision = DecisionSettings::from(&taken_up(&settings, matches)?);
-    Ok(Saved { recorded: Some(recorded), ..saved(&answers, workload, settings, &decision)? })
+    let loads = Loads::Answers(Box::new(answers));
+    Ok(Saved { loads, workload: Some(workload), settings, decision, recorded: Some(recorded) })
 }
 
 /// The decision settings of this call, with the recorded ones where nothing else was given.
@@ -184,31 +197,44 @@ fn taken_up(settings: &RecordedSettings, matches: &ArgMatches) -> Result<Decisio
     }
 }
 
-fn saved(
-    answers: &Answers,
-    workload: Workload,
-    settings: RecordedSettings,
-    decision: &DecisionSettings,
-) -> Result<Saved, Failure> {
-    let freshness = Freshness { warm_up: decision.warm_up(), max_sample_age: decision.max_sample_age };
-    let joined = answers.join(&workload.pods, freshness).context("cannot tell the pods apart")?;
-    let at = answers
-        .metrics
-        .iter()
-        .any(|(_, answer)| answer.as_ref().is_some_and(|answer| !answer.samples.is_empty()));
-    Ok(Saved {
-        joined,
-        workload,
-        asked: answers.asked(),
-        evaluation_time: at.then_some(answers.at),
-        settings,
-        decision: *decision,
-        recorded: None,
-    })
-}
-
 impl Saved {
+    /// What the metrics of this run are told to be about.
+    fn told_about(&self) -> Asked {
+        let RecordedSettings { namespace, selector, .. } = self.settings.clone();
+        let (namespace, target) = (namespace.unwrap_or_default(), selector.unwrap_or_default());
+        Asked { namespace, target, dry_run: "client" }
+    }
+
+    fn joined(&self) -> anyhow::Result<JoinedColumns<'_>> {
+        let answers = match &self.loads {
+            Loads::States(pods) => return Ok(states::joined(pods)),
+            Loads::Answers(answers) => answers,
+        };
+        let freshness =
+            Freshness { warm_up: self.decision.warm_up(), max_sample_age: self.decision.max_sample_age };
+        let joined = match &self.workload {
+            Some(workload) => answers.join_columns(&workload.pods, freshness),
+            None => answers.join_named(freshness),
+        };
+        joined.context("cannot tell the pods apart")
+    }
+
+    /// Metrics that were asked for.
+    fn asked(&self) -> Vec<Metric> {
+        match &self.loads {
+            Loads::States(pods) => states::present(pods),
+            Loads::Answers(answers) => answers.asked(),
+        }
+    }
+
+    /// The moment of the loads; a list of pods and answers without a sample have none.
+    fn evaluation_time(&self) -> Option<Timestamp> {
+        let Loads::Answers(answers) = &self.loads else { return None };
+        let known = answers.metrics.iter().filter_map(|(_, answer)| answer.as_ref());
+        known.map(|answer| &answer.samples).any(|samples| !samples.is_empty()).then_some(answers.at)
+    }
+
     fn finder(&self) -> Option<FactFinder<'_>> {
-        Some(self.recorded.as_ref()?.finder(self.evaluation_time?))
+        Some(self.recorded.as_ref()?.finder(self.evaluation_time()?))
     }
 }

@@ -5,7 +5,7 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Context as _;
 use rebalancer_core::{
@@ -23,7 +23,8 @@ use crate::decide::{DecisionSettings, Purpose};
 use crate::failure::Failure;
 use crate::live::Live;
 use crate::report::{Kind, Outcome, Report};
-use crate::{exit, output};
+use crate::telemetry::{Delivery, Stage};
+use crate::{exit, logging, output};
 
 /// Runs once.
 ///
@@ -31,49 +32,80 @@ use crate::{exit, output};
 /// A setting, a server or an answer that is wrong. What a rotation came to is in the report, not
 /// an error.
 pub fn run(args: &RunArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
-    let started = Instant::now();
     let consent = consent(args)?;
+    let stop: Arc<AtomicBool> = Arc::default();
     // A signal ends the question to a person at once; afterwards it ends the run in order.
-    let mut stop = if consent == Consent::Given { stop_flag()? } else { Arc::default() };
+    if consent == Consent::Given {
+        listen(&stop)?;
+    }
+    let delivery = Delivery::of_run(&args.push, &args.textfile)?;
     let decision = DecisionSettings::from(&args.live.decision);
     let live = Live::connect(&args.live, &decision, matches)?;
     tracing::info!(
         event = "run.started",
         dry_run = args.action.dry_run.name(),
+        k8s.namespace.name = live.cluster.namespace(),
         selector = live.selector.as_str(),
         "run started"
     );
+    let done = rebalance(args, consent, &decision, &live, &stop);
+    let ended = live.notes.end(live.asked(args.action.dry_run.name()), done.as_ref());
+    if stop.load(Ordering::Relaxed) && done.as_ref().is_ok_and(|report| report.outcome == Outcome::Failed) {
+        tracing::warn!(event = "run.stopped", "stopped by a signal before the next eviction");
+    }
+    ended.log(logging::is_json(&args.live.output));
+    let written = done.as_ref().map(|report| write(report, consent, &args.live.output));
+    delivery.deliver(&ended);
+    if let Ok(written) = written {
+        written?;
+    }
+    let report = done?;
+    Ok(exit::code(report.outcome, args.live.output.detailed_exitcode))
+}
+
+/// Writes the report. Of a plan that a person was shown, only what came of it is left to say.
+fn write(report: &Report, consent: Consent, args: &OutputArgs) -> anyhow::Result<()> {
+    let was_shown = report.rotation.is_some() || report.acts();
+    if consent == Consent::Ask && was_shown {
+        return output::write_result(report, args);
+    }
+    output::write(report, args)
+}
+
+/// Decides, and acts where that is asked for, allowed and agreed to.
+fn rebalance(
+    args: &RunArgs,
+    consent: Consent,
+    decision: &DecisionSettings,
+    live: &Live,
+    stop: &Arc<AtomicBool>,
+) -> Result<Report, Failure> {
     let mut observation = live.observe(args.record.as_deref())?;
-    let options = options(args, &decision);
+    let options = options(args, decision);
     let purpose = Purpose {
         kind: Kind::RunReport,
         dry_run: args.action.dry_run.name(),
         rotation: Some(&options),
         detailed: true,
     };
-    let mut report = plan::report(&decision, &observation, purpose)?;
+    let mut report = live.notes.time(Stage::Decide, || plan::report(decision, &observation, purpose))?;
     if consent == Consent::Ask || args.action.dry_run == DryRun::Client {
         plan::warn_of_budgets(&mut observation, &mut report);
     }
-    let asks = consent == Consent::Ask && report.acts();
-    let agreed = !asks || agreed(&report, &live, &args.live.output)?;
-    if asks {
-        stop = stop_flag()?;
+    if !report.acts() || args.action.dry_run == DryRun::Client {
+        report.requests.insert("kubernetes".to_owned(), live.cluster.requests());
+        return Ok(report);
     }
-    if report.acts() && args.action.dry_run != DryRun::Client && agreed {
-        report = act(&live, &observation.workload, options, report, started, &stop);
+    let agreed = consent == Consent::Given || agreed(&report, live, &args.live.output)?;
+    if consent == Consent::Ask {
+        listen(stop)?;
+    }
+    if agreed {
+        let rotate = || act(live, &observation.workload, options, report, live.notes.started(), stop);
+        report = live.notes.time(Stage::Evict, rotate);
     }
     report.requests.insert("kubernetes".to_owned(), live.cluster.requests());
-    log_finish(&report, started.elapsed());
-    if asks {
-        output::write_result(&report, &args.live.output)?;
-    } else {
-        output::write(&report, &args.live.output)?;
-    }
-    if stop.load(Ordering::Relaxed) && report.outcome == Outcome::Failed {
-        tracing::warn!("stopped by a signal before the next eviction");
-    }
-    Ok(exit::code(report.outcome, args.live.output.detailed_exitcode))
+    Ok(report)
 }
 
 /// Whether someone has to be asked before anything is evicted.
@@ -133,15 +165,14 @@ fn question(report: &Report, live: &Live) -> String {
     ))
 }
 
-/// A flag that SIGTERM and SIGINT raise; a second signal ends the process at once.
-fn stop_flag() -> Result<Arc<AtomicBool>, Failure> {
-    let stop = Arc::new(AtomicBool::new(false));
+/// Lets SIGTERM and SIGINT raise the flag; a second signal ends the process at once.
+fn listen(stop: &Arc<AtomicBool>) -> Result<(), Failure> {
     for signal in [SIGTERM, SIGINT] {
-        signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&stop))
-            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)))
+        signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(stop))
+            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(stop)))
             .context("cannot listen for signals")?;
     }
-    Ok(stop)
+    Ok(())
 }
 
 fn options(args: &RunArgs, decision: &DecisionSettings) -> RotationOptions {
@@ -238,24 +269,12 @@ fn tell(
         if let Err(error) = cluster.notify(&notice) {
             tracing::warn!(
                 event = "kubernetes_event.failed",
+                k8s.pod.name = target.name,
+                error.type = error.kind.code(),
                 "cannot write an Event on {} {}: {error}",
                 owner.kind,
                 owner.name
             );
         }
     }
-}
-
-fn log_finish(report: &Report, took: Duration) {
-    tracing::info!(
-        event = "run.finished",
-        outcome = report.outcome.name(),
-        should_rebalance = report.should_rebalance,
-        reason = report.reason,
-        dry_run = report.dry_run,
-        pods = report.workload.pods,
-        evicted = report.rotation.as_ref().map_or(0, |rotation| rotation.deleted.len()),
-        duration_seconds = took.as_secs_f64(),
-        "run finished"
-    );
 }

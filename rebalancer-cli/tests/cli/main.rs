@@ -18,4 +18,5 @@ mod shell;
 mod snapshots;
 mod sweeps;
 mod target;
+mod telemetry;
 mod terminal;

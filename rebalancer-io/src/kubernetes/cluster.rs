@@ -124,13 +124,19 @@ impl Cluster {
                 }
             }
         });
-        let elapsed_ms = begun.elapsed().as_millis();
-        match &reply {
-            Ok(reply) => {
-                tracing::debug!(%method, path, status = reply.status, elapsed_ms, "asked the API server");
-            }
-            Err(failure) => tracing::debug!(%method, path, %failure, elapsed_ms, "asked the API server"),
-        }
+        let status = reply.as_ref().map_or_else(|failure| failure.http_status, |reply| Some(reply.status));
+        let failure = reply.as_ref().err();
+        tracing::debug!(
+            event = "kubernetes.asked",
+            http.request.method = %method,
+            http.response.status_code = status,
+            url.path = path,
+            server.address = self.server,
+            error.type = failure.map(|failure| failure.kind.code()),
+            duration_seconds = begun.elapsed().as_secs_f64(),
+            reason = failure.map(tracing::field::display),
+            "asked the API server"
+        );
         reply
     }
 

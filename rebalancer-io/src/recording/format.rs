@@ -1,6 +1,6 @@
 //! The lines of a recording, read with limits and written all or nothing.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufRead, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -198,27 +198,20 @@ impl<R> Lines<'_, R> {
 }
 
 pub(super) fn write(recording: &Recording, path: &Path) -> Result<(), RecordingError> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let partial = path.with_file_name(format!(".{name}.{}.partial", std::process::id()));
-    let written = write_partial(recording, &partial, name.ends_with(".gz"));
-    written.and_then(|()| fs::rename(&partial, path)).map_err(|error| {
-        // Nothing is lost if it cannot be removed; the first error is the one to tell.
-        fs::remove_file(&partial).ok();
-        RecordingError::new(path, None, format!("cannot write: {error}"))
-    })
+    let compress = path.extension().is_some_and(|extension| extension == "gz");
+    file::replace(path, |file| write_whole(recording, file, compress))
+        .map_err(|error| RecordingError::new(path, None, format!("cannot write: {error}")))
 }
 
-fn write_partial(recording: &Recording, partial: &Path, compress: bool) -> io::Result<()> {
-    let file = if compress {
-        let mut encoder = GzEncoder::new(File::create(partial)?, Compression::default());
+fn write_whole(recording: &Recording, file: File, compress: bool) -> io::Result<File> {
+    if compress {
+        let mut encoder = GzEncoder::new(file, Compression::default());
         write_lines(recording, &mut encoder)?;
-        encoder.finish()?
-    } else {
-        let mut writer = BufWriter::new(File::create(partial)?);
-        write_lines(recording, &mut writer)?;
-        writer.into_inner()?
-    };
-    file.sync_all()
+        return encoder.finish();
+    }
+    let mut writer = BufWriter::new(file);
+    write_lines(recording, &mut writer)?;
+    Ok(writer.into_inner()?)
 }
 
 fn write_lines(recording: &Recording, writer: &mut impl Write) -> io::Result<()> {
