@@ -13,6 +13,7 @@ mod decision;
 mod guards;
 mod kubernetes;
 mod output;
+mod page;
 mod prometheus;
 mod telemetry;
 
@@ -21,6 +22,7 @@ pub use decision::{DecisionArgs, GuardMode};
 pub use guards::GuardArgs;
 pub use kubernetes::{ActionArgs, DryRun, KubernetesArgs, PacingChoice};
 pub use output::{Color, LogFormat, OutputArgs, OutputFormat};
+pub use page::{PageArgs, ReportArgs};
 pub use prometheus::{Method, PrometheusArgs, QueryArgs};
 pub use telemetry::{PushArgs, TextfileArgs};
 
@@ -52,6 +54,8 @@ pub enum Command {
     Replay(ReplayArgs),
     /// Decide over the past, at one or several thresholds; change nothing
     Backtest(BacktestArgs),
+    /// Turn a saved report or recording into one HTML page
+    Report(ReportArgs),
     /// Show every setting with its value and where the value comes from
     Config(ConfigArgs),
     /// Print the script by which a shell completes commands and flags
@@ -72,6 +76,7 @@ impl Command {
             Self::Record(args) => &args.live.output,
             Self::Replay(args) => &args.output,
             Self::Backtest(args) => &args.live.output,
+            Self::Report(args) => &args.output,
             Self::Config(args) => &args.live.output,
             Self::Completion(_) | Self::Man(_) | Self::Version(_) => return None,
         })
@@ -88,6 +93,8 @@ pub struct RunArgs {
     /// Evict without asking, outside a cluster too
     #[arg(short = 'y', long)]
     pub yes: bool,
+    #[command(flatten)]
+    pub page: PageArgs,
     /// Also save the raw answers of this run to FILE (.gz compresses)
     #[arg(long, value_name = "FILE", env = "RECORD_FILE")]
     pub record: Option<PathBuf>,
@@ -102,6 +109,8 @@ pub struct RunArgs {
 pub struct PlanArgs {
     #[command(flatten)]
     pub live: LiveArgs,
+    #[command(flatten)]
+    pub page: PageArgs,
     /// Also save the raw answers of this run to FILE (.gz compresses)
     #[arg(long, value_name = "FILE", env = "RECORD_FILE")]
     pub record: Option<PathBuf>,
@@ -132,19 +141,29 @@ pub struct RecordArgs {
 /// Arguments of `replay`.
 #[derive(Debug, Args)]
 pub struct ReplayArgs {
-    /// A recording, a folder with cpu.json, memory.json, lag.json, rate.json and perhaps
-    /// pods.json as `curl` saved them, or a JSON array of pod states
-    #[arg(value_name = "PATH")]
+    #[command(flatten)]
+    pub saved: SavedArgs,
+    #[command(flatten)]
+    pub page: PageArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+    #[command(flatten)]
+    pub textfile: TextfileArgs,
+}
+
+/// What was saved, and what it is to be decided by.
+#[derive(Debug, Args)]
+pub struct SavedArgs {
+    /// A recording, an HTML page that holds one, a folder with cpu.json, memory.json, lag.json,
+    /// rate.json and perhaps pods.json as `curl` saved them, or a JSON array of pod states; for
+    /// `report` also a JSON report
+    #[arg(value_name = "PATH", index = 1)]
     pub path: PathBuf,
     /// Label that holds the name of the pod in a folder's answers
     #[arg(long, value_name = "LABEL", env = "POD_LABEL", default_value = "pod", help_heading = "Queries")]
     pub pod_label: String,
     #[command(flatten)]
     pub decision: DecisionArgs,
-    #[command(flatten)]
-    pub output: OutputArgs,
-    #[command(flatten)]
-    pub textfile: TextfileArgs,
 }
 
 /// Arguments of `config`.

@@ -8,5 +8,6 @@ pub mod man;
 pub mod plan;
 pub mod record;
 pub mod replay;
+pub mod report;
 pub mod run;
 pub mod version;

@@ -11,11 +11,11 @@ use jiff::Timestamp;
 use rebalancer_core::{ApiFailure, Budget, JoinedColumns, LivePod, Role, Target, Workload};
 use rebalancer_io::driver::{Actuator as _, WorkloadSource};
 use rebalancer_io::facts::FactFinder;
-use rebalancer_io::kubernetes::{Cluster, Observer, Selector, SelectorError};
+use rebalancer_io::kubernetes::{Cluster, Observer, Selector, UnknownSelector};
 use rebalancer_io::metrics::{FactQueries, QuerySet, QuerySettings};
 use rebalancer_io::podstate::{Aggregator, Answers, Freshness};
 use rebalancer_io::prometheus::{HttpTransport, PrometheusClient, PrometheusConfig, Transport};
-use rebalancer_io::recording::Recorder;
+use rebalancer_io::recording::{Recorder, Recording};
 
 use crate::args::{LiveArgs, QueryArgs};
 use crate::decide::DecisionSettings;
@@ -61,9 +61,18 @@ pub struct Observation<'a> {
 
 type Client = PrometheusClient<Box<dyn Transport>>;
 
+/// What is to be kept of the answers.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Keep<'a> {
+    /// The file they are saved to.
+    pub file: Option<&'a Path>,
+    /// Whether a page is to hold them.
+    pub page: bool,
+}
+
 /// Keeps what passes, and knows where to.
 struct Saver {
-    path: PathBuf,
+    path: Option<PathBuf>,
     settings: RecordedSettings,
     at: Timestamp,
     recorder: Arc<Recorder<HttpTransport>>,
@@ -71,7 +80,12 @@ struct Saver {
 
 impl Saver {
     fn save(&self, workload: &Workload) -> Result<(), Failure> {
-        recorded::save(&self.path, &self.settings, self.at, self.recorder.exchanges(), workload)
+        let Some(path) = &self.path else { return Ok(()) };
+        Ok(self.recording(workload)?.write(path).map_err(anyhow::Error::new)?)
+    }
+
+    fn recording(&self, workload: &Workload) -> Result<Recording, Failure> {
+        recorded::recording(&self.settings, self.at, self.recorder.exchanges(), workload)
     }
 }
 
@@ -107,6 +121,11 @@ impl Observation<'_> {
             |pod: &LivePod| Target { role: Role::Busiest, name: pod.name.clone(), uid: pod.uid.clone() };
         let targets: Vec<Target> = named.map(target).collect();
         self.observer.list_budgets(&targets)
+    }
+
+    /// Everything that was asked so far; `None` where nothing is kept, or it cannot be told as JSON.
+    pub fn recording(&self) -> Option<Recording> {
+        self.recorder.as_ref()?.recording(&self.workload).ok()
     }
 
     /// Requests sent to the metrics server so far.
@@ -147,7 +166,7 @@ impl Live {
         let selector = match wanted {
             Wanted::Selected(selector) => selector,
             Wanted::Named(workload) => cluster.selector_of(&workload).map_err(|error| match error {
-                SelectorError::Cluster(error) => Failure::Run(error.into()),
+                UnknownSelector::Cluster(error) => Failure::Run(error.into()),
                 error => Failure::Usage(error.into()),
             })?,
         };
@@ -163,13 +182,13 @@ impl Live {
         Ok(Self { cluster, selector, notes, prometheus, queries, freshness, recorded, context })
     }
 
-    /// Lists the workload, then asks for all metrics at one moment; `record` names a file that is to
-    /// keep what is answered. When an answer cannot be used, it is saved at once; else by
+    /// Lists the workload, then asks for all metrics at one moment, and keeps what is
+    /// answered. When an answer cannot be used, it is saved at once; else by
     /// [`Observation::save`].
     ///
     /// # Errors
     /// A server that does not answer, or whose answer is not whole.
-    pub fn observe(&self, record: Option<&Path>) -> Result<Observation<'_>, Failure> {
+    pub fn observe(&self, keep: Keep<'_>) -> Result<Observation<'_>, Failure> {
         let mut observer = self.cluster.observer(self.selector.clone());
         let workload = self
             .notes
@@ -180,7 +199,7 @@ impl Live {
         let queries = QuerySet::new(&settings).map_err(|error| Failure::Usage(error.into()))?;
         let facts = FactQueries::new(&queries, &settings).map_err(|error| Failure::Usage(error.into()))?;
         let at = now();
-        let (client, recorder) = self.recording_client(record, at)?;
+        let (client, recorder) = self.recording_client(keep, at)?;
         let answers = self.notes.time(Stage::Query, || Aggregator::new(&client, &queries).fetch(at));
         if let (Err(_), Some(saver)) = (&answers, &recorder) {
             saver.save(&workload)?;
@@ -219,22 +238,19 @@ impl Live {
         PrometheusClient::new(&self.prometheus).map_err(|error| Failure::Usage(error.into()))
     }
 
-    /// A client that keeps what passes, where there is a file for it.
-    fn recording_client(
-        &self,
-        record: Option<&Path>,
-        at: Timestamp,
-    ) -> Result<(Client, Option<Saver>), Failure> {
+    /// A client that keeps what passes, where there is a use for it.
+    fn recording_client(&self, keep: Keep<'_>, at: Timestamp) -> Result<(Client, Option<Saver>), Failure> {
         let max_bytes = self.prometheus.max_response_bytes;
         let transport = HttpTransport::new(&self.prometheus).map_err(|error| Failure::Usage(error.into()))?;
-        let Some(path) = record else {
+        if keep.file.is_none() && !keep.page {
             let client = PrometheusClient::over(Box::new(transport) as Box<dyn Transport>, max_bytes);
             return Ok((client.counting(self.notes.requests()), None));
-        };
+        }
         let recorder = Arc::new(Recorder::new(transport, max_bytes));
         let client: Client = PrometheusClient::over(Box::new(Arc::clone(&recorder)), max_bytes);
         let client = client.counting(self.notes.requests());
-        let saver = Saver { path: path.to_owned(), settings: self.recorded.clone(), at, recorder };
+        let path = keep.file.map(Path::to_owned);
+        let saver = Saver { path, settings: self.recorded.clone(), at, recorder };
         Ok((client, Some(saver)))
     }
 

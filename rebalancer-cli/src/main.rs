@@ -7,9 +7,11 @@ mod config_table;
 mod decide;
 mod exit;
 mod failure;
+mod html;
 mod live;
 mod logging;
 mod output;
+mod page;
 mod recorded;
 mod report;
 mod secret;
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         Command::Record(args) => record::run(args, &matches),
         Command::Replay(args) => replay::run(args, &matches),
         Command::Backtest(args) => commands::backtest::run(args, &matches),
+        Command::Report(args) => commands::report::run(args, &matches),
         Command::Config(args) => config::run(args, &matches),
         Command::Completion(args) => completion::run(args),
         Command::Man(args) => man::run(args),

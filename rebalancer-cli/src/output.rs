@@ -10,14 +10,14 @@ use crate::terminal::Terminal;
 
 mod bar;
 mod names;
-mod number;
-mod page;
+pub mod number;
 mod pods;
+mod screen;
 mod sheet;
 mod spreads;
 mod table;
 
-pub use page::{BOLD, Mark, Page};
+pub use screen::{BOLD, Mark, Screen};
 
 /// Writes `report` to standard output.
 ///

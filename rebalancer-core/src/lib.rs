@@ -55,9 +55,9 @@ pub use plan::{
 };
 pub use pod::{Load, PodState};
 pub use rotation::{
-    Action, Answer, ApiFailure, Budget, BudgetProblem, EVICTION_MARGIN, EvictionRequest, FailureKind,
-    Presence, RECOVERY_POLL, Reason, Rotation, RotationOutcome, RotationReport, Step, UnexpectedAnswer,
-    WaitReason,
+    Action, Answer, ApiFailure, Budget, BudgetProblem, CLAIM_MARGIN, Claim, ClaimFate, ClaimRequest,
+    EVICTION_MARGIN, EvictionRequest, FailureKind, LAST_LOOK, Presence, RECOVERY_POLL, Reason, Rotation,
+    RotationOutcome, RotationReport, Step, UnexpectedAnswer, WaitReason,
 };
 pub use score::{DEFAULT_FLOORS, DEFAULT_WEIGHTS};
 pub use statistics::{Spread, median};

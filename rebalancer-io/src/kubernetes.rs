@@ -14,6 +14,7 @@
 mod access;
 mod answer;
 mod budgets;
+mod claims;
 mod cluster;
 mod config;
 mod events;
@@ -22,6 +23,7 @@ mod list;
 mod owner;
 mod pods;
 mod protections;
+mod selector;
 mod target;
 mod workload;
 
@@ -29,8 +31,8 @@ pub use access::{Permission, TO_DELETE, TO_EVICT, TO_PLAN, to_run};
 pub use cluster::{Cluster, ClusterError};
 pub use config::{ConnectError, ConnectOptions};
 pub use events::Notice;
-pub use list::{EmptySelector, Selector};
 pub use pods::{MAX_PODS_BYTES, PodsError, live_pods};
 pub use protections::DO_NOT_EVICT;
-pub use target::{NotAWorkload, SelectorError, WorkloadKind, WorkloadName};
+pub use selector::{Selector, SelectorError};
+pub use target::{NotAWorkload, UnknownSelector, WorkloadKind, WorkloadName};
 pub use workload::{Evictor, Observer};

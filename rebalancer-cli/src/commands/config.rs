@@ -15,13 +15,17 @@ use crate::config_table::{self, Setting};
 use crate::failure::Failure;
 use crate::{exit, output, secret, settings, usage};
 
-/// One row of the output.
+/// One setting as it is in force.
 #[derive(Debug, Serialize)]
-struct Row {
-    variable: Option<String>,
-    flag: Option<String>,
-    value: Option<String>,
-    source: &'static str,
+pub struct Row {
+    /// The environment variable.
+    pub variable: Option<String>,
+    /// The flag with its dashes.
+    pub flag: Option<String>,
+    /// The value; a secret is hidden.
+    pub value: Option<String>,
+    /// `flag`, `environment`, `default` or `unset`.
+    pub source: &'static str,
     default: Option<String>,
     help: String,
 }
@@ -48,7 +52,8 @@ pub fn run(args: &ConfigArgs, matches: &ArgMatches) -> Result<ExitCode, Failure>
     Ok(ExitCode::from(exit::DECIDED))
 }
 
-fn rows(matches: &ArgMatches) -> Vec<Row> {
+/// Every setting, as the arguments of one command have it.
+pub fn rows(matches: &ArgMatches) -> Vec<Row> {
     let known = |id: &str| matches.ids().any(|known| known.as_str() == id);
     let value = |id: &str| -> Option<String> {
         let raw = matches.try_get_raw(id).ok().flatten()?;

@@ -9,7 +9,8 @@ use rebalancer_core::{Budget, RotationOptions};
 use crate::args::{KubernetesArgs, PlanArgs};
 use crate::decide::{DecisionSettings, Known, Purpose, decide};
 use crate::failure::Failure;
-use crate::live::{Live, Observation};
+use crate::live::{Keep, Live, Observation};
+use crate::page::{Page, page_extras};
 use crate::report::{Kind, Report};
 use crate::telemetry::{Delivery, Stage};
 use crate::{exit, output};
@@ -20,21 +21,30 @@ use crate::{exit, output};
 /// A setting, a server or an answer that is wrong.
 pub fn run(args: &PlanArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let decision = DecisionSettings::from(&args.live.decision);
+    let mut page = Page::new(args.page.report.as_deref())?;
     let live = Live::connect(&args.live, &decision, matches)?;
-    let planned = planned(args, &decision, &live);
+    let planned = planned(args, matches, &decision, &live, &mut page);
     Delivery::to_file(&args.textfile).deliver(&live.notes.end(live.asked("client"), planned.as_ref()));
     let report = planned?;
     output::write(&report, &args.live.output)?;
+    page.write(&report)?;
     Ok(exit::code(report.outcome, args.live.output.detailed_exitcode))
 }
 
-fn planned(args: &PlanArgs, decision: &DecisionSettings, live: &Live) -> Result<Report, Failure> {
-    let mut observation = live.observe(args.record.as_deref())?;
+fn planned(
+    args: &PlanArgs,
+    matches: &ArgMatches,
+    decision: &DecisionSettings,
+    live: &Live,
+    page: &mut Page,
+) -> Result<Report, Failure> {
+    let mut observation = live.observe(Keep { file: args.record.as_deref(), page: page.is_wanted() })?;
     let options = rotation_options(&args.live.kubernetes, decision);
     let purpose = Purpose { kind: Kind::Plan, dry_run: "client", rotation: Some(&options), detailed: true };
     let mut report = live.notes.time(Stage::Decide, || report(decision, &observation, purpose))?;
     warn_of_budgets(&mut observation, &mut report);
     report.requests.insert("kubernetes".to_owned(), live.cluster.requests());
+    page.gather(|| page_extras(matches, observation.recording().as_ref(), &report, decision, purpose));
     Ok(report)
 }
 

@@ -18,12 +18,14 @@ use rebalancer_io::recording::Recording;
 use rebalancer_io::snapshot::Snapshot;
 use rebalancer_io::{file, states};
 
-use crate::args::{Cli, Command, DecisionArgs, ReplayArgs};
+use crate::args::{Cli, Command, DecisionArgs, ReplayArgs, SavedArgs};
 use crate::decide::{DecisionSettings, Known, Purpose, decide};
 use crate::failure::Failure;
+use crate::html::Extras;
 use crate::live::{RUN_TIMEOUT_FOR_PLANS, owner};
+use crate::page::{Page, page_extras};
 use crate::recorded::{ReadBack, Recorded, RecordedSettings, flags_to_take_up, read_back};
-use crate::report::{Kind, WorkloadReport};
+use crate::report::{Kind, Report, WorkloadReport};
 use crate::telemetry::{Asked, Delivery, Notes, Stage};
 use crate::{exit, output, usage};
 
@@ -36,6 +38,8 @@ struct Saved {
     decision: DecisionSettings,
     /// The rest of a recording; a folder or a list of pods has none.
     recorded: Option<Recorded>,
+    /// All of it.
+    recording: Option<Recording>,
 }
 
 /// The loads of the pods.
@@ -49,46 +53,79 @@ enum Loads {
 /// # Errors
 /// A path that cannot be read, or holds something else.
 pub fn run(args: &ReplayArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
+    let mut page = Page::new(args.page.report.as_deref())?;
     let notes = Notes::begin();
     let delivery = Delivery::to_file(&args.textfile);
-    let saved = notes.time(Stage::Query, || read(args, matches))?;
-    let joined = saved.joined()?;
-    let unknown = Workload { pods: Vec::new(), owners: Vec::new() };
-    let workload = saved.workload.as_ref().unwrap_or(&unknown);
-    let described = WorkloadReport {
-        namespace: saved.settings.namespace.clone(),
-        selector: saved.settings.selector.clone(),
-        owner: owner(workload),
-        context: None,
-        pods: workload.pods.len(),
-    };
-    let known = Known {
-        joined: &joined,
-        workload,
-        asked: &saved.asked(),
-        evaluation_time: saved.evaluation_time().map(|time| time.to_string()),
-        described,
-    };
-    let options = RotationOptions {
-        min_pods: saved.decision.thresholds.min_pods,
-        warm_up: saved.decision.warm_up(),
-        allow_many_controllers: saved.settings.allow_multiple_controllers,
-        ..RotationOptions::until(RUN_TIMEOUT_FOR_PLANS)
-    };
-    let purpose = Purpose {
-        kind: Kind::Plan,
-        dry_run: "client",
-        rotation: Some(&options),
-        detailed: args.output.output.shows_pods() || delivery.is_wanted(),
-    };
-    let report =
-        notes.time(Stage::Decide, || decide(&saved.decision, &known, saved.finder().as_ref(), purpose))?;
-    delivery.deliver(&notes.end(saved.told_about(), Ok(&report)));
-    output::write(&report, &args.output)?;
-    Ok(exit::code(report.outcome, args.output.detailed_exitcode))
+    let detailed = args.output.output.shows_pods() || delivery.is_wanted() || page.is_wanted();
+    let replayed = Replayed::new(&args.saved, matches, &notes, detailed)?;
+    delivery.deliver(&notes.end(replayed.saved.told_about(), Ok(&replayed.report)));
+    output::write(&replayed.report, &args.output)?;
+    page.gather(|| replayed.extras(matches));
+    page.write(&replayed.report)?;
+    Ok(exit::code(replayed.report.outcome, args.output.detailed_exitcode))
 }
 
-fn read(args: &ReplayArgs, matches: &ArgMatches) -> Result<Saved, Failure> {
+/// What was saved, decided again.
+pub struct Replayed {
+    /// The decision.
+    pub report: Report,
+    saved: Saved,
+    options: RotationOptions,
+}
+
+impl Replayed {
+    /// Reads what was saved, and decides.
+    ///
+    /// # Errors
+    /// A path that cannot be read, or holds something else.
+    pub fn new(
+        args: &SavedArgs,
+        matches: &ArgMatches,
+        notes: &Notes,
+        detailed: bool,
+    ) -> Result<Self, Failure> {
+        let saved = notes.time(Stage::Query, || read(args, matches))?;
+        let joined = saved.joined()?;
+        let unknown = Workload { pods: Vec::new(), owners: Vec::new() };
+        let workload = saved.workload.as_ref().unwrap_or(&unknown);
+        let described = WorkloadReport {
+            namespace: saved.settings.namespace.clone(),
+            selector: saved.settings.selector.clone(),
+            owner: owner(workload),
+            context: None,
+            pods: workload.pods.len(),
+        };
+        let known = Known {
+            joined: &joined,
+            workload,
+            asked: &saved.asked(),
+            evaluation_time: saved.evaluation_time().map(|time| time.to_string()),
+            described,
+        };
+        let options = RotationOptions {
+            min_pods: saved.decision.thresholds.min_pods,
+            warm_up: saved.decision.warm_up(),
+            allow_many_controllers: saved.settings.allow_multiple_controllers,
+            ..RotationOptions::until(RUN_TIMEOUT_FOR_PLANS)
+        };
+        let purpose = purpose(&options, detailed);
+        let report = notes
+            .time(Stage::Decide, || decide(&saved.decision, &known, saved.finder().as_ref(), purpose))?;
+        Ok(Self { report, saved, options })
+    }
+
+    /// What its page shows beside the report.
+    pub fn extras(&self, matches: &ArgMatches) -> Extras {
+        let Self { report, saved, options } = self;
+        page_extras(matches, saved.recording.as_ref(), report, &saved.decision, purpose(options, true))
+    }
+}
+
+fn purpose(options: &RotationOptions, detailed: bool) -> Purpose<'_> {
+    Purpose { kind: Kind::Plan, dry_run: "client", rotation: Some(options), detailed }
+}
+
+fn read(args: &SavedArgs, matches: &ArgMatches) -> Result<Saved, Failure> {
     let path = args.path.as_path();
     let shown = path.display();
     let facts =
@@ -105,6 +142,7 @@ fn read(args: &ReplayArgs, matches: &ArgMatches) -> Result<Saved, Failure> {
             Some(hint) => Err(Failure::Run(anyhow::anyhow!("{shown} {hint}"))),
             None => from_recording(path, matches),
         },
+        Some(b'<') => from_recording(path, matches),
         _ => Err(Failure::Run(anyhow::anyhow!(
             "{shown} is neither a recording nor a JSON array of pod states; \
              a folder of API answers is given by the folder's name"
@@ -150,10 +188,11 @@ fn from_states(path: &Path, decision: &DecisionArgs) -> Result<Saved, Failure> {
         settings: RecordedSettings::default(),
         decision: DecisionSettings::from(decision),
         recorded: None,
+        recording: None,
     })
 }
 
-fn from_folder(path: &Path, args: &ReplayArgs) -> Result<Saved, Failure> {
+fn from_folder(path: &Path, args: &SavedArgs) -> Result<Saved, Failure> {
     let wanted = Wanted {
         pod_label: &args.pod_label,
         namespace: None,
@@ -170,6 +209,7 @@ fn from_folder(path: &Path, args: &ReplayArgs) -> Result<Saved, Failure> {
         settings: RecordedSettings::default(),
         decision: DecisionSettings::from(&args.decision),
         recorded: None,
+        recording: None,
     })
 }
 
@@ -178,7 +218,14 @@ fn from_recording(path: &Path, matches: &ArgMatches) -> Result<Saved, Failure> {
     let ReadBack { settings, workload, answers, recorded } = read_back(&recording, path)?;
     let decision = DecisionSettings::from(&taken_up(&settings, matches)?);
     let loads = Loads::Answers(Box::new(answers));
-    Ok(Saved { loads, workload: Some(workload), settings, decision, recorded: Some(recorded) })
+    Ok(Saved {
+        loads,
+        workload: Some(workload),
+        settings,
+        decision,
+        recorded: Some(recorded),
+        recording: Some(recording),
+    })
 }
 
 /// The decision settings of this call, with the recorded ones where nothing else was given.
@@ -191,7 +238,8 @@ fn taken_up(settings: &RecordedSettings, matches: &ArgMatches) -> Result<Decisio
     let parsed =
         usage::command().try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
     match parsed.map(|cli| cli.command) {
-        Ok(Command::Replay(args)) => Ok(args.decision),
+        Ok(Command::Replay(args)) => Ok(args.saved.decision),
+        Ok(Command::Report(args)) => Ok(args.saved.decision),
         Ok(_) => Err(Failure::usage("the recorded settings change the command")),
         Err(error) => Err(Failure::usage(format!("the recorded settings cannot be used: {error}"))),
     }

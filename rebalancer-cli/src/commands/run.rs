@@ -21,7 +21,8 @@ use clap::ArgMatches;
 use crate::args::{ActionArgs, DryRun, OutputArgs, PacingChoice, RunArgs};
 use crate::decide::{DecisionSettings, Purpose};
 use crate::failure::Failure;
-use crate::live::Live;
+use crate::live::{Keep, Live};
+use crate::page::{Page, page_extras};
 use crate::report::{Kind, Outcome, Report};
 use crate::telemetry::{Delivery, Stage};
 use crate::{exit, logging, output};
@@ -33,6 +34,7 @@ use crate::{exit, logging, output};
 /// an error.
 pub fn run(args: &RunArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let consent = consent(args)?;
+    let mut page = Page::new(args.page.report.as_deref())?;
     let stop: Arc<AtomicBool> = Arc::default();
     // A signal ends the question to a person at once; afterwards it ends the run in order.
     if consent == Consent::Given {
@@ -48,7 +50,7 @@ pub fn run(args: &RunArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
         selector = live.selector.as_str(),
         "run started"
     );
-    let done = rebalance(args, consent, &decision, &live, &stop);
+    let done = rebalance(args, matches, consent, &decision, &live, &stop, &mut page);
     let ended = live.notes.end(live.asked(args.action.dry_run.name()), done.as_ref());
     if stop.load(Ordering::Relaxed) && done.as_ref().is_ok_and(|report| report.outcome == Outcome::Failed) {
         tracing::warn!(event = "run.stopped", "stopped by a signal before the next eviction");
@@ -60,6 +62,7 @@ pub fn run(args: &RunArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
         written?;
     }
     let report = done?;
+    page.write(&report)?;
     Ok(exit::code(report.outcome, args.live.output.detailed_exitcode))
 }
 
@@ -75,12 +78,14 @@ fn write(report: &Report, consent: Consent, args: &OutputArgs) -> anyhow::Result
 /// Decides, and acts where that is asked for, allowed and agreed to.
 fn rebalance(
     args: &RunArgs,
+    matches: &ArgMatches,
     consent: Consent,
     decision: &DecisionSettings,
     live: &Live,
     stop: &Arc<AtomicBool>,
+    page: &mut Page,
 ) -> Result<Report, Failure> {
-    let mut observation = live.observe(args.record.as_deref())?;
+    let mut observation = live.observe(Keep { file: args.record.as_deref(), page: page.is_wanted() })?;
     let options = options(args, decision);
     let purpose = Purpose {
         kind: Kind::RunReport,
@@ -105,6 +110,7 @@ fn rebalance(
         report = live.notes.time(Stage::Evict, rotate);
     }
     report.requests.insert("kubernetes".to_owned(), live.cluster.requests());
+    page.gather(|| page_extras(matches, observation.recording().as_ref(), &report, decision, purpose));
     Ok(report)
 }
 
@@ -206,9 +212,15 @@ fn act(
     };
     let targets: Vec<Target> = plan.targets().to_vec();
     let rotation = match options.mode {
-        Mode::Execute => rotate(&mut live.cluster.evictor(live.selector.clone()), plan, started, stop),
+        Mode::Execute => {
+            let mut evictor = live.cluster.evictor(live.selector.clone(), &report.reason);
+            rotate(&mut evictor, plan, started, stop)
+        }
         Mode::ServerDryRun => rotate(&mut live.cluster.observer(live.selector.clone()), plan, started, stop),
     };
+    if let Some(why) = &rotation.unclaimed {
+        tracing::warn!(event = "rotation.unclaimed", "two runs at once are not kept apart: {why}");
+    }
     if options.mode == Mode::Execute {
         tell(&live.cluster, workload, &targets, &rotation, &report);
     }

@@ -7,7 +7,7 @@ use rebalancer_core::Metric;
 use super::bar::bar;
 use super::names::Naming;
 use super::number::{age, ratio, short, times};
-use super::page::{CYAN, PLAIN, Page, RED};
+use super::screen::{CYAN, PLAIN, RED, Screen};
 use super::sheet::{Sheet, right};
 use crate::report::{Outcome, PodReport, PodVerdict, Report};
 
@@ -45,13 +45,13 @@ const FORMS: [Form; 9] = [
 ];
 
 /// Writes the table; `wide` shows every pod and column, however wide that is.
-pub fn write(page: &mut Page, report: &Report, width: Option<usize>, prefix: &str, wide: bool) {
+pub fn write(screen: &mut Screen, report: &Report, width: Option<usize>, prefix: &str, wide: bool) {
     let shown = Shown::of(report, wide);
     let forms = FORMS.into_iter().map(|form| sheet(report, &shown, Form { age: wide, ..form }, prefix));
     let gap = shown.gap(report);
-    Sheet::write_fitting(page, width.filter(|_| !wide), forms, |row, page| {
+    Sheet::write_fitting(screen, width.filter(|_| !wide), forms, |row, screen| {
         if let Some(gap) = gap.as_deref().filter(|_| row == shown.head) {
-            page.prose(PLAIN, gap);
+            screen.prose(PLAIN, gap);
         }
     });
 }

@@ -4,7 +4,7 @@ use clap::builder::styling::Style;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use textwrap::core::display_width;
 
-use super::page::{BOLD, Page};
+use super::screen::{BOLD, Screen};
 
 /// A table in one form.
 #[derive(Debug)]
@@ -31,10 +31,10 @@ impl Sheet {
     /// Writes the first of these forms that fits into `width`, or the last one; `between` is told the
     /// number of each row that was written and may write more.
     pub fn write_fitting(
-        page: &mut Page,
+        screen: &mut Screen,
         width: Option<usize>,
         forms: impl Iterator<Item = Self>,
-        mut between: impl FnMut(usize, &mut Page),
+        mut between: impl FnMut(usize, &mut Screen),
     ) {
         let mut last: Option<(Vec<String>, Vec<Style>)> = None;
         for form in forms {
@@ -47,8 +47,8 @@ impl Sheet {
         }
         let (lines, styles) = last.unwrap_or_default();
         for (number, (line, style)) in lines.iter().zip(styles).enumerate() {
-            page.line(style, line);
-            between(number, page);
+            screen.line(style, line);
+            between(number, screen);
         }
     }
 }

@@ -5,7 +5,7 @@ use rebalancer_core::Metric;
 
 use super::names::Naming;
 use super::number::{ratio, short, times, with_unit};
-use super::page::{PLAIN, Page, YELLOW};
+use super::screen::{PLAIN, Screen, YELLOW};
 use super::sheet::{Sheet, right};
 use crate::report::{PodReport, Report, StatisticsReport};
 
@@ -40,9 +40,9 @@ const FORMS: [Form; 5] = [
 ];
 
 /// Writes the table; `wide` shows every column, however wide that is.
-pub fn write(page: &mut Page, report: &Report, width: Option<usize>, prefix: &str, wide: bool) {
+pub fn write(screen: &mut Screen, report: &Report, width: Option<usize>, prefix: &str, wide: bool) {
     let forms = FORMS.into_iter().map(|form| sheet(report, Form { wide, ..form }, prefix));
-    Sheet::write_fitting(page, width.filter(|_| !wide), forms, |_, _| {});
+    Sheet::write_fitting(screen, width.filter(|_| !wide), forms, |_, _| {});
 }
 
 fn sheet(report: &Report, form: Form, prefix: &str) -> Sheet {

@@ -7,52 +7,52 @@ use rebalancer_core::guard::Standing;
 
 use super::names::shared_prefix;
 use super::number::ratio;
-use super::page::{BOLD, Mark, PLAIN, Page};
+use super::screen::{BOLD, Mark, PLAIN, Screen};
 use super::{plain, pods, spreads};
 use crate::report::{DiagnosisReport, GuardReport, Kind, Outcome, Report, SpreadReport, TargetReport};
 use crate::terminal::Terminal;
 
 /// Renders the report; `wide` shows every pod and column.
 pub fn render(report: &Report, wide: bool, terminal: Terminal) -> String {
-    let mut page = Page::new(terminal);
-    write_dry_run(&mut page, report);
-    page.prose(PLAIN, &headline(report));
-    page.blank();
+    let mut screen = Screen::new(terminal);
+    write_dry_run(&mut screen, report);
+    screen.prose(PLAIN, &headline(report));
+    screen.blank();
     let prefix = shared_prefix(report.pods.iter().map(|pod| pod.name.as_str()));
-    spreads::write(&mut page, report, terminal.width, &prefix, wide);
+    spreads::write(&mut screen, report, terminal.width, &prefix, wide);
     if !report.pods.is_empty() {
-        page.blank();
-        pods::write(&mut page, report, terminal.width, &prefix, wide);
+        screen.blank();
+        pods::write(&mut screen, report, terminal.width, &prefix, wide);
     }
-    page.blank();
-    write_verdict(&mut page, report);
+    screen.blank();
+    write_verdict(&mut screen, report);
     for guard in by_weight(report) {
-        page.item(mark(guard.verdict), &format!("{}: {}", guard.name, plain(&guard.reason)));
+        screen.item(mark(guard.verdict), &format!("{}: {}", guard.name, plain(&guard.reason)));
     }
     for obstacle in &report.obstacles {
-        page.item(Mark::Bad, &plain(obstacle));
+        screen.item(Mark::Bad, &plain(obstacle));
     }
     for warning in &report.warnings {
-        page.item(Mark::Notice, &plain(warning));
+        screen.item(Mark::Notice, &plain(warning));
     }
-    write_diagnosis(&mut page, report, wide);
-    write_rotation(&mut page, report);
-    write_dry_run(&mut page, report);
-    page.finish()
+    write_diagnosis(&mut screen, report, wide);
+    write_rotation(&mut screen, report);
+    write_dry_run(&mut screen, report);
+    screen.finish()
 }
 
 /// Renders what came of a plan that has been shown already.
 pub fn render_result(report: &Report, terminal: Terminal) -> String {
-    let mut page = Page::new(terminal);
-    page.blank();
+    let mut screen = Screen::new(terminal);
+    screen.blank();
     if report.rotation.is_some() {
-        write_verdict(&mut page, report);
-        write_rotation(&mut page, report);
+        write_verdict(&mut screen, report);
+        write_rotation(&mut screen, report);
     } else {
-        page.prose(BOLD, "Not confirmed: nothing was evicted.");
+        screen.prose(BOLD, "Not confirmed: nothing was evicted.");
     }
-    write_dry_run(&mut page, report);
-    page.finish()
+    write_dry_run(&mut screen, report);
+    screen.finish()
 }
 
 /// The guards that hold before those that cannot tell before those that pass.
@@ -67,15 +67,15 @@ fn by_weight(report: &Report) -> Vec<&GuardReport> {
 }
 
 /// The cause in words, what would help, and how even the load could be; every test of it if `wide`.
-fn write_diagnosis(page: &mut Page, report: &Report, wide: bool) {
+fn write_diagnosis(screen: &mut Screen, report: &Report, wide: bool) {
     let DiagnosisReport { evidence, steps, advice, assignor, spread, .. } = &report.diagnosis;
     if steps.is_empty() {
         return;
     }
-    page.blank();
-    page.prose(PLAIN, &format!("Why: {}.", plain(evidence)));
+    screen.blank();
+    screen.prose(PLAIN, &format!("Why: {}.", plain(evidence)));
     for line in advice {
-        page.item(Mark::Advice, &plain(line));
+        screen.item(Mark::Advice, &plain(line));
     }
     if let Some(SpreadReport { now, expected, best }) = spread {
         let expected = match expected {
@@ -83,7 +83,7 @@ fn write_diagnosis(page: &mut Page, report: &Report, wide: bool) {
             None => "not known after this rotation".to_owned(),
         };
         let (now, best) = (ratio(*now), ratio(*best));
-        page.indented(
+        screen.indented(
             2,
             &format!("spread of the partitions over the pods: {now} now, {expected}, {best} at best"),
         );
@@ -91,9 +91,9 @@ fn write_diagnosis(page: &mut Page, report: &Report, wide: bool) {
     if !wide {
         return;
     }
-    page.indented(2, &format!("assignor: {}", assignor.map_or("not known", Assignor::name)));
+    screen.indented(2, &format!("assignor: {}", assignor.map_or("not known", Assignor::name)));
     for step in steps {
-        page.item(mark(step.verdict), &format!("{}: {}", step.name, plain(&step.reason)));
+        screen.item(mark(step.verdict), &format!("{}: {}", step.name, plain(&step.reason)));
     }
 }
 
@@ -105,7 +105,7 @@ const fn mark(standing: Standing) -> Mark {
     }
 }
 
-fn write_dry_run(page: &mut Page, report: &Report) {
+fn write_dry_run(screen: &mut Screen, report: &Report) {
     // A plan says at its end that nothing has been changed; only a run could have.
     let words = match report.dry_run {
         _ if report.kind != Kind::RunReport => return,
@@ -113,7 +113,7 @@ fn write_dry_run(page: &mut Page, report: &Report) {
         "server" => "DRY RUN: the cluster is asked, nothing is changed",
         _ => return,
     };
-    page.prose(BOLD, words);
+    screen.prose(BOLD, words);
 }
 
 fn headline(report: &Report) -> String {
@@ -139,8 +139,8 @@ fn headline(report: &Report) -> String {
 }
 
 /// The sentence a tired reader looks for.
-fn write_verdict(page: &mut Page, report: &Report) {
-    page.prose(BOLD, &verdict(report));
+fn write_verdict(screen: &mut Screen, report: &Report) {
+    screen.prose(BOLD, &verdict(report));
 }
 
 fn verdict(report: &Report) -> String {
@@ -172,15 +172,15 @@ fn targets(targets: &[TargetReport]) -> String {
     named.join(" and ")
 }
 
-fn write_rotation(page: &mut Page, report: &Report) {
+fn write_rotation(screen: &mut Screen, report: &Report) {
     let Some(rotation) = &report.rotation else { return };
     for pod in &rotation.deleted {
-        page.item(Mark::Good, &format!("{} evicted", plain(pod)));
+        screen.item(Mark::Good, &format!("{} evicted", plain(pod)));
     }
     for (pod, reason) in &rotation.skipped {
-        page.item(Mark::Left, &format!("{} not evicted: {}", plain(pod), plain(&reason.to_string())));
+        screen.item(Mark::Left, &format!("{} not evicted: {}", plain(pod), plain(&reason.to_string())));
     }
     for (pod, reason) in &rotation.errors {
-        page.item(Mark::Bad, &format!("{}: {}", plain(pod), plain(&reason.to_string())));
+        screen.item(Mark::Bad, &format!("{}: {}", plain(pod), plain(&reason.to_string())));
     }
 }

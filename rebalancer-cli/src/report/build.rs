@@ -93,6 +93,9 @@ impl Report {
     pub fn after(mut self, rotation: RotationReport) -> Self {
         self.outcome = rotation.outcome.into();
         self.reason = format!("{}; {}", self.reason, rotation.reason);
+        if let Some(why) = &rotation.unclaimed {
+            self.warnings.push(format!("two runs at once were not kept apart: {why}"));
+        }
         self.rotation = Some(rotation);
         self
     }

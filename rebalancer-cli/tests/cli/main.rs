@@ -8,6 +8,7 @@ mod guards;
 mod live;
 mod live_faults;
 mod output;
+mod pages;
 mod program;
 mod pty;
 mod recordings;

@@ -11,7 +11,8 @@ use thiserror::Error;
 
 use super::budgets::LabelSelector;
 use super::cluster::{Cluster, ClusterError};
-use super::list::{EmptySelector, Selector, unsendable};
+use super::list::unsendable;
+use super::selector::{Selector, SelectorError};
 
 /// A workload as `kubectl` users call it: `deployment/orders`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,7 +94,7 @@ struct Spec {
 /// Why a workload's selector is not known.
 #[derive(Debug, Error)]
 #[non_exhaustive]
-pub enum SelectorError {
+pub enum UnknownSelector {
     /// It does not exist.
     #[error("there is no {workload} in namespace {namespace} of {server}; give another by --namespace")]
     Absent {
@@ -104,13 +105,13 @@ pub enum SelectorError {
         /// URL of the API server.
         server: String,
     },
-    /// Its selector selects everything.
+    /// It cannot be used: it selects everything.
     #[error("{workload}: {error}")]
-    Empty {
+    Unusable {
         /// The workload.
         workload: WorkloadName,
         /// What is wrong with that.
-        error: EmptySelector,
+        error: SelectorError,
     },
     /// It cannot be read.
     #[error(transparent)]
@@ -122,17 +123,17 @@ impl Cluster {
     ///
     /// # Errors
     /// No such workload in the namespace, no permission to read it, or no answer.
-    pub fn selector_of(&self, workload: &WorkloadName) -> Result<Selector, SelectorError> {
+    pub fn selector_of(&self, workload: &WorkloadName) -> Result<Selector, UnknownSelector> {
         let read = self.read_selector(workload).map_err(|failure| {
             let doing = format!("reading {workload} of namespace {}", self.namespace());
             self.error(doing, failure)
         })?;
         let Some(selector) = read else {
             let (namespace, server) = (self.namespace().to_owned(), self.server().to_owned());
-            return Err(SelectorError::Absent { workload: workload.clone(), namespace, server });
+            return Err(UnknownSelector::Absent { workload: workload.clone(), namespace, server });
         };
         Selector::new(&selector.to_string())
-            .map_err(|error| SelectorError::Empty { workload: workload.clone(), error })
+            .map_err(|error| UnknownSelector::Unusable { workload: workload.clone(), error })
     }
 
     fn read_selector(&self, workload: &WorkloadName) -> Result<Option<LabelSelector>, ApiFailure> {

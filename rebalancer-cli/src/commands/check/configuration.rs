@@ -19,10 +19,9 @@ pub fn check(args: &LiveArgs, matches: &ArgMatches, typos: &[Typo]) -> Category 
     };
     let secrets = secret::ALL.iter().filter(|secret| secret.is_set()).count();
     category.good(format!(
-        "all settings can be used: {} by variable, {} by flag, {} by default (config shows them)",
+        "all settings can be used: {} by variable, {} by flag, the rest by default (config shows them)",
         count(ValueSource::EnvVariable) + secrets,
-        count(ValueSource::CommandLine),
-        count(ValueSource::DefaultValue)
+        count(ValueSource::CommandLine)
     ));
     for Typo { variable, meant } in typos {
         category.warn(

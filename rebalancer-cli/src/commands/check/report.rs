@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::args::{OutputArgs, OutputFormat};
 use crate::failure::{Failure, chain};
-use crate::output::{self, BOLD, Mark, Page};
+use crate::output::{self, BOLD, Mark, Screen};
 use crate::report::API_VERSION;
 use crate::terminal::Terminal;
 
@@ -107,7 +107,7 @@ impl CheckReport {
 
     /// The report for people; `short` leaves out what is good.
     fn page(&self, terminal: Terminal, short: bool) -> String {
-        let mut page = Page::new(terminal);
+        let mut screen = Screen::new(terminal);
         for category in &self.categories {
             let shown = category.checks.iter().filter(|check| !short || check.result != Grade::Success);
             let shown: Vec<&Check> = shown.collect();
@@ -115,16 +115,16 @@ impl CheckReport {
                 continue;
             }
             let subject = category.subject.as_ref().map_or_else(String::new, |it| format!("  {it}"));
-            page.prose(BOLD, &output::plain(&format!("{}{subject}", category.name)));
+            screen.prose(BOLD, &output::plain(&format!("{}{subject}", category.name)));
             for check in shown {
-                page.item(check.result.mark(), &output::plain(&check.description));
+                screen.item(check.result.mark(), &output::plain(&check.description));
                 if let Some(hint) = &check.hint {
-                    page.indented(6, &output::plain(hint));
+                    screen.indented(6, &output::plain(hint));
                 }
             }
         }
-        page.prose(BOLD, &self.verdict());
-        page.finish()
+        screen.prose(BOLD, &self.verdict());
+        screen.finish()
     }
 
     fn verdict(&self) -> String {

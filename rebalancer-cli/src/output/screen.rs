@@ -50,13 +50,13 @@ impl Mark {
 
 /// A text that grows.
 #[derive(Debug)]
-pub struct Page {
+pub struct Screen {
     terminal: Terminal,
     text: String,
 }
 
-impl Page {
-    /// An empty page.
+impl Screen {
+    /// An empty screen.
     pub const fn new(terminal: Terminal) -> Self {
         Self { terminal, text: String::new() }
     }
