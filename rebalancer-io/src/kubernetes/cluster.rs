@@ -35,6 +35,7 @@ pub struct Cluster {
     namespace: String,
     server: String,
     origin: String,
+    context: Option<String>,
     call_timeout: Duration,
     deadline: Option<Instant>,
     metrics_window: Duration,
@@ -67,6 +68,7 @@ impl Cluster {
             namespace: located.config.default_namespace.clone(),
             server: located.config.cluster_url.to_string(),
             origin: located.origin.clone(),
+            context: located.context.clone(),
             call_timeout: options.call_timeout,
             deadline: options.deadline,
             metrics_window: options.metrics_window,
@@ -84,6 +86,11 @@ impl Cluster {
     /// URL of the API server.
     pub fn server(&self) -> &str {
         &self.server
+    }
+
+    /// The context of the kubeconfig; `None` for the service account of a pod.
+    pub fn context(&self) -> Option<&str> {
+        self.context.as_deref()
     }
 
     /// How many requests have been sent so far; each page of a list is one.
@@ -205,7 +212,7 @@ const WRAPPERS: [&str; 3] = ["ServiceError: ", "HyperError: ", "client error ("]
 
 /// Builds the client. An exec plugin runs here and may hang, so it gets a thread and a time limit.
 fn client(located: Located, runtime: &Runtime, time_limit: Duration) -> Result<Client, ConnectError> {
-    let Located { config, origin } = located;
+    let Located { config, origin, .. } = located;
     let handle = runtime.handle().clone();
     let command = config.auth_info.exec.as_ref().and_then(|exec| exec.command.as_deref());
     let plugin = command.map_or_else(|| PLUGIN.to_owned(), |command| format!("{PLUGIN} {command}"));
