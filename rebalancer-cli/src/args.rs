@@ -203,7 +203,7 @@ pub struct CompletionArgs {
 #[derive(Debug, Args)]
 pub struct ManArgs {
     /// Write the pages of all commands to this folder
-    #[arg(long, value_name = "DIR")]
+    #[arg(value_name = "DIR")]
     pub dir: Option<PathBuf>,
 }
 

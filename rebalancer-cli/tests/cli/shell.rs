@@ -53,7 +53,7 @@ fn each_command_has_a_page() {
     let folder = tempfile::TempDir::new().expect("a folder for temporary files");
     let pages = folder.path().join("man1");
     let dir = pages.to_str().expect("a path of ours");
-    let done = run(&["man", "--dir", dir], &[("PROMETHEUS_ENDPOINT", "http://user:hunter2@prometheus")]);
+    let done = run(&["man", dir], &[("PROMETHEUS_ENDPOINT", "http://user:hunter2@prometheus")]);
     assert_eq!((done.code, done.stdout.as_str()), (Some(0), ""), "{done}");
     let run_page = std::fs::read_to_string(pages.join("pod-rebalancer-run.1")).expect("the page of run");
     assert!(run_page.contains("CPU_VARIANCE_THRESHOLD"), "variables stand in it");
@@ -61,7 +61,7 @@ fn each_command_has_a_page() {
     for name in ["pod-rebalancer", "pod-rebalancer-plan", "pod-rebalancer-check", "pod-rebalancer-replay"] {
         assert!(pages.join(format!("{name}.1")).exists(), "{name}");
     }
-    let done = run(&["man", "--dir", "Cargo.toml"], &[]);
+    let done = run(&["man", "Cargo.toml"], &[]);
     assert!(done.assert_one_error(1).contains("Cargo.toml"), "{done}");
 }
 
