@@ -72,7 +72,8 @@ fn rebalance(
     stop: &AtomicBool,
     page: &mut Page,
 ) -> Result<Report, Failure> {
-    let observation = live.observe(Keep { file: args.record.as_deref(), page: page.is_wanted() })?;
+    let observation =
+        live.observe(Keep { file: args.record.as_deref(), page: page.is_wanted(), redact: None })?;
     let options = options(args, decision);
     let purpose = Purpose {
         kind: Kind::RunReport,

@@ -11,6 +11,7 @@ mod output;
 mod pages;
 mod program;
 mod recordings;
+mod redact;
 mod schema;
 mod secrets;
 mod servers;
