@@ -131,17 +131,30 @@ fn wait_ready_evicts_the_second_once_the_first_is_replaced() {
     require!(ControlPlane);
     let late = annotated(workload::deployment("orders", 4), &json!({ "fake-kubelet/ready-delay": "1" }));
     let scene = Scene::of(ControlPlane::shared(), "wait-ready", 4, &[late]);
-    let run = Running::start(scene.eviction().env("PACING", "wait-ready"));
-    scene.wait_ended(&[scene.busiest()]);
-    let run = run.wait(LIMIT);
+    let run = Finished::of(scene.eviction().env("PACING", "wait-ready"));
     assert_eq!((run.json()["outcome"].as_str(), run.code), (Some("rotated"), Some(0)), "{run}");
     assert_eq!(scene.ended(), [scene.busiest(), scene.least_busy()]);
+    let report = run.json();
+    let steps: Vec<&str> = report["rotation"]["steps"]
+        .as_array()
+        .expect("steps")
+        .iter()
+        .filter_map(|step| step["action"].as_str())
+        .collect();
+    let between = steps.split(|step| *step == "evict").nth(1).expect("two evictions");
+    assert!(between.starts_with(&["wait", "list_workload"]), "{steps:?}");
+    assert!(
+        between.ends_with(&["list_workload", "list_budgets"]),
+        "the last look found it replaced: {steps:?}"
+    );
 }
 
 #[test]
 fn a_stop_between_the_evictions_leaves_the_second_pod_and_is_reported() {
     require!(ControlPlane);
-    let scene = Scene::of(ControlPlane::shared(), "sigterm", 4, &[workload::deployment("orders", 4)]);
+    // The replacement takes its time, so that the stop comes before the second eviction.
+    let late = annotated(workload::deployment("orders", 4), &json!({ "fake-kubelet/ready-delay": "20" }));
+    let scene = Scene::of(ControlPlane::shared(), "sigterm", 4, &[late]);
     let run = Running::start(scene.eviction().env("PACING", "wait-ready"));
     scene.wait_ended(&[scene.busiest()]);
     run.terminate();

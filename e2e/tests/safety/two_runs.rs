@@ -10,7 +10,7 @@ use rebalancer_sim::metrics_server::MetricsServer;
 use serde_json::{Value, json};
 
 use crate::admission::install_webhook;
-use crate::scene::{LIMIT, Scene, assert_says, assert_untouched, least_role};
+use crate::scene::{LIMIT, Scene, annotated, assert_says, assert_untouched, least_role};
 
 /// Metrics that show other pods as outliers, not answered before they are released.
 fn other_view(scene: &Scene<'_>, rotated_by: usize) -> MetricsServer {
@@ -135,7 +135,9 @@ fn an_eviction_under_way_is_known_by_its_claim() {
 #[test]
 fn a_run_that_planned_other_pods_sees_the_first_eviction_and_withholds() {
     require!(ControlPlane);
-    let scene = Scene::of(ControlPlane::shared(), "two-unclaimed", 6, &[workload::deployment("orders", 6)]);
+    // The replacement takes its time, so that the other run looks between the evictions.
+    let late = annotated(workload::deployment("orders", 6), &json!({ "fake-kubelet/ready-delay": "20" }));
+    let scene = Scene::of(ControlPlane::shared(), "two-unclaimed", 6, &[late]);
     let mut rules = least_role();
     rules[4]["resources"] = json!(["nothing"]);
     let access = scene.namespace.service_account("silent", &rules);
