@@ -80,34 +80,12 @@ pub fn collected<'k>(key: &'k RedactionKey, visit: impl FnOnce(&Words<'k>)) -> W
 impl Words<'_> {
     /// The text with another word for each of its words; what stands between them stays.
     pub fn text(&self, text: &str) -> String {
-        self.mapped(text, |word| self.replace(word))
+        mapped(text, |word| self.replace(word))
     }
 
     /// The text with another word for those of its words that names have.
     pub fn known_in(&self, text: &str) -> String {
-        self.mapped(
-            text,
-            |word| {
-                if self.codes.contains_key(word) { self.replace(word) } else { word.to_owned() }
-            },
-        )
-    }
-
-    fn mapped(&self, text: &str, replace: impl Fn(&str) -> String) -> String {
-        let mut mapped = String::new();
-        let mut rest = text;
-        while let Some(first) = rest.chars().next() {
-            let is_word = first.is_alphanumeric();
-            let end = rest.find(|next: char| next.is_alphanumeric() != is_word).unwrap_or(rest.len());
-            let (part, after) = rest.split_at(end);
-            if is_word {
-                mapped.push_str(&replace(part))
-            } else {
-                mapped.push_str(part)
-            }
-            rest = after;
-        }
-        mapped
+        mapped(text, |word| if self.codes.contains_key(word) { self.replace(word) } else { word.to_owned() })
     }
 
     fn replace(&self, word: &str) -> String {
@@ -121,6 +99,21 @@ impl Words<'_> {
         }
         format!("{code}{}", self.key.hash(word, HASH, u8::MAX))
     }
+}
+
+/// The text with each of its words replaced.
+fn mapped(text: &str, replace: impl Fn(&str) -> String) -> String {
+    let mut mapped = String::new();
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let is_word = first.is_alphanumeric();
+        let end = rest.find(|next: char| next.is_alphanumeric() != is_word).unwrap_or(rest.len());
+        let (part, after) = rest.split_at(end);
+        let part = if is_word { replace(part) } else { part.to_owned() };
+        mapped.push_str(&part);
+        rest = after;
+    }
+    mapped
 }
 
 #[cfg(test)]
