@@ -43,18 +43,17 @@ mod tests {
 
     #[test]
     fn strings_comments_and_names_go_and_the_rest_stays() {
-        let query = "sum by (pod) (orders_lag{ns=\"sh\\\"op\", p=~'a|b', q=`c\\`}[5m]) # of ada\n> 0";
+        let query = "sum by (pod) (orders_lag{ns=\"pay\\\"ments\", p=~'alpha|beta', q=`gamma\\`}[5m]) # of delta\n> 0";
         let key = RedactionKey::new(&[1; 16]).expect("a key that is long enough");
         let words = collected(&key, |words| {
             words.text("orders");
             redacted(query, words);
         });
         let hidden = redacted(query, &words);
-        for name in ["orders", "sh", "op", "ada", "'a", "b'", "`c"] {
-            assert!(!hidden.contains(name) || name == "op" && !hidden.contains("\"op"), "{name}: {hidden}");
+        for name in ["orders", "pay", "ments", "alpha", "beta", "gamma", "delta"] {
+            assert!(!hidden.contains(name), "{name}: {hidden}");
         }
-        let frame: String = hidden.split(['"', '\'', '`']).step_by(2).collect();
         assert!(hidden.starts_with("sum by (pod) (") && hidden.ends_with("}[5m]) \n> 0"), "{hidden}");
-        assert!(frame.contains("_lag{ns=") && hidden.contains("\\\"") && hidden.contains('|'), "{hidden}");
+        assert!(hidden.contains("_lag{ns=") && hidden.contains("\\\"") && hidden.contains('|'), "{hidden}");
     }
 }
