@@ -136,6 +136,14 @@ pub struct RecordArgs {
     /// Where to save the raw answers (.gz compresses)
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
+    /// Replace the names of pods, workloads, namespaces, nodes, topics, groups and clients by keyed
+    /// hashes, and leave out what a decision does not read; a replay decides the same
+    #[arg(long)]
+    pub redact: bool,
+    /// Key of the hashes, 16 bytes or more, so that two recordings name alike what is the same; without
+    /// it each recording has a random one that is kept nowhere. Redacts too
+    #[arg(long, value_name = "FILE", env = "REDACT_KEY_FILE")]
+    pub redact_key_file: Option<PathBuf>,
 }
 
 /// Arguments of `replay`.

@@ -15,7 +15,7 @@ use rebalancer_io::kubernetes::{Cluster, Observer, Selector, UnknownSelector};
 use rebalancer_io::metrics::{FactQueries, QuerySet, QuerySettings};
 use rebalancer_io::podstate::{Aggregator, Answers, Freshness};
 use rebalancer_io::prometheus::{HttpTransport, PrometheusClient, PrometheusConfig, Transport};
-use rebalancer_io::recording::{Recorder, Recording};
+use rebalancer_io::recording::{Recorder, Recording, RedactionKey};
 
 use crate::args::{LiveArgs, QueryArgs};
 use crate::decide::DecisionSettings;
@@ -68,11 +68,14 @@ pub struct Keep<'a> {
     pub file: Option<&'a Path>,
     /// Whether a page is to hold them.
     pub page: bool,
+    /// What the names in the file are hashed with; `None` leaves them as they are.
+    pub redact: Option<&'a RedactionKey>,
 }
 
 /// Keeps what passes, and knows where to.
 struct Saver {
     path: Option<PathBuf>,
+    redact: Option<RedactionKey>,
     settings: RecordedSettings,
     at: Timestamp,
     recorder: Arc<Recorder<HttpTransport>>,
@@ -81,7 +84,11 @@ struct Saver {
 impl Saver {
     fn save(&self, workload: &Workload) -> Result<(), Failure> {
         let Some(path) = &self.path else { return Ok(()) };
-        Ok(self.recording(workload)?.write(path).map_err(anyhow::Error::new)?)
+        let mut recording = self.recording(workload)?;
+        if let Some(key) = &self.redact {
+            recording = recording.redacted(key);
+        }
+        Ok(recording.write(path).map_err(anyhow::Error::new)?)
     }
 
     fn recording(&self, workload: &Workload) -> Result<Recording, Failure> {
@@ -250,7 +257,8 @@ impl Live {
         let client: Client = PrometheusClient::over(Box::new(Arc::clone(&recorder)), max_bytes);
         let client = client.counting(self.notes.requests());
         let path = keep.file.map(Path::to_owned);
-        let saver = Saver { path, settings: self.recorded.clone(), at, recorder };
+        let saver =
+            Saver { path, redact: keep.redact.cloned(), settings: self.recorded.clone(), at, recorder };
         Ok((client, Some(saver)))
     }
 

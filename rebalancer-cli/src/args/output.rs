@@ -37,7 +37,8 @@ pub struct OutputArgs {
         ignore_case = true
     )]
     pub log_format: LogFormat,
-    /// What is logged: error, warn, info, debug, trace, or a filter such as `info,rebalancer_io=debug`
+    /// What is logged: error, warn, info, debug, trace, or a filter such as `info,ureq=debug`, which
+    /// also shows a library's own lines
     #[arg(long, value_name = "LEVEL", env = "LOG_LEVEL", default_value = "info")]
     pub log_level: String,
 }

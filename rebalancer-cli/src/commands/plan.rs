@@ -38,7 +38,8 @@ fn planned(
     live: &Live,
     page: &mut Page,
 ) -> Result<Report, Failure> {
-    let mut observation = live.observe(Keep { file: args.record.as_deref(), page: page.is_wanted() })?;
+    let mut observation =
+        live.observe(Keep { file: args.record.as_deref(), page: page.is_wanted(), redact: None })?;
     let options = rotation_options(&args.live.kubernetes, decision);
     let purpose = Purpose { kind: Kind::Plan, dry_run: "client", rotation: Some(&options), detailed: true };
     let mut report = live.notes.time(Stage::Decide, || report(decision, &observation, purpose))?;

@@ -85,7 +85,8 @@ fn rebalance(
     stop: &Arc<AtomicBool>,
     page: &mut Page,
 ) -> Result<Report, Failure> {
-    let mut observation = live.observe(Keep { file: args.record.as_deref(), page: page.is_wanted() })?;
+    let mut observation =
+        live.observe(Keep { file: args.record.as_deref(), page: page.is_wanted(), redact: None })?;
     let options = options(args, decision);
     let purpose = Purpose {
         kind: Kind::RunReport,

@@ -12,6 +12,7 @@ mod pages;
 mod program;
 mod pty;
 mod recordings;
+mod redact;
 mod schema;
 mod secrets;
 mod servers;

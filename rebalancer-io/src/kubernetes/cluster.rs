@@ -66,7 +66,7 @@ impl Cluster {
         let located = locate(options, &runtime)?;
         Ok(Self {
             namespace: located.config.default_namespace.clone(),
-            server: located.config.cluster_url.to_string(),
+            server: without_credential(located.config.cluster_url.to_string()),
             origin: located.origin.clone(),
             context: located.context.clone(),
             call_timeout: options.call_timeout,
@@ -142,6 +142,16 @@ impl Cluster {
     fn time_limit(&self, now: Instant) -> Duration {
         let left = self.deadline.map(|deadline| deadline.saturating_duration_since(now).max(LAST_LOOK));
         left.map_or(self.call_timeout, |left| left.min(self.call_timeout))
+    }
+}
+
+/// The address without the user name and password that it may hold.
+fn without_credential(url: String) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url };
+    let authority = rest.split('/').next().unwrap_or(rest);
+    match authority.rfind('@') {
+        Some(at) => format!("{scheme}://{}", &rest[at + 1..]),
+        None => url,
     }
 }
 
