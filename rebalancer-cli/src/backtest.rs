@@ -5,8 +5,10 @@
 use anyhow::Context as _;
 use jiff::Timestamp;
 use rebalancer_core::guard::Standing;
-use rebalancer_core::{Facts, Joined, Metric, RotationOptions, Workload};
+use rebalancer_core::{Facts, Metric, RotationOptions, Workload};
 use rebalancer_io::facts::FactFinder;
+use rebalancer_io::podstate::{Answers, Freshness};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::decide::{DecisionSettings, Known, Purpose, analyze, conclude, find, living, needs_facts};
@@ -27,18 +29,23 @@ pub use sweep::{Sweep, variants};
 
 /// What is known of one moment.
 pub struct Moment {
-    /// When.
-    pub at: Timestamp,
     /// The pods of that moment.
     pub workload: Workload,
-    /// The pods joined with their loads.
-    pub joined: Joined,
-    /// Metrics that were asked for.
-    pub asked: Vec<Metric>,
+    /// Their loads.
+    pub answers: Answers,
+    /// When a pod and a sample count.
+    pub freshness: Freshness,
+}
+
+impl Moment {
+    /// When it was.
+    pub const fn at(&self) -> Timestamp {
+        self.answers.at
+    }
 }
 
 /// What one moment came to at one pair of thresholds.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Decision {
     /// When, RFC 3339.
     pub time: String,
@@ -74,20 +81,23 @@ pub fn judge(
     moment: &Moment,
     finder: &FactFinder<'_>,
 ) -> anyhow::Result<Option<Vec<Decision>>> {
-    let measured = |metric| moment.joined.pods.iter().any(|pod| pod.load(metric).is_some());
+    let at = moment.at();
+    let joined = moment.answers.join_columns(&moment.workload.pods, moment.freshness);
+    let joined = joined.with_context(|| format!("at {at}: cannot tell the pods apart"))?;
+    let measured = |metric| joined.loads[metric].iter().any(|load| !load.is_nan());
     if !measured(Metric::Cpu) && !measured(Metric::Lag) {
         return Ok(None);
     }
     let known = Known {
-        joined: &moment.joined,
+        joined: &joined,
         workload: &moment.workload,
-        asked: &moment.asked,
-        evaluation_time: Some(moment.at.to_string()),
+        asked: &moment.answers.asked(),
+        evaluation_time: Some(at.to_string()),
         described: WorkloadReport::default(),
     };
     let analyses =
         variants.iter().map(|settings| analyze(settings, &known)).collect::<anyhow::Result<Vec<_>>>();
-    let analyses = analyses.with_context(|| format!("at {}", moment.at))?;
+    let analyses = analyses.with_context(|| format!("at {at}"))?;
     let live = living(&moment.workload);
     let asks = variants.iter().zip(&analyses).find(|(settings, analysis)| needs_facts(settings, analysis));
     let facts = asks.map_or_else(|| Facts::new(&live), |(settings, _)| find(settings, finder, &live));

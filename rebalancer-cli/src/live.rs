@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::ArgMatches;
 use jiff::Timestamp;
-use rebalancer_core::{Joined, Workload};
+use rebalancer_core::{JoinedColumns, Workload};
 use rebalancer_io::driver::WorkloadSource;
 use rebalancer_io::facts::FactFinder;
 use rebalancer_io::kubernetes::{Cluster, Selector};
@@ -49,10 +49,9 @@ pub struct Observation {
     pub workload: Workload,
     /// The answers of the metrics server.
     pub answers: Answers,
-    /// Both joined.
-    pub joined: Joined,
     /// What the report says of the workload.
     pub described: WorkloadReport,
+    freshness: Freshness,
     client: Client,
     facts: FactQueries,
     recorder: Option<Saver>,
@@ -89,6 +88,14 @@ impl Saver {
 }
 
 impl Observation {
+    /// The live pods joined with their samples.
+    ///
+    /// # Errors
+    /// Two samples of one metric for one live pod.
+    pub fn joined(&self) -> anyhow::Result<JoinedColumns<'_>> {
+        self.answers.join_columns(&self.workload.pods, self.freshness).context("cannot tell the pods apart")
+    }
+
     /// Finds what a decision looks at beside the loads.
     pub fn finder(&self) -> FactFinder<'_> {
         FactFinder::new(&self.client, &self.facts, self.answers.at)
@@ -173,9 +180,9 @@ impl Live {
             saver.save(&workload)?;
         }
         let answers = answers.context("cannot read the metrics")?;
-        let joined = answers.join(&workload.pods, self.freshness).context("cannot tell the pods apart")?;
         let described = self.describe(&workload);
-        Ok(Observation { workload, answers, joined, described, client, facts, recorder })
+        let freshness = self.freshness;
+        Ok(Observation { workload, answers, described, freshness, client, facts, recorder })
     }
 
     /// Lists the live pods and their owners.

@@ -18,6 +18,7 @@ pub use decode::{
     Counts, InstantAnswer, LabelledAnswer, LabelledSample, Point, RangeAnswer, Sample, Samples, Series,
     Wanted,
 };
+pub(crate) use decode::{Sink, instant_into};
 pub use decode::{instant as decode_instant, labelled as decode_labelled, range as decode_range};
 pub use error::{ErrorKind, QueryError, TransportError};
 pub use transport::{ApiRequest, ApiResponse, HttpTransport, Transport, When};

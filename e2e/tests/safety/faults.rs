@@ -27,6 +27,8 @@ fn a_server_killed_between_the_evictions_leaves_a_partial_rotation() {
     let mut plane = plane();
     let (names, run) = {
         let scene = Scene::of(&plane, "killed", 4, &[workload::deployment("orders", 4)]);
+        // Nothing replaces the first pod, so that the second eviction does not come before the end.
+        plane.controller_manager().pause();
         let run = Running::start(scene.eviction().env("PACING", "wait-ready"));
         scene.wait_ended(&[scene.busiest()]);
         (scene.names(), run)
@@ -34,6 +36,7 @@ fn a_server_killed_between_the_evictions_leaves_a_partial_rotation() {
     plane.apiserver().kill();
     let run = run.wait(LIMIT);
     plane.restart_apiserver();
+    plane.controller_manager().resume();
     let report = run.json();
     assert_eq!((report["outcome"].as_str(), run.code), (Some("partial"), Some(1)), "{run}");
     assert_eq!(report["rotation"]["deleted"], json!([names[0]]), "{run}");
@@ -125,7 +128,7 @@ fn a_server_that_hangs_does_not_outlast_the_deadline() {
     let scene = Scene::of(&plane, "hangs", 4, &[workload::deployment("orders", 4)]);
     let slow = |scene: &Scene<'_>| {
         let mut command = scene.eviction();
-        command.env("RUN_TIMEOUT", "20s").env("KUBE_TIMEOUT", "8s");
+        command.env("RUN_TIMEOUT", "40s").env("KUBE_TIMEOUT", "15s");
         command
     };
     // It hangs from the first request on.
@@ -146,7 +149,7 @@ fn a_server_that_hangs_does_not_outlast_the_deadline() {
     scene.metrics.release();
     let run = run.wait(LIMIT);
     plane.etcd().resume();
-    assert!(run.elapsed < Duration::from_secs(20) + MARGIN, "{:?} {run}", run.elapsed);
+    assert!(run.elapsed < Duration::from_secs(40) + MARGIN, "{:?} {run}", run.elapsed);
     assert_eq!((run.json()["outcome"].as_str(), run.code), (Some("failed"), Some(1)), "{run}");
     assert_says(&run, "no answer came");
     wait_until("the server serves again", LIMIT, || plane.admin().get("/readyz").status == 200);

@@ -76,9 +76,7 @@ impl<'a> Past<'a> {
         let mut moments = Vec::with_capacity(answers.len());
         for answers in answers.drain(..) {
             let workload = self.workload_at(&answers);
-            let joined =
-                answers.join(&workload.pods, self.freshness).context("cannot tell the pods apart")?;
-            moments.push(Moment { at: answers.at, joined, asked: answers.asked(), workload });
+            moments.push(Moment { workload, answers, freshness: self.freshness });
         }
         Ok(moments)
     }

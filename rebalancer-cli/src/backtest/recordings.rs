@@ -26,18 +26,16 @@ impl Recordings {
         for path in files {
             let recording = Recording::read(&path)?;
             let back = read_back(&recording, &path)?;
-            let joined = back.answers.join(&back.workload.pods, freshness);
-            let joined = joined.with_context(|| format!("{}: cannot tell the pods apart", path.display()))?;
-            let asked = back.answers.asked();
-            all.push((Moment { at: back.answers.at, workload: back.workload, joined, asked }, back.recorded));
+            let moment = Moment { workload: back.workload, answers: back.answers, freshness };
+            all.push((moment, back.recorded));
         }
-        all.sort_by_key(|(moment, _)| moment.at);
+        all.sort_by_key(|(moment, _)| moment.at());
         Ok(Self { all })
     }
 
     /// Each moment with what finds the rest of it.
     pub fn moments(&self) -> impl Iterator<Item = (&Moment, FactFinder<'_>)> {
-        self.all.iter().map(|(moment, recorded)| (moment, recorded.finder(moment.at)))
+        self.all.iter().map(|(moment, recorded)| (moment, recorded.finder(moment.at())))
     }
 }
 

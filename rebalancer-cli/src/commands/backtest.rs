@@ -80,7 +80,7 @@ fn over_history(
     let mut decided: Decided = Vec::with_capacity(times.len());
     for chunk in times.chunks(past.chunk()) {
         for moment in past.moments(chunk, args.every)? {
-            decided.push(judge(variants, &moment, &past.finder(moment.at))?);
+            decided.push(judge(variants, &moment, &past.finder(moment.at()))?);
             progress.inc(1);
         }
     }

@@ -58,8 +58,9 @@ pub fn report(
     purpose: Purpose<'_>,
 ) -> Result<Report, Failure> {
     let asked = observation.answers.asked();
+    let joined = observation.joined()?;
     let known = Known {
-        joined: &observation.joined,
+        joined: &joined,
         workload: &observation.workload,
         asked: &asked,
         evaluation_time: Some(observation.answers.at.to_string()),

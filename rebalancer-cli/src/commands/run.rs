@@ -177,9 +177,15 @@ fn act(
     };
     let targets: Vec<Target> = plan.targets().to_vec();
     let rotation = match options.mode {
-        Mode::Execute => rotate(&mut live.cluster.evictor(live.selector.clone()), plan, started, stop),
+        Mode::Execute => {
+            let mut evictor = live.cluster.evictor(live.selector.clone(), &report.reason);
+            rotate(&mut evictor, plan, started, stop)
+        }
         Mode::ServerDryRun => rotate(&mut live.cluster.observer(live.selector.clone()), plan, started, stop),
     };
+    if let Some(why) = &rotation.unclaimed {
+        tracing::warn!(event = "rotation.unclaimed", "two runs at once are not kept apart: {why}");
+    }
     if options.mode == Mode::Execute {
         tell(&live.cluster, workload, &targets, &rotation, &report);
     }

@@ -66,7 +66,7 @@ const OF_A_DECISION: [(&str, &str); 47] = [
 ];
 
 /// Bad values of settings of the servers and of an eviction.
-const OF_A_RUN: [(&str, &str); 33] = [
+const OF_A_RUN: [(&str, &str); 34] = [
     ("DRY_RUN", "yess"),
     ("DRY_RUN", "2"),
     ("PACING", "fast"),
@@ -78,6 +78,7 @@ const OF_A_RUN: [(&str, &str); 33] = [
     ("KUBE_NAMESPACE", "Shop/.."),
     ("KUBE_CONTEXT", "nowhere"),
     ("KUBE_LABEL_SELECTOR", " , "),
+    ("KUBE_LABEL_SELECTOR", "a=b=c"),
     ("ALLOW_MULTIPLE_CONTROLLERS", "perhaps"),
     ("PROMETHEUS_ENDPOINT", "prometheus:9090"),
     ("PROMETHEUS_ENDPOINT", "ftp://prometheus"),
