@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod binary;
+mod browser;
 mod control_plane;
 mod fleet;
 mod metric_server;
@@ -15,6 +16,7 @@ mod sandbox;
 mod webhook;
 
 pub use binary::{Finished, Running, pod_rebalancer};
+pub use browser::{Browser, Look};
 pub use control_plane::{Access, Answer, Api, ControlPlane, Identity, Namespace, Pki, workload};
 pub use fleet::{Fleet, Level, PodLoads};
 pub use metric_server::MetricServer;

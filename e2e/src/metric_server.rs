@@ -80,6 +80,27 @@ impl MetricServer {
         Self::ready(Server::start(&sandbox, "pushgateway", command), &address, "/-/ready")
     }
 
+    /// Prometheus that scrapes the metrics of another server every second, as it is told to scrape a
+    /// Pushgateway.
+    ///
+    /// # Panics
+    /// When it is not installed or does not start.
+    pub fn prometheus_of(other: &Self) -> Self {
+        let sandbox = Sandbox::new();
+        let scraped = other.url.trim_start_matches("http://");
+        let jobs = format!(
+            "[{{job_name: gateway, honor_labels: true, static_configs: [{{targets: ['{scraped}']}}]}}]"
+        );
+        let config = format!("{{global: {{scrape_interval: 1s}}, scrape_configs: {jobs}}}\n");
+        let address = format!("127.0.0.1:{}", free_port());
+        let mut command = Command::new(path_of(Program::Prometheus, "prometheus"));
+        command
+            .arg(format!("--config.file={}", sandbox.write("prometheus.yml", config).display()))
+            .arg(format!("--storage.tsdb.path={}", sandbox.path().join("data").display()))
+            .arg(format!("--web.listen-address={address}"));
+        Self::ready(Server::start(&sandbox, "prometheus", command), &address, "/-/ready")
+    }
+
     /// Where it listens, for `PROMETHEUS_ENDPOINT`.
     pub fn url(&self) -> &str {
         &self.url
@@ -95,16 +116,7 @@ impl MetricServer {
     /// # Panics
     /// When the server does not answer with one vector sample per pod.
     pub fn by_pod(&self, query: &str) -> BTreeMap<String, f64> {
-        let url = format!("{}/api/v1/query", self.url);
-        let answer = Agent::new_with_defaults().get(&url).query("query", query).call();
-        let body = answer
-            .and_then(|mut answer| answer.body_mut().read_to_string())
-            .unwrap_or_else(|error| panic!("{query} at {url}: {error}"));
-        let body: Value = serde_json::from_str(&body)
-            .unwrap_or_else(|error| panic!("{query} at {url} answered no JSON ({error}): {body}"));
-        let samples = body["data"]["result"]
-            .as_array()
-            .unwrap_or_else(|| panic!("{query} at {url} answered no vector: {body}"));
+        let samples = self.vector(query);
         let sample = |sample: &Value| {
             Some((sample["metric"]["pod"].as_str()?.to_owned(), sample["value"][1].as_str()?.parse().ok()?))
         };
@@ -114,6 +126,22 @@ impl MetricServer {
             .collect();
         assert_eq!(pods.len(), samples.len(), "{query}: a pod has two samples");
         pods
+    }
+
+    /// The samples of an instant query at the server's own "now".
+    ///
+    /// # Panics
+    /// When the server does not answer with a vector.
+    pub fn vector(&self, query: &str) -> Vec<Value> {
+        let url = format!("{}/api/v1/query", self.url);
+        let answer = Agent::new_with_defaults().get(&url).query("query", query).call();
+        let body = answer
+            .and_then(|mut answer| answer.body_mut().read_to_string())
+            .unwrap_or_else(|error| panic!("{query} at {url}: {error}"));
+        let body: Value = serde_json::from_str(&body)
+            .unwrap_or_else(|error| panic!("{query} at {url} answered no JSON ({error}): {body}"));
+        let samples = body["data"]["result"].as_array();
+        samples.unwrap_or_else(|| panic!("{query} at {url} answered no vector: {body}")).clone()
     }
 
     fn ready(mut server: Server, address: &str, path: &str) -> Self {

@@ -24,6 +24,8 @@ pub enum Program {
     Helm,
     /// `curl`, on `PATH`.
     Curl,
+    /// `chromium` and `chromedriver`, on `PATH`.
+    Browser,
 }
 
 /// Returns from the calling test, with a printed reason, where a named [`Program`] is missing.
@@ -83,6 +85,7 @@ impl Program {
             Self::Kubectl => &["kubectl"],
             Self::Helm => &["helm"],
             Self::Curl => &["curl"],
+            Self::Browser => &["chromium", "chromedriver"],
         }
     }
 

@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 mod backtest;
 mod decision;
@@ -160,6 +160,9 @@ pub struct SavedArgs {
 /// Arguments of `config`.
 #[derive(Debug, Args)]
 pub struct ConfigArgs {
+    /// `show` the settings, or print the JSON `schema` of every report
+    #[arg(value_name = "WHAT", default_value = "show", value_enum)]
+    pub what: Shown,
     #[command(flatten)]
     pub live: LiveArgs,
     #[command(flatten)]
@@ -168,6 +171,15 @@ pub struct ConfigArgs {
     pub push: PushArgs,
     #[command(flatten)]
     pub textfile: TextfileArgs,
+}
+
+/// What `config` prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Shown {
+    /// The settings.
+    Show,
+    /// The JSON schema of every report.
+    Schema,
 }
 
 /// What every command that asks live servers takes.

@@ -8,6 +8,7 @@ use rebalancer_core::guard::Standing;
 use rebalancer_core::{Facts, Metric, RotationOptions, Workload};
 use rebalancer_io::facts::FactFinder;
 use rebalancer_io::podstate::{Answers, Freshness};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::decide::{DecisionSettings, Known, Purpose, analyze, conclude, find, living, needs_facts};
@@ -44,7 +45,7 @@ impl Moment {
 }
 
 /// What one moment came to at one pair of thresholds.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Decision {
     /// When, RFC 3339.
     pub time: String,

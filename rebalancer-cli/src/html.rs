@@ -67,6 +67,7 @@ fn decision(view: &DecisionView) -> Markup {
         }
         (plot::section(view))
         (pods::section(view))
+        @if view.is_dry_run() { (verdict::dry_run()) }
     }
 }
 

@@ -14,6 +14,7 @@ mod output;
 mod page;
 mod recorded;
 mod report;
+mod schema;
 mod secret;
 mod settings;
 mod telemetry;

@@ -6,10 +6,12 @@ use std::collections::BTreeMap;
 
 use rebalancer_core::guard::{Standing, Verdict};
 use rebalancer_core::{PerMetric, Role, RotationOutcome, RotationReport, Strategy};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 mod build;
 mod diagnosis;
+mod shapes;
 
 pub use build::{Context, build};
 pub use diagnosis::{DiagnosisReport, SpreadReport};
@@ -18,9 +20,10 @@ pub use diagnosis::{DiagnosisReport, SpreadReport};
 pub const API_VERSION: &str = "pod-rebalancer/v1";
 
 /// Everything one decision came to.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Report {
     /// [`API_VERSION`].
+    #[schemars(extend("const" = API_VERSION))]
     pub api_version: &'static str,
     /// What made it: `Plan` (plan and replay decide, and change nothing) or `RunReport`.
     pub kind: Kind,
@@ -29,18 +32,21 @@ pub struct Report {
     /// Whether a threshold is passed by the plain rule, whatever came of it.
     pub should_rebalance: bool,
     /// How much of a dry run it was: `none`, `client` or `server`.
+    #[schemars(extend("enum" = ["none", "client", "server"]))]
     pub dry_run: &'static str,
     /// The moment all answers are about, RFC 3339; null for a list of pod states.
     pub evaluation_time: Option<String>,
     /// Which pods this is about.
     pub workload: WorkloadReport,
     /// Which pods a rotation takes.
+    #[schemars(with = "shapes::Strategy")]
     pub strategy: Strategy,
     /// The pods the strategy picks; empty unless a rotation is asked for.
     pub targets: Vec<TargetReport>,
     /// Why, in words and numbers.
     pub reason: String,
     /// Spread of each metric over the candidates; null for a metric that is not usable.
+    #[schemars(with = "shapes::PerMetric<Option<StatisticsReport>>")]
     pub statistics: PerMetric<Option<StatisticsReport>>,
     /// Every live pod, by name.
     pub pods: Vec<PodReport>,
@@ -55,6 +61,7 @@ pub struct Report {
     /// What an operator should know and nothing depends on.
     pub warnings: Vec<String>,
     /// What was done; null when nothing was attempted.
+    #[schemars(with = "Option<shapes::Rotation>")]
     pub rotation: Option<RotationReport>,
     /// Requests sent, by kind.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -62,7 +69,7 @@ pub struct Report {
 }
 
 /// What made a report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 pub enum Kind {
     /// A decision without a hand to act.
     Plan,
@@ -71,7 +78,7 @@ pub enum Kind {
 }
 
 /// What came of a decision. The words also name metrics and log fields.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// No threshold is passed.
@@ -134,7 +141,7 @@ impl From<RotationOutcome> for Outcome {
 }
 
 /// Which pods a report is about.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, JsonSchema)]
 pub struct WorkloadReport {
     /// Namespace; null in a replay that does not know it.
     pub namespace: Option<String>,
@@ -149,16 +156,17 @@ pub struct WorkloadReport {
 }
 
 /// A pod to evict.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct TargetReport {
     /// Its name.
     pub pod: String,
     /// Why it was picked.
+    #[schemars(with = "shapes::Role")]
     pub role: Role,
 }
 
 /// Spread of one metric over the candidates.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct StatisticsReport {
     /// Candidates.
     pub count: usize,
@@ -185,7 +193,7 @@ pub struct StatisticsReport {
 }
 
 /// One live pod.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct PodReport {
     /// Its name.
     pub name: String,
@@ -209,7 +217,7 @@ pub struct PodReport {
 }
 
 /// What the decision makes of a pod.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PodVerdict {
     /// The busiest target.
@@ -247,11 +255,12 @@ impl PodVerdict {
 }
 
 /// What a guard says.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct GuardReport {
     /// Its name.
     pub name: &'static str,
     /// `pass`, `hold` or `unknown`.
+    #[schemars(with = "shapes::Standing")]
     pub verdict: Standing,
     /// The number it looked at.
     pub value: Option<f64>,
@@ -269,7 +278,7 @@ impl From<Verdict> for GuardReport {
 }
 
 /// What a decision was held against.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct ThresholdsReport {
     /// Spread of CPU.
     pub cpu: f64,
@@ -280,11 +289,15 @@ pub struct ThresholdsReport {
     /// Share of the pods that must have a metric.
     pub min_coverage: f64,
     /// Whether guards are asked: `standard` or `off`.
+    #[schemars(extend("enum" = ["standard", "off"]))]
     pub guards: &'static str,
     /// Floors of the means in the trigger; 0 with guards off.
+    #[schemars(with = "shapes::PerMetric<f64>")]
     pub trigger_floors: PerMetric<f64>,
     /// Floors of the means in the score.
+    #[schemars(with = "shapes::PerMetric<f64>")]
     pub score_floors: PerMetric<f64>,
     /// Weights of the score.
+    #[schemars(with = "shapes::PerMetric<f64>")]
     pub weights: PerMetric<f64>,
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Decision;
@@ -10,11 +11,13 @@ use crate::decide::DecisionSettings;
 use crate::report::{API_VERSION, Outcome, WorkloadReport};
 
 /// Everything a backtest came to.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct BacktestReport {
     /// Version of the report's shape.
+    #[schemars(extend("const" = API_VERSION))]
     pub api_version: &'static str,
     /// `BacktestReport`.
+    #[schemars(extend("const" = "BacktestReport"))]
     pub kind: &'static str,
     /// First moment, RFC 3339; null without any.
     pub from: Option<String>,
@@ -35,7 +38,7 @@ pub struct BacktestReport {
 }
 
 /// What the decisions at one pair of thresholds sum up to.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Sums {
     /// Threshold of the spread of CPU.
     pub cpu: f64,

@@ -8,6 +8,7 @@ use rebalancer_core::{Method, Metric, Workload};
 use rebalancer_io::kubernetes::{Permission, to_run};
 use rebalancer_io::metrics::MetricsSource;
 use rebalancer_io::prometheus::InstantAnswer;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use clap::ArgMatches;
@@ -20,9 +21,11 @@ use crate::report::API_VERSION;
 use crate::{exit, output};
 
 /// What all checks came to.
-#[derive(Debug, Serialize)]
-struct CheckReport {
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct CheckReport {
+    #[schemars(extend("const" = API_VERSION))]
     api_version: &'static str,
+    #[schemars(extend("const" = "CheckReport"))]
     kind: &'static str,
     /// No check failed; warnings do not count.
     success: bool,
@@ -30,14 +33,14 @@ struct CheckReport {
 }
 
 /// Checks of one side.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Category {
     name: &'static str,
     checks: Vec<Check>,
 }
 
 /// One thing looked at.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Check {
     description: String,
     result: Grade,
@@ -46,7 +49,7 @@ struct Check {
 }
 
 /// How it looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum Grade {
     Success,

@@ -8,15 +8,17 @@ use clap::{ArgMatches, CommandFactory as _};
 use comfy_table::{ContentArrangement, Table, presets};
 use rebalancer_io::prometheus::Endpoint;
 use rebalancer_io::push::Receiver;
+use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::args::{Cli, ConfigArgs, OutputFormat};
+use crate::args::{Cli, ConfigArgs, OutputFormat, Shown};
 use crate::config_table::{self, Setting};
 use crate::failure::Failure;
-use crate::{exit, output, secret, settings, usage};
+use crate::{exit, output, schema, secret, settings, usage};
 
 /// One setting as it is in force.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Setting")]
 pub struct Row {
     /// The environment variable.
     pub variable: Option<String>,
@@ -30,15 +32,24 @@ pub struct Row {
     help: String,
 }
 
+/// Every setting.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(transparent)]
+pub struct ConfigReport(Vec<Row>);
+
 /// Shows the settings, and fails on one that cannot be used.
 ///
 /// # Errors
 /// A setting that is wrong or missing.
 pub fn run(args: &ConfigArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
+    if args.what == Shown::Schema {
+        return show_schema();
+    }
     let rows = rows(matches);
     let text = match args.live.output.output {
         OutputFormat::Json => {
-            serde_json::to_string_pretty(&rows).context("cannot write the settings as JSON")? + "\n"
+            serde_json::to_string_pretty(&ConfigReport(rows)).context("cannot write the settings as JSON")?
+                + "\n"
         }
         OutputFormat::Yaml => serde_saphyr::to_string(&rows).context("cannot write the settings as YAML")?,
         OutputFormat::Csv | OutputFormat::None => String::new(),
@@ -49,6 +60,14 @@ pub fn run(args: &ConfigArgs, matches: &ArgMatches) -> Result<ExitCode, Failure>
     settings::prometheus(&args.live.prometheus)?;
     settings::selector(&args.live.kubernetes)?;
     settings::push(&args.push)?;
+    Ok(ExitCode::from(exit::DECIDED))
+}
+
+/// Prints the JSON schema of every report, whatever the settings are.
+fn show_schema() -> Result<ExitCode, Failure> {
+    let text =
+        serde_json::to_string_pretty(&schema::document()).context("cannot write the schema as JSON")?;
+    output::print(&(text + "\n"), std::io::stdout())?;
     Ok(ExitCode::from(exit::DECIDED))
 }
 

@@ -10,6 +10,9 @@ use super::view::{BacktestView, Decision, Sums};
 /// Most decisions in the table, the latest ones: a page of a year has thousands.
 const MOST: usize = 200;
 
+/// Columns of that table that hold words.
+const WORDS: [&str; 4] = ["Outcome", "Cause", "To rotate", "Held by"];
+
 /// Everything between the head of the document and its queries.
 pub fn body(view: &BacktestView) -> Markup {
     html! {
@@ -17,10 +20,7 @@ pub fn body(view: &BacktestView) -> Markup {
             p.state { span.mark aria-hidden="true" { "⟲" } " backtest" }
             h1 { (sentence(view)) }
             p.reason { "History cannot show what evictions would have changed: these are decisions, not benefits." }
-            (place(&view.workload, None))
-            @if let (Some(from), Some(to)) = (&view.from, &view.to) {
-                dl.place { div { dt { "from" } dd { time { (from) } } } div { dt { "to" } dd { time { (to) } } } }
-            }
+            (place(&view.workload, &[("from", view.from.as_deref()), ("to", view.to.as_deref())]))
         }
         (timeline::section(view))
         (thresholds(view))
@@ -51,7 +51,7 @@ fn thresholds(view: &BacktestView) -> Markup {
                 table.numbers {
                     thead { tr {
                         @for heading in ["CPU", "Lag", "Over", "Withheld", "Would act", "Evictions a day", "Still over next", "Held by"] {
-                            th scope="col" { (heading) }
+                            th.words[heading == "Held by"] scope="col" { (heading) }
                         }
                     } }
                     tbody { @for sums in &view.thresholds { (row(sums, view.thresholds.len() > 1)) } }
@@ -84,12 +84,15 @@ fn row(sums: &Sums, several: bool) -> Markup {
 }
 
 fn decisions(view: &BacktestView) -> Markup {
-    let over: Vec<&Decision> = view.decisions.iter().filter(|decision| decision.should_rebalance).collect();
+    let Some(sums) = view.shown() else { return html! {} };
+    let over = view.decisions.iter().filter(|decision| decision.should_rebalance && sums.is_of(decision));
+    let over: Vec<&Decision> = over.collect();
     let left_out = over.len().saturating_sub(MOST);
     html! {
         @if !over.is_empty() {
             section aria-labelledby="decisions" {
                 h2 #decisions { "Moments over a threshold" }
+                p.small { "At the thresholds CPU " (sums.cpu) " and lag " (sums.lag) ", the latest first." }
                 @if left_out > 0 {
                     p.note { "The latest " (MOST) "; " (left_out) " earlier ones are left out of this page, the JSON report has them." }
                 }
@@ -97,7 +100,7 @@ fn decisions(view: &BacktestView) -> Markup {
                     table.numbers {
                         thead { tr {
                             @for heading in ["Time", "CPU", "Lag", "Pods", "Outcome", "Cause", "To rotate", "Held by"] {
-                                th scope="col" { (heading) }
+                                th.words[WORDS.contains(&heading)] scope="col" { (heading) }
                             }
                         } }
                         tbody { @for decision in over.into_iter().rev().take(MOST) { (decided(decision)) } }

@@ -11,11 +11,14 @@ pub fn section(view: &DecisionView) -> Markup {
     html! {
         @if view.is_dry_run() { (dry_run()) }
         header class={ "verdict " (tone(&view.outcome)) } {
-            p.state { span.mark aria-hidden="true" { (mark(&view.outcome)) } " " (spaced(&view.outcome)) }
+            p.state {
+                span.mark aria-hidden="true" { (mark(&view.outcome)) } " " (spaced(&view.outcome))
+                @if view.kind == "Plan" { " · a plan, nothing was changed" }
+            }
             h1 { (sentence(view)) }
             p.reason { (in_a_sentence(&view.reason)) }
             @if let Some(rotation) = &view.rotation { (done(rotation)) }
-            (place(&view.workload, view.evaluation_time.as_deref()))
+            (place(&view.workload, &[("evaluated", view.evaluation_time.as_deref())]))
         }
         (tiles(view))
         (notes("In the way", "hold", &view.obstacles))
@@ -24,12 +27,12 @@ pub fn section(view: &DecisionView) -> Markup {
 }
 
 /// The line that no one may overlook.
-fn dry_run() -> Markup {
+pub fn dry_run() -> Markup {
     html! { p.dry { strong { "DRY RUN" } " Nothing was changed." } }
 }
 
 /// Which pods, and when.
-pub fn place(workload: &Workload, at: Option<&str>) -> Markup {
+pub fn place(workload: &Workload, times: &[(&str, Option<&str>)]) -> Markup {
     let named = [
         ("workload", &workload.owner),
         ("namespace", &workload.namespace),
@@ -41,7 +44,9 @@ pub fn place(workload: &Workload, at: Option<&str>) -> Markup {
             @for (word, value) in named {
                 @if let Some(value) = value { div { dt { (word) } dd { (value) } } }
             }
-            @if let Some(at) = at { div { dt { "evaluated" } dd { time datetime=(at) { (at) } } } }
+            @for (word, time) in times {
+                @if let Some(time) = time { div { dt { (word) } dd { time datetime=(time) { (time) } } } }
+            }
         }
     }
 }
@@ -61,7 +66,7 @@ fn mark(outcome: &str) -> &'static str {
         "calm" => "✓",
         "act" => "↻",
         "alarm" => "!",
-        _ => "✋\u{fe0e}",
+        _ => "‖",
     }
 }
 
@@ -71,12 +76,27 @@ fn sentence(view: &DecisionView) -> Markup {
         @match view.outcome.as_str() {
             "balanced" => "The load is balanced: nothing to do.",
             "insufficient_data" => "Too little data to decide: nothing is done.",
-            "withheld" => "A rotation is called for, and held back.",
+            "withheld" => { "No rotation: " (hindrance(view)) "." },
             "blocked" => { "Nothing was evicted: " (targets) " may not be rotated." },
             "planned" => { "Rotate " (targets) "." },
             "rotated" => { "Rotated " (targets) "." },
             "partial" => { "Only part of the rotation was done: " (targets) "." },
             _ => { "The rotation failed: " (targets) "." },
+        }
+    }
+}
+
+/// What holds a rotation back, in the words that say most.
+fn hindrance(view: &DecisionView) -> &str {
+    let held = view.guards.iter().find(|guard| guard.verdict == "hold");
+    match held {
+        Some(guard) if guard.name == "diagnosis" => &view.diagnosis.evidence,
+        Some(guard) => &guard.reason,
+        // A run also heeds what it cannot know.
+        None => {
+            let unknown = view.guards.iter().find(|guard| guard.verdict == "unknown");
+            let unknown = unknown.map(|guard| &guard.reason);
+            view.obstacles.first().or(unknown).unwrap_or(&view.reason)
         }
     }
 }

@@ -225,6 +225,11 @@ pub struct Sums {
 }
 
 impl Sums {
+    /// Whether a decision was made at these thresholds.
+    pub fn is_of(&self, decision: &Decision) -> bool {
+        (self.cpu, self.lag) == (decision.cpu_threshold, decision.lag_threshold)
+    }
+
     /// How many moments came to an outcome.
     pub fn count(&self, outcome: &str) -> usize {
         self.outcomes.get(outcome).copied().unwrap_or_default()

@@ -3,12 +3,16 @@
 use rebalancer_core::assignor::Assignor;
 use rebalancer_core::diagnosis::{Cause, Diagnosis, Step};
 use rebalancer_core::guard::Standing;
+use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::shapes;
+
 /// Why the load is uneven, and whether a rotation can help.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct DiagnosisReport {
     /// The most specific cause the evidence supports: its `code`, and its evidence in numbers.
+    #[schemars(with = "shapes::Cause")]
     pub cause: Cause,
     /// The same in words.
     pub evidence: String,
@@ -17,17 +21,19 @@ pub struct DiagnosisReport {
     /// What would help instead of a rotation.
     pub advice: Vec<String>,
     /// The assignor of the consumer group; null where it is not known.
+    #[schemars(with = "Option<String>")]
     pub assignor: Option<Assignor>,
     /// The spread of the partitions' load over the pods; null where it is not known who reads what.
     pub spread: Option<SpreadReport>,
 }
 
 /// One test of whether a rotation can help.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct StepReport {
     /// Its name.
     pub name: &'static str,
     /// `pass`, `hold` (a rotation is futile) or `unknown`, which holds nothing back.
+    #[schemars(with = "shapes::Standing")]
     pub verdict: Standing,
     /// The number it looked at.
     pub value: Option<f64>,
@@ -38,7 +44,7 @@ pub struct StepReport {
 }
 
 /// Spread of the partitions' load over the pods, as a coefficient of variation.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct SpreadReport {
     /// As the partitions are dealt now.
     pub now: f64,

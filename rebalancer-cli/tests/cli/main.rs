@@ -11,6 +11,7 @@ mod output;
 mod pages;
 mod program;
 mod recordings;
+mod schema;
 mod secrets;
 mod servers;
 mod settings;

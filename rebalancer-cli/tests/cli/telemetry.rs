@@ -11,7 +11,7 @@ use rebalancer_sim::receiver::Receiver;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::program::{Done, run};
+use crate::program::{Done, root, run};
 use crate::servers::{BUSIEST, LEAST_BUSY, Servers};
 
 const RUN: [&str; 2] = ["run", "--yes"];
@@ -86,6 +86,50 @@ fn a_run_that_succeeds_replaces_the_group() {
     let report = done.json();
     let spread = report["statistics"]["lag"]["cv_compared"].as_f64().expect("lag has a spread");
     assert!((found["pod_rebalancer_imbalance_ratio{metric=\"lag\"}"] - spread).abs() < 1e-12);
+}
+
+/// The files that the dashboard's queries are tried on. `UPDATE_METRICS=1 cargo test -p rebalancer-cli`
+/// writes them anew.
+#[test]
+fn the_recorded_metrics_are_what_a_run_writes() {
+    let folder = TempDir::new().expect("a folder for temporary files");
+    for (name, env) in [("rotated", None), ("withheld", Some(("COOLDOWN", "100h")))] {
+        let path = folder.path().join(name);
+        let file = path.to_str().expect("a path of ours");
+        let env: Vec<(&str, &str)> = env.into_iter().chain([("METRICS_TEXTFILE", file)]).collect();
+        let done = Servers::start().run(&RUN, &env);
+        assert_eq!(done.json()["outcome"], name, "{done}");
+        let written = fs::read_to_string(&path).expect("the file was written");
+        let kept = root().join(format!("testdata/metrics/{name}.prom"));
+        if std::env::var_os("UPDATE_METRICS").is_some() {
+            fs::write(&kept, &written).expect("the test data can be written");
+        }
+        let kept = fs::read_to_string(&kept).expect("the test data is there");
+        let shape = |text: &str| -> Vec<String> {
+            let lines = text.lines().map(|line| match line.rsplit_once(' ') {
+                Some((sample, _)) if !line.starts_with('#') => sample.to_owned(),
+                _ => line.to_owned(),
+            });
+            lines.collect()
+        };
+        assert_eq!(shape(&kept), shape(&written), "run UPDATE_METRICS=1 cargo test -p rebalancer-cli");
+    }
+}
+
+#[test]
+fn the_operating_guide_lists_every_metric() {
+    let read = |path: &str| fs::read_to_string(root().join(path)).expect("a file of the repository");
+    let (sample, guide) = (read("testdata/metrics/rotated.prom"), read("docs/operating.md"));
+    let names =
+        sample.lines().filter_map(|line| line.strip_prefix("# TYPE pod_rebalancer_")?.strip_suffix(" gauge"));
+    let mut names: Vec<&str> = names.collect();
+    names.sort_unstable();
+    let (_, table) =
+        guide.split_once("| metric (`pod_rebalancer_…`").expect("the guide has a table of metrics");
+    let rows = table.lines().take_while(|line| !line.is_empty());
+    let mut told: Vec<&str> = rows.filter_map(|row| row.strip_prefix("| `")?.split('`').next()).collect();
+    told.sort_unstable();
+    assert_eq!(names, told);
 }
 
 #[test]

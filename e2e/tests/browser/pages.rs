@@ -1,0 +1,99 @@
+//! Pages that the program makes of real and of hostile data.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use e2e::{Finished, Sandbox, pod_rebalancer};
+use serde_json::{Value, json};
+
+/// Names that would do something if they were anything but text.
+pub const HOSTILE: [&str; 6] = [
+    "<img src=x onerror=\"window.broken=1\">",
+    "</title></style><script>window.broken=1</script>",
+    "\"><svg onload=window.broken=1>",
+    "red\u{1b}[31m\u{7}\u{0}bell",
+    "\u{202e}desrever",
+    "&lt;b&gt;twice",
+];
+
+/// A page with what it is made of.
+pub struct Page {
+    /// The file.
+    pub file: PathBuf,
+    /// The report.
+    pub report: Value,
+    _sandbox: Arc<Sandbox>,
+}
+
+impl Page {
+    /// A page of the recording in the repository.
+    pub fn of_recording() -> Self {
+        let recording = root().join("testdata/recordings/orders-12-live.jsonl");
+        Self::of(&Sandbox::new(), &recording, &[])
+    }
+
+    /// A page of pods with hostile names, most of which carry no load of note.
+    pub fn of_hostile_names() -> Self {
+        let sandbox = Sandbox::new();
+        let names = HOSTILE.into_iter().map(str::to_owned).chain((0..6).map(|pod| format!("orders-{pod}")));
+        let pods: Vec<Value> = names
+            .enumerate()
+            .map(|(place, name)| {
+                let load = if place == 0 { 9.0 } else { 1.0 / (place as f64) };
+                json!({"name": name, "cpu_usage": load, "kafka_lag": 1e4 * load, "memory_usage": 1e9, "message_rate": 100.0})
+            })
+            .collect();
+        let file = sandbox.write("pods.json", Value::from(pods).to_string());
+        Self::of(&sandbox, &file, &["--guards=off"])
+    }
+
+    /// A page of a backtest, made of its JSON report.
+    pub fn of_backtest() -> Self {
+        let sandbox = Sandbox::new();
+        let decision = |moment: i64| {
+            let time = jiff::Timestamp::from_second(1_795_400_000 + 900 * moment).expect("a time");
+            let cv = 0.2 + 0.3 * ((moment * 7 % 11) as f64 / 11.0);
+            let over = cv > 0.3;
+            let outcome = if !over {
+                "balanced"
+            } else if moment % 2 == 0 {
+                "withheld"
+            } else {
+                "planned"
+            };
+            json!({"time": time.to_string(), "cpu_threshold": 0.3, "lag_threshold": 0.5, "outcome": outcome,
+                "should_rebalance": over, "pods": 12, "cpu_cv": cv, "lag_cv": 0.1, "targets": if over { json!([HOSTILE[0], "orders-1"]) } else { json!([]) },
+                "cause": if over { "uneven_deal" } else { "balanced" }, "held_by": if outcome == "withheld" { json!(["persistence"]) } else { json!([]) }})
+        };
+        let report = json!({"api_version": "pod-rebalancer/v1", "kind": "BacktestReport", "from": "2026-11-23T00:00:00Z",
+            "to": "2026-11-24T00:00:00Z", "every_seconds": 900.0, "workload": {"namespace": "streams", "selector": "app=orders", "owner": null, "context": null, "pods": 12},
+            "moments": 96, "skipped": 0, "thresholds": [{"cpu": 0.3, "lag": 0.5, "current": true, "over_threshold": 0.5,
+                "outcomes": {"planned": 20, "withheld": 20, "balanced": 56}, "held_by": {"persistence": 20}, "evictions_per_day": 40.0, "still_over_next": 0.4}],
+            "decisions": (0..96).map(decision).collect::<Vec<Value>>()});
+        let file = sandbox.write("backtest.json", report.to_string());
+        let page = sandbox.path().join("page.html");
+        let made = Finished::of(pod_rebalancer(["report"]).arg(&file).arg(&page));
+        assert_eq!(made.code, Some(0), "{made}");
+        Self { file: page, report, _sandbox: sandbox }
+    }
+
+    fn of(sandbox: &Arc<Sandbox>, saved: &Path, settings: &[&str]) -> Self {
+        let page = sandbox.path().join("page.html");
+        let made = Finished::of(pod_rebalancer(["report"]).args(settings).arg(saved).arg(&page));
+        assert_eq!(made.code, Some(0), "{made}");
+        let decided = pod_rebalancer(["replay", "-o", "json"]).args(settings).arg(saved).output();
+        let decided = decided.expect("the program runs");
+        let report = serde_json::from_slice(&decided.stdout).expect("a report");
+        Self { file: page, report, _sandbox: Arc::clone(sandbox) }
+    }
+
+    /// Its pods that have a metric, by the key of the report.
+    pub fn having(&self, key: &str) -> usize {
+        self.report["pods"].as_array().expect("pods").iter().filter(|pod| pod[key].is_number()).count()
+    }
+}
+
+/// The folder of the repository.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the package lies in the repository").to_owned()
+}

@@ -1,0 +1,137 @@
+//! Every reader can read the page: on a phone, in the dark, on paper, by ear, without colours.
+
+use e2e::{Browser, Look, require};
+use serde_json::{Value, json};
+
+use crate::pages::Page;
+
+const LOOKS: [Look; 6] = [
+    Look { width: 1280, dark: false, print: false },
+    Look { width: 1280, dark: true, print: false },
+    Look { width: 768, dark: false, print: false },
+    Look { width: 360, dark: false, print: false },
+    Look { width: 360, dark: true, print: false },
+    Look { width: 720, dark: true, print: true },
+];
+
+/// Texts whose contrast is below that of WCAG AA, 4.5 to 1, each with its colours. Text of a drawing
+/// may stand on its panel or on a band.
+const FAINT: &str = r#"
+const parse = color => color.match(/[\d.]+/g).map(Number);
+const light = ([r, g, b]) => {
+  const part = value => (value /= 255) <= 0.03928 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
+  return 0.2126 * part(r) + 0.7152 * part(g) + 0.0722 * part(b);
+};
+const contrast = (one, other) => {
+  const [low, high] = [light(one), light(other)].sort((a, b) => a - b);
+  return (high + 0.05) / (low + 0.05);
+};
+const ground = element => {
+  for (; element; element = element.parentElement) {
+    const color = parse(getComputedStyle(element).backgroundColor);
+    if (color.length < 4 || color[3] > 0) return color;
+  }
+  return [255, 255, 255];
+};
+const faint = [];
+const band = document.querySelector('rect.band');
+for (const element of document.querySelectorAll('body *')) {
+  if (element.closest('script, title, desc')) continue;
+  const own = [...element.childNodes].some(node => node.nodeType === 3 && node.textContent.trim());
+  if (!own || !element.checkVisibility()) continue;
+  const style = getComputedStyle(element);
+  const color = parse(element instanceof SVGElement ? style.fill : style.color);
+  const grounds = [ground(element)];
+  if (element instanceof SVGElement && band) grounds.push(parse(getComputedStyle(band).fill));
+  if (element.matches('.score')) grounds.push(parse(getComputedStyle(band).fill));
+  for (const under of grounds)
+    if (contrast(color, under) < 4.5)
+      faint.push(`${element.tagName} "${element.textContent.trim().slice(0, 30)}" ${color} on ${under}`);
+}
+return faint;
+"#;
+
+#[test]
+fn it_fits_and_can_be_read_in_every_look() {
+    require!(Browser);
+    let browser = Browser::start();
+    for page in [Page::of_recording(), Page::of_hostile_names(), Page::of_backtest()] {
+        browser.open(&page.file);
+        browser.evaluate("document.querySelectorAll('details').forEach(details => details.open = true)");
+        for look in LOOKS {
+            browser.look(look);
+            let size = browser.evaluate("return [document.documentElement.scrollWidth, innerWidth]");
+            assert!(size[0].as_u64() <= size[1].as_u64(), "{look:?}: {size}");
+            assert_eq!(size[1], look.width, "{look:?}");
+            assert_eq!(browser.evaluate(FAINT), json!([]), "{look:?}");
+            // A drawing that holds nothing, or whose letters lie outside of it, is none.
+            let outside = browser.evaluate(
+                "return [...document.querySelectorAll('svg[role=img] text')].filter(text => {
+                   const [own, all] = [text.getBoundingClientRect(), text.ownerSVGElement.getBoundingClientRect()];
+                   return own.left < all.left - 1 || own.right > all.right + 1 || own.bottom > all.bottom + 1;
+                 }).map(text => text.textContent)",
+            );
+            assert_eq!(outside, json!([]), "{look:?}");
+        }
+    }
+}
+
+#[test]
+fn every_pod_is_in_the_table_and_in_each_plot() {
+    require!(Browser);
+    let browser = Browser::start();
+    let page = Page::of_recording();
+    browser.open(&page.file);
+    let shown = browser.evaluate(
+        "return [...document.querySelectorAll('.pods tbody tr')].map(row => row.cells[0].textContent).sort()",
+    );
+    let pods: Vec<&Value> =
+        page.report["pods"].as_array().expect("pods").iter().map(|pod| &pod["name"]).collect();
+    assert_eq!(shown, json!(pods), "a report lists its pods by name");
+    let marks = browser.evaluate(
+        "return [...document.querySelectorAll('svg[role=img]')].map(plot => plot.querySelectorAll('circle, path').length)",
+    );
+    let having = ["cpu_usage", "memory_usage", "kafka_lag", "message_rate"].map(|key| page.having(key));
+    assert_eq!(marks, json!(having));
+    // Shape and word tell the targets apart, and each plot names both.
+    for role in ["busiest", "least busy"] {
+        let named = browser.evaluate(&format!(
+            "return [...document.querySelectorAll('svg[role=img] text')].filter(text => text.textContent.startsWith('{role}')).length"
+        ));
+        assert_eq!(named, 4, "{role}");
+    }
+    let shapes = browser.evaluate("return new Set([...document.querySelectorAll('svg[role=img] path')].map(path => path.getAttribute('d'))).size");
+    assert_eq!(shapes, 2);
+}
+
+#[test]
+fn it_can_be_heard() {
+    require!(Browser);
+    let browser = Browser::start();
+    for page in [Page::of_recording(), Page::of_backtest()] {
+        browser.open(&page.file);
+        let levels = browser.evaluate(
+            "return [...document.querySelectorAll('h1, h2, h3, h4')].map(heading => +heading.tagName[1])",
+        );
+        let levels: Vec<u64> =
+            levels.as_array().expect("headings").iter().filter_map(Value::as_u64).collect();
+        assert_eq!(levels[0], 1, "the verdict comes first");
+        assert_eq!(levels.iter().filter(|level| **level == 1).count(), 1);
+        assert!(levels.windows(2).all(|pair| pair[1] <= pair[0] + 1), "{levels:?}");
+        let nameless = browser.evaluate(
+            "return [...document.querySelectorAll('svg')].filter(drawing =>
+               !drawing.closest('[aria-hidden=true]') && !drawing.closest('svg[role=img]')
+               || drawing.matches('[role=img]') && !drawing.getAttribute('aria-labelledby').split(' ').every(id => document.getElementById(id)?.textContent)
+             ).length",
+        );
+        assert_eq!(nameless, 0);
+        let doubled = browser.evaluate(
+            "const ids = [...document.querySelectorAll('[id]')].map(element => element.id); return ids.length - new Set(ids).size",
+        );
+        assert_eq!(doubled, 0);
+        assert_eq!(browser.evaluate("return document.documentElement.lang"), "en");
+        assert_eq!(browser.evaluate("return document.compatMode"), "CSS1Compat");
+        let headless = browser.evaluate("return [...document.querySelectorAll('table')].filter(table => !table.tHead || !table.closest('[aria-label]')).length");
+        assert_eq!(headless, 0);
+    }
+}
