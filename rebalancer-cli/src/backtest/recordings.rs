@@ -28,8 +28,14 @@ impl Recordings {
             let back = read_back(&recording, &path)?;
             let joined = back.answers.join(&back.workload.pods, freshness);
             let joined = joined.with_context(|| format!("{}: cannot tell the pods apart", path.display()))?;
-            let asked = back.answers.asked();
-            all.push((Moment { at: back.answers.at, workload: back.workload, joined, asked }, back.recorded));
+            let moment = Moment {
+                at: back.answers.at,
+                asked: back.answers.asked(),
+                workload: back.workload,
+                joined,
+                allow_many_controllers: back.settings.allow_multiple_controllers,
+            };
+            all.push((moment, back.recorded));
         }
         all.sort_by_key(|(moment, _)| moment.at);
         Ok(Self { all })

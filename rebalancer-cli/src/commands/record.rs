@@ -19,7 +19,8 @@ pub fn run(args: &RecordArgs, matches: &ArgMatches) -> Result<ExitCode, Failure>
     let live = Live::connect(&args.live, &decision, matches)?;
     let observation = live.observe(Some(&args.file))?;
     // Whatever the loads are: the recording may be replayed with other settings.
-    drop(find(&decision, &observation.finder(), &living(&observation.workload)));
+    let workload = &observation.workload;
+    drop(find(&decision, &observation.finder(), &living(workload), workload.rollout_age()));
     observation.save()?;
     let (file, pods) = (args.file.display(), observation.workload.pods.len());
     let text = format!(
