@@ -6,7 +6,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use rebalancer_core::{
-    Decision, Engine, Join, JoinRules, JoinedColumns, LivePod, Load, Metric, PerMetric, PodState, Sample,
+    Analysis, Engine, Join, JoinRules, JoinedColumns, LivePod, Load, Metric, PerMetric, PodState, Sample,
     Spread, Thresholds,
 };
 use rebalancer_io::prometheus::{InstantAnswer, Wanted, decode_instant};
@@ -129,10 +129,10 @@ impl Data {
     fn analyze_columns(&self) -> Vec<Variant<'_>> {
         let names: Vec<&str> = self.pods.iter().map(|pod| pod.name.as_str()).collect();
         let analysis = Engine::new(Thresholds::default()).analyze(&self.pods).expect("default thresholds");
-        assert_eq!(decided(&names, self.columns.clone()), *analysis, "columns and states decide the same");
+        assert_eq!(*decided(&names, &self.columns), *analysis, "columns and states decide the same");
         let ours = move || {
-            let decision = decided(&names, black_box(&self.columns).clone());
-            decision.targets().map_or(0.0, |pair| pair.busiest as f64)
+            let analysis = decided(&names, black_box(&self.columns));
+            analysis.targets().map_or(0.0, |pair| pair.busiest as f64)
         };
         vec![self.plain_sums(), Variant::new(OURS, ours)]
     }
@@ -164,7 +164,7 @@ impl Data {
         let ours = || {
             let answers = PerMetric::from_fn(|metric| answer(black_box(&self.bodies[metric])));
             let JoinedColumns { names, loads, .. } = joined(&self.live, &answers);
-            decided(&names, loads).targets().map_or(0.0, |pair| pair.busiest as f64)
+            decided(&names, &loads).targets().map_or(0.0, |pair| pair.busiest as f64)
         };
         vec![Variant::new(FLOOR, floor), Variant::new(OURS, ours)]
     }
@@ -244,7 +244,7 @@ fn joined<'a>(live: &'a [LivePod], answers: &PerMetric<InstantAnswer>) -> Joined
     join.finish_columns()
 }
 
-fn decided(names: &[&str], loads: PerMetric<Vec<f64>>) -> Decision {
+fn decided<'a>(names: &'a [&'a str], loads: &'a PerMetric<Vec<f64>>) -> Analysis<'a> {
     Engine::new(Thresholds::default()).analyze_columns(names, loads).expect("default thresholds")
 }
 

@@ -12,14 +12,18 @@ mod decision;
 mod guards;
 mod kubernetes;
 mod output;
+mod page;
 mod prometheus;
+mod telemetry;
 
 pub use backtest::BacktestArgs;
 pub use decision::{DecisionArgs, GuardMode};
 pub use guards::GuardArgs;
 pub use kubernetes::{ActionArgs, DryRun, KubernetesArgs, MethodArgs, PacingChoice};
 pub use output::{LogFormat, OutputArgs, OutputFormat};
+pub use page::{PageArgs, ReportArgs};
 pub use prometheus::{Method, PrometheusArgs, QueryArgs};
+pub use telemetry::{PushArgs, TextfileArgs};
 
 /// Measures how unevenly the pods of a workload are loaded and, when a threshold is passed, evicts
 /// the busiest and the least busy one so that the work is dealt out again.
@@ -49,6 +53,8 @@ pub enum Command {
     Replay(ReplayArgs),
     /// Decide over the past, at one or several thresholds; change nothing
     Backtest(BacktestArgs),
+    /// Turn a saved report or recording into one HTML page
+    Report(ReportArgs),
     /// Show every setting with its value and where the value comes from
     Config(ConfigArgs),
 }
@@ -63,6 +69,7 @@ impl Command {
             Self::Record(args) => &args.live.output,
             Self::Replay(args) => &args.output,
             Self::Backtest(args) => &args.live.output,
+            Self::Report(args) => &args.output,
             Self::Config(args) => &args.live.output,
         }
     }
@@ -78,9 +85,15 @@ pub struct RunArgs {
     /// Evict without asking, outside a cluster too
     #[arg(short = 'y', long)]
     pub yes: bool,
+    #[command(flatten)]
+    pub page: PageArgs,
     /// Also save the raw answers of this run to FILE (.gz compresses)
     #[arg(long, value_name = "FILE", env = "RECORD_FILE")]
     pub record: Option<PathBuf>,
+    #[command(flatten)]
+    pub push: PushArgs,
+    #[command(flatten)]
+    pub textfile: TextfileArgs,
 }
 
 /// Arguments of `plan`.
@@ -88,9 +101,13 @@ pub struct RunArgs {
 pub struct PlanArgs {
     #[command(flatten)]
     pub live: LiveArgs,
+    #[command(flatten)]
+    pub page: PageArgs,
     /// Also save the raw answers of this run to FILE (.gz compresses)
     #[arg(long, value_name = "FILE", env = "RECORD_FILE")]
     pub record: Option<PathBuf>,
+    #[command(flatten)]
+    pub textfile: TextfileArgs,
 }
 
 /// Arguments of `check`.
@@ -115,17 +132,29 @@ pub struct RecordArgs {
 /// Arguments of `replay`.
 #[derive(Debug, Args)]
 pub struct ReplayArgs {
-    /// A recording, a folder with cpu.json, memory.json, lag.json, rate.json and perhaps
-    /// pods.json as `curl` saved them, or a JSON array of pod states
-    #[arg(value_name = "PATH")]
+    #[command(flatten)]
+    pub saved: SavedArgs,
+    #[command(flatten)]
+    pub page: PageArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+    #[command(flatten)]
+    pub textfile: TextfileArgs,
+}
+
+/// What was saved, and what it is to be decided by.
+#[derive(Debug, Args)]
+pub struct SavedArgs {
+    /// A recording, an HTML page that holds one, a folder with cpu.json, memory.json, lag.json,
+    /// rate.json and perhaps pods.json as `curl` saved them, or a JSON array of pod states; for
+    /// `report` also a JSON report
+    #[arg(value_name = "PATH", index = 1)]
     pub path: PathBuf,
     /// Label that holds the name of the pod in a folder's answers
     #[arg(long, value_name = "LABEL", env = "POD_LABEL", default_value = "pod", help_heading = "Queries")]
     pub pod_label: String,
     #[command(flatten)]
     pub decision: DecisionArgs,
-    #[command(flatten)]
-    pub output: OutputArgs,
 }
 
 /// Arguments of `config`.
@@ -135,6 +164,10 @@ pub struct ConfigArgs {
     pub live: LiveArgs,
     #[command(flatten)]
     pub action: ActionArgs,
+    #[command(flatten)]
+    pub push: PushArgs,
+    #[command(flatten)]
+    pub textfile: TextfileArgs,
 }
 
 /// What every command that asks live servers takes.

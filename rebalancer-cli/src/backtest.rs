@@ -5,8 +5,9 @@
 use anyhow::Context as _;
 use jiff::Timestamp;
 use rebalancer_core::guard::Standing;
-use rebalancer_core::{Facts, Joined, Metric, RotationOptions, Workload};
+use rebalancer_core::{Facts, Metric, RotationOptions, Workload};
 use rebalancer_io::facts::FactFinder;
+use rebalancer_io::podstate::{Answers, Freshness};
 use serde::Serialize;
 
 use crate::decide::{DecisionSettings, Known, Purpose, analyze, conclude, find, living, needs_facts};
@@ -28,16 +29,21 @@ pub use sweep::{Sweep, variants};
 
 /// What is known of one moment.
 pub struct Moment {
-    /// When.
-    pub at: Timestamp,
     /// The pods of that moment.
     pub workload: Workload,
-    /// The pods joined with their loads.
-    pub joined: Joined,
-    /// Metrics that were asked for.
-    pub asked: Vec<Metric>,
+    /// Their loads.
+    pub answers: Answers,
+    /// When a pod and a sample count.
+    pub freshness: Freshness,
     /// Whether pods of several controllers are accepted.
     pub allow_many_controllers: bool,
+}
+
+impl Moment {
+    /// When it was.
+    pub const fn at(&self) -> Timestamp {
+        self.answers.at
+    }
 }
 
 /// What one moment came to at one pair of thresholds.
@@ -77,20 +83,23 @@ pub fn judge(
     moment: &Moment,
     finder: &FactFinder<'_>,
 ) -> anyhow::Result<Option<Vec<Decision>>> {
-    let measured = |metric| moment.joined.pods.iter().any(|pod| pod.load(metric).is_some());
+    let at = moment.at();
+    let joined = moment.answers.join_columns(&moment.workload.pods, moment.freshness);
+    let joined = joined.with_context(|| format!("at {at}: cannot tell the pods apart"))?;
+    let measured = |metric| joined.loads[metric].iter().any(|load| !load.is_nan());
     if !measured(Metric::Cpu) && !measured(Metric::Lag) {
         return Ok(None);
     }
     let known = Known {
-        joined: &moment.joined,
+        joined: &joined,
         workload: &moment.workload,
-        asked: &moment.asked,
-        evaluation_time: Some(moment.at.to_string()),
+        asked: &moment.answers.asked(),
+        evaluation_time: Some(at.to_string()),
         described: WorkloadReport::default(),
     };
     let analyses =
         variants.iter().map(|settings| analyze(settings, &known)).collect::<anyhow::Result<Vec<_>>>();
-    let analyses = analyses.with_context(|| format!("at {}", moment.at))?;
+    let analyses = analyses.with_context(|| format!("at {at}"))?;
     let live = living(&moment.workload);
     let asks = variants.iter().zip(&analyses).find(|(settings, analysis)| needs_facts(settings, analysis));
     let rollout_age = moment.workload.rollout_age();

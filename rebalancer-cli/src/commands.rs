@@ -6,4 +6,5 @@ pub mod config;
 pub mod plan;
 pub mod record;
 pub mod replay;
+pub mod report;
 pub mod run;

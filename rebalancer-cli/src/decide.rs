@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use rebalancer_core::{
-    Analysis, Assessment, Disturbance, EligibilityRules, Engine, Fact, Facts, Joined, LivePod, Metric,
+    Analysis, Assessment, Disturbance, EligibilityRules, Engine, Fact, Facts, JoinedColumns, LivePod, Metric,
     Objection, RotationOptions, Workload, assess, disturbances, objections,
 };
 use rebalancer_io::facts::FactFinder;
@@ -24,8 +24,8 @@ const WITH_A_PAST: [Metric; 3] = [Metric::Cpu, Metric::Lag, Metric::Rate];
 #[derive(Debug, Clone)]
 pub struct Known<'a> {
     /// Live pods joined with their samples.
-    pub joined: &'a Joined,
-    /// The live pods, and what their owners say.
+    pub joined: &'a JoinedColumns<'a>,
+    /// The live pods, and what their owners say; no pods where only their names are known.
     pub workload: &'a Workload,
     /// Metrics that were asked for.
     pub asked: &'a [Metric],
@@ -75,7 +75,8 @@ pub fn decide(
 /// # Errors
 /// When the pod states or the thresholds contradict themselves.
 pub fn analyze<'a>(settings: &DecisionSettings, known: &Known<'a>) -> anyhow::Result<Analysis<'a>> {
-    Engine::new(settings.thresholds).analyze(&known.joined.pods).context("cannot analyse the pods")
+    let JoinedColumns { names, loads, .. } = known.joined;
+    Engine::new(settings.thresholds).analyze_columns(names, loads).context("cannot analyse the pods")
 }
 
 /// The pods that facts are about: nearly always all of them.
@@ -111,7 +112,7 @@ pub fn conclude(
     purpose: Purpose<'_>,
 ) -> Report {
     let disturbances = workload_disturbances(known.workload, purpose.rotation);
-    let facts = complete(found, settings, known.asked, &disturbances);
+    let facts = complete(found, settings, known, &disturbances);
     let assessment = assess(analysis, known.joined, &facts, &settings.guards, settings.strategy);
     let mut warnings = warnings(known.joined, known.asked);
     warnings.extend(unusable_facts(&facts));
@@ -138,11 +139,12 @@ pub fn conclude(
 fn complete<'a>(
     found: Facts<'a>,
     settings: &DecisionSettings,
-    asked: &[Metric],
+    known: &Known<'_>,
     disturbances: &[Disturbance],
 ) -> Facts<'a> {
     Facts {
-        asked: asked.to_vec(),
+        asked: known.asked.to_vec(),
+        unlisted: if known.workload.pods.is_empty() { known.joined.names.len() } else { 0 },
         rolling_out: disturbances.iter().any(|found| matches!(found, Disturbance::Rollout { .. })),
         assignor: settings.assignor,
         consumers_per_pod: settings.consumers_per_pod.or(found.consumers_per_pod),
@@ -182,8 +184,8 @@ fn target_objections(
 ) -> Vec<String> {
     let Some(selection) = &assessment.selection else { return Vec::new() };
     let known = |position: &usize| {
-        let name = &analysis.pods()[*position].name;
-        workload.pods.iter().find(|pod| pod.name == *name && !pod.uid.is_empty())
+        let name = analysis.name(*position);
+        workload.pods.iter().find(|pod| pod.name == name && !pod.uid.is_empty())
     };
     let targets: Vec<&LivePod> = selection.pods.iter().filter_map(known).collect();
     let told = |pod: &LivePod, objection: &Objection| format!("{} may not be evicted: {objection}", pod.name);
@@ -206,16 +208,16 @@ fn workload_disturbances(workload: &Workload, rotation: Option<&RotationOptions>
 }
 
 /// What was wrong with the samples, a sentence a metric.
-fn warnings(joined: &Joined, asked: &[Metric]) -> Vec<String> {
+fn warnings(joined: &JoinedColumns<'_>, asked: &[Metric]) -> Vec<String> {
     const NAMED: usize = 3;
     let mut warnings = Vec::new();
     for &metric in asked {
         let issues = &joined.issues[metric];
-        if !issues.missing.is_empty() && !joined.pods.is_empty() {
+        if !issues.missing.is_empty() && !joined.names.is_empty() {
             let named = issues.missing.iter().take(NAMED).cloned().collect::<Vec<String>>().join(", ");
             let more = issues.missing.len().saturating_sub(NAMED);
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            let (all, missing) = (joined.pods.len(), issues.missing.len());
+            let (all, missing) = (joined.names.len(), issues.missing.len());
             let mut why = Vec::new();
             if !issues.stale.is_empty() {
                 why.push(format!("{} too old", issues.stale.len()));

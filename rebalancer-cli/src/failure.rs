@@ -1,7 +1,12 @@
 //! How a command ends when it does not end with a decision.
 
+use std::borrow::Cow;
+use std::error::Error;
 use std::fmt::Display;
 use std::process::ExitCode;
+
+use rebalancer_io::kubernetes::ClusterError;
+use rebalancer_io::prometheus::QueryError;
 
 use crate::exit;
 use crate::output::plain;
@@ -21,13 +26,32 @@ impl Failure {
         Self::Usage(anyhow::anyhow!("{words}"))
     }
 
+    /// What kind of failure it is, for programs: a word or an HTTP status that stays the same.
+    pub fn code(&self) -> Cow<'static, str> {
+        let Self::Run(error) = self else { return Cow::Borrowed("configuration") };
+        let found = |cause: &(dyn Error + 'static)| {
+            if let Some(error) = cause.downcast_ref::<QueryError>() {
+                return Some(error.code());
+            }
+            let failure = &cause.downcast_ref::<ClusterError>()?.failure;
+            Some(Cow::Borrowed(failure.kind.code()))
+        };
+        error.chain().find_map(found).unwrap_or(Cow::Borrowed("_OTHER"))
+    }
+
+    /// The error and its causes in one line.
+    pub fn words(&self) -> String {
+        let (Self::Usage(error) | Self::Run(error)) = self;
+        chain(error)
+    }
+
     /// Prints the error with its causes, and picks the exit code.
     pub fn report(&self) -> ExitCode {
-        let (error, code) = match self {
-            Self::Usage(error) => (error, exit::USAGE),
-            Self::Run(error) => (error, exit::FAILED),
+        let code = match self {
+            Self::Usage(_) => exit::USAGE,
+            Self::Run(_) => exit::FAILED,
         };
-        eprintln!("error: {}", chain(error));
+        eprintln!("error: {}", self.words());
         ExitCode::from(code)
     }
 }

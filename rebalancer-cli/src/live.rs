@@ -8,14 +8,14 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::ArgMatches;
 use jiff::Timestamp;
-use rebalancer_core::{Joined, Workload};
+use rebalancer_core::{JoinedColumns, Workload};
 use rebalancer_io::driver::WorkloadSource;
 use rebalancer_io::facts::FactFinder;
 use rebalancer_io::kubernetes::{Cluster, Selector};
 use rebalancer_io::metrics::{FactQueries, QuerySet, QuerySettings};
 use rebalancer_io::podstate::{Aggregator, Answers, Freshness};
 use rebalancer_io::prometheus::{HttpTransport, PrometheusClient, PrometheusConfig, Transport};
-use rebalancer_io::recording::Recorder;
+use rebalancer_io::recording::{Recorder, Recording};
 
 use crate::args::{LiveArgs, QueryArgs};
 use crate::decide::DecisionSettings;
@@ -23,6 +23,7 @@ use crate::failure::Failure;
 use crate::recorded::{self, RecordedSettings, decision_flags};
 use crate::report::WorkloadReport;
 use crate::settings;
+use crate::telemetry::{Asked, Notes, Stage};
 
 /// A configured connection to both servers; neither has been asked anything yet.
 pub struct Live {
@@ -30,6 +31,8 @@ pub struct Live {
     pub cluster: Cluster,
     /// The workload's pods.
     pub selector: Selector,
+    /// What is noted while the command works.
+    pub notes: Notes,
     prometheus: PrometheusConfig,
     queries: QuerySettings,
     freshness: Freshness,
@@ -46,10 +49,9 @@ pub struct Observation {
     pub workload: Workload,
     /// The answers of the metrics server.
     pub answers: Answers,
-    /// Both joined.
-    pub joined: Joined,
     /// What the report says of the workload.
     pub described: WorkloadReport,
+    freshness: Freshness,
     client: Client,
     facts: FactQueries,
     recorder: Option<Saver>,
@@ -57,9 +59,18 @@ pub struct Observation {
 
 type Client = PrometheusClient<Box<dyn Transport>>;
 
+/// What is to be kept of the answers.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Keep<'a> {
+    /// The file they are saved to.
+    pub file: Option<&'a Path>,
+    /// Whether a page is to hold them.
+    pub page: bool,
+}
+
 /// Keeps what passes, and knows where to.
 struct Saver {
-    path: PathBuf,
+    path: Option<PathBuf>,
     settings: RecordedSettings,
     at: Timestamp,
     recorder: Arc<Recorder<HttpTransport>>,
@@ -67,11 +78,24 @@ struct Saver {
 
 impl Saver {
     fn save(&self, workload: &Workload) -> Result<(), Failure> {
-        recorded::save(&self.path, &self.settings, self.at, self.recorder.exchanges(), workload)
+        let Some(path) = &self.path else { return Ok(()) };
+        Ok(self.recording(workload)?.write(path).map_err(anyhow::Error::new)?)
+    }
+
+    fn recording(&self, workload: &Workload) -> Result<Recording, Failure> {
+        recorded::recording(&self.settings, self.at, self.recorder.exchanges(), workload)
     }
 }
 
 impl Observation {
+    /// The live pods joined with their samples.
+    ///
+    /// # Errors
+    /// Two samples of one metric for one live pod.
+    pub fn joined(&self) -> anyhow::Result<JoinedColumns<'_>> {
+        self.answers.join_columns(&self.workload.pods, self.freshness).context("cannot tell the pods apart")
+    }
+
     /// Finds what a decision looks at beside the loads.
     pub fn finder(&self) -> FactFinder<'_> {
         FactFinder::new(&self.client, &self.facts, self.answers.at)
@@ -83,6 +107,11 @@ impl Observation {
     /// When the file cannot be written.
     pub fn save(&self) -> Result<(), Failure> {
         self.recorder.as_ref().map_or(Ok(()), |saver| saver.save(&self.workload))
+    }
+
+    /// Everything that was asked so far; `None` where nothing is kept, or it cannot be told as JSON.
+    pub fn recording(&self) -> Option<Recording> {
+        self.recorder.as_ref()?.recording(&self.workload).ok()
     }
 
     /// Requests sent to the metrics server so far.
@@ -101,9 +130,14 @@ impl Live {
         decision: &DecisionSettings,
         matches: &ArgMatches,
     ) -> Result<Self, Failure> {
+        let notes = Notes::begin();
         let prometheus = settings::prometheus(&args.prometheus)?;
         if let Some(hint) = prometheus.endpoint.hint() {
-            tracing::warn!("PROMETHEUS_ENDPOINT: {hint}");
+            tracing::warn!(
+                event = "configuration.corrected",
+                url.full = prometheus.endpoint.as_str(),
+                "PROMETHEUS_ENDPOINT: {hint}"
+            );
         }
         // Certificates that cannot be used are found before anything is asked.
         PrometheusClient::new(&prometheus).map_err(|error| Failure::Usage(error.into()))?;
@@ -124,30 +158,31 @@ impl Live {
             decision: decision_flags(matches),
         };
         let context = args.kubernetes.context.clone();
-        Ok(Self { cluster, selector, prometheus, queries, freshness, recorded, context })
+        Ok(Self { cluster, selector, notes, prometheus, queries, freshness, recorded, context })
     }
 
-    /// Lists the workload, then asks for all metrics at one moment; `record` names a file that is to
-    /// keep what is answered. When an answer cannot be used, it is saved at once; else by
+    /// Lists the workload, then asks for all metrics at one moment, and keeps what is
+    /// answered. When an answer cannot be used, it is saved at once; else by
     /// [`Observation::save`].
     ///
     /// # Errors
     /// A server that does not answer, or whose answer is not whole.
-    pub fn observe(&self, record: Option<&Path>) -> Result<Observation, Failure> {
-        let workload = self.workload()?;
+    pub fn observe(&self, keep: Keep<'_>) -> Result<Observation, Failure> {
+        let workload = self.notes.time(Stage::Discover, || self.workload())?;
+        self.notes.found(owner(&workload), workload.pods.len());
         let settings = self.query_settings(&workload);
         let queries = QuerySet::new(&settings).map_err(|error| Failure::Usage(error.into()))?;
         let facts = FactQueries::new(&queries, &settings).map_err(|error| Failure::Usage(error.into()))?;
         let at = now();
-        let (client, recorder) = self.recording_client(record, at)?;
-        let answers = Aggregator::new(&client, &queries).fetch(at);
+        let (client, recorder) = self.recording_client(keep, at)?;
+        let answers = self.notes.time(Stage::Query, || Aggregator::new(&client, &queries).fetch(at));
         if let (Err(_), Some(saver)) = (&answers, &recorder) {
             saver.save(&workload)?;
         }
         let answers = answers.context("cannot read the metrics")?;
-        let joined = answers.join(&workload.pods, self.freshness).context("cannot tell the pods apart")?;
         let described = self.describe(&workload);
-        Ok(Observation { workload, answers, joined, described, client, facts, recorder })
+        let freshness = self.freshness;
+        Ok(Observation { workload, answers, described, freshness, client, facts, recorder })
     }
 
     /// Lists the live pods and their owners.
@@ -181,21 +216,26 @@ impl Live {
         PrometheusClient::new(&self.prometheus).map_err(|error| Failure::Usage(error.into()))
     }
 
-    /// A client that keeps what passes, where there is a file for it.
-    fn recording_client(
-        &self,
-        record: Option<&Path>,
-        at: Timestamp,
-    ) -> Result<(Client, Option<Saver>), Failure> {
+    /// A client that keeps what passes, where there is a use for it.
+    fn recording_client(&self, keep: Keep<'_>, at: Timestamp) -> Result<(Client, Option<Saver>), Failure> {
         let max_bytes = self.prometheus.max_response_bytes;
         let transport = HttpTransport::new(&self.prometheus).map_err(|error| Failure::Usage(error.into()))?;
-        let Some(path) = record else {
-            return Ok((PrometheusClient::over(Box::new(transport), max_bytes), None));
-        };
+        if keep.file.is_none() && !keep.page {
+            let client = PrometheusClient::over(Box::new(transport) as Box<dyn Transport>, max_bytes);
+            return Ok((client.counting(self.notes.requests()), None));
+        }
         let recorder = Arc::new(Recorder::new(transport, max_bytes));
         let client: Client = PrometheusClient::over(Box::new(Arc::clone(&recorder)), max_bytes);
-        let saver = Saver { path: path.to_owned(), settings: self.recorded.clone(), at, recorder };
+        let client = client.counting(self.notes.requests());
+        let path = keep.file.map(Path::to_owned);
+        let saver = Saver { path, settings: self.recorded.clone(), at, recorder };
         Ok((client, Some(saver)))
+    }
+
+    /// What the command was asked to look after.
+    pub fn asked(&self, dry_run: &'static str) -> Asked {
+        let namespace = self.cluster.namespace().to_owned();
+        Asked { namespace, target: self.selector.as_str().to_owned(), dry_run }
     }
 
     /// What a report says of the workload.

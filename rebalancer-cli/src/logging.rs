@@ -20,21 +20,26 @@ pub fn start(args: &OutputArgs) -> Result<(), Failure> {
             "LOG_LEVEL is {level:?}: {reason}; write error, warn, info, debug or trace (flag --log-level)"
         ))
     })?;
-    let terminal = io::stderr().is_terminal();
-    let json = match args.log_format {
-        LogFormat::Auto => !terminal,
-        LogFormat::Text => false,
-        LogFormat::Json => true,
-    };
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-    if json {
+    if is_json(args) {
         log.json().flatten_event(true).with_current_span(false).with_span_list(false).init();
     } else {
-        log.with_ansi(terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()))
-            .with_target(false)
-            .init();
+        log.with_ansi(
+            io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+        )
+        .with_target(false)
+        .init();
     }
     Ok(())
+}
+
+/// Whether the log is for machines.
+pub fn is_json(args: &OutputArgs) -> bool {
+    match args.log_format {
+        LogFormat::Auto => !io::stderr().is_terminal(),
+        LogFormat::Text => false,
+        LogFormat::Json => true,
+    }
 }
 
 /// What the log keeps.
@@ -45,10 +50,10 @@ fn filter(level: &str) -> Result<EnvFilter, String> {
         return Err(format!("{odd:?} is no level"));
     }
     let filter = EnvFilter::try_new(level).map_err(|error| error.to_string())?;
-    if filter.max_level_hint().is_some_and(|most| most > LevelFilter::INFO) {
+    if level.contains("kube_client") {
         return Ok(filter);
     }
-    // A failed request is told once, by the command that made it.
+    // A request is told once and in our own words, whether it failed or not.
     let quiet = "kube_client::client::builder=off".parse().expect("the directive is written out here");
     Ok(filter.add_directive(quiet))
 }

@@ -7,13 +7,16 @@ mod config_table;
 mod decide;
 mod exit;
 mod failure;
+mod html;
 mod live;
 mod logging;
 mod output;
+mod page;
 mod recorded;
 mod report;
 mod secret;
 mod settings;
+mod telemetry;
 mod usage;
 mod value;
 
@@ -36,6 +39,7 @@ fn main() -> ExitCode {
         Command::Record(args) => record::run(args, &matches),
         Command::Replay(args) => replay::run(args, &matches),
         Command::Backtest(args) => commands::backtest::run(args, &matches),
+        Command::Report(args) => commands::report::run(args, &matches),
         Command::Config(args) => config::run(args, &matches),
     });
     done.unwrap_or_else(|failure: Failure| failure.report())

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use crate::args::OutputFormat;
 use crate::report::Report;
 
-mod number;
+pub mod number;
 mod table;
 
 /// Writes `report` to `out`.

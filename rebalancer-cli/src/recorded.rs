@@ -53,28 +53,26 @@ pub fn flags_to_take_up(recorded: &RecordedSettings, matches: &ArgMatches) -> Ve
     known.filter_map(|(_, flag)| Some(format!("{flag}={}", recorded.decision.get(&flag)?))).collect()
 }
 
-/// Saves what a run saw.
+/// What a run saw.
 ///
 /// # Errors
-/// When the file cannot be written.
-pub fn save(
-    path: &Path,
+/// When the settings or the workload cannot be told as JSON.
+pub fn recording(
     settings: &RecordedSettings,
     at: Timestamp,
     exchanges: Vec<Exchange>,
     workload: &Workload,
-) -> Result<(), Failure> {
+) -> Result<Recording, Failure> {
     let as_json =
         |error: serde_json::Error| Failure::Run(anyhow::Error::new(error).context("cannot record the run"));
-    let recording = Recording {
+    Ok(Recording {
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         recorded_at: Timestamp::now(),
         evaluation_time: at,
         config: serde_json::to_value(settings).map_err(as_json)?,
         exchanges,
         workload: Some(serde_json::to_value(workload).map_err(as_json)?),
-    };
-    Ok(recording.write(path).map_err(anyhow::Error::new)?)
+    })
 }
 
 /// What a recording holds.

@@ -93,6 +93,18 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// All outcomes.
+    pub const ALL: [Self; 8] = [
+        Self::Balanced,
+        Self::InsufficientData,
+        Self::Withheld,
+        Self::Planned,
+        Self::Rotated,
+        Self::Partial,
+        Self::Blocked,
+        Self::Failed,
+    ];
+
     /// The word.
     pub const fn name(self) -> &'static str {
         match self {

@@ -22,8 +22,15 @@ pub const HEADERS: Secret = Secret {
     help: "Extra headers, one a line, such as `X-Scope-OrgID: tenant`",
 };
 
+/// Bearer token of whom metrics are pushed to.
+pub const METRICS_BEARER_TOKEN: Secret =
+    Secret { variable: "METRICS_BEARER_TOKEN", help: "Bearer token of whom metrics are pushed to" };
+/// Password for whom metrics are pushed to.
+pub const METRICS_PASSWORD: Secret =
+    Secret { variable: "METRICS_PASSWORD", help: "Password for whom metrics are pushed to" };
+
 /// All secret settings.
-pub const ALL: [Secret; 3] = [BEARER_TOKEN, PASSWORD, HEADERS];
+pub const ALL: [Secret; 5] = [BEARER_TOKEN, PASSWORD, HEADERS, METRICS_BEARER_TOKEN, METRICS_PASSWORD];
 
 impl Secret {
     /// The value; an empty variable counts as unset.

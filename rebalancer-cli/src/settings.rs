@@ -1,13 +1,15 @@
 //! What was typed turned into what the adapters take; a setting that is missing is named here.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use rebalancer_io::kubernetes::{ConnectOptions, Selector};
 use rebalancer_io::prometheus::{
-    Auth, Endpoint, Header, Method, PrometheusConfig, Secret, SecretSource, Tls,
+    Auth, ConfigError, Endpoint, Header, Method, PrometheusConfig, Secret, SecretSource, Tls,
 };
+use rebalancer_io::push::{PushConfig, Receiver};
 
-use crate::args::{self, KubernetesArgs, PrometheusArgs};
+use crate::args::{self, KubernetesArgs, PrometheusArgs, PushArgs};
 use crate::failure::Failure;
 use crate::{secret, value};
 
@@ -24,7 +26,13 @@ pub fn prometheus(args: &PrometheusArgs) -> Result<PrometheusConfig, Failure> {
     })?;
     let endpoint = Endpoint::parse(endpoint).map_err(Failure::usage)?;
     let mut config = PrometheusConfig::new(endpoint);
-    config.auth = auth(args)?;
+    let credentials = Credentials {
+        of: "PROMETHEUS",
+        bearer: (secret::BEARER_TOKEN, args.prometheus_bearer_token_file.as_ref()),
+        username: args.prometheus_username.as_ref(),
+        password: (secret::PASSWORD, args.prometheus_password_file.as_ref()),
+    };
+    config.auth = credentials.auth()?;
     config.headers = headers()?;
     config.tls = Tls {
         ca_file: args.prometheus_ca_file.clone(),
@@ -44,34 +52,63 @@ pub fn prometheus(args: &PrometheusArgs) -> Result<PrometheusConfig, Failure> {
     Ok(config)
 }
 
-fn auth(args: &PrometheusArgs) -> Result<Auth, Failure> {
-    let bearer = one_of(
-        secret::BEARER_TOKEN,
-        args.prometheus_bearer_token_file.as_ref(),
-        "PROMETHEUS_BEARER_TOKEN_FILE",
-    )?;
-    let password =
-        one_of(secret::PASSWORD, args.prometheus_password_file.as_ref(), "PROMETHEUS_PASSWORD_FILE")?;
-    match (bearer, args.prometheus_username.clone(), password) {
-        (None, None, None) => Ok(Auth::None),
-        (Some(token), None, None) => Ok(Auth::Bearer(token)),
-        (None, Some(username), Some(password)) => Ok(Auth::Basic { username, password }),
-        (None, Some(_), None) => Err(Failure::usage(
-            "PROMETHEUS_USERNAME is set without a password: set PROMETHEUS_PASSWORD_FILE or PROMETHEUS_PASSWORD",
-        )),
-        (None, None, Some(_)) => Err(Failure::usage(
-            "PROMETHEUS_PASSWORD or PROMETHEUS_PASSWORD_FILE is set without a user: set PROMETHEUS_USERNAME",
-        )),
-        (Some(_), _, _) => Err(Failure::usage(
-            "both a bearer token and basic authentication are set: unset PROMETHEUS_BEARER_TOKEN(_FILE), \
-             or PROMETHEUS_USERNAME and PROMETHEUS_PASSWORD(_FILE)",
-        )),
+/// How to push the metrics of a run, and to whom.
+///
+/// # Errors
+/// A setting that contradicts another or cannot be used.
+pub fn push(args: &PushArgs) -> Result<(PushConfig, Vec<Receiver>), Failure> {
+    let pushgateway = args.metrics_pushgateway_url.as_deref();
+    let pushgateway = pushgateway.map(|url| Receiver::pushgateway("METRICS_PUSHGATEWAY_URL", url));
+    let import = args.metrics_import_url.as_deref().map(|url| Receiver::import("METRICS_IMPORT_URL", url));
+    let receivers: Result<Vec<Receiver>, ConfigError> = pushgateway.into_iter().chain(import).collect();
+    let credentials = Credentials {
+        of: "METRICS",
+        bearer: (secret::METRICS_BEARER_TOKEN, args.metrics_bearer_token_file.as_ref()),
+        username: args.metrics_username.as_ref(),
+        password: (secret::METRICS_PASSWORD, args.metrics_password_file.as_ref()),
+    };
+    let config = PushConfig {
+        auth: credentials.auth()?,
+        ca_file: args.metrics_ca_file.clone().map(|path| ("METRICS_CA_FILE", path)),
+        timeout: args.metrics_timeout,
+    };
+    Ok((config, receivers.map_err(Failure::usage)?))
+}
+
+/// All ways to sign in somewhere, as they were set.
+struct Credentials<'a> {
+    /// What the names of the settings begin with.
+    of: &'static str,
+    bearer: (secret::Secret, Option<&'a PathBuf>),
+    username: Option<&'a String>,
+    password: (secret::Secret, Option<&'a PathBuf>),
+}
+
+impl Credentials<'_> {
+    fn auth(&self) -> Result<Auth, Failure> {
+        let of = self.of;
+        let bearer = one_of(self.bearer, &format!("{of}_BEARER_TOKEN_FILE"))?;
+        let password = one_of(self.password, &format!("{of}_PASSWORD_FILE"))?;
+        match (bearer, self.username.cloned(), password) {
+            (None, None, None) => Ok(Auth::None),
+            (Some(token), None, None) => Ok(Auth::Bearer(token)),
+            (None, Some(username), Some(password)) => Ok(Auth::Basic { username, password }),
+            (None, Some(_), None) => Err(Failure::usage(format!(
+                "{of}_USERNAME is set without a password: set {of}_PASSWORD_FILE or {of}_PASSWORD"
+            ))),
+            (None, None, Some(_)) => Err(Failure::usage(format!(
+                "{of}_PASSWORD or {of}_PASSWORD_FILE is set without a user: set {of}_USERNAME"
+            ))),
+            (Some(_), _, _) => Err(Failure::usage(format!(
+                "both a bearer token and basic authentication are set: unset {of}_BEARER_TOKEN(_FILE), \
+                 or {of}_USERNAME and {of}_PASSWORD(_FILE)"
+            ))),
+        }
     }
 }
 
 fn one_of(
-    secret: secret::Secret,
-    file: Option<&std::path::PathBuf>,
+    (secret, file): (secret::Secret, Option<&PathBuf>),
     file_variable: &str,
 ) -> Result<Option<SecretSource>, Failure> {
     match (secret.value(), file) {

@@ -5,8 +5,8 @@ use std::error::Error;
 use std::time::{Duration, Instant};
 
 use rebalancer_core::{
-    Action, Answer, Controller, Engine, LivePod, Metric, OwnerFacts, PodState, Presence, Role, Rotation,
-    RotationOptions, RotationPlan, RotationReport, Thresholds, Workload,
+    Action, Answer, ClaimFate, Controller, Engine, LivePod, Metric, OwnerFacts, PodState, Presence, Role,
+    Rotation, RotationOptions, RotationPlan, RotationReport, Thresholds, Workload,
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -53,6 +53,9 @@ struct Scheduler {
 impl Scheduler {
     fn perform(&mut self, action: &Action, start: Instant) -> Answer {
         match action {
+            // The only scheduler there is: nobody else claims a workload.
+            Action::FindClaims { .. } => Answer::Claims(Ok(Vec::new())),
+            Action::Claim(_) => Answer::Claimed(Ok(ClaimFate::Won)),
             Action::ListWorkload => Answer::Workload(Ok(self.workload.clone())),
             Action::ListBudgets { .. } => Answer::Budgets(Ok(Vec::new())),
             Action::Preflight(_) => Answer::Preflight(Ok(())),

@@ -7,7 +7,7 @@ use crate::analysis::Analysis;
 use crate::diagnosis::{Diagnosis, diagnose};
 use crate::facts::Facts;
 use crate::guard::{GuardSettings, Standing, Trigger, Verdict, evaluate, trigger};
-use crate::join::Joined;
+use crate::join::SetAside;
 use crate::strategy::{Selection, Strategy, select};
 
 /// What guards, strategy and diagnosis make of an analysis.
@@ -38,7 +38,7 @@ pub enum Futility {
 /// refused; a balanced workload is asked little.
 pub fn assess(
     analysis: &Analysis<'_>,
-    joined: &Joined,
+    joined: &impl AsRef<[SetAside]>,
     facts: &Facts<'_>,
     settings: &GuardSettings,
     strategy: Strategy,

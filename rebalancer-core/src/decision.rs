@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use crate::metric::{Metric, PerMetric};
 use crate::number::against;
 use crate::outliers::Outliers;
-use crate::statistics::{Spread, median};
+use crate::statistics::Spread;
 use crate::thresholds::Thresholds;
 
 /// The metrics that can trigger a rotation.
@@ -19,7 +19,6 @@ pub struct Decision {
     pub(crate) thresholds: Thresholds,
     pub(crate) coverage: PerMetric<Coverage>,
     pub(crate) candidates: Vec<usize>,
-    pub(crate) columns: PerMetric<Vec<f64>>,
     pub(crate) spreads: PerMetric<Option<Spread>>,
     pub(crate) scores: Vec<f64>,
     pub(crate) outliers: Option<Outliers>,
@@ -112,11 +111,6 @@ impl Decision {
     /// The number held against the threshold: the coefficient of variation with the trigger floor.
     pub fn cv_compared(&self, metric: Metric) -> Option<f64> {
         self.spread(metric).map(|spread| spread.cv_with_floor(self.thresholds.trigger_floors[metric]))
-    }
-
-    /// Median of a usable metric over the candidates; computed when asked for.
-    pub fn median(&self, metric: Metric) -> Option<f64> {
-        median(self.columns[metric].clone())
     }
 
     /// How many eligible pods have each metric.

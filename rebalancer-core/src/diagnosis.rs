@@ -65,8 +65,8 @@ pub fn diagnose(
 
 fn forecast_of(rotated: &[usize], analysis: &Analysis<'_>, facts: &Facts<'_>) -> Option<Forecast> {
     let place = |position: &usize| {
-        let name = &analysis.pods()[*position].name;
-        facts.live.iter().position(|pod| pod.name == *name)
+        let name = analysis.name(*position);
+        facts.live.iter().position(|pod| pod.name == name)
     };
     let places: Vec<usize> = rotated.iter().filter_map(place).collect();
     Some(facts.group()?.forecast(&places))

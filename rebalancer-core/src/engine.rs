@@ -1,18 +1,20 @@
 //! The decision: which metrics are usable, which pods are candidates, whether a threshold is
 //! passed, and which two pods a rotation would take.
 
+use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use libm::ceil;
 
-use crate::analysis::Analysis;
+use crate::analysis::{Analysis, Pods};
 use crate::decision::{Coverage, Decision};
 use crate::metric::{Metric, PerMetric};
 use crate::outliers::{Outliers, outliers};
 use crate::pod::{Load, PodState};
 use crate::score::Scale;
 use crate::statistics::Spread;
+use crate::sums;
 use crate::thresholds::{InvalidThreshold, Thresholds};
 
 /// Holds pod states against thresholds. Pure: the same input gives the same analysis.
@@ -54,9 +56,8 @@ impl Engine {
     /// # Errors
     /// A threshold that is not a usable number, or two pods of one name among the targets.
     pub fn analyze<'a>(&self, pods: &'a [PodState]) -> Result<Analysis<'a>, AnalyzeError> {
-        let name = |position: usize| pods[position].name.as_str();
-        let decision = self.decide(pods.len(), columns(pods), name)?;
-        Ok(Analysis { pods, decision })
+        let loads = columns(pods).map(Cow::Owned);
+        Ok(Analysis { pods: Pods::States(pods), decision: self.decide(Pods::States(pods), loads)? })
     }
 
     /// Decides about pods whose loads lie in columns, as [`Engine::analyze`] does.
@@ -68,43 +69,34 @@ impl Engine {
     /// use rebalancer_core::{Engine, PerMetric, Thresholds};
     ///
     /// let loads = PerMetric { cpu: vec![0.9, 3.0, 1.0], ..PerMetric::default() };
-    /// let decision = Engine::new(Thresholds::default()).analyze_columns(&["a", "b", "c"], loads)?;
-    /// assert_eq!(decision.targets().map(|pair| (pair.busiest, pair.least_busy)), Some((1, 0)));
+    /// let analysis = Engine::new(Thresholds::default()).analyze_columns(&["a", "b", "c"], &loads)?;
+    /// assert_eq!(analysis.targets().map(|pair| analysis.name(pair.busiest)), Some("b"));
     /// # Ok::<(), rebalancer_core::AnalyzeError>(())
     /// ```
     ///
     /// # Errors
     /// As [`Engine::analyze`], and a column of another length than `names`.
-    pub fn analyze_columns(
+    pub fn analyze_columns<'a>(
         &self,
-        names: &[&str],
-        mut loads: PerMetric<Vec<f64>>,
-    ) -> Result<Decision, AnalyzeError> {
-        for metric in Metric::ALL {
-            let column = &mut loads[metric];
-            if column.is_empty() {
-                column.resize(names.len(), f64::NAN);
-            }
-            if column.len() != names.len() {
+        names: &'a [&'a str],
+        loads: &'a PerMetric<Vec<f64>>,
+    ) -> Result<Analysis<'a>, AnalyzeError> {
+        for (metric, column) in loads.iter() {
+            if !column.is_empty() && column.len() != names.len() {
                 return Err(AnalyzeError::Length { metric, loads: column.len(), names: names.len() });
             }
-            for load in column {
-                *load = Load::from_sample(*load).map_or(f64::NAN, Load::value);
-            }
         }
-        self.decide(names.len(), loads, |position| names[position])
+        let columns = PerMetric::from_fn(|metric| cleaned(&loads[metric], names.len()));
+        let pods = Pods::Columns { names, loads };
+        Ok(Analysis { pods, decision: self.decide(pods, columns)? })
     }
 
-    /// Decides about `count` pods; every column has that many loads, NaN where one is missing.
-    fn decide<'n>(
-        &self,
-        count: usize,
-        loads: PerMetric<Vec<f64>>,
-        name: impl Fn(usize) -> &'n str,
-    ) -> Result<Decision, AnalyzeError> {
+    /// Decides about pods; every column has a load for each, NaN where it is missing.
+    fn decide(&self, pods: Pods<'_>, loads: PerMetric<Cow<'_, [f64]>>) -> Result<Decision, AnalyzeError> {
         self.thresholds.validate()?;
-        let coverage = self.coverage(count, &loads);
-        let (candidates, columns) = complete(count, loads, &coverage);
+        let name = |position: usize| pods.name(position);
+        let coverage = self.coverage(pods.len(), &loads);
+        let (candidates, columns) = complete(pods.len(), loads, &coverage);
         let spreads = PerMetric::from_fn(|metric| Spread::of(&columns[metric]));
         let scale = Scale::new(&spreads, &self.thresholds.weights, &self.thresholds.score_floors);
         let scores = scale.scores(&columns, candidates.len());
@@ -117,12 +109,11 @@ impl Engine {
         {
             return Err(AnalyzeError::DuplicatePod { name: name(pair.busiest).into() });
         }
-        let thresholds = self.thresholds;
-        Ok(Decision { thresholds, coverage, candidates, columns, spreads, scores, outliers })
+        Ok(Decision { thresholds: self.thresholds, coverage, candidates, spreads, scores, outliers })
     }
 
     /// Counts for each metric the pods that have it, and how many must.
-    fn coverage(&self, count: usize, loads: &PerMetric<Vec<f64>>) -> PerMetric<Coverage> {
+    fn coverage(&self, count: usize, loads: &PerMetric<Cow<'_, [f64]>>) -> PerMetric<Coverage> {
         // A share such as 0.1 of 30 pods is 3, though 0.1 * 30 is a little more in binary.
         let share = ceil(self.thresholds.min_coverage * count as f64 - 1e-9).max(0.0);
         #[expect(
@@ -149,16 +140,28 @@ fn columns(pods: &[PodState]) -> PerMetric<Vec<f64>> {
     columns
 }
 
+/// A column with NaN for everything that is no load, and with a place for each pod; borrowed where
+/// it is so already.
+fn cleaned(loads: &[f64], count: usize) -> Cow<'_, [f64]> {
+    if loads.is_empty() {
+        return Cow::Owned(alloc::vec![f64::NAN; count]);
+    }
+    if sums::are_loads(loads, Load::MAX) {
+        return Cow::Borrowed(loads);
+    }
+    loads.iter().map(|load| Load::from_sample(*load).map_or(f64::NAN, Load::value)).collect()
+}
+
 /// Positions of the pods that have all usable metrics, and their loads: a column for each usable
 /// metric and an empty one for the others.
-fn complete(
+fn complete<'a>(
     count: usize,
-    mut loads: PerMetric<Vec<f64>>,
+    mut loads: PerMetric<Cow<'a, [f64]>>,
     coverage: &PerMetric<Coverage>,
-) -> (Vec<usize>, PerMetric<Vec<f64>>) {
+) -> (Vec<usize>, PerMetric<Cow<'a, [f64]>>) {
     for metric in Metric::ALL {
         if !coverage[metric].is_usable() {
-            loads[metric] = Vec::new();
+            loads[metric] = Cow::Borrowed(&[]);
         }
     }
     let usable = || coverage.iter().filter(|(_, coverage)| coverage.is_usable());
@@ -170,12 +173,11 @@ fn complete(
     }
     let has_all = |position: &usize| usable().all(|(metric, _)| !loads[metric][*position].is_nan());
     let candidates: Vec<usize> = (0..count).filter(has_all).collect();
-    let of_candidates = |metric: Metric| {
-        let column = &loads[metric];
+    let of_candidates = |column: Cow<'a, [f64]>| {
         let rows = candidates.iter().filter_map(|&position| column.get(position));
         rows.copied().collect()
     };
-    let columns = PerMetric::from_fn(of_candidates);
+    let columns = loads.map(of_candidates);
     (candidates, columns)
 }
 

@@ -87,6 +87,8 @@ pub enum Past {
 pub struct Facts<'a> {
     /// All live pods of the workload, the ones that take no part included.
     pub live: &'a [LivePod],
+    /// How many more there are of which nothing but the name is known: the answers name them.
+    pub unlisted: usize,
     /// Metrics that were asked for.
     pub asked: Vec<Metric>,
     /// The past of each metric over the persistence window, up to the moment of the decision.
@@ -119,6 +121,7 @@ impl<'a> Facts<'a> {
     pub fn new(live: &'a [LivePod]) -> Self {
         Self {
             live,
+            unlisted: 0,
             asked: Metric::ALL.to_vec(),
             past: PerMetric::default(),
             last_replacement: Fact::Absent,

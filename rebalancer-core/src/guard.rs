@@ -10,7 +10,7 @@ use core::time::Duration;
 
 use crate::analysis::Analysis;
 use crate::facts::Facts;
-use crate::join::Joined;
+use crate::join::SetAside;
 use crate::metric::Metric;
 use crate::outliers::Outliers;
 
@@ -95,7 +95,7 @@ pub fn trigger(analysis: &Analysis<'_>, facts: &Facts<'_>, settings: &GuardSetti
 /// churn budget are about a rotation, so they are asked only when one is triggered.
 pub fn evaluate(
     analysis: &Analysis<'_>,
-    joined: &Joined,
+    joined: &impl AsRef<[SetAside]>,
     facts: &Facts<'_>,
     settings: &GuardSettings,
 ) -> Vec<Verdict> {
@@ -105,7 +105,7 @@ pub fn evaluate(
         verdicts.push(floor(analysis));
     }
     if let Some(limit) = on(settings.warm_up) {
-        verdicts.push(warm_up(joined, limit));
+        verdicts.push(warm_up(joined.as_ref(), limit));
     }
     verdicts.push(coverage(analysis, &facts.asked));
     let Some(trigger) = trigger(analysis, facts, settings) else { return verdicts };
@@ -116,11 +116,11 @@ pub fn evaluate(
         verdicts.push(cooldown(facts.live, limit));
     }
     if let Some(limit) = on(settings.futility_age) {
-        let busiest = &analysis.pods()[trigger.targets.busiest].name;
+        let busiest = analysis.name(trigger.targets.busiest);
         verdicts.push(futility(facts.live, busiest, limit));
     }
     if let Some(budget) = settings.churn_budget {
-        verdicts.push(churn_budget(facts.live, budget));
+        verdicts.push(churn_budget(facts.live, facts.unlisted, budget));
     }
     verdicts
 }

@@ -32,6 +32,13 @@ pub struct JoinRules {
     pub now_s: f64,
 }
 
+impl JoinRules {
+    /// Whether a sample of this time counts.
+    pub(crate) fn is_fresh(&self, timestamp_s: f64) -> bool {
+        libm::fabs(self.now_s - timestamp_s) <= self.max_sample_age.as_secs_f64()
+    }
+}
+
 /// Joins answers with the pods that exist: the list of live pods, not the metrics server, says
 /// what there is.
 ///
@@ -49,10 +56,10 @@ pub struct JoinRules {
 /// ```
 #[derive(Debug)]
 pub struct Join<'a> {
-    now_s: f64,
-    max_sample_age_s: f64,
-    /// The live pods.
-    names: Names<'a>,
+    rules: JoinRules,
+    live: &'a [LivePod],
+    /// Their names.
+    names: Names,
     /// Which of them are eligible.
     eligible: Vec<bool>,
     /// The loads of every live pod, NaN where none is known; of pods set aside none is.
@@ -83,6 +90,18 @@ pub struct JoinedColumns<'a> {
     pub set_aside: Vec<SetAside>,
     /// What was wrong with each metric.
     pub issues: PerMetric<MetricIssues>,
+}
+
+impl AsRef<[SetAside]> for Joined {
+    fn as_ref(&self) -> &[SetAside] {
+        &self.set_aside
+    }
+}
+
+impl AsRef<[SetAside]> for JoinedColumns<'_> {
+    fn as_ref(&self) -> &[SetAside] {
+        &self.set_aside
+    }
 }
 
 /// A live pod that takes no part in the decision.
@@ -134,6 +153,15 @@ pub struct MetricIssues {
     pub unknown_pods: usize,
 }
 
+impl MetricIssues {
+    /// The order of an answer means nothing, and must not show.
+    pub(crate) fn sort(&mut self) {
+        for names in [&mut self.missing, &mut self.invalid, &mut self.stale] {
+            names.sort_unstable();
+        }
+    }
+}
+
 /// Two samples of one metric for one pod: the query is not one sample a pod.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the {metric} answer has more than one sample for pod {pod:?}")]
@@ -155,9 +183,9 @@ impl<'a> Join<'a> {
             set_aside.extend(reason.map(|reason| SetAside { pod: pod.name.clone(), reason }));
         }
         Self {
-            now_s: rules.now_s,
-            max_sample_age_s: rules.max_sample_age.as_secs_f64(),
-            names: Names::new(live.iter().map(|pod| pod.name.as_str()).collect()),
+            rules,
+            live,
+            names: Names::of(live.iter().map(|pod| pod.name.as_str())),
             eligible,
             loads: PerMetric::from_fn(|_| alloc::vec![f64::NAN; live.len()]),
             set_aside,
@@ -212,8 +240,8 @@ impl<'a> Join<'a> {
 
     /// Ends the join without an object for each pod.
     pub fn finish_columns(self) -> JoinedColumns<'a> {
-        let Self { names, eligible, mut loads, set_aside, mut issues, .. } = self;
-        let mut names = names.into_vec();
+        let Self { live, eligible, mut loads, set_aside, mut issues, .. } = self;
+        let mut names: Vec<&str> = live.iter().map(|pod| pod.name.as_str()).collect();
         if !set_aside.is_empty() {
             let mut rows = eligible.iter();
             names.retain(|_| rows.next() == Some(&true));
@@ -227,17 +255,13 @@ impl<'a> Join<'a> {
             let rows = names.iter().zip(&loads[metric]);
             issues.missing =
                 rows.filter(|(_, load)| load.is_nan()).map(|(name, _)| (*name).to_string()).collect();
-            // The order of an answer means nothing, and must not show.
-            for names in [&mut issues.missing, &mut issues.invalid, &mut issues.stale] {
-                names.sort_unstable();
-            }
+            issues.sort();
         }
         JoinedColumns { names, loads, set_aside, issues }
     }
 
     fn place(&mut self, metric: Metric, row: usize, sample: &Sample<'_>) {
-        let distance_s = libm::fabs(self.now_s - sample.timestamp_s);
-        let fresh = distance_s <= self.max_sample_age_s;
+        let fresh = self.rules.is_fresh(sample.timestamp_s);
         match Load::from_sample(sample.value) {
             _ if !fresh => self.issues[metric].stale.push(sample.pod.to_string()),
             None => self.issues[metric].invalid.push(sample.pod.to_string()),

@@ -17,6 +17,7 @@ mod forecast;
 mod history;
 mod join;
 mod metric;
+mod named;
 mod names;
 mod number;
 mod outliers;
@@ -47,6 +48,7 @@ pub use join::{
     DuplicateSample, Join, JoinRules, Joined, JoinedColumns, MetricIssues, Sample, SetAside, SetAsideReason,
 };
 pub use metric::{Metric, PerMetric};
+pub use named::{NamedAnswer, NamedPods};
 pub use outliers::Outliers;
 pub use partitions::{InvalidPartitions, Partition, PartitionSample, Partitions};
 pub use plan::{
@@ -55,9 +57,9 @@ pub use plan::{
 };
 pub use pod::{Load, PodState};
 pub use rotation::{
-    Action, Answer, ApiFailure, Budget, BudgetProblem, EVICTION_MARGIN, EvictionRequest, FailureKind,
-    Presence, RECOVERY_POLL, Reason, Rotation, RotationOutcome, RotationReport, Step, UnexpectedAnswer,
-    WaitReason,
+    Action, Answer, ApiFailure, Budget, BudgetProblem, CLAIM_MARGIN, Claim, ClaimFate, ClaimRequest,
+    EVICTION_MARGIN, EvictionRequest, FailureKind, LAST_LOOK, Presence, RECOVERY_POLL, Reason, Rotation,
+    RotationOutcome, RotationReport, Step, UnexpectedAnswer, WaitReason,
 };
 pub use score::{DEFAULT_FLOORS, DEFAULT_WEIGHTS};
 pub use statistics::{Spread, median};

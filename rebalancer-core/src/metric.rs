@@ -85,6 +85,12 @@ impl<T> PerMetric<T> {
         }
     }
 
+    /// Turns each value into another one, in index order.
+    pub fn map<U>(self, mut change: impl FnMut(T) -> U) -> PerMetric<U> {
+        let Self { cpu, memory, lag, rate } = self;
+        PerMetric { cpu: change(cpu), memory: change(memory), lag: change(lag), rate: change(rate) }
+    }
+
     /// The values with their metrics, in index order.
     pub fn iter(&self) -> impl Iterator<Item = (Metric, &T)> {
         Metric::ALL.into_iter().map(|metric| (metric, &self[metric]))

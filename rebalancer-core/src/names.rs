@@ -1,32 +1,35 @@
 //! Finds names among those of a workload: by the order they came in last time, or by their hash.
 
+use alloc::collections::BTreeMap;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 /// A slot without a name. So many pods do not exist: their names alone would fill 100 GB.
 const EMPTY: u32 = u32::MAX;
 
 /// Longest run of full slots. Names that are not made to collide stay far below it in a table that
-/// is half empty; names that are get a sorted list instead.
+/// is at most half full; names that are get a tree instead.
 const MAX_RUN: usize = 64;
 
 /// After so many wrong guesses in a row an answer is in an order of its own.
 const MAX_MISSES: u32 = 8;
 
-/// Borrowed names and where they are.
-#[derive(Debug)]
-pub(crate) struct Names<'a> {
-    all: Vec<&'a str>,
+/// Names, one behind the other, and where each is: its row.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Names {
+    text: String,
+    /// Where the name of each row ends in `text`.
+    ends: Vec<usize>,
     lookup: Lookup,
     /// The row that came after each row in the last answer; at first the next one.
     followers: Vec<u32>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 enum Lookup {
-    /// Open addressing: the [`tag`] of a name and its row, or [`EMPTY`].
+    /// Open addressing: the hash of a name and its row, or [`EMPTY`]. A power of two of slots.
     Table(Vec<(u32, u32)>),
-    /// Rows in the order of their names.
-    Sorted(Vec<u32>),
+    Tree(BTreeMap<String, u32>),
 }
 
 /// Where an answer is.
@@ -37,136 +40,210 @@ pub(crate) struct Cursor {
     misses: u32,
 }
 
-impl<'a> Names<'a> {
-    /// Of two equal names the first is found.
-    pub(crate) fn new(names: Vec<&'a str>) -> Self {
-        let count = u32::try_from(names.len()).expect("so many names do not fit into memory");
-        let lookup = table(&names).map_or_else(|| Lookup::Sorted(sorted(&names)), Lookup::Table);
-        Self { all: names, lookup, followers: (1..=count).collect() }
+impl Names {
+    /// Nothing yet, with room for `count` names.
+    pub(crate) fn with_capacity(count: usize) -> Self {
+        Self {
+            text: String::new(),
+            ends: Vec::with_capacity(count),
+            lookup: Lookup::Table(alloc::vec![(0, EMPTY); slots_for(count)]),
+            followers: Vec::with_capacity(count),
+        }
+    }
+
+    /// Adds names in their order. Of two equal ones the first is found.
+    pub(crate) fn of<'n>(names: impl ExactSizeIterator<Item = &'n str>) -> Self {
+        let mut all = Self::with_capacity(names.len());
+        for name in names {
+            let hash = hash(name.as_bytes());
+            let row = all.push(name);
+            if all.look_up(name, hash).is_none() {
+                all.enter(row, hash);
+            }
+        }
+        all
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// The name of a row that exists.
+    pub(crate) fn get(&self, row: usize) -> &str {
+        let start = row.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.text[start..self.ends[row]]
+    }
+
+    /// The names in the order of their rows.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
+        let mut start = 0;
+        self.ends.iter().map(move |&end| &self.text[core::mem::replace(&mut start, end)..end])
     }
 
     /// The row of `name`, which is the next one in the answer of `cursor`.
     pub(crate) fn find(&mut self, name: &str, cursor: &mut Cursor) -> Option<usize> {
-        if cursor.misses < MAX_MISSES {
-            let guess = cursor.last.map_or(0, |last| self.followers[last as usize]);
-            if self.all.get(guess as usize).is_some_and(|candidate| *candidate == name) {
-                cursor.last = Some(guess);
-                cursor.misses = 0;
-                return Some(guess as usize);
-            }
-            cursor.misses += 1;
+        if let Some(row) = self.guess(name, cursor) {
+            return Some(row as usize);
         }
-        let row = self.look_up(name)?;
-        if let Some(last) = cursor.last.replace(row) {
-            self.followers[last as usize] = row;
-        }
+        let row = self.look_up(name, hash(name.as_bytes()))?;
+        self.note(row, cursor);
         Some(row as usize)
     }
 
-    pub(crate) fn into_vec(self) -> Vec<&'a str> {
-        self.all
+    /// The same; a name that is not there is added.
+    pub(crate) fn find_or_add(&mut self, name: &str, cursor: &mut Cursor) -> usize {
+        if let Some(row) = self.guess(name, cursor) {
+            return row as usize;
+        }
+        let hash = hash(name.as_bytes());
+        let row = self.look_up(name, hash).unwrap_or_else(|| {
+            let row = self.push(name);
+            self.enter(row, hash);
+            row
+        });
+        self.note(row, cursor);
+        row as usize
     }
 
-    fn look_up(&self, name: &str) -> Option<u32> {
-        match &self.lookup {
-            Lookup::Table(slots) => {
-                let hash = hash(name.as_bytes());
-                for (found, row) in run(slots, hash) {
-                    if *row == EMPTY {
-                        return None;
-                    }
-                    if *found == tag(hash) && self.all[*row as usize] == name {
-                        return Some(*row);
-                    }
-                }
-                None
+    /// The row after the last one, if the order is that of the answer before.
+    fn guess(&self, name: &str, cursor: &mut Cursor) -> Option<u32> {
+        if cursor.misses >= MAX_MISSES {
+            return None;
+        }
+        let guess = cursor.last.map_or(0, |last| self.followers[last as usize]);
+        if (guess as usize) < self.len() && self.get(guess as usize) == name {
+            *cursor = Cursor { last: Some(guess), misses: 0 };
+            return Some(guess);
+        }
+        cursor.misses += 1;
+        None
+    }
+
+    /// Remembers that `row` came next.
+    fn note(&mut self, row: u32, cursor: &mut Cursor) {
+        if let Some(last) = cursor.last.replace(row) {
+            self.followers[last as usize] = row;
+        }
+    }
+
+    fn push(&mut self, name: &str) -> u32 {
+        let row = u32::try_from(self.len()).expect("so many names do not fit into memory");
+        self.text.push_str(name);
+        self.ends.push(self.text.len());
+        self.followers.push(row + 1);
+        row
+    }
+
+    fn look_up(&self, name: &str, hash: u32) -> Option<u32> {
+        let slots = match &self.lookup {
+            Lookup::Table(slots) => slots,
+            Lookup::Tree(rows) => return rows.get(name).copied(),
+        };
+        for &(found, row) in run(slots, hash) {
+            if row == EMPTY {
+                return None;
             }
-            Lookup::Sorted(rows) => {
-                let before = rows.partition_point(|row| self.all[*row as usize] < name);
-                rows.get(before).copied().filter(|row| self.all[*row as usize] == name)
+            if found == hash && self.get(row as usize) == name {
+                return Some(row);
             }
+        }
+        None
+    }
+
+    /// Makes the row, whose name is new, findable.
+    fn enter(&mut self, row: u32, hash: u32) {
+        if let Lookup::Table(slots) = &mut self.lookup {
+            let wanted = slots_for(row as usize + 1);
+            let roomy = slots.len() >= wanted || grow(slots, wanted);
+            if roomy && put(slots, hash, row) {
+                return;
+            }
+            // The first of equal names stays.
+            let names = self.iter().zip(0..row).collect::<Vec<(&str, u32)>>();
+            let rows = names.into_iter().rev().map(|(name, row)| (name.to_string(), row)).collect();
+            self.lookup = Lookup::Tree(rows);
+        }
+        let name = self.get(row as usize).to_string();
+        if let Lookup::Tree(rows) = &mut self.lookup {
+            rows.entry(name).or_insert(row);
         }
     }
 }
 
-/// `None` when too many names want the same slots.
-fn table(names: &[&str]) -> Option<Vec<(u32, u32)>> {
-    let mut slots = alloc::vec![(0, EMPTY); (names.len() * 2).next_power_of_two()];
-    let mask = slots.len() - 1;
-    for (row, name) in (0..).zip(names) {
-        let hash = hash(name.as_bytes());
-        let free = run(&slots, hash).position(|(_, row)| *row == EMPTY)?;
-        let slot = (home(hash, slots.len()) + free) & mask;
-        slots[slot] = (tag(hash), row);
-    }
-    Some(slots)
+/// A table for so many names is at most half full.
+fn slots_for(count: usize) -> usize {
+    (count * 2).next_power_of_two().max(16)
 }
 
 /// The slots in which a name of this hash may be.
-fn run(slots: &[(u32, u32)], hash: u64) -> impl Iterator<Item = &(u32, u32)> {
-    let home = home(hash, slots.len());
+fn run(slots: &[(u32, u32)], hash: u32) -> impl Iterator<Item = &(u32, u32)> {
+    let home = hash as usize;
     (home..home + MAX_RUN).map(|slot| &slots[slot & (slots.len() - 1)])
 }
 
-fn sorted(names: &[&str]) -> Vec<u32> {
-    let mut rows: Vec<u32> = (0..).take(names.len()).collect();
-    // Stable: of equal names the first comes first.
-    rows.sort_by_key(|row| names[*row as usize]);
-    rows
+/// Fills the first free slot; `false` when too many names want it.
+fn put(slots: &mut [(u32, u32)], hash: u32, row: u32) -> bool {
+    let Some(free) = run(slots, hash).position(|(_, row)| *row == EMPTY) else { return false };
+    let slot = (hash as usize + free) & (slots.len() - 1);
+    slots[slot] = (hash, row);
+    true
 }
 
-/// The slot a hash begins at, from its upper bits; `slots` is a power of two.
-fn home(hash: u64, slots: usize) -> usize {
-    (hash >> 32) as usize & (slots - 1)
+/// Moves all into a larger table; `false` when too many want the same slots.
+fn grow(slots: &mut Vec<(u32, u32)>, wanted: usize) -> bool {
+    let old = core::mem::replace(slots, alloc::vec![(0, EMPTY); wanted]);
+    old.into_iter().filter(|(_, row)| *row != EMPTY).all(|(hash, row)| put(slots, hash, row))
 }
 
-/// What a slot keeps of a hash: its lower bits.
-fn tag(hash: u64) -> u32 {
-    (hash & 0xffff_ffff) as u32
-}
-
-/// Mixes eight bytes at a time by folded multiplication, as wyhash and foldhash do.
-fn hash(bytes: &[u8]) -> u64 {
-    // Digits of pi, as in Blowfish: odd, and half of their bits are set.
-    const KEYS: [u64; 2] = [0x243f_6a88_85a3_08d3, 0x1319_8a2e_0370_7345];
+/// Mixes sixteen bytes at a time by folded multiplication, as wyhash and foldhash do.
+#[expect(clippy::cast_possible_truncation, reason = "both halves are mixed into the lower one")]
+fn hash(bytes: &[u8]) -> u32 {
+    // Digits of pi, as in Blowfish: half of their bits are set.
+    const KEYS: [u64; 3] = [0x243f_6a88_85a3_08d3, 0x1319_8a2e_0370_7344, 0xa409_3822_299f_31d0];
     let mut state = KEYS[0] ^ bytes.len() as u64;
     let mut rest = bytes;
-    while let Some((word, more)) = rest.split_first_chunk() {
-        state = fold(state ^ u64::from_le_bytes(*word), KEYS[1]);
+    while let Some((words, more)) = rest.split_first_chunk::<16>().filter(|(_, more)| !more.is_empty()) {
+        let (one, other) = halves(u128::from_le_bytes(*words));
+        state = fold(state ^ one, KEYS[1] ^ other);
         rest = more;
     }
-    let tail = match bytes.last_chunk() {
-        // The last eight bytes, some of them for the second time.
-        Some(word) => u64::from_le_bytes(*word),
-        None => rest.iter().fold(0, |tail, byte| tail << 8 | u64::from(*byte)),
+    // The last sixteen bytes, some of them for the second time.
+    let last = match bytes.last_chunk::<16>() {
+        Some(words) => u128::from_le_bytes(*words),
+        None => rest.iter().fold(0, |last, byte| last << 8 | u128::from(*byte)),
     };
-    fold(state ^ tail, KEYS[0])
+    let (one, other) = halves(last);
+    let mixed = fold(state ^ one, KEYS[2] ^ other);
+    (mixed ^ (mixed >> 32)) as u32
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the lower half is meant")]
-fn fold(a: u64, b: u64) -> u64 {
-    let product = u128::from(a) * u128::from(b);
-    product as u64 ^ (product >> 64) as u64
+const fn halves(words: u128) -> (u64, u64) {
+    (words as u64, (words >> 64) as u64)
+}
+
+const fn fold(one: u64, other: u64) -> u64 {
+    let (low, high) = halves(one as u128 * other as u128);
+    low ^ high
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use alloc::format;
-    use alloc::string::String;
 
     fn fleet(count: usize) -> Vec<String> {
         (0..count).map(|index| format!("orders-consumer-{}-{index}", index % 7)).collect()
     }
 
-    fn borrowed(names: &[String]) -> Vec<&str> {
-        names.iter().map(String::as_str).collect()
+    fn names(names: &[String]) -> Names {
+        Names::of(names.iter().map(String::as_str))
     }
 
     #[test]
     fn every_name_is_found_in_any_order_and_no_other() {
         let fleet = fleet(5_000);
-        let mut names = Names::new(borrowed(&fleet));
+        let mut names = names(&fleet);
         for step in [1, 1, 3, 4_999, 4_999] {
             let mut cursor = Cursor::default();
             for position in 0..fleet.len() {
@@ -175,45 +252,76 @@ mod tests {
                 assert_eq!(names.find(&fleet[row][1..], &mut cursor.clone()), None);
             }
         }
-        assert_eq!(Names::new(Vec::new()).find("", &mut Cursor::default()), None);
+        assert!(names.iter().eq(fleet.iter().map(String::as_str)));
+        assert_eq!(Names::with_capacity(0).find("", &mut Cursor::default()), None);
+    }
+
+    #[test]
+    fn names_that_are_added_keep_their_rows() {
+        let fleet = fleet(5_000);
+        let mut names = Names::with_capacity(0);
+        for step in [1, 3, 4_999] {
+            let mut cursor = Cursor::default();
+            for position in 0..fleet.len() {
+                let row = position * step % fleet.len();
+                assert_eq!(names.find_or_add(&fleet[row], &mut cursor), row, "{step}");
+            }
+            assert_eq!(names.len(), fleet.len());
+        }
     }
 
     #[test]
     fn an_order_that_was_seen_before_is_followed_without_a_lookup() {
         let fleet = fleet(100);
-        let mut names = Names::new(borrowed(&fleet));
+        let mut names = names(&fleet);
         let order: Vec<usize> = (0..100).map(|position| position * 37 % 100).collect();
         let mut cursor = Cursor::default();
         assert!(order.iter().all(|row| names.find(&fleet[*row], &mut cursor) == Some(*row)));
-        names.lookup = Lookup::Sorted(Vec::new());
+        names.lookup = Lookup::Tree(BTreeMap::new());
         let mut cursor = Cursor::default();
         assert!(order.iter().all(|row| names.find(&fleet[*row], &mut cursor) == Some(*row)));
         assert_eq!(names.find("another", &mut cursor), None);
     }
 
     #[test]
-    fn names_made_to_collide_are_sorted() {
-        // One name many times has one hash.
-        let mut fleet = alloc::vec![String::from("a"); 200];
-        fleet.push("b".into());
-        let mut names = Names::new(borrowed(&fleet));
-        assert!(matches!(names.lookup, Lookup::Sorted(_)));
+    fn names_made_to_collide_go_into_a_tree() {
+        let fleet = fleet(200);
+        let mut names = names(&fleet);
+        let Lookup::Table(slots) = &mut names.lookup else { panic!("no name collides") };
+        // As if all names had one hash.
+        let hash = hash(b"b");
+        (0..MAX_RUN).for_each(|offset| {
+            let slot = (hash as usize + offset) & (slots.len() - 1);
+            slots[slot] = (hash, 0);
+        });
         let mut cursor = Cursor { last: None, misses: MAX_MISSES };
-        assert_eq!(names.find("a", &mut cursor), Some(0), "the first of equal ones");
-        assert_eq!(names.find("b", &mut cursor), Some(200));
-        assert_eq!(names.find("c", &mut cursor), None);
+        assert_eq!(names.find_or_add("b", &mut cursor), 200);
+        assert!(matches!(names.lookup, Lookup::Tree(_)));
+        assert_eq!(names.find_or_add("c", &mut cursor), 201);
+        for (row, name) in fleet.iter().map(String::as_str).chain(["b", "c"]).enumerate() {
+            assert_eq!(names.find(name, &mut cursor), Some(row), "{name}");
+        }
+        assert_eq!(names.find("d", &mut cursor), None);
+    }
+
+    #[test]
+    fn of_equal_names_the_first_is_found() {
+        let mut names = names(&[String::from("a"), String::from("a"), String::from("b")]);
+        let mut cursor = Cursor { last: None, misses: MAX_MISSES };
+        assert_eq!(names.find("a", &mut cursor), Some(0));
+        assert_eq!(names.find("b", &mut cursor), Some(2));
     }
 
     #[test]
     fn hashes_of_a_fleet_spread_over_a_table() {
         let fleet = fleet(100_000);
-        assert!(table(&borrowed(&fleet)).is_some());
+        assert!(matches!(names(&fleet).lookup, Lookup::Table(_)));
         let mut homes = alloc::vec![0_u32; 1 << 17];
         for name in &fleet {
-            homes[home(hash(name.as_bytes()), 1 << 17)] += 1;
+            homes[hash(name.as_bytes()) as usize & ((1 << 17) - 1)] += 1;
         }
         assert!(homes.iter().all(|names| *names < 12), "at most {:?} in one slot", homes.iter().max());
-        for length in 0..40 {
+        for length in 0..80 {
             let one = alloc::vec![b'x'; length];
             for at in 0..length {
                 let mut other = one.clone();

@@ -10,7 +10,7 @@ pub use disturbance::{Disturbance, disturbances};
 pub use facts::{OwnerFacts, Workload, WorkloadFacts};
 
 use crate::eligibility::joined;
-use crate::{EligibilityRules, IneligiblePod, LivePod};
+use crate::{Controller, EligibilityRules, IneligiblePod, LivePod};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
@@ -27,6 +27,7 @@ pub const MAX_TARGETS: usize = 2;
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct RotationPlan {
     targets: Vec<Target>,
+    workload: Controller,
     facts: WorkloadFacts,
     options: RotationOptions,
 }
@@ -39,6 +40,10 @@ impl RotationPlan {
     /// Refuses no target, more than [`MAX_TARGETS`], a pod or role named twice, a pod that is not
     /// of the workload or may not be evicted, and a workload that is not settled: see
     /// [`PlanError`].
+    ///
+    /// # Panics
+    ///
+    /// For no input: a target without a controller, or one whose owner is not known, is refused.
     pub fn new(
         targets: &[(Role, &str)],
         workload: &Workload,
@@ -76,12 +81,19 @@ impl RotationPlan {
         if !found.is_empty() {
             return Err(PlanError::Unsettled { disturbances: found });
         }
-        Ok(Self { targets: chosen, facts: WorkloadFacts::of(workload), options })
+        let top: Controller =
+            top(workload).expect("the targets have controllers, and none of a settled workload is unknown");
+        Ok(Self { targets: chosen, workload: top, facts: WorkloadFacts::of(workload), options })
     }
 
     /// The pods to evict, in order; one or two.
     pub fn targets(&self) -> &[Target] {
         &self.targets
+    }
+
+    /// The owner at the top of the pods, such as the `Deployment`; of several, always the same one.
+    pub const fn workload(&self) -> &Controller {
+        &self.workload
     }
 
     /// The facts the plan was made from.
@@ -93,6 +105,16 @@ impl RotationPlan {
     pub const fn options(&self) -> &RotationOptions {
         &self.options
     }
+}
+
+/// Only owners of living pods count: two runs that list the same pods have to agree, and what is
+/// left of ended pods may be cleaned up in between.
+fn top(workload: &Workload) -> Option<Controller> {
+    let owns = |owner: &&OwnerFacts| {
+        workload.living().any(|pod| pod.controller.as_ref().is_some_and(|by| by.uid == owner.controller.uid))
+    };
+    let tops = workload.owners.iter().filter(owns).map(|owner| &owner.top);
+    tops.min_by(|a, b| a.uid.cmp(&b.uid)).cloned()
 }
 
 /// One pod to evict: this very object, not just its name.

@@ -4,19 +4,20 @@
 //! the answer with the time; see [`Rotation`] for the loop.
 //!
 //! ```text
-//!           settled          allowed             accepted, each target
-//!  Listing ─────────▶ Budgets ───────▶ Preflight ─────────────────────▶ Evicting ◀───────────┐
-//!    ▲ │                │ │                                            │      │             │
-//!    │ │ not yet        │ └── allowed, after an eviction: ▶ Evicting   │      │ fate        │
-//!    │ │ ┌──────────────┘                                     accepted │      │ unknown     │
-//!    │ ▼ ▼ not yet                                                     │      ▼             │
-//!  Waiting                                                             │  Resolving         │
-//!    ▲                                                                 │      │ evicted     │
-//!    │                                                                 ▼      ▼             │
-//!    └────────────────── wait-ready ──────────────────────────── one more target? ── sequential
-//!                                                                      │ no
-//!                                                                      ▼
-//!  every state ── void, refused, failed, unresolved, stop, deadline ─▶ Stopped
+//!         none in force         settled         allowed            all accepted            won
+//!  Claims ─────────────▶ Listing ─────▶ Budgets ──────▶ Preflight ─────────────▶ Claiming ───▶ Evicting
+//!    ▲                                                                              │
+//!    └───────────────────────────────── lost: whose is it? ─────────────────────────┘
+//!
+//!            accepted, or fate unknown ─▶ Resolving ─▶ evicted
+//!  Evicting ───────────────────────────────────────────────────▶ one more target? ── no ──▶ Stopped
+//!    ▲  ▲                                                         │ sequential   │ wait-ready
+//!    │  └─────────────────────────────────────────────────────────┘              ▼
+//!    └─────── Budgets ◀─────────── Listing ◀────────────────────────────────── Waiting
+//!      allowed   │        settled     │                                          ▲
+//!                └────── not yet ─────┴──────────────────────────────────────────┘
+//!
+//!  every state ── void, claimed, refused, failed, unresolved, stop, deadline ──▶ Stopped
 //! ```
 //!
 //! What always holds, whatever is answered:
@@ -24,6 +25,10 @@
 //! - At most the targets of the plan are evicted, each asked for once, in order, by name and UID.
 //! - Nothing is evicted before a fresh list was found settled and unchanged, the budgets allow it,
 //!   and the preflight of *every* target was accepted.
+//! - Nothing is evicted while another rotation of the workload may still evict. Claims are found
+//!   *before* the list and a new one is taken *after* it, under the next number, which only one can
+//!   get: whoever gets it knows that nobody claimed in between, so that its list shows all that was
+//!   ever done under a claim. Only where Events are forbidden it goes on without, and says so.
 //! - No eviction is asked for before the previous one is known to have happened.
 //! - After an eviction whose fate stays unknown nothing more is asked for.
 //! - A stop, or a deadline too near, ends it before the next eviction; an eviction sent without a
@@ -33,11 +38,13 @@
 
 mod answers;
 mod checks;
+mod claim;
 mod report;
 
 pub use answers::{
     Action, Answer, ApiFailure, Budget, EvictionRequest, FailureKind, Presence, UnexpectedAnswer, WaitReason,
 };
+pub use claim::{CLAIM_MARGIN, Claim, ClaimFate, ClaimRequest, LAST_LOOK};
 pub use report::{BudgetProblem, Reason, RotationOutcome, RotationReport, Step};
 
 use crate::{Mode, Pacing, RotationPlan, Target, Workload};
@@ -60,7 +67,7 @@ pub const RECOVERY_POLL: Duration = Duration::from_secs(5);
 /// ```
 /// use core::time::Duration;
 /// use rebalancer_core::{Action, Answer, Rotation, RotationOutcome, RotationPlan, RotationReport};
-/// # use rebalancer_core::{Controller, LivePod, OwnerFacts, Role, RotationOptions, Workload};
+/// # use rebalancer_core::{ClaimFate, Controller, LivePod, OwnerFacts, Role, RotationOptions, Workload};
 /// # let controller = Controller { kind: "StatefulSet".into(), name: "orders".into(), uid: "s".into() };
 /// # let pod = |name: &str| LivePod {
 /// #     uid: name.into(), controller: Some(controller.clone()), ..LivePod::assumed(name)
@@ -74,6 +81,8 @@ pub const RECOVERY_POLL: Duration = Duration::from_secs(5);
 /// # let clock = || Duration::from_secs(1);
 /// # let stop_asked = || false;
 /// # let mut perform = |action: &Action| match action {
+/// #     Action::FindClaims { .. } => Answer::Claims(Ok(vec![])),
+/// #     Action::Claim(_) => Answer::Claimed(Ok(ClaimFate::Won)),
 /// #     Action::ListWorkload => Answer::Workload(Ok(workload.clone())),
 /// #     Action::ListBudgets { .. } => Answer::Budgets(Ok(vec![])),
 /// #     Action::Preflight(_) => Answer::Preflight(Ok(())),
@@ -102,6 +111,9 @@ pub struct Rotation {
     plan: RotationPlan,
     state: State,
     stop_requested: bool,
+    /// The number to claim under; `None` until claims were found, and where there can be none.
+    generation: Option<u64>,
+    unclaimed: Option<Reason>,
     reason: Option<Reason>,
     attempted: Vec<String>,
     deleted: Vec<String>,
@@ -113,12 +125,35 @@ pub struct Rotation {
 /// known to be evicted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum State {
-    Listing { next: usize },
-    Budgets { next: usize },
-    Preflight { position: usize },
-    Evicting { next: usize },
-    Resolving { next: usize, failure: ApiFailure },
-    Waiting { next: usize, until: Duration, missing: Option<Reason> },
+    /// `lost`: to name who was faster.
+    Claims {
+        lost: bool,
+    },
+    Listing {
+        next: usize,
+    },
+    Budgets {
+        next: usize,
+    },
+    Preflight {
+        position: usize,
+    },
+    Claiming {
+        generation: u64,
+        valid_for: Duration,
+    },
+    Evicting {
+        next: usize,
+    },
+    Resolving {
+        next: usize,
+        failure: ApiFailure,
+    },
+    Waiting {
+        next: usize,
+        until: Duration,
+        missing: Option<Reason>,
+    },
     Stopped,
 }
 
@@ -126,12 +161,19 @@ enum State {
 type Next = Result<State, Reason>;
 
 impl Rotation {
-    /// Begins to carry out `plan`; the first action is a fresh list.
+    /// Begins to carry out `plan`; the first action is to find claims, or in a dry-run, which
+    /// claims nothing, a fresh list.
     pub const fn new(plan: RotationPlan) -> Self {
+        let state: State = match plan.options().mode {
+            Mode::Execute => State::Claims { lost: false },
+            Mode::ServerDryRun => State::Listing { next: 0 },
+        };
         Self {
             plan,
-            state: State::Listing { next: 0 },
+            state,
             stop_requested: false,
+            generation: None,
+            unclaimed: None,
             reason: None,
             attempted: Vec::new(),
             deleted: Vec::new(),
@@ -158,9 +200,13 @@ impl Rotation {
             }
             (State::Waiting { until, .. }, Answer::Waited) if now < until => return Ok(()),
             (State::Waiting { next, .. }, Answer::Waited) => Ok(State::Listing { next }),
+            (State::Claims { lost }, Answer::Claims(answer)) => self.on_claims(lost, answer),
+            (State::Claiming { .. }, Answer::Claimed(answer)) => self.on_claimed(answer),
             (State::Listing { next }, Answer::Workload(answer)) => self.on_workload(now, next, answer),
             (State::Budgets { next }, Answer::Budgets(answer)) => self.on_budgets(now, next, answer),
-            (State::Preflight { position }, Answer::Preflight(answer)) => self.on_preflight(position, answer),
+            (State::Preflight { position }, Answer::Preflight(answer)) => {
+                self.on_preflight(now, position, answer)
+            }
             (State::Evicting { next }, Answer::Eviction(answer)) => self.on_eviction(now, next, answer),
             (State::Resolving { next, failure }, Answer::LookedUp(answer)) => {
                 self.on_lookup(now, next, failure, answer)
@@ -178,6 +224,13 @@ impl Rotation {
     #[must_use]
     pub fn poll_action(&self) -> Action {
         match &self.state {
+            State::Claims { .. } => Action::FindClaims { workload: self.plan.workload().clone() },
+            State::Claiming { generation, valid_for } => Action::Claim(ClaimRequest {
+                workload: self.plan.workload().clone(),
+                generation: *generation,
+                targets: self.plan.targets().to_vec(),
+                valid_for: *valid_for,
+            }),
             State::Listing { .. } => Action::ListWorkload,
             State::Budgets { next } => Action::ListBudgets { targets: self.plan.targets()[*next..].to_vec() },
             State::Preflight { position } => Action::Preflight(self.request(*position)),
@@ -221,8 +274,28 @@ impl Rotation {
             deleted: self.deleted,
             skipped,
             errors: self.errors,
+            unclaimed: self.unclaimed,
             steps: self.steps,
         }
+    }
+
+    fn on_claims(&mut self, lost: bool, answer: Result<Vec<Claim>, ApiFailure>) -> Next {
+        let claims: Vec<Claim> = match answer {
+            Ok(claims) => claims,
+            Err(_) if lost => return Err(Reason::Claimed(None)),
+            Err(failure) if failure.kind.forbids_claims() => {
+                self.unclaimed = Some(self.failed(failure));
+                return Ok(State::Listing { next: 0 });
+            }
+            Err(failure) => return Err(self.failed(failure)),
+        };
+        let newest: u64 = claims.iter().map(|claim| claim.generation).max().unwrap_or(0);
+        let in_force: Option<Claim> = claims.into_iter().find(Claim::is_in_force);
+        if lost || in_force.is_some() {
+            return Err(Reason::Claimed(in_force));
+        }
+        self.generation = Some(newest.saturating_add(1));
+        Ok(State::Listing { next: 0 })
     }
 
     fn on_workload(&self, now: Duration, next: usize, answer: Result<Workload, ApiFailure>) -> Next {
@@ -245,14 +318,31 @@ impl Rotation {
         }
     }
 
-    fn on_preflight(&self, position: usize, answer: Result<(), ApiFailure>) -> Next {
+    fn on_preflight(&self, now: Duration, position: usize, answer: Result<(), ApiFailure>) -> Next {
         answer.map_err(|failure| self.failed(failure))?;
         if position + 1 < self.plan.targets().len() {
             return Ok(State::Preflight { position: position + 1 });
         }
-        match self.plan.options().mode {
-            Mode::ServerDryRun => Err(Reason::WouldBeAccepted),
-            Mode::Execute => Ok(State::Evicting { next: 0 }),
+        let options = self.plan.options();
+        match (options.mode, self.generation) {
+            (Mode::ServerDryRun, _) => Err(Reason::WouldBeAccepted),
+            (Mode::Execute, None) => Ok(State::Evicting { next: 0 }),
+            (Mode::Execute, Some(generation)) => {
+                let valid_for: Duration = options.deadline.saturating_sub(now).saturating_add(LAST_LOOK);
+                Ok(State::Claiming { generation, valid_for })
+            }
+        }
+    }
+
+    fn on_claimed(&mut self, answer: Result<ClaimFate, ApiFailure>) -> Next {
+        match answer {
+            Ok(ClaimFate::Won) => Ok(State::Evicting { next: 0 }),
+            Ok(ClaimFate::Lost) => Ok(State::Claims { lost: true }),
+            Err(failure) if failure.kind.forbids_claims() => {
+                self.unclaimed = Some(self.failed(failure));
+                Ok(State::Evicting { next: 0 })
+            }
+            Err(failure) => Err(self.failed(failure)),
         }
     }
 
@@ -334,8 +424,8 @@ impl Rotation {
 
     fn affordable(&self, now: Duration, state: State) -> Next {
         let margin: Duration = match &state {
-            State::Resolving { .. } => return Ok(state),
-            State::Evicting { .. } => EVICTION_MARGIN,
+            State::Resolving { .. } | State::Claims { lost: true } => return Ok(state),
+            State::Claiming { .. } | State::Evicting { .. } => EVICTION_MARGIN,
             State::Waiting { .. } => RECOVERY_POLL.saturating_add(EVICTION_MARGIN),
             _ => Duration::ZERO,
         };
@@ -357,11 +447,23 @@ impl Rotation {
         let (result, message): (&'static str, String) = match next {
             Ok(State::Resolving { failure, .. }) => (failure.kind.code(), failure.to_string()),
             Ok(State::Waiting { missing: Some(missing), .. }) => (missing.code(), missing.to_string()),
+            Ok(State::Claims { lost: true }) => ("claimed", Reason::Claimed(None).to_string()),
+            Ok(State::Listing { .. } | State::Evicting { .. })
+                if let Some(why) = self.went_unclaimed(asked) =>
+            {
+                (why.code(), why.to_string())
+            }
             Ok(_) | Err(Reason::Done | Reason::WouldBeAccepted) => ("ok", String::new()),
             Err(reason) => (reason.code(), reason.to_string()),
         };
         let pod: Option<String> = asked.target().map(|target| target.name.clone());
         self.steps.push(Step { at_ms: millis(now), action: asked.code(), pod, result, message });
+    }
+
+    /// Why the answer to `asked` left the rotation without a claim, if it did.
+    fn went_unclaimed(&self, asked: &Action) -> Option<&Reason> {
+        let claims = matches!(asked, Action::FindClaims { .. } | Action::Claim(_));
+        self.unclaimed.as_ref().filter(|_| claims)
     }
 
     /// The open action was answered by a failure.

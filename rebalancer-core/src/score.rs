@@ -1,5 +1,6 @@
 //! The composite score of a pod: how busy it is over all metrics, 1.0 being an average pod.
 
+use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 use crate::metric::{Metric, PerMetric};
@@ -46,11 +47,11 @@ impl Scale {
     }
 
     /// Scores of pods given as columns: `columns[metric][row]` for every usable metric.
-    pub(crate) fn scores(&self, columns: &PerMetric<Vec<f64>>, rows: usize) -> Vec<f64> {
+    pub(crate) fn scores(&self, columns: &PerMetric<Cow<'_, [f64]>>, rows: usize) -> Vec<f64> {
         let mut scores = alloc::vec![0.0; rows];
         for metric in Metric::ALL {
             let Some(Part { share, denominator }) = self.0[metric] else { continue };
-            for (score, load) in scores.iter_mut().zip(&columns[metric]) {
+            for (score, load) in scores.iter_mut().zip(columns[metric].iter()) {
                 *score += share * (load / denominator);
             }
         }

@@ -54,6 +54,16 @@ pub(crate) fn range(values: &[f64]) -> Option<(f64, f64)> {
     })
 }
 
+/// Whether every value is NaN or a number from `0.0` (not `-0.0`) to `max`.
+pub(crate) fn are_loads(values: &[f64], max: f64) -> bool {
+    // Without an early end the processor looks at many values at once.
+    let odd = values.iter().fold(0, |odd, value| {
+        let bits = if value.is_nan() { 0 } else { value.to_bits() };
+        odd | (bits >> 63) | u64::from(*value > max)
+    });
+    odd == 0
+}
+
 fn plain<const N: usize>(values: &[f64], terms: impl Fn(f64) -> [f64; N]) -> [f64; N] {
     let mut lanes = [[0.0; LANES]; N];
     let chunks = values.chunks_exact(LANES);

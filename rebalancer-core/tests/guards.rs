@@ -164,7 +164,7 @@ fn the_churn_budget_counts_this_rotation() {
     let fleet = |young: usize, old: usize| {
         live(&[vec![Some(minutes(60)); young], vec![Some(minutes(900)); old]].concat())
     };
-    let standing = |young, old| churn_budget(&fleet(young, old), ChurnBudget::STANDARD).standing;
+    let standing = |young, old| churn_budget(&fleet(young, old), 0, ChurnBudget::STANDARD).standing;
     assert_eq!((standing(2, 4), standing(3, 3)), (Standing::Pass, Standing::Hold), "4 in a small workload");
     assert_eq!((standing(8, 92), standing(9, 91)), (Standing::Pass, Standing::Hold), "a tenth of 100 is 10");
     assert_eq!((standing(7, 92), standing(8, 91)), (Standing::Pass, Standing::Hold), "a tenth of 99 is 9");

@@ -4,11 +4,11 @@
 use core::time::Duration;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use rebalancer_core::{
-    Action, Answer, ApiFailure, Budget, EvictionRequest, Presence, Rotation, RotationPlan, RotationReport,
-    Target, Workload,
+    Action, Answer, ApiFailure, Budget, Claim, ClaimFate, ClaimRequest, Controller, EvictionRequest,
+    Presence, Rotation, RotationPlan, RotationReport, Target, Workload,
 };
 
 use crate::kubernetes::ClusterError;
@@ -27,6 +27,12 @@ pub trait WorkloadSource {
 
 /// What performs the actions of a rotation, each exactly once and none by itself.
 pub trait Actuator {
+    /// Finds all claims on the workload, old ones included.
+    ///
+    /// # Errors
+    /// As the other side answered.
+    fn find_claims(&mut self, workload: &Controller) -> Result<Vec<Claim>, ApiFailure>;
+
     /// Lists the workload afresh, owners included.
     ///
     /// # Errors
@@ -44,6 +50,12 @@ pub trait Actuator {
     /// # Errors
     /// As the other side answered.
     fn preflight(&mut self, request: &EvictionRequest) -> Result<(), ApiFailure>;
+
+    /// Claims the workload: of all who claim one generation, the server lets one win.
+    ///
+    /// # Errors
+    /// As the other side answered.
+    fn claim(&mut self, request: &ClaimRequest) -> Result<ClaimFate, ApiFailure>;
 
     /// Evicts for real.
     ///
@@ -63,14 +75,18 @@ pub trait Actuator {
 pub struct PodManager<'a> {
     actuator: &'a mut dyn Actuator,
     started: Instant,
+    /// The same moment by the clock on the wall.
+    started_by_wall: SystemTime,
     stop: &'a AtomicBool,
 }
 
 impl<'a> PodManager<'a> {
     /// A manager of the run that started at `started`, the moment a plan's deadline counts from.
     /// Once `stop` is true, nothing more is evicted.
-    pub const fn new(actuator: &'a mut dyn Actuator, started: Instant, stop: &'a AtomicBool) -> Self {
-        Self { actuator, started, stop }
+    pub fn new(actuator: &'a mut dyn Actuator, started: Instant, stop: &'a AtomicBool) -> Self {
+        let now = SystemTime::now();
+        let started_by_wall = now.checked_sub(started.elapsed()).unwrap_or(now);
+        Self { actuator, started, started_by_wall, stop }
     }
 
     /// Rotates the targets of `plan` and reports which were attempted, deleted, skipped (and why)
@@ -92,7 +108,12 @@ impl<'a> PodManager<'a> {
                 return rotation.finish();
             }
             let pod = action.target().map(|target| target.name.as_str());
-            tracing::debug!(action = action.code(), pod, "rotation");
+            tracing::debug!(
+                event = "rotation.step",
+                action = action.code(),
+                k8s.pod.name = pod,
+                "next step of the rotation"
+            );
             // A stop during a wait is the rotation's to answer, before the time has come.
             if let Some(answer) = self.perform(action) {
                 self.tell(&mut rotation, answer);
@@ -100,17 +121,25 @@ impl<'a> PodManager<'a> {
         }
     }
 
+    /// Time since the start by whichever clock says more: the one stands still while a laptop
+    /// sleeps, the other can be set back. Neither may make a deadline last longer than a claim.
+    fn elapsed(&self) -> Duration {
+        self.started.elapsed().max(self.started_by_wall.elapsed().unwrap_or_default())
+    }
+
     fn tell(&self, rotation: &mut Rotation, answer: Answer) {
-        let told = rotation.handle(self.started.elapsed(), answer);
+        let told = rotation.handle(self.elapsed(), answer);
         told.expect("each action is answered by its own kind of answer, and a stop is always allowed");
     }
 
     /// Performs one action; `None` when a stop cut a wait short.
     fn perform(&mut self, action: Action) -> Option<Answer> {
         Some(match action {
+            Action::FindClaims { workload } => Answer::Claims(self.actuator.find_claims(&workload)),
             Action::ListWorkload => Answer::Workload(self.actuator.list_workload()),
             Action::ListBudgets { targets } => Answer::Budgets(self.actuator.list_budgets(&targets)),
             Action::Preflight(request) => Answer::Preflight(self.actuator.preflight(&request)),
+            Action::Claim(request) => Answer::Claimed(self.actuator.claim(&request)),
             Action::Evict(request) => Answer::Eviction(self.actuator.evict(&request)),
             Action::LookUp(target) => Answer::LookedUp(self.actuator.look_up(&target)),
             Action::Wait { until, .. } => return self.wait(until).then_some(Answer::Waited),
@@ -121,7 +150,7 @@ impl<'a> PodManager<'a> {
     /// Sleeps in small steps; false when a stop was asked for before the time had come.
     fn wait(&self, until: Duration) -> bool {
         loop {
-            let left = until.saturating_sub(self.started.elapsed());
+            let left = until.saturating_sub(self.elapsed());
             if left.is_zero() {
                 return true;
             }

@@ -14,6 +14,7 @@
 mod access;
 mod answer;
 mod budgets;
+mod claims;
 mod cluster;
 mod config;
 mod events;
@@ -22,13 +23,14 @@ mod list;
 mod owner;
 mod pods;
 mod protections;
+mod selector;
 mod workload;
 
 pub use access::{Permission, TO_DELETE, TO_EVICT, TO_PLAN, to_run};
 pub use cluster::{Cluster, ClusterError};
 pub use config::{ConnectError, ConnectOptions};
 pub use events::Notice;
-pub use list::{EmptySelector, Selector};
 pub use pods::{MAX_PODS_BYTES, PodsError, live_pods};
 pub use protections::DO_NOT_EVICT;
+pub use selector::{Selector, SelectorError};
 pub use workload::{Evictor, Observer};

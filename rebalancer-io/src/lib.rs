@@ -8,6 +8,7 @@ pub mod kubernetes;
 pub mod metrics;
 pub mod podstate;
 pub mod prometheus;
+pub mod push;
 pub mod recording;
 pub mod snapshot;
 pub mod states;

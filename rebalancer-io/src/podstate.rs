@@ -6,7 +6,9 @@ use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rebalancer_core::{DuplicateSample, Join, JoinRules, Joined, LivePod, Metric, PerMetric, Sample};
+use rebalancer_core::{
+    DuplicateSample, Join, JoinRules, Joined, JoinedColumns, LivePod, Metric, PerMetric, Sample,
+};
 
 use crate::metrics::{CpuFetcher, KafkaFetcher, MemoryFetcher, MetricQuery, MetricsSource, QuerySet};
 use crate::prometheus::{InstantAnswer, PrometheusClient, PrometheusConfig, QueryError};
@@ -35,6 +37,17 @@ pub struct Freshness {
     pub warm_up: Duration,
     /// Samples further than this from the moment of the answers are missing.
     pub max_sample_age: Duration,
+}
+
+impl Freshness {
+    /// The rules of a join at a moment.
+    pub fn rules(self, at: Timestamp) -> JoinRules {
+        JoinRules {
+            warm_up: self.warm_up,
+            max_sample_age: self.max_sample_age,
+            now_s: seconds(at.as_millisecond()),
+        }
+    }
 }
 
 impl<'a> Aggregator<'a> {
@@ -79,6 +92,12 @@ impl Answers {
         self.metrics.iter().filter(|(_, answer)| answer.is_some()).map(|(metric, _)| metric).collect()
     }
 
+    /// Whether any answer has a sample.
+    pub fn has_samples(&self) -> bool {
+        let known = self.metrics.iter().filter_map(|(_, answer)| answer.as_ref());
+        known.map(|answer| &answer.samples).any(|samples| !samples.is_empty())
+    }
+
     /// The answers of a recording, decoded again; `place` names it in messages.
     ///
     /// # Errors
@@ -112,12 +131,22 @@ impl Answers {
     /// # Errors
     /// Two samples of one metric for one live pod.
     pub fn join(&self, live: &[LivePod], freshness: Freshness) -> Result<Joined, DuplicateSample> {
-        let rules = JoinRules {
-            warm_up: freshness.warm_up,
-            max_sample_age: freshness.max_sample_age,
-            now_s: seconds(self.at.as_millisecond()),
-        };
-        let mut join = Join::new(live, rules);
+        Ok(self.added(Join::new(live, freshness.rules(self.at)))?.finish())
+    }
+
+    /// Joins the answers with the pods that exist, without an object for each pod.
+    ///
+    /// # Errors
+    /// Two samples of one metric for one live pod.
+    pub fn join_columns<'a>(
+        &self,
+        live: &'a [LivePod],
+        freshness: Freshness,
+    ) -> Result<JoinedColumns<'a>, DuplicateSample> {
+        Ok(self.added(Join::new(live, freshness.rules(self.at)))?.finish_columns())
+    }
+
+    fn added<'a>(&self, mut join: Join<'a>) -> Result<Join<'a>, DuplicateSample> {
         for (metric, answer) in self.metrics.iter() {
             let Some(answer) = answer else { continue };
             let samples = answer.samples.iter().map(|sample| Sample {
@@ -127,7 +156,7 @@ impl Answers {
             });
             join.add(metric, samples)?;
         }
-        Ok(join.finish())
+        Ok(join)
     }
 
     /// Every pod named in the answers, as a Running and Ready one, in the order in which they are

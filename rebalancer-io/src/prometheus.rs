@@ -12,14 +12,16 @@ mod error;
 mod transport;
 
 pub use auth::{Auth, Secret, SecretSource};
-pub use client::PrometheusClient;
+pub use client::{PrometheusClient, RequestCounts};
 pub use config::{ConfigError, Endpoint, Header, Method, PrometheusConfig, Tls};
 pub use decode::{
     Counts, InstantAnswer, LabelledAnswer, LabelledSample, Point, RangeAnswer, Sample, Samples, Series,
     Wanted,
 };
+pub(crate) use decode::{Sink, instant_into};
 pub use decode::{instant as decode_instant, labelled as decode_labelled, range as decode_range};
 pub use error::{ErrorKind, QueryError, TransportError};
 pub use transport::{ApiRequest, ApiResponse, HttpTransport, Transport, When};
 
 pub(crate) use error::words;
+pub(crate) use transport::tls_config;

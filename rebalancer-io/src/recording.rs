@@ -3,9 +3,11 @@
 //! A recording is JSON lines, compressed where its name ends in `.gz`: a header, one line for each
 //! exchange with the metrics server, the workload as it was seen, and a last line that tells a whole
 //! file from a cut one. Bodies are kept verbatim, so that a replay runs the same decoder on the same
-//! bytes. Headers of requests, credentials and added parameters are never part of it.
+//! bytes. A page holds the same lines, perhaps with fewer digits of the past. Headers of requests, credentials and added parameters are never part of it.
 
 mod format;
+mod matrix;
+mod page;
 
 use std::fmt;
 use std::io::{self, Cursor, Read};
@@ -37,7 +39,7 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// Reads a file, compressed or not.
+    /// Reads a file, compressed or not, or an HTML page that holds a recording.
     ///
     /// # Errors
     /// When it cannot be read, or is malformed, cut, too large or of an unknown version.

@@ -1,17 +1,19 @@
 //! A folder of raw API answers as `curl` saved them: `cpu.json`, `memory.json`, `lag.json`,
 //! `rate.json`, each optional, and `pods.json`; each may be compressed and end in `.gz`.
 
-use std::io::{self, Read};
+use std::collections::BTreeSet;
+use std::io::{self, BufRead, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rebalancer_core::{Metric, PerMetric};
+use rebalancer_core::{Metric, NamedAnswer, NamedPods, PerMetric};
 
 use crate::file;
 use crate::metrics::{MetricQuery, MetricsSource};
 use crate::prometheus::{
-    ErrorKind, InstantAnswer, LabelledAnswer, QueryError, RangeAnswer, TransportError, Wanted, decode_instant,
+    ErrorKind, InstantAnswer, LabelledAnswer, Point, QueryError, RangeAnswer, Sink, TransportError, Wanted,
+    decode_instant, instant_into,
 };
 
 /// The answers of one moment.
@@ -30,14 +32,13 @@ impl Snapshot {
     /// # Errors
     /// When it holds no answer, and when one of its files cannot be read or is no whole answer.
     pub fn open(folder: &Path, wanted: &Wanted<'_>) -> Result<Self, SnapshotError> {
-        let mut files: PerMetric<Option<PathBuf>> = PerMetric::default();
-        for metric in Metric::ALL {
-            files[metric] = find(folder, metric.name())?;
+        let mut answers = PerMetric::default();
+        for (metric, file) in files(folder)?.iter() {
+            answers[metric] = file
+                .as_deref()
+                .map(|path| read_answer(metric, path, |body| decode_instant(body, wanted)))
+                .transpose()?;
         }
-        if files.iter().all(|(_, file)| file.is_none()) {
-            return Err(SnapshotError::Empty { folder: folder.to_owned() });
-        }
-        let answers = read_all(&files, wanted)?;
         let pods = find(folder, "pods")?.map(|path| read_whole(&path, wanted.max_bytes)).transpose()?;
         Ok(Self { folder: folder.to_owned(), answers, pods })
     }
@@ -74,6 +75,69 @@ impl Snapshot {
     }
 }
 
+/// A folder without `pods.json`: its answers by the pods they name.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NamedSnapshot {
+    /// The pods that are named, with their samples.
+    pub pods: NamedPods,
+    /// The metrics that have a file.
+    pub asked: Vec<Metric>,
+}
+
+impl NamedSnapshot {
+    /// Reads a folder whole; `None` when it has a `pods.json` that tells which pods there are.
+    ///
+    /// # Errors
+    /// As [`Snapshot::open`].
+    pub fn open(folder: &Path, wanted: &Wanted<'_>) -> Result<Option<Self>, SnapshotError> {
+        let files = files(folder)?;
+        if find(folder, "pods")?.is_some() {
+            return Ok(None);
+        }
+        let mut pods = NamedPods::default();
+        let mut asked: Vec<Metric> = Vec::new();
+        for (metric, file) in files.iter() {
+            let Some(path) = file else { continue };
+            let sink = NamedSink::new(pods.answer(metric));
+            read_answer(metric, path, |body| instant_into(body, wanted, sink).map(drop))?;
+            asked.push(metric);
+        }
+        Ok(Some(Self { pods, asked }))
+    }
+
+    /// The moment of the answers: the newest time of any sample; `None` without samples.
+    pub fn evaluation_time(&self) -> Option<Timestamp> {
+        Timestamp::from_millisecond(self.pods.newest_ms()?).ok()
+    }
+}
+
+/// Puts samples to the pods they name.
+struct NamedSink<'a> {
+    answer: NamedAnswer<'a>,
+    /// Pods that came again.
+    again: Vec<String>,
+}
+
+impl<'a> NamedSink<'a> {
+    const fn new(answer: NamedAnswer<'a>) -> Self {
+        Self { answer, again: Vec::new() }
+    }
+}
+
+impl Sink for NamedSink<'_> {
+    fn take(&mut self, pod: &str, point: Point) {
+        if !self.answer.take(pod, point.value, point.timestamp_ms) {
+            self.again.push(pod.to_owned());
+        }
+    }
+
+    fn repeated(&self) -> Option<(usize, String)> {
+        let first = self.again.first()?;
+        let different: BTreeSet<&String> = self.again.iter().collect();
+        Some((different.len(), first.clone()))
+    }
+}
+
 impl MetricsSource for Snapshot {
     fn instant(&self, query: &MetricQuery, _: Timestamp) -> Result<InstantAnswer, QueryError> {
         let metric = Metric::ALL.into_iter().find(|metric| metric.name() == query.name);
@@ -107,22 +171,27 @@ fn find(folder: &Path, name: &str) -> Result<Option<PathBuf>, SnapshotError> {
     }
 }
 
-/// Decodes the files one after another: side by side they would be there sooner, for more CPU and
-/// four buffers. The first bad one in the order of the metrics is the error.
-fn read_all(
-    files: &PerMetric<Option<PathBuf>>,
-    wanted: &Wanted<'_>,
-) -> Result<PerMetric<Option<InstantAnswer>>, SnapshotError> {
-    let mut answers = PerMetric::default();
-    for (metric, file) in files.iter() {
-        answers[metric] = file.as_deref().map(|path| read_answer(metric, path, wanted)).transpose()?;
+/// The file of each metric, at least one.
+fn files(folder: &Path) -> Result<PerMetric<Option<PathBuf>>, SnapshotError> {
+    let mut files: PerMetric<Option<PathBuf>> = PerMetric::default();
+    for metric in Metric::ALL {
+        files[metric] = find(folder, metric.name())?;
     }
-    Ok(answers)
+    if files.iter().all(|(_, file)| file.is_none()) {
+        return Err(SnapshotError::Empty { folder: folder.to_owned() });
+    }
+    Ok(files)
 }
 
-fn read_answer(metric: Metric, path: &Path, wanted: &Wanted<'_>) -> Result<InstantAnswer, SnapshotError> {
+/// Decodes a file. Files are decoded one after another: side by side they would be there sooner, for
+/// more CPU and four buffers. The first bad one in the order of the metrics is the error.
+fn read_answer<T>(
+    metric: Metric,
+    path: &Path,
+    decode: impl FnOnce(Box<dyn BufRead + Send>) -> Result<T, ErrorKind>,
+) -> Result<T, SnapshotError> {
     let reader = file::open(path).map_err(|error| unreadable(path, &error))?;
-    decode_instant(reader, wanted).map_err(|kind| {
+    decode(reader).map_err(|kind| {
         let kind = match kind {
             ErrorKind::NotJson { words, .. } => {
                 ErrorKind::NotJson { content_type: "other text".into(), words }

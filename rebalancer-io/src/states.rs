@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::Read;
 
-use rebalancer_core::{Joined, Metric, MetricIssues, PerMetric, PodState};
+use rebalancer_core::{JoinedColumns, Load, Metric, MetricIssues, PerMetric, PodState};
 
 /// Largest list that is read, in bytes: a million pods of 256 bytes.
 pub const MAX_STATES_BYTES: u64 = 256 << 20;
@@ -59,14 +59,20 @@ pub fn pod_states(json: impl Read) -> Result<Vec<PodState>, StatesError> {
 }
 
 /// Takes pod states for the whole workload: all alive, Ready and warm.
-pub fn joined(pods: Vec<PodState>) -> Joined {
+pub fn joined(pods: &[PodState]) -> JoinedColumns<'_> {
     let issues = PerMetric::from_fn(|metric| {
         let without = pods.iter().filter(|pod| pod.load(metric).is_none());
         let mut missing: Vec<String> = without.map(|pod| pod.name.clone()).collect();
         missing.sort_unstable();
         MetricIssues { missing, ..MetricIssues::default() }
     });
-    Joined { pods, set_aside: Vec::new(), issues }
+    let loads = |metric| pods.iter().map(|pod| pod.load(metric).map_or(f64::NAN, Load::value)).collect();
+    JoinedColumns {
+        names: pods.iter().map(|pod| pod.name.as_str()).collect(),
+        loads: PerMetric::from_fn(loads),
+        set_aside: Vec::new(),
+        issues,
+    }
 }
 
 /// The metrics that any of these pods has.
@@ -84,7 +90,7 @@ mod tests {
         let pods = pod_states(json.as_bytes()).expect("a list");
         assert_eq!(pods, [PodState::new("a").with(Metric::Cpu, 1.5)]);
         assert_eq!(present(&pods), [Metric::Cpu]);
-        assert_eq!(joined(pods).issues.lag.missing, ["a"]);
+        assert_eq!(joined(&pods).issues.lag.missing, ["a"]);
     }
 
     #[test]

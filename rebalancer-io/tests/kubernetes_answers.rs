@@ -193,7 +193,7 @@ fn every_answer_to_an_eviction_is_told_apart() {
         let transcript = answer(&server, "POST", "/eviction", name);
         let request = EvictionRequest { target: target("u"), method: Method::Evict, grace_period_s: None };
         let before = cluster.requests();
-        let got = cluster.evictor(selector()).evict(&request);
+        let got = cluster.evictor(selector(), "").evict(&request);
         assert_eq!(cluster.requests(), before + 1, "{name}");
         check(&transcript, name, got, &expected);
     }
@@ -206,7 +206,7 @@ fn the_cause_of_a_refusal_is_part_of_its_message() {
     let server = server();
     answer(&server, "POST", "/eviction", "201_evict_429_pdb");
     let request = EvictionRequest { target: target("u"), method: Method::Evict, grace_period_s: None };
-    let failure = connect(&server).evictor(selector()).preflight(&request).expect_err("a refusal");
+    let failure = connect(&server).evictor(selector(), "").preflight(&request).expect_err("a refusal");
     assert_eq!(
         failure.to_string(),
         "a PodDisruptionBudget allows no eviction now (HTTP 429): Cannot evict pod as it would violate the \
@@ -223,7 +223,7 @@ fn every_answer_to_a_deletion_is_told_apart() {
         let deleted: Value = serde_json::from_slice(&transcript.body).expect("JSON");
         let target = target(deleted["metadata"]["uid"].as_str().unwrap_or("u"));
         let request = EvictionRequest { target, method: Method::Delete, grace_period_s: None };
-        check(&transcript, name, cluster.evictor(selector()).evict(&request), &expected);
+        check(&transcript, name, cluster.evictor(selector(), "").evict(&request), &expected);
     }
 }
 
@@ -244,7 +244,7 @@ fn an_answer_that_is_no_answer_to_an_eviction_leaves_its_fate_unknown() {
         let code = transcript.code;
         server.inject(Fault::on("POST", "/eviction", Effect::Answer(transcript)).times(1));
         let request = EvictionRequest { target: target("u"), method: Method::Evict, grace_period_s: None };
-        let failure = cluster.evictor(selector()).evict(&request).expect_err("no Status of success");
+        let failure = cluster.evictor(selector(), "").evict(&request).expect_err("no Status of success");
         assert_eq!((failure.kind, failure.http_status), (UnreadableAnswer, Some(code)), "{failure}");
         assert!(failure.kind.leaves_unknown());
     }
@@ -253,7 +253,7 @@ fn an_answer_that_is_no_answer_to_an_eviction_leaves_its_fate_unknown() {
         let proxy = Transcript { code, headers: Vec::new(), body: b"upstream error".to_vec() };
         server.inject(Fault::on("POST", "/eviction", Effect::Answer(proxy)).times(1));
         let request = EvictionRequest { target: target("u"), method: Method::Evict, grace_period_s: None };
-        let failure = cluster.evictor(selector()).evict(&request).expect_err("a proxy's error");
+        let failure = cluster.evictor(selector(), "").evict(&request).expect_err("a proxy's error");
         assert!(failure.kind == ServerError && failure.kind.leaves_unknown(), "{failure}");
     }
 }
@@ -288,7 +288,7 @@ fn refusals_by_admission_are_told_from_missing_permissions() {
         };
         server.inject(Fault::on("POST", "/eviction", Effect::Answer(transcript)).times(1));
         let request = EvictionRequest { target: target("u"), method: Method::Evict, grace_period_s: None };
-        let failure = cluster.evictor(selector()).evict(&request).expect_err(message);
+        let failure = cluster.evictor(selector(), "").evict(&request).expect_err(message);
         assert_eq!(failure.kind, expected, "{failure}");
         assert!(failure.to_string().contains(message), "{failure}");
     }

@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use rebalancer_core::{
     Method, Mode, Pacing, Role, RotationOptions, RotationOutcome, RotationPlan, RotationReport, Workload,
 };
 use rebalancer_io::driver::{PodManager, WorkloadSource};
 use rebalancer_io::kubernetes::{Cluster, ConnectOptions, Selector};
-use rebalancer_sim::apiserver::{ApiServer, Effect, Fault, Fleet, SimRequest, WorkloadKind};
+use rebalancer_sim::apiserver::{ApiServer, Effect, Fault, Fleet, SimPod, SimRequest, WorkloadKind};
 use rebalancer_sim::transcript::Transcript;
 
 const BUSIEST: &str = "orders-1";
@@ -40,10 +41,19 @@ fn rotate_after(
     options: RotationOptions,
     between: impl FnOnce(&ApiServer),
 ) -> RotationReport {
+    rotate_pair(server, [BUSIEST, LEAST_BUSY], options, between)
+}
+
+fn rotate_pair(
+    server: &ApiServer,
+    [busiest, least_busy]: [&str; 2],
+    options: RotationOptions,
+    between: impl FnOnce(&ApiServer),
+) -> RotationReport {
     let cluster = connect(server);
-    let mut evictor = cluster.evictor(selector());
+    let mut evictor = cluster.evictor(selector(), "cpu is uneven");
     let workload: Workload = evictor.workload().expect("a workload");
-    let targets = [(Role::Busiest, BUSIEST), (Role::LeastBusy, LEAST_BUSY)];
+    let targets = [(Role::Busiest, busiest), (Role::LeastBusy, least_busy)];
     let plan = RotationPlan::new(&targets, &workload, options).expect("a settled workload");
     between(server);
     let stop = AtomicBool::new(false);
@@ -100,14 +110,17 @@ fn both_targets_are_evicted_by_uid_with_no_request_too_many() {
         "GET /apis/apps/v1/namespaces/shop/replicasets/orders-58db4d5fb7",
         "GET /apis/apps/v1/namespaces/shop/deployments/orders",
     ];
+    let claims = "GET /apis/events.k8s.io/v1/namespaces/shop/events?\
+                  &labelSelector=pod-rebalancer%2Fworkload%3D00000000-0000-4000-9000-000000000002";
     let acting = [
         "GET /apis/policy/v1/namespaces/shop/poddisruptionbudgets?&limit=500",
         "POST /pods/orders-1/eviction?&dryRun=All",
         "POST /pods/orders-2/eviction?&dryRun=All",
+        "POST /apis/events.k8s.io/v1/namespaces/shop/events?",
         "POST /pods/orders-1/eviction?",
         "POST /pods/orders-2/eviction?",
     ];
-    assert_eq!(asked, [once.as_slice(), &once, &acting].concat());
+    assert_eq!(asked, [once.as_slice(), &[claims], &once, &acting].concat());
 }
 
 #[test]
@@ -125,7 +138,7 @@ fn the_eviction_is_written_byte_for_byte_with_its_precondition() {
         ]
     );
     let posts: Vec<SimRequest> = server.requests().into_iter().filter(|sent| sent.method == "POST").collect();
-    assert_eq!(posts[0].body, posts[2].body, "the preflight asks for the very same eviction");
+    assert_eq!(posts[0].body, posts[3].body, "the preflight asks for the very same eviction");
     for request in &posts {
         assert_eq!(request.header("content-type"), Some("application/json"));
         assert!(request.header("user-agent").is_some_and(|agent| agent.starts_with("pod-rebalancer/")));
@@ -364,7 +377,7 @@ fn a_stop_during_a_wait_ends_the_run_at_once_and_reports_what_was_done() {
     fleet.startup = Duration::from_secs(3600);
     let server = ApiServer::start(fleet);
     let cluster = connect(&server);
-    let mut evictor = cluster.evictor(selector());
+    let mut evictor = cluster.evictor(selector(), "cpu is uneven");
     let workload = evictor.workload().expect("a workload");
     let targets = [(Role::Busiest, BUSIEST), (Role::LeastBusy, LEAST_BUSY)];
     let paced = RotationOptions { pacing: Pacing::WaitReady, ..options() };
@@ -393,7 +406,7 @@ fn a_stop_during_a_wait_ends_the_run_at_once_and_reports_what_was_done() {
 fn a_stop_before_the_start_evicts_nothing() {
     let server = ApiServer::start(Fleet::deployment("orders", 4));
     let cluster = connect(&server);
-    let mut evictor = cluster.evictor(selector());
+    let mut evictor = cluster.evictor(selector(), "cpu is uneven");
     let workload = evictor.workload().expect("a workload");
     let plan = RotationPlan::new(&[(Role::Busiest, BUSIEST)], &workload, options()).expect("a plan");
     let stop = AtomicBool::new(true);
@@ -410,33 +423,128 @@ fn owners_that_may_not_be_read_are_an_error() {
         let server = ApiServer::start(Fleet::deployment("orders", 4));
         server.deny(permission);
         let cluster = connect(&server);
-        let error = cluster.evictor(selector()).workload().expect_err(permission);
+        let error = cluster.evictor(selector(), "cpu is uneven").workload().expect_err(permission);
         let words = error.to_string();
         assert!(words.contains("reading the owners") && words.contains("cannot get resource"), "{words}");
         assert_eq!(words.matches("cannot get resource").count(), 1, "{words}");
     }
 }
 
+/// The pods of before that are gone or being terminated.
+fn ended(before: &[SimPod], server: &ApiServer) -> Vec<String> {
+    let after = server.pods();
+    let lives = |pod: &&SimPod| after.iter().any(|other| other.uid == pod.uid && other.gone_from.is_none());
+    before.iter().filter(|pod| !lives(pod)).map(|pod| pod.name.clone()).collect()
+}
+
+/// Replacements are Ready at once and there is no budget: only the claim keeps the two apart.
 #[test]
 fn two_runs_at_once_evict_at_most_one_pair() {
-    let mut fleet = Fleet::deployment("orders", 6);
-    fleet.termination = Duration::from_secs(1);
-    let server = ApiServer::start(fleet);
-    let before = server.pods();
-    let both_planned = Barrier::new(2);
-    let reports: Vec<RotationReport> = thread::scope(|scope| {
-        let run = || {
-            rotate_after(&server, options(), |_| {
+    let pairs =
+        [[BUSIEST, LEAST_BUSY], ["orders-3", "orders-4"], [LEAST_BUSY, BUSIEST], ["orders-5", BUSIEST]];
+    for round in 0..40 {
+        let server = ApiServer::start(Fleet::deployment("orders", 6));
+        let before = server.pods();
+        let both_planned = Barrier::new(2);
+        let run = |pair| {
+            rotate_pair(&server, pair, options(), |_| {
                 both_planned.wait();
             })
         };
-        let runs = [scope.spawn(run), scope.spawn(run)];
-        runs.map(|run| run.join().expect("a report")).to_vec()
-    });
-    let after = server.pods();
-    let ended = before
-        .iter()
-        .filter(|pod| !after.iter().any(|other| other.uid == pod.uid && other.gone_from.is_none()));
-    let ended: Vec<&str> = ended.map(|pod| pod.name.as_str()).collect();
-    assert_eq!(ended, [BUSIEST, LEAST_BUSY], "{reports:?}");
+        let pairs = [pairs[0], pairs[round % pairs.len()]];
+        let reports = thread::scope(|scope| {
+            let runs = pairs.map(|pair| scope.spawn(move || run(pair)));
+            runs.map(|run| run.join().expect("a report"))
+        });
+        let rotated = |report: &&RotationReport| report.outcome == RotationOutcome::Rotated;
+        let winner = reports.iter().find(rotated).unwrap_or_else(|| panic!("nobody: {reports:#?}"));
+        let mut expected = winner.deleted.clone();
+        expected.sort_unstable();
+        assert_eq!(ended(&before, &server), expected, "{reports:#?}");
+        assert_eq!(real(&server).len(), 2, "the other one asked for no eviction: {reports:#?}");
+    }
+}
+
+/// A claim as another run would have written it just now.
+fn claim(generation: u64, valid_s: u64) -> serde_json::Value {
+    serde_json::json!({
+        "metadata": {
+            "name": format!("pod-rebalancer-00000000-0000-4000-9000-000000000002-{generation}"),
+            "labels": { "pod-rebalancer/workload": "00000000-0000-4000-9000-000000000002" },
+            "annotations": {
+                "pod-rebalancer/generation": generation.to_string(),
+                "pod-rebalancer/valid-seconds": valid_s.to_string(),
+            },
+            "creationTimestamp": Timestamp::now().to_string(),
+        },
+        "reportingInstance": "laptop",
+    })
+}
+
+#[test]
+fn a_claim_in_force_withholds_before_anything_else_is_asked() {
+    let server = ApiServer::start(Fleet::deployment("orders", 4));
+    server.change(|fleet| fleet.events.push(claim(4, 30)));
+    let report = rotate(&server);
+    assert_eq!((report.outcome, report.reason.code()), (RotationOutcome::Withheld, "claimed"));
+    assert!(report.reason.to_string().contains("a run on laptop claimed the workload"), "{report:?}");
+    assert!(server.requests().iter().all(|request| request.method == "GET"));
+    assert_nothing_evicted(&server, &report);
+}
+
+#[test]
+fn a_claim_that_ran_out_is_followed_by_the_next_generation() {
+    let server = ApiServer::start(Fleet::deployment("orders", 4));
+    let mut old = claim(4, 30);
+    old["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z".into();
+    server.change(|fleet| fleet.events.push(old));
+    assert_eq!(rotate(&server).outcome, RotationOutcome::Rotated);
+    let mut written = Vec::new();
+    server.change(|fleet| written.clone_from(&fleet.events));
+    assert_eq!(written[1]["metadata"]["annotations"]["pod-rebalancer/generation"], "5");
+    assert_eq!(written[1]["reason"], "RotationStarted");
+    assert_eq!(
+        written[1]["note"],
+        format!("evicting pod {BUSIEST} (busiest), then pod {LEAST_BUSY} (least_busy): cpu is uneven")
+    );
+}
+
+#[test]
+fn a_claim_that_cannot_be_read_is_no_reason_to_act() {
+    let server = ApiServer::start(Fleet::deployment("orders", 4));
+    let mut strange = claim(4, 30);
+    strange["metadata"]["annotations"] = serde_json::json!({});
+    server.change(|fleet| fleet.events.push(strange));
+    let report = rotate(&server);
+    assert_eq!((report.outcome, report.reason.code()), (RotationOutcome::Failed, "unreadable_answer"));
+    assert_nothing_evicted(&server, &report);
+}
+
+/// It may have been written or not: this run does not act on it, and says so.
+#[test]
+fn a_claim_without_an_answer_is_not_acted_on() {
+    for effect in [Effect::Hangup, Effect::HangupAfter, Effect::Stall(Duration::from_secs(4))] {
+        let server = ApiServer::start(Fleet::deployment("orders", 4));
+        server.inject(Fault::on("POST", "/events", effect));
+        let report = rotate(&server);
+        assert_eq!(
+            (report.outcome, report.reason.code()),
+            (RotationOutcome::Failed, "no_answer"),
+            "{report:?}"
+        );
+        assert!(report.reason.to_string().starts_with("could not claim workload"), "{report:?}");
+        assert_nothing_evicted(&server, &report);
+    }
+}
+
+#[test]
+fn without_the_right_to_events_a_rotation_goes_on_and_says_so() {
+    for permission in ["list events.events.k8s.io", "create events.events.k8s.io"] {
+        let server = ApiServer::start(Fleet::deployment("orders", 4));
+        server.deny(permission);
+        let report = rotate(&server);
+        assert_eq!(report.outcome, RotationOutcome::Rotated, "{report:?}");
+        let unclaimed = report.unclaimed.expect("it went unclaimed").to_string();
+        assert!(unclaimed.contains("permission is missing"), "{unclaimed}");
+    }
 }

@@ -12,4 +12,5 @@ pub mod generators;
 mod http;
 pub mod metrics_server;
 pub mod oracle;
+pub mod receiver;
 pub mod transcript;

@@ -75,7 +75,7 @@ fn a_policy_against_the_second_target_saves_the_first_too() {
 }
 
 /// Installs the webhook and waits until it is asked: `asked` is raised by its first request.
-fn install_webhook(scene: &Scene<'_>, webhook: &Webhook, asked: &AtomicBool) {
+pub fn install_webhook(scene: &Scene<'_>, webhook: &Webhook, asked: &AtomicBool) {
     let object = webhook.of_evictions(&scene.namespace, scene.plane.pki(), "Fail");
     scene.plane.admin().post(&format!("{ADMISSION}/validatingwebhookconfigurations"), &object).success();
     let other = scene.names()[3].clone();

@@ -9,4 +9,5 @@ mod kubeconfig;
 mod motion;
 mod rotation;
 mod scene;
+mod selectors;
 mod two_runs;

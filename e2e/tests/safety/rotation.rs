@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use crate::scene::{LIMIT, Scene, annotated, assert_untouched, least_role};
 
-/// One list, one re-list, one list of budgets, Deployment and `ReplicaSet` twice, two dry-runs, two
-/// evictions, two Events.
-const MOST_REQUESTS: u64 = 13;
+/// One list, one list of claims, one re-list, one list of budgets, Deployment and `ReplicaSet` twice,
+/// two dry-runs, two evictions, three Events.
+const MOST_REQUESTS: u64 = 15;
 
 #[test]
 fn exactly_the_two_targets_of_twelve_are_replaced() {
@@ -24,14 +24,18 @@ fn exactly_the_two_targets_of_twelve_are_replaced() {
 
     scene.namespace.wait_ready("app=orders", 12, LIMIT);
     assert_eq!(scene.ended(), targets, "the other ten are the pods they were");
-    events_tell_of_both(&scene);
+    events_tell_of_all(&scene);
 }
 
 /// With the API, and as `kubectl` shows them to people.
-fn events_tell_of_both(scene: &Scene<'_>) {
+fn events_tell_of_all(scene: &Scene<'_>) {
     let events = scene.events();
-    assert_eq!(events.len(), 2, "{events:?}");
-    for (event, pod) in events.iter().zip([scene.busiest(), scene.least_busy()]) {
+    assert_eq!(events.len(), 3, "{events:?}");
+    assert_eq!(
+        (&events[0]["reason"], &events[0]["regarding"]["name"]),
+        (&json!("RotationStarted"), &json!("orders"))
+    );
+    for (event, pod) in events[1..].iter().zip([scene.busiest(), scene.least_busy()]) {
         assert_eq!((&event["reason"], &event["type"]), (&json!("Rotated"), &json!("Normal")), "{event}");
         assert_eq!(event["regarding"]["kind"], "Deployment", "{event}");
         assert_eq!(event["regarding"]["name"], "orders", "{event}");
@@ -55,7 +59,8 @@ fn events_tell_of_both(scene: &Scene<'_>) {
     let shown = String::from_utf8_lossy(&kubectl.stdout);
     for pod in [scene.busiest(), scene.least_busy()] {
         assert!(
-            shown.contains(&format!("evicted {pod}")),
+            shown.contains(&format!("evicting pod {}", scene.busiest()))
+                && shown.contains(&format!("evicted {pod}")),
             "{shown}{}",
             String::from_utf8_lossy(&kubectl.stderr)
         );
@@ -146,9 +151,8 @@ fn a_stop_between_the_evictions_leaves_the_second_pod_and_is_reported() {
     assert_eq!(report["rotation"]["deleted"], json!([scene.busiest()]), "{run}");
     assert_eq!(report["rotation"]["skipped"][scene.least_busy()]["code"], "stop_requested", "{run}");
     assert_eq!(scene.ended(), [scene.busiest()]);
-    let events = scene.events();
-    assert_eq!(events.len(), 2, "{events:?}");
-    assert_eq!((&events[0]["reason"], &events[1]["reason"]), (&json!("Rotated"), &json!("RotationBlocked")));
+    let reasons: Vec<Value> = scene.events().iter().map(|event| event["reason"].clone()).collect();
+    assert_eq!(reasons, ["RotationStarted", "Rotated", "RotationBlocked"]);
 }
 
 #[test]

@@ -194,7 +194,7 @@ pub fn least_role() -> Value {
         { "apiGroups": [""], "resources": ["pods/eviction"], "verbs": ["create"] },
         { "apiGroups": ["policy"], "resources": ["poddisruptionbudgets"], "verbs": ["list"] },
         { "apiGroups": ["apps"], "resources": ["replicasets", "deployments", "statefulsets"], "verbs": ["get"] },
-        { "apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"] },
+        { "apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "list"] },
     ])
 }
 

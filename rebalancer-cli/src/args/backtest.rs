@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use jiff::Timestamp;
 
-use super::LiveArgs;
+use super::{LiveArgs, PageArgs};
 use crate::backtest::Sweep;
 use crate::value;
 
@@ -16,6 +16,8 @@ use crate::value;
 pub struct BacktestArgs {
     #[command(flatten)]
     pub live: LiveArgs,
+    #[command(flatten)]
+    pub page: PageArgs,
     /// Begin of the past to decide over: a time such as 2026-11-23T05:00:00Z, or a duration ago such
     /// as 7d
     #[arg(long, value_name = "TIME", value_parser = moment, help_heading = "Backtest", required_unless_present = "recordings")]

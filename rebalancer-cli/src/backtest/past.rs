@@ -94,11 +94,8 @@ impl<'a> Past<'a> {
         let mut moments = Vec::with_capacity(answers.len());
         for answers in answers.drain(..) {
             let workload = self.workload_at(&answers);
-            let joined =
-                answers.join(&workload.pods, self.freshness).context("cannot tell the pods apart")?;
-            let (at, asked) = (answers.at, answers.asked());
-            let allow_many_controllers = self.allow_many_controllers;
-            moments.push(Moment { at, workload, joined, asked, allow_many_controllers });
+            let (freshness, allow_many_controllers) = (self.freshness, self.allow_many_controllers);
+            moments.push(Moment { workload, answers, freshness, allow_many_controllers });
         }
         Ok(moments)
     }

@@ -26,24 +26,18 @@ impl Recordings {
         for path in files {
             let recording = Recording::read(&path)?;
             let back = read_back(&recording, &path)?;
-            let joined = back.answers.join(&back.workload.pods, freshness);
-            let joined = joined.with_context(|| format!("{}: cannot tell the pods apart", path.display()))?;
-            let moment = Moment {
-                at: back.answers.at,
-                asked: back.answers.asked(),
-                workload: back.workload,
-                joined,
-                allow_many_controllers: back.settings.allow_multiple_controllers,
-            };
+            let allow_many_controllers = back.settings.allow_multiple_controllers;
+            let (workload, answers) = (back.workload, back.answers);
+            let moment = Moment { workload, answers, freshness, allow_many_controllers };
             all.push((moment, back.recorded));
         }
-        all.sort_by_key(|(moment, _)| moment.at);
+        all.sort_by_key(|(moment, _)| moment.at());
         Ok(Self { all })
     }
 
     /// Each moment with what finds the rest of it.
     pub fn moments(&self) -> impl Iterator<Item = (&Moment, FactFinder<'_>)> {
-        self.all.iter().map(|(moment, recorded)| (moment, recorded.finder(moment.at)))
+        self.all.iter().map(|(moment, recorded)| (moment, recorded.finder(moment.at())))
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::ArgMatches;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
+use rebalancer_core::Metric;
 use rebalancer_io::metrics::{FactQueries, QuerySet};
 use rebalancer_io::podstate::Freshness;
 
@@ -14,7 +15,9 @@ use crate::args::BacktestArgs;
 use crate::backtest::{BacktestReport, Decision, Past, Recordings, judge, render, variants};
 use crate::decide::DecisionSettings;
 use crate::failure::Failure;
+use crate::html::{self, Embedded, Extras, QueryRow};
 use crate::live::{Live, now};
+use crate::page::{Page, page_settings};
 use crate::report::WorkloadReport;
 use crate::{exit, output};
 
@@ -26,17 +29,24 @@ const MOST_MOMENTS: u64 = 50_000;
 /// # Errors
 /// A setting, a server, an answer or a recording that is wrong.
 pub fn run(args: &BacktestArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
+    let mut page = Page::new(args.page.report.as_deref())?;
     let settings = DecisionSettings::from(&args.live.decision);
     let variants = variants(&settings, &args.sweep)?;
-    let report = match &args.recordings {
+    let (report, queries) = match &args.recordings {
         Some(folder) => {
             let recordings = Recordings::open(folder, freshness(&settings))?;
             let decided = over_recordings(&recordings, &variants)?;
-            BacktestReport::new(&settings, &variants, WorkloadReport::default(), None, decided)
+            let workload = WorkloadReport::default();
+            (BacktestReport::new(&settings, &variants, workload, None, decided), Vec::new())
         }
         None => over_history(args, matches, &settings, &variants)?,
     };
     output::print(&render(&report, args.live.output.output)?, io::stdout())?;
+    page.gather(|| {
+        let why = "a backtest asks for more than a page can carry".to_owned();
+        Extras { settings: page_settings(matches, None), queries, recording: Embedded::LeftOut(why) }
+    });
+    page.write(&report)?;
     Ok(ExitCode::from(exit::DECIDED))
 }
 
@@ -56,7 +66,7 @@ fn over_history(
     matches: &ArgMatches,
     settings: &DecisionSettings,
     variants: &[DecisionSettings],
-) -> Result<BacktestReport, Failure> {
+) -> Result<(BacktestReport, Vec<QueryRow>), Failure> {
     let times = times(args, now())?;
     let live = Live::connect(&args.live, settings, matches)?;
     let listed_at = now();
@@ -71,12 +81,14 @@ fn over_history(
     let mut decided: Decided = Vec::with_capacity(times.len());
     for chunk in times.chunks(past.chunk()) {
         for moment in past.moments(chunk, args.every)? {
-            decided.push(judge(variants, &moment, &past.finder(moment.at))?);
+            decided.push(judge(variants, &moment, &past.finder(moment.at()))?);
             progress.inc(1);
         }
     }
     progress.finish_and_clear();
-    Ok(BacktestReport::new(settings, variants, live.describe(&workload), Some(args.every), decided))
+    let asked = html::of_queries(Metric::ALL.into_iter().filter_map(|metric| queries.get(metric)));
+    let described = live.describe(&workload);
+    Ok((BacktestReport::new(settings, variants, described, Some(args.every), decided), asked))
 }
 
 /// The moments, the last one being the end.

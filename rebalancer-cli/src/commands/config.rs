@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use clap::{ArgMatches, CommandFactory as _};
 use comfy_table::{ContentArrangement, Table, presets};
 use rebalancer_io::prometheus::Endpoint;
+use rebalancer_io::push::Receiver;
 use serde::Serialize;
 
 use crate::args::{Cli, ConfigArgs, OutputFormat};
@@ -14,13 +15,17 @@ use crate::config_table::{self, Setting};
 use crate::failure::Failure;
 use crate::{exit, output, secret, settings, usage};
 
-/// One row of the output.
+/// One setting as it is in force.
 #[derive(Debug, Serialize)]
-struct Row {
-    variable: Option<String>,
-    flag: Option<String>,
-    value: Option<String>,
-    source: &'static str,
+pub struct Row {
+    /// The environment variable.
+    pub variable: Option<String>,
+    /// The flag with its dashes.
+    pub flag: Option<String>,
+    /// The value; a secret is hidden.
+    pub value: Option<String>,
+    /// `flag`, `environment`, `default` or `unset`.
+    pub source: &'static str,
     default: Option<String>,
     help: String,
 }
@@ -43,10 +48,12 @@ pub fn run(args: &ConfigArgs, matches: &ArgMatches) -> Result<ExitCode, Failure>
     output::print(&text, std::io::stdout())?;
     settings::prometheus(&args.live.prometheus)?;
     settings::selector(&args.live.kubernetes)?;
+    settings::push(&args.push)?;
     Ok(ExitCode::from(exit::DECIDED))
 }
 
-fn rows(matches: &ArgMatches) -> Vec<Row> {
+/// Every setting, as the arguments of one command have it.
+pub fn rows(matches: &ArgMatches) -> Vec<Row> {
     let known = |id: &str| matches.ids().any(|known| known.as_str() == id);
     let value = |id: &str| -> Option<String> {
         let raw = matches.try_get_raw(id).ok().flatten()?;
@@ -82,6 +89,10 @@ fn without_secret(id: &str, value: String) -> String {
         "prometheus_query_params" => "(hidden)".to_owned(),
         "prometheus_endpoint" => Endpoint::parse(&value)
             .map_or_else(|_| "(cannot be used)".to_owned(), |endpoint| endpoint.to_string()),
+        "metrics_pushgateway_url" | "metrics_import_url" => match Receiver::import("", &value) {
+            Ok(_) => value,
+            Err(_) => "(cannot be used)".to_owned(),
+        },
         _ => value,
     }
 }

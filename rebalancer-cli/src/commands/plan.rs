@@ -10,8 +10,10 @@ use clap::ArgMatches;
 use crate::args::{KubernetesArgs, PlanArgs};
 use crate::decide::{DecisionSettings, Known, Purpose, decide};
 use crate::failure::Failure;
-use crate::live::{Live, Observation};
+use crate::live::{Keep, Live, Observation};
+use crate::page::{Page, page_extras};
 use crate::report::{Kind, Report};
+use crate::telemetry::{Delivery, Stage};
 use crate::{exit, output};
 
 /// Plans.
@@ -20,14 +22,30 @@ use crate::{exit, output};
 /// A setting, a server or an answer that is wrong.
 pub fn run(args: &PlanArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let decision = DecisionSettings::from(&args.live.decision);
+    let mut page = Page::new(args.page.report.as_deref())?;
     let live = Live::connect(&args.live, &decision, matches)?;
-    let observation = live.observe(args.record.as_deref())?;
-    let options = rotation_options(&args.live.kubernetes, &decision);
-    let purpose = Purpose { kind: Kind::Plan, dry_run: "client", rotation: Some(&options), detailed: true };
-    let mut report = report(&decision, &observation, purpose)?;
-    report.requests.insert("kubernetes".to_owned(), live.cluster.requests());
+    let planned = planned(args, matches, &decision, &live, &mut page);
+    Delivery::to_file(&args.textfile).deliver(&live.notes.end(live.asked("client"), planned.as_ref()));
+    let report = planned?;
     output::write(&report, args.live.output.output, std::io::stdout())?;
+    page.write(&report)?;
     Ok(exit::code(report.outcome, args.live.output.detailed_exitcode))
+}
+
+fn planned(
+    args: &PlanArgs,
+    matches: &ArgMatches,
+    decision: &DecisionSettings,
+    live: &Live,
+    page: &mut Page,
+) -> Result<Report, Failure> {
+    let observation = live.observe(Keep { file: args.record.as_deref(), page: page.is_wanted() })?;
+    let options = rotation_options(&args.live.kubernetes, decision);
+    let purpose = Purpose { kind: Kind::Plan, dry_run: "client", rotation: Some(&options), detailed: true };
+    let mut report = live.notes.time(Stage::Decide, || report(decision, &observation, purpose))?;
+    report.requests.insert("kubernetes".to_owned(), live.cluster.requests());
+    page.gather(|| page_extras(matches, observation.recording().as_ref(), &report, decision, purpose));
+    Ok(report)
 }
 
 /// The report of an observation, which is saved where it is to be recorded.
@@ -40,8 +58,9 @@ pub fn report(
     purpose: Purpose<'_>,
 ) -> Result<Report, Failure> {
     let asked = observation.answers.asked();
+    let joined = observation.joined()?;
     let known = Known {
-        joined: &observation.joined,
+        joined: &joined,
         workload: &observation.workload,
         asked: &asked,
         evaluation_time: Some(observation.answers.at.to_string()),

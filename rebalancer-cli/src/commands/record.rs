@@ -7,7 +7,7 @@ use clap::ArgMatches;
 use crate::args::RecordArgs;
 use crate::decide::{DecisionSettings, find, living};
 use crate::failure::Failure;
-use crate::live::Live;
+use crate::live::{Keep, Live};
 use crate::{exit, output};
 
 /// Records.
@@ -17,7 +17,7 @@ use crate::{exit, output};
 pub fn run(args: &RecordArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let decision = DecisionSettings::from(&args.live.decision);
     let live = Live::connect(&args.live, &decision, matches)?;
-    let observation = live.observe(Some(&args.file))?;
+    let observation = live.observe(Keep { file: Some(&args.file), page: false })?;
     // Whatever the loads are: the recording may be replayed with other settings.
     let workload = &observation.workload;
     drop(find(&decision, &observation.finder(), &living(workload), workload.rollout_age()));

@@ -9,33 +9,46 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{ArgMatches, FromArgMatches};
 use jiff::Timestamp;
-use rebalancer_core::{Joined, LivePod, Metric, RotationOptions, Workload};
-use rebalancer_io::facts::FactFinder;
+use rebalancer_core::{DuplicateSample, JoinedColumns, LivePod, Metric, PodState, RotationOptions, Workload};
 use rebalancer_io::kubernetes::live_pods;
 use rebalancer_io::podstate::{Answers, Freshness};
 use rebalancer_io::prometheus::{PrometheusConfig, Wanted};
 use rebalancer_io::recording::Recording;
-use rebalancer_io::snapshot::Snapshot;
+use rebalancer_io::snapshot::{NamedSnapshot, Snapshot};
 use rebalancer_io::{file, states};
 
-use crate::args::{Cli, Command, DecisionArgs, ReplayArgs};
+use crate::args::{Cli, Command, DecisionArgs, ReplayArgs, SavedArgs};
 use crate::decide::{DecisionSettings, Known, Purpose, decide};
 use crate::failure::Failure;
+use crate::html::Extras;
 use crate::live::{RUN_TIMEOUT_FOR_PLANS, owner};
+use crate::page::{Page, page_extras};
 use crate::recorded::{ReadBack, Recorded, RecordedSettings, flags_to_take_up, read_back};
-use crate::report::{Kind, WorkloadReport};
+use crate::report::{Kind, Report, WorkloadReport};
+use crate::telemetry::{Asked, Delivery, Notes, Stage};
 use crate::{exit, output, usage};
 
 /// What was saved.
 struct Saved {
-    joined: Joined,
+    loads: Loads,
+    /// Without pods where only their names are known.
     workload: Workload,
-    asked: Vec<Metric>,
-    evaluation_time: Option<Timestamp>,
     settings: RecordedSettings,
     decision: DecisionSettings,
     /// The rest of a recording; a folder or a list of pods has none.
     recorded: Option<Recorded>,
+    /// All of it.
+    recording: Option<Recording>,
+}
+
+/// The workload of which only the names of the pods are known.
+const UNKNOWN: Workload = Workload { pods: Vec::new(), owners: Vec::new() };
+
+/// The loads of the pods.
+enum Loads {
+    Answers(Box<Answers>),
+    Named(Box<NamedSnapshot>),
+    States(Vec<PodState>),
 }
 
 /// Replays.
@@ -43,39 +56,88 @@ struct Saved {
 /// # Errors
 /// A path that cannot be read, or holds something else.
 pub fn run(args: &ReplayArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
-    let saved = read(args, matches)?;
-    let described = WorkloadReport {
-        namespace: saved.settings.namespace.clone(),
-        selector: saved.settings.selector.clone(),
-        owner: owner(&saved.workload),
-        context: None,
-        pods: saved.workload.pods.len(),
-    };
-    let known = Known {
-        joined: &saved.joined,
-        workload: &saved.workload,
-        asked: &saved.asked,
-        evaluation_time: saved.evaluation_time.map(|time| time.to_string()),
-        described,
-    };
-    let options = RotationOptions {
-        min_pods: saved.decision.thresholds.min_pods,
-        warm_up: saved.decision.warm_up(),
-        allow_many_controllers: saved.settings.allow_multiple_controllers,
-        ..RotationOptions::until(RUN_TIMEOUT_FOR_PLANS)
-    };
-    let purpose = Purpose {
-        kind: Kind::Plan,
-        dry_run: "client",
-        rotation: Some(&options),
-        detailed: args.output.output.shows_pods(),
-    };
-    let report = decide(&saved.decision, &known, saved.finder().as_ref(), purpose)?;
-    output::write(&report, args.output.output, io::stdout())?;
-    Ok(exit::code(report.outcome, args.output.detailed_exitcode))
+    let mut page = Page::new(args.page.report.as_deref())?;
+    let notes = Notes::begin();
+    let delivery = Delivery::to_file(&args.textfile);
+    let detailed = args.output.output.shows_pods() || delivery.is_wanted() || page.is_wanted();
+    let replayed = Replayed::new(&args.saved, matches, &notes, detailed)?;
+    delivery.deliver(&notes.end(replayed.told_about(), Ok(&replayed.report)));
+    output::write(&replayed.report, args.output.output, io::stdout())?;
+    page.gather(|| replayed.extras(matches));
+    page.write(&replayed.report)?;
+    Ok(exit::code(replayed.report.outcome, args.output.detailed_exitcode))
 }
 
-fn read(args: &ReplayArgs, matches: &ArgMatches) -> Result<Saved, Failure> {
+/// What was saved, decided again.
+pub struct Replayed {
+    /// The decision.
+    pub report: Report,
+    settings: RecordedSettings,
+    decision: DecisionSettings,
+    options: RotationOptions,
+    recording: Option<Recording>,
+}
+
+impl Replayed {
+    /// Reads what was saved, and decides.
+    ///
+    /// # Errors
+    /// A path that cannot be read, or holds something else.
+    pub fn new(
+        args: &SavedArgs,
+        matches: &ArgMatches,
+        notes: &Notes,
+        detailed: bool,
+    ) -> Result<Self, Failure> {
+        let saved = notes.time(Stage::Query, || read(args, matches))?;
+        let Saved { mut loads, workload, settings, decision, recorded, recording } = saved;
+        let (asked, at) = (loads.asked(), loads.evaluation_time());
+        let joined = loads.joined(&workload.pods, &decision).context("cannot tell the pods apart")?;
+        let described = WorkloadReport {
+            owner: owner(&workload),
+            context: None,
+            pods: workload.pods.len(),
+            namespace: settings.namespace.clone(),
+            selector: settings.selector.clone(),
+        };
+        let known = Known {
+            joined: &joined,
+            workload: &workload,
+            asked: &asked,
+            evaluation_time: at.map(|time| time.to_string()),
+            described,
+        };
+        let options = RotationOptions {
+            min_pods: decision.thresholds.min_pods,
+            warm_up: decision.warm_up(),
+            allow_many_controllers: settings.allow_multiple_controllers,
+            ..RotationOptions::until(RUN_TIMEOUT_FOR_PLANS)
+        };
+        let finder = recorded.as_ref().zip(at).map(|(recorded, at)| recorded.finder(at));
+        let purpose = purpose(&options, detailed);
+        let report = notes.time(Stage::Decide, || decide(&decision, &known, finder.as_ref(), purpose))?;
+        Ok(Self { report, settings, decision, options, recording })
+    }
+
+    /// What its page shows beside the report.
+    pub fn extras(&self, matches: &ArgMatches) -> Extras {
+        let Self { report, decision, options, recording, .. } = self;
+        page_extras(matches, recording.as_ref(), report, decision, purpose(options, true))
+    }
+
+    /// What the metrics of this run are told to be about.
+    fn told_about(&self) -> Asked {
+        let RecordedSettings { namespace, selector, .. } = self.settings.clone();
+        let (namespace, target) = (namespace.unwrap_or_default(), selector.unwrap_or_default());
+        Asked { namespace, target, dry_run: "client" }
+    }
+}
+
+fn purpose(options: &RotationOptions, detailed: bool) -> Purpose<'_> {
+    Purpose { kind: Kind::Plan, dry_run: "client", rotation: Some(options), detailed }
+}
+
+fn read(args: &SavedArgs, matches: &ArgMatches) -> Result<Saved, Failure> {
     let path = args.path.as_path();
     let shown = path.display();
     let facts =
@@ -88,7 +150,7 @@ fn read(args: &ReplayArgs, matches: &ArgMatches) -> Result<Saved, Failure> {
     let read = read.with_context(|| format!("cannot read {shown}"))?;
     match start[..read].iter().find(|byte| !byte.is_ascii_whitespace()) {
         Some(b'[') => from_states(path, &args.decision),
-        Some(b'{') => from_recording(path, matches),
+        Some(b'{' | b'<') => from_recording(path, matches),
         _ => Err(Failure::Run(anyhow::anyhow!(
             "{shown} is neither a recording nor a JSON array of pod states; \
              a folder of API answers is given by the folder's name"
@@ -110,41 +172,48 @@ fn read_start(file: &mut impl Read, start: &mut [u8]) -> io::Result<usize> {
 fn from_states(path: &Path, decision: &DecisionArgs) -> Result<Saved, Failure> {
     let file = file::open(path).with_context(|| format!("cannot read {}", path.display()))?;
     let pods = states::pod_states(file).with_context(|| path.display().to_string())?;
-    let asked = states::present(&pods);
-    let live = pods.iter().map(|pod| LivePod::assumed(pod.name.as_str())).collect();
     Ok(Saved {
-        joined: states::joined(pods),
-        workload: Workload { pods: live, owners: Vec::new() },
-        asked,
-        evaluation_time: None,
+        loads: Loads::States(pods),
+        workload: UNKNOWN,
         settings: RecordedSettings::default(),
         decision: DecisionSettings::from(decision),
         recorded: None,
+        recording: None,
     })
 }
 
-fn from_folder(path: &Path, args: &ReplayArgs) -> Result<Saved, Failure> {
+fn from_folder(path: &Path, args: &SavedArgs) -> Result<Saved, Failure> {
     let wanted = Wanted {
         pod_label: &args.pod_label,
         namespace: None,
         max_bytes: PrometheusConfig::DEFAULT_MAX_RESPONSE_BYTES,
     };
+    let read = |loads: Loads, workload: Workload| Saved {
+        loads,
+        workload,
+        settings: RecordedSettings::default(),
+        decision: DecisionSettings::from(&args.decision),
+        recorded: None,
+        recording: None,
+    };
+    if let Some(named) = NamedSnapshot::open(path, &wanted).map_err(anyhow::Error::new)? {
+        return Ok(read(Loads::Named(Box::new(named)), UNKNOWN));
+    }
     let snapshot = Snapshot::open(path, &wanted).map_err(anyhow::Error::new)?;
     // Answers without a sample hold at no moment; any will do.
     let at = snapshot.evaluation_time().unwrap_or(Timestamp::UNIX_EPOCH);
     let pods = snapshot.pods().map(|json| live_pods(json, at)).transpose();
-    let pods = pods.with_context(|| format!("{}/pods.json", path.display()))?;
+    let pods = pods.with_context(|| format!("{}/pods.json", path.display()))?.unwrap_or_default();
     let answers = Answers { at, metrics: snapshot.into_answers() };
-    let pods = pods.unwrap_or_else(|| answers.assumed_pods());
-    let workload = Workload { pods, owners: Vec::new() };
-    saved(&answers, workload, RecordedSettings::default(), &DecisionSettings::from(&args.decision))
+    Ok(read(Loads::Answers(Box::new(answers)), Workload { pods, owners: Vec::new() }))
 }
 
 fn from_recording(path: &Path, matches: &ArgMatches) -> Result<Saved, Failure> {
     let recording = Recording::read(path).map_err(anyhow::Error::new)?;
     let ReadBack { settings, workload, answers, recorded } = read_back(&recording, path)?;
     let decision = DecisionSettings::from(&taken_up(&settings, matches)?);
-    Ok(Saved { recorded: Some(recorded), ..saved(&answers, workload, settings, &decision)? })
+    let loads = Loads::Answers(Box::new(answers));
+    Ok(Saved { loads, workload, settings, decision, recorded: Some(recorded), recording: Some(recording) })
 }
 
 /// The decision settings of this call, with the recorded ones where nothing else was given.
@@ -157,37 +226,46 @@ fn taken_up(settings: &RecordedSettings, matches: &ArgMatches) -> Result<Decisio
     let parsed =
         usage::command().try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
     match parsed.map(|cli| cli.command) {
-        Ok(Command::Replay(args)) => Ok(args.decision),
+        Ok(Command::Replay(args)) => Ok(args.saved.decision),
+        Ok(Command::Report(args)) => Ok(args.saved.decision),
         Ok(_) => Err(Failure::usage("the recorded settings change the command")),
         Err(error) => Err(Failure::usage(format!("the recorded settings cannot be used: {error}"))),
     }
 }
 
-fn saved(
-    answers: &Answers,
-    workload: Workload,
-    settings: RecordedSettings,
-    decision: &DecisionSettings,
-) -> Result<Saved, Failure> {
-    let freshness = Freshness { warm_up: decision.warm_up(), max_sample_age: decision.max_sample_age };
-    let joined = answers.join(&workload.pods, freshness).context("cannot tell the pods apart")?;
-    let at = answers
-        .metrics
-        .iter()
-        .any(|(_, answer)| answer.as_ref().is_some_and(|answer| !answer.samples.is_empty()));
-    Ok(Saved {
-        joined,
-        workload,
-        asked: answers.asked(),
-        evaluation_time: at.then_some(answers.at),
-        settings,
-        decision: *decision,
-        recorded: None,
-    })
-}
+impl Loads {
+    /// The loads of the live pods; of all that are named where the list of live ones is not known.
+    fn joined<'a>(
+        &'a mut self,
+        live: &'a [LivePod],
+        decision: &DecisionSettings,
+    ) -> Result<JoinedColumns<'a>, DuplicateSample> {
+        let freshness = Freshness { warm_up: decision.warm_up(), max_sample_age: decision.max_sample_age };
+        match self {
+            Self::Answers(answers) => answers.join_columns(live, freshness),
+            Self::Named(named) => {
+                let at = named.evaluation_time().unwrap_or(Timestamp::UNIX_EPOCH);
+                Ok(named.pods.join(&freshness.rules(at)))
+            }
+            Self::States(pods) => Ok(states::joined(pods)),
+        }
+    }
 
-impl Saved {
-    fn finder(&self) -> Option<FactFinder<'_>> {
-        Some(self.recorded.as_ref()?.finder(self.evaluation_time?))
+    /// Metrics that were asked for.
+    fn asked(&self) -> Vec<Metric> {
+        match self {
+            Self::Answers(answers) => answers.asked(),
+            Self::Named(named) => named.asked.clone(),
+            Self::States(pods) => states::present(pods),
+        }
+    }
+
+    /// The moment of the loads; a list of pods and answers without a sample have none.
+    fn evaluation_time(&self) -> Option<Timestamp> {
+        match self {
+            Self::Answers(answers) => answers.has_samples().then_some(answers.at),
+            Self::Named(named) => named.evaluation_time(),
+            Self::States(_) => None,
+        }
     }
 }

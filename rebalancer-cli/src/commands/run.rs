@@ -5,7 +5,7 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Context as _;
 use rebalancer_core::{
@@ -21,9 +21,11 @@ use clap::ArgMatches;
 use crate::args::{ActionArgs, DryRun, OutputFormat, PacingChoice, RunArgs};
 use crate::decide::{DecisionSettings, Purpose};
 use crate::failure::Failure;
-use crate::live::Live;
+use crate::live::{Keep, Live};
+use crate::page::{Page, page_extras};
 use crate::report::{Kind, Outcome, Report};
-use crate::{exit, output};
+use crate::telemetry::{Delivery, Stage};
+use crate::{exit, logging, output};
 
 /// Runs once.
 ///
@@ -31,36 +33,61 @@ use crate::{exit, output};
 /// A setting, a server or an answer that is wrong. What a rotation came to is in the report, not
 /// an error.
 pub fn run(args: &RunArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
-    let started = Instant::now();
     let consent = consent(args)?;
+    let mut page = Page::new(args.page.report.as_deref())?;
     let stop = stop_flag()?;
+    let delivery = Delivery::of_run(&args.push, &args.textfile)?;
     let decision = DecisionSettings::from(&args.live.decision);
     let live = Live::connect(&args.live, &decision, matches)?;
     tracing::info!(
         event = "run.started",
         dry_run = args.action.dry_run.name(),
+        k8s.namespace.name = live.cluster.namespace(),
         selector = live.selector.as_str(),
         "run started"
     );
-    let observation = live.observe(args.record.as_deref())?;
-    let options = options(args, &decision);
+    let done = rebalance(args, matches, consent, &decision, &live, &stop, &mut page);
+    let ended = live.notes.end(live.asked(args.action.dry_run.name()), done.as_ref());
+    if stop.load(Ordering::Relaxed) && done.as_ref().is_ok_and(|report| report.outcome == Outcome::Failed) {
+        tracing::warn!(event = "run.stopped", "stopped by a signal before the next eviction");
+    }
+    ended.log(logging::is_json(&args.live.output));
+    let written = done.as_ref().map(|report| output::write(report, args.live.output.output, io::stdout()));
+    delivery.deliver(&ended);
+    if let Ok(written) = written {
+        written?;
+    }
+    let report = done?;
+    page.write(&report)?;
+    Ok(exit::code(report.outcome, args.live.output.detailed_exitcode))
+}
+
+/// Decides, and acts where that is asked for, allowed and agreed to.
+fn rebalance(
+    args: &RunArgs,
+    matches: &ArgMatches,
+    consent: Consent,
+    decision: &DecisionSettings,
+    live: &Live,
+    stop: &AtomicBool,
+    page: &mut Page,
+) -> Result<Report, Failure> {
+    let observation = live.observe(Keep { file: args.record.as_deref(), page: page.is_wanted() })?;
+    let options = options(args, decision);
     let purpose = Purpose {
         kind: Kind::RunReport,
         dry_run: args.action.dry_run.name(),
         rotation: Some(&options),
         detailed: true,
     };
-    let mut report = plan::report(&decision, &observation, purpose)?;
+    let mut report = live.notes.time(Stage::Decide, || plan::report(decision, &observation, purpose))?;
     if report.acts() && args.action.dry_run != DryRun::Client && agreed(consent, &report)? {
-        report = act(&live, &observation.workload, options, report, started, &stop);
+        let rotate = || act(live, &observation.workload, options, report, live.notes.started(), stop);
+        report = live.notes.time(Stage::Evict, rotate);
     }
     report.requests.insert("kubernetes".to_owned(), live.cluster.requests());
-    log_finish(&report, started.elapsed());
-    output::write(&report, args.live.output.output, io::stdout())?;
-    if stop.load(Ordering::Relaxed) && report.outcome == Outcome::Failed {
-        tracing::warn!("stopped by a signal before the next eviction");
-    }
-    Ok(exit::code(report.outcome, args.live.output.detailed_exitcode))
+    page.gather(|| page_extras(matches, observation.recording().as_ref(), &report, decision, purpose));
+    Ok(report)
 }
 
 /// Whether someone has to be asked before anything is evicted.
@@ -150,9 +177,15 @@ fn act(
     };
     let targets: Vec<Target> = plan.targets().to_vec();
     let rotation = match options.mode {
-        Mode::Execute => rotate(&mut live.cluster.evictor(live.selector.clone()), plan, started, stop),
+        Mode::Execute => {
+            let mut evictor = live.cluster.evictor(live.selector.clone(), &report.reason);
+            rotate(&mut evictor, plan, started, stop)
+        }
         Mode::ServerDryRun => rotate(&mut live.cluster.observer(live.selector.clone()), plan, started, stop),
     };
+    if let Some(why) = &rotation.unclaimed {
+        tracing::warn!(event = "rotation.unclaimed", "two runs at once are not kept apart: {why}");
+    }
     if options.mode == Mode::Execute {
         tell(&live.cluster, workload, &targets, &rotation, &report);
     }
@@ -213,24 +246,12 @@ fn tell(
         if let Err(error) = cluster.notify(&notice) {
             tracing::warn!(
                 event = "kubernetes_event.failed",
+                k8s.pod.name = target.name,
+                error.type = error.kind.code(),
                 "cannot write an Event on {} {}: {error}",
                 owner.kind,
                 owner.name
             );
         }
     }
-}
-
-fn log_finish(report: &Report, took: Duration) {
-    tracing::info!(
-        event = "run.finished",
-        outcome = report.outcome.name(),
-        should_rebalance = report.should_rebalance,
-        reason = report.reason,
-        dry_run = report.dry_run,
-        pods = report.workload.pods,
-        evicted = report.rotation.as_ref().map_or(0, |rotation| rotation.deleted.len()),
-        duration_seconds = took.as_secs_f64(),
-        "run finished"
-    );
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rebalancer_core::guard::{Standing, Verdict};
 use rebalancer_core::{
-    Analysis, Assessment, Finding, Joined, LivePod, Load, Metric, PerMetric, PodState, Role, RotationReport,
+    Analysis, Assessment, Finding, JoinedColumns, LivePod, Load, Metric, PerMetric, Role, RotationReport,
     SetAsideReason, Strategy,
 };
 
@@ -45,7 +45,7 @@ pub struct Context {
 pub fn build(
     analysis: &Analysis<'_>,
     assessment: &Assessment,
-    joined: &Joined,
+    joined: &JoinedColumns<'_>,
     live: &[LivePod],
     context: Context,
 ) -> Report {
@@ -71,7 +71,7 @@ pub fn build(
         should_rebalance: analysis.should_rebalance(),
         dry_run,
         evaluation_time,
-        workload: WorkloadReport { pods: joined.pods.len() + joined.set_aside.len(), ..workload },
+        workload: WorkloadReport { pods: joined.names.len() + joined.set_aside.len(), ..workload },
         strategy,
         reason,
         statistics: PerMetric::from_fn(|metric| statistics(analysis, metric, detailed)),
@@ -93,6 +93,9 @@ impl Report {
     pub fn after(mut self, rotation: RotationReport) -> Self {
         self.outcome = rotation.outcome.into();
         self.reason = format!("{}; {}", self.reason, rotation.reason);
+        if let Some(why) = &rotation.unclaimed {
+            self.warnings.push(format!("two runs at once were not kept apart: {why}"));
+        }
         self.rotation = Some(rotation);
         self
     }
@@ -113,7 +116,7 @@ fn outcome(analysis: &Analysis<'_>, assessment: &Assessment, context: &Context) 
     let why = if analysis.should_rebalance() {
         analysis.reason()
     } else {
-        let busiest = &analysis.pods()[trigger.targets.busiest].name;
+        let busiest = analysis.name(trigger.targets.busiest);
         let metrics: Vec<&str> = trigger.metrics.iter().map(|metric| metric.name()).collect();
         format!("{}, and {busiest} lastingly stands out in {}", analysis.reason(), metrics.join(" and "))
     };
@@ -143,10 +146,8 @@ fn outcome(analysis: &Analysis<'_>, assessment: &Assessment, context: &Context) 
 fn targets(analysis: &Analysis<'_>, assessment: &Assessment) -> Vec<TargetReport> {
     let selected = assessment.selection.iter().flat_map(|selection| &selection.pods);
     let roles = [Role::Busiest, Role::LeastBusy];
-    let target = |(position, role): (&usize, Role)| TargetReport {
-        pod: analysis.pods()[*position].name.clone(),
-        role,
-    };
+    let target =
+        |(position, role): (&usize, Role)| TargetReport { pod: analysis.name(*position).to_owned(), role };
     selected.zip(roles).map(target).collect()
 }
 
@@ -170,19 +171,24 @@ fn statistics(analysis: &Analysis<'_>, metric: Metric, detailed: bool) -> Option
 fn pods(
     analysis: &Analysis<'_>,
     targets: &[TargetReport],
-    joined: &Joined,
+    joined: &JoinedColumns<'_>,
     live: &[LivePod],
 ) -> Vec<PodReport> {
     let ages: BTreeMap<&str, Duration> =
         live.iter().filter_map(|pod| Some((pod.name.as_str(), pod.age?))).collect();
     let age_seconds = |name: &str| ages.get(name).map(Duration::as_secs);
-    let judged = analysis.pods().iter().enumerate().map(|(position, pod)| {
-        let missing: Vec<&'static str> = analysis.lacks(position).into_iter().map(Metric::name).collect();
+    let judged = (0..analysis.count()).map(|position| {
+        let name = analysis.name(position);
+        let load = |metric| analysis.load(position, metric).map(Load::value);
         PodReport {
+            cpu_usage: load(Metric::Cpu),
+            memory_usage: load(Metric::Memory),
+            kafka_lag: load(Metric::Lag),
+            message_rate: load(Metric::Rate),
             composite_score: analysis.score(position),
-            missing,
-            age_seconds: age_seconds(&pod.name),
-            ..row(pod, verdict(analysis, targets, position))
+            missing: analysis.lacks(position).into_iter().map(Metric::name).collect(),
+            age_seconds: age_seconds(name),
+            ..row(name, verdict(analysis, targets, position))
         }
     });
     let set_aside = joined.set_aside.iter().map(|pod| {
@@ -192,21 +198,21 @@ fn pods(
             SetAsideReason::NotReady => PodVerdict::NotReady,
             SetAsideReason::WarmingUp => PodVerdict::WarmingUp,
         };
-        PodReport { age_seconds: age_seconds(&pod.pod), ..row(&PodState::new(pod.pod.as_str()), verdict) }
+        PodReport { age_seconds: age_seconds(&pod.pod), ..row(&pod.pod, verdict) }
     });
     let mut pods: Vec<PodReport> = judged.chain(set_aside).collect();
     pods.sort_by(|a, b| a.name.cmp(&b.name));
     pods
 }
 
-fn row(pod: &PodState, verdict: PodVerdict) -> PodReport {
-    let load = |metric| pod.load(metric).map(Load::value);
+/// A pod of which nothing is known.
+fn row(name: &str, verdict: PodVerdict) -> PodReport {
     PodReport {
-        name: pod.name.clone(),
-        cpu_usage: load(Metric::Cpu),
-        memory_usage: load(Metric::Memory),
-        kafka_lag: load(Metric::Lag),
-        message_rate: load(Metric::Rate),
+        name: name.to_owned(),
+        cpu_usage: None,
+        memory_usage: None,
+        kafka_lag: None,
+        message_rate: None,
         composite_score: None,
         verdict,
         age_seconds: None,
@@ -215,8 +221,8 @@ fn row(pod: &PodState, verdict: PodVerdict) -> PodReport {
 }
 
 fn verdict(analysis: &Analysis<'_>, targets: &[TargetReport], position: usize) -> PodVerdict {
-    let name = &analysis.pods()[position].name;
-    match targets.iter().find(|target| target.pod == *name).map(|target| target.role) {
+    let name = analysis.name(position);
+    match targets.iter().find(|target| target.pod == name).map(|target| target.role) {
         Some(Role::Busiest) => PodVerdict::Busiest,
         Some(Role::LeastBusy) => PodVerdict::LeastBusy,
         None if analysis.candidates().binary_search(&position).is_ok() => PodVerdict::Keep,

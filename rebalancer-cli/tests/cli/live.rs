@@ -83,15 +83,17 @@ fn a_run_evicts_exactly_the_pair_after_both_preflights() {
         "GET poddisruptionbudgets".to_owned(),
         format!("POST pods/{BUSIEST}/eviction (dry run)"),
         format!("POST pods/{LEAST_BUSY}/eviction (dry run)"),
+        "POST events".to_owned(),
         format!("POST pods/{BUSIEST}/eviction"),
         format!("POST pods/{LEAST_BUSY}/eviction"),
         "POST events".to_owned(),
         "POST events".to_owned(),
     ];
-    let expected: Vec<String> = seen.iter().chain(&seen).map(ToString::to_string).chain(acted).collect();
+    let seen_again = ["GET events"].into_iter().chain(seen);
+    let expected: Vec<String> = seen.into_iter().chain(seen_again).map(str::to_owned).chain(acted).collect();
     assert_eq!(servers.asked(), expected);
     let report = done.json();
-    assert_eq!(report["requests"]["kubernetes"], 13, "the report counts what the server saw");
+    assert_eq!(report["requests"]["kubernetes"], 15, "the report counts what the server saw");
     assert_eq!(report["rotation"]["deleted"], serde_json::json!([BUSIEST, LEAST_BUSY]));
     assert_eq!(report["rotation"]["attempted"], report["rotation"]["deleted"]);
 }
@@ -117,13 +119,17 @@ fn an_eviction_is_written_byte_for_byte_with_its_precondition() {
 }
 
 #[test]
-fn events_tell_of_both_pods_on_the_workload() {
+fn events_tell_of_the_claim_and_of_both_pods_on_the_workload() {
     let servers = Servers::start();
     servers.run(&RUN, &[]);
     let mut events = Vec::new();
     servers.cluster.change(|fleet| events.clone_from(&fleet.events));
-    assert_eq!(events.len(), 2);
-    for (event, pod) in events.iter().zip([BUSIEST, LEAST_BUSY]) {
+    assert_eq!(events.len(), 3);
+    assert_eq!((&events[0]["reason"], &events[0]["type"]), (&"RotationStarted".into(), &"Normal".into()));
+    assert_eq!(events[0]["regarding"], events[1]["regarding"]);
+    let claim = events[0]["note"].as_str().unwrap_or_default();
+    assert!([BUSIEST, LEAST_BUSY, "spread"].iter().all(|word| claim.contains(word)), "{claim}");
+    for (event, pod) in events[1..].iter().zip([BUSIEST, LEAST_BUSY]) {
         assert_eq!(event["reason"], "Rotated");
         assert_eq!(event["type"], "Normal");
         assert_eq!(event["regarding"]["kind"], "Deployment");

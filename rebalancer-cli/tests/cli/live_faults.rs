@@ -154,6 +154,9 @@ fn an_event_that_may_not_be_written_does_not_undo_a_rotation() {
     let done = servers.run(&RUN, &[]);
     assert_ends(&done, "rotated", 0, "");
     assert!(done.stderr.contains("cannot write an Event"), "{done}");
+    assert!(done.stderr.contains("two runs at once are not kept apart"), "{done}");
+    assert!(done.json()["warnings"].to_string().contains("two runs at once were not kept apart"), "{done}");
+    assert_eq!(done.json()["rotation"]["unclaimed"]["code"], "forbidden", "{done}");
 }
 
 fn eviction(effect: Effect, position: usize) -> Fault {

@@ -45,12 +45,14 @@ fn no_output_holds_a_secret() {
     fs::write(&file, SECRET).expect("a file in a folder of ours");
     let recording = folder.path().join("run.jsonl");
     let path = recording.to_str().expect("a path of ours");
+    let page_file = folder.path().join("run.html");
+    let page = page_file.to_str().expect("a path of ours");
     for env in ways(file.to_str().expect("a path of ours")) {
         let servers = Servers::start();
         for args in [
             &["record", path][..],
             &["replay", path],
-            &["plan", "--record", path, "-o", "wide"],
+            &["plan", "--record", path, "--report", page, "-o", "wide"],
             &["run", "--yes", "-o", "yaml"],
             &["check"],
             &["config", "-o", "wide"],
@@ -70,6 +72,8 @@ fn no_output_holds_a_secret() {
             assert_eq!(request.parameter("apikey").as_deref(), Some(SECRET));
         }
         let kept = fs::read_to_string(&recording).expect("a recording");
+        let shown = fs::read_to_string(&page_file).expect("a page");
+        assert!(shown.contains("PROMETHEUS_HEADERS") && !shown.contains(SECRET), "{shown}");
         assert!(kept.contains("container_cpu_usage_seconds_total") && !kept.contains(SECRET), "{kept}");
     }
 }

@@ -170,8 +170,7 @@ fn share_read(row: usize, windows: &[Window]) -> Option<f64> {
 /// The stretches of time to judge by: both halves of the history, the whole window in its short
 /// form, or this moment where there is none.
 fn windows(analysis: &Analysis<'_>, facts: &Facts<'_>) -> Vec<Window> {
-    let names: Vec<&str> =
-        analysis.candidates().iter().map(|&position| analysis.pods()[position].name.as_str()).collect();
+    let names: Vec<&str> = analysis.candidates().iter().map(|&position| analysis.name(position)).collect();
     match (facts.past.cpu.known(), facts.past.rate.known()) {
         (Some(Past::Range(cpu)), Some(Past::Range(rate))) => [0, 1]
             .into_iter()
@@ -199,7 +198,7 @@ fn now(analysis: &Analysis<'_>) -> Window {
 }
 
 fn column(analysis: &Analysis<'_>, metric: Metric) -> Vec<Option<f64>> {
-    let load = |position: &usize| analysis.pods()[*position].load(metric).map(crate::pod::Load::value);
+    let load = |position: &usize| analysis.load(*position, metric).map(crate::pod::Load::value);
     analysis.candidates().iter().map(load).collect()
 }
 

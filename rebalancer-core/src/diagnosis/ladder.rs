@@ -98,7 +98,7 @@ impl Ladder<'_> {
     }
 
     fn ill_pod(&self) -> Answer {
-        let name = |position: usize| self.analysis.pods()[position].name.as_str();
+        let name = |position: usize| self.analysis.name(position);
         let Some(&ill) = self.cured().or(self.ill.first()) else {
             let Some(ratio) = ill::worst_ratio(self.analysis, self.facts) else {
                 return unknown(
@@ -131,7 +131,7 @@ impl Ladder<'_> {
     }
 
     fn ill_cause(&self, ill: IllPod) -> Cause {
-        let pod = self.analysis.pods()[ill.position].name.clone();
+        let pod = self.analysis.name(ill.position).to_string();
         match ill.illness {
             Illness::Sick { ratio } => Cause::SickPod { pod, ratio, limit: ill::SICK_RATIO },
             Illness::Stalled { share } => Cause::StalledPod { pod, share, limit: ill::STALLED_SHARE },
@@ -151,7 +151,7 @@ impl Ladder<'_> {
     }
 
     fn consumers(&self) -> usize {
-        self.facts.live.len() * self.facts.consumers_per_pod.unwrap_or(1).max(1)
+        (self.facts.live.len() + self.facts.unlisted) * self.facts.consumers_per_pod.unwrap_or(1).max(1)
     }
 
     fn too_few_partitions(&self) -> Answer {
@@ -200,7 +200,7 @@ impl Ladder<'_> {
     fn static_identity(&self) -> Answer {
         let name = "static_identity";
         let owned = self.rotated.iter().any(|&position| {
-            let pod = self.facts.pod(&self.analysis.pods()[position].name);
+            let pod = self.facts.pod(self.analysis.name(position));
             pod.and_then(|pod| pod.controller.as_ref()).is_some_and(|owner| owner.kind == "StatefulSet")
         });
         let evidence = match self.facts.static_membership {
@@ -355,8 +355,8 @@ impl Ladder<'_> {
             return unknown(name, lack("who owns each partition", &self.facts.partitions));
         };
         let place = |position: &usize| {
-            let name = &self.analysis.pods()[*position].name;
-            self.facts.live.iter().position(|pod| pod.name == *name)
+            let name = self.analysis.name(*position);
+            self.facts.live.iter().position(|pod| pod.name == name)
         };
         let places: Vec<usize> = self.rotated.iter().filter_map(place).collect();
         let &[busier, other] = places.as_slice() else {

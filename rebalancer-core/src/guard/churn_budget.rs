@@ -32,10 +32,12 @@ impl ChurnBudget {
 /// is smaller.
 ///
 /// The value is the number of young pods after the rotation, the limit how many there may be.
-/// A rollout or a scale-up makes pods young too, so rotations pause after one.
-pub fn churn_budget(live: &[LivePod], budget: ChurnBudget) -> Verdict {
+/// A rollout or a scale-up makes pods young too, so rotations pause after one. Of `unlisted` further
+/// pods no age is known; they count as old.
+pub fn churn_budget(live: &[LivePod], unlisted: usize, budget: ChurnBudget) -> Verdict {
+    let pods = live.len() + unlisted;
     let young = live.iter().filter(|pod| pod.age.is_some_and(|age| age < YOUNG)).count();
-    let limit = (live.len() * budget.percent as usize / 100).max(AT_LEAST);
+    let limit = (pods * budget.percent as usize / 100).max(AT_LEAST);
     let after = young + ROTATED;
     Verdict {
         guard: "churn_budget",
@@ -43,8 +45,7 @@ pub fn churn_budget(live: &[LivePod], budget: ChurnBudget) -> Verdict {
         value: Some(after as f64),
         limit: Some(limit as f64),
         reason: format!(
-            "{young} of {} pods are younger than 6 h, {ROTATED} more make {after}, {limit} are allowed",
-            live.len()
+            "{young} of {pods} pods are younger than 6 h, {ROTATED} more make {after}, {limit} are allowed"
         ),
     }
 }

@@ -26,7 +26,7 @@ pub fn coverage(analysis: &Analysis<'_>, asked: &[Metric]) -> Verdict {
         })
         .collect();
     let usable = |metric: Metric| analysis.coverage()[metric].is_usable();
-    let decidable = !analysis.pods().is_empty() && [Metric::Cpu, Metric::Lag].into_iter().any(usable);
+    let decidable = analysis.count() > 0 && [Metric::Cpu, Metric::Lag].into_iter().any(usable);
     Verdict {
         guard: "coverage",
         standing: if decidable { Standing::Pass } else { Standing::Hold },

@@ -56,7 +56,7 @@ fn hot_pod(analysis: &Analysis<'_>, past: &Past, metric: Metric, rule: &OutlierT
     let mut means = Vec::new();
     let mut hottest: Option<(f64, usize)> = None;
     for &position in analysis.candidates() {
-        let name = &analysis.pods()[position].name;
+        let name = analysis.name(position);
         let Some((low, mean, samples)) = window_load(past, name, rule) else { continue };
         means.push(mean);
         let hotter = hottest.is_none_or(|(hottest, _)| low > hottest);

@@ -67,9 +67,9 @@ pub fn persistence(
     trigger: &Trigger,
     rule: &Persistence,
 ) -> Verdict {
-    let busiest = &analysis.pods()[trigger.targets.busiest].name;
+    let busiest = analysis.name(trigger.targets.busiest);
     let candidates: Vec<&str> =
-        analysis.candidates().iter().map(|&position| analysis.pods()[position].name.as_str()).collect();
+        analysis.candidates().iter().map(|&position| analysis.name(position)).collect();
     let mut best: Option<Verdict> = None;
     for &metric in &trigger.metrics {
         let floor = analysis.thresholds().trigger_floors[metric];

@@ -5,14 +5,14 @@ use alloc::string::ToString;
 use core::time::Duration;
 
 use crate::guard::{Standing, Verdict};
-use crate::join::{Joined, SetAsideReason};
+use crate::join::{SetAside, SetAsideReason};
 
 /// Tells how many pods are left out because they have worked for less than `limit`.
 ///
 /// It never holds by itself: too few remaining pods are insufficient data. The value is the number
 /// of pods left out; the limit is the warm-up in seconds.
-pub fn warm_up(joined: &Joined, limit: Duration) -> Verdict {
-    let young = joined.set_aside.iter().filter(|pod| pod.reason == SetAsideReason::WarmingUp).count();
+pub fn warm_up(set_aside: &[SetAside], limit: Duration) -> Verdict {
+    let young = set_aside.iter().filter(|pod| pod.reason == SetAsideReason::WarmingUp).count();
     let limit_s = limit.as_secs_f64();
     Verdict {
         guard: "warm_up",

@@ -1,6 +1,7 @@
 //! The language between a rotation and its driver: actions asked for, answers given.
 
-use crate::{Method, Target, Workload};
+use super::claim::{Claim, ClaimFate, ClaimRequest};
+use crate::{Controller, Method, Target, Workload};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -9,6 +10,11 @@ use core::time::Duration;
 /// What the driver has to do next. One action is open at a time; see [`Answer`] for its answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
+    /// Find all claims on the workload. Answer: [`Answer::Claims`].
+    FindClaims {
+        /// The workload.
+        workload: Controller,
+    },
     /// List the pods of the workload afresh, and read their owners afresh.
     /// Answer: [`Answer::Workload`].
     ListWorkload,
@@ -21,6 +27,9 @@ pub enum Action {
     /// Ask the server, by a dry-run of the very same request, whether it would evict.
     /// Answer: [`Answer::Preflight`].
     Preflight(EvictionRequest),
+    /// Write down a claim, so that of all who try to take this generation one gets it. Send it once.
+    /// Answer: [`Answer::Claimed`].
+    Claim(ClaimRequest),
     /// Evict for real. Send it once and never again, whatever comes back.
     /// Answer: [`Answer::Eviction`].
     Evict(EvictionRequest),
@@ -41,9 +50,11 @@ impl Action {
     /// The stable name of this action in reports and logs.
     pub const fn code(&self) -> &'static str {
         match self {
+            Self::FindClaims { .. } => "find_claims",
             Self::ListWorkload => "list_workload",
             Self::ListBudgets { .. } => "list_budgets",
             Self::Preflight(_) => "preflight",
+            Self::Claim(_) => "claim_workload",
             Self::Evict(_) => "evict",
             Self::LookUp(_) => "look_up",
             Self::Wait { .. } => "wait",
@@ -56,7 +67,12 @@ impl Action {
         match self {
             Self::Preflight(request) | Self::Evict(request) => Some(&request.target),
             Self::LookUp(target) => Some(target),
-            Self::ListWorkload | Self::ListBudgets { .. } | Self::Wait { .. } | Self::Stop => None,
+            Self::FindClaims { .. }
+            | Self::ListWorkload
+            | Self::ListBudgets { .. }
+            | Self::Claim(_)
+            | Self::Wait { .. }
+            | Self::Stop => None,
         }
     }
 }
@@ -90,12 +106,16 @@ impl fmt::Display for WaitReason {
 /// What came of an action, classified but without loss.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
+    /// To [`Action::FindClaims`]: all there are, old ones included.
+    Claims(Result<Vec<Claim>, ApiFailure>),
     /// To [`Action::ListWorkload`].
     Workload(Result<Workload, ApiFailure>),
     /// To [`Action::ListBudgets`]: at least every budget that covers a target.
     Budgets(Result<Vec<Budget>, ApiFailure>),
     /// To [`Action::Preflight`]: the server would evict.
     Preflight(Result<(), ApiFailure>),
+    /// To [`Action::Claim`].
+    Claimed(Result<ClaimFate, ApiFailure>),
     /// To [`Action::Evict`]: the server accepted. The pod may still be terminating.
     Eviction(Result<(), ApiFailure>),
     /// To [`Action::LookUp`].
@@ -111,9 +131,11 @@ impl Answer {
     /// The stable name of this kind of answer.
     pub const fn code(&self) -> &'static str {
         match self {
+            Self::Claims(_) => "claims",
             Self::Workload(_) => "workload",
             Self::Budgets(_) => "budgets",
             Self::Preflight(_) => "preflight",
+            Self::Claimed(_) => "claimed",
             Self::Eviction(_) => "eviction",
             Self::LookedUp(_) => "looked_up",
             Self::Waited => "waited",
@@ -296,6 +318,12 @@ impl FailureKind {
     /// the pod can tell.
     pub const fn leaves_unknown(self) -> bool {
         matches!(self, Self::ServerError | Self::NoAnswer | Self::UnreadableAnswer)
+    }
+
+    /// Whether a claim that was answered so cannot be made here at all: whoever runs the cluster
+    /// lets this program read or write no Events.
+    pub const fn forbids_claims(self) -> bool {
+        matches!(self, Self::Forbidden | Self::RefusedByAdmission)
     }
 }
 

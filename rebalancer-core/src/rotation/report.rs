@@ -1,6 +1,7 @@
 //! What came of a rotation: one outcome, four sets of pods, and every step.
 
 use super::answers::{ApiFailure, FailureKind};
+use super::claim::Claim;
 use crate::eligibility::joined;
 use crate::{Disturbance, IneligiblePod, Objection};
 use alloc::boxed::Box;
@@ -28,6 +29,9 @@ pub struct RotationReport {
     pub skipped: BTreeMap<String, Reason>,
     /// Pods for which an eviction was sent that failed or whose fate is unknown, and why.
     pub errors: BTreeMap<String, Reason>,
+    /// Why this rotation could not be kept apart from others that run at the same time; `None` when
+    /// it was, or needed not be.
+    pub unclaimed: Option<Reason>,
     /// All that was done, in order.
     pub steps: Vec<Step>,
 }
@@ -42,7 +46,7 @@ pub enum RotationOutcome {
     Partial,
     /// Nothing was evicted: a budget, an admission policy, or the target itself forbids it.
     Blocked,
-    /// Nothing was evicted: the workload is no longer the one planned for.
+    /// Nothing was evicted: the workload is no longer the one planned for, or another run has it.
     Withheld,
     /// Nothing is known to be evicted: a question failed, or time was up, or a stop was asked for.
     Failed,
@@ -96,6 +100,8 @@ pub enum Reason {
     WouldBeAccepted,
     /// The workload is in motion or no longer the one planned for.
     Unsettled(Vec<Disturbance>),
+    /// Another run has claimed the workload. What it wrote down, where that could be read.
+    Claimed(Option<Claim>),
     /// Targets that may not be evicted any more.
     Ineligible(Vec<IneligiblePod>),
     /// The budgets do not allow the evictions.
@@ -203,6 +209,7 @@ impl Reason {
             Self::Done => "done",
             Self::WouldBeAccepted => "would_be_accepted",
             Self::Unsettled(found) => found.first().map_or("unsettled", Disturbance::code),
+            Self::Claimed(_) => "claimed",
             Self::Ineligible(pods) => {
                 let first = pods.first().and_then(|pod| pod.objections.first());
                 first.map_or("ineligible", Objection::code)
@@ -224,14 +231,14 @@ impl Reason {
     /// | every target evicted | rotated |
     /// | dry-run accepted | planned |
     /// | a list that failed, whatever was answered | failed |
-    /// | unsettled; target gone or replaced | withheld |
+    /// | unsettled; claimed by another run; target gone or replaced | withheld |
     /// | ineligible; budgets; refused by budget or admission | blocked |
     /// | every other failure; unresolved; deadline; stop; abandoned | failed |
     pub const fn outcome(&self) -> RotationOutcome {
         match self {
             Self::Done => RotationOutcome::Rotated,
             Self::WouldBeAccepted => RotationOutcome::Planned,
-            Self::Unsettled(_) => RotationOutcome::Withheld,
+            Self::Unsettled(_) | Self::Claimed(_) => RotationOutcome::Withheld,
             Self::Ineligible(_) | Self::Budgets(_) => RotationOutcome::Blocked,
             // A refusal speaks of a target only where it was asked about one.
             Self::Failure { pod: Some(_), failure, .. } => match failure.kind {
@@ -258,6 +265,8 @@ impl fmt::Display for Reason {
             Self::Done => f.write_str("every target was evicted"),
             Self::WouldBeAccepted => f.write_str("the server would accept the eviction"),
             Self::Unsettled(found) => write!(f, "the workload is not settled: {}", joined(found)),
+            Self::Claimed(Some(claim)) => write!(f, "{claim}"),
+            Self::Claimed(None) => f.write_str("another run claimed the workload at the same moment"),
             Self::Ineligible(pods) => f.write_str(&joined(pods)),
             Self::Budgets(problems) => f.write_str(&joined(problems)),
             Self::Failure { action, pod, failure } => {

@@ -4,3 +4,4 @@ mod fleet;
 mod plans;
 mod scripts;
 mod simulation;
+mod two_runs;

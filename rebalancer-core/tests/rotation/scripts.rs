@@ -7,8 +7,8 @@ use crate::fleet;
 use core::fmt::Write;
 use core::time::Duration;
 use rebalancer_core::{
-    Action, Answer, ApiFailure, Budget, FailureKind, Method, Mode, Pacing, Presence, Rotation,
-    RotationOptions, RotationReport, UnexpectedAnswer, Workload,
+    Action, Answer, ApiFailure, Budget, Claim, ClaimFate, FailureKind, Method, Mode, Pacing, Presence,
+    Rotation, RotationOptions, RotationReport, UnexpectedAnswer, Workload,
 };
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -68,6 +68,8 @@ struct Run {
     rotation: Rotation,
     workload: Workload,
     now: Duration,
+    /// Whether the scenario itself answers about claims.
+    tells_claims: bool,
 }
 
 impl Run {
@@ -75,7 +77,7 @@ impl Run {
         let mut words = command.split_whitespace();
         assert_eq!(words.next(), Some("plan"), "a scenario begins with its plan: {command}");
         let mut options: RotationOptions = RotationOptions::until(Duration::from_secs(60));
-        let (mut kind, mut targets) = ("ReplicaSet", vec!["a", "d"]);
+        let (mut kind, mut targets, mut tells_claims) = ("ReplicaSet", vec!["a", "d"], false);
         for word in words {
             let (name, value) = word.split_once('=').unwrap_or((word, ""));
             match (name, value) {
@@ -84,6 +86,7 @@ impl Run {
                 ("pacing", "wait_ready") => options.pacing = Pacing::WaitReady,
                 ("mode", "server_dry_run") => options.mode = Mode::ServerDryRun,
                 ("method", "delete") => options.method = Method::Delete,
+                ("claims", "") => tells_claims = true,
                 ("many_controllers", "") => options.allow_many_controllers = true,
                 ("grace_s", value) => options.grace_period_s = Some(value.parse().expect("seconds")),
                 ("deadline_s", value) => options.deadline = seconds(value),
@@ -94,7 +97,19 @@ impl Run {
         }
         let workload: Workload = fleet::workload(kind, &["a", "b", "c", "d"]);
         let plan = fleet::plan(&targets, &workload, options);
-        Self { rotation: Rotation::new(plan), workload, now: Duration::ZERO }
+        let mut run = Self { rotation: Rotation::new(plan), workload, now: Duration::ZERO, tells_claims };
+        run.claim_unless_told();
+        run
+    }
+
+    /// Finds no claim in force, and wins its own, where the scenario does not tell of claims.
+    fn claim_unless_told(&mut self) {
+        let answer: Answer = match self.rotation.poll_action() {
+            Action::FindClaims { .. } if !self.tells_claims => Answer::Claims(Ok(Vec::new())),
+            Action::Claim(_) if !self.tells_claims => Answer::Claimed(Ok(ClaimFate::Won)),
+            _ => return,
+        };
+        self.rotation.handle(self.now, answer).expect("it was asked for");
     }
 
     /// Hands in an answer, one second after the last unless it begins with `@SECONDS`.
@@ -106,6 +121,7 @@ impl Run {
         }
         let answer: Answer = parse_answer(command, &self.workload);
         let handled: Result<(), UnexpectedAnswer> = self.rotation.handle(self.now, answer);
+        self.claim_unless_told();
         handled.map_or_else(|unexpected| format!("unexpected: {unexpected}"), |()| self.asked())
     }
 
@@ -124,6 +140,12 @@ impl Run {
             }
             Action::LookUp(target) => format!("{code} {}", target.name),
             Action::Wait { until, reason } => format!("{code} until {}s {reason}", until.as_secs()),
+            Action::Claim(request) => {
+                let names: Vec<String> = request.targets.into_iter().map(|target| target.name).collect();
+                let (generation, valid_s) = (request.generation, request.valid_for.as_secs());
+                format!("{code} generation={generation} valid_s={valid_s} {}", names.join(" "))
+            }
+            Action::FindClaims { workload } => format!("{code} {} {}", workload.kind, workload.name),
             Action::ListWorkload | Action::Stop => code.to_string(),
         }
     }
@@ -137,6 +159,12 @@ fn parse_answer(command: &str, planned: &Workload) -> Answer {
     let (kind, rest) = command.split_once(' ').unwrap_or((command, ""));
     let failure: Option<ApiFailure> = rest.strip_prefix('!').map(parse_failure);
     match (kind, failure) {
+        ("claims", Some(failure)) => Answer::Claims(Err(failure)),
+        ("claims", None) => Answer::Claims(Ok(rest.split_whitespace().map(parse_claim).collect())),
+        ("claimed", Some(failure)) => Answer::Claimed(Err(failure)),
+        ("claimed", None) => {
+            Answer::Claimed(Ok(if rest == "lost" { ClaimFate::Lost } else { ClaimFate::Won }))
+        }
         ("workload", Some(failure)) => Answer::Workload(Err(failure)),
         ("workload", None) => {
             let mut workload: Workload = planned.clone();
@@ -186,6 +214,18 @@ fn parse_budget(word: &str) -> Budget {
     }
 }
 
+/// `GENERATION:AGE/VALID`, both in seconds.
+fn parse_claim(word: &str) -> Claim {
+    let (generation, times) = word.split_once(':').expect("generation:age/valid");
+    let (age, valid_for) = times.split_once('/').expect("generation:age/valid");
+    Claim {
+        generation: generation.parse().expect("a number"),
+        holder: "node-7".to_string(),
+        age: seconds(age),
+        valid_for: seconds(valid_for),
+    }
+}
+
 /// `absent`, or `UID` or `UID terminating`.
 fn parse_presence(words: &str) -> Presence {
     if words == "absent" {
@@ -203,6 +243,9 @@ fn told(report: &RotationReport) -> String {
             writeln!(out, "  {name} {}", pods.join(" ")).expect("a string");
         }
     }
+    if let Some(why) = &report.unclaimed {
+        writeln!(out, "  unclaimed: {}", why.code()).expect("a string");
+    }
     for (name, pods) in [("skipped", &report.skipped), ("error", &report.errors)] {
         for (pod, reason) in pods {
             writeln!(out, "  {name} {pod}: {}", reason.code()).expect("a string");
@@ -213,10 +256,17 @@ fn told(report: &RotationReport) -> String {
 
 #[test]
 fn a_report_tells_every_step_as_json() {
-    let mut run: Run = Run::begin("plan targets=a");
-    for command in
-        ["workload", "budgets", "preflight", "eviction !no_answer timed out", "looked_up uid-a terminating"]
-    {
+    const NO_CLAIM: &str = "could not claim workload: permission is missing; `check` names the verb: no";
+    let mut run: Run = Run::begin("plan claims targets=a");
+    for command in [
+        "claims",
+        "workload",
+        "budgets",
+        "preflight",
+        "claimed !forbidden no",
+        "eviction !no_answer timed out",
+        "looked_up uid-a terminating",
+    ] {
         run.answer(command);
     }
     let report: serde_json::Value =
@@ -229,12 +279,15 @@ fn a_report_tells_every_step_as_json() {
         "deleted": ["a"],
         "skipped": {},
         "errors": {},
+        "unclaimed": {"code": "forbidden", "message": NO_CLAIM},
         "steps": [
-            step(1000, "list_workload", None, "ok", ""),
-            step(2000, "list_budgets", None, "ok", ""),
-            step(3000, "preflight", Some("a"), "ok", ""),
-            step(4000, "evict", Some("a"), "no_answer", "no answer came: timed out"),
-            step(5000, "look_up", Some("a"), "ok", ""),
+            step(1000, "find_claims", None, "ok", ""),
+            step(2000, "list_workload", None, "ok", ""),
+            step(3000, "list_budgets", None, "ok", ""),
+            step(4000, "preflight", Some("a"), "ok", ""),
+            step(5000, "claim_workload", None, "forbidden", NO_CLAIM),
+            step(6000, "evict", Some("a"), "no_answer", "no answer came: timed out"),
+            step(7000, "look_up", Some("a"), "ok", ""),
         ],
     });
     assert_eq!(report, expected);

@@ -7,8 +7,9 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use rebalancer_core::{
-    Action, Answer, ApiFailure, Budget, EVICTION_MARGIN, FailureKind, Mode, Pacing, Presence, RECOVERY_POLL,
-    Rotation, RotationOptions, RotationOutcome, RotationPlan, RotationReport, Workload, check_plan,
+    Action, Answer, ApiFailure, Budget, CLAIM_MARGIN, Claim, ClaimFate, EVICTION_MARGIN, FailureKind, Mode,
+    Pacing, Presence, RECOVERY_POLL, Rotation, RotationOptions, RotationOutcome, RotationPlan,
+    RotationReport, Workload, check_plan,
 };
 use std::collections::BTreeSet;
 
@@ -68,6 +69,8 @@ impl Cluster {
 
     fn answer(&mut self, action: &Action, evicted: usize, pacing: Pacing) -> Happening {
         match action {
+            Action::FindClaims { .. } => self.claims(),
+            Action::Claim(_) => self.claim(),
             Action::ListWorkload => self.list(evicted),
             Action::ListBudgets { targets } => self.budgets(targets.len(), evicted, pacing),
             Action::Preflight(_) => self.preflight(),
@@ -76,6 +79,35 @@ impl Cluster {
             Action::Wait { .. } => Happening { answer: Answer::Waited, fact: Fact::Good },
             Action::Stop => unreachable!("nobody answers a stop"),
         }
+    }
+
+    /// A claim that is over, or seldom one that is not: most rotations are to get further.
+    fn claims(&mut self) -> Happening {
+        let (generation, valid_for) = (u64::from(self.next() % 3), Duration::from_secs(90));
+        let over: Claim =
+            Claim { generation, holder: "node-7".to_string(), age: valid_for + CLAIM_MARGIN, valid_for };
+        if self.next() % 16 < 15 {
+            return Happening { answer: Answer::Claims(Ok(vec![over])), fact: Fact::Good };
+        }
+        if self.next().is_multiple_of(2) {
+            let newer: Claim = Claim { age: over.age.saturating_sub(Duration::from_secs(1)), ..over.clone() };
+            return Happening { answer: Answer::Claims(Ok(vec![over, newer])), fact: Fact::Bad };
+        }
+        let failure: ApiFailure = self.failure();
+        let fact: Fact = unless_forbidden(&failure);
+        Happening { answer: Answer::Claims(Err(failure)), fact }
+    }
+
+    fn claim(&mut self) -> Happening {
+        if self.next() % 16 < 15 {
+            return Happening { answer: Answer::Claimed(Ok(ClaimFate::Won)), fact: Fact::Good };
+        }
+        if self.next().is_multiple_of(2) {
+            return Happening { answer: Answer::Claimed(Ok(ClaimFate::Lost)), fact: Fact::Bad };
+        }
+        let failure: ApiFailure = self.failure();
+        let fact: Fact = unless_forbidden(&failure);
+        Happening { answer: Answer::Claimed(Err(failure)), fact }
     }
 
     fn list(&mut self, evicted: usize) -> Happening {
@@ -165,9 +197,27 @@ impl Cluster {
     }
 }
 
+/// Where Events are forbidden a rotation goes on without a claim.
+fn unless_forbidden(failure: &ApiFailure) -> Fact {
+    let forbidden: bool = matches!(failure.kind, FailureKind::Forbidden | FailureKind::RefusedByAdmission);
+    if forbidden { Fact::Good } else { Fact::Bad }
+}
+
+/// How far the claim of the rotation has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum ClaimSeen {
+    #[default]
+    NotLookedFor,
+    NoneInForce,
+    Won,
+    Lost,
+    Forbidden,
+}
+
 /// Remembers what was asked and answered, and holds the rotation to its promises.
 #[derive(Default)]
 struct Witness {
+    claim: ClaimSeen,
     sent: Vec<String>,
     evicted: Vec<String>,
     listed: bool,
@@ -186,8 +236,9 @@ impl Witness {
             assert_eq!(action.code(), "look_up", "an unknown fate is looked up, not repeated");
             return;
         }
+        let names_the_winner: bool = self.claim == ClaimSeen::Lost && action.code() == "find_claims";
         assert!(
-            *action == Action::Stop || !self.over,
+            *action == Action::Stop || !self.over || names_the_winner,
             "nothing after a refusal, an unknown fate or a stop: {action:?}"
         );
         if let Some(target) = action.target() {
@@ -206,6 +257,7 @@ impl Witness {
         assert_eq!(self.sent, self.evicted, "the one before is known to be evicted");
         let all: Vec<String> = plan.targets().iter().map(|target| target.uid.clone()).collect();
         assert_eq!(self.preflighted, all, "every preflight was accepted");
+        assert!(matches!(self.claim, ClaimSeen::Won | ClaimSeen::Forbidden), "no other rotation may evict");
         assert!(now + EVICTION_MARGIN <= options.deadline, "enough time is left");
         if self.sent.is_empty() || options.pacing == Pacing::WaitReady {
             assert!(self.listed && self.allowed, "a fresh list is settled and the budgets allow it");
@@ -213,10 +265,26 @@ impl Witness {
     }
 
     /// After an action was answered.
-    fn learn(&mut self, action: &Action, fact: Fact) {
+    fn learn(&mut self, action: &Action, fact: Fact, failed: bool) {
         self.answers += 1;
         let uid: Option<String> = action.target().map(|target| target.uid.clone());
         match action {
+            Action::FindClaims { .. } => {
+                let lost: bool = self.claim == ClaimSeen::Lost;
+                assert!(!self.listed || lost, "claims are found before the list");
+                let goes_on_without: bool = fact == Fact::Good && failed && !lost;
+                self.claim = if goes_on_without { ClaimSeen::Forbidden } else { ClaimSeen::NoneInForce };
+            }
+            Action::Claim(_) => {
+                assert_eq!(self.claim, ClaimSeen::NoneInForce, "a claim follows those that are over");
+                assert!(self.listed && self.allowed, "a claim is for what was listed after it");
+                self.claim = match (fact, failed) {
+                    (Fact::Good, false) => ClaimSeen::Won,
+                    (Fact::Good, true) => ClaimSeen::Forbidden,
+                    (_, false) => ClaimSeen::Lost,
+                    (_, true) => ClaimSeen::NotLookedFor,
+                };
+            }
             Action::ListWorkload => (self.listed, self.allowed) = (fact == Fact::Good, false),
             Action::ListBudgets { .. } => self.allowed = fact == Fact::Good,
             Action::Preflight(_) if fact == Fact::Good => self.preflighted.extend(uid),
@@ -259,6 +327,8 @@ impl Witness {
         assert_eq!(report.errors.len() + report.deleted.len(), report.attempted.len());
         assert_eq!(report.skipped.len() + report.attempted.len(), plan.targets().len());
         let all: usize = plan.targets().len();
+        let forbidden: bool = self.claim == ClaimSeen::Forbidden;
+        assert_eq!(report.unclaimed.is_some(), forbidden, "it tells that it went unclaimed");
         assert_eq!(report.outcome == RotationOutcome::Rotated, report.deleted.len() == all);
         assert_eq!(report.outcome == RotationOutcome::Partial, (1..all).contains(&report.deleted.len()));
         if report.outcome == RotationOutcome::Planned {
@@ -279,7 +349,7 @@ fn simulate(targets: &[&str], options: RotationOptions, tape: Vec<u8>) -> Rotati
     let mut now: Duration = Duration::ZERO;
     // Each look at a recovering workload is three answers; all else happens once for each target.
     let looks: u64 = options.deadline.as_secs() / RECOVERY_POLL.as_secs() + 1;
-    let bound: usize = 10 + 3 * usize::try_from(looks).expect("a short deadline");
+    let bound: usize = 13 + 3 * usize::try_from(looks).expect("a short deadline");
     loop {
         if cluster.next() % 32 == 31 {
             rotation.handle(now, Answer::StopRequested).expect("a stop is always allowed");
@@ -297,8 +367,9 @@ fn simulate(targets: &[&str], options: RotationOptions, tape: Vec<u8>) -> Rotati
             now = now.max(until);
         }
         let happening: Happening = cluster.answer(&action, witness.evicted.len(), options.pacing);
+        let failed: bool = matches!(happening.answer, Answer::Claims(Err(_)) | Answer::Claimed(Err(_)));
         rotation.handle(now, happening.answer).expect("the answer belongs to the action");
-        witness.learn(&action, happening.fact);
+        witness.learn(&action, happening.fact, failed);
         assert!(witness.answers <= bound, "it ends");
     }
     let report: RotationReport = rotation.finish();
@@ -308,6 +379,8 @@ fn simulate(targets: &[&str], options: RotationOptions, tape: Vec<u8>) -> Rotati
 
 fn assert_unexpected_changes_nothing(rotation: &mut Rotation, action: &Action, now: Duration) {
     let answers = [
+        ("find_claims", Answer::Claims(Ok(Vec::new()))),
+        ("claim_workload", Answer::Claimed(Ok(ClaimFate::Won))),
         ("list_workload", Answer::Workload(Ok(Workload::default()))),
         ("list_budgets", Answer::Budgets(Ok(Vec::new()))),
         ("preflight", Answer::Preflight(Ok(()))),
@@ -352,7 +425,7 @@ fn the_simulation_reaches_every_end() {
     let mut runner = TestRunner::deterministic();
     let tapes = prop::collection::vec(any::<u8>(), 0..120);
     let mut ends: BTreeSet<(RotationOutcome, &'static str)> = BTreeSet::new();
-    for number in 0..4_000_u64 {
+    for number in 0..12_000_u64 {
         let tape: Vec<u8> = tapes.new_tree(&mut runner).expect("a tape").current();
         let mut options: RotationOptions = RotationOptions::until(Duration::from_secs(20 + number % 60));
         options.mode = if number.is_multiple_of(8) { Mode::ServerDryRun } else { Mode::Execute };
@@ -374,6 +447,7 @@ fn the_simulation_reaches_every_end() {
         (RotationOutcome::Failed, "unresolved"),
         (RotationOutcome::Failed, "deadline"),
         (RotationOutcome::Failed, "stop_requested"),
+        (RotationOutcome::Withheld, "claimed"),
         (RotationOutcome::Withheld, "pod_replaced"),
         (RotationOutcome::Withheld, "target_gone"),
         (RotationOutcome::Blocked, "pdb_not_observed"),

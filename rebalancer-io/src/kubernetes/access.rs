@@ -63,11 +63,12 @@ pub const TO_PLAN: [Permission; 5] = [
 ];
 
 /// What evicting needs beyond [`TO_PLAN`]: the eviction, the look whether an eviction without an
-/// answer happened, and the Event.
-pub const TO_EVICT: [Permission; 3] = [
+/// answer happened, and the Events, among them the claims of other runs.
+pub const TO_EVICT: [Permission; 4] = [
     Permission::new("create", "", "pods").of("eviction"),
     Permission::new("get", "", "pods"),
     Permission::new("create", "events.k8s.io", "events"),
+    Permission::new("list", "events.k8s.io", "events"),
 ];
 
 /// What deleting, where it was chosen over evicting, needs instead of the eviction.

@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use jiff::Timestamp;
 use rebalancer_core::{ApiFailure, FailureKind};
 use serde::Deserialize;
 
@@ -17,6 +18,8 @@ pub(super) struct Reply {
     pub status: u16,
     /// Whole seconds of the header `Retry-After`; a date in it is not read.
     pub retry_after: Option<Duration>,
+    /// The server's own time, by the header `Date`.
+    pub date: Option<Timestamp>,
     pub body: Vec<u8>,
 }
 
@@ -68,6 +71,11 @@ impl Reply {
     /// Whether the answer says that the very object of this name does not exist.
     pub(super) fn is_absent(&self, kind: &str) -> bool {
         self.status == 404 && self.told().is_some_and(|status| status.details.kind == kind)
+    }
+
+    /// Whether the answer says that the name of what was to be created is taken.
+    pub(super) fn already_exists(&self) -> bool {
+        self.status == 409 && self.told().is_some_and(|status| status.reason == "AlreadyExists")
     }
 
     /// Whether this is a `Status` of success, as an eviction is answered.

@@ -10,9 +10,11 @@ use std::time::Instant;
 use http::{Request, Response};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper_util::client::legacy::Error as HttpError;
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
 use kube::Client;
 use kube::client::{AuthError, Body};
-use rebalancer_core::{ApiFailure, FailureKind};
+use rebalancer_core::{ApiFailure, FailureKind, LAST_LOOK};
 use thiserror::Error;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
@@ -22,9 +24,6 @@ use super::config::{ConnectError, ConnectOptions, Located, locate};
 
 /// Largest answer that is read, in bytes: a page of 500 pods of 130 kilobytes each.
 const MAX_ANSWER_BYTES: usize = 64 << 20;
-
-/// What a request gets even when the deadline has passed.
-const LEAST_TIME: Duration = Duration::from_secs(5);
 
 /// A connection to the API server of one cluster, for one namespace.
 ///
@@ -117,28 +116,36 @@ impl Cluster {
                 }
             }
         });
-        let elapsed_ms = begun.elapsed().as_millis();
-        match &reply {
-            Ok(reply) => {
-                tracing::debug!(%method, path, status = reply.status, elapsed_ms, "asked the API server");
-            }
-            Err(failure) => tracing::debug!(%method, path, %failure, elapsed_ms, "asked the API server"),
-        }
+        let status = reply.as_ref().map_or_else(|failure| failure.http_status, |reply| Some(reply.status));
+        let failure = reply.as_ref().err();
+        tracing::debug!(
+            event = "kubernetes.asked",
+            http.request.method = %method,
+            http.response.status_code = status,
+            url.path = path,
+            server.address = self.server,
+            error.type = failure.map(|failure| failure.kind.code()),
+            duration_seconds = begun.elapsed().as_secs_f64(),
+            reason = failure.map(tracing::field::display),
+            "asked the API server"
+        );
         reply
     }
 
     fn time_limit(&self, now: Instant) -> Duration {
-        let left = self.deadline.map(|deadline| deadline.saturating_duration_since(now).max(LEAST_TIME));
+        let left = self.deadline.map(|deadline| deadline.saturating_duration_since(now).max(LAST_LOOK));
         left.map_or(self.call_timeout, |left| left.min(self.call_timeout))
     }
 }
 
 async fn answer(client: &Client, request: Request<Vec<u8>>) -> Result<Reply, ApiFailure> {
     let response = client.send(request.map(Body::from)).await.map_err(|error| transport_failure(&error))?;
-    let retry_after = retry_after(&response);
+    let (retry_after, date) = (retry_after(&response), date(&response));
     let (head, body) = response.into_parts();
     match Limited::new(body, MAX_ANSWER_BYTES).collect().await {
-        Ok(body) => Ok(Reply { status: head.status.as_u16(), retry_after, body: body.to_bytes().to_vec() }),
+        Ok(body) => {
+            Ok(Reply { status: head.status.as_u16(), retry_after, date, body: body.to_bytes().to_vec() })
+        }
         Err(error) if error.is::<LengthLimitError>() => Err(ApiFailure {
             http_status: Some(head.status.as_u16()),
             ..ApiFailure::new(
@@ -154,6 +161,11 @@ fn retry_after(response: &Response<Body>) -> Option<Duration> {
     let value = response.headers().get(http::header::RETRY_AFTER)?;
     let seconds: u32 = value.to_str().ok()?.trim().parse().ok()?;
     Some(Duration::from_secs(seconds.into()))
+}
+
+fn date(response: &Response<Body>) -> Option<Timestamp> {
+    let value = response.headers().get(http::header::DATE)?;
+    rfc2822::DateTimeParser::new().parse_timestamp(value.to_str().ok()?).ok()
 }
 
 /// Tells whether a request that found no answer can have been sent.

@@ -10,6 +10,7 @@ use kube::core::Request;
 use rebalancer_core::{ApiFailure, Controller, Target};
 use serde::de::IgnoredAny;
 
+use super::answer::Reply;
 use super::cluster::Cluster;
 use super::list::unsendable;
 
@@ -40,18 +41,21 @@ impl Cluster {
     /// # Errors
     /// As the server answers. What was done is done, so this is worth a warning and no more.
     pub fn notify(&self, notice: &Notice<'_>) -> Result<(), ApiFailure> {
-        let event = event(self.namespace(), notice, Timestamp::now());
-        let path = Event::url_path(&(), Some(self.namespace()));
-        let request = serde_json::to_vec(&event)
-            .map_err(kube::core::request::Error::SerializeBody)
-            .and_then(|body| Request::new(path).create(&PostParams::default(), body));
-        let reply = self.exchange(request.map_err(|error| unsendable(&error))?)?;
+        let reply = self.create_event(&event(self.namespace(), notice, Timestamp::now()))?;
         let _created: IgnoredAny = reply.read()?;
         Ok(())
     }
+
+    pub(super) fn create_event(&self, event: &Event) -> Result<Reply, ApiFailure> {
+        let path = Event::url_path(&(), Some(self.namespace()));
+        let request = serde_json::to_vec(event)
+            .map_err(kube::core::request::Error::SerializeBody)
+            .and_then(|body| Request::new(path).create(&PostParams::default(), body));
+        self.exchange(request.map_err(|error| unsendable(&error))?)
+    }
 }
 
-fn event(namespace: &str, notice: &Notice<'_>, now: Timestamp) -> Event {
+pub(super) fn event(namespace: &str, notice: &Notice<'_>, now: Timestamp) -> Event {
     let in_namespace = |kind: &str, name: &str, uid: &str| ObjectReference {
         api_version: api_version(kind).map(str::to_owned),
         kind: Some(kind.to_owned()),
@@ -74,7 +78,7 @@ fn event(namespace: &str, notice: &Notice<'_>, now: Timestamp) -> Event {
         action: Some("Rotate".to_owned()),
         reason: Some(notice.reason.to_owned()),
         type_: Some(if notice.is_warning { "Warning" } else { "Normal" }.to_owned()),
-        note: Some(cut(notice.note).to_owned()),
+        note: Some(cut(notice.note, MAX_NOTE_BYTES).to_owned()),
         regarding: Some(in_namespace(&workload.kind, &workload.name, &workload.uid)),
         related: notice.pod.map(|pod| in_namespace("Pod", &pod.name, &pod.uid)),
         ..Event::default()
@@ -92,8 +96,8 @@ fn api_version(kind: &str) -> Option<&'static str> {
 }
 
 /// The longest beginning that fits, ending between two characters.
-fn cut(note: &str) -> &str {
-    let mut end = note.len().min(MAX_NOTE_BYTES);
+pub(super) fn cut(note: &str, max_bytes: usize) -> &str {
+    let mut end = note.len().min(max_bytes);
     while !note.is_char_boundary(end) {
         end -= 1;
     }
@@ -106,10 +110,11 @@ mod tests {
 
     #[test]
     fn a_note_is_cut_between_characters() {
-        assert_eq!(cut("short"), "short");
-        assert_eq!(cut(&"a".repeat(1025)).len(), 1024);
-        assert_eq!(cut(&"é".repeat(513)).len(), 1024);
-        assert_eq!(cut(&format!("a{}", "é".repeat(513))).len(), 1023);
+        let length = |note: &str| cut(note, MAX_NOTE_BYTES).len();
+        assert_eq!(length("short"), 5);
+        assert_eq!(length(&"a".repeat(1025)), 1024);
+        assert_eq!(length(&"é".repeat(513)), 1024);
+        assert_eq!(length(&format!("a{}", "é".repeat(513))), 1023);
     }
 
     #[test]

@@ -4,45 +4,15 @@ use kube::api::ListParams;
 use kube::core::Request;
 use rebalancer_core::{ApiFailure, FailureKind};
 use serde::Deserialize;
-use thiserror::Error;
 
 use super::cluster::Cluster;
+use super::selector::Selector;
 
 /// Items a page: two megabytes of full pods, and a list of 5,000 in ten requests.
 const PAGE_ITEMS: u32 = 500;
 
 /// Pages after which a list is given up: 100,000 items, or a server that never says the end.
 const MAX_PAGES: usize = 200;
-
-/// A label selector that selects something: never empty, because that selects every pod.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Selector(String);
-
-/// The selector is empty.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error(
-    "an empty label selector would select every pod of the namespace; name one workload, such as app=orders"
-)]
-pub struct EmptySelector;
-
-impl Selector {
-    /// Takes a selector in the words of `kubectl -l`; its syntax is the server's to judge.
-    ///
-    /// # Errors
-    /// Nothing but blanks and commas.
-    pub fn new(selector: &str) -> Result<Self, EmptySelector> {
-        let selector = selector.trim();
-        if selector.chars().all(|letter| letter == ',' || letter.is_whitespace()) {
-            return Err(EmptySelector);
-        }
-        Ok(Self(selector.to_owned()))
-    }
-
-    /// The selector as it is sent.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
 
 /// One page of any list.
 pub(super) trait Page: for<'de> Deserialize<'de> {
@@ -89,18 +59,4 @@ fn expired(mut failure: ApiFailure) -> ApiFailure {
 /// A request that cannot be written down, such as one with a name that is no part of a URL.
 pub(super) fn unsendable(error: &kube::core::request::Error) -> ApiFailure {
     ApiFailure::new(FailureKind::InvalidRequest, error.to_string())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_selector_that_selects_everything_is_refused() {
-        for selector in ["", "  ", ",", " , "] {
-            assert_eq!(Selector::new(selector), Err(EmptySelector), "{selector:?}");
-        }
-        let selector = Selector::new(" app=orders ").expect("a selector");
-        assert_eq!(selector.as_str(), "app=orders");
-    }
 }

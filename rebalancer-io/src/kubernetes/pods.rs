@@ -299,7 +299,7 @@ impl Status {
 }
 
 /// Time from `then` to `now`; clocks differ, so a moment in the future is no time ago.
-fn elapsed(then: Timestamp, now: Timestamp) -> Duration {
+pub(super) fn elapsed(then: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(now.duration_since(then)).unwrap_or_default()
 }
 

@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use rebalancer_core::{
-    ApiFailure, Budget, EvictionRequest, FailureKind, LivePod, Presence, Target, Workload,
+    ApiFailure, Budget, Claim, ClaimFate, ClaimRequest, Controller, EvictionRequest, FailureKind, LivePod,
+    Presence, Target, Workload,
 };
 
 use super::budgets::Labels;
 use super::cluster::{Cluster, ClusterError};
 use super::evict::Effect;
-use super::list::Selector;
 use super::pods::{self, ListedPod, OwnerRef, PodList};
+use super::selector::Selector;
 use crate::driver::{Actuator, WorkloadSource};
 
 /// Looks at one workload and asks the server what it would do; it cannot evict.
@@ -23,7 +24,10 @@ pub struct Observer<'a> {
 }
 
 /// Evicts pods of one workload. Whoever must not evict must not be handed one.
-pub struct Evictor<'a>(Observer<'a>);
+pub struct Evictor<'a> {
+    observer: Observer<'a>,
+    why: String,
+}
 
 impl Cluster {
     /// A view of the workload that `selector` selects.
@@ -31,9 +35,9 @@ impl Cluster {
         Observer { cluster: self, selector, labels: BTreeMap::new() }
     }
 
-    /// The same, with the power to evict.
-    pub const fn evictor(&self, selector: Selector) -> Evictor<'_> {
-        Evictor(self.observer(selector))
+    /// The same, with the power to evict. The claim on the workload tells those who read it `why`.
+    pub fn evictor(&self, selector: Selector, why: &str) -> Evictor<'_> {
+        Evictor { observer: self.observer(selector), why: why.to_owned() }
     }
 }
 
@@ -103,9 +107,18 @@ impl Actuator for Observer<'_> {
         self.cluster.end_pod(request, Effect::DryRun)
     }
 
+    fn find_claims(&mut self, workload: &Controller) -> Result<Vec<Claim>, ApiFailure> {
+        self.cluster.claims(workload)
+    }
+
+    /// Refuses without asking the server.
+    fn claim(&mut self, _request: &ClaimRequest) -> Result<ClaimFate, ApiFailure> {
+        Err(only_looks())
+    }
+
     /// Refuses without asking the server.
     fn evict(&mut self, _request: &EvictionRequest) -> Result<(), ApiFailure> {
-        Err(ApiFailure::new(FailureKind::Forbidden, "this run only looks; it holds nothing that can evict"))
+        Err(only_looks())
     }
 
     fn look_up(&mut self, target: &Target) -> Result<Presence, ApiFailure> {
@@ -113,30 +126,43 @@ impl Actuator for Observer<'_> {
     }
 }
 
+/// Not `Forbidden`, on which a rotation goes on without a claim.
+fn only_looks() -> ApiFailure {
+    ApiFailure::new(FailureKind::InvalidRequest, "this run only looks; it holds nothing that can evict")
+}
+
 impl WorkloadSource for Evictor<'_> {
     fn workload(&mut self) -> Result<Workload, ClusterError> {
-        self.0.workload()
+        self.observer.workload()
     }
 }
 
 impl Actuator for Evictor<'_> {
     fn list_workload(&mut self) -> Result<Workload, ApiFailure> {
-        self.0.list_workload()
+        self.observer.list_workload()
     }
 
     fn list_budgets(&mut self, targets: &[Target]) -> Result<Vec<Budget>, ApiFailure> {
-        self.0.list_budgets(targets)
+        self.observer.list_budgets(targets)
     }
 
     fn preflight(&mut self, request: &EvictionRequest) -> Result<(), ApiFailure> {
-        self.0.preflight(request)
+        self.observer.preflight(request)
+    }
+
+    fn find_claims(&mut self, workload: &Controller) -> Result<Vec<Claim>, ApiFailure> {
+        self.observer.find_claims(workload)
+    }
+
+    fn claim(&mut self, request: &ClaimRequest) -> Result<ClaimFate, ApiFailure> {
+        self.observer.cluster.claim(request, &self.why)
     }
 
     fn evict(&mut self, request: &EvictionRequest) -> Result<(), ApiFailure> {
-        self.0.cluster.end_pod(request, Effect::Real)
+        self.observer.cluster.end_pod(request, Effect::Real)
     }
 
     fn look_up(&mut self, target: &Target) -> Result<Presence, ApiFailure> {
-        self.0.look_up(target)
+        self.observer.look_up(target)
     }
 }

@@ -4,6 +4,10 @@ use std::fmt;
 use std::fs;
 use std::path::PathBuf;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::HeaderValue;
+
 use super::error::TransportError;
 
 /// A token, password or header value. Neither `Debug` nor `Display` shows it.
@@ -55,6 +59,15 @@ impl SecretSource {
         }
         Ok(Secret::new(secret))
     }
+
+    /// A credential that a header cannot carry; what it is stays unsaid.
+    fn unsendable(&self) -> TransportError {
+        let path = match self {
+            Self::File(path) => path.clone(),
+            Self::Value(_) => "the environment".into(),
+        };
+        TransportError::Credentials { path, reason: "it has characters that a header cannot carry".into() }
+    }
 }
 
 /// How a request proves who asks.
@@ -72,4 +85,25 @@ pub enum Auth {
         /// The password, for Grafana Cloud a token.
         password: SecretSource,
     },
+}
+
+impl Auth {
+    /// The value of the header `Authorization`; `None` where nothing is to be proved. The secret is
+    /// read now.
+    ///
+    /// # Errors
+    /// A secret that cannot be read or sent.
+    pub(crate) fn authorization(&self) -> Result<Option<HeaderValue>, TransportError> {
+        let (source, text) = match self {
+            Self::None => return Ok(None),
+            Self::Bearer(token) => (token, format!("Bearer {}", token.read()?.reveal())),
+            Self::Basic { username, password } => {
+                let pair = format!("{username}:{}", password.read()?.reveal());
+                (password, format!("Basic {}", STANDARD.encode(pair)))
+            }
+        };
+        let mut value = HeaderValue::try_from(text).map_err(|_| source.unsendable())?;
+        value.set_sensitive(true);
+        Ok(Some(value))
+    }
 }

@@ -1,6 +1,7 @@
 //! The client: sends a query at one pinned time and turns whatever comes back into pods or an error.
 
 use std::io::Read;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -20,7 +21,41 @@ const MAX_ERROR_BYTES: u64 = 64 << 10;
 pub struct PrometheusClient<T = HttpTransport> {
     transport: T,
     max_bytes: u64,
-    requests: AtomicU64,
+    counts: Arc<RequestCounts>,
+}
+
+/// Requests by what came of them.
+#[derive(Debug, Default)]
+pub struct RequestCounts {
+    sent: AtomicU64,
+    partial: AtomicU64,
+    failed: AtomicU64,
+}
+
+impl RequestCounts {
+    /// Requests sent.
+    pub fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    /// Those whose answer called itself partial.
+    pub fn partial(&self) -> u64 {
+        self.partial.load(Ordering::Relaxed)
+    }
+
+    /// Those without any other usable answer.
+    pub fn failed(&self) -> u64 {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    fn count<A>(&self, answer: &Result<A, ErrorKind>) {
+        let counter = match answer {
+            Ok(_) => return,
+            Err(ErrorKind::PartialData { .. }) => &self.partial,
+            Err(_) => &self.failed,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 impl PrometheusClient {
@@ -36,7 +71,14 @@ impl PrometheusClient {
 impl<T: Transport> PrometheusClient<T> {
     /// A client over any transport, reading at most `max_bytes` of an answer.
     pub fn over(transport: T, max_bytes: u64) -> Self {
-        Self { transport, max_bytes, requests: AtomicU64::new(0) }
+        Self { transport, max_bytes, counts: Arc::default() }
+    }
+
+    /// The same client, counting its requests where others may look.
+    #[must_use]
+    pub fn counting(mut self, counts: Arc<RequestCounts>) -> Self {
+        self.counts = counts;
+        self
     }
 
     /// The transport.
@@ -46,7 +88,7 @@ impl<T: Transport> PrometheusClient<T> {
 
     /// Requests sent so far.
     pub fn requests(&self) -> u64 {
-        self.requests.load(Ordering::Relaxed)
+        self.counts.sent()
     }
 
     /// Evaluates a query at one moment.
@@ -91,15 +133,15 @@ impl<T: Transport> PrometheusClient<T> {
         decode: impl Fn(Box<dyn Read + Send>, &Wanted<'_>) -> Result<A, ErrorKind>,
     ) -> Result<A, QueryError> {
         let request = ApiRequest { name: &query.name, query: &query.promql, when };
-        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.counts.sent.fetch_add(1, Ordering::Relaxed);
         let answer = self.transport.send(&request).map_err(ErrorKind::from);
-        answer.and_then(|response| read(response, &query.wanted(self.max_bytes), decode)).map_err(|kind| {
-            QueryError {
-                name: query.name.clone(),
-                place: self.transport.place().to_owned(),
-                query: query.promql.clone(),
-                kind: Box::new(kind),
-            }
+        let answer = answer.and_then(|response| read(response, &query.wanted(self.max_bytes), decode));
+        self.counts.count(&answer);
+        answer.map_err(|kind| QueryError {
+            name: query.name.clone(),
+            place: self.transport.place().to_owned(),
+            query: query.promql.clone(),
+            kind: Box::new(kind),
         })
     }
 }

@@ -219,6 +219,16 @@ pub enum ConfigError {
         "PROMETHEUS_ENDPOINT holds a user name or password; give them by PROMETHEUS_USERNAME and PROMETHEUS_PASSWORD"
     )]
     EndpointCredentials,
+    /// An address to push to cannot be used.
+    #[error("{variable}: {reason}; give a base address such as {example}")]
+    PushUrl {
+        /// The setting that holds it.
+        variable: &'static str,
+        /// What is wrong with it; never the address itself.
+        reason: String,
+        /// An address of the kind.
+        example: &'static str,
+    },
     /// Neither GET nor POST.
     #[error("PROMETHEUS_METHOD is {0:?}; give POST or GET")]
     Method(String),

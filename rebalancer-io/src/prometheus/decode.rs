@@ -152,33 +152,69 @@ impl<'a> Pick<'a> {
 /// # Errors
 /// Everything but a whole vector with at most one number a pod.
 pub fn instant(body: impl Read, wanted: &Wanted<'_>) -> Result<InstantAnswer, ErrorKind> {
-    let mut window = opened(body, wanted)?;
-    let scanner = Scanner::scan(&mut window, wanted);
-    instant_from(scanner, window, wanted)
+    let (samples, Remarks { infos, counts }) = instant_into(body, wanted, Samples::default())?;
+    Ok(InstantAnswer { samples, infos, counts })
 }
 
 /// The same by the visitors alone.
 #[cfg(test)]
 fn instant_visited(body: impl Read, wanted: &Wanted<'_>) -> Result<InstantAnswer, ErrorKind> {
     let window = opened(body, wanted)?;
-    instant_from(Scanner::new(wanted), window, wanted)
+    let (samples, Remarks { infos, counts }) =
+        instant_from(Scanner::new(wanted, Samples::default()), window, wanted)?;
+    Ok(InstantAnswer { samples, infos, counts })
+}
+
+/// Takes samples as they are read. What has been taken of an answer that turns out to be none is of
+/// no use.
+pub(crate) trait Sink {
+    /// Takes one.
+    fn take(&mut self, pod: &str, point: Point);
+
+    /// How many pods were taken more than once, and the first that was.
+    fn repeated(&self) -> Option<(usize, String)>;
+}
+
+/// What an answer says beside its samples.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Remarks {
+    /// Remarks of the server that leave the data whole.
+    pub infos: Vec<String>,
+    /// What was left out.
+    pub counts: Counts,
+}
+
+/// Decodes the answer to an instant query into `sink`.
+///
+/// # Errors
+/// Everything but a whole vector with at most one number a pod.
+pub(crate) fn instant_into<S: Sink>(
+    body: impl Read,
+    wanted: &Wanted<'_>,
+    sink: S,
+) -> Result<(S, Remarks), ErrorKind> {
+    let mut window = opened(body, wanted)?;
+    let scanner = Scanner::scan(&mut window, wanted, sink);
+    instant_from(scanner, window, wanted)
 }
 
 /// Lets the visitors read what the scanner has left.
-fn instant_from(
-    Scanner { head, mut samples, counts, .. }: Scanner<'_>,
+fn instant_from<S: Sink>(
+    Scanner { head, mut sink, counts, .. }: Scanner<'_, S>,
     window: Window<impl Read>,
     wanted: &Wanted<'_>,
-) -> Result<InstantAnswer, ErrorKind> {
+) -> Result<(S, Remarks), ErrorKind> {
     let pick = Pick::new(wanted, &[]);
     let mut envelope = visited::<visit::Instant>(head, window, &pick)?;
     envelope.data.counts += counts;
     let (series, infos, counts) = check(envelope, wanted)?;
     for Element { pod, points, .. } in series {
-        samples.push(&pod, points);
+        sink.take(&pod, points);
     }
-    refuse_repeated(samples.pods())?;
-    Ok(InstantAnswer { samples, infos, counts })
+    match sink.repeated() {
+        None => Ok((sink, Remarks { infos, counts })),
+        Some((pods, pod)) => Err(ErrorKind::DuplicatePod { pods, pod }),
+    }
 }
 
 /// Decodes the answer to a range query.
@@ -187,7 +223,9 @@ fn instant_from(
 /// Everything but a whole matrix with at most one series a pod.
 pub fn range(body: impl Read, wanted: &Wanted<'_>) -> Result<RangeAnswer, ErrorKind> {
     let (series, infos, counts) = decode::<visit::Range>(body, &Pick::new(wanted, &[]))?;
-    refuse_repeated(series.iter().map(|element| element.pod.as_str()))?;
+    if let Some((pods, pod)) = repeated(series.iter().map(|element| element.pod.as_str())) {
+        return Err(ErrorKind::DuplicatePod { pods, pod: pod.to_owned() });
+    }
     let series = series.into_iter().map(|Element { pod, points, .. }| Series { pod, points }).collect();
     Ok(RangeAnswer { series, infos, counts })
 }
@@ -268,13 +306,6 @@ fn check<S: visit::Shape>(envelope: Envelope<S>, wanted: &Wanted<'_>) -> Result<
     }
     let infos = envelope.infos.iter().map(|info| words(info)).collect();
     Ok((data.series, infos, data.counts))
-}
-
-fn refuse_repeated<'a>(pods: impl Iterator<Item = &'a str> + Clone) -> Result<(), ErrorKind> {
-    match repeated(pods) {
-        None => Ok(()),
-        Some((pods, pod)) => Err(ErrorKind::DuplicatePod { pods, pod: pod.to_owned() }),
-    }
 }
 
 #[cfg(test)]

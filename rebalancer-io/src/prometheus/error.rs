@@ -1,5 +1,6 @@
 //! Everything a query can end in other than an answer: what, where, the server's words, what to do.
 
+use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 use std::io;
 use std::path::PathBuf;
@@ -36,6 +37,14 @@ impl fmt::Display for QueryError {
 }
 
 impl std::error::Error for QueryError {}
+
+impl QueryError {
+    /// What kind of error it is, for programs: the HTTP status where there is one that is no success,
+    /// else a word that stays the same.
+    pub fn code(&self) -> Cow<'static, str> {
+        self.kind.code()
+    }
+}
 
 /// What a query ended in. Texts of the other side are cut to 200 characters and escaped.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -153,6 +162,24 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
+    fn code(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::Transport(error) => error.code(),
+            Self::Api { status: 200, .. } => "api",
+            Self::Api { status, .. } | Self::Http { status, .. } | Self::Redirect { status, .. } => {
+                return Cow::Owned(status.to_string());
+            }
+            Self::NotJson { .. } | Self::Malformed { .. } | Self::NotUtf8 { .. } => "malformed",
+            Self::NotAnAnswer { .. } => "not_an_answer",
+            Self::Truncated { .. } => "truncated",
+            Self::TooLarge { .. } => "too_large",
+            Self::PartialData { .. } => "partial_data",
+            Self::WrongType { .. } | Self::Histogram { .. } => "wrong_type",
+            Self::NoPodLabel { .. } => "no_pod_label",
+            Self::DuplicatePod { .. } => "duplicate_pod",
+        })
+    }
+
     /// What to do about it, in words that end a message.
     pub fn advice(&self) -> &'static str {
         match self {
@@ -271,6 +298,22 @@ pub enum TransportError {
 }
 
 impl TransportError {
+    /// What kind of error it is, in a word that stays the same.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Timeout(_) => "timeout",
+            Self::HostNotFound => "host_not_found",
+            Self::Connect(_) => "unreachable",
+            Self::Closed => "closed",
+            Self::Tls(_) => "tls",
+            Self::Proxy(_) => "proxy",
+            Self::Decompress(_) => "decompress",
+            Self::Credentials { .. } => "credentials",
+            Self::NotRecorded(_) => "not_recorded",
+            Self::Other(_) => "_OTHER",
+        }
+    }
+
     /// What to do about it, in words that end a message.
     pub fn advice(&self) -> &'static str {
         match self {

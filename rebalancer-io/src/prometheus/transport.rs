@@ -8,8 +8,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, LOCATION};
 use http::{HeaderValue, Uri};
 use jiff::Timestamp;
@@ -20,7 +18,7 @@ use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConf
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 
-use super::auth::{Auth, Secret, SecretSource};
+use super::auth::{Auth, Secret};
 use super::config::{ConfigError, Endpoint, Header, Method, PrometheusConfig, Tls};
 use super::error::TransportError;
 
@@ -207,17 +205,7 @@ impl HttpTransport {
         if let Some(host) = &self.host {
             headers.insert(HOST, host.clone());
         }
-        let authorization = match &self.auth {
-            Auth::None => None,
-            Auth::Bearer(token) => Some((token, format!("Bearer {}", token.read()?.reveal()))),
-            Auth::Basic { username, password } => {
-                let pair = format!("{username}:{}", password.read()?.reveal());
-                Some((password, format!("Basic {}", STANDARD.encode(pair))))
-            }
-        };
-        if let Some((source, text)) = authorization {
-            let mut value = HeaderValue::try_from(text).map_err(|_| unsendable(source))?;
-            value.set_sensitive(true);
+        if let Some(value) = self.auth.authorization()? {
             headers.insert(AUTHORIZATION, value);
         }
         for Header { name, value } in &self.headers {
@@ -258,15 +246,6 @@ impl Transport for HttpTransport {
     fn place(&self) -> &str {
         self.endpoint.as_str()
     }
-}
-
-/// A credential that a header cannot carry; what it is stays unsaid.
-fn unsendable(source: &SecretSource) -> TransportError {
-    let path = match source {
-        SecretSource::File(path) => path.clone(),
-        SecretSource::Value(_) => "the environment".into(),
-    };
-    TransportError::Credentials { path, reason: "it has characters that a header cannot carry".into() }
 }
 
 /// A body whose errors say what happened in our own words.
@@ -315,7 +294,7 @@ fn renamed(endpoint: &Endpoint, name: &str) -> Result<(String, EndpointResolver,
     Ok((base, EndpointResolver { target, inner: DefaultResolver::default() }, host))
 }
 
-fn tls_config(tls: &Tls) -> Result<TlsConfig, ConfigError> {
+pub(crate) fn tls_config(tls: &Tls) -> Result<TlsConfig, ConfigError> {
     let mut builder = TlsConfig::builder().disable_verification(tls.insecure_skip_verify);
     if let Some(path) = &tls.ca_file {
         let roots = certificates("PROMETHEUS_CA_FILE", path)?;

@@ -1,7 +1,7 @@
 //! The lines of a recording, read with limits and written all or nothing.
 
-use std::fs::{self, File};
-use std::io::{self, BufRead, BufWriter, Read, Write};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,7 +13,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Exchange, Recording};
+use super::matrix::{Grid, Matrix};
+use super::{Exchange, Recording, page};
 use crate::file;
 use crate::prometheus::{When, words};
 
@@ -25,7 +26,7 @@ const FAMILY: &str = "pod-rebalancer/recording/";
 
 /// 256 MiB before compression, for reading and writing: a run over 10,000 pods is fifty times
 /// smaller, and this much can be held.
-const MAX_BYTES: u64 = 256 << 20;
+pub(super) const MAX_BYTES: u64 = 256 << 20;
 
 #[derive(Serialize, Deserialize)]
 struct Header {
@@ -39,7 +40,7 @@ struct Header {
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Line {
-    Exchange(ExchangeLine),
+    Exchange(Box<ExchangeLine>),
     Workload { facts: Value },
     End { exchanges: usize },
 }
@@ -61,6 +62,8 @@ struct ExchangeLine {
     body: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     body_base64: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body_matrix: Option<Matrix>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -71,8 +74,17 @@ struct RangeLine {
 }
 
 pub(super) fn read(path: &Path) -> Result<Recording, RecordingError> {
-    let reader = file::open(path).map_err(|error| RecordingError::new(path, None, error.to_string()))?;
-    let mut lines = Lines { path, reader: reader.take(MAX_BYTES + 1), number: 0, bytes: 0 };
+    let unreadable = |error: io::Error| RecordingError::new(path, None, error.to_string());
+    let mut reader = file::open(path).map_err(unreadable)?;
+    if reader.fill_buf().map_err(unreadable)?.starts_with(page::PAGE_START.as_bytes()) {
+        return page::read(path, reader);
+    }
+    read_lines(path, reader.take(MAX_BYTES + 1))
+}
+
+/// Reads the lines of a recording; `path` names it in messages.
+pub(super) fn read_lines(path: &Path, reader: impl Read) -> Result<Recording, RecordingError> {
+    let mut lines = Lines { path, reader: BufReader::new(reader), number: 0, bytes: 0 };
     let header = read_header(&mut lines)?;
     let mut recording = Recording {
         recorded_at: lines.time(&header.recorded_at)?,
@@ -85,7 +97,7 @@ pub(super) fn read(path: &Path) -> Result<Recording, RecordingError> {
     loop {
         let line = lines.read_line()?;
         match lines.parse(&line)? {
-            Line::Exchange(line) => recording.exchanges.push(exchange(line, &lines)?),
+            Line::Exchange(line) => recording.exchanges.push(exchange(*line, &mut lines)?),
             Line::Workload { facts } => recording.workload = Some(facts),
             Line::End { exchanges } if exchanges == recording.exchanges.len() => break,
             Line::End { exchanges } => {
@@ -119,7 +131,7 @@ fn read_header<R: BufRead>(lines: &mut Lines<'_, R>) -> Result<Header, Recording
     }))
 }
 
-fn exchange<R>(line: ExchangeLine, lines: &Lines<'_, R>) -> Result<Exchange, RecordingError> {
+fn exchange<R>(line: ExchangeLine, lines: &mut Lines<'_, R>) -> Result<Exchange, RecordingError> {
     let when = match (&line.time, &line.range) {
         (Some(time), None) => When::Instant(lines.time(time)?),
         (None, Some(RangeLine { start, end, step_ms })) => {
@@ -128,12 +140,18 @@ fn exchange<R>(line: ExchangeLine, lines: &Lines<'_, R>) -> Result<Exchange, Rec
         }
         _ => return Err(lines.error("an exchange has either a time or a range")),
     };
-    let body = match (line.body, line.body_base64) {
-        (Some(text), None) => text.into_bytes(),
-        (None, Some(base64)) => {
+    let body = match (line.body, line.body_base64, line.body_matrix) {
+        (Some(text), None, None) => text.into_bytes(),
+        (None, Some(base64), None) => {
             STANDARD.decode(base64).map_err(|error| lines.error(format!("body_base64: {error}")))?
         }
-        _ => return Err(lines.error("an exchange has either a body or a body_base64")),
+        (None, None, Some(matrix)) => {
+            let grid = Grid::of(&when).ok_or_else(|| lines.error("body_matrix: there is no range"))?;
+            let body = matrix.body(grid).map_err(|error| lines.error(format!("body_matrix: {error}")))?;
+            lines.count(body.len())?;
+            body
+        }
+        _ => return Err(lines.error("an exchange has one of body, body_base64 and body_matrix")),
     };
     Ok(Exchange {
         name: line.name,
@@ -149,7 +167,7 @@ fn exchange<R>(line: ExchangeLine, lines: &Lines<'_, R>) -> Result<Exchange, Rec
 /// The lines of a file, numbered for messages.
 struct Lines<'a, R> {
     path: &'a Path,
-    reader: io::Take<R>,
+    reader: R,
     number: usize,
     bytes: u64,
 }
@@ -164,10 +182,7 @@ impl<R: BufRead> Lines<'_, R> {
         match read {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(self.error(cut)),
             Err(error) => return Err(self.error(words(&error.to_string()))),
-            Ok(count) => self.bytes += count as u64,
-        }
-        if self.bytes > MAX_BYTES {
-            return Err(self.error(format!("the recording is larger than {MAX_BYTES} bytes")));
+            Ok(bytes) => self.count(bytes)?,
         }
         let whole = line.pop_if(|last| *last == b'\n').is_some();
         // A file of one line without end is no cut recording but something else; the caller says what.
@@ -179,6 +194,15 @@ impl<R: BufRead> Lines<'_, R> {
 }
 
 impl<R> Lines<'_, R> {
+    /// Counts what is held against the limit.
+    fn count(&mut self, bytes: usize) -> Result<(), RecordingError> {
+        self.bytes += bytes as u64;
+        if self.bytes > MAX_BYTES {
+            return Err(self.error(format!("the recording is larger than {MAX_BYTES} bytes")));
+        }
+        Ok(())
+    }
+
     fn parse<'de, T: Deserialize<'de>>(&self, line: &'de [u8]) -> Result<T, RecordingError> {
         serde_json::from_slice(line).map_err(|error| {
             let text = error.to_string();
@@ -198,30 +222,28 @@ impl<R> Lines<'_, R> {
 }
 
 pub(super) fn write(recording: &Recording, path: &Path) -> Result<(), RecordingError> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let partial = path.with_file_name(format!(".{name}.{}.partial", std::process::id()));
-    let written = write_partial(recording, &partial, name.ends_with(".gz"));
-    written.and_then(|()| fs::rename(&partial, path)).map_err(|error| {
-        // Nothing is lost if it cannot be removed; the first error is the one to tell.
-        fs::remove_file(&partial).ok();
-        RecordingError::new(path, None, format!("cannot write: {error}"))
-    })
+    let compress = path.extension().is_some_and(|extension| extension == "gz");
+    file::replace(path, |file| write_whole(recording, file, compress))
+        .map_err(|error| RecordingError::new(path, None, format!("cannot write: {error}")))
 }
 
-fn write_partial(recording: &Recording, partial: &Path, compress: bool) -> io::Result<()> {
-    let file = if compress {
-        let mut encoder = GzEncoder::new(File::create(partial)?, Compression::default());
-        write_lines(recording, &mut encoder)?;
-        encoder.finish()?
-    } else {
-        let mut writer = BufWriter::new(File::create(partial)?);
-        write_lines(recording, &mut writer)?;
-        writer.into_inner()?
-    };
-    file.sync_all()
+fn write_whole(recording: &Recording, file: File, compress: bool) -> io::Result<File> {
+    if compress {
+        let mut encoder = GzEncoder::new(file, Compression::default());
+        write_lines(recording, &mut encoder, None)?;
+        return encoder.finish();
+    }
+    let mut writer = BufWriter::new(file);
+    write_lines(recording, &mut writer, None)?;
+    Ok(writer.into_inner()?)
 }
 
-fn write_lines(recording: &Recording, writer: &mut impl Write) -> io::Result<()> {
+/// Writes the lines; `digits` as in [`Recording::to_page`].
+pub(super) fn write_lines(
+    recording: &Recording,
+    writer: &mut impl Write,
+    digits: Option<usize>,
+) -> io::Result<()> {
     let mut writer = Capped { inner: writer, left: MAX_BYTES };
     let header = Header {
         format: FORMAT.into(),
@@ -232,7 +254,7 @@ fn write_lines(recording: &Recording, writer: &mut impl Write) -> io::Result<()>
     };
     write_line(&header, &mut writer)?;
     for exchange in &recording.exchanges {
-        write_line(&Line::Exchange(exchange_line(exchange)), &mut writer)?;
+        write_line(&Line::Exchange(Box::new(exchange_line(exchange, digits))), &mut writer)?;
     }
     if let Some(facts) = &recording.workload {
         write_line(&Line::Workload { facts: facts.clone() }, &mut writer)?;
@@ -261,7 +283,7 @@ impl<W: Write> Write for Capped<W> {
     }
 }
 
-fn exchange_line(exchange: &Exchange) -> ExchangeLine {
+fn exchange_line(exchange: &Exchange, digits: Option<usize>) -> ExchangeLine {
     let (time, range) = match exchange.when {
         When::Instant(at) => (Some(at.to_string()), None),
         When::Range { start, end, step } => {
@@ -269,7 +291,9 @@ fn exchange_line(exchange: &Exchange) -> ExchangeLine {
             (None, Some(RangeLine { start: start.to_string(), end: end.to_string(), step_ms }))
         }
     };
+    let body_matrix = digits.and_then(|digits| Matrix::of(exchange, digits));
     let (body, body_base64) = match str::from_utf8(&exchange.body) {
+        _ if body_matrix.is_some() => (None, None),
         Ok(text) => (Some(text.to_owned()), None),
         Err(_) => (None, Some(STANDARD.encode(&exchange.body))),
     };
@@ -283,6 +307,7 @@ fn exchange_line(exchange: &Exchange) -> ExchangeLine {
         location: exchange.location.clone(),
         body,
         body_base64,
+        body_matrix,
     }
 }
 
@@ -304,7 +329,7 @@ pub struct RecordingError {
 }
 
 impl RecordingError {
-    fn new(path: &Path, line: Option<usize>, reason: impl Into<String>) -> Self {
+    pub(super) fn new(path: &Path, line: Option<usize>, reason: impl Into<String>) -> Self {
         Self { path: path.to_owned(), line, reason: reason.into() }
     }
 }

@@ -149,7 +149,7 @@ fn damaged_recordings_are_refused_with_file_and_line() {
             good.replacen("\"type\":\"exchange\"", "\"type\":\"letter\"", 1),
             "line 2: unknown variant `letter`",
         ),
-        (good.replacen("\"body\":", "\"corpse\":", 1), "either a body or a body_base64"),
+        (good.replacen("\"body\":", "\"corpse\":", 1), "one of body, body_base64 and body_matrix"),
         (good.replacen("\"body_base64\":\"", "\"body_base64\":\"!", 1), "body_base64: "),
         (good.replacen(&format!("{}\n", lines[2]), "", 1), "the recording had 6 exchanges, 5 are left"),
         (lines[..last - 1].join("\n") + "\n", "the recording is truncated here"),

@@ -1,6 +1,7 @@
 //! What the server answers to each request, in the words and bytes of recorded ones.
 
 use std::collections::BTreeMap;
+use std::time::SystemTime;
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -31,6 +32,7 @@ pub(super) fn answer(request: &SimRequest, fleet: &mut Fleet, denied: &[String])
     }
     match asked {
         Asked::List { resource: "pods", .. } => list_pods(request, fleet),
+        Asked::List { resource: "events", .. } => list_events(request, fleet),
         Asked::List { .. } => list_budgets(fleet),
         Asked::Get { resource: "pods", name, .. } => match fleet.find(name).cloned() {
             Some(pod) => json(200, &titled("Pod", objects::pod(&pod, fleet))),
@@ -70,7 +72,8 @@ impl<'a> Asked<'a> {
             }
             (
                 "GET",
-                ["apis", group @ "policy", "v1", "namespaces", namespace, resource @ "poddisruptionbudgets"],
+                ["apis", group @ "policy", "v1", "namespaces", namespace, resource @ "poddisruptionbudgets"]
+                | ["apis", group @ "events.k8s.io", "v1", "namespaces", namespace, resource @ "events"],
             ) => Self::List { group, resource, namespace },
             ("GET", ["api", "v1", "namespaces", namespace, resource @ "pods", name]) => {
                 Self::Get { group: "", resource, namespace, name }
@@ -169,6 +172,19 @@ fn list_pods(request: &SimRequest, fleet: &Fleet) -> Transcript {
     json(200, &json!({"kind": "PodList", "apiVersion": "v1", "metadata": metadata, "items": page}))
 }
 
+/// Events are selected by one label here.
+fn list_events(request: &SimRequest, fleet: &Fleet) -> Transcript {
+    let wanted = request.query("labelSelector").unwrap_or_default();
+    let (key, value) = wanted.split_once('=').unwrap_or_default();
+    let items: Vec<&Value> =
+        fleet.events.iter().filter(|event| event["metadata"]["labels"][key] == value).collect();
+    json(
+        200,
+        &json!({"kind": "EventList", "apiVersion": "events.k8s.io/v1",
+                "metadata": {"resourceVersion": "1"}, "items": items}),
+    )
+}
+
 fn list_budgets(fleet: &Fleet) -> Transcript {
     let items: Vec<Value> = fleet.budgets.iter().map(|budget| objects::budget(budget, fleet)).collect();
     json(
@@ -242,7 +258,7 @@ fn conflict(pod: &SimPod, options: &Value) -> Option<Transcript> {
 }
 
 fn event(request: &SimRequest, fleet: &mut Fleet) -> Transcript {
-    let Ok(event) = decoded(request) else { return Transcript::named("114_evict_malformed_json") };
+    let Ok(mut event) = decoded(request) else { return Transcript::named("114_evict_malformed_json") };
     let time = event["eventTime"].as_str().unwrap_or_default();
     if time.split_once('.').is_none_or(|(_, fraction)| fraction.len() != "123456Z".len()) {
         return Transcript::named("407_event_eventtime_seconds");
@@ -253,6 +269,13 @@ fn event(request: &SimRequest, fleet: &mut Fleet) -> Transcript {
     if event["reportingController"].as_str().is_none_or(str::is_empty) {
         return Transcript::named("404_event_no_controller_422");
     }
+    let name = event["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+    if !name.is_empty() && fleet.events.iter().any(|other| other["metadata"]["name"] == name) {
+        let message = format!("events.events.k8s.io \"{name}\" already exists");
+        let details = Details { name: &name, group: "events.k8s.io", kind: "events" };
+        return failure(409, &message, Some("AlreadyExists"), Some(details));
+    }
+    event["metadata"]["creationTimestamp"] = json!(objects::rfc3339(SystemTime::now()));
     fleet.events.push(event.clone());
     json(201, &event)
 }

@@ -110,7 +110,7 @@ pub(super) fn budget(budget: &SimBudget, fleet: &Fleet) -> Value {
     })
 }
 
-fn rfc3339(time: SystemTime) -> String {
+pub(super) fn rfc3339(time: SystemTime) -> String {
     let time: Timestamp = time.try_into().expect("the clock is within the years of a timestamp");
     let whole = Timestamp::from_second(time.as_second()).expect("a second of a valid time is valid");
     whole.to_string()

@@ -19,10 +19,17 @@ pub fn engine(data: &[u8]) {
     let mut input = Unstructured::new(data);
     let Ok(thresholds) = thresholds(&mut input) else { return };
     let mut pods: Vec<PodState> = Vec::new();
+    let mut columns: PerMetric<Vec<f64>> = PerMetric::default();
     while !input.is_empty() && pods.len() < MAX_PODS {
-        let Ok(pod) = pod(&mut input) else { break };
+        let Ok((name, samples)) = pod(&mut input) else { break };
+        let mut pod = PodState::new(name);
+        for (metric, sample) in samples.iter() {
+            pod = pod.with(metric, *sample);
+            columns[metric].push(*sample);
+        }
         pods.push(pod);
     }
+    compare_columns(thresholds, &pods, &columns);
     let names: BTreeSet<&str> = pods.iter().map(|pod| pod.name.as_str()).collect();
     let analysis = match Engine::new(thresholds).analyze(&pods) {
         Ok(analysis) => analysis,
@@ -44,6 +51,28 @@ pub fn engine(data: &[u8]) {
     if names.len() == pods.len() {
         assert_eq!(oracle::compare(&analysis), Ok(()), "{pods:?} {thresholds:?}");
     }
+}
+
+/// Pods given as columns, whatever numbers are in them, are decided as the same pods given as states.
+fn compare_columns(thresholds: Thresholds, pods: &[PodState], columns: &PerMetric<Vec<f64>>) {
+    let names: Vec<&str> = pods.iter().map(|pod| pod.name.as_str()).collect();
+    let engine = Engine::new(thresholds);
+    let (one, other) = match (engine.analyze(pods), engine.analyze_columns(&names, columns)) {
+        (Ok(one), Ok(other)) => (one, other),
+        (one, other) => {
+            let told = |error: AnalyzeError| error.to_string();
+            return assert_eq!(one.err().map(told), other.err().map(told));
+        }
+    };
+    assert_eq!(*one, *other);
+    for metric in Metric::ALL {
+        assert_eq!(one.median(metric), other.median(metric));
+        for position in 0..pods.len() {
+            assert_eq!(one.load(position, metric), other.load(position, metric));
+            assert_eq!(one.lacks(position), other.lacks(position));
+        }
+    }
+    assert!((0..pods.len()).all(|position| one.name(position) == other.name(position)));
 }
 
 fn thresholds(input: &mut Unstructured<'_>) -> Result<Thresholds> {
@@ -71,19 +100,18 @@ fn thresholds(input: &mut Unstructured<'_>) -> Result<Thresholds> {
     })
 }
 
-fn pod(input: &mut Unstructured<'_>) -> Result<PodState> {
+fn pod(input: &mut Unstructured<'_>) -> Result<(String, PerMetric<f64>)> {
     let length = input.int_in_range(0..=6_usize)?;
     let name = String::from_utf8_lossy(input.bytes(length.min(input.len()))?).into_owned();
-    let mut pod = PodState::new(name);
+    let mut samples: PerMetric<f64> = PerMetric::default();
     for metric in Metric::ALL {
-        let sample = match input.int_in_range(0..=3_u8)? {
+        samples[metric] = match input.int_in_range(0..=3_u8)? {
             0 => f64::NAN,
             1 => small(input)?,
             _ => bits(input)?,
         };
-        pod = pod.with(metric, sample);
     }
-    Ok(pod)
+    Ok((name, samples))
 }
 
 /// A quarter of a small number: ties and spreads that are exact are common among them.

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use arbitrary::{Result, Unstructured};
 use rebalancer_core::{
-    Action, Answer, ApiFailure, Budget, Controller, FailureKind, LivePod, Mode, OwnerFacts, Pacing, Phase,
-    Presence, Role, Rotation, RotationOptions, RotationPlan, RotationReport, Target, Workload,
+    Action, Answer, ApiFailure, Budget, Claim, ClaimFate, Controller, FailureKind, LivePod, Mode, OwnerFacts,
+    Pacing, Phase, Presence, Role, Rotation, RotationOptions, RotationPlan, RotationReport, Target, Workload,
 };
 
 /// Answers after which every rotation must have stopped: the deadline below ends all waiting.
@@ -52,11 +52,23 @@ pub fn rotation(data: &[u8]) {
 /// What has been asked and answered, in the words of the promises.
 #[derive(Default)]
 struct Watch {
+    claim: ClaimSeen,
     preflighted: Vec<String>,
     sent: Vec<String>,
     gone: Vec<String>,
     unresolved: Option<String>,
     over: bool,
+}
+
+/// How far the claim of the rotation has come.
+#[derive(Debug, Default, PartialEq, Eq)]
+enum ClaimSeen {
+    #[default]
+    NotLookedFor,
+    NoneInForce,
+    /// Won, or impossible here.
+    Settled,
+    Lost,
 }
 
 impl Watch {
@@ -66,7 +78,11 @@ impl Watch {
             let looks = matches!(action, Action::LookUp(target) if target.uid == *uid);
             assert!(looks, "{action:?} before the fate of {uid} is known");
         }
+        if self.claim == ClaimSeen::Lost {
+            assert!(matches!(action, Action::FindClaims { .. } | Action::Stop), "{action:?} without a claim");
+        }
         let Action::Evict(request) = action else { return };
+        assert_eq!(self.claim, ClaimSeen::Settled, "no other run may evict");
         let uids: Vec<&String> = plan.targets().iter().map(|target| &target.uid).collect();
         assert_eq!(plan.options().mode, Mode::Execute, "a dry-run evicts nothing");
         assert!(self.preflighted.iter().eq(uids.iter().copied()), "every preflight was accepted");
@@ -77,6 +93,13 @@ impl Watch {
     fn learn(&mut self, action: &Action, answer: &Answer) {
         match (action, answer) {
             (_, Answer::StopRequested) => self.over = self.unresolved.is_none(),
+            (_, Answer::Claims(answer)) => self.found(answer),
+            (_, Answer::Claimed(Ok(ClaimFate::Won))) => self.claim = ClaimSeen::Settled,
+            (_, Answer::Claimed(Ok(ClaimFate::Lost))) => self.claim = ClaimSeen::Lost,
+            (_, Answer::Claimed(Err(failure))) => {
+                self.claim = ClaimSeen::Settled;
+                self.over = !failure.kind.forbids_claims();
+            }
             (Action::Preflight(request), Answer::Preflight(Ok(()))) => {
                 self.preflighted.push(request.target.uid.clone());
             }
@@ -95,6 +118,16 @@ impl Watch {
                 self.over = true;
             }
             _ => {}
+        }
+    }
+
+    fn found(&mut self, answer: &std::result::Result<Vec<Claim>, ApiFailure>) {
+        self.over = self.claim == ClaimSeen::Lost;
+        self.claim = ClaimSeen::NoneInForce;
+        match answer {
+            Ok(claims) => self.over |= claims.iter().any(Claim::is_in_force),
+            Err(failure) if failure.kind.forbids_claims() => self.claim = ClaimSeen::Settled,
+            Err(_) => self.over = true,
         }
     }
 
@@ -144,9 +177,11 @@ fn belongs(action: &Action, answer: &Answer) -> bool {
     matches!(
         (action, answer),
         (_, Answer::StopRequested)
+            | (Action::FindClaims { .. }, Answer::Claims(_))
             | (Action::ListWorkload, Answer::Workload(_))
             | (Action::ListBudgets { .. }, Answer::Budgets(_))
             | (Action::Preflight(_), Answer::Preflight(_))
+            | (Action::Claim(_), Answer::Claimed(_))
             | (Action::Evict(_), Answer::Eviction(_))
             | (Action::LookUp(_), Answer::LookedUp(_))
             | (Action::Wait { .. }, Answer::Waited)
@@ -167,8 +202,10 @@ fn answer(action: &Action, planned: &Workload, input: &mut Unstructured<'_>) -> 
         Action::Evict(_) => 3,
         Action::LookUp(_) => 4,
         Action::Wait { .. } | Action::Stop => 5,
+        Action::FindClaims { .. } => 6,
+        Action::Claim(_) => 7,
     };
-    let kind = if input.ratio(1, 16)? { input.int_in_range(0..=6_u8)? } else { kind };
+    let kind = if input.ratio(1, 16)? { input.int_in_range(0..=8_u8)? } else { kind };
     Ok(match kind {
         0 => Answer::Workload(or_failure(input, |input| listed(planned, input))?),
         1 => Answer::Budgets(or_failure(input, budgets)?),
@@ -176,6 +213,10 @@ fn answer(action: &Action, planned: &Workload, input: &mut Unstructured<'_>) -> 
         3 => Answer::Eviction(or_failure(input, |_| Ok(()))?),
         4 => Answer::LookedUp(or_failure(input, presence)?),
         5 => Answer::Waited,
+        6 => Answer::Claims(or_failure(input, claims)?),
+        7 => Answer::Claimed(or_failure(input, |input| {
+            Ok(if input.ratio(1, 4)? { ClaimFate::Lost } else { ClaimFate::Won })
+        })?),
         _ => Answer::StopRequested,
     })
 }
@@ -239,6 +280,19 @@ fn budgets(input: &mut Unstructured<'_>) -> Result<Vec<Budget>> {
         });
     }
     Ok(budgets)
+}
+
+fn claims(input: &mut Unstructured<'_>) -> Result<Vec<Claim>> {
+    let mut claims = Vec::new();
+    for generation in 1..=input.int_in_range(0..=2_u64)? {
+        claims.push(Claim {
+            generation,
+            holder: "another".to_owned(),
+            age: Duration::from_secs(input.int_in_range(0..=3600)?),
+            valid_for: Duration::from_secs(input.int_in_range(0..=300)?),
+        });
+    }
+    Ok(claims)
 }
 
 fn presence(input: &mut Unstructured<'_>) -> Result<Presence> {

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use super::Point;
+use super::{Point, Sink};
 
 /// The value of one pod at one instant.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -102,6 +102,16 @@ impl Samples {
     fn pod(&self, position: usize) -> &str {
         let start = position.checked_sub(1).map_or(0, |before| self.ends[before]);
         &self.names[start..self.ends[position]]
+    }
+}
+
+impl Sink for Samples {
+    fn take(&mut self, pod: &str, point: Point) {
+        self.push(pod, point);
+    }
+
+    fn repeated(&self) -> Option<(usize, String)> {
+        repeated(self.pods()).map(|(pods, pod)| (pods, pod.to_owned()))
     }
 }
 

@@ -10,7 +10,7 @@ use std::io::Read;
 use std::ops::Range;
 
 use super::window::Window;
-use super::{Counts, Point, Samples, Wanted};
+use super::{Counts, Point, Sink, Wanted};
 
 /// What stands before the first series: as Prometheus writes it, and as VictoriaMetrics does.
 const HEADS: [&str; 2] = [
@@ -35,11 +35,11 @@ enum Stop {
 }
 
 /// Reads series off a window.
-pub(super) struct Scanner<'a> {
+pub(super) struct Scanner<'a, S> {
     /// What was taken in front of the series; empty when nothing was.
     pub head: &'static str,
-    /// The samples taken.
-    pub samples: Samples,
+    /// What took the samples.
+    pub sink: S,
     /// What was left out of the series taken.
     pub counts: Counts,
     wanted: &'a Wanted<'a>,
@@ -76,21 +76,15 @@ struct Parts<'t> {
     value_start: usize,
 }
 
-impl<'a> Scanner<'a> {
+impl<'a, S: Sink> Scanner<'a, S> {
     /// A scanner that has taken nothing.
-    pub(super) fn new(wanted: &'a Wanted<'a>) -> Self {
-        Self {
-            head: "",
-            samples: Samples::default(),
-            counts: Counts::default(),
-            wanted,
-            last: Pattern::default(),
-        }
+    pub(super) fn new(wanted: &'a Wanted<'a>, sink: S) -> Self {
+        Self { head: "", sink, counts: Counts::default(), wanted, last: Pattern::default() }
     }
 
     /// Takes what there is to take off `window`.
-    pub(super) fn scan(window: &mut Window<impl Read>, wanted: &'a Wanted<'a>) -> Self {
-        let mut scanner = Self::new(wanted);
+    pub(super) fn scan(window: &mut Window<impl Read>, wanted: &'a Wanted<'a>, sink: S) -> Self {
+        let mut scanner = Self::new(wanted, sink);
         while scanner.head.is_empty() {
             let text = window.text();
             if let Some(head) = HEADS.into_iter().find(|head| text.starts_with(head)) {
@@ -142,7 +136,7 @@ impl<'a> Scanner<'a> {
         } else if self.last.other_namespace {
             self.counts.other_namespace += 1;
         } else {
-            self.samples.push(pod, Point { timestamp_ms: self.last.timestamp_ms, value });
+            self.sink.take(pod, Point { timestamp_ms: self.last.timestamp_ms, value });
         }
         Ok(next)
     }

@@ -36,7 +36,7 @@ fn agree(bytes: &[u8], piece: usize, wanted: &Wanted<'_>) -> Result<(), TestCase
 /// The series that the scanner takes off an answer.
 fn taken(bytes: &[u8]) -> usize {
     let mut window = Window::new(bytes, u64::MAX);
-    Scanner::scan(&mut window, &WANTED[0]).counts.series
+    Scanner::scan(&mut window, &WANTED[0], super::Samples::default()).counts.series
 }
 
 #[test]

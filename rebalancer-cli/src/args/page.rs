@@ -1,0 +1,29 @@
+//! Where a report goes as a page.
+#![allow(clippy::doc_markdown, reason = "these comments are the help texts")]
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{OutputArgs, SavedArgs};
+
+/// The page beside the report on standard output.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub struct PageArgs {
+    /// Also write the report as one HTML page that needs no network, to FILE.html; `replay` reads it
+    #[arg(long, value_name = "FILE.html", env = "REPORT_FILE")]
+    pub report: Option<PathBuf>,
+}
+
+/// Arguments of `report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    #[command(flatten)]
+    pub saved: SavedArgs,
+    /// Where to write the page; standard output if not given
+    #[arg(value_name = "FILE.html", index = 2)]
+    pub file: Option<PathBuf>,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}

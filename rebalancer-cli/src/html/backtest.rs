@@ -1,0 +1,125 @@
+//! The page of a backtest: what would have been decided over the past, at each pair of thresholds.
+
+use maud::{Markup, html};
+
+use super::text::{count, percent, ratio, spaced};
+use super::timeline;
+use super::verdict::place;
+use super::view::{BacktestView, Decision, Sums};
+
+/// Most decisions in the table, the latest ones: a page of a year has thousands.
+const MOST: usize = 200;
+
+/// Everything between the head of the document and its queries.
+pub fn body(view: &BacktestView) -> Markup {
+    html! {
+        header.verdict.held {
+            p.state { span.mark aria-hidden="true" { "⟲" } " backtest" }
+            h1 { (sentence(view)) }
+            p.reason { "History cannot show what evictions would have changed: these are decisions, not benefits." }
+            (place(&view.workload, None))
+            @if let (Some(from), Some(to)) = (&view.from, &view.to) {
+                dl.place { div { dt { "from" } dd { time { (from) } } } div { dt { "to" } dd { time { (to) } } } }
+            }
+        }
+        (timeline::section(view))
+        (thresholds(view))
+        (decisions(view))
+    }
+}
+
+fn sentence(view: &BacktestView) -> Markup {
+    let moments = count(view.moments, "moment", "moments");
+    html! {
+        @match view.shown() {
+            Some(sums) if view.moments > 0 => {
+                "At " (sums.count("planned")) " of " (moments) " a rotation would have begun"
+                @if let Some(daily) = sums.evictions_per_day { ", " (format!("{daily:.1}")) " evictions a day" }
+                "."
+            },
+            _ => "There were no data to decide by.",
+        }
+        @if view.skipped > 0 { " " small { (count(view.skipped, "moment", "moments")) " without data." } }
+    }
+}
+
+fn thresholds(view: &BacktestView) -> Markup {
+    html! {
+        section aria-labelledby="thresholds" {
+            h2 #thresholds { "Thresholds" }
+            div.scroll role="region" aria-label="What each pair of thresholds comes to" tabindex="0" {
+                table.numbers {
+                    thead { tr {
+                        @for heading in ["CPU", "Lag", "Over", "Withheld", "Would act", "Evictions a day", "Still over next", "Held by"] {
+                            th scope="col" { (heading) }
+                        }
+                    } }
+                    tbody { @for sums in &view.thresholds { (row(sums, view.thresholds.len() > 1)) } }
+                }
+            }
+            p.small {
+                "Still over next: how often the moment after one over a threshold was over it too, without any eviction. "
+                "High is an imbalance that lasts, low is noise that passes by itself."
+            }
+        }
+    }
+}
+
+fn row(sums: &Sums, several: bool) -> Markup {
+    let share = |share: Option<f64>| share.map_or_else(|| "–".to_owned(), percent);
+    let held: Vec<String> =
+        sums.held_by.iter().map(|(guard, times)| format!("{} {times}", spaced(guard))).collect();
+    html! {
+        tr.current[several && sums.current] {
+            th scope="row" { (sums.cpu) @if several && sums.current { " ← set" } }
+            td { (sums.lag) }
+            td { (share(sums.over_threshold)) }
+            td { (sums.count("withheld")) }
+            td { (sums.count("planned")) }
+            td { (sums.evictions_per_day.map_or_else(|| "–".to_owned(), |daily| format!("{daily:.1}"))) }
+            td { (share(sums.still_over_next)) }
+            td.words { (held.join(", ")) }
+        }
+    }
+}
+
+fn decisions(view: &BacktestView) -> Markup {
+    let over: Vec<&Decision> = view.decisions.iter().filter(|decision| decision.should_rebalance).collect();
+    let left_out = over.len().saturating_sub(MOST);
+    html! {
+        @if !over.is_empty() {
+            section aria-labelledby="decisions" {
+                h2 #decisions { "Moments over a threshold" }
+                @if left_out > 0 {
+                    p.note { "The latest " (MOST) "; " (left_out) " earlier ones are left out of this page, the JSON report has them." }
+                }
+                div.scroll role="region" aria-label="Moments over a threshold" tabindex="0" {
+                    table.numbers {
+                        thead { tr {
+                            @for heading in ["Time", "CPU", "Lag", "Pods", "Outcome", "Cause", "To rotate", "Held by"] {
+                                th scope="col" { (heading) }
+                            }
+                        } }
+                        tbody { @for decision in over.into_iter().rev().take(MOST) { (decided(decision)) } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn decided(decision: &Decision) -> Markup {
+    let spread = |cv: Option<f64>, limit: f64| cv.map(|cv| format!("{} of {limit}", ratio(cv)));
+    html! {
+        tr {
+            th scope="row" { time { (decision.time) } }
+            td { (spread(decision.cpu_cv, decision.cpu_threshold).unwrap_or_default()) }
+            td { (spread(decision.lag_cv, decision.lag_threshold).unwrap_or_default()) }
+            td { (decision.pods) }
+            td.words { (spaced(&decision.outcome)) }
+            td.words { (spaced(&decision.cause)) }
+            td.words { (decision.targets.join(", ")) }
+            td.words { (decision.held_by.iter().map(|guard| spaced(guard)).collect::<Vec<String>>().join(", ")) }
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Each guard with the number it saw and the limit it held it against.
+
+use maud::{Markup, html};
+
+use super::text::{count, duration, percent, ratio, spaced};
+use super::view::{Check, DecisionView};
+
+/// The checklist.
+pub fn section(view: &DecisionView) -> Markup {
+    html! {
+        section.panel aria-labelledby="guards" {
+            h2 #guards { "Guards" }
+            @if view.thresholds.guards == "off" {
+                p { "Guards are off: the thresholds alone decide." }
+            }
+            (checks(&view.guards))
+        }
+    }
+}
+
+/// Checks, one below the other.
+pub fn checks(checks: &[Check]) -> Markup {
+    html! {
+        ul.checks {
+            @for check in checks {
+                li class=(check.verdict) {
+                    span.mark aria-hidden="true" { (mark(&check.verdict)) }
+                    span.name { (spaced(&check.name)) }
+                    span.word { (word(&check.verdict)) }
+                    span.numbers { (numbers(check)) }
+                    span.why { (check.reason) }
+                }
+            }
+        }
+    }
+}
+
+fn mark(verdict: &str) -> &'static str {
+    match verdict {
+        "pass" => "✓",
+        "hold" => "✗",
+        _ => "?",
+    }
+}
+
+fn word(verdict: &str) -> &'static str {
+    match verdict {
+        "pass" => "passes",
+        "hold" => "holds back",
+        _ => "not known",
+    }
+}
+
+/// The number and its limit, each in the unit of the guard.
+fn numbers(check: &Check) -> Markup {
+    let limit = check.limit.unwrap_or_default();
+    let unit = |value: f64| -> String {
+        match check.name.as_str() {
+            "cooldown" | "futility" => duration(value),
+            "coverage" => percent(value),
+            // Of the samples of the window; a large fleet has a multiple of the mean instead.
+            "persistence" if limit >= 10.0 => format!("{value:.0} %"),
+            _ if value.fract() == 0.0 => format!("{value}"),
+            _ => ratio(value),
+        }
+    };
+    html! {
+        @match (check.value, check.limit) {
+            (Some(value), Some(limit)) if check.name == "warm_up" => {
+                (pods(value)) " below " (duration(limit))
+            },
+            (Some(value), Some(limit)) => { (unit(value)) span.limit { " limit " (unit(limit)) } },
+            (Some(value), None) => (unit(value)),
+            (None, Some(limit)) => span.limit { "limit " (unit(limit)) },
+            (None, None) => "",
+        }
+    }
+}
+
+fn pods(value: f64) -> String {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates")]
+    count(value as usize, "pod", "pods")
+}

@@ -1,0 +1,267 @@
+//! A strip plot of each metric: a mark a pod, the mean, and how far the pods may lie from it.
+//!
+//! Positions along the axis are percentages and everything else is in pixels, so that a narrow page
+//! moves the marks together and leaves letters and marks at their size.
+
+use std::collections::BTreeMap;
+
+use maud::{Markup, html};
+use rebalancer_core::Metric;
+
+use super::text::{coordinate, load, ratio, short, spaced, title};
+use super::view::{DecisionView, Pod, Statistics};
+
+/// Heights in pixels: the middle of the marks, the axis below them, and the whole plot.
+const MIDDLE: f64 = 60.0;
+const AXIS: f64 = 128.0;
+const HEIGHT: f64 = 148.0;
+
+/// Width of a column of marks in percent: marks in one column stand above each other.
+const COLUMN: f64 = 1.0;
+
+/// Marks of one column; the pods beyond share them.
+const MOST_IN_COLUMN: usize = 9;
+
+/// Up to so many pods each mark tells its name to a pointer: beyond, nobody would find it by that.
+const MOST_NAMED: usize = 150;
+
+/// The plots.
+pub fn section(view: &DecisionView) -> Markup {
+    let plots =
+        view.statistics.iter().filter_map(|(metric, statistics)| Some((metric, statistics.as_ref()?)));
+    html! {
+        @if !view.pods.is_empty() {
+            section aria-labelledby="loads" {
+                h2 #loads { "Loads" }
+                (legend())
+                @for (metric, statistics) in plots { (Plot::new(view, metric, statistics).figure()) }
+            }
+        }
+    }
+}
+
+fn legend() -> Markup {
+    let sample = |mark: Markup, words: &str| {
+        html! { li { svg.key width="26" height="14" aria-hidden="true" { (mark) } (words) } }
+    };
+    html! {
+        ul.legend {
+            (sample(html! { circle.pod cx="13" cy="7" r="5" {} }, "a pod"))
+            (sample(html! { path.busiest d="M13 1l7 12h-14z" {} }, "busiest, to rotate"))
+            (sample(html! { path.least_busy d="M13 13l7-12h-14z" {} }, "least busy, to rotate"))
+            (sample(html! { circle.aside cx="13" cy="7" r="5" {} }, "not compared"))
+            (sample(html! { line.mean x1="13" x2="13" y1="0" y2="14" {} }, "mean"))
+            (sample(html! { path.deviation d="M3 3v8M3 7h20M23 3v8" {} }, "one standard deviation around it"))
+            (sample(html! { rect.band width="26" height="14" {} }, "where it may reach at the threshold"))
+        }
+    }
+}
+
+/// One metric of all pods.
+struct Plot<'a> {
+    view: &'a DecisionView,
+    metric: Metric,
+    statistics: &'a Statistics,
+    /// The load at the right end.
+    most: f64,
+}
+
+impl<'a> Plot<'a> {
+    fn new(view: &'a DecisionView, metric: Metric, statistics: &'a Statistics) -> Self {
+        let loads = view.pods.iter().filter_map(|pod| pod.load(metric));
+        let limit = statistics.mean * (1.0 + statistics.threshold.unwrap_or_default());
+        let reach = statistics.mean + statistics.std_dev;
+        let most = loads.chain([limit, reach]).filter(|load| load.is_finite()).fold(0.0, f64::max);
+        Self { view, metric, statistics, most: if most > 0.0 { most } else { 1.0 } }
+    }
+
+    /// Where a load stands, in percent of the width.
+    fn x(&self, load: f64) -> f64 {
+        coordinate(2.0 + 95.0 * (load / self.most).clamp(0.0, 1.0))
+    }
+
+    fn at(&self, load: f64) -> String {
+        format!("{}%", self.x(load))
+    }
+
+    fn figure(&self) -> Markup {
+        let Statistics { mean, cv, count, .. } = *self.statistics;
+        let id = |part: &str| format!("{}-{part}", self.metric.name());
+        html! {
+            figure.panel.plot {
+                figcaption {
+                    h3 { (title(self.metric)) }
+                    span.fact {
+                        "spread " b { (ratio(cv)) }
+                        @match self.statistics.threshold {
+                            Some(limit) if self.statistics.is_over() => b.over { " ▲ over " (limit) },
+                            Some(limit) => { ", threshold " (limit) },
+                            None => {},
+                        }
+                    }
+                    span.fact { "mean " b { (load(self.metric, mean)) } }
+                    span.fact { (count) " of " (self.view.workload.pods) " pods compared" }
+                }
+                svg role="img" width="100%" height=(HEIGHT) aria-labelledby={ (id("title")) " " (id("words")) } {
+                    title id=(id("title")) { (title(self.metric)) " of each pod" }
+                    desc id=(id("words")) { (self.words()) }
+                    (self.band())
+                    (self.axis())
+                    (self.mean())
+                    g { (self.marks()) }
+                    @for target in &self.view.targets { (self.target(&target.pod, &target.role)) }
+                }
+            }
+        }
+    }
+
+    /// The plot for those who do not see it.
+    fn words(&self) -> String {
+        let Statistics { mean, std_dev, min, max, .. } = *self.statistics;
+        let in_unit = |value| load(self.metric, value);
+        let targets = self.view.targets.iter().filter_map(|target| {
+            let value = self.pod(&target.pod)?.load(self.metric)?;
+            Some(format!("; the {} pod, {}, has {}", spaced(&target.role), target.pod, in_unit(value)))
+        });
+        let ends = format!("From {} to {}", in_unit(min), in_unit(max));
+        let middle = format!("mean {}, standard deviation {}", in_unit(mean), in_unit(std_dev));
+        format!("{ends}, {middle}{}", targets.collect::<String>())
+    }
+
+    fn pod(&self, name: &str) -> Option<&'a Pod> {
+        self.view.pods.iter().find(|pod| pod.name == name)
+    }
+
+    /// How far one standard deviation may reach before the threshold is passed.
+    fn band(&self) -> Markup {
+        let Some(limit) = self.statistics.threshold else { return html! {} };
+        let mean = self.statistics.mean;
+        let (from, to) = (self.x(mean * (1.0 - limit)), self.x(mean * (1.0 + limit)));
+        html! {
+            rect.band x={ (from) "%" } y="20" width={ (coordinate(to - from)) "%" } height=(AXIS - 20.0) {}
+        }
+    }
+
+    fn axis(&self) -> Markup {
+        html! {
+            line.axis x1="0" x2="100%" y1=(AXIS) y2=(AXIS) {}
+            @for tick in ticks(self.metric, self.most) {
+                line.axis x1=(self.at(tick)) x2=(self.at(tick)) y1=(AXIS) y2=(AXIS + 4.0) {}
+                text.tick x=(self.at(tick)) y=(AXIS + 17.0) text-anchor=(self.anchor(tick)) { (short(self.metric, tick)) }
+            }
+        }
+    }
+
+    fn mean(&self) -> Markup {
+        let Statistics { mean, std_dev, .. } = *self.statistics;
+        let (low, high) = (self.at(mean - std_dev), self.at(mean + std_dev));
+        let y = AXIS - 12.0;
+        html! {
+            line.mean x1=(self.at(mean)) x2=(self.at(mean)) y1="16" y2=(AXIS) {}
+            text.label x=(self.at(mean)) y="12" text-anchor=(self.anchor(mean)) { "mean " (short(self.metric, mean)) }
+            line.deviation x1=(low) x2=(high) y1=(y) y2=(y) {}
+            line.deviation x1=(low) x2=(low) y1=(y - 4.0) y2=(y + 4.0) {}
+            line.deviation x1=(high) x2=(high) y1=(y - 4.0) y2=(y + 4.0) {}
+        }
+    }
+
+    /// The side of a point on which its letters stand.
+    fn anchor(&self, load: f64) -> &'static str {
+        match self.x(load) {
+            ..20.0 => "start",
+            80.0.. => "end",
+            _ => "middle",
+        }
+    }
+
+    /// A mark of each pod that is no target; pods of nearly the same load stand above each other.
+    fn marks(&self) -> Markup {
+        let is_target = |pod: &Pod| self.view.targets.iter().any(|target| target.pod == pod.name);
+        let named = self.view.pods.len() <= MOST_NAMED;
+        let prefix = common_prefix(&self.view.pods);
+        let mut columns: BTreeMap<i64, usize> = BTreeMap::new();
+        html! {
+            @for pod in self.view.pods.iter().filter(|pod| !is_target(pod)) {
+                @if let Some(value) = pod.load(self.metric) {
+                    @let place = column_place(&mut columns, self.x(value));
+                    @if place < MOST_IN_COLUMN {
+                        circle .aside[!pod.is_candidate()] cx=(self.at(value)) cy=(height(place)) r="5" {
+                            @if named { title { (pod.name[prefix..]) " " (short(self.metric, value)) } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn target(&self, name: &str, role: &str) -> Markup {
+        let Some(value) = self.pod(name).and_then(|pod| pod.load(self.metric)) else { return html! {} };
+        let is_busiest = role == "busiest";
+        let shape = if is_busiest { "M0-10l9 16h-18z" } else { "M0 10l9-16h-18z" };
+        let label = if is_busiest { MIDDLE - 24.0 } else { MIDDLE + 34.0 };
+        let shown = name.rsplit_once('-').map_or(name, |(_, own)| own);
+        html! {
+            svg x=(self.at(value)) y=(MIDDLE) overflow="visible" {
+                path class=(role) d=(shape) { title { (name) " " (short(self.metric, value)) } }
+            }
+            text class={ "label " (role) } x=(self.at(value)) y=(label) text-anchor=(self.anchor(value)) {
+                (spaced(role)) " " (shown) " " (short(self.metric, value))
+            }
+        }
+    }
+}
+
+/// How many marks stand in a column already.
+fn column_place(columns: &mut BTreeMap<i64, usize>, x: f64) -> usize {
+    #[expect(clippy::cast_possible_truncation, reason = "percentages")]
+    let taken = columns.entry((x / COLUMN) as i64).or_default();
+    *taken += 1;
+    *taken - 1
+}
+
+/// The height of the n-th mark of a column: around the middle, now above and now below it.
+fn height(place: usize) -> f64 {
+    let steps = place.div_ceil(2) as f64;
+    let side = if place % 2 == 1 { -1.0 } else { 1.0 };
+    MIDDLE + side * steps * 6.0
+}
+
+/// Length of what the names of all pods begin with, up to and with a dash.
+fn common_prefix(pods: &[Pod]) -> usize {
+    let Some(first) = pods.first().map(|pod| pod.name.as_str()) else { return 0 };
+    let same = |name: &str| first.bytes().zip(name.bytes()).take_while(|(a, b)| a == b).count();
+    let shared = pods.iter().map(|pod| same(&pod.name)).min().unwrap_or_default();
+    first.bytes().take(shared).rposition(|byte| byte == b'-').map_or(0, |dash| dash + 1)
+}
+
+/// Round numbers from 0 to at most `most`, at most six of them.
+fn ticks(metric: Metric, most: f64) -> Vec<f64> {
+    let rough = most / 4.0;
+    let step = if metric == Metric::Memory {
+        rough.log2().ceil().exp2()
+    } else {
+        let unit = 10_f64.powf(rough.log10().floor());
+        [1.0, 2.0, 5.0].into_iter().map(|step| step * unit).find(|step| *step >= rough).unwrap_or(10.0 * unit)
+    };
+    if !step.is_normal() {
+        return vec![0.0];
+    }
+    (0..6).map(|index| f64::from(index) * step).take_while(|tick| *tick <= most).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_are_round() {
+        assert_eq!(ticks(Metric::Cpu, 1.63), [0.0, 0.5, 1.0, 1.5]);
+        assert_eq!(ticks(Metric::Lag, 27_146.0), [0.0, 10_000.0, 20_000.0]);
+        let mib = 1_048_576.0;
+        assert_eq!(
+            ticks(Metric::Memory, 1900.0 * mib),
+            [0.0, 512.0, 1024.0, 1536.0].map(|count| count * mib)
+        );
+        assert_eq!(ticks(Metric::Cpu, f64::MIN_POSITIVE), [0.0]);
+    }
+}

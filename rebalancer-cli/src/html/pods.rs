@@ -1,0 +1,105 @@
+//! Every pod with its loads, the busiest first.
+
+use maud::{Markup, html};
+use rebalancer_core::Metric;
+
+use super::text::{coordinate, duration, ratio, short, spaced};
+use super::view::{DecisionView, Pod};
+
+/// Most rows of the busiest pods, of the least busy ones, and of those that were not compared: a
+/// larger fleet is shown by its ends.
+const BUSIEST: usize = 200;
+const LEAST_BUSY: usize = 100;
+const OTHERS: usize = 100;
+
+/// The table.
+pub fn section(view: &DecisionView) -> Markup {
+    let (rows, left_out) = rows(&view.pods);
+    let most = rows.iter().filter_map(|pod| pod.composite_score).fold(1.0, f64::max);
+    html! {
+        @if !rows.is_empty() {
+            section aria-labelledby="pods" {
+                h2 #pods { "Pods" }
+                p.small { "The busiest first. A score of 1 is an average pod." }
+                @if left_out > 0 {
+                    p.note { (left_out) " pods have no row in this page, most of them in the middle; the JSON report has them." }
+                }
+                div.scroll role="region" aria-label="Pods and their loads" tabindex="0" {
+                    table.pods {
+                        thead { tr {
+                            th scope="col" { "Pod" }
+                            th scope="col" { "Verdict" }
+                            th scope="col" { "Score" }
+                            @for metric in Metric::ALL { th scope="col" { (heading(metric)) } }
+                            th scope="col" { "Age" }
+                        } }
+                        tbody { @for pod in rows { (row(pod, most)) } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn row(pod: &Pod, most: f64) -> Markup {
+    let class = if pod.verdict == "keep" { None } else { Some(pod.verdict.as_str()) };
+    html! {
+        tr class=[class] {
+            th scope="row" { (pod.name) }
+            td { (verdict(pod)) }
+            @match pod.composite_score {
+                Some(score) => td.score style={ "--v:" (coordinate(100.0 * score / most)) "%" } { (ratio(score)) },
+                None => td { "–" },
+            }
+            @for metric in Metric::ALL {
+                td { (pod.load(metric).map_or_else(|| "–".to_owned(), |value| short(metric, value))) }
+            }
+            td { (pod.age_seconds.map_or_else(|| "–".to_owned(), |age| duration(age as f64))) }
+        }
+    }
+}
+
+fn verdict(pod: &Pod) -> String {
+    match pod.verdict.as_str() {
+        "busiest" => "▲ busiest".to_owned(),
+        "least_busy" => "▼ least busy".to_owned(),
+        _ if !pod.missing.is_empty() => format!("no {}", pod.missing.join(", ")),
+        other => spaced(other),
+    }
+}
+
+const fn heading(metric: Metric) -> &'static str {
+    match metric {
+        Metric::Cpu => "CPU, cores",
+        Metric::Memory => "Memory",
+        Metric::Lag => "Lag, msgs",
+        Metric::Rate => "Rate, msgs/s",
+    }
+}
+
+/// The rows in their order, and how many pods have none.
+fn rows(pods: &[Pod]) -> (Vec<&Pod>, usize) {
+    let mut rows: Vec<&Pod> = pods.iter().collect();
+    let score = |pod: &Pod| pod.composite_score.unwrap_or(f64::NEG_INFINITY);
+    let rank = |pod: &Pod| match pod.verdict.as_str() {
+        "busiest" => 0,
+        "least_busy" => 2,
+        _ if pod.composite_score.is_none() => 3,
+        _ => 1,
+    };
+    rows.sort_by(|a, b| {
+        rank(a).cmp(&rank(b)).then_with(|| score(b).total_cmp(&score(a))).then_with(|| a.name.cmp(&b.name))
+    });
+    if rows.len() <= BUSIEST + LEAST_BUSY + OTHERS {
+        return (rows, 0);
+    }
+    let scored = rows.iter().rposition(|pod| pod.composite_score.is_some()).map_or(0, |last| last + 1);
+    let mut others = rows.split_off(scored);
+    others.truncate(OTHERS);
+    let tail = rows.split_off(rows.len().saturating_sub(LEAST_BUSY).max(BUSIEST.min(rows.len())));
+    rows.truncate(BUSIEST);
+    rows.extend(tail);
+    rows.extend(others);
+    let left_out = pods.len() - rows.len();
+    (rows, left_out)
+}

@@ -1,0 +1,74 @@
+//! What was asked of the metrics server, to be asked again by hand.
+
+use maud::{Markup, html};
+use rebalancer_core::Metric;
+use rebalancer_io::metrics::MetricQuery;
+use rebalancer_io::recording::Recording;
+
+use super::text::clean;
+
+/// Longest query that is shown: one that names every pod of a large fleet is no use to a reader.
+const LONGEST: usize = 4000;
+
+/// One query.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueryRow {
+    name: String,
+    promql: String,
+}
+
+/// The queries of a recording, those of the metrics first, each once.
+pub fn of_recording(recording: &Recording) -> Vec<QueryRow> {
+    let mut rows: Vec<QueryRow> = Vec::new();
+    let metrics = Metric::ALL.map(Metric::name);
+    let named = metrics.into_iter().filter_map(|name| Some((name, recording.promql(name)?)));
+    let rest = recording.exchanges.iter().map(|exchange| (exchange.name.as_str(), exchange.query.as_str()));
+    for (name, promql) in named.chain(rest) {
+        // The past of a metric is asked for by the query of the metric.
+        if rows.iter().all(|row| row.promql != promql) {
+            rows.push(QueryRow { name: name.to_owned(), promql: promql.to_owned() });
+        }
+    }
+    rows
+}
+
+/// These queries.
+pub fn of_queries<'a>(queries: impl Iterator<Item = &'a MetricQuery>) -> Vec<QueryRow> {
+    queries.map(|query| QueryRow { name: query.name.clone(), promql: query.promql.clone() }).collect()
+}
+
+/// The queries, those of the metrics in sight.
+pub fn section(queries: &[QueryRow]) -> Markup {
+    let (metrics, others): (Vec<&QueryRow>, Vec<&QueryRow>) =
+        queries.iter().partition(|row| Metric::ALL.iter().any(|metric| metric.name() == row.name));
+    html! {
+        @if !queries.is_empty() {
+            section aria-labelledby="queries" {
+                h2 #queries { "Queries" }
+                p.small { "As they were asked, at the evaluation time above." }
+                @for row in metrics { (query(row)) }
+                @if !others.is_empty() {
+                    details {
+                        summary { (others.len()) " more, for the guards and the diagnosis" }
+                        @for row in others { (query(row)) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn query(row: &QueryRow) -> Markup {
+    let name = clean(&row.name);
+    html! {
+        div.query {
+            h3 { (name) }
+            @if row.promql.len() > LONGEST {
+                p.small { "A query of " (row.promql.len()) " characters; the recording holds it." }
+            } @else {
+                button type="button" hidden aria-label={ "Copy the query " (name) } { "Copy" }
+                pre tabindex="0" { code { (clean(&row.promql)) } }
+            }
+        }
+    }
+}

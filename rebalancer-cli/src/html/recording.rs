@@ -1,0 +1,89 @@
+//! The recording inside a page, as small as it can be and still come to the same decision.
+
+use std::path::Path;
+
+use maud::{Markup, PreEscaped, html};
+use rebalancer_io::recording::Recording;
+
+/// Up to this many characters the recording is kept to the byte. With the rest of a page this keeps
+/// a workload of a hundred pods below 150 kB.
+const SMALL: usize = 40_000;
+
+/// The most a page carries. A larger one is slow to open and no longer mailed; `--record` keeps all.
+const LARGEST: usize = 2_000_000;
+
+/// Significant digits of the past that are tried in turn.
+const DIGITS: [usize; 3] = [3, 4, 6];
+
+/// What a page holds of the recording.
+#[derive(Debug, Default)]
+pub enum Embedded {
+    /// There is none, and nobody misses it.
+    #[default]
+    Nothing,
+    /// The text of the element, and the digits that the past was cut to.
+    Whole { text: String, digits: Option<usize> },
+    /// It was left out, for this reason.
+    LeftOut(String),
+}
+
+impl Embedded {
+    /// Takes up a recording; `same` decides again from what a reader of the page would find, and
+    /// tells whether it is the same.
+    pub fn of(recording: &Recording, same: impl Fn(&Recording) -> bool) -> Self {
+        let whole = match recording.to_page(None) {
+            Ok(text) => text,
+            Err(error) => return Self::LeftOut(format!("it cannot be embedded: {error}")),
+        };
+        if whole.len() <= SMALL {
+            return Self::Whole { text: whole, digits: None };
+        }
+        let place = Path::new("the page");
+        for digits in DIGITS {
+            let Ok(text) = recording.to_page(Some(digits)) else { continue };
+            let decides = || Recording::from_page(&text, place).is_ok_and(|back| same(&back));
+            if text.len() < whole.len() && text.len() <= LARGEST && decides() {
+                return Self::Whole { text, digits: Some(digits) };
+            }
+        }
+        if whole.len() <= LARGEST {
+            return Self::Whole { text: whole, digits: None };
+        }
+        Self::LeftOut(format!(
+            "it has {} kB when compressed, and a page carries at most {} kB; --record FILE keeps all of it",
+            whole.len() / 1000,
+            LARGEST / 1000
+        ))
+    }
+}
+
+/// The recording and how to use it.
+pub fn section(embedded: &Embedded) -> Markup {
+    html! {
+        @match embedded {
+            Embedded::Nothing => {},
+            Embedded::LeftOut(why) => section aria-labelledby="about-recording" {
+                h2 #about-recording { "Recording" }
+                p { "The recording is not part of this page: " (why) "." }
+            },
+            Embedded::Whole { text, digits } => section aria-labelledby="about-recording" {
+                h2 #about-recording { "Recording" }
+                p {
+                    "This page holds the answers that the decision was made from. With this file, "
+                    code { "pod-rebalancer replay FILE.html" }
+                    " decides again, offline, and with other thresholds if you like."
+                }
+                @if let Some(digits) = digits {
+                    p.small {
+                        "To keep the page small, the past of each pod is cut to " (digits)
+                        " significant digits. It was checked that the decision is the same."
+                    }
+                }
+                script type=(Recording::ELEMENT_TYPE) id=(Recording::ELEMENT_ID) {
+                    // Base64 that this program made: no character of it means anything in HTML.
+                    (PreEscaped(text))
+                }
+            },
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The look of a page, and its few lines of script: constants of this program, never text from
+//! outside.
+
+/// What the page may load and run: its own style, and the one script whose hash this is.
+pub const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; \
+     script-src 'sha256-a3+VoWU41oy6/wMUSduriEZxgBlx9KPfKtTiX9PWFhs='; base-uri 'none'; form-action 'none'";
+
+/// Copies a query. The page says all it has to say without it.
+pub const SCRIPT: &str = include_str!("page.js");
+
+/// Colours are those of Okabe and Ito, which the colour-blind can tell apart; shape and word say the
+/// same each time.
+pub const STYLE: &str = include_str!("page.css");

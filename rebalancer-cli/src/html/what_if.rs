@@ -1,0 +1,60 @@
+//! Why the load is uneven, and how even a rotation could make it.
+
+use maud::{Markup, html};
+
+use super::guards;
+use super::text::{coordinate, ratio, sentence};
+use super::view::{DecisionView, Spread};
+
+/// The diagnosis and the forecast.
+pub fn section(view: &DecisionView) -> Markup {
+    let diagnosis = &view.diagnosis;
+    html! {
+        section.panel aria-labelledby="diagnosis" {
+            h2 #diagnosis { "Diagnosis" }
+            @if diagnosis.steps.is_empty() {
+                p { "Nothing asks for a rotation, so there is nothing to diagnose." }
+            } @else {
+                p.evidence { (sentence(&diagnosis.evidence)) }
+                @if !diagnosis.advice.is_empty() {
+                    h3 { "What helps instead" }
+                    ul.advice { @for line in &diagnosis.advice { li { (line) } } }
+                }
+                h3 { "What a rotation would change" }
+                (what_if(diagnosis.spread.as_ref()))
+                @if let Some(assignor) = &diagnosis.assignor { p.small { "Assignor: " (assignor) "." } }
+                details {
+                    summary { "The " (diagnosis.steps.len()) " tests" }
+                    (guards::checks(&diagnosis.steps))
+                }
+            }
+        }
+    }
+}
+
+fn what_if(spread: Option<&Spread>) -> Markup {
+    let Some(Spread { now, expected, best }) = spread else {
+        return html! {
+            p { "Not known: the metrics do not tell which pod reads which partition, and how loaded each is." }
+        };
+    };
+    let most = [Some(*now), *expected, Some(*best)].into_iter().flatten().fold(f64::MIN_POSITIVE, f64::max);
+    let bars = [("now", Some(*now)), ("expected after it", *expected), ("best possible", Some(*best))];
+    html! {
+        p.small { "Spread of the partitions' load over the pods; lower is more even." }
+        dl.bars {
+            @for (label, value) in bars {
+                div {
+                    dt { (label) }
+                    @match value {
+                        Some(value) => dd {
+                            span.bar style={ "width:" (coordinate(70.0 * value / most)) "%" } {}
+                            " " (ratio(value))
+                        },
+                        None => dd { "not known: neither is the assignor" },
+                    }
+                }
+            }
+        }
+    }
+}

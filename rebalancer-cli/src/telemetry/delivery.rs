@@ -1,0 +1,135 @@
+//! Where the metrics of a run go. What cannot be delivered is a warning: the run has ended as it has.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use rebalancer_io::file;
+use rebalancer_io::push::{Pusher, Receiver, Replaces};
+
+use super::{Ended, metrics};
+use crate::args::{PushArgs, TextfileArgs};
+use crate::failure::Failure;
+use crate::settings;
+
+/// More than the metrics of a run ever are.
+const MAX_TEXTFILE_BYTES: u64 = 1 << 20;
+
+/// Where to deliver.
+#[derive(Debug)]
+pub struct Delivery {
+    pusher: Option<(Pusher, Vec<Receiver>)>,
+    textfile: Option<PathBuf>,
+}
+
+impl Delivery {
+    /// Deliveries of a run.
+    ///
+    /// # Errors
+    /// A setting that cannot be used.
+    pub fn of_run(push: &PushArgs, textfile: &TextfileArgs) -> Result<Self, Failure> {
+        let (config, receivers) = settings::push(push)?;
+        let pusher = if receivers.is_empty() {
+            None
+        } else {
+            Some((Pusher::new(config).map_err(|error| Failure::Usage(error.into()))?, receivers))
+        };
+        Ok(Self { pusher, ..Self::to_file(textfile) })
+    }
+
+    /// Deliveries of a command that changes nothing.
+    pub fn to_file(textfile: &TextfileArgs) -> Self {
+        Self { pusher: None, textfile: textfile.metrics_textfile.clone() }
+    }
+
+    /// Whether anyone is to get metrics.
+    pub const fn is_wanted(&self) -> bool {
+        self.pusher.is_some() || self.textfile.is_some()
+    }
+
+    /// Delivers the metrics of a command that has ended; whatever fails is told on standard error.
+    pub fn deliver(&self, ended: &Ended<'_>) {
+        if let Some(path) = &self.textfile {
+            write(path, ended);
+        }
+        let Some((pusher, receivers)) = &self.pusher else { return };
+        let text = metrics::render(ended, None);
+        // At once: two servers that do not answer take no longer than one.
+        thread::scope(|scope| {
+            for receiver in receivers {
+                let text = text.as_str();
+                let ended: Group<'_> = Group::of(ended);
+                scope.spawn(move || push(pusher, receiver, &ended, text));
+            }
+        });
+    }
+}
+
+/// What a Pushgateway keeps together: the pushes about one target, all of which know it by these.
+struct Group<'a> {
+    namespace: &'a str,
+    target: &'a str,
+    replaces: Replaces,
+}
+
+impl<'a> Group<'a> {
+    fn of(ended: &'a Ended<'_>) -> Self {
+        // After a failure the last success has to survive.
+        let replaces = if ended.is_success() { Replaces::Group } else { Replaces::SameNames };
+        Self { namespace: &ended.asked.namespace, target: &ended.asked.target, replaces }
+    }
+}
+
+fn push(pusher: &Pusher, receiver: &Receiver, group: &Group<'_>, text: &str) {
+    let labels = [("job", "pod-rebalancer"), ("target_namespace", group.namespace), ("target", group.target)];
+    if let Err(error) = pusher.push(receiver, &labels, group.replaces, text) {
+        tracing::warn!(
+            event = "metrics.push_failed",
+            url.full = error.url,
+            http.response.status_code = error.kind.http_status(),
+            error.type = &*error.kind.code(),
+            "cannot push the metrics of this run: {error}"
+        );
+    }
+}
+
+fn write(path: &Path, ended: &Ended<'_>) {
+    let kept = if ended.is_success() { None } else { last_success(path) };
+    let text = metrics::render(ended, kept.as_deref());
+    let written = file::replace(path, |mut file| {
+        file.write_all(text.as_bytes())?;
+        readable_by_all(&file)?;
+        Ok(file)
+    });
+    if let Err(error) = written {
+        tracing::warn!(
+            event = "metrics.textfile_failed",
+            file.path = %path.display(),
+            error.type = ?error.kind(),
+            "cannot write the metrics of this run to {}: {error}; is the folder there and writable?",
+            path.display()
+        );
+    }
+}
+
+/// `node_exporter` runs as somebody else, whatever the file mask of this process is.
+fn readable_by_all(file: &File) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        file.set_permissions(fs::Permissions::from_mode(0o644))?;
+    }
+    #[cfg(not(unix))]
+    let _ = file;
+    Ok(())
+}
+
+/// The line about the last success in the file of an earlier run.
+fn last_success(path: &Path) -> Option<String> {
+    let mut text = String::new();
+    File::open(path).ok()?.take(MAX_TEXTFILE_BYTES).read_to_string(&mut text).ok()?;
+    let (name, _) = metrics::LAST_SUCCESS;
+    let is_it = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']));
+    text.lines().find(is_it).map(str::to_owned)
+}

@@ -1,0 +1,84 @@
+//! The text format of metrics, version 0.0.4, which Pushgateway, VictoriaMetrics and `node_exporter`
+//! read. The official client library writes another format, in an order that changes.
+
+use std::fmt::Write as _;
+
+/// Metrics as text.
+#[derive(Debug, Clone)]
+pub struct Exposition {
+    common: Vec<(&'static str, String)>,
+    text: String,
+}
+
+/// Labels of one sample beside the common ones.
+pub type Labels<'a> = &'a [(&'static str, &'a str)];
+
+impl Exposition {
+    /// No metrics yet; every sample will carry the `common` labels.
+    pub const fn new(common: Vec<(&'static str, String)>) -> Self {
+        Self { common, text: String::new() }
+    }
+
+    /// Adds a gauge with one sample for each set of labels; none at all adds nothing.
+    pub fn gauge<'a>(
+        &mut self,
+        name: &'static str,
+        help: &'static str,
+        samples: impl IntoIterator<Item = (Vec<(&'static str, &'a str)>, f64)>,
+    ) {
+        let mut samples = samples.into_iter().peekable();
+        if samples.peek().is_none() {
+            return;
+        }
+        self.header(name, help);
+        for (labels, value) in samples {
+            let line = self.sample(name, &labels, value);
+            self.text.push_str(&line);
+        }
+    }
+
+    /// Adds a gauge of one sample that is already written.
+    pub fn written(&mut self, name: &'static str, help: &'static str, line: &str) {
+        self.header(name, help);
+        self.text.push_str(line);
+        self.text.push('\n');
+    }
+
+    /// The text.
+    pub fn into_text(self) -> String {
+        self.text
+    }
+
+    fn header(&mut self, name: &str, help: &str) {
+        let _infallible = write!(self.text, "# HELP {name} {help}\n# TYPE {name} gauge\n");
+    }
+
+    fn sample(&self, name: &str, labels: Labels<'_>, value: f64) -> String {
+        let common = self.common.iter().map(|(name, value)| (*name, value.as_str()));
+        let all: Vec<String> = common
+            .chain(labels.iter().copied())
+            .map(|(name, value)| format!("{name}=\"{}\"", escaped(value)))
+            .collect();
+        format!("{name}{{{}}} {value}\n", all.join(","))
+    }
+}
+
+fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Exposition;
+
+    #[test]
+    fn values_and_labels_of_any_kind_stay_on_their_line() {
+        let mut text = Exposition::new(vec![("target", "a\"b\\c\nd".to_owned())]);
+        text.gauge("x_seconds", "Some time.", [(vec![("kind", "ä")], 1.5e-9), (vec![], 1e18)]);
+        text.gauge("none", "Not there.", []);
+        let expected = "# HELP x_seconds Some time.\n# TYPE x_seconds gauge\n\
+                        x_seconds{target=\"a\\\"b\\\\c\\nd\",kind=\"ä\"} 0.0000000015\n\
+                        x_seconds{target=\"a\\\"b\\\\c\\nd\"} 1000000000000000000\n";
+        assert_eq!(text.into_text(), expected);
+    }
+}

@@ -1,0 +1,133 @@
+//! The last line of a run's log, which tells the whole outcome.
+
+use rebalancer_core::{Metric, Role};
+
+use super::{Ended, Evictions, Stage};
+use crate::report::{Outcome, Report};
+
+impl Ended<'_> {
+    /// Logs how the run ended, in one line: with everything that is known for a machine, in short
+    /// for a person, who has the report.
+    pub fn log(&self, for_machines: bool) {
+        if for_machines {
+            self.log_all();
+            return;
+        }
+        tracing::info!(
+            event = "run.finished",
+            outcome = self.outcome().name(),
+            dry_run = self.asked.dry_run,
+            evicted = self.evictions().evicted,
+            duration_seconds = self.took.as_secs_f64(),
+            "run finished"
+        );
+    }
+
+    fn log_all(&self) {
+        // The level of a line is fixed where it is written.
+        macro_rules! tell {
+            ($level:ident, $facts:ident) => {
+                tracing::$level!(
+                    event = "run.finished",
+                    outcome = $facts.outcome,
+                    reason = $facts.reason,
+                    error.type = $facts.error_type,
+                    should_rebalance = $facts.report.map(|report| report.should_rebalance),
+                    dry_run = self.asked.dry_run,
+                    k8s.namespace.name = self.asked.namespace,
+                    k8s.deployment.name = $facts.owner_of("Deployment"),
+                    k8s.statefulset.name = $facts.owner_of("StatefulSet"),
+                    selector = self.asked.target,
+                    evaluation_time = $facts.report.and_then(|report| report.evaluation_time.as_deref()),
+                    pods_observed = self.observed(),
+                    pods_eligible = self.eligible(),
+                    busiest = $facts.target(Role::Busiest),
+                    least_busy = $facts.target(Role::LeastBusy),
+                    cpu_spread = $facts.spread(Metric::Cpu),
+                    cpu_threshold = $facts.report.map(|report| report.thresholds.cpu),
+                    lag_spread = $facts.spread(Metric::Lag),
+                    lag_threshold = $facts.report.map(|report| report.thresholds.lag),
+                    memory_spread = $facts.spread(Metric::Memory),
+                    rate_spread = $facts.spread(Metric::Rate),
+                    withheld_by = $facts.withheld_by,
+                    cause = $facts.cause,
+                    evicted = $facts.evictions.evicted,
+                    would_evict = $facts.evictions.dry_run,
+                    blocked_pdb = $facts.evictions.blocked_pdb,
+                    failed = $facts.evictions.error,
+                    prometheus_requests = self.notes.requests.sent(),
+                    duration_seconds = self.took.as_secs_f64(),
+                    discover_seconds = self.spent(Stage::Discover),
+                    query_seconds = self.spent(Stage::Query),
+                    decide_seconds = self.spent(Stage::Decide),
+                    evict_seconds = self.spent(Stage::Evict),
+                    service.version = env!("CARGO_PKG_VERSION"),
+                    "run finished"
+                )
+            };
+        }
+        let facts = Facts::of(self);
+        match self.outcome() {
+            Outcome::Failed | Outcome::Partial => tell!(error, facts),
+            _ => tell!(info, facts),
+        }
+    }
+
+    fn spent(&self, stage: Stage) -> Option<f64> {
+        self.notes.stages[stage as usize].get().map(|spent| spent.as_secs_f64())
+    }
+}
+
+/// What the line takes from the report, or from the failure in its place.
+struct Facts<'a> {
+    report: Option<&'a Report>,
+    outcome: &'static str,
+    reason: String,
+    error_type: Option<String>,
+    owner: (String, String),
+    withheld_by: Option<String>,
+    cause: Option<String>,
+    evictions: Evictions,
+}
+
+impl<'a> Facts<'a> {
+    fn of(ended: &'a Ended<'_>) -> Self {
+        let (reason, error_type) = match ended.end {
+            Ok(report) => (report.reason.clone(), rotation_error(report)),
+            Err(failure) => (failure.words(), Some(failure.code().into_owned())),
+        };
+        let report = ended.report();
+        let held: Vec<&str> = report.map(super::metrics::holding).unwrap_or_default();
+        Self {
+            report,
+            outcome: ended.outcome().name(),
+            reason,
+            error_type,
+            owner: ended.owner(),
+            withheld_by: (!held.is_empty()).then(|| held.join(",")),
+            cause: report.map(|report| report.diagnosis.code()),
+            evictions: ended.evictions(),
+        }
+    }
+
+    fn owner_of(&self, kind: &str) -> Option<&str> {
+        let (found, name) = &self.owner;
+        (found == kind).then_some(name.as_str())
+    }
+
+    fn target(&self, role: Role) -> Option<&str> {
+        let mut targets = self.report?.targets.iter();
+        targets.find(|target| target.role == role).map(|target| target.pod.as_str())
+    }
+
+    fn spread(&self, metric: Metric) -> Option<f64> {
+        Some(self.report?.statistics[metric].as_ref()?.cv_compared)
+    }
+}
+
+/// The code of what stopped a rotation that did not do what it was to do.
+fn rotation_error(report: &Report) -> Option<String> {
+    let ended_badly = matches!(report.outcome, Outcome::Failed | Outcome::Partial);
+    let rotation = report.rotation.as_ref().filter(|_| ended_badly)?;
+    Some(rotation.reason.code().to_owned())
+}

@@ -1,0 +1,183 @@
+//! The metrics of one run, all of them gauges: a program that runs once has nothing to count up.
+
+use rebalancer_core::Metric;
+use rebalancer_core::guard::Standing;
+
+use super::exposition::Exposition;
+use super::{Ended, Evictions, Stage};
+use crate::report::{Kind, Outcome, PodReport, PodVerdict, Report};
+
+/// The metric that a failed run leaves as it was.
+pub const LAST_SUCCESS: (&str, &str) =
+    ("pod_rebalancer_last_success_timestamp_seconds", "When a run last decided and did what it decided.");
+
+/// Of which source the program was built; the release sets it.
+const REVISION: &str = match option_env!("POD_REBALANCER_REVISION") {
+    Some(revision) => revision,
+    None => "unknown",
+};
+
+/// The metrics of a run that has ended. A failed one says nothing of the last success; `kept` is the
+/// line that another run wrote about it.
+pub fn render(ended: &Ended<'_>, kept: Option<&str>) -> String {
+    let (kind, name) = ended.owner();
+    let mut text = Exposition::new(vec![
+        ("target_namespace", ended.asked.namespace.clone()),
+        ("target", ended.asked.target.clone()),
+        ("target_kind", kind),
+        ("target_name", name),
+    ]);
+    let (success, what) = LAST_SUCCESS;
+    let now = ended.at.as_millisecond() as f64 / 1000.0;
+    text.gauge("pod_rebalancer_last_run_timestamp_seconds", "When the last run ended.", [(vec![], now)]);
+    match kept {
+        _ if ended.is_success() => text.gauge(success, what, [(vec![], now)]),
+        Some(line) => text.written(success, what, line),
+        None => {}
+    }
+    durations(ended, &mut text);
+    outcome(ended, &mut text);
+    pods(ended, &mut text);
+    if let Some(report) = ended.report() {
+        loads(report, &mut text);
+    }
+    requests(ended, &mut text);
+    let build = vec![("version", env!("CARGO_PKG_VERSION")), ("revision", REVISION)];
+    text.gauge("pod_rebalancer_build_info", "The program that ran last.", [(build, 1.0)]);
+    text.into_text()
+}
+
+fn durations(ended: &Ended<'_>, text: &mut Exposition) {
+    let took = ended.took.as_secs_f64();
+    text.gauge("pod_rebalancer_last_run_duration_seconds", "How long the last run took.", [(vec![], took)]);
+    let spent = Stage::ALL.into_iter().map(|stage| {
+        let spent = ended.notes.stages[stage as usize].get().unwrap_or_default();
+        (vec![("stage", stage.name())], spent.as_secs_f64())
+    });
+    text.gauge(
+        "pod_rebalancer_last_run_stage_duration_seconds",
+        "How long each stage of the last run took; 0 for one it did not come to.",
+        spent,
+    );
+}
+
+fn outcome(ended: &Ended<'_>, text: &mut Exposition) {
+    let outcome = ended.outcome();
+    let outcomes =
+        Outcome::ALL.into_iter().map(|word| (vec![("outcome", word.name())], flag(word == outcome)));
+    text.gauge(
+        "pod_rebalancer_last_run_outcome",
+        "What came of the last run: 1 for its outcome, 0 for the others.",
+        outcomes,
+    );
+    let Evictions { evicted, dry_run, blocked_pdb, error } = ended.evictions();
+    let results =
+        [("evicted", evicted), ("dry_run", dry_run), ("blocked_pdb", blocked_pdb), ("error", error)];
+    text.gauge(
+        "pod_rebalancer_last_run_evictions",
+        "Pods the last run was to evict, by what came of it.",
+        results.map(|(result, count)| (vec![("result", result)], count as f64)),
+    );
+    let held = ended.report().map_or_else(|| vec![("workload", false)], withheld);
+    let held = held.into_iter().map(|(reason, holds)| (vec![("reason", reason)], flag(holds)));
+    text.gauge(
+        "pod_rebalancer_last_run_withheld",
+        "What held the last run back: 1 for each guard that did, and for a workload in motion.",
+        held,
+    );
+}
+
+/// What held a rotation back.
+pub fn holding(report: &Report) -> Vec<&'static str> {
+    withheld(report).into_iter().filter(|(_, holds)| *holds).map(|(reason, _)| reason).collect()
+}
+
+/// Every guard that was asked, and whether it held a rotation back.
+fn withheld(report: &Report) -> Vec<(&'static str, bool)> {
+    let is_withheld = report.outcome == Outcome::Withheld;
+    let holds = |standing: Standing| match standing {
+        Standing::Hold => is_withheld,
+        // Only who acts takes not knowing for a no.
+        Standing::Unknown => is_withheld && report.kind == Kind::RunReport,
+        Standing::Pass => false,
+    };
+    let mut reasons: Vec<(&str, bool)> =
+        report.guards.iter().map(|guard| (guard.name, holds(guard.verdict))).collect();
+    let by_guard = reasons.iter().any(|(_, holds)| *holds);
+    reasons.push(("workload", is_withheld && !by_guard));
+    reasons
+}
+
+fn pods(ended: &Ended<'_>, text: &mut Exposition) {
+    let Some(observed) = ended.observed() else { return };
+    let eligible = ended.eligible();
+    let states =
+        [("observed", observed), ("eligible", eligible), ("excluded", observed.saturating_sub(eligible))];
+    text.gauge(
+        "pod_rebalancer_last_run_pods",
+        "Live pods of the last run, and those of them that it could decide on or not.",
+        states.map(|(state, count)| (vec![("state", state)], count as f64)),
+    );
+}
+
+fn loads(report: &Report, text: &mut Exposition) {
+    let spreads = || report.statistics.iter().filter_map(|(metric, found)| Some((metric, found.as_ref()?)));
+    text.gauge(
+        "pod_rebalancer_imbalance_ratio",
+        "Spread of a metric over the pods, as held against its threshold: standard deviation over mean.",
+        spreads().map(|(metric, found)| (by(metric), found.cv_compared)),
+    );
+    let thresholds = [(Metric::Cpu, report.thresholds.cpu), (Metric::Lag, report.thresholds.lag)];
+    text.gauge(
+        "pod_rebalancer_imbalance_threshold_ratio",
+        "The spread above which a rotation is asked for.",
+        thresholds.map(|(metric, threshold)| (by(metric), threshold)),
+    );
+    let judged: Vec<&PodReport> = report.pods.iter().filter(|pod| is_judged(pod.verdict)).collect();
+    if judged.is_empty() {
+        return;
+    }
+    let covered = |metric: Metric| judged.iter().filter(|pod| load(pod, metric).is_some()).count();
+    text.gauge(
+        "pod_rebalancer_metric_coverage_ratio",
+        "Share of the Ready pods that have a usable sample of a metric.",
+        Metric::ALL.map(|metric| (by(metric), covered(metric) as f64 / judged.len() as f64)),
+    );
+}
+
+/// Whether a pod ought to have samples: it is neither coming nor going.
+const fn is_judged(verdict: PodVerdict) -> bool {
+    matches!(
+        verdict,
+        PodVerdict::Busiest | PodVerdict::LeastBusy | PodVerdict::Keep | PodVerdict::MissingMetrics
+    )
+}
+
+const fn load(pod: &PodReport, metric: Metric) -> Option<f64> {
+    match metric {
+        Metric::Cpu => pod.cpu_usage,
+        Metric::Memory => pod.memory_usage,
+        Metric::Lag => pod.kafka_lag,
+        Metric::Rate => pod.message_rate,
+    }
+}
+
+fn requests(ended: &Ended<'_>, text: &mut Exposition) {
+    let counts = &ended.notes.requests;
+    let (partial, failed) = (counts.partial(), counts.failed());
+    let fine = counts.sent().saturating_sub(partial + failed);
+    text.gauge(
+        "pod_rebalancer_prometheus_requests",
+        "Requests of the last run to the metrics server, by their answer.",
+        [("ok", fine), ("partial", partial), ("error", failed)]
+            .map(|(result, count)| (vec![("result", result)], count as f64)),
+    );
+}
+
+fn by(metric: Metric) -> Vec<(&'static str, &'static str)> {
+    vec![("metric", metric.name())]
+}
+
+const fn flag(is_set: bool) -> f64 {
+    if is_set { 1.0 } else { 0.0 }
+}

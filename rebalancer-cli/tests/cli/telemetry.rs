@@ -1,0 +1,279 @@
+//! The metrics of a run: what is pushed and written, and that nothing of it changes how a run ends.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rebalancer_core::Metric;
+use rebalancer_sim::receiver::Receiver;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::program::{Done, run};
+use crate::servers::{BUSIEST, LEAST_BUSY, Servers};
+
+const RUN: [&str; 2] = ["run", "--yes"];
+const LAST_SUCCESS: &str = "pod_rebalancer_last_success_timestamp_seconds";
+const GROUP: &str =
+    "/metrics/job/pod-rebalancer/target_namespace/tiny/target@base64/YXBwPW9yZGVycy1jb25zdW1lcg==";
+
+/// The samples of a text by name and labels, without the labels that all share.
+fn samples(text: &str) -> BTreeMap<String, f64> {
+    let common = "target_namespace=\"tiny\",target=\"app=orders-consumer\",target_kind=\"Deployment\",target_name=\"orders-consumer\"";
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    let sample = |line: &str| {
+        let (name, value) = line.rsplit_once(' ').expect("a sample has a value");
+        let name = name.replace(common, "").replace("{,", "{").replace("{}", "");
+        (name, value.parse().unwrap_or_else(|error| panic!("{line}: {error}")))
+    };
+    lines.map(sample).collect()
+}
+
+/// The one line of the log with this event.
+#[track_caller]
+fn event(done: &Done, event: &str) -> Value {
+    let lines = done.stderr.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let mut found: Vec<Value> = lines.filter(|line| line["event"] == event).collect();
+    assert_eq!(found.len(), 1, "{event}: {done}");
+    found.remove(0)
+}
+
+#[test]
+fn a_run_that_succeeds_replaces_the_group() {
+    let (servers, gateway, import) =
+        (Servers::start(), Receiver::answering(202, ""), Receiver::answering(204, ""));
+    let (gateway_url, import_url) = (gateway.url(), import.url());
+    let env =
+        [("METRICS_PUSHGATEWAY_URL", gateway_url.as_str()), ("METRICS_IMPORT_URL", import_url.as_str())];
+    let done = servers.run(&RUN, &env);
+    assert_eq!(done.json()["outcome"], "rotated", "{done}");
+    let pushed = gateway.requests();
+    assert_eq!(pushed.len(), 1, "{pushed:?}");
+    assert_eq!((pushed[0].method.as_str(), pushed[0].target.as_str()), ("PUT", GROUP));
+    let imported = import.requests();
+    assert_eq!(imported.len(), 1, "{imported:?}");
+    assert_eq!(
+        (imported[0].method.as_str(), imported[0].target.as_str()),
+        ("POST", "/api/v1/import/prometheus")
+    );
+    assert_eq!(pushed[0].body, imported[0].body);
+
+    let text = String::from_utf8(pushed[0].body.clone()).expect("metrics are text");
+    assert!(![BUSIEST, LEAST_BUSY].iter().any(|pod| text.contains(pod)), "a gateway never forgets: {text}");
+    let found = samples(&text);
+    assert!(found[LAST_SUCCESS] > 1.7e9);
+    for (name, value) in [
+        ("pod_rebalancer_last_run_outcome{outcome=\"rotated\"}", 1.0),
+        ("pod_rebalancer_last_run_outcome{outcome=\"failed\"}", 0.0),
+        ("pod_rebalancer_last_run_pods{state=\"observed\"}", 12.0),
+        ("pod_rebalancer_last_run_pods{state=\"eligible\"}", 10.0),
+        ("pod_rebalancer_last_run_pods{state=\"excluded\"}", 2.0),
+        ("pod_rebalancer_last_run_evictions{result=\"evicted\"}", 2.0),
+        ("pod_rebalancer_last_run_evictions{result=\"blocked_pdb\"}", 0.0),
+        ("pod_rebalancer_last_run_withheld{reason=\"cooldown\"}", 0.0),
+        ("pod_rebalancer_imbalance_threshold_ratio{metric=\"cpu\"}", 0.3),
+        ("pod_rebalancer_metric_coverage_ratio{metric=\"lag\"}", 11.0 / 12.0),
+        ("pod_rebalancer_prometheus_requests{result=\"error\"}", 0.0),
+    ] {
+        assert_eq!(found.get(name), Some(&value), "{name} in {text}");
+    }
+    assert_eq!(
+        found["pod_rebalancer_prometheus_requests{result=\"ok\"}"],
+        servers.metrics.requests().len() as f64
+    );
+    let report = done.json();
+    let spread = report["statistics"]["lag"]["cv_compared"].as_f64().expect("lag has a spread");
+    assert!((found["pod_rebalancer_imbalance_ratio{metric=\"lag\"}"] - spread).abs() < 1e-12);
+}
+
+#[test]
+fn a_run_that_fails_leaves_the_last_success_alone() {
+    let (servers, gateway) = (Servers::start(), Receiver::answering(202, ""));
+    servers.metrics.answer_body(
+        Metric::Lag,
+        r#"{"status":"success","warnings":["a store is gone"],"data":{"resultType":"vector","result":[]}}"#,
+    );
+    let url = gateway.url();
+    let done = servers.run(&RUN, &[("METRICS_PUSHGATEWAY_URL", &url)]);
+    done.assert_one_error(1);
+    let pushed = gateway.requests();
+    assert_eq!((pushed[0].method.as_str(), pushed[0].target.as_str()), ("POST", GROUP));
+    let text = String::from_utf8(pushed[0].body.clone()).expect("metrics are text");
+    assert!(!text.contains(LAST_SUCCESS), "{text}");
+    let found = samples(&text);
+    assert_eq!(found["pod_rebalancer_last_run_outcome{outcome=\"failed\"}"], 1.0);
+    assert_eq!(found["pod_rebalancer_last_run_pods{state=\"observed\"}"], 12.0);
+    assert_eq!(found["pod_rebalancer_prometheus_requests{result=\"partial\"}"], 1.0);
+}
+
+#[test]
+fn a_receiver_that_refuses_or_is_silent_changes_nothing_but_the_log() {
+    let plain = Servers::start().run(&RUN, &[]).json();
+    let nobody = "http://127.0.0.1:9".to_owned();
+    let cases = [
+        (Some(Receiver::answering(400, "pushed metrics are invalid")), "400"),
+        (Some(Receiver::answering(500, "<html><title>broken</title>")), "500"),
+        (Some(Receiver::answering(401, "who are you?")), "401"),
+        (Some(Receiver::answering(302, "")), "302"),
+        (Some(Receiver::silent()), "timeout"),
+        (None, "unreachable"),
+    ];
+    for (receiver, error) in cases {
+        let url = receiver.as_ref().map_or(nobody.clone(), Receiver::url);
+        for variable in ["METRICS_PUSHGATEWAY_URL", "METRICS_IMPORT_URL"] {
+            let servers = Servers::start();
+            let begun = Instant::now();
+            let done = servers.run(&RUN, &[(variable, &url), ("METRICS_TIMEOUT", "300ms")]);
+            assert!(begun.elapsed() < Duration::from_secs(20), "{error}");
+            assert_eq!(done.code, Some(0), "{error}: {done}");
+            assert_eq!(done.json()["outcome"], plain["outcome"], "{error}: {done}");
+            assert_eq!(done.told(), Vec::<&str>::new(), "{done}");
+            let warning = event(&done, "metrics.push_failed");
+            assert_eq!(warning["level"], "WARN");
+            assert_eq!(warning["error.type"], error, "{done}");
+            let full = warning["url.full"].as_str().expect("an address");
+            assert!(full.starts_with(&url), "{warning}");
+        }
+    }
+}
+
+#[test]
+fn a_push_proves_who_pushes() {
+    let folder = TempDir::new().expect("a folder for temporary files");
+    let file = folder.path().join("token");
+    fs::write(&file, "t0ken\n").expect("a file in a folder of ours");
+    let file = file.to_str().expect("a path of ours");
+    for (env, expected) in [
+        (vec![("METRICS_BEARER_TOKEN_FILE", file)], "Bearer t0ken"),
+        (vec![("METRICS_BEARER_TOKEN", "t0ken")], "Bearer t0ken"),
+        (vec![("METRICS_USERNAME", "ada"), ("METRICS_PASSWORD", "pass")], "Basic YWRhOnBhc3M="),
+    ] {
+        let (servers, gateway) = (Servers::start(), Receiver::answering(202, ""));
+        let url = gateway.url();
+        let env: Vec<(&str, &str)> =
+            env.into_iter().chain([("METRICS_PUSHGATEWAY_URL", url.as_str())]).collect();
+        let done = servers.run(&["run", "--dry-run"], &env);
+        assert_eq!(done.code, Some(0), "{done}");
+        assert_eq!(gateway.requests()[0].header("authorization"), Some(expected));
+    }
+}
+
+#[test]
+fn a_textfile_is_whole_readable_by_all_and_keeps_the_last_success() {
+    let folder = TempDir::new().expect("a folder for temporary files");
+    let path = folder.path().join("rebalancer.prom");
+    let file = path.to_str().expect("a path of ours");
+    let servers = Servers::start();
+    let done = servers.run(&["plan", "--metrics-textfile", file], &[]);
+    assert_eq!(done.code, Some(0), "{done}");
+    let first = fs::read_to_string(&path).expect("the file was written");
+    let success = samples(&first)[LAST_SUCCESS];
+    assert_eq!(samples(&first)["pod_rebalancer_last_run_outcome{outcome=\"planned\"}"], 1.0);
+    assert_eq!(samples(&first)["pod_rebalancer_last_run_evictions{result=\"dry_run\"}"], 2.0);
+    let mode = fs::metadata(&path).expect("the file is there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o644);
+
+    servers.metrics.answer_body(Metric::Cpu, "no JSON");
+    servers.run(&["plan"], &[("METRICS_TEXTFILE", file)]).assert_one_error(1);
+    let second = fs::read_to_string(&path).expect("the file is there");
+    assert_eq!(samples(&second)["pod_rebalancer_last_run_outcome{outcome=\"failed\"}"], 1.0);
+    assert_eq!(samples(&second)[LAST_SUCCESS], success, "{second}");
+    let left: Vec<_> = fs::read_dir(folder.path()).expect("the folder is there").collect();
+    assert_eq!(left.len(), 1, "nothing is left beside it: {left:?}");
+}
+
+#[test]
+fn a_replay_writes_a_textfile_too() {
+    let folder = TempDir::new().expect("a folder for temporary files");
+    let path = folder.path().join("replay.prom");
+    let file = path.to_str().expect("a path of ours");
+    let args = ["replay", "testdata/recordings/orders-12-live.jsonl", "--output=name"];
+    let done = run(&args, &[("METRICS_TEXTFILE", file)]);
+    assert_eq!(done.code, Some(0), "{done}");
+    let found = samples(&fs::read_to_string(&path).expect("the file was written"));
+    assert_eq!(found["pod_rebalancer_last_run_pods{state=\"observed\"}"], 12.0);
+    assert!(found.contains_key(LAST_SUCCESS), "{found:?}");
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_to_is_a_warning() {
+    let folder = TempDir::new().expect("a folder for temporary files");
+    let occupied = folder.path().join("a-file");
+    fs::write(&occupied, "x").expect("a file in a folder of ours");
+    let directory = folder.path().join("a-folder");
+    fs::create_dir(&directory).expect("a folder in a folder of ours");
+    // Nobody is refused by a mode who is root, so it is a missing folder, a file for a folder, a folder
+    // for a file, and a file system that takes no files.
+    let paths =
+        [folder.path().join("absent/x.prom"), occupied.join("x.prom"), directory, "/proc/x.prom".into()];
+    for path in paths {
+        let servers = Servers::start();
+        let shown = path.to_str().expect("a path of ours");
+        let done = servers.run(&RUN, &[("METRICS_TEXTFILE", shown)]);
+        assert_eq!(done.code, Some(0), "{done}");
+        assert_eq!(done.json()["outcome"], "rotated", "{done}");
+        let warning = event(&done, "metrics.textfile_failed");
+        assert_eq!(warning["level"], "WARN");
+        assert!(warning["message"].as_str().is_some_and(|words| words.contains(shown)), "{warning}");
+        assert!(path == Path::new(shown) && !path.is_file(), "{shown}");
+    }
+}
+
+#[test]
+fn the_last_line_of_the_log_tells_the_whole_outcome() {
+    let servers = Servers::start();
+    let done = servers.run(&RUN, &[("LOG_FORMAT", "json")]);
+    let report = done.json();
+    let line = event(&done, "run.finished");
+    assert_eq!(
+        done.stderr.lines().last().and_then(|line| serde_json::from_str(line).ok()),
+        Some(line.clone())
+    );
+    for (field, value) in [
+        ("level", Value::from("INFO")),
+        ("outcome", "rotated".into()),
+        ("reason", report["reason"].clone()),
+        ("should_rebalance", true.into()),
+        ("dry_run", "none".into()),
+        ("k8s.namespace.name", "tiny".into()),
+        ("k8s.deployment.name", "orders-consumer".into()),
+        ("selector", "app=orders-consumer".into()),
+        ("pods_observed", 12.into()),
+        ("pods_eligible", 10.into()),
+        ("busiest", BUSIEST.into()),
+        ("least_busy", LEAST_BUSY.into()),
+        ("cpu_spread", report["statistics"]["cpu"]["cv_compared"].clone()),
+        ("cpu_threshold", 0.3.into()),
+        ("cause", report["diagnosis"]["cause"]["code"].clone()),
+        ("evicted", 2.into()),
+        ("blocked_pdb", 0.into()),
+        ("failed", 0.into()),
+    ] {
+        assert_eq!(line[field], value, "{field} in {line}");
+    }
+    assert!(line.get("error.type").is_none() && line.get("k8s.statefulset.name").is_none(), "{line}");
+    for field in ["duration_seconds", "discover_seconds", "query_seconds", "decide_seconds", "evict_seconds"]
+    {
+        assert!(line[field].as_f64().is_some_and(|spent| spent > 0.0), "{field} in {line}");
+    }
+}
+
+#[test]
+fn a_failure_and_a_refusal_are_told_by_the_last_line_too() {
+    let servers = Servers::start();
+    servers.metrics.answer_body(Metric::Cpu, "{");
+    let line = event(&servers.run(&RUN, &[]), "run.finished");
+    assert_eq!((&line["level"], &line["outcome"]), (&"ERROR".into(), &"failed".into()), "{line}");
+    assert_eq!(line["error.type"], "truncated", "{line}");
+    assert_eq!(line["k8s.deployment.name"], "orders-consumer", "{line}");
+    assert!(
+        line["reason"].as_str().is_some_and(|reason| reason.contains("cannot read the metrics")),
+        "{line}"
+    );
+
+    let withheld = event(&Servers::start().run(&RUN, &[("COOLDOWN", "100h")]), "run.finished");
+    assert_eq!(withheld["outcome"], "withheld", "{withheld}");
+    assert_eq!(withheld["withheld_by"], "cooldown", "{withheld}");
+}

@@ -1,0 +1,72 @@
+//! Answers without a list of live pods, against a join over exactly the pods that they name.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use rebalancer_core::{Join, JoinRules, LivePod, Metric, NamedPods, PerMetric, Sample};
+use rebalancer_sim::generators::sample;
+
+const RULES: JoinRules =
+    JoinRules { warm_up: Duration::ZERO, max_sample_age: Duration::from_secs(180), now_s: 1_000.0 };
+
+/// Pod, value and time in milliseconds; pods come in any order, some more than once.
+type Row = (usize, f64, i64);
+
+fn answers() -> impl Strategy<Value = PerMetric<Vec<Row>>> {
+    let time = prop_oneof![8 => Just(1_000_000_i64), 1 => Just(999_500), 1 => 0_i64..2_000_000];
+    let answer = move || prop::collection::vec((0_usize..30, sample(), time.clone()), 0..40);
+    (answer(), answer(), answer(), answer()).prop_map(|(cpu, memory, lag, rate)| PerMetric {
+        cpu,
+        memory,
+        lag,
+        rate,
+    })
+}
+
+fn name(pod: usize) -> String {
+    format!("orders-{pod:02}")
+}
+
+proptest! {
+    #[test]
+    fn named_pods_are_joined_as_assumed_ones(answers in answers()) {
+        let mut named = NamedPods::default();
+        let mut live: Vec<LivePod> = Vec::new();
+        let mut seen: BTreeSet<usize> = BTreeSet::new();
+        let mut taken: PerMetric<Vec<Row>> = PerMetric::default();
+        for metric in Metric::ALL {
+            let mut answer = named.answer(metric);
+            for &(pod, value, time_ms) in &answers[metric] {
+                let first = taken[metric].iter().all(|(other, ..)| *other != pod);
+                prop_assert_eq!(answer.take(&name(pod), value, time_ms), first);
+                if first {
+                    taken[metric].push((pod, value, time_ms));
+                }
+                if seen.insert(pod) {
+                    live.push(LivePod::assumed(name(pod)));
+                }
+            }
+        }
+        let newest = taken.iter().flat_map(|(_, rows)| rows).map(|(.., time_ms)| *time_ms).max();
+        prop_assert_eq!(named.newest_ms(), newest);
+
+        let mut join = Join::new(&live, RULES);
+        for (metric, rows) in taken.iter() {
+            let names: Vec<String> = rows.iter().map(|(pod, ..)| name(*pod)).collect();
+            let samples = rows.iter().zip(&names).map(|(&(_, value, time_ms), pod)| Sample {
+                pod,
+                value,
+                timestamp_s: time_ms as f64 / 1000.0,
+            });
+            join.add(metric, samples).expect("one sample a pod");
+        }
+        let (expected, joined) = (join.finish_columns(), named.join(&RULES));
+        prop_assert_eq!(&joined.names, &expected.names);
+        prop_assert_eq!(&joined.issues, &expected.issues);
+        for metric in Metric::ALL {
+            let bits = |loads: &[f64]| loads.iter().map(|load| load.to_bits()).collect::<Vec<u64>>();
+            prop_assert_eq!(bits(&joined.loads[metric]), bits(&expected.loads[metric]), "{}", metric);
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! Claims on a workload: Events under names of which the server gives each away once, so that of
+//! runs that want the same one gets it. They vanish by themselves, as all Events do.
+
+use core::time::Duration;
+use std::collections::BTreeMap;
+use std::env;
+use std::fs;
+
+use jiff::Timestamp;
+use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::jiff::Timestamp as EventTime;
+use kube::Resource;
+use kube::api::ListParams;
+use kube::core::Request;
+use rebalancer_core::{ApiFailure, Claim, ClaimFate, ClaimRequest, Controller, FailureKind};
+use serde::Deserialize;
+
+use super::cluster::Cluster;
+use super::events::{self, Notice};
+use super::list::unsendable;
+use super::pods::{elapsed, moment, null_is_empty};
+
+/// Label of a claim: the UID of the workload, by which all claims on it are found.
+const WORKLOAD: &str = "pod-rebalancer/workload";
+
+/// Annotation of a claim: its number among those on the workload.
+const GENERATION: &str = "pod-rebalancer/generation";
+
+/// Annotation of a claim: how long its run may evict, in seconds from its creation.
+const VALID_SECONDS: &str = "pod-rebalancer/valid-seconds";
+
+/// Longest name of a host that the server takes for who reports, in bytes.
+const MAX_INSTANCE_BYTES: usize = 128;
+
+#[derive(Deserialize)]
+struct ClaimList {
+    #[serde(default, deserialize_with = "null_is_empty")]
+    items: Vec<WrittenClaim>,
+}
+
+/// What is read of a claim.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WrittenClaim {
+    metadata: ClaimMeta,
+    #[serde(default, deserialize_with = "null_is_empty")]
+    reporting_instance: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ClaimMeta {
+    name: String,
+    #[serde(deserialize_with = "moment")]
+    creation_timestamp: Option<Timestamp>,
+    #[serde(default, deserialize_with = "null_is_empty")]
+    annotations: BTreeMap<String, String>,
+}
+
+impl Cluster {
+    /// All claims on a workload, their ages by the clock of the server that lists them.
+    pub(super) fn claims(&self, workload: &Controller) -> Result<Vec<Claim>, ApiFailure> {
+        let path = Event::url_path(&(), Some(self.namespace()));
+        // There is one for each rotation that the server still remembers, so no pages are needed.
+        let of_workload = ListParams {
+            label_selector: Some(format!("{WORKLOAD}={}", workload.uid)),
+            ..ListParams::default()
+        };
+        let request = Request::new(path).list(&of_workload).map_err(|error| unsendable(&error))?;
+        let reply = self.exchange(request)?;
+        let found: ClaimList = reply.read()?;
+        let now = reply.date.unwrap_or_else(Timestamp::now);
+        found.items.into_iter().map(|claim| claim.read(now)).collect()
+    }
+
+    /// Takes the name of this generation, if nobody has it.
+    pub(super) fn claim(&self, request: &ClaimRequest, why: &str) -> Result<ClaimFate, ApiFailure> {
+        let reply = self.create_event(&event(self.namespace(), request, why, EventTime::now()))?;
+        if reply.already_exists() {
+            return Ok(ClaimFate::Lost);
+        }
+        let _created: serde::de::IgnoredAny = reply.read()?;
+        Ok(ClaimFate::Won)
+    }
+}
+
+impl WrittenClaim {
+    /// A claim that cannot be read may be in force: that is a failure, which ends with the Event.
+    fn read(self, now: Timestamp) -> Result<Claim, ApiFailure> {
+        let number = |annotation: &str| self.metadata.annotations.get(annotation)?.parse().ok();
+        let (Some(generation), Some(valid_s), Some(created)) =
+            (number(GENERATION), number(VALID_SECONDS), self.metadata.creation_timestamp)
+        else {
+            let message =
+                format!("Event {} has the label of a claim, but does not tell one", self.metadata.name);
+            return Err(ApiFailure::new(FailureKind::UnreadableAnswer, message));
+        };
+        Ok(Claim {
+            generation,
+            holder: self.reporting_instance,
+            age: elapsed(created, now),
+            valid_for: Duration::from_secs(valid_s),
+        })
+    }
+}
+
+fn event(namespace: &str, request: &ClaimRequest, why: &str, now: EventTime) -> Event {
+    let targets: Vec<String> =
+        request.targets.iter().map(|target| format!("pod {} ({})", target.name, target.role)).collect();
+    let note = format!("evicting {}: {why}", targets.join(", then "));
+    let notice = Notice {
+        workload: &request.workload,
+        pod: None,
+        reason: "RotationStarted",
+        note: &note,
+        is_warning: false,
+    };
+    let mut event = events::event(namespace, &notice, now);
+    let whole_seconds = request.valid_for.saturating_add(Duration::from_nanos(999_999_999)).as_secs();
+    event.metadata.generate_name = None;
+    event.metadata.name = Some(format!("pod-rebalancer-{}-{}", request.workload.uid, request.generation));
+    event.metadata.labels = Some(BTreeMap::from([(WORKLOAD.to_owned(), request.workload.uid.clone())]));
+    event.metadata.annotations = Some(BTreeMap::from([
+        (GENERATION.to_owned(), request.generation.to_string()),
+        (VALID_SECONDS.to_owned(), whole_seconds.to_string()),
+    ]));
+    event.reporting_instance = Some(host());
+    event
+}
+
+/// Where this runs: the name of the pod in a cluster, that of the machine elsewhere.
+fn host() -> String {
+    let told = env::var("HOSTNAME").or_else(|_| fs::read_to_string("/proc/sys/kernel/hostname"));
+    let name = told.unwrap_or_default();
+    let name = events::cut(name.trim(), MAX_INSTANCE_BYTES);
+    if name.is_empty() { "an unnamed host".to_owned() } else { name.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use rebalancer_core::{Role, Target};
+
+    use super::*;
+
+    fn read(json: &str) -> Result<Vec<Claim>, ApiFailure> {
+        let list: ClaimList = serde_json::from_str(json).expect("a list");
+        let now: Timestamp = "2026-11-23T06:01:00Z".parse().expect("a time");
+        list.items.into_iter().map(|claim| claim.read(now)).collect()
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let workload =
+            Controller { kind: "Deployment".to_owned(), name: "orders".to_owned(), uid: "d-1".to_owned() };
+        let target = |role, name: &str| Target { role, name: name.to_owned(), uid: format!("uid-{name}") };
+        let request = ClaimRequest {
+            workload,
+            generation: 3,
+            targets: vec![target(Role::Busiest, "a"), target(Role::LeastBusy, "d")],
+            valid_for: Duration::from_millis(94_001),
+        };
+        let now: EventTime = "2026-11-23T06:00:16Z".parse().expect("a time");
+        let event = event("shop", &request, "cpu spread 0.52", now);
+        assert_eq!(event.metadata.name.as_deref(), Some("pod-rebalancer-d-1-3"));
+        assert_eq!(
+            event.note.as_deref(),
+            Some("evicting pod a (busiest), then pod d (least_busy): cpu spread 0.52")
+        );
+        let holder = event.reporting_instance.clone().expect("the server demands one");
+        let mut json = serde_json::to_value(event).expect("an object");
+        json["metadata"]["creationTimestamp"] = "2026-11-23T06:00:16Z".into();
+        let found = read(&serde_json::json!({ "items": [json] }).to_string()).expect("a claim");
+        let (age, valid_for) = (Duration::from_secs(44), Duration::from_secs(95));
+        assert_eq!(found, [Claim { generation: 3, holder, age, valid_for }]);
+    }
+
+    #[test]
+    fn a_claim_that_tells_nothing_is_a_failure_and_not_none() {
+        assert_eq!(read(r#"{"items": null}"#), Ok(Vec::new()));
+        let unreadable = [
+            r#"{"name": "x", "creationTimestamp": "2026-11-23T06:00:16Z"}"#,
+            r#"{"name": "x", "creationTimestamp": null, "annotations": {"pod-rebalancer/generation": "1", "pod-rebalancer/valid-seconds": "9"}}"#,
+            r#"{"name": "x", "creationTimestamp": "2026-11-23T06:00:16Z", "annotations": {"pod-rebalancer/generation": "-1", "pod-rebalancer/valid-seconds": "9"}}"#,
+        ];
+        for metadata in unreadable {
+            let error = read(&format!(r#"{{"items": [{{"metadata": {metadata}}}]}}"#)).expect_err(metadata);
+            assert_eq!(error.kind, FailureKind::UnreadableAnswer);
+            assert!(error.message.contains("Event x"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! Pushes the metrics of a run that has ended to where they can be asked for: a Pushgateway, or the
+//! import API of VictoriaMetrics.
+
+use std::borrow::Cow;
+use std::io::Read;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use ureq::Agent;
+
+use crate::prometheus::{Auth, ConfigError, Endpoint, Tls, TransportError, tls_config, words};
+
+/// Type of the text format that every receiver of metrics understands.
+const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Most bytes read of a refusal: more than any of these servers says.
+const MAX_ERROR_BYTES: u64 = 64 << 10;
+
+/// How to reach whoever receives the metrics.
+#[derive(Debug, Clone)]
+pub struct PushConfig {
+    /// Credentials sent with every push.
+    pub auth: Auth,
+    /// PEM file of the certificate authorities to trust in place of the public ones, and the setting
+    /// that names it.
+    pub ca_file: Option<(&'static str, PathBuf)>,
+    /// Longest time one push may take.
+    pub timeout: Duration,
+}
+
+/// Where metrics go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Receiver {
+    /// A Pushgateway, which keeps the last push of each group for ever.
+    Pushgateway(Endpoint),
+    /// VictoriaMetrics, or vmagent, which stores what is pushed at the time it comes.
+    Import(Endpoint),
+}
+
+impl Receiver {
+    /// A Pushgateway at the address that the setting `variable` holds.
+    ///
+    /// # Errors
+    /// An address that cannot be used, or holds a credential; it is not repeated.
+    pub fn pushgateway(variable: &'static str, url: &str) -> Result<Self, ConfigError> {
+        Ok(Self::Pushgateway(endpoint(variable, url, "http://pushgateway.monitoring:9091")?))
+    }
+
+    /// The import API at the address that the setting `variable` holds, with or without its path
+    /// `/api/v1/import/prometheus`.
+    ///
+    /// # Errors
+    /// As [`Receiver::pushgateway`].
+    pub fn import(variable: &'static str, url: &str) -> Result<Self, ConfigError> {
+        Ok(Self::Import(endpoint(variable, url, "http://victoria-metrics.monitoring:8428")?))
+    }
+
+    fn url(&self, group: &[(&str, &str)]) -> String {
+        match self {
+            Self::Pushgateway(base) => {
+                let path: String = group.iter().map(|(label, value)| grouping(label, value)).collect();
+                format!("{base}/metrics{path}")
+            }
+            Self::Import(base) => format!("{base}/api/v1/import/prometheus"),
+        }
+    }
+}
+
+fn endpoint(variable: &'static str, url: &str, example: &'static str) -> Result<Endpoint, ConfigError> {
+    let unusable = |reason: &str| ConfigError::PushUrl { variable, reason: reason.to_owned(), example };
+    if url.contains('?') {
+        return Err(unusable("it holds a query"));
+    }
+    Endpoint::parse(url).map_err(|error| match error {
+        ConfigError::Endpoint { reason } => unusable(&reason),
+        ConfigError::EndpointCredentials => {
+            unusable("it holds a user name or password, which go into METRICS_USERNAME and METRICS_PASSWORD")
+        }
+        other => other,
+    })
+}
+
+/// One label of a grouping key as a part of the path. What a path cannot hold goes as base64.
+fn grouping(label: &str, value: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    match value {
+        // The only way to write an empty value.
+        "" => format!("/{label}@base64/="),
+        plain if plain.bytes().all(is_plain) => format!("/{label}/{plain}"),
+        other => format!("/{label}@base64/{}", URL_SAFE.encode(other)),
+    }
+}
+
+/// What a push does to what the same group holds already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replaces {
+    /// All of it (PUT).
+    Group,
+    /// Only metrics of the same names (POST): the others survive.
+    SameNames,
+}
+
+/// Sends metrics.
+#[derive(Debug)]
+pub struct Pusher {
+    agent: Agent,
+    auth: Auth,
+    timeout: Duration,
+}
+
+impl Pusher {
+    /// Prepares pushes; reads the certificate file, opens no connection.
+    ///
+    /// # Errors
+    /// When the certificate file cannot be read or used.
+    pub fn new(config: PushConfig) -> Result<Self, ConfigError> {
+        let PushConfig { auth, ca_file, timeout } = config;
+        let (variable, ca_file) = ca_file.unzip();
+        let tls =
+            tls_config(&Tls { ca_file, ..Tls::default() }).map_err(|error| match (error, variable) {
+                (ConfigError::TlsFile { path, reason, .. }, Some(variable)) => {
+                    ConfigError::TlsFile { variable, path, reason }
+                }
+                (other, _) => other,
+            })?;
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .timeout_global(Some(timeout))
+            .user_agent(concat!("pod-rebalancer/", env!("CARGO_PKG_VERSION")))
+            .tls_config(tls)
+            .build();
+        Ok(Self { agent: Agent::new_with_config(config), auth, timeout })
+    }
+
+    /// Sends `metrics`, in the text format, once. `group` is the grouping key, its first label `job`;
+    /// only a Pushgateway knows groups.
+    ///
+    /// # Errors
+    /// When it is not accepted within the time limit.
+    pub fn push(
+        &self,
+        to: &Receiver,
+        group: &[(&str, &str)],
+        replaces: Replaces,
+        metrics: &str,
+    ) -> Result<(), PushError> {
+        let url = to.url(group);
+        let request = match (to, replaces) {
+            (Receiver::Pushgateway(_), Replaces::Group) => self.agent.put(&url),
+            _ => self.agent.post(&url),
+        };
+        let send = || {
+            let mut request = request.header(CONTENT_TYPE, TEXT_FORMAT);
+            if let Some(value) = self.auth.authorization()? {
+                request = request.header(AUTHORIZATION, value);
+            }
+            request.send(metrics).map_err(|error| TransportError::from_ureq(error, self.timeout))
+        };
+        let refused = |kind| PushError { url: url.clone(), kind };
+        let answer = send().map_err(|error| refused(PushErrorKind::Transport(error)))?;
+        let status = answer.status().as_u16();
+        if (200..300).contains(&status) {
+            return Ok(());
+        }
+        let mut said: Vec<u8> = Vec::new();
+        // What can be read of the reason is told; the status is known without it.
+        let _whole = answer.into_body().into_reader().take(MAX_ERROR_BYTES).read_to_end(&mut said);
+        let words = words(&String::from_utf8_lossy(&said));
+        Err(refused(PushErrorKind::Refused { status, words }))
+    }
+}
+
+/// Metrics that did not arrive.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{url}: {kind}; {}", .kind.advice())]
+pub struct PushError {
+    /// Where they were sent; it never holds a credential.
+    pub url: String,
+    /// What happened.
+    pub kind: PushErrorKind,
+}
+
+/// What a push ended in.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PushErrorKind {
+    /// No complete HTTP answer arrived.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    /// The receiver said no.
+    #[error("HTTP {status}: {words}")]
+    Refused {
+        /// HTTP status, never 2xx.
+        status: u16,
+        /// The other side's words, cut to 200 characters.
+        words: String,
+    },
+}
+
+impl PushErrorKind {
+    /// What to do about it, in words that end a message.
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Self::Transport(TransportError::Timeout(_)) => {
+                "raise METRICS_TIMEOUT or see why the server is slow"
+            }
+            Self::Transport(TransportError::HostNotFound | TransportError::Connect(_)) => {
+                "check the address, that the server runs, and network policies between"
+            }
+            Self::Transport(TransportError::Tls(_)) => "check METRICS_CA_FILE",
+            Self::Transport(TransportError::Credentials { .. }) => "mount the file or correct its path",
+            Self::Transport(TransportError::Proxy(_)) => "check HTTPS_PROXY and NO_PROXY",
+            Self::Refused { status: 401 | 403, .. } => {
+                "give credentials: METRICS_BEARER_TOKEN_FILE, or METRICS_USERNAME and METRICS_PASSWORD_FILE"
+            }
+            Self::Refused { status: 300..=399 | 404 | 405, .. } => "check the path of the address",
+            Self::Refused { status: 400, .. } => {
+                "the metrics contradict what the server holds of this group; delete the group there"
+            }
+            Self::Transport(_) | Self::Refused { .. } => "see the server's log",
+        }
+    }
+
+    /// What kind of error it is, for programs: the HTTP status, else a word that stays the same.
+    pub fn code(&self) -> Cow<'static, str> {
+        match self {
+            Self::Refused { status, .. } => Cow::Owned(status.to_string()),
+            Self::Transport(error) => Cow::Borrowed(error.code()),
+        }
+    }
+
+    /// The HTTP status, where there is one.
+    pub const fn http_status(&self) -> Option<u16> {
+        match self {
+            Self::Refused { status, .. } => Some(*status),
+            Self::Transport(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ConfigError, Receiver};
+
+    #[test]
+    fn a_group_is_a_path_that_any_value_fits_into() {
+        let gateway =
+            Receiver::pushgateway("METRICS_PUSHGATEWAY_URL", "http://gateway:9091/").expect("an address");
+        let group = [("job", "pod-rebalancer"), ("target_namespace", ""), ("target", "app=a/b,c in (d)")];
+        let expected = "http://gateway:9091/metrics/job/pod-rebalancer/target_namespace@base64/=\
+                        /target@base64/YXBwPWEvYixjIGluIChkKQ==";
+        assert_eq!(gateway.url(&group), expected);
+    }
+
+    #[test]
+    fn an_import_address_may_be_pasted_with_its_path() {
+        for given in [
+            "http://vm:8480/insert/0/prometheus",
+            "http://vm:8480/insert/0/prometheus/api/v1/import/prometheus",
+        ] {
+            let import = Receiver::import("METRICS_IMPORT_URL", given).expect(given);
+            assert_eq!(
+                import.url(&[]),
+                "http://vm:8480/insert/0/prometheus/api/v1/import/prometheus",
+                "{given}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_address_that_cannot_be_used_is_refused_by_its_setting_and_not_repeated() {
+        for given in [
+            "gateway:9091",
+            "http://ada:hunter2@gateway",
+            "http://gateway?authKey=hunter2",
+            "ftp://hunter2",
+            "",
+        ] {
+            let error = Receiver::pushgateway("METRICS_PUSHGATEWAY_URL", given).expect_err(given);
+            assert!(matches!(error, ConfigError::PushUrl { .. }), "{given}: {error:?}");
+            let words = error.to_string();
+            assert!(words.starts_with("METRICS_PUSHGATEWAY_URL: "), "{given}: {words}");
+            assert!(!words.contains("hunter2"), "{words}");
+        }
+    }
+}
