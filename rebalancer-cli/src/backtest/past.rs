@@ -2,7 +2,8 @@
 //!
 //! No server remembers which pods there were. The pods of today were there since they were born; a
 //! pod that is gone counts as a Running and Ready one at each moment it has loads, and as old as its
-//! loads in the history asked for. What the owners say is known of the latest minute only.
+//! loads in the history asked for. What the owners say is known of the latest minute only, but for the
+//! time of the last rollout.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
