@@ -23,7 +23,8 @@ pub fn run(args: &RecordArgs, matches: &ArgMatches) -> Result<ExitCode, Failure>
     let live = Live::connect(&args.live, &decision, matches)?;
     let observation = live.observe(Keep { file: Some(&args.file), page: false, redact: key.as_ref() })?;
     // Whatever the loads are: the recording may be replayed with other settings.
-    drop(find(&decision, &observation.finder(), &living(&observation.workload)));
+    let workload = &observation.workload;
+    drop(find(&decision, &observation.finder(), &living(workload), workload.rollout_age()));
     observation.save()?;
     let (file, pods) = (args.file.display(), observation.workload.pods.len());
     let text = format!(
