@@ -57,6 +57,7 @@ impl JoinRules {
 #[derive(Debug)]
 pub struct Join<'a> {
     rules: JoinRules,
+    max_sample_age_s: f64,
     live: &'a [LivePod],
     /// Their names.
     names: Names,
@@ -184,6 +185,7 @@ impl<'a> Join<'a> {
         }
         Self {
             rules,
+            max_sample_age_s: rules.max_sample_age.as_secs_f64(),
             live,
             names: Names::of(live.iter().map(|pod| pod.name.as_str())),
             eligible,
@@ -261,7 +263,7 @@ impl<'a> Join<'a> {
     }
 
     fn place(&mut self, metric: Metric, row: usize, sample: &Sample<'_>) {
-        let fresh = self.rules.is_fresh(sample.timestamp_s);
+        let fresh = libm::fabs(self.rules.now_s - sample.timestamp_s) <= self.max_sample_age_s;
         match Load::from_sample(sample.value) {
             _ if !fresh => self.issues[metric].stale.push(sample.pod.to_string()),
             None => self.issues[metric].invalid.push(sample.pod.to_string()),

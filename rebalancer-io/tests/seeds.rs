@@ -11,3 +11,13 @@ fn decoder_seeds() {
 fn recording_seeds() {
     assert!(fuzzing::replay("recording", fuzzing::recording) >= 8);
 }
+
+#[test]
+fn answers_seeds() {
+    assert!(fuzzing::replay("answers", fuzzing::answers) >= 20);
+}
+
+#[test]
+fn splits_seeds() {
+    assert!(fuzzing::replay("splits", fuzzing::splits) >= 20);
+}

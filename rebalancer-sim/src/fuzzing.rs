@@ -7,12 +7,16 @@ use std::fs;
 use std::path::Path;
 
 #[cfg(feature = "io")]
+mod answers;
+#[cfg(feature = "io")]
 mod decoder;
 mod engine;
 #[cfg(feature = "io")]
 mod recording;
 mod rotation;
 
+#[cfg(feature = "io")]
+pub use answers::{answers, splits};
 #[cfg(feature = "io")]
 pub use decoder::decoder;
 pub use engine::engine;

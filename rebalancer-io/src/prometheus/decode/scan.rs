@@ -9,6 +9,8 @@
 use std::io::Read;
 use std::ops::Range;
 
+use super::quote::quote;
+use super::template::Template;
 use super::window::Window;
 use super::{Counts, Point, Sink, Wanted};
 
@@ -21,13 +23,12 @@ const HEADS: [&str; 2] = [
 /// Most digits of the seconds of a time: their milliseconds are whole numbers in an `f64`.
 const MAX_SECOND_DIGITS: usize = 10;
 
-/// Longest text before the name of the pod that is looked for again. Raw series have more labels,
-/// of which some differ in each.
-const MAX_REPEATED: usize = 128;
+/// What stands between the value of a series and the next one.
+const SEAM: &[u8; 4] = b"\"]},";
 
 /// Why a series was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stop {
+pub(super) enum Stop {
     /// The text ends too early.
     Short,
     /// It is not of the compact form.
@@ -48,20 +49,20 @@ pub(super) struct Scanner<'a, S> {
 
 /// Text that was read and not taken yet.
 #[derive(Clone, Copy)]
-struct Text<'t> {
-    all: &'t str,
+pub(super) struct Text<'t> {
+    pub all: &'t str,
     /// Whether every string in it ends at the next quote: it has no escape and no raw control
     /// character.
     plain: bool,
 }
 
-/// What the last series looked like: the next one mostly differs in pod and value alone.
+/// What the last series looked like: the next one mostly differs in the values of labels alone.
 #[derive(Default)]
 struct Pattern {
-    /// What stood before the name of the pod; empty when that was too long to be worth a try.
-    before: Vec<u8>,
+    /// What stood before the name of the pod; empty when there is nothing to go by.
+    before: Template,
     /// What stood between the name and the value.
-    after: Vec<u8>,
+    after: Template,
     /// The end of that: what stood between the labels and the value.
     link: Vec<u8>,
     /// The time in it.
@@ -108,6 +109,7 @@ impl<'a, S: Sink> Scanner<'a, S> {
         let text = Text::new(text);
         let mut at = 0;
         loop {
+            at = self.alike(text, at);
             match self.one(text, at) {
                 Ok(next) => at = next,
                 Err(stop) => return (at, stop),
@@ -115,13 +117,21 @@ impl<'a, S: Sink> Scanner<'a, S> {
         }
     }
 
+    /// Takes series that look as the last one did, from the one at `start` on; returns where the
+    /// first other one stands, or the last one there is.
+    fn alike(&mut self, text: Text<'_>, start: usize) -> usize {
+        let mut at = start;
+        while let Some((pod, value, next)) = self.last.again(text, at) {
+            self.take(pod, value);
+            at = next;
+        }
+        at
+    }
+
     /// Takes the series at `start`; returns where the next one, or the end of the list, stands.
     fn one(&mut self, text: Text<'_>, start: usize) -> Result<usize, Stop> {
         let bytes = text.all.as_bytes();
-        let Parts { pod, value_start } = match self.last.again(text, start) {
-            Some(parts) => parts,
-            None => self.parts(text, start)?,
-        };
+        let Parts { pod, value_start } = self.parts(text, start)?;
         let end = text.string_end(value_start)?;
         let value: f64 = text.all[value_start..end].parse().map_err(|_| Stop::Surprise)?;
         let at = literal(bytes, end, b"\"]}")?;
@@ -130,6 +140,11 @@ impl<'a, S: Sink> Scanner<'a, S> {
             Some(b',') => literal(bytes, at, b",{")? - 1,
             other => return Err(other.map_or(Stop::Short, |_| Stop::Surprise)),
         };
+        self.take(pod, value);
+        Ok(next)
+    }
+
+    fn take(&mut self, pod: &str, value: f64) {
         self.counts.series += 1;
         if pod.is_empty() {
             self.counts.without_pod += 1;
@@ -138,7 +153,6 @@ impl<'a, S: Sink> Scanner<'a, S> {
         } else {
             self.sink.take(pod, Point { timestamp_ms: self.last.timestamp_ms, value });
         }
-        Ok(next)
     }
 
     /// Reads a series up to its value, label by label.
@@ -147,6 +161,7 @@ impl<'a, S: Sink> Scanner<'a, S> {
         let label = self.wanted.pod_label.as_bytes();
         let mut pod: Option<Range<usize>> = None;
         let mut namespace: Option<Range<usize>> = None;
+        let mut others: Vec<Range<usize>> = Vec::new();
         let mut at = literal(bytes, start, br#"{"metric":{"#)?;
         loop {
             let key = literal(bytes, at, b"\"")?;
@@ -158,9 +173,11 @@ impl<'a, S: Sink> Scanner<'a, S> {
                 b"namespace" if self.wanted.namespace.is_some() => Some(&mut namespace),
                 _ => None,
             };
-            // A label that stands there twice is for the visitors to refuse.
-            if slot.is_some_and(|slot| slot.replace(value..value_end).is_some()) {
-                return Err(Stop::Surprise);
+            match slot.map(|slot| slot.replace(value..value_end)) {
+                None => others.push(value..value_end),
+                Some(None) => {}
+                // A label that stands there twice is for the visitors to refuse.
+                Some(Some(_)) => return Err(Stop::Surprise),
             }
             at = value_end + 2;
             match bytes.get(value_end + 1) {
@@ -174,16 +191,17 @@ impl<'a, S: Sink> Scanner<'a, S> {
             !found.is_empty() && self.wanted.namespace.is_some_and(|wanted| *wanted != text.all[found])
         });
         let Some(pod) = pod else {
-            self.last.before.clear();
+            self.last.before = Template::default();
             return Ok(Parts { pod: "", value_start });
         };
-        self.last.keep(&bytes[start..pod.start], &bytes[pod.end..value_start]);
+        self.last.before = Template::new(bytes, start..pod.start, &others);
+        self.last.after = Template::new(bytes, pod.end..value_start, &others);
         Ok(Parts { pod: &text.all[pod], value_start })
     }
 }
 
 impl<'t> Text<'t> {
-    fn new(all: &'t str) -> Self {
+    pub(super) fn new(all: &'t str) -> Self {
         let odd = |byte: &u8| u8::from(*byte < b' ') | u8::from(*byte == b'\\');
         // Without an early end the processor looks at many bytes at once.
         let plain = all.as_bytes().iter().fold(0, |found, byte| found | odd(byte)) == 0;
@@ -192,7 +210,8 @@ impl<'t> Text<'t> {
 
     /// Where the string whose text begins at `from` ends: at its closing quote. An escape and a raw
     /// control character are surprises.
-    fn string_end(self, from: usize) -> Result<usize, Stop> {
+    #[inline]
+    pub(super) fn string_end(self, from: usize) -> Result<usize, Stop> {
         let rest = &self.all.as_bytes()[from..];
         if self.plain {
             return quote(rest).map(|length| from + length).ok_or(Stop::Short);
@@ -206,25 +225,21 @@ impl<'t> Text<'t> {
 }
 
 impl Pattern {
-    /// The parts of the series at `start`, if it looks as the last one did.
-    fn again<'t>(&self, text: Text<'t>, start: usize) -> Option<Parts<'t>> {
+    /// Pod and value of the series at `start` and where the next one stands, if it looks as the last
+    /// one did and is followed by another.
+    fn again<'t>(&self, text: Text<'t>, start: usize) -> Option<(&'t str, f64, usize)> {
         let bytes = text.all.as_bytes();
-        if self.before.is_empty() || !bytes[start..].starts_with(&self.before) {
+        if self.before.is_empty() {
             return None;
         }
-        let pod = start + self.before.len();
+        let pod = self.before.end(text, start)?;
         let pod_end = text.string_end(pod).ok()?;
-        let same = bytes[pod_end..].starts_with(&self.after);
-        same.then(|| Parts { pod: &text.all[pod..pod_end], value_start: pod_end + self.after.len() })
-    }
-
-    fn keep(&mut self, before: &[u8], after: &[u8]) {
-        self.before.clear();
-        if before.len() <= MAX_REPEATED {
-            self.before.extend_from_slice(before);
-            self.after.clear();
-            self.after.extend_from_slice(after);
-        }
+        let value_start = self.after.end(text, pod_end)?;
+        let end = text.string_end(value_start).ok()?;
+        let value: f64 = text.all[value_start..end].parse().ok()?;
+        let next = end + SEAM.len();
+        let goes_on = bytes[end..].starts_with(SEAM) && bytes.get(next) == Some(&b'{');
+        goes_on.then(|| (&text.all[pod..pod_end], value, next))
     }
 
     /// Reads what stands between labels and value, and keeps the time in it.
@@ -236,7 +251,7 @@ impl Pattern {
         let (timestamp_ms, end) = milliseconds(bytes, time)?;
         let end = literal(bytes, end, b",\"")?;
         // A pattern holds a time.
-        self.before.clear();
+        self.before = Template::default();
         self.timestamp_ms = timestamp_ms;
         self.link.clear();
         self.link.extend_from_slice(&bytes[at..end]);
@@ -286,24 +301,4 @@ fn digits(bytes: &[u8], at: usize) -> Result<(i64, usize), Stop> {
         number = number * 10 + i64::from(byte - b'0');
     }
     Err(Stop::Short)
-}
-
-/// Where the first quote stands.
-fn quote(bytes: &[u8]) -> Option<usize> {
-    const LOW: u64 = u64::from_ne_bytes([0x01; 8]);
-    const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
-    const QUOTES: u64 = u64::from_ne_bytes([b'"'; 8]);
-    /// Most strings are shorter than four words; a call would cost more than they do.
-    const WORDS: usize = 4;
-    let mut at = 0;
-    while let Some(word) = bytes[at..].first_chunk().filter(|_| at < WORDS * 8) {
-        let word = u64::from_le_bytes(*word) ^ QUOTES;
-        // The high bit of each byte that is zero; above the lowest one there may be wrong ones.
-        let zeros = word.wrapping_sub(LOW) & !word & HIGH;
-        if zeros != 0 {
-            return Some(at + zeros.trailing_zeros() as usize / 8);
-        }
-        at += 8;
-    }
-    memchr::memchr(b'"', &bytes[at..]).map(|length| at + length)
 }
