@@ -41,15 +41,13 @@ struct Check {
     hint: Option<String>,
 }
 
-/// How it looks.
+/// How it looks: as it should; worth reading, though a run would still come to a decision; so that a
+/// run would fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Grade {
-    /// As it should.
     Success,
-    /// Worth reading; a run would still come to a decision.
     Warning,
-    /// A run would fail.
     Error,
 }
 
