@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 mod backtest;
 mod decision;
@@ -19,8 +20,8 @@ mod telemetry;
 pub use backtest::BacktestArgs;
 pub use decision::{DecisionArgs, GuardMode};
 pub use guards::GuardArgs;
-pub use kubernetes::{ActionArgs, DryRun, KubernetesArgs, MethodArgs, PacingChoice};
-pub use output::{LogFormat, OutputArgs, OutputFormat};
+pub use kubernetes::{ActionArgs, DryRun, KubernetesArgs, PacingChoice};
+pub use output::{Color, LogFormat, OutputArgs, OutputFormat};
 pub use page::{PageArgs, ReportArgs};
 pub use prometheus::{Method, PrometheusArgs, QueryArgs};
 pub use telemetry::{PushArgs, TextfileArgs};
@@ -57,12 +58,18 @@ pub enum Command {
     Report(ReportArgs),
     /// Show every setting with its value and where the value comes from
     Config(ConfigArgs),
+    /// Print the script by which a shell completes commands and flags
+    Completion(CompletionArgs),
+    /// Print the manual page, or write those of all commands
+    Man(ManArgs),
+    /// Print the version
+    Version(VersionArgs),
 }
 
 impl Command {
-    /// The output settings of whichever command it is.
-    pub const fn output(&self) -> &OutputArgs {
-        match self {
+    /// The output settings of whichever command it is; `None` of those that read no settings.
+    pub const fn output(&self) -> Option<&OutputArgs> {
+        Some(match self {
             Self::Run(args) => &args.live.output,
             Self::Plan(args) => &args.live.output,
             Self::Check(args) => &args.live.output,
@@ -71,7 +78,8 @@ impl Command {
             Self::Backtest(args) => &args.live.output,
             Self::Report(args) => &args.output,
             Self::Config(args) => &args.live.output,
-        }
+            Self::Completion(_) | Self::Man(_) | Self::Version(_) => return None,
+        })
     }
 }
 
@@ -116,17 +124,26 @@ pub struct CheckArgs {
     #[command(flatten)]
     pub live: LiveArgs,
     #[command(flatten)]
-    pub method: MethodArgs,
+    pub action: ActionArgs,
 }
 
 /// Arguments of `record`.
 #[derive(Debug, Args)]
+#[command(allow_missing_positional = true)]
 pub struct RecordArgs {
     #[command(flatten)]
     pub live: LiveArgs,
     /// Where to save the raw answers (.gz compresses)
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
+    /// Replace the names of pods, workloads, namespaces, nodes, topics, groups and clients by keyed
+    /// hashes, and leave out what a decision does not read; a replay decides the same
+    #[arg(long)]
+    pub redact: bool,
+    /// Key of the hashes, 16 bytes or more, so that two recordings name alike what is the same; without
+    /// it each recording has a random one that is kept nowhere. Redacts too
+    #[arg(long, value_name = "FILE", env = "REDACT_KEY_FILE")]
+    pub redact_key_file: Option<PathBuf>,
 }
 
 /// Arguments of `replay`.
@@ -180,6 +197,39 @@ pub enum Shown {
     Show,
     /// The JSON schema of every report.
     Schema,
+}
+
+/// Arguments of `completion`.
+#[derive(Debug, Args)]
+pub struct CompletionArgs {
+    /// The shell
+    #[arg(value_name = "SHELL", value_enum)]
+    pub shell: Shell,
+}
+
+/// Arguments of `man`.
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// Write the pages of all commands to this folder
+    #[arg(value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+}
+
+/// Arguments of `version`.
+#[derive(Debug, Args)]
+pub struct VersionArgs {
+    /// Form of the answer
+    #[arg(short = 'o', long, value_name = "FORMAT", default_value = "text", value_enum, ignore_case = true)]
+    pub output: VersionFormat,
+}
+
+/// Form of the version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum VersionFormat {
+    /// One line, as `--version` prints it.
+    Text,
+    /// For programs.
+    Json,
 }
 
 /// What every command that asks live servers takes.

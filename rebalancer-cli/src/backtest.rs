@@ -17,6 +17,7 @@ use crate::report::{Kind, Outcome, Report, WorkloadReport};
 
 mod past;
 mod recordings;
+mod remembered;
 mod render;
 mod report;
 mod sweep;
@@ -35,6 +36,8 @@ pub struct Moment {
     pub answers: Answers,
     /// When a pod and a sample count.
     pub freshness: Freshness,
+    /// Whether pods of several controllers are accepted.
+    pub allow_many_controllers: bool,
 }
 
 impl Moment {
@@ -100,11 +103,14 @@ pub fn judge(
     let analyses = analyses.with_context(|| format!("at {at}"))?;
     let live = living(&moment.workload);
     let asks = variants.iter().zip(&analyses).find(|(settings, analysis)| needs_facts(settings, analysis));
-    let facts = asks.map_or_else(|| Facts::new(&live), |(settings, _)| find(settings, finder, &live));
+    let rollout_age = moment.workload.rollout_age();
+    let find = |settings| find(settings, finder, &live, rollout_age);
+    let facts = asks.map_or_else(|| Facts::new(&live), |(settings, _)| find(settings));
     let decided = variants.iter().zip(&analyses).map(|(settings, analysis)| {
         let options = RotationOptions {
             min_pods: settings.thresholds.min_pods,
             warm_up: settings.warm_up(),
+            allow_many_controllers: moment.allow_many_controllers,
             ..RotationOptions::until(RUN_TIMEOUT_FOR_PLANS)
         };
         let purpose =

@@ -2,9 +2,12 @@
 
 pub mod backtest;
 pub mod check;
+pub mod completion;
 pub mod config;
+pub mod man;
 pub mod plan;
 pub mod record;
 pub mod replay;
 pub mod report;
 pub mod run;
+pub mod version;

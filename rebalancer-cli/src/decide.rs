@@ -1,6 +1,7 @@
 //! The one path from what is known of a workload to a report; every command takes it.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use rebalancer_core::{
@@ -61,7 +62,9 @@ pub fn decide(
     let analysis = analyze(settings, known)?;
     let live = living(known.workload);
     let facts = match finder {
-        Some(finder) if needs_facts(settings, &analysis) => find(settings, finder, &live),
+        Some(finder) if needs_facts(settings, &analysis) => {
+            find(settings, finder, &live, known.workload.rollout_age())
+        }
         _ => Facts::new(&live),
     };
     Ok(conclude(settings, &analysis, facts, known, purpose))
@@ -91,8 +94,13 @@ pub fn needs_facts(settings: &DecisionSettings, analysis: &Analysis<'_>) -> bool
 }
 
 /// Finds everything that a decision about these pods may look at.
-pub fn find<'l>(settings: &DecisionSettings, finder: &FactFinder<'_>, live: &'l [LivePod]) -> Facts<'l> {
-    finder.find(live, &WITH_A_PAST, &settings.window())
+pub fn find<'l>(
+    settings: &DecisionSettings,
+    finder: &FactFinder<'_>,
+    live: &'l [LivePod],
+    rollout_age: Option<Duration>,
+) -> Facts<'l> {
+    finder.find(live, rollout_age, &WITH_A_PAST, &settings.window())
 }
 
 /// Decides by what was found.
@@ -158,7 +166,8 @@ fn unusable_facts(facts: &Facts<'_>) -> Vec<String> {
         told("the number of partitions of each pod", &facts.assigned_partitions),
         told("the assignor", &facts.exported_assignor),
         told("the load before and after the newest pod", &facts.last_replacement),
-        told("the spread of a day ago", &facts.past_spread),
+        told("the spread of CPU before the replacements of the last day", &facts.past_spread.cpu),
+        told("the spread of lag before the replacements of the last day", &facts.past_spread.lag),
     ];
     all.into_iter().flatten().collect()
 }

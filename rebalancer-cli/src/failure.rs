@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt::Display;
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use rebalancer_io::kubernetes::ClusterError;
@@ -51,7 +52,8 @@ impl Failure {
             Self::Usage(_) => exit::USAGE,
             Self::Run(_) => exit::FAILED,
         };
-        eprintln!("error: {}", self.words());
+        // Where nobody reads it, the exit code tells.
+        drop(writeln!(std::io::stderr(), "error: {}", self.words()));
         ExitCode::from(code)
     }
 }

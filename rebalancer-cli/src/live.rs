@@ -8,24 +8,25 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::ArgMatches;
 use jiff::Timestamp;
-use rebalancer_core::{JoinedColumns, Workload};
-use rebalancer_io::driver::WorkloadSource;
+use rebalancer_core::{ApiFailure, Budget, JoinedColumns, LivePod, Role, Target, Workload};
+use rebalancer_io::driver::{Actuator as _, WorkloadSource};
 use rebalancer_io::facts::FactFinder;
-use rebalancer_io::kubernetes::{Cluster, Selector};
+use rebalancer_io::kubernetes::{Cluster, Observer, Selector, UnknownSelector};
 use rebalancer_io::metrics::{FactQueries, QuerySet, QuerySettings};
 use rebalancer_io::podstate::{Aggregator, Answers, Freshness};
 use rebalancer_io::prometheus::{HttpTransport, PrometheusClient, PrometheusConfig, Transport};
-use rebalancer_io::recording::{Recorder, Recording};
+use rebalancer_io::recording::{Recorder, Recording, RedactionKey};
 
 use crate::args::{LiveArgs, QueryArgs};
 use crate::decide::DecisionSettings;
 use crate::failure::Failure;
 use crate::recorded::{self, RecordedSettings, decision_flags};
 use crate::report::WorkloadReport;
-use crate::settings;
+use crate::settings::{self, Wanted};
 use crate::telemetry::{Asked, Notes, Stage};
 
-/// A configured connection to both servers; neither has been asked anything yet.
+/// A configured connection to both servers. Nothing has been asked yet, but for the selector of a
+/// workload that was given by its name.
 pub struct Live {
     /// The cluster.
     pub cluster: Cluster,
@@ -37,14 +38,14 @@ pub struct Live {
     queries: QuerySettings,
     freshness: Freshness,
     recorded: RecordedSettings,
-    context: Option<String>,
+    context: String,
 }
 
 /// The deadline that a plan's facts are checked with; nothing waits for it.
 pub const RUN_TIMEOUT_FOR_PLANS: Duration = Duration::from_secs(90);
 
 /// What both servers said at one moment, and the way to ask for more about it.
-pub struct Observation {
+pub struct Observation<'a> {
     /// The live pods and their owners.
     pub workload: Workload,
     /// The answers of the metrics server.
@@ -55,6 +56,7 @@ pub struct Observation {
     client: Client,
     facts: FactQueries,
     recorder: Option<Saver>,
+    observer: Observer<'a>,
 }
 
 type Client = PrometheusClient<Box<dyn Transport>>;
@@ -66,11 +68,14 @@ pub struct Keep<'a> {
     pub file: Option<&'a Path>,
     /// Whether a page is to hold them.
     pub page: bool,
+    /// What the names in the file are hashed with; `None` leaves them as they are.
+    pub redact: Option<&'a RedactionKey>,
 }
 
 /// Keeps what passes, and knows where to.
 struct Saver {
     path: Option<PathBuf>,
+    redact: Option<RedactionKey>,
     settings: RecordedSettings,
     at: Timestamp,
     recorder: Arc<Recorder<HttpTransport>>,
@@ -79,7 +84,11 @@ struct Saver {
 impl Saver {
     fn save(&self, workload: &Workload) -> Result<(), Failure> {
         let Some(path) = &self.path else { return Ok(()) };
-        Ok(self.recording(workload)?.write(path).map_err(anyhow::Error::new)?)
+        let mut recording = self.recording(workload)?;
+        if let Some(key) = &self.redact {
+            recording = recording.redacted(key);
+        }
+        Ok(recording.write(path).map_err(anyhow::Error::new)?)
     }
 
     fn recording(&self, workload: &Workload) -> Result<Recording, Failure> {
@@ -87,7 +96,7 @@ impl Saver {
     }
 }
 
-impl Observation {
+impl Observation<'_> {
     /// The live pods joined with their samples.
     ///
     /// # Errors
@@ -109,6 +118,18 @@ impl Observation {
         self.recorder.as_ref().map_or(Ok(()), |saver| saver.save(&self.workload))
     }
 
+    /// The budgets that cover any of these pods of the workload.
+    ///
+    /// # Errors
+    /// As the cluster answered.
+    pub fn budgets(&mut self, pods: &[&str]) -> Result<Vec<Budget>, ApiFailure> {
+        let named = self.workload.pods.iter().filter(|pod| pods.contains(&pod.name.as_str()));
+        let target =
+            |pod: &LivePod| Target { role: Role::Busiest, name: pod.name.clone(), uid: pod.uid.clone() };
+        let targets: Vec<Target> = named.map(target).collect();
+        self.observer.list_budgets(&targets)
+    }
+
     /// Everything that was asked so far; `None` where nothing is kept, or it cannot be told as JSON.
     pub fn recording(&self) -> Option<Recording> {
         self.recorder.as_ref()?.recording(&self.workload).ok()
@@ -124,7 +145,7 @@ impl Live {
     /// Reads the configuration of both servers.
     ///
     /// # Errors
-    /// A setting that is missing or wrong.
+    /// A setting that is missing or wrong, and a workload that cannot be found by its name.
     pub fn connect(
         args: &LiveArgs,
         decision: &DecisionSettings,
@@ -141,7 +162,7 @@ impl Live {
         }
         // Certificates that cannot be used are found before anything is asked.
         PrometheusClient::new(&prometheus).map_err(|error| Failure::Usage(error.into()))?;
-        let selector = settings::selector(&args.kubernetes)?;
+        let wanted = settings::selector(&args.kubernetes)?;
         let cluster = Cluster::connect(&settings::cluster(&args.kubernetes, args.queries.window))
             .map_err(|error| Failure::Usage(error.into()))?;
         let queries = query_settings(&args.queries, cluster.namespace(), decision);
@@ -149,6 +170,13 @@ impl Live {
         let trial = QuerySettings { pods: vec!["pod".to_owned()], ..queries.clone() };
         let fits = QuerySet::new(&trial).and_then(|queries| FactQueries::new(&queries, &trial));
         fits.map_err(|error| Failure::Usage(error.into()))?;
+        let selector = match wanted {
+            Wanted::Selected(selector) => selector,
+            Wanted::Named(workload) => cluster.selector_of(&workload).map_err(|error| match error {
+                UnknownSelector::Cluster(error) => Failure::Run(error.into()),
+                error => Failure::Usage(error.into()),
+            })?,
+        };
         let freshness = Freshness { warm_up: decision.warm_up(), max_sample_age: decision.max_sample_age };
         let recorded = RecordedSettings {
             namespace: Some(cluster.namespace().to_owned()),
@@ -157,7 +185,7 @@ impl Live {
             allow_multiple_controllers: args.kubernetes.allow_multiple_controllers,
             decision: decision_flags(matches),
         };
-        let context = args.kubernetes.context.clone();
+        let context = cluster.context().unwrap_or("in-cluster").to_owned();
         Ok(Self { cluster, selector, notes, prometheus, queries, freshness, recorded, context })
     }
 
@@ -167,8 +195,12 @@ impl Live {
     ///
     /// # Errors
     /// A server that does not answer, or whose answer is not whole.
-    pub fn observe(&self, keep: Keep<'_>) -> Result<Observation, Failure> {
-        let workload = self.notes.time(Stage::Discover, || self.workload())?;
+    pub fn observe(&self, keep: Keep<'_>) -> Result<Observation<'_>, Failure> {
+        let mut observer = self.cluster.observer(self.selector.clone());
+        let workload = self
+            .notes
+            .time(Stage::Discover, || observer.workload().context("cannot list the workload"))
+            .map_err(Failure::Run)?;
         self.notes.found(owner(&workload), workload.pods.len());
         let settings = self.query_settings(&workload);
         let queries = QuerySet::new(&settings).map_err(|error| Failure::Usage(error.into()))?;
@@ -182,7 +214,7 @@ impl Live {
         let answers = answers.context("cannot read the metrics")?;
         let described = self.describe(&workload);
         let freshness = self.freshness;
-        Ok(Observation { workload, answers, described, freshness, client, facts, recorder })
+        Ok(Observation { workload, answers, described, freshness, client, facts, recorder, observer })
     }
 
     /// Lists the live pods and their owners.
@@ -194,12 +226,9 @@ impl Live {
         Ok(observer.workload().context("cannot list the workload")?)
     }
 
-    /// The queries for the pods of `workload`.
-    ///
-    /// # Errors
-    /// A query that needs pods while there are none.
-    pub fn queries(&self, workload: &Workload) -> Result<QuerySet, Failure> {
-        QuerySet::new(&self.query_settings(workload)).map_err(|error| Failure::Usage(error.into()))
+    /// Address of the metrics server, without credentials.
+    pub fn endpoint(&self) -> String {
+        self.prometheus.endpoint.to_string()
     }
 
     /// What the queries for the pods of `workload` depend on.
@@ -228,7 +257,8 @@ impl Live {
         let client: Client = PrometheusClient::over(Box::new(Arc::clone(&recorder)), max_bytes);
         let client = client.counting(self.notes.requests());
         let path = keep.file.map(Path::to_owned);
-        let saver = Saver { path, settings: self.recorded.clone(), at, recorder };
+        let saver =
+            Saver { path, redact: keep.redact.cloned(), settings: self.recorded.clone(), at, recorder };
         Ok((client, Some(saver)))
     }
 
@@ -244,7 +274,7 @@ impl Live {
             namespace: Some(self.cluster.namespace().to_owned()),
             selector: Some(self.selector.as_str().to_owned()),
             owner: owner(workload),
-            context: self.context.clone(),
+            context: Some(self.context.clone()),
             pods: workload.pods.len(),
         }
     }

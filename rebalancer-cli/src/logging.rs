@@ -42,6 +42,10 @@ pub fn is_json(args: &OutputArgs) -> bool {
     }
 }
 
+/// Whose lines a bare level keeps. Those of libraries are no events of ours, tell of a failed request
+/// a second time, and quote addresses with all that is in them; who names a library gets its lines.
+const OWN: [&str; 3] = ["pod_rebalancer", "rebalancer_io", "rebalancer_core"];
+
 /// What the log keeps.
 fn filter(level: &str) -> Result<EnvFilter, String> {
     // A bare word that is no level would be taken for the name of a module, and silence the rest.
@@ -49,11 +53,9 @@ fn filter(level: &str) -> Result<EnvFilter, String> {
     if let Some(odd) = level.split(',').map(str::trim).find(is_odd) {
         return Err(format!("{odd:?} is no level"));
     }
-    let filter = EnvFilter::try_new(level).map_err(|error| error.to_string())?;
-    if level.contains("kube_client") {
-        return Ok(filter);
-    }
-    // A request is told once and in our own words, whether it failed or not.
-    let quiet = "kube_client::client::builder=off".parse().expect("the directive is written out here");
-    Ok(filter.add_directive(quiet))
+    let directives = level.split(',').map(str::trim).map(|part| match LevelFilter::from_str(part) {
+        Ok(level) => OWN.map(|module| format!("{module}={level}")).join(","),
+        Err(_) => part.to_owned(),
+    });
+    EnvFilter::try_new(directives.collect::<Vec<String>>().join(",")).map_err(|error| error.to_string())
 }

@@ -18,30 +18,39 @@ mod schema;
 mod secret;
 mod settings;
 mod telemetry;
+mod terminal;
+mod typo;
 mod usage;
 mod value;
 
 use std::process::ExitCode;
 
 use args::Command;
-use commands::{check, config, plan, record, replay, run};
+use commands::{check, completion, config, man, plan, record, replay, run, version};
 use failure::Failure;
 use usage::Usage;
 
 fn main() -> ExitCode {
-    let Usage { cli, matches } = match usage::parse() {
+    let Usage { cli, matches, typos } = match usage::parse() {
         Ok(usage) => usage,
         Err(code) => return code,
     };
-    let done = logging::start(cli.command.output()).and_then(|()| match &cli.command {
+    let started = cli.command.output().map_or(Ok(()), logging::start);
+    if started.is_ok() && cli.command.output().is_some() {
+        typo::warn(&typos);
+    }
+    let done = started.and_then(|()| match &cli.command {
         Command::Run(args) => run::run(args, &matches),
         Command::Plan(args) => plan::run(args, &matches),
-        Command::Check(args) => check::run(args, &matches),
+        Command::Check(args) => check::run(args, &matches, &typos),
         Command::Record(args) => record::run(args, &matches),
         Command::Replay(args) => replay::run(args, &matches),
         Command::Backtest(args) => commands::backtest::run(args, &matches),
         Command::Report(args) => commands::report::run(args, &matches),
         Command::Config(args) => config::run(args, &matches),
+        Command::Completion(args) => completion::run(args),
+        Command::Man(args) => man::run(args),
+        Command::Version(args) => version::run(args),
     });
     done.unwrap_or_else(|failure: Failure| failure.report())
 }

@@ -4,18 +4,48 @@ use std::io::{self, Write};
 
 use anyhow::Context as _;
 
-use crate::args::OutputFormat;
+use crate::args::{OutputArgs, OutputFormat};
 use crate::report::Report;
+use crate::terminal::Terminal;
 
+mod bar;
+mod names;
 pub mod number;
+mod pods;
+mod screen;
+mod sheet;
+mod spreads;
 mod table;
 
-/// Writes `report` to `out`.
+pub use screen::{BOLD, Mark, Screen};
+
+/// Writes `report` to standard output.
 ///
 /// # Errors
 /// As [`print()`].
-pub fn write(report: &Report, format: OutputFormat, out: impl Write) -> anyhow::Result<()> {
-    print(&render(report, format)?, out)
+pub fn write(report: &Report, args: &OutputArgs) -> anyhow::Result<()> {
+    print(&render(report, args.output, Terminal::stdout(args.color))?, io::stdout())
+}
+
+/// Shows the plan to the person at the terminal.
+///
+/// # Errors
+/// As [`print()`].
+pub fn show(report: &Report, args: &OutputArgs) -> anyhow::Result<()> {
+    print(&table::render(report, false, Terminal::stderr(args.color)), io::stderr())
+}
+
+/// Writes what came of a plan that was shown: the rest of it on the same terminal, else the report.
+///
+/// # Errors
+/// As [`print()`].
+pub fn write_result(report: &Report, args: &OutputArgs) -> anyhow::Result<()> {
+    let terminal = Terminal::stdout(args.color);
+    let is_for_people = matches!(args.output, OutputFormat::Table | OutputFormat::Wide);
+    if is_for_people && terminal.width.is_some() {
+        return print(&table::render_result(report, terminal), io::stdout());
+    }
+    write(report, args)
 }
 
 /// Writes `text` to `out`.
@@ -31,16 +61,16 @@ pub fn print(text: &str, mut out: impl Write) -> anyhow::Result<()> {
     }
 }
 
-fn render(report: &Report, format: OutputFormat) -> anyhow::Result<String> {
+fn render(report: &Report, format: OutputFormat, terminal: Terminal) -> anyhow::Result<String> {
     Ok(match format {
-        OutputFormat::Table => table::render(report, false),
-        OutputFormat::Wide => table::render(report, true),
+        OutputFormat::Table => table::render(report, false, terminal),
+        OutputFormat::Wide => table::render(report, true, terminal),
         OutputFormat::Json => {
             serde_json::to_string_pretty(report).context("cannot write the report as JSON")? + "\n"
         }
         OutputFormat::Yaml => serde_saphyr::to_string(report).context("cannot write the report as YAML")?,
         OutputFormat::Name => names(report),
-        OutputFormat::Csv | OutputFormat::None => String::new(),
+        OutputFormat::Csv | OutputFormat::Short | OutputFormat::None => String::new(),
     })
 }
 
@@ -48,10 +78,11 @@ fn render(report: &Report, format: OutputFormat) -> anyhow::Result<String> {
 fn names(report: &Report) -> String {
     let deleted = report.rotation.iter().flat_map(|rotation| &rotation.deleted);
     let planned = report.targets.iter().filter(|_| report.acts()).map(|target| &target.pod);
-    deleted.chain(planned).flat_map(|pod| [pod.as_str(), "\n"]).collect()
+    deleted.chain(planned).map(|pod| plain(pod) + "\n").collect()
 }
 
-/// Text from outside as one line, without control characters, which could repaint a terminal.
+/// Text from outside as one line, without control characters, which could repaint a terminal, and
+/// without letters that show nothing or turn the direction of others.
 pub fn plain(text: &str) -> String {
     let line = text
         .split(['\r', '\n'])
@@ -59,5 +90,10 @@ pub fn plain(text: &str) -> String {
         .filter(|part| !part.is_empty())
         .collect::<Vec<&str>>()
         .join(" ");
-    line.chars().map(|char| if char.is_control() { '\u{fffd}' } else { char }).collect()
+    line.chars().map(|char| if is_hidden(char) { '\u{fffd}' } else { char }).collect()
+}
+
+fn is_hidden(char: char) -> bool {
+    char.is_control()
+        || matches!(char, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use rebalancer_core::guard::{Standing, Verdict};
-use rebalancer_core::{PerMetric, Role, RotationOutcome, RotationReport, Strategy};
+use rebalancer_core::{Metric, PerMetric, Role, RotationOutcome, RotationReport, Strategy};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -214,6 +214,18 @@ pub struct PodReport {
     /// Usable metrics it lacks.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<&'static str>,
+}
+
+impl PodReport {
+    /// The load of a metric; `None` is missing.
+    pub const fn load(&self, metric: Metric) -> Option<f64> {
+        match metric {
+            Metric::Cpu => self.cpu_usage,
+            Metric::Memory => self.memory_usage,
+            Metric::Lag => self.kafka_lag,
+            Metric::Rate => self.message_rate,
+        }
+    }
 }
 
 /// What the decision makes of a pod.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use rebalancer_io::kubernetes::{ConnectOptions, Selector};
+use rebalancer_io::kubernetes::{ConnectOptions, Selector, WorkloadName};
 use rebalancer_io::prometheus::{
     Auth, ConfigError, Endpoint, Header, Method, PrometheusConfig, Secret, SecretSource, Tls,
 };
@@ -149,17 +149,33 @@ pub fn cluster(args: &KubernetesArgs, metrics_window: Duration) -> ConnectOption
     }
 }
 
-/// The label selector of the workload.
+/// The label selector of the workload; a workload given by its name is asked for it.
 ///
 /// # Errors
-/// None, or an empty one: it would mean every pod of the namespace.
-pub fn selector(args: &KubernetesArgs) -> Result<Selector, Failure> {
-    let selector = args.selector.as_deref().ok_or_else(|| {
-        Failure::usage(
-            "KUBE_LABEL_SELECTOR is not set: name the labels of the workload's pods, such as app=orders (flag --selector)",
-        )
-    })?;
-    Selector::new(selector).map_err(|error| {
-        Failure::usage(format!("KUBE_LABEL_SELECTOR is {selector:?}: {error} (flag --selector)"))
-    })
+/// None, or an empty one: it would mean every pod of the namespace. A selector beside a name: which
+/// of the two is meant cannot be known.
+pub fn selector(args: &KubernetesArgs) -> Result<Wanted, Failure> {
+    match (&args.target, args.selector.as_deref()) {
+        (Some(target), None) => Ok(Wanted::Named(target.clone())),
+        (Some(target), Some(selector)) => Err(Failure::usage(format!(
+            "both {target} and the selector {selector:?} (KUBE_LABEL_SELECTOR or --selector) name the workload: \
+             leave one out; an empty KUBE_LABEL_SELECTOR counts as unset"
+        ))),
+        (None, Some(selector)) => Selector::new(selector).map(Wanted::Selected).map_err(|error| {
+            Failure::usage(format!("KUBE_LABEL_SELECTOR is {selector:?}: {error} (flag --selector)"))
+        }),
+        (None, None) => Err(Failure::usage(
+            "KUBE_LABEL_SELECTOR is not set: name the labels of the workload's pods, such as app=orders \
+             (flag --selector), or the workload itself, such as deployment/orders",
+        )),
+    }
+}
+
+/// How the workload was named.
+#[derive(Debug)]
+pub enum Wanted {
+    /// By the labels of its pods.
+    Selected(Selector),
+    /// By its name.
+    Named(WorkloadName),
 }

@@ -1,6 +1,8 @@
 //! From the command line and the environment to arguments; what is wrong is said with the name
 //! of the variable or flag, the value, and what is expected.
 
+use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -8,6 +10,8 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches};
 
 use crate::args::{self, Cli, OutputFormat};
+use crate::failure::Failure;
+use crate::typo::{self, Typo};
 use crate::{exit, secret};
 
 /// Parsed arguments, and where each came from.
@@ -16,6 +20,8 @@ pub struct Usage {
     pub cli: Cli,
     /// The matches of the chosen command, for the source of each value.
     pub matches: ArgMatches,
+    /// Variables that are set and look like settings, and are none.
+    pub typos: Vec<Typo>,
 }
 
 /// Parses the arguments of this process.
@@ -31,24 +37,58 @@ pub fn parse() -> Result<Usage, ExitCode> {
     };
     let cli = Cli::from_arg_matches(&matches).map_err(|error| refuse(&error, &mut command))?;
     if let Some(secret) = secret::ALL.iter().find(|secret| secret.is_garbled()) {
-        eprintln!("error: {} is not UTF-8", secret.variable);
-        return Err(ExitCode::from(exit::USAGE));
+        return Err(Failure::usage(format!("{} is not UTF-8", secret.variable)).report());
     }
-    let csv = cli.command.output().output == OutputFormat::Csv;
-    if csv && !matches!(cli.command, args::Command::Backtest(_)) {
-        eprintln!("error: --output csv (variable OUTPUT) is for backtest only");
-        return Err(ExitCode::from(exit::USAGE));
+    if let Some(refusal) = refuse_format(&cli.command) {
+        return Err(refusal.report());
     }
     let matches = matches.subcommand().map(|(_, chosen)| chosen.clone()).unwrap_or_default();
-    Ok(Usage { cli, matches })
+    let set = std::env::vars_os().filter(|(_, value)| !value.is_empty());
+    let typos = typo::find(&variables(&command), set.filter_map(|(name, _)| name.into_string().ok()));
+    Ok(Usage { cli, matches, typos })
+}
+
+/// A form of the output that another command has.
+fn refuse_format(command: &args::Command) -> Option<Failure> {
+    let (form, only) = match (command.output()?.output, command) {
+        (OutputFormat::Csv, args::Command::Backtest(_)) | (OutputFormat::Short, args::Command::Check(_)) => {
+            return None;
+        }
+        (OutputFormat::Csv, _) => ("csv", "backtest"),
+        (OutputFormat::Short, _) => ("short", "check"),
+        _ => return None,
+    };
+    Some(Failure::usage(format!("--output {form} (variable OUTPUT) is for {only} only")))
+}
+
+/// The names of all settings. An empty variable has been taken out of the definition, and is
+/// nobody's error.
+fn variables(command: &Command) -> Vec<String> {
+    let defined = arguments(command).filter_map(Arg::get_env);
+    let defined = defined.map(|name| name.to_string_lossy().into_owned());
+    let mut names: Vec<String> =
+        defined.chain(secret::ALL.iter().map(|secret| secret.variable.to_owned())).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
 }
 
 /// The clap definition, with empty environment variables taken out, and without their values in
 /// the help: an address or a parameter may hold a credential.
 pub fn command() -> Command {
-    Cli::command()
-        .mut_subcommands(|command| command.mut_args(with_quiet_variable))
-        .mut_args(with_quiet_variable)
+    let command = Cli::command();
+    let command = match plugin_name() {
+        Some(name) => command.bin_name(name),
+        None => command,
+    };
+    command.mut_subcommands(|command| command.mut_args(with_quiet_variable)).mut_args(with_quiet_variable)
+}
+
+/// How the program is called as a plugin: `kubectl rebalance-pods` for `kubectl-rebalance_pods`.
+fn plugin_name() -> Option<String> {
+    let typed = std::env::args_os().next()?;
+    let name = Path::new(&typed).file_stem()?.to_str()?.strip_prefix("kubectl-")?.to_owned();
+    Some(format!("kubectl {}", name.replace('-', " ").replace('_', "-")))
 }
 
 fn with_quiet_variable(arg: Arg) -> Arg {
@@ -69,16 +109,17 @@ pub fn source(matches: &ArgMatches, id: &str) -> &'static str {
 /// Prints a parse error in the program's own words and picks the exit code.
 fn refuse(error: &clap::Error, command: &mut Command) -> ExitCode {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        let printed = error.print();
+        let gone = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
+        let printed = error.print().or_else(|error| if gone(&error) { Ok(()) } else { Err(error) });
         return ExitCode::from(if printed.is_ok() { exit::DECIDED } else { exit::FAILED });
     }
     // Arguments can be shown in messages only once they are complete.
     command.build();
-    match explain(error, command) {
-        Some(message) => eprintln!("error: {message}"),
-        // The rest of clap's own messages name the argument and the usage well.
-        None => drop(error.print()),
+    if let Some(message) = explain(error, command) {
+        return Failure::usage(message).report();
     }
+    // The rest of clap's own messages name the argument and the usage well.
+    drop(error.print());
     ExitCode::from(exit::USAGE)
 }
 

@@ -16,10 +16,11 @@ use crate::guard::{Standing, Trigger, Verdict};
 use crate::strategy::Selection;
 
 mod cause;
+mod experiment;
 mod ill;
 mod ladder;
 
-pub use ill::{IllPod, Illness, ill_pod};
+pub use ill::{IllPod, Illness, ill_pods};
 
 use ladder::Ladder;
 
@@ -47,7 +48,7 @@ pub fn diagnose(
     };
     let forecast = forecast_of(&rotated, analysis, facts);
     let planned = selection.is_some_and(|selection| selection.forecast.is_some());
-    let ill = ill_pod(analysis, facts);
+    let ill = ill_pods(analysis, facts);
     let answers = Ladder { analysis, facts, trigger, rotated, ill, planned }.climb();
     let holds = |guard: &str| {
         guards.iter().any(|verdict| verdict.guard == guard && verdict.standing == Standing::Hold)

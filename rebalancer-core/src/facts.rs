@@ -23,6 +23,15 @@ const BORN_TOGETHER: Duration = Duration::from_secs(15 * 60);
 const SHORTEST_SIDE: Duration = Duration::from_secs(25 * 60);
 const LONGEST_SIDE: Duration = Duration::from_secs(60 * 60);
 
+/// An older replacement is no evidence: the load of the day has shifted.
+pub(crate) const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Rotations within a day after which the spread must have fallen.
+pub(crate) const ROTATIONS_A_DAY: usize = 3;
+
+/// Pods born longer than this after a rollout began were replaced, not rolled out.
+const ROLLOUT: Duration = Duration::from_secs(15 * 60);
+
 /// An input that may not be there. Its absence makes a verdict unknown, never an error.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub enum Fact<T> {
@@ -86,8 +95,8 @@ pub struct Facts<'a> {
     pub past: PerMetric<Fact<Past>>,
     /// The loads before and after the newest pod was born.
     pub last_replacement: Fact<Replacement>,
-    /// The spread of a day ago.
-    pub past_spread: Fact<PastSpread>,
+    /// The spread of each metric before the replacements of the last day, where there were several.
+    pub past_spread: PerMetric<Fact<PastSpread>>,
     /// Time since the pod template last changed (the age of the current `ReplicaSet`).
     pub rollout_age: Option<Duration>,
     /// A rollout is in progress: updated replicas are not yet the desired ones.
@@ -116,7 +125,7 @@ impl<'a> Facts<'a> {
             asked: Metric::ALL.to_vec(),
             past: PerMetric::default(),
             last_replacement: Fact::Absent,
-            past_spread: Fact::Absent,
+            past_spread: PerMetric::default(),
             rollout_age: None,
             rolling_out: false,
             partitions: Fact::Absent,
@@ -190,6 +199,8 @@ pub struct Replacement {
     pub after: Vec<f64>,
     /// Time since the newest pod was born.
     pub ago: Duration,
+    /// How long either side is.
+    pub length: Duration,
 }
 
 /// A stretch of time in the past.
@@ -239,13 +250,36 @@ impl Replacement {
     }
 }
 
-/// How unevenly a metric was spread in the past.
+/// How unevenly a metric was spread before the replacements of the last day: what they have to be
+/// held against. A mean over the [`Window`] that [`PastSpread::window`] names.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PastSpread {
-    /// Which metric.
-    pub metric: Metric,
     /// Its coefficient of variation then.
     pub cv: f64,
     /// How long ago.
     pub ago: Duration,
+}
+
+impl PastSpread {
+    /// The hour before the first of the last day's replacements was born; `None` where there were
+    /// too few of them to be judged.
+    pub fn window(live: &[LivePod], rollout_age: Option<Duration>) -> Option<Window> {
+        let replaced = replaced(live, rollout_age);
+        if replaced.len() / 2 < ROTATIONS_A_DAY {
+            return None;
+        }
+        replaced.into_iter().max().map(|ended| Window { ended, length: LONGEST_SIDE })
+    }
+}
+
+/// Ages of the pods born within a day but well after the last rollout, or after the oldest pod where
+/// no rollout is known to be later.
+pub(crate) fn replaced(live: &[LivePod], rollout_age: Option<Duration>) -> Vec<Duration> {
+    let ages = || live.iter().filter_map(|pod| pod.age);
+    // A rollback takes an old `ReplicaSet` up again, whose age says nothing.
+    let Some(rollout) = ages().max().map(|oldest| oldest.min(rollout_age.unwrap_or(oldest))) else {
+        return Vec::new();
+    };
+    let since = rollout.saturating_sub(ROLLOUT).min(A_DAY);
+    ages().filter(|age| *age < since).collect()
 }

@@ -6,7 +6,7 @@ use core::fmt;
 use core::str::FromStr;
 
 use crate::analysis::Analysis;
-use crate::diagnosis::{IllPod, ill_pod};
+use crate::diagnosis::{IllPod, ill_pods};
 use crate::facts::Facts;
 use crate::forecast::{Forecast, NoPair};
 use crate::guard::Trigger;
@@ -105,7 +105,7 @@ pub fn select(
     match strategy {
         Strategy::RotateOutliers => Ok(Selection { pods: alloc::vec![busiest, least_busy], forecast: None }),
         Strategy::PlannedPair => {
-            if let Some(IllPod { position, .. }) = ill_pod(analysis, facts) {
+            if let Some(IllPod { position, .. }) = ill_pods(analysis, facts).into_iter().next() {
                 let other = if position == least_busy { busiest } else { least_busy };
                 return Ok(Selection { pods: alloc::vec![position, other], forecast: None });
             }
@@ -115,7 +115,7 @@ pub fn select(
             Ok(Selection { pods, forecast: Some(pair.forecast) })
         }
         Strategy::ReplaceOutlier => {
-            let sick = ill_pod(analysis, facts).ok_or(NothingSelected::NoSickPod)?;
+            let sick = ill_pods(analysis, facts).into_iter().next().ok_or(NothingSelected::NoSickPod)?;
             Ok(Selection { pods: alloc::vec![sick.position], forecast: None })
         }
     }

@@ -1,5 +1,5 @@
 //! Finds what a decision looks at beside the loads of the moment: history, the last replacement, the
-//! spread of a day ago, and the consumer group.
+//! spread before those of the last day, and the consumer group.
 //!
 //! Nothing here can fail a decision. What is not exported or was not recorded is absent, what cannot
 //! be used says why, and the guard or the step that needs it is unknown.
@@ -22,6 +22,9 @@ mod past;
 pub use kin::Kin;
 pub use past::LARGE_FLEET;
 
+/// The metrics that have a threshold.
+const TRIGGERS: [Metric; 2] = [Metric::Cpu, Metric::Lag];
+
 /// As many queries at once as a run sends for its metrics.
 const AT_ONCE: usize = 4;
 
@@ -38,11 +41,17 @@ impl<'a> FactFinder<'a> {
         Self { source: AtMost::new(source, AT_ONCE), queries, at }
     }
 
-    /// The facts about the `live` pods: the past of `metrics` over the window of `rule`, and all
-    /// that is exported of the group. What the cluster and the settings tell is left as it is in
-    /// [`Facts::new`].
-    pub fn find<'l>(&self, live: &'l [LivePod], metrics: &[Metric], rule: &Persistence) -> Facts<'l> {
-        let mut facts = Facts::new(live);
+    /// The facts about the `live` pods, whose template last changed so long ago where that is known:
+    /// the past of `metrics` over the window of `rule`, and all that is exported of the group. What
+    /// else the cluster and the settings tell is left as it is in [`Facts::new`].
+    pub fn find<'l>(
+        &self,
+        live: &'l [LivePod],
+        rollout_age: Option<Duration>,
+        metrics: &[Metric],
+        rule: &Persistence,
+    ) -> Facts<'l> {
+        let mut facts = Facts { rollout_age, ..Facts::new(live) };
         facts.asked =
             Metric::ALL.into_iter().filter(|metric| self.queries.metric(*metric).is_some()).collect();
         thread::scope(|scope| {
@@ -50,7 +59,8 @@ impl<'a> FactFinder<'a> {
                 metrics.contains(&metric).then(|| scope.spawn(move || self.past(metric, live, rule)))
             });
             let last_replacement = scope.spawn(|| self.last_replacement(live));
-            let past_spread = scope.spawn(|| self.past_spread(live));
+            let past_spread = TRIGGERS
+                .map(|metric| (metric, scope.spawn(move || self.past_spread(metric, live, rollout_age))));
             let partitions = scope.spawn(|| self.partitions(live));
             let exported_assignor = scope.spawn(|| self.assignor());
             let (assigned, consumers) = self.assigned_partitions(live);
@@ -58,7 +68,9 @@ impl<'a> FactFinder<'a> {
             let past = |handle: Option<ScopedJoinHandle<'_, _>>| handle.map_or(Fact::Absent, finished);
             facts.past = PerMetric { cpu: past(cpu), memory: past(memory), lag: past(lag), rate: past(rate) };
             facts.last_replacement = finished(last_replacement);
-            facts.past_spread = finished(past_spread);
+            for (metric, found) in past_spread {
+                facts.past_spread[metric] = finished(found);
+            }
             let (partitions, recognised) = finished(partitions);
             facts.partitions = partitions;
             facts.assigned_partitions = assigned;

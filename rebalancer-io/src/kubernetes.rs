@@ -24,6 +24,7 @@ mod owner;
 mod pods;
 mod protections;
 mod selector;
+mod target;
 mod workload;
 
 pub use access::{Permission, TO_DELETE, TO_EVICT, TO_PLAN, to_run};
@@ -33,4 +34,5 @@ pub use events::Notice;
 pub use pods::{MAX_PODS_BYTES, PodsError, live_pods};
 pub use protections::DO_NOT_EVICT;
 pub use selector::{Selector, SelectorError};
+pub use target::{NotAWorkload, UnknownSelector, WorkloadKind, WorkloadName};
 pub use workload::{Evictor, Observer};

@@ -7,6 +7,7 @@ mod kafka;
 mod memory;
 mod preset;
 mod query;
+mod selectors;
 mod template;
 
 use std::time::Duration;
@@ -21,6 +22,7 @@ pub use group::{CLIENT_LABEL, FactQueries, PARTITION_LABELS, PROTOCOL_LABEL};
 pub use kafka::{KafkaFetcher, KafkaPreset};
 pub use memory::MemoryFetcher;
 pub use query::{MetricQuery, QuerySet, QuerySettings, SettingError};
+pub use selectors::SourceSeries;
 
 pub(crate) use template::duration as promql_duration;
 

@@ -8,6 +8,7 @@
 mod format;
 mod matrix;
 mod page;
+mod redact;
 
 use std::fmt;
 use std::io::{self, Cursor, Read};
@@ -20,6 +21,7 @@ use serde_json::Value;
 use crate::prometheus::{ApiRequest, ApiResponse, Transport, TransportError, When};
 
 pub use format::RecordingError;
+pub use redact::{InvalidKey, RedactionKey};
 
 /// What was asked and answered in one run.
 #[derive(Debug, Clone, PartialEq)]

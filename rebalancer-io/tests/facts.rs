@@ -116,7 +116,7 @@ fn found<'l>(source: &Answers, live: &'l [LivePod], metrics: &[Metric]) -> Facts
     let queries = QuerySet::new(&settings).expect("queries");
     let queries = FactQueries::new(&queries, &settings).expect("queries");
     let at = Timestamp::from_second(AT).expect("a time");
-    FactFinder::new(source, &queries, at).find(live, metrics, &Persistence::STANDARD)
+    FactFinder::new(source, &queries, at).find(live, None, metrics, &Persistence::STANDARD)
 }
 
 fn old(count: usize) -> Vec<LivePod> {
@@ -230,8 +230,8 @@ fn a_replacement_is_compared_over_its_two_windows_by_rate_and_by_kin() {
     assert_eq!(of("rate_before").to_s, -2 * 3600);
     assert!(of("rate_before").promql.starts_with("avg_over_time(("), "{:?}", of("rate_before"));
     assert!(of("rate_before").promql.ends_with(")[60m:1m])"), "{:?}", of("rate_before"));
-    assert_eq!(of("cpu_yesterday").to_s, -24 * 3600);
-    assert_eq!(facts.past_spread, Fact::Absent);
+    assert_eq!(facts.past_spread.cpu, Fact::Absent, "one replacement is no series of them");
+    assert!(!asked.iter().any(|asked| asked.name.contains("before_all")), "and nothing is asked about it");
 }
 
 /// Loads by partition as a broker knows them, owners as clients write them.
@@ -371,4 +371,32 @@ fn no_more_is_asked_at_once_than_is_allowed() {
         }
     });
     assert_eq!(busy.1.load(Ordering::SeqCst), 2);
+}
+
+/// Six of twelve pods born within a day: their spread is looked up as it was before the first of them.
+#[test]
+fn the_spread_before_several_rotations_is_that_of_each_metric_with_a_threshold() {
+    let mut pods = old(12);
+    for (pod, hours) in pods.iter_mut().zip([2, 2, 5, 5, 9, 9]) {
+        pod.age = Some(Duration::from_secs(3600 * hours));
+    }
+    let values = |load: f64| {
+        let pods = (0..12).map(|pod| (format!("orders-6d5f9-{pod:05}"), if pod == 0 { load } else { 1.0 }));
+        pods.collect::<Vec<(String, f64)>>()
+    };
+    let mut source = Answers::default();
+    source.instant.insert("cpu_before_all".into(), values(5.0));
+    source.instant.insert("lag_before_all".into(), values(1.0));
+    let facts = found(&source, &pods, &[]);
+    let cpu = facts.past_spread.cpu.known().expect("it was answered");
+    assert!((cpu.cv - 0.829_156).abs() < 1e-6 && cpu.ago == Duration::from_secs(9 * 3600), "{cpu:?}");
+    assert_eq!(facts.past_spread.lag.known().map(|past| past.cv), Some(0.0));
+    assert_eq!(facts.past_spread.rate, Fact::Absent, "nothing is triggered by it");
+    let asked = source.asked();
+    let before: Vec<&Asked> = asked.iter().filter(|asked| asked.name.ends_with("before_all")).collect();
+    assert_eq!(before.len(), 2, "{before:?}");
+    assert!(before.iter().all(|asked| asked.to_s == -9 * 3600 && asked.promql.ends_with("[60m:1m])")));
+    // Names of another deployment: too few of that time's pods can be told to be of this one.
+    source.instant.insert("cpu_before_all".into(), vec![("cart-5f7d9-00000".to_owned(), 1.0)]);
+    assert_eq!(found(&source, &pods, &[]).past_spread.cpu, Fact::Absent);
 }

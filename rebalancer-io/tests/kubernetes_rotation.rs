@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use rebalancer_core::{
-    Method, Mode, Pacing, Role, RotationOptions, RotationOutcome, RotationPlan, RotationReport, Workload,
+    EvictionRequest, Method, Mode, Pacing, Role, RotationOptions, RotationOutcome, RotationPlan,
+    RotationReport, Workload,
 };
-use rebalancer_io::driver::{PodManager, WorkloadSource};
+use rebalancer_io::driver::{Actuator, PodManager, WorkloadSource};
 use rebalancer_io::kubernetes::{Cluster, ConnectOptions, Selector};
 use rebalancer_sim::apiserver::{ApiServer, Effect, Fault, Fleet, SimPod, SimRequest, WorkloadKind};
 use rebalancer_sim::transcript::Transcript;
@@ -185,9 +186,14 @@ fn an_observer_cannot_evict() {
     let mut observer = cluster.observer(selector());
     let workload = observer.workload().expect("a workload");
     let plan = RotationPlan::new(&[(Role::Busiest, BUSIEST)], &workload, options()).expect("a plan");
+    let target = plan.targets()[0].clone();
     let stop = AtomicBool::new(false);
     let report = PodManager::new(&mut observer, Instant::now(), &stop).delete_pods(plan);
     assert_eq!(report.outcome, RotationOutcome::Failed, "{report:?}");
+    let request = EvictionRequest { target, method: Method::Evict, grace_period_s: None };
+    observer.evict(&request).expect_err("it only looks");
+    let asked = server.requests();
+    assert!(!asked.iter().any(|asked| asked.path().ends_with("/events") && asked.method != "GET"));
     assert_eq!(real(&server), []);
 }
 

@@ -8,7 +8,7 @@ use rebalancer_core::assignor::Assignor;
 use rebalancer_core::guard::{GuardSettings, Persistence, Standing};
 use rebalancer_core::{
     Analysis, Assessment, AssignorChoice, DEFAULT_FLOORS, Engine, Fact, Facts, Futility, Join, JoinRules,
-    Joined, LivePod, Metric, Past, PastSpread, Replacement, Sample, Strategy, Thresholds, assess,
+    Joined, LivePod, Metric, Past, PastSpread, Sample, Spread, Strategy, Thresholds, assess,
 };
 
 use crate::consumer_group::{ConsumerGroup, GroupShape};
@@ -26,14 +26,16 @@ pub struct Policy {
     pub knowledge: Knowledge,
 }
 
-/// What is known of the group beside CPU and message rate of the pods.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What is known of the group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Knowledge {
-    /// Nothing.
+    /// CPU of the pods.
+    Cpu,
+    /// And their message rate.
     Pods,
-    /// The name of the assignor.
+    /// And the name of the assignor.
     Assignor,
-    /// The name of the assignor, and the load and owner of each partition.
+    /// And the load and owner of each partition.
     Partitions,
 }
 
@@ -111,11 +113,10 @@ pub fn run(seed: u64, shape: &GroupShape, policy: &Policy, schedule: Schedule) -
     let mut group = ConsumerGroup::new(seed, shape);
     let mut outcome =
         Outcome { cv_before: group.true_cv(), sorted_loads_unchanged: true, ..Outcome::default() };
-    let mut first_cv = None;
     group.advance(90);
     for _ in 0..schedule.runs {
         group.advance(schedule.every_minutes);
-        let evicted = decide(&mut group, shape.assignor, policy, &mut first_cv, &mut outcome);
+        let evicted = decide(&mut group, shape.assignor, policy, &mut outcome);
         if evicted.is_empty() {
             continue;
         }
@@ -135,16 +136,13 @@ fn decide(
     group: &mut ConsumerGroup,
     assignor: Assignor,
     policy: &Policy,
-    first_cv: &mut Option<f64>,
     outcome: &mut Outcome,
 ) -> Vec<usize> {
     let live = group.live();
     let joined = join(group, &live, policy);
     let analysis =
         Engine::new(policy.thresholds()).analyze(&joined.pods).expect("pods have names of their own");
-    let cv = analysis.spread(Metric::Cpu).map(|spread| spread.cv);
-    *first_cv = first_cv.or(cv);
-    let facts = facts(group, &live, assignor, policy.knowledge, *first_cv);
+    let facts = facts(group, &live, assignor, policy.knowledge);
     let assessment = assess(&analysis, &joined, &facts, &policy.guards, policy.strategy);
     note(&analysis, &assessment, policy.futility, outcome);
     let Some(selection) = assessment.rotation(policy.futility) else { return Vec::new() };
@@ -157,14 +155,21 @@ fn join(group: &ConsumerGroup, live: &[LivePod], policy: &Policy) -> Joined {
     let warm_up = policy.guards.warm_up.unwrap_or(Duration::ZERO);
     let rules = JoinRules { warm_up, max_sample_age: Duration::from_secs(180), now_s };
     let mut join = Join::new(live, rules);
-    for (kind, metric) in [Metric::Cpu, Metric::Rate].into_iter().enumerate() {
+    for (kind, metric) in metrics(policy.knowledge).iter().enumerate() {
         let samples = group
             .samples()
             .into_iter()
             .filter_map(|(pod, loads)| Some(Sample { pod, value: loads[kind]?, timestamp_s: now_s }));
-        join.add(metric, samples).expect("a sample a pod");
+        join.add(*metric, samples).expect("a sample a pod");
     }
     join.finish()
+}
+
+const fn metrics(knowledge: Knowledge) -> &'static [Metric] {
+    match knowledge {
+        Knowledge::Cpu => &[Metric::Cpu],
+        _ => &[Metric::Cpu, Metric::Rate],
+    }
 }
 
 fn facts<'a>(
@@ -172,21 +177,22 @@ fn facts<'a>(
     live: &'a [LivePod],
     assignor: Assignor,
     knowledge: Knowledge,
-    first_cv: Option<f64>,
 ) -> Facts<'a> {
     let mut facts = Facts::new(live);
-    facts.asked = vec![Metric::Cpu, Metric::Rate];
-    let [cpu, rate] = group.histories(Persistence::STANDARD.grid(group.now_s()));
-    facts.past.cpu = Fact::Known(Past::Range(cpu));
-    facts.past.rate = Fact::Known(Past::Range(rate));
-    if let Some(([before, after], ago)) = group.last_replacement() {
-        facts.last_replacement = Fact::Known(Replacement { metric: Metric::Rate, before, after, ago });
+    facts.asked = metrics(knowledge).to_vec();
+    let histories = group.histories(Persistence::STANDARD.grid(group.now_s()));
+    for (metric, history) in metrics(knowledge).iter().zip(histories) {
+        facts.past[*metric] = Fact::Known(Past::Range(history));
     }
-    if let Some(cv) = first_cv {
-        let ago = Duration::from_secs_f64(group.now_s());
-        facts.past_spread = Fact::Known(PastSpread { metric: Metric::Cpu, cv, ago });
+    if let Some([cpu, rate]) = group.last_replacement() {
+        facts.last_replacement = Fact::Known(if knowledge == Knowledge::Cpu { cpu } else { rate });
     }
-    if knowledge != Knowledge::Pods {
+    if let Some(window) = PastSpread::window(live, None) {
+        let [cpu, _] = group.means(window);
+        let cv = Spread::of(&cpu).map_or(0.0, |spread| spread.cv);
+        facts.past_spread.cpu = Fact::Known(PastSpread { cv, ago: window.ended });
+    }
+    if knowledge >= Knowledge::Assignor {
         facts.assignor = AssignorChoice::Is(assignor);
     }
     if knowledge == Knowledge::Partitions {

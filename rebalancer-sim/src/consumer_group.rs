@@ -8,7 +8,8 @@ use std::time::Duration;
 use fastrand::Rng;
 use rebalancer_core::assignor::{Assignor, Group, Member, Shape, TopicPartition};
 use rebalancer_core::{
-    Controller, Fact, Grid, History, LivePod, PartitionSample, Partitions, Replacement, Spread, Window,
+    Controller, Fact, Grid, History, LivePod, Metric, PartitionSample, Partitions, Replacement, Spread,
+    Window,
 };
 
 use crate::fleet::normal;
@@ -50,8 +51,10 @@ pub struct GroupShape {
     pub noise: f64,
     /// Minutes over which the noise keeps a memory of itself.
     pub noise_minutes: f64,
-    /// The CPU per message of one pod over that of the others; 1 is a healthy group.
+    /// The CPU per message of the sick pods over that of the others; 1 is a healthy group.
     pub sickness: f64,
+    /// Number of sick pods.
+    pub sick: usize,
     /// Probability that the replacement of the sick pod is sick too.
     pub relapse: f64,
 }
@@ -68,6 +71,7 @@ impl GroupShape {
             noise: 0.2,
             noise_minutes: 5.0,
             sickness: 1.0,
+            sick: 1,
             relapse: 0.0,
         }
     }
@@ -97,13 +101,13 @@ struct Slot {
     /// CPU and rate of the pod, a sample a minute since its birth or the start.
     cpu: Vec<f64>,
     rate: Vec<f64>,
-    /// Rate of the replica, whichever pod filled it, a sample a minute since the start.
-    rate_since_start: Vec<f64>,
+    /// CPU and rate of the replica, whichever pod filled it, a sample a minute since the start.
+    since_start: [Vec<f64>; 2],
 }
 
 impl ConsumerGroup {
     /// A group that has lived: formed, then through two restarts a pod in random order. All pods
-    /// are ten hours old; with `sickness` the first one is sick.
+    /// are ten hours old; with `sickness` the first ones are sick.
     pub fn new(seed: u64, shape: &GroupShape) -> Self {
         let mut rng = Rng::with_seed(seed);
         let members = (0..shape.pods).map(|pod| member(&mut rng, pod)).collect();
@@ -111,7 +115,9 @@ impl ConsumerGroup {
         let loads = partition_loads(&mut rng, shape, group.partitions().len());
         let cost = 1.0 / RATE_PER_POD;
         let slots = (0..shape.pods)
-            .map(|index| Slot::new(&mut rng, -600, if index == 0 { cost * shape.sickness } else { cost }))
+            .map(|index| {
+                Slot::new(&mut rng, -600, if index < shape.sick { cost * shape.sickness } else { cost })
+            })
             .collect();
         let mut born = Self { rng, shape: shape.clone(), group, loads, slots, minute: 0 };
         for _ in 0..2 * shape.pods {
@@ -135,9 +141,11 @@ impl ConsumerGroup {
                     .map(|kind| (sigma[kind] * slot.noise[kind] - sigma[kind] * sigma[kind] / 2.0).exp());
                 let cold = self.minute - slot.born <= COLD_MINUTES;
                 let rate = if cold { 0.0 } else { rate * on_rate };
+                let cpu = if cold { 0.1 } else { slot.cost * rate * on_cost };
+                slot.cpu.push(cpu);
                 slot.rate.push(rate);
-                slot.rate_since_start.push(rate);
-                slot.cpu.push(if cold { 0.1 } else { slot.cost * rate * on_cost });
+                slot.since_start[0].push(cpu);
+                slot.since_start[1].push(rate);
             }
         }
     }
@@ -148,8 +156,8 @@ impl ConsumerGroup {
             let healthy = 1.0 / RATE_PER_POD;
             let relapses = self.slots[pod].cost > healthy && self.rng.f64() < self.shape.relapse;
             let cost = if relapses { self.slots[pod].cost } else { healthy };
-            let past = std::mem::take(&mut self.slots[pod].rate_since_start);
-            self.slots[pod] = Slot { rate_since_start: past, ..Slot::new(&mut self.rng, self.minute, cost) };
+            let since_start = std::mem::take(&mut self.slots[pod].since_start);
+            self.slots[pod] = Slot { since_start, ..Slot::new(&mut self.rng, self.minute, cost) };
         }
         self.deal_anew(pods);
     }
@@ -233,24 +241,28 @@ impl ConsumerGroup {
         histories
     }
 
-    /// Mean rates of the replicas before and after the newest pods were born, with the age of the
-    /// newest; `None` when none was born since the start, or the two cannot be compared yet.
-    pub fn last_replacement(&self) -> Option<([Vec<f64>; 2], Duration)> {
+    /// What the last replacement did to CPU and to the rates; `None` when there was none since the
+    /// start, or its sides cannot be compared yet.
+    pub fn last_replacement(&self) -> Option<[Replacement; 2]> {
         let newest = self.slots.iter().map(|slot| slot.born).max()?;
-        let ago = u64::try_from(self.minute - newest).ok().filter(|_| newest >= 0)?;
-        let columns = Replacement::windows(&self.live())?.map(|window| self.mean_rates(window));
-        Some((columns, Duration::from_secs(60 * ago)))
+        let minutes = u64::try_from(self.minute - newest).ok().filter(|_| newest >= 0)?;
+        let windows = Replacement::windows(&self.live())?;
+        let ([before, after], length) = (windows.map(|window| self.means(window)), windows[0].length);
+        let ago = Duration::from_secs(60 * minutes);
+        let of = |metric, before, after| Replacement { metric, before, after, ago, length };
+        let ([cpu, rate], [cpu_after, rate_after]) = (before, after);
+        Some([of(Metric::Cpu, cpu, cpu_after), of(Metric::Rate, rate, rate_after)])
     }
 
-    /// Mean rate of each replica over a window, or over the part of it since the start.
-    fn mean_rates(&self, window: Window) -> Vec<f64> {
+    /// Mean CPU and mean rate of each replica over a window, or over the part of it since the start.
+    pub fn means(&self, window: Window) -> [Vec<f64>; 2] {
         let minutes = |span: Duration| usize::try_from(span.as_secs() / 60).expect("days, not ages");
-        let mean = |slot: &Slot| {
-            let end = slot.rate_since_start.len() - minutes(window.ended);
-            let samples = &slot.rate_since_start[end.saturating_sub(minutes(window.length))..end];
+        let mean = |column: &[f64]| {
+            let end = column.len().saturating_sub(minutes(window.ended));
+            let samples = &column[end.saturating_sub(minutes(window.length))..end];
             samples.iter().sum::<f64>() / samples.len().max(1) as f64
         };
-        self.slots.iter().map(mean).collect()
+        [0, 1].map(|kind| self.slots.iter().map(|slot| mean(&slot.since_start[kind])).collect())
     }
 
     /// The load of each partition as a metrics server tells it, measured to 5 %.
@@ -282,7 +294,7 @@ impl Slot {
             noise: [normal(rng), normal(rng)],
             cpu: Vec::new(),
             rate: Vec::new(),
-            rate_since_start: Vec::new(),
+            since_start: Default::default(),
         }
     }
 }

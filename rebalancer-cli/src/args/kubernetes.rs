@@ -8,6 +8,7 @@ use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 
 use rebalancer_core::Method;
+use rebalancer_io::kubernetes::WorkloadName;
 
 use crate::value;
 
@@ -15,10 +16,13 @@ use crate::value;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Workload and cluster")]
 pub struct KubernetesArgs {
+    /// The workload, deployment/NAME or statefulset/NAME, in place of a label selector
+    #[arg(value_name = "TARGET")]
+    pub target: Option<WorkloadName>,
     /// Namespace of the workload; the one of the context or the service account if not given
     #[arg(short = 'n', long, value_name = "NAMESPACE", env = "KUBE_NAMESPACE")]
     pub namespace: Option<String>,
-    /// Label selector of the workload's pods, such as app=orders (required)
+    /// Label selector of the workload's pods, such as app=orders (required unless TARGET is given)
     #[arg(short = 'l', long, value_name = "SELECTOR", env = "KUBE_LABEL_SELECTOR")]
     pub selector: Option<String>,
     /// Kubeconfig file; else $KUBECONFIG, else ~/.kube/config, else the service account of the pod
@@ -64,17 +68,6 @@ pub struct ActionArgs {
         ignore_case = true
     )]
     pub pacing: PacingChoice,
-    #[command(flatten)]
-    pub method: MethodArgs,
-    /// Grace period instead of each pod's own
-    #[arg(long, value_name = "DURATION", env = "GRACE_PERIOD", value_parser = value::duration)]
-    pub grace_period: Option<Duration>,
-}
-
-/// How `run` ends a pod; `check` asks for the permission to.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Eviction")]
-pub struct MethodArgs {
     /// `evict` respects disruption budgets, `delete` does not and needs the verb delete
     #[arg(
         long,
@@ -85,9 +78,12 @@ pub struct MethodArgs {
         ignore_case = true
     )]
     pub eviction_method: EvictionMethod,
+    /// Grace period instead of each pod's own
+    #[arg(long, value_name = "DURATION", env = "GRACE_PERIOD", value_parser = value::duration)]
+    pub grace_period: Option<Duration>,
 }
 
-impl MethodArgs {
+impl ActionArgs {
     /// The method.
     pub const fn method(&self) -> Method {
         match self.eviction_method {

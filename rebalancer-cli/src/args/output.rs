@@ -20,6 +20,9 @@ pub struct OutputArgs {
         ignore_case = true
     )]
     pub output: OutputFormat,
+    /// Colours; `auto` is on a terminal, unless NO_COLOR is set, and wherever CLICOLOR_FORCE is
+    #[arg(long, value_name = "WHEN", default_value = "auto", value_enum, ignore_case = true)]
+    pub color: Color,
     /// Exit with 2 when over threshold (would act or acted) and 3 when withheld
     #[arg(long, value_name = "BOOL", env = "DETAILED_EXITCODE", default_value = "false",
         num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set, value_parser = value::switch)]
@@ -34,7 +37,8 @@ pub struct OutputArgs {
         ignore_case = true
     )]
     pub log_format: LogFormat,
-    /// What is logged: error, warn, info, debug, trace, or a filter such as `info,rebalancer_io=debug`
+    /// What is logged: error, warn, info, debug, trace, or a filter such as `info,ureq=debug`, which
+    /// also shows a library's own lines
     #[arg(long, value_name = "LEVEL", env = "LOG_LEVEL", default_value = "info")]
     pub log_level: String,
 }
@@ -52,6 +56,8 @@ pub enum OutputFormat {
     Yaml,
     /// One line a decision, for spreadsheets; `backtest` only.
     Csv,
+    /// What is not good, and the verdict; `check` only.
+    Short,
     /// Names of the pods that would be evicted, one a line.
     Name,
     /// Nothing.
@@ -63,6 +69,17 @@ impl OutputFormat {
     pub fn shows_pods(self) -> bool {
         !matches!(self, Self::Name | Self::None)
     }
+}
+
+/// When colours are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal that can show them.
+    Auto,
+    /// Into files and pipes too.
+    Always,
+    /// Never.
+    Never,
 }
 
 /// Form of the log.

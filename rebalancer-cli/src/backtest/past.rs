@@ -2,20 +2,22 @@
 //!
 //! No server remembers which pods there were. The pods of today were there since they were born; a
 //! pod that is gone counts as a Running and Ready one at each moment it has loads, and as old as its
-//! loads in the history asked for. What the owners say is known of the latest minute only.
+//! loads in the history asked for. What the owners say is known of the latest minute only, but for the
+//! time of the last rollout.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use jiff::Timestamp;
-use rebalancer_core::{LivePod, Metric, PerMetric, Workload};
+use rebalancer_core::{LivePod, Metric, OwnerFacts, PerMetric, Workload};
 use rebalancer_io::facts::{FactFinder, Kin};
 use rebalancer_io::metrics::{AtMost, FactQueries, MetricsSource, QuerySet};
 use rebalancer_io::podstate::{Answers, Freshness};
 use rebalancer_io::prometheus::{InstantAnswer, QueryError, RangeAnswer};
 
 use super::Moment;
+use super::remembered::Remembered;
 
 /// Most moments of one query. Servers answer at most 11,000 points a series.
 const MOST_MOMENTS: usize = 10_000;
@@ -31,12 +33,13 @@ const LATEST: Duration = Duration::from_secs(60);
 
 /// The past of one workload.
 pub struct Past<'a> {
-    source: AtMost<'a>,
+    source: Remembered<'a>,
     queries: &'a QuerySet,
     facts: &'a FactQueries,
     workload: &'a Workload,
     listed_at: Timestamp,
     freshness: Freshness,
+    allow_many_controllers: bool,
     /// The first moment at which each pod had a load; absent for those of the very first moment.
     first_seen: Option<BTreeMap<String, Option<Timestamp>>>,
 }
@@ -51,8 +54,24 @@ impl<'a> Past<'a> {
         listed_at: Timestamp,
         freshness: Freshness,
     ) -> Self {
-        let source = AtMost::new(source, AT_ONCE);
-        Self { source, queries, facts, workload, listed_at, freshness, first_seen: None }
+        let source = Remembered::new(AtMost::new(source, AT_ONCE), listed_at);
+        let allow_many_controllers = false;
+        Self {
+            source,
+            queries,
+            facts,
+            workload,
+            listed_at,
+            freshness,
+            allow_many_controllers,
+            first_seen: None,
+        }
+    }
+
+    /// The same past, where pods of several controllers are accepted.
+    #[must_use]
+    pub fn allowing_many_controllers(self, allow_many_controllers: bool) -> Self {
+        Self { allow_many_controllers, ..self }
     }
 
     /// Finds what was to be known beside the loads at a moment.
@@ -76,7 +95,8 @@ impl<'a> Past<'a> {
         let mut moments = Vec::with_capacity(answers.len());
         for answers in answers.drain(..) {
             let workload = self.workload_at(&answers);
-            moments.push(Moment { workload, answers, freshness: self.freshness });
+            let (freshness, allow_many_controllers) = (self.freshness, self.allow_many_controllers);
+            moments.push(Moment { workload, answers, freshness, allow_many_controllers });
         }
         Ok(moments)
     }
@@ -85,7 +105,7 @@ impl<'a> Past<'a> {
         let (Some(start), Some(end)) = (times.first(), times.last()) else { return Ok(Vec::new()) };
         let ask = |metric: Metric| -> Option<Result<RangeAnswer, QueryError>> {
             let query = self.queries.get(metric)?;
-            Some(self.source.range(query, *start, *end, every))
+            Some(self.source.source().range(query, *start, *end, every))
         };
         let ranges = std::thread::scope(|scope| {
             let threads = PerMetric::from_fn(|metric| scope.spawn(move || ask(metric)));
@@ -138,7 +158,8 @@ impl<'a> Past<'a> {
             let gone = names(answers).into_iter().filter(|name| kin.has(name) && !listed.contains(name));
             pods.extend(gone.map(|name| self.gone(name, answers.at)));
         }
-        let owners = if latest { self.workload.owners.clone() } else { Vec::new() };
+        let owners = self.workload.owners.iter();
+        let owners = owners.filter_map(|owner| earlier_owner(owner, ago, latest)).collect();
         Workload { pods, owners }
     }
 
@@ -191,6 +212,17 @@ fn earlier(pod: &LivePod, ago: Duration, latest: bool) -> Option<LivePod> {
         }
     };
     Some(LivePod { age, uptime, ..then })
+}
+
+/// What was known of an owner `ago`: of an earlier minute only when its template last changed. `None`
+/// where that was later.
+fn earlier_owner(owner: &OwnerFacts, ago: Duration, latest: bool) -> Option<OwnerFacts> {
+    if latest {
+        return Some(owner.clone());
+    }
+    let rollout_ago = owner.rollout_ago?.checked_sub(ago)?;
+    let silent = OwnerFacts::silent(owner.controller.clone(), owner.top.clone());
+    Some(OwnerFacts { rollout_ago: Some(rollout_ago), ..silent })
 }
 
 /// The time from `earlier` to `later`, zero where it is the other way round.

@@ -26,7 +26,9 @@ impl Recordings {
         for path in files {
             let recording = Recording::read(&path)?;
             let back = read_back(&recording, &path)?;
-            let moment = Moment { workload: back.workload, answers: back.answers, freshness };
+            let allow_many_controllers = back.settings.allow_multiple_controllers;
+            let (workload, answers) = (back.workload, back.answers);
+            let moment = Moment { workload, answers, freshness, allow_many_controllers };
             all.push((moment, back.recorded));
         }
         all.sort_by_key(|(moment, _)| moment.at());

@@ -24,7 +24,7 @@ pub fn render(report: &BacktestReport, format: OutputFormat) -> anyhow::Result<S
         OutputFormat::Yaml => serde_saphyr::to_string(report).context("cannot write the backtest as YAML")?,
         OutputFormat::Csv => csv(report),
         OutputFormat::Name => targets(report),
-        OutputFormat::None => String::new(),
+        OutputFormat::Short | OutputFormat::None => String::new(),
     })
 }
 

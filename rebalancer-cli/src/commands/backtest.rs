@@ -75,7 +75,8 @@ fn over_history(
     let queries = QuerySet::new(&query_settings).map_err(|error| Failure::Usage(error.into()))?;
     let facts = FactQueries::new(&queries, &query_settings).map_err(|error| Failure::Usage(error.into()))?;
     let client = live.client()?;
-    let mut past = Past::new(&client, &queries, &facts, &workload, listed_at, freshness(settings));
+    let past = Past::new(&client, &queries, &facts, &workload, listed_at, freshness(settings));
+    let mut past = past.allowing_many_controllers(args.live.kubernetes.allow_multiple_controllers);
     let progress = progress(times.len());
     let mut decided: Decided = Vec::with_capacity(times.len());
     for chunk in times.chunks(past.chunk()) {

@@ -52,7 +52,7 @@ pub fn run(args: &ConfigArgs, matches: &ArgMatches) -> Result<ExitCode, Failure>
                 + "\n"
         }
         OutputFormat::Yaml => serde_saphyr::to_string(&rows).context("cannot write the settings as YAML")?,
-        OutputFormat::Csv | OutputFormat::None => String::new(),
+        OutputFormat::Csv | OutputFormat::Short | OutputFormat::None => String::new(),
         OutputFormat::Table | OutputFormat::Name => table(&rows, false),
         OutputFormat::Wide => table(&rows, true),
     };

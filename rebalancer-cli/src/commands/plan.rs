@@ -3,9 +3,8 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use rebalancer_core::RotationOptions;
-
 use clap::ArgMatches;
+use rebalancer_core::{Budget, RotationOptions};
 
 use crate::args::{KubernetesArgs, PlanArgs};
 use crate::decide::{DecisionSettings, Known, Purpose, decide};
@@ -27,7 +26,7 @@ pub fn run(args: &PlanArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let planned = planned(args, matches, &decision, &live, &mut page);
     Delivery::to_file(&args.textfile).deliver(&live.notes.end(live.asked("client"), planned.as_ref()));
     let report = planned?;
-    output::write(&report, args.live.output.output, std::io::stdout())?;
+    output::write(&report, &args.live.output)?;
     page.write(&report)?;
     Ok(exit::code(report.outcome, args.live.output.detailed_exitcode))
 }
@@ -39,10 +38,12 @@ fn planned(
     live: &Live,
     page: &mut Page,
 ) -> Result<Report, Failure> {
-    let observation = live.observe(Keep { file: args.record.as_deref(), page: page.is_wanted() })?;
+    let mut observation =
+        live.observe(Keep { file: args.record.as_deref(), page: page.is_wanted(), redact: None })?;
     let options = rotation_options(&args.live.kubernetes, decision);
     let purpose = Purpose { kind: Kind::Plan, dry_run: "client", rotation: Some(&options), detailed: true };
     let mut report = live.notes.time(Stage::Decide, || report(decision, &observation, purpose))?;
+    warn_of_budgets(&mut observation, &mut report);
     report.requests.insert("kubernetes".to_owned(), live.cluster.requests());
     page.gather(|| page_extras(matches, observation.recording().as_ref(), &report, decision, purpose));
     Ok(report)
@@ -54,7 +55,7 @@ fn planned(
 /// As [`decide`], and when the recording cannot be written.
 pub fn report(
     decision: &DecisionSettings,
-    observation: &Observation,
+    observation: &Observation<'_>,
     purpose: Purpose<'_>,
 ) -> Result<Report, Failure> {
     let asked = observation.answers.asked();
@@ -71,6 +72,30 @@ pub fn report(
     let mut report = report?;
     report.requests.insert("prometheus".to_owned(), observation.requests());
     Ok(report)
+}
+
+/// Tells of budgets that would block the rotation which is planned. A run asks again before it acts.
+pub fn warn_of_budgets(observation: &mut Observation<'_>, report: &mut Report) {
+    if !report.acts() {
+        return;
+    }
+    let targets: Vec<&str> = report.targets.iter().map(|target| target.pod.as_str()).collect();
+    match observation.budgets(&targets) {
+        Ok(budgets) => report.warnings.extend(budgets.iter().filter_map(shortage)),
+        Err(failure) => report.warnings.push(format!("PodDisruptionBudgets are not known: {failure}")),
+    }
+}
+
+fn shortage(budget: &Budget) -> Option<String> {
+    let Budget { name, covers, disruptions_allowed: allowed, .. } = budget;
+    let needed = covers.len();
+    let disruptions = if *allowed == 1 { "disruption" } else { "disruptions" };
+    let enough = usize::try_from(*allowed).is_ok_and(|allowed| allowed >= needed);
+    (!enough).then(|| {
+        format!(
+            "PodDisruptionBudget {name} allows {allowed} {disruptions} now, {needed} needed: `run` would be blocked"
+        )
+    })
 }
 
 /// How a rotation would be carried out.

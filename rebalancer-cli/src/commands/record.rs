@@ -1,8 +1,11 @@
 //! `record`: save everything a decision needs to one file; decides and changes nothing.
 
+use std::fs;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::ArgMatches;
+use rebalancer_io::recording::RedactionKey;
 
 use crate::args::RecordArgs;
 use crate::decide::{DecisionSettings, find, living};
@@ -16,17 +19,37 @@ use crate::{exit, output};
 /// A setting, a server or an answer that is wrong, or a file that cannot be written.
 pub fn run(args: &RecordArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let decision = DecisionSettings::from(&args.live.decision);
+    let key = redaction_key(args)?;
     let live = Live::connect(&args.live, &decision, matches)?;
-    let observation = live.observe(Keep { file: Some(&args.file), page: false })?;
+    let observation = live.observe(Keep { file: Some(&args.file), page: false, redact: key.as_ref() })?;
     // Whatever the loads are: the recording may be replayed with other settings.
-    drop(find(&decision, &observation.finder(), &living(&observation.workload)));
+    let workload = &observation.workload;
+    drop(find(&decision, &observation.finder(), &living(workload), workload.rollout_age()));
     observation.save()?;
     let (file, pods) = (args.file.display(), observation.workload.pods.len());
     let text = format!(
-        "recorded {pods} pods and {} answers at {} to {file}\n",
+        "recorded {pods} pods and {} answers at {} to {file}{}\n",
         observation.requests(),
-        observation.answers.at
+        observation.answers.at,
+        if key.is_some() {
+            ", names replaced by keyed hashes; look through it before you share it"
+        } else {
+            ""
+        }
     );
     output::print(&text, std::io::stdout())?;
     Ok(ExitCode::from(exit::DECIDED))
+}
+
+/// What names are hashed with, where they are.
+fn redaction_key(args: &RecordArgs) -> Result<Option<RedactionKey>, Failure> {
+    let Some(path) = &args.redact_key_file else {
+        let random = || RedactionKey::random().context("the system has no randomness for a key");
+        return Ok(args.redact.then(random).transpose()?);
+    };
+    let shown = path.display();
+    let bytes =
+        fs::read(path).map_err(|error| Failure::usage(format!("REDACT_KEY_FILE: {shown}: {error}")))?;
+    let key = RedactionKey::new(&bytes);
+    key.map(Some).map_err(|error| Failure::usage(format!("REDACT_KEY_FILE: {shown}: {error}")))
 }

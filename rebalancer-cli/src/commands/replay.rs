@@ -62,7 +62,7 @@ pub fn run(args: &ReplayArgs, matches: &ArgMatches) -> Result<ExitCode, Failure>
     let detailed = args.output.output.shows_pods() || delivery.is_wanted() || page.is_wanted();
     let replayed = Replayed::new(&args.saved, matches, &notes, detailed)?;
     delivery.deliver(&notes.end(replayed.told_about(), Ok(&replayed.report)));
-    output::write(&replayed.report, args.output.output, io::stdout())?;
+    output::write(&replayed.report, &args.output)?;
     page.gather(|| replayed.extras(matches));
     page.write(&replayed.report)?;
     Ok(exit::code(replayed.report.outcome, args.output.detailed_exitcode))
@@ -150,12 +150,34 @@ fn read(args: &SavedArgs, matches: &ArgMatches) -> Result<Saved, Failure> {
     let read = read.with_context(|| format!("cannot read {shown}"))?;
     match start[..read].iter().find(|byte| !byte.is_ascii_whitespace()) {
         Some(b'[') => from_states(path, &args.decision),
-        Some(b'{' | b'<') => from_recording(path, matches),
+        Some(b'{') => match hint(&start[..read]) {
+            Some(hint) => Err(Failure::Run(anyhow::anyhow!("{shown} {hint}"))),
+            None => from_recording(path, matches),
+        },
+        Some(b'<') => from_recording(path, matches),
         _ => Err(Failure::Run(anyhow::anyhow!(
             "{shown} is neither a recording nor a JSON array of pod states; \
              a folder of API answers is given by the folder's name"
         ))),
     }
+}
+
+/// What to do with a file that is part of what a folder holds.
+fn hint(start: &[u8]) -> Option<&'static str> {
+    let holds = |key: &str| start.windows(key.len()).any(|part| part == key.as_bytes());
+    if holds("\"format\"") {
+        return None;
+    }
+    if holds("\"status\"") {
+        return Some(
+            "is the answer to one query: save it in a folder as cpu.json, memory.json, lag.json or rate.json, \
+             and replay the folder",
+        );
+    }
+    if holds("\"apiVersion\"") {
+        return Some("is a list of pods: save it as pods.json beside the answers, and replay their folder");
+    }
+    holds("\"api_version\"").then_some("is a report: replay the recording or the folder it was made from")
 }
 
 fn read_start(file: &mut impl Read, start: &mut [u8]) -> io::Result<usize> {

@@ -18,7 +18,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use super::plan;
 use clap::ArgMatches;
 
-use crate::args::{ActionArgs, DryRun, OutputFormat, PacingChoice, RunArgs};
+use crate::args::{ActionArgs, DryRun, OutputArgs, PacingChoice, RunArgs};
 use crate::decide::{DecisionSettings, Purpose};
 use crate::failure::Failure;
 use crate::live::{Keep, Live};
@@ -35,7 +35,11 @@ use crate::{exit, logging, output};
 pub fn run(args: &RunArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let consent = consent(args)?;
     let mut page = Page::new(args.page.report.as_deref())?;
-    let stop = stop_flag()?;
+    let stop: Arc<AtomicBool> = Arc::default();
+    // A signal ends the question to a person at once; afterwards it ends the run in order.
+    if consent == Consent::Given {
+        listen(&stop)?;
+    }
     let delivery = Delivery::of_run(&args.push, &args.textfile)?;
     let decision = DecisionSettings::from(&args.live.decision);
     let live = Live::connect(&args.live, &decision, matches)?;
@@ -52,7 +56,7 @@ pub fn run(args: &RunArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
         tracing::warn!(event = "run.stopped", "stopped by a signal before the next eviction");
     }
     ended.log(logging::is_json(&args.live.output));
-    let written = done.as_ref().map(|report| output::write(report, args.live.output.output, io::stdout()));
+    let written = done.as_ref().map(|report| write(report, consent, &args.live.output));
     delivery.deliver(&ended);
     if let Ok(written) = written {
         written?;
@@ -62,6 +66,15 @@ pub fn run(args: &RunArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
     Ok(exit::code(report.outcome, args.live.output.detailed_exitcode))
 }
 
+/// Writes the report. Of a plan that a person was shown, only what came of it is left to say.
+fn write(report: &Report, consent: Consent, args: &OutputArgs) -> anyhow::Result<()> {
+    let was_shown = report.rotation.is_some() || report.acts();
+    if consent == Consent::Ask && was_shown {
+        return output::write_result(report, args);
+    }
+    output::write(report, args)
+}
+
 /// Decides, and acts where that is asked for, allowed and agreed to.
 fn rebalance(
     args: &RunArgs,
@@ -69,10 +82,11 @@ fn rebalance(
     consent: Consent,
     decision: &DecisionSettings,
     live: &Live,
-    stop: &AtomicBool,
+    stop: &Arc<AtomicBool>,
     page: &mut Page,
 ) -> Result<Report, Failure> {
-    let observation = live.observe(Keep { file: args.record.as_deref(), page: page.is_wanted() })?;
+    let mut observation =
+        live.observe(Keep { file: args.record.as_deref(), page: page.is_wanted(), redact: None })?;
     let options = options(args, decision);
     let purpose = Purpose {
         kind: Kind::RunReport,
@@ -81,7 +95,18 @@ fn rebalance(
         detailed: true,
     };
     let mut report = live.notes.time(Stage::Decide, || plan::report(decision, &observation, purpose))?;
-    if report.acts() && args.action.dry_run != DryRun::Client && agreed(consent, &report)? {
+    if consent == Consent::Ask || args.action.dry_run == DryRun::Client {
+        plan::warn_of_budgets(&mut observation, &mut report);
+    }
+    if !report.acts() || args.action.dry_run == DryRun::Client {
+        report.requests.insert("kubernetes".to_owned(), live.cluster.requests());
+        return Ok(report);
+    }
+    let agreed = consent == Consent::Given || agreed(&report, live, &args.live.output)?;
+    if consent == Consent::Ask {
+        listen(stop)?;
+    }
+    if agreed {
         let rotate = || act(live, &observation.workload, options, report, live.notes.started(), stop);
         report = live.notes.time(Stage::Evict, rotate);
     }
@@ -117,44 +142,55 @@ fn consent(args: &RunArgs) -> Result<Consent, Failure> {
 }
 
 /// Shows the plan to a person and takes only `yes`.
-fn agreed(consent: Consent, report: &Report) -> Result<bool, Failure> {
-    if consent == Consent::Given {
-        return Ok(true);
-    }
-    output::write(report, OutputFormat::Table, io::stderr())?;
+fn agreed(report: &Report, live: &Live, output: &OutputArgs) -> Result<bool, Failure> {
+    output::show(report, output)?;
     let mut err = io::stderr();
-    write!(err, "\nThis will evict {} pods. Only 'yes' will be accepted: ", report.targets.len())
+    write!(err, "\n{}\nOnly 'yes' will be accepted: ", question(report, live))
         .and_then(|()| err.flush())
         .context("cannot ask")?;
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer).context("cannot read the answer")?;
     let agreed = answer.trim() == "yes";
     if !agreed {
-        tracing::info!(event = "run.declined", "not confirmed: nothing is evicted");
+        tracing::debug!(event = "run.declined", "not confirmed: nothing is evicted");
     }
     Ok(agreed)
 }
 
-/// A flag that SIGTERM and SIGINT raise; a second signal ends the process at once.
-fn stop_flag() -> Result<Arc<AtomicBool>, Failure> {
-    let stop = Arc::new(AtomicBool::new(false));
+/// What would happen, and where: a kubeconfig may point elsewhere than one thinks.
+fn question(report: &Report, live: &Live) -> String {
+    let pods = match report.targets.len() {
+        1 => "1 pod".to_owned(),
+        count => format!("{count} pods"),
+    };
+    let cluster = &live.cluster;
+    let context = cluster.context().map_or_else(String::new, |context| format!(" of context {context}"));
+    output::plain(&format!(
+        "This will evict {pods} in namespace {}{context} ({}).",
+        cluster.namespace(),
+        cluster.server()
+    ))
+}
+
+/// Lets SIGTERM and SIGINT raise the flag; a second signal ends the process at once.
+fn listen(stop: &Arc<AtomicBool>) -> Result<(), Failure> {
     for signal in [SIGTERM, SIGINT] {
-        signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&stop))
-            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)))
+        signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(stop))
+            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(stop)))
             .context("cannot listen for signals")?;
     }
-    Ok(stop)
+    Ok(())
 }
 
 fn options(args: &RunArgs, decision: &DecisionSettings) -> RotationOptions {
-    let ActionArgs { dry_run, pacing, method, grace_period } = &args.action;
+    let ActionArgs { dry_run, pacing, grace_period, .. } = &args.action;
     RotationOptions {
         mode: if *dry_run == DryRun::Server { Mode::ServerDryRun } else { Mode::Execute },
         pacing: match pacing {
             PacingChoice::Sequential => Pacing::Sequential,
             PacingChoice::WaitReady => Pacing::WaitReady,
         },
-        method: method.method(),
+        method: args.action.method(),
         grace_period_s: grace_period.map(|grace| u32::try_from(grace.as_secs()).unwrap_or(u32::MAX)),
         ..plan::rotation_options(&args.live.kubernetes, decision)
     }

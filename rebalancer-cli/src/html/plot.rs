@@ -25,6 +25,9 @@ const MOST_IN_COLUMN: usize = 9;
 /// Up to so many pods each mark tells its name to a pointer: beyond, nobody would find it by that.
 const MOST_NAMED: usize = 150;
 
+/// Longest name beside a mark, in letters; the table has the whole of it.
+const MOST_LETTERS: usize = 12;
+
 /// The plots.
 pub fn section(view: &DecisionView) -> Markup {
     let plots =
@@ -199,16 +202,26 @@ impl<'a> Plot<'a> {
         let is_busiest = role == "busiest";
         let shape = if is_busiest { "M0-10l9 16h-18z" } else { "M0 10l9-16h-18z" };
         let label = if is_busiest { MIDDLE - 24.0 } else { MIDDLE + 34.0 };
-        let shown = name.rsplit_once('-').map_or(name, |(_, own)| own);
         html! {
             svg x=(self.at(value)) y=(MIDDLE) overflow="visible" {
                 path class=(role) d=(shape) { title { (name) " " (short(self.metric, value)) } }
             }
             text class={ "label " (role) } x=(self.at(value)) y=(label) text-anchor=(self.anchor(value)) {
-                (spaced(role)) " " (shown) " " (short(self.metric, value))
+                (spaced(role)) " " (own_part(name)) " " (short(self.metric, value))
             }
         }
     }
+}
+
+/// The end of a name, which tells the pods of a workload apart.
+fn own_part(name: &str) -> String {
+    let own = name.rsplit_once('-').map_or(name, |(_, own)| own);
+    let length = own.chars().count();
+    if length <= MOST_LETTERS {
+        return own.to_owned();
+    }
+    let end: String = own.chars().skip(length + 1 - MOST_LETTERS).collect();
+    format!("…{end}")
 }
 
 /// How many marks stand in a column already.

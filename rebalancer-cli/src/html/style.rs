@@ -1,7 +1,8 @@
 //! The look of a page, and its few lines of script: constants of this program, never text from
 //! outside.
 
-/// What the page may load and run: its own style, and the one script whose hash this is.
+/// What the page may load and run: its own style, and the one script whose hash this is. A
+/// browser says when the hash is of another script, and the tests in it fail.
 pub const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; \
      script-src 'sha256-a3+VoWU41oy6/wMUSduriEZxgBlx9KPfKtTiX9PWFhs='; base-uri 'none'; form-action 'none'";
 

@@ -28,6 +28,26 @@ pub fn ratio(value: f64) -> String {
     format!("{value:.2}")
 }
 
+/// How many times something is there: `5.3×`, `0.04×`, `0×`.
+pub fn times(value: f64) -> String {
+    match value {
+        0.0 => "0×".to_owned(),
+        ..0.005 => "<0.01×".to_owned(),
+        ..0.1 => format!("{value:.2}×"),
+        _ => format!("{value:.1}×"),
+    }
+}
+
+/// A time in its largest unit.
+pub fn age(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds}s"),
+        120..7_200 => format!("{}m", seconds / 60),
+        7_200..172_800 => format!("{}h", seconds / 3_600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}
+
 fn thousands(value: f64) -> String {
     scaled(value, 1000.0, &["", "k", "M", "G", "T", "P"], "")
 }
@@ -75,5 +95,6 @@ mod tests {
         assert_eq!(short(Metric::Cpu, 0.0), "0");
         assert_eq!(short(Metric::Cpu, 0.00012), "1.2e-4");
         assert_eq!(short(Metric::Lag, 1e19), "10000P");
+        assert_eq!([5.344, 0.04, 0.001, 0.0].map(times), ["5.3×", "0.04×", "<0.01×", "0×"]);
     }
 }

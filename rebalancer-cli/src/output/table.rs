@@ -1,107 +1,119 @@
 //! The report for people: what was seen, why, and what comes of it. First and last line say when
 //! it is a dry run.
 
-use std::fmt::Write as _;
-
-use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
+use rebalancer_core::Role;
 use rebalancer_core::assignor::Assignor;
 use rebalancer_core::guard::Standing;
-use rebalancer_core::{Metric, Role};
 
-use super::number::{ratio, short, with_unit};
-use super::plain;
-use crate::report::{
-    DiagnosisReport, Kind, Outcome, PodReport, PodVerdict, Report, SpreadReport, StatisticsReport,
-    TargetReport,
-};
-
-/// Rows of pods shown in a plain table; the rest is summed up. `wide` shows all.
-const MOST_PODS: usize = 20;
+use super::names::shared_prefix;
+use super::number::ratio;
+use super::screen::{BOLD, Mark, PLAIN, Screen};
+use super::{plain, pods, spreads};
+use crate::report::{DiagnosisReport, GuardReport, Kind, Outcome, Report, SpreadReport, TargetReport};
+use crate::terminal::Terminal;
 
 /// Renders the report; `wide` shows every pod and column.
-pub fn render(report: &Report, wide: bool) -> String {
-    let mut text = String::new();
-    // Writing to a string cannot fail.
-    let _ = write_report(&mut text, report, wide);
-    text
-}
-
-fn write_report(text: &mut String, report: &Report, wide: bool) -> std::fmt::Result {
-    if let Some(line) = dry_run_line(report) {
-        writeln!(text, "{line}")?;
-    }
-    writeln!(text, "{}\n", headline(report))?;
-    writeln!(text, "{}\n", metrics(report, wide).trim_fmt())?;
+pub fn render(report: &Report, wide: bool, terminal: Terminal) -> String {
+    let mut screen = Screen::new(terminal);
+    write_dry_run(&mut screen, report);
+    screen.prose(PLAIN, &headline(report));
+    screen.blank();
+    let prefix = shared_prefix(report.pods.iter().map(|pod| pod.name.as_str()));
+    spreads::write(&mut screen, report, terminal.width, &prefix, wide);
     if !report.pods.is_empty() {
-        writeln!(text, "{}", pods(report, wide))?;
+        screen.blank();
+        pods::write(&mut screen, report, terminal.width, &prefix, wide);
     }
-    writeln!(text, "\n{}", verdict(report))?;
-    for guard in &report.guards {
-        writeln!(text, "  {} {}: {}", mark(guard.verdict), guard.name, plain(&guard.reason))?;
+    screen.blank();
+    write_verdict(&mut screen, report);
+    for guard in by_weight(report) {
+        screen.item(mark(guard.verdict), &format!("{}: {}", guard.name, plain(&guard.reason)));
     }
     for obstacle in &report.obstacles {
-        writeln!(text, "  ✗ {}", plain(obstacle))?;
+        screen.item(Mark::Bad, &plain(obstacle));
     }
     for warning in &report.warnings {
-        writeln!(text, "  ! {}", plain(warning))?;
+        screen.item(Mark::Notice, &plain(warning));
     }
-    write_diagnosis(text, report, wide)?;
-    write_rotation(text, report)?;
-    if let Some(line) = dry_run_line(report) {
-        writeln!(text, "{line}")?;
+    write_diagnosis(&mut screen, report, wide);
+    write_rotation(&mut screen, report);
+    write_dry_run(&mut screen, report);
+    screen.finish()
+}
+
+/// Renders what came of a plan that has been shown already.
+pub fn render_result(report: &Report, terminal: Terminal) -> String {
+    let mut screen = Screen::new(terminal);
+    screen.blank();
+    if report.rotation.is_some() {
+        write_verdict(&mut screen, report);
+        write_rotation(&mut screen, report);
+    } else {
+        screen.prose(BOLD, "Not confirmed: nothing was evicted.");
     }
-    Ok(())
+    write_dry_run(&mut screen, report);
+    screen.finish()
+}
+
+/// The guards that hold before those that cannot tell before those that pass.
+fn by_weight(report: &Report) -> Vec<&GuardReport> {
+    let mut guards: Vec<&GuardReport> = report.guards.iter().collect();
+    guards.sort_by_key(|guard| match guard.verdict {
+        Standing::Hold => 0,
+        Standing::Unknown => 1,
+        Standing::Pass => 2,
+    });
+    guards
 }
 
 /// The cause in words, what would help, and how even the load could be; every test of it if `wide`.
-fn write_diagnosis(text: &mut String, report: &Report, wide: bool) -> std::fmt::Result {
+fn write_diagnosis(screen: &mut Screen, report: &Report, wide: bool) {
     let DiagnosisReport { evidence, steps, advice, assignor, spread, .. } = &report.diagnosis;
     if steps.is_empty() {
-        return Ok(());
+        return;
     }
-    writeln!(text, "\nWhy: {}.", plain(evidence))?;
+    screen.blank();
+    screen.prose(PLAIN, &format!("Why: {}.", plain(evidence)));
     for line in advice {
-        writeln!(text, "  → {}", plain(line))?;
+        screen.item(Mark::Advice, &plain(line));
     }
     if let Some(SpreadReport { now, expected, best }) = spread {
         let expected = match expected {
             Some(expected) => format!("{} expected after this rotation", ratio(*expected)),
             None => "not known after this rotation".to_owned(),
         };
-        let now = ratio(*now);
-        writeln!(
-            text,
-            "  spread of the partitions over the pods: {now} now, {expected}, {} at best",
-            ratio(*best)
-        )?;
+        let (now, best) = (ratio(*now), ratio(*best));
+        screen.indented(
+            2,
+            &format!("spread of the partitions over the pods: {now} now, {expected}, {best} at best"),
+        );
     }
     if !wide {
-        return Ok(());
+        return;
     }
-    let assignor = assignor.map_or("not known", Assignor::name);
-    writeln!(text, "  assignor: {assignor}")?;
+    screen.indented(2, &format!("assignor: {}", assignor.map_or("not known", Assignor::name)));
     for step in steps {
-        writeln!(text, "  {} {}: {}", mark(step.verdict), step.name, plain(&step.reason))?;
+        screen.item(mark(step.verdict), &format!("{}: {}", step.name, plain(&step.reason)));
     }
-    Ok(())
 }
 
-const fn mark(standing: Standing) -> char {
+const fn mark(standing: Standing) -> Mark {
     match standing {
-        Standing::Pass => '✓',
-        Standing::Hold => '✗',
-        Standing::Unknown => '?',
+        Standing::Pass => Mark::Good,
+        Standing::Hold => Mark::Bad,
+        Standing::Unknown => Mark::Unknown,
     }
 }
 
-fn dry_run_line(report: &Report) -> Option<&'static str> {
+fn write_dry_run(screen: &mut Screen, report: &Report) {
     // A plan says at its end that nothing has been changed; only a run could have.
-    match report.dry_run {
-        _ if report.kind != Kind::RunReport => None,
-        "client" => Some("DRY RUN: nothing is changed"),
-        "server" => Some("DRY RUN: the cluster is asked, nothing is changed"),
-        _ => None,
-    }
+    let words = match report.dry_run {
+        _ if report.kind != Kind::RunReport => return,
+        "client" => "DRY RUN: nothing is changed",
+        "server" => "DRY RUN: the cluster is asked, nothing is changed",
+        _ => return,
+    };
+    screen.prose(BOLD, words);
 }
 
 fn headline(report: &Report) -> String {
@@ -126,113 +138,11 @@ fn headline(report: &Report) -> String {
     parts.join(" · ")
 }
 
-fn metrics(report: &Report, wide: bool) -> Table {
-    let mut header = vec!["METRIC", "MEAN", "SPREAD", "THRESHOLD", "MAX", "MIN"];
-    if wide {
-        header.extend(["MEDIAN", "STD DEV", "MAX/MEAN", "PODS"]);
-    }
-    let mut table = plain_table(&header);
-    for metric in Metric::ALL {
-        let Some(statistics) = &report.statistics[metric] else {
-            table.add_row([metric.name(), "not usable"]);
-            continue;
-        };
-        let mut row = vec![
-            Cell::new(metric.name()),
-            right(with_unit(metric, statistics.mean)),
-            right(ratio(statistics.cv)),
-            Cell::new(threshold(statistics)),
-            right(with_unit(metric, statistics.max)),
-            right(with_unit(metric, statistics.min)),
-        ];
-        if wide {
-            row.push(right(statistics.median.map_or_else(String::new, |median| with_unit(metric, median))));
-            row.push(right(with_unit(metric, statistics.std_dev)));
-            row.push(right(statistics.max_over_mean.map_or_else(String::new, ratio)));
-            row.push(right(statistics.count.to_string()));
-        }
-        table.add_row(row);
-    }
-    table
-}
-
-fn threshold(statistics: &StatisticsReport) -> String {
-    match statistics.threshold {
-        None => String::new(),
-        Some(limit) if statistics.cv > limit && statistics.cv_compared > limit => format!("{limit} ▲ over"),
-        Some(limit) if statistics.cv > limit => {
-            format!("{limit} (idle: counts as {})", ratio(statistics.cv_compared))
-        }
-        Some(limit) => limit.to_string(),
-    }
-}
-
-fn pods(report: &Report, wide: bool) -> String {
-    let mut header = vec!["POD", "CPU", "MEMORY", "LAG", "RATE", "SCORE"];
-    if wide {
-        header.push("AGE");
-    }
-    header.push("VERDICT");
-    let mut table = plain_table(&header);
-    let shown = shown(report, wide);
-    for pod in &shown {
-        let load = |metric: Metric, value: Option<f64>| {
-            right(value.map_or_else(|| "-".to_owned(), |value| short(metric, value)))
-        };
-        let mut row = vec![
-            Cell::new(plain(&pod.name)),
-            load(Metric::Cpu, pod.cpu_usage),
-            load(Metric::Memory, pod.memory_usage),
-            load(Metric::Lag, pod.kafka_lag),
-            load(Metric::Rate, pod.message_rate),
-            right(pod.composite_score.map_or_else(|| "-".to_owned(), ratio)),
-        ];
-        if wide {
-            row.push(right(pod.age_seconds.map_or_else(|| "-".to_owned(), age)));
-        }
-        row.push(Cell::new(pod_verdict(pod)));
-        table.add_row(row);
-    }
-    let left_out = report.pods.len() - shown.len();
-    let table = table.trim_fmt();
-    if left_out == 0 { table } else { format!("{table}\n … and {left_out} more pods (-o wide shows all)") }
-}
-
-/// The pods of a table, busiest first, pods without a score last; a plain table of a large fleet
-/// keeps both ends.
-fn shown(report: &Report, wide: bool) -> Vec<&PodReport> {
-    let mut pods: Vec<&PodReport> = report.pods.iter().collect();
-    let score = |pod: &PodReport| pod.composite_score.unwrap_or(f64::NEG_INFINITY);
-    let rank = |pod: &PodReport| match pod.verdict {
-        PodVerdict::Busiest => 0,
-        PodVerdict::LeastBusy => 2,
-        _ if pod.composite_score.is_none() => 3,
-        _ => 1,
-    };
-    pods.sort_by(|a, b| {
-        rank(a).cmp(&rank(b)).then_with(|| score(b).total_cmp(&score(a))).then_with(|| a.name.cmp(&b.name))
-    });
-    if wide || pods.len() <= MOST_PODS {
-        return pods;
-    }
-    let last_scored = pods.iter().rposition(|pod| pod.composite_score.is_some());
-    let end = last_scored.map_or(pods.len(), |last| last + 1);
-    let head = MOST_PODS / 2;
-    let tail = end.saturating_sub(MOST_PODS - head).max(head);
-    pods.drain(end..);
-    pods.drain(head..tail);
-    pods
-}
-
-fn pod_verdict(pod: &PodReport) -> String {
-    if pod.missing.is_empty() {
-        pod.verdict.words().to_owned()
-    } else {
-        format!("no {}", pod.missing.join(", "))
-    }
-}
-
 /// The sentence a tired reader looks for.
+fn write_verdict(screen: &mut Screen, report: &Report) {
+    screen.prose(BOLD, &verdict(report));
+}
+
 fn verdict(report: &Report) -> String {
     let why = plain(&report.reason);
     let targets = targets(&report.targets);
@@ -262,36 +172,15 @@ fn targets(targets: &[TargetReport]) -> String {
     named.join(" and ")
 }
 
-fn write_rotation(text: &mut String, report: &Report) -> std::fmt::Result {
-    let Some(rotation) = &report.rotation else { return Ok(()) };
+fn write_rotation(screen: &mut Screen, report: &Report) {
+    let Some(rotation) = &report.rotation else { return };
     for pod in &rotation.deleted {
-        writeln!(text, "  ✓ {} evicted", plain(pod))?;
+        screen.item(Mark::Good, &format!("{} evicted", plain(pod)));
     }
     for (pod, reason) in &rotation.skipped {
-        writeln!(text, "  - {} not evicted: {}", plain(pod), plain(&reason.to_string()))?;
+        screen.item(Mark::Left, &format!("{} not evicted: {}", plain(pod), plain(&reason.to_string())));
     }
     for (pod, reason) in &rotation.errors {
-        writeln!(text, "  ✗ {}: {}", plain(pod), plain(&reason.to_string()))?;
-    }
-    Ok(())
-}
-
-fn plain_table(header: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(header);
-    table
-}
-
-fn right(text: impl Into<String>) -> Cell {
-    Cell::new(text.into()).set_alignment(CellAlignment::Right)
-}
-
-fn age(seconds: u64) -> String {
-    match seconds {
-        0..120 => format!("{seconds}s"),
-        120..7_200 => format!("{}m", seconds / 60),
-        7_200..172_800 => format!("{}h", seconds / 3_600),
-        _ => format!("{}d", seconds / 86_400),
+        screen.item(Mark::Bad, &format!("{}: {}", plain(pod), plain(&reason.to_string())));
     }
 }

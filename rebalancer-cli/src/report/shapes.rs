@@ -68,6 +68,8 @@ pub struct Rotation {
     skipped: BTreeMap<String, Reason>,
     /// Pods whose eviction failed or is of unknown fate, and why.
     errors: BTreeMap<String, Reason>,
+    /// Why it could not be kept apart from runs at the same time; null when it was.
+    unclaimed: Option<Reason>,
     /// All that was done, in order.
     steps: Vec<Step>,
 }

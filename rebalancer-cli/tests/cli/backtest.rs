@@ -69,6 +69,20 @@ fn the_past_is_asked_in_ranges_and_nothing_is_changed() {
     assert!(servers.cluster.requests().iter().all(|request| request.method == "GET"));
 }
 
+/// Every moment is over a threshold and has an hour behind it, which its neighbours share.
+#[test]
+fn the_hours_behind_the_moments_are_asked_in_blocks() {
+    let servers = Servers::start();
+    let report = backtest(&servers, &["--from", "6h", "--every", "15m"]);
+    assert_eq!(report["thresholds"][0]["over_threshold"], 1.0, "{report}");
+    let asked = servers.metrics.requests();
+    let ranges = asked.iter().filter(|request| request.path() == "/api/v1/query_range").count();
+    assert!((7..=13).contains(&ranges), "four of the moments, and blocks of six hours of three: {ranges}");
+    let alone = servers.run(&["plan"], &[]).json();
+    let last = decisions(&report).last().expect("a moment");
+    assert_eq!((&last["outcome"], &last["cause"]), (&alone["outcome"], &alone["diagnosis"]["cause"]["code"]));
+}
+
 #[test]
 fn a_sweep_decides_each_moment_at_each_threshold() {
     let servers = Servers::start();
@@ -131,6 +145,28 @@ fn recordings_are_decided_over_without_any_server() {
     let repository = root().join("testdata/recordings");
     let repository = repository.to_str().expect("a path of ours");
     assert_eq!(run(&["backtest", "--recordings", repository], &[]).code, Some(0));
+}
+
+#[test]
+fn a_backtest_over_a_recording_and_its_replay_agree() {
+    let folder = TempDir::new().expect("a folder for temporary files");
+    let file = folder.path().join("a.jsonl.gz");
+    let [folder, file] = [folder.path(), &file].map(|path| path.to_str().expect("a path of ours"));
+    let done = Servers::start().run(&["record", file], &[]);
+    assert_eq!(done.code, Some(0), "{done}");
+    for env in
+        [&[][..], &[("GUARDS", "off")], &[("KAFKA_ASSIGNOR", "range")], &[("CPU_VARIANCE_THRESHOLD", "9")]]
+    {
+        let done = run(&["backtest", "--recordings", folder, "-o", "json"], env);
+        let (report, replay) = (done.json(), run(&["replay", file, "-o", "json"], env).json());
+        let decision = &decisions(&report)[0];
+        assert_eq!(decision["time"], replay["evaluation_time"], "{done}");
+        assert_eq!(decision["outcome"], replay["outcome"], "{done}");
+        assert_eq!(decision["cause"], replay["diagnosis"]["cause"]["code"], "{done}");
+        assert_eq!(decision["cpu_cv"], replay["statistics"]["cpu"]["cv"], "{done}");
+        let targets = replay["targets"].as_array().into_iter().flatten().map(|target| &target["pod"]);
+        assert_eq!(decision["targets"], json!(targets.collect::<Vec<&Value>>()), "{done}");
+    }
 }
 
 #[test]

@@ -3,8 +3,9 @@
 use rebalancer_core::Metric;
 use serde_json::Value;
 
-use crate::program::Done;
-use crate::servers::Servers;
+use crate::program::{Done, command};
+use crate::pty::{Session, visible};
+use crate::servers::{BUSIEST, Servers, fleet};
 
 /// Result and hint of the check whose description contains `words`.
 #[track_caller]
@@ -27,8 +28,16 @@ fn a_run_that_would_work_passes_and_nothing_is_changed() {
     assert_eq!(found(&done, "12 pods, 12 of them Ready").0, "success");
     assert_eq!(found(&done, "Deployment/orders-consumer").0, "success");
     assert_eq!(found(&done, "lag: 11 series, 11 of 12 live pods").0, "warning");
+    assert_eq!(found(&done, "no rollout").0, "success");
+    assert_eq!(found(&done, "no PodDisruptionBudget").0, "success");
+    assert_eq!(found(&done, "history of cpu: 60 of 60 minutes").0, "success");
+    assert_eq!(found(&done, "partition owners: 0 series (optional)").0, "warning");
+    let (result, _) = found(&done, "the server would evict orders-consumer");
+    assert_eq!(result, "success");
+    let harmless = ["selfsubjectaccessreviews", "selfsubjectreviews", "(dry run)"];
     let changing = servers.asked().into_iter().filter(|asked| !asked.starts_with("GET"));
-    assert!(changing.into_iter().all(|asked| asked.contains("selfsubjectaccessreviews")));
+    assert!(changing.into_iter().all(|asked| harmless.iter().any(|words| asked.contains(words))));
+    servers.assert_untouched();
 }
 
 #[test]
@@ -37,9 +46,155 @@ fn the_missing_permission_is_named() {
     servers.cluster.deny("create pods/eviction");
     let done = servers.run(&["check"], &[]);
     assert_eq!(done.code, Some(1), "{done}");
-    let (result, hint) = found(&done, "pods/eviction");
+    let (result, hint) = found(&done, "may not create pods/eviction");
     assert_eq!(result, "error", "{done}");
     assert!(hint.contains("tiny"), "{hint}");
+    assert!(!done.stdout.contains("dry run"), "what may not be done is not tried: {done}");
+    // A dry run does without it.
+    let done = servers.run(&["check"], &[("DRY_RUN", "client")]);
+    assert_eq!(done.code, Some(0), "{done}");
+    assert_eq!(found(&done, "may not create pods/eviction").0, "warning", "{done}");
+}
+
+#[test]
+fn a_budget_is_held_against_what_a_rotation_takes() {
+    for (allowed, settings, result, words) in [
+        (2, &[][..], "success", ""),
+        (1, &[], "warning", "PACING=wait-ready"),
+        (1, &[("PACING", "wait-ready")], "success", ""),
+        (0, &[], "warning", "blocked until it allows more"),
+    ] {
+        let servers = Servers::over(fleet().with_budget("orders", allowed));
+        let done = servers.run(&["check"], settings);
+        assert_eq!(done.code, Some(0), "warnings never fail it: {done}");
+        let (found, hint) = found(&done, "PodDisruptionBudget orders covers 12 of 12 pods");
+        assert_eq!(found, result, "{done}");
+        assert!(hint.contains(words), "{done}");
+        let tried = if allowed > 0 { "the server would evict" } else { "the server would not evict" };
+        assert!(done.stdout.contains(tried), "{done}");
+        servers.assert_untouched();
+    }
+    let servers = Servers::over(fleet().with_budget("a", 5).with_budget("b", 5));
+    let done = servers.run(&["check"], &[]);
+    assert_eq!(found(&done, "covered by more than one PodDisruptionBudget").0, "warning", "{done}");
+}
+
+#[test]
+fn what_holds_every_run_back_is_told() {
+    let mut rolling = fleet();
+    rolling.updated_replicas = Some(4);
+    let servers = Servers::over(rolling);
+    let done = servers.run(&["check"], &[]);
+    assert_eq!(found(&done, "Deployment orders-consumer is in a rollout").0, "warning", "{done}");
+
+    let mut opted_out = fleet();
+    let annotation = ("pod-rebalancer/do-not-evict".to_owned(), "true".to_owned());
+    opted_out.pod(BUSIEST).annotations.extend([annotation]);
+    let done = Servers::over(opted_out).run(&["check"], &[("MIN_PODS_REQUIRED", "20")]);
+    assert_eq!(found(&done, &format!("1 of 12 pods are never evicted: {BUSIEST} opts out")).0, "warning");
+    assert!(found(&done, "12 pods, 12 of them Ready").1.contains("MIN_PODS_REQUIRED"), "{done}");
+}
+
+/// An answer of one sample without labels.
+fn sample(value: &str) -> String {
+    format!(
+        r#"{{"status":"success","data":{{"resultType":"vector","result":[{{"metric":{{}},"value":[1795410000,"{value}"]}}]}}}}"#
+    )
+}
+
+const NOTHING: &str = r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#;
+
+#[test]
+fn the_age_of_the_newest_sample_is_asked_for() {
+    let servers = Servers::start();
+    servers.metrics.answer_queries_with("time() - max(timestamp(container_cpu", sample("11.2"));
+    servers.metrics.answer_queries_with("time() - max(timestamp(container_memory", sample("240"));
+    let done = servers.run(&["check"], &[]);
+    assert_eq!(found(&done, "cpu: 12 series, 12 of 12 live pods, newest sample 11 s old").0, "success");
+    let (result, hint) = found(&done, "memory: 12 series, 12 of 12 live pods, newest sample 240 s old");
+    assert_eq!(result, "warning");
+    assert!(hint.contains("MAX_SAMPLE_AGE (180 s)"), "{hint}");
+
+    // Nothing there is told from nothing that fits.
+    servers.metrics.answer_body(Metric::Lag, NOTHING);
+    let done = servers.run(&["check"], &[]);
+    assert!(found(&done, "lag: 0 series").1.contains("METRICS_PRESET"), "{done}");
+    servers.metrics.answer_queries_with("time() - max(timestamp(kafka", sample("15"));
+    let done = servers.run(&["check"], &[]);
+    assert!(found(&done, "lag: 0 series").1.contains("labels"), "{done}");
+}
+
+#[test]
+fn a_history_that_is_too_short_is_told() {
+    let servers = Servers::start();
+    servers.metrics.answer_ranges_with(
+        r#"{"status":"success","data":{"resultType":"matrix","result":[
+            {"metric":{"namespace":"tiny","pod":"orders-consumer-g5zn5h759-zcmj2"},"values":[[1795410000,"1"]]}]}}"#,
+    );
+    let done = servers.run(&["check"], &[]);
+    assert_eq!(done.code, Some(0), "{done}");
+    assert!(found(&done, "history of cpu: 1 of 60 minutes").1.contains("PERSISTENCE_WINDOW=off"), "{done}");
+    let done = servers.run(&["check"], &[("PERSISTENCE_WINDOW", "off")]);
+    assert!(!done.stdout.contains("history"), "{done}");
+}
+
+#[test]
+fn a_server_that_cannot_be_reached_is_waited_for_once() {
+    let servers = Servers::start();
+    let done = servers.run(&["check", "--prometheus-endpoint", "http://127.0.0.1:9"], &[]);
+    assert_eq!(done.code, Some(1), "{done}");
+    assert!(found(&done, "cpu query").1.contains("127.0.0.1:9"), "{done}");
+    for unasked in ["memory query", "lag query", "history"] {
+        assert!(!done.stdout.contains(unasked), "{done}");
+    }
+    assert_eq!(found(&done, "12 pods").0, "success");
+}
+
+#[test]
+fn another_account_is_tried() {
+    let account = "system:serviceaccount:tiny:pod-rebalancer";
+    let servers = Servers::start();
+    let done = servers.run(&["check", "--as", account], &[]);
+    assert_eq!(done.code, Some(0), "{done}");
+    assert!(done.stdout.contains(&format!("as {account}")), "{done}");
+    let requests = servers.cluster.requests();
+    assert!(requests.iter().all(|request| request.header("impersonate-user") == Some(account)));
+}
+
+#[test]
+fn short_leaves_out_what_is_good() {
+    let servers = Servers::start();
+    let done = servers.run(&["check", "-o", "short", "--as", "ada"], &[("CPU_VARIENCE_THRESHOLD", "0.1")]);
+    assert_eq!(done.code, Some(0), "{done}");
+    assert!(!done.stdout.contains('✓') && done.stdout.contains("! lag: 11 series"), "{done}");
+    let told = "CPU_VARIENCE_THRESHOLD is set but unknown; did you mean CPU_VARIANCE_THRESHOLD?";
+    assert!(done.stdout.contains(told), "{done}");
+    let refused = servers.run(&["plan", "-o", "short"], &[]);
+    assert!(refused.assert_one_error(64).contains("check only"), "{refused}");
+}
+
+/// As a person reads it, in 80 columns and in 40.
+#[test]
+fn the_checks_are_read_on_a_terminal() {
+    let servers = Servers::over(fleet().with_budget("orders", 1));
+    servers.metrics.answer_queries_with("time() - max(", sample("11"));
+    servers.cluster.deny("create events.events.k8s.io");
+    servers.cluster.deny("get pods");
+    for columns in [40, 80] {
+        let set = [("TERM", "xterm"), ("KUBE_LABEL_SELECTOR", "app=orders-consumer")];
+        let mut check = command(&["check"], &set);
+        check
+            .env("PROMETHEUS_ENDPOINT", servers.metrics.url())
+            .env("KUBECONFIG", servers.cluster.kubeconfig_path());
+        let (code, screen) = Session::start(columns, &mut check).end();
+        assert_eq!(code, Some(1), "{screen}");
+        let screen = visible(&screen)
+            .replace(&servers.metrics.url(), "http://127.0.0.1:9090")
+            .replace(&servers.cluster.url(), "http://127.0.0.1:8080");
+        let took = screen.split_once(" ms").and_then(|(before, _)| before.rsplit([' ', '\n']).next());
+        let took = took.expect("the time of the first query").to_owned();
+        insta::assert_snapshot!(format!("check-{columns}"), screen.replace(&format!("{took} ms"), "9 ms"));
+    }
 }
 
 #[test]

@@ -46,7 +46,12 @@ fn a_plan_names_the_pair_and_only_reads() {
     assert_eq!(report["workload"]["owner"], "Deployment/orders-consumer");
     assert_eq!(
         servers.asked(),
-        ["GET pods", "GET replicasets/orders-consumer-58db4d5fb7", "GET deployments/orders-consumer"]
+        [
+            "GET pods",
+            "GET replicasets/orders-consumer-58db4d5fb7",
+            "GET deployments/orders-consumer",
+            "GET poddisruptionbudgets"
+        ]
     );
 }
 
@@ -67,7 +72,7 @@ fn all_metrics_are_asked_for_at_one_moment_by_post() {
         assert!(request.parameter("query").is_some_and(|query| query.contains("tiny")), "{request:?}");
     }
     assert_eq!(report["requests"]["prometheus"], all.len());
-    assert_eq!(report["requests"]["kubernetes"], 3);
+    assert_eq!(report["requests"]["kubernetes"], 4, "the workload, its two owners, and the budgets");
 }
 
 #[test]

@@ -4,10 +4,11 @@ use std::fs;
 
 use rebalancer_core::Metric;
 use rebalancer_sim::metrics_server::recorded_answers;
+use rebalancer_sim::receiver::Receiver;
 use rebalancer_sim::transcript::Transcript;
 use tempfile::TempDir;
 
-use crate::program::{Done, run};
+use crate::program::{Done, root, run};
 use crate::servers::Servers;
 
 const SECRET: &str = "hunter2";
@@ -17,6 +18,8 @@ fn ways(file: &str) -> Vec<Vec<(&str, &str)>> {
     let common = [
         ("PROMETHEUS_HEADERS", "X-Api-Key: hunter2\nX-Scope-OrgID: hunter2-tenant"),
         ("PROMETHEUS_QUERY_PARAMS", "apikey=hunter2&dedup=true"),
+        ("METRICS_USERNAME", "bob"),
+        ("METRICS_PASSWORD", "hunter2-push"),
         ("LOG_LEVEL", "trace"),
     ];
     let credentials = [
@@ -31,9 +34,14 @@ fn ways(file: &str) -> Vec<Vec<(&str, &str)>> {
 /// The secret, and what basic authentication makes of it.
 #[track_caller]
 fn assert_silent(done: &Done) {
-    let said = format!("{}{}", done.stdout, done.stderr);
-    for word in [SECRET, "aHVudGVyMg", "YWRhOmh1bnRlcjI", "sim-token"] {
-        let line = said.lines().find(|line| line.contains(word));
+    assert_without_secrets(&done.stdout);
+    assert_without_secrets(&done.stderr);
+}
+
+#[track_caller]
+fn assert_without_secrets(text: &str) {
+    for word in [SECRET, "aHVudGVyMg", "YWRhOmh1bnRlcjI", "Ym9iOmh1bnRlcjI", "sim-token"] {
+        let line = text.lines().find(|line| line.contains(word));
         assert_eq!(line, None, "{word}");
     }
 }
@@ -47,11 +55,25 @@ fn no_output_holds_a_secret() {
     let path = recording.to_str().expect("a path of ours");
     let page_file = folder.path().join("run.html");
     let page = page_file.to_str().expect("a path of ours");
-    for env in ways(file.to_str().expect("a path of ours")) {
+    let (redacted, metrics) = (folder.path().join("hidden.jsonl"), folder.path().join("run.prom"));
+    let files = [&redacted, &metrics].map(|path| path.to_str().expect("a path of ours"));
+    for mut env in ways(file.to_str().expect("a path of ours")) {
         let servers = Servers::start();
+        let (gateway, refusing) = (Receiver::answering(202, ""), Receiver::answering(401, "who are you?"));
+        let (gateway_url, refusing_url) = (gateway.url(), refusing.url());
+        env.extend([
+            ("METRICS_PUSHGATEWAY_URL", gateway_url.as_str()),
+            ("METRICS_IMPORT_URL", &refusing_url),
+        ]);
         for args in [
             &["record", path][..],
+            &["record", "--redact", files[0]],
+            &["plan", "--metrics-textfile", files[1]],
+            &["run", "--dry-run", "--log-format=text"],
             &["replay", path],
+            &["backtest", "--from=1h", "--every=30m"],
+            &["config", "schema"],
+            &["config", "-o", "json"],
             &["plan", "--record", path, "--report", page, "-o", "wide"],
             &["run", "--yes", "-o", "yaml"],
             &["check"],
@@ -70,6 +92,15 @@ fn no_output_holds_a_secret() {
             assert!(request.header("authorization").is_some_and(|value| !value.is_empty()), "{request:?}");
             assert_eq!(request.header("x-api-key"), Some(SECRET));
             assert_eq!(request.parameter("apikey").as_deref(), Some(SECRET));
+        }
+        for push in gateway.requests().into_iter().chain(refusing.requests()) {
+            assert_eq!(push.header("authorization"), Some("Basic Ym9iOmh1bnRlcjItcHVzaA=="));
+            assert_without_secrets(&String::from_utf8_lossy(&push.body));
+            assert_without_secrets(&push.target);
+        }
+        for file in files {
+            let written = fs::read_to_string(file).expect("every file was written");
+            assert_without_secrets(&written);
         }
         let kept = fs::read_to_string(&recording).expect("a recording");
         let shown = fs::read_to_string(&page_file).expect("a page");
@@ -108,7 +139,22 @@ fn no_refused_setting_shows_a_secret() {
         ("LOG_LEVEL", "trace"),
     ];
     let endpoint = ("PROMETHEUS_ENDPOINT", "http://127.0.0.1:9");
-    let cases: [&[(&str, &str)]; 6] = [
+    let folder = TempDir::new().expect("a folder for temporary files");
+    let file = folder.path().join("key.pem");
+    fs::write(&file, "-----BEGIN PRIVATE KEY-----\nhunter2\n-----END PRIVATE KEY-----\n")
+        .expect("a file of ours");
+    let key = file.to_str().expect("a path of ours");
+    let cases: [&[(&str, &str)]; 11] = [
+        &[endpoint, ("PROMETHEUS_CLIENT_KEY", key), ("PROMETHEUS_CLIENT_CERT", key)],
+        &[endpoint, ("METRICS_PUSHGATEWAY_URL", "http://bob:hunter2@gateway:9091")],
+        &[endpoint, ("METRICS_IMPORT_URL", "http://vm:8428?authKey=hunter2")],
+        &[
+            endpoint,
+            ("METRICS_USERNAME", "bob"),
+            ("METRICS_PASSWORD", SECRET),
+            ("METRICS_BEARER_TOKEN", SECRET),
+        ],
+        &[endpoint, ("METRICS_PASSWORD", SECRET), ("METRICS_IMPORT_URL", "http://127.0.0.1:9")],
         &[("PROMETHEUS_ENDPOINT", "http://ada:hunter2@prometheus:9090")],
         &[("PROMETHEUS_ENDPOINT", "http://prometheus:9090?token=hunter2")],
         &[endpoint, ("PROMETHEUS_HEADERS", "hunter2")],
@@ -135,4 +181,34 @@ fn a_token_that_no_header_can_carry_is_refused_unseen() {
     done.assert_one_error(1);
     assert_silent(&done);
     assert!(servers.metrics.requests().is_empty());
+}
+
+/// Addresses with a credential that are not the program's own settings: of the cluster, of a proxy.
+#[test]
+fn an_address_with_a_credential_is_not_repeated() {
+    let folder = TempDir::new().expect("a folder for temporary files");
+    let file = folder.path().join("kubeconfig");
+    let kubeconfig = fs::read_to_string(root().join("testdata/kubeconfig.yaml")).expect("a kubeconfig");
+    let with_secrets = kubeconfig
+        .replace("http://127", "http://ada:hunter2@127")
+        .replace("user: {}", "user: {token: hunter2}");
+    assert!(with_secrets.contains("ada:hunter2@") && with_secrets.contains("token: hunter2"));
+    fs::write(&file, with_secrets).expect("a file in a folder of ours");
+    let kubeconfig = file.to_str().expect("a path of ours");
+    let servers = Servers::start();
+    for level in ["info", "trace"] {
+        let env = [("KUBECONFIG", kubeconfig), ("LOG_LEVEL", level)];
+        let done = servers.run(&["run", "--yes"], &env);
+        assert_ne!(done.code, Some(0), "{done}");
+        assert_silent(&done);
+        let proxies = [
+            ("HTTP_PROXY", "http://ada:hunter2@127.0.0.1:9"),
+            ("HTTPS_PROXY", "http://ada:hunter2@127.0.0.1:9"),
+            ("ALL_PROXY", "http://ada:hunter2@127.0.0.1:9"),
+            ("LOG_LEVEL", level),
+        ];
+        for args in [&["run", "--yes"][..], &["check"], &["config"]] {
+            assert_silent(&servers.run(args, &proxies));
+        }
+    }
 }

@@ -24,7 +24,7 @@ impl fmt::Display for Cause {
             Self::UnevenButNoisy => f.write_str("the load is uneven now, but no pod stands out for long"),
             Self::TooFewPartitions { partitions, consumers } => write!(
                 f,
-                "{partitions} partitions for {consumers} consumers: none has two, so there is nothing to deal out"
+                "{partitions} partitions for {consumers} consumers: most have one or none, so there is nothing to deal out"
             ),
             Self::HotPartition { topic, partition, share, share_of_busiest } => write!(
                 f,
@@ -43,11 +43,11 @@ impl fmt::Display for Cause {
             Self::RankInvariantAssignor { assignor } => {
                 write!(
                     f,
-                    "the assignor {assignor} deals by rank: a rotation only exchanges who has which load"
+                    "the assignor {assignor} deals by the order of the consumers, whoever they are: a rotation only exchanges who has which load"
                 )
             }
             Self::RotationIneffective => {
-                f.write_str("pods were replaced lately and the loads are as they were")
+                f.write_str("pods were replaced lately and the load is as uneven as it was")
             }
             Self::NoGain => f.write_str("dealing the partitions anew is not expected to even out the load"),
             Self::UnevenDeal => f.write_str("the partitions are dealt unevenly; dealing them anew may help"),
@@ -73,7 +73,7 @@ pub(super) fn advice(cause: &Cause, forecast: Option<&Forecast>) -> Vec<String> 
         ],
         Cause::StaticMembership { .. } => alloc::vec![
             "change the number of replicas or the number of partitions: that deals anew".to_string(),
-            "consumers without a static identity: turn the refusal off".to_string(),
+            "if the consumers have no group.instance.id, set STATIC_MEMBERSHIP=false".to_string(),
         ],
         Cause::RankInvariantAssignor { .. } => alloc::vec![
             "change the number of replicas: another number deals other blocks".to_string(),

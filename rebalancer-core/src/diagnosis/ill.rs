@@ -1,11 +1,11 @@
 //! The pod itself as the cause: it spends too much on a message, or it has stalled.
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use crate::analysis::Analysis;
 use crate::facts::{Facts, Past};
 use crate::metric::Metric;
-use crate::statistics::median;
 
 /// CPU per message over the median of the others above which a pod is sick. Found every sick pod
 /// in simulation, with a false alarm in 4 % of healthy groups of twelve from a single instant.
@@ -52,88 +52,119 @@ struct Window {
     rate: Vec<Option<f64>>,
 }
 
-/// The pod that is itself the cause of the uneven load, if one is.
+/// The pods that are themselves the cause of the uneven load, the worst first: sick ones, else stalled
+/// ones.
 ///
 /// Judged over each half of the history where CPU and rate have one, so that a moment of noise is
 /// not taken for an illness; else at this moment.
-pub fn ill_pod(analysis: &Analysis<'_>, facts: &Facts<'_>) -> Option<IllPod> {
+pub fn ill_pods(analysis: &Analysis<'_>, facts: &Facts<'_>) -> Vec<IllPod> {
     let windows = windows(analysis, facts);
-    sick_pod(analysis, &windows).or_else(|| stalled_pod(analysis, &windows))
+    let found = sick_pods(&windows);
+    let found = if found.is_empty() { stalled_pods(analysis, &windows) } else { found };
+    let position = |row: usize| analysis.candidates()[row];
+    found.into_iter().map(|(row, illness)| IllPod { position: position(row), illness }).collect()
 }
 
-/// The largest CPU per message among the candidates at this moment, over the median of the others.
-pub(super) fn worst_ratio(analysis: &Analysis<'_>) -> Option<(usize, f64)> {
-    worst_of(&now(analysis))
-}
-
-fn sick_pod(analysis: &Analysis<'_>, windows: &[Window]) -> Option<IllPod> {
-    let mut found: Option<(usize, f64)> = None;
-    for window in windows {
-        let (row, ratio) = worst_of(window)?;
-        if ratio <= SICK_RATIO || found.is_some_and(|(other, _)| other != row) {
-            return None;
-        }
-        found = Some((row, found.map_or(ratio, |(_, least): (usize, f64)| least.min(ratio))));
-    }
-    let (row, ratio) = found?;
-    Some(IllPod { position: *analysis.candidates().get(row)?, illness: Illness::Sick { ratio } })
-}
-
-/// Row and ratio of the pod with the largest CPU per message among those busier than the mean.
-fn worst_of(window: &Window) -> Option<(usize, f64)> {
-    let mean_cpu = mean(&window.cpu)?;
-    let mean_rate = mean(&window.rate)?;
-    let costs: Vec<(usize, f64, f64)> = window
-        .cpu
-        .iter()
-        .zip(&window.rate)
-        .enumerate()
-        .filter_map(|(row, (cpu, rate))| {
-            let (cpu, rate) = ((*cpu)?, (*rate)?);
-            (rate > LEAST_RATE_SHARE * mean_rate).then(|| (row, cpu, cpu / rate))
-        })
-        .collect();
-    let busy = costs.iter().filter(|(_, cpu, _)| *cpu > mean_cpu);
-    let &(worst, _, cost) = busy.max_by(|a, b| a.2.total_cmp(&b.2))?;
-    let others: Vec<f64> = costs.iter().filter(|(row, ..)| *row != worst).map(|(.., cost)| *cost).collect();
-    if others.len() < LEAST_OTHERS {
+/// The largest CPU per message, over the median of the others, that a candidate lastingly has; at most
+/// [`SICK_RATIO`] where none is sick. `None` where CPU and rate of three pods are not known.
+pub(super) fn worst_ratio(analysis: &Analysis<'_>, facts: &Facts<'_>) -> Option<f64> {
+    let windows = windows(analysis, facts);
+    if windows.iter().any(|window| costs(window).is_none_or(|costs| costs.len() <= LEAST_OTHERS)) {
         return None;
     }
-    let typical = median(others)?;
-    (typical > 0.0).then(|| (worst, cost / typical))
+    Some(lasting(&windows).into_iter().map(|(_, ratio)| ratio).fold(0.0, f64::max))
 }
 
-/// The pod with the most lag, when lag triggers and it reads far less than the others.
-fn stalled_pod(analysis: &Analysis<'_>, windows: &[Window]) -> Option<IllPod> {
+fn sick_pods(windows: &[Window]) -> Vec<(usize, Illness)> {
+    let mut sick: Vec<(usize, f64)> =
+        lasting(windows).into_iter().filter(|(_, ratio)| *ratio > SICK_RATIO).collect();
+    sick.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    sick.into_iter().map(|(row, ratio)| (row, Illness::Sick { ratio })).collect()
+}
+
+/// Row and smallest ratio of the pods that are busy in every window.
+fn lasting(windows: &[Window]) -> Vec<(usize, f64)> {
+    let Some((first, rest)) = windows.split_first() else { return Vec::new() };
+    let mut least = ratios(first);
+    for window in rest {
+        let ratios: BTreeMap<usize, f64> = ratios(window).into_iter().collect();
+        least.retain_mut(|(row, least)| {
+            let Some(ratio) = ratios.get(row) else { return false };
+            *least = least.min(*ratio);
+            true
+        });
+    }
+    least
+}
+
+/// Row of each pod busier than the mean, and its CPU per message over the median of the others.
+fn ratios(window: &Window) -> Vec<(usize, f64)> {
+    let (Some(costs), Some(mean_cpu)) = (costs(window), mean(&window.cpu)) else { return Vec::new() };
+    if costs.len() <= LEAST_OTHERS {
+        return Vec::new();
+    }
+    let mut sorted: Vec<f64> = costs.iter().map(|(.., cost)| *cost).collect();
+    sorted.sort_by(f64::total_cmp);
+    let busy = costs.into_iter().filter(|(_, cpu, _)| *cpu > mean_cpu);
+    let ratio = |(row, _, cost): (usize, f64, f64)| {
+        let typical = median_without(&sorted, cost);
+        (typical > 0.0).then(|| (row, cost / typical))
+    };
+    busy.filter_map(ratio).collect()
+}
+
+/// Row, CPU and CPU per message of the pods that read enough for the latter to tell something.
+fn costs(window: &Window) -> Option<Vec<(usize, f64, f64)>> {
+    let least_rate = LEAST_RATE_SHARE * mean(&window.rate)?;
+    let rows = window.cpu.iter().zip(&window.rate).enumerate();
+    let costs = rows.filter_map(|(row, (cpu, rate))| {
+        let (cpu, rate) = ((*cpu)?, (*rate)?);
+        (rate > least_rate).then(|| (row, cpu, cpu / rate))
+    });
+    Some(costs.collect())
+}
+
+/// Median of two or more sorted numbers without one of them.
+fn median_without(sorted: &[f64], left_out: f64) -> f64 {
+    let place = sorted.partition_point(|value| *value < left_out);
+    let value = |index: usize| sorted[index + usize::from(index >= place)];
+    let count = sorted.len() - 1;
+    f64::midpoint(value((count - 1) / 2), value(count / 2))
+}
+
+/// The pods with more than their share of lag, most first, when lag triggers and they read far less
+/// than the others.
+fn stalled_pods(analysis: &Analysis<'_>, windows: &[Window]) -> Vec<(usize, Illness)> {
     if !analysis.triggered().contains(&Metric::Lag) {
-        return None;
+        return Vec::new();
     }
     let lags = column(analysis, Metric::Lag);
-    let (row, _) = lags
-        .iter()
-        .enumerate()
-        .filter_map(|(row, lag)| Some((row, (*lag)?)))
-        .max_by(|a, b| a.1.total_cmp(&b.1))?;
+    let Some(mean) = mean(&lags) else { return Vec::new() };
+    let behind = lags.iter().enumerate().filter_map(|(row, lag)| Some((row, (*lag)?)));
+    let mut behind: Vec<(usize, f64)> = behind.filter(|(_, lag)| *lag > mean).collect();
+    behind.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    let stalled = |(row, _)| Some((row, Illness::Stalled { share: share_read(row, windows)? }));
+    behind.into_iter().filter_map(stalled).collect()
+}
+
+/// The largest share of the median of the others that a pod reads in any window; `None` where that is
+/// not far less.
+fn share_read(row: usize, windows: &[Window]) -> Option<f64> {
     let mut most: f64 = 0.0;
     for window in windows {
         let own = window.rate[row]?;
-        let others: Vec<f64> = window
-            .rate
-            .iter()
-            .enumerate()
-            .filter(|(other, _)| *other != row)
-            .filter_map(|(_, rate)| *rate)
-            .collect();
-        if others.len() < LEAST_OTHERS {
+        let mut sorted: Vec<f64> = window.rate.iter().filter_map(|rate| *rate).collect();
+        if sorted.len() <= LEAST_OTHERS {
             return None;
         }
-        let typical = median(others)?;
+        sorted.sort_by(f64::total_cmp);
+        let typical = median_without(&sorted, own);
         if own >= STALLED_SHARE * typical {
             return None;
         }
         most = most.max(own / typical);
     }
-    Some(IllPod { position: *analysis.candidates().get(row)?, illness: Illness::Stalled { share: most } })
+    Some(most)
 }
 
 /// The stretches of time to judge by: both halves of the history, the whole window in its short

@@ -3,14 +3,13 @@
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use core::time::Duration;
-
-use libm::{fabs, sqrt};
+use libm::sqrt;
 
 use crate::analysis::Analysis;
+use crate::diagnosis::experiment::{self, cv, share_distance};
 use crate::diagnosis::ill::{self, IllPod, Illness};
 use crate::diagnosis::{Cause, Step};
-use crate::facts::{Fact, Facts};
+use crate::facts::{A_DAY, Fact, Facts, ROTATIONS_A_DAY, replaced};
 use crate::guard::{Standing, Trigger};
 use crate::metric::Metric;
 use crate::partitions::Partitions;
@@ -22,17 +21,16 @@ const HOT_BOUND: f64 = 0.8;
 /// Half the sum of differences between sorted load shares below which a replacement changed nothing.
 const UNCHANGED: f64 = 0.03;
 
-/// An older replacement is no evidence: the load of the day has shifted.
-const EXPERIMENT_AGE: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// Rotations within a day after which the spread must have fallen.
-const ROTATIONS_A_DAY: usize = 3;
-
-/// What the spread must have fallen to, as a share of itself.
+/// What replacements must have brought the spread down to, as a share of itself.
 const FALLEN: f64 = 0.9;
 
-/// Pods younger than the oldest by more than this were replaced, not rolled out.
-const ROLLOUT: Duration = Duration::from_secs(15 * 60);
+/// A spread above this many times what it was before replacements is another one: they tell nothing
+/// about it. Far above what noise does to the mean of an hour.
+const GROWN: f64 = 1.5;
+
+/// Message rates whose spread is less than this share of the threshold are even: the cause lies
+/// elsewhere, and they do not show what a replacement changed.
+const EVEN: f64 = 0.5;
 
 /// Share of the whole unevenness that dealing the partitions of the two pods anew must remove.
 const UNION_GAIN: f64 = 0.05;
@@ -44,8 +42,8 @@ pub(super) struct Ladder<'a> {
     pub trigger: &'a Trigger,
     /// Positions of the pods to be rotated.
     pub rotated: Vec<usize>,
-    /// The pod that is itself the cause.
-    pub ill: Option<IllPod>,
+    /// The pods that are themselves the cause, the worst first.
+    pub ill: Vec<IllPod>,
     /// A model of the group predicts a gain for these very pods.
     pub planned: bool,
 }
@@ -77,9 +75,14 @@ impl Ladder<'_> {
         answers
     }
 
-    /// Whether the rotation replaces the pod that is itself the cause.
+    /// Whether the rotation replaces a pod that is itself the cause.
     fn cures(&self) -> bool {
-        self.ill.is_some_and(|ill| self.rotated.contains(&ill.position))
+        self.cured().is_some()
+    }
+
+    /// The worst pod that is itself the cause among those to rotate.
+    fn cured(&self) -> Option<&IllPod> {
+        self.ill.iter().find(|ill| self.rotated.contains(&ill.position))
     }
 
     fn data(&self) -> Answer {
@@ -96,8 +99,8 @@ impl Ladder<'_> {
 
     fn ill_pod(&self) -> Answer {
         let name = |position: usize| self.analysis.name(position);
-        let Some(ill) = self.ill else {
-            let Some((_, ratio)) = ill::worst_ratio(self.analysis) else {
+        let Some(&ill) = self.cured().or(self.ill.first()) else {
+            let Some(ratio) = ill::worst_ratio(self.analysis, self.facts) else {
                 return unknown(
                     "sick_pod",
                     "CPU and message rate of at least three pods are not there".into(),
@@ -266,63 +269,82 @@ impl Ladder<'_> {
         hold(name, Some(bound), Some(HOT_BOUND), reason, Some(cause))
     }
 
-    /// The experiment the cluster has already made: did the last replacement change the loads?
+    /// The experiment the cluster has already made: did the last replacement even out this load?
     fn last_replacement(&self) -> Answer {
         let name = "last_replacement";
         let Some(last) = self.facts.last_replacement.known() else {
             return unknown(name, lack("the load before the newest pod", &self.facts.last_replacement));
         };
+        let metric = last.metric;
         if last.before.len() != last.after.len() {
             let reason = format!("{} pods then, {} now: no comparison", last.before.len(), last.after.len());
             return unknown(name, reason);
         }
-        if last.ago > EXPERIMENT_AGE {
+        if last.ago > A_DAY {
             return unknown(name, "the newest pod is older than a day".into());
         }
-        let Some(distance) = share_distance(&last.before, &last.after) else {
-            return unknown(name, format!("the {} of the pods is 0", last.metric));
+        let lasting = experiment::lasting_spread(self.analysis, self.facts, metric);
+        let (Some(distance), Some(now)) = (share_distance(&last.before, &last.after), lasting) else {
+            return unknown(name, format!("the {metric} of the pods is 0"));
         };
-        let reason = format!(
-            "sorted shares of {} moved by {distance:.3} when the newest pod came, {} min ago",
-            last.metric,
-            last.ago.as_secs() / 60
-        );
-        if distance >= UNCHANGED {
-            return pass(name, Some(distance), Some(UNCHANGED), reason);
+        let [was, became] = [&last.before, &last.after].map(|loads| cv(loads));
+        let is_even = |limit: f64| now.max(became).max(was) < EVEN * limit;
+        if !self.trigger.metrics.contains(&metric) && self.limit().is_some_and(is_even) {
+            let reason =
+                format!("the {metric} of the pods is even, so it does not show what a replacement changed");
+            return unknown(name, reason);
         }
-        hold(name, Some(distance), Some(UNCHANGED), reason, Some(Cause::RotationIneffective))
+        let ago = last.ago.as_secs() / 60;
+        let told = format!("the {metric} spread was {was:.2} before the newest pod came {ago} min ago");
+        if now > GROWN * was {
+            let reason = format!("{told} and is {now:.2} now: it has come up since");
+            return pass(name, Some(now / was.max(f64::MIN_POSITIVE)), Some(GROWN), reason);
+        }
+        if distance < UNCHANGED {
+            let reason = format!("{told}, and after it the pods shared the {metric} as before");
+            let cause = Some(Cause::RotationIneffective);
+            return hold(name, Some(distance), Some(UNCHANGED), reason, cause);
+        }
+        let noise = experiment::noise_of_fall(last, self.facts);
+        let fallen = FALLEN.min(1.0 - noise / was);
+        let reason = format!("{told} and {became:.2} after it; a fall to {:.2} would tell", fallen * was);
+        let (value, limit) = (Some(became / was), Some(fallen));
+        // A plan is held to what it predicts, which may be less.
+        if became > fallen * was && !self.planned {
+            return hold(name, value, limit, reason, Some(Cause::RotationIneffective));
+        }
+        pass(name, value, limit, reason)
     }
 
+    /// Whether the rotations of the last day evened out this load.
     fn rotation_budget(&self) -> Answer {
         let name = "rotation_budget";
-        let rotations = self.rotations_of_a_day();
-        let limit = Some(ROTATIONS_A_DAY as f64);
-        if rotations < ROTATIONS_A_DAY {
-            let reason = format!("{rotations} rotations within a day");
-            return pass(name, Some(rotations as f64), limit, reason);
-        }
-        let past = self.facts.past_spread.known();
-        let Some((past, now)) = past.and_then(|past| Some((past, self.analysis.spread(past.metric)?.cv)))
-        else {
-            return unknown(name, lack("the spread of a day ago", &self.facts.past_spread));
+        let rotations = replaced(self.facts.live, self.facts.rollout_age).len() / 2;
+        let (value, limit) = (Some(rotations as f64), Some(ROTATIONS_A_DAY as f64));
+        let count = match rotations {
+            1 => "1 rotation within a day".to_string(),
+            _ => format!("{rotations} rotations within a day"),
         };
-        let reason = format!(
-            "{rotations} rotations within a day; the {} spread was {:.2} and is {now:.2}",
-            past.metric, past.cv
-        );
-        if now <= FALLEN * past.cv {
-            return pass(name, Some(rotations as f64), limit, reason);
+        if rotations < ROTATIONS_A_DAY {
+            return pass(name, value, limit, count);
         }
-        hold(name, Some(rotations as f64), limit, reason, Some(Cause::RotationIneffective))
-    }
-
-    /// Pairs of pods born within a day but well after the last rollout, or after the oldest pod
-    /// where the rollout is not known.
-    fn rotations_of_a_day(&self) -> usize {
-        let ages: Vec<Duration> = self.facts.live.iter().filter_map(|pod| pod.age).collect();
-        let Some(oldest) = self.facts.rollout_age.or(ages.iter().max().copied()) else { return 0 };
-        let since = oldest.saturating_sub(ROLLOUT).min(EXPERIMENT_AGE);
-        ages.iter().filter(|age| **age < since).count() / 2
+        let known = self.trigger.metrics.iter().find_map(|&metric| {
+            Some((
+                metric,
+                self.facts.past_spread[metric].known()?.cv,
+                experiment::lasting_spread(self.analysis, self.facts, metric)?,
+            ))
+        });
+        let Some((metric, was, now)) = known else {
+            let lacking = self.trigger.metrics.first().map_or(&Fact::Absent, |m| &self.facts.past_spread[*m]);
+            return unknown(name, lack("the spread before the rotations of the last day", lacking));
+        };
+        let reason =
+            format!("{count}; the {metric} spread was {was:.2} before the first and is {now:.2} now");
+        if now <= FALLEN * was || now > GROWN * was {
+            return pass(name, value, limit, reason);
+        }
+        hold(name, value, limit, reason, Some(Cause::RotationIneffective))
     }
 
     /// What dealing the partitions of the two pods anew is expected to gain.
@@ -367,19 +389,6 @@ fn hot(partitions: &Partitions, busiest: f64) -> Cause {
         share: hottest.load / partitions.total_load(),
         share_of_busiest: (hottest.load / busiest).min(1.0),
     }
-}
-
-/// Half the sum of differences between the sorted shares of two equally long columns, 0 to 1;
-/// `None` when one of them sums to 0.
-fn share_distance(before: &[f64], after: &[f64]) -> Option<f64> {
-    let shares = |loads: &[f64]| {
-        let total: f64 = loads.iter().sum();
-        let mut shares: Vec<f64> = loads.iter().map(|load| load / total).collect();
-        shares.sort_by(f64::total_cmp);
-        (total > 0.0 && total.is_finite()).then_some(shares)
-    };
-    let (before, after) = (shares(before)?, shares(after)?);
-    Some(before.iter().zip(&after).map(|(a, b)| fabs(a - b)).sum::<f64>() / 2.0)
 }
 
 /// Expected fall of the sum of squares when the partitions of two pods are dealt anew at random,

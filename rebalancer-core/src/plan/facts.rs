@@ -22,6 +22,11 @@ impl Workload {
     pub fn living(&self) -> impl Iterator<Item = &LivePod> {
         self.pods.iter().filter(|pod| !matches!(pod.phase, Phase::Succeeded | Phase::Failed))
     }
+
+    /// Time since the pod template last changed, where an owner tells it.
+    pub fn rollout_age(&self) -> Option<Duration> {
+        self.owners.iter().filter_map(|owner| owner.rollout_ago).min()
+    }
 }
 
 /// What the owner of pods says of itself.
@@ -54,6 +59,10 @@ pub struct OwnerFacts {
     /// metrics began: they tell of a workload of another size then.
     #[cfg_attr(feature = "serde", serde(default))]
     pub resized_ago: Option<Duration>,
+    /// Time since the pod template last changed: the age of the `ReplicaSet`, which is made for each
+    /// template anew. Of no other kind is it known.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub rollout_ago: Option<Duration>,
 }
 
 impl OwnerFacts {
@@ -70,6 +79,7 @@ impl OwnerFacts {
             current_revision: None,
             update_revision: None,
             resized_ago: None,
+            rollout_ago: None,
         }
     }
 }

@@ -23,6 +23,7 @@ pub fn workload(kind: &str, names: &[&str]) -> Workload {
             current_revision: revision.clone(),
             update_revision: revision,
             resized_ago: None,
+            rollout_ago: None,
         }],
     }
 }

@@ -302,6 +302,34 @@ fn a_claim_that_was_left_behind_runs_out() {
     assert_eq!(world.server.claims.iter().map(|claim| claim.generation).collect::<Vec<u64>>(), [1, 2]);
 }
 
+/// An eviction that was sent as late as its deadline allows, and done as late as a server does
+/// anything, is still under its claim.
+#[test]
+fn a_claim_outlasts_the_last_request_sent_under_it() {
+    let mut world: World = world(0, (30, 900), Pacing::Sequential);
+    world.go_on(0);
+    for _ in 0..5 {
+        world.perform(0);
+        world.go_on(0);
+    }
+    world.perform(0);
+    world.pass(Duration::from_secs(20));
+    world.go_on(0);
+    assert!(matches!(world.runs[0].rotation.poll_action(), Action::Evict(_)));
+    world.pass(REQUEST_TIMEOUT.saturating_sub(Duration::from_secs(1)));
+    world.go_on(1);
+    for _ in 0..8 {
+        if let Some(sent) = world.server.requests.iter().position(|request| request.run == 1) {
+            world.perform(sent);
+        }
+        world.go_on(1);
+    }
+    world.pass(Duration::from_secs(1));
+    assert_eq!(world.server.ended, [1, 0]);
+    let [_, second] = world.runs;
+    assert_eq!(second.rotation.finish().reason.code(), "claimed");
+}
+
 /// The simulation is worth something only if chance makes every race happen.
 #[test]
 fn the_races_of_two_rotations_all_happen() {

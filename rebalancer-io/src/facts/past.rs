@@ -1,4 +1,5 @@
-//! The past of the pods: their loads over a window, around the last replacement, and a day ago.
+//! The past of the pods: their loads over a window, around the last replacement, and before those of
+//! the last day.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -17,9 +18,6 @@ use crate::prometheus::{LabelledSample, QueryError};
 /// From more live pods than this the past is asked for as three numbers a pod, not a sample a minute:
 /// the hour of 2,000 pods is 120,000 samples and about 3 MB a metric.
 pub const LARGE_FLEET: usize = 2000;
-
-/// The same hour of the day before.
-const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Label that tells the three numbers of a pod apart.
 const STATISTIC: &str = "statistic";
@@ -85,7 +83,8 @@ impl FactFinder<'_> {
             }
             return match self.means(query, "before", earlier) {
                 Ok(means) => {
-                    Fact::Known(Replacement { metric, before: of_workload(means, live), after, ago })
+                    let (before, length) = (of_workload(means, live), earlier.length);
+                    Fact::Known(Replacement { metric, before, after, ago, length })
                 }
                 Err(error) => lacking(&error),
             };
@@ -110,23 +109,26 @@ impl FactFinder<'_> {
         Ok(answer.samples.iter().map(|sample| (sample.pod.to_owned(), sample.value)).collect())
     }
 
-    /// How unevenly CPU was spread a day ago.
-    pub(super) fn past_spread(&self, live: &[LivePod]) -> Fact<PastSpread> {
-        let metric = Metric::Cpu;
+    /// How unevenly a metric was spread before the replacements of the last day; absent where there
+    /// were not several.
+    pub(super) fn past_spread(
+        &self,
+        metric: Metric,
+        live: &[LivePod],
+        rollout_age: Option<Duration>,
+    ) -> Fact<PastSpread> {
         let Some(query) = self.queries.metric(metric) else { return Fact::Absent };
-        let query = MetricQuery { name: format!("{}_yesterday", query.name), ..query.clone() };
-        let answer = match self.source.instant(&query, before(self.at, A_DAY)) {
-            Ok(answer) => answer,
+        let Some(window) = PastSpread::window(live, rollout_age) else { return Fact::Absent };
+        let loads = match self.means(query, "before_all", window) {
+            Ok(means) => of_workload(means, live),
             Err(error) => return lacking(&error),
         };
-        let samples = answer.samples.iter().map(|sample| (sample.pod.to_owned(), sample.value)).collect();
-        let loads = of_workload(samples, live);
-        // After a rollout few of that day's pods can be told to be of this workload.
+        // After a rollout few of the pods of that time can be told to be of this workload.
         if 2 * loads.len() < live.len() {
             return Fact::Absent;
         }
-        Spread::of(&loads)
-            .map_or(Fact::Absent, |spread| Fact::Known(PastSpread { metric, cv: spread.cv, ago: A_DAY }))
+        let past = |spread: Spread| Fact::Known(PastSpread { cv: spread.cv, ago: window.ended });
+        Spread::of(&loads).map_or(Fact::Absent, past)
     }
 }
 

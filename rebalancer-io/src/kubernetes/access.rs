@@ -1,5 +1,6 @@
 //! What this program may do: asked of the server before it is needed.
 
+use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
 };
@@ -83,6 +84,24 @@ pub fn to_run(method: Method) -> Vec<Permission> {
     [TO_PLAN.as_slice(), &[end], &TO_EVICT[1..]].concat()
 }
 
+/// What the server says of who asks.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Myself {
+    status: Asking,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Asking {
+    user_info: User,
+}
+
+#[derive(Deserialize)]
+struct User {
+    username: String,
+}
+
 #[derive(Deserialize)]
 struct Reviewed {
     status: Verdict,
@@ -110,6 +129,28 @@ impl Cluster {
             }
         }
         Ok(missing)
+    }
+
+    /// Who asks, in the server's eyes, impersonation included; `None` of a server older than 1.28.
+    ///
+    /// # Errors
+    /// When the question fails: the credentials are not accepted, or the impersonation is not allowed.
+    pub fn user(&self) -> Result<Option<String>, ClusterError> {
+        self.review_self().map_err(|failure| self.error("asking who this is".to_owned(), failure))
+    }
+
+    fn review_self(&self) -> Result<Option<String>, ApiFailure> {
+        let path = SelfSubjectReview::url_path(&(), None);
+        let body = serde_json::to_vec(&SelfSubjectReview::default());
+        let request = body
+            .map_err(kube::core::request::Error::SerializeBody)
+            .and_then(|body| Request::new(path).create(&PostParams::default(), body));
+        let reply = self.exchange(request.map_err(|error| unsendable(&error))?)?;
+        if reply.status == 404 {
+            return Ok(None);
+        }
+        let myself: Myself = reply.read()?;
+        Ok(Some(myself.status.user_info.username))
     }
 
     fn may(&self, permission: Permission) -> Result<bool, ApiFailure> {

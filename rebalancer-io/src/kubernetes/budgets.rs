@@ -1,6 +1,7 @@
 //! Disruption budgets: which of them covers which pod, and what it allows now.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use rebalancer_core::{ApiFailure, Budget};
 use serde::Deserialize;
@@ -59,7 +60,7 @@ struct Status {
 /// A label selector as objects carry it.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct LabelSelector {
+pub(super) struct LabelSelector {
     #[serde(default, deserialize_with = "null_is_empty")]
     match_labels: Labels,
     #[serde(default, deserialize_with = "null_is_empty")]
@@ -119,7 +120,26 @@ impl LabelSelector {
     }
 }
 
+/// In the words of `kubectl -l`: `app=orders,tier in (a,b),!canary`.
+impl fmt::Display for LabelSelector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let labels = self.match_labels.iter().map(|(key, value)| format!("{key}={value}"));
+        let terms: Vec<String> = labels.chain(self.match_expressions.iter().map(Requirement::term)).collect();
+        f.write_str(&terms.join(","))
+    }
+}
+
 impl Requirement {
+    fn term(&self) -> String {
+        let Self { key, operator, values } = self;
+        match operator {
+            Operator::In => format!("{key} in ({})", values.join(",")),
+            Operator::NotIn => format!("{key} notin ({})", values.join(",")),
+            Operator::Exists => key.clone(),
+            Operator::DoesNotExist => format!("!{key}"),
+        }
+    }
+
     fn matches(&self, labels: &Labels) -> bool {
         let value = labels.get(&self.key);
         match self.operator {
@@ -169,6 +189,21 @@ mod tests {
         ] {
             assert_eq!(matches(selector, &orders), expected, "{selector}");
         }
+    }
+
+    #[test]
+    fn a_selector_is_written_as_it_is_typed() {
+        let selector: LabelSelector = serde_json::from_str(
+            r#"{"matchLabels": {"tier": "backend", "app": "orders"}, "matchExpressions": [
+                {"key": "zone", "operator": "In", "values": ["a", "b"]},
+                {"key": "track", "operator": "NotIn", "values": ["canary"]},
+                {"key": "team", "operator": "Exists"}, {"key": "old", "operator": "DoesNotExist"}]}"#,
+        )
+        .expect("a selector");
+        assert_eq!(
+            selector.to_string(),
+            "app=orders,tier=backend,zone in (a,b),track notin (canary),team,!old"
+        );
     }
 
     #[test]

@@ -35,6 +35,7 @@ pub struct Cluster {
     namespace: String,
     server: String,
     origin: String,
+    context: Option<String>,
     call_timeout: Duration,
     deadline: Option<Instant>,
     metrics_window: Duration,
@@ -65,8 +66,9 @@ impl Cluster {
         let located = locate(options, &runtime)?;
         Ok(Self {
             namespace: located.config.default_namespace.clone(),
-            server: located.config.cluster_url.to_string(),
+            server: without_credential(located.config.cluster_url.to_string()),
             origin: located.origin.clone(),
+            context: located.context.clone(),
             call_timeout: options.call_timeout,
             deadline: options.deadline,
             metrics_window: options.metrics_window,
@@ -84,6 +86,11 @@ impl Cluster {
     /// URL of the API server.
     pub fn server(&self) -> &str {
         &self.server
+    }
+
+    /// The context of the kubeconfig; `None` for the service account of a pod.
+    pub fn context(&self) -> Option<&str> {
+        self.context.as_deref()
     }
 
     /// How many requests have been sent so far; each page of a list is one.
@@ -135,6 +142,16 @@ impl Cluster {
     fn time_limit(&self, now: Instant) -> Duration {
         let left = self.deadline.map(|deadline| deadline.saturating_duration_since(now).max(LAST_LOOK));
         left.map_or(self.call_timeout, |left| left.min(self.call_timeout))
+    }
+}
+
+/// The address without the user name and password that it may hold.
+fn without_credential(url: String) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url };
+    let authority = rest.split('/').next().unwrap_or(rest);
+    match authority.rfind('@') {
+        Some(at) => format!("{scheme}://{}", &rest[at + 1..]),
+        None => url,
     }
 }
 
@@ -205,7 +222,7 @@ const WRAPPERS: [&str; 3] = ["ServiceError: ", "HyperError: ", "client error ("]
 
 /// Builds the client. An exec plugin runs here and may hang, so it gets a thread and a time limit.
 fn client(located: Located, runtime: &Runtime, time_limit: Duration) -> Result<Client, ConnectError> {
-    let Located { config, origin } = located;
+    let Located { config, origin, .. } = located;
     let handle = runtime.handle().clone();
     let command = config.auth_info.exec.as_ref().and_then(|exec| exec.command.as_deref());
     let plugin = command.map_or_else(|| PLUGIN.to_owned(), |command| format!("{PLUGIN} {command}"));

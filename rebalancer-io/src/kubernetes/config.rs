@@ -108,6 +108,8 @@ pub(super) struct Located {
     pub config: Config,
     /// Such as `kubeconfig /home/ada/.kube/config, context prod`.
     pub origin: String,
+    /// The context of the kubeconfig; `None` for the service account of a pod.
+    pub context: Option<String>,
 }
 
 /// Finds the configuration, reading files only.
@@ -209,7 +211,7 @@ fn from_kubeconfig(
         config.proxy_url = None;
     }
     let origin = format!("kubeconfig {file}{}", in_context(context.as_ref()));
-    Ok(Located { config, origin })
+    Ok(Located { config, origin, context })
 }
 
 fn in_cluster(options: &ConnectOptions) -> Result<Located, ConnectError> {
@@ -217,7 +219,7 @@ fn in_cluster(options: &ConnectOptions) -> Result<Located, ConnectError> {
         return Err(ConnectError::NoConfiguration);
     }
     let config = Config::incluster().map_err(|error| ConnectError::ServiceAccount(error.to_string()))?;
-    Ok(Located { config, origin: "the service account of this pod".to_owned() })
+    Ok(Located { config, origin: "the service account of this pod".to_owned(), context: None })
 }
 
 /// What to do about an unusable kubeconfig. The errors of the client quote their sources already.

@@ -151,20 +151,24 @@ impl Cluster {
         };
         let Some(mut object) = self.owner(owner, kind)? else { return Ok(None) };
         // Of the ReplicaSet also below a Deployment: it is resized with it, and with a time.
-        let resized_ago = object.metadata.resized_ago(Timestamp::now());
+        let now = Timestamp::now();
+        let rollout_ago = object.metadata.age(now).filter(|_| kind == Kind::ReplicaSet);
+        let resized_ago = object.metadata.resized_ago(now);
         let resized_ago = resized_ago.filter(|ago| *ago < self.metrics_window());
         let above = Owner::controlling(mem::take(&mut object.metadata.owner_references));
         let deployment = above.filter(|above| Kind::of(above) == Some(Kind::Deployment));
         let Some(deployment) = deployment else {
-            return Ok(Some(OwnerFacts { resized_ago, ..object.facts(kind, controller, controller) }));
+            let facts = object.facts(kind, controller, controller);
+            return Ok(Some(OwnerFacts { resized_ago, rollout_ago, ..facts }));
         };
         if let Some(known) = tops.get(&deployment.controller.uid) {
-            return Ok(Some(OwnerFacts { controller: controller.clone(), resized_ago, ..known.clone() }));
+            let controller = controller.clone();
+            return Ok(Some(OwnerFacts { controller, resized_ago, rollout_ago, ..known.clone() }));
         }
         let Some(top) = self.owner(&deployment, Kind::Deployment)? else { return Ok(None) };
         let facts = top.facts(Kind::Deployment, controller, &deployment.controller);
         tops.insert(deployment.controller.uid, facts.clone());
-        Ok(Some(OwnerFacts { resized_ago, ..facts }))
+        Ok(Some(OwnerFacts { resized_ago, rollout_ago, ..facts }))
     }
 
     /// The object, unless it is gone or another has taken its name.
@@ -208,6 +212,11 @@ impl Object {
 }
 
 impl Meta {
+    /// Time since the object was created.
+    fn age(&self, now: Timestamp) -> Option<Duration> {
+        Some(Duration::try_from(now.duration_since(self.creation_timestamp?)).unwrap_or_default())
+    }
+
     /// Time since the number of pods was set by anyone but who created the object.
     ///
     /// The server keeps one time for all fields of a manager, and none for a change through the

@@ -3,7 +3,7 @@
 
 use rebalancer_core::Metric;
 
-use super::kafka::{KafkaPreset, Names};
+use super::kafka::{KafkaPreset, Names, of_client, of_target, partitions_by_pod_ip};
 use super::preset::{fresh_pods, fresh_series, in_namespace};
 use super::query::{MetricQuery, QuerySet, QuerySettings, SettingError};
 use super::template::{duration, fill, literal};
@@ -102,33 +102,61 @@ fn assignor(settings: &QuerySettings) -> Option<String> {
     Some(format!("count by ({PROTOCOL_LABEL}) ({info} == 1)"))
 }
 
+/// What is written to each partition by kminion: what is read, where a group keeps up. It names the
+/// topics of all groups; the owners tell which are meant.
+fn written(rate: impl Fn(&str) -> String) -> String {
+    let written = rate("kminion_kafka_topic_partition_high_water_mark");
+    let topic = format!(r#"label_replace({written}, "topic", "$1", "topic_name", "(.+)")"#);
+    let series = format!(r#"label_replace({topic}, "partition", "$1", "partition_id", "(.+)")"#);
+    format!("max by (topic, partition) ({series})")
+}
+
 impl KafkaPreset {
     /// Messages per second of each partition, which exporters see by the offsets and no client
-    /// exports. Two exporters show a partition twice: `max` takes one. The owners are joined later:
-    /// clients write topics in another way.
+    /// exports. Two exporters show a partition twice: `max` takes one. Where they do not name the
+    /// member, the owners are joined later: clients write topics in another way.
     fn partition_load(self, settings: &QuerySettings) -> Option<String> {
         let window = duration(settings.window);
         let rate = |selector: &str| fresh_series(&format!("rate({selector}[{window}])"), selector, settings);
+        let of_group = |metric, label| Some(rate(&self.of_group(metric, label, settings).ok()?));
         match self {
+            Self::KafkaLagExporterIp => {
+                let read = of_group("kafka_consumergroup_group_offset", "group")?;
+                Some(partitions_by_pod_ip(&read, settings))
+            }
+            Self::KlagIp => {
+                let read = of_group("klag_consumer_committed_offset", "consumer_group")?;
+                Some(partitions_by_pod_ip(&read, settings))
+            }
+            Self::ClientId => {
+                let read = of_group("klag_consumer_committed_offset", "consumer_group")?;
+                Some(format!("sum by (pod, topic, partition) ({})", of_client(&read)))
+            }
             Self::KafkaExporter => {
-                let group = literal(settings.group.as_deref()?);
-                let offset = format!("kafka_consumergroup_current_offset{{consumergroup=\"{group}\"}}");
-                Some(format!("max by (topic, partition) ({})", rate(&offset)))
+                let read = of_group("kafka_consumergroup_current_offset", "consumergroup")?;
+                Some(format!("max by (topic, partition) ({read})"))
             }
-            Self::Kminion => {
-                // What is written is what is read, where a group keeps up; the owners tell which topics.
-                let written = rate("kminion_kafka_topic_partition_high_water_mark");
-                let topic = format!(r#"label_replace({written}, "topic", "$1", "topic_name", "(.+)")"#);
-                let series = format!(r#"label_replace({topic}, "partition", "$1", "partition_id", "(.+)")"#);
-                Some(format!("max by (topic, partition) ({series})"))
+            Self::Kminion => Some(written(rate)),
+            // Whichever of the two is there beside the clients.
+            Self::Micrometer | Self::JmxDefault | Self::OtelJava => {
+                let read = of_group("kafka_consumergroup_current_offset", "consumergroup")?;
+                Some(format!("max by (topic, partition) ({read}) or {}", written(rate)))
             }
-            _ => None,
+            Self::None => None,
         }
     }
 
     /// A series for each partition that a pod's own client fetches. A partition it has lost stays as
     /// NaN; one whose lag it does not know yet is -1.
     fn partition_owners(self, settings: &QuerySettings) -> Option<String> {
+        if self == Self::OtelJava {
+            let selector = "kafka_consumer_records_lag";
+            let owned = fresh_series(&format!("{selector} >= -1"), selector, settings);
+            return Some(format!(
+                "group by (namespace, pod, topic, partition) ({})",
+                of_target(&owned, settings)
+            ));
+        }
         let lag = in_namespace(self.client()?.lag, "", settings);
         let owned = format!("group by (namespace, pod, topic, partition) ({lag} >= -1)");
         Some(fresh_pods(&owned, &[&lag], settings))

@@ -56,10 +56,10 @@ pub enum KafkaPreset {
     JmxDefault,
     /// kafka-lag-exporter, joined to pods by their IP: lag and committed messages per second.
     KafkaLagExporterIp,
-    /// klag, joined to pods by their IP: lag.
+    /// klag, joined to pods by their IP: lag and committed messages per second.
     KlagIp,
-    /// klag where `client.id` is the pod's name, with or without `-N` behind it: lag. A pod of a
-    /// `StatefulSet` needs the `-N`, since its own name ends in a number.
+    /// klag where `client.id` is the pod's name, with or without `-N` behind it: lag and committed
+    /// messages per second. A pod of a `StatefulSet` needs the `-N`, since its own name ends in a number.
     ClientId,
     /// `kafka_exporter`, joined by the partitions that Micrometer says a pod owns; rate by Micrometer.
     KafkaExporter,
@@ -116,9 +116,7 @@ impl KafkaPreset {
             Self::ClientId => {
                 let selector = self.of_group("klag_consumer_lag", "consumer_group", settings)?;
                 let series = fresh_series(&format!("{selector} >= 0"), &selector, settings);
-                format!(
-                    r#"sum by (pod) (label_replace({series}, "pod", "$1", "client_id", "(.+?)(?:-[0-9]+)?"))"#
-                )
+                format!("sum by (pod) ({})", of_client(&series))
             }
             Self::KafkaExporter => {
                 let selector = self.of_group("kafka_consumergroup_lag", "consumergroup", settings)?;
@@ -156,6 +154,20 @@ impl KafkaPreset {
                     settings,
                 )
             }
+            Self::KlagIp => {
+                let selector = self.of_group("klag_consumer_committed_offset", "consumer_group", settings)?;
+                by_pod_ip(
+                    &fresh_series(&format!("rate({selector}[{window}])"), &selector, settings),
+                    settings,
+                )
+            }
+            Self::ClientId => {
+                let selector = self.of_group("klag_consumer_committed_offset", "consumer_group", settings)?;
+                // A partition that nobody reads has an empty client.
+                let selector = selector.replacen('{', "{client_id!=\"\", ", 1);
+                let series = fresh_series(&format!("rate({selector}[{window}])"), &selector, settings);
+                format!("sum by (pod) ({})", of_client(&series))
+            }
             Self::OtelJava => {
                 let selector = r#"kafka_consumer_records_consumed_total{topic!=""}"#;
                 by_target_info(
@@ -163,12 +175,17 @@ impl KafkaPreset {
                     settings,
                 )
             }
-            Self::KlagIp | Self::ClientId | Self::None => return Ok(None),
+            Self::None => return Ok(None),
         };
         Ok(Some(MetricQuery::new(Metric::Rate.name(), promql)))
     }
 
-    fn of_group(self, metric: &str, label: &str, settings: &QuerySettings) -> Result<String, SettingError> {
+    pub(super) fn of_group(
+        self,
+        metric: &str,
+        label: &str,
+        settings: &QuerySettings,
+    ) -> Result<String, SettingError> {
         let group = settings.group.as_deref().ok_or_else(|| SettingError::Missing {
             setting: "KAFKA_GROUP",
             needed_by: format!("METRICS_PRESET={self}"),
@@ -238,18 +255,41 @@ fn or_idle(series: &str, selector: &str, names: &Names, settings: &QuerySettings
     fresh_pods(&expression, &[selector, &assigned], settings)
 }
 
-/// Sums by the pod whose IP the exporter names. A pod that ended may have left its IP to another one
-/// and would make the join ambiguous, so only running pods take part.
+/// Sums by the pod whose IP the exporter names.
 fn by_pod_ip(series: &str, settings: &QuerySettings) -> String {
+    let series = with_pod_ip(series);
+    let pods = running_pods(settings);
+    format!("sum by (namespace, pod) (sum by (pod_ip) ({series}) * on (pod_ip) group_right () {pods})")
+}
+
+/// Sums by pod, topic and partition, the pod being the one whose IP the exporter names.
+pub(super) fn partitions_by_pod_ip(series: &str, settings: &QuerySettings) -> String {
+    let series = with_pod_ip(series);
+    let pods = running_pods(settings);
+    format!(
+        "sum by (namespace, pod, topic, partition) (sum by (pod_ip, topic, partition) ({series}) \
+         * on (pod_ip) group_left (namespace, pod) {pods})"
+    )
+}
+
+fn with_pod_ip(series: &str) -> String {
+    format!("label_replace({series}, \"pod_ip\", \"$1\", \"member_host\", \"/?(.+)\")")
+}
+
+/// 1 for each running pod, with its IP. A pod that ended may have left its IP to another one and
+/// would make a join ambiguous.
+fn running_pods(settings: &QuerySettings) -> String {
     let info = in_namespace("kube_pod_info", r#"pod_ip!="", host_network!="true""#, settings);
     let phase = in_namespace("kube_pod_status_phase", r#"phase="Running""#, settings);
     format!(
-        "sum by (namespace, pod) (\
-         sum by (pod_ip) (label_replace({series}, \"pod_ip\", \"$1\", \"member_host\", \"/?(.+)\")) \
-         * on (pod_ip) group_right () \
-         max by (namespace, pod, pod_ip) ({info} \
-         * on (namespace, pod) group_left () (max by (namespace, pod) ({phase}) == 1)))"
+        "max by (namespace, pod, pod_ip) ({info} \
+         * on (namespace, pod) group_left () (max by (namespace, pod) ({phase}) == 1))"
     )
+}
+
+/// The series with the pod that `client.id` names, perhaps with `-N` behind it.
+pub(super) fn of_client(series: &str) -> String {
+    format!(r#"label_replace({series}, "pod", "$1", "client_id", "(.+?)(?:-[0-9]+)?")"#)
 }
 
 /// Sums by the pod that owns the partition. Two exporters show a partition twice: `max` takes one.
@@ -264,12 +304,17 @@ fn by_owner(series: &str, settings: &QuerySettings) -> String {
 
 /// Sums by the pod that `target_info` names for the series' job and instance.
 fn by_target_info(series: &str, settings: &QuerySettings) -> String {
+    format!("sum by (namespace, pod) ({})", of_target(series, settings))
+}
+
+/// The series with the pod that `target_info` names for their job and instance.
+pub(super) fn of_target(series: &str, settings: &QuerySettings) -> String {
     let namespace = literal(&settings.namespace);
     format!(
-        "sum by (namespace, pod) (label_replace(label_replace({series} \
+        "label_replace(label_replace({series} \
          * on (job, instance) group_left (k8s_namespace_name, k8s_pod_name) \
          max by (job, instance, k8s_namespace_name, k8s_pod_name) \
          (target_info{{k8s_namespace_name=\"{namespace}\", k8s_pod_name!=\"\"}}), \
-         \"pod\", \"$1\", \"k8s_pod_name\", \"(.+)\"), \"namespace\", \"$1\", \"k8s_namespace_name\", \"(.+)\"))"
+         \"pod\", \"$1\", \"k8s_pod_name\", \"(.+)\"), \"namespace\", \"$1\", \"k8s_namespace_name\", \"(.+)\")"
     )
 }

@@ -226,3 +226,25 @@ fn the_recordings_of_testdata_replay_the_answers_they_were_made_of() {
         }
     }
 }
+
+/// In a page a recording is the same to the byte, or the past has fewer digits and all else is the same.
+#[test]
+fn a_page_holds_a_whole_recording_or_a_slim_one() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/recordings/orders-12-live.jsonl");
+    let recording = Recording::read(&path).expect("the recording of the repository");
+    let place = Path::new("page.html");
+    let whole = recording.to_page(None).expect("it fits");
+    assert_eq!(Recording::from_page(&whole, place).expect("a recording"), recording);
+    let slim = recording.to_page(Some(3)).expect("it fits");
+    assert!(slim.len() < whole.len(), "{} of {}", slim.len(), whole.len());
+    let back = Recording::from_page(&slim, place).expect("a recording");
+    assert_eq!(back.exchanges.len(), recording.exchanges.len());
+    for (cut, exchange) in back.exchanges.iter().zip(&recording.exchanges) {
+        let is_past = exchange.name.ends_with("_history");
+        assert_eq!(cut.body == exchange.body, !is_past, "{}", exchange.name);
+        assert_eq!((&cut.query, cut.when, cut.status), (&exchange.query, exchange.when, exchange.status));
+    }
+    let again = back.to_page(Some(3)).expect("it fits");
+    assert_eq!(again, slim, "what was cut is not cut again");
+    assert!(Recording::from_page(&whole[..whole.len() / 2 / 4 * 4], place).is_err(), "half of it");
+}

@@ -21,8 +21,10 @@ pub(super) fn answer(request: &SimRequest, fleet: &mut Fleet, denied: &[String])
     let Some(asked) = Asked::of(&request.method, &path) else {
         return text(404, "404 page not found\n");
     };
-    if let Asked::Review = asked {
-        return review(request, denied);
+    match asked {
+        Asked::Review => return review(request, denied),
+        Asked::Myself => return myself(request),
+        _ => {}
     }
     if denied.contains(&asked.permission()) {
         return asked.forbidden();
@@ -46,6 +48,7 @@ pub(super) fn answer(request: &SimRequest, fleet: &mut Fleet, denied: &[String])
         Asked::Delete { name, .. } => delete(request, name, fleet),
         Asked::Event { .. } => event(request, fleet),
         Asked::Review => review(request, denied),
+        Asked::Myself => myself(request),
     }
 }
 
@@ -58,12 +61,14 @@ enum Asked<'a> {
     Delete { namespace: &'a str, name: &'a str },
     Event { namespace: &'a str },
     Review,
+    Myself,
 }
 
 impl<'a> Asked<'a> {
     fn of(method: &str, path: &[&'a str]) -> Option<Self> {
         Some(match (method, path) {
             ("POST", ["apis", "authorization.k8s.io", "v1", "selfsubjectaccessreviews"]) => Self::Review,
+            ("POST", ["apis", "authentication.k8s.io", "v1", "selfsubjectreviews"]) => Self::Myself,
             ("POST", ["apis", "events.k8s.io", "v1", "namespaces", namespace, "events"]) => {
                 Self::Event { namespace }
             }
@@ -98,7 +103,7 @@ impl<'a> Asked<'a> {
             | Self::Evict { namespace, .. }
             | Self::Delete { namespace, .. }
             | Self::Event { namespace } => namespace,
-            Self::Review => "",
+            Self::Review | Self::Myself => "",
         }
     }
 
@@ -111,6 +116,7 @@ impl<'a> Asked<'a> {
             Self::Delete { name, .. } => ("delete", "", "pods", name),
             Self::Event { .. } => ("create", "events.k8s.io", "events", ""),
             Self::Review => ("create", "authorization.k8s.io", "selfsubjectaccessreviews", ""),
+            Self::Myself => ("create", "authentication.k8s.io", "selfsubjectreviews", ""),
         }
     }
 
@@ -290,6 +296,14 @@ fn review(request: &SimRequest, denied: &[String]) -> Transcript {
     };
     let asked = permission(word("verb"), word("group"), &resource);
     review["status"] = json!({"allowed": !denied.contains(&asked)});
+    json(201, &review)
+}
+
+/// Who asks: whoever is impersonated, else the account.
+fn myself(request: &SimRequest) -> Transcript {
+    let username = request.header("impersonate-user").unwrap_or(USER);
+    let review = json!({"kind": "SelfSubjectReview", "apiVersion": "authentication.k8s.io/v1",
+                        "metadata": {}, "status": {"userInfo": {"username": username}}});
     json(201, &review)
 }
 

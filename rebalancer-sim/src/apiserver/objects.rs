@@ -67,7 +67,7 @@ pub(super) fn owner(plural: &str, name: &str, fleet: &Fleet) -> Option<Value> {
         "updatedReplicas": fleet.updated_replicas.unwrap_or(replicas),
     });
     let metadata = |name: &str, uid: &str| json!({"name": name, "namespace": fleet.namespace, "uid": uid, "generation": fleet.generation});
-    let spec = json!({"replicas": fleet.replicas});
+    let spec = json!({"replicas": fleet.replicas, "selector": {"matchLabels": {"app": fleet.name}}});
     match (plural, fleet.kind) {
         ("deployments", WorkloadKind::Deployment) if name == fleet.name => Some(json!({
             "kind": "Deployment", "apiVersion": "apps/v1",

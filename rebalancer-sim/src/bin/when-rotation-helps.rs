@@ -53,8 +53,8 @@ fn write(page: &Path, groups: u64) -> Result<(), String> {
 /// Groups no rotation can even out.
 fn futile(groups: u64) -> String {
     let mut table = String::from(
-        "| group | plain rule: rotations | guards, pods only | the same, 20 % noise | and the assignor | and the partitions | spread before → after the plain rule | cause named |\n\
-         |---|---|---|---|---|---|---|---|\n",
+        "| group | plain rule: rotations | guards, pods only | the same, 20 % noise | 20 % noise, CPU alone | and the assignor | and the partitions | spread before → after the plain rule | cause named |\n\
+         |---|---|---|---|---|---|---|---|---|\n",
     );
     let skewed = |assignor, partitions, pods, rates| GroupShape {
         rates,
@@ -81,6 +81,7 @@ fn futile(groups: u64) -> String {
                 rotations(&plain),
                 rotations(&standard(Knowledge::Pods)),
                 rotations(&outcomes(groups, &noisy, Policy::STANDARD)),
+                rotations(&outcomes(groups, &noisy, Policy::STANDARD.knowing(Knowledge::Cpu))),
                 rotations(&standard(Knowledge::Assignor)),
                 rotations(&informed),
                 spreads(&plain),

@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use rebalancer_core::assignor::{Assignor, Group, Member};
-use rebalancer_core::diagnosis::{Cause, Diagnosis};
+use rebalancer_core::diagnosis::{Cause, Diagnosis, ill_pods};
 use rebalancer_core::guard::{GuardSettings, Standing};
 use rebalancer_core::{
     Analysis, Assessment, AssignorChoice, Controller, DEFAULT_FLOORS, Engine, Fact, Facts, Futility, Grid,
-    History, Join, JoinRules, Joined, LivePod, Metric, PartitionSample, Partitions, Past, PastSpread,
-    PodState, Replacement, Strategy, Thresholds, Window, assess,
+    History, Join, JoinRules, Joined, LivePod, Metric, PartitionSample, Partitions, Past, PodState, Strategy,
+    Thresholds, assess,
 };
+
+mod replacements;
 
 fn minutes(count: u64) -> Duration {
     Duration::from_secs(60 * count)
@@ -134,6 +136,27 @@ fn a_sick_pod_is_replaced_under_any_assignor() {
     assert_eq!(selection.pods[0], 2);
     let alone = scene.assess_with(&facts, Strategy::ReplaceOutlier);
     assert_eq!(alone.rotation(Futility::Binding).expect("the sick pod alone").pods, [2]);
+}
+
+#[test]
+fn of_several_sick_pods_each_is_one() {
+    let mut rows = vec![[1.0, 100.0, 100.0]; 12];
+    for (pod, cpu) in [(2, 3.0), (5, 3.5), (9, 3.2)] {
+        rows[pod][0] = cpu;
+    }
+    let scene = Scene::new(&rows);
+    // Noise makes now the one, now the other the worst; sick are all of them.
+    let mut facts = scene.facts();
+    let noisy = scene.hour(Metric::Cpu, |step, load| if step < 30 { load } else { 3.2_f64.min(load) });
+    facts.past.cpu = Fact::Known(Past::Range(noisy));
+    facts.assignor = AssignorChoice::Is(Assignor::Range);
+    let ill: Vec<usize> = ill_pods(&scene.analysis(), &facts).iter().map(|ill| ill.position).collect();
+    assert_eq!(ill, [5, 9, 2], "the worst first; of equals the first");
+    let assessment = scene.assess(&facts);
+    assert!(matches!(assessment.diagnosis.cause, Cause::SickPod { .. }), "{:?}", assessment.diagnosis);
+    assert_eq!(assessment.rotation(Futility::Binding).expect("it helps").pods[0], 5);
+    let alone = scene.assess_with(&facts, Strategy::ReplaceOutlier);
+    assert_eq!(alone.rotation(Futility::Binding).expect("one at a time").pods, [5]);
 }
 
 #[test]
@@ -315,45 +338,6 @@ fn a_stateful_set_gives_replacements_the_old_identity() {
 }
 
 #[test]
-fn the_last_replacement_is_an_experiment() {
-    let scene = Scene::new(&[[3.0, 0.0, 300.0], [1.0, 0.0, 100.0], [1.0, 0.0, 100.0], [1.0, 0.0, 100.0]]);
-    let judge = |before: &[f64], ago: Duration| {
-        let mut facts = scene.facts();
-        let after = vec![300.0, 100.0, 100.0, 100.0];
-        facts.last_replacement =
-            Fact::Known(Replacement { metric: Metric::Rate, before: before.to_vec(), after, ago });
-        scene.assess(&facts).diagnosis
-    };
-    let same = judge(&[50.0, 151.0, 50.0, 50.0], minutes(60));
-    assert_eq!(
-        (standing(&same, "last_replacement"), &same.cause),
-        (Standing::Hold, &Cause::RotationIneffective)
-    );
-    let moved = judge(&[100.0, 100.0, 100.0, 100.0], minutes(60));
-    assert_eq!(standing(&moved, "last_replacement"), Standing::Pass);
-    let old = judge(&[300.0, 100.0, 100.0, 100.0], minutes(25 * 60));
-    assert_eq!(standing(&old, "last_replacement"), Standing::Unknown);
-    let other_number = judge(&[300.0, 100.0, 100.0], minutes(60));
-    assert_eq!(standing(&other_number, "last_replacement"), Standing::Unknown, "the number of pods changed");
-    let idle = judge(&[0.0; 4], minutes(60));
-    assert_eq!(standing(&idle, "last_replacement"), Standing::Unknown);
-}
-
-#[test]
-fn a_sick_pod_is_not_held_by_what_replacements_did_to_the_partitions() {
-    let mut rows = vec![[1.0, 100.0, 100.0]; 6];
-    rows[2][0] = 3.0;
-    let scene = Scene::new(&rows);
-    let mut facts = scene.facts();
-    let (before, after, ago) = (vec![100.0; 6], vec![100.0; 6], minutes(240));
-    facts.last_replacement = Fact::Known(Replacement { metric: Metric::Rate, before, after, ago });
-    let assessment = scene.assess(&facts);
-    let asked: Vec<&str> = assessment.diagnosis.steps.iter().map(|step| step.name).collect();
-    assert_eq!(asked, ["data", "sick_pod", "rotation_budget"]);
-    assert!(assessment.rotation(Futility::Binding).is_some());
-}
-
-#[test]
 fn a_planned_pair_takes_the_sick_pod_first() {
     let mut rows = vec![[1.0, 100.0, 100.0]; 6];
     rows[2][0] = 3.0;
@@ -362,28 +346,6 @@ fn a_planned_pair_takes_the_sick_pod_first() {
     let assessment = scene.assess_with(&scene.facts(), Strategy::PlannedPair);
     let selection = assessment.rotation(Futility::Binding).expect("a cure needs no plan");
     assert_eq!((selection.pods.as_slice(), selection.forecast), (&[2, 4][..], None));
-}
-
-#[test]
-fn three_rotations_a_day_must_have_helped() {
-    let mut scene = Scene::new(&vec![[1.0, 0.0, 100.0]; 12]);
-    scene.joined.pods[0] = PodState::new(name(0)).with(Metric::Cpu, 4.0).with(Metric::Rate, 400.0);
-    scene.joined.pods[0] = scene.joined.pods[0].clone().with(Metric::Lag, 0.0);
-    for pod in &mut scene.live[4..10] {
-        pod.age = Some(minutes(400));
-    }
-    let cv = scene.analysis().spread(Metric::Cpu).expect("usable").cv;
-    let judge = |past: Fact<PastSpread>, rollout_age: Option<Duration>| {
-        let mut facts = scene.facts();
-        facts.past_spread = past;
-        facts.rollout_age = rollout_age;
-        standing(&scene.assess(&facts).diagnosis, "rotation_budget")
-    };
-    let was = |cv: f64| Fact::Known(PastSpread { metric: Metric::Cpu, cv, ago: minutes(24 * 60) });
-    assert_eq!(judge(was(cv), None), Standing::Hold);
-    assert_eq!(judge(was(cv / 0.85), None), Standing::Pass, "it fell by 15 %");
-    assert_eq!(judge(Fact::Absent, None), Standing::Unknown);
-    assert_eq!(judge(was(cv), Some(minutes(405))), Standing::Pass, "a rollout made them young");
 }
 
 #[test]
@@ -487,22 +449,4 @@ fn causes_have_words_and_codes() {
         cause.to_string(),
         "pod a spends 2.50 times the CPU of the others on a message (> 1.6); replacing it helps"
     );
-}
-
-#[test]
-fn a_replacement_is_compared_only_where_nothing_else_disturbs_it() {
-    let windows = |ages: &[u64]| {
-        let pod = |age: &u64| LivePod { age: Some(minutes(*age)), ..LivePod::assumed("a") };
-        let live: Vec<LivePod> = ages.iter().map(pod).collect();
-        let window = |window: Window| (window.ended.as_secs() / 60, window.length.as_secs() / 60);
-        Replacement::windows(&live).map(|sides| sides.map(window))
-    };
-    assert_eq!(windows(&[200, 210, 5000]), Some([(210, 60), (135, 60)]), "two born together");
-    assert_eq!(windows(&[40, 5000]), Some([(40, 35), (0, 35)]), "as long as there is");
-    assert_eq!(windows(&[30, 5000]), Some([(30, 25), (0, 25)]), "when the cooldown ends");
-    assert_eq!(windows(&[29, 5000]), None);
-    assert_eq!(windows(&[200, 250, 5000]), Some([(200, 45), (150, 45)]), "another came 50 minutes before");
-    assert_eq!(windows(&[200, 225, 5000]), None, "too closely");
-    assert_eq!(windows(&[200, 201, 202]), Some([(202, 60), (135, 60)]), "a rollout is an experiment too");
-    assert_eq!(Replacement::windows(&[LivePod::assumed("a")]), None, "no age is known");
 }

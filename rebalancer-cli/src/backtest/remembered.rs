@@ -1,0 +1,270 @@
+//! A source that asks for the past of many moments at once and remembers it: the hours behind two
+//! neighbouring moments are nearly the same.
+//!
+//! The answers are those that were to be had one by one. A server evaluates a range at each of its
+//! instants for itself, so a longer range on the same instants holds the shorter ones.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rebalancer_io::metrics::{AtMost, MetricQuery, MetricsSource};
+use rebalancer_io::prometheus::{InstantAnswer, LabelledAnswer, Point, QueryError, RangeAnswer, Series};
+
+/// Instants of one block: six hours of minutes.
+const BLOCK: i64 = 360;
+
+/// Answers about one moment that are kept. A replacement is looked at by four queries for a day.
+const INSTANTS: usize = 64;
+
+/// Remembers what another source answered about the past. Moments are to be asked about in the order
+/// of time.
+pub struct Remembered<'a> {
+    source: AtMost<'a>,
+    /// Nothing is asked about a later time.
+    latest: Timestamp,
+    blocks: Mutex<BTreeMap<String, Vec<(Block, RangeAnswer)>>>,
+    instants: Mutex<BTreeMap<(String, Timestamp), InstantAnswer>>,
+}
+
+/// A stretch of [`BLOCK`] instants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Block {
+    start_ms: i64,
+    step_ms: i64,
+}
+
+impl Block {
+    /// The blocks that hold the instants from `start_ms` to `end_ms`; `None` where a range is no
+    /// shorter than a block.
+    fn holding(start_ms: i64, end_ms: i64, step_ms: i64) -> Option<Vec<Self>> {
+        let length_ms = step_ms.checked_mul(BLOCK)?;
+        if step_ms <= 0 || end_ms < start_ms || end_ms - start_ms >= length_ms {
+            return None;
+        }
+        let phase_ms = start_ms.rem_euclid(step_ms);
+        let first = (start_ms - phase_ms).div_euclid(length_ms);
+        let last = (end_ms - phase_ms).div_euclid(length_ms);
+        Some((first..=last).map(|index| Self { start_ms: phase_ms + index * length_ms, step_ms }).collect())
+    }
+
+    fn end_ms(self) -> i64 {
+        self.start_ms + (BLOCK - 1) * self.step_ms
+    }
+}
+
+impl<'a> Remembered<'a> {
+    /// Remembers what `source` answers about the time up to `latest`.
+    pub fn new(source: AtMost<'a>, latest: Timestamp) -> Self {
+        Self { source, latest, blocks: Mutex::default(), instants: Mutex::default() }
+    }
+
+    /// The source itself.
+    pub const fn source(&self) -> &AtMost<'a> {
+        &self.source
+    }
+
+    /// The range from the blocks that hold it; `None` where it is not to be had so.
+    fn in_blocks(
+        &self,
+        query: &MetricQuery,
+        start_ms: i64,
+        end_ms: i64,
+        step: Duration,
+    ) -> Option<RangeAnswer> {
+        let blocks = Block::holding(start_ms, end_ms, i64::try_from(step.as_millis()).ok()?)?;
+        let mut known = self.take(query);
+        known.retain(|(block, _)| blocks.contains(block));
+        for block in &blocks {
+            if known.iter().any(|(of, _)| of == block) {
+                continue;
+            }
+            let end_ms = block.end_ms().min(self.latest.as_millisecond());
+            let [start, end] = [block.start_ms, end_ms].map(Timestamp::from_millisecond);
+            // A server may refuse so long a range and answer a shorter one.
+            let answer = self.source.range(query, start.ok()?, end.ok()?, step).ok()?;
+            known.push((*block, answer));
+        }
+        known.sort_by_key(|(block, _)| block.start_ms);
+        let answer = cut(known.iter().map(|(_, answer)| answer), start_ms, end_ms);
+        self.put(query, known);
+        Some(answer)
+    }
+
+    fn take(&self, query: &MetricQuery) -> Vec<(Block, RangeAnswer)> {
+        let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
+        blocks.remove(&query.promql).unwrap_or_default()
+    }
+
+    fn put(&self, query: &MetricQuery, known: Vec<(Block, RangeAnswer)>) {
+        let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
+        blocks.insert(query.promql.clone(), known);
+    }
+}
+
+/// The points of consecutive answers from `start_ms` to `end_ms`; a pod without any is left out.
+fn cut<'r>(answers: impl Iterator<Item = &'r RangeAnswer>, start_ms: i64, end_ms: i64) -> RangeAnswer {
+    let mut points: BTreeMap<&str, Vec<Point>> = BTreeMap::new();
+    for series in answers.flat_map(|answer| &answer.series) {
+        let within = |point: &&Point| (start_ms..=end_ms).contains(&point.timestamp_ms);
+        points.entry(&series.pod).or_default().extend(series.points.iter().filter(within));
+    }
+    let series = points.into_iter().filter(|(_, points)| !points.is_empty());
+    let series = series.map(|(pod, points)| Series { pod: pod.to_owned(), points }).collect();
+    RangeAnswer { series, ..RangeAnswer::default() }
+}
+
+impl MetricsSource for Remembered<'_> {
+    fn instant(&self, query: &MetricQuery, at: Timestamp) -> Result<InstantAnswer, QueryError> {
+        let key = (query.promql.clone(), at);
+        let known = || self.instants.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(answer) = known().get(&key) {
+            return Ok(answer.clone());
+        }
+        let answer = self.source.instant(query, at)?;
+        let mut known = known();
+        if known.len() >= INSTANTS {
+            known.clear();
+        }
+        known.insert(key, answer.clone());
+        Ok(answer)
+    }
+
+    fn labelled(
+        &self,
+        query: &MetricQuery,
+        labels: &[&str],
+        at: Timestamp,
+    ) -> Result<LabelledAnswer, QueryError> {
+        self.source.labelled(query, labels, at)
+    }
+
+    fn range(
+        &self,
+        query: &MetricQuery,
+        start: Timestamp,
+        end: Timestamp,
+        step: Duration,
+    ) -> Result<RangeAnswer, QueryError> {
+        match self.in_blocks(query, start.as_millisecond(), end.as_millisecond(), step) {
+            Some(answer) => Ok(answer),
+            None => self.source.range(query, start, end, step),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    const STEP: Duration = Duration::from_secs(60);
+
+    /// Answers each instant with its own time; one pod is there every other hour only. Counts what it
+    /// is asked, and refuses ranges of more than `most` instants.
+    struct Server {
+        asked: Arc<AtomicUsize>,
+        most: i64,
+    }
+
+    impl MetricsSource for Server {
+        fn instant(&self, _: &MetricQuery, at: Timestamp) -> Result<InstantAnswer, QueryError> {
+            self.asked.fetch_add(1, Ordering::Relaxed);
+            Ok(InstantAnswer { infos: vec![at.to_string()], ..InstantAnswer::default() })
+        }
+
+        fn labelled(&self, _: &MetricQuery, _: &[&str], _: Timestamp) -> Result<LabelledAnswer, QueryError> {
+            unreachable!("nothing here asks for labels")
+        }
+
+        fn range(
+            &self,
+            query: &MetricQuery,
+            start: Timestamp,
+            end: Timestamp,
+            step: Duration,
+        ) -> Result<RangeAnswer, QueryError> {
+            self.asked.fetch_add(1, Ordering::Relaxed);
+            let step_ms = i64::try_from(step.as_millis()).expect("a short step");
+            let (start_ms, end_ms) = (start.as_millisecond(), end.as_millisecond());
+            let instants: Vec<i64> =
+                (start_ms..=end_ms).step_by(usize::try_from(step_ms).expect("above 0")).collect();
+            if i64::try_from(instants.len()).expect("few") > self.most {
+                let kind = rebalancer_io::prometheus::ErrorKind::Api {
+                    status: 422,
+                    error_type: "execution".into(),
+                    error: "too many points".into(),
+                };
+                let name = query.name.clone();
+                return Err(QueryError {
+                    name,
+                    place: String::new(),
+                    query: String::new(),
+                    kind: Box::new(kind),
+                });
+            }
+            let there = |pod: &str, at: i64| pod == "always" || at.div_euclid(3_600_000) % 2 == 0;
+            let series = ["always", "at-times"].map(|pod| {
+                let points = instants.iter().filter(|at| there(pod, **at));
+                let points = points.map(|at| Point { timestamp_ms: *at, value: *at as f64 }).collect();
+                Series { pod: pod.to_owned(), points }
+            });
+            let series = series.into_iter().filter(|series| !series.points.is_empty()).collect();
+            Ok(RangeAnswer { series, ..RangeAnswer::default() })
+        }
+    }
+
+    /// The hours before moments a quarter of an hour apart are the same as from the server itself.
+    fn hours_agree(offset_s: i64, most: i64) -> usize {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let server = Server { asked: Arc::clone(&asked), most };
+        let query = MetricQuery::new("cpu", "up");
+        let at = |index: i64| Timestamp::from_second(1_795_410_000 + offset_s + 900 * index).expect("a time");
+        let remembered = Remembered::new(AtMost::new(&server, 2), at(95));
+        let mut direct = 0;
+        for index in 0..96 {
+            let (start, end) = (at(index) - Duration::from_secs(59 * 60), at(index));
+            let expected = server.range(&query, start, end, STEP).expect("an hour is short");
+            direct += 1;
+            assert_eq!(remembered.range(&query, start, end, STEP).expect("it answers"), expected, "{index}");
+        }
+        asked.load(Ordering::Relaxed) - direct
+    }
+
+    #[test]
+    fn what_is_remembered_is_what_would_be_answered() {
+        assert!(hours_agree(0, i64::MAX) <= 6, "a day in blocks of six hours");
+        assert!(hours_agree(17, i64::MAX) <= 6, "off the full minute");
+        assert_eq!(hours_agree(0, 60), 2 * 96, "a server that refuses blocks is asked for each hour");
+    }
+
+    #[test]
+    fn ranges_as_long_as_a_block_and_other_steps_are_passed_on() {
+        let server = Server { asked: Arc::default(), most: i64::MAX };
+        let query = MetricQuery::new("cpu", "up");
+        let end = Timestamp::from_second(1_795_410_000).expect("a time");
+        let remembered = Remembered::new(AtMost::new(&server, 2), end);
+        for (hours, step_s) in [(6, 60), (7, 60), (1, 7), (1, 3600)] {
+            let (start, step) = (end - Duration::from_secs(3600 * hours), Duration::from_secs(step_s));
+            let expected = server.range(&query, start, end, step).expect("it answers");
+            assert_eq!(remembered.range(&query, start, end, step).expect("it answers"), expected);
+        }
+    }
+
+    #[test]
+    fn a_moment_is_asked_about_once() {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let server = Server { asked: Arc::clone(&asked), most: 0 };
+        let remembered = Remembered::new(AtMost::new(&server, 2), Timestamp::UNIX_EPOCH);
+        let [one, other] = ["up", "down"].map(|promql| MetricQuery::new("cpu", promql));
+        let first = remembered.instant(&one, Timestamp::UNIX_EPOCH).expect("it answers");
+        assert_eq!(remembered.instant(&one, Timestamp::UNIX_EPOCH).expect("it answers"), first);
+        assert_eq!(asked.load(Ordering::Relaxed), 1);
+        assert!(remembered.instant(&other, Timestamp::UNIX_EPOCH).is_ok());
+        assert!(remembered.instant(&one, Timestamp::MAX).is_ok());
+        assert_eq!(asked.load(Ordering::Relaxed), 3);
+    }
+}

@@ -1,0 +1,259 @@
+//! The cluster: who asks and what they may do, the workload, its budgets, and a try of an eviction
+//! that changes nothing.
+
+use rebalancer_core::{
+    ApiFailure, Budget, Disturbance, EligibilityRules, EvictionRequest, FailureKind, LivePod, Method,
+    Objection, Role, Strategy, Target, Workload, disturbances, objections,
+};
+use rebalancer_io::driver::{Actuator, WorkloadSource};
+use rebalancer_io::kubernetes::{Observer, Permission, TO_PLAN, to_run};
+
+use super::report::{Category, Grade};
+use crate::args::{ActionArgs, CheckArgs, DryRun, PacingChoice};
+use crate::commands::plan::rotation_options;
+use crate::decide::DecisionSettings;
+use crate::failure::Failure;
+use crate::live::{Live, owner};
+
+/// Most findings of one kind that are told one by one.
+const TOLD: usize = 5;
+
+/// Checks the cluster; also answers the workload, which is empty where it cannot be listed.
+pub fn check(live: &Live, decision: &DecisionSettings, args: &CheckArgs) -> (Category, Workload) {
+    let mut category = Category::new("kubernetes", Some(subject(live)));
+    let mut observer = live.cluster.observer(live.selector.clone());
+    let listed = observer.workload();
+    let permitted = permissions(live, &args.action, &mut category);
+    let workload = match listed {
+        Ok(workload) => workload,
+        Err(error) => {
+            category.fail("list the workload", &Failure::Run(error.into()));
+            return (category, Workload::default());
+        }
+    };
+    pods(live, decision, &workload, &mut category);
+    settled(&workload, decision, args, &mut category);
+    let eligible = eligible(&workload, decision, &mut category);
+    budgets(&mut observer, &workload, decision, &args.action, &mut category);
+    if let (true, Some(pod)) = (permitted, eligible) {
+        try_eviction(&mut observer, pod, &args.action, &mut category);
+    }
+    (category, workload)
+}
+
+/// Which cluster, and as whom. Who that is need not be known: what they may do is asked later.
+fn subject(live: &Live) -> String {
+    let cluster = &live.cluster;
+    let place = match cluster.context() {
+        Some(context) => format!("context {context} ({})", cluster.server()),
+        None => format!("the cluster of this pod ({})", cluster.server()),
+    };
+    let user = cluster.user().ok().flatten().map_or_else(String::new, |user| format!(", as {user}"));
+    format!("{place}, namespace {}{user}", cluster.namespace())
+}
+
+/// Tells of each permission; answers whether a pod may be ended.
+fn permissions(live: &Live, action: &ActionArgs, category: &mut Category) -> bool {
+    let wanted: Vec<Permission> = to_run(action.method());
+    let missing = match live.cluster.missing_permissions(&wanted) {
+        Ok(missing) => missing,
+        Err(error) => {
+            category.fail("ask for permissions", &Failure::Run(error.into()));
+            return false;
+        }
+    };
+    let ends = |permission: &Permission| permission.subresource == "eviction" || permission.verb == "delete";
+    for permission in &wanted {
+        if !missing.contains(permission) {
+            category.good(format!("may {permission}"));
+            continue;
+        }
+        let grant = format!("grant it in namespace {} by a Role", live.cluster.namespace());
+        let acts = !TO_PLAN.contains(permission);
+        let (grade, hint) = match permission.resource {
+            // Without Events a run still does its work.
+            "events" => (Grade::Warning, format!("no Event will tell of an eviction; {grant}")),
+            _ if acts && action.dry_run == DryRun::Client => {
+                (Grade::Warning, format!("DRY_RUN=client does not need it; to act, {grant}"))
+            }
+            _ => (Grade::Error, grant),
+        };
+        category.add(grade, format!("may not {permission}"), Some(hint));
+    }
+    wanted.iter().any(|permission| ends(permission) && !missing.contains(permission))
+}
+
+fn pods(live: &Live, decision: &DecisionSettings, workload: &Workload, category: &mut Category) {
+    let selector = live.selector.as_str();
+    let ready = workload.living().filter(|pod| pod.ready && !pod.terminating).count();
+    let seen = format!("selector {selector} matches {} pods, {ready} of them Ready", workload.pods.len());
+    let required = decision.thresholds.min_pods;
+    if ready < required {
+        category.warn(
+            seen,
+            format!("{required} Ready pods are required (MIN_PODS_REQUIRED): every run will do nothing"),
+        );
+    } else {
+        category.good(seen);
+    }
+}
+
+/// Whether anything of the workload as a whole holds a rotation back.
+fn settled(workload: &Workload, decision: &DecisionSettings, args: &CheckArgs, category: &mut Category) {
+    let options = rotation_options(&args.live.kubernetes, decision);
+    let found: Vec<Disturbance> = disturbances(workload, &options)
+        .into_iter()
+        // Told with the selector.
+        .filter(|found| !matches!(found, Disturbance::TooFewReady { .. }))
+        .collect();
+    for disturbance in found.iter().take(TOLD) {
+        let hint = match disturbance {
+            Disturbance::ControllersDiffer { .. } => {
+                "narrow the selector, or set ALLOW_MULTIPLE_CONTROLLERS=true"
+            }
+            Disturbance::OwnerUnknown { .. } => "every run is withheld for it",
+            _ => "runs are withheld until it has settled",
+        };
+        category.warn(disturbance.to_string(), hint);
+    }
+    if found.len() > TOLD {
+        category.warn(format!("{} more such findings", found.len() - TOLD), "plan tells of each");
+    }
+    if found.is_empty()
+        && let Some(owner) = owner(workload)
+    {
+        let asked: Vec<u32> = workload.owners.iter().filter_map(|owner| owner.desired_replicas).collect();
+        let asked =
+            asked.first().map_or_else(String::new, |count| format!(", {count} replicas asked for and there"));
+        category.good(format!("owned by {owner}{asked}, no rollout"));
+    }
+}
+
+/// Tells of pods that are never evicted, and answers one that may be evicted now.
+fn eligible<'a>(
+    workload: &'a Workload,
+    decision: &DecisionSettings,
+    category: &mut Category,
+) -> Option<&'a LivePod> {
+    let rules = EligibilityRules { warm_up: decision.warm_up() };
+    let lasting = |objection: &Objection| {
+        !matches!(
+            objection,
+            Objection::NotRunning { .. }
+                | Objection::NotReady
+                | Objection::Terminating
+                | Objection::TooYoung { .. }
+                | Objection::NoUid
+        )
+    };
+    let (mut barred, mut first) = (Vec::new(), None);
+    for pod in workload.living() {
+        let found = objections(pod, rules);
+        if found.is_empty() {
+            first = first.or(Some(pod));
+        }
+        if let Some(objection) = found.iter().find(|objection| lasting(objection)) {
+            barred.push(format!("{} {objection}", pod.name));
+        }
+    }
+    if let Some(example) = barred.first() {
+        let (count, all) = (barred.len(), workload.living().count());
+        category.warn(
+            format!("{count} of {all} pods are never evicted: {example}"),
+            "a run is blocked when it picks one of them",
+        );
+    }
+    first
+}
+
+fn budgets(
+    observer: &mut Observer<'_>,
+    workload: &Workload,
+    decision: &DecisionSettings,
+    action: &ActionArgs,
+    category: &mut Category,
+) {
+    let targets: Vec<Target> = workload.living().map(target).collect();
+    let budgets = match observer.list_budgets(&targets) {
+        Ok(budgets) => budgets,
+        Err(failure) => {
+            let error = anyhow::anyhow!("{failure}");
+            return category.fail("list the PodDisruptionBudgets", &Failure::Run(error));
+        }
+    };
+    if budgets.is_empty() {
+        return category.good("no PodDisruptionBudget covers the pods");
+    }
+    let twice = targets
+        .iter()
+        .find(|target| budgets.iter().filter(|budget| budget.covers.contains(&target.name)).count() > 1);
+    if let Some(Target { name, .. }) = twice {
+        category.warn(
+            format!("pod {name} is covered by more than one PodDisruptionBudget"),
+            "the API server evicts no such pod: let one selector match it",
+        );
+    }
+    let at_once = match (action.pacing, decision.strategy) {
+        (PacingChoice::WaitReady, _) | (_, Strategy::ReplaceOutlier) => 1,
+        _ => 2,
+    };
+    for budget in &budgets {
+        judge(budget, targets.len(), at_once, category);
+    }
+}
+
+fn judge(budget: &Budget, pods: usize, at_once: i32, category: &mut Category) {
+    let Budget { name, covers, disruptions_allowed, .. } = budget;
+    let noun = if *disruptions_allowed == 1 { "disruption" } else { "disruptions" };
+    let seen = format!(
+        "PodDisruptionBudget {name} covers {} of {pods} pods and allows {disruptions_allowed} {noun} now",
+        covers.len()
+    );
+    if budget.observed_generation < budget.generation {
+        category.warn(seen, "its controller has not seen its last change yet: ask again");
+    } else if *disruptions_allowed >= at_once {
+        category.good(seen);
+    } else if *disruptions_allowed == 1 {
+        category.warn(seen, "a rotation takes 2 and is blocked: allow two, or set PACING=wait-ready");
+    } else {
+        category.warn(
+            seen,
+            "runs are blocked until it allows more: are all pods Ready, and is it not too strict?",
+        );
+    }
+}
+
+/// Asks the server whether it would evict this pod; it changes nothing.
+fn try_eviction(observer: &mut Observer<'_>, pod: &LivePod, action: &ActionArgs, category: &mut Category) {
+    let method = action.method();
+    let verb = match method {
+        Method::Evict => "evict",
+        Method::Delete => "delete",
+    };
+    let name = &pod.name;
+    let request = EvictionRequest { target: target(pod), method, grace_period_s: None };
+    match observer.preflight(&request) {
+        Ok(()) => category.good(format!("the server would {verb} {name} (dry run, nothing was changed)")),
+        Err(failure) => {
+            let grade = if may_pass(&failure) { Grade::Warning } else { Grade::Error };
+            let hint = failure.to_string();
+            category.add(grade, format!("the server would not {verb} {name} now (dry run)"), Some(hint));
+        }
+    }
+}
+
+/// Whether a later run may find it otherwise.
+const fn may_pass(failure: &ApiFailure) -> bool {
+    matches!(
+        failure.kind,
+        FailureKind::BlockedByPdb
+            | FailureKind::PdbMisconfigured
+            | FailureKind::Throttled
+            | FailureKind::TargetGone
+            | FailureKind::TargetReplaced
+    )
+}
+
+fn target(pod: &LivePod) -> Target {
+    Target { role: Role::Busiest, name: pod.name.clone(), uid: pod.uid.clone() }
+}

@@ -1,0 +1,205 @@
+//! The metrics server: whether it answers, and what each query finds.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use rebalancer_core::{Metric, Workload};
+use rebalancer_io::facts::LARGE_FLEET;
+use rebalancer_io::metrics::{FactQueries, MetricQuery, MetricsSource, QuerySet, SourceSeries};
+use rebalancer_io::prometheus::{ErrorKind, InstantAnswer, PrometheusClient, QueryError};
+
+use super::report::{Category, Grade};
+use crate::decide::DecisionSettings;
+use crate::failure::Failure;
+use crate::live::{Live, now};
+
+/// Most metrics of one query whose newest samples are looked for.
+const MOST_SOURCES: usize = 3;
+
+/// Share of the window's minutes of which the history is good enough to say so.
+const ENOUGH_HISTORY: f64 = 0.9;
+
+/// Series that are told apart by any label beside the pod need not name a pod.
+const POD_OPTIONAL: [&str; 1] = ["__name__"];
+
+/// Asks everything that a run would ask.
+///
+/// # Errors
+/// A certificate that cannot be used.
+pub fn check(live: &Live, decision: &DecisionSettings, workload: &Workload) -> Result<Category, Failure> {
+    let client = live.client()?;
+    let mut category = Category::new("prometheus", Some(live.endpoint()));
+    let settings = live.query_settings(workload);
+    let queries = QuerySet::new(&settings);
+    let queries = queries.and_then(|queries| Ok((FactQueries::new(&queries, &settings)?, queries)));
+    let (facts, queries) = match queries {
+        Ok(queries) => queries,
+        Err(error) => {
+            category.fail("write the queries", &Failure::Usage(error.into()));
+            return Ok(category);
+        }
+    };
+    let asking = Asking { client: &client, at: now(), workload, decision };
+    if asking.metrics(&queries, &mut category) {
+        asking.history(&queries, &mut category);
+        asking.group(&facts, &mut category);
+    }
+    Ok(category)
+}
+
+/// Everything is asked about one moment.
+struct Asking<'a> {
+    client: &'a PrometheusClient,
+    at: Timestamp,
+    workload: &'a Workload,
+    decision: &'a DecisionSettings,
+}
+
+impl Asking<'_> {
+    /// The queries of the metrics. Answers whether the server can be reached: one that cannot is
+    /// waited for once.
+    fn metrics(&self, queries: &QuerySet, category: &mut Category) -> bool {
+        let mut is_first = true;
+        for metric in Metric::ALL {
+            let Some(query) = queries.get(metric) else {
+                category.warn(
+                    format!("{metric}: no query"),
+                    format!(
+                        "METRICS_PRESET has none for it; QUERY_{} gives one",
+                        metric.name().to_uppercase()
+                    ),
+                );
+                continue;
+            };
+            let begun = Instant::now();
+            let answer = self.client.instant(query, self.at);
+            if let (true, Ok(_)) = (is_first, &answer) {
+                category.good(format!(
+                    "the server answers, the first query in {} ms",
+                    begun.elapsed().as_millis()
+                ));
+            }
+            match answer {
+                Ok(answer) => self.judge(metric, query, &answer, category),
+                Err(error) => {
+                    let is_unreachable = matches!(*error.kind, ErrorKind::Transport(_));
+                    category.fail(&format!("{metric} query"), &Failure::Run(error.into()));
+                    if is_first && is_unreachable {
+                        return false;
+                    }
+                }
+            }
+            is_first = false;
+        }
+        true
+    }
+
+    fn judge(&self, metric: Metric, query: &MetricQuery, answer: &InstantAnswer, category: &mut Category) {
+        let living = self.workload.living().count();
+        let answered: HashSet<&str> = answer.samples.pods().collect();
+        let matched = self.workload.living().filter(|pod| answered.contains(pod.name.as_str())).count();
+        let age = self.newest(query);
+        let told = match &age {
+            Age::Known(age) => format!(", newest sample {} s old", age.as_secs()),
+            Age::None(_) | Age::Unknown => String::new(),
+        };
+        let found =
+            format!("{metric}: {} series, {matched} of {living} live pods{told}", answer.samples.len());
+        match (age, answer.samples.is_empty()) {
+            (Age::None(source), true) => category.warn(
+                found,
+                format!(
+                    "the server has no sample of {source} as the query selects it: is METRICS_PRESET right? \
+                     else give your own query by QUERY_{}",
+                    metric.name().to_uppercase()
+                ),
+            ),
+            (Age::Known(age), _) if age > self.decision.max_sample_age => category.warn(
+                found,
+                format!(
+                    "that is older than MAX_SAMPLE_AGE ({} s): the scrape has stopped or is slower",
+                    self.decision.max_sample_age.as_secs()
+                ),
+            ),
+            (_, true) => category.warn(
+                found,
+                "the answer is empty though there are samples: do the labels of the query fit these pods?",
+            ),
+            _ if matched == living && living > 0 => category.good(found),
+            _ => category.warn(
+                found,
+                "pods without a sample take no part; a metric that too few pods have is not used (MIN_COVERAGE)",
+            ),
+        }
+    }
+
+    /// How old the newest sample is that a query reads, of the metric that lags most.
+    fn newest(&self, query: &MetricQuery) -> Age {
+        let mut oldest: Option<Duration> = None;
+        for source in SourceSeries::of(&query.promql).iter().take(MOST_SOURCES) {
+            let Ok(answer) = self.client.labelled(&source.newest_sample(), &POD_OPTIONAL, self.at) else {
+                return Age::Unknown;
+            };
+            let Some(sample) = answer.samples.first() else { return Age::None(source.metric.clone()) };
+            let Ok(age) = Duration::try_from_secs_f64(sample.value.max(0.0)) else { return Age::Unknown };
+            oldest = oldest.max(Some(age));
+        }
+        oldest.map_or(Age::Unknown, Age::Known)
+    }
+
+    /// Whether the server remembers the window of the persistence guard.
+    fn history(&self, queries: &QuerySet, category: &mut Category) {
+        let Some(rule) = self.decision.guards.persistence else { return };
+        if self.workload.living().count() > LARGE_FLEET {
+            return;
+        }
+        let grid = rule.grid(self.at.as_millisecond() as f64 / 1000.0);
+        let span = rule.step * u32::try_from(grid.steps.saturating_sub(1)).unwrap_or(u32::MAX);
+        let Ok(start) = self.at.checked_sub(span) else { return };
+        match self.client.range(queries.cpu(), start, self.at, rule.step) {
+            Ok(answer) => {
+                let known = answer.series.iter().map(|series| series.points.len()).max().unwrap_or_default();
+                let found = format!("history of cpu: {known} of {} minutes", grid.steps);
+                if known as f64 >= ENOUGH_HISTORY * grid.steps as f64 {
+                    return category.good(found);
+                }
+                let needed = rule.min_history;
+                category.warn(
+                    found,
+                    format!("runs are withheld below {needed}; PERSISTENCE_WINDOW=off asks for none"),
+                );
+            }
+            Err(error) => optional("history of cpu", &error, category),
+        }
+    }
+
+    /// What is asked of the consumer group; all of it is optional.
+    fn group(&self, facts: &FactQueries, category: &mut Category) {
+        for query in facts.of_the_group() {
+            let words = query.name.replace('_', " ");
+            match self.client.labelled(query, &POD_OPTIONAL, self.at) {
+                Ok(answer) if answer.samples.is_empty() => category.warn(
+                    format!("{words}: 0 series (optional)"),
+                    "without it the diagnosis knows less of why the load is uneven",
+                ),
+                Ok(answer) => category.good(format!("{words}: {} series (optional)", answer.samples.len())),
+                Err(error) => optional(&words, &error, category),
+            }
+        }
+    }
+}
+
+/// What is known of the age of the samples that a query reads.
+enum Age {
+    /// Of the newest one.
+    Known(Duration),
+    /// The server has none of this metric.
+    None(String),
+    /// It cannot be told.
+    Unknown,
+}
+
+fn optional(what: &str, error: &QueryError, category: &mut Category) {
+    category.add(Grade::Warning, format!("{what} (optional)"), Some(error.to_string()));
+}

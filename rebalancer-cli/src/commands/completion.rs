@@ -1,0 +1,23 @@
+//! `completion`: the script by which a shell completes commands, flags and their values.
+
+use std::process::ExitCode;
+
+use clap_complete::generate;
+
+use crate::args::CompletionArgs;
+use crate::failure::Failure;
+use crate::{exit, output, usage};
+
+/// Prints the script.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn run(args: &CompletionArgs) -> Result<ExitCode, Failure> {
+    let mut script: Vec<u8> = Vec::new();
+    generate(args.shell, &mut usage::command(), "pod-rebalancer", &mut script);
+    // clap_complete 4.6 writes the dash of a program's name in two ways into the script of bash, which
+    // then finds no command's flags.
+    let script = String::from_utf8_lossy(&script).replace("pod__subcmd__rebalancer", "pod__rebalancer");
+    output::print(&script, std::io::stdout())?;
+    Ok(ExitCode::from(exit::DECIDED))
+}

@@ -1,0 +1,27 @@
+//! `man`: the manual pages, made from the one definition of commands and settings.
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap_mangen::{Man, generate_to};
+
+use crate::args::ManArgs;
+use crate::failure::Failure;
+use crate::{exit, output, usage};
+
+/// Prints the page of the program, or writes those of all commands to a folder.
+///
+/// # Errors
+/// When they cannot be written.
+pub fn run(args: &ManArgs) -> Result<ExitCode, Failure> {
+    let command = usage::command();
+    if let Some(dir) = &args.dir {
+        let write = std::fs::create_dir_all(dir).and_then(|()| generate_to(command, dir));
+        write.with_context(|| format!("cannot write the pages to {}", dir.display()))?;
+    } else {
+        let mut page: Vec<u8> = Vec::new();
+        Man::new(command).render(&mut page).context("cannot write the page")?;
+        output::print(&String::from_utf8_lossy(&page), std::io::stdout())?;
+    }
+    Ok(ExitCode::from(exit::DECIDED))
+}

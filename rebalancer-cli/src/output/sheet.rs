@@ -1,0 +1,59 @@
+//! A table of one line a row, in the widest form that fits.
+
+use clap::builder::styling::Style;
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
+use textwrap::core::display_width;
+
+use super::screen::{BOLD, Screen};
+
+/// A table in one form.
+#[derive(Debug)]
+pub struct Sheet {
+    table: Table,
+    styles: Vec<Style>,
+}
+
+impl Sheet {
+    /// A table of these columns, without rows.
+    pub fn new(header: Vec<&str>) -> Self {
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+        table.set_header(header);
+        Self { table, styles: vec![BOLD] }
+    }
+
+    /// Adds a row, each of its cells one line.
+    pub fn row(&mut self, style: Style, cells: Vec<Cell>) {
+        self.table.add_row(cells);
+        self.styles.push(style);
+    }
+
+    /// Writes the first of these forms that fits into `width`, or the last one; `between` is told the
+    /// number of each row that was written and may write more.
+    pub fn write_fitting(
+        screen: &mut Screen,
+        width: Option<usize>,
+        forms: impl Iterator<Item = Self>,
+        mut between: impl FnMut(usize, &mut Screen),
+    ) {
+        let mut last: Option<(Vec<String>, Vec<Style>)> = None;
+        for form in forms {
+            let lines: Vec<String> = form.table.lines().map(|line| line.trim_end().to_owned()).collect();
+            let fits = width.is_none_or(|width| lines.iter().all(|line| display_width(line) <= width));
+            last = Some((lines, form.styles));
+            if fits {
+                break;
+            }
+        }
+        let (lines, styles) = last.unwrap_or_default();
+        for (number, (line, style)) in lines.iter().zip(styles).enumerate() {
+            screen.line(style, line);
+            between(number, screen);
+        }
+    }
+}
+
+/// A cell whose text ends where its column does, as numbers stand.
+pub fn right(text: impl Into<String>) -> Cell {
+    Cell::new(text.into()).set_alignment(CellAlignment::Right)
+}

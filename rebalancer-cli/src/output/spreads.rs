@@ -1,0 +1,129 @@
+//! The table of metrics: how uneven each is, against its threshold.
+
+use comfy_table::Cell;
+use rebalancer_core::Metric;
+
+use super::names::Naming;
+use super::number::{ratio, short, times, with_unit};
+use super::screen::{PLAIN, Screen, YELLOW};
+use super::sheet::{Sheet, right};
+use crate::report::{PodReport, Report, StatisticsReport};
+
+/// What a form of the table shows.
+#[derive(Debug, Clone, Copy)]
+struct Form {
+    mean: bool,
+    extremes: Extremes,
+    wide: bool,
+}
+
+/// What is told of the largest and the smallest load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Extremes {
+    /// The load, how many times the mean it is, and the pod.
+    Pods,
+    /// The load, and how many times the mean it is.
+    Ratios,
+    /// The load.
+    Loads,
+    /// Nothing.
+    None,
+}
+
+/// From all there is to what fits into 40 columns.
+const FORMS: [Form; 5] = [
+    Form { mean: true, extremes: Extremes::Pods, wide: false },
+    Form { mean: true, extremes: Extremes::Ratios, wide: false },
+    Form { mean: true, extremes: Extremes::Loads, wide: false },
+    Form { mean: true, extremes: Extremes::None, wide: false },
+    Form { mean: false, extremes: Extremes::None, wide: false },
+];
+
+/// Writes the table; `wide` shows every column, however wide that is.
+pub fn write(screen: &mut Screen, report: &Report, width: Option<usize>, prefix: &str, wide: bool) {
+    let forms = FORMS.into_iter().map(|form| sheet(report, Form { wide, ..form }, prefix));
+    Sheet::write_fitting(screen, width.filter(|_| !wide), forms, |_, _| {});
+}
+
+fn sheet(report: &Report, form: Form, prefix: &str) -> Sheet {
+    let mut header = vec!["METRIC"];
+    if form.mean {
+        header.push("MEAN");
+    }
+    header.extend(["SPREAD", "THRESHOLD"]);
+    if form.extremes != Extremes::None {
+        header.extend(["MAX", "MIN"]);
+    }
+    if form.wide {
+        header.extend(["MEDIAN", "STD DEV", "MAX/MEAN", "PODS"]);
+    }
+    let mut sheet = Sheet::new(header);
+    for metric in Metric::ALL {
+        let Some(statistics) = &report.statistics[metric] else {
+            sheet.row(PLAIN, vec![Cell::new(metric.name()), Cell::new("not usable")]);
+            continue;
+        };
+        let style = if is_over(statistics) { YELLOW } else { PLAIN };
+        sheet.row(style, row(report, metric, statistics, form, prefix));
+    }
+    sheet
+}
+
+fn row(
+    report: &Report,
+    metric: Metric,
+    statistics: &StatisticsReport,
+    form: Form,
+    prefix: &str,
+) -> Vec<Cell> {
+    let mut row = vec![Cell::new(metric.name())];
+    if form.mean {
+        row.push(right(with_unit(metric, statistics.mean)));
+    }
+    row.extend([right(ratio(statistics.cv)), Cell::new(threshold(statistics))]);
+    if form.extremes != Extremes::None {
+        for load in [statistics.max, statistics.min] {
+            let ratio = over_mean(metric, statistics.mean, load);
+            row.push(match form.extremes {
+                Extremes::Pods => Cell::new(ratio + &bearer(report, metric, load, prefix)),
+                Extremes::Ratios => Cell::new(ratio),
+                Extremes::Loads | Extremes::None => right(short(metric, load)),
+            });
+        }
+    }
+    if form.wide {
+        row.push(right(statistics.median.map_or_else(String::new, |median| with_unit(metric, median))));
+        row.push(right(with_unit(metric, statistics.std_dev)));
+        row.push(right(statistics.max_over_mean.map_or_else(String::new, ratio)));
+        row.push(right(statistics.count.to_string()));
+    }
+    row
+}
+
+/// Such as `27.1k (5.3×)`.
+fn over_mean(metric: Metric, mean: f64, load: f64) -> String {
+    let load_text = short(metric, load);
+    if mean > 0.0 { format!("{load_text} ({})", times(load / mean)) } else { load_text }
+}
+
+/// The pod that bears this load, of several the first, with a blank before it.
+fn bearer(report: &Report, metric: Metric, load: f64, prefix: &str) -> String {
+    let bears = |pod: &&PodReport| pod.composite_score.is_some() && pod.load(metric) == Some(load);
+    let pod = report.pods.iter().find(bears);
+    pod.map_or_else(String::new, |pod| format!(" {}", Naming::Short.of(&pod.name, prefix)))
+}
+
+fn is_over(statistics: &StatisticsReport) -> bool {
+    statistics.threshold.is_some_and(|limit| statistics.cv > limit && statistics.cv_compared > limit)
+}
+
+fn threshold(statistics: &StatisticsReport) -> String {
+    match statistics.threshold {
+        None => String::new(),
+        Some(limit) if is_over(statistics) => format!("{limit} ▲ over"),
+        Some(limit) if statistics.cv > limit => {
+            format!("{limit} (idle: counts as {})", ratio(statistics.cv_compared))
+        }
+        Some(limit) => limit.to_string(),
+    }
+}

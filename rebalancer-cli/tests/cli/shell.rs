@@ -1,0 +1,158 @@
+//! What the program tells a shell, a manual reader and a package: completions, pages, its version, and
+//! the name it is called by.
+
+use std::io::pipe;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, Stdio};
+
+use crate::program::{Running, command, run};
+
+/// What bash offers for the words of a line, the last of which is being typed.
+fn offered(words: &[&str]) -> Vec<String> {
+    let folder = tempfile::TempDir::new().expect("a folder for temporary files");
+    let script = folder.path().join("pod-rebalancer.bash");
+    std::fs::write(&script, run(&["completion", "bash"], &[]).stdout).expect("a file in a folder of ours");
+    let ask = r#"
+        source "$1" || exit 9
+        shift
+        COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMPREPLY=()
+        entry=$(complete -p pod-rebalancer) || exit 8
+        [[ $entry =~ -F\ ([^ ]+) ]] || exit 7
+        "${BASH_REMATCH[1]}" pod-rebalancer "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD-1]}"
+        printf '%s\n' "${COMPREPLY[@]}""#;
+    let mut bash = Command::new("bash");
+    bash.args(["--norc", "--noprofile", "-c", ask, "bash"]).arg(&script).arg("pod-rebalancer").args(words);
+    let output = bash.output().expect("bash is there");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.is_empty(), "{}: {said}", output.status);
+    String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn bash_completes_commands_flags_and_values() {
+    assert_eq!(offered(&["pl"]), ["plan"]);
+    assert_eq!(offered(&["plan", "--cpu-v"]), ["--cpu-variance-threshold"]);
+    assert_eq!(offered(&["run", "--pacing", ""]), ["sequential", "wait-ready"]);
+    assert!(offered(&["check", "-o", ""]).contains(&"short".to_owned()));
+}
+
+#[test]
+fn every_shell_has_a_script() {
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let done = run(&["completion", shell], &[]);
+        assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""), "{done}");
+        assert!(done.stdout.contains("cpu-variance-threshold"), "{shell}");
+    }
+    assert!(run(&["completion", "tcsh"], &[]).assert_one_error(64).contains("bash"));
+}
+
+#[test]
+fn each_command_has_a_page() {
+    let page = run(&["man"], &[("PROMETHEUS_ENDPOINT", "http://user:hunter2@prometheus")]);
+    assert!(page.stdout.starts_with(".ie") && page.stdout.contains(".SH NAME"), "{page}");
+    let folder = tempfile::TempDir::new().expect("a folder for temporary files");
+    let pages = folder.path().join("man1");
+    let dir = pages.to_str().expect("a path of ours");
+    let done = run(&["man", dir], &[("PROMETHEUS_ENDPOINT", "http://user:hunter2@prometheus")]);
+    assert_eq!((done.code, done.stdout.as_str()), (Some(0), ""), "{done}");
+    let run_page = std::fs::read_to_string(pages.join("pod-rebalancer-run.1")).expect("the page of run");
+    assert!(run_page.contains("CPU_VARIANCE_THRESHOLD"), "variables stand in it");
+    assert!(!run_page.contains("hunter2"), "their values do not");
+    for name in ["pod-rebalancer", "pod-rebalancer-plan", "pod-rebalancer-check", "pod-rebalancer-replay"] {
+        assert!(pages.join(format!("{name}.1")).exists(), "{name}");
+    }
+    let done = run(&["man", "Cargo.toml"], &[]);
+    assert!(done.assert_one_error(1).contains("Cargo.toml"), "{done}");
+}
+
+#[test]
+fn the_version_is_one_however_it_is_asked_for() {
+    let flag = run(&["--version"], &[]).stdout;
+    assert_eq!(flag, format!("pod-rebalancer {}\n", env!("CARGO_PKG_VERSION")));
+    assert_eq!(run(&["version"], &[]).stdout, flag);
+    // Settings of other commands are none of its concern.
+    let json = run(&["version", "-o", "json"], &[("LOG_LEVEL", "loud"), ("OUTPUT", "table")]).json();
+    assert_eq!(json["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(json["api_version"], "pod-rebalancer/v1");
+}
+
+#[test]
+fn a_plugin_is_called_by_its_name_in_kubectl() {
+    let mut plugin = command(&["plan", "--help"], &[]);
+    plugin.arg0("/home/ada/.krew/bin/kubectl-rebalance_pods");
+    let help = Running::start(&mut plugin).wait().stdout;
+    assert!(help.contains("Usage: kubectl rebalance-pods plan"), "{help}");
+}
+
+#[test]
+fn a_flag_that_is_nearly_right_is_told() {
+    let done = run(&["plan", "--cpu-varience-threshold", "0.1"], &[]);
+    assert_eq!(done.code, Some(64), "{done}");
+    assert!(done.stderr.contains("--cpu-variance-threshold"), "{done}");
+    let done = run(&["plna"], &[]);
+    assert!(done.stderr.contains("plan"), "{done}");
+}
+
+#[test]
+fn a_variable_that_is_nearly_right_is_warned_of() {
+    let set = [
+        ("PROMETHEUS_ENDPONT", "http://prometheus:9090"),
+        ("CPU_VARIENCE_THRESHOLD", "0.9"),
+        ("WARM_UP", "1m"),
+    ];
+    let done = run(&["replay", "testdata/recordings/orders-12.jsonl"], &set);
+    assert_eq!(done.code, Some(0), "{done}");
+    for (wrong, right) in [
+        ("PROMETHEUS_ENDPONT", "PROMETHEUS_ENDPOINT"),
+        ("CPU_VARIENCE_THRESHOLD", "CPU_VARIANCE_THRESHOLD"),
+        ("WARM_UP", "WARMUP"),
+    ] {
+        let words = format!("{wrong} is set but unknown; did you mean {right}?");
+        assert!(done.stderr.contains(&words), "{done}");
+    }
+    assert!(!done.stderr.contains("http://prometheus:9090"), "its value may be a secret: {done}");
+    let normal = [
+        ("KUBECONFIG", "/nowhere"),
+        ("KUBERNETES_SERVICE_HOST", "10.0.0.1"),
+        ("KUBERNETES_PORT_443_TCP_ADDR", "10.0.0.1"),
+        ("PROMETHEUS_PORT", "tcp://10.0.0.2:9090"),
+        ("PROMETHEUS_SERVICE_PORT_WEB", "9090"),
+        ("HOSTNAME", "laptop"),
+        ("RUST_LOG", "info"),
+        ("PROMETHEUS_ENDPOINT", ""),
+    ];
+    let done = run(&["replay", "testdata/recordings/orders-12.jsonl"], &normal);
+    assert_eq!(done.stderr, "", "{done}");
+}
+
+#[test]
+fn a_file_of_a_folder_is_told_what_it_is() {
+    let folder = "testdata/snapshots/orders-12-with-pods";
+    for (file, words) in [("cpu.json", "is the answer to one query"), ("pods.json", "is a list of pods")] {
+        let done = run(&["replay", &format!("{folder}/{file}")], &[]);
+        let message = done.assert_one_error(1);
+        assert!(message.contains(words) && message.contains("folder"), "{message}");
+    }
+}
+
+/// `pod-rebalancer ... | head` and `2>&-` end as if someone had read everything.
+#[test]
+fn a_reader_that_has_gone_is_no_reason_to_panic() {
+    for args in [&["--help"][..], &["completion", "bash"], &["man"], &["version"], &["config"]] {
+        let (reader, writer) = pipe().expect("a pipe");
+        drop(reader);
+        let mut gone =
+            command(args, &[("PROMETHEUS_ENDPOINT", "http://p:9090"), ("KUBE_LABEL_SELECTOR", "a=b")]);
+        let output =
+            gone.stdin(Stdio::null()).stdout(writer).stderr(Stdio::piped()).output().expect("it runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), said.as_ref()), (Some(0), ""), "{args:?}");
+    }
+    // Nor is an error that nobody reads.
+    for args in [&["plan"][..], &["frobnicate"], &["replay", "/nowhere"]] {
+        let (reader, writer) = pipe().expect("a pipe");
+        drop(reader);
+        let status = command(args, &[]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(writer).status();
+        assert_eq!(status.expect("it runs").code(), Some(64), "{args:?}");
+    }
+}

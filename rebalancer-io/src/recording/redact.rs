@@ -1,0 +1,271 @@
+//! Recordings that can be shown to others: every name replaced by a keyed hash, the same one wherever
+//! the name stands, and what a decision does not read left out.
+//!
+//! It works from what is known to be harmless, not from what is known to be secret: keys that are not
+//! listed here are dropped, texts that are not listed are replaced. Names keep their order and their
+//! hyphens, dots and underscores, by which ties are broken and the pods of a workload are known, so
+//! that a replay decides the same.
+
+mod names;
+mod query;
+
+use std::sync::Arc;
+
+use rebalancer_core::assignor::Assignor;
+use serde_json::{Map, Value};
+
+use super::{Exchange, Recording};
+use names::{Words, collected};
+
+pub use names::{InvalidKey, RedactionKey};
+
+/// Labels that a decision reads, beside that of the pod.
+const LABELS: [&str; 5] = ["namespace", "topic", "partition", "client_id", "protocol"];
+
+/// Kinds of objects that say nothing about who runs them.
+const KINDS: [&str; 9] = [
+    "ReplicaSet",
+    "Deployment",
+    "StatefulSet",
+    "DaemonSet",
+    "Job",
+    "CronJob",
+    "ReplicationController",
+    "Rollout",
+    "Node",
+];
+
+/// Keys of the settings that are kept as they are.
+const SETTINGS: [&str; 2] = ["allow_multiple_controllers", "decision"];
+
+/// What stands for a text of the other side that may name anything.
+const REMOVED: &str = "(removed)";
+
+/// The default label of the pod, which stands for whatever label it was.
+const POD: &str = "pod";
+
+impl Recording {
+    /// The same recording without names. In two made with one key, a word of a name ends in the same
+    /// eight characters, unless it has five, as those that Kubernetes makes up.
+    #[must_use]
+    pub fn redacted(&self, key: &RedactionKey) -> Self {
+        let words = collected(key, |words| {
+            self.rewritten(words);
+        });
+        self.rewritten(&words)
+    }
+
+    fn rewritten(&self, words: &Words<'_>) -> Self {
+        let pod_label = self.config["pod_label"].as_str().unwrap_or(POD);
+        Self {
+            tool_version: self.tool_version.clone(),
+            recorded_at: self.recorded_at,
+            evaluation_time: self.evaluation_time,
+            config: settings(&self.config, words),
+            workload: self.workload.as_ref().map(|facts| fact("", facts, words)),
+            exchanges: self.exchanges.iter().map(|exchange| rewritten(exchange, pod_label, words)).collect(),
+        }
+    }
+}
+
+fn settings(config: &Value, words: &Words<'_>) -> Value {
+    let given = config.as_object().into_iter().flatten();
+    let kept = given.filter_map(|(key, value)| match (key.as_str(), value) {
+        ("pod_label", Value::String(_)) => Some((key.clone(), POD.into())),
+        ("namespace" | "selector", Value::String(text)) => Some((key.clone(), words.text(text).into())),
+        (_, Value::Null) => Some((key.clone(), Value::Null)),
+        (known, value) if SETTINGS.contains(&known) => Some((key.clone(), value.clone())),
+        _ => None,
+    });
+    Value::Object(kept.collect())
+}
+
+/// A part of the workload's facts; `key` is what it is called. Numbers and switches stay.
+fn fact(key: &str, value: &Value, words: &Words<'_>) -> Value {
+    match value {
+        Value::String(text) if is_harmless(key, text) => value.clone(),
+        Value::String(text) => words.text(text).into(),
+        Value::Array(items) => items.iter().map(|item| fact(key, item, words)).collect(),
+        Value::Object(map) => {
+            let facts = map.iter().map(|(key, value)| (key.clone(), fact(key, value, words)));
+            Value::Object(facts.collect())
+        }
+        other => other.clone(),
+    }
+}
+
+/// Whether a text of the facts is a word of Kubernetes or of this program.
+fn is_harmless(key: &str, text: &str) -> bool {
+    match key {
+        "phase" => true,
+        "kind" => KINDS.contains(&text),
+        "protections" => text == "mirror_pod",
+        "class" => text.starts_with("system-"),
+        _ => false,
+    }
+}
+
+fn rewritten(exchange: &Exchange, pod_label: &str, words: &Words<'_>) -> Exchange {
+    let body = match serde_json::from_slice(&exchange.body) {
+        Ok(Value::Object(answer)) => Value::Object(envelope(answer, pod_label, words)).to_string(),
+        _ => REMOVED.to_owned(),
+    };
+    let content_type = exchange.content_type.as_deref().and_then(|text| text.split(';').next());
+    Exchange {
+        name: exchange.name.clone(),
+        query: query::redacted(&exchange.query, words),
+        when: exchange.when,
+        status: exchange.status,
+        content_type: content_type.map(str::to_owned),
+        location: None,
+        body: Arc::from(body.into_bytes()),
+    }
+}
+
+fn envelope(answer: Map<String, Value>, pod_label: &str, words: &Words<'_>) -> Map<String, Value> {
+    let kept = answer.into_iter().filter_map(|(key, value)| {
+        let value = match key.as_str() {
+            "status" | "errorType" | "isPartial" => value,
+            "error" => REMOVED.into(),
+            "warnings" | "infos" => without_texts(value),
+            "data" => data(value, pod_label, words),
+            _ => return None,
+        };
+        Some((key, value))
+    });
+    kept.collect()
+}
+
+fn data(value: Value, pod_label: &str, words: &Words<'_>) -> Value {
+    let Value::Object(map) = value else { return without_texts(value) };
+    let kept = map.into_iter().filter_map(|(key, value)| {
+        let value = match (key.as_str(), value) {
+            ("resultType", value) => value,
+            ("result", Value::Array(rows)) => {
+                rows.into_iter().map(|row| series(row, pod_label, words)).collect()
+            }
+            ("result", other) => without_texts(other),
+            _ => return None,
+        };
+        Some((key, value))
+    });
+    Value::Object(kept.collect())
+}
+
+fn series(row: Value, pod_label: &str, words: &Words<'_>) -> Value {
+    let Value::Object(map) = row else { return without_texts(row) };
+    let kept = map.into_iter().filter_map(|(key, value)| {
+        let value = match (key.as_str(), value) {
+            ("metric", Value::Object(labels)) => Value::Object(self::labels(labels, pod_label, words)),
+            ("metric" | "value" | "values" | "histogram" | "histograms", other) => without_texts(other),
+            _ => return None,
+        };
+        Some((key, value))
+    });
+    Value::Object(kept.collect())
+}
+
+fn labels(labels: Map<String, Value>, pod_label: &str, words: &Words<'_>) -> Map<String, Value> {
+    let kept = labels.into_iter().filter_map(|(label, value)| {
+        let text = value.as_str()?;
+        let is_pod = label == pod_label;
+        let is_read = is_pod || (label != POD && LABELS.contains(&label.as_str()));
+        let is_harmless = match label.as_str() {
+            _ if is_pod => false,
+            "partition" => text.parse::<u32>().is_ok(),
+            "protocol" => text.parse::<Assignor>().is_ok(),
+            _ => false,
+        };
+        let text = if is_harmless { text.to_owned() } else { words.text(text) };
+        is_read.then(|| (if is_pod { POD.to_owned() } else { label.clone() }, text.into()))
+    });
+    kept.collect()
+}
+
+/// The same without any text but numbers.
+fn without_texts(value: Value) -> Value {
+    match value {
+        Value::String(text) if text.parse::<f64>().is_ok() => text.into(),
+        Value::String(_) => REMOVED.into(),
+        Value::Array(items) => items.into_iter().map(without_texts).collect(),
+        Value::Object(map) => {
+            let named = |(key, value): (String, Value)| {
+                // What a histogram has; any other key may be a name.
+                let known = ["count", "sum", "buckets"].contains(&key.as_str());
+                known.then(|| (key, without_texts(value)))
+            };
+            Value::Object(map.into_iter().filter_map(named).collect())
+        }
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::prometheus::When;
+
+    fn recording(body: &str) -> Recording {
+        let at = "2026-11-23T05:00:00Z".parse().expect("a time");
+        Recording {
+            tool_version: "0.1.0".to_owned(),
+            recorded_at: at,
+            evaluation_time: at,
+            config: json!({"namespace": "shop", "selector": "app=orders", "pod_label": "acme_pod", "secret": "hunter2"}),
+            exchanges: vec![Exchange {
+                name: "cpu".to_owned(),
+                query: "sum by (acme_pod) (shop_cpu{namespace=\"shop\"})".to_owned(),
+                when: When::Instant(at),
+                status: 200,
+                content_type: Some("application/json; from=shop".to_owned()),
+                location: Some("http://shop/login".to_owned()),
+                body: Arc::from(body.as_bytes()),
+            }],
+            workload: Some(json!({"pods": [{"name": "orders-6d5f9-x7k2p", "phase": "Running", "uid": "",
+                "protections": ["mirror_pod", {"opt_out": {"annotation": "acme.com/keep", "value": "ada"}}],
+                "controller": {"kind": "ReplicaSet", "name": "orders-6d5f9", "uid": "u-1"}}]})),
+        }
+    }
+
+    fn key() -> RedactionKey {
+        RedactionKey::new(b"0123456789abcdef").expect("a key that is long enough")
+    }
+
+    #[test]
+    fn names_are_the_same_everywhere_and_nothing_else_is_left() {
+        let body = json!({"status": "success", "stats": {"host": "shop"}, "infos": ["shop is slow"], "data": {
+            "resultType": "vector", "result": [{"metric": {"acme_pod": "orders-6d5f9-x7k2p", "pod": "scraper",
+            "node": "ip-10-0-0-1.shop", "namespace": "shop", "partition": "7"}, "value": [1.5, "0.25"]}]}});
+        let redacted = recording(&body.to_string()).redacted(&key());
+        let answer: Value = serde_json::from_slice(&redacted.exchanges[0].body).expect("JSON stays JSON");
+        let labels = &answer["data"]["result"][0]["metric"];
+        let facts = redacted.workload.as_ref().expect("facts stay");
+        assert_eq!(labels["pod"], facts["pods"][0]["name"]);
+        assert_eq!(labels["namespace"], redacted.config["namespace"]);
+        assert_eq!(labels["partition"], "7");
+        assert_eq!(answer["data"]["result"][0]["value"], json!([1.5, "0.25"]));
+        assert_eq!(facts["pods"][0]["phase"], "Running");
+        assert_eq!(facts["pods"][0]["uid"], "", "unknown stays unknown");
+        // The pod is known by its controller, and by the five characters at its end.
+        let (maker, own) = labels["pod"].as_str().and_then(|pod| pod.rsplit_once('-')).expect("hyphens stay");
+        assert_eq!((facts["pods"][0]["controller"]["name"].as_str(), own.len()), (Some(maker), 5));
+        let all = format!("{redacted:?} {answer} {}", redacted.exchanges[0].query);
+        for name in ["shop", "orders", "6d5f9", "x7k2p", "acme", "ada", "scraper", "ip-10", "hunter2", "keep"]
+        {
+            assert!(!all.contains(name), "{name}: {all}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_answer_is_removed() {
+        for body in
+            ["<html>shop</html>", "[\"shop\"]", r#"{"status":"error","error":"shop failed","data":"shop"}"#]
+        {
+            let redacted = recording(body).redacted(&key());
+            let kept = String::from_utf8_lossy(&redacted.exchanges[0].body).into_owned();
+            assert!(!kept.contains("shop") && kept.contains(REMOVED), "{kept}");
+        }
+    }
+}

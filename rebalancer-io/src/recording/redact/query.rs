@@ -1,0 +1,59 @@
+//! A query without names: a replay only asks whether it is the same one.
+
+use super::names::Words;
+
+/// The query with other words in its strings, and for the words of names outside of them. Comments
+/// are left out.
+pub fn redacted(query: &str, words: &Words<'_>) -> String {
+    let mut redacted = String::new();
+    let mut rest = query;
+    while let Some(at) = rest.find(['"', '\'', '`', '#']) {
+        let (before, from) = rest.split_at(at);
+        redacted.push_str(&words.known_in(before));
+        let mark = &from[..1];
+        if mark == "#" {
+            rest = &from[from.find('\n').unwrap_or(from.len())..];
+            continue;
+        }
+        let inside = &from[1..];
+        let end = end_of(inside, mark);
+        let closed = inside.get(end..end + 1).unwrap_or_default();
+        redacted.extend([mark, &words.text(&inside[..end]), closed]);
+        rest = &inside[end + closed.len()..];
+    }
+    redacted + &words.known_in(rest)
+}
+
+/// Where the string that begins here ends.
+fn end_of(text: &str, mark: &str) -> usize {
+    let mut escaped = false;
+    for (at, character) in text.char_indices() {
+        if !escaped && text[at..].starts_with(mark) {
+            return at;
+        }
+        escaped = !escaped && character == '\\' && mark != "`";
+    }
+    text.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::redacted;
+    use crate::recording::redact::names::{RedactionKey, collected};
+
+    #[test]
+    fn strings_comments_and_names_go_and_the_rest_stays() {
+        let query = "sum by (pod) (orders_lag{ns=\"pay\\\"ments\", p=~'alpha|beta', q=`gamma\\`}[5m]) # of delta\n> 0";
+        let key = RedactionKey::new(&[1; 16]).expect("a key that is long enough");
+        let words = collected(&key, |words| {
+            words.text("orders");
+            redacted(query, words);
+        });
+        let hidden = redacted(query, &words);
+        for name in ["orders", "pay", "ments", "alpha", "beta", "gamma", "delta"] {
+            assert!(!hidden.contains(name), "{name}: {hidden}");
+        }
+        assert!(hidden.starts_with("sum by (pod) (") && hidden.ends_with("}[5m]) \n> 0"), "{hidden}");
+        assert!(hidden.contains("_lag{ns=") && hidden.contains("\\\"") && hidden.contains('|'), "{hidden}");
+    }
+}
