@@ -15,7 +15,7 @@ const MAX_SERIES: usize = 40;
 const MAX_DAMAGES: usize = 4;
 
 /// Longest answer that is cut in two at every byte.
-const MAX_SPLIT: usize = 2_000;
+const MAX_SPLIT: usize = 400;
 
 const WANTED: [Wanted<'_>; 2] = [
     Wanted { pod_label: "pod", namespace: None, max_bytes: 1 << 20 },

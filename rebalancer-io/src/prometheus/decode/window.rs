@@ -139,12 +139,16 @@ impl<R: Read> Window<R> {
         words(&String::from_utf8_lossy(&self.buffer[self.next.saturating_sub(EXCERPT)..end]))
     }
 
-    /// Reads until `count` bytes lie ahead or there are no more; returns where they end. So an
-    /// excerpt is the same in whatever pieces the bytes arrive.
+    /// Reads until `count` bytes lie ahead or there are no more; returns where the last whole
+    /// character of them ends. So an excerpt is the same in whatever pieces the bytes arrive.
     fn look_ahead(&mut self, count: usize) -> usize {
         while self.end - self.next < count && self.fill() {}
-        self.text();
-        self.valid.min(self.next + count)
+        let text = self.text();
+        let mut length = text.len().min(count);
+        while !text.is_char_boundary(length) {
+            length -= 1;
+        }
+        self.next + length
     }
 
     /// Makes `next < valid`; `false` at the end of the body.
