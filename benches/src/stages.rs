@@ -1,6 +1,7 @@
 //! The stages of a decision, each with its floor and its peers, as closures over data made before.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::hash::BuildHasher;
 use std::hint::black_box;
 use std::time::Duration;
@@ -59,13 +60,18 @@ impl Data {
         pods.sort_by(|one, other| one.name.cmp(&other.name));
         let column = |metric| pods.iter().filter_map(|pod| pod.load(metric)).map(Load::value).collect();
         let columns = PerMetric::from_fn(column);
-        let wide = bodies.cpu.replace(r#"{"pod":"#, WIDE);
+        let wide = wide(&bodies.cpu);
         Self { live: live_pods(1, &pods), pods, bodies, wide, columns }
     }
 
     /// Number of pods.
     pub fn count(&self) -> usize {
         self.pods.len()
+    }
+
+    /// The body of an answer of raw series.
+    pub fn wide(&self) -> &str {
+        &self.wide
     }
 
     /// The body of one answer.
@@ -170,8 +176,25 @@ impl Data {
     }
 }
 
-/// The labels of a raw cAdvisor series, up to the name of the pod.
-const WIDE: &str = r#"{"container":"app","cpu":"total","endpoint":"https-metrics","id":"/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod005658e2_7983_4e18_ad16_67056c57de4f.slice/cri-containerd-9ae8de7ddf8d71bc5bdde91424d33fcf4cf36fc27d3d1270b0390312a83a52e7.scope","image":"registry.example.com/platform/email-sender@sha256:29c45b8aaebbd4262878ce3045ec5d0a7e0b71e34f15a076638703bfdcc0e21a","instance":"10.0.23.205:10250","job":"kubelet","metrics_path":"/metrics/cadvisor","name":"9ae8de7ddf8d71bc5bdde91424d33fcf4cf36fc27d3d1270b0390312a83a52e7","namespace":"streams","node":"ip-10-0-23-205.eu-west-1.compute.internal","service":"kubelet","pod":"#;
+/// An answer of raw cAdvisor series: what names the container, the node and the image differs.
+fn wide(narrow: &str) -> String {
+    let mut series = 0_u64;
+    let mut wide = String::with_capacity(narrow.len() * 8);
+    for part in narrow.split_inclusive(r#"{"pod":"#) {
+        let Some(before) = part.strip_suffix(r#"{"pod":"#) else {
+            wide.push_str(part);
+            continue;
+        };
+        series += 1;
+        let id = series.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let (node, address) = (id % 97, series % 200);
+        let _ = write!(
+            wide,
+            r#"{before}{{"container":"app","cpu":"total","endpoint":"https-metrics","id":"/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{id:016x}_7983_4e18_ad16_67056c57de4f.slice/cri-containerd-{id:016x}8d71bc5bdde91424d33fcf4cf36fc27d3d1270b0390312a8.scope","image":"registry.example.com/platform/email-sender@sha256:29c45b8aaebbd4262878ce3045ec5d0a7e0b71e34f15a076638703bfdcc0e21a","instance":"10.0.{node}.{address}:10250","job":"kubelet","metrics_path":"/metrics/cadvisor","name":"{id:016x}8d71bc5bdde91424d33fcf4cf36fc27d3d1270b0390312a8","namespace":"streams","node":"ip-10-0-{node}-{address}.eu-west-1.compute.internal","service":"kubelet","pod":"#
+        );
+    }
+    wide
+}
 
 fn decode(body: &str) -> Vec<Variant<'_>> {
     let numbers: Vec<&str> =

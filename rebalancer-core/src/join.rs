@@ -205,20 +205,28 @@ impl<'a> Join<'a> {
         metric: Metric,
         samples: impl IntoIterator<Item = Sample<'s>>,
     ) -> Result<(), DuplicateSample> {
-        let mut seen = alloc::vec![false; self.eligible.len()];
+        let Self { rules, max_sample_age_s, names, eligible, loads, issues, .. } = self;
+        let (loads, issues) = (&mut loads[metric], &mut issues[metric]);
+        // The eligible pods without a sample so far.
+        let mut open = eligible.clone();
         let mut cursor = Cursor::default();
         for sample in samples {
-            let Some(row) = self.names.find(sample.pod, &mut cursor) else {
-                self.issues[metric].unknown_pods += 1;
+            let Some(row) = names.find(sample.pod, &mut cursor) else {
+                issues.unknown_pods += 1;
                 continue;
             };
-            if !self.eligible[row] {
+            if !core::mem::replace(&mut open[row], false) {
+                if eligible[row] {
+                    return Err(DuplicateSample { metric, pod: sample.pod.to_string() });
+                }
                 continue;
             }
-            if core::mem::replace(&mut seen[row], true) {
-                return Err(DuplicateSample { metric, pod: sample.pod.to_string() });
+            let fresh = libm::fabs(rules.now_s - sample.timestamp_s) <= *max_sample_age_s;
+            match Load::from_sample(sample.value) {
+                _ if !fresh => issues.stale.push(sample.pod.to_string()),
+                None => issues.invalid.push(sample.pod.to_string()),
+                Some(load) => loads[row] = load.value(),
             }
-            self.place(metric, row, &sample);
         }
         Ok(())
     }
@@ -260,15 +268,6 @@ impl<'a> Join<'a> {
             issues.sort();
         }
         JoinedColumns { names, loads, set_aside, issues }
-    }
-
-    fn place(&mut self, metric: Metric, row: usize, sample: &Sample<'_>) {
-        let fresh = libm::fabs(self.rules.now_s - sample.timestamp_s) <= self.max_sample_age_s;
-        match Load::from_sample(sample.value) {
-            _ if !fresh => self.issues[metric].stale.push(sample.pod.to_string()),
-            None => self.issues[metric].invalid.push(sample.pod.to_string()),
-            Some(load) => self.loads[metric][row] = load.value(),
-        }
     }
 }
 

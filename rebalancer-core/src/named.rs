@@ -28,7 +28,7 @@ const ABSENT: u64 = 0x7ff8_0000_006f_6f6e;
 /// assert_eq!(joined.names, ["orders-1", "orders-0"]);
 /// assert_eq!(joined.loads.cpu, [0.5, 0.25]);
 /// ```
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct NamedPods {
     names: Names,
     columns: PerMetric<Column>,
@@ -50,12 +50,6 @@ pub struct NamedAnswer<'a> {
     names: &'a mut Names,
     cursor: Cursor,
     column: &'a mut Column,
-}
-
-impl Default for NamedPods {
-    fn default() -> Self {
-        Self { names: Names::with_capacity(0), columns: PerMetric::default() }
-    }
 }
 
 impl NamedPods {

@@ -15,6 +15,9 @@ pub const DEFAULT_WEIGHTS: PerMetric<f64> = PerMetric { cpu: 0.4, memory: 0.1, l
 pub const DEFAULT_FLOORS: PerMetric<f64> =
     PerMetric { cpu: 0.05, memory: 64.0 * 1024.0 * 1024.0, lag: 1000.0, rate: 1.0 };
 
+/// Scores made at once: they stay in the first-level cache while the metrics are added.
+const BLOCK: usize = 1024;
+
 /// How each usable metric enters the score: `share * load / denominator`, the share being the weight
 /// over the sum of the usable weights and the denominator `max(mean, floor)`.
 ///
@@ -49,10 +52,12 @@ impl Scale {
     /// Scores of pods given as columns: `columns[metric][row]` for every usable metric.
     pub(crate) fn scores(&self, columns: &PerMetric<Cow<'_, [f64]>>, rows: usize) -> Vec<f64> {
         let mut scores = alloc::vec![0.0; rows];
-        for metric in Metric::ALL {
-            let Some(Part { share, denominator }) = self.0[metric] else { continue };
-            for (score, load) in scores.iter_mut().zip(columns[metric].iter()) {
-                *score += share * (load / denominator);
+        for (number, block) in scores.chunks_mut(BLOCK).enumerate() {
+            for metric in Metric::ALL {
+                let Some(Part { share, denominator }) = self.0[metric] else { continue };
+                for (score, load) in block.iter_mut().zip(&columns[metric][number * BLOCK..]) {
+                    *score += share * (load / denominator);
+                }
             }
         }
         scores

@@ -51,7 +51,8 @@ impl Spread {
         let first = *loads.first()?;
         let (min, max) = range(loads)?;
         let count = loads.len();
-        let (mean, variance) = if min == max { (first, 0.0) } else { mean_and_variance(loads) };
+        let all_equal = min == max && loads.iter().all(|load| *load == first);
+        let (mean, variance) = if all_equal { (first, 0.0) } else { mean_and_variance(loads) };
         let std_dev = sqrt(variance);
         let spread = Self {
             count,

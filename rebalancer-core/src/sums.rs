@@ -26,52 +26,42 @@ pub(crate) fn sums<const N: usize>(values: &[f64], terms: impl Fn(f64) -> [f64; 
     totals.map(Sum::value)
 }
 
-/// The smallest and the largest value; `None` when there is none or one is NaN.
+/// The smallest and the largest value, NaN left out where another one stands before it; `None` when
+/// there is none.
 pub(crate) fn range(values: &[f64]) -> Option<(f64, f64)> {
     let first = *values.first()?;
+    let lesser = |one: f64, other: f64| if one < other { one } else { other };
+    let greater = |one: f64, other: f64| if one > other { one } else { other };
     let (mut min, mut max) = ([first; LANES], [first; LANES]);
-    // NaN plus anything is NaN, and 0 times anything finite adds nothing.
-    let mut odd = [0.0; LANES];
-    let mut take = |lane: usize, value: f64| {
-        min[lane] = if value < min[lane] { value } else { min[lane] };
-        max[lane] = if value > max[lane] { value } else { max[lane] };
-        odd[lane] += value * 0.0;
-    };
-    let chunks = values.chunks_exact(LANES);
-    for (lane, value) in chunks.remainder().iter().enumerate() {
-        take(lane, *value);
-    }
+    let (chunks, rest): (&[[f64; LANES]], &[f64]) = values.as_chunks();
     for chunk in chunks {
-        for (lane, value) in chunk.iter().enumerate() {
-            take(lane, *value);
+        for (value, (min, max)) in chunk.iter().zip(min.iter_mut().zip(&mut max)) {
+            *min = lesser(*value, *min);
+            *max = greater(*value, *max);
         }
     }
-    let finite = odd.iter().sum::<f64>() == 0.0;
-    finite.then(|| {
-        let min = min.into_iter().fold(first, |a, b| if b < a { b } else { a });
-        let max = max.into_iter().fold(first, |a, b| if b > a { b } else { a });
-        (min, max)
-    })
+    let min = min.iter().chain(rest).fold(first, |min, value| lesser(*value, min));
+    let max = max.iter().chain(rest).fold(first, |max, value| greater(*value, max));
+    Some((min, max))
 }
 
 /// Whether every value is NaN or a number from `0.0` (not `-0.0`) to `max`.
 pub(crate) fn are_loads(values: &[f64], max: f64) -> bool {
+    const SIGN: u64 = 1 << 63;
     // Without an early end the processor looks at many values at once.
     let odd = values.iter().fold(0, |odd, value| {
         let bits = if value.is_nan() { 0 } else { value.to_bits() };
-        odd | (bits >> 63) | u64::from(*value > max)
+        let too_large = if *value > max { SIGN } else { 0 };
+        odd | bits | too_large
     });
-    odd == 0
+    odd & SIGN == 0
 }
 
+/// The rest that fills no chunk is added apart: lanes that are picked by number would have to lie in
+/// memory.
 fn plain<const N: usize>(values: &[f64], terms: impl Fn(f64) -> [f64; N]) -> [f64; N] {
     let mut lanes = [[0.0; LANES]; N];
-    let chunks = values.chunks_exact(LANES);
-    for (lane, value) in chunks.remainder().iter().enumerate() {
-        for (sums, term) in lanes.iter_mut().zip(terms(*value)) {
-            sums[lane] += term;
-        }
-    }
+    let (chunks, rest): (&[[f64; LANES]], &[f64]) = values.as_chunks();
     for chunk in chunks {
         for (lane, value) in chunk.iter().enumerate() {
             for (sums, term) in lanes.iter_mut().zip(terms(*value)) {
@@ -79,17 +69,18 @@ fn plain<const N: usize>(values: &[f64], terms: impl Fn(f64) -> [f64; N]) -> [f6
             }
         }
     }
-    lanes.map(|sums| sums.iter().sum())
+    let mut totals = lanes.map(|sums| sums.iter().sum());
+    for value in rest {
+        for (total, term) in totals.iter_mut().zip(terms(*value)) {
+            *total += term;
+        }
+    }
+    totals
 }
 
 fn compensated<const N: usize>(values: &[f64], terms: impl Fn(f64) -> [f64; N]) -> [f64; N] {
     let mut lanes = [[Sum::default(); LANES]; N];
-    let chunks = values.chunks_exact(LANES);
-    for (lane, value) in chunks.remainder().iter().enumerate() {
-        for (sums, term) in lanes.iter_mut().zip(terms(*value)) {
-            sums[lane].add(term);
-        }
-    }
+    let (chunks, rest): (&[[f64; LANES]], &[f64]) = values.as_chunks();
     for chunk in chunks {
         for (lane, value) in chunk.iter().enumerate() {
             for (sums, term) in lanes.iter_mut().zip(terms(*value)) {
@@ -97,14 +88,20 @@ fn compensated<const N: usize>(values: &[f64], terms: impl Fn(f64) -> [f64; N]) 
             }
         }
     }
-    lanes.map(|sums| {
+    let mut totals = lanes.map(|sums| {
         let mut total = Sum::default();
         for Sum { sum, lost } in sums {
             total.add(sum);
             total.lost += lost;
         }
-        total.value()
-    })
+        total
+    });
+    for value in rest {
+        for (total, term) in totals.iter_mut().zip(terms(*value)) {
+            total.add(term);
+        }
+    }
+    totals.map(Sum::value)
 }
 
 /// A sum with what its additions have rounded away (Knuth's two-sum).

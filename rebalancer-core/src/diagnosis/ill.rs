@@ -203,6 +203,7 @@ fn column(analysis: &Analysis<'_>, metric: Metric) -> Vec<Option<f64>> {
 }
 
 fn mean(column: &[Option<f64>]) -> Option<f64> {
-    let known: Vec<f64> = column.iter().filter_map(|load| *load).collect();
-    (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64)
+    let known = || column.iter().filter_map(|load| *load);
+    let count = known().count();
+    (count > 0).then(|| known().sum::<f64>() / count as f64)
 }
