@@ -35,7 +35,8 @@ fn a_thousand_and_five_thousand_pods_are_listed_planned_and_rotated() {
         }
         let pages = u64::from(replicas).div_ceil(PODS_PER_PAGE);
         let plan = run(plane, &namespace, &metrics, &["plan"]);
-        check(&plan, "planned", pages + 2);
+        // Beside the pages: both levels of owners, and the budgets.
+        check(&plan, "planned", pages + 3);
         let run = run(plane, &namespace, &metrics, &["run", "--yes"]);
         check(&run, "rotated", 2 * pages + REQUESTS_BESIDE_LISTS);
         assert_eq!(run.json()["rotation"]["deleted"], json!([names[7], names[3]]), "wrong pods");
