@@ -64,11 +64,11 @@ impl Session {
         }
     }
 
-    /// Sends SIGINT, as Ctrl-C does.
-    pub fn interrupt(&self) {
+    /// Sends SIGTERM. What a shell starts in the background ignores SIGINT, and so do its children.
+    pub fn terminate(&self) {
         let pid = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw);
         let pid = pid.expect("a child has an id");
-        rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("a child of ours");
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("a child of ours");
     }
 
     /// Types a line once the terminal shows `prompt`.

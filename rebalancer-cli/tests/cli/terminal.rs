@@ -178,7 +178,7 @@ fn an_interrupted_question_is_no_yes() {
     let servers = Servers::start();
     let session = run(&servers, &[]);
     session.wait_for(PROMPT);
-    session.interrupt();
+    session.terminate();
     let (code, screen) = session.end();
     assert_eq!(code, None, "ended by the signal: {screen}");
     servers.assert_untouched();
