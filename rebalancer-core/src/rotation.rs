@@ -283,7 +283,7 @@ impl Rotation {
         let claims: Vec<Claim> = match answer {
             Ok(claims) => claims,
             Err(_) if lost => return Err(Reason::Claimed(None)),
-            Err(failure) if failure.kind.forbids_claims() => {
+            Err(failure) if failure.forbids_claims() => {
                 self.unclaimed = Some(self.failed(failure));
                 return Ok(State::Listing { next: 0 });
             }
@@ -338,7 +338,7 @@ impl Rotation {
         match answer {
             Ok(ClaimFate::Won) => Ok(State::Evicting { next: 0 }),
             Ok(ClaimFate::Lost) => Ok(State::Claims { lost: true }),
-            Err(failure) if failure.kind.forbids_claims() => {
+            Err(failure) if failure.forbids_claims() => {
                 self.unclaimed = Some(self.failed(failure));
                 Ok(State::Evicting { next: 0 })
             }

@@ -554,3 +554,21 @@ fn without_the_right_to_events_a_rotation_goes_on_and_says_so() {
         assert!(unclaimed.contains("permission is missing"), "{unclaimed}");
     }
 }
+
+/// As an API server answers that has the group of Events turned off.
+#[test]
+fn where_events_are_not_served_a_rotation_goes_on_and_says_so() {
+    for method in ["GET", "POST"] {
+        let server = ApiServer::start(Fleet::deployment("orders", 4));
+        let not_served = Transcript {
+            code: 404,
+            headers: vec![("Content-Type".to_owned(), "text/plain; charset=utf-8".to_owned())],
+            body: b"404 page not found\n".to_vec(),
+        };
+        server.inject(Fault::on(method, "/events", Effect::Answer(not_served)));
+        let report = rotate(&server);
+        assert_eq!(report.outcome, RotationOutcome::Rotated, "{report:?}");
+        let unclaimed = report.unclaimed.expect("it went unclaimed").to_string();
+        assert!(unclaimed.contains("404 page not found"), "{unclaimed}");
+    }
+}

@@ -191,6 +191,14 @@ impl ApiFailure {
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
         Self { kind, http_status: None, message: message.into(), retry_after: None }
     }
+
+    /// Whether a claim that was answered so cannot be made here at all: the server has no such
+    /// Events, or whoever runs the cluster lets this program read or write none. A namespace that
+    /// is gone is not that.
+    pub fn forbids_claims(&self) -> bool {
+        let not_served = self.http_status == Some(404) && self.kind != FailureKind::NamespaceGone;
+        not_served || matches!(self.kind, FailureKind::Forbidden | FailureKind::RefusedByAdmission)
+    }
 }
 
 impl fmt::Display for ApiFailure {
@@ -318,12 +326,6 @@ impl FailureKind {
     /// the pod can tell.
     pub const fn leaves_unknown(self) -> bool {
         matches!(self, Self::ServerError | Self::NoAnswer | Self::UnreadableAnswer)
-    }
-
-    /// Whether a claim that was answered so cannot be made here at all: whoever runs the cluster
-    /// lets this program read or write no Events.
-    pub const fn forbids_claims(self) -> bool {
-        matches!(self, Self::Forbidden | Self::RefusedByAdmission)
     }
 }
 

@@ -98,7 +98,7 @@ impl Watch {
             (_, Answer::Claimed(Ok(ClaimFate::Lost))) => self.claim = ClaimSeen::Lost,
             (_, Answer::Claimed(Err(failure))) => {
                 self.claim = ClaimSeen::Settled;
-                self.over = !failure.kind.forbids_claims();
+                self.over = !failure.forbids_claims();
             }
             (Action::Preflight(request), Answer::Preflight(Ok(()))) => {
                 self.preflighted.push(request.target.uid.clone());
@@ -126,7 +126,7 @@ impl Watch {
         self.claim = ClaimSeen::NoneInForce;
         match answer {
             Ok(claims) => self.over |= claims.iter().any(Claim::is_in_force),
-            Err(failure) if failure.kind.forbids_claims() => self.claim = ClaimSeen::Settled,
+            Err(failure) if failure.forbids_claims() => self.claim = ClaimSeen::Settled,
             Err(_) => self.over = true,
         }
     }
