@@ -59,6 +59,32 @@ fn colours_are_left_out_where_they_are_not_wanted() {
     assert!(!piped(&["--color=always", "-o", "json"], &[]).contains('\u{1b}'), "never in JSON");
 }
 
+/// Of a log that says something, the report left out.
+#[test]
+fn the_log_has_the_colours_of_the_report() {
+    let args =
+        |color: &'static str| ["replay", RECORDING, "-o=none", "--log-level=debug", "--log-format=text", color];
+    let unknown = ("KUBE_NAMESPASE", "typo");
+    let on_a_terminal = |color: &'static str, env: &[(&str, &str)]| {
+        let env: Vec<(&str, &str)> = [unknown].into_iter().chain(env.iter().copied()).collect();
+        let screen = shown(80, &args(color), &env);
+        assert!(screen.contains("KUBE_NAMESPASE"), "something is logged: {screen}");
+        screen.contains('\u{1b}')
+    };
+    assert!(on_a_terminal("--color=auto", &[]));
+    assert!(!on_a_terminal("--color=auto", &[("NO_COLOR", "1")]));
+    assert!(!on_a_terminal("--color=never", &[]));
+    assert!(on_a_terminal("--color=always", &[("NO_COLOR", "1")]), "the flag wins");
+    let piped = |args: &[&str]| {
+        let done = Running::start(&mut command(args, &[unknown])).wait();
+        assert!(done.stderr.contains("KUBE_NAMESPASE"), "{done}");
+        done.stderr.contains('\u{1b}')
+    };
+    assert!(!piped(&args("--color=auto")));
+    assert!(piped(&args("--color=always")));
+    assert!(!piped(&["replay", RECORDING, "--log-format=json", "--color=always"]), "never in JSON");
+}
+
 #[test]
 fn a_terminal_without_unicode_gets_ascii() {
     for locale in [("LANG", "C"), ("LC_ALL", "en_US.ISO-8859-1")] {
