@@ -178,6 +178,9 @@ pub fn weights(text: &str) -> Result<PerMetric<f64>, String> {
         }
         weights[metric] = number(value.trim()).map_err(|error| format!("{metric}: {error}"))?;
     }
+    if !weights.iter().map(|(_, weight)| *weight).sum::<f64>().is_finite() {
+        return Err(format!("the sum of the weights is not finite; {}", shape()));
+    }
     if weights.iter().all(|(_, weight)| *weight == 0.0) {
         return Err(format!("at least one weight must be more than 0; {}", shape()));
     }
@@ -273,7 +276,7 @@ mod tests {
     fn weights_name_each_metric_at_most_once() {
         assert_eq!(weights(&show_weights(&DEFAULT_WEIGHTS)), Ok(DEFAULT_WEIGHTS));
         assert_eq!(weights("cpu=1").map(|weights| weights.lag), Ok(0.0));
-        for bad in ["cpu", "cpu=1,cpu=2", "disk=1", "cpu=0", "cpu=-1", ""] {
+        for bad in ["cpu", "cpu=1,cpu=2", "disk=1", "cpu=0", "cpu=-1", "cpu=1e308,lag=1e308", ""] {
             assert!(weights(bad).is_err(), "{bad}");
         }
     }

@@ -113,10 +113,11 @@ fn write(path: &Path, ended: &Ended<'_>) {
     }
 }
 
-/// `node_exporter` runs as somebody else, whatever the file mask of this process is.
+/// `node_exporter` runs as somebody else, whatever the file mask of this process is. A pipe or a
+/// terminal keeps its rights.
 fn readable_by_all(file: &File) -> io::Result<()> {
     #[cfg(unix)]
-    {
+    if file.metadata()?.is_file() {
         use std::os::unix::fs::PermissionsExt as _;
         file.set_permissions(fs::Permissions::from_mode(0o644))?;
     }
@@ -127,6 +128,8 @@ fn readable_by_all(file: &File) -> io::Result<()> {
 
 /// The line about the last success in the file of an earlier run.
 fn last_success(path: &Path) -> Option<String> {
+    // Who opens a pipe to read it waits for a writer.
+    fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
     let mut text = String::new();
     File::open(path).ok()?.take(MAX_TEXTFILE_BYTES).read_to_string(&mut text).ok()?;
     let (name, _) = metrics::LAST_SUCCESS;

@@ -263,3 +263,50 @@ fn a_history_with_too_few_samples_holds() {
     let done = assert_held(&servers, &longer, "persistence", "unknown");
     assert!(done.stdout.contains("has 0 samples, 60 are needed"), "half of a window must be there: {done}");
 }
+
+/// A past of the twelve pods: each row gives the busiest its samples, the others are steady.
+fn past(rows: &[&str]) -> String {
+    let series: Vec<String> = rows.iter().map(|row| format!("{{{row}}}")).collect();
+    format!(r#"{{"status":"success","data":{{"resultType":"matrix","result":[{}]}}}}"#, series.join(","))
+}
+
+/// A query that forgets to add up containers gives each pod several pasts, none of which is its own.
+#[test]
+fn a_past_of_each_container_is_refused_and_holds() {
+    let servers = Servers::start();
+    let of =
+        |container: &str| format!(r#""metric":{{"pod":"{BUSIEST}","container":"{container}"}},"values":[]"#);
+    servers.metrics.answer_ranges_with(past(&[&of("app"), &of("sidecar")]));
+    let done = assert_held(&servers, &[], "persistence", "unknown");
+    assert!(done.stdout.contains("duplicate series for pod"), "{done}");
+}
+
+/// Of a day that is asked for, a server that keeps less has the last hours only.
+#[test]
+fn a_window_longer_than_what_is_kept_is_told_and_holds() {
+    let servers = Servers::start();
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("a clock after 1970").as_secs();
+    servers.metrics.answer_ranges_with(past(&[]));
+    assert_held(&servers, &[("PERSISTENCE_WINDOW", "24h")], "persistence", "unknown");
+    let asked = servers.metrics.requests();
+    let range = asked.iter().find(|request| request.path().ends_with("query_range")).expect("a range");
+    let number = |name: &str| -> f64 {
+        range
+            .parameter(name)
+            .and_then(|text| text.parse().ok())
+            .unwrap_or_else(|| panic!("{name}: {range:?}"))
+    };
+    assert!(number("end") - number("start") > 80_000.0 && number("end") <= now as f64 + 60.0);
+    // The last two hours of the grid that was asked for.
+    let (end, step) = (number("end"), number("step"));
+    let kept = (0..).map(|back| end - f64::from(back) * step).take_while(|time| end - time <= 7_200.0);
+    let mut kept: Vec<String> = kept.map(|time| format!(r#"[{time},"9"]"#)).collect();
+    kept.reverse();
+    let row = format!(r#""metric":{{"pod":"{BUSIEST}"}},"values":[{}]"#, kept.join(","));
+    servers.metrics.answer_ranges_with(past(&[&row]));
+    let done = assert_held(&servers, &[("PERSISTENCE_WINDOW", "24h")], "persistence", "unknown");
+    assert!(done.stdout.contains("are needed") || done.stdout.contains("history"), "{done}");
+    let refused = servers.run(&RUN, &[("PERSISTENCE_WINDOW", "90d")]);
+    assert!(refused.assert_one_error(64).contains("the window must be 1m to 7d"), "{refused}");
+    servers.assert_untouched();
+}

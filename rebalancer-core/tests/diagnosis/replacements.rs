@@ -151,6 +151,18 @@ fn even_rates_do_not_tell_what_a_replacement_did_to_the_cpu() {
     assert_eq!(standing(&diagnosis, "last_replacement"), Standing::Unknown, "{diagnosis:#?}");
 }
 
+/// What was before is no measure of what is now when pods came or went besides.
+#[test]
+fn a_changed_number_of_pods_is_no_experiment() {
+    let scene = three_to_one();
+    let mut facts = scene.facts();
+    facts.last_replacement = replaced(Metric::Rate, &[300.0, 100.0, 100.0], &[300.0, 100.0, 100.0, 100.0]);
+    let diagnosis = scene.assess(&facts).diagnosis;
+    let step = diagnosis.steps.iter().find(|step| step.name == "last_replacement").expect("the step");
+    assert_eq!(step.standing, Standing::Unknown, "{step:?}");
+    assert_eq!(step.reason, "3 pods then, 4 now: no comparison");
+}
+
 #[test]
 fn a_fall_no_larger_than_its_noise_is_none() {
     let scene = three_to_one();

@@ -7,10 +7,14 @@ use rebalancer_core::{ApiFailure, FailureKind};
 use serde::Deserialize;
 
 use super::pods::null_is_empty;
+use crate::prometheus::words;
 
-/// Longest quotation of an answer that is not a `Status`, in characters: enough to recognise a
-/// proxy's page by, too little to flood a log.
+/// Longest quotation of an answer that is not a `Status`, in characters: enough to recognise it by,
+/// too little to flood a log.
 const MAX_QUOTE: usize = 300;
+
+/// Bytes of such an answer that are looked at: the head of a proxy's page, with its title.
+const MAX_HEAD: usize = 4096;
 
 /// One HTTP answer.
 #[derive(Debug)]
@@ -131,8 +135,9 @@ impl Reply {
     }
 
     fn quote(&self) -> String {
-        let text = String::from_utf8_lossy(&self.body[..self.body.len().min(4 * MAX_QUOTE)]);
-        text.trim().chars().take(MAX_QUOTE).collect()
+        let text = String::from_utf8_lossy(&self.body[..self.body.len().min(MAX_HEAD)]);
+        let text = text.trim();
+        if text.starts_with('<') { words(text) } else { text.chars().take(MAX_QUOTE).collect() }
     }
 }
 
@@ -195,5 +200,22 @@ impl Status {
             }
         }
         words
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_quoted_by_its_title() {
+        let page =
+            "<!DOCTYPE html><html>\n<head><title>502 Bad\nGateway</title></head><body>much more</body>";
+        let reply = Reply { status: 502, retry_after: None, date: None, body: page.into() };
+        let failure = reply.failure();
+        assert_eq!((failure.kind, failure.message.as_str()), (FailureKind::ServerError, "502 Bad Gateway"));
+        let login = Reply { status: 200, ..reply };
+        let failure = login.read::<serde_json::Value>().expect_err("a page");
+        assert!(failure.message.ends_with("it begins with \"502 Bad Gateway\""), "{failure:?}");
     }
 }
