@@ -87,8 +87,7 @@ fn assert_stopped(seeds: u64, shape: &GroupShape, knowledge: Knowledge) {
     }
 }
 
-/// CPU is noisier than the message rate, and there is nothing else to tell by. The seeds are others than
-/// those by which the budget of rotations was chosen.
+/// CPU is noisier than the message rate, and there is nothing else to tell by.
 #[test]
 fn noise_hides_nothing_from_the_guards_that_know_the_cpu_alone() {
     for quiet in futile() {
