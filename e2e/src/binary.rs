@@ -7,12 +7,14 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+
+use crate::wait_until;
 
 /// The program with these arguments and nothing in its environment: a test sets what it means.
 pub fn pod_rebalancer(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
@@ -25,8 +27,15 @@ pub fn pod_rebalancer(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) ->
 #[derive(Debug)]
 pub struct Running {
     child: Child,
-    stdout: JoinHandle<String>,
-    stderr: JoinHandle<String>,
+    stdout: Pipe,
+    stderr: Pipe,
+}
+
+/// What a child has written so far, read as it comes.
+#[derive(Debug)]
+struct Pipe {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    reader: JoinHandle<()>,
 }
 
 /// A run of the program that has ended.
@@ -56,8 +65,8 @@ impl Running {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program was built");
-        let stdout = collect(child.stdout.take().expect("stdout is piped"));
-        let stderr = collect(child.stderr.take().expect("stderr is piped"));
+        let stdout = Pipe::read(child.stdout.take().expect("stdout is piped"));
+        let stderr = Pipe::read(child.stderr.take().expect("stderr is piped"));
         Self { child, stdout, stderr }
     }
 
@@ -67,6 +76,15 @@ impl Running {
     /// When it has ended.
     pub fn terminate(&self) {
         kill_process(Pid::from_child(&self.child), Signal::TERM).expect("the program still runs");
+    }
+
+    /// Waits until its standard error holds these words.
+    ///
+    /// # Panics
+    /// When `limit` passes first.
+    #[track_caller]
+    pub fn wait_said(&self, words: &str, limit: Duration) {
+        wait_until(&format!("the program says {words:?}"), limit, || self.stderr.so_far().contains(words));
     }
 
     /// Waits for its end.
@@ -84,15 +102,15 @@ impl Running {
             if start.elapsed() > limit {
                 let _ = self.child.kill();
                 let _ = self.child.wait();
-                let stderr = self.stderr.join().unwrap_or_default();
+                let stderr = self.stderr.whole();
                 panic!("the program still ran after {limit:?}; its stderr:\n{stderr}");
             }
             thread::sleep(Duration::from_millis(3));
         };
         Finished {
             code: status.code(),
-            stdout: self.stdout.join().expect("the reader of stdout does not panic"),
-            stderr: self.stderr.join().expect("the reader of stderr does not panic"),
+            stdout: self.stdout.whole(),
+            stderr: self.stderr.whole(),
             peak_memory_bytes,
             elapsed: start.elapsed(),
         }
@@ -155,12 +173,33 @@ fn built() -> &'static Path {
     })
 }
 
-fn collect(mut pipe: impl Read + Send + 'static) -> JoinHandle<String> {
-    thread::spawn(move || {
-        let mut bytes = Vec::new();
-        pipe.read_to_end(&mut bytes).expect("a pipe of a child can be read");
-        String::from_utf8_lossy(&bytes).into_owned()
-    })
+impl Pipe {
+    fn read(mut pipe: impl Read + Send + 'static) -> Self {
+        let bytes = Arc::new(Mutex::new(Vec::new()));
+        let held = Arc::clone(&bytes);
+        let reader = thread::spawn(move || {
+            let mut chunk = [0; 4096];
+            loop {
+                let count = pipe.read(&mut chunk).expect("a pipe of a child can be read");
+                if count == 0 {
+                    return;
+                }
+                held.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&chunk[..count]);
+            }
+        });
+        Self { bytes, reader }
+    }
+
+    fn so_far(&self) -> String {
+        String::from_utf8_lossy(&self.bytes.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+    }
+
+    /// All of it, once the child has ended.
+    fn whole(self) -> String {
+        let Self { bytes, reader } = self;
+        reader.join().expect("the reader of a pipe does not panic");
+        String::from_utf8_lossy(&bytes.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+    }
 }
 
 /// The high-water mark of a process's resident memory, in bytes; 0 when it is gone.

@@ -29,8 +29,9 @@ fn a_server_killed_between_the_evictions_leaves_a_partial_rotation() {
         let scene = Scene::of(&plane, "killed", 4, &[workload::deployment("orders", 4)]);
         // Nothing replaces the first pod, so that the second eviction does not come before the end.
         plane.controller_manager().pause();
-        let run = Running::start(scene.eviction().env("PACING", "wait-ready"));
-        scene.wait_ended(&[scene.busiest()]);
+        let run = Running::start(scene.eviction().env("PACING", "wait-ready").env("LOG_LEVEL", "debug"));
+        // The server has answered: an answer that the kill cuts off is another test's.
+        run.wait_said(r#""action":"wait""#, LIMIT);
         (scene.names(), run)
     };
     plane.apiserver().kill();
@@ -50,8 +51,9 @@ fn a_server_that_comes_back_between_the_evictions_is_reported_truthfully() {
     let mut plane = plane();
     let (names, run) = {
         let scene = Scene::of(&plane, "back", 4, &[workload::deployment("orders", 4)]);
-        let run = Running::start(scene.eviction().env("PACING", "wait-ready"));
-        scene.wait_ended(&[scene.busiest()]);
+        let run = Running::start(scene.eviction().env("PACING", "wait-ready").env("LOG_LEVEL", "debug"));
+        // The server has answered: an answer that the kill cuts off is another test's.
+        run.wait_said(r#""action":"wait""#, LIMIT);
         (scene.names(), run)
     };
     plane.apiserver().kill();
