@@ -124,7 +124,7 @@ fn an_account_deleted_since_the_plan_evicts_nothing() {
 }
 
 /// The checks of permissions.
-fn permissions(check: &Finished) -> Vec<Value> {
+pub fn permissions(check: &Finished) -> Vec<Value> {
     let report = check.json();
     let categories = report["categories"].as_array().expect("categories").iter();
     categories

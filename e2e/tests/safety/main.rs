@@ -10,4 +10,5 @@ mod motion;
 mod rotation;
 mod scene;
 mod selectors;
+mod targets;
 mod two_runs;
