@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Context as _;
-use clap::ArgMatches;
 use clap::parser::ValueSource;
+use clap::{ArgMatches, Args as _, Command};
 use jiff::Timestamp;
 use rebalancer_core::Workload;
 use rebalancer_io::facts::FactFinder;
@@ -15,9 +15,9 @@ use rebalancer_io::prometheus::{PrometheusClient, PrometheusConfig};
 use rebalancer_io::recording::{Exchange, Recording, Replay};
 use serde::{Deserialize, Serialize};
 
+use crate::args::DecisionArgs;
 use crate::config_table::settings;
 use crate::failure::Failure;
-use crate::usage;
 
 /// Settings of a run that its decision depends on; none of them is a secret.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -131,7 +131,7 @@ pub fn read_back(recording: &Recording, path: &Path) -> anyhow::Result<ReadBack>
 
 /// Id and flag of each setting of the decision.
 fn decision_settings() -> Vec<(String, String)> {
-    let command = usage::command();
-    let decision = settings(&command).into_iter().filter(|setting| setting.heading == "Decision");
-    decision.filter_map(|setting| Some((setting.id, setting.flag?))).collect()
+    let decision = DecisionArgs::augment_args(Command::new("decision"));
+    let settings = settings(&Command::new("all").subcommand(decision)).into_iter();
+    settings.filter_map(|setting| Some((setting.id, setting.flag?))).collect()
 }

@@ -19,9 +19,9 @@ const FOREIGN: [&str; 3] = ["LOGLEVEL", "POD_LABELS", "WINDOWID"];
 const OF_A_THRESHOLD: &str = "_VARIANCE_THRESHOLD";
 
 /// The variables of `set` that no setting in `known` reads and that are near one.
-pub fn find(known: &[String], set: impl Iterator<Item = String>) -> Vec<Typo> {
+pub fn find(known: &[&str], set: impl Iterator<Item = String>) -> Vec<Typo> {
     let mut typos: Vec<Typo> = set
-        .filter(|variable| !known.contains(variable) && !is_foreign(variable))
+        .filter(|variable| !known.contains(&variable.as_str()) && !is_foreign(variable))
         .filter_map(|variable| {
             nearest(known, &variable).map(|meant| Typo { meant: meant.to_owned(), variable })
         })
@@ -46,16 +46,15 @@ fn is_foreign(variable: &str) -> bool {
         || ends.iter().any(|end| variable.ends_with(end))
 }
 
-fn nearest<'a>(known: &'a [String], variable: &str) -> Option<&'a str> {
-    let near = known.iter().filter_map(|name| Some((distance(name, variable)?, name.as_str())));
+fn nearest<'a>(known: &[&'a str], variable: &str) -> Option<&'a str> {
+    let near = known.iter().filter_map(|name| Some((distance(name, variable)?, *name)));
     near.min_by_key(|(distance, _)| *distance).map(|(_, name)| name)
 }
 
 /// How far a name is from a setting's, where it is near enough to be taken for it. Names of one word
 /// are words of anybody's: there only the underscores may differ.
 fn distance(name: &str, variable: &str) -> Option<usize> {
-    let joined = |text: &str| text.replace('_', "");
-    if joined(name) == joined(variable) {
+    if letters(name).eq(letters(variable)) {
         return Some(0);
     }
     let allowed = match name.len() {
@@ -65,10 +64,21 @@ fn distance(name: &str, variable: &str) -> Option<usize> {
         7..10 => 1,
         _ => 2,
     };
-    if name.len().abs_diff(variable.len()) > allowed {
+    // One change brings or takes at most two letters; nearly every name ends here.
+    let apart = (letter_set(name) ^ letter_set(variable)).count_ones() as usize;
+    if name.len().abs_diff(variable.len()) > allowed || apart.div_ceil(2) > allowed {
         return None;
     }
     Some(osa_distance(name, variable)).filter(|distance| *distance <= allowed)
+}
+
+fn letters(name: &str) -> impl Iterator<Item = u8> {
+    name.bytes().filter(|letter| *letter != b'_')
+}
+
+/// One bit for each letter in it.
+fn letter_set(name: &str) -> u128 {
+    name.bytes().fold(0, |set, letter| set | 1 << (letter % 128))
 }
 
 #[cfg(test)]
@@ -91,8 +101,7 @@ mod tests {
     ];
 
     fn meant(variable: &str) -> Option<String> {
-        let known: Vec<String> = KNOWN.map(str::to_owned).into();
-        find(&known, [variable.to_owned()].into_iter()).pop().map(|typo| typo.meant)
+        find(&KNOWN, [variable.to_owned()].into_iter()).pop().map(|typo| typo.meant)
     }
 
     #[test]

@@ -29,13 +29,9 @@ pub struct Usage {
 /// # Errors
 /// Help and version were printed (exit 0), or a usage error was (exit 64).
 pub fn parse() -> Result<Usage, ExitCode> {
-    let mut command = command();
-    let parsed = command.try_get_matches_from_mut(std::env::args_os());
-    let matches = match parsed {
-        Ok(matches) => matches,
-        Err(error) => return Err(refuse(&error, &mut command)),
-    };
-    let cli = Cli::from_arg_matches(&matches).map_err(|error| refuse(&error, &mut command))?;
+    let matches =
+        command_typed().try_get_matches_from(std::env::args_os()).map_err(|error| refuse(&error))?;
+    let cli = Cli::from_arg_matches(&matches).map_err(|error| refuse(&error))?;
     if let Some(secret) = secret::ALL.iter().find(|secret| secret.is_garbled()) {
         return Err(Failure::usage(format!("{} is not UTF-8", secret.variable)).report());
     }
@@ -44,7 +40,8 @@ pub fn parse() -> Result<Usage, ExitCode> {
     }
     let matches = matches.subcommand().map(|(_, chosen)| chosen.clone()).unwrap_or_default();
     let set = std::env::vars_os().filter(|(_, value)| !value.is_empty());
-    let typos = typo::find(&variables(&command), set.filter_map(|(name, _)| name.into_string().ok()));
+    let set = set.filter_map(|(name, _)| name.into_string().ok());
+    let typos = if cli.command.output().is_some() { typo::find(&variables(), set) } else { Vec::new() };
     Ok(Usage { cli, matches, typos })
 }
 
@@ -61,27 +58,57 @@ fn refuse_format(command: &args::Command) -> Option<Failure> {
     Some(Failure::usage(format!("--output {form} (variable OUTPUT) is for {only} only")))
 }
 
-/// The names of all settings. An empty variable has been taken out of the definition, and is
-/// nobody's error.
-fn variables(command: &Command) -> Vec<String> {
-    let defined = arguments(command).filter_map(Arg::get_env);
-    let defined = defined.map(|name| name.to_string_lossy().into_owned());
-    let mut names: Vec<String> =
-        defined.chain(secret::ALL.iter().map(|secret| secret.variable.to_owned())).collect();
-    names.sort_unstable();
-    names.dedup();
-    names
+/// The names of all variables that are read.
+fn variables() -> Vec<&'static str> {
+    args::VARIABLES.into_iter().chain(secret::ALL.map(|secret| secret.variable)).collect()
 }
 
 /// The clap definition, with empty environment variables taken out, and without their values in
 /// the help: an address or a parameter may hold a credential.
 pub fn command() -> Command {
+    defined().mut_subcommands(quiet)
+}
+
+/// The clap definition as it is written.
+pub fn defined() -> Command {
+    stubs().mut_subcommands(define)
+}
+
+/// The same as [`command`] for what was typed to this process. Of one command only its own settings
+/// are defined, and none for the version: those of all cost more than the rest of a start.
+pub fn command_typed() -> Command {
+    let typed = std::env::args_os().nth(1).unwrap_or_default();
+    let typed = typed.to_str().unwrap_or_default();
+    let stubs = stubs();
+    if matches!(typed, "--version" | "-V") {
+        return stubs;
+    }
+    if stubs.find_subcommand(typed).is_none() {
+        return command();
+    }
+    stubs
+        .mut_subcommands(|command| if command.get_name() == typed { quiet(define(command)) } else { command })
+}
+
+/// The commands without their settings.
+fn stubs() -> Command {
     let command = Cli::command();
-    let command = match plugin_name() {
+    match plugin_name() {
         Some(name) => command.bin_name(name),
         None => command,
-    };
-    command.mut_subcommands(|command| command.mut_args(with_quiet_variable)).mut_args(with_quiet_variable)
+    }
+}
+
+/// Defines the settings of a command. What comes with them is said of their group and not of the
+/// command, and is put back.
+fn define(mut command: Command) -> Command {
+    let about = command.get_about().cloned().unwrap_or_default();
+    command.build();
+    command.about(about)
+}
+
+fn quiet(command: Command) -> Command {
+    command.mut_args(with_quiet_variable)
 }
 
 /// How the program is called as a plugin: `kubectl rebalance-pods` for `kubectl-rebalance_pods`.
@@ -107,15 +134,16 @@ pub fn source(matches: &ArgMatches, id: &str) -> &'static str {
 }
 
 /// Prints a parse error in the program's own words and picks the exit code.
-fn refuse(error: &clap::Error, command: &mut Command) -> ExitCode {
+fn refuse(error: &clap::Error) -> ExitCode {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         let gone = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
         let printed = error.print().or_else(|error| if gone(&error) { Ok(()) } else { Err(error) });
         return ExitCode::from(if printed.is_ok() { exit::DECIDED } else { exit::FAILED });
     }
+    let mut command = command();
     // Arguments can be shown in messages only once they are complete.
     command.build();
-    if let Some(message) = explain(error, command) {
+    if let Some(message) = explain(error, &command) {
         return Failure::usage(message).report();
     }
     // The rest of clap's own messages name the argument and the usage well.

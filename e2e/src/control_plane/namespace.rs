@@ -77,8 +77,11 @@ impl<'a> Namespace<'a> {
     #[track_caller]
     pub fn wait_ready(&self, selector: &str, count: usize, limit: Duration) {
         wait_until(&format!("{count} pods of {selector} Ready in {}", self.name), limit, || {
-            let pods = self.pods(selector);
-            pods.len() == count && pods.iter().all(is_ready) && self.owners_settled(selector)
+            // What owners report is small, and of a large workload the pods are not.
+            self.owners_settled(selector) && {
+                let pods = self.pods(selector);
+                pods.len() == count && pods.iter().all(is_ready)
+            }
         });
     }
 

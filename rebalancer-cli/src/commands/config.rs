@@ -4,14 +4,14 @@
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::{ArgMatches, CommandFactory as _};
+use clap::ArgMatches;
 use comfy_table::{ContentArrangement, Table, presets};
 use rebalancer_io::prometheus::Endpoint;
 use rebalancer_io::push::Receiver;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::args::{Cli, ConfigArgs, OutputFormat, Shown};
+use crate::args::{ConfigArgs, OutputFormat, Shown};
 use crate::config_table::{self, Setting};
 use crate::failure::Failure;
 use crate::{exit, output, schema, secret, settings, usage};
@@ -79,7 +79,7 @@ pub fn rows(matches: &ArgMatches) -> Vec<Row> {
         Some(raw.map(|value| value.to_string_lossy()).collect::<Vec<_>>().join(","))
     };
     // As it is defined: a variable that is set to nothing is a setting all the same.
-    let command = Cli::command();
+    let command = usage::defined();
     let shown = config_table::settings(&command).into_iter().filter(|setting| setting.variable.is_some());
     let plain = shown.map(|setting| {
         let source = if known(&setting.id) { usage::source(matches, &setting.id) } else { "unset" };

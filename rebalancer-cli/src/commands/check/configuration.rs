@@ -1,17 +1,17 @@
 //! The settings: how many were given and how, and what stands beside them.
 
+use clap::ArgMatches;
 use clap::parser::ValueSource;
-use clap::{ArgMatches, CommandFactory as _};
 
 use super::report::Category;
-use crate::args::{Cli, LiveArgs};
+use crate::args::LiveArgs;
 use crate::typo::Typo;
-use crate::{config_table, secret};
+use crate::{config_table, secret, usage};
 
 /// Checks the settings, which have been read without an error.
 pub fn check(args: &LiveArgs, matches: &ArgMatches, typos: &[Typo]) -> Category {
     let mut category = Category::new("configuration", None);
-    let settings = config_table::settings(&Cli::command());
+    let settings = config_table::settings(&usage::defined());
     let known = |id: &str| matches.ids().any(|known| known.as_str() == id);
     let count = |source: ValueSource| {
         let from = |id: &str| known(id) && matches.value_source(id) == Some(source);
