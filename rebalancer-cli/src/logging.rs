@@ -8,6 +8,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use crate::args::{LogFormat, OutputArgs};
 use crate::failure::Failure;
+use crate::terminal::Terminal;
 
 /// Starts logging for the rest of the process.
 ///
@@ -24,11 +25,7 @@ pub fn start(args: &OutputArgs) -> Result<(), Failure> {
     if is_json(args) {
         log.json().flatten_event(true).with_current_span(false).with_span_list(false).init();
     } else {
-        log.with_ansi(
-            io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
-        )
-        .with_target(false)
-        .init();
+        log.with_ansi(Terminal::stderr(args.color).color).with_target(false).init();
     }
     Ok(())
 }

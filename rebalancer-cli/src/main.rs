@@ -14,6 +14,7 @@ mod output;
 mod page;
 mod recorded;
 mod report;
+mod revision;
 mod schema;
 mod secret;
 mod settings;

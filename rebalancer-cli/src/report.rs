@@ -211,6 +211,9 @@ pub struct PodReport {
     pub verdict: PodVerdict,
     /// Seconds since it was created, where known.
     pub age_seconds: Option<u64>,
+    /// The node it runs on, where known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
     /// Usable metrics it lacks.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<&'static str>,

@@ -1,5 +1,6 @@
 //! The decision together with the pods it is about.
 
+use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use core::ops::Deref;
 
@@ -13,6 +14,8 @@ use crate::statistics::median;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Analysis<'a> {
     pub(crate) pods: Pods<'a>,
+    /// Loads of the candidates in their order, a column for each usable metric.
+    pub(crate) columns: PerMetric<Cow<'a, [f64]>>,
     pub(crate) decision: Decision,
 }
 
@@ -80,8 +83,16 @@ impl<'a> Analysis<'a> {
     /// Median of a usable metric over the candidates; computed when asked for.
     pub fn median(&self, metric: Metric) -> Option<f64> {
         self.spread(metric)?;
-        let load = |position: &usize| self.load(*position, metric).map(Load::value);
-        median(self.candidates().iter().filter_map(load).collect())
+        median(self.columns[metric].to_vec())
+    }
+
+    /// Loads of the candidates in their order; NaN where one of an unusable metric is missing.
+    pub(crate) fn loads_of_candidates(&self, metric: Metric) -> Cow<'_, [f64]> {
+        if self.spread(metric).is_some() {
+            return Cow::Borrowed(&self.columns[metric]);
+        }
+        let load = |position: &usize| self.load(*position, metric).map_or(f64::NAN, Load::value);
+        self.candidates().iter().map(load).collect()
     }
 
     /// Usable metrics that the pod at `position` lacks, which is why it is no candidate.

@@ -57,7 +57,7 @@ impl Engine {
     /// A threshold that is not a usable number, or two pods of one name among the targets.
     pub fn analyze<'a>(&self, pods: &'a [PodState]) -> Result<Analysis<'a>, AnalyzeError> {
         let loads = columns(pods).map(Cow::Owned);
-        Ok(Analysis { pods: Pods::States(pods), decision: self.decide(Pods::States(pods), loads)? })
+        self.decide(Pods::States(pods), loads)
     }
 
     /// Decides about pods whose loads lie in columns, as [`Engine::analyze`] does.
@@ -88,11 +88,15 @@ impl Engine {
         }
         let columns = PerMetric::from_fn(|metric| cleaned(&loads[metric], names.len()));
         let pods = Pods::Columns { names, loads };
-        Ok(Analysis { pods, decision: self.decide(pods, columns)? })
+        self.decide(pods, columns)
     }
 
     /// Decides about pods; every column has a load for each, NaN where it is missing.
-    fn decide(&self, pods: Pods<'_>, loads: PerMetric<Cow<'_, [f64]>>) -> Result<Decision, AnalyzeError> {
+    fn decide<'a>(
+        &self,
+        pods: Pods<'a>,
+        loads: PerMetric<Cow<'a, [f64]>>,
+    ) -> Result<Analysis<'a>, AnalyzeError> {
         self.thresholds.validate()?;
         let name = |position: usize| pods.name(position);
         let coverage = self.coverage(pods.len(), &loads);
@@ -109,7 +113,9 @@ impl Engine {
         {
             return Err(AnalyzeError::DuplicatePod { name: name(pair.busiest).into() });
         }
-        Ok(Decision { thresholds: self.thresholds, coverage, candidates, spreads, scores, outliers })
+        let thresholds = self.thresholds;
+        let decision = Decision { thresholds, coverage, candidates, spreads, scores, outliers };
+        Ok(Analysis { pods, columns, decision })
     }
 
     /// Counts for each metric the pods that have it, and how many must.

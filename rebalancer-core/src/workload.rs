@@ -35,6 +35,9 @@ pub struct LivePod {
     /// What forbids or speaks against evicting this pod, all that was found.
     #[cfg_attr(feature = "serde", serde(default))]
     pub protections: Vec<Protection>,
+    /// Name of the node it runs on, for people to read; no decision looks at it.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub node: Option<String>,
 }
 
 impl LivePod {
@@ -50,6 +53,7 @@ impl LivePod {
             uptime: None,
             controller: None,
             protections: Vec::new(),
+            node: None,
         }
     }
 

@@ -12,6 +12,7 @@ pub mod push;
 pub mod recording;
 pub mod snapshot;
 pub mod states;
+mod unsaid;
 
 /// Keeps the code of the guide true.
 #[cfg(doctest)]

@@ -9,15 +9,14 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue};
 use ureq::Agent;
 
 use crate::prometheus::{Auth, ConfigError, Endpoint, Tls, TransportError, tls_config, words};
+use crate::unsaid::Unsaid;
 
 /// Type of the text format that every receiver of metrics understands.
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
-
-/// Most bytes read of a refusal: more than any of these servers says.
-const MAX_ERROR_BYTES: u64 = 64 << 10;
 
 /// How to reach whoever receives the metrics.
 #[derive(Debug, Clone)]
@@ -153,22 +152,25 @@ impl Pusher {
             (Receiver::Pushgateway(_), Replaces::Group) => self.agent.put(&url),
             _ => self.agent.post(&url),
         };
-        let send = || {
-            let mut request = request.header(CONTENT_TYPE, TEXT_FORMAT);
-            if let Some(value) = self.auth.authorization()? {
-                request = request.header(AUTHORIZATION, value);
-            }
-            request.send(metrics).map_err(|error| TransportError::from_ureq(error, self.timeout))
-        };
         let refused = |kind| PushError { url: url.clone(), kind };
-        let answer = send().map_err(|error| refused(PushErrorKind::Transport(error)))?;
+        let failed = |error| refused(PushErrorKind::Transport(error));
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(TEXT_FORMAT));
+        if let Some(value) = self.auth.authorization().map_err(failed)? {
+            headers.insert(AUTHORIZATION, value);
+        }
+        let mut request = request;
+        request.headers_mut().into_iter().for_each(|map| map.extend(headers.clone()));
+        let answer =
+            request.send(metrics).map_err(|error| failed(TransportError::from_ureq(error, self.timeout)))?;
         let status = answer.status().as_u16();
         if (200..300).contains(&status) {
             return Ok(());
         }
         let mut said: Vec<u8> = Vec::new();
         // What can be read of the reason is told; the status is known without it.
-        let _whole = answer.into_body().into_reader().take(MAX_ERROR_BYTES).read_to_end(&mut said);
+        let body = answer.into_body().into_reader();
+        let _whole = Unsaid::of(&headers).masking(status, body).read_to_end(&mut said);
         let words = words(&String::from_utf8_lossy(&said));
         Err(refused(PushErrorKind::Refused { status, words }))
     }

@@ -39,8 +39,21 @@ fn a_full_list_gives_every_fact_of_a_pod() {
             uid: "febd04f7-6566-4ba3-994a-10a131d0f04c".to_owned(),
         }),
         protections: Vec::new(),
+        node: Some("node-4".to_owned()),
     };
     assert_eq!(pods[0], expected);
+}
+
+#[test]
+fn a_pod_is_on_a_node_once_it_is_scheduled() {
+    let spec = |spec: &str| {
+        let item = format!(r#"{{"metadata": {{"name": "orders-0"}}, "spec": {spec}}}"#);
+        read(&format!(r#"{{"kind": "PodList", "items": [{item}]}}"#)).expect("a pod list").remove(0).node
+    };
+    assert_eq!(spec(r#"{"nodeName": "ip-10-0-1-4"}"#).as_deref(), Some("ip-10-0-1-4"));
+    for none in [r#"{"nodeName": ""}"#, "{}", "null"] {
+        assert_eq!(spec(none), None, "{none}");
+    }
 }
 
 #[test]

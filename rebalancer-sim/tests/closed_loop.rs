@@ -87,18 +87,15 @@ fn assert_stopped(seeds: u64, shape: &GroupShape, knowledge: Knowledge) {
     }
 }
 
-/// CPU is noisier than the message rate, and there is nothing else to tell by.
+/// CPU is noisier than the message rate, and there is nothing else to tell by. The seeds are others than
+/// those by which the budget of rotations was chosen.
 #[test]
-fn noise_hides_little_from_the_guards_that_know_the_cpu_alone() {
-    let (mut groups, mut stopped) = (0, 0);
+fn noise_hides_nothing_from_the_guards_that_know_the_cpu_alone() {
     for quiet in futile() {
-        let shape = GroupShape { noise: 0.2, ..quiet };
-        let outcomes = outcomes(25, &shape, Policy::STANDARD.knowing(Knowledge::Cpu));
-        assert!(outcomes.iter().all(|outcome| outcome.rotations <= 4), "{shape:?}");
-        groups += outcomes.len();
-        stopped += outcomes.iter().filter(|outcome| outcome.rotations <= 2).count();
+        for noise in [0.2, 0.3] {
+            assert_stopped(40, &GroupShape { noise, ..quiet.clone() }, Knowledge::Cpu);
+        }
     }
-    assert!(100 * stopped >= 98 * groups, "{stopped} of {groups}");
 }
 
 #[test]

@@ -208,6 +208,7 @@ fn earlier(pod: &LivePod, ago: Duration, latest: bool) -> Option<LivePod> {
             uid: pod.uid.clone(),
             controller: pod.controller.clone(),
             protections: pod.protections.clone(),
+            node: pod.node.clone(),
             ..LivePod::assumed(pod.name.as_str())
         }
     };

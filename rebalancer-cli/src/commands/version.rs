@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::args::{VersionArgs, VersionFormat};
 use crate::failure::Failure;
 use crate::report::API_VERSION;
+use crate::revision::REVISION;
 use crate::{exit, output};
 
 /// The version for programs.
@@ -16,6 +17,8 @@ struct VersionReport {
     api_version: &'static str,
     kind: &'static str,
     version: &'static str,
+    /// The commit it was built of, where that is known.
+    revision: Option<&'static str>,
 }
 
 /// Prints the version.
@@ -25,12 +28,29 @@ struct VersionReport {
 pub fn run(args: &VersionArgs) -> Result<ExitCode, Failure> {
     let version = env!("CARGO_PKG_VERSION");
     let text = match args.output {
-        VersionFormat::Text => format!("pod-rebalancer {version}\n"),
+        VersionFormat::Text => line(version, REVISION),
         VersionFormat::Json => {
-            let report = VersionReport { api_version: API_VERSION, kind: "Version", version };
+            let (api_version, revision) = (API_VERSION, REVISION);
+            let report = VersionReport { api_version, kind: "Version", version, revision };
             serde_json::to_string_pretty(&report).context("cannot write the version as JSON")? + "\n"
         }
     };
     output::print(&text, std::io::stdout())?;
     Ok(ExitCode::from(exit::DECIDED))
+}
+
+fn line(version: &str, revision: Option<&str>) -> String {
+    let revision = revision.map_or_else(String::new, |revision| format!(" ({revision})"));
+    format!("pod-rebalancer {version}{revision}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::line;
+
+    #[test]
+    fn a_release_names_its_commit() {
+        assert_eq!(line("1.2.3", Some("0123abc")), "pod-rebalancer 1.2.3 (0123abc)\n");
+        assert_eq!(line("1.2.3", None), "pod-rebalancer 1.2.3\n");
+    }
 }

@@ -5,8 +5,9 @@ use comfy_table::Cell;
 use rebalancer_core::Metric;
 
 use super::bar::bar;
-use super::names::Naming;
+use super::names::{Naming, shared_prefix};
 use super::number::{age, ratio, short, times};
+use super::plain;
 use super::screen::{CYAN, PLAIN, RED, Screen};
 use super::sheet::{Sheet, right};
 use crate::report::{Outcome, PodReport, PodVerdict, Report};
@@ -24,30 +25,42 @@ struct Form {
     bar: usize,
     /// Whether the targets say why.
     why: bool,
-    age: bool,
+    /// Whether it shows how old each pod is and on which node it runs, where that is known.
+    whereabouts: bool,
 }
 
 const ALL: &[Metric] = &Metric::ALL;
 /// What can ask for a rotation.
 const TRIGGERS: &[Metric] = &[Metric::Cpu, Metric::Lag];
 
+/// All there is to show.
+const FULL: Form =
+    Form { naming: Naming::Full, metrics: ALL, score: true, bar: 16, why: true, whereabouts: true };
+const SHORT: Form = Form { naming: Naming::Short, ..FULL };
+const PLAIN_PODS: Form = Form { whereabouts: false, ..SHORT };
+const NARROW: Form = Form { metrics: TRIGGERS, score: false, bar: 4, why: false, ..PLAIN_PODS };
+
 /// From all there is to what fits into 40 columns.
-const FORMS: [Form; 9] = [
-    Form { naming: Naming::Full, metrics: ALL, score: true, bar: 16, why: true, age: false },
-    Form { naming: Naming::Short, metrics: ALL, score: true, bar: 16, why: true, age: false },
-    Form { naming: Naming::Short, metrics: ALL, score: true, bar: 8, why: true, age: false },
-    Form { naming: Naming::Short, metrics: ALL, score: true, bar: 8, why: false, age: false },
-    Form { naming: Naming::Short, metrics: TRIGGERS, score: true, bar: 8, why: false, age: false },
-    Form { naming: Naming::Short, metrics: TRIGGERS, score: false, bar: 6, why: false, age: false },
-    Form { naming: Naming::Short, metrics: TRIGGERS, score: false, bar: 4, why: false, age: false },
-    Form { naming: Naming::Last(10), metrics: TRIGGERS, score: false, bar: 4, why: false, age: false },
-    Form { naming: Naming::Last(10), metrics: TRIGGERS, score: false, bar: 0, why: false, age: false },
+const FORMS: [Form; 12] = [
+    FULL,
+    SHORT,
+    Form { bar: 8, ..SHORT },
+    Form { naming: Naming::Full, ..PLAIN_PODS },
+    PLAIN_PODS,
+    Form { bar: 8, ..PLAIN_PODS },
+    Form { bar: 8, why: false, ..PLAIN_PODS },
+    Form { score: true, bar: 8, ..NARROW },
+    Form { bar: 6, ..NARROW },
+    NARROW,
+    Form { naming: Naming::Last(10), ..NARROW },
+    Form { naming: Naming::Last(10), bar: 0, ..NARROW },
 ];
 
 /// Writes the table; `wide` shows every pod and column, however wide that is.
 pub fn write(screen: &mut Screen, report: &Report, width: Option<usize>, prefix: &str, wide: bool) {
     let shown = Shown::of(report, wide);
-    let forms = FORMS.into_iter().map(|form| sheet(report, &shown, Form { age: wide, ..form }, prefix));
+    let known = Known::of(report);
+    let forms = FORMS.into_iter().map(|form| sheet(report, &shown, &known.within(form), prefix));
     let gap = shown.gap(report);
     Sheet::write_fitting(screen, width.filter(|_| !wide), forms, |row, screen| {
         if let Some(gap) = gap.as_deref().filter(|_| row == shown.head) {
@@ -56,7 +69,48 @@ pub fn write(screen: &mut Screen, report: &Report, width: Option<usize>, prefix:
     });
 }
 
-fn sheet(report: &Report, shown: &Shown<'_>, form: Form, prefix: &str) -> Sheet {
+/// What is known of where the pods are, as a form shows it.
+#[derive(Debug, Clone)]
+struct Known {
+    form: Form,
+    ages: bool,
+    nodes: bool,
+    /// What the short names of all nodes begin with.
+    node_prefix: String,
+}
+
+impl Known {
+    fn of(report: &Report) -> Self {
+        let nodes: Vec<&str> = report.pods.iter().filter_map(|pod| pod.node.as_deref()).collect();
+        Self {
+            form: FULL,
+            ages: report.pods.iter().any(|pod| pod.age_seconds.is_some()),
+            nodes: !nodes.is_empty(),
+            node_prefix: shared_prefix(nodes.into_iter().map(host)),
+        }
+    }
+
+    fn within(&self, form: Form) -> Self {
+        let Self { ages, nodes, .. } = *self;
+        Self { form, ages: ages && form.whereabouts, nodes: nodes && form.whereabouts, ..self.clone() }
+    }
+
+    fn node(&self, name: &str) -> String {
+        match self.form.naming {
+            Naming::Full => plain(name),
+            naming => naming.of(host(name), &self.node_prefix),
+        }
+    }
+}
+
+/// The name of a node without its domain; an address is no name.
+fn host(node: &str) -> &str {
+    let is_address = node.chars().all(|char| char.is_ascii_digit() || char == '.');
+    if is_address { node } else { node.split('.').next().unwrap_or(node) }
+}
+
+fn sheet(report: &Report, shown: &Shown<'_>, known: &Known, prefix: &str) -> Sheet {
+    let form = known.form;
     let mut header = vec!["POD"];
     header.extend(form.metrics.iter().map(|metric| match metric {
         Metric::Cpu => "CPU",
@@ -70,19 +124,23 @@ fn sheet(report: &Report, shown: &Shown<'_>, form: Form, prefix: &str) -> Sheet 
     if form.bar > 0 {
         header.push("");
     }
-    if form.age {
+    if known.ages {
         header.push("AGE");
+    }
+    if known.nodes {
+        header.push("NODE");
     }
     header.push("VERDICT");
     let most = report.pods.iter().filter_map(|pod| pod.composite_score).fold(0.0, f64::max);
     let mut sheet = Sheet::new(header);
     for pod in &shown.pods {
-        sheet.row(style(pod), row(report, pod, most, form, prefix));
+        sheet.row(style(pod), row(report, pod, most, known, prefix));
     }
     sheet
 }
 
-fn row(report: &Report, pod: &PodReport, most: f64, form: Form, prefix: &str) -> Vec<Cell> {
+fn row(report: &Report, pod: &PodReport, most: f64, known: &Known, prefix: &str) -> Vec<Cell> {
+    let form = known.form;
     let or_dash = |text: Option<String>| right(text.unwrap_or_else(|| "-".to_owned()));
     let mut row = vec![Cell::new(form.naming.of(&pod.name, prefix))];
     row.extend(form.metrics.iter().map(|&metric| or_dash(pod.load(metric).map(|load| short(metric, load)))));
@@ -92,8 +150,11 @@ fn row(report: &Report, pod: &PodReport, most: f64, form: Form, prefix: &str) ->
     if form.bar > 0 {
         row.push(Cell::new(pod.composite_score.map_or_else(String::new, |score| bar(score, most, form.bar))));
     }
-    if form.age {
+    if known.ages {
         row.push(or_dash(pod.age_seconds.map(age)));
+    }
+    if known.nodes {
+        row.push(Cell::new(pod.node.as_deref().map_or_else(|| "-".to_owned(), |node| known.node(node))));
     }
     row.push(Cell::new(verdict(report, pod, form.why)));
     row
@@ -181,5 +242,17 @@ impl<'a> Shown<'a> {
             _ => String::new(),
         };
         Some(format!(" … {hidden} more pods{range} (-o wide shows all)"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::host;
+
+    #[test]
+    fn a_node_is_called_by_its_host() {
+        assert_eq!(host("ip-10-0-1-4.eu-central-1.compute.internal"), "ip-10-0-1-4");
+        assert_eq!(host("gke-pool-1a2b"), "gke-pool-1a2b");
+        assert_eq!(host("10.0.1.4"), "10.0.1.4", "an address says nothing without its end");
     }
 }

@@ -183,4 +183,13 @@ fn write_rotation(screen: &mut Screen, report: &Report) {
     for (pod, reason) in &rotation.errors {
         screen.item(Mark::Bad, &format!("{}: {}", plain(pod), plain(&reason.to_string())));
     }
+    let took = rotation.steps.last().filter(|_| report.dry_run == "none");
+    if let Some(last) = took {
+        let (evicted, left, failed) = (rotation.deleted.len(), rotation.skipped.len(), rotation.errors.len());
+        let seconds = last.at_ms as f64 / 1000.0;
+        screen.prose(
+            PLAIN,
+            &format!("Done after {seconds:.1}s: {evicted} evicted, {left} not evicted, {failed} failed."),
+        );
+    }
 }

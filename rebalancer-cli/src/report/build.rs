@@ -174,22 +174,23 @@ fn pods(
     joined: &JoinedColumns<'_>,
     live: &[LivePod],
 ) -> Vec<PodReport> {
-    let ages: BTreeMap<&str, Duration> =
-        live.iter().filter_map(|pod| Some((pod.name.as_str(), pod.age?))).collect();
-    let age_seconds = |name: &str| ages.get(name).map(Duration::as_secs);
+    let live: BTreeMap<&str, &LivePod> = live.iter().map(|pod| (pod.name.as_str(), pod)).collect();
+    let known = |row: PodReport| {
+        let Some(pod) = live.get(row.name.as_str()) else { return row };
+        PodReport { age_seconds: pod.age.as_ref().map(Duration::as_secs), node: pod.node.clone(), ..row }
+    };
     let judged = (0..analysis.count()).map(|position| {
         let name = analysis.name(position);
         let load = |metric| analysis.load(position, metric).map(Load::value);
-        PodReport {
+        known(PodReport {
             cpu_usage: load(Metric::Cpu),
             memory_usage: load(Metric::Memory),
             kafka_lag: load(Metric::Lag),
             message_rate: load(Metric::Rate),
             composite_score: analysis.score(position),
             missing: analysis.lacks(position).into_iter().map(Metric::name).collect(),
-            age_seconds: age_seconds(name),
             ..row(name, verdict(analysis, targets, position))
-        }
+        })
     });
     let set_aside = joined.set_aside.iter().map(|pod| {
         let verdict = match pod.reason {
@@ -198,7 +199,7 @@ fn pods(
             SetAsideReason::NotReady => PodVerdict::NotReady,
             SetAsideReason::WarmingUp => PodVerdict::WarmingUp,
         };
-        PodReport { age_seconds: age_seconds(&pod.pod), ..row(&pod.pod, verdict) }
+        known(row(&pod.pod, verdict))
     });
     let mut pods: Vec<PodReport> = judged.chain(set_aside).collect();
     pods.sort_by(|a, b| a.name.cmp(&b.name));
@@ -216,6 +217,7 @@ fn row(name: &str, verdict: PodVerdict) -> PodReport {
         composite_score: None,
         verdict,
         age_seconds: None,
+        node: None,
         missing: Vec::new(),
     }
 }

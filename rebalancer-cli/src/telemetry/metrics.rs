@@ -6,16 +6,11 @@ use rebalancer_core::guard::Standing;
 use super::exposition::Exposition;
 use super::{Ended, Evictions, Stage};
 use crate::report::{Kind, Outcome, PodReport, PodVerdict, Report};
+use crate::revision::REVISION;
 
 /// The metric that a failed run leaves as it was.
 pub const LAST_SUCCESS: (&str, &str) =
     ("pod_rebalancer_last_success_timestamp_seconds", "When a run last decided and did what it decided.");
-
-/// Of which source the program was built; the release sets it.
-const REVISION: &str = match option_env!("POD_REBALANCER_REVISION") {
-    Some(revision) => revision,
-    None => "unknown",
-};
 
 /// The metrics of a run that has ended. A failed one says nothing of the last success; `kept` is the
 /// line that another run wrote about it.
@@ -42,7 +37,7 @@ pub fn render(ended: &Ended<'_>, kept: Option<&str>) -> String {
         loads(report, &mut text);
     }
     requests(ended, &mut text);
-    let build = vec![("version", env!("CARGO_PKG_VERSION")), ("revision", REVISION)];
+    let build = vec![("version", env!("CARGO_PKG_VERSION")), ("revision", REVISION.unwrap_or("unknown"))];
     text.gauge("pod_rebalancer_build_info", "The program that ran last.", [(build, 1.0)]);
     text.into_text()
 }

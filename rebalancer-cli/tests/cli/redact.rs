@@ -50,7 +50,7 @@ fn decided(path: &Path, env: &[(&str, &str)]) -> Value {
 fn without_words(value: &mut Value) {
     match value {
         Value::Object(map) => {
-            for key in ["name", "reason", "evidence", "pod", "topic", "advice"] {
+            for key in ["name", "reason", "evidence", "pod", "node", "topic", "advice"] {
                 // A guard's name is no name of anyone.
                 let is_public = key == "name" && map.contains_key("limit");
                 if !is_public {
@@ -110,6 +110,7 @@ fn no_name_is_left_in_a_redacted_recording() {
         "ledger",
         "acme-group",
         "internal",
+        "node-1",
         "ada\\",
     ];
     names.extend(others.map(str::to_owned));

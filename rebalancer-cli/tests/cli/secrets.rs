@@ -3,6 +3,7 @@
 use std::fs;
 
 use rebalancer_core::Metric;
+use rebalancer_sim::apiserver::{Effect, Fault};
 use rebalancer_sim::metrics_server::recorded_answers;
 use rebalancer_sim::receiver::Receiver;
 use rebalancer_sim::transcript::Transcript;
@@ -129,6 +130,87 @@ fn no_error_holds_a_secret() {
         assert_eq!(done.code, Some(1), "{done}");
         assert_silent(&done);
     }
+}
+
+/// What a careless metrics server repeats of a request.
+const ECHO: &str =
+    "X-Api-Key: hunter2, tenant hunter2-tenant, /api/v1/query?apikey=hunter2&dedup=true, no access with";
+
+/// How a server that echoes may answer.
+fn echoes(said: &str) -> Vec<Transcript> {
+    let answer = |code: u16, content_type: &str, body: String| {
+        let headers = [("content-type", content_type), ("location", "http://login/hunter2")];
+        let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+        Transcript { code, headers, body: body.into_bytes() }
+    };
+    let api = format!(r#"{{"status":"error","errorType":"unauthorized","error":"{said}"}}"#);
+    let kubernetes = format!(r#"{{"kind":"Status","status":"Failure","message":"{said}","code":401}}"#);
+    vec![
+        answer(401, "text/plain", said.to_owned()),
+        answer(403, "application/json", api.clone()),
+        answer(200, "application/json", api),
+        answer(200, "text/html; token=hunter2", format!("<html><p>{said}</p></html>")),
+        answer(401, "application/json", kubernetes),
+        answer(302, "text/plain", said.to_owned()),
+    ]
+}
+
+#[test]
+fn a_metrics_server_that_echoes_a_secret_is_not_quoted_with_it() {
+    let folder = TempDir::new().expect("a folder for temporary files");
+    let file = folder.path().join("secret");
+    fs::write(&file, SECRET).expect("a file in a folder of ours");
+    let recording = folder.path().join("run.jsonl");
+    let path = recording.to_str().expect("a path of ours");
+    for env in ways(file.to_str().expect("a path of ours")) {
+        let is_basic = env.iter().any(|(name, _)| *name == "PROMETHEUS_USERNAME");
+        let credential = if is_basic { "Basic YWRhOmh1bnRlcjI= (ada:hunter2)" } else { "Bearer hunter2" };
+        for echo in echoes(&format!("{ECHO} {credential}")) {
+            let servers = Servers::start();
+            servers.metrics.answer(Metric::Lag, echo);
+            for args in [&["plan", "--record", path][..], &["record", path], &["check"], &["run", "--yes"]] {
+                let done = servers.run(args, &env);
+                assert_silent(&done);
+                assert_ne!(done.code, Some(64), "{args:?}: {done}");
+                if let Ok(kept) = fs::read_to_string(&recording) {
+                    assert_without_secrets(&kept);
+                }
+            }
+            servers.assert_untouched();
+        }
+    }
+}
+
+#[test]
+fn an_api_server_that_echoes_a_secret_is_not_quoted_with_it() {
+    for echo in echoes("no user has the token sim-token") {
+        let servers = Servers::start();
+        servers.cluster.inject(Fault::on("GET", "/pods", Effect::Answer(echo)));
+        for args in [&["plan"][..], &["check"], &["run", "--yes"]] {
+            let done = servers.run(args, &[("LOG_LEVEL", "trace")]);
+            assert_eq!(done.code, Some(1), "{args:?}: {done}");
+            assert_silent(&done);
+        }
+        servers.assert_untouched();
+    }
+}
+
+#[test]
+fn a_receiver_of_metrics_that_echoes_a_secret_is_not_quoted_with_it() {
+    let servers = Servers::start();
+    let gateway = Receiver::answering(401, "no access for Ym9iOmh1bnRlcjItcHVzaA== (bob:hunter2-push)");
+    let url = gateway.url();
+    let env = [
+        ("METRICS_PUSHGATEWAY_URL", url.as_str()),
+        ("METRICS_IMPORT_URL", &url),
+        ("METRICS_USERNAME", "bob"),
+        ("METRICS_PASSWORD", "hunter2-push"),
+        ("LOG_LEVEL", "trace"),
+    ];
+    let done = servers.run(&["run", "--dry-run"], &env);
+    assert_eq!(done.code, Some(0), "{done}");
+    assert_eq!(done.stderr.matches("HTTP 401: no access for ****").count(), 2, "the rest is told: {done}");
+    assert_silent(&done);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::io::pipe;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 
-use crate::program::{Running, command, run};
+use crate::program::{Running, command, root, run};
 
 /// What bash offers for the words of a line, the last of which is being typed.
 fn offered(words: &[&str]) -> Vec<String> {
@@ -74,6 +74,20 @@ fn the_version_is_one_however_it_is_asked_for() {
     let json = run(&["version", "-o", "json"], &[("LOG_LEVEL", "loud"), ("OUTPUT", "table")]).json();
     assert_eq!(json["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(json["api_version"], "pod-rebalancer/v1");
+}
+
+/// A released program names its commit: what is built says so only where the build is told.
+#[test]
+fn a_release_is_built_with_its_commit() {
+    let read = |path: &str| std::fs::read_to_string(root().join(path)).expect("a file of the repository");
+    let image = read("deploy/docker/Dockerfile");
+    let (before, after) = image.split_once("ARG REVISION=").expect("the image takes the commit");
+    assert!(after.contains("ENV POD_REBALANCER_REVISION=$REVISION") && after.contains("cargo build"));
+    assert!(before.contains("FROM docker.io/library/rust") && !before.contains("cargo build"), "{before}");
+    let release = read(".github/workflows/release.yml");
+    for line in ["POD_REBALANCER_REVISION: ${{ github.sha }}", "build-args: REVISION=${{ github.sha }}"] {
+        assert!(release.contains(line), "the release lacks: {line}");
+    }
 }
 
 #[test]

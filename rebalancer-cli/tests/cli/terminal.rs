@@ -59,6 +59,33 @@ fn colours_are_left_out_where_they_are_not_wanted() {
     assert!(!piped(&["--color=always", "-o", "json"], &[]).contains('\u{1b}'), "never in JSON");
 }
 
+/// Of a log that says something, the report left out.
+#[test]
+fn the_log_has_the_colours_of_the_report() {
+    let args = |color: &'static str| {
+        ["replay", RECORDING, "-o=none", "--log-level=debug", "--log-format=text", color]
+    };
+    let unknown = ("KUBE_NAMESPASE", "typo");
+    let on_a_terminal = |color: &'static str, env: &[(&str, &str)]| {
+        let env: Vec<(&str, &str)> = [unknown].into_iter().chain(env.iter().copied()).collect();
+        let screen = shown(80, &args(color), &env);
+        assert!(screen.contains("KUBE_NAMESPASE"), "something is logged: {screen}");
+        screen.contains('\u{1b}')
+    };
+    assert!(on_a_terminal("--color=auto", &[]));
+    assert!(!on_a_terminal("--color=auto", &[("NO_COLOR", "1")]));
+    assert!(!on_a_terminal("--color=never", &[]));
+    assert!(on_a_terminal("--color=always", &[("NO_COLOR", "1")]), "the flag wins");
+    let piped = |args: &[&str]| {
+        let done = Running::start(&mut command(args, &[unknown])).wait();
+        assert!(done.stderr.contains("KUBE_NAMESPASE"), "{done}");
+        done.stderr.contains('\u{1b}')
+    };
+    assert!(!piped(&args("--color=auto")));
+    assert!(piped(&args("--color=always")));
+    assert!(!piped(&["replay", RECORDING, "--log-format=json", "--color=always"]), "never in JSON");
+}
+
 #[test]
 fn a_terminal_without_unicode_gets_ascii() {
     for locale in [("LANG", "C"), ("LC_ALL", "en_US.ISO-8859-1")] {
@@ -115,9 +142,34 @@ fn a_person_is_shown_the_plan_and_asked() {
     assert!(plan.contains(&asked), "{screen}");
     // What was shown is not shown again.
     assert!(result.contains("Rotated: evicted") && !result.contains("METRIC"), "{screen}");
+    let last = result.lines().last().unwrap_or_default();
+    let is_told = last.starts_with("Done after ") && last.ends_with("s: 2 evicted, 0 not evicted, 0 failed.");
+    assert!(is_told, "{screen}");
     for pod in [BUSIEST, LEAST_BUSY] {
         assert!(visible(result).contains(&format!("‹32›✓‹0› {pod} evicted")), "{screen}");
     }
+}
+
+/// Of pods that a cluster has told of: how old they are and where they run, as long as there is room.
+#[test]
+fn a_wide_terminal_shows_age_and_node_of_the_pods() {
+    let servers = Servers::start();
+    let screen = |columns: u16| {
+        let set = [TERMINAL, ("KUBE_LABEL_SELECTOR", "app=orders-consumer"), ("LOG_LEVEL", "error")];
+        let mut command = command(&["plan", "--color=never"], &set);
+        command
+            .env("PROMETHEUS_ENDPOINT", servers.metrics.url())
+            .env("KUBECONFIG", servers.cluster.kubeconfig_path());
+        let screen = Session::start(columns, &mut command).end().1;
+        assert!(widest(&screen) <= usize::from(columns), "{columns}: {screen}");
+        screen
+    };
+    let wide = screen(160);
+    let columns = |word: &str| wide.lines().find(|line| line.contains(word)).map(str::to_owned);
+    let (header, pod) = (columns("VERDICT").expect("a header"), columns(" keep").expect("a pod"));
+    assert!(header.contains("AGE  NODE "), "{wide}");
+    assert!(pod.contains(" 2d  node-1 "), "{wide}");
+    assert!(!screen(60).contains("NODE"));
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! The pod itself as the cause: it spends too much on a message, or it has stalled.
 
+use alloc::borrow::Cow;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use crate::analysis::Analysis;
 use crate::facts::{Facts, Past};
+use crate::history::{History, WindowSummary};
 use crate::metric::Metric;
 
 /// CPU per message over the median of the others above which a pod is sick. Found every sick pod
@@ -46,10 +48,18 @@ pub enum Illness {
     },
 }
 
-/// CPU, lag and message rate of the candidates over one stretch of time.
-struct Window {
-    cpu: Vec<Option<f64>>,
-    rate: Vec<Option<f64>>,
+/// CPU and message rate of the candidates over one stretch of time, NaN where they are not known.
+struct Window<'a> {
+    cpu: Cow<'a, [f64]>,
+    rate: Cow<'a, [f64]>,
+}
+
+/// As much of some numbers, at least three, as the median of all but one of them depends on.
+struct Middle {
+    /// The three in the middle, of an even count with the one above; in their order.
+    numbers: [f64; 3],
+    /// 1 where all but one are an even count, whose median lies between two numbers; else 0.
+    between: usize,
 }
 
 /// The pods that are themselves the cause of the uneven load, the worst first: sick ones, else stalled
@@ -75,7 +85,7 @@ pub(super) fn worst_ratio(analysis: &Analysis<'_>, facts: &Facts<'_>) -> Option<
     Some(lasting(&windows).into_iter().map(|(_, ratio)| ratio).fold(0.0, f64::max))
 }
 
-fn sick_pods(windows: &[Window]) -> Vec<(usize, Illness)> {
+fn sick_pods(windows: &[Window<'_>]) -> Vec<(usize, Illness)> {
     let mut sick: Vec<(usize, f64)> =
         lasting(windows).into_iter().filter(|(_, ratio)| *ratio > SICK_RATIO).collect();
     sick.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
@@ -83,7 +93,7 @@ fn sick_pods(windows: &[Window]) -> Vec<(usize, Illness)> {
 }
 
 /// Row and smallest ratio of the pods that are busy in every window.
-fn lasting(windows: &[Window]) -> Vec<(usize, f64)> {
+fn lasting(windows: &[Window<'_>]) -> Vec<(usize, f64)> {
     let Some((first, rest)) = windows.split_first() else { return Vec::new() };
     let mut least = ratios(first);
     for window in rest {
@@ -98,68 +108,70 @@ fn lasting(windows: &[Window]) -> Vec<(usize, f64)> {
 }
 
 /// Row of each pod busier than the mean, and its CPU per message over the median of the others.
-fn ratios(window: &Window) -> Vec<(usize, f64)> {
+fn ratios(window: &Window<'_>) -> Vec<(usize, f64)> {
     let (Some(costs), Some(mean_cpu)) = (costs(window), mean(&window.cpu)) else { return Vec::new() };
-    if costs.len() <= LEAST_OTHERS {
-        return Vec::new();
-    }
-    let mut sorted: Vec<f64> = costs.iter().map(|(.., cost)| *cost).collect();
-    sorted.sort_by(f64::total_cmp);
+    let Some(middle) = Middle::of(costs.iter().map(|(.., cost)| *cost)) else { return Vec::new() };
     let busy = costs.into_iter().filter(|(_, cpu, _)| *cpu > mean_cpu);
     let ratio = |(row, _, cost): (usize, f64, f64)| {
-        let typical = median_without(&sorted, cost);
+        let typical = middle.median_without(cost);
         (typical > 0.0).then(|| (row, cost / typical))
     };
     busy.filter_map(ratio).collect()
 }
 
 /// Row, CPU and CPU per message of the pods that read enough for the latter to tell something.
-fn costs(window: &Window) -> Option<Vec<(usize, f64, f64)>> {
+fn costs(window: &Window<'_>) -> Option<Vec<(usize, f64, f64)>> {
     let least_rate = LEAST_RATE_SHARE * mean(&window.rate)?;
-    let rows = window.cpu.iter().zip(&window.rate).enumerate();
-    let costs = rows.filter_map(|(row, (cpu, rate))| {
-        let (cpu, rate) = ((*cpu)?, (*rate)?);
-        (rate > least_rate).then(|| (row, cpu, cpu / rate))
-    });
-    Some(costs.collect())
+    let rows = window.cpu.iter().zip(window.rate.iter()).enumerate();
+    let told = rows.filter(|(_, (cpu, rate))| !cpu.is_nan() && **rate > least_rate);
+    Some(told.map(|(row, (cpu, rate))| (row, *cpu, cpu / rate)).collect())
 }
 
-/// Median of two or more sorted numbers without one of them.
-fn median_without(sorted: &[f64], left_out: f64) -> f64 {
-    let place = sorted.partition_point(|value| *value < left_out);
-    let value = |index: usize| sorted[index + usize::from(index >= place)];
-    let count = sorted.len() - 1;
-    f64::midpoint(value((count - 1) / 2), value(count / 2))
+impl Middle {
+    /// `None` of too few numbers to hold one of them against the others.
+    fn of(numbers: impl Iterator<Item = f64>) -> Option<Self> {
+        let mut numbers: Vec<f64> = numbers.collect();
+        if numbers.len() <= LEAST_OTHERS {
+            return None;
+        }
+        let others = numbers.len() - 1;
+        let (_, low, above) = numbers.select_nth_unstable_by((others - 1) / 2, f64::total_cmp);
+        let (middle, high, _) = above.select_nth_unstable_by(1, f64::total_cmp);
+        Some(Self { numbers: [*low, middle[0], *high], between: 1 - others % 2 })
+    }
+
+    /// The median of the others.
+    fn median_without(&self, left_out: f64) -> f64 {
+        let number = |place: usize| self.numbers[place + usize::from(self.numbers[place] >= left_out)];
+        f64::midpoint(number(0), number(self.between))
+    }
 }
 
 /// The pods with more than their share of lag, most first, when lag triggers and they read far less
 /// than the others.
-fn stalled_pods(analysis: &Analysis<'_>, windows: &[Window]) -> Vec<(usize, Illness)> {
+fn stalled_pods(analysis: &Analysis<'_>, windows: &[Window<'_>]) -> Vec<(usize, Illness)> {
     if !analysis.triggered().contains(&Metric::Lag) {
         return Vec::new();
     }
-    let lags = column(analysis, Metric::Lag);
+    let middles = windows.iter().map(|window| Middle::of(known(&window.rate)));
+    let Some(middles) = middles.collect::<Option<Vec<Middle>>>() else { return Vec::new() };
+    let lags = analysis.loads_of_candidates(Metric::Lag);
     let Some(mean) = mean(&lags) else { return Vec::new() };
-    let behind = lags.iter().enumerate().filter_map(|(row, lag)| Some((row, (*lag)?)));
+    let behind = lags.iter().copied().enumerate();
     let mut behind: Vec<(usize, f64)> = behind.filter(|(_, lag)| *lag > mean).collect();
     behind.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-    let stalled = |(row, _)| Some((row, Illness::Stalled { share: share_read(row, windows)? }));
+    let stalled = |(row, _)| Some((row, Illness::Stalled { share: share_read(row, windows, &middles)? }));
     behind.into_iter().filter_map(stalled).collect()
 }
 
 /// The largest share of the median of the others that a pod reads in any window; `None` where that is
 /// not far less.
-fn share_read(row: usize, windows: &[Window]) -> Option<f64> {
+fn share_read(row: usize, windows: &[Window<'_>], middles: &[Middle]) -> Option<f64> {
     let mut most: f64 = 0.0;
-    for window in windows {
-        let own = window.rate[row]?;
-        let mut sorted: Vec<f64> = window.rate.iter().filter_map(|rate| *rate).collect();
-        if sorted.len() <= LEAST_OTHERS {
-            return None;
-        }
-        sorted.sort_by(f64::total_cmp);
-        let typical = median_without(&sorted, own);
-        if own >= STALLED_SHARE * typical {
+    for (window, middle) in windows.iter().zip(middles) {
+        let own = window.rate[row];
+        let typical = middle.median_without(own);
+        if own.is_nan() || own >= STALLED_SHARE * typical {
             return None;
         }
         most = most.max(own / typical);
@@ -169,41 +181,62 @@ fn share_read(row: usize, windows: &[Window]) -> Option<f64> {
 
 /// The stretches of time to judge by: both halves of the history, the whole window in its short
 /// form, or this moment where there is none.
-fn windows(analysis: &Analysis<'_>, facts: &Facts<'_>) -> Vec<Window> {
-    let names: Vec<&str> = analysis.candidates().iter().map(|&position| analysis.name(position)).collect();
+fn windows<'a>(analysis: &'a Analysis<'_>, facts: &Facts<'_>) -> Vec<Window<'a>> {
+    let means = |mean: &dyn Fn(&str) -> Option<f64>| {
+        let names = analysis.candidates().iter().map(|&position| analysis.name(position));
+        names.map(|name| mean(name).unwrap_or(f64::NAN)).collect()
+    };
     match (facts.past.cpu.known(), facts.past.rate.known()) {
         (Some(Past::Range(cpu)), Some(Past::Range(rate))) => [0, 1]
             .into_iter()
             .map(|half| {
-                let means = |history: &crate::history::History| {
+                let means = |history: &History| {
                     let steps = history.grid().steps;
                     let (from, to) = (half * steps / 2, (half + 1) * steps / 2);
-                    names.iter().map(|name| history.mean(name, from, to)).collect()
+                    means(&|name| history.mean(name, from, to))
                 };
                 Window { cpu: means(cpu), rate: means(rate) }
             })
             .collect(),
         (Some(Past::Summary(cpu)), Some(Past::Summary(rate))) => {
-            let means = |summary: &crate::history::WindowSummary| {
-                names.iter().map(|name| summary.of(name).map(|load| load.mean)).collect()
-            };
+            let means = |summary: &WindowSummary| means(&|name| summary.of(name).map(|load| load.mean));
             alloc::vec![Window { cpu: means(cpu), rate: means(rate) }]
         }
-        _ => alloc::vec![now(analysis)],
+        _ => alloc::vec![Window {
+            cpu: analysis.loads_of_candidates(Metric::Cpu),
+            rate: analysis.loads_of_candidates(Metric::Rate),
+        }],
     }
 }
 
-fn now(analysis: &Analysis<'_>) -> Window {
-    Window { cpu: column(analysis, Metric::Cpu), rate: column(analysis, Metric::Rate) }
+fn known(column: &[f64]) -> impl Iterator<Item = f64> {
+    column.iter().copied().filter(|load| !load.is_nan())
 }
 
-fn column(analysis: &Analysis<'_>, metric: Metric) -> Vec<Option<f64>> {
-    let load = |position: &usize| analysis.load(*position, metric).map(crate::pod::Load::value);
-    analysis.candidates().iter().map(load).collect()
+fn mean(column: &[f64]) -> Option<f64> {
+    let count = known(column).count();
+    (count > 0).then(|| known(column).sum::<f64>() / count as f64)
 }
 
-fn mean(column: &[Option<f64>]) -> Option<f64> {
-    let known = || column.iter().filter_map(|load| *load);
-    let count = known().count();
-    (count > 0).then(|| known().sum::<f64>() / count as f64)
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn the_median_of_the_others_is_that_of_a_list_without_one(
+            numbers in prop::collection::vec(0_u32..20, 0..40),
+            left_out: prop::sample::Index,
+        ) {
+            let mut others: Vec<f64> = numbers.into_iter().map(f64::from).collect();
+            let middle = Middle::of(others.iter().copied());
+            prop_assert_eq!(middle.is_some(), others.len() > LEAST_OTHERS);
+            let Some(middle) = middle else { return Ok(()) };
+            let one = others.swap_remove(left_out.index(others.len()));
+            prop_assert_eq!(Some(middle.median_without(one)), crate::statistics::median(others));
+        }
+    }
 }

@@ -9,7 +9,7 @@ use crate::analysis::Analysis;
 use crate::diagnosis::experiment::{self, cv, share_distance};
 use crate::diagnosis::ill::{self, IllPod, Illness};
 use crate::diagnosis::{Cause, Step};
-use crate::facts::{A_DAY, Fact, Facts, ROTATIONS_A_DAY, replaced};
+use crate::facts::{A_DAY, CURES_A_DAY, Fact, Facts, ROTATIONS_A_DAY, replaced};
 use crate::guard::{Standing, Trigger};
 use crate::metric::Metric;
 use crate::partitions::Partitions;
@@ -320,12 +320,13 @@ impl Ladder<'_> {
     fn rotation_budget(&self) -> Answer {
         let name = "rotation_budget";
         let rotations = replaced(self.facts.live, self.facts.rollout_age).len() / 2;
-        let (value, limit) = (Some(rotations as f64), Some(ROTATIONS_A_DAY as f64));
+        let most = if self.cures() { CURES_A_DAY } else { ROTATIONS_A_DAY };
+        let (value, limit) = (Some(rotations as f64), Some(most as f64));
         let count = match rotations {
             1 => "1 rotation within a day".to_string(),
             _ => format!("{rotations} rotations within a day"),
         };
-        if rotations < ROTATIONS_A_DAY {
+        if rotations < most {
             return pass(name, value, limit, count);
         }
         let known = self.trigger.metrics.iter().find_map(|&metric| {

@@ -68,17 +68,17 @@ pub fn persistence(
     rule: &Persistence,
 ) -> Verdict {
     let busiest = analysis.name(trigger.targets.busiest);
-    let candidates: Vec<&str> =
-        analysis.candidates().iter().map(|&position| analysis.name(position)).collect();
+    let candidates =
+        || -> Vec<&str> { analysis.candidates().iter().map(|&position| analysis.name(position)).collect() };
     let mut best: Option<Verdict> = None;
     for &metric in &trigger.metrics {
         let floor = analysis.thresholds().trigger_floors[metric];
         let mut verdict = match &facts.past[metric] {
             Fact::Known(Past::Range(history)) => {
-                persistence_of_window(history, busiest, &candidates, floor, rule)
+                persistence_of_window(history, busiest, &candidates(), floor, rule)
             }
             Fact::Known(Past::Summary(summary)) => {
-                persistence_of_summary(summary, busiest, &candidates, floor, rule)
+                persistence_of_summary(summary, busiest, &candidates(), floor, rule)
             }
             lacking => verdict(Standing::Unknown, None, None, format!("history {}", lacking.lack())),
         };

@@ -201,7 +201,7 @@ fn rotations_are_held_against_the_spread_before_the_first_of_them() {
     }
     let expected = Window { ended: minutes(410), length: minutes(60) };
     assert_eq!(window(&scene, None), Some(expected));
-    assert_eq!(window(&scene, Some(minutes(300))), None, "a rollout explains the rest");
+    assert_eq!(window(&scene, Some(minutes(150))), None, "a rollout explains the rest");
     assert_eq!(window(&scene, Some(minutes(99_999))), Some(expected), "a rollback to an old template");
     let judge = |past: PastSpread| {
         let mut facts = scene.facts();

@@ -21,6 +21,7 @@ use tokio::time::timeout;
 
 use super::answer::Reply;
 use super::config::{ConnectError, ConnectOptions, Located, locate};
+use crate::unsaid::{Unsaid, is_data};
 
 /// Largest answer that is read, in bytes: a page of 500 pods of 130 kilobytes each.
 const MAX_ANSWER_BYTES: usize = 64 << 20;
@@ -31,6 +32,7 @@ const MAX_ANSWER_BYTES: usize = 64 << 20;
 /// panics. No request is ever repeated.
 pub struct Cluster {
     client: Client,
+    unsaid: Unsaid,
     runtime: Runtime,
     namespace: String,
     server: String,
@@ -73,6 +75,7 @@ impl Cluster {
             deadline: options.deadline,
             metrics_window: options.metrics_window,
             requests: AtomicU64::new(0),
+            unsaid: Unsaid::of_cluster(&located.config.auth_info),
             client: client(located, &runtime, options.call_timeout)?,
             runtime,
         })
@@ -115,7 +118,7 @@ impl Cluster {
         let begun = Instant::now();
         let limit = self.time_limit(begun);
         let reply = self.runtime.block_on(async {
-            match timeout(limit, answer(&self.client, request)).await {
+            match timeout(limit, answer(&self.client, &self.unsaid, request)).await {
                 Ok(reply) => reply,
                 Err(_elapsed) => {
                     let message = format!("none within {:.1} s", limit.as_secs_f64());
@@ -155,13 +158,17 @@ fn without_credential(url: String) -> String {
     }
 }
 
-async fn answer(client: &Client, request: Request<Vec<u8>>) -> Result<Reply, ApiFailure> {
+async fn answer(client: &Client, unsaid: &Unsaid, request: Request<Vec<u8>>) -> Result<Reply, ApiFailure> {
     let response = client.send(request.map(Body::from)).await.map_err(|error| transport_failure(&error))?;
     let (retry_after, date) = (retry_after(&response), date(&response));
     let (head, body) = response.into_parts();
     match Limited::new(body, MAX_ANSWER_BYTES).collect().await {
         Ok(body) => {
-            Ok(Reply { status: head.status.as_u16(), retry_after, date, body: body.to_bytes().to_vec() })
+            let (status, mut body) = (head.status.as_u16(), body.to_bytes().to_vec());
+            if !head.status.is_success() || !is_data(&body) {
+                unsaid.mask(&mut body);
+            }
+            Ok(Reply { status, retry_after, date, body })
         }
         Err(error) if error.is::<LengthLimitError>() => Err(ApiFailure {
             http_status: Some(head.status.as_u16()),

@@ -208,6 +208,7 @@ impl Owner {
 #[serde(rename_all = "camelCase", default)]
 struct Spec {
     priority_class_name: Option<String>,
+    node_name: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -269,6 +270,7 @@ impl Item {
             uptime: self.status.and_then(|status| status.latest_start()).map(|started| elapsed(started, now)),
             controller: owner.as_ref().map(|owner| owner.controller.clone()),
             protections,
+            node: self.spec.node_name.filter(|node| !node.is_empty()),
         };
         Ok(ListedPod { pod, labels: meta.labels, owner })
     }

@@ -21,6 +21,7 @@ use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use super::auth::{Auth, Secret};
 use super::config::{ConfigError, Endpoint, Header, Method, PrometheusConfig, Tls};
 use super::error::TransportError;
+use crate::unsaid::Unsaid;
 
 /// How much longer than the server's limit the client waits, so that the server's own words on a
 /// timeout arrive.
@@ -153,7 +154,10 @@ pub struct HttpTransport {
     host: Option<HeaderValue>,
     auth: Auth,
     headers: Vec<Header>,
-    params: Vec<(String, Secret)>,
+    /// Parameters that were given; their values are secrets.
+    extra: Vec<(String, Secret)>,
+    /// Parameters of our own.
+    params: Vec<(&'static str, String)>,
     method: Method,
     timeout: Duration,
 }
@@ -173,11 +177,10 @@ impl HttpTransport {
             .accept("application/json")
             .tls_config(tls_config(&config.tls)?);
         let endpoint = config.endpoint.clone();
-        let mut params = config.extra_params.clone();
-        params.push(("timeout".into(), Secret::new(format!("{}ms", timeout.as_millis()))));
+        let mut params = vec![("timeout", format!("{}ms", timeout.as_millis()))];
         if config.refuse_partial {
             let refusals = [("partial_response", "false"), ("deny_partial_response", "1"), ("nocache", "1")];
-            params.extend(refusals.map(|(key, value)| (key.to_owned(), Secret::new(value))));
+            params.extend(refusals.map(|(key, value)| (key, value.to_owned())));
         }
         let (agent, base, host) = match &config.tls.server_name {
             None => (Agent::new_with_config(builder.build()), endpoint.as_str().to_owned(), None),
@@ -194,6 +197,7 @@ impl HttpTransport {
             endpoint,
             auth: config.auth.clone(),
             headers: config.headers.clone(),
+            extra: config.extra_params.clone(),
             params,
             method: config.method,
             timeout,
@@ -219,7 +223,8 @@ impl Transport for HttpTransport {
     fn send(&self, request: &ApiRequest<'_>) -> Result<ApiResponse, TransportError> {
         let url = format!("{}{}", self.base, request.path());
         let mut params = request.params();
-        params.extend(self.params.iter().map(|(key, value)| (key.as_str().into(), value.reveal().into())));
+        params.extend(self.extra.iter().map(|(key, value)| (key.as_str().into(), value.reveal().into())));
+        params.extend(self.params.iter().map(|(key, value)| ((*key).into(), value.as_str().into())));
         let headers = self.headers()?;
         let answer = match self.method {
             Method::Post => {
@@ -234,12 +239,16 @@ impl Transport for HttpTransport {
             }
         };
         let answer = answer.map_err(|error| TransportError::from_ureq(error, self.timeout))?;
+        let mut unsaid = Unsaid::of(&headers);
+        self.extra.iter().for_each(|(_, value)| unsaid.add(value.reveal()));
         let header = |name| answer.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+        let status = answer.status().as_u16();
         Ok(ApiResponse {
-            status: answer.status().as_u16(),
-            content_type: header(CONTENT_TYPE).map(str::to_owned),
-            location: header(LOCATION).map(str::to_owned),
-            body: Box::new(HttpBody { body: answer.into_body().into_reader(), timeout: self.timeout }),
+            status,
+            content_type: header(CONTENT_TYPE).map(|text| unsaid.masked(text)),
+            location: header(LOCATION).map(|text| unsaid.masked(text)),
+            body: unsaid
+                .masking(status, HttpBody { body: answer.into_body().into_reader(), timeout: self.timeout }),
         })
     }
 

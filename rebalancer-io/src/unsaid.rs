@@ -1,0 +1,196 @@
+//! Credentials that a server repeats in what it says, made unreadable before anyone quotes it.
+
+use std::fs;
+use std::io::{self, Cursor, Read};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::HeaderMap;
+use http::header::{AUTHORIZATION, HOST};
+use kube::config::AuthInfo;
+use memchr::memmem;
+use secrecy::ExposeSecret as _;
+
+/// Shorter values are no credentials, but words such as `true` that belong to what is said.
+const SHORTEST: usize = 5;
+
+/// Most bytes kept of an answer that is no data: more than any error of an API, little enough to
+/// wait for.
+const MAX_BYTES: u64 = 64 << 10;
+
+/// Most bytes looked at to tell whether an answer is data.
+const HEAD: usize = 64;
+
+/// What a request carried that no answer to it may show.
+#[derive(Default)]
+pub(crate) struct Unsaid {
+    /// Longest first: a part of a longer one would leave the rest of it in sight.
+    secrets: Vec<Vec<u8>>,
+}
+
+impl Unsaid {
+    /// What the headers of a request say of who asks.
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let mut unsaid = Self::default();
+        for (name, value) in headers {
+            let Ok(text) = value.to_str() else { continue };
+            if name == AUTHORIZATION {
+                unsaid.add_credential(text);
+            } else if name != HOST {
+                unsaid.add(text);
+            }
+        }
+        unsaid
+    }
+
+    /// What a kubeconfig or the service account of a pod signs in with. What an exec plugin hands out
+    /// stays within the client.
+    pub(crate) fn of_cluster(auth: &AuthInfo) -> Self {
+        let mut unsaid = Self::default();
+        if let Some(token) = &auth.token {
+            unsaid.add(token.expose_secret());
+        }
+        if let Some(token) = auth.token_file.as_ref().and_then(|file| fs::read_to_string(file).ok()) {
+            unsaid.add(token.trim());
+        }
+        if let Some(password) = &auth.password {
+            let user = auth.username.as_deref().unwrap_or_default();
+            unsaid.add(password.expose_secret());
+            unsaid.add(&STANDARD.encode(format!("{user}:{}", password.expose_secret())));
+        }
+        unsaid
+    }
+
+    /// Adds the value of the header `Authorization`: `Bearer TOKEN` or `Basic BASE64`.
+    fn add_credential(&mut self, text: &str) {
+        let credential = text.split_once(' ').map_or(text, |(_, credential)| credential);
+        self.add(credential);
+        let pair = STANDARD.decode(credential).ok().and_then(|pair| String::from_utf8(pair).ok());
+        if let Some((_, password)) = pair.as_deref().and_then(|pair| pair.split_once(':')) {
+            self.add(password);
+        }
+    }
+
+    /// Adds a secret, also as an address and as JSON would write it.
+    pub(crate) fn add(&mut self, secret: &str) {
+        if secret.len() < SHORTEST {
+            return;
+        }
+        let json = serde_json::Value::from(secret).to_string();
+        self.secrets.extend([
+            secret.as_bytes().to_vec(),
+            percent_encoded(secret).into_bytes(),
+            json.trim_matches('"').as_bytes().to_vec(),
+        ]);
+        self.secrets.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        self.secrets.dedup();
+    }
+
+    /// Overwrites every secret with as many asterisks, so that positions stay what they were.
+    pub(crate) fn mask(&self, bytes: &mut [u8]) {
+        for secret in &self.secrets {
+            let found: Vec<usize> = memmem::find_iter(bytes, secret).collect();
+            for at in found {
+                bytes[at..at + secret.len()].fill(b'*');
+            }
+        }
+    }
+
+    /// The text without the secrets.
+    pub(crate) fn masked(&self, text: &str) -> String {
+        let mut bytes = text.as_bytes().to_vec();
+        self.mask(&mut bytes);
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// The body of an answer. Data goes by as it is: a tenant may be called as its pods are. Anything
+    /// else is read to [`MAX_BYTES`], and masked.
+    pub(crate) fn masking(&self, status: u16, mut body: impl Read + Send + 'static) -> Box<dyn Read + Send> {
+        let mut head: Vec<u8> = Vec::new();
+        let mut read = body.by_ref().take(HEAD as u64).read_to_end(&mut head);
+        if read.is_ok() && (200..300).contains(&status) && is_data(&head) {
+            return Box::new(Cursor::new(head).chain(body));
+        }
+        if read.is_ok() {
+            read = body.take(MAX_BYTES).read_to_end(&mut head);
+        }
+        self.mask(&mut head);
+        Box::new(Cursor::new(head).chain(Ending(read.err())))
+    }
+}
+
+/// Whether an answer that begins so is an object, and not the error of an API.
+pub(crate) fn is_data(answer: &[u8]) -> bool {
+    let head = &answer[..answer.len().min(HEAD)];
+    let tight: Vec<u8> = head.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    tight.starts_with(b"{") && !tight.starts_with(br#"{"status":"error""#)
+}
+
+/// As a form and as an address hold it: everything but letters, digits and `-._~` as `%XX`.
+fn percent_encoded(text: &str) -> String {
+    let encode = |byte: u8| match byte {
+        b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+        byte if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    };
+    text.bytes().map(encode).collect()
+}
+
+/// The end of a body: its error, where it broke off.
+struct Ending(Option<io::Error>);
+
+impl Read for Ending {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        self.0.take().map_or(Ok(0), Err)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unsaid() -> Unsaid {
+        let mut headers = HeaderMap::new();
+        let basic = format!("Basic {}", STANDARD.encode("ada:hunter2"));
+        headers.insert(AUTHORIZATION, basic.parse().expect("a header"));
+        headers.insert("x-scope-orgid", "hunter2-tenant".parse().expect("a header"));
+        headers.insert("x-dedup", "true".parse().expect("a header"));
+        headers.insert(HOST, "prometheus".parse().expect("a header"));
+        let mut unsaid = Unsaid::of(&headers);
+        unsaid.add("a \"key\"+");
+        unsaid
+    }
+
+    fn read(status: u16, body: &'static [u8]) -> String {
+        let mut text = String::new();
+        unsaid().masking(status, body).read_to_string(&mut text).expect("bytes in memory");
+        text
+    }
+
+    #[test]
+    fn whatever_was_sent_is_not_repeated() {
+        assert_eq!(read(401, b"no such user: hunter2!"), "no such user: *******!");
+        assert_eq!(read(401, b"Basic YWRhOmh1bnRlcjI="), "Basic ****************");
+        assert_eq!(read(403, b"tenant hunter2-tenant"), "tenant **************");
+        assert_eq!(read(400, br#"{"q":"a \"key\"+"}"#), r#"{"q":"**********"}"#);
+        assert_eq!(read(404, b"/api?k=a%20%22key%22%2B&dedup=true"), "/api?k=****************&dedup=true");
+        assert_eq!(read(200, b"<html>hunter2</html>"), "<html>*******</html>");
+        assert_eq!(read(200, br#"{ "status": "error", "error": "hunter2"}"#).matches('*').count(), 7);
+        assert_eq!(read(502, b"prometheus is down"), "prometheus is down", "a host is no secret");
+    }
+
+    #[test]
+    fn data_is_left_alone() {
+        let data = br#"{"status":"success","data":{"result":[{"metric":{"pod":"hunter2-tenant-1"}}]}}"#;
+        assert_eq!(read(200, data).as_bytes(), data);
+        assert_eq!(read(200, b""), "");
+    }
+
+    #[test]
+    fn a_body_that_breaks_off_still_does() {
+        let broken = b"who is hunter2".chain(Ending(Some(io::Error::other("reset"))));
+        let mut text: Vec<u8> = Vec::new();
+        let error = unsaid().masking(500, broken).read_to_end(&mut text).expect_err("it broke off");
+        assert_eq!((text.as_slice(), error.to_string().as_str()), (&b"who is *******"[..], "reset"));
+    }
+}
