@@ -49,12 +49,12 @@ impl fmt::Display for Server {
 /// When the recorded answers cannot be read, and for a count that is neither a divisor nor a multiple
 /// of 10,000.
 pub fn answers(server: Server, count: usize) -> PerMetric<String> {
-    let recorded = PerMetric::from_fn(|metric| recorded(server, metric.name()));
+    let bodies = PerMetric::from_fn(|metric| recorded(server, metric.name()));
     if count == RECORDED {
-        return recorded;
+        return bodies;
     }
-    let numbers = numbers(&recorded.cpu);
-    recorded.map(|body| resized(&body, &numbers, server, count))
+    let numbers = numbers();
+    bodies.map(|body| resized(&body, &numbers, server, count))
 }
 
 /// The answer of raw cAdvisor series for the CPU of `count` pods, one series a pod.
@@ -62,12 +62,11 @@ pub fn answers(server: Server, count: usize) -> PerMetric<String> {
 /// # Panics
 /// As [`answers`].
 pub fn raw_answer(count: usize) -> String {
-    let numbers_by = recorded(Server::Prometheus, Metric::Cpu.name());
     let body = recorded(Server::Prometheus, "cpu_raw");
     let (head, series) = taken_apart(&body);
     let of_app = series.filter(|series| series.before.contains(r#""container":"app""#));
     let body = put_together(head, of_app.map(|series| series.with(series.pod, series.number)));
-    resized(&body, &numbers(&numbers_by), Server::Prometheus, count)
+    resized(&body, &numbers(), Server::Prometheus, count)
 }
 
 /// Pod and number of each series of an answer made here, found by searching its text.
@@ -131,9 +130,10 @@ fn put_together(head: &str, series: impl Iterator<Item = String>) -> String {
     body
 }
 
-/// A number for each pod, the same in every answer.
-fn numbers(cpu: &str) -> HashMap<String, usize> {
-    pairs(cpu).enumerate().map(|(number, (pod, _))| (pod.to_owned(), number)).collect()
+/// A number for each pod, the same in every answer of both servers.
+fn numbers() -> HashMap<String, usize> {
+    let cpu = recorded(Server::Prometheus, Metric::Cpu.name());
+    pairs(&cpu).enumerate().map(|(number, (pod, _))| (pod.to_owned(), number)).collect()
 }
 
 /// The answer with fewer pods, or with all of them several times under other names: each time in the

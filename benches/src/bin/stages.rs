@@ -6,7 +6,7 @@
 //! one stage so many times and nothing else, for an instruction counter. `stages bodies FOLDER COUNT`
 //! writes the answers of both servers, and one of raw series as `raw.json`. `stages read FOLDER` reads
 //! four answers and checks that they are UTF-8. `stages peak FILE` decodes an answer from a file and
-//! prints by how many bytes a pod the memory of the process grew at most. `stages run COMMAND...`
+//! prints by how many bytes a pod the memory of the process grew at most, beside the buffer. `stages run COMMAND...`
 //! prints the CPU milliseconds and the peak megabytes of a process. `stages report FILE` makes the
 //! page of lines as `table` prints them.
 
@@ -25,6 +25,9 @@ use rebalancer_io::prometheus::decode_instant;
 
 const USAGE: &str = "usage: stages table COUNT ROUNDS | count STAGE COUNT TIMES | bodies FOLDER COUNT \
                      | read FOLDER | peak FILE | run COMMAND... | report FILE";
+
+/// The fixed buffer through which an answer is read.
+const BUFFER_BYTES: f64 = 65_536.0;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -92,7 +95,7 @@ fn peak(file: &Path) -> Option<()> {
     let file = File::open(file).ok()?;
     let before = peak_bytes();
     let answer = decode_instant(file, &WANTED).ok()?;
-    println!("{:.1}", (peak_bytes() - before) / answer.samples.len() as f64);
+    println!("{:.1}", (peak_bytes() - before - BUFFER_BYTES) / answer.samples.len() as f64);
     Some(())
 }
 
