@@ -1,11 +1,11 @@
 // Command go-reference does the work of a replay as a Go program of the field does it: the official
 // Prometheus client, a map of pods, gonum and a sort. It exists to be measured beside pod-rebalancer.
 //
-//	go-reference start               prints a line and exits
-//	go-reference replay DIR          cpu.json, memory.json, lag.json and rate.json to a decision
-//	go-reference decode FILE ROUNDS  CPU nanoseconds a series of decoding, a line a round
-//	go-reference join DIR ROUNDS     CPU nanoseconds a pod of joining four decoded answers
-//	go-reference analyze DIR ROUNDS  CPU nanoseconds a pod of statistics, scores and selection
+//	go-reference start                  prints a line and exits
+//	go-reference replay DIR             cpu.json, memory.json, lag.json and rate.json to a decision
+//	go-reference decode FILE            an answer to samples
+//	go-reference table DIR PODS ROUNDS  CPU nanoseconds a pod of each stage, a line a round, as
+//	                                    `stages table` prints them
 package main
 
 import (
@@ -20,6 +20,7 @@ import (
 	"runtime"
 	"sort"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -91,70 +92,105 @@ func join(answers [4][]sample) []*pod {
 	return list
 }
 
-// analyze sorts the pods by falling score and returns the coefficients of variation.
-func analyze(pods []*pod) [4]float64 {
+// analyze returns mean and standard deviation of the four metrics and of the score, and sorts the
+// pods by falling score.
+func analyze(pods []*pod) (means, deviations [5]float64) {
 	column := make([]float64, len(pods))
-	var spreads, means [4]float64
 	for metric := range metrics {
 		for row, one := range pods {
 			column[row] = one.loads[metric]
 		}
-		mean, variance := stat.PopMeanVariance(column, nil)
-		spreads[metric] = math.Sqrt(variance) / mean
-		means[metric] = max(mean, floors[metric])
+		means[metric], deviations[metric] = popMeanStdDev(column)
 	}
-	for _, one := range pods {
+	for row, one := range pods {
 		one.score = 0
 		for metric := range metrics {
-			one.score += weights[metric] * one.loads[metric] / means[metric]
+			one.score += weights[metric] * one.loads[metric] / max(means[metric], floors[metric])
 		}
+		column[row] = one.score
 	}
+	means[4], deviations[4] = popMeanStdDev(column)
 	sort.Slice(pods, func(i, j int) bool { return pods[i].score > pods[j].score })
-	return spreads
+	return means, deviations
 }
 
-func read(folder string) (bodies [4][]byte) {
-	for metric, name := range metrics {
-		body, err := os.ReadFile(filepath.Join(folder, name+".json"))
-		check(err)
-		bodies[metric] = body
-	}
-	return bodies
+func popMeanStdDev(column []float64) (mean, deviation float64) {
+	mean, deviation = stat.MeanStdDev(column, nil)
+	count := float64(len(column))
+	return mean, deviation * math.Sqrt((count-1)/count)
+}
+
+func read(path string) []byte {
+	body, err := os.ReadFile(path)
+	check(err)
+	return body
 }
 
 func decodeAll(folder string) (answers [4][]sample) {
-	for metric, body := range read(folder) {
-		answers[metric] = decode(body)
+	for metric, name := range metrics {
+		answers[metric] = decode(read(filepath.Join(folder, name+".json")))
 	}
 	return answers
 }
 
 func replay(folder string) {
-	var answers [4][]sample
-	for metric, name := range metrics {
-		body, err := os.ReadFile(filepath.Join(folder, name+".json"))
-		check(err)
-		answers[metric] = decode(body)
-	}
-	pods := join(answers)
-	spreads := analyze(pods)
-	if spreads[0] > 0.3 || spreads[2] > 0.5 {
+	pods := join(decodeAll(folder))
+	means, deviations := analyze(pods)
+	if deviations[0]/means[0] > 0.3 || deviations[2]/means[2] > 0.5 {
 		fmt.Println(pods[0].name)
 		fmt.Println(pods[len(pods)-1].name)
 	}
 }
 
-// measure prints the CPU nanoseconds of each round, garbage collection included, by count.
-func measure(rounds string, count int, work func()) {
-	times, err := strconv.Atoi(rounds)
-	check(err)
-	work()
-	for range times {
-		runtime.GC()
-		before := cpu()
-		work()
-		fmt.Printf("%.1f\n", float64(cpu()-before)/float64(count))
+// table measures the stages on the answers of both servers below DIR, as far as they are there.
+func table(folder string, count, rounds int) {
+	line := func(stage, server string, work, reset func()) {
+		for _, time := range measure(rounds, work, reset) {
+			fmt.Printf("%d\t%s\t%s\tGo reference\t%.3f\n", count, stage, server, time/float64(count))
+		}
 	}
+	nothing := func() {}
+	for _, server := range []string{"Prometheus", "VictoriaMetrics"} {
+		place := filepath.Join(folder, strings.ToLower(server))
+		if server == "Prometheus" {
+			cpu := read(filepath.Join(place, "cpu.json"))
+			line("decode", server, func() { decode(cpu) }, nothing)
+			if raw, err := os.ReadFile(filepath.Join(folder, "raw.json")); err == nil {
+				line("decode_raw", server, func() { decode(raw) }, nothing)
+			}
+		} else if count > 100_000 {
+			continue
+		}
+		answers := decodeAll(place)
+		line("join", server, func() { join(answers) }, nothing)
+		if server == "Prometheus" {
+			pods := join(answers)
+			answers = [4][]sample{}
+			// In the order of the map, as a run has them.
+			unsorted := append([]*pod(nil), pods...)
+			line("analyze", server, func() { analyze(pods) }, func() { copy(pods, unsorted) })
+		}
+	}
+}
+
+// measure returns the CPU nanoseconds of each round, garbage collection included. Short work is
+// repeated; reset runs before each time and is not counted.
+func measure(rounds int, work, reset func()) (times []float64) {
+	reset()
+	work()
+	for range rounds {
+		runtime.GC()
+		spent, count := int64(0), 0
+		for spent < 5_000_000 {
+			reset()
+			before := cpu()
+			work()
+			spent += cpu() - before
+			count++
+		}
+		times = append(times, float64(spent)/float64(count))
+	}
+	return times
 }
 
 func cpu() int64 {
@@ -171,25 +207,22 @@ func check(err error) {
 }
 
 func main() {
-	arguments := append(os.Args[1:], "", "", "")
+	arguments := append(os.Args[1:], "", "", "", "")
 	switch arguments[0] {
 	case "start":
 		fmt.Println("go-reference")
 	case "replay":
 		replay(arguments[1])
 	case "decode":
-		body, err := os.ReadFile(arguments[1])
+		decode(read(arguments[1]))
+	case "table":
+		count, err := strconv.Atoi(arguments[2])
 		check(err)
-		measure(arguments[2], len(decode(body)), func() { decode(body) })
-	case "join":
-		answers := decodeAll(arguments[1])
-		measure(arguments[2], len(answers[0]), func() { join(answers) })
-	case "analyze":
-		pods := join(decodeAll(arguments[1]))
-		shuffled := append([]*pod(nil), pods...)
-		measure(arguments[2], len(pods), func() { copy(pods, shuffled); analyze(pods) })
+		rounds, err := strconv.Atoi(arguments[3])
+		check(err)
+		table(arguments[1], count, rounds)
 	default:
-		fmt.Fprintln(os.Stderr, "go-reference: start, replay, decode, join or analyze")
+		fmt.Fprintln(os.Stderr, "go-reference: start, replay, decode or table")
 		os.Exit(64)
 	}
 }

@@ -1,43 +1,49 @@
-//! What the benchmarks share: their sizes, their fleet, and a transport without a network.
+//! What the benchmarks share: recorded answers, the stages with their floors and peers, how they are
+//! timed, and the page the results make.
 
+pub mod measure;
+mod peers;
+pub mod recorded;
+pub mod report;
 pub mod stages;
 
-use std::io::Cursor;
-use std::sync::Arc;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
 
-use rebalancer_core::PodState;
-use rebalancer_io::prometheus::{ApiRequest, ApiResponse, Transport, TransportError};
-use rebalancer_sim::fleet::{FleetShape, fleet};
+use rebalancer_core::Metric;
 
-/// Pods in a fleet: a small one, a large one, the largest that Kubernetes is made for and more.
-pub const SIZES: [usize; 4] = [100, 1_000, 10_000, 100_000];
+/// Pods in a fleet: from a small one to two hundred times the largest that Kubernetes is made for.
+pub const SIZES: [usize; 5] = [100, 1_000, 10_000, 100_000, 1_000_000];
 
-/// The moment all answers are about, in seconds since the Unix epoch.
-pub const NOW_S: u32 = 1_795_410_000;
+/// Most pods with raw series: those of a million are 700 MB.
+pub const MOST_RAW: usize = 100_000;
 
-/// The fleet of every benchmark: one hot pod, one idle pod, 30 % jitter, all loads known.
-pub fn pods(count: usize) -> Vec<PodState> {
-    fleet(20_261_123, &FleetShape::skewed(count))
-}
-
-/// Answers every call with the same body.
-#[derive(Debug, Clone)]
-pub struct Canned(Arc<[u8]>);
-
-impl Canned {
-    /// Answers with `body`.
-    pub fn new(body: &str) -> Self {
-        Self(body.as_bytes().into())
+/// Reads the four answers of a folder through one buffer and checks that they are UTF-8: what a
+/// replay cannot do without.
+///
+/// # Errors
+/// A file that cannot be read, and bytes that are no UTF-8.
+pub fn read(folder: &Path) -> io::Result<()> {
+    let mut buffer = vec![0; 64 << 10];
+    for metric in Metric::ALL {
+        let mut file = File::open(folder.join(format!("{metric}.json")))?;
+        let mut kept = 0;
+        loop {
+            let count = file.read(&mut buffer[kept..])?;
+            let end = kept + count;
+            let cut = simdutf8::compat::from_utf8(&buffer[..end])
+                .map_or_else(|error| error.valid_up_to(), str::len);
+            if end - cut > 3 || (count == 0 && cut < end) {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+            if count == 0 {
+                break;
+            }
+            // A character at the end is moved to the front.
+            buffer.copy_within(cut..end, 0);
+            kept = end - cut;
+        }
     }
-}
-
-impl Transport for Canned {
-    fn send(&self, _: &ApiRequest<'_>) -> Result<ApiResponse, TransportError> {
-        let body = Box::new(Cursor::new(Arc::clone(&self.0)));
-        Ok(ApiResponse { status: 200, content_type: None, location: None, body })
-    }
-
-    fn place(&self) -> &'static str {
-        "memory"
-    }
+    Ok(())
 }

@@ -1,29 +1,66 @@
 //! The stages of a decision, each with its floor and its peers, as closures over data made before.
+//! A stage is made only when its answer is that of the oracle.
 
-use std::borrow::Cow;
-use std::fmt::Write as _;
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
 use std::hash::BuildHasher;
 use std::hint::black_box;
+use std::path::Path;
+use std::rc::Rc;
 use std::time::Duration;
 
 use rebalancer_core::{
-    Analysis, Engine, Join, JoinRules, JoinedColumns, LivePod, Load, Metric, PerMetric, PodState, Sample,
-    Spread, Thresholds,
+    Analysis, Engine, Join, JoinRules, JoinedColumns, LivePod, Metric, NamedPods, PerMetric, PodState,
+    Sample, Spread, Thresholds,
 };
 use rebalancer_io::prometheus::{InstantAnswer, Wanted, decode_instant};
-use rebalancer_sim::fleet::{AnswerOrder, instant_answer, live_pods};
+use rebalancer_io::snapshot::NamedSnapshot;
+use rebalancer_sim::exact::Exact;
+use rebalancer_sim::fleet::live_pods;
 use rebalancer_sim::oracle;
-use serde::Deserialize;
-use serde_json::Value;
-use statrs::statistics::Statistics;
+use tempfile::TempDir;
 
-use crate::{NOW_S, pods};
+use crate::peers;
+use crate::recorded::{self, NOW_S, Server};
+
+/// The name of the floor of every stage: its first variant.
+pub const FLOOR: &str = "floor";
+
+/// The name of this project's own way: its last variant.
+pub const OURS: &str = "pod-rebalancer";
+
+/// The stages, and whose answers each is measured on.
+pub const STAGES: [(&str, Server); 12] = [
+    ("decode", Server::Prometheus),
+    ("decode_raw", Server::Prometheus),
+    ("join", Server::Prometheus),
+    ("join", Server::VictoriaMetrics),
+    ("join_live", Server::Prometheus),
+    ("join_live", Server::VictoriaMetrics),
+    ("spread", Server::Prometheus),
+    ("analyze", Server::Prometheus),
+    ("analyze_columns", Server::Prometheus),
+    ("analyze_gaps", Server::Prometheus),
+    ("pipeline", Server::Prometheus),
+    ("pipeline", Server::VictoriaMetrics),
+];
+
+/// What an answer is asked for.
+pub const WANTED: Wanted<'_> = Wanted { pod_label: "pod", namespace: None, max_bytes: u64::MAX };
+
+/// What samples are held to.
+const RULES: JoinRules = JoinRules {
+    warm_up: Duration::from_secs(300),
+    max_sample_age: Duration::from_secs(180),
+    now_s: NOW_S as f64,
+};
 
 /// One way to do the work of a stage.
 pub struct Variant<'a> {
     /// What it is.
     pub name: &'static str,
-    /// Does it once; the number only keeps the work from being left out.
+    /// Does it once, and tells a number of what was found.
     pub work: Box<dyn FnMut() -> f64 + 'a>,
 }
 
@@ -33,62 +70,57 @@ impl<'a> Variant<'a> {
     }
 }
 
-/// The name of the floor of every stage.
-pub const FLOOR: &str = "floor";
-
-/// The name of this project's own way.
-pub const OURS: &str = "pod-rebalancer";
-
-/// The fleet of a size, its answers, and what the stages make of them.
+/// The answers for a number of pods, and what the stages make of them.
 pub struct Data {
-    /// In the order of their names, as a cluster lists them; the live pods too.
-    pods: Vec<PodState>,
-    live: Vec<LivePod>,
+    count: usize,
     bodies: PerMetric<String>,
-    wide: String,
+    raw: OnceCell<String>,
+    live: OnceCell<Vec<LivePod>>,
+    complete: OnceCell<Complete>,
+}
+
+/// The pods that have every load, in the order of the answer for CPU.
+struct Complete {
+    pods: Vec<PodState>,
     columns: PerMetric<Vec<f64>>,
 }
 
 impl Data {
-    /// Makes everything for `count` pods, with answers in this order.
+    /// The answers of `server` for `count` pods.
+    pub fn new(count: usize, server: Server) -> Self {
+        Self {
+            count,
+            bodies: recorded::answers(server, count),
+            raw: OnceCell::new(),
+            live: OnceCell::new(),
+            complete: OnceCell::new(),
+        }
+    }
+
+    /// Writes the four answers into a folder.
     ///
     /// # Panics
-    /// Never: an own fleet has every load.
-    pub fn new(count: usize, order: AnswerOrder) -> Self {
-        let mut pods = pods(count);
-        let bodies = PerMetric::from_fn(|metric| instant_answer(&pods, metric, NOW_S, order, 1));
-        pods.sort_by(|one, other| one.name.cmp(&other.name));
-        let column = |metric| pods.iter().filter_map(|pod| pod.load(metric)).map(Load::value).collect();
-        let columns = PerMetric::from_fn(column);
-        let wide = wide(&bodies.cpu);
-        Self { live: live_pods(1, &pods), pods, bodies, wide, columns }
+    /// When they cannot be written.
+    pub fn write(&self, folder: &Path) {
+        for (metric, body) in self.bodies.iter() {
+            fs::write(folder.join(format!("{metric}.json")), body).expect("the folder can be written");
+        }
     }
 
-    /// Number of pods.
-    pub fn count(&self) -> usize {
-        self.pods.len()
-    }
-
-    /// The body of an answer of raw series.
-    pub fn wide(&self) -> &str {
-        &self.wide
-    }
-
-    /// The body of one answer.
-    pub fn body(&self, metric: Metric) -> &str {
-        &self.bodies[metric]
-    }
-
-    /// The variants of a stage: `decode`, `decode_wide`, `join`, `analyze`, `analyze_columns`,
-    /// `spread` or `pipeline`; `None` for another word.
+    /// The variants of one of the [`STAGES`], floor first; `None` for another word.
+    ///
+    /// # Panics
+    /// When one of them does not find what the oracle finds.
     pub fn stage(&self, name: &str) -> Option<Vec<Variant<'_>>> {
         match name {
             "decode" => Some(decode(&self.bodies.cpu)),
-            "decode_wide" => Some(decode(&self.wide)),
+            "decode_raw" => Some(decode(self.raw.get_or_init(|| recorded::raw_answer(self.count)))),
             "join" => Some(self.join()),
+            "join_live" => Some(self.join_live()),
+            "spread" => Some(self.spread()),
             "analyze" => Some(self.analyze()),
             "analyze_columns" => Some(self.analyze_columns()),
-            "spread" => Some(self.spread()),
+            "analyze_gaps" => Some(self.analyze_gaps()),
             "pipeline" => Some(self.pipeline()),
             _ => None,
         }
@@ -98,56 +130,80 @@ impl Data {
         PerMetric::from_fn(|metric| answer(&self.bodies[metric]))
     }
 
+    /// The pods that any answer names, with their loads, joined by a map.
+    fn expected(&self) -> BTreeMap<&str, PerMetric<f64>> {
+        let mut pods: BTreeMap<&str, PerMetric<f64>> = BTreeMap::new();
+        for (metric, body) in self.bodies.iter() {
+            for (pod, number) in recorded::pairs(body) {
+                let nothing = PerMetric::from_fn(|_| f64::NAN);
+                pods.entry(pod).or_insert(nothing)[metric] = number.parse().expect("a number");
+            }
+        }
+        pods
+    }
+
+    fn live(&self) -> &[LivePod] {
+        self.live.get_or_init(|| {
+            let pods: Vec<PodState> = self.expected().into_keys().map(PodState::new).collect();
+            live_pods(1, &pods)
+        })
+    }
+
+    fn complete(&self) -> &Complete {
+        self.complete.get_or_init(|| {
+            let expected = self.expected();
+            let mut complete = Complete { pods: Vec::new(), columns: PerMetric::default() };
+            for (pod, _) in recorded::pairs(&self.bodies.cpu) {
+                let loads = &expected[pod];
+                if loads.iter().any(|(_, load)| load.is_nan()) {
+                    continue;
+                }
+                loads.iter().for_each(|(metric, load)| complete.columns[metric].push(*load));
+                let with = |state: PodState, (metric, load): (Metric, &f64)| state.with(metric, *load);
+                complete.pods.push(loads.iter().fold(PodState::new(pod), with));
+            }
+            complete
+        })
+    }
+
     fn join(&self) -> Vec<Variant<'_>> {
         let answers = self.answers();
-        let hasher = foldhash::fast::FixedState::default();
-        let names = answers.clone();
-        assert_eq!(joined(&self.live, &answers).loads, self.columns, "the fleet comes back");
-        vec![
-            Variant::new(FLOOR, move || {
-                let sum_of = |answer: &InstantAnswer| -> u64 {
-                    answer.samples.pods().map(|pod| hasher.hash_one(pod)).fold(0, u64::wrapping_add)
-                };
-                Metric::ALL
-                    .into_iter()
-                    .map(|metric| sum_of(black_box(&names[metric])))
-                    .fold(0, u64::wrapping_add) as f64
-            }),
-            Variant::new(OURS, move || joined(black_box(&self.live), &answers).loads.cpu[0]),
-        ]
+        self.assert_joined(&named(&answers).join(&RULES));
+        let (to_hash, for_map) = (answers.clone(), answers.clone());
+        let variants = vec![
+            Variant::new(FLOOR, move || hash_all(black_box(&to_hash))),
+            Variant::new("std HashMap, owned names", move || peers::std_map(black_box(&for_map))),
+            Variant::new(OURS, move || named(black_box(&answers)).join(&RULES).names.len() as f64),
+        ];
+        checked(self.count as f64, variants)
     }
 
-    fn plain_sums(&self) -> Variant<'_> {
-        Variant::new(FLOOR, || black_box(&self.columns).iter().map(|(_, loads)| lanes(loads)).sum())
+    fn join_live(&self) -> Vec<Variant<'_>> {
+        let (live, answers) = (self.live(), self.answers());
+        self.assert_joined(&joined(live, &answers));
+        let to_hash = answers.clone();
+        let variants = vec![
+            Variant::new(FLOOR, move || hash_all(black_box(&to_hash))),
+            Variant::new(OURS, move || joined(black_box(live), &answers).names.len() as f64),
+        ];
+        checked(self.count as f64, variants)
     }
 
-    fn analyze(&self) -> Vec<Variant<'_>> {
-        let engine = Engine::new(Thresholds::default());
-        let analysis = engine.analyze(&self.pods).expect("default thresholds");
-        assert_eq!(oracle::compare(&analysis), Ok(()), "the oracle decides the same");
-        let ours = move || {
-            let analysis = engine.analyze(black_box(&self.pods)).expect("default thresholds");
-            analysis.targets().map_or(0.0, |pair| pair.busiest as f64)
-        };
-        vec![self.plain_sums(), Variant::new(OURS, ours)]
-    }
-
-    fn analyze_columns(&self) -> Vec<Variant<'_>> {
-        let names: Vec<&str> = self.pods.iter().map(|pod| pod.name.as_str()).collect();
-        let analysis = Engine::new(Thresholds::default()).analyze(&self.pods).expect("default thresholds");
-        assert_eq!(*decided(&names, &self.columns), *analysis, "columns and states decide the same");
-        let ours = move || {
-            let analysis = decided(&names, black_box(&self.columns));
-            analysis.targets().map_or(0.0, |pair| pair.busiest as f64)
-        };
-        vec![self.plain_sums(), Variant::new(OURS, ours)]
+    fn assert_joined(&self, found: &JoinedColumns<'_>) {
+        let expected = self.expected();
+        assert_eq!(found.names.len(), expected.len(), "all pods");
+        for (row, name) in found.names.iter().enumerate() {
+            let loads = found.loads.iter().map(|(_, column)| column[row].to_bits());
+            let expected = expected[name].iter().map(|(_, load)| load.to_bits());
+            assert!(loads.eq(expected), "{name} has its own loads");
+        }
     }
 
     fn spread(&self) -> Vec<Variant<'_>> {
-        let loads = self.columns.cpu.as_slice();
-        vec![
+        let loads = self.complete().columns.cpu.as_slice();
+        let variants = vec![
             Variant::new(FLOOR, move || lanes(black_box(loads))),
-            Variant::new("plain two-pass, one lane", move || {
+            Variant::new("plain two-pass", move || {
                 let loads = black_box(loads);
                 let mean = loads.iter().sum::<f64>() / loads.len() as f64;
                 loads.iter().map(|load| (load - mean) * (load - mean)).sum::<f64>() / loads.len() as f64
@@ -157,105 +213,134 @@ impl Data {
                 let mean = lanes(loads) / loads.len() as f64;
                 centred_lanes(loads, mean) / loads.len() as f64
             }),
-            Variant::new("statrs", move || black_box(loads).population_variance()),
+            Variant::new("statrs", move || peers::statrs_variance(black_box(loads))),
+            Variant::new("ndarray-stats", move || peers::ndarray_variance(black_box(loads))),
             Variant::new(OURS, move || Spread::of(black_box(loads)).map_or(0.0, |spread| spread.variance)),
-        ]
+        ];
+        checked(Exact::of(loads).variance, variants)
     }
 
+    fn plain_sums(&self) -> Variant<'_> {
+        let columns = &self.complete().columns;
+        Variant::new(FLOOR, move || black_box(columns).iter().map(|(_, loads)| lanes(loads)).sum())
+    }
+
+    fn analyze(&self) -> Vec<Variant<'_>> {
+        let pods = self.complete().pods.as_slice();
+        let engine = Engine::new(Thresholds::default());
+        let ours = move || busiest(&engine.analyze(black_box(pods)).expect("default thresholds"));
+        let variants = vec![
+            self.plain_sums(),
+            Variant::new("statrs and a sort", || peers::statrs_and_sort(black_box(pods))),
+            Variant::new(OURS, ours),
+        ];
+        let analysis = engine.analyze(pods).expect("default thresholds");
+        assert_eq!(oracle::compare(&analysis), Ok(()), "the oracle decides the same");
+        checked(busiest(&analysis), variants)
+    }
+
+    fn analyze_columns(&self) -> Vec<Variant<'_>> {
+        let Complete { pods, columns } = self.complete();
+        self.analyze_given(pods.iter().map(|pod| pod.name.as_str()).collect(), columns.clone())
+    }
+
+    /// As they come: some pods have no lag or no rate.
+    fn analyze_gaps(&self) -> Vec<Variant<'_>> {
+        let mut names: Vec<&str> = Vec::with_capacity(self.count);
+        let mut columns: PerMetric<Vec<f64>> = PerMetric::default();
+        for (name, loads) in self.expected() {
+            names.push(name);
+            loads.iter().for_each(|(metric, load)| columns[metric].push(*load));
+        }
+        self.analyze_given(names, columns)
+    }
+
+    fn analyze_given<'a>(&'a self, names: Vec<&'a str>, columns: PerMetric<Vec<f64>>) -> Vec<Variant<'a>> {
+        let expected = assert_decided(&names, &columns);
+        let ours = move || busiest(&decided(&names, black_box(&columns)));
+        checked(expected, vec![self.plain_sums(), Variant::new(OURS, ours)])
+    }
+
+    /// From the files to the decision, as `replay` does it.
     fn pipeline(&self) -> Vec<Variant<'_>> {
-        let floor = || {
-            let bodies = black_box(&self.bodies).iter();
-            bodies.map(|(_, body)| f64::from(simdutf8::basic::from_utf8(body.as_bytes()).is_ok())).sum()
+        let folder = TempDir::new().expect("a folder for the answers");
+        self.write(folder.path());
+        let mut snapshot = snapshot(folder.path());
+        let joined = snapshot.pods.join(&RULES);
+        self.assert_joined(&joined);
+        let expected = assert_decided(&joined.names, &joined.loads);
+        let folder = Rc::new(folder);
+        let to_read = Rc::clone(&folder);
+        let floor = move || crate::read(to_read.path()).map_or(f64::NAN, |()| 0.0);
+        let ours = move || {
+            let mut snapshot = self::snapshot(folder.path());
+            let joined = snapshot.pods.join(&RULES);
+            busiest(&decided(&joined.names, &joined.loads))
         };
-        let ours = || {
-            let answers = PerMetric::from_fn(|metric| answer(black_box(&self.bodies[metric])));
-            let JoinedColumns { names, loads, .. } = joined(&self.live, &answers);
-            decided(&names, &loads).targets().map_or(0.0, |pair| pair.busiest as f64)
-        };
-        vec![Variant::new(FLOOR, floor), Variant::new(OURS, ours)]
+        checked(expected, vec![Variant::new(FLOOR, floor), Variant::new(OURS, ours)])
     }
 }
 
-/// An answer of raw cAdvisor series: what names the container, the node and the image differs.
-fn wide(narrow: &str) -> String {
-    let mut series = 0_u64;
-    let mut wide = String::with_capacity(narrow.len() * 8);
-    for part in narrow.split_inclusive(r#"{"pod":"#) {
-        let Some(before) = part.strip_suffix(r#"{"pod":"#) else {
-            wide.push_str(part);
-            continue;
-        };
-        series += 1;
-        let id = series.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let (node, address) = (id % 97, series % 200);
-        let _ = write!(
-            wide,
-            r#"{before}{{"container":"app","cpu":"total","endpoint":"https-metrics","id":"/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{id:016x}_7983_4e18_ad16_67056c57de4f.slice/cri-containerd-{id:016x}8d71bc5bdde91424d33fcf4cf36fc27d3d1270b0390312a8.scope","image":"registry.example.com/platform/email-sender@sha256:29c45b8aaebbd4262878ce3045ec5d0a7e0b71e34f15a076638703bfdcc0e21a","instance":"10.0.{node}.{address}:10250","job":"kubelet","metrics_path":"/metrics/cadvisor","name":"{id:016x}8d71bc5bdde91424d33fcf4cf36fc27d3d1270b0390312a8","namespace":"streams","node":"ip-10-0-{node}-{address}.eu-west-1.compute.internal","service":"kubelet","pod":"#
-        );
+/// The variants, when all but the floor find what is expected; a variance to ten digits.
+fn checked(expected: f64, mut variants: Vec<Variant<'_>>) -> Vec<Variant<'_>> {
+    for variant in variants.iter_mut().filter(|variant| variant.name != FLOOR) {
+        let found = (variant.work)();
+        assert!((found - expected).abs() <= 1e-10 * expected.abs(), "{} found {found}", variant.name);
     }
-    wide
+    variants
 }
 
 fn decode(body: &str) -> Vec<Variant<'_>> {
-    let numbers: Vec<&str> =
-        body.split(r#",""#).filter_map(|part| part.split_once("\"]}")).map(|(number, _)| number).collect();
-    let expected = answer(body).samples.iter().map(|sample| sample.value).sum::<f64>();
-    let parsed =
-        |numbers: &[&str]| numbers.iter().filter_map(|number| number.parse::<f64>().ok()).sum::<f64>();
-    assert_eq!(parsed(&numbers).to_bits(), expected.to_bits(), "the same numbers");
-    vec![
+    let (pods, numbers): (Vec<&str>, Vec<&str>) = recorded::pairs(body).unzip();
+    let parsed = |number: &&str| number.parse::<f64>().expect("a number");
+    let values: Vec<f64> = numbers.iter().map(parsed).collect();
+    let expected: HashMap<&str, f64> = pods.iter().copied().zip(values.iter().copied()).collect();
+    let found = answer(body);
+    assert_eq!(found.samples.len(), pods.len(), "every series");
+    assert!(found.samples.iter().all(|sample| expected[sample.pod].to_bits() == sample.value.to_bits()));
+    let variants = vec![
         Variant::new(FLOOR, move || {
             let checked = simdutf8::basic::from_utf8(black_box(body).as_bytes()).is_ok();
             assert!(checked, "a String is UTF-8");
-            parsed(black_box(&numbers))
+            black_box(&numbers).iter().map(parsed).sum::<f64>()
         }),
-        Variant::new("serde_json, tree of values", move || {
-            let tree: Value = serde_json::from_slice(black_box(body).as_bytes()).expect("it is JSON");
-            tree["data"]["result"].as_array().map_or(0.0, |series| series.len() as f64)
+        Variant::new("serde_json, tree of values", || peers::serde_tree(black_box(body))),
+        Variant::new("prometheus-http-query", || peers::prometheus_http_query(black_box(body))),
+        Variant::new("serde_json, typed and borrowed", || peers::serde_typed(black_box(body))),
+        Variant::new("sonic-rs, typed and borrowed", || peers::sonic_typed(black_box(body))),
+        Variant::new(OURS, || {
+            let answer = answer(black_box(body));
+            peers::told(answer.samples.iter().map(|sample| (sample.pod, sample.value)))
         }),
-        Variant::new("serde_json, typed and borrowed", move || {
-            let typed: Typed<'_> = serde_json::from_str(black_box(body)).expect("it is JSON");
-            typed.data.result.iter().filter_map(|series| series.value.1.parse::<f64>().ok()).sum()
-        }),
-        Variant::new(OURS, move || answer(black_box(body)).samples.len() as f64),
-    ]
-}
-
-#[derive(Deserialize)]
-struct Typed<'a> {
-    #[serde(borrow)]
-    data: TypedData<'a>,
-}
-
-#[derive(Deserialize)]
-struct TypedData<'a> {
-    #[serde(borrow)]
-    result: Vec<TypedSeries<'a>>,
-}
-
-#[derive(Deserialize)]
-struct TypedSeries<'a> {
-    #[serde(borrow, rename = "metric")]
-    _metric: TypedLabels<'a>,
-    #[serde(borrow)]
-    value: (f64, Cow<'a, str>),
-}
-
-#[derive(Deserialize)]
-struct TypedLabels<'a> {
-    #[serde(borrow, rename = "pod")]
-    _pod: Cow<'a, str>,
+    ];
+    checked(peers::told(pods.into_iter().zip(values)), variants)
 }
 
 fn answer(body: &str) -> InstantAnswer {
-    let wanted = Wanted { pod_label: "pod", namespace: None, max_bytes: u64::MAX };
-    decode_instant(body.as_bytes(), &wanted).expect("an own answer is sound")
+    decode_instant(body.as_bytes(), &WANTED).expect("a recorded answer is sound")
 }
 
+fn hash_all(answers: &PerMetric<InstantAnswer>) -> f64 {
+    let hasher = foldhash::fast::FixedState::default();
+    let names = answers.iter().flat_map(|(_, answer)| answer.samples.pods());
+    names.map(|pod| hasher.hash_one(pod)).fold(0, u64::wrapping_add) as f64
+}
+
+/// The pods that the answers name, as a replay finds them.
+fn named(answers: &PerMetric<InstantAnswer>) -> NamedPods {
+    let mut pods = NamedPods::default();
+    for (metric, answer) in answers.iter() {
+        let mut column = pods.answer(metric);
+        for sample in answer.samples.iter() {
+            assert!(column.take(sample.pod, sample.value, sample.timestamp_ms), "one sample a pod");
+        }
+    }
+    pods
+}
+
+/// The pods that are alive with their samples, as a live run finds them.
 fn joined<'a>(live: &'a [LivePod], answers: &PerMetric<InstantAnswer>) -> JoinedColumns<'a> {
-    let now_s = f64::from(NOW_S);
-    let (warm_up, max_sample_age) = (Duration::from_secs(300), Duration::from_secs(180));
-    let mut join = Join::new(live, JoinRules { warm_up, max_sample_age, now_s });
+    let mut join = Join::new(live, RULES);
     for (metric, answer) in answers.iter() {
         let samples = answer.samples.iter().map(|sample| Sample {
             pod: sample.pod,
@@ -267,8 +352,31 @@ fn joined<'a>(live: &'a [LivePod], answers: &PerMetric<InstantAnswer>) -> Joined
     join.finish_columns()
 }
 
+fn snapshot(folder: &Path) -> NamedSnapshot {
+    let read = NamedSnapshot::open(folder, &WANTED).expect("recorded answers are sound");
+    read.expect("there is no pods.json")
+}
+
 fn decided<'a>(names: &'a [&'a str], loads: &'a PerMetric<Vec<f64>>) -> Analysis<'a> {
     Engine::new(Thresholds::default()).analyze_columns(names, loads).expect("default thresholds")
+}
+
+/// The busiest pod by columns, when states and the oracle come to the same.
+fn assert_decided(names: &[&str], loads: &PerMetric<Vec<f64>>) -> f64 {
+    let with = |row: usize| {
+        let state = PodState::new(names[row]);
+        loads.iter().fold(state, |state, (metric, column)| state.with(metric, column[row]))
+    };
+    let pods: Vec<PodState> = (0..names.len()).map(with).collect();
+    let analysis = Engine::new(Thresholds::default()).analyze(&pods).expect("default thresholds");
+    assert_eq!(oracle::compare(&analysis), Ok(()), "the oracle decides the same");
+    assert_eq!(*decided(names, loads), *analysis, "columns and states decide the same");
+    busiest(&analysis)
+}
+
+/// The position of the busiest pod.
+fn busiest(analysis: &Analysis<'_>) -> f64 {
+    analysis.outliers().map_or(f64::NAN, |pair| pair.busiest as f64)
 }
 
 /// The fastest plain sum: what any statistics cost at least.

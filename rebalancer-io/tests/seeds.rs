@@ -4,7 +4,7 @@ use rebalancer_sim::fuzzing;
 
 #[test]
 fn decoder_seeds() {
-    assert!(fuzzing::replay("decoder", fuzzing::decoder) >= 20);
+    assert!(fuzzing::replay("decoder", fuzzing::decoder) >= 2_000);
 }
 
 #[test]
@@ -14,10 +14,10 @@ fn recording_seeds() {
 
 #[test]
 fn answers_seeds() {
-    assert!(fuzzing::replay("answers", fuzzing::answers) >= 20);
+    assert!(fuzzing::replay("answers", fuzzing::answers) >= 1_000);
 }
 
 #[test]
 fn splits_seeds() {
-    assert!(fuzzing::replay("splits", fuzzing::splits) >= 20);
+    assert!(fuzzing::replay("splits", fuzzing::splits) >= 600);
 }

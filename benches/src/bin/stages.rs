@@ -1,123 +1,77 @@
-//! Measures the stages of a decision beside their floors and peers, all in one run.
+//! Measures the stages of a decision beside their floors and peers; `benches/compare` makes one page
+//! of what this and the Go reference print.
 //!
-//! `stages table COUNT` prints the median CPU time of every variant of every stage, the variants run
-//! in turn: stage, order of the answers, variant, nanoseconds a pod. `stages count STAGE COUNT TIMES`
-//! does our part of one stage so many times and nothing else, for an instruction counter.
-//! `stages bodies FOLDER COUNT` writes the four answers, and one of raw series as `wide.json`.
-//! `stages read FOLDER` reads the four and checks that they are UTF-8: what a replay cannot do
-//! without. `stages run COMMAND...` prints the CPU milliseconds and the peak megabytes of a process.
+//! `stages table COUNT ROUNDS` prints the CPU time of every variant of every stage in each round:
+//! pods, stage, server, variant, nanoseconds a pod. `stages count STAGE COUNT TIMES` does our part of
+//! one stage so many times and nothing else, for an instruction counter. `stages bodies FOLDER COUNT`
+//! writes the answers of both servers, and one of raw series as `raw.json`. `stages read FOLDER` reads
+//! four answers and checks that they are UTF-8. `stages peak FILE` decodes an answer from a file and
+//! prints by how many bytes a pod the memory of the process grew at most, beside the buffer. `stages run COMMAND...`
+//! prints the CPU milliseconds and the peak megabytes of a process. `stages report FILE` makes the
+//! page of lines as `table` prints them.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::fs::{self, File};
 use std::path::Path;
-use std::process::{Command, ExitCode, Stdio};
-use std::time::Duration;
+use std::process::{Command, ExitCode, ExitStatus, Stdio};
 
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
-use rebalancer_benches::stages::{Data, OURS, Variant};
-use rebalancer_core::Metric;
-use rebalancer_sim::fleet::AnswerOrder;
-use rustix::time::{ClockId, clock_gettime};
+use rebalancer_benches::measure::rounds;
+use rebalancer_benches::recorded::{Server, raw_answer};
+use rebalancer_benches::report::page;
+use rebalancer_benches::stages::{Data, OURS, STAGES, WANTED};
+use rebalancer_benches::{MOST_RAW, read};
+use rebalancer_io::prometheus::decode_instant;
 
-/// Rounds of which the median is told.
-const ROUNDS: usize = 9;
+const USAGE: &str = "usage: stages table COUNT ROUNDS | count STAGE COUNT TIMES | bodies FOLDER COUNT \
+                     | read FOLDER | peak FILE | run COMMAND... | report FILE";
 
-/// CPU time of one measurement; shorter work is repeated until it is reached.
-const LEAST: Duration = Duration::from_millis(5);
-
-/// Most pods with raw series: those of a million are 800 MB.
-const MOST_RAW: usize = 100_000;
-
-const STAGES: [(&str, AnswerOrder); 9] = [
-    ("decode", AnswerOrder::Shuffled),
-    ("decode_wide", AnswerOrder::Shuffled),
-    ("join", AnswerOrder::Shuffled),
-    ("join", AnswerOrder::Sorted),
-    ("spread", AnswerOrder::Sorted),
-    ("analyze", AnswerOrder::Sorted),
-    ("analyze_columns", AnswerOrder::Sorted),
-    ("pipeline", AnswerOrder::Shuffled),
-    ("pipeline", AnswerOrder::Sorted),
-];
+/// The fixed buffer through which an answer is read.
+const BUFFER_BYTES: f64 = 65_536.0;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let number = |text: &str| text.parse::<usize>().ok();
     let done = match arguments[..] {
-        ["table", count] => count.parse().ok().map(table),
-        ["count", stage, count, times] => {
-            count.parse().ok().zip(times.parse().ok()).and_then(|(count, times)| repeat(stage, count, times))
+        ["table", count, rounds] => {
+            number(count).zip(number(rounds)).map(|(count, rounds)| table(count, rounds))
         }
+        ["count", stage, count, times] => {
+            number(count).zip(number(times)).and_then(|(count, times)| repeat(stage, count, times))
+        }
+        ["bodies", folder, count] => number(count).and_then(|count| bodies(Path::new(folder), count)),
         ["read", folder] => read(Path::new(folder)).ok(),
+        ["peak", file] => peak(Path::new(file)),
         ["run", program, ref arguments @ ..] => run(program, arguments),
-        ["bodies", folder, count] => count.parse().ok().and_then(|count| bodies(Path::new(folder), count)),
+        ["report", file] => fs::read_to_string(file).ok().map(|lines| print!("{}", page(&lines))),
         _ => None,
     };
     if done.is_none() {
-        eprintln!(
-            "usage: stages table COUNT | count STAGE COUNT TIMES | bodies FOLDER COUNT | read FOLDER | run COMMAND..."
-        );
+        eprintln!("{USAGE}");
         return ExitCode::from(64);
     }
     ExitCode::SUCCESS
 }
 
-fn table(count: usize) {
-    for order in [AnswerOrder::Shuffled, AnswerOrder::Sorted] {
-        let data = Data::new(count, order);
-        let measured = |stage: &str| count <= MOST_RAW || stage != "decode_wide";
-        for (stage, _) in STAGES.iter().filter(|(stage, of)| *of == order && measured(stage)) {
-            let variants = data.stage(stage).expect("the table lists stages that exist");
-            let medians = medians(variants, count);
-            for (name, time) in medians {
-                println!("{stage}\t{order:?}\t{name}\t{time:.3}");
+fn table(count: usize, times: usize) {
+    for server in Server::ALL {
+        let data = Data::new(count, server);
+        let of_server = STAGES.iter().filter(|(_, of)| *of == server).map(|(stage, _)| *stage);
+        for stage in of_server.filter(|stage| count <= MOST_RAW || *stage != "decode_raw") {
+            let mut variants = data.stage(stage).expect("the list is of stages that exist");
+            let measured = rounds(&mut variants, times);
+            for (variant, times) in variants.iter().zip(measured) {
+                for time in times {
+                    println!("{count}\t{stage}\t{server}\t{}\t{:.3}", variant.name, time / count as f64);
+                }
             }
         }
     }
-}
-
-/// The median CPU nanoseconds a pod of each variant.
-fn medians(mut variants: Vec<Variant<'_>>, count: usize) -> Vec<(&'static str, f64)> {
-    let mut times: Vec<Vec<f64>> = vec![Vec::new(); variants.len()];
-    for round in 0..=ROUNDS {
-        for (variant, times) in variants.iter_mut().zip(&mut times) {
-            let time = measure(variant);
-            // The first round warms up.
-            if round > 0 {
-                times.push(time / count as f64);
-            }
-        }
-    }
-    let median = |mut times: Vec<f64>| {
-        times.sort_by(f64::total_cmp);
-        times[times.len() / 2]
-    };
-    variants.iter().map(|variant| variant.name).zip(times.into_iter().map(median)).collect()
-}
-
-/// CPU nanoseconds of one time.
-fn measure(variant: &mut Variant<'_>) -> f64 {
-    let start = cpu_time();
-    let mut times = 0;
-    loop {
-        std::hint::black_box((variant.work)());
-        times += 1;
-        let spent = cpu_time().saturating_sub(start);
-        if spent >= LEAST {
-            return spent.as_secs_f64() * 1e9 / f64::from(times);
-        }
-    }
-}
-
-/// User and system time of this process.
-fn cpu_time() -> Duration {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
-    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
 }
 
 fn repeat(stage: &str, count: usize, times: usize) -> Option<()> {
-    let data = Data::new(count, AnswerOrder::Shuffled);
+    let data = Data::new(count, Server::Prometheus);
     let mut ours = data.stage(stage)?.into_iter().find(|variant| variant.name == OURS)?;
     for _ in 0..times {
         std::hint::black_box((ours.work)());
@@ -126,48 +80,34 @@ fn repeat(stage: &str, count: usize, times: usize) -> Option<()> {
 }
 
 fn bodies(folder: &Path, count: usize) -> Option<()> {
-    let data = Data::new(count, AnswerOrder::Shuffled);
-    std::fs::create_dir_all(folder).ok()?;
-    for metric in Metric::ALL {
-        std::fs::write(folder.join(format!("{metric}.json")), data.body(metric)).ok()?;
+    for server in Server::ALL {
+        let folder = folder.join(server.folder());
+        fs::create_dir_all(&folder).ok()?;
+        Data::new(count, server).write(&folder);
     }
     if count <= MOST_RAW {
-        std::fs::write(folder.join("wide.json"), data.wide()).ok()?;
+        fs::write(folder.join("raw.json"), raw_answer(count)).ok()?;
     }
     Some(())
 }
 
-/// Reads through one buffer; a character at its end is moved to the front.
-fn read(folder: &Path) -> io::Result<()> {
-    let mut buffer = vec![0; 64 << 10];
-    for metric in Metric::ALL {
-        let mut file = File::open(folder.join(format!("{metric}.json")))?;
-        let mut kept = 0;
-        loop {
-            let count = file.read(&mut buffer[kept..])?;
-            let end = kept + count;
-            let cut = simdutf8::compat::from_utf8(&buffer[..end])
-                .map_or_else(|error| error.valid_up_to(), str::len);
-            if end - cut > 3 || (count == 0 && cut < end) {
-                return Err(io::ErrorKind::InvalidData.into());
-            }
-            if count == 0 {
-                break;
-            }
-            buffer.copy_within(cut..end, 0);
-            kept = end - cut;
-        }
-    }
-    Ok(())
+fn peak(file: &Path) -> Option<()> {
+    let file = File::open(file).ok()?;
+    let before = peak_bytes();
+    let answer = decode_instant(file, &WANTED).ok()?;
+    println!("{:.1}", (peak_bytes() - before - BUFFER_BYTES) / answer.samples.len() as f64);
+    Some(())
+}
+
+/// The most memory that this process had at any time.
+fn peak_bytes() -> f64 {
+    let usage = getrusage(UsageWho::RUSAGE_SELF).expect("every process may ask for its own");
+    usage.max_rss() as f64 * 1024.0
 }
 
 fn run(program: &str, arguments: &[&str]) -> Option<()> {
-    Command::new(program)
-        .args(arguments)
-        .stdout(Stdio::null())
-        .status()
-        .ok()
-        .filter(std::process::ExitStatus::success)?;
+    let mut command = Command::new(program);
+    command.args(arguments).stdout(Stdio::null()).status().ok().filter(ExitStatus::success)?;
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).ok()?;
     let cpu = usage.user_time() + usage.system_time();
     println!("{:.3} {:.1}", cpu.num_microseconds() as f64 / 1e3, usage.max_rss() as f64 / 1024.0);
