@@ -82,6 +82,13 @@ impl Names {
         &self.text[start..self.ends[row]]
     }
 
+    /// Whether that is the name of a row that exists. Bytes need no check that characters begin there.
+    fn is(&self, row: u32, name: &str) -> bool {
+        let row = row as usize;
+        let start = row.checked_sub(1).map_or(0, |before| self.ends[before]);
+        self.text.as_bytes()[start..self.ends[row]] == *name.as_bytes()
+    }
+
     /// The names in the order of their rows.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
         let mut start = 0;
@@ -124,7 +131,7 @@ impl Names {
             if guess as usize >= self.len() {
                 break;
             }
-            if self.get(guess as usize) == name {
+            if self.is(guess, name) {
                 *cursor = Cursor { last: Some(guess), misses: 0 };
                 return Some(guess);
             }
@@ -171,7 +178,7 @@ impl Names {
             if row == EMPTY {
                 return None;
             }
-            if found == hash && self.get(row as usize) == name {
+            if found == hash && self.is(row, name) {
                 return Some(row);
             }
         }

@@ -235,10 +235,11 @@ impl Pattern {
         let pod = self.before.end(text, start)?;
         let pod_end = text.string_end(pod).ok()?;
         let value_start = self.after.end(text, pod_end)?;
-        let end = text.string_end(value_start).ok()?;
-        let value: f64 = text.all[value_start..end].parse().ok()?;
-        let next = end + SEAM.len();
-        let goes_on = bytes[end..].starts_with(SEAM) && bytes.get(next) == Some(&b'{');
+        let rest = &bytes[value_start..];
+        // Where the number ends its string does, or the seam is not there.
+        let (value, length) = fast_float2::parse_partial(rest).ok()?;
+        let next = value_start + length + SEAM.len();
+        let goes_on = rest[length..].starts_with(SEAM) && bytes.get(next) == Some(&b'{');
         goes_on.then(|| (&text.all[pod..pod_end], value, next))
     }
 

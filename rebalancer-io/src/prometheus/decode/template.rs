@@ -31,8 +31,8 @@ impl Template {
     /// Where the piece at `at` ends; `None` when something else stands there.
     #[inline]
     pub(super) fn end(&self, text: Text<'_>, at: usize) -> Option<usize> {
-        if self.values.is_empty() {
-            return text.all.as_bytes()[at..].starts_with(&self.text).then(|| at + self.text.len());
+        if text.all.as_bytes()[at..].starts_with(&self.text) {
+            return Some(at + self.text.len());
         }
         self.end_with_others(text, at)
     }
