@@ -64,9 +64,12 @@ fn distance(name: &str, variable: &str) -> Option<usize> {
         7..10 => 1,
         _ => 2,
     };
-    // One change brings or takes at most two letters; nearly every name ends here.
+    if name.len().abs_diff(variable.len()) > allowed {
+        return None;
+    }
+    // One change brings or takes at most two letters; nearly every name of the same length ends here.
     let apart = (letter_set(name) ^ letter_set(variable)).count_ones() as usize;
-    if name.len().abs_diff(variable.len()) > allowed || apart.div_ceil(2) > allowed {
+    if apart.div_ceil(2) > allowed {
         return None;
     }
     Some(osa_distance(name, variable)).filter(|distance| *distance <= allowed)

@@ -55,7 +55,10 @@ pub struct NamedAnswer<'a> {
 impl NamedPods {
     /// Begins the answer for `metric`; one a metric.
     pub fn answer(&mut self, metric: Metric) -> NamedAnswer<'_> {
-        NamedAnswer { names: &mut self.names, cursor: Cursor::default(), column: &mut self.columns[metric] }
+        let column = &mut self.columns[metric];
+        // Nearly every pod is named by every answer.
+        column.values.reserve_exact(self.names.len());
+        NamedAnswer { names: &mut self.names, cursor: Cursor::default(), column }
     }
 
     /// The time of the newest sample, in milliseconds since the Unix epoch; `None` without samples.

@@ -4,12 +4,16 @@ use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-/// A slot without a name. So many pods do not exist: their names alone would fill 100 GB.
+/// A slot without a name: no row has this number, nor half of it. So many pods do not exist, their
+/// names alone would fill 50 GB.
 const EMPTY: u32 = u32::MAX;
 
 /// Longest run of full slots. Names that are not made to collide stay far below it in a table that
 /// is at most half full; names that are get a tree instead.
 const MAX_RUN: usize = 64;
+
+/// Bytes compared in one step.
+const STEP: usize = 16;
 
 /// After so many wrong guesses in a row an answer is in an order of its own.
 const MAX_MISSES: u32 = 8;
@@ -26,6 +30,8 @@ pub(crate) struct Names {
     lookup: Lookup,
     /// So many rows are in `lookup`: none before an answer is in an order of its own.
     entered: usize,
+    /// Whether every name was added after all that sort before it, as some servers answer.
+    ascending: bool,
     /// The row that came after each row in the last answer; at first the next one.
     followers: Vec<u32>,
 }
@@ -35,8 +41,9 @@ impl Default for Names {
         Self {
             text: String::new(),
             ends: Vec::new(),
-            lookup: Lookup::Table(alloc::vec![(0, EMPTY); slots_for(0)]),
+            lookup: Lookup::Table(Vec::new()),
             entered: 0,
+            ascending: true,
             followers: Vec::new(),
         }
     }
@@ -44,8 +51,9 @@ impl Default for Names {
 
 #[derive(Debug, Clone, PartialEq)]
 enum Lookup {
-    /// Open addressing: the hash of a name and its row, or [`EMPTY`]. A power of two of slots.
-    Table(Vec<(u32, u32)>),
+    /// Open addressing in a power of two of slots: a row, in the bits above it those of the hash of its
+    /// name; or [`EMPTY`].
+    Table(Vec<u32>),
     Tree(BTreeMap<String, u32>),
 }
 
@@ -64,6 +72,7 @@ impl Names {
             text: String::with_capacity(names.clone().map(str::len).sum()),
             ends: Vec::with_capacity(names.len()),
             followers: Vec::with_capacity(names.len()),
+            ascending: false,
             ..Self::default()
         };
         for name in names {
@@ -82,11 +91,11 @@ impl Names {
         &self.text[start..self.ends[row]]
     }
 
-    /// Whether that is the name of a row that exists. Bytes need no check that characters begin there.
+    /// Whether that is the name of a row that exists.
     fn is(&self, row: u32, name: &str) -> bool {
         let row = row as usize;
         let start = row.checked_sub(1).map_or(0, |before| self.ends[before]);
-        self.text.as_bytes()[start..self.ends[row]] == *name.as_bytes()
+        same(&self.text.as_bytes()[start..self.ends[row]], name.as_bytes())
     }
 
     /// The names in the order of their rows.
@@ -110,15 +119,21 @@ impl Names {
         if let Some(row) = self.guess(name, cursor) {
             return row as usize;
         }
-        let hash = hash(name.as_bytes());
-        let row = self.look_up(name, hash).unwrap_or_else(|| {
-            let row = self.push(name);
-            self.enter(row, hash);
-            self.entered += 1;
-            row
-        });
+        let row = if self.is_after_all(name) {
+            self.push(name)
+        } else {
+            let hash = hash(name.as_bytes());
+            self.look_up(name, hash).unwrap_or_else(|| self.add(name, hash))
+        };
         self.note(row, cursor);
         row as usize
+    }
+
+    /// Whether the order tells that no row has this name.
+    fn is_after_all(&mut self, name: &str) -> bool {
+        let last = self.len().checked_sub(1);
+        self.ascending = self.ascending && last.is_none_or(|last| self.get(last) < name);
+        self.ascending
     }
 
     /// The row after the last one, or the one after that, if the order is that of the answer before.
@@ -148,6 +163,16 @@ impl Names {
         }
     }
 
+    /// Adds a name that was looked up in vain. A table that is full is made anew by the next look.
+    fn add(&mut self, name: &str, hash: u32) -> u32 {
+        let row = self.push(name);
+        if self.has_room() {
+            self.enter(row, hash);
+            self.entered += 1;
+        }
+        row
+    }
+
     fn push(&mut self, name: &str) -> u32 {
         let row = u32::try_from(self.len()).expect("so many names do not fit into memory");
         self.text.push_str(name);
@@ -157,15 +182,28 @@ impl Names {
     }
 
     fn look_up(&mut self, name: &str, hash: u32) -> Option<u32> {
+        self.enter_all();
+        self.entered_as(name, hash)
+    }
+
+    /// Enters all rows that are not yet, into a table with room for them.
+    fn enter_all(&mut self) {
+        if !self.has_room() {
+            self.lookup = Lookup::Table(alloc::vec![EMPTY; slots_for(self.len())]);
+            self.entered = 0;
+        }
         while self.entered < self.len() {
-            let name = self.get(self.entered);
-            let hash = self::hash(name.as_bytes());
-            if self.entered_as(name, hash).is_none() {
-                self.enter(u32::try_from(self.entered).expect("a row fits"), hash);
-            }
+            let hash = hash(self.get(self.entered).as_bytes());
+            self.enter(u32::try_from(self.entered).expect("a row fits"), hash);
             self.entered += 1;
         }
-        self.entered_as(name, hash)
+    }
+
+    fn has_room(&self) -> bool {
+        match &self.lookup {
+            Lookup::Table(slots) => slots.len() >= slots_for(self.len()),
+            Lookup::Tree(_) => true,
+        }
     }
 
     /// The row of a name that was entered.
@@ -174,23 +212,22 @@ impl Names {
             Lookup::Table(slots) => slots,
             Lookup::Tree(rows) => return rows.get(name).copied(),
         };
-        for &(found, row) in run(slots, hash) {
-            if row == EMPTY {
+        let rows = row_bits(slots);
+        for &slot in run(slots, hash) {
+            if slot == EMPTY {
                 return None;
             }
-            if found == hash && self.is(row, name) {
-                return Some(row);
+            if (slot ^ hash) & !rows == 0 && self.is(slot & rows, name) {
+                return Some(slot & rows);
             }
         }
         None
     }
 
-    /// Makes the row, whose name is new, findable.
+    /// Makes the row findable; of equal names the one that is entered first.
     fn enter(&mut self, row: u32, hash: u32) {
         if let Lookup::Table(slots) = &mut self.lookup {
-            let wanted = slots_for(self.ends.len());
-            let roomy = slots.len() >= wanted || grow(slots, wanted);
-            if roomy && put(slots, hash, row) {
+            if put(slots, hash, row) {
                 return;
             }
             // The first of equal names stays.
@@ -205,29 +242,43 @@ impl Names {
     }
 }
 
+/// Whether both are the same bytes, sixteen at a time and the last first: there the names of the pods
+/// of a workload differ. They are too short for the call of a library to pay.
+fn same(one: &[u8], other: &[u8]) -> bool {
+    if one.len() != other.len() {
+        return false;
+    }
+    match (one.last_chunk::<STEP>(), other.last_chunk::<STEP>()) {
+        (Some(last), Some(other_last)) => {
+            let (blocks, others) = (one.chunks_exact(STEP), other.chunks_exact(STEP));
+            last == other_last && blocks.zip(others).all(|(block, other)| block == other)
+        }
+        _ => one == other,
+    }
+}
+
 /// A table for so many names is at most half full.
 fn slots_for(count: usize) -> usize {
     (count * 2).next_power_of_two().max(16)
 }
 
+/// The bits of a slot that hold its row: as many as number the slots, of which half stay free.
+fn row_bits(slots: &[u32]) -> u32 {
+    u32::try_from(slots.len() - 1).unwrap_or(u32::MAX)
+}
+
 /// The slots in which a name of this hash may be.
-fn run(slots: &[(u32, u32)], hash: u32) -> impl Iterator<Item = &(u32, u32)> {
+fn run(slots: &[u32], hash: u32) -> impl Iterator<Item = &u32> {
     let home = hash as usize;
     (home..home + MAX_RUN).map(|slot| &slots[slot & (slots.len() - 1)])
 }
 
 /// Fills the first free slot; `false` when too many names want it.
-fn put(slots: &mut [(u32, u32)], hash: u32, row: u32) -> bool {
-    let Some(free) = run(slots, hash).position(|(_, row)| *row == EMPTY) else { return false };
+fn put(slots: &mut [u32], hash: u32, row: u32) -> bool {
+    let Some(free) = run(slots, hash).position(|slot| *slot == EMPTY) else { return false };
     let slot = (hash as usize + free) & (slots.len() - 1);
-    slots[slot] = (hash, row);
+    slots[slot] = hash & !row_bits(slots) | row;
     true
-}
-
-/// Moves all into a larger table; `false` when too many want the same slots.
-fn grow(slots: &mut Vec<(u32, u32)>, wanted: usize) -> bool {
-    let old = core::mem::replace(slots, alloc::vec![(0, EMPTY); wanted]);
-    old.into_iter().filter(|(_, row)| *row != EMPTY).all(|(hash, row)| put(slots, hash, row))
 }
 
 /// Mixes sixteen bytes at a time by folded multiplication, as wyhash and foldhash do.
@@ -333,7 +384,7 @@ mod tests {
         let hash = hash(b"b");
         (0..MAX_RUN).for_each(|offset| {
             let slot = (hash as usize + offset) & (slots.len() - 1);
-            slots[slot] = (hash, 0);
+            slots[slot] = hash & !row_bits(slots);
         });
         assert_eq!(names.find_or_add("b", &mut cursor), 200);
         assert!(matches!(names.lookup, Lookup::Tree(_)));

@@ -79,7 +79,7 @@ pub fn ill_pods(analysis: &Analysis<'_>, facts: &Facts<'_>) -> Vec<IllPod> {
 /// [`SICK_RATIO`] where none is sick. `None` where CPU and rate of three pods are not known.
 pub(super) fn worst_ratio(analysis: &Analysis<'_>, facts: &Facts<'_>) -> Option<f64> {
     let windows = windows(analysis, facts);
-    if windows.iter().any(|window| costs(window).is_none_or(|costs| costs.len() <= LEAST_OTHERS)) {
+    if windows.iter().any(|window| costs(window).is_none_or(|costs| costs.count() <= LEAST_OTHERS)) {
         return None;
     }
     Some(lasting(&windows).into_iter().map(|(_, ratio)| ratio).fold(0.0, f64::max))
@@ -110,8 +110,8 @@ fn lasting(windows: &[Window<'_>]) -> Vec<(usize, f64)> {
 /// Row of each pod busier than the mean, and its CPU per message over the median of the others.
 fn ratios(window: &Window<'_>) -> Vec<(usize, f64)> {
     let (Some(costs), Some(mean_cpu)) = (costs(window), mean(&window.cpu)) else { return Vec::new() };
-    let Some(middle) = Middle::of(costs.iter().map(|(.., cost)| *cost)) else { return Vec::new() };
-    let busy = costs.into_iter().filter(|(_, cpu, _)| *cpu > mean_cpu);
+    let Some(middle) = Middle::of(costs.clone().map(|(.., cost)| cost)) else { return Vec::new() };
+    let busy = costs.filter(|(_, cpu, _)| *cpu > mean_cpu);
     let ratio = |(row, _, cost): (usize, f64, f64)| {
         let typical = middle.median_without(cost);
         (typical > 0.0).then(|| (row, cost / typical))
@@ -120,17 +120,19 @@ fn ratios(window: &Window<'_>) -> Vec<(usize, f64)> {
 }
 
 /// Row, CPU and CPU per message of the pods that read enough for the latter to tell something.
-fn costs(window: &Window<'_>) -> Option<Vec<(usize, f64, f64)>> {
+fn costs(window: &Window<'_>) -> Option<impl Iterator<Item = (usize, f64, f64)> + Clone> {
     let least_rate = LEAST_RATE_SHARE * mean(&window.rate)?;
     let rows = window.cpu.iter().zip(window.rate.iter()).enumerate();
-    let told = rows.filter(|(_, (cpu, rate))| !cpu.is_nan() && **rate > least_rate);
-    Some(told.map(|(row, (cpu, rate))| (row, *cpu, cpu / rate)).collect())
+    let told = rows.filter(move |(_, (cpu, rate))| !cpu.is_nan() && **rate > least_rate);
+    Some(told.map(|(row, (cpu, rate))| (row, *cpu, cpu / rate)))
 }
 
 impl Middle {
     /// `None` of too few numbers to hold one of them against the others.
-    fn of(numbers: impl Iterator<Item = f64>) -> Option<Self> {
-        let mut numbers: Vec<f64> = numbers.collect();
+    fn of(known: impl Iterator<Item = f64>) -> Option<Self> {
+        let (_, at_most) = known.size_hint();
+        let mut numbers: Vec<f64> = Vec::with_capacity(at_most.unwrap_or_default());
+        numbers.extend(known);
         if numbers.len() <= LEAST_OTHERS {
             return None;
         }
@@ -157,11 +159,11 @@ fn stalled_pods(analysis: &Analysis<'_>, windows: &[Window<'_>]) -> Vec<(usize, 
     let Some(middles) = middles.collect::<Option<Vec<Middle>>>() else { return Vec::new() };
     let lags = analysis.loads_of_candidates(Metric::Lag);
     let Some(mean) = mean(&lags) else { return Vec::new() };
-    let behind = lags.iter().copied().enumerate();
-    let mut behind: Vec<(usize, f64)> = behind.filter(|(_, lag)| *lag > mean).collect();
-    behind.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-    let stalled = |(row, _)| Some((row, Illness::Stalled { share: share_read(row, windows, &middles)? }));
-    behind.into_iter().filter_map(stalled).collect()
+    let behind = lags.iter().copied().enumerate().filter(|(_, lag)| *lag > mean);
+    let stalled = behind.filter_map(|(row, lag)| Some((row, lag, share_read(row, windows, &middles)?)));
+    let mut stalled: Vec<(usize, f64, f64)> = stalled.collect();
+    stalled.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    stalled.into_iter().map(|(row, _, share)| (row, Illness::Stalled { share })).collect()
 }
 
 /// The largest share of the median of the others that a pod reads in any window; `None` where that is

@@ -225,7 +225,7 @@ fn instant_from<S: Sink>(
 /// Everything but a whole matrix with at most one series a pod.
 pub fn range(body: impl Read, wanted: &Wanted<'_>) -> Result<RangeAnswer, ErrorKind> {
     let (series, infos, counts) = decode::<visit::Range>(body, &Pick::new(wanted, &[]))?;
-    if let Some((pods, pod)) = repeated(series.iter().map(|element| element.pod.as_str())) {
+    if let Some((pods, pod)) = repeated(series.len(), |position| &series[position].pod) {
         return Err(ErrorKind::DuplicatePod { pods, pod: pod.to_owned() });
     }
     let series = series.into_iter().map(|Element { pod, points, .. }| Series { pod, points }).collect();

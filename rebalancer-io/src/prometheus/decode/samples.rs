@@ -2,6 +2,11 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::hash::BuildHasher;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 
 use super::{Point, Sink};
 
@@ -111,7 +116,7 @@ impl Sink for Samples {
     }
 
     fn repeated(&self) -> Option<(usize, String)> {
-        repeated(self.pods()).map(|(pods, pod)| (pods, pod.to_owned()))
+        repeated(self.len(), |position| self.pod(position)).map(|(pods, pod)| (pods, pod.to_owned()))
     }
 }
 
@@ -137,15 +142,30 @@ impl fmt::Debug for Samples {
     }
 }
 
-/// How many pods are named more than once, and the first that is; `None` when there is none.
-pub(super) fn repeated<'a>(pods: impl Iterator<Item = &'a str> + Clone) -> Option<(usize, &'a str)> {
+/// How many of `count` pods are named more than once, and the first that is; `None` when there is none.
+pub(super) fn repeated<'a>(count: usize, pod: impl Fn(usize) -> &'a str) -> Option<(usize, &'a str)> {
     // Some servers sort their answers; then no table is needed.
-    if pods.clone().zip(pods.clone().skip(1)).all(|(pod, next)| pod < next) {
+    if (1..count).all(|position| pod(position - 1) < pod(position)) {
         return None;
     }
-    let mut seen: HashSet<&str, foldhash::fast::RandomState> = HashSet::default();
-    seen.reserve(pods.clone().count());
-    let again: Vec<&str> = pods.filter(|pod| !seen.insert(pod)).collect();
+    let hasher = RandomState::default();
+    // Numbers in place of names: this is the largest thing beside the samples.
+    let mut seen: HashTable<u32> = HashTable::with_capacity(count);
+    let mut again: Vec<&str> = Vec::new();
+    for position in 0..count {
+        let name = pod(position);
+        let named = |position: &u32| pod(*position as usize);
+        match seen.entry(
+            hasher.hash_one(name),
+            |seen| named(seen) == name,
+            |seen| hasher.hash_one(named(seen)),
+        ) {
+            Entry::Occupied(_) => again.push(name),
+            Entry::Vacant(place) => {
+                place.insert(u32::try_from(position).expect("so many names do not fit into memory"));
+            }
+        }
+    }
     let first = *again.first()?;
     let different: HashSet<&str> = again.into_iter().collect();
     Some((different.len(), first))
