@@ -33,6 +33,18 @@ fn agree(bytes: &[u8], piece: usize, wanted: &Wanted<'_>) -> Result<(), TestCase
     Ok(())
 }
 
+/// Four series with the labels and the time in common, of which all but the first are read by the
+/// pattern of the one before.
+fn alike(number: &str) -> String {
+    let series = |pod: u32| {
+        format!(
+            r#"{{"metric":{{"namespace":"streams","pod":"orders-{pod}"}},"value":[1795410000,"{number}"]}}"#
+        )
+    };
+    let list = (0..4).map(series).collect::<Vec<String>>().join(",");
+    format!(r#"{{"status":"success","data":{{"resultType":"vector","result":[{list}]}}}}"#)
+}
+
 /// The series that the scanner takes off an answer.
 fn taken(bytes: &[u8]) -> usize {
     let mut window = Window::new(bytes, u64::MAX);
@@ -145,6 +157,27 @@ proptest! {
         for number in [f64::from_bits(bits).to_string(), format!("{:e}", f64::from_bits(bits)), digits] {
             let text = COMPACT.replace("0.13338699743739352", &number).replace("1795410000.619", &format!("{seconds}{fraction}"));
             agree(text.as_bytes(), usize::MAX, &WANTED[0])?;
+        }
+    }
+
+    #[test]
+    fn a_number_after_a_series_alike_is_that_of_the_standard_library(
+        bits: u64,
+        digits in "[-+]?[0-9]{0,25}\\.?[0-9]{0,30}([eE][-+]?[0-9]{0,4})?",
+        word in "[-+]?(inf|Inf|INFINITY|infinity|infinit|nan|NaN|nanx|0x10|1_0|1 |,5|)",
+    ) {
+        let exact = f64::from_bits(bits);
+        for number in [exact.to_string(), format!("{exact:e}"), format!("{:.17e}", exact), digits, word] {
+            let text = alike(&number);
+            agree(text.as_bytes(), usize::MAX, &WANTED[0])?;
+            let answer = instant(text.as_bytes(), &WANTED[0]);
+            match number.parse::<f64>() {
+                Ok(value) => {
+                    let found: Vec<u64> = answer.expect("a number").samples.iter().map(|sample| sample.value.to_bits()).collect();
+                    prop_assert_eq!(found, [value.to_bits(); 4], "{}", number);
+                }
+                Err(_) => prop_assert!(answer.is_err(), "{}", number),
+            }
         }
     }
 
