@@ -16,6 +16,7 @@ const OTHERS: usize = 100;
 pub fn section(view: &DecisionView) -> Markup {
     let (rows, left_out) = rows(&view.pods);
     let most = rows.iter().filter_map(|pod| pod.composite_score).fold(1.0, f64::max);
+    let nodes = rows.iter().any(|pod| pod.node.is_some());
     html! {
         @if !rows.is_empty() {
             section aria-labelledby="pods" {
@@ -32,8 +33,9 @@ pub fn section(view: &DecisionView) -> Markup {
                             th scope="col" { "Score" }
                             @for metric in Metric::ALL { th scope="col" { (heading(metric)) } }
                             th scope="col" { "Age" }
+                            @if nodes { th scope="col" { "Node" } }
                         } }
-                        tbody { @for pod in rows { (row(pod, most)) } }
+                        tbody { @for pod in rows { (row(pod, most, nodes)) } }
                     }
                 }
             }
@@ -41,7 +43,7 @@ pub fn section(view: &DecisionView) -> Markup {
     }
 }
 
-fn row(pod: &Pod, most: f64) -> Markup {
+fn row(pod: &Pod, most: f64, nodes: bool) -> Markup {
     let class = if pod.verdict == "keep" { None } else { Some(pod.verdict.as_str()) };
     html! {
         tr class=[class] {
@@ -55,6 +57,7 @@ fn row(pod: &Pod, most: f64) -> Markup {
                 td { (pod.load(metric).map_or_else(|| "–".to_owned(), |value| short(metric, value))) }
             }
             td { (pod.age_seconds.map_or_else(|| "–".to_owned(), |age| duration(age as f64))) }
+            @if nodes { td { (pod.node.as_deref().unwrap_or("–")) } }
         }
     }
 }

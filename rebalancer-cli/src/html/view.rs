@@ -120,6 +120,8 @@ pub struct Pod {
     pub verdict: String,
     pub age_seconds: Option<u64>,
     #[serde(default)]
+    pub node: Option<String>,
+    #[serde(default)]
     pub missing: Vec<String>,
 }
 

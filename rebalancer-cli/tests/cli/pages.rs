@@ -110,6 +110,7 @@ fn the_same_recording_makes_the_same_page() {
     let printed = run(&["report", RECORDING], &[]);
     assert_eq!(printed.stderr, "");
     assert_eq!(read(&file), printed.stdout);
+    assert!(!printed.stdout.contains(">Node<"), "the recording knows of no node");
     // The page of a page is that page.
     assert_eq!(run(&["report", text(&file)], &[]).stdout, printed.stdout);
     insta::assert_snapshot!("page", outline(&printed.stdout));
@@ -201,6 +202,7 @@ fn a_run_leaves_a_page_of_what_it_did() {
     assert_eq!(done.json()["outcome"], "rotated", "{done}");
     let page = read(&file);
     assert!(page.contains(&format!("evicted <b>{BUSIEST}</b>")) && !page.contains("DRY RUN"));
+    assert!(page.contains("<th scope=\"col\">Node</th>") && page.contains("<td>node-1</td>"));
     let again = run(&["replay", text(&file), "-o", "json"], &[]).json();
     assert_eq!(again["targets"], done.json()["targets"]);
 }
