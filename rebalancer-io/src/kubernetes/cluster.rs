@@ -164,7 +164,7 @@ async fn answer(client: &Client, unsaid: &Unsaid, request: Request<Vec<u8>>) -> 
     let (head, body) = response.into_parts();
     match Limited::new(body, MAX_ANSWER_BYTES).collect().await {
         Ok(body) => {
-            let (status, mut body) = (head.status.as_u16(), body.to_bytes().to_vec());
+            let (status, mut body) = (head.status.as_u16(), Vec::from(body.to_bytes()));
             if !head.status.is_success() || !is_data(&body) {
                 unsaid.mask(&mut body);
             }

@@ -40,6 +40,7 @@ impl Cluster {
                 return Err(expired(reply.failure()));
             }
             let page: P = reply.read()?;
+            drop(reply);
             params.continue_token = page.next().filter(|token| !token.is_empty());
             take(page)?;
             if params.continue_token.is_none() {

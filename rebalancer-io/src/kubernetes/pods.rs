@@ -90,7 +90,7 @@ fn live_pods_within(json: impl Read, now: Timestamp, limit_bytes: u64) -> Result
 }
 
 /// Fails when two pods have one name.
-pub(super) fn refuse_duplicates<'a>(mut pods: impl Iterator<Item = &'a LivePod>) -> Result<(), PodsError> {
+fn refuse_duplicates<'a>(mut pods: impl Iterator<Item = &'a LivePod>) -> Result<(), PodsError> {
     let mut names: BTreeSet<&str> = BTreeSet::new();
     match pods.find(|pod| !names.insert(&pod.name)) {
         Some(pod) => Err(PodsError::Duplicate(pod.name.clone())),

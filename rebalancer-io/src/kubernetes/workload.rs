@@ -1,6 +1,7 @@
 //! The workload in a cluster: listed, inspected, and, by the one type that can, evicted from.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use jiff::Timestamp;
 use rebalancer_core::{
@@ -20,7 +21,14 @@ pub struct Observer<'a> {
     cluster: &'a Cluster,
     selector: Selector,
     /// Of the pods listed last, by name.
-    labels: BTreeMap<String, Labels>,
+    labels: BTreeMap<String, Rc<Labels>>,
+}
+
+/// The pods of a list, and who controls any of them.
+#[derive(Default)]
+struct Listed {
+    pods: Vec<LivePod>,
+    controllers: BTreeSet<OwnerRef>,
 }
 
 /// Evicts pods of one workload. Whoever must not evict must not be handed one.
@@ -53,31 +61,35 @@ impl WorkloadSource for Observer<'_> {
 }
 
 impl Observer<'_> {
-    fn list_pods(&self) -> Result<Vec<ListedPod>, ApiFailure> {
+    /// Keeps of each page what is needed and no more: two lists of a large workload are held at once
+    /// while a rotation compares them.
+    fn list_pods(&mut self) -> Result<Listed, ApiFailure> {
         let path = format!("/api/v1/namespaces/{}/pods", self.cluster.namespace());
         let now = Timestamp::now();
         let unreadable =
             |error: pods::PodsError| ApiFailure::new(FailureKind::UnreadableAnswer, error.to_string());
-        let mut listed: Vec<ListedPod> = Vec::new();
+        let mut listed = Listed::default();
+        let mut known: BTreeSet<Rc<Labels>> = BTreeSet::new();
+        self.labels.clear();
         self.cluster.list(&path, Some(&self.selector), |page: PodList| {
-            listed.extend(page.into_pods(now).map_err(unreadable)?);
+            let page = page.into_pods(now).map_err(unreadable)?;
+            listed.pods.reserve_exact(page.len());
+            for ListedPod { pod, labels, owner } in page {
+                let labels = shared(&mut known, labels);
+                if self.labels.insert(pod.name.clone(), labels).is_some() {
+                    return Err(unreadable(pods::PodsError::Duplicate(pod.name)));
+                }
+                listed.controllers.extend(owner);
+                listed.pods.push(pod);
+            }
             Ok(())
         })?;
-        pods::refuse_duplicates(listed.iter().map(|listed| &listed.pod)).map_err(unreadable)?;
         Ok(listed)
     }
 
-    fn with_owners(&mut self, listed: Vec<ListedPod>) -> Result<Workload, ApiFailure> {
-        let mut pods: Vec<LivePod> = Vec::with_capacity(listed.len());
-        let mut controllers: BTreeSet<OwnerRef> = BTreeSet::new();
-        self.labels.clear();
-        for ListedPod { pod, labels, owner } in listed {
-            self.labels.insert(pod.name.clone(), labels);
-            controllers.extend(owner);
-            pods.push(pod);
-        }
-        let controllers: Vec<OwnerRef> = controllers.into_iter().collect();
-        Ok(Workload { pods, owners: self.cluster.owner_facts(&controllers)? })
+    fn with_owners(&self, listed: Listed) -> Result<Workload, ApiFailure> {
+        let controllers: Vec<OwnerRef> = listed.controllers.into_iter().collect();
+        Ok(Workload { pods: listed.pods, owners: self.cluster.owner_facts(&controllers)? })
     }
 
     fn budgets_of(&self, targets: &[Target]) -> Result<Vec<Budget>, ApiFailure> {
@@ -124,6 +136,16 @@ impl Actuator for Observer<'_> {
     fn look_up(&mut self, target: &Target) -> Result<Presence, ApiFailure> {
         self.cluster.look_up(target)
     }
+}
+
+/// The same labels as a pod before had, where one had: the replicas of a Deployment all do.
+fn shared(known: &mut BTreeSet<Rc<Labels>>, labels: Labels) -> Rc<Labels> {
+    if let Some(same) = known.get(&labels) {
+        return Rc::clone(same);
+    }
+    let labels = Rc::new(labels);
+    known.insert(Rc::clone(&labels));
+    labels
 }
 
 /// Not `Forbidden`, on which a rotation goes on without a claim.
