@@ -167,7 +167,7 @@ proptest! {
         word in "[-+]?(inf|Inf|INFINITY|infinity|infinit|nan|NaN|nanx|0x10|1_0|1 |,5|)",
     ) {
         let exact = f64::from_bits(bits);
-        for number in [exact.to_string(), format!("{exact:e}"), format!("{:.17e}", exact), digits, word] {
+        for number in [exact.to_string(), format!("{exact:e}"), format!("{exact:.17e}"), digits, word] {
             let text = alike(&number);
             agree(text.as_bytes(), usize::MAX, &WANTED[0])?;
             let answer = instant(text.as_bytes(), &WANTED[0]);
