@@ -240,6 +240,26 @@ fn a_budget_of_another_workload_is_no_obstacle() {
     assert_eq!(rotate(&server).outcome, RotationOutcome::Rotated);
 }
 
+/// Pods of one workload need not have the same labels.
+#[test]
+fn a_budget_covers_the_pods_with_its_labels_and_no_other() {
+    for (labelled, outcome) in [
+        (BUSIEST, RotationOutcome::Blocked),
+        (LEAST_BUSY, RotationOutcome::Blocked),
+        ("orders-0", RotationOutcome::Rotated),
+    ] {
+        let mut fleet = Fleet::deployment("orders", 4).with_budget("canary-pdb", 0);
+        fleet.budgets[0].match_labels.insert("track".to_owned(), "canary".to_owned());
+        fleet.pod(labelled).labels.insert("track".to_owned(), "canary".to_owned());
+        let server = ApiServer::start(fleet);
+        let report = rotate(&server);
+        assert_eq!(report.outcome, outcome, "{labelled}: {report:?}");
+        // The server would refuse too; it is not asked.
+        let tried = server.requests().iter().any(|asked| asked.path().ends_with("/eviction"));
+        assert_eq!(tried, outcome == RotationOutcome::Rotated, "{labelled}");
+    }
+}
+
 #[test]
 fn a_workload_that_moved_since_the_plan_is_left_alone() {
     type Change = fn(&mut Fleet);

@@ -218,6 +218,20 @@ fn a_stalled_pod_is_told_from_a_hot_partition() {
     assert_eq!(cause, Cause::Unknown, "it reads more than the others; nothing is known of partitions");
 }
 
+/// `STRATEGY=replace_outlier` evicts the first of them.
+#[test]
+fn of_two_stalled_pods_the_one_further_behind_is_named_first() {
+    for further in [3, 4] {
+        let mut rows = vec![[1.0, 100.0, 100.0]; 8];
+        (rows[3], rows[4]) = ([0.1, 50_000.0, 5.0], [0.1, 50_000.0, 5.0]);
+        rows[further][1] = 90_000.0;
+        let scene = Scene::new(&rows);
+        let ill = ill_pods(&scene.analysis(), &scene.facts());
+        let found: Vec<usize> = ill.iter().map(|pod| pod.position).collect();
+        assert_eq!(found, [further, 7 - further]);
+    }
+}
+
 /// One partition of topic 0 carries as much as thirty others.
 fn one_hot(topic: usize, number: u32) -> f64 {
     if (topic, number) == (0, 5) { 300.0 } else { 10.0 }
