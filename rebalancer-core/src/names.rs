@@ -3,6 +3,7 @@
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::ops::Range;
 
 /// A slot without a name: no row has this number, nor half of it. So many pods do not exist, their
 /// names alone would fill 50 GB.
@@ -87,15 +88,17 @@ impl Names {
 
     /// The name of a row that exists.
     pub(crate) fn get(&self, row: usize) -> &str {
-        let start = row.checked_sub(1).map_or(0, |before| self.ends[before]);
-        &self.text[start..self.ends[row]]
+        &self.text[self.span(row)]
     }
 
     /// Whether that is the name of a row that exists.
     fn is(&self, row: u32, name: &str) -> bool {
-        let row = row as usize;
-        let start = row.checked_sub(1).map_or(0, |before| self.ends[before]);
-        same(&self.text.as_bytes()[start..self.ends[row]], name.as_bytes())
+        same(&self.text.as_bytes()[self.span(row as usize)], name.as_bytes())
+    }
+
+    /// Where the name of a row that exists lies in the text.
+    fn span(&self, row: usize) -> Range<usize> {
+        row.checked_sub(1).map_or(0, |before| self.ends[before])..self.ends[row]
     }
 
     /// The names in the order of their rows.
@@ -401,6 +404,20 @@ mod tests {
         let mut cursor = Cursor { last: None, misses: MAX_MISSES };
         assert_eq!(names.find("a", &mut cursor), Some(0));
         assert_eq!(names.find("b", &mut cursor), Some(2));
+    }
+
+    #[test]
+    fn every_byte_tells_names_apart() {
+        for length in 0..80 {
+            let one = alloc::vec![b'x'; length];
+            assert!(same(&one, &one.clone()), "{length}");
+            assert!(!same(&one, &alloc::vec![b'x'; length + 1]), "{length}");
+            for at in 0..length {
+                let mut other = one.clone();
+                other[at] = b'y';
+                assert!(!same(&one, &other), "byte {at} of {length}");
+            }
+        }
     }
 
     #[test]

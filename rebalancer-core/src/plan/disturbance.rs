@@ -126,22 +126,22 @@ pub fn disturbances(workload: &Workload, options: &RotationOptions) -> Vec<Distu
 
 /// Lists how `workload` differs from the one a plan was made from.
 pub fn changes_since(facts: &WorkloadFacts, workload: &Workload) -> Vec<Disturbance> {
-    let now: WorkloadFacts = WorkloadFacts::of(workload);
+    let now: BTreeMap<&str, &LivePod> = workload.living().map(|pod| (pod.name.as_str(), pod)).collect();
     let mut found: Vec<Disturbance> = Vec::new();
-    for (pod, uid) in &facts.uids {
-        match now.uids.get(pod) {
-            None => found.push(Disturbance::PodGone { pod: pod.clone() }),
-            Some(other) if other != uid => {
-                found.push(Disturbance::PodReplaced { pod: pod.clone() });
+    for (name, uid) in &facts.uids {
+        match now.get(name.as_str()) {
+            None => found.push(Disturbance::PodGone { pod: name.clone() }),
+            Some(pod) if pod.uid != *uid => {
+                found.push(Disturbance::PodReplaced { pod: name.clone() });
             }
-            Some(_) if now.controllers.get(pod) != facts.controllers.get(pod) => {
-                found.push(Disturbance::ControllerChanged { pod: pod.clone() });
+            Some(pod) if pod.controller.as_ref().map(|owner| &owner.uid) != facts.controllers.get(name) => {
+                found.push(Disturbance::ControllerChanged { pod: name.clone() });
             }
             Some(_) => {}
         }
     }
-    let new = now.uids.keys().filter(|pod| !facts.uids.contains_key(*pod));
-    found.extend(new.map(|pod| Disturbance::PodNew { pod: pod.clone() }));
+    let new = now.keys().filter(|name| !facts.uids.contains_key(**name));
+    found.extend(new.map(|name| Disturbance::PodNew { pod: (*name).into() }));
     found.extend(desired_changes(facts, workload));
     found
 }
