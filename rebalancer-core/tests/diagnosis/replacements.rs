@@ -58,7 +58,7 @@ fn a_sick_pod_is_not_held_by_what_replacements_did_to_the_partitions() {
 }
 
 #[test]
-fn three_rotations_a_day_must_have_helped() {
+fn the_rotations_of_a_day_must_have_helped() {
     let mut scene = Scene::new(&vec![[1.0, 0.0, 100.0]; 12]);
     scene.joined.pods[0] = PodState::new(name(0)).with(Metric::Cpu, 4.0).with(Metric::Rate, 400.0);
     scene.joined.pods[0] = scene.joined.pods[0].clone().with(Metric::Lag, 0.0);
@@ -77,6 +77,27 @@ fn three_rotations_a_day_must_have_helped() {
     assert_eq!(judge(was(cv / 0.85), None), Standing::Pass, "it fell by 15 %");
     assert_eq!(judge(Fact::Absent, None), Standing::Unknown);
     assert_eq!(judge(was(cv), Some(minutes(405))), Standing::Pass, "a rollout made them young");
+}
+
+/// Sick pods are taken one after the other, so a day may have one rotation more.
+#[test]
+fn two_rotations_a_day_are_enough_to_tell_and_three_of_sick_pods() {
+    for (rate_of_first, most) in [(400.0, 2), (100.0, 3)] {
+        for born in 1..=8 {
+            let mut rows = vec![[1.0, 0.0, 100.0]; 12];
+            rows[0] = [4.0, 0.0, rate_of_first];
+            let mut scene = Scene::new(&rows);
+            for pod in &mut scene.live[4..4 + born] {
+                pod.age = Some(minutes(400));
+            }
+            let cv = scene.analysis().spread(Metric::Cpu).expect("usable").cv;
+            let mut facts = scene.facts();
+            facts.past_spread.cpu = Fact::Known(PastSpread { cv, ago: minutes(400) });
+            let found = standing(&scene.assess(&facts).diagnosis, "rotation_budget");
+            let expected = if born / 2 < most { Standing::Pass } else { Standing::Hold };
+            assert_eq!(found, expected, "{born} pods were born, {most} rotations are allowed");
+        }
+    }
 }
 
 #[test]
