@@ -23,6 +23,29 @@ pub fn pod_rebalancer(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) ->
     command
 }
 
+/// The same as it is released and in the image: optimised and, where the machine has the target and
+/// its C compiler, static with musl. Where it has not, the allocator of glibc is told to give memory
+/// back as that of musl does.
+pub fn released(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
+    static BINARY: OnceLock<(PathBuf, bool)> = OnceLock::new();
+    let (binary, is_static) = BINARY.get_or_init(|| {
+        let musl = format!("{}-unknown-linux-musl", env::consts::ARCH);
+        if can_build_for(&musl) {
+            build(&["--release", "--target", &musl]);
+            return (target_folder().join(musl).join("release/pod-rebalancer"), true);
+        }
+        println!("no {musl} here: the program is linked with the C library of this machine");
+        build(&["--release"]);
+        (target_folder().join("release/pod-rebalancer"), false)
+    });
+    let mut command = Command::new(binary);
+    command.args(arguments).env_clear();
+    if !is_static {
+        command.env("MALLOC_ARENA_MAX", "1").env("MALLOC_MMAP_THRESHOLD_", "131072");
+    }
+    command
+}
+
 /// A run of the program that goes on.
 #[derive(Debug)]
 pub struct Running {
@@ -147,30 +170,46 @@ impl Display for Finished {
 fn built() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
-        let test = env::current_exe().expect("the system knows the path of a running program");
-        // TARGET/PROFILE/deps/TEST
-        let profile = test.ancestors().nth(2).expect("cargo puts tests into TARGET/PROFILE/deps");
-        let target = profile.parent().expect("a profile lies in a target folder");
-        let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| env!("CARGO").into()));
-        cargo
-            .args([
-                "build",
-                "--quiet",
-                "--package",
-                "rebalancer-cli",
-                "--bin",
-                "pod-rebalancer",
-                "--target-dir",
-            ])
-            .arg(target);
-        if profile.ends_with("release") {
-            cargo.arg("--release");
-        }
-        let status =
-            cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().expect("cargo runs the tests, so it runs");
-        assert!(status.success(), "the program does not build");
+        let profile = profile_folder();
+        build(if profile.ends_with("release") { &["--release"] } else { &[] });
         profile.join("pod-rebalancer")
     })
+}
+
+/// The folder `TARGET/PROFILE` of the running test.
+fn profile_folder() -> PathBuf {
+    let test = env::current_exe().expect("the system knows the path of a running program");
+    let profile = test.ancestors().nth(2).expect("cargo puts tests into TARGET/PROFILE/deps");
+    profile.to_owned()
+}
+
+fn target_folder() -> PathBuf {
+    let profile = profile_folder();
+    profile.parent().expect("a profile lies in a target folder").to_owned()
+}
+
+fn build(options: &[&str]) {
+    let status = Command::new(env::var_os("CARGO").unwrap_or_else(|| env!("CARGO").into()))
+        .args(["build", "--quiet", "--package", "rebalancer-cli", "--bin", "pod-rebalancer", "--target-dir"])
+        .arg(target_folder())
+        .args(options)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .status()
+        .expect("cargo runs the tests, so it runs");
+    assert!(status.success(), "the program does not build");
+}
+
+/// Whether the machine has the standard library of the musl target, and a C compiler for it.
+fn can_build_for(musl: &str) -> bool {
+    let libraries = Command::new("rustc")
+        .args(["--print", "target-libdir", "--target", musl])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("a compiler built the tests");
+    let folder = String::from_utf8_lossy(&libraries.stdout);
+    let path = env::var_os("PATH").unwrap_or_default();
+    Path::new(folder.trim()).is_dir()
+        && env::split_paths(&path).any(|folder| folder.join("musl-gcc").is_file())
 }
 
 impl Pipe {

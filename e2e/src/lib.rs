@@ -10,15 +10,17 @@ mod binary;
 mod browser;
 mod control_plane;
 mod fleet;
+mod gate;
 mod metric_server;
 mod require;
 mod sandbox;
 mod webhook;
 
-pub use binary::{Finished, Running, pod_rebalancer};
+pub use binary::{Finished, Running, pod_rebalancer, released};
 pub use browser::{Browser, Look};
 pub use control_plane::{Access, Answer, Api, ControlPlane, Identity, Namespace, Pki, workload};
 pub use fleet::{Fleet, Level, PodLoads};
+pub use gate::Gate;
 pub use metric_server::MetricServer;
 pub use require::{Program, check, path_of};
 pub use sandbox::{Sandbox, Server, free_port, wait_until};

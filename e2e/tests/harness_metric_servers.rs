@@ -1,9 +1,10 @@
 //! Both metric servers answer with the loads a fleet was given.
 
 use std::collections::BTreeMap;
+use std::thread;
 use std::time::Duration;
 
-use e2e::{Fleet, Level, MetricServer, require};
+use e2e::{Fleet, Gate, Level, MetricServer, require};
 
 const CPU: &str =
     r#"sum by (pod) (rate(container_cpu_usage_seconds_total{namespace="streams",container="app"}[2m]))"#;
@@ -39,6 +40,22 @@ fn pushgateway_starts() {
         .and_then(|mut answer| answer.body_mut().read_to_string())
         .expect("a Pushgateway shows its metrics");
     assert!(text.contains("pushgateway_build_info"), "{text}");
+}
+
+#[test]
+fn a_gate_counts_what_passes_and_what_was_under_way_at_once() {
+    require!(Pushgateway);
+    let server = MetricServer::pushgateway();
+    for (together, threads) in [(1, 1), (3, 3)] {
+        let gate = Gate::before(&server, together);
+        let ask = || {
+            let answer = ureq::get(format!("{}/metrics", gate.url())).call();
+            assert_eq!(answer.expect("the server answers through the gate").status(), 200);
+        };
+        thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(ask))));
+        ask();
+        assert_eq!(gate.requests(), (threads + 1, threads), "one after the other, or {threads} at once");
+    }
 }
 
 fn answers_with_the_loads(start: impl Fn(&Fleet) -> MetricServer) {
