@@ -17,6 +17,8 @@ mod forecast;
 mod history;
 mod join;
 mod metric;
+mod name_list;
+mod name_table;
 mod named;
 mod names;
 mod number;
@@ -48,6 +50,7 @@ pub use join::{
     DuplicateSample, Join, JoinRules, Joined, JoinedColumns, MetricIssues, Sample, SetAside, SetAsideReason,
 };
 pub use metric::{Metric, PerMetric};
+pub use name_list::NameList;
 pub use named::{NamedAnswer, NamedPods};
 pub use outliers::Outliers;
 pub use partitions::{InvalidPartitions, Partition, PartitionSample, Partitions};

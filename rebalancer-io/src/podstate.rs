@@ -163,7 +163,7 @@ impl Answers {
     /// first named: what a replay without pod facts takes for the workload.
     pub fn assumed_pods(&self) -> Vec<LivePod> {
         let mut names: Vec<&str> = Vec::new();
-        let mut seen: HashSet<&str, foldhash::fast::RandomState> = HashSet::default();
+        let mut seen: HashSet<&str> = HashSet::new();
         for answer in self.metrics.iter().filter_map(|(_, answer)| answer.as_ref()) {
             seen.reserve(answer.samples.len().saturating_sub(names.len()));
             for (position, pod) in answer.samples.pods().enumerate() {

@@ -1,7 +1,6 @@
 //! A folder of raw API answers as `curl` saved them: `cpu.json`, `memory.json`, `lag.json`,
 //! `rate.json`, each optional, and `pods.json`; each may be compressed and end in `.gz`.
 
-use std::collections::BTreeSet;
 use std::io::{self, BufRead, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -98,8 +97,8 @@ impl NamedSnapshot {
         let mut asked: Vec<Metric> = Vec::new();
         for (metric, file) in files.iter() {
             let Some(path) = file else { continue };
-            let sink = NamedSink::new(pods.answer(metric));
-            read_answer(metric, path, |body| instant_into(body, wanted, sink).map(drop))?;
+            let answer = pods.answer(metric);
+            read_answer(metric, path, |body| instant_into(body, wanted, answer).map(drop))?;
             asked.push(metric);
         }
         Ok(Some(Self { pods, asked }))
@@ -111,30 +110,14 @@ impl NamedSnapshot {
     }
 }
 
-/// Puts samples to the pods they name.
-struct NamedSink<'a> {
-    answer: NamedAnswer<'a>,
-    /// Pods that came again.
-    again: Vec<String>,
-}
-
-impl<'a> NamedSink<'a> {
-    const fn new(answer: NamedAnswer<'a>) -> Self {
-        Self { answer, again: Vec::new() }
-    }
-}
-
-impl Sink for NamedSink<'_> {
+impl Sink for NamedAnswer<'_> {
+    #[inline]
     fn take(&mut self, pod: &str, point: Point) {
-        if !self.answer.take(pod, point.value, point.timestamp_ms) {
-            self.again.push(pod.to_owned());
-        }
+        Self::take(self, pod, point.value, point.timestamp_ms);
     }
 
-    fn repeated(&self) -> Option<(usize, String)> {
-        let first = self.again.first()?;
-        let different: BTreeSet<&String> = self.again.iter().collect();
-        Some((different.len(), first.clone()))
+    fn repeated(&self) -> Vec<&str> {
+        Self::repeated(self)
     }
 }
 

@@ -6,6 +6,7 @@
 //! Visitors read every legal form. In front of them a scanner takes the series of a vector off in
 //! the compact form that servers write; where it stops, they go on.
 
+mod block;
 mod quote;
 mod samples;
 mod scan;
@@ -13,12 +14,13 @@ mod template;
 mod visit;
 mod window;
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::ops::AddAssign;
 
+use rebalancer_core::NameList;
 use serde::de::DeserializeSeed;
 
-use self::samples::repeated;
 pub use self::samples::{Sample, Samples};
 use self::scan::Scanner;
 use self::visit::{Element, Envelope, EnvelopeSeed};
@@ -173,8 +175,8 @@ pub(crate) trait Sink {
     /// Takes one.
     fn take(&mut self, pod: &str, point: Point);
 
-    /// How many pods were taken more than once, and the first that was.
-    fn repeated(&self) -> Option<(usize, String)>;
+    /// The pods that were taken again, once for each time after the first.
+    fn repeated(&self) -> Vec<&str>;
 }
 
 /// What an answer says beside its samples.
@@ -213,10 +215,15 @@ fn instant_from<S: Sink>(
     for Element { pod, points, .. } in series {
         sink.take(&pod, points);
     }
-    match sink.repeated() {
-        None => Ok((sink, Remarks { infos, counts })),
-        Some((pods, pod)) => Err(ErrorKind::DuplicatePod { pods, pod }),
-    }
+    one_a_pod(&sink.repeated())?;
+    Ok((sink, Remarks { infos, counts }))
+}
+
+/// Refuses an answer in which these pods come again.
+fn one_a_pod(again: &[&str]) -> Result<(), ErrorKind> {
+    let Some(&first) = again.first() else { return Ok(()) };
+    let different: BTreeSet<&&str> = again.iter().collect();
+    Err(ErrorKind::DuplicatePod { pods: different.len(), pod: first.to_owned() })
 }
 
 /// Decodes the answer to a range query.
@@ -225,9 +232,7 @@ fn instant_from<S: Sink>(
 /// Everything but a whole matrix with at most one series a pod.
 pub fn range(body: impl Read, wanted: &Wanted<'_>) -> Result<RangeAnswer, ErrorKind> {
     let (series, infos, counts) = decode::<visit::Range>(body, &Pick::new(wanted, &[]))?;
-    if let Some((pods, pod)) = repeated(series.len(), |position| &series[position].pod) {
-        return Err(ErrorKind::DuplicatePod { pods, pod: pod.to_owned() });
-    }
+    one_a_pod(&series.iter().map(|series| series.pod.as_str()).collect::<NameList>().repeated())?;
     let series = series.into_iter().map(|Element { pod, points, .. }| Series { pod, points }).collect();
     Ok(RangeAnswer { series, infos, counts })
 }

@@ -1,12 +1,8 @@
 //! The samples of an instant vector: names in one string, values in one column.
 
-use std::collections::HashSet;
 use std::fmt;
-use std::hash::BuildHasher;
 
-use foldhash::fast::RandomState;
-use hashbrown::HashTable;
-use hashbrown::hash_table::Entry;
+use rebalancer_core::NameList;
 
 use super::{Point, Sink};
 
@@ -32,9 +28,7 @@ pub struct Sample<'a> {
 /// ```
 #[derive(Clone, Default)]
 pub struct Samples {
-    names: String,
-    /// Where the name of each sample ends in `names`.
-    ends: Vec<usize>,
+    pods: NameList,
     values: Vec<f64>,
     /// Each moment with the position of the first sample it is that of: the samples of an instant
     /// answer nearly always share one.
@@ -47,8 +41,7 @@ impl Samples {
         if self.moments.last().is_none_or(|(_, moment)| *moment != point.timestamp_ms) {
             self.moments.push((self.values.len(), point.timestamp_ms));
         }
-        self.names.push_str(pod);
-        self.ends.push(self.names.len());
+        self.pods.push(pod);
         self.values.push(point.value);
     }
 
@@ -73,7 +66,7 @@ impl Samples {
     pub fn get(&self, position: usize) -> Option<Sample<'_>> {
         let value = *self.values.get(position)?;
         let moment = self.moments.partition_point(|(first, _)| *first <= position).checked_sub(1)?;
-        Some(Sample { pod: self.pod(position), value, timestamp_ms: self.moments[moment].1 })
+        Some(Sample { pod: self.pods.get(position), value, timestamp_ms: self.moments[moment].1 })
     }
 
     /// The samples in order.
@@ -81,32 +74,23 @@ impl Samples {
         let mut moments = self.moments.iter();
         let mut timestamp_ms = 0;
         let mut until = 0;
-        let mut start = 0;
-        self.ends.iter().zip(&self.values).enumerate().map(move |(position, (&end, &value))| {
+        self.pods.iter().zip(&self.values).enumerate().map(move |(position, (pod, &value))| {
             if position == until {
                 timestamp_ms = moments.next().map_or(timestamp_ms, |(_, moment)| *moment);
                 until = moments.as_slice().first().map_or(usize::MAX, |(first, _)| *first);
             }
-            let pod = &self.names[start..end];
-            start = end;
             Sample { pod, value, timestamp_ms }
         })
     }
 
     /// The names of the pods in order.
     pub fn pods(&self) -> impl Iterator<Item = &str> + Clone {
-        let mut start = 0;
-        self.ends.iter().map(move |&end| &self.names[std::mem::replace(&mut start, end)..end])
+        self.pods.iter()
     }
 
     /// The newest moment of any sample, in milliseconds since 1970.
     pub fn newest_ms(&self) -> Option<i64> {
         self.moments.iter().map(|(_, moment)| *moment).max()
-    }
-
-    fn pod(&self, position: usize) -> &str {
-        let start = position.checked_sub(1).map_or(0, |before| self.ends[before]);
-        &self.names[start..self.ends[position]]
     }
 }
 
@@ -115,8 +99,8 @@ impl Sink for Samples {
         self.push(pod, point);
     }
 
-    fn repeated(&self) -> Option<(usize, String)> {
-        repeated(self.len(), |position| self.pod(position)).map(|(pods, pod)| (pods, pod.to_owned()))
+    fn repeated(&self) -> Vec<&str> {
+        self.pods.repeated()
     }
 }
 
@@ -140,33 +124,4 @@ impl fmt::Debug for Samples {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.iter()).finish()
     }
-}
-
-/// How many of `count` pods are named more than once, and the first that is; `None` when there is none.
-pub(super) fn repeated<'a>(count: usize, pod: impl Fn(usize) -> &'a str) -> Option<(usize, &'a str)> {
-    // Some servers sort their answers; then no table is needed.
-    if (1..count).all(|position| pod(position - 1) < pod(position)) {
-        return None;
-    }
-    let hasher = RandomState::default();
-    // Numbers in place of names: this is the largest thing beside the samples.
-    let mut seen: HashTable<u32> = HashTable::with_capacity(count);
-    let mut again: Vec<&str> = Vec::new();
-    for position in 0..count {
-        let name = pod(position);
-        let named = |position: &u32| pod(*position as usize);
-        match seen.entry(
-            hasher.hash_one(name),
-            |seen| named(seen) == name,
-            |seen| hasher.hash_one(named(seen)),
-        ) {
-            Entry::Occupied(_) => again.push(name),
-            Entry::Vacant(place) => {
-                place.insert(u32::try_from(position).expect("so many names do not fit into memory"));
-            }
-        }
-    }
-    let first = *again.first()?;
-    let different: HashSet<&str> = again.into_iter().collect();
-    Some((different.len(), first))
 }

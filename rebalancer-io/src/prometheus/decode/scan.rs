@@ -202,10 +202,11 @@ impl<'a, S: Sink> Scanner<'a, S> {
 
 impl<'t> Text<'t> {
     pub(super) fn new(all: &'t str) -> Self {
-        let odd = |byte: &u8| u8::from(*byte < b' ') | u8::from(*byte == b'\\');
         // Without an early end the processor looks at many bytes at once.
-        let plain = all.as_bytes().iter().fold(0, |found, byte| found | odd(byte)) == 0;
-        Self { all, plain }
+        let (lowest, escapes) = all.bytes().fold((u8::MAX, 0), |(lowest, escapes), byte| {
+            (lowest.min(byte), escapes | u8::from(byte == b'\\'))
+        });
+        Self { all, plain: lowest >= b' ' && escapes == 0 }
     }
 
     /// Where the string whose text begins at `from` ends: at its closing quote. An escape and a raw
@@ -227,7 +228,8 @@ impl<'t> Text<'t> {
 impl Pattern {
     /// Pod and value of the series at `start` and where the next one stands, if it looks as the last
     /// one did and is followed by another.
-    fn again<'t>(&self, text: Text<'t>, start: usize) -> Option<(&'t str, f64, usize)> {
+    #[inline]
+    fn again<'t>(&mut self, text: Text<'t>, start: usize) -> Option<(&'t str, f64, usize)> {
         let bytes = text.all.as_bytes();
         if self.before.is_empty() {
             return None;

@@ -2,16 +2,17 @@
 
 use std::ops::Range;
 
+use super::block::same;
 use super::scan::Text;
-
-/// Bytes compared in one step.
-const STEP: usize = 16;
 
 #[derive(Default)]
 pub(super) struct Template {
     text: Vec<u8>,
     /// Where in it values stand that may be others.
     values: Vec<Range<usize>>,
+    /// Those of them that have been others. What lies between has one length, so the processor foresees
+    /// every step.
+    others: Vec<Range<usize>>,
 }
 
 impl Template {
@@ -21,6 +22,7 @@ impl Template {
         Self {
             values: inside.map(|value| value.start - span.start..value.end - span.start).collect(),
             text: bytes[span].to_vec(),
+            others: Vec::new(),
         }
     }
 
@@ -28,53 +30,52 @@ impl Template {
         self.text.is_empty()
     }
 
-    /// Where the piece at `at` ends; `None` when something else stands there.
+    /// Where the piece at `start` ends; `None` when something else stands there.
     #[inline]
-    pub(super) fn end(&self, text: Text<'_>, at: usize) -> Option<usize> {
-        if text.all.as_bytes()[at..].starts_with(&self.text) {
-            return Some(at + self.text.len());
-        }
-        self.end_with_others(text, at)
-    }
-
-    fn end_with_others(&self, text: Text<'_>, at: usize) -> Option<usize> {
+    pub(super) fn end(&mut self, text: Text<'_>, start: usize) -> Option<usize> {
         let bytes = text.all.as_bytes();
-        let mut values = self.values.iter();
-        let (mut from, mut at) = (0, at);
-        loop {
-            let same = common(&self.text[from..], &bytes[at..]);
-            (from, at) = (from + same, at + same);
-            if from == self.text.len() {
-                return Some(at);
+        let (mut from, mut at) = (0, start);
+        for other in &self.others {
+            let same_text = &self.text[from..other.start];
+            if !stands(same_text, bytes, at) {
+                return self.end_with_another(text, start, from..other.start, at);
             }
-            // Up to here the text is the same, so this value begins where that of the template did.
-            let other = values.find(|value| from <= value.end).filter(|value| value.start <= from)?;
-            (from, at) = (other.end, text.string_end(at).ok()?);
+            (from, at) = (other.end, text.string_end(at + same_text.len()).ok()?);
         }
+        let same_text = &self.text[from..];
+        if !stands(same_text, bytes, at) {
+            return self.end_with_another(text, start, from..self.text.len(), at);
+        }
+        Some(at + same_text.len())
+    }
+
+    /// The same, with one more value that is another: `self.text[span]` does not stand at `at`.
+    #[cold]
+    fn end_with_another(
+        &mut self,
+        text: Text<'_>,
+        start: usize,
+        span: Range<usize>,
+        at: usize,
+    ) -> Option<usize> {
+        let pairs = self.text[span.clone()].iter().zip(&text.all.as_bytes()[at..]);
+        let different = span.start + pairs.take_while(|(ours, theirs)| ours == theirs).count();
+        // Up to here the text is the same, so this value begins where that of the template did.
+        let holds = |value: &&Range<usize>| value.start <= different && different <= value.end;
+        let another = self.values.iter().filter(|value| span.start <= value.start).find(holds)?.clone();
+        if self.others.contains(&another) {
+            return None;
+        }
+        let place = self.others.partition_point(|other| other.start < another.start);
+        self.others.insert(place, another);
+        self.end(text, start)
     }
 }
 
-/// How many bytes both begin with.
-fn common(one: &[u8], other: &[u8]) -> usize {
-    let length = one.len().min(other.len());
-    let (one, other) = (&one[..length], &other[..length]);
-    let mut at = 0;
-    while let (Some(ours), Some(theirs)) = (one[at..].first_chunk(), other[at..].first_chunk()) {
-        if ours != theirs {
-            return at + common_in_step(ours, theirs);
-        }
-        at += STEP;
-    }
-    match (one.last_chunk(), other.last_chunk()) {
-        // The last bytes, some of them for the second time.
-        (Some(ours), Some(theirs)) => length - STEP + common_in_step(ours, theirs),
-        _ => one.iter().zip(other).take_while(|(ours, theirs)| ours == theirs).count(),
-    }
-}
-
-fn common_in_step(one: &[u8; STEP], other: &[u8; STEP]) -> usize {
-    let difference = u128::from_le_bytes(*one) ^ u128::from_le_bytes(*other);
-    difference.trailing_zeros() as usize / 8
+/// Whether `piece` stands at `at`.
+#[inline]
+fn stands(piece: &[u8], bytes: &[u8], at: usize) -> bool {
+    bytes.get(at..at + piece.len()).is_some_and(|found| same(piece, found))
 }
 
 #[cfg(test)]

@@ -1,0 +1,296 @@
+//! Finds names of a list by their hash.
+
+use alloc::collections::BTreeMap;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use crate::name_list::{NameList, same};
+
+/// A slot without a name: no row has this number, nor three quarters of it. So many pods do not exist, their
+/// names alone would fill 50 GB.
+const EMPTY: u32 = u32::MAX;
+
+/// Slots looked at together. One look nearly always tells, so the processor foresees where it goes on.
+const BUCKET: usize = 4;
+
+/// Most buckets looked at for a name. Even of a million names in a table that is three quarters full none
+/// needs a tenth of them: names that do are made to collide and get a tree.
+const MOST_BUCKETS: usize = 64;
+
+/// Names hashed one after another.
+const BATCH: usize = 64;
+
+/// The rows of the first names of a list: a row is the position of a name.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct NameTable {
+    lookup: Lookup,
+    /// So many rows have been entered.
+    entered: usize,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Lookup {
+    /// Open addressing in a power of two of buckets of slots: a row, in the bits above it those of the
+    /// hash of its name; or [`EMPTY`]. Buckets are filled from the left.
+    Table(Vec<[u32; BUCKET]>),
+    Tree(BTreeMap<String, u32>),
+}
+
+/// What a table has under a name.
+enum Place {
+    Row(u32),
+    /// Nothing, and this slot of this bucket for it.
+    Free(usize, usize),
+    /// Nothing, and no slot: too many names want one.
+    Full,
+}
+
+impl Default for NameTable {
+    fn default() -> Self {
+        Self { lookup: Lookup::Table(Vec::new()), entered: 0 }
+    }
+}
+
+impl NameTable {
+    /// The row of `name`, the first one of equal names, among all of `names`: those that are not in the
+    /// table are entered before.
+    #[inline]
+    pub(crate) fn find(&mut self, names: &NameList, name: &str) -> Option<u32> {
+        if self.entered < names.len() {
+            self.enter_all(names, |_| {});
+        }
+        match &self.lookup {
+            Lookup::Table(buckets) => match place(buckets, hash(name.as_bytes()), |row| names.is(row, name)) {
+                Place::Row(row) => Some(row),
+                Place::Free(..) | Place::Full => None,
+            },
+            Lookup::Tree(rows) => rows.get(name).copied(),
+        }
+    }
+
+    /// Enters the rows of `names` that are not in the table, and tells those whose names are there already.
+    pub(crate) fn enter_all(&mut self, names: &NameList, mut again: impl FnMut(usize)) {
+        if let Lookup::Table(buckets) = &mut self.lookup
+            && buckets.len() < buckets_for(names.len())
+        {
+            *buckets = alloc::vec![[EMPTY; BUCKET]; buckets_for(names.len())];
+            self.entered = 0;
+        }
+        let mut hashes = [0; BATCH];
+        while self.entered < names.len() {
+            let batch = self.entered..names.len().min(self.entered + BATCH);
+            // Apart from the search for a slot, whose branches nobody can foresee.
+            for (hash, row) in hashes.iter_mut().zip(batch.clone()) {
+                *hash = self::hash(names.bytes(row));
+            }
+            for (hash, row) in hashes.iter().zip(batch.clone()) {
+                if !self.enter(row, *hash, names) {
+                    again(row);
+                }
+            }
+            self.entered = batch.end;
+        }
+    }
+
+    /// Makes the row findable; `false` when its name is there already.
+    #[inline]
+    fn enter(&mut self, row: usize, hash: u32, names: &NameList) -> bool {
+        let number = u32::try_from(row).expect("so many names do not fit into memory");
+        if let Lookup::Table(buckets) = &mut self.lookup {
+            match place(buckets, hash, |other| same(names.bytes(other), names.bytes(row))) {
+                Place::Row(_) => return false,
+                Place::Free(bucket, slot) => {
+                    buckets[bucket][slot] = hash & !row_bits(buckets) | number;
+                    return true;
+                }
+                Place::Full => self.grow_a_tree(row, names),
+            }
+        }
+        let Lookup::Tree(rows) = &mut self.lookup else { return true };
+        *rows.entry(names.get(row).to_string()).or_insert(number) == number
+    }
+
+    /// Makes a tree of the names before a row.
+    #[cold]
+    fn grow_a_tree(&mut self, row: usize, names: &NameList) {
+        let before = names.iter().zip(0..).take(row).collect::<Vec<(&str, u32)>>();
+        // The first of equal names stays.
+        let rows = before.into_iter().rev().map(|(name, row)| (name.to_string(), row)).collect();
+        self.lookup = Lookup::Tree(rows);
+    }
+}
+
+/// Where a name of this hash is in a table, `is` telling whether a row has it.
+#[inline]
+fn place(buckets: &[[u32; BUCKET]], hash: u32, is: impl Fn(usize) -> bool) -> Place {
+    let rows = row_bits(buckets);
+    let mut at = hash as usize;
+    // Ever wider steps, which find every bucket of a power of two and leave no runs of full ones.
+    for step in 1..=MOST_BUCKETS {
+        at &= buckets.len().wrapping_sub(1);
+        // A table without names has no buckets.
+        let Some(bucket) = buckets.get(at) else { break };
+        // A bit for each slot, not a branch.
+        let mut alike = bits(bucket, |slot| (slot ^ hash) & !rows == 0);
+        while alike != 0 {
+            let row = bucket[alike.trailing_zeros() as usize % BUCKET] & rows;
+            if is(row as usize) {
+                return Place::Row(row);
+            }
+            alike &= alike - 1;
+        }
+        if bucket[BUCKET - 1] == EMPTY {
+            let free = bits(bucket, |slot| slot == EMPTY);
+            return Place::Free(at, free.trailing_zeros() as usize % BUCKET);
+        }
+        at += step;
+    }
+    Place::Full
+}
+
+/// The bits of the slots of which something holds.
+#[inline]
+fn bits(bucket: &[u32; BUCKET], holds: impl Fn(u32) -> bool) -> u32 {
+    let [one, two, three, four] = bucket.map(|slot| u32::from(holds(slot)));
+    one | two << 1 | three << 2 | four << 3
+}
+
+/// A table for so many names is at most three quarters full.
+fn buckets_for(count: usize) -> usize {
+    (count + count.div_ceil(3)).next_power_of_two().div_ceil(BUCKET).max(4)
+}
+
+/// The bits of a slot that hold its row: as many as number the slots, of which a quarter stays free.
+fn row_bits(buckets: &[[u32; BUCKET]]) -> u32 {
+    u32::try_from((buckets.len() * BUCKET).wrapping_sub(1)).unwrap_or(u32::MAX)
+}
+
+/// Mixes sixteen bytes at a time by folded multiplication, as wyhash and foldhash do.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "both halves are mixed into the lower one")]
+fn hash(bytes: &[u8]) -> u32 {
+    // Digits of pi, as in Blowfish: half of their bits are set.
+    const KEYS: [u64; 3] = [0x243f_6a88_85a3_08d3, 0x1319_8a2e_0370_7344, 0xa409_3822_299f_31d0];
+    let mut state = KEYS[0] ^ bytes.len() as u64;
+    let mut rest = bytes;
+    while let Some((words, more)) = rest.split_first_chunk() {
+        let (one, other) = halves(u128::from_le_bytes(*words));
+        state = fold(state ^ one, KEYS[1] ^ other);
+        rest = more;
+    }
+    // The last sixteen bytes, some of them for the second time.
+    let last = match bytes.last_chunk() {
+        Some(words) => u128::from_le_bytes(*words),
+        None => rest.iter().fold(0, |last, byte| last << 8 | u128::from(*byte)),
+    };
+    let (one, other) = halves(last);
+    let mixed = fold(state ^ one, KEYS[2] ^ other);
+    // No hash has the upper bit of an empty slot.
+    (mixed ^ (mixed >> 32)) as u32 >> 1
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the lower half is meant")]
+const fn halves(words: u128) -> (u64, u64) {
+    (words as u64, (words >> 64) as u64)
+}
+
+const fn fold(one: u64, other: u64) -> u64 {
+    let (low, high) = halves(one as u128 * other as u128);
+    low ^ high
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::format;
+
+    fn fleet(count: usize) -> NameList {
+        let names: Vec<String> =
+            (0..count).map(|index| format!("orders-consumer-{}-{index}", index % 7)).collect();
+        names.iter().map(String::as_str).collect()
+    }
+
+    fn entered(names: &NameList) -> NameTable {
+        let mut table = NameTable::default();
+        table.enter_all(names, |row| panic!("{} is there once", names.get(row)));
+        table
+    }
+
+    #[test]
+    fn every_name_is_found_and_no_other() {
+        let mut names = fleet(5_000);
+        let mut table = entered(&names);
+        for row in 0..5_000_u32 {
+            let name = names.get(row as usize);
+            assert_eq!(table.find(&names, name), Some(row));
+            assert_eq!(table.find(&names, &name[1..]), None);
+        }
+        // Within the room of the table, and beyond it.
+        for row in 5_000..20_000_u32 {
+            let name = format!("more-{row}");
+            assert_eq!(table.find(&names, &name), None);
+            names.push(&name);
+            assert_eq!(table.find(&names, &name), Some(row));
+        }
+        assert_eq!(NameTable::default().find(&NameList::default(), ""), None);
+    }
+
+    #[test]
+    fn names_made_to_collide_go_into_a_tree() {
+        let mut names = fleet(200);
+        let mut table = entered(&names);
+        let Lookup::Table(buckets) = &mut table.lookup else { panic!("no name collides") };
+        // As if all names had one hash.
+        let hash = hash(b"b");
+        let mut at = hash as usize;
+        for step in 1..=MOST_BUCKETS {
+            at &= buckets.len() - 1;
+            buckets[at] = [hash & !row_bits(buckets); BUCKET];
+            at += step;
+        }
+        for (row, name) in (200..).zip(["b", "c"]) {
+            names.push(name);
+            assert_eq!(table.find(&names, name), Some(row));
+            assert!(matches!(table.lookup, Lookup::Tree(_)));
+        }
+        for (row, name) in (0..).zip(names.iter()) {
+            assert_eq!(table.find(&names, name), Some(row), "{name}");
+        }
+        assert_eq!(table.find(&names, "d"), None);
+        names.push("b");
+        let mut again: Vec<usize> = Vec::new();
+        table.enter_all(&names, |row| again.push(row));
+        assert_eq!(again, [202]);
+        assert_eq!(table.find(&names, "b"), Some(200));
+    }
+
+    #[test]
+    fn of_equal_names_the_first_is_found_and_the_others_are_told() {
+        let names: NameList = ["a", "a", "b", "a"].into_iter().collect();
+        let mut table = NameTable::default();
+        let mut again: Vec<usize> = Vec::new();
+        table.enter_all(&names, |row| again.push(row));
+        assert_eq!(again, [1, 3]);
+        assert_eq!(table.find(&names, "a"), Some(0));
+        assert_eq!(table.find(&names, "b"), Some(2));
+    }
+
+    #[test]
+    fn hashes_of_a_fleet_spread_over_a_table() {
+        let names = fleet(100_000);
+        assert!(matches!(entered(&names).lookup, Lookup::Table(_)));
+        let mut homes = alloc::vec![0_u32; 1 << 17];
+        for name in names.iter() {
+            homes[hash(name.as_bytes()) as usize & ((1 << 17) - 1)] += 1;
+        }
+        assert!(homes.iter().all(|names| *names < 12), "at most {:?} in one slot", homes.iter().max());
+        for length in 0..80 {
+            let one = alloc::vec![b'x'; length];
+            for at in 0..length {
+                let mut other = one.clone();
+                other[at] = b'y';
+                assert_ne!(hash(&one), hash(&other), "byte {at} of {length}");
+            }
+        }
+    }
+}
