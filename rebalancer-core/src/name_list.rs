@@ -72,7 +72,7 @@ impl NameList {
 
     /// Whether every name stands behind all that sort before it, so that no two are equal.
     pub(crate) fn is_ascending(&self) -> bool {
-        self.iter().zip(self.iter().skip(1)).all(|(one, next)| one < next)
+        (1..self.len()).all(|position| self.bytes(position - 1) < self.bytes(position))
     }
 
     /// Whether that is the name at a position that exists.
