@@ -18,12 +18,23 @@ const FOREIGN: [&str; 3] = ["LOGLEVEL", "POD_LABELS", "WINDOWID"];
 /// What every threshold's name ends in: with it a name is meant for us, however it begins.
 const OF_A_THRESHOLD: &str = "_VARIANCE_THRESHOLD";
 
+/// Most changes by which a name is still taken for another one; thresholds have no limit.
+const MOST_CHANGES: usize = 2;
+
+/// A name with what tells at once that it is not near most others: a bit for each of its letters.
+#[derive(Clone, Copy)]
+struct Name<'a> {
+    text: &'a str,
+    letters: u64,
+}
+
 /// The variables of `set` that no setting in `known` reads and that are near one.
 pub fn find(known: &[&str], set: impl Iterator<Item = String>) -> Vec<Typo> {
+    let names: Vec<Name<'_>> = known.iter().map(|name| Name::of(name)).collect();
     let mut typos: Vec<Typo> = set
         .filter(|variable| !known.contains(&variable.as_str()) && !is_foreign(variable))
         .filter_map(|variable| {
-            nearest(known, &variable).map(|meant| Typo { meant: meant.to_owned(), variable })
+            nearest(&names, &variable).map(|meant| Typo { meant: meant.to_owned(), variable })
         })
         .collect();
     typos.sort_by(|a, b| a.variable.cmp(&b.variable));
@@ -46,42 +57,55 @@ fn is_foreign(variable: &str) -> bool {
         || ends.iter().any(|end| variable.ends_with(end))
 }
 
-fn nearest<'a>(known: &[&'a str], variable: &str) -> Option<&'a str> {
-    let near = known.iter().filter_map(|name| Some((distance(name, variable)?, *name)));
+fn nearest<'a>(known: &[Name<'a>], variable: &str) -> Option<&'a str> {
+    let variable = Name::of(variable);
+    let near = known.iter().filter_map(|name| Some((distance(*name, variable)?, name.text)));
     near.min_by_key(|(distance, _)| *distance).map(|(_, name)| name)
 }
 
 /// How far a name is from a setting's, where it is near enough to be taken for it. Names of one word
 /// are words of anybody's: there only the underscores may differ.
-fn distance(name: &str, variable: &str) -> Option<usize> {
-    if letters(name).eq(letters(variable)) {
+fn distance(name: Name<'_>, variable: Name<'_>) -> Option<usize> {
+    // Nearly every pair ends here.
+    if name.is_far_from(variable) && !(name.is_of_a_threshold() && variable.is_of_a_threshold()) {
+        return None;
+    }
+    if name.letters().eq(variable.letters()) {
         return Some(0);
     }
-    let allowed = match name.len() {
-        _ if name.ends_with(OF_A_THRESHOLD) && variable.ends_with(OF_A_THRESHOLD) => usize::MAX,
-        _ if !name.contains('_') => return None,
+    let allowed = match name.text.len() {
+        _ if name.is_of_a_threshold() && variable.is_of_a_threshold() => usize::MAX,
+        _ if !name.text.contains('_') => return None,
         ..7 => return None,
         7..10 => 1,
-        _ => 2,
+        _ => MOST_CHANGES,
     };
-    if name.len().abs_diff(variable.len()) > allowed {
+    if name.text.len().abs_diff(variable.text.len()) > allowed {
         return None;
     }
-    // One change brings or takes at most two letters; nearly every name of the same length ends here.
-    let apart = (letter_set(name) ^ letter_set(variable)).count_ones() as usize;
-    if apart.div_ceil(2) > allowed {
-        return None;
+    Some(osa_distance(name.text, variable.text)).filter(|distance| *distance <= allowed)
+}
+
+impl<'a> Name<'a> {
+    fn of(text: &'a str) -> Self {
+        let mut name = Self { text, letters: 0 };
+        name.letters = name.letters().fold(0, |set, letter| set | 1 << (letter % 64));
+        name
     }
-    Some(osa_distance(name, variable)).filter(|distance| *distance <= allowed)
-}
 
-fn letters(name: &str) -> impl Iterator<Item = u8> {
-    name.bytes().filter(|letter| *letter != b'_')
-}
+    fn letters(self) -> impl Iterator<Item = u8> + 'a {
+        self.text.bytes().filter(|letter| *letter != b'_')
+    }
 
-/// One bit for each letter in it.
-fn letter_set(name: &str) -> u128 {
-    name.bytes().fold(0, |set, letter| set | 1 << (letter % 128))
+    fn is_of_a_threshold(self) -> bool {
+        self.text.ends_with(OF_A_THRESHOLD)
+    }
+
+    /// Whether more than [`MOST_CHANGES`] are between them for sure: one brings or takes at most two
+    /// letters.
+    fn is_far_from(self, other: Self) -> bool {
+        (self.letters ^ other.letters).count_ones() as usize > 2 * MOST_CHANGES
+    }
 }
 
 #[cfg(test)]

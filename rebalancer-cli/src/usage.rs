@@ -29,7 +29,7 @@ pub struct Usage {
 /// # Errors
 /// Help and version were printed (exit 0), or a usage error was (exit 64).
 pub fn parse() -> Result<Usage, ExitCode> {
-    let matches =
+    let mut matches =
         command_typed().try_get_matches_from(std::env::args_os()).map_err(|error| refuse(&error))?;
     let cli = Cli::from_arg_matches(&matches).map_err(|error| refuse(&error))?;
     if let Some(secret) = secret::ALL.iter().find(|secret| secret.is_garbled()) {
@@ -38,7 +38,7 @@ pub fn parse() -> Result<Usage, ExitCode> {
     if let Some(refusal) = refuse_format(&cli.command) {
         return Err(refusal.report());
     }
-    let matches = matches.subcommand().map(|(_, chosen)| chosen.clone()).unwrap_or_default();
+    let matches = matches.remove_subcommand().map(|(_, chosen)| chosen).unwrap_or_default();
     let set = std::env::vars_os().filter(|(_, value)| !value.is_empty());
     let set = set.filter_map(|(name, _)| name.into_string().ok());
     let typos = if cli.command.output().is_some() { typo::find(&variables(), set) } else { Vec::new() };

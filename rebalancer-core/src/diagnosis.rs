@@ -48,8 +48,8 @@ pub fn diagnose(
     };
     let forecast = forecast_of(&rotated, analysis, facts);
     let planned = selection.is_some_and(|selection| selection.forecast.is_some());
-    let ill = ill_pods(analysis, facts);
-    let answers = Ladder { analysis, facts, trigger, rotated, ill, planned }.climb();
+    let (ill, worst_ratio) = ill::examine(analysis, facts);
+    let answers = Ladder { analysis, facts, trigger, rotated, ill, worst_ratio, planned }.climb();
     let holds = |guard: &str| {
         guards.iter().any(|verdict| verdict.guard == guard && verdict.standing == Standing::Hold)
     };

@@ -1,7 +1,6 @@
 //! The pod itself as the cause: it spends too much on a message, or it has stalled.
 
 use alloc::borrow::Cow;
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use crate::analysis::Analysis;
@@ -50,8 +49,23 @@ pub enum Illness {
 
 /// CPU and message rate of the candidates over one stretch of time, NaN where they are not known.
 struct Window<'a> {
-    cpu: Cow<'a, [f64]>,
-    rate: Cow<'a, [f64]>,
+    cpu: Column<'a>,
+    rate: Column<'a>,
+}
+
+struct Column<'a> {
+    loads: Cow<'a, [f64]>,
+    /// Of the loads that are known; `None` where none is.
+    mean: Option<f64>,
+}
+
+/// A window with what its pods are held against.
+struct Judged<'w> {
+    window: &'w Window<'w>,
+    mean_cpu: f64,
+    least_rate: f64,
+    /// Of CPU per message.
+    middle: Middle,
 }
 
 /// As much of some numbers, at least three, as the median of all but one of them depends on.
@@ -68,63 +82,90 @@ struct Middle {
 /// Judged over each half of the history where CPU and rate have one, so that a moment of noise is
 /// not taken for an illness; else at this moment.
 pub fn ill_pods(analysis: &Analysis<'_>, facts: &Facts<'_>) -> Vec<IllPod> {
+    examine(analysis, facts).0
+}
+
+/// The same, and the largest CPU per message, over the median of the others, that a candidate lastingly
+/// has: at most [`SICK_RATIO`] where none is sick. `None` where CPU and rate of three pods are not known.
+pub(super) fn examine(analysis: &Analysis<'_>, facts: &Facts<'_>) -> (Vec<IllPod>, Option<f64>) {
     let windows = windows(analysis, facts);
-    let found = sick_pods(&windows);
-    let found = if found.is_empty() { stalled_pods(analysis, &windows) } else { found };
-    let position = |row: usize| analysis.candidates()[row];
-    found.into_iter().map(|(row, illness)| IllPod { position: position(row), illness }).collect()
-}
-
-/// The largest CPU per message, over the median of the others, that a candidate lastingly has; at most
-/// [`SICK_RATIO`] where none is sick. `None` where CPU and rate of three pods are not known.
-pub(super) fn worst_ratio(analysis: &Analysis<'_>, facts: &Facts<'_>) -> Option<f64> {
-    let windows = windows(analysis, facts);
-    if windows.iter().any(|window| costs(window).is_none_or(|costs| costs.count() <= LEAST_OTHERS)) {
-        return None;
-    }
-    Some(lasting(&windows).into_iter().map(|(_, ratio)| ratio).fold(0.0, f64::max))
-}
-
-fn sick_pods(windows: &[Window<'_>]) -> Vec<(usize, Illness)> {
-    let mut sick: Vec<(usize, f64)> =
-        lasting(windows).into_iter().filter(|(_, ratio)| *ratio > SICK_RATIO).collect();
-    sick.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-    sick.into_iter().map(|(row, ratio)| (row, Illness::Sick { ratio })).collect()
-}
-
-/// Row and smallest ratio of the pods that are busy in every window.
-fn lasting(windows: &[Window<'_>]) -> Vec<(usize, f64)> {
-    let Some((first, rest)) = windows.split_first() else { return Vec::new() };
-    let mut least = ratios(first);
-    for window in rest {
-        let ratios: BTreeMap<usize, f64> = ratios(window).into_iter().collect();
-        least.retain_mut(|(row, least)| {
-            let Some(ratio) = ratios.get(row) else { return false };
-            *least = least.min(*ratio);
-            true
-        });
-    }
-    least
-}
-
-/// Row of each pod busier than the mean, and its CPU per message over the median of the others.
-fn ratios(window: &Window<'_>) -> Vec<(usize, f64)> {
-    let (Some(costs), Some(mean_cpu)) = (costs(window), mean(&window.cpu)) else { return Vec::new() };
-    let Some(middle) = Middle::of(costs.clone().map(|(.., cost)| cost)) else { return Vec::new() };
-    let busy = costs.filter(|(_, cpu, _)| *cpu > mean_cpu);
-    let ratio = |(row, _, cost): (usize, f64, f64)| {
-        let typical = middle.median_without(cost);
-        (typical > 0.0).then(|| (row, cost / typical))
+    let judged: Option<Vec<Judged<'_>>> = windows.iter().map(Judged::of).collect();
+    let (sick, worst_ratio) = match &judged {
+        Some(judged) => sick_pods(judged),
+        None => (Vec::new(), None),
     };
-    busy.filter_map(ratio).collect()
+    let found = if sick.is_empty() { stalled_pods(analysis, &windows) } else { sick };
+    let position = |row: usize| analysis.candidates()[row];
+    let ill = found.into_iter().map(|(row, illness)| IllPod { position: position(row), illness });
+    (ill.collect(), worst_ratio)
 }
 
-/// Row, CPU and CPU per message of the pods that read enough for the latter to tell something.
-fn costs(window: &Window<'_>) -> Option<impl Iterator<Item = (usize, f64, f64)> + Clone> {
-    let least_rate = LEAST_RATE_SHARE * mean(&window.rate)?;
-    let rows = window.cpu.iter().zip(window.rate.iter()).enumerate();
-    let told = rows.filter(move |(_, (cpu, rate))| !cpu.is_nan() && **rate > least_rate);
-    Some(told.map(|(row, (cpu, rate))| (row, *cpu, cpu / rate)))
+/// The sick pods, the worst first, and the largest ratio of any.
+fn sick_pods(windows: &[Judged<'_>]) -> (Vec<(usize, Illness)>, Option<f64>) {
+    let mut sick: Vec<(usize, f64)> = Vec::new();
+    let mut worst: f64 = 0.0;
+    let rows = windows.first().map_or(0, |first| first.window.cpu.loads.len());
+    for row in 0..rows {
+        let Some(ratio) = lasting_ratio(row, windows) else { continue };
+        worst = worst.max(ratio);
+        if ratio > SICK_RATIO {
+            sick.push((row, ratio));
+        }
+    }
+    sick.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    (sick.into_iter().map(|(row, ratio)| (row, Illness::Sick { ratio })).collect(), Some(worst))
+}
+
+/// The smallest ratio of a pod that is busy in every window.
+fn lasting_ratio(row: usize, windows: &[Judged<'_>]) -> Option<f64> {
+    let mut least = f64::INFINITY;
+    for window in windows {
+        least = least.min(window.ratio(row)?);
+    }
+    Some(least)
+}
+
+impl<'w> Judged<'w> {
+    /// `None` where CPU and rate of three pods are not known.
+    fn of(window: &'w Window<'w>) -> Option<Self> {
+        let (mean_cpu, least_rate) = (window.cpu.mean?, LEAST_RATE_SHARE * window.rate.mean?);
+        let rows = 0..window.cpu.loads.len();
+        let middle = Middle::of(rows.filter_map(|row| window.cost(row, least_rate)))?;
+        Some(Self { window, mean_cpu, least_rate, middle })
+    }
+
+    /// CPU per message over the median of the others, of a pod busier than the mean.
+    fn ratio(&self, row: usize) -> Option<f64> {
+        if self.window.cpu.loads[row] <= self.mean_cpu {
+            return None;
+        }
+        let cost = self.window.cost(row, self.least_rate)?;
+        let typical = self.middle.median_without(cost);
+        (typical > 0.0).then(|| cost / typical)
+    }
+}
+
+impl Window<'_> {
+    /// CPU per message of a pod that reads enough for it to tell something.
+    fn cost(&self, row: usize, least_rate: f64) -> Option<f64> {
+        let (cpu, rate) = (self.cpu.loads[row], self.rate.loads[row]);
+        (!cpu.is_nan() && rate > least_rate).then(|| cpu / rate)
+    }
+}
+
+impl<'a> Column<'a> {
+    fn of(loads: Cow<'a, [f64]>) -> Self {
+        Self { mean: mean(&loads), loads }
+    }
+
+    /// The loads of this moment.
+    fn now(analysis: &'a Analysis<'_>, metric: Metric) -> Self {
+        let loads = analysis.loads_of_candidates(metric);
+        match analysis.spread(metric) {
+            Some(spread) => Self { mean: Some(spread.mean), loads },
+            None => Self::of(loads),
+        }
+    }
 }
 
 impl Middle {
@@ -155,10 +196,11 @@ fn stalled_pods(analysis: &Analysis<'_>, windows: &[Window<'_>]) -> Vec<(usize, 
     if !analysis.triggered().contains(&Metric::Lag) {
         return Vec::new();
     }
-    let middles = windows.iter().map(|window| Middle::of(known(&window.rate)));
+    let middles = windows.iter().map(|window| Middle::of(known(&window.rate.loads)));
     let Some(middles) = middles.collect::<Option<Vec<Middle>>>() else { return Vec::new() };
-    let lags = analysis.loads_of_candidates(Metric::Lag);
-    let Some(mean) = mean(&lags) else { return Vec::new() };
+    let Column { loads: lags, mean: Some(mean) } = Column::now(analysis, Metric::Lag) else {
+        return Vec::new();
+    };
     let behind = lags.iter().copied().enumerate().filter(|(_, lag)| *lag > mean);
     let stalled = behind.filter_map(|(row, lag)| Some((row, lag, share_read(row, windows, &middles)?)));
     let mut stalled: Vec<(usize, f64, f64)> = stalled.collect();
@@ -171,7 +213,7 @@ fn stalled_pods(analysis: &Analysis<'_>, windows: &[Window<'_>]) -> Vec<(usize, 
 fn share_read(row: usize, windows: &[Window<'_>], middles: &[Middle]) -> Option<f64> {
     let mut most: f64 = 0.0;
     for (window, middle) in windows.iter().zip(middles) {
-        let own = window.rate[row];
+        let own = window.rate.loads[row];
         let typical = middle.median_without(own);
         if own.is_nan() || own >= STALLED_SHARE * typical {
             return None;
@@ -186,7 +228,7 @@ fn share_read(row: usize, windows: &[Window<'_>], middles: &[Middle]) -> Option<
 fn windows<'a>(analysis: &'a Analysis<'_>, facts: &Facts<'_>) -> Vec<Window<'a>> {
     let means = |mean: &dyn Fn(&str) -> Option<f64>| {
         let names = analysis.candidates().iter().map(|&position| analysis.name(position));
-        names.map(|name| mean(name).unwrap_or(f64::NAN)).collect()
+        Column::of(names.map(|name| mean(name).unwrap_or(f64::NAN)).collect())
     };
     match (facts.past.cpu.known(), facts.past.rate.known()) {
         (Some(Past::Range(cpu)), Some(Past::Range(rate))) => [0, 1]
@@ -205,8 +247,8 @@ fn windows<'a>(analysis: &'a Analysis<'_>, facts: &Facts<'_>) -> Vec<Window<'a>>
             alloc::vec![Window { cpu: means(cpu), rate: means(rate) }]
         }
         _ => alloc::vec![Window {
-            cpu: analysis.loads_of_candidates(Metric::Cpu),
-            rate: analysis.loads_of_candidates(Metric::Rate),
+            cpu: Column::now(analysis, Metric::Cpu),
+            rate: Column::now(analysis, Metric::Rate),
         }],
     }
 }

@@ -44,6 +44,8 @@ pub(super) struct Ladder<'a> {
     pub rotated: Vec<usize>,
     /// The pods that are themselves the cause, the worst first.
     pub ill: Vec<IllPod>,
+    /// The largest CPU per message over the median of the others; `None` where it is not known.
+    pub worst_ratio: Option<f64>,
     /// A model of the group predicts a gain for these very pods.
     pub planned: bool,
 }
@@ -100,7 +102,7 @@ impl Ladder<'_> {
     fn ill_pod(&self) -> Answer {
         let name = |position: usize| self.analysis.name(position);
         let Some(&ill) = self.cured().or(self.ill.first()) else {
-            let Some(ratio) = ill::worst_ratio(self.analysis, self.facts) else {
+            let Some(ratio) = self.worst_ratio else {
                 return unknown(
                     "sick_pod",
                     "CPU and message rate of at least three pods are not there".into(),
