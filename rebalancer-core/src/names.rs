@@ -11,6 +11,9 @@ const MAX_MISSES: u32 = 8;
 /// Rows passed over in the order of the answer before: pods may be missing in this one.
 const MAX_SKIPPED: usize = 4;
 
+/// No row has this number: so many names do not fit into memory.
+const NO_ROW: u32 = u32::MAX;
+
 /// Names, and where each is: its row.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Names {
@@ -26,7 +29,7 @@ pub(crate) struct Names {
 pub(crate) struct Cursor {
     /// The row of the name before.
     last: Option<u32>,
-    /// The row that should come next.
+    /// The row that should come next; [`NO_ROW`] once the order is another one.
     next: u32,
     misses: u32,
 }
@@ -55,8 +58,7 @@ impl Names {
     pub(crate) fn find(&mut self, name: &str, cursor: &mut Cursor) -> Option<usize> {
         let next = cursor.next;
         if (next as usize) < self.list.len() && self.list.is(next as usize, name) {
-            self.go_to(next, cursor);
-            cursor.misses = 0;
+            *cursor = Cursor { last: Some(next), next: self.follower(next), misses: 0 };
             return Some(next as usize);
         }
         self.find_elsewhere(name, cursor)
@@ -66,12 +68,6 @@ impl Names {
     #[inline]
     pub(crate) fn find_or_add(&mut self, name: &str, cursor: &mut Cursor) -> usize {
         self.find(name, cursor).unwrap_or_else(|| self.add(name, cursor))
-    }
-
-    #[inline]
-    fn go_to(&self, row: u32, cursor: &mut Cursor) {
-        cursor.last = Some(row);
-        cursor.next = self.follower(row);
     }
 
     #[inline]
@@ -92,6 +88,11 @@ impl Names {
         };
         self.go_to(row, cursor);
         Some(row as usize)
+    }
+
+    fn go_to(&self, row: u32, cursor: &mut Cursor) {
+        cursor.last = Some(row);
+        cursor.next = if cursor.misses < MAX_MISSES { self.follower(row) } else { NO_ROW };
     }
 
     /// One of the rows behind the next one, if the order is that of the answer before.
@@ -205,7 +206,7 @@ mod tests {
     #[test]
     fn of_equal_names_the_first_is_found() {
         let mut names = names(&[String::from("a"), String::from("a"), String::from("b")]);
-        let mut cursor = Cursor { misses: MAX_MISSES, next: 3, ..Cursor::default() };
+        let mut cursor = Cursor { misses: MAX_MISSES, next: NO_ROW, last: None };
         assert_eq!(names.find("a", &mut cursor), Some(0));
         assert_eq!(names.find("b", &mut cursor), Some(2));
     }
