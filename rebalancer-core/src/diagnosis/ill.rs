@@ -71,8 +71,8 @@ pub fn ill_pods(analysis: &Analysis<'_>, facts: &Facts<'_>) -> Vec<IllPod> {
     let windows = windows(analysis, facts);
     let found = sick_pods(&windows);
     let found = if found.is_empty() { stalled_pods(analysis, &windows) } else { found };
-    let position = |row: usize| analysis.candidates()[row];
-    found.into_iter().map(|(row, illness)| IllPod { position: position(row), illness }).collect()
+    let candidates = analysis.candidates();
+    found.into_iter().map(|(row, illness)| IllPod { position: candidates.position(row), illness }).collect()
 }
 
 /// The largest CPU per message, over the median of the others, that a candidate lastingly has; at most
@@ -185,7 +185,7 @@ fn share_read(row: usize, windows: &[Window<'_>], middles: &[Middle]) -> Option<
 /// form, or this moment where there is none.
 fn windows<'a>(analysis: &'a Analysis<'_>, facts: &Facts<'_>) -> Vec<Window<'a>> {
     let means = |mean: &dyn Fn(&str) -> Option<f64>| {
-        let names = analysis.candidates().iter().map(|&position| analysis.name(position));
+        let names = analysis.candidates().iter().map(|position| analysis.name(position));
         names.map(|name| mean(name).unwrap_or(f64::NAN)).collect()
     };
     match (facts.past.cpu.known(), facts.past.rate.known()) {
