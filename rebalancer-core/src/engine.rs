@@ -119,6 +119,11 @@ impl Engine {
     /// The pods that have all usable metrics. As a rule all pods have all metrics, and nothing is
     /// copied then.
     fn complete<'a>(&self, count: usize, columns: PerMetric<Cow<'a, [f64]>>) -> Complete<'a> {
+        // A metric that no pod has is no gap.
+        let columns = columns.map(|column| {
+            let is_empty = column.iter().all(|load| load.is_nan());
+            if is_empty { Cow::Borrowed(&[][..]) } else { column }
+        });
         let given = PerMetric::from_fn(|metric| &*columns[metric]);
         let Some(spreads) = spreads(&given, Load::MAX) else { return self.complete_of_gaps(count, columns) };
         let coverage = self.coverage(count, |metric| columns[metric].len());
@@ -226,7 +231,7 @@ fn candidates<'a>(
     (Candidates::listed(positions), columns)
 }
 
-/// The rows in which no column has NaN, and none else has an infinite sum.
+/// The rows in which no column has NaN. Loads are never infinite, so the sum of such a row is a number.
 fn complete_rows(count: usize, columns: &[&[f64]]) -> Vec<usize> {
     /// Rows whose sums stay in the first-level cache.
     const BLOCK: usize = 512;

@@ -74,6 +74,7 @@ fn column(count: usize) -> impl Strategy<Value = Vec<f64>> {
             column
         }),
         1 => Just(Vec::new()),
+        1 => Just(vec![f64::NAN; count]),
     ]
 }
 
@@ -101,10 +102,12 @@ impl Naive {
     fn of(names: &[&str], columns: &PerMetric<Vec<f64>>, thresholds: &Thresholds) -> Self {
         let count = names.len();
         let load = |metric: Metric, at: usize| Load::from_sample(*columns[metric].get(at)?).map(Load::value);
-        let needed = (thresholds.min_coverage * count as f64 - 1e-9).ceil().max(thresholds.min_pods as f64);
+        let share = thresholds.min_coverage * count as f64 - 1e-9;
+        let enough = |pods: &usize| *pods >= thresholds.min_pods && *pods as f64 >= share;
+        let needed = (0..=count + thresholds.min_pods).find(enough).expect("a share of the pods");
         let coverage = PerMetric::from_fn(|metric| {
             let having = (0..count).filter(|at| load(metric, *at).is_some()).count();
-            Coverage { having, needed: needed as usize, eligible: count }
+            Coverage { having, needed, eligible: count }
         });
         let usable = || Metric::ALL.into_iter().filter(|metric| coverage[*metric].is_usable());
         let complete =
