@@ -80,6 +80,13 @@ impl<'a> Analysis<'a> {
         self.pods.load(position, metric)
     }
 
+    /// Composite score of the pod at `position`, 1.0 being an average pod; computed when asked for.
+    /// `None` outside the candidates.
+    pub fn score(&self, position: usize) -> Option<f64> {
+        let row = self.candidates().row(position)?;
+        Some(self.decision.scale.score(&self.columns, row))
+    }
+
     /// Median of a usable metric over the candidates; computed when asked for.
     pub fn median(&self, metric: Metric) -> Option<f64> {
         self.spread(metric)?;
@@ -91,7 +98,7 @@ impl<'a> Analysis<'a> {
         if self.spread(metric).is_some() {
             return Cow::Borrowed(&self.columns[metric]);
         }
-        let load = |position: &usize| self.load(*position, metric).map_or(f64::NAN, Load::value);
+        let load = |position: usize| self.load(position, metric).map_or(f64::NAN, Load::value);
         self.candidates().iter().map(load).collect()
     }
 

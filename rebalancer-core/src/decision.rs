@@ -4,9 +4,11 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use crate::candidates::Candidates;
 use crate::metric::{Metric, PerMetric};
 use crate::number::against;
 use crate::outliers::Outliers;
+use crate::score::Scale;
 use crate::statistics::Spread;
 use crate::thresholds::Thresholds;
 
@@ -18,9 +20,9 @@ const TRIGGERS: [Metric; 2] = [Metric::Cpu, Metric::Lag];
 pub struct Decision {
     pub(crate) thresholds: Thresholds,
     pub(crate) coverage: PerMetric<Coverage>,
-    pub(crate) candidates: Vec<usize>,
+    pub(crate) candidates: Candidates,
     pub(crate) spreads: PerMetric<Option<Spread>>,
-    pub(crate) scores: Vec<f64>,
+    pub(crate) scale: Scale,
     pub(crate) outliers: Option<Outliers>,
 }
 
@@ -119,15 +121,8 @@ impl Decision {
     }
 
     /// Positions of the candidates: the pods that have all usable metrics.
-    pub fn candidates(&self) -> &[usize] {
+    pub const fn candidates(&self) -> &Candidates {
         &self.candidates
-    }
-
-    /// Composite score of the pod at `position`, 1.0 being an average pod; `None` outside the
-    /// candidates.
-    pub fn score(&self, position: usize) -> Option<f64> {
-        let row = self.candidates.binary_search(&position).ok()?;
-        self.scores.get(row).copied()
     }
 
     /// Triggering metrics whose threshold no fleet of this size can pass.

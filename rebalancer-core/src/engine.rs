@@ -8,13 +8,14 @@ use alloc::vec::Vec;
 use libm::ceil;
 
 use crate::analysis::{Analysis, Pods};
+use crate::candidates::Candidates;
 use crate::decision::{Coverage, Decision};
 use crate::metric::{Metric, PerMetric};
 use crate::outliers::{Outliers, outliers};
 use crate::pod::{Load, PodState};
 use crate::score::Scale;
-use crate::statistics::Spread;
-use crate::sums;
+use crate::statistics::{Spread, spreads};
+use crate::sums::numbers_within;
 use crate::thresholds::{InvalidThreshold, Thresholds};
 
 /// Holds pod states against thresholds. Pure: the same input gives the same analysis.
@@ -86,27 +87,24 @@ impl Engine {
                 return Err(AnalyzeError::Length { metric, loads: column.len(), names: names.len() });
             }
         }
-        let columns = PerMetric::from_fn(|metric| cleaned(&loads[metric], names.len()));
-        let pods = Pods::Columns { names, loads };
-        self.decide(pods, columns)
+        let columns = PerMetric::from_fn(|metric| Cow::Borrowed(loads[metric].as_slice()));
+        self.decide(Pods::Columns { names, loads }, columns)
     }
 
-    /// Decides about pods; every column has a load for each, NaN where it is missing.
+    /// Decides about pods; every column has a number for each, or none at all.
     fn decide<'a>(
         &self,
         pods: Pods<'a>,
-        loads: PerMetric<Cow<'a, [f64]>>,
+        columns: PerMetric<Cow<'a, [f64]>>,
     ) -> Result<Analysis<'a>, AnalyzeError> {
         self.thresholds.validate()?;
         let name = |position: usize| pods.name(position);
-        let coverage = self.coverage(pods.len(), &loads);
-        let (candidates, columns) = complete(pods.len(), loads, &coverage);
-        let spreads = PerMetric::from_fn(|metric| Spread::of(&columns[metric]));
+        let Complete { coverage, candidates, columns, spreads } = self.complete(pods.len(), columns);
         let scale = Scale::new(&spreads, &self.thresholds.weights, &self.thresholds.score_floors);
-        let scores = scale.scores(&columns, candidates.len());
-        let outliers = outliers(&scores, |row| name(candidates[row])).map(|rows| Outliers {
-            busiest: candidates[rows.busiest],
-            least_busy: candidates[rows.least_busy],
+        let outliers = outliers(&scale, &columns, |row| name(candidates.position(row)));
+        let outliers = outliers.map(|rows| Outliers {
+            busiest: candidates.position(rows.busiest),
+            least_busy: candidates.position(rows.least_busy),
         });
         if let Some(pair) = outliers
             && name(pair.busiest) == name(pair.least_busy)
@@ -114,12 +112,42 @@ impl Engine {
             return Err(AnalyzeError::DuplicatePod { name: name(pair.busiest).into() });
         }
         let thresholds = self.thresholds;
-        let decision = Decision { thresholds, coverage, candidates, spreads, scores, outliers };
+        let decision = Decision { thresholds, coverage, candidates, spreads, scale, outliers };
         Ok(Analysis { pods, columns, decision })
     }
 
+    /// The pods that have all usable metrics. As a rule all pods have all metrics, and nothing is
+    /// copied then.
+    fn complete<'a>(&self, count: usize, columns: PerMetric<Cow<'a, [f64]>>) -> Complete<'a> {
+        // A metric that no pod has is no gap.
+        let columns = columns.map(|column| {
+            let is_empty = column.iter().all(|load| load.is_nan());
+            if is_empty { Cow::Borrowed(&[][..]) } else { column }
+        });
+        let given = PerMetric::from_fn(|metric| &*columns[metric]);
+        let Some(spreads) = spreads(&given, Load::MAX) else { return self.complete_of_gaps(count, columns) };
+        let coverage = self.coverage(count, |metric| columns[metric].len());
+        let usable = |metric: Metric| coverage[metric].is_usable();
+        let any = Metric::ALL.into_iter().any(usable);
+        Complete {
+            coverage,
+            candidates: Candidates::all_of(if any { count } else { 0 }),
+            spreads: PerMetric::from_fn(|metric| spreads[metric].filter(|_| usable(metric))),
+            columns: without_unusable(columns, &coverage),
+        }
+    }
+
+    fn complete_of_gaps<'a>(&self, count: usize, columns: PerMetric<Cow<'a, [f64]>>) -> Complete<'a> {
+        let cleaned = columns.map(cleaned);
+        let coverage = self.coverage(count, |metric| cleaned[metric].1);
+        let columns = cleaned.map(|(column, _)| column);
+        let (candidates, columns) = candidates(count, without_unusable(columns, &coverage), &coverage);
+        let spreads = PerMetric::from_fn(|metric| Spread::of(&columns[metric]));
+        Complete { coverage, candidates, columns, spreads }
+    }
+
     /// Counts for each metric the pods that have it, and how many must.
-    fn coverage(&self, count: usize, loads: &PerMetric<Cow<'_, [f64]>>) -> PerMetric<Coverage> {
+    fn coverage(&self, count: usize, having: impl Fn(Metric) -> usize) -> PerMetric<Coverage> {
         // A share such as 0.1 of 30 pods is 3, though 0.1 * 30 is a little more in binary.
         let share = ceil(self.thresholds.min_coverage * count as f64 - 1e-9).max(0.0);
         #[expect(
@@ -128,63 +156,103 @@ impl Engine {
             reason = "0 to the number of pods"
         )]
         let needed = (share as usize).max(self.thresholds.min_pods);
-        PerMetric::from_fn(|metric| {
-            let having = loads[metric].iter().filter(|load| !load.is_nan()).count();
-            Coverage { having, needed, eligible: count }
-        })
+        PerMetric::from_fn(|metric| Coverage { having: having(metric), needed, eligible: count })
     }
+}
+
+/// The candidates, and what is computed of each usable metric.
+struct Complete<'a> {
+    coverage: PerMetric<Coverage>,
+    candidates: Candidates,
+    /// The loads of the candidates; an unusable metric has none.
+    columns: PerMetric<Cow<'a, [f64]>>,
+    spreads: PerMetric<Option<Spread>>,
 }
 
 /// The loads of the pods in columns, NaN where one is missing.
 fn columns(pods: &[PodState]) -> PerMetric<Vec<f64>> {
+    /// Pods that stay in the first-level cache while their loads are taken metric by metric.
+    const BLOCK: usize = 128;
     let mut columns = PerMetric::from_fn(|_| Vec::with_capacity(pods.len()));
-    for pod in pods {
-        for metric in Metric::ALL {
-            columns[metric].push(pod.load(metric).map_or(f64::NAN, Load::value));
+    let value = |load: Option<Load>| load.map_or(f64::NAN, Load::value);
+    for block in pods.chunks(BLOCK) {
+        columns.cpu.extend(block.iter().map(|pod| value(pod.cpu_usage)));
+        columns.memory.extend(block.iter().map(|pod| value(pod.memory_usage)));
+        columns.lag.extend(block.iter().map(|pod| value(pod.kafka_lag)));
+        columns.rate.extend(block.iter().map(|pod| value(pod.message_rate)));
+    }
+    columns
+}
+
+/// A column with NaN for everything that is no load, and how many loads it holds; borrowed where it is
+/// so already.
+fn cleaned(loads: Cow<'_, [f64]>) -> (Cow<'_, [f64]>, usize) {
+    if let Some(having) = numbers_within(&loads, Load::MAX) {
+        return (loads, having);
+    }
+    let clean = |load: &f64| Load::from_sample(*load).map_or(f64::NAN, Load::value);
+    let clean: Vec<f64> = loads.iter().map(clean).collect();
+    let having = clean.iter().filter(|load| !load.is_nan()).count();
+    (Cow::Owned(clean), having)
+}
+
+fn without_unusable<'a>(
+    mut columns: PerMetric<Cow<'a, [f64]>>,
+    coverage: &PerMetric<Coverage>,
+) -> PerMetric<Cow<'a, [f64]>> {
+    for metric in Metric::ALL {
+        if !coverage[metric].is_usable() {
+            columns[metric] = Cow::Borrowed(&[]);
         }
     }
     columns
 }
 
-/// A column with NaN for everything that is no load, and with a place for each pod; borrowed where
-/// it is so already.
-fn cleaned(loads: &[f64], count: usize) -> Cow<'_, [f64]> {
-    if loads.is_empty() {
-        return Cow::Owned(alloc::vec![f64::NAN; count]);
+/// The pods that have all usable metrics, and their loads.
+fn candidates<'a>(
+    count: usize,
+    columns: PerMetric<Cow<'a, [f64]>>,
+    coverage: &PerMetric<Coverage>,
+) -> (Candidates, PerMetric<Cow<'a, [f64]>>) {
+    let usable = || Metric::ALL.into_iter().filter(|metric| coverage[*metric].is_usable());
+    if usable().next().is_none() {
+        return (Candidates::all_of(0), columns);
     }
-    if sums::are_loads(loads, Load::MAX) {
-        return Cow::Borrowed(loads);
+    if usable().all(|metric| coverage[metric].having == count) {
+        return (Candidates::all_of(count), columns);
     }
-    loads.iter().map(|load| Load::from_sample(*load).map_or(f64::NAN, Load::value)).collect()
+    let usable: Vec<&[f64]> = usable().map(|metric| &*columns[metric]).collect();
+    let positions = complete_rows(count, &usable);
+    let of_candidates = |column: Cow<'a, [f64]>| match &*column {
+        [] => column,
+        loads => positions.iter().map(|&position| loads[position]).collect(),
+    };
+    let columns = columns.map(of_candidates);
+    (Candidates::listed(positions), columns)
 }
 
-/// Positions of the pods that have all usable metrics, and their loads: a column for each usable
-/// metric and an empty one for the others.
-fn complete<'a>(
-    count: usize,
-    mut loads: PerMetric<Cow<'a, [f64]>>,
-    coverage: &PerMetric<Coverage>,
-) -> (Vec<usize>, PerMetric<Cow<'a, [f64]>>) {
-    for metric in Metric::ALL {
-        if !coverage[metric].is_usable() {
-            loads[metric] = Cow::Borrowed(&[]);
+/// The rows in which no column has NaN. Loads are never infinite, so the sum of such a row is a number.
+fn complete_rows(count: usize, columns: &[&[f64]]) -> Vec<usize> {
+    /// Rows whose sums stay in the first-level cache.
+    const BLOCK: usize = 512;
+    let mut rows = alloc::vec![0; count];
+    let mut found = 0;
+    for start in (0..count).step_by(BLOCK) {
+        let mut sums = [0.0; BLOCK];
+        let sums = &mut sums[..BLOCK.min(count - start)];
+        for column in columns {
+            for (sum, load) in sums.iter_mut().zip(&column[start..]) {
+                *sum += load;
+            }
+        }
+        // Written for each row, and again where it was none: no branch to guess.
+        for (offset, sum) in sums.iter().enumerate() {
+            rows[found] = start + offset;
+            found += usize::from(!sum.is_nan());
         }
     }
-    let usable = || coverage.iter().filter(|(_, coverage)| coverage.is_usable());
-    if usable().next().is_none() {
-        return (Vec::new(), loads);
-    }
-    if usable().all(|(_, coverage)| coverage.having == count) {
-        return ((0..count).collect(), loads);
-    }
-    let has_all = |position: &usize| usable().all(|(metric, _)| !loads[metric][*position].is_nan());
-    let candidates: Vec<usize> = (0..count).filter(has_all).collect();
-    let of_candidates = |column: Cow<'a, [f64]>| {
-        let rows = candidates.iter().filter_map(|&position| column.get(position));
-        rows.copied().collect()
-    };
-    let columns = loads.map(of_candidates);
-    (candidates, columns)
+    rows.truncate(found);
+    rows
 }
 
 /// Why pods could not be analysed.

@@ -9,6 +9,7 @@ extern crate alloc;
 
 mod analysis;
 mod assessment;
+mod candidates;
 mod decision;
 mod eligibility;
 mod engine;
@@ -40,6 +41,7 @@ pub mod guard;
 
 pub use analysis::Analysis;
 pub use assessment::{Assessment, Futility, assess};
+pub use candidates::Candidates;
 pub use decision::{Coverage, Decision, Finding};
 pub use eligibility::{EligibilityRules, IneligiblePod, Objection, objections};
 pub use engine::{AnalyzeError, Engine};

@@ -1,7 +1,6 @@
 //! The composite score of a pod: how busy it is over all metrics, 1.0 being an average pod.
 
 use alloc::borrow::Cow;
-use alloc::vec::Vec;
 
 use crate::metric::{Metric, PerMetric};
 use crate::statistics::Spread;
@@ -15,8 +14,11 @@ pub const DEFAULT_WEIGHTS: PerMetric<f64> = PerMetric { cpu: 0.4, memory: 0.1, l
 pub const DEFAULT_FLOORS: PerMetric<f64> =
     PerMetric { cpu: 0.05, memory: 64.0 * 1024.0 * 1024.0, lag: 1000.0, rate: 1.0 };
 
-/// Scores made at once: they stay in the first-level cache while the metrics are added.
-const BLOCK: usize = 1024;
+/// By how much of itself a score of factors may be off: 32 roundings, where it takes a dozen.
+pub(crate) const ROUGH: f64 = 32.0 * f64::EPSILON;
+
+/// The largest load times this is still a number.
+const LARGEST_FACTOR: f64 = 1e280;
 
 /// How each usable metric enters the score: `share * load / denominator`, the share being the weight
 /// over the sum of the usable weights and the denominator `max(mean, floor)`.
@@ -49,17 +51,20 @@ impl Scale {
         }))
     }
 
-    /// Scores of pods given as columns: `columns[metric][row]` for every usable metric.
-    pub(crate) fn scores(&self, columns: &PerMetric<Cow<'_, [f64]>>, rows: usize) -> Vec<f64> {
-        let mut scores = alloc::vec![0.0; rows];
-        for (number, block) in scores.chunks_mut(BLOCK).enumerate() {
-            for metric in Metric::ALL {
-                let Some(Part { share, denominator }) = self.0[metric] else { continue };
-                for (score, load) in block.iter_mut().zip(&columns[metric][number * BLOCK..]) {
-                    *score += share * (load / denominator);
-                }
-            }
-        }
-        scores
+    /// The score of a pod given as a row of columns: `columns[metric][row]` for every usable metric.
+    pub(crate) fn score(&self, columns: &PerMetric<Cow<'_, [f64]>>, row: usize) -> f64 {
+        Metric::ALL.into_iter().fold(0.0, |score, metric| {
+            let Some(Part { share, denominator }) = self.0[metric] else { return score };
+            score + share * (columns[metric][row] / denominator)
+        })
+    }
+
+    /// What each load is multiplied by for a score that is right to [`ROUGH`] of itself; `None` where
+    /// such a factor could be infinite.
+    pub(crate) fn factors(&self) -> Option<PerMetric<f64>> {
+        let factors = PerMetric::from_fn(|metric| {
+            self.0[metric].map_or(0.0, |Part { share, denominator }| share / denominator)
+        });
+        factors.iter().all(|(_, factor)| *factor <= LARGEST_FACTOR).then_some(factors)
     }
 }

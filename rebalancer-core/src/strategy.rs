@@ -123,6 +123,6 @@ pub fn select(
 
 /// Position of the candidate called `name`.
 fn candidate(name: &str, analysis: &Analysis<'_>) -> Result<usize, NothingSelected> {
-    let found = analysis.candidates().iter().find(|&&position| analysis.name(position) == name);
-    found.copied().ok_or_else(|| NothingSelected::NotACandidate { pod: name.to_string() })
+    let found = analysis.candidates().iter().find(|&position| analysis.name(position) == name);
+    found.ok_or_else(|| NothingSelected::NotACandidate { pod: name.to_string() })
 }

@@ -157,7 +157,7 @@ proptest! {
             prop_assert!(enough);
             prop_assert_ne!(pair.busiest, pair.least_busy);
             for target in [pair.busiest, pair.least_busy] {
-                prop_assert!(analysis.candidates().contains(&target));
+                prop_assert!(analysis.candidates().contains(target));
                 prop_assert!(analysis.score(target).is_some_and(f64::is_finite));
                 prop_assert!(analysis.lacks(target).is_empty());
             }
@@ -168,7 +168,7 @@ proptest! {
             prop_assert_eq!(analysis.median(metric).is_some(), analysis.spread(metric).is_some());
         }
         for (position, pod) in pods.iter().enumerate() {
-            let candidate = analysis.candidates().contains(&position);
+            let candidate = analysis.candidates().contains(position);
             prop_assert_eq!(analysis.score(position).is_some(), candidate, "{}", &pod.name);
         }
     }

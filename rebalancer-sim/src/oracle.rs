@@ -84,7 +84,7 @@ pub fn compare(analysis: &Analysis<'_>) -> Result<(), String> {
     let (pods, thresholds) = (analysis.pods(), analysis.thresholds());
     let expected = decide(pods, thresholds);
     let names: Vec<&str> =
-        analysis.candidates().iter().map(|position| pods[*position].name.as_str()).collect();
+        analysis.candidates().iter().map(|position| pods[position].name.as_str()).collect();
     same("candidates", &names, &expected.candidates.iter().map(String::as_str).collect())?;
     let usable: Vec<Metric> =
         Metric::ALL.into_iter().filter(|metric| analysis.coverage()[*metric].is_usable()).collect();
@@ -146,7 +146,7 @@ fn compare_outliers(analysis: &Analysis<'_>, expected: &Decision) -> Result<(), 
     if pair.busiest == pair.least_busy {
         return Err("the busiest is the least busy".to_owned());
     }
-    let rows = analysis.candidates().iter().copied().zip(expected.scores.iter().copied());
+    let rows = analysis.candidates().iter().zip(expected.scores.iter().copied());
     let score_of = |target: usize| {
         let row = rows.clone().find(|(position, _)| *position == target);
         row.map(|(_, score)| score).ok_or("a target is no candidate")

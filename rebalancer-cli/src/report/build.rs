@@ -227,7 +227,7 @@ fn verdict(analysis: &Analysis<'_>, targets: &[TargetReport], position: usize) -
     match targets.iter().find(|target| target.pod == name).map(|target| target.role) {
         Some(Role::Busiest) => PodVerdict::Busiest,
         Some(Role::LeastBusy) => PodVerdict::LeastBusy,
-        None if analysis.candidates().binary_search(&position).is_ok() => PodVerdict::Keep,
+        None if analysis.candidates().contains(position) => PodVerdict::Keep,
         None => PodVerdict::MissingMetrics,
     }
 }

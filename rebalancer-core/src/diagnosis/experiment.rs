@@ -42,7 +42,7 @@ pub(super) fn share_distance(before: &[f64], after: &[f64]) -> Option<f64> {
 /// is no history.
 pub(super) fn lasting_spread(analysis: &Analysis<'_>, facts: &Facts<'_>, metric: Metric) -> Option<f64> {
     let over = |mean: &dyn Fn(&str) -> Option<f64>| {
-        let names = analysis.candidates().iter().map(|&position| analysis.name(position));
+        let names = analysis.candidates().iter().map(|position| analysis.name(position));
         let loads: Vec<f64> = names.filter_map(mean).collect();
         Spread::of(&loads).map(|spread| spread.cv)
     };

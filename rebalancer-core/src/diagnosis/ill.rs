@@ -95,8 +95,8 @@ pub(super) fn examine(analysis: &Analysis<'_>, facts: &Facts<'_>) -> (Vec<IllPod
         None => (Vec::new(), None),
     };
     let found = if sick.is_empty() { stalled_pods(analysis, &windows) } else { sick };
-    let position = |row: usize| analysis.candidates()[row];
-    let ill = found.into_iter().map(|(row, illness)| IllPod { position: position(row), illness });
+    let candidates = analysis.candidates();
+    let ill = found.into_iter().map(|(row, illness)| IllPod { position: candidates.position(row), illness });
     (ill.collect(), worst_ratio)
 }
 
@@ -227,7 +227,7 @@ fn share_read(row: usize, windows: &[Window<'_>], middles: &[Middle]) -> Option<
 /// form, or this moment where there is none.
 fn windows<'a>(analysis: &'a Analysis<'_>, facts: &Facts<'_>) -> Vec<Window<'a>> {
     let means = |mean: &dyn Fn(&str) -> Option<f64>| {
-        let names = analysis.candidates().iter().map(|&position| analysis.name(position));
+        let names = analysis.candidates().iter().map(|position| analysis.name(position));
         Column::of(names.map(|name| mean(name).unwrap_or(f64::NAN)).collect())
     };
     match (facts.past.cpu.known(), facts.past.rate.known()) {

@@ -55,7 +55,7 @@ pub fn outlier_trigger(analysis: &Analysis<'_>, facts: &Facts<'_>, rule: &Outlie
 fn hot_pod(analysis: &Analysis<'_>, past: &Past, metric: Metric, rule: &OutlierTrigger) -> Option<HotPod> {
     let mut means = Vec::new();
     let mut hottest: Option<(f64, usize)> = None;
-    for &position in analysis.candidates() {
+    for position in analysis.candidates().iter() {
         let name = analysis.name(position);
         let Some((low, mean, samples)) = window_load(past, name, rule) else { continue };
         means.push(mean);

@@ -69,7 +69,7 @@ pub fn persistence(
 ) -> Verdict {
     let busiest = analysis.name(trigger.targets.busiest);
     let candidates =
-        || -> Vec<&str> { analysis.candidates().iter().map(|&position| analysis.name(position)).collect() };
+        || -> Vec<&str> { analysis.candidates().iter().map(|position| analysis.name(position)).collect() };
     let mut best: Option<Verdict> = None;
     for &metric in &trigger.metrics {
         let floor = analysis.thresholds().trigger_floors[metric];
