@@ -125,13 +125,20 @@ const HUGE: f64 = 1e150;
 /// Mean and population variance of a few values that are not all equal.
 fn mean_and_variance(values: &[f64], look: &Look) -> (f64, f64) {
     let count = values.len() as f64;
-    let (sum, _) = exact(values, look.largest(), |value| value);
+    let (sum, rest) = exact(values, look.largest(), |value| value);
     let mean = sum / count;
+    let residual = remainder(sum, count, mean) + rest;
     let width = look.max - look.min;
-    let (residual, _) = exact(values, width, |value| value - mean);
     let (squares, _) = exact(values, width * width, |value| (value - mean) * (value - mean));
     let variance = greater(0.0, squares - residual * residual / count) / count;
     (mean + residual / count, variance)
+}
+
+/// `sum - count * mean` without rounding: `mean` is the quotient, and its halves times a count of
+/// eleven bits are not rounded.
+fn remainder(sum: f64, count: f64, mean: f64) -> f64 {
+    let upper = f64::from_bits(mean.to_bits() & !((1 << 27) - 1));
+    (sum - count * upper) - count * (mean - upper)
 }
 
 /// The same of numbers whose squares would be too large, by way of numbers 2^600 times smaller.

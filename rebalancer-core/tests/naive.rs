@@ -182,8 +182,8 @@ proptest! {
         let exact = Exact::of(&numbers);
         let largest = numbers.iter().fold(0.0_f64, |most, number| most.max(number.abs()));
         let few = numbers.len() <= FEW;
-        let (of_mean, of_variance) = if few { (2.0, 8.0) } else { (4.0, 128.0) };
-        let size = if few && found.min >= 0.0 { exact.mean } else { largest };
+        let (of_mean, of_variance) = if few { (1.0, 8.0) } else { (4.0, 128.0) };
+        let size = if few { exact.mean.abs() } else { largest };
         let error = (found.mean - exact.mean).abs();
         prop_assert!(error <= of_mean * f64::EPSILON * size + 5e-324, "mean {:e}, exactly {:e}", found.mean, exact.mean);
         let noise = (f64::EPSILON * largest).powi(2).min(f64::MAX);
