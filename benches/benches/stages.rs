@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
+use rebalancer_benches::SIZES;
 use rebalancer_benches::measure::{median, rounds};
 use rebalancer_benches::recorded::Server;
 use rebalancer_benches::stages::{Data, STAGES};
-use rebalancer_benches::{MOST_RAW, SIZES};
 
 /// Rounds that a ratio is taken from.
 const ROUNDS: usize = 5;
@@ -16,8 +16,7 @@ fn stages(criterion: &mut Criterion) {
     for server in Server::ALL {
         for count in SIZES {
             let data = Data::new(count, server);
-            let of_server = STAGES.iter().filter(|(_, of)| *of == server).map(|(stage, _)| *stage);
-            for stage in of_server.filter(|stage| count <= MOST_RAW || *stage != "decode_raw") {
+            for (stage, _) in STAGES.iter().filter(|(_, of)| *of == server) {
                 measure(criterion, &data, stage, server, count);
             }
         }

@@ -16,9 +16,6 @@ use rebalancer_core::Metric;
 /// Pods in a fleet: from a small one to two hundred times the largest that Kubernetes is made for.
 pub const SIZES: [usize; 5] = [100, 1_000, 10_000, 100_000, 1_000_000];
 
-/// Most pods with raw series: those of a million are 700 MB.
-pub const MOST_RAW: usize = 100_000;
-
 /// Reads the four answers of a folder through one buffer and checks that they are UTF-8: what a
 /// replay cannot do without.
 ///

@@ -60,10 +60,12 @@ impl NameTable {
             self.enter_all(names, |_| {});
         }
         match &self.lookup {
-            Lookup::Table(buckets) => match place(buckets, hash(name.as_bytes()), |row| names.is(row, name)) {
-                Place::Row(row) => Some(row),
-                Place::Free(..) | Place::Full => None,
-            },
+            Lookup::Table(buckets) => {
+                match place(buckets, hash(name.as_bytes()), |row| names.is(row, name)) {
+                    Place::Row(row) => Some(row),
+                    Place::Free(..) | Place::Full => None,
+                }
+            }
             Lookup::Tree(rows) => rows.get(name).copied(),
         }
     }

@@ -17,10 +17,10 @@ use std::process::{Command, ExitCode, ExitStatus, Stdio};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 use rebalancer_benches::measure::rounds;
+use rebalancer_benches::read;
 use rebalancer_benches::recorded::{Server, raw_answer};
 use rebalancer_benches::report::page;
 use rebalancer_benches::stages::{Data, OURS, STAGES, WANTED};
-use rebalancer_benches::{MOST_RAW, read};
 use rebalancer_io::prometheus::decode_instant;
 
 const USAGE: &str = "usage: stages table COUNT ROUNDS | count STAGE COUNT TIMES | bodies FOLDER COUNT \
@@ -57,8 +57,7 @@ fn main() -> ExitCode {
 fn table(count: usize, times: usize) {
     for server in Server::ALL {
         let data = Data::new(count, server);
-        let of_server = STAGES.iter().filter(|(_, of)| *of == server).map(|(stage, _)| *stage);
-        for stage in of_server.filter(|stage| count <= MOST_RAW || *stage != "decode_raw") {
+        for (stage, _) in STAGES.iter().filter(|(_, of)| *of == server) {
             let mut variants = data.stage(stage).expect("the list is of stages that exist");
             let measured = rounds(&mut variants, times);
             for (variant, times) in variants.iter().zip(measured) {
@@ -85,10 +84,7 @@ fn bodies(folder: &Path, count: usize) -> Option<()> {
         fs::create_dir_all(&folder).ok()?;
         Data::new(count, server).write(&folder);
     }
-    if count <= MOST_RAW {
-        fs::write(folder.join("raw.json"), raw_answer(count)).ok()?;
-    }
-    Some(())
+    fs::write(folder.join("raw.json"), raw_answer(count)).ok()
 }
 
 fn peak(file: &Path) -> Option<()> {

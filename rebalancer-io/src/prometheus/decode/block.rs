@@ -8,10 +8,12 @@ pub(super) const STEP: usize = 16;
 /// The bits of all of them.
 pub(super) const ALL: u32 = 0xffff;
 
-/// The bytes that are this one.
+/// The bytes that end the plain text of a string: quotes, backslashes and control characters.
 #[inline]
-pub(super) fn that_are(block: &[u8; STEP], byte: u8) -> u32 {
-    that_agree(block, &[byte; STEP])
+pub(super) fn that_end_strings(block: &[u8; STEP]) -> u32 {
+    let bytes = u8x16::from(*block);
+    let marks = bytes.simd_eq(u8x16::splat(b'"')) | bytes.simd_eq(u8x16::splat(b'\\'));
+    (marks | bytes.min(u8x16::splat(0x1f)).simd_eq(bytes)).to_bitmask()
 }
 
 /// The bytes that are the same in both.
@@ -64,8 +66,10 @@ mod tests {
                     prop_assert!(!same(&bytes, &changed), "byte {} of {}", at, length);
                 }
             }
-            for byte in one {
-                prop_assert_eq!(that_are(&other, byte), told(&|at| other[at] == byte));
+            let near_marks = one.map(|byte| b"\"\\\n\x1f !]#\x7f\x80\xa2\xdc"[usize::from(byte % 12)]);
+            for block in [one, near_marks] {
+                let ends = |at: usize| block[at] < b' ' || matches!(block[at], b'"' | b'\\');
+                prop_assert_eq!(that_end_strings(&block), told(&ends));
             }
         }
     }

@@ -1,44 +1,55 @@
-//! Where a string ends: the first quote in some bytes.
+//! Where a string ends: at the first quote, if nothing before it is an escape or a control character.
 
-use super::block::{STEP, that_are};
+use super::block::{STEP, that_end_strings};
+use super::scan::Stop;
 
-/// Steps before the search is left to `memchr`. Most strings are shorter; its call would cost more
-/// than they do.
-const STEPS: usize = 16;
-
-/// Where the first quote stands.
+/// Where the string whose text begins at `from` ends: at its closing quote. An escape and a raw control
+/// character are surprises.
 #[inline]
-pub(super) fn quote(bytes: &[u8]) -> Option<usize> {
-    let mut rest = bytes;
-    for step in 0..STEPS {
-        let Some((block, more)) = rest.split_first_chunk() else {
-            return rest.iter().position(|byte| *byte == b'"').map(|length| step * STEP + length);
-        };
-        let quotes = that_are(block, b'"');
-        if quotes != 0 {
-            return Some(step * STEP + quotes.trailing_zeros() as usize);
+pub(super) fn string_end(bytes: &[u8], from: usize) -> Result<usize, Stop> {
+    let mut at = from;
+    while let Some(block) = bytes.get(at..).and_then(|rest| rest.first_chunk()) {
+        let ends = that_end_strings(block);
+        if ends != 0 {
+            return closing(bytes, at + ends.trailing_zeros() as usize);
         }
-        rest = more;
+        at += STEP;
     }
-    memchr::memchr(b'"', rest).map(|length| STEPS * STEP + length)
+    let ends = |byte: &u8| *byte < b' ' || matches!(byte, b'"' | b'\\');
+    let length = bytes.get(at..).and_then(|rest| rest.iter().position(ends)).ok_or(Stop::Short)?;
+    closing(bytes, at + length)
+}
+
+#[inline]
+fn closing(bytes: &[u8], at: usize) -> Result<usize, Stop> {
+    if bytes[at] == b'"' { Ok(at) } else { Err(Stop::Surprise) }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::quote;
+    use super::*;
 
     #[test]
-    fn the_first_quote_is_found_wherever_it_stands() {
-        for length in 0..300 {
+    fn a_string_ends_at_its_quote_wherever_that_stands() {
+        for length in 1..300 {
             for first in 0..length {
                 let mut bytes = vec![b'!'; length];
-                bytes[first] = b'"';
                 bytes[length - 1] = b'"';
-                assert_eq!(quote(&bytes), Some(first), "{first} of {length}");
-                bytes[first] = b'"' | 0x80;
-                assert_eq!(quote(&bytes), (first + 1 < length).then_some(length - 1), "{first} of {length}");
+                for (byte, end) in [
+                    (b'"', Ok(first)),
+                    (b'\\', Err(Stop::Surprise)),
+                    (b'\n', Err(Stop::Surprise)),
+                    (0x1f, Err(Stop::Surprise)),
+                    (b' ', if first + 1 < length { Ok(length - 1) } else { Err(Stop::Short) }),
+                    (b'"' | 0x80, if first + 1 < length { Ok(length - 1) } else { Err(Stop::Short) }),
+                ] {
+                    bytes[first] = byte;
+                    assert_eq!(string_end(&bytes, 0), end, "{byte} at {first} of {length}");
+                    assert_eq!(string_end(&bytes, first), end, "{byte} at {first} of {length}");
+                }
             }
-            assert_eq!(quote(&vec![b'#'; length]), None);
+            assert_eq!(string_end(&vec![b'#'; length], 0), Err(Stop::Short));
         }
+        assert_eq!(string_end(b"", 0), Err(Stop::Short));
     }
 }

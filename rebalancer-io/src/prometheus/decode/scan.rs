@@ -9,7 +9,7 @@
 use std::io::Read;
 use std::ops::Range;
 
-use super::quote::quote;
+use super::quote::string_end;
 use super::template::Template;
 use super::window::Window;
 use super::{Counts, Point, Sink, Wanted};
@@ -45,15 +45,6 @@ pub(super) struct Scanner<'a, S> {
     pub counts: Counts,
     wanted: &'a Wanted<'a>,
     last: Pattern,
-}
-
-/// Text that was read and not taken yet.
-#[derive(Clone, Copy)]
-pub(super) struct Text<'t> {
-    pub all: &'t str,
-    /// Whether every string in it ends at the next quote: it has no escape and no raw control
-    /// character.
-    plain: bool,
 }
 
 /// What the last series looked like: the next one mostly differs in the values of labels alone.
@@ -106,7 +97,6 @@ impl<'a, S: Sink> Scanner<'a, S> {
 
     /// Takes the series at the beginning of `text`; returns their length, and what ended it.
     fn series(&mut self, text: &str) -> (usize, Stop) {
-        let text = Text::new(text);
         let mut at = 0;
         loop {
             at = self.alike(text, at);
@@ -119,7 +109,7 @@ impl<'a, S: Sink> Scanner<'a, S> {
 
     /// Takes series that look as the last one did, from the one at `start` on; returns where the
     /// first other one stands, or the last one there is.
-    fn alike(&mut self, text: Text<'_>, start: usize) -> usize {
+    fn alike(&mut self, text: &str, start: usize) -> usize {
         let mut at = start;
         while let Some((pod, value, next)) = self.last.again(text, at) {
             self.take(pod, value);
@@ -129,11 +119,11 @@ impl<'a, S: Sink> Scanner<'a, S> {
     }
 
     /// Takes the series at `start`; returns where the next one, or the end of the list, stands.
-    fn one(&mut self, text: Text<'_>, start: usize) -> Result<usize, Stop> {
-        let bytes = text.all.as_bytes();
+    fn one(&mut self, text: &str, start: usize) -> Result<usize, Stop> {
+        let bytes = text.as_bytes();
         let Parts { pod, value_start } = self.parts(text, start)?;
-        let end = text.string_end(value_start)?;
-        let value: f64 = text.all[value_start..end].parse().map_err(|_| Stop::Surprise)?;
+        let end = string_end(bytes, value_start)?;
+        let value: f64 = text[value_start..end].parse().map_err(|_| Stop::Surprise)?;
         let at = literal(bytes, end, b"\"]}")?;
         let next = match bytes.get(at) {
             Some(b']') => at,
@@ -156,8 +146,8 @@ impl<'a, S: Sink> Scanner<'a, S> {
     }
 
     /// Reads a series up to its value, label by label.
-    fn parts<'t>(&mut self, text: Text<'t>, start: usize) -> Result<Parts<'t>, Stop> {
-        let bytes = text.all.as_bytes();
+    fn parts<'t>(&mut self, text: &'t str, start: usize) -> Result<Parts<'t>, Stop> {
+        let bytes = text.as_bytes();
         let label = self.wanted.pod_label.as_bytes();
         let mut pod: Option<Range<usize>> = None;
         let mut namespace: Option<Range<usize>> = None;
@@ -165,9 +155,9 @@ impl<'a, S: Sink> Scanner<'a, S> {
         let mut at = literal(bytes, start, br#"{"metric":{"#)?;
         loop {
             let key = literal(bytes, at, b"\"")?;
-            let key_end = text.string_end(key)?;
+            let key_end = string_end(bytes, key)?;
             let value = literal(bytes, key_end, br#"":""#)?;
-            let value_end = text.string_end(value)?;
+            let value_end = string_end(bytes, value)?;
             let slot = match &bytes[key..key_end] {
                 key if key == label => Some(&mut pod),
                 b"namespace" if self.wanted.namespace.is_some() => Some(&mut namespace),
@@ -188,7 +178,7 @@ impl<'a, S: Sink> Scanner<'a, S> {
         }
         let value_start = self.last.link(bytes, at)?;
         self.last.other_namespace = namespace.is_some_and(|found| {
-            !found.is_empty() && self.wanted.namespace.is_some_and(|wanted| *wanted != text.all[found])
+            !found.is_empty() && self.wanted.namespace.is_some_and(|wanted| *wanted != text[found])
         });
         let Some(pod) = pod else {
             self.last.before = Template::default();
@@ -196,32 +186,7 @@ impl<'a, S: Sink> Scanner<'a, S> {
         };
         self.last.before = Template::new(bytes, start..pod.start, &others);
         self.last.after = Template::new(bytes, pod.end..value_start, &others);
-        Ok(Parts { pod: &text.all[pod], value_start })
-    }
-}
-
-impl<'t> Text<'t> {
-    pub(super) fn new(all: &'t str) -> Self {
-        // Without an early end the processor looks at many bytes at once.
-        let (lowest, escapes) = all.bytes().fold((u8::MAX, 0), |(lowest, escapes), byte| {
-            (lowest.min(byte), escapes | u8::from(byte == b'\\'))
-        });
-        Self { all, plain: lowest >= b' ' && escapes == 0 }
-    }
-
-    /// Where the string whose text begins at `from` ends: at its closing quote. An escape and a raw
-    /// control character are surprises.
-    #[inline]
-    pub(super) fn string_end(self, from: usize) -> Result<usize, Stop> {
-        let rest = &self.all.as_bytes()[from..];
-        if self.plain {
-            return quote(rest).map(|length| from + length).ok_or(Stop::Short);
-        }
-        match rest.iter().position(|byte| *byte < b' ' || matches!(byte, b'"' | b'\\')) {
-            Some(length) if rest[length] == b'"' => Ok(from + length),
-            Some(_) => Err(Stop::Surprise),
-            None => Err(Stop::Short),
-        }
+        Ok(Parts { pod: &text[pod], value_start })
     }
 }
 
@@ -229,20 +194,20 @@ impl Pattern {
     /// Pod and value of the series at `start` and where the next one stands, if it looks as the last
     /// one did and is followed by another.
     #[inline]
-    fn again<'t>(&mut self, text: Text<'t>, start: usize) -> Option<(&'t str, f64, usize)> {
-        let bytes = text.all.as_bytes();
+    fn again<'t>(&mut self, text: &'t str, start: usize) -> Option<(&'t str, f64, usize)> {
+        let bytes = text.as_bytes();
         if self.before.is_empty() {
             return None;
         }
-        let pod = self.before.end(text, start)?;
-        let pod_end = text.string_end(pod).ok()?;
-        let value_start = self.after.end(text, pod_end)?;
+        let pod = self.before.end(bytes, start)?;
+        let pod_end = string_end(bytes, pod).ok()?;
+        let value_start = self.after.end(bytes, pod_end)?;
         let rest = &bytes[value_start..];
         // Where the number ends its string does, or the seam is not there.
         let (value, length) = fast_float2::parse_partial(rest).ok()?;
         let next = value_start + length + SEAM.len();
         let goes_on = rest[length..].starts_with(SEAM) && bytes.get(next) == Some(&b'{');
-        goes_on.then(|| (&text.all[pod..pod_end], value, next))
+        goes_on.then(|| (&text[pod..pod_end], value, next))
     }
 
     /// Reads what stands between labels and value, and keeps the time in it.

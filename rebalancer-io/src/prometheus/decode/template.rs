@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::block::same;
-use super::scan::Text;
+use super::quote::string_end;
 
 #[derive(Default)]
 pub(super) struct Template {
@@ -32,19 +32,18 @@ impl Template {
 
     /// Where the piece at `start` ends; `None` when something else stands there.
     #[inline]
-    pub(super) fn end(&mut self, text: Text<'_>, start: usize) -> Option<usize> {
-        let bytes = text.all.as_bytes();
+    pub(super) fn end(&mut self, bytes: &[u8], start: usize) -> Option<usize> {
         let (mut from, mut at) = (0, start);
         for other in &self.others {
             let same_text = &self.text[from..other.start];
             if !stands(same_text, bytes, at) {
-                return self.end_with_another(text, start, from..other.start, at);
+                return self.end_with_another(bytes, start, from..other.start, at);
             }
-            (from, at) = (other.end, text.string_end(at + same_text.len()).ok()?);
+            (from, at) = (other.end, string_end(bytes, at + same_text.len()).ok()?);
         }
         let same_text = &self.text[from..];
         if !stands(same_text, bytes, at) {
-            return self.end_with_another(text, start, from..self.text.len(), at);
+            return self.end_with_another(bytes, start, from..self.text.len(), at);
         }
         Some(at + same_text.len())
     }
@@ -53,12 +52,12 @@ impl Template {
     #[cold]
     fn end_with_another(
         &mut self,
-        text: Text<'_>,
+        bytes: &[u8],
         start: usize,
         span: Range<usize>,
         at: usize,
     ) -> Option<usize> {
-        let pairs = self.text[span.clone()].iter().zip(&text.all.as_bytes()[at..]);
+        let pairs = self.text[span.clone()].iter().zip(&bytes[at..]);
         let different = span.start + pairs.take_while(|(ours, theirs)| ours == theirs).count();
         // Up to here the text is the same, so this value begins where that of the template did.
         let holds = |value: &&Range<usize>| value.start <= different && different <= value.end;
@@ -68,7 +67,7 @@ impl Template {
         }
         let place = self.others.partition_point(|other| other.start < another.start);
         self.others.insert(place, another);
-        self.end(text, start)
+        self.end(bytes, start)
     }
 }
 
@@ -94,7 +93,7 @@ mod tests {
     }
 
     fn end(text: &str) -> Option<usize> {
-        template().end(Text::new(text), 0)
+        template().end(text.as_bytes(), 0)
     }
 
     #[test]
