@@ -78,16 +78,19 @@ impl Names {
     /// The row of a name that is not the next one.
     #[inline(never)]
     fn find_elsewhere(&mut self, name: &str, cursor: &mut Cursor) -> Option<usize> {
-        let row = match self.skip_to(name, cursor) {
-            Some(row) => row,
-            None => {
-                let row = self.table.find(&self.list, name)?;
-                self.note(row, cursor);
-                row
-            }
-        };
+        if let Some(row) = self.skip_to(name, cursor) {
+            self.go_to(row, cursor);
+            return Some(row as usize);
+        }
+        let row = self.table.find(&self.list, name)?;
+        Some(self.found(row, cursor))
+    }
+
+    /// Remembers that the answer has come to `row`.
+    fn found(&mut self, row: u32, cursor: &mut Cursor) -> usize {
+        self.note(row, cursor);
         self.go_to(row, cursor);
-        Some(row as usize)
+        row as usize
     }
 
     fn go_to(&self, row: u32, cursor: &mut Cursor) {
@@ -121,9 +124,7 @@ impl Names {
         let row = self.list.len();
         self.list.push(name);
         let number = u32::try_from(row).expect("so many names do not fit into memory");
-        self.note(number, cursor);
-        self.go_to(number, cursor);
-        row
+        self.found(number, cursor)
     }
 
     /// Remembers that `row` comes after the last one.

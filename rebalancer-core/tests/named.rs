@@ -54,9 +54,10 @@ proptest! {
             let mut again: Vec<String> = Vec::new();
             for &(pod, value, time_ms) in &answers[metric] {
                 answer.take(&name(pod), value, time_ms);
-                match taken[metric].iter().any(|(other, ..)| *other == pod) {
-                    true => again.push(name(pod)),
-                    false => taken[metric].push((pod, value, time_ms)),
+                if taken[metric].iter().any(|(other, ..)| *other == pod) {
+                    again.push(name(pod));
+                } else {
+                    taken[metric].push((pod, value, time_ms));
                 }
                 if seen.insert(pod) {
                     live.push(LivePod::assumed(name(pod)));
