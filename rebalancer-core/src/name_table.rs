@@ -250,20 +250,35 @@ mod tests {
             buckets[at] = [hash & !row_bits(buckets); BUCKET];
             at += step;
         }
-        for (row, name) in (200..).zip(["b", "c"]) {
+        let first = names.get(0).to_string();
+        names.push(&first);
+        for (row, name) in (201..).zip(["b", "c"]) {
             names.push(name);
             assert_eq!(table.find(&names, name), Some(row));
             assert!(matches!(table.lookup, Lookup::Tree(_)));
         }
-        for (row, name) in (0..).zip(names.iter()) {
+        for (row, name) in (0..).zip(names.iter()).filter(|(row, _)| *row != 200) {
             assert_eq!(table.find(&names, name), Some(row), "{name}");
         }
         assert_eq!(table.find(&names, "d"), None);
         names.push("b");
         let mut again: Vec<usize> = Vec::new();
         table.enter_all(&names, |row| again.push(row));
-        assert_eq!(again, [202]);
-        assert_eq!(table.find(&names, "b"), Some(200));
+        assert_eq!(again, [203]);
+        assert_eq!(table.find(&names, "b"), Some(201));
+    }
+
+    #[test]
+    fn names_of_one_hash_are_told_apart() {
+        let names: NameList = ["a", "b"].into_iter().collect();
+        let mut table = entered(&names);
+        let Lookup::Table(buckets) = &mut table.lookup else { panic!("no name collides") };
+        // As if "a" had the hash of "b".
+        let hash = hash(b"b");
+        let tag = hash & !row_bits(buckets);
+        let bucket = hash as usize & (buckets.len() - 1);
+        buckets[bucket] = [tag, tag | 1, EMPTY, EMPTY];
+        assert_eq!(table.find(&names, "b"), Some(1));
     }
 
     #[test]

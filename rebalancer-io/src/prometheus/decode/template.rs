@@ -61,7 +61,7 @@ impl Template {
         let different = span.start + pairs.take_while(|(ours, theirs)| ours == theirs).count();
         // Up to here the text is the same, so this value begins where that of the template did.
         let holds = |value: &&Range<usize>| value.start <= different && different <= value.end;
-        let another = self.values.iter().filter(|value| span.start <= value.start).find(holds)?.clone();
+        let another = self.values.iter().find(holds)?.clone();
         if self.others.contains(&another) {
             return None;
         }
