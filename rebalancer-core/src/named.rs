@@ -189,3 +189,27 @@ impl Column {
         loads
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use core::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_sample_that_looks_like_none_is_one() {
+        let mut pods = NamedPods::default();
+        let mut cpu = pods.answer(Metric::Cpu);
+        cpu.take("a", f64::from_bits(ABSENT), 0);
+        cpu.take("b", 1.0, 0);
+        let mut memory = pods.answer(Metric::Memory);
+        memory.take("a", f64::from_bits(ABSENT), 0);
+        memory.take("a", 1.0, 0);
+        assert_eq!(memory.repeated(), ["a"]);
+        let rules =
+            JoinRules { warm_up: Duration::ZERO, max_sample_age: Duration::from_secs(180), now_s: 0.0 };
+        let issues = pods.join(&rules).issues;
+        assert_eq!((&*issues.cpu.invalid, &*issues.cpu.missing), (&["a".into()][..], &["a".into()][..]));
+        assert_eq!((&*issues.memory.invalid, issues.memory.missing.len()), (&["a".into()][..], 2));
+    }
+}

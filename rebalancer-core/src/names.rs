@@ -157,13 +157,14 @@ mod tests {
     fn every_name_is_found_in_any_order_and_no_other() {
         let fleet = fleet(5_000);
         let mut names = names(&fleet);
-        for step in [1, 1, 3, 4_999, 4_999] {
+        for (step, is_new) in [(1, false), (1, false), (3, false), (4_999, true), (4_999, false)] {
             let mut cursor = Cursor::default();
             for position in 0..fleet.len() {
                 let row = position * step % fleet.len();
                 assert_eq!(names.find(&fleet[row], &mut cursor), Some(row), "{step}");
                 assert_eq!(names.find(&fleet[row][1..], &mut cursor.clone()), None);
             }
+            assert_eq!(cursor.next == NO_ROW, is_new, "nothing is guessed in an order of its own");
         }
         assert!(names.list().iter().eq(fleet.iter().map(String::as_str)));
         assert_eq!(Names::default().find("", &mut Cursor::default()), None);
