@@ -6,15 +6,15 @@ use alloc::vec::Vec;
 
 use crate::name_list::{NameList, same};
 
-/// A slot without a name: no row has this number, nor three quarters of it. So many pods do not exist, their
-/// names alone would fill 50 GB.
+/// A slot without a name: no row has this number, nor three quarters of it. So many pods do not exist,
+/// their names alone would fill 50 GB.
 const EMPTY: u32 = u32::MAX;
 
 /// Slots looked at together. One look nearly always tells, so the processor foresees where it goes on.
 const BUCKET: usize = 4;
 
-/// Most buckets looked at for a name. Even of a million names in a table that is three quarters full none
-/// needs a tenth of them: names that do are made to collide and get a tree.
+/// Most buckets looked at for a name. A third of the buckets are full in a table that is three quarters full, so
+/// even of a million names none needs a third of these: names that do are made to collide and get a tree.
 const MOST_BUCKETS: usize = 64;
 
 /// Names hashed one after another.
