@@ -1,6 +1,7 @@
 //! What the benchmarks share: recorded answers, the stages with their floors and peers, how they are
 //! timed, and the page the results make.
 
+pub mod instructions;
 pub mod measure;
 mod peers;
 pub mod recorded;

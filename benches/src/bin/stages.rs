@@ -2,8 +2,7 @@
 //! of what this and the Go reference print.
 //!
 //! `stages table COUNT ROUNDS` prints the CPU time of every variant of every stage in each round:
-//! pods, stage, server, variant, nanoseconds a pod. `stages count STAGE COUNT TIMES` does our part of
-//! one stage so many times and nothing else, for an instruction counter. `stages bodies FOLDER COUNT`
+//! pods, stage, server, variant, nanoseconds a pod. `stages bodies FOLDER COUNT`
 //! writes the answers of both servers, and one of raw series as `raw.json`. `stages read FOLDER` reads
 //! four answers and checks that they are UTF-8. `stages peak FILE` decodes an answer from a file and
 //! prints by how many bytes a pod the memory of the process grew at most, beside the buffer. `stages run COMMAND...`
@@ -20,10 +19,10 @@ use rebalancer_benches::measure::rounds;
 use rebalancer_benches::read;
 use rebalancer_benches::recorded::{Server, raw_answer};
 use rebalancer_benches::report::page;
-use rebalancer_benches::stages::{Data, OURS, STAGES, WANTED};
+use rebalancer_benches::stages::{Data, STAGES, WANTED};
 use rebalancer_io::prometheus::decode_instant;
 
-const USAGE: &str = "usage: stages table COUNT ROUNDS | count STAGE COUNT TIMES | bodies FOLDER COUNT \
+const USAGE: &str = "usage: stages table COUNT ROUNDS | bodies FOLDER COUNT \
                      | read FOLDER | peak FILE | run COMMAND... | report FILE";
 
 /// The fixed buffer through which an answer is read.
@@ -36,9 +35,6 @@ fn main() -> ExitCode {
     let done = match arguments[..] {
         ["table", count, rounds] => {
             number(count).zip(number(rounds)).map(|(count, rounds)| table(count, rounds))
-        }
-        ["count", stage, count, times] => {
-            number(count).zip(number(times)).and_then(|(count, times)| repeat(stage, count, times))
         }
         ["bodies", folder, count] => number(count).and_then(|count| bodies(Path::new(folder), count)),
         ["read", folder] => read(Path::new(folder)).ok(),
@@ -67,15 +63,6 @@ fn table(count: usize, times: usize) {
             }
         }
     }
-}
-
-fn repeat(stage: &str, count: usize, times: usize) -> Option<()> {
-    let data = Data::new(count, Server::Prometheus);
-    let mut ours = data.stage(stage)?.into_iter().find(|variant| variant.name == OURS)?;
-    for _ in 0..times {
-        std::hint::black_box((ours.work)());
-    }
-    Some(())
 }
 
 fn bodies(folder: &Path, count: usize) -> Option<()> {
