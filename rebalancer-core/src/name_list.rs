@@ -3,6 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
+use core::ops::Range;
 
 use crate::name_table::NameTable;
 
@@ -49,8 +50,7 @@ impl NameList {
     /// When there are not so many names.
     #[inline]
     pub fn get(&self, position: usize) -> &str {
-        let start = position.checked_sub(1).map_or(0, |before| self.ends[before]);
-        &self.text[start..self.ends[position]]
+        &self.text[self.span(position)]
     }
 
     /// The names in order.
@@ -84,8 +84,13 @@ impl NameList {
     /// The bytes of the name at a position that exists.
     #[inline]
     pub(crate) fn bytes(&self, position: usize) -> &[u8] {
-        let start = position.checked_sub(1).map_or(0, |before| self.ends[before]);
-        &self.text.as_bytes()[start..self.ends[position]]
+        &self.text.as_bytes()[self.span(position)]
+    }
+
+    /// Where the name at a position that exists lies in the text.
+    #[inline]
+    fn span(&self, position: usize) -> Range<usize> {
+        position.checked_sub(1).map_or(0, |before| self.ends[before])..self.ends[position]
     }
 
     pub(crate) fn reserve(&mut self, names: usize, bytes: usize) {

@@ -96,7 +96,8 @@ impl NamedPods {
 }
 
 impl NamedAnswer<'_> {
-    /// Takes a sample of a moment in milliseconds since the Unix epoch.
+    /// Takes a sample of a moment in milliseconds since the Unix epoch. Whether its pod had one before is
+    /// told by [`NamedAnswer::repeated`], which is to be asked when all are taken.
     #[inline]
     pub fn take(&mut self, pod: &str, value: f64, timestamp_ms: i64) {
         let row = match &mut self.order {

@@ -57,7 +57,7 @@ impl Names {
     #[inline]
     pub(crate) fn find(&mut self, name: &str, cursor: &mut Cursor) -> Option<usize> {
         let next = cursor.next;
-        if (next as usize) < self.list.len() && self.list.is(next as usize, name) {
+        if self.is(next, name) {
             *cursor = Cursor { last: Some(next), next: self.follower(next), misses: 0 };
             return Some(next as usize);
         }
@@ -68,6 +68,12 @@ impl Names {
     #[inline]
     pub(crate) fn find_or_add(&mut self, name: &str, cursor: &mut Cursor) -> usize {
         self.find(name, cursor).unwrap_or_else(|| self.add(name, cursor))
+    }
+
+    /// Whether there is such a row, and it has this name.
+    #[inline]
+    fn is(&self, row: u32, name: &str) -> bool {
+        (row as usize) < self.list.len() && self.list.is(row as usize, name)
     }
 
     #[inline]
@@ -109,7 +115,7 @@ impl Names {
                 break;
             }
             row = self.follower(row);
-            if (row as usize) < self.list.len() && self.list.is(row as usize, name) {
+            if self.is(row, name) {
                 cursor.misses = 0;
                 return Some(row);
             }
