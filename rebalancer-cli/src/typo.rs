@@ -137,6 +137,7 @@ mod tests {
             ("CPU_VARIENCE_THRESHOLD", "CPU_VARIANCE_THRESHOLD"),
             ("PROMETHEUS_ENDPONT", "PROMETHEUS_ENDPOINT"),
             ("PROMETHUES_TIMEOUT", "PROMETHEUS_TIMEOUT"),
+            ("PROMETHEUS_TYMEOUD", "PROMETHEUS_TIMEOUT"),
             ("DRYRUN", "DRY_RUN"),
             ("DRY_RUM", "DRY_RUN"),
             ("WARM_UP", "WARMUP"),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rebalancer_core::assignor::{Assignor, Group, Member};
-use rebalancer_core::diagnosis::{Cause, Diagnosis, ill_pods};
+use rebalancer_core::diagnosis::{Cause, Diagnosis, IllPod, Illness, ill_pods};
 use rebalancer_core::guard::{GuardSettings, Standing};
 use rebalancer_core::{
     Analysis, Assessment, AssignorChoice, Controller, DEFAULT_FLOORS, Engine, Fact, Facts, Futility, Grid,
@@ -174,6 +174,27 @@ fn a_pod_that_was_sick_for_a_moment_is_not_sick() {
     assert_eq!(nobody.selection, None);
     let strategy = nobody.guards.iter().find(|verdict| verdict.guard == "strategy").expect("it refuses");
     assert!(strategy.reason.contains("no pod is sick"), "{}", strategy.reason);
+}
+
+#[test]
+fn a_pod_is_as_sick_as_in_the_better_half_of_the_hour() {
+    let mut rows = vec![[1.0, 100.0, 100.0]; 6];
+    rows[2][0] = 3.0;
+    let scene = Scene::new(&rows);
+    let ill = |first: f64, second: f64| {
+        let mut facts = scene.facts();
+        let halves = scene.hour(Metric::Cpu, |step, load| load.min(if step < 30 { first } else { second }));
+        facts.past.cpu = Fact::Known(Past::Range(halves));
+        ill_pods(&scene.analysis(), &facts)
+    };
+    assert_eq!(ill(1.4, 3.0), []);
+    assert_eq!(ill(3.0, 1.4), []);
+    for halves in [ill(2.0, 3.0), ill(3.0, 2.0)] {
+        let [IllPod { position: 2, illness: Illness::Sick { ratio } }] = halves[..] else {
+            panic!("{halves:?}")
+        };
+        assert!((ratio - 2.0).abs() < 1e-9, "{ratio}");
+    }
 }
 
 #[test]
