@@ -6,16 +6,13 @@ use alloc::vec::Vec;
 
 use crate::name_list::{NameList, same};
 
-/// A slot without a name: no row has this number, nor three quarters of it. So many pods do not exist,
-/// their names alone would fill 50 GB.
+/// A slot without a name: no row has this number, nor half of it. So many pods do not exist, their
+/// names alone would fill 50 GB.
 const EMPTY: u32 = u32::MAX;
 
-/// Slots looked at together. One look nearly always tells, so the processor foresees where it goes on.
-const BUCKET: usize = 4;
-
-/// Most buckets looked at for a name. A third of the buckets are full in a table that is three quarters full, so
-/// even of a million names none needs a third of these: names that do are made to collide and get a tree.
-const MOST_BUCKETS: usize = 64;
+/// Longest run of full slots. Names that are not made to collide stay far below it in a table that
+/// is at most half full; names that are get a tree instead.
+const MAX_RUN: usize = 64;
 
 /// Names hashed one after another.
 const BATCH: usize = 64;
@@ -30,18 +27,18 @@ pub(crate) struct NameTable {
 
 #[derive(Debug, Clone, PartialEq)]
 enum Lookup {
-    /// Open addressing in a power of two of buckets of slots: a row, in the bits above it those of the
-    /// hash of its name; or [`EMPTY`]. Buckets are filled from the left.
-    Table(Vec<[u32; BUCKET]>),
+    /// Open addressing in a power of two of slots: a row, in the bits above it those of the hash of its
+    /// name; or [`EMPTY`].
+    Table(Vec<u32>),
     Tree(BTreeMap<String, u32>),
 }
 
 /// What a table has under a name.
 enum Place {
     Row(u32),
-    /// Nothing, and this slot of this bucket for it.
-    Free(usize, usize),
-    /// Nothing, and no slot: too many names want one.
+    /// Nothing, and this slot for it.
+    Free(usize),
+    /// Nothing, and no slot: too many names want it.
     Full,
 }
 
@@ -60,22 +57,20 @@ impl NameTable {
             self.enter_all(names, |_| {});
         }
         match &self.lookup {
-            Lookup::Table(buckets) => {
-                match place(buckets, hash(name.as_bytes()), |row| names.is(row, name)) {
-                    Place::Row(row) => Some(row),
-                    Place::Free(..) | Place::Full => None,
-                }
-            }
+            Lookup::Table(slots) => match place(slots, hash(name.as_bytes()), |row| names.is(row, name)) {
+                Place::Row(row) => Some(row),
+                Place::Free(_) | Place::Full => None,
+            },
             Lookup::Tree(rows) => rows.get(name).copied(),
         }
     }
 
     /// Enters the rows of `names` that are not in the table, and tells those whose names are there already.
     pub(crate) fn enter_all(&mut self, names: &NameList, mut again: impl FnMut(usize)) {
-        if let Lookup::Table(buckets) = &mut self.lookup
-            && buckets.len() < buckets_for(names.len())
+        if let Lookup::Table(slots) = &mut self.lookup
+            && slots.len() < slots_for(names.len())
         {
-            *buckets = alloc::vec![[EMPTY; BUCKET]; buckets_for(names.len())];
+            *slots = alloc::vec![EMPTY; slots_for(names.len())];
             self.entered = 0;
         }
         let mut hashes = [0; BATCH];
@@ -98,11 +93,11 @@ impl NameTable {
     #[inline]
     fn enter(&mut self, row: usize, hash: u32, names: &NameList) -> bool {
         let number = u32::try_from(row).expect("so many names do not fit into memory");
-        if let Lookup::Table(buckets) = &mut self.lookup {
-            match place(buckets, hash, |other| same(names.bytes(other), names.bytes(row))) {
+        if let Lookup::Table(slots) = &mut self.lookup {
+            match place(slots, hash, |other| same(names.bytes(other), names.bytes(row))) {
                 Place::Row(_) => return false,
-                Place::Free(bucket, slot) => {
-                    buckets[bucket][slot] = hash & !row_bits(buckets) | number;
+                Place::Free(slot) => {
+                    slots[slot] = hash & !row_bits(slots) | number;
                     return true;
                 }
                 Place::Full => self.grow_a_tree(row, names),
@@ -124,47 +119,30 @@ impl NameTable {
 
 /// Where a name of this hash is in a table, `is` telling whether a row has it.
 #[inline]
-fn place(buckets: &[[u32; BUCKET]], hash: u32, is: impl Fn(usize) -> bool) -> Place {
-    let rows = row_bits(buckets);
-    let mut at = hash as usize;
-    // Ever wider steps, which find every bucket of a power of two and leave no runs of full ones.
-    for step in 1..=MOST_BUCKETS {
-        at &= buckets.len().wrapping_sub(1);
-        // A table without names has no buckets.
-        let Some(bucket) = buckets.get(at) else { break };
-        // A bit for each slot, not a branch.
-        let mut alike = bits(bucket, |slot| (slot ^ hash) & !rows == 0);
-        while alike != 0 {
-            let row = bucket[alike.trailing_zeros() as usize % BUCKET] & rows;
-            if is(row as usize) {
-                return Place::Row(row);
-            }
-            alike &= alike - 1;
+fn place(slots: &[u32], hash: u32, is: impl Fn(usize) -> bool) -> Place {
+    let rows = row_bits(slots);
+    for at in hash as usize..hash as usize + MAX_RUN {
+        let at = at & slots.len().wrapping_sub(1);
+        // A table without names has no slots.
+        let Some(&slot) = slots.get(at) else { break };
+        if slot == EMPTY {
+            return Place::Free(at);
         }
-        if bucket[BUCKET - 1] == EMPTY {
-            let free = bits(bucket, |slot| slot == EMPTY);
-            return Place::Free(at, free.trailing_zeros() as usize % BUCKET);
+        if (slot ^ hash) & !rows == 0 && is((slot & rows) as usize) {
+            return Place::Row(slot & rows);
         }
-        at += step;
     }
     Place::Full
 }
 
-/// The bits of the slots of which something holds.
-#[inline]
-fn bits(bucket: &[u32; BUCKET], holds: impl Fn(u32) -> bool) -> u32 {
-    let [one, two, three, four] = bucket.map(|slot| u32::from(holds(slot)));
-    one | two << 1 | three << 2 | four << 3
+/// A table for so many names is at most half full.
+fn slots_for(count: usize) -> usize {
+    (count * 2).next_power_of_two().max(16)
 }
 
-/// A table for so many names is at most three quarters full.
-fn buckets_for(count: usize) -> usize {
-    (count + count.div_ceil(3)).next_power_of_two().div_ceil(BUCKET).max(4)
-}
-
-/// The bits of a slot that hold its row: as many as number the slots, of which a quarter stays free.
-fn row_bits(buckets: &[[u32; BUCKET]]) -> u32 {
-    u32::try_from((buckets.len() * BUCKET).wrapping_sub(1)).unwrap_or(u32::MAX)
+/// The bits of a slot that hold its row: as many as number the slots, of which half stay free.
+fn row_bits(slots: &[u32]) -> u32 {
+    u32::try_from(slots.len().wrapping_sub(1)).unwrap_or(u32::MAX)
 }
 
 /// Mixes sixteen bytes at a time by folded multiplication, as wyhash and foldhash do.
@@ -187,8 +165,7 @@ fn hash(bytes: &[u8]) -> u32 {
     };
     let (one, other) = halves(last);
     let mixed = fold(state ^ one, KEYS[2] ^ other);
-    // No hash has the upper bit of an empty slot.
-    (mixed ^ (mixed >> 32)) as u32 >> 1
+    (mixed ^ (mixed >> 32)) as u32
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the lower half is meant")]
@@ -241,15 +218,13 @@ mod tests {
     fn names_made_to_collide_go_into_a_tree() {
         let mut names = fleet(200);
         let mut table = entered(&names);
-        let Lookup::Table(buckets) = &mut table.lookup else { panic!("no name collides") };
+        let Lookup::Table(slots) = &mut table.lookup else { panic!("no name collides") };
         // As if all names had one hash.
         let hash = hash(b"b");
-        let mut at = hash as usize;
-        for step in 1..=MOST_BUCKETS {
-            at &= buckets.len() - 1;
-            buckets[at] = [hash & !row_bits(buckets); BUCKET];
-            at += step;
-        }
+        (0..MAX_RUN).for_each(|offset| {
+            let slot = (hash as usize + offset) & (slots.len() - 1);
+            slots[slot] = hash & !row_bits(slots);
+        });
         let first = names.get(0).to_string();
         names.push(&first);
         for (row, name) in (201..).zip(["b", "c"]) {
@@ -272,12 +247,13 @@ mod tests {
     fn names_of_one_hash_are_told_apart() {
         let names: NameList = ["a", "b"].into_iter().collect();
         let mut table = entered(&names);
-        let Lookup::Table(buckets) = &mut table.lookup else { panic!("no name collides") };
+        let Lookup::Table(slots) = &mut table.lookup else { panic!("no name collides") };
         // As if "a" had the hash of "b".
         let hash = hash(b"b");
-        let tag = hash & !row_bits(buckets);
-        let bucket = hash as usize & (buckets.len() - 1);
-        buckets[bucket] = [tag, tag | 1, EMPTY, EMPTY];
+        let tag = hash & !row_bits(slots);
+        let home = hash as usize & (slots.len() - 1);
+        let next = (home + 1) & (slots.len() - 1);
+        (slots[home], slots[next]) = (tag, tag | 1);
         assert_eq!(table.find(&names, "b"), Some(1));
     }
 
