@@ -6,7 +6,6 @@
 //! Visitors read every legal form. In front of them a scanner takes the series of a vector off in
 //! the compact form that servers write; where it stops, they go on.
 
-mod block;
 mod quote;
 mod samples;
 mod scan;

@@ -1,7 +1,11 @@
 //! Where a string ends: at the first quote, if nothing before it is an escape or a control character.
 
-use super::block::{STEP, that_end_strings};
+use wide::u8x16;
+
 use super::scan::Stop;
+
+/// Bytes looked at in one step.
+const STEP: usize = 16;
 
 /// Where the string whose text begins at `from` ends: at its closing quote. An escape and a raw control
 /// character are surprises.
@@ -9,15 +13,24 @@ use super::scan::Stop;
 pub(super) fn string_end(bytes: &[u8], from: usize) -> Result<usize, Stop> {
     let mut at = from;
     while let Some(block) = bytes.get(at..).and_then(|rest| rest.first_chunk()) {
-        let ends = that_end_strings(block);
-        if ends != 0 {
-            return closing(bytes, at + ends.trailing_zeros() as usize);
+        let marks = marks(block);
+        if marks != 0 {
+            return closing(bytes, at + marks.trailing_zeros() as usize);
         }
         at += STEP;
     }
-    let ends = |byte: &u8| *byte < b' ' || matches!(byte, b'"' | b'\\');
-    let length = bytes.get(at..).and_then(|rest| rest.iter().position(ends)).ok_or(Stop::Short)?;
+    let is_mark = |byte: &u8| *byte < b' ' || matches!(byte, b'"' | b'\\');
+    let length = bytes.get(at..).and_then(|rest| rest.iter().position(is_mark)).ok_or(Stop::Short)?;
     closing(bytes, at + length)
+}
+
+/// A bit, the lowest for the first byte, for each that ends the plain text of a string: quotes,
+/// backslashes and control characters.
+#[inline]
+fn marks(block: &[u8; STEP]) -> u32 {
+    let bytes = u8x16::from(*block);
+    let marks = bytes.simd_eq(u8x16::splat(b'"')) | bytes.simd_eq(u8x16::splat(b'\\'));
+    (marks | bytes.min(u8x16::splat(0x1f)).simd_eq(bytes)).to_bitmask()
 }
 
 #[inline]
@@ -28,6 +41,23 @@ fn closing(bytes: &[u8], at: usize) -> Result<usize, Stop> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_byte_is_a_mark_or_not_wherever_it_stands() {
+        for byte in 0..=u8::MAX {
+            let is_mark = byte < b' ' || matches!(byte, b'"' | b'\\');
+            for at in 0..STEP {
+                let mut block = [b'!'; STEP];
+                block[at] = byte;
+                assert_eq!(marks(&block), u32::from(is_mark) << at, "{byte:#x} at {at}");
+                let mut string = block.to_vec();
+                string.push(b'"');
+                let end = if is_mark { at } else { STEP };
+                let expected = if string[end] == b'"' { Ok(end) } else { Err(Stop::Surprise) };
+                assert_eq!(string_end(&string, 0), expected, "{byte:#x} at {at}");
+            }
+        }
+    }
 
     #[test]
     fn a_string_ends_at_its_quote_wherever_that_stands() {

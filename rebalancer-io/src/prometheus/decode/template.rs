@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 
-use super::block::same;
 use super::quote::string_end;
 
 #[derive(Default)]
@@ -74,7 +73,7 @@ impl Template {
 /// Whether `piece` stands at `at`.
 #[inline]
 fn stands(piece: &[u8], bytes: &[u8], at: usize) -> bool {
-    bytes.get(at..at + piece.len()).is_some_and(|found| same(piece, found))
+    bytes.get(at..at + piece.len()) == Some(piece)
 }
 
 #[cfg(test)]
