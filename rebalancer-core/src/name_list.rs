@@ -120,13 +120,13 @@ pub(crate) fn same(one: &[u8], other: &[u8]) -> bool {
     if one.len() != other.len() {
         return false;
     }
-    let (Some((first, rest)), Some((other_first, other_rest))) =
-        (one.split_first_chunk::<STEP>(), other.split_first_chunk::<STEP>())
-    else {
-        return one == other;
-    };
-    let ends = one.last_chunk::<STEP>() == other.last_chunk() && first == other_first;
-    ends && (rest.len() <= STEP || rest == other_rest)
+    match (one.last_chunk::<STEP>(), other.last_chunk::<STEP>()) {
+        (Some(last), Some(other_last)) => {
+            let (blocks, others) = (one.as_chunks::<STEP>().0, other.as_chunks::<STEP>().0);
+            last == other_last && blocks.iter().zip(others).all(|(block, other)| block == other)
+        }
+        _ => one == other,
+    }
 }
 
 #[cfg(test)]
