@@ -12,7 +12,7 @@ use rebalancer_core::{ApiFailure, Budget, JoinedColumns, LivePod, Role, Target, 
 use rebalancer_io::driver::{Actuator as _, WorkloadSource};
 use rebalancer_io::facts::FactFinder;
 use rebalancer_io::kubernetes::{Cluster, Observer, Selector, UnknownSelector};
-use rebalancer_io::metrics::{FactQueries, QuerySet, QuerySettings};
+use rebalancer_io::metrics::{FactQueries, QuerySet, QuerySettings, pod_pattern};
 use rebalancer_io::podstate::{Aggregator, Answers, Freshness};
 use rebalancer_io::prometheus::{HttpTransport, PrometheusClient, PrometheusConfig, Transport};
 use rebalancer_io::recording::{Recorder, Recording, RedactionKey};
@@ -234,7 +234,7 @@ impl Live {
     /// What the queries for the pods of `workload` depend on.
     pub fn query_settings(&self, workload: &Workload) -> QuerySettings {
         let pods = workload.living().map(|pod| pod.name.clone()).collect();
-        QuerySettings { pods, ..self.queries.clone() }
+        QuerySettings { pods, pod_pattern: pod_pattern(&workload.pods), ..self.queries.clone() }
     }
 
     /// A client of the metrics server.
@@ -298,6 +298,7 @@ fn query_settings(args: &QueryArgs, namespace: &str, decision: &DecisionSettings
         window: args.window,
         group: args.kafka_group.clone(),
         container: args.container.clone(),
+        matchers: args.prometheus_matchers.clone().unwrap_or_default(),
         max_sample_age: Some(decision.max_sample_age),
         preset: args.metrics_preset,
         own_partition_load: args.query_partition_load.clone(),

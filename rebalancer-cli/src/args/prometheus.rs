@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
-use rebalancer_io::metrics::KafkaPreset;
+use rebalancer_io::metrics::{KafkaPreset, Matchers};
 
 use crate::value;
 
@@ -83,11 +83,15 @@ pub enum Method {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Queries")]
 pub struct QueryArgs {
+    /// Label matchers for every selector, such as `cluster="eu-1"`, where the server holds several
+    /// clusters; and `{{matchers}}`
+    #[arg(long, value_name = "MATCHERS", env = "PROMETHEUS_MATCHERS")]
+    pub prometheus_matchers: Option<Matchers>,
     /// Where lag and message rate come from; `none` leaves Kafka out
     #[arg(long, value_name = "PRESET", env = "METRICS_PRESET", default_value = "micrometer", ignore_case = true, value_parser = preset())]
     pub metrics_preset: KafkaPreset,
     /// Own PromQL for CPU in cores, one sample a pod with label `pod`; placeholders `{{namespace}}`
-    /// `{{pods_regex}}` `{{window}}` `{{group}}` `{{container}}`
+    /// `{{pods_regex}}` `{{pods_pattern}}` `{{window}}` `{{group}}` `{{container}}` `{{matchers}}`
     #[arg(long, value_name = "PROMQL", env = "QUERY_CPU")]
     pub query_cpu: Option<String>,
     /// Own PromQL for memory in bytes

@@ -2,7 +2,7 @@
 //! definition would need that of every command.
 
 /// The variables that have a flag, sorted.
-pub const VARIABLES: [&str; 74] = [
+pub const VARIABLES: [&str; 75] = [
     "ALLOW_MULTIPLE_CONTROLLERS",
     "CHURN_BUDGET",
     "CONSUMERS_PER_POD",
@@ -54,6 +54,7 @@ pub const VARIABLES: [&str; 74] = [
     "PROMETHEUS_ENDPOINT",
     "PROMETHEUS_INSECURE_SKIP_TLS_VERIFY",
     "PROMETHEUS_MAX_RESPONSE",
+    "PROMETHEUS_MATCHERS",
     "PROMETHEUS_METHOD",
     "PROMETHEUS_PASSWORD_FILE",
     "PROMETHEUS_QUERY_PARAMS",

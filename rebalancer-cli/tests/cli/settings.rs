@@ -66,7 +66,7 @@ const OF_A_DECISION: [(&str, &str); 47] = [
 ];
 
 /// Bad values of settings of the servers and of an eviction.
-const OF_A_RUN: [(&str, &str); 34] = [
+const OF_A_RUN: [(&str, &str); 36] = [
     ("DRY_RUN", "yess"),
     ("DRY_RUN", "2"),
     ("PACING", "fast"),
@@ -89,6 +89,8 @@ const OF_A_RUN: [(&str, &str); 34] = [
     ("PROMETHEUS_STRICT_PARAMS", "yess"),
     ("PROMETHEUS_INSECURE_SKIP_TLS_VERIFY", "2"),
     ("PROMETHEUS_QUERY_PARAMS", "dedup"),
+    ("PROMETHEUS_MATCHERS", "cluster=eu-1"),
+    ("PROMETHEUS_MATCHERS", "cluster=\"eu-1\"} or up{a=\"b\""),
     ("PROMETHEUS_CA_FILE", "absent.pem"),
     ("PROMETHEUS_CLIENT_CERT", "absent.pem"),
     ("PROMETHEUS_HEADERS", "X-Scope-OrgID"),

@@ -4,7 +4,7 @@
 use rebalancer_core::Metric;
 
 use super::kafka::{KafkaPreset, Names, of_client, of_target, partitions_by_pod_ip};
-use super::preset::{fresh_pods, fresh_series, in_namespace};
+use super::preset::{fresh_pods, fresh_series, in_namespace, select};
 use super::query::{MetricQuery, QuerySet, QuerySettings, SettingError};
 use super::template::{duration, fill, literal};
 use crate::recording::Recording;
@@ -98,14 +98,15 @@ fn scoped(name: &str, promql: String, settings: &QuerySettings) -> MetricQuery {
 /// The protocol of a stable group, where kminion exports it.
 fn assignor(settings: &QuerySettings) -> Option<String> {
     let group = literal(settings.group.as_deref()?);
-    let info = format!("kminion_kafka_consumer_group_info{{group_id=\"{group}\", state=\"Stable\"}}");
+    let labels = format!("group_id=\"{group}\", state=\"Stable\"");
+    let info = select("kminion_kafka_consumer_group_info", &labels, settings);
     Some(format!("count by ({PROTOCOL_LABEL}) ({info} == 1)"))
 }
 
 /// What is written to each partition by kminion: what is read, where a group keeps up. It names the
 /// topics of all groups; the owners tell which are meant.
-fn written(rate: impl Fn(&str) -> String) -> String {
-    let written = rate("kminion_kafka_topic_partition_high_water_mark");
+fn written(settings: &QuerySettings, rate: impl Fn(&str) -> String) -> String {
+    let written = rate(&select("kminion_kafka_topic_partition_high_water_mark", "", settings));
     let topic = format!(r#"label_replace({written}, "topic", "$1", "topic_name", "(.+)")"#);
     let series = format!(r#"label_replace({topic}, "partition", "$1", "partition_id", "(.+)")"#);
     format!("max by (topic, partition) ({series})")
@@ -136,11 +137,11 @@ impl KafkaPreset {
                 let read = of_group("kafka_consumergroup_current_offset", "consumergroup")?;
                 Some(format!("max by (topic, partition) ({read})"))
             }
-            Self::Kminion => Some(written(rate)),
+            Self::Kminion => Some(written(settings, rate)),
             // Whichever of the two is there beside the clients.
             Self::Micrometer | Self::JmxDefault | Self::OtelJava => {
                 let read = of_group("kafka_consumergroup_current_offset", "consumergroup")?;
-                Some(format!("max by (topic, partition) ({read}) or {}", written(rate)))
+                Some(format!("max by (topic, partition) ({read}) or {}", written(settings, rate)))
             }
             Self::None => None,
         }
@@ -150,8 +151,8 @@ impl KafkaPreset {
     /// NaN; one whose lag it does not know yet is -1.
     fn partition_owners(self, settings: &QuerySettings) -> Option<String> {
         if self == Self::OtelJava {
-            let selector = "kafka_consumer_records_lag";
-            let owned = fresh_series(&format!("{selector} >= -1"), selector, settings);
+            let selector = select("kafka_consumer_records_lag", "", settings);
+            let owned = fresh_series(&format!("{selector} >= -1"), &selector, settings);
             return Some(format!(
                 "group by (namespace, pod, topic, partition) ({})",
                 of_target(&owned, settings)

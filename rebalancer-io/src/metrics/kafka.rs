@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use rebalancer_core::Metric;
 
 use super::MetricsSource;
-use super::preset::{fresh_pods, fresh_series, in_namespace};
+use super::preset::{fresh_pods, fresh_series, in_namespace, of_pods_by, select};
 use super::query::{MetricQuery, QuerySet, QuerySettings, SettingError};
 use super::template::{duration, literal};
 use crate::prometheus::{InstantAnswer, QueryError};
@@ -133,8 +133,8 @@ impl KafkaPreset {
                 )
             }
             Self::OtelJava => {
-                let selector = "kafka_consumer_records_lag";
-                by_target_info(&fresh_series(&format!("{selector} >= 0"), selector, settings), settings)
+                let selector = select("kafka_consumer_records_lag", "", settings);
+                by_target_info(&fresh_series(&format!("{selector} >= 0"), &selector, settings), settings)
             }
             Self::None => return Ok(None),
         };
@@ -169,9 +169,9 @@ impl KafkaPreset {
                 format!("sum by (pod) ({})", of_client(&series))
             }
             Self::OtelJava => {
-                let selector = r#"kafka_consumer_records_consumed_total{topic!=""}"#;
+                let selector = select("kafka_consumer_records_consumed_total", r#"topic!="""#, settings);
                 by_target_info(
-                    &fresh_series(&format!("rate({selector}[{window}])"), selector, settings),
+                    &fresh_series(&format!("rate({selector}[{window}])"), &selector, settings),
                     settings,
                 )
             }
@@ -190,7 +190,7 @@ impl KafkaPreset {
             setting: "KAFKA_GROUP",
             needed_by: format!("METRICS_PRESET={self}"),
         })?;
-        Ok(format!("{metric}{{{label}=\"{}\"}}", literal(group)))
+        Ok(select(metric, &format!("{label}=\"{}\"", literal(group)), settings))
     }
 }
 
@@ -309,12 +309,13 @@ fn by_target_info(series: &str, settings: &QuerySettings) -> String {
 
 /// The series with the pod that `target_info` names for their job and instance.
 pub(super) fn of_target(series: &str, settings: &QuerySettings) -> String {
-    let namespace = literal(&settings.namespace);
+    let labels = ("k8s_namespace_name", "k8s_pod_name");
+    let info = of_pods_by(labels, "target_info", r#"k8s_pod_name!="""#, settings);
     format!(
         "label_replace(label_replace({series} \
          * on (job, instance) group_left (k8s_namespace_name, k8s_pod_name) \
          max by (job, instance, k8s_namespace_name, k8s_pod_name) \
-         (target_info{{k8s_namespace_name=\"{namespace}\", k8s_pod_name!=\"\"}}), \
+         ({info}), \
          \"pod\", \"$1\", \"k8s_pod_name\", \"(.+)\"), \"namespace\", \"$1\", \"k8s_namespace_name\", \"(.+)\")"
     )
 }

@@ -3,10 +3,34 @@
 use super::query::QuerySettings;
 use super::template::literal;
 
-/// `metric{labels}` with `namespace` first.
+/// `metric{labels}` with the user's matchers: every selector that is written here is written by this.
+pub(super) fn select(metric: &str, labels: &str, settings: &QuerySettings) -> String {
+    let matchers = settings.matchers.to_string();
+    let all: Vec<&str> = [labels, &matchers].into_iter().filter(|part| !part.is_empty()).collect();
+    if all.is_empty() { metric.to_owned() } else { format!("{metric}{{{}}}", all.join(", ")) }
+}
+
+/// `metric{labels}` of the workload's pods, with the namespace first.
 pub(super) fn in_namespace(metric: &str, labels: &str, settings: &QuerySettings) -> String {
-    let comma = if labels.is_empty() { "" } else { ", " };
-    format!("{metric}{{namespace=\"{}\"{comma}{labels}}}", literal(&settings.namespace))
+    of_pods_by(("namespace", "pod"), metric, labels, settings)
+}
+
+/// `metric{labels}` of the workload's pods where other labels than `namespace` and `pod` name them.
+pub(super) fn of_pods_by(
+    (namespace, pod): (&str, &str),
+    metric: &str,
+    labels: &str,
+    settings: &QuerySettings,
+) -> String {
+    let mut selected = format!("{namespace}=\"{}\"", literal(&settings.namespace));
+    if let Some(pattern) = &settings.pod_pattern {
+        selected.push_str(&format!(", {pod}=~\"{}\"", literal(pattern)));
+    }
+    if !labels.is_empty() {
+        selected.push_str(", ");
+        selected.push_str(labels);
+    }
+    select(metric, &selected, settings)
 }
 
 /// The pods of `expression` of which one of `selectors` has a sample that is fresh enough. The first

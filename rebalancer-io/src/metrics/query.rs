@@ -5,6 +5,7 @@ use std::time::Duration;
 use rebalancer_core::Metric;
 
 use super::kafka::KafkaPreset;
+use super::matchers::Matchers;
 use super::{cpu, memory, template};
 use crate::prometheus::Wanted;
 
@@ -53,6 +54,11 @@ pub struct QuerySettings {
     pub namespace: String,
     /// Names of the pods, for `{{pods_regex}}`.
     pub pods: Vec<String>,
+    /// The names that pods of the workload have, as [`super::pod_pattern`] makes it; presets select by
+    /// it, or every pod of the namespace if `None`.
+    pub pod_pattern: Option<String>,
+    /// What goes into every selector, for presets and `{{matchers}}`.
+    pub matchers: Matchers,
     /// Window of rates; at least four scrape intervals.
     pub window: Duration,
     /// Consumer group, for presets and `{{group}}`.
@@ -86,6 +92,8 @@ impl QuerySettings {
         Self {
             namespace: namespace.into(),
             pods: Vec::new(),
+            pod_pattern: None,
+            matchers: Matchers::default(),
             window: Self::DEFAULT_WINDOW,
             group: None,
             container: None,
@@ -185,7 +193,7 @@ pub enum SettingError {
     },
     /// A name in double braces that stands for nothing.
     #[error(
-        "{variable}: {{{{{name}}}}} is no placeholder; there are {{{{namespace}}}}, {{{{pods_regex}}}}, {{{{window}}}}, {{{{group}}}} and {{{{container}}}}"
+        "{variable}: {{{{{name}}}}} is no placeholder; there are {{{{namespace}}}}, {{{{pods_regex}}}}, {{{{pods_pattern}}}}, {{{{window}}}}, {{{{group}}}}, {{{{container}}}} and {{{{matchers}}}}"
     )]
     UnknownPlaceholder {
         /// The setting that holds the query.
@@ -198,6 +206,18 @@ pub enum SettingError {
     UnclosedPlaceholder {
         /// The setting that holds the query.
         variable: &'static str,
+    },
+    /// `{{pods_regex}}` of so many pods that servers refuse the query.
+    #[error(
+        "{variable}: {{{{pods_regex}}}} of {pods} pods makes it {bytes} bytes long, and servers refuse queries over 16,384 bytes: write pod=~\"{{{{pods_pattern}}}}\" in its place, which matches the names that the workload's controllers give to pods"
+    )]
+    TooLong {
+        /// The setting that holds the query.
+        variable: &'static str,
+        /// Length of the query with the names.
+        bytes: usize,
+        /// Number of the names.
+        pods: usize,
     },
     /// `{{pods_regex}}` while there are no pods.
     #[error("{variable}: {{{{pods_regex}}}} has no value, since no pod was found")]

@@ -2,7 +2,12 @@
 
 use super::query::{QuerySettings, SettingError};
 
-/// Replaces `{{namespace}}`, `{{pods_regex}}`, `{{window}}`, `{{group}}` and `{{container}}`.
+/// The longest query that `VictoriaMetrics` takes, in bytes (`-search.maxQueryLen`). Other servers take
+/// longer ones, but a list of so many names is slow there too.
+const MAX_QUERY_BYTES: usize = 16_384;
+
+/// Replaces `{{namespace}}`, `{{pods_regex}}`, `{{pods_pattern}}`, `{{window}}`, `{{group}}`,
+/// `{{container}}` and `{{matchers}}`. Where there are no matchers, the comma behind them goes too.
 ///
 /// `variable` is the setting that holds the query, for messages.
 pub(super) fn fill(
@@ -12,13 +17,26 @@ pub(super) fn fill(
 ) -> Result<String, SettingError> {
     let mut filled = String::with_capacity(template.len());
     let mut rest = template;
-    while let Some((before, after)) = rest.split_once("{{") {
-        let (name, behind) = after.split_once("}}").ok_or(SettingError::UnclosedPlaceholder { variable })?;
+    while let Some((before, mut after)) = rest.split_once("{{") {
         filled.push_str(before);
-        filled.push_str(&value(name.trim(), variable, settings)?);
-        rest = behind;
+        // `up{{{matchers}}}`: the first of three braces is that of the selector.
+        while let Some(inner) = after.strip_prefix('{') {
+            filled.push('{');
+            after = inner;
+        }
+        let (name, behind) = after.split_once("}}").ok_or(SettingError::UnclosedPlaceholder { variable })?;
+        let value = value(name.trim(), variable, settings)?;
+        filled.push_str(&value);
+        rest = match behind.trim_start().strip_prefix(',') {
+            Some(next) if value.is_empty() && name.trim() == "matchers" => next,
+            _ => behind,
+        };
     }
     filled.push_str(rest);
+    if filled.len() > MAX_QUERY_BYTES && template.len() <= MAX_QUERY_BYTES {
+        let (bytes, pods) = (filled.len(), settings.pods.len());
+        return Err(SettingError::TooLong { variable, bytes, pods });
+    }
     Ok(filled)
 }
 
@@ -34,6 +52,8 @@ fn value(name: &str, variable: &'static str, settings: &QuerySettings) -> Result
             let names: Vec<String> = settings.pods.iter().map(|pod| literal(&regex(pod))).collect();
             Ok(names.join("|"))
         }
+        "pods_pattern" => Ok(settings.pod_pattern.as_deref().map_or_else(|| ".+".to_owned(), literal)),
+        "matchers" => Ok(settings.matchers.to_string()),
         _ => Err(SettingError::UnknownPlaceholder { variable, name: name.to_owned() }),
     }
 }
@@ -56,7 +76,7 @@ pub(super) fn literal(value: &str) -> String {
 }
 
 /// Escapes a name for a regular expression of Go's syntax.
-fn regex(name: &str) -> String {
+pub(super) fn regex(name: &str) -> String {
     let mut escaped = String::with_capacity(name.len());
     for character in name.chars() {
         if r"\.+*?()|[]{}^$".contains(character) {
@@ -117,7 +137,7 @@ mod tests {
             ("{{container}}", "QUERY_LAG needs CONTAINER, which is not set"),
             (
                 "{{grp}}",
-                "QUERY_LAG: {{grp}} is no placeholder; there are {{namespace}}, {{pods_regex}}, {{window}}, {{group}} and {{container}}",
+                "QUERY_LAG: {{grp}} is no placeholder; there are {{namespace}}, {{pods_regex}}, {{pods_pattern}}, {{window}}, {{group}}, {{container}} and {{matchers}}",
             ),
             ("{{", "QUERY_LAG: a placeholder opened with {{ is not closed with }}"),
         ];
@@ -130,6 +150,35 @@ mod tests {
             fill("{{pods_regex}}", "QUERY_CPU", &nobody),
             Err(SettingError::NoPods { variable: "QUERY_CPU" })
         );
+    }
+
+    #[test]
+    fn matchers_are_filled_in_and_leave_no_comma_behind() {
+        let cases = [
+            ("up{{{matchers}}}", r#"up{cluster="eu-1"}"#, "up{}"),
+            (r#"up{ {{matchers}}, a="b"}"#, r#"up{ cluster="eu-1", a="b"}"#, r#"up{  a="b"}"#),
+            (r#"up{a="b", {{matchers}}}"#, r#"up{a="b", cluster="eu-1"}"#, r#"up{a="b", }"#),
+        ];
+        let none = settings();
+        let mut some = settings();
+        some.matchers = r#"cluster="eu-1""#.parse().expect("matchers");
+        for (query, with, without) in cases {
+            assert_eq!(fill(query, "QUERY_LAG", &some).as_deref(), Ok(with));
+            assert_eq!(fill(query, "QUERY_LAG", &none).as_deref(), Ok(without));
+        }
+    }
+
+    #[test]
+    fn a_list_of_names_that_makes_a_query_too_long_names_the_way_out() {
+        let mut settings = settings();
+        settings.pods = (0..1000).map(|number| format!("orders-{number:010}")).collect();
+        settings.pod_pattern = Some("orders-.+".into());
+        let error = fill(r#"lag{pod=~"{{pods_regex}}"}"#, "QUERY_LAG", &settings).expect_err("too long");
+        let error = error.to_string();
+        assert!(error.starts_with("QUERY_LAG: {{pods_regex}} of 1000 pods makes it "), "{error}");
+        assert!(error.contains("{{pods_pattern}}"), "{error}");
+        let short = fill(r#"lag{pod=~"{{pods_pattern}}"}"#, "QUERY_LAG", &settings);
+        assert_eq!(short.as_deref(), Ok(r#"lag{pod=~"orders-.+"}"#));
     }
 
     #[test]

@@ -187,7 +187,45 @@ fn program(name: &str) -> Option<PathBuf> {
 fn settings() -> QuerySettings {
     let mut settings = QuerySettings::new("shop");
     settings.group = Some("g".into());
+    settings.pod_pattern = Some("c-.+".into());
+    settings.matchers = r#"cluster="""#.parse().expect("matchers");
     settings
+}
+
+/// What `PROMETHEUS_MATCHERS` says is in force for each series that is read, in any query.
+#[test]
+fn every_selector_of_every_query_has_the_matchers_and_the_pods() {
+    let mut tried = 0;
+    for preset in KafkaPreset::ALL {
+        for container in [None, Some("app".to_owned())] {
+            let mut settings = QuerySettings { preset, container, ..settings() };
+            settings.matchers = r#"cluster="eu-1""#.parse().expect("matchers");
+            let queries = QuerySet::new(&settings).expect("a query set");
+            let facts = FactQueries::new(&queries, &settings).expect("queries of the group");
+            let of_metrics = Metric::ALL.into_iter().filter_map(|metric| queries.get(metric));
+            for query in of_metrics.chain(facts.of_the_group()) {
+                let text = &query.promql;
+                let metrics = ["container_", "kafka_", "klag_", "kminion_", "kube_", "target_info"];
+                for (at, name) in metrics.iter().flat_map(|name| text.match_indices(name)) {
+                    if text[..at].ends_with(|before: char| before.is_ascii_alphanumeric() || before == '_') {
+                        continue;
+                    }
+                    let rest = text[at..]
+                        .trim_start_matches(|letter: char| letter.is_ascii_alphanumeric() || letter == '_');
+                    let selector = rest.split_once('}').map_or("", |(selector, _)| selector);
+                    assert!(
+                        selector.starts_with('{') && selector.ends_with(r#"cluster="eu-1""#),
+                        "{name}: {text}"
+                    );
+                    let names_pods = selector.contains(r#"namespace="shop""#)
+                        || selector.contains(r#"k8s_namespace_name="shop""#);
+                    assert!(!names_pods || selector.contains(r#"=~"c-.+""#), "{name}: {text}");
+                    tried += 1;
+                }
+            }
+        }
+    }
+    assert!(tried > 200, "{tried} selectors");
 }
 
 fn cases() -> Vec<Case> {
