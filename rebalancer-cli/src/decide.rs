@@ -229,12 +229,6 @@ fn warnings(joined: &JoinedColumns<'_>, asked: &[Metric]) -> Vec<String> {
             warnings
                 .push(format!("{metric}: {missing} of {all} pods have no usable sample{why}: {named}{more}"));
         }
-        if issues.unknown_pods > 0 {
-            warnings.push(format!(
-                "{metric}: {} samples are of pods that are not alive here",
-                issues.unknown_pods
-            ));
-        }
     }
     warnings
 }

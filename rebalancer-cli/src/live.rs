@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -12,7 +13,8 @@ use rebalancer_core::{ApiFailure, Budget, JoinedColumns, LivePod, Role, Target, 
 use rebalancer_io::driver::{Actuator as _, WorkloadSource};
 use rebalancer_io::facts::FactFinder;
 use rebalancer_io::kubernetes::{Cluster, Observer, Selector, UnknownSelector};
-use rebalancer_io::metrics::{FactQueries, QuerySet, QuerySettings, pod_pattern};
+use rebalancer_io::metrics::{FactQueries, OriginQueries, QuerySet, QuerySettings, pod_pattern};
+use rebalancer_io::origin::one_origin;
 use rebalancer_io::podstate::{Aggregator, Answers, Freshness};
 use rebalancer_io::prometheus::{HttpTransport, PrometheusClient, PrometheusConfig, Transport};
 use rebalancer_io::recording::{Recorder, Recording, RedactionKey};
@@ -207,11 +209,19 @@ impl Live {
         let facts = FactQueries::new(&queries, &settings).map_err(|error| Failure::Usage(error.into()))?;
         let at = now();
         let (client, recorder) = self.recording_client(keep, at)?;
-        let answers = self.notes.time(Stage::Query, || Aggregator::new(&client, &queries).fetch(at));
-        if let (Err(_), Some(saver)) = (&answers, &recorder) {
+        let origins = OriginQueries::new(&settings);
+        let (answers, origin) = self.notes.time(Stage::Query, || {
+            thread::scope(|scope| {
+                let origin = scope.spawn(|| one_origin(&client, &origins, &workload.pods, at));
+                let answers = Aggregator::new(&client, &queries).fetch(at);
+                (answers, origin.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            })
+        });
+        if let (true, Some(saver)) = (answers.is_err() || origin.is_err(), &recorder) {
             saver.save(&workload)?;
         }
         let answers = answers.context("cannot read the metrics")?;
+        origin.context("cannot tell whose series these are")?;
         let described = self.describe(&workload);
         let freshness = self.freshness;
         Ok(Observation { workload, answers, described, freshness, client, facts, recorder, observer })

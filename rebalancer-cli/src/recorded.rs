@@ -9,7 +9,8 @@ use clap::{ArgMatches, Args as _, Command};
 use jiff::Timestamp;
 use rebalancer_core::Workload;
 use rebalancer_io::facts::FactFinder;
-use rebalancer_io::metrics::FactQueries;
+use rebalancer_io::metrics::{FactQueries, OriginQueries};
+use rebalancer_io::origin::one_origin;
 use rebalancer_io::podstate::Answers;
 use rebalancer_io::prometheus::{PrometheusClient, PrometheusConfig};
 use rebalancer_io::recording::{Exchange, Recording, Replay};
@@ -119,13 +120,16 @@ pub fn read_back(recording: &Recording, path: &Path) -> anyhow::Result<ReadBack>
     let answers = answers.context("the recorded answers cannot be used")?;
     let workload = workload.unwrap_or_else(|| Workload { pods: answers.assumed_pods(), owners: Vec::new() });
     let pod_label = settings.pod_label.as_deref().unwrap_or("pod");
-    let recorded = Recorded {
-        queries: FactQueries::recorded(recording, namespace, pod_label),
-        client: PrometheusClient::over(
-            Replay::new(recording, shown.to_string()),
-            PrometheusConfig::DEFAULT_MAX_RESPONSE_BYTES,
-        ),
-    };
+    let client = PrometheusClient::over(
+        Replay::new(recording, shown.to_string()),
+        PrometheusConfig::DEFAULT_MAX_RESPONSE_BYTES,
+    );
+    // A recording that was made before this was asked does not say.
+    let origins = OriginQueries::recorded(recording);
+    one_origin(&client, &origins, &workload.pods, recording.evaluation_time)
+        .with_context(|| format!("{shown}: cannot tell whose series these are"))?;
+    let queries = FactQueries::recorded(recording, namespace, pod_label);
+    let recorded = Recorded { client, queries };
     Ok(ReadBack { settings, workload, answers, recorded })
 }
 

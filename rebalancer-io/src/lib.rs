@@ -6,6 +6,7 @@ pub mod facts;
 pub mod file;
 pub mod kubernetes;
 pub mod metrics;
+pub mod origin;
 pub mod podstate;
 pub mod prometheus;
 pub mod push;

@@ -6,6 +6,7 @@ mod group;
 mod kafka;
 mod matchers;
 mod memory;
+mod origin;
 mod pods;
 mod preset;
 mod query;
@@ -24,10 +25,12 @@ pub use group::{CLIENT_LABEL, FactQueries, PARTITION_LABELS, PROTOCOL_LABEL};
 pub use kafka::{KafkaFetcher, KafkaPreset};
 pub use matchers::{InvalidMatchers, Matchers};
 pub use memory::MemoryFetcher;
+pub use origin::OriginQueries;
 pub use pods::pod_pattern;
 pub use query::{MetricQuery, QuerySet, QuerySettings, SettingError};
 pub use selectors::SourceSeries;
 
+pub(crate) use origin::{Family, FamilyQueries, METRIC_LABEL};
 pub(crate) use template::duration as promql_duration;
 
 /// Something that answers metric queries: a server, a recording, a folder of answers.

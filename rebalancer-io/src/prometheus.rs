@@ -15,8 +15,8 @@ pub use auth::{Auth, Secret, SecretSource};
 pub use client::{PrometheusClient, RequestCounts};
 pub use config::{ConfigError, Endpoint, Header, Method, PrometheusConfig, Tls};
 pub use decode::{
-    Counts, InstantAnswer, LabelledAnswer, LabelledSample, Point, RangeAnswer, Sample, Samples, Series,
-    Wanted,
+    Counts, InstantAnswer, LabelledAnswer, LabelledSample, Point, RangeAnswer, RawSample, Sample, Samples,
+    Series, Wanted,
 };
 pub(crate) use decode::{Sink, instant_into};
 pub use decode::{instant as decode_instant, labelled as decode_labelled, range as decode_range};

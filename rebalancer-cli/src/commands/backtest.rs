@@ -4,11 +4,13 @@ use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use clap::ArgMatches;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
 use rebalancer_core::Metric;
-use rebalancer_io::metrics::{FactQueries, QuerySet};
+use rebalancer_io::metrics::{FactQueries, OriginQueries, QuerySet};
+use rebalancer_io::origin::one_origin;
 use rebalancer_io::podstate::Freshness;
 
 use crate::args::BacktestArgs;
@@ -75,6 +77,8 @@ fn over_history(
     let queries = QuerySet::new(&query_settings).map_err(|error| Failure::Usage(error.into()))?;
     let facts = FactQueries::new(&queries, &query_settings).map_err(|error| Failure::Usage(error.into()))?;
     let client = live.client()?;
+    one_origin(&client, &OriginQueries::new(&query_settings), &workload.pods, listed_at)
+        .context("cannot tell whose series these are")?;
     let past = Past::new(&client, &queries, &facts, &workload, listed_at, freshness(settings));
     let mut past = past.allowing_many_controllers(args.live.kubernetes.allow_multiple_controllers);
     let progress = progress(times.len());

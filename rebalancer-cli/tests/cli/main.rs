@@ -7,6 +7,7 @@ mod decisions;
 mod guards;
 mod live;
 mod live_faults;
+mod origin;
 mod output;
 mod pages;
 mod program;

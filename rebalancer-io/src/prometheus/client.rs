@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::config::{ConfigError, PrometheusConfig};
-use super::decode::{self, InstantAnswer, LabelledAnswer, RangeAnswer, Wanted};
+use super::decode::{self, InstantAnswer, LabelledAnswer, RangeAnswer, RawSample, Wanted};
 use super::error::{ErrorKind, QueryError, TransportError, cause, words};
 use super::transport::{ApiRequest, ApiResponse, HttpTransport, Transport, When};
 use crate::metrics::{MetricQuery, MetricsSource};
@@ -124,6 +124,15 @@ impl<T: Transport> PrometheusClient<T> {
         at: Timestamp,
     ) -> Result<LabelledAnswer, QueryError> {
         self.ask(query, When::Instant(at), |body, wanted| decode::labelled(body, wanted, labels))
+    }
+
+    /// Evaluates a query at one moment, keeping every label. For answers that are small: of one of more
+    /// than a few MiB nothing is read.
+    ///
+    /// # Errors
+    /// Everything but a whole instant vector of numbers.
+    pub fn query_raw(&self, query: &MetricQuery, at: Timestamp) -> Result<Vec<RawSample>, QueryError> {
+        self.ask(query, When::Instant(at), decode::raw)
     }
 
     fn ask<A>(

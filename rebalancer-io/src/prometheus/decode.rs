@@ -7,6 +7,7 @@
 //! the compact form that servers write; where it stops, they go on.
 
 mod quote;
+mod raw;
 mod samples;
 mod scan;
 mod template;
@@ -20,6 +21,7 @@ use std::ops::AddAssign;
 use rebalancer_core::NameList;
 use serde::de::DeserializeSeed;
 
+pub use self::raw::{RawSample, raw};
 pub use self::samples::{Sample, Samples};
 use self::scan::Scanner;
 use self::visit::{Element, Envelope, EnvelopeSeed};

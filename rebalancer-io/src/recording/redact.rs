@@ -15,6 +15,7 @@ use rebalancer_core::assignor::Assignor;
 use serde_json::{Map, Value};
 
 use super::{Exchange, Recording};
+use crate::metrics::OriginQueries;
 use names::{Words, collected};
 
 pub use names::{InvalidKey, RedactionKey};
@@ -57,13 +58,15 @@ impl Recording {
 
     fn rewritten(&self, words: &Words<'_>) -> Self {
         let pod_label = self.config["pod_label"].as_str().unwrap_or(POD);
+        // Whose series they are is told by labels that may name anything.
+        let kept = self.exchanges.iter().filter(|exchange| !OriginQueries::has(&exchange.name));
         Self {
             tool_version: self.tool_version.clone(),
             recorded_at: self.recorded_at,
             evaluation_time: self.evaluation_time,
             config: settings(&self.config, words),
             workload: self.workload.as_ref().map(|facts| fact("", facts, words)),
-            exchanges: self.exchanges.iter().map(|exchange| rewritten(exchange, pod_label, words)).collect(),
+            exchanges: kept.map(|exchange| rewritten(exchange, pod_label, words)).collect(),
         }
     }
 }

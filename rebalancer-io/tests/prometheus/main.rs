@@ -2,6 +2,7 @@
 
 mod fixtures;
 mod http;
+mod origin;
 mod presets;
 mod recording;
 mod snapshot;

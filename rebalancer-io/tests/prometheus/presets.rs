@@ -174,7 +174,7 @@ fn lines(name: &str) -> Vec<String> {
 }
 
 /// A program of the path. Without it the test is skipped, or fails where servers are required.
-fn program(name: &str) -> Option<PathBuf> {
+pub fn program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file());
     if found.is_none() {

@@ -3,8 +3,10 @@
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 
+use rebalancer_io::metrics::Matchers;
+
 use super::report::Category;
-use crate::args::LiveArgs;
+use crate::args::{LiveArgs, QueryArgs};
 use crate::typo::Typo;
 use crate::{config_table, secret, usage};
 
@@ -29,6 +31,12 @@ pub fn check(args: &LiveArgs, matches: &ArgMatches, typos: &[Typo]) -> Category 
             "what it says is not in force: correct its name, or unset it",
         );
     }
+    for variable in without_matchers(&args.queries) {
+        category.warn(
+            format!("{variable} has no {{{{matchers}}}}: PROMETHEUS_MATCHERS is not in force there"),
+            "write {{matchers}} between the braces of each of its selectors",
+        );
+    }
     if args.prometheus.prometheus_insecure_skip_tls_verify {
         category.warn(
             "the certificate of the metrics server is not verified",
@@ -36,4 +44,21 @@ pub fn check(args: &LiveArgs, matches: &ArgMatches, typos: &[Typo]) -> Category 
         );
     }
     category
+}
+
+/// The own queries that leave out the matchers that were given.
+fn without_matchers(args: &QueryArgs) -> Vec<&'static str> {
+    if args.prometheus_matchers.as_ref().is_none_or(Matchers::is_empty) {
+        return Vec::new();
+    }
+    let own = [
+        ("QUERY_CPU", &args.query_cpu),
+        ("QUERY_MEMORY", &args.query_memory),
+        ("QUERY_LAG", &args.query_lag),
+        ("QUERY_RATE", &args.query_rate),
+        ("QUERY_PARTITION_LOAD", &args.query_partition_load),
+        ("QUERY_ASSIGNED_PARTITIONS", &args.query_assigned_partitions),
+    ];
+    let lacks = |query: &Option<String>| query.as_ref().is_some_and(|query| !query.contains("matchers}}"));
+    own.into_iter().filter(|(_, query)| lacks(query)).map(|(variable, _)| variable).collect()
 }

@@ -6,7 +6,10 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use rebalancer_core::{Metric, Workload};
 use rebalancer_io::facts::LARGE_FLEET;
-use rebalancer_io::metrics::{FactQueries, MetricQuery, MetricsSource, QuerySet, SourceSeries};
+use rebalancer_io::metrics::{
+    FactQueries, MetricQuery, MetricsSource, OriginQueries, QuerySet, SourceSeries,
+};
+use rebalancer_io::origin::one_origin;
 use rebalancer_io::prometheus::{ErrorKind, InstantAnswer, PrometheusClient, QueryError};
 
 use super::report::{Category, Grade};
@@ -42,6 +45,7 @@ pub fn check(live: &Live, decision: &DecisionSettings, workload: &Workload) -> R
     };
     let asking = Asking { client: &client, at: now(), workload, decision };
     if asking.metrics(&queries, &mut category) {
+        asking.origin(&OriginQueries::new(&settings), &mut category);
         asking.history(&queries, &mut category);
         asking.group(&facts, &mut category);
     }
@@ -146,6 +150,14 @@ impl Asking<'_> {
             oldest = oldest.max(Some(age));
         }
         oldest.map_or(Age::Unknown, Age::Known)
+    }
+
+    /// Whether what a run merges comes from one place.
+    fn origin(&self, queries: &OriginQueries, category: &mut Category) {
+        match one_origin(self.client, queries, &self.workload.pods, self.at) {
+            Ok(()) => category.good("the series of each pod come from one place"),
+            Err(error) => category.fail("whose series", &Failure::Run(error.into())),
+        }
     }
 
     /// Whether the server remembers the window of the persistence guard.

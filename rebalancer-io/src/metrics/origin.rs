@@ -1,0 +1,198 @@
+//! What is asked to find out whether the series of one pod, or of one partition, come from one place:
+//! a server may hold several clusters, and aggregations by pod merge what has the same names.
+
+use super::kafka::KafkaPreset;
+use super::preset::{in_namespace, select};
+use super::query::{MetricQuery, QuerySettings};
+use super::template::{duration, literal};
+use crate::recording::Recording;
+
+/// Most pods or partitions whose series are looked at one by one; those that differ most come first.
+const MOST_LOOKED_AT: usize = 50;
+
+/// Name of the query that tells whether any pod or partition has several series.
+const SEVERAL: &str = "sources";
+
+/// Label of its answer: the metric that has them.
+pub(crate) const METRIC_LABEL: &str = "metric";
+
+/// One kind of series that presets merge.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Family {
+    pub(crate) metric: &'static str,
+    /// The labels of one thing: series that agree in them are merged.
+    pub(crate) keys: &'static [&'static str],
+    /// Labels that change while the thing stays where it is.
+    pub(crate) passing: &'static [&'static str],
+    is_counter: bool,
+}
+
+const CADVISOR_KEYS: &[&str] = &["namespace", "pod", "container", "cpu"];
+const CADVISOR_PASSING: &[&str] = &["id", "name", "image"];
+const CLIENT_KEYS: &[&str] = &["namespace", "pod", "container", "client_id", "topic"];
+const PARTITION_KEYS: &[&str] = &["namespace", "pod", "container", "client_id", "topic", "partition"];
+const MEMBER: &[&str] = &["member_host", "member_id", "consumer_id", "client_id"];
+
+static FAMILIES: [Family; 9] = [
+    counter("container_cpu_usage_seconds_total", CADVISOR_KEYS, CADVISOR_PASSING),
+    counter("kafka_consumer_fetch_manager_records_consumed_total", CLIENT_KEYS, &[]),
+    counter("kafka_consumer_consumer_fetch_manager_metrics_records_consumed_total", CLIENT_KEYS, &[]),
+    gauge("kafka_consumer_fetch_manager_records_lag", PARTITION_KEYS, &[]),
+    gauge("kafka_consumer_consumer_fetch_manager_metrics_records_lag", PARTITION_KEYS, &[]),
+    gauge("kafka_consumergroup_lag", &["consumergroup", "topic", "partition"], MEMBER),
+    gauge(
+        "kminion_kafka_consumer_group_topic_partition_lag",
+        &["group_id", "topic_name", "partition_id"],
+        MEMBER,
+    ),
+    gauge("kafka_consumergroup_group_lag", &["group", "topic", "partition"], MEMBER),
+    gauge("klag_consumer_lag", &["consumer_group", "topic", "partition"], MEMBER),
+];
+
+const fn counter(
+    metric: &'static str,
+    keys: &'static [&'static str],
+    passing: &'static [&'static str],
+) -> Family {
+    Family { metric, keys, passing, is_counter: true }
+}
+
+const fn gauge(
+    metric: &'static str,
+    keys: &'static [&'static str],
+    passing: &'static [&'static str],
+) -> Family {
+    Family { metric, keys, passing, is_counter: false }
+}
+
+/// The queries that tell whose series are merged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OriginQueries {
+    /// Which metrics have several series for one thing: nothing, in most servers.
+    pub(crate) several: Option<MetricQuery>,
+    pub(crate) families: Vec<FamilyQueries>,
+}
+
+/// The queries about one metric that has several series for one thing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FamilyQueries {
+    pub(crate) family: &'static Family,
+    /// The series that disagree, in tolerances: two that are further apart than 1 do not measure the
+    /// same thing.
+    pub(crate) apart: MetricQuery,
+    /// The times of their newest samples, in seconds since 1970.
+    pub(crate) times: MetricQuery,
+}
+
+impl OriginQueries {
+    /// The queries of a live run: about every metric that its presets read.
+    pub fn new(settings: &QuerySettings) -> Self {
+        let found = FAMILIES.iter().filter_map(|family| Some((family, selector(family, settings)?)));
+        let found: Vec<(&Family, String)> = found.collect();
+        let several: Vec<String> = found
+            .iter()
+            .map(|(family, selector)| {
+                let keys = family.keys.join(", ");
+                format!(
+                    "label_replace(max(count by ({keys}) ({selector})) > 1, \"{METRIC_LABEL}\", \"{}\", \"\", \"\")",
+                    family.metric
+                )
+            })
+            .collect();
+        Self {
+            several: (!several.is_empty()).then(|| MetricQuery::new(SEVERAL, several.join(" or "))),
+            families: found.iter().map(|(family, selector)| family.queries(selector, settings)).collect(),
+        }
+    }
+
+    /// The queries of a recorded run; none where it did not ask.
+    pub fn recorded(recording: &Recording) -> Self {
+        let asked = |name: &str| Some(MetricQuery::new(name, recording.promql(name)?));
+        let families = FAMILIES.iter().filter_map(|family| {
+            let apart = asked(&family.name())?;
+            // Times are asked for only where series disagree.
+            let times = asked(&family.name_of_times()).unwrap_or_else(|| MetricQuery::new("", ""));
+            Some(FamilyQueries { family, apart, times })
+        });
+        Self { several: asked(SEVERAL), families: families.collect() }
+    }
+
+    /// Whether a query of this name is one of these.
+    pub(crate) fn has(name: &str) -> bool {
+        name.starts_with(SEVERAL)
+    }
+}
+
+impl Family {
+    fn name(&self) -> String {
+        format!("{SEVERAL} of {}", self.metric)
+    }
+
+    fn name_of_times(&self) -> String {
+        format!("{}, times", self.name())
+    }
+
+    /// A counter is compared where it stands now: replicas scrape it at other moments, and one may have
+    /// missed some. A gauge goes up and down between two scrapes, its mean over the window less.
+    fn queries(&'static self, selector: &str, settings: &QuerySettings) -> FamilyQueries {
+        let keys = self.keys.join(", ");
+        let window = duration(settings.window);
+        let (value, tolerance) = if self.is_counter {
+            // That of the series that has all its samples.
+            let rate = format!("max by ({keys}) (rate({selector}[{window}]))");
+            let since = format!("(time() - timestamp({selector})) * on ({keys}) group_left () {rate}");
+            (format!("({selector} + {since})"), format!("(1 + 90 * {rate})"))
+        } else {
+            let mean = format!("avg_over_time({selector}[{window}])");
+            (mean.clone(), format!("(1000 + 0.5 * max by ({keys}) (abs({mean})))"))
+        };
+        let spread = format!("(max by ({keys}) ({value}) - min by ({keys}) ({value})) / {tolerance}");
+        let disagreeing = format!("on ({keys}) topk({MOST_LOOKED_AT}, {spread} > 1)");
+        let apart = format!("({value} / on ({keys}) group_left () {tolerance}) and {disagreeing}");
+        let times = format!("timestamp({selector}) and {disagreeing}");
+        FamilyQueries {
+            family: self,
+            apart: MetricQuery::new(self.name(), apart),
+            times: MetricQuery::new(self.name_of_times(), times),
+        }
+    }
+}
+
+/// The series of a family that the presets of a run read; `None` where they read none.
+fn selector(family: &Family, settings: &QuerySettings) -> Option<String> {
+    let [own_cpu, own_memory, own_lag, own_rate] = settings.own.each_ref().map(Option::is_some);
+    let of_client = |wanted: &[KafkaPreset]| !own_rate && wanted.contains(&settings.preset);
+    let of_lag = |wanted: KafkaPreset| {
+        (!own_lag && settings.preset == wanted).then(|| in_namespace(family.metric, "", settings))
+    };
+    let of_group = |label: &str, wanted: &[KafkaPreset]| {
+        let group = settings.group.as_deref().filter(|_| !own_lag && wanted.contains(&settings.preset))?;
+        Some(select(family.metric, &format!("{label}=\"{}\"", literal(group)), settings))
+    };
+    match family.metric {
+        // What tells the pods of one cluster from those of another is the same for memory, which is a gauge.
+        "container_cpu_usage_seconds_total" if !(own_cpu && own_memory) => {
+            Some(of_container(family, settings))
+        }
+        "kafka_consumer_fetch_manager_records_consumed_total" => {
+            let read =
+                of_client(&[KafkaPreset::Micrometer, KafkaPreset::KafkaExporter, KafkaPreset::Kminion]);
+            read.then(|| in_namespace(family.metric, "", settings))
+        }
+        "kafka_consumer_consumer_fetch_manager_metrics_records_consumed_total" => {
+            of_client(&[KafkaPreset::JmxDefault]).then(|| in_namespace(family.metric, "", settings))
+        }
+        "kafka_consumer_fetch_manager_records_lag" => of_lag(KafkaPreset::Micrometer),
+        "kafka_consumer_consumer_fetch_manager_metrics_records_lag" => of_lag(KafkaPreset::JmxDefault),
+        "kafka_consumergroup_lag" => of_group("consumergroup", &[KafkaPreset::KafkaExporter]),
+        "kminion_kafka_consumer_group_topic_partition_lag" => of_group("group_id", &[KafkaPreset::Kminion]),
+        "kafka_consumergroup_group_lag" => of_group("group", &[KafkaPreset::KafkaLagExporterIp]),
+        "klag_consumer_lag" => of_group("consumer_group", &[KafkaPreset::KlagIp, KafkaPreset::ClientId]),
+        _ => None,
+    }
+}
+
+fn of_container(family: &Family, settings: &QuerySettings) -> String {
+    let container = settings.container.as_deref().map(|name| format!("container=\"{}\"", literal(name)));
+    in_namespace(family.metric, &container.unwrap_or_default(), settings)
+}

@@ -1,0 +1,272 @@
+//! Finds out whether the series that a run merges come from one place. Two clusters in one server whose
+//! pods have the same names, or two Kafka clusters with one group and topic, are two things; the replicas
+//! of a Prometheus, and a target that two jobs scrape, are one.
+//!
+//! The evidence, in the order of its weight:
+//! 1. cAdvisor's `id` and `name` hold the UID of the pod. One UID is one pod, however many series show
+//!    it; two UIDs that live at one time are two pods.
+//! 2. Values: what measures one thing says nearly the same of it.
+//!
+//! What was there before the pod was created is the past of an earlier pod of its name, and not looked
+//! at. What cannot be shown to be one thing counts as two.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use jiff::Timestamp;
+use rebalancer_core::LivePod;
+
+use crate::metrics::{Family, FamilyQueries, METRIC_LABEL, OriginQueries};
+use crate::prometheus::{PrometheusClient, QueryError, RawSample, Transport};
+
+/// How long after the creation of a pod the last samples of an earlier one of its name may still be
+/// written, in seconds: clocks differ, and cAdvisor shows what it collected up to a minute ago.
+const AFTERLIFE_S: f64 = 60.0;
+
+/// For how long a server shows the last value from before a restart, in seconds: the usual lookback.
+const LOOKBACK_S: f64 = 300.0;
+
+/// Most values that are told.
+const TOLD: usize = 5;
+
+/// Series of several things that have the same names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mixed {
+    /// The metric.
+    pub metric: String,
+    /// What has them: labels and values, such as `pod="orders-0"`.
+    pub thing: String,
+    /// The label that tells the things apart.
+    pub label: String,
+    /// Its values, the first few of them.
+    pub values: Vec<String>,
+}
+
+impl fmt::Display for Mixed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { metric, thing, label, values } = self;
+        let quoted: Vec<String> = values.iter().map(|value| format!("{value:?}")).collect();
+        let example = values.iter().find(|value| !value.is_empty()).map_or("", String::as_str);
+        write!(
+            f,
+            "the server holds series of several sources under one name: {metric} of {thing} is there with {label} {}, \
+             and the values do not agree; name the one that is meant by PROMETHEUS_MATCHERS, such as {label}={example:?}",
+            quoted.join(", ")
+        )
+    }
+}
+
+/// Why it is not known that all series come from one place.
+#[derive(Debug, thiserror::Error)]
+pub enum OriginError {
+    /// They do not.
+    #[error("{0}")]
+    Mixed(Mixed),
+    /// The server did not say.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+}
+
+/// Asks whether the series of these pods, at one moment, come from one place.
+///
+/// In most servers nothing has two series, and this is one small query. Where something has, those that
+/// disagree are looked at.
+///
+/// # Errors
+/// When they do not, or when it cannot be found out.
+pub fn one_origin<T: Transport>(
+    client: &PrometheusClient<T>,
+    queries: &OriginQueries,
+    pods: &[LivePod],
+    at: Timestamp,
+) -> Result<(), OriginError> {
+    let Some(several) = &queries.several else { return Ok(()) };
+    let answer = client.query_raw(several, at)?;
+    let doubled: BTreeSet<&str> =
+        answer.iter().filter_map(|row| row.labels.get(METRIC_LABEL)).map(String::as_str).collect();
+    for FamilyQueries { family, apart, times } in &queries.families {
+        if !doubled.contains(family.metric) {
+            continue;
+        }
+        let rows = client.query_raw(apart, at)?;
+        if rows.len() < 2 {
+            continue;
+        }
+        let times = client.query_raw(times, at)?;
+        let seen = Seen { family, pods, at, times: &times };
+        if let Some(mixed) = seen.mixed(&rows) {
+            return Err(OriginError::Mixed(mixed));
+        }
+    }
+    Ok(())
+}
+
+type Labels = BTreeMap<String, String>;
+
+/// What the server shows of one metric.
+struct Seen<'a> {
+    family: &'a Family,
+    pods: &'a [LivePod],
+    at: Timestamp,
+    times: &'a [RawSample],
+}
+
+impl Seen<'_> {
+    /// Two things under one name, if there are any.
+    fn mixed(&self, rows: &[RawSample]) -> Option<Mixed> {
+        let times: BTreeMap<Vec<(&str, &str)>, f64> =
+            self.times.iter().map(|row| (unnamed(&row.labels), row.value)).collect();
+        let mut things: BTreeMap<Vec<&str>, Vec<&RawSample>> = BTreeMap::new();
+        for row in rows {
+            let key = self.family.keys.iter().map(|label| value(&row.labels, label)).collect();
+            let time = times.get(&unnamed(&row.labels)).copied();
+            if self.is_of_now(&row.labels, time) {
+                things.entry(key).or_default().push(row);
+            }
+        }
+        let mixed: Vec<Vec<&RawSample>> = things.into_values().filter(|rows| self.is_mixed(rows)).collect();
+        let first = mixed.first()?.first()?;
+        let label = self.telling_label(&mixed);
+        let values: BTreeSet<&str> = mixed.iter().flatten().map(|row| value(&row.labels, label)).collect();
+        let named =
+            self.family.keys.iter().filter_map(|key| Some(format!("{key}={:?}", first.labels.get(*key)?)));
+        Some(Mixed {
+            metric: self.family.metric.to_owned(),
+            thing: named.collect::<Vec<String>>().join(", "),
+            label: label.to_owned(),
+            values: values.into_iter().take(TOLD).map(str::to_owned).collect(),
+        })
+    }
+
+    fn pod(&self, labels: &Labels) -> Option<&LivePod> {
+        let name = labels.get("pod").filter(|_| self.family.keys.contains(&"pod"))?;
+        self.pods.iter().find(|pod| pod.name == *name)
+    }
+
+    /// Whether a series is not the past of an earlier pod of the name. What has no time counts as now.
+    fn is_of_now(&self, labels: &Labels, time: Option<f64>) -> bool {
+        let age = self.pod(labels).and_then(|pod| pod.age);
+        let (Some(age), Some(time)) = (age, time) else { return true };
+        let created = self.at.as_millisecond() as f64 / 1000.0 - age.as_secs_f64();
+        time > created + AFTERLIFE_S
+    }
+
+    /// Whether the series of one name are of several things.
+    fn is_mixed(&self, rows: &[&RawSample]) -> bool {
+        let uids: BTreeSet<String> = rows.iter().filter_map(|row| uid(&row.labels)).collect();
+        let unknown: Vec<&RawSample> =
+            rows.iter().copied().filter(|row| uid(&row.labels).is_none()).collect();
+        if uids.len() > 1 {
+            return true;
+        }
+        if unknown.is_empty() {
+            return false;
+        }
+        // Within the lookback after a restart, one replica may show the old container and one the new.
+        let warm = self.pod(&rows[0].labels).and_then(LivePod::warm_for);
+        if warm.is_some_and(|warm| warm.as_secs_f64() < LOOKBACK_S) {
+            return false;
+        }
+        let apart = |one: &RawSample, other: &RawSample| {
+            self.origin(&one.labels) != self.origin(&other.labels) && !self.agree(rows, one, other)
+        };
+        unknown.iter().any(|one| rows.iter().any(|other| apart(one, other)))
+    }
+
+    /// Whether two places show the same of one thing: of the same container, where there are several.
+    fn agree(&self, rows: &[&RawSample], one: &RawSample, other: &RawSample) -> bool {
+        let at = |row: &RawSample| -> Vec<&RawSample> {
+            rows.iter()
+                .copied()
+                .filter(|known| self.origin(&known.labels) == self.origin(&row.labels))
+                .collect()
+        };
+        // A label that one of the two dropped tells nothing.
+        let may_be_one = |a: &RawSample, b: &RawSample| {
+            ["id", "name"].into_iter().all(|label| {
+                let (here, there) = (value(&a.labels, label), value(&b.labels, label));
+                here.is_empty() || there.is_empty() || here == there
+            })
+        };
+        let (here, there) = (at(one), at(other));
+        let mut pairs = here.iter().flat_map(|a| there.iter().map(move |b| (*a, *b)));
+        // In tolerances.
+        pairs.any(|(a, b)| may_be_one(a, b) && (a.value - b.value).abs() <= 1.0)
+    }
+
+    /// The labels of the place that a series comes from.
+    fn origin<'a>(&self, labels: &'a Labels) -> Vec<(&'a str, &'a str)> {
+        let of_thing =
+            |label: &str| self.family.keys.contains(&label) || self.family.passing.contains(&label);
+        unnamed(labels).into_iter().filter(|(label, _)| !of_thing(label)).collect()
+    }
+
+    /// The label that best tells the things apart: series that agree in it agree in their values too, it
+    /// has few values, and its name does not speak of a replica or a target.
+    fn telling_label<'a>(&self, things: &[Vec<&'a RawSample>]) -> &'a str {
+        const OF_TARGETS: [&str; 7] = ["job", "service", "endpoint", "host", "node", "instance", "pod"];
+        let labels: BTreeSet<&str> =
+            things.iter().flatten().flat_map(|row| row.labels.keys()).map(String::as_str).collect();
+        let ranked =
+            labels.into_iter().filter(|label| !self.family.keys.contains(label)).filter_map(|label| {
+                let values: BTreeSet<&str> =
+                    things.iter().flatten().map(|row| value(&row.labels, label)).collect();
+                let telling = things.iter().filter(|rows| tells_apart(label, rows)).count();
+                let passing = self.family.passing.contains(&label);
+                let differs = things.iter().any(|rows| {
+                    rows.iter().any(|row| value(&row.labels, label) != value(&rows[0].labels, label))
+                });
+                let rank = (
+                    things.len() - telling,
+                    passing,
+                    !label.contains("cluster"),
+                    label.contains("replica"),
+                    values.len(),
+                    OF_TARGETS.iter().position(|target| *target == label).map_or(0, |position| position + 1),
+                );
+                differs.then_some((rank, label))
+            });
+        ranked.min().map_or("id", |(_, label)| label)
+    }
+}
+
+/// Whether series with the same value of `label` agree.
+fn tells_apart(label: &str, rows: &[&RawSample]) -> bool {
+    let mut groups: BTreeMap<&str, Vec<&RawSample>> = BTreeMap::new();
+    for row in rows {
+        groups.entry(value(&row.labels, label)).or_default().push(row);
+    }
+    let agree = |rows: &Vec<&RawSample>| {
+        let uids: BTreeSet<String> = rows.iter().filter_map(|row| uid(&row.labels)).collect();
+        let low = rows.iter().map(|row| row.value).fold(f64::INFINITY, f64::min);
+        let high = rows.iter().map(|row| row.value).fold(f64::NEG_INFINITY, f64::max);
+        if uids.is_empty() { high - low <= 1.0 } else { uids.len() == 1 }
+    };
+    groups.len() > 1 && groups.values().all(agree)
+}
+
+/// The labels without the name of the metric, which an expression takes away.
+fn unnamed(labels: &Labels) -> Vec<(&str, &str)> {
+    let named = labels.iter().filter(|(label, _)| *label != "__name__");
+    named.map(|(label, value)| (label.as_str(), value.as_str())).collect()
+}
+
+fn value<'a>(labels: &'a Labels, label: &str) -> &'a str {
+    labels.get(label).map_or("", String::as_str)
+}
+
+/// The UID of the pod that a container's control group, or Docker's name of it, holds.
+fn uid(labels: &Labels) -> Option<String> {
+    const LENGTH: usize = 36;
+    let is_uid = |text: &[u8]| {
+        text.iter().enumerate().all(|(at, byte)| match at {
+            // systemd's names take no hyphens.
+            8 | 13 | 18 | 23 => matches!(byte, b'-' | b'_'),
+            _ => byte.is_ascii_hexdigit(),
+        })
+    };
+    ["id", "name"].into_iter().find_map(|label| {
+        let found = value(labels, label).as_bytes().windows(LENGTH).find(|text| is_uid(text))?;
+        Some(String::from_utf8_lossy(found).replace('_', "-"))
+    })
+}

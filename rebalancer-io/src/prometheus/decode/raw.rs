@@ -1,0 +1,60 @@
+//! The whole label sets of a small answer, for what is decided by labels that are not known before.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+
+use serde::Deserialize;
+
+use super::{Wanted, labelled};
+use crate::prometheus::error::{ErrorKind, TransportError};
+
+/// Largest answer that is read here, in bytes: some hundred series with all their labels are a tenth.
+const MAX_BYTES: u64 = 4 << 20;
+
+/// One series with all its labels.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RawSample {
+    /// The labels by name; those without a value are absent.
+    pub labels: BTreeMap<String, String>,
+    /// The value as sent: it may be NaN, infinite or negative.
+    pub value: f64,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    data: Data,
+}
+
+#[derive(Deserialize)]
+struct Data {
+    result: Vec<Row>,
+}
+
+#[derive(Deserialize)]
+struct Row {
+    metric: BTreeMap<String, String>,
+    value: (serde_json::Number, String),
+}
+
+/// Decodes the answer to an instant query, keeping every label.
+///
+/// # Errors
+/// Everything but a whole vector of numbers.
+pub fn raw(mut body: impl Read, wanted: &Wanted<'_>) -> Result<Vec<RawSample>, ErrorKind> {
+    let max_bytes = wanted.max_bytes.min(MAX_BYTES);
+    let mut bytes: Vec<u8> = Vec::new();
+    body.by_ref().take(max_bytes + 1).read_to_end(&mut bytes).map_err(TransportError::from_body)?;
+    if bytes.len() as u64 > max_bytes {
+        return Err(ErrorKind::TooLarge { max_bytes });
+    }
+    // What makes it a whole answer is said in one place.
+    labelled(&*bytes, &Wanted { max_bytes, ..*wanted }, &["__name__"])?;
+    let malformed = |reason: String| ErrorKind::NotAnAnswer { at: 0, reason };
+    let answer: Answer = serde_json::from_slice(&bytes).map_err(|error| malformed(error.to_string()))?;
+    let rows = answer.data.result.into_iter().map(|row| {
+        let value = row.value.1.parse().map_err(|_| malformed("a value that is no number".to_owned()))?;
+        let labels = row.metric.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+        Ok(RawSample { labels, value })
+    });
+    rows.collect()
+}

@@ -1,0 +1,290 @@
+//! Whose series a server holds: one cluster seen several times, or several clusters under one name.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use jiff::{SignedDuration, Timestamp};
+use rebalancer_core::LivePod;
+use rebalancer_io::metrics::{KafkaPreset, OriginQueries, QuerySettings};
+use rebalancer_io::origin::{Mixed, OriginError, one_origin};
+use rebalancer_io::prometheus::{Endpoint, PrometheusClient, PrometheusConfig};
+
+use crate::presets::program;
+
+const CPU: &str = "container_cpu_usage_seconds_total";
+const CONSUMED: &str = "kafka_consumer_fetch_manager_records_consumed_total";
+const OWN_LAG: &str = "kafka_consumer_fetch_manager_records_lag";
+const LAG: &str = "kafka_consumergroup_lag";
+
+/// Seconds of the past that a series has samples of, twice a minute.
+const PAST_S: i64 = 2400;
+
+/// Samples in the text format, a metric at a time.
+struct Samples {
+    now: i64,
+    of: BTreeMap<String, String>,
+}
+
+impl Samples {
+    /// A series over `seconds` from now, with the value that `value` gives `PAST_S` ago and later.
+    fn add(&mut self, metric: &str, labels: &str, from_s: i64, to_s: i64, value: impl Fn(f64) -> f64) {
+        let text = self.of.entry(metric.to_owned()).or_default();
+        for at in (from_s..=to_s).step_by(30) {
+            let value = value((at + PAST_S) as f64);
+            writeln!(text, "{metric}{{{labels}}} {value} {}", self.now + at).expect("a String");
+        }
+    }
+
+    /// A counter of this rate up to now.
+    fn counter(&mut self, metric: &str, labels: &str, rate: f64) {
+        self.add(metric, labels, -PAST_S, 0, |age_s| 1000.0 + rate * age_s);
+    }
+
+    fn cpu(&mut self, namespace: &str, pod: usize, labels: &str, rate: f64) {
+        self.counter(CPU, &labels_of(namespace, pod, labels), rate);
+    }
+}
+
+fn labels_of(namespace: &str, pod: usize, labels: &str) -> String {
+    format!("namespace=\"{namespace}\",pod=\"orders-{pod}\",container=\"app\",{labels}")
+}
+
+fn control_group(uid: u32, container: u32) -> String {
+    format!(
+        "id=\"/kubepods.slice/kubepods-burstable-pod{uid:08x}_bf5c_4ae6_9f8c_0123456789ab.slice/cri-containerd-{container:064x}.scope\",\
+         name=\"{container:064x}\""
+    )
+}
+
+/// What a place shows and what is to be found there: the label and its values, or nothing.
+const PLACES: [(&str, Option<(&str, &[&str])>); 13] = [
+    ("plain", None),
+    ("replicas", None),
+    ("missed", None),
+    ("jobs", None),
+    ("restarted", None),
+    ("earlier", None),
+    ("clusters", Some(("cluster", &["eu-1", "us-1"]))),
+    ("clusters-and-replicas", Some(("region", &["eu", "us"]))),
+    ("uids", Some(("node", &["node-1", "node-2"]))),
+    ("unlabelled", Some(("id", &[]))),
+    ("clients", Some(("cluster", &["eu-1", "us-1"]))),
+    ("lags", Some(("cluster", &["eu-1", "us-1"]))),
+    ("some", Some(("cluster", &["", "us-1"]))),
+];
+
+fn samples(now: i64) -> Samples {
+    let mut samples = Samples { now, of: BTreeMap::new() };
+    for pod in 0..3_u32 {
+        let at = pod as usize;
+        let rate = 0.3 + 0.2 * f64::from(pod);
+        let group = control_group(pod, pod);
+        samples.cpu("plain", at, &group, rate);
+        // Scraped by each at another moment; the name of the label is anyone's.
+        for (watcher, shift) in [("a", 0), ("b", 17)] {
+            let labels = labels_of("replicas", at, &format!("watcher=\"{watcher}\",id=\"/k/{pod}\""));
+            samples.add(CPU, &labels, shift - PAST_S, -20 + shift, |age_s| 1000.0 + rate * age_s);
+            let missed = if watcher == "b" { -240 } else { 0 };
+            let labels = labels_of("missed", at, &format!("prometheus_replica=\"{watcher}\""));
+            samples.add(CPU, &labels, -PAST_S, missed, |age_s| 1000.0 + rate * age_s);
+        }
+        samples.cpu(
+            "jobs",
+            at,
+            &format!("job=\"kubelet\",instance=\"10.0.0.1:10250\",id=\"/k/{pod}\""),
+            rate,
+        );
+        samples.cpu("jobs", at, "job=\"cadvisor\",instance=\"node-1:10255\"", rate);
+        for replica in ["a", "b"] {
+            let old = format!("{},replica=\"{replica}\"", control_group(pod, 10 + pod));
+            let old = labels_of("restarted", at, &old);
+            samples.add(CPU, &old, -PAST_S, -120, |age_s| 1000.0 + rate * age_s);
+            let new = format!("{},replica=\"{replica}\"", control_group(pod, 20 + pod));
+            samples.add(CPU, &labels_of("restarted", at, &new), -90, 0, |age_s| rate * age_s);
+        }
+        let earlier = format!("{},node=\"node-1\"", control_group(100 + pod, 100 + pod));
+        samples.add(CPU, &labels_of("earlier", at, &earlier), -PAST_S, -210, |age_s| 1000.0 + rate * age_s);
+        let new = format!("{},node=\"node-2\"", control_group(pod, pod));
+        samples.add(CPU, &labels_of("earlier", at, &new), -180, 0, |age_s| rate * age_s);
+        for (cluster, region, rate) in [("eu-1", "eu", rate), ("us-1", "us", 1.5 - rate * 1.3)] {
+            samples.cpu(
+                "clusters",
+                at,
+                &format!("cluster=\"{cluster}\",instance=\"10.0.0.1\",id=\"/k/{pod}\""),
+                rate,
+            );
+            for replica in ["a", "b"] {
+                let labels = format!("region=\"{region}\",replica=\"{replica}\"");
+                samples.cpu("clusters-and-replicas", at, &labels, rate);
+            }
+            let labels = format!(
+                "namespace=\"clients\",pod=\"orders-{pod}\",client_id=\"c-1\",topic=\"t\",cluster=\"{cluster}\""
+            );
+            samples.counter(CONSUMED, &labels, 100.0 * rate);
+            let labels = labels.replace("clients", "lags") + ",partition=\"7\"";
+            let lag = if cluster == "us-1" && pod == 1 { 400_000.0 } else { 1500.0 };
+            samples.add(OWN_LAG, &labels, -PAST_S, 0, |_| lag);
+        }
+        samples.cpu("clients", at, &group, rate);
+        samples.cpu("uids", at, &format!("{group},node=\"node-1\",instance=\"i-1\""), rate);
+        samples.cpu(
+            "uids",
+            at,
+            &format!("{},node=\"node-2\",instance=\"i-2\"", control_group(50 + pod, 50)),
+            1.5,
+        );
+        samples.cpu("unlabelled", at, &group, rate);
+        samples.cpu("unlabelled", at, &control_group(50 + pod, 50 + pod), 1.5);
+        samples.cpu("some", at, "id=\"/k\"", rate);
+    }
+    // The other cluster has fewer pods.
+    samples.cpu("some", 2, "id=\"/k\",cluster=\"us-1\"", 2.5);
+    for partition in 0..4 {
+        for (job, lag) in [("live", 1500.0), ("standby", if partition == 2 { 400_000.0 } else { 0.0 })] {
+            let labels = format!(
+                "consumergroup=\"two\",topic=\"t\",partition=\"{partition}\",job=\"{job}\",instance=\"{job}:9308\""
+            );
+            samples.add(LAG, &labels, -PAST_S, 0, |_| lag);
+            // Two exporters of one cluster, whose lag goes up and down between their scrapes.
+            let labels = labels.replace("two", "one");
+            let shift = if job == "live" { 0 } else { 14 };
+            samples.add(LAG, &labels, shift - PAST_S, shift - 15, |age_s| {
+                20_000.0 + 15_000.0 * (age_s / 40.0).sin()
+            });
+        }
+    }
+    samples
+}
+
+fn pods(place: &str) -> Vec<LivePod> {
+    let age = Some(Duration::from_secs(if place == "earlier" { 200 } else { 86_400 }));
+    (0..3).map(|pod| LivePod { age, uptime: age, ..LivePod::assumed(format!("orders-{pod}")) }).collect()
+}
+
+fn found(client: &PrometheusClient, settings: &QuerySettings, at: Timestamp) -> Option<Mixed> {
+    match one_origin(client, &OriginQueries::new(settings), &pods(&settings.namespace), at) {
+        Ok(()) => None,
+        Err(OriginError::Mixed(mixed)) => Some(mixed),
+        Err(error) => panic!("{}: {error}", settings.namespace),
+    }
+}
+
+fn settings(namespace: &str) -> QuerySettings {
+    QuerySettings { pod_pattern: Some("orders-.+".into()), ..QuerySettings::new(namespace) }
+}
+
+/// Everything that is to be found out, of a server with these samples.
+fn tells_whose_series_these_are(address: &str, at: Timestamp) {
+    let endpoint = Endpoint::parse(address).expect("an address");
+    let client = PrometheusClient::new(&PrometheusConfig::new(endpoint)).expect("a client");
+    for (place, expected) in PLACES {
+        let mixed = found(&client, &settings(place), at);
+        let said = mixed.as_ref().map(ToString::to_string).unwrap_or_default();
+        assert_eq!(
+            mixed.as_ref().map(|mixed| mixed.label.as_str()),
+            expected.map(|(label, _)| label),
+            "{place}: {said}"
+        );
+        let (Some(mixed), Some((label, values))) = (mixed, expected) else { continue };
+        assert!(values.is_empty() || mixed.values == *values, "{place}: {said}");
+        assert!(said.contains("PROMETHEUS_MATCHERS") && said.contains(label), "{place}: {said}");
+        for value in values {
+            assert!(said.contains(&format!("{value:?}")), "{place}: {said}");
+        }
+    }
+    for (group, expected) in [("one", None), ("two", Some("job"))] {
+        let settings = QuerySettings {
+            preset: KafkaPreset::KafkaExporter,
+            group: Some(group.into()),
+            ..settings("plain")
+        };
+        let mixed = found(&client, &settings, at);
+        assert_eq!(mixed.as_ref().map(|mixed| mixed.label.as_str()), expected, "{group}: {mixed:?}");
+    }
+    let matchers = r#"cluster="eu-1""#.parse().expect("matchers");
+    assert_eq!(found(&client, &QuerySettings { matchers, ..settings("clusters") }, at), None);
+    let before = client.requests();
+    found(&client, &settings("plain"), at);
+    assert_eq!(client.requests() - before, 1, "where nothing is there twice, one query says so");
+}
+
+#[test]
+fn prometheus_tells_whose_series_these_are() {
+    let (Some(promtool), Some(prometheus)) = (program("promtool"), program("prometheus")) else { return };
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let at = Timestamp::from_second(Timestamp::now().as_second()).expect("a time of now");
+    let mut text = String::new();
+    for (metric, lines) in samples(at.as_second()).of {
+        write!(text, "# TYPE {metric} unknown\n{lines}").expect("a String");
+    }
+    let (series, data) = (folder.path().join("series.txt"), folder.path().join("data"));
+    fs::write(&series, text + "# EOF\n").expect("a file of series");
+    let arguments = ["tsdb", "create-blocks-from", "openmetrics", "--quiet"];
+    let made = Command::new(promtool).args(arguments).args([&series, &data]).output().expect("promtool runs");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let config = folder.path().join("prometheus.yml");
+    fs::write(&config, "global: {scrape_interval: 1h}\n").expect("a configuration");
+    let address = free_address();
+    let mut command = Command::new(prometheus);
+    command.arg(format!("--config.file={}", config.display()));
+    command.arg(format!("--storage.tsdb.path={}", data.display()));
+    command.arg(format!("--web.listen-address={address}"));
+    let _server = Running::start(command, &format!("http://{address}/-/ready"));
+    tells_whose_series_these_are(&format!("http://{address}"), at);
+}
+
+#[test]
+fn victoria_metrics_tells_whose_series_these_are() {
+    let Some(binary) = program("victoria-metrics") else { return };
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let address = free_address();
+    let mut command = Command::new(binary);
+    command.arg(format!("-httpListenAddr={address}"));
+    command.arg(format!("-storageDataPath={}", folder.path().display()));
+    command.args(["-search.latencyOffset=0s", "-retentionPeriod=1"]);
+    let _server = Running::start(command, &format!("http://{address}/health"));
+    let at = Timestamp::from_second(Timestamp::now().as_second()).expect("a time of now")
+        - SignedDuration::from_secs(60);
+    let lines: String = samples(at.as_second()).of.into_values().collect();
+    let in_ms: String = lines.lines().map(|line| format!("{line}000\n")).collect();
+    ureq::post(format!("http://{address}/api/v1/import/prometheus"))
+        .send(&in_ms)
+        .expect("the import is accepted");
+    ureq::get(format!("http://{address}/internal/force_flush")).call().expect("the data is flushed");
+    tells_whose_series_these_are(&format!("http://{address}"), at);
+}
+
+fn free_address() -> String {
+    let socket =
+        TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port");
+    socket.to_string()
+}
+
+/// A server that ends with its value.
+struct Running(Child);
+
+impl Running {
+    fn start(mut command: Command, ready: &str) -> Self {
+        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the server starts");
+        let running = Self(child);
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while ureq::get(ready).call().is_err() {
+            assert!(Instant::now() < deadline, "the server does not become ready");
+            sleep(Duration::from_millis(50));
+        }
+        running
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself; there is nobody to tell.
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
