@@ -1,0 +1,238 @@
+//! The gates of the house: what `.ci/run` does on a machine that lacks things, what it counts, and what
+//! a release waits for.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use e2e::Sandbox;
+use serde_json::{Value, json};
+
+/// What `.ci/run` calls beside the stubs below.
+const TOOLS: [&str; 11] =
+    ["awk", "bash", "cat", "dirname", "env", "grep", "mktemp", "rm", "tee", "timeout", "uname"];
+
+/// Two tests that passed and one that is ignored.
+const TWO_PASSED: &str = "test result: ok. 2 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out";
+
+#[test]
+fn what_is_missing_is_installed_by_sudo_where_the_user_is_not_root() {
+    let machine = Machine::new(TWO_PASSED);
+    let (code, output) = machine.ci(&[], &[]);
+    assert_eq!(code, Some(0), "{output}");
+    let calls = machine.calls();
+    let installed: Vec<&str> = calls.lines().filter(|call| call.starts_with("apt-get ")).collect();
+    for package in ["gcc", "curl", "valgrind", "musl-tools"] {
+        assert!(installed.iter().any(|call| call.contains(package)), "{package}: {calls}");
+    }
+    assert!(installed[0].starts_with("apt-get update"), "packages are not known before: {calls}");
+    let as_root = calls.lines().filter(|call| call.starts_with("sudo -n apt-get ")).count();
+    assert_eq!(as_root, installed.len(), "{calls}");
+}
+
+#[test]
+fn the_fuzz_targets_are_compiled() {
+    let machine = Machine::new(TWO_PASSED);
+    machine.ci(&[], &[]);
+    let calls = machine.calls();
+    assert!(calls.contains("cargo check --manifest-path fuzz/Cargo.toml "), "{calls}");
+}
+
+#[test]
+fn a_skipped_test_is_no_passed_one() {
+    let skipped = format!("SKIPPED aligned::on_thanos: thanos not found on PATH\n{TWO_PASSED}");
+    let (code, output) = Machine::new(&skipped).ci(&[], &[]);
+    assert!(output.contains("\n1 passed, 0 failed, 2 skipped\n"), "{output}");
+    assert_eq!(code, Some(0), "Thanos may be missing: {output}");
+
+    let skipped = format!("SKIPPED starts: prometheus not found on PATH\n{TWO_PASSED}");
+    let (code, output) = Machine::new(&skipped).ci(&[], &[]);
+    assert!(output.contains("1 of the skipped tests are required"), "{output}");
+    assert_eq!(code, Some(1), "{output}");
+}
+
+#[test]
+fn a_complete_run_leaves_nothing_out() {
+    let unreachable = [("FETCH", "1")];
+    let (code, output) = Machine::new(TWO_PASSED).ci(&[], &unreachable);
+    assert_eq!(code, Some(0), "{output}");
+    assert!(output.contains("left out: ADVISORIES WERE NOT CHECKED"), "{output}");
+    assert!(output.contains("left out: THE TESTS ON THANOS ARE SKIPPED"), "{output}");
+
+    let (code, output) = Machine::new(TWO_PASSED).ci(&["--complete"], &unreachable);
+    assert_eq!(code, Some(1), "{output}");
+    assert!(output.contains("!! ADVISORIES WERE NOT CHECKED"), "{output}");
+
+    let machine = Machine::new(TWO_PASSED);
+    let (code, output) = machine.ci(&["--complete"], &[]);
+    assert_eq!(code, Some(0), "{output}");
+    assert!(!output.contains("left out"), "{output}");
+    assert!(machine.calls().contains("install --thanos"), "{}", machine.calls());
+}
+
+#[test]
+fn a_release_waits_for_every_test_and_for_the_licences_and_advisories() {
+    let release = workflow("release");
+    let jobs = &release["jobs"];
+    for job in ["archive", "image"] {
+        let needs = jobs[job]["needs"].as_array().cloned().unwrap_or_default();
+        assert!(needs.contains(&json!("ci")), "{job} waits for {needs:?}");
+    }
+    let needs = jobs["publish"]["needs"].as_array().cloned().unwrap_or_default();
+    assert!(["archive", "image"].iter().all(|job| needs.contains(&json!(job))), "{needs:?}");
+
+    let nightly = workflow("nightly");
+    for complete in [&jobs["ci"], &nightly["jobs"]["ci"]] {
+        assert_eq!(complete["uses"], "./.github/workflows/ci.yml");
+        assert_eq!(complete["with"], json!({ "complete": true }));
+    }
+    let ci = workflow("ci");
+    assert!(ci["on"]["workflow_call"].is_object(), "{}", ci["on"]);
+    let steps = ci["jobs"]["ci"]["steps"].to_string();
+    assert!(steps.contains("bash .ci/run ${{ inputs.complete && '--complete' || '' }}"), "{steps}");
+}
+
+#[test]
+fn a_release_says_only_of_archives_and_image_that_they_are_attested() {
+    let text = read(".github/workflows/release.yml");
+    let head: String = text.lines().take_while(|line| line.starts_with('#')).collect();
+    assert!(head.contains("Attested are the archives") && !head.contains("each attested"), "{head}");
+    let jobs = &workflow("release")["jobs"];
+    let attested = |job: &str| -> Vec<Value> {
+        let steps = jobs[job]["steps"].as_array().expect("a job has steps").iter();
+        let attests =
+            |step: &&Value| step["uses"].as_str().is_some_and(|it| it.starts_with("actions/attest-"));
+        steps.filter(attests).map(|step| step["with"].clone()).collect()
+    };
+    let archives = attested("archive");
+    assert_eq!(archives.len(), 2, "{archives:?}");
+    assert!(archives.iter().all(|with| with["subject-path"] == "${{ env.NAME }}.tar.gz"), "{archives:?}");
+    let published = attested("publish");
+    assert_eq!(published.len(), 1, "{published:?}");
+    assert_eq!(published[0]["subject-name"], "${{ env.IMAGE }}");
+}
+
+#[test]
+fn every_action_is_pinned_to_a_commit() {
+    let mut uses = 0;
+    for name in ["ci", "nightly", "release"] {
+        for line in read(&format!(".github/workflows/{name}.yml")).lines() {
+            let Some(action) = line.trim().trim_start_matches("- ").strip_prefix("uses: ") else { continue };
+            // A workflow of this repository is that of the commit which calls it.
+            if action.starts_with("./") {
+                continue;
+            }
+            let commit =
+                action.split_once('@').and_then(|(_, rest)| rest.split(' ').next()).unwrap_or_default();
+            assert!(is_hex(commit, 40), "{name}: {action}");
+            uses += 1;
+        }
+    }
+    assert!(uses > 5, "the workflows use actions");
+}
+
+#[test]
+fn the_image_is_built_by_the_compiler_of_the_project_from_bases_that_cannot_move() {
+    let file = read("deploy/docker/Dockerfile");
+    let toolchain = read("rust-toolchain.toml");
+    let channel = toolchain.split('"').nth(1).expect("rust-toolchain.toml names a channel");
+    let compiler = format!("FROM docker.io/library/rust:{channel}-alpine");
+    assert!(file.contains(&compiler), "the Dockerfile lacks: {compiler}");
+    let mut bases = 0;
+    for line in file.lines().filter(|line| line.starts_with("FROM ")) {
+        let image = line.split(' ').nth(1).unwrap_or_default();
+        let digest = image.split_once("@sha256:").map_or("", |(_, digest)| digest);
+        assert!(is_hex(digest, 64), "{line}");
+        bases += 1;
+    }
+    assert_eq!(bases, 2);
+    // The image that reads the file, when it names one.
+    assert!(!file.contains("# syntax="), "{file}");
+}
+
+/// A machine with a copy of `.ci/run`, whose cargo, servers and packages are stubs that write down how
+/// they are called, and whose user is not root.
+struct Machine {
+    sandbox: Arc<Sandbox>,
+}
+
+impl Machine {
+    /// One whose tests print `tests`.
+    fn new(tests: &str) -> Self {
+        let sandbox = Sandbox::new();
+        for folder in ["bin", ".ci", "e2e", "benches"] {
+            fs::create_dir(sandbox.path().join(folder)).expect("the sandbox is writable");
+        }
+        for tool in TOOLS {
+            symlink(real(tool), sandbox.path().join("bin").join(tool)).expect("the sandbox is writable");
+        }
+        sandbox.write(".ci/run", read(".ci/run"));
+        sandbox.write("tests", format!("{tests}\n"));
+        let machine = Self { sandbox };
+        machine.stub(
+            "bin/cargo",
+            r#"case "$1 $2" in "test "*) cat tests ;; "deny fetch") exit ${FETCH-0} ;; esac"#,
+        );
+        machine.stub("bin/id", "echo 1000");
+        machine.stub("bin/sudo", r#"shift; AS_ROOT=1 "$@""#);
+        machine.stub("bin/apt-get", "[ -n \"$AS_ROOT\" ]");
+        for program in ["bin/rustup", "bin/gungraun-runner", "bin/cargo-deny", "benches/instructions"] {
+            machine.stub(program, "true");
+        }
+        let thanos = machine.sandbox.path().join("thanos");
+        fs::create_dir(&thanos).expect("the sandbox is writable");
+        machine.stub("thanos/thanos", "true");
+        machine
+            .stub("e2e/install", &format!("[ -z \"$1\" ] || echo 'export PATH={}:$PATH'", thanos.display()));
+        machine
+    }
+
+    fn stub(&self, path: &str, script: &str) {
+        let name = path.rsplit('/').next().expect("a path has a name");
+        let script = format!("#!/usr/bin/env bash\necho \"{name} $*\" >> calls\n{script}\n");
+        let path = self.sandbox.write(path, script);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("the file is ours");
+    }
+
+    /// Runs `.ci/run` with nothing else on `PATH`: its exit code, and all it wrote.
+    fn ci(&self, arguments: &[&str], env: &[(&str, &str)]) -> (Option<i32>, String) {
+        let script = self.sandbox.path().join(".ci/run");
+        let output = Command::new(real("bash"))
+            .arg(script)
+            .args(arguments)
+            .env_clear()
+            .env("PATH", self.sandbox.path().join("bin"))
+            .envs(env.iter().copied())
+            .current_dir(self.sandbox.path())
+            .output()
+            .expect("the machine has bash");
+        let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        (output.status.code(), text.concat())
+    }
+
+    fn calls(&self) -> String {
+        fs::read_to_string(self.sandbox.path().join("calls")).expect("something was called")
+    }
+}
+
+fn real(tool: &str) -> PathBuf {
+    let found =
+        ["/usr/bin", "/bin"].iter().map(|folder| Path::new(folder).join(tool)).find(|path| path.exists());
+    found.unwrap_or_else(|| panic!("the machine has no {tool}"))
+}
+
+fn workflow(name: &str) -> Value {
+    let text = read(&format!(".github/workflows/{name}.yml"));
+    serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+fn is_hex(text: &str, length: usize) -> bool {
+    text.len() == length && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+fn read(path: &str) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("e2e lies in the repository");
+    fs::read_to_string(root.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
