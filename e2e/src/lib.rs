@@ -1,4 +1,4 @@
-//! Real servers for the tests: Prometheus, VictoriaMetrics, a Kubernetes control plane, and the
+//! Real servers for the tests: Prometheus, VictoriaMetrics, Thanos, a Kubernetes control plane, and the
 //! program itself as its users run it.
 //!
 //! `e2e/install` puts the servers on a machine; a test says with [`require!`] which it needs.
@@ -14,6 +14,7 @@ mod gate;
 mod metric_server;
 mod require;
 mod sandbox;
+mod thanos;
 mod webhook;
 
 pub use binary::{Finished, Running, pod_rebalancer, released};
@@ -21,7 +22,8 @@ pub use browser::{Browser, Look};
 pub use control_plane::{Access, Answer, Api, ControlPlane, Identity, Namespace, Pki, workload};
 pub use fleet::{Fleet, Level, PodLoads};
 pub use gate::Gate;
-pub use metric_server::MetricServer;
+pub use metric_server::{MetricServer, Release};
 pub use require::{Program, check, path_of};
 pub use sandbox::{Sandbox, Server, free_port, wait_until};
+pub use thanos::{Sidecar, Thanos};
 pub use webhook::Webhook;

@@ -1,7 +1,9 @@
-//! Prometheus and VictoriaMetrics, filled with the series of a fleet.
+//! Prometheus and VictoriaMetrics, of the releases that are in the field, filled with the series of a fleet.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -13,6 +15,69 @@ use crate::sandbox::{Sandbox, Server, free_port};
 
 const START_LIMIT: Duration = Duration::from_secs(60);
 
+/// A metric server that tests run on, see [`on_each_metric_server!`](crate::on_each_metric_server).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Release {
+    /// Prometheus as Debian has it (2.42).
+    Prometheus,
+    /// The newest Prometheus.
+    NewestPrometheus,
+    /// VictoriaMetrics as Debian has it (1.79).
+    VictoriaMetrics,
+    /// The newest VictoriaMetrics.
+    NewestVictoriaMetrics,
+}
+
+impl Release {
+    /// The path of one of its programs.
+    ///
+    /// # Panics
+    /// When it is not installed.
+    fn program(self, name: &str) -> PathBuf {
+        let (program, suffix) = match self {
+            Self::Prometheus => (Program::Prometheus, ""),
+            Self::NewestPrometheus => (Program::NewestPrometheus, "-newest"),
+            Self::VictoriaMetrics => (Program::VictoriaMetrics, ""),
+            Self::NewestVictoriaMetrics => (Program::NewestVictoriaMetrics, "-newest"),
+        };
+        path_of(program, &format!("{name}{suffix}"))
+    }
+}
+
+/// Makes a test of each case on each metric server: `CASE::prometheus` and so on. A case is a function of
+/// the [`Release`] that it starts; a server that the machine lacks is skipped as [`require!`](crate::require)
+/// says.
+#[macro_export]
+macro_rules! on_each_metric_server {
+    ($($case:ident),+ $(,)?) => { $(
+        mod $case {
+            #[test]
+            fn prometheus() {
+                $crate::require!(Prometheus);
+                super::$case($crate::Release::Prometheus);
+            }
+
+            #[test]
+            fn newest_prometheus() {
+                $crate::require!(NewestPrometheus);
+                super::$case($crate::Release::NewestPrometheus);
+            }
+
+            #[test]
+            fn victoria_metrics() {
+                $crate::require!(VictoriaMetrics);
+                super::$case($crate::Release::VictoriaMetrics);
+            }
+
+            #[test]
+            fn newest_victoria_metrics() {
+                $crate::require!(NewestVictoriaMetrics);
+                super::$case($crate::Release::NewestVictoriaMetrics);
+            }
+        }
+    )+ };
+}
+
 /// A running metric server; ends with its value.
 #[derive(Debug)]
 pub struct MetricServer {
@@ -21,15 +86,53 @@ pub struct MetricServer {
 }
 
 impl MetricServer {
-    /// Prometheus over blocks that `promtool` made of the fleet's series, with further flags.
+    /// One of these servers, filled with the series of the fleet, with further flags.
     ///
     /// # Panics
     /// When it is not installed, refuses the data or does not start.
+    pub fn start(release: Release, fleet: &Fleet, flags: &[&str]) -> Self {
+        match release {
+            Release::Prometheus | Release::NewestPrometheus => Self::prometheus_in(
+                &Sandbox::new(),
+                release,
+                fleet,
+                "global: {scrape_interval: 15s}\n",
+                flags,
+            ),
+            Release::VictoriaMetrics | Release::NewestVictoriaMetrics => {
+                Self::victoria_metrics_of(release, fleet, flags)
+            }
+        }
+    }
+
+    /// Debian's Prometheus, filled with the series of the fleet, with further flags.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start).
     pub fn prometheus(fleet: &Fleet, flags: &[&str]) -> Self {
-        let sandbox = Sandbox::new();
+        Self::start(Release::Prometheus, fleet, flags)
+    }
+
+    /// Debian's VictoriaMetrics, filled with the series of the fleet, with further flags.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start).
+    pub fn victoria_metrics(fleet: &Fleet, flags: &[&str]) -> Self {
+        Self::start(Release::VictoriaMetrics, fleet, flags)
+    }
+
+    /// Prometheus with this configuration over blocks that `promtool` made of the fleet's series, which lie
+    /// in the folder `data` of the sandbox.
+    pub(crate) fn prometheus_in(
+        sandbox: &Arc<Sandbox>,
+        release: Release,
+        fleet: &Fleet,
+        config: &str,
+        flags: &[&str],
+    ) -> Self {
         let series = sandbox.write("series.txt", fleet.open_metrics());
         let data = sandbox.path().join("data");
-        let backfill = Command::new(path_of(Program::Prometheus, "promtool"))
+        let backfill = Command::new(release.program("promtool"))
             .args(["tsdb", "create-blocks-from", "openmetrics", "--quiet"])
             .args([&series, &data])
             .output()
@@ -37,26 +140,19 @@ impl MetricServer {
         assert!(backfill.status.success(), "promtool failed: {}", String::from_utf8_lossy(&backfill.stderr));
 
         let address = format!("127.0.0.1:{}", free_port());
-        let mut command = Command::new(path_of(Program::Prometheus, "prometheus"));
+        let mut command = Command::new(release.program("prometheus"));
         command
-            .arg(format!(
-                "--config.file={}",
-                sandbox.write("prometheus.yml", "global: {scrape_interval: 15s}\n").display()
-            ))
+            .arg(format!("--config.file={}", sandbox.write("prometheus.yml", config).display()))
             .arg(format!("--storage.tsdb.path={}", data.display()))
             .arg(format!("--web.listen-address={address}"))
             .args(flags);
-        Self::ready(Server::start(&sandbox, "prometheus", command), &address, "/-/ready")
+        Self::ready(Server::start(sandbox, "prometheus", command), &address, "/-/ready")
     }
 
-    /// VictoriaMetrics after an import of the fleet's series, with further flags.
-    ///
-    /// # Panics
-    /// When it is not installed, refuses the data or does not start.
-    pub fn victoria_metrics(fleet: &Fleet, flags: &[&str]) -> Self {
+    fn victoria_metrics_of(release: Release, fleet: &Fleet, flags: &[&str]) -> Self {
         let sandbox = Sandbox::new();
         let address = format!("127.0.0.1:{}", free_port());
-        let mut command = Command::new(path_of(Program::VictoriaMetrics, "victoria-metrics"));
+        let mut command = Command::new(release.program("victoria-metrics"));
         command
             .arg(format!("-storageDataPath={}", sandbox.path().join("data").display()))
             .arg(format!("-httpListenAddr={address}"))
@@ -80,12 +176,12 @@ impl MetricServer {
         Self::ready(Server::start(&sandbox, "pushgateway", command), &address, "/-/ready")
     }
 
-    /// Prometheus that scrapes the metrics of another server every second, as it is told to scrape a
+    /// Prometheus of this release that scrapes the metrics of another server every second, as it is told to scrape a
     /// Pushgateway.
     ///
     /// # Panics
     /// When it is not installed or does not start.
-    pub fn prometheus_of(other: &Self) -> Self {
+    pub fn prometheus_of(release: Release, other: &Self) -> Self {
         let sandbox = Sandbox::new();
         let scraped = other.url.trim_start_matches("http://");
         let jobs = format!(
@@ -93,7 +189,7 @@ impl MetricServer {
         );
         let config = format!("{{global: {{scrape_interval: 1s}}, scrape_configs: {jobs}}}\n");
         let address = format!("127.0.0.1:{}", free_port());
-        let mut command = Command::new(path_of(Program::Prometheus, "prometheus"));
+        let mut command = Command::new(release.program("prometheus"));
         command
             .arg(format!("--config.file={}", sandbox.write("prometheus.yml", config).display()))
             .arg(format!("--storage.tsdb.path={}", sandbox.path().join("data").display()))
@@ -144,7 +240,8 @@ impl MetricServer {
         samples.unwrap_or_else(|| panic!("{query} at {url} answered no vector: {body}")).clone()
     }
 
-    fn ready(mut server: Server, address: &str, path: &str) -> Self {
+    /// A server that was started, once it answers at this path.
+    pub(crate) fn ready(mut server: Server, address: &str, path: &str) -> Self {
         let url = format!("http://{address}");
         server.wait_ready(START_LIMIT, || {
             Agent::new_with_defaults().get(format!("{url}{path}")).call().is_ok()

@@ -1,8 +1,10 @@
 //! What a test needs of the machine: skipped with a reason where it is missing, failed where
-//! `E2E_REQUIRED=1`.
+//! `E2E_REQUIRED=1`, unless `E2E_OPTIONAL` names the program.
 
 use std::env;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::thread;
 
 /// Where controller-runtime's envtest looks when `KUBEBUILDER_ASSETS` is unset.
 const DEFAULT_ASSETS: &str = "/usr/local/kubebuilder/bin";
@@ -14,6 +16,12 @@ pub enum Program {
     Prometheus,
     /// `victoria-metrics`, on `PATH`.
     VictoriaMetrics,
+    /// `prometheus-newest` and `promtool-newest`, on `PATH`.
+    NewestPrometheus,
+    /// `victoria-metrics-newest`, on `PATH`.
+    NewestVictoriaMetrics,
+    /// `thanos`, on `PATH`.
+    Thanos,
     /// `prometheus-pushgateway`, on `PATH`.
     Pushgateway,
     /// `etcd`, `kube-apiserver` and `kube-controller-manager`, in the folder `KUBEBUILDER_ASSETS`.
@@ -45,10 +53,11 @@ macro_rules! require {
     };
 }
 
-/// Whether the machine has the program; what [`require!`] asks.
+/// Whether the machine has the program; what [`require!`] asks. Where it has not, a line that begins with
+/// `SKIPPED` and the name of the test says so, which `.ci/run` counts.
 ///
 /// # Panics
-/// When it is missing and `E2E_REQUIRED=1`.
+/// When it is missing, `E2E_REQUIRED=1`, and `E2E_OPTIONAL` does not list it.
 pub fn check(program: Program) -> bool {
     let missing: Vec<&str> =
         program.files().iter().filter(|file| locate(program, file).is_none()).copied().collect();
@@ -56,12 +65,18 @@ pub fn check(program: Program) -> bool {
         return true;
     }
     let reason = format!(
-        "{} not found {}: run `eval \"$(e2e/install)\"`",
+        "{} not found {}: run `eval \"$(e2e/install{})\"`",
         missing.join(", "),
         if program.is_asset() { "in KUBEBUILDER_ASSETS" } else { "on PATH" },
+        if program == Program::Thanos { " --thanos" } else { "" },
     );
-    assert!(env::var("E2E_REQUIRED").as_deref() != Ok("1"), "E2E_REQUIRED=1, but {reason}");
-    eprintln!("skipped: {reason}");
+    let optional = env::var("E2E_OPTIONAL").unwrap_or_default();
+    let is_optional = missing.iter().all(|file| optional.split(',').any(|name| name == *file));
+    let is_required = env::var("E2E_REQUIRED").as_deref() == Ok("1");
+    assert!(!is_required || is_optional, "E2E_REQUIRED=1, but {reason}");
+    let test = thread::current().name().unwrap_or("a test").to_owned();
+    // Not by `eprintln!`, which a test that passes does not show. A test must not fail for a closed pipe.
+    let _ = io::stderr().write_all(format!("SKIPPED {test}: {reason}\n").as_bytes());
     false
 }
 
@@ -80,6 +95,9 @@ impl Program {
         match self {
             Self::Prometheus => &["prometheus", "promtool"],
             Self::VictoriaMetrics => &["victoria-metrics"],
+            Self::NewestPrometheus => &["prometheus-newest", "promtool-newest"],
+            Self::NewestVictoriaMetrics => &["victoria-metrics-newest"],
+            Self::Thanos => &["thanos"],
             Self::Pushgateway => &["prometheus-pushgateway"],
             Self::ControlPlane => &["etcd", "kube-apiserver", "kube-controller-manager"],
             Self::Kubectl => &["kubectl"],

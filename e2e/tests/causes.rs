@@ -3,102 +3,28 @@
 
 use std::time::Duration;
 
-use e2e::{Finished, Fleet, Level, MetricServer, pod_rebalancer, require};
+use e2e::{Finished, Fleet, Level, MetricServer, Release, on_each_metric_server, pod_rebalancer};
 use rebalancer_sim::apiserver::{ApiServer, Fleet as Workload};
 use serde_json::{Value, json};
 
 const PODS: usize = 12;
 const CASE: usize = 7;
 
-/// Starts a metric server filled with a fleet.
-type Start = fn(&Fleet) -> MetricServer;
-
-fn prometheus(fleet: &Fleet) -> MetricServer {
-    MetricServer::prometheus(fleet, &[])
-}
-
-fn victoria_metrics(fleet: &Fleet) -> MetricServer {
-    MetricServer::victoria_metrics(fleet, &[])
-}
-
-#[test]
-fn a_sick_pod_is_rotated_away_by_prometheus() {
-    require!(Prometheus);
-    a_sick_pod_is_rotated_away(prometheus);
-}
-
-#[test]
-fn a_sick_pod_is_rotated_away_by_victoria_metrics() {
-    require!(VictoriaMetrics);
-    a_sick_pod_is_rotated_away(victoria_metrics);
-}
-
-#[test]
-fn a_hot_partition_is_left_alone_by_prometheus() {
-    require!(Prometheus);
-    a_hot_partition_is_left_alone(prometheus);
-}
-
-#[test]
-fn a_hot_partition_is_left_alone_by_victoria_metrics() {
-    require!(VictoriaMetrics);
-    a_hot_partition_is_left_alone(victoria_metrics);
-}
-
-#[test]
-fn noise_is_left_alone_by_prometheus() {
-    require!(Prometheus);
-    noise_is_left_alone(prometheus);
-}
-
-#[test]
-fn noise_is_left_alone_by_victoria_metrics() {
-    require!(VictoriaMetrics);
-    noise_is_left_alone(victoria_metrics);
-}
-
-#[test]
-fn an_idle_fleet_is_left_alone_by_prometheus() {
-    require!(Prometheus);
-    an_idle_fleet_is_left_alone(prometheus);
-}
-
-#[test]
-fn an_idle_fleet_is_left_alone_by_victoria_metrics() {
-    require!(VictoriaMetrics);
-    an_idle_fleet_is_left_alone(victoria_metrics);
-}
-
-#[test]
-fn a_large_fleet_is_judged_by_three_numbers_a_pod_of_prometheus() {
-    require!(Prometheus);
-    a_large_fleet_is_judged_by_three_numbers_a_pod(prometheus);
-}
-
-#[test]
-fn a_large_fleet_is_judged_by_three_numbers_a_pod_of_victoria_metrics() {
-    require!(VictoriaMetrics);
-    a_large_fleet_is_judged_by_three_numbers_a_pod(victoria_metrics);
-}
-
-#[test]
-fn a_backtest_and_a_plan_of_one_moment_agree_on_prometheus() {
-    require!(Prometheus);
-    a_backtest_and_a_plan_of_one_moment_agree(prometheus);
-}
-
-#[test]
-fn a_backtest_and_a_plan_of_one_moment_agree_on_victoria_metrics() {
-    require!(VictoriaMetrics);
-    a_backtest_and_a_plan_of_one_moment_agree(victoria_metrics);
-}
+on_each_metric_server!(
+    a_sick_pod_is_rotated_away,
+    a_hot_partition_is_left_alone,
+    noise_is_left_alone,
+    an_idle_fleet_is_left_alone,
+    a_large_fleet_is_judged_by_three_numbers_a_pod,
+    a_backtest_and_a_plan_of_one_moment_agree,
+);
 
 /// Three times the CPU for the same messages.
-fn a_sick_pod_is_rotated_away(start: Start) {
+fn a_sick_pod_is_rotated_away(release: Release) {
     let mut fleet = fleet();
     fleet.pods[CASE].cpu = Some(Level::from(0.8));
     let cluster = cluster(&fleet);
-    let run = run(&fleet, &start(&fleet), &cluster, &[]);
+    let run = run(&fleet, &MetricServer::start(release, &fleet, &[]), &cluster, &[]);
     let report = run.json();
     assert_eq!(report["outcome"], "rotated", "{run}");
     assert_eq!(report["diagnosis"]["cause"]["code"], "sick_pod", "{run}");
@@ -110,14 +36,14 @@ fn a_sick_pod_is_rotated_away(start: Start) {
 }
 
 /// One partition that carries five times what whole pods do, under an assignor that deals blocks.
-fn a_hot_partition_is_left_alone(start: Start) {
+fn a_hot_partition_is_left_alone(release: Release) {
     let mut fleet = fleet();
     let hot = &mut fleet.pods[CASE];
     (hot.cpu, hot.rate, hot.lag) =
         (Some(Level::from(1.25)), Some(Level::from(2000.0)), Some(Level::from(20_000.0)));
     hot.first_share = 0.9;
     let cluster = cluster(&fleet);
-    let server = start(&fleet);
+    let server = MetricServer::start(release, &fleet, &[]);
     let run =
         run(&fleet, &server, &cluster, &[("METRICS_PRESET", "kafka-exporter"), ("KAFKA_GROUP", "orders")]);
     let report = left_alone(&run, &cluster, "hot_partition");
@@ -131,7 +57,7 @@ fn a_hot_partition_is_left_alone(start: Start) {
 }
 
 /// Every pod is busy at times, none for long.
-fn noise_is_left_alone(start: Start) {
+fn noise_is_left_alone(release: Release) {
     let mut fleet = fleet();
     let mut random = fastrand::Rng::with_seed(7);
     for pod in &mut fleet.pods {
@@ -145,14 +71,14 @@ fn noise_is_left_alone(start: Start) {
         (pod.cpu, pod.rate) = (Some(level(1.0)), Some(level(1600.0)));
     }
     let cluster = cluster(&fleet);
-    let run = run(&fleet, &start(&fleet), &cluster, &[]);
+    let run = run(&fleet, &MetricServer::start(release, &fleet, &[]), &cluster, &[]);
     let report = left_alone(&run, &cluster, "uneven_but_noisy");
     assert_eq!(guard(&report, "persistence")["verdict"], "hold", "{run}");
     assert!(guard(&report, "persistence")["value"].as_f64() < Some(80.0), "{run}");
 }
 
 /// Thousandths of a core and a few messages: a large spread of nothing.
-fn an_idle_fleet_is_left_alone(start: Start) {
+fn an_idle_fleet_is_left_alone(release: Release) {
     let mut fleet = fleet();
     for (position, pod) in fleet.pods.iter_mut().enumerate() {
         let load = 1.0 + (position * 5 % 12) as f64;
@@ -161,16 +87,16 @@ fn an_idle_fleet_is_left_alone(start: Start) {
         pod.lag = Some(Level::from(3.0 * load * load));
     }
     let cluster = cluster(&fleet);
-    let run = run(&fleet, &start(&fleet), &cluster, &[]);
+    let run = run(&fleet, &MetricServer::start(release, &fleet, &[]), &cluster, &[]);
     let report = left_alone(&run, &cluster, "nearly_idle");
     assert_eq!(guard(&report, "floor")["verdict"], "hold", "{run}");
 }
 
 /// So many pods that the past is asked for in one query; most of them have no loads.
-fn a_large_fleet_is_judged_by_three_numbers_a_pod(start: Start) {
+fn a_large_fleet_is_judged_by_three_numbers_a_pod(release: Release) {
     let mut fleet = fleet();
     fleet.pods[CASE].cpu = Some(Level::from(0.8));
-    let server = start(&fleet);
+    let server = MetricServer::start(release, &fleet, &[]);
     let mut names: Vec<String> = fleet.pods.iter().map(|pod| pod.name.clone()).collect();
     names.extend((0..2000).map(|number| format!("idle-{number}")));
     let mut workload = Workload::named("orders", &names);
@@ -186,10 +112,10 @@ fn a_large_fleet_is_judged_by_three_numbers_a_pod(start: Start) {
 }
 
 /// The past holds a sick pod that fell ill an hour ago.
-fn a_backtest_and_a_plan_of_one_moment_agree(start: Start) {
+fn a_backtest_and_a_plan_of_one_moment_agree(release: Release) {
     let mut fleet = fleet();
     fleet.pods[CASE].cpu = Some(Level::from(0.25).then(Duration::from_secs(3600), 0.9));
-    let (server, cluster) = (start(&fleet), cluster(&fleet));
+    let (server, cluster) = (MetricServer::start(release, &fleet, &[]), cluster(&fleet));
     let plan = program(&fleet, &server, &cluster, &["plan"], &[]);
     let report = plan.json();
     let at = report["evaluation_time"].as_str().expect("a plan has a moment");

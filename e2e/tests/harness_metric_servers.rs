@@ -1,10 +1,12 @@
-//! Both metric servers answer with the loads a fleet was given.
+//! Every metric server answers with the loads a fleet was given.
 
 use std::collections::BTreeMap;
+use std::env;
+use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use e2e::{Fleet, Gate, Level, MetricServer, require};
+use e2e::{Fleet, Gate, Level, MetricServer, Release, on_each_metric_server, require};
 
 const CPU: &str =
     r#"sum by (pod) (rate(container_cpu_usage_seconds_total{namespace="streams",container="app"}[2m]))"#;
@@ -19,16 +21,26 @@ const RATE: &str =
 const PARTITIONS: &str =
     r#"sum by (pod) (kafka_consumer_coordinator_assigned_partitions{namespace="streams"})"#;
 
-#[test]
-fn prometheus_answers_with_the_loads_of_the_fleet() {
-    require!(Prometheus);
-    answers_with_the_loads(|fleet| MetricServer::prometheus(fleet, &[]));
-}
+on_each_metric_server!(answers_with_the_loads);
 
+/// What `.ci/run` counts, in the words of a test that runs where its server is missing.
 #[test]
-fn victoria_metrics_answers_with_the_loads_of_the_fleet() {
-    require!(VictoriaMetrics);
-    answers_with_the_loads(|fleet| MetricServer::victoria_metrics(fleet, &[]));
+fn a_test_that_lacks_its_server_is_seen_to_be_skipped() {
+    let run = |env: &[(&str, &str)]| {
+        let test = env::current_exe().expect("a test knows where it is");
+        let mut command = Command::new(test);
+        command.args(["pushgateway_starts", "--exact"]).env_clear().envs(env.iter().copied());
+        let output = command.output().expect("a test can be run");
+        let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        (output.status.success(), text.concat())
+    };
+    let skipped = ": prometheus-pushgateway not found on PATH";
+    for env in [&[][..], &[("E2E_REQUIRED", "1"), ("E2E_OPTIONAL", "thanos,prometheus-pushgateway")]] {
+        let (success, text) = run(env);
+        assert!(success && text.contains("SKIPPED ") && text.contains(skipped), "{text}");
+    }
+    let (success, text) = run(&[("E2E_REQUIRED", "1"), ("E2E_OPTIONAL", "thanos")]);
+    assert!(!success && !text.contains("SKIPPED "), "{text}");
 }
 
 #[test]
@@ -58,11 +70,11 @@ fn a_gate_counts_what_passes_and_what_was_under_way_at_once() {
     }
 }
 
-fn answers_with_the_loads(start: impl Fn(&Fleet) -> MetricServer) {
+fn answers_with_the_loads(release: Release) {
     let mut fleet = Fleet::even("streams", "orders", 12).busiest(7).least_busy(3);
     fleet.pods[5].lag = None;
     fleet.pods[6].cpu = Some(Level::from(0.25).then(Duration::from_secs(900), 3.5));
-    let server = start(&fleet);
+    let server = MetricServer::start(release, &fleet, &[]);
 
     let name = |position: usize| fleet.pods[position].name.as_str();
     let cpu = server.by_pod(CPU);

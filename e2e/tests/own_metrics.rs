@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use e2e::{Finished, Fleet, MetricServer, pod_rebalancer, require, wait_until};
+use e2e::{Finished, Fleet, MetricServer, Release, pod_rebalancer, require, wait_until};
 use rebalancer_sim::apiserver::{ApiServer, Fleet as Workload};
 use serde_json::Value;
 
@@ -22,13 +22,14 @@ struct Scene {
 }
 
 impl Scene {
-    fn start() -> Self {
+    fn start(prometheus: Release, victoria: Release) -> Self {
         let fleet = Fleet::even("streams", "orders", 12).busiest(7).least_busy(3);
         Self {
-            loads: MetricServer::prometheus(&fleet, &[]),
+            loads: MetricServer::start(prometheus, &fleet, &[]),
             gateway: MetricServer::pushgateway(),
             // Without the flag it hides what came in the last half minute.
-            victoria: MetricServer::victoria_metrics(
+            victoria: MetricServer::start(
+                victoria,
                 &Fleet::even("none", "none", 1),
                 &["-search.latencyOffset=0s"],
             ),
@@ -60,7 +61,17 @@ impl Scene {
 #[test]
 fn what_is_pushed_can_be_asked_for() {
     require!(Prometheus, VictoriaMetrics, Pushgateway);
-    let scene = Scene::start();
+    can_be_asked_for(Release::Prometheus, Release::VictoriaMetrics);
+}
+
+#[test]
+fn what_is_pushed_can_be_asked_for_of_the_newest_servers() {
+    require!(NewestPrometheus, NewestVictoriaMetrics, Pushgateway);
+    can_be_asked_for(Release::NewestPrometheus, Release::NewestVictoriaMetrics);
+}
+
+fn can_be_asked_for(prometheus: Release, victoria: Release) {
+    let scene = Scene::start(prometheus, victoria);
     let rotated = scene.run("orders", &[("GUARDS", "off")]);
     assert_eq!(rotated.json()["outcome"], "rotated", "{rotated}");
     let withheld = scene.run("ledger", &[("PERSISTENCE_WINDOW", "off"), ("COOLDOWN", "10000h")]);
@@ -68,19 +79,19 @@ fn what_is_pushed_can_be_asked_for() {
     let fine = scene.run("mail", &[("DRY_RUN", "client"), ("GUARDS", "off")]);
     assert_eq!(fine.json()["outcome"], "planned", "{fine}");
 
-    let prometheus = MetricServer::prometheus_of(&scene.gateway);
+    let scraper = MetricServer::prometheus_of(prometheus, &scene.gateway);
     let success = format!("{LAST_SUCCESS}{{target=\"app=mail\"}}");
-    wait_until("Prometheus has scraped the Pushgateway", LIMIT, || !prometheus.vector(&success).is_empty());
-    let succeeded = value(&prometheus, &success);
+    wait_until("Prometheus has scraped the Pushgateway", LIMIT, || !scraper.vector(&success).is_empty());
+    let succeeded = value(&scraper, &success);
     let failed = scene.run("mail", &[("PROMETHEUS_ENDPOINT", "http://127.0.0.1:9")]);
     assert_eq!(failed.code, Some(1), "{failed}");
     let outcome = "pod_rebalancer_last_run_outcome{target=\"app=mail\"} == 1";
-    wait_until("the failure is scraped", LIMIT, || label(&prometheus, outcome, "outcome") == "failed");
-    assert!((value(&prometheus, &success) - succeeded).abs() < 1e-3, "the last success survives a failure");
-    let ended = value(&prometheus, "pod_rebalancer_last_run_timestamp_seconds{target=\"app=mail\"}");
+    wait_until("the failure is scraped", LIMIT, || label(&scraper, outcome, "outcome") == "failed");
+    assert!((value(&scraper, &success) - succeeded).abs() < 1e-3, "the last success survives a failure");
+    let ended = value(&scraper, "pod_rebalancer_last_run_timestamp_seconds{target=\"app=mail\"}");
     assert!(ended > succeeded, "{ended} > {succeeded}");
 
-    for server in [&prometheus, &scene.victoria] {
+    for server in [&scraper, &scene.victoria] {
         wait_until("the failure is there", LIMIT, || {
             let failing = format!("last_over_time({}) == 1", outcome.replace(" == 1", "[20m]"));
             server.vector(&failing).iter().any(|sample| sample["metric"]["outcome"] == "failed")

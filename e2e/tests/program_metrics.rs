@@ -1,31 +1,22 @@
 //! The program against real metric servers: it finds the two pods that were loaded to be found.
 
-use e2e::{Finished, Fleet, Level, MetricServer, pod_rebalancer, require};
+use e2e::{Finished, Fleet, Level, MetricServer, Release, on_each_metric_server, pod_rebalancer};
 use rebalancer_sim::apiserver::{ApiServer, Fleet as Workload};
 use serde_json::{Value, json};
 
 const BUSIEST: usize = 7;
 const LEAST_BUSY: usize = 3;
 
-#[test]
-fn the_outliers_are_found_in_prometheus() {
-    require!(Prometheus);
-    let fleet = skewed();
-    finds_the_outliers(&fleet, &MetricServer::prometheus(&fleet, &[]));
-}
+on_each_metric_server!(
+    the_outliers_are_found,
+    a_run_evicts_the_outliers,
+    an_even_fleet_is_left_alone,
+    a_pod_whose_samples_have_ended_is_not_taken_for_idle,
+);
 
-#[test]
-fn the_outliers_are_found_in_victoria_metrics() {
-    require!(VictoriaMetrics);
+fn a_run_evicts_the_outliers(release: Release) {
     let fleet = skewed();
-    finds_the_outliers(&fleet, &MetricServer::victoria_metrics(&fleet, &[]));
-}
-
-#[test]
-fn a_run_evicts_the_outliers_that_prometheus_shows() {
-    require!(Prometheus);
-    let fleet = skewed();
-    let server = MetricServer::prometheus(&fleet, &[]);
+    let server = MetricServer::start(release, &fleet, &[]);
     let cluster = cluster(&fleet);
     let run = program(&cluster, &server, &["run", "--yes", "--guards", "off"]);
     assert_eq!(run.code, Some(0), "{run}");
@@ -38,11 +29,9 @@ fn a_run_evicts_the_outliers_that_prometheus_shows() {
     assert_eq!(left.len(), 12, "both were replaced");
 }
 
-#[test]
-fn an_even_fleet_is_left_alone() {
-    require!(Prometheus);
+fn an_even_fleet_is_left_alone(release: Release) {
     let fleet = Fleet::even("streams", "orders", 12);
-    let server = MetricServer::prometheus(&fleet, &[]);
+    let server = MetricServer::start(release, &fleet, &[]);
     let cluster = cluster(&fleet);
     let run = program(&cluster, &server, &["run", "--yes"]);
     assert_eq!(run.code, Some(0), "{run}");
@@ -50,13 +39,11 @@ fn an_even_fleet_is_left_alone() {
     assert!(cluster.requests().iter().all(|request| request.method == "GET"), "nothing but questions");
 }
 
-#[test]
-fn a_pod_whose_samples_have_ended_is_not_taken_for_idle() {
-    require!(Prometheus);
+fn a_pod_whose_samples_have_ended_is_not_taken_for_idle(release: Release) {
     let mut fleet = skewed();
     // Its exporter has gone: no series at all, as after a staleness marker.
     fleet.pods[LEAST_BUSY].cpu = None;
-    let server = MetricServer::prometheus(&fleet, &[]);
+    let server = MetricServer::start(release, &fleet, &[]);
     let plan = program(&cluster(&fleet), &server, &["plan", "--guards", "off"]);
     let report = plan.json();
     let name = fleet.pods[LEAST_BUSY].name.as_str();
@@ -66,10 +53,12 @@ fn a_pod_whose_samples_have_ended_is_not_taken_for_idle() {
     assert_eq!(pod(&report, name)["missing"], json!(["cpu"]), "{plan}");
 }
 
-fn finds_the_outliers(fleet: &Fleet, server: &MetricServer) {
-    let cluster = cluster(fleet);
+fn the_outliers_are_found(release: Release) {
+    let fleet = skewed();
+    let server = MetricServer::start(release, &fleet, &[]);
+    let cluster = cluster(&fleet);
     for arguments in [["plan", "--guards=off"], ["run", "--dry-run"]] {
-        let found = program(&cluster, server, &arguments);
+        let found = program(&cluster, &server, &arguments);
         assert_eq!(found.code, Some(0), "{found}");
         let report = found.json();
         let targets = json!([

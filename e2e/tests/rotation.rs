@@ -5,23 +5,14 @@ use std::process::Command;
 use std::time::Duration;
 
 use e2e::{
-    ControlPlane, Finished, Fleet, MetricServer, Namespace, pod_rebalancer, require, wait_until, workload,
+    ControlPlane, Finished, Fleet, MetricServer, Namespace, Release, on_each_metric_server, pod_rebalancer,
+    require, wait_until, workload,
 };
 use serde_json::json;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-#[test]
-fn plan_names_the_two_outliers_from_prometheus() {
-    require!(ControlPlane, Prometheus);
-    plan_names_the_two_outliers("plan-prometheus", |fleet| MetricServer::prometheus(fleet, &[]));
-}
-
-#[test]
-fn plan_names_the_two_outliers_from_victoria_metrics() {
-    require!(ControlPlane, VictoriaMetrics);
-    plan_names_the_two_outliers("plan-victoria", |fleet| MetricServer::victoria_metrics(fleet, &[]));
-}
+on_each_metric_server!(plan_names_the_two_outliers);
 
 #[test]
 fn run_replaces_exactly_the_two_outliers() {
@@ -42,10 +33,12 @@ fn run_replaces_exactly_the_two_outliers() {
     assert_eq!(after.iter().filter(|pod| before.contains(pod)).count(), 10, "exactly two pods were replaced");
 }
 
-fn plan_names_the_two_outliers(name: &str, start: impl Fn(&Fleet) -> MetricServer) {
+fn plan_names_the_two_outliers(release: Release) {
+    require!(ControlPlane);
     let plane = ControlPlane::shared();
-    let (namespace, pods) = twelve_pods(plane, name);
-    let metrics = start(&skewed(&namespace, &pods));
+    let name = format!("plan-{release:?}").to_lowercase();
+    let (namespace, pods) = twelve_pods(plane, &name);
+    let metrics = MetricServer::start(release, &skewed(&namespace, &pods), &[]);
     let expected = json!([{ "pod": pods[7], "role": "busiest" }, { "pod": pods[3], "role": "least_busy" }]);
 
     let plan = Finished::of(&mut program(plane, &namespace, &metrics, "plan"));
