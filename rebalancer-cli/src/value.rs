@@ -137,7 +137,12 @@ pub fn quantity(text: &str) -> Result<f64, String> {
     let (digits, factor) = suffix.unwrap_or((text, &1.0));
     let value =
         number(digits).map_err(|error| format!("{error}; write a quantity such as 0.05, 250m or 64Mi"))?;
-    Ok(value * factor)
+    let value = value * factor;
+    if value.is_finite() {
+        Ok(value)
+    } else {
+        Err("it is too large; write a quantity such as 64Mi".to_owned())
+    }
 }
 
 /// A size in bytes that is at least 1: `64Mi`.
@@ -262,6 +267,7 @@ mod tests {
         assert_eq!(quantity("1k"), Ok(1000.0));
         assert_eq!(quantity("off"), Ok(0.0));
         assert!(quantity("64MiB").is_err());
+        assert!(quantity("1e308P").is_err(), "a limit without end limits nothing");
         assert!(size("0").is_err());
     }
 

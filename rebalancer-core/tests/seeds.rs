@@ -11,3 +11,8 @@ fn engine_seeds() {
 fn rotation_seeds() {
     assert!(fuzzing::replay("rotation", fuzzing::rotation) >= 8);
 }
+
+#[test]
+fn the_seeds_of_the_ownership_hold() {
+    assert!(fuzzing::replay("ownership", fuzzing::ownership) >= 20);
+}

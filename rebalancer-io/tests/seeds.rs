@@ -21,3 +21,18 @@ fn answers_seeds() {
 fn splits_seeds() {
     assert!(fuzzing::replay("splits", fuzzing::splits) >= 600);
 }
+
+#[test]
+fn the_seeds_of_the_settings_hold() {
+    assert!(fuzzing::replay("settings", fuzzing::settings) >= 20);
+}
+
+#[test]
+fn the_seeds_of_the_selectors_hold() {
+    assert!(fuzzing::replay("selectors", fuzzing::selectors) >= 15);
+}
+
+#[test]
+fn the_seeds_of_the_folders_hold() {
+    assert!(fuzzing::replay("folders", fuzzing::folders) >= 15);
+}

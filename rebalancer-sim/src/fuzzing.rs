@@ -15,8 +15,15 @@ mod answers;
 mod decoder;
 mod engine;
 #[cfg(feature = "io")]
+mod folders;
+mod ownership;
+#[cfg(feature = "io")]
 mod recording;
 mod rotation;
+#[cfg(feature = "io")]
+mod selectors;
+#[cfg(feature = "io")]
+mod settings;
 
 #[cfg(feature = "io")]
 pub use answers::{answers, splits};
@@ -24,8 +31,15 @@ pub use answers::{answers, splits};
 pub use decoder::decoder;
 pub use engine::engine;
 #[cfg(feature = "io")]
+pub use folders::folders;
+pub use ownership::ownership;
+#[cfg(feature = "io")]
 pub use recording::recording;
 pub use rotation::rotation;
+#[cfg(feature = "io")]
+pub use selectors::selectors;
+#[cfg(feature = "io")]
+pub use settings::settings;
 
 /// Calls `body` with every seed of `target` and all that is packed for it, and returns how many
 /// there are.
