@@ -85,7 +85,7 @@ pub fn one_origin<T: Transport>(
     let doubled: BTreeSet<&str> =
         answer.iter().filter_map(|row| row.labels.get(METRIC_LABEL)).map(String::as_str).collect();
     for FamilyQueries { family, apart, times } in &queries.families {
-        if !doubled.contains(family.metric) {
+        if !doubled.contains(family.name().as_str()) {
             continue;
         }
         let rows = client.query_raw(apart, at)?;
@@ -131,7 +131,7 @@ impl Seen<'_> {
         let named =
             self.family.keys.iter().filter_map(|key| Some(format!("{key}={:?}", first.labels.get(*key)?)));
         Some(Mixed {
-            metric: self.family.metric.to_owned(),
+            metric: self.family.name(),
             thing: named.collect::<Vec<String>>().join(", "),
             label: label.to_owned(),
             values: values.into_iter().take(TOLD).map(str::to_owned).collect(),

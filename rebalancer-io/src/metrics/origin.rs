@@ -20,6 +20,8 @@ pub(crate) const METRIC_LABEL: &str = "metric";
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Family {
     pub(crate) metric: &'static str,
+    /// What its series are, where the metric has others too.
+    part: &'static str,
     /// The labels of one thing: series that agree in them are merged.
     pub(crate) keys: &'static [&'static str],
     /// Labels that change while the thing stays where it is.
@@ -27,14 +29,19 @@ pub(crate) struct Family {
     is_counter: bool,
 }
 
+const CPU: &str = "container_cpu_usage_seconds_total";
 const CADVISOR_KEYS: &[&str] = &["namespace", "pod", "container", "cpu"];
 const CADVISOR_PASSING: &[&str] = &["id", "name", "image"];
 const CLIENT_KEYS: &[&str] = &["namespace", "pod", "container", "client_id", "topic"];
 const PARTITION_KEYS: &[&str] = &["namespace", "pod", "container", "client_id", "topic", "partition"];
 const MEMBER: &[&str] = &["member_host", "member_id", "consumer_id", "client_id"];
 
-static FAMILIES: [Family; 9] = [
-    counter("container_cpu_usage_seconds_total", CADVISOR_KEYS, CADVISOR_PASSING),
+const WHOLE_PODS: &str = " of whole pods";
+
+static FAMILIES: [Family; 10] = [
+    counter(CPU, CADVISOR_KEYS, CADVISOR_PASSING),
+    // containerd shows the pause container beside the whole pod, with an image and without a name.
+    Family { part: WHOLE_PODS, ..counter(CPU, CADVISOR_KEYS, CADVISOR_PASSING) },
     counter("kafka_consumer_fetch_manager_records_consumed_total", CLIENT_KEYS, &[]),
     counter("kafka_consumer_consumer_fetch_manager_metrics_records_consumed_total", CLIENT_KEYS, &[]),
     gauge("kafka_consumer_fetch_manager_records_lag", PARTITION_KEYS, &[]),
@@ -54,7 +61,7 @@ const fn counter(
     keys: &'static [&'static str],
     passing: &'static [&'static str],
 ) -> Family {
-    Family { metric, keys, passing, is_counter: true }
+    Family { metric, part: "", keys, passing, is_counter: true }
 }
 
 const fn gauge(
@@ -62,7 +69,7 @@ const fn gauge(
     keys: &'static [&'static str],
     passing: &'static [&'static str],
 ) -> Family {
-    Family { metric, keys, passing, is_counter: false }
+    Family { metric, part: "", keys, passing, is_counter: false }
 }
 
 /// The queries that tell whose series are merged.
@@ -95,7 +102,7 @@ impl OriginQueries {
                 let keys = family.keys.join(", ");
                 format!(
                     "label_replace(max(count by ({keys}) ({selector})) > 1, \"{METRIC_LABEL}\", \"{}\", \"\", \"\")",
-                    family.metric
+                    family.name()
                 )
             })
             .collect();
@@ -109,7 +116,7 @@ impl OriginQueries {
     pub fn recorded(recording: &Recording) -> Self {
         let asked = |name: &str| Some(MetricQuery::new(name, recording.promql(name)?));
         let families = FAMILIES.iter().filter_map(|family| {
-            let apart = asked(&family.name())?;
+            let apart = asked(&family.name_of_query())?;
             // Times are asked for only where series disagree.
             let times = asked(&family.name_of_times()).unwrap_or_else(|| MetricQuery::new("", ""));
             Some(FamilyQueries { family, apart, times })
@@ -124,12 +131,17 @@ impl OriginQueries {
 }
 
 impl Family {
-    fn name(&self) -> String {
-        format!("{SEVERAL} of {}", self.metric)
+    /// What its series are called in messages and answers.
+    pub(crate) fn name(&self) -> String {
+        format!("{}{}", self.metric, self.part)
+    }
+
+    fn name_of_query(&self) -> String {
+        format!("{SEVERAL} of {}", self.name())
     }
 
     fn name_of_times(&self) -> String {
-        format!("{}, times", self.name())
+        format!("{}, times", self.name_of_query())
     }
 
     /// A counter is compared where it stands now: replicas scrape it at other moments, and one may have
@@ -152,7 +164,7 @@ impl Family {
         let times = format!("timestamp({selector}) and {disagreeing}");
         FamilyQueries {
             family: self,
-            apart: MetricQuery::new(self.name(), apart),
+            apart: MetricQuery::new(self.name_of_query(), apart),
             times: MetricQuery::new(self.name_of_times(), times),
         }
     }
@@ -171,8 +183,15 @@ fn selector(family: &Family, settings: &QuerySettings) -> Option<String> {
     };
     match family.metric {
         // What tells the pods of one cluster from those of another is the same for memory, which is a gauge.
-        "container_cpu_usage_seconds_total" if !(own_cpu && own_memory) => {
-            Some(of_container(family, settings))
+        CPU if own_cpu && own_memory => None,
+        CPU => {
+            let labels = match (&settings.container, family.part) {
+                (Some(name), "") => format!("container=\"{}\"", literal(name)),
+                (Some(_), _) => return None,
+                (None, WHOLE_PODS) => r#"container="", image="""#.to_owned(),
+                (None, _) => r#"container!="", container!="POD""#.to_owned(),
+            };
+            Some(in_namespace(family.metric, &labels, settings))
         }
         "kafka_consumer_fetch_manager_records_consumed_total" => {
             let read =
@@ -190,9 +209,4 @@ fn selector(family: &Family, settings: &QuerySettings) -> Option<String> {
         "klag_consumer_lag" => of_group("consumer_group", &[KafkaPreset::KlagIp, KafkaPreset::ClientId]),
         _ => None,
     }
-}
-
-fn of_container(family: &Family, settings: &QuerySettings) -> String {
-    let container = settings.container.as_deref().map(|name| format!("container=\"{}\"", literal(name)));
-    in_namespace(family.metric, &container.unwrap_or_default(), settings)
 }

@@ -62,8 +62,9 @@ fn control_group(uid: u32, container: u32) -> String {
 }
 
 /// What a place shows and what is to be found there: the label and its values, or nothing.
-const PLACES: [(&str, Option<(&str, &[&str])>); 13] = [
+const PLACES: [(&str, Option<(&str, &[&str])>); 15] = [
     ("plain", None),
+    ("containerd", None),
     ("replicas", None),
     ("missed", None),
     ("jobs", None),
@@ -74,6 +75,7 @@ const PLACES: [(&str, Option<(&str, &[&str])>); 13] = [
     ("uids", Some(("node", &["node-1", "node-2"]))),
     ("unlabelled", Some(("id", &[]))),
     ("clients", Some(("cluster", &["eu-1", "us-1"]))),
+    ("whole-pods", Some(("cluster", &["eu-1", "us-1"]))),
     ("lags", Some(("cluster", &["eu-1", "us-1"]))),
     ("some", Some(("cluster", &["", "us-1"]))),
 ];
@@ -81,84 +83,95 @@ const PLACES: [(&str, Option<(&str, &[&str])>); 13] = [
 fn samples(now: i64) -> Samples {
     let mut samples = Samples { now, of: BTreeMap::new() };
     for pod in 0..3_u32 {
-        let at = pod as usize;
-        let rate = 0.3 + 0.2 * f64::from(pod);
-        let group = control_group(pod, pod);
-        samples.cpu("plain", at, &group, rate);
-        // Scraped by each at another moment; the name of the label is anyone's.
-        for (watcher, shift) in [("a", 0), ("b", 17)] {
-            let labels = labels_of("replicas", at, &format!("watcher=\"{watcher}\",id=\"/k/{pod}\""));
-            samples.add(CPU, &labels, shift - PAST_S, -20 + shift, |age_s| 1000.0 + rate * age_s);
-            let missed = if watcher == "b" { -240 } else { 0 };
-            let labels = labels_of("missed", at, &format!("prometheus_replica=\"{watcher}\""));
-            samples.add(CPU, &labels, -PAST_S, missed, |age_s| 1000.0 + rate * age_s);
-        }
-        samples.cpu(
-            "jobs",
-            at,
-            &format!("job=\"kubelet\",instance=\"10.0.0.1:10250\",id=\"/k/{pod}\""),
-            rate,
-        );
-        samples.cpu("jobs", at, "job=\"cadvisor\",instance=\"node-1:10255\"", rate);
-        for replica in ["a", "b"] {
-            let old = format!("{},replica=\"{replica}\"", control_group(pod, 10 + pod));
-            let old = labels_of("restarted", at, &old);
-            samples.add(CPU, &old, -PAST_S, -120, |age_s| 1000.0 + rate * age_s);
-            let new = format!("{},replica=\"{replica}\"", control_group(pod, 20 + pod));
-            samples.add(CPU, &labels_of("restarted", at, &new), -90, 0, |age_s| rate * age_s);
-        }
-        let earlier = format!("{},node=\"node-1\"", control_group(100 + pod, 100 + pod));
-        samples.add(CPU, &labels_of("earlier", at, &earlier), -PAST_S, -210, |age_s| 1000.0 + rate * age_s);
-        let new = format!("{},node=\"node-2\"", control_group(pod, pod));
-        samples.add(CPU, &labels_of("earlier", at, &new), -180, 0, |age_s| rate * age_s);
-        for (cluster, region, rate) in [("eu-1", "eu", rate), ("us-1", "us", 1.5 - rate * 1.3)] {
-            samples.cpu(
-                "clusters",
-                at,
-                &format!("cluster=\"{cluster}\",instance=\"10.0.0.1\",id=\"/k/{pod}\""),
-                rate,
-            );
-            for replica in ["a", "b"] {
-                let labels = format!("region=\"{region}\",replica=\"{replica}\"");
-                samples.cpu("clusters-and-replicas", at, &labels, rate);
-            }
-            let labels = format!(
-                "namespace=\"clients\",pod=\"orders-{pod}\",client_id=\"c-1\",topic=\"t\",cluster=\"{cluster}\""
-            );
-            samples.counter(CONSUMED, &labels, 100.0 * rate);
-            let labels = labels.replace("clients", "lags") + ",partition=\"7\"";
-            let lag = if cluster == "us-1" && pod == 1 { 400_000.0 } else { 1500.0 };
-            samples.add(OWN_LAG, &labels, -PAST_S, 0, |_| lag);
-        }
-        samples.cpu("clients", at, &group, rate);
-        samples.cpu("uids", at, &format!("{group},node=\"node-1\",instance=\"i-1\""), rate);
-        samples.cpu(
-            "uids",
-            at,
-            &format!("{},node=\"node-2\",instance=\"i-2\"", control_group(50 + pod, 50)),
-            1.5,
-        );
-        samples.cpu("unlabelled", at, &group, rate);
-        samples.cpu("unlabelled", at, &control_group(50 + pod, 50 + pod), 1.5);
-        samples.cpu("some", at, "id=\"/k\"", rate);
+        one_cluster(&mut samples, pod);
+        two_clusters(&mut samples, pod);
     }
     // The other cluster has fewer pods.
     samples.cpu("some", 2, "id=\"/k\",cluster=\"us-1\"", 2.5);
+    exporters(&mut samples);
+    samples
+}
+
+fn rate(pod: u32) -> f64 {
+    0.3 + 0.2 * f64::from(pod)
+}
+
+fn one_cluster(samples: &mut Samples, pod: u32) {
+    let (at, rate) = (pod as usize, rate(pod));
+    let group = control_group(pod, pod);
+    samples.cpu("plain", at, &group, rate);
+    samples.cpu("containerd", at, &format!("{group},image=\"app\""), rate);
+    for (labels, rate) in [(group.as_str(), rate), ("name=\"p\",image=\"pause\"", 0.0)] {
+        let labels = labels_of("containerd", at, labels).replace("\"app\"", "\"\"");
+        samples.counter(CPU, &labels, rate);
+    }
+    // Scraped by each at another moment; the name of the label is anyone's.
+    for (watcher, shift) in [("a", 0), ("b", 17)] {
+        let labels = labels_of("replicas", at, &format!("watcher=\"{watcher}\",id=\"/k/{pod}\""));
+        samples.add(CPU, &labels, shift - PAST_S, -20 + shift, |age_s| 1000.0 + rate * age_s);
+        let missed = if watcher == "b" { -240 } else { 0 };
+        let labels = labels_of("missed", at, &format!("prometheus_replica=\"{watcher}\""));
+        samples.add(CPU, &labels, -PAST_S, missed, |age_s| 1000.0 + rate * age_s);
+    }
+    samples.cpu("jobs", at, &format!("job=\"kubelet\",instance=\"10.0.0.1:10250\",id=\"/k/{pod}\""), rate);
+    samples.cpu("jobs", at, "job=\"cadvisor\",instance=\"node-1:10255\"", rate);
+    for replica in ["a", "b"] {
+        let old = format!("{},replica=\"{replica}\"", control_group(pod, 10 + pod));
+        let old = labels_of("restarted", at, &old);
+        samples.add(CPU, &old, -PAST_S, -120, |age_s| 1000.0 + rate * age_s);
+        let new = format!("{},replica=\"{replica}\"", control_group(pod, 20 + pod));
+        samples.add(CPU, &labels_of("restarted", at, &new), -90, 0, |age_s| rate * age_s);
+    }
+    let earlier = format!("{},node=\"node-1\"", control_group(100 + pod, 100 + pod));
+    samples.add(CPU, &labels_of("earlier", at, &earlier), -PAST_S, -210, |age_s| 1000.0 + rate * age_s);
+    let new = format!("{},node=\"node-2\"", control_group(pod, pod));
+    samples.add(CPU, &labels_of("earlier", at, &new), -180, 0, |age_s| rate * age_s);
+    samples.cpu("clients", at, &group, rate);
+    samples.cpu("some", at, "id=\"/k\"", rate);
+}
+
+fn two_clusters(samples: &mut Samples, pod: u32) {
+    let at = pod as usize;
+    let group = control_group(pod, pod);
+    for (cluster, region, rate) in [("eu-1", "eu", rate(pod)), ("us-1", "us", 1.5 - rate(pod) * 1.3)] {
+        let labels = format!("cluster=\"{cluster}\",instance=\"10.0.0.1\",id=\"/k/{pod}\"");
+        samples.cpu("clusters", at, &labels, rate);
+        let whole = labels_of("whole-pods", at, &labels).replace("\"app\"", "\"\"");
+        samples.counter(CPU, &whole, rate);
+        for replica in ["a", "b"] {
+            let labels = format!("region=\"{region}\",replica=\"{replica}\"");
+            samples.cpu("clusters-and-replicas", at, &labels, rate);
+        }
+        let labels = format!(
+            "namespace=\"clients\",pod=\"orders-{pod}\",client_id=\"c-1\",topic=\"t\",cluster=\"{cluster}\""
+        );
+        samples.counter(CONSUMED, &labels, 100.0 * rate);
+        let labels = labels.replace("clients", "lags") + ",partition=\"7\"";
+        let lag = if cluster == "us-1" && pod == 1 { 400_000.0 } else { 1500.0 };
+        samples.add(OWN_LAG, &labels, -PAST_S, 0, |_| lag);
+    }
+    samples.cpu("uids", at, &format!("{group},node=\"node-1\",instance=\"i-1\""), rate(pod));
+    let other = control_group(50 + pod, 50 + pod);
+    samples.cpu("uids", at, &format!("{other},node=\"node-2\",instance=\"i-2\""), 1.5);
+    samples.cpu("unlabelled", at, &group, rate(pod));
+    samples.cpu("unlabelled", at, &other, 1.5);
+}
+
+/// Exporters outside the pods: two of one Kafka cluster, and one of each of two.
+fn exporters(samples: &mut Samples) {
     for partition in 0..4 {
         for (job, lag) in [("live", 1500.0), ("standby", if partition == 2 { 400_000.0 } else { 0.0 })] {
             let labels = format!(
                 "consumergroup=\"two\",topic=\"t\",partition=\"{partition}\",job=\"{job}\",instance=\"{job}:9308\""
             );
             samples.add(LAG, &labels, -PAST_S, 0, |_| lag);
-            // Two exporters of one cluster, whose lag goes up and down between their scrapes.
+            // Their lag goes up and down between their scrapes.
             let labels = labels.replace("two", "one");
             let shift = if job == "live" { 0 } else { 14 };
-            samples.add(LAG, &labels, shift - PAST_S, shift - 15, |age_s| {
-                20_000.0 + 15_000.0 * (age_s / 40.0).sin()
-            });
+            let lag = |age_s: f64| 20_000.0 + 15_000.0 * (age_s / 40.0).sin();
+            samples.add(LAG, &labels, shift - PAST_S, shift - 15, lag);
         }
     }
-    samples
 }
 
 fn pods(place: &str) -> Vec<LivePod> {
@@ -208,9 +221,11 @@ fn tells_whose_series_these_are(address: &str, at: Timestamp) {
     }
     let matchers = r#"cluster="eu-1""#.parse().expect("matchers");
     assert_eq!(found(&client, &QuerySettings { matchers, ..settings("clusters") }, at), None);
-    let before = client.requests();
-    found(&client, &settings("plain"), at);
-    assert_eq!(client.requests() - before, 1, "where nothing is there twice, one query says so");
+    for place in ["plain", "containerd"] {
+        let before = client.requests();
+        found(&client, &settings(place), at);
+        assert_eq!(client.requests() - before, 1, "{place}: nothing is there twice, and one query says so");
+    }
 }
 
 #[test]
