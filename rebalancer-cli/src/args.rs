@@ -21,7 +21,7 @@ mod variables;
 pub use backtest::BacktestArgs;
 pub use decision::{DecisionArgs, GuardMode};
 pub use guards::GuardArgs;
-pub use kubernetes::{ActionArgs, DryRun, KubernetesArgs, PacingChoice};
+pub use kubernetes::{ActionArgs, DryRun, KubernetesArgs, LocalStorage, PacingChoice};
 pub use output::{Color, LogFormat, OutputArgs, OutputFormat};
 pub use page::{PageArgs, ReportArgs};
 pub use prometheus::{Method, PrometheusArgs, QueryArgs};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use rebalancer_core::{
     Analysis, Assessment, Disturbance, EligibilityRules, Engine, Fact, Facts, JoinedColumns, LivePod, Metric,
-    Objection, RotationOptions, Workload, assess, disturbances, objections,
+    Objection, RotationOptions, Workload, assess, disturbances, divided_targets, objections, remarks,
 };
 use rebalancer_io::facts::FactFinder;
 
@@ -114,7 +114,12 @@ pub fn conclude(
     let disturbances = workload_disturbances(known.workload, purpose.rotation);
     let facts = complete(found, settings, known, &disturbances);
     let assessment = assess(analysis, known.joined, &facts, &settings.guards, settings.strategy);
+    let targets = selected(analysis, &assessment);
+    let divided = purpose.rotation.and_then(|_| divided_targets(known.workload, &targets));
     let mut warnings = warnings(known.joined, known.asked);
+    if !targets.is_empty() {
+        warnings.extend(remarks(known.workload, &targets));
+    }
     warnings.extend(unusable_facts(&facts));
     let context = Context {
         kind: purpose.kind,
@@ -126,8 +131,8 @@ pub fn conclude(
         },
         strategy: settings.strategy,
         verdicts: assessment.verdicts(settings.futility()),
-        objections: target_objections(analysis, &assessment, known.workload, settings),
-        disturbances: disturbances.iter().map(Disturbance::to_string).collect(),
+        objections: target_objections(&targets, known.workload, settings),
+        disturbances: disturbances.iter().chain(&divided).map(Disturbance::to_string).collect(),
         warnings,
         evaluation_time: known.evaluation_time.clone(),
         workload: known.described.clone(),
@@ -145,7 +150,9 @@ fn complete<'a>(
     Facts {
         asked: known.asked.to_vec(),
         unlisted: if known.workload.pods.is_empty() { known.joined.names.len() } else { 0 },
-        rolling_out: disturbances.iter().any(|found| matches!(found, Disturbance::Rollout { .. })),
+        rolling_out: disturbances
+            .iter()
+            .any(|found| matches!(found, Disturbance::Rollout { .. } | Disturbance::RevisionsDiffer { .. })),
         assignor: settings.assignor,
         consumers_per_pod: settings.consumers_per_pod.or(found.consumers_per_pod),
         static_membership: settings.static_membership,
@@ -172,28 +179,25 @@ fn unusable_facts(facts: &Facts<'_>) -> Vec<String> {
     all.into_iter().flatten().collect()
 }
 
+/// The names of the pods to rotate.
+fn selected<'a>(analysis: &'a Analysis<'_>, assessment: &Assessment) -> Vec<&'a str> {
+    let positions = assessment.selection.iter().flat_map(|selection| &selection.pods);
+    positions.map(|position| analysis.name(*position)).collect()
+}
+
 /// Why a pod to rotate may not be evicted, every reason of each.
 ///
 /// A pod of which not even the UID is known (a replay without pod facts) is not judged: nothing
 /// can be evicted there.
-fn target_objections(
-    analysis: &Analysis<'_>,
-    assessment: &Assessment,
-    workload: &Workload,
-    settings: &DecisionSettings,
-) -> Vec<String> {
-    let Some(selection) = &assessment.selection else { return Vec::new() };
-    let known = |position: &usize| {
-        let name = analysis.name(*position);
-        workload.pods.iter().find(|pod| pod.name == name && !pod.uid.is_empty())
-    };
-    let targets: Vec<&LivePod> = selection.pods.iter().filter_map(known).collect();
+fn target_objections(targets: &[&str], workload: &Workload, settings: &DecisionSettings) -> Vec<String> {
+    let known = |name: &&str| workload.pods.iter().find(|pod| pod.name == **name && !pod.uid.is_empty());
     let told = |pod: &LivePod, objection: &Objection| format!("{} may not be evicted: {objection}", pod.name);
     let rules = EligibilityRules { warm_up: settings.warm_up() };
     targets
         .iter()
+        .filter_map(known)
         .flat_map(|pod| {
-            let found = objections(pod, rules);
+            let found = objections(pod, &workload.owners, rules);
             found.iter().map(|objection| told(pod, objection)).collect::<Vec<String>>()
         })
         .collect()

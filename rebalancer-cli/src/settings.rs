@@ -146,6 +146,8 @@ pub fn cluster(args: &KubernetesArgs, metrics_window: Duration) -> ConnectOption
         call_timeout: args.kube_timeout,
         deadline: Instant::now().checked_add(args.run_timeout),
         metrics_window,
+        allowed_controllers: args.allowed_controllers.clone(),
+        refuse_local_storage: args.local_storage == args::LocalStorage::Refuse,
     }
 }
 

@@ -80,7 +80,12 @@ fn measure() -> Vec<PodState> {
 }
 
 fn observe() -> Workload {
-    let controller = Controller { kind: "StatefulSet".into(), name: "orders".into(), uid: "s-1".into() };
+    let controller = Controller {
+        group: Some("apps".into()),
+        kind: "StatefulSet".into(),
+        name: "orders".into(),
+        uid: "s-1".into(),
+    };
     let pod = |number: usize| LivePod {
         uid: format!("p-{number}"),
         controller: Some(controller.clone()),

@@ -1,6 +1,6 @@
 //! Who may be evicted: every reason that speaks against a pod, not only the first.
 
-use crate::{LivePod, Phase, Protection};
+use crate::{Controller, LivePod, LocalVolume, OwnerFacts, Phase, Protection};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -15,20 +15,21 @@ pub struct EligibilityRules {
     pub warm_up: Duration,
 }
 
-/// Lists all reasons why `pod` may not be evicted; an empty list means it may.
+/// Lists all reasons why `pod`, whose controller is one of `owners`, may not be evicted; an empty
+/// list means it may.
 ///
-/// An unknown age counts as old enough. A pod owned by any controller but a `DaemonSet` or a
-/// `Node` counts as recreated elsewhere.
+/// An unknown age counts as old enough. Of a controller that is not among `owners` nothing is known
+/// but its kind.
 ///
 /// ```
 /// use rebalancer_core::{EligibilityRules, LivePod, objections};
 ///
 /// let bare = LivePod::assumed("orders-0");
 /// let codes: Vec<&str> =
-///     objections(&bare, EligibilityRules::default()).iter().map(|objection| objection.code()).collect();
+///     objections(&bare, &[], EligibilityRules::default()).iter().map(|objection| objection.code()).collect();
 /// assert_eq!(codes, ["no_controller", "no_uid"]);
 /// ```
-pub fn objections(pod: &LivePod, rules: EligibilityRules) -> Vec<Objection> {
+pub fn objections(pod: &LivePod, owners: &[OwnerFacts], rules: EligibilityRules) -> Vec<Objection> {
     let mut found: Vec<Objection> = Vec::new();
     if pod.phase != Phase::Running {
         found.push(Objection::NotRunning { phase: pod.phase });
@@ -41,12 +42,9 @@ pub fn objections(pod: &LivePod, rules: EligibilityRules) -> Vec<Objection> {
     }
     match &pod.controller {
         None => found.push(Objection::NoController),
-        Some(controller) if matches!(controller.kind.as_str(), "DaemonSet" | "Node") => {
-            found.push(Objection::NotRecreated { kind: controller.kind.clone() });
-        }
-        Some(_) => {}
+        Some(controller) => found.extend(against_controller(controller, owners)),
     }
-    found.extend(pod.protections.iter().map(Objection::from_protection));
+    found.extend(pod.protections.iter().map(|protection| Objection::from_protection(protection, pod)));
     if let Some(warm_for) = pod.warm_for().filter(|warm_for| *warm_for < rules.warm_up) {
         found.push(Objection::TooYoung { warm_for, warm_up: rules.warm_up });
     }
@@ -54,6 +52,35 @@ pub fn objections(pod: &LivePod, rules: EligibilityRules) -> Vec<Objection> {
         found.push(Objection::NoUid);
     }
     found
+}
+
+/// Whether a controller may be relied on to replace an evicted pod elsewhere, and to lose nothing by it.
+///
+/// Pods of a `ReplicaSet` (alone, or under a `Deployment` or an Argo `Rollout`), of a `StatefulSet`
+/// and of a `ReplicationController` may be evicted; those of other controllers only where these are
+/// named; some never, whatever group their kind is of.
+fn against_controller(controller: &Controller, owners: &[OwnerFacts]) -> Option<Objection> {
+    let owner = controller.title();
+    match controller.kind.as_str() {
+        "DaemonSet" | "Node" => return Some(Objection::NotRecreated { owner }),
+        "Job" | "CronJob" | "Pod" => return Some(Objection::WorkLost { owner }),
+        _ => {}
+    }
+    if controller.is("apps", "Deployment") {
+        return Some(Objection::NoReplica { owner });
+    }
+    let facts: Option<&OwnerFacts> = owners.iter().find(|facts| facts.controller.uid == controller.uid);
+    if facts.is_some_and(|facts| facts.named) {
+        return None;
+    }
+    let top: &Controller = facts.map_or(controller, |facts| &facts.top);
+    let replaces: bool = match (controller.is("apps", "ReplicaSet"), top.uid == controller.uid) {
+        (true, true) => true,
+        (true, false) => top.is("apps", "Deployment") || top.is("argoproj.io", "Rollout"),
+        (false, _) => controller.is("apps", "StatefulSet") || controller.is("", "ReplicationController"),
+    };
+    let blamed: &Controller = if controller.is("apps", "ReplicaSet") { top } else { controller };
+    (!replaces).then(|| Objection::UnknownController { owner: blamed.title(), kind: blamed.full_kind() })
 }
 
 /// A pod that may not be evicted, with all reasons.
@@ -68,9 +95,9 @@ pub struct IneligiblePod {
 }
 
 impl IneligiblePod {
-    /// Judges `pod`; `None` means that it may be evicted.
-    pub fn judge(pod: &LivePod, rules: EligibilityRules) -> Option<Self> {
-        let objections: Vec<Objection> = objections(pod, rules);
+    /// Judges `pod`, whose controller is one of `owners`; `None` means that it may be evicted.
+    pub fn judge(pod: &LivePod, owners: &[OwnerFacts], rules: EligibilityRules) -> Option<Self> {
+        let objections: Vec<Objection> = objections(pod, owners, rules);
         (!objections.is_empty()).then(|| Self { pod: pod.name.clone(), objections })
     }
 }
@@ -98,8 +125,30 @@ pub enum Objection {
     NoController,
     /// Its controller would put it back on the same node.
     NotRecreated {
-        /// Kind of the controller.
+        /// Kind and name of the controller.
+        owner: String,
+    },
+    /// Its controller waits for the end of this very pod's work.
+    WorkLost {
+        /// Kind and name of the controller.
+        owner: String,
+    },
+    /// A `Deployment` owns it without a `ReplicaSet` between them: something else made it.
+    NoReplica {
+        /// Kind and name of the controller.
+        owner: String,
+    },
+    /// Its controller is not known to replace what it loses, and nobody said that it does.
+    UnknownController {
+        /// Kind and name of the controller.
+        owner: String,
+        /// The kind with its group.
         kind: String,
+    },
+    /// Data of it lies on its node, and such pods are to be left alone.
+    LocalStorage {
+        /// The volumes.
+        volumes: Vec<LocalVolume>,
     },
     /// A node runs it from a file.
     MirrorPod,
@@ -127,13 +176,14 @@ pub enum Objection {
 }
 
 impl Objection {
-    fn from_protection(protection: &Protection) -> Self {
+    fn from_protection(protection: &Protection, pod: &LivePod) -> Self {
         match protection {
             Protection::MirrorPod => Self::MirrorPod,
             Protection::SystemCritical { class } => Self::SystemCritical { class: class.clone() },
             Protection::OptOut { annotation, value } => {
                 Self::OptOut { annotation: annotation.clone(), value: value.clone() }
             }
+            Protection::LocalStorage => Self::LocalStorage { volumes: pod.local_storage.clone() },
         }
     }
 
@@ -145,6 +195,10 @@ impl Objection {
             Self::Terminating => "terminating",
             Self::NoController => "no_controller",
             Self::NotRecreated { .. } => "not_recreated",
+            Self::WorkLost { .. } => "work_lost",
+            Self::NoReplica { .. } => "no_replica",
+            Self::UnknownController { .. } => "unknown_controller",
+            Self::LocalStorage { .. } => "local_storage",
             Self::MirrorPod => "mirror_pod",
             Self::SystemCritical { .. } => "system_critical",
             Self::TooYoung { .. } => "too_young",
@@ -161,8 +215,20 @@ impl fmt::Display for Objection {
             Self::NotReady => f.write_str("is not Ready"),
             Self::Terminating => f.write_str("is being terminated already"),
             Self::NoController => f.write_str("has no controller that would recreate it"),
-            Self::NotRecreated { kind } => {
-                write!(f, "is owned by a {kind}, which would not recreate it elsewhere")
+            Self::NotRecreated { owner } => {
+                write!(f, "is owned by {owner}, which would not recreate it elsewhere")
+            }
+            Self::WorkLost { owner } => {
+                write!(f, "is owned by {owner}, which waits for its work: that would be lost or fail")
+            }
+            Self::NoReplica { owner } => {
+                write!(f, "is owned by {owner} directly, so it is not one of the replicas of its owner")
+            }
+            Self::UnknownController { owner, kind } => {
+                write!(f, "is owned by {owner}, and {kind} is not among the controllers that are allowed")
+            }
+            Self::LocalStorage { volumes } => {
+                write!(f, "has local storage that would be lost: {}", joined(volumes))
             }
             Self::MirrorPod => f.write_str("is a mirror pod, run by its node from a file"),
             Self::SystemCritical { class } => write!(f, "has the system's priority class {class}"),

@@ -58,7 +58,8 @@ pub use outliers::Outliers;
 pub use partitions::{InvalidPartitions, Partition, PartitionSample, Partitions};
 pub use plan::{
     Disturbance, MAX_TARGETS, Method, Mode, OwnerFacts, Pacing, PlanError, Role, RotationOptions,
-    RotationPlan, Target, Violation, Workload, WorkloadFacts, check_plan, disturbances,
+    RotationPlan, Target, Violation, Workload, WorkloadFacts, check_plan, disturbances, divided_targets,
+    remarks,
 };
 pub use pod::{Load, PodState};
 pub use rotation::{
@@ -70,4 +71,4 @@ pub use score::{DEFAULT_FLOORS, DEFAULT_WEIGHTS};
 pub use statistics::{Spread, median};
 pub use strategy::{NothingSelected, Selection, Strategy, UnknownStrategy, select};
 pub use thresholds::{InvalidThreshold, Thresholds};
-pub use workload::{Controller, LivePod, Phase, Protection};
+pub use workload::{Controller, LivePod, LocalVolume, Phase, Protection};

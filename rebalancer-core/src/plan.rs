@@ -3,11 +3,13 @@
 mod check;
 mod disturbance;
 mod facts;
+mod rollout;
 
 pub use check::{Violation, check_plan};
 pub(crate) use disturbance::changes_since;
 pub use disturbance::{Disturbance, disturbances};
 pub use facts::{OwnerFacts, Workload, WorkloadFacts};
+pub use rollout::{divided_targets, remarks};
 
 use crate::eligibility::joined;
 use crate::{Controller, EligibilityRules, IneligiblePod, LivePod};
@@ -71,13 +73,15 @@ impl RotationPlan {
                 .iter()
                 .find(|pod| pod.name == *name)
                 .ok_or_else(|| PlanError::UnknownPod { pod: (*name).to_string() })?;
-            ineligible.extend(IneligiblePod::judge(pod, options.eligibility()));
+            ineligible.extend(IneligiblePod::judge(pod, &workload.owners, options.eligibility()));
             chosen.push(Target { role: *role, name: pod.name.clone(), uid: pod.uid.clone() });
         }
         if !ineligible.is_empty() {
             return Err(PlanError::Ineligible { pods: ineligible });
         }
-        let found: Vec<Disturbance> = disturbances(workload, &options);
+        let names: Vec<&str> = targets.iter().map(|(_, name)| *name).collect();
+        let mut found: Vec<Disturbance> = disturbances(workload, &options);
+        found.extend(divided_targets(workload, &names));
         if !found.is_empty() {
             return Err(PlanError::Unsettled { disturbances: found });
         }

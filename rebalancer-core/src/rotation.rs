@@ -68,7 +68,7 @@ pub const RECOVERY_POLL: Duration = Duration::from_secs(5);
 /// use core::time::Duration;
 /// use rebalancer_core::{Action, Answer, Rotation, RotationOutcome, RotationPlan, RotationReport};
 /// # use rebalancer_core::{ClaimFate, Controller, LivePod, OwnerFacts, Role, RotationOptions, Workload};
-/// # let controller = Controller { kind: "StatefulSet".into(), name: "orders".into(), uid: "s".into() };
+/// # let controller = Controller { group: None, kind: "StatefulSet".into(), name: "orders".into(), uid: "s".into() };
 /// # let pod = |name: &str| LivePod {
 /// #     uid: name.into(), controller: Some(controller.clone()), ..LivePod::assumed(name)
 /// # };

@@ -1,7 +1,9 @@
 //! What is alive: the pods of the workload as the scheduler of the cluster sees them.
 
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt;
 use core::time::Duration;
 
 /// One pod that exists now.
@@ -38,6 +40,13 @@ pub struct LivePod {
     /// Name of the node it runs on, for people to read; no decision looks at it.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub node: Option<String>,
+    /// Which version of its controller's template it was made from, as its labels say
+    /// (`controller-revision-hash`, `pod-template-hash`); `None` when they do not say.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub revision: Option<String>,
+    /// Its volumes whose data stays behind on its node.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty"))]
+    pub local_storage: Vec<LocalVolume>,
 }
 
 impl LivePod {
@@ -54,6 +63,8 @@ impl LivePod {
             controller: None,
             protections: Vec::new(),
             node: None,
+            revision: None,
+            local_storage: Vec::new(),
         }
     }
 
@@ -86,12 +97,63 @@ pub enum Phase {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Controller {
+    /// API group of the kind, such as `apps`; empty for the core group, `None` when it was not
+    /// recorded.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub group: Option<String>,
     /// Kind, such as `ReplicaSet` or `StatefulSet`.
     pub kind: String,
     /// Name of the object.
     pub name: String,
     /// Identity of the object.
     pub uid: String,
+}
+
+impl Controller {
+    /// Whether it is of this kind of this group. A group that was not recorded counts as the one
+    /// asked for.
+    pub fn is(&self, group: &str, kind: &str) -> bool {
+        self.kind == kind && self.group.as_deref().is_none_or(|own| own == group)
+    }
+
+    /// Its kind with the group, such as `CloneSet.apps.kruise.io`; the core group has no name.
+    pub fn full_kind(&self) -> String {
+        match self.group.as_deref() {
+            None | Some("") => self.kind.clone(),
+            Some(group) => format!("{}.{group}", self.kind),
+        }
+    }
+
+    /// Its kind and name, such as `StatefulSet orders`.
+    pub(crate) fn title(&self) -> String {
+        format!("{} {}", self.kind, self.name)
+    }
+}
+
+/// A volume that lies on the node of its pod: whatever replaces the pod may not find the data.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum LocalVolume {
+    /// An `emptyDir` on disk: it is deleted with the pod.
+    EmptyDir {
+        /// Name of the volume.
+        volume: String,
+    },
+    /// A folder of the node.
+    HostPath {
+        /// Name of the volume.
+        volume: String,
+    },
+}
+
+impl fmt::Display for LocalVolume {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EmptyDir { volume } => write!(f, "emptyDir {volume}"),
+            Self::HostPath { volume } => write!(f, "hostPath {volume}"),
+        }
+    }
 }
 
 /// Something about the pod itself that forbids evicting it.
@@ -113,4 +175,6 @@ pub enum Protection {
         /// Its value.
         value: String,
     },
+    /// It has [`LivePod::local_storage`], and pods that have are to be left alone.
+    LocalStorage,
 }

@@ -12,6 +12,7 @@
 //! ```
 
 mod access;
+mod allowed;
 mod answer;
 mod budgets;
 mod claims;
@@ -27,7 +28,8 @@ mod selector;
 mod target;
 mod workload;
 
-pub use access::{Permission, TO_DELETE, TO_EVICT, TO_PLAN, to_run};
+pub use access::{OF_OTHER_OWNERS, Permission, TO_DELETE, TO_EVICT, TO_PLAN, to_run};
+pub use allowed::{ControllerKind, NotAllowable};
 pub use cluster::{Cluster, ClusterError};
 pub use config::{ConnectError, ConnectOptions};
 pub use events::Notice;

@@ -101,7 +101,8 @@ impl MetricsSource for Answers {
 }
 
 fn live(count: usize, age: Duration) -> Vec<LivePod> {
-    let controller = Controller { kind: "ReplicaSet".into(), name: "orders-6d5f9".into(), uid: "1".into() };
+    let controller =
+        Controller { group: None, kind: "ReplicaSet".into(), name: "orders-6d5f9".into(), uid: "1".into() };
     let pod = |number: usize| LivePod {
         age: Some(age),
         controller: Some(controller.clone()),

@@ -330,7 +330,7 @@ fn an_error_names_what_was_done_where_and_in_whose_words() {
         "context sim",
         "HTTP 403",
         "User \"nobody\" cannot list resource \"pods\"",
-        "`check` names the verb",
+        "permission is missing",
     ] {
         assert_eq!(words.matches(part).count(), 1, "{part} in {words}");
     }
@@ -485,8 +485,12 @@ fn budgets_of_a_pod_that_was_not_listed_are_not_guessed() {
 fn every_answer_to_an_event_is_told_apart_and_a_written_one_is_taken() {
     let server = server();
     let cluster = connect(&server);
-    let workload =
-        Controller { kind: "Deployment".to_owned(), name: "consumer".to_owned(), uid: "d".to_owned() };
+    let workload = Controller {
+        group: None,
+        kind: "Deployment".to_owned(),
+        name: "consumer".to_owned(),
+        uid: "d".to_owned(),
+    };
     let target = target("u");
     let notice = Notice {
         workload: &workload,

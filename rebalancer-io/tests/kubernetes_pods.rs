@@ -34,14 +34,47 @@ fn a_full_list_gives_every_fact_of_a_pod() {
         age: Some(Duration::from_secs(60)),
         uptime: Some(Duration::from_secs(60)),
         controller: Some(Controller {
+            group: Some("apps".to_owned()),
             kind: "ReplicaSet".to_owned(),
             name: "consumer-58db4d5fb7".to_owned(),
             uid: "febd04f7-6566-4ba3-994a-10a131d0f04c".to_owned(),
         }),
         protections: Vec::new(),
         node: Some("node-4".to_owned()),
+        revision: Some("58db4d5fb7".to_owned()),
+        local_storage: Vec::new(),
     };
     assert_eq!(pods[0], expected);
+}
+
+#[test]
+fn the_revision_is_what_the_labels_say() {
+    let revision = |labels: &str| {
+        let item = format!(r#"{{"metadata": {{"name": "orders-0", "labels": {labels}}}}}"#);
+        read(&format!(r#"{{"kind": "PodList", "items": [{item}]}}"#)).expect("a pod list").remove(0).revision
+    };
+    assert_eq!(revision(r#"{"app": "orders"}"#), None);
+    assert_eq!(revision(r#"{"controller-revision-hash": "orders-7d9"}"#).as_deref(), Some("orders-7d9"));
+    assert_eq!(revision(r#"{"rollouts-pod-template-hash": "7d9"}"#).as_deref(), Some("7d9"));
+    let both = r#"{"pod-template-hash": "7d9", "controller-revision-hash": "orders-7d9"}"#;
+    assert_eq!(revision(both).as_deref(), Some("orders-7d9,7d9"));
+}
+
+#[test]
+fn volumes_that_lie_on_the_node_are_local_storage() {
+    let local = |annotations: &str, volumes: &str| -> Vec<String> {
+        let metadata = format!(r#"{{"name": "orders-0", "annotations": {annotations}}}"#);
+        let item = format!(r#"{{"metadata": {metadata}, "spec": {{"volumes": {volumes}}}}}"#);
+        let pods = read(&format!(r#"{{"kind": "PodList", "items": [{item}]}}"#)).expect("a pod list");
+        pods[0].local_storage.iter().map(ToString::to_string).collect()
+    };
+    let volumes = r#"[{"name": "rocksdb", "emptyDir": {"sizeLimit": "200Gi"}}, {"name": "tmp", "emptyDir": {}},
+        {"name": "shm", "emptyDir": {"medium": "Memory"}}, {"name": "h", "hostPath": {"path": "/var/lib/x"}},
+        {"name": "c", "configMap": {"name": "c"}}, {"name": "d", "persistentVolumeClaim": {"claimName": "d"}}]"#;
+    assert_eq!(local("null", volumes), ["emptyDir rocksdb", "emptyDir tmp", "hostPath h"]);
+    let safe = r#"{"cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes": "tmp, h"}"#;
+    assert_eq!(local(safe, volumes), ["emptyDir rocksdb"], "the owner says that the others may be lost");
+    assert_eq!(local("null", "null"), Vec::<String>::new());
 }
 
 #[test]

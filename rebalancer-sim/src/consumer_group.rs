@@ -196,6 +196,7 @@ impl ConsumerGroup {
     /// The pods as the cluster lists them.
     pub fn live(&self) -> Vec<LivePod> {
         let controller = Controller {
+            group: None,
             kind: "ReplicaSet".to_owned(),
             name: "orders-consumer-7d9f".to_owned(),
             uid: "5f0c".to_owned(),

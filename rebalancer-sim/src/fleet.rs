@@ -75,8 +75,12 @@ pub fn fleet(seed: u64, shape: &FleetShape) -> Vec<PodState> {
 /// The pods of a fleet as the cluster lists them: Running, Ready, an hour old, of one `ReplicaSet`.
 pub fn live_pods(seed: u64, pods: &[PodState]) -> Vec<LivePod> {
     let mut rng = Rng::with_seed(seed);
-    let controller =
-        Controller { kind: "ReplicaSet".to_owned(), name: "orders-consumer".to_owned(), uid: uid(&mut rng) };
+    let controller = Controller {
+        group: None,
+        kind: "ReplicaSet".to_owned(),
+        name: "orders-consumer".to_owned(),
+        uid: uid(&mut rng),
+    };
     let mut live = |pod: &PodState| LivePod {
         uid: uid(&mut rng),
         age: Some(Duration::from_secs(3_600)),

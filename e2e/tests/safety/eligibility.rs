@@ -87,7 +87,7 @@ fn pods_of_a_daemon_set_stay() {
     let scene = Scene::of(ControlPlane::shared(), "daemons", 3, &[workload::daemon_set("orders")]);
     let run = scene.run();
     assert_untouched(&scene, &run, "blocked", 0);
-    assert_says(&run, "is owned by a DaemonSet, which would not recreate it elsewhere");
+    assert_says(&run, "is owned by DaemonSet orders, which would not recreate it elsewhere");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 
 use rebalancer_core::Method;
-use rebalancer_io::kubernetes::WorkloadName;
+use rebalancer_io::kubernetes::{ControllerKind, WorkloadName};
 
 use crate::value;
 
@@ -16,7 +16,7 @@ use crate::value;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Workload and cluster")]
 pub struct KubernetesArgs {
-    /// The workload, deployment/NAME or statefulset/NAME, in place of a label selector
+    /// The workload, deployment/NAME, statefulset/NAME or rollout/NAME, in place of a label selector
     #[arg(value_name = "TARGET")]
     pub target: Option<WorkloadName>,
     /// Namespace of the workload; the one of the context or the service account if not given
@@ -44,9 +44,34 @@ pub struct KubernetesArgs {
     #[arg(long, value_name = "BOOL", env = "ALLOW_MULTIPLE_CONTROLLERS", default_value = "false",
         num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set, value_parser = value::switch)]
     pub allow_multiple_controllers: bool,
+    /// Kinds of controllers that replace their pods as a ReplicaSet does, with their API groups, such
+    /// as CloneSet.apps.kruise.io; pods of a ReplicaSet, StatefulSet or ReplicationController may be
+    /// evicted without, pods of a Job, of a DaemonSet or of another pod never
+    #[arg(long, value_name = "KINDS", env = "ALLOWED_CONTROLLERS", value_delimiter = ',', value_parser = value::controller_kind)]
+    pub allowed_controllers: Vec<ControllerKind>,
+    /// Pods whose data lies on their node (hostPath, and emptyDir unless in memory): `allow` evicts
+    /// them and names what is lost, `refuse` leaves them alone
+    #[arg(
+        long,
+        value_name = "CHOICE",
+        env = "LOCAL_STORAGE",
+        default_value = "allow",
+        value_enum,
+        ignore_case = true
+    )]
+    pub local_storage: LocalStorage,
     /// Longest whole run; no eviction is begun when less than a request's wait is left
     #[arg(long, value_name = "DURATION", env = "RUN_TIMEOUT", default_value = "90s", value_parser = value::positive_duration)]
     pub run_timeout: Duration,
+}
+
+/// What becomes of pods whose data lies on their node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LocalStorage {
+    /// They are evicted as others are.
+    Allow,
+    /// They are left alone.
+    Refuse,
 }
 
 /// How `run` acts.

@@ -2,7 +2,8 @@
 //! definition would need that of every command.
 
 /// The variables that have a flag, sorted.
-pub const VARIABLES: [&str; 75] = [
+pub const VARIABLES: [&str; 77] = [
+    "ALLOWED_CONTROLLERS",
     "ALLOW_MULTIPLE_CONTROLLERS",
     "CHURN_BUDGET",
     "CONSUMERS_PER_POD",
@@ -25,6 +26,7 @@ pub const VARIABLES: [&str; 75] = [
     "KUBE_TIMEOUT",
     "LAG_FLOOR",
     "LAG_VARIANCE_THRESHOLD",
+    "LOCAL_STORAGE",
     "LOG_FORMAT",
     "LOG_LEVEL",
     "MAX_SAMPLE_AGE",
@@ -53,8 +55,8 @@ pub const VARIABLES: [&str; 75] = [
     "PROMETHEUS_CLIENT_KEY",
     "PROMETHEUS_ENDPOINT",
     "PROMETHEUS_INSECURE_SKIP_TLS_VERIFY",
-    "PROMETHEUS_MAX_RESPONSE",
     "PROMETHEUS_MATCHERS",
+    "PROMETHEUS_MAX_RESPONSE",
     "PROMETHEUS_METHOD",
     "PROMETHEUS_PASSWORD_FILE",
     "PROMETHEUS_QUERY_PARAMS",

@@ -215,15 +215,15 @@ fn earlier(pod: &LivePod, ago: Duration, latest: bool) -> Option<LivePod> {
     Some(LivePod { age, uptime, ..then })
 }
 
-/// What was known of an owner `ago`: of an earlier minute only when its template last changed. `None`
-/// where that was later.
+/// What was known of an owner `ago`: of an earlier minute only when its template last changed, and
+/// whether its pods may be evicted because it is named. `None` where there is neither.
 fn earlier_owner(owner: &OwnerFacts, ago: Duration, latest: bool) -> Option<OwnerFacts> {
     if latest {
         return Some(owner.clone());
     }
-    let rollout_ago = owner.rollout_ago?.checked_sub(ago)?;
+    let rollout_ago = owner.rollout_ago.and_then(|then| then.checked_sub(ago));
     let silent = OwnerFacts::silent(owner.controller.clone(), owner.top.clone());
-    Some(OwnerFacts { rollout_ago: Some(rollout_ago), ..silent })
+    (rollout_ago.is_some() || owner.named).then_some(OwnerFacts { rollout_ago, named: owner.named, ..silent })
 }
 
 /// The time from `earlier` to `later`, zero where it is the other way round.

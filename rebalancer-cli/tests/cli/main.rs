@@ -9,6 +9,7 @@ mod live;
 mod live_faults;
 mod origin;
 mod output;
+mod owners;
 mod pages;
 mod program;
 mod pty;

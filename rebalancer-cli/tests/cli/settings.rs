@@ -66,7 +66,7 @@ const OF_A_DECISION: [(&str, &str); 47] = [
 ];
 
 /// Bad values of settings of the servers and of an eviction.
-const OF_A_RUN: [(&str, &str); 36] = [
+const OF_A_RUN: [(&str, &str); 40] = [
     ("DRY_RUN", "yess"),
     ("DRY_RUN", "2"),
     ("PACING", "fast"),
@@ -80,6 +80,10 @@ const OF_A_RUN: [(&str, &str); 36] = [
     ("KUBE_LABEL_SELECTOR", " , "),
     ("KUBE_LABEL_SELECTOR", "a=b=c"),
     ("ALLOW_MULTIPLE_CONTROLLERS", "perhaps"),
+    ("ALLOWED_CONTROLLERS", "CloneSet"),
+    ("ALLOWED_CONTROLLERS", "CloneSet.apps.kruise.io,Job.batch"),
+    ("ALLOWED_CONTROLLERS", "CloneSet.v1alpha1.apps.kruise.io"),
+    ("LOCAL_STORAGE", "perhaps"),
     ("PROMETHEUS_ENDPOINT", "prometheus:9090"),
     ("PROMETHEUS_ENDPOINT", "ftp://prometheus"),
     ("PROMETHEUS_ENDPOINT", "http://prometheus?token=1"),

@@ -57,5 +57,8 @@ fn a_workload_that_is_not_there_is_told_with_its_place() {
     let done = plan(&servers, &["plan", "deployment/orders-consumer"], &[]);
     assert!(done.assert_one_error(1).contains("cannot get resource"), "{done}");
     let done = plan(&servers, &["plan", "orders-consumer"], &[]);
-    assert!(done.assert_one_error(64).contains("expected deployment/NAME or statefulset/NAME"), "{done}");
+    assert!(
+        done.assert_one_error(64).contains("expected deployment/NAME, statefulset/NAME or rollout/NAME"),
+        "{done}"
+    );
 }

@@ -1,7 +1,7 @@
 //! An independent checker of plans: it shares no code with what makes them.
 
 use super::RotationPlan;
-use crate::{LivePod, Phase, Protection};
+use crate::{Controller, LivePod, Phase, Protection};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -75,9 +75,15 @@ pub fn check_plan(plan: &RotationPlan, pods: &[LivePod]) -> Vec<Violation> {
 /// The rules once more, as one question.
 fn untouchable(pod: &LivePod, plan: &RotationPlan) -> bool {
     let works = pod.phase == Phase::Running && pod.ready && !pod.terminating && !pod.uid.is_empty();
-    let recreated = pod.controller.iter().any(|owner| owner.kind != "DaemonSet" && owner.kind != "Node");
+    let never = ["DaemonSet", "Node", "Job", "CronJob", "Pod"];
+    let recreates =
+        |owner: &Controller| !never.contains(&owner.kind.as_str()) && !owner.is("apps", "Deployment");
+    let recreated = pod.controller.iter().any(recreates);
     let asked_to_be_left = pod.protections.iter().any(|protection| match protection {
-        Protection::MirrorPod | Protection::SystemCritical { .. } | Protection::OptOut { .. } => true,
+        Protection::MirrorPod
+        | Protection::SystemCritical { .. }
+        | Protection::OptOut { .. }
+        | Protection::LocalStorage => true,
     });
     let young = [pod.age, pod.uptime].into_iter().flatten().any(|age| age < plan.options().warm_up);
     !works || !recreated || asked_to_be_left || young

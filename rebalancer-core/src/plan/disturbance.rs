@@ -1,9 +1,10 @@
 //! What speaks against acting on a workload now: it is in motion, or not the one planned for.
 
+use super::rollout::{Progress, of_several_revisions, progress};
 use super::{OwnerFacts, RotationOptions, Workload, WorkloadFacts};
+use crate::eligibility::joined;
 use crate::{Controller, LivePod};
 use alloc::collections::{BTreeMap, BTreeSet};
-use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -17,6 +18,18 @@ use core::fmt;
 pub enum Disturbance {
     /// The owner's newest specification has not been acted on, or not on all pods.
     Rollout {
+        /// Kind and name of the owner.
+        owner: String,
+    },
+    /// Pods of one owner are of different revisions: a rollout, whatever the owner says of it.
+    RevisionsDiffer {
+        /// Kind and name of the owner.
+        owner: String,
+        /// The revisions, sorted.
+        revisions: Vec<String>,
+    },
+    /// The owner keeps pods of two revisions side by side, and the targets are not of one.
+    Partitioned {
         /// Kind and name of the owner.
         owner: String,
     },
@@ -120,6 +133,7 @@ pub fn disturbances(workload: &Workload, options: &RotationOptions) -> Vec<Distu
     }
     found.extend(of_controllers(workload, options));
     found.extend(of_owners(workload));
+    found.extend(of_several_revisions(workload));
     found.sort();
     found
 }
@@ -152,7 +166,7 @@ fn desired_changes(facts: &WorkloadFacts, workload: &Workload) -> Vec<Disturbanc
         .owners
         .iter()
         .filter(|owner| facts.desired_replicas.get(&owner.top.uid).copied() != owner.desired_replicas)
-        .map(|owner| Disturbance::DesiredChanged { owner: title(&owner.top), now: owner.desired_replicas })
+        .map(|owner| Disturbance::DesiredChanged { owner: owner.top.title(), now: owner.desired_replicas })
         .collect()
 }
 
@@ -161,13 +175,13 @@ fn of_controllers(workload: &Workload, options: &RotationOptions) -> Vec<Disturb
         workload.living().filter_map(|pod| pod.controller.as_ref()).collect();
     let mut found: Vec<Disturbance> = Vec::new();
     if controllers.len() > 1 && !options.allow_many_controllers {
-        let controllers: Vec<String> = controllers.iter().map(|controller| title(controller)).collect();
+        let controllers: Vec<String> = controllers.iter().map(|controller| controller.title()).collect();
         found.push(Disturbance::ControllersDiffer { controllers });
     }
     let known =
         |controller: &Controller| workload.owners.iter().any(|owner| owner.controller.uid == controller.uid);
     let unknown = controllers.iter().filter(|controller| !known(controller));
-    found.extend(unknown.map(|controller| Disturbance::OwnerUnknown { controller: title(controller) }));
+    found.extend(unknown.map(|controller| Disturbance::OwnerUnknown { controller: controller.title() }));
     found
 }
 
@@ -177,48 +191,22 @@ fn of_owners(workload: &Workload) -> Vec<Disturbance> {
         workload.owners.iter().map(|owner| (owner.top.uid.as_str(), owner)).collect();
     let mut found: Vec<Disturbance> = Vec::new();
     for (uid, owner) in tops {
-        if in_rollout(owner) {
-            found.push(Disturbance::Rollout { owner: title(&owner.top) });
+        if progress(owner, workload) == Progress::UnderWay {
+            found.push(Disturbance::Rollout { owner: owner.top.title() });
         }
         if let Some(ago) = owner.resized_ago {
-            found.push(Disturbance::Resized { owner: title(&owner.top), ago_s: ago.as_secs() });
+            found.push(Disturbance::Resized { owner: owner.top.title(), ago_s: ago.as_secs() });
         }
         let Some(desired) = owner.desired_replicas else {
             continue;
         };
-        let listed: u32 = u32::try_from(pods_under(uid, workload)).unwrap_or(u32::MAX);
+        let listed: u32 = u32::try_from(workload.under(uid).count()).unwrap_or(u32::MAX);
         let counts = [owner.current_replicas.unwrap_or(desired), listed];
         if let Some(count) = counts.into_iter().find(|count| *count != desired) {
-            found.push(Disturbance::ReplicasDiffer { owner: title(&owner.top), desired, found: count });
+            found.push(Disturbance::ReplicasDiffer { owner: owner.top.title(), desired, found: count });
         }
     }
     found
-}
-
-fn in_rollout(owner: &OwnerFacts) -> bool {
-    let unseen: bool = owner.generation.is_some() && owner.generation != owner.observed_generation;
-    // A `StatefulSet` counts a terminating pod among its replicas but not among the updated ones:
-    // its revisions tell, its counts do not.
-    let outdated: bool = match (&owner.current_revision, &owner.update_revision) {
-        (None, None) => owner.updated_replicas.is_some() && owner.updated_replicas != owner.current_replicas,
-        (current, update) => current != update,
-    };
-    unseen || outdated
-}
-
-fn pods_under(top_uid: &str, workload: &Workload) -> usize {
-    let controllers: BTreeSet<&str> = workload
-        .owners
-        .iter()
-        .filter(|owner| owner.top.uid == top_uid)
-        .map(|owner| owner.controller.uid.as_str())
-        .collect();
-    let controller_uid = |pod: &LivePod| pod.controller.as_ref().map(|controller| controller.uid.clone());
-    workload.living().filter_map(controller_uid).filter(|uid| controllers.contains(uid.as_str())).count()
-}
-
-fn title(controller: &Controller) -> String {
-    format!("{} {}", controller.kind, controller.name)
 }
 
 impl Disturbance {
@@ -231,6 +219,8 @@ impl Disturbance {
             Self::ControllersDiffer { .. } => "controllers_differ",
             Self::OwnerUnknown { .. } => "owner_unknown",
             Self::Rollout { .. } => "rollout",
+            Self::RevisionsDiffer { .. } => "revisions_differ",
+            Self::Partitioned { .. } => "partitioned",
             Self::ReplicasDiffer { .. } => "replicas_differ",
             Self::Resized { .. } => "resized",
             Self::PodGone { .. } => "pod_gone",
@@ -261,6 +251,15 @@ impl fmt::Display for Disturbance {
                 write!(f, "nothing is known of {controller}, so a rollout could not be seen")
             }
             Self::Rollout { owner } => write!(f, "{owner} is in a rollout"),
+            Self::RevisionsDiffer { owner, revisions } => write!(
+                f,
+                "pods of {owner} are of {} revisions ({}), as in a rollout",
+                revisions.len(),
+                joined(revisions)
+            ),
+            Self::Partitioned { owner } => {
+                write!(f, "{owner} is partitioned, and the pods to rotate are of different revisions")
+            }
             Self::ReplicasDiffer { owner, desired, found } => {
                 write!(f, "{owner} asks for {desired} pods and there are {found}")
             }

@@ -23,6 +23,17 @@ impl Workload {
         self.pods.iter().filter(|pod| !matches!(pod.phase, Phase::Succeeded | Phase::Failed))
     }
 
+    /// What is known of the controller of `pod`.
+    pub(crate) fn owner_of(&self, pod: &LivePod) -> Option<&OwnerFacts> {
+        let controller: &Controller = pod.controller.as_ref()?;
+        self.owners.iter().find(|owner| owner.controller.uid == controller.uid)
+    }
+
+    /// The living pods whose owner at the top has this UID.
+    pub(crate) fn under(&self, top_uid: &str) -> impl Iterator<Item = &LivePod> {
+        self.living().filter(move |pod| self.owner_of(pod).is_some_and(|owner| owner.top.uid == top_uid))
+    }
+
     /// Time since the pod template last changed, where an owner tells it.
     pub fn rollout_age(&self) -> Option<Duration> {
         self.owners.iter().filter_map(|owner| owner.rollout_ago).min()
@@ -38,23 +49,36 @@ impl Workload {
 pub struct OwnerFacts {
     /// The controller of the pods themselves, such as the `ReplicaSet`.
     pub controller: Controller,
-    /// The object at the top, whose facts these are: the `Deployment` above a `ReplicaSet`, else
-    /// the controller itself.
+    /// The object at the top: the `Deployment` or other owner above a `ReplicaSet`, else the
+    /// controller itself. These facts are its own where its kind is understood.
     pub top: Controller,
     /// Version of the top object's specification (`metadata.generation`).
     pub generation: Option<i64>,
     /// Version its controller has seen (`status.observedGeneration`).
     pub observed_generation: Option<i64>,
-    /// Pods asked for (`spec.replicas`; `spec.parallelism` of a `Job`).
+    /// Pods asked for (`spec.replicas`).
     pub desired_replicas: Option<u32>,
-    /// Pods that exist (`status.replicas`; `status.active` of a `Job`).
+    /// Pods that exist (`status.replicas`).
     pub current_replicas: Option<u32>,
     /// Pods of the newest specification (`status.updatedReplicas`).
     pub updated_replicas: Option<u32>,
-    /// Revision of a `StatefulSet`'s pods (`status.currentRevision`).
+    /// Revision of a `StatefulSet`'s pods (`status.currentRevision`), or the one that a `Rollout`
+    /// holds for good (`status.stableRS`).
     pub current_revision: Option<String>,
-    /// Revision they are being updated to (`status.updateRevision`).
+    /// Revision they are being updated to (`status.updateRevision`, `status.currentPodHash`).
     pub update_revision: Option<String>,
+    /// So many pods of a `StatefulSet` are to stay at the current revision
+    /// (`spec.updateStrategy.rollingUpdate.partition`).
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub partition: u32,
+    /// Pods of the `StatefulSet` are updated only when somebody deletes them
+    /// (`spec.updateStrategy.type: OnDelete`).
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub on_delete: bool,
+    /// Whoever runs this program said that pods of this controller, or of the owner above it, may
+    /// be evicted though it is not one of those known to replace them.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub named: bool,
     /// Time since another number of pods was asked for, where that was after the window of the
     /// metrics began: they tell of a workload of another size then.
     #[cfg_attr(feature = "serde", serde(default))]
@@ -78,9 +102,17 @@ impl OwnerFacts {
             updated_replicas: None,
             current_revision: None,
             update_revision: None,
+            partition: 0,
+            on_delete: false,
+            named: false,
             resized_ago: None,
             rollout_ago: None,
         }
+    }
+
+    /// Whether it says nothing by which a rollout could be seen.
+    pub const fn is_silent(&self) -> bool {
+        self.generation.is_none() && self.updated_replicas.is_none() && self.update_revision.is_none()
     }
 }
 

@@ -312,7 +312,7 @@ impl FailureKind {
             Self::TargetGone => "the pod is gone",
             Self::NamespaceGone => "the namespace is gone or being terminated",
             Self::TargetReplaced => "another pod has taken the name",
-            Self::Forbidden => "permission is missing; `check` names the verb",
+            Self::Forbidden => "permission is missing",
             Self::Unauthorized => "the credentials are not accepted; renew the token or certificate",
             Self::InvalidRequest => "the server calls the request invalid; please report this bug",
             Self::ServerError => "the server failed",

@@ -28,6 +28,7 @@ impl Scene {
         let pod = |index: usize| LivePod {
             age: Some(minutes(5000)),
             controller: Some(Controller {
+                group: None,
                 kind: "ReplicaSet".into(),
                 name: "orders".into(),
                 uid: "r".into(),
@@ -360,8 +361,12 @@ fn a_stateful_set_gives_replacements_the_old_identity() {
     let rows = [[3.0, 0.0, 300.0], [1.0, 0.0, 100.0], [1.0, 0.0, 100.0], [1.0, 0.0, 100.0]];
     let mut scene = Scene::new(&rows);
     for pod in &mut scene.live {
-        pod.controller =
-            Some(Controller { kind: "StatefulSet".into(), name: "orders".into(), uid: "s".into() });
+        pod.controller = Some(Controller {
+            group: None,
+            kind: "StatefulSet".into(),
+            name: "orders".into(),
+            uid: "s".into(),
+        });
     }
     let mut facts = scene.facts();
     let cause = |facts: &Facts<'_>| scene.assess(facts).diagnosis.cause;

@@ -14,7 +14,7 @@ pub fn workload(kind: &str, names: &[&str]) -> Workload {
         pods: names.iter().map(|name| pod(name, &controller)).collect(),
         owners: vec![OwnerFacts {
             controller: controller.clone(),
-            top: if kind == "ReplicaSet" { owner("Deployment", "orders") } else { controller },
+            top: if kind == "ReplicaSet" { owner("Deployment", "orders") } else { controller.clone() },
             generation: Some(7),
             observed_generation: Some(7),
             desired_replicas: replicas,
@@ -22,8 +22,7 @@ pub fn workload(kind: &str, names: &[&str]) -> Workload {
             updated_replicas: replicas,
             current_revision: revision.clone(),
             update_revision: revision,
-            resized_ago: None,
-            rollout_ago: None,
+            ..OwnerFacts::silent(controller.clone(), controller)
         }],
     }
 }
@@ -37,7 +36,7 @@ pub fn plan(targets: &[&str], workload: &Workload, options: RotationOptions) -> 
 
 /// An owner of this kind and name; its UID tells kind and name.
 pub fn owner(kind: &str, name: &str) -> Controller {
-    Controller { kind: kind.to_string(), name: name.to_string(), uid: format!("{kind}/{name}") }
+    Controller { group: None, kind: kind.to_string(), name: name.to_string(), uid: format!("{kind}/{name}") }
 }
 
 /// A Ready pod that is an hour old; its UID tells its name.

@@ -1,6 +1,7 @@
 //! What a rotation does: as scripts to read, and as a simulation that tries everything.
 
 mod fleet;
+mod owners;
 mod plans;
 mod scripts;
 mod simulation;

@@ -4,7 +4,7 @@ use crate::fleet;
 use core::time::Duration;
 use proptest::prelude::*;
 use rebalancer_core::{
-    EligibilityRules, IneligiblePod, LivePod, Objection, OwnerFacts, Phase, PlanError, Protection, Role,
+    EligibilityRules, IneligiblePod, LivePod, LocalVolume, Objection, Phase, PlanError, Protection, Role,
     RotationOptions, RotationPlan, Violation, Workload, check_plan, objections,
 };
 
@@ -103,14 +103,6 @@ fn several_controllers_need_permission() {
 }
 
 #[test]
-fn an_owner_that_says_nothing_is_not_held_against_its_pods() {
-    let mut workload: Workload = fleet::workload("KafkaConsumer", &["a", "b", "d"]);
-    let owner = workload.owners[0].controller.clone();
-    workload.owners = vec![OwnerFacts::silent(owner.clone(), owner)];
-    assert!(RotationPlan::new(&BOTH, &workload, options()).is_ok());
-}
-
-#[test]
 fn a_long_list_of_reasons_is_cut_short() {
     let names: Vec<String> = (0..100).map(|number| format!("pod-{number:03}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -135,12 +127,17 @@ fn every_objection_is_listed_with_code_and_words() {
             annotation: "karpenter.sh/do-not-disrupt".to_string(),
             value: "true".to_string(),
         },
+        Protection::LocalStorage,
+    ];
+    pod.local_storage = vec![
+        LocalVolume::EmptyDir { volume: "rocksdb".to_string() },
+        LocalVolume::HostPath { volume: "logs".to_string() },
     ];
     let rules = EligibilityRules { warm_up: Duration::from_secs(300) };
-    let mut found: Vec<Objection> = objections(&pod, rules);
+    let mut found: Vec<Objection> = objections(&pod, &[], rules);
     pod.controller = None;
     found.extend(
-        objections(&pod, rules).into_iter().filter(|objection| *objection == Objection::NoController),
+        objections(&pod, &[], rules).into_iter().filter(|objection| *objection == Objection::NoController),
     );
     let told: Vec<String> =
         found.iter().map(|objection| format!("{}: {objection}", objection.code())).collect();
@@ -150,10 +147,11 @@ fn every_objection_is_listed_with_code_and_words() {
             "not_running: is Unknown, not Running",
             "not_ready: is not Ready",
             "terminating: is being terminated already",
-            "not_recreated: is owned by a Node, which would not recreate it elsewhere",
+            "not_recreated: is owned by Node node-1, which would not recreate it elsewhere",
             "mirror_pod: is a mirror pod, run by its node from a file",
             "system_critical: has the system's priority class system-node-critical",
             "opt_out: opts out by its annotation karpenter.sh/do-not-disrupt=true",
+            "local_storage: has local storage that would be lost: emptyDir rocksdb; hostPath logs",
             "too_young: works for 20 s only, less than the warm-up of 300 s",
             "no_uid: has no known UID, so another pod of its name could be hit",
             "no_controller: has no controller that would recreate it",
@@ -162,27 +160,15 @@ fn every_objection_is_listed_with_code_and_words() {
 }
 
 #[test]
-fn controllers_that_recreate_elsewhere_are_allowed() {
-    let verdict =
-        |kind: &str| objections(&fleet::pod("a", &fleet::owner(kind, "x")), EligibilityRules::default());
-    for kind in ["ReplicaSet", "StatefulSet", "ReplicationController", "Job", "CloneSet"] {
-        assert_eq!(verdict(kind), [], "{kind}");
-    }
-    for kind in ["DaemonSet", "Node"] {
-        assert_eq!(verdict(kind), [Objection::NotRecreated { kind: kind.to_string() }]);
-    }
-}
-
-#[test]
 fn warm_up_counts_from_exactly_its_length() {
     let rules = EligibilityRules { warm_up: Duration::from_secs(300) };
     let mut pod: LivePod = fleet::pod("a", &fleet::owner("ReplicaSet", "x"));
     pod.uptime = Some(Duration::from_secs(300));
-    assert_eq!(objections(&pod, rules), []);
+    assert_eq!(objections(&pod, &[], rules), []);
     pod.uptime = Some(Duration::from_millis(299_999));
-    assert_eq!(objections(&pod, rules).len(), 1);
+    assert_eq!(objections(&pod, &[], rules).len(), 1);
     (pod.age, pod.uptime) = (None, None);
-    assert_eq!(objections(&pod, rules), [], "an unknown age counts as old enough");
+    assert_eq!(objections(&pod, &[], rules), [], "an unknown age counts as old enough");
 }
 
 #[test]

@@ -256,7 +256,7 @@ fn told(report: &RotationReport) -> String {
 
 #[test]
 fn a_report_tells_every_step_as_json() {
-    const NO_CLAIM: &str = "could not claim workload: permission is missing; `check` names the verb: no";
+    const NO_CLAIM: &str = "could not claim workload: permission is missing: no";
     let mut run: Run = Run::begin("plan claims targets=a");
     for command in [
         "claims",

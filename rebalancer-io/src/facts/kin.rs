@@ -23,7 +23,7 @@ impl<'a> Kin<'a> {
     /// use rebalancer_core::{Controller, LivePod};
     /// use rebalancer_io::facts::Kin;
     ///
-    /// let controller = Controller { kind: "ReplicaSet".into(), name: "orders-6d5f9".into(), uid: "1".into() };
+    /// let controller = Controller { group: None, kind: "ReplicaSet".into(), name: "orders-6d5f9".into(), uid: "1".into() };
     /// let live = [LivePod { controller: Some(controller), ..LivePod::assumed("orders-6d5f9-x7k2p") }];
     /// let kin = Kin::of(&live);
     /// assert!(kin.has("orders-6d5f9-m2vtl") && kin.has("orders-77b4c-9fq4d"));

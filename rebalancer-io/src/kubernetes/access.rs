@@ -54,7 +54,7 @@ impl fmt::Display for Permission {
     }
 }
 
-/// What finding out and planning needs.
+/// What finding out and planning needs, whatever owns the pods.
 pub const TO_PLAN: [Permission; 5] = [
     Permission::new("list", "", "pods"),
     Permission::new("list", "policy", "poddisruptionbudgets"),
@@ -62,6 +62,10 @@ pub const TO_PLAN: [Permission; 5] = [
     Permission::new("get", "apps", "deployments"),
     Permission::new("get", "apps", "statefulsets"),
 ];
+
+/// What planning needs beyond [`TO_PLAN`] where an owner of the pods is of such a kind.
+pub const OF_OTHER_OWNERS: [Permission; 2] =
+    [Permission::new("get", "", "replicationcontrollers"), Permission::new("get", "argoproj.io", "rollouts")];
 
 /// What evicting needs beyond [`TO_PLAN`]: the eviction, the look whether an eviction without an
 /// answer happened, and the Events, among them the claims of other runs.

@@ -150,8 +150,12 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_back() {
-        let workload =
-            Controller { kind: "Deployment".to_owned(), name: "orders".to_owned(), uid: "d-1".to_owned() };
+        let workload = Controller {
+            group: None,
+            kind: "Deployment".to_owned(),
+            name: "orders".to_owned(),
+            uid: "d-1".to_owned(),
+        };
         let target = |role, name: &str| Target { role, name: name.to_owned(), uid: format!("uid-{name}") };
         let request = ClaimRequest {
             workload,

@@ -14,11 +14,12 @@ use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use kube::Client;
 use kube::client::{AuthError, Body};
-use rebalancer_core::{ApiFailure, FailureKind, LAST_LOOK};
+use rebalancer_core::{ApiFailure, Controller, FailureKind, LAST_LOOK};
 use thiserror::Error;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 
+use super::allowed::ControllerKind;
 use super::answer::Reply;
 use super::config::{ConnectError, ConnectOptions, Located, locate};
 use crate::unsaid::{Unsaid, is_data};
@@ -41,6 +42,8 @@ pub struct Cluster {
     call_timeout: Duration,
     deadline: Option<Instant>,
     metrics_window: Duration,
+    allowed_controllers: Vec<ControllerKind>,
+    refuse_local_storage: bool,
     requests: AtomicU64,
 }
 
@@ -74,6 +77,8 @@ impl Cluster {
             call_timeout: options.call_timeout,
             deadline: options.deadline,
             metrics_window: options.metrics_window,
+            allowed_controllers: options.allowed_controllers.clone(),
+            refuse_local_storage: options.refuse_local_storage,
             requests: AtomicU64::new(0),
             unsaid: Unsaid::of_cluster(&located.config.auth_info),
             client: client(located, &runtime, options.call_timeout)?,
@@ -104,6 +109,16 @@ impl Cluster {
     /// How far back a change of the workload's size matters.
     pub(super) const fn metrics_window(&self) -> Duration {
         self.metrics_window
+    }
+
+    /// Whether pods of this controller may be evicted because its kind was named.
+    pub(super) fn allows(&self, controller: &Controller) -> bool {
+        self.allowed_controllers.iter().any(|kind| kind.is_of(controller))
+    }
+
+    /// Whether pods whose data lies on their node are to be left alone.
+    pub(super) const fn refuses_local_storage(&self) -> bool {
+        self.refuse_local_storage
     }
 
     /// Names what was being done when `failure` came.

@@ -12,6 +12,8 @@ use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use thiserror::Error;
 use tokio::runtime::Runtime;
 
+use super::allowed::ControllerKind;
+
 /// Longest time to make a connection. A server that is up answers within milliseconds; one behind
 /// a slow tunnel within seconds.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -38,6 +40,10 @@ pub struct ConnectOptions {
     /// How far back the metrics look that decide about the workload: a change of its size within it
     /// is reported. Zero reports none.
     pub metrics_window: Duration,
+    /// Kinds whose pods may be evicted beside those that are known to replace them.
+    pub allowed_controllers: Vec<ControllerKind>,
+    /// Leave pods alone whose data lies on their node.
+    pub refuse_local_storage: bool,
 }
 
 impl Default for ConnectOptions {
@@ -51,6 +57,8 @@ impl Default for ConnectOptions {
             call_timeout: Duration::from_secs(30),
             deadline: None,
             metrics_window: Duration::ZERO,
+            allowed_controllers: Vec::new(),
+            refuse_local_storage: false,
         }
     }
 }

@@ -89,7 +89,7 @@ pub(super) fn event(namespace: &str, notice: &Notice<'_>, now: Timestamp) -> Eve
 fn api_version(kind: &str) -> Option<&'static str> {
     match kind {
         "Deployment" | "ReplicaSet" | "StatefulSet" => Some("apps/v1"),
-        "Job" => Some("batch/v1"),
+        "Rollout" => Some("argoproj.io/v1alpha1"),
         "Pod" | "ReplicationController" => Some("v1"),
         _ => None,
     }
@@ -119,8 +119,12 @@ mod tests {
 
     #[test]
     fn an_event_is_written_as_the_server_takes_it() {
-        let workload =
-            Controller { kind: "Deployment".to_owned(), name: "orders".to_owned(), uid: "d-1".to_owned() };
+        let workload = Controller {
+            group: None,
+            kind: "Deployment".to_owned(),
+            name: "orders".to_owned(),
+            uid: "d-1".to_owned(),
+        };
         let notice =
             Notice { workload: &workload, pod: None, reason: "Rotated", note: "two pods", is_warning: false };
         // A whole second still needs its six fractional digits.

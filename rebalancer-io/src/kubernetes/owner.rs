@@ -1,7 +1,7 @@
 //! What the owners of pods say of themselves: rollouts and replica counts.
 
 use core::time::Duration;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 
 use jiff::{SignedDuration, Timestamp};
@@ -13,7 +13,7 @@ use serde::de::IgnoredAny;
 
 use super::cluster::Cluster;
 use super::list::unsendable;
-use super::pods::{Owner, OwnerRef, moment, null_is_empty};
+use super::pods::{Owner, moment, null_is_empty};
 
 /// Controllers that are asked about. More of them under one selector is no workload, and a rotation
 /// withholds for those it knows nothing of.
@@ -68,55 +68,102 @@ struct SpecFields {
 }
 
 #[derive(Deserialize, Default)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
 struct Spec {
     replicas: Option<u32>,
-    parallelism: Option<u32>,
+    #[serde(deserialize_with = "null_is_empty")]
+    update_strategy: UpdateStrategy,
+}
+
+/// How a `StatefulSet` is updated.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct UpdateStrategy {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    #[serde(deserialize_with = "null_is_empty")]
+    rolling_update: RollingUpdate,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct RollingUpdate {
+    partition: Option<u32>,
 }
 
 /// A count that is zero is left out by the server.
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
 struct Status {
-    observed_generation: Option<i64>,
+    observed_generation: Option<Generation>,
     replicas: u32,
     updated_replicas: u32,
-    active: u32,
     current_revision: Option<String>,
     update_revision: Option<String>,
+    #[serde(rename = "stableRS")]
+    stable_rs: Option<String>,
+    current_pod_hash: Option<String>,
+}
+
+/// Argo writes the number as a text.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Generation {
+    Number(i64),
+    Text(String),
+}
+
+impl Generation {
+    fn number(&self) -> Option<i64> {
+        match self {
+            Self::Number(number) => Some(*number),
+            Self::Text(text) => text.parse().ok(),
+        }
+    }
 }
 
 /// The kinds whose status is understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Deployment,
+    Rollout,
     ReplicaSet,
     StatefulSet,
     ReplicationController,
-    Job,
 }
 
 impl Kind {
-    /// Kinds of the same name in other groups, such as the `StatefulSet` of `apps.kruise.io`, are custom.
-    fn of(owner: &OwnerRef) -> Option<Self> {
-        let group = owner.api_version.split_once('/').map_or("", |(group, _)| group);
-        match (group, owner.controller.kind.as_str()) {
-            ("apps", "Deployment") => Some(Self::Deployment),
-            ("apps", "ReplicaSet") => Some(Self::ReplicaSet),
-            ("apps", "StatefulSet") => Some(Self::StatefulSet),
-            ("", "ReplicationController") => Some(Self::ReplicationController),
-            ("batch", "Job") => Some(Self::Job),
-            _ => None,
-        }
+    /// Of those that make pods. A `Deployment` makes none: pods that it owns are somebody else's,
+    /// and its counts are not theirs. Kinds of the same name in other groups, such as the
+    /// `StatefulSet` of `apps.kruise.io`, are custom.
+    fn of_pods(controller: &Controller) -> Option<Self> {
+        let kinds = [Self::ReplicaSet, Self::StatefulSet, Self::ReplicationController];
+        kinds.into_iter().find(|kind| kind.is_of(controller))
+    }
+
+    /// Of those that make replica sets.
+    fn of_replica_sets(controller: &Controller) -> Option<Self> {
+        [Self::Deployment, Self::Rollout].into_iter().find(|kind| kind.is_of(controller))
+    }
+
+    fn is_of(self, controller: &Controller) -> bool {
+        let (group, kind) = match self {
+            Self::Deployment => ("apps", "Deployment"),
+            Self::Rollout => ("argoproj.io", "Rollout"),
+            Self::ReplicaSet => ("apps", "ReplicaSet"),
+            Self::StatefulSet => ("apps", "StatefulSet"),
+            Self::ReplicationController => ("", "ReplicationController"),
+        };
+        controller.is(group, kind)
     }
 
     const fn path(self) -> (&'static str, &'static str) {
         match self {
             Self::Deployment => ("/apis/apps/v1", "deployments"),
+            Self::Rollout => ("/apis/argoproj.io/v1alpha1", "rollouts"),
             Self::ReplicaSet => ("/apis/apps/v1", "replicasets"),
             Self::StatefulSet => ("/apis/apps/v1", "statefulsets"),
             Self::ReplicationController => ("/api/v1", "replicationcontrollers"),
-            Self::Job => ("/apis/batch/v1", "jobs"),
         }
     }
 
@@ -131,82 +178,90 @@ impl Cluster {
     ///
     /// # Errors
     /// A missing permission names its verb in the server's words; every other failure as it came.
-    pub(super) fn owner_facts(&self, controllers: &[OwnerRef]) -> Result<Vec<OwnerFacts>, ApiFailure> {
+    pub(super) fn owner_facts(
+        &self,
+        controllers: &BTreeSet<&Controller>,
+    ) -> Result<Vec<OwnerFacts>, ApiFailure> {
         let mut tops: BTreeMap<String, OwnerFacts> = BTreeMap::new();
         let mut facts: Vec<OwnerFacts> = Vec::new();
-        for owner in controllers.iter().take(MAX_CONTROLLERS) {
-            facts.extend(self.facts_of(owner, &mut tops)?);
+        for controller in controllers.iter().take(MAX_CONTROLLERS) {
+            facts.extend(self.facts_of(controller, &mut tops)?);
+        }
+        for known in &mut facts {
+            known.named = self.allows(&known.controller) || self.allows(&known.top);
         }
         Ok(facts)
     }
 
     fn facts_of(
         &self,
-        owner: &OwnerRef,
+        controller: &Controller,
         tops: &mut BTreeMap<String, OwnerFacts>,
     ) -> Result<Option<OwnerFacts>, ApiFailure> {
-        let controller = &owner.controller;
-        let Some(kind) = Kind::of(owner) else {
+        let Some(kind) = Kind::of_pods(controller) else {
             return Ok(Some(OwnerFacts::silent(controller.clone(), controller.clone())));
         };
-        let Some(mut object) = self.owner(owner, kind)? else { return Ok(None) };
+        let Some(mut object) = self.owner(controller, kind)? else { return Ok(None) };
         // Of the ReplicaSet also below a Deployment: it is resized with it, and with a time.
         let now = Timestamp::now();
         let rollout_ago = object.metadata.age(now).filter(|_| kind == Kind::ReplicaSet);
         let resized_ago = object.metadata.resized_ago(now);
         let resized_ago = resized_ago.filter(|ago| *ago < self.metrics_window());
         let above = Owner::controlling(mem::take(&mut object.metadata.owner_references));
-        let deployment = above.filter(|above| Kind::of(above) == Some(Kind::Deployment));
-        let Some(deployment) = deployment else {
+        // What owns a StatefulSet or a ReplicationController changes them, not their pods.
+        let Some(above) = above.filter(|_| kind == Kind::ReplicaSet) else {
             let facts = object.facts(kind, controller, controller);
             return Ok(Some(OwnerFacts { resized_ago, rollout_ago, ..facts }));
         };
-        if let Some(known) = tops.get(&deployment.controller.uid) {
+        let Some(kind_above) = Kind::of_replica_sets(&above) else {
+            // The counts are the pods' own; of a rollout that is made above them they say nothing.
+            let facts = object.facts(kind, controller, &above);
+            let unseen = OwnerFacts { generation: None, observed_generation: None, ..facts };
+            return Ok(Some(OwnerFacts { resized_ago, rollout_ago, ..unseen }));
+        };
+        if let Some(known) = tops.get(&above.uid) {
             let controller = controller.clone();
             return Ok(Some(OwnerFacts { controller, resized_ago, rollout_ago, ..known.clone() }));
         }
-        let Some(top) = self.owner(&deployment, Kind::Deployment)? else { return Ok(None) };
-        let facts = top.facts(Kind::Deployment, controller, &deployment.controller);
-        tops.insert(deployment.controller.uid, facts.clone());
+        let Some(top) = self.owner(&above, kind_above)? else { return Ok(None) };
+        let facts = top.facts(kind_above, controller, &above);
+        tops.insert(above.uid, facts.clone());
         Ok(Some(OwnerFacts { resized_ago, rollout_ago, ..facts }))
     }
 
     /// The object, unless it is gone or another has taken its name.
-    fn owner(&self, owner: &OwnerRef, kind: Kind) -> Result<Option<Object>, ApiFailure> {
+    fn owner(&self, owner: &Controller, kind: Kind) -> Result<Option<Object>, ApiFailure> {
         let (prefix, plural) = kind.path();
         let path = format!("{prefix}/namespaces/{}/{plural}", self.namespace());
-        let request = Request::new(path).get(&owner.controller.name, &GetParams::default());
+        let request = Request::new(path).get(&owner.name, &GetParams::default());
         let reply = self.exchange(request.map_err(|error| unsendable(&error))?)?;
         if reply.is_absent(kind.plural()) {
             return Ok(None);
         }
         let object: Object = reply.read()?;
-        Ok((object.metadata.uid == owner.controller.uid).then_some(object))
+        Ok((object.metadata.uid == owner.uid).then_some(object))
     }
 }
 
 impl Object {
     fn facts(self, kind: Kind, controller: &Controller, top: &Controller) -> OwnerFacts {
         let Self { metadata, spec, status } = self;
-        let silent = OwnerFacts::silent(controller.clone(), top.clone());
-        if kind == Kind::Job {
-            // A Job has no observed generation.
-            return OwnerFacts {
-                desired_replicas: spec.parallelism,
-                current_replicas: Some(status.active),
-                ..silent
-            };
-        }
-        let updates = matches!(kind, Kind::Deployment | Kind::StatefulSet);
+        let updates = matches!(kind, Kind::Deployment | Kind::Rollout | Kind::StatefulSet);
+        let (current_revision, update_revision) = match kind {
+            Kind::Rollout => (status.stable_rs, status.current_pod_hash),
+            _ => (status.current_revision, status.update_revision),
+        };
         OwnerFacts {
             generation: metadata.generation,
-            observed_generation: status.observed_generation,
+            observed_generation: status.observed_generation.as_ref().and_then(Generation::number),
             desired_replicas: spec.replicas,
             current_replicas: Some(status.replicas),
             updated_replicas: updates.then_some(status.updated_replicas),
-            current_revision: status.current_revision,
-            update_revision: status.update_revision,
-            ..silent
+            current_revision,
+            update_revision,
+            partition: spec.update_strategy.rolling_update.partition.unwrap_or(0),
+            on_delete: spec.update_strategy.kind.as_deref() == Some("OnDelete"),
+            ..OwnerFacts::silent(controller.clone(), top.clone())
         }
     }
 }

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufReader, Read};
 
 use jiff::Timestamp;
-use rebalancer_core::{Controller, LivePod, Phase};
-use serde::de::Error as _;
+use rebalancer_core::{Controller, LivePod, LocalVolume, Phase};
+use serde::de::{Error as _, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 use thiserror::Error;
 
@@ -103,7 +103,6 @@ fn refuse_duplicates<'a>(mut pods: impl Iterator<Item = &'a LivePod>) -> Result<
 pub(super) struct ListedPod {
     pub pod: LivePod,
     pub labels: BTreeMap<String, String>,
-    pub owner: Option<OwnerRef>,
 }
 
 /// A page of a list, or a whole one.
@@ -187,20 +186,13 @@ pub(super) struct Owner {
     controller: Option<bool>,
 }
 
-/// A controller and the group and version of its kind.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct OwnerRef {
-    pub controller: Controller,
-    /// Such as `apps/v1`.
-    pub api_version: String,
-}
-
 impl Owner {
     /// The one among the owners of an object that controls it.
-    pub(super) fn controlling(owners: Vec<Self>) -> Option<OwnerRef> {
+    pub(super) fn controlling(owners: Vec<Self>) -> Option<Controller> {
         let owner = owners.into_iter().find(|owner| owner.controller == Some(true))?;
         let Self { api_version, kind, name, uid, .. } = owner;
-        Some(OwnerRef { controller: Controller { kind, name, uid }, api_version })
+        let group = api_version.split_once('/').map_or("", |(group, _)| group).to_owned();
+        Some(Controller { group: Some(group), kind, name, uid })
     }
 }
 
@@ -209,6 +201,25 @@ impl Owner {
 struct Spec {
     priority_class_name: Option<String>,
     node_name: Option<String>,
+    #[serde(deserialize_with = "null_is_empty")]
+    volumes: Vec<Volume>,
+}
+
+/// Of the kinds of volumes those that lie on the node.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Volume {
+    name: String,
+    #[serde(default)]
+    empty_dir: Option<EmptyDir>,
+    #[serde(default)]
+    host_path: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+struct EmptyDir {
+    #[serde(default)]
+    medium: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -259,7 +270,9 @@ impl Item {
         let age = meta.creation_timestamp.map(|created| elapsed(created, now));
         let protections =
             protections::protections(&meta.annotations, self.spec.priority_class_name.as_deref(), age);
-        let owner = Owner::controlling(meta.owner_references);
+        let volumes = self.spec.volumes.into_iter().filter_map(Volume::local);
+        let local_storage =
+            volumes.filter(|volume| !protections::may_lose(&meta.annotations, volume)).collect();
         let pod = LivePod {
             name: meta.name,
             uid: meta.uid,
@@ -268,11 +281,38 @@ impl Item {
             terminating: meta.deletion_timestamp.is_some(),
             age,
             uptime: self.status.and_then(|status| status.latest_start()).map(|started| elapsed(started, now)),
-            controller: owner.as_ref().map(|owner| owner.controller.clone()),
+            controller: Owner::controlling(meta.owner_references),
             protections,
             node: self.spec.node_name.filter(|node| !node.is_empty()),
+            revision: revision(&meta.labels),
+            local_storage,
         };
-        Ok(ListedPod { pod, labels: meta.labels, owner })
+        Ok(ListedPod { pod, labels: meta.labels })
+    }
+}
+
+/// The labels in which controllers write the version of the template that a pod was made from.
+const REVISION_LABELS: [&str; 3] =
+    ["controller-revision-hash", "pod-template-hash", "rollouts-pod-template-hash"];
+
+/// All that the labels say of the version of the template; controllers of some kinds write two.
+fn revision(labels: &BTreeMap<String, String>) -> Option<String> {
+    let known = REVISION_LABELS.iter().filter_map(|label| labels.get(*label));
+    let known: Vec<&str> = known.map(String::as_str).filter(|value| !value.is_empty()).collect();
+    (!known.is_empty()).then(|| known.join(","))
+}
+
+impl Volume {
+    /// An `emptyDir` in memory is no storage: nobody expects to find it again.
+    fn local(self) -> Option<LocalVolume> {
+        let Self { name: volume, empty_dir, host_path } = self;
+        match (empty_dir, host_path) {
+            (Some(dir), _) if dir.medium.as_deref() != Some("Memory") => {
+                Some(LocalVolume::EmptyDir { volume })
+            }
+            (None, Some(_)) => Some(LocalVolume::HostPath { volume }),
+            _ => None,
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use jiff::SignedDuration;
-use rebalancer_core::Protection;
+use rebalancer_core::{LocalVolume, Protection};
 use serde::Deserializer;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 
@@ -16,11 +16,13 @@ const MIRROR: &str = "kubernetes.io/config.mirror";
 const DESCHEDULER: &str = "descheduler.alpha.kubernetes.io/prefer-no-eviction";
 const KARPENTER: &str = "karpenter.sh/do-not-disrupt";
 const CLUSTER_AUTOSCALER: &str = "cluster-autoscaler.kubernetes.io/safe-to-evict";
+const SAFE_VOLUMES: &str = "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes";
 const KOORDINATOR: &str = "scheduling.koordinator.sh/eviction-cost";
 
 /// The annotations that are read; all others are skipped while they are parsed, because one of
 /// them (`last-applied-configuration`) can be larger than the rest of the pod.
-const KNOWN: [&str; 6] = [MIRROR, DESCHEDULER, KARPENTER, CLUSTER_AUTOSCALER, KOORDINATOR, DO_NOT_EVICT];
+const KNOWN: [&str; 7] =
+    [MIRROR, DESCHEDULER, KARPENTER, CLUSTER_AUTOSCALER, SAFE_VOLUMES, KOORDINATOR, DO_NOT_EVICT];
 
 /// The cost by which Koordinator forbids an eviction: the largest 32-bit integer.
 const KOORDINATOR_NEVER: &str = "2147483647";
@@ -44,6 +46,14 @@ pub(super) fn protections(
         |(annotation, value)| Protection::OptOut { annotation: annotation.clone(), value: value.clone() },
     ));
     found
+}
+
+/// Whether the owner of the pod says that the data in this volume may be lost, as the cluster
+/// autoscaler reads it: the names of such volumes, with commas between them.
+pub(super) fn may_lose(annotations: &BTreeMap<String, String>, volume: &LocalVolume) -> bool {
+    let (LocalVolume::EmptyDir { volume } | LocalVolume::HostPath { volume }) = volume else { return false };
+    let named = annotations.get(SAFE_VOLUMES).map_or("", String::as_str);
+    named.split(',').any(|name| name.trim() == volume)
 }
 
 /// Each tool's own reading of its annotation.

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use kube::api::GetParams;
 use kube::core::Request;
-use rebalancer_core::ApiFailure;
+use rebalancer_core::{ApiFailure, FailureKind};
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -30,11 +30,13 @@ pub enum WorkloadKind {
     Deployment,
     /// `statefulset`, `statefulsets`, `sts`, each also with `.apps`.
     StatefulSet,
+    /// `rollout`, `rollouts`, `ro` of Argo, each also with `.argoproj.io`.
+    Rollout,
 }
 
 /// The text names no workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("expected deployment/NAME or statefulset/NAME")]
+#[error("expected deployment/NAME, statefulset/NAME or rollout/NAME")]
 pub struct NotAWorkload;
 
 impl WorkloadKind {
@@ -43,13 +45,16 @@ impl WorkloadKind {
         match self {
             Self::Deployment => "deployment",
             Self::StatefulSet => "statefulset",
+            Self::Rollout => "rollout",
         }
     }
 
-    const fn plural(self) -> &'static str {
+    /// Group and version of the API, and the kind as a path names it.
+    const fn path(self) -> (&'static str, &'static str) {
         match self {
-            Self::Deployment => "deployments",
-            Self::StatefulSet => "statefulsets",
+            Self::Deployment => ("apps/v1", "deployments"),
+            Self::StatefulSet => ("apps/v1", "statefulsets"),
+            Self::Rollout => ("argoproj.io/v1alpha1", "rollouts"),
         }
     }
 }
@@ -59,9 +64,12 @@ impl FromStr for WorkloadName {
 
     fn from_str(text: &str) -> Result<Self, NotAWorkload> {
         let (kind, name) = text.split_once('/').ok_or(NotAWorkload)?;
-        let kind = match kind.to_ascii_lowercase().trim_end_matches(".apps") {
-            "deployment" | "deployments" | "deploy" => WorkloadKind::Deployment,
-            "statefulset" | "statefulsets" | "sts" => WorkloadKind::StatefulSet,
+        let kind = kind.to_ascii_lowercase();
+        let (kind, group) = kind.split_once('.').unwrap_or((&kind, ""));
+        let kind = match (kind, group) {
+            ("deployment" | "deployments" | "deploy", "" | "apps") => WorkloadKind::Deployment,
+            ("statefulset" | "statefulsets" | "sts", "" | "apps") => WorkloadKind::StatefulSet,
+            ("rollout" | "rollouts" | "ro", "" | "argoproj.io") => WorkloadKind::Rollout,
             _ => return Err(NotAWorkload),
         };
         let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
@@ -86,9 +94,18 @@ struct Object {
     spec: Spec,
 }
 
+/// A `Rollout` may have its pods' template, and then its selector too, from another workload.
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Spec {
-    selector: LabelSelector,
+    selector: Option<LabelSelector>,
+    workload_ref: Option<WorkloadRef>,
+}
+
+#[derive(Deserialize)]
+struct WorkloadRef {
+    kind: String,
+    name: String,
 }
 
 /// Why a workload's selector is not known.
@@ -137,15 +154,30 @@ impl Cluster {
     }
 
     fn read_selector(&self, workload: &WorkloadName) -> Result<Option<LabelSelector>, ApiFailure> {
-        let plural = workload.kind.plural();
-        let path = format!("/apis/apps/v1/namespaces/{}/{plural}", self.namespace());
+        let Some(Spec { selector, workload_ref }) = self.read_spec(workload)? else { return Ok(None) };
+        match (selector, workload_ref) {
+            (Some(selector), _) => Ok(Some(selector)),
+            (None, Some(WorkloadRef { kind, name })) if kind == "Deployment" => {
+                let of = WorkloadName { kind: WorkloadKind::Deployment, name };
+                Ok(self.read_spec(&of)?.and_then(|spec| spec.selector))
+            }
+            (None, _) => {
+                let message = format!("{workload} has no selector; give one by --selector");
+                Err(ApiFailure::new(FailureKind::UnreadableAnswer, message))
+            }
+        }
+    }
+
+    fn read_spec(&self, workload: &WorkloadName) -> Result<Option<Spec>, ApiFailure> {
+        let (api, plural) = workload.kind.path();
+        let path = format!("/apis/{api}/namespaces/{}/{plural}", self.namespace());
         let request = Request::new(path).get(&workload.name, &GetParams::default());
         let reply = self.exchange(request.map_err(|error| unsendable(&error))?)?;
         if reply.is_absent(plural) {
             return Ok(None);
         }
         let object: Object = reply.read()?;
-        Ok(Some(object.spec.selector))
+        Ok(Some(object.spec))
     }
 }
 
@@ -161,8 +193,18 @@ mod tests {
         }
         let ledger: Result<WorkloadName, NotAWorkload> = "sts/ledger.v2".parse();
         assert_eq!(ledger.map(|name| name.to_string()), Ok("statefulset/ledger.v2".to_owned()));
-        for text in ["orders", "daemonset/orders", "deployment/", "deployment/a/b", "deployment/..", "sts/A"]
-        {
+        let rollout: Result<WorkloadName, NotAWorkload> = "Rollouts.argoproj.io/orders".parse();
+        assert_eq!(rollout.map(|name| name.to_string()), Ok("rollout/orders".to_owned()));
+        for text in [
+            "rollout.apps/orders",
+            "deployment.argoproj.io/orders",
+            "orders",
+            "daemonset/orders",
+            "deployment/",
+            "deployment/a/b",
+            "deployment/..",
+            "sts/A",
+        ] {
             let parsed: Result<WorkloadName, NotAWorkload> = text.parse();
             assert_eq!(parsed, Err(NotAWorkload), "{text}");
         }

@@ -6,13 +6,13 @@ use std::rc::Rc;
 use jiff::Timestamp;
 use rebalancer_core::{
     ApiFailure, Budget, Claim, ClaimFate, ClaimRequest, Controller, EvictionRequest, FailureKind, LivePod,
-    Presence, Target, Workload,
+    Presence, Protection, Target, Workload,
 };
 
 use super::budgets::Labels;
 use super::cluster::{Cluster, ClusterError};
 use super::evict::Effect;
-use super::pods::{self, ListedPod, OwnerRef, PodList};
+use super::pods::{self, ListedPod, PodList};
 use super::selector::Selector;
 use crate::driver::{Actuator, WorkloadSource};
 
@@ -22,13 +22,6 @@ pub struct Observer<'a> {
     selector: Selector,
     /// Of the pods listed last, by name.
     labels: BTreeMap<String, Rc<Labels>>,
-}
-
-/// The pods of a list, and who controls any of them.
-#[derive(Default)]
-struct Listed {
-    pods: Vec<LivePod>,
-    controllers: BTreeSet<OwnerRef>,
 }
 
 /// Evicts pods of one workload. Whoever must not evict must not be handed one.
@@ -63,33 +56,37 @@ impl WorkloadSource for Observer<'_> {
 impl Observer<'_> {
     /// Keeps of each page what is needed and no more: two lists of a large workload are held at once
     /// while a rotation compares them.
-    fn list_pods(&mut self) -> Result<Listed, ApiFailure> {
+    fn list_pods(&mut self) -> Result<Vec<LivePod>, ApiFailure> {
         let path = format!("/api/v1/namespaces/{}/pods", self.cluster.namespace());
         let now = Timestamp::now();
         let unreadable =
             |error: pods::PodsError| ApiFailure::new(FailureKind::UnreadableAnswer, error.to_string());
-        let mut listed = Listed::default();
+        let mut listed: Vec<LivePod> = Vec::new();
         let mut known: BTreeSet<Rc<Labels>> = BTreeSet::new();
         self.labels.clear();
         self.cluster.list(&path, Some(&self.selector), |page: PodList| {
             let page = page.into_pods(now).map_err(unreadable)?;
-            listed.pods.reserve_exact(page.len());
-            for ListedPod { pod, labels, owner } in page {
+            listed.reserve_exact(page.len());
+            for ListedPod { mut pod, labels } in page {
                 let labels = shared(&mut known, labels);
                 if self.labels.insert(pod.name.clone(), labels).is_some() {
                     return Err(unreadable(pods::PodsError::Duplicate(pod.name)));
                 }
-                listed.controllers.extend(owner);
-                listed.pods.push(pod);
+                if self.cluster.refuses_local_storage() && !pod.local_storage.is_empty() {
+                    pod.protections.push(Protection::LocalStorage);
+                }
+                listed.push(pod);
             }
             Ok(())
         })?;
         Ok(listed)
     }
 
-    fn with_owners(&self, listed: Listed) -> Result<Workload, ApiFailure> {
-        let controllers: Vec<OwnerRef> = listed.controllers.into_iter().collect();
-        Ok(Workload { pods: listed.pods, owners: self.cluster.owner_facts(&controllers)? })
+    fn with_owners(&self, pods: Vec<LivePod>) -> Result<Workload, ApiFailure> {
+        let controllers: BTreeSet<&Controller> =
+            pods.iter().filter_map(|pod| pod.controller.as_ref()).collect();
+        let owners = self.cluster.owner_facts(&controllers)?;
+        Ok(Workload { pods, owners })
     }
 
     fn budgets_of(&self, targets: &[Target]) -> Result<Vec<Budget>, ApiFailure> {

@@ -79,7 +79,8 @@ mod tests {
     use super::pod_pattern;
 
     fn pod(kind: &str, controller: &str, name: &str) -> LivePod {
-        let controller = Controller { kind: kind.into(), name: controller.into(), uid: "1".into() };
+        let controller =
+            Controller { group: None, kind: kind.into(), name: controller.into(), uid: "1".into() };
         LivePod { controller: Some(controller), ..LivePod::assumed(name) }
     }
 

@@ -24,7 +24,7 @@ pub use names::{InvalidKey, RedactionKey};
 const LABELS: [&str; 5] = ["namespace", "topic", "partition", "client_id", "protocol"];
 
 /// Kinds of objects that say nothing about who runs them.
-const KINDS: [&str; 9] = [
+const KINDS: [&str; 10] = [
     "ReplicaSet",
     "Deployment",
     "StatefulSet",
@@ -34,7 +34,11 @@ const KINDS: [&str; 9] = [
     "ReplicationController",
     "Rollout",
     "Node",
+    "Pod",
 ];
+
+/// Groups of such kinds.
+const GROUPS: [&str; 4] = ["", "apps", "batch", "argoproj.io"];
 
 /// Keys of the settings that are kept as they are.
 const SETTINGS: [&str; 2] = ["allow_multiple_controllers", "decision"];
@@ -102,7 +106,8 @@ fn is_harmless(key: &str, text: &str) -> bool {
     match key {
         "phase" => true,
         "kind" => KINDS.contains(&text),
-        "protections" => text == "mirror_pod",
+        "group" => GROUPS.contains(&text),
+        "protections" => matches!(text, "mirror_pod" | "local_storage"),
         "class" => text.starts_with("system-"),
         _ => false,
     }

@@ -32,6 +32,13 @@ pub struct Fleet {
     pub replaced: usize,
     /// Events written so far, as JSON.
     pub events: Vec<serde_json::Value>,
+    /// The owner reference of the pods, where it is not that of the kind.
+    pub owner_reference: Option<serde_json::Value>,
+    /// Further objects, by the end of their path: `rollouts/orders`. They come before those that the
+    /// kind brings.
+    pub objects: BTreeMap<String, serde_json::Value>,
+    /// The volumes of every pod, as JSON.
+    pub volumes: Vec<serde_json::Value>,
 }
 
 /// What owns the pods.
@@ -105,6 +112,9 @@ impl Fleet {
             startup: Duration::ZERO,
             replaced: 0,
             events: Vec::new(),
+            owner_reference: None,
+            objects: BTreeMap::new(),
+            volumes: Vec::new(),
         }
     }
 

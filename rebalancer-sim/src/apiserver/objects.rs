@@ -28,7 +28,8 @@ pub(super) fn pod(pod: &SimPod, fleet: &Fleet) -> Value {
             "annotations": pod.annotations,
             "ownerReferences": [controller(fleet)],
         },
-        "spec": {"containers": [{"name": fleet.name, "image": "example.invalid/consumer:1"}], "nodeName": "node-1"},
+        "spec": {"containers": [{"name": fleet.name, "image": "example.invalid/consumer:1"}], "nodeName": "node-1",
+                 "volumes": fleet.volumes},
         "status": {
             "phase": "Running",
             "conditions": [{"type": "Ready", "status": ready, "lastTransitionTime": created}],
@@ -43,6 +44,9 @@ pub(super) fn pod(pod: &SimPod, fleet: &Fleet) -> Value {
 }
 
 fn controller(fleet: &Fleet) -> Value {
+    if let Some(reference) = &fleet.owner_reference {
+        return reference.clone();
+    }
     let (api, kind, name) = match fleet.kind {
         WorkloadKind::Deployment => ("apps/v1", "ReplicaSet", replica_set(fleet)),
         WorkloadKind::StatefulSet => ("apps/v1", "StatefulSet", fleet.name.clone()),
@@ -58,6 +62,9 @@ fn replica_set(fleet: &Fleet) -> String {
 
 /// The owner of this kind and name, where the fleet has one.
 pub(super) fn owner(plural: &str, name: &str, fleet: &Fleet) -> Option<Value> {
+    if let Some(object) = fleet.objects.get(&format!("{plural}/{name}")) {
+        return Some(object.clone());
+    }
     let live = fleet.pods.iter().filter(|pod| pod.gone_from.is_none());
     let (replicas, ready) = (live.clone().count(), live.filter(|pod| pod.is_ready()).count());
     let status = json!({

@@ -309,7 +309,12 @@ fn settled() -> Workload {
 }
 
 fn controller() -> Controller {
-    Controller { kind: "StatefulSet".to_owned(), name: "orders".to_owned(), uid: "uid-orders".to_owned() }
+    Controller {
+        group: None,
+        kind: "StatefulSet".to_owned(),
+        name: "orders".to_owned(),
+        uid: "uid-orders".to_owned(),
+    }
 }
 
 fn pod(name: &str) -> LivePod {

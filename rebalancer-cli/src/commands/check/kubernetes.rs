@@ -3,10 +3,10 @@
 
 use rebalancer_core::{
     ApiFailure, Budget, Disturbance, EligibilityRules, EvictionRequest, FailureKind, LivePod, Method,
-    Objection, Role, Strategy, Target, Workload, disturbances, objections,
+    Objection, OwnerFacts, Protection, Role, Strategy, Target, Workload, disturbances, objections, remarks,
 };
 use rebalancer_io::driver::{Actuator, WorkloadSource};
-use rebalancer_io::kubernetes::{Observer, Permission, TO_PLAN, to_run};
+use rebalancer_io::kubernetes::{OF_OTHER_OWNERS, Observer, Permission, TO_PLAN, to_run};
 
 use super::report::{Category, Grade};
 use crate::args::{ActionArgs, CheckArgs, DryRun, PacingChoice};
@@ -23,7 +23,8 @@ pub fn check(live: &Live, decision: &DecisionSettings, args: &CheckArgs) -> (Cat
     let mut category = Category::new("kubernetes", Some(subject(live)));
     let mut observer = live.cluster.observer(live.selector.clone());
     let listed = observer.workload();
-    let permitted = permissions(live, &args.action, &mut category);
+    let is_forbidden = listed.as_ref().is_err_and(|error| error.failure.kind == FailureKind::Forbidden);
+    let permitted = permissions(live, &args.action, is_forbidden, &mut category);
     let workload = match listed {
         Ok(workload) => workload,
         Err(error) => {
@@ -34,6 +35,7 @@ pub fn check(live: &Live, decision: &DecisionSettings, args: &CheckArgs) -> (Cat
     pods(live, decision, &workload, &mut category);
     settled(&workload, decision, args, &mut category);
     let eligible = eligible(&workload, decision, &mut category);
+    local_storage(&workload, &mut category);
     budgets(&mut observer, &workload, decision, &args.action, &mut category);
     if let (true, Some(pod)) = (permitted, eligible) {
         try_eviction(&mut observer, pod, &args.action, &mut category);
@@ -52,10 +54,20 @@ fn subject(live: &Live) -> String {
     format!("{place}, namespace {}{user}", cluster.namespace())
 }
 
-/// Tells of each permission; answers whether a pod may be ended.
-fn permissions(live: &Live, action: &ActionArgs, category: &mut Category) -> bool {
-    let wanted: Vec<Permission> = to_run(action.method());
-    let missing = match live.cluster.missing_permissions(&wanted) {
+/// Tells of each permission; answers whether a pod may be ended. What only some workloads need is
+/// asked for where reading this one `was_forbidden`, and nothing else is missing that explains it.
+fn permissions(live: &Live, action: &ActionArgs, was_forbidden: bool, category: &mut Category) -> bool {
+    let mut wanted: Vec<Permission> = to_run(action.method());
+    let asked = live.cluster.missing_permissions(&wanted).and_then(|mut missing| {
+        let is_explained = TO_PLAN.iter().any(|permission| missing.contains(permission));
+        if was_forbidden && !is_explained {
+            let more = live.cluster.missing_permissions(&OF_OTHER_OWNERS)?;
+            wanted.extend(&more);
+            missing.extend(more);
+        }
+        Ok(missing)
+    });
+    let missing = match asked {
         Ok(missing) => missing,
         Err(error) => {
             category.fail("ask for permissions", &Failure::Run(error.into()));
@@ -69,7 +81,7 @@ fn permissions(live: &Live, action: &ActionArgs, category: &mut Category) -> boo
             continue;
         }
         let grant = format!("grant it in namespace {} by a Role", live.cluster.namespace());
-        let acts = !TO_PLAN.contains(permission);
+        let acts = !TO_PLAN.contains(permission) && !OF_OTHER_OWNERS.contains(permission);
         let (grade, hint) = match permission.resource {
             // Without Events a run still does its work.
             "events" => (Grade::Warning, format!("no Event will tell of an eviction; {grant}")),
@@ -112,6 +124,9 @@ fn settled(workload: &Workload, decision: &DecisionSettings, args: &CheckArgs, c
                 "narrow the selector, or set ALLOW_MULTIPLE_CONTROLLERS=true"
             }
             Disturbance::OwnerUnknown { .. } => "every run is withheld for it",
+            Disturbance::RevisionsDiffer { .. } => {
+                "runs are withheld until all pods are of one revision; a canary that rests looks like this too"
+            }
             _ => "runs are withheld until it has settled",
         };
         category.warn(disturbance.to_string(), hint);
@@ -119,14 +134,48 @@ fn settled(workload: &Workload, decision: &DecisionSettings, args: &CheckArgs, c
     if found.len() > TOLD {
         category.warn(format!("{} more such findings", found.len() - TOLD), "plan tells of each");
     }
-    if found.is_empty()
-        && let Some(owner) = owner(workload)
-    {
-        let asked: Vec<u32> = workload.owners.iter().filter_map(|owner| owner.desired_replicas).collect();
-        let asked =
-            asked.first().map_or_else(String::new, |count| format!(", {count} replicas asked for and there"));
-        category.good(format!("owned by {owner}{asked}, no rollout"));
+    if let (true, Some(owner)) = (found.is_empty(), owner(workload)) {
+        owned(&owner, workload, category);
     }
+}
+
+/// Who owns the pods, how many it asks for, and what can be seen of its rollouts.
+fn owned(owner: &str, workload: &Workload, category: &mut Category) {
+    let asked: Vec<u32> = workload.owners.iter().filter_map(|owner| owner.desired_replicas).collect();
+    let asked =
+        asked.first().map_or_else(String::new, |count| format!(", {count} replicas asked for and there"));
+    if workload.owners.iter().any(OwnerFacts::is_silent) {
+        return category.warn(
+            format!("owned by {owner}{asked}, rollout not visible"),
+            "of a rollout only pods of different revisions can be seen; those withhold a run",
+        );
+    }
+    match remarks(workload, &[]).first() {
+        Some(remark) => category.warn(
+            format!("owned by {owner}{asked}: {remark}"),
+            "a run is withheld when the pods it picks are of different revisions",
+        ),
+        None => category.good(format!("owned by {owner}{asked}, no rollout")),
+    }
+}
+
+/// Tells of pods whose data lies on their node, unless they are never evicted for it.
+fn local_storage(workload: &Workload, category: &mut Category) {
+    let with = |pod: &&LivePod| {
+        !pod.local_storage.is_empty() && !pod.protections.contains(&Protection::LocalStorage)
+    };
+    let concerned: Vec<&LivePod> = workload.living().filter(with).collect();
+    let Some(example) = concerned.first() else { return };
+    let volumes: Vec<String> = example.local_storage.iter().map(ToString::to_string).collect();
+    category.warn(
+        format!(
+            "{} of {} pods have local storage, which is lost with them: {}",
+            concerned.len(),
+            workload.living().count(),
+            volumes.join(", ")
+        ),
+        "LOCAL_STORAGE=refuse leaves such pods alone",
+    );
 }
 
 /// Tells of pods that are never evicted, and answers one that may be evicted now.
@@ -146,24 +195,39 @@ fn eligible<'a>(
                 | Objection::NoUid
         )
     };
-    let (mut barred, mut first) = (Vec::new(), None);
+    let (mut barred, mut first, mut hint) = (Vec::new(), None, None);
     for pod in workload.living() {
-        let found = objections(pod, rules);
+        let found = objections(pod, &workload.owners, rules);
         if found.is_empty() {
             first = first.or(Some(pod));
         }
         if let Some(objection) = found.iter().find(|objection| lasting(objection)) {
             barred.push(format!("{} {objection}", pod.name));
+            hint = hint.or_else(|| way_out(objection));
         }
     }
     if let Some(example) = barred.first() {
         let (count, all) = (barred.len(), workload.living().count());
-        category.warn(
-            format!("{count} of {all} pods are never evicted: {example}"),
-            "a run is blocked when it picks one of them",
-        );
+        let (grade, meaning) = if count == all {
+            (Grade::Error, "every run is blocked")
+        } else {
+            (Grade::Warning, "a run is blocked when it picks one of them")
+        };
+        let hint = hint.map_or_else(|| meaning.to_owned(), |hint| format!("{meaning}; {hint}"));
+        category.add(grade, format!("{count} of {all} pods are never evicted: {example}"), Some(hint));
     }
     first
+}
+
+/// The setting by which pods may be evicted in spite of an objection.
+fn way_out(objection: &Objection) -> Option<String> {
+    match objection {
+        Objection::UnknownController { kind, .. } => Some(format!(
+            "if {kind} replaces an evicted pod and loses nothing by it, set ALLOWED_CONTROLLERS={kind}"
+        )),
+        Objection::LocalStorage { .. } => Some("LOCAL_STORAGE=allow evicts them all the same".to_owned()),
+        _ => None,
+    }
 }
 
 fn budgets(
