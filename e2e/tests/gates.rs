@@ -1,5 +1,5 @@
-//! The gates of the house: what `.ci/run` does on a machine that lacks things, what it counts, and what
-//! a release waits for.
+//! The gates of the house: what `.ci/run` and `e2e/install` do on a machine that lacks things, what is
+//! counted, and what a release waits for.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -10,9 +10,11 @@ use std::sync::Arc;
 use e2e::Sandbox;
 use serde_json::{Value, json};
 
-/// What `.ci/run` calls beside the stubs below.
-const TOOLS: [&str; 11] =
-    ["awk", "bash", "cat", "dirname", "env", "grep", "mktemp", "rm", "tee", "timeout", "uname"];
+/// What the scripts call beside the stubs below.
+const TOOLS: [&str; 15] = [
+    "awk", "bash", "cat", "chmod", "dirname", "env", "grep", "mkdir", "mktemp", "mv", "rm", "sed", "tee",
+    "timeout", "uname",
+];
 
 /// Two tests that passed and one that is ignored.
 const TWO_PASSED: &str = "test result: ok. 2 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out";
@@ -70,6 +72,50 @@ fn a_complete_run_leaves_nothing_out() {
     assert_eq!(code, Some(0), "{output}");
     assert!(!output.contains("left out"), "{output}");
     assert!(machine.calls().contains("install --thanos"), "{}", machine.calls());
+}
+
+#[test]
+fn the_newest_servers_are_built_once_with_the_tags_they_need_and_thanos_when_asked_for() {
+    let machine = Machine::new(TWO_PASSED);
+    machine.stub(
+        "bin/go",
+        r#"[ "$1" = build ] || exit 0
+while [ "$1" != -o ]; do shift; done
+echo '#!/usr/bin/env bash' > "$2"; chmod +x "$2""#,
+    );
+    let debian = ["prometheus", "promtool", "victoria-metrics", "prometheus-pushgateway", "chromium"];
+    let others = ["chromedriver", "helm", "etcd", "kube-apiserver", "kube-controller-manager", "kubectl"];
+    for program in debian.into_iter().chain(others) {
+        machine.stub(&format!("bin/{program}"), "true");
+    }
+
+    let first = machine.install("");
+    assert!(first.contains("THANOS IS LEFT OUT"), "{first}");
+    assert!(!first.contains("/thanos/"), "{first}");
+    let thanos = machine.install("--thanos");
+    let calls = machine.calls();
+    for (tags, package) in [
+        ("-tags remove_all_sd,netgo ", "/prometheus/cmd/prometheus"),
+        ("-tags remove_all_sd,netgo ", "/prometheus/cmd/promtool"),
+        ("-mod=readonly ", "/VictoriaMetrics/app/victoria-metrics"),
+        ("-tags netgo,slicelabels ", "/thanos/cmd/thanos"),
+    ] {
+        let built = calls.lines().filter(|call| call.starts_with("go build ") && call.ends_with(package));
+        assert!(
+            built.clone().count() == 1 && built.clone().all(|call| call.contains(tags)),
+            "{package}: {calls}"
+        );
+    }
+    let exported = format!("{first}{thanos}");
+    let cache = machine.sandbox.path().join(".cache/pod-rebalancer");
+    for server in ["prometheus/v0.316.0", "victoria-metrics/v1.151.0", "thanos/v0.42.4"] {
+        let export = format!("export PATH=\"{}:$PATH\"", cache.join(server).display());
+        assert!(exported.contains(&export), "{export}: {exported}");
+    }
+
+    let again = machine.install("");
+    assert!(again.contains("/thanos/v0.42.4:") && !again.contains("LEFT OUT"), "{again}");
+    assert_eq!(machine.calls(), calls, "a second run builds nothing");
 }
 
 #[test]
@@ -191,7 +237,8 @@ impl Machine {
 
     fn stub(&self, path: &str, script: &str) {
         let name = path.rsplit('/').next().expect("a path has a name");
-        let script = format!("#!/usr/bin/env bash\necho \"{name} $*\" >> calls\n{script}\n");
+        let calls = self.sandbox.path().join("calls");
+        let script = format!("#!/usr/bin/env bash\necho \"{name} $*\" >> {}\n{script}\n", calls.display());
         let path = self.sandbox.write(path, script);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("the file is ours");
     }
@@ -210,6 +257,23 @@ impl Machine {
             .expect("the machine has bash");
         let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         (output.status.code(), text.concat())
+    }
+
+    /// Runs the real `e2e/install` with a cache folder of its own, and returns all it wrote.
+    fn install(&self, option: &str) -> String {
+        let bin = self.sandbox.path().join("bin");
+        let output = Command::new(real("bash"))
+            .arg(root().join("e2e/install"))
+            .args(Some(option).filter(|option| !option.is_empty()))
+            .env_clear()
+            .env("PATH", &bin)
+            .env("HOME", self.sandbox.path())
+            .env("KUBEBUILDER_ASSETS", &bin)
+            .output()
+            .expect("the machine has bash");
+        let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        assert!(output.status.success(), "{text:?}");
+        text.concat()
     }
 
     fn calls(&self) -> String {
@@ -232,7 +296,10 @@ fn is_hex(text: &str, length: usize) -> bool {
     text.len() == length && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("e2e lies in the repository")
+}
+
 fn read(path: &str) -> String {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("e2e lies in the repository");
-    fs::read_to_string(root.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }

@@ -95,11 +95,18 @@ fn quoted(text: &str) -> Option<(String, &str)> {
     let mut letters = text.char_indices().skip(1);
     while let Some((at, letter)) = letters.next() {
         match letter {
-            '\\' if quote != '`' => match letters.next()?.1 {
-                'n' => value.push('\n'),
-                escaped @ ('\\' | '"' | '\'') => value.push(escaped),
+            '\\' if quote != '`' => value.push(match letters.next()?.1 {
+                'n' => '\n',
+                'r' => '\r',
+                't' => '\t',
+                // A byte, which only of ASCII is a letter.
+                'x' => {
+                    let (high, low) = (letters.next()?.1.to_digit(16)?, letters.next()?.1.to_digit(16)?);
+                    char::from_u32(16 * high + low).filter(char::is_ascii)?
+                }
+                escaped @ ('\\' | '"' | '\'') => escaped,
                 _ => return None,
-            },
+            }),
             letter if letter == quote => return Some((value, &text[at + 1..])),
             letter => value.push(letter),
         }
@@ -147,5 +154,14 @@ mod tests {
             let error = read(text).expect_err(text);
             assert!(error.contains(expected), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        for text in [r#"a="it's""#, "a='`'", r#"a="\r\t\n\\\"\x41""#, "a='\r'"] {
+            let matchers: Matchers = text.parse().unwrap_or_else(|error| panic!("{text}: {error}"));
+            assert_eq!(matchers.to_string().parse().as_ref(), Ok(&matchers), "{text}");
+        }
+        assert!(r#"a="\xe9""#.parse::<Matchers>().is_err(), "half of a letter");
     }
 }
