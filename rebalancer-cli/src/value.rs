@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use rebalancer_core::guard::OutlierTrigger;
 use rebalancer_core::{DEFAULT_WEIGHTS, Metric, PerMetric};
-use rebalancer_io::kubernetes::{ControllerKind, NotAllowable};
 
 /// A duration that may be zero: `30s`, `1m30s`, `1h`, `0s`.
 pub fn duration(text: &str) -> Result<Duration, String> {
@@ -167,11 +166,6 @@ pub fn switch(text: &str) -> Result<bool, String> {
         "false" | "0" | "no" | "off" => Ok(false),
         _ => Err("expected true or false".to_owned()),
     }
-}
-
-/// A kind of controllers with its group; spaces around it are left out.
-pub fn controller_kind(text: &str) -> Result<ControllerKind, NotAllowable> {
-    text.trim().parse()
 }
 
 /// Weights of the score, such as `cpu=0.4,lag=0.3`; a metric that is not named has weight 0.

@@ -47,7 +47,7 @@ pub struct KubernetesArgs {
     /// Kinds of controllers that replace their pods as a ReplicaSet does, with their API groups, such
     /// as CloneSet.apps.kruise.io; pods of a ReplicaSet, StatefulSet or ReplicationController may be
     /// evicted without, pods of a Job, of a DaemonSet or of another pod never
-    #[arg(long, value_name = "KINDS", env = "ALLOWED_CONTROLLERS", value_delimiter = ',', value_parser = value::controller_kind)]
+    #[arg(long, value_name = "KINDS", env = "ALLOWED_CONTROLLERS", value_delimiter = ',')]
     pub allowed_controllers: Vec<ControllerKind>,
     /// Pods whose data lies on their node (hostPath, and emptyDir unless in memory): `allow` evicts
     /// them and names what is lost, `refuse` leaves them alone

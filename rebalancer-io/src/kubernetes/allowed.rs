@@ -43,7 +43,9 @@ impl ControllerKind {
 impl FromStr for ControllerKind {
     type Err = NotAllowable;
 
+    /// Spaces around it are left out: it may stand in a list.
     fn from_str(text: &str) -> Result<Self, NotAllowable> {
+        let text = text.trim();
         let (kind, group) = text.split_once('.').unwrap_or((text, ""));
         let is_kind = kind.starts_with(|first: char| first.is_ascii_uppercase())
             && kind.bytes().all(|byte| byte.is_ascii_alphanumeric());
