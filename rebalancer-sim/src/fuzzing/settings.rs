@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rebalancer_core::Metric;
 use rebalancer_io::kubernetes::WorkloadName;
-use rebalancer_io::metrics::{KafkaPreset, QuerySet, QuerySettings};
+use rebalancer_io::metrics::{KafkaPreset, Matchers, QuerySet, QuerySettings, SourceSeries};
 use rebalancer_io::prometheus::{Endpoint, Header};
 use rebalancer_io::push::Receiver;
 
@@ -37,6 +37,13 @@ pub fn settings(data: &[u8]) {
     addresses(&text);
     secrets(&text);
     own_query(&text);
+    if let Some(matchers) = checked(&text, text.parse::<Matchers>().map_err(|error| error.to_string())) {
+        assert_eq!(matchers.to_string().parse().as_ref(), Ok(&matchers), "{text:?}");
+        // Between the braces of a selector it ends neither a string nor the selector.
+        let query = format!("up{{{matchers}}}");
+        let found = SourceSeries::of(&query);
+        assert!(found.len() == 1 && found[0].newest_sample().promql.contains(&query), "{query}");
+    }
     if let Ok(workload) = text.parse::<WorkloadName>() {
         assert_eq!(workload.to_string().parse::<WorkloadName>().as_ref(), Ok(&workload));
     }
