@@ -297,10 +297,11 @@ fn check<S: visit::Shape>(envelope: Envelope<S>, wanted: &Wanted<'_>) -> Result<
             error: cause(&envelope.error.unwrap_or_default()),
         });
     }
-    if envelope.partial || !envelope.warnings.is_empty() {
-        let said =
-            if envelope.warnings.is_empty() { "isPartial".into() } else { envelope.warnings.join("; ") };
-        return Err(ErrorKind::PartialData { words: words(&said) });
+    // Prometheus before 3.0 and Thanos put notes among the warnings.
+    let (notes, warnings): (Vec<String>, Vec<String>) =
+        envelope.warnings.into_iter().partition(|said| said.starts_with(INFO));
+    if let Some(kind) = doubt(envelope.partial, &warnings) {
+        return Err(kind);
     }
     let data = envelope.data;
     if data.result_type != S::RESULT_TYPE {
@@ -312,8 +313,28 @@ fn check<S: visit::Shape>(envelope: Envelope<S>, wanted: &Wanted<'_>) -> Result<
     if data.counts.series > 0 && data.counts.without_pod == data.counts.series {
         return Err(ErrorKind::NoPodLabel { series: data.counts.series, label: wanted.pod_label.to_owned() });
     }
-    let infos = envelope.infos.iter().map(|info| words(info)).collect();
+    let infos = envelope.infos.iter().chain(&notes).map(|info| words(info)).collect();
     Ok((data.series, infos, data.counts))
+}
+
+/// How notes on a query begin, which say nothing of its data.
+const INFO: &str = "PromQL info:";
+
+/// How warnings about a query begin; all others are about data that is not there.
+const WARNING: &str = "PromQL warning:";
+
+/// What `warnings` make of an answer; `None` where there are none and it is whole.
+fn doubt(partial: bool, warnings: &[String]) -> Option<ErrorKind> {
+    if !partial && warnings.is_empty() {
+        return None;
+    }
+    let said = words(&if warnings.is_empty() { "isPartial".to_owned() } else { warnings.join("; ") });
+    let of_the_query = !partial && warnings.iter().all(|warning| warning.starts_with(WARNING));
+    Some(if of_the_query {
+        ErrorKind::Warned { words: said }
+    } else {
+        ErrorKind::PartialData { words: said }
+    })
 }
 
 #[cfg(test)]

@@ -39,6 +39,44 @@ impl fmt::Display for QueryError {
 impl std::error::Error for QueryError {}
 
 impl QueryError {
+    /// Whether the server answered the query and only the shape of the answer cannot be used.
+    pub fn was_answered(&self) -> bool {
+        matches!(
+            *self.kind,
+            ErrorKind::WrongType { .. }
+                | ErrorKind::Histogram { .. }
+                | ErrorKind::NoPodLabel { .. }
+                | ErrorKind::DuplicatePod { .. }
+        )
+    }
+
+    /// Whether less may be had where this much was not: the server was too slow or overloaded, or the
+    /// answer too large.
+    pub fn may_be_split(&self) -> bool {
+        const LIMITS: [&str; 6] = [
+            "timed out",
+            "timeout",
+            "deadline exceeded",
+            "too many samples",
+            "too many points",
+            "exceeded maximum",
+        ];
+
+        match &*self.kind {
+            ErrorKind::Transport(TransportError::Timeout(_) | TransportError::Closed)
+            | ErrorKind::TooLarge { .. }
+            | ErrorKind::Truncated { .. } => true,
+            ErrorKind::Http { status, .. } => matches!(status, 408 | 502..=504),
+            ErrorKind::Api { status, error_type, error } => {
+                let error = error.to_lowercase();
+                matches!(status, 408 | 502..=504)
+                    || error_type == "timeout"
+                    || LIMITS.iter().any(|limit| error.contains(limit))
+            }
+            _ => false,
+        }
+    }
+
     /// What kind of error it is, for programs: the HTTP status where there is one that is no success,
     /// else a word that stays the same.
     pub fn code(&self) -> Cow<'static, str> {
@@ -129,6 +167,12 @@ pub enum ErrorKind {
         /// The server's warnings.
         words: String,
     },
+    /// The server doubts the answer because of what the query does, not because data is missing.
+    #[error("the server warns of the query: {words}")]
+    Warned {
+        /// The server's warnings.
+        words: String,
+    },
     /// A scalar, string, matrix or something unknown.
     #[error("the query returns a {found}, not a {wanted}")]
     WrongType {
@@ -174,6 +218,7 @@ impl ErrorKind {
             Self::Truncated { .. } => "truncated",
             Self::TooLarge { .. } => "too_large",
             Self::PartialData { .. } => "partial_data",
+            Self::Warned { .. } => "warning",
             Self::WrongType { .. } | Self::Histogram { .. } => "wrong_type",
             Self::NoPodLabel { .. } => "no_pod_label",
             Self::DuplicatePod { .. } => "duplicate_pod",
@@ -184,8 +229,12 @@ impl ErrorKind {
     pub fn advice(&self) -> &'static str {
         match self {
             Self::Transport(error) => error.advice(),
-            Self::Api { error_type, error, .. } => api_advice(error_type, error),
-            Self::Http { status, .. } => http_advice(*status),
+            Self::Api { status, error_type, error } => {
+                http_advice(*status, error).unwrap_or_else(|| api_advice(error_type, error))
+            }
+            Self::Http { status, words } => {
+                http_advice(*status, words).unwrap_or_else(|| foreign_advice(*status, words))
+            }
             Self::Redirect { .. } => {
                 "give the final address as PROMETHEUS_ENDPOINT, or credentials if it is a login page"
             }
@@ -206,6 +255,9 @@ impl ErrorKind {
             }
             Self::PartialData { .. } => {
                 "nothing is decided on partial data; repair the named source, then run again"
+            }
+            Self::Warned { .. } => {
+                "nothing is decided on an answer that the server itself doubts; correct what the warning names"
             }
             Self::WrongType { .. } | Self::NoPodLabel { .. } => {
                 "the query must return an instant vector with one series a pod: sum by (namespace, pod) (...)"
@@ -239,21 +291,44 @@ fn api_advice(error_type: &str, error: &str) -> &'static str {
     }
 }
 
-fn http_advice(status: u16) -> &'static str {
+/// What to do about an HTTP error that is not of the API.
+fn foreign_advice(status: u16, words: &str) -> &'static str {
     match status {
-        401 => {
-            "give credentials: PROMETHEUS_BEARER_TOKEN_FILE, PROMETHEUS_USERNAME, or a tenant in PROMETHEUS_HEADERS"
+        // VictoriaMetrics answers so to what others answer 404 to.
+        400 if !words.contains("unsupported path") => {
+            "check the path of PROMETHEUS_ENDPOINT: the base address in front of /api/v1; else set \
+             PROMETHEUS_METHOD=get if parameters are read from the address alone, or \
+             PROMETHEUS_STRICT_PARAMS=false if unknown ones are refused"
         }
-        403 => "give these credentials the right to query, or others",
-        404 | 400 | 405 => "check the path of PROMETHEUS_ENDPOINT: the base address in front of /api/v1",
-        413 => "shorten the query or raise the proxy's request size limit",
-        414 => "set PROMETHEUS_METHOD=POST or shorten the query",
-        429 => "the server sheds load; run again later or raise its limit",
+        400 | 404 => "check the path of PROMETHEUS_ENDPOINT: the base address in front of /api/v1",
         502..=504 => {
             "the server behind the proxy is down or slow; run again when it is up, or raise PROMETHEUS_TIMEOUT"
         }
         _ => "see the log of the server or of the proxy in front of it",
     }
+}
+
+/// What to do about an HTTP status whose meaning does not depend on who answers it; `words` are the other
+/// side's.
+fn http_advice(status: u16, words: &str) -> Option<&'static str> {
+    const OF_OUR_OWN: [&str; 2] = ["partial_response", "nocache"];
+
+    Some(match status {
+        400 | 403 | 404 | 422 if OF_OUR_OWN.iter().any(|parameter| words.contains(parameter)) => {
+            "set PROMETHEUS_STRICT_PARAMS=false: the server refuses parameters that it does not know"
+        }
+        401 => {
+            "give credentials: PROMETHEUS_BEARER_TOKEN_FILE, PROMETHEUS_USERNAME, or a tenant in PROMETHEUS_HEADERS"
+        }
+        403 => {
+            "give these credentials the right to query, or others; set PROMETHEUS_METHOD=get if only POST is forbidden"
+        }
+        405 | 501 => "set PROMETHEUS_METHOD=get: the server, or a proxy in front of it, does not take POST",
+        413 => "shorten the query or raise the proxy's request size limit",
+        414 => "set PROMETHEUS_METHOD=POST or shorten the query",
+        429 => "the server sheds load; run again later or raise its limit",
+        _ => return None,
+    })
 }
 
 /// Why no complete HTTP answer arrived.

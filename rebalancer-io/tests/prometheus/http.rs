@@ -206,3 +206,61 @@ fn a_failed_request_is_not_sent_again() {
     stub.request();
     assert!(stub.is_quiet(), "one request is all that was sent");
 }
+
+/// What the message of a refused query ends in.
+fn advice(status: &'static str, content_type: &'static str, body: &'static str) -> String {
+    let stub = Stub::start(move |_| reply(status, &[("Content-Type", content_type)], body.as_bytes()));
+    ask(&stub.client()).expect_err("a refusal").to_string()
+}
+
+/// Google's managed Prometheus, and servers that say it in the words of the API.
+#[test]
+fn a_server_that_refuses_unknown_parameters_is_met_with_the_setting_that_leaves_them_out() {
+    let google = r#"{"error": {"code": 400, "message": "Invalid JSON payload received. Unknown name \"partial_response\": Cannot bind query parameter.", "status": "INVALID_ARGUMENT"}}"#;
+    let api = r#"{"status":"error","errorType":"bad_data","error":"unknown parameter \"nocache\""}"#;
+    for (status, body) in
+        [("400 Bad Request", google), ("400 Bad Request", api), ("422 Unprocessable Entity", api)]
+    {
+        let said = advice(status, "application/json", body);
+        assert!(said.contains("set PROMETHEUS_STRICT_PARAMS=false"), "{said}");
+    }
+    let bad = r#"{"status":"error","errorType":"bad_data","error":"parse error"}"#;
+    let said = advice("400 Bad Request", "application/json", bad);
+    assert!(said.ends_with("correct the query"), "{said}");
+}
+
+/// The tenancy port of OpenShift, and proxies that let only GET through.
+#[test]
+fn a_server_that_refuses_post_is_met_with_the_setting_for_get() {
+    let api = r#"{"status":"error","errorType":"forbidden","error":"verb=create"}"#;
+    for (status, content_type, body) in [
+        ("400 Bad Request", "text/plain", "Bad Request. The request or configuration is malformed."),
+        ("403 Forbidden", "text/plain", "Forbidden (verb=create)"),
+        ("403 Forbidden", "application/json", api),
+        ("405 Method Not Allowed", "text/plain", "Method Not Allowed"),
+        ("501 Not Implemented", "text/html", "<title>Not Implemented</title>"),
+    ] {
+        let said = advice(status, content_type, body);
+        assert!(said.contains("PROMETHEUS_METHOD=get"), "{said}");
+    }
+    let said = advice("404 Not Found", "text/plain", "404 page not found");
+    assert!(!said.contains("PROMETHEUS_METHOD"), "{said}");
+}
+
+#[test]
+fn thanos_is_known_by_its_list_of_stores_and_nobody_else_is() {
+    let stores = r#"{"status":"success","data":{"sidecar":[{"name":"a:10901","lastError":null}]}}"#;
+    let answers: [(&str, &str, bool); 5] = [
+        ("200 OK", stores, true),
+        ("404 Not Found", "404 page not found", false),
+        ("200 OK", "<html>a web page for every path</html>", false),
+        ("200 OK", r#"{"status":"success","data":[]}"#, false),
+        ("403 Forbidden", stores, false),
+    ];
+    for (status, body, expected) in answers {
+        let stub = Stub::start(move |_| reply(status, &[], body.as_bytes()));
+        assert_eq!(stub.client().is_thanos(), expected, "{status} {body}");
+        assert_eq!(stub.request().line, "GET /api/v1/stores HTTP/1.1\r\n");
+    }
+    assert!(!Stub::start(|_| Vec::new()).client().is_thanos());
+}

@@ -64,6 +64,36 @@ fn keys_come_in_any_order_among_unknown_ones() {
     assert_eq!(answer.infos, ["might not be a counter"]);
 }
 
+/// An answer without samples, with these warnings.
+fn warned(warnings: &str, more: &str) -> Result<InstantAnswer, ErrorKind> {
+    let data = r#""data":{"resultType":"vector","result":[]}"#;
+    decode(&format!(r#"{{"status":"success",{data},"warnings":[{warnings}]{more}}}"#))
+}
+
+/// As Prometheus 2.48 to 2.53 and Thanos write them.
+#[test]
+fn notes_among_the_warnings_are_notes() {
+    let note = r#""PromQL info: metric might not be a counter, name does not end in _total: \"a\" (1:6)""#;
+    let answer = warned(note, r#","infos":["another"]"#).expect("a note says nothing of the data");
+    assert_eq!(answer.infos.len(), 2, "{:?}", answer.infos);
+    assert!(answer.infos[1].starts_with("PromQL info: metric might"), "{:?}", answer.infos);
+
+    let of_the_query = r#""PromQL warning: bucket label le is missing (1:6)""#;
+    let said = warned(&format!("{note}, {of_the_query}"), "").expect_err("a warning").to_string();
+    assert_eq!(said, "the server warns of the query: PromQL warning: bucket label le is missing (1:6)");
+
+    for (warnings, more) in [
+        (note.to_owned(), r#","isPartial":true"#),
+        (format!("{note}, \"No StoreAPIs matched for this query\""), ""),
+        (format!("{of_the_query}, \"store a is down\""), ""),
+        ("\"a PromQL info: within\"".to_owned(), ""),
+        ("\"\"".to_owned(), ""),
+    ] {
+        let kind = warned(&warnings, more).expect_err("it is partial");
+        assert!(matches!(kind, ErrorKind::PartialData { .. }), "{warnings} {more}: {kind}");
+    }
+}
+
 #[test]
 fn a_null_result_is_empty() {
     for result in ["null", "[]"] {
