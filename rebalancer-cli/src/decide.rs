@@ -18,7 +18,7 @@ mod settings;
 pub use settings::DecisionSettings;
 
 /// The metrics whose past tells something: what can trigger, and the rate for CPU per message.
-const WITH_A_PAST: [Metric; 3] = [Metric::Cpu, Metric::Lag, Metric::Rate];
+pub const WITH_A_PAST: [Metric; 3] = [Metric::Cpu, Metric::Lag, Metric::Rate];
 
 /// What is known of the workload when the decision is made.
 #[derive(Debug, Clone)]
@@ -164,7 +164,7 @@ fn complete<'a>(
 fn unusable_facts(facts: &Facts<'_>) -> Vec<String> {
     fn told<T>(what: &str, fact: &Fact<T>) -> Option<String> {
         match fact {
-            Fact::Unusable(why) => Some(format!("{what} {why}")),
+            Fact::Unusable(why) | Fact::Failed(why) => Some(format!("{what} {why}")),
             Fact::Absent | Fact::Known(_) => None,
         }
     }

@@ -28,7 +28,8 @@ use ladder::Ladder;
 ///
 /// `guards` are the answers of the guards, which tell whether the unevenness lasts. Without a
 /// trigger nothing is asked. With a trigger and without a selection the trigger's own targets are
-/// judged. An optional input that is not there makes its step unknown and nothing else.
+/// judged. An optional input that nobody exports makes its step unknown and
+/// nothing else; one that a server refused or failed to give makes the verdict unknown.
 pub fn diagnose(
     analysis: &Analysis<'_>,
     facts: &Facts<'_>,
@@ -49,7 +50,8 @@ pub fn diagnose(
     let forecast = forecast_of(&rotated, analysis, facts);
     let planned = selection.is_some_and(|selection| selection.forecast.is_some());
     let (ill, worst_ratio) = ill::examine(analysis, facts);
-    let answers = Ladder { analysis, facts, trigger, rotated, ill, worst_ratio, planned }.climb();
+    let by_history = guards.iter().any(|verdict| verdict.guard == "persistence");
+    let answers = Ladder { analysis, facts, trigger, rotated, ill, worst_ratio, by_history, planned }.climb();
     let holds = |guard: &str| {
         guards.iter().any(|verdict| verdict.guard == guard && verdict.standing == Standing::Hold)
     };
@@ -109,8 +111,11 @@ pub struct Step {
     /// Stable name of the test.
     pub name: &'static str,
     /// [`Standing::Hold`]: a rotation is futile or the data forbid it. [`Standing::Unknown`]: an
-    /// optional input is not there; it holds nothing back.
+    /// optional input is not there; it holds nothing back unless the step is `failed`.
     pub standing: Standing,
+    /// Whether the step is unknown because a server refused or failed to give an input. The step might
+    /// have held, so the verdict is unknown then, not a pass.
+    pub failed: bool,
     /// The number it looked at, where there is one.
     pub value: Option<f64>,
     /// The limit it held the number against.
@@ -218,17 +223,22 @@ impl Diagnosis {
         self.steps.iter().any(|step| step.standing == Standing::Hold)
     }
 
-    /// The diagnosis as a verdict beside those of the guards: it holds when a rotation is futile.
-    /// Value and limit are those of the first step that says so. With `GUARDS=off` the caller
-    /// shows it and does not obey it.
+    /// The diagnosis as a verdict beside those of the guards: it holds when a rotation is futile, and
+    /// is unknown when a step failed that might have said so. Value and limit are those of the first
+    /// such step. With `GUARDS=off` the caller shows it and does not obey it.
     pub fn verdict(&self) -> Verdict {
         let futile = self.steps.iter().find(|step| step.standing == Standing::Hold);
+        let told = futile.or_else(|| self.steps.iter().find(|step| step.failed));
         Verdict {
             guard: "diagnosis",
-            standing: if futile.is_some() { Standing::Hold } else { Standing::Pass },
-            value: futile.and_then(|step| step.value),
-            limit: futile.and_then(|step| step.limit),
-            reason: match futile {
+            standing: match (futile, told) {
+                (Some(_), _) => Standing::Hold,
+                (None, Some(_)) => Standing::Unknown,
+                (None, None) => Standing::Pass,
+            },
+            value: told.and_then(|step| step.value),
+            limit: told.and_then(|step| step.limit),
+            reason: match told {
                 Some(step) => alloc::format!("{}: {}", step.name, step.reason),
                 None => self.cause.to_string(),
             },

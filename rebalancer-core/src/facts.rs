@@ -43,8 +43,11 @@ pub enum Fact<T> {
     /// Nobody asked for it, or the answer was empty.
     #[default]
     Absent,
-    /// It was asked for and the answer cannot be used; says why.
+    /// It was asked for and the answer says nothing usable; says why. It holds nothing back.
     Unusable(String),
+    /// A server refused or failed to give it; says why. What it would have told is not known, so who
+    /// acts holds back wherever it could change the verdict.
+    Failed(String),
     /// It is known.
     Known(T),
 }
@@ -54,15 +57,20 @@ impl<T> Fact<T> {
     pub const fn known(&self) -> Option<&T> {
         match self {
             Self::Known(value) => Some(value),
-            Self::Absent | Self::Unusable(_) => None,
+            Self::Absent | Self::Unusable(_) | Self::Failed(_) => None,
         }
+    }
+
+    /// Whether a server refused or failed to give it.
+    pub const fn is_failed(&self) -> bool {
+        matches!(self, Self::Failed(_))
     }
 
     /// Why the value is not known, for a sentence such as "the history of cpu ...".
     pub(crate) fn lack(&self) -> &str {
         match self {
             Self::Absent => "is not there",
-            Self::Unusable(why) => why,
+            Self::Unusable(why) | Self::Failed(why) => why,
             Self::Known(_) => "is known",
         }
     }

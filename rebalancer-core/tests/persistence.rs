@@ -184,6 +184,10 @@ fn the_short_form_judges_by_three_numbers() {
 fn the_standard_rule_can_be_asked_over_another_window() {
     let day = Persistence::over(Duration::from_secs(24 * 60 * 60));
     assert_eq!((day.grid(0.0).steps, day.min_history), (1440, 720));
+    for now_s in [1_795_410_000.0, 1_795_410_000.619, 1_795_410_059.999] {
+        let grid = day.grid(now_s);
+        assert_eq!((grid.end_s(), grid.steps), (1_795_410_000.0, 1440), "whole minutes");
+    }
     assert_eq!(Persistence::over(Duration::from_secs(3600)), Persistence::STANDARD);
     assert_eq!(Persistence::STANDARD.low_quantile(), 0.2);
 }

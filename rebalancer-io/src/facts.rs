@@ -2,7 +2,8 @@
 //! spread before those of the last day, and the consumer group.
 //!
 //! Nothing here can fail a decision. What is not exported or was not recorded is absent, what cannot
-//! be used says why, and the guard or the step that needs it is unknown.
+//! be used and what a server refused or failed to give says why, and the guard or the step that needs
+//! it is unknown.
 
 use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
@@ -82,10 +83,12 @@ impl<'a> FactFinder<'a> {
 }
 
 /// The assignor as exported, else as it was recognised from owners whose loads are not known.
-fn or_recognised(exported: Fact<String>, recognised: Option<Assignor>) -> Fact<String> {
-    match recognised {
-        Some(assignor) if exported.known().is_none() => Fact::Known(assignor.name().to_owned()),
-        _ => exported,
+fn or_recognised(exported: Fact<String>, recognised: Fact<Assignor>) -> Fact<String> {
+    match (exported, recognised) {
+        (Fact::Known(name), _) => Fact::Known(name),
+        (_, Fact::Known(assignor)) => Fact::Known(assignor.name().to_owned()),
+        (Fact::Failed(why), _) | (_, Fact::Failed(why)) => Fact::Failed(why),
+        (exported, _) => exported,
     }
 }
 
@@ -94,12 +97,20 @@ fn finished<T>(thread: ScopedJoinHandle<'_, T>) -> T {
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-/// A query without a usable answer: absent where a recording lacks it.
+/// A query without a usable answer: absent where a recording lacks it, unusable where the answer is of
+/// another shape, else refused or failed by the server.
 fn lacking<T>(error: &QueryError) -> Fact<T> {
-    match *error.kind {
-        ErrorKind::Transport(TransportError::NotRecorded(_)) => Fact::Absent,
-        _ => unusable(error),
+    if is_not_recorded(error) {
+        return Fact::Absent;
     }
+    if error.was_answered() {
+        return unusable(error);
+    }
+    Fact::Failed(format!("could not be had: {error}"))
+}
+
+fn is_not_recorded(error: &QueryError) -> bool {
+    matches!(*error.kind, ErrorKind::Transport(TransportError::NotRecorded(_)))
 }
 
 fn unusable<T>(why: impl std::fmt::Display) -> Fact<T> {

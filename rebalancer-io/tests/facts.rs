@@ -131,7 +131,7 @@ fn labelled(pod: Option<&str>, labels: &[&str], value: f64) -> LabelledSample {
 
 fn reason<T>(fact: &Fact<T>) -> &str {
     match fact {
-        Fact::Unusable(why) => why,
+        Fact::Unusable(why) | Fact::Failed(why) => why,
         Fact::Absent => "absent",
         Fact::Known(_) => "known",
     }
@@ -161,6 +161,48 @@ fn the_history_of_each_metric_is_one_range_over_the_window_and_of_live_pods() {
         ["cpu_history", "lag_history"]
     );
     assert!(history.iter().all(|asked| (asked.from_s, asked.to_s) == (-59 * 60, 0)), "{history:?}");
+}
+
+/// Servers that align ranges answer for whole minutes only.
+#[test]
+fn the_range_begins_and_ends_on_whole_minutes_whenever_it_is_asked() {
+    let pods = old(3);
+    let source = Answers::default();
+    let settings = QuerySettings::new("shop");
+    let queries = QuerySet::new(&settings).expect("queries");
+    let queries = FactQueries::new(&queries, &settings).expect("queries");
+    let at = Timestamp::from_millisecond(1000 * AT + 59_619).expect("a time");
+    let finder = FactFinder::new(&source, &queries, at);
+    drop(finder.past(Metric::Cpu, &pods, &Persistence::STANDARD));
+    let asked = source.asked();
+    assert_eq!((asked[0].from_s, asked[0].to_s), (-59 * 60, 0), "{asked:?}");
+}
+
+/// What a server refused is not the same as what nobody exports.
+#[test]
+fn what_a_server_refused_or_failed_is_told_from_what_is_not_there() {
+    let pods = old(2);
+    let names = ["partition_load", "assigned_partitions", "assignor", "cpu_history", "rate_after"];
+    let failing: Vec<String> = names.map(str::to_owned).to_vec();
+    let mut young = old(2);
+    young[1].age = Some(Duration::from_secs(2 * 3600));
+    let source = Answers { failing, ..Answers::default() };
+    let facts = found(&source, &young, &[Metric::Cpu]);
+    assert!(facts.partitions.is_failed() && facts.assigned_partitions.is_failed(), "{facts:?}");
+    assert!(facts.exported_assignor.is_failed() && facts.past.cpu.is_failed(), "{facts:?}");
+    assert!(facts.last_replacement.is_failed(), "{facts:?}");
+
+    let facts = found(&Answers::default(), &pods, &[Metric::Cpu]);
+    assert_eq!((&facts.partitions, &facts.past.cpu), (&Fact::Absent, &Fact::Absent));
+
+    // Loads without owners would be taken for a group whose owners nobody exports.
+    let mut source = Answers { failing: vec!["partition_owners".into()], ..Answers::default() };
+    source.labelled.insert("partition_load".into(), vec![labelled(None, &["t", "0"], 1.0)]);
+    assert!(found(&source, &pods, &[]).partitions.is_failed());
+    let facts =
+        found(&Answers { failing: vec!["partition_owners".into()], ..Answers::default() }, &pods, &[]);
+    assert_eq!(facts.partitions, Fact::Absent);
+    assert!(facts.exported_assignor.is_failed(), "the owners would have told it");
 }
 
 #[test]

@@ -81,7 +81,7 @@ impl From<&Diagnosis> for DiagnosisReport {
 
 impl From<Step> for StepReport {
     fn from(step: Step) -> Self {
-        let Step { name, standing, value, limit, reason } = step;
+        let Step { name, standing, failed: _, value, limit, reason } = step;
         Self { name, verdict: standing, value, limit, reason }
     }
 }

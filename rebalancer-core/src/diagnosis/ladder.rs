@@ -9,7 +9,7 @@ use crate::analysis::Analysis;
 use crate::diagnosis::experiment::{self, cv, share_distance};
 use crate::diagnosis::ill::{self, IllPod, Illness};
 use crate::diagnosis::{Cause, Step};
-use crate::facts::{A_DAY, CURES_A_DAY, Fact, Facts, ROTATIONS_A_DAY, replaced};
+use crate::facts::{A_DAY, AssignorChoice, CURES_A_DAY, Fact, Facts, ROTATIONS_A_DAY, replaced};
 use crate::guard::{Standing, Trigger};
 use crate::metric::Metric;
 use crate::partitions::Partitions;
@@ -46,6 +46,8 @@ pub(super) struct Ladder<'a> {
     pub ill: Vec<IllPod>,
     /// The largest CPU per message over the median of the others; `None` where it is not known.
     pub worst_ratio: Option<f64>,
+    /// Whether a history is asked for: without the guard that judges by it, its absence is chosen.
+    pub by_history: bool,
     /// A model of the group predicts a gain for these very pods.
     pub planned: bool,
 }
@@ -58,11 +60,11 @@ impl Ladder<'_> {
     /// partitions are dealt does not matter.
     pub fn climb(&self) -> Vec<Answer> {
         if self.cures() {
-            return alloc::vec![self.data(), self.ill_pod(), self.rotation_budget()];
+            return alloc::vec![self.data(), self.lastingly_ill(), self.rotation_budget()];
         }
         let mut answers = alloc::vec![
             self.data(),
-            self.ill_pod(),
+            self.lastingly_ill(),
             self.too_few_partitions(),
             self.structure(),
             self.static_identity(),
@@ -96,7 +98,25 @@ impl Ladder<'_> {
             let reason = format!("{contested} partitions have two owners: the group has not settled");
             return hold("data", Some(contested as f64), Some(0.0), reason, None);
         }
+        if self.facts.partitions.is_failed() {
+            return lacks("data", "the owner of each partition", &self.facts.partitions);
+        }
         pass("data", None, None, "no rollout, and no partition with two owners".into())
+    }
+
+    /// The same where the history that it is judged by could be had: noise of a moment may look like an
+    /// illness, and hide one.
+    fn lastingly_ill(&self) -> Answer {
+        let (step, cause) = self.ill_pod();
+        let past = &self.facts.past;
+        let failed =
+            [("cpu", &past.cpu), ("rate", &past.rate)].into_iter().find(|(_, past)| past.is_failed());
+        match failed {
+            Some((metric, past)) if self.by_history && step.standing != Standing::Hold => {
+                (lacks("sick_pod", &format!("the history of {metric}"), past).0, cause)
+            }
+            _ => (step, cause),
+        }
     }
 
     fn ill_pod(&self) -> Answer {
@@ -159,12 +179,15 @@ impl Ladder<'_> {
     fn too_few_partitions(&self) -> Answer {
         let name = "partitions_per_consumer";
         let Some(partitions) = self.partition_count() else {
-            return unknown(name, lack("the number of partitions", &self.facts.assigned_partitions));
+            return lacks(name, "the number of partitions", &self.facts.assigned_partitions);
         };
         let consumers = self.consumers();
         let (value, limit) = (Some(partitions as f64), Some(consumers as f64));
         let reason = format!("{partitions} partitions for {consumers} consumers");
         if partitions > consumers && self.median_assigned().is_none_or(|assigned| assigned > 1.0) {
+            if self.facts.assigned_partitions.is_failed() {
+                return lacks(name, "the number of partitions of each pod", &self.facts.assigned_partitions);
+            }
             return pass(name, value, limit, reason);
         }
         hold(name, value, limit, reason, Some(Cause::TooFewPartitions { partitions, consumers }))
@@ -174,7 +197,7 @@ impl Ladder<'_> {
     fn structure(&self) -> Answer {
         let name = "structure";
         let Some(partitions) = self.partition_count() else {
-            return unknown(name, lack("the number of partitions", &self.facts.assigned_partitions));
+            return lacks(name, "the number of partitions", &self.facts.assigned_partitions);
         };
         let consumers = self.consumers();
         if consumers == 0 {
@@ -219,6 +242,10 @@ impl Ladder<'_> {
     fn rank_invariant(&self) -> Answer {
         let name = "rank_invariant";
         let Some(assignor) = self.facts.known_assignor() else {
+            let exported = &self.facts.exported_assignor;
+            if self.facts.assignor == AssignorChoice::Auto && exported.is_failed() {
+                return lacks(name, "the assignor", exported);
+            }
             return unknown(name, "the assignor is not known; KAFKA_ASSIGNOR tells it".into());
         };
         let consumers = self.facts.consumers_per_pod.unwrap_or(1).max(1);
@@ -242,7 +269,7 @@ impl Ladder<'_> {
     fn hot_partition(&self) -> Answer {
         let name = "hot_partition";
         let Some(partitions) = self.facts.partitions.known() else {
-            return unknown(name, lack("the load of each partition", &self.facts.partitions));
+            return lacks(name, "the load of each partition", &self.facts.partitions);
         };
         let pods = self.facts.live.len().max(1);
         let total = partitions.total_load();
@@ -275,7 +302,7 @@ impl Ladder<'_> {
     fn last_replacement(&self) -> Answer {
         let name = "last_replacement";
         let Some(last) = self.facts.last_replacement.known() else {
-            return unknown(name, lack("the load before the newest pod", &self.facts.last_replacement));
+            return lacks(name, "the load before the newest pod", &self.facts.last_replacement);
         };
         let metric = last.metric;
         if last.before.len() != last.after.len() {
@@ -338,14 +365,16 @@ impl Ladder<'_> {
                 experiment::lasting_spread(self.analysis, self.facts, metric)?,
             ))
         });
+        let what = "the spread before the rotations of the last day";
+        let spreads = || self.trigger.metrics.iter().map(|metric| &self.facts.past_spread[*metric]);
+        let failed = spreads().find(|spread| spread.is_failed());
         let Some((metric, was, now)) = known else {
-            let lacking = self.trigger.metrics.first().map_or(&Fact::Absent, |m| &self.facts.past_spread[*m]);
-            return unknown(name, lack("the spread before the rotations of the last day", lacking));
+            return lacks(name, what, failed.or_else(|| spreads().next()).unwrap_or(&Fact::Absent));
         };
         let reason =
             format!("{count}; the {metric} spread was {was:.2} before the first and is {now:.2} now");
         if now <= FALLEN * was || now > GROWN * was {
-            return pass(name, value, limit, reason);
+            return failed.map_or_else(|| pass(name, value, limit, reason), |lack| lacks(name, what, lack));
         }
         hold(name, value, limit, reason, Some(Cause::RotationIneffective))
     }
@@ -355,7 +384,7 @@ impl Ladder<'_> {
         let name = "union_gain";
         let known = self.facts.partitions.known().filter(|partitions| partitions.owners_known());
         let Some(partitions) = known else {
-            return unknown(name, lack("who owns each partition", &self.facts.partitions));
+            return lacks(name, "who owns each partition", &self.facts.partitions);
         };
         let place = |position: &usize| {
             let name = self.analysis.name(*position);
@@ -380,8 +409,11 @@ impl Ladder<'_> {
     }
 }
 
-fn lack<T>(what: &str, fact: &Fact<T>) -> String {
-    format!("{what} {}", fact.lack())
+/// An input is not known: nobody exports it, or a server refused or failed to give it.
+fn lacks<T>(name: &'static str, what: &str, fact: &Fact<T>) -> Answer {
+    let (mut step, cause) = unknown(name, format!("{what} {}", fact.lack()));
+    step.failed = fact.is_failed();
+    (step, cause)
 }
 
 fn hot(partitions: &Partitions, busiest: f64) -> Cause {
@@ -428,7 +460,7 @@ fn step(
     limit: Option<f64>,
     reason: String,
 ) -> Step {
-    Step { name, standing, value, limit, reason }
+    Step { name, standing, failed: false, value, limit, reason }
 }
 
 fn pass(name: &'static str, value: Option<f64>, limit: Option<f64>, reason: String) -> Answer {

@@ -5,6 +5,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use libm::floor;
+
 use crate::analysis::Analysis;
 use crate::facts::{Fact, Facts, Past};
 use crate::guard::{Standing, Trigger, Verdict, words};
@@ -42,10 +44,13 @@ impl Persistence {
         Self { window, min_history: steps.div_ceil(2).max(1), ..Self::STANDARD }
     }
 
-    /// The instants to ask a range query for, the last one being `now_s` (seconds since the Unix
-    /// epoch).
+    /// The instants to ask a range query for. The last one is the latest whole multiple of the step
+    /// since the Unix epoch that is not after `now_s` (seconds since then): servers that align ranges
+    /// then answer for the very instants that were asked for.
     pub fn grid(&self, now_s: f64) -> Grid {
-        Grid::ending(now_s, self.window, self.step)
+        let step_s = self.step.as_secs_f64();
+        let end_s = if step_s > 0.0 { floor(now_s / step_s) * step_s } else { now_s };
+        Grid::ending(end_s, self.window, self.step)
     }
 
     /// The quantile to ask `quantile_over_time` for: the load that `percent` % of the samples are

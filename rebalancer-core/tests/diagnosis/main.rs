@@ -453,6 +453,54 @@ fn inputs_that_are_not_there_make_steps_unknown_and_nothing_else() {
 }
 
 #[test]
+fn what_a_server_refused_holds_wherever_it_could_change_the_verdict() {
+    let scene = Scene::new(&[[3.0, 0.0, 300.0], [1.0, 0.0, 100.0], [1.0, 0.0, 100.0], [1.0, 0.0, 100.0]]);
+    let refused = || "could not be had: HTTP 403".to_owned();
+    let failed: [fn(&mut Facts<'_>, String); 5] = [
+        |facts, why| facts.partitions = Fact::Failed(why),
+        |facts, why| facts.assigned_partitions = Fact::Failed(why),
+        |facts, why| facts.exported_assignor = Fact::Failed(why),
+        |facts, why| facts.last_replacement = Fact::Failed(why),
+        |facts, why| facts.past.rate = Fact::Failed(why),
+    ];
+    for fail in failed {
+        let mut facts = scene.facts();
+        fail(&mut facts, refused());
+        let assessment = scene.assess(&facts);
+        let verdict = assessment.diagnosis.verdict();
+        assert_eq!(verdict.standing, Standing::Unknown, "{verdict:?}");
+        assert!(verdict.reason.contains("could not be had: HTTP 403"), "{verdict:?}");
+        assert_eq!(assessment.rotation(Futility::Binding), None);
+        assert!(assessment.rotation(Futility::Advisory).is_some(), "guards off obey no diagnosis");
+    }
+    // What is told by a setting need not be had, and a refusal stays one.
+    let mut facts = scene.facts();
+    facts.exported_assignor = Fact::Failed(refused());
+    facts.assignor = AssignorChoice::Is(Assignor::CooperativeSticky);
+    assert_eq!(scene.assess(&facts).diagnosis.verdict().standing, Standing::Pass);
+    facts.partitions = Fact::Failed(refused());
+    facts.rolling_out = true;
+    assert_eq!(scene.assess(&facts).diagnosis.verdict().standing, Standing::Hold);
+}
+
+#[test]
+fn a_sick_pod_is_not_replaced_while_what_could_deny_it_is_refused() {
+    let scene = Scene::new(&[[4.0, 0.0, 100.0], [1.0, 0.0, 100.0], [1.0, 0.0, 100.0], [1.0, 0.0, 100.0]]);
+    assert_eq!(scene.assess(&scene.facts()).diagnosis.verdict().standing, Standing::Pass);
+    for fail in
+        [(|facts, why| facts.past.cpu = Fact::Failed(why)) as fn(&mut Facts<'_>, String), |facts, why| {
+            facts.partitions = Fact::Failed(why)
+        }]
+    {
+        let mut facts = scene.facts();
+        fail(&mut facts, "could not be had".to_owned());
+        let diagnosis = scene.assess(&facts).diagnosis;
+        assert_eq!(diagnosis.verdict().standing, Standing::Unknown, "{diagnosis:?}");
+        assert!(matches!(diagnosis.cause, Cause::SickPod { .. }), "{diagnosis:?}");
+    }
+}
+
+#[test]
 fn who_acts_takes_unknown_for_a_refusal_and_who_shows_goes_on() {
     let scene = Scene::new(&[[3.0, 0.0, 300.0], [1.0, 0.0, 100.0], [1.0, 0.0, 100.0], [1.0, 0.0, 100.0]]);
     let assessment = scene.assess(&Facts::new(&scene.live));

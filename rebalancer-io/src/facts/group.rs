@@ -21,25 +21,35 @@ struct Row {
 impl FactFinder<'_> {
     /// The partitions with their loads; where loads are not known, the assignor that the owners
     /// alone let recognise.
-    pub(super) fn partitions(&self, live: &[LivePod]) -> (Fact<Partitions>, Option<Assignor>) {
+    pub(super) fn partitions(&self, live: &[LivePod]) -> (Fact<Partitions>, Fact<Assignor>) {
         let load = self.rows(self.queries.load.as_ref());
         match load {
-            Fact::Known(rows) if rows.iter().any(|row| row.pod.is_some()) => (joined(&rows, live), None),
+            Fact::Known(rows) if rows.iter().any(|row| row.pod.is_some()) => {
+                (joined(&rows, live), Fact::Absent)
+            }
             Fact::Known(rows) => match self.rows(self.queries.owners.as_ref()) {
                 Fact::Known(owners) => {
                     let rows = with_owners(rows, owners, live);
-                    (rows.map_or_else(unusable, |rows| joined(&rows, live)), None)
+                    (rows.map_or_else(unusable, |rows| joined(&rows, live)), Fact::Absent)
                 }
-                Fact::Absent | Fact::Unusable(_) => (joined(&rows, live), None),
+                Fact::Absent | Fact::Unusable(_) => (joined(&rows, live), Fact::Absent),
+                Fact::Failed(why) => (Fact::Failed(why), Fact::Absent),
             },
             Fact::Absent => (Fact::Absent, self.recognised(live)),
             Fact::Unusable(why) => (Fact::Unusable(why), self.recognised(live)),
+            Fact::Failed(why) => (Fact::Failed(why), self.recognised(live)),
         }
     }
 
-    fn recognised(&self, live: &[LivePod]) -> Option<Assignor> {
-        let owners = self.rows(self.queries.owners.as_ref());
-        joined(owners.known()?, live).known().and_then(recognise)
+    fn recognised(&self, live: &[LivePod]) -> Fact<Assignor> {
+        match self.rows(self.queries.owners.as_ref()) {
+            Fact::Known(owners) => {
+                let found = joined(&owners, live).known().and_then(recognise);
+                found.map_or(Fact::Absent, Fact::Known)
+            }
+            Fact::Failed(why) => Fact::Failed(why),
+            Fact::Absent | Fact::Unusable(_) => Fact::Absent,
+        }
     }
 
     fn rows(&self, query: Option<&MetricQuery>) -> Fact<Vec<Row>> {
@@ -47,6 +57,7 @@ impl FactFinder<'_> {
             Fact::Known(samples) => samples,
             Fact::Absent => return Fact::Absent,
             Fact::Unusable(why) => return Fact::Unusable(why),
+            Fact::Failed(why) => return Fact::Failed(why),
         };
         samples.into_iter().map(row).collect::<Result<Vec<Row>, String>>().map_or_else(unusable, Fact::Known)
     }
@@ -71,6 +82,7 @@ impl FactFinder<'_> {
             Fact::Known(samples) => samples,
             Fact::Absent => return (Fact::Absent, None),
             Fact::Unusable(why) => return (Fact::Unusable(why), None),
+            Fact::Failed(why) => return (Fact::Failed(why), None),
         };
         let names: BTreeSet<&str> = live.iter().map(|pod| pod.name.as_str()).collect();
         let mut clients: BTreeMap<(&str, &str), usize> = BTreeMap::new();
@@ -108,6 +120,7 @@ impl FactFinder<'_> {
             Fact::Known(samples) => samples,
             Fact::Absent => return Fact::Absent,
             Fact::Unusable(why) => return Fact::Unusable(why),
+            Fact::Failed(why) => return Fact::Failed(why),
         };
         let names: BTreeSet<String> =
             samples.into_iter().filter_map(|sample| sample.labels.into_iter().next()).collect();

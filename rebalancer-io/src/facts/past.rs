@@ -4,42 +4,55 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use rebalancer_core::guard::Persistence;
 use rebalancer_core::{
-    Fact, History, InvalidHistory, LivePod, Load, Metric, Past, PastSpread, Replacement, Spread, Window,
-    WindowLoad, WindowSummary,
+    Fact, Grid, History, InvalidHistory, LivePod, Load, Metric, Past, PastSpread, Replacement, Spread,
+    Window, WindowLoad, WindowSummary,
 };
 
 use super::kin::Kin;
-use super::{FactFinder, before, lacking, unusable};
+use super::{FactFinder, before, is_not_recorded, lacking, unusable};
 use crate::metrics::{MetricQuery, MetricsSource, promql_duration};
 use crate::prometheus::{LabelledSample, QueryError};
 
-/// From more live pods than this the past is asked for as three numbers a pod, not a sample a minute:
-/// the hour of 2,000 pods is 120,000 samples and about 3 MB a metric.
-pub const LARGE_FLEET: usize = 2000;
+/// From more live pods than this the past is asked for as three numbers a pod, not a sample a minute.
+/// The hour of 10,000 pods is 600,000 samples: 20 MB of JSON and 20 MB of memory a metric, which is what
+/// the memory of a small job bears for three metrics. Below it the range is the cheaper question: a
+/// Prometheus evaluates the window three times for three numbers.
+pub const LARGE_FLEET: usize = 10_000;
 
 /// Label that tells the three numbers of a pod apart.
 const STATISTIC: &str = "statistic";
 
 impl FactFinder<'_> {
-    /// The past of a metric of the live pods.
-    pub(super) fn past(&self, metric: Metric, live: &[LivePod], rule: &Persistence) -> Fact<Past> {
+    /// The past of a metric of the live pods over the window of `rule`, as [`FactFinder::find`] asks for it.
+    pub fn past(&self, metric: Metric, live: &[LivePod], rule: &Persistence) -> Fact<Past> {
         let Some(query) = self.queries.metric(metric) else { return Fact::Absent };
         if live.len() > LARGE_FLEET { self.summary(query, live, rule) } else { self.range(query, live, rule) }
     }
 
     fn range(&self, query: &MetricQuery, live: &[LivePod], rule: &Persistence) -> Fact<Past> {
-        let grid = rule.grid(self.at.as_millisecond() as f64 / 1000.0);
-        let span = rule.step * u32::try_from(grid.steps.saturating_sub(1)).unwrap_or(u32::MAX);
+        let at_s = self.at.as_millisecond() as f64 / 1000.0;
         let query = MetricQuery { name: format!("{}_history", query.name), ..query.clone() };
-        let answer = match self.source.range(&query, before(self.at, span), self.at, rule.step) {
-            Ok(answer) => answer,
+        let over = |grid: Grid| {
+            let [start, end] = [grid.start_s, grid.end_s()].map(moment);
+            self.source.range(&query, start, end, rule.step).map(|answer| (grid, answer))
+        };
+        let (whole, exact) = (rule.grid(at_s), Grid::ending(at_s, rule.window, rule.step));
+        let mut answer = over(whole);
+        if whole != exact && answer.as_ref().is_err_and(is_not_recorded) {
+            // Recordings of earlier versions have the range that ends at the very moment.
+            answer = over(exact);
+        }
+        let (grid, answer) = match answer {
+            Ok(found) => found,
             Err(error) => return lacking(&error),
         };
         let names = names(live);
         let mut history = History::new(grid);
-        for series in answer.series.iter().filter(|series| names.contains(series.pod.as_str())) {
+        // Each series is let go as it is taken over: both copies of a large fleet's hour need not be there.
+        for series in answer.series.into_iter().filter(|series| names.contains(series.pod.as_str())) {
             let samples = series.points.iter().map(|point| (point.timestamp_ms as f64 / 1000.0, point.value));
             if let Err(error) = history.add_series(&series.pod, samples) {
                 return unusable(error);
@@ -170,6 +183,12 @@ fn summary<'a>(
     });
     let whole: Vec<(String, WindowLoad)> = whole.collect();
     if whole.is_empty() { Ok(None) } else { WindowSummary::new(whole).map(Some) }
+}
+
+/// The moment so many seconds after the Unix epoch, to the millisecond.
+fn moment(seconds: f64) -> Timestamp {
+    #[expect(clippy::cast_possible_truncation, reason = "`as` saturates")]
+    Timestamp::from_millisecond((seconds * 1000.0).round() as i64).unwrap_or(Timestamp::MAX)
 }
 
 fn names(live: &[LivePod]) -> BTreeSet<&str> {
