@@ -2,6 +2,7 @@
 
 mod args;
 mod backtest;
+mod clocks;
 mod commands;
 mod config_table;
 mod decide;

@@ -1,6 +1,7 @@
 //! Adapters of pod-rebalancer: metrics servers, Kubernetes, recordings, each behind a small trait.
 #![forbid(unsafe_code)]
 
+pub mod clock;
 pub mod driver;
 pub mod facts;
 pub mod file;

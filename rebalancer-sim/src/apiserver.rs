@@ -52,6 +52,7 @@ struct State {
     requests: Vec<SimRequest>,
     token: String,
     denied: Vec<String>,
+    clock_ahead_s: Option<i64>,
 }
 
 /// Something that goes wrong with requests of one kind.
@@ -129,6 +130,7 @@ impl ApiServer {
             requests: Vec::new(),
             token: TOKEN.to_owned(),
             denied: Vec::new(),
+            clock_ahead_s: Some(0),
         };
         let shared = Arc::new(Shared { state: Mutex::new(state), stopped: AtomicBool::new(false) });
         let of_acceptor = Arc::clone(&shared);
@@ -177,6 +179,11 @@ impl ApiServer {
     /// `get deployments.apps`.
     pub fn deny(&self, permission: &str) {
         self.lock().denied.push(permission.to_owned());
+    }
+
+    /// Dates answers by a clock so many seconds ahead from now on; `None` dates none.
+    pub fn set_clock(&self, ahead_s: Option<i64>) {
+        self.lock().clock_ahead_s = ahead_s;
     }
 
     /// Stops answering: connections break, new ones are refused.
@@ -235,7 +242,8 @@ fn serve(mut connection: TcpStream, shared: &Shared) {
         if shared.stopped.load(Ordering::Relaxed) {
             return;
         }
-        let (answer, effect) = handle(&request, &mut lock(shared));
+        let (mut answer, effect) = handle(&request, &mut lock(shared));
+        http::date(&mut answer, lock(shared).clock_ahead_s);
         let sent = match effect {
             None | Some(Effect::Answer(_)) => http::write(&mut connection, &answer),
             Some(Effect::Stall(time)) => {

@@ -3,6 +3,9 @@
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 
+use jiff::fmt::rfc2822::DateTimePrinter;
+use jiff::{SignedDuration, Timestamp};
+
 use crate::transcript::Transcript;
 
 /// One request as it came over the wire.
@@ -86,6 +89,14 @@ fn fill(connection: &mut TcpStream, unread: &mut Vec<u8>) -> Option<()> {
     let read = connection.read(&mut buffer).ok().filter(|read| *read > 0)?;
     unread.extend_from_slice(&buffer[..read]);
     Some(())
+}
+
+/// Dates an answer by a clock that is `ahead_s` seconds ahead; a server without a clock dates none.
+pub(crate) fn date(answer: &mut Transcript, ahead_s: Option<i64>) {
+    let Some(ahead_s) = ahead_s else { return };
+    let at = Timestamp::now() + SignedDuration::from_secs(ahead_s);
+    let date = DateTimePrinter::new().timestamp_to_rfc9110_string(&at).expect("a date of our days");
+    answer.headers.push(("Date".to_owned(), date));
 }
 
 /// Writes an answer.

@@ -46,10 +46,22 @@ struct Shared {
     answers: Mutex<PerMetric<Transcript>>,
     others: Mutex<Vec<(String, Transcript)>>,
     ranges: Mutex<Option<Transcript>>,
+    manners: Mutex<Manners>,
     requests: Mutex<Vec<SimRequest>>,
     held: Mutex<bool>,
     released: Condvar,
     stopped: AtomicBool,
+}
+
+/// What a server does beside answering.
+#[derive(Debug, Clone, Default)]
+struct Manners {
+    clock_ahead_s: Option<i64>,
+    aligns_ranges: bool,
+    /// Most moments of a range that it answers in time.
+    most_moments: Option<f64>,
+    /// Answers to paths that are no queries.
+    paths: Vec<(String, Transcript)>,
 }
 
 impl MetricsServer {
@@ -69,6 +81,7 @@ impl MetricsServer {
             answers: Mutex::new(answers),
             others: Mutex::default(),
             ranges: Mutex::default(),
+            manners: Mutex::new(Manners { clock_ahead_s: Some(0), ..Manners::default() }),
             requests: Mutex::default(),
             held: Mutex::default(),
             released: Condvar::new(),
@@ -122,6 +135,26 @@ impl MetricsServer {
     /// Answers every range query with this body from now on, in place of a steady past.
     pub fn answer_ranges_with(&self, body: impl Into<Vec<u8>>) {
         *lock(&self.shared.ranges) = Some(ok(body.into()));
+    }
+
+    /// Dates answers by a clock so many seconds ahead from now on; `None` dates none.
+    pub fn set_clock(&self, ahead_s: Option<i64>) {
+        lock(&self.shared.manners).clock_ahead_s = ahead_s;
+    }
+
+    /// Moves both ends of a range back to whole steps from now on, as the front ends of Thanos and Mimir do.
+    pub fn align_ranges(&self) {
+        lock(&self.shared.manners).aligns_ranges = true;
+    }
+
+    /// Is too slow for ranges of more moments than these from now on.
+    pub fn slow_beyond(&self, most_moments: u32) {
+        lock(&self.shared.manners).most_moments = Some(most_moments.into());
+    }
+
+    /// Answers this path, which is no query, with this body from now on.
+    pub fn answer_path_with(&self, path: &str, body: impl Into<Vec<u8>>) {
+        lock(&self.shared.manners).paths.push((path.to_owned(), ok(body.into())));
     }
 
     /// Everything asked so far, in order of arrival.
@@ -196,6 +229,24 @@ fn serve(mut connection: TcpStream, shared: &Shared) {
 
 impl Shared {
     fn answer_to(&self, request: &SimRequest) -> Transcript {
+        let manners = lock(&self.manners).clone();
+        let known = manners.paths.iter().find(|(path, _)| path == request.path());
+        let is_slow = span(request)
+            .zip(manners.most_moments)
+            .is_some_and(|((start, end, step), most)| (end - start) / step + 1.0 > most + 1e-6);
+        let mut answer = match known {
+            Some((_, answer)) => answer.clone(),
+            None if is_slow => {
+                Transcript { code: 503, headers: Vec::new(), body: b"upstream timed out\n".to_vec() }
+            }
+            None => self.answer_to_query(request, manners.aligns_ranges),
+        };
+        answer.headers.push(("Connection".to_owned(), "close".to_owned()));
+        http::date(&mut answer, manners.clock_ahead_s);
+        answer
+    }
+
+    fn answer_to_query(&self, request: &SimRequest, aligns_ranges: bool) -> Transcript {
         let query = request.parameter("query").unwrap_or_default();
         let range = lock(&self.ranges).clone().filter(|_| request.path().ends_with("/query_range"));
         let mut answer = range.unwrap_or_else(|| self.recorded(&query));
@@ -206,11 +257,10 @@ impl Shared {
                 answer.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("content-length"));
             }
         }
-        if let Some(body) = steady(request, &answer.body) {
+        if let Some(body) = steady(request, &answer.body, aligns_ranges) {
             answer.body = body;
             answer.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("content-length"));
         }
-        answer.headers.push(("Connection".to_owned(), "close".to_owned()));
         answer
     }
 
@@ -230,11 +280,19 @@ impl Shared {
     }
 }
 
+/// Start, end and step of a range query in seconds; `None` where it is none.
+fn span(request: &SimRequest) -> Option<(f64, f64, f64)> {
+    let parameter = |name: &str| request.parameter(name)?.parse().ok();
+    Some((parameter("start")?, parameter("end")?, parameter("step")?))
+}
+
 /// The recorded vector as the answer to a range query: every pod has always had the load it has.
 /// `None` where it is no range query, or the answer no vector.
-fn steady(request: &SimRequest, body: &[u8]) -> Option<Vec<u8>> {
-    let parameter = |name: &str| request.parameter(name)?.parse().ok();
-    let (start, end, step): (f64, f64, f64) = (parameter("start")?, parameter("end")?, parameter("step")?);
+fn steady(request: &SimRequest, body: &[u8], aligns: bool) -> Option<Vec<u8>> {
+    let (mut start, mut end, step) = span(request)?;
+    if aligns {
+        (start, end) = (start - start % step, end - end % step);
+    }
     let mut answer: Value = serde_json::from_slice(body).ok()?;
     if answer["data"]["resultType"] != "vector" {
         return None;

@@ -11,7 +11,6 @@ use http::{Request, Response};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper_util::client::legacy::Error as HttpError;
 use jiff::Timestamp;
-use jiff::fmt::rfc2822;
 use kube::Client;
 use kube::client::{AuthError, Body};
 use rebalancer_core::{ApiFailure, Controller, FailureKind, LAST_LOOK};
@@ -22,6 +21,7 @@ use tokio::time::timeout;
 use super::allowed::ControllerKind;
 use super::answer::Reply;
 use super::config::{ConnectError, ConnectOptions, Located, locate};
+use crate::clock::{ServerClock, date};
 use crate::unsaid::{Unsaid, is_data};
 
 /// Largest answer that is read, in bytes: a page of 500 pods of 130 kilobytes each.
@@ -45,6 +45,7 @@ pub struct Cluster {
     allowed_controllers: Vec<ControllerKind>,
     refuse_local_storage: bool,
     requests: AtomicU64,
+    clock: ServerClock,
 }
 
 /// A question to the API server that failed.
@@ -80,6 +81,7 @@ impl Cluster {
             allowed_controllers: options.allowed_controllers.clone(),
             refuse_local_storage: options.refuse_local_storage,
             requests: AtomicU64::new(0),
+            clock: ServerClock::default(),
             unsaid: Unsaid::of_cluster(&located.config.auth_info),
             client: client(located, &runtime, options.call_timeout)?,
             runtime,
@@ -104,6 +106,11 @@ impl Cluster {
     /// How many requests have been sent so far; each page of a list is one.
     pub fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
+    }
+
+    /// What the answers so far tell of the server's clock.
+    pub const fn clock(&self) -> &ServerClock {
+        &self.clock
     }
 
     /// How far back a change of the workload's size matters.
@@ -133,7 +140,7 @@ impl Cluster {
         let begun = Instant::now();
         let limit = self.time_limit(begun);
         let reply = self.runtime.block_on(async {
-            match timeout(limit, answer(&self.client, &self.unsaid, request)).await {
+            match timeout(limit, answer(&self.client, &self.unsaid, &self.clock, request)).await {
                 Ok(reply) => reply,
                 Err(_elapsed) => {
                     let message = format!("none within {:.1} s", limit.as_secs_f64());
@@ -173,9 +180,16 @@ fn without_credential(url: String) -> String {
     }
 }
 
-async fn answer(client: &Client, unsaid: &Unsaid, request: Request<Vec<u8>>) -> Result<Reply, ApiFailure> {
+async fn answer(
+    client: &Client,
+    unsaid: &Unsaid,
+    clock: &ServerClock,
+    request: Request<Vec<u8>>,
+) -> Result<Reply, ApiFailure> {
+    let sent = Timestamp::now();
     let response = client.send(request.map(Body::from)).await.map_err(|error| transport_failure(&error))?;
-    let (retry_after, date) = (retry_after(&response), date(&response));
+    clock.note(response.headers(), sent);
+    let (retry_after, date) = (retry_after(&response), date(response.headers()));
     let (head, body) = response.into_parts();
     match Limited::new(body, MAX_ANSWER_BYTES).collect().await {
         Ok(body) => {
@@ -200,11 +214,6 @@ fn retry_after(response: &Response<Body>) -> Option<Duration> {
     let value = response.headers().get(http::header::RETRY_AFTER)?;
     let seconds: u32 = value.to_str().ok()?.trim().parse().ok()?;
     Some(Duration::from_secs(seconds.into()))
-}
-
-fn date(response: &Response<Body>) -> Option<Timestamp> {
-    let value = response.headers().get(http::header::DATE)?;
-    rfc2822::DateTimeParser::new().parse_timestamp(value.to_str().ok()?).ok()
 }
 
 /// Tells whether a request that found no answer can have been sent.

@@ -16,6 +16,9 @@ use crate::metrics::{MetricQuery, MetricsSource};
 /// Most bytes read of an error page: more than any error of the API, little enough to wait for.
 const MAX_ERROR_BYTES: u64 = 64 << 10;
 
+/// Most bytes read of a list of stores: thousands of them.
+const MAX_STORES_BYTES: u64 = 1 << 20;
+
 /// Asks one server, or whatever its transport stands for.
 #[derive(Debug)]
 pub struct PrometheusClient<T = HttpTransport> {
@@ -66,6 +69,27 @@ impl PrometheusClient {
     pub fn new(config: &PrometheusConfig) -> Result<Self, ConfigError> {
         Ok(Self::over(HttpTransport::new(config)?, config.max_response_bytes))
     }
+}
+
+impl PrometheusClient<HttpTransport> {
+    /// Whether the server is a Thanos, by the list of stores that no other server has. A server that does
+    /// not answer is not known to be one.
+    pub fn is_thanos(&self) -> bool {
+        let Ok(response) = self.transport.get("/api/v1/stores") else { return false };
+        if !(200..300).contains(&response.status) {
+            return false;
+        }
+        let body = response.body.take(MAX_STORES_BYTES);
+        let answer: Result<StoresAnswer, _> = serde_json::from_reader(body);
+        answer.is_ok_and(|answer| answer.status == "success" && answer.data.is_object())
+    }
+}
+
+/// The list of stores that Thanos answers with: an object by kind of store.
+#[derive(serde::Deserialize)]
+struct StoresAnswer {
+    status: String,
+    data: serde_json::Value,
 }
 
 impl<T: Transport> PrometheusClient<T> {

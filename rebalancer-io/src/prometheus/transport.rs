@@ -21,6 +21,7 @@ use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use super::auth::{Auth, Secret};
 use super::config::{ConfigError, Endpoint, Header, Method, PrometheusConfig, Tls};
 use super::error::TransportError;
+use crate::clock::ServerClock;
 use crate::unsaid::Unsaid;
 
 /// How much longer than the server's limit the client waits, so that the server's own words on a
@@ -160,6 +161,7 @@ pub struct HttpTransport {
     params: Vec<(&'static str, String)>,
     method: Method,
     timeout: Duration,
+    clock: Arc<ServerClock>,
 }
 
 impl HttpTransport {
@@ -201,7 +203,64 @@ impl HttpTransport {
             params,
             method: config.method,
             timeout,
+            clock: Arc::default(),
         })
+    }
+
+    /// The same transport, which lets `clock` know what the answers tell of the server's clock.
+    #[must_use]
+    pub fn noting(mut self, clock: Arc<ServerClock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Asks for what lies at `path` behind the base address, such as `/api/v1/stores`.
+    ///
+    /// # Errors
+    /// As [`Transport::send`].
+    pub fn get(&self, path: &str) -> Result<ApiResponse, TransportError> {
+        self.call(Method::Get, path, self.given().collect())
+    }
+
+    fn call(
+        &self,
+        method: Method,
+        path: &str,
+        params: Vec<(Cow<'_, str>, Cow<'_, str>)>,
+    ) -> Result<ApiResponse, TransportError> {
+        let url = format!("{}{path}", self.base);
+        let headers = self.headers()?;
+        let sent = Timestamp::now();
+        let answer = match method {
+            Method::Post => {
+                let mut call = self.agent.post(&url);
+                call.headers_mut().into_iter().for_each(|map| map.extend(headers.clone()));
+                call.send_form(params)
+            }
+            Method::Get => {
+                let mut call = self.agent.get(&url).query_pairs(params);
+                call.headers_mut().into_iter().for_each(|map| map.extend(headers.clone()));
+                call.call()
+            }
+        };
+        let answer = answer.map_err(|error| TransportError::from_ureq(error, self.timeout))?;
+        self.clock.note(answer.headers(), sent);
+        let mut unsaid = Unsaid::of(&headers);
+        self.extra.iter().for_each(|(_, value)| unsaid.add(value.reveal()));
+        let header = |name| answer.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+        let status = answer.status().as_u16();
+        Ok(ApiResponse {
+            status,
+            content_type: header(CONTENT_TYPE).map(|text| unsaid.masked(text)),
+            location: header(LOCATION).map(|text| unsaid.masked(text)),
+            body: unsaid
+                .masking(status, HttpBody { body: answer.into_body().into_reader(), timeout: self.timeout }),
+        })
+    }
+
+    /// The parameters that were given.
+    fn given(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+        self.extra.iter().map(|(key, value)| (key.as_str().into(), value.reveal().into()))
     }
 
     fn headers(&self) -> Result<http::HeaderMap, TransportError> {
@@ -221,35 +280,11 @@ impl HttpTransport {
 
 impl Transport for HttpTransport {
     fn send(&self, request: &ApiRequest<'_>) -> Result<ApiResponse, TransportError> {
-        let url = format!("{}{}", self.base, request.path());
         let mut params = request.params();
-        params.extend(self.extra.iter().map(|(key, value)| (key.as_str().into(), value.reveal().into())));
+        // Servers take the first of several values: what was given comes before what we add.
+        params.extend(self.given());
         params.extend(self.params.iter().map(|(key, value)| ((*key).into(), value.as_str().into())));
-        let headers = self.headers()?;
-        let answer = match self.method {
-            Method::Post => {
-                let mut call = self.agent.post(&url);
-                call.headers_mut().into_iter().for_each(|map| map.extend(headers.clone()));
-                call.send_form(params)
-            }
-            Method::Get => {
-                let mut call = self.agent.get(&url).query_pairs(params);
-                call.headers_mut().into_iter().for_each(|map| map.extend(headers.clone()));
-                call.call()
-            }
-        };
-        let answer = answer.map_err(|error| TransportError::from_ureq(error, self.timeout))?;
-        let mut unsaid = Unsaid::of(&headers);
-        self.extra.iter().for_each(|(_, value)| unsaid.add(value.reveal()));
-        let header = |name| answer.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-        let status = answer.status().as_u16();
-        Ok(ApiResponse {
-            status,
-            content_type: header(CONTENT_TYPE).map(|text| unsaid.masked(text)),
-            location: header(LOCATION).map(|text| unsaid.masked(text)),
-            body: unsaid
-                .masking(status, HttpBody { body: answer.into_body().into_reader(), timeout: self.timeout }),
-        })
+        self.call(self.method, request.path(), params)
     }
 
     fn place(&self) -> &str {
