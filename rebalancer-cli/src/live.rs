@@ -9,17 +9,19 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::ArgMatches;
 use jiff::Timestamp;
-use rebalancer_core::{ApiFailure, Budget, JoinedColumns, LivePod, Role, Target, Workload};
+use rebalancer_core::{ApiFailure, Budget, JoinedColumns, LivePod, Metric, Role, Target, Workload};
+use rebalancer_io::clock::ServerClock;
 use rebalancer_io::driver::{Actuator as _, WorkloadSource};
 use rebalancer_io::facts::FactFinder;
 use rebalancer_io::kubernetes::{Cluster, Observer, Selector, UnknownSelector};
-use rebalancer_io::metrics::{FactQueries, OriginQueries, QuerySet, QuerySettings, pod_pattern};
+use rebalancer_io::metrics::{FactQueries, OriginQueries, QuerySet, QuerySettings, UnknownAge, pod_pattern};
 use rebalancer_io::origin::one_origin;
 use rebalancer_io::podstate::{Aggregator, Answers, Freshness};
 use rebalancer_io::prometheus::{HttpTransport, PrometheusClient, PrometheusConfig, Transport};
 use rebalancer_io::recording::{Recorder, Recording, RedactionKey};
 
-use crate::args::{LiveArgs, QueryArgs};
+use crate::args::{GuardMode, LiveArgs, QueryArgs};
+use crate::clocks;
 use crate::decide::DecisionSettings;
 use crate::failure::Failure;
 use crate::recorded::{self, RecordedSettings, decision_flags};
@@ -37,6 +39,7 @@ pub struct Live {
     /// What is noted while the command works.
     pub notes: Notes,
     prometheus: PrometheusConfig,
+    metrics_clock: Arc<ServerClock>,
     queries: QuerySettings,
     freshness: Freshness,
     recorded: RecordedSettings,
@@ -55,6 +58,8 @@ pub struct Observation<'a> {
     /// What the report says of the workload.
     pub described: WorkloadReport,
     freshness: Freshness,
+    /// What is to be said of the servers' clocks; an error where they are too far from this machine's.
+    clocks: Result<Vec<String>, String>,
     client: Client,
     facts: FactQueries,
     recorder: Option<Saver>,
@@ -105,6 +110,24 @@ impl Observation<'_> {
     /// Two samples of one metric for one live pod.
     pub fn joined(&self) -> anyhow::Result<JoinedColumns<'_>> {
         self.answers.join_columns(&self.workload.pods, self.freshness).context("cannot tell the pods apart")
+    }
+
+    /// What a report says of the moment that the answers are of.
+    ///
+    /// # Errors
+    /// Clocks that are too far apart, and with guards on an own query of which it cannot be known how old
+    /// its samples are.
+    pub fn of_now(&self, decision: &DecisionSettings) -> Result<Vec<String>, Failure> {
+        let mut told = self.clocks.clone().map_err(anyhow::Error::msg)?;
+        for (metric, why) in self.answers.unknown_ages.iter() {
+            let Some(why) = why else { continue };
+            let words = unknown_age(metric, why);
+            if decision.mode == GuardMode::Standard {
+                return Err(Failure::Run(anyhow::anyhow!("{words}; {UNKNOWN_AGE_ADVICE}")));
+            }
+            told.push(words);
+        }
+        Ok(told)
     }
 
     /// Finds what a decision looks at beside the loads.
@@ -188,7 +211,18 @@ impl Live {
             decision: decision_flags(matches),
         };
         let context = cluster.context().unwrap_or("in-cluster").to_owned();
-        Ok(Self { cluster, selector, notes, prometheus, queries, freshness, recorded, context })
+        let metrics_clock = Arc::default();
+        Ok(Self {
+            cluster,
+            selector,
+            notes,
+            prometheus,
+            metrics_clock,
+            queries,
+            freshness,
+            recorded,
+            context,
+        })
     }
 
     /// Lists the workload, then asks for all metrics at one moment, and keeps what is
@@ -224,7 +258,8 @@ impl Live {
         origin.context("cannot tell whose series these are")?;
         let described = self.describe(&workload);
         let freshness = self.freshness;
-        Ok(Observation { workload, answers, described, freshness, client, facts, recorder, observer })
+        let clocks = clocks::held_against(self).map_err(|error| error.to_string());
+        Ok(Observation { workload, answers, described, freshness, clocks, client, facts, recorder, observer })
     }
 
     /// Lists the live pods and their owners.
@@ -252,13 +287,23 @@ impl Live {
     /// # Errors
     /// A certificate that cannot be used.
     pub fn client(&self) -> Result<PrometheusClient<HttpTransport>, Failure> {
-        PrometheusClient::new(&self.prometheus).map_err(|error| Failure::Usage(error.into()))
+        Ok(PrometheusClient::over(self.transport()?, self.prometheus.max_response_bytes))
+    }
+
+    fn transport(&self) -> Result<HttpTransport, Failure> {
+        let transport = HttpTransport::new(&self.prometheus).map_err(|error| Failure::Usage(error.into()))?;
+        Ok(transport.noting(Arc::clone(&self.metrics_clock)))
+    }
+
+    /// What the answers so far tell of the clock of the metrics server.
+    pub fn metrics_clock(&self) -> &ServerClock {
+        &self.metrics_clock
     }
 
     /// A client that keeps what passes, where there is a use for it.
     fn recording_client(&self, keep: Keep<'_>, at: Timestamp) -> Result<(Client, Option<Saver>), Failure> {
         let max_bytes = self.prometheus.max_response_bytes;
-        let transport = HttpTransport::new(&self.prometheus).map_err(|error| Failure::Usage(error.into()))?;
+        let transport = self.transport()?;
         if keep.file.is_none() && !keep.page {
             let client = PrometheusClient::over(Box::new(transport) as Box<dyn Transport>, max_bytes);
             return Ok((client.counting(self.notes.requests()), None));
@@ -288,6 +333,19 @@ impl Live {
             pods: workload.pods.len(),
         }
     }
+}
+
+/// That it cannot be known how old the samples of an own query are.
+pub fn unknown_age(metric: Metric, why: &UnknownAge) -> String {
+    format!("{metric}: it cannot be known how old the samples of {} are: {why}", own_query(metric))
+}
+
+/// What to do about an age that cannot be known.
+pub const UNKNOWN_AGE_ADVICE: &str = "MAX_SAMPLE_AGE is held against the series that a query reads: let it read      plain selectors that the server has samples of, or decide without guards by GUARDS=off";
+
+/// The setting of a metric's own query.
+fn own_query(metric: Metric) -> String {
+    format!("QUERY_{}", metric.name().to_uppercase())
 }
 
 /// Kind and name of the one owner at the top, such as `Deployment/orders`.

@@ -2,6 +2,7 @@
 
 mod at_most;
 mod cpu;
+mod fresh;
 mod group;
 mod kafka;
 mod matchers;
@@ -21,6 +22,8 @@ use crate::prometheus::{InstantAnswer, LabelledAnswer, QueryError, RangeAnswer};
 
 pub use at_most::AtMost;
 pub use cpu::CpuFetcher;
+pub(crate) use fresh::question_name;
+pub use fresh::{UnknownAge, mark_stale};
 pub use group::{CLIENT_LABEL, FactQueries, PARTITION_LABELS, PROTOCOL_LABEL};
 pub use kafka::{KafkaFetcher, KafkaPreset};
 pub use matchers::{InvalidMatchers, Matchers};

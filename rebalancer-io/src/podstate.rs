@@ -10,7 +10,10 @@ use rebalancer_core::{
     DuplicateSample, Join, JoinRules, Joined, JoinedColumns, LivePod, Metric, PerMetric, Sample,
 };
 
-use crate::metrics::{CpuFetcher, KafkaFetcher, MemoryFetcher, MetricQuery, MetricsSource, QuerySet};
+use crate::metrics::{
+    CpuFetcher, KafkaFetcher, MemoryFetcher, MetricQuery, MetricsSource, QuerySet, UnknownAge, mark_stale,
+    question_name,
+};
 use crate::prometheus::{InstantAnswer, PrometheusClient, PrometheusConfig, QueryError};
 use crate::recording::{Recording, Replay};
 
@@ -28,7 +31,12 @@ pub struct Answers {
     pub at: Timestamp,
     /// The answer of each metric that was asked for.
     pub metrics: PerMetric<Option<InstantAnswer>>,
+    /// Why it is not known how old the samples behind an own query are; `None` where it is.
+    pub unknown_ages: PerMetric<Option<UnknownAge>>,
 }
+
+/// The answer of one metric, and why its age is not known.
+type Aged = (Option<InstantAnswer>, Option<UnknownAge>);
 
 /// When a pod and a sample count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,18 +74,32 @@ impl<'a> Aggregator<'a> {
         let memory = MemoryFetcher::new(self.source, self.queries);
         let kafka = KafkaFetcher::new(self.source, self.queries);
         thread::scope(|scope| {
-            let cpu = scope.spawn(|| cpu.fetch(at));
-            let memory = scope.spawn(|| memory.fetch(at));
-            let lag = scope.spawn(|| kafka.lag(at));
-            let rate = kafka.rate(at);
-            let metrics = PerMetric {
-                cpu: Some(finished(cpu)?),
-                memory: Some(finished(memory)?),
-                lag: finished(lag)?,
-                rate: rate?,
-            };
-            Ok(Answers { at, metrics })
+            let aged = |metric, answer: Option<InstantAnswer>| self.aged(metric, answer, at);
+            let cpu = scope.spawn(move || Ok(aged(Metric::Cpu, Some(cpu.fetch(at)?))));
+            let memory = scope.spawn(move || Ok(aged(Metric::Memory, Some(memory.fetch(at)?))));
+            let lag = scope.spawn(move || Ok(aged(Metric::Lag, kafka.lag(at)?)));
+            let rate = kafka.rate(at).map(|rate| aged(Metric::Rate, rate));
+            let [cpu, memory, lag, rate] = [finished(cpu)?, finished(memory)?, finished(lag)?, rate?];
+            Ok(Answers {
+                at,
+                metrics: PerMetric { cpu: cpu.0, memory: memory.0, lag: lag.0, rate: rate.0 },
+                unknown_ages: PerMetric { cpu: cpu.1, memory: memory.1, lag: lag.1, rate: rate.1 },
+            })
         })
+    }
+
+    /// The answer, its samples marked that are stale.
+    fn aged(&self, metric: Metric, mut answer: Option<InstantAnswer>, at: Timestamp) -> Aged {
+        let (Some(asked), Some(query)) = (answer.as_mut(), self.queries.get(metric)) else {
+            return (answer, None);
+        };
+        if !self.queries.is_own(metric) {
+            return (answer, None);
+        }
+        let questions = self.queries.freshness_of(metric);
+        let marked = questions
+            .and_then(|questions| mark_stale(self.source, &questions, query.namespace.as_deref(), at, asked));
+        (answer, marked.err())
     }
 }
 
@@ -87,6 +109,11 @@ fn finished<T>(thread: ScopedJoinHandle<'_, T>) -> T {
 }
 
 impl Answers {
+    /// Answers whose samples are as old as they say.
+    pub fn new(at: Timestamp, metrics: PerMetric<Option<InstantAnswer>>) -> Self {
+        Self { at, metrics, unknown_ages: PerMetric::default() }
+    }
+
     /// The metrics that were asked for.
     pub fn asked(&self) -> Vec<Metric> {
         self.metrics.iter().filter(|(_, answer)| answer.is_some()).map(|(metric, _)| metric).collect()
@@ -98,7 +125,8 @@ impl Answers {
         known.map(|answer| &answer.samples).any(|samples| !samples.is_empty())
     }
 
-    /// The answers of a recording, decoded again; `place` names it in messages.
+    /// The answers of a recording, decoded again; `place` names it in messages. What was not asked about
+    /// the age of their samples is not known to be stale.
     ///
     /// # Errors
     /// As when they were first decoded.
@@ -120,10 +148,27 @@ impl Answers {
             if let Some(namespace) = namespace {
                 query = query.in_namespace(namespace);
             }
-            Some(client.query(&query, at))
+            let asked = question_name(metric.name());
+            let questions = recording.exchanges.iter().filter(|exchange| exchange.name == asked);
+            let questions: Vec<MetricQuery> = questions
+                .map(|exchange| MetricQuery::new(&asked, &exchange.query).with_pod_label(&query.pod_label))
+                .collect();
+            Some(client.query(&query, at).map(|mut answer| {
+                let marked = match questions.as_slice() {
+                    [] => Ok(()),
+                    questions => mark_stale(&client, questions, namespace, at, &mut answer),
+                };
+                (answer, marked.err())
+            }))
         };
-        let PerMetric { cpu, memory, lag, rate } = PerMetric::from_fn(|metric| replayed(metric).transpose());
-        Ok(Self { at, metrics: PerMetric { cpu: cpu?, memory: memory?, lag: lag?, rate: rate? } })
+        let mut answers = Self::new(at, PerMetric::default());
+        for metric in Metric::ALL {
+            let Some(replayed) = replayed(metric) else { continue };
+            let (answer, unknown_age) = replayed?;
+            answers.metrics[metric] = Some(answer);
+            answers.unknown_ages[metric] = unknown_age;
+        }
+        Ok(answers)
     }
 
     /// Joins the answers with the pods that exist.

@@ -52,12 +52,17 @@ fn planned(
 /// The report of an observation, which is saved where it is to be recorded.
 ///
 /// # Errors
-/// As [`decide`], and when the recording cannot be written.
+/// As [`decide`] and [`Observation::of_now`], and when the recording cannot be written.
 pub fn report(
     decision: &DecisionSettings,
     observation: &Observation<'_>,
     purpose: Purpose<'_>,
 ) -> Result<Report, Failure> {
+    let told = observation.of_now(decision);
+    if told.is_err() {
+        observation.save()?;
+    }
+    let told = told?;
     let asked = observation.answers.asked();
     let joined = observation.joined()?;
     let known = Known {
@@ -70,6 +75,7 @@ pub fn report(
     let report = decide(decision, &known, Some(&observation.finder()), purpose);
     observation.save()?;
     let mut report = report?;
+    report.warnings.splice(..0, told);
     report.requests.insert("prometheus".to_owned(), observation.requests());
     Ok(report)
 }

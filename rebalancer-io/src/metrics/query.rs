@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rebalancer_core::Metric;
 
+use super::fresh::{self, UnknownAge};
 use super::kafka::KafkaPreset;
 use super::matchers::Matchers;
 use super::{cpu, memory, template};
@@ -133,6 +134,9 @@ pub struct QuerySet {
     memory: MetricQuery,
     lag: Option<MetricQuery>,
     rate: Option<MetricQuery>,
+    /// Which of them are the user's own, by [`Metric::index`].
+    own: [bool; 4],
+    max_sample_age: Option<Duration>,
 }
 
 impl QuerySet {
@@ -152,7 +156,31 @@ impl QuerySet {
             None => settings.preset.rate(settings)?,
             own => own,
         };
-        Ok(Self { cpu: scoped(cpu), memory: scoped(memory), lag: lag.map(scoped), rate: rate.map(scoped) })
+        Ok(Self {
+            cpu: scoped(cpu),
+            memory: scoped(memory),
+            lag: lag.map(scoped),
+            rate: rate.map(scoped),
+            own: settings.own.each_ref().map(Option::is_some),
+            max_sample_age: settings.max_sample_age,
+        })
+    }
+
+    /// The questions whether the samples behind an own query are fresh; none for a preset, which leaves
+    /// stale ones out itself. See [`mark_stale`](super::mark_stale).
+    ///
+    /// # Errors
+    /// When the query reads too much to be asked about.
+    pub fn freshness_of(&self, metric: Metric) -> Result<Vec<MetricQuery>, UnknownAge> {
+        match (self.get(metric), self.max_sample_age) {
+            (Some(query), Some(limit)) if self.own[metric.index()] => fresh::questions(query, limit),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// Whether a metric is asked for by the user's own query.
+    pub fn is_own(&self, metric: Metric) -> bool {
+        self.own[metric.index()]
     }
 
     /// The CPU query.

@@ -1,36 +1,53 @@
 //! The series a query reads, found in its text: to ask how old their newest samples are, which the
-//! answer of a query no longer tells.
+//! answer of a query no longer tells. What is taken for a series and is none has no samples.
 
 use super::MetricQuery;
+
+/// Words that are followed by labels in parentheses.
+const GROUPING: [&str; 6] = ["by", "without", "on", "ignoring", "group_left", "group_right"];
+
+/// Words that are no names of metrics where they stand alone.
+const KEYWORDS: [&str; 10] =
+    ["and", "or", "unless", "atan2", "bool", "offset", "inf", "nan", "default", "keep_metric_names"];
 
 /// One kind of series that a query reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceSeries {
-    /// Name of the metric.
+    /// Name of the metric; the whole selector where that has no name in front of its braces.
     pub metric: String,
     selector: String,
 }
 
 impl SourceSeries {
-    /// The series that `promql` selects in braces, each metric once, in the order of the text. What
-    /// it selects by a bare name is not found: only a parser could tell that from a label.
+    /// The series that `promql` selects, each selector once, in the order of the text.
     pub fn of(promql: &str) -> Vec<Self> {
         let mut found: Vec<Self> = Vec::new();
         let mut rest = promql;
-        while let Some(at) = rest.find(['"', '\'', '`', '{']) {
-            let (before, here) = rest.split_at(at);
-            if !here.starts_with('{') {
-                rest = &here[quoted(here)..];
-                continue;
-            }
-            let end = braces(here);
-            let name = metric(before);
-            if !name.is_empty() && found.iter().all(|known| known.metric != name) {
-                found.push(Self { metric: name.to_owned(), selector: format!("{name}{}", &here[..end]) });
-            }
-            rest = &here[end..];
+        while let Some(letter) = rest.chars().next() {
+            let (length, series) = match letter {
+                '"' | '\'' | '`' => (quoted(rest), None),
+                '#' => (rest.find('\n').unwrap_or(rest.len()), None),
+                '[' => (rest.find(']').unwrap_or(rest.len()), None),
+                '{' => {
+                    let length = braces(rest);
+                    (
+                        length,
+                        Some(Self { metric: rest[..length].to_owned(), selector: rest[..length].to_owned() }),
+                    )
+                }
+                _ if letter.is_ascii_digit() => (word(rest).len(), None),
+                _ if is_of_a_name(letter) => named(rest),
+                _ => (letter.len_utf8(), None),
+            };
+            found.extend(series.filter(|series| !found.contains(series)));
+            rest = &rest[length..];
         }
         found
+    }
+
+    /// The selector, as it stands in the query.
+    pub fn selector(&self) -> &str {
+        &self.selector
     }
 
     /// Asks for the age of the newest sample in seconds: one sample, or none where the server has
@@ -41,14 +58,41 @@ impl SourceSeries {
     }
 }
 
-/// The name of a metric that `text` ends in.
-fn metric(text: &str) -> &str {
-    let text = text.trim_end();
-    let letter = |char: char| char.is_ascii_alphanumeric() || char == '_' || char == ':';
-    let start = text
-        .rfind(|char: char| !letter(char))
-        .map_or(0, |before| before + text[before..].chars().next().map_or(1, char::len_utf8));
-    text[start..].trim_start_matches(|char: char| char.is_ascii_digit())
+/// What a text that begins with a name holds up to the end of what belongs to the name: a selector, or the
+/// labels of a grouping, which are no series.
+fn named(text: &str) -> (usize, Option<SourceSeries>) {
+    let name = word(text);
+    let after = text[name.len()..].trim_start();
+    let gap = text.len() - name.len() - after.len();
+    let is_one_of = |words: &[&str], word: &str| words.iter().any(|known| known.eq_ignore_ascii_case(word));
+    if after.starts_with('{') {
+        let length = name.len() + gap + braces(after);
+        let selector = format!("{name}{}", &text[name.len() + gap..length]);
+        return (length, Some(SourceSeries { metric: name.to_owned(), selector }));
+    }
+    if after.starts_with('(') {
+        let labels = if is_one_of(&GROUPING, name) { gap + parentheses(after) } else { 0 };
+        return (name.len() + labels, None);
+    }
+    let is_aggregation = is_one_of(&["by", "without"], word(after));
+    if is_aggregation || is_one_of(&KEYWORDS, name) || is_one_of(&GROUPING, name) {
+        return (name.len(), None);
+    }
+    (name.len(), Some(SourceSeries { metric: name.to_owned(), selector: name.to_owned() }))
+}
+
+const fn is_of_a_name(letter: char) -> bool {
+    letter.is_ascii_alphanumeric() || letter == '_' || letter == ':'
+}
+
+/// The name, number or duration that `text` begins with.
+fn word(text: &str) -> &str {
+    &text[..text.find(|letter| !is_of_a_name(letter)).unwrap_or(text.len())]
+}
+
+/// Length of the parentheses around labels that `text` begins with; all of it where they do not end.
+fn parentheses(text: &str) -> usize {
+    enclosed(text, ')')
 }
 
 /// Length of the string that `text` begins with, quotes included; all of it where it does not end.
@@ -68,10 +112,15 @@ fn quoted(text: &str) -> usize {
 
 /// Length of the braces that `text` begins with; all of it where they do not end.
 fn braces(text: &str) -> usize {
+    enclosed(text, '}')
+}
+
+/// Length of what ends with the first `end` outside of strings; all of the text without one.
+fn enclosed(text: &str, end: char) -> usize {
     let mut at = 0;
-    while let Some(next) = text[at..].find(['"', '\'', '`', '}']) {
+    while let Some(next) = text[at..].find(['"', '\'', '`', end]) {
         at += next;
-        if text[at..].starts_with('}') {
+        if text[at..].starts_with(end) {
             return at + 1;
         }
         at += quoted(&text[at..]);
@@ -88,20 +137,43 @@ mod tests {
     }
 
     #[test]
-    fn series_are_found_by_their_braces() {
+    fn series_are_found_by_their_selectors() {
         assert_eq!(selectors("sum by (pod) (rate(cpu_total{a=\"b\"}[5m]))"), ["cpu_total{a=\"b\"}"]);
         assert_eq!(
             selectors("a:b {x=~\"y{2}\"} / on (pod) c{d='e}\\'', f=`}\\`} or a:b{z=\"\"}"),
-            ["a:b{x=~\"y{2}\"}", "c{d='e}\\'', f=`}\\`}"]
+            ["a:b{x=~\"y{2}\"}", "c{d='e}\\'', f=`}\\`}", "a:b{z=\"\"}"]
         );
+        assert_eq!(selectors("a{b=\"c\"} - a{b=\"c\"}"), ["a{b=\"c\"}"], "once");
         assert_eq!(selectors("label_replace(up{}, \"a{b}\", \"$1\", \"c\", \"d{}\")"), ["up{}"]);
-        assert_eq!(selectors("up"), Vec::<String>::new());
-        assert_eq!(selectors("sum({job=\"x\"})"), Vec::<String>::new(), "no name, no metric");
+        assert_eq!(selectors("sum({job=\"x\"}) + {\"a.b\"}"), ["{job=\"x\"}", "{\"a.b\"}"]);
+    }
+
+    #[test]
+    fn series_are_found_without_braces_too() {
+        let cases: [(&str, &[&str]); 9] = [
+            ("up", &["up"]),
+            ("sum by (pod, job) (rate(a_total[5m] offset 1m))", &["a_total"]),
+            ("sum(rate(a:b[5m:30s])) without (job)", &["a:b"]),
+            (
+                "SUM BY (\"k8s.pod\") (a) / ON (pod) group_left (x, y) b OR c unless ignoring(d) e",
+                &["a", "b", "c", "e"],
+            ),
+            ("a > bool 2e3 and b @ end() * Inf", &["a", "b"]),
+            ("histogram_quantile(0.9, sum by (le) (a_bucket))", &["a_bucket"]),
+            ("label_replace(a, \"pod\", \"$1\", \"instance\", \"(.+):.+\") # not b", &["a"]),
+            ("topk(3, a) or vector(0)", &["a"]),
+            ("1 + 0x1F", &[]),
+        ];
+        for (promql, expected) in cases {
+            assert_eq!(selectors(promql), expected, "{promql}");
+        }
     }
 
     #[test]
     fn what_is_no_query_is_no_reason_to_panic() {
-        for text in ["{", "a{", "a{\"", "\"", "ä{}", "2a{}", "a{b=\"ö", "'\\", "a{'\\"] {
+        for text in
+            ["{", "a{", "a{\"", "\"", "ä{}", "2a{}", "a{b=\"ö", "'\\", "a{'\\", "by(", "on (\"", "a[", "#"]
+        {
             let _ = selectors(text);
         }
         assert_eq!(selectors("äa{}"), ["a{}"]);
