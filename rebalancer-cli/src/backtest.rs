@@ -16,6 +16,7 @@ use crate::live::RUN_TIMEOUT_FOR_PLANS;
 use crate::report::{Kind, Outcome, Report, WorkloadReport};
 
 mod past;
+mod pieces;
 mod recordings;
 mod remembered;
 mod render;

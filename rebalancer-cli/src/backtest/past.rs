@@ -17,6 +17,7 @@ use rebalancer_io::podstate::{Answers, Freshness};
 use rebalancer_io::prometheus::{InstantAnswer, QueryError, RangeAnswer};
 
 use super::Moment;
+use super::pieces::{Gap, Pieces};
 use super::remembered::Remembered;
 
 /// Most moments of one query. Servers answer at most 11,000 points a series.
@@ -42,6 +43,8 @@ pub struct Past<'a> {
     allow_many_controllers: bool,
     /// The first moment at which each pod had a load; absent for those of the very first moment.
     first_seen: Option<BTreeMap<String, Option<Timestamp>>>,
+    pieces: PerMetric<Pieces>,
+    gaps: Vec<(Metric, Gap)>,
 }
 
 impl<'a> Past<'a> {
@@ -65,6 +68,8 @@ impl<'a> Past<'a> {
             freshness,
             allow_many_controllers,
             first_seen: None,
+            pieces: PerMetric::default(),
+            gaps: Vec::new(),
         }
     }
 
@@ -84,28 +89,44 @@ impl<'a> Past<'a> {
         (MOST_SAMPLES / self.workload.pods.len().max(1)).clamp(1, MOST_MOMENTS)
     }
 
-    /// What was known at each of `times`, which lie `every` apart. Chunks are to be asked for in the
-    /// order of time.
+    /// What could not be had so far, in words.
+    pub fn not_had(&self) -> Vec<String> {
+        let told =
+            |(metric, Gap { from, to, why }): &(Metric, Gap)| format!("{metric} from {from} to {to}: {why}");
+        self.gaps.iter().map(told).collect()
+    }
+
+    /// What was known at each of `times`, which lie `every` apart; `None` where any metric could not be
+    /// had, see [`Past::not_had`]. Chunks are to be asked for in the order of time.
     ///
     /// # Errors
     /// A query that fails, or an answer of other moments.
-    pub fn moments(&mut self, times: &[Timestamp], every: Duration) -> anyhow::Result<Vec<Moment>> {
-        let mut answers = self.answers(times, every)?;
+    pub fn moments(&mut self, times: &[Timestamp], every: Duration) -> anyhow::Result<Vec<Option<Moment>>> {
+        let (mut answers, gaps) = self.answers(times, every)?;
         self.note_births(&answers);
         let mut moments = Vec::with_capacity(answers.len());
         for answers in answers.drain(..) {
+            if gaps.iter().any(|(_, gap)| (gap.from..=gap.to).contains(&answers.at)) {
+                moments.push(None);
+                continue;
+            }
             let workload = self.workload_at(&answers);
             let (freshness, allow_many_controllers) = (self.freshness, self.allow_many_controllers);
-            moments.push(Moment { workload, answers, freshness, allow_many_controllers });
+            moments.push(Some(Moment { workload, answers, freshness, allow_many_controllers }));
         }
+        self.gaps.extend(gaps);
         Ok(moments)
     }
 
-    fn answers(&self, times: &[Timestamp], every: Duration) -> anyhow::Result<Vec<Answers>> {
-        let (Some(start), Some(end)) = (times.first(), times.last()) else { return Ok(Vec::new()) };
-        let ask = |metric: Metric| -> Option<Result<RangeAnswer, QueryError>> {
+    fn answers(
+        &self,
+        times: &[Timestamp],
+        every: Duration,
+    ) -> anyhow::Result<(Vec<Answers>, Vec<(Metric, Gap)>)> {
+        let ask = |metric: Metric| -> Option<Result<(Vec<RangeAnswer>, Vec<Gap>), QueryError>> {
             let query = self.queries.get(metric)?;
-            Some(self.source.source().range(query, *start, *end, every))
+            let range = |start, end| self.source.source().range(query, start, end, every);
+            Some(self.pieces[metric].ask(times, range))
         };
         let ranges = std::thread::scope(|scope| {
             let threads = PerMetric::from_fn(|metric| scope.spawn(move || ask(metric)));
@@ -115,16 +136,20 @@ impl<'a> Past<'a> {
                 answer.transpose()
             })
         });
-        let mut all: Vec<Answers> =
-            times.iter().map(|at| Answers { at: *at, metrics: PerMetric::default() }).collect();
-        for (metric, range) in Metric::ALL.into_iter().zip(ranges) {
-            let Some(range) = range.context("cannot read the history of the metrics")? else { continue };
+        let mut all: Vec<Answers> = times.iter().map(|at| Answers::new(*at, PerMetric::default())).collect();
+        let mut gaps: Vec<(Metric, Gap)> = Vec::new();
+        for (metric, pieces) in Metric::ALL.into_iter().zip(ranges) {
+            let pieces = pieces.context("cannot read the history of the metrics")?;
+            let Some((ranges, lacking)) = pieces else { continue };
+            gaps.extend(lacking.into_iter().map(|gap| (metric, gap)));
             for answers in &mut all {
                 answers.metrics[metric] = Some(InstantAnswer::default());
             }
-            spread_out(range, metric, &mut all)?;
+            for range in ranges {
+                spread_out(range, metric, &mut all)?;
+            }
         }
-        Ok(all)
+        Ok((all, gaps))
     }
 
     /// Remembers when pods were first seen.

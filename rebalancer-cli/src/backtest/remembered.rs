@@ -49,6 +49,12 @@ impl Block {
         Some((first..=last).map(|index| Self { start_ms: phase_ms + index * length_ms, step_ms }).collect())
     }
 
+    /// The latest instant of its grid that is not after `now_ms`: servers may align a range that ends
+    /// elsewhere.
+    fn latest_ms(self, now_ms: i64) -> i64 {
+        now_ms - (now_ms - self.start_ms).rem_euclid(self.step_ms)
+    }
+
     fn end_ms(self) -> i64 {
         self.start_ms + (BLOCK - 1) * self.step_ms
     }
@@ -80,7 +86,7 @@ impl<'a> Remembered<'a> {
             if known.iter().any(|(of, _)| of == block) {
                 continue;
             }
-            let end_ms = block.end_ms().min(self.latest.as_millisecond());
+            let end_ms = block.end_ms().min(block.latest_ms(self.latest.as_millisecond()));
             let [start, end] = [block.start_ms, end_ms].map(Timestamp::from_millisecond);
             // A server may refuse so long a range and answer a shorter one.
             let answer = self.source.range(query, start.ok()?, end.ok()?, step).ok()?;

@@ -61,6 +61,9 @@ fn table(report: &BacktestReport, wide: bool) -> String {
         "* without any eviction: high is an imbalance that lasts, low is noise that passes by itself\n\
          History cannot show what evictions would have changed: these are decisions, not benefits.\n",
     );
+    for lacking in &report.not_had {
+        let _ = writeln!(text, "not had: {}", plain(lacking));
+    }
     if wide {
         let _ = writeln!(text, "\n{}", decisions(report));
     }

@@ -31,6 +31,9 @@ pub struct BacktestReport {
     pub moments: usize,
     /// Moments without data.
     pub skipped: usize,
+    /// What the metrics server did not answer even in small pieces; these moments are skipped.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_had: Vec<String>,
     /// Sums at each pair of thresholds.
     pub thresholds: Vec<Sums>,
     /// Every decision, by time and then by threshold.
@@ -90,9 +93,18 @@ impl BacktestReport {
             workload,
             moments,
             skipped,
+            not_had: Vec::new(),
             thresholds: sums,
             decisions,
         }
+    }
+}
+
+impl BacktestReport {
+    /// The same report, which names what could not be had.
+    #[must_use]
+    pub fn lacking(self, not_had: Vec<String>) -> Self {
+        Self { not_had, ..self }
     }
 }
 

@@ -85,17 +85,20 @@ fn over_history(
     let mut decided: Decided = Vec::with_capacity(times.len());
     for chunk in times.chunks(past.chunk()) {
         for moment in past.moments(chunk, args.every)? {
-            decided.push(judge(variants, &moment, &past.finder(moment.at()))?);
+            let judged = moment.map(|moment| judge(variants, &moment, &past.finder(moment.at())));
+            decided.push(judged.transpose()?.flatten());
             progress.inc(1);
         }
     }
     progress.finish_and_clear();
     let asked = html::of_queries(Metric::ALL.into_iter().filter_map(|metric| queries.get(metric)));
     let described = live.describe(&workload);
-    Ok((BacktestReport::new(settings, variants, described, Some(args.every), decided), asked))
+    let report = BacktestReport::new(settings, variants, described, Some(args.every), decided);
+    Ok((report.lacking(past.not_had()), asked))
 }
 
-/// The moments, the last one being the end.
+/// The moments, whole multiples of the time between two of them since 1970: servers that align ranges
+/// answer for no others.
 fn times(args: &BacktestArgs, now: Timestamp) -> Result<Vec<Timestamp>, Failure> {
     let beyond = || Failure::usage("--from or --to lies beyond all time");
     let from = match args.from {
@@ -113,14 +116,16 @@ fn times(args: &BacktestArgs, now: Timestamp) -> Result<Vec<Timestamp>, Failure>
         return Err(Failure::usage(format!("--from is {from}, which is not before --to, {to}")));
     }
     let every_ms = i64::try_from(args.every.as_millis()).unwrap_or(i64::MAX);
-    let steps = (to.as_millisecond() - from.as_millisecond()) / every_ms;
+    let aligned = |at: Timestamp| at.as_millisecond() - at.as_millisecond().rem_euclid(every_ms);
+    let (first, last) = (aligned(from), aligned(to));
+    let steps = (last - first) / every_ms;
     if u64::try_from(steps).unwrap_or_default() >= MOST_MOMENTS {
         return Err(Failure::usage(format!(
             "from {from} to {to} there are {steps} moments to decide, more than {MOST_MOMENTS}; \
              take a longer --every or a later --from"
         )));
     }
-    let moments = (0..=steps).rev().map(|step| to.as_millisecond() - step * every_ms);
+    let moments = (0..=steps).map(|step| first + step * every_ms);
     Ok(moments.filter_map(|ms| Timestamp::from_millisecond(ms).ok()).collect())
 }
 
