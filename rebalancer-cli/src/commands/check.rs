@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::ArgMatches;
 
 use crate::args::CheckArgs;
+use crate::clocks::{ADVICE, Finding, findings};
 use crate::decide::DecisionSettings;
 use crate::exit;
 use crate::failure::Failure;
@@ -15,6 +16,8 @@ mod configuration;
 mod kubernetes;
 mod prometheus;
 mod report;
+
+use report::{Category, Grade};
 
 pub use report::CheckReport;
 
@@ -28,7 +31,20 @@ pub fn run(args: &CheckArgs, matches: &ArgMatches, typos: &[Typo]) -> Result<Exi
     let configuration = configuration::check(&args.live, matches, typos);
     let (kubernetes, workload) = kubernetes::check(&live, &decision, args);
     let prometheus = prometheus::check(&live, &decision, &workload)?;
-    let report = CheckReport::new(vec![configuration, prometheus, kubernetes]);
+    let report = CheckReport::new(vec![configuration, prometheus, kubernetes, clocks(&live)]);
     report.write(&args.live.output)?;
     Ok(ExitCode::from(if report.success { exit::DECIDED } else { exit::FAILED }))
+}
+
+/// Whether the servers that have answered mean the same moment by "now".
+fn clocks(live: &Live) -> Category {
+    let mut category = Category::new("clocks", None);
+    for finding in findings(live) {
+        match finding {
+            Finding::Agrees(words) => category.good(words),
+            Finding::Told(words) => category.add(Grade::Warning, words, None),
+            Finding::Refused(words) => category.add(Grade::Error, words, Some(ADVICE.to_owned())),
+        }
+    }
+    category
 }

@@ -35,11 +35,13 @@ fn a_backtest_at_a_moment_and_a_plan_at_that_moment_agree() {
     {
         let servers = Servers::start();
         let plan = servers.run(&["plan"], env).json();
-        let at = plan["evaluation_time"].as_str().expect("a plan has a moment").to_owned();
-        let done = servers.run(&["backtest", "--from", "1h", "--to", &at, "--every", "7m"], env);
+        let at: Timestamp = plan["evaluation_time"].as_str().expect("a moment").parse().expect("a time");
+        let minute = Timestamp::from_second(at.as_second() - at.as_second() % 60).expect("a time");
+        let to = at.to_string();
+        let done = servers.run(&["backtest", "--from", "1h", "--to", &to, "--every", "1m"], env);
         let report = done.json();
         let last = decisions(&report).last().expect("at least the last moment");
-        assert_eq!(last["time"], at, "{done}");
+        assert_eq!(last["time"], minute.to_string(), "{done}");
         for key in ["outcome", "should_rebalance"] {
             assert_eq!(last[key], plan[key], "{key}: {done}");
         }

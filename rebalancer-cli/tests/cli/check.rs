@@ -1,5 +1,6 @@
 //! `check`: whether a run would work, without trying one.
 
+use jiff::Timestamp;
 use rebalancer_core::Metric;
 use serde_json::Value;
 
@@ -127,10 +128,11 @@ fn the_age_of_the_newest_sample_is_asked_for() {
 #[test]
 fn a_history_that_is_too_short_is_told() {
     let servers = Servers::start();
-    servers.metrics.answer_ranges_with(
-        r#"{"status":"success","data":{"resultType":"matrix","result":[
-            {"metric":{"namespace":"tiny","pod":"orders-consumer-g5zn5h759-zcmj2"},"values":[[1795410000,"1"]]}]}}"#,
-    );
+    let minute = Timestamp::now().as_second() / 60 * 60 - 60;
+    servers.metrics.answer_ranges_with(format!(
+        r#"{{"status":"success","data":{{"resultType":"matrix","result":[
+            {{"metric":{{"namespace":"tiny","pod":"{BUSIEST}"}},"values":[[{minute},"1"]]}}]}}}}"#
+    ));
     let done = servers.run(&["check"], &[]);
     assert_eq!(done.code, Some(0), "{done}");
     assert!(found(&done, "history of cpu: 1 of 60 minutes").1.contains("PERSISTENCE_WINDOW=off"), "{done}");

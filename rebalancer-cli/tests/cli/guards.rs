@@ -136,7 +136,6 @@ fn optional_inputs_that_are_malformed_are_told_and_hold_nothing_back() {
         (vector(&pod, "1"), "no label topic"),
         (vector(&format!(r#"{pod},"topic":"orders","partition":"x""#), "1"), "is no number"),
         (vector(&format!(r#"{pod},"topic":"orders","partition":"1""#), "NaN"), "is not a number"),
-        ("<html>login</html>".to_owned(), "not JSON"),
         (r#"{"status":"success","data":{"resultType":"scalar","result":[1,"1"]}}"#.to_owned(), "a scalar"),
     ];
     for (body, expected) in cases {
@@ -148,6 +147,12 @@ fn optional_inputs_that_are_malformed_are_told_and_hold_nothing_back() {
         assert!(warnings.contains("the load of each partition cannot be used"), "{warnings}");
         assert!(warnings.contains(expected), "{expected}: {warnings}");
     }
+    // Who answers something else in the place of the server has not answered the query.
+    let servers = Servers::start();
+    servers.metrics.answer_queries_with("per_partition", "<html>login</html>");
+    let report = servers.run(&RUN, &[("QUERY_PARTITION_LOAD", "per_partition")]).json();
+    assert_eq!(report["outcome"], "withheld", "{report}");
+    assert!(report["reason"].as_str().is_some_and(|reason| reason.contains("not JSON")), "{report}");
     let servers = Servers::start();
     servers
         .metrics

@@ -7,6 +7,7 @@ mod decisions;
 mod guards;
 mod live;
 mod live_faults;
+mod moments;
 mod origin;
 mod output;
 mod owners;

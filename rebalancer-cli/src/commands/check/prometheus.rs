@@ -4,18 +4,20 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use rebalancer_core::{Metric, Workload};
-use rebalancer_io::facts::LARGE_FLEET;
+use rebalancer_core::guard::Persistence;
+use rebalancer_core::{Fact, Metric, Past, Workload};
+use rebalancer_io::facts::FactFinder;
 use rebalancer_io::metrics::{
-    FactQueries, MetricQuery, MetricsSource, OriginQueries, QuerySet, SourceSeries,
+    FactQueries, MetricQuery, MetricsSource, OriginQueries, QuerySet, SourceSeries, mark_stale,
 };
 use rebalancer_io::origin::one_origin;
-use rebalancer_io::prometheus::{ErrorKind, InstantAnswer, PrometheusClient, QueryError};
+use rebalancer_io::prometheus::{ErrorKind, InstantAnswer, PrometheusClient};
 
 use super::report::{Category, Grade};
-use crate::decide::DecisionSettings;
+use crate::args::GuardMode;
+use crate::decide::{DecisionSettings, WITH_A_PAST, living};
 use crate::failure::Failure;
-use crate::live::{Live, now};
+use crate::live::{Live, UNKNOWN_AGE_ADVICE, now, unknown_age};
 
 /// Most metrics of one query whose newest samples are looked for.
 const MOST_SOURCES: usize = 3;
@@ -45,8 +47,9 @@ pub fn check(live: &Live, decision: &DecisionSettings, workload: &Workload) -> R
     };
     let asking = Asking { client: &client, at: now(), workload, decision };
     if asking.metrics(&queries, &mut category) {
+        asking.thanos(&mut category);
         asking.origin(&OriginQueries::new(&settings), &mut category);
-        asking.history(&queries, &mut category);
+        asking.history(&facts, &mut category);
         asking.group(&facts, &mut category);
     }
     Ok(category)
@@ -85,7 +88,10 @@ impl Asking<'_> {
                 ));
             }
             match answer {
-                Ok(answer) => self.judge(metric, query, &answer, category),
+                Ok(mut answer) => {
+                    self.judge(metric, query, &answer, category);
+                    self.age(metric, queries, &mut answer, category);
+                }
                 Err(error) => {
                     let is_unreachable = matches!(*error.kind, ErrorKind::Transport(_));
                     category.fail(&format!("{metric} query"), &Failure::Run(error.into()));
@@ -160,29 +166,65 @@ impl Asking<'_> {
         }
     }
 
-    /// Whether the server remembers the window of the persistence guard.
-    fn history(&self, queries: &QuerySet, category: &mut Category) {
-        let Some(rule) = self.decision.guards.persistence else { return };
-        if self.workload.living().count() > LARGE_FLEET {
+    /// Whether it can be known how old the samples of an own query are.
+    fn age(&self, metric: Metric, queries: &QuerySet, answer: &mut InstantAnswer, category: &mut Category) {
+        if !queries.is_own(metric) {
             return;
         }
-        let grid = rule.grid(self.at.as_millisecond() as f64 / 1000.0);
-        let span = rule.step * u32::try_from(grid.steps.saturating_sub(1)).unwrap_or(u32::MAX);
-        let Ok(start) = self.at.checked_sub(span) else { return };
-        match self.client.range(queries.cpu(), start, self.at, rule.step) {
-            Ok(answer) => {
-                let known = answer.series.iter().map(|series| series.points.len()).max().unwrap_or_default();
-                let found = format!("history of cpu: {known} of {} minutes", grid.steps);
-                if known as f64 >= ENOUGH_HISTORY * grid.steps as f64 {
-                    return category.good(found);
+        let questions = queries.freshness_of(metric);
+        let namespace = queries.get(metric).and_then(|query| query.namespace.as_deref());
+        let marked =
+            questions.and_then(|questions| mark_stale(self.client, &questions, namespace, self.at, answer));
+        if let Err(why) = marked {
+            let hint = Some(UNKNOWN_AGE_ADVICE.to_owned());
+            category.add(self.if_guarded(), unknown_age(metric, &why), hint);
+        }
+    }
+
+    /// What withholds every run with guards is an error with them.
+    fn if_guarded(&self) -> Grade {
+        if self.decision.mode == GuardMode::Standard { Grade::Error } else { Grade::Warning }
+    }
+
+    /// Thanos forgets a store that has died and answers success from the others.
+    fn thanos(&self, category: &mut Category) {
+        if self.client.is_thanos() {
+            category.warn(
+                "the server is a Thanos",
+                "it answers without a warning once a store that died has left its list: let it keep the stores \
+                 this workload needs by --endpoint-strict, then it answers an error",
+            );
+        }
+    }
+
+    /// Whether the server gives the history that a run asks for, and how much of the window of the
+    /// persistence guard it remembers.
+    fn history(&self, facts: &FactQueries, category: &mut Category) {
+        let Some(rule) = self.decision.guards.persistence else { return };
+        let live = living(self.workload);
+        let finder = FactFinder::new(self.client, facts, self.at);
+        for metric in WITH_A_PAST {
+            let known = match finder.past(metric, &live, &rule) {
+                Fact::Known(Past::Range(history)) => {
+                    let known = |pod| history.column(pod).map_or(0, |column| column.iter().flatten().count());
+                    history.pods().map(known).max().unwrap_or_default()
                 }
-                let needed = rule.min_history;
-                category.warn(
-                    found,
-                    format!("runs are withheld below {needed}; PERSISTENCE_WINDOW=off asks for none"),
-                );
+                Fact::Known(Past::Summary(summary)) => live
+                    .iter()
+                    .filter_map(|pod| summary.of(&pod.name))
+                    .map(|load| load.samples)
+                    .max()
+                    .unwrap_or_default(),
+                Fact::Absent => 0,
+                Fact::Unusable(why) | Fact::Failed(why) => {
+                    let hint = Some(format!("{why}; runs are withheld for it"));
+                    category.add(self.if_guarded(), format!("history of {metric}"), hint);
+                    continue;
+                }
+            };
+            if metric == Metric::Cpu {
+                remembered(known, rule, category);
             }
-            Err(error) => optional("history of cpu", &error, category),
         }
     }
 
@@ -196,10 +238,27 @@ impl Asking<'_> {
                     "without it the diagnosis knows less of why the load is uneven",
                 ),
                 Ok(answer) => category.good(format!("{words}: {} series (optional)", answer.samples.len())),
-                Err(error) => optional(&words, &error, category),
+                Err(error) if error.was_answered() => {
+                    category.warn(format!("{words} (optional)"), error.to_string());
+                }
+                Err(error) => {
+                    let hint = Some(format!("{error}; runs are withheld for it"));
+                    category.add(self.if_guarded(), format!("{words} (optional)"), hint);
+                }
             }
         }
     }
+}
+
+/// Tells how many of the minutes of the window the server knows.
+fn remembered(known: usize, rule: Persistence, category: &mut Category) {
+    let steps = rule.grid(0.0).steps;
+    let found = format!("history of cpu: {known} of {steps} minutes");
+    if known as f64 >= ENOUGH_HISTORY * steps as f64 {
+        return category.good(found);
+    }
+    let needed = rule.min_history;
+    category.warn(found, format!("runs are withheld below {needed}; PERSISTENCE_WINDOW=off asks for none"));
 }
 
 /// What is known of the age of the samples that a query reads.
@@ -210,8 +269,4 @@ enum Age {
     None(String),
     /// It cannot be told.
     Unknown,
-}
-
-fn optional(what: &str, error: &QueryError, category: &mut Category) {
-    category.add(Grade::Warning, format!("{what} (optional)"), Some(error.to_string()));
 }
