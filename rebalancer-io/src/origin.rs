@@ -168,9 +168,17 @@ impl Seen<'_> {
             return false;
         }
         let apart = |one: &RawSample, other: &RawSample| {
-            self.origin(&one.labels) != self.origin(&other.labels) && !self.agree(rows, one, other)
+            self.origin(&one.labels) != self.origin(&other.labels)
+                && !self.one_target(&one.labels, &other.labels)
+                && !self.agree(rows, one, other)
         };
         unknown.iter().any(|one| rows.iter().any(|other| apart(one, other)))
+    }
+
+    /// Whether two series of clients come from one scrape: what they differ in was written by the pod.
+    fn one_target(&self, one: &Labels, other: &Labels) -> bool {
+        let same = |label: &str| value(one, label) == value(other, label);
+        self.family.is_of_client() && one.contains_key("instance") && same("instance") && same("job")
     }
 
     /// Whether two places show the same of one thing: of the same container, where there are several.

@@ -1,5 +1,7 @@
 //! Whose series a run acts on: what two clusters have under one name is nobody's load.
 
+use std::fs;
+
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -77,6 +79,11 @@ fn a_recorded_refusal_is_one_when_it_is_replayed() {
     let done = servers("replica", 0.5).run(&["record", path], &[]);
     assert_eq!(done.code, Some(0), "{done}");
     assert_eq!(run(&["replay", path], &[]).code, Some(0));
+    assert!(fs::read_to_string(path).expect("a recording").contains("\"sources\""));
+    // All their labels may be names.
+    let done = servers("replica", 0.5).run(&["record", "--redact", path], &[]);
+    assert_eq!(done.code, Some(0), "{done}");
+    assert!(!fs::read_to_string(path).expect("a recording").contains("sources"));
 }
 
 #[test]

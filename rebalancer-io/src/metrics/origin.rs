@@ -32,8 +32,9 @@ pub(crate) struct Family {
 const CPU: &str = "container_cpu_usage_seconds_total";
 const CADVISOR_KEYS: &[&str] = &["namespace", "pod", "container", "cpu"];
 const CADVISOR_PASSING: &[&str] = &["id", "name", "image"];
-const CLIENT_KEYS: &[&str] = &["namespace", "pod", "container", "client_id", "topic"];
-const PARTITION_KEYS: &[&str] = &["namespace", "pod", "container", "client_id", "topic", "partition"];
+const CLIENT_KEYS: &[&str] = &["namespace", "pod", "container", "client_id", "clientid", "topic"];
+const PARTITION_KEYS: &[&str] =
+    &["namespace", "pod", "container", "client_id", "clientid", "topic", "partition"];
 const MEMBER: &[&str] = &["member_host", "member_id", "consumer_id", "client_id"];
 
 const WHOLE_PODS: &str = " of whole pods";
@@ -131,6 +132,11 @@ impl OriginQueries {
 }
 
 impl Family {
+    /// Whether a client in the pod exports it, which may add labels of its own to tell its parts apart.
+    pub(crate) fn is_of_client(&self) -> bool {
+        self.keys.contains(&"pod") && self.keys.contains(&"client_id")
+    }
+
     /// What its series are called in messages and answers.
     pub(crate) fn name(&self) -> String {
         format!("{}{}", self.metric, self.part)

@@ -62,9 +62,10 @@ fn control_group(uid: u32, container: u32) -> String {
 }
 
 /// What a place shows and what is to be found there: the label and its values, or nothing.
-const PLACES: [(&str, Option<(&str, &[&str])>); 15] = [
+const PLACES: [(&str, Option<(&str, &[&str])>); 16] = [
     ("plain", None),
     ("containerd", None),
+    ("tasks", None),
     ("replicas", None),
     ("missed", None),
     ("jobs", None),
@@ -100,6 +101,10 @@ fn one_cluster(samples: &mut Samples, pod: u32) {
     let (at, rate) = (pod as usize, rate(pod));
     let group = control_group(pod, pod);
     samples.cpu("plain", at, &group, rate);
+    for (task, rate) in [("1", 5.0), ("2", 90.0)] {
+        let labels = format!("task=\"{task}\",instance=\"10.1.0.{pod}:8080\",topic=\"t\"");
+        samples.counter(CONSUMED, &labels_of("tasks", at, &labels), rate);
+    }
     samples.cpu("containerd", at, &format!("{group},image=\"app\""), rate);
     for (labels, rate) in [(group.as_str(), rate), ("name=\"p\",image=\"pause\"", 0.0)] {
         let labels = labels_of("containerd", at, labels).replace("\"app\"", "\"\"");
