@@ -32,8 +32,16 @@ impl<'a> MemoryFetcher<'a> {
 
 /// The preset: every container once, summed by pod.
 pub(super) fn preset(settings: &QuerySettings) -> MetricQuery {
-    MetricQuery::new(
-        Metric::Memory.name(),
-        by_pod(settings, "container_memory_working_set_bytes", str::to_owned),
+    let sum = by_pod(settings, "container_memory_working_set_bytes", of_the_running_container);
+    MetricQuery::new(Metric::Memory.name(), sum)
+}
+
+/// After a restart the last value of the old container is shown for minutes beside that of the new one:
+/// the newest counts.
+fn of_the_running_container(selector: &str) -> String {
+    let container = "(namespace, pod, container)";
+    format!(
+        "({selector} and timestamp({selector}) \
+         == on {container} group_left () max by {container} (timestamp({selector})))"
     )
 }

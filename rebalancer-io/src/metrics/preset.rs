@@ -22,14 +22,10 @@ pub(super) fn of_pods_by(
     labels: &str,
     settings: &QuerySettings,
 ) -> String {
-    let mut selected = format!("{namespace}=\"{}\"", literal(&settings.namespace));
-    if let Some(pattern) = &settings.pod_pattern {
-        selected.push_str(&format!(", {pod}=~\"{}\"", literal(pattern)));
-    }
-    if !labels.is_empty() {
-        selected.push_str(", ");
-        selected.push_str(labels);
-    }
+    let pods = settings.pod_pattern.as_deref().map(|pattern| format!(", {pod}=~\"{}\"", literal(pattern)));
+    let pods = pods.unwrap_or_default();
+    let comma = if labels.is_empty() { "" } else { ", " };
+    let selected = format!("{namespace}=\"{}\"{pods}{comma}{labels}", literal(&settings.namespace));
     select(metric, &selected, settings)
 }
 
