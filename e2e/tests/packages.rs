@@ -233,6 +233,24 @@ fn the_alerts_of_the_chart_know_the_period_of_the_schedule() {
     assert!(checked.status.success(), "{}", text(&checked));
 }
 
+/// A long name of a release cuts `pod-rebalancer` out of the names of its CronJobs.
+#[test]
+fn the_first_alert_of_the_chart_looks_for_its_own_cronjobs() {
+    require!(Helm);
+    for release in ["r", "a-release-with-a-long-name-of-its-own"] {
+        let mut command = helm();
+        command.args(["template", release, CHART, "--kube-version=1.37"]);
+        let rendered = run(everything_on(&mut command, "tools", &[]), "");
+        assert!(rendered.status.success(), "{}", text(&rendered));
+        let manifests = String::from_utf8(rendered.stdout).expect("manifests are UTF-8");
+        let (_, cronjob) = manifests.split_once("kind: CronJob\nmetadata:\n  name: ").expect("a CronJob");
+        let name = cronjob.lines().next().and_then(|name| name.strip_suffix("-orders")).expect("of orders");
+        let expected = format!(r#"{{namespace="tools", cronjob=~"{name}-.+"}}"#);
+        assert_eq!(manifests.matches(&expected).count(), 2, "{release}: {manifests}");
+        assert!(!manifests.contains(".*pod-rebalancer.*"), "{release}");
+    }
+}
+
 #[test]
 fn every_query_of_the_dashboard_answers() {
     require!(Prometheus, VictoriaMetrics);
@@ -327,6 +345,8 @@ fn install(plane: &ControlPlane, namespace: &Namespace<'_>, endpoint: &str) -> V
     for line in [
         "orders: EVICTS up to two pods of app=orders in namespace policy, at */10 * * * *.",
         "ledger: DRY RUN (client) for app=ledger in namespace policy, at 5 * * * *. Nothing is evicted.",
+        "Run it now and EVICT, if it decides so; read what it did. To see first what it would do, set dryRun=true:",
+        "Run it now and read what it would do:",
         "kubectl --namespace policy create job ledger-now --from=cronjob/r-pod-rebalancer-ledger",
     ] {
         assert!(notes.contains(line), "{notes}");
