@@ -106,7 +106,10 @@ fn addresses(text: &str) {
         assert!(!address.ends_with('/') && !address.contains(['?', '#']), "{address}");
         let host = address.split('/').nth(2).expect("a host is behind the scheme");
         assert!(!host.is_empty() && !host.contains('@'), "{address}");
-        assert_eq!(Endpoint::parse(address).map(|again| again.as_str().to_owned()), Ok(address.to_owned()));
+        // What was cut is cut once: the second of two `/graph` is the page, the first a prefix.
+        if endpoint.hint().is_none() {
+            assert_eq!(Endpoint::parse(address).as_ref(), Ok(&endpoint));
+        }
     }
 }
 
