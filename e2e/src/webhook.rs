@@ -3,6 +3,7 @@
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
 
 use rustls::crypto::ring;
@@ -19,6 +20,7 @@ const OURS: &str = "a certificate that was just made can be served";
 #[derive(Debug)]
 pub struct Webhook {
     url: String,
+    denial_code: Arc<AtomicU16>,
 }
 
 impl Webhook {
@@ -31,14 +33,21 @@ impl Webhook {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free loopback port");
         let port = listener.local_addr().expect("a bound listener has an address").port();
         let (config, decide) = (config(pki), Arc::new(decide));
+        let denial_code = Arc::new(AtomicU16::new(403));
+        let code = Arc::clone(&denial_code);
         thread::spawn(move || {
             for connection in listener.incoming().map_while(Result::ok) {
-                let (config, decide) = (Arc::clone(&config), Arc::clone(&decide));
+                let (config, decide, code) = (Arc::clone(&config), Arc::clone(&decide), Arc::clone(&code));
                 // The API server sees an exchange that fails, and says so to its client.
-                thread::spawn(move || drop(serve(connection, config, &*decide)));
+                thread::spawn(move || drop(serve(connection, config, &*decide, &code)));
             }
         });
-        Self { url: format!("https://127.0.0.1:{port}/") }
+        Self { url: format!("https://127.0.0.1:{port}/"), denial_code }
+    }
+
+    /// Denies with this code from now on; with 403 before.
+    pub fn deny_with(&self, code: u16) {
+        self.denial_code.store(code, Ordering::Relaxed);
     }
 
     /// The configuration by which the API server asks this webhook about every eviction in the
@@ -81,6 +90,7 @@ fn serve(
     connection: TcpStream,
     config: Arc<ServerConfig>,
     decide: &(dyn Fn(&Value) -> Result<(), String> + Send + Sync),
+    denial_code: &AtomicU16,
 ) -> io::Result<()> {
     let tls = ServerConnection::new(config).map_err(io::Error::other)?;
     let mut stream = BufReader::new(StreamOwned::new(tls, connection));
@@ -89,7 +99,7 @@ fn serve(
     let mut response = json!({ "uid": request["uid"], "allowed": true });
     if let Err(reason) = decide(request) {
         response["allowed"] = false.into();
-        response["status"] = json!({ "code": 403, "message": reason });
+        response["status"] = json!({ "code": denial_code.load(Ordering::Relaxed), "message": reason });
     }
     let answer = json!({
         "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response,

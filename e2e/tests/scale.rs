@@ -1,6 +1,7 @@
 //! Large workloads on a real API server, the largest with a real Prometheus: the requests a run may
 //! send, the memory it may take, and that it decides as a replay of what it saw.
 
+use std::ops::RangeInclusive;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -20,9 +21,9 @@ const MOST_MEMORY_BYTES: u64 = 90_000_000;
 /// than three of the four of them. They come sooner, so more of them are read at once.
 const MOST_GROWTH_BYTES: u64 = 10_000_000;
 
-/// Everything but the lists of pods: claims, budgets, Deployment and `ReplicaSet` twice, two dry-runs,
-/// two evictions, three Events.
-const REQUESTS_BESIDE_LISTS: u64 = 13;
+/// Everything but the lists of pods: claims, budgets, Deployment and `ReplicaSet` three times, two
+/// dry-runs, two evictions, three Events.
+const REQUESTS_BESIDE_LISTS: u64 = 15;
 
 const PODS_PER_PAGE: u64 = 500;
 
@@ -157,21 +158,25 @@ fn finished(program: &mut Command) -> Finished {
 
 /// Beside the pages: both levels of owners, and the budgets.
 fn planned(plan: &Finished, replicas: u32) {
-    check(plan, "planned", pages(replicas) + 3);
+    let requests = pages(replicas) + 3;
+    check(plan, "planned", requests..=requests);
 }
 
 fn rotated(run: &Finished, replicas: u32, namespace: &Namespace<'_>, names: &[String]) {
-    check(run, "rotated", 2 * pages(replicas) + REQUESTS_BESIDE_LISTS);
+    let requests = 3 * pages(replicas) + REQUESTS_BESIDE_LISTS;
+    // A pod that is being terminated may take a page more.
+    check(run, "rotated", requests..=requests + 1);
     assert_eq!(run.json()["rotation"]["deleted"], json!([names[7], names[3]]), "wrong pods");
     let living = namespace.pod_names("app=orders");
     let gone = names.iter().filter(|name| living.binary_search(name).is_err()).count();
     assert_eq!(gone, 2, "exactly two pods are gone");
 }
 
-fn check(run: &Finished, outcome: &str, requests: u64) {
+fn check(run: &Finished, outcome: &str, requests: RangeInclusive<u64>) {
     let report = run.json();
     assert_eq!((report["outcome"].as_str(), run.code), (Some(outcome), Some(0)), "{}", run.stderr);
-    assert_eq!(report["requests"]["kubernetes"], requests, "requests to the cluster");
+    let sent = report["requests"]["kubernetes"].as_u64().expect("a count");
+    assert!(requests.contains(&sent), "{sent} requests to the cluster, not {requests:?}");
     assert!(run.peak_memory_bytes < MOST_MEMORY_BYTES, "{} bytes", run.peak_memory_bytes);
 }
 

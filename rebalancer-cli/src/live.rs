@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::Duration;
 
@@ -17,7 +18,9 @@ use rebalancer_io::kubernetes::{Cluster, Observer, Selector, UnknownSelector};
 use rebalancer_io::metrics::{FactQueries, OriginQueries, QuerySet, QuerySettings, UnknownAge, pod_pattern};
 use rebalancer_io::origin::one_origin;
 use rebalancer_io::podstate::{Aggregator, Answers, Freshness};
-use rebalancer_io::prometheus::{HttpTransport, PrometheusClient, PrometheusConfig, Transport};
+use rebalancer_io::prometheus::{
+    HttpTransport, PrometheusClient, PrometheusConfig, StoppableTransport, Transport,
+};
 use rebalancer_io::recording::{Recorder, Recording, RedactionKey};
 
 use crate::args::{GuardMode, LiveArgs, QueryArgs};
@@ -38,6 +41,7 @@ pub struct Live {
     pub selector: Selector,
     /// What is noted while the command works.
     pub notes: Notes,
+    stop: Arc<AtomicBool>,
     prometheus: PrometheusConfig,
     metrics_clock: Arc<ServerClock>,
     queries: QuerySettings,
@@ -85,7 +89,7 @@ struct Saver {
     redact: Option<RedactionKey>,
     settings: RecordedSettings,
     at: Timestamp,
-    recorder: Arc<Recorder<HttpTransport>>,
+    recorder: Arc<Recorder<StoppableTransport>>,
 }
 
 impl Saver {
@@ -176,6 +180,19 @@ impl Live {
         decision: &DecisionSettings,
         matches: &ArgMatches,
     ) -> Result<Self, Failure> {
+        Self::connect_until(args, decision, matches, &Arc::default())
+    }
+
+    /// The same; no answer is waited for any longer once `stop` is true.
+    ///
+    /// # Errors
+    /// As [`Live::connect`].
+    pub fn connect_until(
+        args: &LiveArgs,
+        decision: &DecisionSettings,
+        matches: &ArgMatches,
+        stop: &Arc<AtomicBool>,
+    ) -> Result<Self, Failure> {
         let notes = Notes::begin();
         let prometheus = settings::prometheus(&args.prometheus)?;
         if let Some(hint) = prometheus.endpoint.hint() {
@@ -188,8 +205,8 @@ impl Live {
         // Certificates that cannot be used are found before anything is asked.
         PrometheusClient::new(&prometheus).map_err(|error| Failure::Usage(error.into()))?;
         let wanted = settings::selector(&args.kubernetes)?;
-        let cluster = Cluster::connect(&settings::cluster(&args.kubernetes, args.queries.window))
-            .map_err(|error| Failure::Usage(error.into()))?;
+        let options = settings::cluster(&args.kubernetes, args.queries.window, Arc::clone(stop));
+        let cluster = Cluster::connect(&options).map_err(|error| Failure::Usage(error.into()))?;
         let queries = query_settings(&args.queries, cluster.namespace(), decision);
         // Wrong placeholders are found before anything is asked; pods are filled in later.
         let trial = QuerySettings { pods: vec!["pod".to_owned()], ..queries.clone() };
@@ -211,11 +228,13 @@ impl Live {
             decision: decision_flags(matches),
         };
         let context = cluster.context().unwrap_or("in-cluster").to_owned();
+        let stop = Arc::clone(stop);
         let metrics_clock = Arc::default();
         Ok(Self {
             cluster,
             selector,
             notes,
+            stop,
             prometheus,
             metrics_clock,
             queries,
@@ -303,7 +322,7 @@ impl Live {
     /// A client that keeps what passes, where there is a use for it.
     fn recording_client(&self, keep: Keep<'_>, at: Timestamp) -> Result<(Client, Option<Saver>), Failure> {
         let max_bytes = self.prometheus.max_response_bytes;
-        let transport = self.transport()?;
+        let transport = StoppableTransport::new(self.transport()?, Arc::clone(&self.stop));
         if keep.file.is_none() && !keep.page {
             let client = PrometheusClient::over(Box::new(transport) as Box<dyn Transport>, max_bytes);
             return Ok((client.counting(self.notes.requests()), None));

@@ -1,6 +1,8 @@
 //! What was typed turned into what the adapters take; a setting that is missing is named here.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use rebalancer_io::kubernetes::{ConnectOptions, Selector, WorkloadName};
@@ -135,8 +137,8 @@ fn params(text: Option<&str>) -> Result<Vec<(String, Secret)>, Failure> {
         .collect()
 }
 
-/// How to reach the cluster; the deadline of the run counts from here.
-pub fn cluster(args: &KubernetesArgs, metrics_window: Duration) -> ConnectOptions {
+/// How to reach the cluster; the deadline of the run counts from here, and `stop` ends all waiting.
+pub fn cluster(args: &KubernetesArgs, metrics_window: Duration, stop: Arc<AtomicBool>) -> ConnectOptions {
     ConnectOptions {
         kubeconfig: args.kubeconfig.clone(),
         context: args.context.clone(),
@@ -148,6 +150,7 @@ pub fn cluster(args: &KubernetesArgs, metrics_window: Duration) -> ConnectOption
         metrics_window,
         allowed_controllers: args.allowed_controllers.clone(),
         refuse_local_storage: args.local_storage == args::LocalStorage::Refuse,
+        stop,
     }
 }
 

@@ -60,9 +60,12 @@ impl Scheduler {
             Action::ListBudgets { .. } => Answer::Budgets(Ok(Vec::new())),
             Action::Preflight(_) => Answer::Preflight(Ok(())),
             Action::Evict(request) => {
+                self.workload.pods.retain(|pod| pod.uid != request.target.uid);
                 println!("evict {} ({})", request.target.name, request.target.role);
                 Answer::Eviction(Ok(()))
             }
+            // Evictions are answered at once here: none is on its way when a stop is asked for.
+            Action::AwaitEviction(_) => Answer::NotSent,
             Action::LookUp(_) => Answer::LookedUp(Ok(Presence::Absent)),
             Action::Wait { until, .. } => {
                 std::thread::sleep(until.saturating_sub(start.elapsed()));

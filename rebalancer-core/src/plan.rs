@@ -189,11 +189,14 @@ pub struct RotationOptions {
     pub warm_up: Duration,
     /// Accept pods of several controllers under one selector.
     pub allow_many_controllers: bool,
+    /// Claim the workload, so that no other rotation evicts at the same time. Without it nothing
+    /// keeps two rotations apart; for those that have another way to be the only one.
+    pub claim: bool,
 }
 
 impl RotationOptions {
-    /// The defaults: two real evictions in sequence, grace periods of the pods' own, three pods
-    /// required, no warm-up, one controller.
+    /// The defaults: two real evictions in sequence under a claim, grace periods of the pods' own,
+    /// three pods required, no warm-up, one controller.
     pub const fn until(deadline: Duration) -> Self {
         Self {
             mode: Mode::Execute,
@@ -204,6 +207,7 @@ impl RotationOptions {
             min_pods: 3,
             warm_up: Duration::ZERO,
             allow_many_controllers: false,
+            claim: true,
         }
     }
 
@@ -227,7 +231,8 @@ pub enum Mode {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum Pacing {
-    /// The first has been answered: one Kafka rebalance for eager assignors.
+    /// The first has been answered, and nothing but the first has changed: one Kafka rebalance for
+    /// eager assignors.
     Sequential,
     /// The replacement of the first is Ready and its budgets allow one more: better availability.
     WaitReady,

@@ -9,13 +9,15 @@
 //!    ▲                                                                              │
 //!    └───────────────────────────────── lost: whose is it? ─────────────────────────┘
 //!
-//!            accepted, or fate unknown ─▶ Resolving ─▶ evicted
-//!  Evicting ───────────────────────────────────────────────────▶ one more target? ── no ──▶ Stopped
-//!    ▲  ▲                                                         │ sequential   │ wait-ready
-//!    │  └─────────────────────────────────────────────────────────┘              ▼
-//!    └─────── Budgets ◀─────────── Listing ◀────────────────────────────────── Waiting
-//!      allowed   │        settled     │                                          ▲
-//!                └────── not yet ─────┴──────────────────────────────────────────┘
+//!            accepted, or any failure ─▶ Resolving ─▶ evicted
+//!  Evicting ──────────────────────────────────────────────────▶ one more target? ── no ──▶ Stopped
+//!   │ ▲  ▲                                                       │ sequential   │ wait-ready
+//!   │ │  │ only the first has changed                            ▼              ▼
+//!   │ │  └──────────────────────────────────────────────────── Listing ◀───── Waiting
+//!   │ └── Budgets ◀───────────────────────────────────────────── │             ▲
+//!   │ allowed │              settled (wait-ready)                │             │
+//!   │         └───────────── not yet ────────────────────────────┴─────────────┘
+//!   └─ stop ─▶ Awaiting ── answered: as above; not sent ──▶ Stopped
 //!
 //!  every state ── void, claimed, refused, failed, unresolved, stop, deadline ──▶ Stopped
 //! ```
@@ -28,11 +30,17 @@
 //! - Nothing is evicted while another rotation of the workload may still evict. Claims are found
 //!   *before* the list and a new one is taken *after* it, under the next number, which only one can
 //!   get: whoever gets it knows that nobody claimed in between, so that its list shows all that was
-//!   ever done under a claim. Only where Events are forbidden it goes on without, and says so.
-//! - No eviction is asked for before the previous one is known to have happened.
+//!   ever done under a claim. Whoever cannot claim evicts nothing. Only a plan that asks for no claim
+//!   ([`RotationOptions::claim`](crate::RotationOptions)) goes without, and its report says so.
+//! - No eviction is asked for before the previous one is known to have happened, and the workload was
+//!   listed again and found changed by it alone.
+//! - An eviction that was answered by a failure is looked up by its UID, whatever the failure says: a
+//!   proxy may have sent the request twice and handed on the second answer. Only where no connection
+//!   was made has nothing been sent. After an answer that said no, though the pod is gone, nothing
+//!   more is evicted: either the answers are not to be trusted, or someone else ends pods too.
 //! - After an eviction whose fate stays unknown nothing more is asked for.
-//! - A stop, or a deadline too near, ends it before the next eviction; an eviction sent without a
-//!   clear answer is still looked up.
+//! - A stop, or a deadline too near, ends it before the next eviction. The answer to an eviction that
+//!   was sent before the stop is waited for, and looked up if it has to be.
 //! - Only [`Rotation::handle`] changes a rotation, and an unexpected answer changes nothing.
 //! - Nothing is ever sent a second time because it failed.
 
@@ -80,13 +88,18 @@ pub const RECOVERY_POLL: Duration = Duration::from_secs(5);
 /// # let plan = RotationPlan::new(&[(Role::Busiest, "a"), (Role::LeastBusy, "c")], &workload, options).unwrap();
 /// # let clock = || Duration::from_secs(1);
 /// # let stop_asked = || false;
+/// # let mut pods = workload.clone();
 /// # let mut perform = |action: &Action| match action {
 /// #     Action::FindClaims { .. } => Answer::Claims(Ok(vec![])),
 /// #     Action::Claim(_) => Answer::Claimed(Ok(ClaimFate::Won)),
-/// #     Action::ListWorkload => Answer::Workload(Ok(workload.clone())),
+/// #     Action::ListWorkload => Answer::Workload(Ok(pods.clone())),
 /// #     Action::ListBudgets { .. } => Answer::Budgets(Ok(vec![])),
 /// #     Action::Preflight(_) => Answer::Preflight(Ok(())),
-/// #     Action::Evict(_) => Answer::Eviction(Ok(())),
+/// #     Action::Evict(request) => {
+/// #         pods.pods.retain(|pod| pod.uid != request.target.uid);
+/// #         Answer::Eviction(Ok(()))
+/// #     }
+/// #     Action::AwaitEviction(_) => Answer::NotSent,
 /// #     other => unreachable!("{other:?}"),
 /// # };
 /// let mut rotation = Rotation::new(plan);
@@ -111,7 +124,7 @@ pub struct Rotation {
     plan: RotationPlan,
     state: State,
     stop_requested: bool,
-    /// The number to claim under; `None` until claims were found, and where there can be none.
+    /// The number to claim under; `None` until claims were found, and where none is asked for.
     generation: Option<u64>,
     unclaimed: Option<Reason>,
     reason: Option<Reason>,
@@ -145,6 +158,10 @@ enum State {
     Evicting {
         next: usize,
     },
+    /// A stop was asked for while the eviction of `next` was open: it may be on its way.
+    Awaiting {
+        next: usize,
+    },
     Resolving {
         next: usize,
         failure: ApiFailure,
@@ -161,19 +178,20 @@ enum State {
 type Next = Result<State, Reason>;
 
 impl Rotation {
-    /// Begins to carry out `plan`; the first action is to find claims, or in a dry-run, which
-    /// claims nothing, a fresh list.
+    /// Begins to carry out `plan`; the first action is to find claims, or where nothing is claimed
+    /// (a dry-run, a plan that asks for no claim), a fresh list.
     pub const fn new(plan: RotationPlan) -> Self {
-        let state: State = match plan.options().mode {
-            Mode::Execute => State::Claims { lost: false },
-            Mode::ServerDryRun => State::Listing { next: 0 },
+        let (state, unclaimed): (State, Option<Reason>) = match (plan.options().mode, plan.options().claim) {
+            (Mode::Execute, true) => (State::Claims { lost: false }, None),
+            (Mode::Execute, false) => (State::Listing { next: 0 }, Some(Reason::NoClaimWanted)),
+            (Mode::ServerDryRun, _) => (State::Listing { next: 0 }, None),
         };
         Self {
             plan,
             state,
             stop_requested: false,
             generation: None,
-            unclaimed: None,
+            unclaimed,
             reason: None,
             attempted: Vec::new(),
             deleted: Vec::new(),
@@ -184,9 +202,10 @@ impl Rotation {
 
     /// Hands in the answer to the open action, at `now` since the start of the run.
     ///
-    /// Poll again afterwards. [`Answer::StopRequested`] is accepted in every state. It belongs
-    /// between two actions: an action already sent is to be answered first. A
-    /// [`Answer::Waited`] before its time leaves the wait open.
+    /// Poll again afterwards. [`Answer::StopRequested`] is accepted in every state, also while an
+    /// action is on its way. Then an eviction is still to be answered: the next action is
+    /// [`Action::AwaitEviction`]. Whatever else is on its way is of no use any more, and the next
+    /// action is [`Action::Stop`]. A [`Answer::Waited`] before its time leaves the wait open.
     ///
     /// # Errors
     ///
@@ -207,7 +226,10 @@ impl Rotation {
             (State::Preflight { position }, Answer::Preflight(answer)) => {
                 self.on_preflight(now, position, answer)
             }
-            (State::Evicting { next }, Answer::Eviction(answer)) => self.on_eviction(now, next, answer),
+            (State::Evicting { next } | State::Awaiting { next }, Answer::Eviction(answer)) => {
+                self.on_eviction(now, next, answer)
+            }
+            (State::Awaiting { .. }, Answer::NotSent) => Err(Reason::StopRequested),
             (State::Resolving { next, failure }, Answer::LookedUp(answer)) => {
                 self.on_lookup(now, next, failure, answer)
             }
@@ -235,6 +257,7 @@ impl Rotation {
             State::Budgets { next } => Action::ListBudgets { targets: self.plan.targets()[*next..].to_vec() },
             State::Preflight { position } => Action::Preflight(self.request(*position)),
             State::Evicting { next } => Action::Evict(self.request(*next)),
+            State::Awaiting { next } => Action::AwaitEviction(self.plan.targets()[*next].clone()),
             State::Resolving { next, .. } => Action::LookUp(self.plan.targets()[*next].clone()),
             State::Waiting { until, .. } => Action::Wait { until: *until, reason: WaitReason::Recovery },
             State::Stopped => Action::Stop,
@@ -250,7 +273,7 @@ impl Rotation {
     /// was polled but not answered as attempted with unknown fate.
     #[must_use]
     pub fn finish(mut self) -> RotationReport {
-        if let State::Evicting { next } = self.state {
+        if let State::Evicting { next } | State::Awaiting { next } = self.state {
             self.attempted.push(self.plan.targets()[next].name.clone());
         }
         let reason: Reason = self.reason.unwrap_or(Reason::Abandoned);
@@ -283,11 +306,7 @@ impl Rotation {
         let claims: Vec<Claim> = match answer {
             Ok(claims) => claims,
             Err(_) if lost => return Err(Reason::Claimed(None)),
-            Err(failure) if failure.forbids_claims() => {
-                self.unclaimed = Some(self.failed(failure));
-                return Ok(State::Listing { next: 0 });
-            }
-            Err(failure) => return Err(self.failed(failure)),
+            Err(failure) => return Err(self.not_claimed(failure)),
         };
         let newest: u64 = claims.iter().map(|claim| claim.generation).max().unwrap_or(0);
         let in_force: Option<Claim> = claims.into_iter().find(Claim::is_in_force);
@@ -298,11 +317,20 @@ impl Rotation {
         Ok(State::Listing { next: 0 })
     }
 
-    fn on_workload(&self, now: Duration, next: usize, answer: Result<Workload, ApiFailure>) -> Next {
+    fn on_workload(&mut self, now: Duration, next: usize, answer: Result<Workload, ApiFailure>) -> Next {
         let workload: Workload = answer.map_err(|failure| self.failed(failure))?;
-        match checks::recheck(&self.plan, next, &workload)? {
-            None => Ok(State::Budgets { next }),
-            Some(missing) => Ok(wait_for(now, next, Some(missing))),
+        let evicted: &[Target] = &self.plan.targets()[..next];
+        if let Some(pod) = checks::untouched(evicted, &workload).map(|target| target.name.clone()) {
+            self.deleted.retain(|deleted| *deleted != pod);
+            let reason: Reason = Reason::StillThere { pod: pod.clone() };
+            self.errors.insert(pod, reason.clone());
+            return Err(reason);
+        }
+        match (checks::recheck(&self.plan, next, &workload)?, self.plan.options().pacing) {
+            (Some(missing), _) => Ok(wait_for(now, next, Some(missing))),
+            // The server itself counts the second eviction against the budgets.
+            (None, Pacing::Sequential) if next > 0 => Ok(State::Evicting { next }),
+            (None, _) => Ok(State::Budgets { next }),
         }
     }
 
@@ -334,30 +362,33 @@ impl Rotation {
         }
     }
 
-    fn on_claimed(&mut self, answer: Result<ClaimFate, ApiFailure>) -> Next {
+    fn on_claimed(&self, answer: Result<ClaimFate, ApiFailure>) -> Next {
         match answer {
             Ok(ClaimFate::Won) => Ok(State::Evicting { next: 0 }),
             Ok(ClaimFate::Lost) => Ok(State::Claims { lost: true }),
-            Err(failure) if failure.forbids_claims() => {
-                self.unclaimed = Some(self.failed(failure));
-                Ok(State::Evicting { next: 0 })
-            }
-            Err(failure) => Err(self.failed(failure)),
+            Err(failure) => Err(self.not_claimed(failure)),
         }
     }
 
     fn on_eviction(&mut self, now: Duration, next: usize, answer: Result<(), ApiFailure>) -> Next {
-        let target: Target = self.plan.targets()[next].clone();
-        self.attempted.push(target.name.clone());
+        let pod: String = self.plan.targets()[next].name.clone();
+        self.attempted.push(pod.clone());
         match answer {
             Ok(()) => self.evicted(now, next),
             Err(failure) if failure.kind.leaves_unknown() => Ok(State::Resolving { next, failure }),
-            Err(failure) => {
-                let reason: Reason = self.failed(failure);
-                self.errors.insert(target.name, reason.clone());
-                Err(reason)
-            }
+            Err(failure) => Err(self.not_evicted(pod, failure)),
         }
+    }
+
+    /// The failure of an eviction that is known not to have happened.
+    fn not_evicted(&mut self, pod: String, failure: ApiFailure) -> Reason {
+        let reason: Reason = if failure.kind.refuses() {
+            Reason::Failure { action: "evict", pod: Some(pod.clone()), failure }
+        } else {
+            Reason::NotEvicted { pod: pod.clone(), failure }
+        };
+        self.errors.insert(pod, reason.clone());
+        reason
     }
 
     fn on_lookup(
@@ -369,15 +400,22 @@ impl Rotation {
     ) -> Next {
         let target: &Target = &self.plan.targets()[next];
         let pod: String = target.name.clone();
-        let reason: Reason = match answer {
+        match answer {
             Ok(Presence::Present { uid, terminating: false }) if uid == target.uid => {
-                Reason::NotEvicted { pod: pod.clone(), failure }
+                Err(self.not_evicted(pod, failure))
             }
-            Ok(_) => return self.evicted(now, next),
-            Err(lookup) => Reason::Unresolved { pod: pod.clone(), failure, lookup },
-        };
-        self.errors.insert(pod, reason.clone());
-        Err(reason)
+            Ok(_) if failure.kind.is_clear() => {
+                self.deleted.push(pod.clone());
+                let is_last: bool = next + 1 == self.plan.targets().len();
+                Err(if is_last { Reason::Done } else { Reason::Contradicted { pod, failure } })
+            }
+            Ok(_) => self.evicted(now, next),
+            Err(lookup) => {
+                let reason: Reason = Reason::Unresolved { pod: pod.clone(), failure, lookup };
+                self.errors.insert(pod, reason.clone());
+                Err(reason)
+            }
+        }
     }
 
     /// The target at `next` is known to be evicted.
@@ -388,7 +426,7 @@ impl Rotation {
             return Err(Reason::Done);
         }
         match self.plan.options().pacing {
-            Pacing::Sequential => Ok(State::Evicting { next }),
+            Pacing::Sequential => Ok(State::Listing { next }),
             Pacing::WaitReady => Ok(wait_for(now, next, None)),
         }
     }
@@ -405,8 +443,10 @@ impl Rotation {
             result: "ok",
             message: String::new(),
         });
-        if !matches!(state, State::Resolving { .. }) {
-            self.go(now, Err(Reason::StopRequested));
+        match state {
+            State::Resolving { .. } | State::Awaiting { .. } => {}
+            State::Evicting { next } => self.go(now, Ok(State::Awaiting { next: *next })),
+            _ => self.go(now, Err(Reason::StopRequested)),
         }
     }
 
@@ -424,8 +464,12 @@ impl Rotation {
 
     fn affordable(&self, now: Duration, state: State) -> Next {
         let margin: Duration = match &state {
-            State::Resolving { .. } | State::Claims { lost: true } => return Ok(state),
+            State::Resolving { .. } | State::Awaiting { .. } | State::Claims { lost: true } => {
+                return Ok(state);
+            }
             State::Claiming { .. } | State::Evicting { .. } => EVICTION_MARGIN,
+            // What is found out after the first eviction is of use only for the next.
+            State::Listing { next: 1.. } | State::Budgets { next: 1.. } => EVICTION_MARGIN,
             State::Waiting { .. } => RECOVERY_POLL.saturating_add(EVICTION_MARGIN),
             _ => Duration::ZERO,
         };
@@ -448,11 +492,6 @@ impl Rotation {
             Ok(State::Resolving { failure, .. }) => (failure.kind.code(), failure.to_string()),
             Ok(State::Waiting { missing: Some(missing), .. }) => (missing.code(), missing.to_string()),
             Ok(State::Claims { lost: true }) => ("claimed", Reason::Claimed(None).to_string()),
-            Ok(State::Listing { .. } | State::Evicting { .. })
-                if let Some(why) = self.went_unclaimed(asked) =>
-            {
-                (why.code(), why.to_string())
-            }
             Ok(_) | Err(Reason::Done | Reason::WouldBeAccepted) => ("ok", String::new()),
             Err(reason) => (reason.code(), reason.to_string()),
         };
@@ -460,17 +499,16 @@ impl Rotation {
         self.steps.push(Step { at_ms: millis(now), action: asked.code(), pod, result, message });
     }
 
-    /// Why the answer to `asked` left the rotation without a claim, if it did.
-    fn went_unclaimed(&self, asked: &Action) -> Option<&Reason> {
-        let claims = matches!(asked, Action::FindClaims { .. } | Action::Claim(_));
-        self.unclaimed.as_ref().filter(|_| claims)
-    }
-
     /// The open action was answered by a failure.
     fn failed(&self, failure: ApiFailure) -> Reason {
         let asked: Action = self.poll_action();
         let pod: Option<String> = asked.target().map(|target| target.name.clone());
         Reason::Failure { action: asked.code(), pod, failure }
+    }
+
+    /// The open action, to find claims or to claim, was answered by a failure.
+    fn not_claimed(&self, failure: ApiFailure) -> Reason {
+        Reason::NotClaimed { action: self.poll_action().code(), failure }
     }
 
     fn request(&self, position: usize) -> EvictionRequest {

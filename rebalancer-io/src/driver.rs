@@ -114,7 +114,7 @@ impl<'a> PodManager<'a> {
                 k8s.pod.name = pod,
                 "next step of the rotation"
             );
-            // A stop during a wait is the rotation's to answer, before the time has come.
+            // A stop during a wait is told to the rotation before the time has come.
             if let Some(answer) = self.perform(action) {
                 self.tell(&mut rotation, answer);
             }
@@ -141,6 +141,8 @@ impl<'a> PodManager<'a> {
             Action::Preflight(request) => Answer::Preflight(self.actuator.preflight(&request)),
             Action::Claim(request) => Answer::Claimed(self.actuator.claim(&request)),
             Action::Evict(request) => Answer::Eviction(self.actuator.evict(&request)),
+            // Each action is answered before anything else is done, so none is on its way at a stop.
+            Action::AwaitEviction(_) => Answer::NotSent,
             Action::LookUp(target) => Answer::LookedUp(self.actuator.look_up(&target)),
             Action::Wait { until, .. } => return self.wait(until).then_some(Answer::Waited),
             Action::Stop => return None,

@@ -28,7 +28,7 @@ mod selector;
 mod target;
 mod workload;
 
-pub use access::{OF_OTHER_OWNERS, Permission, TO_DELETE, TO_EVICT, TO_PLAN, to_run};
+pub use access::{OF_OTHER_OWNERS, Permission, TO_CLAIM, TO_DELETE, TO_EVICT, TO_PLAN, to_run};
 pub use allowed::{ControllerKind, NotAllowable};
 pub use cluster::{Cluster, ClusterError};
 pub use config::{ConnectError, ConnectOptions};

@@ -9,6 +9,7 @@ mod client;
 mod config;
 mod decode;
 mod error;
+mod stoppable;
 mod transport;
 
 pub use auth::{Auth, Secret, SecretSource};
@@ -21,6 +22,7 @@ pub use decode::{
 pub(crate) use decode::{Sink, instant_into};
 pub use decode::{instant as decode_instant, labelled as decode_labelled, range as decode_range};
 pub use error::{ErrorKind, QueryError, TransportError};
+pub use stoppable::StoppableTransport;
 pub use transport::{ApiRequest, ApiResponse, HttpTransport, Transport, When};
 
 pub(crate) use error::words;

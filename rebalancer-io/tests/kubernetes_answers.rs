@@ -275,6 +275,26 @@ fn refusals_by_admission_are_told_from_missing_permissions() {
         (403, "Forbidden", terminating, json!({"kind": "pods"}), NamespaceGone),
         (403, "Forbidden", "pdb disruption allowance is negative", negative, BlockedByPdb),
         (409, "AlreadyExists", "already exists", json!({}), UnreadableAnswer),
+        (500, "", denied, json!({}), RefusedByAdmission),
+        (500, "InternalError", denied, json!({}), RefusedByAdmission),
+        (503, "ServiceUnavailable", denied, json!({}), RefusedByAdmission),
+        (504, "Timeout", denied, json!({}), RefusedByAdmission),
+        (401, "Unauthorized", denied, json!({}), RefusedByAdmission),
+        (404, "NotFound", denied, json!({"kind": "pods"}), RefusedByAdmission),
+        (
+            409,
+            "Conflict",
+            "admission webhook \"a\" denied the request without explanation",
+            json!({}),
+            RefusedByAdmission,
+        ),
+        (
+            500,
+            "InternalError",
+            "Internal error occurred: failed calling webhook \"a\": denied the request",
+            json!({}),
+            WebhookFailed,
+        ),
         (500, "InternalError", "Internal error occurred: etcdserver: no leader", json!({}), ServerError),
     ] {
         let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason,
@@ -397,7 +417,9 @@ fn every_answer_to_a_look_is_told_apart() {
     let cluster = connect(&server);
     for (name, expected) in LOOKS {
         let transcript = answer(&server, "GET", "/pods/", name);
-        let got = cluster.observer(selector()).look_up(&target("u"));
+        let found: Value = serde_json::from_slice(&transcript.body).expect("JSON");
+        let pod = found["metadata"]["name"].as_str().unwrap_or("consumer-0").to_owned();
+        let got = cluster.observer(selector()).look_up(&Target { name: pod, ..target("u") });
         let got = got.map(|presence| match presence {
             Presence::Absent => None,
             Presence::Present { uid, terminating } => {

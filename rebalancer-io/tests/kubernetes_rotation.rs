@@ -121,9 +121,9 @@ fn both_targets_are_evicted_by_uid_with_no_request_too_many() {
         "POST /pods/orders-2/eviction?&dryRun=All",
         "POST /apis/events.k8s.io/v1/namespaces/shop/events?",
         "POST /pods/orders-1/eviction?",
-        "POST /pods/orders-2/eviction?",
     ];
-    assert_eq!(asked, [once.as_slice(), &[claims], &once, &acting].concat());
+    let last = ["POST /pods/orders-2/eviction?"];
+    assert_eq!(asked, [once.as_slice(), &[claims], &once, &acting, &once, &last].concat());
 }
 
 #[test]
@@ -565,32 +565,32 @@ fn a_claim_without_an_answer_is_not_acted_on() {
     }
 }
 
+/// Refused by RBAC, by a quota, by a server without Events, and answered by whoever is no API server.
 #[test]
-fn without_the_right_to_events_a_rotation_goes_on_and_says_so() {
-    for permission in ["list events.events.k8s.io", "create events.events.k8s.io"] {
+fn a_run_that_cannot_claim_evicts_nothing_and_names_the_setting() {
+    let quota =
+        r#"{"kind":"Status","status":"Failure","message":"exceeded quota","reason":"Forbidden","code":403}"#;
+    let rbac = Transcript::named("318_sa_lister_event_403").body;
+    let answers: [(u16, &[u8]); 8] = [
+        (403, &rbac),
+        (403, quota.as_bytes()),
+        (404, b"404 page not found\n"),
+        (404, b"<html><title>404 Not Found</title></html>"),
+        (200, b"{}"),
+        (200, br#"{"kind":"EventList","items":[],"metadata":{"continue":"more"}}"#),
+        (200, br#"{"kind":"PodList","items":[]}"#),
+        (201, br#"{"kind":"Event","metadata":{"name":"another"}}"#),
+    ];
+    for ((code, body), method) in answers.into_iter().flat_map(|one| [(one, "GET"), (one, "POST")]) {
         let server = ApiServer::start(Fleet::deployment("orders", 4));
-        server.deny(permission);
+        let answer = Transcript { code, headers: Vec::new(), body: body.to_vec() };
+        server.inject(Fault::on(method, "/events", Effect::Answer(answer)));
         let report = rotate(&server);
-        assert_eq!(report.outcome, RotationOutcome::Rotated, "{report:?}");
-        let unclaimed = report.unclaimed.expect("it went unclaimed").to_string();
-        assert!(unclaimed.contains("permission is missing"), "{unclaimed}");
-    }
-}
-
-/// As an API server answers that has the group of Events turned off.
-#[test]
-fn where_events_are_not_served_a_rotation_goes_on_and_says_so() {
-    for method in ["GET", "POST"] {
-        let server = ApiServer::start(Fleet::deployment("orders", 4));
-        let not_served = Transcript {
-            code: 404,
-            headers: vec![("Content-Type".to_owned(), "text/plain; charset=utf-8".to_owned())],
-            body: b"404 page not found\n".to_vec(),
-        };
-        server.inject(Fault::on(method, "/events", Effect::Answer(not_served)));
-        let report = rotate(&server);
-        assert_eq!(report.outcome, RotationOutcome::Rotated, "{report:?}");
-        let unclaimed = report.unclaimed.expect("it went unclaimed").to_string();
-        assert!(unclaimed.contains("404 page not found"), "{unclaimed}");
+        assert_eq!(report.outcome, RotationOutcome::Failed, "{method} {code}: {report:?}");
+        assert!(report.reason.to_string().contains("CLAIM=off"), "{method} {code}: {report:?}");
+        assert_eq!(real(&server), [], "{method} {code}");
+        let report = rotate_after(&server, RotationOptions { claim: false, ..options() }, |_| {});
+        assert_eq!(report.outcome, RotationOutcome::Rotated, "{method} {code}: {report:?}");
+        assert!(report.unclaimed.is_some(), "{report:?}");
     }
 }

@@ -70,6 +70,9 @@ pub struct Fault {
 pub enum Effect {
     /// This is answered, and nothing is done.
     Answer(Transcript),
+    /// What was asked for is done, and this is answered: as by a proxy that asks twice and hands on the
+    /// second answer.
+    AnswerAfter(Transcript),
     /// The connection is closed without an answer, and nothing is done.
     Hangup,
     /// What was asked for is done, and the connection closed without an answer.
@@ -245,7 +248,7 @@ fn serve(mut connection: TcpStream, shared: &Shared) {
         let (mut answer, effect) = handle(&request, &mut lock(shared));
         http::date(&mut answer, lock(shared).clock_ahead_s);
         let sent = match effect {
-            None | Some(Effect::Answer(_)) => http::write(&mut connection, &answer),
+            None | Some(Effect::Answer(_) | Effect::AnswerAfter(_)) => http::write(&mut connection, &answer),
             Some(Effect::Stall(time)) => {
                 thread::sleep(time);
                 http::write(&mut connection, &answer)
@@ -270,5 +273,8 @@ fn handle(request: &SimRequest, state: &mut State) -> (Transcript, Option<Effect
         }
         _ => answers::answer(request, &mut state.fleet, &state.denied),
     };
+    if let Some(Effect::AnswerAfter(transcript)) = &effect {
+        return (transcript.clone(), effect);
+    }
     (answer, effect)
 }

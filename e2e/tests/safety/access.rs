@@ -36,8 +36,14 @@ fn check_names_the_verb_that_is_missing() {
             .collect();
         let expected: Vec<String> = verbs.iter().map(|verb| format!("may not {verb}")).collect();
         assert_eq!(not_granted, expected, "{check}");
-        // Without Events a run still does its work.
-        assert_eq!(check.code, Some(i32::from(resource != "events")), "{check}");
+        assert_eq!(check.code, Some(1), "{check}");
+        if resource == "events" {
+            // A run that claims nothing does its work without Events.
+            let kubeconfig = scene.namespace.service_account("unclaimed", &json!(rules)).kubeconfig;
+            let program = &mut scene.program(&["check"]);
+            let check = Finished::of(program.env("KUBECONFIG", kubeconfig).env("CLAIM", "off"));
+            assert_eq!(check.code, Some(0), "{check}");
+        }
     }
 }
 
@@ -68,17 +74,20 @@ fn without_the_right_to_evict_nothing_is_evicted() {
 }
 
 #[test]
-fn without_the_right_to_write_events_the_rotation_is_done_and_the_log_says_so() {
+fn without_the_right_to_events_nothing_is_evicted_unless_claims_are_off() {
     require!(ControlPlane);
     let scene = Scene::of(ControlPlane::shared(), "no-events", 4, &[workload::deployment("orders", 4)]);
     let mut rules = least_role();
     rules[4]["resources"] = json!(["nothing"]);
     let access = scene.namespace.service_account("silent", &rules);
-    let run = Finished::of(scene.eviction().env("KUBECONFIG", access.kubeconfig));
+    let run = Finished::of(scene.eviction().env("KUBECONFIG", &access.kubeconfig));
+    assert_untouched(&scene, &run, "failed", 1);
+    assert_says(&run, "CLAIM=off");
+    let run = Finished::of(scene.eviction().env("KUBECONFIG", &access.kubeconfig).env("CLAIM", "off"));
     assert_eq!((run.json()["outcome"].as_str(), run.code), (Some("rotated"), Some(0)), "{run}");
     assert!(run.stderr.contains("cannot write an Event"), "{run}");
     assert!(run.stderr.contains("two runs at once are not kept apart"), "{run}");
-    assert_eq!(run.json()["rotation"]["unclaimed"]["code"], "forbidden", "{run}");
+    assert_eq!(run.json()["rotation"]["unclaimed"]["code"], "no_claim_wanted", "{run}");
     assert_eq!(scene.ended(), [scene.busiest(), scene.least_busy()]);
 }
 

@@ -1,7 +1,7 @@
 //! Admission: policies and webhooks that refuse, fail, or let the world change while they decide.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use e2e::{ControlPlane, Webhook, require, wait_until, workload};
 use serde_json::{Value, json};
@@ -96,9 +96,36 @@ fn a_webhook_that_refuses_blocks_in_its_own_words() {
         if request["name"] == protected.as_str() { Err("it holds the ledger".to_owned()) } else { Ok(()) }
     });
     install_webhook(&scene, &webhook, &asked);
+    for code in [403, 429, 500, 503, 404] {
+        webhook.deny_with(code);
+        let run = scene.run();
+        assert_untouched(&scene, &run, "blocked", 0);
+        assert_says(&run, "it holds the ledger");
+        assert_eq!(run.json()["rotation"]["reason"]["code"], "refused_by_admission", "{code}: {run}");
+    }
+}
+
+/// As older webhooks do, it denies only what is no dry run. Nothing is sent twice.
+#[test]
+fn a_webhook_that_refuses_only_what_is_real_blocks_too() {
+    require!(ControlPlane);
+    let scene = Scene::of(ControlPlane::shared(), "webhook-real", 4, &[workload::deployment("orders", 4)]);
+    let (asked, real) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let (seen, counted) = (Arc::clone(&asked), Arc::clone(&real));
+    let webhook = Webhook::start(scene.plane.pki(), move |request: &Value| {
+        seen.store(true, Ordering::Relaxed);
+        if request["dryRun"] == true {
+            return Ok(());
+        }
+        counted.fetch_add(1, Ordering::Relaxed);
+        Err("the operator will roll it".to_owned())
+    });
+    webhook.deny_with(500);
+    install_webhook(&scene, &webhook, &asked);
     let run = scene.run();
     assert_untouched(&scene, &run, "blocked", 0);
-    assert_says(&run, "it holds the ledger");
+    assert_says(&run, "the operator will roll it");
+    assert_eq!(real.load(Ordering::Relaxed), 1, "{run}");
 }
 
 #[test]
@@ -143,10 +170,11 @@ fn a_pod_replaced_after_the_preflight_is_saved_by_the_precondition() {
     install_webhook(&scene, &webhook, &asked);
     let run = scene.run();
     let report = run.json();
-    assert_eq!((report["outcome"].as_str(), run.code), (Some("withheld"), Some(0)), "{run}");
+    // Who ended the pod it meant, it cannot know; the other target is left alone for it.
+    assert_eq!((report["outcome"].as_str(), run.code), (Some("partial"), Some(1)), "{run}");
     assert_says(&run, "another pod has taken the name");
     assert_eq!(report["rotation"]["attempted"], json!([scene.busiest()]), "{run}");
-    assert_eq!(report["rotation"]["deleted"], json!([]), "{run}");
+    assert_eq!(report["rotation"]["deleted"], json!([scene.busiest()]), "{run}");
     assert_eq!(scene.ended(), [scene.busiest()], "the test itself ended it, and the other target stays");
     let replacement =
         scene.namespace.pods("app=orders").into_iter().find(|pod| pod["metadata"]["name"] == scene.busiest());

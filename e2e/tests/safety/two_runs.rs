@@ -130,8 +130,7 @@ fn an_eviction_under_way_is_known_by_its_claim() {
     assert_eq!(scene.ended(), [scene.busiest(), scene.least_busy()]);
 }
 
-/// Without the right to Events there is no claim: the look at the workload right before acting is
-/// what is left.
+/// With claims turned off the look at the workload right before acting is what is left.
 #[test]
 fn a_run_that_planned_other_pods_sees_the_first_eviction_and_withholds() {
     require!(ControlPlane);
@@ -143,7 +142,7 @@ fn a_run_that_planned_other_pods_sees_the_first_eviction_and_withholds() {
     let access = scene.namespace.service_account("silent", &rules);
     let other = other_view(&scene, 2);
     let mut late = scene.eviction();
-    late.env("KUBECONFIG", access.kubeconfig).env("PROMETHEUS_ENDPOINT", other.url());
+    late.env("KUBECONFIG", access.kubeconfig).env("PROMETHEUS_ENDPOINT", other.url()).env("CLAIM", "off");
     let late = Running::start(&mut late);
     wait_until("the other run has planned", LIMIT, || !other.requests().is_empty());
 

@@ -82,8 +82,8 @@ pub struct ActionArgs {
     #[arg(long, value_name = "MODE", env = "DRY_RUN", default_value = "none", value_enum, ignore_case = true,
         num_args = 0..=1, require_equals = true, default_missing_value = "client", hide_possible_values = true)]
     pub dry_run: DryRun,
-    /// `sequential` evicts the second pod once the first eviction is accepted, `wait-ready` once the
-    /// first replacement is Ready
+    /// `sequential` evicts the second pod once the first eviction is accepted and nothing else has
+    /// changed, `wait-ready` once the first replacement is Ready
     #[arg(
         long,
         value_name = "PACING",
@@ -103,6 +103,11 @@ pub struct ActionArgs {
         ignore_case = true
     )]
     pub eviction_method: EvictionMethod,
+    /// Claim the workload by an Event before evicting, so that of several runs at once one evicts;
+    /// `off` needs no Event, and nothing keeps runs apart then
+    #[arg(long, value_name = "BOOL", env = "CLAIM", default_value = "on",
+        num_args = 0..=1, require_equals = true, default_missing_value = "on", action = clap::ArgAction::Set, value_parser = value::switch)]
+    pub claim: bool,
     /// Grace period instead of each pod's own
     #[arg(long, value_name = "DURATION", env = "GRACE_PERIOD", value_parser = value::duration)]
     pub grace_period: Option<Duration>,

@@ -2,10 +2,11 @@
 //! definition would need that of every command.
 
 /// The variables that have a flag, sorted.
-pub const VARIABLES: [&str; 77] = [
+pub const VARIABLES: [&str; 78] = [
     "ALLOWED_CONTROLLERS",
     "ALLOW_MULTIPLE_CONTROLLERS",
     "CHURN_BUDGET",
+    "CLAIM",
     "CONSUMERS_PER_POD",
     "CONTAINER",
     "COOLDOWN",

@@ -5,11 +5,12 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use jiff::Timestamp;
 use rebalancer_core::{
-    Mode, Pacing, PlanError, Role, RotationOptions, RotationPlan, RotationReport, Target, Workload,
+    Mode, Pacing, PlanError, Reason, Role, RotationOptions, RotationPlan, RotationReport, Target, Workload,
 };
 use rebalancer_io::driver::{Actuator, PodManager};
 use rebalancer_io::kubernetes::{Cluster, Notice};
@@ -42,7 +43,7 @@ pub fn run(args: &RunArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
     }
     let delivery = Delivery::of_run(&args.push, &args.textfile)?;
     let decision = DecisionSettings::from(&args.live.decision);
-    let live = Live::connect(&args.live, &decision, matches)?;
+    let live = Live::connect_until(&args.live, &decision, matches, &stop)?;
     tracing::info!(
         event = "run.started",
         dry_run = args.action.dry_run.name(),
@@ -52,7 +53,8 @@ pub fn run(args: &RunArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
     );
     let done = rebalance(args, matches, consent, &decision, &live, &stop, &mut page);
     let ended = live.notes.end(live.asked(args.action.dry_run.name()), done.as_ref());
-    if stop.load(Ordering::Relaxed) && done.as_ref().is_ok_and(|report| report.outcome == Outcome::Failed) {
+    if stop.load(Ordering::Relaxed) && done.as_ref().map_or(true, |report| report.outcome == Outcome::Failed)
+    {
         tracing::warn!(event = "run.stopped", "stopped by a signal before the next eviction");
     }
     ended.log(logging::is_json(&args.live.output));
@@ -102,17 +104,42 @@ fn rebalance(
         report.requests.insert("kubernetes".to_owned(), live.cluster.requests());
         return Ok(report);
     }
-    let agreed = consent == Consent::Given || agreed(&report, live, &args.live.output)?;
+    let mut thought = Duration::ZERO;
+    let mut agreed = consent == Consent::Given;
     if consent == Consent::Ask {
+        let shown = Instant::now();
+        agreed = self::agreed(&report, live, &args.live.output)?;
+        thought = shown.elapsed();
+        live.cluster.put_off_deadline(thought);
         listen(stop)?;
     }
-    if agreed {
-        let rotate = || act(live, &observation.workload, options, report, live.notes.started(), stop);
+    if agreed && consent == Consent::Ask && is_old(observation.answers.at, decision) {
+        report = too_old(report, decision);
+    } else if agreed {
+        let started = live.notes.started() + thought;
+        let rotate = || act(live, &observation.workload, options, report, started, stop);
         report = live.notes.time(Stage::Evict, rotate);
     }
     report.requests.insert("kubernetes".to_owned(), live.cluster.requests());
     page.gather(|| page_extras(matches, observation.recording().as_ref(), &report, decision, purpose));
     Ok(report)
+}
+
+/// Whether the loads have grown old, by the clock on the wall, while a person thought.
+fn is_old(at: Timestamp, decision: &DecisionSettings) -> bool {
+    let age = Timestamp::now().duration_since(at);
+    Duration::try_from(age).is_ok_and(|age| age > decision.max_sample_age)
+}
+
+/// Pods are looked at again before they are evicted; loads are not.
+fn too_old(mut report: Report, decision: &DecisionSettings) -> Report {
+    report.outcome = Outcome::Withheld;
+    report.reason = format!(
+        "{}; but the answer came when the loads were older than {} s (MAX_SAMPLE_AGE): nothing was evicted, run again",
+        report.reason,
+        decision.max_sample_age.as_secs_f64()
+    );
+    report
 }
 
 /// Whether someone has to be asked before anything is evicted.
@@ -191,6 +218,7 @@ fn options(args: &RunArgs, decision: &DecisionSettings) -> RotationOptions {
             PacingChoice::WaitReady => Pacing::WaitReady,
         },
         method: args.action.method(),
+        claim: args.action.claim,
         grace_period_s: grace_period.map(|grace| u32::try_from(grace.as_secs()).unwrap_or(u32::MAX)),
         ..plan::rotation_options(&args.live.kubernetes, decision)
     }
@@ -272,6 +300,9 @@ fn tell(
         let (reason, note) = match failed {
             None if evicted => {
                 ("Rotated", format!("evicted {} ({}): {}", target.name, target.role, report.reason))
+            }
+            Some(why @ Reason::Unresolved { .. }) => {
+                ("RotationUnresolved", format!("{} ({}): {why}", target.name, target.role))
             }
             Some(why) => {
                 ("RotationBlocked", format!("{} ({}) was not evicted: {why}", target.name, target.role))

@@ -2,6 +2,8 @@
 
 use jiff::Timestamp;
 use rebalancer_core::Metric;
+use rebalancer_sim::apiserver::{Effect, Fault};
+use rebalancer_sim::transcript::Transcript;
 use serde_json::Value;
 
 use crate::program::{Done, command};
@@ -55,6 +57,38 @@ fn the_missing_permission_is_named() {
     let done = servers.run(&["check"], &[("DRY_RUN", "client")]);
     assert_eq!(done.code, Some(0), "{done}");
     assert_eq!(found(&done, "may not create pods/eviction").0, "warning", "{done}");
+}
+
+/// A quota, a webhook or a proxy may be in the way of Events that the Role allows.
+#[test]
+fn check_tries_whether_the_workload_can_be_claimed() {
+    let servers = Servers::start();
+    let done = servers.run(&["check"], &[]);
+    assert_eq!(found(&done, "the workload can be claimed").0, "success", "{done}");
+    servers.cluster.change(|fleet| assert!(fleet.events.is_empty(), "it is a try: {:?}", fleet.events));
+    for (method, code, body) in [("GET", 200, "{}"), ("POST", 403, "exceeded quota")] {
+        let servers = Servers::start();
+        let answer = Transcript { code, headers: Vec::new(), body: body.into() };
+        servers.cluster.inject(Fault::on(method, "/events", Effect::Answer(answer)));
+        let done = servers.run(&["check"], &[]);
+        assert_eq!(done.code, Some(1), "{done}");
+        let (result, hint) = found(&done, "the workload cannot be claimed");
+        assert!(result == "error" && hint.contains("CLAIM=off"), "{done}");
+        assert_eq!(servers.run(&["check"], &[("CLAIM", "off")]).code, Some(0));
+    }
+}
+
+#[test]
+fn the_right_to_events_is_needed_to_claim() {
+    for permission in ["list events.events.k8s.io", "create events.events.k8s.io"] {
+        let servers = Servers::start();
+        servers.cluster.deny(permission);
+        let done = servers.run(&["check"], &[]);
+        let (result, hint) = found(&done, &format!("may not {permission}"));
+        assert!(result == "error" && hint.contains("CLAIM=off"), "{done}");
+        assert_eq!(done.code, Some(1), "{done}");
+        assert_eq!(servers.run(&["check"], &[("CLAIM", "off")]).code, Some(0), "{permission}");
+    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::program::{Done, root};
+use crate::program::{Done, Running, root};
 use crate::servers::{BUSIEST, LEAST_BUSY, Servers, fleet};
 
 const RUN: [&str; 2] = ["run", "--yes"];
@@ -93,15 +93,14 @@ fn a_run_evicts_exactly_the_pair_after_both_preflights() {
         format!("POST pods/{LEAST_BUSY}/eviction (dry run)"),
         "POST events".to_owned(),
         format!("POST pods/{BUSIEST}/eviction"),
-        format!("POST pods/{LEAST_BUSY}/eviction"),
-        "POST events".to_owned(),
-        "POST events".to_owned(),
     ];
-    let seen_again = ["GET events"].into_iter().chain(seen);
-    let expected: Vec<String> = seen.into_iter().chain(seen_again).map(str::to_owned).chain(acted).collect();
+    let last =
+        [format!("POST pods/{LEAST_BUSY}/eviction"), "POST events".to_owned(), "POST events".to_owned()];
+    let seen = seen.map(str::to_owned);
+    let expected = [seen.as_slice(), &["GET events".to_owned()], &seen, &acted, &seen, &last].concat();
     assert_eq!(servers.asked(), expected);
     let report = done.json();
-    assert_eq!(report["requests"]["kubernetes"], 15, "the report counts what the server saw");
+    assert_eq!(report["requests"]["kubernetes"], 18, "the report counts what the server saw");
     assert_eq!(report["rotation"]["deleted"], serde_json::json!([BUSIEST, LEAST_BUSY]));
     assert_eq!(report["rotation"]["attempted"], report["rotation"]["deleted"]);
 }
@@ -223,6 +222,60 @@ fn a_stop_while_waiting_ends_before_the_second_eviction() {
     assert_eq!(servers.evictions(), [BUSIEST]);
     assert_eq!(done.json()["rotation"]["deleted"], serde_json::json!([BUSIEST]));
     assert!(done.json()["reason"].as_str().is_some_and(|reason| reason.contains("stop")), "{done}");
+}
+
+/// Sends SIGTERM once `is_under_way`, and tells how the run ended and how long that took.
+#[track_caller]
+fn stopped(running: Running, is_under_way: impl Fn() -> bool) -> (Done, Duration) {
+    wait_until(is_under_way);
+    let process = Pid::from_raw(i32::try_from(running.id()).expect("a process id")).expect("a process id");
+    kill_process(process, Signal::TERM).expect("the program still runs");
+    let begun = Instant::now();
+    (running.wait(), begun.elapsed())
+}
+
+/// Requests that hang for longer than the run may take: a stop does not wait for them.
+#[test]
+fn a_stop_ends_a_request_that_hangs() {
+    for (method, path, part) in [
+        ("GET", "/pods?", "GET pods"),
+        ("GET", "/poddisruptionbudgets", "GET poddisruptionbudgets"),
+        ("POST", "/eviction", "(dry run)"),
+        ("POST", "/events", "POST events"),
+    ] {
+        let servers = Servers::start();
+        servers.cluster.inject(Fault::on(method, path, Effect::Stall(Duration::from_secs(40))).times(1));
+        let running = servers.begin(&RUN, &[("GUARDS", "off")]);
+        let (done, took) = stopped(running, || servers.asked().iter().any(|asked| asked.contains(part)));
+        assert!(took < Duration::from_secs(10), "{method} {path}: {took:?}");
+        assert_eq!(done.code, Some(1), "{done}");
+        assert!(done.to_string().contains("a stop was asked for"), "{done}");
+        servers.assert_untouched();
+    }
+    let servers = Servers::start();
+    servers.metrics.hold();
+    let (done, took) = stopped(servers.begin(&RUN, &[]), || !servers.metrics.requests().is_empty());
+    servers.metrics.release();
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    assert!(done.assert_one_error(1).contains("a stop was asked for"), "{done}");
+    servers.assert_untouched();
+}
+
+/// The eviction was sent: its answer is waited for, and where it does not come, the pod is looked at.
+#[test]
+fn a_stop_during_an_eviction_is_told_what_became_of_it() {
+    for stall_s in [2, 40] {
+        let servers = Servers::start();
+        let late = Effect::Stall(Duration::from_secs(stall_s));
+        servers.cluster.inject(Fault::on("POST", "/eviction", late).after(2).times(1));
+        let running = servers.begin(&RUN, &[("GUARDS", "off")]);
+        let (done, took) = stopped(running, || !servers.evictions().is_empty());
+        assert!(took < Duration::from_secs(20), "{took:?}");
+        assert_eq!(end(&done), ("partial".into(), Some(1)), "{done}");
+        assert_eq!(done.json()["rotation"]["deleted"], serde_json::json!([BUSIEST]), "{done}");
+        assert_eq!(servers.evictions(), [BUSIEST]);
+        assert!(done.json()["reason"].as_str().is_some_and(|reason| reason.contains("a stop")), "{done}");
+    }
 }
 
 #[test]

@@ -66,11 +66,12 @@ const OF_A_DECISION: [(&str, &str); 47] = [
 ];
 
 /// Bad values of settings of the servers and of an eviction.
-const OF_A_RUN: [(&str, &str); 40] = [
+const OF_A_RUN: [(&str, &str); 41] = [
     ("DRY_RUN", "yess"),
     ("DRY_RUN", "2"),
     ("PACING", "fast"),
     ("EVICTION_METHOD", "kill"),
+    ("CLAIM", "maybe"),
     ("GRACE_PERIOD", "30"),
     ("RUN_TIMEOUT", "90"),
     ("RUN_TIMEOUT", "0s"),

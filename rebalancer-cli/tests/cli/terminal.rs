@@ -1,6 +1,9 @@
 //! Reports on a terminal: as wide, as colourful and in such letters as it has; and the question before
 //! anything is evicted.
 
+use std::thread;
+use std::time::Duration;
+
 use rebalancer_core::Metric;
 
 use crate::program::{Running, command};
@@ -221,6 +224,32 @@ fn a_budget_that_is_in_the_way_is_told_before_anyone_is_asked() {
     assert!(screen.contains(words), "{screen}");
     let plan = servers.run(&["plan"], &[]);
     assert!(plan.json()["warnings"].to_string().contains(words), "{plan}");
+    servers.assert_untouched();
+}
+
+/// The run has fifteen seconds, of which the last ten are too late for an eviction.
+#[test]
+fn the_time_that_a_person_takes_to_answer_is_not_the_runs() {
+    let servers = Servers::start();
+    let mut session = run(&servers, &["--run-timeout=15s", "--guards=off"]);
+    session.wait_for(PROMPT);
+    thread::sleep(Duration::from_secs(7));
+    session.answer(PROMPT, "yes");
+    let (code, screen) = session.end();
+    assert_eq!(code, Some(0), "{screen}");
+    assert_eq!(servers.evictions(), [BUSIEST, LEAST_BUSY], "{screen}");
+}
+
+#[test]
+fn loads_that_grew_old_at_the_question_are_not_acted_on() {
+    let servers = Servers::start();
+    let mut session = run(&servers, &["--max-sample-age=2s", "--guards=off"]);
+    session.wait_for(PROMPT);
+    thread::sleep(Duration::from_secs(3));
+    session.answer(PROMPT, "yes");
+    let (code, screen) = session.end();
+    assert_eq!(code, Some(0), "{screen}");
+    assert!(screen.contains("MAX_SAMPLE_AGE"), "{screen}");
     servers.assert_untouched();
 }
 

@@ -33,6 +33,9 @@ pub enum Action {
     /// Evict for real. Send it once and never again, whatever comes back.
     /// Answer: [`Answer::Eviction`].
     Evict(EvictionRequest),
+    /// A stop was asked for while the eviction of this target was open. Send nothing. If it was sent
+    /// before, wait for its answer. Answer: [`Answer::Eviction`], or [`Answer::NotSent`].
+    AwaitEviction(Target),
     /// Get the pod by its name and say what is there. Answer: [`Answer::LookedUp`].
     LookUp(Target),
     /// Do nothing until this time since the start of the run. Answer: [`Answer::Waited`].
@@ -56,6 +59,7 @@ impl Action {
             Self::Preflight(_) => "preflight",
             Self::Claim(_) => "claim_workload",
             Self::Evict(_) => "evict",
+            Self::AwaitEviction(_) => "await_eviction",
             Self::LookUp(_) => "look_up",
             Self::Wait { .. } => "wait",
             Self::Stop => "stop",
@@ -66,7 +70,7 @@ impl Action {
     pub const fn target(&self) -> Option<&Target> {
         match self {
             Self::Preflight(request) | Self::Evict(request) => Some(&request.target),
-            Self::LookUp(target) => Some(target),
+            Self::AwaitEviction(target) | Self::LookUp(target) => Some(target),
             Self::FindClaims { .. }
             | Self::ListWorkload
             | Self::ListBudgets { .. }
@@ -116,14 +120,17 @@ pub enum Answer {
     Preflight(Result<(), ApiFailure>),
     /// To [`Action::Claim`].
     Claimed(Result<ClaimFate, ApiFailure>),
-    /// To [`Action::Evict`]: the server accepted. The pod may still be terminating.
+    /// To [`Action::Evict`], and to [`Action::AwaitEviction`] when it had been sent: the server
+    /// accepted. The pod may still be terminating.
     Eviction(Result<(), ApiFailure>),
+    /// To [`Action::AwaitEviction`]: the eviction was never sent, and will not be.
+    NotSent,
     /// To [`Action::LookUp`].
     LookedUp(Result<Presence, ApiFailure>),
     /// To [`Action::Wait`]: the time has come.
     Waited,
-    /// To no action: someone asks to stop (SIGTERM). Allowed in every state, between actions;
-    /// an action already sent is answered first.
+    /// To no action: someone asks to stop (SIGTERM). Allowed in every state, also while an action is
+    /// on its way.
     StopRequested,
 }
 
@@ -137,6 +144,7 @@ impl Answer {
             Self::Preflight(_) => "preflight",
             Self::Claimed(_) => "claimed",
             Self::Eviction(_) => "eviction",
+            Self::NotSent => "not_sent",
             Self::LookedUp(_) => "looked_up",
             Self::Waited => "waited",
             Self::StopRequested => "stop_requested",
@@ -191,14 +199,6 @@ impl ApiFailure {
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
         Self { kind, http_status: None, message: message.into(), retry_after: None }
     }
-
-    /// Whether a claim that was answered so cannot be made here at all: the server has no such
-    /// Events, or whoever runs the cluster lets this program read or write none. A namespace that
-    /// is gone is not that.
-    pub fn forbids_claims(&self) -> bool {
-        let not_served = self.http_status == Some(404) && self.kind != FailureKind::NamespaceGone;
-        not_served || matches!(self.kind, FailureKind::Forbidden | FailureKind::RefusedByAdmission)
-    }
 }
 
 impl fmt::Display for ApiFailure {
@@ -230,8 +230,8 @@ pub enum FailureKind {
     PdbMisconfigured,
     /// 429 as `text/plain`: priority and fairness, or too many requests in flight.
     Throttled,
-    /// An admission policy or webhook said no: a 4xx `Status` that names neither budget nor RBAC,
-    /// such as 422 by a `ValidatingAdmissionPolicy`, 429 without a cause, or 400 by a webhook.
+    /// An admission policy or webhook said no, whatever code it chose: a `Status` that says "denied
+    /// the request", and a 403 or 429 that names neither budget nor RBAC.
     RefusedByAdmission,
     /// 500 `InternalError`: an admission webhook could not be asked.
     WebhookFailed,
@@ -322,10 +322,22 @@ impl FailureKind {
         }
     }
 
-    /// Whether an eviction that ended so may have happened all the same, so that only a look at
-    /// the pod can tell.
+    /// Whether an eviction that was answered so may have happened all the same, so that only a look
+    /// at the pod can tell. A refusal is no proof: a proxy that sends a request twice hands on the
+    /// second answer, and the first may have been obeyed. Without a connection nothing was sent.
     pub const fn leaves_unknown(self) -> bool {
-        matches!(self, Self::ServerError | Self::NoAnswer | Self::UnreadableAnswer)
+        !matches!(self, Self::Unreachable)
+    }
+
+    /// Whether it says clearly that this request ended no pod.
+    pub(super) const fn is_clear(self) -> bool {
+        !matches!(self, Self::ServerError | Self::NoAnswer | Self::UnreadableAnswer)
+    }
+
+    /// Whether it is the reason why a pod that is still there was not evicted. "The pod is gone" of a
+    /// pod that is still there is none.
+    pub(super) const fn refuses(self) -> bool {
+        self.is_clear() && !matches!(self, Self::TargetGone | Self::TargetReplaced)
     }
 }
 

@@ -9,10 +9,19 @@ use crate::{
 use alloc::string::String;
 use alloc::vec::Vec;
 
+/// The evicted target that is there as it was before.
+pub(super) fn untouched<'a>(evicted: &'a [Target], workload: &Workload) -> Option<&'a Target> {
+    let is_there = |target: &&Target| {
+        workload.living().any(|pod| pod.uid == target.uid && pod.name == target.name && !pod.terminating)
+    };
+    evicted.iter().find(is_there)
+}
+
 /// Compares a fresh list with the plan, of whose targets the first `evicted` have been evicted.
 ///
-/// `Ok(None)`: the next target may be evicted. `Ok(Some(_))`: the workload has not recovered yet.
-/// `Err(_)`: the plan is void. Before the first eviction nothing can be recovering.
+/// `Ok(None)`: the next target may be evicted. `Ok(Some(_))`: the workload has not recovered yet,
+/// and the pacing waits for it. `Err(_)`: the plan is void. Before the first eviction nothing can be
+/// recovering; after it only what it brings about is.
 pub(super) fn recheck(
     plan: &RotationPlan,
     evicted: usize,
@@ -27,11 +36,11 @@ pub(super) fn recheck(
     }
     found.sort();
 
-    let newcomers_expected: bool = newcomers(plan, workload) <= gone.len();
+    let after = After { plan, gone, newcomers: newcomers(plan, workload) };
     let mut pending: Vec<Disturbance> = Vec::new();
     let mut void: Vec<Disturbance> = Vec::new();
     for disturbance in found {
-        match meaning(&disturbance, gone, newcomers_expected) {
+        match after.meaning(&disturbance) {
             Meaning::Expected => {}
             Meaning::Recovering => pending.push(disturbance),
             Meaning::Void => void.push(disturbance),
@@ -40,7 +49,7 @@ pub(super) fn recheck(
     if !void.is_empty() {
         return Err(Reason::Unsettled(void));
     }
-    if !pending.is_empty() {
+    if !pending.is_empty() && plan.options().pacing == Pacing::WaitReady {
         return Ok(Some(Reason::Unsettled(pending)));
     }
     eligible(plan, remaining, workload)?;
@@ -57,25 +66,48 @@ enum Meaning {
     Void,
 }
 
-fn meaning(disturbance: &Disturbance, gone: &[Target], newcomers_expected: bool) -> Meaning {
-    let is_gone = |pod: &str| gone.iter().any(|target| target.name == pod);
-    match disturbance {
-        _ if gone.is_empty() => Meaning::Void,
-        Disturbance::PodGone { pod } if is_gone(pod) => Meaning::Expected,
-        Disturbance::PodReplaced { pod } if is_gone(pod) && newcomers_expected => Meaning::Expected,
-        Disturbance::PodNew { .. } if newcomers_expected => Meaning::Expected,
-        Disturbance::PodTerminating { pod } if is_gone(pod) => Meaning::Recovering,
-        Disturbance::PodNotReady { .. }
-        | Disturbance::TooFewReady { .. }
-        | Disturbance::ReplicasDiffer { .. }
-        | Disturbance::ReplacementMissing { .. } => Meaning::Recovering,
-        _ => Meaning::Void,
+/// The workload after `gone` have been evicted.
+struct After<'a> {
+    plan: &'a RotationPlan,
+    gone: &'a [Target],
+    newcomers: Vec<&'a str>,
+}
+
+impl After<'_> {
+    fn meaning(&self, disturbance: &Disturbance) -> Meaning {
+        let newcomers_expected: bool = self.newcomers.len() <= self.gone.len();
+        match disturbance {
+            _ if self.gone.is_empty() => Meaning::Void,
+            Disturbance::PodGone { pod } if self.is_gone(pod) => Meaning::Expected,
+            Disturbance::PodReplaced { pod } if self.is_gone(pod) && newcomers_expected => Meaning::Expected,
+            Disturbance::PodNew { .. } if newcomers_expected => Meaning::Expected,
+            // Of a StatefulSet any change of its status counts, such as the one by the eviction; that
+            // another number of pods is asked for is told as a disturbance of its own.
+            Disturbance::Resized { .. } => Meaning::Expected,
+            Disturbance::PodTerminating { pod } if self.is_gone(pod) => Meaning::Recovering,
+            Disturbance::PodNotReady { pod } if self.may_get_ready(pod) => Meaning::Recovering,
+            Disturbance::TooFewReady { .. }
+            | Disturbance::ReplicasDiffer { .. }
+            | Disturbance::ReplacementMissing { .. } => Meaning::Recovering,
+            _ => Meaning::Void,
+        }
+    }
+
+    fn is_gone(&self, pod: &str) -> bool {
+        self.gone.iter().any(|target| target.name == pod)
+    }
+
+    /// Whether a pod that is not Ready can be waited for. Where nothing waits, the replacement alone
+    /// may be so: any other pod is one more that does no work.
+    fn may_get_ready(&self, pod: &str) -> bool {
+        self.plan.options().pacing == Pacing::WaitReady || self.newcomers.contains(&pod)
     }
 }
 
-fn newcomers(plan: &RotationPlan, workload: &Workload) -> usize {
+/// The living pods that the plan does not know.
+fn newcomers<'a>(plan: &RotationPlan, workload: &'a Workload) -> Vec<&'a str> {
     let planned = |pod: &&LivePod| plan.facts().uids.get(&pod.name) == Some(&pod.uid);
-    workload.living().count() - workload.living().filter(planned).count()
+    workload.living().filter(|pod| !planned(pod)).map(|pod| pod.name.as_str()).collect()
 }
 
 fn eligible(plan: &RotationPlan, targets: &[Target], workload: &Workload) -> Result<(), Reason> {

@@ -23,14 +23,14 @@ pub struct RotationReport {
     pub reason: Reason,
     /// Pods for which an eviction was sent, in order.
     pub attempted: Vec<String>,
-    /// Pods known to be evicted, in order; they may still be terminating.
+    /// Pods for which an eviction was sent and that are gone or being terminated, in order.
     pub deleted: Vec<String>,
     /// Targets for which nothing was sent, and why.
     pub skipped: BTreeMap<String, Reason>,
     /// Pods for which an eviction was sent that failed or whose fate is unknown, and why.
     pub errors: BTreeMap<String, Reason>,
-    /// Why this rotation could not be kept apart from others that run at the same time; `None` when
-    /// it was, or needed not be.
+    /// Why this rotation was not kept apart from others that run at the same time; `None` when it
+    /// was, or needed not be.
     pub unclaimed: Option<Reason>,
     /// All that was done, in order.
     pub steps: Vec<Step>,
@@ -46,7 +46,7 @@ pub enum RotationOutcome {
     Partial,
     /// Nothing was evicted: a budget, an admission policy, or the target itself forbids it.
     Blocked,
-    /// Nothing was evicted: the workload is no longer the one planned for, or another run has it.
+    /// Nothing was evicted: the workload is no longer the one planned for, or another run claims it.
     Withheld,
     /// Nothing is known to be evicted: a question failed, or time was up, or a stop was asked for.
     Failed,
@@ -102,6 +102,15 @@ pub enum Reason {
     Unsettled(Vec<Disturbance>),
     /// Another run has claimed the workload. What it wrote down, where that could be read.
     Claimed(Option<Claim>),
+    /// Claims could not be found or made, so another run may be at work.
+    NotClaimed {
+        /// The code of the action that failed.
+        action: &'static str,
+        /// What the API said.
+        failure: ApiFailure,
+    },
+    /// The plan asked for no claim.
+    NoClaimWanted,
     /// Targets that may not be evicted any more.
     Ineligible(Vec<IneligiblePod>),
     /// The budgets do not allow the evictions.
@@ -120,14 +129,26 @@ pub enum Reason {
         /// What was still missing when it was last looked at.
         missing: Box<Self>,
     },
-    /// No answer came to an eviction, and a look at the pod showed no sign of one.
+    /// An eviction was accepted, and the workload listed after it shows no sign of it.
+    StillThere {
+        /// The pod.
+        pod: String,
+    },
+    /// An eviction was answered by a no, and yet the pod is gone or being terminated.
+    Contradicted {
+        /// The pod.
+        pod: String,
+        /// What the eviction was answered.
+        failure: ApiFailure,
+    },
+    /// No clear answer came to an eviction, and a look at the pod showed no sign of one.
     NotEvicted {
         /// The pod.
         pod: String,
         /// What the eviction was answered.
         failure: ApiFailure,
     },
-    /// No answer came to an eviction, and the pod could not be looked at either.
+    /// An eviction was answered by a failure, and the pod could not be looked at either.
     Unresolved {
         /// The pod.
         pod: String,
@@ -210,6 +231,8 @@ impl Reason {
             Self::WouldBeAccepted => "would_be_accepted",
             Self::Unsettled(found) => found.first().map_or("unsettled", Disturbance::code),
             Self::Claimed(_) => "claimed",
+            Self::NotClaimed { failure, .. } => failure.kind.code(),
+            Self::NoClaimWanted => "no_claim_wanted",
             Self::Ineligible(pods) => {
                 let first = pods.first().and_then(|pod| pod.objections.first());
                 first.map_or("ineligible", Objection::code)
@@ -217,6 +240,8 @@ impl Reason {
             Self::Budgets(problems) => problems.first().map_or("budgets", BudgetProblem::code),
             Self::Failure { failure, .. } | Self::NotEvicted { failure, .. } => failure.kind.code(),
             Self::NotRecovered { .. } => "not_recovered",
+            Self::StillThere { .. } => "still_there",
+            Self::Contradicted { .. } => "contradicted",
             Self::Unresolved { .. } => "unresolved",
             Self::Deadline => "deadline",
             Self::StopRequested => "stop_requested",
@@ -233,7 +258,7 @@ impl Reason {
     /// | a list that failed, whatever was answered | failed |
     /// | unsettled; claimed by another run; target gone or replaced | withheld |
     /// | ineligible; budgets; refused by budget or admission | blocked |
-    /// | every other failure; unresolved; deadline; stop; abandoned | failed |
+    /// | could not claim; every other failure; unresolved; deadline; stop; abandoned | failed |
     pub const fn outcome(&self) -> RotationOutcome {
         match self {
             Self::Done => RotationOutcome::Rotated,
@@ -249,6 +274,10 @@ impl Reason {
                 _ => RotationOutcome::Failed,
             },
             Self::Failure { pod: None, .. }
+            | Self::NotClaimed { .. }
+            | Self::NoClaimWanted
+            | Self::StillThere { .. }
+            | Self::Contradicted { .. }
             | Self::NotRecovered { .. }
             | Self::NotEvicted { .. }
             | Self::Unresolved { .. }
@@ -267,6 +296,13 @@ impl fmt::Display for Reason {
             Self::Unsettled(found) => write!(f, "the workload is not settled: {}", joined(found)),
             Self::Claimed(Some(claim)) => write!(f, "{claim}"),
             Self::Claimed(None) => f.write_str("another run claimed the workload at the same moment"),
+            Self::NotClaimed { action, failure } => write!(
+                f,
+                "could not {}: {failure}; a run that cannot claim the workload evicts nothing (CLAIM=off goes \
+                 without)",
+                action.replace('_', " ")
+            ),
+            Self::NoClaimWanted => f.write_str("claims are turned off (CLAIM=off)"),
             Self::Ineligible(pods) => f.write_str(&joined(pods)),
             Self::Budgets(problems) => f.write_str(&joined(problems)),
             Self::Failure { action, pod, failure } => {
@@ -279,6 +315,15 @@ impl fmt::Display for Reason {
             Self::NotRecovered { missing } => {
                 write!(f, "the workload did not recover from the eviction in time: {missing}")
             }
+            Self::StillThere { pod } => write!(
+                f,
+                "the eviction of pod {pod} was accepted, but the pod is still there and not being terminated"
+            ),
+            Self::Contradicted { pod, failure } => write!(
+                f,
+                "pod {pod} is gone or being terminated, though its eviction was answered: {failure}; by this run or \
+                 by someone else, so nothing more is evicted"
+            ),
             Self::NotEvicted { pod, failure } => {
                 write!(f, "pod {pod} was not being evicted when looked at after: {failure}")
             }

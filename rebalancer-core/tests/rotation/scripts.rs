@@ -87,6 +87,7 @@ impl Run {
                 ("mode", "server_dry_run") => options.mode = Mode::ServerDryRun,
                 ("method", "delete") => options.method = Method::Delete,
                 ("claims", "") => tells_claims = true,
+                ("no_claim", "") => options.claim = false,
                 ("many_controllers", "") => options.allow_many_controllers = true,
                 ("grace_s", value) => options.grace_period_s = Some(value.parse().expect("seconds")),
                 ("deadline_s", value) => options.deadline = seconds(value),
@@ -138,7 +139,7 @@ impl Run {
                 let grace: String = request.grace_period_s.map_or(String::new(), |s| format!(" grace {s}s"));
                 format!("{code} {} {}{delete}{grace}", request.target.name, request.target.uid)
             }
-            Action::LookUp(target) => format!("{code} {}", target.name),
+            Action::LookUp(target) | Action::AwaitEviction(target) => format!("{code} {}", target.name),
             Action::Wait { until, reason } => format!("{code} until {}s {reason}", until.as_secs()),
             Action::Claim(request) => {
                 let names: Vec<String> = request.targets.into_iter().map(|target| target.name).collect();
@@ -177,6 +178,7 @@ fn parse_answer(command: &str, planned: &Workload) -> Answer {
         ("eviction", failure) => Answer::Eviction(failure.map_or(Ok(()), Err)),
         ("looked_up", Some(failure)) => Answer::LookedUp(Err(failure)),
         ("looked_up", None) => Answer::LookedUp(Ok(parse_presence(rest))),
+        ("not_sent", None) => Answer::NotSent,
         ("waited", None) => Answer::Waited,
         ("stop_requested", None) => Answer::StopRequested,
         _ => panic!("{command}: not understood"),
@@ -256,17 +258,11 @@ fn told(report: &RotationReport) -> String {
 
 #[test]
 fn a_report_tells_every_step_as_json() {
-    const NO_CLAIM: &str = "could not claim workload: permission is missing: no";
-    let mut run: Run = Run::begin("plan claims targets=a");
-    for command in [
-        "claims",
-        "workload",
-        "budgets",
-        "preflight",
-        "claimed !forbidden no",
-        "eviction !no_answer timed out",
-        "looked_up uid-a terminating",
-    ] {
+    const NO_CLAIM: &str = "claims are turned off (CLAIM=off)";
+    let mut run: Run = Run::begin("plan no_claim targets=a");
+    for command in
+        ["workload", "budgets", "preflight", "eviction !no_answer timed out", "looked_up uid-a terminating"]
+    {
         run.answer(command);
     }
     let report: serde_json::Value =
@@ -279,15 +275,13 @@ fn a_report_tells_every_step_as_json() {
         "deleted": ["a"],
         "skipped": {},
         "errors": {},
-        "unclaimed": {"code": "forbidden", "message": NO_CLAIM},
+        "unclaimed": {"code": "no_claim_wanted", "message": NO_CLAIM},
         "steps": [
-            step(1000, "find_claims", None, "ok", ""),
-            step(2000, "list_workload", None, "ok", ""),
-            step(3000, "list_budgets", None, "ok", ""),
-            step(4000, "preflight", Some("a"), "ok", ""),
-            step(5000, "claim_workload", None, "forbidden", NO_CLAIM),
-            step(6000, "evict", Some("a"), "no_answer", "no answer came: timed out"),
-            step(7000, "look_up", Some("a"), "ok", ""),
+            step(1000, "list_workload", None, "ok", ""),
+            step(2000, "list_budgets", None, "ok", ""),
+            step(3000, "preflight", Some("a"), "ok", ""),
+            step(4000, "evict", Some("a"), "no_answer", "no answer came: timed out"),
+            step(5000, "look_up", Some("a"), "ok", ""),
         ],
     });
     assert_eq!(report, expected);

@@ -8,8 +8,8 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use rebalancer_core::{
     Action, Answer, ApiFailure, Budget, CLAIM_MARGIN, Claim, ClaimFate, EVICTION_MARGIN, FailureKind, Mode,
-    Pacing, Presence, RECOVERY_POLL, Rotation, RotationOptions, RotationOutcome, RotationPlan,
-    RotationReport, Workload, check_plan,
+    Pacing, Presence, RECOVERY_POLL, Reason, Rotation, RotationOptions, RotationOutcome, RotationPlan,
+    RotationReport, Step, Workload, check_plan,
 };
 use std::collections::BTreeSet;
 
@@ -17,18 +17,30 @@ use std::collections::BTreeSet;
 const VOID: &str = "-b +x a:opts_out a:terminating d:terminating c:terminating a:replaced b:replaced \
     d:replaced b:not_ready d:not_ready c:failed b:adopted no_owner generation=8 desired=9 current=9 updated=1";
 
-/// Words that show a workload which has not recovered from the eviction of `a`.
-const RECOVERING: &str = "x:not_ready c:not_ready current=3 -x";
+/// Changes after the eviction of `a` that are its consequences: a workload on its way to recover.
+const RECOVERING: [&str; 5] = [
+    "-a",
+    "-a +x x:not_ready",
+    "-a current=3 updated=3",
+    "a:terminating +x x:pending",
+    "a:terminating current=3 updated=3",
+];
+
+/// A pod that is not Ready, beside the one that replaces `a`.
+const UNREADY: &str = "-a +x c:not_ready";
 
 /// Words that show someone else at work after the eviction of `a`.
-const MEDDLED: &str =
-    "+y -b d:opts_out b:terminating d:terminating d:replaced generation=8 desired=9 no_owner";
+const MEDDLED: &str = "+y -b -c d:opts_out b:terminating d:terminating d:replaced generation=8 desired=3 desired=9 updated=1 no_owner";
 
 /// A cluster in which anything can happen. Each decision takes the next number of the tape; a
 /// tape at its end says that all goes well.
 struct Cluster {
     planned: Workload,
     tape: std::vec::IntoIter<u8>,
+    /// UIDs of the pods that were really ended, whatever was answered.
+    ended: Vec<String>,
+    /// Whether the last failed eviction was answered by a clear no.
+    said_no: bool,
 }
 
 /// An answer, and what the witness may conclude from it.
@@ -41,12 +53,16 @@ struct Happening {
 enum Fact {
     /// The next eviction may come nearer.
     Good,
+    /// The eviction has happened against what was answered: no other may follow.
+    GoodButLast,
     /// Not now, but perhaps later.
     NotYet,
     /// Nothing may be evicted any more.
     Bad,
     /// An eviction of unknown fate.
     Unknown,
+    /// Nothing more may be evicted, and the eviction that was accepted has not happened.
+    StillThere,
 }
 
 impl Cluster {
@@ -71,10 +87,11 @@ impl Cluster {
         match action {
             Action::FindClaims { .. } => self.claims(),
             Action::Claim(_) => self.claim(),
-            Action::ListWorkload => self.list(evicted),
+            Action::ListWorkload => self.list(evicted, pacing),
             Action::ListBudgets { targets } => self.budgets(targets.len(), evicted, pacing),
             Action::Preflight(_) => self.preflight(),
-            Action::Evict(_) => self.eviction(),
+            Action::Evict(request) => self.eviction(&request.target.uid),
+            Action::AwaitEviction(_) => Happening { answer: Answer::NotSent, fact: Fact::Bad },
             Action::LookUp(target) => self.look_up(&target.uid),
             Action::Wait { .. } => Happening { answer: Answer::Waited, fact: Fact::Good },
             Action::Stop => unreachable!("nobody answers a stop"),
@@ -93,9 +110,7 @@ impl Cluster {
             let newer: Claim = Claim { age: over.age.saturating_sub(Duration::from_secs(1)), ..over.clone() };
             return Happening { answer: Answer::Claims(Ok(vec![over, newer])), fact: Fact::Bad };
         }
-        let failure: ApiFailure = self.failure();
-        let fact: Fact = unless_forbidden(&failure);
-        Happening { answer: Answer::Claims(Err(failure)), fact }
+        Happening { answer: Answer::Claims(Err(self.failure())), fact: Fact::Bad }
     }
 
     fn claim(&mut self) -> Happening {
@@ -105,32 +120,41 @@ impl Cluster {
         if self.next().is_multiple_of(2) {
             return Happening { answer: Answer::Claimed(Ok(ClaimFate::Lost)), fact: Fact::Bad };
         }
-        let failure: ApiFailure = self.failure();
-        let fact: Fact = unless_forbidden(&failure);
-        Happening { answer: Answer::Claimed(Err(failure)), fact }
+        Happening { answer: Answer::Claimed(Err(self.failure())), fact: Fact::Bad }
     }
 
-    fn list(&mut self, evicted: usize) -> Happening {
+    fn list(&mut self, evicted: usize, pacing: Pacing) -> Happening {
+        if self.next() % 16 == 15 {
+            return Happening { answer: Answer::Workload(Err(self.failure())), fact: Fact::Bad };
+        }
+        let (words, fact): (String, Fact) = match evicted {
+            0 if self.bad_luck() => (self.word_of(VOID), Fact::Bad),
+            0 => (String::new(), Fact::Good),
+            // It was accepted, and has not happened.
+            _ if self.ended.is_empty() => (String::new(), Fact::StillThere),
+            _ => self.list_between(pacing),
+        };
         let mut workload: Workload = self.planned.clone();
-        if evicted > 0 {
-            fleet::change(&mut workload, "-a");
-            fleet::change(&mut workload, "+x");
-        }
-        let mut fact: Fact = Fact::Good;
-        if self.bad_luck() {
-            if self.next().is_multiple_of(5) {
-                return Happening { answer: Answer::Workload(Err(self.failure())), fact: Fact::Bad };
-            }
-            let (words, meaning): (&str, Fact) = match (evicted, self.next() % 2) {
-                (0, _) => (VOID, Fact::Bad),
-                (_, 0) => (MEDDLED, Fact::Bad),
-                _ => (RECOVERING, Fact::NotYet),
-            };
-            let words: Vec<&str> = words.split_whitespace().collect();
-            fleet::change(&mut workload, self.one_of(&words));
-            fact = meaning;
-        }
+        words.split_whitespace().for_each(|word| fleet::change(&mut workload, word));
         Happening { answer: Answer::Workload(Ok(workload)), fact }
+    }
+
+    /// The words for the workload after `a` was ended.
+    fn list_between(&mut self, pacing: Pacing) -> (String, Fact) {
+        match self.next() % 8 {
+            0..=3 => ("-a +x".to_string(), Fact::Good),
+            // What passes by itself is waited for, or does not matter where nothing waits.
+            4 | 5 if pacing == Pacing::WaitReady => (self.one_of(&RECOVERING).to_string(), Fact::NotYet),
+            4 | 5 => (self.one_of(&RECOVERING).to_string(), Fact::Good),
+            6 if pacing == Pacing::WaitReady => (UNREADY.to_string(), Fact::NotYet),
+            6 => (UNREADY.to_string(), Fact::Bad),
+            _ => (format!("-a +x {}", self.word_of(MEDDLED)), Fact::Bad),
+        }
+    }
+
+    fn word_of(&mut self, words: &str) -> String {
+        let words: Vec<&str> = words.split_whitespace().collect();
+        self.one_of(&words).to_string()
     }
 
     /// One budget over both targets, or one for each, or none; too small when luck is bad.
@@ -170,37 +194,42 @@ impl Cluster {
         Happening { answer: Answer::Preflight(Ok(())), fact: Fact::Good }
     }
 
-    fn eviction(&mut self) -> Happening {
+    /// Done and accepted; or answered by any failure, done (a proxy sent it twice) or not; or, seldom,
+    /// accepted and not done.
+    fn eviction(&mut self, uid: &str) -> Happening {
         if !self.bad_luck() {
+            if self.next() % 16 < 15 {
+                self.ended.push(uid.to_string());
+            }
             return Happening { answer: Answer::Eviction(Ok(())), fact: Fact::Good };
         }
         let failure: ApiFailure = self.failure();
-        let fate_unknown: bool = matches!(
+        let sent: bool = failure.kind != FailureKind::Unreachable;
+        if sent && self.next().is_multiple_of(2) {
+            self.ended.push(uid.to_string());
+        }
+        let fact: Fact = if sent { Fact::Unknown } else { Fact::Bad };
+        self.said_no = !matches!(
             failure.kind,
             FailureKind::ServerError | FailureKind::NoAnswer | FailureKind::UnreadableAnswer
         );
-        let fact: Fact = if fate_unknown { Fact::Unknown } else { Fact::Bad };
         Happening { answer: Answer::Eviction(Err(failure)), fact }
     }
 
     fn look_up(&mut self, uid: &str) -> Happening {
         let present = |uid: &str, terminating: bool| Presence::Present { uid: uid.to_string(), terminating };
+        let is_ended: bool = self.ended.iter().any(|ended| ended == uid);
+        let good: Fact = if self.said_no { Fact::GoodButLast } else { Fact::Good };
         let (answer, fact): (Result<Presence, ApiFailure>, Fact) = match self.next() % 6 {
-            0 => (Ok(Presence::Absent), Fact::Good),
-            1 => (Ok(present(uid, true)), Fact::Good),
-            2 => (Ok(present("another", false)), Fact::Good),
-            3 => (Ok(present("another", true)), Fact::Good),
-            4 => (Ok(present(uid, false)), Fact::Bad),
-            _ => (Err(self.failure()), Fact::Bad),
+            5 => (Err(self.failure()), Fact::Bad),
+            _ if !is_ended => (Ok(present(uid, false)), Fact::Bad),
+            0 | 1 => (Ok(Presence::Absent), good),
+            2 => (Ok(present(uid, true)), good),
+            3 => (Ok(present("another", false)), good),
+            _ => (Ok(present("another", true)), good),
         };
         Happening { answer: Answer::LookedUp(answer), fact }
     }
-}
-
-/// Where Events are forbidden a rotation goes on without a claim.
-fn unless_forbidden(failure: &ApiFailure) -> Fact {
-    let forbidden: bool = matches!(failure.kind, FailureKind::Forbidden | FailureKind::RefusedByAdmission);
-    if forbidden { Fact::Good } else { Fact::Bad }
 }
 
 /// How far the claim of the rotation has come.
@@ -211,7 +240,6 @@ enum ClaimSeen {
     NoneInForce,
     Won,
     Lost,
-    Forbidden,
 }
 
 /// Remembers what was asked and answered, and holds the rotation to its promises.
@@ -237,8 +265,9 @@ impl Witness {
             return;
         }
         let names_the_winner: bool = self.claim == ClaimSeen::Lost && action.code() == "find_claims";
+        let sends_nothing: bool = matches!(action, Action::Stop | Action::AwaitEviction(_));
         assert!(
-            *action == Action::Stop || !self.over || names_the_winner,
+            sends_nothing || !self.over || names_the_winner,
             "nothing after a refusal, an unknown fate or a stop: {action:?}"
         );
         if let Some(target) = action.target() {
@@ -257,10 +286,11 @@ impl Witness {
         assert_eq!(self.sent, self.evicted, "the one before is known to be evicted");
         let all: Vec<String> = plan.targets().iter().map(|target| target.uid.clone()).collect();
         assert_eq!(self.preflighted, all, "every preflight was accepted");
-        assert!(matches!(self.claim, ClaimSeen::Won | ClaimSeen::Forbidden), "no other rotation may evict");
+        assert_eq!(self.claim == ClaimSeen::Won, options.claim, "no other rotation may evict");
         assert!(now + EVICTION_MARGIN <= options.deadline, "enough time is left");
+        assert!(self.listed, "a fresh list is settled, or changed by nothing but the eviction before");
         if self.sent.is_empty() || options.pacing == Pacing::WaitReady {
-            assert!(self.listed && self.allowed, "a fresh list is settled and the budgets allow it");
+            assert!(self.allowed, "the budgets allow it");
         }
     }
 
@@ -272,20 +302,23 @@ impl Witness {
             Action::FindClaims { .. } => {
                 let lost: bool = self.claim == ClaimSeen::Lost;
                 assert!(!self.listed || lost, "claims are found before the list");
-                let goes_on_without: bool = fact == Fact::Good && failed && !lost;
-                self.claim = if goes_on_without { ClaimSeen::Forbidden } else { ClaimSeen::NoneInForce };
+                self.claim = if failed { ClaimSeen::NotLookedFor } else { ClaimSeen::NoneInForce };
             }
             Action::Claim(_) => {
                 assert_eq!(self.claim, ClaimSeen::NoneInForce, "a claim follows those that are over");
                 assert!(self.listed && self.allowed, "a claim is for what was listed after it");
                 self.claim = match (fact, failed) {
-                    (Fact::Good, false) => ClaimSeen::Won,
-                    (Fact::Good, true) => ClaimSeen::Forbidden,
+                    (Fact::Good, _) => ClaimSeen::Won,
                     (_, false) => ClaimSeen::Lost,
                     (_, true) => ClaimSeen::NotLookedFor,
                 };
             }
-            Action::ListWorkload => (self.listed, self.allowed) = (fact == Fact::Good, false),
+            Action::ListWorkload => {
+                (self.listed, self.allowed) = (fact == Fact::Good, false);
+                if fact == Fact::StillThere {
+                    self.evicted.pop();
+                }
+            }
             Action::ListBudgets { .. } => self.allowed = fact == Fact::Good,
             Action::Preflight(_) if fact == Fact::Good => self.preflighted.extend(uid),
             Action::Evict(_) => {
@@ -294,18 +327,18 @@ impl Witness {
                 match fact {
                     Fact::Good => self.evicted.extend(uid),
                     Fact::Unknown => self.open = uid,
-                    Fact::Bad | Fact::NotYet => {}
+                    _ => {}
                 }
             }
             Action::LookUp(_) => {
                 self.open = None;
-                if fact == Fact::Good {
+                if matches!(fact, Fact::Good | Fact::GoodButLast) {
                     self.evicted.extend(uid);
                 }
             }
-            Action::Preflight(_) | Action::Wait { .. } | Action::Stop => {}
+            Action::Preflight(_) | Action::AwaitEviction(_) | Action::Wait { .. } | Action::Stop => {}
         }
-        self.over |= fact == Fact::Bad;
+        self.over |= matches!(fact, Fact::Bad | Fact::StillThere | Fact::GoodButLast);
     }
 
     /// The report tells what was witnessed, and its sets fit together.
@@ -327,8 +360,8 @@ impl Witness {
         assert_eq!(report.errors.len() + report.deleted.len(), report.attempted.len());
         assert_eq!(report.skipped.len() + report.attempted.len(), plan.targets().len());
         let all: usize = plan.targets().len();
-        let forbidden: bool = self.claim == ClaimSeen::Forbidden;
-        assert_eq!(report.unclaimed.is_some(), forbidden, "it tells that it went unclaimed");
+        let unclaimed: bool = plan.options().mode == Mode::Execute && !plan.options().claim;
+        assert_eq!(report.unclaimed.is_some(), unclaimed, "it tells that it went unclaimed");
         assert_eq!(report.outcome == RotationOutcome::Rotated, report.deleted.len() == all);
         assert_eq!(report.outcome == RotationOutcome::Partial, (1..all).contains(&report.deleted.len()));
         if report.outcome == RotationOutcome::Planned {
@@ -343,13 +376,13 @@ fn simulate(targets: &[&str], options: RotationOptions, tape: Vec<u8>) -> Rotati
     let plan: RotationPlan = fleet::plan(targets, &planned, options);
     assert_eq!(check_plan(&plan, &planned.pods), [], "the independent checker agrees");
 
-    let mut cluster = Cluster { planned, tape: tape.into_iter() };
+    let mut cluster = Cluster { planned, tape: tape.into_iter(), ended: Vec::new(), said_no: false };
     let mut witness = Witness::default();
     let mut rotation = Rotation::new(plan.clone());
     let mut now: Duration = Duration::ZERO;
     // Each look at a recovering workload is three answers; all else happens once for each target.
     let looks: u64 = options.deadline.as_secs() / RECOVERY_POLL.as_secs() + 1;
-    let bound: usize = 13 + 3 * usize::try_from(looks).expect("a short deadline");
+    let bound: usize = 14 + 3 * usize::try_from(looks).expect("a short deadline");
     loop {
         if cluster.next() % 32 == 31 {
             rotation.handle(now, Answer::StopRequested).expect("a stop is always allowed");
@@ -368,13 +401,54 @@ fn simulate(targets: &[&str], options: RotationOptions, tape: Vec<u8>) -> Rotati
         }
         let happening: Happening = cluster.answer(&action, witness.evicted.len(), options.pacing);
         let failed: bool = matches!(happening.answer, Answer::Claims(Err(_)) | Answer::Claimed(Err(_)));
+        if cluster.next() % 32 == 31 && !stop_in_flight(&mut rotation, &action, now) {
+            witness.over = true;
+            rotation.handle(now, happening.answer).expect_err("of no use any more");
+            continue;
+        }
         rotation.handle(now, happening.answer).expect("the answer belongs to the action");
         witness.learn(&action, happening.fact, failed);
         assert!(witness.answers <= bound, "it ends");
     }
     let report: RotationReport = rotation.finish();
     witness.compare(&report, &plan);
+    assert_true(&report, &cluster.ended);
     report
+}
+
+/// Asks for a stop while `action` is on its way; whether its answer is still waited for.
+fn stop_in_flight(rotation: &mut Rotation, action: &Action, now: Duration) -> bool {
+    rotation.handle(now, Answer::StopRequested).expect("a stop is always allowed");
+    let is_awaited: bool = matches!(action, Action::Evict(_) | Action::AwaitEviction(_) | Action::LookUp(_));
+    let next: &str = match action {
+        Action::Evict(_) => "await_eviction",
+        _ if is_awaited => action.code(),
+        Action::FindClaims { .. } if rotation.poll_action() != Action::Stop => "find_claims",
+        _ => "stop",
+    };
+    assert_eq!(rotation.poll_action().code(), next, "a stop while {action:?} is on its way");
+    is_awaited
+}
+
+/// What the report tells of each target that was sent an eviction is what became of it.
+fn assert_true(report: &RotationReport, ended: &[String]) {
+    for name in &report.attempted {
+        let is_ended: bool = ended.contains(&format!("uid-{name}"));
+        let accepted = |step: &Step| {
+            matches!(step.action, "evict" | "await_eviction")
+                && step.pod.as_deref() == Some(name)
+                && step.result == "ok"
+        };
+        // Nobody looks again at the last target, when the server says that it accepted.
+        if report.steps.iter().any(accepted) && !report.errors.contains_key(name) {
+            continue;
+        }
+        match report.errors.get(name) {
+            None => assert!(is_ended, "{name} is not ended: {report:#?}"),
+            Some(Reason::Unresolved { .. }) => {}
+            Some(_) => assert!(!is_ended, "{name} is ended: {report:#?}"),
+        }
+    }
 }
 
 fn assert_unexpected_changes_nothing(rotation: &mut Rotation, action: &Action, now: Duration) {
@@ -385,12 +459,14 @@ fn assert_unexpected_changes_nothing(rotation: &mut Rotation, action: &Action, n
         ("list_budgets", Answer::Budgets(Ok(Vec::new()))),
         ("preflight", Answer::Preflight(Ok(()))),
         ("evict", Answer::Eviction(Ok(()))),
+        ("await_eviction", Answer::NotSent),
         ("look_up", Answer::LookedUp(Ok(Presence::Absent))),
         ("wait", Answer::Waited),
     ];
     let before: Rotation = rotation.clone();
     for (belongs_to, answer) in answers {
-        if belongs_to != action.code() {
+        let is_awaited: bool = belongs_to == "evict" && action.code() == "await_eviction";
+        if belongs_to != action.code() && !is_awaited {
             rotation.handle(now, answer).expect_err("it belongs to another action");
         }
     }
@@ -404,11 +480,13 @@ proptest! {
     fn a_rotation_keeps_its_promises(
         one_target in prop::bool::weighted(0.2),
         dry_run in prop::bool::weighted(0.1),
+        claim in prop::bool::weighted(0.9),
         wait_ready in any::<bool>(),
         deadline_s in 5_u64..120,
         tape in prop::collection::vec(any::<u8>(), 0..120),
     ) {
         let mut options: RotationOptions = RotationOptions::until(Duration::from_secs(deadline_s));
+        options.claim = claim;
         if dry_run {
             options.mode = Mode::ServerDryRun;
         }
@@ -437,6 +515,11 @@ fn the_simulation_reaches_every_end() {
         assert!(ends.contains(&(RotationOutcome::Partial, kind.code())), "{kind:?} of the second eviction");
     }
     for end in [
+        (RotationOutcome::Partial, "pod_gone"),
+        (RotationOutcome::Partial, "pod_not_ready"),
+        (RotationOutcome::Partial, "desired_changed"),
+        (RotationOutcome::Failed, "still_there"),
+        (RotationOutcome::Partial, "contradicted"),
         (RotationOutcome::Rotated, "done"),
         (RotationOutcome::Planned, "would_be_accepted"),
         (RotationOutcome::Partial, "unresolved"),
@@ -450,6 +533,8 @@ fn the_simulation_reaches_every_end() {
         (RotationOutcome::Withheld, "claimed"),
         (RotationOutcome::Withheld, "pod_replaced"),
         (RotationOutcome::Withheld, "target_gone"),
+        (RotationOutcome::Failed, "target_gone"),
+        (RotationOutcome::Blocked, "refused_by_admission"),
         (RotationOutcome::Blocked, "pdb_not_observed"),
         (RotationOutcome::Blocked, "pdb_misconfigured"),
     ] {

@@ -83,7 +83,9 @@ impl Server {
                 Answer::Eviction(there)
             }
             Action::LookUp(target) => Answer::LookedUp(Ok(self.look_up(target))),
-            Action::Wait { .. } | Action::Stop => unreachable!("nothing is sent for it"),
+            Action::AwaitEviction(_) | Action::Wait { .. } | Action::Stop => {
+                unreachable!("nothing is sent for it")
+            }
         }
     }
 
@@ -179,7 +181,9 @@ impl World {
             Action::Claim(_) => Answer::Claimed(Err(failure)),
             Action::Evict(_) => Answer::Eviction(Err(failure)),
             Action::LookUp(_) => Answer::LookedUp(Err(failure)),
-            Action::Wait { .. } | Action::Stop => unreachable!("nothing was sent for it"),
+            Action::AwaitEviction(_) | Action::Wait { .. } | Action::Stop => {
+                unreachable!("nothing was sent for it")
+            }
         });
         if is_lost {
             self.server.requests.remove(position);
@@ -294,7 +298,7 @@ fn a_claim_that_was_left_behind_runs_out() {
     world.perform(0);
     world.pass(Duration::from_secs(30 + 5 + 60));
     world.go_on(1);
-    for _ in 0..8 {
+    for _ in 0..9 {
         world.perform(0);
         world.go_on(1);
     }

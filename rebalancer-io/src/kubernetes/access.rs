@@ -67,25 +67,29 @@ pub const TO_PLAN: [Permission; 5] = [
 pub const OF_OTHER_OWNERS: [Permission; 2] =
     [Permission::new("get", "", "replicationcontrollers"), Permission::new("get", "argoproj.io", "rollouts")];
 
-/// What evicting needs beyond [`TO_PLAN`]: the eviction, the look whether an eviction without an
-/// answer happened, and the Events, among them the claims of other runs.
-pub const TO_EVICT: [Permission; 4] = [
+/// What evicting needs beyond [`TO_PLAN`]: the eviction, the look whether an eviction that was answered
+/// by a failure happened, and the Events, among them the claim.
+pub const TO_EVICT: [Permission; 3] = [
     Permission::new("create", "", "pods").of("eviction"),
     Permission::new("get", "", "pods"),
     Permission::new("create", "events.k8s.io", "events"),
-    Permission::new("list", "events.k8s.io", "events"),
 ];
 
 /// What deleting, where it was chosen over evicting, needs instead of the eviction.
 pub const TO_DELETE: Permission = Permission::new("delete", "", "pods");
 
-/// All that a run needs which ends pods in this way.
-pub fn to_run(method: Method) -> Vec<Permission> {
+/// What only a claim needs: to find those of other runs.
+pub const TO_CLAIM: Permission = Permission::new("list", "events.k8s.io", "events");
+
+/// All that a run needs which ends pods in this way, under a claim or without one. Without one the
+/// Events it writes only tell people.
+pub fn to_run(method: Method, claim: bool) -> Vec<Permission> {
     let end = match method {
         Method::Evict => TO_EVICT[0],
         Method::Delete => TO_DELETE,
     };
-    [TO_PLAN.as_slice(), &[end], &TO_EVICT[1..]].concat()
+    let to_claim: &[Permission] = if claim { &[TO_CLAIM] } else { &[] };
+    [TO_PLAN.as_slice(), &[end], &TO_EVICT[1..], to_claim].concat()
 }
 
 /// What the server says of who asks.
@@ -195,9 +199,11 @@ mod tests {
 
     #[test]
     fn a_run_needs_the_verb_of_its_method_and_not_the_other() {
-        let words = |method| to_run(method).iter().map(ToString::to_string).collect::<Vec<String>>();
+        let words = |method| to_run(method, true).iter().map(ToString::to_string).collect::<Vec<String>>();
         let (evict, delete) = (words(Method::Evict), words(Method::Delete));
         assert_eq!(evict.len(), delete.len());
+        assert!(to_run(Method::Evict, true).contains(&TO_CLAIM));
+        assert!(!to_run(Method::Evict, false).contains(&TO_CLAIM), "without a claim no Event is looked for");
         assert!(
             evict.contains(&"create pods/eviction".to_owned()) && !evict.contains(&"delete pods".to_owned())
         );

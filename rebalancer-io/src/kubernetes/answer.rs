@@ -27,6 +27,19 @@ pub(super) struct Reply {
     pub body: Vec<u8>,
 }
 
+/// What every object says of itself.
+#[derive(Deserialize)]
+struct Named {
+    kind: String,
+    metadata: NamedMeta,
+}
+
+#[derive(Deserialize)]
+struct NamedMeta {
+    #[serde(default)]
+    name: String,
+}
+
 /// The API's own way to say how a request ended.
 #[derive(Deserialize, Default)]
 #[serde(default, rename_all = "camelCase")]
@@ -80,6 +93,17 @@ impl Reply {
     /// Whether the answer says that the name of what was to be created is taken.
     pub(super) fn already_exists(&self) -> bool {
         self.status == 409 && self.told().is_some_and(|status| status.reason == "AlreadyExists")
+    }
+
+    /// The object that was created, by its own kind and name; a proxy answers with anything else.
+    ///
+    /// # Errors
+    /// The failure the answer tells, or that it is not this object.
+    pub(super) fn created(&self, kind: &str, name: &str) -> Result<(), ApiFailure> {
+        let found: Named = self.read()?;
+        // An empty name is one that the server makes.
+        let is_it = found.kind == kind && (found.metadata.name == name || name.is_empty());
+        if is_it { Ok(()) } else { Err(self.unreadable(&format!("not the {kind} that was sent"))) }
     }
 
     /// Whether this is a `Status` of success, as an eviction is answered.
@@ -143,12 +167,14 @@ impl Reply {
 
 fn kind_of(code: u16, told: &Status, has_retry_after: bool) -> FailureKind {
     let blocked_by_pdb = told.details.causes.iter().any(|cause| cause.reason == "DisruptionBudget");
+    if told.is_by_admission() {
+        return FailureKind::RefusedByAdmission;
+    }
     match code {
         401 => FailureKind::Unauthorized,
         404 if told.details.kind == "namespaces" => FailureKind::NamespaceGone,
         404 if told.details.kind == "pods" => FailureKind::TargetGone,
         429 if blocked_by_pdb => FailureKind::BlockedByPdb,
-        400..=499 if told.is_by_admission() => FailureKind::RefusedByAdmission,
         403 => forbidden(told),
         409 if told.reason == "Conflict" => FailureKind::TargetReplaced,
         // Storage that is still starting asks to wait; a refusal by an operator's webhook does not.
@@ -181,9 +207,13 @@ fn forbidden(told: &Status) -> FailureKind {
 }
 
 impl Status {
-    /// Both kinds of admission say so in these words, whatever code they answer with.
+    /// Both kinds of admission say so in these words of the API server. A webhook chooses the code of
+    /// its denial itself, 500 as well as 429. One that could not be asked has not denied anything.
     fn is_by_admission(&self) -> bool {
-        self.message.contains("denied the request") || self.message.contains("denied request")
+        let denied = [" denied the request", " denied request"].map(|words| self.message.find(words));
+        let denied = denied.into_iter().flatten().min();
+        let failed = self.message.find("failed calling webhook");
+        denied.is_some_and(|denied| failed.is_none_or(|failed| denied < failed))
     }
 
     fn retry_after(&self) -> Option<Duration> {

@@ -17,8 +17,9 @@ use serde::Deserialize;
 
 use super::cluster::Cluster;
 use super::events::{self, Notice};
+use super::evict::Effect;
 use super::list::unsendable;
-use super::pods::{elapsed, moment, null_is_empty};
+use super::pods::{ListMeta, elapsed, moment, null_is_empty};
 
 /// Label of a claim: the UID of the workload, by which all claims on it are found.
 const WORKLOAD: &str = "pod-rebalancer/workload";
@@ -32,9 +33,13 @@ const VALID_SECONDS: &str = "pod-rebalancer/valid-seconds";
 /// Longest name of a host that the server takes for who reports, in bytes.
 const MAX_INSTANCE_BYTES: usize = 128;
 
+/// A list is known by its kind, so that nothing else reads as "no claims".
 #[derive(Deserialize)]
 struct ClaimList {
+    kind: String,
     #[serde(default, deserialize_with = "null_is_empty")]
+    metadata: ListMeta,
+    #[serde(deserialize_with = "null_is_empty")]
     items: Vec<WrittenClaim>,
 }
 
@@ -69,17 +74,27 @@ impl Cluster {
         let request = Request::new(path).list(&of_workload).map_err(|error| unsendable(&error))?;
         let reply = self.exchange(request)?;
         let found: ClaimList = reply.read()?;
+        let is_whole = found.metadata.continue_token.is_none_or(|token| token.is_empty());
+        if found.kind != "EventList" || !is_whole {
+            return Err(reply.unreadable("not the whole list of Events"));
+        }
         let now = reply.date.unwrap_or_else(Timestamp::now);
         found.items.into_iter().map(|claim| claim.read(now)).collect()
     }
 
-    /// Takes the name of this generation, if nobody has it.
-    pub(super) fn claim(&self, request: &ClaimRequest, why: &str) -> Result<ClaimFate, ApiFailure> {
-        let reply = self.create_event(&event(self.namespace(), request, why, EventTime::now()))?;
+    /// Takes the name of this generation, if nobody has it, or asks whether it could.
+    pub(super) fn claim(
+        &self,
+        request: &ClaimRequest,
+        why: &str,
+        effect: Effect,
+    ) -> Result<ClaimFate, ApiFailure> {
+        let event = event(self.namespace(), request, why, EventTime::now());
+        let reply = self.create_event(&event, effect)?;
         if reply.already_exists() {
             return Ok(ClaimFate::Lost);
         }
-        let _created: serde::de::IgnoredAny = reply.read()?;
+        reply.created("Event", event.metadata.name.as_deref().unwrap_or_default())?;
         Ok(ClaimFate::Won)
     }
 }
@@ -173,21 +188,23 @@ mod tests {
         let holder = event.reporting_instance.clone().expect("the server demands one");
         let mut json = serde_json::to_value(event).expect("an object");
         json["metadata"]["creationTimestamp"] = "2026-11-23T06:00:16Z".into();
-        let found = read(&serde_json::json!({ "items": [json] }).to_string()).expect("a claim");
+        let list = serde_json::json!({ "kind": "EventList", "items": [json] });
+        let found = read(&list.to_string()).expect("a claim");
         let (age, valid_for) = (Duration::from_secs(44), Duration::from_secs(95));
         assert_eq!(found, [Claim { generation: 3, holder, age, valid_for }]);
     }
 
     #[test]
     fn a_claim_that_tells_nothing_is_a_failure_and_not_none() {
-        assert_eq!(read(r#"{"items": null}"#), Ok(Vec::new()));
+        assert_eq!(read(r#"{"kind": "EventList", "items": null}"#), Ok(Vec::new()));
         let unreadable = [
             r#"{"name": "x", "creationTimestamp": "2026-11-23T06:00:16Z"}"#,
             r#"{"name": "x", "creationTimestamp": null, "annotations": {"pod-rebalancer/generation": "1", "pod-rebalancer/valid-seconds": "9"}}"#,
             r#"{"name": "x", "creationTimestamp": "2026-11-23T06:00:16Z", "annotations": {"pod-rebalancer/generation": "-1", "pod-rebalancer/valid-seconds": "9"}}"#,
         ];
         for metadata in unreadable {
-            let error = read(&format!(r#"{{"items": [{{"metadata": {metadata}}}]}}"#)).expect_err(metadata);
+            let error = read(&format!(r#"{{"kind": "EventList", "items": [{{"metadata": {metadata}}}]}}"#))
+                .expect_err(metadata);
             assert_eq!(error.kind, FailureKind::UnreadableAnswer);
             assert!(error.message.contains("Event x"), "{error}");
         }

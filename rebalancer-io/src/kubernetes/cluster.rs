@@ -1,9 +1,11 @@
 //! One connection to one cluster: every request goes through here, is counted, and is sent once.
 
 use core::time::Duration;
+use std::cell::Cell;
 use std::error::Error;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Instant;
 
@@ -27,6 +29,9 @@ use crate::unsaid::{Unsaid, is_data};
 /// Largest answer that is read, in bytes: a page of 500 pods of 130 kilobytes each.
 const MAX_ANSWER_BYTES: usize = 64 << 20;
 
+/// Longest time a stop goes unnoticed while an answer is waited for.
+const STOP_POLL: Duration = Duration::from_millis(100);
+
 /// A connection to the API server of one cluster, for one namespace.
 ///
 /// Blocking: its runtime is hidden inside, and calling it from within an asynchronous runtime
@@ -40,12 +45,22 @@ pub struct Cluster {
     origin: String,
     context: Option<String>,
     call_timeout: Duration,
-    deadline: Option<Instant>,
+    deadline: Cell<Option<Instant>>,
+    stop: Arc<AtomicBool>,
     metrics_window: Duration,
     allowed_controllers: Vec<ControllerKind>,
     refuse_local_storage: bool,
     requests: AtomicU64,
     clock: ServerClock,
+}
+
+/// What a stop means to a request that waits for its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum AtStop {
+    /// Its answer is of no use any more.
+    GiveUp,
+    /// It may have changed something: it gets [`LAST_LOOK`] more.
+    WaitOn,
 }
 
 /// A question to the API server that failed.
@@ -76,7 +91,8 @@ impl Cluster {
             origin: located.origin.clone(),
             context: located.context.clone(),
             call_timeout: options.call_timeout,
-            deadline: options.deadline,
+            deadline: Cell::new(options.deadline),
+            stop: Arc::clone(&options.stop),
             metrics_window: options.metrics_window,
             allowed_controllers: options.allowed_controllers.clone(),
             refuse_local_storage: options.refuse_local_storage,
@@ -133,21 +149,27 @@ impl Cluster {
         ClusterError { doing, server: self.server.clone(), origin: self.origin.clone(), failure }
     }
 
-    /// Sends a request once and awaits its whole answer.
+    /// Moves the deadline, such as by the time that a person took to answer.
+    pub fn put_off_deadline(&self, by: Duration) {
+        self.deadline.set(self.deadline.get().and_then(|deadline| deadline.checked_add(by)));
+    }
+
+    /// Sends a request once and awaits its whole answer. A stop ends the waiting.
     pub(super) fn exchange(&self, request: Request<Vec<u8>>) -> Result<Reply, ApiFailure> {
+        self.send(request, AtStop::GiveUp)
+    }
+
+    /// The same for a request that changes something: at a stop it is still given [`LAST_LOOK`].
+    pub(super) fn exchange_to_the_end(&self, request: Request<Vec<u8>>) -> Result<Reply, ApiFailure> {
+        self.send(request, AtStop::WaitOn)
+    }
+
+    fn send(&self, request: Request<Vec<u8>>, at_stop: AtStop) -> Result<Reply, ApiFailure> {
         self.requests.fetch_add(1, Ordering::Relaxed);
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let begun = Instant::now();
-        let limit = self.time_limit(begun);
-        let reply = self.runtime.block_on(async {
-            match timeout(limit, answer(&self.client, &self.unsaid, &self.clock, request)).await {
-                Ok(reply) => reply,
-                Err(_elapsed) => {
-                    let message = format!("none within {:.1} s", limit.as_secs_f64());
-                    Err(ApiFailure::new(FailureKind::NoAnswer, message))
-                }
-            }
-        });
+        let asked = answer(&self.client, &self.unsaid, &self.clock, request);
+        let reply = self.runtime.block_on(self.awaited(asked, begun, at_stop));
         let status = reply.as_ref().map_or_else(|failure| failure.http_status, |reply| Some(reply.status));
         let failure = reply.as_ref().err();
         tracing::debug!(
@@ -164,8 +186,47 @@ impl Cluster {
         reply
     }
 
+    /// The answer, unless the time is over or a stop comes first. What is asked after a stop, such as
+    /// whether an eviction happened, gets [`LAST_LOOK`].
+    async fn awaited(
+        &self,
+        asked: impl Future<Output = Result<Reply, ApiFailure>>,
+        begun: Instant,
+        at_stop: AtStop,
+    ) -> Result<Reply, ApiFailure> {
+        let mut limit = self.time_limit(begun);
+        let mut stop_seen = self.is_stopped();
+        if stop_seen {
+            limit = limit.min(LAST_LOOK);
+        }
+        let mut asked = pin!(asked);
+        loop {
+            let left = limit.saturating_sub(begun.elapsed());
+            if let Ok(reply) = timeout(left.min(STOP_POLL), &mut asked).await {
+                return reply;
+            }
+            if begun.elapsed() >= limit {
+                let message = format!("none within {:.1} s", limit.as_secs_f64());
+                return Err(ApiFailure::new(FailureKind::NoAnswer, message));
+            }
+            if stop_seen || !self.is_stopped() {
+                continue;
+            }
+            stop_seen = true;
+            if at_stop == AtStop::GiveUp {
+                let message = "a stop was asked for while it was waited for";
+                return Err(ApiFailure::new(FailureKind::NoAnswer, message));
+            }
+            limit = limit.min(begun.elapsed().saturating_add(LAST_LOOK));
+        }
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
     fn time_limit(&self, now: Instant) -> Duration {
-        let left = self.deadline.map(|deadline| deadline.saturating_duration_since(now).max(LAST_LOOK));
+        let left = self.deadline.get().map(|deadline| deadline.saturating_duration_since(now).max(LAST_LOOK));
         left.map_or(self.call_timeout, |left| left.min(self.call_timeout))
     }
 }

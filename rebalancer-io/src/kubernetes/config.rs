@@ -5,6 +5,8 @@ use std::env;
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use kube::Config;
@@ -44,6 +46,9 @@ pub struct ConnectOptions {
     pub allowed_controllers: Vec<ControllerKind>,
     /// Leave pods alone whose data lies on their node.
     pub refuse_local_storage: bool,
+    /// Once true, no answer is waited for any longer, but that to an eviction or deletion on its way,
+    /// for five seconds.
+    pub stop: Arc<AtomicBool>,
 }
 
 impl Default for ConnectOptions {
@@ -59,6 +64,7 @@ impl Default for ConnectOptions {
             metrics_window: Duration::ZERO,
             allowed_controllers: Vec::new(),
             refuse_local_storage: false,
+            stop: Arc::default(),
         }
     }
 }

@@ -8,10 +8,10 @@ use kube::Resource;
 use kube::api::PostParams;
 use kube::core::Request;
 use rebalancer_core::{ApiFailure, Controller, Target};
-use serde::de::IgnoredAny;
 
 use super::answer::Reply;
 use super::cluster::Cluster;
+use super::evict::Effect;
 use super::list::unsendable;
 
 /// Longest note the server takes, in bytes.
@@ -41,16 +41,16 @@ impl Cluster {
     /// # Errors
     /// As the server answers. What was done is done, so this is worth a warning and no more.
     pub fn notify(&self, notice: &Notice<'_>) -> Result<(), ApiFailure> {
-        let reply = self.create_event(&event(self.namespace(), notice, Timestamp::now()))?;
-        let _created: IgnoredAny = reply.read()?;
-        Ok(())
+        let reply = self.create_event(&event(self.namespace(), notice, Timestamp::now()), Effect::Real)?;
+        reply.created("Event", "")
     }
 
-    pub(super) fn create_event(&self, event: &Event) -> Result<Reply, ApiFailure> {
+    pub(super) fn create_event(&self, event: &Event, effect: Effect) -> Result<Reply, ApiFailure> {
+        let params = PostParams { dry_run: effect == Effect::DryRun, ..PostParams::default() };
         let path = Event::url_path(&(), Some(self.namespace()));
         let request = serde_json::to_vec(event)
             .map_err(kube::core::request::Error::SerializeBody)
-            .and_then(|body| Request::new(path).create(&PostParams::default(), body));
+            .and_then(|body| Request::new(path).create(&params, body));
         self.exchange(request.map_err(|error| unsendable(&error))?)
     }
 }

@@ -18,19 +18,21 @@ use super::list::unsendable;
 pub(super) enum Effect {
     /// The server checks permission, admission, precondition and budgets, and changes nothing.
     DryRun,
-    /// The pod is ended.
+    /// What is asked for is done.
     Real,
 }
 
 /// What is read of a single pod.
 #[derive(Deserialize)]
 struct Found {
+    kind: String,
     metadata: FoundMeta,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct FoundMeta {
+    name: String,
     uid: String,
     deletion_timestamp: Option<String>,
 }
@@ -42,7 +44,11 @@ impl Cluster {
             Method::Evict => eviction(self.namespace(), request, effect),
             Method::Delete => deletion(self.namespace(), request, effect),
         };
-        let reply = self.exchange(http.map_err(|error| unsendable(&error))?)?;
+        let http = http.map_err(|error| unsendable(&error))?;
+        let reply = match effect {
+            Effect::DryRun => self.exchange(http),
+            Effect::Real => self.exchange_to_the_end(http),
+        }?;
         if !reply.is_success() {
             return Err(reply.failure());
         }
@@ -60,6 +66,10 @@ impl Cluster {
             return Ok(Presence::Absent);
         }
         let found: Found = reply.read()?;
+        let is_pod = matches!(found.kind.as_str(), "Pod" | "PartialObjectMetadata");
+        if !is_pod || found.metadata.name != target.name {
+            return Err(reply.unreadable("not the pod that was asked for"));
+        }
         Ok(Presence::Present {
             uid: found.metadata.uid,
             terminating: found.metadata.deletion_timestamp.is_some(),

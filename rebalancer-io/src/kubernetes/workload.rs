@@ -1,5 +1,6 @@
 //! The workload in a cluster: listed, inspected, and, by the one type that can, evicted from.
 
+use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
@@ -89,6 +90,23 @@ impl Observer<'_> {
         Ok(Workload { pods, owners })
     }
 
+    /// Asks whether this workload could be claimed: finds its claims, and tries the next one without
+    /// writing it down.
+    ///
+    /// # Errors
+    /// As the server answers.
+    pub fn try_claim(&self, workload: &Controller) -> Result<(), ApiFailure> {
+        let claims = self.cluster.claims(workload)?;
+        let newest = claims.iter().map(|claim| claim.generation).max().unwrap_or(0);
+        let request = ClaimRequest {
+            workload: workload.clone(),
+            generation: newest.saturating_add(1),
+            targets: Vec::new(),
+            valid_for: Duration::ZERO,
+        };
+        self.cluster.claim(&request, "a try", Effect::DryRun).map(drop)
+    }
+
     fn budgets_of(&self, targets: &[Target]) -> Result<Vec<Budget>, ApiFailure> {
         let mut pods: Vec<(&str, &Labels)> = Vec::new();
         for target in targets {
@@ -145,7 +163,6 @@ fn shared(known: &mut BTreeSet<Rc<Labels>>, labels: Labels) -> Rc<Labels> {
     labels
 }
 
-/// Not `Forbidden`, on which a rotation goes on without a claim.
 fn only_looks() -> ApiFailure {
     ApiFailure::new(FailureKind::InvalidRequest, "this run only looks; it holds nothing that can evict")
 }
@@ -174,7 +191,7 @@ impl Actuator for Evictor<'_> {
     }
 
     fn claim(&mut self, request: &ClaimRequest) -> Result<ClaimFate, ApiFailure> {
-        self.observer.cluster.claim(request, &self.why)
+        self.observer.cluster.claim(request, &self.why, Effect::Real)
     }
 
     fn evict(&mut self, request: &EvictionRequest) -> Result<(), ApiFailure> {

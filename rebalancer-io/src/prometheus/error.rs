@@ -367,6 +367,9 @@ pub enum TransportError {
     /// The answer is not HTTP, or something else failed below it.
     #[error("{0}")]
     Other(String),
+    /// Someone asked to stop while it was waited for.
+    #[error("a stop was asked for while the answer was waited for")]
+    Stopped,
     /// A replay that has no such exchange.
     #[error("the recording has no answer to this query at {0}")]
     NotRecorded(String),
@@ -384,6 +387,7 @@ impl TransportError {
             Self::Proxy(_) => "proxy",
             Self::Decompress(_) => "decompress",
             Self::Credentials { .. } => "credentials",
+            Self::Stopped => "stopped",
             Self::NotRecorded(_) => "not_recorded",
             Self::Other(_) => "_OTHER",
         }
@@ -402,6 +406,7 @@ impl TransportError {
             Self::Decompress(_) => "look for a proxy that changes answers",
             Self::Credentials { .. } => "mount the file or correct its path",
             Self::Other(_) => "check that PROMETHEUS_ENDPOINT is an HTTP server",
+            Self::Stopped => "nothing was evicted; run again",
             Self::NotRecorded(_) => "replay with the queries of the recording, or record again",
         }
     }

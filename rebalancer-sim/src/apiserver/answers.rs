@@ -287,7 +287,9 @@ fn event(request: &SimRequest, fleet: &mut Fleet) -> Transcript {
         return failure(409, &message, Some("AlreadyExists"), Some(details));
     }
     event["metadata"]["creationTimestamp"] = json!(objects::rfc3339(SystemTime::now()));
-    fleet.events.push(event.clone());
+    if request.query("dryRun").is_none() {
+        fleet.events.push(event.clone());
+    }
     json(201, &event)
 }
 

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use arbitrary::{Result, Unstructured};
 use rebalancer_core::{
-    Action, Answer, ApiFailure, Budget, Claim, ClaimFate, Controller, FailureKind, LivePod, Mode, OwnerFacts,
-    Pacing, Phase, Presence, Role, Rotation, RotationOptions, RotationPlan, RotationReport, Target, Workload,
+    Action, Answer, ApiFailure, Budget, Claim, ClaimFate, Controller, EvictionRequest, FailureKind, LivePod,
+    Mode, OwnerFacts, Pacing, Phase, Presence, Role, Rotation, RotationOptions, RotationPlan, RotationReport,
+    Target, Workload,
 };
 
 /// Answers after which every rotation must have stopped: the deadline below ends all waiting.
@@ -57,6 +58,8 @@ struct Watch {
     sent: Vec<String>,
     gone: Vec<String>,
     unresolved: Option<String>,
+    /// Whether the eviction of unknown fate was answered by a clear no.
+    said_no: bool,
     over: bool,
 }
 
@@ -66,14 +69,18 @@ enum ClaimSeen {
     #[default]
     NotLookedFor,
     NoneInForce,
-    /// Won, or impossible here.
-    Settled,
+    Won,
     Lost,
 }
 
 impl Watch {
     fn approve(&self, action: &Action, plan: &RotationPlan) {
-        assert!(!self.over || *action == Action::Stop, "{action:?} after the end");
+        let sends_nothing = match action {
+            Action::Stop | Action::AwaitEviction(_) => true,
+            Action::LookUp(_) => self.unresolved.is_some(),
+            _ => false,
+        };
+        assert!(!self.over || sends_nothing, "{action:?} after the end");
         if let Some(uid) = &self.unresolved {
             let looks = matches!(action, Action::LookUp(target) if target.uid == *uid);
             assert!(looks, "{action:?} before the fate of {uid} is known");
@@ -82,7 +89,7 @@ impl Watch {
             assert!(matches!(action, Action::FindClaims { .. } | Action::Stop), "{action:?} without a claim");
         }
         let Action::Evict(request) = action else { return };
-        assert_eq!(self.claim, ClaimSeen::Settled, "no other run may evict");
+        assert_eq!(self.claim == ClaimSeen::Won, plan.options().claim, "no other run may evict");
         let uids: Vec<&String> = plan.targets().iter().map(|target| &target.uid).collect();
         assert_eq!(plan.options().mode, Mode::Execute, "a dry-run evicts nothing");
         assert!(self.preflighted.iter().eq(uids.iter().copied()), "every preflight was accepted");
@@ -94,29 +101,38 @@ impl Watch {
         match (action, answer) {
             (_, Answer::StopRequested) => self.over = self.unresolved.is_none(),
             (_, Answer::Claims(answer)) => self.found(answer),
-            (_, Answer::Claimed(Ok(ClaimFate::Won))) => self.claim = ClaimSeen::Settled,
+            (_, Answer::Claimed(Ok(ClaimFate::Won))) => self.claim = ClaimSeen::Won,
             (_, Answer::Claimed(Ok(ClaimFate::Lost))) => self.claim = ClaimSeen::Lost,
-            (_, Answer::Claimed(Err(failure))) => {
-                self.claim = ClaimSeen::Settled;
-                self.over = !failure.forbids_claims();
-            }
             (Action::Preflight(request), Answer::Preflight(Ok(()))) => {
                 self.preflighted.push(request.target.uid.clone());
             }
-            (Action::Evict(request), Answer::Eviction(answer)) => self.evicted(&request.target, answer),
+            (
+                Action::Evict(EvictionRequest { target, .. }) | Action::AwaitEviction(target),
+                Answer::Eviction(answer),
+            ) => {
+                self.evicted(target, answer);
+            }
+            (_, Answer::Workload(Ok(workload))) => self.listed(workload),
             (Action::LookUp(target), Answer::LookedUp(answer)) => {
                 self.unresolved = None;
                 match answer {
                     Ok(Presence::Present { uid, terminating: false }) if *uid == target.uid => {
                         self.over = true;
                     }
-                    Ok(_) => self.gone.push(target.uid.clone()),
+                    Ok(_) => {
+                        self.gone.push(target.uid.clone());
+                        self.over |= self.said_no;
+                    }
                     Err(_) => self.over = true,
                 }
             }
-            (_, Answer::Workload(Err(_)) | Answer::Budgets(Err(_)) | Answer::Preflight(Err(_))) => {
-                self.over = true;
-            }
+            (
+                _,
+                Answer::Claimed(Err(_))
+                | Answer::Workload(Err(_))
+                | Answer::Budgets(Err(_))
+                | Answer::Preflight(Err(_)),
+            ) => self.over = true,
             _ => {}
         }
     }
@@ -126,16 +142,34 @@ impl Watch {
         self.claim = ClaimSeen::NoneInForce;
         match answer {
             Ok(claims) => self.over |= claims.iter().any(Claim::is_in_force),
-            Err(failure) if failure.forbids_claims() => self.claim = ClaimSeen::Settled,
             Err(_) => self.over = true,
         }
+    }
+
+    /// A pod whose eviction was accepted, and that is there as before, is not gone.
+    fn listed(&mut self, workload: &Workload) {
+        let is_there = |uid: &String| {
+            let there = |pod: &&LivePod| {
+                pod.uid == *uid && !pod.terminating && !matches!(pod.phase, Phase::Succeeded | Phase::Failed)
+            };
+            workload.pods.iter().any(|pod| there(&pod))
+        };
+        let gone = self.gone.len();
+        self.gone.retain(|uid| !is_there(uid));
+        self.over |= self.gone.len() < gone;
     }
 
     fn evicted(&mut self, target: &Target, answer: &std::result::Result<(), ApiFailure>) {
         self.sent.push(target.uid.clone());
         match answer {
             Ok(()) => self.gone.push(target.uid.clone()),
-            Err(failure) if failure.kind.leaves_unknown() => self.unresolved = Some(target.uid.clone()),
+            Err(failure) if failure.kind.leaves_unknown() => {
+                self.unresolved = Some(target.uid.clone());
+                self.said_no = !matches!(
+                    failure.kind,
+                    FailureKind::ServerError | FailureKind::NoAnswer | FailureKind::UnreadableAnswer
+                );
+            }
             Err(_) => self.over = true,
         }
     }
@@ -159,6 +193,7 @@ fn options(input: &mut Unstructured<'_>) -> Result<RotationOptions> {
     let mut options = RotationOptions::until(deadline);
     options.mode = if input.ratio(1, 8)? { Mode::ServerDryRun } else { Mode::Execute };
     options.pacing = if input.arbitrary()? { Pacing::WaitReady } else { Pacing::Sequential };
+    options.claim = !input.ratio(1, 8)?;
     options.warm_up = Duration::from_secs(input.int_in_range(0..=60)?);
     Ok(options)
 }
@@ -182,7 +217,8 @@ fn belongs(action: &Action, answer: &Answer) -> bool {
             | (Action::ListBudgets { .. }, Answer::Budgets(_))
             | (Action::Preflight(_), Answer::Preflight(_))
             | (Action::Claim(_), Answer::Claimed(_))
-            | (Action::Evict(_), Answer::Eviction(_))
+            | (Action::Evict(_) | Action::AwaitEviction(_), Answer::Eviction(_))
+            | (Action::AwaitEviction(_), Answer::NotSent)
             | (Action::LookUp(_), Answer::LookedUp(_))
             | (Action::Wait { .. }, Answer::Waited)
     )
@@ -192,8 +228,11 @@ fn belongs(action: &Action, answer: &Answer) -> bool {
 fn answer(action: &Action, planned: &Workload, input: &mut Unstructured<'_>) -> Result<Answer> {
     if input.is_empty() {
         // A stop ends everything but an open question about a pod's fate.
-        let asks_fate = matches!(action, Action::LookUp(_));
-        return Ok(if asks_fate { Answer::LookedUp(Ok(Presence::Absent)) } else { Answer::StopRequested });
+        return Ok(match action {
+            Action::LookUp(_) => Answer::LookedUp(Ok(Presence::Absent)),
+            Action::AwaitEviction(_) => Answer::NotSent,
+            _ => Answer::StopRequested,
+        });
     }
     let kind = match action {
         Action::ListWorkload => 0,
@@ -204,8 +243,9 @@ fn answer(action: &Action, planned: &Workload, input: &mut Unstructured<'_>) -> 
         Action::Wait { .. } | Action::Stop => 5,
         Action::FindClaims { .. } => 6,
         Action::Claim(_) => 7,
+        Action::AwaitEviction(_) => 9,
     };
-    let kind = if input.ratio(1, 16)? { input.int_in_range(0..=8_u8)? } else { kind };
+    let kind = if input.ratio(1, 16)? { input.int_in_range(0..=9_u8)? } else { kind };
     Ok(match kind {
         0 => Answer::Workload(or_failure(input, |input| listed(planned, input))?),
         1 => Answer::Budgets(or_failure(input, budgets)?),
@@ -217,7 +257,8 @@ fn answer(action: &Action, planned: &Workload, input: &mut Unstructured<'_>) -> 
         7 => Answer::Claimed(or_failure(input, |input| {
             Ok(if input.ratio(1, 4)? { ClaimFate::Lost } else { ClaimFate::Won })
         })?),
-        _ => Answer::StopRequested,
+        8 => Answer::StopRequested,
+        _ => Answer::NotSent,
     })
 }
 

@@ -2,8 +2,9 @@
 //! that changes nothing.
 
 use rebalancer_core::{
-    ApiFailure, Budget, Disturbance, EligibilityRules, EvictionRequest, FailureKind, LivePod, Method,
-    Objection, OwnerFacts, Protection, Role, Strategy, Target, Workload, disturbances, objections, remarks,
+    ApiFailure, Budget, Controller, Disturbance, EligibilityRules, EvictionRequest, FailureKind, LivePod,
+    Method, Objection, OwnerFacts, Protection, Role, Strategy, Target, Workload, disturbances, objections,
+    remarks,
 };
 use rebalancer_io::driver::{Actuator, WorkloadSource};
 use rebalancer_io::kubernetes::{OF_OTHER_OWNERS, Observer, Permission, TO_PLAN, to_run};
@@ -37,8 +38,11 @@ pub fn check(live: &Live, decision: &DecisionSettings, args: &CheckArgs) -> (Cat
     let eligible = eligible(&workload, decision, &mut category);
     local_storage(&workload, &mut category);
     budgets(&mut observer, &workload, decision, &args.action, &mut category);
-    if let (true, Some(pod)) = (permitted, eligible) {
+    if let (true, Some(pod)) = (permitted.to_end, eligible) {
         try_eviction(&mut observer, pod, &args.action, &mut category);
+    }
+    if let (true, Some(owner)) = (permitted.to_claim, workload.owners.first()) {
+        try_claim(&observer, &owner.top, &mut category);
     }
     (category, workload)
 }
@@ -54,10 +58,18 @@ fn subject(live: &Live) -> String {
     format!("{place}, namespace {}{user}", cluster.namespace())
 }
 
-/// Tells of each permission; answers whether a pod may be ended. What only some workloads need is
+/// What may be tried out.
+#[derive(Default)]
+struct Permitted {
+    to_end: bool,
+    /// That a claim is wanted, too.
+    to_claim: bool,
+}
+
+/// Tells of each permission, and answers what may be tried out. What only some workloads need is
 /// asked for where reading this one `was_forbidden`, and nothing else is missing that explains it.
-fn permissions(live: &Live, action: &ActionArgs, was_forbidden: bool, category: &mut Category) -> bool {
-    let mut wanted: Vec<Permission> = to_run(action.method());
+fn permissions(live: &Live, action: &ActionArgs, was_forbidden: bool, category: &mut Category) -> Permitted {
+    let mut wanted: Vec<Permission> = to_run(action.method(), action.claim);
     let asked = live.cluster.missing_permissions(&wanted).and_then(|mut missing| {
         let is_explained = TO_PLAN.iter().any(|permission| missing.contains(permission));
         if was_forbidden && !is_explained {
@@ -71,7 +83,7 @@ fn permissions(live: &Live, action: &ActionArgs, was_forbidden: bool, category: 
         Ok(missing) => missing,
         Err(error) => {
             category.fail("ask for permissions", &Failure::Run(error.into()));
-            return false;
+            return Permitted::default();
         }
     };
     let ends = |permission: &Permission| permission.subresource == "eviction" || permission.verb == "delete";
@@ -83,16 +95,28 @@ fn permissions(live: &Live, action: &ActionArgs, was_forbidden: bool, category: 
         let grant = format!("grant it in namespace {} by a Role", live.cluster.namespace());
         let acts = !TO_PLAN.contains(permission) && !OF_OTHER_OWNERS.contains(permission);
         let (grade, hint) = match permission.resource {
-            // Without Events a run still does its work.
-            "events" => (Grade::Warning, format!("no Event will tell of an eviction; {grant}")),
+            "events" if action.dry_run == DryRun::Server => {
+                (Grade::Warning, format!("DRY_RUN=server does not need it; to act, {grant}"))
+            }
             _ if acts && action.dry_run == DryRun::Client => {
                 (Grade::Warning, format!("DRY_RUN=client does not need it; to act, {grant}"))
+            }
+            "events" if !action.claim => {
+                (Grade::Warning, format!("no Event will tell of an eviction; {grant}"))
+            }
+            "events" => {
+                (Grade::Error, format!("a run that cannot claim evicts nothing: {grant}, or set CLAIM=off"))
             }
             _ => (Grade::Error, grant),
         };
         category.add(grade, format!("may not {permission}"), Some(hint));
     }
-    wanted.iter().any(|permission| ends(permission) && !missing.contains(permission))
+    Permitted {
+        to_end: wanted.iter().any(|permission| ends(permission) && !missing.contains(permission)),
+        to_claim: action.claim
+            && action.dry_run == DryRun::None
+            && missing.iter().all(|permission| permission.resource != "events"),
+    }
 }
 
 fn pods(live: &Live, decision: &DecisionSettings, workload: &Workload, category: &mut Category) {
@@ -303,6 +327,18 @@ fn try_eviction(observer: &mut Observer<'_>, pod: &LivePod, action: &ActionArgs,
             let hint = failure.to_string();
             category.add(grade, format!("the server would not {verb} {name} now (dry run)"), Some(hint));
         }
+    }
+}
+
+/// Asks the server for the claims there are, and whether it would take another; it changes nothing.
+fn try_claim(observer: &Observer<'_>, owner: &Controller, category: &mut Category) {
+    match observer.try_claim(owner) {
+        Ok(()) => category.good("the workload can be claimed (tried, and nothing was written)"),
+        Err(failure) => category.add(
+            Grade::Error,
+            "the workload cannot be claimed (tried, and nothing was written)".to_owned(),
+            Some(format!("{failure}; a run that cannot claim evicts nothing: repair it, or set CLAIM=off")),
+        ),
     }
 }
 
