@@ -116,11 +116,13 @@ fn a_backtest_and_a_plan_of_one_moment_agree(release: Release) {
     let mut fleet = fleet();
     fleet.pods[CASE].cpu = Some(Level::from(0.25).then(Duration::from_secs(3600), 0.9));
     let (server, cluster) = (MetricServer::start(release, &fleet, &[]), cluster(&fleet));
-    let plan = program(&fleet, &server, &cluster, &["plan"], &[]);
+    // A backtest remembers its own rotation of an earlier moment; a plan knows of none.
+    let remembered = [("COOLDOWN", "off"), ("FUTILITY_AGE", "off")];
+    let plan = program(&fleet, &server, &cluster, &["plan"], &remembered);
     let report = plan.json();
     let at = report["evaluation_time"].as_str().expect("a plan has a moment");
     let args = ["backtest", "--from", "90m", "--to", at, "--every", "10m"];
-    let backtest = program(&fleet, &server, &cluster, &args, &[]);
+    let backtest = program(&fleet, &server, &cluster, &args, &remembered);
     let decisions = backtest.json()["decisions"].as_array().expect("decisions").clone();
     let last = decisions.last().expect("the last moment");
     assert_eq!(last["time"], at, "{backtest}");

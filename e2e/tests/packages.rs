@@ -233,7 +233,7 @@ fn the_alerts_of_the_chart_know_the_period_of_the_schedule() {
     assert!(checked.status.success(), "{}", text(&checked));
 }
 
-/// A long name of a release cuts `pod-rebalancer` out of the names of its CronJobs.
+/// A long name of a release cuts `pod-rebalancer` out of the names of its `CronJob`s.
 #[test]
 fn the_first_alert_of_the_chart_looks_for_its_own_cronjobs() {
     require!(Helm);

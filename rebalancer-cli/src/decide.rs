@@ -6,7 +6,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use rebalancer_core::{
     Analysis, Assessment, Disturbance, EligibilityRules, Engine, Fact, Facts, JoinedColumns, LivePod, Metric,
-    Objection, RotationOptions, Workload, assess, disturbances, divided_targets, objections, remarks,
+    MetricIssues, Objection, RotationOptions, Workload, assess, disturbances, divided_targets, objections,
+    remarks,
 };
 use rebalancer_io::facts::FactFinder;
 
@@ -33,6 +34,9 @@ pub struct Known<'a> {
     pub evaluation_time: Option<String>,
     /// What the report says of the workload.
     pub described: WorkloadReport,
+    /// Whether the past of the pods can be asked for. A folder, a list of states, and a recording
+    /// without it hold none: no guard that needs one is asked there.
+    pub has_past: bool,
 }
 
 /// How far the decision may go.
@@ -113,14 +117,16 @@ pub fn conclude(
 ) -> Report {
     let disturbances = workload_disturbances(known.workload, purpose.rotation);
     let facts = complete(found, settings, known, &disturbances);
-    let assessment = assess(analysis, known.joined, &facts, &settings.guards, settings.strategy);
+    let guards = if known.has_past { settings.guards } else { settings.guards.without_past() };
+    let assessment = assess(analysis, known.joined, &facts, &guards, settings.strategy);
     let targets = selected(analysis, &assessment);
     let divided = purpose.rotation.and_then(|_| divided_targets(known.workload, &targets));
-    let mut warnings = warnings(known.joined, known.asked);
+    let mut warnings = warnings(analysis, known.joined, known.asked);
     if !targets.is_empty() {
         warnings.extend(remarks(known.workload, &targets));
     }
     warnings.extend(unusable_facts(&facts));
+    warnings.extend(unasked_guards(settings, analysis, known));
     let context = Context {
         kind: purpose.kind,
         detailed: purpose.detailed,
@@ -134,6 +140,7 @@ pub fn conclude(
         objections: target_objections(&targets, known.workload, settings),
         disturbances: disturbances.iter().chain(&divided).map(Disturbance::to_string).collect(),
         warnings,
+        asked: known.asked.to_vec(),
         evaluation_time: known.evaluation_time.clone(),
         workload: known.described.clone(),
     };
@@ -158,6 +165,21 @@ fn complete<'a>(
         static_membership: settings.static_membership,
         ..found
     }
+}
+
+/// That guards are not asked for want of a past, where they would have been asked.
+fn unasked_guards(settings: &DecisionSettings, analysis: &Analysis<'_>, known: &Known<'_>) -> Option<String> {
+    let guards = settings.guards;
+    let unasked: Vec<&str> =
+        [guards.persistence.map(|_| "persistence"), guards.outlier_trigger.map(|_| "outlier_trigger")]
+            .into_iter()
+            .flatten()
+            .collect();
+    if known.has_past || unasked.is_empty() || !needs_facts(settings, analysis) {
+        return None;
+    }
+    let are = if unasked.len() == 1 { "is" } else { "are" };
+    Some(format!("{} {are} not asked: what is replayed holds no history", unasked.join(" and ")))
 }
 
 /// The optional inputs that were asked for and cannot be used. The history has a guard to say so.
@@ -212,27 +234,45 @@ fn workload_disturbances(workload: &Workload, rotation: Option<&RotationOptions>
 }
 
 /// What was wrong with the samples, a sentence a metric.
-fn warnings(joined: &JoinedColumns<'_>, asked: &[Metric]) -> Vec<String> {
-    const NAMED: usize = 3;
+fn warnings(analysis: &Analysis<'_>, joined: &JoinedColumns<'_>, asked: &[Metric]) -> Vec<String> {
     let mut warnings = Vec::new();
     for &metric in asked {
         let issues = &joined.issues[metric];
-        if !issues.missing.is_empty() && !joined.names.is_empty() {
-            let named = issues.missing.iter().take(NAMED).cloned().collect::<Vec<String>>().join(", ");
-            let more = issues.missing.len().saturating_sub(NAMED);
-            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            let (all, missing) = (joined.names.len(), issues.missing.len());
-            let mut why = Vec::new();
-            if !issues.stale.is_empty() {
-                why.push(format!("{} too old", issues.stale.len()));
-            }
-            if !issues.invalid.is_empty() {
-                why.push(format!("{} no number, infinite or negative", issues.invalid.len()));
-            }
-            let why = if why.is_empty() { String::new() } else { format!(" ({})", why.join(", ")) };
+        let coverage = analysis.coverage()[metric];
+        if coverage.having == 0 && coverage.eligible > 0 {
+            let why = unusable_samples(issues);
             warnings
-                .push(format!("{metric}: {missing} of {all} pods have no usable sample{why}: {named}{more}"));
+                .push(format!("{metric}: asked for, and no pod has it{why}: nothing is decided by {metric}"));
+        } else if !issues.missing.is_empty() && !joined.names.is_empty() {
+            let use_of_it = if coverage.is_usable() {
+                String::new()
+            } else {
+                format!("; {} must have it, so nothing is decided by {metric}", coverage.needed)
+            };
+            warnings.push(format!("{metric}: {}{use_of_it}", missing_samples(issues, joined.names.len())));
         }
     }
     warnings
+}
+
+/// Which pods have no usable sample, and why.
+fn missing_samples(issues: &MetricIssues, all: usize) -> String {
+    const NAMED: usize = 3;
+    let missing = issues.missing.len();
+    let named = issues.missing.iter().take(NAMED).cloned().collect::<Vec<String>>().join(", ");
+    let more = missing.saturating_sub(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{missing} of {all} pods have no usable sample{}: {named}{more}", unusable_samples(issues))
+}
+
+/// How many samples there are that cannot be used, in brackets; empty without any.
+fn unusable_samples(issues: &MetricIssues) -> String {
+    let mut why = Vec::new();
+    if !issues.stale.is_empty() {
+        why.push(format!("{} too old", issues.stale.len()));
+    }
+    if !issues.invalid.is_empty() {
+        why.push(format!("{} no number, infinite or negative", issues.invalid.len()));
+    }
+    if why.is_empty() { String::new() } else { format!(" ({})", why.join(", ")) }
 }

@@ -12,6 +12,8 @@ pub const FAILED: u8 = 1;
 pub const OVER_THRESHOLD: u8 = 2;
 /// With `--detailed-exitcode`: over threshold, but held back.
 pub const WITHHELD: u8 = 3;
+/// With `--detailed-exitcode`: too little data to decide.
+pub const INSUFFICIENT_DATA: u8 = 4;
 /// Usage or configuration error. Not clap's 2, so that a typo never reads as "would act".
 pub const USAGE: u8 = 64;
 
@@ -21,6 +23,7 @@ pub fn code(outcome: Outcome, detailed: bool) -> ExitCode {
         Outcome::Partial | Outcome::Failed => FAILED,
         Outcome::Planned | Outcome::Rotated if detailed => OVER_THRESHOLD,
         Outcome::Withheld | Outcome::Blocked if detailed => WITHHELD,
+        Outcome::InsufficientData if detailed => INSUFFICIENT_DATA,
         Outcome::Balanced
         | Outcome::InsufficientData
         | Outcome::Withheld

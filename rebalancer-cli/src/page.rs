@@ -21,7 +21,7 @@ use crate::report::{Kind, Report, WorkloadReport};
 
 /// Parts of a report that a replay of its page must come to again.
 const DECISION: [&str; 7] =
-    ["should_rebalance", "targets", "statistics", "pods", "thresholds", "guards", "diagnosis"];
+    ["should_rebalance", "outliers", "statistics", "pods", "thresholds", "guards", "diagnosis"];
 
 /// How far a number of the guards and the diagnosis may lie from what it was, as a ratio: less than
 /// anyone reads off the page.
@@ -144,6 +144,7 @@ fn again(recording: &Recording, decision: &DecisionSettings, purpose: Purpose<'_
         asked: &asked,
         evaluation_time: None,
         described: WorkloadReport::default(),
+        has_past: back.recorded.has_past(),
     };
     let options: Option<&RotationOptions> = purpose.rotation;
     let finder = back.recorded.finder(back.answers.at);

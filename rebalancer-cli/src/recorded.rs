@@ -8,7 +8,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args as _, Command};
 use jiff::Timestamp;
 use rebalancer_core::Workload;
-use rebalancer_io::facts::FactFinder;
+use rebalancer_io::facts::{FactFinder, history_name};
 use rebalancer_io::metrics::{FactQueries, OriginQueries};
 use rebalancer_io::origin::one_origin;
 use rebalancer_io::podstate::Answers;
@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::args::DecisionArgs;
 use crate::config_table::settings;
+use crate::decide::WITH_A_PAST;
 use crate::failure::Failure;
 
 /// Settings of a run that its decision depends on; none of them is a secret.
@@ -92,9 +93,15 @@ pub struct ReadBack {
 pub struct Recorded {
     client: PrometheusClient<Replay>,
     queries: FactQueries,
+    has_past: bool,
 }
 
 impl Recorded {
+    /// Whether the past of the pods was asked for when it was recorded, whatever was answered.
+    pub const fn has_past(&self) -> bool {
+        self.has_past
+    }
+
     /// Finds what was recorded beside the loads of the moment `at`.
     pub fn finder(&self, at: Timestamp) -> FactFinder<'_> {
         FactFinder::new(&self.client, &self.queries, at)
@@ -129,7 +136,9 @@ pub fn read_back(recording: &Recording, path: &Path) -> anyhow::Result<ReadBack>
     one_origin(&client, &origins, &workload.pods, recording.evaluation_time)
         .with_context(|| format!("{shown}: cannot tell whose series these are"))?;
     let queries = FactQueries::recorded(recording, namespace, pod_label);
-    let recorded = Recorded { client, queries };
+    let asked = |name: &str| recording.promql(name).is_some();
+    let has_past = WITH_A_PAST.iter().any(|metric| asked(&history_name(metric.name())));
+    let recorded = Recorded { client, queries, has_past };
     Ok(ReadBack { settings, workload, answers, recorded })
 }
 

@@ -41,13 +41,20 @@ pub struct Report {
     /// Which pods a rotation takes.
     #[schemars(with = "shapes::Strategy")]
     pub strategy: Strategy,
-    /// The pods the strategy picks; empty unless a rotation is asked for.
+    /// The pods that would go, or went; empty where nothing is to go, such as in a report that
+    /// withholds.
     pub targets: Vec<TargetReport>,
+    /// The two ends, the busiest and the least busy pod, whatever comes of it; empty where there are
+    /// too little data to tell.
+    pub outliers: Vec<TargetReport>,
     /// Why, in words and numbers.
     pub reason: String,
     /// Spread of each metric over the candidates; null for a metric that is not usable.
     #[schemars(with = "shapes::PerMetric<Option<StatisticsReport>>")]
     pub statistics: PerMetric<Option<StatisticsReport>>,
+    /// How many of the pods that take part have each metric, and whether it was asked for.
+    #[schemars(with = "shapes::PerMetric<CoverageReport>")]
+    pub coverage: PerMetric<CoverageReport>,
     /// Every live pod, by name.
     pub pods: Vec<PodReport>,
     /// What each guard says; a guard that is off is not listed.
@@ -155,7 +162,7 @@ pub struct WorkloadReport {
     pub pods: usize,
 }
 
-/// A pod to evict.
+/// A pod with the part it has in a rotation.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct TargetReport {
     /// Its name.
@@ -190,6 +197,21 @@ pub struct StatisticsReport {
     pub max: f64,
     /// Largest load over the mean; null when the mean is 0.
     pub max_over_mean: Option<f64>,
+}
+
+/// How many pods have a metric.
+#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
+pub struct CoverageReport {
+    /// Whether it was asked for.
+    pub asked: bool,
+    /// Pods that have a usable sample of it.
+    pub having: usize,
+    /// Pods that must have one.
+    pub needed: usize,
+    /// Pods that take part.
+    pub eligible: usize,
+    /// Whether it has a part in the decision.
+    pub usable: bool,
 }
 
 /// One live pod.

@@ -72,22 +72,10 @@ impl Assessment {
         verdicts
     }
 
-    /// The pods to rotate when every verdict is a pass: what who acts does.
+    /// The pods to rotate, which is what a run does and a plan shows: `None` unless every verdict is
+    /// a pass. What is unknown refuses as what holds does.
     pub fn rotation(&self, futility: Futility) -> Option<&Selection> {
-        self.rotation_unless(futility, |standing| standing != Standing::Pass)
-    }
-
-    /// The pods to rotate when no verdict holds, whatever is unknown: what a plan or a replay shows.
-    pub fn tentative_rotation(&self, futility: Futility) -> Option<&Selection> {
-        self.rotation_unless(futility, |standing| standing == Standing::Hold)
-    }
-
-    fn rotation_unless(
-        &self,
-        futility: Futility,
-        is_refusal: impl Fn(Standing) -> bool,
-    ) -> Option<&Selection> {
-        let refused = self.verdicts(futility).iter().any(|verdict| is_refusal(verdict.standing));
+        let refused = self.verdicts(futility).iter().any(|verdict| verdict.standing != Standing::Pass);
         self.selection.as_ref().filter(|_| !refused)
     }
 }

@@ -41,7 +41,14 @@ pub fn diagnose(
     let Some(trigger) = trigger else {
         let unclear = analysis.finding() == Finding::InsufficientData;
         let cause = if unclear { Cause::Unknown } else { Cause::Balanced };
-        return Diagnosis { cause, steps: Vec::new(), advice: Vec::new(), assignor, forecast: None };
+        return Diagnosis {
+            cause,
+            decided_by: None,
+            steps: Vec::new(),
+            advice: Vec::new(),
+            assignor,
+            forecast: None,
+        };
     };
     let rotated = match selection {
         Some(selection) => selection.pods.clone(),
@@ -61,8 +68,10 @@ pub fn diagnose(
         cause_of(&answers, holds("persistence"), forecast.as_ref())
     };
     let advice = cause::advice(&cause, forecast.as_ref());
+    let of_cause = |(_, named): &&ladder::Answer| named.as_ref() == Some(&cause);
+    let decided_by = answers.iter().find(of_cause).map(|(step, _)| step.name);
     let steps = answers.into_iter().map(|(step, _)| step).collect();
-    Diagnosis { cause, steps, advice, assignor, forecast }
+    Diagnosis { cause, decided_by, steps, advice, assignor, forecast }
 }
 
 fn forecast_of(rotated: &[usize], analysis: &Analysis<'_>, facts: &Facts<'_>) -> Option<Forecast> {
@@ -94,6 +103,8 @@ fn cause_of(answers: &[ladder::Answer], fleeting: bool, forecast: Option<&Foreca
 pub struct Diagnosis {
     /// The most specific cause the evidence supports.
     pub cause: Cause,
+    /// Name of the step that found the cause; `None` where no single one did.
+    pub decided_by: Option<&'static str>,
     /// Every step of the ladder, in order.
     pub steps: Vec<Step>,
     /// What would help instead of a rotation; empty when a rotation may help or nothing is wrong.
@@ -223,11 +234,28 @@ impl Diagnosis {
         self.steps.iter().any(|step| step.standing == Standing::Hold)
     }
 
-    /// The diagnosis as a verdict beside those of the guards: it holds when a rotation is futile, and
-    /// is unknown when a step failed that might have said so. Value and limit are those of the first
-    /// such step. With `GUARDS=off` the caller shows it and does not obey it.
+    /// The step that says most against a rotation: that the data forbid it, else the one that found
+    /// the cause, else the first that holds.
+    fn decisive(&self) -> Option<&Step> {
+        let holding = || self.steps.iter().filter(|step| step.standing == Standing::Hold);
+        let is_decisive = |step: &&Step| step.name == "data" || Some(step.name) == self.decided_by;
+        holding().find(is_decisive).or_else(|| holding().next())
+    }
+
+    /// What speaks against a rotation beside the verdict, a sentence each: one decision has one
+    /// reason, and these are notes to it.
+    pub fn notes(&self) -> Vec<String> {
+        let decisive = self.decisive();
+        let others = self.steps.iter().filter(|step| step.standing == Standing::Hold);
+        let others = others.filter(|step| Some(*step) != decisive);
+        others.map(|step| alloc::format!("{}: {}", step.name, step.reason)).collect()
+    }
+
+    /// The diagnosis as a verdict beside those of the guards: it holds when a rotation is futile,
+    /// and is unknown when a step failed that might have said so. Value, limit and reason are those
+    /// of the step that says most against it; the others are [`Diagnosis::notes`]. With `GUARDS=off` the caller shows it and does not obey it.
     pub fn verdict(&self) -> Verdict {
-        let futile = self.steps.iter().find(|step| step.standing == Standing::Hold);
+        let futile = self.decisive();
         let told = futile.or_else(|| self.steps.iter().find(|step| step.failed));
         Verdict {
             guard: "diagnosis",

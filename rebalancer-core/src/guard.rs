@@ -42,7 +42,7 @@ pub enum Standing {
     Pass,
     /// The rotation must not happen now.
     Hold,
-    /// The data the guard needs is not there; who acts treats it as [`Standing::Hold`].
+    /// The data the guard needs is not there; a run and a plan treat it as [`Standing::Hold`].
     Unknown,
 }
 

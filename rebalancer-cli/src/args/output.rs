@@ -23,7 +23,7 @@ pub struct OutputArgs {
     /// Colours; `auto` is on a terminal, unless NO_COLOR is set, and wherever CLICOLOR_FORCE is
     #[arg(long, value_name = "WHEN", default_value = "auto", value_enum, ignore_case = true)]
     pub color: Color,
-    /// Exit with 2 when over threshold (would act or acted) and 3 when withheld
+    /// Exit with 2 when over threshold (would act or acted), 3 when withheld and 4 on too little data
     #[arg(long, value_name = "BOOL", env = "DETAILED_EXITCODE", default_value = "false",
         num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set, value_parser = value::switch)]
     pub detailed_exitcode: bool,

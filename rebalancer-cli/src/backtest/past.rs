@@ -112,7 +112,13 @@ impl<'a> Past<'a> {
             }
             let workload = self.workload_at(&answers);
             let (freshness, allow_many_controllers) = (self.freshness, self.allow_many_controllers);
-            moments.push(Some(Moment { workload, answers, freshness, allow_many_controllers }));
+            moments.push(Some(Moment {
+                workload,
+                answers,
+                freshness,
+                allow_many_controllers,
+                has_past: true,
+            }));
         }
         self.gaps.extend(gaps);
         Ok(moments)
@@ -252,7 +258,7 @@ fn earlier_owner(owner: &OwnerFacts, ago: Duration, latest: bool) -> Option<Owne
 }
 
 /// The time from `earlier` to `later`, zero where it is the other way round.
-fn ago(earlier: Timestamp, later: Timestamp) -> Duration {
+pub(super) fn ago(earlier: Timestamp, later: Timestamp) -> Duration {
     let ms = later.as_millisecond().saturating_sub(earlier.as_millisecond());
     Duration::from_millis(u64::try_from(ms).unwrap_or_default())
 }

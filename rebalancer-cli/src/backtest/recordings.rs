@@ -28,7 +28,8 @@ impl Recordings {
             let back = read_back(&recording, &path)?;
             let allow_many_controllers = back.settings.allow_multiple_controllers;
             let (workload, answers) = (back.workload, back.answers);
-            let moment = Moment { workload, answers, freshness, allow_many_controllers };
+            let has_past = back.recorded.has_past();
+            let moment = Moment { workload, answers, freshness, allow_many_controllers, has_past };
             all.push((moment, back.recorded));
         }
         all.sort_by_key(|(moment, _)| moment.at());

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use anyhow::Context as _;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
+use super::report::Sums;
 use super::{BacktestReport, Decision};
 use crate::args::OutputFormat;
 use crate::output::plain;
@@ -34,9 +35,10 @@ fn table(report: &BacktestReport, wide: bool) -> String {
         "CPU",
         "LAG",
         "OVER",
+        "EPISODES",
         "WITHHELD",
-        "WOULD ACT",
-        "EVICTIONS/DAY",
+        "ROTATIONS**",
+        "EVICTIONS/DAY**",
         "STILL OVER NEXT*",
         "HELD BY",
     ]);
@@ -49,8 +51,9 @@ fn table(report: &BacktestReport, wide: bool) -> String {
             Cell::new(format!("{:.2}", sums.cpu)),
             Cell::new(format!("{:.2}{mark}", sums.lag)),
             right(percent(sums.over_threshold)),
+            right(sums.episodes.to_string()),
             right(count(Outcome::Withheld).to_string()),
-            right(count(Outcome::Planned).to_string()),
+            right(rotations(sums)),
             right(sums.evictions_per_day.map_or_else(|| "-".to_owned(), |count| format!("{count:.1}"))),
             right(percent(sums.still_over_next)),
             Cell::new(held.join(", ")),
@@ -59,6 +62,9 @@ fn table(report: &BacktestReport, wide: bool) -> String {
     let _ = writeln!(text, "{}", table.trim_fmt());
     text.push_str(
         "* without any eviction: high is an imbalance that lasts, low is noise that passes by itself\n\
+         ** an episode is a stretch over a threshold: the smaller number if the first rotation of each cures\n\
+         it, the larger one, and the evictions, if none changes the loads. The pods of a rotation count as\n\
+         young at the moments after it: warm-up, cooldown, futility and churn budget see them.\n\
          History cannot show what evictions would have changed: these are decisions, not benefits.\n",
     );
     for lacking in &report.not_had {
@@ -68,6 +74,14 @@ fn table(report: &BacktestReport, wide: bool) -> String {
         let _ = writeln!(text, "\n{}", decisions(report));
     }
     text
+}
+
+/// From the fewest to the most rotations that would have begun.
+fn rotations(sums: &Sums) -> String {
+    if sums.rotations_if_cured == sums.rotations {
+        return sums.rotations.to_string();
+    }
+    format!("{} to {}", sums.rotations_if_cured, sums.rotations)
 }
 
 fn headline(report: &BacktestReport) -> String {

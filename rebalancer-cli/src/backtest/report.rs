@@ -55,7 +55,15 @@ pub struct Sums {
     pub outcomes: BTreeMap<&'static str, usize>,
     /// How often each guard held something back.
     pub held_by: BTreeMap<&'static str, usize>,
-    /// Pods that would have been evicted in a day; null for recordings.
+    /// Stretches of moments over a threshold; moments without data end none.
+    pub episodes: usize,
+    /// Rotations that would have begun if the first one of an episode cures it: the episodes in which
+    /// one would have begun at all.
+    pub rotations_if_cured: usize,
+    /// Rotations that would have begun if none of them changes the loads: the moments that would act,
+    /// each with the pods of those before it young. Which of both numbers is nearer history cannot show.
+    pub rotations: usize,
+    /// Pods that these rotations would have evicted in a day; null for recordings.
     pub evictions_per_day: Option<f64>,
     /// Share of the moments over a threshold after which the next one was over it too, without any
     /// eviction; null without such moments.
@@ -124,8 +132,9 @@ impl Sums {
                 *held_by.entry(guard).or_default() += 1;
             }
         }
-        let planned = known.iter().filter(|decision| decision.outcome == Outcome::Planned);
-        let evictions: usize = planned.map(|decision| decision.targets.len()).sum();
+        let planned = || known.iter().filter(|decision| decision.outcome == Outcome::Planned);
+        let evictions: usize = planned().map(|decision| decision.targets.len()).sum();
+        let (episodes, rotations_if_cured) = episodes(&known);
         let days = every.map(|every| every.as_secs_f64() * known.len() as f64 / 86_400.0);
         let over = |decision: &&Decision| decision.should_rebalance;
         let followed = column.windows(2).filter_map(|pair| Some((pair[0]?, pair[1]?)));
@@ -139,10 +148,24 @@ impl Sums {
             over_threshold: share(known.iter().copied().filter(over).count(), known.len()),
             outcomes,
             held_by,
+            episodes,
+            rotations_if_cured,
+            rotations: planned().count(),
             evictions_per_day: days.filter(|days| *days > 0.0).map(|days| evictions as f64 / days),
             still_over_next: share(still, first),
         }
     }
+}
+
+/// How many stretches of moments are over a threshold, and in how many of them a rotation begins.
+fn episodes(known: &[&Decision]) -> (usize, usize) {
+    let is_over = |decision: &&Decision| decision.should_rebalance || decision.outcome == Outcome::Planned;
+    let stretches = known.chunk_by(|one, next| is_over(one) == is_over(next));
+    let over = stretches.filter(|stretch| stretch.iter().any(&is_over));
+    over.fold((0, 0), |(count, acting), stretch| {
+        let acts = stretch.iter().any(|decision| decision.outcome == Outcome::Planned);
+        (count + 1, acting + usize::from(acts))
+    })
 }
 
 fn share(part: usize, whole: usize) -> Option<f64> {

@@ -14,7 +14,7 @@ use rebalancer_io::origin::one_origin;
 use rebalancer_io::podstate::Freshness;
 
 use crate::args::BacktestArgs;
-use crate::backtest::{BacktestReport, Decision, Past, Recordings, judge, render, variants};
+use crate::backtest::{BacktestReport, Decision, OwnRotations, Past, Recordings, judge, render, variants};
 use crate::decide::DecisionSettings;
 use crate::failure::Failure;
 use crate::html::{self, Embedded, Extras, QueryRow};
@@ -60,7 +60,8 @@ fn freshness(settings: &DecisionSettings) -> Freshness {
 type Decided = Vec<Option<Vec<Decision>>>;
 
 fn over_recordings(recordings: &Recordings, variants: &[DecisionSettings]) -> anyhow::Result<Decided> {
-    recordings.moments().map(|(moment, finder)| judge(variants, moment, &finder)).collect()
+    let mut own = vec![OwnRotations::default(); variants.len()];
+    recordings.moments().map(|(moment, finder)| judge(variants, &mut own, moment, &finder)).collect()
 }
 
 fn over_history(
@@ -82,10 +83,11 @@ fn over_history(
     let past = Past::new(&client, &queries, &facts, &workload, listed_at, freshness(settings));
     let mut past = past.allowing_many_controllers(args.live.kubernetes.allow_multiple_controllers);
     let progress = progress(times.len());
+    let mut own = vec![OwnRotations::default(); variants.len()];
     let mut decided: Decided = Vec::with_capacity(times.len());
     for chunk in times.chunks(past.chunk()) {
         for moment in past.moments(chunk, args.every)? {
-            let judged = moment.map(|moment| judge(variants, &moment, &past.finder(moment.at())));
+            let judged = moment.map(|moment| judge(variants, &mut own, &moment, &past.finder(moment.at())));
             decided.push(judged.transpose()?.flatten());
             progress.inc(1);
         }

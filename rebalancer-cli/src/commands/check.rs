@@ -1,4 +1,4 @@
-//! `check`: whether a run would work, category by category; changes nothing.
+//! `check`: whether a run could act, category by category; changes nothing.
 
 use std::process::ExitCode;
 
@@ -31,7 +31,8 @@ pub fn run(args: &CheckArgs, matches: &ArgMatches, typos: &[Typo]) -> Result<Exi
     let configuration = configuration::check(&args.live, matches, typos);
     let (kubernetes, workload) = kubernetes::check(&live, &decision, args);
     let prometheus = prometheus::check(&live, &decision, &workload)?;
-    let report = CheckReport::new(vec![configuration, prometheus, kubernetes, clocks(&live)]);
+    // What the cluster refuses comes first: without its pods no metric is found either.
+    let report = CheckReport::new(vec![configuration, kubernetes, prometheus, clocks(&live)]);
     report.write(&args.live.output)?;
     Ok(ExitCode::from(if report.success { exit::DECIDED } else { exit::FAILED }))
 }

@@ -71,6 +71,7 @@ pub fn report(
         asked: &asked,
         evaluation_time: Some(observation.answers.at.to_string()),
         described: observation.described.clone(),
+        has_past: true,
     };
     let report = decide(decision, &known, Some(&observation.finder()), purpose);
     observation.save()?;

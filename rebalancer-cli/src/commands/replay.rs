@@ -106,6 +106,7 @@ impl Replayed {
             asked: &asked,
             evaluation_time: at.map(|time| time.to_string()),
             described,
+            has_past: recorded.as_ref().is_some_and(Recorded::has_past),
         };
         let options = RotationOptions {
             min_pods: decision.thresholds.min_pods,

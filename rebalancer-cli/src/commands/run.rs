@@ -22,10 +22,10 @@ use clap::ArgMatches;
 use crate::args::{ActionArgs, DryRun, OutputArgs, PacingChoice, RunArgs};
 use crate::decide::{DecisionSettings, Purpose};
 use crate::failure::Failure;
-use crate::live::{Keep, Live};
+use crate::live::{Keep, Live, Observation};
 use crate::page::{Page, page_extras};
 use crate::report::{Kind, Outcome, Report};
-use crate::telemetry::{Delivery, Stage};
+use crate::telemetry::{Asked, Delivery, Notes, Stage};
 use crate::{exit, logging, output};
 
 /// Runs once.
@@ -43,7 +43,13 @@ pub fn run(args: &RunArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
     }
     let delivery = Delivery::of_run(&args.push, &args.textfile)?;
     let decision = DecisionSettings::from(&args.live.decision);
-    let live = Live::connect_until(&args.live, &decision, matches, &stop)?;
+    let live = match Live::connect_until(&args.live, &decision, matches, &stop) {
+        Ok(live) => live,
+        Err(failure) => {
+            delivery.deliver(&Notes::begin().end(asked(args), Err(&failure)));
+            return Err(failure);
+        }
+    };
     tracing::info!(
         event = "run.started",
         dry_run = args.action.dry_run.name(),
@@ -66,6 +72,16 @@ pub fn run(args: &RunArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let report = done?;
     page.write(&report)?;
     Ok(exit::code(report.outcome, args.live.output.detailed_exitcode))
+}
+
+/// What the run was asked to look after, as far as the settings tell.
+fn asked(args: &RunArgs) -> Asked {
+    let kubernetes = &args.live.kubernetes;
+    Asked {
+        namespace: kubernetes.namespace.clone().unwrap_or_default(),
+        target: kubernetes.selector.clone().unwrap_or_default(),
+        dry_run: args.action.dry_run.name(),
+    }
 }
 
 /// Writes the report. Of a plan that a person was shown, only what came of it is left to say.
@@ -100,29 +116,43 @@ fn rebalance(
     if consent == Consent::Ask || args.action.dry_run == DryRun::Client {
         plan::warn_of_budgets(&mut observation, &mut report);
     }
-    if !report.acts() || args.action.dry_run == DryRun::Client {
-        report.requests.insert("kubernetes".to_owned(), live.cluster.requests());
-        return Ok(report);
-    }
-    let mut thought = Duration::ZERO;
-    let mut agreed = consent == Consent::Given;
-    if consent == Consent::Ask {
-        let shown = Instant::now();
-        agreed = self::agreed(&report, live, &args.live.output)?;
-        thought = shown.elapsed();
-        live.cluster.put_off_deadline(thought);
-        listen(stop)?;
-    }
-    if agreed && consent == Consent::Ask && is_old(observation.answers.at, decision) {
-        report = too_old(report, decision);
-    } else if agreed {
-        let started = live.notes.started() + thought;
-        let rotate = || act(live, &observation.workload, options, report, started, stop);
-        report = live.notes.time(Stage::Evict, rotate);
+    if report.acts() && args.action.dry_run != DryRun::Client {
+        report = act_with_consent(args, consent, decision, live, &observation, report, stop)?;
     }
     report.requests.insert("kubernetes".to_owned(), live.cluster.requests());
     page.gather(|| page_extras(matches, observation.recording().as_ref(), &report, decision, purpose));
     Ok(report)
+}
+
+/// Evicts the targets of the report, after a person at a terminal has agreed. The time that the person
+/// takes to answer is not the run's.
+fn act_with_consent(
+    args: &RunArgs,
+    consent: Consent,
+    decision: &DecisionSettings,
+    live: &Live,
+    observation: &Observation<'_>,
+    report: Report,
+    stop: &Arc<AtomicBool>,
+) -> Result<Report, Failure> {
+    let mut started = live.notes.started();
+    if consent == Consent::Ask {
+        let shown = Instant::now();
+        let agreed = agreed(&report, live, &args.live.output)?;
+        let thought = shown.elapsed();
+        live.cluster.put_off_deadline(thought);
+        listen(stop)?;
+        if !agreed {
+            return Ok(report);
+        }
+        if is_old(observation.answers.at, decision) {
+            return Ok(too_old(report, decision));
+        }
+        started += thought;
+    }
+    let options = options(args, decision);
+    let rotate = || act(live, &observation.workload, options, report, started, stop);
+    Ok(live.notes.time(Stage::Evict, rotate))
 }
 
 /// Whether the loads have grown old, by the clock on the wall, while a person thought.
@@ -134,6 +164,7 @@ fn is_old(at: Timestamp, decision: &DecisionSettings) -> bool {
 /// Pods are looked at again before they are evicted; loads are not.
 fn too_old(mut report: Report, decision: &DecisionSettings) -> Report {
     report.outcome = Outcome::Withheld;
+    report.targets.clear();
     report.reason = format!(
         "{}; but the answer came when the loads were older than {} s (MAX_SAMPLE_AGE): nothing was evicted, run again",
         report.reason,
@@ -272,6 +303,7 @@ fn refused(mut report: Report, error: &PlanError) -> Report {
         _ => Outcome::Failed,
     };
     report.reason = format!("{}, but {error}", report.reason);
+    report.targets.clear();
     report
 }
 

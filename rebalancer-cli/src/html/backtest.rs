@@ -19,6 +19,10 @@ pub fn body(view: &BacktestView) -> Markup {
         header.verdict.held {
             p.state { span.mark aria-hidden="true" { "⟲" } " backtest" }
             h1 { (sentence(view)) }
+            p.reason {
+                "The smaller number of rotations holds if the first of each episode cures it, the larger one if none changes "
+                "the loads. Pods of a rotation count as young at the moments after it."
+            }
             p.reason { "History cannot show what evictions would have changed: these are decisions, not benefits." }
             (place(&view.workload, &[("from", view.from.as_deref()), ("to", view.to.as_deref())]))
         }
@@ -33,8 +37,10 @@ fn sentence(view: &BacktestView) -> Markup {
     html! {
         @match view.shown() {
             Some(sums) if view.moments > 0 => {
-                "At " (sums.count("planned")) " of " (moments) " a rotation would have begun"
-                @if let Some(daily) = sums.evictions_per_day { ", " (format!("{daily:.1}")) " evictions a day" }
+                @let rotations = sums.rotations();
+                "In " (moments) ", " (rotations) @if rotations == "1" { " rotation" } @else { " rotations" } " would have begun"
+                @if let Some(episodes) = sums.episodes { " in " (count(episodes, "episode", "episodes")) " over a threshold" }
+                @if let Some(daily) = sums.evictions_per_day { ", at most " (format!("{daily:.1}")) " evictions a day" }
                 "."
             },
             _ => "There were no data to decide by.",
@@ -50,7 +56,7 @@ fn thresholds(view: &BacktestView) -> Markup {
             div.scroll role="region" aria-label="What each pair of thresholds comes to" tabindex="0" {
                 table.numbers {
                     thead { tr {
-                        @for heading in ["CPU", "Lag", "Over", "Withheld", "Would act", "Evictions a day", "Still over next", "Held by"] {
+                        @for heading in ["CPU", "Lag", "Over", "Episodes", "Withheld", "Rotations", "Evictions a day", "Still over next", "Held by"] {
                             th.words[heading == "Held by"] scope="col" { (heading) }
                         }
                     } }
@@ -74,8 +80,9 @@ fn row(sums: &Sums, several: bool) -> Markup {
             th scope="row" { (sums.cpu) @if several && sums.current { " ← set" } }
             td { (sums.lag) }
             td { (share(sums.over_threshold)) }
+            td { (sums.episodes.map_or_else(|| "–".to_owned(), |episodes| episodes.to_string())) }
             td { (sums.count("withheld")) }
-            td { (sums.count("planned")) }
+            td { (sums.rotations()) }
             td { (sums.evictions_per_day.map_or_else(|| "–".to_owned(), |daily| format!("{daily:.1}"))) }
             td { (share(sums.still_over_next)) }
             td.words { (held.join(", ")) }

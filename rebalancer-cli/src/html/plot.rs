@@ -50,8 +50,8 @@ fn legend() -> Markup {
     html! {
         ul.legend {
             (sample(html! { circle.pod cx="13" cy="7" r="5" {} }, "a pod"))
-            (sample(html! { path.busiest d="M13 1l7 12h-14z" {} }, "busiest, to rotate"))
-            (sample(html! { path.least_busy d="M13 13l7-12h-14z" {} }, "least busy, to rotate"))
+            (sample(html! { path.busiest d="M13 1l7 12h-14z" {} }, "busiest"))
+            (sample(html! { path.least_busy d="M13 13l7-12h-14z" {} }, "least busy"))
             (sample(html! { circle.aside cx="13" cy="7" r="5" {} }, "not compared"))
             (sample(html! { line.mean x1="13" x2="13" y1="0" y2="14" {} }, "mean"))
             (sample(html! { path.deviation d="M3 3v8M3 7h20M23 3v8" {} }, "one standard deviation around it"))
@@ -112,7 +112,7 @@ impl<'a> Plot<'a> {
                     (self.axis())
                     (self.mean())
                     g { (self.marks()) }
-                    @for target in &self.view.targets { (self.target(&target.pod, &target.role)) }
+                    @for target in self.view.ends() { (self.end(&target.pod, &target.role)) }
                 }
             }
         }
@@ -122,7 +122,7 @@ impl<'a> Plot<'a> {
     fn words(&self) -> String {
         let Statistics { mean, std_dev, min, max, .. } = *self.statistics;
         let in_unit = |value| load(self.metric, value);
-        let targets = self.view.targets.iter().filter_map(|target| {
+        let targets = self.view.ends().iter().filter_map(|target| {
             let value = self.pod(&target.pod)?.load(self.metric)?;
             Some(format!("; the {} pod, {}, has {}", spaced(&target.role), target.pod, in_unit(value)))
         });
@@ -177,14 +177,14 @@ impl<'a> Plot<'a> {
         }
     }
 
-    /// A mark of each pod that is no target; pods of nearly the same load stand above each other.
+    /// A mark of each pod but the two ends; pods of nearly the same load stand above each other.
     fn marks(&self) -> Markup {
-        let is_target = |pod: &Pod| self.view.targets.iter().any(|target| target.pod == pod.name);
+        let is_end = |pod: &Pod| self.view.ends().iter().any(|target| target.pod == pod.name);
         let named = self.view.pods.len() <= MOST_NAMED;
         let prefix = common_prefix(&self.view.pods);
         let mut columns: BTreeMap<i64, usize> = BTreeMap::new();
         html! {
-            @for pod in self.view.pods.iter().filter(|pod| !is_target(pod)) {
+            @for pod in self.view.pods.iter().filter(|pod| !is_end(pod)) {
                 @if let Some(value) = pod.load(self.metric) {
                     @let place = column_place(&mut columns, self.x(value));
                     @if place < MOST_IN_COLUMN {
@@ -197,7 +197,7 @@ impl<'a> Plot<'a> {
         }
     }
 
-    fn target(&self, name: &str, role: &str) -> Markup {
+    fn end(&self, name: &str, role: &str) -> Markup {
         let Some(value) = self.pod(name).and_then(|pod| pod.load(self.metric)) else { return html! {} };
         let is_busiest = role == "busiest";
         let shape = if is_busiest { "M0-10l9 16h-18z" } else { "M0 10l9-16h-18z" };

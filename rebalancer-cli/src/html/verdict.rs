@@ -4,7 +4,7 @@ use maud::{Markup, html};
 use rebalancer_core::Metric;
 
 use super::text::{count, load, ratio, sentence as in_a_sentence, spaced, title};
-use super::view::{DecisionView, Rotation, Statistics, Target, Workload};
+use super::view::{Coverage, DecisionView, Rotation, Statistics, Target, Workload};
 
 /// The head of the page.
 pub fn section(view: &DecisionView) -> Markup {
@@ -77,7 +77,7 @@ fn sentence(view: &DecisionView) -> Markup {
             "balanced" => "The load is balanced: nothing to do.",
             "insufficient_data" => "Too little data to decide: nothing is done.",
             "withheld" => { "No rotation: " (hindrance(view)) "." },
-            "blocked" => { "Nothing was evicted: " (targets) " may not be rotated." },
+            "blocked" => { "Nothing was evicted: " (view.obstacles.first().unwrap_or(&view.reason)) "." },
             "planned" => { "Rotate " (targets) "." },
             "rotated" => { "Rotated " (targets) "." },
             "partial" => { "Only part of the rotation was done: " (targets) "." },
@@ -127,12 +127,30 @@ fn tiles(view: &DecisionView) -> Markup {
     html! {
         div.tiles {
             @for (metric, statistics) in view.statistics.iter() {
-                @if let Some(statistics) = statistics { (tile(metric, statistics)) }
+                @match (statistics, view.coverage.as_ref().map(|coverage| &coverage[metric])) {
+                    (Some(statistics), _) => (tile(metric, statistics)),
+                    (None, Some(coverage)) if coverage.asked => (lacking(metric, coverage)),
+                    (None, _) => {},
+                }
             }
             div.tile {
                 p.label { "Pods" }
                 p.number { (view.workload.pods) }
                 @if !view.pods.is_empty() { p.note { (judged) " compared" } }
+            }
+        }
+    }
+}
+
+/// A metric that was asked for and decides nothing.
+fn lacking(metric: Metric, coverage: &Coverage) -> Markup {
+    html! {
+        div.tile {
+            p.label { (title(metric)) " spread" }
+            p.number { "–" }
+            p.note {
+                @if coverage.having == 0 { "absent: no pod has it" }
+                @else { (coverage.having) " of " (coverage.eligible) " pods have it, " (coverage.needed) " must" }
             }
         }
     }

@@ -50,8 +50,12 @@ pub struct DecisionView {
     pub workload: Workload,
     #[serde(default)]
     pub targets: Vec<Target>,
+    #[serde(default)]
+    pub outliers: Vec<Target>,
     pub reason: String,
     pub statistics: PerMetric<Option<Statistics>>,
+    #[serde(default)]
+    pub coverage: Option<PerMetric<Coverage>>,
     #[serde(default)]
     pub pods: Vec<Pod>,
     #[serde(default)]
@@ -88,6 +92,15 @@ impl Workload {
 pub struct Target {
     pub pod: String,
     pub role: String,
+}
+
+/// How many pods have a metric.
+#[derive(Debug, Deserialize)]
+pub struct Coverage {
+    pub asked: bool,
+    pub having: usize,
+    pub needed: usize,
+    pub eligible: usize,
 }
 
 #[derive(Debug, Deserialize)]
@@ -157,6 +170,7 @@ pub struct Check {
 pub struct Diagnosis {
     pub evidence: String,
     pub steps: Vec<Check>,
+    pub notes: Vec<String>,
     pub advice: Vec<String>,
     pub assignor: Option<String>,
     pub spread: Option<Spread>,
@@ -195,6 +209,11 @@ impl DecisionView {
         format!("{}: {} - pod-rebalancer", self.workload.name(), self.outcome.replace('_', " "))
     }
 
+    /// The pods that stand out on the page: those that would go or went, else the two ends.
+    pub fn ends(&self) -> &[Target] {
+        if self.targets.is_empty() { &self.outliers } else { &self.targets }
+    }
+
     /// Whether a run was told to change nothing.
     pub fn is_dry_run(&self) -> bool {
         self.kind == "RunReport" && self.dry_run != "none"
@@ -222,6 +241,10 @@ pub struct Sums {
     pub over_threshold: Option<f64>,
     pub outcomes: BTreeMap<String, usize>,
     pub held_by: BTreeMap<String, usize>,
+    #[serde(default)]
+    pub episodes: Option<usize>,
+    #[serde(default)]
+    pub rotations_if_cured: Option<usize>,
     pub evictions_per_day: Option<f64>,
     pub still_over_next: Option<f64>,
 }
@@ -230,6 +253,15 @@ impl Sums {
     /// Whether a decision was made at these thresholds.
     pub fn is_of(&self, decision: &Decision) -> bool {
         (self.cpu, self.lag) == (decision.cpu_threshold, decision.lag_threshold)
+    }
+
+    /// From the fewest to the most rotations that would have begun.
+    pub fn rotations(&self) -> String {
+        let most = self.count("planned");
+        match self.rotations_if_cured {
+            Some(fewest) if fewest != most => format!("{fewest} to {most}"),
+            _ => most.to_string(),
+        }
     }
 
     /// How many moments came to an outcome.

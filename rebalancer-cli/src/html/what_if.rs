@@ -16,6 +16,10 @@ pub fn section(view: &DecisionView) -> Markup {
                 p { "Nothing asks for a rotation, so there is nothing to diagnose." }
             } @else {
                 p.evidence { (sentence(&diagnosis.evidence)) }
+                @if !diagnosis.notes.is_empty() {
+                    h3 { "What else speaks against it" }
+                    ul { @for note in &diagnosis.notes { li { (note) } } }
+                }
                 @if !diagnosis.advice.is_empty() {
                     h3 { "What helps instead" }
                     ul.advice { @for line in &diagnosis.advice { li { (line) } } }

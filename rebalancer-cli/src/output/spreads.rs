@@ -7,7 +7,7 @@ use super::names::Naming;
 use super::number::{ratio, short, times, with_unit};
 use super::screen::{PLAIN, Screen, YELLOW};
 use super::sheet::{Sheet, right};
-use crate::report::{PodReport, Report, StatisticsReport};
+use crate::report::{CoverageReport, PodReport, Report, StatisticsReport};
 
 /// What a form of the table shows.
 #[derive(Debug, Clone, Copy)]
@@ -60,7 +60,12 @@ fn sheet(report: &Report, form: Form, prefix: &str) -> Sheet {
     let mut sheet = Sheet::new(header);
     for metric in Metric::ALL {
         let Some(statistics) = &report.statistics[metric] else {
-            sheet.row(PLAIN, vec![Cell::new(metric.name()), Cell::new("not usable")]);
+            let (style, words) = match report.coverage[metric] {
+                CoverageReport { asked: false, .. } => (PLAIN, "not asked"),
+                CoverageReport { having: 0, .. } => (YELLOW, "! absent"),
+                CoverageReport { .. } => (YELLOW, "! not usable"),
+            };
+            sheet.row(style, vec![Cell::new(metric.name()), Cell::new(words)]);
             continue;
         };
         let style = if is_over(statistics) { YELLOW } else { PLAIN };

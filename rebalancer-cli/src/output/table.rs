@@ -68,12 +68,15 @@ fn by_weight(report: &Report) -> Vec<&GuardReport> {
 
 /// The cause in words, what would help, and how even the load could be; every test of it if `wide`.
 fn write_diagnosis(screen: &mut Screen, report: &Report, wide: bool) {
-    let DiagnosisReport { evidence, steps, advice, assignor, spread, .. } = &report.diagnosis;
+    let DiagnosisReport { evidence, steps, notes, advice, assignor, spread, .. } = &report.diagnosis;
     if steps.is_empty() {
         return;
     }
     screen.blank();
     screen.prose(PLAIN, &format!("Why: {}.", plain(evidence)));
+    for note in notes {
+        screen.item(Mark::Notice, &format!("also {}", plain(note)));
+    }
     for line in advice {
         screen.item(Mark::Advice, &plain(line));
     }

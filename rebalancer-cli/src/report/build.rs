@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use rebalancer_core::guard::{Standing, Verdict};
 use rebalancer_core::{
-    Analysis, Assessment, Finding, JoinedColumns, LivePod, Load, Metric, PerMetric, Role, RotationReport,
-    SetAsideReason, Strategy,
+    Analysis, Assessment, Coverage, Finding, JoinedColumns, LivePod, Load, Metric, PerMetric, Role,
+    RotationReport, SetAsideReason, Strategy,
 };
 
 use super::{
-    API_VERSION, DiagnosisReport, GuardReport, Kind, Outcome, PodReport, PodVerdict, Report,
+    API_VERSION, CoverageReport, DiagnosisReport, GuardReport, Kind, Outcome, PodReport, PodVerdict, Report,
     StatisticsReport, TargetReport, ThresholdsReport, WorkloadReport,
 };
 
@@ -39,6 +39,8 @@ pub struct Context {
     pub disturbances: Vec<String>,
     /// What an operator should know.
     pub warnings: Vec<String>,
+    /// Metrics that were asked for.
+    pub asked: Vec<Metric>,
 }
 
 /// Builds the report of a decision that has not been acted on.
@@ -50,7 +52,7 @@ pub fn build(
     context: Context,
 ) -> Report {
     let (outcome, reason) = outcome(analysis, assessment, &context);
-    let targets = targets(analysis, assessment);
+    let picked = picked(analysis, assessment);
     let Context {
         kind,
         detailed,
@@ -63,6 +65,7 @@ pub fn build(
         objections,
         disturbances,
         warnings,
+        asked,
     } = context;
     Report {
         api_version: API_VERSION,
@@ -75,8 +78,10 @@ pub fn build(
         strategy,
         reason,
         statistics: PerMetric::from_fn(|metric| statistics(analysis, metric, detailed)),
-        pods: if detailed { pods(analysis, &targets, joined, live) } else { Vec::new() },
-        targets,
+        coverage: PerMetric::from_fn(|metric| coverage(analysis, metric, &asked)),
+        pods: if detailed { pods(analysis, &picked, joined, live) } else { Vec::new() },
+        targets: if outcome == Outcome::Planned { picked } else { Vec::new() },
+        outliers: outliers(analysis, assessment),
         guards: verdicts.into_iter().map(GuardReport::from).collect(),
         diagnosis: DiagnosisReport::from(&assessment.diagnosis),
         thresholds: thresholds(analysis, guards),
@@ -93,6 +98,9 @@ impl Report {
     pub fn after(mut self, rotation: RotationReport) -> Self {
         self.outcome = rotation.outcome.into();
         self.reason = format!("{}; {}", self.reason, rotation.reason);
+        if matches!(self.outcome, Outcome::Withheld | Outcome::Blocked) {
+            self.targets.clear();
+        }
         if let Some(why) = &rotation.unclaimed {
             self.warnings.push(format!("two runs at once were not kept apart: {why}"));
         }
@@ -120,13 +128,10 @@ fn outcome(analysis: &Analysis<'_>, assessment: &Assessment, context: &Context) 
         let metrics: Vec<&str> = trigger.metrics.iter().map(|metric| metric.name()).collect();
         format!("{}, and {busiest} lastingly stands out in {}", analysis.reason(), metrics.join(" and "))
     };
-    let held = |standing: Standing| {
-        standing == Standing::Hold || (standing == Standing::Unknown && context.kind == Kind::RunReport)
-    };
     let held: Vec<String> = context
         .verdicts
         .iter()
-        .filter(|verdict| held(verdict.standing))
+        .filter(|verdict| verdict.standing != Standing::Pass)
         .map(|verdict| format!("{}: {}", verdict.guard, verdict.reason))
         .collect();
     if !held.is_empty() {
@@ -142,13 +147,23 @@ fn outcome(analysis: &Analysis<'_>, assessment: &Assessment, context: &Context) 
     (Outcome::Planned, why)
 }
 
-/// The selected pods, the busier one first.
-fn targets(analysis: &Analysis<'_>, assessment: &Assessment) -> Vec<TargetReport> {
+/// The pods the strategy picks, whether or not they would go, the busier one first.
+fn picked(analysis: &Analysis<'_>, assessment: &Assessment) -> Vec<TargetReport> {
     let selected = assessment.selection.iter().flat_map(|selection| &selection.pods);
+    in_roles(analysis, selected.copied())
+}
+
+/// The two ends: of what asks for a rotation, else of the scores.
+fn outliers(analysis: &Analysis<'_>, assessment: &Assessment) -> Vec<TargetReport> {
+    let ends = assessment.trigger.as_ref().map(|trigger| trigger.targets).or_else(|| analysis.outliers());
+    in_roles(analysis, ends.into_iter().flat_map(|ends| [ends.busiest, ends.least_busy]))
+}
+
+fn in_roles(analysis: &Analysis<'_>, positions: impl Iterator<Item = usize>) -> Vec<TargetReport> {
     let roles = [Role::Busiest, Role::LeastBusy];
     let target =
-        |(position, role): (&usize, Role)| TargetReport { pod: analysis.name(*position).to_owned(), role };
-    selected.zip(roles).map(target).collect()
+        |(position, role): (usize, Role)| TargetReport { pod: analysis.name(position).to_owned(), role };
+    positions.zip(roles).map(target).collect()
 }
 
 fn statistics(analysis: &Analysis<'_>, metric: Metric, detailed: bool) -> Option<StatisticsReport> {
@@ -168,9 +183,15 @@ fn statistics(analysis: &Analysis<'_>, metric: Metric, detailed: bool) -> Option
     })
 }
 
+fn coverage(analysis: &Analysis<'_>, metric: Metric, asked: &[Metric]) -> CoverageReport {
+    let Coverage { having, needed, eligible } = analysis.coverage()[metric];
+    let usable = analysis.coverage()[metric].is_usable() && analysis.count() > 0;
+    CoverageReport { asked: asked.contains(&metric), having, needed, eligible, usable }
+}
+
 fn pods(
     analysis: &Analysis<'_>,
-    targets: &[TargetReport],
+    picked: &[TargetReport],
     joined: &JoinedColumns<'_>,
     live: &[LivePod],
 ) -> Vec<PodReport> {
@@ -189,7 +210,7 @@ fn pods(
             message_rate: load(Metric::Rate),
             composite_score: analysis.score(position),
             missing: analysis.lacks(position).into_iter().map(Metric::name).collect(),
-            ..row(name, verdict(analysis, targets, position))
+            ..row(name, verdict(analysis, picked, position))
         })
     });
     let set_aside = joined.set_aside.iter().map(|pod| {
@@ -222,9 +243,9 @@ fn row(name: &str, verdict: PodVerdict) -> PodReport {
     }
 }
 
-fn verdict(analysis: &Analysis<'_>, targets: &[TargetReport], position: usize) -> PodVerdict {
+fn verdict(analysis: &Analysis<'_>, picked: &[TargetReport], position: usize) -> PodVerdict {
     let name = analysis.name(position);
-    match targets.iter().find(|target| target.pod == name).map(|target| target.role) {
+    match picked.iter().find(|target| target.pod == name).map(|target| target.role) {
         Some(Role::Busiest) => PodVerdict::Busiest,
         Some(Role::LeastBusy) => PodVerdict::LeastBusy,
         None if analysis.candidates().contains(position) => PodVerdict::Keep,

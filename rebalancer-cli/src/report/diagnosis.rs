@@ -18,6 +18,8 @@ pub struct DiagnosisReport {
     pub evidence: String,
     /// Every test that was made, in order; empty when nothing asks for a rotation.
     pub steps: Vec<StepReport>,
+    /// What else speaks against a rotation, beside the cause.
+    pub notes: Vec<String>,
     /// What would help instead of a rotation.
     pub advice: Vec<String>,
     /// The assignor of the consumer group; null where it is not known.
@@ -68,6 +70,7 @@ impl From<&Diagnosis> for DiagnosisReport {
             cause: diagnosis.cause.clone(),
             evidence: diagnosis.cause.to_string(),
             steps: diagnosis.steps.iter().cloned().map(StepReport::from).collect(),
+            notes: diagnosis.notes(),
             advice: diagnosis.advice.clone(),
             assignor: diagnosis.assignor,
             spread: diagnosis.forecast.map(|forecast| SpreadReport {

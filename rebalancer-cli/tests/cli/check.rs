@@ -1,4 +1,4 @@
-//! `check`: whether a run would work, without trying one.
+//! `check`: whether a run could act, without trying one.
 
 use jiff::Timestamp;
 use rebalancer_core::Metric;
@@ -126,8 +126,77 @@ fn what_holds_every_run_back_is_told() {
     let annotation = ("pod-rebalancer/do-not-evict".to_owned(), "true".to_owned());
     opted_out.pod(BUSIEST).annotations.extend([annotation]);
     let done = Servers::over(opted_out).run(&["check"], &[("MIN_PODS_REQUIRED", "20")]);
+    assert_eq!(done.code, Some(1), "{done}");
+    assert_eq!(found(&done, "12 pods, 12 of them Ready").0, "error", "{done}");
     assert_eq!(found(&done, &format!("1 of 12 pods are never evicted: {BUSIEST} opts out")).0, "warning");
     assert!(found(&done, "12 pods, 12 of them Ready").1.contains("MIN_PODS_REQUIRED"), "{done}");
+}
+
+/// Green means that a run could act.
+#[test]
+fn what_no_run_could_act_on_fails() {
+    let servers = Servers::start();
+    let done = servers.run(&["check"], &[("KUBE_LABEL_SELECTOR", "app=nothing")]);
+    let (result, hint) = found(&done, "selector app=nothing matches no pod in namespace tiny");
+    assert_eq!((done.code, result.as_str()), (Some(1), "error"), "{done}");
+    assert!(hint.contains("KUBE_LABEL_SELECTOR"), "{hint}");
+    assert!(!done.stdout.contains("0 of 0"), "{done}");
+    assert_eq!(found(&done, "the server answers; nothing is known").0, "warning", "{done}");
+
+    let done = servers.run(&["check"], &[("KUBE_NAMESPACE", "nowhere")]);
+    let (result, hint) = found(&done, "namespace nowhere does not exist");
+    assert_eq!((done.code, result.as_str()), (Some(1), "error"), "{done}");
+    assert!(hint.contains("KUBE_NAMESPACE"), "{hint}");
+
+    let mut opted_out = fleet();
+    for pod in &mut opted_out.pods {
+        pod.annotations.insert("pod-rebalancer/do-not-evict".to_owned(), "true".to_owned());
+    }
+    let done = Servers::over(opted_out).run(&["check"], &[]);
+    assert_eq!(done.code, Some(1), "{done}");
+    assert_eq!(found(&done, "12 of 12 pods are never evicted").0, "error", "{done}");
+
+    for metric in [Metric::Cpu, Metric::Lag] {
+        servers.metrics.answer_body(metric, NOTHING);
+    }
+    let done = servers.run(&["check"], &[]);
+    assert_eq!(done.code, Some(1), "{done}");
+    assert_eq!(found(&done, "neither cpu nor lag can be used").0, "error", "{done}");
+    let (_, hint) = found(&done, "cpu: 0 series");
+    assert!(hint.contains("cAdvisor") && hint.contains("QUERY_CPU"), "{hint}");
+    assert!(!hint.contains("METRICS_PRESET"), "that has nothing to do with CPU: {hint}");
+    assert!(found(&done, "lag: 0 series").1.contains("METRICS_PRESET"), "{done}");
+}
+
+/// What the cluster refuses stands before what follows from it.
+#[test]
+fn a_refused_list_of_pods_comes_first() {
+    let servers = Servers::start();
+    servers.cluster.deny("list pods");
+    let done = servers.run(&["check"], &[]);
+    assert_eq!(done.code, Some(1), "{done}");
+    let (refused, metrics) =
+        (done.stdout.find("forbidden"), done.stdout.find("nothing is known of the metrics"));
+    assert!(refused.is_some() && refused < metrics, "{done}");
+    assert!(!done.stdout.contains("0 of 0"), "{done}");
+}
+
+#[test]
+fn a_wrong_group_is_told_with_the_groups_there_are() {
+    let servers = Servers::start();
+    let groups = ["payments", "orders"]
+        .map(|group| format!(r#"{{"metric":{{"consumergroup":"{group}"}},"value":[1795410000,"3"]}}"#));
+    let body =
+        format!(r#"{{"status":"success","data":{{"resultType":"vector","result":[{}]}}}}"#, groups.join(","));
+    servers.metrics.answer_queries_with("count by (consumergroup) (", body);
+    servers.metrics.answer_body(Metric::Lag, NOTHING);
+    servers.metrics.answer_queries_with("time() - max(timestamp(kafka", NOTHING);
+    let env = [("METRICS_PRESET", "kafka-exporter"), ("KAFKA_GROUP", "ordres")];
+    let (_, hint) = found(&servers.run(&["check"], &env), "lag: 0 series");
+    assert!(hint.contains("KAFKA_GROUP=ordres is no group it knows; it knows orders, payments"), "{hint}");
+    let env = [("METRICS_PRESET", "kafka-exporter"), ("KAFKA_GROUP", "orders")];
+    let (_, hint) = found(&servers.run(&["check"], &env), "lag: 0 series");
+    assert!(hint.contains("METRICS_PRESET"), "{hint}");
 }
 
 /// An answer of one sample without labels.

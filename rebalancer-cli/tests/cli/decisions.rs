@@ -162,7 +162,66 @@ fn detailed_exit_codes_follow_the_outcome() {
     assert_eq!(code(&fleet("cpu_usage", &[1.0, 2.0, 9.0]), &[]), Some(2), "planned");
     assert_eq!(code(&fleet("cpu_usage", &[0.001, 0.002, 0.02]), &[]), Some(3), "withheld");
     assert_eq!(code(&fleet("cpu_usage", &[1.0, 1.0, 1.0]), &[]), Some(0), "balanced");
-    assert_eq!(code(&fleet("cpu_usage", &[1.0]), &[]), Some(0), "insufficient data");
+    assert_eq!(code(&fleet("cpu_usage", &[1.0]), &[]), Some(4), "insufficient data");
+}
+
+/// A list of states holds no past, so nobody asks for one; that is said in one line, and only where
+/// it would have been asked for.
+#[test]
+fn a_replay_without_history_asks_no_guard_that_needs_it_and_says_so() {
+    let uneven = fleet("cpu_usage", &[1.0, 2.0, 9.0]);
+    let told = |states: &Value, args: &[&str]| {
+        let report = decide(states, args).json();
+        let guards = report["guards"].to_string();
+        assert!(!guards.contains("persistence") && !guards.contains("unknown"), "{report}");
+        let warnings = report["warnings"].as_array().cloned().unwrap_or_default();
+        warnings.iter().filter(|line| line.to_string().contains("holds no history")).count()
+    };
+    assert_eq!(told(&uneven, &[]), 1);
+    assert_eq!(told(&uneven, &["--persistence-window", "off"]), 0, "it is not wanted");
+    assert_eq!(told(&uneven, &["--guards", "off"]), 0, "it is not wanted");
+    assert_eq!(told(&fleet("cpu_usage", &[1.0, 1.0, 1.0]), &[]), 0, "nothing asks for a rotation");
+}
+
+/// What would not go is no target; the two ends are named all the same.
+#[test]
+fn a_report_that_does_not_act_has_no_targets_and_names_both_ends() {
+    let ends = json!([{"pod": "c", "role": "busiest"}, {"pod": "a", "role": "least_busy"}]);
+    let cases: [(&[f64], &[&str], &str); 3] = [
+        (&[1.0, 2.0, 9.0], &[], "planned"),
+        (&[0.001, 0.002, 0.02], &[], "withheld"),
+        (&[1.0, 1.1, 1.2], &[], "balanced"),
+    ];
+    for (loads, args, outcome) in cases {
+        let report = decide(&fleet("cpu_usage", loads), args).json();
+        assert_eq!(report["outcome"], outcome, "{report}");
+        assert_eq!(report["outliers"], ends, "{report}");
+        let targets = if outcome == "planned" { ends.clone() } else { json!([]) };
+        assert_eq!(report["targets"], targets, "{report}");
+    }
+    let nothing = decide(&fleet("cpu_usage", &[1.0, 9.0]), &[]).json();
+    assert_eq!((&nothing["targets"], &nothing["outliers"]), (&json!([]), &json!([])), "{nothing}");
+}
+
+/// Too few pods are called that, and not a lack of what all of them have.
+#[test]
+fn coverage_says_what_is_lacking() {
+    let coverage = |report: &Value| {
+        let guards = report["guards"].as_array().expect("a report lists the guards");
+        let guard = guards.iter().find(|guard| guard["name"] == "coverage").expect("it is always asked");
+        (guard["verdict"].clone(), guard["reason"].as_str().unwrap_or_default().to_owned())
+    };
+    let report = decide(&fleet("cpu_usage", &[1.0, 9.0]), &[]).json();
+    assert_eq!(coverage(&report), (json!("hold"), "2 pods take part, 3 are required".to_owned()));
+    let mut states = fleet("cpu_usage", &[1.0, 1.0, 1.0, 1.0]);
+    states[0]["kafka_lag"] = json!(5.0);
+    let report = decide(&states, &[]).json();
+    assert_eq!(coverage(&report), (json!("pass"), "enough pods have cpu".to_owned()), "{report}");
+    let lag = json!({"asked": true, "having": 1, "needed": 4, "eligible": 4, "usable": false});
+    assert_eq!(report["coverage"]["lag"], lag, "{report}");
+    let warnings = report["warnings"].to_string();
+    assert!(warnings.contains("lag: 3 of 4 pods have no usable sample"), "{warnings}");
+    assert!(warnings.contains("4 must have it, so nothing is decided by lag"), "{warnings}");
 }
 
 /// Squares and sums of what no pod can have would overflow.

@@ -8,7 +8,7 @@ use rebalancer_sim::apiserver::{Fleet, WorkloadKind};
 use serde_json::{Value, json};
 
 use crate::program::Done;
-use crate::servers::{BUSIEST, Servers, fleet};
+use crate::servers::{BUSIEST, LEAST_BUSY, Servers, fleet};
 
 const RUN: [&str; 2] = ["run", "--yes"];
 
@@ -39,7 +39,7 @@ fn aged(hours: u64, pods: impl Fn(usize) -> bool) -> Fleet {
 }
 
 #[test]
-fn a_run_without_history_is_withheld_and_a_plan_goes_on() {
+fn without_history_a_run_is_withheld_and_a_plan_says_so() {
     for body in [
         r#"{"status":"success","data":{"resultType":"matrix","result":[]}}"#,
         r#"{"status":"error","errorType":"execution","error":"query processing would load too many samples"}"#,
@@ -51,9 +51,19 @@ fn a_run_without_history_is_withheld_and_a_plan_goes_on() {
         if body.contains("too many") {
             assert!(done.stdout.contains("would load too many samples"), "the server's own words: {done}");
         }
-        let plan = servers.run(&["plan"], &[]).json();
-        assert_eq!(plan["outcome"], "planned", "{plan}");
-        assert_eq!(guard(&plan, "persistence")["verdict"], "unknown");
+        let run = done.json();
+        let done = servers.run(&["plan", "--detailed-exitcode"], &[]);
+        let plan = done.json();
+        for part in ["outcome", "reason", "targets", "outliers"] {
+            assert_eq!(plan[part], run[part], "{part}: {plan}");
+        }
+        assert_eq!(done.code, Some(3), "{done}");
+        assert_eq!(plan["targets"], json!([]), "nothing would go: {plan}");
+        let ends = json!([{"pod": BUSIEST, "role": "busiest"}, {"pod": LEAST_BUSY, "role": "least_busy"}]);
+        assert_eq!(plan["outliers"], ends, "{plan}");
+        assert_eq!(servers.run(&["plan", "-o", "name"], &[]).stdout, "");
+        let shown = servers.run(&["plan", "-o", "table"], &[]).stdout;
+        assert!(shown.contains("Withheld: no action.") && !shown.contains("evict:"), "{shown}");
         for off in ["PERSISTENCE_WINDOW", "PERSISTENCE_PERCENT", "PERSISTENCE_FACTOR"] {
             let dry = servers.run(&["run", "--dry-run"], &[(off, "off")]).json();
             assert_eq!(dry["outcome"], "planned", "{off}: {dry}");
@@ -108,6 +118,8 @@ fn a_named_assignor_and_partitions_of_two_owners_hold_a_run() {
     let servers = Servers::start();
     let done = assert_held(&servers, &[("KAFKA_ASSIGNOR", "Range")], "diagnosis", "hold");
     assert_eq!(done.json()["diagnosis"]["cause"]["code"], "rank_invariant_assignor", "{done}");
+    let verdict = guard(&done.json(), "diagnosis")["reason"].to_string();
+    assert!(verdict.contains("rank_invariant: "), "{verdict}");
     let two = servers.run(&["plan"], &[("KAFKA_ASSIGNOR", "range"), ("CONSUMERS_PER_POD", "2")]).json();
     assert_eq!(two["outcome"], "planned", "ranks mix within pods: {two}");
     let claim = |pod: &str| {

@@ -353,8 +353,8 @@ fn a_run_that_planned_another_pair_evicts_nothing_after_the_first_run() {
         assert_eq!(end(&first), ("rotated".into(), Some(0)), "{first}");
         let second = second.wait();
         assert_eq!(end(&second), ("withheld".into(), Some(0)), "{second}");
-        assert_eq!(second.json()["targets"][0]["pod"], "orders-consumer-g5zn5h759-vgmsz", "{second}");
-        assert_eq!(second.json()["targets"][1]["pod"], "orders-consumer-g5zn5h759-cs5nx", "{second}");
+        assert_eq!(second.json()["outliers"][0]["pod"], "orders-consumer-g5zn5h759-vgmsz", "{second}");
+        assert_eq!(second.json()["outliers"][1]["pod"], "orders-consumer-g5zn5h759-cs5nx", "{second}");
         assert_eq!(servers.evictions(), [BUSIEST, LEAST_BUSY]);
     }
 }

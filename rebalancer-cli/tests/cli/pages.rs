@@ -207,6 +207,49 @@ fn a_run_leaves_a_page_of_what_it_did() {
     assert_eq!(again["targets"], done.json()["targets"]);
 }
 
+/// Whatever came of a run: its page has its recording, its queries and its settings.
+#[test]
+fn the_page_of_a_run_that_does_not_act_replays() {
+    let folder = TempDir::new().expect("a folder for temporary files");
+    let file = folder.path().join("run.html");
+    let cases: [(&[&str], &[(&str, &str)], &str); 3] = [
+        (&["--yes"], &[("CPU_VARIANCE_THRESHOLD", "9"), ("LAG_VARIANCE_THRESHOLD", "9")], "balanced"),
+        (&["--yes"], &[("COOLDOWN", "100h")], "withheld"),
+        (&["--dry-run"], &[], "planned"),
+    ];
+    for (args, env, outcome) in cases {
+        let servers = Servers::start();
+        let args = [&["run", "--report", text(&file)], args].concat();
+        let done = servers.run(&args, env);
+        assert_eq!(done.json()["outcome"], outcome, "{done}");
+        servers.assert_untouched();
+        let page = read(&file);
+        assert!(page.contains("container_cpu_usage_seconds_total"), "{outcome}: the queries are in it");
+        assert!(page.contains("PROMETHEUS_ENDPOINT"), "{outcome}: the settings are in it");
+        let again = run(&["replay", text(&file), "-o", "json"], &[]);
+        assert_eq!(again.json()["outcome"], outcome, "{again}");
+        assert_eq!(again.json()["outliers"], done.json()["outliers"], "{again}");
+    }
+}
+
+/// A metric that was asked for and is nowhere is seen to be, in every form of the report.
+#[test]
+fn a_metric_that_is_wholly_absent_is_seen() {
+    let folder = TempDir::new().expect("a folder for temporary files");
+    let file = folder.path().join("plan.html");
+    let servers = Servers::start();
+    let nothing = r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#;
+    servers.metrics.answer_body(rebalancer_core::Metric::Lag, nothing);
+    let done = servers.run(&["plan", "--report", text(&file)], &[]);
+    let lag = &done.json()["coverage"]["lag"];
+    assert_eq!((&lag["asked"], &lag["having"], &lag["usable"]), (&json!(true), &json!(0), &json!(false)));
+    assert!(done.json()["warnings"].to_string().contains("lag: asked for, and no pod has it"), "{done}");
+    assert!(read(&file).contains("absent: no pod has it"));
+    let table = servers.run(&["plan", "-o", "table"], &[]).stdout;
+    assert!(table.contains("lag     ! absent") && table.contains("! lag: asked for, and no pod"), "{table}");
+    assert!(table.lines().all(|line| !(line.contains('✓') && line.contains("lag"))), "{table}");
+}
+
 #[test]
 fn a_page_that_has_no_folder_stops_a_run_before_it_begins() {
     let folder = TempDir::new().expect("a folder for temporary files");

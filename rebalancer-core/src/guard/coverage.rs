@@ -8,34 +8,53 @@ use crate::analysis::Analysis;
 use crate::guard::{Standing, Verdict};
 use crate::metric::Metric;
 
-/// Tells which of the asked metrics too few pods have; holds when neither CPU nor lag is usable.
+/// Holds when neither CPU nor lag is usable; else tells which of the asked metrics are.
 ///
-/// The value is the smallest share of pods among the asked metrics; the limit the share that makes
-/// a metric usable.
+/// The value is the smallest share of pods among the usable metrics, or among the asked ones where it
+/// holds; the limit the share that makes a metric usable. What is asked for and not usable is for the
+/// caller to tell: it holds nothing back, and is nothing to pass either.
 pub fn coverage(analysis: &Analysis<'_>, asked: &[Metric]) -> Verdict {
+    let usable = |metric: Metric| analysis.coverage()[metric].is_usable();
+    let decidable = analysis.count() > 0 && [Metric::Cpu, Metric::Lag].into_iter().any(usable);
+    let looked_at: Vec<Metric> =
+        asked.iter().copied().filter(|metric| usable(*metric) || !decidable).collect();
     let share = |metric: Metric| {
         let coverage = analysis.coverage()[metric];
         if coverage.eligible == 0 { 0.0 } else { coverage.having as f64 / coverage.eligible as f64 }
     };
-    let thin: Vec<String> = asked
-        .iter()
-        .filter(|metric| !analysis.coverage()[**metric].is_usable())
-        .map(|metric| {
-            let coverage = analysis.coverage()[*metric];
-            format!("{metric} {} of {}", coverage.having, coverage.eligible)
-        })
-        .collect();
-    let usable = |metric: Metric| analysis.coverage()[metric].is_usable();
-    let decidable = analysis.count() > 0 && [Metric::Cpu, Metric::Lag].into_iter().any(usable);
     Verdict {
         guard: "coverage",
         standing: if decidable { Standing::Pass } else { Standing::Hold },
-        value: asked.iter().map(|metric| share(*metric)).min_by(f64::total_cmp),
+        value: looked_at.iter().map(|metric| share(*metric)).min_by(f64::total_cmp),
         limit: Some(analysis.thresholds().min_coverage),
-        reason: match (thin.is_empty(), decidable) {
-            (false, _) => format!("not used, too few pods have it: {}", thin.join(", ")),
-            (true, true) => "enough pods have every metric that was asked for".to_string(),
-            (true, false) => "no pod has CPU or lag to decide by".to_string(),
+        reason: if !decidable {
+            undecidable(analysis, asked)
+        } else if looked_at.len() == asked.len() {
+            "enough pods have every metric that was asked for".to_string()
+        } else {
+            let names: Vec<&str> = looked_at.iter().map(|metric| metric.name()).collect();
+            format!("enough pods have {}", names.join(", "))
         },
     }
+}
+
+/// Why no metric decides: too few pods at all, or too few of them with a metric.
+fn undecidable(analysis: &Analysis<'_>, asked: &[Metric]) -> String {
+    let (eligible, required) = (analysis.coverage().cpu.eligible, analysis.thresholds().min_pods);
+    if eligible < required {
+        return format!("{eligible} pods take part, {required} are required");
+    }
+    let triggers = || asked.iter().copied().filter(|metric| matches!(metric, Metric::Cpu | Metric::Lag));
+    let lacking: Vec<String> = triggers()
+        .map(|metric| {
+            let coverage = analysis.coverage()[metric];
+            match coverage.having {
+                0 => format!("no pod has {metric}"),
+                having => {
+                    format!("{having} of {eligible} pods have {metric}, {} are needed", coverage.needed)
+                }
+            }
+        })
+        .collect();
+    if lacking.is_empty() { "no pod has CPU or lag to decide by".to_string() } else { lacking.join("; ") }
 }

@@ -56,6 +56,12 @@ impl GuardSettings {
         outlier_trigger: None,
     };
 
+    /// The same guards but for those that look at the past of the pods, for data that hold none.
+    #[must_use]
+    pub const fn without_past(self) -> Self {
+        Self { persistence: None, outlier_trigger: None, ..self }
+    }
+
     /// Checks every number.
     ///
     /// # Errors

@@ -274,6 +274,16 @@ fn a_hot_partition_is_named_with_its_share() {
         };
         assert_eq!((topic.as_str(), *partition), ("topic-0", 5));
         assert!((share - 300.0 / 530.0).abs() < 1e-9 && (share_of_busiest - 300.0 / 330.0).abs() < 1e-9);
+        let verdict = assessment.diagnosis.verdict();
+        assert!(
+            verdict.reason.starts_with("hot_partition: "),
+            "the cause is the verdict: {}",
+            verdict.reason
+        );
+        let notes = assessment.diagnosis.notes();
+        let invariant = notes.iter().filter(|note| note.starts_with("rank_invariant: ")).count();
+        assert_eq!(invariant, usize::from(assignor == Assignor::Range), "the other is a note: {notes:?}");
+        assert!(notes.iter().all(|note| !note.starts_with("hot_partition")), "one is told once: {notes:?}");
         assert_eq!(assessment.rotation(Futility::Binding), None);
         assert!(assessment.rotation(Futility::Advisory).is_some(), "with GUARDS=off it is told, not obeyed");
         let forecast = assessment.diagnosis.forecast.expect("owners are known");
@@ -501,21 +511,17 @@ fn a_sick_pod_is_not_replaced_while_what_could_deny_it_is_refused() {
 }
 
 #[test]
-fn who_acts_takes_unknown_for_a_refusal_and_who_shows_goes_on() {
+fn what_is_unknown_refuses_a_rotation() {
     let scene = Scene::new(&[[3.0, 0.0, 300.0], [1.0, 0.0, 100.0], [1.0, 0.0, 100.0], [1.0, 0.0, 100.0]]);
     let assessment = scene.assess(&Facts::new(&scene.live));
     let persistence =
         assessment.guards.iter().find(|verdict| verdict.guard == "persistence").expect("it is on");
     assert_eq!(persistence.standing, Standing::Unknown, "there is no history");
+    assert!(assessment.selection.is_some(), "the strategy has picked its pods");
     assert_eq!(assessment.rotation(Futility::Binding), None);
-    assert_eq!(assessment.tentative_rotation(Futility::Binding).expect("it is shown").pods[0], 0);
     let mut rolling = Facts::new(&scene.live);
     rolling.rolling_out = true;
-    assert_eq!(
-        scene.assess(&rolling).tentative_rotation(Futility::Binding),
-        None,
-        "a refusal is one for both"
-    );
+    assert_eq!(scene.assess(&rolling).rotation(Futility::Binding), None);
 }
 
 #[test]

@@ -25,6 +25,11 @@ pub const LARGE_FLEET: usize = 10_000;
 /// Label that tells the three numbers of a pod apart.
 const STATISTIC: &str = "statistic";
 
+/// Name of the query for the history of what the query `name` asks for, in messages and recordings.
+pub fn history_name(name: &str) -> String {
+    format!("{name}_history")
+}
+
 impl FactFinder<'_> {
     /// The past of a metric of the live pods over the window of `rule`, as [`FactFinder::find`] asks for it.
     pub fn past(&self, metric: Metric, live: &[LivePod], rule: &Persistence) -> Fact<Past> {
@@ -34,7 +39,7 @@ impl FactFinder<'_> {
 
     fn range(&self, query: &MetricQuery, live: &[LivePod], rule: &Persistence) -> Fact<Past> {
         let at_s = self.at.as_millisecond() as f64 / 1000.0;
-        let query = MetricQuery { name: format!("{}_history", query.name), ..query.clone() };
+        let query = MetricQuery { name: history_name(&query.name), ..query.clone() };
         let over = |grid: Grid| {
             let [start, end] = [grid.start_s, grid.end_s()].map(moment);
             self.source.range(&query, start, end, rule.step).map(|answer| (grid, answer))
@@ -63,7 +68,7 @@ impl FactFinder<'_> {
 
     fn summary(&self, query: &MetricQuery, live: &[LivePod], rule: &Persistence) -> Fact<Past> {
         let query = MetricQuery {
-            name: format!("{}_history", query.name),
+            name: history_name(&query.name),
             promql: summary_query(&query.promql, rule),
             ..query.clone()
         };

@@ -5,7 +5,7 @@ use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
 };
 use kube::Resource;
-use kube::api::PostParams;
+use kube::api::{GetParams, PostParams};
 use kube::core::Request;
 use rebalancer_core::{ApiFailure, Method};
 use serde::Deserialize;
@@ -145,6 +145,17 @@ impl Cluster {
     /// When the question fails: the credentials are not accepted, or the impersonation is not allowed.
     pub fn user(&self) -> Result<Option<String>, ClusterError> {
         self.review_self().map_err(|failure| self.error("asking who this is".to_owned(), failure))
+    }
+
+    /// Whether the namespace is there; `None` where that cannot be seen. A list of the pods of a
+    /// namespace that does not exist is empty and no error.
+    pub fn has_namespace(&self) -> Option<bool> {
+        let request = Request::new("/api/v1/namespaces").get(self.namespace(), &GetParams::default()).ok()?;
+        let reply = self.exchange(request).ok()?;
+        if reply.is_absent("namespaces") {
+            return Some(false);
+        }
+        reply.is_success().then_some(true)
     }
 
     fn review_self(&self) -> Result<Option<String>, ApiFailure> {

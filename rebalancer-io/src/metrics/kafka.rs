@@ -180,6 +180,20 @@ impl KafkaPreset {
         Ok(Some(MetricQuery::new(Metric::Rate.name(), promql)))
     }
 
+    /// Asks which consumer groups the source of this preset knows, and the label that names them;
+    /// `None` where it does not ask by group.
+    pub fn groups(self, settings: &QuerySettings) -> Option<(MetricQuery, &'static str)> {
+        let (metric, label) = match self {
+            Self::KafkaLagExporterIp => ("kafka_consumergroup_group_lag", "group"),
+            Self::KlagIp | Self::ClientId => ("klag_consumer_lag", "consumer_group"),
+            Self::KafkaExporter => ("kafka_consumergroup_lag", "consumergroup"),
+            Self::Kminion => ("kminion_kafka_consumer_group_topic_partition_lag", "group_id"),
+            Self::Micrometer | Self::JmxDefault | Self::OtelJava | Self::None => return None,
+        };
+        let series = select(metric, &format!("{label}!=\"\""), settings);
+        Some((MetricQuery::new("groups", format!("count by ({label}) ({series})")), label))
+    }
+
     pub(super) fn of_group(
         self,
         metric: &str,

@@ -40,6 +40,9 @@ pub(super) fn answer(request: &SimRequest, fleet: &mut Fleet, denied: &[String])
             Some(pod) => json(200, &titled("Pod", objects::pod(&pod, fleet))),
             None => not_found("", "pods", name),
         },
+        Asked::Get { resource: "namespaces", name, .. } => {
+            json(200, &json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}))
+        }
         Asked::Get { group, resource, name, .. } => match objects::owner(resource, name, fleet) {
             Some(owner) => json(200, &owner),
             None => not_found(group, resource, name),
@@ -80,6 +83,9 @@ impl<'a> Asked<'a> {
                 ["apis", group @ "policy", "v1", "namespaces", namespace, resource @ "poddisruptionbudgets"]
                 | ["apis", group @ "events.k8s.io", "v1", "namespaces", namespace, resource @ "events"],
             ) => Self::List { group, resource, namespace },
+            ("GET", ["api", "v1", resource @ "namespaces", namespace]) => {
+                Self::Get { group: "", resource, namespace, name: namespace }
+            }
             ("GET", ["api", "v1", "namespaces", namespace, resource @ "pods", name]) => {
                 Self::Get { group: "", resource, namespace, name }
             }

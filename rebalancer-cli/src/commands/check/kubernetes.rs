@@ -34,6 +34,9 @@ pub fn check(live: &Live, decision: &DecisionSettings, args: &CheckArgs) -> (Cat
         }
     };
     pods(live, decision, &workload, &mut category);
+    if workload.pods.is_empty() {
+        return (category, workload);
+    }
     settled(&workload, decision, args, &mut category);
     let eligible = eligible(&workload, decision, &mut category);
     local_storage(&workload, &mut category);
@@ -119,18 +122,45 @@ fn permissions(live: &Live, action: &ActionArgs, was_forbidden: bool, category: 
     }
 }
 
+/// The pods of the selector: without enough of them no run can act.
 fn pods(live: &Live, decision: &DecisionSettings, workload: &Workload, category: &mut Category) {
+    if workload.pods.is_empty() {
+        let (seen, hint) = no_pods(live);
+        return category.add(Grade::Error, seen, Some(hint));
+    }
     let selector = live.selector.as_str();
     let ready = workload.living().filter(|pod| pod.ready && !pod.terminating).count();
     let seen = format!("selector {selector} matches {} pods, {ready} of them Ready", workload.pods.len());
     let required = decision.thresholds.min_pods;
     if ready < required {
-        category.warn(
-            seen,
-            format!("{required} Ready pods are required (MIN_PODS_REQUIRED): every run will do nothing"),
-        );
+        let hint = format!("{required} Ready pods are required (MIN_PODS_REQUIRED): every run does nothing");
+        category.add(Grade::Error, seen, Some(hint));
     } else {
         category.good(seen);
+    }
+}
+
+/// What is said, and what to do, where the selector matches no pod.
+fn no_pods(live: &Live) -> (String, String) {
+    let (selector, namespace) = (live.selector.as_str(), live.cluster.namespace());
+    let none = format!("selector {selector} matches no pod in namespace {namespace}");
+    match live.cluster.has_namespace() {
+        Some(false) => (
+            format!("namespace {namespace} does not exist"),
+            "KUBE_NAMESPACE (--namespace) names it; is it the right cluster?".to_owned(),
+        ),
+        Some(true) => (
+            none,
+            format!(
+                "correct KUBE_LABEL_SELECTOR or KUBE_NAMESPACE; kubectl get pods -n {namespace} --show-labels \
+                 shows the labels there are"
+            ),
+        ),
+        None => (
+            none,
+            "correct KUBE_LABEL_SELECTOR or KUBE_NAMESPACE; whether the namespace exists may not be seen"
+                .to_owned(),
+        ),
     }
 }
 
@@ -143,17 +173,19 @@ fn settled(workload: &Workload, decision: &DecisionSettings, args: &CheckArgs, c
         .filter(|found| !matches!(found, Disturbance::TooFewReady { .. }))
         .collect();
     for disturbance in found.iter().take(TOLD) {
-        let hint = match disturbance {
-            Disturbance::ControllersDiffer { .. } => {
-                "narrow the selector, or set ALLOW_MULTIPLE_CONTROLLERS=true"
-            }
-            Disturbance::OwnerUnknown { .. } => "every run is withheld for it",
-            Disturbance::RevisionsDiffer { .. } => {
-                "runs are withheld until all pods are of one revision; a canary that rests looks like this too"
-            }
-            _ => "runs are withheld until it has settled",
+        let (grade, hint) = match disturbance {
+            Disturbance::ControllersDiffer { .. } => (
+                Grade::Error,
+                "every run is withheld for it: narrow the selector, or set ALLOW_MULTIPLE_CONTROLLERS=true",
+            ),
+            Disturbance::OwnerUnknown { .. } => (Grade::Error, "every run is withheld for it"),
+            Disturbance::RevisionsDiffer { .. } => (
+                Grade::Warning,
+                "runs are withheld until all pods are of one revision; a canary that rests looks like this too",
+            ),
+            _ => (Grade::Warning, "runs are withheld until it has settled"),
         };
-        category.warn(disturbance.to_string(), hint);
+        category.add(grade, disturbance.to_string(), Some(hint.to_owned()));
     }
     if found.len() > TOLD {
         category.warn(format!("{} more such findings", found.len() - TOLD), "plan tells of each");

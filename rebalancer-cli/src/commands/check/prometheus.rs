@@ -8,7 +8,7 @@ use rebalancer_core::guard::Persistence;
 use rebalancer_core::{Fact, Metric, Past, Workload};
 use rebalancer_io::facts::FactFinder;
 use rebalancer_io::metrics::{
-    FactQueries, MetricQuery, MetricsSource, OriginQueries, QuerySet, SourceSeries, mark_stale,
+    FactQueries, MetricQuery, MetricsSource, OriginQueries, QuerySet, QuerySettings, SourceSeries, mark_stale,
 };
 use rebalancer_io::origin::one_origin;
 use rebalancer_io::prometheus::{ErrorKind, InstantAnswer, PrometheusClient};
@@ -21,6 +21,9 @@ use crate::live::{Live, UNKNOWN_AGE_ADVICE, now, unknown_age};
 
 /// Most metrics of one query whose newest samples are looked for.
 const MOST_SOURCES: usize = 3;
+
+/// Most consumer groups that are named.
+const MOST_GROUPS: usize = 10;
 
 /// Share of the window's minutes of which the history is good enough to say so.
 const ENOUGH_HISTORY: f64 = 0.9;
@@ -45,8 +48,10 @@ pub fn check(live: &Live, decision: &DecisionSettings, workload: &Workload) -> R
             return Ok(category);
         }
     };
-    let asking = Asking { client: &client, at: now(), workload, decision };
-    if asking.metrics(&queries, &mut category) {
+    let asking = Asking { client: &client, at: now(), workload, decision, settings: &settings };
+    if workload.living().next().is_none() {
+        asking.without_pods(&queries, &mut category);
+    } else if asking.metrics(&queries, &mut category) {
         asking.thanos(&mut category);
         asking.origin(&OriginQueries::new(&settings), &mut category);
         asking.history(&facts, &mut category);
@@ -61,13 +66,25 @@ struct Asking<'a> {
     at: Timestamp,
     workload: &'a Workload,
     decision: &'a DecisionSettings,
+    settings: &'a QuerySettings,
 }
 
 impl Asking<'_> {
+    /// Whether the server answers, which is all that can be told without a pod.
+    fn without_pods(&self, queries: &QuerySet, category: &mut Category) {
+        match self.client.instant(queries.cpu(), self.at) {
+            Ok(_) => category.warn(
+                "the server answers; nothing is known of the metrics",
+                "there is no live pod to hold them against: first correct what is said of the cluster",
+            ),
+            Err(error) => category.fail("cpu query", &Failure::Run(error.into())),
+        }
+    }
+
     /// The queries of the metrics. Answers whether the server can be reached: one that cannot is
     /// waited for once.
     fn metrics(&self, queries: &QuerySet, category: &mut Category) -> bool {
-        let mut is_first = true;
+        let (mut is_first, mut decidable) = (true, false);
         for metric in Metric::ALL {
             let Some(query) = queries.get(metric) else {
                 category.warn(
@@ -89,8 +106,10 @@ impl Asking<'_> {
             }
             match answer {
                 Ok(mut answer) => {
-                    self.judge(metric, query, &answer, category);
+                    let is_fresh = self.judge(metric, query, &answer, category);
                     self.age(metric, queries, &mut answer, category);
+                    let is_usable = is_fresh && self.is_enough(&having(&answer));
+                    decidable |= is_usable && matches!(metric, Metric::Cpu | Metric::Lag);
                 }
                 Err(error) => {
                     let is_unreachable = matches!(*error.kind, ErrorKind::Transport(_));
@@ -102,12 +121,29 @@ impl Asking<'_> {
             }
             is_first = false;
         }
+        if !decidable {
+            category.add(
+                Grade::Error,
+                "neither cpu nor lag can be used: no run can decide",
+                Some(format!(
+                    "one of them is needed, fresh, of {} of the Ready pods (MIN_COVERAGE) and of no fewer than {} (MIN_PODS_REQUIRED)",
+                    self.decision.thresholds.min_coverage, self.decision.thresholds.min_pods
+                )),
+            );
+        }
         true
     }
 
-    fn judge(&self, metric: Metric, query: &MetricQuery, answer: &InstantAnswer, category: &mut Category) {
+    /// Tells what a query found; answers whether its newest sample is fresh, as far as that is known.
+    fn judge(
+        &self,
+        metric: Metric,
+        query: &MetricQuery,
+        answer: &InstantAnswer,
+        category: &mut Category,
+    ) -> bool {
         let living = self.workload.living().count();
-        let answered: HashSet<&str> = answer.samples.pods().collect();
+        let answered = having(answer);
         let matched = self.workload.living().filter(|pod| answered.contains(pod.name.as_str())).count();
         let age = self.newest(query);
         let told = match &age {
@@ -116,32 +152,74 @@ impl Asking<'_> {
         };
         let found =
             format!("{metric}: {} series, {matched} of {living} live pods{told}", answer.samples.len());
+        let limit = self.decision.max_sample_age;
+        let is_fresh = !matches!(age, Age::Known(age) if age > limit);
         match (age, answer.samples.is_empty()) {
-            (Age::None(source), true) => category.warn(
-                found,
-                format!(
-                    "the server has no sample of {source} as the query selects it: is METRICS_PRESET right? \
-                     else give your own query by QUERY_{}",
-                    metric.name().to_uppercase()
-                ),
-            ),
-            (Age::Known(age), _) if age > self.decision.max_sample_age => category.warn(
+            (Age::None(source), true) => category.warn(found, self.nothing_there(metric, &source)),
+            (Age::Known(_), _) if !is_fresh => category.warn(
                 found,
                 format!(
                     "that is older than MAX_SAMPLE_AGE ({} s): the scrape has stopped or is slower",
-                    self.decision.max_sample_age.as_secs()
+                    limit.as_secs()
                 ),
             ),
             (_, true) => category.warn(
                 found,
                 "the answer is empty though there are samples: do the labels of the query fit these pods?",
             ),
-            _ if matched == living && living > 0 => category.good(found),
+            _ if matched == living => category.good(found),
             _ => category.warn(
                 found,
                 "pods without a sample take no part; a metric that too few pods have is not used (MIN_COVERAGE)",
             ),
         }
+        is_fresh
+    }
+
+    /// Whether a metric of these pods is one that a run would use.
+    fn is_enough(&self, answered: &HashSet<&str>) -> bool {
+        let ready = || self.workload.living().filter(|pod| pod.ready && !pod.terminating);
+        let having = ready().filter(|pod| answered.contains(pod.name.as_str())).count();
+        let thresholds = &self.decision.thresholds;
+        having >= thresholds.min_pods && having as f64 >= thresholds.min_coverage * ready().count() as f64
+    }
+
+    /// What to do where the server has no sample of what a query reads: the setting at fault is
+    /// another for each source.
+    fn nothing_there(&self, metric: Metric, source: &str) -> String {
+        let variable = format!("QUERY_{}", metric.name().to_uppercase());
+        let none = format!("the server has no sample of {source} as the query selects it");
+        if self.settings.own[metric.index()].is_some() {
+            return format!("{none}: correct {variable}");
+        }
+        if matches!(metric, Metric::Cpu | Metric::Memory) {
+            return format!(
+                "{none}: it comes from the kubelet (cAdvisor): is that scraped by this server, and with the \
+                 labels namespace and pod? are KUBE_NAMESPACE and CONTAINER right? else set {variable}"
+            );
+        }
+        match self.wrong_group() {
+            Some(groups) => format!("{none}: {groups}"),
+            None => format!("{none}: is METRICS_PRESET right? else give your own query by {variable}"),
+        }
+    }
+
+    /// The groups there are, where the one that is set is none of them.
+    fn wrong_group(&self) -> Option<String> {
+        let group = self.settings.group.as_deref()?;
+        let (query, label) = self.settings.preset.groups(self.settings)?;
+        let answer = self.client.labelled(&query, &[label], self.at).ok()?;
+        let mut known: Vec<&str> =
+            answer.samples.iter().filter_map(|sample| sample.labels.first()).map(String::as_str).collect();
+        known.sort_unstable();
+        known.dedup();
+        if known.is_empty() || known.contains(&group) {
+            return None;
+        }
+        let more = known.len().saturating_sub(MOST_GROUPS);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        known.truncate(MOST_GROUPS);
+        Some(format!("KAFKA_GROUP={group} is no group it knows; it knows {}{more}", known.join(", ")))
     }
 
     /// How old the newest sample is that a query reads, of the metric that lags most.
@@ -259,6 +337,12 @@ fn remembered(known: usize, rule: Persistence, category: &mut Category) {
     }
     let needed = rule.min_history;
     category.warn(found, format!("runs are withheld below {needed}; PERSISTENCE_WINDOW=off asks for none"));
+}
+
+/// The pods that have a sample of an answer which is a load.
+fn having(answer: &InstantAnswer) -> HashSet<&str> {
+    let is_load = |value: f64| value.is_finite() && value >= 0.0;
+    answer.samples.iter().filter(|sample| is_load(sample.value)).map(|sample| sample.pod).collect()
 }
 
 /// What is known of the age of the samples that a query reads.

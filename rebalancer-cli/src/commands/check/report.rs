@@ -41,8 +41,7 @@ struct Check {
     hint: Option<String>,
 }
 
-/// How it looks: as it should; worth reading, though a run would still come to a decision; so that a
-/// run would fail.
+/// How it looks: as it should; worth reading, though a run can act; so that no run can act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Grade {
@@ -67,7 +66,7 @@ impl Category {
         self.add(Grade::Warning, description, Some(hint.into()));
     }
 
-    /// Something that fails a run, in the words of the failure.
+    /// Something that keeps every run from acting, in the words of the failure.
     pub fn fail(&mut self, what: &str, failure: &Failure) {
         let (Failure::Usage(error) | Failure::Run(error)) = failure;
         self.add(Grade::Error, what, Some(chain(error)));
@@ -134,7 +133,7 @@ impl CheckReport {
             count => format!("{count} {word}s"),
         };
         let (errors, warnings) = (counted(Grade::Error, "error"), counted(Grade::Warning, "warning"));
-        let verdict = if self.success { "a run would work" } else { "`run` would exit 1" };
+        let verdict = if self.success { "a run would work" } else { "no run could act" };
         format!("{errors}, {warnings}: {verdict}")
     }
 

@@ -1,0 +1,83 @@
+//! The rotations that a backtest would have begun, carried forward: their pods are young afterwards,
+//! which the guards of the next moments have to see.
+//!
+//! History knows nothing of these rotations, nor whether one would have evened out the load: the loads
+//! stay as history has them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rebalancer_core::{LivePod, Workload};
+
+use super::Decision;
+use super::past::ago;
+use crate::report::Outcome;
+
+/// The pods that rotations of this backtest have replaced, and when last.
+///
+/// The name of a pod stands for its replacement: what came after it in history is what is known.
+#[derive(Debug, Clone, Default)]
+pub struct OwnRotations {
+    replaced: BTreeMap<String, Timestamp>,
+}
+
+impl OwnRotations {
+    /// The workload as these rotations would have left it; `None` where they left it as it was.
+    pub fn aged(&self, workload: &Workload, at: Timestamp) -> Option<Workload> {
+        let since = |pod: &LivePod| self.replaced.get(&pod.name).map(|replaced| ago(*replaced, at));
+        if !workload.pods.iter().any(|pod| since(pod).is_some()) {
+            return None;
+        }
+        let younger =
+            |known: Option<Duration>, since: Duration| Some(known.map_or(since, |age| age.min(since)));
+        let pods = workload.pods.iter().map(|pod| match since(pod) {
+            Some(since) => {
+                LivePod { age: younger(pod.age, since), uptime: younger(pod.uptime, since), ..pod.clone() }
+            }
+            None => pod.clone(),
+        });
+        Some(Workload { pods: pods.collect(), owners: workload.owners.clone() })
+    }
+
+    /// Begins the rotation of a decision, where it plans one.
+    pub fn begin(&mut self, decision: &Decision, at: Timestamp) {
+        if decision.outcome == Outcome::Planned {
+            self.replaced.extend(decision.targets.iter().map(|pod| (pod.clone(), at)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rebalancer_core::guard::{ChurnBudget, churn_budget, cooldown};
+
+    use super::*;
+
+    fn at(minute: i64) -> Timestamp {
+        Timestamp::from_second(1_795_410_000 + 60 * minute).expect("a time")
+    }
+
+    fn pod(name: &str, age: Option<u64>) -> LivePod {
+        let age = age.map(|minutes| Duration::from_secs(60 * minutes));
+        LivePod { age, uptime: age, ..LivePod::assumed(name) }
+    }
+
+    #[test]
+    fn a_replaced_pod_is_as_young_as_its_rotation_and_never_older_than_history_has_it() {
+        let replaced = [("a", at(0)), ("b", at(0))].map(|(name, at)| (name.to_owned(), at));
+        let own = OwnRotations { replaced: replaced.into_iter().collect() };
+        let pods = vec![pod("a", Some(5000)), pod("b", Some(3)), pod("c", Some(5000)), pod("d", None)];
+        let workload = Workload { pods, owners: Vec::new() };
+        let aged = own.aged(&workload, at(10)).expect("two pods were replaced");
+        let minutes: Vec<Option<u64>> =
+            aged.pods.iter().map(|pod| pod.age.map(|age| age.as_secs() / 60)).collect();
+        assert_eq!(minutes, [Some(10), Some(3), Some(5000), None]);
+        let others = Workload { pods: vec![pod("c", None)], owners: Vec::new() };
+        assert_eq!(own.aged(&others, at(10)), None);
+        let budget = churn_budget(&aged.pods, 0, ChurnBudget::STANDARD);
+        assert_eq!(budget.value, Some(4.0), "the two young pods and two more: {}", budget.reason);
+        let cooldown = cooldown(&aged.pods, Duration::from_secs(1800));
+        assert_eq!(cooldown.value, Some(180.0), "{}", cooldown.reason);
+    }
+}
