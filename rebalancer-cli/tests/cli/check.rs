@@ -229,6 +229,19 @@ fn the_age_of_the_newest_sample_is_asked_for() {
 }
 
 #[test]
+fn pods_in_exported_pod_are_named() {
+    let servers = Servers::start();
+    servers.metrics.answer_body(Metric::Lag, NOTHING);
+    servers.metrics.answer_queries_with("exported_namespace=\"tiny\"", sample("12"));
+    let done = servers.run(&["check"], &[]);
+    let (result, hint) = found(&done, "lag: 0 series, 0 of 12 live pods");
+    assert_eq!(result, "warning");
+    assert!(hint.contains("exported_pod") && hint.contains("honorLabels: true"), "{hint}");
+    let done = servers.run(&["check"], &[("METRICS_PRESET", "klag-ip"), ("KAFKA_GROUP", "g")]);
+    assert!(found(&done, "lag: 0 series").1.starts_with("klag_consumer_lag names the pods"), "{done}");
+}
+
+#[test]
 fn a_history_that_is_too_short_is_told() {
     let servers = Servers::start();
     let minute = Timestamp::now().as_second() / 60 * 60 - 60;

@@ -2,6 +2,7 @@
 //! answer of a query no longer tells. What is taken for a series and is none has no samples.
 
 use super::MetricQuery;
+use super::template::literal;
 
 /// Words that are followed by labels in parentheses.
 const GROUPING: [&str; 6] = ["by", "without", "on", "ignoring", "group_left", "group_right"];
@@ -55,6 +56,13 @@ impl SourceSeries {
     pub fn newest_sample(&self) -> MetricQuery {
         let promql = format!("time() - max(timestamp({}))", self.selector);
         MetricQuery::new(format!("age of {}", self.metric), promql)
+    }
+
+    /// Asks how many series name a pod of `namespace` in `exported_pod`: a scrape without `honorLabels`
+    /// puts the exporter's own pod in place of the pod that it tells of.
+    pub fn exported(&self, namespace: &str) -> MetricQuery {
+        let labels = format!("exported_namespace=\"{}\", exported_pod!=\"\"", literal(namespace));
+        MetricQuery::new(format!("exported {}", self.metric), format!("count({}{{{labels}}})", self.metric))
     }
 }
 
@@ -184,5 +192,7 @@ mod tests {
     fn the_age_is_asked_of_the_series_as_selected() {
         let age = SourceSeries::of("rate(a{b=\"c\"}[5m])")[0].newest_sample();
         assert_eq!(age.promql, "time() - max(timestamp(a{b=\"c\"}))");
+        let exported = SourceSeries::of("a{b=\"c\"}")[0].exported("sh\"op");
+        assert_eq!(exported.promql, r#"count(a{exported_namespace="sh\"op", exported_pod!=""})"#);
     }
 }

@@ -154,6 +154,17 @@ impl Asking<'_> {
             format!("{metric}: {} series, {matched} of {living} live pods{told}", answer.samples.len());
         let limit = self.decision.max_sample_age;
         let is_fresh = !matches!(age, Age::Known(age) if age > limit);
+        if matched == 0
+            && let Some(source) = self.exported(query)
+        {
+            return category.warn(
+                found,
+                format!(
+                    "{source} names the pods in exported_pod, not in pod: its scrape must keep the labels of \
+                     the exporter (honorLabels: true in its ServiceMonitor, honor_labels in Prometheus)"
+                ),
+            );
+        }
         match (age, answer.samples.is_empty()) {
             (Age::None(source), true) => category.warn(found, self.nothing_there(metric, &source)),
             (Age::Known(_), _) if !is_fresh => category.warn(
@@ -242,6 +253,17 @@ impl Asking<'_> {
             Ok(()) => category.good("the series of each pod come from one place"),
             Err(error) => category.fail("whose series", &Failure::Run(error.into())),
         }
+    }
+
+    /// The first metric of a query whose scrape has put the exporter's own pod in place of the pods.
+    fn exported(&self, query: &MetricQuery) -> Option<String> {
+        let namespace = query.namespace.as_deref()?;
+        let mut sources = SourceSeries::of(&query.promql).into_iter().take(MOST_SOURCES);
+        let is_exported = |source: &SourceSeries| {
+            let answer = self.client.labelled(&source.exported(namespace), &POD_OPTIONAL, self.at);
+            answer.is_ok_and(|answer| matches!(answer.samples.as_slice(), [count] if count.pod.is_none()))
+        };
+        sources.find(is_exported).map(|source| source.metric)
     }
 
     /// Whether it can be known how old the samples of an own query are.
