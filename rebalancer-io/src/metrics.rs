@@ -1,6 +1,7 @@
 //! What is measured and where it comes from: queries by metric, and the sources that answer them.
 
 mod at_most;
+mod client;
 mod cpu;
 mod fresh;
 mod group;
@@ -8,11 +9,13 @@ mod kafka;
 mod matchers;
 mod memory;
 mod origin;
+mod otel;
 mod pods;
 mod preset;
 mod query;
 mod selectors;
 mod template;
+mod topic;
 
 use std::time::Duration;
 

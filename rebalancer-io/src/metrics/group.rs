@@ -3,8 +3,10 @@
 
 use rebalancer_core::Metric;
 
-use super::kafka::{KafkaPreset, Names, of_client, of_target, partitions_by_pod_ip};
-use super::preset::{fresh_pods, fresh_series, in_namespace, select};
+use super::client::{Client, JMX_DEFAULT, MICROMETER};
+use super::kafka::{KafkaPreset, kminion_partitions, partitions_by_client, partitions_by_pod_ip};
+use super::otel;
+use super::preset::{fresh, select};
 use super::query::{MetricQuery, QuerySet, QuerySettings, SettingError};
 use super::template::{duration, fill, literal};
 use crate::recording::Recording;
@@ -105,11 +107,10 @@ fn assignor(settings: &QuerySettings) -> Option<String> {
 
 /// What is written to each partition by kminion: what is read, where a group keeps up. It names the
 /// topics of all groups; the owners tell which are meant.
-fn written(settings: &QuerySettings, rate: impl Fn(&str) -> String) -> String {
-    let written = rate(&select("kminion_kafka_topic_partition_high_water_mark", "", settings));
-    let topic = format!(r#"label_replace({written}, "topic", "$1", "topic_name", "(.+)")"#);
-    let series = format!(r#"label_replace({topic}, "partition", "$1", "partition_id", "(.+)")"#);
-    format!("max by (topic, partition) ({series})")
+fn written(settings: &QuerySettings) -> String {
+    let written = select("kminion_kafka_topic_partition_high_water_mark", "", settings);
+    let rate = fresh(&format!("rate({written}[{}])", duration(settings.window)), &written, settings);
+    format!("max by (topic, partition) ({})", kminion_partitions(&rate))
 }
 
 impl KafkaPreset {
@@ -117,65 +118,38 @@ impl KafkaPreset {
     /// exports. Two exporters show a partition twice: `max` takes one. Where they do not name the
     /// member, the owners are joined later: clients write topics in another way.
     fn partition_load(self, settings: &QuerySettings) -> Option<String> {
-        let window = duration(settings.window);
-        let rate = |selector: &str| fresh_series(&format!("rate({selector}[{window}])"), selector, settings);
-        let of_group = |metric, label| Some(rate(&self.of_group(metric, label, settings).ok()?));
+        let committed = || self.group_rate("", settings).ok();
         match self {
-            Self::KafkaLagExporterIp => {
-                let read = of_group("kafka_consumergroup_group_offset", "group")?;
-                Some(partitions_by_pod_ip(&read, settings))
-            }
-            Self::KlagIp => {
-                let read = of_group("klag_consumer_committed_offset", "consumer_group")?;
-                Some(partitions_by_pod_ip(&read, settings))
-            }
-            Self::ClientId => {
-                let read = of_group("klag_consumer_committed_offset", "consumer_group")?;
-                Some(format!("sum by (pod, topic, partition) ({})", of_client(&read)))
-            }
-            Self::KafkaExporter => {
-                let read = of_group("kafka_consumergroup_current_offset", "consumergroup")?;
-                Some(format!("max by (topic, partition) ({read})"))
-            }
-            Self::Kminion => Some(written(settings, rate)),
+            Self::KafkaLagExporterIp | Self::KlagIp => Some(partitions_by_pod_ip(&committed()?, settings)),
+            Self::ClientId => Some(partitions_by_client(&committed()?)),
+            Self::KafkaExporter => Some(format!("max by (topic, partition) ({})", committed()?)),
+            Self::Kminion => Some(written(settings)),
             // Whichever of the two is there beside the clients.
             Self::Micrometer | Self::JmxDefault | Self::OtelJava => {
-                let read = of_group("kafka_consumergroup_current_offset", "consumergroup")?;
-                Some(format!("max by (topic, partition) ({read}) or {}", written(settings, rate)))
+                Some(format!("max by (topic, partition) ({}) or {}", committed()?, written(settings)))
             }
             Self::None => None,
         }
     }
 
-    /// A series for each partition that a pod's own client fetches. A partition it has lost stays as
-    /// NaN; one whose lag it does not know yet is -1.
+    /// A series for each partition that a pod's own client fetches.
     fn partition_owners(self, settings: &QuerySettings) -> Option<String> {
         if self == Self::OtelJava {
-            let selector = select("kafka_consumer_records_lag", "", settings);
-            let owned = fresh_series(&format!("{selector} >= -1"), &selector, settings);
-            return Some(format!(
-                "group by (namespace, pod, topic, partition) ({})",
-                of_target(&owned, settings)
-            ));
+            return Some(otel::owners(settings));
         }
-        let lag = in_namespace(self.client()?.lag, "", settings);
-        let owned = format!("group by (namespace, pod, topic, partition) ({lag} >= -1)");
-        Some(fresh_pods(&owned, &[&lag], settings))
+        Some(self.client()?.owners(settings))
     }
 
-    /// Number of partitions of each client of a pod. Two scrape jobs show a client twice: `max` takes
-    /// one.
+    /// Number of partitions of each client of a pod.
     fn assigned_partitions(self, settings: &QuerySettings) -> Option<String> {
-        let assigned = in_namespace(self.client()?.assigned, "", settings);
-        let clients = format!("max by (namespace, pod, {CLIENT_LABEL}) ({assigned})");
-        Some(fresh_pods(&clients, &[&assigned], settings))
+        Some(self.client()?.assigned(settings))
     }
 
     /// How the client inside the pod names its metrics, where the preset reads them.
-    const fn client(self) -> Option<&'static Names> {
+    const fn client(self) -> Option<&'static Client> {
         match self {
-            Self::Micrometer | Self::KafkaExporter | Self::Kminion => Some(&super::kafka::MICROMETER),
-            Self::JmxDefault => Some(&super::kafka::JMX_DEFAULT),
+            Self::Micrometer | Self::KafkaExporter | Self::Kminion => Some(&MICROMETER),
+            Self::JmxDefault => Some(&JMX_DEFAULT),
             _ => None,
         }
     }

@@ -6,11 +6,16 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use rebalancer_core::Metric;
 
-use super::MetricsSource;
-use super::preset::{fresh_pods, fresh_series, in_namespace, of_pods_by, select};
+use super::client::{JMX_DEFAULT, MICROMETER};
+use super::preset::{fresh, in_namespace, newest, select};
 use super::query::{MetricQuery, QuerySet, QuerySettings, SettingError};
 use super::template::{duration, literal};
+use super::topic::underscored;
+use super::{MetricsSource, otel};
 use crate::prometheus::{InstantAnswer, QueryError};
+
+/// What a partition is to an exporter that knows the group.
+const PARTITION: &str = "topic, partition";
 
 /// Fetches lag and message rate of every pod; either may have no source.
 #[derive(Clone, Copy)]
@@ -103,38 +108,20 @@ impl KafkaPreset {
     /// The lag query.
     pub(super) fn lag(self, settings: &QuerySettings) -> Result<Option<MetricQuery>, SettingError> {
         let promql = match self {
-            Self::Micrometer => own_lag(&MICROMETER, settings),
-            Self::JmxDefault => own_lag(&JMX_DEFAULT, settings),
-            Self::KafkaLagExporterIp => {
-                let selector = self.of_group("kafka_consumergroup_group_lag", "group", settings)?;
-                by_pod_ip(&fresh_series(&format!("{selector} >= 0"), &selector, settings), settings)
-            }
-            Self::KlagIp => {
-                let selector = self.of_group("klag_consumer_lag", "consumer_group", settings)?;
-                by_pod_ip(&fresh_series(&format!("{selector} >= 0"), &selector, settings), settings)
+            Self::Micrometer => MICROMETER.lag(settings),
+            Self::JmxDefault => JMX_DEFAULT.lag(settings),
+            Self::OtelJava => otel::lag(settings),
+            Self::KafkaLagExporterIp | Self::KlagIp => {
+                let lag = self.group_lag(r#"member_host!="""#, settings)?;
+                by_pod_ip(&newest(&format!("{lag} >= 0"), &lag, PARTITION, settings), settings)
             }
             Self::ClientId => {
-                let selector = self.of_group("klag_consumer_lag", "consumer_group", settings)?;
-                let series = fresh_series(&format!("{selector} >= 0"), &selector, settings);
-                format!("sum by (pod) ({})", of_client(&series))
+                let lag = self.group_lag(r#"client_id!="""#, settings)?;
+                by_client(&newest(&format!("{lag} >= 0"), &lag, PARTITION, settings))
             }
-            Self::KafkaExporter => {
-                let selector = self.of_group("kafka_consumergroup_lag", "consumergroup", settings)?;
-                by_owner(&fresh_series(&format!("{selector} >= 0"), &selector, settings), settings)
-            }
-            Self::Kminion => {
-                let metric = "kminion_kafka_consumer_group_topic_partition_lag";
-                let selector = self.of_group(metric, "group_id", settings)?;
-                let series = fresh_series(&format!("{selector} >= 0"), &selector, settings);
-                let topic = format!(r#"label_replace({series}, "topic", "$1", "topic_name", "(.+)")"#);
-                by_owner(
-                    &format!(r#"label_replace({topic}, "partition", "$1", "partition_id", "(.+)")"#),
-                    settings,
-                )
-            }
-            Self::OtelJava => {
-                let selector = select("kafka_consumer_records_lag", "", settings);
-                by_target_info(&fresh_series(&format!("{selector} >= 0"), &selector, settings), settings)
+            Self::KafkaExporter | Self::Kminion => {
+                let lag = self.group_lag("", settings)?;
+                by_owner(&self.partitions(&fresh(&format!("{lag} >= 0"), &lag, settings)), settings)
             }
             Self::None => return Ok(None),
         };
@@ -143,68 +130,76 @@ impl KafkaPreset {
 
     /// The rate query.
     pub(super) fn rate(self, settings: &QuerySettings) -> Result<Option<MetricQuery>, SettingError> {
-        let window = duration(settings.window);
         let promql = match self {
-            Self::Micrometer | Self::KafkaExporter | Self::Kminion => own_rate(&MICROMETER, settings),
-            Self::JmxDefault => own_rate(&JMX_DEFAULT, settings),
-            Self::KafkaLagExporterIp => {
-                let selector = self.of_group("kafka_consumergroup_group_offset", "group", settings)?;
-                by_pod_ip(
-                    &fresh_series(&format!("rate({selector}[{window}])"), &selector, settings),
-                    settings,
-                )
+            Self::Micrometer | Self::KafkaExporter | Self::Kminion => MICROMETER.rate(settings),
+            Self::JmxDefault => JMX_DEFAULT.rate(settings),
+            Self::OtelJava => otel::rate(settings),
+            Self::KafkaLagExporterIp | Self::KlagIp => {
+                by_pod_ip(&self.group_rate(r#"member_host!="""#, settings)?, settings)
             }
-            Self::KlagIp => {
-                let selector = self.of_group("klag_consumer_committed_offset", "consumer_group", settings)?;
-                by_pod_ip(
-                    &fresh_series(&format!("rate({selector}[{window}])"), &selector, settings),
-                    settings,
-                )
-            }
-            Self::ClientId => {
-                let selector = self.of_group("klag_consumer_committed_offset", "consumer_group", settings)?;
-                // A partition that nobody reads has an empty client.
-                let selector = selector.replacen('{', "{client_id!=\"\", ", 1);
-                let series = fresh_series(&format!("rate({selector}[{window}])"), &selector, settings);
-                format!("sum by (pod) ({})", of_client(&series))
-            }
-            Self::OtelJava => {
-                let selector = select("kafka_consumer_records_consumed_total", r#"topic!="""#, settings);
-                by_target_info(
-                    &fresh_series(&format!("rate({selector}[{window}])"), &selector, settings),
-                    settings,
-                )
-            }
+            Self::ClientId => by_client(&self.group_rate(r#"client_id!="""#, settings)?),
             Self::None => return Ok(None),
         };
         Ok(Some(MetricQuery::new(Metric::Rate.name(), promql)))
     }
 
+    /// The exporter's lag of each group, and the label that names the group; `None` where the preset does
+    /// not ask by group.
+    fn lag_by_group(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::KafkaLagExporterIp => Some(("kafka_consumergroup_group_lag", "group")),
+            Self::KlagIp | Self::ClientId => Some(("klag_consumer_lag", "consumer_group")),
+            Self::KafkaExporter => Some(("kafka_consumergroup_lag", "consumergroup")),
+            Self::Kminion => Some(("kminion_kafka_consumer_group_topic_partition_lag", "group_id")),
+            Self::Micrometer | Self::JmxDefault | Self::OtelJava | Self::None => None,
+        }
+    }
+
     /// Asks which consumer groups the source of this preset knows, and the label that names them;
     /// `None` where it does not ask by group.
     pub fn groups(self, settings: &QuerySettings) -> Option<(MetricQuery, &'static str)> {
-        let (metric, label) = match self {
-            Self::KafkaLagExporterIp => ("kafka_consumergroup_group_lag", "group"),
-            Self::KlagIp | Self::ClientId => ("klag_consumer_lag", "consumer_group"),
-            Self::KafkaExporter => ("kafka_consumergroup_lag", "consumergroup"),
-            Self::Kminion => ("kminion_kafka_consumer_group_topic_partition_lag", "group_id"),
-            Self::Micrometer | Self::JmxDefault | Self::OtelJava | Self::None => return None,
-        };
+        let (metric, label) = self.lag_by_group()?;
         let series = select(metric, &format!("{label}!=\"\""), settings);
         Some((MetricQuery::new("groups", format!("count by ({label}) ({series})")), label))
     }
 
-    pub(super) fn of_group(
+    /// The lag of the group's partitions, as the preset's exporter names it.
+    fn group_lag(self, labels: &str, settings: &QuerySettings) -> Result<String, SettingError> {
+        let (metric, group) = self.lag_by_group().unwrap_or(("kafka_consumergroup_lag", "consumergroup"));
+        self.of_group(metric, group, labels, settings)
+    }
+
+    /// Messages per second that the group commits, as the preset's exporter names it: a series for each
+    /// partition and member, perhaps twice.
+    pub(super) fn group_rate(self, labels: &str, settings: &QuerySettings) -> Result<String, SettingError> {
+        let (metric, group) = match self {
+            Self::KafkaLagExporterIp => ("kafka_consumergroup_group_offset", "group"),
+            Self::KlagIp | Self::ClientId => ("klag_consumer_committed_offset", "consumer_group"),
+            _ => ("kafka_consumergroup_current_offset", "consumergroup"),
+        };
+        let committed = self.of_group(metric, group, labels, settings)?;
+        Ok(fresh(&format!("rate({committed}[{}])", duration(settings.window)), &committed, settings))
+    }
+
+    /// The series with the labels `topic` and `partition`, which kminion names in another way.
+    fn partitions(self, series: &str) -> String {
+        if self == Self::Kminion { kminion_partitions(series) } else { series.to_owned() }
+    }
+
+    /// `metric` of the group, which `label` names.
+    fn of_group(
         self,
         metric: &str,
         label: &str,
+        labels: &str,
         settings: &QuerySettings,
     ) -> Result<String, SettingError> {
         let group = settings.group.as_deref().ok_or_else(|| SettingError::Missing {
             setting: "KAFKA_GROUP",
             needed_by: format!("METRICS_PRESET={self}"),
         })?;
-        Ok(select(metric, &format!("{label}=\"{}\"", literal(group)), settings))
+        let comma = if labels.is_empty() { "" } else { ", " };
+        Ok(select(metric, &format!("{label}=\"{}\"{comma}{labels}", literal(group)), settings))
     }
 }
 
@@ -226,68 +221,40 @@ impl FromStr for KafkaPreset {
     }
 }
 
-/// How an exporter inside the pod names the metrics of its client.
-pub(super) struct Names {
-    pub(super) lag: &'static str,
-    consumed: &'static str,
-    /// Labels of `consumed` that leave out totals over all topics.
-    consumed_labels: &'static str,
-    /// Exists at zero too: it tells an idle member from a pod that is not scraped.
-    pub(super) assigned: &'static str,
-}
-
-pub(super) const MICROMETER: Names = Names {
-    lag: "kafka_consumer_fetch_manager_records_lag",
-    consumed: "kafka_consumer_fetch_manager_records_consumed_total",
-    consumed_labels: "",
-    assigned: "kafka_consumer_coordinator_assigned_partitions",
-};
-
-pub(super) const JMX_DEFAULT: Names = Names {
-    lag: "kafka_consumer_consumer_fetch_manager_metrics_records_lag",
-    consumed: "kafka_consumer_consumer_fetch_manager_metrics_records_consumed_total",
-    consumed_labels: "topic!=\"\"",
-    assigned: "kafka_consumer_consumer_coordinator_metrics_assigned_partitions",
-};
-
-/// Lag that the pod's client knows; one `NaN` or `-1` must not poison the sum.
-fn own_lag(names: &Names, settings: &QuerySettings) -> String {
-    let lag = in_namespace(names.lag, "", settings);
-    or_idle(&format!("{lag} >= 0"), &lag, names, settings)
-}
-
-fn own_rate(names: &Names, settings: &QuerySettings) -> String {
-    let consumed = in_namespace(names.consumed, names.consumed_labels, settings);
-    or_idle(&format!("rate({consumed}[{}])", duration(settings.window)), &consumed, names, settings)
-}
-
-/// Sums by pod, with a zero for each pod that is a member without partitions.
-fn or_idle(series: &str, selector: &str, names: &Names, settings: &QuerySettings) -> String {
-    let assigned = in_namespace(names.assigned, "", settings);
-    let expression =
-        format!("sum by (namespace, pod) ({series}) or 0 * sum by (namespace, pod) ({assigned})");
-    fresh_pods(&expression, &[selector, &assigned], settings)
-}
-
-/// Sums by the pod whose IP the exporter names.
+/// Sums by the pod whose IP the exporter names, each partition once.
 fn by_pod_ip(series: &str, settings: &QuerySettings) -> String {
-    let series = with_pod_ip(series);
+    let partitions = with_pod_ip(series);
     let pods = running_pods(settings);
-    format!("sum by (namespace, pod) (sum by (pod_ip) ({series}) * on (pod_ip) group_right () {pods})")
+    format!("sum by (namespace, pod) (sum by (pod_ip) ({partitions}) * on (pod_ip) group_right () {pods})")
 }
 
 /// Sums by pod, topic and partition, the pod being the one whose IP the exporter names.
 pub(super) fn partitions_by_pod_ip(series: &str, settings: &QuerySettings) -> String {
-    let series = with_pod_ip(series);
+    let partitions = with_pod_ip(series);
     let pods = running_pods(settings);
     format!(
-        "sum by (namespace, pod, topic, partition) (sum by (pod_ip, topic, partition) ({series}) \
+        "sum by (namespace, pod, topic, partition) ({partitions} \
          * on (pod_ip) group_left (namespace, pod) {pods})"
     )
 }
 
+/// One series for each partition of a member, with the member's IP as Kubernetes writes it.
 fn with_pod_ip(series: &str) -> String {
-    format!("label_replace({series}, \"pod_ip\", \"$1\", \"member_host\", \"/?(.+)\")")
+    let ip = format!(r#"label_replace({series}, "pod_ip", "$1", "member_host", "/?(.+)")"#);
+    let (pattern, short) = without_zeros();
+    let ip = format!(r#"label_replace({ip}, "pod_ip", "{short}", "member_host", "/?(?:{pattern})")"#);
+    format!("max by (pod_ip, topic, partition) ({ip})")
+}
+
+/// Java writes all eight numbers of an address of IPv6, Kubernetes `::` in place of the longest row of
+/// zeros. A pattern of what is before and behind that row, the longest row first, and what to write.
+fn without_zeros() -> (String, String) {
+    const NUMBER: &str = "[0-9a-f]{1,4}";
+    let rows = (2..=6).rev();
+    let of_row = |zeros: usize| format!("((?:{NUMBER}:)+?)0(?::0){{{}}}((?::{NUMBER})+)", zeros - 1);
+    let pattern: Vec<String> = rows.map(of_row).collect();
+    let short: String = (1..=2 * pattern.len()).map(|group| format!("${{{group}}}")).collect();
+    (pattern.join("|"), short)
 }
 
 /// 1 for each running pod, with its IP. A pod that ended may have left its IP to another one and
@@ -301,35 +268,30 @@ fn running_pods(settings: &QuerySettings) -> String {
     )
 }
 
-/// The series with the pod that `client.id` names, perhaps with `-N` behind it.
-pub(super) fn of_client(series: &str) -> String {
-    format!(r#"label_replace({series}, "pod", "$1", "client_id", "(.+?)(?:-[0-9]+)?")"#)
+/// Sums by the pod that `client.id` names, each partition once.
+fn by_client(series: &str) -> String {
+    format!("sum by (pod) ({})", partitions_by_client(series))
 }
 
-/// Sums by the pod that owns the partition. Two exporters show a partition twice: `max` takes one.
+/// One series for each partition, with the pod that `client.id` names, perhaps with `-N` behind it.
+pub(super) fn partitions_by_client(series: &str) -> String {
+    let named = format!(r#"label_replace({series}, "pod", "$1", "client_id", "(.+?)(?:-[0-9]+)?")"#);
+    format!("max by (pod, topic, partition) ({named})")
+}
+
+/// The series with the topic and the partition that kminion names.
+pub(super) fn kminion_partitions(series: &str) -> String {
+    let topic = format!(r#"label_replace({series}, "topic", "$1", "topic_name", "(.+)")"#);
+    format!(r#"label_replace({topic}, "partition", "$1", "partition_id", "(.+)")"#)
+}
+
+/// Sums by the pod that owns the partition, of which its client writes the topic in another way. Two
+/// exporters show a partition twice: `max` takes one.
 fn by_owner(series: &str, settings: &QuerySettings) -> String {
-    let owned = in_namespace(MICROMETER.lag, "", settings);
+    let lag = underscored(series);
+    let owner = MICROMETER.owner(settings);
     format!(
-        "sum by (namespace, pod) (max by (topic, partition) ({series}) \
-         * on (topic, partition) group_right () \
-         count by (namespace, pod, topic, partition) ({owned}))"
-    )
-}
-
-/// Sums by the pod that `target_info` names for the series' job and instance.
-fn by_target_info(series: &str, settings: &QuerySettings) -> String {
-    format!("sum by (namespace, pod) ({})", of_target(series, settings))
-}
-
-/// The series with the pod that `target_info` names for their job and instance.
-pub(super) fn of_target(series: &str, settings: &QuerySettings) -> String {
-    let labels = ("k8s_namespace_name", "k8s_pod_name");
-    let info = of_pods_by(labels, "target_info", r#"k8s_pod_name!="""#, settings);
-    format!(
-        "label_replace(label_replace({series} \
-         * on (job, instance) group_left (k8s_namespace_name, k8s_pod_name) \
-         max by (job, instance, k8s_namespace_name, k8s_pod_name) \
-         ({info}), \
-         \"pod\", \"$1\", \"k8s_pod_name\", \"(.+)\"), \"namespace\", \"$1\", \"k8s_namespace_name\", \"(.+)\")"
+        "sum by (namespace, pod) (max by (topic, partition) ({lag}) \
+         + on (topic, partition) group_right () {owner})"
     )
 }

@@ -29,6 +29,30 @@ pub(super) fn of_pods_by(
     select(metric, &selected, settings)
 }
 
+/// The time of the sample of each series of `selector` that has one fresh enough.
+pub(super) fn fresh_times(selector: &str, settings: &QuerySettings) -> String {
+    match settings.max_sample_age {
+        None => format!("timestamp({selector})"),
+        Some(age) => format!("timestamp({selector}) > time() - {}", age.as_secs_f64()),
+    }
+}
+
+/// The series of `expression`, made of `selector` alone, whose sample is fresh enough.
+pub(super) fn fresh(expression: &str, selector: &str, settings: &QuerySettings) -> String {
+    match settings.max_sample_age {
+        None => expression.to_owned(),
+        Some(_) => format!("({expression} and {})", fresh_times(selector, settings)),
+    }
+}
+
+/// Of the series that agree in `labels`, one: that whose sample is the newest. `expression` is made of
+/// `selector` alone. Two scrape jobs, or two replicas of the server, show a gauge twice, and one that
+/// has stopped shows its last value for minutes. Not for rates: that of a series which has just begun
+/// is too small.
+pub(super) fn newest(expression: &str, selector: &str, labels: &str, settings: &QuerySettings) -> String {
+    format!("({expression} and topk by ({labels}) (1, {}))", fresh_times(selector, settings))
+}
+
 /// The pods of `expression` of which one of `selectors` has a sample that is fresh enough. The first
 /// selector that knows a pod decides.
 pub(super) fn fresh_pods(expression: &str, selectors: &[&str], settings: &QuerySettings) -> String {
@@ -42,13 +66,4 @@ pub(super) fn fresh_pods(expression: &str, selectors: &[&str], settings: &QueryS
         ages.join(" or "),
         age.as_secs_f64()
     )
-}
-
-/// The series of `expression`, made of `selector` alone, whose sample is fresh enough. For exporters:
-/// their series name a pod only after a join.
-pub(super) fn fresh_series(expression: &str, selector: &str, settings: &QuerySettings) -> String {
-    match settings.max_sample_age {
-        None => expression.to_owned(),
-        Some(age) => format!("({expression} and timestamp({selector}) > time() - {})", age.as_secs_f64()),
-    }
 }

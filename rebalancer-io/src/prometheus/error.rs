@@ -32,13 +32,23 @@ impl fmt::Display for QueryError {
         if !query.is_empty() {
             write!(f, "; query: {}", shortened(query, MAX_QUERY))?;
         }
-        write!(f, "; {}", kind.advice())
+        write!(f, "; {}", self.advice())
     }
 }
 
 impl std::error::Error for QueryError {}
 
 impl QueryError {
+    fn advice(&self) -> &'static str {
+        match &*self.kind {
+            ErrorKind::Api { error, .. } if is_of_target_info(error, &self.query) => {
+                "several pods have one job and instance in target_info, so nothing tells whose a series is: give \
+                 every process a service.instance.id of its own (OTEL_RESOURCE_ATTRIBUTES)"
+            }
+            kind => kind.advice(),
+        }
+    }
+
     /// Whether the server answered the query and only the shape of the answer cannot be used.
     pub fn was_answered(&self) -> bool {
         matches!(
@@ -274,6 +284,13 @@ impl ErrorKind {
 
 fn more(pods: usize) -> String {
     if pods > 1 { format!(" and {} more pods", pods - 1) } else { String::new() }
+}
+
+/// Whether a join with `target_info` found several of them, in the words of Prometheus or those that are
+/// left of `VictoriaMetrics`'.
+fn is_of_target_info(error: &str, query: &str) -> bool {
+    let words = ["found duplicate series", "on (job, instance) group_left"];
+    query.contains("target_info") && words.iter().any(|words| error.contains(words))
 }
 
 /// A status that says more than the success which an answer in a file, or a proxy, has.
@@ -533,7 +550,24 @@ fn without_tags(html: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{cause, words};
+    use super::{ErrorKind, QueryError, cause, words};
+
+    #[test]
+    fn pods_that_share_an_instance_are_told_the_cure() {
+        let told = format!(
+            "found duplicate series for the match group {{instance=\"collector:8889\", job=\"orders\"}} on the right \
+             hand-side of the operation: [{{{0}}}, {{{0}}}];many-to-many matching not allowed: matching labels \
+             must be unique on one side",
+            "x".repeat(200)
+        );
+        let said = |query: &str| {
+            let kind = ErrorKind::Api { status: 422, error_type: "execution".into(), error: cause(&told) };
+            let [name, place, query] = ["lag", "http://server", query].map(str::to_owned);
+            QueryError { name, place, query, kind: Box::new(kind) }.to_string()
+        };
+        assert!(said("a + on (job, instance) target_info").contains("service.instance.id"));
+        assert!(!said("a * on (job) b").contains("service.instance.id"), "of other joins nothing is known");
+    }
 
     #[test]
     fn a_long_error_keeps_its_cause() {

@@ -9,8 +9,9 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
-use rebalancer_core::Metric;
-use rebalancer_io::metrics::{FactQueries, KafkaPreset, MetricQuery, QuerySet, QuerySettings};
+use rebalancer_core::{LivePod, Metric};
+use rebalancer_io::metrics::{FactQueries, KafkaPreset, MetricQuery, OriginQueries, QuerySet, QuerySettings};
+use rebalancer_io::origin::one_origin;
 use rebalancer_io::prometheus::{Endpoint, PrometheusClient, PrometheusConfig};
 
 /// One line of `expected.txt`.
@@ -66,6 +67,74 @@ fn victoria_metrics_evaluates_every_preset_as_expected() {
             && found.iter().zip(&expected).all(|(a, b)| a.0 == b.0 && (a.1 - b.1).abs() <= 1e-9 * b.1.abs());
         assert!(close, "{line}: {found:?} is not {expected:?}: {}", query.promql);
     }
+}
+
+/// A server with the series of one file, and a client of it; everything is asked at 10 m.
+fn asked_of_victoria_metrics(name: &str, ask: impl Fn(&PrometheusClient, Timestamp)) {
+    let Some(binary) = program("victoria-metrics") else { return };
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let server = Server::start(&binary, folder.path());
+    let start = Timestamp::from_second((Timestamp::now() - SignedDuration::from_mins(20)).as_second());
+    let start = start.expect("a time of now");
+    server.import_file(name, start);
+    let endpoint = Endpoint::parse(&server.address).expect("an address");
+    let client = PrometheusClient::new(&PrometheusConfig::new(endpoint)).expect("a client");
+    ask(&client, start + SignedDuration::from_mins(10));
+}
+
+/// The queries of `otel-java` for the pods of one namespace.
+fn otel_queries(namespace: &str) -> (QuerySet, FactQueries) {
+    let settings =
+        QuerySettings { preset: KafkaPreset::OtelJava, namespace: namespace.to_owned(), ..settings() };
+    let queries = QuerySet::new(&settings).expect("a query set");
+    let facts = FactQueries::new(&queries, &settings).expect("queries of the group");
+    (queries, facts)
+}
+
+#[test]
+fn names_that_keep_their_dots_are_found() {
+    asked_of_victoria_metrics("utf8.txt", |client, at| {
+        let (queries, facts) = otel_queries("utf8");
+        for (metric, expected) in [(Metric::Lag, 42.0), (Metric::Rate, 4.0)] {
+            let query = queries.get(metric).expect("a query");
+            let answer = client.query(query, at).expect("an answer");
+            let found: Vec<(&str, f64)> =
+                answer.samples.iter().map(|sample| (sample.pod, sample.value)).collect();
+            assert_eq!(found, [("c-0", expected)], "{metric}: {}", query.promql);
+        }
+        let owners = facts.of_the_group().find(|query| query.name == "partition_owners").expect("a query");
+        let answer = client.query_labelled(owners, &["topic", "partition"], at).expect("an answer");
+        let mut found: Vec<String> = answer
+            .samples
+            .into_iter()
+            .map(|sample| format!("{} {}", sample.pod.unwrap_or_default(), sample.labels.join(" ")))
+            .collect();
+        found.sort();
+        assert_eq!(found, ["c-0 a.b 0", "c-0 a_b 0", "c-0 a_b 1"]);
+    });
+}
+
+/// The clients of one pod differ by `clientid` where JMX rules name them: they are no two clusters.
+#[test]
+fn two_clients_of_a_pod_are_one_place() {
+    asked_of_victoria_metrics("series.txt", |client, at| {
+        let settings = QuerySettings { namespace: "connect".to_owned(), ..settings() };
+        let pods = ["c-0", "c-1"].map(LivePod::assumed);
+        one_origin(client, &OriginQueries::new(&settings), &pods, at).expect("one place");
+    });
+}
+
+#[test]
+fn pods_that_share_an_instance_are_refused_and_the_cure_is_named() {
+    asked_of_victoria_metrics("series.txt", |client, at| {
+        let (queries, _) = otel_queries("shared");
+        let error = client.query(queries.get(Metric::Lag).expect("a query"), at);
+        let error = error.expect_err("whose lag it is cannot be told").to_string();
+        assert!(error.contains("service.instance.id"), "{error}");
+        let (queries, _) = otel_queries("nobody");
+        let answer = client.query(queries.get(Metric::Lag).expect("a query"), at).expect("an answer");
+        assert!(answer.samples.is_empty(), "the processes of others are nobody's");
+    });
 }
 
 /// One line of `facts.txt`.
@@ -243,6 +312,8 @@ fn case(line: String) -> Case {
         match word.split_once('=').expect("a setting") {
             ("container", container) => settings.container = Some(container.into()),
             ("age", "off") => settings.max_sample_age = None,
+            ("namespace", namespace) => settings.namespace = namespace.into(),
+            ("group", group) => settings.group = Some(group.into()),
             other => panic!("{other:?} is no setting"),
         }
     }
@@ -268,8 +339,10 @@ fn promtool_file() -> String {
         writeln!(text, "  # {line}\n  - expr: {}\n    eval_time: 10m\n    exp_samples:", json(&query.promql))
             .expect("a String");
         for (pod, value) in expected {
-            // The name a client gives itself says nothing of a namespace.
-            let namespace = if line.starts_with("client-id") { "" } else { r#"namespace="shop","# };
+            // The name a client gives itself says nothing of a namespace; target_info's is looked at before.
+            let is_named = !["client-id", "otel-java"].iter().any(|preset| line.starts_with(preset));
+            let namespace = query.namespace.as_deref().filter(|_| is_named);
+            let namespace = namespace.map_or_else(String::new, |name| format!("namespace=\"{name}\","));
             let labels = json(&format!("{{{namespace}pod=\"{pod}\"}}"));
             writeln!(text, "    - {{labels: {labels}, value: {value}}}").expect("a String");
         }
@@ -319,8 +392,12 @@ impl Server {
     }
 
     fn import(&self, start: Timestamp) {
+        self.import_file("series.txt", start);
+    }
+
+    fn import_file(&self, name: &str, start: Timestamp) {
         let mut body = String::new();
-        for line in lines("series.txt") {
+        for line in lines(name) {
             let (series, values) = line.split_once("} ").expect("labels and values");
             for (index, value) in expand(values).into_iter().enumerate() {
                 let at = start.as_millisecond() + 30_000 * i64::try_from(index).expect("a small index");

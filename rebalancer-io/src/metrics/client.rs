@@ -1,0 +1,100 @@
+//! What the Kafka client inside a pod tells of itself, scraped with the pod's name: lag, rate, what it
+//! owns and how much.
+
+use super::preset::{fresh, fresh_times, in_namespace, newest};
+use super::query::QuerySettings;
+use super::template::duration;
+use super::topic::one_spelling;
+
+/// What a client is. JMX rules write `clientid` too.
+const CLIENT: &str = "namespace, pod, client_id, clientid";
+
+/// What a partition of a client is. A pod that reads a topic in two groups has it twice.
+const PARTITION: &str = "namespace, pod, topic, partition, client_id, clientid";
+
+/// What a topic of a client is.
+const TOPIC: &str = "namespace, pod, topic, client_id, clientid";
+
+/// What a partition of a pod is.
+const OWNER: &str = "namespace, pod, topic, partition";
+
+/// How an exporter inside the pod names the metrics of its client.
+pub(super) struct Client {
+    lag: &'static str,
+    consumed: &'static str,
+    /// Exists at zero too: it tells an idle member from a pod that is not scraped.
+    assigned: &'static str,
+}
+
+/// As Micrometer writes them.
+pub(super) const MICROMETER: Client = Client {
+    lag: "kafka_consumer_fetch_manager_records_lag",
+    consumed: "kafka_consumer_fetch_manager_records_consumed_total",
+    assigned: "kafka_consumer_coordinator_assigned_partitions",
+};
+
+/// As the JMX exporter writes them by default.
+pub(super) const JMX_DEFAULT: Client = Client {
+    lag: "kafka_consumer_consumer_fetch_manager_metrics_records_lag",
+    consumed: "kafka_consumer_consumer_fetch_manager_metrics_records_consumed_total",
+    assigned: "kafka_consumer_consumer_coordinator_metrics_assigned_partitions",
+};
+
+impl Client {
+    /// Lag by pod, as its clients know it; one `NaN` or `-1` must not poison the sum.
+    pub(super) fn lag(&self, settings: &QuerySettings) -> String {
+        let partitions = one_spelling(PARTITION, |topic| {
+            let lag = in_namespace(self.lag, topic, settings);
+            newest(&format!("{lag} >= 0"), &lag, PARTITION, settings)
+        });
+        self.or_idle(&format!("sum by (namespace, pod) ({partitions})"), settings)
+    }
+
+    /// Messages per second by pod. A client that has a total beside its topics counts by its topics; JMX
+    /// rules write both under one name.
+    pub(super) fn rate(&self, settings: &QuerySettings) -> String {
+        let rate = |topic: &str| {
+            let consumed = in_namespace(self.consumed, topic, settings);
+            fresh(&format!("rate({consumed}[{}])", duration(settings.window)), &consumed, settings)
+        };
+        let topics = one_spelling(TOPIC, |topic| format!("max by ({TOPIC}) ({})", rate(topic)));
+        let totals = rate("topic=\"\"");
+        let clients = format!("sum by ({CLIENT}) ({topics}) or max by ({CLIENT}) ({totals})");
+        self.or_idle(&format!("sum by (namespace, pod) ({clients})"), settings)
+    }
+
+    /// What `expression` tells by pod, and zero for a pod whose clients are members without partitions.
+    fn or_idle(&self, expression: &str, settings: &QuerySettings) -> String {
+        let assigned = in_namespace(self.assigned, "", settings);
+        let assigned = fresh(&assigned, &assigned, settings);
+        format!("{expression} or 0 * (sum by (namespace, pod) ({assigned}) == 0)")
+    }
+
+    /// A series for each partition that a client fetches, in each spelling of its topic. One that a client
+    /// has lost stays as `NaN`; one whose lag it does not know yet is -1. (`VictoriaMetrics` makes a series
+    /// by `group` also where there is no value.)
+    pub(super) fn owners(&self, settings: &QuerySettings) -> String {
+        let lag = in_namespace(self.lag, "", settings);
+        let claims = fresh(&format!("{lag} >= -1"), &lag, settings);
+        format!("0 * max by ({OWNER}) ({claims}) + 1")
+    }
+
+    /// A zero for each partition and the one pod that fetches it, the topic by underscores: where several
+    /// pods say that they do, the one that has said so last.
+    pub(super) fn owner(&self, settings: &QuerySettings) -> String {
+        let claims = one_spelling(OWNER, |topic| {
+            let lag = in_namespace(self.lag, topic, settings);
+            format!("max by ({OWNER}) ({} and {lag} >= -1)", fresh_times(&lag, settings))
+        });
+        format!("(0 * topk by (topic, partition) (1, {claims}))")
+    }
+
+    /// Number of partitions of each client of a pod. Two scrape jobs show a client twice: `max` takes
+    /// one.
+    pub(super) fn assigned(&self, settings: &QuerySettings) -> String {
+        let assigned = in_namespace(self.assigned, "", settings);
+        let assigned = fresh(&assigned, &assigned, settings);
+        let named = format!(r#"label_replace({assigned}, "client_id", "$1", "clientid", "(.+)")"#);
+        format!("max by (namespace, pod, client_id) ({named})")
+    }
+}

@@ -1,0 +1,86 @@
+//! What the OpenTelemetry Java agent tells of the Kafka client in its process. `target_info` names the
+//! pod of a process, by `job` and `instance`. Prometheus 3 may keep the dots of all names; what begins
+//! with `__name__` or is a string names those, and older servers can read it too.
+
+use super::preset::{fresh, fresh_times, select};
+use super::query::QuerySettings;
+use super::template::{duration, literal, regex};
+use super::topic::one_spelling;
+
+/// What a partition of a process is.
+const PARTITION: &str = "job, instance, topic, partition, client_id";
+
+/// What a topic of a process is.
+const TOPIC: &str = "job, instance, topic, client_id";
+
+/// The lag of a client, with underscores and with dots.
+const LAG: [&str; 2] = ["kafka_consumer_records_lag", "kafka.consumer.records_lag"];
+
+/// What a client has consumed, with underscores and with dots.
+const CONSUMED: [&str; 2] =
+    ["kafka_consumer_records_consumed_total", "kafka.consumer.records_consumed_total"];
+
+/// Lag by pod.
+pub(super) fn lag(settings: &QuerySettings) -> String {
+    let partitions = one_spelling(PARTITION, |topic| {
+        both(LAG, topic, settings, |lag| fresh(&format!("{lag} >= 0"), lag, settings))
+    });
+    let partitions = with_pod(&partitions, settings);
+    format!("sum by (pod) (max by (pod, topic, partition, client_id) ({partitions}))")
+}
+
+/// Messages per second by pod.
+pub(super) fn rate(settings: &QuerySettings) -> String {
+    let window = duration(settings.window);
+    let topics = one_spelling(TOPIC, |topic| {
+        both(CONSUMED, topic, settings, |consumed| {
+            fresh(&format!("rate({consumed}[{window}])"), consumed, settings)
+        })
+    });
+    format!("sum by (pod) (max by (pod, topic, client_id) ({}))", with_pod(&topics, settings))
+}
+
+/// A series for each partition that a client fetches. One that it has lost stays for minutes, or is
+/// `NaN`; one whose lag it does not know yet is -1.
+pub(super) fn owners(settings: &QuerySettings) -> String {
+    let claims = both(LAG, "", settings, |lag| fresh(&format!("{lag} >= -1"), lag, settings));
+    format!("0 * max by (pod, topic, partition) ({}) + 1", with_pod(&claims, settings))
+}
+
+/// What `series` writes for a selector, for both spellings of the metric.
+fn both(
+    [metric, dotted]: [&str; 2],
+    topic: &str,
+    settings: &QuerySettings,
+    series: impl Fn(&str) -> String,
+) -> String {
+    let comma = if topic.is_empty() { "" } else { ", " };
+    let dotted = series(&select("", &format!("__name__=\"{dotted}\"{comma}{topic}"), settings));
+    let dotted = format!(r#"label_replace({dotted}, "client_id", "$1", "client-id", "(.+)")"#);
+    format!("({} or {dotted})", series(&select(metric, topic, settings)))
+}
+
+/// The series of the workload's pods, with the label `pod`. The first join is there to fail: where two
+/// pods share a `job` and `instance`, `VictoriaMetrics` gives both of them the series in the second one.
+fn with_pod(series: &str, settings: &QuerySettings) -> String {
+    let processes = processes(settings);
+    let certain = format!("({series} + on (job, instance) group_left () {processes})");
+    format!("(({certain} + on (job, instance) group_left (pod) {processes}) unless on (pod) vector(0))")
+}
+
+/// A zero for each process, with its pod, which is empty where it is none of the workload's. Of two
+/// processes of one pod, the younger one runs.
+fn processes(settings: &QuerySettings) -> String {
+    let info = fresh_times(&select("target_info", "", settings), settings);
+    let place = [("k8s_namespace_name", "k8s.namespace.name"), ("k8s_pod_name", "k8s.pod.name")];
+    let info = place.into_iter().fold(format!("({info})"), |info, (label, dotted)| {
+        format!(r#"label_replace({info}, "{label}", "$1", "{dotted}", "(.+)")"#)
+    });
+    let info = format!(r#"label_join({info}, "place", "/", "k8s_namespace_name", "k8s_pod_name")"#);
+    let running = format!("topk by (job, place) (1, {info})");
+    let pod = settings.pod_pattern.as_deref().unwrap_or(".+");
+    let place = literal(&format!("{}/({pod})|.*", regex(&settings.namespace)));
+    format!(
+        r#"(0 * max by (job, instance, pod) (label_replace({running}, "pod", "$1", "place", "{place}")))"#
+    )
+}
