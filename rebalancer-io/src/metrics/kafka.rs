@@ -253,8 +253,8 @@ fn without_zeros() -> (String, String) {
     let rows = (2..=6).rev();
     let of_row = |zeros: usize| format!("((?:{NUMBER}:)+?)0(?::0){{{}}}((?::{NUMBER})+)", zeros - 1);
     let pattern: Vec<String> = rows.map(of_row).collect();
-    let short: String = (1..=2 * pattern.len()).map(|group| format!("${{{group}}}")).collect();
-    (pattern.join("|"), short)
+    let short: Vec<String> = (1..=2 * pattern.len()).map(|group| format!("${{{group}}}")).collect();
+    (pattern.join("|"), short.concat())
 }
 
 /// 1 for each running pod, with its IP. A pod that ended may have left its IP to another one and

@@ -155,15 +155,10 @@ impl Asking<'_> {
         let limit = self.decision.max_sample_age;
         let is_fresh = !matches!(age, Age::Known(age) if age > limit);
         if matched == 0
-            && let Some(source) = self.exported(query)
+            && let Some(hint) = self.exported(query)
         {
-            return category.warn(
-                found,
-                format!(
-                    "{source} names the pods in exported_pod, not in pod: its scrape must keep the labels of \
-                     the exporter (honorLabels: true in its ServiceMonitor, honor_labels in Prometheus)"
-                ),
-            );
+            category.warn(found, hint);
+            return is_fresh;
         }
         match (age, answer.samples.is_empty()) {
             (Age::None(source), true) => category.warn(found, self.nothing_there(metric, &source)),
@@ -255,7 +250,7 @@ impl Asking<'_> {
         }
     }
 
-    /// The first metric of a query whose scrape has put the exporter's own pod in place of the pods.
+    /// What to do where a scrape has put the exporter's own pod in place of the pods.
     fn exported(&self, query: &MetricQuery) -> Option<String> {
         let namespace = query.namespace.as_deref()?;
         let mut sources = SourceSeries::of(&query.promql).into_iter().take(MOST_SOURCES);
@@ -263,7 +258,11 @@ impl Asking<'_> {
             let answer = self.client.labelled(&source.exported(namespace), &POD_OPTIONAL, self.at);
             answer.is_ok_and(|answer| matches!(answer.samples.as_slice(), [count] if count.pod.is_none()))
         };
-        sources.find(is_exported).map(|source| source.metric)
+        let SourceSeries { metric, .. } = sources.find(is_exported)?;
+        Some(format!(
+            "{metric} names the pods in exported_pod, not in pod: its scrape must keep the labels of the exporter \
+             (honorLabels: true in its ServiceMonitor, honor_labels in Prometheus)"
+        ))
     }
 
     /// Whether it can be known how old the samples of an own query are.
