@@ -127,10 +127,8 @@ pub fn read_back(recording: &Recording, path: &Path) -> anyhow::Result<ReadBack>
     let answers = answers.context("the recorded answers cannot be used")?;
     let workload = workload.unwrap_or_else(|| Workload { pods: answers.assumed_pods(), owners: Vec::new() });
     let pod_label = settings.pod_label.as_deref().unwrap_or("pod");
-    let client = PrometheusClient::over(
-        Replay::new(recording, shown.to_string()),
-        PrometheusConfig::DEFAULT_MAX_RESPONSE_BYTES,
-    );
+    let client =
+        PrometheusClient::over(Replay::new(recording, shown.to_string()), PrometheusConfig::MAX_SAVED_BYTES);
     // A recording that was made before this was asked does not say.
     let origins = OriginQueries::recorded(recording);
     one_origin(&client, &origins, &workload.pods, recording.evaluation_time)

@@ -1,13 +1,17 @@
 //! Reads files that may be compressed, whatever their name says, and writes files all or nothing.
 
-use std::fs::{self, File};
+use std::ffi::OsString;
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, BufRead, BufReader};
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 use flate2::bufread::MultiGzDecoder;
 
 /// First bytes of every gzip file.
 const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b];
+
+/// Links after which a path is given up, as Linux does: they lead in a circle.
+const MAX_LINKS: usize = 40;
 
 /// Opens a file, to be read as it is or decompressed.
 ///
@@ -23,39 +27,134 @@ pub fn open(path: &Path) -> io::Result<Box<dyn BufRead + Send>> {
 }
 
 /// Puts a whole file in the place of `path`, or leaves what is there as it is. `write` fills a new
-/// file of the same folder, which then takes the name. A link stays one: what it leads to is replaced.
-/// What is no file, such as `/dev/stdout` or a pipe, stays what it is, and is written to.
+/// file of the same folder, which then takes the name, and the rights and the owner of what was there.
+/// A link stays one: what it leads to is replaced. What is no file, such as `/dev/stdout` or a pipe,
+/// stays what it is, and is written to.
 ///
 /// # Errors
-/// When the file cannot be made, filled, or renamed.
+/// When the file cannot be made, filled, or renamed; and when a link lies in a folder in which others
+/// may put links: it could lead to a file that only this user may write.
 pub fn replace(path: &Path, write: impl FnOnce(File) -> io::Result<File>) -> io::Result<()> {
-    match fs::metadata(path) {
+    let path = resolved(path)?;
+    match fs::metadata(&path) {
         Ok(there) if there.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
         Ok(there) if !there.is_file() => {
-            File::options().write(true).open(path).and_then(write)?;
+            File::options().write(true).open(&path).and_then(write)?;
             Ok(())
         }
-        Ok(_) => put(&fs::canonicalize(path)?, write),
-        Err(_) => put(path, write),
+        there => put(&path, there.ok().as_ref(), write),
     }
 }
 
-fn put(path: &Path, write: impl FnOnce(File) -> io::Result<File>) -> io::Result<()> {
+fn put(
+    path: &Path,
+    there: Option<&Metadata>,
+    write: impl FnOnce(File) -> io::Result<File>,
+) -> io::Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let partial = path.with_file_name(format!(".{name}.{}.partial", std::process::id()));
     // One that was killed in a container had the same number, and left this behind.
     fs::remove_file(&partial).ok();
-    let written = File::create_new(&partial).and_then(write).and_then(|file| file.sync_all());
+    let written = create(&partial, there.is_some()).and_then(write).and_then(|file| {
+        there.map_or(Ok(()), |there| keep_rights(&file, there))?;
+        file.sync_all()
+    });
     written.and_then(|()| fs::rename(&partial, path)).inspect_err(|_| {
         // Nothing is lost if it cannot be removed; the first error is the one to tell.
         fs::remove_file(&partial).ok();
     })
 }
 
+/// A new file; a private one where the rights are yet to be taken from another.
+fn create(path: &Path, is_private: bool) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    if is_private {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.mode(0o600);
+    }
+    options.open(path)
+}
+
+/// Gives a file the rights of the one it replaces, and its owner where that is allowed.
+#[cfg(unix)]
+fn keep_rights(file: &File, there: &Metadata) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt as _, fchown};
+    let own = file.metadata()?;
+    if (own.uid(), own.gid()) != (there.uid(), there.gid()) {
+        // Only root may give a file away; whoever replaces one of another user owns it then.
+        fchown(file, Some(there.uid()), Some(there.gid())).ok();
+    }
+    file.set_permissions(there.permissions())
+}
+
+#[cfg(not(unix))]
+fn keep_rights(file: &File, there: &Metadata) -> io::Result<()> {
+    file.set_permissions(there.permissions())
+}
+
+/// The path without links. Links of pseudo files, such as `/dev/stdout`, stay: they lead nowhere.
+fn resolved(path: &Path) -> io::Result<PathBuf> {
+    let mut done = if path.is_absolute() { PathBuf::new() } else { PathBuf::from(".") };
+    let mut ahead: Vec<OsString> = parts(path);
+    let mut links = 0;
+    while let Some(part) = ahead.pop() {
+        let next = done.join(&part);
+        let Some(link) = fs::symlink_metadata(&next).ok().filter(Metadata::is_symlink) else {
+            done = next;
+            continue;
+        };
+        if next.starts_with("/proc") {
+            // What a process has open; only a file of it has a place that can be given to another.
+            let is_file = fs::metadata(&next).is_ok_and(|there| there.is_file());
+            done = if is_file { fs::canonicalize(&next)? } else { next };
+            continue;
+        }
+        links += 1;
+        if links > MAX_LINKS {
+            return Err(io::Error::other("its links lead in a circle"));
+        }
+        if can_be_of_others(&link, &done) {
+            let words = format!(
+                "{} is a link in a folder that others may write to, which is not followed",
+                next.display()
+            );
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, words));
+        }
+        let target = fs::read_link(&next)?;
+        if target.is_absolute() {
+            done = PathBuf::new();
+        }
+        ahead.extend(parts(&target));
+    }
+    Ok(done)
+}
+
+/// The parts of a path, the last one first.
+fn parts(path: &Path) -> Vec<OsString> {
+    let parts = path.components().filter(|part| *part != Component::CurDir);
+    parts.map(|part| part.as_os_str().to_owned()).rev().collect()
+}
+
+/// Whether a link in `folder` may have been put there by others than the folder's owner.
+#[cfg(unix)]
+fn can_be_of_others(link: &Metadata, folder: &Path) -> bool {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    let Ok(folder) = fs::metadata(folder) else { return true };
+    let rights = folder.permissions().mode();
+    rights & 0o002 != 0 || (rights & 0o020 != 0 && link.uid() != folder.uid())
+}
+
+#[cfg(not(unix))]
+fn can_be_of_others(_: &Metadata, _: &Path) -> bool {
+    false
+}
+
 #[cfg(all(test, unix))]
 mod tests {
     use std::io::{Read as _, Write as _};
-    use std::os::unix::fs::{FileTypeExt as _, symlink};
+    use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _, lchown, symlink};
     use std::process::Command;
     use std::thread;
 
@@ -95,5 +194,73 @@ mod tests {
         assert!(fs::symlink_metadata(&link).expect("it is there").is_symlink());
         assert_eq!(fs::read_to_string(&file).expect("a file"), "second");
         assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 2, "nothing is left behind");
+    }
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).expect("it is there").permissions().mode() & 0o7777
+    }
+
+    #[test]
+    fn a_file_keeps_its_rights() {
+        let folder = tempfile::TempDir::new().expect("a folder for temporary files");
+        let file = folder.path().join("file");
+        for rights in [0o600, 0o640, 0o666] {
+            replace(&file, write("first")).expect("a folder of ours");
+            fs::set_permissions(&file, fs::Permissions::from_mode(rights)).expect("a file of ours");
+            let open_to_all = |file: File| {
+                let partial = fs::read_dir(folder.path()).expect("a folder").find_map(|entry| {
+                    let path = entry.expect("an entry").path();
+                    path.extension().is_some_and(|extension| extension == "partial").then_some(path)
+                });
+                assert_eq!(mode(&partial.expect("what is being written")) & 0o077, 0, "private meanwhile");
+                file.set_permissions(fs::Permissions::from_mode(0o644)).map(|()| file)
+            };
+            replace(&file, |file| write("second")(file).and_then(open_to_all)).expect("a folder of ours");
+            assert_eq!(mode(&file), rights);
+            assert_eq!(fs::read_to_string(&file).expect("a file"), "second");
+            fs::remove_file(&file).expect("a file of ours");
+        }
+    }
+
+    #[test]
+    fn a_link_in_a_shared_folder_is_not_followed() {
+        let folder = tempfile::TempDir::new().expect("a folder for temporary files");
+        let (shared, victim) = (folder.path().join("shared"), folder.path().join("victim"));
+        let inside = folder.path().join("inside");
+        for private in [&shared, &inside] {
+            fs::create_dir(private).expect("a folder of ours");
+        }
+        replace(&victim, write("mine")).expect("a folder of ours");
+        let links = [("file", &victim), ("folder", &inside), ("missing", &folder.path().join("new"))];
+        for (name, target) in links {
+            symlink(target, shared.join(name)).expect("a folder of ours");
+        }
+        symlink(shared.join("file"), folder.path().join("detour")).expect("a folder of ours");
+        for rights in [0o777, 0o1777, 0o772] {
+            fs::set_permissions(&shared, fs::Permissions::from_mode(rights)).expect("a folder of ours");
+            for path in ["shared/file", "shared/folder/new", "shared/missing", "detour"] {
+                let error = replace(&folder.path().join(path), write("theirs")).expect_err(path);
+                assert!(error.to_string().contains("is not followed"), "{path}: {error}");
+            }
+            replace(&shared.join("report"), write("a file is no link"))
+                .expect("a folder anyone may write to");
+        }
+        fs::set_permissions(&shared, fs::Permissions::from_mode(0o775)).expect("a folder of ours");
+        // Only root can make a link of somebody else.
+        if lchown(shared.join("file"), Some(65_534), None).is_ok() {
+            replace(&shared.join("file"), write("theirs")).expect_err("a link of another of the group");
+        }
+        assert_eq!(fs::read_to_string(&victim).expect("a file"), "mine");
+        assert!(!folder.path().join("new").exists());
+        assert_eq!(fs::read_dir(&inside).expect("a folder").count(), 0);
+    }
+
+    #[test]
+    fn links_in_a_circle_are_an_error() {
+        let folder = tempfile::TempDir::new().expect("a folder for temporary files");
+        let (one, two) = (folder.path().join("one"), folder.path().join("two"));
+        symlink(&one, &two).expect("a folder of ours");
+        symlink(&two, &one).expect("a folder of ours");
+        assert!(replace(&one, write("x")).is_err());
     }
 }

@@ -20,11 +20,13 @@ mod cluster;
 mod config;
 mod events;
 mod evict;
+mod kubeconfig;
 mod list;
 mod owner;
 mod pods;
 mod protections;
 mod selector;
+mod sign_in;
 mod target;
 mod workload;
 

@@ -136,10 +136,7 @@ impl Answers {
         namespace: Option<&str>,
         pod_label: Option<&str>,
     ) -> Result<Self, QueryError> {
-        let client = PrometheusClient::over(
-            Replay::new(recording, place),
-            PrometheusConfig::DEFAULT_MAX_RESPONSE_BYTES,
-        );
+        let client = PrometheusClient::over(Replay::new(recording, place), PrometheusConfig::MAX_SAVED_BYTES);
         let at = recording.evaluation_time;
         let replayed = |metric: Metric| {
             let promql = recording.promql(metric.name())?;

@@ -11,6 +11,7 @@ mod decode;
 mod error;
 mod stoppable;
 mod transport;
+mod words;
 
 pub use auth::{Auth, Secret, SecretSource};
 pub use client::{PrometheusClient, RequestCounts};
@@ -25,5 +26,5 @@ pub use error::{ErrorKind, QueryError, TransportError};
 pub use stoppable::StoppableTransport;
 pub use transport::{ApiRequest, ApiResponse, HttpTransport, Transport, When};
 
-pub(crate) use error::words;
-pub(crate) use transport::tls_config;
+pub(crate) use transport::{proxy_for, tls_config};
+pub(crate) use words::{cause, tls_error, tls_words, words};

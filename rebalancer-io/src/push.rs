@@ -12,7 +12,7 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 use ureq::Agent;
 
-use crate::prometheus::{Auth, ConfigError, Endpoint, Tls, TransportError, tls_config, words};
+use crate::prometheus::{Auth, ConfigError, Endpoint, Tls, TransportError, proxy_for, tls_config, words};
 use crate::unsaid::Unsaid;
 
 /// Type of the text format that every receiver of metrics understands.
@@ -65,6 +65,11 @@ impl Receiver {
             }
             Self::Import(base) => format!("{base}/api/v1/import/prometheus"),
         }
+    }
+
+    const fn endpoint(&self) -> &Endpoint {
+        let (Self::Pushgateway(base) | Self::Import(base)) = self;
+        base
     }
 }
 
@@ -159,7 +164,9 @@ impl Pusher {
         if let Some(value) = self.auth.authorization().map_err(failed)? {
             headers.insert(AUTHORIZATION, value);
         }
-        let mut request = request;
+        let proxy =
+            proxy_for(to.endpoint()).map_err(|error| failed(TransportError::Proxy(error.to_string())))?;
+        let mut request = request.config().proxy(proxy).build();
         request.headers_mut().into_iter().for_each(|map| map.extend(headers.clone()));
         let answer =
             request.send(metrics).map_err(|error| failed(TransportError::from_ureq(error, self.timeout)))?;

@@ -3,10 +3,14 @@
 use std::collections::BTreeSet;
 use std::io::Read;
 
+use crate::json::is_crowded;
 use rebalancer_core::{JoinedColumns, Load, Metric, MetricIssues, PerMetric, PodState};
 
 /// Largest list that is read, in bytes: a million pods of 256 bytes.
 pub const MAX_STATES_BYTES: u64 = 256 << 20;
+
+/// Most values in it: a million pods with a name, four loads, and their keys.
+const MAX_STATES_VALUES: usize = 12 << 20;
 
 /// Why a list of pod states cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -16,7 +20,7 @@ pub enum StatesError {
     #[error("cannot be read")]
     Read(#[source] std::io::Error),
     /// It is larger than [`MAX_STATES_BYTES`].
-    #[error("is larger than {} MiB", MAX_STATES_BYTES >> 20)]
+    #[error("is larger than {} MiB, or than a million pods", MAX_STATES_BYTES >> 20)]
     TooLarge,
     /// It is no JSON array of pod states.
     #[error("is no JSON array of pod states such as [{{\"name\": \"orders-0\", \"cpu_usage\": 0.8}}]")]
@@ -42,7 +46,7 @@ pub enum StatesError {
 pub fn pod_states(json: impl Read) -> Result<Vec<PodState>, StatesError> {
     let mut bytes: Vec<u8> = Vec::new();
     let read = json.take(MAX_STATES_BYTES + 1).read_to_end(&mut bytes).map_err(StatesError::Read)?;
-    if read as u64 > MAX_STATES_BYTES {
+    if read as u64 > MAX_STATES_BYTES || is_crowded(&bytes, MAX_STATES_VALUES) {
         return Err(StatesError::TooLarge);
     }
     let pods: Vec<PodState> = serde_json::from_slice(&bytes).map_err(StatesError::Malformed)?;

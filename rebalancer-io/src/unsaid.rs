@@ -1,18 +1,22 @@
 //! Credentials that a server repeats in what it says, made unreadable before anyone quotes it.
 
-use std::fs;
 use std::io::{self, Cursor, Read};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::HeaderMap;
 use http::header::{AUTHORIZATION, HOST};
-use kube::config::AuthInfo;
+use http::{HeaderMap, HeaderValue};
 use memchr::memmem;
-use secrecy::ExposeSecret as _;
 
 /// Shorter values are no credentials, but words such as `true` that belong to what is said.
 const SHORTEST: usize = 5;
+
+/// Where a quotation has been cut.
+const CUT: &[u8] = "…".as_bytes();
+
+/// Shortest part of a secret that is looked for where a quotation was cut: fewer characters tell
+/// nothing, and are often those of a word.
+const SHORTEST_PART: usize = 4;
 
 /// Most bytes kept of an answer that is no data: more than any error of an API, little enough to
 /// wait for.
@@ -22,7 +26,7 @@ const MAX_BYTES: u64 = 64 << 10;
 const HEAD: usize = 64;
 
 /// What a request carried that no answer to it may show.
-#[derive(Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Unsaid {
     /// Longest first: a part of a longer one would leave the rest of it in sight.
     secrets: Vec<Vec<u8>>,
@@ -33,41 +37,31 @@ impl Unsaid {
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         let mut unsaid = Self::default();
         for (name, value) in headers {
-            let Ok(text) = value.to_str() else { continue };
             if name == AUTHORIZATION {
-                unsaid.add_credential(text);
+                unsaid.add_credential(value);
             } else if name != HOST {
-                unsaid.add(text);
+                unsaid.add(&String::from_utf8_lossy(value.as_bytes()));
             }
         }
         unsaid
     }
 
-    /// What a kubeconfig or the service account of a pod signs in with. What an exec plugin hands out
-    /// stays within the client.
-    pub(crate) fn of_cluster(auth: &AuthInfo) -> Self {
-        let mut unsaid = Self::default();
-        if let Some(token) = &auth.token {
-            unsaid.add(token.expose_secret());
-        }
-        if let Some(token) = auth.token_file.as_ref().and_then(|file| fs::read_to_string(file).ok()) {
-            unsaid.add(token.trim());
-        }
-        if let Some(password) = &auth.password {
-            let user = auth.username.as_deref().unwrap_or_default();
-            unsaid.add(password.expose_secret());
-            unsaid.add(&STANDARD.encode(format!("{user}:{}", password.expose_secret())));
-        }
-        unsaid
-    }
-
     /// Adds the value of the header `Authorization`: `Bearer TOKEN` or `Basic BASE64`.
-    fn add_credential(&mut self, text: &str) {
-        let credential = text.split_once(' ').map_or(text, |(_, credential)| credential);
+    pub(crate) fn add_credential(&mut self, value: &HeaderValue) {
+        let text = String::from_utf8_lossy(value.as_bytes());
+        let credential = text.split_once(' ').map_or(&*text, |(_, credential)| credential);
         self.add(credential);
         let pair = STANDARD.decode(credential).ok().and_then(|pair| String::from_utf8(pair).ok());
         if let Some((_, password)) = pair.as_deref().and_then(|pair| pair.split_once(':')) {
             self.add(password);
+        }
+    }
+
+    /// Adds what another one holds.
+    pub(crate) fn extend(&mut self, other: &Self) {
+        if other.secrets.iter().any(|secret| !self.secrets.contains(secret)) {
+            self.secrets.extend_from_slice(&other.secrets);
+            self.sort();
         }
     }
 
@@ -77,11 +71,19 @@ impl Unsaid {
             return;
         }
         let json = serde_json::Value::from(secret).to_string();
+        let json = json.strip_prefix('"').and_then(|json| json.strip_suffix('"')).unwrap_or(&json);
+        // As Go writes JSON.
+        let html = json.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026");
         self.secrets.extend([
             secret.as_bytes().to_vec(),
             percent_encoded(secret).into_bytes(),
-            json.trim_matches('"').as_bytes().to_vec(),
+            json.as_bytes().to_vec(),
+            html.into_bytes(),
         ]);
+        self.sort();
+    }
+
+    fn sort(&mut self) {
         self.secrets.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
         self.secrets.dedup();
     }
@@ -96,11 +98,40 @@ impl Unsaid {
         }
     }
 
-    /// The text without the secrets.
-    pub(crate) fn masked(&self, text: &str) -> String {
-        let mut bytes = text.as_bytes().to_vec();
+    /// A quotation without the secrets, and without the part of one that a cut has left at an end of it.
+    pub(crate) fn masked(&self, quotation: &str) -> String {
+        let masked = self.masked_bytes(quotation.as_bytes());
+        masked.map_or(quotation.to_owned(), |bytes| String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// The same of bytes; `None` where there is nothing to mask.
+    pub(crate) fn masked_bytes(&self, quotation: &[u8]) -> Option<Vec<u8>> {
+        let mut ends: Vec<usize> = memmem::find_iter(quotation, CUT).collect();
+        ends.push(quotation.len());
+        let is_cut = |secret: &Vec<u8>| {
+            let mut start = 0;
+            ends.iter().any(|end| {
+                let piece = &quotation[start..*end];
+                start = (end + CUT.len()).min(quotation.len());
+                parts_at_ends(piece, secret) != (0, 0)
+            })
+        };
+        let is_said = |secret: &Vec<u8>| memmem::find(quotation, secret).is_some() || is_cut(secret);
+        if !self.secrets.iter().any(is_said) {
+            return None;
+        }
+        let mut bytes = quotation.to_vec();
         self.mask(&mut bytes);
-        String::from_utf8_lossy(&bytes).into_owned()
+        let mut start = 0;
+        for end in ends {
+            for secret in &self.secrets {
+                let (first, last) = parts_at_ends(&quotation[start..end], secret);
+                bytes[start..start + first].fill(b'*');
+                bytes[end - last..end].fill(b'*');
+            }
+            start = end + CUT.len();
+        }
+        Some(bytes)
     }
 
     /// The body of an answer. Data goes by as it is: a tenant may be called as its pods are. Anything
@@ -119,8 +150,16 @@ impl Unsaid {
     }
 }
 
+/// How many bytes a piece begins and ends with that are the end and the beginning of a secret.
+fn parts_at_ends(piece: &[u8], secret: &[u8]) -> (usize, usize) {
+    let parts = (SHORTEST_PART..secret.len().min(piece.len() + 1)).rev();
+    let first = parts.clone().find(|part| piece.starts_with(&secret[secret.len() - part..]));
+    let last = parts.into_iter().find(|part| piece.ends_with(&secret[..*part]));
+    (first.unwrap_or_default(), last.unwrap_or_default())
+}
+
 /// Whether an answer that begins so is an object, and not the error of an API.
-pub(crate) fn is_data(answer: &[u8]) -> bool {
+fn is_data(answer: &[u8]) -> bool {
     let head = &answer[..answer.len().min(HEAD)];
     let tight: Vec<u8> = head.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
     tight.starts_with(b"{") && !tight.starts_with(br#"{"status":"error""#)
@@ -177,6 +216,21 @@ mod tests {
         assert_eq!(read(200, b"<html>hunter2</html>"), "<html>*******</html>");
         assert_eq!(read(200, br#"{ "status": "error", "error": "hunter2"}"#).matches('*').count(), 7);
         assert_eq!(read(502, b"prometheus is down"), "prometheus is down", "a host is no secret");
+    }
+
+    #[test]
+    fn a_part_that_a_cut_has_left_is_not_shown() {
+        let unsaid = unsaid();
+        assert_eq!(unsaid.masked("who is hunter2-te…r2-tenant said"), "who is **********…********* said");
+        assert_eq!(unsaid.masked("2-tenant, hunter2"), "********, *******");
+        assert_eq!(unsaid.masked("hun…"), "hun…", "three characters tell nothing");
+    }
+
+    #[test]
+    fn a_secret_is_found_as_go_writes_it() {
+        let mut unsaid = Unsaid::default();
+        unsaid.add("a<b>&c");
+        assert_eq!(unsaid.masked(r"x\u003c: a\u003cb\u003e\u0026c"), format!(r"x\u003c: {}", "*".repeat(21)));
     }
 
     #[test]

@@ -64,7 +64,10 @@ fn an_unusable_kubeconfig_is_named_with_its_context_and_what_is_wrong() {
         ("clusters: 3\n", "is not valid YAML of a kubeconfig"),
         ("apiVersion: v1\nkind: Config\n", "sets no current-context"),
         ("current-context: prod\n", "there is no such context"),
-        ("current-context: a\ncontexts:\n- name: a\n  context: {cluster: x}\n", "cluster of context: x"),
+        (
+            "current-context: a\ncontexts:\n- name: a\n  context: {cluster: x}\n",
+            "the `cluster` of this context is not among the `clusters`",
+        ),
     ] {
         let (_folder, path) = kubeconfig(text);
         let words = refused(&options(path.clone())).to_string();
@@ -239,11 +242,207 @@ fn a_certificate_authority_that_is_no_certificate_is_an_error() {
         "cluster: {server: \"https://127.0.0.1:9\", certificate-authority: ca.pem}",
     );
     let (folder, path) = kubeconfig(&text);
-    assert!(refused(&options(path.clone())).to_string().contains("ca.pem"), "the missing file is named");
+    let words = refused(&options(path.clone())).to_string();
+    assert!(words.contains("`certificate-authority` names cannot be read: No such file"), "{words}");
     fs::write(Path::new(folder.path()).join("ca.pem"), "nonsense").expect("a file");
-    let words = match Cluster::connect(&options(path.clone())) {
-        Ok(_) => list(&options(path)).expect_err("nothing is trusted").to_string(),
-        Err(error) => error.to_string(),
+    let words = refused(&options(path)).to_string();
+    assert!(words.contains("context sim") && words.contains("holds no PEM certificate"), "{words}");
+}
+
+/// Stands wherever a kubeconfig holds something that nobody else may read.
+const SECRET: &str = "hunter2-hunter2-hunter2";
+
+#[track_caller]
+fn assert_silent(words: &str) {
+    for part in [SECRET, "hunter2", "aHVudGVyMi"] {
+        assert!(!words.contains(part), "{words}");
+    }
+}
+
+/// A kubeconfig in blocks, one key a line.
+fn in_blocks(user: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Config\ncurrent-context: sim\nclusters:\n- name: sim\n  cluster:\n    \
+         server: http://127.0.0.1:9\ncontexts:\n- name: sim\n  context:\n    cluster: sim\n    user: sim\n\
+         users:\n- name: sim\n  user:\n{user}\n"
+    )
+}
+
+#[test]
+fn no_value_of_a_damaged_kubeconfig_is_quoted() {
+    let data = "aHVudGVyMi1odW50ZXIyLWh1bnRlcjI=";
+    let users = [
+        (format!("    token: {SECRET}\n\tpassword: {SECRET}"), "line 16"),
+        (format!("    token: {SECRET}\n    token: {SECRET}"), "key token: a key stands there twice"),
+        (format!("    token: [{SECRET}]"), "line 16, key token: a value there is of the wrong type"),
+        (format!("    token: {{a: {SECRET}}}"), "line 16"),
+        (format!("    token: \"{SECRET}"), "line"),
+        (format!("    token: {SECRET}: {SECRET}"), "line 16"),
+        (format!("    {SECRET}"), "line"),
+        (format!("    token: |\n      {SECRET}\n   {SECRET}: x"), "line"),
+        (format!("    token: *{SECRET}"), "line 16"),
+        (format!("    token: !!int {SECRET}"), "line 16"),
+        (format!("    as-groups: {SECRET}"), "line 16, key as-groups: a value there is of the wrong type"),
+        (format!("    exec: {SECRET}"), "line 16, key exec"),
+        (format!("    exec:\n      command: x\n      interactiveMode: {SECRET}"), "line 18"),
+        (
+            format!("    exec:\n      command: x\n      provideClusterInfo: {SECRET}"),
+            "line 18, key provideClusterInfo",
+        ),
+        (format!("    client-key-data: {SECRET}!\n    client-certificate-data: {data}"), "not base64"),
+        (format!("    client-key-data: {data}\n    client-certificate-data: {data}"), "holds no PEM"),
+        (format!("    client-key-data: {data}"), "go together"),
+        (format!("    client-certificate: {SECRET}\n    client-key: {SECRET}"), "`client-certificate` names"),
+        (format!("    tokenFile: {SECRET}"), "the token file cannot be used"),
+        (format!("    token: \"{SECRET}\\u0001\""), "characters that a header cannot carry"),
+        (format!("    username: a\n    password: b\n    as: \"{SECRET}\\u0001\""), "a name to act as"),
+        (format!("    auth-provider: {{name: {SECRET}}}"), "`auth-provider`"),
+        (format!("    exec: {{command: \"{SECRET} x\", interactiveMode: Never}}"), "cannot be started"),
+    ];
+    for (user, expected) in users {
+        let (_folder, path) = kubeconfig(&in_blocks(&user));
+        let words = refused(&options(path)).to_string();
+        assert_silent(&words);
+        assert!(words.contains(expected), "{user}: {words}");
+    }
+    let good = in_blocks("    token: t");
+    for (from, to, expected) in [
+        ("http://127.0.0.1:9", SECRET, "`server` of its cluster is no address"),
+        ("http://127.0.0.1:9", "http://ada:hunter2@", "`server`"),
+        ("    server:", "    proxy-url: socks5://ada:hunter2@proxy\n    server:", "`proxy-url`"),
+        ("    server:", "    tls-server-name: hunter2..\n    server:", "`tls-server-name`"),
+        (
+            "    server:",
+            "    certificate-authority-data: hunter2-\n    server:",
+            "`certificate-authority-data` is not",
+        ),
+        (
+            "    server:",
+            "    certificate-authority-data: LS0tLS1CRUdJTiBodW50ZXIyLS0tLS0KLS0tLS1FTkQgaHVudGVyMy0tLS0tCg==\n    server:",
+            "holds no PEM certificate",
+        ),
+        ("    user: sim", "    user: sim\n    namespace: [hunter2]", "key namespace"),
+        ("    cluster: sim", "    cluster: hunter2", "is not among the `clusters`"),
+    ] {
+        assert!(good.contains(from), "{from}");
+        let (_folder, path) = kubeconfig(&good.replace(from, to));
+        let words = refused(&options(path)).to_string();
+        assert_silent(&words);
+        assert!(words.contains(expected), "{to}: {words}");
+    }
+}
+
+#[test]
+fn nothing_that_an_exec_plugin_prints_is_quoted() {
+    let head = r#"{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential""#;
+    let status = |status: &str| format!(r#"{head},"status":{status}}}"#);
+    let printed = [
+        format!("token: {SECRET}\n\ttoken: {SECRET}"),
+        format!(r#"{{"token":"{SECRET}""#),
+        status(&format!(r#"["{SECRET}"]"#)),
+        status(&format!(r#"{{"token":"{SECRET}","expirationTimestamp":"{SECRET}"}}"#)),
+        status(&format!(r#"{{"token":["{SECRET}"]}}"#)),
+        status(&format!(r#"{{"token":"{SECRET}\u0001"}}"#)),
+        status(&format!(r#"{{"clientCertificateData":"{SECRET}","clientKeyData":"{SECRET}"}}"#)),
+        format!(r#"{head},"note":"{SECRET}"}}"#),
+        SECRET.to_owned(),
+    ];
+    for text in printed {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::write(folder.path().join("printed"), &text).expect("a file");
+        let file = folder.path().join("printed");
+        let user =
+            format!("    exec: {{command: cat, args: [\"{}\"], interactiveMode: Never}}", file.display());
+        let (_folder, path) = kubeconfig(&in_blocks(&user));
+        let words = refused(&options(path)).to_string();
+        assert_silent(&words);
+        assert!(words.starts_with("credentials of kubeconfig"), "{text}: {words}");
+    }
+    let script = format!("echo {SECRET}; echo no {SECRET} $PASS for {SECRET} >&2; exit 3");
+    let user = format!(
+        "    exec: {{command: sh, args: [-c, \"{script}\"], interactiveMode: Never, env: [{{name: PASS, value: pa55w0rd}}]}}"
+    );
+    let (_folder, path) = kubeconfig(&in_blocks(&user));
+    let words = refused(&options(path)).to_string();
+    assert_silent(&words);
+    assert!(!words.contains("pa55w0rd") && words.contains("exit status: 3; no ***"), "{words}");
+}
+
+#[test]
+fn files_that_do_not_fit_together_are_told_without_their_values() {
+    let (_first, one) = kubeconfig("kind: Config\napiVersion: v1\n");
+    let (_second, two) = kubeconfig(&format!("kind: {SECRET}\n"));
+    // The variable is of the whole process, so it is a process of its own that is asked.
+    let listed = std::env::join_paths([&one, &two]).expect("plain paths");
+    let done = std::process::Command::new(std::env::current_exe().expect("this test"))
+        .args(["--exact", "connects_by_the_environment", "--nocapture"])
+        .env("KUBECONFIG", listed)
+        .env("KUBECONFIG_IS_REFUSED", "1")
+        .output()
+        .expect("this test runs");
+    let said = String::from_utf8_lossy(&done.stdout);
+    assert!(said.contains("is of another `kind`") && said.contains(&two.display().to_string()), "{said}");
+    assert_silent(&said);
+}
+
+/// Asks for what the environment says, where the test above has set it.
+#[test]
+fn connects_by_the_environment() {
+    if std::env::var_os("KUBECONFIG_IS_REFUSED").is_none() {
+        return;
+    }
+    println!("{}", refused(&ConnectOptions::default()));
+}
+
+#[test]
+fn a_kubeconfig_is_read_within_limits() {
+    let (_folder, path) = kubeconfig(&format!("# {}\n", "x".repeat(9 << 20)));
+    let words = refused(&options(path)).to_string();
+    assert!(words.contains("is larger than 8 MiB"), "{words}");
+}
+
+#[test]
+fn a_token_is_sent_without_the_white_space_around_it() {
+    let server = ApiServer::start(Fleet::deployment("orders", 3));
+    let folder = tempfile::tempdir().expect("a folder");
+    let token = folder.path().join("token");
+    fs::write(&token, "sim-token\n").expect("a file");
+    for user in ["    tokenFile: token", "    token: |\n      sim-token"] {
+        let text = in_blocks(user).replace("http://127.0.0.1:9", &server.url());
+        let path = folder.path().join("config");
+        fs::write(&path, text).expect("a file");
+        list(&options(path)).expect("an answer");
+        let asked = server.requests();
+        let last = asked.last().expect("a request");
+        assert_eq!(last.header("authorization"), Some("Bearer sim-token"), "{user}");
+    }
+}
+
+#[test]
+fn a_token_file_is_read_again_and_outlives_its_file() {
+    let server = ApiServer::start(Fleet::deployment("orders", 3));
+    let folder = tempfile::tempdir().expect("a folder");
+    let (token, path) = (folder.path().join("token"), folder.path().join("config"));
+    fs::write(&token, "first\n").expect("a file");
+    fs::write(&path, in_blocks("    tokenFile: token").replace("http://127.0.0.1:9", &server.url()))
+        .expect("a file");
+    let cluster = Cluster::connect(&options(path)).expect("a usable kubeconfig");
+    let mut observer = cluster.observer(Selector::new("app=orders").expect("a selector"));
+    let mut sent = || {
+        observer.workload().ok();
+        server.requests().last().and_then(|request| request.header("authorization").map(str::to_owned))
     };
-    assert!(words.contains("context sim"), "{words}");
+    assert_eq!(sent().as_deref(), Some("Bearer first"));
+    fs::write(&token, " second \n").expect("a file");
+    assert_eq!(sent().as_deref(), Some("Bearer second"));
+    fs::remove_file(&token).expect("a file");
+    assert_eq!(sent().as_deref(), Some("Bearer second"));
+}
+
+#[test]
+fn what_to_do_about_a_plugin_that_is_not_there_is_its_own_hint() {
+    let user = "    exec: {command: no-such-plugin, interactiveMode: IfAvailable, installHint: get it from the intranet}";
+    let (_folder, path) = kubeconfig(&in_blocks(user));
+    let words = refused(&options(path)).to_string();
+    assert!(words.contains("no-such-plugin") && words.ends_with("get it from the intranet"), "{words}");
 }

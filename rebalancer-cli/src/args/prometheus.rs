@@ -66,7 +66,7 @@ pub struct PrometheusArgs {
         num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set, value_parser = value::switch)]
     pub prometheus_strict_params: bool,
     /// Largest answer that is read, in bytes after decompression
-    #[arg(long, value_name = "SIZE", env = "PROMETHEUS_MAX_RESPONSE", default_value = "256Mi", value_parser = value::size)]
+    #[arg(long, value_name = "SIZE", env = "PROMETHEUS_MAX_RESPONSE", default_value = "32Mi", value_parser = value::size)]
     pub prometheus_max_response: u64,
 }
 

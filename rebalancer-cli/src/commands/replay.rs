@@ -206,11 +206,8 @@ fn from_states(path: &Path, decision: &DecisionArgs) -> Result<Saved, Failure> {
 }
 
 fn from_folder(path: &Path, args: &SavedArgs) -> Result<Saved, Failure> {
-    let wanted = Wanted {
-        pod_label: &args.pod_label,
-        namespace: None,
-        max_bytes: PrometheusConfig::DEFAULT_MAX_RESPONSE_BYTES,
-    };
+    let wanted =
+        Wanted { pod_label: &args.pod_label, namespace: None, max_bytes: PrometheusConfig::MAX_SAVED_BYTES };
     let read = |loads: Loads, workload: Workload| Saved {
         loads,
         workload,

@@ -1,13 +1,15 @@
 //! `report`: a page of what was saved, a report or a recording; decides at most again, and changes
 //! nothing.
 
-use std::io::{self, BufReader};
+use std::io::{self, BufRead as _, Read as _};
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::ArgMatches;
 use rebalancer_io::file;
+use rebalancer_io::json::{MAX_VALUES, is_crowded};
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::replay::Replayed;
@@ -17,6 +19,9 @@ use crate::html::{self, Embedded, Extras};
 use crate::page::Page;
 use crate::telemetry::Notes;
 use crate::{exit, output};
+
+/// Largest saved report that is read, in bytes after decompression: one of 30,000 pods.
+const MAX_REPORT_BYTES: u64 = 32 << 20;
 
 /// Makes the page.
 ///
@@ -49,9 +54,27 @@ fn saved_report(path: &Path) -> Result<Option<Value>, Failure> {
     if facts.is_dir() {
         return Ok(None);
     }
-    let file = file::open(path).with_context(|| format!("cannot read {shown}"))?;
-    // The first value alone: the lines of a recording are many.
-    let first = serde_json::Deserializer::from_reader(BufReader::new(file)).into_iter().next();
-    let report: Option<Value> = first.and_then(Result::ok);
+    let mut file = file::open(path).with_context(|| format!("cannot read {shown}"))?;
+    // A report is one object, as the first line of a recording is; a list or a page can be neither.
+    let head = file.fill_buf().unwrap_or_default();
+    if head.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
+        return Ok(None);
+    }
+    let mut text: Vec<u8> = Vec::new();
+    if file.take(MAX_REPORT_BYTES).read_to_end(&mut text).is_err() {
+        return Ok(None);
+    }
+    // The lines of a recording are a value each.
+    let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let is_value = serde_json::from_slice::<IgnoredAny>(line).is_ok();
+    let first = if is_value { line } else { text.as_slice() };
+    if first.len() as u64 == MAX_REPORT_BYTES || is_crowded(first, MAX_VALUES) {
+        let limit = MAX_REPORT_BYTES >> 20;
+        return Err(Failure::usage(format!(
+            "{shown} is no report: it is larger than {limit} MiB, or holds more than {MAX_VALUES} values"
+        )));
+    }
+    let value = serde_json::Deserializer::from_slice(first).into_iter().next();
+    let report: Option<Value> = value.and_then(Result::ok);
     Ok(report.filter(|report| report.get("api_version").is_some()))
 }

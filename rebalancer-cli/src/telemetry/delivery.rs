@@ -114,7 +114,7 @@ fn write(path: &Path, ended: &Ended<'_>) {
 }
 
 /// `node_exporter` runs as somebody else, whatever the file mask of this process is. A pipe or a
-/// terminal keeps its rights.
+/// terminal keeps its rights, and so does a file that was there before.
 fn readable_by_all(file: &File) -> io::Result<()> {
     #[cfg(unix)]
     if file.metadata()?.is_file() {

@@ -256,9 +256,10 @@ fn files_that_cannot_be_replayed() {
 /// decided on.
 #[test]
 fn large_answers_are_decided_on() {
-    let padding = format!(r#""namespace":"{}","#, "x".repeat(30 << 20));
+    let label = |number: usize| format!(r#""l{number}":"{}","#, "x".repeat(100 << 10));
+    let padding = format!(r#""namespace":"shop",{}"#, (0..300).map(label).collect::<String>());
     let large = vector(&THREE).replacen(r#""namespace":"shop","#, &padding, 1);
-    assert!(large.len() > 30 << 20);
+    assert!(large.len() > 29 << 20);
     assert!(ends(&[("cpu.json", large.as_bytes())]).starts_with("planned"));
     let names: Vec<String> = (0..50_000).map(|number| format!("pod-{number}")).collect();
     let samples: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "1")).collect();

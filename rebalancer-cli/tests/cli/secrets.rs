@@ -145,7 +145,7 @@ fn echoes(said: &str) -> Vec<Transcript> {
     };
     let api = format!(r#"{{"status":"error","errorType":"unauthorized","error":"{said}"}}"#);
     let kubernetes = format!(r#"{{"kind":"Status","status":"Failure","message":"{said}","code":401}}"#);
-    vec![
+    [
         answer(401, "text/plain", said.to_owned()),
         answer(403, "application/json", api.clone()),
         answer(200, "application/json", api),
@@ -153,6 +153,28 @@ fn echoes(said: &str) -> Vec<Transcript> {
         answer(401, "application/json", kubernetes),
         answer(302, "text/plain", said.to_owned()),
     ]
+    .into_iter()
+    .chain(successes(said).map(|body| answer(200, "application/json", body)))
+    .collect()
+}
+
+/// Answers that call themselves a success, and repeat it where only a reader of the whole finds it.
+fn successes(said: &str) -> impl Iterator<Item = String> {
+    let long = "x".repeat(100);
+    let vector = r#""resultType":"vector","result":[]"#;
+    [
+        format!(r#"{{"status":"success","warnings":["{said}"],"data":{{{vector}}}}}"#),
+        format!(r#"{{"status":"success","warnings":["{long}{long}{said}"],"data":{{{vector}}}}}"#),
+        format!(
+            r#"{{"note":"{said}","long":"{long}","status":"error","errorType":"{said}","error":"{said}"}}"#
+        ),
+        format!(r#"{{"status":"success","data":{{"resultType":"{said}","result":[]}}}}"#),
+        format!(r#"{{"status":"success","data":{{"note":"{said}" x}}}}"#),
+        format!(r#"{{"status":"success","data":{{"resultType":"vector","result":"{said}"}}}}"#),
+        format!(r#"{{"kind":"Status","status":"Failure","message":"{said}","code":200}}"#),
+        format!(r#"{{"kind":"{said}","items":[]}}"#),
+    ]
+    .into_iter()
 }
 
 #[test]
@@ -192,6 +214,60 @@ fn an_api_server_that_echoes_a_secret_is_not_quoted_with_it() {
             assert_silent(&done);
         }
         servers.assert_untouched();
+    }
+}
+
+/// What a server says beside data that is whole is told, and recorded.
+#[test]
+fn a_remark_that_echoes_a_secret_is_told_without_it() {
+    let folder = TempDir::new().expect("a folder for temporary files");
+    let recording = folder.path().join("run.jsonl");
+    let path = recording.to_str().expect("a path of ours");
+    let servers = Servers::start();
+    let body = format!(
+        r#"{{"status":"success","infos":["{ECHO} Bearer hunter2-hunter2"],"data":{{"resultType":"vector","result":[{{"metric":{{"pod":"hunter2-tenant-1"}},"value":[1795410000,"1"]}}]}}}}"#
+    );
+    let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
+    servers.metrics.answer(Metric::Rate, Transcript { code: 200, headers, body: body.into_bytes() });
+    let env = [
+        ("PROMETHEUS_BEARER_TOKEN", "hunter2-hunter2"),
+        ("PROMETHEUS_HEADERS", "X-Api-Key: hunter2\nX-Scope-OrgID: hunter2-tenant"),
+        ("LOG_LEVEL", "trace"),
+    ];
+    let done = servers.run(&["record", path], &env);
+    assert_silent(&done);
+    let kept = fs::read_to_string(&recording).expect("a recording");
+    assert!(kept.contains("hunter2-tenant-1"), "a pod may be called as its tenant is: {kept}");
+    assert_without_secrets(&kept.replace("hunter2-tenant-1", ""));
+}
+
+/// A token that an exec plugin hands out, or that a file holds, is known by the request alone.
+#[test]
+fn a_token_of_a_plugin_or_a_file_is_not_quoted_either() {
+    let folder = TempDir::new().expect("a folder for temporary files");
+    let (config, token) = (folder.path().join("config"), folder.path().join("token"));
+    fs::write(&token, "sim-token\n").expect("a file in a folder of ours");
+    let credential = r#"{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"sim-token"}}"#;
+    let renewed = credential.replace("}}", r#","expirationTimestamp":"2099-01-01T00:00:00Z"}}"#);
+    let plugin = |printed: &str| {
+        let script = format!("echo '{printed}'").replace('"', "\\\"");
+        format!(
+            "exec: {{command: sh, args: [-c, \"{script}\"], apiVersion: client.authentication.k8s.io/v1}}"
+        )
+    };
+    for user in [plugin(credential), plugin(&renewed), "tokenFile: token".to_owned()] {
+        for echo in echoes("no user has the token sim-token") {
+            let servers = Servers::start();
+            let given = fs::read_to_string(servers.cluster.kubeconfig_path()).expect("a kubeconfig");
+            assert!(given.contains("{token: sim-token}"), "{given}");
+            let kubeconfig = given.replace("{token: sim-token}", &format!("{{{user}}}"));
+            fs::write(&config, kubeconfig).expect("a file in a folder of ours");
+            servers.cluster.inject(Fault::on("GET", "/pods", Effect::Answer(echo)));
+            let env = [("KUBECONFIG", config.to_str().expect("a path of ours")), ("LOG_LEVEL", "trace")];
+            let done = servers.run(&["plan"], &env);
+            assert_eq!(done.code, Some(1), "{done}");
+            assert_silent(&done);
+        }
     }
 }
 

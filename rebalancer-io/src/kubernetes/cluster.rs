@@ -4,17 +4,16 @@ use core::time::Duration;
 use std::cell::Cell;
 use std::error::Error;
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, mpsc};
-use std::thread;
 use std::time::Instant;
 
 use http::{Request, Response};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt as _;
 use hyper_util::client::legacy::Error as HttpError;
 use jiff::Timestamp;
 use kube::Client;
-use kube::client::{AuthError, Body};
+use kube::client::Body;
 use rebalancer_core::{ApiFailure, Controller, FailureKind, LAST_LOOK};
 use thiserror::Error;
 use tokio::runtime::{Builder, Runtime};
@@ -22,9 +21,10 @@ use tokio::time::timeout;
 
 use super::allowed::ControllerKind;
 use super::answer::Reply;
-use super::config::{ConnectError, ConnectOptions, Located, locate};
+use super::config::{ConnectError, ConnectOptions, locate};
+use super::sign_in::{Plugin, Sent, client};
 use crate::clock::{ServerClock, date};
-use crate::unsaid::{Unsaid, is_data};
+use crate::prometheus::{tls_error, tls_words};
 
 /// Largest answer that is read, in bytes: a page of 500 pods of 130 kilobytes each.
 const MAX_ANSWER_BYTES: usize = 64 << 20;
@@ -38,7 +38,7 @@ const STOP_POLL: Duration = Duration::from_millis(100);
 /// panics. No request is ever repeated.
 pub struct Cluster {
     client: Client,
-    unsaid: Unsaid,
+    sent: Sent,
     runtime: Runtime,
     namespace: String,
     server: String,
@@ -84,12 +84,18 @@ impl Cluster {
     /// No or an unusable kubeconfig, service account or credential.
     pub fn connect(options: &ConnectOptions) -> Result<Self, ConnectError> {
         let runtime = Builder::new_current_thread().enable_all().build().map_err(ConnectError::Runtime)?;
-        let located = locate(options, &runtime)?;
+        let located = locate(options)?;
+        let namespace = located.config.default_namespace.clone();
+        let server = without_credential(located.config.cluster_url.to_string());
+        let (origin, context) = (located.origin.clone(), located.context.clone());
+        let (client, sent) = client(located, &runtime, options.call_timeout)?;
         Ok(Self {
-            namespace: located.config.default_namespace.clone(),
-            server: without_credential(located.config.cluster_url.to_string()),
-            origin: located.origin.clone(),
-            context: located.context.clone(),
+            client,
+            sent,
+            namespace,
+            server,
+            origin,
+            context,
             call_timeout: options.call_timeout,
             deadline: Cell::new(options.deadline),
             stop: Arc::clone(&options.stop),
@@ -98,8 +104,6 @@ impl Cluster {
             refuse_local_storage: options.refuse_local_storage,
             requests: AtomicU64::new(0),
             clock: ServerClock::default(),
-            unsaid: Unsaid::of_cluster(&located.config.auth_info),
-            client: client(located, &runtime, options.call_timeout)?,
             runtime,
         })
     }
@@ -168,7 +172,7 @@ impl Cluster {
         self.requests.fetch_add(1, Ordering::Relaxed);
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let begun = Instant::now();
-        let asked = answer(&self.client, &self.unsaid, &self.clock, request);
+        let asked = answer(&self.client, &self.sent, &self.clock, request);
         let reply = self.runtime.block_on(self.awaited(asked, begun, at_stop));
         let status = reply.as_ref().map_or_else(|failure| failure.http_status, |reply| Some(reply.status));
         let failure = reply.as_ref().err();
@@ -243,7 +247,7 @@ fn without_credential(url: String) -> String {
 
 async fn answer(
     client: &Client,
-    unsaid: &Unsaid,
+    credentials: &Sent,
     clock: &ServerClock,
     request: Request<Vec<u8>>,
 ) -> Result<Reply, ApiFailure> {
@@ -252,23 +256,29 @@ async fn answer(
     clock.note(response.headers(), sent);
     let (retry_after, date) = (retry_after(&response), date(response.headers()));
     let (head, body) = response.into_parts();
-    match Limited::new(body, MAX_ANSWER_BYTES).collect().await {
-        Ok(body) => {
-            let (status, mut body) = (head.status.as_u16(), Vec::from(body.to_bytes()));
-            if !head.status.is_success() || !is_data(&body) {
-                unsaid.mask(&mut body);
-            }
-            Ok(Reply { status, retry_after, date, body })
+    let status = head.status.as_u16();
+    let mut body = whole(body).await.map_err(|failure| ApiFailure {
+        http_status: (failure.kind == FailureKind::UnreadableAnswer).then_some(status),
+        ..failure
+    })?;
+    // Before anyone reads it: no name of a cluster is a token, and whatever is read may be quoted.
+    credentials.mask(&mut body);
+    Ok(Reply { status, retry_after, date, body })
+}
+
+/// The body of an answer, as it comes in: held once.
+async fn whole(mut body: Body) -> Result<Vec<u8>, ApiFailure> {
+    let mut bytes: Vec<u8> = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| ApiFailure::new(FailureKind::NoAnswer, words(&error)))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if bytes.len() + data.len() > MAX_ANSWER_BYTES {
+            let message = format!("it is larger than {} MiB", MAX_ANSWER_BYTES >> 20);
+            return Err(ApiFailure::new(FailureKind::UnreadableAnswer, message));
         }
-        Err(error) if error.is::<LengthLimitError>() => Err(ApiFailure {
-            http_status: Some(head.status.as_u16()),
-            ..ApiFailure::new(
-                FailureKind::UnreadableAnswer,
-                format!("it is larger than {} MiB", MAX_ANSWER_BYTES >> 20),
-            )
-        }),
-        Err(error) => Err(ApiFailure::new(FailureKind::NoAnswer, words(error.as_ref()))),
+        bytes.extend_from_slice(&data);
     }
+    Ok(bytes)
 }
 
 fn retry_after(response: &Response<Body>) -> Option<Duration> {
@@ -286,7 +296,7 @@ fn transport_failure(error: &kube::Error) -> ApiFailure {
             kind = FailureKind::Unreachable;
         }
         if let Some(auth) = inner.downcast_ref() {
-            return ApiFailure::new(FailureKind::Unauthorized, credentials_problem(auth, PLUGIN));
+            return ApiFailure::new(FailureKind::Unauthorized, Plugin::unknown().problem(auth));
         }
         cause = inner.source();
     }
@@ -299,6 +309,9 @@ fn words(error: &(dyn Error + 'static)) -> String {
     let mut words = String::new();
     let mut cause = Some(error);
     while let Some(error) = cause {
+        if let Some(tls) = tls_error(error) {
+            return tls_words(tls);
+        }
         let more = error.to_string();
         cause = error.source();
         let wraps = cause.is_some() && WRAPPERS.iter().any(|wrapper| more.starts_with(wrapper));
@@ -311,41 +324,3 @@ fn words(error: &(dyn Error + 'static)) -> String {
 
 /// How the messages of errors begin that only wrap another.
 const WRAPPERS: [&str; 3] = ["ServiceError: ", "HyperError: ", "client error ("];
-
-/// Builds the client. An exec plugin runs here and may hang, so it gets a thread and a time limit.
-fn client(located: Located, runtime: &Runtime, time_limit: Duration) -> Result<Client, ConnectError> {
-    let Located { config, origin, .. } = located;
-    let handle = runtime.handle().clone();
-    let command = config.auth_info.exec.as_ref().and_then(|exec| exec.command.as_deref());
-    let plugin = command.map_or_else(|| PLUGIN.to_owned(), |command| format!("{PLUGIN} {command}"));
-    let (done, outcome) = mpsc::sync_channel(1);
-    thread::spawn(move || {
-        let _entered = handle.enter();
-        // Nobody listens any more when the time is over.
-        let _unheard = done.send(Client::try_from(config));
-    });
-    let problem = match outcome.recv_timeout(time_limit) {
-        Ok(Ok(client)) => return Ok(client),
-        Ok(Err(kube::Error::Auth(error))) => credentials_problem(&error, &plugin),
-        Ok(Err(error)) => words(&error),
-        Err(_elapsed) => format!("{plugin} did not end within {:.1} s", time_limit.as_secs_f64()),
-    };
-    Err(ConnectError::Credentials { origin, problem })
-}
-
-/// What a plugin is called where its command is not known.
-const PLUGIN: &str = "the exec plugin";
-
-/// A failed plugin's output and environment may hold a token: only its standard error is repeated.
-fn credentials_problem(error: &AuthError, plugin: &str) -> String {
-    match error {
-        AuthError::AuthExecRun { out, .. } => {
-            let said = String::from_utf8_lossy(&out.stderr);
-            format!("{plugin} failed with {}; {}", out.status, said.trim())
-        }
-        AuthError::AuthExecStart(source) => {
-            format!("{plugin} cannot be started: {source}; is it installed and on the PATH?")
-        }
-        other => words(other),
-    }
-}

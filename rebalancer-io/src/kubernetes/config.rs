@@ -10,9 +10,10 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use kube::Config;
-use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::config::Kubeconfig;
 use thiserror::Error;
-use tokio::runtime::Runtime;
+
+use super::kubeconfig;
 
 use super::allowed::ControllerKind;
 
@@ -127,12 +128,12 @@ pub(super) struct Located {
 }
 
 /// Finds the configuration, reading files only.
-pub(super) fn locate(options: &ConnectOptions, runtime: &Runtime) -> Result<Located, ConnectError> {
+pub(super) fn locate(options: &ConnectOptions) -> Result<Located, ConnectError> {
     if options.impersonate_user.is_none() && !options.impersonate_groups.is_empty() {
         return Err(ConnectError::GroupsWithoutUser);
     }
     let mut located = match kubeconfig_of(options)? {
-        Some((file, kubeconfig)) => from_kubeconfig(options, &file, kubeconfig, runtime)?,
+        Some((file, kubeconfig)) => from_kubeconfig(options, &file, kubeconfig)?,
         None => in_cluster(options)?,
     };
     let config = &mut located.config;
@@ -168,18 +169,17 @@ fn kubeconfig_of(options: &ConnectOptions) -> Result<Option<(String, Kubeconfig)
     let Some(files) = files_of(options.kubeconfig.as_deref(), listed, env::home_dir()) else {
         return Ok(None);
     };
-    let names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
-    let file = names.join(", ");
-    let merged = files
-        .iter()
-        .try_fold(Kubeconfig::default(), |merged, file| merged.merge(Kubeconfig::read_from(file)?));
-    match merged {
-        Ok(kubeconfig) => Ok(Some((file, kubeconfig))),
-        Err(error) => {
-            let context = options.context.clone();
-            Err(ConnectError::Kubeconfig { file, context, problem: problem_of(&error) })
-        }
+    let mut merged = Kubeconfig::default();
+    for file in &files {
+        let added = kubeconfig::read(file).and_then(|next| kubeconfig::merge(merged, next));
+        merged = added.map_err(|problem| ConnectError::Kubeconfig {
+            file: file.display().to_string(),
+            context: options.context.clone(),
+            problem,
+        })?;
     }
+    let names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+    Ok(Some((names.join(", "), merged)))
 }
 
 /// The files that make up the kubeconfig, the first to say something having the last word.
@@ -204,25 +204,19 @@ fn from_kubeconfig(
     options: &ConnectOptions,
     file: &str,
     kubeconfig: Kubeconfig,
-    runtime: &Runtime,
 ) -> Result<Located, ConnectError> {
-    let context = options.context.clone().or_else(|| kubeconfig.current_context.clone());
-    let proxy_is_configured = kubeconfig
-        .clusters
-        .iter()
-        .filter_map(|named| named.cluster.as_ref())
-        .any(|cluster| cluster.proxy_url.as_deref().is_some_and(|url| !url.is_empty()));
-    let selected = KubeConfigOptions { context: context.clone(), ..KubeConfigOptions::default() };
-    let loaded = runtime.block_on(Config::from_custom_kubeconfig(kubeconfig, &selected));
-    let mut config = loaded.map_err(|error| ConnectError::Kubeconfig {
+    let current = kubeconfig.current_context.clone().filter(|name| !name.is_empty());
+    let context = options.context.clone().or(current);
+    let found = kubeconfig::configuration(kubeconfig, context.as_deref());
+    let config = found.map_err(|problem| ConnectError::Kubeconfig {
         file: file.to_owned(),
         context: context.clone(),
-        problem: problem_of(&error),
+        problem,
     })?;
-    // A proxy of the environment is for what lies outside; the client holds NO_PROXY against the
-    // proxy's address instead of the server's.
-    if !proxy_is_configured && bypasses_proxy(config.cluster_url.host().unwrap_or_default()) {
-        config.proxy_url = None;
+    let namespace = &config.default_namespace;
+    if options.namespace.is_none() && !namespace.is_empty() && !is_dns_label(namespace) {
+        let problem = "`namespace` of this context is no name of a namespace".to_owned();
+        return Err(ConnectError::Kubeconfig { file: file.to_owned(), context, problem });
     }
     let origin = format!("kubeconfig {file}{}", in_context(context.as_ref()));
     Ok(Located { config, origin, context })
@@ -234,38 +228,6 @@ fn in_cluster(options: &ConnectOptions) -> Result<Located, ConnectError> {
     }
     let config = Config::incluster().map_err(|error| ConnectError::ServiceAccount(error.to_string()))?;
     Ok(Located { config, origin: "the service account of this pod".to_owned(), context: None })
-}
-
-/// What to do about an unusable kubeconfig. The errors of the client quote their sources already.
-fn problem_of(error: &KubeconfigError) -> String {
-    match error {
-        KubeconfigError::ReadConfig(source, _) => format!("cannot be read: {source}"),
-        KubeconfigError::Parse(source) => format!("is not valid YAML of a kubeconfig: {source}"),
-        KubeconfigError::CurrentContextNotSet => {
-            "sets no current-context; name one with --context".to_owned()
-        }
-        KubeconfigError::LoadContext(_) => {
-            "there is no such context; name one of `kubectl config get-contexts` by KUBE_CONTEXT".to_owned()
-        }
-        other => other.to_string(),
-    }
-}
-
-/// Whether `NO_PROXY` or common sense sends requests to `host` past a proxy.
-fn bypasses_proxy(host: &str) -> bool {
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    let is_loopback =
-        host == "localhost" || host.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback());
-    let listed = env::var("NO_PROXY").or_else(|_| env::var("no_proxy")).unwrap_or_default();
-    is_loopback || listed.split(',').any(|entry| is_listed(entry.trim(), host))
-}
-
-fn is_listed(entry: &str, host: &str) -> bool {
-    let domain = entry.trim_start_matches('.');
-    if domain.is_empty() {
-        return false;
-    }
-    entry == "*" || host == domain || host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.'))
 }
 
 fn is_dns_label(name: &str) -> bool {
@@ -310,17 +272,5 @@ mod tests {
         assert_eq!(files_of(None, listed(), home()), Some(vec![one.clone(), two.clone()]));
         let named = Path::new("/nonexistent");
         assert_eq!(files_of(Some(named), listed(), home()), Some(vec![named.to_owned()]));
-    }
-
-    #[test]
-    fn no_proxy_is_held_against_the_server() {
-        assert!(is_listed("*", "api.example.com"));
-        assert!(is_listed("api.example.com", "api.example.com"));
-        assert!(is_listed(".example.com", "api.example.com"));
-        assert!(is_listed("example.com", "api.example.com"));
-        assert!(!is_listed("example.com", "notexample.com"));
-        assert!(!is_listed("", "api.example.com"));
-        assert!(bypasses_proxy("127.0.0.1"));
-        assert!(bypasses_proxy("[::1]"));
     }
 }

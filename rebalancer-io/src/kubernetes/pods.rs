@@ -3,13 +3,14 @@
 //! One item of a full list is four kilobytes and more; what is kept of it here is its identity, its
 //! phase and readiness, its ages, its controller and what protects it.
 
+use core::fmt;
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufReader, Read};
 
 use jiff::Timestamp;
 use rebalancer_core::{Controller, LivePod, LocalVolume, Phase};
-use serde::de::{Error as _, IgnoredAny};
+use serde::de::{Error as _, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use thiserror::Error;
 
@@ -19,6 +20,10 @@ use super::protections;
 /// Largest `pods.json` that is read, in bytes: full pods of twenty kilobytes in a list of 25,000,
 /// five times the largest workload this program is meant for.
 pub const MAX_PODS_BYTES: u64 = 512 << 20;
+
+/// Most pods of one list: twenty times the largest workload this program is meant for. Each takes some
+/// four hundred bytes, however short its text is.
+const MAX_ITEMS: usize = 100_000;
 
 /// Why a list of pods could not be read.
 #[derive(Debug, Error)]
@@ -111,6 +116,7 @@ pub(super) struct PodList {
     kind: Option<String>,
     #[serde(default)]
     metadata: ListMeta,
+    #[serde(default, deserialize_with = "some_items")]
     items: Option<Vec<Item>>,
     message: Option<String>,
 }
@@ -351,6 +357,41 @@ pub(super) fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Optio
     match text.parse() {
         Ok(moment) => Ok(Some(moment)),
         Err(error) => Err(D::Error::custom(format_args!("{text:?} is no time: {error}"))),
+    }
+}
+
+/// The items of a list, at most [`MAX_ITEMS`].
+fn some_items<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Item>>, D::Error> {
+    let items: Option<Items> = Option::deserialize(deserializer)?;
+    Ok(items.map(|Items(items)| items))
+}
+
+struct Items(Vec<Item>);
+
+impl<'de> Deserialize<'de> for Items {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(ItemsVisitor)
+    }
+}
+
+struct ItemsVisitor;
+
+impl<'de> Visitor<'de> for ItemsVisitor {
+    type Value = Items;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a list of at most {MAX_ITEMS} pods")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Items, A::Error> {
+        let mut items: Vec<Item> = Vec::new();
+        while let Some(item) = seq.next_element()? {
+            if items.len() == MAX_ITEMS {
+                return Err(A::Error::invalid_length(MAX_ITEMS + 1, &self));
+            }
+            items.push(item);
+        }
+        Ok(Items(items))
     }
 }
 

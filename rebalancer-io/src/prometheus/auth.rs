@@ -1,7 +1,8 @@
 //! Secrets: where they come from, and a type that cannot print them.
 
 use std::fmt;
-use std::fs;
+use std::fs::File;
+use std::io::Read as _;
 use std::path::PathBuf;
 
 use base64::Engine as _;
@@ -9,6 +10,9 @@ use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
 
 use super::error::TransportError;
+
+/// Largest file of a credential that is read, in bytes: headers of this size are refused everywhere.
+const MAX_BYTES: u64 = 1 << 20;
 
 /// A token, password or header value. Neither `Debug` nor `Display` shows it.
 #[derive(Clone, PartialEq, Eq)]
@@ -48,14 +52,16 @@ impl SecretSource {
             Self::Value(secret) => return Ok(secret.clone()),
             Self::File(path) => path,
         };
-        let text = fs::read_to_string(path)
-            .map_err(|error| TransportError::Credentials { path: path.clone(), reason: error.to_string() })?;
+        let wrong = |reason: String| TransportError::Credentials { path: path.clone(), reason };
+        let mut text = String::new();
+        let read = File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_string(&mut text));
+        read.map_err(|error| wrong(error.to_string()))?;
+        if text.len() as u64 > MAX_BYTES {
+            return Err(wrong("the file is too large for a credential".into()));
+        }
         let secret = text.trim();
         if secret.is_empty() {
-            return Err(TransportError::Credentials {
-                path: path.clone(),
-                reason: "the file is empty".into(),
-            });
+            return Err(wrong("the file is empty".into()));
         }
         Ok(Secret::new(secret))
     }

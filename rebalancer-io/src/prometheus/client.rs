@@ -9,8 +9,9 @@ use jiff::Timestamp;
 
 use super::config::{ConfigError, PrometheusConfig};
 use super::decode::{self, InstantAnswer, LabelledAnswer, RangeAnswer, RawSample, Wanted};
-use super::error::{ErrorKind, QueryError, TransportError, cause, words};
+use super::error::{ErrorKind, QueryError, TransportError};
 use super::transport::{ApiRequest, ApiResponse, HttpTransport, Transport, When};
+use super::words::{cause, words};
 use crate::metrics::{MetricQuery, MetricsSource};
 
 /// Most bytes read of an error page: more than any error of the API, little enough to wait for.
@@ -159,7 +160,7 @@ impl<T: Transport> PrometheusClient<T> {
         self.ask(query, When::Instant(at), decode::raw)
     }
 
-    fn ask<A>(
+    fn ask<A: Told>(
         &self,
         query: &MetricQuery,
         when: When,
@@ -170,12 +171,57 @@ impl<T: Transport> PrometheusClient<T> {
         let answer = self.transport.send(&request).map_err(ErrorKind::from);
         let answer = answer.and_then(|response| read(response, &query.wanted(self.max_bytes), decode));
         self.counts.count(&answer);
-        answer.map_err(|kind| QueryError {
+        let mut answer = answer.map_err(|kind| QueryError {
             name: query.name.clone(),
             place: self.transport.place().to_owned(),
             query: query.promql.clone(),
             kind: Box::new(kind),
-        })
+        });
+        let said = match &mut answer {
+            Ok(answer) => answer.said(),
+            Err(error) => error.kind.said(),
+        };
+        for text in said {
+            self.mask(text);
+        }
+        answer
+    }
+
+    /// Makes the credentials unreadable that a text of the other side repeats.
+    fn mask(&self, text: &mut String) {
+        if let Some(masked) = self.transport.masked(text.as_bytes()) {
+            *text = String::from_utf8_lossy(&masked).into_owned();
+        }
+    }
+}
+
+/// An answer of which something is told to people.
+trait Told {
+    /// What the server says in its own words beside the data.
+    fn said(&mut self) -> Vec<&mut String>;
+}
+
+impl Told for InstantAnswer {
+    fn said(&mut self) -> Vec<&mut String> {
+        self.infos.iter_mut().collect()
+    }
+}
+
+impl Told for RangeAnswer {
+    fn said(&mut self) -> Vec<&mut String> {
+        self.infos.iter_mut().collect()
+    }
+}
+
+impl Told for Vec<RawSample> {
+    fn said(&mut self) -> Vec<&mut String> {
+        Vec::new()
+    }
+}
+
+impl Told for LabelledAnswer {
+    fn said(&mut self) -> Vec<&mut String> {
+        Vec::new()
     }
 }
 

@@ -39,9 +39,13 @@ impl PrometheusConfig {
     /// 30 s: the limit that users of other tools expect for one query.
     pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
-    /// 256 MiB: two million aggregated series, or the un-aggregated ones of 300,000 pods. Answers are
-    /// decoded while they arrive, so this is a limit against a runaway answer, not a use of memory.
-    pub const DEFAULT_MAX_RESPONSE_BYTES: u64 = 256 << 20;
+    /// 32 MiB: 200,000 aggregated series, or a week of minutes of 100 pods. Answers are decoded while
+    /// they arrive; half of this may be kept of each, and four are read at a time: together they fit
+    /// into the 128 MiB that the Helm chart allows.
+    pub const DEFAULT_MAX_RESPONSE_BYTES: u64 = 32 << 20;
+
+    /// 256 MiB: the limit for an answer that was saved, whatever it was when it was asked for.
+    pub const MAX_SAVED_BYTES: u64 = 256 << 20;
 
     /// A server without credentials, asked with every default.
     pub fn new(endpoint: Endpoint) -> Self {
@@ -254,6 +258,12 @@ pub enum ConfigError {
     /// A client certificate without its key, or the key without the certificate.
     #[error("PROMETHEUS_CLIENT_CERT and PROMETHEUS_CLIENT_KEY go together; only one of them is set")]
     TlsPair,
+    /// A proxy of the environment that is no address. It may hold a credential, so it is not repeated.
+    #[error("{variable} is no address such as http://proxy:3128")]
+    Proxy {
+        /// The environment variable.
+        variable: &'static str,
+    },
     /// Not a name that a certificate can carry.
     #[error("PROMETHEUS_TLS_SERVER_NAME: {0:?} is not a host name")]
     TlsServerName(String),

@@ -1,7 +1,8 @@
 //! Reads an answer of the query API straight from its bytes, keeping pods, values and times only.
 //!
 //! [`instant`] and [`range`] are the whole boundary: bytes in, samples or an [`ErrorKind`] out.
-//! Memory is bounded by [`Wanted::max_bytes`]; nesting by the parser's own limit.
+//! Memory is bounded by [`Wanted::max_bytes`], half of which may be kept; a string and the samples of a
+//! series by limits of their own, while they are read; nesting by the parser's own limit.
 //!
 //! Visitors read every legal form. In front of them a scanner takes the series of a vector off in
 //! the compact form that servers write; where it stops, they go on.
@@ -14,6 +15,7 @@ mod template;
 mod visit;
 mod window;
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::io::Read;
 use std::ops::AddAssign;
@@ -26,7 +28,8 @@ pub use self::samples::{Sample, Samples};
 use self::scan::Scanner;
 use self::visit::{Element, Envelope, EnvelopeSeed};
 use self::window::Window;
-use super::error::{ErrorKind, cause, words};
+use super::error::ErrorKind;
+use super::words::{cause, words};
 
 /// What to take from an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,8 +38,15 @@ pub struct Wanted<'a> {
     pub pod_label: &'a str,
     /// Namespace of the pods; series that name another one are counted and left out.
     pub namespace: Option<&'a str>,
-    /// Largest answer read, in bytes.
+    /// Largest answer read, in bytes. What is kept of it may take half as much memory.
     pub max_bytes: u64,
+}
+
+impl Wanted<'_> {
+    /// Most memory that may be kept of an answer, in bytes: a megabyte is nothing to save.
+    fn max_kept(&self) -> usize {
+        usize::try_from((self.max_bytes / 2).max(1 << 20)).unwrap_or(usize::MAX)
+    }
 }
 
 /// A value at a time.
@@ -123,11 +133,14 @@ pub(crate) struct Pick<'a> {
     wanted: &'a Wanted<'a>,
     /// The pod's label and the namespace, then the labels that were picked.
     keys: Vec<&'a str>,
+    /// Why reading was given up, where that was not for the form of the answer.
+    refused: Cell<Option<ErrorKind>>,
 }
 
 impl<'a> Pick<'a> {
     fn new(wanted: &'a Wanted<'a>, labels: &[&'a str]) -> Self {
-        Self { wanted, keys: [&[wanted.pod_label, "namespace"], labels].concat() }
+        let keys = [&[wanted.pod_label, "namespace"], labels].concat();
+        Self { wanted, keys, refused: Cell::default() }
     }
 
     fn labels(&self) -> &[&'a str] {
@@ -205,10 +218,13 @@ pub(crate) fn instant_into<S: Sink>(
 
 /// Lets the visitors read what the scanner has left.
 fn instant_from<S: Sink>(
-    Scanner { head, mut sink, counts, .. }: Scanner<'_, S>,
+    Scanner { head, mut sink, counts, kept, .. }: Scanner<'_, S>,
     window: Window<impl Read>,
     wanted: &Wanted<'_>,
 ) -> Result<(S, Remarks), ErrorKind> {
+    if kept > wanted.max_kept() {
+        return Err(ErrorKind::TooMuch { max_bytes: wanted.max_kept() });
+    }
     let pick = Pick::new(wanted, &[]);
     let mut envelope = visited::<visit::Instant>(head, window, &pick)?;
     envelope.data.counts += counts;
@@ -234,7 +250,8 @@ fn one_a_pod(again: &[&str]) -> Result<(), ErrorKind> {
 pub fn range(body: impl Read, wanted: &Wanted<'_>) -> Result<RangeAnswer, ErrorKind> {
     let (series, infos, counts) = decode::<visit::Range>(body, &Pick::new(wanted, &[]))?;
     one_a_pod(&series.iter().map(|series| series.pod.as_str()).collect::<NameList>().repeated())?;
-    let series = series.into_iter().map(|Element { pod, points, .. }| Series { pod, points }).collect();
+    let series =
+        series.into_iter().map(|Element { pod, points, .. }| Series { pod, points: points.0 }).collect();
     Ok(RangeAnswer { series, infos, counts })
 }
 
@@ -285,7 +302,7 @@ fn visited<S: visit::Shape>(
             Ok(envelope)
         })
     };
-    parsed.map_err(|error| window.explain(error))
+    parsed.map_err(|error| pick.refused.take().unwrap_or_else(|| window.explain(error)))
 }
 
 /// Turns a well-formed envelope into its data, or into what it says is wrong.

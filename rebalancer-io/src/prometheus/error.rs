@@ -1,13 +1,13 @@
 //! Everything a query can end in other than an answer: what, where, the server's words, what to do.
 
 use std::borrow::Cow;
-use std::fmt::{self, Write as _};
+use std::error::Error;
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Longest quotation of the other side, in characters: enough for an error text, short in a log.
-const MAX_WORDS: usize = 200;
+use super::words::{shortened, tls_error, tls_words, words};
 
 /// Longest quotation of a query, in characters: enough to recognise it.
 const MAX_QUERY: usize = 120;
@@ -36,7 +36,7 @@ impl fmt::Display for QueryError {
     }
 }
 
-impl std::error::Error for QueryError {}
+impl Error for QueryError {}
 
 impl QueryError {
     fn advice(&self) -> &'static str {
@@ -171,6 +171,18 @@ pub enum ErrorKind {
         /// The limit, in bytes after decompression.
         max_bytes: u64,
     },
+    /// What is to be kept of the answer is more than the limit allows.
+    #[error("the answer holds too much: more than {max_bytes} bytes of it would be kept")]
+    TooMuch {
+        /// The limit, in bytes of memory.
+        max_bytes: usize,
+    },
+    /// A string of the answer is longer than any name.
+    #[error("the answer holds a string of more than {max_bytes} bytes")]
+    LongString {
+        /// The limit, in bytes.
+        max_bytes: usize,
+    },
     /// The server says that its answer is incomplete.
     #[error("the answer is partial: {words}")]
     PartialData {
@@ -216,6 +228,30 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
+    /// The texts in it that the other side may have written.
+    pub(crate) fn said(&mut self) -> Vec<&mut String> {
+        match self {
+            Self::Transport(error) => error.said(),
+            Self::Api { error_type, error, .. } => vec![error_type, error],
+            Self::NotJson { content_type, words } => vec![content_type, words],
+            Self::Malformed { reason, excerpt, .. } => vec![reason, excerpt],
+            Self::Http { words: text, .. }
+            | Self::PartialData { words: text }
+            | Self::Warned { words: text }
+            | Self::Redirect { location: text, .. }
+            | Self::NotAnAnswer { reason: text, .. }
+            | Self::WrongType { found: text, .. }
+            | Self::Histogram { pod: text }
+            | Self::DuplicatePod { pod: text, .. } => vec![text],
+            Self::Truncated { .. }
+            | Self::NotUtf8 { .. }
+            | Self::TooLarge { .. }
+            | Self::TooMuch { .. }
+            | Self::LongString { .. }
+            | Self::NoPodLabel { .. } => Vec::new(),
+        }
+    }
+
     fn code(&self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
             Self::Transport(error) => error.code(),
@@ -226,7 +262,7 @@ impl ErrorKind {
             Self::NotJson { .. } | Self::Malformed { .. } | Self::NotUtf8 { .. } => "malformed",
             Self::NotAnAnswer { .. } => "not_an_answer",
             Self::Truncated { .. } => "truncated",
-            Self::TooLarge { .. } => "too_large",
+            Self::TooLarge { .. } | Self::TooMuch { .. } | Self::LongString { .. } => "too_large",
             Self::PartialData { .. } => "partial_data",
             Self::Warned { .. } => "warning",
             Self::WrongType { .. } | Self::Histogram { .. } => "wrong_type",
@@ -254,13 +290,13 @@ impl ErrorKind {
             Self::Truncated { .. } => {
                 "look for a proxy or server that closed the connection early, then run again"
             }
-            Self::Malformed { .. } | Self::NotAnAnswer { .. } => {
+            Self::Malformed { .. } | Self::NotAnAnswer { .. } | Self::LongString { .. } => {
                 "check that PROMETHEUS_ENDPOINT is the base address of a Prometheus query API"
             }
             Self::NotUtf8 { .. } => {
                 "find the label value that is not UTF-8 and aggregate it away: sum by (namespace, pod)"
             }
-            Self::TooLarge { .. } => {
+            Self::TooLarge { .. } | Self::TooMuch { .. } => {
                 "aggregate by pod on the server (sum by (namespace, pod)) or raise PROMETHEUS_MAX_RESPONSE"
             }
             Self::PartialData { .. } => {
@@ -393,6 +429,30 @@ pub enum TransportError {
 }
 
 impl TransportError {
+    fn said(&mut self) -> Vec<&mut String> {
+        match self {
+            Self::Connect(text)
+            | Self::Tls(text)
+            | Self::Proxy(text)
+            | Self::Decompress(text)
+            | Self::Other(text) => vec![text],
+            Self::Timeout(_)
+            | Self::HostNotFound
+            | Self::Stopped
+            | Self::Closed
+            | Self::Credentials { .. }
+            | Self::NotRecorded(_) => Vec::new(),
+        }
+    }
+
+    /// What is wrong, without the file or the server.
+    pub(crate) fn reason(&self) -> String {
+        match self {
+            Self::Credentials { reason, .. } => reason.clone(),
+            other => other.to_string(),
+        }
+    }
+
     /// What kind of error it is, in a word that stays the same.
     pub const fn code(&self) -> &'static str {
         match self {
@@ -436,7 +496,7 @@ impl TransportError {
             ureq::Error::ConnectionFailed => Self::Connect("connection failed".into()),
             ureq::Error::ConnectProxyFailed(reason) => Self::Proxy(words(&reason)),
             ureq::Error::InvalidProxyUrl => Self::Proxy("its address is not valid".into()),
-            ureq::Error::Rustls(error) => Self::Tls(error.to_string()),
+            ureq::Error::Rustls(error) => Self::Tls(tls_words(&error)),
             ureq::Error::Tls(reason) => Self::Tls(reason.to_owned()),
             ureq::Error::Decompress(_, error) if error.kind() == io::ErrorKind::UnexpectedEof => Self::Closed,
             ureq::Error::Decompress(_, error) => Self::Decompress(error.to_string()),
@@ -458,8 +518,8 @@ impl TransportError {
             Ok(error) => return Self::from_ureq(error, timeout),
             Err(error) => error,
         };
-        if error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>) {
-            return Self::Tls(error.to_string());
+        if let Some(error) = tls_error(&error) {
+            return Self::Tls(tls_words(error));
         }
         match error.kind() {
             io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => Self::Timeout(timeout),
@@ -478,79 +538,10 @@ impl TransportError {
     }
 }
 
-/// An error text of the API, cut in its middle: servers put what they did in front of the cause.
-pub(crate) fn cause(text: &str) -> String {
-    const HEAD: usize = MAX_WORDS / 4;
-
-    let length = text.chars().count();
-    if length <= MAX_WORDS {
-        return words(text);
-    }
-    let tail: String = text.chars().skip(length - (MAX_WORDS - HEAD)).collect();
-    format!("{} {}", shortened(text, HEAD), shortened(&tail, MAX_WORDS))
-}
-
-/// The words of another side: HTML reduced to its text, white space joined, control and direction
-/// characters escaped, cut to 200 characters.
-pub(crate) fn words(text: &str) -> String {
-    let text = text.trim_start();
-    let plain = if text.starts_with('<') { without_tags(text) } else { text.to_owned() };
-    let joined: Vec<&str> = plain.split_whitespace().collect();
-    if joined.is_empty() {
-        return "(an empty body)".to_owned();
-    }
-    shortened(&joined.join(" "), MAX_WORDS)
-}
-
-fn shortened(text: &str, max: usize) -> String {
-    let mut short = String::new();
-    for (count, character) in text.chars().enumerate() {
-        if count == max {
-            short.push('…');
-            break;
-        }
-        let directs =
-            matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        let breaks = matches!(character, '\u{2028}' | '\u{2029}');
-        if character == '\n' || character == '\t' {
-            short.push(' ');
-        } else if character.is_control() || directs || breaks {
-            write!(short, "{}", character.escape_unicode()).expect("a String accepts every write");
-        } else {
-            short.push(character);
-        }
-    }
-    short
-}
-
-/// The title of a page, else its text.
-fn without_tags(html: &str) -> String {
-    // ASCII lower case keeps byte offsets.
-    let lower = html.to_ascii_lowercase();
-    if let Some((start, end)) = lower.find("<title>").zip(lower.find("</title>"))
-        && let Some(title) = html.get(start + "<title>".len()..end)
-    {
-        return title.to_owned();
-    }
-    let mut depth = 0_usize;
-    html.chars()
-        .filter(|character| match character {
-            '<' => {
-                depth += 1;
-                false
-            }
-            '>' => {
-                depth = depth.saturating_sub(1);
-                false
-            }
-            _ => depth == 0,
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{ErrorKind, QueryError, cause, words};
+    use super::super::words::cause;
+    use super::{ErrorKind, QueryError};
 
     #[test]
     fn pods_that_share_an_instance_are_told_the_cure() {
@@ -567,24 +558,5 @@ mod tests {
         };
         assert!(said("a + on (job, instance) target_info").contains("service.instance.id"));
         assert!(!said("a * on (job) b").contains("service.instance.id"), "of other joins nothing is known");
-    }
-
-    #[test]
-    fn a_long_error_keeps_its_cause() {
-        let text = format!("error when executing query={}: the limit is 5", "x".repeat(500));
-        let short = cause(&text);
-        assert!(short.starts_with("error when") && short.ends_with(": the limit is 5"), "{short}");
-        assert!(short.chars().count() <= 202, "{short}");
-        assert_eq!(cause("short"), "short");
-    }
-
-    #[test]
-    fn words_are_short_plain_and_escaped() {
-        assert_eq!(words("<html>\n<title>502 Bad\nGateway</title><h1>x</h1>"), "502 Bad Gateway");
-        assert_eq!(words("<p>no <b>title</b></p>"), "no title");
-        assert_eq!(words("</title><title>"), "(an empty body)");
-        assert_eq!(words(" \r\n "), "(an empty body)");
-        assert_eq!(words("a\u{1b}[31mb\u{202e}c"), "a\\u{1b}[31mb\\u{202e}c");
-        assert_eq!(words(&"é".repeat(500)).chars().count(), 201);
     }
 }

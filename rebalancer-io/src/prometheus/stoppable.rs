@@ -58,6 +58,10 @@ impl Transport for StoppableTransport {
     fn place(&self) -> &str {
         self.inner.place()
     }
+
+    fn masked(&self, said: &[u8]) -> Option<Vec<u8>> {
+        self.inner.masked(said)
+    }
 }
 
 /// What is sent next; an error at a stop, and when the other thread is gone.

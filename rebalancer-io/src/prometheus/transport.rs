@@ -5,7 +5,7 @@ use std::fmt;
 use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, LOCATION};
@@ -13,15 +13,16 @@ use http::{HeaderValue, Uri};
 use jiff::Timestamp;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use ureq::Agent;
 use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+use ureq::{Agent, Proxy};
 
 use super::auth::{Auth, Secret};
 use super::config::{ConfigError, Endpoint, Header, Method, PrometheusConfig, Tls};
 use super::error::TransportError;
 use crate::clock::ServerClock;
+use crate::proxies;
 use crate::unsaid::Unsaid;
 
 /// How much longer than the server's limit the client waits, so that the server's own words on a
@@ -126,6 +127,10 @@ pub trait Transport: Send + Sync {
 
     /// Where answers come from, for messages: an address without credentials, or a file.
     fn place(&self) -> &str;
+
+    /// What was said by the other side or about it, without the credentials that it holds; `None` where
+    /// it holds none. Whoever wraps a transport asks the inner one.
+    fn masked(&self, said: &[u8]) -> Option<Vec<u8>>;
 }
 
 /// Whoever points at a transport is one.
@@ -138,6 +143,10 @@ macro_rules! by_pointer {
 
             fn place(&self) -> &str {
                 (**self).place()
+            }
+
+            fn masked(&self, said: &[u8]) -> Option<Vec<u8>> {
+                (**self).masked(said)
             }
         }
     )+};
@@ -162,6 +171,8 @@ pub struct HttpTransport {
     method: Method,
     timeout: Duration,
     clock: Arc<ServerClock>,
+    /// The credentials that have been sent.
+    sent: Mutex<Unsaid>,
 }
 
 impl HttpTransport {
@@ -177,7 +188,8 @@ impl HttpTransport {
             .timeout_global(Some(timeout + GRACE))
             .user_agent(concat!("pod-rebalancer/", env!("CARGO_PKG_VERSION")))
             .accept("application/json")
-            .tls_config(tls_config(&config.tls)?);
+            .tls_config(tls_config(&config.tls)?)
+            .proxy(proxy_for(&config.endpoint)?);
         let endpoint = config.endpoint.clone();
         let mut params = vec![("timeout", format!("{}ms", timeout.as_millis()))];
         if config.refuse_partial {
@@ -204,6 +216,7 @@ impl HttpTransport {
             method: config.method,
             timeout,
             clock: Arc::default(),
+            sent: Mutex::default(),
         })
     }
 
@@ -230,6 +243,9 @@ impl HttpTransport {
     ) -> Result<ApiResponse, TransportError> {
         let url = format!("{}{path}", self.base);
         let headers = self.headers()?;
+        let mut unsaid = Unsaid::of(&headers);
+        self.extra.iter().for_each(|(_, value)| unsaid.add(value.reveal()));
+        self.sent.lock().unwrap_or_else(PoisonError::into_inner).extend(&unsaid);
         let sent = Timestamp::now();
         let answer = match method {
             Method::Post => {
@@ -245,8 +261,6 @@ impl HttpTransport {
         };
         let answer = answer.map_err(|error| TransportError::from_ureq(error, self.timeout))?;
         self.clock.note(answer.headers(), sent);
-        let mut unsaid = Unsaid::of(&headers);
-        self.extra.iter().for_each(|(_, value)| unsaid.add(value.reveal()));
         let header = |name| answer.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
         let status = answer.status().as_u16();
         Ok(ApiResponse {
@@ -290,6 +304,18 @@ impl Transport for HttpTransport {
     fn place(&self) -> &str {
         self.endpoint.as_str()
     }
+
+    fn masked(&self, said: &[u8]) -> Option<Vec<u8>> {
+        let sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        sent.masked_bytes(said)
+    }
+}
+
+/// The proxy of the environment for an endpoint.
+pub(crate) fn proxy_for(endpoint: &Endpoint) -> Result<Option<Proxy>, ConfigError> {
+    let server: Uri = endpoint.as_str().parse().expect("an Endpoint is parsed from a valid URI");
+    let Some(proxies::Proxy { variable, address }) = proxies::of(&server) else { return Ok(None) };
+    Proxy::new(&address).map(Some).map_err(|_| ConfigError::Proxy { variable })
 }
 
 /// A body whose errors say what happened in our own words.

@@ -16,6 +16,7 @@ use serde_json::Value;
 use super::matrix::{Grid, Matrix};
 use super::{Exchange, Recording, page};
 use crate::file;
+use crate::json::{MAX_VALUES, is_crowded};
 use crate::prometheus::{When, words};
 
 /// The version that is written and read.
@@ -25,7 +26,7 @@ const FORMAT: &str = "pod-rebalancer/recording/v1";
 const FAMILY: &str = "pod-rebalancer/recording/";
 
 /// 256 MiB before compression, for reading and writing: a run over 10,000 pods is fifty times
-/// smaller, and this much can be held.
+/// smaller, and this much can be held. The values of one line are counted too.
 pub(super) const MAX_BYTES: u64 = 256 << 20;
 
 #[derive(Serialize, Deserialize)]
@@ -147,7 +148,8 @@ fn exchange<R>(line: ExchangeLine, lines: &mut Lines<'_, R>) -> Result<Exchange,
         }
         (None, None, Some(matrix)) => {
             let grid = Grid::of(&when).ok_or_else(|| lines.error("body_matrix: there is no range"))?;
-            let body = matrix.body(grid).map_err(|error| lines.error(format!("body_matrix: {error}")))?;
+            let body =
+                matrix.body(grid, MAX_BYTES).map_err(|error| lines.error(format!("body_matrix: {error}")))?;
             lines.count(body.len())?;
             body
         }
@@ -204,6 +206,9 @@ impl<R> Lines<'_, R> {
     }
 
     fn parse<'de, T: Deserialize<'de>>(&self, line: &'de [u8]) -> Result<T, RecordingError> {
+        if is_crowded(line, MAX_VALUES) {
+            return Err(self.error(format!("the line holds more than {MAX_VALUES} values")));
+        }
         serde_json::from_slice(line).map_err(|error| {
             let text = error.to_string();
             // The line is ours to count; the parser sees but one.

@@ -2,8 +2,10 @@
 //!
 //! The times are those that were asked for, and the numbers keep as many digits as they are given.
 
+use std::io::Write as _;
+
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::Exchange;
 use crate::prometheus::When;
@@ -95,12 +97,17 @@ impl Matrix {
         Some(Self { series: rows.collect::<Option<Vec<Row>>>()? })
     }
 
-    /// The answer as a server writes it.
-    pub(super) fn body(&self, grid: Grid) -> Result<Vec<u8>, String> {
-        let series: Vec<Value> =
-            self.series.iter().map(|row| row.series(grid)).collect::<Result<_, String>>()?;
-        let body = json!({"status": "success", "data": {"resultType": "matrix", "result": series}});
-        serde_json::to_vec(&body).map_err(|error| error.to_string())
+    /// The answer as a server writes it, at most `max_bytes` of it.
+    pub(super) fn body(&self, grid: Grid, max_bytes: u64) -> Result<Vec<u8>, String> {
+        let mut out = br#"{"data":{"result":["#.to_vec();
+        for (number, row) in self.series.iter().enumerate() {
+            if number > 0 {
+                out.push(b',');
+            }
+            row.write(grid, max_bytes, &mut out)?;
+        }
+        out.extend_from_slice(br#"],"resultType":"matrix"},"status":"success"}"#);
+        Ok(out)
     }
 }
 
@@ -115,8 +122,11 @@ impl Row {
         Some(Self { metric: series.metric, values: words.join(" ") })
     }
 
-    fn series(&self, grid: Grid) -> Result<Value, String> {
-        let mut values: Vec<Value> = Vec::new();
+    fn write(&self, grid: Grid, max_bytes: u64, out: &mut Vec<u8>) -> Result<(), String> {
+        out.extend_from_slice(br#"{"metric":"#);
+        serde_json::to_writer(&mut *out, &self.metric).map_err(|error| error.to_string())?;
+        out.extend_from_slice(br#","values":["#);
+        let mut comma = "";
         for (place, word) in self.values.split_ascii_whitespace().enumerate() {
             if place >= grid.moments {
                 return Err(format!("a row has more than the {} moments of its range", grid.moments));
@@ -124,15 +134,19 @@ impl Row {
             if word == GAP {
                 continue;
             }
-            if word.parse().is_ok_and(f64::is_finite) {
-                let seconds: serde_json::Number =
-                    grid.seconds(place).parse().map_err(|_| "a moment is no number".to_owned())?;
-                values.push(json!([seconds, word]));
-            } else {
+            if !word.parse().is_ok_and(f64::is_finite) {
                 return Err("a row holds something else than numbers".to_owned());
             }
+            let seconds: serde_json::Number =
+                grid.seconds(place).parse().map_err(|_| "a moment is no number".to_owned())?;
+            write!(out, "{comma}[{seconds},\"{word}\"]").map_err(|error| error.to_string())?;
+            comma = ",";
+            if out.len() as u64 > max_bytes {
+                return Err(format!("it is larger than {max_bytes} bytes"));
+            }
         }
-        Ok(json!({"metric": self.metric, "values": values}))
+        out.extend_from_slice(b"]}");
+        Ok(())
     }
 }
 
@@ -177,7 +191,7 @@ mod tests {
         let matrix = Matrix::of(&exchange, 3).expect("a matrix on its grid");
         assert_eq!(matrix.series[0].values, "0.123 - 27100 0");
         let grid = Grid::of(&exchange.when).expect("a range");
-        let again = String::from_utf8(matrix.body(grid).expect("rows of numbers")).expect("JSON");
+        let again = String::from_utf8(matrix.body(grid, 1 << 20).expect("rows of numbers")).expect("JSON");
         let back = body(r#"[[60.0,"0.123"],[180.0,"27100"],[240.0,"0"]]"#);
         let value = |text: &str| -> Value { serde_json::from_str(text).expect("JSON") };
         assert_eq!(value(&again), value(&back));
@@ -205,11 +219,20 @@ mod tests {
     }
 
     #[test]
+    fn a_row_is_not_written_beyond_the_limit() {
+        let grid = Grid { start_ms: 0, step_ms: 1000, moments: usize::MAX };
+        let row = Row { metric: Map::new(), values: "0 ".repeat(1000) };
+        let matrix = Matrix { series: vec![row] };
+        assert!(matrix.body(grid, 1 << 20).is_ok());
+        assert_eq!(matrix.body(grid, 999), Err("it is larger than 999 bytes".to_owned()));
+    }
+
+    #[test]
     fn a_row_of_nonsense_is_refused() {
         let grid = Grid { start_ms: 0, step_ms: 1000, moments: 2 };
         for values in ["1 2 3", "1 x", "inf"] {
             let row = Row { metric: Map::new(), values: values.to_owned() };
-            assert!(Matrix { series: vec![row] }.body(grid).is_err(), "{values}");
+            assert!(Matrix { series: vec![row] }.body(grid, 1 << 20).is_err(), "{values}");
         }
     }
 }

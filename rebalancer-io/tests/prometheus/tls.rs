@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rebalancer_io::driver::WorkloadSource as _;
+use rebalancer_io::kubernetes::{Cluster, ConnectOptions, Selector};
 use rebalancer_io::metrics::MetricQuery;
 use rebalancer_io::prometheus::{ConfigError, ErrorKind, PrometheusClient, PrometheusConfig, TransportError};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -89,6 +91,59 @@ fn only_a_trusted_authority_is_accepted() {
     assert!(is_tls_error(&ask(&config)), "{:?}", ask(&config));
     config.tls.insecure_skip_verify = true;
     assert_eq!(ask(&config), Ok(1));
+}
+
+/// As `openssl req -x509` makes it: a certificate of its own that calls itself an authority.
+#[test]
+fn a_certificate_that_is_its_own_authority_is_refused_in_words() {
+    for (is_authority, expected) in [(true, Err("(CA:TRUE)")), (false, Ok(1))] {
+        let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("parameters");
+        if is_authority {
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        } else {
+            params.is_ca = IsCa::ExplicitNoCa;
+        }
+        let key = KeyPair::generate().expect("a key");
+        let own = params.self_signed(&key).expect("a certificate");
+        let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let server = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("TLS versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![own.der().clone()], private)
+            .expect("a server certificate");
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("own.pem");
+        fs::write(&file, own.pem()).expect("a file");
+        let stub = Stub::with_tls(Some(Arc::new(server)), |_| json(ONE_POD));
+        let mut config = stub.config();
+        config.tls.ca_file = Some(file.clone());
+        match (ask(&config), expected) {
+            (Err(kind), Err(words)) => {
+                let said = kind.to_string();
+                assert!(said.contains(words) && said.contains("basicConstraints=CA:FALSE"), "{said}");
+                assert!(!said.contains("Error("), "{said}");
+            }
+            (answer, expected) => assert_eq!(answer.ok(), expected.ok()),
+        }
+        let kubeconfig = folder.path().join("config");
+        rebalancer_sim::apiserver::write_kubeconfig(&kubeconfig, &stub.address, "shop");
+        let trusting = format!("cluster: {{certificate-authority: {}, ", file.display());
+        let text = fs::read_to_string(&kubeconfig)
+            .expect("a file")
+            .replace("cluster: {server", &format!("{trusting}server"));
+        fs::write(&kubeconfig, text).expect("a file");
+        let options = ConnectOptions { kubeconfig: Some(kubeconfig), ..ConnectOptions::default() };
+        let cluster = Cluster::connect(&options).expect("a kubeconfig");
+        let failure = cluster
+            .observer(Selector::new("a=b").expect("a selector"))
+            .workload()
+            .expect_err("no pods")
+            .failure;
+        assert_eq!(failure.message.contains("(CA:TRUE)"), is_authority, "{failure:?}");
+        assert!(!failure.message.contains("Error("), "{failure:?}");
+    }
 }
 
 #[test]

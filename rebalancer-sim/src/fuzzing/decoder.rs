@@ -129,6 +129,10 @@ impl Transport for Canned<'_> {
     fn place(&self) -> &'static str {
         "the fuzzer"
     }
+
+    fn masked(&self, _: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
 }
 
 struct Pieces {

@@ -6,10 +6,14 @@ use std::io::Read;
 use serde::Deserialize;
 
 use super::{Wanted, labelled};
+use crate::json::is_crowded;
 use crate::prometheus::error::{ErrorKind, TransportError};
 
 /// Largest answer that is read here, in bytes: some hundred series with all their labels are a tenth.
 const MAX_BYTES: u64 = 4 << 20;
+
+/// Most names and values of labels: few bytes of text are many of memory here.
+const MAX_VALUES: usize = 1 << 18;
 
 /// One series with all its labels.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,7 +48,7 @@ pub fn raw(mut body: impl Read, wanted: &Wanted<'_>) -> Result<Vec<RawSample>, E
     let max_bytes = wanted.max_bytes.min(MAX_BYTES);
     let mut bytes: Vec<u8> = Vec::new();
     body.by_ref().take(max_bytes + 1).read_to_end(&mut bytes).map_err(TransportError::from_body)?;
-    if bytes.len() as u64 > max_bytes {
+    if bytes.len() as u64 > max_bytes || is_crowded(&bytes, MAX_VALUES) {
         return Err(ErrorKind::TooLarge { max_bytes });
     }
     // What makes it a whole answer is said in one place.

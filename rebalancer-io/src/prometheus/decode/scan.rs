@@ -23,6 +23,9 @@ const HEADS: [&str; 2] = [
 /// Most digits of the seconds of a time: their milliseconds are whole numbers in an `f64`.
 const MAX_SECOND_DIGITS: usize = 10;
 
+/// Memory that a sample takes beside its name, in bytes: where the name ends, the value, and a moment.
+const SAMPLE_BYTES: usize = 32;
+
 /// What stands between the value of a series and the next one.
 const SEAM: &[u8; 4] = b"\"]},";
 
@@ -43,6 +46,8 @@ pub(super) struct Scanner<'a, S> {
     pub sink: S,
     /// What was left out of the series taken.
     pub counts: Counts,
+    /// Memory that the samples taken take, in bytes.
+    pub kept: usize,
     wanted: &'a Wanted<'a>,
     last: Pattern,
 }
@@ -71,7 +76,7 @@ struct Parts<'t> {
 impl<'a, S: Sink> Scanner<'a, S> {
     /// A scanner that has taken nothing.
     pub(super) fn new(wanted: &'a Wanted<'a>, sink: S) -> Self {
-        Self { head: "", sink, counts: Counts::default(), wanted, last: Pattern::default() }
+        Self { head: "", sink, counts: Counts::default(), kept: 0, wanted, last: Pattern::default() }
     }
 
     /// Takes what there is to take off `window`.
@@ -89,7 +94,7 @@ impl<'a, S: Sink> Scanner<'a, S> {
         loop {
             let (taken, stop) = scanner.series(window.text());
             window.advance(taken);
-            if stop == Stop::Surprise || !window.fill() {
+            if stop == Stop::Surprise || scanner.kept > wanted.max_kept() || !window.fill() {
                 return scanner;
             }
         }
@@ -141,6 +146,7 @@ impl<'a, S: Sink> Scanner<'a, S> {
         } else if self.last.other_namespace {
             self.counts.other_namespace += 1;
         } else {
+            self.kept += pod.len() + SAMPLE_BYTES;
             self.sink.take(pod, Point { timestamp_ms: self.last.timestamp_ms, value });
         }
     }

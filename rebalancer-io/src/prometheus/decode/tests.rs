@@ -271,14 +271,40 @@ fn bombs_end_in_an_error() {
     assert_eq!(endless(r#"{"x":1"#, b'0'), too_large, "an endless number");
     let head = r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{"pod":""#;
     let string = head.as_bytes().chain(io::repeat(b'p').take(100 << 20)).chain(&b"\"}}]}}"[..]);
-    assert_eq!(
-        instant(string, &WANTED),
-        Err(ErrorKind::TooLarge { max_bytes: 64 << 20 }),
-        "a string of 100 MB"
-    );
+    let long = Err(ErrorKind::LongString { max_bytes: 1 << 20 });
+    assert_eq!(instant(string, &WANTED), long, "a string of 100 MB");
     let exactly = Wanted { max_bytes: TWO.len() as u64, ..WANTED };
     assert!(instant(TWO.as_bytes(), &exactly).is_ok(), "the limit itself is allowed");
     assert!(instant(TWO.as_bytes(), &Wanted { max_bytes: exactly.max_bytes - 1, ..exactly }).is_err());
+}
+
+/// What a text of a few bytes makes of memory is counted while it is read.
+#[test]
+fn what_is_kept_is_bounded() {
+    let list = |unit: &str, count: usize| vec![unit; count].join(",");
+    let wanted = Wanted { max_bytes: 8 << 20, ..WANTED };
+    let too_much = ErrorKind::TooMuch { max_bytes: 4 << 20 };
+    let spaced = one(&list(r#"{"metric":{"pod": "a"},"value":[1,"1"]}"#, 100_000));
+    assert_eq!(instant(spaced.as_bytes(), &wanted).expect_err("100,000 objects"), too_much);
+    let compact: Vec<String> =
+        (0..150_000).map(|pod| format!(r#"{{"metric":{{"pod":"{pod}"}},"value":[1,"1"]}}"#)).collect();
+    assert_eq!(instant(one(&compact.join(",")).as_bytes(), &wanted).expect_err("150,000 samples"), too_much);
+    let few = one(&compact[..100_000].join(","));
+    assert_eq!(instant(few.as_bytes(), &wanted).expect("they fit").samples.len(), 100_000);
+    let matrix = |result: String| {
+        format!(r#"{{"status":"success","data":{{"resultType":"matrix","result":[{result}]}}}}"#)
+    };
+    let row = |count: usize| {
+        matrix(format!(r#"{{"metric":{{"pod":"a"}},"values":[{}]}}"#, list(r#"[0,"0"]"#, count)))
+    };
+    assert!(range(row(100_000).as_bytes(), &wanted).is_ok(), "as many as a series may have");
+    let error = range(row(100_001).as_bytes(), &wanted).expect_err("one more");
+    assert!(error.to_string().contains("a list of at most 100000 samples"), "{error}");
+    let rows = matrix(list(r#"{"metric":{"pod":"a"},"values":[[0,"0"]]}"#, 50_000));
+    assert_eq!(range(rows.as_bytes(), &wanted).expect_err("50,000 rows"), too_much);
+    let told = |count: usize| TWO.replacen('{', &format!(r#"{{"infos":[{}],"#, list(r#""""#, count)), 1);
+    assert!(instant(told(1000).as_bytes(), &wanted).is_ok());
+    assert!(instant(told(1001).as_bytes(), &wanted).is_err(), "remarks without end");
 }
 
 #[test]

@@ -7,16 +7,45 @@ use serde::de::{
     self, Deserialize, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor,
 };
 
-use super::{Counts, Pick, Point};
+use super::{Counts, ErrorKind, Pick, Point};
+
+/// Most warnings and infos of an answer; Prometheus stops at ten of each.
+const MAX_REMARKS: usize = 1000;
+
+/// Most bytes of them.
+const MAX_REMARK_BYTES: usize = 1 << 20;
+
+/// Most samples of one series: a week of minutes is a tenth of it, and servers stop at a tenth too.
+const MAX_SAMPLES: usize = 100_000;
 
 /// The two shapes of an answer by pod.
 pub(crate) trait Shape {
     /// What an element holds beside its labels.
-    type Points: DeserializeOwned;
+    type Points: DeserializeOwned + Held;
     /// The `resultType` that announces it.
     const RESULT_TYPE: &'static str;
     /// Keys of an element: labels, points, native histograms.
     const KEYS: [&'static str; 3];
+}
+
+/// What knows how much memory it takes beside itself, in bytes.
+pub(crate) trait Held {
+    fn held(&self) -> usize;
+}
+
+impl Held for Point {
+    fn held(&self) -> usize {
+        0
+    }
+}
+
+/// The samples of a series over a range, at most [`MAX_SAMPLES`].
+pub(crate) struct Row(pub Vec<Point>);
+
+impl Held for Row {
+    fn held(&self) -> usize {
+        self.0.capacity() * size_of::<Point>()
+    }
 }
 
 /// An instant vector.
@@ -32,7 +61,7 @@ impl Shape for Instant {
 pub(crate) struct Range;
 
 impl Shape for Range {
-    type Points = Vec<Point>;
+    type Points = Row;
     const RESULT_TYPE: &'static str = "matrix";
     const KEYS: [&'static str; 3] = ["metric", "values", "histograms"];
 }
@@ -55,6 +84,8 @@ pub(crate) struct Data<S: Shape> {
     pub counts: Counts,
     /// A pod whose series is a native histogram.
     pub histogram: Option<String>,
+    /// Memory that the series take, in bytes.
+    kept: usize,
 }
 
 /// One series.
@@ -65,9 +96,24 @@ pub(crate) struct Element<S: Shape> {
     pub points: S::Points,
 }
 
+impl<S: Shape> Element<S> {
+    /// The memory that it takes in all, in bytes, with what an allocation costs beside its content.
+    fn held(&self) -> usize {
+        const ALLOCATION: usize = 16;
+        let labels = self.labels.iter().map(|label| label.capacity() + ALLOCATION + size_of::<String>());
+        size_of::<Self>() + self.pod.capacity() + ALLOCATION + labels.sum::<usize>() + self.points.held()
+    }
+}
+
 impl<S: Shape> Default for Data<S> {
     fn default() -> Self {
-        Self { result_type: String::new(), series: Vec::new(), counts: Counts::default(), histogram: None }
+        Self {
+            result_type: String::new(),
+            series: Vec::new(),
+            counts: Counts::default(),
+            histogram: None,
+            kept: 0,
+        }
     }
 }
 
@@ -100,8 +146,8 @@ impl<'de, S: Shape> Visitor<'de> for EnvelopeSeed<'_, S> {
         let mut status: Option<String> = None;
         let mut data: Option<Data<S>> = None;
         let (mut error_type, mut error): (Option<String>, Option<String>) = (None, None);
-        let mut warnings: Option<Vec<String>> = None;
-        let mut infos: Option<Vec<String>> = None;
+        let mut warnings: Option<Told> = None;
+        let mut infos: Option<Told> = None;
         let mut partial: Option<bool> = None;
         while let Some(key) = map.next_key_seed(OneOf(&KEYS))? {
             match key {
@@ -124,11 +170,43 @@ impl<'de, S: Shape> Visitor<'de> for EnvelopeSeed<'_, S> {
             status,
             error_type,
             error,
-            warnings: warnings.unwrap_or_default(),
-            infos: infos.unwrap_or_default(),
+            warnings: warnings.unwrap_or_default().0,
+            infos: infos.unwrap_or_default().0,
             partial: partial.unwrap_or_default(),
             data: data.unwrap_or_default(),
         })
+    }
+}
+
+/// What a server says in words, at most [`MAX_REMARKS`] of them and [`MAX_REMARK_BYTES`] in all.
+#[derive(Default)]
+struct Told(Vec<String>);
+
+impl<'de> Deserialize<'de> for Told {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(ToldVisitor)
+    }
+}
+
+struct ToldVisitor;
+
+impl<'de> Visitor<'de> for ToldVisitor {
+    type Value = Told;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a list of at most {MAX_REMARKS} remarks")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Told, A::Error> {
+        let (mut told, mut bytes): (Vec<String>, usize) = (Vec::new(), 0);
+        while let Some(remark) = seq.next_element::<String>()? {
+            bytes += remark.len();
+            if told.len() == MAX_REMARKS || bytes > MAX_REMARK_BYTES {
+                return Err(de::Error::invalid_length(told.len() + 1, &self));
+            }
+            told.push(remark);
+        }
+        Ok(Told(told))
     }
 }
 
@@ -278,7 +356,14 @@ impl<'de, S: Shape> Visitor<'de> for ElementSeed<'_, '_, S> {
             self.data.histogram.get_or_insert(pod);
         } else {
             let points = points.ok_or_else(|| de::Error::missing_field(S::KEYS[1]))?;
-            self.data.series.push(Element { pod, labels: picked, points });
+            let element: Element<S> = Element { pod, labels: picked, points };
+            self.data.kept += element.held();
+            let wanted = self.pick.wanted;
+            if self.data.kept > wanted.max_kept() {
+                self.pick.refused.set(Some(ErrorKind::TooMuch { max_bytes: wanted.max_kept() }));
+                return Err(de::Error::custom("too large"));
+            }
+            self.data.series.push(element);
         }
         Ok(())
     }
@@ -358,6 +443,34 @@ impl<'de> Deserialize<'de> for Point {
         #[expect(clippy::cast_possible_truncation)]
         let timestamp_ms = (seconds * 1000.0).round() as i64;
         Ok(Self { timestamp_ms, value })
+    }
+}
+
+impl<'de> Deserialize<'de> for Row {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(RowVisitor)
+    }
+}
+
+struct RowVisitor;
+
+impl<'de> Visitor<'de> for RowVisitor {
+    type Value = Row;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a list of at most {MAX_SAMPLES} samples")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Row, A::Error> {
+        let mut points: Vec<Point> = Vec::new();
+        while let Some(point) = seq.next_element()? {
+            if points.len() == MAX_SAMPLES {
+                return Err(de::Error::invalid_length(MAX_SAMPLES + 1, &self));
+            }
+            points.push(point);
+        }
+        points.shrink_to_fit();
+        Ok(Row(points))
     }
 }
 

@@ -4,7 +4,8 @@
 use std::fmt;
 use std::io::{self, Read};
 
-use super::super::error::{ErrorKind, TransportError, words};
+use super::super::error::{ErrorKind, TransportError};
+use super::super::words::words;
 
 /// 64 KiB: few reads an answer, room for every element that a server writes, and small enough to
 /// stay in the second-level cache while four answers are read.
@@ -12,6 +13,10 @@ const SIZE: usize = 64 << 10;
 
 /// Bytes quoted before and after an error.
 const EXCERPT: usize = 30;
+
+/// Longest string that is read, in bytes: no name, and four times the longest annotation that a label can
+/// hold. The parser keeps a string whole.
+const MAX_STRING: usize = 1 << 20;
 
 /// Longest quotation of a body that is no JSON, in bytes; its title lies near the beginning.
 const HEAD: usize = 4 << 10;
@@ -30,6 +35,37 @@ pub(super) struct Window<R> {
     ended: bool,
     /// Why it failed; told once everything before it has been handed out.
     failure: Option<io::Error>,
+    /// What the parser is in the middle of.
+    string: Text,
+}
+
+/// Where in a string, or between two, a parser is.
+#[derive(Default)]
+struct Text {
+    /// Bytes of the string so far; `None` outside of one.
+    length: Option<usize>,
+    is_escaped: bool,
+}
+
+impl Text {
+    /// Follows the parser; `false` where a string has become too long.
+    fn follow(&mut self, bytes: &[u8]) -> bool {
+        for byte in bytes {
+            match (&mut self.length, byte) {
+                (None, b'"') => self.length = Some(0),
+                (None, _) => {}
+                (Some(_), b'"') if !self.is_escaped => self.length = None,
+                (Some(length), byte) => {
+                    *length += 1;
+                    self.is_escaped = *byte == b'\\' && !self.is_escaped;
+                    if *length > MAX_STRING {
+                        return false;
+                    }
+                }
+            }
+        }
+        true
+    }
 }
 
 impl<R: Read> Window<R> {
@@ -44,6 +80,7 @@ impl<R: Read> Window<R> {
             max_bytes,
             ended: false,
             failure: None,
+            string: Text::default(),
         }
     }
 
@@ -181,6 +218,9 @@ impl<R: Read> Read for Window<R> {
         let count = out.len().min(self.valid - self.next);
         out[..count].copy_from_slice(&self.buffer[self.next..self.next + count]);
         self.next += count;
+        if !self.string.follow(&out[..count]) {
+            return Err(io::Error::other(Stop::LongString));
+        }
         Ok(count)
     }
 }
@@ -190,6 +230,7 @@ impl<R: Read> Read for Window<R> {
 enum Stop {
     TooLarge(u64),
     NotUtf8(u64),
+    LongString,
 }
 
 impl fmt::Display for Stop {
@@ -204,6 +245,7 @@ impl std::error::Error for Stop {}
 pub(super) fn failure(error: io::Error) -> ErrorKind {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<Stop>()) {
         Some(Stop::TooLarge(max_bytes)) => ErrorKind::TooLarge { max_bytes: *max_bytes },
+        Some(Stop::LongString) => ErrorKind::LongString { max_bytes: MAX_STRING },
         Some(Stop::NotUtf8(at)) => ErrorKind::NotUtf8 { at: *at },
         None => ErrorKind::Transport(TransportError::from_body(error)),
     }

@@ -1,0 +1,49 @@
+//! JSON from files, within limits: a text of a few bytes can be a value that takes a hundred times as
+//! much memory.
+
+/// Most values of a document that is held whole: the report of 30,000 pods, and some 400 megabytes at
+/// worst.
+pub const MAX_VALUES: usize = 2 << 20;
+
+/// Whether a JSON text can hold more than `max` values. Every value but the first stands behind a comma,
+/// a colon, or a bracket that opens; those within strings do not count.
+pub fn is_crowded(json: &[u8], max: usize) -> bool {
+    let mut values: usize = 1;
+    let (mut is_string, mut is_escaped) = (false, false);
+    for byte in json {
+        if is_string {
+            is_string = is_escaped || *byte != b'"';
+            is_escaped = *byte == b'\\' && !is_escaped;
+            continue;
+        }
+        match byte {
+            b'"' => is_string = true,
+            b',' | b':' | b'[' | b'{' => values += 1,
+            _ => {}
+        }
+        if values > max {
+            return true;
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_counted_and_strings_are_one() {
+        for (json, at_most) in [
+            ("1", 1),
+            ("[]", 2),
+            ("[1,2,3]", 4),
+            (r#"{"a":1,"b":[{}]}"#, 7),
+            (r#""a,b:[{\",\\""#, 1),
+            (r#"["\\",1]"#, 3),
+        ] {
+            assert!(!is_crowded(json.as_bytes(), at_most), "{json}");
+            assert!(at_most == 1 || is_crowded(json.as_bytes(), at_most - 1), "{json}");
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! What the other side says, as a message may repeat it: short, plain, and in words.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::io;
+
+use rustls::CertificateError;
+
+/// Longest quotation of the other side, in characters: enough for an error text, short in a log.
+const MAX_WORDS: usize = 200;
+
+/// The error of TLS that another error wraps.
+pub(crate) fn tls_error<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e rustls::Error> {
+    let mut error = error;
+    loop {
+        if let Some(tls) = error.downcast_ref() {
+            return Some(tls);
+        }
+        // An error of input and output does not count what it holds as its source.
+        error = error.downcast_ref::<io::Error>()?.get_ref()?;
+    }
+}
+
+/// An error of TLS in words: some of the library are names of its own.
+pub(crate) fn tls_words(error: &rustls::Error) -> String {
+    let certificate = match error {
+        rustls::Error::InvalidCertificate(CertificateError::Other(certificate)) => certificate.to_string(),
+        other => return other.to_string(),
+    };
+    let (what, to_do) = match certificate.as_str() {
+        "CaUsedAsEndEntity" => (
+            "is that of an authority (CA:TRUE), as `openssl req -x509` makes it by default",
+            "give the server one with basicConstraints=CA:FALSE, or one that this authority has signed",
+        ),
+        "UnsupportedCertVersion" => (
+            "is of version 1, which holds no names",
+            "give the server one of version 3 with a subjectAltName",
+        ),
+        "EndEntityUsedAsCa" => (
+            "is signed by a certificate that is not that of an authority (CA:FALSE)",
+            "sign it with one that is, or give the server's own certificate as its authority",
+        ),
+        _ => {
+            let spelled: String = certificate
+                .chars()
+                .flat_map(|c| [c.is_uppercase().then_some(' '), Some(c.to_ascii_lowercase())])
+                .flatten()
+                .collect();
+            return format!("the server's certificate cannot be used:{spelled}");
+        }
+    };
+    format!("the server's certificate {what}, so it proves no server: {to_do}")
+}
+
+/// An error text of the API, cut in its middle: servers put what they did in front of the cause.
+pub(crate) fn cause(text: &str) -> String {
+    const HEAD: usize = MAX_WORDS / 4;
+
+    let length = text.chars().count();
+    if length <= MAX_WORDS {
+        return words(text);
+    }
+    let tail: String = text.chars().skip(length - (MAX_WORDS - HEAD)).collect();
+    format!("{} {}", shortened(text, HEAD), shortened(&tail, MAX_WORDS))
+}
+
+/// The words of another side: HTML reduced to its text, white space joined, control and direction
+/// characters escaped, cut to 200 characters.
+pub(crate) fn words(text: &str) -> String {
+    let text = text.trim_start();
+    let plain = if text.starts_with('<') { without_tags(text) } else { text.to_owned() };
+    let joined: Vec<&str> = plain.split_whitespace().collect();
+    if joined.is_empty() {
+        return "(an empty body)".to_owned();
+    }
+    shortened(&joined.join(" "), MAX_WORDS)
+}
+
+pub(crate) fn shortened(text: &str, max: usize) -> String {
+    let mut short = String::new();
+    for (count, character) in text.chars().enumerate() {
+        if count == max {
+            short.push('…');
+            break;
+        }
+        let directs =
+            matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        let breaks = matches!(character, '\u{2028}' | '\u{2029}');
+        if character == '\n' || character == '\t' {
+            short.push(' ');
+        } else if character.is_control() || directs || breaks {
+            write!(short, "{}", character.escape_unicode()).expect("a String accepts every write");
+        } else {
+            short.push(character);
+        }
+    }
+    short
+}
+
+/// The title of a page, else its text.
+fn without_tags(html: &str) -> String {
+    // ASCII lower case keeps byte offsets.
+    let lower = html.to_ascii_lowercase();
+    if let Some((start, end)) = lower.find("<title>").zip(lower.find("</title>"))
+        && let Some(title) = html.get(start + "<title>".len()..end)
+    {
+        return title.to_owned();
+    }
+    let mut depth = 0_usize;
+    html.chars()
+        .filter(|character| match character {
+            '<' => {
+                depth += 1;
+                false
+            }
+            '>' => {
+                depth = depth.saturating_sub(1);
+                false
+            }
+            _ => depth == 0,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{cause, words};
+
+    #[test]
+    fn a_long_error_keeps_its_cause() {
+        let text = format!("error when executing query={}: the limit is 5", "x".repeat(500));
+        let short = cause(&text);
+        assert!(short.starts_with("error when") && short.ends_with(": the limit is 5"), "{short}");
+        assert!(short.chars().count() <= 202, "{short}");
+        assert_eq!(cause("short"), "short");
+    }
+
+    #[test]
+    fn words_are_short_plain_and_escaped() {
+        assert_eq!(words("<html>\n<title>502 Bad\nGateway</title><h1>x</h1>"), "502 Bad Gateway");
+        assert_eq!(words("<p>no <b>title</b></p>"), "no title");
+        assert_eq!(words("</title><title>"), "(an empty body)");
+        assert_eq!(words(" \r\n "), "(an empty body)");
+        assert_eq!(words("a\u{1b}[31mb\u{202e}c"), "a\\u{1b}[31mb\\u{202e}c");
+        assert_eq!(words(&"é".repeat(500)).chars().count(), 201);
+    }
+}
