@@ -36,3 +36,18 @@ fn the_seeds_of_the_selectors_hold() {
 fn the_seeds_of_the_folders_hold() {
     assert!(fuzzing::replay("folders", fuzzing::folders) >= 15);
 }
+
+#[test]
+fn api_seeds() {
+    assert!(fuzzing::replay("api", fuzzing::api) >= 8);
+}
+
+#[test]
+fn kubeconfig_seeds() {
+    assert!(fuzzing::replay("kubeconfig", fuzzing::kubeconfig) >= 30);
+}
+
+#[test]
+fn page_seeds() {
+    assert!(fuzzing::replay("page", fuzzing::page) >= 6);
+}

@@ -12,11 +12,17 @@ use flate2::read::GzDecoder;
 #[cfg(feature = "io")]
 mod answers;
 #[cfg(feature = "io")]
+mod api;
+#[cfg(feature = "io")]
 mod decoder;
 mod engine;
 #[cfg(feature = "io")]
 mod folders;
+#[cfg(feature = "io")]
+mod kubeconfig;
 mod ownership;
+#[cfg(feature = "io")]
+mod page;
 #[cfg(feature = "io")]
 mod recording;
 mod rotation;
@@ -28,11 +34,17 @@ mod settings;
 #[cfg(feature = "io")]
 pub use answers::{answers, splits};
 #[cfg(feature = "io")]
+pub use api::api;
+#[cfg(feature = "io")]
 pub use decoder::decoder;
 pub use engine::engine;
 #[cfg(feature = "io")]
 pub use folders::folders;
+#[cfg(feature = "io")]
+pub use kubeconfig::kubeconfig;
 pub use ownership::ownership;
+#[cfg(feature = "io")]
+pub use page::page;
 #[cfg(feature = "io")]
 pub use recording::recording;
 pub use rotation::rotation;
