@@ -467,9 +467,11 @@ impl Rotation {
             State::Resolving { .. } | State::Awaiting { .. } | State::Claims { lost: true } => {
                 return Ok(state);
             }
-            State::Claiming { .. } | State::Evicting { .. } => EVICTION_MARGIN,
             // What is found out after the first eviction is of use only for the next.
-            State::Listing { next: 1.. } | State::Budgets { next: 1.. } => EVICTION_MARGIN,
+            State::Claiming { .. }
+            | State::Evicting { .. }
+            | State::Listing { next: 1.. }
+            | State::Budgets { next: 1.. } => EVICTION_MARGIN,
             State::Waiting { .. } => RECOVERY_POLL.saturating_add(EVICTION_MARGIN),
             _ => Duration::ZERO,
         };

@@ -108,12 +108,14 @@ mod tests {
         Timestamp::from_millisecond(NOON + ms).expect("a time")
     }
 
-    fn answer(headers: &[(&'static str, &str)]) -> HeaderMap {
+    type Headers<'a> = &'a [(&'static str, &'a str)];
+
+    fn answer(headers: Headers<'_>) -> HeaderMap {
         headers.iter().map(|(name, value)| (name.parse().expect(name), value.parse().expect(value))).collect()
     }
 
     /// The skew after answers to requests sent and answered at these milliseconds after our noon.
-    fn skew(answers: &[(&[(&'static str, &str)], i64, i64)]) -> Skew {
+    fn skew(answers: &[(Headers<'_>, i64, i64)]) -> Skew {
         let clock = ServerClock::default();
         for (headers, sent, arrived) in answers {
             clock.note_arrived(&answer(headers), at(*sent), at(*arrived));

@@ -17,7 +17,7 @@ use rebalancer_io::podstate::{Answers, Freshness};
 use rebalancer_io::prometheus::{InstantAnswer, QueryError, RangeAnswer};
 
 use super::Moment;
-use super::pieces::{Gap, Pieces};
+use super::pieces::{Answered, Gap, Pieces};
 use super::remembered::Remembered;
 
 /// Most moments of one query. Servers answer at most 11,000 points a series.
@@ -44,8 +44,11 @@ pub struct Past<'a> {
     /// The first moment at which each pod had a load; absent for those of the very first moment.
     first_seen: Option<BTreeMap<String, Option<Timestamp>>>,
     pieces: PerMetric<Pieces>,
-    gaps: Vec<(Metric, Gap)>,
+    gaps: Vec<MetricGap>,
 }
+
+/// A piece of a metric's history that could not be had.
+type MetricGap = (Metric, Gap);
 
 impl<'a> Past<'a> {
     /// The past of the pods of `workload`, which were listed at `listed_at`.
@@ -92,7 +95,7 @@ impl<'a> Past<'a> {
     /// What could not be had so far, in words.
     pub fn not_had(&self) -> Vec<String> {
         let told =
-            |(metric, Gap { from, to, why }): &(Metric, Gap)| format!("{metric} from {from} to {to}: {why}");
+            |(metric, Gap { from, to, why }): &MetricGap| format!("{metric} from {from} to {to}: {why}");
         self.gaps.iter().map(told).collect()
     }
 
@@ -128,8 +131,8 @@ impl<'a> Past<'a> {
         &self,
         times: &[Timestamp],
         every: Duration,
-    ) -> anyhow::Result<(Vec<Answers>, Vec<(Metric, Gap)>)> {
-        let ask = |metric: Metric| -> Option<Result<(Vec<RangeAnswer>, Vec<Gap>), QueryError>> {
+    ) -> anyhow::Result<(Vec<Answers>, Vec<MetricGap>)> {
+        let ask = |metric: Metric| -> Option<Result<Answered, QueryError>> {
             let query = self.queries.get(metric)?;
             let range = |start, end| self.source.source().range(query, start, end, every);
             Some(self.pieces[metric].ask(times, range))
@@ -143,7 +146,7 @@ impl<'a> Past<'a> {
             })
         });
         let mut all: Vec<Answers> = times.iter().map(|at| Answers::new(*at, PerMetric::default())).collect();
-        let mut gaps: Vec<(Metric, Gap)> = Vec::new();
+        let mut gaps: Vec<MetricGap> = Vec::new();
         for (metric, pieces) in Metric::ALL.into_iter().zip(ranges) {
             let pieces = pieces.context("cannot read the history of the metrics")?;
             let Some((ranges, lacking)) = pieces else { continue };

@@ -22,6 +22,9 @@ pub struct Gap {
     pub why: String,
 }
 
+/// What the pieces of a range were answered, and the pieces that could not be had.
+pub type Answered = (Vec<RangeAnswer>, Vec<Gap>);
+
 /// Asks for the moments of a range, in as few pieces as the server answers.
 pub struct Pieces {
     /// Moments of one piece; what was learnt holds for the next range too.
@@ -46,7 +49,7 @@ impl Pieces {
         &self,
         times: &[Timestamp],
         ask: impl Fn(Timestamp, Timestamp) -> Result<RangeAnswer, QueryError>,
-    ) -> Result<(Vec<RangeAnswer>, Vec<Gap>), QueryError> {
+    ) -> Result<Answered, QueryError> {
         let smallest = times.len().div_ceil(1 << HALVINGS).max(1);
         let (mut answers, mut gaps): (Vec<RangeAnswer>, Vec<Gap>) = (Vec::new(), Vec::new());
         let (mut rest, mut misses, mut last) = (times, 0, None);
@@ -103,13 +106,12 @@ mod tests {
         error(TransportError::Timeout(std::time::Duration::from_secs(60)).into())
     }
 
+    /// The first and last moment of each request.
+    type Asked = Vec<(i64, i64)>;
+
     /// A server that answers up to `most` moments of 900 s, and none that holds moment `bad`.
-    fn asked(
-        count: i64,
-        most: i64,
-        bad: Option<i64>,
-    ) -> (Vec<(i64, i64)>, Result<(usize, Vec<Gap>), QueryError>) {
-        let asked: RefCell<Vec<(i64, i64)>> = RefCell::default();
+    fn asked(count: i64, most: i64, bad: Option<i64>) -> (Asked, Result<(usize, Vec<Gap>), QueryError>) {
+        let asked: RefCell<Asked> = RefCell::default();
         let pieces = Pieces::default();
         let found = pieces.ask(&times(count), |from, to| {
             let (from, to) = (from.as_second() / 900, to.as_second() / 900);

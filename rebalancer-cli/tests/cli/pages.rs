@@ -207,12 +207,15 @@ fn a_run_leaves_a_page_of_what_it_did() {
     assert_eq!(again["targets"], done.json()["targets"]);
 }
 
+/// Arguments, environment and the outcome.
+type Case = (&'static [&'static str], &'static [(&'static str, &'static str)], &'static str);
+
 /// Whatever came of a run: its page has its recording, its queries and its settings.
 #[test]
 fn the_page_of_a_run_that_does_not_act_replays() {
     let folder = TempDir::new().expect("a folder for temporary files");
     let file = folder.path().join("run.html");
-    let cases: [(&[&str], &[(&str, &str)], &str); 3] = [
+    let cases: [Case; 3] = [
         (&["--yes"], &[("CPU_VARIANCE_THRESHOLD", "9"), ("LAG_VARIANCE_THRESHOLD", "9")], "balanced"),
         (&["--yes"], &[("COOLDOWN", "100h")], "withheld"),
         (&["--dry-run"], &[], "planned"),

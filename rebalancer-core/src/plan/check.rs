@@ -78,7 +78,7 @@ fn untouchable(pod: &LivePod, plan: &RotationPlan) -> bool {
     let never = ["DaemonSet", "Node", "Job", "CronJob", "Pod"];
     let recreates =
         |owner: &Controller| !never.contains(&owner.kind.as_str()) && !owner.is("apps", "Deployment");
-    let recreated = pod.controller.iter().any(recreates);
+    let has_replacement = pod.controller.iter().any(recreates);
     let asked_to_be_left = pod.protections.iter().any(|protection| match protection {
         Protection::MirrorPod
         | Protection::SystemCritical { .. }
@@ -86,5 +86,5 @@ fn untouchable(pod: &LivePod, plan: &RotationPlan) -> bool {
         | Protection::LocalStorage => true,
     });
     let young = [pod.age, pod.uptime].into_iter().flatten().any(|age| age < plan.options().warm_up);
-    !works || !recreated || asked_to_be_left || young
+    !works || !has_replacement || asked_to_be_left || young
 }

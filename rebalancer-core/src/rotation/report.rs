@@ -231,14 +231,15 @@ impl Reason {
             Self::WouldBeAccepted => "would_be_accepted",
             Self::Unsettled(found) => found.first().map_or("unsettled", Disturbance::code),
             Self::Claimed(_) => "claimed",
-            Self::NotClaimed { failure, .. } => failure.kind.code(),
             Self::NoClaimWanted => "no_claim_wanted",
             Self::Ineligible(pods) => {
                 let first = pods.first().and_then(|pod| pod.objections.first());
                 first.map_or("ineligible", Objection::code)
             }
             Self::Budgets(problems) => problems.first().map_or("budgets", BudgetProblem::code),
-            Self::Failure { failure, .. } | Self::NotEvicted { failure, .. } => failure.kind.code(),
+            Self::NotClaimed { failure, .. }
+            | Self::Failure { failure, .. }
+            | Self::NotEvicted { failure, .. } => failure.kind.code(),
             Self::NotRecovered { .. } => "not_recovered",
             Self::StillThere { .. } => "still_there",
             Self::Contradicted { .. } => "contradicted",

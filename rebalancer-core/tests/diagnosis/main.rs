@@ -499,7 +499,7 @@ fn a_sick_pod_is_not_replaced_while_what_could_deny_it_is_refused() {
     assert_eq!(scene.assess(&scene.facts()).diagnosis.verdict().standing, Standing::Pass);
     for fail in
         [(|facts, why| facts.past.cpu = Fact::Failed(why)) as fn(&mut Facts<'_>, String), |facts, why| {
-            facts.partitions = Fact::Failed(why)
+            facts.partitions = Fact::Failed(why);
         }]
     {
         let mut facts = scene.facts();

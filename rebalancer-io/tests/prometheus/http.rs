@@ -229,7 +229,7 @@ fn a_server_that_refuses_unknown_parameters_is_met_with_the_setting_that_leaves_
     assert!(said.ends_with("correct the query"), "{said}");
 }
 
-/// The tenancy port of OpenShift, and proxies that let only GET through.
+/// The tenancy port of `OpenShift`, and proxies that let only GET through.
 #[test]
 fn a_server_that_refuses_post_is_met_with_the_setting_for_get() {
     let api = r#"{"status":"error","errorType":"forbidden","error":"verb=create"}"#;

@@ -61,8 +61,11 @@ fn control_group(uid: u32, container: u32) -> String {
     )
 }
 
+/// A label and its values.
+type Found = (&'static str, &'static [&'static str]);
+
 /// What a place shows and what is to be found there: the label and its values, or nothing.
-const PLACES: [(&str, Option<(&str, &[&str])>); 16] = [
+const PLACES: [(&str, Option<Found>); 16] = [
     ("plain", None),
     ("containerd", None),
     ("tasks", None),
@@ -271,7 +274,7 @@ fn victoria_metrics_tells_whose_series_these_are() {
     let at = Timestamp::from_second(Timestamp::now().as_second()).expect("a time of now")
         - SignedDuration::from_secs(60);
     let lines: String = samples(at.as_second()).of.into_values().collect();
-    let in_ms: String = lines.lines().map(|line| format!("{line}000\n")).collect();
+    let in_ms = lines.replace('\n', "000\n");
     ureq::post(format!("http://{address}/api/v1/import/prometheus"))
         .send(&in_ms)
         .expect("the import is accepted");

@@ -86,17 +86,15 @@ impl<'a> Asked<'a> {
             ("GET", ["api", "v1", resource @ "namespaces", namespace]) => {
                 Self::Get { group: "", resource, namespace, name: namespace }
             }
-            ("GET", ["api", "v1", "namespaces", namespace, resource @ "pods", name]) => {
-                Self::Get { group: "", resource, namespace, name }
-            }
+            (
+                "GET",
+                ["api", "v1", "namespaces", namespace, resource @ ("pods" | "replicationcontrollers"), name],
+            ) => Self::Get { group: "", resource, namespace, name },
             (
                 "GET",
                 ["apis", group @ "apps", "v1", "namespaces", namespace, resource, name]
                 | ["apis", group @ "argoproj.io", "v1alpha1", "namespaces", namespace, resource, name],
             ) => Self::Get { group, resource, namespace, name },
-            ("GET", ["api", "v1", "namespaces", namespace, resource @ "replicationcontrollers", name]) => {
-                Self::Get { group: "", resource, namespace, name }
-            }
             ("POST", ["api", "v1", "namespaces", namespace, "pods", name, "eviction"]) => {
                 Self::Evict { namespace, name }
             }
