@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use e2e::{Finished, Fleet, Level, MetricServer, Release, on_each_metric_server, pod_rebalancer};
+use jiff::Timestamp;
 use rebalancer_sim::apiserver::{ApiServer, Fleet as Workload};
 use serde_json::{Value, json};
 
@@ -98,7 +99,7 @@ fn a_large_fleet_is_judged_by_three_numbers_a_pod(release: Release) {
     fleet.pods[CASE].cpu = Some(Level::from(0.8));
     let server = MetricServer::start(release, &fleet, &[]);
     let mut names: Vec<String> = fleet.pods.iter().map(|pod| pod.name.clone()).collect();
-    names.extend((0..2000).map(|number| format!("idle-{number}")));
+    names.extend((0..10_000).map(|number| format!("idle-{number}")));
     let mut workload = Workload::named("orders", &names);
     workload.namespace.clone_from(&fleet.namespace);
     let cluster = ApiServer::start(workload);
@@ -125,11 +126,17 @@ fn a_backtest_and_a_plan_of_one_moment_agree(release: Release) {
     let backtest = program(&fleet, &server, &cluster, &args, &remembered);
     let decisions = backtest.json()["decisions"].as_array().expect("decisions").clone();
     let last = decisions.last().expect("the last moment");
-    assert_eq!(last["time"], at, "{backtest}");
+    // Its moments lie on whole steps, so that the last of them is up to one step older than the plan.
+    let time = |value: &Value| value.as_str().and_then(|text| text.parse::<Timestamp>().ok()).expect("a time");
+    let age_s = time(&report["evaluation_time"]).as_second() - time(&last["time"]).as_second();
+    assert!((0..=600).contains(&age_s), "{backtest}");
     assert_eq!(last["outcome"], report["outcome"], "{backtest}\n{plan}");
     assert_eq!(last["cause"], report["diagnosis"]["cause"]["code"], "{backtest}");
-    assert_eq!(last["cpu_cv"], report["statistics"]["cpu"]["cv"], "to the last digit: {backtest}");
-    assert_eq!(last["lag_cv"], report["statistics"]["lag"]["cv"], "{backtest}");
+    for metric in ["cpu", "lag"] {
+        let spread = |value: &Value| value.as_f64().expect("a spread");
+        let (then, now) = (spread(&last[format!("{metric}_cv")]), spread(&report["statistics"][metric]["cv"]));
+        assert!((then - now).abs() < 0.01, "the loads have not changed since: {metric} {then} {now}");
+    }
     assert_eq!(last["targets"][0], json!(fleet.pods[CASE].name), "{backtest}");
     assert_eq!(last["outcome"], "planned", "{backtest}");
     let before = &decisions[0];
