@@ -127,14 +127,16 @@ fn a_backtest_and_a_plan_of_one_moment_agree(release: Release) {
     let decisions = backtest.json()["decisions"].as_array().expect("decisions").clone();
     let last = decisions.last().expect("the last moment");
     // Its moments lie on whole steps, so that the last of them is up to one step older than the plan.
-    let time = |value: &Value| value.as_str().and_then(|text| text.parse::<Timestamp>().ok()).expect("a time");
+    let time =
+        |value: &Value| value.as_str().and_then(|text| text.parse::<Timestamp>().ok()).expect("a time");
     let age_s = time(&report["evaluation_time"]).as_second() - time(&last["time"]).as_second();
     assert!((0..=600).contains(&age_s), "{backtest}");
     assert_eq!(last["outcome"], report["outcome"], "{backtest}\n{plan}");
     assert_eq!(last["cause"], report["diagnosis"]["cause"]["code"], "{backtest}");
     for metric in ["cpu", "lag"] {
         let spread = |value: &Value| value.as_f64().expect("a spread");
-        let (then, now) = (spread(&last[format!("{metric}_cv")]), spread(&report["statistics"][metric]["cv"]));
+        let (then, now) =
+            (spread(&last[format!("{metric}_cv")]), spread(&report["statistics"][metric]["cv"]));
         assert!((then - now).abs() < 0.01, "the loads have not changed since: {metric} {then} {now}");
     }
     assert_eq!(last["targets"][0], json!(fleet.pods[CASE].name), "{backtest}");

@@ -11,7 +11,7 @@ use serde_json::json;
 const PODS: usize = 12;
 const CASE: usize = 7;
 
-/// Thanos puts into `warnings` what PromQL only notes, such as the rate of what is not named `_total`.
+/// Thanos puts into `warnings` what `PromQL` only notes, such as the rate of what is not named `_total`.
 #[test]
 fn what_promql_notes_is_no_missing_data() {
     require!(NewestPrometheus, Thanos);
