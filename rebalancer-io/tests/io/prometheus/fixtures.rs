@@ -16,7 +16,7 @@ use rebalancer_io::prometheus::{
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::stub::{Piece, Stub, reply, testdata};
+use super::stub::{Piece, Stub, reply, testdata};
 
 #[derive(Deserialize)]
 struct Fixture {

@@ -375,7 +375,7 @@ fn files_that_do_not_fit_together_are_told_without_their_values() {
     // The variable is of the whole process, so it is a process of its own that is asked.
     let listed = std::env::join_paths([&one, &two]).expect("plain paths");
     let done = std::process::Command::new(std::env::current_exe().expect("this test"))
-        .args(["--exact", "connects_by_the_environment", "--nocapture"])
+        .args(["--exact", "kubernetes::connect::connects_by_the_environment", "--nocapture"])
         .env("KUBECONFIG", listed)
         .env("KUBECONFIG_IS_REFUSED", "1")
         .output()

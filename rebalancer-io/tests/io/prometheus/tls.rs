@@ -15,7 +15,7 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use tempfile::TempDir;
 
-use crate::stub::{ONE_POD, Stub, json};
+use super::stub::{ONE_POD, Stub, json};
 
 /// An authority, a server that carries `name`, and the files a client needs.
 struct Pki {

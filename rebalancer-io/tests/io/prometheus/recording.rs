@@ -16,7 +16,7 @@ use rebalancer_io::recording::{Recorder, Recording, Replay};
 use rebalancer_io::snapshot::Snapshot;
 use serde_json::json;
 
-use crate::stub::{self, Stub, reply, testdata};
+use super::stub::{self, Stub, reply, testdata};
 
 const MAX_BYTES: u64 = 1 << 20;
 

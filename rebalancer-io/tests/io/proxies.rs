@@ -37,7 +37,7 @@ fn proxy() -> String {
 fn asked(host: &str, no_proxy: &str) -> String {
     let proxy = proxy();
     let done = Command::new(env::current_exe().expect("this test"))
-        .args(["--exact", "asks_by_the_environment", "--nocapture"])
+        .args(["--exact", "proxies::asks_by_the_environment", "--nocapture"])
         .env("ASKED_HOST", host)
         .envs([("HTTP_PROXY", &proxy), ("HTTPS_PROXY", &proxy)])
         .env("NO_PROXY", no_proxy)

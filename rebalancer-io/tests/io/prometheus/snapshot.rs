@@ -10,7 +10,7 @@ use rebalancer_io::prometheus::Wanted;
 use rebalancer_io::snapshot::{Snapshot, SnapshotError};
 use tempfile::TempDir;
 
-use crate::stub::testdata;
+use super::stub::testdata;
 
 const WANTED: Wanted<'_> = Wanted { pod_label: "pod", namespace: None, max_bytes: 64 << 20 };
 

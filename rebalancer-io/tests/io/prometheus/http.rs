@@ -14,7 +14,7 @@ use rebalancer_io::prometheus::{
     TransportError,
 };
 
-use crate::stub::{ONE_POD, Piece, Stub, json, reply};
+use super::stub::{ONE_POD, Piece, Stub, json, reply};
 
 fn at() -> Timestamp {
     Timestamp::from_millisecond(1_795_410_000_619).expect("a time")

@@ -14,7 +14,7 @@ use rebalancer_io::metrics::{KafkaPreset, OriginQueries, QuerySettings};
 use rebalancer_io::origin::{Mixed, OriginError, one_origin};
 use rebalancer_io::prometheus::{Endpoint, PrometheusClient, PrometheusConfig};
 
-use crate::presets::program;
+use super::presets::program;
 
 const CPU: &str = "container_cpu_usage_seconds_total";
 const CONSUMED: &str = "kafka_consumer_fetch_manager_records_consumed_total";
