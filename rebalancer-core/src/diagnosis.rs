@@ -7,20 +7,20 @@
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use crate::analysis::Analysis;
-use crate::assignor::Assignor;
-use crate::decision::Finding;
 use crate::facts::Facts;
-use crate::forecast::Forecast;
 use crate::guard::{Standing, Trigger, Verdict};
+use crate::kafka::assignor::Assignor;
+use crate::kafka::forecast::Forecast;
+use crate::measure::analysis::Analysis;
+use crate::measure::decision::Finding;
 use crate::strategy::Selection;
 
 mod cause;
-mod experiment;
-mod ill;
+mod illness;
 mod ladder;
+mod replacement;
 
-pub use ill::{IllPod, Illness, ill_pods};
+pub use illness::{IllPod, Illness, ill_pods};
 
 use ladder::Ladder;
 
@@ -56,7 +56,7 @@ pub fn diagnose(
     };
     let forecast = forecast_of(&rotated, analysis, facts);
     let planned = selection.is_some_and(|selection| selection.forecast.is_some());
-    let (ill, worst_ratio) = ill::examine(analysis, facts);
+    let (ill, worst_ratio) = illness::examine(analysis, facts);
     let by_history = guards.iter().any(|verdict| verdict.guard == "persistence");
     let answers = Ladder { analysis, facts, trigger, rotated, ill, worst_ratio, by_history, planned }.climb();
     let holds = |guard: &str| {

@@ -4,12 +4,13 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::assignor::{Assignor, UnknownAssignor, recognise};
-use crate::forecast::GroupFacts;
-use crate::history::{History, WindowSummary};
-use crate::metric::{Metric, PerMetric};
-use crate::partitions::Partitions;
-use crate::workload::LivePod;
+use crate::input::history::{History, WindowSummary};
+use crate::input::live_pod::LivePod;
+use crate::input::metric::{Metric, PerMetric};
+use crate::input::partitions::Partitions;
+use crate::kafka::assignor::{Assignor, UnknownAssignor};
+use crate::kafka::forecast::GroupFacts;
+use crate::kafka::recognise::recognise;
 
 /// A group has settled this long after a pod was born: two refreshes of its metrics, and the window
 /// of a rate.

@@ -8,11 +8,11 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::analysis::Analysis;
 use crate::facts::Facts;
-use crate::join::SetAside;
-use crate::metric::Metric;
-use crate::outliers::Outliers;
+use crate::input::join::SetAside;
+use crate::input::metric::Metric;
+use crate::measure::analysis::Analysis;
+use crate::measure::outliers::Outliers;
 
 mod churn_budget;
 mod cooldown;

@@ -7,68 +7,45 @@
 
 extern crate alloc;
 
-mod analysis;
-mod assessment;
-mod candidates;
-mod decision;
-mod eligibility;
-mod engine;
+mod assess;
 mod facts;
-mod forecast;
-mod history;
-mod join;
-mod metric;
-mod name_list;
-mod name_table;
-mod named;
-mod names;
+mod input;
+mod measure;
 mod number;
-mod outliers;
-mod partitions;
-mod plan;
-mod pod;
 mod rotation;
-mod score;
-mod statistics;
 mod strategy;
-mod sums;
-mod thresholds;
-mod workload;
 
-pub mod assignor;
 pub mod diagnosis;
 pub mod guard;
+pub mod kafka;
 
-pub use analysis::Analysis;
-pub use assessment::{Assessment, Futility, assess};
-pub use candidates::Candidates;
-pub use decision::{Coverage, Decision, Finding};
-pub use eligibility::{EligibilityRules, IneligiblePod, Objection, objections};
-pub use engine::{AnalyzeError, Engine};
+pub use assess::{Assessment, Futility, assess};
 pub use facts::{AssignorChoice, Fact, Facts, Past, PastSpread, Replacement, Window};
-pub use forecast::{Forecast, GroupFacts, LEAST_GAIN, NoPair, PlannedPair, best_spread};
-pub use history::{Grid, History, InvalidHistory, WindowLoad, WindowSummary};
-pub use join::{
+pub use input::history::{Grid, History, InvalidHistory, WindowLoad, WindowSummary};
+pub use input::join::{
     DuplicateSample, Join, JoinRules, Joined, JoinedColumns, MetricIssues, Sample, SetAside, SetAsideReason,
 };
-pub use metric::{Metric, PerMetric};
-pub use name_list::NameList;
-pub use named::{NamedAnswer, NamedPods};
-pub use outliers::Outliers;
-pub use partitions::{InvalidPartitions, Partition, PartitionSample, Partitions};
-pub use plan::{
-    Disturbance, MAX_TARGETS, Method, Mode, OwnerFacts, Pacing, PlanError, Role, RotationOptions,
-    RotationPlan, Target, Violation, Workload, WorkloadFacts, check_plan, disturbances, divided_targets,
-    remarks,
-};
-pub use pod::{Load, PodState};
+pub use input::live_pod::{Controller, LivePod, LocalVolume, Phase, Protection};
+pub use input::metric::{Metric, PerMetric};
+pub use input::name_list::NameList;
+pub use input::named::{NamedAnswer, NamedPods};
+pub use input::partitions::{InvalidPartitions, Partition, PartitionSample, Partitions};
+pub use input::pod::{Load, PodState};
+pub use kafka::forecast::{Forecast, GroupFacts, LEAST_GAIN, NoPair, PlannedPair, best_spread};
+pub use measure::analysis::Analysis;
+pub use measure::candidates::Candidates;
+pub use measure::decision::{Coverage, Decision, Finding};
+pub use measure::engine::{AnalyzeError, Engine};
+pub use measure::outliers::Outliers;
+pub use measure::score::{DEFAULT_FLOORS, DEFAULT_WEIGHTS};
+pub use measure::spread::{Spread, median};
+pub use measure::thresholds::{InvalidThreshold, Thresholds};
 pub use rotation::{
     Action, Answer, ApiFailure, Budget, BudgetProblem, CLAIM_MARGIN, Claim, ClaimFate, ClaimRequest,
-    EVICTION_MARGIN, EvictionRequest, FailureKind, LAST_LOOK, Presence, RECOVERY_POLL, Reason, Rotation,
-    RotationOutcome, RotationReport, Step, UnexpectedAnswer, WaitReason,
+    Disturbance, EVICTION_MARGIN, EligibilityRules, EvictionRequest, FailureKind, IneligiblePod, LAST_LOOK,
+    MAX_TARGETS, Method, Mode, Objection, OwnerFacts, Pacing, PlanError, Presence, RECOVERY_POLL, Reason,
+    Role, Rotation, RotationOptions, RotationOutcome, RotationPlan, RotationReport, Step, Target,
+    UnexpectedAnswer, Violation, WaitReason, Workload, WorkloadFacts, check_plan, disturbances,
+    divided_targets, objections, remarks,
 };
-pub use score::{DEFAULT_FLOORS, DEFAULT_WEIGHTS};
-pub use statistics::{Spread, median};
 pub use strategy::{NothingSelected, Selection, Strategy, UnknownStrategy, select};
-pub use thresholds::{InvalidThreshold, Thresholds};
-pub use workload::{Controller, LivePod, LocalVolume, Phase, Protection};

@@ -5,12 +5,12 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::str::FromStr;
 
-use crate::analysis::Analysis;
 use crate::diagnosis::{IllPod, ill_pods};
 use crate::facts::Facts;
-use crate::forecast::{Forecast, NoPair};
 use crate::guard::Trigger;
-use crate::outliers::Outliers;
+use crate::kafka::forecast::{Forecast, NoPair};
+use crate::measure::analysis::Analysis;
+use crate::measure::outliers::Outliers;
 
 /// The setting `STRATEGY`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -9,8 +9,8 @@ use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rebalancer_core::assignor::Assignor;
 use rebalancer_core::guard::Persistence;
+use rebalancer_core::kafka::Assignor;
 use rebalancer_core::{Fact, Facts, LivePod, Metric, PerMetric};
 
 use crate::metrics::{AtMost, FactQueries, MetricsSource};

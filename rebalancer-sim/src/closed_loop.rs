@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rebalancer_core::assignor::Assignor;
 use rebalancer_core::guard::{GuardSettings, Persistence, Standing};
+use rebalancer_core::kafka::Assignor;
 use rebalancer_core::{
     Analysis, Assessment, AssignorChoice, DEFAULT_FLOORS, Engine, Fact, Facts, Futility, Join, JoinRules,
     Joined, LivePod, Metric, Past, PastSpread, Sample, Spread, Strategy, Thresholds, assess,

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use fastrand::Rng;
-use rebalancer_core::assignor::{Assignor, Group, Member, Shape, TopicPartition};
+use rebalancer_core::kafka::{Assignor, Group, Member, Shape, TopicPartition};
 use rebalancer_core::{
     Controller, Fact, Grid, History, LivePod, Metric, PartitionSample, Partitions, Replacement, Spread,
     Window,

@@ -1,7 +1,7 @@
 //! What the product promises, measured on simulated consumer groups under a job of fifty runs.
 
 use rebalancer_core::Strategy;
-use rebalancer_core::assignor::{Assignor, Shape};
+use rebalancer_core::kafka::{Assignor, Shape};
 use rebalancer_sim::closed_loop::{Knowledge, Outcome, Policy, Schedule, run};
 use rebalancer_sim::consumer_group::{GroupShape, Rates};
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use rebalancer_core::AssignorChoice;
-use rebalancer_core::assignor::Assignor;
+use rebalancer_core::kafka::Assignor;
 
 use crate::value::{self, Guarded};
 

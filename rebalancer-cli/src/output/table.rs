@@ -2,8 +2,8 @@
 //! it is a dry run.
 
 use rebalancer_core::Role;
-use rebalancer_core::assignor::Assignor;
 use rebalancer_core::guard::Standing;
+use rebalancer_core::kafka::Assignor;
 
 use super::names::shared_prefix;
 use super::number::ratio;

@@ -1,8 +1,8 @@
 //! The part of the report that tells the cause of an uneven load.
 
-use rebalancer_core::assignor::Assignor;
 use rebalancer_core::diagnosis::{Cause, Diagnosis, Step};
 use rebalancer_core::guard::Standing;
+use rebalancer_core::kafka::Assignor;
 use schemars::JsonSchema;
 use serde::Serialize;
 

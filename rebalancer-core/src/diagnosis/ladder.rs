@@ -5,15 +5,15 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use libm::sqrt;
 
-use crate::analysis::Analysis;
-use crate::diagnosis::experiment::{self, cv, share_distance};
-use crate::diagnosis::ill::{self, IllPod, Illness};
+use crate::diagnosis::illness::{self, IllPod, Illness};
+use crate::diagnosis::replacement::{self, cv, share_distance};
 use crate::diagnosis::{Cause, Step};
 use crate::facts::{A_DAY, AssignorChoice, CURES_A_DAY, Fact, Facts, ROTATIONS_A_DAY, replaced};
 use crate::guard::{Standing, Trigger};
-use crate::metric::Metric;
-use crate::partitions::Partitions;
-use crate::statistics::{Spread, median};
+use crate::input::metric::Metric;
+use crate::input::partitions::Partitions;
+use crate::measure::analysis::Analysis;
+use crate::measure::spread::{Spread, median};
 
 /// The lower bound of the busiest load over that load from which no deal gains enough.
 const HOT_BOUND: f64 = 0.8;
@@ -130,13 +130,13 @@ impl Ladder<'_> {
             };
             let reason = format!(
                 "no pod lastingly spends more than {} times the others on a message",
-                ill::SICK_RATIO
+                illness::SICK_RATIO
             );
-            return pass("sick_pod", Some(ratio), Some(ill::SICK_RATIO), reason);
+            return pass("sick_pod", Some(ratio), Some(illness::SICK_RATIO), reason);
         };
         let (value, limit) = match ill.illness {
-            Illness::Sick { ratio } => (ratio, ill::SICK_RATIO),
-            Illness::Stalled { share } => (share, ill::STALLED_SHARE),
+            Illness::Sick { ratio } => (ratio, illness::SICK_RATIO),
+            Illness::Stalled { share } => (share, illness::STALLED_SHARE),
         };
         let cause = self.ill_cause(ill);
         if self.cures() {
@@ -155,8 +155,8 @@ impl Ladder<'_> {
     fn ill_cause(&self, ill: IllPod) -> Cause {
         let pod = self.analysis.name(ill.position).to_string();
         match ill.illness {
-            Illness::Sick { ratio } => Cause::SickPod { pod, ratio, limit: ill::SICK_RATIO },
-            Illness::Stalled { share } => Cause::StalledPod { pod, share, limit: ill::STALLED_SHARE },
+            Illness::Sick { ratio } => Cause::SickPod { pod, ratio, limit: illness::SICK_RATIO },
+            Illness::Stalled { share } => Cause::StalledPod { pod, share, limit: illness::STALLED_SHARE },
         }
     }
 
@@ -312,7 +312,7 @@ impl Ladder<'_> {
         if last.ago > A_DAY {
             return unknown(name, "the newest pod is older than a day".into());
         }
-        let lasting = experiment::lasting_spread(self.analysis, self.facts, metric);
+        let lasting = replacement::lasting_spread(self.analysis, self.facts, metric);
         let (Some(distance), Some(now)) = (share_distance(&last.before, &last.after), lasting) else {
             return unknown(name, format!("the {metric} of the pods is 0"));
         };
@@ -334,7 +334,7 @@ impl Ladder<'_> {
             let cause = Some(Cause::RotationIneffective);
             return hold(name, Some(distance), Some(UNCHANGED), reason, cause);
         }
-        let noise = experiment::noise_of_fall(last, self.facts);
+        let noise = replacement::noise_of_fall(last, self.facts);
         let fallen = FALLEN.min(1.0 - noise / was);
         let reason = format!("{told} and {became:.2} after it; a fall to {:.2} would tell", fallen * was);
         let (value, limit) = (Some(became / was), Some(fallen));
@@ -362,7 +362,7 @@ impl Ladder<'_> {
             Some((
                 metric,
                 self.facts.past_spread[metric].known()?.cv,
-                experiment::lasting_spread(self.analysis, self.facts, metric)?,
+                replacement::lasting_spread(self.analysis, self.facts, metric)?,
             ))
         });
         let what = "the spread before the rotations of the last day";

@@ -4,7 +4,7 @@ use alloc::format;
 use core::time::Duration;
 
 use crate::guard::{Standing, Verdict};
-use crate::workload::LivePod;
+use crate::input::live_pod::LivePod;
 
 /// A pod younger than this counts against the budget.
 const YOUNG: Duration = Duration::from_secs(6 * 60 * 60);

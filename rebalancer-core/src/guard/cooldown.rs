@@ -4,7 +4,7 @@ use alloc::format;
 use core::time::Duration;
 
 use crate::guard::{Standing, Verdict, words};
-use crate::workload::LivePod;
+use crate::input::live_pod::LivePod;
 
 /// Holds while any live pod, warm or not, is younger than `limit`.
 ///

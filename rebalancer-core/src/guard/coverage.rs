@@ -4,9 +4,9 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use crate::analysis::Analysis;
 use crate::guard::{Standing, Verdict};
-use crate::metric::Metric;
+use crate::input::metric::Metric;
+use crate::measure::analysis::Analysis;
 
 /// Holds when neither CPU nor lag is usable; else tells which of the asked metrics are.
 ///

@@ -2,10 +2,10 @@
 
 use alloc::string::ToString;
 
-use crate::analysis::Analysis;
-use crate::decision::Finding;
 use crate::guard::{Standing, Verdict};
-use crate::metric::Metric;
+use crate::input::metric::Metric;
+use crate::measure::analysis::Analysis;
+use crate::measure::decision::Finding;
 
 /// Holds when the plain rule passes and the rule with trigger floors does not.
 ///

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::guard::{Standing, Verdict, words};
-use crate::workload::LivePod;
+use crate::input::live_pod::LivePod;
 
 /// Holds when the busiest pod is younger than `limit` although most pods are not.
 ///

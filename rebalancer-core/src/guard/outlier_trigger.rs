@@ -5,11 +5,11 @@
 
 use alloc::vec::Vec;
 
-use crate::analysis::Analysis;
 use crate::facts::{Facts, Past};
-use crate::history::History;
-use crate::metric::Metric;
-use crate::statistics::median;
+use crate::input::history::History;
+use crate::input::metric::Metric;
+use crate::measure::analysis::Analysis;
+use crate::measure::spread::median;
 
 /// The rule: a pod is hot when nearly all its samples are above `ratio` times the median pod.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -7,10 +7,10 @@ use core::time::Duration;
 
 use libm::floor;
 
-use crate::analysis::Analysis;
 use crate::facts::{Fact, Facts, Past};
 use crate::guard::{Standing, Trigger, Verdict, words};
-use crate::history::{Grid, History, WindowSummary};
+use crate::input::history::{Grid, History, WindowSummary};
+use crate::measure::analysis::Analysis;
 
 /// The rule: in at least `percent` % of its samples the pod was above `factor` times the mean.
 #[derive(Debug, Clone, Copy, PartialEq)]

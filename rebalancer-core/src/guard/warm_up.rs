@@ -5,7 +5,7 @@ use alloc::string::ToString;
 use core::time::Duration;
 
 use crate::guard::{Standing, Verdict};
-use crate::join::{SetAside, SetAsideReason};
+use crate::input::join::{SetAside, SetAsideReason};
 
 /// Tells how many pods are left out because they have worked for less than `limit`.
 ///

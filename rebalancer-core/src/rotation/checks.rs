@@ -1,8 +1,8 @@
 //! What has to hold before the next eviction, as pure questions about a fresh list.
 
-use super::answers::Budget;
+use super::protocol::Budget;
 use super::report::{BudgetProblem, Reason};
-use crate::plan::changes_since;
+use super::settled::changes_since;
 use crate::{
     Disturbance, IneligiblePod, LivePod, Method, Pacing, RotationPlan, Target, Workload, disturbances,
 };

@@ -1,8 +1,8 @@
 //! What came of a rotation: one outcome, four sets of pods, and every step.
 
-use super::answers::{ApiFailure, FailureKind};
 use super::claim::Claim;
-use crate::eligibility::joined;
+use super::protocol::{ApiFailure, FailureKind};
+use crate::rotation::eligibility::joined;
 use crate::{Disturbance, IneligiblePod, Objection};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rebalancer_core::assignor::{Assignor, recognise};
+use rebalancer_core::kafka::{Assignor, recognise};
 use rebalancer_core::{Fact, LivePod, Load, PartitionSample, Partitions};
 
 use super::{FactFinder, lacking, unusable};

@@ -11,7 +11,7 @@ mod query;
 
 use std::sync::Arc;
 
-use rebalancer_core::assignor::Assignor;
+use rebalancer_core::kafka::Assignor;
 use serde_json::{Map, Value};
 
 use super::{Exchange, Recording};

@@ -8,8 +8,8 @@ use std::thread;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rebalancer_core::assignor::Assignor;
 use rebalancer_core::guard::Persistence;
+use rebalancer_core::kafka::Assignor;
 use rebalancer_core::{Controller, Fact, Facts, LivePod, Metric, Past};
 use rebalancer_io::facts::{FactFinder, LARGE_FLEET};
 use rebalancer_io::metrics::{

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use rebalancer_core::Strategy;
-use rebalancer_core::assignor::Assignor;
+use rebalancer_core::kafka::Assignor;
 use rebalancer_sim::closed_loop::{Knowledge, Outcome, Policy, Schedule, run};
 use rebalancer_sim::consumer_group::{GroupShape, Rates};
 

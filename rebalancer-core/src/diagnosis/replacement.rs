@@ -1,0 +1,93 @@
+//! What replacements of the past tell: how unevenly the load lasts, whether the pods shared it anew, and
+//! how much of a fall is noise.
+
+use alloc::vec::Vec;
+
+use libm::{fabs, sqrt};
+
+use crate::facts::{Facts, Past, Replacement};
+use crate::input::history::History;
+use crate::input::metric::Metric;
+use crate::measure::analysis::Analysis;
+use crate::measure::spread::{Spread, median};
+
+/// Stretches the history is cut into to see how much a mean over one of them varies: longer than
+/// noise remembers itself, and enough of them for a variance.
+const BLOCKS: usize = 6;
+
+/// A fall of fewer standard errors than this may be noise. Three, since the same experiment is looked
+/// at in every run while its sides grow from 25 to 60 minutes.
+const STANDARD_ERRORS: f64 = 3.0;
+
+/// Population coefficient of variation; 0 without loads.
+pub(super) fn cv(loads: &[f64]) -> f64 {
+    Spread::of(loads).map_or(0.0, |spread| spread.cv)
+}
+
+/// Half the sum of differences between the sorted shares of two equally long columns, 0 to 1;
+/// `None` when one of them sums to 0.
+pub(super) fn share_distance(before: &[f64], after: &[f64]) -> Option<f64> {
+    let shares = |loads: &[f64]| {
+        let total: f64 = loads.iter().sum();
+        let mut shares: Vec<f64> = loads.iter().map(|load| load / total).collect();
+        shares.sort_by(f64::total_cmp);
+        (total > 0.0 && total.is_finite()).then_some(shares)
+    };
+    let (before, after) = (shares(before)?, shares(after)?);
+    Some(before.iter().zip(&after).map(|(a, b)| fabs(a - b)).sum::<f64>() / 2.0)
+}
+
+/// Spread of the mean loads of the candidates over the window of the history, or over its latest half
+/// where that is more: a rotation within the window mixes two deals. That of this moment where there
+/// is no history.
+pub(super) fn lasting_spread(analysis: &Analysis<'_>, facts: &Facts<'_>, metric: Metric) -> Option<f64> {
+    let over = |mean: &dyn Fn(&str) -> Option<f64>| {
+        let names = analysis.candidates().iter().map(|position| analysis.name(position));
+        let loads: Vec<f64> = names.filter_map(mean).collect();
+        Spread::of(&loads).map(|spread| spread.cv)
+    };
+    match facts.past[metric].known() {
+        Some(Past::Range(history)) => {
+            let steps = history.grid().steps;
+            let whole = over(&|name| history.mean(name, 0, steps))?;
+            Some(over(&|name| history.mean(name, steps / 2, steps)).map_or(whole, |half| half.max(whole)))
+        }
+        Some(Past::Summary(summary)) => over(&|name| summary.of(name).map(|load| load.mean)),
+        None => analysis.spread(metric).map(|spread| spread.cv),
+    }
+}
+
+/// The largest difference of the spreads before and after a replacement that noise may have made; 0
+/// where the history does not tell the noise.
+pub(super) fn noise_of_fall(last: &Replacement, facts: &Facts<'_>) -> f64 {
+    let Some(Past::Range(history)) = facts.past[last.metric].known() else { return 0.0 };
+    let Some(relative) = relative_error(history, last) else { return 0.0 };
+    let errors = [&last.before, &last.after].map(|loads| relative * sensitivity(loads));
+    STANDARD_ERRORS * sqrt(errors.iter().map(|error| error * error).sum())
+}
+
+/// Standard error of the mean load of the typical pod over one side of the experiment, relative to
+/// that mean, from how much the means of shorter stretches differ.
+fn relative_error(history: &History, last: &Replacement) -> Option<f64> {
+    let grid = history.grid();
+    let block = grid.steps / BLOCKS;
+    let relative_variance = |pod: &str| {
+        let means: Option<Vec<f64>> =
+            (0..BLOCKS).map(|index| history.mean(pod, index * block, (index + 1) * block)).collect();
+        let spread = Spread::of(&means?)?;
+        let sample = BLOCKS as f64 / (BLOCKS - 1) as f64;
+        Some(sample * spread.cv * spread.cv)
+    };
+    let typical = median(history.pods().filter_map(relative_variance).collect())?;
+    let blocks = last.length.as_secs_f64() / (grid.step.as_secs_f64() * block as f64);
+    (blocks > 0.0).then(|| sqrt(typical / blocks))
+}
+
+/// Change of the coefficient of variation by a relative error of 1, independent in each load: to the
+/// first order, `sqrt(sum (x - mean)^2 x^2) / (n mean^2 cv)`.
+fn sensitivity(loads: &[f64]) -> f64 {
+    let Some(Spread { mean, cv, .. }) = Spread::of(loads) else { return 0.0 };
+    let scale = loads.len() as f64 * mean * mean * cv;
+    let squares: f64 = loads.iter().map(|load| (load - mean) * (load - mean) * load * load).sum();
+    if scale > 0.0 { sqrt(squares) / scale } else { 0.0 }
+}

@@ -1,0 +1,75 @@
+//! Models of Kafka's partition assignors: who gets which partition when members come and go.
+//!
+//! They answer *what if*: what the loads would be after a rotation. Subscriptions are taken to be
+//! equal and racks to be unused, as in nearly every group.
+
+use alloc::string::{String, ToString};
+use core::fmt;
+use core::str::FromStr;
+
+/// How a group deals its partitions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "kebab-case"))]
+pub enum Assignor {
+    /// Contiguous blocks of each topic, by rank of the member: the default of most clients, and
+    /// the server's `range`.
+    Range,
+    /// All partitions in turn, by rank of the member.
+    #[cfg_attr(feature = "serde", serde(rename = "roundrobin"))]
+    RoundRobin,
+    /// Members keep what they have up to an equal count; stops everybody at each rebalance.
+    Sticky,
+    /// The same deal as [`Assignor::Sticky`]; only the partitions that move stop.
+    CooperativeSticky,
+    /// The server's `uniform` (KIP-848): members keep what they have, the rest is poured into
+    /// them member by member.
+    Uniform,
+}
+
+impl Assignor {
+    /// All assignors.
+    pub const ALL: [Self; 5] =
+        [Self::Range, Self::RoundRobin, Self::Sticky, Self::CooperativeSticky, Self::Uniform];
+
+    /// The name Kafka's configuration and exporters use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Range => "range",
+            Self::RoundRobin => "roundrobin",
+            Self::Sticky => "sticky",
+            Self::CooperativeSticky => "cooperative-sticky",
+            Self::Uniform => "uniform",
+        }
+    }
+
+    /// Whether the loads depend on ranks only: whoever is replaced, the same set of loads is dealt
+    /// out again. Exact where each pod is one member.
+    pub const fn is_rank_invariant(self) -> bool {
+        matches!(self, Self::Range | Self::RoundRobin)
+    }
+}
+
+impl fmt::Display for Assignor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Assignor {
+    type Err = UnknownAssignor;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        let found = Self::ALL.into_iter().find(|assignor| assignor.name() == name);
+        found.ok_or_else(|| UnknownAssignor { name: name.to_string() })
+    }
+}
+
+/// A name no assignor has.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{name:?} is no assignor that is modelled; known are range, roundrobin, sticky, cooperative-sticky and uniform"
+)]
+pub struct UnknownAssignor {
+    /// The name.
+    pub name: String,
+}

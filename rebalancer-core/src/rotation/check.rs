@@ -1,0 +1,90 @@
+//! An independent checker of plans: it shares no code with what makes them.
+
+use super::plan::RotationPlan;
+use crate::{Controller, LivePod, Phase, Protection};
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// What is wrong with a plan.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Violation {
+    /// It evicts no pod, or more than two.
+    #[error("the plan evicts {targets} pods")]
+    TargetCount {
+        /// How many it evicts.
+        targets: usize,
+    },
+    /// It evicts one pod twice.
+    #[error("the plan evicts pod {pod} twice")]
+    Repeated {
+        /// The pod.
+        pod: String,
+    },
+    /// It evicts a pod that is not live, or not with this UID.
+    #[error("the plan evicts pod {pod}, which is not live under its UID")]
+    NotLive {
+        /// The pod.
+        pod: String,
+    },
+    /// It evicts a pod that must be left alone.
+    #[error("the plan evicts pod {pod}, which must be left alone")]
+    Untouchable {
+        /// The pod.
+        pod: String,
+    },
+    /// It would act on fewer Ready pods than its own limit.
+    #[error("the plan acts on {ready} Ready pods and demands {required}")]
+    TooFewPods {
+        /// Ready pods.
+        ready: usize,
+        /// Its own limit.
+        required: usize,
+    },
+}
+
+/// Checks a plan against the pods it was made for, from first principles; empty means sound.
+///
+/// Tests and simulations compare it with [`RotationPlan::new`]: what that accepts, this has to
+/// find sound.
+pub fn check_plan(plan: &RotationPlan, pods: &[LivePod]) -> Vec<Violation> {
+    let targets = plan.targets();
+    let mut violations: Vec<Violation> = Vec::new();
+    if targets.is_empty() || targets.len() > 2 {
+        violations.push(Violation::TargetCount { targets: targets.len() });
+    }
+    for (position, target) in targets.iter().enumerate() {
+        if targets[..position].iter().any(|other| other.name == target.name || other.uid == target.uid) {
+            violations.push(Violation::Repeated { pod: target.name.clone() });
+        }
+        match pods.iter().find(|pod| pod.name == target.name && pod.uid == target.uid) {
+            None => violations.push(Violation::NotLive { pod: target.name.clone() }),
+            Some(pod) if untouchable(pod, plan) => {
+                violations.push(Violation::Untouchable { pod: target.name.clone() });
+            }
+            Some(_) => {}
+        }
+    }
+    let ready: usize = pods.iter().filter(|pod| pod.ready && !pod.terminating).count();
+    let required: usize = plan.options().min_pods;
+    if ready < required {
+        violations.push(Violation::TooFewPods { ready, required });
+    }
+    violations
+}
+
+/// The rules once more, as one question.
+fn untouchable(pod: &LivePod, plan: &RotationPlan) -> bool {
+    let works = pod.phase == Phase::Running && pod.ready && !pod.terminating && !pod.uid.is_empty();
+    let never = ["DaemonSet", "Node", "Job", "CronJob", "Pod"];
+    let recreates =
+        |owner: &Controller| !never.contains(&owner.kind.as_str()) && !owner.is("apps", "Deployment");
+    let has_replacement = pod.controller.iter().any(recreates);
+    let asked_to_be_left = pod.protections.iter().any(|protection| match protection {
+        Protection::MirrorPod
+        | Protection::SystemCritical { .. }
+        | Protection::OptOut { .. }
+        | Protection::LocalStorage => true,
+    });
+    let young = [pod.age, pod.uptime].into_iter().flatten().any(|age| age < plan.options().warm_up);
+    !works || !has_replacement || asked_to_be_left || young
+}

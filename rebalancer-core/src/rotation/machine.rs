@@ -1,0 +1,528 @@
+//! Carries out a plan, one action at a time: the state machine of a rotation, every transition.
+//!
+//! It talks to nobody and knows no clock. Its driver polls an action, performs it, and hands back
+//! the answer with the time; see [`Rotation`] for the loop.
+//!
+//! ```text
+//!         none in force         settled         allowed            all accepted            won
+//!  Claims ─────────────▶ Listing ─────▶ Budgets ──────▶ Preflight ─────────────▶ Claiming ───▶ Evicting
+//!    ▲                                                                              │
+//!    └───────────────────────────────── lost: whose is it? ─────────────────────────┘
+//!
+//!            accepted, or any failure ─▶ Resolving ─▶ evicted
+//!  Evicting ──────────────────────────────────────────────────▶ one more target? ── no ──▶ Stopped
+//!   │ ▲  ▲                                                       │ sequential   │ wait-ready
+//!   │ │  │ only the first has changed                            ▼              ▼
+//!   │ │  └──────────────────────────────────────────────────── Listing ◀───── Waiting
+//!   │ └── Budgets ◀───────────────────────────────────────────── │             ▲
+//!   │ allowed │              settled (wait-ready)                │             │
+//!   │         └───────────── not yet ────────────────────────────┴─────────────┘
+//!   └─ stop ─▶ Awaiting ── answered: as above; not sent ──▶ Stopped
+//!
+//!  every state ── void, claimed, refused, failed, unresolved, stop, deadline ──▶ Stopped
+//! ```
+//!
+//! What always holds, whatever is answered:
+//!
+//! - At most the targets of the plan are evicted, each asked for once, in order, by name and UID.
+//! - Nothing is evicted before a fresh list was found settled and unchanged, the budgets allow it,
+//!   and the preflight of *every* target was accepted.
+//! - Nothing is evicted while another rotation of the workload may still evict. Claims are found
+//!   *before* the list and a new one is taken *after* it, under the next number, which only one can
+//!   get: whoever gets it knows that nobody claimed in between, so that its list shows all that was
+//!   ever done under a claim. Whoever cannot claim evicts nothing. Only a plan that asks for no claim
+//!   ([`RotationOptions::claim`](crate::RotationOptions)) goes without, and its report says so.
+//! - No eviction is asked for before the previous one is known to have happened, and the workload was
+//!   listed again and found changed by it alone.
+//! - An eviction that was answered by a failure is looked up by its UID, whatever the failure says: a
+//!   proxy may have sent the request twice and handed on the second answer. Only where no connection
+//!   was made has nothing been sent. After an answer that said no, though the pod is gone, nothing
+//!   more is evicted: either the answers are not to be trusted, or someone else ends pods too.
+//! - After an eviction whose fate stays unknown nothing more is asked for.
+//! - A stop, or a deadline too near, ends it before the next eviction. The answer to an eviction that
+//!   was sent before the stop is waited for, and looked up if it has to be.
+//! - Only [`Rotation::handle`] changes a rotation, and an unexpected answer changes nothing.
+//! - Nothing is ever sent a second time because it failed.
+
+use super::checks;
+use super::claim::{Claim, ClaimFate, ClaimRequest, LAST_LOOK};
+use super::protocol::{
+    Action, Answer, ApiFailure, Budget, EvictionRequest, Presence, UnexpectedAnswer, WaitReason,
+};
+use super::report::{Reason, RotationOutcome, RotationReport, Step};
+use crate::{Mode, Pacing, RotationPlan, Target, Workload};
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::time::Duration;
+
+/// No eviction begins with less than this left before the deadline: the server itself retries a
+/// contested budget for ten seconds before it answers.
+pub const EVICTION_MARGIN: Duration = Duration::from_secs(10);
+
+/// Time between two looks at a workload that recovers. Each look is a full list, and a pod
+/// rarely becomes Ready in less.
+pub const RECOVERY_POLL: Duration = Duration::from_secs(5);
+
+/// A rotation under way.
+///
+/// ```
+/// use core::time::Duration;
+/// use rebalancer_core::{Action, Answer, Rotation, RotationOutcome, RotationPlan, RotationReport};
+/// # use rebalancer_core::{ClaimFate, Controller, LivePod, OwnerFacts, Role, RotationOptions, Workload};
+/// # let controller = Controller { group: None, kind: "StatefulSet".into(), name: "orders".into(), uid: "s".into() };
+/// # let pod = |name: &str| LivePod {
+/// #     uid: name.into(), controller: Some(controller.clone()), ..LivePod::assumed(name)
+/// # };
+/// # let workload = Workload {
+/// #     pods: ["a", "b", "c"].map(pod).to_vec(),
+/// #     owners: vec![OwnerFacts::silent(controller.clone(), controller.clone())],
+/// # };
+/// # let options = RotationOptions::until(Duration::from_secs(60));
+/// # let plan = RotationPlan::new(&[(Role::Busiest, "a"), (Role::LeastBusy, "c")], &workload, options).unwrap();
+/// # let clock = || Duration::from_secs(1);
+/// # let stop_asked = || false;
+/// # let mut pods = workload.clone();
+/// # let mut perform = |action: &Action| match action {
+/// #     Action::FindClaims { .. } => Answer::Claims(Ok(vec![])),
+/// #     Action::Claim(_) => Answer::Claimed(Ok(ClaimFate::Won)),
+/// #     Action::ListWorkload => Answer::Workload(Ok(pods.clone())),
+/// #     Action::ListBudgets { .. } => Answer::Budgets(Ok(vec![])),
+/// #     Action::Preflight(_) => Answer::Preflight(Ok(())),
+/// #     Action::Evict(request) => {
+/// #         pods.pods.retain(|pod| pod.uid != request.target.uid);
+/// #         Answer::Eviction(Ok(()))
+/// #     }
+/// #     Action::AwaitEviction(_) => Answer::NotSent,
+/// #     other => unreachable!("{other:?}"),
+/// # };
+/// let mut rotation = Rotation::new(plan);
+/// loop {
+///     if stop_asked() {
+///         rotation.handle(clock(), Answer::StopRequested)?;
+///     }
+///     let action: Action = rotation.poll_action();
+///     if action == Action::Stop {
+///         break;
+///     }
+///     let answer: Answer = perform(&action);
+///     rotation.handle(clock(), answer)?;
+/// }
+/// let report: RotationReport = rotation.finish();
+/// assert_eq!(report.outcome, RotationOutcome::Rotated);
+/// assert_eq!(report.deleted, ["a", "c"]);
+/// # Ok::<(), rebalancer_core::UnexpectedAnswer>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rotation {
+    plan: RotationPlan,
+    state: State,
+    stop_requested: bool,
+    /// The number to claim under; `None` until claims were found, and where none is asked for.
+    generation: Option<u64>,
+    unclaimed: Option<Reason>,
+    reason: Option<Reason>,
+    attempted: Vec<String>,
+    deleted: Vec<String>,
+    errors: BTreeMap<String, Reason>,
+    steps: Vec<Step>,
+}
+
+/// Where a rotation is. `next` is the position of the next target to evict: all before it are
+/// known to be evicted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum State {
+    /// `lost`: to name who was faster.
+    Claims {
+        lost: bool,
+    },
+    Listing {
+        next: usize,
+    },
+    Budgets {
+        next: usize,
+    },
+    Preflight {
+        position: usize,
+    },
+    Claiming {
+        generation: u64,
+        valid_for: Duration,
+    },
+    Evicting {
+        next: usize,
+    },
+    /// A stop was asked for while the eviction of `next` was open: it may be on its way.
+    Awaiting {
+        next: usize,
+    },
+    Resolving {
+        next: usize,
+        failure: ApiFailure,
+    },
+    Waiting {
+        next: usize,
+        until: Duration,
+        missing: Option<Reason>,
+    },
+    Stopped,
+}
+
+/// Where to go next, or why to stop.
+type Next = Result<State, Reason>;
+
+impl Rotation {
+    /// Begins to carry out `plan`; the first action is to find claims, or where nothing is claimed
+    /// (a dry-run, a plan that asks for no claim), a fresh list.
+    pub const fn new(plan: RotationPlan) -> Self {
+        let (state, unclaimed): (State, Option<Reason>) = match (plan.options().mode, plan.options().claim) {
+            (Mode::Execute, true) => (State::Claims { lost: false }, None),
+            (Mode::Execute, false) => (State::Listing { next: 0 }, Some(Reason::NoClaimWanted)),
+            (Mode::ServerDryRun, _) => (State::Listing { next: 0 }, None),
+        };
+        Self {
+            plan,
+            state,
+            stop_requested: false,
+            generation: None,
+            unclaimed,
+            reason: None,
+            attempted: Vec::new(),
+            deleted: Vec::new(),
+            errors: BTreeMap::new(),
+            steps: Vec::new(),
+        }
+    }
+
+    /// Hands in the answer to the open action, at `now` since the start of the run.
+    ///
+    /// Poll again afterwards. [`Answer::StopRequested`] is accepted in every state, also while an
+    /// action is on its way. Then an eviction is still to be answered: the next action is
+    /// [`Action::AwaitEviction`]. Whatever else is on its way is of no use any more, and the next
+    /// action is [`Action::Stop`]. A [`Answer::Waited`] before its time leaves the wait open.
+    ///
+    /// # Errors
+    ///
+    /// An answer that does not belong to the open action; the rotation has not changed then.
+    pub fn handle(&mut self, now: Duration, answer: Answer) -> Result<(), UnexpectedAnswer> {
+        let asked: Action = self.poll_action();
+        let next: Next = match (self.state.clone(), answer) {
+            (state, Answer::StopRequested) => {
+                self.on_stop(now, &state);
+                return Ok(());
+            }
+            (State::Waiting { until, .. }, Answer::Waited) if now < until => return Ok(()),
+            (State::Waiting { next, .. }, Answer::Waited) => Ok(State::Listing { next }),
+            (State::Claims { lost }, Answer::Claims(answer)) => self.on_claims(lost, answer),
+            (State::Claiming { .. }, Answer::Claimed(answer)) => self.on_claimed(answer),
+            (State::Listing { next }, Answer::Workload(answer)) => self.on_workload(now, next, answer),
+            (State::Budgets { next }, Answer::Budgets(answer)) => self.on_budgets(now, next, answer),
+            (State::Preflight { position }, Answer::Preflight(answer)) => {
+                self.on_preflight(now, position, answer)
+            }
+            (State::Evicting { next } | State::Awaiting { next }, Answer::Eviction(answer)) => {
+                self.on_eviction(now, next, answer)
+            }
+            (State::Awaiting { .. }, Answer::NotSent) => Err(Reason::StopRequested),
+            (State::Resolving { next, failure }, Answer::LookedUp(answer)) => {
+                self.on_lookup(now, next, failure, answer)
+            }
+            (_, answer) => {
+                return Err(UnexpectedAnswer { asked: asked.code(), answered: answer.code() });
+            }
+        };
+        self.record(now, &asked, &next);
+        self.go(now, next);
+        Ok(())
+    }
+
+    /// What to do now. Changes nothing: polled again before an answer, it says the same.
+    #[must_use]
+    pub fn poll_action(&self) -> Action {
+        match &self.state {
+            State::Claims { .. } => Action::FindClaims { workload: self.plan.workload().clone() },
+            State::Claiming { generation, valid_for } => Action::Claim(ClaimRequest {
+                workload: self.plan.workload().clone(),
+                generation: *generation,
+                targets: self.plan.targets().to_vec(),
+                valid_for: *valid_for,
+            }),
+            State::Listing { .. } => Action::ListWorkload,
+            State::Budgets { next } => Action::ListBudgets { targets: self.plan.targets()[*next..].to_vec() },
+            State::Preflight { position } => Action::Preflight(self.request(*position)),
+            State::Evicting { next } => Action::Evict(self.request(*next)),
+            State::Awaiting { next } => Action::AwaitEviction(self.plan.targets()[*next].clone()),
+            State::Resolving { next, .. } => Action::LookUp(self.plan.targets()[*next].clone()),
+            State::Waiting { until, .. } => Action::Wait { until: *until, reason: WaitReason::Recovery },
+            State::Stopped => Action::Stop,
+        }
+    }
+
+    /// The plan being carried out.
+    pub const fn plan(&self) -> &RotationPlan {
+        &self.plan
+    }
+
+    /// The report. Taken before [`Action::Stop`] it says `abandoned`, and counts an eviction that
+    /// was polled but not answered as attempted with unknown fate.
+    #[must_use]
+    pub fn finish(mut self) -> RotationReport {
+        if let State::Evicting { next } | State::Awaiting { next } = self.state {
+            self.attempted.push(self.plan.targets()[next].name.clone());
+        }
+        let reason: Reason = self.reason.unwrap_or(Reason::Abandoned);
+        for pod in &self.attempted {
+            if !self.deleted.contains(pod) {
+                self.errors.entry(pod.clone()).or_insert_with(|| reason.clone());
+            }
+        }
+        let names = self.plan.targets().iter().map(|target| target.name.clone());
+        let skipped: BTreeMap<String, Reason> =
+            names.filter(|name| !self.attempted.contains(name)).map(|name| (name, reason.clone())).collect();
+        let outcome: RotationOutcome = match self.deleted.len() {
+            0 => reason.outcome(),
+            all if all == self.plan.targets().len() => RotationOutcome::Rotated,
+            _ => RotationOutcome::Partial,
+        };
+        RotationReport {
+            outcome,
+            reason,
+            attempted: self.attempted,
+            deleted: self.deleted,
+            skipped,
+            errors: self.errors,
+            unclaimed: self.unclaimed,
+            steps: self.steps,
+        }
+    }
+
+    fn on_claims(&mut self, lost: bool, answer: Result<Vec<Claim>, ApiFailure>) -> Next {
+        let claims: Vec<Claim> = match answer {
+            Ok(claims) => claims,
+            Err(_) if lost => return Err(Reason::Claimed(None)),
+            Err(failure) => return Err(self.not_claimed(failure)),
+        };
+        let newest: u64 = claims.iter().map(|claim| claim.generation).max().unwrap_or(0);
+        let in_force: Option<Claim> = claims.into_iter().find(Claim::is_in_force);
+        if lost || in_force.is_some() {
+            return Err(Reason::Claimed(in_force));
+        }
+        self.generation = Some(newest.saturating_add(1));
+        Ok(State::Listing { next: 0 })
+    }
+
+    fn on_workload(&mut self, now: Duration, next: usize, answer: Result<Workload, ApiFailure>) -> Next {
+        let workload: Workload = answer.map_err(|failure| self.failed(failure))?;
+        let evicted: &[Target] = &self.plan.targets()[..next];
+        if let Some(pod) = checks::untouched(evicted, &workload).map(|target| target.name.clone()) {
+            self.deleted.retain(|deleted| *deleted != pod);
+            let reason: Reason = Reason::StillThere { pod: pod.clone() };
+            self.errors.insert(pod, reason.clone());
+            return Err(reason);
+        }
+        match (checks::recheck(&self.plan, next, &workload)?, self.plan.options().pacing) {
+            (Some(missing), _) => Ok(wait_for(now, next, Some(missing))),
+            // The server itself counts the second eviction against the budgets.
+            (None, Pacing::Sequential) if next > 0 => Ok(State::Evicting { next }),
+            (None, _) => Ok(State::Budgets { next }),
+        }
+    }
+
+    fn on_budgets(&self, now: Duration, next: usize, answer: Result<Vec<Budget>, ApiFailure>) -> Next {
+        let budgets: Vec<Budget> = answer.map_err(|failure| self.failed(failure))?;
+        let allowed = checks::budgets_allow(&self.plan, &self.plan.targets()[next..], &budgets);
+        match allowed {
+            Ok(()) if next == 0 => Ok(State::Preflight { position: 0 }),
+            Ok(()) => Ok(State::Evicting { next }),
+            Err(problems) if next == 0 => Err(problems),
+            // The budget's controller sees the replacement later than the list does.
+            Err(problems) => Ok(wait_for(now, next, Some(problems))),
+        }
+    }
+
+    fn on_preflight(&self, now: Duration, position: usize, answer: Result<(), ApiFailure>) -> Next {
+        answer.map_err(|failure| self.failed(failure))?;
+        if position + 1 < self.plan.targets().len() {
+            return Ok(State::Preflight { position: position + 1 });
+        }
+        let options = self.plan.options();
+        match (options.mode, self.generation) {
+            (Mode::ServerDryRun, _) => Err(Reason::WouldBeAccepted),
+            (Mode::Execute, None) => Ok(State::Evicting { next: 0 }),
+            (Mode::Execute, Some(generation)) => {
+                let valid_for: Duration = options.deadline.saturating_sub(now).saturating_add(LAST_LOOK);
+                Ok(State::Claiming { generation, valid_for })
+            }
+        }
+    }
+
+    fn on_claimed(&self, answer: Result<ClaimFate, ApiFailure>) -> Next {
+        match answer {
+            Ok(ClaimFate::Won) => Ok(State::Evicting { next: 0 }),
+            Ok(ClaimFate::Lost) => Ok(State::Claims { lost: true }),
+            Err(failure) => Err(self.not_claimed(failure)),
+        }
+    }
+
+    fn on_eviction(&mut self, now: Duration, next: usize, answer: Result<(), ApiFailure>) -> Next {
+        let pod: String = self.plan.targets()[next].name.clone();
+        self.attempted.push(pod.clone());
+        match answer {
+            Ok(()) => self.evicted(now, next),
+            Err(failure) if failure.kind.leaves_unknown() => Ok(State::Resolving { next, failure }),
+            Err(failure) => Err(self.not_evicted(pod, failure)),
+        }
+    }
+
+    /// The failure of an eviction that is known not to have happened.
+    fn not_evicted(&mut self, pod: String, failure: ApiFailure) -> Reason {
+        let reason: Reason = if failure.kind.refuses() {
+            Reason::Failure { action: "evict", pod: Some(pod.clone()), failure }
+        } else {
+            Reason::NotEvicted { pod: pod.clone(), failure }
+        };
+        self.errors.insert(pod, reason.clone());
+        reason
+    }
+
+    fn on_lookup(
+        &mut self,
+        now: Duration,
+        next: usize,
+        failure: ApiFailure,
+        answer: Result<Presence, ApiFailure>,
+    ) -> Next {
+        let target: &Target = &self.plan.targets()[next];
+        let pod: String = target.name.clone();
+        match answer {
+            Ok(Presence::Present { uid, terminating: false }) if uid == target.uid => {
+                Err(self.not_evicted(pod, failure))
+            }
+            Ok(_) if failure.kind.is_clear() => {
+                self.deleted.push(pod.clone());
+                let is_last: bool = next + 1 == self.plan.targets().len();
+                Err(if is_last { Reason::Done } else { Reason::Contradicted { pod, failure } })
+            }
+            Ok(_) => self.evicted(now, next),
+            Err(lookup) => {
+                let reason: Reason = Reason::Unresolved { pod: pod.clone(), failure, lookup };
+                self.errors.insert(pod, reason.clone());
+                Err(reason)
+            }
+        }
+    }
+
+    /// The target at `next` is known to be evicted.
+    fn evicted(&mut self, now: Duration, next: usize) -> Next {
+        self.deleted.push(self.plan.targets()[next].name.clone());
+        let next: usize = next + 1;
+        if next == self.plan.targets().len() {
+            return Err(Reason::Done);
+        }
+        match self.plan.options().pacing {
+            Pacing::Sequential => Ok(State::Listing { next }),
+            Pacing::WaitReady => Ok(wait_for(now, next, None)),
+        }
+    }
+
+    fn on_stop(&mut self, now: Duration, state: &State) {
+        if self.stop_requested || *state == State::Stopped {
+            return;
+        }
+        self.stop_requested = true;
+        self.steps.push(Step {
+            at_ms: millis(now),
+            action: Reason::StopRequested.code(),
+            pod: None,
+            result: "ok",
+            message: String::new(),
+        });
+        match state {
+            State::Resolving { .. } | State::Awaiting { .. } => {}
+            State::Evicting { next } => self.go(now, Ok(State::Awaiting { next: *next })),
+            _ => self.go(now, Err(Reason::StopRequested)),
+        }
+    }
+
+    /// The only place where the state changes: a stop and the deadline come before what is next.
+    fn go(&mut self, now: Duration, next: Next) {
+        let next: Next = next.and_then(|state| self.affordable(now, state));
+        match next {
+            Ok(state) => self.state = state,
+            Err(reason) => {
+                self.state = State::Stopped;
+                self.reason = Some(reason);
+            }
+        }
+    }
+
+    fn affordable(&self, now: Duration, state: State) -> Next {
+        let margin: Duration = match &state {
+            State::Resolving { .. } | State::Awaiting { .. } | State::Claims { lost: true } => {
+                return Ok(state);
+            }
+            // What is found out after the first eviction is of use only for the next.
+            State::Claiming { .. }
+            | State::Evicting { .. }
+            | State::Listing { next: 1.. }
+            | State::Budgets { next: 1.. } => EVICTION_MARGIN,
+            State::Waiting { .. } => RECOVERY_POLL.saturating_add(EVICTION_MARGIN),
+            _ => Duration::ZERO,
+        };
+        if self.stop_requested {
+            return Err(Reason::StopRequested);
+        }
+        if now.saturating_add(margin) <= self.plan.options().deadline {
+            return Ok(state);
+        }
+        match state {
+            State::Waiting { missing: Some(missing), .. } => {
+                Err(Reason::NotRecovered { missing: Box::new(missing) })
+            }
+            _ => Err(Reason::Deadline),
+        }
+    }
+
+    fn record(&mut self, now: Duration, asked: &Action, next: &Next) {
+        let (result, message): (&'static str, String) = match next {
+            Ok(State::Resolving { failure, .. }) => (failure.kind.code(), failure.to_string()),
+            Ok(State::Waiting { missing: Some(missing), .. }) => (missing.code(), missing.to_string()),
+            Ok(State::Claims { lost: true }) => ("claimed", Reason::Claimed(None).to_string()),
+            Ok(_) | Err(Reason::Done | Reason::WouldBeAccepted) => ("ok", String::new()),
+            Err(reason) => (reason.code(), reason.to_string()),
+        };
+        let pod: Option<String> = asked.target().map(|target| target.name.clone());
+        self.steps.push(Step { at_ms: millis(now), action: asked.code(), pod, result, message });
+    }
+
+    /// The open action was answered by a failure.
+    fn failed(&self, failure: ApiFailure) -> Reason {
+        let asked: Action = self.poll_action();
+        let pod: Option<String> = asked.target().map(|target| target.name.clone());
+        Reason::Failure { action: asked.code(), pod, failure }
+    }
+
+    /// The open action, to find claims or to claim, was answered by a failure.
+    fn not_claimed(&self, failure: ApiFailure) -> Reason {
+        Reason::NotClaimed { action: self.poll_action().code(), failure }
+    }
+
+    fn request(&self, position: usize) -> EvictionRequest {
+        let options = self.plan.options();
+        EvictionRequest {
+            target: self.plan.targets()[position].clone(),
+            method: options.method,
+            grace_period_s: options.grace_period_s,
+        }
+    }
+}
+
+fn wait_for(now: Duration, next: usize, missing: Option<Reason>) -> State {
+    State::Waiting { next, until: now.saturating_add(RECOVERY_POLL), missing }
+}
+
+/// Milliseconds as a number; the end of time when it does not fit.
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,300 @@
+//! What a rotation is going to do: immutable, complete, and refused when it is impossible.
+
+use super::rollout::divided_targets;
+use super::settled::{Disturbance, disturbances};
+use super::workload::{OwnerFacts, Workload, WorkloadFacts};
+use crate::rotation::eligibility::joined;
+use crate::{Controller, EligibilityRules, IneligiblePod, LivePod};
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::fmt;
+use core::time::Duration;
+
+/// The most pods one rotation evicts.
+pub const MAX_TARGETS: usize = 2;
+
+/// Which pods to evict in which order, from which facts, within which limits.
+///
+/// A plan cannot be changed once made; [`Rotation`](crate::Rotation) carries it out or says why
+/// not. It knows no namespace: whoever performs it does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct RotationPlan {
+    targets: Vec<Target>,
+    workload: Controller,
+    facts: WorkloadFacts,
+    options: RotationOptions,
+}
+
+impl RotationPlan {
+    /// Plans to evict `targets` (role and pod name, in order) of the workload just listed.
+    ///
+    /// # Errors
+    ///
+    /// Refuses no target, more than [`MAX_TARGETS`], a pod or role named twice, a pod that is not
+    /// of the workload or may not be evicted, and a workload that is not settled: see
+    /// [`PlanError`].
+    ///
+    /// # Panics
+    ///
+    /// For no input: a target without a controller, or one whose owner is not known, is refused.
+    pub fn new(
+        targets: &[(Role, &str)],
+        workload: &Workload,
+        options: RotationOptions,
+    ) -> Result<Self, PlanError> {
+        if targets.is_empty() {
+            return Err(PlanError::NoTarget);
+        }
+        if targets.len() > MAX_TARGETS {
+            return Err(PlanError::TooManyTargets { asked: targets.len() });
+        }
+        if let [(first_role, first), (second_role, second)] = targets {
+            if first == second {
+                return Err(PlanError::SamePodTwice { pod: (*first).to_string() });
+            }
+            if first_role == second_role {
+                return Err(PlanError::SameRoleTwice { role: *first_role });
+            }
+        }
+        let mut chosen: Vec<Target> = Vec::new();
+        let mut ineligible: Vec<IneligiblePod> = Vec::new();
+        for (role, name) in targets {
+            let pod: &LivePod = workload
+                .pods
+                .iter()
+                .find(|pod| pod.name == *name)
+                .ok_or_else(|| PlanError::UnknownPod { pod: (*name).to_string() })?;
+            ineligible.extend(IneligiblePod::judge(pod, &workload.owners, options.eligibility()));
+            chosen.push(Target { role: *role, name: pod.name.clone(), uid: pod.uid.clone() });
+        }
+        if !ineligible.is_empty() {
+            return Err(PlanError::Ineligible { pods: ineligible });
+        }
+        let names: Vec<&str> = targets.iter().map(|(_, name)| *name).collect();
+        let mut found: Vec<Disturbance> = disturbances(workload, &options);
+        found.extend(divided_targets(workload, &names));
+        if !found.is_empty() {
+            return Err(PlanError::Unsettled { disturbances: found });
+        }
+        let top: Controller =
+            top(workload).expect("the targets have controllers, and none of a settled workload is unknown");
+        Ok(Self { targets: chosen, workload: top, facts: WorkloadFacts::of(workload), options })
+    }
+
+    /// The pods to evict, in order; one or two.
+    pub fn targets(&self) -> &[Target] {
+        &self.targets
+    }
+
+    /// The owner at the top of the pods, such as the `Deployment`; of several, always the same one.
+    pub const fn workload(&self) -> &Controller {
+        &self.workload
+    }
+
+    /// The facts the plan was made from.
+    pub const fn facts(&self) -> &WorkloadFacts {
+        &self.facts
+    }
+
+    /// How to carry it out.
+    pub const fn options(&self) -> &RotationOptions {
+        &self.options
+    }
+}
+
+/// Only owners of living pods count: two runs that list the same pods have to agree, and what is
+/// left of ended pods may be cleaned up in between.
+fn top(workload: &Workload) -> Option<Controller> {
+    let owns = |owner: &&OwnerFacts| {
+        workload.living().any(|pod| pod.controller.as_ref().is_some_and(|by| by.uid == owner.controller.uid))
+    };
+    let tops = workload.owners.iter().filter(owns).map(|owner| &owner.top);
+    tops.min_by(|a, b| a.uid.cmp(&b.uid)).cloned()
+}
+
+/// One pod to evict: this very object, not just its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Target {
+    /// Why it was chosen.
+    pub role: Role,
+    /// Name of the pod.
+    pub name: String,
+    /// UID of the pod; never empty.
+    pub uid: String,
+}
+
+/// Why a pod is a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
+pub enum Role {
+    /// The busiest pod.
+    Busiest,
+    /// The least busy pod.
+    LeastBusy,
+}
+
+impl Role {
+    /// The word used in reports, metrics and messages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Busiest => "busiest",
+            Self::LeastBusy => "least_busy",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// How a plan is carried out.
+///
+/// ```
+/// use core::time::Duration;
+/// use rebalancer_core::{Pacing, RotationOptions};
+///
+/// let options = RotationOptions { pacing: Pacing::WaitReady, ..RotationOptions::until(Duration::from_secs(240)) };
+/// assert_eq!(options.min_pods, 3);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct RotationOptions {
+    /// For real, or as a dry-run on the server.
+    pub mode: Mode,
+    /// What has to happen between two evictions.
+    pub pacing: Pacing,
+    /// By the eviction API or by a plain delete.
+    pub method: Method,
+    /// Grace period in seconds; `None` leaves the pod its own.
+    pub grace_period_s: Option<u32>,
+    /// Time since the start of the run by which all is over. See
+    /// [`EVICTION_MARGIN`](crate::EVICTION_MARGIN) for how long before it evictions cease.
+    pub deadline: Duration,
+    /// So many pods have to be Ready at the re-list just before the first eviction
+    /// (`MIN_PODS_REQUIRED`); holds with guards off too.
+    pub min_pods: usize,
+    /// A target that works for less than this is not evicted; zero is off.
+    pub warm_up: Duration,
+    /// Accept pods of several controllers under one selector.
+    pub allow_many_controllers: bool,
+    /// Claim the workload, so that no other rotation evicts at the same time. Without it nothing
+    /// keeps two rotations apart; for those that have another way to be the only one.
+    pub claim: bool,
+}
+
+impl RotationOptions {
+    /// The defaults: two real evictions in sequence under a claim, grace periods of the pods' own,
+    /// three pods required, no warm-up, one controller.
+    pub const fn until(deadline: Duration) -> Self {
+        Self {
+            mode: Mode::Execute,
+            pacing: Pacing::Sequential,
+            method: Method::Evict,
+            grace_period_s: None,
+            deadline,
+            min_pods: 3,
+            warm_up: Duration::ZERO,
+            allow_many_controllers: false,
+            claim: true,
+        }
+    }
+
+    /// The part of the options that says who may be evicted.
+    pub const fn eligibility(&self) -> EligibilityRules {
+        EligibilityRules { warm_up: self.warm_up }
+    }
+}
+
+/// Whether anything is really evicted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
+pub enum Mode {
+    /// Evict.
+    Execute,
+    /// Do everything up to the preflight of each target, then stop.
+    ServerDryRun,
+}
+
+/// What has to happen between the first and the second eviction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
+pub enum Pacing {
+    /// The first has been answered, and nothing but the first has changed: one Kafka rebalance for
+    /// eager assignors.
+    Sequential,
+    /// The replacement of the first is Ready and its budgets allow one more: better availability.
+    WaitReady,
+}
+
+/// How a pod is evicted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
+pub enum Method {
+    /// The eviction API: the server enforces budgets.
+    Evict,
+    /// A plain delete. The server ignores budgets; the rotation still checks them itself first.
+    Delete,
+}
+
+/// Why a plan is impossible.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// Nothing to evict.
+    #[error("a plan needs at least one target")]
+    NoTarget,
+    /// More targets than one rotation may evict.
+    #[error("a rotation evicts at most {MAX_TARGETS} pods, not {asked}")]
+    TooManyTargets {
+        /// How many were asked for.
+        asked: usize,
+    },
+    /// Busiest and least busy are one pod.
+    #[error("pod {pod} is named twice")]
+    SamePodTwice {
+        /// The pod.
+        pod: String,
+    },
+    /// Two targets of one role.
+    #[error("two targets are {role}")]
+    SameRoleTwice {
+        /// The role.
+        role: Role,
+    },
+    /// A target is not among the pods of the selector.
+    #[error("pod {pod} is not a live pod of the selector")]
+    UnknownPod {
+        /// The pod.
+        pod: String,
+    },
+    /// Targets that may not be evicted. No substitute is picked.
+    #[error("{}", joined(pods))]
+    Ineligible {
+        /// Those pods, in the order of the targets.
+        pods: Vec<IneligiblePod>,
+    },
+    /// The workload is in motion, too small, or not of one controller.
+    #[error("the workload is not settled: {}", joined(disturbances))]
+    Unsettled {
+        /// All reasons.
+        disturbances: Vec<Disturbance>,
+    },
+}
+
+impl PlanError {
+    /// The stable name of this error in reports and metrics.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NoTarget => "no_target",
+            Self::TooManyTargets { .. } => "too_many_targets",
+            Self::SamePodTwice { .. } => "same_pod_twice",
+            Self::SameRoleTwice { .. } => "same_role_twice",
+            Self::UnknownPod { .. } => "unknown_pod",
+            Self::Ineligible { .. } => "ineligible",
+            Self::Unsettled { .. } => "unsettled",
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Whether a rollout is under way: what owners say of it, and what the pods' own revisions show.
+
+use super::settled::Disturbance;
+use super::workload::{OwnerFacts, Workload};
+use crate::Controller;
+use crate::rotation::eligibility::joined;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// How far the newest specification of an owner has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// All pods are of it, or the owner says nothing.
+    Settled,
+    /// It rests: the pods below the partition of a `StatefulSet` are to keep the revision before.
+    Partitioned,
+    /// It has not been acted on, or not on all pods.
+    UnderWay,
+}
+
+/// How far the newest specification of `owner` has come.
+pub(super) fn progress(owner: &OwnerFacts, workload: &Workload) -> Progress {
+    if owner.generation.is_some() && owner.generation != owner.observed_generation {
+        return Progress::UnderWay;
+    }
+    let is_stateful: bool = owner.top.is("apps", "StatefulSet");
+    if owner.current_revision != owner.update_revision {
+        return if is_stateful { of_stateful_set(owner, workload) } else { Progress::UnderWay };
+    }
+    // A `StatefulSet` counts a terminating pod among its replicas but not among the updated ones:
+    // its revisions tell, its counts do not.
+    if !is_stateful && owner.updated_replicas.is_some() && owner.updated_replicas != owner.current_replicas {
+        return Progress::UnderWay;
+    }
+    Progress::Settled
+}
+
+/// A `StatefulSet` whose two revisions differ. With `OnDelete` they do so for ever, even when all
+/// pods are updated; with a partition until it is taken away.
+fn of_stateful_set(owner: &OwnerFacts, workload: &Workload) -> Progress {
+    let pods = workload.under(&owner.top.uid);
+    let revisions: Option<Vec<&str>> = pods.map(|pod| pod.revision.as_deref()).collect();
+    if owner.on_delete {
+        let all_updated: bool =
+            owner.updated_replicas.is_some() && owner.updated_replicas == owner.current_replicas;
+        let all_alike: bool = revisions.is_some_and(|all| all.iter().collect::<BTreeSet<_>>().len() == 1);
+        return if all_updated || all_alike { Progress::Settled } else { Progress::UnderWay };
+    }
+    let update: Option<&str> = owner.update_revision.as_deref();
+    let by_pods: Option<usize> =
+        revisions.map(|all| all.iter().filter(|revision| Some(**revision) != update).count());
+    // After an eviction the owner counts one updated pod less; its pods tell all the same.
+    let by_counts: Option<usize> = difference(owner.current_replicas, owner.updated_replicas);
+    let stay: usize = usize::try_from(owner.partition).unwrap_or(usize::MAX);
+    if stay > 0 && [by_pods, by_counts].into_iter().flatten().any(|behind| behind <= stay) {
+        return Progress::Partitioned;
+    }
+    Progress::UnderWay
+}
+
+fn difference(all: Option<u32>, part: Option<u32>) -> Option<usize> {
+    usize::try_from(all?.saturating_sub(part?)).ok()
+}
+
+/// Pods of several revisions under one owner: a rollout that the owner may not tell of. Not where
+/// the owner says that both are to stay. A pod that does not say its revision beside others that do
+/// counts as one of another.
+pub(super) fn of_several_revisions(workload: &Workload) -> Vec<Disturbance> {
+    let resting: BTreeSet<&str> = partitioned(workload).map(|owner| owner.top.uid.as_str()).collect();
+    let mut by_owner: BTreeMap<&str, (&Controller, BTreeSet<Option<&str>>)> = BTreeMap::new();
+    for pod in workload.living() {
+        let Some(controller) = &pod.controller else { continue };
+        let top: &Controller = workload.owner_of(pod).map_or(controller, |owner| &owner.top);
+        if !resting.contains(top.uid.as_str()) {
+            let (_, revisions) = by_owner.entry(&top.uid).or_insert_with(|| (top, BTreeSet::new()));
+            revisions.insert(pod.revision.as_deref());
+        }
+    }
+    let several = by_owner.into_values().filter(|(_, revisions)| revisions.len() > 1);
+    let told = several.map(|(top, revisions)| Disturbance::RevisionsDiffer {
+        owner: top.title(),
+        revisions: revisions.into_iter().map(|revision| revision.unwrap_or("none").into()).collect(),
+    });
+    told.collect()
+}
+
+/// The owners whose pods rest at two revisions.
+fn partitioned(workload: &Workload) -> impl Iterator<Item = &OwnerFacts> {
+    workload.owners.iter().filter(|owner| progress(owner, workload) == Progress::Partitioned)
+}
+
+/// Speaks against `targets` that are not of one revision where their owner keeps two side by side:
+/// their loads may differ by what they run, and each comes back as it was.
+pub fn divided_targets(workload: &Workload, targets: &[&str]) -> Option<Disturbance> {
+    let is_one_revision = |owner: &&OwnerFacts| {
+        let chosen = workload.under(&owner.top.uid).filter(|pod| targets.contains(&pod.name.as_str()));
+        let revisions: Vec<Option<&str>> = chosen.map(|pod| pod.revision.as_deref()).collect();
+        match revisions.as_slice() {
+            [] | [_] => true,
+            [first, rest @ ..] => first.is_some() && rest.iter().all(|revision| revision == first),
+        }
+    };
+    let divided: &OwnerFacts = partitioned(workload).find(|owner| !is_one_revision(owner))?;
+    Some(Disturbance::Partitioned { owner: divided.top.title() })
+}
+
+/// What a reader should know before `targets` are evicted though it holds nothing back, a sentence
+/// each: what is lost with them, and what cannot be seen of their owner.
+pub fn remarks(workload: &Workload, targets: &[&str]) -> Vec<String> {
+    let tops: BTreeMap<&str, &OwnerFacts> =
+        workload.owners.iter().map(|owner| (owner.top.uid.as_str(), owner)).collect();
+    let of_owners = tops.into_values().filter_map(|owner| remark(owner, workload));
+    let of_targets = workload
+        .living()
+        .filter(|pod| targets.contains(&pod.name.as_str()) && !pod.local_storage.is_empty())
+        .map(|pod| {
+            format!("pod {} has local storage, which it loses: {}", pod.name, joined(&pod.local_storage))
+        });
+    of_owners.chain(of_targets).collect()
+}
+
+fn remark(owner: &OwnerFacts, workload: &Workload) -> Option<String> {
+    let title: String = owner.top.title();
+    if owner.is_silent() {
+        return Some(format!("{title}: rollout not visible, but for pods of different revisions"));
+    }
+    let (current, update) = (owner.current_revision.as_deref(), owner.update_revision.as_deref()?);
+    if current == Some(update) {
+        return None;
+    }
+    if progress(owner, workload) == Progress::Partitioned {
+        return Some(format!("{title} is partitioned: only pods of one revision are rotated"));
+    }
+    let waits: bool = workload.under(&owner.top.uid).any(|pod| pod.revision.as_deref() != Some(update));
+    (owner.on_delete && waits)
+        .then(|| format!("{title} is updated on deletion: an evicted pod comes back at revision {update}"))
+}
