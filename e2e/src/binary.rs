@@ -31,11 +31,11 @@ pub fn released(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Comma
     let (binary, is_static) = BINARY.get_or_init(|| {
         let musl = format!("{}-unknown-linux-musl", env::consts::ARCH);
         if can_build_for(&musl) {
-            build(&["--release", "--target", &musl]);
+            build(&["build", "--package", "rebalancer-cli", "--release", "--target", &musl]);
             return (target_folder().join(musl).join("release/pod-rebalancer"), true);
         }
         println!("no {musl} here: the program is linked with the C library of this machine");
-        build(&["--release"]);
+        build(&["build", "--package", "rebalancer-cli", "--release"]);
         (target_folder().join("release/pod-rebalancer"), false)
     });
     let mut command = Command::new(binary);
@@ -171,7 +171,13 @@ fn built() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
         let profile = profile_folder();
-        build(if profile.ends_with("release") { &["--release"] } else { &[] });
+        // Cargo builds the program along with the tests of its own package. Asked for in these words it
+        // uses the features that the whole workspace's tests use, so no dependency is compiled twice.
+        let mut arguments = vec!["test", "--workspace", "--test", "cli", "--no-run"];
+        if profile.ends_with("release") {
+            arguments.push("--release");
+        }
+        build(&arguments);
         profile.join("pod-rebalancer")
     })
 }
@@ -188,11 +194,20 @@ fn target_folder() -> PathBuf {
     profile.parent().expect("a profile lies in a target folder").to_owned()
 }
 
-fn build(options: &[&str]) {
-    let status = Command::new(env::var_os("CARGO").unwrap_or_else(|| env!("CARGO").into()))
-        .args(["build", "--quiet", "--package", "rebalancer-cli", "--bin", "pod-rebalancer", "--target-dir"])
+fn build(arguments: &[&str]) {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| env!("CARGO").into()));
+    // Cargo describes the package of a test to it by variables. The build script of `ring` looks at
+    // them, and would be run again, and all that depends on it compiled again, each time they change.
+    for (name, _) in env::vars_os() {
+        let bytes = name.as_encoded_bytes();
+        if bytes.starts_with(b"CARGO_PKG_") || bytes.starts_with(b"CARGO_MANIFEST_") {
+            command.env_remove(name);
+        }
+    }
+    let status = command
+        .args(arguments)
+        .args(["--quiet", "--target-dir"])
         .arg(target_folder())
-        .args(options)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .status()
         .expect("cargo runs the tests, so it runs");

@@ -82,7 +82,7 @@ fn two_clusters_are_refused_until_one_is_named() {
     let own = [("PROMETHEUS_MATCHERS", r#"cluster="eu-1""#)];
     let run = program(thanos.querier(), &cluster, &["run", "--yes"], &own);
     assert_eq!((run.code, &run.json()["outcome"]), (Some(0), &json!("balanced")), "{run}");
-    assert!(cluster.requests().iter().all(|request| request.method == "GET"), "nothing but questions");
+    assert_nothing_was_changed(&cluster);
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn a_dead_store_that_is_strict_is_missing_data() {
     thread::sleep(Duration::from_secs(20));
     let run = program(thanos.querier(), &cluster, &["run", "--yes"], &settings);
     assert_eq!(run.code, Some(1), "{run}");
-    assert!(cluster.requests().iter().all(|request| request.method == "GET"), "nothing but questions");
+    assert_nothing_was_changed(&cluster);
 }
 
 #[test]
@@ -142,6 +142,16 @@ fn cluster(fleet: &Fleet) -> ApiServer {
     let mut workload = Workload::named("orders", &names);
     workload.namespace.clone_from(&fleet.namespace);
     ApiServer::start(workload)
+}
+
+/// `check` also posts reviews of its own rights and evictions that are dry runs, which change nothing.
+fn assert_nothing_was_changed(cluster: &ApiServer) {
+    for request in cluster.requests() {
+        let is_harmless = request.method == "GET"
+            || request.path().contains("/selfsubject")
+            || request.query("dryRun").is_some();
+        assert!(is_harmless, "{} {}", request.method, request.path());
+    }
 }
 
 fn program(
