@@ -12,7 +12,7 @@ use clap::ArgMatches;
 use jiff::Timestamp;
 use rebalancer_core::{ApiFailure, Budget, JoinedColumns, LivePod, Metric, Role, Target, Workload};
 use rebalancer_io::clock::ServerClock;
-use rebalancer_io::driver::{Actuator as _, WorkloadSource};
+use rebalancer_io::driver::Look as _;
 use rebalancer_io::facts::FactFinder;
 use rebalancer_io::kubernetes::{Cluster, Observer, Selector, UnknownSelector};
 use rebalancer_io::metrics::{FactQueries, OriginQueries, QuerySet, QuerySettings, UnknownAge, pod_pattern};

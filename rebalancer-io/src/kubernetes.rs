@@ -2,7 +2,6 @@
 //! are evicted.
 //!
 //! ```no_run
-//! use rebalancer_io::driver::WorkloadSource;
 //! use rebalancer_io::kubernetes::{Cluster, ConnectOptions, Selector};
 //!
 //! let cluster = Cluster::connect(&ConnectOptions::default())?;

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use rebalancer_core::{
     Mode, Pacing, PlanError, Reason, Role, RotationOptions, RotationPlan, RotationReport, Target, Workload,
 };
-use rebalancer_io::driver::{Actuator, PodManager};
+use rebalancer_io::driver::PodManager;
 use rebalancer_io::kubernetes::{Cluster, Notice};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
@@ -274,9 +274,12 @@ fn act(
     let rotation = match options.mode {
         Mode::Execute => {
             let mut evictor = live.cluster.evictor(live.selector.clone(), &report.reason);
-            rotate(&mut evictor, plan, started, stop)
+            PodManager::new(&mut evictor, started, stop).delete_pods(plan)
         }
-        Mode::ServerDryRun => rotate(&mut live.cluster.observer(live.selector.clone()), plan, started, stop),
+        Mode::ServerDryRun => {
+            let mut observer = live.cluster.observer(live.selector.clone());
+            PodManager::new(&mut observer, started, stop).rehearse(plan)
+        }
     };
     if let Some(why) = &rotation.unclaimed {
         tracing::warn!(event = "rotation.unclaimed", "two runs at once are not kept apart: {why}");
@@ -285,15 +288,6 @@ fn act(
         tell(&live.cluster, workload, &targets, &rotation, &report);
     }
     report.after(rotation)
-}
-
-fn rotate(
-    actuator: &mut dyn Actuator,
-    plan: RotationPlan,
-    started: Instant,
-    stop: &AtomicBool,
-) -> RotationReport {
-    PodManager::new(actuator, started, stop).delete_pods(plan)
 }
 
 fn refused(mut report: Report, error: &PlanError) -> Report {

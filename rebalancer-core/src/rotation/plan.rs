@@ -82,6 +82,13 @@ impl RotationPlan {
         Ok(Self { targets: chosen, workload: top, facts: WorkloadFacts::of(workload), options })
     }
 
+    /// The same plan as a dry run: it ends after the preflight of each target, and nothing is claimed.
+    #[must_use]
+    pub fn rehearsal(mut self) -> Self {
+        self.options.mode = Mode::ServerDryRun;
+        self
+    }
+
     /// The pods to evict, in order; one or two.
     pub fn targets(&self) -> &[Target] {
         &self.targets

@@ -15,7 +15,7 @@ use super::cluster::{Cluster, ClusterError};
 use super::evict::Effect;
 use super::pods::{self, ListedPod, PodList};
 use super::selector::Selector;
-use crate::driver::{Actuator, WorkloadSource};
+use crate::driver::{Act, Look};
 
 /// Looks at one workload and asks the server what it would do; it cannot evict.
 pub struct Observer<'a> {
@@ -43,8 +43,12 @@ impl Cluster {
     }
 }
 
-impl WorkloadSource for Observer<'_> {
-    fn workload(&mut self) -> Result<Workload, ClusterError> {
+impl Observer<'_> {
+    /// Lists the pods of the workload and what their owners say, now.
+    ///
+    /// # Errors
+    /// What was being done, where, and how the server answered.
+    pub fn workload(&mut self) -> Result<Workload, ClusterError> {
         let of = format!("the pods {} of namespace {}", self.selector.as_str(), self.cluster.namespace());
         let listed =
             self.list_pods().map_err(|failure| self.cluster.error(format!("listing {of}"), failure))?;
@@ -52,9 +56,7 @@ impl WorkloadSource for Observer<'_> {
         self.with_owners(listed)
             .map_err(|failure| cluster.error(format!("reading the owners of {of}"), failure))
     }
-}
 
-impl Observer<'_> {
     /// Keeps of each page what is needed and no more: two lists of a large workload are held at once
     /// while a rotation compares them.
     fn list_pods(&mut self) -> Result<Vec<LivePod>, ApiFailure> {
@@ -120,7 +122,7 @@ impl Observer<'_> {
     }
 }
 
-impl Actuator for Observer<'_> {
+impl Look for Observer<'_> {
     fn list_workload(&mut self) -> Result<Workload, ApiFailure> {
         let listed = self.list_pods()?;
         self.with_owners(listed)
@@ -138,16 +140,6 @@ impl Actuator for Observer<'_> {
         self.cluster.claims(workload)
     }
 
-    /// Refuses without asking the server.
-    fn claim(&mut self, _request: &ClaimRequest) -> Result<ClaimFate, ApiFailure> {
-        Err(only_looks())
-    }
-
-    /// Refuses without asking the server.
-    fn evict(&mut self, _request: &EvictionRequest) -> Result<(), ApiFailure> {
-        Err(only_looks())
-    }
-
     fn look_up(&mut self, target: &Target) -> Result<Presence, ApiFailure> {
         self.cluster.look_up(target)
     }
@@ -163,17 +155,7 @@ fn shared(known: &mut BTreeSet<Rc<Labels>>, labels: Labels) -> Rc<Labels> {
     labels
 }
 
-fn only_looks() -> ApiFailure {
-    ApiFailure::new(FailureKind::InvalidRequest, "this run only looks; it holds nothing that can evict")
-}
-
-impl WorkloadSource for Evictor<'_> {
-    fn workload(&mut self) -> Result<Workload, ClusterError> {
-        self.observer.workload()
-    }
-}
-
-impl Actuator for Evictor<'_> {
+impl Look for Evictor<'_> {
     fn list_workload(&mut self) -> Result<Workload, ApiFailure> {
         self.observer.list_workload()
     }
@@ -190,15 +172,17 @@ impl Actuator for Evictor<'_> {
         self.observer.find_claims(workload)
     }
 
+    fn look_up(&mut self, target: &Target) -> Result<Presence, ApiFailure> {
+        self.observer.look_up(target)
+    }
+}
+
+impl Act for Evictor<'_> {
     fn claim(&mut self, request: &ClaimRequest) -> Result<ClaimFate, ApiFailure> {
         self.observer.cluster.claim(request, &self.why, Effect::Real)
     }
 
     fn evict(&mut self, request: &EvictionRequest) -> Result<(), ApiFailure> {
         self.observer.cluster.end_pod(request, Effect::Real)
-    }
-
-    fn look_up(&mut self, target: &Target) -> Result<Presence, ApiFailure> {
-        self.observer.look_up(target)
     }
 }

@@ -10,7 +10,6 @@ use std::thread;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rebalancer_io::driver::WorkloadSource as _;
 use rebalancer_io::kubernetes::{Cluster, ConnectOptions, Selector};
 use rebalancer_io::metrics::MetricQuery;
 use rebalancer_io::prometheus::{Auth, Endpoint, PrometheusClient, PrometheusConfig};

@@ -2,7 +2,6 @@
 
 use std::sync::OnceLock;
 
-use rebalancer_io::driver::WorkloadSource as _;
 use rebalancer_io::kubernetes::{Cluster, ConnectOptions, Selector, live_pods};
 
 use crate::apiserver::{ApiServer, Effect, Fault, Fleet};

@@ -6,7 +6,7 @@ use rebalancer_core::{
     Method, Objection, OwnerFacts, Protection, Role, Strategy, Target, Workload, disturbances, objections,
     remarks,
 };
-use rebalancer_io::driver::{Actuator, WorkloadSource};
+use rebalancer_io::driver::Look as _;
 use rebalancer_io::kubernetes::{OF_OTHER_OWNERS, Observer, Permission, TO_PLAN, to_run};
 
 use super::report::{Category, Grade};

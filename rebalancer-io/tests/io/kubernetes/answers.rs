@@ -8,7 +8,7 @@ use rebalancer_core::FailureKind::{
     ServerError, TargetGone, TargetReplaced, Throttled, Unauthorized, UnreadableAnswer, WebhookFailed,
 };
 use rebalancer_core::{ApiFailure, Controller, EvictionRequest, FailureKind, Method, Presence, Role, Target};
-use rebalancer_io::driver::{Actuator, WorkloadSource};
+use rebalancer_io::driver::{Act as _, Look as _};
 use rebalancer_io::kubernetes::{Cluster, ConnectOptions, Notice, Permission, Selector};
 use rebalancer_sim::apiserver::{ApiServer, Effect, Fault, Fleet};
 use rebalancer_sim::transcript::Transcript;

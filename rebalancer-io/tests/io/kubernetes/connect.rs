@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rebalancer_core::FailureKind;
-use rebalancer_io::driver::WorkloadSource;
 use rebalancer_io::kubernetes::{Cluster, ClusterError, ConnectError, ConnectOptions, Selector};
 use rebalancer_sim::apiserver::{ApiServer, Effect, Fault, Fleet, write_kubeconfig};
 use tempfile::TempDir;

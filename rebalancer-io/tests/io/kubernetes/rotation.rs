@@ -8,10 +8,9 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use rebalancer_core::{
-    EvictionRequest, Method, Mode, Pacing, Role, RotationOptions, RotationOutcome, RotationPlan,
-    RotationReport, Workload,
+    Method, Mode, Pacing, Role, RotationOptions, RotationOutcome, RotationPlan, RotationReport, Workload,
 };
-use rebalancer_io::driver::{Actuator, PodManager, WorkloadSource};
+use rebalancer_io::driver::PodManager;
 use rebalancer_io::kubernetes::{Cluster, ConnectOptions, Selector};
 use rebalancer_sim::apiserver::{ApiServer, Effect, Fault, Fleet, SimPod, SimRequest, WorkloadKind};
 use rebalancer_sim::transcript::Transcript;
@@ -55,7 +54,7 @@ fn rotate_pair(
 ) -> RotationReport {
     let cluster = connect(server);
     let mut evictor = cluster.evictor(selector(), "cpu is uneven");
-    let workload: Workload = evictor.workload().expect("a workload");
+    let workload: Workload = cluster.observer(selector()).workload().expect("a workload");
     let targets = [(Role::Busiest, busiest), (Role::LeastBusy, least_busy)];
     let plan = RotationPlan::new(&targets, &workload, options).expect("a settled workload");
     between(server);
@@ -181,21 +180,19 @@ fn a_server_dry_run_asks_for_both_and_evicts_none() {
     assert_nothing_evicted(&server, &report);
 }
 
+/// That it cannot evict is a matter of types: `delete_pods` does not compile with it.
 #[test]
-fn an_observer_cannot_evict() {
+fn an_observer_rehearses_a_plan_that_would_evict() {
     let server = ApiServer::start(Fleet::deployment("orders", 4));
     let cluster = connect(&server);
     let mut observer = cluster.observer(selector());
     let workload = observer.workload().expect("a workload");
     let plan = RotationPlan::new(&[(Role::Busiest, BUSIEST)], &workload, options()).expect("a plan");
-    let target = plan.targets()[0].clone();
+    assert_eq!(plan.options().mode, Mode::Execute);
     let stop = AtomicBool::new(false);
-    let report = PodManager::new(&mut observer, Instant::now(), &stop).delete_pods(plan);
-    assert_eq!(report.outcome, RotationOutcome::Failed, "{report:?}");
-    let request = EvictionRequest { target, method: Method::Evict, grace_period_s: None };
-    observer.evict(&request).expect_err("it only looks");
-    let asked = server.requests();
-    assert!(!asked.iter().any(|asked| asked.path().ends_with("/events") && asked.method != "GET"));
+    let report = PodManager::new(&mut observer, Instant::now(), &stop).rehearse(plan);
+    assert_eq!(report.outcome, RotationOutcome::Planned, "{report:?}");
+    assert!(!server.requests().iter().any(|asked| asked.path().ends_with("/events")), "nothing is claimed");
     assert_eq!(real(&server), []);
 }
 
@@ -406,7 +403,7 @@ fn a_stop_during_a_wait_ends_the_run_at_once_and_reports_what_was_done() {
     let server = ApiServer::start(fleet);
     let cluster = connect(&server);
     let mut evictor = cluster.evictor(selector(), "cpu is uneven");
-    let workload = evictor.workload().expect("a workload");
+    let workload = cluster.observer(selector()).workload().expect("a workload");
     let targets = [(Role::Busiest, BUSIEST), (Role::LeastBusy, LEAST_BUSY)];
     let paced = RotationOptions { pacing: Pacing::WaitReady, ..options() };
     let plan = RotationPlan::new(&targets, &workload, paced).expect("a plan");
@@ -435,7 +432,7 @@ fn a_stop_before_the_start_evicts_nothing() {
     let server = ApiServer::start(Fleet::deployment("orders", 4));
     let cluster = connect(&server);
     let mut evictor = cluster.evictor(selector(), "cpu is uneven");
-    let workload = evictor.workload().expect("a workload");
+    let workload = cluster.observer(selector()).workload().expect("a workload");
     let plan = RotationPlan::new(&[(Role::Busiest, BUSIEST)], &workload, options()).expect("a plan");
     let stop = AtomicBool::new(true);
     let before = cluster.requests();
@@ -451,7 +448,7 @@ fn owners_that_may_not_be_read_are_an_error() {
         let server = ApiServer::start(Fleet::deployment("orders", 4));
         server.deny(permission);
         let cluster = connect(&server);
-        let error = cluster.evictor(selector(), "cpu is uneven").workload().expect_err(permission);
+        let error = cluster.observer(selector()).workload().expect_err(permission);
         let words = error.to_string();
         assert!(words.contains("reading the owners") && words.contains("cannot get resource"), "{words}");
         assert_eq!(words.matches("cannot get resource").count(), 1, "{words}");

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rebalancer_io::driver::WorkloadSource as _;
 use rebalancer_io::kubernetes::{Cluster, ConnectOptions, Selector};
 use rebalancer_io::metrics::MetricQuery;
 use rebalancer_io::prometheus::{ConfigError, ErrorKind, PrometheusClient, PrometheusConfig, TransportError};
