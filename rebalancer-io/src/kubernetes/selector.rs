@@ -179,7 +179,7 @@ mod tests {
         assert_eq!(selector.as_str(), "app=orders");
     }
 
-    // The same words are put to a real server in `e2e/tests/safety/selectors.rs`.
+    // The same words are put to a real server in `e2e/tests/e2e/safety/selectors.rs`.
     #[test]
     fn what_is_wrong_is_named() {
         for (selector, problem) in [

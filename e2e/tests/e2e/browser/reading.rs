@@ -3,7 +3,7 @@
 use e2e::{Browser, Look, require};
 use serde_json::{Value, json};
 
-use crate::pages::Page;
+use super::pages::Page;
 
 const LOOKS: [Look; 6] = [
     Look { width: 1280, dark: false, print: false },

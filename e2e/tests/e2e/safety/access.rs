@@ -3,7 +3,7 @@
 use e2e::{ControlPlane, Finished, require, wait_until, workload};
 use serde_json::{Value, json};
 
-use crate::scene::{LIMIT, Scene, assert_says, assert_untouched, least_role};
+use super::scene::{LIMIT, Scene, assert_says, assert_untouched, least_role};
 
 #[test]
 fn check_names_the_verb_that_is_missing() {

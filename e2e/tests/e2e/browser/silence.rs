@@ -3,7 +3,7 @@
 use e2e::{Browser, require};
 use serde_json::json;
 
-use crate::pages::{HOSTILE, Page};
+use super::pages::{HOSTILE, Page};
 
 #[test]
 fn no_request_leaves_the_page_and_the_console_is_silent() {

@@ -3,8 +3,8 @@
 use e2e::{ControlPlane, Finished, require, workload};
 use serde_json::{Value, json};
 
-use crate::access::permissions;
-use crate::scene::{Scene, least_role};
+use super::access::permissions;
+use super::scene::{Scene, least_role};
 
 /// A command over the workload named by `target`, as `account` of the scene's namespace if there is one.
 fn named(scene: &Scene<'_>, command: &str, target: &str, account: Option<&str>) -> Finished {

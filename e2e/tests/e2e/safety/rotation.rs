@@ -5,7 +5,7 @@ use std::process::Command;
 use e2e::{ControlPlane, Finished, Running, require, workload};
 use serde_json::{Value, json};
 
-use crate::scene::{LIMIT, Scene, annotated, assert_untouched, least_role};
+use super::scene::{LIMIT, Scene, annotated, assert_untouched, least_role};
 
 /// Three lists (to plan, before each eviction), one of claims, one of budgets, Deployment and
 /// `ReplicaSet` three times, two dry-runs, two evictions, three Events.

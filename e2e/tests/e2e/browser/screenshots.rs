@@ -8,7 +8,7 @@ use std::time::Duration;
 use e2e::{Browser, Finished, Fleet, Level, Look, MetricServer, Sandbox, pod_rebalancer, require};
 use rebalancer_sim::apiserver::{ApiServer, Fleet as Workload};
 
-use crate::pages::root;
+use super::pages::root;
 
 /// Most bytes of a picture in the repository.
 const MOST_BYTES: u64 = 150_000;

@@ -2,7 +2,7 @@
 
 use e2e::{ControlPlane, Finished, require, workload};
 
-use crate::scene::Scene;
+use super::scene::Scene;
 
 const GOOD: [&str; 14] = [
     "app=orders",

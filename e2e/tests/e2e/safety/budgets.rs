@@ -3,7 +3,7 @@
 use e2e::{ControlPlane, Finished, require, workload};
 use serde_json::json;
 
-use crate::scene::{Scene, assert_says, assert_untouched};
+use super::scene::{Scene, assert_says, assert_untouched};
 
 fn scene(name: &str, allowed: u32) -> Scene<'static> {
     let plane = ControlPlane::shared();

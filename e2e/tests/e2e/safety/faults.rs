@@ -10,7 +10,7 @@ use std::time::Duration;
 use e2e::{ControlPlane, Running, Webhook, require, wait_until, workload};
 use serde_json::{Value, json};
 
-use crate::scene::{LIMIT, Scene, assert_says};
+use super::scene::{LIMIT, Scene, assert_says};
 
 /// How much later than its deadline a run may end: a look at an eviction without an answer gets
 /// five seconds whatever the time, and the machine may be busy.

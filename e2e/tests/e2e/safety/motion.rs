@@ -6,7 +6,7 @@ use std::time::Duration;
 use e2e::{ControlPlane, Finished, require, wait_until, workload};
 use serde_json::{Value, json};
 
-use crate::scene::{LIMIT, Scene, annotated, assert_says, assert_untouched};
+use super::scene::{LIMIT, Scene, annotated, assert_says, assert_untouched};
 
 #[test]
 fn a_pod_replaced_since_the_plan_is_not_evicted_for_its_name() {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use e2e::{ControlPlane, Webhook, require, wait_until, workload};
 use serde_json::{Value, json};
 
-use crate::scene::{LIMIT, Scene, assert_says, assert_untouched};
+use super::scene::{LIMIT, Scene, assert_says, assert_untouched};
 
 const ADMISSION: &str = "/apis/admissionregistration.k8s.io/v1";
 

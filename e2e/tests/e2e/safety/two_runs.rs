@@ -9,8 +9,8 @@ use e2e::{ControlPlane, Finished, Running, Webhook, require, wait_until, workloa
 use rebalancer_sim::metrics_server::MetricsServer;
 use serde_json::{Value, json};
 
-use crate::admission::install_webhook;
-use crate::scene::{LIMIT, Scene, annotated, assert_says, assert_untouched, least_role};
+use super::admission::install_webhook;
+use super::scene::{LIMIT, Scene, annotated, assert_says, assert_untouched, least_role};
 
 /// Metrics that show other pods as outliers, not answered before they are released.
 fn other_view(scene: &Scene<'_>, rotated_by: usize) -> MetricsServer {

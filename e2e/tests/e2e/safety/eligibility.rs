@@ -3,7 +3,7 @@
 use e2e::{ControlPlane, Finished, require, workload};
 use serde_json::{Value, json};
 
-use crate::scene::{Scene, annotated, assert_says, assert_untouched};
+use super::scene::{Scene, annotated, assert_says, assert_untouched};
 
 /// The annotations by which other tools are told to leave a pod alone, and our own.
 const OPT_OUTS: [(&str, &str); 5] = [
@@ -41,7 +41,7 @@ fn an_opt_out_since_the_plan_is_honoured_too() {
     let change = json!({ "metadata": { "annotations": { "karpenter.sh/do-not-disrupt": "true" } } });
     scene.patch_pod(scene.busiest(), &change);
     scene.metrics.release();
-    let run = run.wait(crate::scene::LIMIT);
+    let run = run.wait(super::scene::LIMIT);
     assert_untouched(&scene, &run, "blocked", 0);
     assert_says(&run, "opts out by its annotation karpenter.sh/do-not-disrupt=true");
 }

@@ -1,0 +1,17 @@
+//! The program as a whole, against real servers: what `e2e/install` installs. One binary, so that the
+//! program and the servers' parts are built and linked once.
+
+mod browser;
+mod causes;
+mod gates;
+mod harness_binary;
+mod harness_control_plane;
+mod harness_metric_servers;
+mod local_stack;
+mod own_metrics;
+mod packages;
+mod program_metrics;
+mod rotation;
+mod safety;
+mod scale;
+mod thanos;
