@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -42,7 +43,7 @@ pub struct Look {
     pub print: bool,
 }
 
-/// A browser with one tab; ends with its value.
+/// A browser with one tab.
 #[derive(Debug)]
 pub struct Browser {
     _driver: Server,
@@ -51,11 +52,26 @@ pub struct Browser {
 }
 
 impl Browser {
-    /// Starts a browser with a profile of its own.
+    /// The browser that the tests of a process share, one test at a time: with an empty page, as a
+    /// reader would have it, and with nothing in its logs.
     ///
     /// # Panics
     /// When it is not installed or does not start.
-    pub fn start() -> Self {
+    pub fn shared() -> MutexGuard<'static, Self> {
+        static SHARED: OnceLock<Mutex<Browser>> = OnceLock::new();
+        let browser = SHARED.get_or_init(|| Mutex::new(Self::start()));
+        // A test that failed leaves a page behind, which the next one does not see.
+        let browser = browser.lock().unwrap_or_else(PoisonError::into_inner);
+        browser.post("/url", &json!({"url": "about:blank"}));
+        browser.devtools("Emulation.clearDeviceMetricsOverride", &json!({}));
+        browser.devtools("Emulation.setEmulatedMedia", &json!({"media": "", "features": []}));
+        browser.console();
+        browser.requests();
+        browser
+    }
+
+    /// Starts a browser with a profile of its own.
+    fn start() -> Self {
         let sandbox = Sandbox::new();
         let port = free_port();
         let mut command = Command::new(path_of(Program::Browser, "chromedriver"));
@@ -186,13 +202,6 @@ impl Browser {
             serde_json::from_str(&text).unwrap_or_else(|error| panic!("POST {path}: {error}: {text}"));
         assert!(answer["value"]["error"].is_null(), "POST {path}: {}", answer["value"]["message"]);
         answer["value"].take()
-    }
-}
-
-impl Drop for Browser {
-    fn drop(&mut self) {
-        // Best effort: a drop may run while a test panics. Without its driver the browser ends too.
-        let _ = self.agent.delete(&self.session).call();
     }
 }
 

@@ -54,7 +54,7 @@ return faint;
 #[test]
 fn it_fits_and_can_be_read_in_every_look() {
     require!(Browser);
-    let browser = Browser::start();
+    let browser = Browser::shared();
     for page in [Page::of_recording(), Page::of_hostile_names(), Page::of_backtest()] {
         browser.open(&page.file);
         browser.evaluate("document.querySelectorAll('details').forEach(details => details.open = true)");
@@ -79,7 +79,7 @@ fn it_fits_and_can_be_read_in_every_look() {
 #[test]
 fn every_pod_is_in_the_table_and_in_each_plot() {
     require!(Browser);
-    let browser = Browser::start();
+    let browser = Browser::shared();
     let page = Page::of_recording();
     browser.open(&page.file);
     let shown = browser.evaluate(
@@ -107,7 +107,7 @@ fn every_pod_is_in_the_table_and_in_each_plot() {
 #[test]
 fn it_can_be_heard() {
     require!(Browser);
-    let browser = Browser::start();
+    let browser = Browser::shared();
     for page in [Page::of_recording(), Page::of_backtest()] {
         browser.open(&page.file);
         let levels = browser.evaluate(

@@ -26,7 +26,7 @@ fn pictures_of_a_plan() {
     let page = sandbox.path().join("plan.html");
     let made = program(&fleet, &["plan"], &page);
     assert!(made.stdout.contains("\"hot_partition\""), "{made}");
-    let browser = Browser::start();
+    let browser = Browser::shared();
     browser.open(&page);
     picture(&browser, "report-light", Look { width: 1100, dark: false, print: false }, 1900);
     picture(&browser, "report-dark", Look { width: 1100, dark: true, print: false }, 1900);
@@ -66,7 +66,7 @@ fn pictures_of_a_backtest() {
         &page,
     );
     assert!(made.stdout.contains("\"sick_pod\""), "{made}");
-    let browser = Browser::start();
+    let browser = Browser::shared();
     browser.open(&page);
     picture(&browser, "backtest-light", Look { width: 1100, dark: false, print: false }, 1250);
     assert_eq!(browser.console(), Vec::<String>::new());

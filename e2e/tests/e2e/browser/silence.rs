@@ -8,7 +8,7 @@ use super::pages::{HOSTILE, Page};
 #[test]
 fn no_request_leaves_the_page_and_the_console_is_silent() {
     require!(Browser);
-    let browser = Browser::start();
+    let browser = Browser::shared();
     for page in [Page::of_recording(), Page::of_hostile_names(), Page::of_backtest()] {
         browser.requests();
         let url = browser.open(&page.file);
@@ -27,7 +27,7 @@ fn no_request_leaves_the_page_and_the_console_is_silent() {
 #[test]
 fn the_policy_of_the_page_forbids_what_it_does_not_need() {
     require!(Browser);
-    let browser = Browser::start();
+    let browser = Browser::shared();
     browser.open(&Page::of_recording().file);
     browser.evaluate(
         "const image = new Image(); image.src = 'http://127.0.0.1:9/x.png'; document.body.append(image);
@@ -41,7 +41,7 @@ fn the_policy_of_the_page_forbids_what_it_does_not_need() {
 #[test]
 fn hostile_names_are_text() {
     require!(Browser);
-    let browser = Browser::start();
+    let browser = Browser::shared();
     let page = Page::of_hostile_names();
     browser.open(&page.file);
     assert_eq!(browser.evaluate("return window.broken ?? null"), json!(null));
@@ -67,7 +67,7 @@ fn hostile_names_are_text() {
 #[test]
 fn a_query_is_copied_by_its_button() {
     require!(Browser);
-    let browser = Browser::start();
+    let browser = Browser::shared();
     browser.open(&Page::of_recording().file);
     browser.click(".query button");
     let said = "return new Promise(done => setTimeout(() => done(document.querySelector('.query button').textContent), 300))";
