@@ -5,6 +5,7 @@ pub mod check;
 pub mod completion;
 pub mod config;
 pub mod man;
+pub mod page;
 pub mod plan;
 pub mod record;
 pub mod replay;

@@ -1,36 +1,24 @@
 //! `pod-rebalancer`: decides whether two pods of a workload should be rotated, and rotates them.
 
-mod args;
-mod backtest;
-mod clocks;
+mod cli;
 mod commands;
-mod config_table;
-mod decide;
 mod exit;
 mod failure;
-mod html;
-mod live;
-mod logging;
-mod output;
-mod page;
-mod recorded;
+mod pipeline;
+mod render;
 mod report;
 mod revision;
-mod schema;
-mod secret;
 mod settings;
 mod telemetry;
-mod terminal;
-mod typo;
-mod usage;
-mod value;
 
 use std::process::ExitCode;
 
-use args::Command;
+use cli::args::Command;
+use cli::spelling;
+use cli::usage::{self, Usage};
 use commands::{check, completion, config, man, plan, record, replay, run, version};
 use failure::Failure;
-use usage::Usage;
+use telemetry::logging;
 
 fn main() -> ExitCode {
     let Usage { cli, matches, typos } = match usage::parse() {
@@ -39,7 +27,7 @@ fn main() -> ExitCode {
     };
     let started = cli.command.output().map_or(Ok(()), logging::start);
     if started.is_ok() && cli.command.output().is_some() {
-        typo::warn(&typos);
+        spelling::warn(&typos);
     }
     let done = started.and_then(|()| match &cli.command {
         Command::Run(args) => run::run(args, &matches),

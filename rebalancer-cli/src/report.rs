@@ -1,4 +1,4 @@
-//! The report: versioned types for programs, and the same facts for people (see [`crate::output`]).
+//! The report: versioned types for programs, and the same facts for people (see [`crate::render`]).
 //!
 //! Keys are only ever added within `pod-rebalancer/v1`. Pods stand in order of their names.
 
@@ -9,8 +9,11 @@ use rebalancer_core::{Metric, PerMetric, Role, RotationOutcome, RotationReport, 
 use schemars::JsonSchema;
 use serde::Serialize;
 
+pub mod backtest;
 mod build;
+pub mod check;
 mod diagnosis;
+pub mod schema;
 mod shapes;
 
 pub use build::{Context, build};

@@ -14,6 +14,7 @@ use crate::report::{Outcome, PodVerdict, Report};
 mod delivery;
 mod exposition;
 mod finished;
+pub mod logging;
 mod metrics;
 
 pub use delivery::Delivery;

@@ -13,15 +13,19 @@ use rebalancer_io::metrics::{FactQueries, OriginQueries, QuerySet};
 use rebalancer_io::origin::one_origin;
 use rebalancer_io::podstate::Freshness;
 
-use crate::args::BacktestArgs;
-use crate::backtest::{BacktestReport, Decision, OwnRotations, Past, Recordings, judge, render, variants};
-use crate::decide::DecisionSettings;
+use crate::cli::args::BacktestArgs;
+use crate::cli::sweep::variants;
+use crate::commands::page::{Page, page_settings};
+use crate::exit;
 use crate::failure::Failure;
-use crate::html::{self, Embedded, Extras, QueryRow};
-use crate::live::{Live, now};
-use crate::page::{Page, page_settings};
+use crate::pipeline::backtest::{Decision, OwnRotations, Past, Recordings, judge};
+use crate::pipeline::observe::{Live, now};
+use crate::render;
+use crate::render::backtest::render as rendered;
+use crate::render::html::{self, Embedded, Extras, QueryRow};
 use crate::report::WorkloadReport;
-use crate::{exit, output};
+use crate::report::backtest::BacktestReport;
+use crate::settings::decision::DecisionSettings;
 
 /// Most moments: a year of every quarter of an hour, and a month of every minute.
 const MOST_MOMENTS: u64 = 50_000;
@@ -43,7 +47,7 @@ pub fn run(args: &BacktestArgs, matches: &ArgMatches) -> Result<ExitCode, Failur
         }
         None => over_history(args, matches, &settings, &variants)?,
     };
-    output::print(&render(&report, args.live.output.output)?, io::stdout())?;
+    render::print(&rendered(&report, args.live.output.output)?, io::stdout())?;
     page.gather(|| {
         let why = "a backtest asks for more than a page can carry".to_owned();
         Extras { settings: page_settings(matches, None), queries, recording: Embedded::LeftOut(why) }

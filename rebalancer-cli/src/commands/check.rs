@@ -4,22 +4,15 @@ use std::process::ExitCode;
 
 use clap::ArgMatches;
 
-use crate::args::CheckArgs;
-use crate::clocks::{ADVICE, Finding, findings};
-use crate::decide::DecisionSettings;
+use crate::cli::args::CheckArgs;
+use crate::cli::spelling::Typo;
 use crate::exit;
 use crate::failure::Failure;
-use crate::live::Live;
-use crate::typo::Typo;
-
-mod configuration;
-mod kubernetes;
-mod prometheus;
-mod report;
-
-use report::{Category, Grade};
-
-pub use report::CheckReport;
+use crate::pipeline::check::{configuration, kubernetes, prometheus};
+use crate::pipeline::clocks::{ADVICE, Finding, findings};
+use crate::pipeline::observe::Live;
+use crate::report::check::{Category, CheckReport, Grade};
+use crate::settings::decision::DecisionSettings;
 
 /// Checks. Fails when any check does; warnings never fail it.
 ///

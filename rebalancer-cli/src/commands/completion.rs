@@ -4,9 +4,11 @@ use std::process::ExitCode;
 
 use clap_complete::generate;
 
-use crate::args::CompletionArgs;
+use crate::cli::args::CompletionArgs;
+use crate::cli::usage;
+use crate::exit;
 use crate::failure::Failure;
-use crate::{exit, output, usage};
+use crate::render;
 
 /// Prints the script.
 ///
@@ -18,6 +20,6 @@ pub fn run(args: &CompletionArgs) -> Result<ExitCode, Failure> {
     // clap_complete 4.6 writes the dash of a program's name in two ways into the script of bash, which
     // then finds no command's flags.
     let script = String::from_utf8_lossy(&script).replace("pod__subcmd__rebalancer", "pod__rebalancer");
-    output::print(&script, std::io::stdout())?;
+    render::print(&script, std::io::stdout())?;
     Ok(ExitCode::from(exit::DECIDED))
 }

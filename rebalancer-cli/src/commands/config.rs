@@ -11,10 +11,15 @@ use rebalancer_io::push::Receiver;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::args::{ConfigArgs, OutputFormat, Shown};
-use crate::config_table::{self, Setting};
+use crate::cli::args::{ConfigArgs, OutputFormat, Shown};
+use crate::cli::catalog::{self, Setting};
+use crate::cli::secrets;
+use crate::cli::usage;
+use crate::exit;
 use crate::failure::Failure;
-use crate::{exit, output, schema, secret, settings, usage};
+use crate::render;
+use crate::report::schema;
+use crate::settings::servers;
 
 /// One setting as it is in force.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -56,10 +61,10 @@ pub fn run(args: &ConfigArgs, matches: &ArgMatches) -> Result<ExitCode, Failure>
         OutputFormat::Table | OutputFormat::Name => table(&rows, false),
         OutputFormat::Wide => table(&rows, true),
     };
-    output::print(&text, std::io::stdout())?;
-    settings::prometheus(&args.live.prometheus)?;
-    settings::selector(&args.live.kubernetes)?;
-    settings::push(&args.push)?;
+    render::print(&text, std::io::stdout())?;
+    servers::prometheus(&args.live.prometheus)?;
+    servers::selector(&args.live.kubernetes)?;
+    servers::push(&args.push)?;
     Ok(ExitCode::from(exit::DECIDED))
 }
 
@@ -67,7 +72,7 @@ pub fn run(args: &ConfigArgs, matches: &ArgMatches) -> Result<ExitCode, Failure>
 fn show_schema() -> Result<ExitCode, Failure> {
     let text =
         serde_json::to_string_pretty(&schema::document()).context("cannot write the schema as JSON")?;
-    output::print(&(text + "\n"), std::io::stdout())?;
+    render::print(&(text + "\n"), std::io::stdout())?;
     Ok(ExitCode::from(exit::DECIDED))
 }
 
@@ -80,14 +85,14 @@ pub fn rows(matches: &ArgMatches) -> Vec<Row> {
     };
     // As it is defined: a variable that is set to nothing is a setting all the same.
     let command = usage::defined();
-    let shown = config_table::settings(&command).into_iter().filter(|setting| setting.variable.is_some());
+    let shown = catalog::settings(&command).into_iter().filter(|setting| setting.variable.is_some());
     let plain = shown.map(|setting| {
         let source = if known(&setting.id) { usage::source(matches, &setting.id) } else { "unset" };
         let value = value(&setting.id).map(|value| without_secret(&setting.id, value));
         let Setting { variable, flag, default, help, .. } = setting;
         Row { variable, flag, value, source, default, help }
     });
-    let secrets = secret::ALL.into_iter().map(|secret| {
+    let secrets = secrets::ALL.into_iter().map(|secret| {
         let set = secret.is_set();
         let value = set.then(|| "(hidden)".to_owned());
         Row {

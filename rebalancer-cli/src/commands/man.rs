@@ -5,9 +5,11 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap_mangen::{Man, generate_to};
 
-use crate::args::ManArgs;
+use crate::cli::args::ManArgs;
+use crate::cli::usage;
+use crate::exit;
 use crate::failure::Failure;
-use crate::{exit, output, usage};
+use crate::render;
 
 /// Prints the page of the program, or writes those of all commands to a folder.
 ///
@@ -21,7 +23,7 @@ pub fn run(args: &ManArgs) -> Result<ExitCode, Failure> {
     } else {
         let mut page: Vec<u8> = Vec::new();
         Man::new(command).render(&mut page).context("cannot write the page")?;
-        output::print(&String::from_utf8_lossy(&page), std::io::stdout())?;
+        render::print(&String::from_utf8_lossy(&page), std::io::stdout())?;
     }
     Ok(ExitCode::from(exit::DECIDED))
 }

@@ -6,14 +6,16 @@ use std::time::Duration;
 use clap::ArgMatches;
 use rebalancer_core::{Budget, RotationOptions};
 
-use crate::args::{KubernetesArgs, PlanArgs};
-use crate::decide::{DecisionSettings, Known, Purpose, decide};
+use crate::cli::args::{KubernetesArgs, PlanArgs};
+use crate::commands::page::{Page, page_extras};
+use crate::exit;
 use crate::failure::Failure;
-use crate::live::{Keep, Live, Observation};
-use crate::page::{Page, page_extras};
+use crate::pipeline::decide::{Known, Purpose, decide};
+use crate::pipeline::observe::{Keep, Live, Observation};
+use crate::render;
 use crate::report::{Kind, Report};
+use crate::settings::decision::DecisionSettings;
 use crate::telemetry::{Delivery, Stage};
-use crate::{exit, output};
 
 /// Plans.
 ///
@@ -26,7 +28,7 @@ pub fn run(args: &PlanArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let planned = planned(args, matches, &decision, &live, &mut page);
     Delivery::to_file(&args.textfile).deliver(&live.notes.end(live.asked("client"), planned.as_ref()));
     let report = planned?;
-    output::write(&report, &args.live.output)?;
+    render::write(&report, &args.live.output)?;
     page.write(&report)?;
     Ok(exit::code(report.outcome, args.live.output.detailed_exitcode))
 }

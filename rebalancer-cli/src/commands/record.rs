@@ -7,11 +7,13 @@ use anyhow::Context as _;
 use clap::ArgMatches;
 use rebalancer_io::recording::RedactionKey;
 
-use crate::args::RecordArgs;
-use crate::decide::{DecisionSettings, find, living};
+use crate::cli::args::RecordArgs;
+use crate::exit;
 use crate::failure::Failure;
-use crate::live::{Keep, Live};
-use crate::{exit, output};
+use crate::pipeline::decide::{find, living};
+use crate::pipeline::observe::{Keep, Live};
+use crate::render;
+use crate::settings::decision::DecisionSettings;
 
 /// Records.
 ///
@@ -37,7 +39,7 @@ pub fn run(args: &RecordArgs, matches: &ArgMatches) -> Result<ExitCode, Failure>
             ""
         }
     );
-    output::print(&text, std::io::stdout())?;
+    render::print(&text, std::io::stdout())?;
     Ok(ExitCode::from(exit::DECIDED))
 }
 

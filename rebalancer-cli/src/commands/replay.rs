@@ -17,16 +17,19 @@ use rebalancer_io::recording::Recording;
 use rebalancer_io::snapshot::{NamedSnapshot, Snapshot};
 use rebalancer_io::{file, states};
 
-use crate::args::{Cli, Command, DecisionArgs, ReplayArgs, SavedArgs};
-use crate::decide::{DecisionSettings, Known, Purpose, decide};
+use crate::cli::args::{Cli, Command, DecisionArgs, ReplayArgs, SavedArgs};
+use crate::cli::usage;
+use crate::commands::page::{Page, page_extras};
+use crate::exit;
 use crate::failure::Failure;
-use crate::html::Extras;
-use crate::live::{RUN_TIMEOUT_FOR_PLANS, owner};
-use crate::page::{Page, page_extras};
-use crate::recorded::{ReadBack, Recorded, RecordedSettings, flags_to_take_up, read_back};
+use crate::pipeline::decide::{Known, Purpose, decide};
+use crate::pipeline::observe::{RUN_TIMEOUT_FOR_PLANS, owner};
+use crate::pipeline::recorded::{ReadBack, Recorded, RecordedSettings, flags_to_take_up, read_back};
+use crate::render;
+use crate::render::html::Extras;
 use crate::report::{Kind, Report, WorkloadReport};
+use crate::settings::decision::DecisionSettings;
 use crate::telemetry::{Asked, Delivery, Notes, Stage};
-use crate::{exit, output, usage};
 
 /// What was saved.
 struct Saved {
@@ -62,7 +65,7 @@ pub fn run(args: &ReplayArgs, matches: &ArgMatches) -> Result<ExitCode, Failure>
     let detailed = args.output.output.shows_pods() || delivery.is_wanted() || page.is_wanted();
     let replayed = Replayed::new(&args.saved, matches, &notes, detailed)?;
     delivery.deliver(&notes.end(replayed.told_about(), Ok(&replayed.report)));
-    output::write(&replayed.report, &args.output)?;
+    render::write(&replayed.report, &args.output)?;
     page.gather(|| replayed.extras(matches));
     page.write(&replayed.report)?;
     Ok(exit::code(replayed.report.outcome, args.output.detailed_exitcode))

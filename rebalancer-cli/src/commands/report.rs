@@ -13,12 +13,13 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::replay::Replayed;
-use crate::args::ReportArgs;
+use crate::cli::args::ReportArgs;
+use crate::commands::page::Page;
+use crate::exit;
 use crate::failure::Failure;
-use crate::html::{self, Embedded, Extras};
-use crate::page::Page;
+use crate::render;
+use crate::render::html::{self, Embedded, Extras};
 use crate::telemetry::Notes;
-use crate::{exit, output};
 
 /// Largest saved report that is read, in bytes after decompression: one of 30,000 pods.
 const MAX_REPORT_BYTES: u64 = 32 << 20;
@@ -41,7 +42,7 @@ pub fn run(args: &ReportArgs, matches: &ArgMatches) -> Result<ExitCode, Failure>
     if page.is_wanted() {
         page.put(&text)?;
     } else {
-        output::print(&text, io::stdout())?;
+        render::print(&text, io::stdout())?;
     }
     Ok(ExitCode::from(exit::DECIDED))
 }

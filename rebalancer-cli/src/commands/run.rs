@@ -19,14 +19,17 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use super::plan;
 use clap::ArgMatches;
 
-use crate::args::{ActionArgs, DryRun, OutputArgs, PacingChoice, RunArgs};
-use crate::decide::{DecisionSettings, Purpose};
+use crate::cli::args::{ActionArgs, DryRun, OutputArgs, PacingChoice, RunArgs};
+use crate::commands::page::{Page, page_extras};
+use crate::exit;
 use crate::failure::Failure;
-use crate::live::{Keep, Live, Observation};
-use crate::page::{Page, page_extras};
+use crate::pipeline::decide::Purpose;
+use crate::pipeline::observe::{Keep, Live, Observation};
+use crate::render;
 use crate::report::{Kind, Outcome, Report};
+use crate::settings::decision::DecisionSettings;
+use crate::telemetry::logging;
 use crate::telemetry::{Asked, Delivery, Notes, Stage};
-use crate::{exit, logging, output};
 
 /// Runs once.
 ///
@@ -88,9 +91,9 @@ fn asked(args: &RunArgs) -> Asked {
 fn write(report: &Report, consent: Consent, args: &OutputArgs) -> anyhow::Result<()> {
     let was_shown = report.rotation.is_some() || report.acts();
     if consent == Consent::Ask && was_shown {
-        return output::write_result(report, args);
+        return render::write_result(report, args);
     }
-    output::write(report, args)
+    render::write(report, args)
 }
 
 /// Decides, and acts where that is asked for, allowed and agreed to.
@@ -201,7 +204,7 @@ fn consent(args: &RunArgs) -> Result<Consent, Failure> {
 
 /// Shows the plan to a person and takes only `yes`.
 fn agreed(report: &Report, live: &Live, output: &OutputArgs) -> Result<bool, Failure> {
-    output::show(report, output)?;
+    render::show(report, output)?;
     let mut err = io::stderr();
     write!(err, "\n{}\nOnly 'yes' will be accepted: ", question(report, live))
         .and_then(|()| err.flush())
@@ -223,7 +226,7 @@ fn question(report: &Report, live: &Live) -> String {
     };
     let cluster = &live.cluster;
     let context = cluster.context().map_or_else(String::new, |context| format!(" of context {context}"));
-    output::plain(&format!(
+    render::plain(&format!(
         "This will evict {pods} in namespace {}{context} ({}).",
         cluster.namespace(),
         cluster.server()

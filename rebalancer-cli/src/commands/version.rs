@@ -5,11 +5,12 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use serde::Serialize;
 
-use crate::args::{VersionArgs, VersionFormat};
+use crate::cli::args::{VersionArgs, VersionFormat};
+use crate::exit;
 use crate::failure::Failure;
+use crate::render;
 use crate::report::API_VERSION;
 use crate::revision::REVISION;
-use crate::{exit, output};
 
 /// The version for programs.
 #[derive(Debug, Serialize)]
@@ -35,7 +36,7 @@ pub fn run(args: &VersionArgs) -> Result<ExitCode, Failure> {
             serde_json::to_string_pretty(&report).context("cannot write the version as JSON")? + "\n"
         }
     };
-    output::print(&text, std::io::stdout())?;
+    render::print(&text, std::io::stdout())?;
     Ok(ExitCode::from(exit::DECIDED))
 }
 

@@ -9,9 +9,9 @@ use rebalancer_io::file;
 use rebalancer_io::push::{Pusher, Receiver, Replaces};
 
 use super::{Ended, metrics};
-use crate::args::{PushArgs, TextfileArgs};
+use crate::cli::args::{PushArgs, TextfileArgs};
 use crate::failure::Failure;
-use crate::settings;
+use crate::settings::servers;
 
 /// More than the metrics of a run ever are.
 const MAX_TEXTFILE_BYTES: u64 = 1 << 20;
@@ -29,7 +29,7 @@ impl Delivery {
     /// # Errors
     /// A setting that cannot be used.
     pub fn of_run(push: &PushArgs, textfile: &TextfileArgs) -> Result<Self, Failure> {
-        let (config, receivers) = settings::push(push)?;
+        let (config, receivers) = servers::push(push)?;
         let pusher = if receivers.is_empty() {
             None
         } else {

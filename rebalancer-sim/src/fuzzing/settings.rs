@@ -10,7 +10,7 @@ use rebalancer_io::prometheus::{Endpoint, Header};
 use rebalancer_io::push::Receiver;
 
 /// The parsers of the program, whose package is no library.
-#[path = "../../../rebalancer-cli/src/value.rs"]
+#[path = "../../../rebalancer-cli/src/cli/values.rs"]
 mod value;
 
 /// Longest text that is looked at; longer ones find nothing new.

@@ -1,0 +1,73 @@
+//! What `backtest` takes beside the settings of every decision.
+#![allow(clippy::doc_markdown, reason = "these comments are the help texts")]
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use jiff::Timestamp;
+
+use super::{LiveArgs, PageArgs};
+use crate::cli::sweep::Sweep;
+use crate::cli::values;
+
+/// Arguments of `backtest`.
+#[derive(Debug, Args)]
+pub struct BacktestArgs {
+    #[command(flatten)]
+    pub live: LiveArgs,
+    #[command(flatten)]
+    pub page: PageArgs,
+    /// Begin of the past to decide over: a time such as 2026-11-23T05:00:00Z, or a duration ago such
+    /// as 7d
+    #[arg(long, value_name = "TIME", value_parser = moment, help_heading = "Backtest", required_unless_present = "recordings")]
+    pub from: Option<Moment>,
+    /// End of it, likewise; now if not given
+    #[arg(long, value_name = "TIME", value_parser = moment, help_heading = "Backtest")]
+    pub to: Option<Moment>,
+    /// Time between two decisions, as the job has it
+    #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = every, help_heading = "Backtest")]
+    pub every: Duration,
+    /// Decide over the recordings (.jsonl, .jsonl.gz) in this folder instead, offline
+    #[arg(long, value_name = "DIR", help_heading = "Backtest", conflicts_with_all = ["from", "to"])]
+    pub recordings: Option<PathBuf>,
+    /// Try a threshold at each of several values: cpu=0.2..0.6/0.1, and lag likewise; may be given
+    /// once for each
+    #[arg(long, value_name = "SWEEP", help_heading = "Backtest")]
+    pub sweep: Vec<Sweep>,
+}
+
+/// A moment as it is typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// This one.
+    At(Timestamp),
+    /// So long before now.
+    Ago(Duration),
+}
+
+impl Moment {
+    /// The moment, in whole milliseconds; `None` where time does not reach.
+    pub fn resolve(self, now: Timestamp) -> Option<Timestamp> {
+        let at_ms = match self {
+            Self::At(at) => at.as_millisecond(),
+            Self::Ago(ago) => now.as_millisecond().checked_sub(i64::try_from(ago.as_millis()).ok()?)?,
+        };
+        Timestamp::from_millisecond(at_ms).ok()
+    }
+}
+
+fn moment(text: &str) -> Result<Moment, String> {
+    if let Ok(at) = text.parse() {
+        return Ok(Moment::At(at));
+    }
+    let expected = "expected a time such as 2026-11-23T05:00:00Z or a duration ago such as 7d";
+    values::duration(text).map(Moment::Ago).map_err(|_| expected.to_owned())
+}
+
+fn every(text: &str) -> Result<Duration, String> {
+    match values::duration(text)? {
+        every if every < Duration::from_secs(1) => Err("it must be 1s or longer, such as 15m".to_owned()),
+        every => Ok(every),
+    }
+}

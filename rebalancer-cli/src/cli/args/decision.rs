@@ -1,0 +1,97 @@
+//! Settings of the decision: thresholds, floors, guards.
+#![allow(clippy::doc_markdown, reason = "these comments are the help texts")]
+
+use std::time::Duration;
+
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::{Args, ValueEnum};
+use rebalancer_core::{PerMetric, Strategy};
+
+use super::guards::GuardArgs;
+use crate::cli::values;
+
+/// What is held against what.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Decision")]
+pub struct DecisionArgs {
+    /// Act when the spread of CPU (standard deviation over mean) is above this ratio
+    #[arg(long, value_name = "RATIO", env = "CPU_VARIANCE_THRESHOLD", default_value = "0.3", value_parser = values::ratio)]
+    pub cpu_variance_threshold: f64,
+    /// Act when the spread of lag (standard deviation over mean) is above this ratio
+    #[arg(long, value_name = "RATIO", env = "LAG_VARIANCE_THRESHOLD", default_value = "0.5", value_parser = values::ratio)]
+    pub lag_variance_threshold: f64,
+    /// Fewest pods with complete metrics a decision is made on, and fewest Ready pods one acts on
+    #[arg(long, value_name = "COUNT", env = "MIN_PODS_REQUIRED", default_value = "3", value_parser = min_pods)]
+    pub min_pods: usize,
+    /// Share of the pods that must have a metric for it to be used; 0 turns this off
+    #[arg(long, value_name = "SHARE", env = "MIN_COVERAGE", default_value = "0.8", value_parser = values::share)]
+    pub min_coverage: f64,
+    /// Mean CPU in cores below which a fleet counts as idle
+    #[arg(long, value_name = "CORES", env = "CPU_FLOOR", default_value = "0.05", value_parser = values::quantity)]
+    pub cpu_floor: f64,
+    /// Mean memory below which it counts as this, in the score
+    #[arg(long, value_name = "BYTES", env = "MEMORY_FLOOR", default_value = "64Mi", value_parser = values::quantity)]
+    pub memory_floor: f64,
+    /// Mean lag in messages below which a fleet counts as keeping up
+    #[arg(long, value_name = "MESSAGES", env = "LAG_FLOOR", default_value = "1000", value_parser = values::quantity)]
+    pub lag_floor: f64,
+    /// Mean message rate per second below which it counts as this, in the score
+    #[arg(long, value_name = "RATE", env = "RATE_FLOOR", default_value = "1", value_parser = values::quantity)]
+    pub rate_floor: f64,
+    /// Weights of the score that ranks the pods
+    #[arg(long, value_name = "WEIGHTS", env = "SCORE_WEIGHTS", default_value = "cpu=0.4,lag=0.3,rate=0.2,memory=0.1", value_parser = values::weights)]
+    pub score_weights: PerMetric<f64>,
+    /// Which pods to rotate: the busiest and the least busy, the pair with the best predicted gain, or
+    /// the sick pod alone
+    #[arg(
+        long,
+        value_name = "STRATEGY",
+        env = "STRATEGY",
+        default_value = "rotate_outliers",
+        ignore_case = true,
+        value_parser = strategy()
+    )]
+    pub strategy: Strategy,
+    /// `standard` asks every guard, `off` is exactly the plain rule
+    #[arg(
+        long,
+        value_name = "MODE",
+        env = "GUARDS",
+        default_value = "standard",
+        value_enum,
+        ignore_case = true
+    )]
+    pub guards: GuardMode,
+    /// Samples older than this are missing
+    #[arg(long, value_name = "DURATION", env = "MAX_SAMPLE_AGE", default_value = "180s", value_parser = values::positive_duration)]
+    pub max_sample_age: Duration,
+    #[command(flatten)]
+    pub limits: GuardArgs,
+}
+
+fn min_pods(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count) if count >= 2 => Ok(count),
+        _ => Err("expected a whole number, 2 or more: a rotation takes two different pods".to_owned()),
+    }
+}
+
+fn strategy() -> impl TypedValueParser<Value = Strategy> {
+    let with_dashes = ["rotate-outliers", "planned-pair", "replace-outlier"];
+    let names = Strategy::ALL.map(Strategy::name).into_iter().zip(with_dashes);
+    PossibleValuesParser::new(names.map(|(name, alias)| PossibleValue::new(name).alias(alias))).map(|name| {
+        let name = name.to_ascii_lowercase().replace('-', "_");
+        name.parse().expect("the parser lets only known names through")
+    })
+}
+
+/// Whether guards are asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum GuardMode {
+    /// Every guard that is not off by its own setting.
+    #[value(alias = "on")]
+    Standard,
+    /// None: exactly the plain rule.
+    #[value(aliases = ["none", "false"])]
+    Off,
+}

@@ -1,0 +1,61 @@
+//! Settings of the guards and of what is known about the consumer group.
+#![allow(clippy::doc_markdown, reason = "these comments are the help texts")]
+
+use std::time::Duration;
+
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use rebalancer_core::AssignorChoice;
+use rebalancer_core::kafka::Assignor;
+
+use crate::cli::values::{self, Guarded};
+
+/// Limits of the guards; each can be turned off by itself.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Decision")]
+pub struct GuardArgs {
+    /// Leave out pods that have worked for less than this; off turns it off
+    #[arg(long, value_name = "DURATION", env = "WARMUP", default_value = "5m", value_parser = values::duration_or_off)]
+    pub warmup: Guarded<Duration>,
+    /// Withhold while any pod is younger than this; off turns it off
+    #[arg(long, value_name = "DURATION", env = "COOLDOWN", default_value = "30m", value_parser = values::duration_or_off)]
+    pub cooldown: Guarded<Duration>,
+    /// Withhold unless the busiest pod was busy for most of this window; off turns it off
+    #[arg(long, value_name = "DURATION", env = "PERSISTENCE_WINDOW", default_value = "60m", value_parser = values::window_or_off)]
+    pub persistence_window: Guarded<Duration>,
+    /// Busy is a load above this many times the mean of the pods; off turns persistence off
+    #[arg(long, value_name = "FACTOR", env = "PERSISTENCE_FACTOR", default_value = "1.25", value_parser = values::factor_or_off)]
+    pub persistence_factor: Guarded<f64>,
+    /// Most of the window is this share of its minutes; off turns persistence off
+    #[arg(long, value_name = "PERCENT", env = "PERSISTENCE_PERCENT", default_value = "80%", value_parser = values::percent_or_off)]
+    pub persistence_percent: Guarded<u32>,
+    /// Withhold when the busiest pod is itself a replacement younger than this; off turns it off
+    #[arg(long, value_name = "DURATION", env = "FUTILITY_AGE", default_value = "180m", value_parser = values::duration_or_off)]
+    pub futility_age: Guarded<Duration>,
+    /// Withhold when more than this share of the pods, and more than 4, would be younger than 6
+    /// hours; off turns it off
+    #[arg(long, value_name = "PERCENT", env = "CHURN_BUDGET", default_value = "10%", value_parser = values::percent_or_off)]
+    pub churn_budget: Guarded<u32>,
+    /// Also act on one pod that lastingly has more than this many times the median load: a factor,
+    /// `on` for 2, or off; for fleets of 20 pods and more, whose spread one hot pod hardly moves
+    #[arg(long, value_name = "FACTOR", env = "OUTLIER_TRIGGER", default_value = "off", value_parser = values::outlier_factor)]
+    pub outlier_trigger: Guarded<f64>,
+    /// How the consumer group deals its partitions; `auto` takes it from kminion or recognises it
+    /// by who owns what, `unknown` assumes nothing
+    #[arg(long = "assignor", value_name = "ASSIGNOR", env = "KAFKA_ASSIGNOR", default_value = "auto", ignore_case = true, value_parser = assignor())]
+    pub assignor: AssignorChoice,
+    /// Kafka consumers in each pod; counted where clients are exported, else one is assumed
+    #[arg(long, value_name = "COUNT", env = "CONSUMERS_PER_POD", value_parser = values::count)]
+    pub consumers_per_pod: Option<usize>,
+    /// Whether a replacement comes back under the Kafka identity of the pod it replaces
+    /// (group.instance.id); if not set, true for a StatefulSet
+    #[arg(long, value_name = "BOOL", env = "STATIC_MEMBERSHIP",
+        num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set, value_parser = values::switch)]
+    pub static_membership: Option<bool>,
+}
+
+fn assignor() -> impl TypedValueParser<Value = AssignorChoice> {
+    let [range, roundrobin, sticky, cooperative_sticky, uniform] = Assignor::ALL.map(Assignor::name);
+    PossibleValuesParser::new(["auto", range, roundrobin, sticky, cooperative_sticky, uniform, "unknown"])
+        .map(|name| name.to_ascii_lowercase().parse().expect("the parser lets only known names through"))
+}

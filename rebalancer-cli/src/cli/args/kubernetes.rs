@@ -1,0 +1,178 @@
+//! Settings of the cluster, and of the eviction itself.
+#![allow(clippy::doc_markdown, reason = "these comments are the help texts")]
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::PossibleValue;
+use clap::{Args, ValueEnum};
+
+use rebalancer_core::Method;
+use rebalancer_io::kubernetes::{ControllerKind, WorkloadName};
+
+use crate::cli::values;
+
+/// Which pods are meant, and how to reach their cluster.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Workload and cluster")]
+pub struct KubernetesArgs {
+    /// The workload, deployment/NAME, statefulset/NAME or rollout/NAME, in place of a label selector
+    #[arg(value_name = "TARGET")]
+    pub target: Option<WorkloadName>,
+    /// Namespace of the workload; the one of the context or the service account if not given
+    #[arg(short = 'n', long, value_name = "NAMESPACE", env = "KUBE_NAMESPACE")]
+    pub namespace: Option<String>,
+    /// Label selector of the workload's pods, such as app=orders (required unless TARGET is given)
+    #[arg(short = 'l', long, value_name = "SELECTOR", env = "KUBE_LABEL_SELECTOR")]
+    pub selector: Option<String>,
+    /// Kubeconfig file; else $KUBECONFIG, else ~/.kube/config, else the service account of the pod
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Context of the kubeconfig
+    #[arg(long, value_name = "NAME", env = "KUBE_CONTEXT")]
+    pub context: Option<String>,
+    /// User to impersonate
+    #[arg(long = "as", value_name = "USER", env = "KUBE_AS")]
+    pub impersonate: Option<String>,
+    /// Group to impersonate; may be given several times
+    #[arg(long = "as-group", value_name = "GROUP")]
+    pub impersonate_groups: Vec<String>,
+    /// Longest wait for one request to the cluster
+    #[arg(long, value_name = "DURATION", env = "KUBE_TIMEOUT", default_value = "30s", value_parser = values::positive_duration)]
+    pub kube_timeout: Duration,
+    /// Accept pods of several controllers behind one selector
+    #[arg(long, value_name = "BOOL", env = "ALLOW_MULTIPLE_CONTROLLERS", default_value = "false",
+        num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set, value_parser = values::switch)]
+    pub allow_multiple_controllers: bool,
+    /// Kinds of controllers that replace their pods as a ReplicaSet does, with their API groups, such
+    /// as CloneSet.apps.kruise.io; pods of a ReplicaSet, StatefulSet or ReplicationController may be
+    /// evicted without, pods of a Job, of a DaemonSet or of another pod never
+    #[arg(long, value_name = "KINDS", env = "ALLOWED_CONTROLLERS", value_delimiter = ',')]
+    pub allowed_controllers: Vec<ControllerKind>,
+    /// Pods whose data lies on their node (hostPath, and emptyDir unless in memory): `allow` evicts
+    /// them and names what is lost, `refuse` leaves them alone
+    #[arg(
+        long,
+        value_name = "CHOICE",
+        env = "LOCAL_STORAGE",
+        default_value = "allow",
+        value_enum,
+        ignore_case = true
+    )]
+    pub local_storage: LocalStorage,
+    /// Longest whole run; no eviction is begun when less than a request's wait is left
+    #[arg(long, value_name = "DURATION", env = "RUN_TIMEOUT", default_value = "90s", value_parser = values::positive_duration)]
+    pub run_timeout: Duration,
+}
+
+/// What becomes of pods whose data lies on their node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LocalStorage {
+    /// They are evicted as others are.
+    Allow,
+    /// They are left alone.
+    Refuse,
+}
+
+/// How `run` acts.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Eviction")]
+pub struct ActionArgs {
+    /// Change nothing: `client` decides only, `server` asks the cluster whether it would evict
+    #[arg(long, value_name = "MODE", env = "DRY_RUN", default_value = "none", value_enum, ignore_case = true,
+        num_args = 0..=1, require_equals = true, default_missing_value = "client", hide_possible_values = true)]
+    pub dry_run: DryRun,
+    /// `sequential` evicts the second pod once the first eviction is accepted and nothing else has
+    /// changed, `wait-ready` once the first replacement is Ready
+    #[arg(
+        long,
+        value_name = "PACING",
+        env = "PACING",
+        default_value = "sequential",
+        value_enum,
+        ignore_case = true
+    )]
+    pub pacing: PacingChoice,
+    /// `evict` respects disruption budgets, `delete` does not and needs the verb delete
+    #[arg(
+        long,
+        value_name = "METHOD",
+        env = "EVICTION_METHOD",
+        default_value = "evict",
+        value_enum,
+        ignore_case = true
+    )]
+    pub eviction_method: EvictionMethod,
+    /// Claim the workload by an Event before evicting, so that of several runs at once one evicts;
+    /// `off` needs no Event, and nothing keeps runs apart then
+    #[arg(long, value_name = "BOOL", env = "CLAIM", default_value = "on",
+        num_args = 0..=1, require_equals = true, default_missing_value = "on", action = clap::ArgAction::Set, value_parser = values::switch)]
+    pub claim: bool,
+    /// Grace period instead of each pod's own
+    #[arg(long, value_name = "DURATION", env = "GRACE_PERIOD", value_parser = values::duration)]
+    pub grace_period: Option<Duration>,
+}
+
+impl ActionArgs {
+    /// The method.
+    pub const fn method(&self) -> Method {
+        match self.eviction_method {
+            EvictionMethod::Evict => Method::Evict,
+            EvictionMethod::Delete => Method::Delete,
+        }
+    }
+}
+
+/// How much of a dry run it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DryRun {
+    /// For real.
+    None,
+    /// Decide, then stop.
+    Client,
+    /// Ask the API server to try everything and change nothing.
+    Server,
+}
+
+impl ValueEnum for DryRun {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::None, Self::Client, Self::Server]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self {
+            Self::None => PossibleValue::new("none").aliases(["false", "0", "no", "off"]),
+            Self::Client => PossibleValue::new("client").aliases(["true", "1", "yes", "on"]),
+            Self::Server => PossibleValue::new("server"),
+        })
+    }
+}
+
+impl DryRun {
+    /// The word used in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Client => "client",
+            Self::Server => "server",
+        }
+    }
+}
+
+/// What has to happen between the two evictions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PacingChoice {
+    /// The first eviction is accepted.
+    Sequential,
+    /// The first replacement is Ready.
+    WaitReady,
+}
+
+/// How a pod is removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum EvictionMethod {
+    /// Eviction API.
+    Evict,
+    /// Plain deletion.
+    Delete,
+}

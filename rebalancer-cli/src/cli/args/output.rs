@@ -1,0 +1,94 @@
+//! Settings of what is printed.
+#![allow(clippy::doc_markdown, reason = "these comments are the help texts")]
+
+use clap::{Args, ValueEnum};
+
+use crate::cli::values;
+
+/// How the report and the log look.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub struct OutputArgs {
+    /// Form of the report on standard output
+    #[arg(
+        short = 'o',
+        long,
+        value_name = "FORMAT",
+        env = "OUTPUT",
+        default_value = "table",
+        value_enum,
+        ignore_case = true
+    )]
+    pub output: OutputFormat,
+    /// Colours; `auto` is on a terminal, unless NO_COLOR is set, and wherever CLICOLOR_FORCE is
+    #[arg(long, value_name = "WHEN", default_value = "auto", value_enum, ignore_case = true)]
+    pub color: Color,
+    /// Exit with 2 when over threshold (would act or acted), 3 when withheld and 4 on too little data
+    #[arg(long, value_name = "BOOL", env = "DETAILED_EXITCODE", default_value = "false",
+        num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set, value_parser = values::switch)]
+    pub detailed_exitcode: bool,
+    /// Form of the log on standard error; `auto` is text on a terminal and JSON elsewhere
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        env = "LOG_FORMAT",
+        default_value = "auto",
+        value_enum,
+        ignore_case = true
+    )]
+    pub log_format: LogFormat,
+    /// What is logged: error, warn, info, debug, trace, or a filter such as `info,ureq=debug`, which
+    /// also shows a library's own lines
+    #[arg(long, value_name = "LEVEL", env = "LOG_LEVEL", default_value = "info")]
+    pub log_level: String,
+}
+
+/// Form of the report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OutputFormat {
+    /// For people.
+    Table,
+    /// For people, with every column.
+    Wide,
+    /// The whole report, for programs.
+    Json,
+    /// The same as YAML.
+    Yaml,
+    /// One line a decision, for spreadsheets; `backtest` only.
+    Csv,
+    /// What is not good, and the verdict; `check` only.
+    Short,
+    /// Names of the pods that would be evicted, one a line.
+    Name,
+    /// Nothing.
+    None,
+}
+
+impl OutputFormat {
+    /// Whether it shows more than what is to be evicted.
+    pub fn shows_pods(self) -> bool {
+        !matches!(self, Self::Name | Self::None)
+    }
+}
+
+/// When colours are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal that can show them.
+    Auto,
+    /// Into files and pipes too.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Form of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Text on a terminal, JSON elsewhere.
+    Auto,
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}

@@ -1,0 +1,132 @@
+//! Settings of the metrics server and of the queries it is asked.
+#![allow(clippy::doc_markdown, reason = "these comments are the help texts")]
+#![allow(clippy::struct_field_names, reason = "each field is named as its flag")]
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, ValueEnum};
+use rebalancer_io::metrics::{KafkaPreset, Matchers};
+
+use crate::cli::values;
+
+/// Where the metrics server is and how to reach it. Secrets have no flags: they would be seen in
+/// process lists and pod specs.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Metrics server")]
+pub struct PrometheusArgs {
+    /// Base URL of Prometheus or VictoriaMetrics, such as <http://prometheus:9090> (required)
+    #[arg(long, value_name = "URL", env = "PROMETHEUS_ENDPOINT")]
+    pub prometheus_endpoint: Option<String>,
+    /// Longest wait for one query; the server is told too
+    #[arg(long, value_name = "DURATION", env = "PROMETHEUS_TIMEOUT", default_value = "30s", value_parser = values::positive_duration)]
+    pub prometheus_timeout: Duration,
+    /// File with the bearer token, read anew for each request
+    #[arg(long, value_name = "FILE", env = "PROMETHEUS_BEARER_TOKEN_FILE")]
+    pub prometheus_bearer_token_file: Option<PathBuf>,
+    /// User name of basic authentication
+    #[arg(long, value_name = "NAME", env = "PROMETHEUS_USERNAME")]
+    pub prometheus_username: Option<String>,
+    /// File with the password, read anew for each request
+    #[arg(long, value_name = "FILE", env = "PROMETHEUS_PASSWORD_FILE")]
+    pub prometheus_password_file: Option<PathBuf>,
+    /// Certificate authority of the server, PEM
+    #[arg(long, value_name = "FILE", env = "PROMETHEUS_CA_FILE")]
+    pub prometheus_ca_file: Option<PathBuf>,
+    /// Client certificate, PEM; needs the key too
+    #[arg(long, value_name = "FILE", env = "PROMETHEUS_CLIENT_CERT")]
+    pub prometheus_client_cert: Option<PathBuf>,
+    /// Key of the client certificate, PEM
+    #[arg(long, value_name = "FILE", env = "PROMETHEUS_CLIENT_KEY")]
+    pub prometheus_client_key: Option<PathBuf>,
+    /// Name the server's certificate must carry, if not the host of the endpoint
+    #[arg(long, value_name = "NAME", env = "PROMETHEUS_TLS_SERVER_NAME")]
+    pub prometheus_tls_server_name: Option<String>,
+    /// Do not verify the server's certificate
+    #[arg(long, value_name = "BOOL", env = "PROMETHEUS_INSECURE_SKIP_TLS_VERIFY", default_value = "false",
+        num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set, value_parser = values::switch)]
+    pub prometheus_insecure_skip_tls_verify: bool,
+    /// Extra query parameters, such as `dedup=true&max_source_resolution=0`
+    #[arg(long, value_name = "PARAMS", env = "PROMETHEUS_QUERY_PARAMS")]
+    pub prometheus_query_params: Option<String>,
+    /// HTTP method of queries; GET for servers that know no POST
+    #[arg(
+        long,
+        value_name = "METHOD",
+        env = "PROMETHEUS_METHOD",
+        default_value = "post",
+        value_enum,
+        ignore_case = true
+    )]
+    pub prometheus_method: Method,
+    /// Ask the server to refuse partial answers and cached ones; off for servers that reject
+    /// parameters they do not know
+    #[arg(long, value_name = "BOOL", env = "PROMETHEUS_STRICT_PARAMS", default_value = "true",
+        num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set, value_parser = values::switch)]
+    pub prometheus_strict_params: bool,
+    /// Largest answer that is read, in bytes after decompression
+    #[arg(long, value_name = "SIZE", env = "PROMETHEUS_MAX_RESPONSE", default_value = "32Mi", value_parser = values::size)]
+    pub prometheus_max_response: u64,
+}
+
+/// HTTP method of queries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Method {
+    /// Form in the body; queries may be long.
+    Post,
+    /// Parameters in the URL.
+    Get,
+}
+
+/// What is asked of the metrics server.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Queries")]
+pub struct QueryArgs {
+    /// Label matchers for every selector, such as `cluster="eu-1"`, where the server holds several
+    /// clusters; and `{{matchers}}`
+    #[arg(long, value_name = "MATCHERS", env = "PROMETHEUS_MATCHERS")]
+    pub prometheus_matchers: Option<Matchers>,
+    /// Where lag and message rate come from; `none` leaves Kafka out
+    #[arg(long, value_name = "PRESET", env = "METRICS_PRESET", default_value = "micrometer", ignore_case = true, value_parser = preset())]
+    pub metrics_preset: KafkaPreset,
+    /// Own PromQL for CPU in cores, one sample a pod with label `pod`; placeholders `{{namespace}}`
+    /// `{{pods_regex}}` `{{pods_pattern}}` `{{window}}` `{{group}}` `{{container}}` `{{matchers}}`
+    #[arg(long, value_name = "PROMQL", env = "QUERY_CPU")]
+    pub query_cpu: Option<String>,
+    /// Own PromQL for memory in bytes
+    #[arg(long, value_name = "PROMQL", env = "QUERY_MEMORY")]
+    pub query_memory: Option<String>,
+    /// Own PromQL for lag in messages
+    #[arg(long, value_name = "PROMQL", env = "QUERY_LAG")]
+    pub query_lag: Option<String>,
+    /// Own PromQL for messages per second
+    #[arg(long, value_name = "PROMQL", env = "QUERY_RATE")]
+    pub query_rate: Option<String>,
+    /// Own PromQL for messages per second by `topic` and `partition`, and `pod` where it is known
+    #[arg(long, value_name = "PROMQL", env = "QUERY_PARTITION_LOAD")]
+    pub query_partition_load: Option<String>,
+    /// Own PromQL for the number of Kafka partitions of each pod, and `client_id` where a pod has
+    /// several consumers
+    #[arg(long, value_name = "PROMQL", env = "QUERY_ASSIGNED_PARTITIONS")]
+    pub query_assigned_partitions: Option<String>,
+    /// Kafka consumer group, for presets and `{{group}}`
+    #[arg(long, value_name = "GROUP", env = "KAFKA_GROUP")]
+    pub kafka_group: Option<String>,
+    /// Measure CPU and memory of this container only, and `{{container}}`
+    #[arg(long, value_name = "NAME", env = "CONTAINER")]
+    pub container: Option<String>,
+    /// Window of the rates, and `{{window}}`
+    #[arg(long, value_name = "DURATION", env = "WINDOW", default_value = "5m", value_parser = values::positive_duration)]
+    pub window: Duration,
+    /// Label that holds the name of the pod
+    #[arg(long, value_name = "LABEL", env = "POD_LABEL", default_value = "pod")]
+    pub pod_label: String,
+}
+
+fn preset() -> impl TypedValueParser<Value = KafkaPreset> {
+    let named =
+        |name: String| KafkaPreset::ALL.into_iter().find(|preset| preset.name().eq_ignore_ascii_case(&name));
+    PossibleValuesParser::new(KafkaPreset::ALL.map(KafkaPreset::name))
+        .map(move |name| named(name).expect("the parser lets only names of presets through"))
+}

@@ -1,0 +1,289 @@
+//! How the words of the configuration are read: durations, quantities, shares, switches, lists.
+//!
+//! Each parser answers a bad value with what is expected instead; the variable and the value
+//! themselves are named by [`crate::cli::usage`].
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use rebalancer_core::guard::OutlierTrigger;
+use rebalancer_core::{DEFAULT_WEIGHTS, Metric, PerMetric};
+
+/// A duration that may be zero: `30s`, `1m30s`, `1h`, `0s`.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    if text.parse::<f64>().is_ok() && text != "0" {
+        return Err(format!("a duration needs a unit; did you mean {text}s?"));
+    }
+    humantime::parse_duration(text)
+        .map_err(|error| format!("{error}; write a duration such as 30s, 5m or 1h30m"))
+}
+
+/// A duration longer than zero.
+pub fn positive_duration(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("it must be longer than zero, such as 30s".to_owned()),
+        duration => Ok(duration),
+    }
+}
+
+/// A guard's duration: `off` and `0s` both turn the guard off.
+pub fn duration_or_off(text: &str) -> Result<Guarded<Duration>, String> {
+    if is_off(text) {
+        return Ok(Guarded(None));
+    }
+    let limit = duration(text).map_err(|error| format!("{error} (off turns the guard off)"))?;
+    Ok(Guarded((limit > Duration::ZERO).then_some(limit)))
+}
+
+/// The window of a guard that looks back minute by minute: one minute to seven days, or `off`.
+///
+/// A server answers at most 11,000 moments; seven days are 10,080 minutes.
+pub fn window_or_off(text: &str) -> Result<Guarded<Duration>, String> {
+    const MINUTE: Duration = Duration::from_secs(60);
+    const LONGEST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+    match duration_or_off(text)? {
+        Guarded(Some(window)) if !(MINUTE..=LONGEST).contains(&window) => {
+            Err("the window must be 1m to 7d (off turns the guard off)".to_owned())
+        }
+        window => Ok(window),
+    }
+}
+
+/// A factor above 0, or `off`.
+pub fn factor_or_off(text: &str) -> Result<Guarded<f64>, String> {
+    if is_off(text) {
+        return Ok(Guarded(None));
+    }
+    match number(text).map_err(|error| format!("{error} (off turns the guard off)"))? {
+        0.0 => Err("the factor must be above 0 (off turns the guard off)".to_owned()),
+        factor => Ok(Guarded(Some(factor))),
+    }
+}
+
+/// The factor of the outlier trigger; `on` is the usual one.
+pub fn outlier_factor(text: &str) -> Result<Guarded<f64>, String> {
+    if text.eq_ignore_ascii_case("on") {
+        return Ok(Guarded(Some(OutlierTrigger::STANDARD.ratio)));
+    }
+    factor_or_off(text).map_err(|_| "expected on, off, or a factor above 0 such as 2".to_owned())
+}
+
+/// A percentage from 1 to 100 with or without its sign; `off` and `0%` turn a guard off.
+pub fn percent_or_off(text: &str) -> Result<Guarded<u32>, String> {
+    if is_off(text) {
+        return Ok(Guarded(None));
+    }
+    match text.strip_suffix('%').unwrap_or(text).trim_end().parse() {
+        Ok(percent @ 0..=100) => Ok(Guarded((percent > 0).then_some(percent))),
+        _ => Err("expected a whole percentage from 1 to 100 such as 10%, or off".to_owned()),
+    }
+}
+
+/// A whole number, 1 or more.
+pub fn count(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count) if count > 0 => Ok(count),
+        _ => Err("expected a whole number, 1 or more".to_owned()),
+    }
+}
+
+/// A guard's limit, `None` when the guard is off. (A type of its own: clap reads a bare `Option`
+/// as an optional flag.)
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Guarded<T>(pub Option<T>);
+
+/// A finite number that is 0 or more.
+pub fn number(text: &str) -> Result<f64, String> {
+    let value = f64::from_str(text).map_err(|_| "expected a number such as 0.3".to_owned())?;
+    if value.is_finite() && value >= 0.0 {
+        return Ok(value);
+    }
+    Err("it must be a finite number, 0 or more".to_owned())
+}
+
+/// A ratio, 0 or more: `0.3` or `30%`.
+pub fn ratio(text: &str) -> Result<f64, String> {
+    match text.strip_suffix('%') {
+        Some(percent) => Ok(number(percent.trim_end())? / 100.0),
+        None => number(text).map_err(|error| format!("{error}; write a ratio such as 0.3 or 30%")),
+    }
+}
+
+/// A share, from 0 to 1 (`0.8` or `80%`).
+pub fn share(text: &str) -> Result<f64, String> {
+    let value = ratio(text)?;
+    if value <= 1.0 { Ok(value) } else { Err("a share is from 0 to 1, such as 0.8 or 80%".to_owned()) }
+}
+
+/// A number that may carry a Kubernetes suffix: `64Mi`, `250m`, `2k`; or `off` for 0.
+pub fn quantity(text: &str) -> Result<f64, String> {
+    const SUFFIXES: [(&str, f64); 11] = [
+        ("Ki", 1024.0),
+        ("Mi", 1024.0 * 1024.0),
+        ("Gi", 1024.0 * 1024.0 * 1024.0),
+        ("Ti", 1024.0 * 1024.0 * 1024.0 * 1024.0),
+        ("Pi", 1024.0 * 1024.0 * 1024.0 * 1024.0 * 1024.0),
+        ("m", 1e-3),
+        ("k", 1e3),
+        ("M", 1e6),
+        ("G", 1e9),
+        ("T", 1e12),
+        ("P", 1e15),
+    ];
+    if is_off(text) {
+        return Ok(0.0);
+    }
+    let suffix = SUFFIXES.iter().find_map(|(suffix, factor)| Some((text.strip_suffix(suffix)?, factor)));
+    let (digits, factor) = suffix.unwrap_or((text, &1.0));
+    let value =
+        number(digits).map_err(|error| format!("{error}; write a quantity such as 0.05, 250m or 64Mi"))?;
+    let value = value * factor;
+    if value.is_finite() {
+        Ok(value)
+    } else {
+        Err("it is too large; write a quantity such as 64Mi".to_owned())
+    }
+}
+
+/// A size in bytes that is at least 1: `64Mi`.
+pub fn size(text: &str) -> Result<u64, String> {
+    let bytes = quantity(text)?;
+    if (1.0..=9e15).contains(&bytes) {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "checked to be in range"
+        )]
+        return Ok(bytes as u64);
+    }
+    Err("expected a size of at least one byte, such as 64Mi".to_owned())
+}
+
+/// A switch. Anything that is not understood is an error, never "false".
+pub fn switch(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" => Ok(true),
+        "false" | "0" | "no" | "off" => Ok(false),
+        _ => Err("expected true or false".to_owned()),
+    }
+}
+
+/// Weights of the score, such as `cpu=0.4,lag=0.3`; a metric that is not named has weight 0.
+pub fn weights(text: &str) -> Result<PerMetric<f64>, String> {
+    let shape = || format!("write weights such as {}", show_weights(&DEFAULT_WEIGHTS));
+    let mut weights = PerMetric::default();
+    let mut named = PerMetric::<bool>::default();
+    for part in text.split(',') {
+        let (name, value) =
+            part.split_once('=').ok_or_else(|| format!("{part:?} is no weight; {}", shape()))?;
+        let metric = Metric::ALL.into_iter().find(|metric| metric.name() == name.trim());
+        let metric = metric.ok_or_else(|| format!("{:?} is no metric; {}", name.trim(), shape()))?;
+        if std::mem::replace(&mut named[metric], true) {
+            return Err(format!("{metric} is given twice; {}", shape()));
+        }
+        weights[metric] = number(value.trim()).map_err(|error| format!("{metric}: {error}"))?;
+    }
+    if !weights.iter().map(|(_, weight)| *weight).sum::<f64>().is_finite() {
+        return Err(format!("the sum of the weights is not finite; {}", shape()));
+    }
+    if weights.iter().all(|(_, weight)| *weight == 0.0) {
+        return Err(format!("at least one weight must be more than 0; {}", shape()));
+    }
+    Ok(weights)
+}
+
+/// The weights as [`weights`] reads them.
+pub fn show_weights(weights: &PerMetric<f64>) -> String {
+    let PerMetric { cpu, memory, lag, rate } = weights;
+    format!("cpu={cpu},lag={lag},rate={rate},memory={memory}")
+}
+
+/// A `name: value` header or `name=value` parameter.
+pub fn pair(text: &str, separator: char) -> Result<(String, String), String> {
+    match text.split_once(separator) {
+        Some((name, value)) if !name.trim().is_empty() => {
+            Ok((name.trim().to_owned(), value.trim().to_owned()))
+        }
+        // The text may hold a credential: it is not repeated.
+        _ => Err(format!("expected name{separator}value")),
+    }
+}
+
+fn is_off(text: &str) -> bool {
+    text.eq_ignore_ascii_case("off")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_need_a_unit_and_say_so() {
+        assert_eq!(duration("1m30s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("0s"), Ok(Duration::ZERO));
+        assert_eq!(duration("30").unwrap_err(), "a duration needs a unit; did you mean 30s?");
+        assert!(duration("soon").unwrap_err().contains("write a duration such as 30s"));
+        assert!(positive_duration("0s").is_err());
+    }
+
+    #[test]
+    fn off_and_zero_both_turn_a_guard_off() {
+        assert_eq!(duration_or_off("off"), Ok(Guarded(None)));
+        assert_eq!(duration_or_off("0s"), Ok(Guarded(None)));
+        assert_eq!(duration_or_off("5m"), Ok(Guarded(Some(Duration::from_secs(300)))));
+    }
+
+    #[test]
+    fn limits_of_guards_are_read_with_their_bounds() {
+        assert_eq!(window_or_off("60m"), Ok(Guarded(Some(Duration::from_secs(3600)))));
+        assert_eq!(window_or_off("0s"), Ok(Guarded(None)));
+        assert!(window_or_off("59s").is_err() && window_or_off("8d").is_err());
+        assert_eq!(percent_or_off("80"), Ok(Guarded(Some(80))));
+        assert_eq!(percent_or_off("0%"), Ok(Guarded(None)));
+        for bad in ["101%", "-1", "0.1", "", "ten"] {
+            assert!(percent_or_off(bad).is_err(), "{bad}");
+        }
+        assert_eq!(factor_or_off("1.25"), Ok(Guarded(Some(1.25))));
+        assert!(factor_or_off("0").is_err() && factor_or_off("NaN").is_err());
+        assert_eq!(outlier_factor("ON"), Ok(Guarded(Some(2.0))));
+        assert_eq!(outlier_factor("off"), Ok(Guarded(None)));
+        assert!(outlier_factor("hot").unwrap_err().starts_with("expected on, off"));
+        assert!(count("0").is_err() && count("1.5").is_err());
+    }
+
+    #[test]
+    fn numbers_are_finite_and_not_negative() {
+        for bad in ["NaN", "inf", "-0.1", "", "0,3"] {
+            assert!(ratio(bad).is_err(), "{bad}");
+        }
+        assert_eq!(ratio("30%"), Ok(0.3));
+        assert!(share("1.01").is_err());
+    }
+
+    #[test]
+    fn quantities_carry_suffixes() {
+        assert_eq!(quantity("64Mi"), Ok(67_108_864.0));
+        assert_eq!(quantity("250m"), Ok(0.25));
+        assert_eq!(quantity("1k"), Ok(1000.0));
+        assert_eq!(quantity("off"), Ok(0.0));
+        assert!(quantity("64MiB").is_err());
+        assert!(quantity("1e308P").is_err(), "a limit without end limits nothing");
+        assert!(size("0").is_err());
+    }
+
+    #[test]
+    fn a_switch_that_is_not_understood_is_an_error() {
+        assert_eq!(switch("True"), Ok(true));
+        assert_eq!(switch("0"), Ok(false));
+        assert!(switch("yess").is_err());
+    }
+
+    #[test]
+    fn weights_name_each_metric_at_most_once() {
+        assert_eq!(weights(&show_weights(&DEFAULT_WEIGHTS)), Ok(DEFAULT_WEIGHTS));
+        assert_eq!(weights("cpu=1").map(|weights| weights.lag), Ok(0.0));
+        for bad in ["cpu", "cpu=1,cpu=2", "disk=1", "cpu=0", "cpu=-1", "cpu=1e308,lag=1e308", ""] {
+            assert!(weights(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! From a report and what it was made from to its page, in a file or as text.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::ArgMatches;
+use rebalancer_core::RotationOptions;
+use rebalancer_io::file;
+use rebalancer_io::podstate::Freshness;
+use rebalancer_io::recording::Recording;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::commands::config;
+use crate::failure::Failure;
+use crate::pipeline::decide::{Known, Purpose, decide};
+use crate::pipeline::recorded::{RecordedSettings, flags_to_take_up, read_back};
+use crate::render::html::{self, Embedded, Extras, SettingRow};
+use crate::report::{Kind, Report, WorkloadReport};
+use crate::settings::decision::DecisionSettings;
+
+/// Parts of a report that a replay of its page must come to again.
+const DECISION: [&str; 7] =
+    ["should_rebalance", "outliers", "statistics", "pods", "thresholds", "guards", "diagnosis"];
+
+/// How far a number of the guards and the diagnosis may lie from what it was, as a ratio: less than
+/// anyone reads off the page.
+const TOLERANCE: f64 = 0.005;
+
+/// The page that a command writes beside its report, where one is wanted.
+#[derive(Debug)]
+pub struct Page {
+    path: Option<PathBuf>,
+    extras: Extras,
+}
+
+impl Page {
+    /// A page for the file `path`, none without it. Whether it could be written is looked at before
+    /// anything else is done.
+    ///
+    /// # Errors
+    /// A path without a folder that is there, or that is a folder itself.
+    pub fn new(path: Option<&Path>) -> Result<Self, Failure> {
+        if let Some(path) = path {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            let folder = folder.unwrap_or_else(|| Path::new("."));
+            let wrong = if path.is_dir() {
+                Some("it is a folder".to_owned())
+            } else {
+                (!folder.is_dir()).then(|| format!("there is no folder {}", folder.display()))
+            };
+            if let Some(wrong) = wrong {
+                return Err(Failure::usage(format!("cannot write the page {}: {wrong}", path.display())));
+            }
+        }
+        Ok(Self { path: path.map(Path::to_owned), extras: Extras::default() })
+    }
+
+    /// Whether there is a file for it.
+    pub const fn is_wanted(&self) -> bool {
+        self.path.is_some()
+    }
+
+    /// Takes what it shows beside the report; not asked for where no page is wanted.
+    pub fn gather(&mut self, extras: impl FnOnce() -> Extras) {
+        if self.is_wanted() {
+            self.extras = extras();
+        }
+    }
+
+    /// Writes the page of a report, where one is wanted, replacing the file all or nothing.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write(&self, report: &impl Serialize) -> Result<(), Failure> {
+        if !self.is_wanted() {
+            return Ok(());
+        }
+        let report = serde_json::to_value(report).context("cannot write the report as JSON")?;
+        self.put(&html::page(&report, &self.extras)?)
+    }
+
+    /// Writes a page that is made already, likewise.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn put(&self, text: &str) -> Result<(), Failure> {
+        let Some(path) = &self.path else { return Ok(()) };
+        let written = file::replace(path, |mut file| {
+            file.write_all(text.as_bytes())?;
+            Ok(file)
+        });
+        Ok(written.with_context(|| format!("cannot write the page {}", path.display()))?)
+    }
+}
+
+/// What the page of a decision shows beside its report.
+pub fn page_extras(
+    matches: &ArgMatches,
+    recording: Option<&Recording>,
+    report: &Report,
+    decision: &DecisionSettings,
+    purpose: Purpose<'_>,
+) -> Extras {
+    let Some(recording) = recording else {
+        return Extras { settings: page_settings(matches, None), ..Extras::default() };
+    };
+    let recorded: Option<RecordedSettings> = serde_json::from_value(recording.config.clone()).ok();
+    let recorded = recorded.filter(|_| purpose.kind == Kind::Plan && report.workload.context.is_none());
+    let same = |back: &Recording| again(back, decision, purpose).is_ok_and(|again| is_same(report, &again));
+    Extras {
+        settings: page_settings(matches, recorded.as_ref()),
+        queries: html::of_recording(recording),
+        recording: Embedded::of(recording, same),
+    }
+}
+
+/// The settings in force, with those that were taken up from a recording.
+pub fn page_settings(matches: &ArgMatches, recorded: Option<&RecordedSettings>) -> Vec<SettingRow> {
+    let taken_up = recorded.map(|recorded| flags_to_take_up(recorded, matches)).unwrap_or_default();
+    let rows = config::rows(matches).into_iter().filter_map(|row| {
+        let name = row.variable.clone().or_else(|| row.flag.clone())?;
+        let flag = format!("{}=", row.flag.unwrap_or_default());
+        let recorded = taken_up.iter().find_map(|text| text.strip_prefix(&flag)).filter(|_| flag.len() > 1);
+        // A value that was recorded as it stands by default tells nothing more.
+        let recorded = recorded.filter(|value| Some(*value) != row.value.as_deref());
+        Some(match recorded {
+            Some(value) => SettingRow { name, value: value.to_owned(), source: "recording" },
+            None => SettingRow { name, value: row.value?, source: row.source },
+        })
+    });
+    rows.collect()
+}
+
+/// Decides again from a recording as `decision` has it.
+fn again(recording: &Recording, decision: &DecisionSettings, purpose: Purpose<'_>) -> anyhow::Result<Report> {
+    let back = read_back(recording, Path::new("the page"))?;
+    let freshness = Freshness { warm_up: decision.warm_up(), max_sample_age: decision.max_sample_age };
+    let joined = back.answers.join_columns(&back.workload.pods, freshness)?;
+    let asked = back.answers.asked();
+    let known = Known {
+        joined: &joined,
+        workload: &back.workload,
+        asked: &asked,
+        evaluation_time: None,
+        described: WorkloadReport::default(),
+        has_past: back.recorded.has_past(),
+    };
+    let options: Option<&RotationOptions> = purpose.rotation;
+    let finder = back.recorded.finder(back.answers.at);
+    decide(decision, &known, Some(&finder), Purpose { rotation: options, ..purpose })
+}
+
+/// Whether two reports are of the same decision by the same numbers.
+fn is_same(one: &Report, other: &Report) -> bool {
+    let json = |report: &Report| serde_json::to_value(report).unwrap_or_default();
+    let (one, other) = (json(one), json(other));
+    DECISION.into_iter().all(|part| {
+        let is_exact = !matches!(part, "guards" | "diagnosis");
+        if is_exact { one[part] == other[part] } else { is_near(&one[part], &other[part]) }
+    })
+}
+
+/// Whether two values are equal but for their words and the last digits of their numbers.
+fn is_near(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Number(one), Value::Number(other)) => {
+            let (one, other) = (one.as_f64().unwrap_or_default(), other.as_f64().unwrap_or_default());
+            (one - other).abs() <= TOLERANCE * one.abs().max(other.abs())
+        }
+        (Value::Array(one), Value::Array(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| is_near(one, other))
+        }
+        (Value::Object(one), Value::Object(other)) => {
+            let in_words = |key: &str| matches!(key, "reason" | "evidence" | "advice");
+            one.len() == other.len()
+                && one.iter().all(|(key, value)| {
+                    other.get(key).is_some_and(|other| in_words(key) || is_near(value, other))
+                })
+        }
+        _ => one == other,
+    }
+}

@@ -1,0 +1,66 @@
+//! The settings: how many were given and how, and what stands beside them.
+
+use clap::ArgMatches;
+use clap::parser::ValueSource;
+
+use rebalancer_io::metrics::Matchers;
+
+use crate::cli::args::{LiveArgs, QueryArgs};
+use crate::cli::catalog;
+use crate::cli::secrets;
+use crate::cli::spelling::Typo;
+use crate::cli::usage;
+use crate::report::check::Category;
+
+/// Checks the settings, which have been read without an error.
+pub fn check(args: &LiveArgs, matches: &ArgMatches, typos: &[Typo]) -> Category {
+    let mut category = Category::new("configuration", None);
+    let settings = catalog::settings(&usage::defined());
+    let known = |id: &str| matches.ids().any(|known| known.as_str() == id);
+    let count = |source: ValueSource| {
+        let from = |id: &str| known(id) && matches.value_source(id) == Some(source);
+        settings.iter().filter(|setting| setting.variable.is_some() && from(&setting.id)).count()
+    };
+    let secrets = secrets::ALL.iter().filter(|secret| secret.is_set()).count();
+    category.good(format!(
+        "all settings can be used: {} by variable, {} by flag, the rest by default (config shows them)",
+        count(ValueSource::EnvVariable) + secrets,
+        count(ValueSource::CommandLine)
+    ));
+    for Typo { variable, meant } in typos {
+        category.warn(
+            format!("{variable} is set but unknown; did you mean {meant}?"),
+            "what it says is not in force: correct its name, or unset it",
+        );
+    }
+    for variable in without_matchers(&args.queries) {
+        category.warn(
+            format!("{variable} has no {{{{matchers}}}}: PROMETHEUS_MATCHERS is not in force there"),
+            "write {{matchers}} between the braces of each of its selectors",
+        );
+    }
+    if args.prometheus.prometheus_insecure_skip_tls_verify {
+        category.warn(
+            "the certificate of the metrics server is not verified",
+            "whoever answers in its place decides what is evicted: name its authority by PROMETHEUS_CA_FILE",
+        );
+    }
+    category
+}
+
+/// The own queries that leave out the matchers that were given.
+fn without_matchers(args: &QueryArgs) -> Vec<&'static str> {
+    if args.prometheus_matchers.as_ref().is_none_or(Matchers::is_empty) {
+        return Vec::new();
+    }
+    let own = [
+        ("QUERY_CPU", &args.query_cpu),
+        ("QUERY_MEMORY", &args.query_memory),
+        ("QUERY_LAG", &args.query_lag),
+        ("QUERY_RATE", &args.query_rate),
+        ("QUERY_PARTITION_LOAD", &args.query_partition_load),
+        ("QUERY_ASSIGNED_PARTITIONS", &args.query_assigned_partitions),
+    ];
+    let lacks = |query: &Option<String>| query.as_ref().is_some_and(|query| !query.contains("matchers}}"));
+    own.into_iter().filter(|(_, query)| lacks(query)).map(|(variable, _)| variable).collect()
+}

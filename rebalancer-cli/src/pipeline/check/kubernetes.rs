@@ -1,0 +1,391 @@
+//! The cluster: who asks and what they may do, the workload, its budgets, and a try of an eviction
+//! that changes nothing.
+
+use rebalancer_core::{
+    ApiFailure, Budget, Controller, Disturbance, EligibilityRules, EvictionRequest, FailureKind, LivePod,
+    Method, Objection, OwnerFacts, Protection, Role, Strategy, Target, Workload, disturbances, objections,
+    remarks,
+};
+use rebalancer_io::driver::Look as _;
+use rebalancer_io::kubernetes::{OF_OTHER_OWNERS, Observer, Permission, TO_PLAN, to_run};
+
+use crate::cli::args::{ActionArgs, CheckArgs, DryRun, PacingChoice};
+use crate::commands::plan::rotation_options;
+use crate::failure::Failure;
+use crate::pipeline::observe::{Live, owner};
+use crate::report::check::{Category, Grade};
+use crate::settings::decision::DecisionSettings;
+
+/// Most findings of one kind that are told one by one.
+const TOLD: usize = 5;
+
+/// Checks the cluster; also answers the workload, which is empty where it cannot be listed.
+pub fn check(live: &Live, decision: &DecisionSettings, args: &CheckArgs) -> (Category, Workload) {
+    let mut category = Category::new("kubernetes", Some(subject(live)));
+    let mut observer = live.cluster.observer(live.selector.clone());
+    let listed = observer.workload();
+    let is_forbidden = listed.as_ref().is_err_and(|error| error.failure.kind == FailureKind::Forbidden);
+    let permitted = permissions(live, &args.action, is_forbidden, &mut category);
+    let workload = match listed {
+        Ok(workload) => workload,
+        Err(error) => {
+            category.fail("list the workload", &Failure::Run(error.into()));
+            return (category, Workload::default());
+        }
+    };
+    pods(live, decision, &workload, &mut category);
+    if workload.pods.is_empty() {
+        return (category, workload);
+    }
+    settled(&workload, decision, args, &mut category);
+    let eligible = eligible(&workload, decision, &mut category);
+    local_storage(&workload, &mut category);
+    budgets(&mut observer, &workload, decision, &args.action, &mut category);
+    if let (true, Some(pod)) = (permitted.to_end, eligible) {
+        try_eviction(&mut observer, pod, &args.action, &mut category);
+    }
+    if let (true, Some(owner)) = (permitted.to_claim, workload.owners.first()) {
+        try_claim(&observer, &owner.top, &mut category);
+    }
+    (category, workload)
+}
+
+/// Which cluster, and as whom. Who that is need not be known: what they may do is asked later.
+fn subject(live: &Live) -> String {
+    let cluster = &live.cluster;
+    let place = match cluster.context() {
+        Some(context) => format!("context {context} ({})", cluster.server()),
+        None => format!("the cluster of this pod ({})", cluster.server()),
+    };
+    let user = cluster.user().ok().flatten().map_or_else(String::new, |user| format!(", as {user}"));
+    format!("{place}, namespace {}{user}", cluster.namespace())
+}
+
+/// What may be tried out.
+#[derive(Default)]
+struct Permitted {
+    to_end: bool,
+    /// That a claim is wanted, too.
+    to_claim: bool,
+}
+
+/// Tells of each permission, and answers what may be tried out. What only some workloads need is
+/// asked for where reading this one `was_forbidden`, and nothing else is missing that explains it.
+fn permissions(live: &Live, action: &ActionArgs, was_forbidden: bool, category: &mut Category) -> Permitted {
+    let mut wanted: Vec<Permission> = to_run(action.method(), action.claim);
+    let asked = live.cluster.missing_permissions(&wanted).and_then(|mut missing| {
+        let is_explained = TO_PLAN.iter().any(|permission| missing.contains(permission));
+        if was_forbidden && !is_explained {
+            let more = live.cluster.missing_permissions(&OF_OTHER_OWNERS)?;
+            wanted.extend(&more);
+            missing.extend(more);
+        }
+        Ok(missing)
+    });
+    let missing = match asked {
+        Ok(missing) => missing,
+        Err(error) => {
+            category.fail("ask for permissions", &Failure::Run(error.into()));
+            return Permitted::default();
+        }
+    };
+    let ends = |permission: &Permission| permission.subresource == "eviction" || permission.verb == "delete";
+    for permission in &wanted {
+        if !missing.contains(permission) {
+            category.good(format!("may {permission}"));
+            continue;
+        }
+        let grant = format!("grant it in namespace {} by a Role", live.cluster.namespace());
+        let acts = !TO_PLAN.contains(permission) && !OF_OTHER_OWNERS.contains(permission);
+        let (grade, hint) = match permission.resource {
+            "events" if action.dry_run == DryRun::Server => {
+                (Grade::Warning, format!("DRY_RUN=server does not need it; to act, {grant}"))
+            }
+            _ if acts && action.dry_run == DryRun::Client => {
+                (Grade::Warning, format!("DRY_RUN=client does not need it; to act, {grant}"))
+            }
+            "events" if !action.claim => {
+                (Grade::Warning, format!("no Event will tell of an eviction; {grant}"))
+            }
+            "events" => {
+                (Grade::Error, format!("a run that cannot claim evicts nothing: {grant}, or set CLAIM=off"))
+            }
+            _ => (Grade::Error, grant),
+        };
+        category.add(grade, format!("may not {permission}"), Some(hint));
+    }
+    Permitted {
+        to_end: wanted.iter().any(|permission| ends(permission) && !missing.contains(permission)),
+        to_claim: action.claim
+            && action.dry_run == DryRun::None
+            && missing.iter().all(|permission| permission.resource != "events"),
+    }
+}
+
+/// The pods of the selector: without enough of them no run can act.
+fn pods(live: &Live, decision: &DecisionSettings, workload: &Workload, category: &mut Category) {
+    if workload.pods.is_empty() {
+        let (seen, hint) = no_pods(live);
+        return category.add(Grade::Error, seen, Some(hint));
+    }
+    let selector = live.selector.as_str();
+    let ready = workload.living().filter(|pod| pod.ready && !pod.terminating).count();
+    let seen = format!("selector {selector} matches {} pods, {ready} of them Ready", workload.pods.len());
+    let required = decision.thresholds.min_pods;
+    if ready < required {
+        let hint = format!("{required} Ready pods are required (MIN_PODS_REQUIRED): every run does nothing");
+        category.add(Grade::Error, seen, Some(hint));
+    } else {
+        category.good(seen);
+    }
+}
+
+/// What is said, and what to do, where the selector matches no pod.
+fn no_pods(live: &Live) -> (String, String) {
+    let (selector, namespace) = (live.selector.as_str(), live.cluster.namespace());
+    let none = format!("selector {selector} matches no pod in namespace {namespace}");
+    match live.cluster.has_namespace() {
+        Some(false) => (
+            format!("namespace {namespace} does not exist"),
+            "KUBE_NAMESPACE (--namespace) names it; is it the right cluster?".to_owned(),
+        ),
+        Some(true) => (
+            none,
+            format!(
+                "correct KUBE_LABEL_SELECTOR or KUBE_NAMESPACE; kubectl get pods -n {namespace} --show-labels \
+                 shows the labels there are"
+            ),
+        ),
+        None => (
+            none,
+            "correct KUBE_LABEL_SELECTOR or KUBE_NAMESPACE; whether the namespace exists may not be seen"
+                .to_owned(),
+        ),
+    }
+}
+
+/// Whether anything of the workload as a whole holds a rotation back.
+fn settled(workload: &Workload, decision: &DecisionSettings, args: &CheckArgs, category: &mut Category) {
+    let options = rotation_options(&args.live.kubernetes, decision);
+    let found: Vec<Disturbance> = disturbances(workload, &options)
+        .into_iter()
+        // Told with the selector.
+        .filter(|found| !matches!(found, Disturbance::TooFewReady { .. }))
+        .collect();
+    for disturbance in found.iter().take(TOLD) {
+        let (grade, hint) = match disturbance {
+            Disturbance::ControllersDiffer { .. } => (
+                Grade::Error,
+                "every run is withheld for it: narrow the selector, or set ALLOW_MULTIPLE_CONTROLLERS=true",
+            ),
+            Disturbance::OwnerUnknown { .. } => (Grade::Error, "every run is withheld for it"),
+            Disturbance::RevisionsDiffer { .. } => (
+                Grade::Warning,
+                "runs are withheld until all pods are of one revision; a canary that rests looks like this too",
+            ),
+            _ => (Grade::Warning, "runs are withheld until it has settled"),
+        };
+        category.add(grade, disturbance.to_string(), Some(hint.to_owned()));
+    }
+    if found.len() > TOLD {
+        category.warn(format!("{} more such findings", found.len() - TOLD), "plan tells of each");
+    }
+    if let (true, Some(owner)) = (found.is_empty(), owner(workload)) {
+        owned(&owner, workload, category);
+    }
+}
+
+/// Who owns the pods, how many it asks for, and what can be seen of its rollouts.
+fn owned(owner: &str, workload: &Workload, category: &mut Category) {
+    let asked: Vec<u32> = workload.owners.iter().filter_map(|owner| owner.desired_replicas).collect();
+    let asked =
+        asked.first().map_or_else(String::new, |count| format!(", {count} replicas asked for and there"));
+    if workload.owners.iter().any(OwnerFacts::is_silent) {
+        return category.warn(
+            format!("owned by {owner}{asked}, rollout not visible"),
+            "of a rollout only pods of different revisions can be seen; those withhold a run",
+        );
+    }
+    match remarks(workload, &[]).first() {
+        Some(remark) => category.warn(
+            format!("owned by {owner}{asked}: {remark}"),
+            "a run is withheld when the pods it picks are of different revisions",
+        ),
+        None => category.good(format!("owned by {owner}{asked}, no rollout")),
+    }
+}
+
+/// Tells of pods whose data lies on their node, unless they are never evicted for it.
+fn local_storage(workload: &Workload, category: &mut Category) {
+    let with = |pod: &&LivePod| {
+        !pod.local_storage.is_empty() && !pod.protections.contains(&Protection::LocalStorage)
+    };
+    let concerned: Vec<&LivePod> = workload.living().filter(with).collect();
+    let Some(example) = concerned.first() else { return };
+    let volumes: Vec<String> = example.local_storage.iter().map(ToString::to_string).collect();
+    category.warn(
+        format!(
+            "{} of {} pods have local storage, which is lost with them: {}",
+            concerned.len(),
+            workload.living().count(),
+            volumes.join(", ")
+        ),
+        "LOCAL_STORAGE=refuse leaves such pods alone",
+    );
+}
+
+/// Tells of pods that are never evicted, and answers one that may be evicted now.
+fn eligible<'a>(
+    workload: &'a Workload,
+    decision: &DecisionSettings,
+    category: &mut Category,
+) -> Option<&'a LivePod> {
+    let rules = EligibilityRules { warm_up: decision.warm_up() };
+    let lasting = |objection: &Objection| {
+        !matches!(
+            objection,
+            Objection::NotRunning { .. }
+                | Objection::NotReady
+                | Objection::Terminating
+                | Objection::TooYoung { .. }
+                | Objection::NoUid
+        )
+    };
+    let (mut barred, mut first, mut hint) = (Vec::new(), None, None);
+    for pod in workload.living() {
+        let found = objections(pod, &workload.owners, rules);
+        if found.is_empty() {
+            first = first.or(Some(pod));
+        }
+        if let Some(objection) = found.iter().find(|objection| lasting(objection)) {
+            barred.push(format!("{} {objection}", pod.name));
+            hint = hint.or_else(|| way_out(objection));
+        }
+    }
+    if let Some(example) = barred.first() {
+        let (count, all) = (barred.len(), workload.living().count());
+        let (grade, meaning) = if count == all {
+            (Grade::Error, "every run is blocked")
+        } else {
+            (Grade::Warning, "a run is blocked when it picks one of them")
+        };
+        let hint = hint.map_or_else(|| meaning.to_owned(), |hint| format!("{meaning}; {hint}"));
+        category.add(grade, format!("{count} of {all} pods are never evicted: {example}"), Some(hint));
+    }
+    first
+}
+
+/// The setting by which pods may be evicted in spite of an objection.
+fn way_out(objection: &Objection) -> Option<String> {
+    match objection {
+        Objection::UnknownController { kind, .. } => Some(format!(
+            "if {kind} replaces an evicted pod and loses nothing by it, set ALLOWED_CONTROLLERS={kind}"
+        )),
+        Objection::LocalStorage { .. } => Some("LOCAL_STORAGE=allow evicts them all the same".to_owned()),
+        _ => None,
+    }
+}
+
+fn budgets(
+    observer: &mut Observer<'_>,
+    workload: &Workload,
+    decision: &DecisionSettings,
+    action: &ActionArgs,
+    category: &mut Category,
+) {
+    let targets: Vec<Target> = workload.living().map(target).collect();
+    let budgets = match observer.list_budgets(&targets) {
+        Ok(budgets) => budgets,
+        Err(failure) => {
+            let error = anyhow::anyhow!("{failure}");
+            return category.fail("list the PodDisruptionBudgets", &Failure::Run(error));
+        }
+    };
+    if budgets.is_empty() {
+        return category.good("no PodDisruptionBudget covers the pods");
+    }
+    let twice = targets
+        .iter()
+        .find(|target| budgets.iter().filter(|budget| budget.covers.contains(&target.name)).count() > 1);
+    if let Some(Target { name, .. }) = twice {
+        category.warn(
+            format!("pod {name} is covered by more than one PodDisruptionBudget"),
+            "the API server evicts no such pod: let one selector match it",
+        );
+    }
+    let at_once = match (action.pacing, decision.strategy) {
+        (PacingChoice::WaitReady, _) | (_, Strategy::ReplaceOutlier) => 1,
+        _ => 2,
+    };
+    for budget in &budgets {
+        judge(budget, targets.len(), at_once, category);
+    }
+}
+
+fn judge(budget: &Budget, pods: usize, at_once: i32, category: &mut Category) {
+    let Budget { name, covers, disruptions_allowed, .. } = budget;
+    let noun = if *disruptions_allowed == 1 { "disruption" } else { "disruptions" };
+    let seen = format!(
+        "PodDisruptionBudget {name} covers {} of {pods} pods and allows {disruptions_allowed} {noun} now",
+        covers.len()
+    );
+    if budget.observed_generation < budget.generation {
+        category.warn(seen, "its controller has not seen its last change yet: ask again");
+    } else if *disruptions_allowed >= at_once {
+        category.good(seen);
+    } else if *disruptions_allowed == 1 {
+        category.warn(seen, "a rotation takes 2 and is blocked: allow two, or set PACING=wait-ready");
+    } else {
+        category.warn(
+            seen,
+            "runs are blocked until it allows more: are all pods Ready, and is it not too strict?",
+        );
+    }
+}
+
+/// Asks the server whether it would evict this pod; it changes nothing.
+fn try_eviction(observer: &mut Observer<'_>, pod: &LivePod, action: &ActionArgs, category: &mut Category) {
+    let method = action.method();
+    let verb = match method {
+        Method::Evict => "evict",
+        Method::Delete => "delete",
+    };
+    let name = &pod.name;
+    let request = EvictionRequest { target: target(pod), method, grace_period_s: None };
+    match observer.preflight(&request) {
+        Ok(()) => category.good(format!("the server would {verb} {name} (dry run, nothing was changed)")),
+        Err(failure) => {
+            let grade = if may_pass(&failure) { Grade::Warning } else { Grade::Error };
+            let hint = failure.to_string();
+            category.add(grade, format!("the server would not {verb} {name} now (dry run)"), Some(hint));
+        }
+    }
+}
+
+/// Asks the server for the claims there are, and whether it would take another; it changes nothing.
+fn try_claim(observer: &Observer<'_>, owner: &Controller, category: &mut Category) {
+    match observer.try_claim(owner) {
+        Ok(()) => category.good("the workload can be claimed (tried, and nothing was written)"),
+        Err(failure) => category.add(
+            Grade::Error,
+            "the workload cannot be claimed (tried, and nothing was written)".to_owned(),
+            Some(format!("{failure}; a run that cannot claim evicts nothing: repair it, or set CLAIM=off")),
+        ),
+    }
+}
+
+/// Whether a later run may find it otherwise.
+const fn may_pass(failure: &ApiFailure) -> bool {
+    matches!(
+        failure.kind,
+        FailureKind::BlockedByPdb
+            | FailureKind::PdbMisconfigured
+            | FailureKind::Throttled
+            | FailureKind::TargetGone
+            | FailureKind::TargetReplaced
+    )
+}
+
+fn target(pod: &LivePod) -> Target {
+    Target { role: Role::Busiest, name: pod.name.clone(), uid: pod.uid.clone() }
+}

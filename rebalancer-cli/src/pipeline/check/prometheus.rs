@@ -1,0 +1,378 @@
+//! The metrics server: whether it answers, and what each query finds.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use rebalancer_core::guard::Persistence;
+use rebalancer_core::{Fact, Metric, Past, Workload};
+use rebalancer_io::facts::FactFinder;
+use rebalancer_io::metrics::{
+    FactQueries, MetricQuery, MetricsSource, OriginQueries, QuerySet, QuerySettings, SourceSeries, mark_stale,
+};
+use rebalancer_io::origin::one_origin;
+use rebalancer_io::prometheus::{ErrorKind, InstantAnswer, PrometheusClient};
+
+use crate::cli::args::GuardMode;
+use crate::failure::Failure;
+use crate::pipeline::decide::{WITH_A_PAST, living};
+use crate::pipeline::observe::{Live, UNKNOWN_AGE_ADVICE, now, unknown_age};
+use crate::report::check::{Category, Grade};
+use crate::settings::decision::DecisionSettings;
+
+/// Most metrics of one query whose newest samples are looked for.
+const MOST_SOURCES: usize = 3;
+
+/// Most consumer groups that are named.
+const MOST_GROUPS: usize = 10;
+
+/// Share of the window's minutes of which the history is good enough to say so.
+const ENOUGH_HISTORY: f64 = 0.9;
+
+/// Series that are told apart by any label beside the pod need not name a pod.
+const POD_OPTIONAL: [&str; 1] = ["__name__"];
+
+/// Asks everything that a run would ask.
+///
+/// # Errors
+/// A certificate that cannot be used.
+pub fn check(live: &Live, decision: &DecisionSettings, workload: &Workload) -> Result<Category, Failure> {
+    let client = live.client()?;
+    let mut category = Category::new("prometheus", Some(live.endpoint()));
+    let settings = live.query_settings(workload);
+    let queries = QuerySet::new(&settings);
+    let queries = queries.and_then(|queries| Ok((FactQueries::new(&queries, &settings)?, queries)));
+    let (facts, queries) = match queries {
+        Ok(queries) => queries,
+        Err(error) => {
+            category.fail("write the queries", &Failure::Usage(error.into()));
+            return Ok(category);
+        }
+    };
+    let asking = Asking { client: &client, at: now(), workload, decision, settings: &settings };
+    if workload.living().next().is_none() {
+        asking.without_pods(&queries, &mut category);
+    } else if asking.metrics(&queries, &mut category) {
+        asking.thanos(&mut category);
+        asking.origin(&OriginQueries::new(&settings), &mut category);
+        asking.history(&facts, &mut category);
+        asking.group(&facts, &mut category);
+    }
+    Ok(category)
+}
+
+/// Everything is asked about one moment.
+struct Asking<'a> {
+    client: &'a PrometheusClient,
+    at: Timestamp,
+    workload: &'a Workload,
+    decision: &'a DecisionSettings,
+    settings: &'a QuerySettings,
+}
+
+impl Asking<'_> {
+    /// Whether the server answers, which is all that can be told without a pod.
+    fn without_pods(&self, queries: &QuerySet, category: &mut Category) {
+        match self.client.instant(queries.cpu(), self.at) {
+            Ok(_) => category.warn(
+                "the server answers; nothing is known of the metrics",
+                "there is no live pod to hold them against: first correct what is said of the cluster",
+            ),
+            Err(error) => category.fail("cpu query", &Failure::Run(error.into())),
+        }
+    }
+
+    /// The queries of the metrics. Answers whether the server can be reached: one that cannot is
+    /// waited for once.
+    fn metrics(&self, queries: &QuerySet, category: &mut Category) -> bool {
+        let (mut is_first, mut decidable) = (true, false);
+        for metric in Metric::ALL {
+            let Some(query) = queries.get(metric) else {
+                category.warn(
+                    format!("{metric}: no query"),
+                    format!(
+                        "METRICS_PRESET has none for it; QUERY_{} gives one",
+                        metric.name().to_uppercase()
+                    ),
+                );
+                continue;
+            };
+            let begun = Instant::now();
+            let answer = self.client.instant(query, self.at);
+            if let (true, Ok(_)) = (is_first, &answer) {
+                category.good(format!(
+                    "the server answers, the first query in {} ms",
+                    begun.elapsed().as_millis()
+                ));
+            }
+            match answer {
+                Ok(mut answer) => {
+                    let is_fresh = self.judge(metric, query, &answer, category);
+                    self.age(metric, queries, &mut answer, category);
+                    let is_usable = is_fresh && self.is_enough(&having(&answer));
+                    decidable |= is_usable && matches!(metric, Metric::Cpu | Metric::Lag);
+                }
+                Err(error) => {
+                    let is_unreachable = matches!(*error.kind, ErrorKind::Transport(_));
+                    category.fail(&format!("{metric} query"), &Failure::Run(error.into()));
+                    if is_first && is_unreachable {
+                        return false;
+                    }
+                }
+            }
+            is_first = false;
+        }
+        if !decidable {
+            category.add(
+                Grade::Error,
+                "neither cpu nor lag can be used: no run can decide",
+                Some(format!(
+                    "one of them is needed, fresh, of {} of the Ready pods (MIN_COVERAGE) and of no fewer than {} (MIN_PODS_REQUIRED)",
+                    self.decision.thresholds.min_coverage, self.decision.thresholds.min_pods
+                )),
+            );
+        }
+        true
+    }
+
+    /// Tells what a query found; answers whether its newest sample is fresh, as far as that is known.
+    fn judge(
+        &self,
+        metric: Metric,
+        query: &MetricQuery,
+        answer: &InstantAnswer,
+        category: &mut Category,
+    ) -> bool {
+        let living = self.workload.living().count();
+        let answered = having(answer);
+        let matched = self.workload.living().filter(|pod| answered.contains(pod.name.as_str())).count();
+        let age = self.newest(query);
+        let told = match &age {
+            Age::Known(age) => format!(", newest sample {} s old", age.as_secs()),
+            Age::None(_) | Age::Unknown => String::new(),
+        };
+        let found =
+            format!("{metric}: {} series, {matched} of {living} live pods{told}", answer.samples.len());
+        let limit = self.decision.max_sample_age;
+        let is_fresh = !matches!(age, Age::Known(age) if age > limit);
+        if matched == 0
+            && let Some(hint) = self.exported(query)
+        {
+            category.warn(found, hint);
+            return is_fresh;
+        }
+        match (age, answer.samples.is_empty()) {
+            (Age::None(source), true) => category.warn(found, self.nothing_there(metric, &source)),
+            (Age::Known(_), _) if !is_fresh => category.warn(
+                found,
+                format!(
+                    "that is older than MAX_SAMPLE_AGE ({} s): the scrape has stopped or is slower",
+                    limit.as_secs()
+                ),
+            ),
+            (_, true) => category.warn(
+                found,
+                "the answer is empty though there are samples: do the labels of the query fit these pods?",
+            ),
+            _ if matched == living => category.good(found),
+            _ => category.warn(
+                found,
+                "pods without a sample take no part; a metric that too few pods have is not used (MIN_COVERAGE)",
+            ),
+        }
+        is_fresh
+    }
+
+    /// Whether a metric of these pods is one that a run would use.
+    fn is_enough(&self, answered: &HashSet<&str>) -> bool {
+        let ready = || self.workload.living().filter(|pod| pod.ready && !pod.terminating);
+        let having = ready().filter(|pod| answered.contains(pod.name.as_str())).count();
+        let thresholds = &self.decision.thresholds;
+        having >= thresholds.min_pods && having as f64 >= thresholds.min_coverage * ready().count() as f64
+    }
+
+    /// What to do where the server has no sample of what a query reads: the setting at fault is
+    /// another for each source.
+    fn nothing_there(&self, metric: Metric, source: &str) -> String {
+        let variable = format!("QUERY_{}", metric.name().to_uppercase());
+        let none = format!("the server has no sample of {source} as the query selects it");
+        if self.settings.own[metric.index()].is_some() {
+            return format!("{none}: correct {variable}");
+        }
+        if matches!(metric, Metric::Cpu | Metric::Memory) {
+            return format!(
+                "{none}: it comes from the kubelet (cAdvisor): is that scraped by this server, and with the \
+                 labels namespace and pod? are KUBE_NAMESPACE and CONTAINER right? else set {variable}"
+            );
+        }
+        match self.wrong_group() {
+            Some(groups) => format!("{none}: {groups}"),
+            None => format!("{none}: is METRICS_PRESET right? else give your own query by {variable}"),
+        }
+    }
+
+    /// The groups there are, where the one that is set is none of them.
+    fn wrong_group(&self) -> Option<String> {
+        let group = self.settings.group.as_deref()?;
+        let (query, label) = self.settings.preset.groups(self.settings)?;
+        let answer = self.client.labelled(&query, &[label], self.at).ok()?;
+        let mut known: Vec<&str> =
+            answer.samples.iter().filter_map(|sample| sample.labels.first()).map(String::as_str).collect();
+        known.sort_unstable();
+        known.dedup();
+        if known.is_empty() || known.contains(&group) {
+            return None;
+        }
+        let more = known.len().saturating_sub(MOST_GROUPS);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        known.truncate(MOST_GROUPS);
+        Some(format!("KAFKA_GROUP={group} is no group it knows; it knows {}{more}", known.join(", ")))
+    }
+
+    /// How old the newest sample is that a query reads, of the metric that lags most.
+    fn newest(&self, query: &MetricQuery) -> Age {
+        let mut oldest: Option<Duration> = None;
+        for source in SourceSeries::of(&query.promql).iter().take(MOST_SOURCES) {
+            let Ok(answer) = self.client.labelled(&source.newest_sample(), &POD_OPTIONAL, self.at) else {
+                return Age::Unknown;
+            };
+            let Some(sample) = answer.samples.first() else { return Age::None(source.metric.clone()) };
+            let Ok(age) = Duration::try_from_secs_f64(sample.value.max(0.0)) else { return Age::Unknown };
+            oldest = oldest.max(Some(age));
+        }
+        oldest.map_or(Age::Unknown, Age::Known)
+    }
+
+    /// Whether what a run merges comes from one place.
+    fn origin(&self, queries: &OriginQueries, category: &mut Category) {
+        match one_origin(self.client, queries, &self.workload.pods, self.at) {
+            Ok(()) => category.good("the series of each pod come from one place"),
+            Err(error) => category.fail("whose series", &Failure::Run(error.into())),
+        }
+    }
+
+    /// What to do where a scrape has put the exporter's own pod in place of the pods.
+    fn exported(&self, query: &MetricQuery) -> Option<String> {
+        let namespace = query.namespace.as_deref()?;
+        let mut sources = SourceSeries::of(&query.promql).into_iter().take(MOST_SOURCES);
+        let is_exported = |source: &SourceSeries| {
+            let answer = self.client.labelled(&source.exported(namespace), &POD_OPTIONAL, self.at);
+            answer.is_ok_and(|answer| matches!(answer.samples.as_slice(), [count] if count.pod.is_none()))
+        };
+        let SourceSeries { metric, .. } = sources.find(is_exported)?;
+        Some(format!(
+            "{metric} names the pods in exported_pod, not in pod: its scrape must keep the labels of the exporter \
+             (honorLabels: true in its ServiceMonitor, honor_labels in Prometheus)"
+        ))
+    }
+
+    /// Whether it can be known how old the samples of an own query are.
+    fn age(&self, metric: Metric, queries: &QuerySet, answer: &mut InstantAnswer, category: &mut Category) {
+        if !queries.is_own(metric) {
+            return;
+        }
+        let questions = queries.freshness_of(metric);
+        let namespace = queries.get(metric).and_then(|query| query.namespace.as_deref());
+        let marked =
+            questions.and_then(|questions| mark_stale(self.client, &questions, namespace, self.at, answer));
+        if let Err(why) = marked {
+            let hint = Some(UNKNOWN_AGE_ADVICE.to_owned());
+            category.add(self.if_guarded(), unknown_age(metric, &why), hint);
+        }
+    }
+
+    /// What withholds every run with guards is an error with them.
+    fn if_guarded(&self) -> Grade {
+        if self.decision.mode == GuardMode::Standard { Grade::Error } else { Grade::Warning }
+    }
+
+    /// Thanos forgets a store that has died and answers success from the others.
+    fn thanos(&self, category: &mut Category) {
+        if self.client.is_thanos() {
+            category.warn(
+                "the server is a Thanos",
+                "it answers without a warning once a store that died has left its list: let it keep the stores \
+                 this workload needs by --endpoint-strict, then it answers an error",
+            );
+        }
+    }
+
+    /// Whether the server gives the history that a run asks for, and how much of the window of the
+    /// persistence guard it remembers.
+    fn history(&self, facts: &FactQueries, category: &mut Category) {
+        let Some(rule) = self.decision.guards.persistence else { return };
+        let live = living(self.workload);
+        let finder = FactFinder::new(self.client, facts, self.at);
+        for metric in WITH_A_PAST {
+            let known = match finder.past(metric, &live, &rule) {
+                Fact::Known(Past::Range(history)) => {
+                    let known = |pod| history.column(pod).map_or(0, |column| column.iter().flatten().count());
+                    history.pods().map(known).max().unwrap_or_default()
+                }
+                Fact::Known(Past::Summary(summary)) => live
+                    .iter()
+                    .filter_map(|pod| summary.of(&pod.name))
+                    .map(|load| load.samples)
+                    .max()
+                    .unwrap_or_default(),
+                Fact::Absent => 0,
+                Fact::Unusable(why) | Fact::Failed(why) => {
+                    let hint = Some(format!("{why}; runs are withheld for it"));
+                    category.add(self.if_guarded(), format!("history of {metric}"), hint);
+                    continue;
+                }
+            };
+            if metric == Metric::Cpu {
+                remembered(known, rule, category);
+            }
+        }
+    }
+
+    /// What is asked of the consumer group; all of it is optional.
+    fn group(&self, facts: &FactQueries, category: &mut Category) {
+        for query in facts.of_the_group() {
+            let words = query.name.replace('_', " ");
+            match self.client.labelled(query, &POD_OPTIONAL, self.at) {
+                Ok(answer) if answer.samples.is_empty() => category.warn(
+                    format!("{words}: 0 series (optional)"),
+                    "without it the diagnosis knows less of why the load is uneven",
+                ),
+                Ok(answer) => category.good(format!("{words}: {} series (optional)", answer.samples.len())),
+                Err(error) if error.was_answered() => {
+                    category.warn(format!("{words} (optional)"), error.to_string());
+                }
+                Err(error) => {
+                    let hint = Some(format!("{error}; runs are withheld for it"));
+                    category.add(self.if_guarded(), format!("{words} (optional)"), hint);
+                }
+            }
+        }
+    }
+}
+
+/// Tells how many of the minutes of the window the server knows.
+fn remembered(known: usize, rule: Persistence, category: &mut Category) {
+    let steps = rule.grid(0.0).steps;
+    let found = format!("history of cpu: {known} of {steps} minutes");
+    if known as f64 >= ENOUGH_HISTORY * steps as f64 {
+        return category.good(found);
+    }
+    let needed = rule.min_history;
+    category.warn(found, format!("runs are withheld below {needed}; PERSISTENCE_WINDOW=off asks for none"));
+}
+
+/// The pods that have a sample of an answer which is a load.
+fn having(answer: &InstantAnswer) -> HashSet<&str> {
+    let is_load = |value: f64| value.is_finite() && value >= 0.0;
+    answer.samples.iter().filter(|sample| is_load(sample.value)).map(|sample| sample.pod).collect()
+}
+
+/// What is known of the age of the samples that a query reads.
+enum Age {
+    /// Of the newest one.
+    Known(Duration),
+    /// The server has none of this metric.
+    None(String),
+    /// It cannot be told.
+    Unknown,
+}

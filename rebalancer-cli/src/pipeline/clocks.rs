@@ -1,0 +1,123 @@
+//! Whether the servers mean the same moment by "now" as this machine. A run that is late decides for a
+//! past whose pods may be gone, and one that is early for a moment that no server knows yet.
+
+use std::time::Duration;
+
+use rebalancer_io::clock::Skew;
+
+use crate::pipeline::observe::Live;
+
+/// A difference that is told: more than a request takes, and as much as a clock that is set by NTP never
+/// has.
+const TOLD: Duration = Duration::from_secs(5);
+
+/// A difference beyond which nothing is decided: a scrape interval, within which loads change.
+const REFUSED: Duration = Duration::from_secs(30);
+
+/// What is to be said of a server's clock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finding {
+    /// It agrees, in these words.
+    Agrees(String),
+    /// It is known not to agree, or not known to; nothing is held back for it.
+    Told(String),
+    /// Nothing may be decided.
+    Refused(String),
+}
+
+/// What is to be said of the clocks of both servers, as far as they have answered.
+pub fn findings(live: &Live) -> Vec<Finding> {
+    let servers = [
+        (format!("the metrics server ({})", live.endpoint()), live.metrics_clock().skew()),
+        (format!("the Kubernetes API ({})", live.cluster.server()), live.cluster.clock().skew()),
+    ];
+    servers.into_iter().filter_map(|(server, skew)| finding(&server, skew)).collect()
+}
+
+/// What a report says of the clocks.
+///
+/// # Errors
+/// A clock that is too far from this machine's to decide anything.
+pub fn held_against(live: &Live) -> anyhow::Result<Vec<String>> {
+    let (mut told, mut refused) = (Vec::new(), Vec::new());
+    for finding in findings(live) {
+        match finding {
+            Finding::Agrees(_) => {}
+            Finding::Told(words) => told.push(words),
+            Finding::Refused(words) => refused.push(words),
+        }
+    }
+    anyhow::ensure!(refused.is_empty(), "{}; {ADVICE}", refused.join("; "));
+    Ok(told)
+}
+
+/// What to do about a clock that is wrong.
+pub const ADVICE: &str = "nothing is decided for another moment than now: set the clocks of both machines by NTP, \
+     or look for a cache in front of the server";
+
+fn finding(server: &str, skew: Skew) -> Option<Finding> {
+    let ahead_ms = match skew {
+        Skew::Unheard => return None,
+        Skew::Undated => {
+            return Some(Finding::Told(format!(
+                "{server} sends no Date: its clock cannot be held against this machine's"
+            )));
+        }
+        Skew::Ahead(ahead_ms) => ahead_ms,
+    };
+    let apart = Duration::from_millis(ahead_ms.unsigned_abs());
+    let direction = if ahead_ms > 0 { "ahead of" } else { "behind" };
+    let words = format!("the clock of {server} is {} {direction} this machine's", length(apart));
+    Some(if apart > REFUSED {
+        Finding::Refused(words)
+    } else if apart > TOLD {
+        Finding::Told(words)
+    } else {
+        Finding::Agrees(format!("the clock of {server} agrees with this machine's"))
+    })
+}
+
+/// A duration in the largest unit of which there are two or more.
+fn length(apart: Duration) -> String {
+    const UNITS: [(u64, &str); 3] = [(86_400, "days"), (3_600, "hours"), (60, "minutes")];
+
+    let seconds = apart.as_secs();
+    let unit = UNITS.into_iter().find(|(length, _)| seconds >= 2 * length);
+    unit.map_or_else(
+        || format!("{seconds} s"),
+        |(length, name)| format!("{} {name} ({seconds} s)", seconds / length),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn five_seconds_are_told_and_thirty_refuse() {
+        let found = |ahead_ms| finding("S", Skew::Ahead(ahead_ms)).expect("it has answered");
+        for ahead_ms in [0, 5_000, -5_000] {
+            assert!(matches!(found(ahead_ms), Finding::Agrees(_)), "{ahead_ms}");
+        }
+        for (ahead_ms, words) in
+            [(5_001, "5 s ahead of"), (30_000, "30 s ahead of"), (-30_000, "30 s behind")]
+        {
+            let expected = format!("the clock of S is {words} this machine's");
+            assert_eq!(found(ahead_ms), Finding::Told(expected));
+        }
+        for (ahead_ms, words) in
+            [(30_001, "30 s ahead of"), (-9_000_000, "2 hours (9000 s) behind"), (i64::MIN, "behind")]
+        {
+            let Finding::Refused(said) = found(ahead_ms) else { panic!("{ahead_ms} is not refused") };
+            assert!(said.contains(words), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_server_without_a_date_is_told_and_one_not_asked_is_not() {
+        assert_eq!(finding("S", Skew::Unheard), None);
+        assert!(
+            matches!(finding("S", Skew::Undated), Some(Finding::Told(words)) if words.contains("no Date"))
+        );
+    }
+}

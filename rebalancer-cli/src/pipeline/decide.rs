@@ -1,0 +1,276 @@
+//! The one path from what is known of a workload to a report; every command takes it.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use rebalancer_core::{
+    Analysis, Assessment, Disturbance, EligibilityRules, Engine, Fact, Facts, JoinedColumns, LivePod, Metric,
+    MetricIssues, Objection, RotationOptions, Workload, assess, disturbances, divided_targets, objections,
+    remarks,
+};
+use rebalancer_io::facts::FactFinder;
+
+use crate::cli::args::GuardMode;
+use crate::report::{Context, Kind, Report, WorkloadReport, build};
+
+use crate::settings::decision::DecisionSettings;
+
+/// The metrics whose past tells something: what can trigger, and the rate for CPU per message.
+pub const WITH_A_PAST: [Metric; 3] = [Metric::Cpu, Metric::Lag, Metric::Rate];
+
+/// What is known of the workload when the decision is made.
+#[derive(Debug, Clone)]
+pub struct Known<'a> {
+    /// Live pods joined with their samples.
+    pub joined: &'a JoinedColumns<'a>,
+    /// The live pods, and what their owners say; no pods where only their names are known.
+    pub workload: &'a Workload,
+    /// Metrics that were asked for.
+    pub asked: &'a [Metric],
+    /// The moment of the answers, RFC 3339.
+    pub evaluation_time: Option<String>,
+    /// What the report says of the workload.
+    pub described: WorkloadReport,
+    /// Whether the past of the pods can be asked for. A folder, a list of states, and a recording
+    /// without it hold none: no guard that needs one is asked there.
+    pub has_past: bool,
+}
+
+/// How far the decision may go.
+#[derive(Debug, Clone, Copy)]
+pub struct Purpose<'a> {
+    /// What makes the report.
+    pub kind: Kind,
+    /// `none`, `client` or `server`.
+    pub dry_run: &'static str,
+    /// How a rotation would be carried out; `None` where nothing could be.
+    pub rotation: Option<&'a RotationOptions>,
+    /// Whether the report tells of every pod and of the medians, which nobody may want to see.
+    pub detailed: bool,
+}
+
+/// Decides, and tells why. What is to be known beside the loads is found only when it is needed, and
+/// not at all without a finder.
+///
+/// # Errors
+/// When the pod states or the thresholds contradict themselves.
+pub fn decide(
+    settings: &DecisionSettings,
+    known: &Known<'_>,
+    finder: Option<&FactFinder<'_>>,
+    purpose: Purpose<'_>,
+) -> anyhow::Result<Report> {
+    let analysis = analyze(settings, known)?;
+    let live = living(known.workload);
+    let facts = match finder {
+        Some(finder) if needs_facts(settings, &analysis) => {
+            find(settings, finder, &live, known.workload.rollout_age())
+        }
+        _ => Facts::new(&live),
+    };
+    Ok(conclude(settings, &analysis, facts, known, purpose))
+}
+
+/// Holds the loads against the thresholds.
+///
+/// # Errors
+/// When the pod states or the thresholds contradict themselves.
+pub fn analyze<'a>(settings: &DecisionSettings, known: &Known<'a>) -> anyhow::Result<Analysis<'a>> {
+    let JoinedColumns { names, loads, .. } = known.joined;
+    Engine::new(settings.thresholds).analyze_columns(names, loads).context("cannot analyse the pods")
+}
+
+/// The pods that facts are about: nearly always all of them.
+pub fn living(workload: &Workload) -> Cow<'_, [LivePod]> {
+    if workload.living().count() == workload.pods.len() {
+        return Cow::Borrowed(&workload.pods);
+    }
+    workload.living().cloned().collect()
+}
+
+/// Whether anything may ask for a rotation, so that there is something to find out.
+pub fn needs_facts(settings: &DecisionSettings, analysis: &Analysis<'_>) -> bool {
+    let may_trigger = settings.guards.outlier_trigger.is_some() && analysis.outliers().is_some();
+    analysis.should_rebalance() || may_trigger
+}
+
+/// Finds everything that a decision about these pods may look at.
+pub fn find<'l>(
+    settings: &DecisionSettings,
+    finder: &FactFinder<'_>,
+    live: &'l [LivePod],
+    rollout_age: Option<Duration>,
+) -> Facts<'l> {
+    finder.find(live, rollout_age, &WITH_A_PAST, &settings.window())
+}
+
+/// Decides by what was found.
+pub fn conclude(
+    settings: &DecisionSettings,
+    analysis: &Analysis<'_>,
+    found: Facts<'_>,
+    known: &Known<'_>,
+    purpose: Purpose<'_>,
+) -> Report {
+    let disturbances = workload_disturbances(known.workload, purpose.rotation);
+    let facts = complete(found, settings, known, &disturbances);
+    let guards = if known.has_past { settings.guards } else { settings.guards.without_past() };
+    let assessment = assess(analysis, known.joined, &facts, &guards, settings.strategy);
+    let targets = selected(analysis, &assessment);
+    let divided = purpose.rotation.and_then(|_| divided_targets(known.workload, &targets));
+    let mut warnings = warnings(analysis, known.joined, known.asked);
+    if !targets.is_empty() {
+        warnings.extend(remarks(known.workload, &targets));
+    }
+    warnings.extend(unusable_facts(&facts));
+    warnings.extend(unasked_guards(settings, analysis, known));
+    let context = Context {
+        kind: purpose.kind,
+        detailed: purpose.detailed,
+        dry_run: purpose.dry_run,
+        guards: match settings.mode {
+            GuardMode::Standard => "standard",
+            GuardMode::Off => "off",
+        },
+        strategy: settings.strategy,
+        verdicts: assessment.verdicts(settings.futility()),
+        objections: target_objections(&targets, known.workload, settings),
+        disturbances: disturbances.iter().chain(&divided).map(Disturbance::to_string).collect(),
+        warnings,
+        asked: known.asked.to_vec(),
+        evaluation_time: known.evaluation_time.clone(),
+        workload: known.described.clone(),
+    };
+    build(analysis, &assessment, known.joined, &known.workload.pods, context)
+}
+
+/// What was found, with what the cluster and the settings tell.
+fn complete<'a>(
+    found: Facts<'a>,
+    settings: &DecisionSettings,
+    known: &Known<'_>,
+    disturbances: &[Disturbance],
+) -> Facts<'a> {
+    Facts {
+        asked: known.asked.to_vec(),
+        unlisted: if known.workload.pods.is_empty() { known.joined.names.len() } else { 0 },
+        rolling_out: disturbances
+            .iter()
+            .any(|found| matches!(found, Disturbance::Rollout { .. } | Disturbance::RevisionsDiffer { .. })),
+        assignor: settings.assignor,
+        consumers_per_pod: settings.consumers_per_pod.or(found.consumers_per_pod),
+        static_membership: settings.static_membership,
+        ..found
+    }
+}
+
+/// That guards are not asked for want of a past, where they would have been asked.
+fn unasked_guards(settings: &DecisionSettings, analysis: &Analysis<'_>, known: &Known<'_>) -> Option<String> {
+    let guards = settings.guards;
+    let unasked: Vec<&str> =
+        [guards.persistence.map(|_| "persistence"), guards.outlier_trigger.map(|_| "outlier_trigger")]
+            .into_iter()
+            .flatten()
+            .collect();
+    if known.has_past || unasked.is_empty() || !needs_facts(settings, analysis) {
+        return None;
+    }
+    let are = if unasked.len() == 1 { "is" } else { "are" };
+    Some(format!("{} {are} not asked: what is replayed holds no history", unasked.join(" and ")))
+}
+
+/// The optional inputs that were asked for and cannot be used. The history has a guard to say so.
+fn unusable_facts(facts: &Facts<'_>) -> Vec<String> {
+    fn told<T>(what: &str, fact: &Fact<T>) -> Option<String> {
+        match fact {
+            Fact::Unusable(why) | Fact::Failed(why) => Some(format!("{what} {why}")),
+            Fact::Absent | Fact::Known(_) => None,
+        }
+    }
+    let all = [
+        told("the load of each partition", &facts.partitions),
+        told("the number of partitions of each pod", &facts.assigned_partitions),
+        told("the assignor", &facts.exported_assignor),
+        told("the load before and after the newest pod", &facts.last_replacement),
+        told("the spread of CPU before the replacements of the last day", &facts.past_spread.cpu),
+        told("the spread of lag before the replacements of the last day", &facts.past_spread.lag),
+    ];
+    all.into_iter().flatten().collect()
+}
+
+/// The names of the pods to rotate.
+fn selected<'a>(analysis: &'a Analysis<'_>, assessment: &Assessment) -> Vec<&'a str> {
+    let positions = assessment.selection.iter().flat_map(|selection| &selection.pods);
+    positions.map(|position| analysis.name(*position)).collect()
+}
+
+/// Why a pod to rotate may not be evicted, every reason of each.
+///
+/// A pod of which not even the UID is known (a replay without pod facts) is not judged: nothing
+/// can be evicted there.
+fn target_objections(targets: &[&str], workload: &Workload, settings: &DecisionSettings) -> Vec<String> {
+    let known = |name: &&str| workload.pods.iter().find(|pod| pod.name == **name && !pod.uid.is_empty());
+    let told = |pod: &LivePod, objection: &Objection| format!("{} may not be evicted: {objection}", pod.name);
+    let rules = EligibilityRules { warm_up: settings.warm_up() };
+    targets
+        .iter()
+        .filter_map(known)
+        .flat_map(|pod| {
+            let found = objections(pod, &workload.owners, rules);
+            found.iter().map(|objection| told(pod, objection)).collect::<Vec<String>>()
+        })
+        .collect()
+}
+
+/// Why the workload has to be left alone now; not judged where its owners are not known.
+fn workload_disturbances(workload: &Workload, rotation: Option<&RotationOptions>) -> Vec<Disturbance> {
+    match rotation {
+        Some(options) if !workload.owners.is_empty() => disturbances(workload, options),
+        _ => Vec::new(),
+    }
+}
+
+/// What was wrong with the samples, a sentence a metric.
+fn warnings(analysis: &Analysis<'_>, joined: &JoinedColumns<'_>, asked: &[Metric]) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for &metric in asked {
+        let issues = &joined.issues[metric];
+        let coverage = analysis.coverage()[metric];
+        if coverage.having == 0 && coverage.eligible > 0 {
+            let why = unusable_samples(issues);
+            warnings
+                .push(format!("{metric}: asked for, and no pod has it{why}: nothing is decided by {metric}"));
+        } else if !issues.missing.is_empty() && !joined.names.is_empty() {
+            let use_of_it = if coverage.is_usable() {
+                String::new()
+            } else {
+                format!("; {} must have it, so nothing is decided by {metric}", coverage.needed)
+            };
+            warnings.push(format!("{metric}: {}{use_of_it}", missing_samples(issues, joined.names.len())));
+        }
+    }
+    warnings
+}
+
+/// Which pods have no usable sample, and why.
+fn missing_samples(issues: &MetricIssues, all: usize) -> String {
+    const NAMED: usize = 3;
+    let missing = issues.missing.len();
+    let named = issues.missing.iter().take(NAMED).cloned().collect::<Vec<String>>().join(", ");
+    let more = missing.saturating_sub(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{missing} of {all} pods have no usable sample{}: {named}{more}", unusable_samples(issues))
+}
+
+/// How many samples there are that cannot be used, in brackets; empty without any.
+fn unusable_samples(issues: &MetricIssues) -> String {
+    let mut why = Vec::new();
+    if !issues.stale.is_empty() {
+        why.push(format!("{} too old", issues.stale.len()));
+    }
+    if !issues.invalid.is_empty() {
+        why.push(format!("{} no number, infinite or negative", issues.invalid.len()));
+    }
+    if why.is_empty() { String::new() } else { format!(" ({})", why.join(", ")) }
+}

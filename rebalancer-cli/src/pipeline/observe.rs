@@ -1,0 +1,397 @@
+//! A live workload: the cluster says which pods there are, the metrics server how busy they are.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::ArgMatches;
+use jiff::Timestamp;
+use rebalancer_core::{ApiFailure, Budget, JoinedColumns, LivePod, Metric, Role, Target, Workload};
+use rebalancer_io::clock::ServerClock;
+use rebalancer_io::driver::Look as _;
+use rebalancer_io::facts::FactFinder;
+use rebalancer_io::kubernetes::{Cluster, Observer, Selector, UnknownSelector};
+use rebalancer_io::metrics::{FactQueries, OriginQueries, QuerySet, QuerySettings, UnknownAge, pod_pattern};
+use rebalancer_io::origin::one_origin;
+use rebalancer_io::podstate::{Aggregator, Answers, Freshness};
+use rebalancer_io::prometheus::{
+    HttpTransport, PrometheusClient, PrometheusConfig, StoppableTransport, Transport,
+};
+use rebalancer_io::recording::{Recorder, Recording, RedactionKey};
+
+use crate::cli::args::{GuardMode, LiveArgs, QueryArgs};
+use crate::failure::Failure;
+use crate::pipeline::clocks;
+use crate::pipeline::recorded::{self, RecordedSettings, decision_flags};
+use crate::report::WorkloadReport;
+use crate::settings::decision::DecisionSettings;
+use crate::settings::servers::{self, Wanted};
+use crate::telemetry::{Asked, Notes, Stage};
+
+/// A configured connection to both servers. Nothing has been asked yet, but for the selector of a
+/// workload that was given by its name.
+pub struct Live {
+    /// The cluster.
+    pub cluster: Cluster,
+    /// The workload's pods.
+    pub selector: Selector,
+    /// What is noted while the command works.
+    pub notes: Notes,
+    stop: Arc<AtomicBool>,
+    prometheus: PrometheusConfig,
+    metrics_clock: Arc<ServerClock>,
+    queries: QuerySettings,
+    freshness: Freshness,
+    recorded: RecordedSettings,
+    context: String,
+}
+
+/// The deadline that a plan's facts are checked with; nothing waits for it.
+pub const RUN_TIMEOUT_FOR_PLANS: Duration = Duration::from_secs(90);
+
+/// What both servers said at one moment, and the way to ask for more about it.
+pub struct Observation<'a> {
+    /// The live pods and their owners.
+    pub workload: Workload,
+    /// The answers of the metrics server.
+    pub answers: Answers,
+    /// What the report says of the workload.
+    pub described: WorkloadReport,
+    freshness: Freshness,
+    /// What is to be said of the servers' clocks; an error where they are too far from this machine's.
+    clocks: Result<Vec<String>, String>,
+    client: Client,
+    facts: FactQueries,
+    recorder: Option<Saver>,
+    observer: Observer<'a>,
+}
+
+type Client = PrometheusClient<Box<dyn Transport>>;
+
+/// What is to be kept of the answers.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Keep<'a> {
+    /// The file they are saved to.
+    pub file: Option<&'a Path>,
+    /// Whether a page is to hold them.
+    pub page: bool,
+    /// What the names in the file are hashed with; `None` leaves them as they are.
+    pub redact: Option<&'a RedactionKey>,
+}
+
+/// Keeps what passes, and knows where to.
+struct Saver {
+    path: Option<PathBuf>,
+    redact: Option<RedactionKey>,
+    settings: RecordedSettings,
+    at: Timestamp,
+    recorder: Arc<Recorder<StoppableTransport>>,
+}
+
+impl Saver {
+    fn save(&self, workload: &Workload) -> Result<(), Failure> {
+        let Some(path) = &self.path else { return Ok(()) };
+        let mut recording = self.recording(workload)?;
+        if let Some(key) = &self.redact {
+            recording = recording.redacted(key);
+        }
+        Ok(recording.write(path).map_err(anyhow::Error::new)?)
+    }
+
+    fn recording(&self, workload: &Workload) -> Result<Recording, Failure> {
+        recorded::recording(&self.settings, self.at, self.recorder.exchanges(), workload)
+    }
+}
+
+impl Observation<'_> {
+    /// The live pods joined with their samples.
+    ///
+    /// # Errors
+    /// Two samples of one metric for one live pod.
+    pub fn joined(&self) -> anyhow::Result<JoinedColumns<'_>> {
+        self.answers.join_columns(&self.workload.pods, self.freshness).context("cannot tell the pods apart")
+    }
+
+    /// What a report says of the moment that the answers are of.
+    ///
+    /// # Errors
+    /// Clocks that are too far apart, and with guards on an own query of which it cannot be known how old
+    /// its samples are.
+    pub fn of_now(&self, decision: &DecisionSettings) -> Result<Vec<String>, Failure> {
+        let mut told = self.clocks.clone().map_err(anyhow::Error::msg)?;
+        for (metric, why) in self.answers.unknown_ages.iter() {
+            let Some(why) = why else { continue };
+            let words = unknown_age(metric, why);
+            if decision.mode == GuardMode::Standard {
+                return Err(Failure::Run(anyhow::anyhow!("{words}; {UNKNOWN_AGE_ADVICE}")));
+            }
+            told.push(words);
+        }
+        Ok(told)
+    }
+
+    /// Finds what a decision looks at beside the loads.
+    pub fn finder(&self) -> FactFinder<'_> {
+        FactFinder::new(&self.client, &self.facts, self.answers.at)
+    }
+
+    /// Saves everything that was asked so far, where it is to be recorded.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn save(&self) -> Result<(), Failure> {
+        self.recorder.as_ref().map_or(Ok(()), |saver| saver.save(&self.workload))
+    }
+
+    /// The budgets that cover any of these pods of the workload.
+    ///
+    /// # Errors
+    /// As the cluster answered.
+    pub fn budgets(&mut self, pods: &[&str]) -> Result<Vec<Budget>, ApiFailure> {
+        let named = self.workload.pods.iter().filter(|pod| pods.contains(&pod.name.as_str()));
+        let target =
+            |pod: &LivePod| Target { role: Role::Busiest, name: pod.name.clone(), uid: pod.uid.clone() };
+        let targets: Vec<Target> = named.map(target).collect();
+        self.observer.list_budgets(&targets)
+    }
+
+    /// Everything that was asked so far; `None` where nothing is kept, or it cannot be told as JSON.
+    pub fn recording(&self) -> Option<Recording> {
+        self.recorder.as_ref()?.recording(&self.workload).ok()
+    }
+
+    /// Requests sent to the metrics server so far.
+    pub fn requests(&self) -> u64 {
+        self.client.requests()
+    }
+}
+
+impl Live {
+    /// Reads the configuration of both servers.
+    ///
+    /// # Errors
+    /// A setting that is missing or wrong, and a workload that cannot be found by its name.
+    pub fn connect(
+        args: &LiveArgs,
+        decision: &DecisionSettings,
+        matches: &ArgMatches,
+    ) -> Result<Self, Failure> {
+        Self::connect_until(args, decision, matches, &Arc::default())
+    }
+
+    /// The same; no answer is waited for any longer once `stop` is true.
+    ///
+    /// # Errors
+    /// As [`Live::connect`].
+    pub fn connect_until(
+        args: &LiveArgs,
+        decision: &DecisionSettings,
+        matches: &ArgMatches,
+        stop: &Arc<AtomicBool>,
+    ) -> Result<Self, Failure> {
+        let notes = Notes::begin();
+        let prometheus = servers::prometheus(&args.prometheus)?;
+        if let Some(hint) = prometheus.endpoint.hint() {
+            tracing::warn!(
+                event = "configuration.corrected",
+                url.full = prometheus.endpoint.as_str(),
+                "PROMETHEUS_ENDPOINT: {hint}"
+            );
+        }
+        // Certificates that cannot be used are found before anything is asked.
+        PrometheusClient::new(&prometheus).map_err(|error| Failure::Usage(error.into()))?;
+        let wanted = servers::selector(&args.kubernetes)?;
+        let options = servers::cluster(&args.kubernetes, args.queries.window, Arc::clone(stop));
+        let cluster = Cluster::connect(&options).map_err(|error| Failure::Usage(error.into()))?;
+        let queries = query_settings(&args.queries, cluster.namespace(), decision);
+        // Wrong placeholders are found before anything is asked; pods are filled in later.
+        let trial = QuerySettings { pods: vec!["pod".to_owned()], ..queries.clone() };
+        let fits = QuerySet::new(&trial).and_then(|queries| FactQueries::new(&queries, &trial));
+        fits.map_err(|error| Failure::Usage(error.into()))?;
+        let selector = match wanted {
+            Wanted::Selected(selector) => selector,
+            Wanted::Named(workload) => cluster.selector_of(&workload).map_err(|error| match error {
+                UnknownSelector::Cluster(error) => Failure::Run(error.into()),
+                error => Failure::Usage(error.into()),
+            })?,
+        };
+        let freshness = Freshness { warm_up: decision.warm_up(), max_sample_age: decision.max_sample_age };
+        let recorded = RecordedSettings {
+            namespace: Some(cluster.namespace().to_owned()),
+            selector: Some(selector.as_str().to_owned()),
+            pod_label: Some(args.queries.pod_label.clone()),
+            allow_multiple_controllers: args.kubernetes.allow_multiple_controllers,
+            decision: decision_flags(matches),
+        };
+        let context = cluster.context().unwrap_or("in-cluster").to_owned();
+        let stop = Arc::clone(stop);
+        let metrics_clock = Arc::default();
+        Ok(Self {
+            cluster,
+            selector,
+            notes,
+            stop,
+            prometheus,
+            metrics_clock,
+            queries,
+            freshness,
+            recorded,
+            context,
+        })
+    }
+
+    /// Lists the workload, then asks for all metrics at one moment, and keeps what is
+    /// answered. When an answer cannot be used, it is saved at once; else by
+    /// [`Observation::save`].
+    ///
+    /// # Errors
+    /// A server that does not answer, or whose answer is not whole.
+    pub fn observe(&self, keep: Keep<'_>) -> Result<Observation<'_>, Failure> {
+        let mut observer = self.cluster.observer(self.selector.clone());
+        let workload = self
+            .notes
+            .time(Stage::Discover, || observer.workload().context("cannot list the workload"))
+            .map_err(Failure::Run)?;
+        self.notes.found(owner(&workload), workload.pods.len());
+        let settings = self.query_settings(&workload);
+        let queries = QuerySet::new(&settings).map_err(|error| Failure::Usage(error.into()))?;
+        let facts = FactQueries::new(&queries, &settings).map_err(|error| Failure::Usage(error.into()))?;
+        let at = now();
+        let (client, recorder) = self.recording_client(keep, at)?;
+        let origins = OriginQueries::new(&settings);
+        let (answers, origin) = self.notes.time(Stage::Query, || {
+            thread::scope(|scope| {
+                let origin = scope.spawn(|| one_origin(&client, &origins, &workload.pods, at));
+                let answers = Aggregator::new(&client, &queries).fetch(at);
+                (answers, origin.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            })
+        });
+        if let (true, Some(saver)) = (answers.is_err() || origin.is_err(), &recorder) {
+            saver.save(&workload)?;
+        }
+        let answers = answers.context("cannot read the metrics")?;
+        origin.context("cannot tell whose series these are")?;
+        let described = self.describe(&workload);
+        let freshness = self.freshness;
+        let clocks = clocks::held_against(self).map_err(|error| error.to_string());
+        Ok(Observation { workload, answers, described, freshness, clocks, client, facts, recorder, observer })
+    }
+
+    /// Lists the live pods and their owners.
+    ///
+    /// # Errors
+    /// As the cluster answered.
+    pub fn workload(&self) -> Result<Workload, Failure> {
+        let mut observer = self.cluster.observer(self.selector.clone());
+        Ok(observer.workload().context("cannot list the workload")?)
+    }
+
+    /// Address of the metrics server, without credentials.
+    pub fn endpoint(&self) -> String {
+        self.prometheus.endpoint.to_string()
+    }
+
+    /// What the queries for the pods of `workload` depend on.
+    pub fn query_settings(&self, workload: &Workload) -> QuerySettings {
+        let pods = workload.living().map(|pod| pod.name.clone()).collect();
+        QuerySettings { pods, pod_pattern: pod_pattern(&workload.pods), ..self.queries.clone() }
+    }
+
+    /// A client of the metrics server.
+    ///
+    /// # Errors
+    /// A certificate that cannot be used.
+    pub fn client(&self) -> Result<PrometheusClient<HttpTransport>, Failure> {
+        Ok(PrometheusClient::over(self.transport()?, self.prometheus.max_response_bytes))
+    }
+
+    fn transport(&self) -> Result<HttpTransport, Failure> {
+        let transport = HttpTransport::new(&self.prometheus).map_err(|error| Failure::Usage(error.into()))?;
+        Ok(transport.noting(Arc::clone(&self.metrics_clock)))
+    }
+
+    /// What the answers so far tell of the clock of the metrics server.
+    pub fn metrics_clock(&self) -> &ServerClock {
+        &self.metrics_clock
+    }
+
+    /// A client that keeps what passes, where there is a use for it.
+    fn recording_client(&self, keep: Keep<'_>, at: Timestamp) -> Result<(Client, Option<Saver>), Failure> {
+        let max_bytes = self.prometheus.max_response_bytes;
+        let transport = StoppableTransport::new(self.transport()?, Arc::clone(&self.stop));
+        if keep.file.is_none() && !keep.page {
+            let client = PrometheusClient::over(Box::new(transport) as Box<dyn Transport>, max_bytes);
+            return Ok((client.counting(self.notes.requests()), None));
+        }
+        let recorder = Arc::new(Recorder::new(transport, max_bytes));
+        let client: Client = PrometheusClient::over(Box::new(Arc::clone(&recorder)), max_bytes);
+        let client = client.counting(self.notes.requests());
+        let path = keep.file.map(Path::to_owned);
+        let saver =
+            Saver { path, redact: keep.redact.cloned(), settings: self.recorded.clone(), at, recorder };
+        Ok((client, Some(saver)))
+    }
+
+    /// What the command was asked to look after.
+    pub fn asked(&self, dry_run: &'static str) -> Asked {
+        let namespace = self.cluster.namespace().to_owned();
+        Asked { namespace, target: self.selector.as_str().to_owned(), dry_run }
+    }
+
+    /// What a report says of the workload.
+    pub fn describe(&self, workload: &Workload) -> WorkloadReport {
+        WorkloadReport {
+            namespace: Some(self.cluster.namespace().to_owned()),
+            selector: Some(self.selector.as_str().to_owned()),
+            owner: owner(workload),
+            context: Some(self.context.clone()),
+            pods: workload.pods.len(),
+        }
+    }
+}
+
+/// That it cannot be known how old the samples of an own query are.
+pub fn unknown_age(metric: Metric, why: &UnknownAge) -> String {
+    format!("{metric}: it cannot be known how old the samples of {} are: {why}", own_query(metric))
+}
+
+/// What to do about an age that cannot be known.
+pub const UNKNOWN_AGE_ADVICE: &str = "MAX_SAMPLE_AGE is held against the series that a query reads: let it read      plain selectors that the server has samples of, or decide without guards by GUARDS=off";
+
+/// The setting of a metric's own query.
+fn own_query(metric: Metric) -> String {
+    format!("QUERY_{}", metric.name().to_uppercase())
+}
+
+/// Kind and name of the one owner at the top, such as `Deployment/orders`.
+pub fn owner(workload: &Workload) -> Option<String> {
+    let owners: BTreeSet<String> =
+        workload.owners.iter().map(|owner| format!("{}/{}", owner.top.kind, owner.top.name)).collect();
+    if owners.is_empty() { None } else { Some(owners.into_iter().collect::<Vec<String>>().join(", ")) }
+}
+
+/// The moment of a run, in whole milliseconds as the API takes it.
+pub fn now() -> Timestamp {
+    Timestamp::from_millisecond(Timestamp::now().as_millisecond())
+        .expect("a time with fewer digits is still a time")
+}
+
+fn query_settings(args: &QueryArgs, namespace: &str, decision: &DecisionSettings) -> QuerySettings {
+    QuerySettings {
+        window: args.window,
+        group: args.kafka_group.clone(),
+        container: args.container.clone(),
+        matchers: args.prometheus_matchers.clone().unwrap_or_default(),
+        max_sample_age: Some(decision.max_sample_age),
+        preset: args.metrics_preset,
+        own_partition_load: args.query_partition_load.clone(),
+        own_assigned_partitions: args.query_assigned_partitions.clone(),
+        own: [&args.query_cpu, &args.query_memory, &args.query_lag, &args.query_rate].map(Clone::clone),
+        pod_label: args.pod_label.clone(),
+        ..QuerySettings::new(namespace)
+    }
+}

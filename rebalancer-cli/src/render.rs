@@ -1,0 +1,94 @@
+//! The report on standard output, in the form that was asked for.
+
+use std::io::{self, Write};
+
+use anyhow::Context as _;
+
+use crate::cli::args::{OutputArgs, OutputFormat};
+use crate::render::terminal::Terminal;
+use crate::render::text::table;
+use crate::report::Report;
+
+pub mod backtest;
+pub mod html;
+pub mod terminal;
+pub mod text;
+
+/// Writes `report` to standard output.
+///
+/// # Errors
+/// As [`print()`].
+pub fn write(report: &Report, args: &OutputArgs) -> anyhow::Result<()> {
+    print(&render(report, args.output, Terminal::stdout(args.color))?, io::stdout())
+}
+
+/// Shows the plan to the person at the terminal.
+///
+/// # Errors
+/// As [`print()`].
+pub fn show(report: &Report, args: &OutputArgs) -> anyhow::Result<()> {
+    print(&table::render(report, false, Terminal::stderr(args.color)), io::stderr())
+}
+
+/// Writes what came of a plan that was shown: the rest of it on the same terminal, else the report.
+///
+/// # Errors
+/// As [`print()`].
+pub fn write_result(report: &Report, args: &OutputArgs) -> anyhow::Result<()> {
+    let terminal = Terminal::stdout(args.color);
+    let is_for_people = matches!(args.output, OutputFormat::Table | OutputFormat::Wide);
+    if is_for_people && terminal.width.is_some() {
+        return print(&table::render_result(report, terminal), io::stdout());
+    }
+    write(report, args)
+}
+
+/// Writes `text` to `out`.
+///
+/// # Errors
+/// When it cannot be written. A reader that has gone away (`| head`) is not an error.
+pub fn print(text: &str, mut out: impl Write) -> anyhow::Result<()> {
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(error).context("cannot write the output")
+        }
+        _ => Ok(()),
+    }
+}
+
+fn render(report: &Report, format: OutputFormat, terminal: Terminal) -> anyhow::Result<String> {
+    Ok(match format {
+        OutputFormat::Table => table::render(report, false, terminal),
+        OutputFormat::Wide => table::render(report, true, terminal),
+        OutputFormat::Json => {
+            serde_json::to_string_pretty(report).context("cannot write the report as JSON")? + "\n"
+        }
+        OutputFormat::Yaml => serde_saphyr::to_string(report).context("cannot write the report as YAML")?,
+        OutputFormat::Name => names(report),
+        OutputFormat::Csv | OutputFormat::Short | OutputFormat::None => String::new(),
+    })
+}
+
+/// The pods that would be evicted, or were: none when nothing is to happen.
+fn names(report: &Report) -> String {
+    let deleted = report.rotation.iter().flat_map(|rotation| &rotation.deleted);
+    let planned = report.targets.iter().filter(|_| report.acts()).map(|target| &target.pod);
+    deleted.chain(planned).map(|pod| plain(pod) + "\n").collect()
+}
+
+/// Text from outside as one line, without control characters, which could repaint a terminal, and
+/// without letters that show nothing or turn the direction of others.
+pub fn plain(text: &str) -> String {
+    let line = text
+        .split(['\r', '\n'])
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<&str>>()
+        .join(" ");
+    line.chars().map(|char| if is_hidden(char) { '\u{fffd}' } else { char }).collect()
+}
+
+fn is_hidden(char: char) -> bool {
+    char.is_control()
+        || matches!(char, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}

@@ -1,0 +1,181 @@
+//! A backtest as a table, JSON, YAML or CSV.
+
+use std::fmt::Write as _;
+
+use anyhow::Context as _;
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
+
+use crate::cli::args::OutputFormat;
+use crate::pipeline::backtest::Decision;
+use crate::render::plain;
+use crate::report::Outcome;
+use crate::report::backtest::{BacktestReport, Sums};
+
+/// Renders the report.
+///
+/// # Errors
+/// When it cannot be written as JSON or YAML.
+pub fn render(report: &BacktestReport, format: OutputFormat) -> anyhow::Result<String> {
+    Ok(match format {
+        OutputFormat::Table => table(report, false),
+        OutputFormat::Wide => table(report, true),
+        OutputFormat::Json => {
+            serde_json::to_string_pretty(report).context("cannot write the backtest as JSON")? + "\n"
+        }
+        OutputFormat::Yaml => serde_saphyr::to_string(report).context("cannot write the backtest as YAML")?,
+        OutputFormat::Csv => csv(report),
+        OutputFormat::Name => targets(report),
+        OutputFormat::Short | OutputFormat::None => String::new(),
+    })
+}
+
+fn table(report: &BacktestReport, wide: bool) -> String {
+    let mut text = format!("{}\n\n", headline(report));
+    let mut table = plain_table(&[
+        "CPU",
+        "LAG",
+        "OVER",
+        "EPISODES",
+        "WITHHELD",
+        "ROTATIONS**",
+        "EVICTIONS/DAY**",
+        "STILL OVER NEXT*",
+        "HELD BY",
+    ]);
+    for sums in &report.thresholds {
+        let count = |outcome: Outcome| sums.outcomes.get(outcome.name()).copied().unwrap_or_default();
+        let held: Vec<String> =
+            sums.held_by.iter().map(|(guard, count)| format!("{guard} {count}")).collect();
+        let mark = if sums.current && report.thresholds.len() > 1 { " ←" } else { "" };
+        table.add_row(vec![
+            Cell::new(format!("{:.2}", sums.cpu)),
+            Cell::new(format!("{:.2}{mark}", sums.lag)),
+            right(percent(sums.over_threshold)),
+            right(sums.episodes.to_string()),
+            right(count(Outcome::Withheld).to_string()),
+            right(rotations(sums)),
+            right(sums.evictions_per_day.map_or_else(|| "-".to_owned(), |count| format!("{count:.1}"))),
+            right(percent(sums.still_over_next)),
+            Cell::new(held.join(", ")),
+        ]);
+    }
+    let _ = writeln!(text, "{}", table.trim_fmt());
+    text.push_str(
+        "* without any eviction: high is an imbalance that lasts, low is noise that passes by itself\n\
+         ** an episode is a stretch over a threshold: the smaller number if the first rotation of each cures\n\
+         it, the larger one, and the evictions, if none changes the loads. The pods of a rotation count as\n\
+         young at the moments after it: warm-up, cooldown, futility and churn budget see them.\n\
+         History cannot show what evictions would have changed: these are decisions, not benefits.\n",
+    );
+    for lacking in &report.not_had {
+        let _ = writeln!(text, "not had: {}", plain(lacking));
+    }
+    if wide {
+        let _ = writeln!(text, "\n{}", decisions(report));
+    }
+    text
+}
+
+/// From the fewest to the most rotations that would have begun.
+fn rotations(sums: &Sums) -> String {
+    if sums.rotations_if_cured == sums.rotations {
+        return sums.rotations.to_string();
+    }
+    format!("{} to {}", sums.rotations_if_cured, sums.rotations)
+}
+
+fn headline(report: &BacktestReport) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    let workload = &report.workload;
+    for (word, value) in [("namespace", &workload.namespace), ("selector", &workload.selector)] {
+        parts.extend(value.as_ref().map(|value| format!("{word} {}", plain(value))));
+    }
+    if let (Some(from), Some(to)) = (&report.from, &report.to) {
+        parts.push(format!("{from} to {to}"));
+    }
+    parts.push(match report.moments {
+        1 => "1 moment".to_owned(),
+        count => format!("{count} moments"),
+    });
+    if report.skipped > 0 {
+        parts.push(format!("{} skipped, without data", report.skipped));
+    }
+    let pods = || report.decisions.iter().map(|decision| decision.pods);
+    if let (Some(least), Some(most)) = (pods().min(), pods().max()) {
+        parts.push(if least == most { format!("{most} pods") } else { format!("{least} to {most} pods") });
+    }
+    parts.join(" · ")
+}
+
+/// Every decision over a threshold.
+fn decisions(report: &BacktestReport) -> String {
+    let mut table = plain_table(&["TIME", "CPU", "LAG", "OUTCOME", "CAUSE", "PODS TO ROTATE", "HELD BY"]);
+    for decision in report.decisions.iter().filter(|decision| decision.should_rebalance) {
+        let spread = |cv: Option<f64>, limit: f64| {
+            cv.map_or_else(|| "-".to_owned(), |cv| format!("{cv:.2} of {limit:.2}"))
+        };
+        table.add_row(vec![
+            decision.time.clone(),
+            spread(decision.cpu_cv, decision.cpu_threshold),
+            spread(decision.lag_cv, decision.lag_threshold),
+            decision.outcome.name().to_owned(),
+            decision.cause.clone(),
+            plain(&decision.targets.join(", ")),
+            decision.held_by.join(", "),
+        ]);
+    }
+    table.trim_fmt()
+}
+
+/// The pods that would have been evicted, one a line, in the order of time.
+fn targets(report: &BacktestReport) -> String {
+    let planned = report.decisions.iter().filter(|decision| decision.outcome == Outcome::Planned);
+    planned.flat_map(|decision| &decision.targets).flat_map(|pod| [pod.as_str(), "\n"]).collect()
+}
+
+/// One line a decision, under a header.
+fn csv(report: &BacktestReport) -> String {
+    let header = "time,cpu_threshold,lag_threshold,outcome,should_rebalance,pods,cpu_cv,lag_cv,targets,cause,held_by\n";
+    let lines = report.decisions.iter().map(|decision| {
+        let Decision { time, cpu_threshold, lag_threshold, should_rebalance, pods, .. } = decision;
+        let number = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
+        let fields = [
+            time.clone(),
+            cpu_threshold.to_string(),
+            lag_threshold.to_string(),
+            decision.outcome.name().to_owned(),
+            should_rebalance.to_string(),
+            pods.to_string(),
+            number(decision.cpu_cv),
+            number(decision.lag_cv),
+            decision.targets.join(" "),
+            decision.cause.clone(),
+            decision.held_by.join(" "),
+        ];
+        fields.map(|field| quoted(&field)).join(",") + "\n"
+    });
+    std::iter::once(header.to_owned()).chain(lines).collect()
+}
+
+/// A field as RFC 4180 has it.
+fn quoted(field: &str) -> String {
+    if field.contains([',', '"', '\n', '\r']) {
+        return format!("\"{}\"", field.replace('"', "\"\""));
+    }
+    field.to_owned()
+}
+
+fn percent(share: Option<f64>) -> String {
+    share.map_or_else(|| "-".to_owned(), |share| format!("{:.0} %", 100.0 * share))
+}
+
+fn plain_table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(header);
+    table
+}
+
+fn right(text: String) -> Cell {
+    Cell::new(text).set_alignment(CellAlignment::Right)
+}

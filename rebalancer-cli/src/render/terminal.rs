@@ -1,0 +1,107 @@
+//! What the place of the output can show: how wide it is, colours, and letters beyond ASCII.
+
+use std::ffi::OsString;
+
+use anstream::stream::RawStream;
+use anstream::{AutoStream, ColorChoice};
+
+use crate::cli::args::Color;
+
+/// Narrower terminals are written to as if they were so wide: below it no table can be read.
+const NARROWEST: usize = 40;
+
+/// A terminal, a file or a pipe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terminal {
+    /// Columns; `None` where lines may have any length.
+    pub width: Option<usize>,
+    /// Whether colours are shown.
+    pub color: bool,
+    /// Whether more than ASCII is shown.
+    pub unicode: bool,
+}
+
+impl Terminal {
+    /// What `stream` can show.
+    pub fn of(stream: &impl RawStream, width: Option<usize>, color: Color) -> Self {
+        let color = match color {
+            Color::Always => true,
+            Color::Never => false,
+            // Heeds NO_COLOR, CLICOLOR, CLICOLOR_FORCE and TERM.
+            Color::Auto => AutoStream::choice(stream) != ColorChoice::Never,
+        };
+        let width = width.filter(|_| stream.is_terminal()).map(|width| width.max(NARROWEST));
+        Self { width, color, unicode: shows_unicode(|name| std::env::var_os(name)) }
+    }
+
+    /// Standard output.
+    pub fn stdout(color: Color) -> Self {
+        let out = std::io::stdout();
+        Self::of(&out, columns(terminal_size::terminal_size_of(&out)), color)
+    }
+
+    /// Standard error.
+    pub fn stderr(color: Color) -> Self {
+        let err = std::io::stderr();
+        Self::of(&err, columns(terminal_size::terminal_size_of(&err)), color)
+    }
+
+    /// The text in letters that can be shown.
+    pub fn letters(self, text: String) -> String {
+        if self.unicode || text.is_ascii() { text } else { text.chars().map(ascii).collect() }
+    }
+}
+
+/// A terminal that was never told its size says 0.
+fn columns(size: Option<(terminal_size::Width, terminal_size::Height)>) -> Option<usize> {
+    size.map(|(width, _)| usize::from(width.0)).filter(|width| *width > 0)
+}
+
+/// Only a locale that names another set of letters speaks against Unicode: containers set none, and
+/// their logs are read elsewhere.
+fn shows_unicode(variable: impl Fn(&str) -> Option<OsString>) -> bool {
+    let locale =
+        ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(variable).find(|value| !value.is_empty());
+    let Some(locale) = locale else { return true };
+    let locale = locale.to_string_lossy().to_ascii_lowercase();
+    locale.contains("utf-8") || locale.contains("utf8")
+}
+
+/// One letter for one: the columns of a table stay where they are.
+const fn ascii(letter: char) -> char {
+    match letter {
+        '✓' => '+',
+        '✗' | '×' => 'x',
+        '▲' => '^',
+        '→' | '›' => '>',
+        '·' | '–' => '-',
+        '…' => '~',
+        '÷' => '/',
+        '█' => '#',
+        '▏' | '▎' | '▍' | '▌' | '▋' | '▊' | '▉' => '=',
+        letter if letter.is_ascii() => letter,
+        _ => '?',
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_locale_of_other_letters_speaks_against_unicode() {
+        let of = |set: &[(&str, &str)]| {
+            shows_unicode(|name| set.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into()))
+        };
+        assert!(of(&[]) && of(&[("LANG", "de_DE.UTF-8")]) && of(&[("LANG", "C.utf8")]));
+        assert!(!of(&[("LANG", "C")]) && !of(&[("LANG", "en_US.ISO-8859-1")]));
+        assert!(!of(&[("LC_ALL", "POSIX"), ("LANG", "C.UTF-8")]), "LC_ALL wins");
+        assert!(of(&[("LC_ALL", ""), ("LANG", "C.UTF-8")]), "empty is unset");
+    }
+
+    #[test]
+    fn every_letter_keeps_its_place_in_ascii() {
+        let plain = Terminal { width: None, color: false, unicode: false };
+        assert_eq!(plain.letters("✓ 5.3× ███▌ …-a é".to_owned()), "+ 5.3x ###= ~-a ?");
+    }
+}

@@ -1,0 +1,258 @@
+//! The table of pods: how loaded each is, and what the decision makes of it.
+
+use clap::builder::styling::Style;
+use comfy_table::Cell;
+use rebalancer_core::Metric;
+
+use super::bar::bar;
+use super::names::{Naming, shared_prefix};
+use super::number::{age, ratio, short, times};
+use super::screen::{CYAN, PLAIN, RED, Screen};
+use super::sheet::{Sheet, right};
+use crate::render::plain;
+use crate::report::{Outcome, PodReport, PodVerdict, Report};
+
+/// Rows of pods shown in a plain table; the rest is summed up. `wide` shows all.
+const MOST_PODS: usize = 20;
+
+/// What a form of the table shows.
+#[derive(Debug, Clone, Copy)]
+struct Form {
+    naming: Naming,
+    metrics: &'static [Metric],
+    score: bool,
+    /// Columns of the bar of the score.
+    bar: usize,
+    /// Whether the targets say why.
+    why: bool,
+    /// Whether it shows how old each pod is and on which node it runs, where that is known.
+    whereabouts: bool,
+}
+
+const ALL: &[Metric] = &Metric::ALL;
+/// What can ask for a rotation.
+const TRIGGERS: &[Metric] = &[Metric::Cpu, Metric::Lag];
+
+/// All there is to show.
+const FULL: Form =
+    Form { naming: Naming::Full, metrics: ALL, score: true, bar: 16, why: true, whereabouts: true };
+const SHORT: Form = Form { naming: Naming::Short, ..FULL };
+const PLAIN_PODS: Form = Form { whereabouts: false, ..SHORT };
+const NARROW: Form = Form { metrics: TRIGGERS, score: false, bar: 4, why: false, ..PLAIN_PODS };
+
+/// From all there is to what fits into 40 columns.
+const FORMS: [Form; 12] = [
+    FULL,
+    SHORT,
+    Form { bar: 8, ..SHORT },
+    Form { naming: Naming::Full, ..PLAIN_PODS },
+    PLAIN_PODS,
+    Form { bar: 8, ..PLAIN_PODS },
+    Form { bar: 8, why: false, ..PLAIN_PODS },
+    Form { score: true, bar: 8, ..NARROW },
+    Form { bar: 6, ..NARROW },
+    NARROW,
+    Form { naming: Naming::Last(10), ..NARROW },
+    Form { naming: Naming::Last(10), bar: 0, ..NARROW },
+];
+
+/// Writes the table; `wide` shows every pod and column, however wide that is.
+pub fn write(screen: &mut Screen, report: &Report, width: Option<usize>, prefix: &str, wide: bool) {
+    let shown = Shown::of(report, wide);
+    let known = Known::of(report);
+    let forms = FORMS.into_iter().map(|form| sheet(report, &shown, &known.within(form), prefix));
+    let gap = shown.gap(report);
+    Sheet::write_fitting(screen, width.filter(|_| !wide), forms, |row, screen| {
+        if let Some(gap) = gap.as_deref().filter(|_| row == shown.head) {
+            screen.prose(PLAIN, gap);
+        }
+    });
+}
+
+/// What is known of where the pods are, as a form shows it.
+#[derive(Debug, Clone)]
+struct Known {
+    form: Form,
+    ages: bool,
+    nodes: bool,
+    /// What the short names of all nodes begin with.
+    node_prefix: String,
+}
+
+impl Known {
+    fn of(report: &Report) -> Self {
+        let nodes: Vec<&str> = report.pods.iter().filter_map(|pod| pod.node.as_deref()).collect();
+        Self {
+            form: FULL,
+            ages: report.pods.iter().any(|pod| pod.age_seconds.is_some()),
+            nodes: !nodes.is_empty(),
+            node_prefix: shared_prefix(nodes.into_iter().map(host)),
+        }
+    }
+
+    fn within(&self, form: Form) -> Self {
+        let Self { ages, nodes, .. } = *self;
+        Self { form, ages: ages && form.whereabouts, nodes: nodes && form.whereabouts, ..self.clone() }
+    }
+
+    fn node(&self, name: &str) -> String {
+        match self.form.naming {
+            Naming::Full => plain(name),
+            naming => naming.of(host(name), &self.node_prefix),
+        }
+    }
+}
+
+/// The name of a node without its domain; an address is no name.
+fn host(node: &str) -> &str {
+    let is_address = node.chars().all(|char| char.is_ascii_digit() || char == '.');
+    if is_address { node } else { node.split('.').next().unwrap_or(node) }
+}
+
+fn sheet(report: &Report, shown: &Shown<'_>, known: &Known, prefix: &str) -> Sheet {
+    let form = known.form;
+    let mut header = vec!["POD"];
+    header.extend(form.metrics.iter().map(|metric| match metric {
+        Metric::Cpu => "CPU",
+        Metric::Memory => "MEMORY",
+        Metric::Lag => "LAG",
+        Metric::Rate => "RATE",
+    }));
+    if form.score {
+        header.push("SCORE");
+    }
+    if form.bar > 0 {
+        header.push("");
+    }
+    if known.ages {
+        header.push("AGE");
+    }
+    if known.nodes {
+        header.push("NODE");
+    }
+    header.push("VERDICT");
+    let most = report.pods.iter().filter_map(|pod| pod.composite_score).fold(0.0, f64::max);
+    let mut sheet = Sheet::new(header);
+    for pod in &shown.pods {
+        sheet.row(style(pod), row(report, pod, most, known, prefix));
+    }
+    sheet
+}
+
+fn row(report: &Report, pod: &PodReport, most: f64, known: &Known, prefix: &str) -> Vec<Cell> {
+    let form = known.form;
+    let or_dash = |text: Option<String>| right(text.unwrap_or_else(|| "-".to_owned()));
+    let mut row = vec![Cell::new(form.naming.of(&pod.name, prefix))];
+    row.extend(form.metrics.iter().map(|&metric| or_dash(pod.load(metric).map(|load| short(metric, load)))));
+    if form.score {
+        row.push(or_dash(pod.composite_score.map(ratio)));
+    }
+    if form.bar > 0 {
+        row.push(Cell::new(pod.composite_score.map_or_else(String::new, |score| bar(score, most, form.bar))));
+    }
+    if known.ages {
+        row.push(or_dash(pod.age_seconds.map(age)));
+    }
+    if known.nodes {
+        row.push(Cell::new(pod.node.as_deref().map_or_else(|| "-".to_owned(), |node| known.node(node))));
+    }
+    row.push(Cell::new(verdict(report, pod, form.why)));
+    row
+}
+
+const fn style(pod: &PodReport) -> Style {
+    match pod.verdict {
+        PodVerdict::Busiest => RED,
+        PodVerdict::LeastBusy => CYAN,
+        _ => PLAIN,
+    }
+}
+
+/// Such as `evict: busiest (cpu 3.4×, lag 5.3×)`.
+fn verdict(report: &Report, pod: &PodReport, why: bool) -> String {
+    if !pod.missing.is_empty() {
+        return format!("no {}", pod.missing.join(", "));
+    }
+    let words = pod.verdict.words();
+    if !matches!(pod.verdict, PodVerdict::Busiest | PodVerdict::LeastBusy) || !why {
+        return words.to_owned();
+    }
+    let evicted = report.rotation.as_ref().is_some_and(|rotation| rotation.deleted.contains(&pod.name));
+    let fate = match report.outcome {
+        Outcome::Planned => "evict: ",
+        _ if evicted => "evicted: ",
+        _ => "",
+    };
+    let reasons: Vec<String> = TRIGGERS.iter().filter_map(|&metric| over_mean(report, pod, metric)).collect();
+    let reasons = if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) };
+    format!("{fate}{words}{reasons}")
+}
+
+fn over_mean(report: &Report, pod: &PodReport, metric: Metric) -> Option<String> {
+    let statistics = report.statistics[metric].as_ref().filter(|statistics| statistics.mean > 0.0)?;
+    Some(format!("{metric} {}", times(pod.load(metric)? / statistics.mean)))
+}
+
+/// The pods of a table, busiest first, pods without a score last; a plain table of a large fleet
+/// keeps both ends.
+struct Shown<'a> {
+    pods: Vec<&'a PodReport>,
+    /// Rows before the gap.
+    head: usize,
+    /// Scores of the pods that are left out, highest first.
+    left_out: Vec<f64>,
+}
+
+impl<'a> Shown<'a> {
+    fn of(report: &'a Report, wide: bool) -> Self {
+        let mut pods: Vec<&PodReport> = report.pods.iter().collect();
+        let score = |pod: &PodReport| pod.composite_score.unwrap_or(f64::NEG_INFINITY);
+        let rank = |pod: &PodReport| match pod.verdict {
+            PodVerdict::Busiest => 0,
+            PodVerdict::LeastBusy => 2,
+            _ if pod.composite_score.is_none() => 3,
+            _ => 1,
+        };
+        pods.sort_by(|a, b| {
+            rank(a)
+                .cmp(&rank(b))
+                .then_with(|| score(b).total_cmp(&score(a)))
+                .then_with(|| a.name.cmp(&b.name))
+        });
+        if wide || pods.len() <= MOST_PODS {
+            return Self { pods, head: 0, left_out: Vec::new() };
+        }
+        let last_scored = pods.iter().rposition(|pod| pod.composite_score.is_some());
+        let end = last_scored.map_or(pods.len(), |last| last + 1);
+        let head = MOST_PODS / 2;
+        let tail = end.saturating_sub(MOST_PODS - head).max(head);
+        pods.drain(end..);
+        let left_out = pods.drain(head..tail.min(end)).filter_map(|pod| pod.composite_score).collect();
+        Self { pods, head, left_out }
+    }
+
+    /// What the line between both ends says.
+    fn gap(&self, report: &Report) -> Option<String> {
+        let hidden = report.pods.len() - self.pods.len();
+        if hidden == 0 {
+            return None;
+        }
+        let range = match (self.left_out.last(), self.left_out.first()) {
+            (Some(low), Some(high)) => format!(", score {} to {}", ratio(*low), ratio(*high)),
+            _ => String::new(),
+        };
+        Some(format!(" … {hidden} more pods{range} (-o wide shows all)"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::host;
+
+    #[test]
+    fn a_node_is_called_by_its_host() {
+        assert_eq!(host("ip-10-0-1-4.eu-central-1.compute.internal"), "ip-10-0-1-4");
+        assert_eq!(host("gke-pool-1a2b"), "gke-pool-1a2b");
+        assert_eq!(host("10.0.1.4"), "10.0.1.4", "an address says nothing without its end");
+    }
+}

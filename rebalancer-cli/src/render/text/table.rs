@@ -1,0 +1,199 @@
+//! The report for people: what was seen, why, and what comes of it. First and last line say when
+//! it is a dry run.
+
+use rebalancer_core::Role;
+use rebalancer_core::guard::Standing;
+use rebalancer_core::kafka::Assignor;
+
+use super::names::shared_prefix;
+use super::number::ratio;
+use super::screen::{BOLD, Mark, PLAIN, Screen};
+use super::{pods, spreads};
+use crate::render::plain;
+use crate::render::terminal::Terminal;
+use crate::report::{DiagnosisReport, GuardReport, Kind, Outcome, Report, SpreadReport, TargetReport};
+
+/// Renders the report; `wide` shows every pod and column.
+pub fn render(report: &Report, wide: bool, terminal: Terminal) -> String {
+    let mut screen = Screen::new(terminal);
+    write_dry_run(&mut screen, report);
+    screen.prose(PLAIN, &headline(report));
+    screen.blank();
+    let prefix = shared_prefix(report.pods.iter().map(|pod| pod.name.as_str()));
+    spreads::write(&mut screen, report, terminal.width, &prefix, wide);
+    if !report.pods.is_empty() {
+        screen.blank();
+        pods::write(&mut screen, report, terminal.width, &prefix, wide);
+    }
+    screen.blank();
+    write_verdict(&mut screen, report);
+    for guard in by_weight(report) {
+        screen.item(mark(guard.verdict), &format!("{}: {}", guard.name, plain(&guard.reason)));
+    }
+    for obstacle in &report.obstacles {
+        screen.item(Mark::Bad, &plain(obstacle));
+    }
+    for warning in &report.warnings {
+        screen.item(Mark::Notice, &plain(warning));
+    }
+    write_diagnosis(&mut screen, report, wide);
+    write_rotation(&mut screen, report);
+    write_dry_run(&mut screen, report);
+    screen.finish()
+}
+
+/// Renders what came of a plan that has been shown already.
+pub fn render_result(report: &Report, terminal: Terminal) -> String {
+    let mut screen = Screen::new(terminal);
+    screen.blank();
+    if report.rotation.is_some() {
+        write_verdict(&mut screen, report);
+        write_rotation(&mut screen, report);
+    } else {
+        screen.prose(BOLD, "Not confirmed: nothing was evicted.");
+    }
+    write_dry_run(&mut screen, report);
+    screen.finish()
+}
+
+/// The guards that hold before those that cannot tell before those that pass.
+fn by_weight(report: &Report) -> Vec<&GuardReport> {
+    let mut guards: Vec<&GuardReport> = report.guards.iter().collect();
+    guards.sort_by_key(|guard| match guard.verdict {
+        Standing::Hold => 0,
+        Standing::Unknown => 1,
+        Standing::Pass => 2,
+    });
+    guards
+}
+
+/// The cause in words, what would help, and how even the load could be; every test of it if `wide`.
+fn write_diagnosis(screen: &mut Screen, report: &Report, wide: bool) {
+    let DiagnosisReport { evidence, steps, notes, advice, assignor, spread, .. } = &report.diagnosis;
+    if steps.is_empty() {
+        return;
+    }
+    screen.blank();
+    screen.prose(PLAIN, &format!("Why: {}.", plain(evidence)));
+    for note in notes {
+        screen.item(Mark::Notice, &format!("also {}", plain(note)));
+    }
+    for line in advice {
+        screen.item(Mark::Advice, &plain(line));
+    }
+    if let Some(SpreadReport { now, expected, best }) = spread {
+        let expected = match expected {
+            Some(expected) => format!("{} expected after this rotation", ratio(*expected)),
+            None => "not known after this rotation".to_owned(),
+        };
+        let (now, best) = (ratio(*now), ratio(*best));
+        screen.indented(
+            2,
+            &format!("spread of the partitions over the pods: {now} now, {expected}, {best} at best"),
+        );
+    }
+    if !wide {
+        return;
+    }
+    screen.indented(2, &format!("assignor: {}", assignor.map_or("not known", Assignor::name)));
+    for step in steps {
+        screen.item(mark(step.verdict), &format!("{}: {}", step.name, plain(&step.reason)));
+    }
+}
+
+const fn mark(standing: Standing) -> Mark {
+    match standing {
+        Standing::Pass => Mark::Good,
+        Standing::Hold => Mark::Bad,
+        Standing::Unknown => Mark::Unknown,
+    }
+}
+
+fn write_dry_run(screen: &mut Screen, report: &Report) {
+    // A plan says at its end that nothing has been changed; only a run could have.
+    let words = match report.dry_run {
+        _ if report.kind != Kind::RunReport => return,
+        "client" => "DRY RUN: nothing is changed",
+        "server" => "DRY RUN: the cluster is asked, nothing is changed",
+        _ => return,
+    };
+    screen.prose(BOLD, words);
+}
+
+fn headline(report: &Report) -> String {
+    let workload = &report.workload;
+    let mut parts = Vec::new();
+    let named = [
+        ("context", &workload.context),
+        ("namespace", &workload.namespace),
+        ("selector", &workload.selector),
+    ];
+    for (word, value) in named {
+        if let Some(value) = value {
+            parts.push(format!("{word} {}", plain(value)));
+        }
+    }
+    parts.extend(workload.owner.as_deref().map(plain));
+    parts.push(match workload.pods {
+        1 => "1 pod".to_owned(),
+        count => format!("{count} pods"),
+    });
+    parts.extend(report.evaluation_time.as_ref().map(|time| format!("at {time}")));
+    parts.join(" · ")
+}
+
+/// The sentence a tired reader looks for.
+fn write_verdict(screen: &mut Screen, report: &Report) {
+    screen.prose(BOLD, &verdict(report));
+}
+
+fn verdict(report: &Report) -> String {
+    let why = plain(&report.reason);
+    let targets = targets(&report.targets);
+    match report.outcome {
+        Outcome::Balanced => format!("Balanced: no action. {why}."),
+        Outcome::InsufficientData => format!("Insufficient data: no action. {why}."),
+        Outcome::Withheld => format!("Withheld: no action. {why}."),
+        Outcome::Blocked => format!("Blocked: nothing was evicted. {why}."),
+        Outcome::Planned => format!("Plan: evict {targets}. {why}. Nothing has been changed."),
+        Outcome::Rotated => format!("Rotated: evicted {targets}. {why}."),
+        Outcome::Partial => format!("PARTIAL: not all targets were evicted. {why}."),
+        Outcome::Failed => format!("FAILED: {why}."),
+    }
+}
+
+fn targets(targets: &[TargetReport]) -> String {
+    let named: Vec<String> = targets
+        .iter()
+        .map(|target| {
+            let role = match target.role {
+                Role::Busiest => "busiest",
+                Role::LeastBusy => "least busy",
+            };
+            format!("{} ({role})", plain(&target.pod))
+        })
+        .collect();
+    named.join(" and ")
+}
+
+fn write_rotation(screen: &mut Screen, report: &Report) {
+    let Some(rotation) = &report.rotation else { return };
+    for pod in &rotation.deleted {
+        screen.item(Mark::Good, &format!("{} evicted", plain(pod)));
+    }
+    for (pod, reason) in &rotation.skipped {
+        screen.item(Mark::Left, &format!("{} not evicted: {}", plain(pod), plain(&reason.to_string())));
+    }
+    for (pod, reason) in &rotation.errors {
+        screen.item(Mark::Bad, &format!("{}: {}", plain(pod), plain(&reason.to_string())));
+    }
+    let took = rotation.steps.last().filter(|_| report.dry_run == "none");
+    if let Some(last) = took {
+        let (evicted, left, failed) = (rotation.deleted.len(), rotation.skipped.len(), rotation.errors.len());
+        let seconds = last.at_ms as f64 / 1000.0;
+        screen.prose(
+            PLAIN,
+            &format!("Done after {seconds:.1}s: {evicted} evicted, {left} not evicted, {failed} failed."),
+        );
+    }
+}

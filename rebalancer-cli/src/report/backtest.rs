@@ -1,0 +1,173 @@
+//! What a backtest came to: every decision, and their sums at each pair of thresholds.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::pipeline::backtest::Decision;
+use crate::report::{API_VERSION, Outcome, WorkloadReport};
+use crate::settings::decision::DecisionSettings;
+
+/// Everything a backtest came to.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct BacktestReport {
+    /// Version of the report's shape.
+    #[schemars(extend("const" = API_VERSION))]
+    pub api_version: &'static str,
+    /// `BacktestReport`.
+    #[schemars(extend("const" = "BacktestReport"))]
+    pub kind: &'static str,
+    /// First moment, RFC 3339; null without any.
+    pub from: Option<String>,
+    /// Last moment, RFC 3339.
+    pub to: Option<String>,
+    /// Time between two moments; null for recordings.
+    pub every_seconds: Option<f64>,
+    /// Which pods.
+    pub workload: WorkloadReport,
+    /// Moments that were decided.
+    pub moments: usize,
+    /// Moments without data.
+    pub skipped: usize,
+    /// What the metrics server did not answer even in small pieces; these moments are skipped.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_had: Vec<String>,
+    /// Sums at each pair of thresholds.
+    pub thresholds: Vec<Sums>,
+    /// Every decision, by time and then by threshold.
+    pub decisions: Vec<Decision>,
+}
+
+/// What the decisions at one pair of thresholds sum up to.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Sums {
+    /// Threshold of the spread of CPU.
+    pub cpu: f64,
+    /// Threshold of the spread of lag.
+    pub lag: f64,
+    /// Whether these are the thresholds that are set.
+    pub current: bool,
+    /// Share of the moments over a threshold, 0 to 1; null without moments.
+    pub over_threshold: Option<f64>,
+    /// Moments by outcome.
+    pub outcomes: BTreeMap<&'static str, usize>,
+    /// How often each guard held something back.
+    pub held_by: BTreeMap<&'static str, usize>,
+    /// Stretches of moments over a threshold; moments without data end none.
+    pub episodes: usize,
+    /// Rotations that would have begun if the first one of an episode cures it: the episodes in which
+    /// one would have begun at all.
+    pub rotations_if_cured: usize,
+    /// Rotations that would have begun if none of them changes the loads: the moments that would act,
+    /// each with the pods of those before it young. Which of both numbers is nearer history cannot show.
+    pub rotations: usize,
+    /// Pods that these rotations would have evicted in a day; null for recordings.
+    pub evictions_per_day: Option<f64>,
+    /// Share of the moments over a threshold after which the next one was over it too, without any
+    /// eviction; null without such moments.
+    pub still_over_next: Option<f64>,
+}
+
+impl BacktestReport {
+    /// Sums up; `decided` holds a decision for each of `variants` in turn, `every` is the time
+    /// between two of them.
+    pub fn new(
+        settings: &DecisionSettings,
+        variants: &[DecisionSettings],
+        workload: WorkloadReport,
+        every: Option<Duration>,
+        decided: Vec<Option<Vec<Decision>>>,
+    ) -> Self {
+        let moments: Vec<Option<&[Decision]>> = decided.iter().map(Option::as_deref).collect();
+        let sums = variants.iter().enumerate().map(|(place, variant)| {
+            let column: Vec<Option<&Decision>> =
+                moments.iter().map(|moment| moment.and_then(|moment| moment.get(place))).collect();
+            let current = (variant.thresholds.cpu, variant.thresholds.lag)
+                == (settings.thresholds.cpu, settings.thresholds.lag);
+            Sums::of(variant, current, &column, every)
+        });
+        let sums = sums.collect();
+        let skipped = decided.iter().filter(|moment| moment.is_none()).count();
+        let moments = decided.len() - skipped;
+        let decisions: Vec<Decision> = decided.into_iter().flatten().flatten().collect();
+        Self {
+            api_version: API_VERSION,
+            kind: "BacktestReport",
+            from: decisions.first().map(|decision| decision.time.clone()),
+            to: decisions.last().map(|decision| decision.time.clone()),
+            every_seconds: every.map(|every| every.as_secs_f64()),
+            workload,
+            moments,
+            skipped,
+            not_had: Vec::new(),
+            thresholds: sums,
+            decisions,
+        }
+    }
+}
+
+impl BacktestReport {
+    /// The same report, which names what could not be had.
+    #[must_use]
+    pub fn lacking(self, not_had: Vec<String>) -> Self {
+        Self { not_had, ..self }
+    }
+}
+
+impl Sums {
+    fn of(
+        variant: &DecisionSettings,
+        current: bool,
+        column: &[Option<&Decision>],
+        every: Option<Duration>,
+    ) -> Self {
+        let known: Vec<&Decision> = column.iter().flatten().copied().collect();
+        let mut outcomes: BTreeMap<&'static str, usize> = BTreeMap::new();
+        let mut held_by: BTreeMap<&'static str, usize> = BTreeMap::new();
+        for decision in &known {
+            *outcomes.entry(decision.outcome.name()).or_default() += 1;
+            for guard in &decision.held_by {
+                *held_by.entry(guard).or_default() += 1;
+            }
+        }
+        let planned = || known.iter().filter(|decision| decision.outcome == Outcome::Planned);
+        let evictions: usize = planned().map(|decision| decision.targets.len()).sum();
+        let (episodes, rotations_if_cured) = episodes(&known);
+        let days = every.map(|every| every.as_secs_f64() * known.len() as f64 / 86_400.0);
+        let over = |decision: &&Decision| decision.should_rebalance;
+        let followed = column.windows(2).filter_map(|pair| Some((pair[0]?, pair[1]?)));
+        let (first, still) = followed
+            .filter(|(now, _)| over(now))
+            .fold((0, 0), |(first, still), (_, next)| (first + 1, still + usize::from(over(&next))));
+        Self {
+            cpu: variant.thresholds.cpu,
+            lag: variant.thresholds.lag,
+            current,
+            over_threshold: share(known.iter().copied().filter(over).count(), known.len()),
+            outcomes,
+            held_by,
+            episodes,
+            rotations_if_cured,
+            rotations: planned().count(),
+            evictions_per_day: days.filter(|days| *days > 0.0).map(|days| evictions as f64 / days),
+            still_over_next: share(still, first),
+        }
+    }
+}
+
+/// How many stretches of moments are over a threshold, and in how many of them a rotation begins.
+fn episodes(known: &[&Decision]) -> (usize, usize) {
+    let is_over = |decision: &&Decision| decision.should_rebalance || decision.outcome == Outcome::Planned;
+    let stretches = known.chunk_by(|one, next| is_over(one) == is_over(next));
+    let over = stretches.filter(|stretch| stretch.iter().any(&is_over));
+    over.fold((0, 0), |(count, acting), stretch| {
+        let acts = stretch.iter().any(|decision| decision.outcome == Outcome::Planned);
+        (count + 1, acting + usize::from(acts))
+    })
+}
+
+fn share(part: usize, whole: usize) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
+}

@@ -1,0 +1,106 @@
+//! What the decision is held against, resolved from the arguments.
+
+use std::time::Duration;
+
+use rebalancer_core::guard::{ChurnBudget, GuardSettings, OutlierTrigger, Persistence};
+use rebalancer_core::{AssignorChoice, Futility, PerMetric, Strategy, Thresholds};
+
+use crate::cli::args::{DecisionArgs, GuardArgs, GuardMode};
+
+/// What the decision is held against.
+#[derive(Debug, Clone, Copy)]
+pub struct DecisionSettings {
+    /// Thresholds, floors, weights.
+    pub thresholds: Thresholds,
+    /// Whether guards are asked.
+    pub mode: GuardMode,
+    /// The guards that are on; none with `GUARDS=off`.
+    pub guards: GuardSettings,
+    /// Which pods are rotated.
+    pub strategy: Strategy,
+    /// Samples older than this are missing.
+    pub max_sample_age: Duration,
+    /// How the group's assignor is found.
+    pub assignor: AssignorChoice,
+    /// Consumers in each pod, where it is set.
+    pub consumers_per_pod: Option<usize>,
+    /// Whether replacements keep the identity of the pods they replace, where it is set.
+    pub static_membership: Option<bool>,
+}
+
+impl From<&DecisionArgs> for DecisionSettings {
+    fn from(args: &DecisionArgs) -> Self {
+        let floors = PerMetric {
+            cpu: args.cpu_floor,
+            memory: args.memory_floor,
+            lag: args.lag_floor,
+            rate: args.rate_floor,
+        };
+        let guarded = args.guards == GuardMode::Standard;
+        let thresholds = Thresholds {
+            cpu: args.cpu_variance_threshold,
+            lag: args.lag_variance_threshold,
+            min_pods: args.min_pods,
+            min_coverage: args.min_coverage,
+            trigger_floors: if guarded { floors } else { PerMetric::default() },
+            score_floors: floors,
+            weights: args.score_weights,
+        };
+        Self {
+            thresholds,
+            mode: args.guards,
+            guards: if guarded { guards(&args.limits) } else { GuardSettings::OFF },
+            strategy: args.strategy,
+            max_sample_age: args.max_sample_age,
+            assignor: args.limits.assignor,
+            consumers_per_pod: args.limits.consumers_per_pod,
+            static_membership: args.limits.static_membership,
+        }
+    }
+}
+
+impl DecisionSettings {
+    /// The warm-up in force; zero where it is off.
+    pub fn warm_up(&self) -> Duration {
+        self.guards.warm_up.unwrap_or_default()
+    }
+
+    /// Whether a diagnosis that a rotation is futile is obeyed.
+    pub const fn futility(&self) -> Futility {
+        match self.mode {
+            GuardMode::Standard => Futility::Binding,
+            GuardMode::Off => Futility::Advisory,
+        }
+    }
+
+    /// The window whose history is looked at; the standard one where persistence is off, since the
+    /// diagnosis looks back too.
+    pub fn window(&self) -> Persistence {
+        self.guards.persistence.unwrap_or(Persistence::STANDARD)
+    }
+}
+
+fn guards(limits: &GuardArgs) -> GuardSettings {
+    let persistence = persistence(limits);
+    let seen = persistence.unwrap_or(Persistence::STANDARD);
+    GuardSettings {
+        warm_up: limits.warmup.0,
+        persistence,
+        cooldown: limits.cooldown.0,
+        futility_age: limits.futility_age.0,
+        churn_budget: limits.churn_budget.0.map(|percent| ChurnBudget { percent }),
+        outlier_trigger: limits.outlier_trigger.0.map(|ratio| OutlierTrigger {
+            ratio,
+            percent: seen.percent,
+            min_history: seen.min_history,
+        }),
+    }
+}
+
+/// The persistence guard, on when none of its three settings is off.
+fn persistence(limits: &GuardArgs) -> Option<Persistence> {
+    let window = limits.persistence_window.0?;
+    let factor = limits.persistence_factor.0?;
+    let percent = limits.persistence_percent.0?;
+    Some(Persistence { factor, percent, ..Persistence::over(window) })
+}

@@ -1,0 +1,187 @@
+//! What was typed turned into what the adapters take; a setting that is missing is named here.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use rebalancer_io::kubernetes::{ConnectOptions, Selector, WorkloadName};
+use rebalancer_io::prometheus::{
+    Auth, ConfigError, Endpoint, Header, Method, PrometheusConfig, Secret, SecretSource, Tls,
+};
+use rebalancer_io::push::{PushConfig, Receiver};
+
+use crate::cli::args::{self, KubernetesArgs, PrometheusArgs, PushArgs};
+use crate::cli::secrets;
+use crate::cli::values;
+use crate::failure::Failure;
+
+/// How to reach the metrics server.
+///
+/// # Errors
+/// A setting that is missing, contradicts another or cannot be read.
+pub fn prometheus(args: &PrometheusArgs) -> Result<PrometheusConfig, Failure> {
+    let endpoint = args.prometheus_endpoint.as_deref().ok_or_else(|| {
+        Failure::usage(
+            "PROMETHEUS_ENDPOINT is not set: give the base URL of Prometheus or VictoriaMetrics, \
+             such as http://prometheus:9090 (flag --prometheus-endpoint)",
+        )
+    })?;
+    let endpoint = Endpoint::parse(endpoint).map_err(Failure::usage)?;
+    let mut config = PrometheusConfig::new(endpoint);
+    let credentials = Credentials {
+        of: "PROMETHEUS",
+        bearer: (secrets::BEARER_TOKEN, args.prometheus_bearer_token_file.as_ref()),
+        username: args.prometheus_username.as_ref(),
+        password: (secrets::PASSWORD, args.prometheus_password_file.as_ref()),
+    };
+    config.auth = credentials.auth()?;
+    config.headers = headers()?;
+    config.tls = Tls {
+        ca_file: args.prometheus_ca_file.clone(),
+        client_cert_file: args.prometheus_client_cert.clone(),
+        client_key_file: args.prometheus_client_key.clone(),
+        server_name: args.prometheus_tls_server_name.clone(),
+        insecure_skip_verify: args.prometheus_insecure_skip_tls_verify,
+    };
+    config.extra_params = params(args.prometheus_query_params.as_deref())?;
+    config.method = match args.prometheus_method {
+        args::Method::Post => Method::Post,
+        args::Method::Get => Method::Get,
+    };
+    config.timeout = args.prometheus_timeout;
+    config.max_response_bytes = args.prometheus_max_response;
+    config.refuse_partial = args.prometheus_strict_params;
+    Ok(config)
+}
+
+/// How to push the metrics of a run, and to whom.
+///
+/// # Errors
+/// A setting that contradicts another or cannot be used.
+pub fn push(args: &PushArgs) -> Result<(PushConfig, Vec<Receiver>), Failure> {
+    let pushgateway = args.metrics_pushgateway_url.as_deref();
+    let pushgateway = pushgateway.map(|url| Receiver::pushgateway("METRICS_PUSHGATEWAY_URL", url));
+    let import = args.metrics_import_url.as_deref().map(|url| Receiver::import("METRICS_IMPORT_URL", url));
+    let receivers: Result<Vec<Receiver>, ConfigError> = pushgateway.into_iter().chain(import).collect();
+    let credentials = Credentials {
+        of: "METRICS",
+        bearer: (secrets::METRICS_BEARER_TOKEN, args.metrics_bearer_token_file.as_ref()),
+        username: args.metrics_username.as_ref(),
+        password: (secrets::METRICS_PASSWORD, args.metrics_password_file.as_ref()),
+    };
+    let config = PushConfig {
+        auth: credentials.auth()?,
+        ca_file: args.metrics_ca_file.clone().map(|path| ("METRICS_CA_FILE", path)),
+        timeout: args.metrics_timeout,
+    };
+    Ok((config, receivers.map_err(Failure::usage)?))
+}
+
+/// All ways to sign in somewhere, as they were set.
+struct Credentials<'a> {
+    /// What the names of the settings begin with.
+    of: &'static str,
+    bearer: (secrets::Secret, Option<&'a PathBuf>),
+    username: Option<&'a String>,
+    password: (secrets::Secret, Option<&'a PathBuf>),
+}
+
+impl Credentials<'_> {
+    fn auth(&self) -> Result<Auth, Failure> {
+        let of = self.of;
+        let bearer = one_of(self.bearer, &format!("{of}_BEARER_TOKEN_FILE"))?;
+        let password = one_of(self.password, &format!("{of}_PASSWORD_FILE"))?;
+        match (bearer, self.username.cloned(), password) {
+            (None, None, None) => Ok(Auth::None),
+            (Some(token), None, None) => Ok(Auth::Bearer(token)),
+            (None, Some(username), Some(password)) => Ok(Auth::Basic { username, password }),
+            (None, Some(_), None) => Err(Failure::usage(format!(
+                "{of}_USERNAME is set without a password: set {of}_PASSWORD_FILE or {of}_PASSWORD"
+            ))),
+            (None, None, Some(_)) => Err(Failure::usage(format!(
+                "{of}_PASSWORD or {of}_PASSWORD_FILE is set without a user: set {of}_USERNAME"
+            ))),
+            (Some(_), _, _) => Err(Failure::usage(format!(
+                "both a bearer token and basic authentication are set: unset {of}_BEARER_TOKEN(_FILE), \
+                 or {of}_USERNAME and {of}_PASSWORD(_FILE)"
+            ))),
+        }
+    }
+}
+
+fn one_of(
+    (secret, file): (secrets::Secret, Option<&PathBuf>),
+    file_variable: &str,
+) -> Result<Option<SecretSource>, Failure> {
+    match (secret.value(), file) {
+        (None, None) => Ok(None),
+        (Some(value), None) => Ok(Some(SecretSource::Value(Secret::new(value.trim())))),
+        (None, Some(file)) => Ok(Some(SecretSource::File(file.clone()))),
+        (Some(_), Some(_)) => {
+            Err(Failure::usage(format!("both {} and {file_variable} are set: unset one", secret.variable)))
+        }
+    }
+}
+
+fn headers() -> Result<Vec<Header>, Failure> {
+    let Some(text) = secrets::HEADERS.value() else { return Ok(Vec::new()) };
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    lines.map(|line| line.parse().map_err(Failure::usage)).collect()
+}
+
+fn params(text: Option<&str>) -> Result<Vec<(String, Secret)>, Failure> {
+    let pairs = text.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+    let wrong = |reason| Failure::usage(format!("PROMETHEUS_QUERY_PARAMS: {reason}, joined by '&'"));
+    pairs
+        .map(|text| values::pair(text, '=').map(|(name, value)| (name, Secret::new(value))).map_err(wrong))
+        .collect()
+}
+
+/// How to reach the cluster; the deadline of the run counts from here, and `stop` ends all waiting.
+pub fn cluster(args: &KubernetesArgs, metrics_window: Duration, stop: Arc<AtomicBool>) -> ConnectOptions {
+    ConnectOptions {
+        kubeconfig: args.kubeconfig.clone(),
+        context: args.context.clone(),
+        namespace: args.namespace.clone(),
+        impersonate_user: args.impersonate.clone(),
+        impersonate_groups: args.impersonate_groups.clone(),
+        call_timeout: args.kube_timeout,
+        deadline: Instant::now().checked_add(args.run_timeout),
+        metrics_window,
+        allowed_controllers: args.allowed_controllers.clone(),
+        refuse_local_storage: args.local_storage == args::LocalStorage::Refuse,
+        stop,
+    }
+}
+
+/// The label selector of the workload; a workload given by its name is asked for it.
+///
+/// # Errors
+/// None, or an empty one: it would mean every pod of the namespace. A selector beside a name: which
+/// of the two is meant cannot be known.
+pub fn selector(args: &KubernetesArgs) -> Result<Wanted, Failure> {
+    match (&args.target, args.selector.as_deref()) {
+        (Some(target), None) => Ok(Wanted::Named(target.clone())),
+        (Some(target), Some(selector)) => Err(Failure::usage(format!(
+            "both {target} and the selector {selector:?} (KUBE_LABEL_SELECTOR or --selector) name the workload: \
+             leave one out; an empty KUBE_LABEL_SELECTOR counts as unset"
+        ))),
+        (None, Some(selector)) => Selector::new(selector).map(Wanted::Selected).map_err(|error| {
+            Failure::usage(format!("KUBE_LABEL_SELECTOR is {selector:?}: {error} (flag --selector)"))
+        }),
+        (None, None) => Err(Failure::usage(
+            "KUBE_LABEL_SELECTOR is not set: name the labels of the workload's pods, such as app=orders \
+             (flag --selector), or the workload itself, such as deployment/orders",
+        )),
+    }
+}
+
+/// How the workload was named.
+#[derive(Debug)]
+pub enum Wanted {
+    /// By the labels of its pods.
+    Selected(Selector),
+    /// By its name.
+    Named(WorkloadName),
+}

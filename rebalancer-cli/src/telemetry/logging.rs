@@ -1,0 +1,58 @@
+//! The log: on standard error, text for people and JSON for machines.
+
+use std::io::{self, IsTerminal};
+use std::str::FromStr as _;
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::cli::args::{LogFormat, OutputArgs};
+use crate::failure::Failure;
+use crate::render::terminal::Terminal;
+
+/// Starts logging for the rest of the process.
+///
+/// # Errors
+/// A level that is none.
+pub fn start(args: &OutputArgs) -> Result<(), Failure> {
+    let level = &args.log_level;
+    let filter = filter(level).map_err(|reason| {
+        Failure::usage(format!(
+            "LOG_LEVEL is {level:?}: {reason}; write error, warn, info, debug or trace (flag --log-level)"
+        ))
+    })?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    if is_json(args) {
+        log.json().flatten_event(true).with_current_span(false).with_span_list(false).init();
+    } else {
+        log.with_ansi(Terminal::stderr(args.color).color).with_target(false).init();
+    }
+    Ok(())
+}
+
+/// Whether the log is for machines.
+pub fn is_json(args: &OutputArgs) -> bool {
+    match args.log_format {
+        LogFormat::Auto => !io::stderr().is_terminal(),
+        LogFormat::Text => false,
+        LogFormat::Json => true,
+    }
+}
+
+/// Whose lines a bare level keeps. Those of libraries are no events of ours, tell of a failed request
+/// a second time, and quote addresses with all that is in them; who names a library gets its lines.
+const OWN: [&str; 3] = ["pod_rebalancer", "rebalancer_io", "rebalancer_core"];
+
+/// What the log keeps.
+fn filter(level: &str) -> Result<EnvFilter, String> {
+    // A bare word that is no level would be taken for the name of a module, and silence the rest.
+    let is_odd = |part: &&str| !part.contains(['=', '[']) && LevelFilter::from_str(part).is_err();
+    if let Some(odd) = level.split(',').map(str::trim).find(is_odd) {
+        return Err(format!("{odd:?} is no level"));
+    }
+    let directives = level.split(',').map(str::trim).map(|part| match LevelFilter::from_str(part) {
+        Ok(level) => OWN.map(|module| format!("{module}={level}")).join(","),
+        Err(_) => part.to_owned(),
+    });
+    EnvFilter::try_new(directives.collect::<Vec<String>>().join(",")).map_err(|error| error.to_string())
+}
