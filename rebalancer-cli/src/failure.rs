@@ -46,15 +46,19 @@ impl Failure {
         chain(error)
     }
 
-    /// Prints the error with its causes, and picks the exit code.
-    pub fn report(&self) -> ExitCode {
-        let code = match self {
+    /// The exit code of the program.
+    pub const fn exit_code(&self) -> u8 {
+        match self {
             Self::Usage(_) => exit::USAGE,
             Self::Run(_) => exit::FAILED,
-        };
-        // Where nobody reads it, the exit code tells.
+        }
+    }
+
+    /// Prints the error with its causes, and picks the exit code.
+    pub fn report(&self) -> ExitCode {
+        // If nobody can read it, the exit code still tells.
         drop(writeln!(std::io::stderr(), "error: {}", self.words()));
-        ExitCode::from(code)
+        ExitCode::from(self.exit_code())
     }
 }
 

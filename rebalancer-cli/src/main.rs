@@ -17,19 +17,24 @@ use cli::args::Command;
 use cli::spelling;
 use cli::usage::{self, Usage};
 use commands::{check, completion, config, man, plan, record, replay, run, version};
-use failure::Failure;
 use telemetry::logging;
 
 fn main() -> ExitCode {
     let Usage { cli, matches, typos } = match usage::parse() {
         Ok(usage) => usage,
-        Err(code) => return code,
+        Err(stopped) => {
+            stopped.wrong.iter().for_each(run::could_not_start);
+            return stopped.code;
+        }
     };
-    let started = cli.command.output().map_or(Ok(()), logging::start);
-    if started.is_ok() && cli.command.output().is_some() {
+    if let Some(output) = cli.command.output() {
+        if let Err(failure) = logging::start(output) {
+            run::could_not_start(&failure);
+            return failure.report();
+        }
         spelling::warn(&typos);
     }
-    let done = started.and_then(|()| match &cli.command {
+    let done = match &cli.command {
         Command::Run(args) => run::run(args, &matches),
         Command::Plan(args) => plan::run(args, &matches),
         Command::Check(args) => check::run(args, &matches, &typos),
@@ -41,6 +46,6 @@ fn main() -> ExitCode {
         Command::Completion(args) => completion::run(args),
         Command::Man(args) => man::run(args),
         Command::Version(args) => version::run(args),
-    });
-    done.unwrap_or_else(|failure: Failure| failure.report())
+    };
+    done.unwrap_or_else(|failure| failure.report())
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use rebalancer_io::prometheus::RequestCounts;
 
+use crate::exit;
 use crate::failure::Failure;
 use crate::report::{Outcome, PodVerdict, Report};
 
@@ -134,6 +135,15 @@ impl Ended<'_> {
     /// Whether it decided, and did all it decided to do.
     fn is_success(&self) -> bool {
         !matches!(self.outcome(), Outcome::Partial | Outcome::Failed)
+    }
+
+    /// The exit code, as it is without `--detailed-exitcode`.
+    fn exit_code(&self) -> u8 {
+        match self.end {
+            Err(failure) => failure.exit_code(),
+            Ok(_) if self.is_success() => exit::DECIDED,
+            Ok(_) => exit::FAILED,
+        }
     }
 
     /// Kind and name of the one owner of the pods; empty where it is not known, or not one.

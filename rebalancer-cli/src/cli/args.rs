@@ -16,7 +16,6 @@ mod output;
 mod page;
 mod prometheus;
 mod telemetry;
-mod variables;
 
 pub use backtest::BacktestArgs;
 pub use decision::{DecisionArgs, GuardMode};
@@ -26,7 +25,6 @@ pub use output::{Color, LogFormat, OutputArgs, OutputFormat};
 pub use page::{PageArgs, ReportArgs};
 pub use prometheus::{Method, PrometheusArgs, QueryArgs};
 pub use telemetry::{PushArgs, TextfileArgs};
-pub use variables::VARIABLES;
 
 /// Measures how unevenly the pods of a workload are loaded and, when a threshold is passed, evicts
 /// the busiest and the least busy one so that the work is dealt out again.
@@ -41,10 +39,8 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// The commands. Only `run` can evict. The settings of each are defined when they are needed: see
-/// `usage::command`.
+/// The commands. Only `run` can evict.
 #[derive(Debug, Subcommand)]
-#[command(defer = true)]
 pub enum Command {
     /// Decide, and evict two pods when a threshold is passed (what the CronJob calls)
     Run(RunArgs),

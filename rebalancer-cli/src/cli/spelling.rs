@@ -1,9 +1,9 @@
-//! Environment variables that are none of ours and look like one: most likely a typing error, which
-//! would else leave a default in force without a word.
+//! Finds environment variables that look like a misspelt setting. Without a warning the default would
+//! silently stay in force.
 
 use strsim::osa_distance;
 
-/// A variable that is set and read by nobody.
+/// A variable that is set, that no setting reads, and that looks like one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Typo {
     /// As it is set.
@@ -12,43 +12,32 @@ pub struct Typo {
     pub meant: String,
 }
 
-/// Names that other programs give a meaning, or that Kubernetes' downward interface often fills.
+/// Names that other programs use, or that pod specs often set through the downward API.
 const FOREIGN: [&str; 3] = ["LOGLEVEL", "POD_LABELS", "WINDOWID"];
 
-/// What every threshold's name ends in: with it a name is meant for us, however it begins.
-const OF_A_THRESHOLD: &str = "_VARIANCE_THRESHOLD";
+/// The end of every threshold's name. A variable that ends in it is meant for this program, however it
+/// begins.
+const THRESHOLD: &str = "_VARIANCE_THRESHOLD";
 
-/// Most changes by which a name is still taken for another one; thresholds have no limit.
-const MOST_CHANGES: usize = 2;
-
-/// A name with what tells at once that it is not near most others: a bit for each of its letters.
-#[derive(Clone, Copy)]
-struct Name<'a> {
-    text: &'a str,
-    letters: u64,
-}
-
-/// The variables of `set` that no setting in `known` reads and that are near one.
-pub fn find(known: &[&str], set: impl Iterator<Item = String>) -> Vec<Typo> {
-    let names: Vec<Name<'_>> = known.iter().map(|name| Name::of(name)).collect();
+/// The variables of `set` that are not in `known` and look like a name that is, sorted.
+pub fn find(known: &[String], set: impl Iterator<Item = String>) -> Vec<Typo> {
     let mut typos: Vec<Typo> = set
-        .filter(|variable| !known.contains(&variable.as_str()) && !is_foreign(variable))
-        .filter_map(|variable| {
-            nearest(&names, &variable).map(|meant| Typo { meant: meant.to_owned(), variable })
-        })
+        .filter(|variable| !known.contains(variable) && !is_foreign(variable))
+        .filter_map(|variable| Some(Typo { meant: nearest(known, &variable)?.to_owned(), variable }))
         .collect();
     typos.sort_by(|a, b| a.variable.cmp(&b.variable));
     typos
 }
 
-/// Warns of each.
+/// Logs a warning for each.
 pub fn warn(typos: &[Typo]) {
     for Typo { variable, meant } in typos {
         tracing::warn!(event = "setting.unknown", "{variable} is set but unknown; did you mean {meant}?");
     }
 }
 
-/// A Service named `prometheus-endpoint` would set `PROMETHEUS_ENDPOINT_PORT` and others like it.
+/// Kubernetes sets variables for each Service: one named `prometheus-endpoint` brings
+/// `PROMETHEUS_ENDPOINT_PORT` and others.
 fn is_foreign(variable: &str) -> bool {
     let ends = ["_SERVICE_HOST", "_SERVICE_PORT", "_PORT", "_TCP", "_UDP", "_PROTO", "_ADDR"];
     FOREIGN.contains(&variable)
@@ -57,55 +46,26 @@ fn is_foreign(variable: &str) -> bool {
         || ends.iter().any(|end| variable.ends_with(end))
 }
 
-fn nearest<'a>(known: &[Name<'a>], variable: &str) -> Option<&'a str> {
-    let variable = Name::of(variable);
-    let near = known.iter().filter_map(|name| Some((distance(*name, variable)?, name.text)));
+fn nearest<'a>(known: &'a [String], variable: &str) -> Option<&'a str> {
+    let near = known.iter().filter_map(|name| Some((distance(name, variable)?, name.as_str())));
     near.min_by_key(|(distance, _)| *distance).map(|(_, name)| name)
 }
 
-/// How far a name is from a setting's, where it is near enough to be taken for it. Names of one word
-/// are words of anybody's: there only the underscores may differ.
-fn distance(name: Name<'_>, variable: Name<'_>) -> Option<usize> {
-    // Nearly every pair ends here.
-    if name.is_far_from(variable) && !(name.is_of_a_threshold() && variable.is_of_a_threshold()) {
-        return None;
-    }
-    if name.letters().eq(variable.letters()) {
+/// The number of edits between a setting's name and a variable; `None` where there are too many for a
+/// typing error. The shorter the name, the fewer are allowed.
+fn distance(name: &str, variable: &str) -> Option<usize> {
+    if name.replace('_', "") == variable.replace('_', "") {
         return Some(0);
     }
-    let allowed = match name.text.len() {
-        _ if name.is_of_a_threshold() && variable.is_of_a_threshold() => usize::MAX,
-        _ if !name.text.contains('_') => return None,
+    let allowed = match name.len() {
+        _ if name.ends_with(THRESHOLD) && variable.ends_with(THRESHOLD) => usize::MAX,
+        // Any program may have a variable of one word.
+        _ if !name.contains('_') => return None,
         ..7 => return None,
         7..10 => 1,
-        _ => MOST_CHANGES,
+        _ => 2,
     };
-    if name.text.len().abs_diff(variable.text.len()) > allowed {
-        return None;
-    }
-    Some(osa_distance(name.text, variable.text)).filter(|distance| *distance <= allowed)
-}
-
-impl<'a> Name<'a> {
-    fn of(text: &'a str) -> Self {
-        let mut name = Self { text, letters: 0 };
-        name.letters = name.letters().fold(0, |set, letter| set | 1 << (letter % 64));
-        name
-    }
-
-    fn letters(self) -> impl Iterator<Item = u8> + 'a {
-        self.text.bytes().filter(|letter| *letter != b'_')
-    }
-
-    fn is_of_a_threshold(self) -> bool {
-        self.text.ends_with(OF_A_THRESHOLD)
-    }
-
-    /// Whether more than [`MOST_CHANGES`] are between them for sure: one brings or takes at most two
-    /// letters.
-    fn is_far_from(self, other: Self) -> bool {
-        (self.letters ^ other.letters).count_ones() as usize > 2 * MOST_CHANGES
-    }
+    Some(osa_distance(name, variable)).filter(|distance| *distance <= allowed)
 }
 
 #[cfg(test)]
@@ -128,7 +88,7 @@ mod tests {
     ];
 
     fn meant(variable: &str) -> Option<String> {
-        find(&KNOWN, [variable.to_owned()].into_iter()).pop().map(|typo| typo.meant)
+        find(&KNOWN.map(str::to_owned), [variable.to_owned()].into_iter()).pop().map(|typo| typo.meant)
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! From the command line and the environment to arguments; what is wrong is said with the name
 //! of the variable or flag, the value, and what is expected.
 
+use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
 use std::process::ExitCode;
@@ -9,7 +10,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches};
 
-use crate::cli::args::{self, Cli, OutputFormat};
+use crate::cli::args::{self, Cli, OutputFormat, RunArgs};
 use crate::cli::secrets;
 use crate::cli::spelling::{self, Typo};
 use crate::exit;
@@ -21,29 +22,68 @@ pub struct Usage {
     pub cli: Cli,
     /// The matches of the chosen command, for the source of each value.
     pub matches: ArgMatches,
-    /// Variables that are set and look like settings, and are none.
+    /// Variables that are set, that no setting reads, and that look like one.
     pub typos: Vec<Typo>,
 }
 
-/// Parses the arguments of this process.
+/// Why there are no arguments to go on with. Everything there is to print has been printed.
+pub struct Stopped {
+    /// The exit code.
+    pub code: ExitCode,
+    /// What is wrong with the settings; `None` after help or the version was printed.
+    pub wrong: Option<Failure>,
+}
+
+impl From<Failure> for Stopped {
+    fn from(wrong: Failure) -> Self {
+        Self { code: wrong.report(), wrong: Some(wrong) }
+    }
+}
+
+/// Parses the arguments and the environment of this process.
 ///
 /// # Errors
-/// Help and version were printed (exit 0), or a usage error was (exit 64).
-pub fn parse() -> Result<Usage, ExitCode> {
-    let mut matches =
-        command_typed().try_get_matches_from(std::env::args_os()).map_err(|error| refuse(&error))?;
+/// Help or the version was asked for (exit 0), or a setting is wrong (exit 64).
+pub fn parse() -> Result<Usage, Stopped> {
+    let mut matches = command().try_get_matches().map_err(|error| refuse(&error))?;
     let cli = Cli::from_arg_matches(&matches).map_err(|error| refuse(&error))?;
     if let Some(secret) = secrets::ALL.iter().find(|secret| secret.is_garbled()) {
-        return Err(Failure::usage(format!("{} is not UTF-8", secret.variable)).report());
+        return Err(Failure::usage(format!("{} is not UTF-8", secret.variable)).into());
     }
     if let Some(refusal) = refuse_format(&cli.command) {
-        return Err(refusal.report());
+        return Err(refusal.into());
     }
     let matches = matches.remove_subcommand().map(|(_, chosen)| chosen).unwrap_or_default();
     let set = std::env::vars_os().filter(|(_, value)| !value.is_empty());
     let set = set.filter_map(|(name, _)| name.into_string().ok());
     let typos = if cli.command.output().is_some() { spelling::find(&variables(), set) } else { Vec::new() };
     Ok(Usage { cli, matches, typos })
+}
+
+/// The settings of `run` as far as the environment can be read: a variable with a wrong value counts as
+/// unset, and flags are not looked at. `None` unless `run` was typed.
+pub fn readable_run() -> Option<RunArgs> {
+    let name = "run";
+    if std::env::args_os().nth(1)? != name {
+        return None;
+    }
+    let mut command = command();
+    loop {
+        let error = match command.clone().try_get_matches_from(["pod-rebalancer", name]) {
+            Ok(matches) => match Cli::from_arg_matches(&matches).ok()?.command {
+                args::Command::Run(args) => return Some(args),
+                _ => return None,
+            },
+            Err(error) => error,
+        };
+        let mut built = command.clone();
+        built.build();
+        // Each turn leaves out one variable more, so that there is an end.
+        let wrong = wrong_argument(&error, built.find_subcommand(name)?)?;
+        wrong.get_env()?;
+        let id = wrong.get_id().clone();
+        command = command.mut_subcommand(name, |run| run.mut_arg(id, |arg| arg.env(None)));
+    }
 }
 
 /// A form of the output that another command has.
@@ -60,56 +100,25 @@ fn refuse_format(command: &args::Command) -> Option<Failure> {
 }
 
 /// The names of all variables that are read.
-fn variables() -> Vec<&'static str> {
-    args::VARIABLES.into_iter().chain(secrets::ALL.map(|secret| secret.variable)).collect()
+fn variables() -> Vec<String> {
+    let command = defined();
+    let names = arguments(&command).filter_map(Arg::get_env).map(|name| name.to_string_lossy().into_owned());
+    names.chain(secrets::ALL.map(|secret| secret.variable.to_owned())).collect()
 }
 
-/// The clap definition, with empty environment variables taken out, and without their values in
-/// the help: an address or a parameter may hold a credential.
+/// The clap definition with empty variables taken out, since empty means unset, and without values of
+/// variables in the help: an address or a parameter may hold a credential.
 pub fn command() -> Command {
-    defined().mut_subcommands(quiet)
+    defined().mut_subcommands(|command| command.mut_args(with_quiet_variable))
 }
 
 /// The clap definition as it is written.
 pub fn defined() -> Command {
-    stubs().mut_subcommands(define)
-}
-
-/// The same as [`command`] for what was typed to this process. Of one command only its own settings
-/// are defined, and none for the version: those of all cost more than the rest of a start.
-pub fn command_typed() -> Command {
-    let typed = std::env::args_os().nth(1).unwrap_or_default();
-    let typed = typed.to_str().unwrap_or_default();
-    let stubs = stubs();
-    if matches!(typed, "--version" | "-V") {
-        return stubs;
-    }
-    if stubs.find_subcommand(typed).is_none() {
-        return command();
-    }
-    stubs
-        .mut_subcommands(|command| if command.get_name() == typed { quiet(define(command)) } else { command })
-}
-
-/// The commands without their settings.
-fn stubs() -> Command {
     let command = Cli::command();
     match plugin_name() {
         Some(name) => command.bin_name(name),
         None => command,
     }
-}
-
-/// Defines the settings of a command. What comes with them is said of their group and not of the
-/// command, and is put back.
-fn define(mut command: Command) -> Command {
-    let about = command.get_about().cloned().unwrap_or_default();
-    command.build();
-    command.about(about)
-}
-
-fn quiet(command: Command) -> Command {
-    command.mut_args(with_quiet_variable)
 }
 
 /// How the program is called as a plugin: `kubectl rebalance-pods` for `kubectl-rebalance_pods`.
@@ -135,37 +144,33 @@ pub fn source(matches: &ArgMatches, id: &str) -> &'static str {
 }
 
 /// Prints a parse error in the program's own words and picks the exit code.
-fn refuse(error: &clap::Error) -> ExitCode {
+fn refuse(error: &clap::Error) -> Stopped {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         let gone = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
         let printed = error.print().or_else(|error| if gone(&error) { Ok(()) } else { Err(error) });
-        return ExitCode::from(if printed.is_ok() { exit::DECIDED } else { exit::FAILED });
+        let code = ExitCode::from(if printed.is_ok() { exit::DECIDED } else { exit::FAILED });
+        return Stopped { code, wrong: None };
     }
     let mut command = command();
     // Arguments can be shown in messages only once they are complete.
     command.build();
     if let Some(message) = explain(error, &command) {
-        return Failure::usage(message).report();
+        return Failure::usage(message).into();
     }
     // The rest of clap's own messages name the argument and the usage well.
     drop(error.print());
-    ExitCode::from(exit::USAGE)
+    Stopped { code: ExitCode::from(exit::USAGE), wrong: Some(Failure::usage(error)) }
 }
 
-/// A bad value, told with the variable or flag it came by.
+/// Words for a bad value that name the variable or flag it came by.
 fn explain(error: &clap::Error, command: &Command) -> Option<String> {
-    if error.kind() == ErrorKind::InvalidUtf8 {
-        return Some(format!("{} is not UTF-8", garbled_variable(command)?));
-    }
-    if !matches!(error.kind(), ErrorKind::InvalidValue | ErrorKind::ValueValidation) {
-        return None;
-    }
-    let ContextValue::String(usage) = error.get(ContextKind::InvalidArg)? else { return None };
-    let ContextValue::String(value) = error.get(ContextKind::InvalidValue)? else { return None };
-    let arg = find(command, usage)?;
-    let flag = arg.get_long().map(|long| format!("--{long}"));
-    let flag = flag.unwrap_or_else(|| usage.clone());
+    let arg = wrong_argument(error, command)?;
+    let flag = arg.get_long().map_or_else(|| arg.to_string(), |long| format!("--{long}"));
     let variable = arg.get_env().map(|name| name.to_string_lossy().into_owned());
+    if error.kind() == ErrorKind::InvalidUtf8 {
+        return Some(format!("{} is not UTF-8", variable.unwrap_or(flag)));
+    }
+    let ContextValue::String(value) = error.get(ContextKind::InvalidValue)? else { return None };
     let assigned = format!("{flag}=");
     let typed = std::env::args_os()
         .any(|typed| typed == *flag || typed.to_string_lossy().starts_with(assigned.as_str()));
@@ -174,27 +179,31 @@ fn explain(error: &clap::Error, command: &Command) -> Option<String> {
         Some(variable) => (flag, format!(" (variable {variable})")),
         None => (flag, String::new()),
     };
-    let fix = match error.get(ContextKind::ValidValue) {
-        Some(ContextValue::Strings(values)) if !values.is_empty() => {
-            format!("expected one of {}", values.join(", "))
-        }
-        _ => std::error::Error::source(error)
-            .map_or_else(|| "the value is not understood".to_owned(), ToString::to_string),
-    };
-    Some(format!("{name} is {value:?}: {fix}{other}"))
+    Some(format!("{name} is {value:?}: {}{other}", expected(error, arg)))
 }
 
-/// The first variable that holds bytes which are no text.
-fn garbled_variable(command: &Command) -> Option<String> {
-    let variables = arguments(command).filter_map(Arg::get_env);
-    let garbled =
-        |name: &&std::ffi::OsStr| std::env::var_os(name).is_some_and(|value| value.to_str().is_none());
-    variables.into_iter().find(garbled).map(|name| name.to_string_lossy().into_owned())
+/// What is expected in place of a bad value.
+fn expected(error: &clap::Error, arg: &Arg) -> String {
+    let shown = arg.get_possible_values().into_iter().filter(|value| !value.is_hide_set());
+    let names: Vec<String> = shown.map(|value| value.get_name().to_owned()).collect();
+    if !names.is_empty() {
+        return format!("expected one of {}", names.join(", "));
+    }
+    std::error::Error::source(error)
+        .map_or_else(|| "the value is not understood".to_owned(), ToString::to_string)
 }
 
-/// The argument that clap calls `usage` in its messages.
-fn find<'a>(command: &'a Command, usage: &str) -> Option<&'a Arg> {
-    arguments(command).find(|arg| arg.to_string() == usage)
+/// The argument whose value is wrong; `None` where something else is.
+fn wrong_argument<'a>(error: &clap::Error, command: &'a Command) -> Option<&'a Arg> {
+    if error.kind() == ErrorKind::InvalidUtf8 {
+        let garbled = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.to_str().is_none());
+        return arguments(command).find(|arg| arg.get_env().is_some_and(garbled));
+    }
+    if !matches!(error.kind(), ErrorKind::InvalidValue | ErrorKind::ValueValidation) {
+        return None;
+    }
+    let ContextValue::String(shown) = error.get(ContextKind::InvalidArg)? else { return None };
+    arguments(command).find(|arg| arg.to_string() == *shown)
 }
 
 fn arguments(command: &Command) -> impl Iterator<Item = &Arg> {

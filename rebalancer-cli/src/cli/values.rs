@@ -1,4 +1,4 @@
-//! How the words of the configuration are read: durations, quantities, shares, switches, lists.
+//! How the words of the configuration are read: durations, quantities, shares, lists.
 //!
 //! Each parser answers a bad value with what is expected instead; the variable and the value
 //! themselves are named by [`crate::cli::usage`].
@@ -159,15 +159,6 @@ pub fn size(text: &str) -> Result<u64, String> {
     Err("expected a size of at least one byte, such as 64Mi".to_owned())
 }
 
-/// A switch. Anything that is not understood is an error, never "false".
-pub fn switch(text: &str) -> Result<bool, String> {
-    match text.to_ascii_lowercase().as_str() {
-        "true" | "1" | "yes" | "on" => Ok(true),
-        "false" | "0" | "no" | "off" => Ok(false),
-        _ => Err("expected true or false".to_owned()),
-    }
-}
-
 /// Weights of the score, such as `cpu=0.4,lag=0.3`; a metric that is not named has weight 0.
 pub fn weights(text: &str) -> Result<PerMetric<f64>, String> {
     let shape = || format!("write weights such as {}", show_weights(&DEFAULT_WEIGHTS));
@@ -269,13 +260,6 @@ mod tests {
         assert!(quantity("64MiB").is_err());
         assert!(quantity("1e308P").is_err(), "a limit without end limits nothing");
         assert!(size("0").is_err());
-    }
-
-    #[test]
-    fn a_switch_that_is_not_understood_is_an_error() {
-        assert_eq!(switch("True"), Ok(true));
-        assert_eq!(switch("0"), Ok(false));
-        assert!(switch("yess").is_err());
     }
 
     #[test]

@@ -64,6 +64,7 @@ pub fn run(args: &ConfigArgs, matches: &ArgMatches) -> Result<ExitCode, Failure>
     render::print(&text, std::io::stdout())?;
     servers::prometheus(&args.live.prometheus)?;
     servers::selector(&args.live.kubernetes)?;
+    servers::receivers(&args.push).into_iter().collect::<Result<Vec<_>, Failure>>()?;
     servers::push(&args.push)?;
     Ok(ExitCode::from(exit::DECIDED))
 }

@@ -246,9 +246,8 @@ fn taken_up(settings: &RecordedSettings, matches: &ArgMatches) -> Result<Decisio
     let mut typed = std::env::args_os();
     let command: Vec<OsString> = typed.by_ref().take(2).collect();
     let arguments = command.into_iter().chain(flags).chain(typed);
-    let parsed = usage::command_typed()
-        .try_get_matches_from(arguments)
-        .and_then(|matches| Cli::from_arg_matches(&matches));
+    let parsed =
+        usage::command().try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
     match parsed.map(|cli| cli.command) {
         Ok(Command::Replay(args)) => Ok(args.saved.decision),
         Ok(Command::Report(args)) => Ok(args.saved.decision),

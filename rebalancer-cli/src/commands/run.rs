@@ -20,6 +20,7 @@ use super::plan;
 use clap::ArgMatches;
 
 use crate::cli::args::{ActionArgs, DryRun, OutputArgs, PacingChoice, RunArgs};
+use crate::cli::usage;
 use crate::commands::page::{Page, page_extras};
 use crate::exit;
 use crate::failure::Failure;
@@ -37,17 +38,10 @@ use crate::telemetry::{Asked, Delivery, Notes, Stage};
 /// A setting, a server or an answer that is wrong. What a rotation came to is in the report, not
 /// an error.
 pub fn run(args: &RunArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
-    let consent = consent(args)?;
-    let mut page = Page::new(args.page.report.as_deref())?;
-    let stop: Arc<AtomicBool> = Arc::default();
-    // A signal ends the question to a person at once; afterwards it ends the run in order.
-    if consent == Consent::Given {
-        listen(&stop)?;
-    }
-    let delivery = Delivery::of_run(&args.push, &args.textfile)?;
-    let decision = DecisionSettings::from(&args.live.decision);
-    let live = match Live::connect_until(&args.live, &decision, matches, &stop) {
-        Ok(live) => live,
+    let (delivery, deliverable) = Delivery::of_run(&args.push, &args.textfile);
+    let prepared = deliverable.and_then(|()| Prepared::new(args, matches));
+    let Prepared { consent, mut page, stop, decision, live } = match prepared {
+        Ok(prepared) => prepared,
         Err(failure) => {
             delivery.deliver(&Notes::begin().end(asked(args), Err(&failure)));
             return Err(failure);
@@ -75,6 +69,40 @@ pub fn run(args: &RunArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let report = done?;
     page.write(&report)?;
     Ok(exit::code(report.outcome, args.live.output.detailed_exitcode))
+}
+
+/// Delivers the metrics of a run whose settings cannot all be used, as far as the environment says where
+/// to. Does nothing where another command was called.
+pub fn could_not_start(failure: &Failure) {
+    let Some(args) = usage::readable_run() else { return };
+    // A delivery that fails is a line of the log. Without a log it goes untold.
+    drop(logging::start(&args.live.output));
+    let (delivery, _) = Delivery::of_run(&args.push, &args.textfile);
+    delivery.deliver(&Notes::begin().end(asked(&args), Err(failure)));
+}
+
+/// Everything that a run needs before it asks a server anything.
+struct Prepared {
+    consent: Consent,
+    page: Page,
+    stop: Arc<AtomicBool>,
+    decision: DecisionSettings,
+    live: Live,
+}
+
+impl Prepared {
+    fn new(args: &RunArgs, matches: &ArgMatches) -> Result<Self, Failure> {
+        let consent = consent(args)?;
+        let page = Page::new(args.page.report.as_deref())?;
+        let stop: Arc<AtomicBool> = Arc::default();
+        // While a person is asked, a signal ends the process at once; else it ends the run in order.
+        if consent == Consent::Given {
+            listen(&stop)?;
+        }
+        let decision = DecisionSettings::from(&args.live.decision);
+        let live = Live::connect_until(&args.live, &decision, matches, &stop)?;
+        Ok(Self { consent, page, stop, decision, live })
+    }
 }
 
 /// What the run was asked to look after, as far as the settings tell.

@@ -6,7 +6,6 @@ use anyhow::Context as _;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
 use crate::cli::args::OutputFormat;
-use crate::pipeline::backtest::Decision;
 use crate::render::plain;
 use crate::report::Outcome;
 use crate::report::backtest::{BacktestReport, Sums};
@@ -23,7 +22,7 @@ pub fn render(report: &BacktestReport, format: OutputFormat) -> anyhow::Result<S
             serde_json::to_string_pretty(report).context("cannot write the backtest as JSON")? + "\n"
         }
         OutputFormat::Yaml => serde_saphyr::to_string(report).context("cannot write the backtest as YAML")?,
-        OutputFormat::Csv => csv(report),
+        OutputFormat::Csv => csv(report).context("cannot write the backtest as CSV")?,
         OutputFormat::Name => targets(report),
         OutputFormat::Short | OutputFormat::None => String::new(),
     })
@@ -134,35 +133,38 @@ fn targets(report: &BacktestReport) -> String {
 }
 
 /// One line a decision, under a header.
-fn csv(report: &BacktestReport) -> String {
-    let header = "time,cpu_threshold,lag_threshold,outcome,should_rebalance,pods,cpu_cv,lag_cv,targets,cause,held_by\n";
-    let lines = report.decisions.iter().map(|decision| {
-        let Decision { time, cpu_threshold, lag_threshold, should_rebalance, pods, .. } = decision;
+fn csv(report: &BacktestReport) -> anyhow::Result<String> {
+    let mut lines = csv::Writer::from_writer(Vec::new());
+    lines.write_record([
+        "time",
+        "cpu_threshold",
+        "lag_threshold",
+        "outcome",
+        "should_rebalance",
+        "pods",
+        "cpu_cv",
+        "lag_cv",
+        "targets",
+        "cause",
+        "held_by",
+    ])?;
+    for decision in &report.decisions {
         let number = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
-        let fields = [
-            time.clone(),
-            cpu_threshold.to_string(),
-            lag_threshold.to_string(),
+        lines.write_record([
+            decision.time.clone(),
+            decision.cpu_threshold.to_string(),
+            decision.lag_threshold.to_string(),
             decision.outcome.name().to_owned(),
-            should_rebalance.to_string(),
-            pods.to_string(),
+            decision.should_rebalance.to_string(),
+            decision.pods.to_string(),
             number(decision.cpu_cv),
             number(decision.lag_cv),
             decision.targets.join(" "),
             decision.cause.clone(),
             decision.held_by.join(" "),
-        ];
-        fields.map(|field| quoted(&field)).join(",") + "\n"
-    });
-    std::iter::once(header.to_owned()).chain(lines).collect()
-}
-
-/// A field as RFC 4180 has it.
-fn quoted(field: &str) -> String {
-    if field.contains([',', '"', '\n', '\r']) {
-        return format!("\"{}\"", field.replace('"', "\"\""));
+        ])?;
     }
-    field.to_owned()
+    Ok(String::from_utf8(lines.into_inner()?)?)
 }
 
 fn percent(share: Option<f64>) -> String {

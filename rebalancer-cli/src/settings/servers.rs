@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rebalancer_io::kubernetes::{ConnectOptions, Selector, WorkloadName};
 use rebalancer_io::prometheus::{
-    Auth, ConfigError, Endpoint, Header, Method, PrometheusConfig, Secret, SecretSource, Tls,
+    Auth, Endpoint, Header, Method, PrometheusConfig, Secret, SecretSource, Tls,
 };
 use rebalancer_io::push::{PushConfig, Receiver};
 
@@ -55,27 +55,30 @@ pub fn prometheus(args: &PrometheusArgs) -> Result<PrometheusConfig, Failure> {
     Ok(config)
 }
 
-/// How to push the metrics of a run, and to whom.
-///
-/// # Errors
-/// A setting that contradicts another or cannot be used.
-pub fn push(args: &PushArgs) -> Result<(PushConfig, Vec<Receiver>), Failure> {
+/// Where the metrics of a run are pushed; an address that cannot be used is an error in its place.
+pub fn receivers(args: &PushArgs) -> Vec<Result<Receiver, Failure>> {
     let pushgateway = args.metrics_pushgateway_url.as_deref();
     let pushgateway = pushgateway.map(|url| Receiver::pushgateway("METRICS_PUSHGATEWAY_URL", url));
     let import = args.metrics_import_url.as_deref().map(|url| Receiver::import("METRICS_IMPORT_URL", url));
-    let receivers: Result<Vec<Receiver>, ConfigError> = pushgateway.into_iter().chain(import).collect();
+    pushgateway.into_iter().chain(import).map(|receiver| receiver.map_err(Failure::usage)).collect()
+}
+
+/// How the metrics of a run are pushed.
+///
+/// # Errors
+/// Settings that contradict each other.
+pub fn push(args: &PushArgs) -> Result<PushConfig, Failure> {
     let credentials = Credentials {
         of: "METRICS",
         bearer: (secrets::METRICS_BEARER_TOKEN, args.metrics_bearer_token_file.as_ref()),
         username: args.metrics_username.as_ref(),
         password: (secrets::METRICS_PASSWORD, args.metrics_password_file.as_ref()),
     };
-    let config = PushConfig {
+    Ok(PushConfig {
         auth: credentials.auth()?,
         ca_file: args.metrics_ca_file.clone().map(|path| ("METRICS_CA_FILE", path)),
         timeout: args.metrics_timeout,
-    };
-    Ok((config, receivers.map_err(Failure::usage)?))
+    })
 }
 
 /// All ways to sign in somewhere, as they were set.

@@ -24,18 +24,22 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// Deliveries of a run.
-    ///
-    /// # Errors
-    /// A setting that cannot be used.
-    pub fn of_run(push: &PushArgs, textfile: &TextfileArgs) -> Result<Self, Failure> {
-        let (config, receivers) = servers::push(push)?;
-        let pusher = if receivers.is_empty() {
-            None
-        } else {
-            Some((Pusher::new(config).map_err(|error| Failure::Usage(error.into()))?, receivers))
+    /// The deliveries of a run that its settings allow, and the first setting that cannot be used.
+    pub fn of_run(push: &PushArgs, textfile: &TextfileArgs) -> (Self, Result<(), Failure>) {
+        let (receivers, mut wrong): (Vec<_>, Vec<_>) =
+            servers::receivers(push).into_iter().partition(Result::is_ok);
+        let receivers: Vec<Receiver> = receivers.into_iter().filter_map(Result::ok).collect();
+        let pusher = servers::push(push)
+            .and_then(|config| Pusher::new(config).map_err(|error| Failure::Usage(error.into())));
+        let pusher = match pusher {
+            Ok(pusher) => Some((pusher, receivers)).filter(|(_, receivers)| !receivers.is_empty()),
+            Err(failure) => {
+                wrong.push(Err(failure));
+                None
+            }
         };
-        Ok(Self { pusher, ..Self::to_file(textfile) })
+        let wrong = wrong.into_iter().find_map(Result::err);
+        (Self { pusher, ..Self::to_file(textfile) }, wrong.map_or(Ok(()), Err))
     }
 
     /// Deliveries of a command that changes nothing.

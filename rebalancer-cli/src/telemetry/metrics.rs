@@ -65,6 +65,11 @@ fn outcome(ended: &Ended<'_>, text: &mut Exposition) {
         "What came of the last run: 1 for its outcome, 0 for the others.",
         outcomes,
     );
+    text.gauge(
+        "pod_rebalancer_last_run_exit_code",
+        "Exit code of the last run without --detailed-exitcode: 0 decided, 1 failed, 64 a setting is wrong.",
+        [(vec![], f64::from(ended.exit_code()))],
+    );
     let Evictions { evicted, dry_run, blocked_pdb, error } = ended.evictions();
     let results =
         [("evicted", evicted), ("dry_run", dry_run), ("blocked_pdb", blocked_pdb), ("error", error)];

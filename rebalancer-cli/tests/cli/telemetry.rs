@@ -152,6 +152,72 @@ fn a_run_that_fails_leaves_the_last_success_alone() {
     assert_eq!(found["pod_rebalancer_prometheus_requests{result=\"partial\"}"], 1.0);
 }
 
+/// A first install whose settings are wrong has to alert somebody.
+#[test]
+fn a_setting_that_is_wrong_is_delivered_too() {
+    for (args, wrong) in [
+        (&RUN[..], ("COOLDOWN", "soon")),
+        (&RUN, ("PROMETHEUS_STRICT_PARAMS", "yess")),
+        (&RUN, ("METRICS_TIMEOUT", "5")),
+        (&RUN, ("LOG_LEVEL", "loud")),
+        (&RUN, ("OUTPUT", "csv")),
+        (&RUN, ("KUBE_LABEL_SELECTOR", " , ")),
+        (&RUN, ("PROMETHEUS_ENDPOINT", "prometheus:9090")),
+        (&RUN, ("REPORT_FILE", "/nowhere/page.html")),
+        (&RUN, ("METRICS_IMPORT_URL", "vm:8428")),
+        (&["run"], ("TERM", "dumb")),
+        (&["run", "--yes", "--no-such-flag"], ("TERM", "dumb")),
+        (&["run", "--yes", "--cooldown=soon"], ("TERM", "dumb")),
+    ] {
+        let (servers, gateway) = (Servers::start(), Receiver::answering(202, ""));
+        let folder = TempDir::new().expect("a folder for temporary files");
+        let path = folder.path().join("run.prom");
+        let (url, file) = (gateway.url(), path.to_str().expect("a path of ours"));
+        let done = servers.run(
+            args,
+            &[
+                ("KUBE_NAMESPACE", "tiny"),
+                ("METRICS_PUSHGATEWAY_URL", &url),
+                ("METRICS_TEXTFILE", file),
+                wrong,
+            ],
+        );
+        assert_eq!(done.code, Some(64), "{args:?} {wrong:?}: {done}");
+        let pushed = gateway.requests();
+        assert_eq!(pushed.len(), 1, "{args:?} {wrong:?}: {done}");
+        let pushed = String::from_utf8_lossy(&pushed[0].body).into_owned();
+        let written = fs::read_to_string(&path).expect("the file was written");
+        for text in [pushed, written] {
+            let has = |name: &str, value: &str| {
+                text.lines().any(|line| {
+                    line.starts_with(name)
+                        && line.contains("target_namespace=\"tiny\"")
+                        && line.ends_with(value)
+                })
+            };
+            assert!(has("pod_rebalancer_last_run_exit_code", " 64"), "{wrong:?}: {text}");
+            assert!(has("pod_rebalancer_last_run_timestamp_seconds", ""), "{wrong:?}: {text}");
+            assert!(!text.contains(LAST_SUCCESS), "{wrong:?}: {text}");
+        }
+        servers.assert_untouched();
+    }
+}
+
+/// What cannot be read itself keeps nothing else from being delivered.
+#[test]
+fn an_address_that_is_wrong_leaves_the_file() {
+    let folder = TempDir::new().expect("a folder for temporary files");
+    let path = folder.path().join("run.prom");
+    let file = path.to_str().expect("a path of ours");
+    for wrong in [("METRICS_PUSHGATEWAY_URL", "gateway:9091"), ("METRICS_USERNAME", "nobody")] {
+        let done = Servers::start().run(&RUN, &[("METRICS_TEXTFILE", file), wrong]);
+        done.assert_one_error(64);
+        let written = fs::read_to_string(&path).expect("the file was written");
+        assert!(written.contains("pod_rebalancer_last_run_exit_code"), "{wrong:?}: {written}");
+        fs::remove_file(&path).expect("a file of ours");
+    }
+}
+
 #[test]
 fn a_receiver_that_refuses_or_is_silent_changes_nothing_but_the_log() {
     let plain = Servers::start().run(&RUN, &[]).json();

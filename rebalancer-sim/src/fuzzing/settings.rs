@@ -31,9 +31,6 @@ pub fn settings(data: &[u8]) {
         assert_eq!(value::weights(&value::show_weights(&weights)), Ok(weights));
         assert!(weights.iter().all(|(_, weight)| weight.is_finite() && *weight >= 0.0), "{weights:?}");
     }
-    if let Some(on) = checked(&text, value::switch(&text)) {
-        assert_eq!(value::switch(&on.to_string()), Ok(on));
-    }
     addresses(&text);
     secrets(&text);
     own_query(&text);

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::{BoolishValueParser, PossibleValuesParser, TypedValueParser};
 use rebalancer_core::AssignorChoice;
 use rebalancer_core::kafka::Assignor;
 
@@ -50,7 +50,7 @@ pub struct GuardArgs {
     /// Whether a replacement comes back under the Kafka identity of the pod it replaces
     /// (group.instance.id); if not set, true for a StatefulSet
     #[arg(long, value_name = "BOOL", env = "STATIC_MEMBERSHIP",
-        num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set, value_parser = values::switch)]
+        num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set, value_parser = BoolishValueParser::new())]
     pub static_membership: Option<bool>,
 }
 

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::PossibleValue;
+use clap::builder::{BoolishValueParser, PossibleValue};
 use clap::{Args, ValueEnum};
 
 use rebalancer_core::Method;
@@ -42,7 +42,7 @@ pub struct KubernetesArgs {
     pub kube_timeout: Duration,
     /// Accept pods of several controllers behind one selector
     #[arg(long, value_name = "BOOL", env = "ALLOW_MULTIPLE_CONTROLLERS", default_value = "false",
-        num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set, value_parser = values::switch)]
+        num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set, value_parser = BoolishValueParser::new())]
     pub allow_multiple_controllers: bool,
     /// Kinds of controllers that replace their pods as a ReplicaSet does, with their API groups, such
     /// as CloneSet.apps.kruise.io; pods of a ReplicaSet, StatefulSet or ReplicationController may be
@@ -106,7 +106,7 @@ pub struct ActionArgs {
     /// Claim the workload by an Event before evicting, so that of several runs at once one evicts;
     /// `off` needs no Event, and nothing keeps runs apart then
     #[arg(long, value_name = "BOOL", env = "CLAIM", default_value = "on",
-        num_args = 0..=1, require_equals = true, default_missing_value = "on", action = clap::ArgAction::Set, value_parser = values::switch)]
+        num_args = 0..=1, require_equals = true, default_missing_value = "on", action = clap::ArgAction::Set, value_parser = BoolishValueParser::new())]
     pub claim: bool,
     /// Grace period instead of each pod's own
     #[arg(long, value_name = "DURATION", env = "GRACE_PERIOD", value_parser = values::duration)]

@@ -1,9 +1,8 @@
 //! Settings of what is printed.
 #![allow(clippy::doc_markdown, reason = "these comments are the help texts")]
 
+use clap::builder::BoolishValueParser;
 use clap::{Args, ValueEnum};
-
-use crate::cli::values;
 
 /// How the report and the log look.
 #[derive(Debug, Args)]
@@ -25,7 +24,7 @@ pub struct OutputArgs {
     pub color: Color,
     /// Exit with 2 when over threshold (would act or acted), 3 when withheld and 4 on too little data
     #[arg(long, value_name = "BOOL", env = "DETAILED_EXITCODE", default_value = "false",
-        num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set, value_parser = values::switch)]
+        num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set, value_parser = BoolishValueParser::new())]
     pub detailed_exitcode: bool,
     /// Form of the log on standard error; `auto` is text on a terminal and JSON elsewhere
     #[arg(

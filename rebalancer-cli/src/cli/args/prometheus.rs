@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::{BoolishValueParser, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use rebalancer_io::metrics::{KafkaPreset, Matchers};
 
@@ -45,7 +45,7 @@ pub struct PrometheusArgs {
     pub prometheus_tls_server_name: Option<String>,
     /// Do not verify the server's certificate
     #[arg(long, value_name = "BOOL", env = "PROMETHEUS_INSECURE_SKIP_TLS_VERIFY", default_value = "false",
-        num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set, value_parser = values::switch)]
+        num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set, value_parser = BoolishValueParser::new())]
     pub prometheus_insecure_skip_tls_verify: bool,
     /// Extra query parameters, such as `dedup=true&max_source_resolution=0`
     #[arg(long, value_name = "PARAMS", env = "PROMETHEUS_QUERY_PARAMS")]
@@ -63,7 +63,7 @@ pub struct PrometheusArgs {
     /// Ask the server to refuse partial answers and cached ones; off for servers that reject
     /// parameters they do not know
     #[arg(long, value_name = "BOOL", env = "PROMETHEUS_STRICT_PARAMS", default_value = "true",
-        num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set, value_parser = values::switch)]
+        num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set, value_parser = BoolishValueParser::new())]
     pub prometheus_strict_params: bool,
     /// Largest answer that is read, in bytes after decompression
     #[arg(long, value_name = "SIZE", env = "PROMETHEUS_MAX_RESPONSE", default_value = "32Mi", value_parser = values::size)]
