@@ -21,7 +21,7 @@ mod kin;
 mod past;
 
 pub use kin::Kin;
-pub use past::{LARGE_FLEET, history_name};
+pub use past::{MOST_SAMPLES, history_name};
 
 /// The metrics that have a threshold.
 const TRIGGERS: [Metric; 2] = [Metric::Cpu, Metric::Lag];

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::prometheus::{InstantAnswer, LabelledAnswer, QueryError, RangeAnswer};
+use crate::prometheus::{InstantAnswer, LabelledAnswer, QueryError, RangeAnswer, Series};
 
 pub use at_most::AtMost;
 pub use cpu::CpuFetcher;
@@ -69,4 +69,21 @@ pub trait MetricsSource: Sync {
         end: Timestamp,
         step: Duration,
     ) -> Result<RangeAnswer, QueryError>;
+
+    /// As [`MetricsSource::range`], one series at a time, so that a large answer is never held whole.
+    /// What `each` has taken is void when this fails.
+    ///
+    /// # Errors
+    /// As [`MetricsSource::range`].
+    fn range_by_series(
+        &self,
+        query: &MetricQuery,
+        start: Timestamp,
+        end: Timestamp,
+        step: Duration,
+        each: &mut dyn FnMut(Series),
+    ) -> Result<(), QueryError> {
+        self.range(query, start, end, step)?.series.into_iter().for_each(each);
+        Ok(())
+    }
 }

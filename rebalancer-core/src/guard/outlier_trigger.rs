@@ -79,7 +79,7 @@ fn window_load(past: &Past, pod: &str, rule: &OutlierTrigger) -> Option<(f64, f6
 }
 
 fn window_load_of(history: &History, pod: &str, rule: &OutlierTrigger) -> Option<(f64, f64, usize)> {
-    let mut known: Vec<f64> = history.column(pod)?.iter().flatten().copied().collect();
+    let mut known: Vec<f64> = history.column(pod)?.flatten().collect();
     known.sort_by(f64::total_cmp);
     // At least `percent` % of the samples are at or above this one.
     let below = known.len() * (100 - rule.percent.min(100)) as usize / 100;

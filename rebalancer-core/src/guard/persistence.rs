@@ -111,8 +111,8 @@ pub fn persistence_of_window(
     };
     let means = means(history, candidates);
     let (mut samples, mut hits) = (0_usize, 0_usize);
-    for (load, mean) in own.iter().zip(&means) {
-        let Some(load) = *load else { continue };
+    for (load, mean) in own.zip(&means) {
+        let Some(load) = load else { continue };
         samples += 1;
         hits += usize::from(load > rule.factor * mean.max(floor));
     }

@@ -1,5 +1,7 @@
 //! What the metrics server remembers of one metric: samples of each pod on a fixed grid of time.
 
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -59,6 +61,9 @@ impl Grid {
     }
 }
 
+/// Stands for a step without a load; no load is negative.
+const GAP: f64 = -1.0;
+
 /// Samples of one metric: a column of steps for each pod, with gaps.
 ///
 /// ```
@@ -67,20 +72,21 @@ impl Grid {
 ///
 /// let mut history = History::new(Grid { start_s: 0.0, step: Duration::from_secs(60), steps: 3 });
 /// history.add_series("orders-0", [(0.0, 1.0), (120.0, 2.0)])?;
-/// assert_eq!(history.column("orders-0"), Some(&[Some(1.0), None, Some(2.0)][..]));
+/// let column: Vec<Option<f64>> = history.column("orders-0").expect("it was added").collect();
+/// assert_eq!(column, [Some(1.0), None, Some(2.0)]);
 /// # Ok::<(), rebalancer_core::InvalidHistory>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct History {
     grid: Grid,
-    /// Sorted by pod; `None` is a gap.
-    columns: Vec<(String, Vec<Option<f64>>)>,
+    /// A load or a [`GAP`] for each step: half the memory of an `Option`, and there are many.
+    columns: BTreeMap<String, Box<[f64]>>,
 }
 
 impl History {
     /// A history without any series yet.
     pub const fn new(grid: Grid) -> Self {
-        Self { grid, columns: Vec::new() }
+        Self { grid, columns: BTreeMap::new() }
     }
 
     /// Adds the series of one pod as `(seconds since the Unix epoch, value)`. Values that are no
@@ -94,11 +100,24 @@ impl History {
         pod: &str,
         samples: impl IntoIterator<Item = (f64, f64)>,
     ) -> Result<(), InvalidHistory> {
-        let Err(place) = self.columns.binary_search_by(|(name, _)| name.as_str().cmp(pod)) else {
+        if self.columns.contains_key(pod) {
             return Err(InvalidHistory::DuplicateSeries { pod: pod.to_string() });
-        };
-        let mut column = alloc::vec![None; self.grid.steps];
-        let mut seen = alloc::vec![false; self.grid.steps];
+        }
+        self.add_piece(pod, samples)
+    }
+
+    /// As [`History::add_series`], for a part of the instants: the pieces of a pod add up.
+    ///
+    /// # Errors
+    /// As [`History::add_series`], but that the pod may have other pieces. The history is unchanged then.
+    pub fn add_piece(
+        &mut self,
+        pod: &str,
+        samples: impl IntoIterator<Item = (f64, f64)>,
+    ) -> Result<(), InvalidHistory> {
+        let known = self.columns.get(pod);
+        let mut column = known.cloned().unwrap_or_else(|| alloc::vec![GAP; self.grid.steps].into());
+        let mut seen: Vec<bool> = column.iter().map(|load| *load >= 0.0).collect();
         for (timestamp_s, value) in samples {
             let Some(index) = self.grid.index(timestamp_s) else {
                 return Err(InvalidHistory::OffGrid { pod: pod.to_string(), timestamp_s });
@@ -106,9 +125,9 @@ impl History {
             if core::mem::replace(&mut seen[index], true) {
                 return Err(InvalidHistory::DuplicateSample { pod: pod.to_string(), timestamp_s });
             }
-            column[index] = Load::from_sample(value).map(Load::value);
+            column[index] = Load::from_sample(value).map_or(GAP, Load::value);
         }
-        self.columns.insert(place, (pod.to_string(), column));
+        self.columns.insert(pod.to_string(), column);
         Ok(())
     }
 
@@ -119,18 +138,17 @@ impl History {
 
     /// Names of the pods that have a series, sorted.
     pub fn pods(&self) -> impl Iterator<Item = &str> {
-        self.columns.iter().map(|(name, _)| name.as_str())
+        self.columns.keys().map(String::as_str)
     }
 
     /// The samples of `pod`, a step each, `None` being a gap; `None` when it has no series.
-    pub fn column(&self, pod: &str) -> Option<&[Option<f64>]> {
-        let place = self.columns.binary_search_by(|(name, _)| name.as_str().cmp(pod)).ok()?;
-        Some(&self.columns[place].1)
+    pub fn column(&self, pod: &str) -> Option<impl Iterator<Item = Option<f64>>> {
+        Some(self.columns.get(pod)?.iter().map(|load| (*load >= 0.0).then_some(*load)))
     }
 
     /// Mean of the samples of `pod` in the steps from `from` up to, not including, `to`.
     pub(crate) fn mean(&self, pod: &str, from: usize, to: usize) -> Option<f64> {
-        let known = self.column(pod)?.get(from..to)?.iter().flatten();
+        let known = self.columns.get(pod)?.get(from..to)?.iter().filter(|load| **load >= 0.0);
         let (sum, count) = known.fold((0.0, 0_usize), |(sum, count), value| (sum + value, count + 1));
         (count > 0).then(|| sum / count as f64)
     }

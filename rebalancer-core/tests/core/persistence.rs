@@ -126,7 +126,8 @@ fn an_answer_that_is_not_a_series_a_pod_is_refused() {
     let grid = Grid::ending(600.0, Duration::from_secs(600), MINUTE);
     let mut history = History::new(grid);
     history.add_series("a", [(60.0, 1.0), (120.0, f64::NAN), (180.0, -1.0)]).expect("gaps are no error");
-    assert_eq!(history.column("a").expect("added")[..3], [Some(1.0), None, None], "NaN and -1 are gaps");
+    let column: Vec<Option<f64>> = history.column("a").expect("added").collect();
+    assert_eq!(column[..3], [Some(1.0), None, None], "NaN and -1 are gaps");
     let before = history.clone();
     let twice = history.add_series("a", [(60.0, 1.0)]);
     assert_eq!(twice, Err(InvalidHistory::DuplicateSeries { pod: "a".into() }), "a series per container");
@@ -137,6 +138,11 @@ fn an_answer_that_is_not_a_series_a_pod_is_refused() {
     let again = history.add_series("b", [(60.0, 1.0), (60.0, 2.0)]);
     assert_eq!(again, Err(InvalidHistory::DuplicateSample { pod: "b".into(), timestamp_s: 60.0 }));
     assert_eq!(history, before, "a refused series leaves nothing behind");
+    history.add_piece("a", [(240.0, 2.0)]).expect("another piece of the pod");
+    let twice = history.add_piece("a", [(240.0, 2.0)]);
+    assert_eq!(twice, Err(InvalidHistory::DuplicateSample { pod: "a".into(), timestamp_s: 240.0 }));
+    let column: Vec<Option<f64>> = history.column("a").expect("added").collect();
+    assert_eq!(column[..4], [Some(1.0), None, None, Some(2.0)], "its pieces add up");
     for timestamp_s in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -1e300] {
         assert!(history.add_series("b", [(timestamp_s, 1.0)]).is_err(), "{timestamp_s}");
     }

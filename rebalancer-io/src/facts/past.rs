@@ -1,29 +1,23 @@
 //! The past of the pods: their loads over a window, around the last replacement, and before those of
 //! the last day.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use rebalancer_core::guard::Persistence;
 use rebalancer_core::{
-    Fact, Grid, History, InvalidHistory, LivePod, Load, Metric, Past, PastSpread, Replacement, Spread,
-    Window, WindowLoad, WindowSummary,
+    Fact, Grid, History, InvalidHistory, LivePod, Load, Metric, Past, PastSpread, Replacement, Spread, Window,
 };
 
 use super::kin::Kin;
 use super::{FactFinder, before, is_not_recorded, lacking, unusable};
 use crate::metrics::{MetricQuery, MetricsSource, promql_duration};
-use crate::prometheus::{LabelledSample, QueryError};
+use crate::prometheus::QueryError;
 
-/// From more live pods than this the past is asked for as three numbers a pod, not a sample a minute.
-/// The hour of 10,000 pods is 600,000 samples: 20 MB of JSON and 20 MB of memory a metric, which is what
-/// the memory of a small job bears for three metrics. Below it the range is the cheaper question: a
-/// Prometheus evaluates the window three times for three numbers.
-pub const LARGE_FLEET: usize = 10_000;
-
-/// Label that tells the three numbers of a pod apart.
-const STATISTIC: &str = "statistic";
+/// Most samples that one answer to a range query is asked for, over all pods: at up to 39 bytes a sample
+/// less than half of what an answer may have by default. More are asked for in pieces of the range.
+pub const MOST_SAMPLES: usize = 400_000;
 
 /// Name of the query for the history of what the query `name` asks for, in messages and recordings.
 pub fn history_name(name: &str) -> String {
@@ -34,55 +28,50 @@ impl FactFinder<'_> {
     /// The past of a metric of the live pods over the window of `rule`, as [`FactFinder::find`] asks for it.
     pub fn past(&self, metric: Metric, live: &[LivePod], rule: &Persistence) -> Fact<Past> {
         let Some(query) = self.queries.metric(metric) else { return Fact::Absent };
-        if live.len() > LARGE_FLEET { self.summary(query, live, rule) } else { self.range(query, live, rule) }
-    }
-
-    fn range(&self, query: &MetricQuery, live: &[LivePod], rule: &Persistence) -> Fact<Past> {
         let at_s = self.at.as_millisecond() as f64 / 1000.0;
         let query = MetricQuery { name: history_name(&query.name), ..query.clone() };
-        let over = |grid: Grid| {
-            let [start, end] = [grid.start_s, grid.end_s()].map(moment);
-            self.source.range(&query, start, end, rule.step).map(|answer| (grid, answer))
-        };
         let (whole, exact) = (rule.grid(at_s), Grid::ending(at_s, rule.window, rule.step));
-        let mut answer = over(whole);
-        if whole != exact && answer.as_ref().is_err_and(is_not_recorded) {
-            // Recordings of earlier versions have the range that ends at the very moment.
-            answer = over(exact);
-        }
-        let (grid, answer) = match answer {
-            Ok(found) => found,
-            Err(error) => return lacking(&error),
-        };
-        let names = names(live);
-        let mut history = History::new(grid);
-        // Each series is let go as it is taken over: both copies of a large fleet's hour need not be there.
-        for series in answer.series.into_iter().filter(|series| names.contains(series.pod.as_str())) {
-            let samples = series.points.iter().map(|point| (point.timestamp_ms as f64 / 1000.0, point.value));
-            if let Err(error) = history.add_series(&series.pod, samples) {
-                return unusable(error);
+        // Recordings of earlier versions have one range, of late on whole steps.
+        let mut ways = vec![(whole, pieces(whole, live.len())), (whole, vec![whole]), (exact, vec![exact])];
+        ways.dedup();
+        let mut past: Result<Fact<Past>, QueryError> = Ok(Fact::Absent);
+        for (grid, pieces) in ways {
+            past = self.in_pieces(&query, grid, &pieces, live);
+            if !past.as_ref().is_err_and(is_not_recorded) {
+                break;
             }
         }
-        if history.pods().next().is_none() { Fact::Absent } else { Fact::Known(Past::Range(history)) }
+        past.unwrap_or_else(|error| lacking(&error))
     }
 
-    fn summary(&self, query: &MetricQuery, live: &[LivePod], rule: &Persistence) -> Fact<Past> {
-        let query = MetricQuery {
-            name: history_name(&query.name),
-            promql: summary_query(&query.promql, rule),
-            ..query.clone()
-        };
-        let answer = match self.source.labelled(&query, &[STATISTIC], self.at) {
-            Ok(answer) => answer,
-            Err(error) => return lacking(&error),
-        };
+    /// The history on `grid`, asked for in pieces. Each series is reduced to its loads while it is read, so
+    /// that no answer is ever held whole.
+    fn in_pieces(
+        &self,
+        query: &MetricQuery,
+        grid: Grid,
+        pieces: &[Grid],
+        live: &[LivePod],
+    ) -> Result<Fact<Past>, QueryError> {
         let names = names(live);
-        let of_live = |sample: &&LabelledSample| sample.pod.as_deref().is_some_and(|pod| names.contains(pod));
-        match summary(answer.samples.iter().filter(of_live)) {
-            Ok(None) => Fact::Absent,
-            Ok(Some(summary)) => Fact::Known(Past::Summary(summary)),
-            Err(error) => unusable(error),
+        let mut history = History::new(grid);
+        for piece in pieces {
+            let mut wrong: Option<InvalidHistory> = None;
+            let [start, end] = [piece.start_s, piece.end_s()].map(moment);
+            self.source.range_by_series(query, start, end, grid.step, &mut |series| {
+                if wrong.is_some() || !names.contains(series.pod.as_str()) {
+                    return;
+                }
+                let samples = series.points.iter();
+                let samples = samples.map(|point| (point.timestamp_ms as f64 / 1000.0, point.value));
+                wrong = history.add_piece(&series.pod, samples).err();
+            })?;
+            if let Some(error) = wrong {
+                return Ok(unusable(error));
+            }
         }
+        let is_empty = history.pods().next().is_none();
+        Ok(if is_empty { Fact::Absent } else { Fact::Known(Past::Range(history)) })
     }
 
     /// The loads before and after the newest pod was born: the message rate where there is one, else
@@ -150,44 +139,15 @@ impl FactFinder<'_> {
     }
 }
 
-/// One query for the three numbers of each pod that the short form of the persistence guard needs.
-fn summary_query(promql: &str, rule: &Persistence) -> String {
-    let over = format!("({promql})[{}:{}]", promql_duration(rule.window), promql_duration(rule.step));
-    let statistic = |name: &str, function: String| {
-        format!("label_replace({function}, \"{STATISTIC}\", \"{name}\", \"\", \"\")")
+/// Stretches of `grid` whose samples of so many pods are at most [`MOST_SAMPLES`] each.
+fn pieces(grid: Grid, pods: usize) -> Vec<Grid> {
+    let most = (MOST_SAMPLES / pods.max(1)).max(1);
+    let piece = |first: usize| Grid {
+        start_s: grid.start_s + grid.step.as_secs_f64() * first as f64,
+        steps: most.min(grid.steps - first),
+        ..grid
     };
-    [
-        statistic("low", format!("quantile_over_time({}, {over})", rule.low_quantile())),
-        statistic("mean", format!("avg_over_time({over})")),
-        statistic("samples", format!("count_over_time({over})")),
-    ]
-    .join(" or ")
-}
-
-/// The three numbers of each pod in one row; a pod that lacks one is left out.
-fn summary<'a>(
-    samples: impl Iterator<Item = &'a LabelledSample>,
-) -> Result<Option<WindowSummary>, InvalidHistory> {
-    let mut rows: BTreeMap<&str, [Option<f64>; 3]> = BTreeMap::new();
-    for sample in samples {
-        let place = match sample.labels[0].as_str() {
-            "low" => 0,
-            "mean" => 1,
-            "samples" => 2,
-            _ => continue,
-        };
-        let pod = sample.pod.as_deref().unwrap_or_default();
-        if rows.entry(pod).or_default()[place].replace(sample.value).is_some() {
-            return Err(InvalidHistory::DuplicateSeries { pod: pod.to_owned() });
-        }
-    }
-    let whole = rows.into_iter().filter_map(|(pod, row)| {
-        let [Some(low), Some(mean), Some(samples)] = row else { return None };
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates")]
-        Some((pod.to_owned(), WindowLoad { low, mean, samples: samples as usize }))
-    });
-    let whole: Vec<(String, WindowLoad)> = whole.collect();
-    if whole.is_empty() { Ok(None) } else { WindowSummary::new(whole).map(Some) }
+    (0..grid.steps).step_by(most).map(piece).collect()
 }
 
 /// The moment so many seconds after the Unix epoch, to the millisecond.

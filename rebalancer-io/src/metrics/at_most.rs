@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{MetricQuery, MetricsSource};
-use crate::prometheus::{InstantAnswer, LabelledAnswer, QueryError, RangeAnswer};
+use crate::prometheus::{InstantAnswer, LabelledAnswer, QueryError, RangeAnswer, Series};
 
 /// Passes queries on to another source; who comes too many waits.
 pub struct AtMost<'a> {
@@ -72,5 +72,17 @@ impl MetricsSource for AtMost<'_> {
     ) -> Result<RangeAnswer, QueryError> {
         let _permit = self.enter();
         self.source.range(query, start, end, step)
+    }
+
+    fn range_by_series(
+        &self,
+        query: &MetricQuery,
+        start: Timestamp,
+        end: Timestamp,
+        step: Duration,
+        each: &mut dyn FnMut(Series),
+    ) -> Result<(), QueryError> {
+        let _permit = self.enter();
+        self.source.range_by_series(query, start, end, step, each)
     }
 }

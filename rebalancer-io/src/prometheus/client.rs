@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::config::{ConfigError, PrometheusConfig};
-use super::decode::{self, InstantAnswer, LabelledAnswer, RangeAnswer, RawSample, Wanted};
+use super::decode::{self, InstantAnswer, LabelledAnswer, RangeAnswer, RawSample, Remarks, Series, Wanted};
 use super::error::{ErrorKind, QueryError, TransportError};
 use super::transport::{ApiRequest, ApiResponse, HttpTransport, Transport, When};
 use super::words::{cause, words};
@@ -138,6 +138,23 @@ impl<T: Transport> PrometheusClient<T> {
         self.ask(query, When::Range { start, end, step }, decode::range)
     }
 
+    /// As [`PrometheusClient::query_range`], handing out one series at a time. What `each` has taken is
+    /// void when this fails.
+    ///
+    /// # Errors
+    /// As [`PrometheusClient::query_range`].
+    pub fn query_range_by_series(
+        &self,
+        query: &MetricQuery,
+        start: Timestamp,
+        end: Timestamp,
+        step: Duration,
+        each: &mut dyn FnMut(Series),
+    ) -> Result<(), QueryError> {
+        let decode = |body, wanted: &Wanted<'_>| decode::range_by_series(body, wanted, each);
+        self.ask(query, When::Range { start, end, step }, decode).map(drop)
+    }
+
     /// Evaluates a query at one moment, keeping `labels` beside the pod.
     ///
     /// # Errors
@@ -164,7 +181,7 @@ impl<T: Transport> PrometheusClient<T> {
         &self,
         query: &MetricQuery,
         when: When,
-        decode: impl Fn(Box<dyn Read + Send>, &Wanted<'_>) -> Result<A, ErrorKind>,
+        decode: impl FnOnce(Box<dyn Read + Send>, &Wanted<'_>) -> Result<A, ErrorKind>,
     ) -> Result<A, QueryError> {
         let request = ApiRequest { name: &query.name, query: &query.promql, when };
         self.counts.sent.fetch_add(1, Ordering::Relaxed);
@@ -213,6 +230,12 @@ impl Told for RangeAnswer {
     }
 }
 
+impl Told for Remarks {
+    fn said(&mut self) -> Vec<&mut String> {
+        self.infos.iter_mut().collect()
+    }
+}
+
 impl Told for Vec<RawSample> {
     fn said(&mut self) -> Vec<&mut String> {
         Vec::new()
@@ -248,13 +271,24 @@ impl<T: Transport> MetricsSource for PrometheusClient<T> {
     ) -> Result<RangeAnswer, QueryError> {
         self.query_range(query, start, end, step)
     }
+
+    fn range_by_series(
+        &self,
+        query: &MetricQuery,
+        start: Timestamp,
+        end: Timestamp,
+        step: Duration,
+        each: &mut dyn FnMut(Series),
+    ) -> Result<(), QueryError> {
+        self.query_range_by_series(query, start, end, step, each)
+    }
 }
 
 /// Turns an HTTP answer into data, or into what it is in place of it.
 pub(crate) fn read<A>(
     response: ApiResponse,
     wanted: &Wanted<'_>,
-    decode: impl Fn(Box<dyn Read + Send>, &Wanted<'_>) -> Result<A, ErrorKind>,
+    decode: impl FnOnce(Box<dyn Read + Send>, &Wanted<'_>) -> Result<A, ErrorKind>,
 ) -> Result<A, ErrorKind> {
     let ApiResponse { status, content_type, location, body } = response;
     match status {

@@ -25,11 +25,14 @@ use serde::de::DeserializeSeed;
 
 pub use self::raw::{RawSample, raw};
 pub use self::samples::{Sample, Samples};
-use self::scan::Scanner;
-use self::visit::{Element, Envelope, EnvelopeSeed};
+use self::scan::{SAMPLE_BYTES, Scanner};
+use self::visit::{Element, Envelope, EnvelopeSeed, Take};
 use self::window::Window;
 use super::error::ErrorKind;
 use super::words::{cause, words};
+
+/// What the allocation of a string costs beside its text, in bytes.
+const ALLOCATION_BYTES: usize = 16;
 
 /// What to take from an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,6 +136,8 @@ pub(crate) struct Pick<'a> {
     wanted: &'a Wanted<'a>,
     /// The pod's label and the namespace, then the labels that were picked.
     keys: Vec<&'a str>,
+    /// Memory that is kept of the answer so far, in bytes.
+    kept: Cell<usize>,
     /// Why reading was given up, where that was not for the form of the answer.
     refused: Cell<Option<ErrorKind>>,
 }
@@ -140,7 +145,7 @@ pub(crate) struct Pick<'a> {
 impl<'a> Pick<'a> {
     fn new(wanted: &'a Wanted<'a>, labels: &[&'a str]) -> Self {
         let keys = [&[wanted.pod_label, "namespace"], labels].concat();
-        Self { wanted, keys, refused: Cell::default() }
+        Self { wanted, keys, kept: Cell::default(), refused: Cell::default() }
     }
 
     fn labels(&self) -> &[&'a str] {
@@ -226,14 +231,16 @@ fn instant_from<S: Sink>(
         return Err(ErrorKind::TooMuch { max_bytes: wanted.max_kept() });
     }
     let pick = Pick::new(wanted, &[]);
-    let mut envelope = visited::<visit::Instant>(head, window, &pick)?;
-    envelope.data.counts += counts;
-    let (series, infos, counts) = check(envelope, wanted)?;
-    for Element { pod, points, .. } in series {
+    pick.kept.set(kept);
+    let mut take = |Element { pod, points, .. }: Element<visit::Instant>| {
         sink.take(&pod, points);
-    }
+        pod.len() + SAMPLE_BYTES
+    };
+    let mut envelope = visited(head, window, &pick, &mut take)?;
+    envelope.data.counts += counts;
+    let remarks = check::<visit::Instant>(envelope, wanted)?;
     one_a_pod(&sink.repeated())?;
-    Ok((sink, Remarks { infos, counts }))
+    Ok((sink, remarks))
 }
 
 /// Refuses an answer in which these pods come again.
@@ -248,11 +255,45 @@ fn one_a_pod(again: &[&str]) -> Result<(), ErrorKind> {
 /// # Errors
 /// Everything but a whole matrix with at most one series a pod.
 pub fn range(body: impl Read, wanted: &Wanted<'_>) -> Result<RangeAnswer, ErrorKind> {
-    let (series, infos, counts) = decode::<visit::Range>(body, &Pick::new(wanted, &[]))?;
-    one_a_pod(&series.iter().map(|series| series.pod.as_str()).collect::<NameList>().repeated())?;
-    let series =
-        series.into_iter().map(|Element { pod, points, .. }| Series { pod, points: points.0 }).collect();
-    Ok(RangeAnswer { series, infos, counts })
+    let mut all: Vec<Series> = Vec::new();
+    let Remarks { infos, counts } = rows(body, wanted, &mut |series| {
+        let kept = size_of::<Series>() + series.points.capacity() * size_of::<Point>();
+        all.push(series);
+        kept
+    })?;
+    Ok(RangeAnswer { series: all, infos, counts })
+}
+
+/// Decodes the answer to a range query and hands out one series at a time, so that only the names of
+/// the pods are held of the answer. What `each` has taken is void when this fails.
+///
+/// # Errors
+/// As [`range`].
+pub(crate) fn range_by_series(
+    body: impl Read,
+    wanted: &Wanted<'_>,
+    each: &mut dyn FnMut(Series),
+) -> Result<Remarks, ErrorKind> {
+    rows(body, wanted, &mut |series| {
+        each(series);
+        0
+    })
+}
+
+/// Hands each series of a matrix to `take`, which returns the memory in bytes that it keeps of it.
+fn rows(
+    body: impl Read,
+    wanted: &Wanted<'_>,
+    take: &mut dyn FnMut(Series) -> usize,
+) -> Result<Remarks, ErrorKind> {
+    let mut names = NameList::default();
+    let remarks =
+        decode::<visit::Range>(body, &Pick::new(wanted, &[]), &mut |Element { pod, points, .. }| {
+            names.push(&pod);
+            2 * (pod.len() + ALLOCATION_BYTES) + take(Series { pod, points: points.0 })
+        })?;
+    one_a_pod(&names.repeated())?;
+    Ok(remarks)
 }
 
 /// Decodes the answer to an instant query whose samples are told apart by `labels` too, at least
@@ -261,23 +302,25 @@ pub fn range(body: impl Read, wanted: &Wanted<'_>) -> Result<RangeAnswer, ErrorK
 /// # Errors
 /// Everything but a whole vector of numbers.
 pub fn labelled(body: impl Read, wanted: &Wanted<'_>, labels: &[&str]) -> Result<LabelledAnswer, ErrorKind> {
-    let (series, _, counts) = decode::<visit::Instant>(body, &Pick::new(wanted, labels))?;
-    let samples = series
-        .into_iter()
-        .map(|Element { pod, labels, points }| LabelledSample {
-            pod: (!pod.is_empty()).then_some(pod),
-            labels,
-            value: points.value,
-        })
-        .collect();
+    let mut samples: Vec<LabelledSample> = Vec::new();
+    let mut take = |Element { pod, labels, points }: Element<visit::Instant>| {
+        let text = |text: &String| size_of::<String>() + text.capacity() + ALLOCATION_BYTES;
+        let kept = size_of::<LabelledSample>() + text(&pod) + labels.iter().map(text).sum::<usize>();
+        samples.push(LabelledSample { pod: (!pod.is_empty()).then_some(pod), labels, value: points.value });
+        kept
+    };
+    let Remarks { counts, .. } = decode(body, &Pick::new(wanted, labels), &mut take)?;
     Ok(LabelledAnswer { samples, counts })
 }
 
-type Decoded<S> = (Vec<Element<S>>, Vec<String>, Counts);
-
-fn decode<S: visit::Shape>(body: impl Read, pick: &Pick<'_>) -> Result<Decoded<S>, ErrorKind> {
+/// Lets the visitors read a whole answer.
+fn decode<S: visit::Shape>(
+    body: impl Read,
+    pick: &Pick<'_>,
+    take: &mut Take<'_, S>,
+) -> Result<Remarks, ErrorKind> {
     let window = opened(body, pick.wanted)?;
-    check(visited("", window, pick)?, pick.wanted)
+    check::<S>(visited("", window, pick, take)?, pick.wanted)
 }
 
 /// A window on a body that begins as an answer does.
@@ -294,10 +337,11 @@ fn visited<S: visit::Shape>(
     head: &str,
     mut window: Window<impl Read>,
     pick: &Pick<'_>,
-) -> Result<Envelope<S>, ErrorKind> {
+    take: &mut Take<'_, S>,
+) -> Result<Envelope, ErrorKind> {
     let parsed = {
         let mut parser = serde_json::Deserializer::from_reader(head.as_bytes().chain(&mut window));
-        EnvelopeSeed::<S>::new(pick).deserialize(&mut parser).and_then(|envelope| {
+        EnvelopeSeed { pick, take }.deserialize(&mut parser).and_then(|envelope| {
             parser.end()?;
             Ok(envelope)
         })
@@ -305,8 +349,8 @@ fn visited<S: visit::Shape>(
     parsed.map_err(|error| pick.refused.take().unwrap_or_else(|| window.explain(error)))
 }
 
-/// Turns a well-formed envelope into its data, or into what it says is wrong.
-fn check<S: visit::Shape>(envelope: Envelope<S>, wanted: &Wanted<'_>) -> Result<Decoded<S>, ErrorKind> {
+/// Turns a well-formed envelope into what it says beside its series, or into what is wrong with it.
+fn check<S: visit::Shape>(envelope: Envelope, wanted: &Wanted<'_>) -> Result<Remarks, ErrorKind> {
     if envelope.status != "success" {
         return Err(ErrorKind::Api {
             status: 200,
@@ -331,7 +375,7 @@ fn check<S: visit::Shape>(envelope: Envelope<S>, wanted: &Wanted<'_>) -> Result<
         return Err(ErrorKind::NoPodLabel { series: data.counts.series, label: wanted.pod_label.to_owned() });
     }
     let infos = envelope.infos.iter().chain(&notes).map(|info| words(info)).collect();
-    Ok((data.series, infos, data.counts))
+    Ok(Remarks { infos, counts: data.counts })
 }
 
 /// How notes on a query begin, which say nothing of its data.

@@ -306,7 +306,7 @@ impl Asking<'_> {
         for metric in WITH_A_PAST {
             let known = match finder.past(metric, &live, &rule) {
                 Fact::Known(Past::Range(history)) => {
-                    let known = |pod| history.column(pod).map_or(0, |column| column.iter().flatten().count());
+                    let known = |pod| history.column(pod).map_or(0, |column| column.flatten().count());
                     history.pods().map(known).max().unwrap_or_default()
                 }
                 Fact::Known(Past::Summary(summary)) => live

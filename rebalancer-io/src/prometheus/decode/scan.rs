@@ -24,7 +24,7 @@ const HEADS: [&str; 2] = [
 const MAX_SECOND_DIGITS: usize = 10;
 
 /// Memory that a sample takes beside its name, in bytes: where the name ends, the value, and a moment.
-const SAMPLE_BYTES: usize = 32;
+pub(super) const SAMPLE_BYTES: usize = 32;
 
 /// What stands between the value of a series and the next one.
 const SEAM: &[u8; 4] = b"\"]},";

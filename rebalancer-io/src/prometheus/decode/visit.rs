@@ -1,7 +1,6 @@
 //! Serde visitors for the envelope of the query API: any key order, unknown fields skipped.
 
 use std::fmt;
-use std::marker::PhantomData;
 
 use serde::de::{
     self, Deserialize, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor,
@@ -21,32 +20,15 @@ const MAX_SAMPLES: usize = 100_000;
 /// The two shapes of an answer by pod.
 pub(crate) trait Shape {
     /// What an element holds beside its labels.
-    type Points: DeserializeOwned + Held;
+    type Points: DeserializeOwned;
     /// The `resultType` that announces it.
     const RESULT_TYPE: &'static str;
     /// Keys of an element: labels, points, native histograms.
     const KEYS: [&'static str; 3];
 }
 
-/// What knows how much memory it takes beside itself, in bytes.
-pub(crate) trait Held {
-    fn held(&self) -> usize;
-}
-
-impl Held for Point {
-    fn held(&self) -> usize {
-        0
-    }
-}
-
 /// The samples of a series over a range, at most [`MAX_SAMPLES`].
 pub(crate) struct Row(pub Vec<Point>);
-
-impl Held for Row {
-    fn held(&self) -> usize {
-        self.0.capacity() * size_of::<Point>()
-    }
-}
 
 /// An instant vector.
 pub(crate) struct Instant;
@@ -66,26 +48,24 @@ impl Shape for Range {
     const KEYS: [&'static str; 3] = ["metric", "values", "histograms"];
 }
 
-/// A whole answer.
-pub(crate) struct Envelope<S: Shape> {
+/// A whole answer without its series, which are handed out one by one.
+pub(crate) struct Envelope {
     pub status: String,
     pub error_type: Option<String>,
     pub error: Option<String>,
     pub warnings: Vec<String>,
     pub infos: Vec<String>,
     pub partial: bool,
-    pub data: Data<S>,
+    pub data: Data,
 }
 
-/// Its `data`.
-pub(crate) struct Data<S: Shape> {
+/// What its `data` says beside the series.
+#[derive(Default)]
+pub(crate) struct Data {
     pub result_type: String,
-    pub series: Vec<Element<S>>,
     pub counts: Counts,
     /// A pod whose series is a native histogram.
     pub histogram: Option<String>,
-    /// Memory that the series take, in bytes.
-    kept: usize,
 }
 
 /// One series.
@@ -96,46 +76,25 @@ pub(crate) struct Element<S: Shape> {
     pub points: S::Points,
 }
 
-impl<S: Shape> Element<S> {
-    /// The memory that it takes in all, in bytes, with what an allocation costs beside its content.
-    fn held(&self) -> usize {
-        const ALLOCATION: usize = 16;
-        let labels = self.labels.iter().map(|label| label.capacity() + ALLOCATION + size_of::<String>());
-        size_of::<Self>() + self.pod.capacity() + ALLOCATION + labels.sum::<usize>() + self.points.held()
-    }
+/// Takes a series and returns the memory in bytes that it keeps of it.
+pub(crate) type Take<'t, S> = dyn FnMut(Element<S>) -> usize + 't;
+
+/// Reads an [`Envelope`] and hands each of its series to `take`.
+pub(crate) struct EnvelopeSeed<'a, 't, S: Shape> {
+    pub pick: &'a Pick<'a>,
+    pub take: &'a mut Take<'t, S>,
 }
 
-impl<S: Shape> Default for Data<S> {
-    fn default() -> Self {
-        Self {
-            result_type: String::new(),
-            series: Vec::new(),
-            counts: Counts::default(),
-            histogram: None,
-            kept: 0,
-        }
-    }
-}
-
-/// Reads an [`Envelope`].
-pub(crate) struct EnvelopeSeed<'a, S>(&'a Pick<'a>, PhantomData<S>);
-
-impl<'a, S> EnvelopeSeed<'a, S> {
-    pub(crate) fn new(pick: &'a Pick<'a>) -> Self {
-        Self(pick, PhantomData)
-    }
-}
-
-impl<'de, S: Shape> DeserializeSeed<'de> for EnvelopeSeed<'_, S> {
-    type Value = Envelope<S>;
+impl<'de, S: Shape> DeserializeSeed<'de> for EnvelopeSeed<'_, '_, S> {
+    type Value = Envelope;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_map(self)
     }
 }
 
-impl<'de, S: Shape> Visitor<'de> for EnvelopeSeed<'_, S> {
-    type Value = Envelope<S>;
+impl<'de, S: Shape> Visitor<'de> for EnvelopeSeed<'_, '_, S> {
+    type Value = Envelope;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object with status and data")
@@ -144,7 +103,7 @@ impl<'de, S: Shape> Visitor<'de> for EnvelopeSeed<'_, S> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         const KEYS: [&str; 7] = ["status", "data", "errorType", "error", "warnings", "infos", "isPartial"];
         let mut status: Option<String> = None;
-        let mut data: Option<Data<S>> = None;
+        let mut data: Option<Data> = None;
         let (mut error_type, mut error): (Option<String>, Option<String>) = (None, None);
         let mut warnings: Option<Told> = None;
         let mut infos: Option<Told> = None;
@@ -153,7 +112,9 @@ impl<'de, S: Shape> Visitor<'de> for EnvelopeSeed<'_, S> {
             match key {
                 Some(0) => once(&mut status, "status", map.next_value()?)?,
                 Some(1) if data.is_some() => return Err(de::Error::duplicate_field("data")),
-                Some(1) => data = map.next_value_seed(DataSeed::<S>(self.0, PhantomData))?,
+                Some(1) => {
+                    data = map.next_value_seed(DataSeed::<S> { pick: self.pick, take: &mut *self.take })?
+                }
                 Some(2) => error_type = map.next_value()?,
                 Some(3) => error = map.next_value()?,
                 Some(4) => once(&mut warnings, "warnings", map.next_value()?)?,
@@ -219,18 +180,21 @@ fn once<T, E: de::Error>(slot: &mut Option<T>, key: &'static str, value: Option<
     Ok(())
 }
 
-struct DataSeed<'a, S>(&'a Pick<'a>, PhantomData<S>);
+struct DataSeed<'a, 't, S: Shape> {
+    pick: &'a Pick<'a>,
+    take: &'a mut Take<'t, S>,
+}
 
-impl<'de, S: Shape> DeserializeSeed<'de> for DataSeed<'_, S> {
-    type Value = Option<Data<S>>;
+impl<'de, S: Shape> DeserializeSeed<'de> for DataSeed<'_, '_, S> {
+    type Value = Option<Data>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_option(self)
     }
 }
 
-impl<'de, S: Shape> Visitor<'de> for DataSeed<'_, S> {
-    type Value = Option<Data<S>>;
+impl<'de, S: Shape> Visitor<'de> for DataSeed<'_, '_, S> {
+    type Value = Option<Data>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object with resultType and result")
@@ -250,7 +214,7 @@ impl<'de, S: Shape> Visitor<'de> for DataSeed<'_, S> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut result_type: Option<String> = None;
-        let mut data: Data<S> = Data::default();
+        let mut data = Data::default();
         let mut has_result = false;
         while let Some(key) = map.next_key_seed(OneOf(&["resultType", "result"]))? {
             match key {
@@ -262,7 +226,11 @@ impl<'de, S: Shape> Visitor<'de> for DataSeed<'_, S> {
                     if result_type.as_deref().is_some_and(|found| found != S::RESULT_TYPE) {
                         map.next_value::<Skip>()?;
                     } else {
-                        map.next_value_seed(ResultSeed { pick: self.0, data: &mut data })?;
+                        map.next_value_seed(ResultSeed {
+                            pick: self.pick,
+                            take: &mut *self.take,
+                            data: &mut data,
+                        })?;
                     }
                 }
                 _ => map.next_value::<Skip>().map(drop)?,
@@ -276,9 +244,10 @@ impl<'de, S: Shape> Visitor<'de> for DataSeed<'_, S> {
     }
 }
 
-struct ResultSeed<'a, 'd, S: Shape> {
+struct ResultSeed<'a, 't, S: Shape> {
     pick: &'a Pick<'a>,
-    data: &'d mut Data<S>,
+    take: &'a mut Take<'t, S>,
+    data: &'a mut Data,
 }
 
 impl<'de, S: Shape> DeserializeSeed<'de> for ResultSeed<'_, '_, S> {
@@ -301,16 +270,19 @@ impl<'de, S: Shape> Visitor<'de> for ResultSeed<'_, '_, S> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        let Self { pick, data } = self;
-        while let Some(()) = seq.next_element_seed(ElementSeed { pick, data: &mut *data })? {}
+        let Self { pick, take, data } = self;
+        while let Some(()) =
+            seq.next_element_seed(ElementSeed { pick, take: &mut *take, data: &mut *data })?
+        {}
         Ok(())
     }
 }
 
-/// Reads one series into the data.
-struct ElementSeed<'a, 'd, S: Shape> {
+/// Reads one series and hands it out.
+struct ElementSeed<'a, 't, S: Shape> {
     pick: &'a Pick<'a>,
-    data: &'d mut Data<S>,
+    take: &'a mut Take<'t, S>,
+    data: &'a mut Data,
 }
 
 impl<'de, S: Shape> DeserializeSeed<'de> for ElementSeed<'_, '_, S> {
@@ -356,14 +328,13 @@ impl<'de, S: Shape> Visitor<'de> for ElementSeed<'_, '_, S> {
             self.data.histogram.get_or_insert(pod);
         } else {
             let points = points.ok_or_else(|| de::Error::missing_field(S::KEYS[1]))?;
-            let element: Element<S> = Element { pod, labels: picked, points };
-            self.data.kept += element.held();
-            let wanted = self.pick.wanted;
-            if self.data.kept > wanted.max_kept() {
-                self.pick.refused.set(Some(ErrorKind::TooMuch { max_bytes: wanted.max_kept() }));
+            let kept = self.pick.kept.get() + (self.take)(Element { pod, labels: picked, points });
+            self.pick.kept.set(kept);
+            let max_kept = self.pick.wanted.max_kept();
+            if kept > max_kept {
+                self.pick.refused.set(Some(ErrorKind::TooMuch { max_bytes: max_kept }));
                 return Err(de::Error::custom("too large"));
             }
-            self.data.series.push(element);
         }
         Ok(())
     }
