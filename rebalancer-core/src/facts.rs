@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::input::history::{History, WindowSummary};
+use crate::input::history::History;
 use crate::input::live_pod::LivePod;
 use crate::input::metric::{Metric, PerMetric};
 use crate::input::partitions::Partitions;
@@ -86,15 +86,6 @@ impl<T, E: core::fmt::Display> From<Result<T, E>> for Fact<T> {
     }
 }
 
-/// The past of one metric, in one of two forms.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Past {
-    /// Every sample: the answer of a range query. The normative form.
-    Range(History),
-    /// Three numbers a pod: the answers of instant queries, for large fleets.
-    Summary(WindowSummary),
-}
-
 /// Everything a decision may look at beside the pod states. [`Facts::new`] knows the live pods and
 /// nothing else.
 #[derive(Debug, Clone, PartialEq)]
@@ -106,7 +97,7 @@ pub struct Facts<'a> {
     /// Metrics that were asked for.
     pub asked: Vec<Metric>,
     /// The past of each metric over the persistence window, up to the moment of the decision.
-    pub past: PerMetric<Fact<Past>>,
+    pub past: PerMetric<Fact<History>>,
     /// The loads before and after the newest pod was born.
     pub last_replacement: Fact<Replacement>,
     /// The spread of each metric before the replacements of the last day, where there were several.

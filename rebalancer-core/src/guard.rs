@@ -30,7 +30,7 @@ pub use coverage::coverage;
 pub use floor::floor;
 pub use futility::futility;
 pub use outlier_trigger::{HotPod, OutlierTrigger, outlier_trigger};
-pub use persistence::{Persistence, persistence, persistence_of_summary, persistence_of_window};
+pub use persistence::{Persistence, persistence, persistence_of_window};
 pub use settings::{GuardSettings, InvalidGuard};
 pub use warm_up::warm_up;
 

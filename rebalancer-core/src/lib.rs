@@ -20,8 +20,8 @@ pub mod guard;
 pub mod kafka;
 
 pub use assess::{Assessment, Futility, assess};
-pub use facts::{AssignorChoice, Fact, Facts, Past, PastSpread, Replacement, Window};
-pub use input::history::{Grid, History, InvalidHistory, WindowLoad, WindowSummary};
+pub use facts::{AssignorChoice, Fact, Facts, PastSpread, Replacement, Window};
+pub use input::history::{Grid, History, InvalidHistory};
 pub use input::join::{
     DuplicateSample, Join, JoinRules, Joined, JoinedColumns, MetricIssues, Sample, SetAside, SetAsideReason,
 };

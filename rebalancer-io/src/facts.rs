@@ -21,7 +21,7 @@ mod kin;
 mod past;
 
 pub use kin::Kin;
-pub use past::{MOST_SAMPLES, history_name};
+pub use past::{Kept, history_name};
 
 /// The metrics that have a threshold.
 const TRIGGERS: [Metric; 2] = [Metric::Cpu, Metric::Lag];
@@ -43,21 +43,22 @@ impl<'a> FactFinder<'a> {
     }
 
     /// The facts about the `live` pods, whose template last changed so long ago where that is known:
-    /// the past of `metrics` over the window of `rule`, and all that is exported of the group. What
-    /// else the cluster and the settings tell is left as it is in [`Facts::new`].
+    /// the past of `metrics` over the window of `rule` with single samples of the `kept` pods, and all that
+    /// is exported of the group. What else the cluster and the settings tell is left as it is in [`Facts::new`].
     pub fn find<'l>(
         &self,
         live: &'l [LivePod],
         rollout_age: Option<Duration>,
         metrics: &[Metric],
         rule: &Persistence,
+        kept: &Kept<'_>,
     ) -> Facts<'l> {
         let mut facts = Facts { rollout_age, ..Facts::new(live) };
         facts.asked =
             Metric::ALL.into_iter().filter(|metric| self.queries.metric(*metric).is_some()).collect();
         thread::scope(|scope| {
             let past = PerMetric::from_fn(|metric| {
-                metrics.contains(&metric).then(|| scope.spawn(move || self.past(metric, live, rule)))
+                metrics.contains(&metric).then(|| scope.spawn(move || self.past(metric, live, rule, kept)))
             });
             let last_replacement = scope.spawn(|| self.last_replacement(live));
             let past_spread = TRIGGERS

@@ -8,7 +8,7 @@ use rebalancer_core::guard::{GuardSettings, Persistence, Standing};
 use rebalancer_core::kafka::Assignor;
 use rebalancer_core::{
     Analysis, Assessment, AssignorChoice, DEFAULT_FLOORS, Engine, Fact, Facts, Futility, Join, JoinRules,
-    Joined, LivePod, Metric, Past, PastSpread, Sample, Spread, Strategy, Thresholds, assess,
+    Joined, LivePod, Metric, PastSpread, Sample, Spread, Strategy, Thresholds, assess,
 };
 
 use crate::consumer_group::{ConsumerGroup, GroupShape};
@@ -182,7 +182,7 @@ fn facts<'a>(
     facts.asked = metrics(knowledge).to_vec();
     let histories = group.histories(Persistence::STANDARD.grid(group.now_s()));
     for (metric, history) in metrics(knowledge).iter().zip(histories) {
-        facts.past[*metric] = Fact::Known(Past::Range(history));
+        facts.past[*metric] = Fact::Known(history);
     }
     if let Some([cpu, rate]) = group.last_replacement() {
         facts.last_replacement = Fact::Known(if knowledge == Knowledge::Cpu { cpu } else { rate });

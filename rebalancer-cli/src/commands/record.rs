@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::ArgMatches;
+use rebalancer_io::facts::Kept;
 use rebalancer_io::recording::RedactionKey;
 
 use crate::cli::args::RecordArgs;
@@ -26,7 +27,7 @@ pub fn run(args: &RecordArgs, matches: &ArgMatches) -> Result<ExitCode, Failure>
     let observation = live.observe(Keep { file: Some(&args.file), page: false, redact: key.as_ref() })?;
     // Whatever the loads are: the recording may be replayed with other settings.
     let workload = &observation.workload;
-    drop(find(&decision, &observation.finder(), &living(workload), workload.rollout_age()));
+    drop(find(&decision, &observation.finder(), &living(workload), workload.rollout_age(), &Kept::none()));
     observation.save()?;
     let (file, pods) = (args.file.display(), observation.workload.pods.len());
     let text = format!(

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use jiff::Timestamp;
 use rebalancer_core::guard::Standing;
 use rebalancer_core::{Analysis, Facts, JoinedColumns, Metric, RotationOptions, Workload};
-use rebalancer_io::facts::FactFinder;
+use rebalancer_io::facts::{FactFinder, Kept};
 use rebalancer_io::podstate::{Answers, Freshness};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -101,7 +101,7 @@ pub fn judge(
     let live = living(&moment.workload);
     let asks = variants.iter().zip(&analyses).find(|(settings, analysis)| needs_facts(settings, analysis));
     let rollout_age = moment.workload.rollout_age();
-    let find = |settings| find(settings, finder, &live, rollout_age);
+    let find = |settings| find(settings, finder, &live, rollout_age, &Kept::All);
     let facts = asks.map_or_else(|| Facts::new(&live), |(settings, _)| find(settings));
     let mut decided = Vec::with_capacity(variants.len());
     for ((settings, analysis), own) in variants.iter().zip(&analyses).zip(own) {

@@ -9,7 +9,7 @@ use rebalancer_core::{
     MetricIssues, Objection, RotationOptions, Workload, assess, disturbances, divided_targets, objections,
     remarks,
 };
-use rebalancer_io::facts::FactFinder;
+use rebalancer_io::facts::{FactFinder, Kept};
 
 use crate::cli::args::GuardMode;
 use crate::report::{Context, Kind, Report, WorkloadReport, build};
@@ -65,7 +65,7 @@ pub fn decide(
     let live = living(known.workload);
     let facts = match finder {
         Some(finder) if needs_facts(settings, &analysis) => {
-            find(settings, finder, &live, known.workload.rollout_age())
+            find(settings, finder, &live, known.workload.rollout_age(), &kept(settings, &analysis))
         }
         _ => Facts::new(&live),
     };
@@ -101,8 +101,23 @@ pub fn find<'l>(
     finder: &FactFinder<'_>,
     live: &'l [LivePod],
     rollout_age: Option<Duration>,
+    kept: &Kept<'_>,
 ) -> Facts<'l> {
-    finder.find(live, rollout_age, &WITH_A_PAST, &settings.window())
+    finder.find(live, rollout_age, &WITH_A_PAST, &settings.window(), kept)
+}
+
+/// The pods whose single samples a decision looks at: those that the plain rule would rotate. The outlier
+/// trigger finds its own by the samples of all.
+fn kept<'a>(settings: &DecisionSettings, analysis: &'a Analysis<'_>) -> Kept<'a> {
+    if settings.guards.outlier_trigger.is_some() {
+        return Kept::All;
+    }
+    let outliers = analysis.outliers().map(|outliers| [outliers.busiest, outliers.least_busy]);
+    let name = |position| analysis.name(position);
+    Kept::Only {
+        pods: outliers.into_iter().flatten().map(name).collect(),
+        candidates: analysis.candidates().iter().map(name).collect(),
+    }
 }
 
 /// Decides by what was found.

@@ -148,11 +148,10 @@ fn a_history_of_the_worst_kind_fits_too() {
     }
 }
 
-/// The hour of 10,000 pods is 600,000 samples a metric. What is kept of one is its load, 8 bytes: 14.4 MB for
-/// three metrics, and half as much for names and for what the allocator holds back.
+/// The hour of 10,000 pods is 600,000 samples a metric: 30 MB for three of them. Six means a pod are kept.
 #[test]
 fn the_hour_behind_ten_thousand_pods_is_reduced_while_it_is_read() {
-    const MOST_GROWTH: usize = 3 * 10_000 * 60 * 8 * 3 / 2;
+    const MOST_GROWTH: usize = 12_000_000;
     let names: Vec<String> = (0..10_000).map(|pod| format!("orders-consumer-6d5f9b7c8-{pod:05}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let servers =
@@ -181,7 +180,7 @@ fn the_hour_behind_ten_thousand_pods_is_reduced_while_it_is_read() {
     eprintln!("{outcome}: {} MB without the past, {} MB with it", without / 1_000_000, with / 1_000_000);
     let asked = servers.metrics.requests();
     let ranges = asked.iter().filter(|request| request.path().ends_with("/query_range")).count();
-    assert_eq!(ranges, 6, "two pieces a metric: {done}");
+    assert_eq!(ranges, 3, "one a metric: {done}");
     assert!(with < without + MOST_GROWTH, "{with} bytes, {without} without the past");
 }
 

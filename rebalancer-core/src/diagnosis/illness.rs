@@ -3,8 +3,8 @@
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
-use crate::facts::{Facts, Past};
-use crate::input::history::{History, WindowSummary};
+use crate::facts::Facts;
+use crate::input::history::{History, STRETCHES};
 use crate::input::metric::Metric;
 use crate::measure::analysis::Analysis;
 
@@ -223,29 +223,20 @@ fn share_read(row: usize, windows: &[Window<'_>], middles: &[Middle]) -> Option<
     Some(most)
 }
 
-/// The stretches of time to judge by: both halves of the history, the whole window in its short
-/// form, or this moment where there is none.
+/// The stretches of time to judge by: both halves of the history, or this moment where there is none.
 fn windows<'a>(analysis: &'a Analysis<'_>, facts: &Facts<'_>) -> Vec<Window<'a>> {
     let means = |mean: &dyn Fn(&str) -> Option<f64>| {
         let names = analysis.candidates().iter().map(|position| analysis.name(position));
         Column::of(names.map(|name| mean(name).unwrap_or(f64::NAN)).collect())
     };
     match (facts.past.cpu.known(), facts.past.rate.known()) {
-        (Some(Past::Range(cpu)), Some(Past::Range(rate))) => [0, 1]
+        (Some(cpu), Some(rate)) => [0..STRETCHES / 2, STRETCHES / 2..STRETCHES]
             .into_iter()
             .map(|half| {
-                let means = |history: &History| {
-                    let steps = history.grid().steps;
-                    let (from, to) = (half * steps / 2, (half + 1) * steps / 2);
-                    means(&|name| history.mean(name, from, to))
-                };
+                let means = |history: &History| means(&|name| history.mean(name, half.clone()));
                 Window { cpu: means(cpu), rate: means(rate) }
             })
             .collect(),
-        (Some(Past::Summary(cpu)), Some(Past::Summary(rate))) => {
-            let means = |summary: &WindowSummary| means(&|name| summary.of(name).map(|load| load.mean));
-            alloc::vec![Window { cpu: means(cpu), rate: means(rate) }]
-        }
         _ => alloc::vec![Window {
             cpu: Column::now(analysis, Metric::Cpu),
             rate: Column::now(analysis, Metric::Rate),

@@ -5,15 +5,11 @@ use alloc::vec::Vec;
 
 use libm::{fabs, sqrt};
 
-use crate::facts::{Facts, Past, Replacement};
-use crate::input::history::History;
+use crate::facts::{Facts, Replacement};
+use crate::input::history::{History, STRETCHES};
 use crate::input::metric::Metric;
 use crate::measure::analysis::Analysis;
 use crate::measure::spread::{Spread, median};
-
-/// Stretches the history is cut into to see how much a mean over one of them varies: longer than
-/// noise remembers itself, and enough of them for a variance.
-const BLOCKS: usize = 6;
 
 /// A fall of fewer standard errors than this may be noise. Three, since the same experiment is looked
 /// at in every run while its sides grow from 25 to 60 minutes.
@@ -47,12 +43,11 @@ pub(super) fn lasting_spread(analysis: &Analysis<'_>, facts: &Facts<'_>, metric:
         Spread::of(&loads).map(|spread| spread.cv)
     };
     match facts.past[metric].known() {
-        Some(Past::Range(history)) => {
-            let steps = history.grid().steps;
-            let whole = over(&|name| history.mean(name, 0, steps))?;
-            Some(over(&|name| history.mean(name, steps / 2, steps)).map_or(whole, |half| half.max(whole)))
+        Some(history) => {
+            let whole = over(&|name| history.mean(name, 0..STRETCHES))?;
+            let half = over(&|name| history.mean(name, STRETCHES / 2..STRETCHES));
+            Some(half.map_or(whole, |half| half.max(whole)))
         }
-        Some(Past::Summary(summary)) => over(&|name| summary.of(name).map(|load| load.mean)),
         None => analysis.spread(metric).map(|spread| spread.cv),
     }
 }
@@ -60,7 +55,7 @@ pub(super) fn lasting_spread(analysis: &Analysis<'_>, facts: &Facts<'_>, metric:
 /// The largest difference of the spreads before and after a replacement that noise may have made; 0
 /// where the history does not tell the noise.
 pub(super) fn noise_of_fall(last: &Replacement, facts: &Facts<'_>) -> f64 {
-    let Some(Past::Range(history)) = facts.past[last.metric].known() else { return 0.0 };
+    let Some(history) = facts.past[last.metric].known() else { return 0.0 };
     let Some(relative) = relative_error(history, last) else { return 0.0 };
     let errors = [&last.before, &last.after].map(|loads| relative * sensitivity(loads));
     STANDARD_ERRORS * sqrt(errors.iter().map(|error| error * error).sum())
@@ -69,18 +64,18 @@ pub(super) fn noise_of_fall(last: &Replacement, facts: &Facts<'_>) -> f64 {
 /// Standard error of the mean load of the typical pod over one side of the experiment, relative to
 /// that mean, from how much the means of shorter stretches differ.
 fn relative_error(history: &History, last: &Replacement) -> Option<f64> {
-    let grid = history.grid();
-    let block = grid.steps / BLOCKS;
     let relative_variance = |pod: &str| {
         let means: Option<Vec<f64>> =
-            (0..BLOCKS).map(|index| history.mean(pod, index * block, (index + 1) * block)).collect();
+            (0..STRETCHES).map(|stretch| history.mean(pod, stretch..stretch + 1)).collect();
         let spread = Spread::of(&means?)?;
-        let sample = BLOCKS as f64 / (BLOCKS - 1) as f64;
+        let sample = STRETCHES as f64 / (STRETCHES - 1) as f64;
         Some(sample * spread.cv * spread.cv)
     };
     let typical = median(history.pods().filter_map(relative_variance).collect())?;
-    let blocks = last.length.as_secs_f64() / (grid.step.as_secs_f64() * block as f64);
-    (blocks > 0.0).then(|| sqrt(typical / blocks))
+    let grid = history.grid();
+    let stretch_s = grid.step.as_secs_f64() * grid.steps as f64 / STRETCHES as f64;
+    let stretches = last.length.as_secs_f64() / stretch_s;
+    (stretches > 0.0).then(|| sqrt(typical / stretches))
 }
 
 /// Change of the coefficient of variation by a relative error of 1, independent in each load: to the

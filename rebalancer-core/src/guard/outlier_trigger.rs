@@ -5,7 +5,7 @@
 
 use alloc::vec::Vec;
 
-use crate::facts::{Facts, Past};
+use crate::facts::Facts;
 use crate::input::history::History;
 use crate::input::metric::Metric;
 use crate::measure::analysis::Analysis;
@@ -52,12 +52,17 @@ pub fn outlier_trigger(analysis: &Analysis<'_>, facts: &Facts<'_>, rule: &Outlie
         .find_map(|metric| hot_pod(analysis, facts.past[metric].known()?, metric, rule))
 }
 
-fn hot_pod(analysis: &Analysis<'_>, past: &Past, metric: Metric, rule: &OutlierTrigger) -> Option<HotPod> {
+fn hot_pod(
+    analysis: &Analysis<'_>,
+    history: &History,
+    metric: Metric,
+    rule: &OutlierTrigger,
+) -> Option<HotPod> {
     let mut means = Vec::new();
     let mut hottest: Option<(f64, usize)> = None;
     for position in analysis.candidates().iter() {
         let name = analysis.name(position);
-        let Some((low, mean, samples)) = window_load(past, name, rule) else { continue };
+        let Some((low, mean, samples)) = window_load(history, name, rule) else { continue };
         means.push(mean);
         let hotter = hottest.is_none_or(|(hottest, _)| low > hottest);
         if samples >= rule.min_history && hotter {
@@ -71,14 +76,7 @@ fn hot_pod(analysis: &Analysis<'_>, past: &Past, metric: Metric, rule: &OutlierT
 }
 
 /// Low quantile, mean and number of samples of a pod over the window.
-fn window_load(past: &Past, pod: &str, rule: &OutlierTrigger) -> Option<(f64, f64, usize)> {
-    match past {
-        Past::Summary(summary) => summary.of(pod).map(|load| (load.low, load.mean, load.samples)),
-        Past::Range(history) => window_load_of(history, pod, rule),
-    }
-}
-
-fn window_load_of(history: &History, pod: &str, rule: &OutlierTrigger) -> Option<(f64, f64, usize)> {
+fn window_load(history: &History, pod: &str, rule: &OutlierTrigger) -> Option<(f64, f64, usize)> {
     let mut known: Vec<f64> = history.column(pod)?.flatten().collect();
     known.sort_by(f64::total_cmp);
     // At least `percent` % of the samples are at or above this one.

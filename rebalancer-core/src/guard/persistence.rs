@@ -7,9 +7,9 @@ use core::time::Duration;
 
 use libm::floor;
 
-use crate::facts::{Fact, Facts, Past};
+use crate::facts::{Fact, Facts};
 use crate::guard::{Standing, Trigger, Verdict, words};
-use crate::input::history::{Grid, History, WindowSummary};
+use crate::input::history::{Grid, History};
 use crate::measure::analysis::Analysis;
 
 /// The rule: in at least `percent` % of its samples the pod was above `factor` times the mean.
@@ -52,20 +52,13 @@ impl Persistence {
         let end_s = if step_s > 0.0 { floor(now_s / step_s) * step_s } else { now_s };
         Grid::ending(end_s, self.window, self.step)
     }
-
-    /// The quantile to ask `quantile_over_time` for: the load that `percent` % of the samples are
-    /// at or above.
-    pub fn low_quantile(&self) -> f64 {
-        f64::from(100 - self.percent.min(100)) / 100.0
-    }
 }
 
 /// Holds unless the busiest pod stood out for most of the window in at least one of the metrics
 /// that trigger the rotation.
 ///
-/// The value is the share of samples, in percent, in which it did (in the one-query form: how many
-/// times the mean of the fleet it nearly always was), the limit what it must be. Without history,
-/// or with too few samples of the busiest pod, the answer is unknown.
+/// The value is the share of samples, in percent, in which it did, the limit what it must be. Without
+/// history, or with too few samples of the busiest pod, the answer is unknown.
 pub fn persistence(
     analysis: &Analysis<'_>,
     facts: &Facts<'_>,
@@ -79,12 +72,7 @@ pub fn persistence(
     for &metric in &trigger.metrics {
         let floor = analysis.thresholds().trigger_floors[metric];
         let mut verdict = match &facts.past[metric] {
-            Fact::Known(Past::Range(history)) => {
-                persistence_of_window(history, busiest, &candidates(), floor, rule)
-            }
-            Fact::Known(Past::Summary(summary)) => {
-                persistence_of_summary(summary, busiest, &candidates(), floor, rule)
-            }
+            Fact::Known(history) => persistence_of_window(history, busiest, &candidates(), floor, rule),
             lacking => verdict(Standing::Unknown, None, None, format!("history {}", lacking.lack())),
         };
         verdict.reason = format!("{metric}: {}", verdict.reason);
@@ -93,7 +81,7 @@ pub fn persistence(
     best.unwrap_or_else(|| verdict(Standing::Unknown, None, None, "no metric triggers".into()))
 }
 
-/// The normative form, from every sample of the window.
+/// Judges by every sample of the busiest pod in the window.
 ///
 /// A sample counts when it is strictly above `factor * max(mean, floor)`, the mean being that of
 /// the candidates that have a sample at that instant. Counted in integers: `100 * hits >= percent *
@@ -109,7 +97,7 @@ pub fn persistence_of_window(
     let Some(own) = history.column(busiest) else {
         return verdict(Standing::Unknown, None, limit, format!("pod {busiest} has no history"));
     };
-    let means = means(history, candidates);
+    let means = history.means(candidates);
     let (mut samples, mut hits) = (0_usize, 0_usize);
     for (load, mean) in own.zip(&means) {
         let Some(load) = load else { continue };
@@ -129,58 +117,6 @@ pub fn persistence_of_window(
         rule.percent,
     );
     verdict(if holds { Standing::Hold } else { Standing::Pass }, Some(share), limit, reason)
-}
-
-/// The one-query form, from three numbers a pod: the load the pod was nearly always above is at
-/// least `factor * max(mean, floor)`, the mean being that of the candidates over the whole window.
-///
-/// Close to [`persistence_of_window`] and a little stricter, not equivalent: it holds the pod
-/// against the mean of the window rather than that of each instant, so a swing of the whole fleet
-/// counts against it.
-pub fn persistence_of_summary(
-    summary: &WindowSummary,
-    busiest: &str,
-    candidates: &[&str],
-    floor: f64,
-    rule: &Persistence,
-) -> Verdict {
-    let limit = Some(rule.factor);
-    let Some(own) = summary.of(busiest) else {
-        return verdict(Standing::Unknown, None, limit, format!("pod {busiest} has no history"));
-    };
-    if own.samples < rule.min_history.max(1) {
-        let (samples, needed) = (own.samples, rule.min_history.max(1));
-        let reason = format!("pod {busiest} has {samples} samples, {needed} are needed");
-        return verdict(Standing::Unknown, None, limit, reason);
-    }
-    let means: Vec<f64> =
-        candidates.iter().filter_map(|name| summary.of(name)).map(|load| load.mean).collect();
-    let mean = means.iter().sum::<f64>() / means.len().max(1) as f64;
-    let yardstick = mean.max(floor);
-    let holds = own.low < rule.factor * yardstick;
-    let ratio = if yardstick > 0.0 { own.low / yardstick } else { 0.0 };
-    let reason = format!(
-        "pod {busiest} was at or above {ratio:.2} times the mean in {} % of the last {}, {} is needed",
-        rule.percent,
-        words(rule.window),
-        rule.factor,
-    );
-    // An idle fleet is at 0 everywhere; nothing stands out of that.
-    let holds = holds || yardstick == 0.0;
-    verdict(if holds { Standing::Hold } else { Standing::Pass }, Some(ratio), limit, reason)
-}
-
-/// Mean of the candidates that have a sample, for each step; NaN where none has.
-fn means(history: &History, candidates: &[&str]) -> Vec<f64> {
-    let mut sums = alloc::vec![(0.0, 0_usize); history.grid().steps];
-    for column in candidates.iter().filter_map(|name| history.column(name)) {
-        for ((sum, count), load) in sums.iter_mut().zip(column) {
-            let Some(load) = load else { continue };
-            *sum += load;
-            *count += 1;
-        }
-    }
-    sums.into_iter().map(|(sum, count)| sum / count as f64).collect()
 }
 
 /// The more favourable of two answers: pass, then unknown, then hold; the first of equals.

@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::ops::Range;
 use core::time::Duration;
 
 use libm::{fabs, round};
@@ -61,10 +62,18 @@ impl Grid {
     }
 }
 
+/// Stretches of equal length whose means are known of every pod. Six: longer than noise remembers itself,
+/// and enough of them for a variance.
+pub(crate) const STRETCHES: usize = 6;
+
 /// Stands for a step without a load; no load is negative.
 const GAP: f64 = -1.0;
 
 /// Samples of one metric: a column of steps for each pod, with gaps.
+///
+/// What is known of every pod are its mean loads over [`STRETCHES`]. Single samples are kept of the pods that
+/// [`History::add_series`] adds; those of [`History::add_pooled`] are only part of the mean at each instant,
+/// which is all that is asked of most pods of a large fleet.
 ///
 /// ```
 /// use core::time::Duration;
@@ -79,14 +88,37 @@ const GAP: f64 = -1.0;
 #[derive(Debug, Clone, PartialEq)]
 pub struct History {
     grid: Grid,
-    /// A load or a [`GAP`] for each step: half the memory of an `Option`, and there are many.
+    stretches: BTreeMap<String, [Total; STRETCHES]>,
+    /// A load or a [`GAP`] for each step: half the memory of an `Option`.
     columns: BTreeMap<String, Box<[f64]>>,
+    /// The loads of the pooled pods at each step.
+    pool: Vec<Total>,
+}
+
+/// Loads that are only known together.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct Total {
+    sum: f64,
+    count: u32,
+}
+
+impl Total {
+    fn add(&mut self, load: f64) {
+        self.sum += load;
+        self.count += 1;
+    }
+
+    /// Mean of the loads; NaN without any.
+    fn mean(self) -> f64 {
+        self.sum / f64::from(self.count)
+    }
 }
 
 impl History {
     /// A history without any series yet.
-    pub const fn new(grid: Grid) -> Self {
-        Self { grid, columns: BTreeMap::new() }
+    pub fn new(grid: Grid) -> Self {
+        let pool = alloc::vec![Total::default(); grid.steps];
+        Self { grid, stretches: BTreeMap::new(), columns: BTreeMap::new(), pool }
     }
 
     /// Adds the series of one pod as `(seconds since the Unix epoch, value)`. Values that are no
@@ -100,24 +132,41 @@ impl History {
         pod: &str,
         samples: impl IntoIterator<Item = (f64, f64)>,
     ) -> Result<(), InvalidHistory> {
-        if self.columns.contains_key(pod) {
-            return Err(InvalidHistory::DuplicateSeries { pod: pod.to_string() });
-        }
-        self.add_piece(pod, samples)
+        let column = self.checked(pod, samples)?;
+        self.add_stretches(pod, &column);
+        self.columns.insert(pod.to_string(), column);
+        Ok(())
     }
 
-    /// As [`History::add_series`], for a part of the instants: the pieces of a pod add up.
+    /// As [`History::add_series`], without keeping the single samples: [`History::column`] has none. Those of
+    /// a candidate are part of the mean of the candidates at each instant.
     ///
     /// # Errors
-    /// As [`History::add_series`], but that the pod may have other pieces. The history is unchanged then.
-    pub fn add_piece(
+    /// As [`History::add_series`].
+    pub fn add_pooled(
         &mut self,
         pod: &str,
         samples: impl IntoIterator<Item = (f64, f64)>,
+        is_candidate: bool,
     ) -> Result<(), InvalidHistory> {
-        let known = self.columns.get(pod);
-        let mut column = known.cloned().unwrap_or_else(|| alloc::vec![GAP; self.grid.steps].into());
-        let mut seen: Vec<bool> = column.iter().map(|load| *load >= 0.0).collect();
+        let column = self.checked(pod, samples)?;
+        self.add_stretches(pod, &column);
+        let loads = self.pool.iter_mut().zip(&column).filter(|(_, load)| is_candidate && **load >= 0.0);
+        loads.for_each(|(total, load)| total.add(*load));
+        Ok(())
+    }
+
+    /// The column of a pod that has none yet.
+    fn checked(
+        &self,
+        pod: &str,
+        samples: impl IntoIterator<Item = (f64, f64)>,
+    ) -> Result<Box<[f64]>, InvalidHistory> {
+        if self.stretches.contains_key(pod) {
+            return Err(InvalidHistory::DuplicateSeries { pod: pod.to_string() });
+        }
+        let mut column: Box<[f64]> = alloc::vec![GAP; self.grid.steps].into();
+        let mut seen = alloc::vec![false; self.grid.steps];
         for (timestamp_s, value) in samples {
             let Some(index) = self.grid.index(timestamp_s) else {
                 return Err(InvalidHistory::OffGrid { pod: pod.to_string(), timestamp_s });
@@ -127,8 +176,16 @@ impl History {
             }
             column[index] = Load::from_sample(value).map_or(GAP, Load::value);
         }
-        self.columns.insert(pod.to_string(), column);
-        Ok(())
+        Ok(column)
+    }
+
+    fn add_stretches(&mut self, pod: &str, column: &[f64]) {
+        let mut totals = [Total::default(); STRETCHES];
+        for (stretch, total) in totals.iter_mut().enumerate() {
+            let [from, to] = [stretch, stretch + 1].map(|edge| edge * column.len() / STRETCHES);
+            column[from..to].iter().filter(|load| **load >= 0.0).for_each(|load| total.add(*load));
+        }
+        self.stretches.insert(pod.to_string(), totals);
     }
 
     /// The instants the samples are of.
@@ -138,19 +195,40 @@ impl History {
 
     /// Names of the pods that have a series, sorted.
     pub fn pods(&self) -> impl Iterator<Item = &str> {
-        self.columns.keys().map(String::as_str)
+        self.stretches.keys().map(String::as_str)
     }
 
-    /// The samples of `pod`, a step each, `None` being a gap; `None` when it has no series.
+    /// The samples of `pod`, a step each, `None` being a gap; `None` when it has no series, or when that
+    /// is pooled.
     pub fn column(&self, pod: &str) -> Option<impl Iterator<Item = Option<f64>>> {
         Some(self.columns.get(pod)?.iter().map(|load| (*load >= 0.0).then_some(*load)))
     }
 
-    /// Mean of the samples of `pod` in the steps from `from` up to, not including, `to`.
-    pub(crate) fn mean(&self, pod: &str, from: usize, to: usize) -> Option<f64> {
-        let known = self.columns.get(pod)?.get(from..to)?.iter().filter(|load| **load >= 0.0);
-        let (sum, count) = known.fold((0.0, 0_usize), |(sum, count), value| (sum + value, count + 1));
-        (count > 0).then(|| sum / count as f64)
+    /// Number of loads of `pod`; 0 when it has no series.
+    pub fn samples(&self, pod: &str) -> usize {
+        let known = self.stretches.get(pod).into_iter().flatten();
+        known.map(|total| total.count as usize).sum()
+    }
+
+    /// Mean load of `pod` in some of its [`STRETCHES`]; `None` without any.
+    pub(crate) fn mean(&self, pod: &str, stretches: Range<usize>) -> Option<f64> {
+        let known = self.stretches.get(pod)?.get(stretches)?.iter();
+        let total = known.fold(Total::default(), |all, one| Total {
+            sum: all.sum + one.sum,
+            count: all.count + one.count,
+        });
+        (total.count > 0).then(|| total.mean())
+    }
+
+    /// Mean load at each step of those of `candidates` that have one, and of the pooled candidates; NaN where
+    /// none has.
+    pub(crate) fn means(&self, candidates: &[&str]) -> Vec<f64> {
+        let mut totals = self.pool.clone();
+        for column in candidates.iter().filter_map(|name| self.column(name)) {
+            let loads = totals.iter_mut().zip(column);
+            loads.for_each(|(total, load)| load.into_iter().for_each(|load| total.add(load)));
+        }
+        totals.into_iter().map(Total::mean).collect()
     }
 }
 
@@ -180,46 +258,4 @@ pub enum InvalidHistory {
         /// When, in seconds since the Unix epoch.
         timestamp_s: f64,
     },
-}
-
-/// One metric of each pod over a window in three numbers, as the server computed them: what is
-/// asked for when a fleet is too large for its samples to be fetched.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct WindowSummary {
-    rows: Vec<(String, WindowLoad)>,
-}
-
-/// What a pod did over a window.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct WindowLoad {
-    /// The load it was above for all but the smallest samples: `quantile_over_time` of
-    /// `1 - percent / 100` of the persistence guard, 0.2 by default.
-    pub low: f64,
-    /// Mean load: `avg_over_time`.
-    pub mean: f64,
-    /// Number of samples: `count_over_time`.
-    pub samples: usize,
-}
-
-impl WindowSummary {
-    /// A summary of the given pods; one that is no load in any of its numbers is left out.
-    ///
-    /// # Errors
-    /// A pod that is given twice.
-    pub fn new(rows: impl IntoIterator<Item = (String, WindowLoad)>) -> Result<Self, InvalidHistory> {
-        let is_load = |value: f64| Load::from_sample(value).is_some();
-        let mut rows: Vec<(String, WindowLoad)> =
-            rows.into_iter().filter(|(_, load)| is_load(load.low) && is_load(load.mean)).collect();
-        rows.sort_by(|a, b| a.0.cmp(&b.0));
-        if let Some(twice) = rows.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-            return Err(InvalidHistory::DuplicateSeries { pod: twice[0].0.clone() });
-        }
-        Ok(Self { rows })
-    }
-
-    /// What `pod` did, if it is known.
-    pub fn of(&self, pod: &str) -> Option<&WindowLoad> {
-        let place = self.rows.binary_search_by(|(name, _)| name.as_str().cmp(pod)).ok()?;
-        Some(&self.rows[place].1)
-    }
 }

@@ -7,7 +7,7 @@ use rebalancer_core::guard::{GuardSettings, Standing};
 use rebalancer_core::kafka::{Assignor, Group, Member};
 use rebalancer_core::{
     Analysis, Assessment, AssignorChoice, Controller, DEFAULT_FLOORS, Engine, Fact, Facts, Futility, Grid,
-    History, Join, JoinRules, Joined, LivePod, Metric, PartitionSample, Partitions, Past, PodState, Strategy,
+    History, Join, JoinRules, Joined, LivePod, Metric, PartitionSample, Partitions, PodState, Strategy,
     Thresholds, assess,
 };
 
@@ -60,7 +60,7 @@ impl Scene {
     fn facts(&self) -> Facts<'_> {
         let mut facts = Facts::new(&self.live);
         for metric in [Metric::Cpu, Metric::Lag, Metric::Rate] {
-            facts.past[metric] = Fact::Known(Past::Range(self.hour(metric, |_, load| load)));
+            facts.past[metric] = Fact::Known(self.hour(metric, |_, load| load));
         }
         facts
     }
@@ -149,7 +149,7 @@ fn of_several_sick_pods_each_is_one() {
     // Noise makes now the one, now the other the worst; sick are all of them.
     let mut facts = scene.facts();
     let noisy = scene.hour(Metric::Cpu, |step, load| if step < 30 { load } else { 3.2_f64.min(load) });
-    facts.past.cpu = Fact::Known(Past::Range(noisy));
+    facts.past.cpu = Fact::Known(noisy);
     facts.assignor = AssignorChoice::Is(Assignor::Range);
     let ill: Vec<usize> = ill_pods(&scene.analysis(), &facts).iter().map(|ill| ill.position).collect();
     assert_eq!(ill, [5, 9, 2], "the worst first; of equals the first");
@@ -167,7 +167,7 @@ fn a_pod_that_was_sick_for_a_moment_is_not_sick() {
     let scene = Scene::new(&rows);
     let mut facts = scene.facts();
     let spike = scene.hour(Metric::Cpu, |step, load| if step < 50 { 1.0 } else { load });
-    facts.past.cpu = Fact::Known(Past::Range(spike));
+    facts.past.cpu = Fact::Known(spike);
     let assessment = scene.assess(&facts);
     assert_eq!(assessment.diagnosis.cause, Cause::UnevenButNoisy, "{:#?}", assessment.diagnosis);
     assert_eq!(assessment.rotation(Futility::Binding), None);
@@ -185,7 +185,7 @@ fn a_pod_is_as_sick_as_in_the_better_half_of_the_hour() {
     let ill = |first: f64, second: f64| {
         let mut facts = scene.facts();
         let halves = scene.hour(Metric::Cpu, |step, load| load.min(if step < 30 { first } else { second }));
-        facts.past.cpu = Fact::Known(Past::Range(halves));
+        facts.past.cpu = Fact::Known(halves);
         ill_pods(&scene.analysis(), &facts)
     };
     assert_eq!(ill(1.4, 3.0), []);

@@ -8,8 +8,8 @@ use rebalancer_core::guard::{
     cooldown, evaluate, futility, trigger,
 };
 use rebalancer_core::{
-    DEFAULT_FLOORS, Engine, Fact, Facts, Grid, History, Join, JoinRules, Joined, LivePod, Metric, Past,
-    PodState, Thresholds,
+    DEFAULT_FLOORS, Engine, Fact, Facts, Grid, History, Join, JoinRules, Joined, LivePod, Metric, PodState,
+    Thresholds,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -39,14 +39,14 @@ fn joined(live: &[LivePod], cpu: &[f64]) -> Joined {
 }
 
 /// Sixty minutes in which every pod had the load given for it.
-fn steady(cpu: &[f64]) -> Past {
+fn steady(cpu: &[f64]) -> History {
     let grid = Persistence::STANDARD.grid(0.0);
     let mut history = History::new(grid);
     for (index, load) in cpu.iter().enumerate() {
         let samples = (0..grid.steps).map(|step| (grid.start_s + 60.0 * step as f64, *load));
         history.add_series(&format!("p{index:02}"), samples).expect("a series a pod");
     }
-    Past::Range(history)
+    history
 }
 
 fn names(verdicts: &[Verdict]) -> Vec<&'static str> {
@@ -85,7 +85,7 @@ fn history_that_is_not_there_is_unknown_and_says_why() {
     let live = live(&[Some(minutes(600)); 4]);
     let joined = joined(&live, &[4.0, 1.0, 1.0, 1.0]);
     let analysis = Engine::new(Thresholds::default()).analyze(&joined.pods).expect("valid");
-    let ask = |fact: Fact<Past>| {
+    let ask = |fact: Fact<History>| {
         let mut facts = Facts::new(&live);
         facts.past.cpu = fact;
         let verdicts = evaluate(&analysis, &joined, &facts, &GuardSettings::STANDARD);
@@ -93,7 +93,7 @@ fn history_that_is_not_there_is_unknown_and_says_why() {
     };
     let absent = ask(Fact::Absent);
     assert_eq!((absent.standing, absent.reason.as_str()), (Standing::Unknown, "cpu: history is not there"));
-    let refused: Result<Past, &str> = Err("the history has more than one series for pod \"p00\"");
+    let refused: Result<History, &str> = Err("the history has more than one series for pod \"p00\"");
     let unusable = ask(Fact::from(refused));
     assert_eq!(unusable.standing, Standing::Unknown);
     assert!(unusable.reason.contains("more than one series for pod \"p00\""), "{}", unusable.reason);
@@ -108,7 +108,7 @@ fn one_lasting_metric_is_enough() {
     }
     let analysis = Engine::new(Thresholds::default()).analyze(&joined.pods).expect("valid");
     assert_eq!(analysis.triggered(), [Metric::Cpu, Metric::Lag]);
-    let standing = |cpu: Fact<Past>, lag: Fact<Past>| {
+    let standing = |cpu: Fact<History>, lag: Fact<History>| {
         let mut facts = Facts::new(&live);
         (facts.past.cpu, facts.past.lag) = (cpu, lag);
         let verdicts = evaluate(&analysis, &joined, &facts, &GuardSettings::STANDARD);
@@ -240,7 +240,7 @@ proptest! {
             history.add_series(&pod.name, samples).expect("on the grid");
         }
         let mut facts = Facts::new(&live);
-        facts.past.cpu = Fact::Known(Past::Range(history));
+        facts.past.cpu = Fact::Known(history);
         let mut floored = Thresholds::default();
         floored.trigger_floors.cpu = floor;
         let guarded = Engine::new(floored).analyze(&joined.pods).expect("valid");

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use rebalancer_core::guard::{Persistence, Standing, persistence_of_summary, persistence_of_window};
-use rebalancer_core::{Grid, History, InvalidHistory, WindowLoad, WindowSummary};
+use rebalancer_core::guard::{Persistence, Standing, persistence_of_window};
+use rebalancer_core::{Grid, History, InvalidHistory};
 use serde_json::Value;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -138,11 +138,6 @@ fn an_answer_that_is_not_a_series_a_pod_is_refused() {
     let again = history.add_series("b", [(60.0, 1.0), (60.0, 2.0)]);
     assert_eq!(again, Err(InvalidHistory::DuplicateSample { pod: "b".into(), timestamp_s: 60.0 }));
     assert_eq!(history, before, "a refused series leaves nothing behind");
-    history.add_piece("a", [(240.0, 2.0)]).expect("another piece of the pod");
-    let twice = history.add_piece("a", [(240.0, 2.0)]);
-    assert_eq!(twice, Err(InvalidHistory::DuplicateSample { pod: "a".into(), timestamp_s: 240.0 }));
-    let column: Vec<Option<f64>> = history.column("a").expect("added").collect();
-    assert_eq!(column[..4], [Some(1.0), None, None, Some(2.0)], "its pieces add up");
     for timestamp_s in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -1e300] {
         assert!(history.add_series("b", [(timestamp_s, 1.0)]).is_err(), "{timestamp_s}");
     }
@@ -157,33 +152,36 @@ fn a_grid_without_steps_has_no_samples() {
     assert_eq!(Grid::ending(0.0, MINUTE, 2 * MINUTE).steps, 0, "a step longer than the window");
 }
 
+/// Of a large fleet single samples are kept of the pods that may be rotated only.
 #[test]
-fn the_short_form_judges_by_three_numbers() {
-    let load = |low, mean, samples| WindowLoad { low, mean, samples };
-    let summary = |low: f64, samples: usize| {
-        WindowSummary::new([
-            ("a".into(), load(low, 3.0, samples)),
-            ("b".into(), load(0.5, 1.0, 60)),
-            ("c".into(), load(0.5, 2.0, 60)),
-        ])
-        .expect("each pod once")
-    };
-    let judge = |summary: &WindowSummary, floor: f64| {
-        persistence_of_summary(summary, "a", &["a", "b", "c"], floor, &Persistence::STANDARD)
-    };
-    assert_eq!(judge(&summary(2.5, 60), 0.0).standing, Standing::Pass, "2.5 is 1.25 times the mean of 2");
-    assert_eq!(judge(&summary(2.4, 60), 0.0).standing, Standing::Hold);
-    assert_eq!(judge(&summary(2.5, 29), 0.0).standing, Standing::Unknown, "30 samples are needed");
-    assert_eq!(judge(&summary(2.5, 60), 2.1).standing, Standing::Hold, "the floor holds the mean up");
-    assert_eq!(judge(&WindowSummary::default(), 0.0).standing, Standing::Unknown);
-    let twice = WindowSummary::new([("a".into(), load(1.0, 1.0, 1)), ("a".into(), load(1.0, 1.0, 1))]);
-    assert_eq!(twice, Err(InvalidHistory::DuplicateSeries { pod: "a".into() }));
-    let idle = WindowSummary::new([("a".into(), load(0.0, 0.0, 60))]).expect("once");
-    assert_eq!(
-        persistence_of_summary(&idle, "a", &["a"], 0.0, &Persistence::STANDARD).standing,
-        Standing::Hold,
-        "nothing stands out of an idle fleet"
-    );
+fn pooled_candidates_count_as_those_whose_samples_are_kept() {
+    let columns = [
+        ("a", all(&[3.0; 10])),
+        ("b", [all(&[1.0; 5]), vec![None; 5]].concat()),
+        ("c", all(&[2.0; 10])),
+        ("d", all(&[100.0; 10])),
+    ];
+    let kept = history(&columns);
+    let mut pooled = History::new(*kept.grid());
+    for (pod, column) in &columns {
+        let samples = column
+            .iter()
+            .enumerate()
+            .filter_map(|(index, load)| Some((1_700_000_000.0 + 60.0 * index as f64, (*load)?)));
+        let added = if *pod == "a" {
+            pooled.add_series(pod, samples)
+        } else {
+            pooled.add_pooled(pod, samples, *pod != "d")
+        };
+        added.expect("a series a pod, on the grid");
+    }
+    let judge = |history: &History| persistence_of_window(history, "a", &["a", "b", "c"], 0.0, &rule(10, 5));
+    assert_eq!(judge(&pooled), judge(&kept));
+    assert_eq!(judge(&pooled).value, Some(50.0), "above 1.25 times 2, not above 1.25 times 2.5");
+    assert_eq!((pooled.samples("b"), pooled.samples("d"), pooled.samples("e")), (5, 10, 0));
+    assert!(pooled.column("b").is_none());
+    let twice = pooled.add_pooled("b", [(1_700_000_000.0, 1.0)], true);
+    assert_eq!(twice, Err(InvalidHistory::DuplicateSeries { pod: "b".into() }));
 }
 
 #[test]
@@ -195,7 +193,6 @@ fn the_standard_rule_can_be_asked_over_another_window() {
         assert_eq!((grid.end_s(), grid.steps), (1_795_410_000.0, 1440), "whole minutes");
     }
     assert_eq!(Persistence::over(Duration::from_secs(3600)), Persistence::STANDARD);
-    assert_eq!(Persistence::STANDARD.low_quantile(), 0.2);
 }
 
 /// Small whole loads with gaps: `columns[pod][step]`, the first pod being the busiest.

@@ -7,17 +7,46 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rebalancer_core::guard::Persistence;
 use rebalancer_core::{
-    Fact, Grid, History, InvalidHistory, LivePod, Load, Metric, Past, PastSpread, Replacement, Spread, Window,
+    Fact, Grid, History, InvalidHistory, LivePod, Load, Metric, PastSpread, Replacement, Spread, Window,
 };
 
 use super::kin::Kin;
 use super::{FactFinder, before, is_not_recorded, lacking, unusable};
 use crate::metrics::{MetricQuery, MetricsSource, promql_duration};
-use crate::prometheus::QueryError;
+use crate::prometheus::{QueryError, Series};
 
-/// Most samples that one answer to a range query is asked for, over all pods: at up to 39 bytes a sample
-/// less than half of what an answer may have by default. More are asked for in pieces of the range.
-pub const MOST_SAMPLES: usize = 400_000;
+/// The pods whose single samples are kept of a history. Of the others only means are, as
+/// [`History::add_pooled`] says: single samples of 10,000 pods are 5 MB a metric.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kept<'a> {
+    /// All pods: who is rotated is found out by the history.
+    All,
+    /// The pods that may be rotated.
+    Only {
+        /// Their names.
+        pods: BTreeSet<&'a str>,
+        /// Names of the candidates, whose mean at each instant these pods are held against.
+        candidates: BTreeSet<&'a str>,
+    },
+}
+
+impl Kept<'_> {
+    /// No pod: nothing is decided by the history.
+    pub const fn none() -> Self {
+        Self::Only { pods: BTreeSet::new(), candidates: BTreeSet::new() }
+    }
+
+    fn add(&self, history: &mut History, series: &Series) -> Result<(), InvalidHistory> {
+        let samples = series.points.iter().map(|point| (point.timestamp_ms as f64 / 1000.0, point.value));
+        let name = series.pod.as_str();
+        match self {
+            Self::Only { pods, candidates } if !pods.contains(name) => {
+                history.add_pooled(name, samples, candidates.contains(name))
+            }
+            _ => history.add_series(name, samples),
+        }
+    }
+}
 
 /// Name of the query for the history of what the query `name` asks for, in messages and recordings.
 pub fn history_name(name: &str) -> String {
@@ -26,52 +55,47 @@ pub fn history_name(name: &str) -> String {
 
 impl FactFinder<'_> {
     /// The past of a metric of the live pods over the window of `rule`, as [`FactFinder::find`] asks for it.
-    pub fn past(&self, metric: Metric, live: &[LivePod], rule: &Persistence) -> Fact<Past> {
+    pub fn past(
+        &self,
+        metric: Metric,
+        live: &[LivePod],
+        rule: &Persistence,
+        kept: &Kept<'_>,
+    ) -> Fact<History> {
         let Some(query) = self.queries.metric(metric) else { return Fact::Absent };
         let at_s = self.at.as_millisecond() as f64 / 1000.0;
         let query = MetricQuery { name: history_name(&query.name), ..query.clone() };
         let (whole, exact) = (rule.grid(at_s), Grid::ending(at_s, rule.window, rule.step));
-        // Recordings of earlier versions have one range, of late on whole steps.
-        let mut ways = vec![(whole, pieces(whole, live.len())), (whole, vec![whole]), (exact, vec![exact])];
-        ways.dedup();
-        let mut past: Result<Fact<Past>, QueryError> = Ok(Fact::Absent);
-        for (grid, pieces) in ways {
-            past = self.in_pieces(&query, grid, &pieces, live);
-            if !past.as_ref().is_err_and(is_not_recorded) {
-                break;
-            }
+        let mut past = self.history(&query, whole, live, kept);
+        if whole != exact && past.as_ref().is_err_and(is_not_recorded) {
+            // Recordings of earlier versions have the range that ends at the very moment.
+            past = self.history(&query, exact, live, kept);
         }
         past.unwrap_or_else(|error| lacking(&error))
     }
 
-    /// The history on `grid`, asked for in pieces. Each series is reduced to its loads while it is read, so
-    /// that no answer is ever held whole.
-    fn in_pieces(
+    /// The history on `grid`. Each series is reduced while the answer is read, which is never held whole.
+    fn history(
         &self,
         query: &MetricQuery,
         grid: Grid,
-        pieces: &[Grid],
         live: &[LivePod],
-    ) -> Result<Fact<Past>, QueryError> {
+        kept: &Kept<'_>,
+    ) -> Result<Fact<History>, QueryError> {
         let names = names(live);
         let mut history = History::new(grid);
-        for piece in pieces {
-            let mut wrong: Option<InvalidHistory> = None;
-            let [start, end] = [piece.start_s, piece.end_s()].map(moment);
-            self.source.range_by_series(query, start, end, grid.step, &mut |series| {
-                if wrong.is_some() || !names.contains(series.pod.as_str()) {
-                    return;
-                }
-                let samples = series.points.iter();
-                let samples = samples.map(|point| (point.timestamp_ms as f64 / 1000.0, point.value));
-                wrong = history.add_piece(&series.pod, samples).err();
-            })?;
-            if let Some(error) = wrong {
-                return Ok(unusable(error));
+        let mut wrong: Option<InvalidHistory> = None;
+        let [start, end] = [grid.start_s, grid.end_s()].map(moment);
+        self.source.range_by_series(query, start, end, grid.step, &mut |series| {
+            if wrong.is_none() && names.contains(series.pod.as_str()) {
+                wrong = kept.add(&mut history, &series).err();
             }
+        })?;
+        if let Some(error) = wrong {
+            return Ok(unusable(error));
         }
         let is_empty = history.pods().next().is_none();
-        Ok(if is_empty { Fact::Absent } else { Fact::Known(Past::Range(history)) })
+        Ok(if is_empty { Fact::Absent } else { Fact::Known(history) })
     }
 
     /// The loads before and after the newest pod was born: the message rate where there is one, else
@@ -137,17 +161,6 @@ impl FactFinder<'_> {
         let past = |spread: Spread| Fact::Known(PastSpread { cv: spread.cv, ago: window.ended });
         Spread::of(&loads).map_or(Fact::Absent, past)
     }
-}
-
-/// Stretches of `grid` whose samples of so many pods are at most [`MOST_SAMPLES`] each.
-fn pieces(grid: Grid, pods: usize) -> Vec<Grid> {
-    let most = (MOST_SAMPLES / pods.max(1)).max(1);
-    let piece = |first: usize| Grid {
-        start_s: grid.start_s + grid.step.as_secs_f64() * first as f64,
-        steps: most.min(grid.steps - first),
-        ..grid
-    };
-    (0..grid.steps).step_by(most).map(piece).collect()
 }
 
 /// The moment so many seconds after the Unix epoch, to the millisecond.

@@ -75,6 +75,7 @@ impl QueryError {
         match &*self.kind {
             ErrorKind::Transport(TransportError::Timeout(_) | TransportError::Closed)
             | ErrorKind::TooLarge { .. }
+            | ErrorKind::TooMuch { .. }
             | ErrorKind::Truncated { .. } => true,
             ErrorKind::Http { status, .. } => matches!(status, 408 | 502..=504),
             ErrorKind::Api { status, error_type, error } => {

@@ -8,10 +8,10 @@ use std::thread;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rebalancer_core::guard::Persistence;
+use rebalancer_core::guard::{Persistence, persistence_of_window};
 use rebalancer_core::kafka::Assignor;
-use rebalancer_core::{Controller, Fact, Facts, LivePod, Metric, Past};
-use rebalancer_io::facts::{FactFinder, MOST_SAMPLES};
+use rebalancer_core::{Controller, Fact, Facts, LivePod, Metric};
+use rebalancer_io::facts::{FactFinder, Kept};
 use rebalancer_io::metrics::{
     AtMost, FactQueries, KafkaPreset, MetricQuery, MetricsSource, QuerySet, QuerySettings,
 };
@@ -95,15 +95,8 @@ impl MetricsSource for Answers {
         _: Duration,
     ) -> Result<RangeAnswer, QueryError> {
         self.note(query, start, end)?;
-        let mut series = self.ranges.get(&query.name).ok_or_else(|| not_recorded(query))?.clone();
-        // What lies outside of the hour is there to be refused.
-        let hour = (AT - 59 * 60) * 1000..=AT * 1000;
-        let asked = start.as_millisecond()..=end.as_millisecond();
-        for one in &mut series {
-            one.points
-                .retain(|point| !hour.contains(&point.timestamp_ms) || asked.contains(&point.timestamp_ms));
-        }
-        Ok(RangeAnswer { series, ..RangeAnswer::default() })
+        let series = self.ranges.get(&query.name).ok_or_else(|| not_recorded(query))?;
+        Ok(RangeAnswer { series: series.clone(), ..RangeAnswer::default() })
     }
 }
 
@@ -119,12 +112,21 @@ fn live(count: usize, age: Duration) -> Vec<LivePod> {
 }
 
 fn found<'l>(source: &Answers, live: &'l [LivePod], metrics: &[Metric]) -> Facts<'l> {
+    found_keeping(source, live, metrics, &Kept::All)
+}
+
+fn found_keeping<'l>(
+    source: &Answers,
+    live: &'l [LivePod],
+    metrics: &[Metric],
+    kept: &Kept<'_>,
+) -> Facts<'l> {
     let preset = KafkaPreset::KafkaExporter;
     let settings = QuerySettings { preset, group: Some("g".into()), ..QuerySettings::new("shop") };
     let queries = QuerySet::new(&settings).expect("queries");
     let queries = FactQueries::new(&queries, &settings).expect("queries");
     let at = Timestamp::from_second(AT).expect("a time");
-    FactFinder::new(source, &queries, at).find(live, None, metrics, &Persistence::STANDARD)
+    FactFinder::new(source, &queries, at).find(live, None, metrics, &Persistence::STANDARD, kept)
 }
 
 fn old(count: usize) -> Vec<LivePod> {
@@ -156,7 +158,7 @@ fn the_history_of_each_metric_is_one_range_over_the_window_and_of_live_pods() {
         vec![series("orders-6d5f9-00000", gaps), series("another-0", vec![point(7, 1.0)])],
     );
     let facts = found(&source, &pods, &[Metric::Cpu, Metric::Lag]);
-    let Fact::Known(Past::Range(history)) = &facts.past.cpu else { panic!("{:?}", facts.past.cpu) };
+    let Fact::Known(history) = &facts.past.cpu else { panic!("{:?}", facts.past.cpu) };
     assert_eq!(history.pods().collect::<Vec<&str>>(), ["orders-6d5f9-00000"]);
     let column: Vec<Option<f64>> = history.column("orders-6d5f9-00000").expect("its samples").collect();
     assert_eq!((column.len(), column[0], column[58], column[59]), (60, Some(1.0), None, Some(3.0)));
@@ -180,7 +182,7 @@ fn the_range_begins_and_ends_on_whole_minutes_whenever_it_is_asked() {
     let queries = FactQueries::new(&queries, &settings).expect("queries");
     let at = Timestamp::from_millisecond(1000 * AT + 59_619).expect("a time");
     let finder = FactFinder::new(&source, &queries, at);
-    drop(finder.past(Metric::Cpu, &pods, &Persistence::STANDARD));
+    drop(finder.past(Metric::Cpu, &pods, &Persistence::STANDARD, &Kept::All));
     let asked = source.asked();
     assert_eq!((asked[0].from_s, asked[0].to_s), (-59 * 60, 0), "{asked:?}");
 }
@@ -229,25 +231,30 @@ fn a_history_on_another_grid_or_refused_by_the_server_says_so() {
     );
 }
 
-/// Twenty thousand pods have 1.2 million samples an hour, which one answer may not hold.
+/// Single samples are kept of the pods that may be rotated; what the others are asked for is their means.
 #[test]
-fn the_past_of_a_large_fleet_is_asked_for_in_pieces_that_add_up() {
-    let pods = old(20_000);
-    let pod = "orders-6d5f9-00002";
-    let points = (0..60).map(|step| Point { timestamp_ms: 1000 * (AT - 60 * step), value: step as f64 });
+fn the_past_of_pods_that_are_not_rotated_is_reduced_while_it_is_read() {
+    let pods = old(3);
+    let point = |step: i64, value: f64| Point { timestamp_ms: 1000 * (AT - 60 * step), value };
+    let series = |pod: &LivePod, value: f64| Series {
+        pod: pod.name.clone(),
+        points: (0..60).rev().map(|step| point(step, value)).collect(),
+    };
     let mut source = Answers::default();
-    let series = vec![Series { pod: pod.into(), points: points.rev().collect() }];
-    source.ranges.insert("cpu_history".into(), series);
-    let facts = found(&source, &pods, &[Metric::Cpu]);
-    let Fact::Known(Past::Range(history)) = &facts.past.cpu else { panic!("{:?}", facts.past.cpu) };
-    let column: Vec<Option<f64>> = history.column(pod).expect("its samples").collect();
-    let expected: Vec<Option<f64>> = (0..60).rev().map(|minutes| Some(f64::from(minutes))).collect();
-    assert_eq!(column, expected);
-    let asked = source.asked();
-    let history = asked.iter().filter(|asked| asked.name == "cpu_history");
-    let minutes: Vec<(i64, i64)> = history.map(|asked| (asked.from_s / 60, asked.to_s / 60)).collect();
-    assert_eq!(minutes, [(-59, -40), (-39, -20), (-19, 0)]);
-    assert!(20 * pods.len() <= MOST_SAMPLES);
+    let all = pods.iter().zip([9.0, 1.0, 2.0]).map(|(pod, value)| series(pod, value)).collect();
+    source.ranges.insert("cpu_history".into(), all);
+    let [busiest, others @ ..] = [0, 1, 2].map(|number: usize| pods[number].name.as_str());
+    let kept = Kept::Only { pods: [busiest].into(), candidates: pods.iter().map(|pod| &*pod.name).collect() };
+    let found = |kept: &Kept<'_>| {
+        let facts = found_keeping(&source, &pods, &[Metric::Cpu], kept);
+        facts.past.cpu.known().expect("its history").clone()
+    };
+    let (reduced, whole) = (found(&kept), found(&Kept::All));
+    assert!(reduced.column(busiest).is_some() && others.iter().all(|pod| reduced.column(pod).is_none()));
+    assert!(others.iter().all(|pod| whole.column(pod).is_some() && reduced.samples(pod) == 60));
+    let names = [busiest, others[0], others[1]];
+    let judge = |history| persistence_of_window(history, busiest, &names, 0.0, &Persistence::STANDARD);
+    assert_eq!(judge(&reduced), judge(&whole));
 }
 
 #[test]

@@ -23,8 +23,9 @@ use super::remembered::Remembered;
 /// Most moments of one query. Servers answer at most 11,000 points a series.
 const MOST_MOMENTS: usize = 10_000;
 
-/// Most samples of one answer, over all pods: about 15 MB.
-const MOST_SAMPLES: usize = 500_000;
+/// Most samples of one answer, over the pods that live now. At most 39 bytes each, they are a quarter of what
+/// an answer may have by default: the rest is for pods that lived then and are gone.
+const MOST_SAMPLES: usize = 200_000;
 
 /// Most queries at once: others want their answers too.
 const AT_ONCE: usize = 2;
@@ -89,7 +90,7 @@ impl<'a> Past<'a> {
 
     /// How many moments one answer may hold.
     pub fn chunk(&self) -> usize {
-        (MOST_SAMPLES / self.workload.pods.len().max(1)).clamp(1, MOST_MOMENTS)
+        moments_of(self.workload.pods.len())
     }
 
     /// What could not be had so far, in words.
@@ -203,6 +204,11 @@ impl<'a> Past<'a> {
     }
 }
 
+/// How many moments one answer about so many pods may hold.
+fn moments_of(pods: usize) -> usize {
+    (MOST_SAMPLES / pods.max(1)).clamp(1, MOST_MOMENTS)
+}
+
 /// Puts the points of a range to the moments they are of.
 fn spread_out(range: RangeAnswer, metric: Metric, all: &mut [Answers]) -> anyhow::Result<()> {
     let places: BTreeMap<i64, usize> =
@@ -264,4 +270,22 @@ fn earlier_owner(owner: &OwnerFacts, ago: Duration, latest: bool) -> Option<Owne
 pub(super) fn ago(earlier: Timestamp, later: Timestamp) -> Duration {
     let ms = later.as_millisecond().saturating_sub(earlier.as_millisecond());
     Duration::from_millis(u64::try_from(ms).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use rebalancer_io::prometheus::PrometheusConfig;
+
+    use super::moments_of;
+
+    #[test]
+    fn an_answer_about_weeks_stays_well_below_the_limit() {
+        // A time with milliseconds, seventeen digits of a number, and what stands around them.
+        let sample_bytes = r#"[1795410000.619,"0.12345678901234567"],"#.len();
+        for pods in [1, 12, 100, 3_000] {
+            let bytes = moments_of(pods) * pods * sample_bytes;
+            let most = PrometheusConfig::DEFAULT_MAX_RESPONSE_BYTES / 4;
+            assert!(bytes as u64 <= most, "{pods} pods: {bytes} bytes");
+        }
+    }
 }

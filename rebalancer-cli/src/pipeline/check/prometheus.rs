@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use rebalancer_core::guard::Persistence;
-use rebalancer_core::{Fact, Metric, Past, Workload};
-use rebalancer_io::facts::FactFinder;
+use rebalancer_core::{Fact, Metric, Workload};
+use rebalancer_io::facts::{FactFinder, Kept};
 use rebalancer_io::metrics::{
     FactQueries, MetricQuery, MetricsSource, OriginQueries, QuerySet, QuerySettings, SourceSeries, mark_stale,
 };
@@ -304,17 +304,10 @@ impl Asking<'_> {
         let live = living(self.workload);
         let finder = FactFinder::new(self.client, facts, self.at);
         for metric in WITH_A_PAST {
-            let known = match finder.past(metric, &live, &rule) {
-                Fact::Known(Past::Range(history)) => {
-                    let known = |pod| history.column(pod).map_or(0, |column| column.flatten().count());
-                    history.pods().map(known).max().unwrap_or_default()
+            let known = match finder.past(metric, &live, &rule, &Kept::none()) {
+                Fact::Known(history) => {
+                    history.pods().map(|pod| history.samples(pod)).max().unwrap_or_default()
                 }
-                Fact::Known(Past::Summary(summary)) => live
-                    .iter()
-                    .filter_map(|pod| summary.of(&pod.name))
-                    .map(|load| load.samples)
-                    .max()
-                    .unwrap_or_default(),
                 Fact::Absent => 0,
                 Fact::Unusable(why) | Fact::Failed(why) => {
                     let hint = Some(format!("{why}; runs are withheld for it"));

@@ -6,8 +6,7 @@ use rebalancer_core::diagnosis::{Cause, Diagnosis};
 use rebalancer_core::guard::Standing;
 use rebalancer_core::kafka::Assignor;
 use rebalancer_core::{
-    AssignorChoice, Fact, Futility, LivePod, Metric, Past, PastSpread, PodState, Replacement, Strategy,
-    Window,
+    AssignorChoice, Fact, Futility, LivePod, Metric, PastSpread, PodState, Replacement, Strategy, Window,
 };
 
 use super::{Scene, minutes, name, standing};
@@ -192,7 +191,7 @@ fn a_fall_no_larger_than_its_noise_is_none() {
         let hour = scene.hour(Metric::Rate, |step, load| {
             load * if (step / 10) % 2 == 0 { 1.0 + swing } else { 1.0 - swing }
         });
-        facts.past.rate = Fact::Known(Past::Range(hour));
+        facts.past.rate = Fact::Known(hour);
         facts.last_replacement =
             replaced(Metric::Rate, &[300.0, 100.0, 100.0, 100.0], &[250.0, 100.0, 100.0, 100.0]);
         standing(&scene.assess(&facts).diagnosis, "last_replacement")
