@@ -1,33 +1,34 @@
-//! The report: versioned types for programs, and the same facts for people (see [`crate::render`]).
+//! The report of a decision: what is printed as JSON, what tables and pages are made from, and what is
+//! read again from a saved report.
 //!
-//! Keys are only ever added within `pod-rebalancer/v1`. Pods stand in order of their names.
+//! Within `pod-rebalancer/v1` keys are only added: a key that older reports lack has a default. Pods are
+//! sorted by name.
 
 use std::collections::BTreeMap;
 
 use rebalancer_core::guard::{Standing, Verdict};
-use rebalancer_core::{Metric, PerMetric, Role, RotationOutcome, RotationReport, Strategy};
+use rebalancer_core::{Metric, PerMetric, Role, RotationOutcome, Strategy};
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub mod backtest;
-mod build;
+pub mod build;
 pub mod check;
-mod diagnosis;
+pub mod diagnosis;
+pub mod rotation;
 pub mod schema;
-mod shapes;
+pub mod version;
 
-pub use build::{Context, build};
-pub use diagnosis::{DiagnosisReport, SpreadReport};
-
-/// Version of the report's shape.
-pub const API_VERSION: &str = "pod-rebalancer/v1";
+use diagnosis::DiagnosisReport;
+use rotation::RotationReport;
+use version::API_VERSION;
 
 /// Everything one decision came to.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
-    /// [`API_VERSION`].
+    /// `pod-rebalancer/v1`.
     #[schemars(extend("const" = API_VERSION))]
-    pub api_version: &'static str,
+    pub api_version: String,
     /// What made it: `Plan` (plan and replay decide, and change nothing) or `RunReport`.
     pub kind: Kind,
     /// What came of it.
@@ -36,50 +37,54 @@ pub struct Report {
     pub should_rebalance: bool,
     /// How much of a dry run it was: `none`, `client` or `server`.
     #[schemars(extend("enum" = ["none", "client", "server"]))]
-    pub dry_run: &'static str,
+    pub dry_run: String,
     /// The moment all answers are about, RFC 3339; null for a list of pod states.
     pub evaluation_time: Option<String>,
     /// Which pods this is about.
     pub workload: WorkloadReport,
     /// Which pods a rotation takes.
-    #[schemars(with = "shapes::Strategy")]
     pub strategy: Strategy,
     /// The pods that would go, or went; empty where nothing is to go, such as in a report that
     /// withholds.
+    #[serde(default)]
     pub targets: Vec<TargetReport>,
     /// The two ends, the busiest and the least busy pod, whatever comes of it; empty where there are
     /// too little data to tell.
+    #[serde(default)]
     pub outliers: Vec<TargetReport>,
     /// Why, in words and numbers.
     pub reason: String,
     /// Spread of each metric over the candidates; null for a metric that is not usable.
-    #[schemars(with = "shapes::PerMetric<Option<StatisticsReport>>")]
     pub statistics: PerMetric<Option<StatisticsReport>>,
     /// How many of the pods that take part have each metric, and whether it was asked for.
-    #[schemars(with = "shapes::PerMetric<CoverageReport>")]
+    #[serde(default)]
     pub coverage: PerMetric<CoverageReport>,
     /// Every live pod, by name.
+    #[serde(default)]
     pub pods: Vec<PodReport>,
     /// What each guard says; a guard that is off is not listed.
+    #[serde(default)]
     pub guards: Vec<GuardReport>,
     /// Why the load is uneven, and whether a rotation can help.
+    #[serde(default)]
     pub diagnosis: DiagnosisReport,
     /// What the decision was held against.
     pub thresholds: ThresholdsReport,
     /// Why a target may not be evicted, or the workload left alone; empty when nothing is in the way.
+    #[serde(default)]
     pub obstacles: Vec<String>,
     /// What an operator should know and nothing depends on.
+    #[serde(default)]
     pub warnings: Vec<String>,
     /// What was done; null when nothing was attempted.
-    #[schemars(with = "Option<shapes::Rotation>")]
     pub rotation: Option<RotationReport>,
     /// Requests sent, by kind.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub requests: BTreeMap<String, u64>,
 }
 
 /// What made a report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Kind {
     /// A decision without a hand to act.
     Plan,
@@ -88,7 +93,7 @@ pub enum Kind {
 }
 
 /// What came of a decision. The words also name metrics and log fields.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// No threshold is passed.
@@ -137,6 +142,58 @@ impl Outcome {
     }
 }
 
+impl Report {
+    /// The same report after a rotation.
+    #[must_use]
+    pub fn after(mut self, rotation: RotationReport) -> Self {
+        self.outcome = rotation.outcome.into();
+        self.reason = format!("{}; {}", self.reason, rotation.reason.message);
+        if matches!(self.outcome, Outcome::Withheld | Outcome::Blocked) {
+            self.targets.clear();
+        }
+        if let Some(why) = &rotation.unclaimed {
+            self.warnings.push(format!("two runs at once were not kept apart: {}", why.message));
+        }
+        self.rotation = Some(rotation);
+        self
+    }
+
+    /// Whether the decision asks for a rotation and nothing known is in its way.
+    pub fn acts(&self) -> bool {
+        self.outcome == Outcome::Planned
+    }
+
+    /// Whether a run was told to change nothing. A plan never changes anything.
+    pub fn is_dry_run(&self) -> bool {
+        self.kind == Kind::RunReport && self.dry_run != "none"
+    }
+
+    /// The pods that stand out: those that would go or went, else the two ends.
+    pub fn ends(&self) -> &[TargetReport] {
+        if self.targets.is_empty() { &self.outliers } else { &self.targets }
+    }
+
+    /// The pods as people read them: the busiest first, the least busy target after the candidates, pods
+    /// without a score last.
+    pub fn pods_by_load(&self) -> Vec<&PodReport> {
+        let score = |pod: &PodReport| pod.composite_score.unwrap_or(f64::NEG_INFINITY);
+        let rank = |pod: &PodReport| match pod.verdict {
+            PodVerdict::Busiest => 0,
+            PodVerdict::LeastBusy => 2,
+            _ if pod.composite_score.is_none() => 3,
+            _ => 1,
+        };
+        let mut pods: Vec<&PodReport> = self.pods.iter().collect();
+        pods.sort_by(|a, b| {
+            rank(a)
+                .cmp(&rank(b))
+                .then_with(|| score(b).total_cmp(&score(a)))
+                .then_with(|| a.name.cmp(&b.name))
+        });
+        pods
+    }
+}
+
 impl From<RotationOutcome> for Outcome {
     fn from(outcome: RotationOutcome) -> Self {
         match outcome {
@@ -151,7 +208,8 @@ impl From<RotationOutcome> for Outcome {
 }
 
 /// Which pods a report is about.
-#[derive(Debug, Clone, Default, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct WorkloadReport {
     /// Namespace; null in a replay that does not know it.
     pub namespace: Option<String>,
@@ -165,18 +223,25 @@ pub struct WorkloadReport {
     pub pods: usize,
 }
 
+impl WorkloadReport {
+    /// What to call it.
+    pub fn name(&self) -> &str {
+        let names = [&self.owner, &self.selector, &self.namespace];
+        names.into_iter().flatten().next().map_or("pods", String::as_str)
+    }
+}
+
 /// A pod with the part it has in a rotation.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct TargetReport {
     /// Its name.
     pub pod: String,
     /// Why it was picked.
-    #[schemars(with = "shapes::Role")]
     pub role: Role,
 }
 
 /// Spread of one metric over the candidates.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct StatisticsReport {
     /// Candidates.
     pub count: usize,
@@ -202,8 +267,15 @@ pub struct StatisticsReport {
     pub max_over_mean: Option<f64>,
 }
 
+impl StatisticsReport {
+    /// Whether the threshold is passed.
+    pub fn is_over(&self) -> bool {
+        self.threshold.is_some_and(|limit| self.cv_compared > limit)
+    }
+}
+
 /// How many pods have a metric.
-#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
 pub struct CoverageReport {
     /// Whether it was asked for.
     pub asked: bool,
@@ -218,7 +290,7 @@ pub struct CoverageReport {
 }
 
 /// One live pod.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct PodReport {
     /// Its name.
     pub name: String,
@@ -240,8 +312,8 @@ pub struct PodReport {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
     /// Usable metrics it lacks.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub missing: Vec<&'static str>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
 }
 
 impl PodReport {
@@ -257,7 +329,7 @@ impl PodReport {
 }
 
 /// What the decision makes of a pod.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PodVerdict {
     /// The busiest target.
@@ -279,6 +351,11 @@ pub enum PodVerdict {
 }
 
 impl PodVerdict {
+    /// Whether the decision compared the pod with the others.
+    pub const fn is_candidate(self) -> bool {
+        matches!(self, Self::Busiest | Self::LeastBusy | Self::Keep)
+    }
+
     /// The word as people read it.
     pub const fn words(self) -> &'static str {
         match self {
@@ -295,12 +372,11 @@ impl PodVerdict {
 }
 
 /// What a guard says.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct GuardReport {
     /// Its name.
-    pub name: &'static str,
+    pub name: String,
     /// `pass`, `hold` or `unknown`.
-    #[schemars(with = "shapes::Standing")]
     pub verdict: Standing,
     /// The number it looked at.
     pub value: Option<f64>,
@@ -313,12 +389,12 @@ pub struct GuardReport {
 impl From<Verdict> for GuardReport {
     fn from(verdict: Verdict) -> Self {
         let Verdict { guard, standing, value, limit, reason } = verdict;
-        Self { name: guard, verdict: standing, value, limit, reason }
+        Self { name: guard.to_owned(), verdict: standing, value, limit, reason }
     }
 }
 
 /// What a decision was held against.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct ThresholdsReport {
     /// Spread of CPU.
     pub cpu: f64,
@@ -330,14 +406,14 @@ pub struct ThresholdsReport {
     pub min_coverage: f64,
     /// Whether guards are asked: `standard` or `off`.
     #[schemars(extend("enum" = ["standard", "off"]))]
-    pub guards: &'static str,
+    pub guards: String,
     /// Floors of the means in the trigger; 0 with guards off.
-    #[schemars(with = "shapes::PerMetric<f64>")]
+    #[serde(default)]
     pub trigger_floors: PerMetric<f64>,
     /// Floors of the means in the score.
-    #[schemars(with = "shapes::PerMetric<f64>")]
+    #[serde(default)]
     pub score_floors: PerMetric<f64>,
     /// Weights of the score.
-    #[schemars(with = "shapes::PerMetric<f64>")]
+    #[serde(default)]
     pub weights: PerMetric<f64>,
 }

@@ -10,7 +10,7 @@ use rebalancer_io::prometheus::RequestCounts;
 
 use crate::exit;
 use crate::failure::Failure;
-use crate::report::{Outcome, PodVerdict, Report};
+use crate::report::{Outcome, Report};
 
 mod delivery;
 mod exposition;
@@ -163,10 +163,8 @@ impl Ended<'_> {
 
     /// Pods that the decision was made on.
     fn eligible(&self) -> usize {
-        let is_candidate =
-            |verdict| matches!(verdict, PodVerdict::Busiest | PodVerdict::LeastBusy | PodVerdict::Keep);
         let pods = self.report().into_iter().flat_map(|report| &report.pods);
-        pods.filter(|pod| is_candidate(pod.verdict)).count()
+        pods.filter(|pod| pod.verdict.is_candidate()).count()
     }
 
     fn evictions(&self) -> Evictions {
@@ -197,8 +195,8 @@ impl Evictions {
         Self {
             evicted: rotation.deleted.len(),
             dry_run,
-            blocked_pdb: refused.filter(|reason| by_budget(reason.code())).count(),
-            error: rotation.errors.values().filter(|reason| !by_budget(reason.code())).count(),
+            blocked_pdb: refused.filter(|reason| by_budget(&reason.code)).count(),
+            error: rotation.errors.values().filter(|reason| !by_budget(&reason.code)).count(),
         }
     }
 }

@@ -14,7 +14,8 @@ use crate::measure::outliers::Outliers;
 
 /// The setting `STRATEGY`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub enum Strategy {
     /// The busiest and the least busy pod.
     #[default]

@@ -18,13 +18,14 @@ use crate::cli::sweep::variants;
 use crate::commands::page::{Page, page_settings};
 use crate::exit;
 use crate::failure::Failure;
-use crate::pipeline::backtest::{Decision, OwnRotations, Past, Recordings, judge};
+use crate::pipeline::backtest::{OwnRotations, Past, Recordings, judge};
 use crate::pipeline::observe::{Live, now};
 use crate::render;
 use crate::render::backtest::render as rendered;
 use crate::render::html::{self, Embedded, Extras, QueryRow};
 use crate::report::WorkloadReport;
 use crate::report::backtest::BacktestReport;
+use crate::report::backtest::Decision;
 use crate::settings::decision::DecisionSettings;
 
 /// Most moments: a year of every quarter of an hour, and a month of every minute.

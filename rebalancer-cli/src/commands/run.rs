@@ -318,7 +318,7 @@ fn act(
     if options.mode == Mode::Execute {
         tell(&live.cluster, workload, &targets, &rotation, &report);
     }
-    report.after(rotation)
+    report.after(rotation.into())
 }
 
 fn refused(mut report: Report, error: &PlanError) -> Report {

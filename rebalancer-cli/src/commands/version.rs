@@ -9,7 +9,7 @@ use crate::cli::args::{VersionArgs, VersionFormat};
 use crate::exit;
 use crate::failure::Failure;
 use crate::render;
-use crate::report::API_VERSION;
+use crate::report::version::API_VERSION;
 use crate::revision::REVISION;
 
 /// The version for programs.

@@ -4,16 +4,14 @@
 
 use anyhow::Context as _;
 use jiff::Timestamp;
-use rebalancer_core::guard::Standing;
 use rebalancer_core::{Analysis, Facts, JoinedColumns, Metric, RotationOptions, Workload};
 use rebalancer_io::facts::{FactFinder, Kept};
 use rebalancer_io::podstate::{Answers, Freshness};
-use schemars::JsonSchema;
-use serde::Serialize;
 
 use crate::pipeline::decide::{Known, Purpose, analyze, conclude, find, living, needs_facts};
 use crate::pipeline::observe::RUN_TIMEOUT_FOR_PLANS;
-use crate::report::{Kind, Outcome, Report, WorkloadReport};
+use crate::report::backtest::Decision;
+use crate::report::{Kind, Report, WorkloadReport};
 use crate::settings::decision::DecisionSettings;
 
 mod own;
@@ -45,33 +43,6 @@ impl Moment {
     pub const fn at(&self) -> Timestamp {
         self.answers.at
     }
-}
-
-/// What one moment came to at one pair of thresholds.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
-pub struct Decision {
-    /// When, RFC 3339.
-    pub time: String,
-    /// The threshold of the spread of CPU.
-    pub cpu_threshold: f64,
-    /// The threshold of the spread of lag.
-    pub lag_threshold: f64,
-    /// What a plan would have come to after the rotations that this backtest would have begun before.
-    pub outcome: Outcome,
-    /// Whether a threshold is passed by the plain rule, as history has the loads.
-    pub should_rebalance: bool,
-    /// Pods of the workload.
-    pub pods: usize,
-    /// Spread of CPU; null where it is not usable.
-    pub cpu_cv: Option<f64>,
-    /// Spread of lag; null where it is not usable.
-    pub lag_cv: Option<f64>,
-    /// The pods that would have been evicted; empty where nothing would have been.
-    pub targets: Vec<String>,
-    /// The cause that was seen, as its code.
-    pub cause: String,
-    /// The guards that held it back, or had no data to let it go.
-    pub held_by: Vec<&'static str>,
 }
 
 /// Decides one moment by each of the settings, which differ in their thresholds only; `None` where
@@ -109,7 +80,7 @@ pub fn judge(
             None => moment.conclude(settings, analysis, facts.clone(), &known),
             Some(aged) => moment.after_own(settings, &aged, &asked, facts.clone())?,
         };
-        let decision = Decision::of(&report).with_loads_of(analysis);
+        let decision = with_loads_of(Decision::of(&report), analysis);
         own.begin(&decision, at);
         decided.push(decision);
     }
@@ -174,33 +145,13 @@ impl Moment {
     }
 }
 
-impl Decision {
-    fn of(report: &Report) -> Self {
-        let cv = |metric| report.statistics[metric].as_ref().map(|statistics| statistics.cv);
-        let held = report.guards.iter().filter(|guard| guard.verdict != Standing::Pass);
-        Self {
-            time: report.evaluation_time.clone().unwrap_or_default(),
-            cpu_threshold: report.thresholds.cpu,
-            lag_threshold: report.thresholds.lag,
-            outcome: report.outcome,
-            should_rebalance: report.should_rebalance,
-            pods: report.workload.pods,
-            cpu_cv: cv(Metric::Cpu),
-            lag_cv: cv(Metric::Lag),
-            targets: report.targets.iter().map(|target| target.pod.clone()).collect(),
-            cause: report.diagnosis.code(),
-            held_by: held.map(|guard| guard.name).collect(),
-        }
-    }
-
-    /// The same decision with the spreads of all pods, those of own rotations included.
-    fn with_loads_of(self, analysis: &Analysis<'_>) -> Self {
-        let cv = |metric| analysis.spread(metric).map(|spread| spread.cv);
-        Self {
-            should_rebalance: analysis.should_rebalance(),
-            cpu_cv: cv(Metric::Cpu),
-            lag_cv: cv(Metric::Lag),
-            ..self
-        }
+/// The same decision with the spreads of all pods, those of own rotations included.
+fn with_loads_of(decision: Decision, analysis: &Analysis<'_>) -> Decision {
+    let cv = |metric| analysis.spread(metric).map(|spread| spread.cv);
+    Decision {
+        should_rebalance: analysis.should_rebalance(),
+        cpu_cv: cv(Metric::Cpu),
+        lag_cv: cv(Metric::Lag),
+        ..decision
     }
 }

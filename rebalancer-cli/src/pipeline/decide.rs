@@ -12,7 +12,8 @@ use rebalancer_core::{
 use rebalancer_io::facts::{FactFinder, Kept};
 
 use crate::cli::args::GuardMode;
-use crate::report::{Context, Kind, Report, WorkloadReport, build};
+use crate::report::build::{Context, build};
+use crate::report::{Kind, Report, WorkloadReport};
 
 use crate::settings::decision::DecisionSettings;
 

@@ -8,7 +8,7 @@ use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use crate::cli::args::OutputFormat;
 use crate::render::plain;
 use crate::report::Outcome;
-use crate::report::backtest::{BacktestReport, Sums};
+use crate::report::backtest::BacktestReport;
 
 /// Renders the report.
 ///
@@ -42,7 +42,6 @@ fn table(report: &BacktestReport, wide: bool) -> String {
         "HELD BY",
     ]);
     for sums in &report.thresholds {
-        let count = |outcome: Outcome| sums.outcomes.get(outcome.name()).copied().unwrap_or_default();
         let held: Vec<String> =
             sums.held_by.iter().map(|(guard, count)| format!("{guard} {count}")).collect();
         let mark = if sums.current && report.thresholds.len() > 1 { " ←" } else { "" };
@@ -50,9 +49,9 @@ fn table(report: &BacktestReport, wide: bool) -> String {
             Cell::new(format!("{:.2}", sums.cpu)),
             Cell::new(format!("{:.2}{mark}", sums.lag)),
             right(percent(sums.over_threshold)),
-            right(sums.episodes.to_string()),
-            right(count(Outcome::Withheld).to_string()),
-            right(rotations(sums)),
+            right(sums.episodes.map_or_else(|| "-".to_owned(), |count| count.to_string())),
+            right(sums.count(Outcome::Withheld).to_string()),
+            right(sums.rotations_in_words()),
             right(sums.evictions_per_day.map_or_else(|| "-".to_owned(), |count| format!("{count:.1}"))),
             right(percent(sums.still_over_next)),
             Cell::new(held.join(", ")),
@@ -73,14 +72,6 @@ fn table(report: &BacktestReport, wide: bool) -> String {
         let _ = writeln!(text, "\n{}", decisions(report));
     }
     text
-}
-
-/// From the fewest to the most rotations that would have begun.
-fn rotations(sums: &Sums) -> String {
-    if sums.rotations_if_cured == sums.rotations {
-        return sums.rotations.to_string();
-    }
-    format!("{} to {}", sums.rotations_if_cured, sums.rotations)
 }
 
 fn headline(report: &BacktestReport) -> String {

@@ -1,8 +1,7 @@
 //! A report as one HTML page that needs nothing but itself: no network, no other file.
 //!
-//! It is made from the report as JSON, so that a saved report makes the same page. Every text is
-//! escaped by the template and has lost its control characters before; nothing from outside is ever
-//! put into the page as it is.
+//! It is made from the report as JSON, so that a saved report makes the same page. Hidden characters are
+//! masked first, then the template escapes every text: nothing from outside gets into the page as it is.
 
 use anyhow::Context as _;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -19,14 +18,15 @@ mod style;
 mod text;
 mod timeline;
 mod verdict;
-mod view;
 mod what_if;
 
 pub use configuration::SettingRow;
 pub use queries::{QueryRow, of_queries, of_recording};
 pub use recording::Embedded;
 
-use view::{BacktestView, DecisionView, Kind};
+use crate::report::Report;
+use crate::report::backtest::BacktestReport;
+use crate::report::version::Head;
 
 /// What a page shows beside the report.
 #[derive(Debug, Default)]
@@ -45,29 +45,32 @@ pub struct Extras {
 /// When it is no report of a version that this program knows.
 pub fn page(report: &Value, extras: &Extras) -> anyhow::Result<String> {
     let report = text::cleaned(report);
-    let kind: Kind = serde_json::from_value(report.clone()).context("this is no report of pod-rebalancer")?;
-    kind.check()?;
+    let head: Head = serde_json::from_value(report.clone()).context("this is no report of pod-rebalancer")?;
+    head.check()?;
     let shape = "the report has another shape than this program reads";
-    let page = if kind.is_backtest() {
-        let view: BacktestView = serde_json::from_value(report).context(shape)?;
-        document(&view.title(), &backtest::body(&view), extras)
+    let page = if head.is_backtest() {
+        let report: BacktestReport = serde_json::from_value(report).context(shape)?;
+        let title = format!("{}: backtest - pod-rebalancer", report.workload.name());
+        document(&title, &backtest::body(&report), extras)
     } else {
-        let view: DecisionView = serde_json::from_value(report).context(shape)?;
-        document(&view.title(), &decision(&view), extras)
+        let report: Report = serde_json::from_value(report).context(shape)?;
+        let outcome = text::spaced(report.outcome.name());
+        let title = format!("{}: {outcome} - pod-rebalancer", report.workload.name());
+        document(&title, &decision(&report), extras)
     };
     Ok(page.into_string())
 }
 
-fn decision(view: &DecisionView) -> Markup {
+fn decision(report: &Report) -> Markup {
     html! {
-        (verdict::section(view))
+        (verdict::section(report))
         div.columns {
-            (guards::section(view))
-            (what_if::section(view))
+            (guards::section(report))
+            (what_if::section(report))
         }
-        (plot::section(view))
-        (pods::section(view))
-        @if view.is_dry_run() { (verdict::dry_run()) }
+        (plot::section(report))
+        (pods::section(report))
+        @if report.is_dry_run() { (verdict::dry_run()) }
     }
 }
 

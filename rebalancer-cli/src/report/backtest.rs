@@ -3,22 +3,24 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use rebalancer_core::Metric;
+use rebalancer_core::guard::Standing;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::pipeline::backtest::Decision;
-use crate::report::{API_VERSION, Outcome, WorkloadReport};
+use crate::report::version::API_VERSION;
+use crate::report::{Outcome, Report, WorkloadReport};
 use crate::settings::decision::DecisionSettings;
 
 /// Everything a backtest came to.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct BacktestReport {
     /// Version of the report's shape.
     #[schemars(extend("const" = API_VERSION))]
-    pub api_version: &'static str,
+    pub api_version: String,
     /// `BacktestReport`.
     #[schemars(extend("const" = "BacktestReport"))]
-    pub kind: &'static str,
+    pub kind: String,
     /// First moment, RFC 3339; null without any.
     pub from: Option<String>,
     /// Last moment, RFC 3339.
@@ -32,7 +34,7 @@ pub struct BacktestReport {
     /// Moments without data.
     pub skipped: usize,
     /// What the metrics server did not answer even in small pieces; these moments are skipped.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_had: Vec<String>,
     /// Sums at each pair of thresholds.
     pub thresholds: Vec<Sums>,
@@ -41,7 +43,7 @@ pub struct BacktestReport {
 }
 
 /// What the decisions at one pair of thresholds sum up to.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Sums {
     /// Threshold of the spread of CPU.
     pub cpu: f64,
@@ -52,22 +54,79 @@ pub struct Sums {
     /// Share of the moments over a threshold, 0 to 1; null without moments.
     pub over_threshold: Option<f64>,
     /// Moments by outcome.
-    pub outcomes: BTreeMap<&'static str, usize>,
+    pub outcomes: BTreeMap<String, usize>,
     /// How often each guard held something back.
-    pub held_by: BTreeMap<&'static str, usize>,
-    /// Stretches of moments over a threshold; moments without data end none.
-    pub episodes: usize,
+    pub held_by: BTreeMap<String, usize>,
+    /// Stretches of moments over a threshold; moments without data end none. Older reports do not say.
+    #[serde(default)]
+    #[schemars(with = "usize")]
+    pub episodes: Option<usize>,
     /// Rotations that would have begun if the first one of an episode cures it: the episodes in which
     /// one would have begun at all.
-    pub rotations_if_cured: usize,
+    #[serde(default)]
+    #[schemars(with = "usize")]
+    pub rotations_if_cured: Option<usize>,
     /// Rotations that would have begun if none of them changes the loads: the moments that would act,
     /// each with the pods of those before it young. Which of both numbers is nearer history cannot show.
-    pub rotations: usize,
+    #[serde(default)]
+    #[schemars(with = "usize")]
+    pub rotations: Option<usize>,
     /// Pods that these rotations would have evicted in a day; null for recordings.
     pub evictions_per_day: Option<f64>,
     /// Share of the moments over a threshold after which the next one was over it too, without any
     /// eviction; null without such moments.
     pub still_over_next: Option<f64>,
+}
+
+/// What one moment came to at one pair of thresholds.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct Decision {
+    /// When, RFC 3339.
+    pub time: String,
+    /// The threshold of the spread of CPU.
+    pub cpu_threshold: f64,
+    /// The threshold of the spread of lag.
+    pub lag_threshold: f64,
+    /// What a plan would have come to after the rotations that this backtest would have begun before.
+    pub outcome: Outcome,
+    /// Whether a threshold is passed by the plain rule, as history has the loads.
+    pub should_rebalance: bool,
+    /// Pods of the workload.
+    pub pods: usize,
+    /// Spread of CPU; null where it is not usable.
+    pub cpu_cv: Option<f64>,
+    /// Spread of lag; null where it is not usable.
+    pub lag_cv: Option<f64>,
+    /// The pods that would have been evicted; empty where nothing would have been.
+    #[serde(default)]
+    pub targets: Vec<String>,
+    /// The cause that was seen, as its code.
+    #[serde(default)]
+    pub cause: String,
+    /// The guards that held it back, or had no data to let it go.
+    #[serde(default)]
+    pub held_by: Vec<String>,
+}
+
+impl Decision {
+    /// The decision of a report.
+    pub fn of(report: &Report) -> Self {
+        let cv = |metric| report.statistics[metric].as_ref().map(|statistics| statistics.cv);
+        let held = report.guards.iter().filter(|guard| guard.verdict != Standing::Pass);
+        Self {
+            time: report.evaluation_time.clone().unwrap_or_default(),
+            cpu_threshold: report.thresholds.cpu,
+            lag_threshold: report.thresholds.lag,
+            outcome: report.outcome,
+            should_rebalance: report.should_rebalance,
+            pods: report.workload.pods,
+            cpu_cv: cv(Metric::Cpu),
+            lag_cv: cv(Metric::Lag),
+            targets: report.targets.iter().map(|target| target.pod.clone()).collect(),
+            cause: report.diagnosis.code(),
+            held_by: held.map(|guard| guard.name.clone()).collect(),
+        }
+    }
 }
 
 impl BacktestReport {
@@ -93,8 +152,8 @@ impl BacktestReport {
         let moments = decided.len() - skipped;
         let decisions: Vec<Decision> = decided.into_iter().flatten().flatten().collect();
         Self {
-            api_version: API_VERSION,
-            kind: "BacktestReport",
+            api_version: API_VERSION.to_owned(),
+            kind: "BacktestReport".to_owned(),
             from: decisions.first().map(|decision| decision.time.clone()),
             to: decisions.last().map(|decision| decision.time.clone()),
             every_seconds: every.map(|every| every.as_secs_f64()),
@@ -109,6 +168,11 @@ impl BacktestReport {
 }
 
 impl BacktestReport {
+    /// The sums at the thresholds that are set, else at the first ones.
+    pub fn shown(&self) -> Option<&Sums> {
+        self.thresholds.iter().find(|sums| sums.current).or_else(|| self.thresholds.first())
+    }
+
     /// The same report, which names what could not be had.
     #[must_use]
     pub fn lacking(self, not_had: Vec<String>) -> Self {
@@ -117,6 +181,25 @@ impl BacktestReport {
 }
 
 impl Sums {
+    /// Whether a decision was made at these thresholds.
+    pub fn is_of(&self, decision: &Decision) -> bool {
+        (self.cpu, self.lag) == (decision.cpu_threshold, decision.lag_threshold)
+    }
+
+    /// How many moments came to an outcome.
+    pub fn count(&self, outcome: Outcome) -> usize {
+        self.outcomes.get(outcome.name()).copied().unwrap_or_default()
+    }
+
+    /// From the fewest to the most rotations that would have begun, such as `1 to 16`.
+    pub fn rotations_in_words(&self) -> String {
+        let most = self.count(Outcome::Planned);
+        match self.rotations_if_cured {
+            Some(fewest) if fewest != most => format!("{fewest} to {most}"),
+            _ => most.to_string(),
+        }
+    }
+
     fn of(
         variant: &DecisionSettings,
         current: bool,
@@ -124,12 +207,12 @@ impl Sums {
         every: Option<Duration>,
     ) -> Self {
         let known: Vec<&Decision> = column.iter().flatten().copied().collect();
-        let mut outcomes: BTreeMap<&'static str, usize> = BTreeMap::new();
-        let mut held_by: BTreeMap<&'static str, usize> = BTreeMap::new();
+        let mut outcomes: BTreeMap<String, usize> = BTreeMap::new();
+        let mut held_by: BTreeMap<String, usize> = BTreeMap::new();
         for decision in &known {
-            *outcomes.entry(decision.outcome.name()).or_default() += 1;
+            *outcomes.entry(decision.outcome.name().to_owned()).or_default() += 1;
             for guard in &decision.held_by {
-                *held_by.entry(guard).or_default() += 1;
+                *held_by.entry(guard.clone()).or_default() += 1;
             }
         }
         let planned = || known.iter().filter(|decision| decision.outcome == Outcome::Planned);
@@ -148,9 +231,9 @@ impl Sums {
             over_threshold: share(known.iter().copied().filter(over).count(), known.len()),
             outcomes,
             held_by,
-            episodes,
-            rotations_if_cured,
-            rotations: planned().count(),
+            episodes: Some(episodes),
+            rotations_if_cured: Some(rotations_if_cured),
+            rotations: Some(planned().count()),
             evictions_per_day: days.filter(|days| *days > 0.0).map(|days| evictions as f64 / days),
             still_over_next: share(still, first),
         }

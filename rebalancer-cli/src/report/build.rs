@@ -6,12 +6,14 @@ use std::time::Duration;
 use rebalancer_core::guard::{Standing, Verdict};
 use rebalancer_core::{
     Analysis, Assessment, Coverage, Finding, JoinedColumns, LivePod, Load, Metric, PerMetric, Role,
-    RotationReport, SetAsideReason, Strategy,
+    SetAsideReason, Strategy,
 };
 
-use super::{
-    API_VERSION, CoverageReport, DiagnosisReport, GuardReport, Kind, Outcome, PodReport, PodVerdict, Report,
-    StatisticsReport, TargetReport, ThresholdsReport, WorkloadReport,
+use crate::report::diagnosis::DiagnosisReport;
+use crate::report::version::API_VERSION;
+use crate::report::{
+    CoverageReport, GuardReport, Kind, Outcome, PodReport, PodVerdict, Report, StatisticsReport,
+    TargetReport, ThresholdsReport, WorkloadReport,
 };
 
 /// What a report tells besides the analysis.
@@ -68,11 +70,11 @@ pub fn build(
         asked,
     } = context;
     Report {
-        api_version: API_VERSION,
+        api_version: API_VERSION.to_owned(),
         kind,
         outcome,
         should_rebalance: analysis.should_rebalance(),
-        dry_run,
+        dry_run: dry_run.to_owned(),
         evaluation_time,
         workload: WorkloadReport { pods: joined.names.len() + joined.set_aside.len(), ..workload },
         strategy,
@@ -89,28 +91,6 @@ pub fn build(
         warnings: warnings_of(analysis, warnings),
         rotation: None,
         requests: BTreeMap::new(),
-    }
-}
-
-impl Report {
-    /// The same report after a rotation.
-    #[must_use]
-    pub fn after(mut self, rotation: RotationReport) -> Self {
-        self.outcome = rotation.outcome.into();
-        self.reason = format!("{}; {}", self.reason, rotation.reason);
-        if matches!(self.outcome, Outcome::Withheld | Outcome::Blocked) {
-            self.targets.clear();
-        }
-        if let Some(why) = &rotation.unclaimed {
-            self.warnings.push(format!("two runs at once were not kept apart: {why}"));
-        }
-        self.rotation = Some(rotation);
-        self
-    }
-
-    /// Whether the decision asks for a rotation and nothing known is in its way.
-    pub fn acts(&self) -> bool {
-        self.outcome == Outcome::Planned
     }
 }
 
@@ -209,7 +189,7 @@ fn pods(
             kafka_lag: load(Metric::Lag),
             message_rate: load(Metric::Rate),
             composite_score: analysis.score(position),
-            missing: analysis.lacks(position).into_iter().map(Metric::name).collect(),
+            missing: analysis.lacks(position).into_iter().map(|metric| metric.name().to_owned()).collect(),
             ..row(name, verdict(analysis, picked, position))
         })
     });
@@ -260,7 +240,7 @@ fn thresholds(analysis: &Analysis<'_>, guards: &'static str) -> ThresholdsReport
         lag: thresholds.lag,
         min_pods: thresholds.min_pods,
         min_coverage: thresholds.min_coverage,
-        guards,
+        guards: guards.to_owned(),
         trigger_floors: thresholds.trigger_floors,
         score_floors: thresholds.score_floors,
         weights: thresholds.weights,

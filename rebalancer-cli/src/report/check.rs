@@ -9,7 +9,7 @@ use crate::failure::{Failure, chain};
 use crate::render;
 use crate::render::terminal::Terminal;
 use crate::render::text::screen::{BOLD, Mark, Screen};
-use crate::report::API_VERSION;
+use crate::report::version::API_VERSION;
 
 /// What all checks came to.
 #[derive(Debug, Serialize, JsonSchema)]

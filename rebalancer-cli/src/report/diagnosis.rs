@@ -1,18 +1,15 @@
 //! The part of the report that tells the cause of an uneven load.
 
-use rebalancer_core::diagnosis::{Cause, Diagnosis, Step};
+use rebalancer_core::diagnosis::{Diagnosis, Step};
 use rebalancer_core::guard::Standing;
-use rebalancer_core::kafka::Assignor;
 use schemars::JsonSchema;
-use serde::Serialize;
-
-use super::shapes;
+use serde::{Deserialize, Serialize};
 
 /// Why the load is uneven, and whether a rotation can help.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct DiagnosisReport {
     /// The most specific cause the evidence supports: its `code`, and its evidence in numbers.
-    #[schemars(with = "shapes::Cause")]
     pub cause: Cause,
     /// The same in words.
     pub evidence: String,
@@ -23,19 +20,17 @@ pub struct DiagnosisReport {
     /// What would help instead of a rotation.
     pub advice: Vec<String>,
     /// The assignor of the consumer group; null where it is not known.
-    #[schemars(with = "Option<String>")]
-    pub assignor: Option<Assignor>,
+    pub assignor: Option<String>,
     /// The spread of the partitions' load over the pods; null where it is not known who reads what.
     pub spread: Option<SpreadReport>,
 }
 
 /// One test of whether a rotation can help.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct StepReport {
     /// Its name.
-    pub name: &'static str,
+    pub name: String,
     /// `pass`, `hold` (a rotation is futile) or `unknown`, which holds nothing back.
-    #[schemars(with = "shapes::Standing")]
     pub verdict: Standing,
     /// The number it looked at.
     pub value: Option<f64>,
@@ -46,7 +41,7 @@ pub struct StepReport {
 }
 
 /// Spread of the partitions' load over the pods, as a coefficient of variation.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct SpreadReport {
     /// As the partitions are dealt now.
     pub now: f64,
@@ -56,23 +51,90 @@ pub struct SpreadReport {
     pub best: f64,
 }
 
+/// Why the load is uneven: a code, and the numbers that led to it.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Cause {
+    /// Its code.
+    pub code: CauseCode,
+    /// The pod.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pod: Option<String>,
+    /// Topic of the partition.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub topic: Option<String>,
+    /// Number of the partition.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partition: Option<u32>,
+    /// CPU per message over the median of the others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ratio: Option<f64>,
+    /// Share of the whole load, or message rate over the median of the others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub share: Option<f64>,
+    /// What the ratio or the share was held against.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<f64>,
+    /// Share of the load of the busiest pod.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub share_of_busiest: Option<f64>,
+    /// Number of partitions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partitions: Option<usize>,
+    /// Number of consumers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub consumers: Option<usize>,
+    /// The spread that remains when all partitions are equally loaded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub best_cv: Option<f64>,
+    /// How it is known: `StatefulSet` or `configured`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<String>,
+    /// The assignor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub assignor: Option<String>,
+}
+
+/// The causes, from the most to the least specific.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CauseCode {
+    SickPod,
+    StalledPod,
+    TooFewPartitions,
+    HotPartition,
+    StructuralImbalance,
+    StaticMembership,
+    RankInvariantAssignor,
+    RotationIneffective,
+    NoGain,
+    Balanced,
+    NearlyIdle,
+    UnevenButNoisy,
+    UnevenDeal,
+    #[default]
+    Unknown,
+}
+
 impl DiagnosisReport {
     /// The word of the cause.
     pub fn code(&self) -> String {
-        let cause = serde_json::to_value(&self.cause).unwrap_or_default();
-        cause["code"].as_str().unwrap_or_default().to_owned()
+        let code = serde_json::to_value(self.cause.code).unwrap_or_default();
+        code.as_str().unwrap_or_default().to_owned()
     }
 }
 
 impl From<&Diagnosis> for DiagnosisReport {
     fn from(diagnosis: &Diagnosis) -> Self {
+        // Both have the same words and numbers; a test holds every report against the schema.
+        let cause = serde_json::to_value(&diagnosis.cause).and_then(serde_json::from_value);
         Self {
-            cause: diagnosis.cause.clone(),
+            cause: cause.expect("each cause of the core has a code here"),
             evidence: diagnosis.cause.to_string(),
-            steps: diagnosis.steps.iter().cloned().map(StepReport::from).collect(),
+            steps: diagnosis.steps.iter().map(StepReport::from).collect(),
             notes: diagnosis.notes(),
             advice: diagnosis.advice.clone(),
-            assignor: diagnosis.assignor,
+            assignor: diagnosis.assignor.map(|assignor| assignor.name().to_owned()),
             spread: diagnosis.forecast.map(|forecast| SpreadReport {
                 now: forecast.now,
                 expected: forecast.after,
@@ -82,9 +144,14 @@ impl From<&Diagnosis> for DiagnosisReport {
     }
 }
 
-impl From<Step> for StepReport {
-    fn from(step: Step) -> Self {
-        let Step { name, standing, failed: _, value, limit, reason } = step;
-        Self { name, verdict: standing, value, limit, reason }
+impl From<&Step> for StepReport {
+    fn from(step: &Step) -> Self {
+        Self {
+            name: step.name.to_owned(),
+            verdict: step.standing,
+            value: step.value,
+            limit: step.limit,
+            reason: step.reason.clone(),
+        }
     }
 }

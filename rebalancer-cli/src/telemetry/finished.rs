@@ -129,5 +129,5 @@ impl<'a> Facts<'a> {
 fn rotation_error(report: &Report) -> Option<String> {
     let ended_badly = matches!(report.outcome, Outcome::Failed | Outcome::Partial);
     let rotation = report.rotation.as_ref().filter(|_| ended_badly)?;
-    Some(rotation.reason.code().to_owned())
+    Some(rotation.reason.code.clone())
 }

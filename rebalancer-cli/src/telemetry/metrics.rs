@@ -88,12 +88,12 @@ fn outcome(ended: &Ended<'_>, text: &mut Exposition) {
 }
 
 /// What held a rotation back.
-pub fn holding(report: &Report) -> Vec<&'static str> {
+pub fn holding(report: &Report) -> Vec<&str> {
     withheld(report).into_iter().filter(|(_, holds)| *holds).map(|(reason, _)| reason).collect()
 }
 
 /// Every guard that was asked, and whether it held a rotation back.
-fn withheld(report: &Report) -> Vec<(&'static str, bool)> {
+fn withheld(report: &Report) -> Vec<(&str, bool)> {
     let is_withheld = report.outcome == Outcome::Withheld;
     let holds = |standing: Standing| match standing {
         Standing::Hold => is_withheld,
@@ -102,7 +102,7 @@ fn withheld(report: &Report) -> Vec<(&'static str, bool)> {
         Standing::Pass => false,
     };
     let mut reasons: Vec<(&str, bool)> =
-        report.guards.iter().map(|guard| (guard.name, holds(guard.verdict))).collect();
+        report.guards.iter().map(|guard| (guard.name.as_str(), holds(guard.verdict))).collect();
     let by_guard = reasons.iter().any(|(_, holds)| *holds);
     reasons.push(("workload", is_withheld && !by_guard));
     reasons
@@ -133,11 +133,12 @@ fn loads(report: &Report, text: &mut Exposition) {
         "The spread above which a rotation is asked for.",
         thresholds.map(|(metric, threshold)| (by(metric), threshold)),
     );
-    let judged: Vec<&PodReport> = report.pods.iter().filter(|pod| is_judged(pod.verdict)).collect();
+    let judged: Vec<&PodReport> =
+        report.pods.iter().filter(|pod| ought_to_have_samples(pod.verdict)).collect();
     if judged.is_empty() {
         return;
     }
-    let covered = |metric: Metric| judged.iter().filter(|pod| load(pod, metric).is_some()).count();
+    let covered = |metric: Metric| judged.iter().filter(|pod| pod.load(metric).is_some()).count();
     text.gauge(
         "pod_rebalancer_metric_coverage_ratio",
         "Share of the Ready pods that have a usable sample of a metric.",
@@ -145,21 +146,9 @@ fn loads(report: &Report, text: &mut Exposition) {
     );
 }
 
-/// Whether a pod ought to have samples: it is neither coming nor going.
-const fn is_judged(verdict: PodVerdict) -> bool {
-    matches!(
-        verdict,
-        PodVerdict::Busiest | PodVerdict::LeastBusy | PodVerdict::Keep | PodVerdict::MissingMetrics
-    )
-}
-
-const fn load(pod: &PodReport, metric: Metric) -> Option<f64> {
-    match metric {
-        Metric::Cpu => pod.cpu_usage,
-        Metric::Memory => pod.memory_usage,
-        Metric::Lag => pod.kafka_lag,
-        Metric::Rate => pod.message_rate,
-    }
+/// Whether a pod is neither coming nor going.
+const fn ought_to_have_samples(verdict: PodVerdict) -> bool {
+    verdict.is_candidate() || matches!(verdict, PodVerdict::MissingMetrics)
 }
 
 fn requests(ended: &Ended<'_>, text: &mut Exposition) {

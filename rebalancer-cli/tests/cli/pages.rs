@@ -162,6 +162,31 @@ fn a_json_report_makes_a_page_too() {
     assert!(again.assert_one_error(1).contains("holds no recording"), "{again}");
 }
 
+/// Keys that were added within v1 are missing from older reports.
+#[test]
+fn an_older_report_makes_a_page_too() {
+    let folder = TempDir::new().expect("a folder for temporary files");
+    let file = folder.path().join("old.json");
+    let mut report = run(&["replay", RECORDING, "-o", "json"], &[]).json();
+    for key in ["outliers", "coverage", "requests", "warnings", "obstacles"] {
+        report.as_object_mut().expect("a report is an object").remove(key);
+    }
+    report["diagnosis"].as_object_mut().expect("an object").remove("notes");
+    fs::write(&file, report.to_string()).expect("a file of ours");
+    let page = run(&["report", text(&file)], &[]);
+    assert!(page.code == Some(0) && page.stdout.contains(BUSIEST), "{page}");
+
+    let mut report = run(&["backtest", "--recordings", "testdata/recordings", "-o", "json"], &[]).json();
+    for sums in report["thresholds"].as_array_mut().expect("sums at each threshold") {
+        for key in ["episodes", "rotations", "rotations_if_cured"] {
+            sums.as_object_mut().expect("an object").remove(key);
+        }
+    }
+    fs::write(&file, report.to_string()).expect("a file of ours");
+    let page = run(&["report", text(&file)], &[]);
+    assert!(page.code == Some(0) && page.stdout.contains("<td>–</td>"), "{page}");
+}
+
 #[test]
 fn what_makes_no_page_is_refused_in_words() {
     let folder = TempDir::new().expect("a folder for temporary files");

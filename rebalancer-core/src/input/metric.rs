@@ -63,6 +63,7 @@ impl fmt::Display for Metric {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema), schemars(rename = "PerMetric_of_{T}"))]
 pub struct PerMetric<T> {
     /// Value for CPU.
     pub cpu: T,

@@ -39,6 +39,7 @@ pub struct RotationReport {
 /// What came of a rotation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub enum RotationOutcome {
     /// All targets were evicted.
     Rotated,

@@ -10,9 +10,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rebalancer_core::{LivePod, Workload};
 
-use super::Decision;
 use super::past::ago;
 use crate::report::Outcome;
+use crate::report::backtest::Decision;
 
 /// The pods that rotations of this backtest have replaced, and when last.
 ///

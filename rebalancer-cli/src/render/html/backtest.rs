@@ -5,7 +5,8 @@ use maud::{Markup, html};
 use super::text::{count, percent, ratio, spaced};
 use super::timeline;
 use super::verdict::place;
-use super::view::{BacktestView, Decision, Sums};
+use crate::report::Outcome;
+use crate::report::backtest::{BacktestReport, Decision, Sums};
 
 /// Most decisions in the table, the latest ones: a page of a year has thousands.
 const MOST: usize = 200;
@@ -14,30 +15,30 @@ const MOST: usize = 200;
 const WORDS: [&str; 4] = ["Outcome", "Cause", "To rotate", "Held by"];
 
 /// Everything between the head of the document and its queries.
-pub fn body(view: &BacktestView) -> Markup {
+pub fn body(report: &BacktestReport) -> Markup {
     html! {
         header.verdict.held {
             p.state { span.mark aria-hidden="true" { "⟲" } " backtest" }
-            h1 { (sentence(view)) }
+            h1 { (sentence(report)) }
             p.reason {
                 "The smaller number of rotations holds if the first of each episode cures it, the larger one if none changes "
                 "the loads. Pods of a rotation count as young at the moments after it."
             }
             p.reason { "History cannot show what evictions would have changed: these are decisions, not benefits." }
-            (place(&view.workload, &[("from", view.from.as_deref()), ("to", view.to.as_deref())]))
+            (place(&report.workload, &[("from", report.from.as_deref()), ("to", report.to.as_deref())]))
         }
-        (timeline::section(view))
-        (thresholds(view))
-        (decisions(view))
+        (timeline::section(report))
+        (thresholds(report))
+        (decisions(report))
     }
 }
 
-fn sentence(view: &BacktestView) -> Markup {
-    let moments = count(view.moments, "moment", "moments");
+fn sentence(report: &BacktestReport) -> Markup {
+    let moments = count(report.moments, "moment", "moments");
     html! {
-        @match view.shown() {
-            Some(sums) if view.moments > 0 => {
-                @let rotations = sums.rotations();
+        @match report.shown() {
+            Some(sums) if report.moments > 0 => {
+                @let rotations = sums.rotations_in_words();
                 "In " (moments) ", " (rotations) @if rotations == "1" { " rotation" } @else { " rotations" } " would have begun"
                 @if let Some(episodes) = sums.episodes { " in " (count(episodes, "episode", "episodes")) " over a threshold" }
                 @if let Some(daily) = sums.evictions_per_day { ", at most " (format!("{daily:.1}")) " evictions a day" }
@@ -45,11 +46,11 @@ fn sentence(view: &BacktestView) -> Markup {
             },
             _ => "There were no data to decide by.",
         }
-        @if view.skipped > 0 { " " small { (count(view.skipped, "moment", "moments")) " without data." } }
+        @if report.skipped > 0 { " " small { (count(report.skipped, "moment", "moments")) " without data." } }
     }
 }
 
-fn thresholds(view: &BacktestView) -> Markup {
+fn thresholds(report: &BacktestReport) -> Markup {
     html! {
         section aria-labelledby="thresholds" {
             h2 #thresholds { "Thresholds" }
@@ -60,7 +61,7 @@ fn thresholds(view: &BacktestView) -> Markup {
                             th.words[heading == "Held by"] scope="col" { (heading) }
                         }
                     } }
-                    tbody { @for sums in &view.thresholds { (row(sums, view.thresholds.len() > 1)) } }
+                    tbody { @for sums in &report.thresholds { (row(sums, report.thresholds.len() > 1)) } }
                 }
             }
             p.small {
@@ -81,8 +82,8 @@ fn row(sums: &Sums, several: bool) -> Markup {
             td { (sums.lag) }
             td { (share(sums.over_threshold)) }
             td { (sums.episodes.map_or_else(|| "–".to_owned(), |episodes| episodes.to_string())) }
-            td { (sums.count("withheld")) }
-            td { (sums.rotations()) }
+            td { (sums.count(Outcome::Withheld)) }
+            td { (sums.rotations_in_words()) }
             td { (sums.evictions_per_day.map_or_else(|| "–".to_owned(), |daily| format!("{daily:.1}"))) }
             td { (share(sums.still_over_next)) }
             td.words { (held.join(", ")) }
@@ -90,9 +91,9 @@ fn row(sums: &Sums, several: bool) -> Markup {
     }
 }
 
-fn decisions(view: &BacktestView) -> Markup {
-    let Some(sums) = view.shown() else { return html! {} };
-    let over = view.decisions.iter().filter(|decision| decision.should_rebalance && sums.is_of(decision));
+fn decisions(report: &BacktestReport) -> Markup {
+    let Some(sums) = report.shown() else { return html! {} };
+    let over = report.decisions.iter().filter(|decision| decision.should_rebalance && sums.is_of(decision));
     let over: Vec<&Decision> = over.collect();
     let left_out = over.len().saturating_sub(MOST);
     html! {
@@ -126,7 +127,7 @@ fn decided(decision: &Decision) -> Markup {
             td { (spread(decision.cpu_cv, decision.cpu_threshold).unwrap_or_default()) }
             td { (spread(decision.lag_cv, decision.lag_threshold).unwrap_or_default()) }
             td { (decision.pods) }
-            td.words { (spaced(&decision.outcome)) }
+            td.words { (spaced(decision.outcome.name())) }
             td.words { (spaced(&decision.cause)) }
             td.words { (decision.targets.join(", ")) }
             td.words { (decision.held_by.iter().map(|guard| spaced(guard)).collect::<Vec<String>>().join(", ")) }

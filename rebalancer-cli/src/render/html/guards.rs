@@ -3,30 +3,32 @@
 use maud::{Markup, html};
 
 use super::text::{count, duration, percent, ratio, spaced};
-use super::view::{Check, DecisionView};
+use rebalancer_core::guard::Standing;
+
+use crate::report::{GuardReport, Report};
 
 /// The checklist.
-pub fn section(view: &DecisionView) -> Markup {
+pub fn section(report: &Report) -> Markup {
     html! {
         section.panel aria-labelledby="guards" {
             h2 #guards { "Guards" }
-            @if view.thresholds.guards == "off" {
+            @if report.thresholds.guards == "off" {
                 p { "Guards are off: the thresholds alone decide." }
             }
-            (checks(&view.guards))
+            (checks(&report.guards))
         }
     }
 }
 
 /// Checks, one below the other.
-pub fn checks(checks: &[Check]) -> Markup {
+pub fn checks(checks: &[GuardReport]) -> Markup {
     html! {
         ul.checks {
             @for check in checks {
-                li class=(check.verdict) {
-                    span.mark aria-hidden="true" { (mark(&check.verdict)) }
+                li class=(class(check.verdict)) {
+                    span.mark aria-hidden="true" { (mark(check.verdict)) }
                     span.name { (spaced(&check.name)) }
-                    span.word { (word(&check.verdict)) }
+                    span.word { (word(check.verdict)) }
                     span.numbers { (numbers(check)) }
                     span.why { (check.reason) }
                 }
@@ -35,24 +37,32 @@ pub fn checks(checks: &[Check]) -> Markup {
     }
 }
 
-fn mark(verdict: &str) -> &'static str {
+const fn class(verdict: Standing) -> &'static str {
     match verdict {
-        "pass" => "✓",
-        "hold" => "✗",
-        _ => "?",
+        Standing::Pass => "pass",
+        Standing::Hold => "hold",
+        Standing::Unknown => "unknown",
     }
 }
 
-fn word(verdict: &str) -> &'static str {
+const fn mark(verdict: Standing) -> &'static str {
     match verdict {
-        "pass" => "passes",
-        "hold" => "holds back",
-        _ => "not known",
+        Standing::Pass => "✓",
+        Standing::Hold => "✗",
+        Standing::Unknown => "?",
+    }
+}
+
+const fn word(verdict: Standing) -> &'static str {
+    match verdict {
+        Standing::Pass => "passes",
+        Standing::Hold => "holds back",
+        Standing::Unknown => "not known",
     }
 }
 
 /// The number and its limit, each in the unit of the guard.
-fn numbers(check: &Check) -> Markup {
+fn numbers(check: &GuardReport) -> Markup {
     let limit = check.limit.unwrap_or_default();
     let unit = |value: f64| -> String {
         match check.name.as_str() {

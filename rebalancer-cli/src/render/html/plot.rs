@@ -9,7 +9,9 @@ use maud::{Markup, html};
 use rebalancer_core::Metric;
 
 use super::text::{coordinate, load, ratio, short, spaced, title};
-use super::view::{DecisionView, Pod, Statistics};
+use crate::render::text::names::shared_prefix;
+use crate::report::{PodReport, Report, StatisticsReport};
+use rebalancer_core::Role;
 
 /// Heights in pixels: the middle of the marks, the axis below them, and the whole plot.
 const MIDDLE: f64 = 60.0;
@@ -29,15 +31,15 @@ const MOST_NAMED: usize = 150;
 const MOST_LETTERS: usize = 12;
 
 /// The plots.
-pub fn section(view: &DecisionView) -> Markup {
+pub fn section(report: &Report) -> Markup {
     let plots =
-        view.statistics.iter().filter_map(|(metric, statistics)| Some((metric, statistics.as_ref()?)));
+        report.statistics.iter().filter_map(|(metric, statistics)| Some((metric, statistics.as_ref()?)));
     html! {
-        @if !view.pods.is_empty() {
+        @if !report.pods.is_empty() {
             section aria-labelledby="loads" {
                 h2 #loads { "Loads" }
                 (legend())
-                @for (metric, statistics) in plots { (Plot::new(view, metric, statistics).figure()) }
+                @for (metric, statistics) in plots { (Plot::new(report, metric, statistics).figure()) }
             }
         }
     }
@@ -62,20 +64,20 @@ fn legend() -> Markup {
 
 /// One metric of all pods.
 struct Plot<'a> {
-    view: &'a DecisionView,
+    report: &'a Report,
     metric: Metric,
-    statistics: &'a Statistics,
+    statistics: &'a StatisticsReport,
     /// The load at the right end.
     most: f64,
 }
 
 impl<'a> Plot<'a> {
-    fn new(view: &'a DecisionView, metric: Metric, statistics: &'a Statistics) -> Self {
-        let loads = view.pods.iter().filter_map(|pod| pod.load(metric));
+    fn new(report: &'a Report, metric: Metric, statistics: &'a StatisticsReport) -> Self {
+        let loads = report.pods.iter().filter_map(|pod| pod.load(metric));
         let limit = statistics.mean * (1.0 + statistics.threshold.unwrap_or_default());
         let reach = statistics.mean + statistics.std_dev;
         let most = loads.chain([limit, reach]).filter(|load| load.is_finite()).fold(0.0, f64::max);
-        Self { view, metric, statistics, most: if most > 0.0 { most } else { 1.0 } }
+        Self { report, metric, statistics, most: if most > 0.0 { most } else { 1.0 } }
     }
 
     /// Where a load stands, in percent of the width.
@@ -88,7 +90,7 @@ impl<'a> Plot<'a> {
     }
 
     fn figure(&self) -> Markup {
-        let Statistics { mean, cv, count, .. } = *self.statistics;
+        let StatisticsReport { mean, cv, count, .. } = *self.statistics;
         let id = |part: &str| format!("{}-{part}", self.metric.name());
         html! {
             figure.panel.plot {
@@ -103,7 +105,7 @@ impl<'a> Plot<'a> {
                         }
                     }
                     span.fact { "mean " b { (load(self.metric, mean)) } }
-                    span.fact { (count) " of " (self.view.workload.pods) " pods compared" }
+                    span.fact { (count) " of " (self.report.workload.pods) " pods compared" }
                 }
                 svg role="img" width="100%" height=(HEIGHT) aria-labelledby={ (id("title")) " " (id("words")) } {
                     title id=(id("title")) { (title(self.metric)) " of each pod" }
@@ -112,7 +114,7 @@ impl<'a> Plot<'a> {
                     (self.axis())
                     (self.mean())
                     g { (self.marks()) }
-                    @for target in self.view.ends() { (self.end(&target.pod, &target.role)) }
+                    @for target in self.report.ends() { (self.end(&target.pod, target.role)) }
                 }
             }
         }
@@ -120,19 +122,19 @@ impl<'a> Plot<'a> {
 
     /// The plot for those who do not see it.
     fn words(&self) -> String {
-        let Statistics { mean, std_dev, min, max, .. } = *self.statistics;
+        let StatisticsReport { mean, std_dev, min, max, .. } = *self.statistics;
         let in_unit = |value| load(self.metric, value);
-        let targets = self.view.ends().iter().filter_map(|target| {
+        let targets = self.report.ends().iter().filter_map(|target| {
             let value = self.pod(&target.pod)?.load(self.metric)?;
-            Some(format!("; the {} pod, {}, has {}", spaced(&target.role), target.pod, in_unit(value)))
+            Some(format!("; the {} pod, {}, has {}", spaced(target.role.name()), target.pod, in_unit(value)))
         });
         let ends = format!("From {} to {}", in_unit(min), in_unit(max));
         let middle = format!("mean {}, standard deviation {}", in_unit(mean), in_unit(std_dev));
         format!("{ends}, {middle}{}", targets.collect::<String>())
     }
 
-    fn pod(&self, name: &str) -> Option<&'a Pod> {
-        self.view.pods.iter().find(|pod| pod.name == name)
+    fn pod(&self, name: &str) -> Option<&'a PodReport> {
+        self.report.pods.iter().find(|pod| pod.name == name)
     }
 
     /// How far one standard deviation may reach before the threshold is passed.
@@ -156,7 +158,7 @@ impl<'a> Plot<'a> {
     }
 
     fn mean(&self) -> Markup {
-        let Statistics { mean, std_dev, .. } = *self.statistics;
+        let StatisticsReport { mean, std_dev, .. } = *self.statistics;
         let (low, high) = (self.at(mean - std_dev), self.at(mean + std_dev));
         let y = AXIS - 12.0;
         html! {
@@ -179,16 +181,16 @@ impl<'a> Plot<'a> {
 
     /// A mark of each pod but the two ends; pods of nearly the same load stand above each other.
     fn marks(&self) -> Markup {
-        let is_end = |pod: &Pod| self.view.ends().iter().any(|target| target.pod == pod.name);
-        let named = self.view.pods.len() <= MOST_NAMED;
-        let prefix = common_prefix(&self.view.pods);
+        let is_end = |pod: &PodReport| self.report.ends().iter().any(|target| target.pod == pod.name);
+        let named = self.report.pods.len() <= MOST_NAMED;
+        let prefix = shared_prefix(self.report.pods.iter().map(|pod| pod.name.as_str())).len();
         let mut columns: BTreeMap<i64, usize> = BTreeMap::new();
         html! {
-            @for pod in self.view.pods.iter().filter(|pod| !is_end(pod)) {
+            @for pod in self.report.pods.iter().filter(|pod| !is_end(pod)) {
                 @if let Some(value) = pod.load(self.metric) {
                     @let place = column_place(&mut columns, self.x(value));
                     @if place < MOST_IN_COLUMN {
-                        circle .aside[!pod.is_candidate()] cx=(self.at(value)) cy=(height(place)) r="5" {
+                        circle .aside[!pod.verdict.is_candidate()] cx=(self.at(value)) cy=(height(place)) r="5" {
                             @if named { title { (pod.name[prefix..]) " " (short(self.metric, value)) } }
                         }
                     }
@@ -197,9 +199,9 @@ impl<'a> Plot<'a> {
         }
     }
 
-    fn end(&self, name: &str, role: &str) -> Markup {
+    fn end(&self, name: &str, role: Role) -> Markup {
         let Some(value) = self.pod(name).and_then(|pod| pod.load(self.metric)) else { return html! {} };
-        let is_busiest = role == "busiest";
+        let is_busiest = role == Role::Busiest;
         let shape = if is_busiest { "M0-10l9 16h-18z" } else { "M0 10l9-16h-18z" };
         let label = if is_busiest { MIDDLE - 24.0 } else { MIDDLE + 34.0 };
         html! {
@@ -207,7 +209,7 @@ impl<'a> Plot<'a> {
                 path class=(role) d=(shape) { title { (name) " " (short(self.metric, value)) } }
             }
             text class={ "label " (role) } x=(self.at(value)) y=(label) text-anchor=(self.anchor(value)) {
-                (spaced(role)) " " (own_part(name)) " " (short(self.metric, value))
+                (spaced(role.name())) " " (own_part(name)) " " (short(self.metric, value))
             }
         }
     }
@@ -237,14 +239,6 @@ fn height(place: usize) -> f64 {
     let steps = place.div_ceil(2) as f64;
     let side = if place % 2 == 1 { -1.0 } else { 1.0 };
     MIDDLE + side * steps * 6.0
-}
-
-/// Length of what the names of all pods begin with, up to and with a dash.
-fn common_prefix(pods: &[Pod]) -> usize {
-    let Some(first) = pods.first().map(|pod| pod.name.as_str()) else { return 0 };
-    let same = |name: &str| first.bytes().zip(name.bytes()).take_while(|(a, b)| a == b).count();
-    let shared = pods.iter().map(|pod| same(&pod.name)).min().unwrap_or_default();
-    first.bytes().take(shared).rposition(|byte| byte == b'-').map_or(0, |dash| dash + 1)
 }
 
 /// Round numbers from 0 to at most `most`, at most six of them.

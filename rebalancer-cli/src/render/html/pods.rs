@@ -3,8 +3,8 @@
 use maud::{Markup, html};
 use rebalancer_core::Metric;
 
-use super::text::{coordinate, duration, ratio, short, spaced};
-use super::view::{DecisionView, Pod};
+use super::text::{coordinate, duration, ratio, short};
+use crate::report::{PodReport, PodVerdict, Report};
 
 /// Most rows of the busiest pods, of the least busy ones, and of those that were not compared: a
 /// larger fleet is shown by its ends.
@@ -13,8 +13,8 @@ const LEAST_BUSY: usize = 100;
 const OTHERS: usize = 100;
 
 /// The table.
-pub fn section(view: &DecisionView) -> Markup {
-    let (rows, left_out) = rows(&view.pods);
+pub fn section(report: &Report) -> Markup {
+    let (rows, left_out) = rows(report);
     let most = rows.iter().filter_map(|pod| pod.composite_score).fold(1.0, f64::max);
     let nodes = rows.iter().any(|pod| pod.node.is_some());
     html! {
@@ -43,8 +43,9 @@ pub fn section(view: &DecisionView) -> Markup {
     }
 }
 
-fn row(pod: &Pod, most: f64, nodes: bool) -> Markup {
-    let class = if pod.verdict == "keep" { None } else { Some(pod.verdict.as_str()) };
+fn row(pod: &PodReport, most: f64, nodes: bool) -> Markup {
+    let class = pod.verdict.words().replace(' ', "_");
+    let class = (pod.verdict != PodVerdict::Keep).then_some(class);
     html! {
         tr class=[class] {
             th scope="row" { (pod.name) }
@@ -62,12 +63,12 @@ fn row(pod: &Pod, most: f64, nodes: bool) -> Markup {
     }
 }
 
-fn verdict(pod: &Pod) -> String {
-    match pod.verdict.as_str() {
-        "busiest" => "▲ busiest".to_owned(),
-        "least_busy" => "▼ least busy".to_owned(),
+fn verdict(pod: &PodReport) -> String {
+    match pod.verdict {
+        PodVerdict::Busiest => "▲ busiest".to_owned(),
+        PodVerdict::LeastBusy => "▼ least busy".to_owned(),
         _ if !pod.missing.is_empty() => format!("no {}", pod.missing.join(", ")),
-        other => spaced(other),
+        other => other.words().to_owned(),
     }
 }
 
@@ -81,18 +82,8 @@ const fn heading(metric: Metric) -> &'static str {
 }
 
 /// The rows in their order, and how many pods have none.
-fn rows(pods: &[Pod]) -> (Vec<&Pod>, usize) {
-    let mut rows: Vec<&Pod> = pods.iter().collect();
-    let score = |pod: &Pod| pod.composite_score.unwrap_or(f64::NEG_INFINITY);
-    let rank = |pod: &Pod| match pod.verdict.as_str() {
-        "busiest" => 0,
-        "least_busy" => 2,
-        _ if pod.composite_score.is_none() => 3,
-        _ => 1,
-    };
-    rows.sort_by(|a, b| {
-        rank(a).cmp(&rank(b)).then_with(|| score(b).total_cmp(&score(a))).then_with(|| a.name.cmp(&b.name))
-    });
+fn rows(report: &Report) -> (Vec<&PodReport>, usize) {
+    let mut rows = report.pods_by_load();
     if rows.len() <= BUSIEST + LEAST_BUSY + OTHERS {
         return (rows, 0);
     }
@@ -103,6 +94,6 @@ fn rows(pods: &[Pod]) -> (Vec<&Pod>, usize) {
     rows.truncate(BUSIEST);
     rows.extend(tail);
     rows.extend(others);
-    let left_out = pods.len() - rows.len();
+    let left_out = report.pods.len() - rows.len();
     (rows, left_out)
 }

@@ -7,14 +7,17 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 
 use super::text::{coordinate, ratio, spaced, title};
-use super::view::{BacktestView, Decision};
 use rebalancer_core::Metric;
+
+use crate::report::Outcome;
+use crate::report::backtest::{BacktestReport, Decision};
 
 /// Most points of a line and marks of a lane: more than a screen has room for.
 const MOST_COLUMNS: usize = 600;
 
 /// The outcomes, each on a lane of its own, from the top.
-const LANES: [&str; 5] = ["planned", "withheld", "blocked", "balanced", "insufficient_data"];
+const LANES: [Outcome; 5] =
+    [Outcome::Planned, Outcome::Withheld, Outcome::Blocked, Outcome::Balanced, Outcome::InsufficientData];
 
 /// Steps beyond this are taken for the last: a report of more was not made by this program.
 const MOST_STEPS: f64 = 1e9;
@@ -26,10 +29,10 @@ const LANE: f64 = 20.0;
 const LINE: f64 = 120.0;
 
 /// Both spreads over time and the outcomes below.
-pub fn section(view: &BacktestView) -> Markup {
-    let Some(sums) = view.shown() else { return html! {} };
-    let shown: Vec<&Decision> = view.decisions.iter().filter(|decision| sums.is_of(decision)).collect();
-    let timeline = Timeline::new(&shown, view.every_seconds);
+pub fn section(report: &BacktestReport) -> Markup {
+    let Some(sums) = report.shown() else { return html! {} };
+    let shown: Vec<&Decision> = report.decisions.iter().filter(|decision| sums.is_of(decision)).collect();
+    let timeline = Timeline::new(&shown, report.every_seconds);
     html! {
         @if let (Some(from), Some(to)) = (shown.first(), shown.last()) {
             section aria-labelledby="timeline" {
@@ -128,16 +131,18 @@ impl<'a> Timeline<'a> {
     }
 
     /// The columns in which an outcome came up.
-    fn with(&self, outcome: &str) -> Vec<usize> {
+    fn with(&self, outcome: Outcome) -> Vec<usize> {
         let has = |decisions: &[&Decision]| decisions.iter().any(|decision| decision.outcome == outcome);
         self.columns.iter().filter(|(_, decisions)| has(decisions)).map(|(column, _)| *column).collect()
     }
 
     fn lanes(&self) -> Markup {
         let lanes = LANES.into_iter().map(|outcome| (outcome, self.with(outcome)));
-        let lanes: Vec<(&str, Vec<usize>)> = lanes.filter(|(_, columns)| !columns.is_empty()).collect();
-        let words: Vec<String> =
-            lanes.iter().map(|(lane, columns)| format!("{} in {}", spaced(lane), columns.len())).collect();
+        let lanes: Vec<(Outcome, Vec<usize>)> = lanes.filter(|(_, columns)| !columns.is_empty()).collect();
+        let words: Vec<String> = lanes
+            .iter()
+            .map(|(lane, columns)| format!("{} in {}", spaced(lane.name()), columns.len()))
+            .collect();
         // A little more than a column, so that no light falls between two.
         let width = hundredths(100.0 / self.count as f64 + 0.03);
         html! {
@@ -148,10 +153,10 @@ impl<'a> Timeline<'a> {
                     desc #lanes-words { "Of " (self.columns.len()) " stretches of time: " (words.join(", ")) "." }
                     @for (place, (lane, columns)) in lanes.iter().enumerate() {
                         @let y = place as f64 * 2.0 * LANE;
-                        text.label x="0" y=(y + 13.0) { (spaced(lane)) }
+                        text.label x="0" y=(y + 13.0) { (spaced(lane.name())) }
                         line.axis x1="0" x2="100%" y1=(y + 2.0 * LANE - 1.0) y2=(y + 2.0 * LANE - 1.0) {}
                         @for column in columns {
-                            rect class={ "lane " (lane) } x={ (self.x(*column)) "%" } width={ (width) "%" }
+                            rect class={ "lane " (lane.name()) } x={ (self.x(*column)) "%" } width={ (width) "%" }
                                 y=(y + LANE - 2.0) height=(LANE) {}
                         }
                     }

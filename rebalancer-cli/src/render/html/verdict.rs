@@ -2,27 +2,29 @@
 
 use maud::{Markup, html};
 use rebalancer_core::Metric;
+use rebalancer_core::guard::Standing;
 
 use super::text::{count, load, ratio, sentence as in_a_sentence, spaced, title};
-use super::view::{Coverage, DecisionView, Rotation, Statistics, Target, Workload};
+use crate::report::rotation::RotationReport;
+use crate::report::{CoverageReport, Kind, Outcome, Report, StatisticsReport, TargetReport, WorkloadReport};
 
 /// The head of the page.
-pub fn section(view: &DecisionView) -> Markup {
+pub fn section(report: &Report) -> Markup {
     html! {
-        @if view.is_dry_run() { (dry_run()) }
-        header class={ "verdict " (tone(&view.outcome)) } {
+        @if report.is_dry_run() { (dry_run()) }
+        header class={ "verdict " (tone(report.outcome)) } {
             p.state {
-                span.mark aria-hidden="true" { (mark(&view.outcome)) } " " (spaced(&view.outcome))
-                @if view.kind == "Plan" { " · a plan, nothing was changed" }
+                span.mark aria-hidden="true" { (mark(report.outcome)) } " " (spaced(report.outcome.name()))
+                @if report.kind == Kind::Plan { " · a plan, nothing was changed" }
             }
-            h1 { (sentence(view)) }
-            p.reason { (in_a_sentence(&view.reason)) }
-            @if let Some(rotation) = &view.rotation { (done(rotation)) }
-            (place(&view.workload, &[("evaluated", view.evaluation_time.as_deref())]))
+            h1 { (sentence(report)) }
+            p.reason { (in_a_sentence(&report.reason)) }
+            @if let Some(rotation) = &report.rotation { (done(rotation)) }
+            (place(&report.workload, &[("evaluated", report.evaluation_time.as_deref())]))
         }
-        (tiles(view))
-        (notes("In the way", "hold", &view.obstacles))
-        (notes("Worth knowing", "unknown", &view.warnings))
+        (tiles(report))
+        (notes("In the way", "hold", &report.obstacles))
+        (notes("Worth knowing", "unknown", &report.warnings))
     }
 }
 
@@ -32,7 +34,7 @@ pub fn dry_run() -> Markup {
 }
 
 /// Which pods, and when.
-pub fn place(workload: &Workload, times: &[(&str, Option<&str>)]) -> Markup {
+pub fn place(workload: &WorkloadReport, times: &[(&str, Option<&str>)]) -> Markup {
     let named = [
         ("workload", &workload.owner),
         ("namespace", &workload.namespace),
@@ -52,16 +54,16 @@ pub fn place(workload: &Workload, times: &[(&str, Option<&str>)]) -> Markup {
 }
 
 /// How an outcome is to be taken: as calm, as an act, as held back, or as an alarm.
-pub fn tone(outcome: &str) -> &'static str {
+const fn tone(outcome: Outcome) -> &'static str {
     match outcome {
-        "balanced" => "calm",
-        "planned" | "rotated" => "act",
-        "partial" | "failed" => "alarm",
-        _ => "held",
+        Outcome::Balanced => "calm",
+        Outcome::Planned | Outcome::Rotated => "act",
+        Outcome::Partial | Outcome::Failed => "alarm",
+        Outcome::InsufficientData | Outcome::Withheld | Outcome::Blocked => "held",
     }
 }
 
-fn mark(outcome: &str) -> &'static str {
+fn mark(outcome: Outcome) -> &'static str {
     match tone(outcome) {
         "calm" => "✓",
         "act" => "↻",
@@ -70,49 +72,49 @@ fn mark(outcome: &str) -> &'static str {
     }
 }
 
-fn sentence(view: &DecisionView) -> Markup {
-    let targets = targets(&view.targets);
+fn sentence(report: &Report) -> Markup {
+    let targets = targets(&report.targets);
     html! {
-        @match view.outcome.as_str() {
-            "balanced" => "The load is balanced: nothing to do.",
-            "insufficient_data" => "Too little data to decide: nothing is done.",
-            "withheld" => { "No rotation: " (hindrance(view)) "." },
-            "blocked" => { "Nothing was evicted: " (view.obstacles.first().unwrap_or(&view.reason)) "." },
-            "planned" => { "Rotate " (targets) "." },
-            "rotated" => { "Rotated " (targets) "." },
-            "partial" => { "Only part of the rotation was done: " (targets) "." },
-            _ => { "The rotation failed: " (targets) "." },
+        @match report.outcome {
+            Outcome::Balanced => "The load is balanced: nothing to do.",
+            Outcome::InsufficientData => "Too little data to decide: nothing is done.",
+            Outcome::Withheld => { "No rotation: " (hindrance(report)) "." },
+            Outcome::Blocked => { "Nothing was evicted: " (report.obstacles.first().unwrap_or(&report.reason)) "." },
+            Outcome::Planned => { "Rotate " (targets) "." },
+            Outcome::Rotated => { "Rotated " (targets) "." },
+            Outcome::Partial => { "Only part of the rotation was done: " (targets) "." },
+            Outcome::Failed => { "The rotation failed: " (targets) "." },
         }
     }
 }
 
 /// What holds a rotation back, in the words that say most.
-fn hindrance(view: &DecisionView) -> &str {
-    let held = view.guards.iter().find(|guard| guard.verdict == "hold");
+fn hindrance(report: &Report) -> &str {
+    let held = report.guards.iter().find(|guard| guard.verdict == Standing::Hold);
     match held {
-        Some(guard) if guard.name == "diagnosis" => &view.diagnosis.evidence,
+        Some(guard) if guard.name == "diagnosis" => &report.diagnosis.evidence,
         Some(guard) => &guard.reason,
         // A run also heeds what it cannot know.
         None => {
-            let unknown = view.guards.iter().find(|guard| guard.verdict == "unknown");
+            let unknown = report.guards.iter().find(|guard| guard.verdict == Standing::Unknown);
             let unknown = unknown.map(|guard| &guard.reason);
-            view.obstacles.first().or(unknown).unwrap_or(&view.reason)
+            report.obstacles.first().or(unknown).unwrap_or(&report.reason)
         }
     }
 }
 
-fn targets(targets: &[Target]) -> Markup {
+fn targets(targets: &[TargetReport]) -> Markup {
     html! {
         @for (place, target) in targets.iter().enumerate() {
             @if place > 0 { " and " }
-            b class=(target.role) { (target.pod) } " (" (spaced(&target.role)) ")"
+            b class=(target.role) { (target.pod) } " (" (spaced(target.role.name())) ")"
         }
         @if targets.is_empty() { "no pod" }
     }
 }
 
 /// What was done to each pod.
-fn done(rotation: &Rotation) -> Markup {
+fn done(rotation: &RotationReport) -> Markup {
     html! {
         ul.done {
             @for pod in &rotation.deleted { li { "✓ evicted " b { (pod) } } }
@@ -122,28 +124,28 @@ fn done(rotation: &Rotation) -> Markup {
     }
 }
 
-fn tiles(view: &DecisionView) -> Markup {
-    let judged = view.pods.iter().filter(|pod| pod.is_candidate()).count();
+fn tiles(report: &Report) -> Markup {
+    let judged = report.pods.iter().filter(|pod| pod.verdict.is_candidate()).count();
     html! {
         div.tiles {
-            @for (metric, statistics) in view.statistics.iter() {
-                @match (statistics, view.coverage.as_ref().map(|coverage| &coverage[metric])) {
-                    (Some(statistics), _) => (tile(metric, statistics)),
-                    (None, Some(coverage)) if coverage.asked => (lacking(metric, coverage)),
-                    (None, _) => {},
+            @for (metric, statistics) in report.statistics.iter() {
+                @match statistics {
+                    Some(statistics) => (tile(metric, statistics)),
+                    None if report.coverage[metric].asked => (lacking(metric, &report.coverage[metric])),
+                    None => {},
                 }
             }
             div.tile {
                 p.label { "Pods" }
-                p.number { (view.workload.pods) }
-                @if !view.pods.is_empty() { p.note { (judged) " compared" } }
+                p.number { (report.workload.pods) }
+                @if !report.pods.is_empty() { p.note { (judged) " compared" } }
             }
         }
     }
 }
 
 /// A metric that was asked for and decides nothing.
-fn lacking(metric: Metric, coverage: &Coverage) -> Markup {
+fn lacking(metric: Metric, coverage: &CoverageReport) -> Markup {
     html! {
         div.tile {
             p.label { (title(metric)) " spread" }
@@ -156,7 +158,7 @@ fn lacking(metric: Metric, coverage: &Coverage) -> Markup {
     }
 }
 
-fn tile(metric: Metric, statistics: &Statistics) -> Markup {
+fn tile(metric: Metric, statistics: &StatisticsReport) -> Markup {
     html! {
         div.tile.over[statistics.is_over()] {
             p.label { (title(metric)) " spread" }

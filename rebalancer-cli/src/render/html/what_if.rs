@@ -4,11 +4,12 @@ use maud::{Markup, html};
 
 use super::guards;
 use super::text::{coordinate, ratio, sentence};
-use super::view::{DecisionView, Spread};
+use crate::report::diagnosis::{SpreadReport, StepReport};
+use crate::report::{GuardReport, Report};
 
 /// The diagnosis and the forecast.
-pub fn section(view: &DecisionView) -> Markup {
-    let diagnosis = &view.diagnosis;
+pub fn section(report: &Report) -> Markup {
+    let diagnosis = &report.diagnosis;
     html! {
         section.panel aria-labelledby="diagnosis" {
             h2 #diagnosis { "Diagnosis" }
@@ -29,15 +30,21 @@ pub fn section(view: &DecisionView) -> Markup {
                 @if let Some(assignor) = &diagnosis.assignor { p.small { "Assignor: " (assignor) "." } }
                 details {
                     summary { "The " (diagnosis.steps.len()) " tests" }
-                    (guards::checks(&diagnosis.steps))
+                    (guards::checks(&diagnosis.steps.iter().map(check).collect::<Vec<GuardReport>>()))
                 }
             }
         }
     }
 }
 
-fn what_if(spread: Option<&Spread>) -> Markup {
-    let Some(Spread { now, expected, best }) = spread else {
+/// A test as a guard shows itself.
+fn check(step: &StepReport) -> GuardReport {
+    let StepReport { name, verdict, value, limit, reason } = step.clone();
+    GuardReport { name, verdict, value, limit, reason }
+}
+
+fn what_if(spread: Option<&SpreadReport>) -> Markup {
+    let Some(SpreadReport { now, expected, best }) = spread else {
         return html! {
             p { "Not known: the metrics do not tell which pod reads which partition, and how loaded each is." }
         };

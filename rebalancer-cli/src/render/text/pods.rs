@@ -205,20 +205,7 @@ struct Shown<'a> {
 
 impl<'a> Shown<'a> {
     fn of(report: &'a Report, wide: bool) -> Self {
-        let mut pods: Vec<&PodReport> = report.pods.iter().collect();
-        let score = |pod: &PodReport| pod.composite_score.unwrap_or(f64::NEG_INFINITY);
-        let rank = |pod: &PodReport| match pod.verdict {
-            PodVerdict::Busiest => 0,
-            PodVerdict::LeastBusy => 2,
-            _ if pod.composite_score.is_none() => 3,
-            _ => 1,
-        };
-        pods.sort_by(|a, b| {
-            rank(a)
-                .cmp(&rank(b))
-                .then_with(|| score(b).total_cmp(&score(a)))
-                .then_with(|| a.name.cmp(&b.name))
-        });
+        let mut pods = report.pods_by_load();
         if wide || pods.len() <= MOST_PODS {
             return Self { pods, head: 0, left_out: Vec::new() };
         }

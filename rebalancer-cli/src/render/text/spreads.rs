@@ -68,7 +68,7 @@ fn sheet(report: &Report, form: Form, prefix: &str) -> Sheet {
             sheet.row(style, vec![Cell::new(metric.name()), Cell::new(words)]);
             continue;
         };
-        let style = if is_over(statistics) { YELLOW } else { PLAIN };
+        let style = if statistics.is_over() { YELLOW } else { PLAIN };
         sheet.row(style, row(report, metric, statistics, form, prefix));
     }
     sheet
@@ -118,14 +118,10 @@ fn bearer(report: &Report, metric: Metric, load: f64, prefix: &str) -> String {
     pod.map_or_else(String::new, |pod| format!(" {}", Naming::Short.of(&pod.name, prefix)))
 }
 
-fn is_over(statistics: &StatisticsReport) -> bool {
-    statistics.threshold.is_some_and(|limit| statistics.cv > limit && statistics.cv_compared > limit)
-}
-
 fn threshold(statistics: &StatisticsReport) -> String {
     match statistics.threshold {
         None => String::new(),
-        Some(limit) if is_over(statistics) => format!("{limit} ▲ over"),
+        Some(limit) if statistics.is_over() => format!("{limit} ▲ over"),
         Some(limit) if statistics.cv > limit => {
             format!("{limit} (idle: counts as {})", ratio(statistics.cv_compared))
         }

@@ -3,7 +3,6 @@
 
 use rebalancer_core::Role;
 use rebalancer_core::guard::Standing;
-use rebalancer_core::kafka::Assignor;
 
 use super::names::shared_prefix;
 use super::number::ratio;
@@ -11,7 +10,8 @@ use super::screen::{BOLD, Mark, PLAIN, Screen};
 use super::{pods, spreads};
 use crate::render::plain;
 use crate::render::terminal::Terminal;
-use crate::report::{DiagnosisReport, GuardReport, Kind, Outcome, Report, SpreadReport, TargetReport};
+use crate::report::diagnosis::{DiagnosisReport, SpreadReport};
+use crate::report::{GuardReport, Kind, Outcome, Report, TargetReport};
 
 /// Renders the report; `wide` shows every pod and column.
 pub fn render(report: &Report, wide: bool, terminal: Terminal) -> String {
@@ -95,7 +95,10 @@ fn write_diagnosis(screen: &mut Screen, report: &Report, wide: bool) {
     if !wide {
         return;
     }
-    screen.indented(2, &format!("assignor: {}", assignor.map_or("not known", Assignor::name)));
+    screen.indented(
+        2,
+        &format!("assignor: {}", assignor.as_deref().map_or_else(|| "not known".to_owned(), plain)),
+    );
     for step in steps {
         screen.item(mark(step.verdict), &format!("{}: {}", step.name, plain(&step.reason)));
     }
@@ -111,7 +114,7 @@ const fn mark(standing: Standing) -> Mark {
 
 fn write_dry_run(screen: &mut Screen, report: &Report) {
     // A plan says at its end that nothing has been changed; only a run could have.
-    let words = match report.dry_run {
+    let words = match report.dry_run.as_str() {
         _ if report.kind != Kind::RunReport => return,
         "client" => "DRY RUN: nothing is changed",
         "server" => "DRY RUN: the cluster is asked, nothing is changed",
@@ -182,10 +185,10 @@ fn write_rotation(screen: &mut Screen, report: &Report) {
         screen.item(Mark::Good, &format!("{} evicted", plain(pod)));
     }
     for (pod, reason) in &rotation.skipped {
-        screen.item(Mark::Left, &format!("{} not evicted: {}", plain(pod), plain(&reason.to_string())));
+        screen.item(Mark::Left, &format!("{} not evicted: {}", plain(pod), plain(&reason.message)));
     }
     for (pod, reason) in &rotation.errors {
-        screen.item(Mark::Bad, &format!("{}: {}", plain(pod), plain(&reason.to_string())));
+        screen.item(Mark::Bad, &format!("{}: {}", plain(pod), plain(&reason.message)));
     }
     let took = rotation.steps.last().filter(|_| report.dry_run == "none");
     if let Some(last) = took {

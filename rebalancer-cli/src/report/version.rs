@@ -1,0 +1,41 @@
+//! Which reports this program writes and reads.
+
+use serde::Deserialize;
+
+/// Version of the reports' shape.
+pub const API_VERSION: &str = "pod-rebalancer/v1";
+
+/// The head of a saved report.
+#[derive(Debug, Deserialize)]
+pub struct Head {
+    api_version: String,
+    kind: String,
+}
+
+impl Head {
+    /// Checks that a page can be made of the report.
+    ///
+    /// # Errors
+    /// Another version, or a kind that has no page.
+    pub fn check(&self) -> anyhow::Result<()> {
+        const KNOWN: [&str; 3] = ["Plan", "RunReport", "BacktestReport"];
+
+        anyhow::ensure!(
+            self.api_version == API_VERSION,
+            "the report is {}, this program reads {API_VERSION}; use a newer version",
+            self.api_version
+        );
+        anyhow::ensure!(
+            KNOWN.contains(&self.kind.as_str()),
+            "a report of kind {} has no page; these have one: {}",
+            self.kind,
+            KNOWN.join(", ")
+        );
+        Ok(())
+    }
+
+    /// Whether it is the report of a backtest.
+    pub fn is_backtest(&self) -> bool {
+        self.kind == "BacktestReport"
+    }
+}
