@@ -1,6 +1,6 @@
 #!/bin/sh
-# Asks for the four loads of each pod at one moment and saves the answers as `replay` reads them:
-# ask.sh ENDPOINT FOLDER, every 30 seconds; with a third word, once.
+# Queries the four loads of each pod for one moment and saves the answers in the form that `replay` reads.
+# Usage: ask.sh ENDPOINT FOLDER repeats this every 30 seconds; with a third argument it does so once.
 set -eu
 endpoint=$1 folder=$2
 

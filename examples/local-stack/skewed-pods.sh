@@ -1,6 +1,6 @@
 #!/bin/sh
-# Exports six pods as cAdvisor and Micrometer would, orders-4 far too busy and orders-5 nearly idle.
-# skewed-pods.sh FOLDER serves them on port 8080 from that folder; without one it prints them once.
+# Exports metrics of six pods as cAdvisor and Micrometer would: orders-4 is far too busy, orders-5 nearly idle.
+# Usage: skewed-pods.sh FOLDER serves them on port 8080 from that folder; without a folder it prints them once.
 set -eu
 
 metrics() {
@@ -8,7 +8,7 @@ metrics() {
         function family(name, kind, help) { printf "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind; n = name }
         function sample(pod, labels, value) { printf "%s{namespace=\"demo\",pod=\"orders-%d\"%s} %.3f\n", n, pod - 1, labels, value }
         BEGIN {
-            # Counters grow from here, so that a restart of the exporter looks like none.
+            # Counters grow from a fixed time, so that a restart of the exporter does not reset them.
             since = now - 1700000000
             app = ",container=\"app\""; topic = ",topic=\"orders\""
             pods = split("0.94 0.91 0.98 1.02 2.90 0.11", cores); split("400 380 410 395 620 240", mebibytes)

@@ -1,4 +1,4 @@
-{{/* The environment of a target's container. Called with (dict "root" $ "target" TARGET). */}}
+{{/* The environment of a target's container. Call it with (dict "root" $ "target" TARGET). */}}
 {{- define "pod-rebalancer.env" -}}
 {{- $folder := "/etc/pod-rebalancer/prometheus" -}}
 {{- $values := .root.Values -}}

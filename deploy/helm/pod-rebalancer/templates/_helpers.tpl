@@ -1,4 +1,4 @@
-{{/* Names stay under the 52 characters of a CronJob: 25, a dash, and a target's 26. */}}
+{{/* The name of a CronJob may have 52 characters: 25 for this name, a dash, and 26 for the target. */}}
 {{- define "pod-rebalancer.fullname" -}}
 {{- if contains .Chart.Name .Release.Name -}}
 {{- .Release.Name | trunc 25 | trimSuffix "-" -}}
@@ -24,7 +24,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 {{- end -}}
 
-{{/* What a target is, with the defaults filled in, as JSON. Called with (dict "root" $ "target" .). */}}
+{{/* A target with all defaults filled in, as JSON. Call it with (dict "root" $ "target" .). */}}
 {{- define "pod-rebalancer.target" -}}
 {{- $values := .root.Values -}}
 {{- $target := .target -}}
@@ -53,8 +53,8 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 
 {{/*
-A setting as text. YAML makes every number a float, and a large one would print as 1e+06; it takes
-a bare off for false, which no duration is.
+A setting as text. YAML reads every number as a float, and a large one would print as 1e+06. It also
+reads a bare `off` as false, which is not a valid duration.
 */}}
 {{- define "pod-rebalancer.text" -}}
 {{- if kindIs "bool" . -}}{{ ternary "on" "off" . }}
