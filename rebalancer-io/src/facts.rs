@@ -5,121 +5,13 @@
 //! be used and what a server refused or failed to give says why, and the guard or the step that needs
 //! it is unknown.
 
-use std::thread::{self, ScopedJoinHandle};
-use std::time::Duration;
-
-use jiff::Timestamp;
-use rebalancer_core::guard::Persistence;
-use rebalancer_core::kafka::Assignor;
-use rebalancer_core::{Fact, Facts, LivePod, Metric, PerMetric};
-
-use crate::metrics::{AtMost, FactQueries, MetricsSource};
-use crate::prometheus::{ErrorKind, QueryError, TransportError};
-
+mod finder;
 mod group;
+mod kept;
 mod kin;
 mod past;
 
+pub use finder::FactFinder;
+pub use kept::Kept;
 pub use kin::Kin;
-pub use past::{Kept, history_name};
-
-/// The metrics that have a threshold.
-const TRIGGERS: [Metric; 2] = [Metric::Cpu, Metric::Lag];
-
-/// As many queries at once as a run sends for its metrics.
-const AT_ONCE: usize = 4;
-
-/// Asks a source for the facts about one workload at one moment.
-pub struct FactFinder<'a> {
-    source: AtMost<'a>,
-    queries: &'a FactQueries,
-    at: Timestamp,
-}
-
-impl<'a> FactFinder<'a> {
-    /// A finder over `source` for the moment `at`, the one of the loads.
-    pub fn new(source: &'a dyn MetricsSource, queries: &'a FactQueries, at: Timestamp) -> Self {
-        Self { source: AtMost::new(source, AT_ONCE), queries, at }
-    }
-
-    /// The facts about the `live` pods, whose template last changed so long ago where that is known:
-    /// the past of `metrics` over the window of `rule` with single samples of the `kept` pods, and all that
-    /// is exported of the group. What else the cluster and the settings tell is left as it is in [`Facts::new`].
-    pub fn find<'l>(
-        &self,
-        live: &'l [LivePod],
-        rollout_age: Option<Duration>,
-        metrics: &[Metric],
-        rule: &Persistence,
-        kept: &Kept<'_>,
-    ) -> Facts<'l> {
-        let mut facts = Facts { rollout_age, ..Facts::new(live) };
-        facts.asked =
-            Metric::ALL.into_iter().filter(|metric| self.queries.metric(*metric).is_some()).collect();
-        thread::scope(|scope| {
-            let past = PerMetric::from_fn(|metric| {
-                metrics.contains(&metric).then(|| scope.spawn(move || self.past(metric, live, rule, kept)))
-            });
-            let last_replacement = scope.spawn(|| self.last_replacement(live));
-            let past_spread = TRIGGERS
-                .map(|metric| (metric, scope.spawn(move || self.past_spread(metric, live, rollout_age))));
-            let partitions = scope.spawn(|| self.partitions(live));
-            let exported_assignor = scope.spawn(|| self.assignor());
-            let (assigned, consumers) = self.assigned_partitions(live);
-            let PerMetric { cpu, memory, lag, rate } = past;
-            let past = |handle: Option<ScopedJoinHandle<'_, _>>| handle.map_or(Fact::Absent, finished);
-            facts.past = PerMetric { cpu: past(cpu), memory: past(memory), lag: past(lag), rate: past(rate) };
-            facts.last_replacement = finished(last_replacement);
-            for (metric, found) in past_spread {
-                facts.past_spread[metric] = finished(found);
-            }
-            let (partitions, recognised) = finished(partitions);
-            facts.partitions = partitions;
-            facts.assigned_partitions = assigned;
-            facts.consumers_per_pod = consumers;
-            facts.exported_assignor = or_recognised(finished(exported_assignor), recognised);
-        });
-        facts
-    }
-}
-
-/// The assignor as exported, else as it was recognised from owners whose loads are not known.
-fn or_recognised(exported: Fact<String>, recognised: Fact<Assignor>) -> Fact<String> {
-    match (exported, recognised) {
-        (Fact::Known(name), _) => Fact::Known(name),
-        (_, Fact::Known(assignor)) => Fact::Known(assignor.name().to_owned()),
-        (Fact::Failed(why), _) | (_, Fact::Failed(why)) => Fact::Failed(why),
-        (exported, _) => exported,
-    }
-}
-
-/// The result of a thread; its panic goes on here.
-fn finished<T>(thread: ScopedJoinHandle<'_, T>) -> T {
-    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-}
-
-/// A query without a usable answer: absent where a recording lacks it, unusable where the answer is of
-/// another shape, else refused or failed by the server.
-fn lacking<T>(error: &QueryError) -> Fact<T> {
-    if is_not_recorded(error) {
-        return Fact::Absent;
-    }
-    if error.was_answered() {
-        return unusable(error);
-    }
-    Fact::Failed(format!("could not be had: {error}"))
-}
-
-fn is_not_recorded(error: &QueryError) -> bool {
-    matches!(*error.kind, ErrorKind::Transport(TransportError::NotRecorded(_)))
-}
-
-fn unusable<T>(why: impl std::fmt::Display) -> Fact<T> {
-    Fact::Unusable(format!("cannot be used: {why}"))
-}
-
-/// The moment `ago` before `at`.
-fn before(at: Timestamp, ago: Duration) -> Timestamp {
-    let ago_ms = i64::try_from(ago.as_millis()).unwrap_or(i64::MAX);
-    Timestamp::from_millisecond(at.as_millisecond().saturating_sub(ago_ms)).unwrap_or(Timestamp::MIN)
-}
+pub use past::history_name;

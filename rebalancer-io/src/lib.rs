@@ -11,6 +11,7 @@ pub mod metrics;
 pub mod origin;
 pub mod podstate;
 pub mod prometheus;
+mod promql;
 mod proxies;
 pub mod push;
 pub mod recording;

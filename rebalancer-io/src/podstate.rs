@@ -10,10 +10,7 @@ use rebalancer_core::{
     DuplicateSample, Join, JoinRules, Joined, JoinedColumns, LivePod, Metric, PerMetric, Sample,
 };
 
-use crate::metrics::{
-    CpuFetcher, KafkaFetcher, MemoryFetcher, MetricQuery, MetricsSource, QuerySet, UnknownAge, mark_stale,
-    question_name,
-};
+use crate::metrics::{MetricQuery, MetricsSource, QuerySet, UnknownAge, mark_stale, question_name};
 use crate::prometheus::{InstantAnswer, PrometheusClient, PrometheusConfig, QueryError};
 use crate::recording::{Recording, Replay};
 
@@ -70,22 +67,21 @@ impl<'a> Aggregator<'a> {
     /// The first failed query in the order of the metrics. Nothing is decided on the others: an
     /// answer that is not whole says nothing about the workload.
     pub fn fetch(&self, at: Timestamp) -> Result<Answers, QueryError> {
-        let cpu = CpuFetcher::new(self.source, self.queries);
-        let memory = MemoryFetcher::new(self.source, self.queries);
-        let kafka = KafkaFetcher::new(self.source, self.queries);
-        thread::scope(|scope| {
-            let aged = |metric, answer: Option<InstantAnswer>| self.aged(metric, answer, at);
-            let cpu = scope.spawn(move || Ok(aged(Metric::Cpu, Some(cpu.fetch(at)?))));
-            let memory = scope.spawn(move || Ok(aged(Metric::Memory, Some(memory.fetch(at)?))));
-            let lag = scope.spawn(move || Ok(aged(Metric::Lag, kafka.lag(at)?)));
-            let rate = kafka.rate(at).map(|rate| aged(Metric::Rate, rate));
-            let [cpu, memory, lag, rate] = [finished(cpu)?, finished(memory)?, finished(lag)?, rate?];
-            Ok(Answers {
-                at,
-                metrics: PerMetric { cpu: cpu.0, memory: memory.0, lag: lag.0, rate: rate.0 },
-                unknown_ages: PerMetric { cpu: cpu.1, memory: memory.1, lag: lag.1, rate: rate.1 },
-            })
-        })
+        let fetch = |metric: Metric| -> Result<Aged, QueryError> {
+            let query = self.queries.get(metric);
+            let answer = query.map(|query| self.source.instant(query, at)).transpose()?;
+            Ok(self.aged(metric, answer, at))
+        };
+        let fetched = thread::scope(|scope| {
+            let threads = PerMetric::from_fn(|metric| scope.spawn(move || fetch(metric)));
+            let PerMetric { cpu, memory, lag, rate } = threads;
+            [cpu, memory, lag, rate].map(finished)
+        });
+        let mut answers = Answers::new(at, PerMetric::default());
+        for (metric, aged) in Metric::ALL.into_iter().zip(fetched) {
+            (answers.metrics[metric], answers.unknown_ages[metric]) = aged?;
+        }
+        Ok(answers)
     }
 
     /// The answer, its samples marked that are stale.
@@ -103,9 +99,9 @@ impl<'a> Aggregator<'a> {
     }
 }
 
-/// The result of a thread; its panic goes on here.
+/// The result of a thread. A panic ends the program where it happens.
 fn finished<T>(thread: ScopedJoinHandle<'_, T>) -> T {
-    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    thread.join().expect("a thread that panics aborts the program")
 }
 
 impl Answers {

@@ -9,6 +9,7 @@ mod client;
 mod config;
 mod decode;
 mod error;
+mod query;
 mod stoppable;
 mod transport;
 mod words;
@@ -23,6 +24,7 @@ pub use decode::{
 pub(crate) use decode::{Sink, instant_into};
 pub use decode::{instant as decode_instant, labelled as decode_labelled, range as decode_range};
 pub use error::{ErrorKind, QueryError, TransportError};
+pub use query::MetricQuery;
 pub use stoppable::StoppableTransport;
 pub use transport::{ApiRequest, ApiResponse, HttpTransport, Transport, When};
 

@@ -130,10 +130,10 @@ pub fn read_back(recording: &Recording, path: &Path) -> anyhow::Result<ReadBack>
     let client =
         PrometheusClient::over(Replay::new(recording, shown.to_string()), PrometheusConfig::MAX_SAVED_BYTES);
     // A recording that was made before this was asked does not say.
-    let origins = OriginQueries::recorded(recording);
+    let origins = OriginQueries::recorded(|name| recording.promql(name));
     one_origin(&client, &origins, &workload.pods, recording.evaluation_time)
         .with_context(|| format!("{shown}: cannot tell whose series these are"))?;
-    let queries = FactQueries::recorded(recording, namespace, pod_label);
+    let queries = FactQueries::recorded(|name| recording.promql(name), namespace, pod_label);
     let asked = |name: &str| recording.promql(name).is_some();
     let has_past = WITH_A_PAST.iter().any(|metric| asked(&history_name(metric.name())));
     let recorded = Recorded { client, queries, has_past };

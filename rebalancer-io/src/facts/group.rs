@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rebalancer_core::kafka::{Assignor, recognise};
 use rebalancer_core::{Fact, LivePod, Load, PartitionSample, Partitions};
 
-use super::{FactFinder, lacking, unusable};
+use super::finder::{FactFinder, lacking, unusable};
 use crate::metrics::{CLIENT_LABEL, MetricQuery, MetricsSource, PARTITION_LABELS, PROTOCOL_LABEL};
 use crate::prometheus::LabelledSample;
 

@@ -10,43 +10,12 @@ use rebalancer_core::{
     Fact, Grid, History, InvalidHistory, LivePod, Load, Metric, PastSpread, Replacement, Spread, Window,
 };
 
+use super::finder::{FactFinder, before, is_not_recorded, lacking, unusable};
+use super::kept::Kept;
 use super::kin::Kin;
-use super::{FactFinder, before, is_not_recorded, lacking, unusable};
-use crate::metrics::{MetricQuery, MetricsSource, promql_duration};
-use crate::prometheus::{QueryError, Series};
-
-/// The pods whose single samples are kept of a history. Of the others only means are, as
-/// [`History::add_pooled`] says: single samples of 10,000 pods are 5 MB a metric.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Kept<'a> {
-    /// All pods: who is rotated is found out by the history.
-    All,
-    /// The pods that may be rotated.
-    Only {
-        /// Their names.
-        pods: BTreeSet<&'a str>,
-        /// Names of the candidates, whose mean at each instant these pods are held against.
-        candidates: BTreeSet<&'a str>,
-    },
-}
-
-impl Kept<'_> {
-    /// No pod: nothing is decided by the history.
-    pub const fn none() -> Self {
-        Self::Only { pods: BTreeSet::new(), candidates: BTreeSet::new() }
-    }
-
-    fn add(&self, history: &mut History, series: &Series) -> Result<(), InvalidHistory> {
-        let samples = series.points.iter().map(|point| (point.timestamp_ms as f64 / 1000.0, point.value));
-        let name = series.pod.as_str();
-        match self {
-            Self::Only { pods, candidates } if !pods.contains(name) => {
-                history.add_pooled(name, samples, candidates.contains(name))
-            }
-            _ => history.add_series(name, samples),
-        }
-    }
-}
+use crate::metrics::{MetricQuery, MetricsSource};
+use crate::prometheus::QueryError;
+use crate::promql::duration;
 
 /// Name of the query for the history of what the query `name` asks for, in messages and recordings.
 pub fn history_name(name: &str) -> String {
@@ -130,7 +99,7 @@ impl FactFinder<'_> {
         word: &str,
         window: Window,
     ) -> Result<Vec<(String, f64)>, QueryError> {
-        let over = format!("[{}:1m]", promql_duration(window.length));
+        let over = format!("[{}:1m]", duration(window.length));
         let query = MetricQuery {
             name: format!("{}_{word}", query.name),
             promql: format!("avg_over_time(({}){over})", query.promql),

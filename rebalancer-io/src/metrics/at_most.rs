@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{MetricQuery, MetricsSource};
-use crate::prometheus::{InstantAnswer, LabelledAnswer, QueryError, RangeAnswer, Series};
+use super::source::MetricsSource;
+use crate::prometheus::{InstantAnswer, LabelledAnswer, MetricQuery, QueryError, RangeAnswer, Series};
 
 /// Passes queries on to another source; who comes too many waits.
 pub struct AtMost<'a> {

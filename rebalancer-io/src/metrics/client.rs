@@ -2,9 +2,9 @@
 //! owns and how much.
 
 use super::preset::{fresh, fresh_times, in_namespace, newest};
-use super::query::QuerySettings;
-use super::template::duration;
+use super::settings::QuerySettings;
 use super::topic::one_spelling;
+use crate::promql::duration;
 
 /// What a client is. JMX rules write `clientid` too.
 const CLIENT: &str = "namespace, pod, client_id, clientid";

@@ -1,35 +1,11 @@
 //! CPU by pod from cAdvisor, in cores.
 
-use jiff::Timestamp;
 use rebalancer_core::Metric;
 
-use super::MetricsSource;
 use super::preset::{fresh_pods, in_namespace};
-use super::query::{MetricQuery, QuerySet, QuerySettings};
-use super::template::{duration, literal};
-use crate::prometheus::{InstantAnswer, QueryError};
-
-/// Fetches the CPU usage of every pod.
-#[derive(Clone, Copy)]
-pub struct CpuFetcher<'a> {
-    source: &'a dyn MetricsSource,
-    query: &'a MetricQuery,
-}
-
-impl<'a> CpuFetcher<'a> {
-    /// Fetches by the CPU query of a set.
-    pub fn new(source: &'a dyn MetricsSource, queries: &'a QuerySet) -> Self {
-        Self { source, query: queries.cpu() }
-    }
-
-    /// CPU usage in cores at one moment.
-    ///
-    /// # Errors
-    /// As [`MetricsSource::instant`].
-    pub fn fetch(&self, at: Timestamp) -> Result<InstantAnswer, QueryError> {
-        self.source.instant(self.query, at)
-    }
-}
+use super::settings::QuerySettings;
+use crate::prometheus::MetricQuery;
+use crate::promql::{duration, literal};
 
 /// The preset: every container once, summed by pod.
 pub(super) fn preset(settings: &QuerySettings) -> MetricQuery {

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::MetricsSource;
-use super::query::MetricQuery;
 use super::selectors::SourceSeries;
-use super::template::literal;
+use super::source::MetricsSource;
+use crate::prometheus::MetricQuery;
 use crate::prometheus::{InstantAnswer, LabelledSample, Point, QueryError, Sample, Samples};
+use crate::promql::literal;
 
 /// Most selectors of one query that are asked about: each costs a question, and a query that reads
 /// more is not judged.

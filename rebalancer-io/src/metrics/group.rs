@@ -4,12 +4,14 @@
 use rebalancer_core::Metric;
 
 use super::client::{Client, JMX_DEFAULT, MICROMETER};
-use super::kafka::{KafkaPreset, kminion_partitions, partitions_by_client, partitions_by_pod_ip};
+use super::kafka::{kminion_partitions, partitions_by_client, partitions_by_pod_ip};
 use super::otel;
 use super::preset::{fresh, select};
-use super::query::{MetricQuery, QuerySet, QuerySettings, SettingError};
-use super::template::{duration, fill, literal};
-use crate::recording::Recording;
+use super::queries::QuerySet;
+use super::settings::{KafkaPreset, QuerySettings, SettingError};
+use super::template::fill;
+use crate::prometheus::MetricQuery;
+use crate::promql::{duration, literal};
 
 /// Labels of an answer that tells partitions apart beside the pod.
 pub const PARTITION_LABELS: [&str; 2] = ["topic", "partition"];
@@ -64,10 +66,15 @@ impl FactQueries {
         })
     }
 
-    /// The queries of a recorded run, as they were asked; those that were not are absent.
-    pub fn recorded(recording: &Recording, namespace: Option<&str>, pod_label: &str) -> Self {
+    /// The queries of a recorded run: `promql` gives the text of a query by its name, `None` where it was
+    /// not asked.
+    pub fn recorded<'r>(
+        promql: impl Fn(&str) -> Option<&'r str>,
+        namespace: Option<&str>,
+        pod_label: &str,
+    ) -> Self {
         let asked = |name: &str| {
-            let query = MetricQuery::new(name, recording.promql(name)?).with_pod_label(pod_label);
+            let query = MetricQuery::new(name, promql(name)?).with_pod_label(pod_label);
             Some(match namespace {
                 Some(namespace) => query.in_namespace(namespace),
                 None => query,

@@ -1,110 +1,19 @@
 //! Kafka lag and message rate by pod, for each of the exporters that are in use.
 
-use std::fmt;
-use std::str::FromStr;
-
-use jiff::Timestamp;
 use rebalancer_core::Metric;
 
 use super::client::{JMX_DEFAULT, MICROMETER};
+use super::otel;
 use super::preset::{fresh, in_namespace, newest, select};
-use super::query::{MetricQuery, QuerySet, QuerySettings, SettingError};
-use super::template::{duration, literal};
+use super::settings::{KafkaPreset, QuerySettings, SettingError};
 use super::topic::underscored;
-use super::{MetricsSource, otel};
-use crate::prometheus::{InstantAnswer, QueryError};
+use crate::prometheus::MetricQuery;
+use crate::promql::{duration, literal};
 
 /// What a partition is to an exporter that knows the group.
 const PARTITION: &str = "topic, partition";
 
-/// Fetches lag and message rate of every pod; either may have no source.
-#[derive(Clone, Copy)]
-pub struct KafkaFetcher<'a> {
-    source: &'a dyn MetricsSource,
-    queries: &'a QuerySet,
-}
-
-impl<'a> KafkaFetcher<'a> {
-    /// Fetches by the Kafka queries of a set.
-    pub fn new(source: &'a dyn MetricsSource, queries: &'a QuerySet) -> Self {
-        Self { source, queries }
-    }
-
-    /// Lag in messages at one moment; `None` where the preset has none.
-    ///
-    /// # Errors
-    /// As [`MetricsSource::instant`].
-    pub fn lag(&self, at: Timestamp) -> Result<Option<InstantAnswer>, QueryError> {
-        self.fetch(Metric::Lag, at)
-    }
-
-    /// Consumed messages per second at one moment; `None` where the preset has none.
-    ///
-    /// # Errors
-    /// As [`MetricsSource::instant`].
-    pub fn rate(&self, at: Timestamp) -> Result<Option<InstantAnswer>, QueryError> {
-        self.fetch(Metric::Rate, at)
-    }
-
-    fn fetch(&self, metric: Metric, at: Timestamp) -> Result<Option<InstantAnswer>, QueryError> {
-        self.queries.get(metric).map(|query| self.source.instant(query, at)).transpose()
-    }
-}
-
-/// Where lag and rate come from.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum KafkaPreset {
-    /// Spring Boot, Quarkus and others by Micrometer: lag and rate of the pod's own client.
-    #[default]
-    Micrometer,
-    /// The JMX exporter with its default names: lag and rate of the pod's own client.
-    JmxDefault,
-    /// kafka-lag-exporter, joined to pods by their IP: lag and committed messages per second.
-    KafkaLagExporterIp,
-    /// klag, joined to pods by their IP: lag and committed messages per second.
-    KlagIp,
-    /// klag where `client.id` is the pod's name, with or without `-N` behind it: lag and committed
-    /// messages per second. A pod of a `StatefulSet` needs the `-N`, since its own name ends in a number.
-    ClientId,
-    /// `kafka_exporter`, joined by the partitions that Micrometer says a pod owns; rate by Micrometer.
-    KafkaExporter,
-    /// kminion, joined by the partitions that Micrometer says a pod owns; rate by Micrometer.
-    Kminion,
-    /// The OpenTelemetry Java agent, with `target_info` naming the pod: lag and rate.
-    OtelJava,
-    /// No Kafka.
-    None,
-}
-
 impl KafkaPreset {
-    /// All presets.
-    pub const ALL: [Self; 9] = [
-        Self::Micrometer,
-        Self::JmxDefault,
-        Self::KafkaLagExporterIp,
-        Self::KlagIp,
-        Self::ClientId,
-        Self::KafkaExporter,
-        Self::Kminion,
-        Self::OtelJava,
-        Self::None,
-    ];
-
-    /// Its name in `METRICS_PRESET`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Micrometer => "micrometer",
-            Self::JmxDefault => "jmx-default",
-            Self::KafkaLagExporterIp => "kafka-lag-exporter-ip",
-            Self::KlagIp => "klag-ip",
-            Self::ClientId => "client-id",
-            Self::KafkaExporter => "kafka-exporter",
-            Self::Kminion => "kminion",
-            Self::OtelJava => "otel-java",
-            Self::None => "none",
-        }
-    }
-
     /// The lag query.
     pub(super) fn lag(self, settings: &QuerySettings) -> Result<Option<MetricQuery>, SettingError> {
         let promql = match self {
@@ -200,24 +109,6 @@ impl KafkaPreset {
         })?;
         let comma = if labels.is_empty() { "" } else { ", " };
         Ok(select(metric, &format!("{label}=\"{}\"{comma}{labels}", literal(group)), settings))
-    }
-}
-
-impl fmt::Display for KafkaPreset {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for KafkaPreset {
-    type Err = SettingError;
-
-    fn from_str(text: &str) -> Result<Self, SettingError> {
-        if text == "jmx" {
-            return Ok(Self::JmxDefault);
-        }
-        let found = Self::ALL.into_iter().find(|preset| preset.name() == text);
-        found.ok_or_else(|| SettingError::UnknownPreset(text.to_owned()))
     }
 }
 

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::template::literal;
+use crate::promql::literal;
 
 /// Label matchers such as `cluster="eu-1", region!="us"`, as they stand between the braces of a
 /// selector. None by default.

@@ -1,11 +1,10 @@
 //! What is asked to find out whether the series of one pod, or of one partition, come from one place:
 //! a server may hold several clusters, and aggregations by pod merge what has the same names.
 
-use super::kafka::KafkaPreset;
 use super::preset::{in_namespace, select};
-use super::query::{MetricQuery, QuerySettings};
-use super::template::{duration, literal};
-use crate::recording::Recording;
+use super::settings::{KafkaPreset, QuerySettings};
+use crate::prometheus::MetricQuery;
+use crate::promql::{duration, literal};
 
 /// Most pods or partitions whose series are looked at one by one; those that differ most come first.
 const MOST_LOOKED_AT: usize = 50;
@@ -113,9 +112,10 @@ impl OriginQueries {
         }
     }
 
-    /// The queries of a recorded run; none where it did not ask.
-    pub fn recorded(recording: &Recording) -> Self {
-        let asked = |name: &str| Some(MetricQuery::new(name, recording.promql(name)?));
+    /// The queries of a recorded run: `promql` gives the text of a query by its name, `None` where it was
+    /// not asked.
+    pub fn recorded<'r>(promql: impl Fn(&str) -> Option<&'r str>) -> Self {
+        let asked = |name: &str| Some(MetricQuery::new(name, promql(name)?));
         let families = FAMILIES.iter().filter_map(|family| {
             let apart = asked(&family.name_of_query())?;
             // Times are asked for only where series disagree.

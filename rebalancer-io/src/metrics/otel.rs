@@ -3,9 +3,9 @@
 //! with `__name__` or is a string names those, and older servers can read it too.
 
 use super::preset::{fresh, fresh_times, select};
-use super::query::QuerySettings;
-use super::template::{duration, literal, regex};
+use super::settings::QuerySettings;
 use super::topic::one_spelling;
+use crate::promql::{duration, literal, regex};
 
 /// What a partition of a process is.
 const PARTITION: &str = "job, instance, topic, partition, client_id";

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use rebalancer_core::LivePod;
 
-use super::template::regex;
+use crate::promql::regex;
 
 /// Longest name that Kubernetes makes up for a pod is this and five characters: what is longer is cut.
 const LONGEST_PREFIX: usize = 58;

@@ -1,7 +1,7 @@
 //! The pieces presets are made of: escaped selectors and what keeps stale samples out.
 
-use super::query::QuerySettings;
-use super::template::literal;
+use super::settings::QuerySettings;
+use crate::promql::literal;
 
 /// `metric{labels}` with the user's matchers: every selector that is written here is written by this.
 pub(super) fn select(metric: &str, labels: &str, settings: &QuerySettings) -> String {

@@ -1,8 +1,8 @@
 //! The series a query reads, found in its text: to ask how old their newest samples are, which the
 //! answer of a query no longer tells. What is taken for a series and is none has no samples.
 
-use super::MetricQuery;
-use super::template::literal;
+use crate::prometheus::MetricQuery;
+use crate::promql::literal;
 
 /// Words that are followed by labels in parentheses.
 const GROUPING: [&str; 6] = ["by", "without", "on", "ignoring", "group_left", "group_right"];

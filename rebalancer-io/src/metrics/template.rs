@@ -1,6 +1,7 @@
 //! Own queries: placeholders replaced by values that cannot leave the string they stand in.
 
-use super::query::{QuerySettings, SettingError};
+use super::settings::{QuerySettings, SettingError};
+use crate::promql::{duration, literal, regex};
 
 /// The longest query that `VictoriaMetrics` takes, in bytes (`-search.maxQueryLen`). Other servers take
 /// longer ones, but a list of so many names is slow there too.
@@ -58,50 +59,9 @@ fn value(name: &str, variable: &'static str, settings: &QuerySettings) -> Result
     }
 }
 
-/// Escapes a value for a `PromQL` string. The escapes keep it inside whatever quotes are around it.
-pub(super) fn literal(value: &str) -> String {
-    let mut escaped = String::with_capacity(value.len());
-    for character in value.chars() {
-        match character {
-            '\\' => escaped.push_str(r"\\"),
-            '"' => escaped.push_str(r#"\""#),
-            '\n' => escaped.push_str(r"\n"),
-            '\r' => escaped.push_str(r"\r"),
-            '\'' => escaped.push_str(r"\x27"),
-            '`' => escaped.push_str(r"\x60"),
-            other => escaped.push(other),
-        }
-    }
-    escaped
-}
-
-/// Escapes a name for a regular expression of Go's syntax.
-pub(super) fn regex(name: &str) -> String {
-    let mut escaped = String::with_capacity(name.len());
-    for character in name.chars() {
-        if r"\.+*?()|[]{}^$".contains(character) {
-            escaped.push('\\');
-        }
-        escaped.push(character);
-    }
-    escaped
-}
-
-/// A duration as `PromQL` writes it: `5m`, `90s`, `1500ms`.
-pub(crate) fn duration(duration: std::time::Duration) -> String {
-    let ms = duration.as_millis();
-    match ms {
-        _ if ms.is_multiple_of(60_000) && ms > 0 => format!("{}m", ms / 60_000),
-        _ if ms.is_multiple_of(1000) => format!("{}s", ms / 1000),
-        _ => format!("{ms}ms"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use super::{QuerySettings, SettingError, duration, fill};
+    use super::{QuerySettings, SettingError, fill};
 
     fn settings() -> QuerySettings {
         let mut settings = QuerySettings::new("shop");
@@ -179,12 +139,5 @@ mod tests {
         assert!(error.contains("{{pods_pattern}}"), "{error}");
         let short = fill(r#"lag{pod=~"{{pods_pattern}}"}"#, "QUERY_LAG", &settings);
         assert_eq!(short.as_deref(), Ok(r#"lag{pod=~"orders-.+"}"#));
-    }
-
-    #[test]
-    fn durations_are_written_in_their_largest_whole_unit() {
-        for (ms, expected) in [(300_000, "5m"), (90_000, "90s"), (1500, "1500ms"), (0, "0s")] {
-            assert_eq!(duration(Duration::from_millis(ms)), expected);
-        }
     }
 }

@@ -10,9 +10,9 @@ use jiff::Timestamp;
 use super::config::{ConfigError, PrometheusConfig};
 use super::decode::{self, InstantAnswer, LabelledAnswer, RangeAnswer, RawSample, Remarks, Series, Wanted};
 use super::error::{ErrorKind, QueryError, TransportError};
+use super::query::MetricQuery;
 use super::transport::{ApiRequest, ApiResponse, HttpTransport, Transport, When};
 use super::words::{cause, words};
-use crate::metrics::{MetricQuery, MetricsSource};
 
 /// Most bytes read of an error page: more than any error of the API, little enough to wait for.
 const MAX_ERROR_BYTES: u64 = 64 << 10;
@@ -245,42 +245,6 @@ impl Told for Vec<RawSample> {
 impl Told for LabelledAnswer {
     fn said(&mut self) -> Vec<&mut String> {
         Vec::new()
-    }
-}
-
-impl<T: Transport> MetricsSource for PrometheusClient<T> {
-    fn instant(&self, query: &MetricQuery, at: Timestamp) -> Result<InstantAnswer, QueryError> {
-        self.query(query, at)
-    }
-
-    fn labelled(
-        &self,
-        query: &MetricQuery,
-        labels: &[&str],
-        at: Timestamp,
-    ) -> Result<LabelledAnswer, QueryError> {
-        self.query_labelled(query, labels, at)
-    }
-
-    fn range(
-        &self,
-        query: &MetricQuery,
-        start: Timestamp,
-        end: Timestamp,
-        step: Duration,
-    ) -> Result<RangeAnswer, QueryError> {
-        self.query_range(query, start, end, step)
-    }
-
-    fn range_by_series(
-        &self,
-        query: &MetricQuery,
-        start: Timestamp,
-        end: Timestamp,
-        step: Duration,
-        each: &mut dyn FnMut(Series),
-    ) -> Result<(), QueryError> {
-        self.query_range_by_series(query, start, end, step, each)
     }
 }
 

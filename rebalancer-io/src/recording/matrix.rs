@@ -7,7 +7,7 @@ use std::io::Write as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::Exchange;
+use super::exchange::Exchange;
 use crate::prometheus::When;
 
 /// A moment without a sample.

@@ -9,8 +9,9 @@ use flate2::Compression;
 use flate2::bufread::GzDecoder;
 use flate2::write::GzEncoder;
 
-use super::format::{MAX_BYTES, read_lines, write_lines};
-use super::{Recording, RecordingError};
+use super::error::RecordingError;
+use super::exchange::Recording;
+use super::lines::{MAX_BYTES, read_lines, write_lines};
 
 /// How a page begins.
 pub(super) const PAGE_START: &str = "<!DOCTYPE html>";

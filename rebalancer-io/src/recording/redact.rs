@@ -14,7 +14,7 @@ use std::sync::Arc;
 use rebalancer_core::kafka::Assignor;
 use serde_json::{Map, Value};
 
-use super::{Exchange, Recording};
+use super::exchange::{Exchange, Recording};
 use crate::metrics::OriginQueries;
 use names::{Words, collected};
 

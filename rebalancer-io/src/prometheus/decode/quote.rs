@@ -2,10 +2,17 @@
 
 use wide::u8x16;
 
-use super::scan::Stop;
-
 /// Bytes looked at in one step.
 const STEP: usize = 16;
+
+/// Why a series was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// The text ends too early.
+    Short,
+    /// It is not of the compact form.
+    Surprise,
+}
 
 /// Where the string whose text begins at `from` ends: at its closing quote. An escape and a raw control
 /// character are surprises.

@@ -5,7 +5,8 @@ use std::io::Read;
 
 use serde::Deserialize;
 
-use super::{Wanted, labelled};
+use super::answer::Wanted;
+use super::decoder::labelled;
 use crate::json::is_crowded;
 use crate::prometheus::error::{ErrorKind, TransportError};
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use rebalancer_core::NameList;
 
-use super::{Point, Sink};
+use super::sink::{Point, Sink};
 
 /// The value of one pod at one instant.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -9,10 +9,11 @@
 use std::io::Read;
 use std::ops::Range;
 
-use super::quote::string_end;
+use super::answer::{Counts, Wanted};
+use super::quote::{Stop, string_end};
+use super::sink::{Point, Sink};
 use super::template::Template;
 use super::window::Window;
-use super::{Counts, Point, Sink, Wanted};
 
 /// What stands before the first series: as Prometheus writes it, and as VictoriaMetrics does.
 const HEADS: [&str; 2] = [
@@ -28,15 +29,6 @@ pub(super) const SAMPLE_BYTES: usize = 32;
 
 /// What stands between the value of a series and the next one.
 const SEAM: &[u8; 4] = b"\"]},";
-
-/// Why a series was not taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stop {
-    /// The text ends too early.
-    Short,
-    /// It is not of the compact form.
-    Surprise,
-}
 
 /// Reads series off a window.
 pub(super) struct Scanner<'a, S> {

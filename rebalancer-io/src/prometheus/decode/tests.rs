@@ -2,7 +2,11 @@
 
 use std::io::{self, Read};
 
-use super::{Counts, ErrorKind, InstantAnswer, Point, Sample, Wanted, instant, range};
+use super::super::error::ErrorKind;
+use super::answer::{Counts, InstantAnswer, Wanted};
+use super::decoder::{instant, range};
+use super::samples::Sample;
+use super::sink::Point;
 
 const WANTED: Wanted<'_> = Wanted { pod_label: "pod", namespace: Some("shop"), max_bytes: 64 << 20 };
 
@@ -284,8 +288,8 @@ fn what_is_kept_is_bounded() {
     let list = |unit: &str, count: usize| vec![unit; count].join(",");
     let wanted = Wanted { max_bytes: 8 << 20, ..WANTED };
     let too_much = ErrorKind::TooMuch { max_bytes: 4 << 20 };
-    let spaced = one(&list(r#"{"metric":{"pod": "a"},"value":[1,"1"]}"#, 100_000));
-    assert_eq!(instant(spaced.as_bytes(), &wanted).expect_err("100,000 objects"), too_much);
+    let spaced = one(&list(r#"{"metric":{"pod": "a"},"value":[1,"1"]}"#, 150_000));
+    assert_eq!(instant(spaced.as_bytes(), &wanted).expect_err("150,000 objects"), too_much);
     let compact: Vec<String> =
         (0..150_000).map(|pod| format!(r#"{{"metric":{{"pod":"{pod}"}},"value":[1,"1"]}}"#)).collect();
     assert_eq!(instant(one(&compact.join(",")).as_bytes(), &wanted).expect_err("150,000 samples"), too_much);

@@ -8,9 +8,12 @@ use std::path::{Path, PathBuf};
 use flate2::read::MultiGzDecoder;
 use proptest::prelude::*;
 
+use super::super::error::ErrorKind;
+use super::answer::{InstantAnswer, Wanted};
+use super::decoder::{instant, instant_visited};
+use super::scan::Scanner;
 use super::tests::Pieces;
 use super::window::Window;
-use super::{ErrorKind, InstantAnswer, Scanner, Wanted, instant, instant_visited};
 
 const WANTED: [Wanted<'_>; 2] = [
     Wanted { pod_label: "pod", namespace: None, max_bytes: 64 << 20 },

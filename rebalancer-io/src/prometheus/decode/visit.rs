@@ -6,7 +6,10 @@ use serde::de::{
     self, Deserialize, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor,
 };
 
-use super::{Counts, ErrorKind, Pick, Point};
+use super::super::error::ErrorKind;
+use super::answer::Counts;
+use super::pick::Pick;
+use super::sink::Point;
 
 /// Most warnings and infos of an answer; Prometheus stops at ten of each.
 const MAX_REMARKS: usize = 1000;

@@ -1,21 +1,18 @@
-//! The lines of a recording, read with limits and written all or nothing.
+//! The lines of a recording, read and written within limits.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::path::Path;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::error::RecordingError;
+use super::exchange::{Exchange, Recording};
 use super::matrix::{Grid, Matrix};
-use super::{Exchange, Recording, page};
-use crate::file;
 use crate::json::{MAX_VALUES, is_crowded};
 use crate::prometheus::{When, words};
 
@@ -72,15 +69,6 @@ struct RangeLine {
     start: String,
     end: String,
     step_ms: u64,
-}
-
-pub(super) fn read(path: &Path) -> Result<Recording, RecordingError> {
-    let unreadable = |error: io::Error| RecordingError::new(path, None, error.to_string());
-    let mut reader = file::open(path).map_err(unreadable)?;
-    if reader.fill_buf().map_err(unreadable)?.starts_with(page::PAGE_START.as_bytes()) {
-        return page::read(path, reader);
-    }
-    read_lines(path, reader.take(MAX_BYTES + 1))
 }
 
 /// Reads the lines of a recording; `path` names it in messages.
@@ -226,23 +214,6 @@ impl<R> Lines<'_, R> {
     }
 }
 
-pub(super) fn write(recording: &Recording, path: &Path) -> Result<(), RecordingError> {
-    let compress = path.extension().is_some_and(|extension| extension == "gz");
-    file::replace(path, |file| write_whole(recording, file, compress))
-        .map_err(|error| RecordingError::new(path, None, format!("cannot write: {error}")))
-}
-
-fn write_whole(recording: &Recording, file: File, compress: bool) -> io::Result<File> {
-    if compress {
-        let mut encoder = GzEncoder::new(file, Compression::default());
-        write_lines(recording, &mut encoder, None)?;
-        return encoder.finish();
-    }
-    let mut writer = BufWriter::new(file);
-    write_lines(recording, &mut writer, None)?;
-    Ok(writer.into_inner()?)
-}
-
 /// Writes the lines; `digits` as in [`Recording::to_page`].
 pub(super) fn write_lines(
     recording: &Recording,
@@ -319,24 +290,6 @@ fn exchange_line(exchange: &Exchange, digits: Option<usize>) -> ExchangeLine {
 fn write_line(line: &impl Serialize, writer: &mut impl Write) -> io::Result<()> {
     serde_json::to_writer(&mut *writer, line)?;
     writer.write_all(b"\n")
-}
-
-/// A recording that cannot be read or written.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}{}: {reason}", .path.display(), .line.map(|line| format!(": line {line}")).unwrap_or_default())]
-pub struct RecordingError {
-    /// The file.
-    pub path: PathBuf,
-    /// The line, counted from one, if the error lies in one.
-    pub line: Option<usize>,
-    /// What is wrong.
-    pub reason: String,
-}
-
-impl RecordingError {
-    pub(super) fn new(path: &Path, line: Option<usize>, reason: impl Into<String>) -> Self {
-        Self { path: path.to_owned(), line, reason: reason.into() }
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,195 @@
+//! What the queries of a run depend on.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::matchers::Matchers;
+
+/// What the queries of a run depend on. [`QuerySettings::new`] holds the defaults.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QuerySettings {
+    /// Namespace of the pods.
+    pub namespace: String,
+    /// Names of the pods, for `{{pods_regex}}`.
+    pub pods: Vec<String>,
+    /// The names that pods of the workload have, as [`super::pod_pattern`] makes it; presets select by
+    /// it, or every pod of the namespace if `None`.
+    pub pod_pattern: Option<String>,
+    /// What goes into every selector, for presets and `{{matchers}}`.
+    pub matchers: Matchers,
+    /// Window of rates; at least four scrape intervals.
+    pub window: Duration,
+    /// Consumer group, for presets and `{{group}}`.
+    pub group: Option<String>,
+    /// The one container to measure; all of them if `None`.
+    pub container: Option<String>,
+    /// Age from which presets leave a sample out; `None` leaves that to the server's lookback.
+    pub max_sample_age: Option<Duration>,
+    /// Where lag and rate come from.
+    pub preset: KafkaPreset,
+    /// Own `PromQL` in place of a preset's, by [`Metric::index`].
+    pub own: [Option<String>; 4],
+    /// Own `PromQL` for messages per second by pod, topic and partition.
+    pub own_partition_load: Option<String>,
+    /// Own `PromQL` for the number of partitions by pod.
+    pub own_assigned_partitions: Option<String>,
+    /// Label that holds the pod in the answers to own `PromQL`.
+    pub pod_label: String,
+}
+
+impl QuerySettings {
+    /// 5 m: the rate window that fits scrape intervals of 15 to 60 seconds.
+    pub const DEFAULT_WINDOW: Duration = Duration::from_secs(300);
+
+    /// 180 s: three missed scrapes of a minute, less than the five minutes for which Prometheus shows
+    /// the last sample of an exporter with timestamps of its own.
+    pub const DEFAULT_MAX_SAMPLE_AGE: Duration = Duration::from_secs(180);
+
+    /// The defaults for the pods of one namespace.
+    pub fn new(namespace: impl Into<String>) -> Self {
+        Self {
+            namespace: namespace.into(),
+            pods: Vec::new(),
+            pod_pattern: None,
+            matchers: Matchers::default(),
+            window: Self::DEFAULT_WINDOW,
+            group: None,
+            container: None,
+            max_sample_age: Some(Self::DEFAULT_MAX_SAMPLE_AGE),
+            preset: KafkaPreset::default(),
+            own: [const { None }; 4],
+            own_partition_load: None,
+            own_assigned_partitions: None,
+            pod_label: "pod".into(),
+        }
+    }
+}
+
+/// Where lag and rate come from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum KafkaPreset {
+    /// Spring Boot, Quarkus and others by Micrometer: lag and rate of the pod's own client.
+    #[default]
+    Micrometer,
+    /// The JMX exporter with its default names: lag and rate of the pod's own client.
+    JmxDefault,
+    /// kafka-lag-exporter, joined to pods by their IP: lag and committed messages per second.
+    KafkaLagExporterIp,
+    /// klag, joined to pods by their IP: lag and committed messages per second.
+    KlagIp,
+    /// klag where `client.id` is the pod's name, with or without `-N` behind it: lag and committed
+    /// messages per second. A pod of a `StatefulSet` needs the `-N`, since its own name ends in a number.
+    ClientId,
+    /// `kafka_exporter`, joined by the partitions that Micrometer says a pod owns; rate by Micrometer.
+    KafkaExporter,
+    /// kminion, joined by the partitions that Micrometer says a pod owns; rate by Micrometer.
+    Kminion,
+    /// The OpenTelemetry Java agent, with `target_info` naming the pod: lag and rate.
+    OtelJava,
+    /// No Kafka.
+    None,
+}
+
+impl KafkaPreset {
+    /// All presets.
+    pub const ALL: [Self; 9] = [
+        Self::Micrometer,
+        Self::JmxDefault,
+        Self::KafkaLagExporterIp,
+        Self::KlagIp,
+        Self::ClientId,
+        Self::KafkaExporter,
+        Self::Kminion,
+        Self::OtelJava,
+        Self::None,
+    ];
+
+    /// Its name in `METRICS_PRESET`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Micrometer => "micrometer",
+            Self::JmxDefault => "jmx-default",
+            Self::KafkaLagExporterIp => "kafka-lag-exporter-ip",
+            Self::KlagIp => "klag-ip",
+            Self::ClientId => "client-id",
+            Self::KafkaExporter => "kafka-exporter",
+            Self::Kminion => "kminion",
+            Self::OtelJava => "otel-java",
+            Self::None => "none",
+        }
+    }
+}
+
+impl fmt::Display for KafkaPreset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for KafkaPreset {
+    type Err = SettingError;
+
+    fn from_str(text: &str) -> Result<Self, SettingError> {
+        if text == "jmx" {
+            return Ok(Self::JmxDefault);
+        }
+        let found = Self::ALL.into_iter().find(|preset| preset.name() == text);
+        found.ok_or_else(|| SettingError::UnknownPreset(text.to_owned()))
+    }
+}
+
+/// A query that cannot be built from the settings.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SettingError {
+    /// No preset has this name.
+    #[error("METRICS_PRESET is {0:?}; there are {names}", names = preset_names())]
+    UnknownPreset(String),
+    /// A setting is needed and not set.
+    #[error("{needed_by} needs {setting}, which is not set")]
+    Missing {
+        /// The setting to give.
+        setting: &'static str,
+        /// What needs it.
+        needed_by: String,
+    },
+    /// A name in double braces that stands for nothing.
+    #[error(
+        "{variable}: {{{{{name}}}}} is no placeholder; there are {{{{namespace}}}}, {{{{pods_regex}}}}, {{{{pods_pattern}}}}, {{{{window}}}}, {{{{group}}}}, {{{{container}}}} and {{{{matchers}}}}"
+    )]
+    UnknownPlaceholder {
+        /// The setting that holds the query.
+        variable: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// Double braces that do not end.
+    #[error("{variable}: a placeholder opened with {{{{ is not closed with }}}}")]
+    UnclosedPlaceholder {
+        /// The setting that holds the query.
+        variable: &'static str,
+    },
+    /// `{{pods_regex}}` of so many pods that servers refuse the query.
+    #[error(
+        "{variable}: {{{{pods_regex}}}} of {pods} pods makes it {bytes} bytes long, and servers refuse queries over 16,384 bytes: write pod=~\"{{{{pods_pattern}}}}\" in its place, which matches the names that the workload's controllers give to pods"
+    )]
+    TooLong {
+        /// The setting that holds the query.
+        variable: &'static str,
+        /// Length of the query with the names.
+        bytes: usize,
+        /// Number of the names.
+        pods: usize,
+    },
+    /// `{{pods_regex}}` while there are no pods.
+    #[error("{variable}: {{{{pods_regex}}}} has no value, since no pod was found")]
+    NoPods {
+        /// The setting that holds the query.
+        variable: &'static str,
+    },
+}
+
+fn preset_names() -> String {
+    KafkaPreset::ALL.map(KafkaPreset::name).join(", ")
+}

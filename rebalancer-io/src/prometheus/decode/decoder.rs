@@ -1,0 +1,241 @@
+//! Decodes whole answers: lets the scanner take what it can, the visitors what is left, and checks what
+//! the answer says of itself.
+
+use std::collections::BTreeSet;
+use std::io::Read;
+
+use rebalancer_core::NameList;
+use serde::de::DeserializeSeed;
+
+use super::super::error::ErrorKind;
+use super::super::words::{cause, words};
+use super::answer::{
+    ALLOCATION_BYTES, InstantAnswer, LabelledAnswer, LabelledSample, RangeAnswer, Remarks, Series, Wanted,
+};
+use super::pick::Pick;
+use super::samples::Samples;
+use super::scan::{SAMPLE_BYTES, Scanner};
+use super::sink::{Point, Sink};
+use super::visit::{self, Element, Envelope, EnvelopeSeed, Take};
+use super::window::{self, Window};
+
+/// Decodes the answer to an instant query.
+///
+/// ```
+/// use rebalancer_io::prometheus::{Wanted, decode_instant};
+///
+/// let body = r#"{"status":"success","data":{"resultType":"vector","result":[
+///     {"metric":{"pod":"orders-0"},"value":[1795410000,"0.5"]}]}}"#;
+/// let wanted = Wanted { pod_label: "pod", namespace: None, max_bytes: 1 << 20 };
+/// let answer = decode_instant(body.as_bytes(), &wanted)?;
+/// let sample = answer.samples.get(0).expect("it has one");
+/// assert_eq!((sample.pod, sample.value), ("orders-0", 0.5));
+/// # Ok::<(), rebalancer_io::prometheus::ErrorKind>(())
+/// ```
+///
+/// # Errors
+/// Everything but a whole vector with at most one number a pod.
+pub fn instant(body: impl Read, wanted: &Wanted<'_>) -> Result<InstantAnswer, ErrorKind> {
+    let (samples, Remarks { infos, counts }) = instant_into(body, wanted, Samples::default())?;
+    Ok(InstantAnswer { samples, infos, counts })
+}
+
+/// The same by the visitors alone.
+#[cfg(test)]
+pub(super) fn instant_visited(body: impl Read, wanted: &Wanted<'_>) -> Result<InstantAnswer, ErrorKind> {
+    let window = opened(body, wanted)?;
+    let (samples, Remarks { infos, counts }) =
+        instant_from(Scanner::new(wanted, Samples::default()), window, wanted)?;
+    Ok(InstantAnswer { samples, infos, counts })
+}
+
+/// Decodes the answer to an instant query into `sink`.
+///
+/// # Errors
+/// Everything but a whole vector with at most one number a pod.
+pub(crate) fn instant_into<S: Sink>(
+    body: impl Read,
+    wanted: &Wanted<'_>,
+    sink: S,
+) -> Result<(S, Remarks), ErrorKind> {
+    let mut window = opened(body, wanted)?;
+    let scanner = Scanner::scan(&mut window, wanted, sink);
+    instant_from(scanner, window, wanted)
+}
+
+/// Lets the visitors read what the scanner has left.
+fn instant_from<S: Sink>(
+    Scanner { head, mut sink, counts, kept, .. }: Scanner<'_, S>,
+    window: Window<impl Read>,
+    wanted: &Wanted<'_>,
+) -> Result<(S, Remarks), ErrorKind> {
+    if kept > wanted.max_kept() {
+        return Err(ErrorKind::TooMuch { max_bytes: wanted.max_kept() });
+    }
+    let pick = Pick::new(wanted, &[]);
+    pick.kept.set(kept);
+    let mut take = |Element { pod, points, .. }: Element<visit::Instant>| {
+        sink.take(&pod, points);
+        pod.len() + SAMPLE_BYTES
+    };
+    let mut envelope = visited(head, window, &pick, &mut take)?;
+    envelope.data.counts += counts;
+    let remarks = check::<visit::Instant>(envelope, wanted)?;
+    one_a_pod(&sink.repeated())?;
+    Ok((sink, remarks))
+}
+
+/// Refuses an answer in which these pods come again.
+fn one_a_pod(again: &[&str]) -> Result<(), ErrorKind> {
+    let Some(&first) = again.first() else { return Ok(()) };
+    let different: BTreeSet<&&str> = again.iter().collect();
+    Err(ErrorKind::DuplicatePod { pods: different.len(), pod: first.to_owned() })
+}
+
+/// Decodes the answer to a range query.
+///
+/// # Errors
+/// Everything but a whole matrix with at most one series a pod.
+pub fn range(body: impl Read, wanted: &Wanted<'_>) -> Result<RangeAnswer, ErrorKind> {
+    let mut all: Vec<Series> = Vec::new();
+    let Remarks { infos, counts } = rows(body, wanted, &mut |series| {
+        let kept = size_of::<Series>() + series.points.capacity() * size_of::<Point>();
+        all.push(series);
+        kept
+    })?;
+    Ok(RangeAnswer { series: all, infos, counts })
+}
+
+/// Decodes the answer to a range query and hands out one series at a time, so that only the names of
+/// the pods are held of the answer. What `each` has taken is void when this fails.
+///
+/// # Errors
+/// As [`range`].
+pub(crate) fn range_by_series(
+    body: impl Read,
+    wanted: &Wanted<'_>,
+    each: &mut dyn FnMut(Series),
+) -> Result<Remarks, ErrorKind> {
+    rows(body, wanted, &mut |series| {
+        each(series);
+        0
+    })
+}
+
+/// Hands each series of a matrix to `take`, which returns the memory in bytes that it keeps of it.
+fn rows(
+    body: impl Read,
+    wanted: &Wanted<'_>,
+    take: &mut dyn FnMut(Series) -> usize,
+) -> Result<Remarks, ErrorKind> {
+    let mut names = NameList::default();
+    let remarks =
+        decode::<visit::Range>(body, &Pick::new(wanted, &[]), &mut |Element { pod, points, .. }| {
+            names.push(&pod);
+            2 * (pod.len() + ALLOCATION_BYTES) + take(Series { pod, points: points.0 })
+        })?;
+    one_a_pod(&names.repeated())?;
+    Ok(remarks)
+}
+
+/// Decodes the answer to an instant query whose samples are told apart by `labels` too, at least
+/// one; the pod may be absent.
+///
+/// # Errors
+/// Everything but a whole vector of numbers.
+pub fn labelled(body: impl Read, wanted: &Wanted<'_>, labels: &[&str]) -> Result<LabelledAnswer, ErrorKind> {
+    let mut samples: Vec<LabelledSample> = Vec::new();
+    let mut take = |Element { pod, labels, points }: Element<visit::Instant>| {
+        let text = |text: &String| size_of::<String>() + text.capacity() + ALLOCATION_BYTES;
+        let kept = size_of::<LabelledSample>() + text(&pod) + labels.iter().map(text).sum::<usize>();
+        samples.push(LabelledSample { pod: (!pod.is_empty()).then_some(pod), labels, value: points.value });
+        kept
+    };
+    let Remarks { counts, .. } = decode(body, &Pick::new(wanted, labels), &mut take)?;
+    Ok(LabelledAnswer { samples, counts })
+}
+
+/// Lets the visitors read a whole answer.
+fn decode<S: visit::Shape>(
+    body: impl Read,
+    pick: &Pick<'_>,
+    take: &mut Take<'_, S>,
+) -> Result<Remarks, ErrorKind> {
+    let window = opened(body, pick.wanted)?;
+    check::<S>(visited("", window, pick, take)?, pick.wanted)
+}
+
+/// A window on a body that begins as an answer does.
+fn opened<R: Read>(body: R, wanted: &Wanted<'_>) -> Result<Window<R>, ErrorKind> {
+    let mut window = Window::new(body, wanted.max_bytes);
+    if window.first_byte().map_err(window::failure)? == Some(b'{') {
+        return Ok(window);
+    }
+    Err(ErrorKind::NotJson { content_type: String::new(), words: words(&window.excerpt_ahead()) })
+}
+
+/// Lets the visitors read `head` and then the window.
+fn visited<S: visit::Shape>(
+    head: &str,
+    mut window: Window<impl Read>,
+    pick: &Pick<'_>,
+    take: &mut Take<'_, S>,
+) -> Result<Envelope, ErrorKind> {
+    let parsed = {
+        let mut parser = serde_json::Deserializer::from_reader(head.as_bytes().chain(&mut window));
+        EnvelopeSeed { pick, take }.deserialize(&mut parser).and_then(|envelope| {
+            parser.end()?;
+            Ok(envelope)
+        })
+    };
+    parsed.map_err(|error| pick.refused.take().unwrap_or_else(|| window.explain(error)))
+}
+
+/// Turns a well-formed envelope into what it says beside its series, or into what is wrong with it.
+fn check<S: visit::Shape>(envelope: Envelope, wanted: &Wanted<'_>) -> Result<Remarks, ErrorKind> {
+    if envelope.status != "success" {
+        return Err(ErrorKind::Api {
+            status: 200,
+            error_type: words(&envelope.error_type.unwrap_or(envelope.status)),
+            error: cause(&envelope.error.unwrap_or_default()),
+        });
+    }
+    // Prometheus before 3.0 and Thanos put notes among the warnings.
+    let (notes, warnings): (Vec<String>, Vec<String>) =
+        envelope.warnings.into_iter().partition(|said| said.starts_with(INFO));
+    if let Some(kind) = doubt(envelope.partial, &warnings) {
+        return Err(kind);
+    }
+    let data = envelope.data;
+    if data.result_type != S::RESULT_TYPE {
+        return Err(ErrorKind::WrongType { found: words(&data.result_type), wanted: S::RESULT_TYPE });
+    }
+    if let Some(pod) = data.histogram {
+        return Err(ErrorKind::Histogram { pod });
+    }
+    if data.counts.series > 0 && data.counts.without_pod == data.counts.series {
+        return Err(ErrorKind::NoPodLabel { series: data.counts.series, label: wanted.pod_label.to_owned() });
+    }
+    let infos = envelope.infos.iter().chain(&notes).map(|info| words(info)).collect();
+    Ok(Remarks { infos, counts: data.counts })
+}
+
+/// How notes on a query begin, which say nothing of its data.
+const INFO: &str = "PromQL info:";
+
+/// How warnings about a query begin; all others are about data that is not there.
+const WARNING: &str = "PromQL warning:";
+
+/// What `warnings` make of an answer; `None` where there are none and it is whole.
+fn doubt(partial: bool, warnings: &[String]) -> Option<ErrorKind> {
+    if !partial && warnings.is_empty() {
+        return None;
+    }
+    let said = words(&if warnings.is_empty() { "isPartial".to_owned() } else { warnings.join("; ") });
+    let of_the_query = !partial && warnings.iter().all(|warning| warning.starts_with(WARNING));
+    Some(if of_the_query {
+        ErrorKind::Warned { words: said }
+    } else {
+        ErrorKind::PartialData { words: said }
+    })
+}

@@ -1,0 +1,59 @@
+//! What a recording holds.
+
+use std::fmt;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::prometheus::When;
+
+/// What was asked and answered in one run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recording {
+    /// Version of the program that recorded.
+    pub tool_version: String,
+    /// When it was recorded.
+    pub recorded_at: Timestamp,
+    /// The one moment all queries were asked for.
+    pub evaluation_time: Timestamp,
+    /// The settings of the run, without secrets.
+    pub config: Value,
+    /// The exchanges.
+    pub exchanges: Vec<Exchange>,
+    /// The workload as it was seen; what it holds is for the Kubernetes side to know.
+    pub workload: Option<Value>,
+}
+
+impl Recording {
+    /// The query of a name, as it was asked.
+    pub fn promql(&self, name: &str) -> Option<&str> {
+        self.exchanges.iter().find(|exchange| exchange.name == name).map(|exchange| exchange.query.as_str())
+    }
+}
+
+/// One call of the query API and its answer.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Exchange {
+    /// Name of the query, for instance `cpu`.
+    pub name: String,
+    /// The query.
+    pub query: String,
+    /// The moments asked for.
+    pub when: When,
+    /// HTTP status.
+    pub status: u16,
+    /// Declared content type.
+    pub content_type: Option<String>,
+    /// Where a redirect leads.
+    pub location: Option<String>,
+    /// The body, decompressed; as much of it as was read.
+    pub body: Arc<[u8]>,
+}
+
+impl fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, when, status, body, .. } = self;
+        write!(f, "Exchange({name}, {when:?}, HTTP {status}, {} bytes)", body.len())
+    }
+}

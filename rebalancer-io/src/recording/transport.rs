@@ -1,0 +1,127 @@
+//! Transports that record what passes through them, and that answer from a recording.
+
+use std::io::{self, Cursor, Read};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::Value;
+
+use super::exchange::{Exchange, Recording};
+use crate::prometheus::{ApiRequest, ApiResponse, Transport, TransportError};
+
+/// A transport that keeps what passes through it.
+pub struct Recorder<T> {
+    inner: T,
+    max_bytes: u64,
+    exchanges: Mutex<Vec<Exchange>>,
+}
+
+impl<T: Transport> Recorder<T> {
+    /// Records another transport, keeping at most `max_bytes` and one of each body: as much as a
+    /// client with that limit reads.
+    pub fn new(inner: T, max_bytes: u64) -> Self {
+        Self { inner, max_bytes, exchanges: Mutex::new(Vec::new()) }
+    }
+
+    /// What was recorded so far, in the order of names and times.
+    pub fn exchanges(&self) -> Vec<Exchange> {
+        let mut exchanges = self.exchanges.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        exchanges
+            .sort_by(|a, b| (&a.name, &a.query, a.when.start()).cmp(&(&b.name, &b.query, b.when.start())));
+        exchanges
+    }
+}
+
+impl<T: Transport> Transport for Recorder<T> {
+    fn send(&self, request: &ApiRequest<'_>) -> Result<ApiResponse, TransportError> {
+        let response = self.inner.send(request)?;
+        let mut bytes: Vec<u8> = Vec::new();
+        let read = response.body.take(self.max_bytes.saturating_add(1)).read_to_end(&mut bytes);
+        let kept = self.inner.masked(&bytes).map(|masked| with_data_of(&bytes, masked));
+        let body: Arc<[u8]> = bytes.into();
+        let exchange = Exchange {
+            name: request.name.to_owned(),
+            query: request.query.to_owned(),
+            when: request.when,
+            status: response.status,
+            content_type: response.content_type.clone(),
+            location: response.location.clone(),
+            body: kept.map_or_else(|| Arc::clone(&body), Arc::from),
+        };
+        self.exchanges.lock().unwrap_or_else(PoisonError::into_inner).push(exchange);
+        let body: Box<dyn Read + Send> = match read {
+            Ok(_) => Box::new(Cursor::new(body)),
+            Err(error) => Box::new(Cursor::new(body).chain(Failing(Some(error)))),
+        };
+        Ok(ApiResponse { body, ..response })
+    }
+
+    fn place(&self) -> &str {
+        self.inner.place()
+    }
+
+    fn masked(&self, said: &[u8]) -> Option<Vec<u8>> {
+        self.inner.masked(said)
+    }
+}
+
+/// The body of an answer that repeats a credential: masked, but for the series of its data, in which
+/// a name may be the same as that of a tenant.
+fn with_data_of(body: &[u8], masked: Vec<u8>) -> Vec<u8> {
+    let parsed = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).ok();
+    let (Some(body), Some(mut kept)) = (parsed(body), parsed(&masked)) else { return masked };
+    let Some(series) = body.pointer("/data/result").filter(|series| series.is_array()) else { return masked };
+    match kept.pointer_mut("/data/result") {
+        Some(kept_series) if kept_series != series => series.clone_into(kept_series),
+        _ => return masked,
+    }
+    serde_json::to_vec(&kept).unwrap_or(masked)
+}
+
+/// The rest of a body that broke off.
+struct Failing(Option<io::Error>);
+
+impl Read for Failing {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        self.0.take().map_or(Ok(0), Err)
+    }
+}
+
+/// A transport that answers from a recording: the same name, query and time get the same bytes.
+#[derive(Debug, Clone)]
+pub struct Replay {
+    place: String,
+    exchanges: Vec<Exchange>,
+}
+
+impl Replay {
+    /// Replays the exchanges of a recording; `place` names it in messages.
+    pub fn new(recording: &Recording, place: impl Into<String>) -> Self {
+        Self { place: place.into(), exchanges: recording.exchanges.clone() }
+    }
+}
+
+impl Transport for Replay {
+    fn send(&self, request: &ApiRequest<'_>) -> Result<ApiResponse, TransportError> {
+        let asked = (request.name, request.query, request.when);
+        let found = self
+            .exchanges
+            .iter()
+            .find(|exchange| (exchange.name.as_str(), exchange.query.as_str(), exchange.when) == asked)
+            .ok_or_else(|| TransportError::NotRecorded(request.when.to_string()))?;
+        Ok(ApiResponse {
+            status: found.status,
+            content_type: found.content_type.clone(),
+            location: found.location.clone(),
+            body: Box::new(Cursor::new(Arc::clone(&found.body))),
+        })
+    }
+
+    fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// Nothing was sent, so nothing is repeated.
+    fn masked(&self, _: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
+}
