@@ -5,7 +5,7 @@ use std::error::Error;
 use std::time::{Duration, Instant};
 
 use rebalancer_core::{
-    Action, Answer, ClaimFate, Controller, Engine, LivePod, Metric, OwnerFacts, PodState, Presence, Role,
+    Action, Answer, ClaimFate, Controller, Engine, LivePod, Metric, OwnerStatus, PodState, Presence, Role,
     Rotation, RotationOptions, RotationPlan, RotationReport, Thresholds, Workload,
 };
 
@@ -96,6 +96,6 @@ fn observe() -> Workload {
     };
     Workload {
         pods: (0..6).map(pod).collect(),
-        owners: vec![OwnerFacts::silent(controller.clone(), controller.clone())],
+        owners: vec![OwnerStatus::silent(controller.clone(), controller.clone())],
     }
 }

@@ -43,9 +43,9 @@ pub use measure::thresholds::{InvalidThreshold, Thresholds};
 pub use rotation::{
     Action, Answer, ApiFailure, Budget, BudgetProblem, CLAIM_MARGIN, Claim, ClaimFate, ClaimRequest,
     Disturbance, EVICTION_MARGIN, EligibilityRules, EvictionRequest, FailureKind, IneligiblePod, LAST_LOOK,
-    MAX_TARGETS, Method, Mode, Objection, OwnerFacts, Pacing, PlanError, Presence, RECOVERY_POLL, Reason,
-    Role, Rotation, RotationOptions, RotationOutcome, RotationPlan, RotationReport, Step, Target,
-    UnexpectedAnswer, Violation, WaitReason, Workload, WorkloadFacts, check_plan, disturbances,
+    MAX_TARGETS, Method, Mode, Objection, OwnerStatus, Pacing, PlanError, PlannedWorkload, Presence,
+    RECOVERY_POLL, Reason, Role, Rotation, RotationOptions, RotationOutcome, RotationPlan, RotationReport,
+    Step, Target, UnexpectedAnswer, Violation, WaitReason, Workload, check_plan, disturbances,
     divided_targets, objections, remarks,
 };
 pub use strategy::{NothingSelected, Selection, Strategy, UnknownStrategy, select};

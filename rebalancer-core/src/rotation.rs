@@ -24,4 +24,4 @@ pub use protocol::{
 pub use report::{BudgetProblem, Reason, RotationOutcome, RotationReport, Step};
 pub use rollout::{divided_targets, remarks};
 pub use settled::{Disturbance, disturbances};
-pub use workload::{OwnerFacts, Workload, WorkloadFacts};
+pub use workload::{OwnerStatus, PlannedWorkload, Workload};

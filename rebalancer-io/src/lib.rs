@@ -15,9 +15,9 @@ mod promql;
 mod proxies;
 pub mod push;
 pub mod recording;
+mod secrets;
 pub mod snapshot;
 pub mod states;
-mod unsaid;
 
 /// Keeps the code of the guide true.
 #[cfg(doctest)]

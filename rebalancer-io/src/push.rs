@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderValue};
 use ureq::Agent;
 
 use crate::prometheus::{Auth, ConfigError, Endpoint, Tls, TransportError, proxy_for, tls_config, words};
-use crate::unsaid::Unsaid;
+use crate::secrets::Secrets;
 
 /// Type of the text format that every receiver of metrics understands.
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -177,7 +177,7 @@ impl Pusher {
         let mut said: Vec<u8> = Vec::new();
         // What can be read of the reason is told; the status is known without it.
         let body = answer.into_body().into_reader();
-        let _whole = Unsaid::of(&headers).masking(status, body).read_to_end(&mut said);
+        let _whole = Secrets::of(&headers).masking(status, body).read_to_end(&mut said);
         let words = words(&String::from_utf8_lossy(&said));
         Err(refused(PushErrorKind::Refused { status, words }))
     }

@@ -28,9 +28,9 @@ pub(super) fn recheck(
     workload: &Workload,
 ) -> Result<Option<Reason>, Reason> {
     let (gone, remaining) = plan.targets().split_at(evicted);
-    let mut found: Vec<Disturbance> = changes_since(plan.facts(), workload);
+    let mut found: Vec<Disturbance> = changes_since(plan.planned(), workload);
     found.extend(disturbances(workload, plan.options()));
-    let (planned, living) = (plan.facts().uids.len(), workload.living().count());
+    let (planned, living) = (plan.planned().uids.len(), workload.living().count());
     if living < planned && evicted > 0 {
         found.push(Disturbance::ReplacementMissing { planned, found: living });
     }
@@ -106,7 +106,7 @@ impl After<'_> {
 
 /// The living pods that the plan does not know.
 fn newcomers<'a>(plan: &RotationPlan, workload: &'a Workload) -> Vec<&'a str> {
-    let planned = |pod: &&LivePod| plan.facts().uids.get(&pod.name) == Some(&pod.uid);
+    let planned = |pod: &&LivePod| plan.planned().uids.get(&pod.name) == Some(&pod.uid);
     workload.living().filter(|pod| !planned(pod)).map(|pod| pod.name.as_str()).collect()
 }
 

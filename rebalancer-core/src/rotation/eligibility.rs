@@ -1,13 +1,13 @@
 //! Who may be evicted: every reason that speaks against a pod, not only the first.
 
-use crate::{Controller, LivePod, LocalVolume, OwnerFacts, Phase, Protection};
+use crate::{Controller, LivePod, LocalVolume, OwnerStatus, Phase, Protection};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
-/// What eligibility demands beyond the facts that always hold.
+/// What eligibility demands beyond the rules that always hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct EligibilityRules {
@@ -29,7 +29,7 @@ pub struct EligibilityRules {
 ///     objections(&bare, &[], EligibilityRules::default()).iter().map(|objection| objection.code()).collect();
 /// assert_eq!(codes, ["no_controller", "no_uid"]);
 /// ```
-pub fn objections(pod: &LivePod, owners: &[OwnerFacts], rules: EligibilityRules) -> Vec<Objection> {
+pub fn objections(pod: &LivePod, owners: &[OwnerStatus], rules: EligibilityRules) -> Vec<Objection> {
     let mut found: Vec<Objection> = Vec::new();
     if pod.phase != Phase::Running {
         found.push(Objection::NotRunning { phase: pod.phase });
@@ -59,7 +59,7 @@ pub fn objections(pod: &LivePod, owners: &[OwnerFacts], rules: EligibilityRules)
 /// Pods of a `ReplicaSet` (alone, or under a `Deployment` or an Argo `Rollout`), of a `StatefulSet`
 /// and of a `ReplicationController` may be evicted; those of other controllers only where these are
 /// named; some never, whatever group their kind is of.
-fn against_controller(controller: &Controller, owners: &[OwnerFacts]) -> Option<Objection> {
+fn against_controller(controller: &Controller, owners: &[OwnerStatus]) -> Option<Objection> {
     let owner = controller.title();
     match controller.kind.as_str() {
         "DaemonSet" | "Node" => return Some(Objection::NotRecreated { owner }),
@@ -69,11 +69,11 @@ fn against_controller(controller: &Controller, owners: &[OwnerFacts]) -> Option<
     if controller.is("apps", "Deployment") {
         return Some(Objection::NoReplica { owner });
     }
-    let facts: Option<&OwnerFacts> = owners.iter().find(|facts| facts.controller.uid == controller.uid);
-    if facts.is_some_and(|facts| facts.named) {
+    let status: Option<&OwnerStatus> = owners.iter().find(|status| status.controller.uid == controller.uid);
+    if status.is_some_and(|status| status.named) {
         return None;
     }
-    let top: &Controller = facts.map_or(controller, |facts| &facts.top);
+    let top: &Controller = status.map_or(controller, |status| &status.top);
     let replaces: bool = match (controller.is("apps", "ReplicaSet"), top.uid == controller.uid) {
         (true, true) => true,
         (true, false) => top.is("apps", "Deployment") || top.is("argoproj.io", "Rollout"),
@@ -96,7 +96,7 @@ pub struct IneligiblePod {
 
 impl IneligiblePod {
     /// Judges `pod`, whose controller is one of `owners`; `None` means that it may be evicted.
-    pub fn judge(pod: &LivePod, owners: &[OwnerFacts], rules: EligibilityRules) -> Option<Self> {
+    pub fn judge(pod: &LivePod, owners: &[OwnerStatus], rules: EligibilityRules) -> Option<Self> {
         let objections: Vec<Objection> = objections(pod, owners, rules);
         (!objections.is_empty()).then(|| Self { pod: pod.name.clone(), objections })
     }

@@ -70,14 +70,14 @@ pub const RECOVERY_POLL: Duration = Duration::from_secs(5);
 /// ```
 /// use core::time::Duration;
 /// use rebalancer_core::{Action, Answer, Rotation, RotationOutcome, RotationPlan, RotationReport};
-/// # use rebalancer_core::{ClaimFate, Controller, LivePod, OwnerFacts, Role, RotationOptions, Workload};
+/// # use rebalancer_core::{ClaimFate, Controller, LivePod, OwnerStatus, Role, RotationOptions, Workload};
 /// # let controller = Controller { group: None, kind: "StatefulSet".into(), name: "orders".into(), uid: "s".into() };
 /// # let pod = |name: &str| LivePod {
 /// #     uid: name.into(), controller: Some(controller.clone()), ..LivePod::assumed(name)
 /// # };
 /// # let workload = Workload {
 /// #     pods: ["a", "b", "c"].map(pod).to_vec(),
-/// #     owners: vec![OwnerFacts::silent(controller.clone(), controller.clone())],
+/// #     owners: vec![OwnerStatus::silent(controller.clone(), controller.clone())],
 /// # };
 /// # let options = RotationOptions::until(Duration::from_secs(60));
 /// # let plan = RotationPlan::new(&[(Role::Busiest, "a"), (Role::LeastBusy, "c")], &workload, options).unwrap();

@@ -2,7 +2,7 @@
 
 use super::rollout::divided_targets;
 use super::settled::{Disturbance, disturbances};
-use super::workload::{OwnerFacts, Workload, WorkloadFacts};
+use super::workload::{OwnerStatus, PlannedWorkload, Workload};
 use crate::rotation::eligibility::joined;
 use crate::{Controller, EligibilityRules, IneligiblePod, LivePod};
 use alloc::string::{String, ToString};
@@ -13,7 +13,7 @@ use core::time::Duration;
 /// The most pods one rotation evicts.
 pub const MAX_TARGETS: usize = 2;
 
-/// Which pods to evict in which order, from which facts, within which limits.
+/// Which pods to evict, in which order, and within which limits.
 ///
 /// A plan cannot be changed once made; [`Rotation`](crate::Rotation) carries it out or says why
 /// not. It knows no namespace: whoever performs it does.
@@ -22,7 +22,7 @@ pub const MAX_TARGETS: usize = 2;
 pub struct RotationPlan {
     targets: Vec<Target>,
     workload: Controller,
-    facts: WorkloadFacts,
+    planned: PlannedWorkload,
     options: RotationOptions,
 }
 
@@ -79,7 +79,7 @@ impl RotationPlan {
         }
         let top: Controller =
             top(workload).expect("the targets have controllers, and none of a settled workload is unknown");
-        Ok(Self { targets: chosen, workload: top, facts: WorkloadFacts::of(workload), options })
+        Ok(Self { targets: chosen, workload: top, planned: PlannedWorkload::of(workload), options })
     }
 
     /// The same plan as a dry run: it ends after the preflight of each target, and nothing is claimed.
@@ -99,9 +99,9 @@ impl RotationPlan {
         &self.workload
     }
 
-    /// The facts the plan was made from.
-    pub const fn facts(&self) -> &WorkloadFacts {
-        &self.facts
+    /// The workload as it was when the plan was made.
+    pub const fn planned(&self) -> &PlannedWorkload {
+        &self.planned
     }
 
     /// How to carry it out.
@@ -113,7 +113,7 @@ impl RotationPlan {
 /// Only owners of living pods count: two runs that list the same pods have to agree, and what is
 /// left of ended pods may be cleaned up in between.
 fn top(workload: &Workload) -> Option<Controller> {
-    let owns = |owner: &&OwnerFacts| {
+    let owns = |owner: &&OwnerStatus| {
         workload.living().any(|pod| pod.controller.as_ref().is_some_and(|by| by.uid == owner.controller.uid))
     };
     let tops = workload.owners.iter().filter(owns).map(|owner| &owner.top);

@@ -1,7 +1,7 @@
 //! Whether a rollout is under way: what owners say of it, and what the pods' own revisions show.
 
 use super::settled::Disturbance;
-use super::workload::{OwnerFacts, Workload};
+use super::workload::{OwnerStatus, Workload};
 use crate::Controller;
 use crate::rotation::eligibility::joined;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -21,7 +21,7 @@ pub(super) enum Progress {
 }
 
 /// How far the newest specification of `owner` has come.
-pub(super) fn progress(owner: &OwnerFacts, workload: &Workload) -> Progress {
+pub(super) fn progress(owner: &OwnerStatus, workload: &Workload) -> Progress {
     if owner.generation.is_some() && owner.generation != owner.observed_generation {
         return Progress::UnderWay;
     }
@@ -39,7 +39,7 @@ pub(super) fn progress(owner: &OwnerFacts, workload: &Workload) -> Progress {
 
 /// A `StatefulSet` whose two revisions differ. With `OnDelete` they do so for ever, even when all
 /// pods are updated; with a partition until it is taken away.
-fn of_stateful_set(owner: &OwnerFacts, workload: &Workload) -> Progress {
+fn of_stateful_set(owner: &OwnerStatus, workload: &Workload) -> Progress {
     let pods = workload.under(&owner.top.uid);
     let revisions: Option<Vec<&str>> = pods.map(|pod| pod.revision.as_deref()).collect();
     if owner.on_delete {
@@ -87,14 +87,14 @@ pub(super) fn of_several_revisions(workload: &Workload) -> Vec<Disturbance> {
 }
 
 /// The owners whose pods rest at two revisions.
-fn partitioned(workload: &Workload) -> impl Iterator<Item = &OwnerFacts> {
+fn partitioned(workload: &Workload) -> impl Iterator<Item = &OwnerStatus> {
     workload.owners.iter().filter(|owner| progress(owner, workload) == Progress::Partitioned)
 }
 
 /// Speaks against `targets` that are not of one revision where their owner keeps two side by side:
 /// their loads may differ by what they run, and each comes back as it was.
 pub fn divided_targets(workload: &Workload, targets: &[&str]) -> Option<Disturbance> {
-    let is_one_revision = |owner: &&OwnerFacts| {
+    let is_one_revision = |owner: &&OwnerStatus| {
         let chosen = workload.under(&owner.top.uid).filter(|pod| targets.contains(&pod.name.as_str()));
         let revisions: Vec<Option<&str>> = chosen.map(|pod| pod.revision.as_deref()).collect();
         match revisions.as_slice() {
@@ -102,14 +102,14 @@ pub fn divided_targets(workload: &Workload, targets: &[&str]) -> Option<Disturba
             [first, rest @ ..] => first.is_some() && rest.iter().all(|revision| revision == first),
         }
     };
-    let divided: &OwnerFacts = partitioned(workload).find(|owner| !is_one_revision(owner))?;
+    let divided: &OwnerStatus = partitioned(workload).find(|owner| !is_one_revision(owner))?;
     Some(Disturbance::Partitioned { owner: divided.top.title() })
 }
 
 /// What a reader should know before `targets` are evicted though it holds nothing back, a sentence
 /// each: what is lost with them, and what cannot be seen of their owner.
 pub fn remarks(workload: &Workload, targets: &[&str]) -> Vec<String> {
-    let tops: BTreeMap<&str, &OwnerFacts> =
+    let tops: BTreeMap<&str, &OwnerStatus> =
         workload.owners.iter().map(|owner| (owner.top.uid.as_str(), owner)).collect();
     let of_owners = tops.into_values().filter_map(|owner| remark(owner, workload));
     let of_targets = workload
@@ -121,7 +121,7 @@ pub fn remarks(workload: &Workload, targets: &[&str]) -> Vec<String> {
     of_owners.chain(of_targets).collect()
 }
 
-fn remark(owner: &OwnerFacts, workload: &Workload) -> Option<String> {
+fn remark(owner: &OwnerStatus, workload: &Workload) -> Option<String> {
     let title: String = owner.top.title();
     if owner.is_silent() {
         return Some(format!("{title}: rollout not visible, but for pods of different revisions"));

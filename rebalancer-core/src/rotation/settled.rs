@@ -2,7 +2,7 @@
 
 use super::plan::RotationOptions;
 use super::rollout::{Progress, of_several_revisions, progress};
-use super::workload::{OwnerFacts, Workload, WorkloadFacts};
+use super::workload::{OwnerStatus, PlannedWorkload, Workload};
 use crate::rotation::eligibility::joined;
 use crate::{Controller, LivePod};
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -140,33 +140,33 @@ pub fn disturbances(workload: &Workload, options: &RotationOptions) -> Vec<Distu
 }
 
 /// Lists how `workload` differs from the one a plan was made from.
-pub fn changes_since(facts: &WorkloadFacts, workload: &Workload) -> Vec<Disturbance> {
+pub fn changes_since(planned: &PlannedWorkload, workload: &Workload) -> Vec<Disturbance> {
     let now: BTreeMap<&str, &LivePod> = workload.living().map(|pod| (pod.name.as_str(), pod)).collect();
     let mut found: Vec<Disturbance> = Vec::new();
-    for (name, uid) in &facts.uids {
+    for (name, uid) in &planned.uids {
         match now.get(name.as_str()) {
             None => found.push(Disturbance::PodGone { pod: name.clone() }),
             Some(pod) if pod.uid != *uid => {
                 found.push(Disturbance::PodReplaced { pod: name.clone() });
             }
-            Some(pod) if pod.controller.as_ref().map(|owner| &owner.uid) != facts.controllers.get(name) => {
+            Some(pod) if pod.controller.as_ref().map(|owner| &owner.uid) != planned.controllers.get(name) => {
                 found.push(Disturbance::ControllerChanged { pod: name.clone() });
             }
             Some(_) => {}
         }
     }
-    let new = now.keys().filter(|name| !facts.uids.contains_key(**name));
+    let new = now.keys().filter(|name| !planned.uids.contains_key(**name));
     found.extend(new.map(|name| Disturbance::PodNew { pod: (*name).into() }));
-    found.extend(desired_changes(facts, workload));
+    found.extend(desired_changes(planned, workload));
     found
 }
 
-/// The owners that ask for another number of pods than when `facts` were taken down.
-fn desired_changes(facts: &WorkloadFacts, workload: &Workload) -> Vec<Disturbance> {
+/// The owners that now ask for another number of pods than when the plan was made.
+fn desired_changes(planned: &PlannedWorkload, workload: &Workload) -> Vec<Disturbance> {
     workload
         .owners
         .iter()
-        .filter(|owner| facts.desired_replicas.get(&owner.top.uid).copied() != owner.desired_replicas)
+        .filter(|owner| planned.desired_replicas.get(&owner.top.uid).copied() != owner.desired_replicas)
         .map(|owner| Disturbance::DesiredChanged { owner: owner.top.title(), now: owner.desired_replicas })
         .collect()
 }
@@ -188,7 +188,7 @@ fn of_controllers(workload: &Workload, options: &RotationOptions) -> Vec<Disturb
 
 /// Rollouts and replica counts; several controllers may share one owner at the top.
 fn of_owners(workload: &Workload) -> Vec<Disturbance> {
-    let tops: BTreeMap<&str, &OwnerFacts> =
+    let tops: BTreeMap<&str, &OwnerStatus> =
         workload.owners.iter().map(|owner| (owner.top.uid.as_str(), owner)).collect();
     let mut found: Vec<Disturbance> = Vec::new();
     for (uid, owner) in tops {

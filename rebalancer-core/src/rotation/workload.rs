@@ -13,7 +13,7 @@ pub struct Workload {
     /// All pods the selector finds, ended ones included.
     pub pods: Vec<LivePod>,
     /// One entry for each controller of those pods.
-    pub owners: Vec<OwnerFacts>,
+    pub owners: Vec<OwnerStatus>,
 }
 
 impl Workload {
@@ -24,7 +24,7 @@ impl Workload {
     }
 
     /// What is known of the controller of `pod`.
-    pub(crate) fn owner_of(&self, pod: &LivePod) -> Option<&OwnerFacts> {
+    pub(crate) fn owner_of(&self, pod: &LivePod) -> Option<&OwnerStatus> {
         let controller: &Controller = pod.controller.as_ref()?;
         self.owners.iter().find(|owner| owner.controller.uid == controller.uid)
     }
@@ -46,11 +46,11 @@ impl Workload {
 /// the field, an absent count is 0: the API leaves zeros out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct OwnerFacts {
+pub struct OwnerStatus {
     /// The controller of the pods themselves, such as the `ReplicaSet`.
     pub controller: Controller,
     /// The object at the top: the `Deployment` or other owner above a `ReplicaSet`, else the
-    /// controller itself. These facts are its own where its kind is understood.
+    /// controller itself. What follows is its own where its kind is understood.
     pub top: Controller,
     /// Version of the top object's specification (`metadata.generation`).
     pub generation: Option<i64>,
@@ -89,7 +89,7 @@ pub struct OwnerFacts {
     pub rollout_ago: Option<Duration>,
 }
 
-impl OwnerFacts {
+impl OwnerStatus {
     /// An owner that says nothing of itself, such as one of a custom kind.
     pub const fn silent(controller: Controller, top: Controller) -> Self {
         Self {
@@ -119,7 +119,7 @@ impl OwnerFacts {
 /// What a plan remembers of the workload it was made from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
-pub struct WorkloadFacts {
+pub struct PlannedWorkload {
     /// UID of every living pod by its name.
     pub uids: BTreeMap<String, String>,
     /// UID of the controller of every living pod, by the pod's name.
@@ -128,8 +128,8 @@ pub struct WorkloadFacts {
     pub desired_replicas: BTreeMap<String, u32>,
 }
 
-impl WorkloadFacts {
-    /// Takes down the facts of `workload`.
+impl PlannedWorkload {
+    /// What a plan has to remember of `workload`.
     pub fn of(workload: &Workload) -> Self {
         let controller_uid = |pod: &LivePod| pod.controller.as_ref().map(|controller| controller.uid.clone());
         Self {

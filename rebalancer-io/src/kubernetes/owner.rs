@@ -7,7 +7,7 @@ use std::mem;
 use jiff::{SignedDuration, Timestamp};
 use kube::api::GetParams;
 use kube::core::Request;
-use rebalancer_core::{ApiFailure, Controller, OwnerFacts};
+use rebalancer_core::{ApiFailure, Controller, OwnerStatus};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -178,12 +178,12 @@ impl Cluster {
     ///
     /// # Errors
     /// A missing permission names its verb in the server's words; every other failure as it came.
-    pub(super) fn owner_facts(
+    pub(super) fn owner_statuses(
         &self,
         controllers: &BTreeSet<&Controller>,
-    ) -> Result<Vec<OwnerFacts>, ApiFailure> {
-        let mut tops: BTreeMap<String, OwnerFacts> = BTreeMap::new();
-        let mut facts: Vec<OwnerFacts> = Vec::new();
+    ) -> Result<Vec<OwnerStatus>, ApiFailure> {
+        let mut tops: BTreeMap<String, OwnerStatus> = BTreeMap::new();
+        let mut facts: Vec<OwnerStatus> = Vec::new();
         for controller in controllers.iter().take(MAX_CONTROLLERS) {
             facts.extend(self.facts_of(controller, &mut tops)?);
         }
@@ -196,10 +196,10 @@ impl Cluster {
     fn facts_of(
         &self,
         controller: &Controller,
-        tops: &mut BTreeMap<String, OwnerFacts>,
-    ) -> Result<Option<OwnerFacts>, ApiFailure> {
+        tops: &mut BTreeMap<String, OwnerStatus>,
+    ) -> Result<Option<OwnerStatus>, ApiFailure> {
         let Some(kind) = Kind::of_pods(controller) else {
-            return Ok(Some(OwnerFacts::silent(controller.clone(), controller.clone())));
+            return Ok(Some(OwnerStatus::silent(controller.clone(), controller.clone())));
         };
         let Some(mut object) = self.owner(controller, kind)? else { return Ok(None) };
         // Of the ReplicaSet also below a Deployment: it is resized with it, and with a time.
@@ -211,22 +211,22 @@ impl Cluster {
         // What owns a StatefulSet or a ReplicationController changes them, not their pods.
         let Some(above) = above.filter(|_| kind == Kind::ReplicaSet) else {
             let facts = object.facts(kind, controller, controller);
-            return Ok(Some(OwnerFacts { resized_ago, rollout_ago, ..facts }));
+            return Ok(Some(OwnerStatus { resized_ago, rollout_ago, ..facts }));
         };
         let Some(kind_above) = Kind::of_replica_sets(&above) else {
             // The counts are the pods' own; of a rollout that is made above them they say nothing.
             let facts = object.facts(kind, controller, &above);
-            let unseen = OwnerFacts { generation: None, observed_generation: None, ..facts };
-            return Ok(Some(OwnerFacts { resized_ago, rollout_ago, ..unseen }));
+            let unseen = OwnerStatus { generation: None, observed_generation: None, ..facts };
+            return Ok(Some(OwnerStatus { resized_ago, rollout_ago, ..unseen }));
         };
         if let Some(known) = tops.get(&above.uid) {
             let controller = controller.clone();
-            return Ok(Some(OwnerFacts { controller, resized_ago, rollout_ago, ..known.clone() }));
+            return Ok(Some(OwnerStatus { controller, resized_ago, rollout_ago, ..known.clone() }));
         }
         let Some(top) = self.owner(&above, kind_above)? else { return Ok(None) };
         let facts = top.facts(kind_above, controller, &above);
         tops.insert(above.uid, facts.clone());
-        Ok(Some(OwnerFacts { resized_ago, rollout_ago, ..facts }))
+        Ok(Some(OwnerStatus { resized_ago, rollout_ago, ..facts }))
     }
 
     /// The object, unless it is gone or another has taken its name.
@@ -244,14 +244,14 @@ impl Cluster {
 }
 
 impl Object {
-    fn facts(self, kind: Kind, controller: &Controller, top: &Controller) -> OwnerFacts {
+    fn facts(self, kind: Kind, controller: &Controller, top: &Controller) -> OwnerStatus {
         let Self { metadata, spec, status } = self;
         let updates = matches!(kind, Kind::Deployment | Kind::Rollout | Kind::StatefulSet);
         let (current_revision, update_revision) = match kind {
             Kind::Rollout => (status.stable_rs, status.current_pod_hash),
             _ => (status.current_revision, status.update_revision),
         };
-        OwnerFacts {
+        OwnerStatus {
             generation: metadata.generation,
             observed_generation: status.observed_generation.as_ref().and_then(Generation::number),
             desired_replicas: spec.replicas,
@@ -261,7 +261,7 @@ impl Object {
             update_revision,
             partition: spec.update_strategy.rolling_update.partition.unwrap_or(0),
             on_delete: spec.update_strategy.kind.as_deref() == Some("OnDelete"),
-            ..OwnerFacts::silent(controller.clone(), top.clone())
+            ..OwnerStatus::silent(controller.clone(), top.clone())
         }
     }
 }

@@ -20,7 +20,7 @@ use tower::util::MapRequestLayer;
 use super::config::{ConnectError, Located};
 use super::kubeconfig;
 use crate::prometheus::{Auth, SecretSource, cause};
-use crate::unsaid::Unsaid;
+use crate::secrets::Secrets;
 
 /// Requests that may wait for the client: one is sent at a time.
 const WAITING: usize = 8;
@@ -30,15 +30,15 @@ const SHORTEST_OUTPUT: usize = 12;
 
 /// What has been sent to prove who asks. No answer is quoted with it.
 #[derive(Clone, Default)]
-pub(super) struct Sent(Arc<Mutex<(Option<HeaderValue>, Unsaid)>>);
+pub(super) struct Sent(Arc<Mutex<(Option<HeaderValue>, Secrets)>>);
 
 impl Sent {
     fn note(&self, headers: &HeaderMap) {
         let Some(value) = headers.get(AUTHORIZATION) else { return };
         let mut sent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (last, unsaid) = &mut *sent;
+        let (last, secrets) = &mut *sent;
         if last.as_ref() != Some(value) {
-            unsaid.add_credential(value);
+            secrets.add_credential(value);
             *last = Some(value.clone());
         }
     }
@@ -179,7 +179,7 @@ pub(super) struct Plugin {
     name: String,
     hint: Option<String>,
     /// Values of its environment, which it may repeat.
-    unsaid: Unsaid,
+    secrets: Secrets,
 }
 
 impl Plugin {
@@ -189,16 +189,16 @@ impl Plugin {
     }
 
     fn of(exec: Option<&ExecConfig>) -> Self {
-        let mut unsaid = Unsaid::default();
+        let mut secrets = Secrets::default();
         let environment = exec.and_then(|exec| exec.env.as_deref()).unwrap_or_default();
-        environment.iter().filter_map(|variable| variable.get("value")).for_each(|value| unsaid.add(value));
+        environment.iter().filter_map(|variable| variable.get("value")).for_each(|value| secrets.add(value));
         let command = exec.and_then(|exec| exec.command.as_deref()).unwrap_or_default();
         // A whole command line may hold a secret; the name of a program does not.
         let is_name = !command.is_empty() && !command.contains(char::is_whitespace);
         Self {
             name: if is_name { format!("the exec plugin {command}") } else { "the exec plugin".to_owned() },
             hint: exec.and_then(|exec| exec.install_hint.clone()).filter(|hint| !hint.trim().is_empty()),
-            unsaid,
+            secrets,
         }
     }
 
@@ -251,11 +251,11 @@ impl Plugin {
     /// What a plugin says on its standard error, without its environment and without the words that it
     /// printed as its answer.
     fn without_secrets(&self, printed: &[u8], said: &[u8]) -> String {
-        let mut unsaid = self.unsaid.clone();
+        let mut secrets = self.secrets.clone();
         let printed = String::from_utf8_lossy(printed);
         let words = printed.split(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',' | '\\'));
-        words.filter(|word| word.len() >= SHORTEST_OUTPUT).for_each(|word| unsaid.add(word));
-        unsaid.masked(&String::from_utf8_lossy(said))
+        words.filter(|word| word.len() >= SHORTEST_OUTPUT).for_each(|word| secrets.add(word));
+        secrets.masked(&String::from_utf8_lossy(said))
     }
 }
 

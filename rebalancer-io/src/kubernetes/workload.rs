@@ -88,7 +88,7 @@ impl Observer<'_> {
     fn with_owners(&self, pods: Vec<LivePod>) -> Result<Workload, ApiFailure> {
         let controllers: BTreeSet<&Controller> =
             pods.iter().filter_map(|pod| pod.controller.as_ref()).collect();
-        let owners = self.cluster.owner_facts(&controllers)?;
+        let owners = self.cluster.owner_statuses(&controllers)?;
         Ok(Workload { pods, owners })
     }
 

@@ -23,7 +23,7 @@ use super::config::{ConfigError, Endpoint, Header, Method, PrometheusConfig, Tls
 use super::error::TransportError;
 use crate::clock::ServerClock;
 use crate::proxies;
-use crate::unsaid::Unsaid;
+use crate::secrets::Secrets;
 
 /// How much longer than the server's limit the client waits, so that the server's own words on a
 /// timeout arrive.
@@ -172,7 +172,7 @@ pub struct HttpTransport {
     timeout: Duration,
     clock: Arc<ServerClock>,
     /// The credentials that have been sent.
-    sent: Mutex<Unsaid>,
+    sent: Mutex<Secrets>,
 }
 
 impl HttpTransport {
@@ -243,9 +243,9 @@ impl HttpTransport {
     ) -> Result<ApiResponse, TransportError> {
         let url = format!("{}{path}", self.base);
         let headers = self.headers()?;
-        let mut unsaid = Unsaid::of(&headers);
-        self.extra.iter().for_each(|(_, value)| unsaid.add(value.reveal()));
-        self.sent.lock().unwrap_or_else(PoisonError::into_inner).extend(&unsaid);
+        let mut secrets = Secrets::of(&headers);
+        self.extra.iter().for_each(|(_, value)| secrets.add(value.reveal()));
+        self.sent.lock().unwrap_or_else(PoisonError::into_inner).extend(&secrets);
         let sent = Timestamp::now();
         let answer = match method {
             Method::Post => {
@@ -265,9 +265,9 @@ impl HttpTransport {
         let status = answer.status().as_u16();
         Ok(ApiResponse {
             status,
-            content_type: header(CONTENT_TYPE).map(|text| unsaid.masked(text)),
-            location: header(LOCATION).map(|text| unsaid.masked(text)),
-            body: unsaid
+            content_type: header(CONTENT_TYPE).map(|text| secrets.masked(text)),
+            location: header(LOCATION).map(|text| secrets.masked(text)),
+            body: secrets
                 .masking(status, HttpBody { body: answer.into_body().into_reader(), timeout: self.timeout }),
         })
     }

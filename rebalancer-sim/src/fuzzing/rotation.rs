@@ -5,8 +5,8 @@ use std::time::Duration;
 use arbitrary::{Result, Unstructured};
 use rebalancer_core::{
     Action, Answer, ApiFailure, Budget, Claim, ClaimFate, Controller, EvictionRequest, FailureKind, LivePod,
-    Mode, OwnerFacts, Pacing, Phase, Presence, Role, Rotation, RotationOptions, RotationPlan, RotationReport,
-    Target, Workload,
+    Mode, OwnerStatus, Pacing, Phase, Presence, Role, Rotation, RotationOptions, RotationPlan,
+    RotationReport, Target, Workload,
 };
 
 /// Answers after which every rotation must have stopped: the deadline below ends all waiting.
@@ -345,7 +345,7 @@ fn presence(input: &mut Unstructured<'_>) -> Result<Presence> {
 }
 
 fn settled() -> Workload {
-    let owner = OwnerFacts { desired_replicas: Some(5), ..OwnerFacts::silent(controller(), controller()) };
+    let owner = OwnerStatus { desired_replicas: Some(5), ..OwnerStatus::silent(controller(), controller()) };
     Workload { pods: NAMES.map(pod).to_vec(), owners: vec![owner] }
 }
 

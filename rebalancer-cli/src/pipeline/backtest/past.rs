@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use jiff::Timestamp;
-use rebalancer_core::{LivePod, Metric, OwnerFacts, PerMetric, Workload};
+use rebalancer_core::{LivePod, Metric, OwnerStatus, PerMetric, Workload};
 use rebalancer_io::facts::{FactFinder, Kin};
 use rebalancer_io::metrics::{AtMost, FactQueries, MetricsSource, QuerySet};
 use rebalancer_io::podstate::{Answers, Freshness};
@@ -257,13 +257,17 @@ fn earlier(pod: &LivePod, ago: Duration, latest: bool) -> Option<LivePod> {
 
 /// What was known of an owner `ago`: of an earlier minute only when its template last changed, and
 /// whether its pods may be evicted because it is named. `None` where there is neither.
-fn earlier_owner(owner: &OwnerFacts, ago: Duration, latest: bool) -> Option<OwnerFacts> {
+fn earlier_owner(owner: &OwnerStatus, ago: Duration, latest: bool) -> Option<OwnerStatus> {
     if latest {
         return Some(owner.clone());
     }
     let rollout_ago = owner.rollout_ago.and_then(|then| then.checked_sub(ago));
-    let silent = OwnerFacts::silent(owner.controller.clone(), owner.top.clone());
-    (rollout_ago.is_some() || owner.named).then_some(OwnerFacts { rollout_ago, named: owner.named, ..silent })
+    let silent = OwnerStatus::silent(owner.controller.clone(), owner.top.clone());
+    (rollout_ago.is_some() || owner.named).then_some(OwnerStatus {
+        rollout_ago,
+        named: owner.named,
+        ..silent
+    })
 }
 
 /// The time from `earlier` to `later`, zero where it is the other way round.

@@ -3,7 +3,7 @@
 
 use rebalancer_core::{
     ApiFailure, Budget, Controller, Disturbance, EligibilityRules, EvictionRequest, FailureKind, LivePod,
-    Method, Objection, OwnerFacts, Protection, Role, Strategy, Target, Workload, disturbances, objections,
+    Method, Objection, OwnerStatus, Protection, Role, Strategy, Target, Workload, disturbances, objections,
     remarks,
 };
 use rebalancer_io::driver::Look as _;
@@ -200,7 +200,7 @@ fn owned(owner: &str, workload: &Workload, category: &mut Category) {
     let asked: Vec<u32> = workload.owners.iter().filter_map(|owner| owner.desired_replicas).collect();
     let asked =
         asked.first().map_or_else(String::new, |count| format!(", {count} replicas asked for and there"));
-    if workload.owners.iter().any(OwnerFacts::is_silent) {
+    if workload.owners.iter().any(OwnerStatus::is_silent) {
         return category.warn(
             format!("owned by {owner}{asked}, rollout not visible"),
             "of a rollout only pods of different revisions can be seen; those withhold a run",

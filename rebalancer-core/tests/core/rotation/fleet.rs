@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 use rebalancer_core::{
-    Controller, LivePod, OwnerFacts, Phase, Protection, Role, RotationOptions, RotationPlan, Workload,
+    Controller, LivePod, OwnerStatus, Phase, Protection, Role, RotationOptions, RotationPlan, Workload,
 };
 
 /// A settled workload of pods with these names, all of one controller of this kind.
@@ -12,7 +12,7 @@ pub fn workload(kind: &str, names: &[&str]) -> Workload {
     let revision: Option<String> = (kind == "StatefulSet").then(|| "r1".to_string());
     Workload {
         pods: names.iter().map(|name| pod(name, &controller)).collect(),
-        owners: vec![OwnerFacts {
+        owners: vec![OwnerStatus {
             controller: controller.clone(),
             top: if kind == "ReplicaSet" { owner("Deployment", "orders") } else { controller.clone() },
             generation: Some(7),
@@ -22,7 +22,7 @@ pub fn workload(kind: &str, names: &[&str]) -> Workload {
             updated_replicas: replicas,
             current_revision: revision.clone(),
             update_revision: revision,
-            ..OwnerFacts::silent(controller.clone(), controller)
+            ..OwnerStatus::silent(controller.clone(), controller)
         }],
     }
 }
@@ -76,7 +76,7 @@ pub fn change(workload: &mut Workload, word: &str) {
         return workload.owners.clear();
     }
     let (fact, value) = word.split_once('=').unwrap_or_else(|| panic!("{word}: not understood"));
-    let owner: &mut OwnerFacts = &mut workload.owners[0];
+    let owner: &mut OwnerStatus = &mut workload.owners[0];
     let number = || Some(value.parse().expect("a count"));
     match fact {
         "generation" => owner.generation = number().map(i64::from),

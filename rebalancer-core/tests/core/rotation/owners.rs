@@ -1,7 +1,7 @@
 //! Whose pods may be evicted, and which rollouts are seen.
 
 use rebalancer_core::{
-    Controller, Disturbance, EligibilityRules, Objection, OwnerFacts, Role, RotationOptions, RotationPlan,
+    Controller, Disturbance, EligibilityRules, Objection, OwnerStatus, Role, RotationOptions, RotationPlan,
     Workload, disturbances, objections, remarks,
 };
 
@@ -23,7 +23,7 @@ fn owner(full_kind: &str) -> Controller {
 fn verdict(controller: &str, top: &str, named: bool) -> &'static str {
     let (controller, top) = (owner(controller), owner(top));
     let pod = fleet::pod("a", &controller);
-    let facts = OwnerFacts { named, ..OwnerFacts::silent(controller, top) };
+    let facts = OwnerStatus { named, ..OwnerStatus::silent(controller, top) };
     objections(&pod, &[facts], EligibilityRules::default()).first().map_or("", Objection::code)
 }
 
@@ -110,7 +110,7 @@ fn pods_of_several_revisions_withhold_whatever_owns_them() {
         let mut workload = revised(kind, ["r1", "r1", "r1", "r2"]);
         assert_eq!(found(&workload), words(title), "{kind}");
         let facts = &mut workload.owners[0];
-        *facts = OwnerFacts::silent(facts.controller.clone(), facts.top.clone());
+        *facts = OwnerStatus::silent(facts.controller.clone(), facts.top.clone());
         assert_eq!(found(&workload), words(title), "{kind} that says nothing");
         assert_eq!(found(&revised(kind, ["r1"; 4])), Vec::<String>::new(), "{kind}");
     }
@@ -130,7 +130,7 @@ fn two_workloads_under_one_selector_are_each_of_one_revision() {
 }
 
 /// A `StatefulSet` whose template was changed from `r1` to `r2`.
-fn changed(revisions: [&str; 4], updated: u32, change: impl FnOnce(&mut OwnerFacts)) -> Workload {
+fn changed(revisions: [&str; 4], updated: u32, change: impl FnOnce(&mut OwnerStatus)) -> Workload {
     let mut workload = revised("StatefulSet", revisions);
     let facts = &mut workload.owners[0];
     facts.update_revision = Some("r2".to_string());
@@ -143,7 +143,7 @@ const ROLLOUT: &str = "StatefulSet orders is in a rollout";
 
 #[test]
 fn a_stateful_set_updated_on_deletion_is_settled_when_its_pods_are() {
-    let on_delete = |facts: &mut OwnerFacts| facts.on_delete = true;
+    let on_delete = |facts: &mut OwnerStatus| facts.on_delete = true;
     for (revisions, updated, settled) in [
         (["r2"; 4], 4, true),
         ([""; 4], 4, true),
@@ -167,7 +167,7 @@ fn a_stateful_set_updated_on_deletion_is_settled_when_its_pods_are() {
 
 #[test]
 fn a_partition_at_rest_is_rotated_among_pods_of_one_revision() {
-    let partition = |facts: &mut OwnerFacts| facts.partition = 3;
+    let partition = |facts: &mut OwnerStatus| facts.partition = 3;
     let canary = changed(["r1", "r1", "r1", "r2"], 1, partition);
     assert_eq!(found(&canary), Vec::<String>::new());
     assert_eq!(
@@ -219,7 +219,7 @@ fn a_rollout_of_argo_is_told_by_its_hashes_and_by_its_counts() {
 fn what_is_lost_or_cannot_be_seen_is_told() {
     let mut workload = revised("CloneSet", ["r1"; 4]);
     let facts = &mut workload.owners[0];
-    *facts = OwnerFacts::silent(facts.controller.clone(), facts.top.clone());
+    *facts = OwnerStatus::silent(facts.controller.clone(), facts.top.clone());
     workload.pods[0].local_storage =
         vec![rebalancer_core::LocalVolume::EmptyDir { volume: "rocksdb".to_string() }];
     let unseen = "CloneSet orders: rollout not visible, but for pods of different revisions";

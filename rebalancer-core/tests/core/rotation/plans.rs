@@ -40,7 +40,7 @@ fn a_plan_remembers_uids_in_the_order_asked_for() {
         .map(|target| (target.role, target.name.as_str(), target.uid.as_str()))
         .collect();
     assert_eq!(told, [(Role::Busiest, "a", "uid-a"), (Role::LeastBusy, "d", "uid-d")]);
-    assert_eq!(plan.facts().uids.len(), 4);
+    assert_eq!(plan.planned().uids.len(), 4);
 }
 
 #[test]

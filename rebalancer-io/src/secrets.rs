@@ -27,23 +27,23 @@ const HEAD: usize = 64;
 
 /// What a request carried that no answer to it may show.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Unsaid {
+pub(crate) struct Secrets {
     /// Longest first: a part of a longer one would leave the rest of it in sight.
     secrets: Vec<Vec<u8>>,
 }
 
-impl Unsaid {
+impl Secrets {
     /// What the headers of a request say of who asks.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
-        let mut unsaid = Self::default();
+        let mut secrets = Self::default();
         for (name, value) in headers {
             if name == AUTHORIZATION {
-                unsaid.add_credential(value);
+                secrets.add_credential(value);
             } else if name != HOST {
-                unsaid.add(&String::from_utf8_lossy(value.as_bytes()));
+                secrets.add(&String::from_utf8_lossy(value.as_bytes()));
             }
         }
-        unsaid
+        secrets
     }
 
     /// Adds the value of the header `Authorization`: `Bearer TOKEN` or `Basic BASE64`.
@@ -188,21 +188,21 @@ impl Read for Ending {
 mod tests {
     use super::*;
 
-    fn unsaid() -> Unsaid {
+    fn secrets() -> Secrets {
         let mut headers = HeaderMap::new();
         let basic = format!("Basic {}", STANDARD.encode("ada:hunter2"));
         headers.insert(AUTHORIZATION, basic.parse().expect("a header"));
         headers.insert("x-scope-orgid", "hunter2-tenant".parse().expect("a header"));
         headers.insert("x-dedup", "true".parse().expect("a header"));
         headers.insert(HOST, "prometheus".parse().expect("a header"));
-        let mut unsaid = Unsaid::of(&headers);
-        unsaid.add("a \"key\"+");
-        unsaid
+        let mut secrets = Secrets::of(&headers);
+        secrets.add("a \"key\"+");
+        secrets
     }
 
     fn read(status: u16, body: &'static [u8]) -> String {
         let mut text = String::new();
-        unsaid().masking(status, body).read_to_string(&mut text).expect("bytes in memory");
+        secrets().masking(status, body).read_to_string(&mut text).expect("bytes in memory");
         text
     }
 
@@ -220,17 +220,20 @@ mod tests {
 
     #[test]
     fn a_part_that_a_cut_has_left_is_not_shown() {
-        let unsaid = unsaid();
-        assert_eq!(unsaid.masked("who is hunter2-te…r2-tenant said"), "who is **********…********* said");
-        assert_eq!(unsaid.masked("2-tenant, hunter2"), "********, *******");
-        assert_eq!(unsaid.masked("hun…"), "hun…", "three characters tell nothing");
+        let secrets = secrets();
+        assert_eq!(secrets.masked("who is hunter2-te…r2-tenant said"), "who is **********…********* said");
+        assert_eq!(secrets.masked("2-tenant, hunter2"), "********, *******");
+        assert_eq!(secrets.masked("hun…"), "hun…", "three characters tell nothing");
     }
 
     #[test]
     fn a_secret_is_found_as_go_writes_it() {
-        let mut unsaid = Unsaid::default();
-        unsaid.add("a<b>&c");
-        assert_eq!(unsaid.masked(r"x\u003c: a\u003cb\u003e\u0026c"), format!(r"x\u003c: {}", "*".repeat(21)));
+        let mut secrets = Secrets::default();
+        secrets.add("a<b>&c");
+        assert_eq!(
+            secrets.masked(r"x\u003c: a\u003cb\u003e\u0026c"),
+            format!(r"x\u003c: {}", "*".repeat(21))
+        );
     }
 
     #[test]
@@ -244,7 +247,7 @@ mod tests {
     fn a_body_that_breaks_off_still_does() {
         let broken = b"who is hunter2".chain(Ending(Some(io::Error::other("reset"))));
         let mut text: Vec<u8> = Vec::new();
-        let error = unsaid().masking(500, broken).read_to_end(&mut text).expect_err("it broke off");
+        let error = secrets().masking(500, broken).read_to_end(&mut text).expect_err("it broke off");
         assert_eq!((text.as_slice(), error.to_string().as_str()), (&b"who is *******"[..], "reset"));
     }
 }
