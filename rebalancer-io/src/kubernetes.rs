@@ -22,6 +22,7 @@ mod evict;
 mod kubeconfig;
 mod list;
 mod owner;
+mod plugin;
 mod pods;
 mod protections;
 mod selector;

@@ -1,13 +1,14 @@
-//! One connection to one cluster: every request goes through here, is counted, and is sent once.
+//! The connection to a cluster. Every request goes through here: it is signed, counted, and sent once.
 
 use core::time::Duration;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::error::Error;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
+use http::header::AUTHORIZATION;
 use http::{Request, Response};
 use http_body_util::BodyExt as _;
 use hyper_util::client::legacy::Error as HttpError;
@@ -21,8 +22,8 @@ use tokio::time::timeout;
 
 use super::allowed::ControllerKind;
 use super::answer::Reply;
-use super::config::{ConnectError, ConnectOptions, locate};
-use super::sign_in::{Plugin, Sent, client};
+use super::config::{ConnectError, ConnectOptions, Located, locate};
+use super::sign_in::{SignIn, client};
 use crate::clock::{ServerClock, date};
 use crate::prometheus::{tls_error, tls_words};
 
@@ -34,11 +35,11 @@ const STOP_POLL: Duration = Duration::from_millis(100);
 
 /// A connection to the API server of one cluster, for one namespace.
 ///
-/// Blocking: its runtime is hidden inside, and calling it from within an asynchronous runtime
+/// Its calls block: an asynchronous runtime is hidden inside, and calling it from within another one
 /// panics. No request is ever repeated.
 pub struct Cluster {
     client: Client,
-    sent: Sent,
+    sign_in: RefCell<SignIn>,
     runtime: Runtime,
     namespace: String,
     server: String,
@@ -54,12 +55,12 @@ pub struct Cluster {
     clock: ServerClock,
 }
 
-/// What a stop means to a request that waits for its answer.
+/// What a stop does to a request that waits for its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum AtStop {
-    /// Its answer is of no use any more.
+    /// The request is given up: its answer is of no use any more.
     GiveUp,
-    /// It may have changed something: it gets [`LAST_LOOK`] more.
+    /// The request gets [`LAST_LOOK`] more, because it may have changed something.
     WaitOn,
 }
 
@@ -84,14 +85,18 @@ impl Cluster {
     /// No or an unusable kubeconfig, service account or credential.
     pub fn connect(options: &ConnectOptions) -> Result<Self, ConnectError> {
         let runtime = Builder::new_current_thread().enable_all().build().map_err(ConnectError::Runtime)?;
-        let located = locate(options)?;
-        let namespace = located.config.default_namespace.clone();
-        let server = without_credential(located.config.cluster_url.to_string());
-        let (origin, context) = (located.origin.clone(), located.context.clone());
-        let (client, sent) = client(located, &runtime, options.call_timeout)?;
+        let Located { mut config, origin, context } = locate(options)?;
+        let wrong = |problem: String| ConnectError::Credentials { origin: origin.clone(), problem };
+        let sign_in =
+            SignIn::new(&mut config.auth_info, options.call_timeout, &options.stop).map_err(wrong)?;
+        let namespace = config.default_namespace.clone();
+        let server = without_credential(config.cluster_url.to_string());
+        let entered = runtime.enter();
+        let client = client(config).map_err(wrong)?;
+        drop(entered);
         Ok(Self {
             client,
-            sent,
+            sign_in: RefCell::new(sign_in),
             namespace,
             server,
             origin,
@@ -168,12 +173,20 @@ impl Cluster {
         self.send(request, AtStop::WaitOn)
     }
 
-    fn send(&self, request: Request<Vec<u8>>, at_stop: AtStop) -> Result<Reply, ApiFailure> {
-        self.requests.fetch_add(1, Ordering::Relaxed);
+    fn send(&self, mut request: Request<Vec<u8>>, at_stop: AtStop) -> Result<Reply, ApiFailure> {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let mut sign_in = self.sign_in.borrow_mut();
+        let signed = sign_in.header(self.time_limit(Instant::now()), &self.stop);
+        let signed = signed.map_err(|problem| ApiFailure::new(FailureKind::Unauthorized, problem))?;
+        request.headers_mut().extend(signed.map(|header| (AUTHORIZATION, header)));
+        self.requests.fetch_add(1, Ordering::Relaxed);
         let begun = Instant::now();
-        let asked = answer(&self.client, &self.sent, &self.clock, request);
-        let reply = self.runtime.block_on(self.awaited(asked, begun, at_stop));
+        let asked = answer(&self.client, &self.clock, request);
+        let mut reply = self.runtime.block_on(self.awaited(asked, begun, at_stop));
+        if let Ok(reply) = &mut reply {
+            // Before anyone reads it: no name of a cluster is a token, and whatever is read may be quoted.
+            sign_in.mask(&mut reply.body);
+        }
         let status = reply.as_ref().map_or_else(|failure| failure.http_status, |reply| Some(reply.status));
         let failure = reply.as_ref().err();
         tracing::debug!(
@@ -247,7 +260,6 @@ fn without_credential(url: String) -> String {
 
 async fn answer(
     client: &Client,
-    credentials: &Sent,
     clock: &ServerClock,
     request: Request<Vec<u8>>,
 ) -> Result<Reply, ApiFailure> {
@@ -257,12 +269,10 @@ async fn answer(
     let (retry_after, date) = (retry_after(&response), date(response.headers()));
     let (head, body) = response.into_parts();
     let status = head.status.as_u16();
-    let mut body = whole(body).await.map_err(|failure| ApiFailure {
+    let body = whole(body).await.map_err(|failure| ApiFailure {
         http_status: (failure.kind == FailureKind::UnreadableAnswer).then_some(status),
         ..failure
     })?;
-    // Before anyone reads it: no name of a cluster is a token, and whatever is read may be quoted.
-    credentials.mask(&mut body);
     Ok(Reply { status, retry_after, date, body })
 }
 
@@ -294,9 +304,6 @@ fn transport_failure(error: &kube::Error) -> ApiFailure {
     while let Some(inner) = cause {
         if inner.downcast_ref().is_some_and(HttpError::is_connect) {
             kind = FailureKind::Unreachable;
-        }
-        if let Some(auth) = inner.downcast_ref() {
-            return ApiFailure::new(FailureKind::Unauthorized, Plugin::unknown().problem(auth));
         }
         cause = inner.source();
     }

@@ -1,283 +1,173 @@
-//! Proves to the API server who asks: by a token, a password, a file, a certificate or an exec plugin.
+//! Proves to the API server who asks: by a token, a password, a token file, a certificate or an exec
+//! plugin.
+//!
+//! Every credential is checked before it is handed to a library, and each request gets its header here.
 
-use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderValue, Request};
-use kube::Client;
-use kube::client::{AuthError, Body, ClientBuilder, ConfigExt as _};
-use kube::config::{AuthInfo, ExecConfig, ExecInteractiveMode};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::HeaderValue;
+use jiff::{SignedDuration, Timestamp};
+use kube::client::ClientBuilder;
+use kube::config::{AuthInfo, AuthProviderConfig};
+use kube::{Client, Config};
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio::runtime::Runtime;
-use tower::buffer::BufferLayer;
-use tower::util::MapRequestLayer;
 
-use super::config::{ConnectError, Located};
 use super::kubeconfig;
-use crate::prometheus::{Auth, SecretSource, cause};
+use super::plugin::{Certificate, Credential, Plugin, bearer};
+use crate::prometheus::{Auth, SecretSource};
 use crate::secrets::Secrets;
 
-/// Requests that may wait for the client: one is sent at a time.
-const WAITING: usize = 8;
+/// A credential that ends sooner than this is renewed: an answer may take half a minute, and clocks
+/// differ.
+const RENEW_BEFORE: SignedDuration = SignedDuration::from_secs(60);
 
-/// Fewest characters of a word in a plugin's output that is taken for a credential.
-const SHORTEST_OUTPUT: usize = 12;
-
-/// What has been sent to prove who asks. No answer is quoted with it.
-#[derive(Clone, Default)]
-pub(super) struct Sent(Arc<Mutex<(Option<HeaderValue>, Secrets)>>);
-
-impl Sent {
-    fn note(&self, headers: &HeaderMap) {
-        let Some(value) = headers.get(AUTHORIZATION) else { return };
-        let mut sent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (last, secrets) = &mut *sent;
-        if last.as_ref() != Some(value) {
-            secrets.add_credential(value);
-            *last = Some(value.clone());
-        }
-    }
-
-    /// Makes unreadable what has been sent so far.
-    pub(super) fn mask(&self, answer: &mut [u8]) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).1.mask(answer);
-    }
+/// Who asks, and what has been sent so far to prove it.
+pub(super) struct SignIn {
+    source: Source,
+    /// The last header that was sent.
+    last: Option<HeaderValue>,
+    /// What was sent so far. No answer is quoted with it.
+    sent: Secrets,
 }
 
-/// Builds the client. An exec plugin runs here and may hang, so it gets a thread and a time limit.
-pub(super) fn client(
-    located: Located,
-    runtime: &Runtime,
-    time_limit: Duration,
-) -> Result<(Client, Sent), ConnectError> {
-    let Located { mut config, origin, .. } = located;
-    let wrong = |problem: String| ConnectError::Credentials { origin: origin.clone(), problem };
-    kubeconfig::check_identity(&config.auth_info).map_err(wrong)?;
-    let plugin = Plugin::of(config.auth_info.exec.as_ref());
-    if let Some(exec) = &mut config.auth_info.exec {
-        settle_terminal(exec, io::stdin().is_terminal()).map_err(wrong)?;
-    }
-    let file = token_file(&mut config.auth_info).map_err(wrong)?;
-    let sent = Sent::default();
-    let (handle, noted) = (runtime.handle().clone(), sent.clone());
-    let (done, outcome) = mpsc::sync_channel(1);
-    thread::spawn(move || {
-        let _entered = handle.enter();
-        // Nobody listens any more when the time is over.
-        let _unheard = done.send(build(config, file, noted));
-    });
-    let problem = match outcome.recv_timeout(time_limit) {
-        Ok(Ok(client)) => return Ok((client, sent)),
-        Ok(Err(error)) => plugin.unusable(&error),
-        Err(RecvTimeoutError::Timeout) => {
-            format!("{} did not end within {:.1} s", plugin.name, time_limit.as_secs_f64())
-        }
-        Err(RecvTimeoutError::Disconnected) => {
-            format!("{} gave a token that no header can carry", plugin.name)
-        }
-    };
-    Err(wrong(problem))
+/// Where the header `Authorization` comes from.
+enum Source {
+    /// Requests have none; perhaps there is a client certificate.
+    Nothing,
+    Fixed(HeaderValue),
+    /// A file whose token is renewed in place. It may be taken away once it has been read.
+    File {
+        file: Auth,
+        last: HeaderValue,
+    },
+    Plugin {
+        plugin: Plugin,
+        header: HeaderValue,
+        expires: Timestamp,
+    },
 }
 
-/// The client of the configuration, with what signs each request in on the outside, and what notes
-/// the credential just below it.
-fn build(mut config: kube::Config, file: Option<TokenFile>, sent: Sent) -> kube::Result<Client> {
-    let signs = config.auth_layer()?;
-    if signs.is_some() {
-        // The plugin has run; a client certificate alone is for the transport to get.
-        let user = &mut config.auth_info;
-        (user.token, user.username, user.password) = (None, None, None);
+impl SignIn {
+    /// Takes the credential out of `user`; what is left there is for the transport. A plugin runs here.
+    ///
+    /// # Errors
+    /// A credential that cannot be had or sent; it is not quoted.
+    pub(super) fn new(user: &mut AuthInfo, limit: Duration, stop: &AtomicBool) -> Result<Self, String> {
+        kubeconfig::check_identity(user)?;
+        let source = Self::source(user, limit, stop)?;
+        (user.token, user.token_file, user.username, user.password) = (None, None, None, None);
         (user.exec, user.auth_provider) = (None, None);
+        Ok(Self { source, last: None, sent: Secrets::default() })
     }
-    let noting = MapRequestLayer::new(move |request: Request<Body>| {
-        sent.note(request.headers());
-        request
-    });
-    let client = ClientBuilder::try_from(config)?.with_layer(&noting).with_layer(&BufferLayer::new(WAITING));
-    Ok(match (signs, file) {
-        (Some(signs), _) => client.with_layer(&signs).build(),
-        (None, Some(file)) => {
-            let file = Arc::new(file);
-            let signing = MapRequestLayer::new(move |mut request: Request<Body>| {
-                request.headers_mut().insert(AUTHORIZATION, file.header());
-                request
-            });
-            client.with_layer(&signing).build()
+
+    /// The order is that of `kubectl`.
+    fn source(user: &mut AuthInfo, limit: Duration, stop: &AtomicBool) -> Result<Source, String> {
+        if let Some(provider) = &user.auth_provider {
+            return token_of(provider).and_then(|token| fixed("`auth-provider`", token));
         }
-        (None, None) => client.build(),
+        if let (Some(name), Some(password)) = (&user.username, &user.password) {
+            let pair = STANDARD.encode(format!("{name}:{}", password.expose_secret()));
+            let header = HeaderValue::try_from(format!("Basic {pair}"));
+            return header.map(Source::Fixed).map_err(|_| "`password` cannot be sent".to_owned());
+        }
+        if let Some(token) = &user.token {
+            return fixed("`token`", token.expose_secret());
+        }
+        if let Some(file) = user.token_file.take().filter(|file| !file.is_empty()) {
+            return token_file(file.into());
+        }
+        let Some(exec) = user.exec.take() else { return Ok(Source::Nothing) };
+        let plugin = Plugin::new(exec)?;
+        let Credential { bearer, certificate, expires } = plugin.run(limit, stop)?;
+        if let Some(Certificate { chain, key }) = certificate {
+            user.client_certificate_data = Some(STANDARD.encode(chain));
+            user.client_key_data = Some(SecretString::from(STANDARD.encode(key.expose_secret())));
+        }
+        Ok(match (bearer, expires) {
+            (Some(header), Some(expires)) => Source::Plugin { plugin, header, expires },
+            (Some(header), None) => Source::Fixed(header),
+            (None, _) => Source::Nothing,
+        })
+    }
+
+    /// The header `Authorization` of the next request. A plugin whose credential ends soon runs again.
+    ///
+    /// # Errors
+    /// When it gives no other.
+    pub(super) fn header(
+        &mut self,
+        limit: Duration,
+        stop: &AtomicBool,
+    ) -> Result<Option<HeaderValue>, String> {
+        let header = match &mut self.source {
+            Source::Nothing => return Ok(None),
+            Source::Fixed(header) => header.clone(),
+            Source::File { file, last } => {
+                if let Ok(Some(header)) = file.authorization() {
+                    *last = header;
+                }
+                last.clone()
+            }
+            Source::Plugin { plugin, header, expires } => {
+                if Timestamp::now() + RENEW_BEFORE >= *expires {
+                    let renewed = plugin.run(limit, stop)?;
+                    *header = renewed.bearer.ok_or("the exec plugin printed no token any more")?;
+                    *expires = renewed.expires.unwrap_or(Timestamp::MAX);
+                }
+                header.clone()
+            }
+        };
+        if self.last.as_ref() != Some(&header) {
+            self.sent.add_credential(&header);
+            self.last = Some(header.clone());
+        }
+        Ok(Some(header))
+    }
+
+    /// Makes unreadable in an answer what has been sent so far.
+    pub(super) fn mask(&self, answer: &mut [u8]) {
+        self.sent.mask(answer);
+    }
+}
+
+fn fixed(key: &str, token: &str) -> Result<Source, String> {
+    let header = bearer(token.trim());
+    header.map(Source::Fixed).ok_or_else(|| format!("{key} has characters that a header cannot carry"))
+}
+
+/// The token in a kubeconfig of the time before exec plugins.
+fn token_of(provider: &AuthProviderConfig) -> Result<&str, String> {
+    let token = provider.config.get("id-token").filter(|_| provider.name == "oidc");
+    let words =
+        "`auth-provider` is not supported, or has no `id-token`; sign in by an exec plugin or a token";
+    token.map(String::as_str).ok_or_else(|| words.to_owned())
+}
+
+fn token_file(path: PathBuf) -> Result<Source, String> {
+    let file = Auth::Bearer(SecretSource::File(path));
+    match file.authorization() {
+        Ok(Some(last)) => Ok(Source::File { file, last }),
+        Ok(None) => Err("the token file is empty".to_owned()),
+        Err(error) => Err(format!("the token file cannot be used: {}", error.reason())),
+    }
+}
+
+/// The client of a configuration without credentials but for a client certificate.
+///
+/// # Errors
+/// A certificate, or a name to act as, that cannot be used.
+pub(super) fn client(config: Config) -> Result<Client, String> {
+    let client = ClientBuilder::try_from(config).map(ClientBuilder::build);
+    client.map_err(|error| match error {
+        kube::Error::RustlsTls(_) => {
+            "`client-certificate` or `client-key` holds no PEM of its kind, or they do not belong together"
+                .to_owned()
+        }
+        kube::Error::HttpError(_) => "a name to act as has characters that a header cannot carry".to_owned(),
+        _ => "no client can be made of them".to_owned(),
     })
-}
-
-/// A token that is renewed in place. What is around it, such as the newline at its end, is no part
-/// of it.
-struct TokenFile {
-    source: Auth,
-    /// The last one that could be read: a file may be taken away once it has been.
-    last: Mutex<HeaderValue>,
-}
-
-impl TokenFile {
-    fn open(path: PathBuf) -> Result<Self, String> {
-        let source = Auth::Bearer(SecretSource::File(path));
-        match source.authorization() {
-            Ok(Some(header)) => Ok(Self { source, last: Mutex::new(header) }),
-            Ok(None) => Err("the token file is empty".to_owned()),
-            Err(error) => Err(format!("the token file cannot be used: {}", error.reason())),
-        }
-    }
-
-    fn header(&self) -> HeaderValue {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Ok(Some(header)) = self.source.authorization() {
-            *last = header;
-        }
-        last.clone()
-    }
-}
-
-/// Takes the file of a token out of the user, where it is what signs in.
-fn token_file(user: &mut AuthInfo) -> Result<Option<TokenFile>, String> {
-    if let Some(token) = &user.token {
-        let token = token.expose_secret().trim();
-        // The library panics on one that no header can carry.
-        if HeaderValue::try_from(token).is_err() {
-            return Err("`token` has characters that a header cannot carry".to_owned());
-        }
-        user.token = Some(SecretString::from(token));
-    }
-    let Some(file) = user.token_file.take().filter(|file| !file.is_empty()) else { return Ok(None) };
-    let has_password = user.username.is_some() && user.password.is_some();
-    if user.auth_provider.is_some() || user.token.is_some() || has_password {
-        return Ok(None);
-    }
-    TokenFile::open(file.into()).map(Some)
-}
-
-/// Tells a plugin whether it may ask a person, as `kubectl` does.
-fn settle_terminal(exec: &mut ExecConfig, is_terminal: bool) -> Result<(), String> {
-    match exec.interactive_mode {
-        Some(ExecInteractiveMode::Always) if !is_terminal => {
-            Err("the exec plugin asks for a terminal (interactiveMode: Always), and standard input is none; \
-                 sign in at a terminal, or use another user"
-                .to_owned())
-        }
-        _ if is_terminal => Ok(()),
-        _ => {
-            exec.interactive_mode = Some(ExecInteractiveMode::Never);
-            Ok(())
-        }
-    }
-}
-
-/// What can be said of an exec plugin.
-pub(super) struct Plugin {
-    name: String,
-    hint: Option<String>,
-    /// Values of its environment, which it may repeat.
-    secrets: Secrets,
-}
-
-impl Plugin {
-    /// A plugin of which nothing is known any more.
-    pub(super) fn unknown() -> Self {
-        Self::of(None)
-    }
-
-    fn of(exec: Option<&ExecConfig>) -> Self {
-        let mut secrets = Secrets::default();
-        let environment = exec.and_then(|exec| exec.env.as_deref()).unwrap_or_default();
-        environment.iter().filter_map(|variable| variable.get("value")).for_each(|value| secrets.add(value));
-        let command = exec.and_then(|exec| exec.command.as_deref()).unwrap_or_default();
-        // A whole command line may hold a secret; the name of a program does not.
-        let is_name = !command.is_empty() && !command.contains(char::is_whitespace);
-        Self {
-            name: if is_name { format!("the exec plugin {command}") } else { "the exec plugin".to_owned() },
-            hint: exec.and_then(|exec| exec.install_hint.clone()).filter(|hint| !hint.trim().is_empty()),
-            secrets,
-        }
-    }
-
-    /// Why there is no client. No value of a kubeconfig and no output of a plugin is repeated, but for
-    /// what a plugin says on its standard error.
-    fn unusable(&self, error: &kube::Error) -> String {
-        match error {
-            kube::Error::Auth(error) => self.problem(error),
-            kube::Error::RustlsTls(_) => {
-                "`client-certificate` or `client-key` holds no PEM of its kind, or they do not belong together"
-                    .to_owned()
-            }
-            kube::Error::HttpError(_) => {
-                "a name to act as has characters that a header cannot carry".to_owned()
-            }
-            _ => "no client can be made of them".to_owned(),
-        }
-    }
-
-    /// Why there is no credential.
-    pub(super) fn problem(&self, error: &AuthError) -> String {
-        let plugin = &self.name;
-        match error {
-            AuthError::AuthExecRun { out, .. } => {
-                let said = self.without_secrets(&out.stdout, &out.stderr);
-                let said = if said.trim().is_empty() { "it said nothing".to_owned() } else { cause(&said) };
-                format!("{plugin} failed with {}; {said}", out.status)
-            }
-            AuthError::AuthExecStart(source) => {
-                let hint = self.hint.as_deref().map_or("is it installed and on the PATH?".to_owned(), cause);
-                format!("{plugin} cannot be started: {source}; {hint}")
-            }
-            AuthError::MissingCommand => "`exec` names no `command`".to_owned(),
-            AuthError::AuthExecParse(_) | AuthError::ExecPluginFailed | AuthError::ParseTokenKey(_) => {
-                format!("{plugin} printed no ExecCredential with a status; what it printed is not repeated")
-            }
-            AuthError::MalformedTokenExpirationDate(_) => {
-                format!("{plugin} printed an expirationTimestamp that is no time")
-            }
-            AuthError::InvalidBearerToken(_) | AuthError::InvalidBasicAuth(_) => {
-                "the token or password has characters that a header cannot carry".to_owned()
-            }
-            AuthError::AuthExec(_) => {
-                "`auth-provider` is not supported, or failed; sign in by an exec plugin or a token".to_owned()
-            }
-            _ => "they cannot be used".to_owned(),
-        }
-    }
-
-    /// What a plugin says on its standard error, without its environment and without the words that it
-    /// printed as its answer.
-    fn without_secrets(&self, printed: &[u8], said: &[u8]) -> String {
-        let mut secrets = self.secrets.clone();
-        let printed = String::from_utf8_lossy(printed);
-        let words = printed.split(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',' | '\\'));
-        words.filter(|word| word.len() >= SHORTEST_OUTPUT).for_each(|word| secrets.add(word));
-        secrets.masked(&String::from_utf8_lossy(said))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_plugin_is_told_whether_there_is_a_terminal() {
-        use ExecInteractiveMode::{Always, IfAvailable, Never};
-        for (mode, is_terminal, expected) in [
-            (None, true, Some(None)),
-            (None, false, Some(Some(Never))),
-            (Some(IfAvailable), true, Some(Some(IfAvailable))),
-            (Some(IfAvailable), false, Some(Some(Never))),
-            (Some(Never), true, Some(Some(Never))),
-            (Some(Always), true, Some(Some(Always))),
-            (Some(Always), false, None),
-        ] {
-            let mut exec = ExecConfig { interactive_mode: mode.clone(), ..ExecConfig::default() };
-            let settled = settle_terminal(&mut exec, is_terminal).ok().map(|()| exec.interactive_mode);
-            assert_eq!(settled, expected, "{mode:?}, {is_terminal}");
-        }
-    }
 }

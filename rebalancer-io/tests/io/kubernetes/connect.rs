@@ -342,11 +342,14 @@ fn nothing_that_an_exec_plugin_prints_is_quoted() {
         status(&format!(r#"{{"token":"{SECRET}","expirationTimestamp":"{SECRET}"}}"#)),
         status(&format!(r#"{{"token":["{SECRET}"]}}"#)),
         status(&format!(r#"{{"token":"{SECRET}\u0001"}}"#)),
+        status(&format!(r#"{{"token":"{SECRET}\n{SECRET}"}}"#)),
+        status(r#"{"clientCertificateData":"a certificate without its key"}"#),
         status(&format!(r#"{{"clientCertificateData":"{SECRET}","clientKeyData":"{SECRET}"}}"#)),
         format!(r#"{head},"note":"{SECRET}"}}"#),
         SECRET.to_owned(),
     ];
     for text in printed {
+        let is_unsendable = text.contains("\\u0001") || text.contains("\\n");
         let folder = tempfile::tempdir().expect("a folder");
         fs::write(folder.path().join("printed"), &text).expect("a file");
         let file = folder.path().join("printed");
@@ -356,6 +359,7 @@ fn nothing_that_an_exec_plugin_prints_is_quoted() {
         let words = refused(&options(path)).to_string();
         assert_silent(&words);
         assert!(words.starts_with("credentials of kubeconfig"), "{text}: {words}");
+        assert_eq!(words.contains("characters that a header cannot carry"), is_unsendable, "{text}: {words}");
     }
     let script = format!("echo {SECRET}; echo no {SECRET} $PASS for {SECRET} >&2; exit 3");
     let user = format!(

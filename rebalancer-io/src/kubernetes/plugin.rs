@@ -1,0 +1,243 @@
+//! Runs an exec plugin as `kubectl` does, and reads the credential that it prints.
+//!
+//! What a plugin prints is a secret, so no message repeats it.
+
+use std::io::{self, IsTerminal as _};
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use http::HeaderValue;
+use jiff::Timestamp;
+use kube::config::{ExecAuthCluster, ExecConfig, ExecInteractiveMode};
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+
+use crate::prometheus::cause;
+use crate::secrets::Secrets;
+
+/// Longest time that a stop goes unnoticed while a plugin runs.
+const STOP_POLL: Duration = Duration::from_millis(100);
+
+/// Fewest characters of a word in a plugin's output that is taken for a credential.
+const SHORTEST_OUTPUT: usize = 12;
+
+/// The variable by which a plugin learns what is asked of it.
+const INFO: &str = "KUBERNETES_EXEC_INFO";
+
+/// A plugin that hands out credentials.
+pub(super) struct Plugin {
+    exec: ExecConfig,
+    /// How messages call it.
+    name: String,
+    /// Values of its environment, which it may repeat.
+    secrets: Secrets,
+}
+
+/// What a plugin hands out.
+pub(super) struct Credential {
+    /// The value of the header `Authorization`.
+    pub bearer: Option<HeaderValue>,
+    pub certificate: Option<Certificate>,
+    /// When it has to be asked again; `None` is never.
+    pub expires: Option<Timestamp>,
+}
+
+/// A client certificate and its key, both PEM.
+pub(super) struct Certificate {
+    pub chain: String,
+    pub key: SecretString,
+}
+
+/// What a plugin is told.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Question<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    api_version: Option<&'a str>,
+    kind: &'static str,
+    spec: QuestionSpec<'a>,
+}
+
+#[derive(Serialize)]
+struct QuestionSpec<'a> {
+    interactive: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cluster: Option<&'a ExecAuthCluster>,
+}
+
+/// What a plugin prints.
+#[derive(Deserialize)]
+struct Printed {
+    status: Option<PrintedStatus>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PrintedStatus {
+    expiration_timestamp: Option<String>,
+    token: Option<String>,
+    client_certificate_data: Option<String>,
+    client_key_data: Option<String>,
+}
+
+impl Plugin {
+    /// The plugin of a kubeconfig's user.
+    ///
+    /// # Errors
+    /// When it needs a terminal and there is none.
+    pub(super) fn new(mut exec: ExecConfig) -> Result<Self, String> {
+        settle_terminal(&mut exec, io::stdin().is_terminal())?;
+        let mut secrets = Secrets::default();
+        let environment = exec.env.as_deref().unwrap_or_default();
+        environment.iter().filter_map(|variable| variable.get("value")).for_each(|value| secrets.add(value));
+        let command = exec.command.as_deref().unwrap_or_default();
+        // A whole command line may hold a secret; the name of a program does not.
+        let is_name = !command.is_empty() && !command.contains(char::is_whitespace);
+        let name = if is_name { format!("the exec plugin {command}") } else { "the exec plugin".to_owned() };
+        Ok(Self { exec, name, secrets })
+    }
+
+    /// Runs the plugin once, for at most `limit` and until `stop` is true.
+    ///
+    /// # Errors
+    /// Why there is no credential. Quoted is what the plugin says on its standard error, without secrets.
+    pub(super) fn run(&self, limit: Duration, stop: &AtomicBool) -> Result<Credential, String> {
+        let name = &self.name;
+        match output_within(self.command()?, limit, stop) {
+            Some(Ok(output)) if output.status.success() => self.read(&output.stdout),
+            Some(Ok(output)) => {
+                let said = self.without_secrets(&output);
+                let said = if said.trim().is_empty() { "it said nothing".to_owned() } else { cause(&said) };
+                Err(format!("{name} failed with {}; {said}", output.status))
+            }
+            Some(Err(error)) => {
+                let hint = self.exec.install_hint.as_deref().filter(|hint| !hint.trim().is_empty());
+                let hint = hint.map_or_else(|| "is it installed and on the PATH?".to_owned(), cause);
+                Err(format!("{name} cannot be started: {error}; {hint}"))
+            }
+            None => Err(format!("{name} did not end within {:.1} s", limit.as_secs_f64())),
+        }
+    }
+
+    fn command(&self) -> Result<Command, String> {
+        let exec = &self.exec;
+        let program = exec.command.as_deref().filter(|command| !command.is_empty());
+        let mut command = Command::new(program.ok_or("`exec` names no `command`")?);
+        command.args(exec.args.iter().flatten());
+        let variables = exec.env.iter().flatten();
+        command.envs(variables.filter_map(|variable| Some((variable.get("name")?, variable.get("value")?))));
+        let interactive = exec.interactive_mode != Some(ExecInteractiveMode::Never);
+        if interactive {
+            command.stdin(Stdio::inherit()).stderr(Stdio::inherit());
+        }
+        let question = Question {
+            api_version: exec.api_version.as_deref(),
+            kind: "ExecCredential",
+            spec: QuestionSpec { interactive, cluster: exec.cluster.as_ref() },
+        };
+        let question = serde_json::to_string(&question)
+            .map_err(|_| "what the exec plugin is to be told cannot be written".to_owned())?;
+        command.env(INFO, question);
+        Ok(command)
+    }
+
+    fn read(&self, printed: &[u8]) -> Result<Credential, String> {
+        let name = &self.name;
+        // As kubectl does, YAML is taken too.
+        let printed: Option<Printed> = serde_saphyr::from_slice(printed).ok();
+        let status = printed.and_then(|printed| printed.status).ok_or_else(|| {
+            format!("{name} printed no ExecCredential with a status; what it printed is not repeated")
+        })?;
+        let expires = status.expiration_timestamp.as_deref().map(str::parse).transpose();
+        let expires =
+            expires.map_err(|_| format!("{name} printed an expirationTimestamp that is no time"))?;
+        let token = status.token.as_deref().map(str::trim);
+        let bearer = token.filter(|token| !token.is_empty()).map(bearer);
+        let unsendable = || format!("{name} printed a token with characters that a header cannot carry");
+        let bearer = bearer.map(|bearer| bearer.ok_or_else(unsendable)).transpose()?;
+        let pair = status.client_certificate_data.zip(status.client_key_data);
+        let certificate = pair.map(|(chain, key)| Certificate { chain, key: key.into() });
+        if bearer.is_none() && certificate.is_none() {
+            return Err(format!("{name} printed neither a token nor a certificate with its key"));
+        }
+        Ok(Credential { bearer, certificate, expires })
+    }
+
+    /// What a plugin says on its standard error, without its environment and without the words that it
+    /// printed as its answer.
+    fn without_secrets(&self, output: &Output) -> String {
+        let mut secrets = self.secrets.clone();
+        let printed = String::from_utf8_lossy(&output.stdout);
+        let words = printed.split(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',' | '\\'));
+        words.filter(|word| word.len() >= SHORTEST_OUTPUT).for_each(|word| secrets.add(word));
+        secrets.masked(&String::from_utf8_lossy(&output.stderr))
+    }
+}
+
+/// The header that carries a token; `None` when it has characters that no header can carry.
+pub(super) fn bearer(token: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::try_from(format!("Bearer {token}")).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// Runs a command in a thread of its own, because it may hang. `None` when the time is over or a stop
+/// was asked for.
+fn output_within(mut command: Command, limit: Duration, stop: &AtomicBool) -> Option<io::Result<Output>> {
+    let (done, outcome) = mpsc::sync_channel(1);
+    thread::spawn(move || {
+        // When the time is over, nobody listens any more.
+        done.send(command.output()).ok();
+    });
+    let begun = Instant::now();
+    loop {
+        let left = limit.saturating_sub(begun.elapsed());
+        match outcome.recv_timeout(left.min(STOP_POLL)) {
+            Ok(output) => return Some(output),
+            Err(RecvTimeoutError::Timeout) if !left.is_zero() && !stop.load(Ordering::Relaxed) => {}
+            Err(_) => return None,
+        }
+    }
+}
+
+/// Tells a plugin whether it may ask a person, as `kubectl` does.
+fn settle_terminal(exec: &mut ExecConfig, is_terminal: bool) -> Result<(), String> {
+    match exec.interactive_mode {
+        Some(ExecInteractiveMode::Always) if !is_terminal => {
+            Err("the exec plugin asks for a terminal (interactiveMode: Always), and standard input is none; \
+                 sign in at a terminal, or use another user"
+                .to_owned())
+        }
+        _ if is_terminal => Ok(()),
+        _ => {
+            exec.interactive_mode = Some(ExecInteractiveMode::Never);
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plugin_is_told_whether_there_is_a_terminal() {
+        use ExecInteractiveMode::{Always, IfAvailable, Never};
+        for (mode, is_terminal, expected) in [
+            (None, true, Some(None)),
+            (None, false, Some(Some(Never))),
+            (Some(IfAvailable), true, Some(Some(IfAvailable))),
+            (Some(IfAvailable), false, Some(Some(Never))),
+            (Some(Never), true, Some(Some(Never))),
+            (Some(Always), true, Some(Some(Always))),
+            (Some(Always), false, None),
+        ] {
+            let mut exec = ExecConfig { interactive_mode: mode.clone(), ..ExecConfig::default() };
+            let settled = settle_terminal(&mut exec, is_terminal).ok().map(|()| exec.interactive_mode);
+            assert_eq!(settled, expected, "{mode:?}, {is_terminal}");
+        }
+    }
+}
