@@ -46,6 +46,6 @@ pub use rotation::{
     MAX_TARGETS, Method, Mode, Objection, OwnerStatus, Pacing, PlanError, PlannedWorkload, Presence,
     RECOVERY_POLL, Reason, Role, Rotation, RotationOptions, RotationOutcome, RotationPlan, RotationReport,
     Step, Target, UnexpectedAnswer, Violation, WaitReason, Workload, check_plan, disturbances,
-    divided_targets, objections, remarks,
+    divided_targets, objections, remarks, storage_words,
 };
 pub use strategy::{NothingSelected, Selection, Strategy, UnknownStrategy, select};

@@ -15,7 +15,7 @@ mod workload;
 
 pub use check::{Violation, check_plan};
 pub use claim::{CLAIM_MARGIN, Claim, ClaimFate, ClaimRequest, LAST_LOOK};
-pub use eligibility::{EligibilityRules, IneligiblePod, Objection, objections};
+pub use eligibility::{EligibilityRules, IneligiblePod, Objection, objections, storage_words};
 pub use machine::{EVICTION_MARGIN, RECOVERY_POLL, Rotation};
 pub use plan::{MAX_TARGETS, Method, Mode, Pacing, PlanError, Role, RotationOptions, RotationPlan, Target};
 pub use protocol::{

@@ -19,6 +19,7 @@ mod cluster;
 mod config;
 mod events;
 mod evict;
+mod fields;
 mod kubeconfig;
 mod list;
 mod owner;
@@ -28,6 +29,7 @@ mod protections;
 mod selector;
 mod sign_in;
 mod target;
+mod volumes;
 mod workload;
 
 pub use access::{OF_OTHER_OWNERS, Permission, TO_CLAIM, TO_DELETE, TO_EVICT, TO_PLAN, to_run};

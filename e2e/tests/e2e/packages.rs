@@ -156,8 +156,10 @@ fn the_account_of_the_chart_rotates_under_its_policy_and_can_do_nothing_else() {
 
     let check = account.program(&objects, &["check"]);
     let granted = granted(&objects, "r-pod-rebalancer-orders");
-    // Of these a workload of another kind makes use; `check` asks for them only then.
-    let of_other_owners = ["get replicationcontrollers", "get rollouts.argoproj.io"].map(str::to_owned);
+    // Only workloads of other kinds, and pods with claims, make use of these.
+    let of_other_owners =
+        ["get replicationcontrollers", "get rollouts.argoproj.io", "list persistentvolumeclaims"]
+            .map(str::to_owned);
     let mut used = [allowed(&check.json()), of_other_owners.to_vec()].concat();
     used.sort();
     assert_eq!(used, granted, "all that is used, and no more: {check}");

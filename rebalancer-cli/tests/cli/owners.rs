@@ -172,15 +172,15 @@ fn the_right_to_read_the_owner_is_named_when_it_is_missing() {
 fn local_storage_is_named_and_refused_where_that_is_asked_for() {
     let volumes = vec![json!({"name": "rocksdb", "emptyDir": {"sizeLimit": "200Gi"}})];
     let servers = Servers::over(Fleet { volumes, ..fleet() });
-    let lost = "has local storage, which it loses: emptyDir rocksdb";
+    let lost = "has local storage that would be lost: emptyDir rocksdb";
     let plan = servers.run(&["plan"], &[]);
     assert_eq!(plan.json()["outcome"], "planned", "{plan}");
     for pod in [BUSIEST, LEAST_BUSY] {
         assert!(plan.json()["warnings"].to_string().contains(&format!("pod {pod} {lost}")), "{plan}");
     }
     let done = servers.run(&["check"], &[]);
-    let words = "12 of 12 pods have local storage, which is lost with them: emptyDir rocksdb";
-    assert_eq!(checked(&done, words).0, "warning", "{done}");
+    let (result, _) = checked(&done, "12 of 12 pods have local storage");
+    assert_eq!((result.as_str(), done.stdout.contains(lost)), ("warning", true), "{done}");
 
     let refuse = ("LOCAL_STORAGE", "refuse");
     let done = servers.run(&RUN, &[refuse]);
@@ -194,4 +194,42 @@ fn local_storage_is_named_and_refused_where_that_is_asked_for() {
     let done = servers.run(&RUN, &[]);
     assert_eq!(done.json()["outcome"], "rotated", "{done}");
     assert!(done.json()["warnings"].to_string().contains(lost), "the report of a run says it too: {done}");
+}
+
+/// The pods' volume was made by hand and belongs to one node. Nobody but the volume itself tells.
+#[test]
+fn a_local_persistent_volume_is_named_refused_and_never_taken_for_another() {
+    let volumes = vec![json!({"name": "data", "persistentVolumeClaim": {"claimName": "data"}})];
+    let claim = json!({"metadata": {"name": "data"}, "spec": {"volumeName": "pv-1"}});
+    let mut fleet = Fleet { volumes, ..fleet() };
+    fleet.objects.insert("persistentvolumeclaims/data".to_owned(), claim);
+    let volume = json!({"metadata": {"name": "pv-1"}, "spec": {"local": {"path": "/mnt"}}});
+    fleet.objects.insert("persistentvolumes/pv-1".to_owned(), volume);
+    let servers = Servers::over(fleet);
+    let bound = "keeps data on its node, the only one that its replacement can run on: claim data";
+    let refuse = ("LOCAL_STORAGE", "refuse");
+
+    let plan = servers.run(&["plan"], &[]);
+    assert_eq!(plan.json()["outcome"], "planned", "{plan}");
+    assert!(plan.json()["warnings"].to_string().contains(&format!("pod {BUSIEST} {bound}")), "{plan}");
+    let done = servers.run(&["check"], &[]);
+    assert_eq!(checked(&done, "12 of 12 pods have local storage").0, "warning", "{done}");
+    assert!(reason(&servers.run(&RUN, &[refuse]), "blocked").contains(bound));
+    servers.assert_untouched();
+
+    for (denied, why) in [
+        ("get persistentvolumes", "this account may not get persistentvolumes"),
+        ("list persistentvolumeclaims", "this account may not list persistentvolumeclaims"),
+    ] {
+        servers.cluster.deny(denied);
+        let unknown = format!("may keep data on its node: claim data, whose volume is not known: {why}");
+        let plan = servers.run(&["plan"], &[]);
+        assert_eq!(plan.json()["outcome"], "planned", "{plan}");
+        assert!(plan.json()["warnings"].to_string().contains(&unknown), "{plan}");
+        let words = "for 12 of 12 pods it is not known whether they have local storage";
+        let done = servers.run(&["check"], &[]);
+        assert_eq!(checked(&done, words).0, "warning", "{done}");
+        assert!(reason(&servers.run(&RUN, &[refuse]), "blocked").contains(&unknown));
+        servers.assert_untouched();
+    }
 }

@@ -44,7 +44,7 @@ pub struct LivePod {
     /// (`controller-revision-hash`, `pod-template-hash`); `None` when they do not say.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub revision: Option<String>,
-    /// Its volumes whose data stays behind on its node.
+    /// Its volumes whose data lies on its node, and those of which that is not known.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty"))]
     pub local_storage: Vec<LocalVolume>,
 }
@@ -130,7 +130,7 @@ impl Controller {
     }
 }
 
-/// A volume that lies on the node of its pod: whatever replaces the pod may not find the data.
+/// A volume that lies on the node of its pod, or may.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 #[non_exhaustive]
@@ -145,6 +145,26 @@ pub enum LocalVolume {
         /// Name of the volume.
         volume: String,
     },
+    /// A persistent volume that only its node can use: the data stays, and whatever uses it has to
+    /// run there.
+    LocalClaim {
+        /// Name of the claim.
+        claim: String,
+    },
+    /// A persistent volume of which nobody can tell whether it is local.
+    UnknownClaim {
+        /// Name of the claim.
+        claim: String,
+        /// Why it is not known.
+        why: String,
+    },
+}
+
+impl LocalVolume {
+    /// Whether it is known that the volume is local.
+    pub const fn is_known(&self) -> bool {
+        !matches!(self, Self::UnknownClaim { .. })
+    }
 }
 
 impl fmt::Display for LocalVolume {
@@ -152,6 +172,8 @@ impl fmt::Display for LocalVolume {
         match self {
             Self::EmptyDir { volume } => write!(f, "emptyDir {volume}"),
             Self::HostPath { volume } => write!(f, "hostPath {volume}"),
+            Self::LocalClaim { claim } => write!(f, "claim {claim}"),
+            Self::UnknownClaim { claim, why } => write!(f, "claim {claim}, {why}"),
         }
     }
 }

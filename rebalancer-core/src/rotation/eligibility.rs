@@ -227,9 +227,7 @@ impl fmt::Display for Objection {
             Self::UnknownController { owner, kind } => {
                 write!(f, "is owned by {owner}, and {kind} is not among the controllers that are allowed")
             }
-            Self::LocalStorage { volumes } => {
-                write!(f, "has local storage that would be lost: {}", joined(volumes))
-            }
+            Self::LocalStorage { volumes } => f.write_str(&storage_words(volumes)),
             Self::MirrorPod => f.write_str("is a mirror pod, run by its node from a file"),
             Self::SystemCritical { class } => write!(f, "has the system's priority class {class}"),
             Self::TooYoung { warm_for, warm_up } => write!(
@@ -248,6 +246,26 @@ impl fmt::Display for Objection {
 
 /// So many reasons are spelled out in one message; a rollout of a thousand pods has thousands.
 const SPELLED_OUT: usize = 8;
+
+/// What an eviction means for these volumes of a pod, in words that follow its name.
+pub fn storage_words(volumes: &[LocalVolume]) -> String {
+    let (mut lost, mut bound, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
+    for volume in volumes {
+        match volume {
+            LocalVolume::EmptyDir { .. } | LocalVolume::HostPath { .. } => lost.push(volume),
+            LocalVolume::LocalClaim { .. } => bound.push(volume),
+            LocalVolume::UnknownClaim { .. } => unknown.push(volume),
+        }
+    }
+    let parts = [
+        ("has local storage that would be lost", lost),
+        ("keeps data on its node, the only one that its replacement can run on", bound),
+        ("may keep data on its node", unknown),
+    ];
+    let said = parts.iter().filter(|(_, volumes)| !volumes.is_empty());
+    let said: Vec<String> = said.map(|(words, volumes)| format!("{words}: {}", joined(volumes))).collect();
+    said.join("; it ")
+}
 
 /// Joins reasons into one line: `a; b; c`, and how many more there are.
 pub(crate) fn joined<T: fmt::Display>(reasons: &[T]) -> String {

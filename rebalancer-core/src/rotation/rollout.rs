@@ -3,7 +3,7 @@
 use super::settled::Disturbance;
 use super::workload::{OwnerStatus, Workload};
 use crate::Controller;
-use crate::rotation::eligibility::joined;
+use crate::rotation::eligibility::storage_words;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
@@ -115,9 +115,7 @@ pub fn remarks(workload: &Workload, targets: &[&str]) -> Vec<String> {
     let of_targets = workload
         .living()
         .filter(|pod| targets.contains(&pod.name.as_str()) && !pod.local_storage.is_empty())
-        .map(|pod| {
-            format!("pod {} has local storage, which it loses: {}", pod.name, joined(&pod.local_storage))
-        });
+        .map(|pod| format!("pod {} {}", pod.name, storage_words(&pod.local_storage)));
     of_owners.chain(of_targets).collect()
 }
 

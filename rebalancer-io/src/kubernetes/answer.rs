@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rebalancer_core::{ApiFailure, FailureKind};
 use serde::Deserialize;
 
-use super::pods::null_is_empty;
+use super::fields::null_is_empty;
 use crate::prometheus::words;
 
 /// Longest quotation of an answer that is not a `Status`, in characters: enough to recognise it by,

@@ -1,14 +1,15 @@
-//! Disruption budgets: which of them covers which pod, and what it allows now.
+//! Disruption budgets: which of them covers which pod, and how many evictions it allows now.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
-use rebalancer_core::{ApiFailure, Budget};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::core::{Selector, SelectorExt as _};
+use rebalancer_core::{ApiFailure, Budget, FailureKind};
 use serde::Deserialize;
 
 use super::cluster::Cluster;
+use super::fields::{ListMeta, null_is_empty};
 use super::list::Page;
-use super::pods::{ListMeta, null_is_empty};
 
 /// The labels of a pod.
 pub(super) type Labels = BTreeMap<String, String>;
@@ -57,40 +58,18 @@ struct Status {
     observed_generation: i64,
 }
 
-/// A label selector as objects carry it.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct LabelSelector {
-    #[serde(default, deserialize_with = "null_is_empty")]
-    match_labels: Labels,
-    #[serde(default, deserialize_with = "null_is_empty")]
-    match_expressions: Vec<Requirement>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Requirement {
-    key: String,
-    operator: Operator,
-    #[serde(default, deserialize_with = "null_is_empty")]
-    values: Vec<String>,
-}
-
-#[derive(Debug, Clone, Copy, Deserialize)]
-enum Operator {
-    In,
-    NotIn,
-    Exists,
-    DoesNotExist,
-}
-
 impl Cluster {
     /// The budgets that cover any of these pods, given by name and labels.
     pub(super) fn budgets(&self, pods: &[(&str, &Labels)]) -> Result<Vec<Budget>, ApiFailure> {
         let path = format!("/apis/policy/v1/namespaces/{}/poddisruptionbudgets", self.namespace());
         let mut covering: Vec<Budget> = Vec::new();
         self.list(&path, None, |page: BudgetPage| {
-            let budgets = page.items.into_iter().map(|item| item.budget(pods));
-            covering.extend(budgets.filter(|budget| !budget.covers.is_empty()));
+            for item in page.items {
+                let budget = item.budget(pods)?;
+                if !budget.covers.is_empty() {
+                    covering.push(budget);
+                }
+            }
             Ok(())
         })?;
         Ok(covering)
@@ -98,56 +77,23 @@ impl Cluster {
 }
 
 impl Item {
-    fn budget(self, pods: &[(&str, &Labels)]) -> Budget {
-        // In policy/v1 no selector selects nothing and an empty one everything.
-        let selector = self.spec.selector.as_ref();
-        let covered =
-            pods.iter().filter(|(_, labels)| selector.is_some_and(|selector| selector.matches(labels)));
-        Budget {
-            name: self.metadata.name,
+    fn budget(self, pods: &[(&str, &Labels)]) -> Result<Budget, ApiFailure> {
+        let Self { metadata, spec, status } = self;
+        // In policy/v1 no selector selects nothing, and an empty one selects everything.
+        let selector = spec.selector.map(Selector::try_from).transpose().map_err(|error| {
+            let message = format!("the selector of PodDisruptionBudget {}: {error}", metadata.name);
+            ApiFailure::new(FailureKind::UnreadableAnswer, message)
+        })?;
+        let covered = pods
+            .iter()
+            .filter(|(_, labels)| selector.as_ref().is_some_and(|selector| selector.matches(labels)));
+        Ok(Budget {
             covers: covered.map(|(name, _)| (*name).to_owned()).collect(),
-            disruptions_allowed: self.status.disruptions_allowed,
-            generation: self.metadata.generation,
-            observed_generation: self.status.observed_generation,
-        }
-    }
-}
-
-impl LabelSelector {
-    fn matches(&self, labels: &Labels) -> bool {
-        self.match_labels.iter().all(|(key, value)| labels.get(key) == Some(value))
-            && self.match_expressions.iter().all(|requirement| requirement.matches(labels))
-    }
-}
-
-/// In the words of `kubectl -l`: `app=orders,tier in (a,b),!canary`.
-impl fmt::Display for LabelSelector {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let labels = self.match_labels.iter().map(|(key, value)| format!("{key}={value}"));
-        let terms: Vec<String> = labels.chain(self.match_expressions.iter().map(Requirement::term)).collect();
-        f.write_str(&terms.join(","))
-    }
-}
-
-impl Requirement {
-    fn term(&self) -> String {
-        let Self { key, operator, values } = self;
-        match operator {
-            Operator::In => format!("{key} in ({})", values.join(",")),
-            Operator::NotIn => format!("{key} notin ({})", values.join(",")),
-            Operator::Exists => key.clone(),
-            Operator::DoesNotExist => format!("!{key}"),
-        }
-    }
-
-    fn matches(&self, labels: &Labels) -> bool {
-        let value = labels.get(&self.key);
-        match self.operator {
-            Operator::In => value.is_some_and(|value| self.values.contains(value)),
-            Operator::NotIn => value.is_none_or(|value| !self.values.contains(value)),
-            Operator::Exists => value.is_some(),
-            Operator::DoesNotExist => value.is_none(),
-        }
+            name: metadata.name,
+            disruptions_allowed: status.disruptions_allowed,
+            generation: metadata.generation,
+            observed_generation: status.observed_generation,
+        })
     }
 }
 
@@ -155,11 +101,12 @@ impl Requirement {
 mod tests {
     use super::*;
 
-    fn matches(selector: &str, labels: &[(&str, &str)]) -> bool {
-        let selector: LabelSelector = serde_json::from_str(selector).expect("a selector");
+    fn covers(selector: &str, labels: &[(&str, &str)]) -> Result<bool, ApiFailure> {
+        let item = format!(r#"{{"metadata": {{"name": "pdb"}}, "spec": {{"selector": {selector}}}}}"#);
+        let item: Item = serde_json::from_str(&item).expect("a budget");
         let labels: Labels =
             labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        selector.matches(&labels)
+        Ok(!item.budget(&[("orders-0", &labels)])?.covers.is_empty())
     }
 
     #[test]
@@ -167,6 +114,7 @@ mod tests {
         let orders = [("app", "orders"), ("tier", "backend")];
         for (selector, expected) in [
             ("{}", true),
+            ("null", false),
             (r#"{"matchLabels": {"app": "orders"}}"#, true),
             (r#"{"matchLabels": {"app": "orders", "tier": "web"}}"#, false),
             (r#"{"matchLabels": {"zone": "a"}}"#, false),
@@ -187,33 +135,19 @@ mod tests {
                 false,
             ),
         ] {
-            assert_eq!(matches(selector, &orders), expected, "{selector}");
+            assert_eq!(covers(selector, &orders), Ok(expected), "{selector}");
         }
     }
 
     #[test]
-    fn a_selector_is_written_as_it_is_typed() {
-        let selector: LabelSelector = serde_json::from_str(
-            r#"{"matchLabels": {"tier": "backend", "app": "orders"}, "matchExpressions": [
-                {"key": "zone", "operator": "In", "values": ["a", "b"]},
-                {"key": "track", "operator": "NotIn", "values": ["canary"]},
-                {"key": "team", "operator": "Exists"}, {"key": "old", "operator": "DoesNotExist"}]}"#,
-        )
-        .expect("a selector");
-        assert_eq!(
-            selector.to_string(),
-            "app=orders,tier=backend,zone in (a,b),track notin (canary),team,!old"
-        );
-    }
-
-    #[test]
-    fn no_selector_covers_nothing_and_an_unknown_operator_is_an_error() {
-        let item: Item =
-            serde_json::from_str(r#"{"metadata": {"name": "pdb"}, "spec": {}}"#).expect("a budget");
-        assert_eq!(item.budget(&[("orders-0", &Labels::new())]).covers, Vec::<String>::new());
-        let unknown: Result<LabelSelector, _> = serde_json::from_str(
+    fn a_selector_that_cannot_be_understood_is_an_error() {
+        for unknown in [
             r#"{"matchExpressions": [{"key": "app", "operator": "Gt", "values": ["1"]}]}"#,
-        );
-        assert!(unknown.is_err());
+            r#"{"matchExpressions": [{"key": "app", "operator": "In"}]}"#,
+        ] {
+            let failure = covers(unknown, &[("app", "orders")]).expect_err(unknown);
+            assert_eq!(failure.kind, FailureKind::UnreadableAnswer);
+            assert!(failure.message.contains("PodDisruptionBudget pdb"), "{failure}");
+        }
     }
 }

@@ -1,10 +1,11 @@
-//! Claims on a workload: Events under names of which the server gives each away once, so that of
-//! runs that want the same one gets it. They vanish by themselves, as all Events do.
+//! Claims on a workload. A claim is an Event with a name that the server accepts once, so only one of
+//! several runs gets it. Like all Events it vanishes by itself.
 
 use core::time::Duration;
 use std::collections::BTreeMap;
 use std::env;
 use std::fs;
+use std::hash::{BuildHasher as _, RandomState};
 
 use jiff::Timestamp;
 use k8s_openapi::api::events::v1::Event;
@@ -18,10 +19,10 @@ use serde::Deserialize;
 use super::cluster::Cluster;
 use super::events::{self, Notice};
 use super::evict::Effect;
+use super::fields::{ListMeta, elapsed, moment, null_is_empty};
 use super::list::unsendable;
-use super::pods::{ListMeta, elapsed, moment, null_is_empty};
 
-/// Label of a claim: the UID of the workload, by which all claims on it are found.
+/// Label of a claim: the UID of the workload. All claims on the workload are found by it.
 const WORKLOAD: &str = "pod-rebalancer/workload";
 
 /// Annotation of a claim: its number among those on the workload.
@@ -29,6 +30,10 @@ const GENERATION: &str = "pod-rebalancer/generation";
 
 /// Annotation of a claim: how long its run may evict, in seconds from its creation.
 const VALID_SECONDS: &str = "pod-rebalancer/valid-seconds";
+
+/// Annotation of a claim: the run that made it. A proxy may send a request twice; the second answer then
+/// says that the name is taken, and by this the run knows its own claim.
+const RUN: &str = "pod-rebalancer/run";
 
 /// Longest name of a host that the server takes for who reports, in bytes.
 const MAX_INSTANCE_BYTES: usize = 128;
@@ -62,9 +67,20 @@ struct ClaimMeta {
     annotations: BTreeMap<String, String>,
 }
 
+/// The claims of a workload as they are written, and the time of the server that listed them.
+struct Written {
+    claims: Vec<WrittenClaim>,
+    now: Timestamp,
+}
+
 impl Cluster {
     /// All claims on a workload, their ages by the clock of the server that lists them.
     pub(super) fn claims(&self, workload: &Controller) -> Result<Vec<Claim>, ApiFailure> {
+        let Written { claims, now } = self.written_claims(workload)?;
+        claims.into_iter().map(|claim| claim.read(now)).collect()
+    }
+
+    fn written_claims(&self, workload: &Controller) -> Result<Written, ApiFailure> {
         let path = Event::url_path(&(), Some(self.namespace()));
         // There is one for each rotation that the server still remembers, so no pages are needed.
         let of_workload = ListParams {
@@ -78,25 +94,53 @@ impl Cluster {
         if found.kind != "EventList" || !is_whole {
             return Err(reply.unreadable("not the whole list of Events"));
         }
-        let now = reply.date.unwrap_or_else(Timestamp::now);
-        found.items.into_iter().map(|claim| claim.read(now)).collect()
+        Ok(Written { claims: found.items, now: reply.date.unwrap_or_else(Timestamp::now) })
     }
 
-    /// Takes the name of this generation, if nobody has it, or asks whether it could.
+    /// Claims the workload for the run `run_id`, unless another run has this generation.
     pub(super) fn claim(
         &self,
         request: &ClaimRequest,
         why: &str,
-        effect: Effect,
+        run_id: &str,
     ) -> Result<ClaimFate, ApiFailure> {
-        let event = event(self.namespace(), request, why, EventTime::now());
-        let reply = self.create_event(&event, effect)?;
+        let event = event(self.namespace(), request, why, run_id, EventTime::now());
+        let fate = self.create_claim(&event, Effect::Real)?;
+        if fate == ClaimFate::Lost && self.is_claimed_by(run_id, &event, &request.workload)? {
+            return Ok(ClaimFate::Won);
+        }
+        Ok(fate)
+    }
+
+    /// Asks in a dry run whether the workload could be claimed.
+    pub(super) fn try_claim(&self, request: &ClaimRequest) -> Result<(), ApiFailure> {
+        let event = event(self.namespace(), request, "a try", &run_id(), EventTime::now());
+        self.create_claim(&event, Effect::DryRun).map(drop)
+    }
+
+    fn create_claim(&self, event: &Event, effect: Effect) -> Result<ClaimFate, ApiFailure> {
+        let reply = self.create_event(event, effect)?;
         if reply.already_exists() {
             return Ok(ClaimFate::Lost);
         }
         reply.created("Event", event.metadata.name.as_deref().unwrap_or_default())?;
         Ok(ClaimFate::Won)
     }
+
+    /// Whether the claim of this name is that of the run itself.
+    fn is_claimed_by(&self, run_id: &str, event: &Event, workload: &Controller) -> Result<bool, ApiFailure> {
+        let is_own = |claim: &WrittenClaim| {
+            event.metadata.name.as_ref() == Some(&claim.metadata.name)
+                && claim.metadata.annotations.get(RUN).is_some_and(|run| run == run_id)
+        };
+        Ok(self.written_claims(workload)?.claims.iter().any(is_own))
+    }
+}
+
+/// An identity that no other run has: 128 random bits in hexadecimal digits.
+pub(super) fn run_id() -> String {
+    let (high, low) = (RandomState::new().hash_one(0), RandomState::new().hash_one(1));
+    format!("{high:016x}{low:016x}")
 }
 
 impl WrittenClaim {
@@ -119,7 +163,7 @@ impl WrittenClaim {
     }
 }
 
-fn event(namespace: &str, request: &ClaimRequest, why: &str, now: EventTime) -> Event {
+fn event(namespace: &str, request: &ClaimRequest, why: &str, run_id: &str, now: EventTime) -> Event {
     let targets: Vec<String> =
         request.targets.iter().map(|target| format!("pod {} ({})", target.name, target.role)).collect();
     let note = format!("evicting {}: {why}", targets.join(", then "));
@@ -138,6 +182,7 @@ fn event(namespace: &str, request: &ClaimRequest, why: &str, now: EventTime) -> 
     event.metadata.annotations = Some(BTreeMap::from([
         (GENERATION.to_owned(), request.generation.to_string()),
         (VALID_SECONDS.to_owned(), whole_seconds.to_string()),
+        (RUN.to_owned(), run_id.to_owned()),
     ]));
     event.reporting_instance = Some(host());
     event
@@ -179,7 +224,7 @@ mod tests {
             valid_for: Duration::from_millis(94_001),
         };
         let now: EventTime = "2026-11-23T06:00:16Z".parse().expect("a time");
-        let event = event("shop", &request, "cpu spread 0.52", now);
+        let event = event("shop", &request, "cpu spread 0.52", "b1946ac9", now);
         assert_eq!(event.metadata.name.as_deref(), Some("pod-rebalancer-d-1-3"));
         assert_eq!(
             event.note.as_deref(),

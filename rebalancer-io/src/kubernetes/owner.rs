@@ -12,8 +12,8 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::cluster::Cluster;
+use super::fields::{OwnerReference, moment, null_is_empty};
 use super::list::unsendable;
-use super::pods::{Owner, moment, null_is_empty};
 
 /// Controllers that are asked about. More of them under one selector is no workload, and a rotation
 /// withholds for those it knows nothing of.
@@ -40,7 +40,7 @@ struct Meta {
     #[serde(deserialize_with = "null_is_empty")]
     managed_fields: Vec<Managed>,
     #[serde(deserialize_with = "null_is_empty")]
-    owner_references: Vec<Owner>,
+    owner_references: Vec<OwnerReference>,
 }
 
 /// Who set which fields, and when last: the only trace a finished change of size leaves.
@@ -207,7 +207,7 @@ impl Cluster {
         let rollout_ago = object.metadata.age(now).filter(|_| kind == Kind::ReplicaSet);
         let resized_ago = object.metadata.resized_ago(now);
         let resized_ago = resized_ago.filter(|ago| *ago < self.metrics_window());
-        let above = Owner::controlling(mem::take(&mut object.metadata.owner_references));
+        let above = OwnerReference::controlling(mem::take(&mut object.metadata.owner_references));
         // What owns a StatefulSet or a ReplicationController changes them, not their pods.
         let Some(above) = above.filter(|_| kind == Kind::ReplicaSet) else {
             let facts = object.facts(kind, controller, controller);

@@ -1,28 +1,28 @@
-//! Pods as lists of the API name them, read into the little of each that a decision needs.
+//! Reads lists of pods, and keeps of each pod the little that a decision needs.
 //!
-//! One item of a full list is four kilobytes and more; what is kept of it here is its identity, its
-//! phase and readiness, its ages, its controller and what protects it.
+//! A pod in a full list takes four kilobytes or more. Kept are its identity, phase, readiness, ages,
+//! controller, volumes on its node, and what protects it.
 
 use core::fmt;
-use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufReader, Read};
 
 use jiff::Timestamp;
-use rebalancer_core::{Controller, LivePod, LocalVolume, Phase};
+use rebalancer_core::{LivePod, LocalVolume, Phase};
 use serde::de::{Error as _, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use thiserror::Error;
 
+use super::fields::{ListMeta, OwnerReference, elapsed, moment, null_is_empty};
 use super::list::Page;
 use super::protections;
 
-/// Largest `pods.json` that is read, in bytes: full pods of twenty kilobytes in a list of 25,000,
-/// five times the largest workload this program is meant for.
+/// Largest `pods.json` that is read, in bytes: 25,000 pods of twenty kilobytes, five times the largest
+/// workload that this program is meant for.
 pub const MAX_PODS_BYTES: u64 = 512 << 20;
 
-/// Most pods of one list: twenty times the largest workload this program is meant for. Each takes some
-/// four hundred bytes, however short its text is.
+/// Most pods of one list: twenty times the largest workload that this program is meant for. A pod takes
+/// some four hundred bytes of memory, however short its text is.
 const MAX_ITEMS: usize = 100_000;
 
 /// Why a list of pods could not be read.
@@ -60,8 +60,9 @@ pub enum PodsError {
 /// Reads the pods of a saved list: a `PodList` or `List` of full pods, or a
 /// `PartialObjectMetadataList`.
 ///
-/// An item without `status` counts as Running and Ready. Ages are measured against `now`; a
-/// creation that lies after `now` is age zero.
+/// An item without `status` counts as Running and Ready. Ages are measured against `now`; a creation
+/// after `now` gives an age of zero. Of volumes, `emptyDir` and `hostPath` are seen: a list of pods does
+/// not tell where persistent volumes lie.
 ///
 /// # Errors
 /// Anything that is not such a list, larger than [`MAX_PODS_BYTES`], or that names a pod twice.
@@ -103,11 +104,14 @@ fn refuse_duplicates<'a>(mut pods: impl Iterator<Item = &'a LivePod>) -> Result<
     }
 }
 
-/// A pod and the labels by which budgets select it.
+/// A pod and what else a list tells of it.
 #[derive(Debug)]
 pub(super) struct ListedPod {
     pub pod: LivePod,
+    /// By which budgets select it.
     pub labels: BTreeMap<String, String>,
+    /// Its claims of persistent volumes; whether these are local a list of pods does not tell.
+    pub claims: Vec<String>,
 }
 
 /// A page of a list, or a whole one.
@@ -119,12 +123,6 @@ pub(super) struct PodList {
     #[serde(default, deserialize_with = "some_items")]
     items: Option<Vec<Item>>,
     message: Option<String>,
-}
-
-#[derive(Deserialize, Default)]
-pub(super) struct ListMeta {
-    #[serde(rename = "continue")]
-    pub continue_token: Option<String>,
 }
 
 impl Page for PodList {
@@ -177,29 +175,7 @@ struct Meta {
     #[serde(deserialize_with = "protections::known")]
     annotations: BTreeMap<String, String>,
     #[serde(deserialize_with = "null_is_empty")]
-    owner_references: Vec<Owner>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Owner {
-    #[serde(default)]
-    api_version: String,
-    kind: String,
-    name: String,
-    uid: String,
-    #[serde(default)]
-    controller: Option<bool>,
-}
-
-impl Owner {
-    /// The one among the owners of an object that controls it.
-    pub(super) fn controlling(owners: Vec<Self>) -> Option<Controller> {
-        let owner = owners.into_iter().find(|owner| owner.controller == Some(true))?;
-        let Self { api_version, kind, name, uid, .. } = owner;
-        let group = api_version.split_once('/').map_or("", |(group, _)| group).to_owned();
-        Some(Controller { group: Some(group), kind, name, uid })
-    }
+    owner_references: Vec<OwnerReference>,
 }
 
 #[derive(Deserialize, Default)]
@@ -211,15 +187,22 @@ struct Spec {
     volumes: Vec<Volume>,
 }
 
-/// Of the kinds of volumes those that lie on the node.
+/// A volume, as far as it can lie on the node.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Volume {
     name: String,
-    #[serde(default)]
     empty_dir: Option<EmptyDir>,
-    #[serde(default)]
     host_path: Option<IgnoredAny>,
+    persistent_volume_claim: Option<ClaimReference>,
+    /// A claim that is made for the pod.
+    ephemeral: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ClaimReference {
+    claim_name: String,
 }
 
 #[derive(Deserialize)]
@@ -276,9 +259,14 @@ impl Item {
         let age = meta.creation_timestamp.map(|created| elapsed(created, now));
         let protections =
             protections::protections(&meta.annotations, self.spec.priority_class_name.as_deref(), age);
-        let volumes = self.spec.volumes.into_iter().filter_map(Volume::local);
-        let local_storage =
-            volumes.filter(|volume| !protections::may_lose(&meta.annotations, volume)).collect();
+        let (mut local_storage, mut claims) = (Vec::new(), Vec::new());
+        for volume in self.spec.volumes {
+            if protections::may_lose(&meta.annotations, &volume.name) {
+                continue;
+            }
+            claims.extend(volume.claim(&meta.name));
+            local_storage.extend(volume.local());
+        }
         let pod = LivePod {
             name: meta.name,
             uid: meta.uid,
@@ -287,13 +275,13 @@ impl Item {
             terminating: meta.deletion_timestamp.is_some(),
             age,
             uptime: self.status.and_then(|status| status.latest_start()).map(|started| elapsed(started, now)),
-            controller: Owner::controlling(meta.owner_references),
+            controller: OwnerReference::controlling(meta.owner_references),
             protections,
             node: self.spec.node_name.filter(|node| !node.is_empty()),
             revision: revision(&meta.labels),
             local_storage,
         };
-        Ok(ListedPod { pod, labels: meta.labels })
+        Ok(ListedPod { pod, labels: meta.labels, claims })
     }
 }
 
@@ -311,13 +299,21 @@ fn revision(labels: &BTreeMap<String, String>) -> Option<String> {
 impl Volume {
     /// An `emptyDir` in memory is no storage: nobody expects to find it again.
     fn local(self) -> Option<LocalVolume> {
-        let Self { name: volume, empty_dir, host_path } = self;
-        match (empty_dir, host_path) {
+        match (self.empty_dir, self.host_path) {
             (Some(dir), _) if dir.medium.as_deref() != Some("Memory") => {
-                Some(LocalVolume::EmptyDir { volume })
+                Some(LocalVolume::EmptyDir { volume: self.name })
             }
-            (None, Some(_)) => Some(LocalVolume::HostPath { volume }),
+            (None, Some(_)) => Some(LocalVolume::HostPath { volume: self.name }),
             _ => None,
+        }
+    }
+
+    /// The claim of a persistent volume. That of an ephemeral volume has the names of pod and volume.
+    fn claim(&self, pod: &str) -> Option<String> {
+        match (&self.persistent_volume_claim, &self.ephemeral) {
+            (Some(claim), _) => Some(claim.claim_name.clone()),
+            (None, Some(_)) => Some(format!("{pod}-{}", self.name)),
+            (None, None) => None,
         }
     }
 }
@@ -343,20 +339,6 @@ impl Status {
             .iter()
             .filter_map(|container| container.state.running.as_ref()?.started_at)
             .max()
-    }
-}
-
-/// Time from `then` to `now`; clocks differ, so a moment in the future is no time ago.
-pub(super) fn elapsed(then: Timestamp, now: Timestamp) -> Duration {
-    Duration::try_from(now.duration_since(then)).unwrap_or_default()
-}
-
-pub(super) fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
-    let text: Option<String> = Option::deserialize(deserializer)?;
-    let Some(text) = text else { return Ok(None) };
-    match text.parse() {
-        Ok(moment) => Ok(Some(moment)),
-        Err(error) => Err(D::Error::custom(format_args!("{text:?} is no time: {error}"))),
     }
 }
 
@@ -393,14 +375,6 @@ impl<'de> Visitor<'de> for ItemsVisitor {
         }
         Ok(Items(items))
     }
-}
-
-/// The API writes an empty list or map as absent, some tools as null.
-pub(super) fn null_is_empty<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
-    deserializer: D,
-) -> Result<T, D::Error> {
-    let value: Option<T> = Option::deserialize(deserializer)?;
-    Ok(value.unwrap_or_default())
 }
 
 /// A reader that ends with an error after a number of bytes.

@@ -1,11 +1,11 @@
-//! What a pod's own annotations and priority class say against evicting it.
+//! Annotations and priority classes that forbid evicting a pod.
 
 use core::time::Duration;
 use std::collections::BTreeMap;
 use std::fmt;
 
 use jiff::SignedDuration;
-use rebalancer_core::{LocalVolume, Protection};
+use rebalancer_core::Protection;
 use serde::Deserializer;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 
@@ -19,12 +19,12 @@ const CLUSTER_AUTOSCALER: &str = "cluster-autoscaler.kubernetes.io/safe-to-evict
 const SAFE_VOLUMES: &str = "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes";
 const KOORDINATOR: &str = "scheduling.koordinator.sh/eviction-cost";
 
-/// The annotations that are read; all others are skipped while they are parsed, because one of
-/// them (`last-applied-configuration`) can be larger than the rest of the pod.
+/// The annotations that are read. All others are skipped while parsing: `last-applied-configuration`
+/// can be larger than the rest of the pod.
 const KNOWN: [&str; 7] =
     [MIRROR, DESCHEDULER, KARPENTER, CLUSTER_AUTOSCALER, SAFE_VOLUMES, KOORDINATOR, DO_NOT_EVICT];
 
-/// The cost by which Koordinator forbids an eviction: the largest 32-bit integer.
+/// The cost with which Koordinator forbids an eviction: the largest 32-bit integer.
 const KOORDINATOR_NEVER: &str = "2147483647";
 
 const SYSTEM_CRITICAL: [&str; 2] = ["system-cluster-critical", "system-node-critical"];
@@ -48,10 +48,9 @@ pub(super) fn protections(
     found
 }
 
-/// Whether the owner of the pod says that the data in this volume may be lost, as the cluster
-/// autoscaler reads it: the names of such volumes, with commas between them.
-pub(super) fn may_lose(annotations: &BTreeMap<String, String>, volume: &LocalVolume) -> bool {
-    let (LocalVolume::EmptyDir { volume } | LocalVolume::HostPath { volume }) = volume else { return false };
+/// Whether the owner of the pod says that the data in this volume may be lost. The annotation is that of
+/// the cluster autoscaler: names of volumes, separated by commas.
+pub(super) fn may_lose(annotations: &BTreeMap<String, String>, volume: &str) -> bool {
     let named = annotations.get(SAFE_VOLUMES).map_or("", String::as_str);
     named.split(',').any(|name| name.trim() == volume)
 }
@@ -68,8 +67,8 @@ fn opts_out(annotation: &str, value: &str, age: Option<Duration>) -> bool {
     }
 }
 
-/// `true`, or a duration since the pod's creation for which it must be left alone. A value that is
-/// neither still says that someone wanted protection.
+/// `true`, or for how long after its creation the pod must be left alone. Any other value protects too:
+/// someone wanted protection.
 fn do_not_disrupt(value: &str, age: Option<Duration>) -> bool {
     if value == "false" {
         return false;

@@ -1,15 +1,15 @@
-//! A workload called by kind and name, and the label selector that its specification gives its pods.
+//! A workload given by kind and name, and the label selector by which it finds its pods.
 
 use std::fmt;
 use std::str::FromStr;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::api::GetParams;
 use kube::core::Request;
 use rebalancer_core::{ApiFailure, FailureKind};
 use serde::Deserialize;
 use thiserror::Error;
 
-use super::budgets::LabelSelector;
 use super::cluster::{Cluster, ClusterError};
 use super::list::unsendable;
 use super::selector::{Selector, SelectorError};
@@ -88,6 +88,12 @@ impl fmt::Display for WorkloadName {
     }
 }
 
+/// A selector in the words of `kubectl -l`: `app=orders,tier in (a,b),!canary`.
+fn words(selector: LabelSelector) -> Result<String, String> {
+    let selector = kube::core::Selector::try_from(selector).map_err(|error| error.to_string())?;
+    Ok(selector.to_string())
+}
+
 /// The part of the workload that is read.
 #[derive(Deserialize)]
 struct Object {
@@ -149,23 +155,26 @@ impl Cluster {
             let (namespace, server) = (self.namespace().to_owned(), self.server().to_owned());
             return Err(UnknownSelector::Absent { workload: workload.clone(), namespace, server });
         };
-        Selector::new(&selector.to_string())
+        Selector::new(&selector)
             .map_err(|error| UnknownSelector::Unusable { workload: workload.clone(), error })
     }
 
-    fn read_selector(&self, workload: &WorkloadName) -> Result<Option<LabelSelector>, ApiFailure> {
+    /// The selector in the words of `kubectl -l`; `None` when there is no such workload.
+    fn read_selector(&self, workload: &WorkloadName) -> Result<Option<String>, ApiFailure> {
         let Some(Spec { selector, workload_ref }) = self.read_spec(workload)? else { return Ok(None) };
-        match (selector, workload_ref) {
-            (Some(selector), _) => Ok(Some(selector)),
+        let selector = match (selector, workload_ref) {
+            (Some(selector), _) => Some(selector),
             (None, Some(WorkloadRef { kind, name })) if kind == "Deployment" => {
                 let of = WorkloadName { kind: WorkloadKind::Deployment, name };
-                Ok(self.read_spec(&of)?.and_then(|spec| spec.selector))
+                let Some(spec) = self.read_spec(&of)? else { return Ok(None) };
+                spec.selector
             }
-            (None, _) => {
-                let message = format!("{workload} has no selector; give one by --selector");
-                Err(ApiFailure::new(FailureKind::UnreadableAnswer, message))
-            }
-        }
+            (None, _) => None,
+        };
+        let unusable = |message| ApiFailure::new(FailureKind::UnreadableAnswer, message);
+        let selector = selector
+            .ok_or_else(|| unusable(format!("{workload} has no selector; give one by --selector")))?;
+        words(selector).map(Some).map_err(unusable)
     }
 
     fn read_spec(&self, workload: &WorkloadName) -> Result<Option<Spec>, ApiFailure> {
@@ -184,6 +193,19 @@ impl Cluster {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_selector_is_written_as_it_is_typed() {
+        let selector = serde_json::from_str(
+            r#"{"matchLabels": {"tier": "backend", "app": "orders"}, "matchExpressions": [
+                {"key": "zone", "operator": "In", "values": ["a", "b"]},
+                {"key": "track", "operator": "NotIn", "values": ["canary"]},
+                {"key": "team", "operator": "Exists"}, {"key": "old", "operator": "DoesNotExist"}]}"#,
+        )
+        .expect("a selector");
+        let expected = "app=orders,tier=backend,zone in (a,b),track notin (canary),team,!old";
+        assert_eq!(words(selector), Ok(expected.to_owned()));
+    }
 
     #[test]
     fn a_workload_is_called_as_kubectl_calls_it() {

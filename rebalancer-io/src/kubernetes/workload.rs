@@ -1,4 +1,4 @@
-//! The workload in a cluster: listed, inspected, and, by the one type that can, evicted from.
+//! One workload of a cluster: an observer looks at it, and only an evictor can change it.
 
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,35 +11,44 @@ use rebalancer_core::{
 };
 
 use super::budgets::Labels;
+use super::claims;
 use super::cluster::{Cluster, ClusterError};
 use super::evict::Effect;
 use super::pods::{self, ListedPod, PodList};
 use super::selector::Selector;
+use super::volumes::Place;
 use crate::driver::{Act, Look};
+
+/// Claims by the name of their pod.
+type Claims = BTreeMap<String, Vec<String>>;
 
 /// Looks at one workload and asks the server what it would do; it cannot evict.
 pub struct Observer<'a> {
     cluster: &'a Cluster,
     selector: Selector,
-    /// Of the pods listed last, by name.
+    /// Labels of the pods listed last, by the name of the pod.
     labels: BTreeMap<String, Rc<Labels>>,
+    /// What has been found out about claims, by name: a volume does not move.
+    places: BTreeMap<String, Place>,
 }
 
-/// Evicts pods of one workload. Whoever must not evict must not be handed one.
+/// Looks at one workload, claims it and evicts its pods. Code that must not evict takes an [`Observer`].
 pub struct Evictor<'a> {
     observer: Observer<'a>,
     why: String,
+    /// Marks the claims of this evictor.
+    run_id: String,
 }
 
 impl Cluster {
     /// A view of the workload that `selector` selects.
     pub const fn observer(&self, selector: Selector) -> Observer<'_> {
-        Observer { cluster: self, selector, labels: BTreeMap::new() }
+        Observer { cluster: self, selector, labels: BTreeMap::new(), places: BTreeMap::new() }
     }
 
-    /// The same, with the power to evict. The claim on the workload tells those who read it `why`.
+    /// The same view with the power to evict. The claim on the workload tells people `why`.
     pub fn evictor(&self, selector: Selector, why: &str) -> Evictor<'_> {
-        Evictor { observer: self.observer(selector), why: why.to_owned() }
+        Evictor { observer: self.observer(selector), why: why.to_owned(), run_id: claims::run_id() }
     }
 }
 
@@ -57,32 +66,58 @@ impl Observer<'_> {
             .map_err(|failure| cluster.error(format!("reading the owners of {of}"), failure))
     }
 
-    /// Keeps of each page what is needed and no more: two lists of a large workload are held at once
-    /// while a rotation compares them.
+    /// Lists the pods, and says of each what lies on its node.
     fn list_pods(&mut self) -> Result<Vec<LivePod>, ApiFailure> {
+        let (mut listed, claims) = self.read_pods()?;
+        self.add_local_claims(&mut listed, &claims);
+        if self.cluster.refuses_local_storage() {
+            for pod in listed.iter_mut().filter(|pod| !pod.local_storage.is_empty()) {
+                pod.protections.push(Protection::LocalStorage);
+            }
+        }
+        Ok(listed)
+    }
+
+    /// The pods, and the claims of those that have any. Keeps of each page what is needed and no more:
+    /// a rotation compares two lists of a workload, which may be large.
+    fn read_pods(&mut self) -> Result<(Vec<LivePod>, Claims), ApiFailure> {
         let path = format!("/api/v1/namespaces/{}/pods", self.cluster.namespace());
         let now = Timestamp::now();
         let unreadable =
             |error: pods::PodsError| ApiFailure::new(FailureKind::UnreadableAnswer, error.to_string());
         let mut listed: Vec<LivePod> = Vec::new();
+        let mut of_pods: Claims = Claims::new();
         let mut known: BTreeSet<Rc<Labels>> = BTreeSet::new();
         self.labels.clear();
         self.cluster.list(&path, Some(&self.selector), |page: PodList| {
             let page = page.into_pods(now).map_err(unreadable)?;
             listed.reserve_exact(page.len());
-            for ListedPod { mut pod, labels } in page {
+            for ListedPod { pod, labels, claims } in page {
                 let labels = shared(&mut known, labels);
                 if self.labels.insert(pod.name.clone(), labels).is_some() {
                     return Err(unreadable(pods::PodsError::Duplicate(pod.name)));
                 }
-                if self.cluster.refuses_local_storage() && !pod.local_storage.is_empty() {
-                    pod.protections.push(Protection::LocalStorage);
+                if !claims.is_empty() {
+                    of_pods.insert(pod.name.clone(), claims);
                 }
                 listed.push(pod);
             }
             Ok(())
         })?;
-        Ok(listed)
+        Ok((listed, of_pods))
+    }
+
+    fn add_local_claims(&mut self, pods: &mut [LivePod], claims: &Claims) {
+        let asked = claims.values().flatten().filter(|claim| !self.places.contains_key(*claim));
+        let asked: BTreeSet<String> = asked.cloned().collect();
+        if !asked.is_empty() {
+            self.places.extend(self.cluster.places_of(&asked));
+        }
+        for pod in pods {
+            let of_pod = claims.get(&pod.name).into_iter().flatten();
+            let local = of_pod.filter_map(|claim| self.places.get(claim)?.of_claim(claim));
+            pod.local_storage.extend(local);
+        }
     }
 
     fn with_owners(&self, pods: Vec<LivePod>) -> Result<Workload, ApiFailure> {
@@ -92,8 +127,8 @@ impl Observer<'_> {
         Ok(Workload { pods, owners })
     }
 
-    /// Asks whether this workload could be claimed: finds its claims, and tries the next one without
-    /// writing it down.
+    /// Asks whether this workload could be claimed: finds its claims, and tries the next one in a dry
+    /// run.
     ///
     /// # Errors
     /// As the server answers.
@@ -106,7 +141,7 @@ impl Observer<'_> {
             targets: Vec::new(),
             valid_for: Duration::ZERO,
         };
-        self.cluster.claim(&request, "a try", Effect::DryRun).map(drop)
+        self.cluster.try_claim(&request)
     }
 
     fn budgets_of(&self, targets: &[Target]) -> Result<Vec<Budget>, ApiFailure> {
@@ -179,7 +214,7 @@ impl Look for Evictor<'_> {
 
 impl Act for Evictor<'_> {
     fn claim(&mut self, request: &ClaimRequest) -> Result<ClaimFate, ApiFailure> {
-        self.observer.cluster.claim(request, &self.why, Effect::Real)
+        self.observer.cluster.claim(request, &self.why, &self.run_id)
     }
 
     fn evict(&mut self, request: &EvictionRequest) -> Result<(), ApiFailure> {

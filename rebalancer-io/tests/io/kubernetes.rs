@@ -4,3 +4,4 @@ mod answers;
 mod connect;
 mod pods;
 mod rotation;
+mod volumes;

@@ -29,12 +29,15 @@ pub(super) fn answer(request: &SimRequest, fleet: &mut Fleet, denied: &[String])
     if denied.contains(&asked.permission()) {
         return asked.forbidden();
     }
-    if asked.namespace() != fleet.namespace {
+    if !matches!(asked, Asked::Get { resource: "persistentvolumes", .. })
+        && asked.namespace() != fleet.namespace
+    {
         return elsewhere(&asked);
     }
     match asked {
         Asked::List { resource: "pods", .. } => list_pods(request, fleet),
         Asked::List { resource: "events", .. } => list_events(request, fleet),
+        Asked::List { resource: "persistentvolumeclaims", .. } => list_claims(fleet),
         Asked::List { .. } => list_budgets(fleet),
         Asked::Get { resource: "pods", name, .. } => match fleet.find(name).cloned() {
             Some(pod) => json(200, &titled("Pod", objects::pod(&pod, fleet))),
@@ -75,8 +78,12 @@ impl<'a> Asked<'a> {
             ("POST", ["apis", "events.k8s.io", "v1", "namespaces", namespace, "events"]) => {
                 Self::Event { namespace }
             }
-            ("GET", ["api", "v1", "namespaces", namespace, resource @ "pods"]) => {
-                Self::List { group: "", resource, namespace }
+            (
+                "GET",
+                ["api", "v1", "namespaces", namespace, resource @ ("pods" | "persistentvolumeclaims")],
+            ) => Self::List { group: "", resource, namespace },
+            ("GET", ["api", "v1", resource @ "persistentvolumes", name]) => {
+                Self::Get { group: "", resource, namespace: "", name }
             }
             (
                 "GET",
@@ -196,6 +203,17 @@ fn list_events(request: &SimRequest, fleet: &Fleet) -> Transcript {
     json(
         200,
         &json!({"kind": "EventList", "apiVersion": "events.k8s.io/v1",
+                "metadata": {"resourceVersion": "1"}, "items": items}),
+    )
+}
+
+/// The claims among the further objects of the fleet.
+fn list_claims(fleet: &Fleet) -> Transcript {
+    let claims = fleet.objects.iter().filter(|(path, _)| path.starts_with("persistentvolumeclaims/"));
+    let items: Vec<&Value> = claims.map(|(_, claim)| claim).collect();
+    json(
+        200,
+        &json!({"kind": "PersistentVolumeClaimList", "apiVersion": "v1",
                 "metadata": {"resourceVersion": "1"}, "items": items}),
     )
 }

@@ -34,7 +34,7 @@ pub struct Fleet {
     pub events: Vec<serde_json::Value>,
     /// The owner reference of the pods, where it is not that of the kind.
     pub owner_reference: Option<serde_json::Value>,
-    /// Further objects, by the end of their path: `rollouts/orders`. They come before those that the
+    /// Further objects, by the end of their path: `rollouts/orders`, `persistentvolumes/pv-1`. They come before those that the
     /// kind brings.
     pub objects: BTreeMap<String, serde_json::Value>,
     /// The volumes of every pod, as JSON.

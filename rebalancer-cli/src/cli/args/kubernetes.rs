@@ -49,8 +49,9 @@ pub struct KubernetesArgs {
     /// evicted without, pods of a Job, of a DaemonSet or of another pod never
     #[arg(long, value_name = "KINDS", env = "ALLOWED_CONTROLLERS", value_delimiter = ',')]
     pub allowed_controllers: Vec<ControllerKind>,
-    /// Pods whose data lies on their node (hostPath, and emptyDir unless in memory): `allow` evicts
-    /// them and names what is lost, `refuse` leaves them alone
+    /// Pods whose data lies on their node (hostPath, emptyDir unless in memory, local persistent
+    /// volumes): `allow` evicts them and names what is lost, `refuse` leaves them alone, and those of
+    /// which it is not known
     #[arg(
         long,
         value_name = "CHOICE",

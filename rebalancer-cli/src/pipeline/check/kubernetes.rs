@@ -3,8 +3,8 @@
 
 use rebalancer_core::{
     ApiFailure, Budget, Controller, Disturbance, EligibilityRules, EvictionRequest, FailureKind, LivePod,
-    Method, Objection, OwnerStatus, Protection, Role, Strategy, Target, Workload, disturbances, objections,
-    remarks,
+    LocalVolume, Method, Objection, OwnerStatus, Protection, Role, Strategy, Target, Workload, disturbances,
+    objections, remarks, storage_words,
 };
 use rebalancer_io::driver::Look as _;
 use rebalancer_io::kubernetes::{OF_OTHER_OWNERS, Observer, Permission, TO_PLAN, to_run};
@@ -215,21 +215,22 @@ fn owned(owner: &str, workload: &Workload, category: &mut Category) {
     }
 }
 
-/// Tells of pods whose data lies on their node, unless they are never evicted for it.
+/// Tells of pods whose data lies on their node or may, unless they are never evicted for it.
 fn local_storage(workload: &Workload, category: &mut Category) {
     let with = |pod: &&LivePod| {
         !pod.local_storage.is_empty() && !pod.protections.contains(&Protection::LocalStorage)
     };
     let concerned: Vec<&LivePod> = workload.living().filter(with).collect();
-    let Some(example) = concerned.first() else { return };
-    let volumes: Vec<String> = example.local_storage.iter().map(ToString::to_string).collect();
+    let known = |pod: &&&LivePod| pod.local_storage.iter().any(LocalVolume::is_known);
+    let Some(example) = concerned.iter().find(known).or(concerned.first()) else { return };
+    let (count, all) = (concerned.len(), workload.living().count());
+    let seen = if known(&example) {
+        format!("{count} of {all} pods have local storage")
+    } else {
+        format!("for {count} of {all} pods it is not known whether they have local storage")
+    };
     category.warn(
-        format!(
-            "{} of {} pods have local storage, which is lost with them: {}",
-            concerned.len(),
-            workload.living().count(),
-            volumes.join(", ")
-        ),
+        format!("{seen}: {} {}", example.name, storage_words(&example.local_storage)),
         "LOCAL_STORAGE=refuse leaves such pods alone",
     );
 }

@@ -1,8 +1,8 @@
 //! Whose pods may be evicted, and which rollouts are seen.
 
 use rebalancer_core::{
-    Controller, Disturbance, EligibilityRules, Objection, OwnerStatus, Role, RotationOptions, RotationPlan,
-    Workload, disturbances, objections, remarks,
+    Controller, Disturbance, EligibilityRules, LocalVolume, Objection, OwnerStatus, Role, RotationOptions,
+    RotationPlan, Workload, disturbances, objections, remarks,
 };
 
 use super::fleet;
@@ -220,12 +220,20 @@ fn what_is_lost_or_cannot_be_seen_is_told() {
     let mut workload = revised("CloneSet", ["r1"; 4]);
     let facts = &mut workload.owners[0];
     *facts = OwnerStatus::silent(facts.controller.clone(), facts.top.clone());
-    workload.pods[0].local_storage =
-        vec![rebalancer_core::LocalVolume::EmptyDir { volume: "rocksdb".to_string() }];
+    workload.pods[0].local_storage = vec![
+        LocalVolume::EmptyDir { volume: "rocksdb".to_string() },
+        LocalVolume::LocalClaim { claim: "data-a".to_string() },
+        LocalVolume::UnknownClaim { claim: "logs-a".to_string(), why: "which may not be read".to_string() },
+    ];
     let unseen = "CloneSet orders: rollout not visible, but for pods of different revisions";
     assert_eq!(remarks(&workload, &["b"]), [unseen]);
     assert_eq!(
         remarks(&workload, &["a", "b"]),
-        [unseen, "pod a has local storage, which it loses: emptyDir rocksdb"]
+        [
+            unseen,
+            "pod a has local storage that would be lost: emptyDir rocksdb; it keeps data on its node, the only \
+             one that its replacement can run on: claim data-a; it may keep data on its node: claim logs-a, \
+             which may not be read"
+        ]
     );
 }

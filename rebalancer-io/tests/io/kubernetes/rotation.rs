@@ -180,6 +180,23 @@ fn a_server_dry_run_asks_for_both_and_evicts_none() {
     assert_nothing_evicted(&server, &report);
 }
 
+/// A proxy sent the claim twice: the first answer was lost, and the second says that its name is taken.
+#[test]
+fn a_run_knows_its_own_claim() {
+    let server = ApiServer::start(Fleet::deployment("orders", 4));
+    let taken = Transcript {
+        code: 409,
+        headers: vec![("Content-Type".to_owned(), "application/json".to_owned())],
+        body: br#"{"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "AlreadyExists", "code": 409,
+                   "message": "events.events.k8s.io \"x\" already exists", "details": {"kind": "events"}}"#
+            .to_vec(),
+    };
+    server.inject(Fault::on("POST", "/events", Effect::AnswerAfter(taken)));
+    let report = rotate(&server);
+    assert_eq!(report.outcome, RotationOutcome::Rotated, "{report:?}");
+    assert_eq!(real(&server).len(), 2);
+}
+
 /// That it cannot evict is a matter of types: `delete_pods` does not compile with it.
 #[test]
 fn an_observer_rehearses_a_plan_that_would_evict() {
