@@ -11,11 +11,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use rebalancer_core::{
-    Analysis, Engine, Join, JoinRules, JoinedColumns, LivePod, Metric, NamedPods, PerMetric, PodState,
-    Sample, Spread, Thresholds,
+    Analysis, Engine, Join, JoinRules, Joined, LivePod, Metric, PerMetric, PodState, Sample, Spread,
+    Thresholds,
 };
 use rebalancer_io::prometheus::{InstantAnswer, Wanted, decode_instant};
-use rebalancer_io::snapshot::NamedSnapshot;
+use rebalancer_io::snapshot::join_named_pods;
 use rebalancer_sim::exact::Exact;
 use rebalancer_sim::fleet::live_pods;
 use rebalancer_sim::oracle;
@@ -168,12 +168,12 @@ impl Data {
 
     fn join(&self) -> Vec<Variant<'_>> {
         let answers = self.answers();
-        self.assert_joined(&named(&answers).join(&RULES));
+        self.assert_joined(&named(&answers));
         let (to_hash, for_map) = (answers.clone(), answers.clone());
         let variants = vec![
             Variant::new(FLOOR, move || hash_all(black_box(&to_hash))),
             Variant::new("std HashMap, owned names", move || peers::std_map(black_box(&for_map))),
-            Variant::new(OURS, move || named(black_box(&answers)).join(&RULES).names.len() as f64),
+            Variant::new(OURS, move || named(black_box(&answers)).names.len() as f64),
         ];
         checked(self.count as f64, variants)
     }
@@ -189,7 +189,7 @@ impl Data {
         checked(self.count as f64, variants)
     }
 
-    fn assert_joined(&self, found: &JoinedColumns<'_>) {
+    fn assert_joined(&self, found: &Joined) {
         let expected = self.expected();
         assert_eq!(found.names.len(), expected.len(), "all pods");
         for (row, name) in found.names.iter().enumerate() {
@@ -265,17 +265,17 @@ impl Data {
     fn pipeline(&self) -> Vec<Variant<'_>> {
         let folder = TempDir::new().expect("a folder for the answers");
         self.write(folder.path());
-        let mut snapshot = snapshot(folder.path());
-        let joined = snapshot.pods.join(&RULES);
+        let joined = read_and_join(folder.path());
         self.assert_joined(&joined);
-        let expected = assert_decided(&joined.names, &joined.loads);
+        let names: Vec<&str> = joined.names.iter().collect();
+        let expected = assert_decided(&names, &joined.loads);
         let folder = Rc::new(folder);
         let to_read = Rc::clone(&folder);
         let floor = move || crate::read(to_read.path()).map_or(f64::NAN, |()| 0.0);
         let ours = move || {
-            let mut snapshot = self::snapshot(folder.path());
-            let joined = snapshot.pods.join(&RULES);
-            busiest(&decided(&joined.names, &joined.loads))
+            let joined = read_and_join(folder.path());
+            let engine = Engine::new(Thresholds::default());
+            busiest(&engine.analyze_joined(&joined).expect("default thresholds"))
         };
         checked(expected, vec![Variant::new(FLOOR, floor), Variant::new(OURS, ours)])
     }
@@ -327,21 +327,16 @@ fn hash_all(answers: &PerMetric<InstantAnswer>) -> f64 {
 }
 
 /// The pods that the answers name, as a replay finds them.
-fn named(answers: &PerMetric<InstantAnswer>) -> NamedPods {
-    let mut pods = NamedPods::default();
-    for (metric, answer) in answers.iter() {
-        let mut column = pods.answer(metric);
-        for sample in answer.samples.iter() {
-            column.take(sample.pod, sample.value, sample.timestamp_ms);
-        }
-        assert!(column.repeated().is_empty(), "one sample a pod");
-    }
-    pods
+fn named(answers: &PerMetric<InstantAnswer>) -> Joined {
+    add_all(Join::of_named_pods(RULES.max_sample_age), answers)
 }
 
 /// The pods that are alive with their samples, as a live run finds them.
-fn joined<'a>(live: &'a [LivePod], answers: &PerMetric<InstantAnswer>) -> JoinedColumns<'a> {
-    let mut join = Join::new(live, RULES);
+fn joined(live: &[LivePod], answers: &PerMetric<InstantAnswer>) -> Joined {
+    add_all(Join::new(live, RULES).expect("different names"), answers)
+}
+
+fn add_all(mut join: Join, answers: &PerMetric<InstantAnswer>) -> Joined {
     for (metric, answer) in answers.iter() {
         let samples = answer.samples.iter().map(|sample| Sample {
             pod: sample.pod,
@@ -350,12 +345,13 @@ fn joined<'a>(live: &'a [LivePod], answers: &PerMetric<InstantAnswer>) -> Joined
         });
         join.add(metric, samples).expect("one sample a pod");
     }
-    join.finish_columns()
+    join.finish()
 }
 
-fn snapshot(folder: &Path) -> NamedSnapshot {
-    let read = NamedSnapshot::open(folder, &WANTED).expect("recorded answers are sound");
-    read.expect("there is no pods.json")
+fn read_and_join(folder: &Path) -> Joined {
+    let read = join_named_pods(folder, &WANTED, RULES.max_sample_age).expect("recorded answers are sound");
+    let (join, _) = read.expect("there is no pods.json");
+    join.finish()
 }
 
 fn decided<'a>(names: &'a [&'a str], loads: &'a PerMetric<Vec<f64>>) -> Analysis<'a> {
@@ -371,7 +367,7 @@ fn assert_decided(names: &[&str], loads: &PerMetric<Vec<f64>>) -> f64 {
     let pods: Vec<PodState> = (0..names.len()).map(with).collect();
     let analysis = Engine::new(Thresholds::default()).analyze(&pods).expect("default thresholds");
     assert_eq!(oracle::compare(&analysis), Ok(()), "the oracle decides the same");
-    assert_eq!(*decided(names, loads), *analysis, "columns and states decide the same");
+    assert_eq!(decided(names, loads), analysis, "columns and states decide the same");
     busiest(&analysis)
 }
 

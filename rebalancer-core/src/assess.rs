@@ -38,13 +38,13 @@ pub enum Futility {
 /// refused; a balanced workload is asked little.
 pub fn assess(
     analysis: &Analysis<'_>,
-    joined: &impl AsRef<[SetAside]>,
+    set_aside: &[SetAside],
     facts: &Facts<'_>,
     settings: &GuardSettings,
     strategy: Strategy,
 ) -> Assessment {
     let trigger = trigger(analysis, facts, settings);
-    let mut guards = evaluate(analysis, joined, facts, settings);
+    let mut guards = evaluate(analysis, set_aside, facts, settings);
     let selected = trigger.as_ref().map(|trigger| select(strategy, trigger, analysis, facts));
     let (selection, refusal) = match selected {
         Some(Ok(selection)) => (Some(selection), None),

@@ -12,7 +12,7 @@ use crate::guard::{Standing, Trigger, Verdict};
 use crate::kafka::assignor::Assignor;
 use crate::kafka::forecast::Forecast;
 use crate::measure::analysis::Analysis;
-use crate::measure::decision::Finding;
+use crate::measure::analysis::Finding;
 use crate::strategy::Selection;
 
 mod cause;

@@ -96,7 +96,7 @@ pub fn trigger(analysis: &Analysis<'_>, facts: &Facts<'_>, settings: &GuardSetti
 /// churn budget are about a rotation, so they are asked only when one is triggered.
 pub fn evaluate(
     analysis: &Analysis<'_>,
-    joined: &impl AsRef<[SetAside]>,
+    set_aside: &[SetAside],
     facts: &Facts<'_>,
     settings: &GuardSettings,
 ) -> Vec<Verdict> {
@@ -106,7 +106,7 @@ pub fn evaluate(
         verdicts.push(floor(analysis));
     }
     if let Some(limit) = on(settings.warm_up) {
-        verdicts.push(warm_up(joined.as_ref(), limit));
+        verdicts.push(warm_up(set_aside, limit));
     }
     verdicts.push(coverage(analysis, &facts.asked));
     let Some(trigger) = trigger(analysis, facts, settings) else { return verdicts };

@@ -11,9 +11,9 @@ mod assess;
 mod facts;
 mod input;
 mod measure;
-mod number;
 mod rotation;
 mod strategy;
+mod wording;
 
 pub mod diagnosis;
 pub mod guard;
@@ -23,21 +23,18 @@ pub use assess::{Assessment, Futility, assess};
 pub use facts::{AssignorChoice, Fact, Facts, PastSpread, Replacement, Window};
 pub use input::history::{Grid, History, InvalidHistory};
 pub use input::join::{
-    DuplicateSample, Join, JoinRules, Joined, JoinedColumns, MetricIssues, Sample, SetAside, SetAsideReason,
+    Join, JoinError, JoinRules, Joined, MetricAnswer, MetricIssues, Sample, SetAside, SetAsideReason,
 };
 pub use input::live_pod::{Controller, LivePod, LocalVolume, Phase, Protection};
-pub use input::metric::{Metric, PerMetric};
-pub use input::name_list::NameList;
-pub use input::named::{NamedAnswer, NamedPods};
+pub use input::metric::{DEFAULT_FLOORS, DEFAULT_WEIGHTS, Metric, PerMetric};
+pub use input::names::NameList;
 pub use input::partitions::{InvalidPartitions, Partition, PartitionSample, Partitions};
 pub use input::pod::{Load, PodState};
 pub use kafka::forecast::{Forecast, GroupFacts, LEAST_GAIN, NoPair, PlannedPair, best_spread};
-pub use measure::analysis::Analysis;
+pub use measure::analysis::{Analysis, Coverage, Finding};
 pub use measure::candidates::Candidates;
-pub use measure::decision::{Coverage, Decision, Finding};
 pub use measure::engine::{AnalyzeError, Engine};
 pub use measure::outliers::Outliers;
-pub use measure::score::{DEFAULT_FLOORS, DEFAULT_WEIGHTS};
 pub use measure::spread::{Spread, median};
 pub use measure::thresholds::{InvalidThreshold, Thresholds};
 pub use rotation::{

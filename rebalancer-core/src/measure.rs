@@ -3,10 +3,8 @@
 
 pub mod analysis;
 pub mod candidates;
-pub mod decision;
 pub mod engine;
 pub mod outliers;
 pub mod score;
 pub mod spread;
-mod sums;
 pub mod thresholds;

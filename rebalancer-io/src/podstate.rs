@@ -6,9 +6,7 @@ use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rebalancer_core::{
-    DuplicateSample, Join, JoinRules, Joined, JoinedColumns, LivePod, Metric, PerMetric, Sample,
-};
+use rebalancer_core::{Join, JoinError, JoinRules, Joined, LivePod, Metric, PerMetric, Sample};
 
 use crate::metrics::{MetricQuery, MetricsSource, QuerySet, UnknownAge, mark_stale, question_name};
 use crate::prometheus::{InstantAnswer, PrometheusClient, PrometheusConfig, QueryError};
@@ -167,24 +165,9 @@ impl Answers {
     /// Joins the answers with the pods that exist.
     ///
     /// # Errors
-    /// Two samples of one metric for one live pod.
-    pub fn join(&self, live: &[LivePod], freshness: Freshness) -> Result<Joined, DuplicateSample> {
-        Ok(self.added(Join::new(live, freshness.rules(self.at)))?.finish())
-    }
-
-    /// Joins the answers with the pods that exist, without an object for each pod.
-    ///
-    /// # Errors
-    /// Two samples of one metric for one live pod.
-    pub fn join_columns<'a>(
-        &self,
-        live: &'a [LivePod],
-        freshness: Freshness,
-    ) -> Result<JoinedColumns<'a>, DuplicateSample> {
-        Ok(self.added(Join::new(live, freshness.rules(self.at)))?.finish_columns())
-    }
-
-    fn added<'a>(&self, mut join: Join<'a>) -> Result<Join<'a>, DuplicateSample> {
+    /// Two live pods of one name, or two samples of one metric for one live pod.
+    pub fn join(&self, live: &[LivePod], freshness: Freshness) -> Result<Joined, JoinError> {
+        let mut join = Join::new(live, freshness.rules(self.at))?;
         for (metric, answer) in self.metrics.iter() {
             let Some(answer) = answer else { continue };
             let samples = answer.samples.iter().map(|sample| Sample {
@@ -194,7 +177,7 @@ impl Answers {
             });
             join.add(metric, samples)?;
         }
-        Ok(join)
+        Ok(join.finish())
     }
 
     /// Every pod named in the answers, as a Running and Ready one, in the order in which they are
@@ -215,7 +198,8 @@ impl Answers {
     }
 }
 
-fn seconds(timestamp_ms: i64) -> f64 {
+/// A time in milliseconds as seconds.
+pub(crate) fn seconds(timestamp_ms: i64) -> f64 {
     // Exact: milliseconds of any year are far below 2^53.
     timestamp_ms as f64 / 1000.0
 }

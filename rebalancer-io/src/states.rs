@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::Read;
 
 use crate::json::is_crowded;
-use rebalancer_core::{JoinedColumns, Load, Metric, MetricIssues, PerMetric, PodState};
+use rebalancer_core::{Joined, Load, Metric, MetricIssues, PerMetric, PodState};
 
 /// Largest list that is read, in bytes: a million pods of 256 bytes.
 pub const MAX_STATES_BYTES: u64 = 256 << 20;
@@ -63,7 +63,7 @@ pub fn pod_states(json: impl Read) -> Result<Vec<PodState>, StatesError> {
 }
 
 /// Takes pod states for the whole workload: all alive, Ready and warm.
-pub fn joined(pods: &[PodState]) -> JoinedColumns<'_> {
+pub fn joined(pods: &[PodState]) -> Joined {
     let issues = PerMetric::from_fn(|metric| {
         let without = pods.iter().filter(|pod| pod.load(metric).is_none());
         let mut missing: Vec<String> = without.map(|pod| pod.name.clone()).collect();
@@ -71,7 +71,7 @@ pub fn joined(pods: &[PodState]) -> JoinedColumns<'_> {
         MetricIssues { missing, ..MetricIssues::default() }
     });
     let loads = |metric| pods.iter().map(|pod| pod.load(metric).map_or(f64::NAN, Load::value)).collect();
-    JoinedColumns {
+    Joined {
         names: pods.iter().map(|pod| pod.name.as_str()).collect(),
         loads: PerMetric::from_fn(loads),
         set_aside: Vec::new(),

@@ -141,12 +141,12 @@ fn decide(
     let live = group.live();
     let joined = join(group, &live, policy);
     let analysis =
-        Engine::new(policy.thresholds()).analyze(&joined.pods).expect("pods have names of their own");
+        Engine::new(policy.thresholds()).analyze_joined(&joined).expect("pods have names of their own");
     let facts = facts(group, &live, assignor, policy.knowledge);
-    let assessment = assess(&analysis, &joined, &facts, &policy.guards, policy.strategy);
+    let assessment = assess(&analysis, &joined.set_aside, &facts, &policy.guards, policy.strategy);
     note(&analysis, &assessment, policy.futility, outcome);
     let Some(selection) = assessment.rotation(policy.futility) else { return Vec::new() };
-    let place = |position: &usize| live.iter().position(|pod| pod.name == joined.pods[*position].name);
+    let place = |position: &usize| live.iter().position(|pod| pod.name == analysis.name(*position));
     selection.pods.iter().filter_map(place).collect()
 }
 
@@ -154,7 +154,7 @@ fn join(group: &ConsumerGroup, live: &[LivePod], policy: &Policy) -> Joined {
     let now_s = group.now_s();
     let warm_up = policy.guards.warm_up.unwrap_or(Duration::ZERO);
     let rules = JoinRules { warm_up, max_sample_age: Duration::from_secs(180), now_s };
-    let mut join = Join::new(live, rules);
+    let mut join = Join::new(live, rules).expect("pods have names of their own");
     for (kind, metric) in metrics(policy.knowledge).iter().enumerate() {
         let samples = group
             .samples()

@@ -81,10 +81,9 @@ pub fn decide(pods: &[PodState], thresholds: &Thresholds) -> Decision {
 /// # Errors
 /// The first difference, in words.
 pub fn compare(analysis: &Analysis<'_>) -> Result<(), String> {
-    let (pods, thresholds) = (analysis.pods(), analysis.thresholds());
-    let expected = decide(pods, thresholds);
-    let names: Vec<&str> =
-        analysis.candidates().iter().map(|position| pods[position].name.as_str()).collect();
+    let pods: Vec<PodState> = (0..analysis.count()).map(|position| analysis.pod(position)).collect();
+    let expected = decide(&pods, analysis.thresholds());
+    let names: Vec<&str> = analysis.candidates().iter().map(|position| analysis.name(position)).collect();
     same("candidates", &names, &expected.candidates.iter().map(String::as_str).collect())?;
     let usable: Vec<Metric> =
         Metric::ALL.into_iter().filter(|metric| analysis.coverage()[*metric].is_usable()).collect();
@@ -105,9 +104,9 @@ pub fn compare(analysis: &Analysis<'_>) -> Result<(), String> {
 fn compare_scores(analysis: &Analysis<'_>, expected: &Decision) -> Result<(), String> {
     let by_name: BTreeMap<&str, f64> =
         expected.candidates.iter().map(String::as_str).zip(expected.scores.iter().copied()).collect();
-    for (position, pod) in analysis.pods().iter().enumerate() {
-        let score = by_name.get(pod.name.as_str()).copied();
-        near(&format!("score of {}", pod.name), analysis.score(position), score)?;
+    for position in 0..analysis.count() {
+        let name = analysis.name(position);
+        near(&format!("score of {name}"), analysis.score(position), by_name.get(name).copied())?;
     }
     Ok(())
 }
@@ -153,10 +152,10 @@ fn compare_outliers(analysis: &Analysis<'_>, expected: &Decision) -> Result<(), 
     };
     let (top, bottom) = (score_of(pair.busiest)?, score_of(pair.least_busy)?);
     for (position, score) in rows.clone() {
-        let pod = &analysis.pods()[position];
+        let pod = analysis.pod(position);
         let comes_before = |target: usize| {
-            let target = &analysis.pods()[target];
-            same_loads(pod, target) && pod.name < target.name
+            let target = analysis.pod(target);
+            same_loads(&pod, &target) && pod.name < target.name
         };
         if (score > top && !is_near(score, top)) || comes_before(pair.busiest) {
             return Err(format!("{} is busier than the busiest", pod.name));

@@ -137,7 +137,7 @@ pub fn page_settings(matches: &ArgMatches, recorded: Option<&RecordedSettings>) 
 fn again(recording: &Recording, decision: &DecisionSettings, purpose: Purpose<'_>) -> anyhow::Result<Report> {
     let back = read_back(recording, Path::new("the page"))?;
     let freshness = Freshness { warm_up: decision.warm_up(), max_sample_age: decision.max_sample_age };
-    let joined = back.answers.join_columns(&back.workload.pods, freshness)?;
+    let joined = back.answers.join(&back.workload.pods, freshness)?;
     let asked = back.answers.asked();
     let known = Known {
         joined: &joined,

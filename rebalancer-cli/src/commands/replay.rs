@@ -9,12 +9,12 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{ArgMatches, FromArgMatches};
 use jiff::Timestamp;
-use rebalancer_core::{DuplicateSample, JoinedColumns, LivePod, Metric, PodState, RotationOptions, Workload};
+use rebalancer_core::{Join, JoinError, Joined, LivePod, Metric, PodState, RotationOptions, Workload};
 use rebalancer_io::kubernetes::live_pods;
 use rebalancer_io::podstate::{Answers, Freshness};
 use rebalancer_io::prometheus::{PrometheusConfig, Wanted};
 use rebalancer_io::recording::Recording;
-use rebalancer_io::snapshot::{NamedSnapshot, Snapshot};
+use rebalancer_io::snapshot::{Snapshot, join_named_pods, newest_sample};
 use rebalancer_io::{file, states};
 
 use crate::cli::args::{Cli, Command, DecisionArgs, ReplayArgs, SavedArgs};
@@ -50,7 +50,8 @@ const UNKNOWN: Workload = Workload { pods: Vec::new(), owners: Vec::new() };
 /// The loads of the pods.
 enum Loads {
     Answers(Box<Answers>),
-    Named(Box<NamedSnapshot>),
+    /// Over the pods that the answers name, with the metrics that were asked for.
+    Named(Box<Join>, Vec<Metric>),
     States(Vec<PodState>),
 }
 
@@ -93,7 +94,7 @@ impl Replayed {
         detailed: bool,
     ) -> Result<Self, Failure> {
         let saved = notes.time(Stage::Query, || read(args, matches))?;
-        let Saved { mut loads, workload, settings, decision, recorded, recording } = saved;
+        let Saved { loads, workload, settings, decision, recorded, recording } = saved;
         let (asked, at) = (loads.asked(), loads.evaluation_time());
         let joined = loads.joined(&workload.pods, &decision).context("cannot tell the pods apart")?;
         let described = WorkloadReport {
@@ -219,8 +220,10 @@ fn from_folder(path: &Path, args: &SavedArgs) -> Result<Saved, Failure> {
         recorded: None,
         recording: None,
     };
-    if let Some(named) = NamedSnapshot::open(path, &wanted).map_err(anyhow::Error::new)? {
-        return Ok(read(Loads::Named(Box::new(named)), UNKNOWN));
+    let max_sample_age = DecisionSettings::from(&args.decision).max_sample_age;
+    let named = join_named_pods(path, &wanted, max_sample_age).map_err(anyhow::Error::new)?;
+    if let Some((join, asked)) = named {
+        return Ok(read(Loads::Named(Box::new(join), asked), UNKNOWN));
     }
     let snapshot = Snapshot::open(path, &wanted).map_err(anyhow::Error::new)?;
     // Answers without a sample hold at no moment; any will do.
@@ -258,19 +261,12 @@ fn taken_up(settings: &RecordedSettings, matches: &ArgMatches) -> Result<Decisio
 
 impl Loads {
     /// The loads of the live pods; of all that are named where the list of live ones is not known.
-    fn joined<'a>(
-        &'a mut self,
-        live: &'a [LivePod],
-        decision: &DecisionSettings,
-    ) -> Result<JoinedColumns<'a>, DuplicateSample> {
+    fn joined(self, live: &[LivePod], decision: &DecisionSettings) -> Result<Joined, JoinError> {
         let freshness = Freshness { warm_up: decision.warm_up(), max_sample_age: decision.max_sample_age };
         match self {
-            Self::Answers(answers) => answers.join_columns(live, freshness),
-            Self::Named(named) => {
-                let at = named.evaluation_time().unwrap_or(Timestamp::UNIX_EPOCH);
-                Ok(named.pods.join(&freshness.rules(at)))
-            }
-            Self::States(pods) => Ok(states::joined(pods)),
+            Self::Answers(answers) => answers.join(live, freshness),
+            Self::Named(join, _) => Ok(join.finish()),
+            Self::States(pods) => Ok(states::joined(&pods)),
         }
     }
 
@@ -278,7 +274,7 @@ impl Loads {
     fn asked(&self) -> Vec<Metric> {
         match self {
             Self::Answers(answers) => answers.asked(),
-            Self::Named(named) => named.asked.clone(),
+            Self::Named(_, asked) => asked.clone(),
             Self::States(pods) => states::present(pods),
         }
     }
@@ -287,7 +283,7 @@ impl Loads {
     fn evaluation_time(&self) -> Option<Timestamp> {
         match self {
             Self::Answers(answers) => answers.has_samples().then_some(answers.at),
-            Self::Named(named) => named.evaluation_time(),
+            Self::Named(join, _) => newest_sample(join),
             Self::States(_) => None,
         }
     }

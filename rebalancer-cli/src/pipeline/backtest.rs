@@ -4,7 +4,7 @@
 
 use anyhow::Context as _;
 use jiff::Timestamp;
-use rebalancer_core::{Analysis, Facts, JoinedColumns, Metric, RotationOptions, Workload};
+use rebalancer_core::{Analysis, Facts, Joined, Metric, RotationOptions, Workload};
 use rebalancer_io::facts::{FactFinder, Kept};
 use rebalancer_io::podstate::{Answers, Freshness};
 
@@ -89,17 +89,12 @@ pub fn judge(
 
 impl Moment {
     /// The loads of these pods.
-    fn join<'a>(&'a self, workload: &'a Workload) -> anyhow::Result<JoinedColumns<'a>> {
-        let joined = self.answers.join_columns(&workload.pods, self.freshness);
+    fn join(&self, workload: &Workload) -> anyhow::Result<Joined> {
+        let joined = self.answers.join(&workload.pods, self.freshness);
         joined.with_context(|| format!("at {}: cannot tell the pods apart", self.at()))
     }
 
-    fn known<'a>(
-        &'a self,
-        workload: &'a Workload,
-        joined: &'a JoinedColumns<'a>,
-        asked: &'a [Metric],
-    ) -> Known<'a> {
+    fn known<'a>(&'a self, workload: &'a Workload, joined: &'a Joined, asked: &'a [Metric]) -> Known<'a> {
         Known {
             joined,
             workload,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use rebalancer_core::{
-    Analysis, Assessment, Disturbance, EligibilityRules, Engine, Fact, Facts, JoinedColumns, LivePod, Metric,
+    Analysis, Assessment, Disturbance, EligibilityRules, Engine, Fact, Facts, Joined, LivePod, Metric,
     MetricIssues, Objection, RotationOptions, Workload, assess, disturbances, divided_targets, objections,
     remarks,
 };
@@ -24,7 +24,7 @@ pub const WITH_A_PAST: [Metric; 3] = [Metric::Cpu, Metric::Lag, Metric::Rate];
 #[derive(Debug, Clone)]
 pub struct Known<'a> {
     /// Live pods joined with their samples.
-    pub joined: &'a JoinedColumns<'a>,
+    pub joined: &'a Joined,
     /// The live pods, and what their owners say; no pods where only their names are known.
     pub workload: &'a Workload,
     /// Metrics that were asked for.
@@ -78,8 +78,7 @@ pub fn decide(
 /// # Errors
 /// When the pod states or the thresholds contradict themselves.
 pub fn analyze<'a>(settings: &DecisionSettings, known: &Known<'a>) -> anyhow::Result<Analysis<'a>> {
-    let JoinedColumns { names, loads, .. } = known.joined;
-    Engine::new(settings.thresholds).analyze_columns(names, loads).context("cannot analyse the pods")
+    Engine::new(settings.thresholds).analyze_joined(known.joined).context("cannot analyse the pods")
 }
 
 /// The pods that facts are about: nearly always all of them.
@@ -132,7 +131,7 @@ pub fn conclude(
     let disturbances = workload_disturbances(known.workload, purpose.rotation);
     let facts = complete(found, settings, known, &disturbances);
     let guards = if known.has_past { settings.guards } else { settings.guards.without_past() };
-    let assessment = assess(analysis, known.joined, &facts, &guards, settings.strategy);
+    let assessment = assess(analysis, &known.joined.set_aside, &facts, &guards, settings.strategy);
     let targets = selected(analysis, &assessment);
     let divided = purpose.rotation.and_then(|_| divided_targets(known.workload, &targets));
     let mut warnings = warnings(analysis, known.joined, known.asked);
@@ -248,7 +247,7 @@ fn workload_disturbances(workload: &Workload, rotation: Option<&RotationOptions>
 }
 
 /// What was wrong with the samples, a sentence a metric.
-fn warnings(analysis: &Analysis<'_>, joined: &JoinedColumns<'_>, asked: &[Metric]) -> Vec<String> {
+fn warnings(analysis: &Analysis<'_>, joined: &Joined, asked: &[Metric]) -> Vec<String> {
     let mut warnings = Vec::new();
     for &metric in asked {
         let issues = &joined.issues[metric];

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::ArgMatches;
 use jiff::Timestamp;
-use rebalancer_core::{ApiFailure, Budget, JoinedColumns, LivePod, Metric, Role, Target, Workload};
+use rebalancer_core::{ApiFailure, Budget, Joined, LivePod, Metric, Role, Target, Workload};
 use rebalancer_io::clock::ServerClock;
 use rebalancer_io::driver::Look as _;
 use rebalancer_io::facts::FactFinder;
@@ -112,8 +112,8 @@ impl Observation<'_> {
     ///
     /// # Errors
     /// Two samples of one metric for one live pod.
-    pub fn joined(&self) -> anyhow::Result<JoinedColumns<'_>> {
-        self.answers.join_columns(&self.workload.pods, self.freshness).context("cannot tell the pods apart")
+    pub fn joined(&self) -> anyhow::Result<Joined> {
+        self.answers.join(&self.workload.pods, self.freshness).context("cannot tell the pods apart")
     }
 
     /// What a report says of the moment that the answers are of.

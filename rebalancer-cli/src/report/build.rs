@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use rebalancer_core::guard::{Standing, Verdict};
 use rebalancer_core::{
-    Analysis, Assessment, Coverage, Finding, JoinedColumns, LivePod, Load, Metric, PerMetric, Role,
-    SetAsideReason, Strategy,
+    Analysis, Assessment, Coverage, Finding, Joined, LivePod, Load, Metric, PerMetric, Role, SetAsideReason,
+    Strategy,
 };
 
 use crate::report::diagnosis::DiagnosisReport;
@@ -49,7 +49,7 @@ pub struct Context {
 pub fn build(
     analysis: &Analysis<'_>,
     assessment: &Assessment,
-    joined: &JoinedColumns<'_>,
+    joined: &Joined,
     live: &[LivePod],
     context: Context,
 ) -> Report {
@@ -172,7 +172,7 @@ fn coverage(analysis: &Analysis<'_>, metric: Metric, asked: &[Metric]) -> Covera
 fn pods(
     analysis: &Analysis<'_>,
     picked: &[TargetReport],
-    joined: &JoinedColumns<'_>,
+    joined: &Joined,
     live: &[LivePod],
 ) -> Vec<PodReport> {
     let live: BTreeMap<&str, &LivePod> = live.iter().map(|pod| (pod.name.as_str(), pod)).collect();

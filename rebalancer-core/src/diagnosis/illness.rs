@@ -1,11 +1,11 @@
 //! The pod itself as the cause: it spends too much on a message, or it has stalled.
 
-use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 use crate::facts::Facts;
 use crate::input::history::{History, STRETCHES};
 use crate::input::metric::Metric;
+use crate::input::pod::Load;
 use crate::measure::analysis::Analysis;
 
 /// CPU per message over the median of the others above which a pod is sick. Found every sick pod
@@ -48,20 +48,20 @@ pub enum Illness {
 }
 
 /// CPU and message rate of the candidates over one stretch of time, NaN where they are not known.
-struct Window<'a> {
-    cpu: Column<'a>,
-    rate: Column<'a>,
+struct Window {
+    cpu: Column,
+    rate: Column,
 }
 
-struct Column<'a> {
-    loads: Cow<'a, [f64]>,
+struct Column {
+    loads: Vec<f64>,
     /// Of the loads that are known; `None` where none is.
     mean: Option<f64>,
 }
 
 /// A window with what its pods are held against.
 struct Judged<'w> {
-    window: &'w Window<'w>,
+    window: &'w Window,
     mean_cpu: f64,
     least_rate: f64,
     /// Of CPU per message.
@@ -95,9 +95,7 @@ pub(super) fn examine(analysis: &Analysis<'_>, facts: &Facts<'_>) -> (Vec<IllPod
         None => (Vec::new(), None),
     };
     let found = if sick.is_empty() { stalled_pods(analysis, &windows) } else { sick };
-    let candidates = analysis.candidates();
-    let ill = found.into_iter().map(|(row, illness)| IllPod { position: candidates.position(row), illness });
-    (ill.collect(), worst_ratio)
+    (found.into_iter().map(|(position, illness)| IllPod { position, illness }).collect(), worst_ratio)
 }
 
 /// The sick pods, the worst first, and the largest ratio of any.
@@ -127,7 +125,7 @@ fn lasting_ratio(row: usize, windows: &[Judged<'_>]) -> Option<f64> {
 
 impl<'w> Judged<'w> {
     /// `None` where CPU and rate of three pods are not known.
-    fn of(window: &'w Window<'w>) -> Option<Self> {
+    fn of(window: &'w Window) -> Option<Self> {
         let (mean_cpu, least_rate) = (window.cpu.mean?, LEAST_RATE_SHARE * window.rate.mean?);
         let rows = 0..window.cpu.loads.len();
         let middle = Middle::of(rows.filter_map(|row| window.cost(row, least_rate)))?;
@@ -145,7 +143,7 @@ impl<'w> Judged<'w> {
     }
 }
 
-impl Window<'_> {
+impl Window {
     /// CPU per message of a pod that reads enough for it to tell something.
     fn cost(&self, row: usize, least_rate: f64) -> Option<f64> {
         let (cpu, rate) = (self.cpu.loads[row], self.rate.loads[row]);
@@ -153,14 +151,17 @@ impl Window<'_> {
     }
 }
 
-impl<'a> Column<'a> {
-    fn of(loads: Cow<'a, [f64]>) -> Self {
+impl Column {
+    fn of(loads: Vec<f64>) -> Self {
         Self { mean: mean(&loads), loads }
     }
 
     /// The loads of this moment.
-    fn now(analysis: &'a Analysis<'_>, metric: Metric) -> Self {
-        let loads = analysis.loads_of_candidates(metric);
+    fn now(analysis: &Analysis<'_>, metric: Metric) -> Self {
+        let is_candidate = |position: &usize| analysis.candidates().contains(*position);
+        let load = |position: usize| analysis.load(position, metric).map_or(f64::NAN, Load::value);
+        let load = |position| if is_candidate(&position) { load(position) } else { f64::NAN };
+        let loads = (0..analysis.count()).map(load).collect();
         match analysis.spread(metric) {
             Some(spread) => Self { mean: Some(spread.mean), loads },
             None => Self::of(loads),
@@ -192,7 +193,7 @@ impl Middle {
 
 /// The pods with more than their share of lag, most first, when lag triggers and they read far less
 /// than the others.
-fn stalled_pods(analysis: &Analysis<'_>, windows: &[Window<'_>]) -> Vec<(usize, Illness)> {
+fn stalled_pods(analysis: &Analysis<'_>, windows: &[Window]) -> Vec<(usize, Illness)> {
     if !analysis.triggered().contains(&Metric::Lag) {
         return Vec::new();
     }
@@ -210,7 +211,7 @@ fn stalled_pods(analysis: &Analysis<'_>, windows: &[Window<'_>]) -> Vec<(usize, 
 
 /// The largest share of the median of the others that a pod reads in any window; `None` where that is
 /// not far less.
-fn share_read(row: usize, windows: &[Window<'_>], middles: &[Middle]) -> Option<f64> {
+fn share_read(row: usize, windows: &[Window], middles: &[Middle]) -> Option<f64> {
     let mut most: f64 = 0.0;
     for (window, middle) in windows.iter().zip(middles) {
         let own = window.rate.loads[row];
@@ -224,10 +225,13 @@ fn share_read(row: usize, windows: &[Window<'_>], middles: &[Middle]) -> Option<
 }
 
 /// The stretches of time to judge by: both halves of the history, or this moment where there is none.
-fn windows<'a>(analysis: &'a Analysis<'_>, facts: &Facts<'_>) -> Vec<Window<'a>> {
+fn windows(analysis: &Analysis<'_>, facts: &Facts<'_>) -> Vec<Window> {
     let means = |mean: &dyn Fn(&str) -> Option<f64>| {
-        let names = analysis.candidates().iter().map(|position| analysis.name(position));
-        Column::of(names.map(|name| mean(name).unwrap_or(f64::NAN)).collect())
+        let known = |position: usize| {
+            let is_candidate = analysis.candidates().contains(position);
+            if is_candidate { mean(analysis.name(position)) } else { None }
+        };
+        Column::of((0..analysis.count()).map(|position| known(position).unwrap_or(f64::NAN)).collect())
     };
     match (facts.past.cpu.known(), facts.past.rate.known()) {
         (Some(cpu), Some(rate)) => [0..STRETCHES / 2, STRETCHES / 2..STRETCHES]

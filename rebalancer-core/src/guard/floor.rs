@@ -5,7 +5,7 @@ use alloc::string::ToString;
 use crate::guard::{Standing, Verdict};
 use crate::input::metric::Metric;
 use crate::measure::analysis::Analysis;
-use crate::measure::decision::Finding;
+use crate::measure::analysis::Finding;
 
 /// Holds when the plain rule passes and the rule with trigger floors does not.
 ///

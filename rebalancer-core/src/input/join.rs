@@ -1,4 +1,4 @@
-//! Live pods joined with samples: who is eligible, what is known of each, and what is wrong.
+//! Joins live pods with samples: which pods take part, the loads of each, and what is wrong with them.
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -7,13 +7,13 @@ use core::time::Duration;
 
 use crate::input::live_pod::{LivePod, Phase};
 use crate::input::metric::{Metric, PerMetric};
-use crate::input::names::{Cursor, Names};
+use crate::input::names::{NameList, Names};
 use crate::input::pod::{Load, PodState};
 
 /// One sample of an instant answer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sample<'a> {
-    /// Name of the pod it is about.
+    /// Name of the pod.
     pub pod: &'a str,
     /// The value as the server wrote it; may be NaN, infinite or negative.
     pub value: f64,
@@ -21,22 +21,15 @@ pub struct Sample<'a> {
     pub timestamp_s: f64,
 }
 
-/// When a pod and a sample count.
+/// Which pods and samples count.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct JoinRules {
-    /// A pod that has worked for less than this is left out: a newborn looks idle. Zero turns it off.
+    /// Sets aside pods that have worked for less than this: a new pod looks idle. Zero turns it off.
     pub warm_up: Duration,
-    /// A sample further than this from `now_s` is missing.
+    /// Treats samples further than this from `now_s` as missing.
     pub max_sample_age: Duration,
-    /// The one instant all answers are about, in seconds since the Unix epoch.
+    /// The moment of all answers, in seconds since the Unix epoch.
     pub now_s: f64,
-}
-
-impl JoinRules {
-    /// Whether a sample of this time counts.
-    pub(crate) fn is_fresh(&self, timestamp_s: f64) -> bool {
-        libm::fabs(self.now_s - timestamp_s) <= self.max_sample_age.as_secs_f64()
-    }
 }
 
 /// Joins answers with the pods that exist: the list of live pods, not the metrics server, says
@@ -48,61 +41,66 @@ impl JoinRules {
 ///
 /// let live = [LivePod::assumed("orders-0"), LivePod::assumed("orders-1")];
 /// let rules = JoinRules { warm_up: Duration::ZERO, max_sample_age: Duration::from_secs(180), now_s: 1_000.0 };
-/// let mut join = Join::new(&live, rules);
+/// let mut join = Join::new(&live, rules)?;
 /// join.add(Metric::Cpu, [Sample { pod: "orders-1", value: 0.5, timestamp_s: 1_000.0 }])?;
 /// let joined = join.finish();
+/// assert_eq!(joined.loads.cpu[1], 0.5);
 /// assert_eq!(joined.issues.cpu.missing, ["orders-0"]);
-/// # Ok::<(), rebalancer_core::DuplicateSample>(())
+/// # Ok::<(), rebalancer_core::JoinError>(())
 /// ```
-#[derive(Debug)]
-pub struct Join<'a> {
-    rules: JoinRules,
-    max_sample_age_s: f64,
-    live: &'a [LivePod],
-    /// Their names.
+#[derive(Debug, Clone)]
+pub struct Join {
+    max_sample_age: Duration,
+    /// `None`: the time of the newest sample.
+    now_s: Option<f64>,
     names: Names,
-    /// Which of them are eligible.
+    /// Whether each row takes part. Rows beyond the end do.
     eligible: Vec<bool>,
-    /// The loads of every live pod, NaN where none is known; of pods set aside none is.
-    loads: PerMetric<Vec<f64>>,
+    /// Whether a pod that is not known is added.
+    grows: bool,
+    columns: PerMetric<Column>,
     set_aside: Vec<SetAside>,
-    issues: PerMetric<MetricIssues>,
+}
+
+/// The samples of one metric by row. Rows beyond the end have none.
+#[derive(Debug, Clone, Default)]
+struct Column {
+    /// NaN where there is no sample, or one that is no load.
+    loads: Vec<f64>,
+    /// Rows whose sample is no load.
+    invalid: Vec<usize>,
+    /// The time of the first sample, which is nearly always that of all of them.
+    moment_s: Option<f64>,
+    /// The time of the sample of each row, once there are different ones.
+    times_s: Vec<f64>,
+    unknown_pods: usize,
+}
+
+/// Takes the answer for one metric, sample by sample.
+#[derive(Debug)]
+pub struct MetricAnswer<'a> {
+    names: &'a mut Names,
+    eligible: &'a [bool],
+    grows: bool,
+    column: &'a mut Column,
+    /// Whether each row has had a sample.
+    taken: Vec<bool>,
+    /// Number of samples so far.
+    samples: usize,
+    repeated: Vec<String>,
 }
 
 /// What a join found.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Joined {
-    /// The eligible pods with what is known of each, in the order of the live pods.
-    pub pods: Vec<PodState>,
-    /// Live pods that take no part, with the first reason why.
-    pub set_aside: Vec<SetAside>,
-    /// What was wrong with each metric.
-    pub issues: PerMetric<MetricIssues>,
-}
-
-/// What a join found, in columns.
-#[derive(Debug, Clone, PartialEq)]
-pub struct JoinedColumns<'a> {
-    /// The eligible pods, in the order of the live pods.
-    pub names: Vec<&'a str>,
-    /// The load of each, NaN where it is missing: what [`crate::Engine::analyze_columns`] takes.
+    /// The pods that take part: the eligible live pods, in their order.
+    pub names: NameList,
+    /// The load of each, NaN where it is missing: what [`crate::Engine::analyze_joined`] takes.
     pub loads: PerMetric<Vec<f64>>,
     /// Live pods that take no part, with the first reason why.
     pub set_aside: Vec<SetAside>,
     /// What was wrong with each metric.
     pub issues: PerMetric<MetricIssues>,
-}
-
-impl AsRef<[SetAside]> for Joined {
-    fn as_ref(&self) -> &[SetAside] {
-        &self.set_aside
-    }
-}
-
-impl AsRef<[SetAside]> for JoinedColumns<'_> {
-    fn as_ref(&self) -> &[SetAside] {
-        &self.set_aside
-    }
 }
 
 /// A live pod that takes no part in the decision.
@@ -144,7 +142,7 @@ impl fmt::Display for SetAsideReason {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct MetricIssues {
-    /// Eligible pods without a usable sample, in order of name, as in the lists below.
+    /// Eligible pods without a usable sample. This list and the following are sorted by name.
     pub missing: Vec<String>,
     /// Of those, pods whose sample is no load: NaN, infinite, negative or absurdly large.
     pub invalid: Vec<String>,
@@ -154,120 +152,227 @@ pub struct MetricIssues {
     pub unknown_pods: usize,
 }
 
-impl MetricIssues {
-    /// The order of an answer means nothing, and must not show.
-    pub(crate) fn sort(&mut self) {
-        for names in [&mut self.missing, &mut self.invalid, &mut self.stale] {
-            names.sort_unstable();
-        }
-    }
-}
-
-/// Two samples of one metric for one pod: the query is not one sample a pod.
+/// Why pods and samples cannot be joined.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the {metric} answer has more than one sample for pod {pod:?}")]
-pub struct DuplicateSample {
-    /// Of which metric.
-    pub metric: Metric,
-    /// Of which pod.
-    pub pod: String,
+#[non_exhaustive]
+pub enum JoinError {
+    /// Two live pods of one name.
+    #[error("pod {pod:?} is listed twice")]
+    DuplicatePod {
+        /// The name.
+        pod: String,
+    },
+    /// Two samples of one metric for one pod: the query does not give one sample a pod.
+    #[error("the {metric} answer has more than one sample for pod {pod:?}")]
+    DuplicateSample {
+        /// The metric.
+        metric: Metric,
+        /// The pod.
+        pod: String,
+    },
 }
 
-impl<'a> Join<'a> {
+impl Join {
     /// Starts with the live pods of the workload.
-    pub fn new(live: &'a [LivePod], rules: JoinRules) -> Self {
-        let mut eligible = Vec::with_capacity(live.len());
-        let mut set_aside = Vec::new();
-        for pod in live {
-            let reason = set_aside_reason(pod, rules.warm_up);
-            eligible.push(reason.is_none());
-            set_aside.extend(reason.map(|reason| SetAside { pod: pod.name.clone(), reason }));
-        }
-        Self {
-            rules,
-            max_sample_age_s: rules.max_sample_age.as_secs_f64(),
-            live,
-            names: Names::of(live.iter().map(|pod| pod.name.as_str())),
-            eligible,
-            loads: PerMetric::from_fn(|_| alloc::vec![f64::NAN; live.len()]),
-            set_aside,
-            issues: PerMetric::default(),
-        }
-    }
-
-    /// Adds the answer for one metric; call it once for each metric that was asked for.
     ///
     /// # Errors
-    /// Two samples for one eligible pod. Samples of pods that are not alive are counted, those of
-    /// pods set aside passed over.
+    /// Two live pods of one name.
+    pub fn new(live: &[LivePod], rules: JoinRules) -> Result<Self, JoinError> {
+        let mut join = Self::of_named_pods(rules.max_sample_age);
+        join.now_s = Some(rules.now_s);
+        join.grows = false;
+        for pod in live {
+            if let (_, true) = join.names.find_or_add(&pod.name, usize::MAX) {
+                return Err(JoinError::DuplicatePod { pod: pod.name.clone() });
+            }
+            let reason = set_aside_reason(pod, rules.warm_up);
+            join.eligible.push(reason.is_none());
+            join.set_aside.extend(reason.map(|reason| SetAside { pod: pod.name.clone(), reason }));
+        }
+        Ok(join)
+    }
+
+    /// Starts without a list of live pods: takes every pod that an answer names for a live, Ready and
+    /// warm one, in the order in which they are first named. The moment is that of the newest sample.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use rebalancer_core::{Join, Metric};
+    ///
+    /// let mut join = Join::of_named_pods(Duration::from_secs(180));
+    /// let mut cpu = join.answer(Metric::Cpu);
+    /// cpu.take("orders-1", 0.5, 1_000.0);
+    /// cpu.take("orders-0", 0.25, 1_000.0);
+    /// assert!(cpu.repeated().is_empty());
+    /// let joined = join.finish();
+    /// assert!(joined.names.iter().eq(["orders-1", "orders-0"]));
+    /// assert_eq!(joined.loads.cpu, [0.5, 0.25]);
+    /// ```
+    pub fn of_named_pods(max_sample_age: Duration) -> Self {
+        Self {
+            max_sample_age,
+            now_s: None,
+            names: Names::default(),
+            eligible: Vec::new(),
+            grows: true,
+            columns: PerMetric::default(),
+            set_aside: Vec::new(),
+        }
+    }
+
+    /// Adds the whole answer for one metric; call it once for each metric that was asked for.
+    ///
+    /// Samples of pods that are not alive are counted, those of pods set aside passed over.
+    ///
+    /// # Errors
+    /// Two samples for one eligible pod. The join is of no use then.
     pub fn add<'s>(
         &mut self,
         metric: Metric,
         samples: impl IntoIterator<Item = Sample<'s>>,
-    ) -> Result<(), DuplicateSample> {
-        let Self { rules, max_sample_age_s, names, eligible, loads, issues, .. } = self;
-        let (loads, issues) = (&mut loads[metric], &mut issues[metric]);
-        // The eligible pods without a sample so far.
-        let mut open = eligible.clone();
-        let mut cursor = Cursor::default();
-        for sample in samples {
-            let Some(row) = names.find(sample.pod, &mut cursor) else {
-                issues.unknown_pods += 1;
-                continue;
-            };
-            if !core::mem::replace(&mut open[row], false) {
-                if eligible[row] {
-                    return Err(DuplicateSample { metric, pod: sample.pod.to_string() });
-                }
-                continue;
-            }
-            let fresh = libm::fabs(rules.now_s - sample.timestamp_s) <= *max_sample_age_s;
-            match Load::from_sample(sample.value) {
-                _ if !fresh => issues.stale.push(sample.pod.to_string()),
-                None => issues.invalid.push(sample.pod.to_string()),
-                Some(load) => loads[row] = load.value(),
+    ) -> Result<(), JoinError> {
+        let mut answer = self.answer(metric);
+        for Sample { pod, value, timestamp_s } in samples {
+            answer.take(pod, value, timestamp_s);
+            if let Some(pod) = answer.repeated.pop() {
+                return Err(JoinError::DuplicateSample { metric, pod });
             }
         }
         Ok(())
     }
 
-    /// Ends the join; metrics never added are missing for every pod.
-    pub fn finish(self) -> Joined {
-        let JoinedColumns { names, loads, set_aside, issues } = self.finish_columns();
-        let pods = names.into_iter().enumerate().map(|(row, name)| {
-            let load = |metric: Metric| Load::from_sample(loads[metric][row]);
-            PodState {
-                name: name.to_string(),
-                cpu_usage: load(Metric::Cpu),
-                memory_usage: load(Metric::Memory),
-                kafka_lag: load(Metric::Lag),
-                message_rate: load(Metric::Rate),
-                composite_score: None,
-            }
-        });
-        Joined { pods: pods.collect(), set_aside, issues }
+    /// Begins the answer for `metric`, whose samples are then taken one by one.
+    pub fn answer(&mut self, metric: Metric) -> MetricAnswer<'_> {
+        let Self { names, eligible, grows, columns, .. } = self;
+        MetricAnswer {
+            taken: alloc::vec![false; names.list().len()],
+            names,
+            eligible,
+            grows: *grows,
+            column: &mut columns[metric],
+            samples: 0,
+            repeated: Vec::new(),
+        }
     }
 
-    /// Ends the join without an object for each pod.
-    pub fn finish_columns(self) -> JoinedColumns<'a> {
-        let Self { live, eligible, mut loads, set_aside, mut issues, .. } = self;
-        let mut names: Vec<&str> = live.iter().map(|pod| pod.name.as_str()).collect();
-        if !set_aside.is_empty() {
-            let mut rows = eligible.iter();
-            names.retain(|_| rows.next() == Some(&true));
-            for metric in Metric::ALL {
-                let mut rows = eligible.iter();
-                loads[metric].retain(|_| rows.next() == Some(&true));
+    /// The time of the newest sample, in seconds since the Unix epoch; `None` without samples.
+    pub fn newest_s(&self) -> Option<f64> {
+        let times = self.columns.iter().flat_map(|(_, column)| column.moment_s.iter().chain(&column.times_s));
+        times.copied().max_by(f64::total_cmp)
+    }
+
+    /// Ends the join. Metrics without an answer are missing for every pod.
+    pub fn finish(self) -> Joined {
+        let now_s = self.now_s.or_else(|| self.newest_s()).unwrap_or_default();
+        let max_age_s = self.max_sample_age.as_secs_f64();
+        let is_fresh = |time_s: f64| libm::fabs(now_s - time_s) <= max_age_s;
+        let Self { names, eligible, columns, set_aside, .. } = self;
+        let names = names.into_list();
+        let takes_part = |row: &usize| eligible.get(*row) != Some(&false);
+        let rows: Vec<usize> = (0..names.len()).filter(takes_part).collect();
+        let mut issues: PerMetric<MetricIssues> = PerMetric::default();
+        let mut columns = columns;
+        let loads = PerMetric::from_fn(|metric| {
+            core::mem::take(&mut columns[metric]).finish(&names, &rows, is_fresh, &mut issues[metric])
+        });
+        let names =
+            if rows.len() == names.len() { names } else { rows.iter().map(|row| names.get(*row)).collect() };
+        Joined { names, loads, set_aside, issues }
+    }
+}
+
+impl Joined {
+    /// The pods that take part as states: an object for each.
+    pub fn pods(&self) -> Vec<PodState> {
+        let pod = |(row, name): (usize, &str)| {
+            Metric::ALL
+                .into_iter()
+                .fold(PodState::new(name), |pod, metric| pod.with(metric, self.loads[metric][row]))
+        };
+        self.names.iter().enumerate().map(pod).collect()
+    }
+}
+
+impl MetricAnswer<'_> {
+    /// Takes a sample of a time in seconds since the Unix epoch. A pod's second sample is left out and
+    /// told by [`MetricAnswer::repeated`].
+    pub fn take(&mut self, pod: &str, value: f64, timestamp_s: f64) {
+        let guess = self.samples;
+        self.samples += 1;
+        let known =
+            if self.grows { Some(self.names.find_or_add(pod, guess).0) } else { self.names.find(pod, guess) };
+        let Some(row) = known else {
+            self.column.unknown_pods += 1;
+            return;
+        };
+        if self.eligible.get(row) == Some(&false) {
+            return;
+        }
+        if row >= self.taken.len() {
+            self.taken.resize(row + 1, false);
+        }
+        if core::mem::replace(&mut self.taken[row], true) {
+            self.repeated.push(pod.to_string());
+        } else {
+            self.column.put(row, value, timestamp_s);
+        }
+    }
+
+    /// The eligible pods that were taken before, once for each further time. An answer with such pods
+    /// is of no use, and neither is its join.
+    pub fn repeated(&self) -> &[String] {
+        &self.repeated
+    }
+}
+
+impl Column {
+    /// Puts the first sample of a row.
+    fn put(&mut self, row: usize, value: f64, time_s: f64) {
+        if row >= self.loads.len() {
+            self.loads.resize(row + 1, f64::NAN);
+        }
+        match Load::from_sample(value) {
+            Some(load) => self.loads[row] = load.value(),
+            None => self.invalid.push(row),
+        }
+        let moment_s = *self.moment_s.get_or_insert(time_s);
+        if moment_s != time_s || !self.times_s.is_empty() {
+            self.times_s.resize(self.loads.len(), moment_s);
+            self.times_s[row] = time_s;
+        }
+    }
+
+    /// The loads of `rows`, NaN where one is missing or stale.
+    fn finish(
+        mut self,
+        names: &NameList,
+        rows: &[usize],
+        is_fresh: impl Fn(f64) -> bool,
+        issues: &mut MetricIssues,
+    ) -> Vec<f64> {
+        self.loads.resize(names.len(), f64::NAN);
+        issues.unknown_pods = self.unknown_pods;
+        let moment_is_fresh = self.moment_s.is_none_or(&is_fresh);
+        let is_fresh = |row: usize| self.times_s.get(row).map_or(moment_is_fresh, |time_s| is_fresh(*time_s));
+        for row in 0..names.len() {
+            if !self.loads[row].is_nan() && !is_fresh(row) {
+                self.loads[row] = f64::NAN;
+                issues.stale.push(names.get(row).to_string());
             }
         }
-        for metric in Metric::ALL {
-            let issues = &mut issues[metric];
-            let rows = names.iter().zip(&loads[metric]);
-            issues.missing =
-                rows.filter(|(_, load)| load.is_nan()).map(|(name, _)| (*name).to_string()).collect();
-            issues.sort();
+        for &row in &self.invalid {
+            let list = if is_fresh(row) { &mut issues.invalid } else { &mut issues.stale };
+            list.push(names.get(row).to_string());
         }
-        JoinedColumns { names, loads, set_aside, issues }
+        let missing = rows.iter().filter(|row| self.loads[**row].is_nan());
+        issues.missing = missing.map(|row| names.get(*row).to_string()).collect();
+        for list in [&mut issues.missing, &mut issues.invalid, &mut issues.stale] {
+            list.sort_unstable();
+        }
+        if rows.len() < names.len() {
+            self.loads = rows.iter().map(|row| self.loads[*row]).collect();
+        }
+        self.loads
     }
 }
 

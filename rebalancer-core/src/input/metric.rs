@@ -17,9 +17,32 @@ pub enum Metric {
     Rate,
 }
 
+/// What the decision knows of a metric beforehand.
+struct Traits {
+    name: &'static str,
+    unit: &'static str,
+    floor: f64,
+    weight: f64,
+}
+
 impl Metric {
     /// All metrics, in index order.
     pub const ALL: [Self; 4] = [Self::Cpu, Self::Memory, Self::Lag, Self::Rate];
+
+    /// The metrics whose spread can trigger a rotation.
+    pub const TRIGGERS: [Self; 2] = [Self::Cpu, Self::Lag];
+
+    /// The table of metrics.
+    const fn traits(self) -> Traits {
+        match self {
+            Self::Cpu => Traits { name: "cpu", unit: "cores", floor: 0.05, weight: 0.4 },
+            Self::Memory => {
+                Traits { name: "memory", unit: "bytes", floor: 64.0 * 1024.0 * 1024.0, weight: 0.1 }
+            }
+            Self::Lag => Traits { name: "lag", unit: "messages", floor: 1000.0, weight: 0.3 },
+            Self::Rate => Traits { name: "rate", unit: "messages/s", floor: 1.0, weight: 0.2 },
+        }
+    }
 
     /// Position in [`Metric::ALL`] and in every array indexed by metric.
     pub const fn index(self) -> usize {
@@ -28,24 +51,42 @@ impl Metric {
 
     /// The word used in reports, configuration and file names.
     pub const fn name(self) -> &'static str {
-        match self {
-            Self::Cpu => "cpu",
-            Self::Memory => "memory",
-            Self::Lag => "lag",
-            Self::Rate => "rate",
-        }
+        self.traits().name
     }
 
     /// The unit a load of this metric is given in.
     pub const fn unit(self) -> &'static str {
-        match self {
-            Self::Cpu => "cores",
-            Self::Memory => "bytes",
-            Self::Lag => "messages",
-            Self::Rate => "messages/s",
-        }
+        self.traits().unit
+    }
+
+    /// Default floor, in the unit of the metric: lower means count as this. Without it the jitter of an
+    /// idle metric decides.
+    pub const fn default_floor(self) -> f64 {
+        self.traits().floor
+    }
+
+    /// Default weight in the composite score. That of memory is the smallest: it is a level that depends
+    /// on uptime and heap sizes rather than on work.
+    pub const fn default_weight(self) -> f64 {
+        self.traits().weight
     }
 }
+
+/// The default weights of the composite score; only their ratios matter.
+pub const DEFAULT_WEIGHTS: PerMetric<f64> = PerMetric {
+    cpu: Metric::Cpu.default_weight(),
+    memory: Metric::Memory.default_weight(),
+    lag: Metric::Lag.default_weight(),
+    rate: Metric::Rate.default_weight(),
+};
+
+/// The default floors, each in the unit of its metric.
+pub const DEFAULT_FLOORS: PerMetric<f64> = PerMetric {
+    cpu: Metric::Cpu.default_floor(),
+    memory: Metric::Memory.default_floor(),
+    lag: Metric::Lag.default_floor(),
+    rate: Metric::Rate.default_floor(),
+};
 
 impl fmt::Display for Metric {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

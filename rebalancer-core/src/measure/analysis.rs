@@ -1,70 +1,91 @@
-//! The decision together with the pods it is about.
+//! What the engine found out about a set of pods, with every number that led to it.
 
 use alloc::borrow::Cow;
+use alloc::format;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use core::ops::Deref;
 
 use crate::input::metric::{Metric, PerMetric};
 use crate::input::pod::{Load, PodState};
-use crate::measure::decision::Decision;
-use crate::measure::spread::median;
+use crate::measure::candidates::Candidates;
+use crate::measure::outliers::Outliers;
+use crate::measure::score::Scale;
+use crate::measure::spread::{Spread, median};
+use crate::measure::thresholds::Thresholds;
+use crate::wording::against;
 
-/// The analysis of one set of pods, which it borrows: everything a [`Decision`] says, and the pods
-/// behind its positions.
-#[derive(Debug, Clone, PartialEq)]
+/// The analysis of one set of pods: spreads, scores, and whether a threshold is passed.
+///
+/// A pod is named by its position in the slice, or the columns, that were given to the engine.
+#[derive(Debug, Clone)]
 pub struct Analysis<'a> {
-    pub(crate) pods: Pods<'a>,
-    /// Loads of the candidates in their order, a column for each usable metric.
-    pub(crate) columns: PerMetric<Cow<'a, [f64]>>,
-    pub(crate) decision: Decision,
+    pub(crate) names: Vec<&'a str>,
+    /// A number for each pod, or none at all; what is no load is missing.
+    pub(crate) loads: PerMetric<Cow<'a, [f64]>>,
+    pub(crate) thresholds: Thresholds,
+    pub(crate) coverage: PerMetric<Coverage>,
+    pub(crate) candidates: Candidates,
+    pub(crate) spreads: PerMetric<Option<Spread>>,
+    pub(crate) scale: Scale,
+    pub(crate) outliers: Option<Outliers>,
 }
 
-/// Where the analysed pods lie.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Pods<'a> {
-    /// One object a pod.
-    States(&'a [PodState]),
-    /// One column a metric, NaN where a load is missing; an empty one has no loads at all.
-    Columns { names: &'a [&'a str], loads: &'a PerMetric<Vec<f64>> },
+/// How many of the eligible pods have a metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Coverage {
+    /// Pods that have it.
+    pub having: usize,
+    /// Pods that must have it for it to be usable.
+    pub needed: usize,
+    /// All eligible pods.
+    pub eligible: usize,
 }
 
-impl<'a> Pods<'a> {
-    pub(crate) const fn len(self) -> usize {
-        match self {
-            Self::States(pods) => pods.len(),
-            Self::Columns { names, .. } => names.len(),
-        }
-    }
-
-    /// Name of the pod at a position that exists.
-    pub(crate) fn name(self, position: usize) -> &'a str {
-        match self {
-            Self::States(pods) => &pods[position].name,
-            Self::Columns { names, .. } => names[position],
-        }
-    }
-
-    pub(crate) fn load(self, position: usize, metric: Metric) -> Option<Load> {
-        match self {
-            Self::States(pods) => pods.get(position)?.load(metric),
-            Self::Columns { loads, .. } => Load::from_sample(*loads[metric].get(position)?),
-        }
+impl Coverage {
+    /// Whether enough pods have the metric.
+    pub const fn is_usable(&self) -> bool {
+        self.having >= self.needed
     }
 }
 
+/// What the analysis comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
+pub enum Finding {
+    /// Too few pods have complete data to say anything.
+    InsufficientData,
+    /// No threshold is passed.
+    Balanced,
+    /// A threshold is passed, but only because the metric is nearly idle: no spread is above its
+    /// threshold once the mean is held up by the trigger floor.
+    BelowFloor,
+    /// A threshold is passed.
+    OverThreshold,
+}
+
+impl PartialEq for Analysis<'_> {
+    /// Loads are compared as loads: missing ones are equal, in whatever way they are missing.
+    fn eq(&self, other: &Self) -> bool {
+        let same_loads = |metric: Metric| {
+            (0..self.count()).all(|position| self.load(position, metric) == other.load(position, metric))
+        };
+        self.names == other.names
+            && self.thresholds == other.thresholds
+            && self.coverage == other.coverage
+            && self.candidates == other.candidates
+            && self.spreads == other.spreads
+            && self.scale == other.scale
+            && self.outliers == other.outliers
+            && Metric::ALL.into_iter().all(same_loads)
+    }
+}
+
+/// The pods.
 impl<'a> Analysis<'a> {
-    /// The pod states that were given to [`crate::Engine::analyze`], in their order; none when the
-    /// pods were given as columns.
-    pub const fn pods(&self) -> &'a [PodState] {
-        match self.pods {
-            Pods::States(pods) => pods,
-            Pods::Columns { .. } => &[],
-        }
-    }
-
     /// Number of analysed pods.
     pub const fn count(&self) -> usize {
-        self.pods.len()
+        self.names.len()
     }
 
     /// Name of the pod at `position`.
@@ -72,34 +93,32 @@ impl<'a> Analysis<'a> {
     /// # Panics
     /// When there are not so many pods.
     pub fn name(&self, position: usize) -> &'a str {
-        self.pods.name(position)
+        self.names[position]
     }
 
     /// Load of the pod at `position`; `None` where it is missing.
     pub fn load(&self, position: usize, metric: Metric) -> Option<Load> {
-        self.pods.load(position, metric)
+        Load::from_sample(*self.loads[metric].get(position)?)
     }
 
-    /// Composite score of the pod at `position`, 1.0 being an average pod; computed when asked for.
-    /// `None` outside the candidates.
+    /// Composite score of the pod at `position`, 1.0 being an average pod; `None` outside the
+    /// candidates.
     pub fn score(&self, position: usize) -> Option<f64> {
-        let row = self.candidates().row(position)?;
-        Some(self.decision.scale.score(&self.columns, row))
+        let load = |metric: Metric| self.load(position, metric).map_or(0.0, Load::value);
+        self.candidates.contains(position).then(|| self.scale.score(load))
     }
 
-    /// Median of a usable metric over the candidates; computed when asked for.
-    pub fn median(&self, metric: Metric) -> Option<f64> {
-        self.spread(metric)?;
-        median(self.columns[metric].to_vec())
-    }
-
-    /// Loads of the candidates in their order; NaN where one of an unusable metric is missing.
-    pub(crate) fn loads_of_candidates(&self, metric: Metric) -> Cow<'_, [f64]> {
-        if self.spread(metric).is_some() {
-            return Cow::Borrowed(&self.columns[metric]);
+    /// The pod at `position` with its loads and its score.
+    ///
+    /// # Panics
+    /// When there are not so many pods.
+    pub fn pod(&self, position: usize) -> PodState {
+        let mut pod = PodState::new(self.name(position));
+        for metric in Metric::ALL {
+            *pod.slot(metric) = self.load(position, metric);
         }
-        let load = |position: usize| self.load(position, metric).map_or(f64::NAN, Load::value);
-        self.candidates().iter().map(load).collect()
+        pod.composite_score = self.score(position);
+        pod
     }
 
     /// Usable metrics that the pod at `position` lacks, which is why it is no candidate.
@@ -109,15 +128,150 @@ impl<'a> Analysis<'a> {
         }
         Metric::ALL
             .into_iter()
-            .filter(|metric| self.coverage()[*metric].is_usable() && self.load(position, *metric).is_none())
+            .filter(|metric| self.coverage[*metric].is_usable() && self.load(position, *metric).is_none())
             .collect()
     }
 }
 
-impl Deref for Analysis<'_> {
-    type Target = Decision;
+/// The numbers.
+impl Analysis<'_> {
+    /// The thresholds the pods were held against.
+    pub const fn thresholds(&self) -> &Thresholds {
+        &self.thresholds
+    }
 
-    fn deref(&self) -> &Decision {
-        &self.decision
+    /// How many eligible pods have each metric.
+    pub const fn coverage(&self) -> &PerMetric<Coverage> {
+        &self.coverage
+    }
+
+    /// The pods that have all usable metrics.
+    pub const fn candidates(&self) -> &Candidates {
+        &self.candidates
+    }
+
+    /// Spread of a usable metric over the candidates; `None` when the metric is unusable or no pod
+    /// is a candidate.
+    pub const fn spread(&self, metric: Metric) -> Option<&Spread> {
+        match metric {
+            Metric::Cpu => self.spreads.cpu.as_ref(),
+            Metric::Memory => self.spreads.memory.as_ref(),
+            Metric::Lag => self.spreads.lag.as_ref(),
+            Metric::Rate => self.spreads.rate.as_ref(),
+        }
+    }
+
+    /// Median of a usable metric over the candidates; computed when asked for.
+    pub fn median(&self, metric: Metric) -> Option<f64> {
+        self.spread(metric)?;
+        let loads = self.candidates.iter().filter_map(|position| self.load(position, metric));
+        median(loads.map(Load::value).collect())
+    }
+
+    /// The number held against the threshold: the coefficient of variation with the trigger floor.
+    pub fn cv_compared(&self, metric: Metric) -> Option<f64> {
+        self.spread(metric).map(|spread| spread.cv_with_floor(self.thresholds.trigger_floors[metric]))
+    }
+}
+
+/// The decision.
+impl Analysis<'_> {
+    /// What the analysis comes to.
+    pub fn finding(&self) -> Finding {
+        if !self.is_sufficient() {
+            return Finding::InsufficientData;
+        }
+        if !self.should_rebalance() {
+            return Finding::Balanced;
+        }
+        let stands = Metric::TRIGGERS.into_iter().any(|metric| self.passes(metric, self.cv_compared(metric)));
+        if stands { Finding::OverThreshold } else { Finding::BelowFloor }
+    }
+
+    /// The plain rule's answer: CPU or lag is spread strictly more than its threshold, floors or not.
+    pub fn should_rebalance(&self) -> bool {
+        !self.triggered().is_empty()
+    }
+
+    /// The metrics that pass their threshold by the plain rule.
+    pub fn triggered(&self) -> Vec<Metric> {
+        if !self.is_sufficient() {
+            return Vec::new();
+        }
+        let passes = |metric: &Metric| self.passes(*metric, self.cv(*metric));
+        Metric::TRIGGERS.into_iter().filter(passes).collect()
+    }
+
+    /// The two pods the plain rule rotates; `None` unless a threshold is passed.
+    pub fn targets(&self) -> Option<Outliers> {
+        self.outliers.filter(|_| self.should_rebalance())
+    }
+
+    /// The busiest and the least busy candidate, threshold or not; `None` on insufficient data.
+    pub fn outliers(&self) -> Option<Outliers> {
+        self.outliers.filter(|_| self.is_sufficient())
+    }
+
+    /// Triggering metrics whose threshold no fleet of this size can pass.
+    pub fn dead_thresholds(&self) -> Vec<Metric> {
+        let count = self.candidates.len();
+        let usable = Metric::TRIGGERS.into_iter().filter(|metric| self.spread(*metric).is_some());
+        usable.filter(|metric| !self.thresholds.can_fire(*metric, count)).collect()
+    }
+
+    /// Why, in words and numbers.
+    pub fn reason(&self) -> String {
+        match self.finding() {
+            Finding::InsufficientData => self.insufficiency(),
+            Finding::Balanced => self.comparison(&Metric::TRIGGERS, |metric| self.cv(metric)),
+            Finding::OverThreshold => self.comparison(&self.triggered(), |metric| self.cv(metric)),
+            Finding::BelowFloor => {
+                let plain = self.comparison(&self.triggered(), |metric| self.cv(metric));
+                let floored = self.comparison(&self.triggered(), |metric| self.cv_compared(metric));
+                format!("{plain}, but with the mean held up by its floor {floored}")
+            }
+        }
+    }
+
+    fn cv(&self, metric: Metric) -> Option<f64> {
+        self.spread(metric).map(|spread| spread.cv)
+    }
+
+    fn is_sufficient(&self) -> bool {
+        let decidable = Metric::TRIGGERS.into_iter().any(|metric| self.coverage[metric].is_usable());
+        decidable && self.candidates.len() >= self.thresholds.min_pods
+    }
+
+    fn passes(&self, metric: Metric, cv: Option<f64>) -> bool {
+        let (Some(limit), Some(cv)) = (self.thresholds.of(metric), cv) else { return false };
+        cv > limit
+    }
+
+    fn comparison(&self, metrics: &[Metric], cv: impl Fn(Metric) -> Option<f64>) -> String {
+        let compared = |metric: &Metric| {
+            Some(format!("{metric} spread {}", against(cv(*metric)?, self.thresholds.of(*metric)?)))
+        };
+        metrics.iter().filter_map(compared).collect::<Vec<String>>().join(" and ")
+    }
+
+    fn insufficiency(&self) -> String {
+        let eligible = self.coverage.cpu.eligible;
+        if eligible < self.thresholds.min_pods {
+            return format!("{eligible} of the {} pods required", self.thresholds.min_pods);
+        }
+        if !Metric::TRIGGERS.into_iter().any(|metric| self.coverage[metric].is_usable()) {
+            let parts = Metric::TRIGGERS.map(|metric| {
+                let Coverage { having, needed, eligible } = self.coverage[metric];
+                format!("{having} of {eligible} pods have {metric} and {needed} must")
+            });
+            return parts.join(", ");
+        }
+        let usable: Vec<String> = Metric::ALL
+            .into_iter()
+            .filter(|metric| self.coverage[*metric].is_usable())
+            .map(|metric| metric.to_string())
+            .collect();
+        let (complete, required) = (self.candidates.len(), self.thresholds.min_pods);
+        format!("{complete} pods have all of {}, {required} are required", usable.join(", "))
     }
 }

@@ -2,20 +2,20 @@
 //! passed, and which two pods a rotation would take.
 
 use alloc::borrow::Cow;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use libm::ceil;
 
+use crate::input::join::Joined;
 use crate::input::metric::{Metric, PerMetric};
+use crate::input::names::NameList;
 use crate::input::pod::{Load, PodState};
-use crate::measure::analysis::{Analysis, Pods};
+use crate::measure::analysis::{Analysis, Coverage};
 use crate::measure::candidates::Candidates;
-use crate::measure::decision::{Coverage, Decision};
-use crate::measure::outliers::{Outliers, outliers};
+use crate::measure::outliers::outliers;
 use crate::measure::score::Scale;
-use crate::measure::spread::{Spread, spreads};
-use crate::measure::sums::numbers_within;
+use crate::measure::spread::Spread;
 use crate::measure::thresholds::{InvalidThreshold, Thresholds};
 
 /// Holds pod states against thresholds. Pure: the same input gives the same analysis.
@@ -55,10 +55,20 @@ impl Engine {
     /// `min_pods`, or neither CPU nor lag usable, is insufficient data, not an error.
     ///
     /// # Errors
-    /// A threshold that is not a usable number, or two pods of one name among the targets.
+    /// A threshold that is not a usable number, or two pods of one name.
     pub fn analyze<'a>(&self, pods: &'a [PodState]) -> Result<Analysis<'a>, AnalyzeError> {
-        let loads = columns(pods).map(Cow::Owned);
-        self.decide(Pods::States(pods), loads)
+        let names = pods.iter().map(|pod| pod.name.as_str()).collect();
+        let load = |pod: &PodState, metric| pod.load(metric).map_or(f64::NAN, Load::value);
+        let column = |metric| pods.iter().map(|pod| load(pod, metric)).collect();
+        self.decide(names, PerMetric::from_fn(column))
+    }
+
+    /// Decides about the pods of a join, as [`Engine::analyze`] does.
+    ///
+    /// # Errors
+    /// As [`Engine::analyze_columns`].
+    pub fn analyze_joined<'a>(&self, joined: &'a Joined) -> Result<Analysis<'a>, AnalyzeError> {
+        self.analyze_columns(&joined.names.iter().collect::<Vec<&str>>(), &joined.loads)
     }
 
     /// Decides about pods whose loads lie in columns, as [`Engine::analyze`] does.
@@ -79,7 +89,7 @@ impl Engine {
     /// As [`Engine::analyze`], and a column of another length than `names`.
     pub fn analyze_columns<'a>(
         &self,
-        names: &'a [&'a str],
+        names: &[&'a str],
         loads: &'a PerMetric<Vec<f64>>,
     ) -> Result<Analysis<'a>, AnalyzeError> {
         for (metric, column) in loads.iter() {
@@ -87,63 +97,38 @@ impl Engine {
                 return Err(AnalyzeError::Length { metric, loads: column.len(), names: names.len() });
             }
         }
-        let columns = PerMetric::from_fn(|metric| Cow::Borrowed(loads[metric].as_slice()));
-        self.decide(Pods::Columns { names, loads }, columns)
+        self.decide(names.to_vec(), PerMetric::from_fn(|metric| Cow::Borrowed(loads[metric].as_slice())))
     }
 
     /// Decides about pods; every column has a number for each, or none at all.
     fn decide<'a>(
         &self,
-        pods: Pods<'a>,
-        columns: PerMetric<Cow<'a, [f64]>>,
+        names: Vec<&'a str>,
+        loads: PerMetric<Cow<'a, [f64]>>,
     ) -> Result<Analysis<'a>, AnalyzeError> {
         self.thresholds.validate()?;
-        let name = |position: usize| pods.name(position);
-        let Complete { coverage, candidates, columns, spreads } = self.complete(pods.len(), columns);
-        let scale = Scale::new(&spreads, &self.thresholds.weights, &self.thresholds.score_floors);
-        let outliers = outliers(&scale, &columns, |row| name(candidates.position(row)));
-        let outliers = outliers.map(|rows| Outliers {
-            busiest: candidates.position(rows.busiest),
-            least_busy: candidates.position(rows.least_busy),
-        });
-        if let Some(pair) = outliers
-            && name(pair.busiest) == name(pair.least_busy)
-        {
-            return Err(AnalyzeError::DuplicatePod { name: name(pair.busiest).into() });
+        if let Some(name) = names.iter().copied().collect::<NameList>().repeated().first() {
+            return Err(AnalyzeError::DuplicatePod { name: (*name).to_string() });
         }
+        let having = |metric| loads[metric].iter().filter(|load| is_load(**load)).count();
+        let coverage = self.coverage(names.len(), having);
+        let usable = || Metric::ALL.into_iter().filter(|metric| coverage[*metric].is_usable());
+        let has =
+            |metric: Metric, position: usize| loads[metric].get(position).is_some_and(|load| is_load(*load));
+        let is_complete = |position: &usize| usable().all(|metric| has(metric, *position));
+        let count = if usable().next().is_none() { 0 } else { names.len() };
+        let candidates = Candidates::new((0..count).filter(is_complete).collect());
+        let spreads = PerMetric::from_fn(|metric| {
+            let of_candidates = candidates.iter().filter_map(|position| loads[metric].get(position).copied());
+            Spread::of(&of_candidates.collect::<Vec<f64>>()).filter(|_| coverage[metric].is_usable())
+        });
+        let Thresholds { weights, score_floors, .. } = &self.thresholds;
+        let scale = Scale::new(&spreads, weights, score_floors);
+        let scored =
+            candidates.iter().map(|position| (position, scale.score(|metric| loads[metric][position])));
+        let outliers = outliers(scored, |position| names[position]);
         let thresholds = self.thresholds;
-        let decision = Decision { thresholds, coverage, candidates, spreads, scale, outliers };
-        Ok(Analysis { pods, columns, decision })
-    }
-
-    /// The pods that have all usable metrics. As a rule all pods have all metrics, and nothing is
-    /// copied then.
-    fn complete<'a>(&self, count: usize, columns: PerMetric<Cow<'a, [f64]>>) -> Complete<'a> {
-        // A metric that no pod has is no gap.
-        let columns = columns.map(|column| {
-            let is_empty = column.iter().all(|load| load.is_nan());
-            if is_empty { Cow::Borrowed(&[][..]) } else { column }
-        });
-        let given = PerMetric::from_fn(|metric| &*columns[metric]);
-        let Some(spreads) = spreads(&given, Load::MAX) else { return self.complete_of_gaps(count, columns) };
-        let coverage = self.coverage(count, |metric| columns[metric].len());
-        let usable = |metric: Metric| coverage[metric].is_usable();
-        let any = Metric::ALL.into_iter().any(usable);
-        Complete {
-            coverage,
-            candidates: Candidates::all_of(if any { count } else { 0 }),
-            spreads: PerMetric::from_fn(|metric| spreads[metric].filter(|_| usable(metric))),
-            columns: without_unusable(columns, &coverage),
-        }
-    }
-
-    fn complete_of_gaps<'a>(&self, count: usize, columns: PerMetric<Cow<'a, [f64]>>) -> Complete<'a> {
-        let cleaned = columns.map(cleaned);
-        let coverage = self.coverage(count, |metric| cleaned[metric].1);
-        let columns = cleaned.map(|(column, _)| column);
-        let (candidates, columns) = candidates(count, without_unusable(columns, &coverage), &coverage);
-        let spreads = PerMetric::from_fn(|metric| Spread::of(&columns[metric]));
-        Complete { coverage, candidates, columns, spreads }
+        Ok(Analysis { names, loads, thresholds, coverage, candidates, spreads, scale, outliers })
     }
 
     /// Counts for each metric the pods that have it, and how many must.
@@ -160,99 +145,8 @@ impl Engine {
     }
 }
 
-/// The candidates, and what is computed of each usable metric.
-struct Complete<'a> {
-    coverage: PerMetric<Coverage>,
-    candidates: Candidates,
-    /// The loads of the candidates; an unusable metric has none.
-    columns: PerMetric<Cow<'a, [f64]>>,
-    spreads: PerMetric<Option<Spread>>,
-}
-
-/// The loads of the pods in columns, NaN where one is missing.
-fn columns(pods: &[PodState]) -> PerMetric<Vec<f64>> {
-    /// Pods that stay in the first-level cache while their loads are taken metric by metric.
-    const BLOCK: usize = 128;
-    let mut columns = PerMetric::from_fn(|_| Vec::with_capacity(pods.len()));
-    let value = |load: Option<Load>| load.map_or(f64::NAN, Load::value);
-    for block in pods.chunks(BLOCK) {
-        columns.cpu.extend(block.iter().map(|pod| value(pod.cpu_usage)));
-        columns.memory.extend(block.iter().map(|pod| value(pod.memory_usage)));
-        columns.lag.extend(block.iter().map(|pod| value(pod.kafka_lag)));
-        columns.rate.extend(block.iter().map(|pod| value(pod.message_rate)));
-    }
-    columns
-}
-
-/// A column with NaN for everything that is no load, and how many loads it holds; borrowed where it is
-/// so already.
-fn cleaned(loads: Cow<'_, [f64]>) -> (Cow<'_, [f64]>, usize) {
-    if let Some(having) = numbers_within(&loads, Load::MAX) {
-        return (loads, having);
-    }
-    let clean = |load: &f64| Load::from_sample(*load).map_or(f64::NAN, Load::value);
-    let clean: Vec<f64> = loads.iter().map(clean).collect();
-    let having = clean.iter().filter(|load| !load.is_nan()).count();
-    (Cow::Owned(clean), having)
-}
-
-fn without_unusable<'a>(
-    mut columns: PerMetric<Cow<'a, [f64]>>,
-    coverage: &PerMetric<Coverage>,
-) -> PerMetric<Cow<'a, [f64]>> {
-    for metric in Metric::ALL {
-        if !coverage[metric].is_usable() {
-            columns[metric] = Cow::Borrowed(&[]);
-        }
-    }
-    columns
-}
-
-/// The pods that have all usable metrics, and their loads.
-fn candidates<'a>(
-    count: usize,
-    columns: PerMetric<Cow<'a, [f64]>>,
-    coverage: &PerMetric<Coverage>,
-) -> (Candidates, PerMetric<Cow<'a, [f64]>>) {
-    let usable = || Metric::ALL.into_iter().filter(|metric| coverage[*metric].is_usable());
-    if usable().next().is_none() {
-        return (Candidates::all_of(0), columns);
-    }
-    if usable().all(|metric| coverage[metric].having == count) {
-        return (Candidates::all_of(count), columns);
-    }
-    let usable: Vec<&[f64]> = usable().map(|metric| &*columns[metric]).collect();
-    let positions = complete_rows(count, &usable);
-    let of_candidates = |column: Cow<'a, [f64]>| match &*column {
-        [] => column,
-        loads => positions.iter().map(|&position| loads[position]).collect(),
-    };
-    let columns = columns.map(of_candidates);
-    (Candidates::listed(positions), columns)
-}
-
-/// The rows in which no column has NaN. Loads are never infinite, so the sum of such a row is a number.
-fn complete_rows(count: usize, columns: &[&[f64]]) -> Vec<usize> {
-    /// Rows whose sums stay in the first-level cache.
-    const BLOCK: usize = 512;
-    let mut rows = alloc::vec![0; count];
-    let mut found = 0;
-    for start in (0..count).step_by(BLOCK) {
-        let mut sums = [0.0; BLOCK];
-        let sums = &mut sums[..BLOCK.min(count - start)];
-        for column in columns {
-            for (sum, load) in sums.iter_mut().zip(&column[start..]) {
-                *sum += load;
-            }
-        }
-        // Written for each row, and again where it was none: no branch to guess.
-        for (offset, sum) in sums.iter().enumerate() {
-            rows[found] = start + offset;
-            found += usize::from(!sum.is_nan());
-        }
-    }
-    rows.truncate(found);
-    rows
+fn is_load(sample: f64) -> bool {
+    Load::from_sample(sample).is_some()
 }
 
 /// Why pods could not be analysed.
@@ -262,7 +156,7 @@ pub enum AnalyzeError {
     /// A limit is not a usable number.
     #[error(transparent)]
     Threshold(#[from] InvalidThreshold),
-    /// Both outliers have one name: the input names a pod twice.
+    /// Two pods have one name.
     #[error("pod {name:?} is given twice")]
     DuplicatePod {
         /// The name.

@@ -2,8 +2,7 @@
 
 use libm::sqrt;
 
-use crate::input::metric::{Metric, PerMetric};
-use crate::measure::score::{DEFAULT_FLOORS, DEFAULT_WEIGHTS};
+use crate::input::metric::{DEFAULT_FLOORS, DEFAULT_WEIGHTS, Metric, PerMetric};
 
 /// Limits, floors and weights of the decision.
 ///

@@ -15,7 +15,7 @@ fn analyze(pods: &[PodState], thresholds: Thresholds) -> Analysis<'_> {
 }
 
 fn name_of<'a>(analysis: &Analysis<'a>, position: usize) -> &'a str {
-    &analysis.pods()[position].name
+    analysis.name(position)
 }
 
 /// Whether rounding alone may decide: a spread within `1e-12` of its threshold.
@@ -34,7 +34,7 @@ fn same_target(
     other: &Analysis<'_>,
     second: usize,
 ) -> Result<(), TestCaseError> {
-    let (first_pod, second_pod) = (&one.pods()[first], &other.pods()[second]);
+    let (first_pod, second_pod) = (one.pod(first), other.pod(second));
     if first_pod == second_pod {
         return Ok(());
     }

@@ -7,8 +7,8 @@ use rebalancer_core::guard::{GuardSettings, Standing};
 use rebalancer_core::kafka::{Assignor, Group, Member};
 use rebalancer_core::{
     Analysis, Assessment, AssignorChoice, Controller, DEFAULT_FLOORS, Engine, Fact, Facts, Futility, Grid,
-    History, Join, JoinRules, Joined, LivePod, Metric, PartitionSample, Partitions, PodState, Strategy,
-    Thresholds, assess,
+    History, Join, JoinRules, Joined, LivePod, Metric, PartitionSample, Partitions, Strategy, Thresholds,
+    assess,
 };
 
 mod replacements;
@@ -37,10 +37,9 @@ impl Scene {
         };
         let live: Vec<LivePod> = (0..rows.len()).map(pod).collect();
         let rules = JoinRules { warm_up: Duration::ZERO, max_sample_age: minutes(1), now_s: 0.0 };
-        let mut joined = Join::new(&live, rules).finish();
-        for (pod, [cpu, lag, rate]) in joined.pods.iter_mut().zip(rows) {
-            let state = PodState::new(pod.name.clone()).with(Metric::Cpu, *cpu);
-            *pod = state.with(Metric::Lag, *lag).with(Metric::Rate, *rate);
+        let mut joined = Join::new(&live, rules).expect("names differ").finish();
+        for (row, [cpu, lag, rate]) in rows.iter().enumerate() {
+            (joined.loads.cpu[row], joined.loads.lag[row], joined.loads.rate[row]) = (*cpu, *lag, *rate);
         }
         Self { live, joined }
     }
@@ -53,7 +52,7 @@ impl Scene {
     }
 
     fn analysis(&self) -> Analysis<'_> {
-        Engine::new(Thresholds::default()).analyze(&self.joined.pods).expect("valid")
+        Engine::new(Thresholds::default()).analyze_joined(&self.joined).expect("valid")
     }
 
     /// The live pods, and an hour in which everything was as it is now.
@@ -68,7 +67,7 @@ impl Scene {
     fn hour(&self, metric: Metric, shape: impl Fn(usize, f64) -> f64) -> History {
         let grid = Grid::ending(0.0, minutes(60), minutes(1));
         let mut history = History::new(grid);
-        for pod in &self.joined.pods {
+        for pod in self.joined.pods() {
             let load = pod.load(metric).expect("every load is given").value();
             let samples = (0..grid.steps).map(|step| (grid.start_s + 60.0 * step as f64, shape(step, load)));
             history.add_series(&pod.name, samples).expect("a series a pod");
@@ -81,7 +80,7 @@ impl Scene {
     }
 
     fn assess_with(&self, facts: &Facts<'_>, strategy: Strategy) -> Assessment {
-        assess(&self.analysis(), &self.joined, facts, &GuardSettings::STANDARD, strategy)
+        assess(&self.analysis(), &self.joined.set_aside, facts, &GuardSettings::STANDARD, strategy)
     }
 }
 
@@ -204,10 +203,11 @@ fn an_idle_fleet_is_called_idle_whatever_its_ratios() {
     rows[2][0] = 0.009;
     let scene = Scene::new(&rows);
     let floored = Thresholds { trigger_floors: DEFAULT_FLOORS, ..Thresholds::default() };
-    let analysis = Engine::new(floored).analyze(&scene.joined.pods).expect("valid");
+    let analysis = Engine::new(floored).analyze_joined(&scene.joined).expect("valid");
     assert!(analysis.should_rebalance(), "the plain rule would rotate");
     let settings = GuardSettings::STANDARD;
-    let assessment = assess(&analysis, &scene.joined, &scene.facts(), &settings, Strategy::RotateOutliers);
+    let assessment =
+        assess(&analysis, &scene.joined.set_aside, &scene.facts(), &settings, Strategy::RotateOutliers);
     assert_eq!(assessment.diagnosis.cause, Cause::NearlyIdle);
     assert_eq!(assessment.rotation(Futility::Binding), None);
 }

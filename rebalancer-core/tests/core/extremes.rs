@@ -68,7 +68,7 @@ fn what_is_wrong_is_listed_by_name_whatever_the_order_of_the_answer() {
         sample("c", 1.0, 1.0),
         sample("a", 1.0, 2_000.0),
     ];
-    let mut join = Join::new(&live, rules);
+    let mut join = Join::new(&live, rules).expect("names differ");
     join.add(Metric::Lag, answer).expect("no duplicates");
     let issues = join.finish().issues.lag;
     assert_eq!(issues.missing, ["a", "b", "c", "d"]);

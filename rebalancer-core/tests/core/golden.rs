@@ -214,7 +214,7 @@ fn check_metrics(id: &str, analysis: &Analysis<'_>, expected: &Value) {
 
 fn check_outliers(id: &str, analysis: &Analysis<'_>, expected: &Value) {
     let Outliers { busiest, least_busy } = analysis.outliers().expect("enough candidates have outliers");
-    let name = |position: usize| analysis.pods()[position].name.as_str();
+    let name = |position: usize| analysis.name(position);
     assert_eq!(name(busiest), expected["busiest"], "{id}: busiest");
     assert_eq!(name(least_busy), expected["least_busy"], "{id}: least busy");
 }

@@ -8,8 +8,7 @@ use rebalancer_core::guard::{
     cooldown, evaluate, futility, trigger,
 };
 use rebalancer_core::{
-    DEFAULT_FLOORS, Engine, Fact, Facts, Grid, History, Join, JoinRules, Joined, LivePod, Metric, PodState,
-    Thresholds,
+    DEFAULT_FLOORS, Engine, Fact, Facts, Grid, History, Join, JoinRules, Joined, LivePod, Metric, Thresholds,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -31,10 +30,8 @@ fn live(ages: &[Option<Duration>]) -> Vec<LivePod> {
 /// All `live` pods with the given CPU, whatever their age.
 fn joined(live: &[LivePod], cpu: &[f64]) -> Joined {
     let rules = JoinRules { warm_up: Duration::ZERO, max_sample_age: MINUTE, now_s: 0.0 };
-    let mut joined = Join::new(live, rules).finish();
-    for (pod, load) in joined.pods.iter_mut().zip(cpu) {
-        *pod = PodState::new(pod.name.clone()).with(Metric::Cpu, *load);
-    }
+    let mut joined = Join::new(live, rules).expect("names differ").finish();
+    joined.loads.cpu.copy_from_slice(cpu);
     joined
 }
 
@@ -61,14 +58,14 @@ fn guards_answer_in_one_order_and_only_when_on() {
     let mut facts = Facts::new(&live);
     facts.past.cpu = Fact::Known(steady(&cpu));
     let floored = Thresholds { trigger_floors: DEFAULT_FLOORS, ..Thresholds::default() };
-    let analysis = Engine::new(floored).analyze(&joined.pods).expect("valid");
-    let verdicts = evaluate(&analysis, &joined, &facts, &GuardSettings::STANDARD);
+    let analysis = Engine::new(floored).analyze_joined(&joined).expect("valid");
+    let verdicts = evaluate(&analysis, &joined.set_aside, &facts, &GuardSettings::STANDARD);
     let order = ["floor", "warm_up", "coverage", "persistence", "cooldown", "futility", "churn_budget"];
     assert_eq!(names(&verdicts), order);
     assert!(verdicts.iter().all(|verdict| verdict.standing == Standing::Pass), "{verdicts:#?}");
 
-    let plain = Engine::new(Thresholds::default()).analyze(&joined.pods).expect("valid");
-    assert_eq!(names(&evaluate(&plain, &joined, &facts, &GuardSettings::OFF)), ["coverage"]);
+    let plain = Engine::new(Thresholds::default()).analyze_joined(&joined).expect("valid");
+    assert_eq!(names(&evaluate(&plain, &joined.set_aside, &facts, &GuardSettings::OFF)), ["coverage"]);
     let balanced = joined_analysis_is_quiet(&live);
     assert_eq!(balanced, ["floor", "warm_up", "coverage"], "nothing to rotate, nothing to guard");
 }
@@ -76,19 +73,19 @@ fn guards_answer_in_one_order_and_only_when_on() {
 fn joined_analysis_is_quiet(live: &[LivePod]) -> Vec<&'static str> {
     let joined = joined(live, &[1.0; 4]);
     let floored = Thresholds { trigger_floors: DEFAULT_FLOORS, ..Thresholds::default() };
-    let analysis = Engine::new(floored).analyze(&joined.pods).expect("valid");
-    names(&evaluate(&analysis, &joined, &Facts::new(live), &GuardSettings::STANDARD))
+    let analysis = Engine::new(floored).analyze_joined(&joined).expect("valid");
+    names(&evaluate(&analysis, &joined.set_aside, &Facts::new(live), &GuardSettings::STANDARD))
 }
 
 #[test]
 fn history_that_is_not_there_is_unknown_and_says_why() {
     let live = live(&[Some(minutes(600)); 4]);
     let joined = joined(&live, &[4.0, 1.0, 1.0, 1.0]);
-    let analysis = Engine::new(Thresholds::default()).analyze(&joined.pods).expect("valid");
+    let analysis = Engine::new(Thresholds::default()).analyze_joined(&joined).expect("valid");
     let ask = |fact: Fact<History>| {
         let mut facts = Facts::new(&live);
         facts.past.cpu = fact;
-        let verdicts = evaluate(&analysis, &joined, &facts, &GuardSettings::STANDARD);
+        let verdicts = evaluate(&analysis, &joined.set_aside, &facts, &GuardSettings::STANDARD);
         verdicts.into_iter().find(|verdict| verdict.guard == "persistence").expect("it is on")
     };
     let absent = ask(Fact::Absent);
@@ -103,15 +100,13 @@ fn history_that_is_not_there_is_unknown_and_says_why() {
 fn one_lasting_metric_is_enough() {
     let live = live(&[Some(minutes(600)); 4]);
     let mut joined = joined(&live, &[4.0, 1.0, 1.0, 1.0]);
-    for (pod, lag) in joined.pods.iter_mut().zip([90_000.0, 1.0, 1.0, 1.0]) {
-        *pod = pod.clone().with(Metric::Lag, lag);
-    }
-    let analysis = Engine::new(Thresholds::default()).analyze(&joined.pods).expect("valid");
+    joined.loads.lag = vec![90_000.0, 1.0, 1.0, 1.0];
+    let analysis = Engine::new(Thresholds::default()).analyze_joined(&joined).expect("valid");
     assert_eq!(analysis.triggered(), [Metric::Cpu, Metric::Lag]);
     let standing = |cpu: Fact<History>, lag: Fact<History>| {
         let mut facts = Facts::new(&live);
         (facts.past.cpu, facts.past.lag) = (cpu, lag);
-        let verdicts = evaluate(&analysis, &joined, &facts, &GuardSettings::STANDARD);
+        let verdicts = evaluate(&analysis, &joined.set_aside, &facts, &GuardSettings::STANDARD);
         verdicts.into_iter().find(|verdict| verdict.guard == "persistence").expect("on").standing
     };
     let hot = || Fact::Known(steady(&[4.0, 1.0, 1.0, 1.0]));
@@ -176,15 +171,15 @@ fn the_outlier_trigger_sees_one_hot_pod_in_a_large_fleet() {
     let live = live(&vec![Some(minutes(900)); count]);
     let cpu: Vec<f64> = (0..count).map(|index| if index == 7 { 3.0 } else { 1.0 }).collect();
     let joined = joined(&live, &cpu);
-    let analysis = Engine::new(Thresholds::default()).analyze(&joined.pods).expect("valid");
+    let analysis = Engine::new(Thresholds::default()).analyze_joined(&joined).expect("valid");
     let mut facts = Facts::new(&live);
     facts.past.cpu = Fact::Known(steady(&cpu));
     assert_eq!(trigger(&analysis, &facts, &GuardSettings::STANDARD), None, "the spread is 0.09");
     let on = GuardSettings { outlier_trigger: Some(OutlierTrigger::STANDARD), ..GuardSettings::STANDARD };
     let trigger = trigger(&analysis, &facts, &on).expect("it is nearly always at three times the median");
-    assert_eq!(analysis.pods()[trigger.targets.busiest].name, "p07");
+    assert_eq!(analysis.name(trigger.targets.busiest), "p07");
     assert_ne!(trigger.targets.busiest, trigger.targets.least_busy);
-    let verdicts = evaluate(&analysis, &joined, &facts, &on);
+    let verdicts = evaluate(&analysis, &joined.set_aside, &facts, &on);
     assert!(verdicts.iter().all(|verdict| verdict.standing == Standing::Pass), "{verdicts:#?}");
     facts.past.cpu = Fact::Absent;
     assert_eq!(rebalancer_core::guard::trigger(&analysis, &facts, &on), None, "no history, no trigger");
@@ -243,11 +238,11 @@ proptest! {
         facts.past.cpu = Fact::Known(history);
         let mut floored = Thresholds::default();
         floored.trigger_floors.cpu = floor;
-        let guarded = Engine::new(floored).analyze(&joined.pods).expect("valid");
-        let verdicts = evaluate(&guarded, &joined, &facts, &GuardSettings::STANDARD);
+        let guarded = Engine::new(floored).analyze_joined(&joined).expect("valid");
+        let verdicts = evaluate(&guarded, &joined.set_aside, &facts, &GuardSettings::STANDARD);
         let targets = trigger(&guarded, &facts, &GuardSettings::STANDARD).map(|trigger| trigger.targets);
         let acts = targets.is_some() && verdicts.iter().all(|verdict| verdict.standing == Standing::Pass);
-        let plain = Engine::new(Thresholds::default()).analyze(&joined.pods).expect("valid");
+        let plain = Engine::new(Thresholds::default()).analyze_joined(&joined).expect("valid");
         let off = trigger(&plain, &facts, &GuardSettings::OFF).map(|trigger| trigger.targets);
         prop_assert_eq!(off, plain.targets(), "off is the plain rule");
         if acts {

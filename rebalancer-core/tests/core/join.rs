@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use rebalancer_core::{
-    Engine, Join, JoinRules, Joined, LivePod, Metric, Phase, Sample, SetAsideReason, Thresholds,
+    Engine, Join, JoinError, JoinRules, Joined, LivePod, Metric, Phase, Sample, SetAsideReason, Thresholds,
 };
 use rebalancer_sim::generators::{load, sample};
 use rebalancer_sim::oracle::{self, JoinedMetric};
@@ -81,10 +81,9 @@ fn samples(given: &[Given]) -> Vec<Sample<'_>> {
 
 /// The part of a join that the oracle knows of one metric.
 fn found(joined: &Joined, metric: Metric) -> JoinedMetric {
-    let loads = joined
-        .pods
-        .iter()
-        .filter_map(|pod| pod.load(metric).map(|load| (pod.name.clone(), load.value().to_bits())));
+    let loads = joined.pods().into_iter();
+    let loads = loads.filter_map(|pod| Some((pod.load(metric)?.value().to_bits(), pod.name)));
+    let loads = loads.map(|(load, name)| (name, load));
     let issues = &joined.issues[metric];
     JoinedMetric::Loads {
         loads: loads.collect::<BTreeMap<_, _>>(),
@@ -99,14 +98,17 @@ proptest! {
 
     #[test]
     fn equals_the_oracle(live in live_pods(), rules in rules(), cpu in answer(true), lag in answer(false)) {
-        let mut join = Join::new(&live, rules);
+        let mut join = Join::new(&live, rules).expect("names differ");
         let answers = [(Metric::Cpu, samples(&cpu)), (Metric::Lag, samples(&lag))];
         for (metric, samples) in &answers {
             let expected = oracle::join(&live, &rules, samples);
             match (join.add(*metric, samples.iter().copied()), expected) {
                 (Err(error), JoinedMetric::Duplicates(pods)) => {
-                    prop_assert_eq!(error.metric, *metric);
-                    prop_assert!(pods.contains(&error.pod), "{error}");
+                    let JoinError::DuplicateSample { metric: of, pod } = error else {
+                        return Err(TestCaseError::fail(error.to_string()));
+                    };
+                    prop_assert_eq!(of, *metric);
+                    prop_assert!(pods.contains(&pod), "{pod}");
                     return Ok(());
                 }
                 (added, expected) => {
@@ -116,23 +118,23 @@ proptest! {
             }
         }
         let joined = join.finish();
-        let pods: Vec<String> = joined.pods.iter().map(|pod| pod.name.clone()).collect();
+        let pods: Vec<String> = joined.pods().iter().map(|pod| pod.name.clone()).collect();
         prop_assert_eq!(pods, oracle::eligible(&live, &rules));
         for (metric, samples) in &answers {
             prop_assert_eq!(found(&joined, *metric), oracle::join(&live, &rules, samples));
         }
         for metric in Metric::ALL {
-            let without = joined.pods.iter().filter(|pod| pod.load(metric).is_none());
-            let missing: BTreeSet<&String> = without.map(|pod| &pod.name).collect();
-            prop_assert!(joined.issues[metric].missing.iter().eq(missing), "missing, by name");
+            let without = joined.pods().into_iter().filter(|pod| pod.load(metric).is_none());
+            let missing: BTreeSet<String> = without.map(|pod| pod.name).collect();
+            prop_assert!(joined.issues[metric].missing.iter().eq(&missing), "missing, by name");
         }
     }
 
     /// Every live pod is either joined or set aside, with the first reason that holds.
     #[test]
     fn every_live_pod_is_accounted_for(live in live_pods(), rules in rules()) {
-        let joined = Join::new(&live, rules).finish();
-        prop_assert_eq!(joined.pods.len() + joined.set_aside.len(), live.len());
+        let joined = Join::new(&live, rules).expect("names differ").finish();
+        prop_assert_eq!(joined.names.len() + joined.set_aside.len(), live.len());
         for aside in &joined.set_aside {
             let pod = live.iter().find(|pod| pod.name == aside.pod).expect("set aside pods live");
             let expected = if pod.terminating {
@@ -158,8 +160,8 @@ proptest! {
         rules in rules(),
     ) {
         let joined = |given: &[Given]| {
-            let mut join = Join::new(&live, rules);
-            join.add(Metric::Rate, samples(given)).map(|()| join.finish())
+            let mut join = Join::new(&live, rules).expect("names differ");
+            join.add(Metric::Rate, samples(given)).map(|()| join.finish()).map(|joined| (joined.pods(), joined.issues))
         };
         prop_assert_eq!(joined(&given), joined(&shuffled));
     }
@@ -174,9 +176,9 @@ proptest! {
         let (warm_up, max_sample_age) = (Duration::from_secs(300), Duration::from_secs(180));
         let rules = JoinRules { warm_up, max_sample_age, now_s: NOW_S };
         let pods = |live: &[LivePod], given: &[Given]| {
-            let mut join = Join::new(live, rules);
+            let mut join = Join::new(live, rules).expect("names differ");
             join.add(Metric::Cpu, samples(given)).expect("no duplicates");
-            join.finish().pods
+            join.finish().pods()
         };
         let without = pods(&live, &given);
         live.insert(1, LivePod { age: Some(Duration::from_secs(age_s)), ..LivePod::assumed("newborn") });

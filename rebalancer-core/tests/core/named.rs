@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use rebalancer_core::{Join, JoinRules, LivePod, Metric, NamedPods, PerMetric, Sample};
+use rebalancer_core::{Join, JoinRules, LivePod, Metric, PerMetric, Sample};
 use rebalancer_sim::generators::sample;
 
 const RULES: JoinRules =
@@ -45,7 +45,7 @@ fn name(pod: usize) -> String {
 proptest! {
     #[test]
     fn named_pods_are_joined_as_assumed_ones(answers in answers()) {
-        let mut named = NamedPods::default();
+        let mut named = Join::of_named_pods(RULES.max_sample_age);
         let mut live: Vec<LivePod> = Vec::new();
         let mut seen: BTreeSet<usize> = BTreeSet::new();
         let mut taken: PerMetric<Vec<Row>> = PerMetric::default();
@@ -53,7 +53,7 @@ proptest! {
             let mut answer = named.answer(metric);
             let mut again: Vec<String> = Vec::new();
             for &(pod, value, time_ms) in &answers[metric] {
-                answer.take(&name(pod), value, time_ms);
+                answer.take(&name(pod), value, time_ms as f64 / 1000.0);
                 if taken[metric].iter().any(|(other, ..)| *other == pod) {
                     again.push(name(pod));
                 } else {
@@ -63,15 +63,17 @@ proptest! {
                     live.push(LivePod::assumed(name(pod)));
                 }
             }
-            prop_assert_eq!(answer.repeated(), again.clone());
+            prop_assert_eq!(answer.repeated(), &again);
             if !again.is_empty() {
                 return Ok(());
             }
         }
         let newest = taken.iter().flat_map(|(_, rows)| rows).map(|(.., time_ms)| *time_ms).max();
-        prop_assert_eq!(named.newest_ms(), newest);
+        let newest = newest.map(|time_ms| time_ms as f64 / 1000.0);
+        let rules = JoinRules { now_s: newest.unwrap_or_default(), ..RULES };
+        prop_assert_eq!(named.newest_s(), newest);
 
-        let mut join = Join::new(&live, RULES);
+        let mut join = Join::new(&live, rules).expect("names differ");
         for (metric, rows) in taken.iter() {
             let names: Vec<String> = rows.iter().map(|(pod, ..)| name(*pod)).collect();
             let samples = rows.iter().zip(&names).map(|(&(_, value, time_ms), pod)| Sample {
@@ -81,7 +83,7 @@ proptest! {
             });
             join.add(metric, samples).expect("one sample a pod");
         }
-        let (expected, joined) = (join.finish_columns(), named.join(&RULES));
+        let (expected, joined) = (join.finish(), named.finish());
         prop_assert_eq!(&joined.names, &expected.names);
         prop_assert_eq!(&joined.issues, &expected.issues);
         for metric in Metric::ALL {

@@ -64,7 +64,7 @@ fn compare_columns(thresholds: Thresholds, pods: &[PodState], columns: &PerMetri
             return assert_eq!(one.err().map(told), other.err().map(told));
         }
     };
-    assert_eq!(*one, *other);
+    assert_eq!(one, other);
     for metric in Metric::ALL {
         assert_eq!(one.median(metric), other.median(metric));
         for position in 0..pods.len() {

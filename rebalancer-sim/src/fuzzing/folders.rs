@@ -4,13 +4,14 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use arbitrary::Unstructured;
 use jiff::Timestamp;
 use rebalancer_core::Metric;
 use rebalancer_io::kubernetes::live_pods;
 use rebalancer_io::prometheus::Wanted;
-use rebalancer_io::snapshot::{NamedSnapshot, Snapshot};
+use rebalancer_io::snapshot::{Snapshot, join_named_pods, newest_sample};
 use rebalancer_io::states::pod_states;
 
 /// More than most inputs of a fuzzer, less than what one kilobyte of gzip may become.
@@ -46,7 +47,8 @@ pub fn folders(data: &[u8]) {
 
 fn read(folder: &Path, has_pods: bool) {
     let wanted = Wanted { pod_label: "pod", namespace: None, max_bytes: MAX_BYTES };
-    let (whole, named) = (Snapshot::open(folder, &wanted), NamedSnapshot::open(folder, &wanted));
+    let (whole, named) =
+        (Snapshot::open(folder, &wanted), join_named_pods(folder, &wanted, Duration::from_secs(180)));
     let (whole, named) = match (whole, named) {
         (Ok(whole), Ok(named)) => (whole, named),
         (one, other) => {
@@ -58,11 +60,11 @@ fn read(folder: &Path, has_pods: bool) {
             return;
         }
     };
-    let Some(named) = named else { return assert!(whole.pods().is_some_and(|_| has_pods)) };
+    let Some((named, asked)) = named else { return assert!(whole.pods().is_some_and(|_| has_pods)) };
     assert!(!has_pods && whole.pods().is_none());
-    assert_eq!(named.evaluation_time(), whole.evaluation_time());
+    assert_eq!(newest_sample(&named), whole.evaluation_time());
     for metric in Metric::ALL {
-        assert_eq!(named.asked.contains(&metric), whole.answer(metric).is_some(), "{metric}");
+        assert_eq!(asked.contains(&metric), whole.answer(metric).is_some(), "{metric}");
         let Some(answer) = whole.answer(metric) else { continue };
         let samples: BTreeMap<&str, u64> =
             answer.samples.iter().map(|sample| (sample.pod, sample.value.to_bits())).collect();

@@ -6,7 +6,7 @@ use rebalancer_core::diagnosis::{Cause, Diagnosis};
 use rebalancer_core::guard::Standing;
 use rebalancer_core::kafka::Assignor;
 use rebalancer_core::{
-    AssignorChoice, Fact, Futility, LivePod, Metric, PastSpread, PodState, Replacement, Strategy, Window,
+    AssignorChoice, Fact, Futility, LivePod, Metric, PastSpread, Replacement, Strategy, Window,
 };
 
 use super::{Scene, minutes, name, standing};
@@ -59,8 +59,8 @@ fn a_sick_pod_is_not_held_by_what_replacements_did_to_the_partitions() {
 #[test]
 fn the_rotations_of_a_day_must_have_helped() {
     let mut scene = Scene::new(&vec![[1.0, 0.0, 100.0]; 12]);
-    scene.joined.pods[0] = PodState::new(name(0)).with(Metric::Cpu, 4.0).with(Metric::Rate, 400.0);
-    scene.joined.pods[0] = scene.joined.pods[0].clone().with(Metric::Lag, 0.0);
+    let loads = &mut scene.joined.loads;
+    (loads.cpu[0], loads.rate[0], loads.lag[0]) = (4.0, 400.0, 0.0);
     for pod in &mut scene.live[4..10] {
         pod.age = Some(minutes(400));
     }
