@@ -20,8 +20,8 @@ mod template;
 mod topic;
 
 pub use at_most::AtMost;
-pub(crate) use fresh::question_name;
 pub use fresh::{UnknownAge, mark_stale};
+pub(crate) use fresh::{are_fresh, question_name};
 pub use group::{CLIENT_LABEL, FactQueries, PARTITION_LABELS, PROTOCOL_LABEL};
 pub use matchers::{InvalidMatchers, Matchers};
 pub use origin::OriginQueries;

@@ -140,9 +140,9 @@ impl Answers {
                 query = query.in_namespace(namespace);
             }
             let asked = question_name(metric.name());
-            let questions = recording.exchanges.iter().filter(|exchange| exchange.name == asked);
+            let questions = recording.promqls(&asked).into_iter();
             let questions: Vec<MetricQuery> = questions
-                .map(|exchange| MetricQuery::new(&asked, &exchange.query).with_pod_label(&query.pod_label))
+                .map(|text| MetricQuery::new(&asked, text).with_pod_label(&query.pod_label))
                 .collect();
             Some(client.query(&query, at).map(|mut answer| {
                 let marked = match questions.as_slice() {

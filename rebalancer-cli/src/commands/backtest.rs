@@ -19,6 +19,7 @@ use crate::commands::page::{Page, page_settings};
 use crate::exit;
 use crate::failure::Failure;
 use crate::pipeline::backtest::{OwnRotations, Past, Recordings, judge};
+use crate::pipeline::clocks;
 use crate::pipeline::observe::{Live, now};
 use crate::render;
 use crate::render::backtest::render as rendered;
@@ -85,6 +86,9 @@ fn over_history(
     let client = live.client()?;
     one_origin(&client, &OriginQueries::new(&query_settings), &workload.pods, listed_at)
         .context("cannot tell whose series these are")?;
+    for told in clocks::held_against(&live)? {
+        tracing::warn!("{told}");
+    }
     let past = Past::new(&client, &queries, &facts, &workload, listed_at, freshness(settings));
     let mut past = past.allowing_many_controllers(args.live.kubernetes.allow_multiple_controllers);
     let progress = progress(times.len());
@@ -101,7 +105,12 @@ fn over_history(
     let asked = html::of_queries(Metric::ALL.into_iter().filter_map(|metric| queries.get(metric)));
     let described = live.describe(&workload);
     let report = BacktestReport::new(settings, variants, described, Some(args.every), decided);
-    Ok((report.lacking(past.not_had()), asked))
+    let unaged = Metric::ALL.into_iter().filter(|metric| queries.is_own(*metric)).map(|metric| {
+        format!(
+            "the age of the samples behind the own query of {metric}: MAX_SAMPLE_AGE is not held against it"
+        )
+    });
+    Ok((report.lacking(past.not_had().into_iter().chain(unaged).collect()), asked))
 }
 
 /// The moments, whole multiples of the time between two of them since 1970: servers that align ranges

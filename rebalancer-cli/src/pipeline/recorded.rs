@@ -133,7 +133,7 @@ pub fn read_back(recording: &Recording, path: &Path) -> anyhow::Result<ReadBack>
     let origins = OriginQueries::recorded(|name| recording.promql(name));
     one_origin(&client, &origins, &workload.pods, recording.evaluation_time)
         .with_context(|| format!("{shown}: cannot tell whose series these are"))?;
-    let queries = FactQueries::recorded(|name| recording.promql(name), namespace, pod_label);
+    let queries = FactQueries::recorded(|name| recording.promqls(name), namespace, pod_label);
     let asked = |name: &str| recording.promql(name).is_some();
     let has_past = WITH_A_PAST.iter().any(|metric| asked(&history_name(metric.name())));
     let recorded = Recorded { client, queries, has_past };

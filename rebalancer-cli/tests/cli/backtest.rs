@@ -271,3 +271,26 @@ fn a_server_that_answers_other_moments_is_not_believed() {
     let done = servers.run(&["backtest", "--from", "1h"], &[]);
     assert!(done.assert_one_error(1).contains("for another moment"), "{done}");
 }
+
+/// A range has the moments that were asked for, whatever the age of what it was computed of.
+#[test]
+fn a_backtest_says_what_it_cannot_hold_own_queries_to() {
+    let servers = Servers::start();
+    let own = "sum by (pod) (rate(container_cpu_usage_seconds_total[5m]))";
+    let args = ["backtest", "--from", "1h", "--every", "15m"];
+    let done = servers.run(&args, &[("QUERY_CPU", own)]);
+    let lacking = done.json()["not_had"].as_array().cloned().unwrap_or_default();
+    assert_eq!(lacking.len(), 1, "{done}");
+    assert!(lacking[0].as_str().is_some_and(|said| said.contains("own query of cpu")), "{done}");
+    let preset = servers.run(&args, &[]).json();
+    assert!(preset["not_had"].as_array().is_none_or(Vec::is_empty), "{preset}");
+}
+
+#[test]
+fn a_backtest_by_a_wrong_clock_is_refused() {
+    let servers = Servers::start();
+    servers.metrics.set_clock(Some(-9_000));
+    let done = servers.run(&["backtest", "--from", "1h", "--every", "15m"], &[]);
+    assert_eq!(done.code, Some(1), "{done}");
+    assert!(done.stderr.contains("behind this machine's"), "{done}");
+}

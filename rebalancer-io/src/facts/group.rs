@@ -6,7 +6,7 @@ use rebalancer_core::kafka::{Assignor, recognise};
 use rebalancer_core::{Fact, LivePod, Load, PartitionSample, Partitions};
 
 use super::finder::{FactFinder, lacking, unusable};
-use crate::metrics::{CLIENT_LABEL, MetricQuery, MetricsSource, PARTITION_LABELS, PROTOCOL_LABEL};
+use crate::metrics::{CLIENT_LABEL, MetricQuery, MetricsSource, PARTITION_LABELS, PROTOCOL_LABEL, are_fresh};
 use crate::prometheus::LabelledSample;
 
 /// One partition as an answer names it.
@@ -22,12 +22,12 @@ impl FactFinder<'_> {
     /// The partitions with their loads; where loads are not known, the assignor that the owners
     /// alone let recognise.
     pub(super) fn partitions(&self, live: &[LivePod]) -> (Fact<Partitions>, Fact<Assignor>) {
-        let load = self.rows(self.queries.load.as_ref());
+        let load = self.rows(self.queries.load.as_ref(), live);
         match load {
             Fact::Known(rows) if rows.iter().any(|row| row.pod.is_some()) => {
                 (joined(&rows, live), Fact::Absent)
             }
-            Fact::Known(rows) => match self.rows(self.queries.owners.as_ref()) {
+            Fact::Known(rows) => match self.rows(self.queries.owners.as_ref(), live) {
                 Fact::Known(owners) => {
                     let rows = with_owners(rows, owners, live);
                     (rows.map_or_else(unusable, |rows| joined(&rows, live)), Fact::Absent)
@@ -42,7 +42,7 @@ impl FactFinder<'_> {
     }
 
     fn recognised(&self, live: &[LivePod]) -> Fact<Assignor> {
-        match self.rows(self.queries.owners.as_ref()) {
+        match self.rows(self.queries.owners.as_ref(), live) {
             Fact::Known(owners) => {
                 let found = joined(&owners, live).known().and_then(recognise);
                 found.map_or(Fact::Absent, Fact::Known)
@@ -52,8 +52,8 @@ impl FactFinder<'_> {
         }
     }
 
-    fn rows(&self, query: Option<&MetricQuery>) -> Fact<Vec<Row>> {
-        let samples = match self.samples(query, &PARTITION_LABELS) {
+    fn rows(&self, query: Option<&MetricQuery>, live: &[LivePod]) -> Fact<Vec<Row>> {
+        let samples = match self.samples(query, &PARTITION_LABELS, live) {
             Fact::Known(samples) => samples,
             Fact::Absent => return Fact::Absent,
             Fact::Unusable(why) => return Fact::Unusable(why),
@@ -63,12 +63,39 @@ impl FactFinder<'_> {
     }
 
     /// The samples of a query; absent where it is not asked or its answer is empty.
-    fn samples(&self, query: Option<&MetricQuery>, labels: &[&str]) -> Fact<Vec<LabelledSample>> {
+    fn samples(
+        &self,
+        query: Option<&MetricQuery>,
+        labels: &[&str],
+        live: &[LivePod],
+    ) -> Fact<Vec<LabelledSample>> {
         let Some(query) = query else { return Fact::Absent };
         match self.source.labelled(query, labels, self.at) {
             Ok(answer) if answer.samples.is_empty() => Fact::Absent,
-            Ok(answer) => Fact::Known(answer.samples),
+            Ok(answer) => self.if_fresh(query, answer.samples, live),
             Err(error) => lacking(&error),
+        }
+    }
+
+    /// The samples of a query, if what they were computed of is no older than `MAX_SAMPLE_AGE`.
+    fn if_fresh(
+        &self,
+        query: &MetricQuery,
+        samples: Vec<LabelledSample>,
+        live: &[LivePod],
+    ) -> Fact<Vec<LabelledSample>> {
+        let fresh = match self.queries.ages_of(query) {
+            None => Ok(true),
+            Some(Err(why)) => Err(why.clone()),
+            Some(Ok(questions)) => {
+                let pods: BTreeSet<&str> = live.iter().map(|pod| pod.name.as_str()).collect();
+                are_fresh(&self.source, questions, query.namespace.as_deref(), self.at, &pods)
+            }
+        };
+        match fresh {
+            Ok(true) => Fact::Known(samples),
+            Ok(false) => Fact::Failed("is older than MAX_SAMPLE_AGE".to_owned()),
+            Err(why) => Fact::Failed(format!("cannot be used: it is not known how old it is: {why}")),
         }
     }
 
@@ -78,7 +105,7 @@ impl FactFinder<'_> {
         &self,
         live: &[LivePod],
     ) -> (Fact<Vec<(String, usize)>>, Option<usize>) {
-        let samples = match self.samples(self.queries.assigned.as_ref(), &[CLIENT_LABEL]) {
+        let samples = match self.samples(self.queries.assigned.as_ref(), &[CLIENT_LABEL], live) {
             Fact::Known(samples) => samples,
             Fact::Absent => return (Fact::Absent, None),
             Fact::Unusable(why) => return (Fact::Unusable(why), None),
@@ -116,7 +143,7 @@ impl FactFinder<'_> {
 
     /// The name of the assignor, where exactly one that is modelled is exported.
     pub(super) fn assignor(&self) -> Fact<String> {
-        let samples = match self.samples(self.queries.assignor.as_ref(), &[PROTOCOL_LABEL]) {
+        let samples = match self.samples(self.queries.assignor.as_ref(), &[PROTOCOL_LABEL], &[]) {
             Fact::Known(samples) => samples,
             Fact::Absent => return Fact::Absent,
             Fact::Unusable(why) => return Fact::Unusable(why),

@@ -65,11 +65,59 @@ fn label(name: &str) -> String {
     if plain { name.to_owned() } else { format!("\"{}\"", literal(name)) }
 }
 
+/// How old the samples behind an own query are, as far as its limit is concerned.
+struct Ages {
+    /// Whether the series that name a pod are fresh, by its name.
+    of_pods: BTreeMap<String, bool>,
+    /// Whether each selector that names none of the pods has a fresh series.
+    others_fresh: bool,
+}
+
+impl Ages {
+    /// What the answers to `questions` say of `pods`.
+    fn of(
+        source: &dyn MetricsSource,
+        questions: &[MetricQuery],
+        namespace: Option<&str>,
+        at: Timestamp,
+        pods: &BTreeSet<&str>,
+    ) -> Result<Self, UnknownAge> {
+        let mut ages = Self { of_pods: BTreeMap::new(), others_fresh: true };
+        let mut others = 0;
+        for question in questions {
+            let rows = source.labelled(question, &[NAMESPACE], at)?.samples;
+            let own = |row: &&LabelledSample| {
+                let here =
+                    row.labels[0].is_empty() || namespace.is_none_or(|namespace| row.labels[0] == namespace);
+                here && row.pod.as_deref().is_some_and(|pod| pods.contains(pod))
+            };
+            let is_fresh = |row: &LabelledSample| row.value > 0.0;
+            let mut own_rows = rows.iter().filter(own).peekable();
+            if own_rows.peek().is_none() {
+                others += usize::from(!rows.is_empty());
+                ages.others_fresh &= rows.is_empty() || rows.iter().any(is_fresh);
+            }
+            for row in own_rows {
+                *ages.of_pods.entry(row.pod.clone().unwrap_or_default()).or_insert(true) &= is_fresh(row);
+            }
+        }
+        if ages.of_pods.is_empty() && others == 0 {
+            let asked: Vec<&str> = questions.iter().map(|question| question.promql.as_str()).collect();
+            return Err(UnknownAge::NoSeries(asked.join("; ")));
+        }
+        Ok(ages)
+    }
+
+    /// A sample is fresh when every selector that names its pod is. Where no selector does, and for
+    /// selectors that name other pods only (an exporter's own), it is fresh when each of these has a fresh
+    /// series.
+    fn is_fresh(&self, pod: &str) -> bool {
+        self.others_fresh && self.of_pods.get(pod).copied().unwrap_or(self.of_pods.is_empty())
+    }
+}
+
 /// Asks `questions` and takes from the samples of `answer` their moment where the series behind them
 /// are stale, so that they are too old whatever the limit.
-///
-/// A sample is fresh when every selector that names its pod is. Where no selector does, and for selectors
-/// that name other pods only (an exporter's own), it is fresh when each of these has a fresh series.
 ///
 /// # Errors
 /// When that cannot be known; the answer is unchanged then.
@@ -83,36 +131,28 @@ pub fn mark_stale(
     if answer.samples.is_empty() {
         return Ok(());
     }
-    let named: BTreeSet<&str> = answer.samples.pods().collect();
-    let mut of_pods: BTreeMap<String, bool> = BTreeMap::new();
-    let (mut others_fresh, mut others) = (true, 0);
-    for question in questions {
-        let rows = source.labelled(question, &[NAMESPACE], at)?.samples;
-        let own = |row: &&LabelledSample| {
-            let here =
-                row.labels[0].is_empty() || namespace.is_none_or(|namespace| row.labels[0] == namespace);
-            here && row.pod.as_deref().is_some_and(|pod| named.contains(pod))
-        };
-        let is_fresh = |row: &LabelledSample| row.value > 0.0;
-        let mut own_rows = rows.iter().filter(own).peekable();
-        if own_rows.peek().is_none() {
-            others += usize::from(!rows.is_empty());
-            others_fresh &= rows.is_empty() || rows.iter().any(is_fresh);
-        }
-        for row in own_rows {
-            *of_pods.entry(row.pod.clone().unwrap_or_default()).or_insert(true) &= is_fresh(row);
-        }
-    }
-    if of_pods.is_empty() && others == 0 {
-        let asked: Vec<&str> = questions.iter().map(|question| question.promql.as_str()).collect();
-        return Err(UnknownAge::NoSeries(asked.join("; ")));
-    }
-    let is_fresh = |pod: &str| others_fresh && of_pods.get(pod).copied().unwrap_or(of_pods.is_empty());
+    let ages = Ages::of(source, questions, namespace, at, &answer.samples.pods().collect())?;
     let mut marked = Samples::default();
     for Sample { pod, value, timestamp_ms } in answer.samples.iter() {
-        let timestamp_ms = if is_fresh(pod) { timestamp_ms } else { LONG_AGO_MS };
+        let timestamp_ms = if ages.is_fresh(pod) { timestamp_ms } else { LONG_AGO_MS };
         marked.push(pod, Point { timestamp_ms, value });
     }
     answer.samples = marked;
     Ok(())
+}
+
+/// Asks `questions` and tells whether the series behind an own query are fresh: those of each of `pods` that
+/// they name, and where they name none, one of each selector.
+///
+/// # Errors
+/// When that cannot be known.
+pub(crate) fn are_fresh(
+    source: &dyn MetricsSource,
+    questions: &[MetricQuery],
+    namespace: Option<&str>,
+    at: Timestamp,
+    pods: &BTreeSet<&str>,
+) -> Result<bool, UnknownAge> {
+    let ages = Ages::of(source, questions, namespace, at, pods)?;
+    Ok(ages.others_fresh && ages.of_pods.values().all(|is_fresh| *is_fresh))
 }

@@ -1,9 +1,12 @@
 //! What is asked of the consumer group itself: who owns which partition, how loaded each is, and how
 //! partitions are dealt. All of it is optional.
 
+use std::collections::BTreeMap;
+
 use rebalancer_core::Metric;
 
 use super::client::{Client, JMX_DEFAULT, MICROMETER};
+use super::fresh::{self, UnknownAge, question_name};
 use super::kafka::{kminion_partitions, partitions_by_client, partitions_by_pod_ip};
 use super::otel;
 use super::preset::{fresh, select};
@@ -41,6 +44,8 @@ pub struct FactQueries {
     pub(crate) assigned: Option<MetricQuery>,
     /// Any value by protocol.
     pub(crate) assignor: Option<MetricQuery>,
+    /// The questions whether the samples behind an own query are fresh, by its name.
+    ages: BTreeMap<String, Result<Vec<MetricQuery>, UnknownAge>>,
 }
 
 impl FactQueries {
@@ -56,6 +61,10 @@ impl FactQueries {
         };
         let load = own(LOAD, settings.own_partition_load.as_ref(), "QUERY_PARTITION_LOAD")?;
         let assigned = own(ASSIGNED, settings.own_assigned_partitions.as_ref(), "QUERY_ASSIGNED_PARTITIONS")?;
+        let limit = settings.max_sample_age;
+        let ages = [&load, &assigned].into_iter().flatten();
+        let ages = ages.filter_map(|query| Some((query.name.clone(), fresh::questions(query, limit?))));
+        let ages = ages.collect();
         let preset = |name: &str, promql: Option<String>| promql.map(|promql| scoped(name, promql, settings));
         Ok(Self {
             metrics: Metric::ALL.map(|metric| queries.get(metric).cloned()),
@@ -63,30 +72,40 @@ impl FactQueries {
             owners: preset(OWNERS, settings.preset.partition_owners(settings)),
             assigned: assigned.or_else(|| preset(ASSIGNED, settings.preset.assigned_partitions(settings))),
             assignor: preset(ASSIGNOR, assignor(settings)),
+            ages,
         })
     }
 
-    /// The queries of a recorded run: `promql` gives the text of a query by its name, `None` where it was
+    /// The queries of a recorded run: `promql` gives the texts of the queries of a name, none where it was
     /// not asked.
     pub fn recorded<'r>(
-        promql: impl Fn(&str) -> Option<&'r str>,
+        promql: impl Fn(&str) -> Vec<&'r str>,
         namespace: Option<&str>,
         pod_label: &str,
     ) -> Self {
-        let asked = |name: &str| {
-            let query = MetricQuery::new(name, promql(name)?).with_pod_label(pod_label);
-            Some(match namespace {
-                Some(namespace) => query.in_namespace(namespace),
-                None => query,
-            })
+        let all = |name: &str| -> Vec<MetricQuery> {
+            let queries = promql(name).into_iter();
+            let queries = queries.map(|text| MetricQuery::new(name, text).with_pod_label(pod_label));
+            queries.map(|query| MetricQuery { namespace: namespace.map(str::to_owned), ..query }).collect()
         };
+        let asked = |name: &str| all(name).into_iter().next();
+        // What was not asked about its age is not known to be stale.
+        let ages = [LOAD, ASSIGNED].into_iter().map(|name| (name.to_owned(), Ok(all(&question_name(name)))));
+        let ages = ages.filter(|(_, questions)| questions.as_ref().is_ok_and(|asked| !asked.is_empty()));
         Self {
             metrics: Metric::ALL.map(|metric| asked(metric.name())),
             load: asked(LOAD),
             owners: asked(OWNERS),
             assigned: asked(ASSIGNED),
             assignor: asked(ASSIGNOR),
+            ages: ages.collect(),
         }
+    }
+
+    /// The questions whether the samples behind a query are fresh; `None` for those of presets, which leave
+    /// stale ones out themselves.
+    pub(crate) fn ages_of(&self, query: &MetricQuery) -> Option<&Result<Vec<MetricQuery>, UnknownAge>> {
+        self.ages.get(&query.name)
     }
 
     /// The queries of the group, those that have a source.

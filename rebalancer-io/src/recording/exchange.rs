@@ -26,9 +26,15 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// The query of a name, as it was asked.
+    /// The first query of a name, as it was asked.
     pub fn promql(&self, name: &str) -> Option<&str> {
-        self.exchanges.iter().find(|exchange| exchange.name == name).map(|exchange| exchange.query.as_str())
+        self.promqls(name).into_iter().next()
+    }
+
+    /// The queries of a name, as they were asked.
+    pub fn promqls(&self, name: &str) -> Vec<&str> {
+        let of_name = self.exchanges.iter().filter(|exchange| exchange.name == name);
+        of_name.map(|exchange| exchange.query.as_str()).collect()
     }
 }
 

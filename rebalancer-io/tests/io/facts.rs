@@ -323,6 +323,46 @@ fn partitions_are_joined_with_their_owners_whatever_the_spelling() {
     assert!(reason(&facts.partitions).contains("more than one sample"), "{:?}", facts.partitions);
 }
 
+/// Answers carry the time of the question whatever they were computed of.
+#[test]
+fn own_queries_of_the_group_are_held_to_the_age_of_what_they_read() {
+    let pods = old(2);
+    let zero = Some("orders-6d5f9-00000");
+    let mut source = Answers::default();
+    source.labelled.insert("partition_load".into(), vec![labelled(zero, &["t", "0"], 1.0)]);
+    source.labelled.insert("assigned_partitions".into(), vec![labelled(zero, &[""], 1.0)]);
+    let settings = QuerySettings {
+        own_partition_load: Some("sum by (pod, topic, partition) (rate(read_total[5m]))".into()),
+        own_assigned_partitions: Some("assigned".into()),
+        preset: KafkaPreset::None,
+        ..QuerySettings::new("shop")
+    };
+    let queries = QuerySet::new(&settings).expect("queries");
+    let queries = FactQueries::new(&queries, &settings).expect("queries");
+    let find = |source: &Answers| {
+        let at = Timestamp::from_second(AT).expect("a time");
+        let finder = FactFinder::new(source, &queries, at);
+        let facts = finder.find(&pods, None, &[], &Persistence::STANDARD, &Kept::All);
+        let (load, assigned) = (&facts.partitions, &facts.assigned_partitions);
+        [(load.is_failed(), reason(load).to_owned()), (assigned.is_failed(), reason(assigned).to_owned())]
+    };
+    for name in ["partition_load_fresh", "assigned_partitions_fresh"] {
+        source.labelled.insert(name.into(), vec![labelled(zero, &["shop"], 1.0)]);
+    }
+    assert_eq!(find(&source), [(false, "known".to_owned()), (false, "known".to_owned())]);
+    for name in ["partition_load_fresh", "assigned_partitions_fresh"] {
+        source.labelled.insert(name.into(), vec![labelled(zero, &["shop"], 0.0)]);
+    }
+    let old = (true, "is older than MAX_SAMPLE_AGE".to_owned());
+    assert_eq!(find(&source), [old.clone(), old]);
+    source.labelled.insert("assigned_partitions_fresh".into(), Vec::new());
+    let unknown = &find(&source)[1];
+    assert!(unknown.0 && unknown.1.contains("it is not known how old it is"), "{unknown:?}");
+    let asked = source.asked();
+    let question = &asked.iter().find(|asked| asked.name == "partition_load_fresh").expect("asked").promql;
+    assert!(question.contains("timestamp(read_total) >= bool (time() - 180)"), "{question}");
+}
+
 #[test]
 fn owners_alone_let_the_assignor_be_recognised_and_nothing_else() {
     let pods = old(2);
