@@ -1,5 +1,6 @@
-//! What the benchmarks share: recorded answers, the stages with their floors and peers, how they are
-//! timed, and the page the results make.
+//! What the benchmarks share: recorded answers, the stages of a decision with their floors and peers,
+//! and how they are timed. Empty without the feature `measure`.
+#![cfg(feature = "measure")]
 
 pub mod instructions;
 pub mod measure;

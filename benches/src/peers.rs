@@ -3,13 +3,10 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use ndarray::ArrayView1;
-use ndarray_stats::SummaryStatisticsExt as _;
 use prometheus_http_query::response::PromqlResult;
 use rebalancer_core::{DEFAULT_FLOORS, DEFAULT_WEIGHTS, Load, Metric, PerMetric, PodState};
 use rebalancer_io::prometheus::InstantAnswer;
 use serde::Deserialize;
-use serde_json::Value;
 use statrs::statistics::Statistics as _;
 
 /// Adds up what a decoder found, so that nothing of it is left out: the values in order, and the
@@ -20,25 +17,9 @@ pub fn told<'a>(found: impl Iterator<Item = (&'a str, f64)>) -> f64 {
     values + names as f64
 }
 
-/// Decodes into `serde_json`'s tree of values.
-pub fn serde_tree(body: &str) -> f64 {
-    let tree: Value = serde_json::from_str(body).expect("it is JSON");
-    let series = tree["data"]["result"].as_array().expect("a vector");
-    told(series.iter().filter_map(|series| {
-        let value = series["value"][1].as_str()?.parse().ok()?;
-        Some((series["metric"]["pod"].as_str()?, value))
-    }))
-}
-
 /// Decodes into structs that borrow, with `serde_json`.
 pub fn serde_typed(body: &str) -> f64 {
     let answer: Answer<'_> = serde_json::from_str(body).expect("it is JSON");
-    answer.told()
-}
-
-/// Decodes into the same structs with `sonic-rs`.
-pub fn sonic_typed(body: &str) -> f64 {
-    let answer: Answer<'_> = sonic_rs::from_str(body).expect("it is JSON");
     answer.told()
 }
 
@@ -63,11 +44,6 @@ pub fn std_map(answers: &PerMetric<InstantAnswer>) -> f64 {
 /// The population variance by `statrs`.
 pub fn statrs_variance(loads: &[f64]) -> f64 {
     loads.population_variance()
-}
-
-/// The population variance by `ndarray-stats`.
-pub fn ndarray_variance(loads: &[f64]) -> f64 {
-    ArrayView1::from(loads).central_moment(2).unwrap_or_default()
 }
 
 /// Mean and variance of each metric and of the score by `statrs`, and a sort: the position of the

@@ -1,178 +1,155 @@
-//! The page of a comparison: each goal with what was measured, and the medians behind it.
+//! The page of figures: the goals with what was measured, and a row for each stage.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::measure::median;
+use crate::stages::{FLOOR, OURS};
 
-const GOALS: &str = include_str!("goals.txt");
+const GO: &str = "Go reference";
 
-/// What a figure is of: stage, answers and variant.
-type Of = (String, String, String);
+/// Stage, answers and variant of a figure.
+type Of = (&'static str, &'static str, &'static str);
 
-/// What is to be reached at some numbers of pods.
-struct Goal<'a> {
-    what: &'a str,
+/// A ratio of two figures that is to stay within a limit.
+struct Goal {
+    what: &'static str,
     of: Of,
-    /// What it is divided by; by nothing when it is a goal in itself.
-    by: Option<Of>,
-    /// `at most` or `at least`, a number and a unit.
-    limit: &'a str,
-    sizes: Vec<usize>,
+    by: Of,
+    sense: Sense,
+    /// The limit at each number of pods.
+    limits: &'static [(usize, f64)],
 }
 
-/// Medians, and what they are of in the order in which it was measured.
+#[derive(Clone, Copy, PartialEq)]
+enum Sense {
+    AtMost,
+    AtLeast,
+}
+
+const GOALS: [Goal; 4] = [
+    Goal {
+        what: "decode, CPU times its floor",
+        of: ("decode", "Prometheus", OURS),
+        by: ("decode", "Prometheus", FLOOR),
+        sense: Sense::AtMost,
+        limits: &[(10_000, 4.0), (100_000, 4.0)],
+    },
+    Goal {
+        what: "replay, CPU of Go times ours",
+        of: ("CPU ms", "replay", GO),
+        by: ("CPU ms", "replay", OURS),
+        sense: Sense::AtLeast,
+        limits: &[(10_000, 25.0), (100_000, 25.0)],
+    },
+    Goal {
+        what: "replay, memory of Go times ours",
+        of: ("peak MB", "replay", GO),
+        by: ("peak MB", "replay", OURS),
+        sense: Sense::AtLeast,
+        limits: &[(10_000, 4.0), (100_000, 8.0)],
+    },
+    Goal {
+        what: "start, CPU of the Go reference times ours",
+        of: ("CPU ms", "start", GO),
+        by: ("CPU ms", "start", OURS),
+        sense: Sense::AtLeast,
+        limits: &[(0, 1.0)],
+    },
+];
+
+/// Medians by number of pods, stage, answers and variant.
 struct Figures {
-    numbers: BTreeMap<(usize, Of), f64>,
-    order: Vec<Of>,
-    /// Numbers of pods; without 0, which stands for what is not a matter of pods.
+    medians: BTreeMap<(usize, String, String, String), f64>,
+    /// Stages with their answers, in the order in which they were measured.
+    stages: Vec<(String, String)>,
+    /// Numbers of pods, without the 0 of a start.
     sizes: Vec<usize>,
 }
 
-/// Makes the page of lines `pods TAB stage TAB answers TAB variant TAB number`; several numbers of one
-/// variant become their median. Lines that begin with `# ` are told as they are.
-///
-/// # Panics
-/// When the list of goals is broken.
+/// Makes the page from lines `pods TAB stage TAB answers TAB variant TAB number`. Several numbers of one
+/// variant become their median. Lines that begin with `# ` are copied.
 pub fn page(lines: &str) -> String {
     let figures = Figures::of(lines);
     let remarks: Vec<&str> = lines.lines().filter_map(|line| line.strip_prefix("# ")).collect();
-    let mut page = remarks.join("\n");
-    page.push_str("\n\n## Goals\n\nBold is reached; else by how much it is missed.\n\n");
-    page.push_str(&figures.goals());
-    page.push_str("\n## Stages\n\nCPU nanoseconds a pod; of `decode_memory`, bytes a pod.\n\n");
-    page.push_str(&figures.table("stage | answers | variant", |(stage, ..)| !stage.contains(' ')));
-    page.push_str("\n## The whole program\n\n");
-    page.push_str(
-        &figures.table("measure | of | program", |(stage, of, _)| stage.contains(' ') && of != "start"),
-    );
-    page.push_str("\n## Start\n\n");
-    page.push_str(&figures.start());
+    let mut page = format!("{}\n\n| goal | limit | measured |\n|---|---|---|\n", remarks.join("\n"));
+    for goal in &GOALS {
+        for &(pods, limit) in goal.limits {
+            figures.tell_goal(&mut page, goal, pods, limit);
+        }
+    }
+    let sizes: Vec<String> = figures.sizes.iter().map(|pods| short(*pods)).collect();
+    let sizes = sizes.join(" / ");
+    let _ = write!(page, "\nAt {sizes} pods, CPU nanoseconds a pod (`decode_memory`: bytes a pod; the program: as said):\n\n");
+    page.push_str("| stage | floor | pod-rebalancer | Go reference | others |\n|---|---|---|---|---|\n");
+    for (stage, answers) in &figures.stages {
+        figures.tell_stage(&mut page, stage, answers);
+    }
     page
 }
 
 impl Figures {
     fn of(lines: &str) -> Self {
-        let mut all: BTreeMap<(usize, Of), Vec<f64>> = BTreeMap::new();
-        let mut order: Vec<Of> = Vec::new();
+        let mut numbers: BTreeMap<(usize, String, String, String), Vec<f64>> = BTreeMap::new();
+        let mut stages: Vec<(String, String)> = Vec::new();
         for line in lines.lines() {
             let fields: Vec<&str> = line.split('\t').collect();
             let [pods, stage, answers, variant, number] = fields[..] else { continue };
             let (Ok(pods), Ok(number)) = (pods.parse(), number.parse()) else { continue };
-            let of = (stage.to_owned(), answers.to_owned(), variant.to_owned());
-            if !order.contains(&of) {
-                order.push(of.clone());
+            let of = (stage.to_owned(), answers.to_owned());
+            if !stages.contains(&of) {
+                stages.push(of.clone());
             }
-            all.entry((pods, of)).or_default().push(number);
+            numbers.entry((pods, of.0, of.1, variant.to_owned())).or_default().push(number);
         }
-        let seen = order.clone();
-        order.sort_by_key(|of| {
-            let stage = seen.iter().position(|other| other.0 == of.0);
-            (stage, seen.iter().position(|other| (&other.0, &other.1) == (&of.0, &of.1)))
-        });
-        let sizes: BTreeSet<usize> = all.keys().map(|(pods, _)| *pods).filter(|pods| *pods > 0).collect();
-        let numbers = all.into_iter().map(|(of, numbers)| (of, median(&numbers))).collect();
-        Self { numbers, order, sizes: sizes.into_iter().collect() }
+        let mut sizes: Vec<usize> = numbers.keys().map(|(pods, ..)| *pods).filter(|pods| *pods > 0).collect();
+        sizes.dedup();
+        let medians = numbers.into_iter().map(|(of, numbers)| (of, median(&numbers))).collect();
+        Self { medians, stages, sizes }
     }
 
-    fn number(&self, pods: usize, of: &Of) -> Option<f64> {
-        self.numbers.get(&(pods, of.clone())).copied()
+    fn median(&self, pods: usize, (stage, answers, variant): (&str, &str, &str)) -> Option<f64> {
+        self.medians.get(&(pods, stage.to_owned(), answers.to_owned(), variant.to_owned())).copied()
     }
 
-    /// A row a goal and a column a number of pods, then the goals that are no matter of pods.
-    fn goals(&self) -> String {
-        let mut table = header("goal | limit", &self.sizes);
-        let of_pods = |goal: &Goal<'_>| goal.sizes != [0];
-        for goal in goals().into_iter().filter(of_pods) {
-            if !goal.sizes.iter().any(|pods| self.sizes.contains(pods)) {
-                continue;
+    /// A row of the goals, bold where it is reached.
+    fn tell_goal(&self, page: &mut String, goal: &Goal, pods: usize, limit: f64) {
+        let what = if pods == 0 { goal.what.to_owned() } else { format!("{}, {}", goal.what, short(pods)) };
+        let (words, measured) = (
+            if goal.sense == Sense::AtMost { "at most" } else { "at least" },
+            self.median(pods, goal.of).zip(self.median(pods, goal.by)),
+        );
+        let shown = match measured.map(|(of, by)| of / by) {
+            None => "not measured".to_owned(),
+            Some(ratio) if (ratio <= limit) == (goal.sense == Sense::AtMost) || ratio == limit => {
+                format!("**{} x**", three_digits(ratio))
             }
-            let _ = write!(table, "| {} | {} |", goal.what, goal.limit);
-            for pods in &self.sizes {
-                let _ = write!(table, " {} |", self.reached(&goal, *pods));
-            }
-            table.push('\n');
-        }
-        table
+            Some(ratio) => format!("{} x", three_digits(ratio)),
+        };
+        let _ = writeln!(page, "| {what} | {words} {limit} x | {shown} |");
     }
 
-    fn start(&self) -> String {
-        let mut table = String::from("| goal | limit | measured |\n|---|---|---|\n");
-        for goal in goals().into_iter().filter(|goal| goal.sizes == [0]) {
-            let _ = writeln!(table, "| {} | {} | {} |", goal.what, goal.limit, self.reached(&goal, 0));
-        }
-        table.push_str("\n| program | CPU ms | peak MB |\n|---|---|---|\n");
-        let of_start = self.order.iter().filter(|(stage, of, _)| of == "start" && stage == "CPU ms");
-        for (_, of, program) in of_start {
-            let shown = |stage: &str| {
-                self.number(0, &(stage.to_owned(), of.clone(), program.clone()))
-                    .map_or_else(String::new, three_digits)
-            };
-            let _ = writeln!(table, "| {program} | {} | {} |", shown("CPU ms"), shown("peak MB"));
-        }
-        table
+    /// A row with the figures of one stage.
+    fn tell_stage(&self, page: &mut String, stage: &str, answers: &str) {
+        let variants = self.medians.keys().filter(|(_, of, on, _)| of == stage && on == answers);
+        let mut others: Vec<&str> = variants.map(|(.., variant)| variant.as_str()).collect();
+        others.sort_unstable();
+        others.dedup();
+        others.retain(|variant| ![FLOOR, OURS, GO].contains(variant));
+        let others: Vec<String> = others
+            .iter()
+            .map(|variant| format!("{variant} {}", self.sizes_of(stage, answers, variant)))
+            .collect();
+        let [floor, ours, go] = [FLOOR, OURS, GO].map(|variant| self.sizes_of(stage, answers, variant));
+        let _ = writeln!(page, "| {stage}, {answers} | {floor} | {ours} | {go} | {} |", others.join(", "));
     }
 
-    /// What was measured of a goal; nothing where none is set or nothing was measured.
-    fn reached(&self, goal: &Goal<'_>, pods: usize) -> String {
-        if !goal.sizes.contains(&pods) {
-            return String::new();
-        }
-        let by = goal.by.as_ref().map_or(Some(1.0), |by| self.number(pods, by));
-        let Some((of, by)) = self.number(pods, &goal.of).zip(by) else { return "not measured".to_owned() };
-        let (value, (at_least, limit, unit)) = (of / by, goal.limit());
-        let missed = if at_least { limit / value } else { value / limit };
-        let value = three_digits(value);
-        if missed <= 1.0 { format!("**{value} {unit}**") } else { format!("{value} {unit}, by {missed:.2}") }
+    /// The medians of a variant at all numbers of pods.
+    fn sizes_of(&self, stage: &str, answers: &str, variant: &str) -> String {
+        let sizes: &[usize] = if answers == "start" { &[0] } else { &self.sizes };
+        let medians = sizes.iter().filter_map(|pods| self.median(*pods, (stage, answers, variant)));
+        medians.map(three_digits).collect::<Vec<String>>().join(" / ")
     }
-
-    /// A row for everything that `is_in` picks and a column a number of pods.
-    fn table(&self, head: &str, is_in: impl Fn(&Of) -> bool) -> String {
-        let mut table = header(head, &self.sizes);
-        for of in self.order.iter().filter(|of| is_in(of)) {
-            let _ = write!(table, "| {} | {} | {} |", of.0, of.1, of.2);
-            for pods in &self.sizes {
-                let shown = self.number(*pods, of).map_or_else(String::new, three_digits);
-                let _ = write!(table, " {shown} |");
-            }
-            table.push('\n');
-        }
-        table
-    }
-}
-
-impl Goal<'_> {
-    /// Whether it is a least one, the number and its unit.
-    fn limit(&self) -> (bool, f64, &str) {
-        let words: Vec<&str> = self.limit.split(' ').collect();
-        let [_, sense, number, unit] = words[..] else { panic!("{}: {}", self.what, self.limit) };
-        (sense == "least", number.parse().expect("a limit is a number"), unit)
-    }
-}
-
-fn goals() -> Vec<Goal<'static>> {
-    let lines = GOALS.lines().filter(|line| !line.starts_with('#'));
-    lines
-        .map(|line| {
-            let fields: Vec<&str> = line.split('|').map(str::trim).collect();
-            let [what, of, by, limit, sizes] = fields[..] else { panic!("not a goal: {line}") };
-            let of = of_text(of).unwrap_or_else(|| panic!("nothing to measure: {line}"));
-            let sizes = sizes.split(' ').map(|pods| pods.parse().expect("a number of pods")).collect();
-            Goal { what, of, by: of_text(by), limit, sizes }
-        })
-        .collect()
-}
-
-fn of_text(text: &str) -> Option<Of> {
-    let (stage, rest) = text.split_once('/')?;
-    let (answers, variant) = rest.split_once('/')?;
-    Some((stage.to_owned(), answers.to_owned(), variant.to_owned()))
-}
-
-fn header(head: &str, sizes: &[usize]) -> String {
-    let names: Vec<String> = sizes.iter().map(|pods| short(*pods)).collect();
-    let columns = head.split('|').count() + sizes.len();
-    format!("| {head} | {} |\n{}|\n", names.join(" | "), "|---".repeat(columns))
 }
 
 /// A number of pods in few letters.
@@ -184,7 +161,7 @@ fn short(pods: usize) -> String {
     }
 }
 
-/// Three digits that count, all of those before the point.
+/// Three significant digits, and all digits before the point.
 fn three_digits(number: f64) -> String {
     let decimals = match number.abs() {
         large if large >= 100.0 => 0,
@@ -200,25 +177,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_tells_medians_and_goals() {
+    fn a_page_shows_goals_and_medians() {
         let lines = "# Of a test.\n\
             10000\tdecode\tPrometheus\tfloor\t10\n\
             10000\tdecode\tPrometheus\tpod-rebalancer\t50\n\
             10000\tdecode\tPrometheus\tpod-rebalancer\t30\n\
             10000\tdecode\tPrometheus\tpod-rebalancer\t31\n\
+            10000\tdecode\tPrometheus\tserde_json\t150\n\
             10000\tdecode\tPrometheus\tGo reference\t1550\n\
+            10000\tCPU ms\treplay\tGo reference\t24\n\
+            10000\tCPU ms\treplay\tpod-rebalancer\t1\n\
             0\tCPU ms\tstart\tpod-rebalancer\t1\n\
             0\tCPU ms\tstart\tGo reference\t4\n";
         let page = page(lines);
         for expected in [
-            "Of a test.\n\n## Goals",
-            "| goal | limit | 10k |\n|---|---|---|\n",
-            "| decode, times the floor | at most 4 x | **3.10 x** |\n",
-            "| decode, times less than Go | at least 70 x | 50.0 x, by 1.40 |\n",
-            "| memory of decoding | at most 130 bytes | not measured |\n",
-            "| stage | answers | variant | 10k |\n|---|---|---|---|\n| decode | Prometheus | floor | 10.0 |\n",
-            "| start, times the CPU of the Go reference's | at most 0.4 x | **0.250 x** |\n",
-            "| pod-rebalancer | 1.00 |  |\n",
+            "Of a test.\n\n| goal | limit | measured |",
+            "| decode, CPU times its floor, 10k | at most 4 x | **3.10 x** |\n",
+            "| decode, CPU times its floor, 100k | at most 4 x | not measured |\n",
+            "| replay, CPU of Go times ours, 10k | at least 25 x | 24.0 x |\n",
+            "| start, CPU of the Go reference times ours | at least 1 x | **4.00 x** |\n",
+            "At 10k pods,",
+            "| decode, Prometheus | 10.0 | 31.0 | 1550 | serde_json 150 |\n",
+            "| CPU ms, start |  | 1.00 | 4.00 |  |\n",
         ] {
             assert!(page.contains(expected), "{expected}\nis not in\n{page}");
         }

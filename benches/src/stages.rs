@@ -172,7 +172,7 @@ impl Data {
         let (to_hash, for_map) = (answers.clone(), answers.clone());
         let variants = vec![
             Variant::new(FLOOR, move || hash_all(black_box(&to_hash))),
-            Variant::new("std HashMap, owned names", move || peers::std_map(black_box(&for_map))),
+            Variant::new("std HashMap", move || peers::std_map(black_box(&for_map))),
             Variant::new(OURS, move || named(black_box(&answers)).names.len() as f64),
         ];
         checked(self.count as f64, variants)
@@ -208,13 +208,7 @@ impl Data {
                 let mean = loads.iter().sum::<f64>() / loads.len() as f64;
                 loads.iter().map(|load| (load - mean) * (load - mean)).sum::<f64>() / loads.len() as f64
             }),
-            Variant::new("plain two-pass, eight lanes", move || {
-                let loads = black_box(loads);
-                let mean = lanes(loads) / loads.len() as f64;
-                centred_lanes(loads, mean) / loads.len() as f64
-            }),
             Variant::new("statrs", move || peers::statrs_variance(black_box(loads))),
-            Variant::new("ndarray-stats", move || peers::ndarray_variance(black_box(loads))),
             Variant::new(OURS, move || Spread::of(black_box(loads)).map_or(0.0, |spread| spread.variance)),
         ];
         checked(Exact::of(loads).variance, variants)
@@ -304,10 +298,8 @@ fn decode(body: &str) -> Vec<Variant<'_>> {
             assert!(checked, "a String is UTF-8");
             black_box(&numbers).iter().map(parsed).sum::<f64>()
         }),
-        Variant::new("serde_json, tree of values", || peers::serde_tree(black_box(body))),
         Variant::new("prometheus-http-query", || peers::prometheus_http_query(black_box(body))),
-        Variant::new("serde_json, typed and borrowed", || peers::serde_typed(black_box(body))),
-        Variant::new("sonic-rs, typed and borrowed", || peers::sonic_typed(black_box(body))),
+        Variant::new("serde_json", || peers::serde_typed(black_box(body))),
         Variant::new(OURS, || {
             let answer = answer(black_box(body));
             peers::told(answer.samples.iter().map(|sample| (sample.pod, sample.value)))
@@ -382,16 +374,6 @@ fn lanes(loads: &[f64]) -> f64 {
     for chunk in loads.chunks(8) {
         for (sum, load) in sums.iter_mut().zip(chunk) {
             *sum += load;
-        }
-    }
-    sums.iter().sum()
-}
-
-fn centred_lanes(loads: &[f64], mean: f64) -> f64 {
-    let mut sums = [0.0; 8];
-    for chunk in loads.chunks(8) {
-        for (sum, load) in sums.iter_mut().zip(chunk) {
-            *sum += (load - mean) * (load - mean);
         }
     }
     sums.iter().sum()
