@@ -4,6 +4,7 @@ pub mod backtest;
 pub mod check;
 pub mod completion;
 pub mod config;
+pub mod consent;
 pub mod man;
 pub mod page;
 pub mod plan;

@@ -10,7 +10,7 @@ use rebalancer_io::kubernetes::ClusterError;
 use rebalancer_io::prometheus::QueryError;
 
 use crate::exit;
-use crate::render::plain;
+use crate::format::text::plain;
 
 /// Why there is no decision, and whose fault that is.
 #[derive(Debug)]

@@ -4,6 +4,7 @@ mod cli;
 mod commands;
 mod exit;
 mod failure;
+mod format;
 mod pipeline;
 mod render;
 mod report;

@@ -5,4 +5,7 @@ pub mod check;
 pub mod clocks;
 pub mod decide;
 pub mod observe;
+pub mod plan;
 pub mod recorded;
+pub mod replay;
+pub mod rotate;

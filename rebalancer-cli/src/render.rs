@@ -5,11 +5,12 @@ use std::io::{self, Write};
 use anyhow::Context as _;
 
 use crate::cli::args::{OutputArgs, OutputFormat};
+use crate::format::text::plain;
 use crate::render::terminal::Terminal;
 use crate::render::text::table;
 use crate::report::Report;
 
-pub mod backtest;
+pub mod data;
 pub mod html;
 pub mod terminal;
 pub mod text;
@@ -60,10 +61,8 @@ fn render(report: &Report, format: OutputFormat, terminal: Terminal) -> anyhow::
     Ok(match format {
         OutputFormat::Table => table::render(report, false, terminal),
         OutputFormat::Wide => table::render(report, true, terminal),
-        OutputFormat::Json => {
-            serde_json::to_string_pretty(report).context("cannot write the report as JSON")? + "\n"
-        }
-        OutputFormat::Yaml => serde_saphyr::to_string(report).context("cannot write the report as YAML")?,
+        OutputFormat::Json => data::json(report)?,
+        OutputFormat::Yaml => data::yaml(report)?,
         OutputFormat::Name => names(report),
         OutputFormat::Csv | OutputFormat::Short | OutputFormat::None => String::new(),
     })
@@ -74,21 +73,4 @@ fn names(report: &Report) -> String {
     let deleted = report.rotation.iter().flat_map(|rotation| &rotation.deleted);
     let planned = report.targets.iter().filter(|_| report.acts()).map(|target| &target.pod);
     deleted.chain(planned).map(|pod| plain(pod) + "\n").collect()
-}
-
-/// Text from outside as one line, without control characters, which could repaint a terminal, and
-/// without letters that show nothing or turn the direction of others.
-pub fn plain(text: &str) -> String {
-    let line = text
-        .split(['\r', '\n'])
-        .map(str::trim)
-        .filter(|part| !part.is_empty())
-        .collect::<Vec<&str>>()
-        .join(" ");
-    line.chars().map(|char| if is_hidden(char) { '\u{fffd}' } else { char }).collect()
-}
-
-fn is_hidden(char: char) -> bool {
-    char.is_control()
-        || matches!(char, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }

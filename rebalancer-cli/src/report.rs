@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 pub mod backtest;
 pub mod build;
 pub mod check;
+pub mod config;
 pub mod diagnosis;
 pub mod rotation;
 pub mod schema;

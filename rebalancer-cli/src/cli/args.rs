@@ -12,18 +12,22 @@ mod backtest;
 mod decision;
 mod guards;
 mod kubernetes;
+mod live;
 mod output;
 mod page;
 mod prometheus;
+mod saved;
 mod telemetry;
 
 pub use backtest::BacktestArgs;
 pub use decision::{DecisionArgs, GuardMode};
 pub use guards::GuardArgs;
 pub use kubernetes::{ActionArgs, DryRun, KubernetesArgs, LocalStorage, PacingChoice};
+pub use live::LiveArgs;
 pub use output::{Color, LogFormat, OutputArgs, OutputFormat};
 pub use page::{PageArgs, ReportArgs};
 pub use prometheus::{Method, PrometheusArgs, QueryArgs};
+pub use saved::SavedArgs;
 pub use telemetry::{PushArgs, TextfileArgs};
 
 /// Measures how unevenly the pods of a workload are loaded and, when a threshold is passed, evicts
@@ -159,21 +163,6 @@ pub struct ReplayArgs {
     pub textfile: TextfileArgs,
 }
 
-/// What was saved, and what it is to be decided by.
-#[derive(Debug, Args)]
-pub struct SavedArgs {
-    /// A recording, an HTML page that holds one, a folder with cpu.json, memory.json, lag.json,
-    /// rate.json and perhaps pods.json as `curl` saved them, or a JSON array of pod states; for
-    /// `report` also a JSON report
-    #[arg(value_name = "PATH", index = 1)]
-    pub path: PathBuf,
-    /// Label that holds the name of the pod in a folder's answers
-    #[arg(long, value_name = "LABEL", env = "POD_LABEL", default_value = "pod", help_heading = "Queries")]
-    pub pod_label: String,
-    #[command(flatten)]
-    pub decision: DecisionArgs,
-}
-
 /// Arguments of `config`.
 #[derive(Debug, Args)]
 pub struct ConfigArgs {
@@ -230,19 +219,4 @@ pub enum VersionFormat {
     Text,
     /// For programs.
     Json,
-}
-
-/// What every command that asks live servers takes.
-#[derive(Debug, Args)]
-pub struct LiveArgs {
-    #[command(flatten)]
-    pub prometheus: PrometheusArgs,
-    #[command(flatten)]
-    pub queries: QueryArgs,
-    #[command(flatten)]
-    pub kubernetes: KubernetesArgs,
-    #[command(flatten)]
-    pub decision: DecisionArgs,
-    #[command(flatten)]
-    pub output: OutputArgs,
 }

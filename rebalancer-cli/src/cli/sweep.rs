@@ -5,17 +5,17 @@ use std::str::FromStr;
 use rebalancer_core::Metric;
 
 use crate::cli::values;
-use crate::failure::Failure;
-use crate::settings::decision::DecisionSettings;
 
 /// Most values of one sweep, and most pairs of two: more rows than anyone compares.
-const MOST_VALUES: usize = 100;
+pub const MOST_VALUES: usize = 100;
 
 /// Values of one threshold.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sweep {
-    metric: Metric,
-    values: Vec<f64>,
+    /// The metric whose threshold is tried.
+    pub metric: Metric,
+    /// The values, in order.
+    pub values: Vec<f64>,
 }
 
 impl FromStr for Sweep {
@@ -51,37 +51,6 @@ impl FromStr for Sweep {
         let rounded = |value: f64| (value * 1e9).round() / 1e9;
         Ok(Self { metric, values: values.map(|index| rounded(from + index * step)).collect() })
     }
-}
-
-/// The settings with each pair of values of the sweeps in place of their thresholds.
-///
-/// # Errors
-/// A threshold that is swept twice, or too many pairs.
-pub fn variants(settings: &DecisionSettings, sweeps: &[Sweep]) -> Result<Vec<DecisionSettings>, Failure> {
-    let values = |metric: Metric, own: f64| {
-        let mut of_metric = sweeps.iter().filter(|sweep| sweep.metric == metric);
-        match (of_metric.next(), of_metric.next()) {
-            (None, _) => Ok(vec![own]),
-            (Some(sweep), None) => Ok(sweep.values.clone()),
-            (Some(_), Some(_)) => Err(Failure::usage(format!("--sweep names {metric} twice"))),
-        }
-    };
-    let cpu = values(Metric::Cpu, settings.thresholds.cpu)?;
-    let lag = values(Metric::Lag, settings.thresholds.lag)?;
-    if cpu.len() * lag.len() > MOST_VALUES {
-        return Err(Failure::usage(format!(
-            "the sweeps have {} pairs of thresholds, more than {MOST_VALUES}; take larger steps",
-            cpu.len() * lag.len()
-        )));
-    }
-    let pairs = cpu.iter().flat_map(|cpu| lag.iter().map(move |lag| (*cpu, *lag)));
-    Ok(pairs
-        .map(|(cpu, lag)| {
-            let mut variant = *settings;
-            (variant.thresholds.cpu, variant.thresholds.lag) = (cpu, lag);
-            variant
-        })
-        .collect())
 }
 
 #[cfg(test)]

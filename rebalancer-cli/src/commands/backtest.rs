@@ -7,30 +7,29 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::ArgMatches;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use jiff::Timestamp;
 use rebalancer_core::Metric;
 use rebalancer_io::metrics::{FactQueries, OriginQueries, QuerySet};
 use rebalancer_io::origin::one_origin;
-use rebalancer_io::podstate::Freshness;
 
 use crate::cli::args::BacktestArgs;
-use crate::cli::sweep::variants;
 use crate::commands::page::{Page, page_settings};
 use crate::exit;
 use crate::failure::Failure;
-use crate::pipeline::backtest::{OwnRotations, Past, Recordings, judge};
+use crate::pipeline::backtest::judge::judge;
+use crate::pipeline::backtest::own::OwnRotations;
+use crate::pipeline::backtest::past::Past;
+use crate::pipeline::backtest::recordings::Recordings;
+use crate::pipeline::backtest::times::times;
+use crate::pipeline::backtest::variants::variants;
 use crate::pipeline::clocks;
 use crate::pipeline::observe::{Live, now};
 use crate::render;
-use crate::render::backtest::render as rendered;
 use crate::render::html::{self, Embedded, Extras, QueryRow};
+use crate::render::text::backtest::render as rendered;
 use crate::report::WorkloadReport;
 use crate::report::backtest::BacktestReport;
 use crate::report::backtest::Decision;
 use crate::settings::decision::DecisionSettings;
-
-/// Most moments: a year of every quarter of an hour, and a month of every minute.
-const MOST_MOMENTS: u64 = 50_000;
 
 /// Decides over the past.
 ///
@@ -42,7 +41,7 @@ pub fn run(args: &BacktestArgs, matches: &ArgMatches) -> Result<ExitCode, Failur
     let variants = variants(&settings, &args.sweep)?;
     let (report, queries) = match &args.recordings {
         Some(folder) => {
-            let recordings = Recordings::open(folder, freshness(&settings))?;
+            let recordings = Recordings::open(folder, settings.freshness())?;
             let decided = over_recordings(&recordings, &variants)?;
             let workload = WorkloadReport::default();
             (BacktestReport::new(&settings, &variants, workload, None, decided), Vec::new())
@@ -56,10 +55,6 @@ pub fn run(args: &BacktestArgs, matches: &ArgMatches) -> Result<ExitCode, Failur
     });
     page.write(&report)?;
     Ok(ExitCode::from(exit::DECIDED))
-}
-
-fn freshness(settings: &DecisionSettings) -> Freshness {
-    Freshness { warm_up: settings.warm_up(), max_sample_age: settings.max_sample_age }
 }
 
 /// What each moment came to; nothing where there are no data.
@@ -86,10 +81,10 @@ fn over_history(
     let client = live.client()?;
     one_origin(&client, &OriginQueries::new(&query_settings), &workload.pods, listed_at)
         .context("cannot tell whose series these are")?;
-    for told in clocks::held_against(&live)? {
-        tracing::warn!("{told}");
+    for told in clocks::held_against(&live.clocks())? {
+        tracing::warn!(event = "clock.skewed", "{told}");
     }
-    let past = Past::new(&client, &queries, &facts, &workload, listed_at, freshness(settings));
+    let past = Past::new(&client, &queries, &facts, &workload, listed_at, settings.freshness());
     let mut past = past.allowing_many_controllers(args.live.kubernetes.allow_multiple_controllers);
     let progress = progress(times.len());
     let mut own = vec![OwnRotations::default(); variants.len()];
@@ -111,38 +106,6 @@ fn over_history(
         )
     });
     Ok((report.lacking(past.not_had().into_iter().chain(unaged).collect()), asked))
-}
-
-/// The moments, whole multiples of the time between two of them since 1970: servers that align ranges
-/// answer for no others.
-fn times(args: &BacktestArgs, now: Timestamp) -> Result<Vec<Timestamp>, Failure> {
-    let beyond = || Failure::usage("--from or --to lies beyond all time");
-    let from = match args.from {
-        Some(from) => from.resolve(now).ok_or_else(beyond)?,
-        None => return Err(Failure::usage("--from is not given: a time, or a duration ago such as 7d")),
-    };
-    let to = match args.to {
-        Some(to) => to.resolve(now).ok_or_else(beyond)?,
-        None => now,
-    };
-    if to > now {
-        return Err(Failure::usage(format!("--to is {to}, which is in the future")));
-    }
-    if from >= to {
-        return Err(Failure::usage(format!("--from is {from}, which is not before --to, {to}")));
-    }
-    let every_ms = i64::try_from(args.every.as_millis()).unwrap_or(i64::MAX);
-    let aligned = |at: Timestamp| at.as_millisecond() - at.as_millisecond().rem_euclid(every_ms);
-    let (first, last) = (aligned(from), aligned(to));
-    let steps = (last - first) / every_ms;
-    if u64::try_from(steps).unwrap_or_default() >= MOST_MOMENTS {
-        return Err(Failure::usage(format!(
-            "from {from} to {to} there are {steps} moments to decide, more than {MOST_MOMENTS}; \
-             take a longer --every or a later --from"
-        )));
-    }
-    let moments = (0..=steps).map(|step| first + step * every_ms);
-    Ok(moments.filter_map(|ms| Timestamp::from_millisecond(ms).ok()).collect())
 }
 
 /// A bar on standard error, on a terminal only.

@@ -11,6 +11,8 @@ use crate::failure::Failure;
 use crate::pipeline::check::{configuration, kubernetes, prometheus};
 use crate::pipeline::clocks::{ADVICE, Finding, findings};
 use crate::pipeline::observe::Live;
+use crate::render;
+use crate::render::text::checks;
 use crate::report::check::{Category, CheckReport, Grade};
 use crate::settings::decision::DecisionSettings;
 
@@ -26,14 +28,14 @@ pub fn run(args: &CheckArgs, matches: &ArgMatches, typos: &[Typo]) -> Result<Exi
     let prometheus = prometheus::check(&live, &decision, &workload)?;
     // What the cluster refuses comes first: without its pods no metric is found either.
     let report = CheckReport::new(vec![configuration, kubernetes, prometheus, clocks(&live)]);
-    report.write(&args.live.output)?;
+    render::print(&checks::render(&report, &args.live.output)?, std::io::stdout())?;
     Ok(ExitCode::from(if report.success { exit::DECIDED } else { exit::FAILED }))
 }
 
 /// Whether the servers that have answered mean the same moment by "now".
 fn clocks(live: &Live) -> Category {
     let mut category = Category::new("clocks", None);
-    for finding in findings(live) {
+    for finding in findings(&live.clocks()) {
         match finding {
             Finding::Agrees(words) => category.good(words),
             Finding::Told(words) => category.add(Grade::Warning, words, None),

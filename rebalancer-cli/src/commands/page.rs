@@ -5,20 +5,20 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::ArgMatches;
-use rebalancer_core::RotationOptions;
 use rebalancer_io::file;
-use rebalancer_io::podstate::Freshness;
 use rebalancer_io::recording::Recording;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::commands::config;
 use crate::failure::Failure;
 use crate::pipeline::decide::{Known, Purpose, decide};
-use crate::pipeline::recorded::{RecordedSettings, flags_to_take_up, read_back};
+use crate::pipeline::recorded::read_back;
+use crate::pipeline::replay::{Replayed, purpose};
 use crate::render::html::{self, Embedded, Extras, SettingRow};
 use crate::report::{Kind, Report, WorkloadReport};
 use crate::settings::decision::DecisionSettings;
+use crate::settings::recorded::{RecordedSettings, flags_to_take_up};
+use crate::settings::shown;
 
 /// Parts of a report that a replay of its page must come to again.
 const DECISION: [&str; 7] =
@@ -116,10 +116,16 @@ pub fn page_extras(
     }
 }
 
+/// What the page of a replay shows beside its report.
+pub fn replay_extras(replayed: &Replayed, matches: &ArgMatches) -> Extras {
+    let Replayed { report, decision, options, recording, .. } = replayed;
+    page_extras(matches, recording.as_ref(), report, decision, purpose(options, true))
+}
+
 /// The settings in force, with those that were taken up from a recording.
 pub fn page_settings(matches: &ArgMatches, recorded: Option<&RecordedSettings>) -> Vec<SettingRow> {
     let taken_up = recorded.map(|recorded| flags_to_take_up(recorded, matches)).unwrap_or_default();
-    let rows = config::rows(matches).into_iter().filter_map(|row| {
+    let rows = shown::settings(matches).into_iter().filter_map(|row| {
         let name = row.variable.clone().or_else(|| row.flag.clone())?;
         let flag = format!("{}=", row.flag.unwrap_or_default());
         let recorded = taken_up.iter().find_map(|text| text.strip_prefix(&flag)).filter(|_| flag.len() > 1);
@@ -136,7 +142,7 @@ pub fn page_settings(matches: &ArgMatches, recorded: Option<&RecordedSettings>) 
 /// Decides again from a recording as `decision` has it.
 fn again(recording: &Recording, decision: &DecisionSettings, purpose: Purpose<'_>) -> anyhow::Result<Report> {
     let back = read_back(recording, Path::new("the page"))?;
-    let freshness = Freshness { warm_up: decision.warm_up(), max_sample_age: decision.max_sample_age };
+    let freshness = decision.freshness();
     let joined = back.answers.join(&back.workload.pods, freshness)?;
     let asked = back.answers.asked();
     let known = Known {
@@ -147,9 +153,8 @@ fn again(recording: &Recording, decision: &DecisionSettings, purpose: Purpose<'_
         described: WorkloadReport::default(),
         has_past: back.recorded.has_past(),
     };
-    let options: Option<&RotationOptions> = purpose.rotation;
     let finder = back.recorded.finder(back.answers.at);
-    decide(decision, &known, Some(&finder), Purpose { rotation: options, ..purpose })
+    decide(decision, &known, Some(&finder), purpose)
 }
 
 /// Whether two reports are of the same decision by the same numbers.

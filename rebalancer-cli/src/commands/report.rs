@@ -12,14 +12,14 @@ use rebalancer_io::json::{MAX_VALUES, is_crowded};
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-use super::replay::Replayed;
 use crate::cli::args::ReportArgs;
-use crate::commands::page::Page;
+use crate::commands::page::{Page, replay_extras};
 use crate::exit;
 use crate::failure::Failure;
+use crate::pipeline::replay::Replayed;
 use crate::render;
 use crate::render::html::{self, Embedded, Extras};
-use crate::telemetry::Notes;
+use crate::telemetry::notes::Notes;
 
 /// Largest saved report that is read, in bytes after decompression: one of 30,000 pods.
 const MAX_REPORT_BYTES: u64 = 32 << 20;
@@ -36,7 +36,7 @@ pub fn run(args: &ReportArgs, matches: &ArgMatches) -> Result<ExitCode, Failure>
     } else {
         let replayed = Replayed::new(&args.saved, matches, &Notes::begin(), true)?;
         let report = serde_json::to_value(&replayed.report).context("cannot write the report as JSON")?;
-        (report, replayed.extras(matches))
+        (report, replay_extras(&replayed, matches))
     };
     let text = html::page(&report, &extras).with_context(|| args.saved.path.display().to_string())?;
     if page.is_wanted() {

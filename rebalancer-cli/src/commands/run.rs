@@ -1,36 +1,32 @@
 //! `run`: decide, and evict the two targets when nothing speaks against it. The only command that
 //! holds a client that can evict.
 
-use std::io::{self, BufRead, IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use clap::ArgMatches;
 use jiff::Timestamp;
-use rebalancer_core::{
-    Mode, Pacing, PlanError, Reason, Role, RotationOptions, RotationPlan, RotationReport, Target, Workload,
-};
-use rebalancer_io::driver::PodManager;
-use rebalancer_io::kubernetes::{Cluster, Notice};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use super::plan;
-use clap::ArgMatches;
-
-use crate::cli::args::{ActionArgs, DryRun, OutputArgs, PacingChoice, RunArgs};
+use crate::cli::args::{DryRun, OutputArgs, RunArgs};
 use crate::cli::usage;
+use crate::commands::consent::{Consent, agreed, consent};
 use crate::commands::page::{Page, page_extras};
 use crate::exit;
 use crate::failure::Failure;
 use crate::pipeline::decide::Purpose;
 use crate::pipeline::observe::{Keep, Live, Observation};
+use crate::pipeline::plan;
+use crate::pipeline::rotate::{act, options};
 use crate::render;
 use crate::report::{Kind, Outcome, Report};
 use crate::settings::decision::DecisionSettings;
+use crate::telemetry::delivery::Delivery;
 use crate::telemetry::logging;
-use crate::telemetry::{Asked, Delivery, Notes, Stage};
+use crate::telemetry::notes::{Asked, Notes, Stage};
 
 /// Runs once.
 ///
@@ -204,63 +200,6 @@ fn too_old(mut report: Report, decision: &DecisionSettings) -> Report {
     report
 }
 
-/// Whether someone has to be asked before anything is evicted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Consent {
-    /// Given: by `--yes`, by being a job in a cluster, or because nothing will be changed.
-    Given,
-    /// A person at a terminal is to be asked.
-    Ask,
-}
-
-fn consent(args: &RunArgs) -> Result<Consent, Failure> {
-    let in_cluster = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some_and(|host| !host.is_empty());
-    if args.yes || args.action.dry_run != DryRun::None {
-        return Ok(Consent::Given);
-    }
-    if io::stdin().is_terminal() && io::stderr().is_terminal() {
-        return Ok(Consent::Ask);
-    }
-    if in_cluster {
-        return Ok(Consent::Given);
-    }
-    Err(Failure::usage(
-        "run outside a cluster and without a terminal evicts only with --yes; \
-         use plan or --dry-run to change nothing",
-    ))
-}
-
-/// Shows the plan to a person and takes only `yes`.
-fn agreed(report: &Report, live: &Live, output: &OutputArgs) -> Result<bool, Failure> {
-    render::show(report, output)?;
-    let mut err = io::stderr();
-    write!(err, "\n{}\nOnly 'yes' will be accepted: ", question(report, live))
-        .and_then(|()| err.flush())
-        .context("cannot ask")?;
-    let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer).context("cannot read the answer")?;
-    let agreed = answer.trim() == "yes";
-    if !agreed {
-        tracing::debug!(event = "run.declined", "not confirmed: nothing is evicted");
-    }
-    Ok(agreed)
-}
-
-/// What would happen, and where: a kubeconfig may point elsewhere than one thinks.
-fn question(report: &Report, live: &Live) -> String {
-    let pods = match report.targets.len() {
-        1 => "1 pod".to_owned(),
-        count => format!("{count} pods"),
-    };
-    let cluster = &live.cluster;
-    let context = cluster.context().map_or_else(String::new, |context| format!(" of context {context}"));
-    render::plain(&format!(
-        "This will evict {pods} in namespace {}{context} ({}).",
-        cluster.namespace(),
-        cluster.server()
-    ))
-}
-
 /// Lets SIGTERM and SIGINT raise the flag; a second signal ends the process at once.
 fn listen(stop: &Arc<AtomicBool>) -> Result<(), Failure> {
     for signal in [SIGTERM, SIGINT] {
@@ -269,113 +208,4 @@ fn listen(stop: &Arc<AtomicBool>) -> Result<(), Failure> {
             .context("cannot listen for signals")?;
     }
     Ok(())
-}
-
-fn options(args: &RunArgs, decision: &DecisionSettings) -> RotationOptions {
-    let ActionArgs { dry_run, pacing, grace_period, .. } = &args.action;
-    RotationOptions {
-        mode: if *dry_run == DryRun::Server { Mode::ServerDryRun } else { Mode::Execute },
-        pacing: match pacing {
-            PacingChoice::Sequential => Pacing::Sequential,
-            PacingChoice::WaitReady => Pacing::WaitReady,
-        },
-        method: args.action.method(),
-        claim: args.action.claim,
-        grace_period_s: grace_period.map(|grace| u32::try_from(grace.as_secs()).unwrap_or(u32::MAX)),
-        ..plan::rotation_options(&args.live.kubernetes, decision)
-    }
-}
-
-/// Rotates the targets of the report.
-fn act(
-    live: &Live,
-    workload: &Workload,
-    options: RotationOptions,
-    report: Report,
-    started: Instant,
-    stop: &AtomicBool,
-) -> Report {
-    let targets: Vec<(Role, &str)> =
-        report.targets.iter().map(|target| (target.role, target.pod.as_str())).collect();
-    let plan = match RotationPlan::new(&targets, workload, options) {
-        Ok(plan) => plan,
-        Err(error) => return refused(report, &error),
-    };
-    let targets: Vec<Target> = plan.targets().to_vec();
-    let rotation = match options.mode {
-        Mode::Execute => {
-            let mut evictor = live.cluster.evictor(live.selector.clone(), &report.reason);
-            PodManager::new(&mut evictor, started, stop).delete_pods(plan)
-        }
-        Mode::ServerDryRun => {
-            let mut observer = live.cluster.observer(live.selector.clone());
-            PodManager::new(&mut observer, started, stop).rehearse(plan)
-        }
-    };
-    if let Some(why) = &rotation.unclaimed {
-        tracing::warn!(event = "rotation.unclaimed", "two runs at once are not kept apart: {why}");
-    }
-    if options.mode == Mode::Execute {
-        tell(&live.cluster, workload, &targets, &rotation, &report);
-    }
-    report.after(rotation.into())
-}
-
-fn refused(mut report: Report, error: &PlanError) -> Report {
-    report.outcome = match error {
-        PlanError::Ineligible { .. } => Outcome::Blocked,
-        PlanError::Unsettled { .. } => Outcome::Withheld,
-        _ => Outcome::Failed,
-    };
-    report.reason = format!("{}, but {error}", report.reason);
-    report.targets.clear();
-    report
-}
-
-/// Writes an Event on the workload for each pod that was evicted or failed to be. An Event that
-/// cannot be written is a warning: what was done is done.
-fn tell(
-    cluster: &Cluster,
-    workload: &Workload,
-    targets: &[Target],
-    rotation: &RotationReport,
-    report: &Report,
-) {
-    let Some(owner) = workload.owners.first().map(|owner| &owner.top) else { return };
-    for target in targets {
-        let evicted = rotation.deleted.contains(&target.name);
-        let failed = rotation.errors.get(&target.name).or_else(|| rotation.skipped.get(&target.name));
-        if evicted {
-            tracing::info!(
-                event = "pod.evicted",
-                k8s.pod.name = target.name,
-                k8s.pod.uid = target.uid,
-                role = target.role.name(),
-                "evicted pod"
-            );
-        }
-        let (reason, note) = match failed {
-            None if evicted => {
-                ("Rotated", format!("evicted {} ({}): {}", target.name, target.role, report.reason))
-            }
-            Some(why @ Reason::Unresolved { .. }) => {
-                ("RotationUnresolved", format!("{} ({}): {why}", target.name, target.role))
-            }
-            Some(why) => {
-                ("RotationBlocked", format!("{} ({}) was not evicted: {why}", target.name, target.role))
-            }
-            None => continue,
-        };
-        let notice = Notice { workload: owner, pod: Some(target), reason, note: &note, is_warning: !evicted };
-        if let Err(error) = cluster.notify(&notice) {
-            tracing::warn!(
-                event = "kubernetes_event.failed",
-                k8s.pod.name = target.name,
-                error.type = error.kind.code(),
-                "cannot write an Event on {} {}: {error}",
-                owner.kind,
-                owner.name
-            );
-        }
-    }
 }

@@ -2,13 +2,12 @@
 
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use serde::Serialize;
 
 use crate::cli::args::{VersionArgs, VersionFormat};
 use crate::exit;
 use crate::failure::Failure;
-use crate::render;
+use crate::render::{self, data};
 use crate::report::version::API_VERSION;
 use crate::revision::REVISION;
 
@@ -33,7 +32,7 @@ pub fn run(args: &VersionArgs) -> Result<ExitCode, Failure> {
         VersionFormat::Json => {
             let (api_version, revision) = (API_VERSION, REVISION);
             let report = VersionReport { api_version, kind: "Version", version, revision };
-            serde_json::to_string_pretty(&report).context("cannot write the version as JSON")? + "\n"
+            data::json(&report)?
         }
     };
     render::print(&text, std::io::stdout())?;

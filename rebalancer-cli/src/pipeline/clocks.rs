@@ -5,8 +5,6 @@ use std::time::Duration;
 
 use rebalancer_io::clock::Skew;
 
-use crate::pipeline::observe::Live;
-
 /// A difference that is told: more than a request takes, and as much as a clock that is set by NTP never
 /// has.
 const TOLD: Duration = Duration::from_secs(5);
@@ -25,22 +23,21 @@ pub enum Finding {
     Refused(String),
 }
 
-/// What is to be said of the clocks of both servers, as far as they have answered.
-pub fn findings(live: &Live) -> Vec<Finding> {
-    let servers = [
-        (format!("the metrics server ({})", live.endpoint()), live.metrics_clock().skew()),
-        (format!("the Kubernetes API ({})", live.cluster.server()), live.cluster.clock().skew()),
-    ];
-    servers.into_iter().filter_map(|(server, skew)| finding(&server, skew)).collect()
+/// A server by its name, and how far its clock is from this machine's.
+pub type Clock = (String, Skew);
+
+/// What is to be said of the clocks of these servers, as far as they have answered.
+pub fn findings(clocks: &[Clock]) -> Vec<Finding> {
+    clocks.iter().filter_map(|(server, skew)| finding(server, *skew)).collect()
 }
 
 /// What a report says of the clocks.
 ///
 /// # Errors
 /// A clock that is too far from this machine's to decide anything.
-pub fn held_against(live: &Live) -> anyhow::Result<Vec<String>> {
+pub fn held_against(clocks: &[Clock]) -> anyhow::Result<Vec<String>> {
     let (mut told, mut refused) = (Vec::new(), Vec::new());
-    for finding in findings(live) {
+    for finding in findings(clocks) {
         match finding {
             Finding::Agrees(_) => {}
             Finding::Told(words) => told.push(words),

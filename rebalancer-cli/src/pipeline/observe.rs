@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::ArgMatches;
@@ -25,12 +24,13 @@ use rebalancer_io::recording::{Recorder, Recording, RedactionKey};
 
 use crate::cli::args::{GuardMode, LiveArgs, QueryArgs};
 use crate::failure::Failure;
-use crate::pipeline::clocks;
-use crate::pipeline::recorded::{self, RecordedSettings, decision_flags};
+use crate::pipeline::clocks::{self, Clock};
+use crate::pipeline::recorded;
 use crate::report::WorkloadReport;
 use crate::settings::decision::DecisionSettings;
+use crate::settings::recorded::{RecordedSettings, decision_flags};
 use crate::settings::servers::{self, Wanted};
-use crate::telemetry::{Asked, Notes, Stage};
+use crate::telemetry::notes::{Asked, Notes, Stage};
 
 /// A configured connection to both servers. Nothing has been asked yet, but for the selector of a
 /// workload that was given by its name.
@@ -49,9 +49,6 @@ pub struct Live {
     recorded: RecordedSettings,
     context: String,
 }
-
-/// The deadline that a plan's facts are checked with; nothing waits for it.
-pub const RUN_TIMEOUT_FOR_PLANS: Duration = Duration::from_secs(90);
 
 /// What both servers said at one moment, and the way to ask for more about it.
 pub struct Observation<'a> {
@@ -219,7 +216,7 @@ impl Live {
                 error => Failure::Usage(error.into()),
             })?,
         };
-        let freshness = Freshness { warm_up: decision.warm_up(), max_sample_age: decision.max_sample_age };
+        let freshness = decision.freshness();
         let recorded = RecordedSettings {
             namespace: Some(cluster.namespace().to_owned()),
             selector: Some(selector.as_str().to_owned()),
@@ -277,7 +274,7 @@ impl Live {
         origin.context("cannot tell whose series these are")?;
         let described = self.describe(&workload);
         let freshness = self.freshness;
-        let clocks = clocks::held_against(self).map_err(|error| error.to_string());
+        let clocks = clocks::held_against(&self.clocks()).map_err(|error| error.to_string());
         Ok(Observation { workload, answers, described, freshness, clocks, client, facts, recorder, observer })
     }
 
@@ -314,9 +311,12 @@ impl Live {
         Ok(transport.noting(Arc::clone(&self.metrics_clock)))
     }
 
-    /// What the answers so far tell of the clock of the metrics server.
-    pub fn metrics_clock(&self) -> &ServerClock {
-        &self.metrics_clock
+    /// What the answers so far tell of the clocks of both servers.
+    pub fn clocks(&self) -> [Clock; 2] {
+        [
+            (format!("the metrics server ({})", self.endpoint()), self.metrics_clock.skew()),
+            (format!("the Kubernetes API ({})", self.cluster.server()), self.cluster.clock().skew()),
+        ]
     }
 
     /// A client that keeps what passes, where there is a use for it.

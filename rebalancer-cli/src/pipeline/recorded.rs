@@ -1,11 +1,8 @@
-//! What a recording keeps of a run besides its raw answers, and how a replay takes it up again.
+//! Makes a recording of a run, and takes one apart for a replay.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Context as _;
-use clap::parser::ValueSource;
-use clap::{ArgMatches, Args as _, Command};
 use jiff::Timestamp;
 use rebalancer_core::Workload;
 use rebalancer_io::facts::{FactFinder, history_name};
@@ -14,46 +11,10 @@ use rebalancer_io::origin::one_origin;
 use rebalancer_io::podstate::Answers;
 use rebalancer_io::prometheus::{PrometheusClient, PrometheusConfig};
 use rebalancer_io::recording::{Exchange, Recording, Replay};
-use serde::{Deserialize, Serialize};
 
-use crate::cli::args::DecisionArgs;
-use crate::cli::catalog::settings;
 use crate::failure::Failure;
 use crate::pipeline::decide::WITH_A_PAST;
-
-/// Settings of a run that its decision depends on; none of them is a secret.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct RecordedSettings {
-    /// Namespace of the workload.
-    pub namespace: Option<String>,
-    /// Label selector of the workload.
-    pub selector: Option<String>,
-    /// Label that holds the pod.
-    pub pod_label: Option<String>,
-    /// Whether pods of several controllers were accepted.
-    pub allow_multiple_controllers: bool,
-    /// Thresholds, floors and guards: what was given by each flag.
-    pub decision: BTreeMap<String, String>,
-}
-
-/// Flags of the decision with the text of their values.
-pub fn decision_flags(matches: &ArgMatches) -> BTreeMap<String, String> {
-    let flags = decision_settings().into_iter().filter_map(|(id, flag)| {
-        let raw = matches.try_get_raw(&id).ok().flatten()?;
-        let text: Vec<String> = raw.map(|value| value.to_string_lossy().into_owned()).collect();
-        Some((flag, text.join(",")))
-    });
-    flags.collect()
-}
-
-/// The recorded flags that neither the command line nor the environment of this replay overrides,
-/// as arguments.
-pub fn flags_to_take_up(recorded: &RecordedSettings, matches: &ArgMatches) -> Vec<String> {
-    let untouched = |id: &str| matches!(matches.value_source(id), None | Some(ValueSource::DefaultValue));
-    let known = decision_settings().into_iter().filter(|(id, _)| untouched(id));
-    known.filter_map(|(_, flag)| Some(format!("{flag}={}", recorded.decision.get(&flag)?))).collect()
-}
+use crate::settings::recorded::RecordedSettings;
 
 /// What a run saw.
 ///
@@ -138,11 +99,4 @@ pub fn read_back(recording: &Recording, path: &Path) -> anyhow::Result<ReadBack>
     let has_past = WITH_A_PAST.iter().any(|metric| asked(&history_name(metric.name())));
     let recorded = Recorded { client, queries, has_past };
     Ok(ReadBack { settings, workload, answers, recorded })
-}
-
-/// Id and flag of each setting of the decision.
-fn decision_settings() -> Vec<(String, String)> {
-    let decision = DecisionArgs::augment_args(Command::new("decision"));
-    let settings = settings(&Command::new("all").subcommand(decision)).into_iter();
-    settings.filter_map(|setting| Some((setting.id, setting.flag?))).collect()
 }

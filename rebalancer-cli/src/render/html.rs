@@ -24,6 +24,7 @@ pub use configuration::SettingRow;
 pub use queries::{QueryRow, of_queries, of_recording};
 pub use recording::Embedded;
 
+use crate::format::text::spaced;
 use crate::report::Report;
 use crate::report::backtest::BacktestReport;
 use crate::report::version::Head;
@@ -54,7 +55,7 @@ pub fn page(report: &Value, extras: &Extras) -> anyhow::Result<String> {
         document(&title, &backtest::body(&report), extras)
     } else {
         let report: Report = serde_json::from_value(report).context(shape)?;
-        let outcome = text::spaced(report.outcome.name());
+        let outcome = spaced(report.outcome.name());
         let title = format!("{}: {outcome} - pod-rebalancer", report.workload.name());
         document(&title, &decision(&report), extras)
     };

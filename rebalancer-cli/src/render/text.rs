@@ -1,8 +1,9 @@
 //! Reports as text for people.
 
+pub mod backtest;
 pub mod bar;
-pub mod names;
-pub mod number;
+pub mod checks;
+pub mod config;
 pub mod pods;
 pub mod screen;
 pub mod sheet;

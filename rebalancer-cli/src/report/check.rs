@@ -1,14 +1,9 @@
-//! What all checks came to, for people and for programs.
+//! The report of `check`.
 
-use anyhow::Context as _;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::cli::args::{OutputArgs, OutputFormat};
 use crate::failure::{Failure, chain};
-use crate::render;
-use crate::render::terminal::Terminal;
-use crate::render::text::screen::{BOLD, Mark, Screen};
 use crate::report::version::API_VERSION;
 
 /// What all checks came to.
@@ -20,34 +15,43 @@ pub struct CheckReport {
     kind: &'static str,
     /// No check failed; warnings do not count.
     pub success: bool,
-    categories: Vec<Category>,
+    /// The checks by category.
+    pub categories: Vec<Category>,
 }
 
 /// Checks of one side.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Category {
-    name: &'static str,
+    /// Its name.
+    pub name: &'static str,
     /// What is checked, such as the address of the server.
     #[serde(skip_serializing_if = "Option::is_none")]
-    subject: Option<String>,
-    checks: Vec<Check>,
+    pub subject: Option<String>,
+    /// What was looked at.
+    pub checks: Vec<Check>,
 }
 
 /// One thing looked at.
 #[derive(Debug, Serialize, JsonSchema)]
-struct Check {
-    description: String,
-    result: Grade,
+pub struct Check {
+    /// What was looked at, and what was found.
+    pub description: String,
+    /// How it looks.
+    pub result: Grade,
     #[serde(skip_serializing_if = "Option::is_none")]
-    hint: Option<String>,
+    /// What to do, or what it means.
+    pub hint: Option<String>,
 }
 
-/// How it looks: as it should; worth reading, though a run can act; so that no run can act.
+/// How it looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Grade {
+    /// As it should.
     Success,
+    /// Worth reading; a run can act all the same.
     Warning,
+    /// No run can act.
     Error,
 }
 
@@ -87,69 +91,9 @@ impl CheckReport {
         report
     }
 
-    /// Writes the report to standard output.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn write(&self, args: &OutputArgs) -> anyhow::Result<()> {
-        let text = match args.output {
-            OutputFormat::Json => {
-                serde_json::to_string_pretty(self).context("cannot write the checks as JSON")? + "\n"
-            }
-            OutputFormat::Yaml => serde_saphyr::to_string(self).context("cannot write the checks as YAML")?,
-            OutputFormat::Csv | OutputFormat::None => String::new(),
-            OutputFormat::Short => self.page(Terminal::stdout(args.color), true),
-            OutputFormat::Table | OutputFormat::Wide | OutputFormat::Name => {
-                self.page(Terminal::stdout(args.color), false)
-            }
-        };
-        render::print(&text, std::io::stdout())
-    }
-
-    /// The report for people; `short` leaves out what is good.
-    fn page(&self, terminal: Terminal, short: bool) -> String {
-        let mut screen = Screen::new(terminal);
-        for category in &self.categories {
-            let shown = category.checks.iter().filter(|check| !short || check.result != Grade::Success);
-            let shown: Vec<&Check> = shown.collect();
-            if shown.is_empty() {
-                continue;
-            }
-            let subject = category.subject.as_ref().map_or_else(String::new, |it| format!("  {it}"));
-            screen.prose(BOLD, &render::plain(&format!("{}{subject}", category.name)));
-            for check in shown {
-                screen.item(check.result.mark(), &render::plain(&check.description));
-                if let Some(hint) = &check.hint {
-                    screen.indented(6, &render::plain(hint));
-                }
-            }
-        }
-        screen.prose(BOLD, &self.verdict());
-        screen.finish()
-    }
-
-    fn verdict(&self) -> String {
-        let counted = |grade: Grade, word: &str| match self.count(grade) {
-            1 => format!("1 {word}"),
-            count => format!("{count} {word}s"),
-        };
-        let (errors, warnings) = (counted(Grade::Error, "error"), counted(Grade::Warning, "warning"));
-        let verdict = if self.success { "a run would work" } else { "no run could act" };
-        format!("{errors}, {warnings}: {verdict}")
-    }
-
-    fn count(&self, grade: Grade) -> usize {
+    /// How many checks came to `grade`.
+    pub fn count(&self, grade: Grade) -> usize {
         let all = self.categories.iter().flat_map(|category| &category.checks);
         all.filter(|check| check.result == grade).count()
-    }
-}
-
-impl Grade {
-    const fn mark(self) -> Mark {
-        match self {
-            Self::Success => Mark::Good,
-            Self::Warning => Mark::Notice,
-            Self::Error => Mark::Bad,
-        }
     }
 }

@@ -4,10 +4,10 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Value, json};
 
-use crate::commands::config::ConfigReport;
 use crate::report::Report;
 use crate::report::backtest::BacktestReport;
 use crate::report::check::CheckReport;
+use crate::report::config::ConfigReport;
 
 /// The schema, JSON Schema draft 2020-12: a document is one of the kinds, each under `$defs`.
 pub fn document() -> Value {

@@ -3,9 +3,13 @@
 use std::time::Duration;
 
 use rebalancer_core::guard::{ChurnBudget, GuardSettings, OutlierTrigger, Persistence};
-use rebalancer_core::{AssignorChoice, Futility, PerMetric, Strategy, Thresholds};
+use rebalancer_core::{AssignorChoice, Futility, PerMetric, RotationOptions, Strategy, Thresholds};
+use rebalancer_io::podstate::Freshness;
 
 use crate::cli::args::{DecisionArgs, GuardArgs, GuardMode};
+
+/// The deadline by which the rotation of a plan is judged; nothing waits for it.
+pub const PLAN_DEADLINE: Duration = Duration::from_secs(90);
 
 /// What the decision is held against.
 #[derive(Debug, Clone, Copy)]
@@ -63,6 +67,22 @@ impl DecisionSettings {
     /// The warm-up in force; zero where it is off.
     pub fn warm_up(&self) -> Duration {
         self.guards.warm_up.unwrap_or_default()
+    }
+
+    /// When a pod and a sample count.
+    pub fn freshness(&self) -> Freshness {
+        Freshness { warm_up: self.warm_up(), max_sample_age: self.max_sample_age }
+    }
+
+    /// How a rotation would be carried out, if pods of several controllers are accepted or not. The method
+    /// and the pacing are the standard ones.
+    pub fn rotation_options(&self, allow_many_controllers: bool, run_timeout: Duration) -> RotationOptions {
+        RotationOptions {
+            min_pods: self.thresholds.min_pods,
+            warm_up: self.warm_up(),
+            allow_many_controllers,
+            ..RotationOptions::until(run_timeout)
+        }
     }
 
     /// Whether a diagnosis that a rotation is futile is obeyed.

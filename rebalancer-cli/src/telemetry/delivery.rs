@@ -8,7 +8,8 @@ use std::thread;
 use rebalancer_io::file;
 use rebalancer_io::push::{Pusher, Receiver, Replaces};
 
-use super::{Ended, metrics};
+use super::metrics;
+use super::notes::Ended;
 use crate::cli::args::{PushArgs, TextfileArgs};
 use crate::failure::Failure;
 use crate::settings::servers;

@@ -2,7 +2,7 @@
 
 use rebalancer_core::{Metric, Role};
 
-use super::{Ended, Evictions, Stage};
+use super::notes::{Ended, Evictions, Stage};
 use crate::report::{Outcome, Report};
 
 impl Ended<'_> {
@@ -55,7 +55,7 @@ impl Ended<'_> {
                     would_evict = $facts.evictions.dry_run,
                     blocked_pdb = $facts.evictions.blocked_pdb,
                     failed = $facts.evictions.error,
-                    prometheus_requests = self.notes.requests.sent(),
+                    prometheus_requests = self.notes.requests().sent(),
                     duration_seconds = self.took.as_secs_f64(),
                     discover_seconds = self.spent(Stage::Discover),
                     query_seconds = self.spent(Stage::Query),
@@ -74,7 +74,7 @@ impl Ended<'_> {
     }
 
     fn spent(&self, stage: Stage) -> Option<f64> {
-        self.notes.stages[stage as usize].get().map(|spent| spent.as_secs_f64())
+        self.notes.spent(stage).map(|spent| spent.as_secs_f64())
     }
 }
 

@@ -4,7 +4,7 @@ use rebalancer_core::Metric;
 use rebalancer_core::guard::Standing;
 
 use super::exposition::Exposition;
-use super::{Ended, Evictions, Stage};
+use super::notes::{Ended, Evictions, Stage};
 use crate::report::{Kind, Outcome, PodReport, PodVerdict, Report};
 use crate::revision::REVISION;
 
@@ -46,7 +46,7 @@ fn durations(ended: &Ended<'_>, text: &mut Exposition) {
     let took = ended.took.as_secs_f64();
     text.gauge("pod_rebalancer_last_run_duration_seconds", "How long the last run took.", [(vec![], took)]);
     let spent = Stage::ALL.into_iter().map(|stage| {
-        let spent = ended.notes.stages[stage as usize].get().unwrap_or_default();
+        let spent = ended.notes.spent(stage).unwrap_or_default();
         (vec![("stage", stage.name())], spent.as_secs_f64())
     });
     text.gauge(
@@ -152,7 +152,7 @@ const fn ought_to_have_samples(verdict: PodVerdict) -> bool {
 }
 
 fn requests(ended: &Ended<'_>, text: &mut Exposition) {
-    let counts = &ended.notes.requests;
+    let counts = ended.notes.requests();
     let (partial, failed) = (counts.partial(), counts.failed());
     let fine = counts.sent().saturating_sub(partial + failed);
     text.gauge(

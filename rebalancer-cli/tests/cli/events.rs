@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::program::root;
+
 /// Names that OpenTelemetry gives to what these would be called else.
 const BETTER_NAMED: [(&str, &str); 6] = [
     ("pod", "k8s.pod.name"),
@@ -81,8 +83,4 @@ fn sources() -> Vec<PathBuf> {
         }
     }
     files
-}
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }

@@ -1,37 +1,29 @@
 //! README and guides show what the program prints, takes and says.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::{env, fs};
 
 use rebalancer_core::FailureKind;
 
+use crate::program::{root, run};
+
 /// `UPDATE_README=1 cargo test -p rebalancer-cli` writes the outputs anew.
 #[test]
 fn the_readme_shows_the_replay_as_it_is_printed() {
     const COMMAND: &str = "$ cargo run --release -- replay testdata/recordings/orders-12.jsonl\n";
-    let root: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let path = root.join("README.md");
+    let path = root().join("README.md");
     let readme = fs::read_to_string(&path).expect("the README");
     let (before, rest) = readme.split_once(COMMAND).expect("the README shows the command");
     let (shown, after) = rest.split_once("```").expect("a code block ends");
-    let run = Command::new(env!("CARGO_BIN_EXE_pod-rebalancer"))
-        .args(["replay", "testdata/recordings/orders-12.jsonl"])
-        .current_dir(&root)
-        .env_clear()
-        .output()
-        .expect("the program runs");
-    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
-    let printed = String::from_utf8(run.stdout).expect("the report is text");
+    let done = run(&["replay", "testdata/recordings/orders-12.jsonl"], &[]);
+    assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""), "{done}");
+    let printed = done.stdout;
     if env::var_os("UPDATE_README").is_some() {
         fs::write(&path, format!("{before}{COMMAND}{printed}```{after}")).expect("the README can be written");
         return;
     }
     assert_eq!(shown, printed, "run UPDATE_README=1 cargo test -p rebalancer-cli");
-}
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
 fn read(path: &Path) -> String {
@@ -59,13 +51,9 @@ fn every_command_of_the_guides_is_understood() {
         if !is_ours {
             continue;
         }
-        let help = Command::new(env!("CARGO_BIN_EXE_pod-rebalancer"))
-            .args(arguments.split_whitespace().map(|word| word.trim_matches('\'')))
-            .arg("--help")
-            .env_clear()
-            .output()
-            .expect("the program runs");
-        assert!(help.status.success(), "{line}: {}", String::from_utf8_lossy(&help.stderr));
+        let words = arguments.split_whitespace().map(|word| word.trim_matches('\''));
+        let help = run(&words.chain(["--help"]).collect::<Vec<&str>>(), &[]);
+        assert_eq!(help.code, Some(0), "{line}: {help}");
         tried += 1;
     }
     assert!(tried > 12, "{tried} commands were found");

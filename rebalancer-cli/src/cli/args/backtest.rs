@@ -7,7 +7,8 @@ use std::time::Duration;
 use clap::Args;
 use jiff::Timestamp;
 
-use super::{LiveArgs, PageArgs};
+use super::live::LiveArgs;
+use super::page::PageArgs;
 use crate::cli::sweep::Sweep;
 use crate::cli::values;
 

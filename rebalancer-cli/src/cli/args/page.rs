@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{OutputArgs, SavedArgs};
+use super::output::OutputArgs;
+use super::saved::SavedArgs;
 
 /// The page beside the report on standard output.
 #[derive(Debug, Args)]

@@ -16,7 +16,7 @@ use rebalancer_io::metrics::{AtMost, FactQueries, MetricsSource, QuerySet};
 use rebalancer_io::podstate::{Answers, Freshness};
 use rebalancer_io::prometheus::{InstantAnswer, QueryError, RangeAnswer};
 
-use super::Moment;
+use super::moment::Moment;
 use super::pieces::{Answered, Gap, Pieces};
 use super::remembered::Remembered;
 

@@ -7,7 +7,7 @@ use rebalancer_io::facts::FactFinder;
 use rebalancer_io::podstate::Freshness;
 use rebalancer_io::recording::Recording;
 
-use super::Moment;
+use super::moment::Moment;
 use crate::pipeline::recorded::{Recorded, read_back};
 
 /// The recordings of a folder, in the order of their moments.

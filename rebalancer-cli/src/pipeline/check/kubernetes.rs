@@ -10,7 +10,6 @@ use rebalancer_io::driver::Look as _;
 use rebalancer_io::kubernetes::{OF_OTHER_OWNERS, Observer, Permission, TO_PLAN, to_run};
 
 use crate::cli::args::{ActionArgs, CheckArgs, DryRun, PacingChoice};
-use crate::commands::plan::rotation_options;
 use crate::failure::Failure;
 use crate::pipeline::observe::{Live, owner};
 use crate::report::check::{Category, Grade};
@@ -166,7 +165,8 @@ fn no_pods(live: &Live) -> (String, String) {
 
 /// Whether anything of the workload as a whole holds a rotation back.
 fn settled(workload: &Workload, decision: &DecisionSettings, args: &CheckArgs, category: &mut Category) {
-    let options = rotation_options(&args.live.kubernetes, decision);
+    let kubernetes = &args.live.kubernetes;
+    let options = decision.rotation_options(kubernetes.allow_multiple_controllers, kubernetes.run_timeout);
     let found: Vec<Disturbance> = disturbances(workload, &options)
         .into_iter()
         // Told with the selector.

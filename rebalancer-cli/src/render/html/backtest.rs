@@ -2,9 +2,10 @@
 
 use maud::{Markup, html};
 
-use super::text::{count, percent, ratio, spaced};
 use super::timeline;
 use super::verdict::place;
+use crate::format::number::{percent, ratio};
+use crate::format::text::{count, spaced};
 use crate::report::Outcome;
 use crate::report::backtest::{BacktestReport, Decision, Sums};
 

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::text::clean;
+use crate::format::text::masked;
 
 /// One setting; a secret shows that it is set, never what it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +43,7 @@ fn table(caption: &str, rows: &[&SettingRow]) -> Markup {
                 thead { tr { th scope="col" { "Setting" } th scope="col" { "Value" } th scope="col" { "From" } } }
                 tbody {
                     @for row in rows {
-                        tr { th scope="row" { (row.name) } td { (clean(&row.value)) } td { (row.source) } }
+                        tr { th scope="row" { (row.name) } td { (masked(&row.value)) } td { (row.source) } }
                     }
                 }
             }

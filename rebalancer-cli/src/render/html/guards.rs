@@ -2,7 +2,8 @@
 
 use maud::{Markup, html};
 
-use super::text::{count, duration, percent, ratio, spaced};
+use crate::format::number::{age, percent, ratio};
+use crate::format::text::{count, spaced};
 use rebalancer_core::guard::Standing;
 
 use crate::report::{GuardReport, Report};
@@ -66,7 +67,7 @@ fn numbers(check: &GuardReport) -> Markup {
     let limit = check.limit.unwrap_or_default();
     let unit = |value: f64| -> String {
         match check.name.as_str() {
-            "cooldown" | "futility" => duration(value),
+            "cooldown" | "futility" => age(value),
             "coverage" => percent(value),
             // Of the samples of the window; a large fleet has a multiple of the mean instead.
             "persistence" if limit >= 10.0 => format!("{value:.0} %"),
@@ -79,7 +80,7 @@ fn numbers(check: &GuardReport) -> Markup {
             // The tests of the diagnosis have numbers; that one of them holds is none.
             _ if check.name == "diagnosis" => "",
             (Some(value), Some(limit)) if check.name == "warm_up" => {
-                (pods(value)) " below " (duration(limit))
+                (pods(value)) " below " (age(limit))
             },
             (Some(value), Some(limit)) => { (unit(value)) span.limit { " limit " (unit(limit)) } },
             (Some(value), None) => (unit(value)),

@@ -8,8 +8,10 @@ use std::collections::BTreeMap;
 use maud::{Markup, html};
 use rebalancer_core::Metric;
 
-use super::text::{coordinate, load, ratio, short, spaced, title};
-use crate::render::text::names::shared_prefix;
+use super::text::{coordinate, title};
+use crate::format::names::shared_prefix;
+use crate::format::number::{ratio, short, with_unit};
+use crate::format::text::spaced;
 use crate::report::{PodReport, Report, StatisticsReport};
 use rebalancer_core::Role;
 
@@ -104,7 +106,7 @@ impl<'a> Plot<'a> {
                             None => {},
                         }
                     }
-                    span.fact { "mean " b { (load(self.metric, mean)) } }
+                    span.fact { "mean " b { (with_unit(self.metric, mean)) } }
                     span.fact { (count) " of " (self.report.workload.pods) " pods compared" }
                 }
                 svg role="img" width="100%" height=(HEIGHT) aria-labelledby={ (id("title")) " " (id("words")) } {
@@ -123,7 +125,7 @@ impl<'a> Plot<'a> {
     /// The plot for those who do not see it.
     fn words(&self) -> String {
         let StatisticsReport { mean, std_dev, min, max, .. } = *self.statistics;
-        let in_unit = |value| load(self.metric, value);
+        let in_unit = |value| with_unit(self.metric, value);
         let targets = self.report.ends().iter().filter_map(|target| {
             let value = self.pod(&target.pod)?.load(self.metric)?;
             Some(format!("; the {} pod, {}, has {}", spaced(target.role.name()), target.pod, in_unit(value)))

@@ -3,7 +3,8 @@
 use maud::{Markup, html};
 use rebalancer_core::Metric;
 
-use super::text::{coordinate, duration, ratio, short};
+use super::text::coordinate;
+use crate::format::number::{age, ratio, short};
 use crate::report::{PodReport, PodVerdict, Report};
 
 /// Most rows of the busiest pods, of the least busy ones, and of those that were not compared: a
@@ -57,7 +58,7 @@ fn row(pod: &PodReport, most: f64, nodes: bool) -> Markup {
             @for metric in Metric::ALL {
                 td { (pod.load(metric).map_or_else(|| "–".to_owned(), |value| short(metric, value))) }
             }
-            td { (pod.age_seconds.map_or_else(|| "–".to_owned(), |age| duration(age as f64))) }
+            td { (pod.age_seconds.map_or_else(|| "–".to_owned(), |seconds| age(seconds as f64))) }
             @if nodes { td { (pod.node.as_deref().unwrap_or("–")) } }
         }
     }

@@ -5,7 +5,7 @@ use rebalancer_core::Metric;
 use rebalancer_io::metrics::MetricQuery;
 use rebalancer_io::recording::Recording;
 
-use super::text::clean;
+use crate::format::text::masked;
 
 /// Longest query that is shown: one that names every pod of a large fleet is no use to a reader.
 const LONGEST: usize = 4000;
@@ -59,7 +59,7 @@ pub fn section(queries: &[QueryRow]) -> Markup {
 }
 
 fn query(row: &QueryRow) -> Markup {
-    let name = clean(&row.name);
+    let name = masked(&row.name);
     html! {
         div.query {
             h3 { (name) }
@@ -67,7 +67,7 @@ fn query(row: &QueryRow) -> Markup {
                 p.small { "A query of " (row.promql.len()) " characters; the recording holds it." }
             } @else {
                 button type="button" hidden aria-label={ "Copy the query " (name) } { "Copy" }
-                pre tabindex="0" { code { (clean(&row.promql)) } }
+                pre tabindex="0" { code { (masked(&row.promql)) } }
             }
         }
     }

@@ -6,7 +6,9 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 use maud::{Markup, html};
 
-use super::text::{coordinate, ratio, spaced, title};
+use super::text::{coordinate, title};
+use crate::format::number::ratio;
+use crate::format::text::spaced;
 use rebalancer_core::Metric;
 
 use crate::report::Outcome;

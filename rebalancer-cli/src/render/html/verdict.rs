@@ -4,7 +4,9 @@ use maud::{Markup, html};
 use rebalancer_core::Metric;
 use rebalancer_core::guard::Standing;
 
-use super::text::{count, load, ratio, sentence as in_a_sentence, spaced, title};
+use super::text::{sentence as in_a_sentence, title};
+use crate::format::number::{ratio, with_unit};
+use crate::format::text::{count, spaced};
 use crate::report::rotation::RotationReport;
 use crate::report::{CoverageReport, Kind, Outcome, Report, StatisticsReport, TargetReport, WorkloadReport};
 
@@ -170,7 +172,7 @@ fn tile(metric: Metric, statistics: &StatisticsReport) -> Markup {
                         "idle: counts as " (ratio(statistics.cv_compared)) ", threshold " (limit)
                     },
                     Some(limit) => { "threshold " (limit) },
-                    None => { "around " (load(metric, statistics.mean)) },
+                    None => { "around " (with_unit(metric, statistics.mean)) },
                 }
             }
         }

@@ -3,7 +3,8 @@
 use maud::{Markup, html};
 
 use super::guards;
-use super::text::{coordinate, ratio, sentence};
+use super::text::{coordinate, sentence};
+use crate::format::number::ratio;
 use crate::report::diagnosis::{SpreadReport, StepReport};
 use crate::report::{GuardReport, Report};
 

@@ -5,11 +5,11 @@ use comfy_table::Cell;
 use rebalancer_core::Metric;
 
 use super::bar::bar;
-use super::names::{Naming, shared_prefix};
-use super::number::{age, ratio, short, times};
 use super::screen::{CYAN, PLAIN, RED, Screen};
 use super::sheet::{Sheet, right};
-use crate::render::plain;
+use crate::format::names::{Naming, shared_prefix};
+use crate::format::number::{age, ratio, short, times};
+use crate::format::text::plain;
 use crate::report::{Outcome, PodReport, PodVerdict, Report};
 
 /// Rows of pods shown in a plain table; the rest is summed up. `wide` shows all.
@@ -151,7 +151,7 @@ fn row(report: &Report, pod: &PodReport, most: f64, known: &Known, prefix: &str)
         row.push(Cell::new(pod.composite_score.map_or_else(String::new, |score| bar(score, most, form.bar))));
     }
     if known.ages {
-        row.push(or_dash(pod.age_seconds.map(age)));
+        row.push(or_dash(pod.age_seconds.map(|seconds| age(seconds as f64))));
     }
     if known.nodes {
         row.push(Cell::new(pod.node.as_deref().map_or_else(|| "-".to_owned(), |node| known.node(node))));

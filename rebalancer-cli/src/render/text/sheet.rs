@@ -16,10 +16,7 @@ pub struct Sheet {
 impl Sheet {
     /// A table of these columns, without rows.
     pub fn new(header: Vec<&str>) -> Self {
-        let mut table = Table::new();
-        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-        table.set_header(header);
-        Self { table, styles: vec![BOLD] }
+        Self { table: plain_table(header), styles: vec![BOLD] }
     }
 
     /// Adds a row, each of its cells one line.
@@ -51,6 +48,14 @@ impl Sheet {
             between(number, screen);
         }
     }
+}
+
+/// A table of these columns without lines, each row on one line.
+pub fn plain_table(header: Vec<&str>) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(header);
+    table
 }
 
 /// A cell whose text ends where its column does, as numbers stand.

@@ -3,10 +3,10 @@
 use comfy_table::Cell;
 use rebalancer_core::Metric;
 
-use super::names::Naming;
-use super::number::{ratio, short, times, with_unit};
 use super::screen::{PLAIN, Screen, YELLOW};
 use super::sheet::{Sheet, right};
+use crate::format::names::Naming;
+use crate::format::number::{ratio, short, times, with_unit};
 use crate::report::{CoverageReport, PodReport, Report, StatisticsReport};
 
 /// What a form of the table shows.

@@ -4,11 +4,11 @@
 use rebalancer_core::Role;
 use rebalancer_core::guard::Standing;
 
-use super::names::shared_prefix;
-use super::number::ratio;
 use super::screen::{BOLD, Mark, PLAIN, Screen};
 use super::{pods, spreads};
-use crate::render::plain;
+use crate::format::names::shared_prefix;
+use crate::format::number::ratio;
+use crate::format::text::{count, plain};
 use crate::render::terminal::Terminal;
 use crate::report::diagnosis::{DiagnosisReport, SpreadReport};
 use crate::report::{GuardReport, Kind, Outcome, Report, TargetReport};
@@ -137,10 +137,7 @@ fn headline(report: &Report) -> String {
         }
     }
     parts.extend(workload.owner.as_deref().map(plain));
-    parts.push(match workload.pods {
-        1 => "1 pod".to_owned(),
-        count => format!("{count} pods"),
-    });
+    parts.push(count(workload.pods, "pod", "pods"));
     parts.extend(report.evaluation_time.as_ref().map(|time| format!("at {time}")));
     parts.join(" · ")
 }

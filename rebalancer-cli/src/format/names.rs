@@ -1,6 +1,6 @@
 //! Names of pods as people tell them apart: without what all of them begin with.
 
-use crate::render::plain;
+use crate::format::text::plain;
 
 /// A beginning that is shorter is worth its place.
 const SHORTEST_PREFIX: usize = 6;

@@ -3,10 +3,14 @@
 use std::fmt::Write as _;
 
 use anyhow::Context as _;
-use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::Cell;
+
+use super::sheet::{plain_table, right};
 
 use crate::cli::args::OutputFormat;
-use crate::render::plain;
+use crate::format::number::percent;
+use crate::format::text::{count, plain};
+use crate::render::data;
 use crate::report::Outcome;
 use crate::report::backtest::BacktestReport;
 
@@ -18,10 +22,8 @@ pub fn render(report: &BacktestReport, format: OutputFormat) -> anyhow::Result<S
     Ok(match format {
         OutputFormat::Table => table(report, false),
         OutputFormat::Wide => table(report, true),
-        OutputFormat::Json => {
-            serde_json::to_string_pretty(report).context("cannot write the backtest as JSON")? + "\n"
-        }
-        OutputFormat::Yaml => serde_saphyr::to_string(report).context("cannot write the backtest as YAML")?,
+        OutputFormat::Json => data::json(report)?,
+        OutputFormat::Yaml => data::yaml(report)?,
         OutputFormat::Csv => csv(report).context("cannot write the backtest as CSV")?,
         OutputFormat::Name => targets(report),
         OutputFormat::Short | OutputFormat::None => String::new(),
@@ -30,7 +32,7 @@ pub fn render(report: &BacktestReport, format: OutputFormat) -> anyhow::Result<S
 
 fn table(report: &BacktestReport, wide: bool) -> String {
     let mut text = format!("{}\n\n", headline(report));
-    let mut table = plain_table(&[
+    let mut table = plain_table(vec![
         "CPU",
         "LAG",
         "OVER",
@@ -48,12 +50,12 @@ fn table(report: &BacktestReport, wide: bool) -> String {
         table.add_row(vec![
             Cell::new(format!("{:.2}", sums.cpu)),
             Cell::new(format!("{:.2}{mark}", sums.lag)),
-            right(percent(sums.over_threshold)),
+            right(percent_or_dash(sums.over_threshold)),
             right(sums.episodes.map_or_else(|| "-".to_owned(), |count| count.to_string())),
             right(sums.count(Outcome::Withheld).to_string()),
             right(sums.rotations_in_words()),
             right(sums.evictions_per_day.map_or_else(|| "-".to_owned(), |count| format!("{count:.1}"))),
-            right(percent(sums.still_over_next)),
+            right(percent_or_dash(sums.still_over_next)),
             Cell::new(held.join(", ")),
         ]);
     }
@@ -83,10 +85,7 @@ fn headline(report: &BacktestReport) -> String {
     if let (Some(from), Some(to)) = (&report.from, &report.to) {
         parts.push(format!("{from} to {to}"));
     }
-    parts.push(match report.moments {
-        1 => "1 moment".to_owned(),
-        count => format!("{count} moments"),
-    });
+    parts.push(count(report.moments, "moment", "moments"));
     if report.skipped > 0 {
         parts.push(format!("{} skipped, without data", report.skipped));
     }
@@ -99,7 +98,7 @@ fn headline(report: &BacktestReport) -> String {
 
 /// Every decision over a threshold.
 fn decisions(report: &BacktestReport) -> String {
-    let mut table = plain_table(&["TIME", "CPU", "LAG", "OUTCOME", "CAUSE", "PODS TO ROTATE", "HELD BY"]);
+    let mut table = plain_table(vec!["TIME", "CPU", "LAG", "OUTCOME", "CAUSE", "PODS TO ROTATE", "HELD BY"]);
     for decision in report.decisions.iter().filter(|decision| decision.should_rebalance) {
         let spread = |cv: Option<f64>, limit: f64| {
             cv.map_or_else(|| "-".to_owned(), |cv| format!("{cv:.2} of {limit:.2}"))
@@ -158,17 +157,6 @@ fn csv(report: &BacktestReport) -> anyhow::Result<String> {
     Ok(String::from_utf8(lines.into_inner()?)?)
 }
 
-fn percent(share: Option<f64>) -> String {
-    share.map_or_else(|| "-".to_owned(), |share| format!("{:.0} %", 100.0 * share))
-}
-
-fn plain_table(header: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(header);
-    table
-}
-
-fn right(text: String) -> Cell {
-    Cell::new(text).set_alignment(CellAlignment::Right)
+fn percent_or_dash(share: Option<f64>) -> String {
+    share.map_or_else(|| "-".to_owned(), percent)
 }

@@ -1,4 +1,4 @@
-//! Loads as people read them.
+//! Numbers as people read them.
 
 use rebalancer_core::Metric;
 
@@ -38,14 +38,18 @@ pub fn times(value: f64) -> String {
     }
 }
 
-/// A time in its largest unit.
-pub fn age(seconds: u64) -> String {
-    match seconds {
-        0..120 => format!("{seconds}s"),
-        120..7_200 => format!("{}m", seconds / 60),
-        7_200..172_800 => format!("{}h", seconds / 3_600),
-        _ => format!("{}d", seconds / 86_400),
-    }
+/// A share in percent.
+pub fn percent(share: f64) -> String {
+    format!("{:.0} %", 100.0 * share)
+}
+
+/// A duration in seconds in the largest unit of which there are two or more: `119s`, `5m`, `3h`, `2d`.
+pub fn age(seconds: f64) -> String {
+    const UNITS: [(f64, &str); 3] = [(86_400.0, "d"), (3_600.0, "h"), (60.0, "m")];
+
+    let unit = UNITS.into_iter().find(|(length, _)| seconds >= 2.0 * length);
+    let (length, name) = unit.unwrap_or((1.0, "s"));
+    format!("{}{name}", (seconds / length).floor())
 }
 
 fn thousands(value: f64) -> String {
@@ -95,6 +99,8 @@ mod tests {
         assert_eq!(short(Metric::Cpu, 0.0), "0");
         assert_eq!(short(Metric::Cpu, 0.00012), "1.2e-4");
         assert_eq!(short(Metric::Lag, 1e19), "10000P");
+        let ages = [(0.0, "0s"), (119.0, "119s"), (300.0, "5m"), (10_800.0, "3h"), (172_800.5, "2d")];
+        assert!(ages.iter().all(|(seconds, words)| age(*seconds) == *words));
         assert_eq!([5.344, 0.04, 0.001, 0.0].map(times), ["5.3×", "0.04×", "<0.01×", "0×"]);
     }
 }

@@ -1,0 +1,23 @@
+//! What every command that reads saved data takes.
+#![allow(clippy::doc_markdown, reason = "these comments are the help texts")]
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::decision::DecisionArgs;
+
+/// What was saved, and what it is to be decided by.
+#[derive(Debug, Args)]
+pub struct SavedArgs {
+    /// A recording, an HTML page that holds one, a folder with cpu.json, memory.json, lag.json,
+    /// rate.json and perhaps pods.json as `curl` saved them, or a JSON array of pod states; for
+    /// `report` also a JSON report
+    #[arg(value_name = "PATH", index = 1)]
+    pub path: PathBuf,
+    /// Label that holds the name of the pod in a folder's answers
+    #[arg(long, value_name = "LABEL", env = "POD_LABEL", default_value = "pod", help_heading = "Queries")]
+    pub pod_label: String,
+    #[command(flatten)]
+    pub decision: DecisionArgs,
+}

@@ -1,0 +1,73 @@
+//! Who has to agree before anything is evicted.
+
+use std::io::{self, BufRead, IsTerminal, Write};
+
+use anyhow::Context as _;
+
+use crate::cli::args::{DryRun, OutputArgs, RunArgs};
+use crate::failure::Failure;
+use crate::format::text::{count, plain};
+use crate::pipeline::observe::Live;
+use crate::render;
+use crate::report::Report;
+
+/// Whether someone has to be asked before anything is evicted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Consent {
+    /// Given: by `--yes`, by being a job in a cluster, or because nothing will be changed.
+    Given,
+    /// A person at a terminal is to be asked.
+    Ask,
+}
+
+/// Whether it is given.
+///
+/// # Errors
+/// Neither `--yes`, nor a terminal, nor a cluster: nobody could be asked.
+pub fn consent(args: &RunArgs) -> Result<Consent, Failure> {
+    let in_cluster = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some_and(|host| !host.is_empty());
+    if args.yes || args.action.dry_run != DryRun::None {
+        return Ok(Consent::Given);
+    }
+    if io::stdin().is_terminal() && io::stderr().is_terminal() {
+        return Ok(Consent::Ask);
+    }
+    if in_cluster {
+        return Ok(Consent::Given);
+    }
+    Err(Failure::usage(
+        "run outside a cluster and without a terminal evicts only with --yes; \
+         use plan or --dry-run to change nothing",
+    ))
+}
+
+/// Shows the plan to a person and takes only `yes`.
+///
+/// # Errors
+/// A terminal that cannot be written to or read from.
+pub fn agreed(report: &Report, live: &Live, output: &OutputArgs) -> Result<bool, Failure> {
+    render::show(report, output)?;
+    let mut err = io::stderr();
+    write!(err, "\n{}\nOnly 'yes' will be accepted: ", question(report, live))
+        .and_then(|()| err.flush())
+        .context("cannot ask")?;
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer).context("cannot read the answer")?;
+    let agreed = answer.trim() == "yes";
+    if !agreed {
+        tracing::debug!(event = "run.declined", "not confirmed: nothing is evicted");
+    }
+    Ok(agreed)
+}
+
+/// What would happen, and where: a kubeconfig may point elsewhere than one thinks.
+fn question(report: &Report, live: &Live) -> String {
+    let pods = count(report.targets.len(), "pod", "pods");
+    let cluster = &live.cluster;
+    let context = cluster.context().map_or_else(String::new, |context| format!(" of context {context}"));
+    plain(&format!(
+        "This will evict {pods} in namespace {}{context} ({}).",
+        cluster.namespace(),
+        cluster.server()
+    ))
+}

@@ -1,0 +1,5 @@
+//! How numbers, durations, names and text from outside are written, in every form of output.
+
+pub mod names;
+pub mod number;
+pub mod text;

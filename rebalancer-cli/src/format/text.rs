@@ -1,0 +1,38 @@
+//! Text from outside, made safe to print.
+
+use std::borrow::Cow;
+
+/// What stands in place of a hidden character.
+const MASK: char = '\u{fffd}';
+
+/// Text from outside as one line, with hidden characters masked.
+pub fn plain(text: &str) -> String {
+    let parts: Vec<&str> = text.split(['\r', '\n']).map(str::trim).filter(|part| !part.is_empty()).collect();
+    parts.join(" ").chars().map(|char| if is_hidden(char) { MASK } else { char }).collect()
+}
+
+/// Text from outside with hidden characters masked; a line break or a tab stays.
+pub fn masked(text: &str) -> Cow<'_, str> {
+    let is_hidden = |char| is_hidden(char) && char != '\n' && char != '\t';
+    if !text.contains(is_hidden) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.chars().map(|char| if is_hidden(char) { MASK } else { char }).collect())
+}
+
+/// Control characters, which could repaint a terminal, and characters that show nothing or turn the
+/// direction of others.
+fn is_hidden(char: char) -> bool {
+    char.is_control()
+        || matches!(char, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+/// A count of things, in the singular for one: `1 pod`, `12 pods`.
+pub fn count(number: usize, one: &str, many: &str) -> String {
+    if number == 1 { format!("1 {one}") } else { format!("{number} {many}") }
+}
+
+/// A word of a report as people write it: `least busy` for `least_busy`.
+pub fn spaced(word: &str) -> String {
+    word.replace('_', " ")
+}

@@ -1,0 +1,44 @@
+//! The moments that a backtest decides.
+
+use jiff::Timestamp;
+
+use crate::cli::args::BacktestArgs;
+use crate::failure::Failure;
+
+/// Most moments: a year of every quarter of an hour, and a month of every minute.
+const MOST_MOMENTS: u64 = 50_000;
+
+/// The moments, whole multiples of the time between two of them since 1970: servers that align ranges
+/// answer for no others.
+///
+/// # Errors
+/// Bounds that no moment lies between, and too many moments.
+pub fn times(args: &BacktestArgs, now: Timestamp) -> Result<Vec<Timestamp>, Failure> {
+    let beyond = || Failure::usage("--from or --to lies beyond all time");
+    let from = match args.from {
+        Some(from) => from.resolve(now).ok_or_else(beyond)?,
+        None => return Err(Failure::usage("--from is not given: a time, or a duration ago such as 7d")),
+    };
+    let to = match args.to {
+        Some(to) => to.resolve(now).ok_or_else(beyond)?,
+        None => now,
+    };
+    if to > now {
+        return Err(Failure::usage(format!("--to is {to}, which is in the future")));
+    }
+    if from >= to {
+        return Err(Failure::usage(format!("--from is {from}, which is not before --to, {to}")));
+    }
+    let every_ms = i64::try_from(args.every.as_millis()).unwrap_or(i64::MAX);
+    let aligned = |at: Timestamp| at.as_millisecond() - at.as_millisecond().rem_euclid(every_ms);
+    let (first, last) = (aligned(from), aligned(to));
+    let steps = (last - first) / every_ms;
+    if u64::try_from(steps).unwrap_or_default() >= MOST_MOMENTS {
+        return Err(Failure::usage(format!(
+            "from {from} to {to} there are {steps} moments to decide, more than {MOST_MOMENTS}; \
+             take a longer --every or a later --from"
+        )));
+    }
+    let moments = (0..=steps).map(|step| first + step * every_ms);
+    Ok(moments.filter_map(|ms| Timestamp::from_millisecond(ms).ok()).collect())
+}

@@ -1,0 +1,261 @@
+//! Decides again from what was saved: a recording, a folder of API answers, or a list of pod states.
+
+use std::ffi::OsString;
+use std::io::{self, Read};
+use std::path::Path;
+
+use anyhow::Context as _;
+use clap::{ArgMatches, FromArgMatches};
+use jiff::Timestamp;
+use rebalancer_core::{Join, JoinError, Joined, LivePod, Metric, PodState, RotationOptions, Workload};
+use rebalancer_io::kubernetes::live_pods;
+use rebalancer_io::podstate::Answers;
+use rebalancer_io::prometheus::{PrometheusConfig, Wanted};
+use rebalancer_io::recording::Recording;
+use rebalancer_io::snapshot::{Snapshot, join_named_pods, newest_sample};
+use rebalancer_io::{file, states};
+
+use crate::cli::args::{Cli, Command, DecisionArgs, SavedArgs};
+use crate::cli::usage;
+use crate::failure::Failure;
+use crate::pipeline::decide::{Known, Purpose, decide};
+use crate::pipeline::observe::owner;
+use crate::pipeline::recorded::{ReadBack, Recorded, read_back};
+use crate::report::{Kind, Report, WorkloadReport};
+use crate::settings::decision::{DecisionSettings, PLAN_DEADLINE};
+use crate::settings::recorded::{RecordedSettings, flags_to_take_up};
+use crate::telemetry::notes::{Asked, Notes, Stage};
+
+/// What was saved.
+struct Saved {
+    loads: Loads,
+    /// Without pods where only their names are known.
+    workload: Workload,
+    settings: RecordedSettings,
+    decision: DecisionSettings,
+    /// The rest of a recording; a folder or a list of pods has none.
+    recorded: Option<Recorded>,
+    /// All of it.
+    recording: Option<Recording>,
+}
+
+/// The workload of which only the names of the pods are known.
+const UNKNOWN: Workload = Workload { pods: Vec::new(), owners: Vec::new() };
+
+/// The loads of the pods.
+enum Loads {
+    Answers(Box<Answers>),
+    /// Over the pods that the answers name, with the metrics that were asked for.
+    Named(Box<Join>, Vec<Metric>),
+    States(Vec<PodState>),
+}
+
+/// What was saved, decided again.
+pub struct Replayed {
+    /// The decision.
+    pub report: Report,
+    /// The settings it was recorded with.
+    pub settings: RecordedSettings,
+    /// The settings it was decided by.
+    pub decision: DecisionSettings,
+    /// How a rotation would be carried out.
+    pub options: RotationOptions,
+    /// The recording; a folder or a list of pods is none.
+    pub recording: Option<Recording>,
+}
+
+impl Replayed {
+    /// Reads what was saved, and decides.
+    ///
+    /// # Errors
+    /// A path that cannot be read, or holds something else.
+    pub fn new(
+        args: &SavedArgs,
+        matches: &ArgMatches,
+        notes: &Notes,
+        detailed: bool,
+    ) -> Result<Self, Failure> {
+        let saved = notes.time(Stage::Query, || read(args, matches))?;
+        let Saved { loads, workload, settings, decision, recorded, recording } = saved;
+        let (asked, at) = (loads.asked(), loads.evaluation_time());
+        let joined = loads.joined(&workload.pods, &decision).context("cannot tell the pods apart")?;
+        let described = WorkloadReport {
+            owner: owner(&workload),
+            context: None,
+            pods: workload.pods.len(),
+            namespace: settings.namespace.clone(),
+            selector: settings.selector.clone(),
+        };
+        let known = Known {
+            joined: &joined,
+            workload: &workload,
+            asked: &asked,
+            evaluation_time: at.map(|time| time.to_string()),
+            described,
+            has_past: recorded.as_ref().is_some_and(Recorded::has_past),
+        };
+        let options = decision.rotation_options(settings.allow_multiple_controllers, PLAN_DEADLINE);
+        let finder = recorded.as_ref().zip(at).map(|(recorded, at)| recorded.finder(at));
+        let purpose = purpose(&options, detailed);
+        let report = notes.time(Stage::Decide, || decide(&decision, &known, finder.as_ref(), purpose))?;
+        Ok(Self { report, settings, decision, options, recording })
+    }
+
+    /// What the metrics of this run are told to be about.
+    pub fn told_about(&self) -> Asked {
+        let RecordedSettings { namespace, selector, .. } = self.settings.clone();
+        let (namespace, target) = (namespace.unwrap_or_default(), selector.unwrap_or_default());
+        Asked { namespace, target, dry_run: "client" }
+    }
+}
+
+/// A replay decides as a plan does.
+pub fn purpose(options: &RotationOptions, detailed: bool) -> Purpose<'_> {
+    Purpose { kind: Kind::Plan, dry_run: "client", rotation: Some(options), detailed }
+}
+
+fn read(args: &SavedArgs, matches: &ArgMatches) -> Result<Saved, Failure> {
+    let path = args.path.as_path();
+    let shown = path.display();
+    let facts =
+        std::fs::metadata(path).map_err(|error| Failure::usage(format!("cannot replay {shown}: {error}")))?;
+    if facts.is_dir() {
+        return from_folder(path, args);
+    }
+    let mut start = [0; 64];
+    let read = file::open(path).and_then(|mut file| read_start(&mut file, &mut start));
+    let read = read.with_context(|| format!("cannot read {shown}"))?;
+    match start[..read].iter().find(|byte| !byte.is_ascii_whitespace()) {
+        Some(b'[') => from_states(path, &args.decision),
+        Some(b'{') => match hint(&start[..read]) {
+            Some(hint) => Err(Failure::Run(anyhow::anyhow!("{shown} {hint}"))),
+            None => from_recording(path, matches),
+        },
+        Some(b'<') => from_recording(path, matches),
+        _ => Err(Failure::Run(anyhow::anyhow!(
+            "{shown} is neither a recording nor a JSON array of pod states; \
+             a folder of API answers is given by the folder's name"
+        ))),
+    }
+}
+
+/// What to do with a file that is part of what a folder holds.
+fn hint(start: &[u8]) -> Option<&'static str> {
+    let holds = |key: &str| start.windows(key.len()).any(|part| part == key.as_bytes());
+    if holds("\"format\"") {
+        return None;
+    }
+    if holds("\"status\"") {
+        return Some(
+            "is the answer to one query: save it in a folder as cpu.json, memory.json, lag.json or rate.json, \
+             and replay the folder",
+        );
+    }
+    if holds("\"apiVersion\"") {
+        return Some("is a list of pods: save it as pods.json beside the answers, and replay their folder");
+    }
+    holds("\"api_version\"").then_some("is a report: replay the recording or the folder it was made from")
+}
+
+fn read_start(file: &mut impl Read, start: &mut [u8]) -> io::Result<usize> {
+    let mut read = 0;
+    while read < start.len() {
+        match file.read(&mut start[read..])? {
+            0 => break,
+            more => read += more,
+        }
+    }
+    Ok(read)
+}
+
+fn from_states(path: &Path, decision: &DecisionArgs) -> Result<Saved, Failure> {
+    let file = file::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let pods = states::pod_states(file).with_context(|| path.display().to_string())?;
+    Ok(Saved {
+        loads: Loads::States(pods),
+        workload: UNKNOWN,
+        settings: RecordedSettings::default(),
+        decision: DecisionSettings::from(decision),
+        recorded: None,
+        recording: None,
+    })
+}
+
+fn from_folder(path: &Path, args: &SavedArgs) -> Result<Saved, Failure> {
+    let wanted =
+        Wanted { pod_label: &args.pod_label, namespace: None, max_bytes: PrometheusConfig::MAX_SAVED_BYTES };
+    let read = |loads: Loads, workload: Workload| Saved {
+        loads,
+        workload,
+        settings: RecordedSettings::default(),
+        decision: DecisionSettings::from(&args.decision),
+        recorded: None,
+        recording: None,
+    };
+    let max_sample_age = DecisionSettings::from(&args.decision).max_sample_age;
+    let named = join_named_pods(path, &wanted, max_sample_age).map_err(anyhow::Error::new)?;
+    if let Some((join, asked)) = named {
+        return Ok(read(Loads::Named(Box::new(join), asked), UNKNOWN));
+    }
+    let snapshot = Snapshot::open(path, &wanted).map_err(anyhow::Error::new)?;
+    // Answers without a sample hold at no moment; any will do.
+    let at = snapshot.evaluation_time().unwrap_or(Timestamp::UNIX_EPOCH);
+    let pods = snapshot.pods().map(|json| live_pods(json, at)).transpose();
+    let pods = pods.with_context(|| format!("{}/pods.json", path.display()))?.unwrap_or_default();
+    let answers = Answers::new(at, snapshot.into_answers());
+    Ok(read(Loads::Answers(Box::new(answers)), Workload { pods, owners: Vec::new() }))
+}
+
+fn from_recording(path: &Path, matches: &ArgMatches) -> Result<Saved, Failure> {
+    let recording = Recording::read(path).map_err(anyhow::Error::new)?;
+    let ReadBack { settings, workload, answers, recorded } = read_back(&recording, path)?;
+    let decision = DecisionSettings::from(&taken_up(&settings, matches)?);
+    let loads = Loads::Answers(Box::new(answers));
+    Ok(Saved { loads, workload, settings, decision, recorded: Some(recorded), recording: Some(recording) })
+}
+
+/// The decision settings of this call, with the recorded ones where nothing else was given.
+fn taken_up(settings: &RecordedSettings, matches: &ArgMatches) -> Result<DecisionArgs, Failure> {
+    // Before the rest: behind `--` a flag would be a path.
+    let flags = flags_to_take_up(settings, matches).into_iter().map(OsString::from);
+    let mut typed = std::env::args_os();
+    let command: Vec<OsString> = typed.by_ref().take(2).collect();
+    let arguments = command.into_iter().chain(flags).chain(typed);
+    let parsed =
+        usage::command().try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
+    match parsed.map(|cli| cli.command) {
+        Ok(Command::Replay(args)) => Ok(args.saved.decision),
+        Ok(Command::Report(args)) => Ok(args.saved.decision),
+        Ok(_) => Err(Failure::usage("the recorded settings change the command")),
+        Err(error) => Err(Failure::usage(format!("the recorded settings cannot be used: {error}"))),
+    }
+}
+
+impl Loads {
+    /// The loads of the live pods; of all that are named where the list of live ones is not known.
+    fn joined(self, live: &[LivePod], decision: &DecisionSettings) -> Result<Joined, JoinError> {
+        match self {
+            Self::Answers(answers) => answers.join(live, decision.freshness()),
+            Self::Named(join, _) => Ok(join.finish()),
+            Self::States(pods) => Ok(states::joined(&pods)),
+        }
+    }
+
+    /// Metrics that were asked for.
+    fn asked(&self) -> Vec<Metric> {
+        match self {
+            Self::Answers(answers) => answers.asked(),
+            Self::Named(_, asked) => asked.clone(),
+            Self::States(pods) => states::present(pods),
+        }
+    }
+
+    /// The moment of the loads; a list of pods and answers without a sample have none.
+    fn evaluation_time(&self) -> Option<Timestamp> {
+        match self {
+            Self::Answers(answers) => answers.has_samples().then_some(answers.at),
+            Self::Named(join, _) => newest_sample(join),
+            Self::States(_) => None,
+        }
+    }
+}

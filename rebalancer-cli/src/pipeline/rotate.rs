@@ -1,0 +1,126 @@
+//! Carries out the rotation that a report plans. The one place where a client that can evict is made.
+
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use rebalancer_core::{
+    Mode, Pacing, PlanError, Reason, Role, RotationOptions, RotationPlan, RotationReport, Target, Workload,
+};
+use rebalancer_io::driver::PodManager;
+use rebalancer_io::kubernetes::{Cluster, Notice};
+
+use crate::cli::args::{ActionArgs, DryRun, PacingChoice, RunArgs};
+use crate::pipeline::observe::Live;
+use crate::report::{Outcome, Report};
+use crate::settings::decision::DecisionSettings;
+
+/// How the rotation of a run is carried out.
+pub fn options(args: &RunArgs, decision: &DecisionSettings) -> RotationOptions {
+    let kubernetes = &args.live.kubernetes;
+    let ActionArgs { dry_run, pacing, grace_period, .. } = &args.action;
+    RotationOptions {
+        mode: if *dry_run == DryRun::Server { Mode::ServerDryRun } else { Mode::Execute },
+        pacing: match pacing {
+            PacingChoice::Sequential => Pacing::Sequential,
+            PacingChoice::WaitReady => Pacing::WaitReady,
+        },
+        method: args.action.method(),
+        claim: args.action.claim,
+        grace_period_s: grace_period.map(|grace| u32::try_from(grace.as_secs()).unwrap_or(u32::MAX)),
+        ..decision.rotation_options(kubernetes.allow_multiple_controllers, kubernetes.run_timeout)
+    }
+}
+
+/// Rotates the targets of the report.
+pub fn act(
+    live: &Live,
+    workload: &Workload,
+    options: RotationOptions,
+    report: Report,
+    started: Instant,
+    stop: &AtomicBool,
+) -> Report {
+    let targets: Vec<(Role, &str)> =
+        report.targets.iter().map(|target| (target.role, target.pod.as_str())).collect();
+    let plan = match RotationPlan::new(&targets, workload, options) {
+        Ok(plan) => plan,
+        Err(error) => return refused(report, &error),
+    };
+    let targets: Vec<Target> = plan.targets().to_vec();
+    let rotation = match options.mode {
+        Mode::Execute => {
+            let mut evictor = live.cluster.evictor(live.selector.clone(), &report.reason);
+            PodManager::new(&mut evictor, started, stop).delete_pods(plan)
+        }
+        Mode::ServerDryRun => {
+            let mut observer = live.cluster.observer(live.selector.clone());
+            PodManager::new(&mut observer, started, stop).rehearse(plan)
+        }
+    };
+    if let Some(why) = &rotation.unclaimed {
+        tracing::warn!(event = "rotation.unclaimed", "two runs at once are not kept apart: {why}");
+    }
+    if options.mode == Mode::Execute {
+        tell(&live.cluster, workload, &targets, &rotation, &report);
+    }
+    report.after(rotation.into())
+}
+
+fn refused(mut report: Report, error: &PlanError) -> Report {
+    report.outcome = match error {
+        PlanError::Ineligible { .. } => Outcome::Blocked,
+        PlanError::Unsettled { .. } => Outcome::Withheld,
+        _ => Outcome::Failed,
+    };
+    report.reason = format!("{}, but {error}", report.reason);
+    report.targets.clear();
+    report
+}
+
+/// Writes an Event on the workload for each pod that was evicted or failed to be. An Event that
+/// cannot be written is a warning: what was done is done.
+fn tell(
+    cluster: &Cluster,
+    workload: &Workload,
+    targets: &[Target],
+    rotation: &RotationReport,
+    report: &Report,
+) {
+    let Some(owner) = workload.owners.first().map(|owner| &owner.top) else { return };
+    for target in targets {
+        let evicted = rotation.deleted.contains(&target.name);
+        let failed = rotation.errors.get(&target.name).or_else(|| rotation.skipped.get(&target.name));
+        if evicted {
+            tracing::info!(
+                event = "pod.evicted",
+                k8s.pod.name = target.name,
+                k8s.pod.uid = target.uid,
+                role = target.role.name(),
+                "evicted pod"
+            );
+        }
+        let (reason, note) = match failed {
+            None if evicted => {
+                ("Rotated", format!("evicted {} ({}): {}", target.name, target.role, report.reason))
+            }
+            Some(why @ Reason::Unresolved { .. }) => {
+                ("RotationUnresolved", format!("{} ({}): {why}", target.name, target.role))
+            }
+            Some(why) => {
+                ("RotationBlocked", format!("{} ({}) was not evicted: {why}", target.name, target.role))
+            }
+            None => continue,
+        };
+        let notice = Notice { workload: owner, pod: Some(target), reason, note: &note, is_warning: !evicted };
+        if let Err(error) = cluster.notify(&notice) {
+            tracing::warn!(
+                event = "kubernetes_event.failed",
+                k8s.pod.name = target.name,
+                error.type = error.kind.code(),
+                "cannot write an Event on {} {}: {error}",
+                owner.kind,
+                owner.name
+            );
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! Reports for programs.
+
+use anyhow::Context as _;
+use serde::Serialize;
+
+/// `value` as JSON, with a line break at its end.
+///
+/// # Errors
+/// A value that JSON cannot hold.
+pub fn json(value: &impl Serialize) -> anyhow::Result<String> {
+    Ok(serde_json::to_string_pretty(value).context("cannot write the report as JSON")? + "\n")
+}
+
+/// `value` as YAML.
+///
+/// # Errors
+/// A value that YAML cannot hold.
+pub fn yaml(value: &impl Serialize) -> anyhow::Result<String> {
+    serde_saphyr::to_string(value).context("cannot write the report as YAML")
+}
