@@ -84,6 +84,9 @@ pub struct OriginQueries {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FamilyQueries {
     pub(crate) family: &'static Family,
+    /// One of the things whose series may disagree: nothing, where all of them are seen by replicas. It is half as
+    /// expensive as `apart`. Older recordings did not ask.
+    pub(crate) suspects: Option<MetricQuery>,
     /// The series that disagree, in tolerances: two that are further apart than 1 do not measure the
     /// same thing.
     pub(crate) apart: MetricQuery,
@@ -120,7 +123,7 @@ impl OriginQueries {
             let apart = asked(&family.name_of_query())?;
             // Times are asked for only where series disagree.
             let times = asked(&family.name_of_times()).unwrap_or_else(|| MetricQuery::new("", ""));
-            Some(FamilyQueries { family, apart, times })
+            Some(FamilyQueries { family, suspects: asked(&family.name_of_suspects()), apart, times })
         });
         Self { several: asked(SEVERAL), families: families.collect() }
     }
@@ -146,6 +149,10 @@ impl Family {
         format!("{SEVERAL} of {}", self.name())
     }
 
+    fn name_of_suspects(&self) -> String {
+        format!("{}, suspects", self.name_of_query())
+    }
+
     fn name_of_times(&self) -> String {
         format!("{}, times", self.name_of_query())
     }
@@ -164,12 +171,16 @@ impl Family {
             let mean = format!("avg_over_time({selector}[{window}])");
             (mean.clone(), format!("(1000 + 0.5 * max by ({keys}) (abs({mean})))"))
         };
+        // The largest of up to eight values is at most four standard deviations from the smallest. NaN, which
+        // is no more than anything, would make the deviation one.
+        let suspects = format!("topk(1, 4 * stddev by ({keys}) ({value} > -Inf) > {tolerance})");
         let spread = format!("(max by ({keys}) ({value}) - min by ({keys}) ({value})) / {tolerance}");
         let disagreeing = format!("on ({keys}) topk({MOST_LOOKED_AT}, {spread} > 1)");
         let apart = format!("({value} / on ({keys}) group_left () {tolerance}) and {disagreeing}");
         let times = format!("timestamp({selector}) and {disagreeing}");
         FamilyQueries {
             family: self,
+            suspects: Some(MetricQuery::new(self.name_of_suspects(), suspects)),
             apart: MetricQuery::new(self.name_of_query(), apart),
             times: MetricQuery::new(self.name_of_times(), times),
         }
