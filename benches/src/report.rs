@@ -80,7 +80,10 @@ pub fn page(lines: &str) -> String {
     }
     let sizes: Vec<String> = figures.sizes.iter().map(|pods| short(*pods)).collect();
     let sizes = sizes.join(" / ");
-    let _ = write!(page, "\nAt {sizes} pods, CPU nanoseconds a pod (`decode_memory`: bytes a pod; the program: as said):\n\n");
+    let _ = write!(
+        page,
+        "\nAt {sizes} pods, CPU nanoseconds a pod (`decode_memory`: bytes a pod; the program: as said):\n\n"
+    );
     page.push_str("| stage | floor | pod-rebalancer | Go reference | others |\n|---|---|---|---|---|\n");
     for (stage, answers) in &figures.stages {
         figures.tell_stage(&mut page, stage, answers);

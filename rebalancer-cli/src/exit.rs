@@ -1,4 +1,4 @@
-//! Exit codes: every decision is a success; what could not be decided or done is not.
+//! Exit codes. Every decision is a success; a failure to decide or to act is not.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! How a command ends when it does not end with a decision.
+//! How a command ends without a decision.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -12,12 +12,12 @@ use rebalancer_io::prometheus::QueryError;
 use crate::exit;
 use crate::format::text::plain;
 
-/// Why there is no decision, and whose fault that is.
+/// Why there is no decision.
 #[derive(Debug)]
 pub enum Failure {
-    /// The configuration cannot be used; the same call will fail again.
+    /// A setting is wrong; the same call will fail again.
     Usage(anyhow::Error),
-    /// The world did not answer as it must; a later run may succeed.
+    /// A server failed or gave an unusable answer; a later run may succeed.
     Run(anyhow::Error),
 }
 
@@ -27,7 +27,7 @@ impl Failure {
         Self::Usage(anyhow::anyhow!("{words}"))
     }
 
-    /// What kind of failure it is, for programs: a word or an HTTP status that stays the same.
+    /// The kind of failure for programs: a stable word or an HTTP status.
     pub fn code(&self) -> Cow<'static, str> {
         let Self::Run(error) = self else { return Cow::Borrowed("configuration") };
         let found = |cause: &(dyn Error + 'static)| {
@@ -68,7 +68,7 @@ impl From<anyhow::Error> for Failure {
     }
 }
 
-/// The error and its causes in one line, without control characters of the other side.
+/// The error and its causes in one line, with hidden characters masked.
 pub fn chain(error: &anyhow::Error) -> String {
     let parts: Vec<String> = error.chain().map(ToString::to_string).collect();
     plain(&parts.join(": "))

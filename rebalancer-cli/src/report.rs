@@ -24,7 +24,7 @@ use diagnosis::DiagnosisReport;
 use rotation::RotationReport;
 use version::API_VERSION;
 
-/// Everything one decision came to.
+/// The result of a decision.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
     /// `pod-rebalancer/v1`.

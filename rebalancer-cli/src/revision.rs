@@ -1,6 +1,6 @@
-//! Of which source the program was built.
+//! The source that the program was built from.
 
-/// The commit, which whoever builds a release sets by `POD_REBALANCER_REVISION`; empty counts as not set.
+/// The commit, which a release build sets by `POD_REBALANCER_REVISION`; empty counts as unset.
 pub const REVISION: Option<&str> = match option_env!("POD_REBALANCER_REVISION") {
     Some(revision) if !revision.is_empty() => Some(revision),
     _ => None,

@@ -1,5 +1,4 @@
-//! What a run tells of itself when it has ended, however it ended: metrics that are pushed or
-//! written to a file, and its log.
+//! Metrics and log of a run, however it ended.
 
 pub mod delivery;
 pub mod exposition;

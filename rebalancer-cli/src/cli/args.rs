@@ -30,11 +30,11 @@ pub use prometheus::{Method, PrometheusArgs, QueryArgs};
 pub use saved::SavedArgs;
 pub use telemetry::{PushArgs, TextfileArgs};
 
-/// Measures how unevenly the pods of a workload are loaded and, when a threshold is passed, evicts
-/// the busiest and the least busy one so that the work is dealt out again.
+/// Measures how unevenly the pods of a workload are loaded. When a threshold is passed, evicts the
+/// busiest and the least busy pod, so that the work is distributed again.
 ///
-/// Every setting is an environment variable and a flag; a flag wins over the variable, the
-/// variable over the default, and an empty variable counts as unset.
+/// Most settings are an environment variable and a flag. A flag wins over the variable, the variable
+/// over the default, and an empty variable counts as unset.
 #[derive(Debug, Parser)]
 #[command(name = "pod-rebalancer", version, arg_required_else_help = true, subcommand_required = true)]
 pub struct Cli {
@@ -50,21 +50,21 @@ pub enum Command {
     Run(RunArgs),
     /// Decide and explain; change nothing
     Plan(PlanArgs),
-    /// Look at configuration, metrics server and cluster; change nothing
+    /// Check settings, metrics server and cluster: could a run act? Change nothing
     Check(CheckArgs),
-    /// Save everything a decision needs to one file
+    /// Save everything that a decision needs to one file
     Record(RecordArgs),
     /// Decide again from a recording, a folder of API answers, or a list of pod states; offline
     Replay(ReplayArgs),
-    /// Decide over the past, at one or several thresholds; change nothing
+    /// Show what would have been decided in the past, at one or several thresholds; change nothing
     Backtest(BacktestArgs),
     /// Turn a saved report or recording into one HTML page
     Report(ReportArgs),
-    /// Show every setting with its value and where the value comes from
+    /// Show every setting with its value and where it comes from
     Config(ConfigArgs),
-    /// Print the script by which a shell completes commands and flags
+    /// Print a script for shell completion
     Completion(CompletionArgs),
-    /// Print the manual page, or write those of all commands
+    /// Print the manual page, or write the pages of all commands to a folder
     Man(ManArgs),
     /// Print the version
     Version(VersionArgs),
@@ -94,12 +94,12 @@ pub struct RunArgs {
     pub live: LiveArgs,
     #[command(flatten)]
     pub action: ActionArgs,
-    /// Evict without asking, outside a cluster too
+    /// Evict without asking, also outside a cluster
     #[arg(short = 'y', long)]
     pub yes: bool,
     #[command(flatten)]
     pub page: PageArgs,
-    /// Also save the raw answers of this run to FILE (.gz compresses)
+    /// Also save the raw answers of this run to FILE; a name that ends in .gz is compressed
     #[arg(long, value_name = "FILE", env = "RECORD_FILE")]
     pub record: Option<PathBuf>,
     #[command(flatten)]
@@ -115,7 +115,7 @@ pub struct PlanArgs {
     pub live: LiveArgs,
     #[command(flatten)]
     pub page: PageArgs,
-    /// Also save the raw answers of this run to FILE (.gz compresses)
+    /// Also save the raw answers of this run to FILE; a name that ends in .gz is compressed
     #[arg(long, value_name = "FILE", env = "RECORD_FILE")]
     pub record: Option<PathBuf>,
     #[command(flatten)]
@@ -137,15 +137,15 @@ pub struct CheckArgs {
 pub struct RecordArgs {
     #[command(flatten)]
     pub live: LiveArgs,
-    /// Where to save the raw answers (.gz compresses)
+    /// File to save to; a name that ends in .gz is compressed
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// Replace the names of pods, workloads, namespaces, nodes, topics, groups and clients by keyed
-    /// hashes, and leave out what a decision does not read; a replay decides the same
+    /// Replace the names of pods, workloads, namespaces, nodes, topics, groups and clients by keyed hashes,
+    /// and leave out what a decision does not need; a replay decides the same
     #[arg(long)]
     pub redact: bool,
-    /// Key of the hashes, 16 bytes or more, so that two recordings name alike what is the same; without
-    /// it each recording has a random one that is kept nowhere. Redacts too
+    /// File with the key of the hashes, 16 bytes or more, so that the same name has the same hash in every
+    /// recording; by default a random key that is not kept. Implies --redact
     #[arg(long, value_name = "FILE", env = "REDACT_KEY_FILE")]
     pub redact_key_file: Option<PathBuf>,
 }
@@ -166,7 +166,7 @@ pub struct ReplayArgs {
 /// Arguments of `config`.
 #[derive(Debug, Args)]
 pub struct ConfigArgs {
-    /// `show` the settings, or print the JSON `schema` of every report
+    /// `show` the settings, or print the JSON `schema` of the reports
     #[arg(value_name = "WHAT", default_value = "show", value_enum)]
     pub what: Shown,
     #[command(flatten)]
@@ -191,7 +191,7 @@ pub enum Shown {
 /// Arguments of `completion`.
 #[derive(Debug, Args)]
 pub struct CompletionArgs {
-    /// The shell
+    /// Shell to complete for
     #[arg(value_name = "SHELL", value_enum)]
     pub shell: Shell,
 }
@@ -199,7 +199,7 @@ pub struct CompletionArgs {
 /// Arguments of `man`.
 #[derive(Debug, Args)]
 pub struct ManArgs {
-    /// Write the pages of all commands to this folder
+    /// Folder to write the pages of all commands to
     #[arg(value_name = "DIR")]
     pub dir: Option<PathBuf>,
 }
@@ -207,7 +207,7 @@ pub struct ManArgs {
 /// Arguments of `version`.
 #[derive(Debug, Args)]
 pub struct VersionArgs {
-    /// Form of the answer
+    /// Format of the answer
     #[arg(short = 'o', long, value_name = "FORMAT", default_value = "text", value_enum, ignore_case = true)]
     pub output: VersionFormat,
 }

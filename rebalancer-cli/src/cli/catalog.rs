@@ -1,4 +1,4 @@
-//! Every setting in one table, made from the one clap definition: for `config` and the README.
+//! Every setting in one table, derived from the clap definition: for `config` and the README.
 
 use clap::{Arg, Command};
 

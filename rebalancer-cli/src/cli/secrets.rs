@@ -1,5 +1,5 @@
-//! Settings that are secret: environment variables without a flag, because a flag is seen in
-//! process lists and pod specs.
+//! Secret settings. They are environment variables without a flag, because a flag shows in process lists
+//! and pod specs.
 
 /// A secret setting.
 #[derive(Debug, Clone, Copy)]
@@ -12,22 +12,22 @@ pub struct Secret {
 
 /// Bearer token of the metrics server.
 pub const BEARER_TOKEN: Secret =
-    Secret { variable: "PROMETHEUS_BEARER_TOKEN", help: "Bearer token of the metrics server" };
+    Secret { variable: "PROMETHEUS_BEARER_TOKEN", help: "Bearer token for the metrics server" };
 /// Password of basic authentication.
 pub const PASSWORD: Secret =
-    Secret { variable: "PROMETHEUS_PASSWORD", help: "Password of basic authentication" };
+    Secret { variable: "PROMETHEUS_PASSWORD", help: "Password for basic authentication" };
 /// Extra headers.
 pub const HEADERS: Secret = Secret {
     variable: "PROMETHEUS_HEADERS",
-    help: "Extra headers, one a line, such as `X-Scope-OrgID: tenant`",
+    help: "Extra headers, one on each line, such as `X-Scope-OrgID: tenant`",
 };
 
-/// Bearer token of whom metrics are pushed to.
+/// Bearer token for pushing metrics.
 pub const METRICS_BEARER_TOKEN: Secret =
-    Secret { variable: "METRICS_BEARER_TOKEN", help: "Bearer token of whom metrics are pushed to" };
-/// Password for whom metrics are pushed to.
+    Secret { variable: "METRICS_BEARER_TOKEN", help: "Bearer token for the Pushgateway or VictoriaMetrics" };
+/// Password for pushing metrics.
 pub const METRICS_PASSWORD: Secret =
-    Secret { variable: "METRICS_PASSWORD", help: "Password for whom metrics are pushed to" };
+    Secret { variable: "METRICS_PASSWORD", help: "Password of METRICS_USERNAME" };
 
 /// All secret settings.
 pub const ALL: [Secret; 5] = [BEARER_TOKEN, PASSWORD, HEADERS, METRICS_BEARER_TOKEN, METRICS_PASSWORD];
@@ -38,7 +38,7 @@ impl Secret {
         std::env::var(self.variable).ok().filter(|value| !value.trim().is_empty())
     }
 
-    /// Whether its bytes are no text, so that [`Secret::value`] would take it for unset.
+    /// Whether it is set to bytes that are not UTF-8, which [`Secret::value`] takes for unset.
     pub fn is_garbled(self) -> bool {
         std::env::var_os(self.variable).is_some_and(|value| value.to_str().is_none())
     }

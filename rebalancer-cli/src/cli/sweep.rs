@@ -6,7 +6,7 @@ use rebalancer_core::Metric;
 
 use crate::cli::values;
 
-/// Most values of one sweep, and most pairs of two: more rows than anyone compares.
+/// Most values of one sweep, and most pairs of two sweeps: more rows than anyone compares.
 pub const MOST_VALUES: usize = 100;
 
 /// Values of one threshold.

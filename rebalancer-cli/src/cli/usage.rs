@@ -1,5 +1,5 @@
-//! From the command line and the environment to arguments; what is wrong is said with the name
-//! of the variable or flag, the value, and what is expected.
+//! Reads the command line and the environment. An error names the variable or flag, the value, and what
+//! is expected.
 
 use std::ffi::OsStr;
 use std::io;
@@ -86,7 +86,7 @@ pub fn readable_run() -> Option<RunArgs> {
     }
 }
 
-/// A form of the output that another command has.
+/// Refuses a format that only another command has.
 fn refuse_format(command: &args::Command) -> Option<Failure> {
     let (form, only) = match (command.output()?.output, command) {
         (OutputFormat::Csv, args::Command::Backtest(_)) | (OutputFormat::Short, args::Command::Check(_)) => {
@@ -121,7 +121,7 @@ pub fn defined() -> Command {
     }
 }
 
-/// How the program is called as a plugin: `kubectl rebalance-pods` for `kubectl-rebalance_pods`.
+/// The name as a plugin of kubectl: `kubectl rebalance-pods` for `kubectl-rebalance_pods`.
 fn plugin_name() -> Option<String> {
     let typed = std::env::args_os().next()?;
     let name = Path::new(&typed).file_stem()?.to_str()?.strip_prefix("kubectl-")?.to_owned();

@@ -1,7 +1,6 @@
-//! How the words of the configuration are read: durations, quantities, shares, lists.
+//! Parsers for the values of settings: durations, quantities, shares, weights.
 //!
-//! Each parser answers a bad value with what is expected instead; the variable and the value
-//! themselves are named by [`crate::cli::usage`].
+//! An error says what is expected. The caller adds the name of the setting and its value.
 
 use std::str::FromStr;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! `check`: whether a run could act, category by category; changes nothing.
+//! `check`: whether a run could act, one category after the other. Changes nothing.
 
 use std::process::ExitCode;
 
@@ -32,7 +32,7 @@ pub fn run(args: &CheckArgs, matches: &ArgMatches, typos: &[Typo]) -> Result<Exi
     Ok(ExitCode::from(if report.success { exit::DECIDED } else { exit::FAILED }))
 }
 
-/// Whether the servers that have answered mean the same moment by "now".
+/// Whether the clocks of the servers agree with this machine's.
 fn clocks(live: &Live) -> Category {
     let mut category = Category::new("clocks", None);
     for finding in findings(&live.clocks()) {

@@ -16,7 +16,7 @@ use crate::report::Report;
 pub enum Consent {
     /// Given: by `--yes`, by being a job in a cluster, or because nothing will be changed.
     Given,
-    /// A person at a terminal is to be asked.
+    /// A person at a terminal has to be asked.
     Ask,
 }
 
@@ -60,7 +60,7 @@ pub fn agreed(report: &Report, live: &Live, output: &OutputArgs) -> Result<bool,
     Ok(agreed)
 }
 
-/// What would happen, and where: a kubeconfig may point elsewhere than one thinks.
+/// What would happen and where: a kubeconfig may point to another cluster than expected.
 fn question(report: &Report, live: &Live) -> String {
     let pods = count(report.targets.len(), "pod", "pods");
     let cluster = &live.cluster;

@@ -1,4 +1,4 @@
-//! From a report and what it was made from to its page, in a file or as text.
+//! Writes the HTML page of a report, together with the settings, queries and recording behind it.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -20,12 +20,12 @@ use crate::settings::decision::DecisionSettings;
 use crate::settings::recorded::{RecordedSettings, flags_to_take_up};
 use crate::settings::shown;
 
-/// Parts of a report that a replay of its page must come to again.
+/// Parts of a report that a replay of its page must reproduce.
 const DECISION: [&str; 7] =
     ["should_rebalance", "outliers", "statistics", "pods", "thresholds", "guards", "diagnosis"];
 
-/// How far a number of the guards and the diagnosis may lie from what it was, as a ratio: less than
-/// anyone reads off the page.
+/// Largest relative difference at which two numbers of guards or diagnosis count as the same: less than
+/// a reader of the page can see.
 const TOLERANCE: f64 = 0.005;
 
 /// The page that a command writes beside its report, where one is wanted.
@@ -36,11 +36,11 @@ pub struct Page {
 }
 
 impl Page {
-    /// A page for the file `path`, none without it. Whether it could be written is looked at before
-    /// anything else is done.
+    /// A page for the file `path`, or none. Called before anything else is done, so that a path that
+    /// cannot be written stops the command early.
     ///
     /// # Errors
-    /// A path without a folder that is there, or that is a folder itself.
+    /// A path that is a folder, or whose folder does not exist.
     pub fn new(path: Option<&Path>) -> Result<Self, Failure> {
         if let Some(path) = path {
             let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
@@ -62,14 +62,14 @@ impl Page {
         self.path.is_some()
     }
 
-    /// Takes what it shows beside the report; not asked for where no page is wanted.
+    /// Sets what it shows beside the report; `extras` is called only if a page is wanted.
     pub fn gather(&mut self, extras: impl FnOnce() -> Extras) {
         if self.is_wanted() {
             self.extras = extras();
         }
     }
 
-    /// Writes the page of a report, where one is wanted, replacing the file all or nothing.
+    /// Writes the page of a report, if one is wanted. An existing file is replaced as a whole or stays.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -81,7 +81,7 @@ impl Page {
         self.put(&html::page(&report, &self.extras)?)
     }
 
-    /// Writes a page that is made already, likewise.
+    /// Writes a finished page in the same way.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -122,14 +122,14 @@ pub fn replay_extras(replayed: &Replayed, matches: &ArgMatches) -> Extras {
     page_extras(matches, recording.as_ref(), report, decision, purpose(options, true))
 }
 
-/// The settings in force, with those that were taken up from a recording.
+/// The settings in force, including those taken from a recording.
 pub fn page_settings(matches: &ArgMatches, recorded: Option<&RecordedSettings>) -> Vec<SettingRow> {
     let taken_up = recorded.map(|recorded| flags_to_take_up(recorded, matches)).unwrap_or_default();
     let rows = shown::settings(matches).into_iter().filter_map(|row| {
         let name = row.variable.clone().or_else(|| row.flag.clone())?;
         let flag = format!("{}=", row.flag.unwrap_or_default());
         let recorded = taken_up.iter().find_map(|text| text.strip_prefix(&flag)).filter(|_| flag.len() > 1);
-        // A value that was recorded as it stands by default tells nothing more.
+        // A recorded value that equals the default is shown as the default.
         let recorded = recorded.filter(|value| Some(*value) != row.value.as_deref());
         Some(match recorded {
             Some(value) => SettingRow { name, value: value.to_owned(), source: "recording" },
@@ -167,7 +167,7 @@ fn is_same(one: &Report, other: &Report) -> bool {
     })
 }
 
-/// Whether two values are equal but for their words and the last digits of their numbers.
+/// Whether two values are equal apart from wording and the last digits of numbers.
 fn is_near(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Number(one), Value::Number(other)) => {

@@ -1,5 +1,4 @@
-//! `report`: a page of what was saved, a report or a recording; decides at most again, and changes
-//! nothing.
+//! `report`: makes a page of a saved report or recording.
 
 use std::io::{self, BufRead as _, Read as _};
 use std::path::Path;
@@ -47,7 +46,7 @@ pub fn run(args: &ReportArgs, matches: &ArgMatches) -> Result<ExitCode, Failure>
     Ok(ExitCode::from(exit::DECIDED))
 }
 
-/// The report in a file; `None` where the file is something else, which a replay may know.
+/// The report in a file; `None` if the file is something else, which a replay may understand.
 fn saved_report(path: &Path) -> Result<Option<Value>, Failure> {
     let shown = path.display();
     let facts =
@@ -56,7 +55,7 @@ fn saved_report(path: &Path) -> Result<Option<Value>, Failure> {
         return Ok(None);
     }
     let mut file = file::open(path).with_context(|| format!("cannot read {shown}"))?;
-    // A report is one object, as the first line of a recording is; a list or a page can be neither.
+    // A report is a JSON object, and so is the first line of a recording. A list or a page is neither.
     let head = file.fill_buf().unwrap_or_default();
     if head.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
         return Ok(None);
@@ -65,7 +64,7 @@ fn saved_report(path: &Path) -> Result<Option<Value>, Failure> {
     if file.take(MAX_REPORT_BYTES).read_to_end(&mut text).is_err() {
         return Ok(None);
     }
-    // The lines of a recording are a value each.
+    // In a recording each line is a value.
     let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let is_value = serde_json::from_slice::<IgnoredAny>(line).is_ok();
     let first = if is_value { line } else { text.as_slice() };

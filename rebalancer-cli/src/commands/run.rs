@@ -1,5 +1,4 @@
-//! `run`: decide, and evict the two targets when nothing speaks against it. The only command that
-//! holds a client that can evict.
+//! `run`: decide, and evict the targets if nothing holds it back. The only command that can evict.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -31,8 +30,7 @@ use crate::telemetry::notes::{Asked, Notes, Stage};
 /// Runs once.
 ///
 /// # Errors
-/// A setting, a server or an answer that is wrong. What a rotation came to is in the report, not
-/// an error.
+/// A setting, a server or an answer that is wrong. The result of a rotation is in the report, not an error.
 pub fn run(args: &RunArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let (delivery, deliverable) = Delivery::of_run(&args.push, &args.textfile);
     let prepared = deliverable.and_then(|()| Prepared::new(args, matches));
@@ -111,7 +109,7 @@ fn asked(args: &RunArgs) -> Asked {
     }
 }
 
-/// Writes the report. Of a plan that a person was shown, only what came of it is left to say.
+/// Writes the report. If a person has seen the plan, only the result is written.
 fn write(report: &Report, consent: Consent, args: &OutputArgs) -> anyhow::Result<()> {
     let was_shown = report.rotation.is_some() || report.acts();
     if consent == Consent::Ask && was_shown {
@@ -120,7 +118,7 @@ fn write(report: &Report, consent: Consent, args: &OutputArgs) -> anyhow::Result
     render::write(report, args)
 }
 
-/// Decides, and acts where that is asked for, allowed and agreed to.
+/// Decides, and acts if that is wanted, allowed and agreed to.
 fn rebalance(
     args: &RunArgs,
     matches: &ArgMatches,
@@ -151,8 +149,8 @@ fn rebalance(
     Ok(report)
 }
 
-/// Evicts the targets of the report, after a person at a terminal has agreed. The time that the person
-/// takes to answer is not the run's.
+/// Evicts the targets of the report. A person at a terminal is asked first; the time to answer does not
+/// count as time of the run.
 fn act_with_consent(
     args: &RunArgs,
     consent: Consent,
@@ -182,13 +180,13 @@ fn act_with_consent(
     Ok(live.notes.time(Stage::Evict, rotate))
 }
 
-/// Whether the loads have grown old, by the clock on the wall, while a person thought.
+/// Whether the loads became too old while a person thought.
 fn is_old(at: Timestamp, decision: &DecisionSettings) -> bool {
     let age = Timestamp::now().duration_since(at);
     Duration::try_from(age).is_ok_and(|age| age > decision.max_sample_age)
 }
 
-/// Pods are looked at again before they are evicted; loads are not.
+/// The report if they did: pods are looked at again before an eviction, loads are not.
 fn too_old(mut report: Report, decision: &DecisionSettings) -> Report {
     report.outcome = Outcome::Withheld;
     report.targets.clear();
@@ -200,7 +198,7 @@ fn too_old(mut report: Report, decision: &DecisionSettings) -> Report {
     report
 }
 
-/// Lets SIGTERM and SIGINT raise the flag; a second signal ends the process at once.
+/// Makes SIGTERM and SIGINT set the flag. A second signal ends the process at once.
 fn listen(stop: &Arc<AtomicBool>) -> Result<(), Failure> {
     for signal in [SIGTERM, SIGINT] {
         signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(stop))

@@ -1,4 +1,4 @@
-//! `version`: which program this is, and which files it writes and reads.
+//! `version`: the version of the program and of its reports.
 
 use std::process::ExitCode;
 

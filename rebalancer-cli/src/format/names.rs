@@ -1,22 +1,22 @@
-//! Names of pods as people tell them apart: without what all of them begin with.
+//! Names of pods without the prefix that all of them share.
 
 use crate::format::text::plain;
 
-/// A beginning that is shorter is worth its place.
+/// A shorter prefix is not left out.
 const SHORTEST_PREFIX: usize = 6;
 
-/// How the pods of one report are called.
+/// How the pods of one report are named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Naming {
     /// In full.
     Full,
-    /// Without the beginning that all share.
+    /// Without the shared prefix.
     Short,
-    /// At most so many letters, the last ones.
+    /// At most this many characters, the last ones.
     Last(usize),
 }
 
-/// What all names begin with, up to a dash; empty where it is not worth leaving out.
+/// The shared prefix of all names, up to a dash; empty if it is too short to leave out.
 pub fn shared_prefix<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let shared = names.map(str::to_owned).reduce(|shared, name| {
         let same = shared.chars().zip(name.chars()).take_while(|(a, b)| a == b);
@@ -28,7 +28,7 @@ pub fn shared_prefix<'a>(names: impl Iterator<Item = &'a str>) -> String {
 }
 
 impl Naming {
-    /// The name, where all begin with `prefix`.
+    /// The name, where `prefix` is the shared one.
     pub fn of(self, name: &str, prefix: &str) -> String {
         let full = plain(name);
         let short = match name.strip_prefix(prefix) {

@@ -1,25 +1,25 @@
-//! Whether the servers mean the same moment by "now" as this machine. A run that is late decides for a
-//! past whose pods may be gone, and one that is early for a moment that no server knows yet.
+//! Compares the clocks of the servers with this machine's. With a clock that is slow, a run decides about
+//! a past whose pods may be gone; with one that is fast, about a moment that no server knows yet.
 
 use std::time::Duration;
 
 use rebalancer_io::clock::Skew;
 
-/// A difference that is told: more than a request takes, and as much as a clock that is set by NTP never
-/// has.
+/// A larger difference is a warning: it is more than a request takes, and more than a clock that is set by
+/// NTP ever has.
 const TOLD: Duration = Duration::from_secs(5);
 
-/// A difference beyond which nothing is decided: a scrape interval, within which loads change.
+/// With a larger difference nothing is decided: loads change within a scrape interval.
 const REFUSED: Duration = Duration::from_secs(30);
 
-/// What is to be said of a server's clock.
+/// What is known about a server's clock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Finding {
     /// It agrees, in these words.
     Agrees(String),
-    /// It is known not to agree, or not known to; nothing is held back for it.
+    /// It differs a little, or is not known: a warning.
     Told(String),
-    /// Nothing may be decided.
+    /// It differs too much to decide anything.
     Refused(String),
 }
 
@@ -34,7 +34,7 @@ pub fn findings(clocks: &[Clock]) -> Vec<Finding> {
 /// What a report says of the clocks.
 ///
 /// # Errors
-/// A clock that is too far from this machine's to decide anything.
+/// A clock that differs too much to decide anything.
 pub fn held_against(clocks: &[Clock]) -> anyhow::Result<Vec<String>> {
     let (mut told, mut refused) = (Vec::new(), Vec::new());
     for finding in findings(clocks) {

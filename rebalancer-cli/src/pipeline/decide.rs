@@ -1,4 +1,4 @@
-//! The one path from what is known of a workload to a report; every command takes it.
+//! The one way from what is known of a workload to a report. Every command uses it.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::report::{Kind, Report, WorkloadReport};
 
 use crate::settings::decision::DecisionSettings;
 
-/// The metrics whose past tells something: what can trigger, and the rate for CPU per message.
+/// Metrics whose history is fetched: those that can trigger, and the rate, for CPU per message.
 pub const WITH_A_PAST: [Metric; 3] = [Metric::Cpu, Metric::Lag, Metric::Rate];
 
 /// What is known of the workload when the decision is made.
@@ -33,12 +33,12 @@ pub struct Known<'a> {
     pub evaluation_time: Option<String>,
     /// What the report says of the workload.
     pub described: WorkloadReport,
-    /// Whether the past of the pods can be asked for. A folder, a list of states, and a recording
-    /// without it hold none: no guard that needs one is asked there.
+    /// Whether the history of the pods is available. A folder, a list of states and some recordings have
+    /// none; guards that need it are skipped there.
     pub has_past: bool,
 }
 
-/// How far the decision may go.
+/// What the decision is for.
 #[derive(Debug, Clone, Copy)]
 pub struct Purpose<'a> {
     /// What makes the report.
@@ -47,15 +47,14 @@ pub struct Purpose<'a> {
     pub dry_run: &'static str,
     /// How a rotation would be carried out; `None` where nothing could be.
     pub rotation: Option<&'a RotationOptions>,
-    /// Whether the report tells of every pod and of the medians, which nobody may want to see.
+    /// Whether the report lists every pod and the medians.
     pub detailed: bool,
 }
 
-/// Decides, and tells why. What is to be known beside the loads is found only when it is needed, and
-/// not at all without a finder.
+/// Decides and says why. Facts beside the loads are looked up only if needed, and only with a finder.
 ///
 /// # Errors
-/// When the pod states or the thresholds contradict themselves.
+/// Pod states or thresholds that contradict themselves.
 pub fn decide(
     settings: &DecisionSettings,
     known: &Known<'_>,
@@ -76,12 +75,12 @@ pub fn decide(
 /// Holds the loads against the thresholds.
 ///
 /// # Errors
-/// When the pod states or the thresholds contradict themselves.
+/// Pod states or thresholds that contradict themselves.
 pub fn analyze<'a>(settings: &DecisionSettings, known: &Known<'a>) -> anyhow::Result<Analysis<'a>> {
     Engine::new(settings.thresholds).analyze_joined(known.joined).context("cannot analyse the pods")
 }
 
-/// The pods that facts are about: nearly always all of them.
+/// The pods that facts are about: all that are not ended, which is nearly always all of them.
 pub fn living(workload: &Workload) -> Cow<'_, [LivePod]> {
     if workload.living().count() == workload.pods.len() {
         return Cow::Borrowed(&workload.pods);
@@ -89,13 +88,13 @@ pub fn living(workload: &Workload) -> Cow<'_, [LivePod]> {
     workload.living().cloned().collect()
 }
 
-/// Whether anything may ask for a rotation, so that there is something to find out.
+/// Whether anything may ask for a rotation, so that facts are needed.
 pub fn needs_facts(settings: &DecisionSettings, analysis: &Analysis<'_>) -> bool {
     let may_trigger = settings.guards.outlier_trigger.is_some() && analysis.outliers().is_some();
     analysis.should_rebalance() || may_trigger
 }
 
-/// Finds everything that a decision about these pods may look at.
+/// Looks up everything that a decision about these pods may use.
 pub fn find<'l>(
     settings: &DecisionSettings,
     finder: &FactFinder<'_>,
@@ -120,7 +119,7 @@ fn kept<'a>(settings: &DecisionSettings, analysis: &'a Analysis<'_>) -> Kept<'a>
     }
 }
 
-/// Decides by what was found.
+/// Decides from the facts that were found.
 pub fn conclude(
     settings: &DecisionSettings,
     analysis: &Analysis<'_>,
@@ -160,7 +159,7 @@ pub fn conclude(
     build(analysis, &assessment, known.joined, &known.workload.pods, context)
 }
 
-/// What was found, with what the cluster and the settings tell.
+/// The facts, completed by what the cluster and the settings say.
 fn complete<'a>(
     found: Facts<'a>,
     settings: &DecisionSettings,
@@ -180,7 +179,7 @@ fn complete<'a>(
     }
 }
 
-/// That guards are not asked for want of a past, where they would have been asked.
+/// Says which guards were skipped because there is no history.
 fn unasked_guards(settings: &DecisionSettings, analysis: &Analysis<'_>, known: &Known<'_>) -> Option<String> {
     let guards = settings.guards;
     let unasked: Vec<&str> =
@@ -195,7 +194,7 @@ fn unasked_guards(settings: &DecisionSettings, analysis: &Analysis<'_>, known: &
     Some(format!("{} {are} not asked: what is replayed holds no history", unasked.join(" and ")))
 }
 
-/// The optional inputs that were asked for and cannot be used. The history has a guard to say so.
+/// Warnings about optional inputs that could not be used. The history is left out: its guard says so.
 fn unusable_facts(facts: &Facts<'_>) -> Vec<String> {
     fn told<T>(what: &str, fact: &Fact<T>) -> Option<String> {
         match fact {
@@ -222,8 +221,7 @@ fn selected<'a>(analysis: &'a Analysis<'_>, assessment: &Assessment) -> Vec<&'a 
 
 /// Why a pod to rotate may not be evicted, every reason of each.
 ///
-/// A pod of which not even the UID is known (a replay without pod facts) is not judged: nothing
-/// can be evicted there.
+/// A pod without a known UID (a replay without `pods.json`) is not judged: nothing can be evicted there.
 fn target_objections(targets: &[&str], workload: &Workload, settings: &DecisionSettings) -> Vec<String> {
     let known = |name: &&str| workload.pods.iter().find(|pod| pod.name == **name && !pod.uid.is_empty());
     let told = |pod: &LivePod, objection: &Objection| format!("{} may not be evicted: {objection}", pod.name);
@@ -238,7 +236,7 @@ fn target_objections(targets: &[&str], workload: &Workload, settings: &DecisionS
         .collect()
 }
 
-/// Why the workload has to be left alone now; not judged where its owners are not known.
+/// Why the workload has to be left alone now; empty if its owners are not known.
 fn workload_disturbances(workload: &Workload, rotation: Option<&RotationOptions>) -> Vec<Disturbance> {
     match rotation {
         Some(options) if !workload.owners.is_empty() => disturbances(workload, options),
@@ -246,7 +244,7 @@ fn workload_disturbances(workload: &Workload, rotation: Option<&RotationOptions>
     }
 }
 
-/// What was wrong with the samples, a sentence a metric.
+/// What was wrong with the samples, one sentence for each metric.
 fn warnings(analysis: &Analysis<'_>, joined: &Joined, asked: &[Metric]) -> Vec<String> {
     let mut warnings = Vec::new();
     for &metric in asked {
@@ -278,7 +276,7 @@ fn missing_samples(issues: &MetricIssues, all: usize) -> String {
     format!("{missing} of {all} pods have no usable sample{}: {named}{more}", unusable_samples(issues))
 }
 
-/// How many samples there are that cannot be used, in brackets; empty without any.
+/// The number of unusable samples, in brackets; empty if there are none.
 fn unusable_samples(issues: &MetricIssues) -> String {
     let mut why = Vec::new();
     if !issues.stale.is_empty() {

@@ -32,14 +32,14 @@ use crate::settings::recorded::{RecordedSettings, decision_flags};
 use crate::settings::servers::{self, Wanted};
 use crate::telemetry::notes::{Asked, Notes, Stage};
 
-/// A configured connection to both servers. Nothing has been asked yet, but for the selector of a
-/// workload that was given by its name.
+/// A configured connection to both servers. Nothing has been asked yet, except for the selector of a
+/// workload that was given by name.
 pub struct Live {
     /// The cluster.
     pub cluster: Cluster,
     /// The workload's pods.
     pub selector: Selector,
-    /// What is noted while the command works.
+    /// What the command notes for metrics and log.
     pub notes: Notes,
     stop: Arc<AtomicBool>,
     prometheus: PrometheusConfig,
@@ -50,7 +50,7 @@ pub struct Live {
     context: String,
 }
 
-/// What both servers said at one moment, and the way to ask for more about it.
+/// What both servers said at one moment, and the means to ask for more about that moment.
 pub struct Observation<'a> {
     /// The live pods and their owners.
     pub workload: Workload,
@@ -59,7 +59,7 @@ pub struct Observation<'a> {
     /// What the report says of the workload.
     pub described: WorkloadReport,
     freshness: Freshness,
-    /// What is to be said of the servers' clocks; an error where they are too far from this machine's.
+    /// Warnings about the servers' clocks; an error if they are too far from this machine's.
     clocks: Result<Vec<String>, String>,
     client: Client,
     facts: FactQueries,
@@ -80,7 +80,7 @@ pub struct Keep<'a> {
     pub redact: Option<&'a RedactionKey>,
 }
 
-/// Keeps what passes, and knows where to.
+/// Records the answers and knows where to save them.
 struct Saver {
     path: Option<PathBuf>,
     redact: Option<RedactionKey>,
@@ -113,11 +113,10 @@ impl Observation<'_> {
         self.answers.join(&self.workload.pods, self.freshness).context("cannot tell the pods apart")
     }
 
-    /// What a report says of the moment that the answers are of.
+    /// Warnings about the moment that the answers describe.
     ///
     /// # Errors
-    /// Clocks that are too far apart, and with guards on an own query of which it cannot be known how old
-    /// its samples are.
+    /// Clocks that are too far apart; with guards on, also an own query whose samples may be of any age.
     pub fn of_now(&self, decision: &DecisionSettings) -> Result<Vec<String>, Failure> {
         let mut told = self.clocks.clone().map_err(anyhow::Error::msg)?;
         for (metric, why) in self.answers.unknown_ages.iter() {
@@ -136,7 +135,7 @@ impl Observation<'_> {
         FactFinder::new(&self.client, &self.facts, self.answers.at)
     }
 
-    /// Saves everything that was asked so far, where it is to be recorded.
+    /// Saves everything that was asked so far, if it is to be recorded.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -156,7 +155,7 @@ impl Observation<'_> {
         self.observer.list_budgets(&targets)
     }
 
-    /// Everything that was asked so far; `None` where nothing is kept, or it cannot be told as JSON.
+    /// Everything that was asked so far; `None` if nothing is kept, or if it cannot be written as JSON.
     pub fn recording(&self) -> Option<Recording> {
         self.recorder.as_ref()?.recording(&self.workload).ok()
     }
@@ -180,7 +179,7 @@ impl Live {
         Self::connect_until(args, decision, matches, &Arc::default())
     }
 
-    /// The same; no answer is waited for any longer once `stop` is true.
+    /// The same, but stops waiting for answers once `stop` is true.
     ///
     /// # Errors
     /// As [`Live::connect`].
@@ -199,23 +198,14 @@ impl Live {
                 "PROMETHEUS_ENDPOINT: {hint}"
             );
         }
-        // Certificates that cannot be used are found before anything is asked.
+        // Find unusable certificates before anything is asked.
         PrometheusClient::new(&prometheus).map_err(|error| Failure::Usage(error.into()))?;
         let wanted = servers::selector(&args.kubernetes)?;
         let options = servers::cluster(&args.kubernetes, args.queries.window, Arc::clone(stop));
         let cluster = Cluster::connect(&options).map_err(|error| Failure::Usage(error.into()))?;
         let queries = query_settings(&args.queries, cluster.namespace(), decision);
-        // Wrong placeholders are found before anything is asked; pods are filled in later.
-        let trial = QuerySettings { pods: vec!["pod".to_owned()], ..queries.clone() };
-        let fits = QuerySet::new(&trial).and_then(|queries| FactQueries::new(&queries, &trial));
-        fits.map_err(|error| Failure::Usage(error.into()))?;
-        let selector = match wanted {
-            Wanted::Selected(selector) => selector,
-            Wanted::Named(workload) => cluster.selector_of(&workload).map_err(|error| match error {
-                UnknownSelector::Cluster(error) => Failure::Run(error.into()),
-                error => Failure::Usage(error.into()),
-            })?,
-        };
+        check_placeholders(&queries)?;
+        let selector = selector(&cluster, wanted)?;
         let freshness = decision.freshness();
         let recorded = RecordedSettings {
             namespace: Some(cluster.namespace().to_owned()),
@@ -241,12 +231,11 @@ impl Live {
         })
     }
 
-    /// Lists the workload, then asks for all metrics at one moment, and keeps what is
-    /// answered. When an answer cannot be used, it is saved at once; else by
-    /// [`Observation::save`].
+    /// Lists the workload, then asks for all metrics at one moment. If an answer cannot be used, the
+    /// recording is saved at once, else by [`Observation::save`].
     ///
     /// # Errors
-    /// A server that does not answer, or whose answer is not whole.
+    /// A server that does not answer, or gives only part of the answer.
     pub fn observe(&self, keep: Keep<'_>) -> Result<Observation<'_>, Failure> {
         let mut observer = self.cluster.observer(self.selector.clone());
         let workload = self
@@ -319,7 +308,7 @@ impl Live {
         ]
     }
 
-    /// A client that keeps what passes, where there is a use for it.
+    /// A client that records the answers if they are wanted.
     fn recording_client(&self, keep: Keep<'_>, at: Timestamp) -> Result<(Client, Option<Saver>), Failure> {
         let max_bytes = self.prometheus.max_response_bytes;
         let transport = StoppableTransport::new(self.transport()?, Arc::clone(&self.stop));
@@ -354,30 +343,49 @@ impl Live {
     }
 }
 
-/// That it cannot be known how old the samples of an own query are.
+/// Says that the age of the samples of an own query cannot be known.
 pub fn unknown_age(metric: Metric, why: &UnknownAge) -> String {
     format!("{metric}: it cannot be known how old the samples of {} are: {why}", own_query(metric))
 }
 
 /// What to do about an age that cannot be known.
-pub const UNKNOWN_AGE_ADVICE: &str = "MAX_SAMPLE_AGE is held against the series that a query reads: let it read      plain selectors that the server has samples of, or decide without guards by GUARDS=off";
+pub const UNKNOWN_AGE_ADVICE: &str = "MAX_SAMPLE_AGE is held against the series that a query reads: write it with \
+     plain selectors that the server has samples of, or turn the guards off by GUARDS=off";
 
 /// The setting of a metric's own query.
 fn own_query(metric: Metric) -> String {
     format!("QUERY_{}", metric.name().to_uppercase())
 }
 
-/// Kind and name of the one owner at the top, such as `Deployment/orders`.
+/// Kind and name of the top-most owners, such as `Deployment/orders`.
 pub fn owner(workload: &Workload) -> Option<String> {
     let owners: BTreeSet<String> =
         workload.owners.iter().map(|owner| format!("{}/{}", owner.top.kind, owner.top.name)).collect();
     if owners.is_empty() { None } else { Some(owners.into_iter().collect::<Vec<String>>().join(", ")) }
 }
 
-/// The moment of a run, in whole milliseconds as the API takes it.
+/// The current time in whole milliseconds, which is what the query API takes.
 pub fn now() -> Timestamp {
     Timestamp::from_millisecond(Timestamp::now().as_millisecond())
         .expect("a time with fewer digits is still a time")
+}
+
+/// Finds wrong placeholders before anything is asked. The real pods are filled in later.
+fn check_placeholders(queries: &QuerySettings) -> Result<(), Failure> {
+    let trial = QuerySettings { pods: vec!["pod".to_owned()], ..queries.clone() };
+    let fits = QuerySet::new(&trial).and_then(|queries| FactQueries::new(&queries, &trial));
+    fits.map(drop).map_err(|error| Failure::Usage(error.into()))
+}
+
+/// The selector of the workload's pods; the cluster is asked for it if the workload is given by name.
+fn selector(cluster: &Cluster, wanted: Wanted) -> Result<Selector, Failure> {
+    match wanted {
+        Wanted::Selected(selector) => Ok(selector),
+        Wanted::Named(workload) => cluster.selector_of(&workload).map_err(|error| match error {
+            UnknownSelector::Cluster(error) => Failure::Run(error.into()),
+            error => Failure::Usage(error.into()),
+        }),
+    }
 }
 
 fn query_settings(args: &QueryArgs, namespace: &str, decision: &DecisionSettings) -> QuerySettings {

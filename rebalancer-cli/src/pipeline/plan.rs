@@ -8,7 +8,7 @@ use crate::pipeline::observe::Observation;
 use crate::report::Report;
 use crate::settings::decision::DecisionSettings;
 
-/// The report of an observation, which is saved where it is to be recorded.
+/// The report of an observation. The observation is saved if it is to be recorded.
 ///
 /// # Errors
 /// As [`decide`] and [`Observation::of_now`], and when the recording cannot be written.
@@ -40,7 +40,7 @@ pub fn report(
     Ok(report)
 }
 
-/// Tells of budgets that would block the rotation which is planned. A run asks again before it acts.
+/// Warns about PodDisruptionBudgets that would block the rotation. A run asks again before it acts.
 pub fn warn_of_budgets(observation: &mut Observation<'_>, report: &mut Report) {
     if !report.acts() {
         return;
@@ -48,7 +48,9 @@ pub fn warn_of_budgets(observation: &mut Observation<'_>, report: &mut Report) {
     let targets: Vec<&str> = report.targets.iter().map(|target| target.pod.as_str()).collect();
     match observation.budgets(&targets) {
         Ok(budgets) => report.warnings.extend(budgets.iter().filter_map(shortage)),
-        Err(failure) => report.warnings.push(format!("PodDisruptionBudgets are not known: {failure}")),
+        Err(failure) => {
+            report.warnings.push(format!("the PodDisruptionBudgets could not be read: {failure}"))
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use crate::settings::recorded::RecordedSettings;
 /// What a run saw.
 ///
 /// # Errors
-/// When the settings or the workload cannot be told as JSON.
+/// Settings or a workload that cannot be written as JSON.
 pub fn recording(
     settings: &RecordedSettings,
     at: Timestamp,
@@ -58,7 +58,7 @@ pub struct Recorded {
 }
 
 impl Recorded {
-    /// Whether the past of the pods was asked for when it was recorded, whatever was answered.
+    /// Whether the run that was recorded asked for the history of the pods, whatever it was answered.
     pub const fn has_past(&self) -> bool {
         self.has_past
     }
@@ -90,7 +90,7 @@ pub fn read_back(recording: &Recording, path: &Path) -> anyhow::Result<ReadBack>
     let pod_label = settings.pod_label.as_deref().unwrap_or("pod");
     let client =
         PrometheusClient::over(Replay::new(recording, shown.to_string()), PrometheusConfig::MAX_SAVED_BYTES);
-    // A recording that was made before this was asked does not say.
+    // Older recordings do not hold this question; it is skipped then.
     let origins = OriginQueries::recorded(|name| recording.promql(name));
     one_origin(&client, &origins, &workload.pods, recording.evaluation_time)
         .with_context(|| format!("{shown}: cannot tell whose series these are"))?;

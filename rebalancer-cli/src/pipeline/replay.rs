@@ -33,13 +33,13 @@ struct Saved {
     workload: Workload,
     settings: RecordedSettings,
     decision: DecisionSettings,
-    /// The rest of a recording; a folder or a list of pods has none.
+    /// What a recording answers beside the loads; a folder or a list of pods has none.
     recorded: Option<Recorded>,
     /// All of it.
     recording: Option<Recording>,
 }
 
-/// The workload of which only the names of the pods are known.
+/// A workload of which only the names of the pods are known.
 const UNKNOWN: Workload = Workload { pods: Vec::new(), owners: Vec::new() };
 
 /// The loads of the pods.
@@ -139,7 +139,7 @@ fn read(args: &SavedArgs, matches: &ArgMatches) -> Result<Saved, Failure> {
     }
 }
 
-/// What to do with a file that is part of what a folder holds.
+/// What to do with a file that belongs into a folder.
 fn hint(start: &[u8]) -> Option<&'static str> {
     let holds = |key: &str| start.windows(key.len()).any(|part| part == key.as_bytes());
     if holds("\"format\"") {
@@ -216,7 +216,7 @@ fn from_recording(path: &Path, matches: &ArgMatches) -> Result<Saved, Failure> {
 
 /// The decision settings of this call, with the recorded ones where nothing else was given.
 fn taken_up(settings: &RecordedSettings, matches: &ArgMatches) -> Result<DecisionArgs, Failure> {
-    // Before the rest: behind `--` a flag would be a path.
+    // Insert them before the rest: after `--` a flag would be read as a path.
     let flags = flags_to_take_up(settings, matches).into_iter().map(OsString::from);
     let mut typed = std::env::args_os();
     let command: Vec<OsString> = typed.by_ref().take(2).collect();

@@ -77,8 +77,7 @@ fn refused(mut report: Report, error: &PlanError) -> Report {
     report
 }
 
-/// Writes an Event on the workload for each pod that was evicted or failed to be. An Event that
-/// cannot be written is a warning: what was done is done.
+/// Creates an Event on the workload for each target. An Event that cannot be created is only a warning.
 fn tell(
     cluster: &Cluster,
     workload: &Workload,

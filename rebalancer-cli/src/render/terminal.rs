@@ -1,4 +1,4 @@
-//! What the place of the output can show: how wide it is, colours, and letters beyond ASCII.
+//! What the output can show: its width, colours, and characters beyond ASCII.
 
 use std::ffi::OsString;
 
@@ -7,13 +7,13 @@ use anstream::{AutoStream, ColorChoice};
 
 use crate::cli::args::Color;
 
-/// Narrower terminals are written to as if they were so wide: below it no table can be read.
+/// Narrower terminals are treated as this wide; no table can be read on less.
 const NARROWEST: usize = 40;
 
 /// A terminal, a file or a pipe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Terminal {
-    /// Columns; `None` where lines may have any length.
+    /// Columns; `None` if lines may have any length.
     pub width: Option<usize>,
     /// Whether colours are shown.
     pub color: bool,
@@ -46,19 +46,19 @@ impl Terminal {
         Self::of(&err, columns(terminal_size::terminal_size_of(&err)), color)
     }
 
-    /// The text in letters that can be shown.
+    /// The text in characters that can be shown.
     pub fn letters(self, text: String) -> String {
         if self.unicode || text.is_ascii() { text } else { text.chars().map(ascii).collect() }
     }
 }
 
-/// A terminal that was never told its size says 0.
+/// A terminal that does not know its size says 0.
 fn columns(size: Option<(terminal_size::Width, terminal_size::Height)>) -> Option<usize> {
     size.map(|(width, _)| usize::from(width.0)).filter(|width| *width > 0)
 }
 
-/// Only a locale that names another set of letters speaks against Unicode: containers set none, and
-/// their logs are read elsewhere.
+/// Only a locale with another character set rules Unicode out. Containers set no locale, and their logs are
+/// read elsewhere.
 fn shows_unicode(variable: impl Fn(&str) -> Option<OsString>) -> bool {
     let locale =
         ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(variable).find(|value| !value.is_empty());
@@ -67,7 +67,7 @@ fn shows_unicode(variable: impl Fn(&str) -> Option<OsString>) -> bool {
     locale.contains("utf-8") || locale.contains("utf8")
 }
 
-/// One letter for one: the columns of a table stay where they are.
+/// Replaces a character by one ASCII character, so that the columns of a table stay aligned.
 const fn ascii(letter: char) -> char {
     match letter {
         '✓' => '+',

@@ -1,4 +1,4 @@
-//! What a backtest came to: every decision, and their sums at each pair of thresholds.
+//! The report of a backtest: every decision, and sums at each pair of thresholds.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::report::version::API_VERSION;
 use crate::report::{Outcome, Report, WorkloadReport};
 use crate::settings::decision::DecisionSettings;
 
-/// Everything a backtest came to.
+/// The result of a backtest.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct BacktestReport {
     /// Version of the report's shape.
@@ -33,7 +33,7 @@ pub struct BacktestReport {
     pub moments: usize,
     /// Moments without data.
     pub skipped: usize,
-    /// What the metrics server did not answer even in small pieces; these moments are skipped.
+    /// What the metrics server did not give even in small pieces; these moments are skipped.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_had: Vec<String>,
     /// Sums at each pair of thresholds.
@@ -42,7 +42,7 @@ pub struct BacktestReport {
     pub decisions: Vec<Decision>,
 }
 
-/// What the decisions at one pair of thresholds sum up to.
+/// Sums of the decisions at one pair of thresholds.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Sums {
     /// Threshold of the spread of CPU.

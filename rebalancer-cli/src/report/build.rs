@@ -1,4 +1,4 @@
-//! From an analysis to a report.
+//! Builds the report of a decision.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::report::{
     TargetReport, ThresholdsReport, WorkloadReport,
 };
 
-/// What a report tells besides the analysis.
+/// What a report needs beside the analysis.
 #[derive(Debug, Clone)]
 pub struct Context {
     /// What makes the report.
@@ -127,13 +127,13 @@ fn outcome(analysis: &Analysis<'_>, assessment: &Assessment, context: &Context) 
     (Outcome::Planned, why)
 }
 
-/// The pods the strategy picks, whether or not they would go, the busier one first.
+/// The pods that the strategy picks, the busier one first, whether or not they would be evicted.
 fn picked(analysis: &Analysis<'_>, assessment: &Assessment) -> Vec<TargetReport> {
     let selected = assessment.selection.iter().flat_map(|selection| &selection.pods);
     in_roles(analysis, selected.copied())
 }
 
-/// The two ends: of what asks for a rotation, else of the scores.
+/// The busiest and the least busy pod: those of the trigger, else by score.
 fn outliers(analysis: &Analysis<'_>, assessment: &Assessment) -> Vec<TargetReport> {
     let ends = assessment.trigger.as_ref().map(|trigger| trigger.targets).or_else(|| analysis.outliers());
     in_roles(analysis, ends.into_iter().flat_map(|ends| [ends.busiest, ends.least_busy]))

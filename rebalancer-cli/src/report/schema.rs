@@ -1,4 +1,4 @@
-//! The JSON schema of everything the program prints as JSON, made from the types that are printed.
+//! The JSON schema of everything that the program prints as JSON, derived from the types.
 
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};

@@ -11,7 +11,7 @@ use crate::cli::args::{DecisionArgs, GuardArgs, GuardMode};
 /// The deadline by which the rotation of a plan is judged; nothing waits for it.
 pub const PLAN_DEADLINE: Duration = Duration::from_secs(90);
 
-/// What the decision is held against.
+/// The settings of a decision, resolved from the arguments.
 #[derive(Debug, Clone, Copy)]
 pub struct DecisionSettings {
     /// Thresholds, floors, weights.
@@ -85,7 +85,7 @@ impl DecisionSettings {
         }
     }
 
-    /// Whether a diagnosis that a rotation is futile is obeyed.
+    /// Whether the diagnosis that a rotation is futile holds it back.
     pub const fn futility(&self) -> Futility {
         match self.mode {
             GuardMode::Standard => Futility::Binding,
@@ -93,8 +93,8 @@ impl DecisionSettings {
         }
     }
 
-    /// The window whose history is looked at; the standard one where persistence is off, since the
-    /// diagnosis looks back too.
+    /// The time window whose history is fetched. The diagnosis needs one too, so that it is the standard one
+    /// where persistence is off.
     pub fn window(&self) -> Persistence {
         self.guards.persistence.unwrap_or(Persistence::STANDARD)
     }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::cli::args::DecisionArgs;
 use crate::cli::catalog::settings;
 
-/// Settings of a run that its decision depends on; none of them is a secret.
+/// Settings of a run that its decision depends on. None of them is a secret.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RecordedSettings {
@@ -35,8 +35,8 @@ pub fn decision_flags(matches: &ArgMatches) -> BTreeMap<String, String> {
     flags.collect()
 }
 
-/// The recorded flags that neither the command line nor the environment of this replay overrides,
-/// as arguments.
+/// The recorded flags, as arguments, that neither the command line nor the environment of this replay
+/// overrides.
 pub fn flags_to_take_up(recorded: &RecordedSettings, matches: &ArgMatches) -> Vec<String> {
     let untouched = |id: &str| matches!(matches.value_source(id), None | Some(ValueSource::DefaultValue));
     let known = decision_settings().into_iter().filter(|(id, _)| untouched(id));

@@ -81,9 +81,9 @@ pub fn push(args: &PushArgs) -> Result<PushConfig, Failure> {
     })
 }
 
-/// All ways to sign in somewhere, as they were set.
+/// The credentials for one server, as they are set.
 struct Credentials<'a> {
-    /// What the names of the settings begin with.
+    /// The prefix of the names of the settings.
     of: &'static str,
     bearer: (secrets::Secret, Option<&'a PathBuf>),
     username: Option<&'a String>,
@@ -141,7 +141,7 @@ fn params(text: Option<&str>) -> Result<Vec<(String, Secret)>, Failure> {
         .collect()
 }
 
-/// How to reach the cluster; the deadline of the run counts from here, and `stop` ends all waiting.
+/// How to reach the cluster. The time limit of the run starts here, and `stop` ends all waiting.
 pub fn cluster(args: &KubernetesArgs, metrics_window: Duration, stop: Arc<AtomicBool>) -> ConnectOptions {
     ConnectOptions {
         kubeconfig: args.kubeconfig.clone(),
@@ -161,8 +161,8 @@ pub fn cluster(args: &KubernetesArgs, metrics_window: Duration, stop: Arc<Atomic
 /// The label selector of the workload; a workload given by its name is asked for it.
 ///
 /// # Errors
-/// None, or an empty one: it would mean every pod of the namespace. A selector beside a name: which
-/// of the two is meant cannot be known.
+/// No selector or an empty one, which would mean every pod of the namespace; a selector and a name, of
+/// which only one can be meant.
 pub fn selector(args: &KubernetesArgs) -> Result<Wanted, Failure> {
     match (&args.target, args.selector.as_deref()) {
         (Some(target), None) => Ok(Wanted::Named(target.clone())),

@@ -1,4 +1,4 @@
-//! Where the metrics of a run go. What cannot be delivered is a warning: the run has ended as it has.
+//! Delivers the metrics of a run. A delivery that fails is only a warning.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -14,7 +14,7 @@ use crate::cli::args::{PushArgs, TextfileArgs};
 use crate::failure::Failure;
 use crate::settings::servers;
 
-/// More than the metrics of a run ever are.
+/// Larger than the metrics of any run.
 const MAX_TEXTFILE_BYTES: u64 = 1 << 20;
 
 /// Where to deliver.
@@ -53,14 +53,14 @@ impl Delivery {
         self.pusher.is_some() || self.textfile.is_some()
     }
 
-    /// Delivers the metrics of a command that has ended; whatever fails is told on standard error.
+    /// Delivers the metrics of a command that has ended. A delivery that fails is logged as a warning.
     pub fn deliver(&self, ended: &Ended<'_>) {
         if let Some(path) = &self.textfile {
             write(path, ended);
         }
         let Some((pusher, receivers)) = &self.pusher else { return };
         let text = metrics::render(ended, None);
-        // At once: two servers that do not answer take no longer than one.
+        // In parallel: two servers that do not answer take no longer than one.
         thread::scope(|scope| {
             for receiver in receivers {
                 let text = text.as_str();
@@ -71,7 +71,7 @@ impl Delivery {
     }
 }
 
-/// What a Pushgateway keeps together: the pushes about one target, all of which know it by these.
+/// The labels by which a Pushgateway groups the pushes about one target.
 struct Group<'a> {
     namespace: &'a str,
     target: &'a str,
@@ -80,7 +80,7 @@ struct Group<'a> {
 
 impl<'a> Group<'a> {
     fn of(ended: &'a Ended<'_>) -> Self {
-        // After a failure the last success has to survive.
+        // A failure must not overwrite the last success.
         let replaces = if ended.is_success() { Replaces::Group } else { Replaces::SameNames };
         Self { namespace: &ended.asked.namespace, target: &ended.asked.target, replaces }
     }
@@ -118,8 +118,8 @@ fn write(path: &Path, ended: &Ended<'_>) {
     }
 }
 
-/// `node_exporter` runs as somebody else, whatever the file mask of this process is. A pipe or a
-/// terminal keeps its rights, and so does a file that was there before.
+/// Makes a file readable for `node_exporter`, which runs as another user. A pipe or a terminal keeps its
+/// mode, and so does a file that existed before.
 fn readable_by_all(file: &File) -> io::Result<()> {
     #[cfg(unix)]
     if file.metadata()?.is_file() {
@@ -131,9 +131,9 @@ fn readable_by_all(file: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// The line about the last success in the file of an earlier run.
+/// The line about the last success in a file that an earlier run wrote.
 fn last_success(path: &Path) -> Option<String> {
-    // Who opens a pipe to read it waits for a writer.
+    // Opening a pipe for reading would wait for a writer.
     fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
     let mut text = String::new();
     File::open(path).ok()?.take(MAX_TEXTFILE_BYTES).read_to_string(&mut text).ok()?;

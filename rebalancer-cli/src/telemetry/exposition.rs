@@ -1,5 +1,5 @@
 //! The text format of metrics, version 0.0.4, which Pushgateway, VictoriaMetrics and `node_exporter`
-//! read. The official client library writes another format, in an order that changes.
+//! read. The official client library writes OpenMetrics, in changing order.
 
 use std::fmt::Write as _;
 
@@ -19,7 +19,7 @@ impl Exposition {
         Self { common, text: String::new() }
     }
 
-    /// Adds a gauge with one sample for each set of labels; none at all adds nothing.
+    /// Adds a gauge with one sample for each set of labels; without any it adds nothing.
     pub fn gauge<'a>(
         &mut self,
         name: &'static str,
@@ -37,7 +37,7 @@ impl Exposition {
         }
     }
 
-    /// Adds a gauge of one sample that is already written.
+    /// Adds a gauge whose one sample is given as a line of text.
     pub fn written(&mut self, name: &'static str, help: &'static str, line: &str) {
         self.header(name, help);
         self.text.push_str(line);

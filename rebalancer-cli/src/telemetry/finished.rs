@@ -1,4 +1,4 @@
-//! The last line of a run's log, which tells the whole outcome.
+//! The last line of a run's log, with the whole outcome.
 
 use rebalancer_core::{Metric, Role};
 
@@ -6,8 +6,8 @@ use super::notes::{Ended, Evictions, Stage};
 use crate::report::{Outcome, Report};
 
 impl Ended<'_> {
-    /// Logs how the run ended, in one line: with everything that is known for a machine, in short
-    /// for a person, who has the report.
+    /// Logs how the run ended in one line: everything that is known for machines, a short line for people,
+    /// who have the report.
     pub fn log(&self, for_machines: bool) {
         if for_machines {
             self.log_all();
@@ -24,7 +24,7 @@ impl Ended<'_> {
     }
 
     fn log_all(&self) {
-        // The level of a line is fixed where it is written.
+        // `tracing` fixes the level of a line where it is written.
         macro_rules! tell {
             ($level:ident, $facts:ident) => {
                 tracing::$level!(
@@ -78,7 +78,7 @@ impl Ended<'_> {
     }
 }
 
-/// What the line takes from the report, or from the failure in its place.
+/// What the line shows of the report, or of the failure.
 struct Facts<'a> {
     report: Option<&'a Report>,
     outcome: &'static str,
@@ -125,7 +125,7 @@ impl<'a> Facts<'a> {
     }
 }
 
-/// The code of what stopped a rotation that did not do what it was to do.
+/// The code of the reason why a rotation failed or was not completed.
 fn rotation_error(report: &Report) -> Option<String> {
     let ended_badly = matches!(report.outcome, Outcome::Failed | Outcome::Partial);
     let rotation = report.rotation.as_ref().filter(|_| ended_badly)?;

@@ -1,4 +1,4 @@
-//! The log: on standard error, text for people and JSON for machines.
+//! The log on standard error: text for people, JSON for machines.
 
 use std::io::{self, IsTerminal};
 use std::str::FromStr as _;
@@ -13,7 +13,7 @@ use crate::render::terminal::Terminal;
 /// Starts logging for the rest of the process.
 ///
 /// # Errors
-/// A level that is none.
+/// A log level that does not exist.
 pub fn start(args: &OutputArgs) -> Result<(), Failure> {
     let level = &args.log_level;
     let filter = filter(level).map_err(|reason| {
@@ -39,13 +39,13 @@ pub fn is_json(args: &OutputArgs) -> bool {
     }
 }
 
-/// Whose lines a bare level keeps. Those of libraries are no events of ours, tell of a failed request
-/// a second time, and quote addresses with all that is in them; who names a library gets its lines.
+/// Crates that a bare level applies to. Lines of libraries repeat what is logged here and may quote
+/// addresses with credentials; a filter that names a library shows them.
 const OWN: [&str; 3] = ["pod_rebalancer", "rebalancer_io", "rebalancer_core"];
 
 /// What the log keeps.
 fn filter(level: &str) -> Result<EnvFilter, String> {
-    // A bare word that is no level would be taken for the name of a module, and silence the rest.
+    // A word that is no level would be read as the name of a module and silence everything else.
     let is_odd = |part: &&str| !part.contains(['=', '[']) && LevelFilter::from_str(part).is_err();
     if let Some(odd) = level.split(',').map(str::trim).find(is_odd) {
         return Err(format!("{odd:?} is no level"));

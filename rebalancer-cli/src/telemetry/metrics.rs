@@ -8,12 +8,12 @@ use super::notes::{Ended, Evictions, Stage};
 use crate::report::{Kind, Outcome, PodReport, PodVerdict, Report};
 use crate::revision::REVISION;
 
-/// The metric that a failed run leaves as it was.
+/// The metric that a failed run does not change.
 pub const LAST_SUCCESS: (&str, &str) =
     ("pod_rebalancer_last_success_timestamp_seconds", "When a run last decided and did what it decided.");
 
-/// The metrics of a run that has ended. A failed one says nothing of the last success; `kept` is the
-/// line that another run wrote about it.
+/// The metrics of a run that has ended. After a failure the time of the last success is `kept`, the line
+/// that an earlier run wrote, or left out.
 pub fn render(ended: &Ended<'_>, kept: Option<&str>) -> String {
     let (kind, name) = ended.owner();
     let mut text = Exposition::new(vec![
@@ -97,7 +97,7 @@ fn withheld(report: &Report) -> Vec<(&str, bool)> {
     let is_withheld = report.outcome == Outcome::Withheld;
     let holds = |standing: Standing| match standing {
         Standing::Hold => is_withheld,
-        // Only who acts takes not knowing for a no.
+        // Only a run is held back by a guard that is unknown.
         Standing::Unknown => is_withheld && report.kind == Kind::RunReport,
         Standing::Pass => false,
     };

@@ -70,7 +70,7 @@ impl Notes {
         done
     }
 
-    /// Notes what was found of the workload: its owner as reports name it, and its live pods.
+    /// Notes the owner of the workload, as reports name it, and the number of live pods.
     pub fn found(&self, owner: Option<String>, pods: usize) {
         self.owner.replace(owner);
         self.pods.set(Some(pods));
@@ -91,7 +91,7 @@ impl Notes {
         self.started
     }
 
-    /// The command, ended now.
+    /// Ends the command now.
     pub fn end<'a>(&'a self, asked: Asked, end: Result<&'a Report, &'a Failure>) -> Ended<'a> {
         Ended { notes: self, asked, at: Timestamp::now(), took: self.started.elapsed(), end }
     }
@@ -100,9 +100,9 @@ impl Notes {
 /// What a command was asked to look after.
 #[derive(Debug, Clone, Default)]
 pub struct Asked {
-    /// The namespace; empty where it is not known.
+    /// The namespace; empty if it is not known.
     pub namespace: String,
-    /// The pods in the words of the settings; empty where they are not known.
+    /// The label selector; empty if it is not known.
     pub target: String,
     /// How much of a dry run it was.
     pub dry_run: &'static str,
@@ -129,12 +129,12 @@ impl Ended<'_> {
         self.end.ok()
     }
 
-    /// What came of it; whatever ends without a report has failed.
+    /// The outcome. A command that ends without a report has failed.
     pub fn outcome(&self) -> Outcome {
         self.report().map_or(Outcome::Failed, |report| report.outcome)
     }
 
-    /// Whether it decided, and did all it decided to do.
+    /// Whether it decided, and did everything that it decided to do.
     pub fn is_success(&self) -> bool {
         !matches!(self.outcome(), Outcome::Partial | Outcome::Failed)
     }
@@ -148,7 +148,7 @@ impl Ended<'_> {
         }
     }
 
-    /// Kind and name of the one owner of the pods; empty where it is not known, or not one.
+    /// Kind and name of the owner of the pods; empty if there is not exactly one.
     pub fn owner(&self) -> (String, String) {
         let noted = self.notes.owner.borrow().clone();
         let owner = self.report().map_or(noted, |report| report.workload.owner.clone());
@@ -158,7 +158,7 @@ impl Ended<'_> {
         }
     }
 
-    /// Live pods; `None` where they were never listed.
+    /// Live pods; `None` if they were never listed.
     pub fn observed(&self) -> Option<usize> {
         self.report().map_or(self.notes.pods.get(), |report| Some(report.workload.pods))
     }
@@ -175,7 +175,7 @@ impl Ended<'_> {
     }
 }
 
-/// Targets by what came of them.
+/// The number of targets by result.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Evictions {
     /// Evicted.

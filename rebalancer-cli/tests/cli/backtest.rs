@@ -128,7 +128,7 @@ fn the_rotations_of_a_backtest_are_carried_forward() {
     assert!(budgeted < all / 4, "{budgeted}: {held}");
     assert_eq!(held["churn_budget"], all - budgeted, "{held}");
     let told = servers.run(&["backtest", "--from", "4h", "-o", "table"], &[]).stdout;
-    assert!(told.contains("1 to ") && told.contains("if none changes the loads"), "{told}");
+    assert!(told.contains("1 to ") && told.contains("if no rotation changes the loads"), "{told}");
 }
 
 #[test]

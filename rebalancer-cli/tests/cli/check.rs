@@ -141,7 +141,7 @@ fn what_no_run_could_act_on_fails() {
     assert_eq!((done.code, result.as_str()), (Some(1), "error"), "{done}");
     assert!(hint.contains("KUBE_LABEL_SELECTOR"), "{hint}");
     assert!(!done.stdout.contains("0 of 0"), "{done}");
-    assert_eq!(found(&done, "the server answers; nothing is known").0, "warning", "{done}");
+    assert_eq!(found(&done, "the server answers; the metrics could not be checked").0, "warning", "{done}");
 
     let done = servers.run(&["check"], &[("KUBE_NAMESPACE", "nowhere")]);
     let (result, hint) = found(&done, "namespace nowhere does not exist");
@@ -176,7 +176,7 @@ fn a_refused_list_of_pods_comes_first() {
     let done = servers.run(&["check"], &[]);
     assert_eq!(done.code, Some(1), "{done}");
     let (refused, metrics) =
-        (done.stdout.find("forbidden"), done.stdout.find("nothing is known of the metrics"));
+        (done.stdout.find("forbidden"), done.stdout.find("the metrics could not be checked"));
     assert!(refused.is_some() && refused < metrics, "{done}");
     assert!(!done.stdout.contains("0 of 0"), "{done}");
 }

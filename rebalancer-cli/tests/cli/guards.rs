@@ -153,6 +153,8 @@ fn optional_inputs_that_are_malformed_are_told_and_hold_nothing_back() {
     for (body, expected) in cases {
         let servers = Servers::start();
         servers.metrics.answer_queries_with("per_partition", body);
+        // What the query reads is fresh.
+        servers.metrics.answer_queries_with("timestamp(per_partition", vector(&pod, "1"));
         let report = servers.run(&RUN, &[("QUERY_PARTITION_LOAD", "per_partition")]).json();
         assert_eq!(report["outcome"], "rotated", "{report}");
         let warnings = report["warnings"].to_string();

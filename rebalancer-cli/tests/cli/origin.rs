@@ -64,7 +64,7 @@ fn series_of_two_replicas_are_one() {
     let done = servers.run(&["plan"], &[("GUARDS", "off")]);
     assert_eq!(done.json()["outcome"], "planned", "{done}");
     let done = servers.run(&["check"], &[]);
-    assert!(done.stdout.contains("the series of each pod come from one place"), "{done}");
+    assert!(done.stdout.contains("the series of each pod come from one source"), "{done}");
 }
 
 /// A recording holds what was answered, and is refused as the run was.

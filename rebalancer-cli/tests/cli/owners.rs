@@ -93,6 +93,32 @@ fn a_controller_that_is_named_is_allowed_and_its_rollout_is_not_visible() {
     servers.assert_untouched();
 }
 
+/// Native Flink: a Deployment owns the pods of its `TaskManagers` itself, and counts its `JobManagers`.
+#[test]
+fn pods_that_are_not_the_replicas_of_their_owner_are_told_to_be_none() {
+    let mut flink = fleet();
+    flink.owner_reference = Some(json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "fraud",
+                                        "uid": "flink-1", "controller": true}));
+    flink.objects.insert(
+        "deployments/fraud".to_owned(),
+        json!({"kind": "Deployment", "apiVersion": "apps/v1",
+               "metadata": {"name": "fraud", "uid": "flink-1", "generation": 1}, "spec": {"replicas": 1},
+               "status": {"observedGeneration": 1, "replicas": 1, "readyReplicas": 1, "updatedReplicas": 1}}),
+    );
+    let servers = Servers::over(flink);
+    let words = "owned by Deployment fraud directly, so it is not one of the replicas of its owner";
+    for command in [&RUN[..], &["plan"]] {
+        let done = servers.run(command, &[PLAIN]);
+        assert!(reason(&done, "blocked").contains(words), "{done}");
+    }
+    let done = servers.run(&["check"], &[]);
+    assert_eq!(done.code, Some(1), "{done}");
+    let (result, hint) = checked(&done, words);
+    assert_eq!((result.as_str(), hint.contains("every run is blocked")), ("error", true), "{done}");
+    assert!(!done.stdout.contains("until it has settled"), "{done}");
+    servers.assert_untouched();
+}
+
 /// The pods of two replica sets of a Rollout of Argo, `canary` of them of the newer.
 fn rollout(canary: usize) -> Fleet {
     let mut fleet = labelled(fleet(), "rollouts-pod-template-hash", canary);
@@ -125,10 +151,7 @@ fn a_rollout_of_argo_is_the_workload_and_can_be_named() {
     assert_eq!(report["workload"]["owner"], "Rollout/orders", "{done}");
     assert_eq!(report["workload"]["selector"], "app=orders-consumer", "{done}");
     let done = servers.run(&["check"], &[]);
-    assert_eq!(
-        checked(&done, "owned by Rollout/orders, 12 replicas asked for and there, no rollout").0,
-        "success"
-    );
+    assert_eq!(checked(&done, "owned by Rollout/orders, 12 of 12 replicas, no rollout").0, "success");
 
     let servers = Servers::over(rollout(3));
     let done = servers.run(&RUN, &[PLAIN]);

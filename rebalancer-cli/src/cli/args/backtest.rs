@@ -19,21 +19,21 @@ pub struct BacktestArgs {
     pub live: LiveArgs,
     #[command(flatten)]
     pub page: PageArgs,
-    /// Begin of the past to decide over: a time such as 2026-11-23T05:00:00Z, or a duration ago such
-    /// as 7d
+    /// Start of the past to look at: a time such as 2026-11-23T05:00:00Z, or a duration before now such as
+    /// 7d
     #[arg(long, value_name = "TIME", value_parser = moment, help_heading = "Backtest", required_unless_present = "recordings")]
     pub from: Option<Moment>,
-    /// End of it, likewise; now if not given
+    /// End of it, written the same way; by default now
     #[arg(long, value_name = "TIME", value_parser = moment, help_heading = "Backtest")]
     pub to: Option<Moment>,
-    /// Time between two decisions, as the job has it
+    /// Time between two decisions: the schedule of the job
     #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = every, help_heading = "Backtest")]
     pub every: Duration,
-    /// Decide over the recordings (.jsonl, .jsonl.gz) in this folder instead, offline
+    /// Use the recordings (.jsonl, .jsonl.gz) in this folder instead of the metrics server
     #[arg(long, value_name = "DIR", help_heading = "Backtest", conflicts_with_all = ["from", "to"])]
     pub recordings: Option<PathBuf>,
-    /// Try a threshold at each of several values: cpu=0.2..0.6/0.1, and lag likewise; may be given
-    /// once for each
+    /// Try several values of a threshold, such as cpu=0.2..0.6/0.1 for 0.2 to 0.6 in steps of 0.1; once
+    /// each for cpu and lag
     #[arg(long, value_name = "SWEEP", help_heading = "Backtest")]
     pub sweep: Vec<Sweep>,
 }
@@ -43,7 +43,7 @@ pub struct BacktestArgs {
 pub enum Moment {
     /// This one.
     At(Timestamp),
-    /// So long before now.
+    /// This long before now.
     Ago(Duration),
 }
 

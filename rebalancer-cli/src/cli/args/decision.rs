@@ -10,7 +10,7 @@ use rebalancer_core::{PerMetric, Strategy};
 use super::guards::GuardArgs;
 use crate::cli::values;
 
-/// What is held against what.
+/// Thresholds, floors, and what decides beside them.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Decision")]
 pub struct DecisionArgs {
@@ -20,29 +20,29 @@ pub struct DecisionArgs {
     /// Act when the spread of lag (standard deviation over mean) is above this ratio
     #[arg(long, value_name = "RATIO", env = "LAG_VARIANCE_THRESHOLD", default_value = "0.5", value_parser = values::ratio)]
     pub lag_variance_threshold: f64,
-    /// Fewest pods with complete metrics a decision is made on, and fewest Ready pods one acts on
+    /// Do nothing with fewer pods than this: pods with complete metrics to decide, Ready pods to act
     #[arg(long, value_name = "COUNT", env = "MIN_PODS_REQUIRED", default_value = "3", value_parser = min_pods)]
     pub min_pods: usize,
-    /// Share of the pods that must have a metric for it to be used; 0 turns this off
+    /// Ignore a metric that a smaller share of the pods has; 0 turns this off
     #[arg(long, value_name = "SHARE", env = "MIN_COVERAGE", default_value = "0.8", value_parser = values::share)]
     pub min_coverage: f64,
-    /// Mean CPU in cores below which a fleet counts as idle
+    /// Treat a mean CPU below this many cores as this value: a workload that is nearly idle never triggers
     #[arg(long, value_name = "CORES", env = "CPU_FLOOR", default_value = "0.05", value_parser = values::quantity)]
     pub cpu_floor: f64,
-    /// Mean memory below which it counts as this, in the score
+    /// When scoring, treat a lower mean memory as this value
     #[arg(long, value_name = "BYTES", env = "MEMORY_FLOOR", default_value = "64Mi", value_parser = values::quantity)]
     pub memory_floor: f64,
-    /// Mean lag in messages below which a fleet counts as keeping up
+    /// Treat a mean lag below this many messages as this value: a workload that keeps up never triggers
     #[arg(long, value_name = "MESSAGES", env = "LAG_FLOOR", default_value = "1000", value_parser = values::quantity)]
     pub lag_floor: f64,
-    /// Mean message rate per second below which it counts as this, in the score
+    /// When scoring, treat a lower mean message rate per second as this value
     #[arg(long, value_name = "RATE", env = "RATE_FLOOR", default_value = "1", value_parser = values::quantity)]
     pub rate_floor: f64,
-    /// Weights of the score that ranks the pods
+    /// Weights of the metrics in the score that ranks the pods
     #[arg(long, value_name = "WEIGHTS", env = "SCORE_WEIGHTS", default_value = "cpu=0.4,lag=0.3,rate=0.2,memory=0.1", value_parser = values::weights)]
     pub score_weights: PerMetric<f64>,
-    /// Which pods to rotate: the busiest and the least busy, the pair with the best predicted gain, or
-    /// the sick pod alone
+    /// Which pods to evict: `rotate_outliers` the busiest and the least busy one, `planned_pair` the pair
+    /// with the best predicted gain, `replace_outlier` only a sick pod
     #[arg(
         long,
         value_name = "STRATEGY",
@@ -52,7 +52,7 @@ pub struct DecisionArgs {
         value_parser = strategy()
     )]
     pub strategy: Strategy,
-    /// `standard` asks every guard, `off` is exactly the plain rule
+    /// `standard` asks every guard before acting, `off` decides by the thresholds alone
     #[arg(
         long,
         value_name = "MODE",
@@ -62,7 +62,7 @@ pub struct DecisionArgs {
         ignore_case = true
     )]
     pub guards: GuardMode,
-    /// Samples older than this are missing
+    /// Ignore samples older than this
     #[arg(long, value_name = "DURATION", env = "MAX_SAMPLE_AGE", default_value = "180s", value_parser = values::positive_duration)]
     pub max_sample_age: Duration,
     #[command(flatten)]
@@ -88,10 +88,10 @@ fn strategy() -> impl TypedValueParser<Value = Strategy> {
 /// Whether guards are asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum GuardMode {
-    /// Every guard that is not off by its own setting.
+    /// Asks every guard that its own setting does not turn off.
     #[value(alias = "on")]
     Standard,
-    /// None: exactly the plain rule.
+    /// Asks none: the thresholds alone decide.
     #[value(aliases = ["none", "false"])]
     Off,
 }

@@ -14,41 +14,42 @@ use crate::cli::values::{self, Guarded};
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Decision")]
 pub struct GuardArgs {
-    /// Leave out pods that have worked for less than this; off turns it off
+    /// Leave out pods that have run for less than this; off turns it off
     #[arg(long, value_name = "DURATION", env = "WARMUP", default_value = "5m", value_parser = values::duration_or_off)]
     pub warmup: Guarded<Duration>,
-    /// Withhold while any pod is younger than this; off turns it off
+    /// Do nothing while any pod is younger than this; off turns it off
     #[arg(long, value_name = "DURATION", env = "COOLDOWN", default_value = "30m", value_parser = values::duration_or_off)]
     pub cooldown: Guarded<Duration>,
-    /// Withhold unless the busiest pod was busy for most of this window; off turns it off
+    /// Do nothing unless the busiest pod was busy for most of this window; off turns it off
     #[arg(long, value_name = "DURATION", env = "PERSISTENCE_WINDOW", default_value = "60m", value_parser = values::window_or_off)]
     pub persistence_window: Guarded<Duration>,
-    /// Busy is a load above this many times the mean of the pods; off turns persistence off
+    /// Load, as a multiple of the mean, above which a pod counts as busy; off turns persistence off
     #[arg(long, value_name = "FACTOR", env = "PERSISTENCE_FACTOR", default_value = "1.25", value_parser = values::factor_or_off)]
     pub persistence_factor: Guarded<f64>,
-    /// Most of the window is this share of its minutes; off turns persistence off
+    /// Share of the window in which the pod must have been busy; off turns persistence off
     #[arg(long, value_name = "PERCENT", env = "PERSISTENCE_PERCENT", default_value = "80%", value_parser = values::percent_or_off)]
     pub persistence_percent: Guarded<u32>,
-    /// Withhold when the busiest pod is itself a replacement younger than this; off turns it off
+    /// Do nothing when the busiest pod is itself younger than this: replacing it did not help; off turns
+    /// it off
     #[arg(long, value_name = "DURATION", env = "FUTILITY_AGE", default_value = "180m", value_parser = values::duration_or_off)]
     pub futility_age: Guarded<Duration>,
-    /// Withhold when more than this share of the pods, and more than 4, would be younger than 6
-    /// hours; off turns it off
+    /// Do nothing when more than this share of the pods, and more than 4, would then be younger than
+    /// 6 hours; off turns it off
     #[arg(long, value_name = "PERCENT", env = "CHURN_BUDGET", default_value = "10%", value_parser = values::percent_or_off)]
     pub churn_budget: Guarded<u32>,
-    /// Also act on one pod that lastingly has more than this many times the median load: a factor,
-    /// `on` for 2, or off; for fleets of 20 pods and more, whose spread one hot pod hardly moves
+    /// Also act when one pod lastingly carries more than this many times the median load: a factor, `on`
+    /// for 2, or off. For 20 pods or more, where one hot pod hardly changes the spread
     #[arg(long, value_name = "FACTOR", env = "OUTLIER_TRIGGER", default_value = "off", value_parser = values::outlier_factor)]
     pub outlier_trigger: Guarded<f64>,
-    /// How the consumer group deals its partitions; `auto` takes it from kminion or recognises it
-    /// by who owns what, `unknown` assumes nothing
+    /// How the consumer group assigns partitions: `auto` asks kminion or recognises it by which pod owns
+    /// which partition, `unknown` assumes nothing
     #[arg(long = "assignor", value_name = "ASSIGNOR", env = "KAFKA_ASSIGNOR", default_value = "auto", ignore_case = true, value_parser = assignor())]
     pub assignor: AssignorChoice,
-    /// Kafka consumers in each pod; counted where clients are exported, else one is assumed
+    /// Kafka consumers in each pod; by default counted from the metrics of the clients, else 1
     #[arg(long, value_name = "COUNT", env = "CONSUMERS_PER_POD", value_parser = values::count)]
     pub consumers_per_pod: Option<usize>,
-    /// Whether a replacement comes back under the Kafka identity of the pod it replaces
-    /// (group.instance.id); if not set, true for a StatefulSet
+    /// Whether a new pod takes over the Kafka identity (group.instance.id) of the pod it replaces; by
+    /// default true for a StatefulSet
     #[arg(long, value_name = "BOOL", env = "STATIC_MEMBERSHIP",
         num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set, value_parser = BoolishValueParser::new())]
     pub static_membership: Option<bool>,

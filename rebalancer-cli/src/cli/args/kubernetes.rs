@@ -16,16 +16,16 @@ use crate::cli::values;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Workload and cluster")]
 pub struct KubernetesArgs {
-    /// The workload, deployment/NAME, statefulset/NAME or rollout/NAME, in place of a label selector
+    /// The workload: deployment/NAME, statefulset/NAME or rollout/NAME; or give a label selector
     #[arg(value_name = "TARGET")]
     pub target: Option<WorkloadName>,
-    /// Namespace of the workload; the one of the context or the service account if not given
+    /// Namespace of the workload; by default that of the context or the service account
     #[arg(short = 'n', long, value_name = "NAMESPACE", env = "KUBE_NAMESPACE")]
     pub namespace: Option<String>,
     /// Label selector of the workload's pods, such as app=orders (required unless TARGET is given)
     #[arg(short = 'l', long, value_name = "SELECTOR", env = "KUBE_LABEL_SELECTOR")]
     pub selector: Option<String>,
-    /// Kubeconfig file; else $KUBECONFIG, else ~/.kube/config, else the service account of the pod
+    /// Kubeconfig file; by default $KUBECONFIG, else ~/.kube/config, else the service account of the pod
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
     /// Context of the kubeconfig
@@ -37,21 +37,21 @@ pub struct KubernetesArgs {
     /// Group to impersonate; may be given several times
     #[arg(long = "as-group", value_name = "GROUP")]
     pub impersonate_groups: Vec<String>,
-    /// Longest wait for one request to the cluster
+    /// Time limit of one request to the cluster
     #[arg(long, value_name = "DURATION", env = "KUBE_TIMEOUT", default_value = "30s", value_parser = values::positive_duration)]
     pub kube_timeout: Duration,
-    /// Accept pods of several controllers behind one selector
+    /// Accept a selector that matches pods of several controllers
     #[arg(long, value_name = "BOOL", env = "ALLOW_MULTIPLE_CONTROLLERS", default_value = "false",
         num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set, value_parser = BoolishValueParser::new())]
     pub allow_multiple_controllers: bool,
-    /// Kinds of controllers that replace their pods as a ReplicaSet does, with their API groups, such
-    /// as CloneSet.apps.kruise.io; pods of a ReplicaSet, StatefulSet or ReplicationController may be
-    /// evicted without, pods of a Job, of a DaemonSet or of another pod never
+    /// Further kinds of controllers whose pods may be evicted because it replaces them, each with its API
+    /// group, such as CloneSet.apps.kruise.io. ReplicaSet, StatefulSet and ReplicationController need no
+    /// mention; pods of a Job, a DaemonSet or another pod are never evicted
     #[arg(long, value_name = "KINDS", env = "ALLOWED_CONTROLLERS", value_delimiter = ',')]
     pub allowed_controllers: Vec<ControllerKind>,
-    /// Pods whose data lies on their node (hostPath, emptyDir unless in memory, local persistent
-    /// volumes): `allow` evicts them and names what is lost, `refuse` leaves them alone, and those of
-    /// which it is not known
+    /// Pods that keep data on their node (hostPath, emptyDir unless in memory, local persistent volumes):
+    /// `allow` evicts them and says what is lost, `refuse` leaves them alone, also where it is not known
+    /// whether they do
     #[arg(
         long,
         value_name = "CHOICE",
@@ -61,7 +61,7 @@ pub struct KubernetesArgs {
         ignore_case = true
     )]
     pub local_storage: LocalStorage,
-    /// Longest whole run; no eviction is begun when less than a request's wait is left
+    /// Time limit of the run. No eviction starts in its last KUBE_TIMEOUT
     #[arg(long, value_name = "DURATION", env = "RUN_TIMEOUT", default_value = "90s", value_parser = values::positive_duration)]
     pub run_timeout: Duration,
 }
@@ -69,7 +69,7 @@ pub struct KubernetesArgs {
 /// What becomes of pods whose data lies on their node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LocalStorage {
-    /// They are evicted as others are.
+    /// They are evicted like others.
     Allow,
     /// They are left alone.
     Refuse,
@@ -79,12 +79,12 @@ pub enum LocalStorage {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Eviction")]
 pub struct ActionArgs {
-    /// Change nothing: `client` decides only, `server` asks the cluster whether it would evict
+    /// Change nothing: `client` only decides, `server` also asks the cluster whether it would evict
     #[arg(long, value_name = "MODE", env = "DRY_RUN", default_value = "none", value_enum, ignore_case = true,
         num_args = 0..=1, require_equals = true, default_missing_value = "client", hide_possible_values = true)]
     pub dry_run: DryRun,
-    /// `sequential` evicts the second pod once the first eviction is accepted and nothing else has
-    /// changed, `wait-ready` once the first replacement is Ready
+    /// When the second pod is evicted: `sequential` as soon as the first eviction is accepted and nothing
+    /// else has changed, `wait-ready` once the first replacement is Ready
     #[arg(
         long,
         value_name = "PACING",
@@ -94,7 +94,7 @@ pub struct ActionArgs {
         ignore_case = true
     )]
     pub pacing: PacingChoice,
-    /// `evict` respects disruption budgets, `delete` does not and needs the verb delete
+    /// `evict` respects PodDisruptionBudgets; `delete` ignores them and needs the permission to delete pods
     #[arg(
         long,
         value_name = "METHOD",
@@ -104,12 +104,12 @@ pub struct ActionArgs {
         ignore_case = true
     )]
     pub eviction_method: EvictionMethod,
-    /// Claim the workload by an Event before evicting, so that of several runs at once one evicts;
-    /// `off` needs no Event, and nothing keeps runs apart then
+    /// Create an Event on the workload before evicting, so that only one of several runs at the same time
+    /// evicts; with `off` nothing keeps runs apart
     #[arg(long, value_name = "BOOL", env = "CLAIM", default_value = "on",
         num_args = 0..=1, require_equals = true, default_missing_value = "on", action = clap::ArgAction::Set, value_parser = BoolishValueParser::new())]
     pub claim: bool,
-    /// Grace period instead of each pod's own
+    /// Grace period to use instead of each pod's own
     #[arg(long, value_name = "DURATION", env = "GRACE_PERIOD", value_parser = values::duration)]
     pub grace_period: Option<Duration>,
 }

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub struct OutputArgs {
-    /// Form of the report on standard output
+    /// Format of the report on standard output
     #[arg(
         short = 'o',
         long,
@@ -19,14 +19,14 @@ pub struct OutputArgs {
         ignore_case = true
     )]
     pub output: OutputFormat,
-    /// Colours; `auto` is on a terminal, unless NO_COLOR is set, and wherever CLICOLOR_FORCE is
+    /// When to use colours: `auto` on a terminal unless NO_COLOR is set, or if CLICOLOR_FORCE is set
     #[arg(long, value_name = "WHEN", default_value = "auto", value_enum, ignore_case = true)]
     pub color: Color,
-    /// Exit with 2 when over threshold (would act or acted), 3 when withheld and 4 on too little data
+    /// Exit with 2 when it would act or acted, 3 when withheld or blocked, 4 when there is too little data
     #[arg(long, value_name = "BOOL", env = "DETAILED_EXITCODE", default_value = "false",
         num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set, value_parser = BoolishValueParser::new())]
     pub detailed_exitcode: bool,
-    /// Form of the log on standard error; `auto` is text on a terminal and JSON elsewhere
+    /// Format of the log on standard error; `auto` is text on a terminal and JSON elsewhere
     #[arg(
         long,
         value_name = "FORMAT",
@@ -36,8 +36,8 @@ pub struct OutputArgs {
         ignore_case = true
     )]
     pub log_format: LogFormat,
-    /// What is logged: error, warn, info, debug, trace, or a filter such as `info,ureq=debug`, which
-    /// also shows a library's own lines
+    /// Log level: error, warn, info, debug or trace; or a filter such as `info,ureq=debug`, which adds the
+    /// log of a library
     #[arg(long, value_name = "LEVEL", env = "LOG_LEVEL", default_value = "info")]
     pub log_level: String,
 }
@@ -55,7 +55,7 @@ pub enum OutputFormat {
     Yaml,
     /// One line a decision, for spreadsheets; `backtest` only.
     Csv,
-    /// What is not good, and the verdict; `check` only.
+    /// Only what needs attention, and the verdict; `check` only.
     Short,
     /// Names of the pods that would be evicted, one a line.
     Name,

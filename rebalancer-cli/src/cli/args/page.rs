@@ -12,7 +12,7 @@ use super::saved::SavedArgs;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub struct PageArgs {
-    /// Also write the report as one HTML page that needs no network, to FILE.html; `replay` reads it
+    /// Also write the report to FILE.html, a page that loads nothing from the network; `replay` can read it
     #[arg(long, value_name = "FILE.html", env = "REPORT_FILE")]
     pub report: Option<PathBuf>,
 }
@@ -22,7 +22,7 @@ pub struct PageArgs {
 pub struct ReportArgs {
     #[command(flatten)]
     pub saved: SavedArgs,
-    /// Where to write the page; standard output if not given
+    /// File to write the page to; by default standard output
     #[arg(value_name = "FILE.html", index = 2)]
     pub file: Option<PathBuf>,
     #[command(flatten)]

@@ -19,28 +19,28 @@ pub struct PrometheusArgs {
     /// Base URL of Prometheus or VictoriaMetrics, such as <http://prometheus:9090> (required)
     #[arg(long, value_name = "URL", env = "PROMETHEUS_ENDPOINT")]
     pub prometheus_endpoint: Option<String>,
-    /// Longest wait for one query; the server is told too
+    /// Time limit of one query, also sent to the server
     #[arg(long, value_name = "DURATION", env = "PROMETHEUS_TIMEOUT", default_value = "30s", value_parser = values::positive_duration)]
     pub prometheus_timeout: Duration,
-    /// File with the bearer token, read anew for each request
+    /// File with the bearer token; read again for each request
     #[arg(long, value_name = "FILE", env = "PROMETHEUS_BEARER_TOKEN_FILE")]
     pub prometheus_bearer_token_file: Option<PathBuf>,
-    /// User name of basic authentication
+    /// User name for basic authentication
     #[arg(long, value_name = "NAME", env = "PROMETHEUS_USERNAME")]
     pub prometheus_username: Option<String>,
-    /// File with the password, read anew for each request
+    /// File with the password; read again for each request
     #[arg(long, value_name = "FILE", env = "PROMETHEUS_PASSWORD_FILE")]
     pub prometheus_password_file: Option<PathBuf>,
-    /// Certificate authority of the server, PEM
+    /// Certificate authority of the server (PEM)
     #[arg(long, value_name = "FILE", env = "PROMETHEUS_CA_FILE")]
     pub prometheus_ca_file: Option<PathBuf>,
-    /// Client certificate, PEM; needs the key too
+    /// Client certificate (PEM); needs PROMETHEUS_CLIENT_KEY too
     #[arg(long, value_name = "FILE", env = "PROMETHEUS_CLIENT_CERT")]
     pub prometheus_client_cert: Option<PathBuf>,
-    /// Key of the client certificate, PEM
+    /// Key of the client certificate (PEM)
     #[arg(long, value_name = "FILE", env = "PROMETHEUS_CLIENT_KEY")]
     pub prometheus_client_key: Option<PathBuf>,
-    /// Name the server's certificate must carry, if not the host of the endpoint
+    /// Host name in the server's certificate, if it is not that of the endpoint
     #[arg(long, value_name = "NAME", env = "PROMETHEUS_TLS_SERVER_NAME")]
     pub prometheus_tls_server_name: Option<String>,
     /// Do not verify the server's certificate
@@ -50,7 +50,7 @@ pub struct PrometheusArgs {
     /// Extra query parameters, such as `dedup=true&max_source_resolution=0`
     #[arg(long, value_name = "PARAMS", env = "PROMETHEUS_QUERY_PARAMS")]
     pub prometheus_query_params: Option<String>,
-    /// HTTP method of queries; GET for servers that know no POST
+    /// HTTP method of queries; use `get` for servers that do not accept POST
     #[arg(
         long,
         value_name = "METHOD",
@@ -60,12 +60,12 @@ pub struct PrometheusArgs {
         ignore_case = true
     )]
     pub prometheus_method: Method,
-    /// Ask the server to refuse partial answers and cached ones; off for servers that reject
-    /// parameters they do not know
+    /// Ask the server not to give partial or cached answers; turn it off for servers that reject unknown
+    /// parameters
     #[arg(long, value_name = "BOOL", env = "PROMETHEUS_STRICT_PARAMS", default_value = "true",
         num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set, value_parser = BoolishValueParser::new())]
     pub prometheus_strict_params: bool,
-    /// Largest answer that is read, in bytes after decompression
+    /// Largest answer to accept, in bytes after decompression
     #[arg(long, value_name = "SIZE", env = "PROMETHEUS_MAX_RESPONSE", default_value = "32Mi", value_parser = values::size)]
     pub prometheus_max_response: u64,
 }
@@ -83,40 +83,41 @@ pub enum Method {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Queries")]
 pub struct QueryArgs {
-    /// Label matchers for every selector, such as `cluster="eu-1"`, where the server holds several
-    /// clusters; and `{{matchers}}`
+    /// Label matchers to add to every selector, such as `cluster="eu-1"` on a server that holds several
+    /// clusters; `{{matchers}}` in own queries
     #[arg(long, value_name = "MATCHERS", env = "PROMETHEUS_MATCHERS")]
     pub prometheus_matchers: Option<Matchers>,
-    /// Where lag and message rate come from; `none` leaves Kafka out
+    /// Exporter that lag and message rate come from; `none` ignores Kafka
     #[arg(long, value_name = "PRESET", env = "METRICS_PRESET", default_value = "micrometer", ignore_case = true, value_parser = preset())]
     pub metrics_preset: KafkaPreset,
-    /// Own PromQL for CPU in cores, one sample a pod with label `pod`; placeholders `{{namespace}}`
-    /// `{{pods_regex}}` `{{pods_pattern}}` `{{window}}` `{{group}}` `{{container}}` `{{matchers}}`
+    /// Own query for CPU in cores, one sample for each pod with the label `pod`. Placeholders:
+    /// `{{namespace}}` `{{pods_regex}}` `{{pods_pattern}}` `{{window}}` `{{group}}` `{{container}}`
+    /// `{{matchers}}`
     #[arg(long, value_name = "PROMQL", env = "QUERY_CPU")]
     pub query_cpu: Option<String>,
-    /// Own PromQL for memory in bytes
+    /// Own query for memory in bytes
     #[arg(long, value_name = "PROMQL", env = "QUERY_MEMORY")]
     pub query_memory: Option<String>,
-    /// Own PromQL for lag in messages
+    /// Own query for lag in messages
     #[arg(long, value_name = "PROMQL", env = "QUERY_LAG")]
     pub query_lag: Option<String>,
-    /// Own PromQL for messages per second
+    /// Own query for messages per second
     #[arg(long, value_name = "PROMQL", env = "QUERY_RATE")]
     pub query_rate: Option<String>,
-    /// Own PromQL for messages per second by `topic` and `partition`, and `pod` where it is known
+    /// Own query for messages per second by the labels `topic` and `partition`, and by `pod` where known
     #[arg(long, value_name = "PROMQL", env = "QUERY_PARTITION_LOAD")]
     pub query_partition_load: Option<String>,
-    /// Own PromQL for the number of Kafka partitions of each pod, and `client_id` where a pod has
-    /// several consumers
+    /// Own query for the number of Kafka partitions of each pod, by `client_id` too where a pod has several
+    /// consumers
     #[arg(long, value_name = "PROMQL", env = "QUERY_ASSIGNED_PARTITIONS")]
     pub query_assigned_partitions: Option<String>,
-    /// Kafka consumer group, for presets and `{{group}}`
+    /// Kafka consumer group, for presets; `{{group}}` in own queries
     #[arg(long, value_name = "GROUP", env = "KAFKA_GROUP")]
     pub kafka_group: Option<String>,
-    /// Measure CPU and memory of this container only, and `{{container}}`
+    /// Measure CPU and memory of this container only; `{{container}}` in own queries
     #[arg(long, value_name = "NAME", env = "CONTAINER")]
     pub container: Option<String>,
-    /// Window of the rates, and `{{window}}`
+    /// Time window of rates; `{{window}}` in own queries
     #[arg(long, value_name = "DURATION", env = "WINDOW", default_value = "5m", value_parser = values::positive_duration)]
     pub window: Duration,
     /// Label that holds the name of the pod

@@ -10,12 +10,12 @@ use super::decision::DecisionArgs;
 /// What was saved, and what it is to be decided by.
 #[derive(Debug, Args)]
 pub struct SavedArgs {
-    /// A recording, an HTML page that holds one, a folder with cpu.json, memory.json, lag.json,
-    /// rate.json and perhaps pods.json as `curl` saved them, or a JSON array of pod states; for
-    /// `report` also a JSON report
+    /// A recording; a page that holds one; a folder with cpu.json, memory.json, lag.json, rate.json and
+    /// optionally pods.json as `curl` saves them; or a JSON array of pod states. For `report` also a JSON
+    /// report
     #[arg(value_name = "PATH", index = 1)]
     pub path: PathBuf,
-    /// Label that holds the name of the pod in a folder's answers
+    /// Label that holds the name of the pod in the answers of a folder
     #[arg(long, value_name = "LABEL", env = "POD_LABEL", default_value = "pod", help_heading = "Queries")]
     pub pod_label: String,
     #[command(flatten)]

@@ -20,19 +20,19 @@ pub struct PushArgs {
     /// Push the metrics of the run to this VictoriaMetrics (/api/v1/import/prometheus)
     #[arg(long, value_name = "URL", env = "METRICS_IMPORT_URL")]
     pub metrics_import_url: Option<String>,
-    /// Longest wait for one push
+    /// Time limit of one push
     #[arg(long, value_name = "DURATION", env = "METRICS_TIMEOUT", default_value = "5s", value_parser = values::positive_duration)]
     pub metrics_timeout: Duration,
-    /// File with the bearer token of whom is pushed to
+    /// File with the bearer token for the Pushgateway or VictoriaMetrics
     #[arg(long, value_name = "FILE", env = "METRICS_BEARER_TOKEN_FILE")]
     pub metrics_bearer_token_file: Option<PathBuf>,
-    /// User name for whom is pushed to
+    /// User name for the Pushgateway or VictoriaMetrics
     #[arg(long, value_name = "NAME", env = "METRICS_USERNAME")]
     pub metrics_username: Option<String>,
-    /// File with the password of that user
+    /// File with the password of METRICS_USERNAME
     #[arg(long, value_name = "FILE", env = "METRICS_PASSWORD_FILE")]
     pub metrics_password_file: Option<PathBuf>,
-    /// Certificate authority of whom is pushed to, PEM
+    /// Certificate authority of the Pushgateway or VictoriaMetrics (PEM)
     #[arg(long, value_name = "FILE", env = "METRICS_CA_FILE")]
     pub metrics_ca_file: Option<PathBuf>,
 }

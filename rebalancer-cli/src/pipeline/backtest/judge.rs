@@ -12,12 +12,12 @@ use crate::settings::decision::{DecisionSettings, PLAN_DEADLINE};
 use super::moment::Moment;
 use super::own::OwnRotations;
 
-/// Decides one moment by each of the settings, which differ in their thresholds only; `None` where
-/// no pod has CPU or lag. `own` are the rotations that each of them has begun before; those of this
-/// moment are added to them, so moments are to be judged in the order of time.
+/// Decides about one moment with each of the settings, which differ only in their thresholds; `None` if
+/// no pod has CPU or lag. `own` holds the rotations that each of them has begun before. Those of this
+/// moment are added, so moments must be judged in the order of time.
 ///
 /// # Errors
-/// When the pod states or the thresholds contradict themselves.
+/// Pod states or thresholds that contradict themselves.
 pub fn judge(
     variants: &[DecisionSettings],
     own: &mut [OwnRotations],
@@ -85,8 +85,7 @@ impl Moment {
         conclude(settings, analysis, facts, known, purpose)
     }
 
-    /// The decision where pods of own rotations are young. What history tells of these pods stays as
-    /// it is: it knows nothing of the rotations.
+    /// The decision with the pods of own rotations counted as young. Their history stays as it is.
     fn after_own(
         &self,
         settings: &DecisionSettings,

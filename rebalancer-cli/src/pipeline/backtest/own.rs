@@ -1,8 +1,8 @@
-//! The rotations that a backtest would have begun, carried forward: their pods are young afterwards,
-//! which the guards of the next moments have to see.
+//! The rotations that a backtest would have begun. Their pods count as young afterwards, as the guards of
+//! later moments would see them.
 //!
-//! History knows nothing of these rotations, nor whether one would have evened out the load: the loads
-//! stay as history has them.
+//! History does not know these rotations, nor whether one would have evened out the load, so the loads
+//! stay as they were.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,16 +14,16 @@ use super::past::ago;
 use crate::report::Outcome;
 use crate::report::backtest::Decision;
 
-/// The pods that rotations of this backtest have replaced, and when last.
+/// The pods that rotations of this backtest have replaced, and when they last did.
 ///
-/// The name of a pod stands for its replacement: what came after it in history is what is known.
+/// The name of a pod also stands for its replacement, since history has no other data for it.
 #[derive(Debug, Clone, Default)]
 pub struct OwnRotations {
     replaced: BTreeMap<String, Timestamp>,
 }
 
 impl OwnRotations {
-    /// The workload as these rotations would have left it; `None` where they left it as it was.
+    /// The workload with the ages that these rotations would have left; `None` if nothing changes.
     pub fn aged(&self, workload: &Workload, at: Timestamp) -> Option<Workload> {
         let since = |pod: &LivePod| self.replaced.get(&pod.name).map(|replaced| ago(*replaced, at));
         if !workload.pods.iter().any(|pod| since(pod).is_some()) {
@@ -40,7 +40,7 @@ impl OwnRotations {
         Some(Workload { pods: pods.collect(), owners: workload.owners.clone() })
     }
 
-    /// Begins the rotation of a decision, where it plans one.
+    /// Notes the rotation of a decision, if it plans one.
     pub fn begin(&mut self, decision: &Decision, at: Timestamp) {
         if decision.outcome == Outcome::Planned {
             self.replaced.extend(decision.targets.iter().map(|pod| (pod.clone(), at)));

@@ -1,9 +1,9 @@
-//! The moments of the past, from the history of a metrics server.
+//! Moments of the past, from the history of a metrics server.
 //!
-//! No server remembers which pods there were. The pods of today were there since they were born; a
-//! pod that is gone counts as a Running and Ready one at each moment it has loads, and as old as its
-//! loads in the history asked for. What the owners say is known of the latest minute only, but for the
-//! time of the last rollout.
+//! No server remembers which pods existed. Pods that exist today existed since their creation. A pod that
+//! is gone counts as Running and Ready at each moment at which it has loads, and is as old as its loads in
+//! the history. What owners say is known of the latest minute only, except for the time of the last
+//! rollout.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -27,10 +27,10 @@ const MOST_MOMENTS: usize = 10_000;
 /// an answer may have by default: the rest is for pods that lived then and are gone.
 const MOST_SAMPLES: usize = 200_000;
 
-/// Most queries at once: others want their answers too.
+/// Most queries at a time, to leave the server room for others.
 const AT_ONCE: usize = 2;
 
-/// What was seen less than this before the list of pods is as the list says.
+/// A moment less than this before the list of pods is described by the list.
 const LATEST: Duration = Duration::from_secs(60);
 
 /// The past of one workload.
@@ -42,13 +42,13 @@ pub struct Past<'a> {
     listed_at: Timestamp,
     freshness: Freshness,
     allow_many_controllers: bool,
-    /// The first moment at which each pod had a load; absent for those of the very first moment.
+    /// When each pod first had a load; `None` for pods of the very first moment.
     first_seen: Option<BTreeMap<String, Option<Timestamp>>>,
     pieces: PerMetric<Pieces>,
     gaps: Vec<MetricGap>,
 }
 
-/// A piece of a metric's history that could not be had.
+/// A piece of a metric's history that the server did not give.
 type MetricGap = (Metric, Gap);
 
 impl<'a> Past<'a> {
@@ -83,7 +83,7 @@ impl<'a> Past<'a> {
         Self { allow_many_controllers, ..self }
     }
 
-    /// Finds what was to be known beside the loads at a moment.
+    /// Looks up facts beside the loads at a moment.
     pub fn finder(&self, at: Timestamp) -> FactFinder<'_> {
         FactFinder::new(&self.source, self.facts, at)
     }
@@ -93,15 +93,15 @@ impl<'a> Past<'a> {
         moments_of(self.workload.pods.len())
     }
 
-    /// What could not be had so far, in words.
+    /// What the server did not give so far, in words.
     pub fn not_had(&self) -> Vec<String> {
         let told =
             |(metric, Gap { from, to, why }): &MetricGap| format!("{metric} from {from} to {to}: {why}");
         self.gaps.iter().map(told).collect()
     }
 
-    /// What was known at each of `times`, which lie `every` apart; `None` where any metric could not be
-    /// had, see [`Past::not_had`]. Chunks are to be asked for in the order of time.
+    /// What was known at each of `times`, which are `every` apart; `None` where the server did not give a
+    /// metric, see [`Past::not_had`]. Chunks must be asked for in the order of time.
     ///
     /// # Errors
     /// A query that fails, or an answer of other moments.
@@ -162,7 +162,7 @@ impl<'a> Past<'a> {
         Ok((all, gaps))
     }
 
-    /// Remembers when pods were first seen.
+    /// Notes when pods were first seen.
     fn note_births(&mut self, chunk: &[Answers]) {
         for answers in chunk {
             let named: BTreeSet<&str> = names(answers);
@@ -209,7 +209,7 @@ fn moments_of(pods: usize) -> usize {
     (MOST_SAMPLES / pods.max(1)).clamp(1, MOST_MOMENTS)
 }
 
-/// Puts the points of a range to the moments they are of.
+/// Sorts the points of a range into their moments.
 fn spread_out(range: RangeAnswer, metric: Metric, all: &mut [Answers]) -> anyhow::Result<()> {
     let places: BTreeMap<i64, usize> =
         all.iter().enumerate().map(|(place, answers)| (answers.at.as_millisecond(), place)).collect();
@@ -234,7 +234,7 @@ fn names(answers: &Answers) -> BTreeSet<&str> {
     known.flat_map(|answer| answer.samples.pods()).collect()
 }
 
-/// A pod as it was `ago`; `None` before it was born.
+/// A pod as it was `ago`; `None` before it was created.
 fn earlier(pod: &LivePod, ago: Duration, latest: bool) -> Option<LivePod> {
     let age = match pod.age {
         Some(age) => Some(age.checked_sub(ago)?),

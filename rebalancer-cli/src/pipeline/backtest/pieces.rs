@@ -1,4 +1,4 @@
-//! A range that a server does not answer as a whole, asked for in pieces.
+//! Asks for a range in pieces if a server does not answer it as a whole.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -8,10 +8,10 @@ use rebalancer_io::prometheus::{QueryError, RangeAnswer};
 /// How often a piece is halved at most: down to a 64th of the first.
 const HALVINGS: u32 = 6;
 
-/// After this many of the smallest pieces in a row without an answer the server is given up.
+/// The query fails after this many of the smallest pieces in a row without an answer.
 const MOST_MISSES: usize = 3;
 
-/// Moments that could not be had, and why.
+/// Moments that the server did not give, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gap {
     /// The first of them.
@@ -27,7 +27,7 @@ pub type Answered = (Vec<RangeAnswer>, Vec<Gap>);
 
 /// Asks for the moments of a range, in as few pieces as the server answers.
 pub struct Pieces {
-    /// Moments of one piece; what was learnt holds for the next range too.
+    /// Moments in one piece. The size that worked is used for the next range too.
     size: AtomicUsize,
 }
 
@@ -38,13 +38,12 @@ impl Default for Pieces {
 }
 
 impl Pieces {
-    /// The points of all of `times`, which are in order, and what could not be had of them. `ask` answers
-    /// the range from a first to a last moment. A piece that the server is too slow or too small for is
-    /// halved, so that it is asked a handful of times in vain, not once for each moment.
+    /// The points of all of `times`, which are sorted, and the gaps. `ask` answers the range from a first to
+    /// a last moment. A piece that is too much for the server is halved, so that only a handful of requests
+    /// fail.
     ///
     /// # Errors
-    /// An error that a shorter range would not change, and a server that answers none of the smallest
-    /// pieces.
+    /// An error that a shorter range would not avoid; a server that answers none of the smallest pieces.
     pub fn ask(
         &self,
         times: &[Timestamp],

@@ -1,8 +1,7 @@
-//! A source that asks for the past of many moments at once and remembers it: the hours behind two
-//! neighbouring moments are nearly the same.
+//! A cache for the history before each moment: the hours before two neighbouring moments overlap.
 //!
-//! The answers are those that were to be had one by one. A server evaluates a range at each of its
-//! instants for itself, so a longer range on the same instants holds the shorter ones.
+//! The answers are the same as without it. A server evaluates a range at each instant separately, so a
+//! longer range at the same instants contains the shorter ones.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -15,11 +14,10 @@ use rebalancer_io::prometheus::{InstantAnswer, LabelledAnswer, Point, QueryError
 /// Instants of one block: six hours of minutes.
 const BLOCK: i64 = 360;
 
-/// Answers about one moment that are kept. A replacement is looked at by four queries for a day.
+/// Most answers about single moments in the cache. A replacement is looked at by four queries for a day.
 const INSTANTS: usize = 64;
 
-/// Remembers what another source answered about the past. Moments are to be asked about in the order
-/// of time.
+/// Caches what another source answered about the past. Moments must be asked for in the order of time.
 pub struct Remembered<'a> {
     source: AtMost<'a>,
     /// Nothing is asked about a later time.
@@ -71,7 +69,7 @@ impl<'a> Remembered<'a> {
         &self.source
     }
 
-    /// The range from the blocks that hold it; `None` where it is not to be had so.
+    /// The range, cut from blocks; `None` if the blocks cannot be fetched.
     fn in_blocks(
         &self,
         query: &MetricQuery,

@@ -5,11 +5,11 @@ use jiff::Timestamp;
 use crate::cli::args::BacktestArgs;
 use crate::failure::Failure;
 
-/// Most moments: a year of every quarter of an hour, and a month of every minute.
+/// Most moments: a year in steps of 15 minutes, or a month in steps of a minute.
 const MOST_MOMENTS: u64 = 50_000;
 
-/// The moments, whole multiples of the time between two of them since 1970: servers that align ranges
-/// answer for no others.
+/// The moments: whole multiples of `--every` since 1970, because servers that align ranges answer for no
+/// others.
 ///
 /// # Errors
 /// Bounds that no moment lies between, and too many moments.

@@ -1,4 +1,4 @@
-//! The settings: how many were given and how, and what stands beside them.
+//! Checks the settings: how many were given, and what looks wrong.
 
 use clap::ArgMatches;
 use clap::parser::ValueSource;
@@ -23,19 +23,19 @@ pub fn check(args: &LiveArgs, matches: &ArgMatches, typos: &[Typo]) -> Category 
     };
     let secrets = secrets::ALL.iter().filter(|secret| secret.is_set()).count();
     category.good(format!(
-        "all settings can be used: {} by variable, {} by flag, the rest by default (config shows them)",
+        "all settings are valid: {} set by variable, {} by flag, the rest are defaults (see `config`)",
         count(ValueSource::EnvVariable) + secrets,
         count(ValueSource::CommandLine)
     ));
     for Typo { variable, meant } in typos {
         category.warn(
             format!("{variable} is set but unknown; did you mean {meant}?"),
-            "what it says is not in force: correct its name, or unset it",
+            "it has no effect: correct its name, or unset it",
         );
     }
     for variable in without_matchers(&args.queries) {
         category.warn(
-            format!("{variable} has no {{{{matchers}}}}: PROMETHEUS_MATCHERS is not in force there"),
+            format!("{variable} has no {{{{matchers}}}}: PROMETHEUS_MATCHERS has no effect there"),
             "write {{matchers}} between the braces of each of its selectors",
         );
     }

@@ -1,5 +1,4 @@
-//! The cluster: who asks and what they may do, the workload, its budgets, and a try of an eviction
-//! that changes nothing.
+//! Checks the cluster: permissions, the workload, its budgets, and an eviction as a dry run.
 
 use rebalancer_core::{
     ApiFailure, Budget, Controller, Disturbance, EligibilityRules, EvictionRequest, FailureKind, LivePod,
@@ -49,7 +48,7 @@ pub fn check(live: &Live, decision: &DecisionSettings, args: &CheckArgs) -> (Cat
     (category, workload)
 }
 
-/// Which cluster, and as whom. Who that is need not be known: what they may do is asked later.
+/// Which cluster, and as which user if that is known.
 fn subject(live: &Live) -> String {
     let cluster = &live.cluster;
     let place = match cluster.context() {
@@ -68,8 +67,8 @@ struct Permitted {
     to_claim: bool,
 }
 
-/// Tells of each permission, and answers what may be tried out. What only some workloads need is
-/// asked for where reading this one `was_forbidden`, and nothing else is missing that explains it.
+/// Checks each permission, and returns what may be tried out. Permissions that only some workloads need
+/// are checked if listing this one `was_forbidden` and no other missing permission explains it.
 fn permissions(live: &Live, action: &ActionArgs, was_forbidden: bool, category: &mut Category) -> Permitted {
     let mut wanted: Vec<Permission> = to_run(action.method(), action.claim);
     let asked = live.cluster.missing_permissions(&wanted).and_then(|mut missing| {
@@ -94,7 +93,7 @@ fn permissions(live: &Live, action: &ActionArgs, was_forbidden: bool, category: 
             category.good(format!("may {permission}"));
             continue;
         }
-        let grant = format!("grant it in namespace {} by a Role", live.cluster.namespace());
+        let grant = format!("grant it by a Role in namespace {}", live.cluster.namespace());
         let acts = !TO_PLAN.contains(permission) && !OF_OTHER_OWNERS.contains(permission);
         let (grade, hint) = match permission.resource {
             "events" if action.dry_run == DryRun::Server => {
@@ -104,7 +103,7 @@ fn permissions(live: &Live, action: &ActionArgs, was_forbidden: bool, category: 
                 (Grade::Warning, format!("DRY_RUN=client does not need it; to act, {grant}"))
             }
             "events" if !action.claim => {
-                (Grade::Warning, format!("no Event will tell of an eviction; {grant}"))
+                (Grade::Warning, format!("no Event will report an eviction; {grant}"))
             }
             "events" => {
                 (Grade::Error, format!("a run that cannot claim evicts nothing: {grant}, or set CLAIM=off"))
@@ -121,7 +120,7 @@ fn permissions(live: &Live, action: &ActionArgs, was_forbidden: bool, category: 
     }
 }
 
-/// The pods of the selector: without enough of them no run can act.
+/// Checks the pods that the selector matches: without enough of them no run can act.
 fn pods(live: &Live, decision: &DecisionSettings, workload: &Workload, category: &mut Category) {
     if workload.pods.is_empty() {
         let (seen, hint) = no_pods(live);
@@ -139,7 +138,7 @@ fn pods(live: &Live, decision: &DecisionSettings, workload: &Workload, category:
     }
 }
 
-/// What is said, and what to do, where the selector matches no pod.
+/// Finding and hint for a selector that matches no pod.
 fn no_pods(live: &Live) -> (String, String) {
     let (selector, namespace) = (live.selector.as_str(), live.cluster.namespace());
     let none = format!("selector {selector} matches no pod in namespace {namespace}");
@@ -163,7 +162,7 @@ fn no_pods(live: &Live) -> (String, String) {
     }
 }
 
-/// Whether anything of the workload as a whole holds a rotation back.
+/// Checks whether anything about the workload as a whole holds a rotation back.
 fn settled(workload: &Workload, decision: &DecisionSettings, args: &CheckArgs, category: &mut Category) {
     let kubernetes = &args.live.kubernetes;
     let options = decision.rotation_options(kubernetes.allow_multiple_controllers, kubernetes.run_timeout);
@@ -195,11 +194,10 @@ fn settled(workload: &Workload, decision: &DecisionSettings, args: &CheckArgs, c
     }
 }
 
-/// Who owns the pods, how many it asks for, and what can be seen of its rollouts.
+/// Reports the owner of the pods, its replicas, and what can be seen of its rollouts.
 fn owned(owner: &str, workload: &Workload, category: &mut Category) {
     let asked: Vec<u32> = workload.owners.iter().filter_map(|owner| owner.desired_replicas).collect();
-    let asked =
-        asked.first().map_or_else(String::new, |count| format!(", {count} replicas asked for and there"));
+    let asked = asked.first().map_or_else(String::new, |count| format!(", {count} of {count} replicas"));
     if workload.owners.iter().any(OwnerStatus::is_silent) {
         return category.warn(
             format!("owned by {owner}{asked}, rollout not visible"),
@@ -235,7 +233,7 @@ fn local_storage(workload: &Workload, category: &mut Category) {
     );
 }
 
-/// Tells of pods that are never evicted, and answers one that may be evicted now.
+/// Reports pods that are never evicted, and returns one that may be evicted now.
 fn eligible<'a>(
     workload: &'a Workload,
     decision: &DecisionSettings,
@@ -276,7 +274,7 @@ fn eligible<'a>(
     first
 }
 
-/// The setting by which pods may be evicted in spite of an objection.
+/// The setting that lifts an objection.
 fn way_out(objection: &Objection) -> Option<String> {
     match objection {
         Objection::UnknownController { kind, .. } => Some(format!(
@@ -311,7 +309,7 @@ fn budgets(
     if let Some(Target { name, .. }) = twice {
         category.warn(
             format!("pod {name} is covered by more than one PodDisruptionBudget"),
-            "the API server evicts no such pod: let one selector match it",
+            "the API server refuses to evict such a pod: let only one selector match it",
         );
     }
     let at_once = match (action.pacing, decision.strategy) {
@@ -331,20 +329,23 @@ fn judge(budget: &Budget, pods: usize, at_once: i32, category: &mut Category) {
         covers.len()
     );
     if budget.observed_generation < budget.generation {
-        category.warn(seen, "its controller has not seen its last change yet: ask again");
+        category.warn(seen, "its controller has not processed its last change yet: run the check again");
     } else if *disruptions_allowed >= at_once {
         category.good(seen);
     } else if *disruptions_allowed == 1 {
-        category.warn(seen, "a rotation takes 2 and is blocked: allow two, or set PACING=wait-ready");
+        category.warn(
+            seen,
+            "a rotation needs 2 and would be blocked: let the budget allow 2, or set PACING=wait-ready",
+        );
     } else {
         category.warn(
             seen,
-            "runs are blocked until it allows more: are all pods Ready, and is it not too strict?",
+            "runs are blocked until it allows more: are all pods Ready? is the budget too strict?",
         );
     }
 }
 
-/// Asks the server whether it would evict this pod; it changes nothing.
+/// Asks the server by a dry run whether it would evict this pod.
 fn try_eviction(observer: &mut Observer<'_>, pod: &LivePod, action: &ActionArgs, category: &mut Category) {
     let method = action.method();
     let verb = match method {
@@ -363,7 +364,7 @@ fn try_eviction(observer: &mut Observer<'_>, pod: &LivePod, action: &ActionArgs,
     }
 }
 
-/// Asks the server for the claims there are, and whether it would take another; it changes nothing.
+/// Asks the server by a dry run whether the workload can be claimed.
 fn try_claim(observer: &Observer<'_>, owner: &Controller, category: &mut Category) {
     match observer.try_claim(owner) {
         Ok(()) => category.good("the workload can be claimed (tried, and nothing was written)"),
@@ -375,7 +376,7 @@ fn try_claim(observer: &Observer<'_>, owner: &Controller, category: &mut Categor
     }
 }
 
-/// Whether a later run may find it otherwise.
+/// Whether the reason may be gone by the next run.
 const fn may_pass(failure: &ApiFailure) -> bool {
     matches!(
         failure.kind,

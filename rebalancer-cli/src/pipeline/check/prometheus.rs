@@ -1,4 +1,4 @@
-//! The metrics server: whether it answers, and what each query finds.
+//! Checks the metrics server: whether it answers, and what each query finds.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -26,10 +26,10 @@ const MOST_SOURCES: usize = 3;
 /// Most consumer groups that are named.
 const MOST_GROUPS: usize = 10;
 
-/// Share of the window's minutes of which the history is good enough to say so.
+/// Share of the window that the history must cover to be good.
 const ENOUGH_HISTORY: f64 = 0.9;
 
-/// Series that are told apart by any label beside the pod need not name a pod.
+/// Asking for a label makes the label `pod` optional.
 const POD_OPTIONAL: [&str; 1] = ["__name__"];
 
 /// Asks everything that a run would ask.
@@ -61,7 +61,7 @@ pub fn check(live: &Live, decision: &DecisionSettings, workload: &Workload) -> R
     Ok(category)
 }
 
-/// Everything is asked about one moment.
+/// The means to ask everything about one moment.
 struct Asking<'a> {
     client: &'a PrometheusClient,
     at: Timestamp,
@@ -71,19 +71,19 @@ struct Asking<'a> {
 }
 
 impl Asking<'_> {
-    /// Whether the server answers, which is all that can be told without a pod.
+    /// Checks only whether the server answers: without a pod nothing else can be checked.
     fn without_pods(&self, queries: &QuerySet, category: &mut Category) {
         match self.client.instant(queries.cpu(), self.at) {
             Ok(_) => category.warn(
-                "the server answers; nothing is known of the metrics",
-                "there is no live pod to hold them against: first correct what is said of the cluster",
+                "the server answers; the metrics could not be checked",
+                "there is no live pod to compare them with: first correct what is wrong with the cluster",
             ),
             Err(error) => category.fail("cpu query", &Failure::Run(error.into())),
         }
     }
 
-    /// The queries of the metrics. Answers whether the server can be reached: one that cannot is
-    /// waited for once.
+    /// Checks the queries of the metrics. Returns false if the server cannot be reached, so that it is waited
+    /// for only once.
     fn metrics(&self, queries: &QuerySet, category: &mut Category) -> bool {
         let (mut is_first, mut decidable) = (true, false);
         for metric in Metric::ALL {
@@ -135,7 +135,7 @@ impl Asking<'_> {
         true
     }
 
-    /// Tells what a query found; answers whether its newest sample is fresh, as far as that is known.
+    /// Reports what a query found. Returns whether its newest sample is fresh, as far as that is known.
     fn judge(
         &self,
         metric: Metric,
@@ -166,18 +166,18 @@ impl Asking<'_> {
             (Age::Known(_), _) if !is_fresh => category.warn(
                 found,
                 format!(
-                    "that is older than MAX_SAMPLE_AGE ({} s): the scrape has stopped or is slower",
+                    "that is older than MAX_SAMPLE_AGE ({} s): the scrape has stopped, or its interval is longer",
                     limit.as_secs()
                 ),
             ),
             (_, true) => category.warn(
                 found,
-                "the answer is empty though there are samples: do the labels of the query fit these pods?",
+                "the answer is empty although the server has samples: do the labels of the query match these pods?",
             ),
             _ if matched == living => category.good(found),
             _ => category.warn(
                 found,
-                "pods without a sample take no part; a metric that too few pods have is not used (MIN_COVERAGE)",
+                "pods without a sample are left out; a metric that too few pods have is ignored (MIN_COVERAGE)",
             ),
         }
         is_fresh
@@ -191,8 +191,8 @@ impl Asking<'_> {
         having >= thresholds.min_pods && having as f64 >= thresholds.min_coverage * ready().count() as f64
     }
 
-    /// What to do where the server has no sample of what a query reads: the setting at fault is
-    /// another for each source.
+    /// What to do if the server has no sample of what a query reads. The setting at fault depends on the
+    /// metric.
     fn nothing_there(&self, metric: Metric, source: &str) -> String {
         let variable = format!("QUERY_{}", metric.name().to_uppercase());
         let none = format!("the server has no sample of {source} as the query selects it");
@@ -211,7 +211,7 @@ impl Asking<'_> {
         }
     }
 
-    /// The groups there are, where the one that is set is none of them.
+    /// The groups that exist, if the one that is set does not.
     fn wrong_group(&self) -> Option<String> {
         let group = self.settings.group.as_deref()?;
         let (query, label) = self.settings.preset.groups(self.settings)?;
@@ -229,7 +229,7 @@ impl Asking<'_> {
         Some(format!("KAFKA_GROUP={group} is no group it knows; it knows {}{more}", known.join(", ")))
     }
 
-    /// How old the newest sample is that a query reads, of the metric that lags most.
+    /// The age of the newest sample that a query reads; of several metrics the oldest counts.
     fn newest(&self, query: &MetricQuery) -> Age {
         let mut oldest: Option<Duration> = None;
         for source in SourceSeries::of(&query.promql).iter().take(MOST_SOURCES) {
@@ -243,15 +243,15 @@ impl Asking<'_> {
         oldest.map_or(Age::Unknown, Age::Known)
     }
 
-    /// Whether what a run merges comes from one place.
+    /// Checks that the series of a pod come from one source.
     fn origin(&self, queries: &OriginQueries, category: &mut Category) {
         match one_origin(self.client, queries, &self.workload.pods, self.at) {
-            Ok(()) => category.good("the series of each pod come from one place"),
+            Ok(()) => category.good("the series of each pod come from one source"),
             Err(error) => category.fail("whose series", &Failure::Run(error.into())),
         }
     }
 
-    /// What to do where a scrape has put the exporter's own pod in place of the pods.
+    /// What to do if a scrape has replaced the label `pod` by the exporter's own pod.
     fn exported(&self, query: &MetricQuery) -> Option<String> {
         let namespace = query.namespace.as_deref()?;
         let mut sources = SourceSeries::of(&query.promql).into_iter().take(MOST_SOURCES);
@@ -266,7 +266,7 @@ impl Asking<'_> {
         ))
     }
 
-    /// Whether it can be known how old the samples of an own query are.
+    /// Checks whether the age of the samples of an own query can be known.
     fn age(&self, metric: Metric, queries: &QuerySet, answer: &mut InstantAnswer, category: &mut Category) {
         if !queries.is_own(metric) {
             return;
@@ -281,12 +281,12 @@ impl Asking<'_> {
         }
     }
 
-    /// What withholds every run with guards is an error with them.
+    /// An error with guards on, where it would hold back every run, else a warning.
     fn if_guarded(&self) -> Grade {
         if self.decision.mode == GuardMode::Standard { Grade::Error } else { Grade::Warning }
     }
 
-    /// Thanos forgets a store that has died and answers success from the others.
+    /// Warns about Thanos: it forgets a dead store and answers from the others.
     fn thanos(&self, category: &mut Category) {
         if self.client.is_thanos() {
             category.warn(
@@ -297,8 +297,8 @@ impl Asking<'_> {
         }
     }
 
-    /// Whether the server gives the history that a run asks for, and how much of the window of the
-    /// persistence guard it remembers.
+    /// Checks whether the server gives the history that a run asks for, and how much of the window of the
+    /// persistence guard it covers.
     fn history(&self, facts: &FactQueries, category: &mut Category) {
         let Some(rule) = self.decision.guards.persistence else { return };
         let live = living(self.workload);
@@ -321,14 +321,14 @@ impl Asking<'_> {
         }
     }
 
-    /// What is asked of the consumer group; all of it is optional.
+    /// Checks the queries about the consumer group. All of them are optional.
     fn group(&self, facts: &FactQueries, category: &mut Category) {
         for query in facts.of_the_group() {
             let words = query.name.replace('_', " ");
             match self.client.labelled(query, &POD_OPTIONAL, self.at) {
                 Ok(answer) if answer.samples.is_empty() => category.warn(
                     format!("{words}: 0 series (optional)"),
-                    "without it the diagnosis knows less of why the load is uneven",
+                    "without it the diagnosis can say less about why the load is uneven",
                 ),
                 Ok(answer) => category.good(format!("{words}: {} series (optional)", answer.samples.len())),
                 Err(error) if error.was_answered() => {
@@ -343,7 +343,7 @@ impl Asking<'_> {
     }
 }
 
-/// Tells how many of the minutes of the window the server knows.
+/// Reports how much of the window the server knows.
 fn remembered(known: usize, rule: Persistence, category: &mut Category) {
     let steps = rule.grid(0.0).steps;
     let found = format!("history of cpu: {known} of {steps} minutes");
@@ -354,13 +354,13 @@ fn remembered(known: usize, rule: Persistence, category: &mut Category) {
     category.warn(found, format!("runs are withheld below {needed}; PERSISTENCE_WINDOW=off asks for none"));
 }
 
-/// The pods that have a sample of an answer which is a load.
+/// The pods that have a usable sample.
 fn having(answer: &InstantAnswer) -> HashSet<&str> {
     let is_load = |value: f64| value.is_finite() && value >= 0.0;
     answer.samples.iter().filter(|sample| is_load(sample.value)).map(|sample| sample.pod).collect()
 }
 
-/// What is known of the age of the samples that a query reads.
+/// What is known about the age of the samples that a query reads.
 enum Age {
     /// Of the newest one.
     Known(Duration),

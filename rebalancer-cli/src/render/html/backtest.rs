@@ -22,10 +22,10 @@ pub fn body(report: &BacktestReport) -> Markup {
             p.state { span.mark aria-hidden="true" { "⟲" } " backtest" }
             h1 { (sentence(report)) }
             p.reason {
-                "The smaller number of rotations holds if the first of each episode cures it, the larger one if none changes "
-                "the loads. Pods of a rotation count as young at the moments after it."
+                "The smaller number of rotations holds if the first one of each episode cures it, the larger one if no rotation "
+                "changes the loads. Pods of a rotation count as young at later moments."
             }
-            p.reason { "History cannot show what evictions would have changed: these are decisions, not benefits." }
+            p.reason { "A backtest cannot show what an eviction would have changed: these are decisions, not benefits." }
             (place(&report.workload, &[("from", report.from.as_deref()), ("to", report.to.as_deref())]))
         }
         (timeline::section(report))

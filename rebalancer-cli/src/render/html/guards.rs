@@ -1,4 +1,4 @@
-//! Each guard with the number it saw and the limit it held it against.
+//! Each guard with its number and its limit.
 
 use maud::{Markup, html};
 
@@ -77,7 +77,7 @@ fn numbers(check: &GuardReport) -> Markup {
     };
     html! {
         @match (check.value, check.limit) {
-            // The tests of the diagnosis have numbers; that one of them holds is none.
+            // The diagnosis as a whole has no number; its tests have.
             _ if check.name == "diagnosis" => "",
             (Some(value), Some(limit)) if check.name == "warm_up" => {
                 (pods(value)) " below " (age(limit))

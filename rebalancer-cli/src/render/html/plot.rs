@@ -26,7 +26,7 @@ const COLUMN: f64 = 1.0;
 /// Marks of one column; the pods beyond share them.
 const MOST_IN_COLUMN: usize = 9;
 
-/// Up to so many pods each mark tells its name to a pointer: beyond, nobody would find it by that.
+/// Up to this many pods each mark has a tooltip with its name.
 const MOST_NAMED: usize = 150;
 
 /// Longest name beside a mark, in letters; the table has the whole of it.
@@ -122,7 +122,7 @@ impl<'a> Plot<'a> {
         }
     }
 
-    /// The plot for those who do not see it.
+    /// The plot in words, for screen readers.
     fn words(&self) -> String {
         let StatisticsReport { mean, std_dev, min, max, .. } = *self.statistics;
         let in_unit = |value| with_unit(self.metric, value);

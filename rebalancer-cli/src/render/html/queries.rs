@@ -1,4 +1,4 @@
-//! What was asked of the metrics server, to be asked again by hand.
+//! The queries to the metrics server, so that a reader can run them again.
 
 use maud::{Markup, html};
 use rebalancer_core::Metric;
@@ -7,7 +7,7 @@ use rebalancer_io::recording::Recording;
 
 use crate::format::text::masked;
 
-/// Longest query that is shown: one that names every pod of a large fleet is no use to a reader.
+/// Longest query that is shown. One that names every pod of a large workload helps nobody.
 const LONGEST: usize = 4000;
 
 /// One query.

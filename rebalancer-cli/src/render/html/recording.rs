@@ -1,4 +1,4 @@
-//! The recording inside a page, as small as it can be and still come to the same decision.
+//! The recording inside a page, as small as possible without changing the decision.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ const DIGITS: [usize; 3] = [3, 4, 6];
 /// What a page holds of the recording.
 #[derive(Debug, Default)]
 pub enum Embedded {
-    /// There is none, and nobody misses it.
+    /// There is none to hold.
     #[default]
     Nothing,
     /// The text of the element, and the digits that the past was cut to.
@@ -28,8 +28,8 @@ pub enum Embedded {
 }
 
 impl Embedded {
-    /// Takes up a recording; `same` decides again from what a reader of the page would find, and
-    /// tells whether it is the same.
+    /// Embeds a recording. `same` decides again from what the page holds, and says whether the decision is
+    /// the same.
     pub fn of(recording: &Recording, same: impl Fn(&Recording) -> bool) -> Self {
         let whole = match recording.to_page(None) {
             Ok(text) => text,

@@ -1,5 +1,4 @@
-//! The look of a page, and its few lines of script: constants of this program, never text from
-//! outside.
+//! Style and script of a page: constants of this program, never text from outside.
 
 /// What the page may load and run: its own style, and the one script whose hash this is. A
 /// browser says when the hash is of another script, and the tests in it fail.
@@ -9,6 +8,6 @@ pub const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; \
 /// Copies a query. The page says all it has to say without it.
 pub const SCRIPT: &str = include_str!("page.js");
 
-/// Colours are those of Okabe and Ito, which the colour-blind can tell apart; shape and word say the
-/// same each time.
+/// The colours are those of Okabe and Ito, which colour-blind readers can tell apart. Shapes and words say
+/// the same.
 pub const STYLE: &str = include_str!("page.css");

@@ -1,4 +1,4 @@
-//! How a spread went over time, and what was decided when.
+//! The spread over time, and the decisions.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -14,7 +14,7 @@ use rebalancer_core::Metric;
 use crate::report::Outcome;
 use crate::report::backtest::{BacktestReport, Decision};
 
-/// Most points of a line and marks of a lane: more than a screen has room for.
+/// Most points in a line and marks in a lane: more than a screen has room for.
 const MOST_COLUMNS: usize = 600;
 
 /// The outcomes, each on a lane of its own, from the top.

@@ -1,4 +1,4 @@
-//! What it came to, in one sentence that stands first, and what the sentence rests on.
+//! The outcome in one sentence, and the numbers behind it.
 
 use maud::{Markup, html};
 use rebalancer_core::Metric;
@@ -30,7 +30,7 @@ pub fn section(report: &Report) -> Markup {
     }
 }
 
-/// The line that no one may overlook.
+/// The line that says that it is a dry run.
 pub fn dry_run() -> Markup {
     html! { p.dry { strong { "DRY RUN" } " Nothing was changed." } }
 }
@@ -55,7 +55,7 @@ pub fn place(workload: &WorkloadReport, times: &[(&str, Option<&str>)]) -> Marku
     }
 }
 
-/// How an outcome is to be taken: as calm, as an act, as held back, or as an alarm.
+/// The tone of an outcome, which is also its class in the style sheet.
 const fn tone(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Balanced => "calm",
@@ -90,13 +90,13 @@ fn sentence(report: &Report) -> Markup {
     }
 }
 
-/// What holds a rotation back, in the words that say most.
+/// What holds a rotation back, in the words of the most important reason.
 fn hindrance(report: &Report) -> &str {
     let held = report.guards.iter().find(|guard| guard.verdict == Standing::Hold);
     match held {
         Some(guard) if guard.name == "diagnosis" => &report.diagnosis.evidence,
         Some(guard) => &guard.reason,
-        // A run also heeds what it cannot know.
+        // A guard that is unknown holds back too.
         None => {
             let unknown = report.guards.iter().find(|guard| guard.verdict == Standing::Unknown);
             let unknown = unknown.map(|guard| &guard.reason);

@@ -61,14 +61,15 @@ fn table(report: &BacktestReport, wide: bool) -> String {
     }
     let _ = writeln!(text, "{}", table.trim_fmt());
     text.push_str(
-        "* without any eviction: high is an imbalance that lasts, low is noise that passes by itself\n\
-         ** an episode is a stretch over a threshold: the smaller number if the first rotation of each cures\n\
-         it, the larger one, and the evictions, if none changes the loads. The pods of a rotation count as\n\
-         young at the moments after it: warm-up, cooldown, futility and churn budget see them.\n\
-         History cannot show what evictions would have changed: these are decisions, not benefits.\n",
+        "*  share of the moments over a threshold after which the next one was over it too, without any eviction:\n\
+         \x20  high is a lasting imbalance, low is noise that passes\n\
+         ** an episode is a row of moments over a threshold. The smaller number holds if the first rotation of each\n\
+         \x20  episode cures it; the larger one, and the evictions, if no rotation changes the loads. Pods of a rotation\n\
+         \x20  count as young at later moments, so that warm-up, cooldown, futility and churn budget see them.\n\
+         A backtest cannot show what an eviction would have changed: these are decisions, not benefits.\n",
     );
     for lacking in &report.not_had {
-        let _ = writeln!(text, "not had: {}", plain(lacking));
+        let _ = writeln!(text, "missing: {}", plain(lacking));
     }
     if wide {
         let _ = writeln!(text, "\n{}", decisions(report));

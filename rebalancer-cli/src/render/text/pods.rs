@@ -40,7 +40,7 @@ const SHORT: Form = Form { naming: Naming::Short, ..FULL };
 const PLAIN_PODS: Form = Form { whereabouts: false, ..SHORT };
 const NARROW: Form = Form { metrics: TRIGGERS, score: false, bar: 4, why: false, ..PLAIN_PODS };
 
-/// From all there is to what fits into 40 columns.
+/// From the widest form to one that fits into 40 columns.
 const FORMS: [Form; 12] = [
     FULL,
     SHORT,
@@ -69,7 +69,7 @@ pub fn write(screen: &mut Screen, report: &Report, width: Option<usize>, prefix:
     });
 }
 
-/// What is known of where the pods are, as a form shows it.
+/// What is known of age and node of the pods.
 #[derive(Debug, Clone)]
 struct Known {
     form: Form,
@@ -193,8 +193,7 @@ fn over_mean(report: &Report, pod: &PodReport, metric: Metric) -> Option<String>
     Some(format!("{metric} {}", times(pod.load(metric)? / statistics.mean)))
 }
 
-/// The pods of a table, busiest first, pods without a score last; a plain table of a large fleet
-/// keeps both ends.
+/// The pods of a table. Of a large workload a plain table shows only both ends.
 struct Shown<'a> {
     pods: Vec<&'a PodReport>,
     /// Rows before the gap.
@@ -218,7 +217,7 @@ impl<'a> Shown<'a> {
         Self { pods, head, left_out }
     }
 
-    /// What the line between both ends says.
+    /// The line in place of the pods that are left out.
     fn gap(&self, report: &Report) -> Option<String> {
         let hidden = report.pods.len() - self.pods.len();
         if hidden == 0 {

@@ -1,4 +1,4 @@
-//! Text for people, written line by line, as wide and as colourful as the terminal.
+//! Text for people, wrapped and coloured as the terminal allows.
 
 use clap::builder::styling::{AnsiColor, Style};
 use textwrap::{Options, WordSplitter};
@@ -7,7 +7,7 @@ use crate::render::terminal::Terminal;
 
 /// No colour.
 pub const PLAIN: Style = Style::new();
-/// What a tired reader looks for.
+/// The sentence to read first.
 pub const BOLD: Style = Style::new().bold();
 /// What is over its limit, or would be evicted as the busiest.
 pub const RED: Style = AnsiColor::Red.on_default();
@@ -18,7 +18,7 @@ pub const YELLOW: Style = AnsiColor::Yellow.on_default();
 /// The least busy pod.
 pub const CYAN: Style = AnsiColor::Cyan.on_default();
 
-/// What stands before an item of a list; the words behind it say the same.
+/// The mark before an item of a list. The words after it say the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mark {
     /// Holds, or is done.
@@ -110,7 +110,7 @@ impl Screen {
         }
     }
 
-    /// Words longer than a line stay whole, to be copied.
+    /// Words longer than a line are not broken, so that they can be copied.
     fn wrapped(&self, text: &str, indent: usize) -> Vec<String> {
         let Some(width) = self.terminal.width else { return vec![text.to_owned()] };
         let options = Options::new(width.saturating_sub(indent))

@@ -1,4 +1,4 @@
-//! A table of one line a row, in the widest form that fits.
+//! A table with one line for each row, in the widest form that fits.
 
 use clap::builder::styling::Style;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
@@ -25,8 +25,8 @@ impl Sheet {
         self.styles.push(style);
     }
 
-    /// Writes the first of these forms that fits into `width`, or the last one; `between` is told the
-    /// number of each row that was written and may write more.
+    /// Writes the first of these forms that fits into `width`, or the last one. `between` is called with the
+    /// number of each row after it was written, and may write more.
     pub fn write_fitting(
         screen: &mut Screen,
         width: Option<usize>,
@@ -58,7 +58,7 @@ pub fn plain_table(header: Vec<&str>) -> Table {
     table
 }
 
-/// A cell whose text ends where its column does, as numbers stand.
+/// A right-aligned cell, for numbers.
 pub fn right(text: impl Into<String>) -> Cell {
     Cell::new(text.into()).set_alignment(CellAlignment::Right)
 }

@@ -17,7 +17,7 @@ struct Form {
     wide: bool,
 }
 
-/// What is told of the largest and the smallest load.
+/// What is shown of the largest and the smallest load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Extremes {
     /// The load, how many times the mean it is, and the pod.
@@ -30,7 +30,7 @@ enum Extremes {
     None,
 }
 
-/// From all there is to what fits into 40 columns.
+/// From the widest form to one that fits into 40 columns.
 const FORMS: [Form; 5] = [
     Form { mean: true, extremes: Extremes::Pods, wide: false },
     Form { mean: true, extremes: Extremes::Ratios, wide: false },
@@ -111,7 +111,7 @@ fn over_mean(metric: Metric, mean: f64, load: f64) -> String {
     if mean > 0.0 { format!("{load_text} ({})", times(load / mean)) } else { load_text }
 }
 
-/// The pod that bears this load, of several the first, with a blank before it.
+/// The first pod with this load, after a blank.
 fn bearer(report: &Report, metric: Metric, load: f64, prefix: &str) -> String {
     let bears = |pod: &&PodReport| pod.composite_score.is_some() && pod.load(metric) == Some(load);
     let pod = report.pods.iter().find(bears);

@@ -1,5 +1,5 @@
-//! The report for people: what was seen, why, and what comes of it. First and last line say when
-//! it is a dry run.
+//! The report for people: what was seen, what is decided, and why. The first and the last line say if it
+//! is a dry run.
 
 use rebalancer_core::Role;
 use rebalancer_core::guard::Standing;
@@ -42,7 +42,7 @@ pub fn render(report: &Report, wide: bool, terminal: Terminal) -> String {
     screen.finish()
 }
 
-/// Renders what came of a plan that has been shown already.
+/// Renders the result of a plan that was shown before.
 pub fn render_result(report: &Report, terminal: Terminal) -> String {
     let mut screen = Screen::new(terminal);
     screen.blank();
@@ -56,7 +56,7 @@ pub fn render_result(report: &Report, terminal: Terminal) -> String {
     screen.finish()
 }
 
-/// The guards that hold before those that cannot tell before those that pass.
+/// The guards: first those that hold, then the unknown ones, then those that pass.
 fn by_weight(report: &Report) -> Vec<&GuardReport> {
     let mut guards: Vec<&GuardReport> = report.guards.iter().collect();
     guards.sort_by_key(|guard| match guard.verdict {
@@ -67,7 +67,7 @@ fn by_weight(report: &Report) -> Vec<&GuardReport> {
     guards
 }
 
-/// The cause in words, what would help, and how even the load could be; every test of it if `wide`.
+/// The cause, what would help, and how even the load could be; with `wide` every test too.
 fn write_diagnosis(screen: &mut Screen, report: &Report, wide: bool) {
     let DiagnosisReport { evidence, steps, notes, advice, assignor, spread, .. } = &report.diagnosis;
     if steps.is_empty() {
@@ -113,7 +113,7 @@ const fn mark(standing: Standing) -> Mark {
 }
 
 fn write_dry_run(screen: &mut Screen, report: &Report) {
-    // A plan says at its end that nothing has been changed; only a run could have.
+    // A plan says at its end that nothing was changed.
     let words = match report.dry_run.as_str() {
         _ if report.kind != Kind::RunReport => return,
         "client" => "DRY RUN: nothing is changed",
@@ -142,7 +142,7 @@ fn headline(report: &Report) -> String {
     parts.join(" · ")
 }
 
-/// The sentence a tired reader looks for.
+/// The sentence to read first.
 fn write_verdict(screen: &mut Screen, report: &Report) {
     screen.prose(BOLD, &verdict(report));
 }
