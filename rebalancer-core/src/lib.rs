@@ -46,3 +46,8 @@ pub use rotation::{
     divided_targets, objections, remarks, storage_words,
 };
 pub use strategy::{NothingSelected, Selection, Strategy, UnknownStrategy, select};
+
+/// Keeps the code of the README true.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -23,3 +23,8 @@ pub mod states;
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/library.md")]
 mod guide {}
+
+/// Keeps the code of the README true.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
