@@ -14,7 +14,7 @@ mod stoppable;
 mod transport;
 mod words;
 
-pub use auth::{Auth, Secret, SecretSource};
+pub use auth::{Auth, SecretSource};
 pub use client::{PrometheusClient, RequestCounts};
 pub use config::{ConfigError, Endpoint, Header, Method, PrometheusConfig, Tls};
 pub use decode::{
@@ -25,6 +25,7 @@ pub(crate) use decode::{Sink, instant_into};
 pub use decode::{instant as decode_instant, labelled as decode_labelled, range as decode_range};
 pub use error::{ErrorKind, QueryError, TransportError};
 pub use query::MetricQuery;
+pub use secrecy::SecretString;
 pub use stoppable::StoppableTransport;
 pub use transport::{ApiRequest, ApiResponse, HttpTransport, Transport, When};
 

@@ -1,4 +1,4 @@
-//! Credentials that a server repeats in what it says, made unreadable before anyone quotes it.
+//! Masks the secrets of a request wherever its answer is quoted: a server may repeat them.
 
 use std::io::{self, Cursor, Read};
 
@@ -7,33 +7,36 @@ use base64::engine::general_purpose::STANDARD;
 use http::header::{AUTHORIZATION, HOST};
 use http::{HeaderMap, HeaderValue};
 use memchr::memmem;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// Shorter values are no credentials, but words such as `true` that belong to what is said.
+/// What a form or an address writes as `%XX`: everything but letters, digits and `-._~`.
+const IN_AN_ADDRESS: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Shorter values are not taken for credentials: words such as `true` would be masked everywhere.
 const SHORTEST: usize = 5;
 
-/// Where a quotation has been cut.
+/// Marks where a quotation was cut.
 const CUT: &[u8] = "…".as_bytes();
 
-/// Shortest part of a secret that is looked for where a quotation was cut: fewer characters tell
-/// nothing, and are often those of a word.
+/// Shortest part of a secret that is looked for next to a cut. Fewer characters reveal nothing, and many
+/// words have them.
 const SHORTEST_PART: usize = 4;
 
-/// Most bytes kept of an answer that is no data: more than any error of an API, little enough to
-/// wait for.
+/// Most bytes kept of an answer that is not data: more than any error of an API needs.
 const MAX_BYTES: u64 = 64 << 10;
 
-/// Most bytes looked at to tell whether an answer is data.
+/// Bytes at the beginning of an answer that tell whether it is data.
 const HEAD: usize = 64;
 
-/// What a request carried that no answer to it may show.
+/// The secrets of a request. No quotation of the answer may show them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Secrets {
-    /// Longest first: a part of a longer one would leave the rest of it in sight.
+    /// Longest first: to mask a part of a longer secret would leave the rest readable.
     secrets: Vec<Vec<u8>>,
 }
 
 impl Secrets {
-    /// What the headers of a request say of who asks.
+    /// The secrets in the headers of a request.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         let mut secrets = Self::default();
         for (name, value) in headers {
@@ -57,7 +60,7 @@ impl Secrets {
         }
     }
 
-    /// Adds what another one holds.
+    /// Adds all secrets of `other`.
     pub(crate) fn extend(&mut self, other: &Self) {
         if other.secrets.iter().any(|secret| !self.secrets.contains(secret)) {
             self.secrets.extend_from_slice(&other.secrets);
@@ -65,18 +68,18 @@ impl Secrets {
         }
     }
 
-    /// Adds a secret, also as an address and as JSON would write it.
+    /// Adds a secret, also in the forms in which an address and JSON write it.
     pub(crate) fn add(&mut self, secret: &str) {
         if secret.len() < SHORTEST {
             return;
         }
         let json = serde_json::Value::from(secret).to_string();
         let json = json.strip_prefix('"').and_then(|json| json.strip_suffix('"')).unwrap_or(&json);
-        // As Go writes JSON.
+        // Go escapes these in JSON.
         let html = json.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026");
         self.secrets.extend([
             secret.as_bytes().to_vec(),
-            percent_encoded(secret).into_bytes(),
+            utf8_percent_encode(secret, IN_AN_ADDRESS).to_string().into_bytes(),
             json.as_bytes().to_vec(),
             html.into_bytes(),
         ]);
@@ -88,7 +91,7 @@ impl Secrets {
         self.secrets.dedup();
     }
 
-    /// Overwrites every secret with as many asterisks, so that positions stay what they were.
+    /// Overwrites every secret with asterisks. The length stays the same, and so do positions.
     pub(crate) fn mask(&self, bytes: &mut [u8]) {
         for secret in &self.secrets {
             let found: Vec<usize> = memmem::find_iter(bytes, secret).collect();
@@ -98,13 +101,13 @@ impl Secrets {
         }
     }
 
-    /// A quotation without the secrets, and without the part of one that a cut has left at an end of it.
+    /// The quotation with its secrets masked, also those of which a cut has left only a part.
     pub(crate) fn masked(&self, quotation: &str) -> String {
         let masked = self.masked_bytes(quotation.as_bytes());
         masked.map_or(quotation.to_owned(), |bytes| String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    /// The same of bytes; `None` where there is nothing to mask.
+    /// The same for bytes; `None` when there is nothing to mask.
     pub(crate) fn masked_bytes(&self, quotation: &[u8]) -> Option<Vec<u8>> {
         let mut ends: Vec<usize> = memmem::find_iter(quotation, CUT).collect();
         ends.push(quotation.len());
@@ -134,8 +137,8 @@ impl Secrets {
         Some(bytes)
     }
 
-    /// The body of an answer. Data goes by as it is: a tenant may be called as its pods are. Anything
-    /// else is read to [`MAX_BYTES`], and masked.
+    /// The body of an answer. Data passes unchanged, because a tenant may have the name of its pods.
+    /// Anything else is read up to [`MAX_BYTES`] and masked.
     pub(crate) fn masking(&self, status: u16, mut body: impl Read + Send + 'static) -> Box<dyn Read + Send> {
         let mut head: Vec<u8> = Vec::new();
         let mut read = body.by_ref().take(HEAD as u64).read_to_end(&mut head);
@@ -150,7 +153,8 @@ impl Secrets {
     }
 }
 
-/// How many bytes a piece begins and ends with that are the end and the beginning of a secret.
+/// How many bytes at the beginning of a piece are the end of the secret, and how many at its end are the
+/// beginning of it.
 fn parts_at_ends(piece: &[u8], secret: &[u8]) -> (usize, usize) {
     let parts = (SHORTEST_PART..secret.len().min(piece.len() + 1)).rev();
     let first = parts.clone().find(|part| piece.starts_with(&secret[secret.len() - part..]));
@@ -158,24 +162,14 @@ fn parts_at_ends(piece: &[u8], secret: &[u8]) -> (usize, usize) {
     (first.unwrap_or_default(), last.unwrap_or_default())
 }
 
-/// Whether an answer that begins so is an object, and not the error of an API.
+/// Whether an answer with this beginning is a JSON object and not the error of an API.
 fn is_data(answer: &[u8]) -> bool {
     let head = &answer[..answer.len().min(HEAD)];
     let tight: Vec<u8> = head.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
     tight.starts_with(b"{") && !tight.starts_with(br#"{"status":"error""#)
 }
 
-/// As a form and as an address hold it: everything but letters, digits and `-._~` as `%XX`.
-fn percent_encoded(text: &str) -> String {
-    let encode = |byte: u8| match byte {
-        b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
-        byte if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
-        byte => format!("%{byte:02X}"),
-    };
-    text.bytes().map(encode).collect()
-}
-
-/// The end of a body: its error, where it broke off.
+/// The end of a body: an error, if the body broke off.
 struct Ending(Option<io::Error>);
 
 impl Read for Ending {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rebalancer_io::kubernetes::{ConnectOptions, Selector, WorkloadName};
 use rebalancer_io::prometheus::{
-    Auth, Endpoint, Header, Method, PrometheusConfig, Secret, SecretSource, Tls,
+    Auth, Endpoint, Header, Method, PrometheusConfig, SecretSource, SecretString, Tls,
 };
 use rebalancer_io::push::{PushConfig, Receiver};
 
@@ -119,7 +119,7 @@ fn one_of(
 ) -> Result<Option<SecretSource>, Failure> {
     match (secret.value(), file) {
         (None, None) => Ok(None),
-        (Some(value), None) => Ok(Some(SecretSource::Value(Secret::new(value.trim())))),
+        (Some(value), None) => Ok(Some(SecretSource::Value(SecretString::from(value.trim())))),
         (None, Some(file)) => Ok(Some(SecretSource::File(file.clone()))),
         (Some(_), Some(_)) => {
             Err(Failure::usage(format!("both {} and {file_variable} are set: unset one", secret.variable)))
@@ -133,11 +133,13 @@ fn headers() -> Result<Vec<Header>, Failure> {
     lines.map(|line| line.parse().map_err(Failure::usage)).collect()
 }
 
-fn params(text: Option<&str>) -> Result<Vec<(String, Secret)>, Failure> {
+fn params(text: Option<&str>) -> Result<Vec<(String, SecretString)>, Failure> {
     let pairs = text.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
     let wrong = |reason| Failure::usage(format!("PROMETHEUS_QUERY_PARAMS: {reason}, joined by '&'"));
     pairs
-        .map(|text| values::pair(text, '=').map(|(name, value)| (name, Secret::new(value))).map_err(wrong))
+        .map(|text| {
+            values::pair(text, '=').map(|(name, value)| (name, SecretString::from(value))).map_err(wrong)
+        })
         .collect()
 }
 

@@ -1,6 +1,5 @@
-//! Secrets: where they come from, and a type that cannot print them.
+//! How a request to a metrics server proves who asks, and where the secret for that is kept.
 
-use std::fmt;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::PathBuf;
@@ -8,46 +7,25 @@ use std::path::PathBuf;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::error::TransportError;
 
 /// Largest file of a credential that is read, in bytes: headers of this size are refused everywhere.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// A token, password or header value. Neither `Debug` nor `Display` shows it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Wraps a secret.
-    pub fn new(value: impl Into<String>) -> Self {
-        Self(value.into())
-    }
-
-    /// The secret itself, for the one place that sends it.
-    pub(crate) fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("(hidden)")
-    }
-}
-
 /// Where a secret is kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum SecretSource {
     /// Given as a value, usually by an environment variable.
-    Value(Secret),
-    /// A file read again for every request, since mounted tokens are renewed in place.
-    /// White space around the content is not part of the secret.
+    Value(SecretString),
+    /// A file. It is read again for every request, because mounted tokens are renewed in place. White
+    /// space around the content is not part of the secret.
     File(PathBuf),
 }
 
 impl SecretSource {
-    pub(crate) fn read(&self) -> Result<Secret, TransportError> {
+    pub(crate) fn read(&self) -> Result<SecretString, TransportError> {
         let path = match self {
             Self::Value(secret) => return Ok(secret.clone()),
             Self::File(path) => path,
@@ -63,10 +41,10 @@ impl SecretSource {
         if secret.is_empty() {
             return Err(wrong("the file is empty".into()));
         }
-        Ok(Secret::new(secret))
+        Ok(SecretString::from(secret))
     }
 
-    /// A credential that a header cannot carry; what it is stays unsaid.
+    /// The error for a credential that a header cannot carry. It does not quote the credential.
     fn unsendable(&self) -> TransportError {
         let path = match self {
             Self::File(path) => path.clone(),
@@ -77,7 +55,7 @@ impl SecretSource {
 }
 
 /// How a request proves who asks.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub enum Auth {
     /// It does not.
     #[default]
@@ -94,17 +72,16 @@ pub enum Auth {
 }
 
 impl Auth {
-    /// The value of the header `Authorization`; `None` where nothing is to be proved. The secret is
-    /// read now.
+    /// The value of the header `Authorization`; `None` for [`Auth::None`]. Reads the secret.
     ///
     /// # Errors
     /// A secret that cannot be read or sent.
     pub(crate) fn authorization(&self) -> Result<Option<HeaderValue>, TransportError> {
         let (source, text) = match self {
             Self::None => return Ok(None),
-            Self::Bearer(token) => (token, format!("Bearer {}", token.read()?.reveal())),
+            Self::Bearer(token) => (token, format!("Bearer {}", token.read()?.expose_secret())),
             Self::Basic { username, password } => {
-                let pair = format!("{username}:{}", password.read()?.reveal());
+                let pair = format!("{username}:{}", password.read()?.expose_secret());
                 (password, format!("Basic {}", STANDARD.encode(pair)))
             }
         };

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue, Uri};
+use secrecy::SecretString;
 
-use super::auth::{Auth, Secret};
+use super::auth::Auth;
 
 /// How to reach and ask one server. [`PrometheusConfig::new`] holds the defaults.
 #[derive(Debug, Clone)]
@@ -22,7 +23,7 @@ pub struct PrometheusConfig {
     /// Certificates and their verification.
     pub tls: Tls,
     /// Parameters added to every request; their values are treated as secrets.
-    pub extra_params: Vec<(String, Secret)>,
+    pub extra_params: Vec<(String, SecretString)>,
     /// How queries are sent.
     pub method: Method,
     /// Longest time one request may take. The server is told the same limit.

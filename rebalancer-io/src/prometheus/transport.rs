@@ -13,12 +13,13 @@ use http::{HeaderValue, Uri};
 use jiff::Timestamp;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use secrecy::{ExposeSecret as _, SecretString};
 use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use ureq::{Agent, Proxy};
 
-use super::auth::{Auth, Secret};
+use super::auth::Auth;
 use super::config::{ConfigError, Endpoint, Header, Method, PrometheusConfig, Tls};
 use super::error::TransportError;
 use crate::clock::ServerClock;
@@ -165,7 +166,7 @@ pub struct HttpTransport {
     auth: Auth,
     headers: Vec<Header>,
     /// Parameters that were given; their values are secrets.
-    extra: Vec<(String, Secret)>,
+    extra: Vec<(String, SecretString)>,
     /// Parameters of our own.
     params: Vec<(&'static str, String)>,
     method: Method,
@@ -244,7 +245,7 @@ impl HttpTransport {
         let url = format!("{}{path}", self.base);
         let headers = self.headers()?;
         let mut secrets = Secrets::of(&headers);
-        self.extra.iter().for_each(|(_, value)| secrets.add(value.reveal()));
+        self.extra.iter().for_each(|(_, value)| secrets.add(value.expose_secret()));
         self.sent.lock().unwrap_or_else(PoisonError::into_inner).extend(&secrets);
         let sent = Timestamp::now();
         let answer = match method {
@@ -274,7 +275,7 @@ impl HttpTransport {
 
     /// The parameters that were given.
     fn given(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
-        self.extra.iter().map(|(key, value)| (key.as_str().into(), value.reveal().into()))
+        self.extra.iter().map(|(key, value)| (key.as_str().into(), value.expose_secret().into()))
     }
 
     fn headers(&self) -> Result<http::HeaderMap, TransportError> {

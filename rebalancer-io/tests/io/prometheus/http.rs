@@ -10,8 +10,8 @@ use flate2::write::GzEncoder;
 use jiff::Timestamp;
 use rebalancer_io::metrics::MetricQuery;
 use rebalancer_io::prometheus::{
-    Auth, Endpoint, ErrorKind, Method, PrometheusClient, PrometheusConfig, QueryError, Secret, SecretSource,
-    TransportError,
+    Auth, Endpoint, ErrorKind, Method, PrometheusClient, PrometheusConfig, QueryError, SecretSource,
+    SecretString, TransportError,
 };
 
 use super::stub::{ONE_POD, Piece, Stub, json, reply};
@@ -50,7 +50,7 @@ fn a_range_query_and_its_settings_can_go_by_get() {
     config.method = Method::Get;
     config.refuse_partial = false;
     config.timeout = Duration::from_millis(2500);
-    config.extra_params = vec![("extra_label".into(), Secret::new("cluster=a b"))];
+    config.extra_params = vec![("extra_label".into(), SecretString::from("cluster=a b"))];
     let client = PrometheusClient::new(&config).expect("a client");
     let query = MetricQuery::new("cpu", "up");
     let end = Timestamp::from_second(1_795_410_000).expect("a time");
@@ -92,7 +92,7 @@ fn credentials_and_headers_are_sent_and_never_shown() {
     let error = ask(&client).expect_err("a token of two lines");
     assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
 
-    let password = SecretSource::Value(Secret::new("pa:ss"));
+    let password = SecretSource::Value(SecretString::from("pa:ss"));
     config.auth = Auth::Basic { username: "prom".into(), password };
     ask(&PrometheusClient::new(&config).expect("a client")).expect_err("forbidden");
     assert_eq!(stub.request().header("authorization"), Some("Basic cHJvbTpwYTpzcw=="));

@@ -9,7 +9,7 @@ use flate2::read::GzDecoder;
 use jiff::Timestamp;
 use rebalancer_io::metrics::{MetricQuery, MetricsSource};
 use rebalancer_io::prometheus::{
-    Auth, ErrorKind, HttpTransport, PrometheusClient, QueryError, Secret, SecretSource, TransportError,
+    Auth, ErrorKind, HttpTransport, PrometheusClient, QueryError, SecretSource, SecretString, TransportError,
     Wanted,
 };
 use rebalancer_io::recording::{Recorder, Recording, Replay};
@@ -53,9 +53,9 @@ fn record() -> (Recording, Vec<Result<String, QueryError>>) {
         }
     });
     let mut config = stub.config();
-    config.auth = Auth::Bearer(SecretSource::Value(Secret::new("hunter2")));
+    config.auth = Auth::Bearer(SecretSource::Value(SecretString::from("hunter2")));
     config.headers = vec!["X-Scope-OrgID: hunter2".parse().expect("a header")];
-    config.extra_params = vec![("key".into(), Secret::new("hunter2"))];
+    config.extra_params = vec![("key".into(), SecretString::from("hunter2"))];
     let transport = HttpTransport::new(&config).expect("a transport");
     let client = PrometheusClient::over(Recorder::new(transport, MAX_BYTES), MAX_BYTES);
     let answers = ask(&client);
