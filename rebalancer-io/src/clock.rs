@@ -1,6 +1,6 @@
-//! How far the clock of a server is from the one of this machine, as the `Date` of its answers tells.
+//! Compares the clock of a server with that of this machine, by the `Date` of its answers.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use http::HeaderMap;
 use http::header::{AGE, DATE};
@@ -12,9 +12,9 @@ const RESOLUTION_MS: i64 = 1000;
 
 /// What the answers of one server tell of its clock.
 ///
-/// A server writes its `Date` at some moment between the sending of the request and the arrival of the
-/// answer, so each answer bounds the difference of the clocks from both sides. The quickest answer
-/// bounds it best and is the one that counts.
+/// A server writes its `Date` between the sending of the request and the arrival of the answer. So each
+/// answer gives a lower and an upper bound of the difference between the clocks. The quickest answer has
+/// the closest bounds, and only it counts.
 #[derive(Debug, Default)]
 pub struct ServerClock {
     heard: Mutex<Heard>,
@@ -26,7 +26,7 @@ struct Heard {
     best: Option<Bounds>,
 }
 
-/// The time of the server less the time of this machine, in milliseconds.
+/// Bounds of the server's time minus this machine's time, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Bounds {
     least: i64,
@@ -40,19 +40,19 @@ pub enum Skew {
     Unheard,
     /// None of its answers has a `Date`.
     Undated,
-    /// At least so many milliseconds ahead of this machine, behind it where negative; 0 where the answers
-    /// do not show a difference.
+    /// At least this many milliseconds ahead of this machine; negative is behind. 0 when the answers show no
+    /// difference.
     Ahead(i64),
 }
 
 impl ServerClock {
-    /// Takes note of an answer that has just arrived, to a request that was sent at `sent`.
+    /// Notes an answer that has just arrived, to a request that was sent at `sent`.
     pub fn note(&self, headers: &HeaderMap, sent: Timestamp) {
         self.note_arrived(headers, sent, Timestamp::now());
     }
 
     fn note_arrived(&self, headers: &HeaderMap, sent: Timestamp, arrived: Timestamp) {
-        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut heard = self.heard();
         heard.answers += 1;
         let Some(bounds) = bounds(headers, sent, arrived) else { return };
         if heard.best.is_none_or(|best| bounds.width() < best.width()) {
@@ -60,9 +60,13 @@ impl ServerClock {
         }
     }
 
+    fn heard(&self) -> MutexGuard<'_, Heard> {
+        self.heard.lock().expect("nothing panics while it holds this lock")
+    }
+
     /// What is known of it so far.
     pub fn skew(&self) -> Skew {
-        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let heard = self.heard();
         match heard.best {
             Some(bounds) => Skew::Ahead(bounds.least.max(0) + bounds.most.min(0)),
             None if heard.answers > 0 => Skew::Undated,
@@ -77,11 +81,11 @@ impl Bounds {
     }
 }
 
-/// `None` without a `Date`, and where the clock of this machine was set back in between.
+/// `None` without a `Date`, and when this machine's clock was set back in between.
 fn bounds(headers: &HeaderMap, sent: Timestamp, arrived: Timestamp) -> Option<Bounds> {
     let (sent, arrived) = (sent.as_millisecond(), arrived.as_millisecond());
     let date_ms = date(headers)?.as_millisecond();
-    // What a cache kept was written before it was asked; its age says how long before.
+    // An answer from a cache is older than the request; `Age` says by how much.
     let age_ms = headers.get(AGE).map_or(Some(0), |age| {
         let seconds: u32 = age.to_str().ok()?.trim().parse().ok()?;
         Some(i64::from(seconds) * 1000)

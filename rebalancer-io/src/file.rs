@@ -1,4 +1,4 @@
-//! Reads files that may be compressed, whatever their name says, and writes files all or nothing.
+//! Reads files that may be compressed, whatever their name, and replaces files as a whole.
 
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata, OpenOptions};
@@ -10,10 +10,10 @@ use flate2::bufread::MultiGzDecoder;
 /// First bytes of every gzip file.
 const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b];
 
-/// Links after which a path is given up, as Linux does: they lead in a circle.
+/// Most links on a path, as in Linux: more of them lead in a circle.
 const MAX_LINKS: usize = 40;
 
-/// Opens a file, to be read as it is or decompressed.
+/// Opens a file, and decompresses it when it is a gzip file.
 ///
 /// # Errors
 /// When it cannot be opened or its first bytes cannot be read.
@@ -26,14 +26,15 @@ pub fn open(path: &Path) -> io::Result<Box<dyn BufRead + Send>> {
     }
 }
 
-/// Puts a whole file in the place of `path`, or leaves what is there as it is. `write` fills a new
-/// file of the same folder, which then takes the name, and the rights and the owner of what was there.
-/// A link stays one: what it leads to is replaced. What is no file, such as `/dev/stdout` or a pipe,
-/// stays what it is, and is written to.
+/// Replaces the file at `path` as a whole, or leaves it as it is. `write` fills a new file in the same
+/// folder, which then gets the name, the permissions and the owner of the old one.
+///
+/// A link stays a link, and the file it leads to is replaced. Anything but a file, such as `/dev/stdout`
+/// or a pipe, is written to.
 ///
 /// # Errors
-/// When the file cannot be made, filled, or renamed; and when a link lies in a folder in which others
-/// may put links: it could lead to a file that only this user may write.
+/// When the file cannot be created, filled or renamed. Also when a link lies in a folder that others may
+/// write to: they could make it lead to a file that only this user may write.
 pub fn replace(path: &Path, write: impl FnOnce(File) -> io::Result<File>) -> io::Result<()> {
     let path = resolved(path)?;
     match fs::metadata(&path) {
@@ -53,19 +54,19 @@ fn put(
 ) -> io::Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let partial = path.with_file_name(format!(".{name}.{}.partial", std::process::id()));
-    // One that was killed in a container had the same number, and left this behind.
+    // A process that was killed in a container had the same id, and may have left this behind.
     fs::remove_file(&partial).ok();
     let written = create(&partial, there.is_some()).and_then(write).and_then(|file| {
         there.map_or(Ok(()), |there| keep_rights(&file, there))?;
         file.sync_all()
     });
     written.and_then(|()| fs::rename(&partial, path)).inspect_err(|_| {
-        // Nothing is lost if it cannot be removed; the first error is the one to tell.
+        // The first error is the one to report. A file that stays behind does no harm.
         fs::remove_file(&partial).ok();
     })
 }
 
-/// A new file; a private one where the rights are yet to be taken from another.
+/// Creates a file. It is private until it gets the permissions of the file it replaces.
 fn create(path: &Path, is_private: bool) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
@@ -77,13 +78,13 @@ fn create(path: &Path, is_private: bool) -> io::Result<File> {
     options.open(path)
 }
 
-/// Gives a file the rights of the one it replaces, and its owner where that is allowed.
+/// Gives a file the permissions of the one it replaces, and its owner if that is allowed.
 #[cfg(unix)]
 fn keep_rights(file: &File, there: &Metadata) -> io::Result<()> {
     use std::os::unix::fs::{MetadataExt as _, fchown};
     let own = file.metadata()?;
     if (own.uid(), own.gid()) != (there.uid(), there.gid()) {
-        // Only root may give a file away; whoever replaces one of another user owns it then.
+        // Only root may give a file away. Anyone else who replaces a file becomes its owner.
         fchown(file, Some(there.uid()), Some(there.gid())).ok();
     }
     file.set_permissions(there.permissions())
@@ -94,7 +95,7 @@ fn keep_rights(file: &File, there: &Metadata) -> io::Result<()> {
     file.set_permissions(there.permissions())
 }
 
-/// The path without links. Links of pseudo files, such as `/dev/stdout`, stay: they lead nowhere.
+/// The path with its links resolved. Links of pseudo files, such as `/dev/stdout`, stay.
 fn resolved(path: &Path) -> io::Result<PathBuf> {
     let mut done = if path.is_absolute() { PathBuf::new() } else { PathBuf::from(".") };
     let mut ahead: Vec<OsString> = parts(path);
@@ -106,7 +107,7 @@ fn resolved(path: &Path) -> io::Result<PathBuf> {
             continue;
         };
         if next.starts_with("/proc") {
-            // What a process has open; only a file of it has a place that can be given to another.
+            // An open file of a process. Only a regular file can be replaced.
             let is_file = fs::metadata(&next).is_ok_and(|there| there.is_file());
             done = if is_file { fs::canonicalize(&next)? } else { next };
             continue;

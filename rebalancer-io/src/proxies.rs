@@ -1,8 +1,8 @@
-//! Which proxy of the environment a request goes through: one answer for every client.
+//! Finds the proxy of the environment that a request goes through, for all clients alike.
 //!
-//! As `curl` and `kubectl` have it: the variable is that of the server's scheme, else `ALL_PROXY`.
-//! `NO_PROXY` holds names with all names below them, addresses and networks, each perhaps with a
-//! port. The machine itself is never asked through a proxy.
+//! The rules are those of `curl` and `kubectl`: the variable of the server's scheme holds, else
+//! `ALL_PROXY`. `NO_PROXY` lists names (with all names below them), addresses and networks, each with or
+//! without a port. This machine itself is never reached through a proxy.
 
 use std::env;
 use std::net::IpAddr;
@@ -15,11 +15,11 @@ use hyper_util::client::proxy::matcher::Matcher;
 pub(crate) struct Proxy {
     /// Such as `HTTPS_PROXY`.
     pub variable: &'static str,
-    /// Its address, with a scheme. It may hold a credential, so it is never shown.
+    /// Its address, with a scheme. It may contain a credential, so no message shows it.
     pub address: String,
 }
 
-/// The proxy of the environment for `server`; `None` where it is asked directly.
+/// The proxy for `server`; `None` when it is reached directly.
 pub(crate) fn of(server: &Uri) -> Option<Proxy> {
     proxy(server, |name| env::var(name).ok())
 }
@@ -47,7 +47,7 @@ fn is_this_machine(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost") || address.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
 }
 
-/// Whether `NO_PROXY`, which is `listed`, names this host and port.
+/// Whether `listed`, the value of `NO_PROXY`, names this host and port.
 fn is_listed(host: &str, port: u16, listed: &str) -> bool {
     let entries = listed.split([',', ' ', '\t', '\n']).filter_map(|entry| without_port(entry, port));
     let entries: Vec<String> = entries.collect();
@@ -56,7 +56,7 @@ fn is_listed(host: &str, port: u16, listed: &str) -> bool {
     matcher.intercept(&asked).is_none()
 }
 
-/// An entry as the matcher takes it; `None` for one that is of another port.
+/// The entry without its port, which the matcher does not know; `None` when it is of another port.
 fn without_port(entry: &str, port: u16) -> Option<String> {
     let is_address = |text: &str| text.parse().is_ok_and(|_: IpAddr| true);
     let (name, wanted) = match entry.rsplit_once(':') {

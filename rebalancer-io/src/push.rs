@@ -1,5 +1,4 @@
-//! Pushes the metrics of a run that has ended to where they can be asked for: a Pushgateway, or the
-//! import API of VictoriaMetrics.
+//! Pushes the metrics of a finished run to a Pushgateway, or to the import API of VictoriaMetrics.
 
 use std::borrow::Cow;
 use std::io::Read;
@@ -15,16 +14,16 @@ use ureq::Agent;
 use crate::prometheus::{Auth, ConfigError, Endpoint, Tls, TransportError, proxy_for, tls_config, words};
 use crate::secrets::Secrets;
 
-/// Type of the text format that every receiver of metrics understands.
+/// Content type of the text format that every receiver understands.
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// How to reach whoever receives the metrics.
+/// How to reach the receiver of the metrics.
 #[derive(Debug, Clone)]
 pub struct PushConfig {
     /// Credentials sent with every push.
     pub auth: Auth,
-    /// PEM file of the certificate authorities to trust in place of the public ones, and the setting
-    /// that names it.
+    /// The setting that names a PEM file, and the file: its certificate authorities are trusted in place of
+    /// the public ones.
     pub ca_file: Option<(&'static str, PathBuf)>,
     /// Longest time one push may take.
     pub timeout: Duration,
@@ -35,7 +34,7 @@ pub struct PushConfig {
 pub enum Receiver {
     /// A Pushgateway, which keeps the last push of each group for ever.
     Pushgateway(Endpoint),
-    /// VictoriaMetrics, or vmagent, which stores what is pushed at the time it comes.
+    /// VictoriaMetrics or vmagent, which stores what is pushed with the time of its arrival.
     Import(Endpoint),
 }
 
@@ -87,7 +86,7 @@ fn endpoint(variable: &'static str, url: &str, example: &'static str) -> Result<
     })
 }
 
-/// One label of a grouping key as a part of the path. What a path cannot hold goes as base64.
+/// One label of a grouping key as part of the path. A value that a path cannot hold is written in base64.
 fn grouping(label: &str, value: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     match value {
@@ -98,12 +97,12 @@ fn grouping(label: &str, value: &str) -> String {
     }
 }
 
-/// What a push does to what the same group holds already.
+/// Which metrics of the same group a push replaces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Replaces {
     /// All of it (PUT).
     Group,
-    /// Only metrics of the same names (POST): the others survive.
+    /// Only metrics of the same names (POST); the others stay.
     SameNames,
 }
 
@@ -116,7 +115,7 @@ pub struct Pusher {
 }
 
 impl Pusher {
-    /// Prepares pushes; reads the certificate file, opens no connection.
+    /// Prepares pushes: reads the certificate file, but opens no connection.
     ///
     /// # Errors
     /// When the certificate file cannot be read or used.
@@ -140,8 +139,8 @@ impl Pusher {
         Ok(Self { agent: Agent::new_with_config(config), auth, timeout })
     }
 
-    /// Sends `metrics`, in the text format, once. `group` is the grouping key, its first label `job`;
-    /// only a Pushgateway knows groups.
+    /// Sends `metrics` once, in the text format. `group` is the grouping key of a Pushgateway and begins
+    /// with the label `job`; other receivers ignore it.
     ///
     /// # Errors
     /// When it is not accepted within the time limit.
@@ -175,7 +174,7 @@ impl Pusher {
             return Ok(());
         }
         let mut said: Vec<u8> = Vec::new();
-        // What can be read of the reason is told; the status is known without it.
+        // The status is known anyway; of the reason, what could be read is quoted.
         let body = answer.into_body().into_reader();
         let _whole = Secrets::of(&headers).masking(status, body).read_to_end(&mut said);
         let words = words(&String::from_utf8_lossy(&said));
@@ -193,25 +192,25 @@ pub struct PushError {
     pub kind: PushErrorKind,
 }
 
-/// What a push ended in.
+/// Why a push failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PushErrorKind {
     /// No complete HTTP answer arrived.
     #[error(transparent)]
     Transport(#[from] TransportError),
-    /// The receiver said no.
+    /// The receiver refused.
     #[error("HTTP {status}: {words}")]
     Refused {
         /// HTTP status, never 2xx.
         status: u16,
-        /// The other side's words, cut to 200 characters.
+        /// The words of the receiver, cut to 200 characters.
         words: String,
     },
 }
 
 impl PushErrorKind {
-    /// What to do about it, in words that end a message.
+    /// What to do about it, as the end of a message.
     pub fn advice(&self) -> &'static str {
         match self {
             Self::Transport(TransportError::Timeout(_)) => {
@@ -234,7 +233,7 @@ impl PushErrorKind {
         }
     }
 
-    /// What kind of error it is, for programs: the HTTP status, else a word that stays the same.
+    /// The kind of error, for programs: the HTTP status, or else a stable word.
     pub fn code(&self) -> Cow<'static, str> {
         match self {
             Self::Refused { status, .. } => Cow::Owned(status.to_string()),

@@ -1,4 +1,4 @@
-//! What this program may do: asked of the server before it is needed.
+//! Asks the server what this program may do, before that is needed.
 
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::api::authorization::v1::{
@@ -54,7 +54,7 @@ impl fmt::Display for Permission {
     }
 }
 
-/// What finding out and planning needs, whatever owns the pods.
+/// What planning needs, whatever owns the pods.
 pub const TO_PLAN: [Permission; 5] = [
     Permission::new("list", "", "pods"),
     Permission::new("list", "policy", "poddisruptionbudgets"),
@@ -63,26 +63,26 @@ pub const TO_PLAN: [Permission; 5] = [
     Permission::new("get", "apps", "statefulsets"),
 ];
 
-/// What planning needs beyond [`TO_PLAN`] where an owner of the pods is of such a kind.
+/// What planning needs beyond [`TO_PLAN`] for pods of such owners.
 pub const OF_OTHER_OWNERS: [Permission; 2] =
     [Permission::new("get", "", "replicationcontrollers"), Permission::new("get", "argoproj.io", "rollouts")];
 
-/// What evicting needs beyond [`TO_PLAN`]: the eviction, the look whether an eviction that was answered
-/// by a failure happened, and the Events, among them the claim.
+/// What evicting needs beyond [`TO_PLAN`]: the eviction, the look at a pod whose eviction was answered by
+/// a failure, and the Events, of which one is the claim.
 pub const TO_EVICT: [Permission; 3] = [
     Permission::new("create", "", "pods").of("eviction"),
     Permission::new("get", "", "pods"),
     Permission::new("create", "events.k8s.io", "events"),
 ];
 
-/// What deleting, where it was chosen over evicting, needs instead of the eviction.
+/// What deleting needs in place of the eviction.
 pub const TO_DELETE: Permission = Permission::new("delete", "", "pods");
 
-/// What only a claim needs: to find those of other runs.
+/// What only a claim needs: finding the claims of other runs.
 pub const TO_CLAIM: Permission = Permission::new("list", "events.k8s.io", "events");
 
-/// All that a run needs which ends pods in this way, under a claim or without one. Without one the
-/// Events it writes only tell people.
+/// All that a run needs that ends pods by `method`, with a claim or without. Without a claim its Events
+/// are only for people to read.
 pub fn to_run(method: Method, claim: bool) -> Vec<Permission> {
     let end = match method {
         Method::Evict => TO_EVICT[0],
@@ -117,7 +117,7 @@ struct Reviewed {
 
 #[derive(Deserialize)]
 struct Verdict {
-    // The server writes it always; a refusal is `false`.
+    // The server always writes it; a refusal is `false`.
     allowed: bool,
 }
 
@@ -125,7 +125,7 @@ impl Cluster {
     /// Asks for each permission in the namespace and returns those that are missing.
     ///
     /// # Errors
-    /// When the question itself fails: whoever may not ask is not known to the server.
+    /// When the question fails: the server does not know who asks.
     pub fn missing_permissions(&self, wanted: &[Permission]) -> Result<Vec<Permission>, ClusterError> {
         let mut missing: Vec<Permission> = Vec::new();
         for permission in wanted {
@@ -139,7 +139,7 @@ impl Cluster {
         Ok(missing)
     }
 
-    /// Who asks, in the server's eyes, impersonation included; `None` of a server older than 1.28.
+    /// Who the server takes this program for, impersonation included; `None` for a server before 1.28.
     ///
     /// # Errors
     /// When the question fails: the credentials are not accepted, or the impersonation is not allowed.
@@ -147,8 +147,8 @@ impl Cluster {
         self.review_self().map_err(|failure| self.error("asking who this is".to_owned(), failure))
     }
 
-    /// Whether the namespace is there; `None` where that cannot be seen. A list of the pods of a
-    /// namespace that does not exist is empty and no error.
+    /// Whether the namespace exists; `None` when that may not be read. A list of pods does not tell: in a
+    /// namespace that does not exist it is empty.
     pub fn has_namespace(&self) -> Option<bool> {
         let request = Request::new("/api/v1/namespaces").get(self.namespace(), &GetParams::default()).ok()?;
         let reply = self.exchange(request).ok()?;

@@ -1,4 +1,4 @@
-//! Kinds of controllers whose pods somebody says may be evicted.
+//! Kinds of controllers whose pods may be evicted because the user named them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,11 +13,11 @@ pub struct ControllerKind {
     group: String,
 }
 
-/// Why a text names no kind of controllers that can be allowed.
+/// Why a text does not name a kind that can be allowed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum NotAllowable {
-    /// It is no kind with a group.
+    /// It is not a kind with its group.
     #[error(
         "{0:?} is no kind with its group, such as CloneSet.apps.kruise.io, as a pod's ownerReferences have it"
     )]
@@ -43,7 +43,7 @@ impl ControllerKind {
 impl FromStr for ControllerKind {
     type Err = NotAllowable;
 
-    /// Spaces around it are left out: it may stand in a list.
+    /// Ignores white space around the text, which may come from a list.
     fn from_str(text: &str) -> Result<Self, NotAllowable> {
         let text = text.trim();
         let (kind, group) = text.split_once('.').unwrap_or((text, ""));
@@ -66,7 +66,7 @@ impl FromStr for ControllerKind {
     }
 }
 
-/// Whether it is written as versions are: `v1`, `v1alpha1`, `v2beta3`.
+/// Whether the text looks like a version: `v1`, `v1alpha1`, `v2beta3`.
 fn is_version(label: &str) -> bool {
     let Some(rest) = label.strip_prefix('v') else { return false };
     let number = rest.trim_start_matches(|digit: char| digit.is_ascii_digit());

@@ -1,4 +1,4 @@
-//! Answers of the API server, told apart: every refusal is a kind of its own, in the server's words.
+//! Tells the answers of the API server apart. Every refusal has a kind, and keeps the server's words.
 
 use core::time::Duration;
 
@@ -9,11 +9,11 @@ use serde::Deserialize;
 use super::fields::null_is_empty;
 use crate::prometheus::words;
 
-/// Longest quotation of an answer that is not a `Status`, in characters: enough to recognise it by,
-/// too little to flood a log.
+/// Longest quotation of an answer that is not a `Status`, in characters: enough to recognise it, and too
+/// little to flood a log.
 const MAX_QUOTE: usize = 300;
 
-/// Bytes of such an answer that are looked at: the head of a proxy's page, with its title.
+/// Bytes of such an answer that are read: the head of a proxy's page, with its title.
 const MAX_HEAD: usize = 4096;
 
 /// One HTTP answer.
@@ -40,7 +40,7 @@ struct NamedMeta {
     name: String,
 }
 
-/// The API's own way to say how a request ended.
+/// The object by which the API says how a request ended.
 #[derive(Deserialize, Default)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Status {
@@ -73,7 +73,7 @@ impl Reply {
     /// Reads the body of a success.
     ///
     /// # Errors
-    /// The failure the answer tells, or that it is not of this shape.
+    /// The failure that the answer tells, or that it has another form.
     pub(super) fn read<T: for<'de> Deserialize<'de>>(&self) -> Result<T, ApiFailure> {
         if !self.is_success() {
             return Err(self.failure());
@@ -95,13 +95,14 @@ impl Reply {
         self.status == 409 && self.told().is_some_and(|status| status.reason == "AlreadyExists")
     }
 
-    /// The object that was created, by its own kind and name; a proxy answers with anything else.
+    /// Checks that the answer is the object that was created, by kind and name. A proxy may answer with
+    /// anything else.
     ///
     /// # Errors
-    /// The failure the answer tells, or that it is not this object.
+    /// The failure that the answer tells, or that it is another object.
     pub(super) fn created(&self, kind: &str, name: &str) -> Result<(), ApiFailure> {
         let found: Named = self.read()?;
-        // An empty name is one that the server makes.
+        // Without a name, the server makes one.
         let is_it = found.kind == kind && (found.metadata.name == name || name.is_empty());
         if is_it { Ok(()) } else { Err(self.unreadable(&format!("not the {kind} that was sent"))) }
     }
@@ -123,7 +124,7 @@ impl Reply {
         }
     }
 
-    /// An answer that a success does not have.
+    /// The failure for a success whose body is not what was asked for.
     pub(super) fn unreadable(&self, why: &str) -> ApiFailure {
         let message = format!("{why}; it begins with {:?}", self.quote());
         ApiFailure {
@@ -132,7 +133,7 @@ impl Reply {
         }
     }
 
-    /// What overload protection, a proxy or a closing server say, which is no JSON.
+    /// Overload protection, proxies and a server that shuts down do not answer with JSON.
     fn failure_without_status(&self) -> ApiFailure {
         let kind = match self.status {
             401 => FailureKind::Unauthorized,
@@ -151,8 +152,8 @@ impl Reply {
         }
     }
 
-    /// The `Status` in the body. An overloaded storage leaves out `kind` and calls it plain text,
-    /// so neither is asked for.
+    /// The `Status` in the body. With an overloaded storage it has no `kind` and the content type of plain
+    /// text, so neither is required.
     fn told(&self) -> Option<Status> {
         let status: Status = serde_json::from_slice(&self.body).ok()?;
         (!status.outcome.is_empty() && matches!(status.kind.as_str(), "" | "Status")).then_some(status)
@@ -192,7 +193,7 @@ fn kind_of(code: u16, told: &Status, has_retry_after: bool) -> FailureKind {
     }
 }
 
-/// An authoriser always names who may not do what; whoever else forbids is an admission plugin.
+/// An authoriser always names who may not do what. Any other refusal is by an admission plugin.
 fn forbidden(told: &Status) -> FailureKind {
     if told.message.contains("because it is being terminated") {
         return FailureKind::NamespaceGone;
@@ -207,8 +208,8 @@ fn forbidden(told: &Status) -> FailureKind {
 }
 
 impl Status {
-    /// Both kinds of admission say so in these words of the API server. A webhook chooses the code of
-    /// its denial itself, 500 as well as 429. One that could not be asked has not denied anything.
+    /// The API server uses these words for both kinds of admission. A webhook chooses the status code of
+    /// its denial itself, such as 500 or 429. A webhook that could not be asked has denied nothing.
     fn is_by_admission(&self) -> bool {
         let denied = [" denied the request", " denied request"].map(|words| self.message.find(words));
         let denied = denied.into_iter().flatten().min();
@@ -220,7 +221,7 @@ impl Status {
         self.details.retry_after_seconds.map(|seconds| Duration::from_secs(seconds.into()))
     }
 
-    /// The message, and what the causes add to it.
+    /// The message and what its causes add.
     fn words(self) -> String {
         let mut words = self.message;
         for cause in self.details.causes {

@@ -1,4 +1,4 @@
-//! Where the API server is and who asks: kubeconfig, context, namespace, impersonation.
+//! Finds the API server and the user: kubeconfig, context, namespace, impersonation.
 
 use core::time::Duration;
 use std::env;
@@ -17,11 +17,11 @@ use super::kubeconfig;
 
 use super::allowed::ControllerKind;
 
-/// Longest time to make a connection. A server that is up answers within milliseconds; one behind
-/// a slow tunnel within seconds.
+/// Longest time to make a connection. A server answers within milliseconds, or within seconds behind a
+/// slow tunnel.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How to reach a cluster. What is not set is inferred, as `kubectl` infers it.
+/// How to reach a cluster. What is not set is found as `kubectl` finds it.
 #[derive(Debug, Clone)]
 pub struct ConnectOptions {
     /// The kubeconfig; else `$KUBECONFIG`, else `~/.kube/config`, else the pod's own service account.
@@ -37,17 +37,17 @@ pub struct ConnectOptions {
     /// Longest time for one request and its whole answer, and for an exec plugin to hand out
     /// credentials. The server itself may take ten seconds over an eviction under contention.
     pub call_timeout: Duration,
-    /// Moment by which the run has to be over. A request that is begun near it or after it gets what
-    /// is left, but never less than five seconds: whether an eviction happened is worth being late.
+    /// Moment by which the run has to be over. A request that starts near it or after it gets the time
+    /// that is left, but at least five seconds: to learn whether an eviction happened is worth being late.
     pub deadline: Option<Instant>,
-    /// How far back the metrics look that decide about the workload: a change of its size within it
-    /// is reported. Zero reports none.
+    /// How far back the metrics of the decision look. A change of the workload's size within this time is
+    /// reported; zero reports none.
     pub metrics_window: Duration,
-    /// Kinds whose pods may be evicted beside those that are known to replace them.
+    /// Kinds whose pods may be evicted, beside the kinds that are known to replace their pods.
     pub allowed_controllers: Vec<ControllerKind>,
-    /// Leave pods alone whose data lies on their node.
+    /// Do not evict pods whose data lies on their node, nor pods of which that is not known.
     pub refuse_local_storage: bool,
-    /// Once true, no answer is waited for any longer, but that to an eviction or deletion on its way,
+    /// Once true, requests end. Only the answer to an eviction or deletion that was sent is waited for,
     /// for five seconds.
     pub stop: Arc<AtomicBool>,
 }
@@ -118,7 +118,7 @@ fn in_context(context: Option<&String>) -> String {
     context.map(|context| format!(", context {context}")).unwrap_or_default()
 }
 
-/// A configuration and the words by which errors call it.
+/// A configuration and what errors call it.
 pub(super) struct Located {
     pub config: Config,
     /// Such as `kubeconfig /home/ada/.kube/config, context prod`.
@@ -150,7 +150,7 @@ pub(super) fn locate(options: &ConnectOptions) -> Result<Located, ConnectError> 
         config.auth_info.impersonate = Some(user.clone());
         config.auth_info.impersonate_groups = Some(options.impersonate_groups.clone());
     }
-    // Else every refusal by a budget is tried sixteen times, for five minutes.
+    // The library would send an eviction that a budget refuses sixteen times in five minutes.
     config.default_retry = false;
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     config.read_timeout = Some(options.call_timeout);
@@ -182,10 +182,10 @@ fn kubeconfig_of(options: &ConnectOptions) -> Result<Option<(String, Kubeconfig)
     Ok(Some((names.join(", "), merged)))
 }
 
-/// The files that make up the kubeconfig, the first to say something having the last word.
+/// The files that make up the kubeconfig. What an earlier file says holds.
 ///
-/// As with `kubectl`, files of `$KUBECONFIG` that do not exist are skipped; when none does, the
-/// first is named as missing.
+/// Files of `$KUBECONFIG` that do not exist are skipped, as `kubectl` does. When none exists, the first
+/// is named as missing.
 fn files_of(named: Option<&Path>, listed: Option<OsString>, home: Option<PathBuf>) -> Option<Vec<PathBuf>> {
     if let Some(file) = named {
         return Some(vec![file.to_owned()]);

@@ -1,4 +1,4 @@
-//! Events on the workload, so that `kubectl describe` tells what was done to it and why.
+//! Writes Events on the workload, so that `kubectl describe` shows what was done to it and why.
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::api::events::v1::Event;
@@ -39,7 +39,7 @@ impl Cluster {
     /// Writes an Event and awaits the answer. Never to be called in a dry-run.
     ///
     /// # Errors
-    /// As the server answers. What was done is done, so this is worth a warning and no more.
+    /// As the server answers. The eviction is over by then, so a warning is enough.
     pub fn notify(&self, notice: &Notice<'_>) -> Result<(), ApiFailure> {
         let reply = self.create_event(&event(self.namespace(), notice, Timestamp::now()), Effect::Real)?;
         reply.created("Event", "")
@@ -67,7 +67,7 @@ pub(super) fn event(namespace: &str, notice: &Notice<'_>, now: Timestamp) -> Eve
     let workload = notice.workload;
     Event {
         metadata: ObjectMeta {
-            // The server appends to it, and refuses one that ends in a dot.
+            // The server appends to it. It refuses a name with a dot before the end.
             generate_name: Some("pod-rebalancer-".to_owned()),
             namespace: Some(namespace.to_owned()),
             ..ObjectMeta::default()
@@ -85,7 +85,7 @@ pub(super) fn event(namespace: &str, notice: &Notice<'_>, now: Timestamp) -> Eve
     }
 }
 
-/// The group and version of the kinds whose events are shown by name alone anyway.
+/// Group and version of the API of a kind, for the kinds that are known.
 fn api_version(kind: &str) -> Option<&'static str> {
     match kind {
         "Deployment" | "ReplicaSet" | "StatefulSet" => Some("apps/v1"),
@@ -95,7 +95,7 @@ fn api_version(kind: &str) -> Option<&'static str> {
     }
 }
 
-/// The longest beginning that fits, ending between two characters.
+/// The longest beginning of `note` with at most `max_bytes` that ends between two characters.
 pub(super) fn cut(note: &str, max_bytes: usize) -> &str {
     let mut end = note.len().min(max_bytes);
     while !note.is_char_boundary(end) {

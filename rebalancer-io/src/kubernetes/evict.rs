@@ -1,4 +1,4 @@
-//! The two requests that end a pod, always for one very object, and the look whether it is there.
+//! The two requests that end a pod, always with its UID as precondition, and the look at what is there.
 
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::policy::v1::Eviction;
@@ -16,9 +16,9 @@ use super::list::unsendable;
 /// Whether a request changes anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Effect {
-    /// The server checks permission, admission, precondition and budgets, and changes nothing.
+    /// The server checks permission, admission, precondition and budgets, but changes nothing.
     DryRun,
-    /// What is asked for is done.
+    /// The server does what is asked.
     Real,
 }
 
@@ -38,7 +38,7 @@ struct FoundMeta {
 }
 
 impl Cluster {
-    /// Sends one eviction or deletion, once.
+    /// Sends an eviction or deletion once.
     pub(super) fn end_pod(&self, request: &EvictionRequest, effect: Effect) -> Result<(), ApiFailure> {
         let http = match request.method {
             Method::Evict => eviction(self.namespace(), request, effect),
@@ -58,7 +58,7 @@ impl Cluster {
         Err(reply.unreadable("neither a Status of success nor the pod"))
     }
 
-    /// What a GET of the target's name finds.
+    /// Looks for the pod that now has the name of the target.
     pub(super) fn look_up(&self, target: &Target) -> Result<Presence, ApiFailure> {
         let request = Request::new(pods(self.namespace())).get(&target.name, &GetParams::default());
         let reply = self.exchange(request.map_err(|error| unsendable(&error))?)?;
@@ -77,7 +77,7 @@ impl Cluster {
     }
 }
 
-/// A deletion is answered with the pod itself.
+/// The server answers a deletion with the pod.
 fn is_pod(reply: &Reply, target: &Target) -> bool {
     let found: Result<Found, ApiFailure> = reply.read();
     found.is_ok_and(|found| found.metadata.uid == target.uid)
@@ -87,8 +87,8 @@ fn pods(namespace: &str) -> String {
     Pod::url_path(&(), Some(namespace))
 }
 
-/// The client's own `evict` writes `delete_options`, which the server ignores: the precondition
-/// would be lost without an error. So the object is written here.
+/// The client library's `evict` writes `delete_options`, a field that the server ignores. The
+/// precondition would be lost without an error, so the object is written here.
 fn eviction(
     namespace: &str,
     request: &EvictionRequest,

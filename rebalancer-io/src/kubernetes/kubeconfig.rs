@@ -1,7 +1,7 @@
-//! The kubeconfig: read within limits, merged, and taken apart.
+//! Reads kubeconfigs within limits, merges them, and makes a configuration of a context.
 //!
-//! It is full of secrets, and where it is damaged nobody knows which of its values is one. So no value
-//! of it is ever part of a message: the file, the line and the key say where to look.
+//! A kubeconfig is full of secrets, and in a damaged one nobody knows which value is a secret. So no
+//! message contains a value: the file, the line and the key say where to look.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -19,11 +19,11 @@ use serde_saphyr::Error as YamlError;
 
 use crate::proxies;
 
-/// Largest kubeconfig, and largest file that it names, in bytes: a thousand clusters with their
+/// Largest kubeconfig, and largest file named in one, in bytes: a thousand clusters with their
 /// certificates.
 const MAX_BYTES: u64 = 8 << 20;
 
-/// Keys of a kubeconfig. Whatever else stands before a colon may be a part of a value.
+/// Keys of a kubeconfig. Any other text before a colon may be part of a value.
 const KEYS: [&str; 41] = [
     "apiVersion",
     "args",
@@ -68,7 +68,7 @@ const KEYS: [&str; 41] = [
     "username",
 ];
 
-/// Reads one file. Paths in it are meant from its folder.
+/// Reads one file. Relative paths in it start from its folder.
 ///
 /// # Errors
 /// What is wrong with it.
@@ -85,7 +85,7 @@ pub(super) fn read(path: &Path) -> Result<Kubeconfig, String> {
     Ok(kubeconfig)
 }
 
-/// Adds what `next` says and `merged` does not.
+/// Adds to `merged` what only `next` says.
 ///
 /// # Errors
 /// When they are not of one kind.
@@ -93,14 +93,14 @@ pub(super) fn merge(merged: Kubeconfig, next: Kubeconfig) -> Result<Kubeconfig, 
     merged.merge(next).map_err(|error| problem(&error, ""))
 }
 
-/// The paths to files that stand in it.
+/// The paths in a kubeconfig that lead to files.
 fn paths(kubeconfig: &mut Kubeconfig) -> impl Iterator<Item = &mut String> {
     let clusters = kubeconfig.clusters.iter_mut().filter_map(|named| named.cluster.as_mut());
     let users = kubeconfig.auth_infos.iter_mut().filter_map(|named| named.auth_info.as_mut());
     let of_clusters = clusters.filter_map(|cluster| cluster.certificate_authority.as_mut());
     of_clusters.chain(users.flat_map(|user| {
         let command = user.exec.as_mut().and_then(|exec| exec.command.as_mut());
-        // One without a separator is looked for on the PATH.
+        // A command without a separator is found on the PATH.
         let command = command.filter(|command| command.contains(std::path::MAIN_SEPARATOR));
         [user.client_certificate.as_mut(), user.client_key.as_mut(), user.token_file.as_mut(), command]
             .into_iter()
@@ -195,7 +195,7 @@ pub(super) fn configuration(kubeconfig: Kubeconfig, context: Option<&str>) -> Re
     let Some(cluster) = clusters.find_map(|named| named.cluster) else {
         return Err("the `cluster` of this context is not among the `clusters`".to_owned());
     };
-    // A context without a user, or with one that is not there, asks without credentials.
+    // A context without a user, or with a user that does not exist, has no credentials.
     let mut users =
         kubeconfig.auth_infos.into_iter().filter(|named| Some(&named.name) == context.user.as_ref());
     let user = users.find_map(|named| named.auth_info).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Lists in pages: one consistent list of the server, read piece by piece.
+//! Reads lists in pages. All pages together are one consistent list of the server.
 
 use kube::api::ListParams;
 use kube::core::Request;
@@ -8,23 +8,23 @@ use serde::Deserialize;
 use super::cluster::Cluster;
 use super::selector::Selector;
 
-/// Items a page: two megabytes of full pods, and a list of 5,000 in ten requests.
+/// Items in a page: 500 full pods are two megabytes, and a list of 5,000 takes ten requests.
 const PAGE_ITEMS: u32 = 500;
 
-/// Pages after which a list is given up: 100,000 items, or a server that never says the end.
+/// Most pages of a list: 100,000 items. A server that never says the end is given up.
 const MAX_PAGES: usize = 200;
 
 /// One page of any list.
 pub(super) trait Page: for<'de> Deserialize<'de> {
-    /// The token by which the next page is asked for; `None` or empty on the last one.
+    /// The token that asks for the next page; `None` or empty on the last page.
     fn next(&self) -> Option<String>;
 }
 
 impl Cluster {
-    /// Reads all pages of one list, each handed over as it comes.
+    /// Reads all pages of a list and hands each to `take`.
     ///
-    /// When the list is so slow that the server forgets the moment it began from, it fails: the
-    /// rest the server then offers is of another moment, and pods would be missing or twice.
+    /// Fails when the reading takes so long that the server forgets the moment of the list. The server
+    /// then offers the rest as of another moment, and pods would be missing or listed twice.
     pub(super) fn list<P: Page>(
         &self,
         path: &str,
@@ -57,7 +57,7 @@ fn expired(mut failure: ApiFailure) -> ApiFailure {
     failure
 }
 
-/// A request that cannot be written down, such as one with a name that is no part of a URL.
+/// The failure for a request that cannot be built, such as one with a name that no URL can hold.
 pub(super) fn unsendable(error: &kube::core::request::Error) -> ApiFailure {
     ApiFailure::new(FailureKind::InvalidRequest, error.to_string())
 }

@@ -1,4 +1,4 @@
-//! What the owners of pods say of themselves: rollouts and replica counts.
+//! Reads the owners of pods: replica counts, and how far a rollout has come.
 
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,8 +15,8 @@ use super::cluster::Cluster;
 use super::fields::{OwnerReference, moment, null_is_empty};
 use super::list::unsendable;
 
-/// Controllers that are asked about. More of them under one selector is no workload, and a rotation
-/// withholds for those it knows nothing of.
+/// Most controllers that are read. A selector that matches more of them is not of one workload, and a
+/// rotation withholds when it knows nothing of a controller.
 const MAX_CONTROLLERS: usize = 8;
 
 /// The part of an owner that is read.
@@ -43,7 +43,7 @@ struct Meta {
     owner_references: Vec<OwnerReference>,
 }
 
-/// Who set which fields, and when last: the only trace a finished change of size leaves.
+/// Who set which fields, and when last. A finished change of size leaves no other trace.
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
 struct Managed {
@@ -91,7 +91,7 @@ struct RollingUpdate {
     partition: Option<u32>,
 }
 
-/// A count that is zero is left out by the server.
+/// The server leaves out counts that are zero.
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
 struct Status {
@@ -105,7 +105,7 @@ struct Status {
     current_pod_hash: Option<String>,
 }
 
-/// Argo writes the number as a text.
+/// Argo writes the number as a string.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Generation {
@@ -173,11 +173,11 @@ impl Kind {
 }
 
 impl Cluster {
-    /// What is known of each of these controllers, with one request for each object. One that does
-    /// not exist any more is left out: nothing can be known of it.
+    /// Reads each of these controllers and what owns it, with one request for each object. A controller
+    /// that no longer exists is left out.
     ///
     /// # Errors
-    /// A missing permission names its verb in the server's words; every other failure as it came.
+    /// As the server answered; a missing permission is named in the server's words.
     pub(super) fn owner_statuses(
         &self,
         controllers: &BTreeSet<&Controller>,
@@ -202,7 +202,7 @@ impl Cluster {
             return Ok(Some(OwnerStatus::silent(controller.clone(), controller.clone())));
         };
         let Some(mut object) = self.owner(controller, kind)? else { return Ok(None) };
-        // Of the ReplicaSet also below a Deployment: it is resized with it, and with a time.
+        // A ReplicaSet is resized with its Deployment, and only the ReplicaSet has a time for it.
         let now = Timestamp::now();
         let rollout_ago = object.metadata.age(now).filter(|_| kind == Kind::ReplicaSet);
         let resized_ago = object.metadata.resized_ago(now);
@@ -214,7 +214,7 @@ impl Cluster {
             return Ok(Some(OwnerStatus { resized_ago, rollout_ago, ..facts }));
         };
         let Some(kind_above) = Kind::of_replica_sets(&above) else {
-            // The counts are the pods' own; of a rollout that is made above them they say nothing.
+            // The counts are right, but a rollout is made by the owner above, which is not read.
             let facts = object.facts(kind, controller, &above);
             let unseen = OwnerStatus { generation: None, observed_generation: None, ..facts };
             return Ok(Some(OwnerStatus { resized_ago, rollout_ago, ..unseen }));
@@ -272,11 +272,11 @@ impl Meta {
         Some(Duration::try_from(now.duration_since(self.creation_timestamp?)).unwrap_or_default())
     }
 
-    /// Time since the number of pods was set by anyone but who created the object.
+    /// Time since the number of pods was last changed after the object was created.
     ///
     /// The server keeps one time for all fields of a manager, and none for a change through the
-    /// subresource `scale`: there, that of the last change to the object, its status included,
-    /// stands for it. So the change may be longer ago than this, never shorter.
+    /// subresource `scale`. For such a change the time of the last change to the object counts, its
+    /// status included. So the real change may be longer ago than this, but never less.
     fn resized_ago(&self, now: Timestamp) -> Option<Duration> {
         let created = self.creation_timestamp?;
         let set = self.managed_fields.iter().filter(|fields| fields.fields_v1.spec.replicas.is_some());
