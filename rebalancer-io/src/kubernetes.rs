@@ -11,34 +11,34 @@
 //! ```
 
 mod access;
-mod allowed;
 mod answer;
 mod budgets;
 mod claims;
 mod cluster;
 mod config;
+mod controller_kind;
 mod events;
 mod evict;
 mod fields;
 mod kubeconfig;
 mod list;
-mod owner;
+mod owners;
 mod plugin;
 mod pods;
 mod protections;
 mod selector;
 mod sign_in;
-mod target;
 mod volumes;
 mod workload;
+mod workload_name;
 
 pub use access::{OF_OTHER_OWNERS, Permission, TO_CLAIM, TO_DELETE, TO_EVICT, TO_PLAN, to_run};
-pub use allowed::{ControllerKind, NotAllowable};
 pub use cluster::{Cluster, ClusterError};
 pub use config::{ConnectError, ConnectOptions};
+pub use controller_kind::{ControllerKind, NotAllowable};
 pub use events::Notice;
 pub use pods::{MAX_PODS_BYTES, PodsError, live_pods};
 pub use protections::DO_NOT_EVICT;
 pub use selector::{Selector, SelectorError};
-pub use target::{NotAWorkload, UnknownSelector, WorkloadKind, WorkloadName};
 pub use workload::{Evictor, Observer};
+pub use workload_name::{NotAWorkload, UnknownSelector, WorkloadKind, WorkloadName};

@@ -20,9 +20,9 @@ use thiserror::Error;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 
-use super::allowed::ControllerKind;
 use super::answer::Reply;
 use super::config::{ConnectError, ConnectOptions, Located, locate};
+use super::controller_kind::ControllerKind;
 use super::sign_in::{SignIn, client};
 use crate::clock::{ServerClock, date};
 use crate::prometheus::{tls_error, tls_words};

@@ -15,7 +15,7 @@ use thiserror::Error;
 
 use super::kubeconfig;
 
-use super::allowed::ControllerKind;
+use super::controller_kind::ControllerKind;
 
 /// Longest time to make a connection. A server answers within milliseconds, or within seconds behind a
 /// slow tunnel.
