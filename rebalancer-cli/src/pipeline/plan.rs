@@ -40,7 +40,7 @@ pub fn report(
     Ok(report)
 }
 
-/// Warns about PodDisruptionBudgets that would block the rotation. A run asks again before it acts.
+/// Warns about budgets that would block the rotation. A run asks again before it acts.
 pub fn warn_of_budgets(observation: &mut Observation<'_>, report: &mut Report) {
     if !report.acts() {
         return;

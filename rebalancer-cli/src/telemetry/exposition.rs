@@ -1,5 +1,5 @@
 //! The text format of metrics, version 0.0.4, which Pushgateway, VictoriaMetrics and `node_exporter`
-//! read. The official client library writes OpenMetrics, in changing order.
+//! read. The official client library writes `OpenMetrics`, in changing order.
 
 use std::fmt::Write as _;
 
