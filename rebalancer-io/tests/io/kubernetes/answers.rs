@@ -565,3 +565,17 @@ fn every_recording_is_read_by_some_test() {
     let recorded = Transcript::names("");
     assert_eq!(recorded.iter().map(String::as_str).collect::<BTreeSet<_>>(), known);
 }
+
+/// An owner that may not be read is an error that names the verb. Nothing is decided without the owner.
+#[test]
+fn owners_that_may_not_be_read_are_an_error() {
+    for permission in ["get replicasets.apps", "get deployments.apps"] {
+        let server = ApiServer::start(Fleet::deployment("consumer", 4));
+        server.deny(permission);
+        let cluster = connect(&server);
+        let error = cluster.observer(selector()).workload().expect_err(permission);
+        let words = error.to_string();
+        assert!(words.contains("reading the owners") && words.contains("cannot get resource"), "{words}");
+        assert_eq!(words.matches("cannot get resource").count(), 1, "{words}");
+    }
+}

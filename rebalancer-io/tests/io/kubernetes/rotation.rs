@@ -458,20 +458,6 @@ fn a_stop_before_the_start_evicts_nothing() {
     assert_eq!(cluster.requests(), before, "not even asked");
 }
 
-/// Each owner refusal is an error that names the verb, never a rotation without the facts.
-#[test]
-fn owners_that_may_not_be_read_are_an_error() {
-    for permission in ["get replicasets.apps", "get deployments.apps"] {
-        let server = ApiServer::start(Fleet::deployment("orders", 4));
-        server.deny(permission);
-        let cluster = connect(&server);
-        let error = cluster.observer(selector()).workload().expect_err(permission);
-        let words = error.to_string();
-        assert!(words.contains("reading the owners") && words.contains("cannot get resource"), "{words}");
-        assert_eq!(words.matches("cannot get resource").count(), 1, "{words}");
-    }
-}
-
 /// The pods of before that are gone or being terminated.
 fn ended(before: &[SimPod], server: &ApiServer) -> Vec<String> {
     let after = server.pods();
