@@ -49,7 +49,7 @@ pub fn warn_of_budgets(observation: &mut Observation<'_>, report: &mut Report) {
     match observation.budgets(&targets) {
         Ok(budgets) => report.warnings.extend(budgets.iter().filter_map(shortage)),
         Err(failure) => {
-            report.warnings.push(format!("the PodDisruptionBudgets could not be read: {failure}"))
+            report.warnings.push(format!("the PodDisruptionBudgets could not be read: {failure}"));
         }
     }
 }
