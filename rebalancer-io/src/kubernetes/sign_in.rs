@@ -45,7 +45,7 @@ enum Source {
         last: HeaderValue,
     },
     Plugin {
-        plugin: Plugin,
+        plugin: Box<Plugin>,
         header: HeaderValue,
         expires: Timestamp,
     },
@@ -88,7 +88,7 @@ impl SignIn {
             user.client_key_data = Some(SecretString::from(STANDARD.encode(key.expose_secret())));
         }
         Ok(match (bearer, expires) {
-            (Some(header), Some(expires)) => Source::Plugin { plugin, header, expires },
+            (Some(header), Some(expires)) => Source::Plugin { plugin: Box::new(plugin), header, expires },
             (Some(header), None) => Source::Fixed(header),
             (None, _) => Source::Nothing,
         })

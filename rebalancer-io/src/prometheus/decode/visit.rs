@@ -116,7 +116,7 @@ impl<'de, S: Shape> Visitor<'de> for EnvelopeSeed<'_, '_, S> {
                 Some(0) => once(&mut status, "status", map.next_value()?)?,
                 Some(1) if data.is_some() => return Err(de::Error::duplicate_field("data")),
                 Some(1) => {
-                    data = map.next_value_seed(DataSeed::<S> { pick: self.pick, take: &mut *self.take })?
+                    data = map.next_value_seed(DataSeed::<S> { pick: self.pick, take: &mut *self.take })?;
                 }
                 Some(2) => error_type = map.next_value()?,
                 Some(3) => error = map.next_value()?,
