@@ -1,9 +1,9 @@
 //! Finds what a decision looks at beside the loads of the moment: history, the last replacement, the
 //! spread before those of the last day, and the consumer group.
 //!
-//! Nothing here can fail a decision. What is not exported or was not recorded is absent, what cannot
-//! be used and what a server refused or failed to give says why, and the guard or the step that needs
-//! it is unknown.
+//! Nothing here can fail a decision. A fact that nobody exports, or that was not recorded, is absent. A fact
+//! that cannot be used, or that a server refused or failed to give, says why; the guard or the step that
+//! needs it is then unknown.
 
 mod finder;
 mod group;

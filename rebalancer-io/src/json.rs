@@ -1,8 +1,6 @@
-//! JSON from files, within limits: a text of a few bytes can be a value that takes a hundred times as
-//! much memory.
+//! Limits for JSON from files: a few bytes of text can become a value that needs a hundred times as much memory.
 
-/// Most values of a document that is held whole: the report of 30,000 pods, and some 400 megabytes at
-/// worst.
+/// Most values of a document that is held in memory: enough for the report of 30,000 pods, and 400 MB at worst.
 pub const MAX_VALUES: usize = 2 << 20;
 
 /// Whether a JSON text can hold more than `max` values. Every value but the first stands behind a comma,

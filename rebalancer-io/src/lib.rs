@@ -18,6 +18,7 @@ pub mod recording;
 mod secrets;
 pub mod snapshot;
 pub mod states;
+pub mod text;
 
 /// Keeps the code of the guide true.
 #[cfg(doctest)]

@@ -7,8 +7,8 @@
 //!    it; two UIDs that live at one time are two pods.
 //! 2. Values: what measures one thing says nearly the same of it.
 //!
-//! What was there before the pod was created is the past of an earlier pod of its name, and not looked
-//! at. What cannot be shown to be one thing counts as two.
+//! Series that ended before the pod was created belong to an earlier pod of its name and are ignored. Series
+//! that cannot be shown to be one thing count as two.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -26,17 +26,17 @@ const AFTERLIFE_S: f64 = 60.0;
 /// For how long a server shows the last value from before a restart, in seconds: the usual lookback.
 const LOOKBACK_S: f64 = 300.0;
 
-/// Most values that are told.
+/// Most values of a label that a message names.
 const TOLD: usize = 5;
 
-/// Series of several things that have the same names.
+/// Sources that disagree about what has one name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mixed {
     /// The metric.
     pub metric: String,
-    /// What has them: labels and values, such as `pod="orders-0"`.
+    /// The thing they disagree about: labels and values, such as `pod="orders-0"`.
     pub thing: String,
-    /// The label that tells the things apart.
+    /// The label that tells the sources apart.
     pub label: String,
     /// Its values, the first few of them.
     pub values: Vec<String>,
@@ -57,13 +57,13 @@ impl fmt::Display for Mixed {
     }
 }
 
-/// Why it is not known that all series come from one place.
+/// Why the series may not be used as those of one place.
 #[derive(Debug, thiserror::Error)]
 pub enum OriginError {
-    /// They do not.
+    /// Sources disagree.
     #[error("{0}")]
     Mixed(Mixed),
-    /// The server did not say.
+    /// A query failed.
     #[error(transparent)]
     Query(#[from] QueryError),
 }
@@ -75,7 +75,7 @@ pub enum OriginError {
 /// that may disagree are looked at.
 ///
 /// # Errors
-/// When they do not, or when it cannot be found out.
+/// When sources disagree, or when a query fails.
 pub fn one_origin<T: Transport>(
     client: &PrometheusClient<T>,
     queries: &OriginQueries,
@@ -110,7 +110,7 @@ pub fn one_origin<T: Transport>(
 
 type Labels = BTreeMap<String, String>;
 
-/// What the server shows of one metric.
+/// The series of one metric, and what they are held against.
 struct Seen<'a> {
     family: &'a Family,
     pods: &'a [LivePod],
@@ -119,7 +119,7 @@ struct Seen<'a> {
 }
 
 impl Seen<'_> {
-    /// Two things under one name, if there are any.
+    /// The sources that disagree, if there are any.
     fn mixed(&self, rows: &[RawSample]) -> Option<Mixed> {
         let times: BTreeMap<Vec<(&str, &str)>, f64> =
             self.times.iter().map(|row| (unnamed(&row.labels), row.value)).collect();
@@ -150,7 +150,8 @@ impl Seen<'_> {
         self.pods.iter().find(|pod| pod.name == *name)
     }
 
-    /// Whether a series is not the past of an earlier pod of the name. What has no time counts as now.
+    /// Whether a series is of the pod that lives now, not of an earlier one of its name. A series without a
+    /// time counts as living.
     fn is_of_now(&self, labels: &Labels, time: Option<f64>) -> bool {
         let age = self.pod(labels).and_then(|pod| pod.age);
         let (Some(age), Some(time)) = (age, time) else { return true };
@@ -158,7 +159,7 @@ impl Seen<'_> {
         time > created + AFTERLIFE_S
     }
 
-    /// Whether the series of one name are of several things.
+    /// Whether the series of one name may be of several things.
     fn is_mixed(&self, rows: &[&RawSample]) -> bool {
         let uids: BTreeSet<String> = rows.iter().filter_map(|row| uid(&row.labels)).collect();
         let unknown: Vec<&RawSample> =
@@ -169,7 +170,8 @@ impl Seen<'_> {
         if unknown.is_empty() {
             return false;
         }
-        // Within the lookback after a restart, one replica may show the old container and one the new.
+        // After a restart, one replica may show the old container and the other the new one, for as long as the
+        // lookback lasts.
         let warm = self.pod(&rows[0].labels).and_then(LivePod::warm_for);
         if warm.is_some_and(|warm| warm.as_secs_f64() < LOOKBACK_S) {
             return false;
@@ -182,13 +184,13 @@ impl Seen<'_> {
         unknown.iter().any(|one| rows.iter().any(|other| apart(one, other)))
     }
 
-    /// Whether two series of clients come from one scrape: what they differ in was written by the pod.
+    /// Whether two series of clients come from one scrape: then the pod itself wrote what they differ in.
     fn one_target(&self, one: &Labels, other: &Labels) -> bool {
         let same = |label: &str| value(one, label) == value(other, label);
         self.family.is_of_client() && one.contains_key("instance") && same("instance") && same("job")
     }
 
-    /// Whether two places show the same of one thing: of the same container, where there are several.
+    /// Whether two places show the same value, of the same container if there are several.
     fn agree(&self, rows: &[&RawSample], one: &RawSample, other: &RawSample) -> bool {
         let at = |row: &RawSample| -> Vec<&RawSample> {
             rows.iter()
@@ -196,7 +198,7 @@ impl Seen<'_> {
                 .filter(|known| self.origin(&known.labels) == self.origin(&row.labels))
                 .collect()
         };
-        // A label that one of the two dropped tells nothing.
+        // A label that one of the two does not have tells nothing.
         let may_be_one = |a: &RawSample, b: &RawSample| {
             ["id", "name"].into_iter().all(|label| {
                 let (here, there) = (value(&a.labels, label), value(&b.labels, label));
@@ -205,19 +207,19 @@ impl Seen<'_> {
         };
         let (here, there) = (at(one), at(other));
         let mut pairs = here.iter().flat_map(|a| there.iter().map(move |b| (*a, *b)));
-        // In tolerances.
+        // Values are in units of the tolerance.
         pairs.any(|(a, b)| may_be_one(a, b) && (a.value - b.value).abs() <= 1.0)
     }
 
-    /// The labels of the place that a series comes from.
+    /// The labels that say where a series comes from.
     fn origin<'a>(&self, labels: &'a Labels) -> Vec<(&'a str, &'a str)> {
         let of_thing =
             |label: &str| self.family.keys.contains(&label) || self.family.passing.contains(&label);
         unnamed(labels).into_iter().filter(|(label, _)| !of_thing(label)).collect()
     }
 
-    /// The label that best tells the things apart: series that agree in it agree in their values too, it
-    /// has few values, and its name does not speak of a replica or a target.
+    /// The label that best tells the sources apart: series with the same value of it agree, it has few values,
+    /// and its name is not that of a replica or a target.
     fn telling_label<'a>(&self, things: &[Vec<&'a RawSample>]) -> &'a str {
         const OF_TARGETS: [&str; 7] = ["job", "service", "endpoint", "host", "node", "instance", "pod"];
         let labels: BTreeSet<&str> =
@@ -260,7 +262,7 @@ fn tells_apart(label: &str, rows: &[&RawSample]) -> bool {
     groups.len() > 1 && groups.values().all(agree)
 }
 
-/// The labels without the name of the metric, which an expression takes away.
+/// The labels without the name of the metric, which an expression drops.
 fn unnamed(labels: &Labels) -> Vec<(&str, &str)> {
     let named = labels.iter().filter(|(label, _)| *label != "__name__");
     named.map(|(label, value)| (label.as_str(), value.as_str())).collect()
@@ -275,7 +277,7 @@ fn uid(labels: &Labels) -> Option<String> {
     const LENGTH: usize = 36;
     let is_uid = |text: &[u8]| {
         text.iter().enumerate().all(|(at, byte)| match at {
-            // systemd's names take no hyphens.
+            // Names of systemd have underscores in place of hyphens.
             8 | 13 | 18 | 23 => matches!(byte, b'-' | b'_'),
             _ => byte.is_ascii_hexdigit(),
         })

@@ -1,4 +1,4 @@
-//! The aggregator: asks for every metric at one moment, all at once, and joins the answers with the
+//! The aggregator: sends the queries of all metrics for one moment in parallel, and joins the answers with the
 //! live pods.
 
 use std::collections::HashSet;
@@ -82,7 +82,7 @@ impl<'a> Aggregator<'a> {
         Ok(answers)
     }
 
-    /// The answer, its samples marked that are stale.
+    /// The answer, with stale samples marked.
     fn aged(&self, metric: Metric, mut answer: Option<InstantAnswer>, at: Timestamp) -> Aged {
         let (Some(asked), Some(query)) = (answer.as_mut(), self.queries.get(metric)) else {
             return (answer, None);

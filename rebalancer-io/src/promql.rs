@@ -1,6 +1,56 @@
-//! The small part of `PromQL` that is written and read here: strings, regular expressions, durations.
+//! The part of `PromQL` that is read and written here: string literals, regular expressions, durations.
 
 use std::time::Duration;
+
+/// Length in bytes of the string literal that `text` begins with, both quotes included; `None` where it does
+/// not end, or where `text` does not begin with a quote. Between backquotes a backslash is a letter.
+pub(crate) fn string_length(text: &str) -> Option<usize> {
+    let mut letters = text.char_indices();
+    let (_, quote) = letters.next().filter(|(_, quote)| matches!(quote, '"' | '\'' | '`'))?;
+    while let Some((at, letter)) = letters.next() {
+        match letter {
+            '\\' if quote != '`' => drop(letters.next()),
+            letter if letter == quote => return Some(at + 1),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// The value of the string literal that `text` begins with, and what stands behind it; `None` where there is
+/// no whole literal, or where it has an escape that is not known here.
+pub(crate) fn string_value(text: &str) -> Option<(String, &str)> {
+    let (literal, behind) = text.split_at(string_length(text)?);
+    let inside = &literal[1..literal.len() - 1];
+    if literal.starts_with('`') {
+        return Some((inside.to_owned(), behind));
+    }
+    let mut value = String::new();
+    let mut letters = inside.chars();
+    while let Some(letter) = letters.next() {
+        value.push(match letter {
+            '\\' => escaped(&mut letters)?,
+            letter => letter,
+        });
+    }
+    Some((value, behind))
+}
+
+/// The character that an escape stands for; `letters` are those behind its backslash.
+fn escaped(letters: &mut impl Iterator<Item = char>) -> Option<char> {
+    Some(match letters.next()? {
+        'n' => '\n',
+        'r' => '\r',
+        't' => '\t',
+        // A byte. Only an ASCII one is a character by itself.
+        'x' => {
+            let (high, low) = (letters.next()?.to_digit(16)?, letters.next()?.to_digit(16)?);
+            char::from_u32(16 * high + low).filter(char::is_ascii)?
+        }
+        escaped @ ('\\' | '"' | '\'') => escaped,
+        _ => return None,
+    })
+}
 
 /// Escapes a value for a `PromQL` string. The escapes keep it inside whatever quotes are around it.
 pub(crate) fn literal(value: &str) -> String {
@@ -44,6 +94,27 @@ pub(crate) fn duration(duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_string_ends_at_its_own_quote() {
+        for (text, length) in [(r#""a\"b" c"#, 6), (r"'\\'x", 4), ("`\\`x", 3), ("\"ä'`\"", 6), ("''", 2)] {
+            assert_eq!(string_length(text), Some(length), "{text}");
+        }
+        for text in ["", "a", "\"", "\"a", r#""a\""#, "'\"", r"'\"] {
+            assert_eq!((string_length(text), string_value(text)), (None, None), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_escaped_is_the_value_again() {
+        for value in ["it's", "a\"} or up{b='`\\\n", "\r", "ä"] {
+            let text = format!("\"{}\" x", literal(value));
+            assert_eq!(string_value(&text), Some((value.to_owned(), " x")), "{text}");
+        }
+        assert_eq!(string_value(r"`\d`"), Some((r"\d".to_owned(), "")));
+        assert_eq!(string_value(r#""\d""#), None, "an escape that is none");
+        assert_eq!(string_value(r#""\xe9""#), None, "half of a letter");
+    }
 
     #[test]
     fn durations_are_written_in_their_largest_whole_unit() {

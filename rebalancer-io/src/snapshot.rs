@@ -9,19 +9,14 @@ use jiff::Timestamp;
 use rebalancer_core::{Join, Metric, MetricAnswer, PerMetric};
 
 use crate::file;
-use crate::metrics::{MetricQuery, MetricsSource};
 use crate::podstate::seconds;
 use crate::prometheus::{
-    ErrorKind, InstantAnswer, LabelledAnswer, Point, QueryError, RangeAnswer, Sink, TransportError, Wanted,
-    decode_instant, instant_into,
+    ErrorKind, InstantAnswer, Point, QueryError, Sink, Wanted, decode_instant, instant_into,
 };
 
 /// The answers of one moment.
-///
-/// Which answer a query gets depends on its name alone; a metric without file is an empty answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Snapshot {
-    folder: PathBuf,
     answers: PerMetric<Option<InstantAnswer>>,
     pods: Option<Vec<u8>>,
 }
@@ -40,7 +35,7 @@ impl Snapshot {
                 .transpose()?;
         }
         let pods = find(folder, "pods")?.map(|path| read_whole(&path, wanted.max_bytes)).transpose()?;
-        Ok(Self { folder: folder.to_owned(), answers, pods })
+        Ok(Self { answers, pods })
     }
 
     /// The moment of the answers: the newest time of any sample; `None` without samples.
@@ -58,15 +53,6 @@ impl Snapshot {
     /// The answers of the metrics that have a file.
     pub fn into_answers(self) -> PerMetric<Option<InstantAnswer>> {
         self.answers
-    }
-
-    fn lacks(&self, query: &MetricQuery, what: &str) -> QueryError {
-        QueryError {
-            name: query.name.clone(),
-            place: self.folder.display().to_string(),
-            query: query.promql.clone(),
-            kind: Box::new(TransportError::NotRecorded(what.into()).into()),
-        }
     }
 
     /// The bytes of `pods.json`, decompressed, if it is there.
@@ -117,27 +103,6 @@ impl Sink for MetricAnswer<'_> {
 
     fn repeated(&self) -> Vec<&str> {
         Self::repeated(self).iter().map(String::as_str).collect()
-    }
-}
-
-impl MetricsSource for Snapshot {
-    fn instant(&self, query: &MetricQuery, _: Timestamp) -> Result<InstantAnswer, QueryError> {
-        let metric = Metric::ALL.into_iter().find(|metric| metric.name() == query.name);
-        Ok(metric.and_then(|metric| self.answer(metric)).cloned().unwrap_or_default())
-    }
-
-    fn range(
-        &self,
-        query: &MetricQuery,
-        _: Timestamp,
-        _: Timestamp,
-        _: Duration,
-    ) -> Result<RangeAnswer, QueryError> {
-        Err(self.lacks(query, "more than one moment"))
-    }
-
-    fn labelled(&self, query: &MetricQuery, _: &[&str], _: Timestamp) -> Result<LabelledAnswer, QueryError> {
-        Err(self.lacks(query, "more than the loads of the pods"))
     }
 }
 

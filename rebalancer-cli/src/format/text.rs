@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use rebalancer_io::text::is_hidden;
+
 /// What stands in place of a hidden character.
 const MASK: char = '\u{fffd}';
 
@@ -18,13 +20,6 @@ pub fn masked(text: &str) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     Cow::Owned(text.chars().map(|char| if is_hidden(char) { MASK } else { char }).collect())
-}
-
-/// Control characters, which could repaint a terminal, and characters that show nothing or turn the
-/// direction of others.
-fn is_hidden(char: char) -> bool {
-    char.is_control()
-        || matches!(char, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// A count of things, in the singular for one: `1 pod`, `12 pods`.

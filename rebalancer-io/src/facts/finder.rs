@@ -15,7 +15,7 @@ use crate::prometheus::{ErrorKind, QueryError, TransportError};
 /// The metrics that have a threshold.
 const TRIGGERS: [Metric; 2] = [Metric::Cpu, Metric::Lag];
 
-/// As many queries at once as a run sends for its metrics.
+/// Most queries at once: as many as a run sends for its metrics.
 const AT_ONCE: usize = 4;
 
 /// Asks a source for the facts about one workload at one moment.
@@ -72,7 +72,7 @@ impl<'a> FactFinder<'a> {
     }
 }
 
-/// The assignor as exported, else as it was recognised from owners whose loads are not known.
+/// The assignor as exported, else as recognised from the owners of partitions.
 fn or_recognised(exported: Fact<String>, recognised: Fact<Assignor>) -> Fact<String> {
     match (exported, recognised) {
         (Fact::Known(name), _) => Fact::Known(name),
@@ -87,8 +87,8 @@ fn finished<T>(thread: ScopedJoinHandle<'_, T>) -> T {
     thread.join().expect("a thread that panics aborts the program")
 }
 
-/// A query without a usable answer: absent where a recording lacks it, unusable where the answer is of
-/// another shape, else refused or failed by the server.
+/// The fact behind a query that failed: absent where a recording does not have it, unusable where the answer
+/// has another shape, and failed where the server refused it or did not answer.
 pub(super) fn lacking<T>(error: &QueryError) -> Fact<T> {
     if is_not_recorded(error) {
         return Fact::Absent;

@@ -19,8 +19,8 @@ struct Row {
 }
 
 impl FactFinder<'_> {
-    /// The partitions with their loads; where loads are not known, the assignor that the owners
-    /// alone let recognise.
+    /// The partitions with their loads. Where the loads are not known, the assignor, as far as the owners
+    /// alone show it.
     pub(super) fn partitions(&self, live: &[LivePod]) -> (Fact<Partitions>, Fact<Assignor>) {
         let load = self.rows(self.queries.load.as_ref(), live);
         match load {
@@ -62,7 +62,7 @@ impl FactFinder<'_> {
         samples.into_iter().map(row).collect::<Result<Vec<Row>, String>>().map_or_else(unusable, Fact::Known)
     }
 
-    /// The samples of a query; absent where it is not asked or its answer is empty.
+    /// The samples of a query; absent where there is no query or its answer is empty.
     fn samples(
         &self,
         query: Option<&MetricQuery>,
@@ -99,8 +99,8 @@ impl FactFinder<'_> {
         }
     }
 
-    /// The number of partitions of each live pod, and the usual number of consumers in a pod where
-    /// clients are told apart.
+    /// The number of partitions of each live pod, and the median number of consumers in a pod if the samples
+    /// name the clients.
     pub(super) fn assigned_partitions(
         &self,
         live: &[LivePod],
@@ -141,7 +141,7 @@ impl FactFinder<'_> {
         (Fact::Known(assigned), told_apart.then_some(usual))
     }
 
-    /// The name of the assignor, where exactly one that is modelled is exported.
+    /// The name of the assignor, if exactly one is exported and it is a known one.
     pub(super) fn assignor(&self) -> Fact<String> {
         let samples = match self.samples(self.queries.assignor.as_ref(), &[PROTOCOL_LABEL], &[]) {
             Fact::Known(samples) => samples,
@@ -171,8 +171,8 @@ fn row(sample: LabelledSample) -> Result<Row, String> {
     Ok(Row { pod, topic, partition, load })
 }
 
-/// Loads that name no pod, with the owners that a client metric knows. Topics nobody here reads are
-/// left out: a broker's metrics name all it has.
+/// Adds the owners, as client metrics name them, to loads that name no pod. Topics that no live pod owns
+/// are left out: a broker's metrics name all its topics.
 fn with_owners(mut loads: Vec<Row>, owners: Vec<Row>, live: &[LivePod]) -> Result<Vec<Row>, String> {
     let names: BTreeSet<&str> = live.iter().map(|pod| pod.name.as_str()).collect();
     let is_live = |row: &Row| row.pod.as_deref().is_some_and(|pod| names.contains(pod));
@@ -187,12 +187,12 @@ fn with_owners(mut loads: Vec<Row>, owners: Vec<Row>, live: &[LivePod]) -> Resul
     let mut owned: Vec<Row> = Vec::with_capacity(owners.len());
     for Row { pod, topic, partition, .. } in owners {
         let Some(of) = known.get(&(without_dots(&topic), partition)) else {
-            // It would count as idle.
+            // Without a load it would count as idle.
             return Err(format!("partition {partition} of topic {topic:?} has an owner and no load"));
         };
         owned.push(Row { pod, ..(*of).clone() });
     }
-    // Newer clients write a dotted topic in both ways.
+    // Clients since 4.1 write a topic with dots in both ways.
     owned.sort_by(|a, b| (&a.topic, a.partition, &a.pod).cmp(&(&b.topic, b.partition, &b.pod)));
     owned.dedup_by(|a, b| (&a.topic, a.partition, &a.pod) == (&b.topic, b.partition, &b.pod));
     let taken: BTreeSet<(&str, u32)> = owned.iter().map(|row| (row.topic.as_str(), row.partition)).collect();
@@ -200,7 +200,7 @@ fn with_owners(mut loads: Vec<Row>, owners: Vec<Row>, live: &[LivePod]) -> Resul
     Ok(owned.iter().chain(rest).cloned().collect())
 }
 
-/// Older clients write the dots of a topic as underscores.
+/// The topic as clients before 4.1 write it: underscores in place of dots.
 fn without_dots(topic: &str) -> String {
     topic.replace('.', "_")
 }

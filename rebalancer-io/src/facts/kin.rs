@@ -1,10 +1,10 @@
-//! Tells by its name whether a pod that is gone was one of a workload. No server remembers it.
+//! Tells by its name whether a deleted pod belonged to a workload: no server remembers it.
 
 use std::collections::BTreeSet;
 
 use rebalancer_core::LivePod;
 
-/// Characters that Kubernetes appends to the name of a pod.
+/// Number of random characters that Kubernetes appends to the name of a pod.
 const SUFFIX: usize = 5;
 
 /// The pods of a workload, alive or gone.
@@ -16,8 +16,8 @@ pub struct Kin<'a> {
 }
 
 impl<'a> Kin<'a> {
-    /// The kin of these pods: what was made by one of their controllers, or by another replica set of
-    /// their deployment.
+    /// The kin of these pods: pods made by one of their controllers, or by another `ReplicaSet` of their
+    /// Deployment.
     ///
     /// ```
     /// use rebalancer_core::{Controller, LivePod};

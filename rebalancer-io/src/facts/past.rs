@@ -67,8 +67,7 @@ impl FactFinder<'_> {
         Ok(if is_empty { Fact::Absent } else { Fact::Known(history) })
     }
 
-    /// The loads before and after the newest pod was born: the message rate where there is one, else
-    /// CPU.
+    /// The loads before and after the newest pod was created: by message rate if there is one, else by CPU.
     pub(super) fn last_replacement(&self, live: &[LivePod]) -> Fact<Replacement> {
         let Some([earlier, later]) = Replacement::windows(live) else { return Fact::Absent };
         let Some(ago) = live.iter().filter_map(|pod| pod.age).min() else { return Fact::Absent };
@@ -109,8 +108,7 @@ impl FactFinder<'_> {
         Ok(answer.samples.iter().map(|sample| (sample.pod.to_owned(), sample.value)).collect())
     }
 
-    /// How unevenly a metric was spread before the replacements of the last day; absent where there
-    /// were not several.
+    /// How uneven a metric was before the replacements of the last day; absent unless there were several.
     pub(super) fn past_spread(
         &self,
         metric: Metric,
@@ -123,7 +121,7 @@ impl FactFinder<'_> {
             Ok(means) => of_workload(means, live),
             Err(error) => return lacking(&error),
         };
-        // After a rollout few of the pods of that time can be told to be of this workload.
+        // After a rollout, few pods of that time are known to belong to this workload.
         if 2 * loads.len() < live.len() {
             return Fact::Absent;
         }

@@ -1,6 +1,6 @@
-//! A source that is asked only so many things at once: a server has others to serve.
+//! Limits how many queries are sent to a source at once: a server has other users.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::source::MetricsSource;
 use crate::prometheus::{InstantAnswer, LabelledAnswer, MetricQuery, QueryError, RangeAnswer, Series};
 
-/// Passes queries on to another source; who comes too many waits.
+/// Limits concurrent queries to another source; callers over the limit block.
 pub struct AtMost<'a> {
     source: &'a dyn MetricsSource,
     free: Mutex<usize>,
@@ -16,7 +16,7 @@ pub struct AtMost<'a> {
 }
 
 impl<'a> AtMost<'a> {
-    /// Lets `count` queries through at once, at least one.
+    /// Allows `count` queries at once, at least one.
     pub fn new(source: &'a dyn MetricsSource, count: usize) -> Self {
         Self { source, free: Mutex::new(count.max(1)), freed: Condvar::new() }
     }
@@ -24,12 +24,12 @@ impl<'a> AtMost<'a> {
     fn enter(&self) -> Permit<'_> {
         let free = lock(&self.free);
         let waited = self.freed.wait_while(free, |free| *free == 0);
-        *waited.unwrap_or_else(PoisonError::into_inner) -= 1;
+        *waited.expect("no thread panics while it holds the lock") -= 1;
         Permit { free: &self.free, freed: &self.freed }
     }
 }
 
-/// The right to ask one thing.
+/// The right to send one query; dropping it lets the next caller go on.
 struct Permit<'a> {
     free: &'a Mutex<usize>,
     freed: &'a Condvar,
@@ -43,8 +43,7 @@ impl Drop for Permit<'_> {
 }
 
 fn lock(count: &Mutex<usize>) -> MutexGuard<'_, usize> {
-    // A count is whole at every moment.
-    count.lock().unwrap_or_else(PoisonError::into_inner)
+    count.lock().expect("no thread panics while it holds the lock")
 }
 
 impl MetricsSource for AtMost<'_> {

@@ -1,39 +1,39 @@
-//! What the Kafka client inside a pod tells of itself, scraped with the pod's name: lag, rate, what it
-//! owns and how much.
+//! The metrics of the Kafka client inside a pod, scraped with the pod's name: lag, rate, and which partitions
+//! it owns.
 
 use super::preset::{fresh, fresh_times, in_namespace, newest};
 use super::settings::QuerySettings;
 use super::topic::one_spelling;
 use crate::promql::duration;
 
-/// What a client is. JMX rules write `clientid` too.
+/// Labels that identify a client. JMX rules write `clientid` too.
 const CLIENT: &str = "namespace, pod, client_id, clientid";
 
-/// What a partition of a client is. A pod that reads a topic in two groups has it twice.
+/// Labels that identify a partition of a client. A pod that reads a topic in two groups has it twice.
 const PARTITION: &str = "namespace, pod, topic, partition, client_id, clientid";
 
-/// What a topic of a client is.
+/// Labels that identify a topic of a client.
 const TOPIC: &str = "namespace, pod, topic, client_id, clientid";
 
-/// What a partition of a pod is.
+/// Labels that identify a partition of a pod.
 const OWNER: &str = "namespace, pod, topic, partition";
 
 /// How an exporter inside the pod names the metrics of its client.
 pub(super) struct Client {
     lag: &'static str,
     consumed: &'static str,
-    /// Exists at zero too: it tells an idle member from a pod that is not scraped.
+    /// It exists at zero too, so it tells an idle member from a pod that is not scraped.
     assigned: &'static str,
 }
 
-/// As Micrometer writes them.
+/// The names that Micrometer writes.
 pub(super) const MICROMETER: Client = Client {
     lag: "kafka_consumer_fetch_manager_records_lag",
     consumed: "kafka_consumer_fetch_manager_records_consumed_total",
     assigned: "kafka_consumer_coordinator_assigned_partitions",
 };
 
-/// As the JMX exporter writes them by default.
+/// The names that the JMX exporter writes by default.
 pub(super) const JMX_DEFAULT: Client = Client {
     lag: "kafka_consumer_consumer_fetch_manager_metrics_records_lag",
     consumed: "kafka_consumer_consumer_fetch_manager_metrics_records_consumed_total",
@@ -41,7 +41,7 @@ pub(super) const JMX_DEFAULT: Client = Client {
 };
 
 impl Client {
-    /// Lag by pod, as its clients know it; one `NaN` or `-1` must not poison the sum.
+    /// Lag by pod, as its clients know it. `NaN` and `-1` mean unknown and are left out.
     pub(super) fn lag(&self, settings: &QuerySettings) -> String {
         let partitions = one_spelling(PARTITION, |topic| {
             let lag = in_namespace(self.lag, topic, settings);
@@ -50,8 +50,8 @@ impl Client {
         self.or_idle(&format!("sum by (namespace, pod) ({partitions})"), settings)
     }
 
-    /// Messages per second by pod. A client that has a total beside its topics counts by its topics; JMX
-    /// rules write both under one name.
+    /// Messages per second by pod. If a client has a total and its topics, the topics count; JMX rules write
+    /// both under one name.
     pub(super) fn rate(&self, settings: &QuerySettings) -> String {
         let rate = |topic: &str| {
             let consumed = in_namespace(self.consumed, topic, settings);
@@ -63,15 +63,15 @@ impl Client {
         self.or_idle(&format!("sum by (namespace, pod) ({clients})"), settings)
     }
 
-    /// What `expression` tells by pod, and zero for a pod whose clients are members without partitions.
+    /// `expression` by pod, and zero for a pod whose clients are members without partitions.
     fn or_idle(&self, expression: &str, settings: &QuerySettings) -> String {
         let assigned = in_namespace(self.assigned, "", settings);
         let assigned = fresh(&assigned, &assigned, settings);
         format!("{expression} or 0 * (sum by (namespace, pod) ({assigned}) == 0)")
     }
 
-    /// A series for each partition that a client fetches, in each spelling of its topic. One that a client
-    /// has lost stays as `NaN`; one whose lag it does not know yet is -1. (`VictoriaMetrics` makes a series
+    /// A series for each partition that a client fetches, in each spelling of its topic. A partition that the
+    /// client has lost stays as `NaN`; one whose lag is not known yet is -1. (`VictoriaMetrics` makes a series
     /// by `group` also where there is no value.)
     pub(super) fn owners(&self, settings: &QuerySettings) -> String {
         let lag = in_namespace(self.lag, "", settings);
@@ -79,8 +79,8 @@ impl Client {
         format!("0 * max by ({OWNER}) ({claims}) + 1")
     }
 
-    /// A zero for each partition and the one pod that fetches it, the topic by underscores: where several
-    /// pods say that they do, the one that has said so last.
+    /// A zero for each partition, with the one pod that fetches it and the topic spelled with underscores. If
+    /// several pods claim it, the newest claim counts.
     pub(super) fn owner(&self, settings: &QuerySettings) -> String {
         let claims = one_spelling(OWNER, |topic| {
             let lag = in_namespace(self.lag, topic, settings);
@@ -89,8 +89,7 @@ impl Client {
         format!("(0 * topk by (topic, partition) (1, {claims}))")
     }
 
-    /// Number of partitions of each client of a pod. Two scrape jobs show a client twice: `max` takes
-    /// one.
+    /// Number of partitions of each client of a pod. If two scrape jobs show a client, `max` takes one.
     pub(super) fn assigned(&self, settings: &QuerySettings) -> String {
         let assigned = in_namespace(self.assigned, "", settings);
         let assigned = fresh(&assigned, &assigned, settings);

@@ -1,5 +1,5 @@
-//! Whether the samples behind an own query are fresh. The answer of a query carries the time of the
-//! question whatever it read, so the series that the query reads are asked about themselves.
+//! Whether the samples behind an own query are fresh. The answer to a query carries the time of the question,
+//! however old its samples are, so the program asks about the series that the query reads.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -12,27 +12,27 @@ use crate::prometheus::MetricQuery;
 use crate::prometheus::{InstantAnswer, LabelledSample, Point, QueryError, Sample, Samples};
 use crate::promql::literal;
 
-/// Most selectors of one query that are asked about: each costs a question, and a query that reads
-/// more is not judged.
+/// Most selectors of one query that are asked about, with one question each. If a query has more, its age is
+/// unknown.
 const MOST_SELECTORS: usize = 8;
 
 /// Label that tells pods of one name apart.
 const NAMESPACE: &str = "namespace";
 
-/// The moment of a sample whose series have none that is fresh: older than any limit.
+/// The moment given to a stale sample: older than any limit.
 const LONG_AGO_MS: i64 = 0;
 
 /// Why it cannot be known how old the samples behind an own query are.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UnknownAge {
-    /// The server has no sample of anything that the query was found to read.
+    /// The server has no sample of any series that the query reads.
     #[error("the server shows no sample of the series it reads ({0})")]
     NoSeries(String),
-    /// It reads too much to be asked about.
+    /// The query has too many selectors.
     #[error("it has {0} selectors, more than {MOST_SELECTORS}")]
     TooMany(usize),
-    /// The server did not answer.
+    /// A question failed.
     #[error("{0}")]
     Query(#[from] QueryError),
 }

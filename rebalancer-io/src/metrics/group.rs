@@ -1,5 +1,5 @@
-//! What is asked of the consumer group itself: who owns which partition, how loaded each is, and how
-//! partitions are dealt. All of it is optional.
+//! The queries about the consumer group: who owns which partition, the load of each, and the assignor. All of
+//! them are optional.
 
 use std::collections::BTreeMap;
 
@@ -31,8 +31,8 @@ const OWNERS: &str = "partition_owners";
 const ASSIGNED: &str = "assigned_partitions";
 const ASSIGNOR: &str = "assignor";
 
-/// The queries behind the facts of a decision: those of the metrics, whose past is looked at, and
-/// those of the group.
+/// The queries behind the facts of a decision: those of the metrics, for their history, and those of the
+/// consumer group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FactQueries {
     pub(crate) metrics: [Option<MetricQuery>; 4],
@@ -131,8 +131,8 @@ fn assignor(settings: &QuerySettings) -> Option<String> {
     Some(format!("count by ({PROTOCOL_LABEL}) ({info} == 1)"))
 }
 
-/// What is written to each partition by kminion: what is read, where a group keeps up. It names the
-/// topics of all groups; the owners tell which are meant.
+/// Messages per second written to each partition, by kminion: where a group keeps up, that is what it reads.
+/// It names the topics of all groups; the owners tell which of them are meant.
 fn written(settings: &QuerySettings) -> String {
     let written = select("kminion_kafka_topic_partition_high_water_mark", "", settings);
     let rate = fresh(&format!("rate({written}[{}])", duration(settings.window)), &written, settings);
@@ -140,9 +140,9 @@ fn written(settings: &QuerySettings) -> String {
 }
 
 impl KafkaPreset {
-    /// Messages per second of each partition, which exporters see by the offsets and no client
-    /// exports. Two exporters show a partition twice: `max` takes one. Where they do not name the
-    /// member, the owners are joined later: clients write topics in another way.
+    /// Messages per second of each partition. Exporters compute it from offsets; no client exports it. If two
+    /// exporters show a partition, `max` takes one. If they do not name the member, the owners are joined
+    /// later, because clients spell topics differently.
     fn partition_load(self, settings: &QuerySettings) -> Option<String> {
         let committed = || self.group_rate("", settings).ok();
         match self {

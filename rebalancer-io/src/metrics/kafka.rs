@@ -10,7 +10,7 @@ use super::topic::underscored;
 use crate::prometheus::MetricQuery;
 use crate::promql::{duration, literal};
 
-/// What a partition is to an exporter that knows the group.
+/// Labels that identify a partition for an exporter that knows the group.
 const PARTITION: &str = "topic, partition";
 
 impl KafkaPreset {
@@ -129,7 +129,7 @@ pub(super) fn partitions_by_pod_ip(series: &str, settings: &QuerySettings) -> St
     )
 }
 
-/// One series for each partition of a member, with the member's IP as Kubernetes writes it.
+/// One series for each partition of a member, with the member's IP spelled as Kubernetes spells it.
 fn with_pod_ip(series: &str) -> String {
     let ip = format!(r#"label_replace({series}, "pod_ip", "$1", "member_host", "/?(.+)")"#);
     let (pattern, short) = without_zeros();
@@ -137,8 +137,8 @@ fn with_pod_ip(series: &str) -> String {
     format!("max by (pod_ip, topic, partition) ({ip})")
 }
 
-/// Java writes all eight numbers of an address of IPv6, Kubernetes `::` in place of the longest row of
-/// zeros. A pattern of what is before and behind that row, the longest row first, and what to write.
+/// Java writes all eight numbers of an IPv6 address; Kubernetes writes `::` in place of the longest row of zeros.
+/// Returns a pattern for the numbers before and after that row, longest row first, and the replacement.
 fn without_zeros() -> (String, String) {
     const NUMBER: &str = "[0-9a-f]{1,4}";
     let rows = (2..=6).rev();
@@ -176,8 +176,8 @@ pub(super) fn kminion_partitions(series: &str) -> String {
     format!(r#"label_replace({topic}, "partition", "$1", "partition_id", "(.+)")"#)
 }
 
-/// Sums by the pod that owns the partition, of which its client writes the topic in another way. Two
-/// exporters show a partition twice: `max` takes one.
+/// Sums by the pod that owns the partition. Its client spells the topic differently. If two exporters show a
+/// partition, `max` takes one.
 fn by_owner(series: &str, settings: &QuerySettings) -> String {
     let lag = underscored(series);
     let owner = MICROMETER.owner(settings);

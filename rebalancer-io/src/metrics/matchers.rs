@@ -4,7 +4,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::promql::literal;
+use crate::promql::{literal, string_value};
 
 /// Label matchers such as `cluster="eu-1", region!="us"`, as they stand between the braces of a
 /// selector. None by default.
@@ -83,35 +83,9 @@ fn matcher(text: &str) -> Result<(String, &str), String> {
     let behind = behind.trim_start();
     let operator = OPERATORS.into_iter().find(|operator| behind.starts_with(operator));
     let operator = operator.ok_or_else(|| format!("{label} is not followed by =, !=, =~ or !~"))?;
-    let (value, behind) = quoted(behind[operator.len()..].trim_start())
+    let (value, behind) = string_value(behind[operator.len()..].trim_start())
         .ok_or_else(|| format!("the value of {label} is not in quotes"))?;
     Ok((format!("{label}{operator}\"{}\"", literal(&value)), behind))
-}
-
-/// The string that `text` begins with, without its quotes and escapes, and what is behind it.
-fn quoted(text: &str) -> Option<(String, &str)> {
-    let quote = text.chars().next().filter(|quote| matches!(quote, '"' | '\'' | '`'))?;
-    let mut value = String::new();
-    let mut letters = text.char_indices().skip(1);
-    while let Some((at, letter)) = letters.next() {
-        match letter {
-            '\\' if quote != '`' => value.push(match letters.next()?.1 {
-                'n' => '\n',
-                'r' => '\r',
-                't' => '\t',
-                // A byte, which only of ASCII is a letter.
-                'x' => {
-                    let (high, low) = (letters.next()?.1.to_digit(16)?, letters.next()?.1.to_digit(16)?);
-                    char::from_u32(16 * high + low).filter(char::is_ascii)?
-                }
-                escaped @ ('\\' | '"' | '\'') => escaped,
-                _ => return None,
-            }),
-            letter if letter == quote => return Some((value, &text[at + 1..])),
-            letter => value.push(letter),
-        }
-    }
-    None
 }
 
 #[cfg(test)]

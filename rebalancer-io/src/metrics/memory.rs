@@ -12,8 +12,8 @@ pub(super) fn preset(settings: &QuerySettings) -> MetricQuery {
     MetricQuery::new(Metric::Memory.name(), sum)
 }
 
-/// After a restart the last value of the old container is shown for minutes beside that of the new one:
-/// the newest counts.
+/// For minutes after a restart, the server shows the last value of the old container beside that of the new
+/// one; the newest counts.
 fn of_the_running_container(selector: &str) -> String {
     let container = "(namespace, pod, container)";
     format!(

@@ -1,16 +1,16 @@
-//! What the OpenTelemetry Java agent tells of the Kafka client in its process. `target_info` names the
-//! pod of a process, by `job` and `instance`. Prometheus 3 may keep the dots of all names; what begins
-//! with `__name__` or is a string names those, and older servers can read it too.
+//! The metrics of a Kafka client by the OpenTelemetry Java agent. `target_info` names the pod of a process, by
+//! `job` and `instance`. Prometheus 3 may keep the dots in all names: such a metric is selected by `__name__`,
+//! and such a label is given to functions as a string, which older servers can read too.
 
 use super::preset::{fresh, fresh_times, select};
 use super::settings::QuerySettings;
 use super::topic::one_spelling;
 use crate::promql::{duration, literal, regex};
 
-/// What a partition of a process is.
+/// Labels that identify a partition of a process.
 const PARTITION: &str = "job, instance, topic, partition, client_id";
 
-/// What a topic of a process is.
+/// Labels that identify a topic of a process.
 const TOPIC: &str = "job, instance, topic, client_id";
 
 /// The lag of a client, with underscores and with dots.
@@ -40,14 +40,14 @@ pub(super) fn rate(settings: &QuerySettings) -> String {
     format!("sum by (pod) (max by (pod, topic, client_id) ({}))", with_pod(&topics, settings))
 }
 
-/// A series for each partition that a client fetches. One that it has lost stays for minutes, or is
-/// `NaN`; one whose lag it does not know yet is -1.
+/// A series for each partition that a client fetches. A partition that the client has lost stays for minutes,
+/// or is `NaN`; one whose lag is not known yet is -1.
 pub(super) fn owners(settings: &QuerySettings) -> String {
     let claims = both(LAG, "", settings, |lag| fresh(&format!("{lag} >= -1"), lag, settings));
     format!("0 * max by (pod, topic, partition) ({}) + 1", with_pod(&claims, settings))
 }
 
-/// What `series` writes for a selector, for both spellings of the metric.
+/// The expression that `series` makes of a selector, for both spellings of the metric.
 fn both(
     [metric, dotted]: [&str; 2],
     topic: &str,
@@ -60,16 +60,16 @@ fn both(
     format!("({} or {dotted})", series(&select(metric, topic, settings)))
 }
 
-/// The series of the workload's pods, with the label `pod`. The first join is there to fail: where two
-/// pods share a `job` and `instance`, `VictoriaMetrics` gives both of them the series in the second one.
+/// The series of the workload's pods, with the label `pod`. The first join only makes the query fail when two
+/// pods share a `job` and `instance`: in the second join, `VictoriaMetrics` would give the series to both.
 fn with_pod(series: &str, settings: &QuerySettings) -> String {
     let processes = processes(settings);
     let certain = format!("({series} + on (job, instance) group_left () {processes})");
     format!("(({certain} + on (job, instance) group_left (pod) {processes}) unless on (pod) vector(0))")
 }
 
-/// A zero for each process, with its pod, which is empty where it is none of the workload's. Of two
-/// processes of one pod, the younger one runs.
+/// A zero for each process, with its pod; the pod is empty if it is not one of the workload. Of two processes of
+/// one pod, the younger one runs.
 fn processes(settings: &QuerySettings) -> String {
     let info = fresh_times(&select("target_info", "", settings), settings);
     let place = [("k8s_namespace_name", "k8s.namespace.name"), ("k8s_pod_name", "k8s.pod.name")];

@@ -1,5 +1,5 @@
-//! Which series are those of a workload's pods: a pattern of the names its controllers give, which is
-//! short however many pods there are.
+//! A pattern that matches the names that a workload's controllers give to pods. It is short, however many pods
+//! there are.
 
 use std::collections::BTreeSet;
 
@@ -42,7 +42,7 @@ pub fn pod_pattern(pods: &[LivePod]) -> Option<String> {
     }
 }
 
-/// What the name of a pod begins with, and those of its kin.
+/// The text that the names of a pod and of its kin begin with.
 fn prefix(pod: &LivePod) -> &str {
     let name = pod.name.as_str();
     by_controller(pod).unwrap_or_else(|| match name.trim_end_matches('-').rfind('-') {

@@ -1,9 +1,9 @@
-//! The pieces presets are made of: escaped selectors and what keeps stale samples out.
+//! The parts that presets are made of: escaped selectors, and conditions that leave stale samples out.
 
 use super::settings::QuerySettings;
 use crate::promql::literal;
 
-/// `metric{labels}` with the user's matchers: every selector that is written here is written by this.
+/// `metric{labels}` with the user's matchers. Every selector of a preset is written by this function.
 pub(super) fn select(metric: &str, labels: &str, settings: &QuerySettings) -> String {
     let matchers = settings.matchers.to_string();
     let all: Vec<&str> = [labels, &matchers].into_iter().filter(|part| !part.is_empty()).collect();
@@ -29,7 +29,7 @@ pub(super) fn of_pods_by(
     select(metric, &selected, settings)
 }
 
-/// The time of the sample of each series of `selector` that has one fresh enough.
+/// The time of the sample of each series of `selector`, if it is fresh.
 pub(super) fn fresh_times(selector: &str, settings: &QuerySettings) -> String {
     match settings.max_sample_age {
         None => format!("timestamp({selector})"),
@@ -37,7 +37,7 @@ pub(super) fn fresh_times(selector: &str, settings: &QuerySettings) -> String {
     }
 }
 
-/// The series of `expression`, made of `selector` alone, whose sample is fresh enough.
+/// The series of `expression`, which reads `selector` alone, whose sample is fresh.
 pub(super) fn fresh(expression: &str, selector: &str, settings: &QuerySettings) -> String {
     match settings.max_sample_age {
         None => expression.to_owned(),
@@ -45,16 +45,15 @@ pub(super) fn fresh(expression: &str, selector: &str, settings: &QuerySettings) 
     }
 }
 
-/// Of the series that agree in `labels`, one: that whose sample is the newest. `expression` is made of
-/// `selector` alone. Two scrape jobs, or two replicas of the server, show a gauge twice, and one that
-/// has stopped shows its last value for minutes. Not for rates: that of a series which has just begun
-/// is too small.
+/// Of the series that agree in `labels`, the one with the newest sample. `expression` reads `selector` alone.
+/// Two scrape jobs, or two replicas of the server, show a gauge twice, and one that has stopped shows its last
+/// value for minutes. Not for rates: the rate of a series that has just begun is too small.
 pub(super) fn newest(expression: &str, selector: &str, labels: &str, settings: &QuerySettings) -> String {
     format!("({expression} and topk by ({labels}) (1, {}))", fresh_times(selector, settings))
 }
 
-/// The pods of `expression` of which one of `selectors` has a sample that is fresh enough. The first
-/// selector that knows a pod decides.
+/// The pods of `expression` that have a fresh sample in one of `selectors`. The first selector that has the pod
+/// decides.
 pub(super) fn fresh_pods(expression: &str, selectors: &[&str], settings: &QuerySettings) -> String {
     let Some(age) = settings.max_sample_age else {
         return expression.to_owned();

@@ -1,8 +1,8 @@
-//! The series a query reads, found in its text: to ask how old their newest samples are, which the
-//! answer of a query no longer tells. What is taken for a series and is none has no samples.
+//! Finds the series that a query reads in its text, to ask how old their newest samples are: the answer to the
+//! query does not tell. A word that is wrongly taken for a series has no samples, which does no harm.
 
 use crate::prometheus::MetricQuery;
-use crate::promql::literal;
+use crate::promql::{literal, string_length};
 
 /// Words that are followed by labels in parentheses.
 const GROUPING: [&str; 6] = ["by", "without", "on", "ignoring", "group_left", "group_right"];
@@ -26,7 +26,7 @@ impl SourceSeries {
         let mut rest = promql;
         while let Some(letter) = rest.chars().next() {
             let (length, series) = match letter {
-                '"' | '\'' | '`' => (quoted(rest), None),
+                '"' | '\'' | '`' => (string(rest), None),
                 '#' => (rest.find('\n').unwrap_or(rest.len()), None),
                 '[' => (rest.find(']').unwrap_or(rest.len()), None),
                 '{' => {
@@ -66,8 +66,8 @@ impl SourceSeries {
     }
 }
 
-/// What a text that begins with a name holds up to the end of what belongs to the name: a selector, or the
-/// labels of a grouping, which are no series.
+/// Reads a name and what belongs to it, a selector or the labels of a grouping; returns the length of both, and
+/// the series if it is one.
 fn named(text: &str) -> (usize, Option<SourceSeries>) {
     let name = word(text);
     let after = text[name.len()..].trim_start();
@@ -103,19 +103,9 @@ fn parentheses(text: &str) -> usize {
     enclosed(text, ')')
 }
 
-/// Length of the string that `text` begins with, quotes included; all of it where it does not end.
-fn quoted(text: &str) -> usize {
-    let mut letters = text.char_indices();
-    let Some((_, quote)) = letters.next() else { return 0 };
-    while let Some((at, letter)) = letters.next() {
-        match letter {
-            // Between backquotes a backslash is a letter.
-            '\\' if quote != '`' => drop(letters.next()),
-            letter if letter == quote => return at + quote.len_utf8(),
-            _ => {}
-        }
-    }
-    text.len()
+/// Length of the string that `text` begins with; all of it where the string does not end.
+fn string(text: &str) -> usize {
+    string_length(text).unwrap_or(text.len())
 }
 
 /// Length of the braces that `text` begins with; all of it where they do not end.
@@ -131,7 +121,7 @@ fn enclosed(text: &str, end: char) -> usize {
         if text[at..].starts_with(end) {
             return at + 1;
         }
-        at += quoted(&text[at..]);
+        at += string(&text[at..]);
     }
     text.len()
 }

@@ -1,11 +1,25 @@
-//! Reads an answer of the query API straight from its bytes, keeping pods, values and times only.
+//! Reads an answer of the query API from its bytes, and keeps only pods, values and times.
 //!
-//! [`instant`] and [`range`] are the whole boundary: bytes in, samples or an [`ErrorKind`] out.
-//! Memory is bounded by [`Wanted::max_bytes`], half of which may be kept; a string and the samples of a
-//! series by limits of their own, while they are read; nesting by the parser's own limit.
+//! How it works:
 //!
-//! Visitors read every legal form. In front of them a scanner takes the series of a vector off in
-//! the compact form that servers write; where it stops, they go on.
+//! 1. A [window](window) of 64 KiB reads the body, checks that it is UTF-8, and counts its bytes, so memory does not
+//!    grow with the answer.
+//! 2. Two parsers read from the window: first the [scanner](scan), then the [visitors](visit).
+//! 3. The scanner is fast and reads one form only: a vector of series in the compact JSON that Prometheus and
+//!    `VictoriaMetrics` write.
+//! 4. It takes a series only when it has seen the whole of it and what follows it.
+//! 5. At the first byte that it does not expect, it stops: an escape, a space, another key, an error.
+//! 6. The visitors then read the rest as if it were the whole answer: the text in front of the first series is
+//!    put back before it.
+//! 7. The visitors are serde's and `serde_json`'s, so they read every legal form, and every error is theirs.
+//! 8. The scanner is fast because neighbouring series look alike: it keeps the last one as a
+//!    [template](template), compares the text between the values of labels sixteen bytes at a time, and parses
+//!    only the name of the pod and the number.
+//! 9. Both parsers hand samples to one [sink](sink), and both count what it keeps: half of
+//!    [`Wanted::max_bytes`] at most. Long strings, long series and deep nesting have limits of their own.
+//! 10. The tests hold both parsers to the same result for every answer, wherever it is cut (`twins.rs`).
+//!
+//! A typed serde structure alone takes 2.5 times as long, and memory that grows with the answer.
 
 mod answer;
 mod decoder;

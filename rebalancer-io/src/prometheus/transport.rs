@@ -5,7 +5,7 @@ use std::fmt;
 use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, LOCATION};
@@ -246,7 +246,7 @@ impl HttpTransport {
         let headers = self.headers()?;
         let mut secrets = Secrets::of(&headers);
         self.extra.iter().for_each(|(_, value)| secrets.add(value.expose_secret()));
-        self.sent.lock().unwrap_or_else(PoisonError::into_inner).extend(&secrets);
+        self.sent.lock().expect("no thread panics while it holds the lock").extend(&secrets);
         let sent = Timestamp::now();
         let answer = match method {
             Method::Post => {
@@ -307,7 +307,7 @@ impl Transport for HttpTransport {
     }
 
     fn masked(&self, said: &[u8]) -> Option<Vec<u8>> {
-        let sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        let sent = self.sent.lock().expect("no thread panics while it holds the lock");
         sent.masked_bytes(said)
     }
 }

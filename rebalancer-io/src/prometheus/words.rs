@@ -6,6 +6,8 @@ use std::io;
 
 use rustls::CertificateError;
 
+use crate::text::is_hidden;
+
 /// Longest quotation of the other side, in characters: enough for an error text, short in a log.
 const MAX_WORDS: usize = 200;
 
@@ -64,8 +66,8 @@ pub(crate) fn cause(text: &str) -> String {
     format!("{} {}", shortened(text, HEAD), shortened(&tail, MAX_WORDS))
 }
 
-/// The words of another side: HTML reduced to its text, white space joined, control and direction
-/// characters escaped, cut to 200 characters.
+/// What another side says: HTML reduced to its text, white space joined, hidden characters escaped, cut to
+/// 200 characters.
 pub(crate) fn words(text: &str) -> String {
     let text = text.trim_start();
     let plain = if text.starts_with('<') { without_tags(text) } else { text.to_owned() };
@@ -83,12 +85,9 @@ pub(crate) fn shortened(text: &str, max: usize) -> String {
             short.push('…');
             break;
         }
-        let directs =
-            matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        let breaks = matches!(character, '\u{2028}' | '\u{2029}');
         if character == '\n' || character == '\t' {
             short.push(' ');
-        } else if character.is_control() || directs || breaks {
+        } else if is_hidden(character) {
             write!(short, "{}", character.escape_unicode()).expect("a String accepts every write");
         } else {
             short.push(character);

@@ -1,5 +1,5 @@
-//! Decodes whole answers: lets the scanner take what it can, the visitors what is left, and checks what
-//! the answer says of itself.
+//! Decodes whole answers: the scanner reads what it can, the visitors read the rest, and then what the
+//! answer says of itself is checked.
 
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -65,7 +65,7 @@ pub(crate) fn instant_into<S: Sink>(
 
 /// Lets the visitors read what the scanner has left.
 fn instant_from<S: Sink>(
-    Scanner { head, mut sink, counts, kept, .. }: Scanner<'_, S>,
+    Scanner { opening, mut sink, counts, kept, .. }: Scanner<'_, S>,
     window: Window<impl Read>,
     wanted: &Wanted<'_>,
 ) -> Result<(S, Remarks), ErrorKind> {
@@ -78,7 +78,7 @@ fn instant_from<S: Sink>(
         sink.take(&pod, points);
         pod.len() + SAMPLE_BYTES
     };
-    let mut envelope = visited(head, window, &pick, &mut take)?;
+    let mut envelope = visited(opening, window, &pick, &mut take)?;
     envelope.data.counts += counts;
     let remarks = check::<visit::Instant>(envelope, wanted)?;
     one_a_pod(&sink.repeated())?;
@@ -174,15 +174,15 @@ fn opened<R: Read>(body: R, wanted: &Wanted<'_>) -> Result<Window<R>, ErrorKind>
     Err(ErrorKind::NotJson { content_type: String::new(), words: words(&window.excerpt_ahead()) })
 }
 
-/// Lets the visitors read `head` and then the window.
+/// Lets the visitors read `opening` and then the window.
 fn visited<S: visit::Shape>(
-    head: &str,
+    opening: &str,
     mut window: Window<impl Read>,
     pick: &Pick<'_>,
     take: &mut Take<'_, S>,
 ) -> Result<Envelope, ErrorKind> {
     let parsed = {
-        let mut parser = serde_json::Deserializer::from_reader(head.as_bytes().chain(&mut window));
+        let mut parser = serde_json::Deserializer::from_reader(opening.as_bytes().chain(&mut window));
         EnvelopeSeed { pick, take }.deserialize(&mut parser).and_then(|envelope| {
             parser.end()?;
             Ok(envelope)

@@ -1,21 +1,21 @@
-//! Where a string ends: at the first quote, if nothing before it is an escape or a control character.
+//! Finds the end of a JSON string, sixteen bytes at a time.
 
 use wide::u8x16;
 
 /// Bytes looked at in one step.
 const STEP: usize = 16;
 
-/// Why a series was not taken.
+/// Why the scanner stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stop {
-    /// The text ends too early.
+    /// The text that was read so far ends too early.
     Short,
-    /// It is not of the compact form.
-    Surprise,
+    /// The text is not of the compact form.
+    Unexpected,
 }
 
-/// Where the string whose text begins at `from` ends: at its closing quote. An escape and a raw control
-/// character are surprises.
+/// Position of the closing quote of the string whose text begins at `from`. An escape or a raw control
+/// character in it is unexpected.
 #[inline]
 pub(super) fn string_end(bytes: &[u8], from: usize) -> Result<usize, Stop> {
     let mut at = from;
@@ -31,8 +31,8 @@ pub(super) fn string_end(bytes: &[u8], from: usize) -> Result<usize, Stop> {
     closing(bytes, at + length)
 }
 
-/// A bit, the lowest for the first byte, for each that ends the plain text of a string: quotes,
-/// backslashes and control characters.
+/// A bit mask of the bytes that end the plain text of a string: quotes, backslashes and control characters.
+/// The lowest bit stands for the first byte.
 #[inline]
 fn marks(block: &[u8; STEP]) -> u32 {
     let bytes = u8x16::from(*block);
@@ -42,7 +42,7 @@ fn marks(block: &[u8; STEP]) -> u32 {
 
 #[inline]
 fn closing(bytes: &[u8], at: usize) -> Result<usize, Stop> {
-    if bytes[at] == b'"' { Ok(at) } else { Err(Stop::Surprise) }
+    if bytes[at] == b'"' { Ok(at) } else { Err(Stop::Unexpected) }
 }
 
 #[cfg(test)]
@@ -60,7 +60,7 @@ mod tests {
                 let mut string = block.to_vec();
                 string.push(b'"');
                 let end = if is_mark { at } else { STEP };
-                let expected = if string[end] == b'"' { Ok(end) } else { Err(Stop::Surprise) };
+                let expected = if string[end] == b'"' { Ok(end) } else { Err(Stop::Unexpected) };
                 assert_eq!(string_end(&string, 0), expected, "{byte:#x} at {at}");
             }
         }
@@ -74,9 +74,9 @@ mod tests {
                 bytes[length - 1] = b'"';
                 for (byte, end) in [
                     (b'"', Ok(first)),
-                    (b'\\', Err(Stop::Surprise)),
-                    (b'\n', Err(Stop::Surprise)),
-                    (0x1f, Err(Stop::Surprise)),
+                    (b'\\', Err(Stop::Unexpected)),
+                    (b'\n', Err(Stop::Unexpected)),
+                    (0x1f, Err(Stop::Unexpected)),
                     (b' ', if first + 1 < length { Ok(length - 1) } else { Err(Stop::Short) }),
                     (b'"' | 0x80, if first + 1 < length { Ok(length - 1) } else { Err(Stop::Short) }),
                 ] {

@@ -1,10 +1,9 @@
-//! The fast road: reads the series of a vector in the compact form in which servers write them, and
-//! leaves at the first surprise.
+//! The scanner: takes the series of a vector in the compact form that servers write, and stops at the
+//! first byte that it does not expect.
 //!
-//! It takes whole series only, and one only when it is known to be followed by another one or by
-//! the end of the list. What it leaves is a vector of the remaining series, which the visitors read
-//! with [`Scanner::head`] put back in front. So every other form, every error and whatever stands
-//! around the series is theirs, and the result is the one they would have come to alone.
+//! It takes a series only when another one or the end of the list follows it. What remains is the rest of
+//! the list; with [`Scanner::opening`] in front of it, that is again a whole vector, which the visitors read.
+//! So the result is the one that the visitors alone would have come to.
 
 use std::io::Read;
 use std::ops::Range;
@@ -15,117 +14,118 @@ use super::sink::{Point, Sink};
 use super::template::Template;
 use super::window::Window;
 
-/// What stands before the first series: as Prometheus writes it, and as VictoriaMetrics does.
-const HEADS: [&str; 2] = [
+/// The text before the first series, as Prometheus and as VictoriaMetrics write it.
+const OPENINGS: [&str; 2] = [
     r#"{"status":"success","data":{"resultType":"vector","result":["#,
     r#"{"status":"success","isPartial":false,"data":{"resultType":"vector","result":["#,
 ];
 
-/// Most digits of the seconds of a time: their milliseconds are whole numbers in an `f64`.
+/// Most digits of a time in whole seconds. With so many, an `f64` holds its milliseconds exactly.
 const MAX_SECOND_DIGITS: usize = 10;
 
 /// Memory that a sample takes beside its name, in bytes: where the name ends, the value, and a moment.
 pub(super) const SAMPLE_BYTES: usize = 32;
 
-/// What stands between the value of a series and the next one.
-const SEAM: &[u8; 4] = b"\"]},";
+/// The text between the value of a series and the next series.
+const BETWEEN_SERIES: &[u8; 4] = b"\"]},";
 
 /// Reads series off a window.
 pub(super) struct Scanner<'a, S> {
-    /// What was taken in front of the series; empty when nothing was.
-    pub head: &'static str,
+    /// The text that was read before the first series; empty when nothing was read.
+    pub opening: &'static str,
     /// What took the samples.
     pub sink: S,
-    /// What was left out of the series taken.
+    /// Series that were read, and how many of them were left out.
     pub counts: Counts,
-    /// Memory that the samples taken take, in bytes.
+    /// Memory that the sink uses for its samples, in bytes.
     pub kept: usize,
     wanted: &'a Wanted<'a>,
-    last: Pattern,
+    last: LastSeries,
 }
 
-/// What the last series looked like: the next one mostly differs in the values of labels alone.
+/// What the last series looked like. Mostly the next one differs from it only in values of labels.
 #[derive(Default)]
-struct Pattern {
-    /// What stood before the name of the pod; empty when there is nothing to go by.
+struct LastSeries {
+    /// The text before the name of the pod; empty when there is no last series to compare with.
     before: Template,
-    /// What stood between the name and the value.
+    /// The text between the name of the pod and the value.
     after: Template,
-    /// The end of that: what stood between the labels and the value.
-    link: Vec<u8>,
+    /// The end of that text, from the last label on: it holds the time.
+    value_prefix: Vec<u8>,
     /// The time in it.
     timestamp_ms: i64,
-    /// Whether the labels name another namespace than the wanted one.
+    /// Whether the labels name a namespace other than the wanted one.
     other_namespace: bool,
 }
 
-/// Where a series has its pod and its value.
+/// The pod of a series, and where its value begins.
 struct Parts<'t> {
     pod: &'t str,
     value_start: usize,
 }
 
 impl<'a, S: Sink> Scanner<'a, S> {
-    /// A scanner that has taken nothing.
+    /// A scanner that has read nothing.
     pub(super) fn new(wanted: &'a Wanted<'a>, sink: S) -> Self {
-        Self { head: "", sink, counts: Counts::default(), kept: 0, wanted, last: Pattern::default() }
+        Self { opening: "", sink, counts: Counts::default(), kept: 0, wanted, last: LastSeries::default() }
     }
 
-    /// Takes what there is to take off `window`.
+    /// Reads from `window` what it can.
     pub(super) fn scan(window: &mut Window<impl Read>, wanted: &'a Wanted<'a>, sink: S) -> Self {
         let mut scanner = Self::new(wanted, sink);
-        while scanner.head.is_empty() {
+        while scanner.opening.is_empty() {
             let text = window.text();
-            if let Some(head) = HEADS.into_iter().find(|head| text.starts_with(head)) {
-                scanner.head = head;
-                window.advance(head.len());
-            } else if !HEADS.into_iter().any(|head| head.starts_with(text)) || !window.fill() {
+            if let Some(opening) = OPENINGS.into_iter().find(|opening| text.starts_with(opening)) {
+                scanner.opening = opening;
+                window.advance(opening.len());
+            } else if !OPENINGS.into_iter().any(|opening| opening.starts_with(text)) || !window.fill() {
                 return scanner;
             }
         }
         loop {
-            let (taken, stop) = scanner.series(window.text());
+            let (taken, stop) = scanner.take_all(window.text());
             window.advance(taken);
-            if stop == Stop::Surprise || scanner.kept > wanted.max_kept() || !window.fill() {
+            if stop == Stop::Unexpected || scanner.kept > wanted.max_kept() || !window.fill() {
                 return scanner;
             }
         }
     }
 
-    /// Takes the series at the beginning of `text`; returns their length, and what ended it.
-    fn series(&mut self, text: &str) -> (usize, Stop) {
+    /// Takes all series at the beginning of `text`; returns their length, and why it stopped.
+    fn take_all(&mut self, text: &str) -> (usize, Stop) {
         let mut at = 0;
         loop {
-            at = self.alike(text, at);
-            match self.one(text, at) {
+            at = self.take_alike(text, at);
+            match self.take_one(text, at) {
                 Ok(next) => at = next,
                 Err(stop) => return (at, stop),
             }
         }
     }
 
-    /// Takes series that look as the last one did, from the one at `start` on; returns where the
-    /// first other one stands, or the last one there is.
-    fn alike(&mut self, text: &str, start: usize) -> usize {
+    /// Takes series that look like the last one, from the one at `start` on. Returns where the first one
+    /// begins that looks different, or that nothing is known to follow.
+    fn take_alike(&mut self, text: &str, start: usize) -> usize {
         let mut at = start;
-        while let Some((pod, value, next)) = self.last.again(text, at) {
+        while let Some((pod, value, next)) = self.last.next_alike(text, at) {
             self.take(pod, value);
             at = next;
         }
         at
     }
 
-    /// Takes the series at `start`; returns where the next one, or the end of the list, stands.
-    fn one(&mut self, text: &str, start: usize) -> Result<usize, Stop> {
+    /// Takes the series at `start`, whatever its labels are. Returns where the next one, or the end of the
+    /// list, begins.
+    fn take_one(&mut self, text: &str, start: usize) -> Result<usize, Stop> {
         let bytes = text.as_bytes();
         let Parts { pod, value_start } = self.parts(text, start)?;
         let end = string_end(bytes, value_start)?;
-        let value: f64 = text[value_start..end].parse().map_err(|_| Stop::Surprise)?;
+        let value: f64 = text[value_start..end].parse().map_err(|_| Stop::Unexpected)?;
         let at = literal(bytes, end, b"\"]}")?;
         let next = match bytes.get(at) {
             Some(b']') => at,
             Some(b',') => literal(bytes, at, b",{")? - 1,
-            other => return Err(other.map_or(Stop::Short, |_| Stop::Surprise)),
+            other => return Err(other.map_or(Stop::Short, |_| Stop::Unexpected)),
         };
         self.take(pod, value);
         Ok(next)
@@ -143,7 +143,7 @@ impl<'a, S: Sink> Scanner<'a, S> {
         }
     }
 
-    /// Reads a series up to its value, label by label.
+    /// Reads a series label by label up to its value, and remembers how it looks.
     fn parts<'t>(&mut self, text: &'t str, start: usize) -> Result<Parts<'t>, Stop> {
         let bytes = text.as_bytes();
         let label = self.wanted.pod_label.as_bytes();
@@ -164,17 +164,17 @@ impl<'a, S: Sink> Scanner<'a, S> {
             match slot.map(|slot| slot.replace(value..value_end)) {
                 None => others.push(value..value_end),
                 Some(None) => {}
-                // A label that stands there twice is for the visitors to refuse.
-                Some(Some(_)) => return Err(Stop::Surprise),
+                // The visitors refuse a label that is there twice.
+                Some(Some(_)) => return Err(Stop::Unexpected),
             }
             at = value_end + 2;
             match bytes.get(value_end + 1) {
                 Some(b',') => {}
                 Some(b'}') => break,
-                other => return Err(other.map_or(Stop::Short, |_| Stop::Surprise)),
+                other => return Err(other.map_or(Stop::Short, |_| Stop::Unexpected)),
             }
         }
-        let value_start = self.last.link(bytes, at)?;
+        let value_start = self.last.value_start(bytes, at)?;
         self.last.other_namespace = namespace.is_some_and(|found| {
             !found.is_empty() && self.wanted.namespace.is_some_and(|wanted| *wanted != text[found])
         });
@@ -188,11 +188,11 @@ impl<'a, S: Sink> Scanner<'a, S> {
     }
 }
 
-impl Pattern {
-    /// Pod and value of the series at `start` and where the next one stands, if it looks as the last
-    /// one did and is followed by another.
+impl LastSeries {
+    /// The pod and the value of the series at `start`, and where the next one begins; `None` where it does
+    /// not look like the last one, or is not followed by another.
     #[inline]
-    fn again<'t>(&mut self, text: &'t str, start: usize) -> Option<(&'t str, f64, usize)> {
+    fn next_alike<'t>(&mut self, text: &'t str, start: usize) -> Option<(&'t str, f64, usize)> {
         let bytes = text.as_bytes();
         if self.before.is_empty() {
             return None;
@@ -201,44 +201,44 @@ impl Pattern {
         let pod_end = string_end(bytes, pod).ok()?;
         let value_start = self.after.end(bytes, pod_end)?;
         let rest = &bytes[value_start..];
-        // Where the number ends its string does, or the seam is not there.
+        // Where the number ends, its string must end too.
         let (value, length) = fast_float2::parse_partial(rest).ok()?;
-        let next = value_start + length + SEAM.len();
-        let goes_on = rest[length..].starts_with(SEAM) && bytes.get(next) == Some(&b'{');
+        let next = value_start + length + BETWEEN_SERIES.len();
+        let goes_on = rest[length..].starts_with(BETWEEN_SERIES) && bytes.get(next) == Some(&b'{');
         goes_on.then(|| (&text[pod..pod_end], value, next))
     }
 
-    /// Reads what stands between labels and value, and keeps the time in it.
-    fn link(&mut self, bytes: &[u8], at: usize) -> Result<usize, Stop> {
-        if !self.link.is_empty() && bytes[at..].starts_with(&self.link) {
-            return Ok(at + self.link.len());
+    /// Where the value begins, `at` being the end of the labels; remembers the time between the two.
+    fn value_start(&mut self, bytes: &[u8], at: usize) -> Result<usize, Stop> {
+        if !self.value_prefix.is_empty() && bytes[at..].starts_with(&self.value_prefix) {
+            return Ok(at + self.value_prefix.len());
         }
         let time = literal(bytes, at, br#","value":["#)?;
         let (timestamp_ms, end) = milliseconds(bytes, time)?;
         let end = literal(bytes, end, b",\"")?;
-        // A pattern holds a time.
+        // The templates hold the earlier time.
         self.before = Template::default();
         self.timestamp_ms = timestamp_ms;
-        self.link.clear();
-        self.link.extend_from_slice(&bytes[at..end]);
+        self.value_prefix.clear();
+        self.value_prefix.extend_from_slice(&bytes[at..end]);
         Ok(end)
     }
 }
 
-/// Where `expected`, which must stand at `at`, ends.
+/// Where `expected` ends, which must be the text at `at`.
 fn literal(bytes: &[u8], at: usize, expected: &[u8]) -> Result<usize, Stop> {
     let rest = &bytes[at..];
     if rest.starts_with(expected) {
         return Ok(at + expected.len());
     }
-    Err(if expected.starts_with(rest) { Stop::Short } else { Stop::Surprise })
+    Err(if expected.starts_with(rest) { Stop::Short } else { Stop::Unexpected })
 }
 
-/// Reads a time of at most three decimals, exactly; any other is a surprise.
+/// Reads a time with at most three decimals exactly; any other is unexpected.
 fn milliseconds(bytes: &[u8], at: usize) -> Result<(i64, usize), Stop> {
     let (seconds, mut end) = digits(bytes, at)?;
     if end == at || end - at > MAX_SECOND_DIGITS || (bytes[at] == b'0' && end - at > 1) {
-        return Err(Stop::Surprise);
+        return Err(Stop::Unexpected);
     }
     let mut fraction_ms = 0;
     if bytes[end] == b'.' {
@@ -248,13 +248,13 @@ fn milliseconds(bytes: &[u8], at: usize) -> Result<(i64, usize), Stop> {
             1 => 100,
             2 => 10,
             3 => 1,
-            _ => return Err(Stop::Surprise),
+            _ => return Err(Stop::Unexpected),
         };
     }
     Ok((seconds * 1000 + fraction_ms, end))
 }
 
-/// The number that the digits from `at` on make, and where they end: before the end of the text.
+/// The number that the digits at `at` make, and where they end. They must end before the text does.
 fn digits(bytes: &[u8], at: usize) -> Result<(i64, usize), Stop> {
     let mut number: i64 = 0;
     for (end, byte) in bytes.iter().enumerate().skip(at) {
@@ -262,7 +262,7 @@ fn digits(bytes: &[u8], at: usize) -> Result<(i64, usize), Stop> {
             return Ok((number, end));
         }
         if end - at > MAX_SECOND_DIGITS {
-            return Err(Stop::Surprise);
+            return Err(Stop::Unexpected);
         }
         number = number * 10 + i64::from(byte - b'0');
     }

@@ -9,12 +9,11 @@ pub struct Point {
     pub value: f64,
 }
 
-/// Takes samples as they are read. What has been taken of an answer that turns out to be none is of
-/// no use.
+/// Takes samples while they are read. If the answer then turns out to be unusable, so is what was taken.
 pub(crate) trait Sink {
-    /// Takes one.
+    /// Takes the sample of one pod.
     fn take(&mut self, pod: &str, point: Point);
 
-    /// The pods that were taken again, once for each time after the first.
+    /// The pods that came more than once, one entry for each time after the first.
     fn repeated(&self) -> Vec<&str>;
 }

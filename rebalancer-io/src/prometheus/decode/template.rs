@@ -1,4 +1,4 @@
-//! A piece of a series in which only the values of some labels change from one to the next.
+//! A part of a series, and which of its label values vary from one series to the next.
 
 use std::ops::Range;
 
@@ -7,24 +7,25 @@ use super::quote::string_end;
 /// Bytes compared in one step.
 const STEP: usize = 16;
 
+/// The text of the last series, to find where the same part of the next series ends.
 #[derive(Default)]
 pub(super) struct Template {
     text: Vec<u8>,
-    /// Where in it values stand that may be others.
-    values: Vec<Range<usize>>,
-    /// Those of them that have been others. What lies between has one length, so the processor foresees
-    /// every step.
-    others: Vec<Range<usize>>,
+    /// Where in it the label values are, which may vary.
+    label_values: Vec<Range<usize>>,
+    /// Label values that have been seen to vary. The text between them is constant, so comparing it
+    /// predicts well.
+    varying: Vec<Range<usize>>,
 }
 
 impl Template {
-    /// A template of `bytes[span]`, with those of `values` that lie in it.
+    /// A template of `bytes[span]`; label values outside of the span are left out.
     pub(super) fn new(bytes: &[u8], span: Range<usize>, values: &[Range<usize>]) -> Self {
         let inside = values.iter().filter(|value| span.start <= value.start && value.end < span.end);
         Self {
-            values: inside.map(|value| value.start - span.start..value.end - span.start).collect(),
+            label_values: inside.map(|value| value.start - span.start..value.end - span.start).collect(),
             text: bytes[span].to_vec(),
-            others: Vec::new(),
+            varying: Vec::new(),
         }
     }
 
@@ -32,27 +33,27 @@ impl Template {
         self.text.is_empty()
     }
 
-    /// Where the piece at `start` ends; `None` when something else stands there.
+    /// Where the part that begins at `start` ends; `None` when the text there is different.
     #[inline]
     pub(super) fn end(&mut self, bytes: &[u8], start: usize) -> Option<usize> {
         let (mut from, mut at) = (0, start);
-        for other in &self.others {
-            let same_text = &self.text[from..other.start];
-            if !stands(same_text, bytes, at) {
-                return self.end_with_another(bytes, start, from..other.start, at);
+        for varying in &self.varying {
+            let same_text = &self.text[from..varying.start];
+            if !is_at(same_text, bytes, at) {
+                return self.end_with_one_more(bytes, start, from..varying.start, at);
             }
-            (from, at) = (other.end, string_end(bytes, at + same_text.len()).ok()?);
+            (from, at) = (varying.end, string_end(bytes, at + same_text.len()).ok()?);
         }
         let same_text = &self.text[from..];
-        if !stands(same_text, bytes, at) {
-            return self.end_with_another(bytes, start, from..self.text.len(), at);
+        if !is_at(same_text, bytes, at) {
+            return self.end_with_one_more(bytes, start, from..self.text.len(), at);
         }
         Some(at + same_text.len())
     }
 
-    /// The same, with one more value that is another: `self.text[span]` does not stand at `at`.
+    /// The same, when `self.text[span]` is not at `at`: perhaps one more label value varies.
     #[cold]
-    fn end_with_another(
+    fn end_with_one_more(
         &mut self,
         bytes: &[u8],
         start: usize,
@@ -61,26 +62,26 @@ impl Template {
     ) -> Option<usize> {
         let pairs = self.text[span.clone()].iter().zip(&bytes[at..]);
         let different = span.start + pairs.take_while(|(ours, theirs)| ours == theirs).count();
-        // Up to here the text is the same, so this value begins where that of the template did.
+        // The text is the same up to here, so the value begins where the template has it.
         let holds = |value: &&Range<usize>| value.start <= different && different <= value.end;
-        let another = self.values.iter().find(holds)?.clone();
-        if self.others.contains(&another) {
+        let another = self.label_values.iter().find(holds)?.clone();
+        if self.varying.contains(&another) {
             return None;
         }
-        let place = self.others.partition_point(|other| other.start < another.start);
-        self.others.insert(place, another);
+        let place = self.varying.partition_point(|other| other.start < another.start);
+        self.varying.insert(place, another);
         self.end(bytes, start)
     }
 }
 
-/// Whether `piece` stands at `at`. In steps, for the C library of a static program compares byte by byte.
+/// Whether `piece` is at `at`. In steps: the C library of a static program compares byte by byte.
 #[inline]
-fn stands(piece: &[u8], bytes: &[u8], at: usize) -> bool {
+fn is_at(piece: &[u8], bytes: &[u8], at: usize) -> bool {
     let Some(found) = bytes.get(at..at + piece.len()) else { return false };
     let (blocks, rest) = piece.as_chunks::<STEP>();
     let (others, other_rest) = found.as_chunks::<STEP>();
     let same = blocks.iter().zip(others).all(|(block, other)| block == other);
-    // The last bytes, some of them for the second time.
+    // The last step overlaps the one before it.
     same && match (piece.last_chunk::<STEP>(), found.last_chunk::<STEP>()) {
         (Some(last), Some(other_last)) => last == other_last,
         _ => rest == other_rest,
@@ -127,7 +128,7 @@ mod tests {
             assert_eq!(end(&SERIES[..at]), None, "{at}");
             let mut changed = series.to_vec();
             changed[at] = b'#';
-            let in_value = template().values.iter().any(|value| value.contains(&at));
+            let in_value = template().label_values.iter().any(|value| value.contains(&at));
             let changed = String::from_utf8(changed).expect("it is ASCII");
             assert_eq!(end(&changed).is_some(), in_value, "{changed}");
         }

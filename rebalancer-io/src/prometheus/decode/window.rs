@@ -1,5 +1,5 @@
-//! The reader under both parsers: counts and caps the bytes, checks that they are UTF-8, and keeps
-//! what lies around the current one for error messages.
+//! The reader below both parsers. It counts and limits the bytes, checks that they are UTF-8, and keeps the
+//! bytes around the current one for error messages.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -31,15 +31,15 @@ pub(super) struct Window<R> {
     /// Offset in the body of `buffer[0]`.
     base: u64,
     max_bytes: u64,
-    /// Nothing is read any more: the body has ended, or reading it has failed.
+    /// Nothing more is read: the body has ended, or reading it has failed.
     ended: bool,
-    /// Why it failed; told once everything before it has been handed out.
+    /// Why reading failed; returned once everything before it has been handed out.
     failure: Option<io::Error>,
-    /// What the parser is in the middle of.
+    /// The string that the parser is in, if it is in one.
     string: Text,
 }
 
-/// Where in a string, or between two, a parser is.
+/// Whether a parser is in a string, and how long that is.
 #[derive(Default)]
 struct Text {
     /// Bytes of the string so far; `None` outside of one.

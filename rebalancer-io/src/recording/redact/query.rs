@@ -1,6 +1,7 @@
 //! A query without names: a replay only asks whether it is the same one.
 
 use super::names::Words;
+use crate::promql::string_length;
 
 /// The query with other words in its strings, and for the words of names outside of them. Comments
 /// are left out.
@@ -10,30 +11,16 @@ pub fn redacted(query: &str, words: &Words<'_>) -> String {
     while let Some(at) = rest.find(['"', '\'', '`', '#']) {
         let (before, from) = rest.split_at(at);
         redacted.push_str(&words.known_in(before));
-        let mark = &from[..1];
-        if mark == "#" {
+        if from.starts_with('#') {
             rest = &from[from.find('\n').unwrap_or(from.len())..];
             continue;
         }
-        let inside = &from[1..];
-        let end = end_of(inside, mark);
-        let closed = inside.get(end..end + 1).unwrap_or_default();
-        redacted.extend([mark, &words.text(&inside[..end]), closed]);
-        rest = &inside[end + closed.len()..];
+        // One that does not end goes on to the end of the query.
+        let (string, behind) = from.split_at(string_length(from).unwrap_or(from.len()));
+        redacted.push_str(&words.text(string));
+        rest = behind;
     }
     redacted + &words.known_in(rest)
-}
-
-/// Where the string that begins here ends.
-fn end_of(text: &str, mark: &str) -> usize {
-    let mut escaped = false;
-    for (at, character) in text.char_indices() {
-        if !escaped && text[at..].starts_with(mark) {
-            return at;
-        }
-        escaped = !escaped && character == '\\' && mark != "`";
-    }
-    text.len()
 }
 
 #[cfg(test)]

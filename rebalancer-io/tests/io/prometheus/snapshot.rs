@@ -5,7 +5,6 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use rebalancer_core::Metric;
-use rebalancer_io::metrics::{MetricQuery, MetricsSource};
 use rebalancer_io::prometheus::Wanted;
 use rebalancer_io::snapshot::{Snapshot, SnapshotError};
 use tempfile::TempDir;
@@ -41,11 +40,6 @@ fn answers_are_found_by_name_plain_or_compressed() {
     assert_eq!(Metric::ALL.map(samples), [Some(12), None, Some(989), Some(988)]);
     assert_eq!(snapshot.pods(), Some(&b"{}"[..]));
     assert_eq!(snapshot.evaluation_time(), Timestamp::from_second(1_795_410_000).ok());
-    let instant = |name: &str| snapshot.instant(&MetricQuery::new(name, "q"), Timestamp::UNIX_EPOCH);
-    assert_eq!(instant("cpu").map(|answer| answer.samples.len()), Ok(12));
-    assert_eq!(instant("memory").map(|answer| answer.samples.len()), Ok(0), "no file is an empty answer");
-    let moments = (Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH, std::time::Duration::from_secs(1));
-    assert!(snapshot.range(&MetricQuery::new("cpu", "q"), moments.0, moments.1, moments.2).is_err());
 }
 
 #[test]
