@@ -389,8 +389,8 @@ pub struct GuardReport {
 
 impl From<Verdict> for GuardReport {
     fn from(verdict: Verdict) -> Self {
-        let Verdict { guard, standing, value, limit, reason } = verdict;
-        Self { name: guard.to_owned(), verdict: standing, value, limit, reason }
+        let Verdict { check, standing, value, limit, reason, .. } = verdict;
+        Self { name: check.to_string(), verdict: standing, value, limit, reason }
     }
 }
 

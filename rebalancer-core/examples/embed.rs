@@ -5,7 +5,7 @@ use std::error::Error;
 use std::time::{Duration, Instant};
 
 use rebalancer_core::{
-    Action, Answer, ClaimFate, Controller, Engine, LivePod, Metric, OwnerStatus, PodState, Presence, Role,
+    Action, Answer, ClaimFate, Controller, Engine, LivePod, Metric, OwnerStatus, PodState, Presence,
     Rotation, RotationOptions, RotationPlan, RotationReport, Thresholds, Workload,
 };
 
@@ -16,14 +16,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let engine = Engine::new(Thresholds { cpu: 0.4, ..Thresholds::default() });
     let analysis = engine.analyze(&loads)?;
     println!("{}", analysis.reason());
-    let Some(targets) = analysis.targets() else {
+    if !analysis.should_rebalance() {
         return Ok(());
-    };
-
-    let targets = [
-        (Role::Busiest, loads[targets.busiest].name.as_str()),
-        (Role::LeastBusy, loads[targets.least_busy].name.as_str()),
-    ];
+    }
+    let targets = analysis.target_names();
     let options = RotationOptions::until(Duration::from_secs(60));
     let plan = RotationPlan::new(&targets, &workload, options)?;
     let report = rotate(plan, &mut Scheduler { workload })?;
@@ -67,7 +63,7 @@ impl Scheduler {
             // Evictions are answered at once here: none is on its way when a stop is asked for.
             Action::AwaitEviction(_) => Answer::NotSent,
             Action::LookUp(_) => Answer::LookedUp(Ok(Presence::Absent)),
-            Action::Wait { until, .. } => {
+            Action::Wait { until } => {
                 std::thread::sleep(until.saturating_sub(start.elapsed()));
                 Answer::Waited
             }

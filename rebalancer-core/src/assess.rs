@@ -3,39 +3,67 @@
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
+use crate::diagnosis::ill_pods::ill_pods;
+use crate::diagnosis::illness::IllPods;
 use crate::diagnosis::{Diagnosis, diagnose};
 use crate::facts::Facts;
-use crate::guard::{GuardSettings, Standing, Trigger, Verdict, evaluate, trigger};
+use crate::guard::evaluate;
+use crate::guard::settings::GuardSettings;
+use crate::guard::verdict::{Check, Standing, Verdict};
 use crate::input::join::SetAside;
 use crate::measure::analysis::Analysis;
-use crate::strategy::{Selection, Strategy, select};
+use crate::strategy::{NothingSelected, Selection, Strategy, select};
+use crate::trigger::{Trigger, trigger};
 
 /// What guards, strategy and diagnosis make of an analysis.
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
 pub struct Assessment {
     /// What asks for a rotation; `None` when nothing does.
     pub trigger: Option<Trigger>,
-    /// The pods the strategy takes; `None` when nothing asks for it or the strategy finds none.
+    /// The pods the strategy takes; `None` when nothing asks for a rotation or the strategy finds none.
     pub selection: Option<Selection>,
-    /// The guards' answers in their order, then the strategy's where it finds no pod.
+    /// The answers of the guards in their order, then that of the strategy where it finds no pod.
     pub guards: Vec<Verdict>,
     /// Why the load is uneven and whether a rotation can help.
     pub diagnosis: Diagnosis,
+    /// Whether the diagnosis is obeyed: [`GuardSettings::diagnosis`].
+    pub obeys_diagnosis: bool,
 }
 
-/// Whether a diagnosis that a rotation is futile is obeyed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Futility {
-    /// It withholds the rotation.
-    #[default]
-    Binding,
-    /// It is told and not obeyed: `GUARDS=off`.
-    Advisory,
-}
-
-/// Assesses an analysis. Every guard and every step of the diagnosis is asked, also after one has
-/// refused; a balanced workload is asked little.
+/// Assesses an analysis. Asks every guard and every test of the diagnosis, also after one has refused;
+/// of a balanced workload it asks little.
+///
+/// `set_aside` are the pods that a [`Join`](crate::Join) left out; none where the caller has chosen the
+/// pods itself.
+///
+/// ```
+/// use core::time::Duration;
+/// use rebalancer_core::guard::GuardSettings;
+/// use rebalancer_core::{Engine, Facts, LivePod, Metric, PodState, Strategy, Thresholds, assess};
+///
+/// let cores = [("orders-0", 3.0), ("orders-1", 0.2), ("orders-2", 1.0), ("orders-3", 1.0)];
+/// let pods = cores.map(|(name, cores)| PodState::new(name).with(Metric::Cpu, cores));
+/// let day = Duration::from_secs(24 * 3600);
+/// let live = cores.map(|(name, _)| LivePod { age: Some(day), ..LivePod::assumed(name) });
+///
+/// let analysis = Engine::new(Thresholds::default()).analyze(&pods)?;
+/// // No history is at hand here, so the guard that needs one is off.
+/// let guards = GuardSettings { persistence: None, ..GuardSettings::STANDARD };
+/// let assessment = assess(&analysis, &[], &Facts::new(&live), &guards, Strategy::RotateOutliers);
+/// let selection = assessment.rotation().expect("no guard holds");
+/// let targets: Vec<&str> = selection.targets(&analysis).into_iter().map(|(_, name)| name).collect();
+/// assert_eq!(targets, ["orders-0", "orders-1"]);
+///
+/// // Where one holds, its verdict says why.
+/// let young = cores.map(|(name, _)| LivePod { age: Some(Duration::from_secs(60)), ..LivePod::assumed(name) });
+/// let assessment = assess(&analysis, &[], &Facts::new(&young), &guards, Strategy::RotateOutliers);
+/// assert!(assessment.rotation().is_none());
+/// let held: Vec<String> = assessment.held_by().map(|verdict| verdict.to_string()).collect();
+/// assert_eq!(held[0], "cooldown: the youngest pod, orders-0, is 60 s old, 30 min are needed");
+/// # Ok::<(), rebalancer_core::AnalyzeError>(())
+/// ```
 pub fn assess(
     analysis: &Analysis<'_>,
     set_aside: &[SetAside],
@@ -44,38 +72,39 @@ pub fn assess(
     strategy: Strategy,
 ) -> Assessment {
     let trigger = trigger(analysis, facts, settings);
-    let mut guards = evaluate(analysis, set_aside, facts, settings);
-    let selected = trigger.as_ref().map(|trigger| select(strategy, trigger, analysis, facts));
+    let mut guards = evaluate(analysis, set_aside, facts, settings, trigger.as_ref());
+    let ill = if trigger.is_some() { ill_pods(analysis, facts) } else { IllPods::default() };
+    let selected = trigger.as_ref().map(|trigger| select(strategy, trigger, &ill, analysis, facts));
     let (selection, refusal) = match selected {
         Some(Ok(selection)) => (Some(selection), None),
         Some(Err(refusal)) => (None, Some(refusal)),
         None => (None, None),
     };
-    let diagnosis = diagnose(analysis, facts, trigger.as_ref(), selection.as_ref(), &guards);
-    guards.extend(refusal.map(|refusal| Verdict {
-        guard: "strategy",
-        standing: Standing::Hold,
-        value: None,
-        limit: None,
-        reason: refusal.to_string(),
-    }));
-    Assessment { trigger, selection, guards, diagnosis }
+    let diagnosis = diagnose(analysis, facts, trigger.as_ref(), selection.as_ref(), &ill, &guards);
+    let refused = |why: NothingSelected| Verdict::new(Check::Strategy, Standing::Hold, why.to_string());
+    guards.extend(refusal.map(refused));
+    Assessment { trigger, selection, guards, diagnosis, obeys_diagnosis: settings.diagnosis }
 }
 
 impl Assessment {
-    /// All verdicts: the guards', then the diagnosis' where a rotation was triggered.
-    pub fn verdicts(&self, futility: Futility) -> Vec<Verdict> {
+    /// All verdicts that count: those of the guards, then that of the diagnosis where a rotation is
+    /// triggered and the diagnosis is obeyed.
+    pub fn verdicts(&self) -> Vec<Verdict> {
         let mut verdicts = self.guards.clone();
-        if self.trigger.is_some() && futility == Futility::Binding {
+        if self.trigger.is_some() && self.obeys_diagnosis {
             verdicts.push(self.diagnosis.verdict());
         }
         verdicts
     }
 
+    /// The verdicts that hold the rotation back: all that are not a pass.
+    pub fn held_by(&self) -> impl Iterator<Item = Verdict> {
+        self.verdicts().into_iter().filter(|verdict| verdict.standing != Standing::Pass)
+    }
+
     /// The pods to rotate, which is what a run does and a plan shows: `None` unless every verdict is
-    /// a pass. What is unknown refuses as what holds does.
-    pub fn rotation(&self, futility: Futility) -> Option<&Selection> {
-        let refused = self.verdicts(futility).iter().any(|verdict| verdict.standing != Standing::Pass);
-        self.selection.as_ref().filter(|_| !refused)
+    /// a pass. An unknown verdict refuses as one that holds does.
+    pub fn rotation(&self) -> Option<&Selection> {
+        self.selection.as_ref().filter(|_| self.held_by().next().is_none())
     }
 }

@@ -5,49 +5,51 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::input::history::History;
-use crate::input::live_pod::LivePod;
+use crate::input::live_pod::{LiveIndex, LivePod};
 use crate::input::metric::{Metric, PerMetric};
 use crate::input::partitions::Partitions;
 use crate::kafka::assignor::{Assignor, UnknownAssignor};
 use crate::kafka::forecast::GroupFacts;
 use crate::kafka::recognise::recognise;
 
-/// A group has settled this long after a pod was born: two refreshes of its metrics, and the window
+/// Time that a group needs to settle after a pod started: two refreshes of its metrics, and the window
 /// of a rate.
 const SETTLING: Duration = Duration::from_secs(5 * 60);
 
-/// A rotation's pods are evicted one after the other.
+/// Pods started within this time of each other count as one replacement: a rotation evicts its pods one
+/// after the other.
 const BORN_TOGETHER: Duration = Duration::from_secs(15 * 60);
 
-/// Shortest and longest stretch before and after a replacement that are compared. With the time to
-/// settle, the shortest is there when the cooldown ends.
+/// Shortest and longest time before and after a replacement that are compared. The shortest and the time
+/// to settle have passed when the cooldown ends.
 const SHORTEST_SIDE: Duration = Duration::from_secs(25 * 60);
 const LONGEST_SIDE: Duration = Duration::from_secs(60 * 60);
 
 /// An older replacement is no evidence: the load of the day has shifted.
 pub(crate) const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Rotations within a day after which the spread must have fallen. With three, noise of a fifth lets one
-/// in a hundred futile groups that are known by their CPU alone be rotated a third and fourth time.
+/// After this many rotations within a day the spread must have fallen. With three, one in a hundred groups
+/// that no rotation can help was rotated a third and fourth time in simulation, where only CPU was known
+/// and its noise was a fifth.
 pub(crate) const ROTATIONS_A_DAY: usize = 2;
 
-/// The same where the rotation replaces a pod that is itself the cause: with two, one in twelve
-/// workloads with three sick pods among twelve keeps the last of them.
+/// The same where the rotation replaces a pod that is itself the cause. With two, one in twelve workloads
+/// with three sick pods among twelve kept the last of them.
 pub(crate) const CURES_A_DAY: usize = 3;
 
 /// Pods born longer than this after a rollout began were replaced, not rolled out.
 const ROLLOUT: Duration = Duration::from_secs(15 * 60);
 
-/// An input that may not be there. Its absence makes a verdict unknown, never an error.
+/// An optional input. If it is missing, a verdict is unknown; it is never an error.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub enum Fact<T> {
     /// Nobody asked for it, or the answer was empty.
     #[default]
     Absent,
-    /// It was asked for and the answer says nothing usable; says why. It holds nothing back.
+    /// The answer says nothing usable; the text says why. Holds nothing back.
     Unusable(String),
-    /// A server refused or failed to give it; says why. What it would have told is not known, so who
-    /// acts holds back wherever it could change the verdict.
+    /// A server refused or failed to give it; the text says why. Holds back wherever the input could have
+    /// changed the verdict.
     Failed(String),
     /// It is known.
     Known(T),
@@ -122,7 +124,19 @@ pub struct Facts<'a> {
 }
 
 impl<'a> Facts<'a> {
-    /// Knows the live pods, and that the four metrics were asked for.
+    /// Knows the live pods, and that the four metrics were asked for; set [`Facts::asked`] where fewer were.
+    ///
+    /// ```
+    /// use rebalancer_core::kafka::Assignor;
+    /// use rebalancer_core::{AssignorChoice, Fact, Facts, LivePod};
+    ///
+    /// let live = [LivePod::assumed("orders-0"), LivePod::assumed("orders-1")];
+    /// let mut facts = Facts::new(&live);
+    /// facts.exported_assignor = Fact::Known("range".into());
+    /// assert_eq!(facts.known_assignor(), Some(Assignor::Range));
+    /// facts.assignor = AssignorChoice::Unknown;
+    /// assert_eq!(facts.known_assignor(), None, "a setting beats what an exporter says");
+    /// ```
     pub fn new(live: &'a [LivePod]) -> Self {
         Self {
             live,
@@ -160,9 +174,9 @@ impl<'a> Facts<'a> {
         GroupFacts::new(self.partitions.known()?, self.live.len(), consumers, self.known_assignor())
     }
 
-    /// The live pod called `name`.
-    pub(crate) fn pod(&self, name: &str) -> Option<&LivePod> {
-        self.live.iter().find(|pod| pod.name == name)
+    /// The position of the live pod called `name`.
+    pub(crate) fn live_index(&self, name: &str) -> Option<LiveIndex> {
+        self.live.iter().position(|pod| pod.name == name).map(LiveIndex)
     }
 }
 

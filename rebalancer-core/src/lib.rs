@@ -13,19 +13,20 @@ mod input;
 mod measure;
 mod rotation;
 mod strategy;
+mod trigger;
 mod wording;
 
 pub mod diagnosis;
 pub mod guard;
 pub mod kafka;
 
-pub use assess::{Assessment, Futility, assess};
+pub use assess::{Assessment, assess};
 pub use facts::{AssignorChoice, Fact, Facts, PastSpread, Replacement, Window};
 pub use input::history::{Grid, History, InvalidHistory};
 pub use input::join::{
     Join, JoinError, JoinRules, Joined, MetricAnswer, MetricIssues, Sample, SetAside, SetAsideReason,
 };
-pub use input::live_pod::{Controller, LivePod, LocalVolume, Phase, Protection};
+pub use input::live_pod::{Controller, LiveIndex, LivePod, LocalVolume, Phase, Protection};
 pub use input::metric::{DEFAULT_FLOORS, DEFAULT_WEIGHTS, Metric, PerMetric};
 pub use input::names::NameList;
 pub use input::partitions::{InvalidPartitions, Partition, PartitionSample, Partitions};
@@ -34,17 +35,23 @@ pub use kafka::forecast::{Forecast, GroupFacts, LEAST_GAIN, NoPair, PlannedPair,
 pub use measure::analysis::{Analysis, Coverage, Finding};
 pub use measure::candidates::Candidates;
 pub use measure::engine::{AnalyzeError, Engine};
-pub use measure::outliers::Outliers;
+pub use measure::outliers::{Outliers, Role};
 pub use measure::spread::{Spread, median};
 pub use measure::thresholds::{InvalidThreshold, Thresholds};
-pub use rotation::{
-    Action, Answer, ApiFailure, Budget, BudgetProblem, CLAIM_MARGIN, Claim, ClaimFate, ClaimRequest,
-    Disturbance, EVICTION_MARGIN, EligibilityRules, EvictionRequest, FailureKind, IneligiblePod, LAST_LOOK,
-    MAX_TARGETS, Method, Mode, Objection, OwnerStatus, Pacing, PlanError, PlannedWorkload, Presence,
-    RECOVERY_POLL, Reason, Role, Rotation, RotationOptions, RotationOutcome, RotationPlan, RotationReport,
-    Step, Target, UnexpectedAnswer, Violation, WaitReason, Workload, check_plan, disturbances,
-    divided_targets, objections, remarks, storage_words,
+pub use rotation::check::{Violation, check_plan};
+pub use rotation::claim::{CLAIM_MARGIN, Claim, ClaimFate, ClaimRequest, LAST_LOOK};
+pub use rotation::disturbance::Disturbance;
+pub use rotation::eligibility::{EligibilityRules, IneligiblePod, Objection, objections, storage_words};
+pub use rotation::machine::{EVICTION_MARGIN, RECOVERY_POLL, Rotation};
+pub use rotation::options::{Method, Mode, Pacing, RotationOptions};
+pub use rotation::plan::{MAX_TARGETS, PlanError, RotationPlan, Target};
+pub use rotation::protocol::{
+    Action, Answer, ApiFailure, Budget, EvictionRequest, FailureKind, Presence, UnexpectedAnswer,
 };
+pub use rotation::report::{BudgetProblem, Reason, RotationOutcome, RotationReport, Step};
+pub use rotation::rollout::{divided_targets, remarks};
+pub use rotation::settled::disturbances;
+pub use rotation::workload::{OwnerStatus, PlannedWorkload, Workload};
 pub use strategy::{NothingSelected, Selection, Strategy, UnknownStrategy, select};
 
 /// Keeps the code of the README true.

@@ -5,12 +5,12 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::str::FromStr;
 
-use crate::diagnosis::{IllPod, ill_pods};
+use crate::diagnosis::illness::IllPods;
 use crate::facts::Facts;
-use crate::guard::Trigger;
 use crate::kafka::forecast::{Forecast, NoPair};
 use crate::measure::analysis::Analysis;
-use crate::measure::outliers::Outliers;
+use crate::measure::outliers::{Outliers, Role};
+use crate::trigger::Trigger;
 
 /// The setting `STRATEGY`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -74,6 +74,14 @@ pub struct Selection {
     pub forecast: Option<Forecast>,
 }
 
+impl Selection {
+    /// The pods with the part each plays, as [`RotationPlan::new`](crate::RotationPlan::new) takes them.
+    pub fn targets<'a>(&self, analysis: &Analysis<'a>) -> Vec<(Role, &'a str)> {
+        let names = self.pods.iter().map(|position| analysis.name(*position));
+        Role::ALL.into_iter().zip(names).collect()
+    }
+}
+
 /// Why a strategy takes no pod although a threshold is passed.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -92,32 +100,51 @@ pub enum NothingSelected {
     NoSickPod,
 }
 
-/// The pods to rotate once a rotation is triggered.
+/// Picks the pods to rotate once a rotation is triggered.
+///
+/// ```
+/// use rebalancer_core::diagnosis::ill_pods;
+/// use rebalancer_core::guard::{GuardSettings, trigger};
+/// use rebalancer_core::{Engine, Facts, Metric, PodState, Role, Strategy, Thresholds, select};
+///
+/// let cores = [("a", 3.0), ("b", 1.0), ("c", 0.5)];
+/// let pods = cores.map(|(name, cores)| PodState::new(name).with(Metric::Cpu, cores));
+/// let analysis = Engine::new(Thresholds::default()).analyze(&pods)?;
+/// let facts = Facts::new(&[]);
+/// let trigger = trigger(&analysis, &facts, &GuardSettings::OFF).expect("a threshold is passed");
+/// let ill = ill_pods(&analysis, &facts);
+///
+/// let selection = select(Strategy::RotateOutliers, &trigger, &ill, &analysis, &facts)?;
+/// assert_eq!(selection.targets(&analysis), [(Role::Busiest, "a"), (Role::LeastBusy, "c")]);
+/// let none = select(Strategy::ReplaceOutlier, &trigger, &ill, &analysis, &facts).unwrap_err();
+/// assert_eq!(none.to_string(), "no pod is sick, and replace_outlier replaces nothing else");
+/// # Ok::<(), Box<dyn core::error::Error>>(())
+/// ```
 ///
 /// # Errors
 /// Why there are none; that withholds the rotation.
 pub fn select(
     strategy: Strategy,
     trigger: &Trigger,
+    ill: &IllPods,
     analysis: &Analysis<'_>,
     facts: &Facts<'_>,
 ) -> Result<Selection, NothingSelected> {
     let Outliers { busiest, least_busy } = trigger.targets;
-    match strategy {
-        Strategy::RotateOutliers => Ok(Selection { pods: alloc::vec![busiest, least_busy], forecast: None }),
-        Strategy::PlannedPair => {
-            if let Some(IllPod { position, .. }) = ill_pods(analysis, facts).into_iter().next() {
-                let other = if position == least_busy { busiest } else { least_busy };
-                return Ok(Selection { pods: alloc::vec![position, other], forecast: None });
-            }
+    let without_forecast = |pods: &[usize]| Selection { pods: pods.to_vec(), forecast: None };
+    match (strategy, ill.worst()) {
+        (Strategy::RotateOutliers, _) => Ok(without_forecast(&[busiest, least_busy])),
+        (Strategy::ReplaceOutlier, Some(sick)) => Ok(without_forecast(&[sick.position])),
+        (Strategy::ReplaceOutlier, None) => Err(NothingSelected::NoSickPod),
+        (Strategy::PlannedPair, Some(sick)) => {
+            let other = if sick.position == least_busy { busiest } else { least_busy };
+            Ok(without_forecast(&[sick.position, other]))
+        }
+        (Strategy::PlannedPair, None) => {
             let pair = facts.group().ok_or(NoPair::OwnersUnknown)?.planned_pair()?;
-            let pods = pair.pods.map(|place| candidate(&facts.live[place].name, analysis));
+            let pods = pair.pods.map(|live| candidate(&facts.live[live.0].name, analysis));
             let pods = pods.into_iter().collect::<Result<Vec<usize>, NothingSelected>>()?;
             Ok(Selection { pods, forecast: Some(pair.forecast) })
-        }
-        Strategy::ReplaceOutlier => {
-            let sick = ill_pods(analysis, facts).into_iter().next().ok_or(NothingSelected::NoSickPod)?;
-            Ok(Selection { pods: alloc::vec![sick.position], forecast: None })
         }
     }
 }

@@ -1,7 +1,10 @@
-//! Numbers in sentences: short, and never rounded across the limit they are held against.
+//! Numbers, durations and lists in sentences.
 
 use alloc::format;
-use alloc::string::String;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::fmt;
+use core::time::Duration;
 
 /// `value > limit` or `value <= limit`, with as many digits as the comparison needs to look true.
 pub(crate) fn against(value: f64, limit: f64) -> String {
@@ -14,4 +17,25 @@ pub(crate) fn against(value: f64, limit: f64) -> String {
         }
     }
     format!("{value} {sign} {limit}")
+}
+
+/// A duration in the largest unit of which there are two or more: `90 min`, `2 d`.
+pub(crate) fn lasting(duration: Duration) -> String {
+    const UNITS: [(u64, &str); 3] = [(86_400, "d"), (3_600, "h"), (60, "min")];
+    let seconds = duration.as_secs();
+    let unit = UNITS.into_iter().find(|(length, _)| seconds >= 2 * length);
+    let (length, name) = unit.unwrap_or((1, "s"));
+    format!("{} {name}", seconds / length)
+}
+
+/// How many reasons one message spells out; a rollout of a thousand pods has thousands.
+const SPELLED_OUT: usize = 8;
+
+/// Joins reasons into one line, `a; b; c`, and says how many more there are.
+pub(crate) fn joined<T: fmt::Display>(reasons: &[T]) -> String {
+    let mut words: Vec<String> = reasons.iter().take(SPELLED_OUT).map(ToString::to_string).collect();
+    if reasons.len() > SPELLED_OUT {
+        words.push(format!("and {} more", reasons.len() - SPELLED_OUT));
+    }
+    words.join("; ")
 }

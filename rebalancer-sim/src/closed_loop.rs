@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rebalancer_core::guard::{GuardSettings, Persistence, Standing};
+use rebalancer_core::guard::{Check, GuardSettings, Persistence, Standing};
 use rebalancer_core::kafka::Assignor;
 use rebalancer_core::{
-    Analysis, Assessment, AssignorChoice, DEFAULT_FLOORS, Engine, Fact, Facts, Futility, Join, JoinRules,
-    Joined, LivePod, Metric, PastSpread, Sample, Spread, Strategy, Thresholds, assess,
+    Analysis, Assessment, AssignorChoice, DEFAULT_FLOORS, Engine, Fact, Facts, Join, JoinRules, Joined,
+    LivePod, Metric, PastSpread, Sample, Spread, Strategy, Thresholds, assess,
 };
 
 use crate::consumer_group::{ConsumerGroup, GroupShape};
@@ -18,8 +18,6 @@ use crate::consumer_group::{ConsumerGroup, GroupShape};
 pub struct Policy {
     /// The guards, and with any of them on the trigger floors.
     pub guards: GuardSettings,
-    /// Whether a diagnosis that a rotation is futile is obeyed.
-    pub futility: Futility,
     /// Which pods are taken.
     pub strategy: Strategy,
     /// What is known of the group.
@@ -41,16 +39,11 @@ pub enum Knowledge {
 
 impl Policy {
     /// The plain rule: `GUARDS=off`.
-    pub const PLAIN: Self = Self {
-        guards: GuardSettings::OFF,
-        futility: Futility::Advisory,
-        strategy: Strategy::RotateOutliers,
-        knowledge: Knowledge::Pods,
-    };
+    pub const PLAIN: Self =
+        Self { guards: GuardSettings::OFF, strategy: Strategy::RotateOutliers, knowledge: Knowledge::Pods };
 
     /// All guards at their defaults: `GUARDS=standard`.
-    pub const STANDARD: Self =
-        Self { guards: GuardSettings::STANDARD, futility: Futility::Binding, ..Self::PLAIN };
+    pub const STANDARD: Self = Self { guards: GuardSettings::STANDARD, ..Self::PLAIN };
 
     /// The same policy knowing more or less.
     #[must_use]
@@ -144,8 +137,8 @@ fn decide(
         Engine::new(policy.thresholds()).analyze_joined(&joined).expect("pods have names of their own");
     let facts = facts(group, &live, assignor, policy.knowledge);
     let assessment = assess(&analysis, &joined.set_aside, &facts, &policy.guards, policy.strategy);
-    note(&analysis, &assessment, policy.futility, outcome);
-    let Some(selection) = assessment.rotation(policy.futility) else { return Vec::new() };
+    note(&analysis, &assessment, outcome);
+    let Some(selection) = assessment.rotation() else { return Vec::new() };
     let place = |position: &usize| live.iter().position(|pod| pod.name == analysis.name(*position));
     selection.pods.iter().filter_map(place).collect()
 }
@@ -201,7 +194,7 @@ fn facts<'a>(
     facts
 }
 
-fn note(analysis: &Analysis<'_>, assessment: &Assessment, futility: Futility, outcome: &mut Outcome) {
+fn note(analysis: &Analysis<'_>, assessment: &Assessment, outcome: &mut Outcome) {
     if !analysis.should_rebalance() {
         return;
     }
@@ -209,15 +202,13 @@ fn note(analysis: &Analysis<'_>, assessment: &Assessment, futility: Futility, ou
     let cause = serde_json::to_value(&assessment.diagnosis.cause).expect("a cause serializes");
     let code = cause["code"].as_str().expect("a cause has a code").to_owned();
     *outcome.causes.entry(code).or_default() += 1;
-    let holding =
-        assessment.verdicts(futility).into_iter().find(|verdict| verdict.standing != Standing::Pass);
-    let Some(verdict) = holding else { return };
+    let Some(verdict) = assessment.held_by().next() else { return };
     let step = assessment.diagnosis.steps.iter().find(|step| step.standing == Standing::Hold);
-    let by = match (verdict.guard, step) {
-        ("diagnosis", Some(step)) => step.name,
-        (guard, _) => guard,
+    let by = match (verdict.check, step) {
+        (Check::Diagnosis, Some(step)) => step.check,
+        (check, _) => check,
     };
-    *outcome.withheld.entry(by.to_owned()).or_default() += 1;
+    *outcome.withheld.entry(by.to_string()).or_default() += 1;
 }
 
 fn sorted(mut loads: Vec<f64>) -> Vec<f64> {

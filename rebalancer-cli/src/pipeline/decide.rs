@@ -148,7 +148,7 @@ pub fn conclude(
             GuardMode::Off => "off",
         },
         strategy: settings.strategy,
-        verdicts: assessment.verdicts(settings.futility()),
+        verdicts: assessment.verdicts(),
         objections: target_objections(&targets, known.workload, settings),
         disturbances: disturbances.iter().chain(&divided).map(Disturbance::to_string).collect(),
         warnings,

@@ -112,7 +112,7 @@ fn outcome(analysis: &Analysis<'_>, assessment: &Assessment, context: &Context) 
         .verdicts
         .iter()
         .filter(|verdict| verdict.standing != Standing::Pass)
-        .map(|verdict| format!("{}: {}", verdict.guard, verdict.reason))
+        .map(|verdict| format!("{}: {}", verdict.check, verdict.reason))
         .collect();
     if !held.is_empty() {
         let held = held.join("; ");

@@ -1,7 +1,7 @@
 //! The part of the report that tells the cause of an uneven load.
 
-use rebalancer_core::diagnosis::{Diagnosis, Step};
-use rebalancer_core::guard::Standing;
+use rebalancer_core::diagnosis::Diagnosis;
+use rebalancer_core::guard::{Standing, Verdict};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -144,10 +144,10 @@ impl From<&Diagnosis> for DiagnosisReport {
     }
 }
 
-impl From<&Step> for StepReport {
-    fn from(step: &Step) -> Self {
+impl From<&Verdict> for StepReport {
+    fn from(step: &Verdict) -> Self {
         Self {
-            name: step.name.to_owned(),
+            name: step.check.to_string(),
             verdict: step.standing,
             value: step.value,
             limit: step.limit,

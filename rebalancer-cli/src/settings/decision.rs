@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rebalancer_core::guard::{ChurnBudget, GuardSettings, OutlierTrigger, Persistence};
-use rebalancer_core::{AssignorChoice, Futility, PerMetric, RotationOptions, Strategy, Thresholds};
+use rebalancer_core::{AssignorChoice, PerMetric, RotationOptions, Strategy, Thresholds};
 use rebalancer_io::podstate::Freshness;
 
 use crate::cli::args::{DecisionArgs, GuardArgs, GuardMode};
@@ -78,18 +78,8 @@ impl DecisionSettings {
     /// and the pacing are the standard ones.
     pub fn rotation_options(&self, allow_many_controllers: bool, run_timeout: Duration) -> RotationOptions {
         RotationOptions {
-            min_pods: self.thresholds.min_pods,
-            warm_up: self.warm_up(),
             allow_many_controllers,
-            ..RotationOptions::until(run_timeout)
-        }
-    }
-
-    /// Whether the diagnosis that a rotation is futile holds it back.
-    pub const fn futility(&self) -> Futility {
-        match self.mode {
-            GuardMode::Standard => Futility::Binding,
-            GuardMode::Off => Futility::Advisory,
+            ..RotationOptions::by(&self.thresholds, &self.guards, run_timeout)
         }
     }
 
@@ -114,6 +104,7 @@ fn guards(limits: &GuardArgs) -> GuardSettings {
             percent: seen.percent,
             min_history: seen.min_history,
         }),
+        diagnosis: true,
     }
 }
 

@@ -5,8 +5,101 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::diagnosis::Cause;
+use crate::kafka::assignor::Assignor;
 use crate::kafka::forecast::Forecast;
+
+/// Why the load is uneven.
+#[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(tag = "code", rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum Cause {
+    /// No threshold is passed.
+    Balanced,
+    /// One pod spends far more CPU on a message than the others. A rotation helps.
+    SickPod {
+        /// Name of the pod.
+        pod: String,
+        /// Its CPU per message over the median of the others.
+        ratio: f64,
+        /// What the ratio must be above.
+        limit: f64,
+    },
+    /// One pod has the most lag and reads far less than the others. A rotation helps.
+    StalledPod {
+        /// Name of the pod.
+        pod: String,
+        /// Its message rate over the median of the others.
+        share: f64,
+        /// What the share must be below.
+        limit: f64,
+    },
+    /// A threshold is passed only because there is next to no load: what is uneven is noise.
+    NearlyIdle,
+    /// A threshold is passed, but no pod stands out for long.
+    UnevenButNoisy,
+    /// No more partitions than consumers: each has at most one, and a hot one stays hot.
+    TooFewPartitions {
+        /// Number of partitions.
+        partitions: usize,
+        /// Number of consumers.
+        consumers: usize,
+    },
+    /// One partition makes up most of the load of the busiest pod, whoever reads it.
+    HotPartition {
+        /// Its topic.
+        topic: String,
+        /// Its number.
+        partition: u32,
+        /// Its share of the whole load, 0 to 1.
+        share: f64,
+        /// Its share of the load of the busiest pod, 0 to 1.
+        share_of_busiest: f64,
+    },
+    /// The partitions do not divide evenly among the consumers.
+    StructuralImbalance {
+        /// Number of partitions.
+        partitions: usize,
+        /// Number of consumers.
+        consumers: usize,
+        /// The spread that remains when all partitions are equally loaded.
+        best_cv: f64,
+    },
+    /// Replacements come back under the identity of the pods they replace, with the same partitions.
+    StaticMembership {
+        /// How that is known: `StatefulSet` or `configured`.
+        evidence: String,
+    },
+    /// The assignor deals by rank: a rotation only exchanges who has which load.
+    RankInvariantAssignor {
+        /// Which assignor.
+        assignor: Assignor,
+    },
+    /// Pods were replaced lately and the loads are as they were.
+    RotationIneffective,
+    /// Dealing the partitions of the two pods anew is not expected to gain enough.
+    NoGain,
+    /// The partitions are unevenly dealt; dealing them anew may help.
+    UnevenDeal,
+    /// The data do not tell.
+    Unknown,
+}
+
+impl Cause {
+    /// Smaller is more specific; 0 is the pod itself.
+    pub(super) const fn precedence(&self) -> u8 {
+        match self {
+            Self::SickPod { .. } | Self::StalledPod { .. } => 0,
+            Self::TooFewPartitions { .. } => 1,
+            Self::HotPartition { .. } => 2,
+            Self::StructuralImbalance { .. } => 3,
+            Self::StaticMembership { .. } => 4,
+            Self::RankInvariantAssignor { .. } => 5,
+            Self::RotationIneffective => 6,
+            Self::NoGain => 7,
+            Self::Balanced | Self::NearlyIdle | Self::UnevenButNoisy | Self::UnevenDeal | Self::Unknown => 8,
+        }
+    }
+}
 
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

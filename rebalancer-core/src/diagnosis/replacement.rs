@@ -1,5 +1,5 @@
-//! What replacements of the past tell: how unevenly the load lasts, whether the pods shared it anew, and
-//! how much of a fall is noise.
+//! What past replacements show: how uneven the load stays, whether the pods shared it differently
+//! afterwards, and how much of a fall is noise.
 
 use alloc::vec::Vec;
 
@@ -14,11 +14,6 @@ use crate::measure::spread::{Spread, median};
 /// A fall of fewer standard errors than this may be noise. Three, since the same experiment is looked
 /// at in every run while its sides grow from 25 to 60 minutes.
 const STANDARD_ERRORS: f64 = 3.0;
-
-/// Population coefficient of variation; 0 without loads.
-pub(super) fn cv(loads: &[f64]) -> f64 {
-    Spread::of(loads).map_or(0.0, |spread| spread.cv)
-}
 
 /// Half the sum of differences between the sorted shares of two equally long columns, 0 to 1;
 /// `None` when one of them sums to 0.

@@ -3,7 +3,7 @@
 use alloc::format;
 use core::time::Duration;
 
-use crate::guard::{Standing, Verdict};
+use crate::guard::verdict::{Check, Standing, Verdict};
 use crate::input::live_pod::LivePod;
 
 /// A pod younger than this counts against the budget.
@@ -12,7 +12,7 @@ const YOUNG: Duration = Duration::from_secs(6 * 60 * 60);
 /// Pods that a rotation makes young.
 const ROTATED: usize = 2;
 
-/// A budget below this would forbid a second rotation in a small workload.
+/// Smallest budget, in pods: less would forbid a second rotation in a small workload.
 const AT_LEAST: usize = 4;
 
 /// Share of the pods that may be younger than six hours, a rotation's two included.
@@ -40,8 +40,9 @@ pub fn churn_budget(live: &[LivePod], unlisted: usize, budget: ChurnBudget) -> V
     let limit = (pods * budget.percent as usize / 100).max(AT_LEAST);
     let after = young + ROTATED;
     Verdict {
-        guard: "churn_budget",
-        standing: if after > limit { Standing::Hold } else { Standing::Pass },
+        check: Check::ChurnBudget,
+        standing: Standing::held_if(after > limit),
+        failed: false,
         value: Some(after as f64),
         limit: Some(limit as f64),
         reason: format!(

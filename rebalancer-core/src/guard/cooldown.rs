@@ -3,8 +3,9 @@
 use alloc::format;
 use core::time::Duration;
 
-use crate::guard::{Standing, Verdict, words};
+use crate::guard::verdict::{Check, Standing, Verdict};
 use crate::input::live_pod::LivePod;
+use crate::wording::lasting;
 
 /// Holds while any live pod, warm or not, is younger than `limit`.
 ///
@@ -13,15 +14,16 @@ use crate::input::live_pod::LivePod;
 pub fn cooldown(live: &[LivePod], limit: Duration) -> Verdict {
     let youngest = live.iter().filter_map(|pod| Some((pod.age?, pod))).min_by_key(|(age, _)| *age);
     let holds = youngest.is_some_and(|(age, _)| age < limit);
-    let needed = words(limit);
+    let needed = lasting(limit);
     Verdict {
-        guard: "cooldown",
-        standing: if holds { Standing::Hold } else { Standing::Pass },
+        check: Check::Cooldown,
+        standing: Standing::held_if(holds),
+        failed: false,
         value: youngest.map(|(age, _)| age.as_secs_f64()),
         limit: Some(limit.as_secs_f64()),
         reason: match youngest {
             Some((age, pod)) => {
-                format!("the youngest pod, {}, is {} old, {needed} are needed", pod.name, words(age))
+                format!("the youngest pod, {}, is {} old, {needed} are needed", pod.name, lasting(age))
             }
             None => "no age is known; the pods count as old enough".into(),
         },

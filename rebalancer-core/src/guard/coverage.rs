@@ -1,10 +1,10 @@
-//! Coverage: a metric that too few pods have is not used. Part of the decision, guards on or off.
+//! Coverage: a metric that too few pods have is not used. This is part of the decision, with guards on or off.
 
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use crate::guard::{Standing, Verdict};
+use crate::guard::verdict::{Check, Standing, Verdict};
 use crate::input::metric::Metric;
 use crate::measure::analysis::Analysis;
 
@@ -23,8 +23,9 @@ pub fn coverage(analysis: &Analysis<'_>, asked: &[Metric]) -> Verdict {
         if coverage.eligible == 0 { 0.0 } else { coverage.having as f64 / coverage.eligible as f64 }
     };
     Verdict {
-        guard: "coverage",
-        standing: if decidable { Standing::Pass } else { Standing::Hold },
+        check: Check::Coverage,
+        standing: Standing::held_if(!decidable),
+        failed: false,
         value: looked_at.iter().map(|metric| share(*metric)).min_by(f64::total_cmp),
         limit: Some(analysis.thresholds().min_coverage),
         reason: if !decidable {

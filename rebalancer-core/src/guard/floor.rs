@@ -1,8 +1,8 @@
-//! Floor: a spread that passes its threshold only because the metric is nearly idle is noise.
+//! Floor: where a metric is nearly idle, a spread above its threshold is noise.
 
 use alloc::string::ToString;
 
-use crate::guard::{Standing, Verdict};
+use crate::guard::verdict::{Check, Standing, Verdict};
 use crate::input::metric::Metric;
 use crate::measure::analysis::Analysis;
 use crate::measure::analysis::Finding;
@@ -15,8 +15,9 @@ pub fn floor(analysis: &Analysis<'_>) -> Verdict {
     let metric = analysis.triggered().first().copied().unwrap_or(Metric::Cpu);
     let holds = analysis.finding() == Finding::BelowFloor;
     Verdict {
-        guard: "floor",
-        standing: if holds { Standing::Hold } else { Standing::Pass },
+        check: Check::Floor,
+        standing: Standing::held_if(holds),
+        failed: false,
         value: analysis.cv_compared(metric),
         limit: analysis.thresholds().of(metric),
         reason: if holds {

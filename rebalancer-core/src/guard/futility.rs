@@ -4,8 +4,9 @@ use alloc::format;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::guard::{Standing, Verdict, words};
+use crate::guard::verdict::{Check, Standing, Verdict};
 use crate::input::live_pod::LivePod;
+use crate::wording::lasting;
 
 /// Holds when the busiest pod is younger than `limit` although most pods are not.
 ///
@@ -18,22 +19,23 @@ pub fn futility(live: &[LivePod], busiest: &str, limit: Duration) -> Verdict {
     let young_fleet = ages.get(ages.len() / 2).is_some_and(|median| *median < limit);
     let young = age.is_some_and(|age| age < limit);
     Verdict {
-        guard: "futility",
-        standing: if young && !young_fleet { Standing::Hold } else { Standing::Pass },
+        check: Check::Futility,
+        standing: Standing::held_if(young && !young_fleet),
+        failed: false,
         value: age.map(|age| age.as_secs_f64()),
         limit: Some(limit.as_secs_f64()),
         reason: match age {
             None => format!("the age of the busiest pod, {busiest}, is not known; it counts as old enough"),
             Some(age) if young && young_fleet => format!(
                 "the busiest pod, {busiest}, is {} old, as young as most pods of the workload",
-                words(age)
+                lasting(age)
             ),
             Some(age) if young => format!(
                 "the busiest pod, {busiest}, was replaced {} ago and is busiest again; replacing it does not help",
-                words(age)
+                lasting(age)
             ),
             Some(age) => {
-                format!("the busiest pod, {busiest}, is {} old, {} are needed", words(age), words(limit))
+                format!("the busiest pod, {busiest}, is {} old, {} are needed", lasting(age), lasting(limit))
             }
         },
     }

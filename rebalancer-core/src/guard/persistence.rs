@@ -8,9 +8,11 @@ use core::time::Duration;
 use libm::floor;
 
 use crate::facts::{Fact, Facts};
-use crate::guard::{Standing, Trigger, Verdict, words};
+use crate::guard::verdict::{Check, Standing, Verdict};
 use crate::input::history::{Grid, History};
+use crate::input::metric::Metric;
 use crate::measure::analysis::Analysis;
+use crate::wording::lasting;
 
 /// The rule: in at least `percent` % of its samples the pod was above `factor` times the mean.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -54,22 +56,22 @@ impl Persistence {
     }
 }
 
-/// Holds unless the busiest pod stood out for most of the window in at least one of the metrics
-/// that trigger the rotation.
+/// Holds unless the pod called `busiest` stood out for most of the window in at least one of `metrics`,
+/// those that trigger the rotation.
 ///
 /// The value is the share of samples, in percent, in which it did, the limit what it must be. Without
 /// history, or with too few samples of the busiest pod, the answer is unknown.
 pub fn persistence(
     analysis: &Analysis<'_>,
     facts: &Facts<'_>,
-    trigger: &Trigger,
+    metrics: &[Metric],
+    busiest: &str,
     rule: &Persistence,
 ) -> Verdict {
-    let busiest = analysis.name(trigger.targets.busiest);
     let candidates =
         || -> Vec<&str> { analysis.candidates().iter().map(|position| analysis.name(position)).collect() };
     let mut best: Option<Verdict> = None;
-    for &metric in &trigger.metrics {
+    for &metric in metrics {
         let floor = analysis.thresholds().trigger_floors[metric];
         let mut verdict = match &facts.past[metric] {
             Fact::Known(history) => persistence_of_window(history, busiest, &candidates(), floor, rule),
@@ -113,10 +115,10 @@ pub fn persistence_of_window(
     let reason = format!(
         "pod {busiest} was above {} times the mean in {hits} of {samples} samples of the last {}, {} % are needed",
         rule.factor,
-        words(rule.window),
+        lasting(rule.window),
         rule.percent,
     );
-    verdict(if holds { Standing::Hold } else { Standing::Pass }, Some(share), limit, reason)
+    verdict(Standing::held_if(holds), Some(share), limit, reason)
 }
 
 /// The more favourable of two answers: pass, then unknown, then hold; the first of equals.
@@ -133,5 +135,5 @@ fn better(first: Option<Verdict>, second: Verdict) -> Verdict {
 }
 
 fn verdict(standing: Standing, value: Option<f64>, limit: Option<f64>, reason: String) -> Verdict {
-    Verdict { guard: "persistence", standing, value, limit, reason }
+    Verdict::new(Check::Persistence, standing, reason).with(value, limit)
 }

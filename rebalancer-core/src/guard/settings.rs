@@ -5,6 +5,7 @@ use core::time::Duration;
 use crate::guard::churn_budget::ChurnBudget;
 use crate::guard::outlier_trigger::OutlierTrigger;
 use crate::guard::persistence::Persistence;
+use crate::input::join::JoinRules;
 
 /// Every guard with its limit; `None` is off. The floors are part of
 /// [`Thresholds`](crate::Thresholds): `trigger_floors` of 0 turn that guard off.
@@ -19,8 +20,8 @@ use crate::guard::persistence::Persistence;
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct GuardSettings {
-    /// A pod that has worked for less takes no part; the same limit belongs into
-    /// [`JoinRules::warm_up`](crate::JoinRules::warm_up).
+    /// Leaves out pods that have worked for less. [`GuardSettings::join_rules`] and
+    /// [`RotationOptions::by`](crate::RotationOptions::by) hand it on.
     pub warm_up: Option<Duration>,
     /// The busiest pod must have been busy for most of a window.
     pub persistence: Option<Persistence>,
@@ -32,6 +33,8 @@ pub struct GuardSettings {
     pub churn_budget: Option<ChurnBudget>,
     /// Finds one hot pod in a large fleet, to which the spread is blind. Adds a trigger.
     pub outlier_trigger: Option<OutlierTrigger>,
+    /// Whether a diagnosis that a rotation cannot help withholds it; else it is only told.
+    pub diagnosis: bool,
 }
 
 impl GuardSettings {
@@ -44,6 +47,7 @@ impl GuardSettings {
         futility_age: Some(Duration::from_secs(180 * 60)),
         churn_budget: Some(ChurnBudget::STANDARD),
         outlier_trigger: None,
+        diagnosis: true,
     };
 
     /// `GUARDS=off`: exactly the plain rule.
@@ -54,7 +58,14 @@ impl GuardSettings {
         futility_age: None,
         churn_budget: None,
         outlier_trigger: None,
+        diagnosis: false,
     };
+
+    /// The rules of a join at `now_s` (seconds since the Unix epoch) with the warm-up of these guards, so that
+    /// it is given once.
+    pub fn join_rules(&self, max_sample_age: Duration, now_s: f64) -> JoinRules {
+        JoinRules { warm_up: self.warm_up.unwrap_or_default(), max_sample_age, now_s }
+    }
 
     /// The same guards but for those that look at the past of the pods, for data that hold none.
     #[must_use]

@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::ToString;
 use core::time::Duration;
 
-use crate::guard::{Standing, Verdict};
+use crate::guard::verdict::{Check, Standing, Verdict};
 use crate::input::join::{SetAside, SetAsideReason};
 
 /// Tells how many pods are left out because they have worked for less than `limit`.
@@ -15,8 +15,9 @@ pub fn warm_up(set_aside: &[SetAside], limit: Duration) -> Verdict {
     let young = set_aside.iter().filter(|pod| pod.reason == SetAsideReason::WarmingUp).count();
     let limit_s = limit.as_secs_f64();
     Verdict {
-        guard: "warm_up",
+        check: Check::WarmUp,
         standing: Standing::Pass,
+        failed: false,
         value: Some(young as f64),
         limit: Some(limit_s),
         reason: match young {

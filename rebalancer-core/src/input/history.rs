@@ -1,4 +1,4 @@
-//! What the metrics server remembers of one metric: samples of each pod on a fixed grid of time.
+//! The history of one metric: samples of each pod on a fixed grid of time.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -11,8 +11,8 @@ use libm::{fabs, round};
 
 use crate::input::pod::Load;
 
-/// Furthest a sample may lie from its step, in seconds. Servers answer a range query on the very
-/// grid they were asked for; what lies further away is the answer to another question.
+/// Largest distance of a sample from its step, in seconds. Servers answer a range query on the grid of the
+/// query; a sample further away belongs to another one.
 const GRID_TOLERANCE_S: f64 = 0.01;
 
 /// The instants of a range query: `steps` of them, `step` apart, the first at `start_s`.
@@ -62,18 +62,18 @@ impl Grid {
     }
 }
 
-/// Stretches of equal length whose means are known of every pod. Six: longer than noise remembers itself,
-/// and enough of them for a variance.
+/// Number of equal stretches of which each pod's mean is kept. With six, a stretch is longer than noise is
+/// correlated, and there are enough of them for a variance.
 pub(crate) const STRETCHES: usize = 6;
 
-/// Stands for a step without a load; no load is negative.
+/// Marks a step without a load; no load is negative.
 const GAP: f64 = -1.0;
 
 /// Samples of one metric: a column of steps for each pod, with gaps.
 ///
-/// What is known of every pod are its mean loads over [`STRETCHES`]. Single samples are kept of the pods that
-/// [`History::add_series`] adds; those of [`History::add_pooled`] are only part of the mean at each instant,
-/// which is all that is asked of most pods of a large fleet.
+/// Keeps the mean loads of every pod over [`STRETCHES`]. Keeps single samples only of pods that
+/// [`History::add_series`] adds. Samples of [`History::add_pooled`] become part of the mean at each instant,
+/// which is all that the decision needs of most pods of a large fleet.
 ///
 /// ```
 /// use core::time::Duration;

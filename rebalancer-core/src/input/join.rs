@@ -32,8 +32,8 @@ pub struct JoinRules {
     pub now_s: f64,
 }
 
-/// Joins answers with the pods that exist: the list of live pods, not the metrics server, says
-/// what there is.
+/// Joins answers with the pods that exist. The list of live pods says which pods exist, not the metrics
+/// server.
 ///
 /// ```
 /// use core::time::Duration;

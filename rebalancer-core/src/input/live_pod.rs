@@ -1,10 +1,15 @@
-//! What is alive: the pods of the workload as the scheduler of the cluster sees them.
+//! Live pods: the pods of the workload as the cluster lists them.
 
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
+
+/// Position of a pod among the live pods; not its position among the analysed ones, which are fewer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct LiveIndex(pub usize);
 
 /// One pod that exists now.
 ///

@@ -3,6 +3,7 @@
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use crate::input::live_pod::LiveIndex;
 use crate::input::pod::Load;
 
 /// One element of an answer with a load for each pod, topic and partition.
@@ -27,8 +28,8 @@ pub struct Partition {
     pub number: u32,
     /// Messages per second.
     pub load: f64,
-    /// Position in the live pods of the pod that owns it; `None` when nobody is known to.
-    pub owner: Option<usize>,
+    /// The live pod that owns it; `None` when none is known to.
+    pub owner: Option<LiveIndex>,
 }
 
 /// The partitions of a group, each once, sorted by topic and number.
@@ -39,7 +40,7 @@ pub struct Partitions {
     contested: Vec<(usize, u32)>,
 }
 
-/// Why an answer does not tell the load of each partition.
+/// Why an answer does not give the load of each partition.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidPartitions {
@@ -56,7 +57,7 @@ pub enum InvalidPartitions {
         /// Pod; empty when the samples name none.
         pod: String,
     },
-    /// A sample that is no load.
+    /// A sample that is not a load.
     #[error("the load of partition {partition} of topic {topic:?} is not a number")]
     NoLoad {
         /// Topic.
@@ -70,7 +71,7 @@ pub enum InvalidPartitions {
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Row<'a> {
     sample: PartitionSample<'a>,
-    owner: Option<usize>,
+    owner: Option<LiveIndex>,
 }
 
 impl Partitions {
@@ -155,7 +156,7 @@ impl Partitions {
     pub fn pod_loads(&self, pods: usize) -> Vec<f64> {
         let mut loads = alloc::vec![0.0; pods];
         for partition in &self.all {
-            if let Some(load) = partition.owner.and_then(|owner| loads.get_mut(owner)) {
+            if let Some(load) = partition.owner.and_then(|owner| loads.get_mut(owner.0)) {
                 *load += partition.load;
             }
         }
@@ -181,8 +182,8 @@ impl Partitions {
 
 /// The samples whose pod is alive or not told.
 fn rows<'a>(samples: impl IntoIterator<Item = PartitionSample<'a>>, live: &[&str]) -> Vec<Row<'a>> {
-    let mut places: Vec<(&str, usize)> =
-        live.iter().enumerate().map(|(place, name)| (*name, place)).collect();
+    let mut places: Vec<(&str, LiveIndex)> =
+        live.iter().enumerate().map(|(place, name)| (*name, LiveIndex(place))).collect();
     places.sort_unstable();
     let find = |name: &str| {
         let found = places.binary_search_by(|(live, _)| (*live).cmp(name)).ok()?;

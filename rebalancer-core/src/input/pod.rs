@@ -1,4 +1,4 @@
-//! What is measured of a pod: four loads, each optional, each finite and not negative.
+//! The loads of a pod: four numbers, each optional, finite and not negative.
 
 use alloc::string::String;
 

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use crate::kafka::group::TopicPartition;
+use crate::kafka::topic_partition::TopicPartition;
 
 /// Each topic in contiguous blocks; the first `partitions % members` members get one more.
 pub(super) fn range(partitions: &[TopicPartition], owned: &mut [Vec<TopicPartition>]) {

@@ -1,18 +1,20 @@
-//! What-if: the spread after a rotation, and the best one any deal of the partitions could give.
+//! Forecast: the spread after a rotation, and the best spread that any deal of the partitions can reach.
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::input::live_pod::LiveIndex;
 use crate::input::partitions::{Partition, Partitions};
 use crate::kafka::assignor::Assignor;
-use crate::kafka::group::{Group, Member, Shape, TopicPartition};
-use crate::measure::spread::Spread;
+use crate::kafka::group::{Group, Member, Shape};
+use crate::kafka::topic_partition::TopicPartition;
+use crate::measure::spread::cv;
 
 /// A pair is rotated by plan only when the spread is expected to fall by this share of itself.
 /// Below it the error of the rates is larger than the gain.
 pub const LEAST_GAIN: f64 = 0.05;
 
-/// Most pairs that are tried: each is a model of four rebalances.
+/// Maximum number of pairs tried: each takes a model of four rebalances.
 const MOST_PAIRS: usize = 66;
 
 /// Ranks of members are random and not known, so a prediction is the mean over this many orders.
@@ -46,7 +48,7 @@ pub struct GroupFacts<'a> {
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct PlannedPair {
     /// Positions of the two among the live pods, the busier one first.
-    pub pods: [usize; 2],
+    pub pods: [LiveIndex; 2],
     /// The spread now, after, and at best.
     pub forecast: Forecast,
 }
@@ -74,6 +76,10 @@ pub enum NoPair {
     },
 }
 
+/// A place for one consumer: those of the first live pod come first. Replacements sit behind all of them.
+#[derive(Clone, Copy)]
+struct Seat(usize);
+
 impl<'a> GroupFacts<'a> {
     /// A group of `pods` live pods; `None` unless the owner of every partition is known.
     ///
@@ -90,7 +96,7 @@ impl<'a> GroupFacts<'a> {
 
     /// The spread now, after the pods at these positions among the live ones are replaced by
     /// evictions, and at best.
-    pub fn forecast(&self, rotated: &[usize]) -> Forecast {
+    pub fn forecast(&self, rotated: &[LiveIndex]) -> Forecast {
         let loads: Vec<f64> = self.partitions.all().iter().map(|partition| partition.load).collect();
         Forecast {
             now: self.now(),
@@ -108,14 +114,14 @@ impl<'a> GroupFacts<'a> {
         let assignor = self.assignor.ok_or(NoPair::AssignorUnknown)?;
         let now = self.now();
         let models = self.models(assignor);
-        let mut best: Option<(f64, [usize; 2])> = None;
+        let mut best: Option<(f64, [LiveIndex; 2])> = None;
         for pair in self.pairs() {
             let after = self.after(&models, &pair);
             if best.is_none_or(|(least, _)| after < least) {
                 best = Some((after, pair));
             }
         }
-        let (after, pods) = best.unwrap_or((now, [0, 0]));
+        let (after, pods) = best.unwrap_or((now, [LiveIndex(0); 2]));
         if after > (1.0 - LEAST_GAIN) * now || now == 0.0 {
             return Err(NoPair::TooLittle { now, after });
         }
@@ -123,14 +129,14 @@ impl<'a> GroupFacts<'a> {
     }
 
     fn now(&self) -> f64 {
-        spread(&self.partitions.pod_loads(self.pods))
+        cv(&self.partitions.pod_loads(self.pods))
     }
 
     /// At most [`MOST_PAIRS`] pairs of the most extreme pods, the busier pod of each first.
-    fn pairs(&self) -> Vec<[usize; 2]> {
+    fn pairs(&self) -> Vec<[LiveIndex; 2]> {
         let loads = self.partitions.pod_loads(self.pods);
-        let mut by_load: Vec<usize> = (0..self.pods).collect();
-        by_load.sort_by(|&a, &b| loads[b].total_cmp(&loads[a]).then(a.cmp(&b)));
+        let mut by_load: Vec<LiveIndex> = (0..self.pods).map(LiveIndex).collect();
+        by_load.sort_by(|a, b| loads[b.0].total_cmp(&loads[a.0]).then(a.cmp(b)));
         let busy = by_load.len().div_ceil(2).min(6);
         let idle = (by_load.len() - busy).min(6);
         let extremes = [&by_load[..busy], &by_load[by_load.len() - idle..]].concat();
@@ -153,10 +159,10 @@ impl<'a> GroupFacts<'a> {
     fn model(&self, assignor: Assignor, order: u64) -> Option<Group> {
         let seats = self.pods * self.consumers_per_pod;
         let mut members: Vec<(Member, Vec<TopicPartition>)> =
-            (0..seats).map(|seat| (self.member(order, seat), Vec::new())).collect();
+            (0..seats).map(|seat| (self.member(order, Seat(seat)), Vec::new())).collect();
         let mut next = alloc::vec![0; self.pods];
         for partition in self.partitions.all() {
-            let pod = partition.owner?;
+            let LiveIndex(pod) = partition.owner?;
             let seat = pod * self.consumers_per_pod + next[pod] % self.consumers_per_pod;
             next[pod] += 1;
             members[seat].1.push(TopicPartition { topic: partition.topic, number: partition.number });
@@ -166,7 +172,7 @@ impl<'a> GroupFacts<'a> {
 
     /// The expected spread after a rotation: the mean over the models, exactly what it is now
     /// without any.
-    fn after(&self, models: &[Group], rotated: &[usize]) -> f64 {
+    fn after(&self, models: &[Group], rotated: &[LiveIndex]) -> f64 {
         let spreads: Vec<f64> = models
             .iter()
             .zip(0..)
@@ -179,28 +185,29 @@ impl<'a> GroupFacts<'a> {
     }
 
     /// The spread after a rotation of one model; `None` when nobody would be left.
-    fn after_in(&self, mut group: Group, rotated: &[usize], order: u64) -> Option<f64> {
+    fn after_in(&self, mut group: Group, rotated: &[LiveIndex], order: u64) -> Option<f64> {
         let seats = self.pods * self.consumers_per_pod;
         let replacements = rotated
             .iter()
-            .flat_map(|pod| (0..self.consumers_per_pod).map(move |seat| (*pod, seat)))
-            .map(|(pod, seat)| {
-                let newcomer = seats + pod * self.consumers_per_pod + seat;
+            .flat_map(|pod| (0..self.consumers_per_pod).map(move |consumer| (pod.0, consumer)))
+            .map(|(pod, consumer)| {
+                let newcomer = Seat(seats + pod * self.consumers_per_pod + consumer);
                 Member { pod, ..self.member(order, newcomer) }
             })
             .collect();
-        group.rotate(rotated, replacements, Shape::Graceful).ok()?;
+        let rotated: Vec<usize> = rotated.iter().map(|pod| pod.0).collect();
+        group.rotate(&rotated, replacements, Shape::Graceful).ok()?;
         let all = self.partitions.all();
         let load = |wanted: TopicPartition| {
             let key = |partition: &Partition| (partition.topic, partition.number);
             all.binary_search_by(|partition| key(partition).cmp(&(wanted.topic, wanted.number)))
                 .map_or(0.0, |place| all[place].load)
         };
-        Some(spread(&group.pod_loads(self.pods, load)))
+        Some(cv(&group.pod_loads(self.pods, load)))
     }
 
     /// The member in a seat, with an id that ranks it at random in each order.
-    fn member(&self, order: u64, seat: usize) -> Member {
+    fn member(&self, order: u64, Seat(seat): Seat) -> Member {
         let rank = mix(order.wrapping_mul(0x1_0000_0001).wrapping_add(seat as u64 + 1));
         let id: String = alloc::format!("{rank:016x}");
         Member::new(id, seat / self.consumers_per_pod)
@@ -234,11 +241,7 @@ pub fn best_spread(loads: &[f64], pods: usize) -> f64 {
         *count += 1;
     }
     let sums: Vec<f64> = dealt.into_iter().map(|(sum, _)| sum).collect();
-    spread(&sums)
-}
-
-fn spread(loads: &[f64]) -> f64 {
-    Spread::of(loads).map_or(0.0, |spread| spread.cv)
+    cv(&sums)
 }
 
 /// `SplitMix64`: spreads neighbouring numbers over all of them.

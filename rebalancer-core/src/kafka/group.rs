@@ -5,16 +5,8 @@ use alloc::vec::Vec;
 use core::cmp::Ordering;
 
 use crate::kafka::assignor::Assignor;
+use crate::kafka::topic_partition::TopicPartition;
 use crate::kafka::{by_rank, sticky};
-
-/// One partition of one topic.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TopicPartition {
-    /// Position of the topic, the topics being in the order of their names.
-    pub topic: usize,
-    /// Number of the partition within the topic.
-    pub number: u32,
-}
 
 /// A member of a group: one consumer of one pod.
 #[derive(Debug, Clone, PartialEq, Eq)]

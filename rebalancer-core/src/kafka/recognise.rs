@@ -1,7 +1,8 @@
-//! Tells the assignor from who owns what, where the pattern can only be one.
+//! Recognises the assignor by who owns which partition, where only one assignor deals like that.
 
 use alloc::vec::Vec;
 
+use crate::input::live_pod::LiveIndex;
 use crate::input::partitions::{Partition, Partitions};
 use crate::kafka::assignor::Assignor;
 
@@ -17,7 +18,8 @@ pub fn recognise(partitions: &Partitions) -> Option<Assignor> {
     if !partitions.owners_known() {
         return None;
     }
-    let mut owners: Vec<usize> = partitions.all().iter().filter_map(|partition| partition.owner).collect();
+    let mut owners: Vec<LiveIndex> =
+        partitions.all().iter().filter_map(|partition| partition.owner).collect();
     let sequence = owners.clone();
     owners.sort_unstable();
     owners.dedup();
@@ -32,8 +34,8 @@ pub fn recognise(partitions: &Partitions) -> Option<Assignor> {
 }
 
 /// Whether the owners repeat with the period of all of them.
-fn is_in_turn(sequence: &[usize], members: usize) -> bool {
-    let mut first: Vec<usize> = sequence[..members].to_vec();
+fn is_in_turn(sequence: &[LiveIndex], members: usize) -> bool {
+    let mut first: Vec<LiveIndex> = sequence[..members].to_vec();
     first.sort_unstable();
     first.dedup();
     first.len() == members && sequence.iter().zip(&sequence[members..]).all(|(owner, next)| owner == next)
@@ -41,7 +43,7 @@ fn is_in_turn(sequence: &[usize], members: usize) -> bool {
 
 /// Whether each topic is dealt in contiguous blocks, the larger ones first, in one order of owners.
 fn is_in_blocks(all: &[Partition], members: usize) -> bool {
-    let mut order: Vec<usize> = Vec::new();
+    let mut order: Vec<LiveIndex> = Vec::new();
     for topic in all.chunk_by(|a, b| a.topic == b.topic) {
         let blocks: Vec<&[Partition]> = topic.chunk_by(|a, b| a.owner == b.owner).collect();
         let (least, extra) = (topic.len() / members, topic.len() % members);
@@ -49,7 +51,7 @@ fn is_in_blocks(all: &[Partition], members: usize) -> bool {
         if !blocks.iter().map(|block| block.len()).eq(sizes) {
             return false;
         }
-        let owners: Vec<usize> = blocks.iter().filter_map(|block| block[0].owner).collect();
+        let owners: Vec<LiveIndex> = blocks.iter().filter_map(|block| block[0].owner).collect();
         let shared = order.len().min(owners.len());
         if order[..shared] != owners[..shared] {
             return false;

@@ -3,7 +3,7 @@
 
 use alloc::vec::Vec;
 
-use crate::kafka::group::TopicPartition;
+use crate::kafka::topic_partition::TopicPartition;
 
 /// Client side, `sticky` and `cooperative-sticky` (`AbstractStickyAssignor` with equal
 /// subscriptions): what is left is dealt in turn to the members below the common count, by rank,

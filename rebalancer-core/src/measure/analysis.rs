@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use crate::input::metric::{Metric, PerMetric};
 use crate::input::pod::{Load, PodState};
 use crate::measure::candidates::Candidates;
-use crate::measure::outliers::Outliers;
+use crate::measure::outliers::{Outliers, Role};
 use crate::measure::score::Scale;
 use crate::measure::spread::{Spread, median};
 use crate::measure::thresholds::Thresholds;
@@ -20,7 +20,7 @@ use crate::wording::against;
 #[derive(Debug, Clone)]
 pub struct Analysis<'a> {
     pub(crate) names: Vec<&'a str>,
-    /// A number for each pod, or none at all; what is no load is missing.
+    /// By position; an empty column has no load at all. A number that is not a load is missing.
     pub(crate) loads: PerMetric<Cow<'a, [f64]>>,
     pub(crate) thresholds: Thresholds,
     pub(crate) coverage: PerMetric<Coverage>,
@@ -91,7 +91,7 @@ impl<'a> Analysis<'a> {
     /// Name of the pod at `position`.
     ///
     /// # Panics
-    /// When there are not so many pods.
+    /// When `position` is not below [`Analysis::count`].
     pub fn name(&self, position: usize) -> &'a str {
         self.names[position]
     }
@@ -111,7 +111,7 @@ impl<'a> Analysis<'a> {
     /// The pod at `position` with its loads and its score.
     ///
     /// # Panics
-    /// When there are not so many pods.
+    /// When `position` is not below [`Analysis::count`].
     pub fn pod(&self, position: usize) -> PodState {
         let mut pod = PodState::new(self.name(position));
         for metric in Metric::ALL {
@@ -175,7 +175,7 @@ impl Analysis<'_> {
 }
 
 /// The decision.
-impl Analysis<'_> {
+impl<'a> Analysis<'a> {
     /// What the analysis comes to.
     pub fn finding(&self) -> Finding {
         if !self.is_sufficient() {
@@ -205,6 +205,24 @@ impl Analysis<'_> {
     /// The two pods the plain rule rotates; `None` unless a threshold is passed.
     pub fn targets(&self) -> Option<Outliers> {
         self.outliers.filter(|_| self.should_rebalance())
+    }
+
+    /// The same pods with role and name, as [`RotationPlan::new`](crate::RotationPlan::new) takes them; empty
+    /// unless a threshold is passed.
+    ///
+    /// ```
+    /// use rebalancer_core::{Engine, Metric, PodState, Role, Thresholds};
+    ///
+    /// let cores = [("a", 3.0), ("b", 1.0), ("c", 0.5)];
+    /// let pods = cores.map(|(name, cores)| PodState::new(name).with(Metric::Cpu, cores));
+    /// let analysis = Engine::new(Thresholds::default()).analyze(&pods)?;
+    /// assert_eq!(analysis.target_names(), [(Role::Busiest, "a"), (Role::LeastBusy, "c")]);
+    /// # Ok::<(), rebalancer_core::AnalyzeError>(())
+    /// ```
+    pub fn target_names(&self) -> Vec<(Role, &'a str)> {
+        let positions = self.targets().map(|pair| [pair.busiest, pair.least_busy]);
+        let names = positions.into_iter().flatten().map(|position| self.name(position));
+        Role::ALL.into_iter().zip(names).collect()
     }
 
     /// The busiest and the least busy candidate, threshold or not; `None` on insufficient data.

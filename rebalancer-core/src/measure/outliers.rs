@@ -1,6 +1,7 @@
 //! Which two pods a rotation would take: the busiest and the least busy.
 
 use core::cmp::Ordering;
+use core::fmt;
 
 /// The busiest and the least busy pod, as positions among the analysed pods; never the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,6 +11,36 @@ pub struct Outliers {
     pub busiest: usize,
     /// Position of the pod with the smallest score among the others.
     pub least_busy: usize,
+}
+
+/// Why a pod is a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+pub enum Role {
+    /// The busiest pod.
+    Busiest,
+    /// The least busy pod.
+    LeastBusy,
+}
+
+impl Role {
+    /// Both, in the order of eviction.
+    pub const ALL: [Self; 2] = [Self::Busiest, Self::LeastBusy];
+
+    /// The word used in reports, metrics and messages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Busiest => "busiest",
+            Self::LeastBusy => "least_busy",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
 }
 
 /// Finds the outliers among scored positions. Ties go to the smallest name, compared bytewise. `None`

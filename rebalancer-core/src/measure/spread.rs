@@ -77,6 +77,11 @@ impl Spread {
     }
 }
 
+/// Population coefficient of variation of `loads`; 0 where they have no [`Spread`].
+pub(crate) fn cv(loads: &[f64]) -> f64 {
+    Spread::of(loads).map_or(0.0, |spread| spread.cv)
+}
+
 /// The median of `loads` (the mean of the middle two of an even count); `None` when there are none.
 pub fn median(loads: Vec<f64>) -> Option<f64> {
     if loads.is_empty() {

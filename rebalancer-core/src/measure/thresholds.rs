@@ -1,4 +1,4 @@
-//! The limits a decision is held against.
+//! The limits of the decision: thresholds, floors and weights.
 
 use libm::sqrt;
 
@@ -24,14 +24,14 @@ pub struct Thresholds {
     pub cpu: f64,
     /// Lag triggers when its coefficient of variation is strictly above this ratio.
     pub lag: f64,
-    /// Fewest candidate pods a decision is made on; at least 2, since two pods are rotated.
+    /// Minimum number of candidate pods for a decision; at least 2, since two pods are rotated.
     pub min_pods: usize,
     /// Share of the eligible pods, 0 to 1, that must have a metric for it to be usable; 0 asks
     /// for `min_pods` only.
     pub min_coverage: f64,
-    /// Means below these count as these when a spread is compared; 0 is the plain rule.
+    /// When comparing a spread, treat a lower mean as this value; 0 is the plain rule.
     pub trigger_floors: PerMetric<f64>,
-    /// Means below these count as these in the score; always in force.
+    /// When scoring, treat a lower mean as this value; always in force.
     pub score_floors: PerMetric<f64>,
     /// Weights of the score; only their ratios matter.
     pub weights: PerMetric<f64>,

@@ -1,12 +1,14 @@
 //! An independent checker of plans: it shares no code with what makes them.
 
-use super::plan::RotationPlan;
-use crate::{Controller, LivePod, Phase, Protection};
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::input::live_pod::{Controller, LivePod, Phase, Protection};
+use crate::rotation::plan::RotationPlan;
+
 /// What is wrong with a plan.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Violation {
     /// It evicts no pod, or more than two.
     #[error("the plan evicts {targets} pods")]

@@ -1,13 +1,17 @@
-//! What has to hold before the next eviction, as pure questions about a fresh list.
+//! Conditions for the next eviction, as pure functions of a fresh list.
 
-use super::protocol::Budget;
-use super::report::{BudgetProblem, Reason};
-use super::settled::changes_since;
-use crate::{
-    Disturbance, IneligiblePod, LivePod, Method, Pacing, RotationPlan, Target, Workload, disturbances,
-};
 use alloc::string::String;
 use alloc::vec::Vec;
+
+use crate::input::live_pod::LivePod;
+use crate::rotation::disturbance::Disturbance;
+use crate::rotation::eligibility::IneligiblePod;
+use crate::rotation::options::{Method, Pacing};
+use crate::rotation::plan::{RotationPlan, Target};
+use crate::rotation::protocol::Budget;
+use crate::rotation::report::{BudgetProblem, Reason};
+use crate::rotation::settled::{changes_since, disturbances};
+use crate::rotation::workload::Workload;
 
 /// The evicted target that is there as it was before.
 pub(super) fn untouched<'a>(evicted: &'a [Target], workload: &Workload) -> Option<&'a Target> {

@@ -1,18 +1,20 @@
-//! A claim: what a rotation writes down where all others see it before it evicts.
+//! A claim: a note that a rotation writes where all others see it, before it evicts.
 
-use crate::{Controller, Target};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
-/// A claim counts for so much longer than it says. The API server itself gives up a request after
-/// a minute, so an eviction sent in the last moment of a claim is over by then; and the clocks of
-/// several API servers differ by less.
+use crate::input::live_pod::Controller;
+use crate::rotation::plan::Target;
+
+/// A claim counts for this much longer than it says. The API server gives up a request after a minute, so
+/// an eviction sent at the last moment of a claim has ended by then. The clocks of several API servers
+/// differ by less.
 pub const CLAIM_MARGIN: Duration = Duration::from_secs(60);
 
-/// What a last look at a pod may take after the deadline: whether an eviction happened is worth
-/// being late.
+/// Time after the deadline for a last look at a pod: knowing whether an eviction happened is worth being
+/// late.
 pub const LAST_LOOK: Duration = Duration::from_secs(5);
 
 /// A claim on a workload, as the cluster tells of it.
@@ -55,7 +57,7 @@ pub struct ClaimRequest {
     pub workload: Controller,
     /// One more than that of every claim found.
     pub generation: u64,
-    /// The pods that are to be evicted, for those who read the claim.
+    /// The pods to evict, for people who read the claim.
     pub targets: Vec<Target>,
     /// How long the rotation may evict, a last look included.
     pub valid_for: Duration,

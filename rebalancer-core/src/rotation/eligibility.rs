@@ -1,11 +1,14 @@
-//! Who may be evicted: every reason that speaks against a pod, not only the first.
+//! Which pods may be evicted. Lists every objection against a pod, not only the first.
 
-use crate::{Controller, LivePod, LocalVolume, OwnerStatus, Phase, Protection};
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
+
+use crate::input::live_pod::{Controller, LivePod, LocalVolume, Phase, Protection};
+use crate::rotation::workload::OwnerStatus;
+use crate::wording::joined;
 
 /// What eligibility demands beyond the rules that always hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -244,9 +247,6 @@ impl fmt::Display for Objection {
     }
 }
 
-/// So many reasons are spelled out in one message; a rollout of a thousand pods has thousands.
-const SPELLED_OUT: usize = 8;
-
 /// What an eviction means for these volumes of a pod, in words that follow its name.
 pub fn storage_words(volumes: &[LocalVolume]) -> String {
     let (mut lost, mut bound, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
@@ -265,13 +265,4 @@ pub fn storage_words(volumes: &[LocalVolume]) -> String {
     let said = parts.iter().filter(|(_, volumes)| !volumes.is_empty());
     let said: Vec<String> = said.map(|(words, volumes)| format!("{words}: {}", joined(volumes))).collect();
     said.join("; it ")
-}
-
-/// Joins reasons into one line: `a; b; c`, and how many more there are.
-pub(crate) fn joined<T: fmt::Display>(reasons: &[T]) -> String {
-    let mut words: Vec<String> = reasons.iter().take(SPELLED_OUT).map(ToString::to_string).collect();
-    if reasons.len() > SPELLED_OUT {
-        words.push(format!("and {} more", reasons.len() - SPELLED_OUT));
-    }
-    words.join("; ")
 }

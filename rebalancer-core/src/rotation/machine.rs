@@ -1,7 +1,7 @@
 //! Carries out a plan, one action at a time: the state machine of a rotation, every transition.
 //!
-//! It talks to nobody and knows no clock. Its driver polls an action, performs it, and hands back
-//! the answer with the time; see [`Rotation`] for the loop.
+//! It does no IO and reads no clock. Its driver polls an action, performs it, and hands back the answer
+//! with the time; see [`Rotation`] for the loop.
 //!
 //! ```text
 //!         none in force         settled         allowed            all accepted            won
@@ -22,7 +22,7 @@
 //!  every state ── void, claimed, refused, failed, unresolved, stop, deadline ──▶ Stopped
 //! ```
 //!
-//! What always holds, whatever is answered:
+//! Invariants, whatever the answers are:
 //!
 //! - At most the targets of the plan are evicted, each asked for once, in order, by name and UID.
 //! - Nothing is evicted before a fresh list was found settled and unchanged, the budgets allow it,
@@ -44,25 +44,28 @@
 //! - Only [`Rotation::handle`] changes a rotation, and an unexpected answer changes nothing.
 //! - Nothing is ever sent a second time because it failed.
 
-use super::checks;
-use super::claim::{Claim, ClaimFate, ClaimRequest, LAST_LOOK};
-use super::protocol::{
-    Action, Answer, ApiFailure, Budget, EvictionRequest, Presence, UnexpectedAnswer, WaitReason,
-};
-use super::report::{Reason, RotationOutcome, RotationReport, Step};
-use crate::{Mode, Pacing, RotationPlan, Target, Workload};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::time::Duration;
 
-/// No eviction begins with less than this left before the deadline: the server itself retries a
-/// contested budget for ten seconds before it answers.
+use crate::rotation::checks;
+use crate::rotation::claim::{Claim, ClaimFate, ClaimRequest, LAST_LOOK};
+use crate::rotation::options::{Mode, Pacing};
+use crate::rotation::plan::{RotationPlan, Target};
+use crate::rotation::protocol::{
+    Action, Answer, ApiFailure, Budget, EvictionRequest, Presence, UnexpectedAnswer,
+};
+use crate::rotation::report::{Reason, RotationOutcome, RotationReport, Step};
+use crate::rotation::workload::Workload;
+
+/// No eviction starts in this last part of the run: the server itself retries a contested budget for ten
+/// seconds before it answers.
 pub const EVICTION_MARGIN: Duration = Duration::from_secs(10);
 
-/// Time between two looks at a workload that recovers. Each look is a full list, and a pod
-/// rarely becomes Ready in less.
+/// Time between two lists of a recovering workload. Each is a full list, and a pod rarely becomes Ready
+/// faster.
 pub const RECOVERY_POLL: Duration = Duration::from_secs(5);
 
 /// A rotation under way.
@@ -254,7 +257,7 @@ impl Rotation {
             State::Evicting { next } => Action::Evict(self.request(*next)),
             State::Awaiting { next } => Action::AwaitEviction(self.plan.targets()[*next].clone()),
             State::Resolving { next, .. } => Action::LookUp(self.plan.targets()[*next].clone()),
-            State::Waiting { until, .. } => Action::Wait { until: *until, reason: WaitReason::Recovery },
+            State::Waiting { until, .. } => Action::Wait { until: *until },
             State::Stopped => Action::Stop,
         }
     }

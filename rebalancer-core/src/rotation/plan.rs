@@ -1,14 +1,17 @@
-//! What a rotation is going to do: immutable, complete, and refused when it is impossible.
+//! The plan of a rotation: immutable and complete. An impossible one is refused.
 
-use super::rollout::divided_targets;
-use super::settled::{Disturbance, disturbances};
-use super::workload::{OwnerStatus, PlannedWorkload, Workload};
-use crate::rotation::eligibility::joined;
-use crate::{Controller, EligibilityRules, IneligiblePod, LivePod};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use core::fmt;
-use core::time::Duration;
+
+use crate::input::live_pod::{Controller, LivePod};
+use crate::measure::outliers::Role;
+use crate::rotation::disturbance::Disturbance;
+use crate::rotation::eligibility::IneligiblePod;
+use crate::rotation::options::{Mode, RotationOptions};
+use crate::rotation::rollout::divided_targets;
+use crate::rotation::settled::disturbances;
+use crate::rotation::workload::{OwnerStatus, PlannedWorkload, Workload};
+use crate::wording::joined;
 
 /// The most pods one rotation evicts.
 pub const MAX_TARGETS: usize = 2;
@@ -132,124 +135,9 @@ pub struct Target {
     pub uid: String,
 }
 
-/// Why a pod is a target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
-pub enum Role {
-    /// The busiest pod.
-    Busiest,
-    /// The least busy pod.
-    LeastBusy,
-}
-
-impl Role {
-    /// The word used in reports, metrics and messages.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Busiest => "busiest",
-            Self::LeastBusy => "least_busy",
-        }
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// How a plan is carried out.
-///
-/// ```
-/// use core::time::Duration;
-/// use rebalancer_core::{Pacing, RotationOptions};
-///
-/// let options = RotationOptions { pacing: Pacing::WaitReady, ..RotationOptions::until(Duration::from_secs(240)) };
-/// assert_eq!(options.min_pods, 3);
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
-pub struct RotationOptions {
-    /// For real, or as a dry-run on the server.
-    pub mode: Mode,
-    /// What has to happen between two evictions.
-    pub pacing: Pacing,
-    /// By the eviction API or by a plain delete.
-    pub method: Method,
-    /// Grace period in seconds; `None` leaves the pod its own.
-    pub grace_period_s: Option<u32>,
-    /// Time since the start of the run by which all is over. See
-    /// [`EVICTION_MARGIN`](crate::EVICTION_MARGIN) for how long before it evictions cease.
-    pub deadline: Duration,
-    /// So many pods have to be Ready at the re-list just before the first eviction
-    /// (`MIN_PODS_REQUIRED`); holds with guards off too.
-    pub min_pods: usize,
-    /// A target that works for less than this is not evicted; zero is off.
-    pub warm_up: Duration,
-    /// Accept pods of several controllers under one selector.
-    pub allow_many_controllers: bool,
-    /// Claim the workload, so that no other rotation evicts at the same time. Without it nothing
-    /// keeps two rotations apart; for those that have another way to be the only one.
-    pub claim: bool,
-}
-
-impl RotationOptions {
-    /// The defaults: two real evictions in sequence under a claim, grace periods of the pods' own,
-    /// three pods required, no warm-up, one controller.
-    pub const fn until(deadline: Duration) -> Self {
-        Self {
-            mode: Mode::Execute,
-            pacing: Pacing::Sequential,
-            method: Method::Evict,
-            grace_period_s: None,
-            deadline,
-            min_pods: 3,
-            warm_up: Duration::ZERO,
-            allow_many_controllers: false,
-            claim: true,
-        }
-    }
-
-    /// The part of the options that says who may be evicted.
-    pub const fn eligibility(&self) -> EligibilityRules {
-        EligibilityRules { warm_up: self.warm_up }
-    }
-}
-
-/// Whether anything is really evicted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
-pub enum Mode {
-    /// Evict.
-    Execute,
-    /// Do everything up to the preflight of each target, then stop.
-    ServerDryRun,
-}
-
-/// What has to happen between the first and the second eviction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
-pub enum Pacing {
-    /// The first has been answered, and nothing but the first has changed: one Kafka rebalance for
-    /// eager assignors.
-    Sequential,
-    /// The replacement of the first is Ready and its budgets allow one more: better availability.
-    WaitReady,
-}
-
-/// How a pod is evicted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
-pub enum Method {
-    /// The eviction API: the server enforces budgets.
-    Evict,
-    /// A plain delete. The server ignores budgets; the rotation still checks them itself first.
-    Delete,
-}
-
 /// Why a plan is impossible.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum PlanError {
     /// Nothing to evict.
     #[error("a plan needs at least one target")]

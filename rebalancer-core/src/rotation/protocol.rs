@@ -1,11 +1,15 @@
 //! The language between a rotation and its driver: actions asked for, answers given.
 
-use super::claim::{Claim, ClaimFate, ClaimRequest};
-use crate::{Controller, Method, Target, Workload};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
+
+use crate::input::live_pod::Controller;
+use crate::rotation::claim::{Claim, ClaimFate, ClaimRequest};
+use crate::rotation::options::Method;
+use crate::rotation::plan::Target;
+use crate::rotation::workload::Workload;
 
 /// What the driver has to do next. One action is open at a time; see [`Answer`] for its answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,12 +42,11 @@ pub enum Action {
     AwaitEviction(Target),
     /// Get the pod by its name and say what is there. Answer: [`Answer::LookedUp`].
     LookUp(Target),
-    /// Do nothing until this time since the start of the run. Answer: [`Answer::Waited`].
+    /// Do nothing until this time since the start of the run: the evicted pod's replacement has to become
+    /// Ready, and the budgets to recover. Answer: [`Answer::Waited`].
     Wait {
         /// Time since the start of the run at which to go on.
         until: Duration,
-        /// What is waited for.
-        reason: WaitReason,
     },
     /// Nothing is left to do: call [`finish`](crate::Rotation::finish).
     Stop,
@@ -81,7 +84,7 @@ impl Action {
     }
 }
 
-/// An eviction as it is to be sent: always with the UID of the target as precondition.
+/// An eviction to send, always with the UID of the target as precondition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EvictionRequest {
     /// The pod, with the UID that has to be the precondition.
@@ -92,22 +95,7 @@ pub struct EvictionRequest {
     pub grace_period_s: Option<u32>,
 }
 
-/// Why a rotation waits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WaitReason {
-    /// The replacement of the evicted pod is not Ready yet, or the budget has not recovered.
-    Recovery,
-}
-
-impl fmt::Display for WaitReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Recovery => f.write_str("for the evicted pod's replacement to be Ready"),
-        }
-    }
-}
-
-/// What came of an action, classified but without loss.
+/// The answer to an action, classified without losing anything.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
     /// To [`Action::FindClaims`]: all there are, old ones included.
@@ -167,7 +155,7 @@ pub struct Budget {
     pub observed_generation: i64,
 }
 
-/// What a GET of a target's name found.
+/// The result of a GET of a target's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Presence {
     /// No pod of that name: the server said 404 for the pod.
@@ -181,14 +169,14 @@ pub enum Presence {
     },
 }
 
-/// An answer that is not a success, or that never came.
+/// A failed answer, or none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiFailure {
     /// What kind of failure it is.
     pub kind: FailureKind,
     /// HTTP status; `None` when there was no HTTP answer.
     pub http_status: Option<u16>,
-    /// The other side's own words, or those of the transport.
+    /// The words of the server or of the transport.
     pub message: String,
     /// How long the server asks to wait, if it does. Reported; the program never retries.
     pub retry_after: Option<Duration>,
@@ -299,7 +287,7 @@ impl FailureKind {
         }
     }
 
-    /// What it means, in words that a message begins with.
+    /// Its meaning, as the beginning of a message.
     pub const fn words(self) -> &'static str {
         match self {
             Self::BlockedByPdb => "a PodDisruptionBudget allows no eviction now",

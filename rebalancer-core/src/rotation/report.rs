@@ -1,14 +1,16 @@
-//! What came of a rotation: one outcome, four sets of pods, and every step.
+//! The report of a rotation: one outcome, four sets of pods, and every step.
 
-use super::claim::Claim;
-use super::protocol::{ApiFailure, FailureKind};
-use crate::rotation::eligibility::joined;
-use crate::{Disturbance, IneligiblePod, Objection};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
+
+use crate::rotation::claim::Claim;
+use crate::rotation::disturbance::Disturbance;
+use crate::rotation::eligibility::{IneligiblePod, Objection};
+use crate::rotation::protocol::{ApiFailure, FailureKind};
+use crate::wording::joined;
 
 /// The result of a rotation.
 ///
@@ -101,7 +103,7 @@ pub enum Reason {
     WouldBeAccepted,
     /// The workload is in motion or no longer the one planned for.
     Unsettled(Vec<Disturbance>),
-    /// Another run has claimed the workload. What it wrote down, where that could be read.
+    /// Another run has claimed the workload. Holds its claim, where that could be read.
     Claimed(Option<Claim>),
     /// Claims could not be found or made, so another run may be at work.
     NotClaimed {
@@ -251,7 +253,7 @@ impl Reason {
         }
     }
 
-    /// What a rotation that ended so, having evicted nothing, came to.
+    /// The outcome of a rotation that ended for this reason and evicted nothing.
     ///
     /// | reason | outcome |
     /// |---|---|

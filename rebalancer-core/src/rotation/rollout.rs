@@ -1,13 +1,14 @@
 //! Whether a rollout is under way: what owners say of it, and what the pods' own revisions show.
 
-use super::settled::Disturbance;
-use super::workload::{OwnerStatus, Workload};
-use crate::Controller;
-use crate::rotation::eligibility::storage_words;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+
+use crate::input::live_pod::Controller;
+use crate::rotation::disturbance::Disturbance;
+use crate::rotation::eligibility::storage_words;
+use crate::rotation::workload::{OwnerStatus, Workload};
 
 /// How far the newest specification of an owner has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

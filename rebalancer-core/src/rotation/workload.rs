@@ -1,10 +1,11 @@
-//! What is known of a workload as a whole, and the part of it a plan remembers.
+//! The workload as a whole, and the part of it that a plan remembers.
 
-use crate::{Controller, LivePod, Phase};
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
+
+use crate::input::live_pod::{Controller, LivePod, Phase};
 
 /// The workload at one moment: every pod of the selector, and what its owners say of themselves.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -23,7 +24,7 @@ impl Workload {
         self.pods.iter().filter(|pod| !matches!(pod.phase, Phase::Succeeded | Phase::Failed))
     }
 
-    /// What is known of the controller of `pod`.
+    /// The status of the controller of `pod`.
     pub(crate) fn owner_of(&self, pod: &LivePod) -> Option<&OwnerStatus> {
         let controller: &Controller = pod.controller.as_ref()?;
         self.owners.iter().find(|owner| owner.controller.uid == controller.uid)
@@ -67,7 +68,7 @@ pub struct OwnerStatus {
     pub current_revision: Option<String>,
     /// Revision they are being updated to (`status.updateRevision`, `status.currentPodHash`).
     pub update_revision: Option<String>,
-    /// So many pods of a `StatefulSet` are to stay at the current revision
+    /// Number of pods of a `StatefulSet` that stay at the current revision
     /// (`spec.updateStrategy.rollingUpdate.partition`).
     #[cfg_attr(feature = "serde", serde(default))]
     pub partition: u32,

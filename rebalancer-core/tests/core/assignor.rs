@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 use rebalancer_core::kafka::{Assignor, Group, InvalidGroup, Member, Shape, TopicPartition, recognise};
-use rebalancer_core::{Forecast, GroupFacts, NoPair, PartitionSample, Partitions, best_spread};
+use rebalancer_core::{Forecast, GroupFacts, LiveIndex, NoPair, PartitionSample, Partitions, best_spread};
 
 fn members(ids: &[u32]) -> Vec<Member> {
     ids.iter().enumerate().map(|(pod, id)| Member::new(format!("consumer-{id:08x}"), pod)).collect()
@@ -155,10 +155,14 @@ fn the_forecast_of_a_rank_invariant_group_is_what_it_is() {
     let group = Group::form(Assignor::Range, vec![12], members(&[5, 3, 8, 1])).expect("valid");
     let partitions = partitions(&group, &loads, 4);
     let facts = |assignor| GroupFacts::new(&partitions, 4, 1, assignor).expect("owners are known");
-    let Forecast { now, after, best } = facts(Some(Assignor::Range)).forecast(&[0, 1]);
+    let Forecast { now, after, best } = facts(Some(Assignor::Range)).forecast(&[LiveIndex(0), LiveIndex(1)]);
     assert_eq!(after, Some(now));
     assert!(best < 0.2 && best < now, "{best} of {now}");
-    assert_eq!(facts(None).forecast(&[0, 1]).after, None, "an unknown assignor predicts nothing");
+    assert_eq!(
+        facts(None).forecast(&[LiveIndex(0), LiveIndex(1)]).after,
+        None,
+        "an unknown assignor predicts nothing"
+    );
     assert!(matches!(facts(Some(Assignor::Range)).planned_pair(), Err(NoPair::TooLittle { .. })));
     assert_eq!(facts(None).planned_pair(), Err(NoPair::AssignorUnknown));
 }

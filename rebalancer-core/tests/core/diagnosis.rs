@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use rebalancer_core::diagnosis::{Cause, Diagnosis, IllPod, Illness, ill_pods};
-use rebalancer_core::guard::{GuardSettings, Standing};
+use rebalancer_core::guard::{Check, GuardSettings, Standing};
 use rebalancer_core::kafka::{Assignor, Group, Member};
 use rebalancer_core::{
-    Analysis, Assessment, AssignorChoice, Controller, DEFAULT_FLOORS, Engine, Fact, Facts, Futility, Grid,
-    History, Join, JoinRules, Joined, LivePod, Metric, PartitionSample, Partitions, Strategy, Thresholds,
-    assess,
+    Analysis, Assessment, AssignorChoice, Controller, DEFAULT_FLOORS, Engine, Fact, Facts, Grid, History,
+    Join, JoinRules, Joined, LivePod, Metric, PartitionSample, Partitions, Strategy, Thresholds, assess,
 };
 
 mod replacements;
@@ -84,6 +83,12 @@ impl Scene {
     }
 }
 
+/// The same assessment as `GUARDS=off` has it: the diagnosis is told, not obeyed.
+fn without_diagnosis(mut assessment: Assessment) -> Assessment {
+    assessment.obeys_diagnosis = false;
+    assessment
+}
+
 fn name(pod: usize) -> String {
     format!("orders-{pod}")
 }
@@ -113,7 +118,7 @@ fn standing(diagnosis: &Diagnosis, step: &str) -> Standing {
     diagnosis
         .steps
         .iter()
-        .find(|asked| asked.name == step)
+        .find(|asked| asked.check.name() == step)
         .unwrap_or_else(|| panic!("{step} is asked"))
         .standing
 }
@@ -131,11 +136,11 @@ fn a_sick_pod_is_replaced_under_any_assignor() {
     };
     assert_eq!((pod.as_str(), *limit), ("orders-2", 1.6));
     assert!((ratio - 3.0).abs() < 1e-9, "{ratio}");
-    assert!(!assessment.diagnosis.is_futile(), "{:#?}", assessment.diagnosis);
-    let selection = assessment.rotation(Futility::Binding).expect("nothing speaks against it");
+    assert!(assessment.diagnosis.can_help(), "{:#?}", assessment.diagnosis);
+    let selection = assessment.rotation().expect("nothing speaks against it");
     assert_eq!(selection.pods[0], 2);
     let alone = scene.assess_with(&facts, Strategy::ReplaceOutlier);
-    assert_eq!(alone.rotation(Futility::Binding).expect("the sick pod alone").pods, [2]);
+    assert_eq!(alone.rotation().expect("the sick pod alone").pods, [2]);
 }
 
 #[test]
@@ -150,13 +155,13 @@ fn of_several_sick_pods_each_is_one() {
     let noisy = scene.hour(Metric::Cpu, |step, load| if step < 30 { load } else { 3.2_f64.min(load) });
     facts.past.cpu = Fact::Known(noisy);
     facts.assignor = AssignorChoice::Is(Assignor::Range);
-    let ill: Vec<usize> = ill_pods(&scene.analysis(), &facts).iter().map(|ill| ill.position).collect();
+    let ill: Vec<usize> = ill_pods(&scene.analysis(), &facts).pods.iter().map(|ill| ill.position).collect();
     assert_eq!(ill, [5, 9, 2], "the worst first; of equals the first");
     let assessment = scene.assess(&facts);
     assert!(matches!(assessment.diagnosis.cause, Cause::SickPod { .. }), "{:?}", assessment.diagnosis);
-    assert_eq!(assessment.rotation(Futility::Binding).expect("it helps").pods[0], 5);
+    assert_eq!(assessment.rotation().expect("it helps").pods[0], 5);
     let alone = scene.assess_with(&facts, Strategy::ReplaceOutlier);
-    assert_eq!(alone.rotation(Futility::Binding).expect("one at a time").pods, [5]);
+    assert_eq!(alone.rotation().expect("one at a time").pods, [5]);
 }
 
 #[test]
@@ -169,10 +174,10 @@ fn a_pod_that_was_sick_for_a_moment_is_not_sick() {
     facts.past.cpu = Fact::Known(spike);
     let assessment = scene.assess(&facts);
     assert_eq!(assessment.diagnosis.cause, Cause::UnevenButNoisy, "{:#?}", assessment.diagnosis);
-    assert_eq!(assessment.rotation(Futility::Binding), None);
+    assert_eq!(assessment.rotation(), None);
     let nobody = scene.assess_with(&facts, Strategy::ReplaceOutlier);
     assert_eq!(nobody.selection, None);
-    let strategy = nobody.guards.iter().find(|verdict| verdict.guard == "strategy").expect("it refuses");
+    let strategy = nobody.guards.iter().find(|verdict| verdict.check == Check::Strategy).expect("it refuses");
     assert!(strategy.reason.contains("no pod is sick"), "{}", strategy.reason);
 }
 
@@ -185,7 +190,7 @@ fn a_pod_is_as_sick_as_in_the_better_half_of_the_hour() {
         let mut facts = scene.facts();
         let halves = scene.hour(Metric::Cpu, |step, load| load.min(if step < 30 { first } else { second }));
         facts.past.cpu = Fact::Known(halves);
-        ill_pods(&scene.analysis(), &facts)
+        ill_pods(&scene.analysis(), &facts).pods
     };
     assert_eq!(ill(1.4, 3.0), []);
     assert_eq!(ill(3.0, 1.4), []);
@@ -209,7 +214,7 @@ fn an_idle_fleet_is_called_idle_whatever_its_ratios() {
     let assessment =
         assess(&analysis, &scene.joined.set_aside, &scene.facts(), &settings, Strategy::RotateOutliers);
     assert_eq!(assessment.diagnosis.cause, Cause::NearlyIdle);
-    assert_eq!(assessment.rotation(Futility::Binding), None);
+    assert_eq!(assessment.rotation(), None);
 }
 
 #[test]
@@ -232,7 +237,7 @@ fn a_stalled_pod_is_told_from_a_hot_partition() {
         panic!("{:?}", assessment.diagnosis)
     };
     assert_eq!((pod.as_str(), *share), ("orders-3", 0.05));
-    assert!(assessment.rotation(Futility::Binding).is_some(), "{assessment:#?}");
+    assert!(assessment.rotation().is_some(), "{assessment:#?}");
     let mut hot = vec![[1.0, 100.0, 100.0]; 6];
     hot[3] = [3.0, 90_000.0, 300.0];
     let scene = Scene::new(&hot);
@@ -248,7 +253,7 @@ fn of_two_stalled_pods_the_one_further_behind_is_named_first() {
         (rows[3], rows[4]) = ([0.1, 50_000.0, 5.0], [0.1, 50_000.0, 5.0]);
         rows[further][1] = 90_000.0;
         let scene = Scene::new(&rows);
-        let ill = ill_pods(&scene.analysis(), &scene.facts());
+        let ill = ill_pods(&scene.analysis(), &scene.facts()).pods;
         let found: Vec<usize> = ill.iter().map(|pod| pod.position).collect();
         assert_eq!(found, [further, 7 - further]);
     }
@@ -284,8 +289,9 @@ fn a_hot_partition_is_named_with_its_share() {
         let invariant = notes.iter().filter(|note| note.starts_with("rank_invariant: ")).count();
         assert_eq!(invariant, usize::from(assignor == Assignor::Range), "the other is a note: {notes:?}");
         assert!(notes.iter().all(|note| !note.starts_with("hot_partition")), "one is told once: {notes:?}");
-        assert_eq!(assessment.rotation(Futility::Binding), None);
-        assert!(assessment.rotation(Futility::Advisory).is_some(), "with GUARDS=off it is told, not obeyed");
+        assert_eq!(assessment.rotation(), None);
+        let told = without_diagnosis(assessment.clone());
+        assert!(told.rotation().is_some(), "with GUARDS=off it is told, not obeyed");
         let forecast = assessment.diagnosis.forecast.expect("owners are known");
         assert!(forecast.best > 1.0, "{forecast:?}");
         assert!(assessment.diagnosis.advice.iter().any(|line| line.contains("best any deal")));
@@ -309,9 +315,9 @@ fn a_rank_invariant_assignor_is_recognised_and_named() {
     assert_eq!(forecast.after, Some(forecast.now), "exactly unchanged");
     assert!(forecast.best < 0.1, "{forecast:?}");
     let verdict = assessment.diagnosis.verdict();
-    assert_eq!((verdict.guard, verdict.standing), ("diagnosis", Standing::Hold));
+    assert_eq!((verdict.check, verdict.standing), (Check::Diagnosis, Standing::Hold));
     assert!(verdict.reason.starts_with("rank_invariant: "), "{}", verdict.reason);
-    assert_eq!(assessment.rotation(Futility::Binding), None);
+    assert_eq!(assessment.rotation(), None);
 
     facts.consumers_per_pod = Some(3);
     let several = scene.assess(&facts).diagnosis;
@@ -363,7 +369,7 @@ fn fifteen_partitions_over_ten_pods_stay_uneven() {
         panic!("{:?}", assessment.diagnosis.cause)
     };
     assert!((best_cv - 1.0 / 3.0).abs() < 1e-9, "{best_cv}");
-    assert_eq!(assessment.rotation(Futility::Binding), None);
+    assert_eq!(assessment.rotation(), None);
 }
 
 #[test]
@@ -394,7 +400,7 @@ fn a_planned_pair_takes_the_sick_pod_first() {
     rows[4][0] = 0.8;
     let scene = Scene::new(&rows);
     let assessment = scene.assess_with(&scene.facts(), Strategy::PlannedPair);
-    let selection = assessment.rotation(Futility::Binding).expect("a cure needs no plan");
+    let selection = assessment.rotation().expect("a cure needs no plan");
     assert_eq!((selection.pods.as_slice(), selection.forecast), (&[2, 4][..], None));
 }
 
@@ -430,7 +436,7 @@ fn unsettled_groups_and_rollouts_forbid_a_rotation() {
     facts.partitions = Fact::Known(Partitions::new([claim(live[0]), claim(live[1])], &live).expect("told"));
     let contested = scene.assess(&facts);
     assert_eq!(standing(&contested.diagnosis, "data"), Standing::Hold);
-    assert_eq!(contested.rotation(Futility::Binding), None);
+    assert_eq!(contested.rotation(), None);
     let mut facts = scene.facts();
     facts.rolling_out = true;
     assert_eq!(standing(&scene.assess(&facts).diagnosis, "data"), Standing::Hold);
@@ -453,13 +459,13 @@ fn inputs_that_are_not_there_make_steps_unknown_and_nothing_else() {
     }
     assert_eq!(bare.diagnosis.cause, Cause::Unknown);
     assert_eq!(bare.diagnosis.verdict().standing, Standing::Pass);
-    assert!(bare.rotation(Futility::Binding).is_some());
+    assert!(bare.rotation().is_some());
     facts.partitions = Fact::Unusable("cannot be used: the answer is a scalar".into());
     let broken = scene.assess(&facts).diagnosis;
-    let step = broken.steps.iter().find(|step| step.name == "hot_partition").expect("asked");
+    let step = broken.steps.iter().find(|step| step.check == Check::HotPartition).expect("asked");
     assert_eq!(step.reason, "the load of each partition cannot be used: the answer is a scalar");
     let planned = scene.assess_with(&facts, Strategy::PlannedPair);
-    assert_eq!(planned.rotation(Futility::Advisory), None, "no pair is planned on a guess");
+    assert_eq!(without_diagnosis(planned).rotation(), None, "no pair is planned on a guess");
 }
 
 #[test]
@@ -480,8 +486,8 @@ fn what_a_server_refused_holds_wherever_it_could_change_the_verdict() {
         let verdict = assessment.diagnosis.verdict();
         assert_eq!(verdict.standing, Standing::Unknown, "{verdict:?}");
         assert!(verdict.reason.contains("could not be had: HTTP 403"), "{verdict:?}");
-        assert_eq!(assessment.rotation(Futility::Binding), None);
-        assert!(assessment.rotation(Futility::Advisory).is_some(), "guards off obey no diagnosis");
+        assert_eq!(assessment.rotation(), None);
+        assert!(without_diagnosis(assessment).rotation().is_some(), "guards off obey no diagnosis");
     }
     // What is told by a setting need not be had, and a refusal stays one.
     let mut facts = scene.facts();
@@ -515,13 +521,13 @@ fn what_is_unknown_refuses_a_rotation() {
     let scene = Scene::new(&[[3.0, 0.0, 300.0], [1.0, 0.0, 100.0], [1.0, 0.0, 100.0], [1.0, 0.0, 100.0]]);
     let assessment = scene.assess(&Facts::new(&scene.live));
     let persistence =
-        assessment.guards.iter().find(|verdict| verdict.guard == "persistence").expect("it is on");
+        assessment.guards.iter().find(|verdict| verdict.check == Check::Persistence).expect("it is on");
     assert_eq!(persistence.standing, Standing::Unknown, "there is no history");
     assert!(assessment.selection.is_some(), "the strategy has picked its pods");
-    assert_eq!(assessment.rotation(Futility::Binding), None);
+    assert_eq!(assessment.rotation(), None);
     let mut rolling = Facts::new(&scene.live);
     rolling.rolling_out = true;
-    assert_eq!(scene.assess(&rolling).rotation(Futility::Binding), None);
+    assert_eq!(scene.assess(&rolling).rotation(), None);
 }
 
 #[test]

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use rebalancer_core::guard::{
-    ChurnBudget, GuardSettings, InvalidGuard, OutlierTrigger, Persistence, Standing, Verdict, churn_budget,
-    cooldown, evaluate, futility, trigger,
+    Check, ChurnBudget, GuardSettings, InvalidGuard, OutlierTrigger, Persistence, Standing, Verdict,
+    churn_budget, cooldown, evaluate, futility, trigger,
 };
 use rebalancer_core::{
-    DEFAULT_FLOORS, Engine, Fact, Facts, Grid, History, Join, JoinRules, Joined, LivePod, Metric, Thresholds,
+    Analysis, DEFAULT_FLOORS, Engine, Fact, Facts, Grid, History, Join, JoinRules, Joined, LivePod, Metric,
+    SetAside, Thresholds,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -46,8 +47,19 @@ fn steady(cpu: &[f64]) -> History {
     history
 }
 
+/// The answers of the guards to what asks for a rotation.
+fn asked(
+    analysis: &Analysis<'_>,
+    set_aside: &[SetAside],
+    facts: &Facts<'_>,
+    settings: &GuardSettings,
+) -> Vec<Verdict> {
+    let trigger = trigger(analysis, facts, settings);
+    evaluate(analysis, set_aside, facts, settings, trigger.as_ref())
+}
+
 fn names(verdicts: &[Verdict]) -> Vec<&'static str> {
-    verdicts.iter().map(|verdict| verdict.guard).collect()
+    verdicts.iter().map(|verdict| verdict.check.name()).collect()
 }
 
 #[test]
@@ -59,13 +71,13 @@ fn guards_answer_in_one_order_and_only_when_on() {
     facts.past.cpu = Fact::Known(steady(&cpu));
     let floored = Thresholds { trigger_floors: DEFAULT_FLOORS, ..Thresholds::default() };
     let analysis = Engine::new(floored).analyze_joined(&joined).expect("valid");
-    let verdicts = evaluate(&analysis, &joined.set_aside, &facts, &GuardSettings::STANDARD);
+    let verdicts = asked(&analysis, &joined.set_aside, &facts, &GuardSettings::STANDARD);
     let order = ["floor", "warm_up", "coverage", "persistence", "cooldown", "futility", "churn_budget"];
     assert_eq!(names(&verdicts), order);
     assert!(verdicts.iter().all(|verdict| verdict.standing == Standing::Pass), "{verdicts:#?}");
 
     let plain = Engine::new(Thresholds::default()).analyze_joined(&joined).expect("valid");
-    assert_eq!(names(&evaluate(&plain, &joined.set_aside, &facts, &GuardSettings::OFF)), ["coverage"]);
+    assert_eq!(names(&asked(&plain, &joined.set_aside, &facts, &GuardSettings::OFF)), ["coverage"]);
     let balanced = joined_analysis_is_quiet(&live);
     assert_eq!(balanced, ["floor", "warm_up", "coverage"], "nothing to rotate, nothing to guard");
 }
@@ -74,7 +86,7 @@ fn joined_analysis_is_quiet(live: &[LivePod]) -> Vec<&'static str> {
     let joined = joined(live, &[1.0; 4]);
     let floored = Thresholds { trigger_floors: DEFAULT_FLOORS, ..Thresholds::default() };
     let analysis = Engine::new(floored).analyze_joined(&joined).expect("valid");
-    names(&evaluate(&analysis, &joined.set_aside, &Facts::new(live), &GuardSettings::STANDARD))
+    names(&asked(&analysis, &joined.set_aside, &Facts::new(live), &GuardSettings::STANDARD))
 }
 
 #[test]
@@ -85,8 +97,8 @@ fn history_that_is_not_there_is_unknown_and_says_why() {
     let ask = |fact: Fact<History>| {
         let mut facts = Facts::new(&live);
         facts.past.cpu = fact;
-        let verdicts = evaluate(&analysis, &joined.set_aside, &facts, &GuardSettings::STANDARD);
-        verdicts.into_iter().find(|verdict| verdict.guard == "persistence").expect("it is on")
+        let verdicts = asked(&analysis, &joined.set_aside, &facts, &GuardSettings::STANDARD);
+        verdicts.into_iter().find(|verdict| verdict.check == Check::Persistence).expect("it is on")
     };
     let absent = ask(Fact::Absent);
     assert_eq!((absent.standing, absent.reason.as_str()), (Standing::Unknown, "cpu: history is not there"));
@@ -106,8 +118,8 @@ fn one_lasting_metric_is_enough() {
     let standing = |cpu: Fact<History>, lag: Fact<History>| {
         let mut facts = Facts::new(&live);
         (facts.past.cpu, facts.past.lag) = (cpu, lag);
-        let verdicts = evaluate(&analysis, &joined.set_aside, &facts, &GuardSettings::STANDARD);
-        verdicts.into_iter().find(|verdict| verdict.guard == "persistence").expect("on").standing
+        let verdicts = asked(&analysis, &joined.set_aside, &facts, &GuardSettings::STANDARD);
+        verdicts.into_iter().find(|verdict| verdict.check == Check::Persistence).expect("on").standing
     };
     let hot = || Fact::Known(steady(&[4.0, 1.0, 1.0, 1.0]));
     let even = || Fact::Known(steady(&[1.0; 4]));
@@ -179,7 +191,7 @@ fn the_outlier_trigger_sees_one_hot_pod_in_a_large_fleet() {
     let trigger = trigger(&analysis, &facts, &on).expect("it is nearly always at three times the median");
     assert_eq!(analysis.name(trigger.targets.busiest), "p07");
     assert_ne!(trigger.targets.busiest, trigger.targets.least_busy);
-    let verdicts = evaluate(&analysis, &joined.set_aside, &facts, &on);
+    let verdicts = evaluate(&analysis, &joined.set_aside, &facts, &on, Some(&trigger));
     assert!(verdicts.iter().all(|verdict| verdict.standing == Standing::Pass), "{verdicts:#?}");
     facts.past.cpu = Fact::Absent;
     assert_eq!(rebalancer_core::guard::trigger(&analysis, &facts, &on), None, "no history, no trigger");
@@ -239,7 +251,7 @@ proptest! {
         let mut floored = Thresholds::default();
         floored.trigger_floors.cpu = floor;
         let guarded = Engine::new(floored).analyze_joined(&joined).expect("valid");
-        let verdicts = evaluate(&guarded, &joined.set_aside, &facts, &GuardSettings::STANDARD);
+        let verdicts = asked(&guarded, &joined.set_aside, &facts, &GuardSettings::STANDARD);
         let targets = trigger(&guarded, &facts, &GuardSettings::STANDARD).map(|trigger| trigger.targets);
         let acts = targets.is_some() && verdicts.iter().all(|verdict| verdict.standing == Standing::Pass);
         let plain = Engine::new(Thresholds::default()).analyze_joined(&joined).expect("valid");

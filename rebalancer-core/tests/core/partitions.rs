@@ -12,7 +12,7 @@ fn join(samples: &[PartitionSample<'_>]) -> Result<Partitions, InvalidPartitions
 
 fn owners(partitions: &Partitions) -> Vec<(usize, u32, Option<usize>)> {
     let all = partitions.all().iter();
-    all.map(|partition| (partition.topic, partition.number, partition.owner)).collect()
+    all.map(|partition| (partition.topic, partition.number, partition.owner.map(|owner| owner.0))).collect()
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The rules of the house that a compiler does not check: what the core may name, and what a file
 //! looks like.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -64,6 +65,113 @@ fn every_file_says_its_purpose_and_is_short() {
         assert!(lines <= MAX_LINES, "{shown} has {lines} lines, more than {MAX_LINES}");
         assert!(!path.ends_with("mod.rs"), "{shown}: a module is `foo.rs` beside `foo/`");
     }
+}
+
+/// Folders of crates in which no file uses a file that uses it, directly or by way of others. Add the
+/// `src` folder of another crate here as soon as the test passes for it.
+const WITHOUT_CIRCLES: [&str; 1] = ["rebalancer-core/src"];
+
+/// Goes by the `use` lines outside of tests. A line such as `use crate::guard::verdict::Check` uses the file
+/// with the longest path that fits, `guard/verdict.rs`; `use crate::Check` uses `lib.rs`, which uses every
+/// file. So a file names what it takes where it is defined, not where it is exported again.
+#[test]
+fn no_circle_between_files() {
+    for folder in WITHOUT_CIRCLES {
+        let uses = uses_between_files(&repository().join(folder));
+        assert!(uses.len() > 5, "only {} files below {folder}", uses.len());
+        for file in uses.keys() {
+            let circle = way(&uses, file, file, &mut vec![]);
+            assert!(circle.is_none(), "{folder}: {}", circle.unwrap_or_default().join(" uses "));
+        }
+    }
+}
+
+/// The shortest list of files from `from` to `to` that depth-first search comes to.
+fn way(
+    uses: &BTreeMap<String, Vec<String>>,
+    from: &str,
+    to: &str,
+    seen: &mut Vec<String>,
+) -> Option<Vec<String>> {
+    for next in &uses[from] {
+        if next == to {
+            return Some(vec![from.to_owned(), next.clone()]);
+        }
+        if seen.contains(next) {
+            continue;
+        }
+        seen.push(next.clone());
+        if let Some(rest) = way(uses, next, to, seen) {
+            return Some([vec![from.to_owned()], rest].concat());
+        }
+    }
+    None
+}
+
+/// The modules that each module uses, `crate` being the root of the crate.
+fn uses_between_files(folder: &Path) -> BTreeMap<String, Vec<String>> {
+    let modules: BTreeMap<String, PathBuf> =
+        sources(folder).into_iter().map(|path| (module(folder, &path), path)).collect();
+    let used = |module: &str, path: &Path| {
+        let mut used: Vec<String> = used_paths(&read(path), module, &modules);
+        used.retain(|other| other != module);
+        used.sort();
+        used.dedup();
+        used
+    };
+    modules.iter().map(|(module, path)| (module.clone(), used(module, path))).collect()
+}
+
+/// The path of the module that a file is, such as `crate::guard::verdict`.
+fn module(folder: &Path, path: &Path) -> String {
+    let path = path.strip_prefix(folder).expect("it lies below").with_extension("");
+    let parts = path.components().map(|part| part.as_os_str().to_string_lossy().into_owned());
+    let parts: Vec<String> = parts.filter(|part| part != "lib" && part != "main").collect();
+    [vec!["crate".to_owned()], parts].concat().join("::")
+}
+
+/// The modules that the `use` lines of a module name.
+fn used_paths(text: &str, module: &str, modules: &BTreeMap<String, PathBuf>) -> Vec<String> {
+    let code = text.split("\n#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    let starts = ["\nuse ", "\npub use ", "\npub(crate) use ", "\npub(super) use "];
+    let statements = starts.into_iter().flat_map(|start| code.split(start).skip(1));
+    let mut found = Vec::new();
+    for statement in statements.filter_map(|rest| rest.split(';').next()) {
+        for path in expanded(&statement.split_whitespace().collect::<String>()) {
+            let first = path.split("::").next().unwrap_or_default();
+            let rest = path.strip_prefix(first).unwrap_or_default();
+            let parent = module.rsplit_once("::").map_or("crate", |(parent, _)| parent);
+            let mut absolute = match first {
+                "crate" => path.clone(),
+                "self" => format!("{module}{rest}"),
+                "super" => format!("{parent}{rest}"),
+                _ if modules.contains_key(&format!("{module}::{first}")) => format!("{module}::{path}"),
+                _ => continue,
+            };
+            while !modules.contains_key(&absolute) {
+                absolute.truncate(absolute.rfind("::").expect("the root is a module"));
+            }
+            found.push(absolute);
+        }
+    }
+    found
+}
+
+/// `a::{b, c::d}` as `a::b` and `a::c::d`.
+fn expanded(path: &str) -> Vec<String> {
+    let Some((prefix, group)) = path.split_once('{') else { return vec![path.to_owned()] };
+    let group = group.strip_suffix('}').expect("a group ends");
+    let mut parts = vec![String::new()];
+    let mut depth = 0;
+    for letter in group.chars() {
+        depth += i32::from(letter == '{') - i32::from(letter == '}');
+        match letter {
+            ',' if depth == 0 => parts.push(String::new()),
+            _ => parts.last_mut().expect("there is one").push(letter),
+        }
+    }
+    let parts = parts.iter().filter(|part| !part.is_empty());
+    parts.flat_map(|part| expanded(part)).map(|part| format!("{prefix}{part}")).collect()
 }
 
 fn repository() -> PathBuf {

@@ -50,7 +50,7 @@ fn holds(joined: &Partitions, samples: &[PartitionSample<'_>], live: &[&str]) {
         assert!(of.clone().any(|sample| sample.load.to_bits() == partition.load.to_bits()), "{partition:?}");
         assert!(partition.load.is_finite() && partition.load >= 0.0, "{partition:?}");
         if let Some(owner) = partition.owner {
-            assert!(of.any(|sample| sample.pod == Some(live[owner])), "{partition:?} was not claimed");
+            assert!(of.any(|sample| sample.pod == Some(live[owner.0])), "{partition:?} was not claimed");
         }
     }
     let topics: BTreeSet<String> = joined.topics().iter().map(|topic| underscored(topic)).collect();

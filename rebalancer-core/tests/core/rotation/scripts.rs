@@ -140,7 +140,9 @@ impl Run {
                 format!("{code} {} {}{delete}{grace}", request.target.name, request.target.uid)
             }
             Action::LookUp(target) | Action::AwaitEviction(target) => format!("{code} {}", target.name),
-            Action::Wait { until, reason } => format!("{code} until {}s {reason}", until.as_secs()),
+            Action::Wait { until } => {
+                format!("{code} until {}s for the evicted pod's replacement to be Ready", until.as_secs())
+            }
             Action::Claim(request) => {
                 let names: Vec<String> = request.targets.into_iter().map(|target| target.name).collect();
                 let (generation, valid_s) = (request.generation, request.valid_for.as_secs());

@@ -1,0 +1,66 @@
+//! Sick pods: they spend far more CPU on a message than the others.
+
+use alloc::vec::Vec;
+
+use crate::diagnosis::illness::{IllPod, Illness, SICK_RATIO};
+use crate::diagnosis::middle::Middle;
+use crate::diagnosis::stretch::Stretch;
+
+/// CPU per message tells nothing of a pod that reads less than this share of the mean rate: what it
+/// spends is the price of being alive.
+const LEAST_RATE_SHARE: f64 = 0.1;
+
+/// The sick pods, the worst first, and the largest ratio of any pod; no ratio where CPU and rate of three
+/// pods are not known.
+pub(super) fn sick_pods(stretches: &[Stretch]) -> (Vec<IllPod>, Option<f64>) {
+    let judged: Option<Vec<Judged<'_>>> = stretches.iter().map(Judged::of).collect();
+    let Some(judged) = judged else { return (Vec::new(), None) };
+    let count = stretches.first().map_or(0, |first| first.cpu.loads.len());
+    let mut ratios: Vec<(usize, f64)> =
+        (0..count).filter_map(|position| Some((position, lasting_ratio(position, &judged)?))).collect();
+    let worst = ratios.iter().map(|(_, ratio)| *ratio).fold(0.0, f64::max);
+    ratios.retain(|(_, ratio)| *ratio > SICK_RATIO);
+    ratios.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    let ill = |(position, ratio)| IllPod { position, illness: Illness::Sick { ratio } };
+    (ratios.into_iter().map(ill).collect(), Some(worst))
+}
+
+/// The smallest ratio of a pod that is busy in every stretch.
+fn lasting_ratio(position: usize, stretches: &[Judged<'_>]) -> Option<f64> {
+    stretches.iter().try_fold(f64::INFINITY, |least, stretch| Some(least.min(stretch.ratio(position)?)))
+}
+
+/// A stretch with what its pods are held against.
+struct Judged<'s> {
+    stretch: &'s Stretch,
+    mean_cpu: f64,
+    least_rate: f64,
+    /// Of CPU per message.
+    middle: Middle,
+}
+
+impl<'s> Judged<'s> {
+    /// `None` where CPU and rate of three pods are not known.
+    fn of(stretch: &'s Stretch) -> Option<Self> {
+        let (mean_cpu, least_rate) = (stretch.cpu.mean?, LEAST_RATE_SHARE * stretch.rate.mean?);
+        let positions = 0..stretch.cpu.loads.len();
+        let middle = Middle::of(positions.filter_map(|position| cost(stretch, position, least_rate)))?;
+        Some(Self { stretch, mean_cpu, least_rate, middle })
+    }
+
+    /// CPU per message over the median of the others, of a pod busier than the mean.
+    fn ratio(&self, position: usize) -> Option<f64> {
+        if self.stretch.cpu.loads[position] <= self.mean_cpu {
+            return None;
+        }
+        let cost = cost(self.stretch, position, self.least_rate)?;
+        let typical = self.middle.median_without(cost);
+        (typical > 0.0).then(|| cost / typical)
+    }
+}
+
+/// CPU per message of a pod that reads enough for it to tell something.
+fn cost(stretch: &Stretch, position: usize, least_rate: f64) -> Option<f64> {
+    let (cpu, rate) = (stretch.cpu.loads[position], stretch.rate.loads[position]);
+    (!cpu.is_nan() && rate > least_rate).then(|| cpu / rate)
+}

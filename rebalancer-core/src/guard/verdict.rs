@@ -1,0 +1,142 @@
+//! The answer to one check: of a guard, of the strategy, or of a test of the diagnosis.
+
+use alloc::string::String;
+use core::fmt;
+
+/// Everything that is checked before a rotation, by its stable word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum Check {
+    /// Guard: the metric is more than nearly idle.
+    Floor,
+    /// Guard: new pods are left out.
+    WarmUp,
+    /// Guard: enough pods have CPU or lag.
+    Coverage,
+    /// Guard: the busiest pod has been busy for most of a window.
+    Persistence,
+    /// Guard: no pod was replaced a moment ago.
+    Cooldown,
+    /// Guard: the busiest pod is not itself a recent replacement.
+    Futility,
+    /// Guard: not too many pods are young.
+    ChurnBudget,
+    /// The strategy found pods to rotate.
+    Strategy,
+    /// The diagnosis as a whole: a rotation can help.
+    Diagnosis,
+    /// Test of the diagnosis: no rollout is under way, and each partition has one owner.
+    Data,
+    /// Test: a pod that is itself the cause is among those to rotate.
+    SickPod,
+    /// Test: there are more partitions than consumers.
+    PartitionsPerConsumer,
+    /// Test: the partitions divide well enough among the consumers.
+    Structure,
+    /// Test: replacements do not keep the identity of the pods they replace.
+    StaticIdentity,
+    /// Test: the assignor does not deal by rank alone.
+    RankInvariant,
+    /// Test: no partition alone makes up the busiest load.
+    HotPartition,
+    /// Test: the last replacement changed how the load is shared.
+    LastReplacement,
+    /// Test: the rotations of the last day evened out the load.
+    RotationBudget,
+    /// Test: dealing the partitions of the two pods anew is expected to gain enough.
+    UnionGain,
+}
+
+impl Check {
+    /// The word of reports, metrics and configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Floor => "floor",
+            Self::WarmUp => "warm_up",
+            Self::Coverage => "coverage",
+            Self::Persistence => "persistence",
+            Self::Cooldown => "cooldown",
+            Self::Futility => "futility",
+            Self::ChurnBudget => "churn_budget",
+            Self::Strategy => "strategy",
+            Self::Diagnosis => "diagnosis",
+            Self::Data => "data",
+            Self::SickPod => "sick_pod",
+            Self::PartitionsPerConsumer => "partitions_per_consumer",
+            Self::Structure => "structure",
+            Self::StaticIdentity => "static_identity",
+            Self::RankInvariant => "rank_invariant",
+            Self::HotPartition => "hot_partition",
+            Self::LastReplacement => "last_replacement",
+            Self::RotationBudget => "rotation_budget",
+            Self::UnionGain => "union_gain",
+        }
+    }
+}
+
+impl fmt::Display for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What a check comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+pub enum Standing {
+    /// Nothing speaks against a rotation.
+    Pass,
+    /// The rotation must not happen now.
+    Hold,
+    /// The data for an answer is not there. Of a guard this counts as [`Standing::Hold`]; a test of the
+    /// diagnosis holds back only where it is also [`Verdict::failed`].
+    Unknown,
+}
+
+/// The answer to one check, with the number it looked at.
+///
+/// It prints as its name and reason: `cooldown: the youngest pod, orders-3, is 5 min old, ...`.
+#[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Verdict {
+    /// Which check.
+    pub check: Check,
+    /// What it comes to.
+    pub standing: Standing,
+    /// Whether it is unknown because a server refused or failed to give an input: it might have held.
+    pub failed: bool,
+    /// The number it looked at, where there is one.
+    pub value: Option<f64>,
+    /// The limit it held the number against.
+    pub limit: Option<f64>,
+    /// Both in words.
+    pub reason: String,
+}
+
+impl Verdict {
+    /// A verdict without numbers.
+    pub fn new(check: Check, standing: Standing, reason: impl Into<String>) -> Self {
+        Self { check, standing, failed: false, value: None, limit: None, reason: reason.into() }
+    }
+
+    /// The same verdict with the number it looked at and its limit, where they are known.
+    #[must_use]
+    pub fn with(self, value: impl Into<Option<f64>>, limit: impl Into<Option<f64>>) -> Self {
+        Self { value: value.into(), limit: limit.into(), ..self }
+    }
+}
+
+impl Standing {
+    /// [`Standing::Hold`] where `holds`, else [`Standing::Pass`].
+    pub(crate) const fn held_if(holds: bool) -> Self {
+        if holds { Self::Hold } else { Self::Pass }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.check, self.reason)
+    }
+}

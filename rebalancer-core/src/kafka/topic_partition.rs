@@ -1,0 +1,10 @@
+//! The identity of a partition.
+
+/// One partition of one topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TopicPartition {
+    /// Position of the topic, the topics being in the order of their names.
+    pub topic: usize,
+    /// Number of the partition within the topic.
+    pub number: u32,
+}

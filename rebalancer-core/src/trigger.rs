@@ -1,0 +1,34 @@
+//! What asks for a rotation: a threshold that is passed, or one hot pod.
+
+use alloc::vec::Vec;
+
+use crate::facts::Facts;
+use crate::guard::outlier_trigger::outlier_trigger;
+use crate::guard::settings::GuardSettings;
+use crate::input::metric::Metric;
+use crate::measure::analysis::Analysis;
+use crate::measure::outliers::Outliers;
+
+/// What would be rotated, and because of which metrics.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Trigger {
+    /// The metrics that pass their threshold, or the one in which a pod is hot.
+    pub metrics: Vec<Metric>,
+    /// The two pods.
+    pub targets: Outliers,
+}
+
+/// Finds what asks for a rotation: the plain rule, else the outlier trigger where it is on. `None` when
+/// neither does.
+pub fn trigger(analysis: &Analysis<'_>, facts: &Facts<'_>, settings: &GuardSettings) -> Option<Trigger> {
+    if let Some(targets) = analysis.targets() {
+        return Some(Trigger { metrics: analysis.triggered(), targets });
+    }
+    let hot = outlier_trigger(analysis, facts, settings.outlier_trigger.as_ref()?)?;
+    let Outliers { busiest, least_busy } = analysis.outliers()?;
+    // The hot pod takes the place of the busiest by score; it is never rotated with itself.
+    let least_busy = if least_busy == hot.position { busiest } else { least_busy };
+    let targets = Outliers { busiest: hot.position, least_busy };
+    Some(Trigger { metrics: alloc::vec![hot.metric], targets })
+}
