@@ -68,8 +68,8 @@ fn relative_error(history: &History, last: &Replacement) -> Option<f64> {
     };
     let typical = median(history.pods().filter_map(relative_variance).collect())?;
     let grid = history.grid();
-    let stretch_s = grid.step.as_secs_f64() * grid.steps as f64 / STRETCHES as f64;
-    let stretches = last.length.as_secs_f64() / stretch_s;
+    let length_s = grid.step.as_secs_f64() * grid.steps as f64 / STRETCHES as f64;
+    let stretches = last.length.as_secs_f64() / length_s;
     (stretches > 0.0).then(|| sqrt(typical / stretches))
 }
 
