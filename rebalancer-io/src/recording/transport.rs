@@ -1,7 +1,7 @@
 //! Transports that record what passes through them, and that answer from a recording.
 
 use std::io::{self, Cursor, Read};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use serde_json::Value;
 
@@ -24,10 +24,14 @@ impl<T: Transport> Recorder<T> {
 
     /// What was recorded so far, in the order of names and times.
     pub fn exchanges(&self) -> Vec<Exchange> {
-        let mut exchanges = self.exchanges.lock().expect("no thread panics while it holds the lock").clone();
+        let mut exchanges = self.lock().clone();
         exchanges
             .sort_by(|a, b| (&a.name, &a.query, a.when.start()).cmp(&(&b.name, &b.query, b.when.start())));
         exchanges
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Exchange>> {
+        self.exchanges.lock().expect("no thread panics while it holds the lock")
     }
 }
 
@@ -47,7 +51,7 @@ impl<T: Transport> Transport for Recorder<T> {
             location: response.location.clone(),
             body: kept.map_or_else(|| Arc::clone(&body), Arc::from),
         };
-        self.exchanges.lock().expect("no thread panics while it holds the lock").push(exchange);
+        self.lock().push(exchange);
         let body: Box<dyn Read + Send> = match read {
             Ok(_) => Box::new(Cursor::new(body)),
             Err(error) => Box::new(Cursor::new(body).chain(Failing(Some(error)))),
