@@ -127,7 +127,7 @@ impl Ladder<'_> {
                 return unknown(Check::SickPod, "CPU and message rate of at least three pods are not there");
             };
             let reason =
-                format!("no pod lastingly spends more than {} times the others on a message", SICK_RATIO);
+                format!("no pod lastingly spends more than {SICK_RATIO} times the others on a message");
             return pass(Check::SickPod, Some(ratio), Some(SICK_RATIO), reason);
         };
         let (value, limit) = match ill.illness {
