@@ -107,7 +107,7 @@ fn a_large_fleet_is_judged_by_the_same_numbers(release: Release) {
     let report = run.json();
     let persistence = guard(&report, "persistence");
     assert_eq!(persistence["verdict"], "pass", "{}", run.stderr);
-    assert_eq!(persistence["value"], 1.0, "busy in every minute: {persistence}");
+    assert_eq!(persistence["value"], 100.0, "busy in every minute: {persistence}");
     assert_eq!(report["diagnosis"]["cause"]["code"], "sick_pod", "{}", run.stderr);
 }
 

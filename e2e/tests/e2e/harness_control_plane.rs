@@ -30,7 +30,7 @@ fn a_deployment_comes_up_and_an_evicted_pod_is_replaced() {
 fn a_stateful_set_gives_the_name_to_another_pod() {
     require!(ControlPlane);
     let plane = ControlPlane::shared();
-    let namespace = plane.namespace("stateful");
+    let namespace = plane.namespace("harness-stateful");
     namespace.apply(&workload::stateful_set("orders", 3));
     namespace.wait_ready("app=orders", 3, LIMIT);
 

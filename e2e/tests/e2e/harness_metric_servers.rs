@@ -29,7 +29,10 @@ fn a_test_that_lacks_its_server_is_seen_to_be_skipped() {
     let run = |env: &[(&str, &str)]| {
         let this = env::current_exe().expect("a test knows where it is");
         let mut command = Command::new(this);
-        command.args(["harness_metric_servers::pushgateway_starts", "--exact"]).env_clear().envs(env.iter().copied());
+        command
+            .args(["harness_metric_servers::pushgateway_starts", "--exact"])
+            .env_clear()
+            .envs(env.iter().copied());
         let output = command.output().expect("a test can be run");
         let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         (output.status.success(), text.concat())

@@ -138,14 +138,18 @@ fn used_paths(text: &str, module: &str, modules: &BTreeMap<String, PathBuf>) -> 
     let mut found = Vec::new();
     for statement in statements.filter_map(|rest| rest.split(';').next()) {
         for path in expanded(&statement.split_whitespace().collect::<String>()) {
+            let (mut from, mut path) = (module, path.as_str());
+            while let Some(rest) = path.strip_prefix("super::") {
+                from = from.rsplit_once("::").map_or("crate", |(parent, _)| parent);
+                path = rest;
+            }
             let first = path.split("::").next().unwrap_or_default();
-            let rest = path.strip_prefix(first).unwrap_or_default();
-            let parent = module.rsplit_once("::").map_or("crate", |(parent, _)| parent);
             let mut absolute = match first {
-                "crate" => path.clone(),
-                "self" => format!("{module}{rest}"),
-                "super" => format!("{parent}{rest}"),
-                _ if modules.contains_key(&format!("{module}::{first}")) => format!("{module}::{path}"),
+                "crate" => path.to_owned(),
+                "self" => format!("{from}{}", path.strip_prefix(first).unwrap_or_default()),
+                _ if from != module || modules.contains_key(&format!("{module}::{first}")) => {
+                    format!("{from}::{path}")
+                }
                 _ => continue,
             };
             while !modules.contains_key(&absolute) {
