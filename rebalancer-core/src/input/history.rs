@@ -71,7 +71,7 @@ const GAP: f64 = -1.0;
 
 /// Samples of one metric: a column of steps for each pod, with gaps.
 ///
-/// Keeps the mean loads of every pod over [`STRETCHES`]. Keeps single samples only of pods that
+/// Keeps the mean loads of every pod over `STRETCHES`. Keeps single samples only of pods that
 /// [`History::add_series`] adds. Samples of [`History::add_pooled`] become part of the mean at each instant,
 /// which is all that the decision needs of most pods of a large fleet.
 ///

@@ -83,7 +83,7 @@ impl fmt::Display for RotationOutcome {
 pub struct Step {
     /// Time since the start of the run at which the answer was handled, in milliseconds.
     pub at_ms: u64,
-    /// The action answered, by its [code](super::Action::code); `stop_requested` for a stop.
+    /// The action answered, by its [code](crate::Action::code); `stop_requested` for a stop.
     pub action: &'static str,
     /// The target it was about.
     pub pod: Option<String>,

@@ -28,7 +28,7 @@ pub struct QuerySettings {
     pub max_sample_age: Option<Duration>,
     /// Where lag and rate come from.
     pub preset: KafkaPreset,
-    /// Own `PromQL` in place of a preset's, by [`Metric::index`].
+    /// Own `PromQL` in place of a preset's, by [`Metric::index`](rebalancer_core::Metric::index).
     pub own: [Option<String>; 4],
     /// Own `PromQL` for messages per second by pod, topic and partition.
     pub own_partition_load: Option<String>,
