@@ -24,6 +24,9 @@ const MAX_VOLUMES: usize = 16;
 const PROVISIONER: [&str; 2] =
     ["volume.kubernetes.io/storage-provisioner", "volume.beta.kubernetes.io/storage-provisioner"];
 
+/// What stands in place of a provisioner where volumes are made by hand.
+const BY_HAND: &str = "kubernetes.io/no-provisioner";
+
 /// Annotation of a claim whose volume was made after the node of its pod was chosen.
 const SELECTED_NODE: &str = "volume.kubernetes.io/selected-node";
 
@@ -162,7 +165,7 @@ struct Expression {
     key: String,
 }
 
-/// Provisioner and storage class, whose volumes are of one kind; a volume without either is alone.
+/// Provisioner and storage class, whose volumes are of one kind; a volume without a provisioner is alone.
 type Kind = (Option<String>, Option<String>, Option<String>);
 
 impl Cluster {
@@ -228,6 +231,7 @@ impl Claim {
             .iter()
             .find_map(|annotation| self.metadata.annotations.get(*annotation))
             .map(String::as_str)
+            .filter(|provisioner| *provisioner != BY_HAND)
     }
 
     /// What the claim alone tells; `None` where its volume has to be asked.
@@ -244,8 +248,9 @@ impl Claim {
     fn kind(&self) -> Kind {
         let class = self.spec.storage_class_name.clone().filter(|class| !class.is_empty());
         let provisioner = self.provisioner().map(str::to_owned);
-        let is_alone = class.is_none() && provisioner.is_none();
-        (provisioner, class, if is_alone { self.spec.volume_name.clone() } else { None })
+        // Volumes made by hand differ, also within one class.
+        let alone = if provisioner.is_none() { self.spec.volume_name.clone() } else { None };
+        (provisioner, class, alone)
     }
 }
 
@@ -291,6 +296,25 @@ mod tests {
         ] {
             assert_eq!(by_claim(annotations), expected, "{annotations}");
         }
+    }
+
+    #[test]
+    fn volumes_made_by_hand_are_asked_one_by_one() {
+        let made_by_hand = r#"{"volume.kubernetes.io/storage-provisioner": "kubernetes.io/no-provisioner"}"#;
+        assert_eq!(by_claim(made_by_hand), None, "nothing provisions it, so only its volume tells");
+        let kind = |annotations: &str, volume: &str| {
+            let claim: Claim = serde_json::from_str(&format!(
+                r#"{{"metadata": {{"name": "data", "annotations": {annotations}}},
+                     "spec": {{"volumeName": "{volume}", "storageClassName": "manual"}}}}"#
+            ))
+            .expect("a claim");
+            claim.kind()
+        };
+        for annotations in ["null", made_by_hand] {
+            assert_ne!(kind(annotations, "on-nfs"), kind(annotations, "on-a-node"), "{annotations}");
+        }
+        let provisioned = r#"{"volume.kubernetes.io/storage-provisioner": "lvm.example.com"}"#;
+        assert_eq!(kind(provisioned, "one"), kind(provisioned, "other"));
     }
 
     #[test]
