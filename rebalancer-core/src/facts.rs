@@ -7,6 +7,7 @@ use core::time::Duration;
 use crate::input::history::History;
 use crate::input::live_pod::{LiveIndex, LivePod};
 use crate::input::metric::{Metric, PerMetric};
+use crate::input::offsets::Offsets;
 use crate::input::partitions::Partitions;
 use crate::kafka::assignor::{Assignor, UnknownAssignor};
 use crate::kafka::forecast::GroupFacts;
@@ -110,6 +111,10 @@ pub struct Facts<'a> {
     pub rolling_out: bool,
     /// Load of each partition and who owns it.
     pub partitions: Fact<Partitions>,
+    /// The offsets and owners of the group's partitions over the last hour or so, a step a minute.
+    pub offsets: Fact<Offsets>,
+    /// The same over the last day in longer steps, of the partitions that stood still for all of that hour.
+    pub offsets_of_day: Fact<Offsets>,
     /// Number of partitions assigned to each pod.
     pub assigned_partitions: Fact<Vec<(String, usize)>>,
     /// Consumers in each pod; one is assumed where it is not known.
@@ -148,6 +153,8 @@ impl<'a> Facts<'a> {
             rollout_age: None,
             rolling_out: false,
             partitions: Fact::Absent,
+            offsets: Fact::Absent,
+            offsets_of_day: Fact::Absent,
             assigned_partitions: Fact::Absent,
             consumers_per_pod: None,
             assignor: AssignorChoice::Auto,

@@ -29,6 +29,7 @@ pub use input::join::{
 pub use input::live_pod::{Controller, LiveIndex, LivePod, LocalVolume, Phase, Protection};
 pub use input::metric::{DEFAULT_FLOORS, DEFAULT_WEIGHTS, Metric, PerMetric};
 pub use input::names::NameList;
+pub use input::offsets::{InvalidOffsets, OffsetKind, Offsets, OtherGroup, PartitionPast, Tenure};
 pub use input::partitions::{InvalidPartitions, Partition, PartitionSample, Partitions};
 pub use input::pod::{Load, PodState};
 pub use kafka::forecast::{Forecast, GroupFacts, LEAST_GAIN, NoPair, PlannedPair, best_spread};

@@ -9,6 +9,7 @@ mod finder;
 mod group;
 mod kept;
 mod kin;
+mod offsets;
 mod past;
 
 pub use finder::FactFinder;

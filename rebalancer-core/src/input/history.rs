@@ -50,7 +50,7 @@ impl Grid {
     }
 
     /// Which instant `timestamp_s` is, if it is one.
-    fn index(&self, timestamp_s: f64) -> Option<usize> {
+    pub(crate) fn index(&self, timestamp_s: f64) -> Option<usize> {
         let step_s = self.step.as_secs_f64();
         let index = round((timestamp_s - self.start_s) / step_s);
         let on_grid = fabs(self.start_s + index * step_s - timestamp_s) <= GRID_TOLERANCE_S;

@@ -10,6 +10,7 @@ mod join;
 mod naive;
 mod named;
 mod nist;
+mod offsets;
 mod partitions;
 mod persistence;
 mod properties;

@@ -1,0 +1,328 @@
+//! The past of a group's partitions: their offsets and owners on a fixed grid of time.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use crate::input::history::Grid;
+
+/// Most partitions whose past is kept: an hour of two offsets a minute takes 20 MB then.
+const MOST_PARTITIONS: usize = 20_000;
+
+/// An offset of a partition that changes in time, in messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum OffsetKind {
+    /// The offset that the group has committed: the next message it will read.
+    Committed,
+    /// The offset that the next message written will have, also called high watermark.
+    End,
+    /// The oldest offset that is still kept, also called low watermark.
+    Start,
+    /// How far the consumer is past the oldest offset: `records_lead`, which the client itself tells.
+    Lead,
+}
+
+impl OffsetKind {
+    const COUNT: usize = 4;
+
+    /// Words for a sentence.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Committed => "committed offset",
+            Self::End => "end offset",
+            Self::Start => "start offset",
+            Self::Lead => "lead",
+        }
+    }
+}
+
+/// The past of all partitions of one group, oldest first.
+///
+/// ```
+/// use core::time::Duration;
+/// use rebalancer_core::{Grid, OffsetKind, Offsets};
+///
+/// let grid = Grid { start_s: 0.0, step: Duration::from_secs(60), steps: 3 };
+/// let mut offsets = Offsets::new(grid).of_group("g-orders");
+/// offsets.add(OffsetKind::Committed, "orders", 4, [(0.0, 68.0), (60.0, 68.0), (120.0, 68.0)])?;
+/// offsets.add(OffsetKind::End, "orders", 4, [(0.0, 68.0), (60.0, 368.0), (120.0, 668.0)])?;
+/// offsets.add_owner("orders", 4, "orders-7f-x", None, [0.0, 60.0, 120.0])?;
+///
+/// let past = offsets.partitions().next().expect("it was added");
+/// assert_eq!((past.topic(), past.number(), past.latest(OffsetKind::End)), ("orders", 4, Some(668.0)));
+/// assert_eq!(past.owner().map(|tenure| tenure.pod.as_str()), Some("orders-7f-x"));
+/// # Ok::<(), rebalancer_core::InvalidOffsets>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Offsets {
+    grid: Grid,
+    group: Option<String>,
+    in_rebalance: bool,
+    /// By topic in underscores, and number.
+    partitions: BTreeMap<(String, u32), PartitionPast>,
+}
+
+/// The past of one partition.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PartitionPast {
+    topic: String,
+    number: u32,
+    /// A number or NaN for each step; `None` where nothing was told.
+    columns: [Option<Box<[f64]>>; OffsetKind::COUNT],
+    /// Two sources told different numbers of one step.
+    disputed: [bool; OffsetKind::COUNT],
+    owners: Vec<Tenure>,
+    elsewhere: Vec<OtherGroup>,
+}
+
+/// A pod that owned a partition, with the first and the last step at which it did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tenure {
+    /// Name of the pod, which may be gone.
+    pub pod: String,
+    /// Its UID, where that is known: a `StatefulSet` gives a new pod the old name.
+    pub uid: Option<String>,
+    /// The first step.
+    pub first: usize,
+    /// The last step.
+    pub last: usize,
+}
+
+/// What another group has committed of the same partition.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OtherGroup {
+    /// Name of the group.
+    pub group: String,
+    /// The offset that it has committed, in the latest step that tells.
+    pub offset: f64,
+    /// The first step from which on it has been this one.
+    pub since: usize,
+}
+
+/// Why answers are not the past of partitions.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidOffsets {
+    /// A sample between the instants that were asked for.
+    #[error(
+        "partition {partition} of topic {topic:?} has a sample at {timestamp_s}, which was not asked for"
+    )]
+    OffGrid {
+        /// Topic.
+        topic: String,
+        /// Number.
+        partition: u32,
+        /// When, in seconds since the Unix epoch.
+        timestamp_s: f64,
+    },
+    /// More partitions than are kept.
+    #[error("the group has more than {MOST_PARTITIONS} partitions; the past of so many is not judged")]
+    TooMany,
+}
+
+impl Offsets {
+    /// A past without any partition yet.
+    pub const fn new(grid: Grid) -> Self {
+        Self { grid, group: None, in_rebalance: false, partitions: BTreeMap::new() }
+    }
+
+    /// Tells the name of the group.
+    #[must_use]
+    pub fn of_group(mut self, group: impl Into<String>) -> Self {
+        self.group = Some(group.into());
+        self
+    }
+
+    /// Tells that the group is in a rebalance now, so that nothing it does not read tells anything.
+    #[must_use]
+    pub const fn in_rebalance(mut self, in_rebalance: bool) -> Self {
+        self.in_rebalance = in_rebalance;
+        self
+    }
+
+    /// Adds a series of one partition as `(seconds since the Unix epoch, offset)`. What is no offset (NaN,
+    /// infinite, negative) is a gap. Of two series of one partition the larger number counts, and where
+    /// they differ [`PartitionPast::is_disputed`] says so.
+    ///
+    /// # Errors
+    /// A sample off the grid, or too many partitions. The past is unchanged then.
+    pub fn add(
+        &mut self,
+        kind: OffsetKind,
+        topic: &str,
+        partition: u32,
+        samples: impl IntoIterator<Item = (f64, f64)>,
+    ) -> Result<(), InvalidOffsets> {
+        let column = self.column(topic, partition, samples)?;
+        let past = self.past(topic, partition)?;
+        let place = kind as usize;
+        match &mut past.columns[place] {
+            None => past.columns[place] = Some(column),
+            Some(known) => {
+                for (known, new) in known.iter_mut().zip(column) {
+                    past.disputed[place] |= !known.is_nan() && !new.is_nan() && *known != new;
+                    *known = known.max(new);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds that `pod` owned a partition at these seconds since the Unix epoch. The pod may be gone; its
+    /// `uid` tells two pods of one name apart, where it is known.
+    ///
+    /// # Errors
+    /// A sample off the grid, or too many partitions. The past is unchanged then.
+    pub fn add_owner(
+        &mut self,
+        topic: &str,
+        partition: u32,
+        pod: &str,
+        uid: Option<&str>,
+        timestamps_s: impl IntoIterator<Item = f64>,
+    ) -> Result<(), InvalidOffsets> {
+        let samples = timestamps_s.into_iter().map(|timestamp_s| (timestamp_s, 1.0));
+        let column = self.column(topic, partition, samples)?;
+        let past = self.past(topic, partition)?;
+        let steps = || column.iter().enumerate().filter(|(_, owned)| !owned.is_nan()).map(|(step, _)| step);
+        let (Some(first), Some(last)) = (steps().next(), steps().last()) else { return Ok(()) };
+        let same = |tenure: &&mut Tenure| tenure.pod == pod && tenure.uid.as_deref() == uid;
+        if let Some(known) = past.owners.iter_mut().find(same) {
+            known.first = known.first.min(first);
+            known.last = known.last.max(last);
+        } else {
+            past.owners.push(Tenure { pod: pod.to_string(), uid: uid.map(str::to_string), first, last });
+        }
+        past.owners.sort_by(|a, b| (a.last, a.first, &a.pod, &a.uid).cmp(&(b.last, b.first, &b.pod, &b.uid)));
+        Ok(())
+    }
+
+    /// Adds what another group has committed of a partition, as [`Offsets::add`] takes it. A group without
+    /// any offset is left out.
+    ///
+    /// # Errors
+    /// A sample off the grid, or too many partitions. The past is unchanged then.
+    pub fn add_other_group(
+        &mut self,
+        topic: &str,
+        partition: u32,
+        group: &str,
+        samples: impl IntoIterator<Item = (f64, f64)>,
+    ) -> Result<(), InvalidOffsets> {
+        let column = self.column(topic, partition, samples)?;
+        let past = self.past(topic, partition)?;
+        let Some(offset) = column.iter().rev().copied().find(|offset| !offset.is_nan()) else {
+            return Ok(());
+        };
+        let moved = column.iter().rposition(|other| !other.is_nan() && *other != offset);
+        let since = moved.map_or(0, |step| step + 1);
+        past.elsewhere.push(OtherGroup { group: group.to_string(), offset, since });
+        past.elsewhere.sort_by(|a, b| a.group.cmp(&b.group).then(a.offset.total_cmp(&b.offset)));
+        Ok(())
+    }
+
+    fn column(
+        &self,
+        topic: &str,
+        partition: u32,
+        samples: impl IntoIterator<Item = (f64, f64)>,
+    ) -> Result<Box<[f64]>, InvalidOffsets> {
+        let mut column: Box<[f64]> = alloc::vec![f64::NAN; self.grid.steps].into();
+        for (timestamp_s, value) in samples {
+            let Some(step) = self.grid.index(timestamp_s) else {
+                return Err(InvalidOffsets::OffGrid { topic: topic.to_string(), partition, timestamp_s });
+            };
+            if value.is_finite() && value >= 0.0 {
+                column[step] = value;
+            }
+        }
+        Ok(column)
+    }
+
+    /// The past of a partition, begun where it is new. A dotted topic is one topic in both spellings.
+    fn past(&mut self, topic: &str, number: u32) -> Result<&mut PartitionPast, InvalidOffsets> {
+        let key = (topic.replace('.', "_"), number);
+        if self.partitions.len() >= MOST_PARTITIONS && !self.partitions.contains_key(&key) {
+            return Err(InvalidOffsets::TooMany);
+        }
+        let past = self.partitions.entry(key).or_insert_with(|| PartitionPast {
+            topic: topic.to_string(),
+            number,
+            columns: Default::default(),
+            disputed: [false; OffsetKind::COUNT],
+            owners: Vec::new(),
+            elsewhere: Vec::new(),
+        });
+        if topic.contains('.') && !past.topic.contains('.') {
+            past.topic = topic.to_string();
+        }
+        Ok(past)
+    }
+
+    /// The instants that the steps are.
+    pub const fn grid(&self) -> &Grid {
+        &self.grid
+    }
+
+    /// Name of the group, where it is known.
+    pub fn group(&self) -> Option<&str> {
+        self.group.as_deref()
+    }
+
+    /// Whether the group is known to be in a rebalance now.
+    pub const fn is_in_rebalance(&self) -> bool {
+        self.in_rebalance
+    }
+
+    /// The partitions, by topic and number.
+    pub fn partitions(&self) -> impl ExactSizeIterator<Item = &PartitionPast> {
+        self.partitions.values()
+    }
+}
+
+impl PartitionPast {
+    /// Its topic; the dotted spelling where both were told.
+    pub fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    /// Its number within the topic.
+    pub const fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// An offset for each step, NaN being a gap; empty where nothing was told.
+    pub fn column(&self, kind: OffsetKind) -> &[f64] {
+        self.columns[kind as usize].as_deref().unwrap_or_default()
+    }
+
+    /// The offset of the newest step; `None` where that is a gap.
+    pub fn latest(&self, kind: OffsetKind) -> Option<f64> {
+        self.column(kind).last().copied().filter(|offset| !offset.is_nan())
+    }
+
+    /// Whether two sources told different numbers of one step.
+    pub const fn is_disputed(&self, kind: OffsetKind) -> bool {
+        self.disputed[kind as usize]
+    }
+
+    /// The pods that owned it, by the last step at which they did, the latest one last.
+    pub fn owners(&self) -> &[Tenure] {
+        &self.owners
+    }
+
+    /// The pod that owns it in the latest step that tells; `None` where none or more than one does.
+    pub fn owner(&self) -> Option<&Tenure> {
+        match self.owners.as_slice() {
+            [.., before, owner] if before.last == owner.last => None,
+            [.., owner] => Some(owner),
+            [] => None,
+        }
+    }
+
+    /// What other groups have committed of it, by their names.
+    pub fn other_groups(&self) -> &[OtherGroup] {
+        &self.elsewhere
+    }
+}
