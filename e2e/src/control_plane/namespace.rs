@@ -9,6 +9,9 @@ use super::ControlPlane;
 use super::api::Api;
 use crate::sandbox::wait_until;
 
+/// How long a new Role may take to be granted.
+const ROLE_LIMIT: Duration = Duration::from_secs(30);
+
 /// A namespace; a test works in its own.
 #[derive(Debug)]
 pub struct Namespace<'a> {
@@ -98,10 +101,11 @@ impl<'a> Namespace<'a> {
         names
     }
 
-    /// A `ServiceAccount` here that may do what the rules of a Role say, with a token of an hour.
+    /// A `ServiceAccount` here that may do what the rules of a Role say, with a token of an hour. The API
+    /// server grants a new Role only after it has read it back, so this waits until it does.
     ///
     /// # Panics
-    /// With the server's words, when it refuses.
+    /// With the server's words when it refuses, or when it does not grant the Role within 30 seconds.
     #[track_caller]
     pub fn service_account(&self, name: &str, rules: &Value) -> Access {
         const RBAC: &str = "rbac.authorization.k8s.io";
@@ -121,7 +125,25 @@ impl<'a> Namespace<'a> {
         let path = self.path("v1", &format!("serviceaccounts/{name}/token"));
         let answer = self.plane.admin().post(&path, &request).success();
         let token = answer["status"]["token"].as_str().expect("a TokenRequest answers with a token");
-        Access { kubeconfig: self.plane.kubeconfig(&self.name, token), api: self.plane.api(token) }
+        let api = self.plane.api(token);
+        let granted = || rules.as_array().into_iter().flatten().all(|rule| self.grants(&api, rule));
+        wait_until(&format!("{name} is granted its role in {}", self.name), ROLE_LIMIT, granted);
+        Access { kubeconfig: self.plane.kubeconfig(&self.name, token), api }
+    }
+
+    /// Whether the API server allows what a rule says first to the account that `api` signs in with.
+    fn grants(&self, api: &Api, rule: &Value) -> bool {
+        let first = |list: &str| rule[list][0].as_str().unwrap_or_default();
+        let (resource, subresource) = first("resources").split_once('/').unwrap_or((first("resources"), ""));
+        let review = json!({
+            "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
+            "spec": { "resourceAttributes": {
+                "namespace": self.name, "group": first("apiGroups"), "resource": resource,
+                "subresource": subresource, "verb": first("verbs"), "name": first("resourceNames"),
+            } },
+        });
+        let answer = api.post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", &review);
+        answer.status == 201 && answer.body["status"]["allowed"] == true
     }
 
     /// Whether Deployments and `StatefulSet`s of the selector report as many ready as they want.
