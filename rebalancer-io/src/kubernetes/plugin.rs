@@ -2,10 +2,10 @@
 //!
 //! What a plugin prints is a secret, so no message repeats it.
 
-use std::io::{self, IsTerminal as _};
+use std::io::{self, IsTerminal as _, Read};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -18,8 +18,11 @@ use serde::{Deserialize, Serialize};
 use crate::prometheus::cause;
 use crate::secrets::Secrets;
 
-/// Longest time that a stop goes unnoticed while a plugin runs.
-const STOP_POLL: Duration = Duration::from_millis(100);
+/// How often a running plugin is looked at.
+const POLL: Duration = Duration::from_millis(10);
+
+/// Most bytes that a plugin may print. A credential has a few thousand.
+const MAX_OUTPUT: u64 = 1024 * 1024;
 
 /// Fewest characters of a word in a plugin's output that is taken for a credential.
 const SHORTEST_OUTPUT: usize = 12;
@@ -107,6 +110,9 @@ impl Plugin {
     pub(super) fn run(&self, limit: Duration, stop: &AtomicBool) -> Result<Credential, String> {
         let name = &self.name;
         match output_within(self.command()?, limit, stop) {
+            Some(Ok(output)) if output.stdout.len() as u64 > MAX_OUTPUT => {
+                Err(format!("{name} printed more than {} KiB, which is no credential", MAX_OUTPUT / 1024))
+            }
             Some(Ok(output)) if output.status.success() => self.read(&output.stdout),
             Some(Ok(output)) => {
                 let said = self.without_secrets(&output);
@@ -118,7 +124,7 @@ impl Plugin {
                 let hint = hint.map_or_else(|| "is it installed and on the PATH?".to_owned(), cause);
                 Err(format!("{name} cannot be started: {error}; {hint}"))
             }
-            None => Err(format!("{name} did not end within {:.1} s", limit.as_secs_f64())),
+            None => Err(format!("{name} did not end within {:.1} s and was stopped", limit.as_secs_f64())),
         }
     }
 
@@ -130,8 +136,11 @@ impl Plugin {
         let variables = exec.env.iter().flatten();
         command.envs(variables.filter_map(|variable| Some((variable.get("name")?, variable.get("value")?))));
         let interactive = exec.interactive_mode != Some(ExecInteractiveMode::Never);
+        command.stdout(Stdio::piped());
         if interactive {
             command.stdin(Stdio::inherit()).stderr(Stdio::inherit());
+        } else {
+            command.stdin(Stdio::null()).stderr(Stdio::piped());
         }
         let question = Question {
             api_version: exec.api_version.as_deref(),
@@ -146,6 +155,12 @@ impl Plugin {
 
     fn read(&self, printed: &[u8]) -> Result<Credential, String> {
         let name = &self.name;
+        if printed.len() as u64 > MAX_OUTPUT {
+            return Err(format!(
+                "{name} printed more than {} KiB, which is no credential",
+                MAX_OUTPUT / 1024
+            ));
+        }
         // As kubectl does, YAML is taken too.
         let printed: Option<Printed> = serde_saphyr::from_slice(printed).ok();
         let status = printed.and_then(|printed| printed.status).ok_or_else(|| {
@@ -184,23 +199,46 @@ pub(super) fn bearer(token: &str) -> Option<HeaderValue> {
     Some(value)
 }
 
-/// Runs a command in a thread of its own, because it may hang. `None` when the time is over or a stop
-/// was asked for.
+/// Runs a command and kills it when the time is over or a stop was asked for; `None` then. Of what it
+/// prints, no more than [`MAX_OUTPUT`] and one byte is kept.
 fn output_within(mut command: Command, limit: Duration, stop: &AtomicBool) -> Option<io::Result<Output>> {
+    let begun = Instant::now();
+    let mut child = match command.spawn() {
+        Ok(child) => child,
+        Err(error) => return Some(Err(error)),
+    };
+    let stdout = child.stdout.take().map(read_in_background);
+    let stderr = child.stderr.take().map(read_in_background);
+    let status = loop {
+        match child.try_wait() {
+            Ok(Some(status)) => break status,
+            Ok(None) if begun.elapsed() < limit && !stop.load(Ordering::Relaxed) => thread::sleep(POLL),
+            Ok(None) => {
+                // It may have ended just now; whatever it printed comes too late.
+                child.kill().and_then(|()| child.wait()).ok();
+                return None;
+            }
+            Err(error) => return Some(Err(error)),
+        }
+    };
+    // A process that the plugin left behind may hold its output open.
+    let rest = |output: Option<Receiver<Vec<u8>>>| match output {
+        Some(output) => output.recv_timeout(limit.saturating_sub(begun.elapsed())).ok(),
+        None => Some(Vec::new()),
+    };
+    Some(Ok(Output { status, stdout: rest(stdout)?, stderr: rest(stderr)? }))
+}
+
+/// Reads to the end, or one byte beyond [`MAX_OUTPUT`].
+fn read_in_background(output: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
     let (done, outcome) = mpsc::sync_channel(1);
     thread::spawn(move || {
+        let mut printed = Vec::new();
+        output.take(MAX_OUTPUT + 1).read_to_end(&mut printed).ok();
         // When the time is over, nobody listens any more.
-        done.send(command.output()).ok();
+        done.send(printed).ok();
     });
-    let begun = Instant::now();
-    loop {
-        let left = limit.saturating_sub(begun.elapsed());
-        match outcome.recv_timeout(left.min(STOP_POLL)) {
-            Ok(output) => return Some(output),
-            Err(RecvTimeoutError::Timeout) if !left.is_zero() && !stop.load(Ordering::Relaxed) => {}
-            Err(_) => return None,
-        }
-    }
+    outcome
 }
 
 /// Tells a plugin whether it may ask a person, as `kubectl` does.

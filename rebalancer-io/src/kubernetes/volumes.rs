@@ -27,10 +27,7 @@ const PROVISIONER: [&str; 2] =
 /// What stands in place of a provisioner where volumes are made by hand.
 const BY_HAND: &str = "kubernetes.io/no-provisioner";
 
-/// Annotation of a claim whose volume was made after the node of its pod was chosen.
-const SELECTED_NODE: &str = "volume.kubernetes.io/selected-node";
-
-/// Provisioners whose volumes lie on one node, also where they are made before a node is chosen.
+/// Provisioners whose volumes lie on one node.
 const LOCAL: [&str; 14] = [
     "direct.csi.min.io",
     "directpv-min-io",
@@ -48,19 +45,31 @@ const LOCAL: [&str; 14] = [
     "zfs.csi.openebs.io",
 ];
 
-/// Provisioners of volumes that any node can use, or any node of a zone.
-const NETWORK: [&str; 11] = [
+/// Provisioners of volumes that any node can use, or any node of a zone. A cluster may put a name of its own
+/// and a dot before one of them.
+const NETWORK: [&str; 22] = [
+    "blob.csi.azure.com",
+    "block.csi.vultr.com",
+    "cephfs.csi.ceph.com",
     "cinder.csi.openstack.org",
     "csi.hetzner.cloud",
+    "csi.trident.netapp.io",
     "csi.vsphere.vmware.com",
     "disk.csi.azure.com",
     "dobs.csi.digitalocean.com",
     "driver.longhorn.io",
     "ebs.csi.aws.com",
+    "efs.csi.aws.com",
+    "file.csi.azure.com",
+    "filestore.csi.storage.gke.io",
     "kubernetes.io/aws-ebs",
     "kubernetes.io/azure-disk",
     "kubernetes.io/gce-pd",
+    "linodebs.csi.linode.com",
+    "nfs.csi.k8s.io",
     "pd.csi.storage.gke.io",
+    "rbd.csi.ceph.com",
+    "smb.csi.k8s.io",
 ];
 
 /// Parts of a topology key that spans many nodes. A volume tied to any other key counts as tied to its
@@ -240,9 +249,10 @@ impl Claim {
         if LOCAL.contains(&provisioner) {
             return Some(Place::Node);
         }
-        // A volume that was made before a node was chosen can be used by any.
-        let any_node = !self.metadata.annotations.contains_key(SELECTED_NODE);
-        (any_node || NETWORK.contains(&provisioner)).then_some(Place::Network)
+        let is_network = NETWORK.iter().any(|known| {
+            provisioner.strip_suffix(known).is_some_and(|name| name.is_empty() || name.ends_with('.'))
+        });
+        is_network.then_some(Place::Network)
     }
 
     fn kind(&self) -> Kind {
@@ -284,15 +294,13 @@ mod tests {
             ("null", None),
             (r#"{"volume.kubernetes.io/storage-provisioner": "rancher.io/local-path"}"#, Some(Place::Node)),
             (r#"{"volume.beta.kubernetes.io/storage-provisioner": "topolvm.io"}"#, Some(Place::Node)),
-            (r#"{"volume.kubernetes.io/storage-provisioner": "nfs.example.com"}"#, Some(Place::Network)),
+            (r#"{"volume.kubernetes.io/storage-provisioner": "ebs.csi.aws.com"}"#, Some(Place::Network)),
             (
-                r#"{"volume.kubernetes.io/storage-provisioner": "ebs.csi.aws.com", "volume.kubernetes.io/selected-node": "a"}"#,
+                r#"{"volume.kubernetes.io/storage-provisioner": "rook-ceph.rbd.csi.ceph.com"}"#,
                 Some(Place::Network),
             ),
-            (
-                r#"{"volume.kubernetes.io/storage-provisioner": "lvm.example.com", "volume.kubernetes.io/selected-node": "a"}"#,
-                None,
-            ),
+            (r#"{"volume.kubernetes.io/storage-provisioner": "notefs.csi.aws.com"}"#, None),
+            (r#"{"volume.kubernetes.io/storage-provisioner": "lvm.example.com"}"#, None),
         ] {
             assert_eq!(by_claim(annotations), expected, "{annotations}");
         }

@@ -114,6 +114,32 @@ fn an_exec_plugin_that_hangs_is_given_up_in_time() {
 }
 
 #[test]
+fn an_exec_plugin_that_is_given_up_is_stopped() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let late = folder.path().join("late");
+    let slow = format!(
+        "{{exec: {{apiVersion: client.authentication.k8s.io/v1, interactiveMode: Never, command: sh, \
+         args: [-c, \"sleep 2; touch {}\"]}}}}",
+        late.display()
+    );
+    let (_folder, path) = kubeconfig(&with_user(&slow));
+    let words = refused(&options(path)).to_string();
+    assert!(words.contains("did not end within 1.0 s and was stopped"), "{words}");
+    std::thread::sleep(Duration::from_secs(2));
+    assert!(!late.exists(), "the plugin went on");
+}
+
+#[test]
+fn an_exec_plugin_that_prints_without_end_is_refused() {
+    let endless = "{exec: {apiVersion: client.authentication.k8s.io/v1, interactiveMode: Never, command: sh, \
+                   args: [-c, \"yes s3cret-token | head -c 20000000\"]}}";
+    let (_folder, path) = kubeconfig(&with_user(endless));
+    let words = refused(&options(path)).to_string();
+    assert!(words.contains("the exec plugin sh printed more than 1024 KiB"), "{words}");
+    assert!(!words.contains("s3cret"), "{words}");
+}
+
+#[test]
 fn options_that_contradict_themselves_are_refused() {
     let (_folder, path) = kubeconfig(&with_user("{token: t}"));
     for namespace in ["a/b", "../kube-system", "Shop", ""] {
