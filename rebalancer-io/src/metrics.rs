@@ -7,6 +7,7 @@ mod fresh;
 mod group;
 mod kafka;
 mod matchers;
+mod members;
 mod memory;
 mod origin;
 mod otel;

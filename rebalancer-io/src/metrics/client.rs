@@ -1,6 +1,7 @@
 //! The metrics of the Kafka client inside a pod, scraped with the pod's name: lag, rate, and which partitions
 //! it owns.
 
+use super::members::of_the_group;
 use super::preset::{fresh, fresh_times, in_namespace, newest};
 use super::settings::QuerySettings;
 use super::topic::one_spelling;
@@ -21,7 +22,8 @@ const OWNER: &str = "namespace, pod, topic, partition";
 /// How an exporter inside the pod names the metrics of its client.
 pub(super) struct Client {
     lag: &'static str,
-    consumed: &'static str,
+    /// Its counter, under each name that versions of the exporter write.
+    consumed: &'static [&'static str],
     /// It exists at zero too, so it tells an idle member from a pod that is not scraped.
     assigned: &'static str,
 }
@@ -29,14 +31,17 @@ pub(super) struct Client {
 /// The names that Micrometer writes.
 pub(super) const MICROMETER: Client = Client {
     lag: "kafka_consumer_fetch_manager_records_lag",
-    consumed: "kafka_consumer_fetch_manager_records_consumed_total",
+    consumed: &["kafka_consumer_fetch_manager_records_consumed_total"],
     assigned: "kafka_consumer_coordinator_assigned_partitions",
 };
 
-/// The names that the JMX exporter writes by default.
+/// The names that the JMX exporter writes by default. Since 1.0 it drops `_total` from what it takes for a gauge.
 pub(super) const JMX_DEFAULT: Client = Client {
     lag: "kafka_consumer_consumer_fetch_manager_metrics_records_lag",
-    consumed: "kafka_consumer_consumer_fetch_manager_metrics_records_consumed_total",
+    consumed: &[
+        "kafka_consumer_consumer_fetch_manager_metrics_records_consumed_total",
+        "kafka_consumer_consumer_fetch_manager_metrics_records_consumed",
+    ],
     assigned: "kafka_consumer_consumer_coordinator_metrics_assigned_partitions",
 };
 
@@ -54,8 +59,11 @@ impl Client {
     /// both under one name.
     pub(super) fn rate(&self, settings: &QuerySettings) -> String {
         let rate = |topic: &str| {
-            let consumed = in_namespace(self.consumed, topic, settings);
-            fresh(&format!("rate({consumed}[{}])", duration(settings.window)), &consumed, settings)
+            let rates = self.consumed.iter().map(|name| {
+                let consumed = in_namespace(name, topic, settings);
+                fresh(&format!("rate({consumed}[{}])", duration(settings.window)), &consumed, settings)
+            });
+            rates.collect::<Vec<String>>().join(" or ")
         };
         let topics = one_spelling(TOPIC, |topic| format!("max by ({TOPIC}) ({})", rate(topic)));
         let totals = rate("topic=\"\"");
@@ -70,29 +78,41 @@ impl Client {
         format!("{expression} or 0 * (sum by (namespace, pod) ({assigned}) == 0)")
     }
 
-    /// A series for each partition that a client fetches, in each spelling of its topic. A partition that the
-    /// client has lost stays as `NaN`; one whose lag is not known yet is -1. (`VictoriaMetrics` makes a series
-    /// by `group` also where there is no value.)
+    /// Number of partitions of each of the group's clients.
+    pub(super) fn assigned_to_the_group(&self, settings: &QuerySettings) -> String {
+        of_the_group(settings, |client| {
+            let assigned = in_namespace(self.assigned, client, settings);
+            fresh(&assigned, &assigned, settings)
+        })
+    }
+
+    /// A series for each partition that a client of the group fetches, in each spelling of its topic. A partition
+    /// that the client has lost stays as `NaN`; one whose lag is not known yet is -1. (`VictoriaMetrics` makes a
+    /// series by `group` also where there is no value.)
     pub(super) fn owners(&self, settings: &QuerySettings) -> String {
-        let lag = in_namespace(self.lag, "", settings);
-        let claims = fresh(&format!("{lag} >= -1"), &lag, settings);
+        let claims = of_the_group(settings, |client| {
+            let lag = in_namespace(self.lag, client, settings);
+            fresh(&format!("{lag} >= -1"), &lag, settings)
+        });
         format!("0 * max by ({OWNER}) ({claims}) + 1")
     }
 
-    /// A zero for each partition, with the one pod that fetches it and the topic spelled with underscores. If
-    /// several pods claim it, the newest claim counts.
+    /// A zero for each partition, with the one pod that fetches it for the group and the topic spelled with
+    /// underscores. If several pods claim it, the newest claim counts.
     pub(super) fn owner(&self, settings: &QuerySettings) -> String {
-        let claims = one_spelling(OWNER, |topic| {
-            let lag = in_namespace(self.lag, topic, settings);
-            format!("max by ({OWNER}) ({} and {lag} >= -1)", fresh_times(&lag, settings))
+        let claims = of_the_group(settings, |client| {
+            one_spelling(OWNER, |topic| {
+                let labels = [topic, client].into_iter().filter(|part| !part.is_empty());
+                let lag = in_namespace(self.lag, &labels.collect::<Vec<&str>>().join(", "), settings);
+                format!("max by ({OWNER}) ({} and {lag} >= -1)", fresh_times(&lag, settings))
+            })
         });
         format!("(0 * topk by (topic, partition) (1, {claims}))")
     }
 
     /// Number of partitions of each client of a pod. If two scrape jobs show a client, `max` takes one.
     pub(super) fn assigned(&self, settings: &QuerySettings) -> String {
-        let assigned = in_namespace(self.assigned, "", settings);
-        let assigned = fresh(&assigned, &assigned, settings);
+        let assigned = self.assigned_to_the_group(settings);
         let named = format!(r#"label_replace({assigned}, "client_id", "$1", "clientid", "(.+)")"#);
         format!("max by (namespace, pod, client_id) ({named})")
     }

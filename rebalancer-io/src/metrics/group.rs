@@ -131,12 +131,14 @@ fn assignor(settings: &QuerySettings) -> Option<String> {
     Some(format!("count by ({PROTOCOL_LABEL}) ({info} == 1)"))
 }
 
-/// Messages per second written to each partition, by kminion: where a group keeps up, that is what it reads.
-/// It names the topics of all groups; the owners tell which of them are meant.
-fn written(settings: &QuerySettings) -> String {
+/// Messages per second written to each partition of the group's topics, by kminion: where a group keeps up, that is
+/// what it reads.
+fn written(settings: &QuerySettings) -> Option<String> {
+    let read = KafkaPreset::Kminion.group_lag("", settings).ok()?;
     let written = select("kminion_kafka_topic_partition_high_water_mark", "", settings);
     let rate = fresh(&format!("rate({written}[{}])", duration(settings.window)), &written, settings);
-    format!("max by (topic, partition) ({})", kminion_partitions(&rate))
+    let rate = format!("({rate} and on (topic_name) {read})");
+    Some(format!("max by (topic, partition) ({})", kminion_partitions(&rate)))
 }
 
 impl KafkaPreset {
@@ -149,10 +151,10 @@ impl KafkaPreset {
             Self::KafkaLagExporterIp | Self::KlagIp => Some(partitions_by_pod_ip(&committed()?, settings)),
             Self::ClientId => Some(partitions_by_client(&committed()?)),
             Self::KafkaExporter => Some(format!("max by (topic, partition) ({})", committed()?)),
-            Self::Kminion => Some(written(settings)),
+            Self::Kminion => written(settings),
             // Whichever of the two is there beside the clients.
             Self::Micrometer | Self::JmxDefault | Self::OtelJava => {
-                Some(format!("max by (topic, partition) ({}) or {}", committed()?, written(settings)))
+                Some(format!("max by (topic, partition) ({}) or {}", committed()?, written(settings)?))
             }
             Self::None => None,
         }
@@ -168,6 +170,9 @@ impl KafkaPreset {
 
     /// Number of partitions of each client of a pod.
     fn assigned_partitions(self, settings: &QuerySettings) -> Option<String> {
+        if self == Self::OtelJava {
+            return Some(otel::assigned(settings));
+        }
         Some(self.client()?.assigned(settings))
     }
 

@@ -2,7 +2,7 @@
 
 use rebalancer_core::Metric;
 
-use super::client::{JMX_DEFAULT, MICROMETER};
+use super::client::{Client, JMX_DEFAULT, MICROMETER};
 use super::otel;
 use super::preset::{fresh, in_namespace, newest, select};
 use super::settings::{KafkaPreset, QuerySettings, SettingError};
@@ -13,6 +13,10 @@ use crate::promql::{duration, literal};
 /// Labels that identify a partition for an exporter that knows the group.
 const PARTITION: &str = "topic, partition";
 
+/// Matches the series whose member the exporter names: by its address, and by its own name.
+const MEMBER_HOST: &str = r#"member_host!="""#;
+const CLIENT_ID: &str = r#"client_id!="""#;
+
 impl KafkaPreset {
     /// The lag query.
     pub(super) fn lag(self, settings: &QuerySettings) -> Result<Option<MetricQuery>, SettingError> {
@@ -21,12 +25,12 @@ impl KafkaPreset {
             Self::JmxDefault => JMX_DEFAULT.lag(settings),
             Self::OtelJava => otel::lag(settings),
             Self::KafkaLagExporterIp | Self::KlagIp => {
-                let lag = self.group_lag(r#"member_host!="""#, settings)?;
+                let lag = self.group_lag(MEMBER_HOST, settings)?;
                 by_pod_ip(&newest(&format!("{lag} >= 0"), &lag, PARTITION, settings), settings)
             }
             Self::ClientId => {
-                let lag = self.group_lag(r#"client_id!="""#, settings)?;
-                by_client(&newest(&format!("{lag} >= 0"), &lag, PARTITION, settings))
+                let lag = self.group_lag(CLIENT_ID, settings)?;
+                by_client(&newest(&format!("{lag} >= 0"), &lag, PARTITION, settings), settings)
             }
             Self::KafkaExporter | Self::Kminion => {
                 let lag = self.group_lag("", settings)?;
@@ -44,9 +48,9 @@ impl KafkaPreset {
             Self::JmxDefault => JMX_DEFAULT.rate(settings),
             Self::OtelJava => otel::rate(settings),
             Self::KafkaLagExporterIp | Self::KlagIp => {
-                by_pod_ip(&self.group_rate(r#"member_host!="""#, settings)?, settings)
+                by_pod_ip(&self.group_rate(MEMBER_HOST, settings)?, settings)
             }
-            Self::ClientId => by_client(&self.group_rate(r#"client_id!="""#, settings)?),
+            Self::ClientId => by_client(&self.group_rate(CLIENT_ID, settings)?, settings),
             Self::None => return Ok(None),
         };
         Ok(Some(MetricQuery::new(Metric::Rate.name(), promql)))
@@ -73,7 +77,7 @@ impl KafkaPreset {
     }
 
     /// The lag of the group's partitions, as the preset's exporter names it.
-    fn group_lag(self, labels: &str, settings: &QuerySettings) -> Result<String, SettingError> {
+    pub(super) fn group_lag(self, labels: &str, settings: &QuerySettings) -> Result<String, SettingError> {
         let (metric, group) = self.lag_by_group().unwrap_or(("kafka_consumergroup_lag", "consumergroup"));
         self.of_group(metric, group, labels, settings)
     }
@@ -116,7 +120,17 @@ impl KafkaPreset {
 fn by_pod_ip(series: &str, settings: &QuerySettings) -> String {
     let partitions = with_pod_ip(series);
     let pods = running_pods(settings);
-    format!("sum by (namespace, pod) (sum by (pod_ip) ({partitions}) * on (pod_ip) group_right () {pods})")
+    let sums = format!(
+        "sum by (namespace, pod) (sum by (pod_ip) ({partitions}) * on (pod_ip) group_right () {pods})"
+    );
+    format!("{sums} or {}", idle("namespace, pod", &[MICROMETER, JMX_DEFAULT], settings))
+}
+
+/// A zero for each pod whose clients say that they are members without partitions: exporters that write a series for
+/// each partition do not name them.
+fn idle(labels: &str, clients: &[Client], settings: &QuerySettings) -> String {
+    let assigned: Vec<String> = clients.iter().map(|client| client.assigned_to_the_group(settings)).collect();
+    format!("0 * (sum by ({labels}) ({}) == 0)", assigned.join(" or "))
 }
 
 /// Sums by pod, topic and partition, the pod being the one whose IP the exporter names.
@@ -160,8 +174,9 @@ fn running_pods(settings: &QuerySettings) -> String {
 }
 
 /// Sums by the pod that `client.id` names, each partition once.
-fn by_client(series: &str) -> String {
-    format!("sum by (pod) ({})", partitions_by_client(series))
+fn by_client(series: &str, settings: &QuerySettings) -> String {
+    let idle = idle("pod", &[MICROMETER, JMX_DEFAULT], settings);
+    format!("sum by (pod) ({}) or {idle}", partitions_by_client(series))
 }
 
 /// One series for each partition, with the pod that `client.id` names, perhaps with `-N` behind it.
@@ -181,8 +196,9 @@ pub(super) fn kminion_partitions(series: &str) -> String {
 fn by_owner(series: &str, settings: &QuerySettings) -> String {
     let lag = underscored(series);
     let owner = MICROMETER.owner(settings);
-    format!(
+    let sums = format!(
         "sum by (namespace, pod) (max by (topic, partition) ({lag}) \
          + on (topic, partition) group_right () {owner})"
-    )
+    );
+    format!("{sums} or {}", idle("namespace, pod", &[MICROMETER], settings))
 }

@@ -38,12 +38,13 @@ const MEMBER: &[&str] = &["member_host", "member_id", "consumer_id", "client_id"
 
 const WHOLE_PODS: &str = " of whole pods";
 
-static FAMILIES: [Family; 10] = [
+static FAMILIES: [Family; 11] = [
     counter(CPU, CADVISOR_KEYS, CADVISOR_PASSING),
     // containerd shows the pause container beside the whole pod, with an image and without a name.
     Family { part: WHOLE_PODS, ..counter(CPU, CADVISOR_KEYS, CADVISOR_PASSING) },
     counter("kafka_consumer_fetch_manager_records_consumed_total", CLIENT_KEYS, &[]),
     counter("kafka_consumer_consumer_fetch_manager_metrics_records_consumed_total", CLIENT_KEYS, &[]),
+    counter("kafka_consumer_consumer_fetch_manager_metrics_records_consumed", CLIENT_KEYS, &[]),
     gauge("kafka_consumer_fetch_manager_records_lag", PARTITION_KEYS, &[]),
     gauge("kafka_consumer_consumer_fetch_manager_metrics_records_lag", PARTITION_KEYS, &[]),
     gauge("kafka_consumergroup_lag", &["consumergroup", "topic", "partition"], MEMBER),
@@ -215,7 +216,8 @@ fn selector(family: &Family, settings: &QuerySettings) -> Option<String> {
                 of_client(&[KafkaPreset::Micrometer, KafkaPreset::KafkaExporter, KafkaPreset::Kminion]);
             read.then(|| in_namespace(family.metric, "", settings))
         }
-        "kafka_consumer_consumer_fetch_manager_metrics_records_consumed_total" => {
+        "kafka_consumer_consumer_fetch_manager_metrics_records_consumed_total"
+        | "kafka_consumer_consumer_fetch_manager_metrics_records_consumed" => {
             of_client(&[KafkaPreset::JmxDefault]).then(|| in_namespace(family.metric, "", settings))
         }
         "kafka_consumer_fetch_manager_records_lag" => of_lag(KafkaPreset::Micrometer),

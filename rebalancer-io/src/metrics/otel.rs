@@ -2,6 +2,7 @@
 //! `job` and `instance`. Prometheus 3 may keep the dots in all names: such a metric is selected by `__name__`,
 //! and such a label is given to functions as a string, which older servers can read too.
 
+use super::members::of_the_group;
 use super::preset::{fresh, fresh_times, select};
 use super::settings::QuerySettings;
 use super::topic::one_spelling;
@@ -20,13 +21,16 @@ const LAG: [&str; 2] = ["kafka_consumer_records_lag", "kafka.consumer.records_la
 const CONSUMED: [&str; 2] =
     ["kafka_consumer_records_consumed_total", "kafka.consumer.records_consumed_total"];
 
+/// The number of partitions of a client, with underscores and with dots. It exists at zero too.
+const ASSIGNED: [&str; 2] = ["kafka_consumer_assigned_partitions", "kafka.consumer.assigned_partitions"];
+
 /// Lag by pod.
 pub(super) fn lag(settings: &QuerySettings) -> String {
     let partitions = one_spelling(PARTITION, |topic| {
         both(LAG, topic, settings, |lag| fresh(&format!("{lag} >= 0"), lag, settings))
     });
     let partitions = with_pod(&partitions, settings);
-    format!("sum by (pod) (max by (pod, topic, partition, client_id) ({partitions}))")
+    or_idle(&format!("sum by (pod) (max by (pod, topic, partition, client_id) ({partitions}))"), settings)
 }
 
 /// Messages per second by pod.
@@ -37,13 +41,30 @@ pub(super) fn rate(settings: &QuerySettings) -> String {
             fresh(&format!("rate({consumed}[{window}])"), consumed, settings)
         })
     });
-    format!("sum by (pod) (max by (pod, topic, client_id) ({}))", with_pod(&topics, settings))
+    let topics = with_pod(&topics, settings);
+    or_idle(&format!("sum by (pod) (max by (pod, topic, client_id) ({topics}))"), settings)
 }
 
-/// A series for each partition that a client fetches. A partition that the client has lost stays for minutes,
-/// or is `NaN`; one whose lag is not known yet is -1.
+/// `expression` by pod, and zero for a pod whose clients are members without partitions.
+fn or_idle(expression: &str, settings: &QuerySettings) -> String {
+    let assigned = both(ASSIGNED, "", settings, |assigned| fresh(assigned, assigned, settings));
+    format!("{expression} or 0 * (sum by (pod) ({}) == 0)", with_pod(&assigned, settings))
+}
+
+/// Number of partitions of each of the group's clients.
+pub(super) fn assigned(settings: &QuerySettings) -> String {
+    let assigned = of_the_group(settings, |client| {
+        both(ASSIGNED, client, settings, |assigned| fresh(assigned, assigned, settings))
+    });
+    format!("max by (pod, client_id) ({})", with_pod(&assigned, settings))
+}
+
+/// A series for each partition that a client of the group fetches. A partition that the client has lost stays for
+/// minutes, or is `NaN`; one whose lag is not known yet is -1.
 pub(super) fn owners(settings: &QuerySettings) -> String {
-    let claims = both(LAG, "", settings, |lag| fresh(&format!("{lag} >= -1"), lag, settings));
+    let claims = of_the_group(settings, |client| {
+        both(LAG, client, settings, |lag| fresh(&format!("{lag} >= -1"), lag, settings))
+    });
     format!("0 * max by (pod, topic, partition) ({}) + 1", with_pod(&claims, settings))
 }
 

@@ -326,7 +326,7 @@ fn more(pods: usize) -> String {
 /// Whether a join with `target_info` found several of them, in the words of Prometheus or those that are
 /// left of `VictoriaMetrics`'.
 fn is_of_target_info(error: &str, query: &str) -> bool {
-    let words = ["found duplicate series", "on (job, instance) group_left"];
+    let words = ["found duplicate series", "on (job, instance) group_left", "on(job,instance) group_left"];
     query.contains("target_info") && words.iter().any(|words| error.contains(words))
 }
 

@@ -1,10 +1,13 @@
 //! The Prometheus side against recorded answers, a server that misbehaves, and real servers.
 
+mod exporters;
 mod fixtures;
 mod http;
 mod origin;
 mod presets;
+mod recorded;
 mod recording;
+mod servers;
 mod snapshot;
 mod stub;
 mod tls;

@@ -1,20 +1,14 @@
 //! Whose series a server holds: one cluster seen several times, or several clusters under one name.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::fs;
-use std::net::TcpListener;
-use std::process::{Child, Command, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use rebalancer_core::LivePod;
 use rebalancer_io::metrics::{KafkaPreset, OriginQueries, QuerySettings};
 use rebalancer_io::origin::{Mixed, OriginError, one_origin};
-use rebalancer_io::prometheus::{Endpoint, PrometheusClient, PrometheusConfig};
+use rebalancer_io::prometheus::PrometheusClient;
 
-use super::presets::program;
+use super::servers::{TestSeries, on_each_server};
 
 const CPU: &str = "container_cpu_usage_seconds_total";
 const CONSUMED: &str = "kafka_consumer_fetch_manager_records_consumed_total";
@@ -24,20 +18,18 @@ const LAG: &str = "kafka_consumergroup_lag";
 /// Seconds of the past that a series has samples of, twice a minute.
 const PAST_S: i64 = 2400;
 
-/// Samples in the text format, a metric at a time.
+/// Series up to now, in seconds since 1970.
 struct Samples {
     now: i64,
-    of: BTreeMap<String, String>,
+    series: Vec<TestSeries>,
 }
 
 impl Samples {
     /// A series over `seconds` from now, with the value that `value` gives `PAST_S` ago and later.
     fn add(&mut self, metric: &str, labels: &str, from_s: i64, to_s: i64, value: impl Fn(f64) -> f64) {
-        let text = self.of.entry(metric.to_owned()).or_default();
-        for at in (from_s..=to_s).step_by(30) {
-            let value = value((at + PAST_S) as f64);
-            writeln!(text, "{metric}{{{labels}}} {value} {}", self.now + at).expect("a String");
-        }
+        let at = (from_s..=to_s).step_by(30);
+        let samples = at.map(|at| (1000 * (self.now + at), value((at + PAST_S) as f64))).collect();
+        self.series.push(TestSeries { name: metric.to_owned(), labels: labels.to_owned(), samples });
     }
 
     /// A counter of this rate up to now.
@@ -85,7 +77,7 @@ const PLACES: [(&str, Option<Found>); 16] = [
 ];
 
 fn samples(now: i64) -> Samples {
-    let mut samples = Samples { now, of: BTreeMap::new() };
+    let mut samples = Samples { now, series: Vec::new() };
     for pod in 0..3_u32 {
         one_cluster(&mut samples, pod);
         two_clusters(&mut samples, pod);
@@ -205,11 +197,9 @@ fn settings(namespace: &str) -> QuerySettings {
 }
 
 /// Everything that is to be found out, of a server with these samples.
-fn tells_whose_series_these_are(address: &str, at: Timestamp) {
-    let endpoint = Endpoint::parse(address).expect("an address");
-    let client = PrometheusClient::new(&PrometheusConfig::new(endpoint)).expect("a client");
+fn tells_whose_series_these_are(client: &PrometheusClient, at: Timestamp) {
     for (place, expected) in PLACES {
-        let mixed = found(&client, &settings(place), at);
+        let mixed = found(client, &settings(place), at);
         let said = mixed.as_ref().map(ToString::to_string).unwrap_or_default();
         assert_eq!(
             mixed.as_ref().map(|mixed| mixed.label.as_str()),
@@ -229,93 +219,25 @@ fn tells_whose_series_these_are(address: &str, at: Timestamp) {
             group: Some(group.into()),
             ..settings("plain")
         };
-        let mixed = found(&client, &settings, at);
+        let mixed = found(client, &settings, at);
         assert_eq!(mixed.as_ref().map(|mixed| mixed.label.as_str()), expected, "{group}: {mixed:?}");
         // Two clusters, or one exporter that is stuck: the values cannot tell.
         let said = mixed.as_ref().map(ToString::to_string).unwrap_or_default();
         assert!(mixed.is_none() || said.contains("or one source is stuck"), "{group}: {said}");
     }
     let matchers = r#"cluster="eu-1""#.parse().expect("matchers");
-    assert_eq!(found(&client, &QuerySettings { matchers, ..settings("clusters") }, at), None);
+    assert_eq!(found(client, &QuerySettings { matchers, ..settings("clusters") }, at), None);
     for place in ["plain", "containerd"] {
         let before = client.requests();
-        found(&client, &settings(place), at);
+        found(client, &settings(place), at);
         assert_eq!(client.requests() - before, 1, "{place}: nothing is there twice, and one query says so");
     }
 }
 
 #[test]
-fn prometheus_tells_whose_series_these_are() {
-    let (Some(promtool), Some(prometheus)) = (program("promtool"), program("prometheus")) else { return };
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let at = Timestamp::from_second(Timestamp::now().as_second()).expect("a time of now");
-    let mut text = String::new();
-    for (metric, lines) in samples(at.as_second()).of {
-        write!(text, "# TYPE {metric} unknown\n{lines}").expect("a String");
-    }
-    let (series, data) = (folder.path().join("series.txt"), folder.path().join("data"));
-    fs::write(&series, text + "# EOF\n").expect("a file of series");
-    let arguments = ["tsdb", "create-blocks-from", "openmetrics", "--quiet"];
-    let made = Command::new(promtool).args(arguments).args([&series, &data]).output().expect("promtool runs");
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    let config = folder.path().join("prometheus.yml");
-    fs::write(&config, "global: {scrape_interval: 1h}\n").expect("a configuration");
-    let address = free_address();
-    let mut command = Command::new(prometheus);
-    command.arg(format!("--config.file={}", config.display()));
-    command.arg(format!("--storage.tsdb.path={}", data.display()));
-    command.arg(format!("--web.listen-address={address}"));
-    let _server = Running::start(command, &format!("http://{address}/-/ready"));
-    tells_whose_series_these_are(&format!("http://{address}"), at);
-}
-
-#[test]
-fn victoria_metrics_tells_whose_series_these_are() {
-    let Some(binary) = program("victoria-metrics") else { return };
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let address = free_address();
-    let mut command = Command::new(binary);
-    command.arg(format!("-httpListenAddr={address}"));
-    command.arg(format!("-storageDataPath={}", folder.path().display()));
-    command.args(["-search.latencyOffset=0s", "-retentionPeriod=1"]);
-    let _server = Running::start(command, &format!("http://{address}/health"));
+fn each_server_tells_whose_series_these_are() {
     let at = Timestamp::from_second(Timestamp::now().as_second()).expect("a time of now")
         - SignedDuration::from_secs(60);
-    let lines: String = samples(at.as_second()).of.into_values().collect();
-    let in_ms = lines.replace('\n', "000\n");
-    ureq::post(format!("http://{address}/api/v1/import/prometheus"))
-        .send(&in_ms)
-        .expect("the import is accepted");
-    ureq::get(format!("http://{address}/internal/force_flush")).call().expect("the data is flushed");
-    tells_whose_series_these_are(&format!("http://{address}"), at);
-}
-
-fn free_address() -> String {
-    let socket =
-        TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port");
-    socket.to_string()
-}
-
-/// A server that ends with its value.
-struct Running(Child);
-
-impl Running {
-    fn start(mut command: Command, ready: &str) -> Self {
-        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the server starts");
-        let running = Self(child);
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while ureq::get(ready).call().is_err() {
-            assert!(Instant::now() < deadline, "the server does not become ready");
-            sleep(Duration::from_millis(50));
-        }
-        running
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It may have ended by itself; there is nobody to tell.
-        self.0.kill().ok();
-        self.0.wait().ok();
-    }
+    let series = samples(at.as_second()).series;
+    on_each_server(&series, |_, client| tells_whose_series_these_are(client, at));
 }

@@ -2,17 +2,16 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::process::Command;
 
 use jiff::{SignedDuration, Timestamp};
 use rebalancer_core::{LivePod, Metric};
 use rebalancer_io::metrics::{FactQueries, KafkaPreset, MetricQuery, OriginQueries, QuerySet, QuerySettings};
 use rebalancer_io::origin::one_origin;
-use rebalancer_io::prometheus::{Endpoint, PrometheusClient, PrometheusConfig};
+use rebalancer_io::prometheus::PrometheusClient;
+
+use super::servers::{Server, TestSeries, VICTORIA_METRICS, program};
 
 /// One line of `expected.txt`.
 struct Case {
@@ -48,38 +47,33 @@ fn every_query_of_every_preset_is_tested() {
 
 #[test]
 fn victoria_metrics_evaluates_every_preset_as_expected() {
-    let Some(binary) = program("victoria-metrics") else { return };
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let server = Server::start(&binary, folder.path());
-    let start = Timestamp::now() - SignedDuration::from_mins(20);
-    let start = Timestamp::from_second(start.as_second()).expect("a time of now");
-    server.import(start);
-    let endpoint = Endpoint::parse(&server.address).expect("an address");
-    let client = PrometheusClient::new(&PrometheusConfig::new(endpoint)).expect("a client");
-    for Case { line, query, expected } in cases() {
-        let answer = client
-            .query(&query, start + SignedDuration::from_mins(10))
-            .unwrap_or_else(|error| panic!("{line}: {error}"));
-        let mut found: Vec<(String, f64)> =
-            answer.samples.iter().map(|sample| (sample.pod.to_owned(), sample.value)).collect();
-        found.sort_by(|a, b| a.0.cmp(&b.0));
-        let close = found.len() == expected.len()
-            && found.iter().zip(&expected).all(|(a, b)| a.0 == b.0 && (a.1 - b.1).abs() <= 1e-9 * b.1.abs());
-        assert!(close, "{line}: {found:?} is not {expected:?}: {}", query.promql);
-    }
+    asked_of_victoria_metrics("series.txt", |client, at| {
+        for Case { line, query, expected } in cases() {
+            let answer = client.query(&query, at).unwrap_or_else(|error| panic!("{line}: {error}"));
+            let mut found: Vec<(String, f64)> =
+                answer.samples.iter().map(|sample| (sample.pod.to_owned(), sample.value)).collect();
+            found.sort_by(|a, b| a.0.cmp(&b.0));
+            assert!(is_close(&found, &expected), "{line}: {found:?} is not {expected:?}: {}", query.promql);
+        }
+    });
 }
 
-/// A server with the series of one file, and a client of it; everything is asked at 10 m.
+/// Whether two answers, both sorted, have the same names and nearly the same values.
+fn is_close(found: &[(String, f64)], expected: &[(String, f64)]) -> bool {
+    found.len() == expected.len()
+        && found.iter().zip(expected).all(|(a, b)| a.0 == b.0 && (a.1 - b.1).abs() <= 1e-9 * b.1.abs())
+}
+
+/// Each release with the series of one file, and a client of it; everything is asked at 10 m.
 fn asked_of_victoria_metrics(name: &str, ask: impl Fn(&PrometheusClient, Timestamp)) {
-    let Some(binary) = program("victoria-metrics") else { return };
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let server = Server::start(&binary, folder.path());
     let start = Timestamp::from_second((Timestamp::now() - SignedDuration::from_mins(20)).as_second());
     let start = start.expect("a time of now");
-    server.import_file(name, start);
-    let endpoint = Endpoint::parse(&server.address).expect("an address");
-    let client = PrometheusClient::new(&PrometheusConfig::new(endpoint)).expect("a client");
-    ask(&client, start + SignedDuration::from_mins(10));
+    for binary in VICTORIA_METRICS.into_iter().filter_map(program) {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let server = Server::victoria_metrics(&binary, folder.path());
+        server.import(&series_of(name, start));
+        ask(&server.client(), start + SignedDuration::from_mins(10));
+    }
 }
 
 /// The queries of `otel-java` for the pods of one namespace.
@@ -161,36 +155,30 @@ fn every_query_of_a_group_is_tested() {
 
 #[test]
 fn victoria_metrics_tells_of_the_group_as_expected() {
-    let Some(binary) = program("victoria-metrics") else { return };
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let server = Server::start(&binary, folder.path());
-    let start = Timestamp::from_second((Timestamp::now() - SignedDuration::from_mins(20)).as_second());
-    let start = start.expect("a time of now");
-    server.import(start);
-    let endpoint = Endpoint::parse(&server.address).expect("an address");
-    let client = PrometheusClient::new(&PrometheusConfig::new(endpoint)).expect("a client");
-    for FactCase { line, query, expected } in fact_cases() {
-        let answer = client.query_labelled(&query, &FACT_LABELS, start + SignedDuration::from_mins(10));
-        let answer = answer.unwrap_or_else(|error| panic!("{line}: {error}"));
-        let mut found: Vec<(String, f64)> = answer
-            .samples
-            .into_iter()
-            .map(|sample| {
-                let pod = ("pod", sample.pod.unwrap_or_default());
-                let others = FACT_LABELS.into_iter().zip(sample.labels);
-                (shown(std::iter::once(pod).chain(others)), sample.value)
-            })
-            .collect();
-        found.sort_by(|a, b| a.0.cmp(&b.0));
-        let mut expected: Vec<(String, f64)> = expected
-            .iter()
-            .map(|(labels, value)| (shown(pairs(labels).filter(|(name, _)| *name != "namespace")), *value))
-            .collect();
-        expected.sort_by(|a, b| a.0.cmp(&b.0));
-        let close = found.len() == expected.len()
-            && found.iter().zip(&expected).all(|(a, b)| a.0 == b.0 && (a.1 - b.1).abs() <= 1e-9 * b.1.abs());
-        assert!(close, "{line}: {found:?} is not {expected:?}: {}", query.promql);
-    }
+    asked_of_victoria_metrics("series.txt", |client, at| {
+        for FactCase { line, query, expected } in fact_cases() {
+            let answer = client.query_labelled(&query, &FACT_LABELS, at);
+            let answer = answer.unwrap_or_else(|error| panic!("{line}: {error}"));
+            let mut found: Vec<(String, f64)> = answer
+                .samples
+                .into_iter()
+                .map(|sample| {
+                    let pod = ("pod", sample.pod.unwrap_or_default());
+                    let others = FACT_LABELS.into_iter().zip(sample.labels);
+                    (shown(std::iter::once(pod).chain(others)), sample.value)
+                })
+                .collect();
+            found.sort_by(|a, b| a.0.cmp(&b.0));
+            let mut expected: Vec<(String, f64)> = expected
+                .iter()
+                .map(|(labels, value)| {
+                    (shown(pairs(labels).filter(|(name, _)| *name != "namespace")), *value)
+                })
+                .collect();
+            expected.sort_by(|a, b| a.0.cmp(&b.0));
+            assert!(is_close(&found, &expected), "{line}: {found:?} is not {expected:?}: {}", query.promql);
+        }
+    });
 }
 
 /// Name and value of each label of `{a="b",c="d"}`.
@@ -221,8 +209,13 @@ fn fact_queries(preset: KafkaPreset) -> FactQueries {
 fn fact_cases() -> Vec<FactCase> {
     let case = |line: String| {
         let (what, samples) = line.split_once(": ").expect("a colon");
-        let (preset, name) = what.split_once(' ').expect("a preset and a query");
-        let queries = fact_queries(preset.parse().expect("a preset"));
+        let mut words = what.split(' ');
+        let mut settings = settings();
+        settings.preset = words.next().expect("a preset").parse().expect("a preset");
+        let name = words.next().expect("a query");
+        words.for_each(|word| set(&mut settings, word));
+        let queries = QuerySet::new(&settings).expect("a query set");
+        let queries = FactQueries::new(&queries, &settings).expect("queries of the group");
         let query = queries.of_the_group().find(|query| query.name == name).expect("a query").clone();
         let samples = samples.split("; ").map(|sample| sample.rsplit_once(' ').expect("labels and a value"));
         let expected = samples.map(|(labels, value)| (labels.to_owned(), value.parse().expect("a value")));
@@ -242,23 +235,30 @@ fn lines(name: &str) -> Vec<String> {
     text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_owned).collect()
 }
 
-/// A program of the path. Without it the test is skipped, or fails where servers are required.
-pub fn program(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file());
-    if found.is_none() {
-        assert!(std::env::var_os("E2E_REQUIRED").is_none_or(|value| value != "1"), "{name} is not installed");
-        eprintln!("skipped: {name} is not installed");
-    }
-    found
-}
-
 fn settings() -> QuerySettings {
     let mut settings = QuerySettings::new("shop");
     settings.group = Some("g".into());
     settings.pod_pattern = Some("c-.+".into());
     settings.matchers = r#"cluster="""#.parse().expect("matchers");
     settings
+}
+
+/// `VictoriaMetrics` refuses longer ones.
+#[test]
+fn no_query_is_too_long() {
+    for preset in KafkaPreset::ALL {
+        let mut settings = QuerySettings { preset, ..settings() };
+        settings.namespace = "n".repeat(63);
+        settings.group = Some("connect-group.".repeat(6));
+        settings.pod_pattern = Some(format!("{}-.+", "p".repeat(50)));
+        let queries = QuerySet::new(&settings).expect("a query set");
+        let facts = FactQueries::new(&queries, &settings).expect("queries of the group");
+        let of_metrics = Metric::ALL.into_iter().filter_map(|metric| queries.get(metric));
+        for query in of_metrics.chain(facts.of_the_group()) {
+            println!("{preset} {}: {} bytes", query.name, query.promql.len());
+            assert!(query.promql.len() < 16_384, "{preset} {}: {} bytes", query.name, query.promql.len());
+        }
+    }
 }
 
 /// What `PROMETHEUS_MATCHERS` says is in force for each series that is read, in any query.
@@ -308,20 +308,23 @@ fn case(line: String) -> Case {
     settings.preset = words.next().expect("a preset").parse().expect("a preset");
     let name = words.next().expect("a metric");
     let metric = Metric::ALL.into_iter().find(|metric| metric.name() == name).expect("a metric");
-    for word in words {
-        match word.split_once('=').expect("a setting") {
-            ("container", container) => settings.container = Some(container.into()),
-            ("age", "off") => settings.max_sample_age = None,
-            ("namespace", namespace) => settings.namespace = namespace.into(),
-            ("group", group) => settings.group = Some(group.into()),
-            other => panic!("{other:?} is no setting"),
-        }
-    }
+    words.for_each(|word| set(&mut settings, word));
     let set = QuerySet::new(&settings).expect("a query set");
     let query = set.get(metric).expect("a query").clone();
     let expected = pods.split(' ').map(|pair| pair.split_once('=').expect("a pod and a value"));
     let expected = expected.map(|(pod, value)| (pod.to_owned(), value.parse().expect("a value"))).collect();
     Case { line, query, expected }
+}
+
+/// Sets what a word such as `group=g` says.
+fn set(settings: &mut QuerySettings, word: &str) {
+    match word.split_once('=').expect("a setting") {
+        ("container", container) => settings.container = Some(container.into()),
+        ("age", "off") => settings.max_sample_age = None,
+        ("namespace", namespace) => settings.namespace = namespace.into(),
+        ("group", group) => settings.group = Some(group.into()),
+        other => panic!("{other:?} is no setting"),
+    }
 }
 
 /// A test file of promtool; a JSON string is a YAML string.
@@ -361,64 +364,18 @@ fn json(text: &str) -> String {
     serde_json::to_string(text).expect("a string is JSON")
 }
 
-/// A server of its own folder and port, ended with the test.
-struct Server {
-    child: Child,
-    address: String,
-}
-
-impl Server {
-    fn start(binary: &Path, folder: &Path) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0")
-            .and_then(|socket| socket.local_addr())
-            .expect("a free port")
-            .port();
-        let address = format!("http://127.0.0.1:{port}");
-        let child = Command::new(binary)
-            .arg(format!("-httpListenAddr=127.0.0.1:{port}"))
-            .arg(format!("-storageDataPath={}", folder.display()))
-            .args(["-search.latencyOffset=0s", "-retentionPeriod=1"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the server starts");
-        let server = Self { child, address };
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while ureq::get(format!("{}/health", server.address)).call().is_err() {
-            assert!(Instant::now() < deadline, "the server does not become ready");
-            sleep(Duration::from_millis(50));
-        }
-        server
-    }
-
-    fn import(&self, start: Timestamp) {
-        self.import_file("series.txt", start);
-    }
-
-    fn import_file(&self, name: &str, start: Timestamp) {
-        let mut body = String::new();
-        for line in lines(name) {
-            let (series, values) = line.split_once("} ").expect("labels and values");
-            for (index, value) in expand(values).into_iter().enumerate() {
-                let at = start.as_millisecond() + 30_000 * i64::try_from(index).expect("a small index");
-                if let Some(value) = value {
-                    writeln!(body, "{series}}} {value} {at}").expect("a String");
-                }
-            }
-        }
-        ureq::post(format!("{}/api/v1/import/prometheus", self.address))
-            .send(&body)
-            .expect("the import is accepted");
-        ureq::get(format!("{}/internal/force_flush", self.address)).call().expect("the data is flushed");
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may have ended by itself; there is nobody to tell.
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
+/// The series of a file from `start` on, one sample every 30 seconds.
+fn series_of(name: &str, start: Timestamp) -> Vec<TestSeries> {
+    let series = |line: &String| {
+        let (series, values) = line.split_once("} ").expect("labels and values");
+        let (name, labels) = series.split_once('{').expect("labels");
+        let at =
+            |index: usize| start.as_millisecond() + 30_000 * i64::try_from(index).expect("a small index");
+        let samples = expand(values).into_iter().enumerate();
+        let samples = samples.filter_map(|(index, value)| Some((at(index), value?))).collect();
+        TestSeries { name: name.to_owned(), labels: labels.to_owned(), samples }
+    };
+    lines(name).iter().map(series).collect()
 }
 
 /// promtool's notation: `0+15x2` is 0, 15, 30; `7x1` is 7, 7; `_x2` is two gaps.

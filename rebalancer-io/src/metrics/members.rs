@@ -1,0 +1,54 @@
+//! Which clients of a pod are members of the group: a pod may read for several groups, and clients know nothing of
+//! their group but what their `client.id` tells.
+
+use super::settings::QuerySettings;
+use crate::promql::{literal, regex};
+
+/// What `series` makes of a matcher of clients: of those that name the group if any pod of the workload has one, else
+/// of all.
+pub(super) fn of_the_group(settings: &QuerySettings, series: impl Fn(&str) -> String) -> String {
+    let Some(group) = &settings.group else { return series("") };
+    let clients = literal(&clients(group, settings.pod_pattern.as_deref()));
+    // JMX rules write `clientid` too.
+    let named = ["client_id", "clientid"].map(|label| series(&format!("{label}=~\"{clients}\"")));
+    format!("({} or on () {})", named.join(" or "), series(""))
+}
+
+/// Matches the `client.id` of the group's members where it is the one that Kafka makes up: by a number, or by the
+/// instance of a static member, which is mostly the pod's name; for Kafka Streams and Kafka Connect in their own way.
+fn clients(group: &str, pod_pattern: Option<&str>) -> String {
+    let name = regex(group);
+    let mut forms =
+        vec![format!("consumer-{name}-[0-9]+"), format!("{name}-[-0-9a-f]+-StreamThread-[0-9]+-consumer")];
+    forms.extend(pod_pattern.map(|pods| format!("consumer-{name}-{pods}")));
+    let connector = group.strip_prefix("connect-").map(regex);
+    forms.extend(connector.map(|connector| format!("connector-consumer-{connector}-[0-9]+")));
+    forms.join("|")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_group_every_client_counts() {
+        assert_eq!(of_the_group(&QuerySettings::new("shop"), |client| format!("x{{{client}}}")), "x{}");
+    }
+
+    #[test]
+    fn a_client_names_its_group_as_kafka_makes_it_up() {
+        let settings = QuerySettings { group: Some("g.1".into()), ..QuerySettings::new("shop") };
+        let clients = r"consumer-g\\.1-[0-9]+|g\\.1-[-0-9a-f]+-StreamThread-[0-9]+-consumer";
+        assert_eq!(
+            of_the_group(&settings, |client| format!("x{{{client}}}")),
+            format!("(x{{client_id=~\"{clients}\"}} or x{{clientid=~\"{clients}\"}} or on () x{{}})")
+        );
+    }
+
+    #[test]
+    fn static_members_and_connectors_are_named_in_their_own_way() {
+        let clients = clients("connect-sink", Some("shop-.+"));
+        let forms: Vec<&str> = clients.split('|').collect();
+        assert_eq!(forms[2..], ["consumer-connect-sink-shop-.+", "connector-consumer-sink-[0-9]+"]);
+    }
+}
