@@ -9,6 +9,7 @@ mod kafka;
 mod matchers;
 mod members;
 mod memory;
+mod offsets;
 mod origin;
 mod otel;
 mod pods;
@@ -34,4 +35,5 @@ pub use source::MetricsSource;
 
 pub use crate::prometheus::MetricQuery;
 
+pub(crate) use offsets::{Few, Past, Place};
 pub(crate) use origin::{Family, FamilyQueries, METRIC_LABEL};

@@ -1,19 +1,247 @@
 //! The past of the group's partitions: offsets and owners, by which standing partitions are found.
 
-use rebalancer_core::{Fact, LivePod, Offsets};
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
 
-use super::finder::FactFinder;
+use rebalancer_core::{Fact, Grid, InvalidOffsets, LivePod, OffsetKind, Offsets, PartitionPast};
+
+use super::finder::{FactFinder, lacking, unusable};
+use super::past::moment;
+use crate::metrics::{Few, MetricQuery, MetricsSource, Past, Place};
+use crate::prometheus::{ErrorKind, QueryError, Series};
+
+/// Most partitions whose past is asked for. An hour of a hundred thousand is more than servers answer by default.
+const MOST_PARTITIONS: f64 = 20_000.0;
+
+/// Most standing partitions that are looked at further. Where so many stand at once, the cause is none of a partition.
+const MOST_STANDING: usize = 100;
+
+/// Steps for which a partition stands before it is asked where other groups stand.
+const STANDING_STEPS: usize = 5;
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const QUARTER: Duration = Duration::from_secs(15 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl FactFinder<'_> {
     /// The offsets and owners of the partitions of the group that the `live` pods are in, over the last hour.
     ///
     /// Asked whether or not a threshold is passed: a partition that stands still may not move any spread.
-    pub fn offsets(&self, _live: &[LivePod]) -> Fact<Offsets> {
-        Fact::Absent
+    pub fn offsets(&self, live: &[LivePod]) -> Fact<Offsets> {
+        match self.number_of_partitions() {
+            Fact::Known(count) if count > MOST_PARTITIONS => unusable(format!(
+                "the group has {count} partitions, and the past of more than {MOST_PARTITIONS} is not judged"
+            )),
+            Fact::Known(_) => self.offsets_of_hour(live),
+            Fact::Absent => Fact::Absent,
+            Fact::Unusable(why) => Fact::Unusable(why),
+            Fact::Failed(why) => Fact::Failed(why),
+        }
+    }
+
+    fn offsets_of_hour(&self, live: &[LivePod]) -> Fact<Offsets> {
+        let (past, in_rebalance) = thread::scope(|scope| {
+            let in_rebalance = scope.spawn(|| self.in_rebalance());
+            let past = self.past_of(None, self.grid(HOUR, MINUTE), live);
+            (past, in_rebalance.join().expect("a thread that panics aborts the program"))
+        });
+        let Fact::Known(offsets) = past else { return past };
+        match in_rebalance {
+            Ok(in_rebalance) => self.with_other_groups(offsets.in_rebalance(in_rebalance)),
+            Err(error) => lacking(&error),
+        }
     }
 
     /// The same over the last day, of the partitions that stood still for all of that hour.
-    pub fn offsets_of_day(&self, _live: &[LivePod], _hour: &Offsets) -> Fact<Offsets> {
-        Fact::Absent
+    pub fn offsets_of_day(&self, live: &[LivePod], hour: &Offsets) -> Fact<Offsets> {
+        let standing = standing(hour, hour.grid().steps);
+        if standing.is_empty() || standing.len() > MOST_STANDING {
+            return Fact::Absent;
+        }
+        self.past_of(Some(&standing), self.grid(DAY, QUARTER), live)
     }
+
+    /// The instants from `window` ago to now; on whole steps, so that servers that align ranges answer for them.
+    fn grid(&self, window: Duration, step: Duration) -> Grid {
+        let at_s = self.at.as_millisecond() as f64 / 1000.0;
+        let step_s = step.as_secs_f64();
+        Grid::ending((at_s / step_s).floor() * step_s, window, step)
+    }
+
+    fn number_of_partitions(&self) -> Fact<f64> {
+        let Some(query) = self.queries.offsets.count() else { return Fact::Absent };
+        match self.source.labelled(&query, &NO_POD, self.at) {
+            Ok(answer) => answer.samples.first().map_or(Fact::Absent, |sample| Fact::Known(sample.value)),
+            Err(error) => lacking(&error),
+        }
+    }
+
+    fn in_rebalance(&self) -> Result<bool, QueryError> {
+        let Some(query) = self.queries.offsets.rebalance() else { return Ok(false) };
+        let answer = self.source.labelled(&query, &NO_POD, self.at)?;
+        Ok(!answer.samples.is_empty())
+    }
+
+    /// The past of all partitions, or of a few.
+    fn past_of(&self, few: Option<&Few>, grid: Grid, live: &[LivePod]) -> Fact<Offsets> {
+        let read = Mutex::new(Reading { offsets: Offsets::new(grid), group: None, wrong: None });
+        let ask = |past: Past| -> Result<(), QueryError> {
+            let Some(query) = self.queries.offsets.past(past, few) else { return Ok(()) };
+            self.each(&query, grid, &mut |series| {
+                let mut read = read.lock().unwrap_or_else(PoisonError::into_inner);
+                read.take(past, series, few, |pod| self.born_s(pod, live));
+            })
+        };
+        let asked = thread::scope(|scope| {
+            let threads = Past::ALL.map(|past| scope.spawn(move || ask(past)));
+            threads.map(|thread| thread.join().expect("a thread that panics aborts the program"))
+        });
+        if let Some(error) = asked.into_iter().find_map(Result::err) {
+            return not_had(&error);
+        }
+        read.into_inner().unwrap_or_else(PoisonError::into_inner).finish()
+    }
+
+    fn each(&self, query: &MetricQuery, grid: Grid, each: &mut dyn FnMut(&Series)) -> Result<(), QueryError> {
+        let [start, end] = [grid.start_s, grid.end_s()].map(moment);
+        self.source.range_by_series(query, start, end, grid.step, &mut |series| each(&series))
+    }
+
+    /// When a live pod was created, in seconds since the Unix epoch, and its UID.
+    fn born_s<'l>(&self, pod: &str, live: &'l [LivePod]) -> Option<(f64, &'l str)> {
+        let pod = live.iter().find(|known| known.name == pod)?;
+        let at_s = self.at.as_millisecond() as f64 / 1000.0;
+        let uid = Some(pod.uid.as_str()).filter(|uid| !uid.is_empty())?;
+        Some((at_s - pod.age?.as_secs_f64(), uid))
+    }
+
+    /// Adds what other groups have committed of the partitions that stand.
+    fn with_other_groups(&self, mut offsets: Offsets) -> Fact<Offsets> {
+        let standing = standing(&offsets, STANDING_STEPS);
+        let query = self.queries.offsets.elsewhere(&standing);
+        let Some(query) = query.filter(|_| !standing.is_empty() && standing.len() <= MOST_STANDING) else {
+            return Fact::Known(offsets);
+        };
+        let mut wrong: Option<InvalidOffsets> = None;
+        let asked = self.each(&query, *offsets.grid(), &mut |series| {
+            let Some(place) = Place::parse(&series.pod).filter(|place| is_among(&standing, place)) else {
+                return;
+            };
+            wrong = offsets
+                .add_other_group(place.topic, place.partition, place.of, points(series))
+                .err()
+                .or(wrong.take());
+        });
+        match (asked, wrong) {
+            (Err(error), _) => not_had(&error),
+            (Ok(()), Some(error)) => unusable(error),
+            (Ok(()), None) => Fact::Known(offsets),
+        }
+    }
+}
+
+/// Asking for a label makes the label of the pod optional.
+const NO_POD: [&str; 1] = ["group"];
+
+/// The past while it is read.
+struct Reading {
+    offsets: Offsets,
+    group: Option<String>,
+    wrong: Option<InvalidOffsets>,
+}
+
+impl Reading {
+    fn take<'l>(
+        &mut self,
+        past: Past,
+        series: &Series,
+        few: Option<&Few>,
+        born_s: impl FnOnce(&str) -> Option<(f64, &'l str)>,
+    ) {
+        let Some(place) = Place::parse(&series.pod) else { return };
+        if self.wrong.is_some() || few.is_some_and(|few| !is_among(few, &place)) {
+            return;
+        }
+        let added = match past {
+            Past::Owners => self.owner(&place, series, born_s(place.of)),
+            Past::Offset(kind) => {
+                if kind == OffsetKind::Committed && !place.of.is_empty() {
+                    self.group.get_or_insert_with(|| place.of.to_owned());
+                }
+                self.offsets.add(kind, place.topic, place.partition, points(series))
+            }
+        };
+        self.wrong = added.err();
+    }
+
+    /// A pod of a `StatefulSet` has the name of the one before it: what was owned before it was born, that one did.
+    fn owner(
+        &mut self,
+        place: &Place<'_>,
+        series: &Series,
+        born: Option<(f64, &str)>,
+    ) -> Result<(), InvalidOffsets> {
+        let (born_s, uid) = born.map_or((f64::INFINITY, None), |(born_s, uid)| (born_s, Some(uid)));
+        let (before, since): (Vec<f64>, Vec<f64>) = points(series)
+            .filter(|(_, owned)| !owned.is_nan())
+            .map(|(timestamp_s, _)| timestamp_s)
+            .partition(|timestamp_s| *timestamp_s < born_s);
+        let Place { topic, partition, of } = *place;
+        self.offsets.add_owner(topic, partition, of, None, before)?;
+        self.offsets.add_owner(topic, partition, of, uid, since)
+    }
+
+    fn finish(self) -> Fact<Offsets> {
+        match self.wrong {
+            Some(error) => unusable(error),
+            None if self.offsets.partitions().len() == 0 => Fact::Absent,
+            None => Fact::Known(match self.group {
+                Some(group) => self.offsets.of_group(group),
+                None => self.offsets,
+            }),
+        }
+    }
+}
+
+/// A question whose answer is too large for the program says nothing of the group; the rest is as for any fact.
+fn not_had<T>(error: &QueryError) -> Fact<T> {
+    match *error.kind {
+        ErrorKind::TooLarge { .. } => unusable(error),
+        _ => lacking(error),
+    }
+}
+
+fn points(series: &Series) -> impl Iterator<Item = (f64, f64)> {
+    series.points.iter().map(|point| (point.timestamp_ms as f64 / 1000.0, point.value))
+}
+
+/// Partitions whose position was the same at all of the last `steps` that are known, and that have messages to read;
+/// their topics with underscores in place of dots.
+fn standing(offsets: &Offsets, steps: usize) -> Few {
+    let found = offsets.partitions().filter(|past| stands(past, steps));
+    found.map(|past| (past.topic().replace('.', "_"), past.number())).collect()
+}
+
+fn is_among(few: &Few, place: &Place<'_>) -> bool {
+    few.contains(&(place.topic.replace('.', "_"), place.partition))
+}
+
+/// Where nobody tells what was committed, the lead stands for it; whether there is anything to read is not known then.
+fn stands(past: &PartitionPast, steps: usize) -> bool {
+    let committed = past.column(OffsetKind::Committed);
+    let has_committed = committed.iter().any(|offset| !offset.is_nan());
+    let position = if has_committed { committed } else { past.column(OffsetKind::Lead) };
+    let last = &position[position.len().saturating_sub(steps)..];
+    let known: Vec<f64> = last.iter().copied().filter(|offset| !offset.is_nan()).collect();
+    let is_enough = known.len() >= 2 && 2 * known.len() >= steps;
+    let is_one = known.iter().map(|offset| offset.to_bits()).collect::<BTreeSet<u64>>().len() == 1;
+    let newest = |kind: OffsetKind| past.column(kind).iter().rev().copied().find(|offset| !offset.is_nan());
+    let has_backlog = match newest(OffsetKind::End).zip(newest(OffsetKind::Committed)) {
+        Some((end, committed)) => end > committed,
+        None => !has_committed,
+    };
+    is_enough && is_one && has_backlog
 }

@@ -131,7 +131,7 @@ impl FactFinder<'_> {
 }
 
 /// The moment so many seconds after the Unix epoch, to the millisecond.
-fn moment(seconds: f64) -> Timestamp {
+pub(super) fn moment(seconds: f64) -> Timestamp {
     #[expect(clippy::cast_possible_truncation, reason = "`as` saturates")]
     Timestamp::from_millisecond((seconds * 1000.0).round() as i64).unwrap_or(Timestamp::MAX)
 }

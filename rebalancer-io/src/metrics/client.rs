@@ -2,8 +2,8 @@
 //! it owns.
 
 use super::members::of_the_group;
-use super::preset::{fresh, fresh_times, in_namespace, newest};
-use super::settings::QuerySettings;
+use super::preset::{all_of, fresh, fresh_times, in_namespace, newest};
+use super::settings::{KafkaPreset, QuerySettings};
 use super::topic::one_spelling;
 use crate::promql::duration;
 
@@ -22,6 +22,7 @@ const OWNER: &str = "namespace, pod, topic, partition";
 /// How an exporter inside the pod names the metrics of its client.
 pub(super) struct Client {
     lag: &'static str,
+    lead: &'static str,
     /// Its counter, under each name that versions of the exporter write.
     consumed: &'static [&'static str],
     /// It exists at zero too, so it tells an idle member from a pod that is not scraped.
@@ -31,6 +32,7 @@ pub(super) struct Client {
 /// The names that Micrometer writes.
 pub(super) const MICROMETER: Client = Client {
     lag: "kafka_consumer_fetch_manager_records_lag",
+    lead: "kafka_consumer_fetch_manager_records_lead",
     consumed: &["kafka_consumer_fetch_manager_records_consumed_total"],
     assigned: "kafka_consumer_coordinator_assigned_partitions",
 };
@@ -38,12 +40,24 @@ pub(super) const MICROMETER: Client = Client {
 /// The names that the JMX exporter writes by default. Since 1.0 it drops `_total` from what it takes for a gauge.
 pub(super) const JMX_DEFAULT: Client = Client {
     lag: "kafka_consumer_consumer_fetch_manager_metrics_records_lag",
+    lead: "kafka_consumer_consumer_fetch_manager_metrics_records_lead",
     consumed: &[
         "kafka_consumer_consumer_fetch_manager_metrics_records_consumed_total",
         "kafka_consumer_consumer_fetch_manager_metrics_records_consumed",
     ],
     assigned: "kafka_consumer_consumer_coordinator_metrics_assigned_partitions",
 };
+
+impl KafkaPreset {
+    /// How the client inside the pod names its metrics, where the preset reads them.
+    pub(super) const fn client(self) -> Option<&'static Client> {
+        match self {
+            Self::Micrometer | Self::KafkaExporter | Self::Kminion => Some(&MICROMETER),
+            Self::JmxDefault => Some(&JMX_DEFAULT),
+            _ => None,
+        }
+    }
+}
 
 impl Client {
     /// Lag by pod, as its clients know it. `NaN` and `-1` mean unknown and are left out.
@@ -90,11 +104,24 @@ impl Client {
     /// that the client has lost stays as `NaN`; one whose lag is not known yet is -1. (`VictoriaMetrics` makes a
     /// series by `group` also where there is no value.)
     pub(super) fn owners(&self, settings: &QuerySettings) -> String {
+        self.owners_of("", settings)
+    }
+
+    /// As [`Client::owners`], of the partitions that `labels` select.
+    pub(super) fn owners_of(&self, labels: &str, settings: &QuerySettings) -> String {
         let claims = of_the_group(settings, |client| {
-            let lag = in_namespace(self.lag, client, settings);
+            let lag = in_namespace(self.lag, &all_of(&[labels, client]), settings);
             fresh(&format!("{lag} >= -1"), &lag, settings)
         });
         format!("0 * max by ({OWNER}) ({claims}) + 1")
+    }
+
+    /// How far each client of the group is past the oldest message of the partitions that `labels` select.
+    pub(super) fn lead(&self, labels: &str, settings: &QuerySettings) -> String {
+        of_the_group(settings, |client| {
+            let lead = in_namespace(self.lead, &all_of(&[labels, client]), settings);
+            fresh(&lead, &lead, settings)
+        })
     }
 
     /// A zero for each partition, with the one pod that fetches it for the group and the topic spelled with
@@ -102,8 +129,7 @@ impl Client {
     pub(super) fn owner(&self, settings: &QuerySettings) -> String {
         let claims = of_the_group(settings, |client| {
             one_spelling(OWNER, |topic| {
-                let labels = [topic, client].into_iter().filter(|part| !part.is_empty());
-                let lag = in_namespace(self.lag, &labels.collect::<Vec<&str>>().join(", "), settings);
+                let lag = in_namespace(self.lag, &all_of(&[topic, client]), settings);
                 format!("max by ({OWNER}) ({} and {lag} >= -1)", fresh_times(&lag, settings))
             })
         });

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use rebalancer_core::Metric;
 
-use super::client::{Client, JMX_DEFAULT, MICROMETER};
 use super::fresh::{self, UnknownAge, question_name};
 use super::kafka::{kminion_partitions, partitions_by_client, partitions_by_pod_ip};
+use super::offsets::{OffsetQueries, Past};
 use super::otel;
 use super::preset::{fresh, select};
 use super::queries::QuerySet;
@@ -44,6 +44,8 @@ pub struct FactQueries {
     pub(crate) assigned: Option<MetricQuery>,
     /// Any value by protocol.
     pub(crate) assignor: Option<MetricQuery>,
+    /// The past of each partition.
+    pub(crate) offsets: OffsetQueries,
     /// The questions whether the samples behind an own query are fresh, by its name.
     ages: BTreeMap<String, Result<Vec<MetricQuery>, UnknownAge>>,
 }
@@ -72,6 +74,7 @@ impl FactQueries {
             owners: preset(OWNERS, settings.preset.partition_owners(settings)),
             assigned: assigned.or_else(|| preset(ASSIGNED, settings.preset.assigned_partitions(settings))),
             assignor: preset(ASSIGNOR, assignor(settings)),
+            offsets: OffsetQueries::Live(Box::new(settings.clone())),
             ages,
         })
     }
@@ -98,6 +101,7 @@ impl FactQueries {
             owners: asked(OWNERS),
             assigned: asked(ASSIGNED),
             assignor: asked(ASSIGNOR),
+            offsets: OffsetQueries::recorded(|name| promql(name).into_iter().next()),
             ages: ages.collect(),
         }
     }
@@ -111,6 +115,11 @@ impl FactQueries {
     /// The queries of the group, those that have a source.
     pub fn of_the_group(&self) -> impl Iterator<Item = &MetricQuery> {
         [&self.load, &self.owners, &self.assigned, &self.assignor].into_iter().flatten()
+    }
+
+    /// The queries of the past of each partition, those that have a source.
+    pub fn of_the_offsets(&self) -> impl Iterator<Item = MetricQuery> {
+        Past::ALL.into_iter().filter_map(|past| self.offsets.past(past, None))
     }
 
     /// The query of a metric; `None` where it has no source.
@@ -174,14 +183,5 @@ impl KafkaPreset {
             return Some(otel::assigned(settings));
         }
         Some(self.client()?.assigned(settings))
-    }
-
-    /// How the client inside the pod names its metrics, where the preset reads them.
-    const fn client(self) -> Option<&'static Client> {
-        match self {
-            Self::Micrometer | Self::KafkaExporter | Self::Kminion => Some(&MICROMETER),
-            Self::JmxDefault => Some(&JMX_DEFAULT),
-            _ => None,
-        }
     }
 }

@@ -3,7 +3,7 @@
 //! and such a label is given to functions as a string, which older servers can read too.
 
 use super::members::of_the_group;
-use super::preset::{fresh, fresh_times, select};
+use super::preset::{all_of, fresh, fresh_times, select};
 use super::settings::QuerySettings;
 use super::topic::one_spelling;
 use crate::promql::{duration, literal, regex};
@@ -16,6 +16,9 @@ const TOPIC: &str = "job, instance, topic, client_id";
 
 /// The lag of a client, with underscores and with dots.
 const LAG: [&str; 2] = ["kafka_consumer_records_lag", "kafka.consumer.records_lag"];
+
+/// How far a client is past the oldest message, with underscores and with dots.
+const LEAD: [&str; 2] = ["kafka_consumer_records_lead", "kafka.consumer.records_lead"];
 
 /// What a client has consumed, with underscores and with dots.
 const CONSUMED: [&str; 2] =
@@ -62,23 +65,36 @@ pub(super) fn assigned(settings: &QuerySettings) -> String {
 /// A series for each partition that a client of the group fetches. A partition that the client has lost stays for
 /// minutes, or is `NaN`; one whose lag is not known yet is -1.
 pub(super) fn owners(settings: &QuerySettings) -> String {
+    owners_of("", settings)
+}
+
+/// As [`owners`], of the partitions that `labels` select.
+pub(super) fn owners_of(labels: &str, settings: &QuerySettings) -> String {
     let claims = of_the_group(settings, |client| {
-        both(LAG, client, settings, |lag| fresh(&format!("{lag} >= -1"), lag, settings))
+        both(LAG, &all_of(&[labels, client]), settings, |lag| fresh(&format!("{lag} >= -1"), lag, settings))
     });
     format!("0 * max by (pod, topic, partition) ({}) + 1", with_pod(&claims, settings))
+}
+
+/// How far each client of the group is past the oldest message of the partitions that `labels` select.
+pub(super) fn lead(labels: &str, settings: &QuerySettings) -> String {
+    let leads = of_the_group(settings, |client| {
+        both(LEAD, &all_of(&[labels, client]), settings, |lead| fresh(lead, lead, settings))
+    });
+    with_pod(&leads, settings)
 }
 
 /// The expression that `series` makes of a selector, for both spellings of the metric.
 fn both(
     [metric, dotted]: [&str; 2],
-    topic: &str,
+    labels: &str,
     settings: &QuerySettings,
     series: impl Fn(&str) -> String,
 ) -> String {
-    let comma = if topic.is_empty() { "" } else { ", " };
-    let dotted = series(&select("", &format!("__name__=\"{dotted}\"{comma}{topic}"), settings));
+    let named = format!("__name__=\"{dotted}\"");
+    let dotted = series(&select("", &all_of(&[&named, labels]), settings));
     let dotted = format!(r#"label_replace({dotted}, "client_id", "$1", "client-id", "(.+)")"#);
-    format!("({} or {dotted})", series(&select(metric, topic, settings)))
+    format!("({} or {dotted})", series(&select(metric, labels, settings)))
 }
 
 /// The series of the workload's pods, with the label `pod`. The first join only makes the query fail when two

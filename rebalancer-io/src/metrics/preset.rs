@@ -3,11 +3,16 @@
 use super::settings::QuerySettings;
 use crate::promql::literal;
 
+/// Lists of matchers as one; each may be empty.
+pub(super) fn all_of(lists: &[&str]) -> String {
+    lists.iter().copied().filter(|list| !list.is_empty()).collect::<Vec<&str>>().join(", ")
+}
+
 /// `metric{labels}` with the user's matchers. Every selector of a preset is written by this function.
 pub(super) fn select(metric: &str, labels: &str, settings: &QuerySettings) -> String {
     let matchers = settings.matchers.to_string();
-    let all: Vec<&str> = [labels, &matchers].into_iter().filter(|part| !part.is_empty()).collect();
-    if all.is_empty() { metric.to_owned() } else { format!("{metric}{{{}}}", all.join(", ")) }
+    let all = all_of(&[labels, &matchers]);
+    if all.is_empty() { metric.to_owned() } else { format!("{metric}{{{all}}}") }
 }
 
 /// `metric{labels}` of the workload's pods, with the namespace first.

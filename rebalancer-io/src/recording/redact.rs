@@ -184,10 +184,19 @@ fn labels(labels: Map<String, Value>, pod_label: &str, words: &Words<'_>) -> Map
             "protocol" => text.parse::<Assignor>().is_ok(),
             _ => false,
         };
-        let text = if is_harmless { text.to_owned() } else { words.text(text) };
+        let text = if is_harmless { text.to_owned() } else { place(text, words) };
         is_read.then(|| (if is_pod { POD.to_owned() } else { label.clone() }, text.into()))
     });
     kept.collect()
+}
+
+/// A name, or several with the number of a partition in second place, as [`crate::metrics::Place`] reads them.
+fn place(text: &str, words: &Words<'_>) -> String {
+    let hidden = text.split('/').enumerate().map(|(at, part)| {
+        let is_number = at == 1 && part.parse::<u32>().is_ok();
+        if is_number { part.to_owned() } else { words.text(part) }
+    });
+    hidden.collect::<Vec<String>>().join("/")
 }
 
 /// The same without any text but numbers.
@@ -264,6 +273,20 @@ mod tests {
         {
             assert!(!all.contains(name), "{name}: {all}");
         }
+    }
+
+    /// A partition's label names its topic and its pod, and keeps its number.
+    #[test]
+    fn the_place_of_a_partition_keeps_its_number_alone() {
+        let body = json!({"status": "success", "data": {"resultType": "matrix", "result": [
+            {"metric": {"acme_pod": "shop.v1/4/orders-6d5f9-x7k2p"}, "values": [[1.5, "68"]]}]}});
+        let redacted = recording(&body.to_string()).redacted(&key());
+        let answer: Value = serde_json::from_slice(&redacted.exchanges[0].body).expect("JSON stays JSON");
+        let place = answer["data"]["result"][0]["metric"]["pod"].as_str().expect("a place");
+        let facts = redacted.workload.as_ref().expect("facts stay");
+        let [topic, number, pod] = place.split('/').collect::<Vec<&str>>()[..] else { panic!("{place}") };
+        assert_eq!((number, Some(pod)), ("4", facts["pods"][0]["name"].as_str()));
+        assert!(!topic.contains("shop") && topic.contains('.'), "{topic}");
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! What is found beside the loads of a moment, and what becomes of inputs that are not as they
 //! should be.
 
+mod offsets;
+
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};

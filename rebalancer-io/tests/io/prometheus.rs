@@ -3,6 +3,7 @@
 mod exporters;
 mod fixtures;
 mod http;
+mod offsets;
 mod origin;
 mod presets;
 mod recorded;

@@ -254,8 +254,8 @@ fn no_query_is_too_long() {
         let queries = QuerySet::new(&settings).expect("a query set");
         let facts = FactQueries::new(&queries, &settings).expect("queries of the group");
         let of_metrics = Metric::ALL.into_iter().filter_map(|metric| queries.get(metric));
-        for query in of_metrics.chain(facts.of_the_group()) {
-            println!("{preset} {}: {} bytes", query.name, query.promql.len());
+        let of_offsets: Vec<MetricQuery> = facts.of_the_offsets().collect();
+        for query in of_metrics.chain(facts.of_the_group()).chain(&of_offsets) {
             assert!(query.promql.len() < 16_384, "{preset} {}: {} bytes", query.name, query.promql.len());
         }
     }
@@ -272,7 +272,8 @@ fn every_selector_of_every_query_has_the_matchers_and_the_pods() {
             let queries = QuerySet::new(&settings).expect("a query set");
             let facts = FactQueries::new(&queries, &settings).expect("queries of the group");
             let of_metrics = Metric::ALL.into_iter().filter_map(|metric| queries.get(metric));
-            for query in of_metrics.chain(facts.of_the_group()) {
+            let of_offsets: Vec<MetricQuery> = facts.of_the_offsets().collect();
+            for query in of_metrics.chain(facts.of_the_group()).chain(&of_offsets) {
                 let text = &query.promql;
                 let metrics = ["container_", "kafka_", "klag_", "kminion_", "kube_", "target_info"];
                 for (at, name) in metrics.iter().flat_map(|name| text.match_indices(name)) {

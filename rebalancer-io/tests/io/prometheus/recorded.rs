@@ -34,6 +34,14 @@ struct Line {
     value: f64,
 }
 
+impl Line {
+    /// Its name, and its labels as they stand between braces.
+    fn series(&self) -> (String, String) {
+        let labels = self.labels.iter().map(|(name, value)| format!("{name}=\"{value}\""));
+        (self.name.clone(), labels.collect::<Vec<String>>().join(","))
+    }
+}
+
 impl Recorded {
     pub fn load(name: &str, moments: &[&str]) -> Self {
         let read: Vec<(&str, String)> =
@@ -56,6 +64,24 @@ impl Recorded {
         Self { moments: read.into_iter().map(moment).collect() }
     }
 
+    /// Every minute of an hour up to `at_ms`, what was seen at the last of these moments, which begin so many minutes
+    /// before. What an exporter of `stopped` wrote ends 20 minutes before.
+    pub fn over_an_hour(&self, begin: &[(&str, i64)], at_ms: i64, stopped: &str) -> Vec<TestSeries> {
+        let mut series: BTreeMap<(String, String), Vec<(i64, f64)>> = BTreeMap::new();
+        for ago in (0..=59_i64).rev() {
+            let last = begin.iter().rev().find(|(_, begun)| *begun >= ago);
+            let Some((moment, _)) = last else { continue };
+            for line in &self.moments[*moment].lines {
+                if ago < 20 && line.labels.get("job").is_some_and(|job| job == stopped) {
+                    continue;
+                }
+                // A scrape is no whole minute.
+                series.entry(line.series()).or_default().push((at_ms - 60_000 * ago - 7_000, line.value));
+            }
+        }
+        series.into_iter().map(|((name, labels), samples)| TestSeries { name, labels, samples }).collect()
+    }
+
     pub fn moment(&self, name: &str) -> &Moment {
         &self.moments[name]
     }
@@ -66,10 +92,8 @@ impl Recorded {
         let mut moments: Vec<&Moment> = self.moments.values().collect();
         moments.sort_by_key(|moment| moment.at_ms);
         for moment in moments {
-            for Line { name, labels, value } in &moment.lines {
-                let labels: Vec<String> =
-                    labels.iter().map(|(name, value)| format!("{name}=\"{value}\"")).collect();
-                series.entry((name.clone(), labels.join(","))).or_default().push((moment.at_ms, *value));
+            for line in &moment.lines {
+                series.entry(line.series()).or_default().push((moment.at_ms, line.value));
             }
         }
         series.into_iter().map(|((name, labels), samples)| TestSeries { name, labels, samples }).collect()
@@ -151,6 +175,17 @@ impl Moment {
             }
             _ => self.value("kafka_consumergroup_current_offset", Some(group), partition),
         }
+    }
+
+    /// How far the client of a pod is past the oldest message of a partition.
+    pub fn lead(&self, pod: &str, (topic, number): &Partition) -> f64 {
+        let found = self.lines.iter().find(|line| {
+            line.name == "kafka_consumer_fetch_manager_records_lead"
+                && line.labels["pod"] == pod
+                && line.labels["topic"] == *topic
+                && line.labels["partition"] == number.to_string()
+        });
+        found.unwrap_or_else(|| panic!("no lead of {pod} {topic} {number}")).value
     }
 
     /// The end of a partition as kminion tells it.

@@ -1,0 +1,379 @@
+//! The queries about the past of the group's partitions: their offsets as exporters and clients tell them, who owned
+//! them, and what other groups have committed of the same ones.
+//!
+//! A range has one label, that of the pod. So topic, partition and what else there is are joined in it: see
+//! [`Place`].
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rebalancer_core::OffsetKind;
+
+use super::kafka::{partitions_by_client, partitions_by_pod_ip};
+use super::otel;
+use super::preset::{all_of, fresh, select};
+use super::settings::{KafkaPreset, QuerySettings};
+use crate::prometheus::MetricQuery;
+use crate::promql::{literal, regex};
+
+/// Stands between the parts of a [`Place`]. No topic, number or pod has it in its name.
+const BETWEEN: char = '/';
+
+/// What is asked of each partition over a range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Past {
+    /// An offset.
+    Offset(OffsetKind),
+    /// Which pods owned it.
+    Owners,
+}
+
+impl Past {
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Offset(OffsetKind::Committed),
+        Self::Offset(OffsetKind::End),
+        Self::Offset(OffsetKind::Start),
+        Self::Offset(OffsetKind::Lead),
+        Self::Owners,
+    ];
+
+    /// Name of the query, in messages and recordings.
+    const fn name(self, span: Span) -> &'static str {
+        match (self, span) {
+            (Self::Offset(OffsetKind::Committed), Span::Hour) => "offset_committed",
+            (Self::Offset(OffsetKind::End), Span::Hour) => "offset_end",
+            (Self::Offset(OffsetKind::Start), Span::Hour) => "offset_start",
+            (Self::Offset(OffsetKind::Lead), Span::Hour) => "offset_lead",
+            (Self::Owners, Span::Hour) => "offset_owners",
+            (Self::Offset(OffsetKind::Committed), Span::Day) => "offset_committed_day",
+            (Self::Offset(OffsetKind::End), Span::Day) => "offset_end_day",
+            (Self::Offset(OffsetKind::Start), Span::Day) => "offset_start_day",
+            (Self::Offset(OffsetKind::Lead), Span::Day) => "offset_lead_day",
+            (Self::Owners, Span::Day) => "offset_owners_day",
+        }
+    }
+}
+
+/// How far back is asked: an hour of all partitions, or a day of a few.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Span {
+    Hour,
+    Day,
+}
+
+/// Names of the other queries.
+const COUNT: &str = "offset_partitions";
+const ELSEWHERE: &str = "offset_elsewhere";
+const REBALANCE: &str = "group_in_rebalance";
+
+/// What the label of a series says: the partition, and behind it the group or the pod.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place<'a> {
+    pub(crate) topic: &'a str,
+    pub(crate) partition: u32,
+    /// The group or the pod; empty where there is none.
+    pub(crate) of: &'a str,
+}
+
+impl<'a> Place<'a> {
+    /// Reads a label; `None` where it does not begin with a topic and a number.
+    pub(crate) fn parse(label: &'a str) -> Option<Self> {
+        let mut parts = label.splitn(3, BETWEEN);
+        let (topic, partition) = (parts.next()?, parts.next()?.parse().ok()?);
+        (!topic.is_empty()).then(|| Self { topic, partition, of: parts.next().unwrap_or_default() })
+    }
+}
+
+/// Partitions that a query is about, where it is not about all: topic and number.
+pub(crate) type Few = BTreeSet<(String, u32)>;
+
+/// The queries of a live run, or those that were recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum OffsetQueries {
+    Live(Box<QuerySettings>),
+    Recorded(BTreeMap<&'static str, MetricQuery>),
+}
+
+impl OffsetQueries {
+    /// The queries of a recorded run: `promql` gives the text of a query by its name, `None` where it was not
+    /// asked.
+    pub(super) fn recorded<'r>(promql: impl Fn(&str) -> Option<&'r str>) -> Self {
+        let ranges = Past::ALL.into_iter().flat_map(|past| [past.name(Span::Hour), past.name(Span::Day)]);
+        let names = ranges.chain([COUNT, ELSEWHERE, REBALANCE]);
+        Self::Recorded(names.filter_map(|name| Some((name, MetricQuery::new(name, promql(name)?)))).collect())
+    }
+
+    /// Asks for `past` of all partitions, or of a `few` over a day.
+    pub(crate) fn past(&self, past: Past, few: Option<&Few>) -> Option<MetricQuery> {
+        let span = if few.is_some() { Span::Day } else { Span::Hour };
+        self.query(past.name(span), |settings| settings.past(past, few))
+    }
+
+    /// Asks how many partitions there are.
+    pub(crate) fn count(&self) -> Option<MetricQuery> {
+        self.query(COUNT, |settings| {
+            let kinds = [OffsetKind::Committed, OffsetKind::Lead];
+            let counts = kinds.into_iter().filter_map(|kind| settings.past(Past::Offset(kind), None));
+            joined(counts.map(|places| format!("count({places})")))
+        })
+    }
+
+    /// Asks what other groups have committed of a few partitions.
+    pub(crate) fn elsewhere(&self, few: &Few) -> Option<MetricQuery> {
+        self.query(ELSEWHERE, |settings| {
+            let group = literal(settings.0.group.as_deref()?);
+            joined(settings.exporters().iter().map(|exporter| {
+                let others = format!("{}!=\"{group}\"", exporter.group);
+                exporter.placed(&exporter.committed(&others, Some(few), settings.0), true)
+            }))
+        })
+    }
+
+    /// Asks whether the group is in a rebalance: one sample if so, else none.
+    pub(crate) fn rebalance(&self) -> Option<MetricQuery> {
+        self.query(REBALANCE, |settings| {
+            let group = literal(settings.0.group.as_deref()?);
+            let states = settings.exporters().iter().filter_map(|exporter| {
+                let labels = format!("{}=\"{group}\", state=~\"(?i).*rebalanc.*\"", exporter.group);
+                let state = select(exporter.state?, &labels, settings.0);
+                Some(format!("count({})", fresh(&state, &state, settings.0)))
+            });
+            joined(states)
+        })
+    }
+
+    fn query(
+        &self,
+        name: &'static str,
+        write: impl FnOnce(&Settings<'_>) -> Option<String>,
+    ) -> Option<MetricQuery> {
+        match self {
+            Self::Live(settings) => Some(MetricQuery::new(name, write(&Settings(settings))?)),
+            Self::Recorded(queries) => queries.get(name).cloned(),
+        }
+    }
+}
+
+/// Of several sources of one thing the first that has it counts.
+fn joined(sources: impl Iterator<Item = String>) -> Option<String> {
+    let sources: Vec<String> = sources.collect();
+    (!sources.is_empty()).then(|| sources.join(" or "))
+}
+
+/// The settings of a live run.
+struct Settings<'a>(&'a QuerySettings);
+
+impl Settings<'_> {
+    /// The exporters that may know the group.
+    fn exporters(&self) -> &'static [Exporter] {
+        match self.0.preset {
+            KafkaPreset::KafkaExporter => &[KAFKA_EXPORTER],
+            KafkaPreset::Kminion => &[KMINION],
+            KafkaPreset::KlagIp | KafkaPreset::ClientId => &[KLAG],
+            KafkaPreset::KafkaLagExporterIp => &[KAFKA_LAG_EXPORTER],
+            // Whichever of them is there beside the clients.
+            KafkaPreset::Micrometer | KafkaPreset::JmxDefault | KafkaPreset::OtelJava => {
+                &[KAFKA_EXPORTER, KMINION, KLAG]
+            }
+            KafkaPreset::None => &[],
+        }
+    }
+
+    fn past(&self, past: Past, few: Option<&Few>) -> Option<String> {
+        match past {
+            Past::Offset(OffsetKind::Lead) => self.lead(few),
+            Past::Offset(kind) => self.exported(kind, few),
+            Past::Owners => self.owners(few),
+        }
+    }
+
+    /// An offset as exporters tell it.
+    fn exported(&self, kind: OffsetKind, few: Option<&Few>) -> Option<String> {
+        let group = literal(self.0.group.as_deref()?);
+        joined(self.exporters().iter().map(|exporter| {
+            let group = format!("{}=\"{group}\"", exporter.group);
+            match kind {
+                OffsetKind::End => {
+                    exporter.placed(&exporter.of_topics(exporter.end, &group, few, self.0), false)
+                }
+                OffsetKind::Start => {
+                    exporter.placed(&exporter.of_topics(exporter.start, &group, few, self.0), false)
+                }
+                _ => exporter.placed(&exporter.committed(&group, few, self.0), true),
+            }
+        }))
+    }
+
+    /// The lead that clients know themselves.
+    fn lead(&self, few: Option<&Few>) -> Option<String> {
+        let few = few.map(|few| selected(few, "topic", "partition")).unwrap_or_default();
+        let leads = match self.0.preset {
+            KafkaPreset::OtelJava => otel::lead(&few, self.0),
+            _ => self.0.preset.client()?.lead(&few, self.0),
+        };
+        Some(placed(&leads, &["topic", "partition"]))
+    }
+
+    /// A series for each partition and each pod that owned it.
+    fn owners(&self, few: Option<&Few>) -> Option<String> {
+        let labels = few.map(|few| selected(few, "topic", "partition")).unwrap_or_default();
+        let owners = match self.0.preset {
+            KafkaPreset::OtelJava => otel::owners_of(&labels, self.0),
+            KafkaPreset::KlagIp | KafkaPreset::KafkaLagExporterIp | KafkaPreset::ClientId => {
+                let is_by_client = self.0.preset == KafkaPreset::ClientId;
+                let member = if is_by_client { "client_id!=\"\"" } else { "member_host!=\"\"" };
+                let lag = self.0.preset.group_lag(&all_of(&[member, &labels]), self.0).ok()?;
+                let members = fresh(&lag, &lag, self.0);
+                if is_by_client {
+                    partitions_by_client(&members)
+                } else {
+                    partitions_by_pod_ip(&members, self.0)
+                }
+            }
+            _ => self.0.preset.client()?.owners_of(&labels, self.0),
+        };
+        Some(placed(&owners, &["topic", "partition", "pod"]))
+    }
+}
+
+/// How an exporter names the offsets of a group's partitions.
+struct Exporter {
+    group: &'static str,
+    topic: &'static str,
+    partition: &'static str,
+    committed: Committed,
+    end: &'static str,
+    start: &'static str,
+    /// Whether `end` and `start` name a group too.
+    ends_by_group: bool,
+    /// The metric with the label `state` of the group.
+    state: Option<&'static str>,
+}
+
+/// Where an exporter tells what was committed.
+enum Committed {
+    Offset(&'static str),
+    /// It does not, but the lag tells how far behind the end it is.
+    Lag(&'static str),
+}
+
+const KAFKA_EXPORTER: Exporter = Exporter {
+    group: "consumergroup",
+    topic: "topic",
+    partition: "partition",
+    committed: Committed::Offset("kafka_consumergroup_current_offset"),
+    end: "kafka_topic_partition_current_offset",
+    start: "kafka_topic_partition_oldest_offset",
+    ends_by_group: false,
+    state: None,
+};
+
+const KMINION: Exporter = Exporter {
+    group: "group_id",
+    topic: "topic_name",
+    partition: "partition_id",
+    committed: Committed::Lag("kminion_kafka_consumer_group_topic_partition_lag"),
+    end: "kminion_kafka_topic_partition_high_water_mark",
+    start: "kminion_kafka_topic_partition_low_water_mark",
+    ends_by_group: false,
+    state: Some("kminion_kafka_consumer_group_info"),
+};
+
+const KLAG: Exporter = Exporter {
+    group: "consumer_group",
+    topic: "topic",
+    partition: "partition",
+    committed: Committed::Offset("klag_consumer_committed_offset"),
+    end: "klag_partition_log_end_offset",
+    start: "klag_partition_log_start_offset",
+    ends_by_group: true,
+    state: Some("klag_consumer_group_state"),
+};
+
+const KAFKA_LAG_EXPORTER: Exporter = Exporter {
+    group: "group",
+    topic: "topic",
+    partition: "partition",
+    committed: Committed::Offset("kafka_consumergroup_group_offset"),
+    end: "kafka_partition_latest_offset",
+    start: "kafka_partition_earliest_offset",
+    ends_by_group: false,
+    state: None,
+};
+
+impl Exporter {
+    /// What groups have committed. Lag and end of one scrape belong together.
+    fn committed(&self, group: &str, few: Option<&Few>, settings: &QuerySettings) -> String {
+        let few = few.map(|few| selected(few, self.topic, self.partition)).unwrap_or_default();
+        let labels = all_of(&[group, &few]);
+        match self.committed {
+            Committed::Offset(metric) => {
+                let offset = select(metric, &labels, settings);
+                fresh(&offset, &offset, settings)
+            }
+            Committed::Lag(metric) => {
+                let (lag, end) = (select(metric, &labels, settings), select(self.end, &few, settings));
+                let lag = fresh(&lag, &lag, settings);
+                format!("({end} - ignoring ({}) group_right () {lag})", self.group)
+            }
+        }
+    }
+
+    /// The series of `metric` of the topics that the group reads.
+    fn of_topics(&self, metric: &str, group: &str, few: Option<&Few>, settings: &QuerySettings) -> String {
+        let few = few.map(|few| selected(few, self.topic, self.partition)).unwrap_or_default();
+        if self.ends_by_group {
+            let offset = select(metric, &all_of(&[group, &few]), settings);
+            return fresh(&offset, &offset, settings);
+        }
+        let (Committed::Offset(read) | Committed::Lag(read)) = self.committed;
+        let (offset, read) = (select(metric, &few, settings), select(read, group, settings));
+        format!("({} and on ({}) {read})", fresh(&offset, &offset, settings), self.topic)
+    }
+
+    fn placed(&self, series: &str, by_group: bool) -> String {
+        let labels = [self.topic, self.partition, self.group];
+        placed(series, if by_group { &labels } else { &labels[..2] })
+    }
+}
+
+/// The series by their [`Place`], which these labels make. Where several exporters show one, the largest offset is
+/// the newest. (`VictoriaMetrics` 1.79 spoils a label that is joined into itself.)
+fn placed(series: &str, labels: &[&str]) -> String {
+    let labels: Vec<String> = labels.iter().map(|label| format!("\"{label}\"")).collect();
+    let joined = format!("label_join({series}, \"place\", \"{BETWEEN}\", {})", labels.join(", "));
+    format!("max by (pod) (label_replace({joined}, \"pod\", \"$1\", \"place\", \"(.+)\"))")
+}
+
+/// Matches the topics and numbers of these partitions, topics in both spellings.
+fn selected(few: &Few, topic: &str, partition: &str) -> String {
+    let topics: BTreeSet<String> = few.iter().map(|(topic, _)| in_both_spellings(topic)).collect();
+    let numbers: BTreeSet<String> = few.iter().map(|(_, number)| number.to_string()).collect();
+    let any = |texts: BTreeSet<String>| literal(&texts.into_iter().collect::<Vec<String>>().join("|"));
+    format!("{topic}=~\"{}\", {partition}=~\"{}\"", any(topics), any(numbers))
+}
+
+fn in_both_spellings(topic: &str) -> String {
+    let parts: Vec<String> = topic.split(['.', '_']).map(regex).collect();
+    parts.join("[._]")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_a_topic_a_number_and_what_stands_behind_them() {
+        let place = |topic, partition, of| Some(Place { topic, partition, of });
+        assert_eq!(Place::parse("a.b/7/g/h"), place("a.b", 7, "g/h"));
+        assert_eq!(Place::parse("a/0"), place("a", 0, ""));
+        for text in ["", "a", "/1", "a/b/c", "a/-1"] {
+            assert_eq!(Place::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_few_partitions_are_selected_in_both_spellings() {
+        let few: Few = [("a.b_c".to_owned(), 4), ("d".to_owned(), 10)].into();
+        assert_eq!(selected(&few, "topic", "partition"), "topic=~\"a[._]b[._]c|d\", partition=~\"10|4\"");
+    }
+}

@@ -1,0 +1,169 @@
+//! The past of a stuck, a poisoned and a hot partition as exporters wrote it, read from each server.
+
+use jiff::Timestamp;
+use rebalancer_core::{Fact, LivePod, OffsetKind, Offsets, PartitionPast};
+use rebalancer_io::facts::FactFinder;
+use rebalancer_io::metrics::{FactQueries, KafkaPreset, QuerySet, QuerySettings};
+use rebalancer_io::prometheus::PrometheusClient;
+
+use super::recorded::Recorded;
+use super::servers::on_each_server;
+
+/// Moments of the recording, and how many minutes before the end they begin.
+const UNTIL_ILL: [(&str, i64); 3] = [("t0", 59), ("t2", 40), ("t5", 15)];
+const UNTIL_REPLACED: [(&str, i64); 4] = [("t2", 59), ("t5", 40), ("t6", 30), ("t8", 5)];
+
+const GROUP: &str = "g-orders";
+const PODS: &str = "orders-6b7c8d9f5-";
+
+/// Presets that tell offsets, and what of each recorded exporter stands behind them.
+const PRESETS: [KafkaPreset; 5] = [
+    KafkaPreset::Micrometer,
+    KafkaPreset::KafkaExporter,
+    KafkaPreset::Kminion,
+    KafkaPreset::KlagIp,
+    KafkaPreset::ClientId,
+];
+
+/// A whole minute of now.
+fn now() -> Timestamp {
+    let minute = Timestamp::now().as_second() / 60 * 60 - 120;
+    Timestamp::from_second(minute).expect("a time of now")
+}
+
+fn queries(preset: KafkaPreset, group: Option<&str>) -> FactQueries {
+    let settings = QuerySettings {
+        preset,
+        group: group.map(str::to_owned),
+        pod_pattern: Some(format!("{PODS}.+")),
+        ..QuerySettings::new("shop")
+    };
+    let queries = QuerySet::new(&settings).expect("a query set");
+    FactQueries::new(&queries, &settings).expect("queries of the group")
+}
+
+fn found(client: &PrometheusClient, queries: &FactQueries, at: Timestamp, live: &[LivePod]) -> Fact<Offsets> {
+    FactFinder::new(client, queries, at).offsets(live)
+}
+
+fn known(fact: Fact<Offsets>) -> Offsets {
+    match fact {
+        Fact::Known(offsets) => offsets,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn partition<'o>(offsets: &'o Offsets, topic: &str, number: u32) -> &'o PartitionPast {
+    let mut partitions = offsets.partitions();
+    partitions.find(|past| (past.topic(), past.number()) == (topic, number)).expect("the partition")
+}
+
+/// The offsets that a column has, without gaps and repetitions.
+fn steps(past: &PartitionPast, kind: OffsetKind) -> Vec<f64> {
+    let mut steps: Vec<f64> = past.column(kind).iter().copied().filter(|offset| !offset.is_nan()).collect();
+    steps.dedup();
+    steps
+}
+
+#[test]
+fn every_exporter_tells_what_stands_and_what_moves() {
+    let recorded = Recorded::load("stuck-poison-hot", &UNTIL_ILL.map(|(moment, _)| moment));
+    let at = now();
+    let live: Vec<LivePod> = recorded.moment("t5").pods(PODS).into_iter().map(LivePod::assumed).collect();
+    on_each_server(&recorded.over_an_hour(&UNTIL_ILL, at.as_millisecond(), ""), |server, client| {
+        for preset in PRESETS {
+            let what = format!("{server} {preset}");
+            let offsets = known(found(client, &queries(preset, Some(GROUP)), at, &live));
+            assert_eq!((offsets.group(), offsets.is_in_rebalance()), (Some(GROUP), false), "{what}");
+            assert_eq!(offsets.partitions().len(), 18, "{what}: the group's partitions and no other");
+            for past in offsets.partitions() {
+                let place = (past.topic().replace('.', "_"), past.number());
+                let told = UNTIL_ILL.map(|(moment, _)| recorded.moment(moment));
+                let mut committed: Vec<f64> =
+                    told.iter().map(|moment| moment.committed(preset, GROUP, &place)).collect();
+                if preset == KafkaPreset::Kminion {
+                    let told = told.iter();
+                    committed = told
+                        .map(|moment| moment.written(&place) - moment.lag(preset, GROUP, &place))
+                        .collect();
+                }
+                committed.dedup();
+                assert_eq!(steps(past, OffsetKind::Committed), committed, "{what}: {place:?}");
+                assert!(steps(past, OffsetKind::End).len() > 1, "{what}: the end of {place:?} moves");
+                assert_eq!(past.latest(OffsetKind::Start), Some(0.0), "{what}: {place:?}");
+                let owner = past.owner().map(|owner| owner.pod.clone()).unwrap_or_default();
+                assert!(
+                    recorded.moment("t5").partitions(&owner).contains(&place),
+                    "{what}: {owner} {place:?}"
+                );
+            }
+            let [stuck, poisoned] = [4, 9].map(|number| partition(&offsets, "orders", number));
+            assert_eq!(steps(stuck, OffsetKind::Committed), [68.0], "{what}");
+            assert_eq!(stuck.latest(OffsetKind::Committed), Some(68.0), "{what}");
+            assert!(stuck.other_groups().iter().all(|other| other.offset > 68.0), "{what}: {stuck:?}");
+            let [other] = poisoned.other_groups() else { panic!("{what}: {poisoned:?}") };
+            assert_eq!((other.group.as_str(), other.offset), ("g-kip", 69.0), "{what}");
+            let hot = partition(&offsets, "orders", 2);
+            assert!(steps(hot, OffsetKind::Committed).len() > 1, "{what}");
+        }
+    });
+}
+
+/// Where no exporter is asked, the lead of the clients tells a stuck partition from one that is fetched again and
+/// again.
+#[test]
+fn clients_alone_tell_their_lead() {
+    let recorded = Recorded::load("stuck-poison-hot", &UNTIL_ILL.map(|(moment, _)| moment));
+    let at = now();
+    on_each_server(&recorded.over_an_hour(&UNTIL_ILL, at.as_millisecond(), ""), |server, client| {
+        let offsets = known(found(client, &queries(KafkaPreset::Micrometer, None), at, &[]));
+        assert_eq!((offsets.partitions().len(), offsets.group()), (18, None), "{server}");
+        let [stuck, poisoned] = [4, 9].map(|number| partition(&offsets, "orders", number));
+        assert!(stuck.column(OffsetKind::Committed).is_empty() && stuck.column(OffsetKind::End).is_empty());
+        assert_eq!(steps(stuck, OffsetKind::Lead).len(), 1, "{server}: {stuck:?}");
+        assert!(steps(poisoned, OffsetKind::Lead).len() > 1, "{server}: {poisoned:?}");
+        let owner = stuck.owner().map(|owner| owner.pod.as_str()).expect("an owner");
+        let lead = recorded.moment("t5").lead(owner, &("orders".to_owned(), 4));
+        assert_eq!(stuck.latest(OffsetKind::Lead), Some(lead), "{server}");
+    });
+}
+
+#[test]
+fn after_a_replacement_both_owners_are_told() {
+    let recorded = Recorded::load("stuck-poison-hot", &UNTIL_REPLACED.map(|(moment, _)| moment));
+    let at = now();
+    let live: Vec<LivePod> = recorded.moment("t8").pods(PODS).into_iter().map(LivePod::assumed).collect();
+    on_each_server(&recorded.over_an_hour(&UNTIL_REPLACED, at.as_millisecond(), ""), |server, client| {
+        for preset in PRESETS {
+            let offsets = known(found(client, &queries(preset, Some(GROUP)), at, &live));
+            let [cured, poisoned] = [4, 9].map(|number| partition(&offsets, "orders", number));
+            let owners = |past: &PartitionPast| -> Vec<String> {
+                past.owners().iter().map(|tenure| tenure.pod[PODS.len()..].to_owned()).collect()
+            };
+            assert_eq!(owners(cured), ["fdghw", "d9v6w"], "{server} {preset}");
+            assert_eq!(owners(poisoned), ["zr2p7", "zdl4v"], "{server} {preset}");
+            assert_eq!(steps(poisoned, OffsetKind::Committed), [69.0], "{server} {preset}");
+            assert!(steps(cured, OffsetKind::Committed).len() > 1, "{server} {preset}: {cured:?}");
+        }
+    });
+}
+
+/// All lags stand then, and nothing is known of now.
+#[test]
+fn an_exporter_that_stops_leaves_a_gap() {
+    let recorded = Recorded::load("stuck-poison-hot", &UNTIL_ILL.map(|(moment, _)| moment));
+    let at = now();
+    let series = recorded.over_an_hour(&UNTIL_ILL, at.as_millisecond(), "kafka_exporter");
+    on_each_server(&series, |server, client| {
+        let told = queries(KafkaPreset::KafkaExporter, Some(GROUP));
+        let offsets = known(found(client, &told, at, &[]));
+        for past in offsets.partitions() {
+            for kind in [OffsetKind::Committed, OffsetKind::End] {
+                assert_eq!(past.latest(kind), None, "{server}: {past:?}");
+                assert!(!past.column(kind)[..35].iter().all(|offset| offset.is_nan()), "{server}: {past:?}");
+            }
+        }
+        let nobody = queries(KafkaPreset::KafkaLagExporterIp, Some(GROUP));
+        assert_eq!(found(client, &nobody, at, &[]), Fact::Absent, "{server}: nobody writes its metrics");
+    });
+}
