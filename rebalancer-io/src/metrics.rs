@@ -9,6 +9,7 @@ mod kafka;
 mod matchers;
 mod members;
 mod memory;
+mod missing;
 mod offsets;
 mod origin;
 mod otel;

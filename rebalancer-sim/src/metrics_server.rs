@@ -29,9 +29,15 @@ const TELLTALES: [(&str, Metric); 4] = [
     ("records_consumed_total", Metric::Rate),
 ];
 
-/// Parts of queries that ask for the consumer group: its partitions, clients and assignor.
-const OF_THE_GROUP: [&str; 4] =
-    ["topic, partition)", "client_id)", "kminion_kafka_consumer_group_info", "max(count by"];
+/// Parts of queries that ask for the consumer group: its partitions and their past, clients and assignor.
+const OF_THE_GROUP: [&str; 6] = [
+    "topic, partition)",
+    "\"place\"",
+    "client_id)",
+    "background_event_queue_size",
+    "kminion_kafka_consumer_group_info",
+    "max(count by",
+];
 
 /// An answer without series.
 const NOTHING: &str = r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#;

@@ -1,5 +1,6 @@
 //! The checks of `check`, one file a category.
 
 pub mod configuration;
+mod kafka;
 pub mod kubernetes;
 pub mod prometheus;

@@ -199,6 +199,42 @@ fn a_wrong_group_is_told_with_the_groups_there_are() {
     assert!(hint.contains("METRICS_PRESET"), "{hint}");
 }
 
+/// What exporters do not see of a group is told with its reason.
+#[test]
+fn what_is_missing_of_a_group_of_kip_848_is_told_with_the_reason() {
+    let servers = Servers::start();
+    let env = [("METRICS_PRESET", "klag-ip"), ("KAFKA_GROUP", "g")];
+    servers.metrics.answer_queries_with("klag_consumer_lag", NOTHING);
+    servers
+        .metrics
+        .answer_queries_with("count(klag_consumer_lag{consumer_group=\"g\", member_host=\"\"})", sample("6"));
+    servers.metrics.answer_queries_with("background_event_queue_size", NOTHING);
+    let (_, hint) = found(&servers.run(&["check"], &env), "lag: 0 series");
+    assert!(
+        hint.contains("names no member for 6 partitions of the group: either nobody reads, or"),
+        "{hint}"
+    );
+    assert!(hint.contains("METRICS_PRESET=micrometer finds it for 11 of 12 live pods"), "{hint}");
+    servers.metrics.answer_queries_with("background_event_queue_size", sample("4"));
+    let done = servers.run(&["check"], &env);
+    let (_, hint) = found(&done, "lag: 0 series");
+    assert!(hint.contains("the pods' clients have the protocol of KIP-848, and the exporter"), "{hint}");
+    let (_, hint) = found(&done, "assignor: 0 series");
+    assert!(hint.contains("KIP-848: the brokers deal") && hint.contains("KAFKA_ASSIGNOR=uniform"), "{hint}");
+}
+
+#[test]
+fn offsets_are_checked_and_a_group_is_asked_for() {
+    let servers = Servers::start();
+    let done = servers.run(&["check"], &[]);
+    assert!(found(&done, "offsets: no query (optional)").1.contains("KAFKA_GROUP is not set"), "{done}");
+    servers.metrics.answer_queries_with("kafka_consumergroup_current_offset", sample("68"));
+    let done = servers.run(&["check"], &[("KAFKA_GROUP", "g")]);
+    assert_eq!(found(&done, "offset committed: 1 series (optional)").0, "success", "{done}");
+    let (result, hint) = found(&done, "offset lead: 0 series (optional)");
+    assert!(result == "warning" && hint.contains("a partition that stands"), "{hint}");
+}
+
 /// An answer of one sample without labels.
 fn sample(value: &str) -> String {
     format!(

@@ -15,6 +15,7 @@ use rebalancer_io::prometheus::{ErrorKind, InstantAnswer, PrometheusClient};
 
 use crate::cli::args::GuardMode;
 use crate::failure::Failure;
+use crate::pipeline::check::kafka::{AskingKafka, POD_OPTIONAL};
 use crate::pipeline::decide::{WITH_A_PAST, living};
 use crate::pipeline::observe::{Live, UNKNOWN_AGE_ADVICE, now, unknown_age};
 use crate::report::check::{Category, Grade};
@@ -23,14 +24,8 @@ use crate::settings::decision::DecisionSettings;
 /// Most metrics of one query whose newest samples are looked for.
 const MOST_SOURCES: usize = 3;
 
-/// Most consumer groups that are named.
-const MOST_GROUPS: usize = 10;
-
 /// Share of the window that the history must cover to be good.
 const ENOUGH_HISTORY: f64 = 0.9;
-
-/// Asking for a label makes the label `pod` optional.
-const POD_OPTIONAL: [&str; 1] = ["__name__"];
 
 /// Asks everything that a run would ask.
 ///
@@ -56,7 +51,7 @@ pub fn check(live: &Live, decision: &DecisionSettings, workload: &Workload) -> R
         asking.thanos(&mut category);
         asking.origin(&OriginQueries::new(&settings), &mut category);
         asking.history(&facts, &mut category);
-        asking.group(&facts, &mut category);
+        asking.kafka().group(&facts, asking.if_guarded(), &mut category);
     }
     Ok(category)
 }
@@ -205,28 +200,10 @@ impl Asking<'_> {
                  labels namespace and pod? are KUBE_NAMESPACE and CONTAINER right? else set {variable}"
             );
         }
-        match self.wrong_group() {
-            Some(groups) => format!("{none}: {groups}"),
+        match self.kafka().why_nothing(metric) {
+            Some(why) => format!("{none}: {why}"),
             None => format!("{none}: is METRICS_PRESET right? else give your own query by {variable}"),
         }
-    }
-
-    /// The groups that exist, if the one that is set does not.
-    fn wrong_group(&self) -> Option<String> {
-        let group = self.settings.group.as_deref()?;
-        let (query, label) = self.settings.preset.groups(self.settings)?;
-        let answer = self.client.labelled(&query, &[label], self.at).ok()?;
-        let mut known: Vec<&str> =
-            answer.samples.iter().filter_map(|sample| sample.labels.first()).map(String::as_str).collect();
-        known.sort_unstable();
-        known.dedup();
-        if known.is_empty() || known.contains(&group) {
-            return None;
-        }
-        let more = known.len().saturating_sub(MOST_GROUPS);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        known.truncate(MOST_GROUPS);
-        Some(format!("KAFKA_GROUP={group} is no group it knows; it knows {}{more}", known.join(", ")))
     }
 
     /// The age of the newest sample that a query reads; of several metrics the oldest counts.
@@ -281,6 +258,10 @@ impl Asking<'_> {
         }
     }
 
+    fn kafka(&self) -> AskingKafka<'_> {
+        AskingKafka { client: self.client, at: self.at, workload: self.workload, settings: self.settings }
+    }
+
     /// An error with guards on, where it would hold back every run, else a warning.
     fn if_guarded(&self) -> Grade {
         if self.decision.mode == GuardMode::Standard { Grade::Error } else { Grade::Warning }
@@ -317,27 +298,6 @@ impl Asking<'_> {
             };
             if metric == Metric::Cpu {
                 remembered(known, rule, category);
-            }
-        }
-    }
-
-    /// Checks the queries about the consumer group. All of them are optional.
-    fn group(&self, facts: &FactQueries, category: &mut Category) {
-        for query in facts.of_the_group() {
-            let words = query.name.replace('_', " ");
-            match self.client.labelled(query, &POD_OPTIONAL, self.at) {
-                Ok(answer) if answer.samples.is_empty() => category.warn(
-                    format!("{words}: 0 series (optional)"),
-                    "without it the diagnosis can say less about why the load is uneven",
-                ),
-                Ok(answer) => category.good(format!("{words}: {} series (optional)", answer.samples.len())),
-                Err(error) if error.was_answered() => {
-                    category.warn(format!("{words} (optional)"), error.to_string());
-                }
-                Err(error) => {
-                    let hint = Some(format!("{error}; runs are withheld for it"));
-                    category.add(self.if_guarded(), format!("{words} (optional)"), hint);
-                }
             }
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use rebalancer_core::Metric;
-use rebalancer_io::metrics::{FactQueries, KafkaPreset, QuerySet, QuerySettings};
+use rebalancer_io::metrics::{FactQueries, KafkaPreset, MetricQuery, QuerySet, QuerySettings};
 use rebalancer_io::prometheus::PrometheusClient;
 
 use super::recorded::{Moment, Recorded};
@@ -67,6 +67,29 @@ fn every_preset_reads_the_groups_as_they_were() {
     });
 }
 
+/// What is missing of a group with the protocol of KIP-848 has a reason, and nothing else has it.
+#[test]
+fn what_exporters_do_not_see_of_kip_848_is_found_out() {
+    let recorded = Recorded::load("groups", &["t1"]);
+    let at = Timestamp::from_millisecond(recorded.moment("t1").at_ms).expect("a time");
+    on_each_server(&recorded.series(), |server, client| {
+        for group in GROUPS {
+            let is_kip = group.assignor.is_none();
+            let counted = |query: MetricQuery| {
+                let answer = client.query_labelled(&query, &["group"], at).expect("an answer");
+                answer.samples.first().map(|sample| sample.value)
+            };
+            let of_klag = settings(group, KafkaPreset::KlagIp);
+            let unnamed = KafkaPreset::KlagIp.without_members(&of_klag).expect("a question");
+            assert_eq!(counted(unnamed), is_kip.then_some(6.0), "{server} {group:?}");
+            let speak = counted(KafkaPreset::speak_kip_848(&of_klag));
+            assert_eq!(speak, is_kip.then_some(4.0), "{server} {group:?}");
+            let unseen = KafkaPreset::unseen_by_kminion(&of_klag).expect("a question");
+            assert_eq!(counted(unseen), is_kip.then_some(6.0), "{server} {group:?}");
+        }
+    });
+}
+
 #[test]
 fn every_preset_reads_sick_partitions_as_they_were() {
     let recorded = Recorded::load("stuck-poison-hot", &["t2", "t5"]);
@@ -93,6 +116,16 @@ fn after_a_replacement_the_new_pods_are_the_owners() {
     });
 }
 
+fn settings(group: Group, preset: KafkaPreset) -> QuerySettings {
+    QuerySettings {
+        preset,
+        group: Some(group.name.to_owned()),
+        pod_pattern: Some(format!("{}.+", group.prefix)),
+        window: WINDOW,
+        ..QuerySettings::new("shop")
+    }
+}
+
 /// One preset, asked about one group at the later of two moments.
 struct Asked<'a> {
     what: String,
@@ -117,13 +150,7 @@ impl<'a> Asked<'a> {
         before: &str,
         now: &str,
     ) -> Self {
-        let settings = QuerySettings {
-            preset,
-            group: Some(group.name.to_owned()),
-            pod_pattern: Some(format!("{}.+", group.prefix)),
-            window: WINDOW,
-            ..QuerySettings::new("shop")
-        };
+        let settings = settings(group, preset);
         let queries = QuerySet::new(&settings).expect("a query set");
         let facts = FactQueries::new(&queries, &settings).expect("queries of the group");
         let (before, now) = (recorded.moment(before), recorded.moment(now));

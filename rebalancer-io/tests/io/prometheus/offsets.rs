@@ -4,7 +4,10 @@ use jiff::Timestamp;
 use rebalancer_core::{Fact, LivePod, OffsetKind, Offsets, PartitionPast};
 use rebalancer_io::facts::FactFinder;
 use rebalancer_io::metrics::{FactQueries, KafkaPreset, QuerySet, QuerySettings};
-use rebalancer_io::prometheus::PrometheusClient;
+use rebalancer_io::prometheus::{
+    ApiRequest, ApiResponse, HttpTransport, PrometheusClient, Transport, TransportError,
+};
+use rebalancer_io::recording::{Recorder, Recording, RedactionKey, Replay};
 
 use super::recorded::Recorded;
 use super::servers::on_each_server;
@@ -165,5 +168,65 @@ fn an_exporter_that_stops_leaves_a_gap() {
         }
         let nobody = queries(KafkaPreset::KafkaLagExporterIp, Some(GROUP));
         assert_eq!(found(client, &nobody, at, &[]), Fact::Absent, "{server}: nobody writes its metrics");
+    });
+}
+
+/// A client's own way to its server.
+struct Through<'a>(&'a HttpTransport);
+
+impl Transport for Through<'_> {
+    fn send(&self, request: &ApiRequest<'_>) -> Result<ApiResponse, TransportError> {
+        self.0.send(request)
+    }
+
+    fn place(&self) -> &str {
+        self.0.place()
+    }
+
+    fn masked(&self, said: &[u8]) -> Option<Vec<u8>> {
+        self.0.masked(said)
+    }
+}
+
+const MAX_BYTES: u64 = 64 << 20;
+
+/// A replay finds what the run found, and so does one without names, under other names.
+#[test]
+fn a_recording_tells_the_same_past() {
+    let recorded = Recorded::load("stuck-poison-hot", &UNTIL_ILL.map(|(moment, _)| moment));
+    let at = now();
+    let series = recorded.over_an_hour(&UNTIL_ILL, at.as_millisecond(), "");
+    on_each_server(&series, |server, client| {
+        let recorder = Recorder::new(Through(client.transport()), MAX_BYTES);
+        let recording_client = PrometheusClient::over(recorder, MAX_BYTES);
+        let live = queries(KafkaPreset::KafkaExporter, Some(GROUP));
+        let finder = FactFinder::new(&recording_client, &live, at);
+        let hour = known(finder.offsets(&[]));
+        let day = known(finder.offsets_of_day(&[], &hour));
+        let recording = Recording {
+            tool_version: String::new(),
+            recorded_at: at,
+            evaluation_time: at,
+            config: serde_json::json!({"namespace": "shop"}),
+            exchanges: recording_client.transport().exchanges(),
+            workload: None,
+        };
+        let key = RedactionKey::new(&[7; 16]).expect("a key that is long enough");
+        for (recording, has_names) in [(recording.redacted(&key), false), (recording, true)] {
+            let replay = PrometheusClient::over(Replay::new(&recording, "run.jsonl"), MAX_BYTES);
+            let asked = FactQueries::recorded(|name| recording.promqls(name), Some("shop"), "pod");
+            let finder = FactFinder::new(&replay, &asked, at);
+            let replayed = known(finder.offsets(&[]));
+            if has_names {
+                assert_eq!(format!("{replayed:?}"), format!("{hour:?}"), "{server}");
+                let of_day = known(finder.offsets_of_day(&[], &replayed));
+                assert_eq!(format!("{of_day:?}"), format!("{day:?}"), "{server}");
+            }
+            let standing = replayed.partitions().filter(|past| steps(past, OffsetKind::Committed).len() == 1);
+            let standing: Vec<(u32, usize)> =
+                standing.map(|past| (past.number(), past.other_groups().len())).collect();
+            assert_eq!(standing, [(4, 1), (9, 1)], "{server}");
+            assert_eq!(replayed.partitions().any(|past| past.topic() == "orders"), has_names, "{server}");
+        }
     });
 }

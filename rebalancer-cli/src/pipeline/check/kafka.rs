@@ -1,0 +1,182 @@
+//! Checks what the metrics server knows of the consumer group, and says why it knows nothing.
+
+use std::collections::HashSet;
+
+use jiff::Timestamp;
+use rebalancer_core::{Metric, Workload};
+use rebalancer_io::metrics::{
+    FactQueries, KafkaPreset, MetricQuery, MetricsSource as _, QuerySet, QuerySettings,
+};
+use rebalancer_io::prometheus::PrometheusClient;
+
+use crate::report::check::{Category, Grade};
+
+/// Most consumer groups that are named.
+const MOST_GROUPS: usize = 10;
+
+/// Asking for a label makes the label `pod` optional.
+pub const POD_OPTIONAL: [&str; 1] = ["__name__"];
+
+/// The means to ask about the group at one moment.
+pub struct AskingKafka<'a> {
+    pub client: &'a PrometheusClient,
+    pub at: Timestamp,
+    pub workload: &'a Workload,
+    pub settings: &'a QuerySettings,
+}
+
+impl AskingKafka<'_> {
+    /// Why the preset finds nothing of `metric`, and what would.
+    pub fn why_nothing(&self, metric: Metric) -> Option<String> {
+        if let Some(groups) = self.wrong_group() {
+            return Some(groups);
+        }
+        let why = self.without_members().or_else(|| self.without_beans());
+        let found_by = self.other_preset(metric);
+        let words: Vec<String> = why.into_iter().chain(found_by).collect();
+        (!words.is_empty()).then(|| words.join("; "))
+    }
+
+    /// The groups that exist, if the one that is set does not.
+    fn wrong_group(&self) -> Option<String> {
+        let group = self.settings.group.as_deref()?;
+        let (query, label) = self.settings.preset.groups(self.settings)?;
+        let answer = self.client.labelled(&query, &[label], self.at).ok()?;
+        let mut known: Vec<&str> =
+            answer.samples.iter().filter_map(|sample| sample.labels.first()).map(String::as_str).collect();
+        known.sort_unstable();
+        known.dedup();
+        if known.is_empty() || known.contains(&group) {
+            return None;
+        }
+        let more = known.len().saturating_sub(MOST_GROUPS);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        known.truncate(MOST_GROUPS);
+        Some(format!("KAFKA_GROUP={group} is no group it knows; it knows {}{more}", known.join(", ")))
+    }
+
+    /// What is wrong if the exporter shows the group's partitions and none of its members.
+    fn without_members(&self) -> Option<String> {
+        let query = self.settings.preset.without_members(self.settings)?;
+        let partitions = self.counted(&query)?;
+        let why = if self.speak_kip_848() {
+            "the pods' clients have the protocol of KIP-848, and the exporter does not see the members of such groups"
+        } else {
+            "either nobody reads, or the group has the protocol of KIP-848 (group.protocol=consumer), whose members the \
+             exporter does not see"
+        };
+        Some(format!("the exporter names no member for {partitions} partitions of the group: {why}"))
+    }
+
+    /// What is wrong if the OpenTelemetry agent runs beside the JMX exporter.
+    fn without_beans(&self) -> Option<String> {
+        let is_otel = self.settings.preset == KafkaPreset::JmxDefault
+            && self.pods_by(KafkaPreset::OtelJava, Metric::Lag).is_some();
+        is_otel.then(|| {
+            "the OpenTelemetry agent takes away the client's JMX beans, which the JMX exporter reads"
+                .to_owned()
+        })
+    }
+
+    /// The preset that has the metric of most live pods, if any has.
+    fn other_preset(&self, metric: Metric) -> Option<String> {
+        let living = self.workload.living().count();
+        let others = KafkaPreset::ALL.into_iter().filter(|preset| *preset != self.settings.preset);
+        let found = others.filter_map(|preset| Some((self.pods_by(preset, metric)?, preset)));
+        // Of equals the first.
+        let (pods, preset) = found.rev().max_by_key(|(pods, _)| *pods)?;
+        Some(format!("METRICS_PRESET={preset} finds it for {pods} of {living} live pods"))
+    }
+
+    /// Number of live pods that another preset has the metric of; `None` for none.
+    fn pods_by(&self, preset: KafkaPreset, metric: Metric) -> Option<usize> {
+        let settings = QuerySettings { preset, own: [const { None }; 4], ..self.settings.clone() };
+        let queries = QuerySet::new(&settings).ok()?;
+        let answer = self.client.instant(queries.get(metric)?, self.at).ok()?;
+        let having: HashSet<&str> = answer.samples.pods().collect();
+        let found = self.workload.living().filter(|pod| having.contains(pod.name.as_str())).count();
+        (found > 0).then_some(found)
+    }
+
+    fn speak_kip_848(&self) -> bool {
+        self.counted(&KafkaPreset::speak_kip_848(self.settings)).is_some()
+    }
+
+    /// The one number that a question answers; `None` where the answer is empty or cannot be had.
+    fn counted(&self, query: &MetricQuery) -> Option<f64> {
+        let answer = self.client.labelled(query, &POD_OPTIONAL, self.at).ok()?;
+        answer.samples.first().map(|sample| sample.value)
+    }
+
+    /// Checks the queries about the consumer group. All of them are optional; one that the server refuses has the
+    /// grade `refused`.
+    pub fn group(&self, facts: &FactQueries, refused: Grade, category: &mut Category) {
+        for query in facts.of_the_group() {
+            self.fact(query, refused, category);
+        }
+        if self.settings.preset == KafkaPreset::None {
+            return;
+        }
+        if self.settings.group.is_none() {
+            category.warn(
+                "offsets: no query (optional)",
+                "KAFKA_GROUP is not set: of a partition that stands, only the clients' own lead tells",
+            );
+        }
+        for query in facts.of_the_offsets() {
+            self.fact(&query, refused, category);
+        }
+    }
+
+    fn fact(&self, query: &MetricQuery, refused: Grade, category: &mut Category) {
+        let words = query.name.replace('_', " ");
+        match self.client.labelled(query, &POD_OPTIONAL, self.at) {
+            Ok(answer) if answer.samples.is_empty() => {
+                category.warn(format!("{words}: 0 series (optional)"), self.lack(&query.name));
+            }
+            Ok(answer) => category.good(format!("{words}: {} series (optional)", answer.samples.len())),
+            Err(error) if error.was_answered() => {
+                category.warn(format!("{words} (optional)"), error.to_string());
+            }
+            Err(error) => {
+                let hint = Some(format!("{error}; runs are withheld for it"));
+                category.add(refused, format!("{words} (optional)"), hint);
+            }
+        }
+    }
+
+    /// What cannot be said without a fact, and why it is not there where that is known.
+    fn lack(&self, name: &str) -> String {
+        if name == "assignor"
+            && let Some(why) = self.no_assignor()
+        {
+            return why;
+        }
+        let lack = if name.starts_with("offset_") {
+            "without it a partition that stands still may not be found, or not be told from a poisoned or an idle one"
+        } else {
+            "without it the diagnosis can say less about why the load is uneven"
+        };
+        match self.without_members() {
+            Some(why) if name != "assignor" => format!("{lack}; {why}"),
+            _ => lack.to_owned(),
+        }
+    }
+
+    /// Why kminion names no assignor though it knows the group.
+    fn no_assignor(&self) -> Option<String> {
+        if self.speak_kip_848() {
+            return Some(
+                "the pods' clients have the protocol of KIP-848: the brokers deal the partitions, and kminion writes no \
+                 group_info of such groups; KAFKA_ASSIGNOR=uniform, the brokers' default, or range says how"
+                    .to_owned(),
+            );
+        }
+        self.counted(&KafkaPreset::unseen_by_kminion(self.settings)?)?;
+        Some(
+            "kminion knows the group's lag and writes no group_info of it, as of groups with the protocol of KIP-848; \
+             KAFKA_ASSIGNOR says how the partitions are dealt (uniform is the brokers' default)"
+                .to_owned(),
+        )
+    }
+}
