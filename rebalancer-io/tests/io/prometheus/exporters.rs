@@ -43,9 +43,11 @@ const GROUPS: [Group; 4] = [
 const ILL: [Group; 2] =
     [group("g-orders", "orders-6b7c8d9f5-", Some("range")), group("g-kip", "kip-5d6f7a8b9-", None)];
 
-/// Presets whose series were recorded.
-const PRESETS: [KafkaPreset; 5] = [
+/// Presets whose series were recorded, or rewritten from recorded ones.
+const PRESETS: [KafkaPreset; 7] = [
     KafkaPreset::Micrometer,
+    KafkaPreset::JmxDefault,
+    KafkaPreset::OtelJava,
     KafkaPreset::KafkaExporter,
     KafkaPreset::Kminion,
     KafkaPreset::KlagIp,
@@ -211,7 +213,9 @@ impl<'a> Asked<'a> {
             partitions.map(|partition| self.now.lag(self.preset, self.group.name, &partition)).sum()
         };
         let expected = match self.preset {
-            KafkaPreset::Micrometer => self.of_each_pod(own),
+            KafkaPreset::Micrometer | KafkaPreset::JmxDefault | KafkaPreset::OtelJava => {
+                self.of_each_pod(own)
+            }
             _ => self.of_each_pod(exported),
         };
         self.same("lag", &self.found(Metric::Lag), &expected, 0.0);

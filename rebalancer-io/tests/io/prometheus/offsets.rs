@@ -20,8 +20,10 @@ const GROUP: &str = "g-orders";
 const PODS: &str = "orders-6b7c8d9f5-";
 
 /// Presets that tell offsets, and what of each recorded exporter stands behind them.
-const PRESETS: [KafkaPreset; 5] = [
+const PRESETS: [KafkaPreset; 7] = [
     KafkaPreset::Micrometer,
+    KafkaPreset::JmxDefault,
+    KafkaPreset::OtelJava,
     KafkaPreset::KafkaExporter,
     KafkaPreset::Kminion,
     KafkaPreset::KlagIp,
@@ -119,15 +121,19 @@ fn clients_alone_tell_their_lead() {
     let recorded = Recorded::load("stuck-poison-hot", &UNTIL_ILL.map(|(moment, _)| moment));
     let at = now();
     on_each_server(&recorded.over_an_hour(&UNTIL_ILL, at.as_millisecond(), ""), |server, client| {
-        let offsets = known(found(client, &queries(KafkaPreset::Micrometer, None), at, &[]));
-        assert_eq!((offsets.partitions().len(), offsets.group()), (18, None), "{server}");
-        let [stuck, poisoned] = [4, 9].map(|number| partition(&offsets, "orders", number));
-        assert!(stuck.column(OffsetKind::Committed).is_empty() && stuck.column(OffsetKind::End).is_empty());
-        assert_eq!(steps(stuck, OffsetKind::Lead).len(), 1, "{server}: {stuck:?}");
-        assert!(steps(poisoned, OffsetKind::Lead).len() > 1, "{server}: {poisoned:?}");
-        let owner = stuck.owner().map(|owner| owner.pod.as_str()).expect("an owner");
-        let lead = recorded.moment("t5").lead(owner, &("orders".to_owned(), 4));
-        assert_eq!(stuck.latest(OffsetKind::Lead), Some(lead), "{server}");
+        for preset in [KafkaPreset::Micrometer, KafkaPreset::JmxDefault, KafkaPreset::OtelJava] {
+            let offsets = known(found(client, &queries(preset, None), at, &[]));
+            assert_eq!((offsets.partitions().len(), offsets.group()), (18, None), "{server} {preset}");
+            let [stuck, poisoned] = [4, 9].map(|number| partition(&offsets, "orders", number));
+            assert!(
+                stuck.column(OffsetKind::Committed).is_empty() && stuck.column(OffsetKind::End).is_empty()
+            );
+            assert_eq!(steps(stuck, OffsetKind::Lead).len(), 1, "{server} {preset}: {stuck:?}");
+            assert!(steps(poisoned, OffsetKind::Lead).len() > 1, "{server} {preset}: {poisoned:?}");
+            let owner = stuck.owner().map(|owner| owner.pod.as_str()).expect("an owner");
+            let lead = recorded.moment("t5").lead(owner, &("orders".to_owned(), 4));
+            assert_eq!(stuck.latest(OffsetKind::Lead), Some(lead), "{server} {preset}");
+        }
     });
 }
 

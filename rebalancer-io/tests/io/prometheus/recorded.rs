@@ -244,8 +244,50 @@ fn lines(text: &str, state: &[Value]) -> Vec<Line> {
             lines.push(Line { name: name.to_owned(), labels: labels.collect(), value });
         }
     }
+    let of_agents: Vec<Line> = lines.iter().flat_map(by_agents).collect();
+    lines.extend(of_agents);
     lines.extend(state.iter().flat_map(kube_state));
     lines
+}
+
+/// What agents in the pod write of a client's metric that Micrometer wrote: the JMX exporter, in half of the pods an
+/// old one, and the OpenTelemetry agent. This is rewritten by their documented names, not recorded.
+fn by_agents(line: &Line) -> Vec<Line> {
+    let part = |prefix: &str| line.name.strip_prefix(prefix).map(str::to_owned);
+    let (fetched, assigned) =
+        (part("kafka_consumer_fetch_manager_"), part("kafka_consumer_coordinator_assigned_partitions"));
+    let pod = line.labels.get("pod").map_or("", String::as_str);
+    let is_old = pod.bytes().map(u32::from).sum::<u32>() % 2 == 0;
+    let (jmx, otel) = match (fetched, assigned) {
+        (Some(metric), _) => {
+            // Since 1.0 the exporter drops the ending.
+            let kept = if is_old { metric.as_str() } else { metric.trim_end_matches("_total") };
+            let jmx = format!("kafka_consumer_consumer_fetch_manager_metrics_{kept}");
+            (jmx, format!("kafka_consumer_{metric}"))
+        }
+        (None, Some(_)) => (
+            "kafka_consumer_consumer_coordinator_metrics_assigned_partitions".to_owned(),
+            "kafka_consumer_assigned_partitions".to_owned(),
+        ),
+        (None, None) => return Vec::new(),
+    };
+    let by_job = |job: &str| {
+        let mut labels = line.labels.clone();
+        labels.insert("job".to_owned(), job.to_owned());
+        labels
+    };
+    let info =
+        [("k8s_namespace_name", "shop"), ("k8s_pod_name", pod), ("instance", &line.labels["instance"])];
+    let info = info.into_iter().chain([("job", "otel")]);
+    let info = info.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let mut written = vec![
+        Line { name: jmx, labels: by_job("jmx"), value: line.value },
+        Line { name: otel, labels: by_job("otel"), value: line.value },
+    ];
+    if line.name.ends_with("assigned_partitions") {
+        written.push(Line { name: "target_info".to_owned(), labels: info, value: 1.0 });
+    }
+    written
 }
 
 fn kube_state(pod: &Value) -> [Line; 2] {
