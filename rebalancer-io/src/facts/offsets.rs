@@ -18,6 +18,10 @@ const MOST_PARTITIONS: f64 = 20_000.0;
 /// Most standing partitions that are looked at further. Where so many stand at once, the cause is none of a partition.
 const MOST_STANDING: usize = 100;
 
+/// Most bytes of the names of their topics, which stand in a query up to fifteen times; servers refuse longer queries
+/// than 16,384 bytes. Those with the most messages to read come first.
+const MOST_TOPIC_BYTES: usize = 600;
+
 /// Steps for which a partition stands before it is asked where other groups stand.
 const STANDING_STEPS: usize = 5;
 
@@ -58,7 +62,7 @@ impl FactFinder<'_> {
     /// The same over the last day, of the partitions that stood still for all of that hour.
     pub fn offsets_of_day(&self, live: &[LivePod], hour: &Offsets) -> Fact<Offsets> {
         let standing = standing(hour, hour.grid().steps);
-        if standing.is_empty() || standing.len() > MOST_STANDING {
+        if standing.is_empty() {
             return Fact::Absent;
         }
         self.past_of(Some(&standing), self.grid(DAY, QUARTER), live)
@@ -121,10 +125,8 @@ impl FactFinder<'_> {
     /// Adds what other groups have committed of the partitions that stand.
     fn with_other_groups(&self, mut offsets: Offsets) -> Fact<Offsets> {
         let standing = standing(&offsets, STANDING_STEPS);
-        let query = self.queries.offsets.elsewhere(&standing);
-        let Some(query) = query.filter(|_| !standing.is_empty() && standing.len() <= MOST_STANDING) else {
-            return Fact::Known(offsets);
-        };
+        let query = self.queries.offsets.elsewhere(&standing).filter(|_| !standing.is_empty());
+        let Some(query) = query else { return Fact::Known(offsets) };
         let mut wrong: Option<InvalidOffsets> = None;
         let asked = self.each(&query, *offsets.grid(), &mut |series| {
             let Some(place) = Place::parse(&series.pod).filter(|place| is_among(&standing, place)) else {
@@ -219,10 +221,26 @@ fn points(series: &Series) -> impl Iterator<Item = (f64, f64)> {
 }
 
 /// Partitions whose position was the same at all of the last `steps` that are known, and that have messages to read;
-/// their topics with underscores in place of dots.
+/// their topics with underscores in place of dots. None where too many stand.
 fn standing(offsets: &Offsets, steps: usize) -> Few {
     let found = offsets.partitions().filter(|past| stands(past, steps));
-    found.map(|past| (past.topic().replace('.', "_"), past.number())).collect()
+    let mut found: Vec<(f64, String, u32)> = found
+        .map(|past| (backlog(past).unwrap_or(0.0), past.topic().replace('.', "_"), past.number()))
+        .collect();
+    if found.len() > MOST_STANDING {
+        return Few::new();
+    }
+    found.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| (&a.1, a.2).cmp(&(&b.1, b.2))));
+    let mut topics: BTreeSet<String> = BTreeSet::new();
+    let mut few = Few::new();
+    for (_, topic, number) in found {
+        let bytes: usize = topics.iter().map(String::len).sum();
+        if topics.contains(&topic) || bytes + topic.len() <= MOST_TOPIC_BYTES {
+            topics.insert(topic.clone());
+            few.insert((topic, number));
+        }
+    }
+    few
 }
 
 fn is_among(few: &Few, place: &Place<'_>) -> bool {
@@ -238,10 +256,11 @@ fn stands(past: &PartitionPast, steps: usize) -> bool {
     let known: Vec<f64> = last.iter().copied().filter(|offset| !offset.is_nan()).collect();
     let is_enough = known.len() >= 2 && 2 * known.len() >= steps;
     let is_one = known.iter().map(|offset| offset.to_bits()).collect::<BTreeSet<u64>>().len() == 1;
+    is_enough && is_one && backlog(past).map_or(!has_committed, |backlog| backlog > 0.0)
+}
+
+/// Messages that wait to be read, as far as exporters tell.
+fn backlog(past: &PartitionPast) -> Option<f64> {
     let newest = |kind: OffsetKind| past.column(kind).iter().rev().copied().find(|offset| !offset.is_nan());
-    let has_backlog = match newest(OffsetKind::End).zip(newest(OffsetKind::Committed)) {
-        Some((end, committed)) => end > committed,
-        None => !has_committed,
-    };
-    is_enough && is_one && has_backlog
+    Some(newest(OffsetKind::End)? - newest(OffsetKind::Committed)?)
 }

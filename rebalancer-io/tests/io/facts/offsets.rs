@@ -164,3 +164,27 @@ fn a_day_is_asked_for_where_a_partition_stood_for_the_hour() {
     let hour = known(finder.offsets(&old(2)));
     assert_eq!(finder.offsets_of_day(&old(2), &hour), Fact::Absent);
 }
+
+/// Servers refuse long queries, so the partitions with the most messages to read are asked about.
+#[test]
+fn of_many_long_topics_the_largest_backlogs_are_asked_about() {
+    let topic = |number: usize| format!("{}{number:02}", "t".repeat(247));
+    let standing = |count: usize| {
+        let mut source = counted(1.0);
+        let places = |of: &str, value: fn(usize) -> f64| -> Vec<Series> {
+            let place = |number: usize| series(&format!("{}/0{of}", topic(number)), &[value(number); 60]);
+            (0..count).map(place).collect()
+        };
+        source.ranges.insert("offset_committed".into(), places("/g", |_| 10.0));
+        source.ranges.insert("offset_end".into(), places("", |number| 11.0 + number as f64));
+        source
+    };
+    let asked = |source: &Answers| {
+        drop(ask(source, &old(2)));
+        source.asked().into_iter().find(|asked| asked.name == "offset_elsewhere").map(|asked| asked.promql)
+    };
+    let promql = asked(&standing(40)).expect("it is asked");
+    assert!(promql.len() < 16_384, "{}", promql.len());
+    assert!(promql.contains(&topic(39)) && !promql.contains(&topic(0)), "{promql}");
+    assert_eq!(asked(&standing(101)), None, "a whole group stands");
+}
