@@ -121,7 +121,7 @@ impl OffsetQueries {
     pub(crate) fn elsewhere(&self, few: &Few) -> Option<MetricQuery> {
         self.query(ELSEWHERE, |settings| {
             let group = literal(settings.0.group.as_deref()?);
-            joined(settings.exporters().iter().map(|exporter| {
+            joined(settings.0.preset.exporters().iter().map(|exporter| {
                 let others = format!("{}!=\"{group}\"", exporter.group);
                 exporter.placed(&exporter.committed(&others, Some(few), settings.0), true)
             }))
@@ -132,7 +132,7 @@ impl OffsetQueries {
     pub(crate) fn rebalance(&self) -> Option<MetricQuery> {
         self.query(REBALANCE, |settings| {
             let group = literal(settings.0.group.as_deref()?);
-            let states = settings.exporters().iter().filter_map(|exporter| {
+            let states = settings.0.preset.exporters().iter().filter_map(|exporter| {
                 let labels = format!("{}=\"{group}\", state=~\"(?i).*rebalanc.*\"", exporter.group);
                 let state = select(exporter.state?, &labels, settings.0);
                 Some(format!("count({})", fresh(&state, &state, settings.0)))
@@ -159,25 +159,31 @@ fn joined(sources: impl Iterator<Item = String>) -> Option<String> {
     (!sources.is_empty()).then(|| sources.join(" or "))
 }
 
+impl KafkaPreset {
+    /// The exporters that may know the group.
+    fn exporters(self) -> &'static [Exporter] {
+        match self {
+            Self::KafkaExporter => &[KAFKA_EXPORTER],
+            Self::Kminion => &[KMINION],
+            Self::KlagIp | Self::ClientId => &[KLAG],
+            Self::KafkaLagExporterIp => &[KAFKA_LAG_EXPORTER],
+            // Whichever of them is there beside the clients.
+            Self::Micrometer | Self::JmxDefault | Self::OtelJava => &[KAFKA_EXPORTER, KMINION, KLAG],
+            Self::None => &[],
+        }
+    }
+
+    /// The label of the group in `metric`, if that tells what was committed to an exporter of this preset.
+    pub(super) fn committed(self, metric: &str) -> Option<&'static str> {
+        let mut exporters = self.exporters().iter();
+        exporters.find(|exporter| exporter.told == metric).map(|exporter| exporter.group)
+    }
+}
+
 /// The settings of a live run.
 struct Settings<'a>(&'a QuerySettings);
 
 impl Settings<'_> {
-    /// The exporters that may know the group.
-    fn exporters(&self) -> &'static [Exporter] {
-        match self.0.preset {
-            KafkaPreset::KafkaExporter => &[KAFKA_EXPORTER],
-            KafkaPreset::Kminion => &[KMINION],
-            KafkaPreset::KlagIp | KafkaPreset::ClientId => &[KLAG],
-            KafkaPreset::KafkaLagExporterIp => &[KAFKA_LAG_EXPORTER],
-            // Whichever of them is there beside the clients.
-            KafkaPreset::Micrometer | KafkaPreset::JmxDefault | KafkaPreset::OtelJava => {
-                &[KAFKA_EXPORTER, KMINION, KLAG]
-            }
-            KafkaPreset::None => &[],
-        }
-    }
-
     fn past(&self, past: Past, few: Option<&Few>) -> Option<String> {
         match past {
             Past::Offset(OffsetKind::Lead) => self.lead(few),
@@ -189,7 +195,7 @@ impl Settings<'_> {
     /// An offset as exporters tell it.
     fn exported(&self, kind: OffsetKind, few: Option<&Few>) -> Option<String> {
         let group = literal(self.0.group.as_deref()?);
-        joined(self.exporters().iter().map(|exporter| {
+        joined(self.0.preset.exporters().iter().map(|exporter| {
             let group = format!("{}=\"{group}\"", exporter.group);
             match kind {
                 OffsetKind::End => {
@@ -241,6 +247,8 @@ struct Exporter {
     topic: &'static str,
     partition: &'static str,
     committed: Committed,
+    /// A metric of what the group has committed, by which two Kafka clusters are told apart.
+    told: &'static str,
     end: &'static str,
     start: &'static str,
     /// Whether `end` and `start` name a group too.
@@ -261,6 +269,7 @@ const KAFKA_EXPORTER: Exporter = Exporter {
     topic: "topic",
     partition: "partition",
     committed: Committed::Offset("kafka_consumergroup_current_offset"),
+    told: "kafka_consumergroup_current_offset",
     end: "kafka_topic_partition_current_offset",
     start: "kafka_topic_partition_oldest_offset",
     ends_by_group: false,
@@ -272,6 +281,7 @@ const KMINION: Exporter = Exporter {
     topic: "topic_name",
     partition: "partition_id",
     committed: Committed::Lag("kminion_kafka_consumer_group_topic_partition_lag"),
+    told: "kminion_kafka_consumer_group_topic_offset_sum",
     end: "kminion_kafka_topic_partition_high_water_mark",
     start: "kminion_kafka_topic_partition_low_water_mark",
     ends_by_group: false,
@@ -283,6 +293,7 @@ const KLAG: Exporter = Exporter {
     topic: "topic",
     partition: "partition",
     committed: Committed::Offset("klag_consumer_committed_offset"),
+    told: "klag_consumer_committed_offset",
     end: "klag_partition_log_end_offset",
     start: "klag_partition_log_start_offset",
     ends_by_group: true,
@@ -294,6 +305,7 @@ const KAFKA_LAG_EXPORTER: Exporter = Exporter {
     topic: "topic",
     partition: "partition",
     committed: Committed::Offset("kafka_consumergroup_group_offset"),
+    told: "kafka_consumergroup_group_offset",
     end: "kafka_partition_latest_offset",
     start: "kafka_partition_earliest_offset",
     ends_by_group: false,

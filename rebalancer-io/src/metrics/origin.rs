@@ -25,7 +25,18 @@ pub(crate) struct Family {
     pub(crate) keys: &'static [&'static str],
     /// Labels that change while the thing stays where it is.
     pub(crate) passing: &'static [&'static str],
-    is_counter: bool,
+    kind: SeriesKind,
+}
+
+/// How two series of one thing may differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum SeriesKind {
+    /// Grows steadily.
+    Counter,
+    /// Grows, at times by all messages of a window between two looks.
+    Offset,
+    /// Goes up and down.
+    Gauge,
 }
 
 const CPU: &str = "container_cpu_usage_seconds_total";
@@ -38,7 +49,7 @@ const MEMBER: &[&str] = &["member_host", "member_id", "consumer_id", "client_id"
 
 const WHOLE_PODS: &str = " of whole pods";
 
-static FAMILIES: [Family; 11] = [
+static FAMILIES: [Family; 15] = [
     counter(CPU, CADVISOR_KEYS, CADVISOR_PASSING),
     // containerd shows the pause container beside the whole pod, with an image and without a name.
     Family { part: WHOLE_PODS, ..counter(CPU, CADVISOR_KEYS, CADVISOR_PASSING) },
@@ -55,6 +66,11 @@ static FAMILIES: [Family; 11] = [
     ),
     gauge("kafka_consumergroup_group_lag", &["group", "topic", "partition"], MEMBER),
     gauge("klag_consumer_lag", &["consumer_group", "topic", "partition"], MEMBER),
+    // Groups of one name in two Kafka clusters may lag alike; what they have committed differs.
+    offset("kafka_consumergroup_current_offset", &["consumergroup", "topic", "partition"]),
+    offset("kminion_kafka_consumer_group_topic_offset_sum", &["group_id", "topic_name"]),
+    offset("kafka_consumergroup_group_offset", &["group", "topic", "partition"]),
+    offset("klag_consumer_committed_offset", &["consumer_group", "topic", "partition"]),
 ];
 
 const fn counter(
@@ -62,7 +78,7 @@ const fn counter(
     keys: &'static [&'static str],
     passing: &'static [&'static str],
 ) -> Family {
-    Family { metric, part: "", keys, passing, is_counter: true }
+    Family { metric, part: "", keys, passing, kind: SeriesKind::Counter }
 }
 
 const fn gauge(
@@ -70,7 +86,11 @@ const fn gauge(
     keys: &'static [&'static str],
     passing: &'static [&'static str],
 ) -> Family {
-    Family { metric, part: "", keys, passing, is_counter: false }
+    Family { metric, part: "", keys, passing, kind: SeriesKind::Gauge }
+}
+
+const fn offset(metric: &'static str, keys: &'static [&'static str]) -> Family {
+    Family { metric, part: "", keys, passing: MEMBER, kind: SeriesKind::Offset }
 }
 
 /// The queries that tell whose series are merged.
@@ -163,14 +183,19 @@ impl Family {
     fn queries(&'static self, selector: &str, settings: &QuerySettings) -> FamilyQueries {
         let keys = self.keys.join(", ");
         let window = duration(settings.window);
-        let (value, tolerance) = if self.is_counter {
+        let (value, tolerance) = if self.kind == SeriesKind::Gauge {
+            let mean = format!("avg_over_time({selector}[{window}])");
+            (mean.clone(), format!("(1000 + 0.5 * max by ({keys}) (abs({mean})))"))
+        } else {
             // That of the series that has all its samples.
             let rate = format!("max by ({keys}) (rate({selector}[{window}]))");
             let since = format!("(time() - timestamp({selector})) * on ({keys}) group_left () {rate}");
-            (format!("({selector} + {since})"), format!("(1 + 90 * {rate})"))
-        } else {
-            let mean = format!("avg_over_time({selector}[{window}])");
-            (mean.clone(), format!("(1000 + 0.5 * max by ({keys}) (abs({mean})))"))
+            let tolerance = if self.kind == SeriesKind::Counter {
+                format!("(1 + 90 * {rate})")
+            } else {
+                format!("(1000 + {} * {rate})", settings.window.as_secs_f64())
+            };
+            (format!("({selector} + {since})"), tolerance)
         };
         // The largest of up to eight values is at most four standard deviations from the smallest. NaN, which
         // is no more than anything, would make the deviation one.
@@ -226,6 +251,10 @@ fn selector(family: &Family, settings: &QuerySettings) -> Option<String> {
         "kminion_kafka_consumer_group_topic_partition_lag" => of_group("group_id", &[KafkaPreset::Kminion]),
         "kafka_consumergroup_group_lag" => of_group("group", &[KafkaPreset::KafkaLagExporterIp]),
         "klag_consumer_lag" => of_group("consumer_group", &[KafkaPreset::KlagIp, KafkaPreset::ClientId]),
-        _ => None,
+        metric => {
+            let group = literal(settings.group.as_deref()?);
+            let label = settings.preset.committed(metric)?;
+            Some(select(metric, &format!("{label}=\"{group}\""), settings))
+        }
     }
 }

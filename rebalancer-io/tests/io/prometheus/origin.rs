@@ -14,6 +14,7 @@ const CPU: &str = "container_cpu_usage_seconds_total";
 const CONSUMED: &str = "kafka_consumer_fetch_manager_records_consumed_total";
 const OWN_LAG: &str = "kafka_consumer_fetch_manager_records_lag";
 const LAG: &str = "kafka_consumergroup_lag";
+const OFFSET: &str = "kafka_consumergroup_current_offset";
 
 /// Seconds of the past that a series has samples of, twice a minute.
 const PAST_S: i64 = 2400;
@@ -170,9 +171,15 @@ fn exporters(samples: &mut Samples) {
             let was = |age_s: f64| 30_000.0 - 12.0 * age_s;
             let seen = |age_s: f64| if job == "live" { was(age_s) } else { was(age_s.min(600.0)) };
             samples.add(LAG, &stuck, -PAST_S, 0, seen);
+            // Offsets of one cluster, scraped at other moments in a burst, and of two clusters that lag alike.
+            let shift = if job == "live" { 0 } else { 14 };
+            let burst = |age_s: f64| 70_000.0 + 400.0 * (age_s - 2250.0).max(0.0);
+            samples.add(OFFSET, &labels.replace("two", "burst"), shift - PAST_S, shift - 15, burst);
+            let begun = if job == "live" { 70_000.0 } else { 95_000.0 };
+            samples.add(OFFSET, &labels.replace("two", "apart"), -PAST_S, 0, |age_s| begun + 5.0 * age_s);
+            samples.add(LAG, &labels.replace("two", "apart"), -PAST_S, 0, |_| 3.0);
             // Their lag goes up and down between their scrapes.
             let labels = labels.replace("two", "one");
-            let shift = if job == "live" { 0 } else { 14 };
             let lag = |age_s: f64| 20_000.0 + 15_000.0 * (age_s / 40.0).sin();
             samples.add(LAG, &labels, shift - PAST_S, shift - 15, lag);
         }
@@ -213,18 +220,25 @@ fn tells_whose_series_these_are(client: &PrometheusClient, at: Timestamp) {
             assert!(said.contains(&format!("{value:?}")), "{place}: {said}");
         }
     }
-    for (group, expected) in [("one", None), ("two", Some("job")), ("stuck", Some("job"))] {
-        let settings = QuerySettings {
-            preset: KafkaPreset::KafkaExporter,
-            group: Some(group.into()),
-            ..settings("plain")
-        };
+    let groups = [
+        ("one", None),
+        ("two", Some("job")),
+        ("stuck", Some("job")),
+        ("burst", None),
+        ("apart", Some("job")),
+    ];
+    for (group, expected) in groups {
+        let preset = KafkaPreset::KafkaExporter;
+        let settings = QuerySettings { preset, group: Some(group.into()), ..settings("plain") };
         let mixed = found(client, &settings, at);
         assert_eq!(mixed.as_ref().map(|mixed| mixed.label.as_str()), expected, "{group}: {mixed:?}");
         // Two clusters, or one exporter that is stuck: the values cannot tell.
         let said = mixed.as_ref().map(ToString::to_string).unwrap_or_default();
         assert!(mixed.is_none() || said.contains("or one source is stuck"), "{group}: {said}");
     }
+    // Clients lag as they do, and the offsets beside them are of two clusters.
+    let beside = QuerySettings { group: Some("apart".into()), ..settings("plain") };
+    assert_eq!(found(client, &beside, at).map(|mixed| mixed.metric), Some(OFFSET.to_owned()));
     let matchers = r#"cluster="eu-1""#.parse().expect("matchers");
     assert_eq!(found(client, &QuerySettings { matchers, ..settings("clusters") }, at), None);
     for place in ["plain", "containerd"] {
