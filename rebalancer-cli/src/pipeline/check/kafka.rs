@@ -32,7 +32,7 @@ impl AskingKafka<'_> {
             return Some(groups);
         }
         let why = self.without_members().or_else(|| self.without_beans());
-        let found_by = self.other_preset(metric);
+        let found_by = self.better_preset(metric, 0);
         let words: Vec<String> = why.into_iter().chain(found_by).collect();
         (!words.is_empty()).then(|| words.join("; "))
     }
@@ -78,13 +78,14 @@ impl AskingKafka<'_> {
         })
     }
 
-    /// The preset that has the metric of most live pods, if any has.
-    fn other_preset(&self, metric: Metric) -> Option<String> {
+    /// The preset that has the metric of most live pods, if that are more than so many.
+    pub fn better_preset(&self, metric: Metric, more_than: usize) -> Option<String> {
         let living = self.workload.living().count();
         let others = KafkaPreset::ALL.into_iter().filter(|preset| *preset != self.settings.preset);
         let found = others.filter_map(|preset| Some((self.pods_by(preset, metric)?, preset)));
         // Of equals the first.
-        let (pods, preset) = found.rev().max_by_key(|(pods, _)| *pods)?;
+        let (pods, preset) =
+            found.rev().max_by_key(|(pods, _)| *pods).filter(|(pods, _)| *pods > more_than)?;
         Some(format!("METRICS_PRESET={preset} finds it for {pods} of {living} live pods"))
     }
 
@@ -157,10 +158,7 @@ impl AskingKafka<'_> {
         } else {
             "without it the diagnosis can say less about why the load is uneven"
         };
-        match self.without_members() {
-            Some(why) if name != "assignor" => format!("{lack}; {why}"),
-            _ => lack.to_owned(),
-        }
+        lack.to_owned()
     }
 
     /// Why kminion names no assignor though it knows the group.

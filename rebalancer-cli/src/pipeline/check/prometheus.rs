@@ -170,12 +170,21 @@ impl Asking<'_> {
                 "the answer is empty although the server has samples: do the labels of the query match these pods?",
             ),
             _ if matched == living => category.good(found),
-            _ => category.warn(
-                found,
-                "pods without a sample are left out; a metric that too few pods have is ignored (MIN_COVERAGE)",
-            ),
+            _ => category.warn(found, self.some_missing(metric, matched)),
         }
         is_fresh
+    }
+
+    /// What becomes of the pods without a sample, and which preset has more of them.
+    fn some_missing(&self, metric: Metric, matched: usize) -> String {
+        let left_out =
+            "pods without a sample are left out; a metric that too few pods have is ignored (MIN_COVERAGE)";
+        let is_preset =
+            matches!(metric, Metric::Lag | Metric::Rate) && self.settings.own[metric.index()].is_none();
+        match is_preset.then(|| self.kafka().better_preset(metric, matched)).flatten() {
+            Some(better) => format!("{left_out}; {better}"),
+            None => left_out.to_owned(),
+        }
     }
 
     /// Whether a metric of these pods is one that a run would use.
