@@ -46,6 +46,8 @@ pub struct Diagnosis {
     pub advice: Vec<String>,
     /// The assignor of the group, as far as it is known.
     pub assignor: Option<Assignor>,
+    /// Whether the group only looks like that assignor, by who owns what.
+    pub assignor_is_a_guess: bool,
     /// The spread now, after the rotation, and at best; where the partitions are known.
     pub forecast: Option<Forecast>,
 }
@@ -73,7 +75,10 @@ pub struct Diagnosis {
 /// let trigger = trigger(&analysis, &facts, &GuardSettings::OFF);
 /// let ill = ill_pods(&analysis, &facts);
 /// let diagnosis = diagnose(&analysis, &facts, trigger.as_ref(), None, &ill, &[]);
-/// assert_eq!(diagnosis.cause, Cause::RankInvariantAssignor { assignor: Assignor::Range });
+/// assert_eq!(
+///     diagnosis.cause,
+///     Cause::RankInvariantAssignor { assignor: Assignor::Range, recognised: false }
+/// );
 /// assert!(!diagnosis.can_help());
 /// # Ok::<(), rebalancer_core::AnalyzeError>(())
 /// ```
@@ -85,7 +90,7 @@ pub fn diagnose(
     ill: &IllPods,
     guards: &[Verdict],
 ) -> Diagnosis {
-    let assignor = facts.known_assignor();
+    let (assignor, assignor_is_a_guess) = (facts.known_assignor(), facts.assignor_is_a_guess());
     let Some(trigger) = trigger else {
         let unclear = analysis.finding() == Finding::InsufficientData;
         let cause = if unclear { Cause::Unknown } else { Cause::Balanced };
@@ -95,6 +100,7 @@ pub fn diagnose(
             steps: Vec::new(),
             advice: Vec::new(),
             assignor,
+            assignor_is_a_guess,
             forecast: None,
         };
     };
@@ -118,7 +124,7 @@ pub fn diagnose(
     let of_cause = |(_, named): &&Answer| named.as_ref() == Some(&cause);
     let decided_by = answers.iter().find(of_cause).map(|(step, _)| step.check);
     let steps = answers.into_iter().map(|(step, _)| step).collect();
-    Diagnosis { cause, decided_by, steps, advice, assignor, forecast }
+    Diagnosis { cause, decided_by, steps, advice, assignor, assignor_is_a_guess, forecast }
 }
 
 fn forecast_of(rotated: &[usize], analysis: &Analysis<'_>, facts: &Facts<'_>) -> Option<Forecast> {

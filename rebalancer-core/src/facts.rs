@@ -123,6 +123,8 @@ pub struct Facts<'a> {
     pub assignor: AssignorChoice,
     /// The assignor's name as an exporter gives it (the protocol of the group).
     pub exported_assignor: Fact<String>,
+    /// The assignor that the owners of the partitions look like, where their loads are not known.
+    pub recognised_assignor: Fact<Assignor>,
     /// Whether replacements come back under the identity of the pod they replace; `None` takes a
     /// `StatefulSet` for such an identity.
     pub static_membership: Option<bool>,
@@ -159,26 +161,56 @@ impl<'a> Facts<'a> {
             consumers_per_pod: None,
             assignor: AssignorChoice::Auto,
             exported_assignor: Fact::Absent,
+            recognised_assignor: Fact::Absent,
             static_membership: None,
         }
     }
 
     /// The assignor of the group: as told, else as exported, else as recognised from who owns what.
     pub fn known_assignor(&self) -> Option<Assignor> {
+        self.told_assignor().or_else(|| self.assignor_by_owners())
+    }
+
+    /// Whether [`Facts::known_assignor`] is only what the group looks like by who owns what. A sticky or uniform
+    /// group can look like `range` or `roundrobin`.
+    pub fn assignor_is_a_guess(&self) -> bool {
+        self.told_assignor().is_none() && self.assignor_by_owners().is_some()
+    }
+
+    /// The assignor as told or as exported.
+    fn told_assignor(&self) -> Option<Assignor> {
         match self.assignor {
             AssignorChoice::Is(assignor) => Some(assignor),
             AssignorChoice::Unknown => None,
-            AssignorChoice::Auto => {
-                let exported = self.exported_assignor.known().and_then(|name| name.parse().ok());
-                exported.or_else(|| self.partitions.known().and_then(recognise))
-            }
+            AssignorChoice::Auto => self.exported_assignor.known()?.parse().ok(),
         }
+    }
+
+    /// The assignor that the group looks like, unless a setting says what it is.
+    fn assignor_by_owners(&self) -> Option<Assignor> {
+        if self.assignor != AssignorChoice::Auto {
+            return None;
+        }
+        self.partitions.known().and_then(recognise).or_else(|| self.recognised_assignor.known().copied())
     }
 
     /// The group, when the owner of every partition is known.
     pub fn group(&self) -> Option<GroupFacts<'_>> {
         let consumers = self.consumers_per_pod.unwrap_or(1);
-        GroupFacts::new(self.partitions.known()?, self.live.len(), consumers, self.known_assignor())
+        let group =
+            GroupFacts::new(self.partitions.known()?, self.live.len(), consumers, self.known_assignor())?;
+        Some(group.keeping_identity(self.live.iter().any(|pod| self.static_evidence(pod).is_some())))
+    }
+
+    /// How it is known that the replacement of a pod comes back under its identity: `configured`, or the kind
+    /// of its controller. `None` where it gets an identity of its own.
+    pub(crate) fn static_evidence(&self, pod: &LivePod) -> Option<&'static str> {
+        let owned = pod.controller.as_ref().is_some_and(|owner| owner.kind == "StatefulSet");
+        match self.static_membership {
+            Some(true) => Some("configured"),
+            None if owned => Some("StatefulSet"),
+            Some(false) | None => None,
+        }
     }
 
     /// The position of the live pod called `name`.

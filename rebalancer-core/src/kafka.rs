@@ -2,14 +2,21 @@
 //! would make of the loads.
 
 pub(crate) mod assignor;
+pub(crate) mod best;
 mod by_rank;
+mod deal;
 pub(crate) mod forecast;
 pub(crate) mod group;
+mod java;
+mod model;
 pub(crate) mod recognise;
 mod sticky;
+mod table;
 mod topic_partition;
+mod uniform;
 
 pub use assignor::{Assignor, UnknownAssignor};
 pub use group::{Group, InvalidGroup, Member, Shape};
-pub use recognise::recognise;
+pub use recognise::{Unmodelled, recognise};
 pub use topic_partition::TopicPartition;
+pub use uniform::UniformRule;

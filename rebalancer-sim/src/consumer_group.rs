@@ -66,7 +66,7 @@ impl GroupShape {
             pods,
             topics: vec![partitions],
             assignor,
-            shape: Shape::Graceful,
+            shape: Shape::of_evictions(assignor),
             rates: Rates::Even,
             noise: 0.2,
             noise_minutes: 5.0,
@@ -276,7 +276,7 @@ impl ConsumerGroup {
         let mut samples = Vec::with_capacity(all.len());
         for (member, owned) in self.group.members() {
             for partition in owned {
-                let place = all.binary_search(partition).expect("the group owns what it was formed with");
+                let place = all.binary_search(&partition).expect("the group owns what it was formed with");
                 let load = self.loads[place] * (0.05 * normal(&mut self.rng)).exp();
                 let (topic, partition) = (topics[partition.topic].as_str(), partition.number);
                 samples.push(PartitionSample { pod: Some(live[member.pod]), topic, partition, load });

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod apiserver;
+pub mod assignor_vectors;
 pub mod closed_loop;
 pub mod consumer_group;
 pub mod exact;

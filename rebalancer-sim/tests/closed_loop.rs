@@ -219,7 +219,7 @@ fn a_planned_pair_refuses_where_nothing_can_be_gained() {
 #[test]
 fn a_group_that_is_dealt_again_as_it_was_is_left_alone() {
     let sticky = skewed(Assignor::Sticky, 48, 12, Rates::LogNormal(0.7));
-    let shape = GroupShape { shape: Shape::OneShot, ..sticky };
+    let shape = GroupShape { shape: Shape::AtOnce, ..sticky };
     for (seed, outcome) in outcomes(25, &shape, Policy::STANDARD).iter().enumerate() {
         assert!(outcome.rotations <= 2, "seed {seed}: {outcome:?}");
     }

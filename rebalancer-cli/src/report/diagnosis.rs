@@ -21,6 +21,8 @@ pub struct DiagnosisReport {
     pub advice: Vec<String>,
     /// The assignor of the consumer group; null where it is not known.
     pub assignor: Option<String>,
+    /// Whether the group only looks like that assignor, by which pod reads which partition.
+    pub assignor_is_a_guess: bool,
     /// The spread of the partitions' load over the pods; null where it is not known who reads what.
     pub spread: Option<SpreadReport>,
 }
@@ -45,8 +47,21 @@ pub struct StepReport {
 pub struct SpreadReport {
     /// As the partitions are dealt now.
     pub now: f64,
-    /// After this rotation; null where the assignor is not known.
+    /// After this rotation: two of three possible orders of the consumers end there or below. Null where the
+    /// assignor is not known, or no model holds for the group.
     pub expected: Option<f64>,
+    /// Mean over the possible orders; null where nothing is expected.
+    #[serde(default)]
+    pub expected_mean: Option<f64>,
+    /// 10th percentile over the possible orders; null where nothing is expected.
+    #[serde(default)]
+    pub expected_low: Option<f64>,
+    /// 90th percentile over the possible orders; null where nothing is expected.
+    #[serde(default)]
+    pub expected_high: Option<f64>,
+    /// Why nothing can be expected; null where something is, or where the assignor is not known.
+    #[serde(default)]
+    pub unmodelled: Option<String>,
     /// The best any deal of these partitions could reach.
     pub best: f64,
 }
@@ -93,6 +108,9 @@ pub struct Cause {
     /// The assignor.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub assignor: Option<String>,
+    /// Whether the group only looks like that assignor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recognised: Option<bool>,
 }
 
 /// The causes, from the most to the least specific.
@@ -135,9 +153,14 @@ impl From<&Diagnosis> for DiagnosisReport {
             notes: diagnosis.notes(),
             advice: diagnosis.advice.clone(),
             assignor: diagnosis.assignor.map(|assignor| assignor.name().to_owned()),
+            assignor_is_a_guess: diagnosis.assignor_is_a_guess,
             spread: diagnosis.forecast.map(|forecast| SpreadReport {
                 now: forecast.now,
                 expected: forecast.after,
+                expected_mean: forecast.outlook.map(|outlook| outlook.mean),
+                expected_low: forecast.outlook.map(|outlook| outlook.low),
+                expected_high: forecast.outlook.map(|outlook| outlook.high),
+                unmodelled: forecast.unmodelled.map(|why| why.to_string()),
                 best: forecast.best,
             }),
         }

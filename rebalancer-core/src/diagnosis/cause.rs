@@ -73,6 +73,8 @@ pub enum Cause {
     RankInvariantAssignor {
         /// Which assignor.
         assignor: Assignor,
+        /// Whether the group only looks like it, by who owns what.
+        recognised: bool,
     },
     /// Pods were replaced lately and the loads are as they were.
     RotationIneffective,
@@ -133,12 +135,14 @@ impl fmt::Display for Cause {
                 f,
                 "replacements come back under the old identity ({evidence}) and get the same partitions"
             ),
-            Self::RankInvariantAssignor { assignor } => {
-                write!(
-                    f,
-                    "the assignor {assignor} deals by the order of the consumers, whoever they are: a rotation only exchanges who has which load"
-                )
-            }
+            Self::RankInvariantAssignor { assignor, recognised: true } => write!(
+                f,
+                "the group looks like {assignor}, which deals by the order of the consumers, whoever they are: under it a rotation only exchanges who has which load"
+            ),
+            Self::RankInvariantAssignor { assignor, recognised: false } => write!(
+                f,
+                "the assignor {assignor} deals by the order of the consumers, whoever they are: a rotation only exchanges who has which load"
+            ),
             Self::RotationIneffective => {
                 f.write_str("pods were replaced lately and the load is as uneven as it was")
             }
@@ -168,9 +172,14 @@ pub(super) fn advice(cause: &Cause, forecast: Option<&Forecast>) -> Vec<String> 
             "change the number of replicas or the number of partitions: that deals anew".to_string(),
             "if the consumers have no group.instance.id, set STATIC_MEMBERSHIP=false".to_string(),
         ],
-        Cause::RankInvariantAssignor { .. } => alloc::vec![
+        Cause::RankInvariantAssignor { recognised, .. } => alloc::vec![
             "change the number of replicas: another number deals other blocks".to_string(),
-            "switch to cooperative-sticky if single partitions are to move".to_string(),
+            if *recognised {
+                "set KAFKA_ASSIGNOR if the group has another one: under a sticky assignor or uniform it can look like this too"
+            } else {
+                "switch to cooperative-sticky if single partitions are to move"
+            }
+            .to_string(),
             "raise the number of partitions so that each is smaller".to_string(),
         ],
         Cause::RotationIneffective | Cause::NoGain => alloc::vec![

@@ -218,17 +218,13 @@ impl Ladder<'_> {
 
     fn static_identity(&self) -> Answer {
         let check = Check::StaticIdentity;
-        let owned = self.rotated.iter().any(|&position| {
-            let live = self.facts.live_index(self.analysis.name(position));
-            let owner = live.and_then(|live| self.facts.live[live.0].controller.as_ref());
-            owner.is_some_and(|owner| owner.kind == "StatefulSet")
+        let rotated = self.rotated.iter().filter_map(|&position| {
+            let live = self.facts.live_index(self.analysis.name(position))?;
+            self.facts.static_evidence(&self.facts.live[live.0])
         });
-        let evidence = match self.facts.static_membership {
-            Some(true) => "configured",
-            None if owned => "StatefulSet",
-            Some(false) | None => {
-                return pass(check, None, None, "replacements get an identity of their own");
-            }
+        let configured = self.facts.static_membership.unwrap_or(false).then_some("configured");
+        let Some(evidence) = configured.or(rotated.max()) else {
+            return pass(check, None, None, "replacements get an identity of their own");
         };
         let cause = Cause::StaticMembership { evidence: evidence.to_string() };
         hold(check, None, None, cause.to_string(), Some(cause))
@@ -256,7 +252,10 @@ impl Ladder<'_> {
             let reason = format!("{consumers} consumers in a pod change places when it is replaced");
             return pass(check, Some(consumers as f64), Some(1.0), reason);
         }
-        let cause = Cause::RankInvariantAssignor { assignor };
+        if let Some(unmodelled) = self.facts.group().and_then(|group| group.unmodelled()) {
+            return unknown(check, unmodelled.to_string());
+        }
+        let cause = Cause::RankInvariantAssignor { assignor, recognised: self.facts.assignor_is_a_guess() };
         hold(check, Some(1.0), Some(1.0), cause.to_string(), Some(cause))
     }
 

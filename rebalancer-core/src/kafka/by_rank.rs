@@ -2,33 +2,30 @@
 
 use alloc::vec::Vec;
 
-use crate::kafka::topic_partition::TopicPartition;
+use crate::kafka::table::Table;
 
 /// Each topic in contiguous blocks; the first `partitions % members` members get one more.
-pub(super) fn range(partitions: &[TopicPartition], owned: &mut [Vec<TopicPartition>]) {
+pub(super) fn range(table: &Table, by_rank: &[usize], owned: &mut [Vec<usize>]) {
     clear(owned);
-    for topic in partitions.chunk_by(|a, b| a.topic == b.topic) {
-        let (least, extra) = (topic.len() / owned.len(), topic.len() % owned.len());
-        let mut rest = topic;
-        for (rank, owned) in owned.iter_mut().enumerate() {
-            let (block, after) = rest.split_at(least + usize::from(rank < extra));
-            owned.extend_from_slice(block);
-            rest = after;
+    for topic in 0..table.topics() {
+        let mut places = table.of_topic(topic);
+        let (least, extra) = (places.len() / by_rank.len(), places.len() % by_rank.len());
+        for (rank, member) in by_rank.iter().enumerate() {
+            owned[*member].extend(places.by_ref().take(least + usize::from(rank < extra)));
         }
     }
 }
 
 /// All partitions of all topics in turn.
-pub(super) fn round_robin(partitions: &[TopicPartition], owned: &mut [Vec<TopicPartition>]) {
+pub(super) fn round_robin(table: &Table, by_rank: &[usize], owned: &mut [Vec<usize>]) {
     clear(owned);
-    let members = owned.len();
-    for (place, partition) in partitions.iter().enumerate() {
-        owned[place % members].push(*partition);
+    for place in 0..table.len() {
+        owned[by_rank[place % by_rank.len()]].push(place);
     }
 }
 
-fn clear(owned: &mut [Vec<TopicPartition>]) {
-    for partitions in owned {
-        partitions.clear();
+fn clear(owned: &mut [Vec<usize>]) {
+    for places in owned {
+        places.clear();
     }
 }

@@ -1,37 +1,79 @@
-//! Forecast: the spread after a rotation, and the best spread that any deal of the partitions can reach.
+//! Forecast: the spread after a rotation.
+//!
+//! Ids of members are random and not in the metrics, and what a group does depends on their order. So a
+//! forecast is made for many orders, by the rules of the assignor, and is a distribution.
 
-use alloc::string::String;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use crate::input::live_pod::LiveIndex;
-use crate::input::partitions::{Partition, Partitions};
+use crate::input::partitions::Partitions;
 use crate::kafka::assignor::Assignor;
-use crate::kafka::group::{Group, Member, Shape};
-use crate::kafka::topic_partition::TopicPartition;
+use crate::kafka::best::best_spread;
+use crate::kafka::model::{Draw, Model};
+use crate::kafka::recognise::{Unmodelled, unmodelled};
 use crate::measure::spread::cv;
 
 /// A pair is rotated by plan only when the spread is expected to fall by this share of itself.
 /// Below it the error of the rates is larger than the gain.
 pub const LEAST_GAIN: f64 = 0.05;
 
-/// Maximum number of pairs tried: each takes a model of four rebalances.
+/// A pair is not rotated when more than this share of the orders raise the spread by [`LEAST_GAIN`].
+const MOST_WORSE: f64 = 0.1;
+
+/// Maximum number of pairs tried.
 const MOST_PAIRS: usize = 66;
 
-/// Ranks of members are random and not known, so a prediction is the mean over this many orders.
-const RANK_ORDERS: u64 = 4;
+/// Orders in which each pair is tried, those in which the best ones are tried again, and those from which a
+/// forecast is stated. The best of many is partly lucky, so what is stated does not come from the orders by
+/// which it was chosen.
+const SCREENING: Range<u64> = 0..8;
+const CHOICE: Range<u64> = 8..40;
+const STATEMENT: Range<u64> = 40..104;
 
-/// Spread of the load of the partitions over the pods: now, after a rotation, at best. All three
-/// are population coefficients of variation of the same partition loads.
+/// Number of pairs that are tried again.
+const FINALISTS: usize = 8;
+
+/// Partitions and members up to which all these orders are tried. Above, there are fewer, down to a quarter:
+/// 10,000 partitions on 1,000 pods are forecast in less than a second.
+const FULL_SIZE: usize = 1_500;
+
+/// The share of the orders that end at the stated spread or below.
+const STATED: f64 = 2.0 / 3.0;
+
+/// Spread of the load of the partitions over the pods: now, after a rotation, at best. All are population
+/// coefficients of variation of the same partition loads.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Forecast {
     /// As the partitions are dealt now.
     pub now: f64,
-    /// After rotating the asked pods; `None` where the assignor is not known. Exactly
-    /// [`Forecast::now`] under a rank-invariant assignor, else an expectation.
+    /// After rotating the asked pods: two of three possible orders of the members end there or below. `None`
+    /// where the assignor is not known, or no model holds for the group. Exactly [`Forecast::now`] under a
+    /// rank-invariant assignor, and where replacements keep their identity.
     pub after: Option<f64>,
     /// Best possible with equal counts: longest processing time first.
     pub best: f64,
+    /// All orders that [`Forecast::after`] rests on.
+    pub outlook: Option<Outlook>,
+    /// Why no model holds for the group.
+    pub unmodelled: Option<Unmodelled>,
+}
+
+/// Where the spread ends in the possible orders of the members.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Outlook {
+    /// Mean of all orders.
+    pub mean: f64,
+    /// Its 10th percentile.
+    pub low: f64,
+    /// Its 90th percentile.
+    pub high: f64,
+    /// Share of the orders, 0 to 1, that raise the spread by 5 % or more.
+    pub worse: f64,
+    /// Number of orders tried; 1 where the order does not matter.
+    pub orders: usize,
 }
 
 /// A group as far as metrics tell it: who owns what, and how partitions are dealt.
@@ -41,6 +83,7 @@ pub struct GroupFacts<'a> {
     pods: usize,
     consumers_per_pod: usize,
     assignor: Option<Assignor>,
+    keeps_identity: bool,
 }
 
 /// Two pods whose rotation is expected to gain enough.
@@ -63,6 +106,12 @@ pub enum NoPair {
     /// The assignor is not known.
     #[error("the assignor of the group is not known, so no rotation can be planned; set KAFKA_ASSIGNOR")]
     AssignorUnknown,
+    /// No model holds for the group.
+    #[error(transparent)]
+    Unmodelled(#[from] Unmodelled),
+    /// Replacements get what the replaced pods had.
+    #[error("replacements come back under the old identity and get the same partitions")]
+    SameIdentity,
     /// No pair gains enough.
     #[error(
         "the best pair is expected to lower the spread from {now:.2} to {after:.2}, less than the {percent} % asked for",
@@ -74,11 +123,21 @@ pub enum NoPair {
         /// The spread after the best pair.
         after: f64,
     },
+    /// The best pair may make it worse.
+    #[error(
+        "the best pair is expected to lower the spread from {now:.2} to {after:.2}, but raises it by {percent} % or more in {:.0} % of the possible orders of the members",
+        100.0 * worse,
+        percent = LEAST_GAIN * 100.0
+    )]
+    TooRisky {
+        /// The spread now.
+        now: f64,
+        /// The spread after the best pair.
+        after: f64,
+        /// Share of the orders that raise it.
+        worse: f64,
+    },
 }
-
-/// A place for one consumer: those of the first live pod come first. Replacements sit behind all of them.
-#[derive(Clone, Copy)]
-struct Seat(usize);
 
 impl<'a> GroupFacts<'a> {
     /// A group of `pods` live pods; `None` unless the owner of every partition is known.
@@ -91,41 +150,88 @@ impl<'a> GroupFacts<'a> {
         assignor: Option<Assignor>,
     ) -> Option<Self> {
         let known = pods > 0 && partitions.owners_known();
-        known.then_some(Self { partitions, pods, consumers_per_pod: consumers_per_pod.max(1), assignor })
+        let consumers_per_pod = consumers_per_pod.max(1);
+        known.then_some(Self { partitions, pods, consumers_per_pod, assignor, keeps_identity: false })
+    }
+
+    /// The same group when a replacement comes back under the identity of the pod it replaces
+    /// (`group.instance.id`): it gets the same partitions.
+    #[must_use]
+    pub const fn keeping_identity(self, keeps_identity: bool) -> Self {
+        Self { keeps_identity, ..self }
+    }
+
+    /// Why no model holds for the group; `None` where one does, or where the assignor is not known.
+    pub fn unmodelled(&self) -> Option<Unmodelled> {
+        unmodelled(self.partitions, self.pods, self.consumers_per_pod, self.assignor?)
     }
 
     /// The spread now, after the pods at these positions among the live ones are replaced by
     /// evictions, and at best.
     pub fn forecast(&self, rotated: &[LiveIndex]) -> Forecast {
+        let unmodelled = self.unmodelled();
+        let outlook = match (self.assignor, unmodelled) {
+            (Some(assignor), None) => self.outlook(assignor, rotated),
+            _ => None,
+        };
+        self.with_outlook(outlook, unmodelled)
+    }
+
+    fn with_outlook(&self, outlook: Option<(f64, Outlook)>, unmodelled: Option<Unmodelled>) -> Forecast {
         let loads: Vec<f64> = self.partitions.all().iter().map(|partition| partition.load).collect();
         Forecast {
             now: self.now(),
-            after: self.assignor.map(|assignor| self.after(&self.models(assignor), rotated)),
+            after: outlook.map(|(after, _)| after),
             best: best_spread(&loads, self.pods),
+            outlook: outlook.map(|(_, outlook)| outlook),
+            unmodelled,
         }
+    }
+
+    /// The stated spread, and all that it rests on.
+    fn outlook(&self, assignor: Assignor, rotated: &[LiveIndex]) -> Option<(f64, Outlook)> {
+        let now = self.now();
+        if rotated.is_empty() || self.is_unchanged_by_rotations(assignor) {
+            return Some((now, Outlook { mean: now, low: now, high: now, worse: 0.0, orders: 1 }));
+        }
+        let model = Model::new(self.partitions, self.pods, self.consumers_per_pod, assignor)?;
+        Some(stated(&model, now, rotated))
+    }
+
+    /// Whether the same loads are dealt out again whoever is replaced. Exact where each pod is one member.
+    const fn is_unchanged_by_rotations(&self, assignor: Assignor) -> bool {
+        self.keeps_identity || (assignor.is_rank_invariant() && self.consumers_per_pod == 1)
     }
 
     /// The pair whose rotation is expected to lower the spread most. Pairs are taken among the six
     /// busiest and six least busy pods.
     ///
     /// # Errors
-    /// The assignor is not known, or no pair gains [`LEAST_GAIN`].
+    /// The assignor is not known or no model holds for the group, no pair gains [`LEAST_GAIN`], or the best one
+    /// raises the spread too often.
     pub fn planned_pair(&self) -> Result<PlannedPair, NoPair> {
         let assignor = self.assignor.ok_or(NoPair::AssignorUnknown)?;
-        let now = self.now();
-        let models = self.models(assignor);
-        let mut best: Option<(f64, [LiveIndex; 2])> = None;
-        for pair in self.pairs() {
-            let after = self.after(&models, &pair);
-            if best.is_none_or(|(least, _)| after < least) {
-                best = Some((after, pair));
-            }
+        if let Some(unmodelled) = self.unmodelled() {
+            return Err(unmodelled.into());
         }
-        let (after, pods) = best.unwrap_or((now, [LiveIndex(0); 2]));
-        if after > (1.0 - LEAST_GAIN) * now || now == 0.0 {
+        let now = self.now();
+        if self.keeps_identity {
+            return Err(NoPair::SameIdentity);
+        }
+        if self.is_unchanged_by_rotations(assignor) || now == 0.0 {
+            return Err(NoPair::TooLittle { now, after: now });
+        }
+        let model = Model::new(self.partitions, self.pods, self.consumers_per_pod, assignor)
+            .ok_or(NoPair::OwnersUnknown)?;
+        let pods = best_pair(&model, self.pairs()).ok_or(NoPair::TooLittle { now, after: now })?;
+        let (after, outlook) = stated(&model, now, &pods);
+        if after > (1.0 - LEAST_GAIN) * now {
             return Err(NoPair::TooLittle { now, after });
         }
-        Ok(PlannedPair { pods, forecast: self.forecast(&pods) })
+        if outlook.worse > MOST_WORSE {
+            return Err(NoPair::TooRisky { now, after, worse: outlook.worse });
+        }
+        Ok(PlannedPair { pods, forecast: self.with_outlook(Some((after, outlook)), None) })
     }
 
     fn now(&self) -> f64 {
@@ -146,108 +252,62 @@ impl<'a> GroupFacts<'a> {
             .flat_map(|(place, &busier)| extremes[place + 1..].iter().map(move |&other| [busier, other]));
         pairs.take(MOST_PAIRS).collect()
     }
-
-    /// The group as each order of ranks would have it; empty where ranks do not matter: to a
-    /// rank-invariant assignor with one member a pod, the loads are the same whoever is replaced.
-    fn models(&self, assignor: Assignor) -> Vec<Group> {
-        if assignor.is_rank_invariant() && self.consumers_per_pod == 1 {
-            return Vec::new();
-        }
-        (0..RANK_ORDERS).filter_map(|order| self.model(assignor, order)).collect()
-    }
-
-    fn model(&self, assignor: Assignor, order: u64) -> Option<Group> {
-        let seats = self.pods * self.consumers_per_pod;
-        let mut members: Vec<(Member, Vec<TopicPartition>)> =
-            (0..seats).map(|seat| (self.member(order, Seat(seat)), Vec::new())).collect();
-        let mut next = alloc::vec![0; self.pods];
-        for partition in self.partitions.all() {
-            let LiveIndex(pod) = partition.owner?;
-            let seat = pod * self.consumers_per_pod + next[pod] % self.consumers_per_pod;
-            next[pod] += 1;
-            members[seat].1.push(TopicPartition { topic: partition.topic, number: partition.number });
-        }
-        Group::found(assignor, members).ok()
-    }
-
-    /// The expected spread after a rotation: the mean over the models, exactly what it is now
-    /// without any.
-    fn after(&self, models: &[Group], rotated: &[LiveIndex]) -> f64 {
-        let spreads: Vec<f64> = models
-            .iter()
-            .zip(0..)
-            .filter_map(|(model, order)| self.after_in(model.clone(), rotated, order))
-            .collect();
-        if spreads.is_empty() {
-            return self.now();
-        }
-        spreads.iter().sum::<f64>() / spreads.len() as f64
-    }
-
-    /// The spread after a rotation of one model; `None` when nobody would be left.
-    fn after_in(&self, mut group: Group, rotated: &[LiveIndex], order: u64) -> Option<f64> {
-        let seats = self.pods * self.consumers_per_pod;
-        let replacements = rotated
-            .iter()
-            .flat_map(|pod| (0..self.consumers_per_pod).map(move |consumer| (pod.0, consumer)))
-            .map(|(pod, consumer)| {
-                let newcomer = Seat(seats + pod * self.consumers_per_pod + consumer);
-                Member { pod, ..self.member(order, newcomer) }
-            })
-            .collect();
-        let rotated: Vec<usize> = rotated.iter().map(|pod| pod.0).collect();
-        group.rotate(&rotated, replacements, Shape::Graceful).ok()?;
-        let all = self.partitions.all();
-        let load = |wanted: TopicPartition| {
-            let key = |partition: &Partition| (partition.topic, partition.number);
-            all.binary_search_by(|partition| key(partition).cmp(&(wanted.topic, wanted.number)))
-                .map_or(0.0, |place| all[place].load)
-        };
-        Some(cv(&group.pod_loads(self.pods, load)))
-    }
-
-    /// The member in a seat, with an id that ranks it at random in each order.
-    fn member(&self, order: u64, Seat(seat): Seat) -> Member {
-        let rank = mix(order.wrapping_mul(0x1_0000_0001).wrapping_add(seat as u64 + 1));
-        let id: String = alloc::format!("{rank:016x}");
-        Member::new(id, seat / self.consumers_per_pod)
-    }
 }
 
-/// The smallest spread of `loads` over `pods` pods with equal counts, found by giving the next
-/// largest load to the least loaded pod that may take one more. 0 without loads or pods.
-///
-/// ```
-/// use rebalancer_core::best_spread;
-///
-/// assert_eq!(best_spread(&[3.0, 1.0, 2.0, 2.0], 2), 0.0);
-/// assert_eq!(best_spread(&[8.0, 1.0, 1.0, 2.0], 2), 0.5, "nothing splits a hot partition");
-/// ```
-pub fn best_spread(loads: &[f64], pods: usize) -> f64 {
-    if pods == 0 {
-        return 0.0;
-    }
-    let mut falling = loads.to_vec();
-    falling.sort_by(|a, b| b.total_cmp(a));
-    let least = falling.len() / pods;
-    let mut extras = falling.len() % pods;
-    let mut dealt = alloc::vec![(0.0_f64, 0_usize); pods];
-    for load in falling {
-        let open = |count: usize| count < least || (count == least && extras > 0);
-        let taker = dealt.iter_mut().filter(|(_, count)| open(*count)).min_by(|a, b| a.0.total_cmp(&b.0));
-        let Some((sum, count)) = taker else { break };
-        extras -= usize::from(*count == least);
-        *sum += load;
-        *count += 1;
-    }
-    let sums: Vec<f64> = dealt.into_iter().map(|(sum, _)| sum).collect();
-    cv(&sums)
+/// The pair with the lowest [`STATED`] share of spreads: all pairs in a few orders, the best ones in more.
+fn best_pair(model: &Model, pairs: Vec<[LiveIndex; 2]>) -> Option<[LiveIndex; 2]> {
+    let finalists = ranked(model, pairs, SCREENING, |spreads| spreads.iter().sum());
+    let finalists = finalists.into_iter().take(FINALISTS).collect();
+    ranked(model, finalists, CHOICE, |spreads| quantile(spreads, STATED)).into_iter().next()
 }
 
-/// `SplitMix64`: spreads neighbouring numbers over all of them.
-const fn mix(seed: u64) -> u64 {
-    let mut mixed = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
+/// The pairs by what `score` makes of their sorted spreads, the smallest first. All are tried in the same
+/// orders, so that it is the pairs that differ.
+fn ranked(
+    model: &Model,
+    pairs: Vec<[LiveIndex; 2]>,
+    orders: Range<u64>,
+    score: impl Fn(&[f64]) -> f64,
+) -> Vec<[LiveIndex; 2]> {
+    let draws = draws(model, orders);
+    let mut scored: Vec<(f64, [LiveIndex; 2])> =
+        pairs.into_iter().map(|pair| (score(&spreads(model, &draws, &pair)), pair)).collect();
+    scored.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+    scored.into_iter().map(|(_, pair)| pair).collect()
+}
+
+/// What is stated of a rotation.
+fn stated(model: &Model, now: f64, rotated: &[LiveIndex]) -> (f64, Outlook) {
+    let spreads = spreads(model, &draws(model, STATEMENT), rotated);
+    let orders = spreads.len();
+    let worse = spreads.iter().filter(|spread| **spread >= (1.0 + LEAST_GAIN) * now).count();
+    let outlook = Outlook {
+        mean: spreads.iter().sum::<f64>() / orders as f64,
+        low: quantile(&spreads, 0.1),
+        high: quantile(&spreads, 0.9),
+        worse: worse as f64 / orders as f64,
+        orders,
+    };
+    (quantile(&spreads, STATED), outlook)
+}
+
+/// As many of these orders as the size of the group leaves time for.
+fn draws(model: &Model, orders: Range<u64>) -> Vec<Draw> {
+    let all = orders.end - orders.start;
+    let affordable = (all * FULL_SIZE as u64 / model.size().max(1) as u64).clamp(all / 4, all);
+    orders.take(usize::try_from(affordable).unwrap_or(usize::MAX)).map(|order| model.draw(order)).collect()
+}
+
+/// The spreads after a rotation, sorted.
+fn spreads(model: &Model, draws: &[Draw], rotated: &[LiveIndex]) -> Vec<f64> {
+    let mut spreads: Vec<f64> = draws.iter().map(|draw| model.after(draw, rotated)).collect();
+    spreads.sort_by(f64::total_cmp);
+    spreads
+}
+
+/// The smallest of the sorted values that this share of them does not exceed; 0 without any.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a count")]
+fn quantile(sorted: &[f64], share: f64) -> f64 {
+    let rank = libm::ceil(share * sorted.len() as f64) as usize;
+    sorted.get(rank.max(1) - 1).or(sorted.last()).copied().unwrap_or(0.0)
 }

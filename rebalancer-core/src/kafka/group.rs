@@ -5,8 +5,11 @@ use alloc::vec::Vec;
 use core::cmp::Ordering;
 
 use crate::kafka::assignor::Assignor;
+use crate::kafka::deal::Dealer;
+use crate::kafka::java;
+use crate::kafka::table::{MemberOrders, Table, TopicOrder};
 use crate::kafka::topic_partition::TopicPartition;
-use crate::kafka::{by_rank, sticky};
+use crate::kafka::uniform::UniformRule;
 
 /// A member of a group: one consumer of one pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,16 +39,50 @@ impl Member {
     }
 }
 
-/// How the replacement of pods looks to the group.
+/// How the replacement of pods looks to the group: which members come and go within one rebalance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
 pub enum Shape {
-    /// The members leave one after another, then their replacements join one after another, with a
-    /// rebalance each time: what an eviction does to a consumer that closes properly.
-    Graceful,
-    /// Old members go and new ones come within one rebalance: a hard kill, after which the
-    /// replacement is there before the session of the old member has timed out.
-    OneShot,
+    /// All old members leave, then all new ones join: what evictions do to a group of a classic protocol,
+    /// seen on Kafka 4.4.
+    AllThenAll,
+    /// All old members leave, then the new ones join one by one: what evictions do to a group of KIP-848,
+    /// seen on Kafka 4.4.
+    AllThenEach,
+    /// One old member after the other leaves, then one new member after the other joins: pods that are
+    /// replaced slowly.
+    EachThenEach,
+    /// Old members go and new ones come at once: a hard kill, after which the replacement is there before
+    /// the session of the old member has timed out.
+    AtOnce,
+}
+
+impl Shape {
+    /// What evictions do to a group of this assignor.
+    pub const fn of_evictions(assignor: Assignor) -> Self {
+        match assignor {
+            Assignor::Uniform => Self::AllThenEach,
+            Assignor::Range | Assignor::RoundRobin | Assignor::Sticky | Assignor::CooperativeSticky => {
+                Self::AllThenAll
+            }
+        }
+    }
+
+    /// Groups of leaving members, then groups of joining ones, with a rebalance after each group.
+    pub(super) fn phases<T: Clone>(self, leaving: &[T], joining: &[T]) -> Vec<(Vec<T>, Vec<T>)> {
+        let each = |members: &[T]| members.iter().map(|member| alloc::vec![member.clone()]).collect();
+        let all = |members: &[T]| -> Vec<Vec<T>> {
+            if members.is_empty() { Vec::new() } else { alloc::vec![members.to_vec()] }
+        };
+        let (leave, join): (Vec<Vec<T>>, Vec<Vec<T>>) = match self {
+            Self::AllThenAll => (all(leaving), all(joining)),
+            Self::AllThenEach => (all(leaving), each(joining)),
+            Self::EachThenEach => (each(leaving), each(joining)),
+            Self::AtOnce => return alloc::vec![(leaving.to_vec(), joining.to_vec())],
+        };
+        let leave = leave.into_iter().map(|members| (members, Vec::new()));
+        leave.chain(join.into_iter().map(|members| (Vec::new(), members))).collect()
+    }
 }
 
 /// A settled group.
@@ -61,13 +98,12 @@ pub enum Shape {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
-    assignor: Assignor,
-    /// All partitions, sorted.
-    partitions: Vec<TopicPartition>,
-    /// Sorted by rank.
+    dealer: Dealer,
+    table: Table,
+    /// In the order in which they joined.
     members: Vec<Member>,
-    /// What each member owns, sorted.
-    owned: Vec<Vec<TopicPartition>>,
+    /// The places of what each member owns.
+    owned: Vec<Vec<usize>>,
 }
 
 /// Why members and topics do not make a group.
@@ -80,6 +116,12 @@ pub enum InvalidGroup {
     /// Two members of one identity.
     #[error("member {id:?} is given twice")]
     DuplicateMember {
+        /// The id.
+        id: String,
+    },
+    /// Nobody of this id is a member.
+    #[error("there is no member {id:?}")]
+    UnknownMember {
         /// The id.
         id: String,
     },
@@ -96,20 +138,32 @@ pub enum InvalidGroup {
 }
 
 impl Group {
-    /// Forms a group from nothing: `topics` gives the number of partitions of each topic.
+    /// Forms a group from nothing: `topics` gives the number of partitions of each topic, the topics being in
+    /// the order of their names (byte by byte, which is how Kafka compares them).
     ///
     /// # Errors
     /// No member, or two of one identity.
     pub fn form(assignor: Assignor, topics: Vec<u32>, members: Vec<Member>) -> Result<Self, InvalidGroup> {
-        let nothing = alloc::vec![Vec::new(); members.len()];
-        let partitions = topics
-            .into_iter()
-            .enumerate()
-            .flat_map(|(topic, count)| (0..count).map(move |number| TopicPartition { topic, number }))
-            .collect();
-        let mut group = Self::checked(assignor, partitions, members, nothing)?;
-        group.rebalance();
+        if members.is_empty() {
+            return Err(InvalidGroup::NoMember);
+        }
+        let mut group = Self::without_members(assignor, topics);
+        group.change(&[], members)?;
         Ok(group)
+    }
+
+    /// A group that nobody has joined yet; `topics` as in [`Group::form`].
+    pub fn without_members(assignor: Assignor, topics: Vec<u32>) -> Self {
+        let count = topics.len();
+        let numbers = topics.into_iter().enumerate();
+        let all =
+            numbers.flat_map(|(topic, count)| (0..count).map(move |number| TopicPartition { topic, number }));
+        Self::empty(assignor, count, all.collect())
+    }
+
+    fn empty(assignor: Assignor, topics: usize, all: Vec<TopicPartition>) -> Self {
+        let dealer = Dealer { assignor, rule: UniformRule::default(), topics: TopicOrder::by_name(topics) };
+        Self { dealer, table: Table::new(all), members: Vec::new(), owned: Vec::new() }
     }
 
     /// A group as it was found: each member with what it owns. Nothing is dealt.
@@ -120,32 +174,43 @@ impl Group {
         assignor: Assignor,
         members: Vec<(Member, Vec<TopicPartition>)>,
     ) -> Result<Self, InvalidGroup> {
-        let mut partitions: Vec<TopicPartition> =
+        let mut all: Vec<TopicPartition> =
             members.iter().flat_map(|(_, owned)| owned.iter().copied()).collect();
-        partitions.sort_unstable();
-        if let Some(twice) = partitions.windows(2).find(|pair| pair[0] == pair[1]) {
+        all.sort_unstable();
+        if let Some(twice) = all.windows(2).find(|pair| pair[0] == pair[1]) {
             let TopicPartition { topic, number } = twice[0];
             return Err(InvalidGroup::Ownership { topic, number, owners: 2 });
         }
-        let (members, owned) = members.into_iter().unzip();
-        Self::checked(assignor, partitions, members, owned)
-    }
-
-    fn checked(
-        assignor: Assignor,
-        partitions: Vec<TopicPartition>,
-        members: Vec<Member>,
-        owned: Vec<Vec<TopicPartition>>,
-    ) -> Result<Self, InvalidGroup> {
         if members.is_empty() {
             return Err(InvalidGroup::NoMember);
         }
-        let mut group = Self { assignor, partitions, members: Vec::new(), owned: Vec::new() };
-        for (member, mut owned) in members.into_iter().zip(owned) {
-            owned.sort_unstable();
-            group.add(member, owned)?;
+        let topics = all.last().map_or(0, |last| last.topic + 1);
+        let mut group = Self::empty(assignor, topics, all);
+        for (member, owned) in members {
+            let mut places = owned.into_iter().filter_map(|partition| group.table.place(partition)).collect();
+            group.dealer.arrange(&group.table, &mut places);
+            group.add(member, places)?;
         }
         Ok(group)
+    }
+
+    /// Deals `uniform` by another rule than that of the newest Kafka.
+    #[must_use]
+    pub fn with_uniform_rule(mut self, rule: UniformRule) -> Self {
+        self.dealer.rule = rule;
+        self
+    }
+
+    /// Walks the topics by `codes`, the hash code of each topic's id (`Uuid.hashCode()`), as a broker does
+    /// under `uniform`. Otherwise they are walked in the order of their names.
+    ///
+    /// # Panics
+    /// There are fewer codes than topics.
+    #[must_use]
+    pub fn with_topic_codes(mut self, codes: &[u32]) -> Self {
+        assert!(codes.len() >= self.table.topics(), "each topic has a code");
+        self.dealer.topics = TopicOrder::of_ids(codes);
+        self
     }
 
     /// Replaces all members that run in `pods` by `replacements`.
@@ -159,25 +224,15 @@ impl Group {
         replacements: Vec<Member>,
         shape: Shape,
     ) -> Result<(), InvalidGroup> {
+        let of_pod = |pod: &usize| {
+            let theirs = self.members.iter().filter(move |member| member.pod == *pod);
+            theirs.cloned().collect::<Vec<Member>>()
+        };
+        let leaving: Vec<Member> = pods.iter().flat_map(of_pod).collect();
         let mut after = self.clone();
-        match shape {
-            Shape::Graceful => {
-                for pod in pods {
-                    after.remove(&[*pod]);
-                    after.rebalance();
-                }
-                for member in replacements {
-                    after.add(member, Vec::new())?;
-                    after.rebalance();
-                }
-            }
-            Shape::OneShot => {
-                after.remove(pods);
-                for member in replacements {
-                    after.add(member, Vec::new())?;
-                }
-                after.rebalance();
-            }
+        for (leaving, joining) in shape.phases(&leaving, &replacements) {
+            let leaving: Vec<&str> = leaving.iter().map(|member| member.id.as_str()).collect();
+            after.change(&leaving, joining)?;
         }
         if after.members.is_empty() {
             return Err(InvalidGroup::NoMember);
@@ -191,54 +246,91 @@ impl Group {
     /// # Errors
     /// It has the identity of a member.
     pub fn join(&mut self, member: Member) -> Result<(), InvalidGroup> {
-        self.add(member, Vec::new())?;
-        self.rebalance();
-        Ok(())
+        self.change(&[], alloc::vec![member])
     }
 
-    fn add(&mut self, member: Member, owned: Vec<TopicPartition>) -> Result<(), InvalidGroup> {
-        let Err(place) = self.members.binary_search_by(|other| other.rank(&member)) else {
-            return Err(InvalidGroup::DuplicateMember { id: member.id });
-        };
-        self.members.insert(place, member);
-        self.owned.insert(place, owned);
-        Ok(())
-    }
-
-    fn remove(&mut self, pods: &[usize]) {
-        let mut stays = self.members.iter().map(|member| !pods.contains(&member.pod));
-        self.owned.retain(|_| stays.next().unwrap_or(true));
-        self.members.retain(|member| !pods.contains(&member.pod));
-    }
-
-    /// Deals all partitions to the members there are; an empty group owns nothing.
-    fn rebalance(&mut self) {
-        if self.members.is_empty() {
-            return;
+    /// One rebalance, in which the members with the ids of `leaving` go and those of `joining` come. A group
+    /// that nobody is left in owns nothing.
+    ///
+    /// # Errors
+    /// Somebody leaves who is no member, or somebody joins with the identity of a member. The group is
+    /// unchanged then.
+    pub fn change(&mut self, leaving: &[&str], joining: Vec<Member>) -> Result<(), InvalidGroup> {
+        let mut after = self.clone();
+        for id in leaving {
+            after.remove(id)?;
         }
-        match self.assignor {
-            Assignor::Range => by_rank::range(&self.partitions, &mut self.owned),
-            Assignor::RoundRobin => by_rank::round_robin(&self.partitions, &mut self.owned),
-            Assignor::Sticky | Assignor::CooperativeSticky => {
-                sticky::in_turn(&self.partitions, &mut self.owned);
-            }
-            Assignor::Uniform => sticky::one_by_one(&self.partitions, &mut self.owned),
+        for member in joining {
+            after.add(member, Vec::new())?;
+        }
+        let orders = after.orders();
+        after.dealer.deal(&after.table, &orders, &mut after.owned);
+        *self = after;
+        Ok(())
+    }
+
+    /// A static member is back within its session: under a new id it takes over what the old one owned, and
+    /// nothing is dealt.
+    ///
+    /// # Errors
+    /// There is no member with the old id, or another one has the new identity. The group is unchanged then.
+    pub fn take_over(&mut self, old_id: &str, member: Member) -> Result<(), InvalidGroup> {
+        let mut after = self.clone();
+        let owned = after.remove(old_id)?;
+        after.add(member, owned)?;
+        *self = after;
+        Ok(())
+    }
+
+    fn add(&mut self, member: Member, owned: Vec<usize>) -> Result<(), InvalidGroup> {
+        if self.members.iter().any(|other| other.id == member.id || other.rank(&member) == Ordering::Equal) {
+            return Err(InvalidGroup::DuplicateMember { id: member.id });
+        }
+        self.members.push(member);
+        self.owned.push(owned);
+        Ok(())
+    }
+
+    fn remove(&mut self, id: &str) -> Result<Vec<usize>, InvalidGroup> {
+        let Some(place) = self.members.iter().position(|member| member.id == id) else {
+            return Err(InvalidGroup::UnknownMember { id: id.into() });
+        };
+        self.members.remove(place);
+        Ok(self.owned.remove(place))
+    }
+
+    fn orders(&self) -> MemberOrders {
+        let sorted = |compare: fn(&Member, &Member) -> Ordering| {
+            let mut order: Vec<usize> = (0..self.members.len()).collect();
+            order.sort_by(|a, b| compare(&self.members[*a], &self.members[*b]));
+            order
+        };
+        MemberOrders {
+            by_rank: sorted(Member::rank),
+            by_id: sorted(|a, b| a.id.cmp(&b.id)),
+            walk: java::walk_of_strings(self.members.iter().map(|member| member.id.as_str())),
         }
     }
 
     /// How the group deals.
     pub const fn assignor(&self) -> Assignor {
-        self.assignor
+        self.dealer.assignor
     }
 
-    /// The members with what each owns, by rank.
-    pub fn members(&self) -> impl ExactSizeIterator<Item = (&Member, &[TopicPartition])> {
-        self.members.iter().zip(self.owned.iter().map(Vec::as_slice))
+    /// The members in the order in which they joined, each with what it owns, sorted.
+    pub fn members(&self) -> impl ExactSizeIterator<Item = (&Member, Vec<TopicPartition>)> {
+        let owned = self.owned.iter().map(|places| {
+            let mut owned: Vec<TopicPartition> =
+                places.iter().map(|place| self.table.all()[*place]).collect();
+            owned.sort_unstable();
+            owned
+        });
+        self.members.iter().zip(owned)
     }
 
     /// All partitions, sorted.
     pub fn partitions(&self) -> &[TopicPartition] {
-        &self.partitions
+        self.table.all()
     }
 
     /// Load of each of `pods` pods when `load` is the load of a partition.

@@ -1,4 +1,5 @@
-//! Recognises the assignor by who owns which partition, where only one assignor deals like that.
+//! What the owners of the partitions show: an assignor that deals like that, or that the group is one that
+//! no model fits.
 
 use alloc::vec::Vec;
 
@@ -9,36 +10,152 @@ use crate::kafka::assignor::Assignor;
 /// Fewest partitions a member must have on average: with fewer, every deal looks alike.
 const LEAST_PER_MEMBER: usize = 2;
 
-/// The rank-invariant assignor whose deal this is, one member a pod; `None` when it is neither
-/// `range` nor `roundrobin`, or cannot be told.
+/// Topics tried as the next one when their order is searched for. A group that is dealt in turn needs a few
+/// for each topic.
+const MOST_TRIES: usize = 10_000;
+
+/// The rank-invariant assignor that this deal looks like, one member a pod; `None` when it looks like neither
+/// `range` nor `roundrobin`, or cannot be told. The order of the topics does not matter: exporters that write
+/// underscores for dots hide it.
 ///
-/// A sticky or uniform group that has just formed deals in the same pattern and is taken for one
-/// of these two until a member comes or goes. That errs to the safe side: a rotation is withheld.
+/// It is a guess. A sticky or uniform group shows the same pattern when it has just formed, and sometimes
+/// later. That errs to the safe side: a rotation is withheld.
 pub fn recognise(partitions: &Partitions) -> Option<Assignor> {
     if !partitions.owners_known() {
         return None;
     }
-    let mut owners: Vec<LiveIndex> =
-        partitions.all().iter().filter_map(|partition| partition.owner).collect();
-    let sequence = owners.clone();
-    owners.sort_unstable();
-    owners.dedup();
-    let members = owners.len();
-    if members < 2 || sequence.len() < LEAST_PER_MEMBER * members {
+    let members = owners(partitions);
+    if members < 2 || partitions.all().len() < LEAST_PER_MEMBER * members {
         return None;
     }
-    if is_in_turn(&sequence, members) {
+    if is_in_turn(partitions.all(), members) {
         return Some(Assignor::RoundRobin);
     }
     is_in_blocks(partitions.all(), members).then_some(Assignor::Range)
 }
 
-/// Whether the owners repeat with the period of all of them.
-fn is_in_turn(sequence: &[LiveIndex], members: usize) -> bool {
-    let mut first: Vec<LiveIndex> = sequence[..members].to_vec();
-    first.sort_unstable();
-    first.dedup();
-    first.len() == members && sequence.iter().zip(&sequence[members..]).all(|(owner, next)| owner == next)
+/// Why the models do not hold for a group: they take subscriptions to be equal and racks to be unused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum Unmodelled {
+    /// The partitions are not shared as members with the same subscriptions share them.
+    #[error(
+        "the pods do not share the partitions as {assignor} deals them to members that all subscribe to the same topics, so nothing can be forecast"
+    )]
+    DifferentSubscriptions {
+        /// The assignor of the group.
+        assignor: Assignor,
+    },
+    /// Every pod has its share of each topic, but not one next to the other: racks (`client.rack`).
+    #[error(
+        "the pods share each topic evenly, but not in the blocks that range deals without client.rack, so nothing can be forecast"
+    )]
+    Racks,
+}
+
+/// Whether a group with this assignor cannot be one of equal subscriptions without racks; `None` where it can
+/// be, or where an owner is not known. Groups that differ and happen to share evenly are not noticed.
+pub(super) fn unmodelled(
+    partitions: &Partitions,
+    pods: usize,
+    consumers_per_pod: usize,
+    assignor: Assignor,
+) -> Option<Unmodelled> {
+    if !partitions.owners_known() || pods == 0 {
+        return None;
+    }
+    let all = partitions.all();
+    let different = Some(Unmodelled::DifferentSubscriptions { assignor });
+    let is_even = |partitions: &[Partition]| {
+        let mut counts = alloc::vec![0_usize; pods];
+        for owner in partitions.iter().filter_map(|partition| partition.owner) {
+            counts[owner.0] += 1;
+        }
+        let (least, most) = (counts.iter().min().unwrap_or(&0), counts.iter().max().unwrap_or(&0));
+        most - least <= consumers_per_pod
+    };
+    match assignor {
+        Assignor::Range if !all.chunk_by(|a, b| a.topic == b.topic).all(is_even) => different,
+        Assignor::Range if consumers_per_pod == 1 && !is_in_blocks(all, pods) => Some(Unmodelled::Racks),
+        Assignor::Range => None,
+        Assignor::RoundRobin if consumers_per_pod == 1 && !is_in_turn(all, pods.min(all.len())) => different,
+        _ if !is_even(all) => different,
+        _ => None,
+    }
+}
+
+/// Number of pods that own a partition.
+fn owners(partitions: &Partitions) -> usize {
+    let mut owners: Vec<LiveIndex> =
+        partitions.all().iter().filter_map(|partition| partition.owner).collect();
+    owners.sort_unstable();
+    owners.dedup();
+    owners.len()
+}
+
+/// Whether there is an order of the topics in which the owners repeat with the period of all of them.
+fn is_in_turn(all: &[Partition], members: usize) -> bool {
+    let owners = |topic: &[Partition]| topic.iter().filter_map(|partition| partition.owner).collect();
+    let topics: Vec<Vec<LiveIndex>> = all.chunk_by(|a, b| a.topic == b.topic).map(owners).collect();
+    let pods = all.iter().filter_map(|partition| partition.owner).max().map_or(0, |owner| owner.0 + 1);
+    let mut round = Round { members, sequence: Vec::new(), seen: alloc::vec![false; pods] };
+    let mut used = alloc::vec![false; topics.len()];
+    // The topics in use, in their order; the first one to try behind them; the tries left.
+    let (mut order, mut from, mut tries) = (Vec::new(), 0, MOST_TRIES);
+    while order.len() < topics.len() {
+        let next = (from..topics.len()).filter(|topic| !used[*topic]).find(|topic| {
+            tries = tries.saturating_sub(1);
+            tries > 0 && round.extend(&topics[*topic])
+        });
+        if let Some(topic) = next {
+            used[topic] = true;
+            order.push(topic);
+            from = 0;
+        } else {
+            let Some(topic) = order.pop() else { return false };
+            round.shorten(topics[topic].len());
+            used[topic] = false;
+            from = topic + 1;
+        }
+    }
+    true
+}
+
+/// Owners of partitions that are dealt in turn.
+struct Round {
+    members: usize,
+    sequence: Vec<LiveIndex>,
+    /// Of each pod, whether it is in the first period.
+    seen: Vec<bool>,
+}
+
+impl Round {
+    /// Adds the owners of a topic if each is the one a period before, or a new one within the first period.
+    fn extend(&mut self, topic: &[LiveIndex]) -> bool {
+        for (added, owner) in topic.iter().enumerate() {
+            let fits = match self.sequence.len().checked_sub(self.members) {
+                Some(earlier) => self.sequence[earlier] == *owner,
+                None => !core::mem::replace(&mut self.seen[owner.0], true),
+            };
+            if !fits {
+                self.shorten(added);
+                return false;
+            }
+            self.sequence.push(*owner);
+        }
+        true
+    }
+
+    /// Takes the last owners away.
+    fn shorten(&mut self, count: usize) {
+        for _ in 0..count {
+            let Some(owner) = self.sequence.pop() else { return };
+            if self.sequence.len() < self.members {
+                self.seen[owner.0] = false;
+            }
+        }
+    }
 }
 
 /// Whether each topic is dealt in contiguous blocks, the larger ones first, in one order of owners.

@@ -1,74 +1,94 @@
-//! The assignors that let members keep what they have, up to an equal count: the client's sticky
-//! ones and the server's uniform one. Both are blind to topics and to load.
+//! The client's assignors that let members keep what they have, up to an equal count: `sticky` and
+//! `cooperative-sticky` with equal subscriptions (`AbstractStickyAssignor`, its constrained assignment).
+//! They are blind to topics and to load.
 
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use crate::kafka::topic_partition::TopicPartition;
+use crate::kafka::table::{MemberOrders, Table};
 
-/// Client side, `sticky` and `cooperative-sticky` (`AbstractStickyAssignor` with equal
-/// subscriptions): what is left is dealt in turn to the members below the common count, by rank,
-/// and then one each to those that may have one more.
-pub(super) fn in_turn(partitions: &[TopicPartition], owned: &mut [Vec<TopicPartition>]) {
-    let least = partitions.len() / owned.len();
-    let mut extras = keep(partitions.len(), owned);
-    let mut left = unowned(partitions, owned).into_iter();
-    let mut below: Vec<usize> = (0..owned.len()).filter(|rank| owned[*rank].len() < least).collect();
+/// Rebalances in a row before a cooperative group is taken to have settled; two are enough for it.
+const MOST_ROUNDS: usize = 6;
+
+/// How many partitions a member was left with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    /// Fewer than the common count.
+    Fewer,
+    /// The common count.
+    Common,
+    /// One more.
+    Extra,
+}
+
+/// One rebalance of `sticky`: members keep what they have, the rest is dealt in turn.
+pub(super) fn deal(table: &Table, orders: &MemberOrders, owned: &mut [Vec<usize>]) {
+    let least = table.len() / owned.len();
+    let (kept, mut extras) = keep(table, orders, owned);
+    let of = |wanted: Kept| -> Vec<usize> {
+        orders.by_id.iter().copied().filter(|member| kept[*member] == wanted).collect()
+    };
+    let mut below = of(Kept::Fewer);
+    let mut common = VecDeque::from(of(Kept::Common));
+    let free = table.unowned(owned);
+    let mut left = (0..table.len()).filter(|place| free[*place]);
     while !below.is_empty() {
-        for rank in &below {
-            owned[*rank].extend(left.next());
-        }
-        below.retain(|rank| owned[*rank].len() < least);
+        below.retain(|&member| {
+            owned[member].extend(left.next());
+            let is_below = owned[member].len() < least;
+            if !is_below {
+                common.push_back(member);
+            }
+            is_below
+        });
     }
-    for owned in owned.iter_mut().filter(|owned| owned.len() == least) {
-        if extras == 0 {
-            break;
-        }
-        owned.extend(left.next());
+    while let (1.., Some(member)) = (extras, common.pop_front()) {
+        owned[member].extend(left.next());
         extras -= 1;
     }
-    sort(owned);
 }
 
-/// Server side, `uniform`: what is left is poured into the members one after another, by rank.
-pub(super) fn one_by_one(partitions: &[TopicPartition], owned: &mut [Vec<TopicPartition>]) {
-    let least = partitions.len() / owned.len();
-    let mut extras = keep(partitions.len(), owned);
-    let mut left = unowned(partitions, owned).into_iter();
-    for owned in owned.iter_mut() {
-        let has_extra = owned.len() > least;
-        let takes_extra = !has_extra && extras > 0;
-        extras -= usize::from(takes_extra);
-        let quota = least + usize::from(has_extra || takes_extra);
-        while owned.len() < quota {
-            let Some(partition) = left.next() else { break };
-            owned.push(partition);
+/// Rebalances of `cooperative-sticky`: a partition that another member is to get is first given up, and
+/// dealt in the next round.
+pub(super) fn deal_cooperatively(table: &Table, orders: &MemberOrders, owned: &mut [Vec<usize>]) {
+    for _ in 0..MOST_ROUNDS {
+        let mut owners = alloc::vec![None; table.len()];
+        for (member, places) in owned.iter().enumerate() {
+            for place in places {
+                owners[*place] = Some(member);
+            }
+        }
+        deal(table, orders, owned);
+        let mut moves = false;
+        for (member, places) in owned.iter_mut().enumerate() {
+            places.retain(|place| {
+                let stays = owners[*place].is_none_or(|owner| owner == member);
+                moves |= !stays;
+                stays
+            });
+        }
+        if !moves {
+            return;
         }
     }
-    sort(owned);
 }
 
-/// Lets every member keep its lowest partitions, one more than the common count as long as such
-/// extras are left. Returns how many extras are.
-fn keep(partitions: usize, owned: &mut [Vec<TopicPartition>]) -> usize {
-    let least = partitions / owned.len();
-    let mut extras = partitions % owned.len();
-    for owned in owned {
-        let takes_extra = owned.len() > least && extras > 0;
+/// Lets every member keep its partitions with the lowest numbers, up to the common count, and one more as
+/// long as such extras are left; who comes first in the walk keeps one. Also returns how many are left.
+fn keep(table: &Table, orders: &MemberOrders, owned: &mut [Vec<usize>]) -> (Vec<Kept>, usize) {
+    let least = table.len() / owned.len();
+    let mut extras = table.len() % owned.len();
+    let mut kept = alloc::vec![Kept::Fewer; owned.len()];
+    for &member in &orders.walk {
+        let places = &mut owned[member];
+        if places.len() < least {
+            continue;
+        }
+        places.sort_unstable_by_key(|place| table.by_number(*place));
+        let takes_extra = places.len() > least && extras > 0;
         extras -= usize::from(takes_extra);
-        owned.truncate(least + usize::from(takes_extra));
+        places.truncate(least + usize::from(takes_extra));
+        kept[member] = if takes_extra { Kept::Extra } else { Kept::Common };
     }
-    extras
-}
-
-/// The partitions nobody owns, sorted.
-fn unowned(partitions: &[TopicPartition], owned: &[Vec<TopicPartition>]) -> Vec<TopicPartition> {
-    let mut taken: Vec<TopicPartition> = owned.iter().flatten().copied().collect();
-    taken.sort_unstable();
-    partitions.iter().copied().filter(|partition| taken.binary_search(partition).is_err()).collect()
-}
-
-fn sort(owned: &mut [Vec<TopicPartition>]) {
-    for partitions in owned {
-        partitions.sort_unstable();
-    }
+    (kept, extras)
 }

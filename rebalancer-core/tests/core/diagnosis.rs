@@ -310,7 +310,10 @@ fn a_rank_invariant_assignor_is_recognised_and_named() {
     let mut facts = scene.facts();
     facts.partitions = partitions(&group, uneven, 6);
     let assessment = scene.assess(&facts);
-    assert_eq!(assessment.diagnosis.cause, Cause::RankInvariantAssignor { assignor: Assignor::Range });
+    assert_eq!(
+        assessment.diagnosis.cause,
+        Cause::RankInvariantAssignor { assignor: Assignor::Range, recognised: true }
+    );
     let forecast = assessment.diagnosis.forecast.expect("owners are known");
     assert_eq!(forecast.after, Some(forecast.now), "exactly unchanged");
     assert!(forecast.best < 0.1, "{forecast:?}");

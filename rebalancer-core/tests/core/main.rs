@@ -1,6 +1,7 @@
 //! The tests of the core, in one program.
 
 mod assignor;
+mod assignor_vectors;
 mod decision;
 mod diagnosis;
 mod extremes;
@@ -13,7 +14,9 @@ mod nist;
 mod offsets;
 mod partitions;
 mod persistence;
+mod planned_pairs;
 mod properties;
+mod recognition;
 mod rotation;
 mod seeds;
 mod tidy;

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use rebalancer_core::guard::Persistence;
-use rebalancer_core::kafka::Assignor;
 use rebalancer_core::{Fact, Facts, LivePod, Metric, PerMetric};
 
 use super::kept::Kept;
@@ -66,19 +65,13 @@ impl<'a> FactFinder<'a> {
             facts.partitions = partitions;
             facts.assigned_partitions = assigned;
             facts.consumers_per_pod = consumers;
-            facts.exported_assignor = or_recognised(finished(exported_assignor), recognised);
+            facts.exported_assignor = match (finished(exported_assignor), &recognised) {
+                (Fact::Absent | Fact::Unusable(_), Fact::Failed(why)) => Fact::Failed(why.clone()),
+                (exported, _) => exported,
+            };
+            facts.recognised_assignor = recognised;
         });
         facts
-    }
-}
-
-/// The assignor as exported, else as recognised from the owners of partitions.
-fn or_recognised(exported: Fact<String>, recognised: Fact<Assignor>) -> Fact<String> {
-    match (exported, recognised) {
-        (Fact::Known(name), _) => Fact::Known(name),
-        (_, Fact::Known(assignor)) => Fact::Known(assignor.name().to_owned()),
-        (Fact::Failed(why), _) | (_, Fact::Failed(why)) => Fact::Failed(why),
-        (exported, _) => exported,
     }
 }
 

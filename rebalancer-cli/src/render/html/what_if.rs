@@ -28,7 +28,9 @@ pub fn section(report: &Report) -> Markup {
                 }
                 h3 { "What a rotation would change" }
                 (what_if(diagnosis.spread.as_ref()))
-                @if let Some(assignor) = &diagnosis.assignor { p.small { "Assignor: " (assignor) "." } }
+                @if let Some(assignor) = &diagnosis.assignor {
+                    p.small { "Assignor: " @if diagnosis.assignor_is_a_guess { "looks like " } (assignor) "." }
+                }
                 details {
                     summary { "The " (diagnosis.steps.len()) " tests" }
                     (guards::checks(&diagnosis.steps.iter().map(check).collect::<Vec<GuardReport>>()))
@@ -45,7 +47,8 @@ fn check(step: &StepReport) -> GuardReport {
 }
 
 fn what_if(spread: Option<&SpreadReport>) -> Markup {
-    let Some(SpreadReport { now, expected, best }) = spread else {
+    let Some(SpreadReport { now, expected, expected_low, expected_high, unmodelled, best, .. }) = spread
+    else {
         return html! {
             p { "Not known: the metrics do not tell which pod reads which partition, and how loaded each is." }
         };
@@ -63,9 +66,17 @@ fn what_if(spread: Option<&SpreadReport>) -> Markup {
                             span.bar style={ "width:" (coordinate(70.0 * value / most)) "%" } {}
                             " " (ratio(value))
                         },
+                        None if unmodelled.is_some() => dd { "not known" },
                         None => dd { "not known: neither is the assignor" },
                     }
                 }
+            }
+        }
+        @if let Some(why) = unmodelled { p.small { (sentence(why)) } }
+        @if let (Some(low), Some(high)) = (expected_low, expected_high) && low < high {
+            p.small {
+                "What comes of it depends on the order of the new consumers, which nobody knows: from "
+                (ratio(*low)) " to " (ratio(*high)) " in eight of ten orders."
             }
         }
     }

@@ -69,7 +69,8 @@ fn by_weight(report: &Report) -> Vec<&GuardReport> {
 
 /// The cause, what would help, and how even the load could be; with `wide` every test too.
 fn write_diagnosis(screen: &mut Screen, report: &Report, wide: bool) {
-    let DiagnosisReport { evidence, steps, notes, advice, assignor, spread, .. } = &report.diagnosis;
+    let DiagnosisReport { evidence, steps, notes, advice, assignor, assignor_is_a_guess, spread, .. } =
+        &report.diagnosis;
     if steps.is_empty() {
         return;
     }
@@ -81,11 +82,20 @@ fn write_diagnosis(screen: &mut Screen, report: &Report, wide: bool) {
     for line in advice {
         screen.item(Mark::Advice, &plain(line));
     }
-    if let Some(SpreadReport { now, expected, best }) = spread {
-        let expected = match expected {
-            Some(expected) => format!("{} expected after this rotation", ratio(*expected)),
-            None => "not known after this rotation".to_owned(),
+    if let Some(SpreadReport { now, expected, expected_low, expected_high, unmodelled, best, .. }) = spread {
+        let expected = match (expected, expected_low, expected_high) {
+            (Some(expected), Some(low), Some(high)) if low < high => format!(
+                "{} expected after this rotation ({} to {})",
+                ratio(*expected),
+                ratio(*low),
+                ratio(*high)
+            ),
+            (Some(expected), ..) => format!("{} expected after this rotation", ratio(*expected)),
+            (None, ..) => "not known after this rotation".to_owned(),
         };
+        if let Some(why) = unmodelled {
+            screen.item(Mark::Notice, &plain(why));
+        }
         let (now, best) = (ratio(*now), ratio(*best));
         screen.indented(
             2,
@@ -95,10 +105,9 @@ fn write_diagnosis(screen: &mut Screen, report: &Report, wide: bool) {
     if !wide {
         return;
     }
-    screen.indented(
-        2,
-        &format!("assignor: {}", assignor.as_deref().map_or_else(|| "not known".to_owned(), plain)),
-    );
+    let looks = if *assignor_is_a_guess { "looks like " } else { "" };
+    let assignor = assignor.as_deref().map_or_else(|| "not known".to_owned(), plain);
+    screen.indented(2, &format!("assignor: {looks}{assignor}"));
     for step in steps {
         screen.item(mark(step.verdict), &format!("{}: {}", step.name, plain(&step.reason)));
     }
