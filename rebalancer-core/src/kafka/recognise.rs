@@ -67,22 +67,58 @@ pub(super) fn unmodelled(
     }
     let all = partitions.all();
     let different = Some(Unmodelled::DifferentSubscriptions { assignor });
-    let is_even = |partitions: &[Partition]| {
-        let mut counts = alloc::vec![0_usize; pods];
-        for owner in partitions.iter().filter_map(|partition| partition.owner) {
-            counts[owner.0] += 1;
-        }
-        let (least, most) = (counts.iter().min().unwrap_or(&0), counts.iter().max().unwrap_or(&0));
-        most - least <= consumers_per_pod
-    };
+    // A pod that owns nothing may be no member of the group.
+    let members = [pods, owners(partitions)];
     match assignor {
-        Assignor::Range if !all.chunk_by(|a, b| a.topic == b.topic).all(is_even) => different,
-        Assignor::Range if consumers_per_pod == 1 && !is_in_blocks(all, pods) => Some(Unmodelled::Racks),
-        Assignor::Range => None,
-        Assignor::RoundRobin if consumers_per_pod == 1 && !is_in_turn(all, pods.min(all.len())) => different,
-        _ if !is_even(all) => different,
+        Assignor::Range
+            if consumers_per_pod == 1 && members.iter().any(|members| is_in_blocks(all, *members)) =>
+        {
+            None
+        }
+        Assignor::Range => {
+            let mut topics = all.chunk_by(|a, b| a.topic == b.topic);
+            if !topics.all(|topic| is_even(topic, members[1], consumers_per_pod)) {
+                return different;
+            }
+            (consumers_per_pod == 1).then_some(Unmodelled::Racks)
+        }
+        Assignor::RoundRobin if consumers_per_pod == 1 => {
+            if members.iter().any(|members| is_in_turn(all, *members)) { None } else { different }
+        }
+        Assignor::Sticky | Assignor::CooperativeSticky if is_divided(all, pods) => different,
+        _ if !is_even(all, pods, consumers_per_pod) => different,
         _ => None,
     }
+}
+
+/// Whether `pods` pods own the same number of these partitions, but for one a consumer.
+fn is_even(partitions: &[Partition], pods: usize, consumers_per_pod: usize) -> bool {
+    let mut owners: Vec<LiveIndex> = partitions.iter().filter_map(|partition| partition.owner).collect();
+    owners.sort_unstable();
+    let counts = || owners.chunk_by(|a, b| a == b).map(<[LiveIndex]>::len);
+    let least = if counts().count() < pods { 0 } else { counts().min().unwrap_or(0) };
+    counts().max().unwrap_or(0) - least <= consumers_per_pod
+}
+
+/// Whether the pods fall into parts that share no topic, though each topic has two partitions for every pod.
+/// The sticky assignors mix topics by their numbers.
+fn is_divided(all: &[Partition], pods: usize) -> bool {
+    let topics: Vec<&[Partition]> = all.chunk_by(|a, b| a.topic == b.topic).collect();
+    if topics.iter().any(|topic| topic.len() < 2 * pods) {
+        return false;
+    }
+    let mut reached: Vec<bool> = alloc::vec![false; topics.len()];
+    let mut owners: Vec<Option<LiveIndex>> = Vec::new();
+    while let Some(next) = (0..topics.len()).find(|topic| {
+        let touches = |partition: &Partition| owners.is_empty() || owners.contains(&partition.owner);
+        !reached[*topic] && topics[*topic].iter().any(touches)
+    }) {
+        reached[next] = true;
+        owners.extend(topics[next].iter().map(|partition| partition.owner));
+        owners.sort_unstable();
+        owners.dedup();
+    }
+    reached.contains(&false)
 }
 
 /// Number of pods that own a partition.

@@ -94,10 +94,14 @@ fn groups_that_no_model_fits_are_not_forecast() {
     check(&[("orders", "aabbccdd"), ("payments", "aabcd")], 4, Assignor::Range, None);
     check(&[("orders", "ab"), ("payments", "cab")], 3, Assignor::RoundRobin, None);
     check(&[("orders", "ab")], 4, Assignor::Range, None);
+    check(&[("orders", "aabb")], 3, Assignor::Range, None);
+    let parts = [("orders", "abababab"), ("payments", "cdcdcdcd")];
+    check(&parts, 4, Assignor::CooperativeSticky, different(Assignor::CooperativeSticky));
+    check(&parts, 4, Assignor::Uniform, None);
     check(&[("orders", "aaabbbc")], 4, Assignor::CooperativeSticky, different(Assignor::CooperativeSticky));
 }
 
-/// Of Kafka's own deals to unequal subscriptions most are noticed, and of those to equal ones none is mistaken.
+/// Of Kafka's own deals to unequal subscriptions a third shows it; of those to equal ones none is mistaken.
 #[test]
 fn real_groups_of_equal_subscriptions_are_never_mistaken_for_others() {
     let sequences =
@@ -119,7 +123,7 @@ fn real_groups_of_equal_subscriptions_are_never_mistaken_for_others() {
         }
     }
     assert!(equal > 2_000, "{equal}");
-    assert!(5 * noticed > 3 * unequal, "{noticed} of {unequal}");
+    assert!(3 * noticed > unequal, "{noticed} of {unequal}");
 }
 
 /// The partitions after a step, and the number of members that own some.
