@@ -53,8 +53,9 @@ fn nearest<'a>(known: &'a [String], variable: &str) -> Option<&'a str> {
 
 /// The number of edits between a setting's name and a variable; `None` where there are too many for a
 /// typing error. The shorter the name, the fewer are allowed.
-fn distance(name: &str, variable: &str) -> Option<usize> {
-    if name.replace('_', "") == variable.replace('_', "") {
+fn distance<'a>(name: &'a str, variable: &'a str) -> Option<usize> {
+    let letters = |text: &'a str| text.bytes().filter(|byte| *byte != b'_');
+    if letters(name).eq(letters(variable)) {
         return Some(0);
     }
     let allowed = match name.len() {
@@ -65,6 +66,10 @@ fn distance(name: &str, variable: &str) -> Option<usize> {
         7..10 => 1,
         _ => 2,
     };
+    // Every variable of the environment is held against every setting, and most differ in length alone.
+    if name.len().abs_diff(variable.len()) > allowed {
+        return None;
+    }
     Some(osa_distance(name, variable)).filter(|distance| *distance <= allowed)
 }
 
