@@ -69,20 +69,24 @@ impl Shape {
     }
 
     /// Groups of leaving members, then groups of joining ones, with a rebalance after each group.
-    pub(super) fn phases<T: Clone>(self, leaving: &[T], joining: &[T]) -> Vec<(Vec<T>, Vec<T>)> {
-        let each = |members: &[T]| members.iter().map(|member| alloc::vec![member.clone()]).collect();
-        let all = |members: &[T]| -> Vec<Vec<T>> {
-            if members.is_empty() { Vec::new() } else { alloc::vec![members.to_vec()] }
-        };
-        let (leave, join): (Vec<Vec<T>>, Vec<Vec<T>>) = match self {
-            Self::AllThenAll => (all(leaving), all(joining)),
-            Self::AllThenEach => (all(leaving), each(joining)),
-            Self::EachThenEach => (each(leaving), each(joining)),
-            Self::AtOnce => return alloc::vec![(leaving.to_vec(), joining.to_vec())],
+    pub(super) fn phases<L, J>(self, leaving: Vec<L>, joining: Vec<J>) -> Vec<(Vec<L>, Vec<J>)> {
+        let (leave, join) = match self {
+            Self::AllThenAll => (together(leaving), together(joining)),
+            Self::AllThenEach => (together(leaving), one_by_one(joining)),
+            Self::EachThenEach => (one_by_one(leaving), one_by_one(joining)),
+            Self::AtOnce => return alloc::vec![(leaving, joining)],
         };
         let leave = leave.into_iter().map(|members| (members, Vec::new()));
         leave.chain(join.into_iter().map(|members| (Vec::new(), members))).collect()
     }
+}
+
+fn together<T>(members: Vec<T>) -> Vec<Vec<T>> {
+    if members.is_empty() { Vec::new() } else { alloc::vec![members] }
+}
+
+fn one_by_one<T>(members: Vec<T>) -> Vec<Vec<T>> {
+    members.into_iter().map(|member| alloc::vec![member]).collect()
 }
 
 /// A settled group.
@@ -225,13 +229,12 @@ impl Group {
         shape: Shape,
     ) -> Result<(), InvalidGroup> {
         let of_pod = |pod: &usize| {
-            let theirs = self.members.iter().filter(move |member| member.pod == *pod);
-            theirs.cloned().collect::<Vec<Member>>()
+            let theirs = self.members.iter().filter(|member| member.pod == *pod);
+            theirs.map(|member| member.id.as_str()).collect::<Vec<&str>>()
         };
-        let leaving: Vec<Member> = pods.iter().flat_map(of_pod).collect();
+        let leaving: Vec<&str> = pods.iter().flat_map(of_pod).collect();
         let mut after = self.clone();
-        for (leaving, joining) in shape.phases(&leaving, &replacements) {
-            let leaving: Vec<&str> = leaving.iter().map(|member| member.id.as_str()).collect();
+        for (leaving, joining) in shape.phases(leaving, replacements) {
             after.change(&leaving, joining)?;
         }
         if after.members.is_empty() {

@@ -104,7 +104,7 @@ impl Model {
         let joining: Vec<usize> = leaving.iter().map(|seat| seat + self.owned.len()).collect();
         let mut present: Vec<usize> = (0..self.owned.len()).collect();
         let mut owned = draw.owned.clone();
-        for (leaving, joining) in Shape::of_evictions(self.assignor).phases(&leaving, &joining) {
+        for (leaving, joining) in Shape::of_evictions(self.assignor).phases(leaving, joining) {
             if !leaving.is_empty() {
                 let mut stays = present.iter().map(|seat| !leaving.contains(seat));
                 owned.retain(|_| stays.next().unwrap_or(true));

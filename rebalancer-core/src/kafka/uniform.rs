@@ -24,12 +24,13 @@ pub enum UniformRule {
 /// The assignment of a member while the assignor changes it: a copy of what it had.
 struct Copy {
     /// Topics in the order of the table's walk, each with its partitions.
-    topics: Vec<Topic>,
+    topics: Vec<Numbers>,
     /// Number of buckets of the table of topics.
     buckets: usize,
 }
 
-struct Topic {
+/// The set of the numbers of one topic.
+struct Numbers {
     topic: usize,
     /// In the order in which they were put into their set.
     places: Vec<usize>,
@@ -130,12 +131,12 @@ fn keep(table: &Table, owned: &[usize], mut quota: usize) -> (Vec<usize>, Vec<us
 impl Copy {
     /// A copy of what a member owns; its table is made for the number of topics.
     fn of(table: &Table, topics: &TopicOrder, owned: &[usize]) -> Self {
-        let copied = owned.chunk_by(|a, b| table.topic(*a) == table.topic(*b)).map(|places| Topic {
+        let copied = owned.chunk_by(|a, b| table.topic(*a) == table.topic(*b)).map(|places| Numbers {
             topic: table.topic(places[0]),
             places: places.to_vec(),
             buckets: java::copied(places.len()),
         });
-        let mut copied: Vec<Topic> = copied.collect();
+        let mut copied: Vec<Numbers> = copied.collect();
         let buckets = java::grown(copied.len().next_power_of_two(), copied.len());
         java::walk(&mut copied, buckets, |topic| topics.hash(topic.topic));
         Self { topics: copied, buckets }
@@ -143,7 +144,7 @@ impl Copy {
 
     /// Removes all but `kept`, the first of each topic; a topic of which nothing is left goes too.
     fn retain(&mut self, table: &Table, kept: &[usize]) {
-        for Topic { topic, places, .. } in &mut self.topics {
+        for Numbers { topic, places, .. } in &mut self.topics {
             places.truncate(kept.iter().filter(|place| table.topic(**place) == *topic).count());
         }
         self.topics.retain(|topic| !topic.places.is_empty());
@@ -161,14 +162,14 @@ impl Copy {
             self.buckets *= 2;
         }
         let (places, buckets) = (alloc::vec![place], java::copied(0));
-        self.topics.insert(0, Topic { topic: wanted, places, buckets });
+        self.topics.insert(0, Numbers { topic: wanted, places, buckets });
         java::walk(&mut self.topics, self.buckets, |topic| topics.hash(topic.topic));
     }
 
     /// The places in the order in which the broker walks them after it has written and read them.
     fn finish(mut self, table: &Table, topics: &TopicOrder) -> Vec<usize> {
         let number = |place: &usize| table.number(*place);
-        for Topic { places, buckets, .. } in &mut self.topics {
+        for Numbers { places, buckets, .. } in &mut self.topics {
             let count = places.len();
             java::walk(places, java::grown(*buckets, count), number);
             java::walk(places, java::copied(count), number);
