@@ -44,7 +44,11 @@ pub struct Report {
     /// Which pods this is about.
     pub workload: WorkloadReport,
     /// Which pods a rotation takes.
+    #[schemars(with = "StrategyWord")]
     pub strategy: Strategy,
+    /// What the other strategy would do; absent where it would do the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alternative: Option<AlternativeReport>,
     /// The pods that would go, or went; empty where nothing is to go, such as in a report that
     /// withholds.
     #[serde(default)]
@@ -179,7 +183,7 @@ impl Report {
     pub fn pods_by_load(&self) -> Vec<&PodReport> {
         let score = |pod: &PodReport| pod.composite_score.unwrap_or(f64::NEG_INFINITY);
         let rank = |pod: &PodReport| match pod.verdict {
-            PodVerdict::Busiest => 0,
+            PodVerdict::Busiest | PodVerdict::Ill => 0,
             PodVerdict::LeastBusy => 2,
             _ if pod.composite_score.is_none() => 3,
             _ => 1,
@@ -239,6 +243,47 @@ pub struct TargetReport {
     pub pod: String,
     /// Why it was picked.
     pub role: Role,
+}
+
+/// The setting `STRATEGY`, in the words of all versions whose reports are read.
+#[derive(JsonSchema)]
+#[schemars(rename = "Strategy")]
+#[serde(rename_all = "snake_case")]
+#[expect(dead_code, reason = "only the schema is made of it")]
+enum StrategyWord {
+    /// The busiest and the least busy pod.
+    RotateOutliers,
+    /// An ill pod alone; else the pair with the best predicted gain; else the busiest and the least busy pod.
+    ByCause,
+    /// Of earlier versions; read as `by_cause`.
+    PlannedPair,
+    /// Of earlier versions; read as `by_cause`.
+    ReplaceOutlier,
+}
+
+/// What the strategy that is not chosen would do.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct AlternativeReport {
+    /// Which strategy.
+    #[schemars(with = "StrategyWord")]
+    pub strategy: Strategy,
+    /// The pods that it would evict; none where it would do nothing.
+    pub pods: Vec<String>,
+    /// Why it would do nothing, where something holds it back; null where nothing asks it to act.
+    pub reason: Option<String>,
+}
+
+impl AlternativeReport {
+    /// In words.
+    pub fn words(&self) -> String {
+        let strategy = self.strategy;
+        match (self.pods.as_slice(), &self.reason) {
+            ([], None) => format!("STRATEGY={strategy} would do nothing"),
+            ([], Some(reason)) => format!("STRATEGY={strategy} would do nothing: {reason}"),
+            ([pod], _) => format!("STRATEGY={strategy} would evict {pod} alone"),
+            (pods, _) => format!("STRATEGY={strategy} would evict {}", pods.join(" and ")),
+        }
+    }
 }
 
 /// Spread of one metric over the candidates.
@@ -337,6 +382,8 @@ pub enum PodVerdict {
     Busiest,
     /// The least busy target.
     LeastBusy,
+    /// Replaced alone because it is ill.
+    Ill,
     /// A candidate that stays.
     Keep,
     /// Lacks a usable metric: no candidate.
@@ -354,7 +401,7 @@ pub enum PodVerdict {
 impl PodVerdict {
     /// Whether the decision compared the pod with the others.
     pub const fn is_candidate(self) -> bool {
-        matches!(self, Self::Busiest | Self::LeastBusy | Self::Keep)
+        matches!(self, Self::Busiest | Self::LeastBusy | Self::Ill | Self::Keep)
     }
 
     /// The word as people read it.
@@ -362,6 +409,7 @@ impl PodVerdict {
         match self {
             Self::Busiest => "busiest",
             Self::LeastBusy => "least busy",
+            Self::Ill => "ill",
             Self::Keep => "keep",
             Self::MissingMetrics => "missing metrics",
             Self::Terminating => "terminating",

@@ -1,19 +1,22 @@
 //! From an analysis to what may be done: trigger, guards, strategy and diagnosis in one call.
 
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use crate::diagnosis::ill_pods::ill_pods;
-use crate::diagnosis::illness::IllPods;
+use crate::diagnosis::illness::{IllPod, IllPods};
 use crate::diagnosis::{Diagnosis, diagnose};
 use crate::facts::Facts;
-use crate::guard::evaluate;
 use crate::guard::settings::GuardSettings;
 use crate::guard::verdict::{Check, Standing, Verdict};
+use crate::guard::{evaluate, of_cure};
 use crate::input::join::SetAside;
 use crate::measure::analysis::Analysis;
 use crate::strategy::{NothingSelected, Selection, Strategy, select};
-use crate::trigger::{Trigger, trigger};
+use crate::trigger::{Trigger, trigger, trigger_of};
+
+/// Most partitions for which a pair is planned only to say what the other strategy would do.
+const MOST_COMPARED: usize = 2_000;
 
 /// What guards, strategy and diagnosis make of an analysis.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +33,9 @@ pub struct Assessment {
     pub diagnosis: Diagnosis,
     /// Whether the diagnosis is obeyed: [`GuardSettings::diagnosis`].
     pub obeys_diagnosis: bool,
+    /// What the other strategy would do, where that differs. Not asked of more than 2,000 partitions where
+    /// no pod is ill: it would plan a pair.
+    pub alternative: Option<Alternative>,
 }
 
 /// Assesses an analysis. Asks every guard and every test of the diagnosis, also after one has refused;
@@ -71,19 +77,93 @@ pub fn assess(
     settings: &GuardSettings,
     strategy: Strategy,
 ) -> Assessment {
-    let trigger = trigger(analysis, facts, settings);
-    let mut guards = evaluate(analysis, set_aside, facts, settings, trigger.as_ref());
-    let ill = if trigger.is_some() { ill_pods(analysis, facts) } else { IllPods::default() };
-    let selected = trigger.as_ref().map(|trigger| select(strategy, trigger, &ill, analysis, facts));
-    let (selection, refusal) = match selected {
-        Some(Ok(selection)) => (Some(selection), None),
-        Some(Err(refusal)) => (None, Some(refusal)),
-        None => (None, None),
-    };
-    let diagnosis = diagnose(analysis, facts, trigger.as_ref(), selection.as_ref(), &ill, &guards);
-    let refused = |why: NothingSelected| Verdict::new(Check::Strategy, Standing::Hold, why.to_string());
-    guards.extend(refusal.map(refused));
-    Assessment { trigger, selection, guards, diagnosis, obeys_diagnosis: settings.diagnosis }
+    let asked = trigger(analysis, facts, settings);
+    let by_cause = strategy == Strategy::ByCause;
+    let looks_for_illness = asked.is_some() || by_cause || facts.offsets.known().is_some();
+    let ill = if looks_for_illness { ill_pods(analysis, facts) } else { IllPods::default() };
+    let case = Case { analysis, set_aside, facts, settings, asked, ill };
+    let mut assessment = case.assess(strategy);
+    assessment.alternative = case.alternative(&assessment, strategy.other());
+    assessment
+}
+
+/// What is judged, whichever the strategy.
+struct Case<'a> {
+    analysis: &'a Analysis<'a>,
+    set_aside: &'a [SetAside],
+    facts: &'a Facts<'a>,
+    settings: &'a GuardSettings,
+    asked: Option<Trigger>,
+    ill: IllPods,
+}
+
+impl Case<'_> {
+    fn assess(&self, strategy: Strategy) -> Assessment {
+        let Self { analysis, set_aside, facts, settings, .. } = self;
+        let cure = if strategy == Strategy::ByCause { self.curable() } else { None };
+        let trigger = match cure {
+            Some(ill) => trigger_of(ill.position, self.asked.as_ref(), analysis),
+            None => self.asked.clone(),
+        };
+        let mut guards = evaluate(analysis, set_aside, facts, settings, trigger.as_ref(), cure);
+        let selected = trigger.as_ref().map(|trigger| select(strategy, trigger, cure, analysis, facts));
+        let (selection, refusal) = match selected {
+            Some(Ok(selection)) => (Some(selection), None),
+            Some(Err(refusal)) => (None, Some(refusal)),
+            None => (None, None),
+        };
+        let diagnosis = diagnose(analysis, facts, trigger.as_ref(), selection.as_ref(), &self.ill, &guards);
+        let refused = |why: NothingSelected| Verdict::new(Check::Strategy, Standing::Hold, why.to_string());
+        guards.extend(refusal.map(refused));
+        let obeys_diagnosis = settings.diagnosis;
+        Assessment { trigger, selection, guards, diagnosis, obeys_diagnosis, alternative: None }
+    }
+
+    /// The first ill pod that may be replaced now, else the worst one; `None` on insufficient data. Without a
+    /// threshold that is passed, an illness that only this moment shows may be noise.
+    fn curable(&self) -> Option<&IllPod> {
+        self.analysis.outliers()?;
+        let asks = |ill: &&IllPod| self.asked.is_some() || ill.lasted.is_some();
+        let may_go = |ill: &&IllPod| {
+            let verdicts = of_cure(ill, self.analysis, self.facts, self.settings);
+            verdicts.iter().all(|verdict| verdict.standing == Standing::Pass)
+        };
+        let ill = || self.ill.pods.iter().filter(asks);
+        ill().find(may_go).or_else(|| ill().next())
+    }
+
+    /// What the `other` strategy would do, where that differs.
+    fn alternative(&self, chosen: &Assessment, other: Strategy) -> Option<Alternative> {
+        let partitions = self.facts.partitions.known().map_or(0, |known| known.all().len());
+        let is_costly = other == Strategy::ByCause && self.ill.pods.is_empty() && partitions > MOST_COMPARED;
+        if is_costly || (self.asked.is_none() && self.ill.pods.is_empty()) {
+            return None;
+        }
+        let assessed = self.assess(other);
+        let sorted = |assessment: &Assessment| {
+            let mut pods = assessment.rotation().map_or(Vec::new(), |selection| selection.pods.clone());
+            pods.sort_unstable();
+            pods
+        };
+        if sorted(chosen) == sorted(&assessed) {
+            return None;
+        }
+        let pods = assessed.rotation().map_or(Vec::new(), |selection| selection.pods.clone());
+        let why = assessed.held_by().next().map(|verdict| verdict.to_string());
+        Some(Alternative { strategy: other, pods, why })
+    }
+}
+
+/// What the strategy that is not chosen would do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Alternative {
+    /// Which strategy.
+    pub strategy: Strategy,
+    /// The pods that it would evict, as positions among the analysed pods; none where it would do nothing.
+    pub pods: Vec<usize>,
+    /// Why it would do nothing, where a guard or the diagnosis holds it back.
+    pub why: Option<String>,
 }
 
 impl Assessment {

@@ -4,11 +4,14 @@
 //! it only deals the same loads out again. The tests are made in a fixed order; each gives its number and
 //! its limit.
 
+use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use crate::diagnosis::cause::advice;
 use crate::diagnosis::ladder::{Answer, Ladder};
+use crate::diagnosis::named::{hot_by_offsets, ill_cause, poison};
+use crate::diagnosis::remedy::remedy;
 use crate::facts::Facts;
 use crate::guard::verdict::{Check, Standing, Verdict};
 use crate::kafka::assignor::Assignor;
@@ -17,19 +20,30 @@ use crate::measure::analysis::{Analysis, Finding};
 use crate::strategy::Selection;
 use crate::trigger::Trigger;
 
+pub(crate) mod behind;
 pub(crate) mod cause;
 pub(crate) mod ill_pods;
 pub(crate) mod illness;
 mod ladder;
 mod middle;
+mod movement;
+mod named;
+mod remedy;
 mod replacement;
 mod sick;
+mod silent;
 mod stalled;
+pub(crate) mod standing;
 mod stretch;
+pub(crate) mod unclear;
 
-pub use cause::Cause;
-pub use ill_pods::ill_pods;
+pub use behind::FallingBehind;
+pub use cause::{Behind, Cause, Stands};
+pub use ill_pods::{ill_pods, may_be_ill};
 pub use illness::{IllPod, IllPods, Illness};
+pub use remedy::Remedy;
+pub use standing::{StandingPartition, Witness};
+pub use unclear::Unclear;
 
 /// The cause of an uneven load, with every number that led to it.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,6 +56,8 @@ pub struct Diagnosis {
     pub decided_by: Option<Check>,
     /// Every test, in order. One that holds says that a rotation cannot help, or that the data forbid it.
     pub steps: Vec<Verdict>,
+    /// What would help, as one word.
+    pub remedy: Remedy,
     /// What would help instead of a rotation; empty when a rotation may help or nothing is wrong.
     pub advice: Vec<String>,
     /// The assignor of the group, as far as it is known.
@@ -50,6 +66,8 @@ pub struct Diagnosis {
     pub assignor_is_a_guess: bool,
     /// The spread now, after the rotation, and at best; where the partitions are known.
     pub forecast: Option<Forecast>,
+    /// What the past of the partitions shows beside the cause, a sentence each.
+    pub remarks: Vec<String>,
 }
 
 /// Finds the cause of an uneven load and asks whether rotating the selected pods can help.
@@ -91,19 +109,7 @@ pub fn diagnose(
     guards: &[Verdict],
 ) -> Diagnosis {
     let (assignor, assignor_is_a_guess) = (facts.known_assignor(), facts.assignor_is_a_guess());
-    let Some(trigger) = trigger else {
-        let unclear = analysis.finding() == Finding::InsufficientData;
-        let cause = if unclear { Cause::Unknown } else { Cause::Balanced };
-        return Diagnosis {
-            cause,
-            decided_by: None,
-            steps: Vec::new(),
-            advice: Vec::new(),
-            assignor,
-            assignor_is_a_guess,
-            forecast: None,
-        };
-    };
+    let Some(trigger) = trigger else { return unasked(analysis, facts, ill) };
     let rotated = match selection {
         Some(selection) => selection.pods.clone(),
         None => alloc::vec![trigger.targets.busiest, trigger.targets.least_busy],
@@ -121,10 +127,58 @@ pub fn diagnose(
         cause_of(&answers, holds(Check::Persistence), forecast.as_ref())
     };
     let advice = advice(&cause, forecast.as_ref());
+    let remedy = remedy(&cause, analysis.should_rebalance());
+    let remarks = remarks(ill, &cause);
     let of_cause = |(_, named): &&Answer| named.as_ref() == Some(&cause);
     let decided_by = answers.iter().find(of_cause).map(|(step, _)| step.check);
     let steps = answers.into_iter().map(|(step, _)| step).collect();
-    Diagnosis { cause, decided_by, steps, advice, assignor, assignor_is_a_guess, forecast }
+    Diagnosis { cause, decided_by, steps, remedy, advice, assignor, assignor_is_a_guess, forecast, remarks }
+}
+
+/// The diagnosis where nothing asks for a rotation: a partition that stands, or falls behind, need not move
+/// any spread.
+fn unasked(analysis: &Analysis<'_>, facts: &Facts<'_>, ill: &IllPods) -> Diagnosis {
+    let unclear = analysis.finding() == Finding::InsufficientData;
+    let otherwise = if unclear { Cause::Unknown } else { Cause::Balanced };
+    // An illness that this moment alone shows may be noise.
+    let lasting = ill.pods.iter().find(|pod| pod.lasted.is_some());
+    let of_pod = lasting.map(|pod| ill_cause(pod, analysis));
+    let of_record = || ill.poisoned.first().map(|(standing, witness)| poison(standing, witness));
+    let of_partition = || ill.behind.first().map(hot_by_offsets);
+    let cause = of_pod.or_else(of_record).or_else(of_partition).unwrap_or(otherwise);
+    Diagnosis {
+        remedy: remedy(&cause, false),
+        advice: advice(&cause, None),
+        remarks: remarks(ill, &cause),
+        cause,
+        decided_by: None,
+        steps: Vec::new(),
+        assignor: facts.known_assignor(),
+        assignor_is_a_guess: facts.assignor_is_a_guess(),
+        forecast: None,
+    }
+}
+
+/// What the past of the partitions shows beside the cause: other records that stop a partition, and
+/// partitions that stand for a reason that is not known.
+fn remarks(ill: &IllPods, cause: &Cause) -> Vec<String> {
+    const NAMED: usize = 5;
+    let poisoned = ill.poisoned.iter().map(|(standing, witness)| poison(standing, witness));
+    let behind = ill.behind.iter().map(hot_by_offsets);
+    let others = poisoned.chain(behind).filter(|other| other != cause).map(|other| other.to_string());
+    let unclear = ill.unclear.iter().map(|(standing, why)| format!("{standing}; not called stuck: {why}"));
+    let nobody =
+        ill.nobody_reads.then(|| "nobody reads: messages arrive and no partition of the group moves".into());
+    let old = ill.offsets_are_old.then(|| {
+        "the offsets of the group are no longer told, or do not change though its pods read: no partition is judged by them".into()
+    });
+    let mut remarks: Vec<String> = nobody.into_iter().chain(old).chain(others).chain(unclear).collect();
+    let more = remarks.len().saturating_sub(NAMED);
+    remarks.truncate(NAMED);
+    if more > 0 {
+        remarks.push(format!("and {more} more partitions that stand or fall behind"));
+    }
+    remarks
 }
 
 fn forecast_of(rotated: &[usize], analysis: &Analysis<'_>, facts: &Facts<'_>) -> Option<Forecast> {
@@ -159,12 +213,13 @@ impl Diagnosis {
         holding().find(is_decisive).or_else(|| holding().next())
     }
 
-    /// What else speaks against a rotation, a sentence each. One decision has one reason, the
+    /// What else speaks against a rotation, and what the past of the partitions shows, a sentence each. One decision has one reason, the
     /// [verdict](Diagnosis::verdict); these are notes to it.
     pub fn notes(&self) -> Vec<String> {
         let decisive = self.decisive();
         let others = self.steps.iter().filter(|step| step.standing == Standing::Hold);
-        others.filter(|step| Some(*step) != decisive).map(ToString::to_string).collect()
+        let others = others.filter(|step| Some(*step) != decisive).map(ToString::to_string);
+        others.chain(self.remarks.iter().cloned()).collect()
     }
 
     /// The diagnosis as one verdict beside those of the guards. It holds when a rotation cannot help, and

@@ -115,6 +115,8 @@ pub struct Facts<'a> {
     pub offsets: Fact<Offsets>,
     /// The same over the last day in longer steps, of the partitions that stood still for all of that hour.
     pub offsets_of_day: Fact<Offsets>,
+    /// Pods that this program replaced as a cure, as far as the cluster still tells.
+    pub cures: Fact<Vec<Cure>>,
     /// Number of partitions assigned to each pod.
     pub assigned_partitions: Fact<Vec<(String, usize)>>,
     /// Consumers in each pod; one is assumed where it is not known.
@@ -157,6 +159,7 @@ impl<'a> Facts<'a> {
             partitions: Fact::Absent,
             offsets: Fact::Absent,
             offsets_of_day: Fact::Absent,
+            cures: Fact::Absent,
             assigned_partitions: Fact::Absent,
             consumers_per_pod: None,
             assignor: AssignorChoice::Auto,
@@ -217,6 +220,19 @@ impl<'a> Facts<'a> {
     pub(crate) fn live_index(&self, name: &str) -> Option<LiveIndex> {
         self.live.iter().position(|pod| pod.name == name).map(LiveIndex)
     }
+}
+
+/// A pod that was replaced because it was ill.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cure {
+    /// Name of the pod.
+    pub pod: String,
+    /// The stuck partition, by its topic and number, where that was the illness.
+    pub partition: Option<(String, u32)>,
+    /// The offset at which it stood, where that was known.
+    pub offset: Option<u64>,
+    /// How long ago.
+    pub ago: Duration,
 }
 
 /// How the group's assignor is found: the setting `KAFKA_ASSIGNOR`.

@@ -7,6 +7,7 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use crate::diagnosis::illness::{IllPod, Illness};
 use crate::facts::Facts;
 use crate::input::join::SetAside;
 use crate::measure::analysis::Analysis;
@@ -14,6 +15,7 @@ use crate::measure::analysis::Analysis;
 pub(crate) mod churn_budget;
 pub(crate) mod cooldown;
 pub(crate) mod coverage;
+pub(crate) mod cure;
 pub(crate) mod floor;
 pub(crate) mod futility;
 pub(crate) mod outlier_trigger;
@@ -23,9 +25,10 @@ pub(crate) mod verdict;
 pub(crate) mod warm_up;
 
 pub use crate::trigger::{Trigger, trigger};
-pub use churn_budget::{ChurnBudget, churn_budget};
+pub use churn_budget::{ChurnBudget, churn_budget, churn_of_cures};
 pub use cooldown::cooldown;
 pub use coverage::coverage;
+pub use cure::{cured_before, illness_age};
 pub use floor::floor;
 pub use futility::futility;
 pub use outlier_trigger::{HotPod, OutlierTrigger, outlier_trigger};
@@ -39,36 +42,79 @@ pub use warm_up::warm_up;
 ///
 /// Coverage is part of the decision and is always asked. Persistence, cooldown, futility and the
 /// churn budget are about a rotation, so they are asked only when `trigger` asks for one.
+///
+/// A `cure` is the pod that is replaced alone because it is ill. An illness has its own proof: in place of
+/// floor, persistence and cooldown it is asked how long it has lasted and whether it was cured before.
 pub fn evaluate(
     analysis: &Analysis<'_>,
     set_aside: &[SetAside],
     facts: &Facts<'_>,
     settings: &GuardSettings,
     trigger: Option<&Trigger>,
+    cure: Option<&IllPod>,
 ) -> Vec<Verdict> {
     let mut verdicts = Vec::new();
     let floors = &analysis.thresholds().trigger_floors;
-    if floors.cpu > 0.0 || floors.lag > 0.0 {
+    if cure.is_none() && (floors.cpu > 0.0 || floors.lag > 0.0) {
         verdicts.push(floor(analysis));
     }
     if let Some(limit) = on(settings.warm_up) {
         verdicts.push(warm_up(set_aside, limit));
     }
     verdicts.push(coverage(analysis, &facts.asked));
-    let Some(trigger) = trigger else { return verdicts };
+    match (trigger, cure) {
+        (_, Some(ill)) => verdicts.extend(of_cure(ill, analysis, facts, settings)),
+        (Some(trigger), None) => verdicts.extend(of_rotation(trigger, analysis, facts, settings)),
+        (None, None) => {}
+    }
+    verdicts
+}
+
+fn of_rotation(
+    trigger: &Trigger,
+    analysis: &Analysis<'_>,
+    facts: &Facts<'_>,
+    settings: &GuardSettings,
+) -> Vec<Verdict> {
+    let mut verdicts = Vec::new();
+    let busiest = analysis.name(trigger.targets.busiest);
     if let Some(rule) = &settings.persistence {
-        let busiest = analysis.name(trigger.targets.busiest);
         verdicts.push(persistence(analysis, facts, &trigger.metrics, busiest, rule));
     }
     if let Some(limit) = on(settings.cooldown) {
         verdicts.push(cooldown(facts.live, limit));
     }
     if let Some(limit) = on(settings.futility_age) {
-        let busiest = analysis.name(trigger.targets.busiest);
         verdicts.push(futility(facts.live, busiest, limit));
     }
     if let Some(budget) = settings.churn_budget {
         verdicts.push(churn_budget(facts.live, facts.unlisted, budget));
+    }
+    verdicts
+}
+
+/// The guards of a cure. Of a sick pod its age is asked too: its offsets cannot tell whether the pod before
+/// it was as sick.
+pub(crate) fn of_cure(
+    ill: &IllPod,
+    analysis: &Analysis<'_>,
+    facts: &Facts<'_>,
+    settings: &GuardSettings,
+) -> Vec<Verdict> {
+    let name = analysis.name(ill.position);
+    let mut verdicts = Vec::new();
+    if let Some(limit) = on(settings.illness_age) {
+        verdicts.push(illness_age(ill, name, limit));
+    }
+    if settings.diagnosis {
+        verdicts.push(cured_before(ill, name, facts));
+    }
+    let is_sick = matches!(ill.illness, Illness::Sick { .. });
+    if let Some(limit) = on(settings.futility_age).filter(|_| is_sick) {
+        verdicts.push(futility(facts.live, name, limit));
+    }
+    if let Some(budget) = settings.churn_budget {
+        verdicts.push(churn_of_cures(facts, budget));
     }
     verdicts
 }

@@ -20,8 +20,8 @@ pub mod diagnosis;
 pub mod guard;
 pub mod kafka;
 
-pub use assess::{Assessment, assess};
-pub use facts::{AssignorChoice, Fact, Facts, PastSpread, Replacement, Window};
+pub use assess::{Alternative, Assessment, assess};
+pub use facts::{AssignorChoice, Cure, Fact, Facts, PastSpread, Replacement, Window};
 pub use input::history::{Grid, History, InvalidHistory};
 pub use input::join::{
     Join, JoinError, JoinRules, Joined, MetricAnswer, MetricIssues, Sample, SetAside, SetAsideReason,

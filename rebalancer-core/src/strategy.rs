@@ -1,11 +1,11 @@
-//! Which pods a rotation takes: the outliers, a planned pair, or the sick pod alone.
+//! Which pods a rotation takes: the outliers, or by the cause an ill pod alone or a planned pair.
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
 use core::str::FromStr;
 
-use crate::diagnosis::illness::IllPods;
+use crate::diagnosis::illness::IllPod;
 use crate::facts::Facts;
 use crate::kafka::forecast::{Forecast, NoPair};
 use crate::measure::analysis::Analysis;
@@ -20,23 +20,30 @@ pub enum Strategy {
     /// The busiest and the least busy pod.
     #[default]
     RotateOutliers,
-    /// The sick pod and the least busy one where a pod is sick, else the pair with the best predicted
-    /// gain; nothing below 5 %.
-    PlannedPair,
-    /// The sick pod alone; nothing when none is sick.
-    ReplaceOutlier,
+    /// An ill pod alone; else, where the partitions and the assignor are known, the pair with the best
+    /// predicted gain, and nothing below 5 %; else the busiest and the least busy pod.
+    // Reports of earlier versions name what this has taken the place of.
+    #[cfg_attr(feature = "serde", serde(alias = "planned_pair", alias = "replace_outlier"))]
+    ByCause,
 }
 
 impl Strategy {
     /// All strategies.
-    pub const ALL: [Self; 3] = [Self::RotateOutliers, Self::PlannedPair, Self::ReplaceOutlier];
+    pub const ALL: [Self; 2] = [Self::RotateOutliers, Self::ByCause];
 
     /// The word of configuration and reports.
     pub const fn name(self) -> &'static str {
         match self {
             Self::RotateOutliers => "rotate_outliers",
-            Self::PlannedPair => "planned_pair",
-            Self::ReplaceOutlier => "replace_outlier",
+            Self::ByCause => "by_cause",
+        }
+    }
+
+    /// The other one, which a report holds this one against.
+    pub const fn other(self) -> Self {
+        match self {
+            Self::RotateOutliers => Self::ByCause,
+            Self::ByCause => Self::RotateOutliers,
         }
     }
 }
@@ -52,16 +59,30 @@ impl FromStr for Strategy {
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
         let found = Self::ALL.into_iter().find(|strategy| strategy.name() == name);
-        found.ok_or_else(|| UnknownStrategy { name: name.to_string() })
+        let unknown = |name: String| match name.as_str() {
+            "planned_pair" | "replace_outlier" => UnknownStrategy::Replaced { name },
+            _ => UnknownStrategy::NoSuch { name },
+        };
+        found.ok_or_else(|| unknown(name.to_string()))
     }
 }
 
 /// A name no strategy has.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{name:?} is no strategy; known are rotate_outliers, planned_pair and replace_outlier")]
-pub struct UnknownStrategy {
-    /// The name.
-    pub name: String,
+#[non_exhaustive]
+pub enum UnknownStrategy {
+    /// No strategy was ever called so.
+    #[error("{name:?} is no strategy; known are rotate_outliers and by_cause")]
+    NoSuch {
+        /// The name.
+        name: String,
+    },
+    /// A strategy of earlier versions.
+    #[error("{name} is no longer a strategy; set by_cause, which does what it did where that helps")]
+    Replaced {
+        /// The name.
+        name: String,
+    },
 }
 
 /// The pods a strategy takes.
@@ -75,10 +96,14 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// The pods with the part each plays, as [`RotationPlan::new`](crate::RotationPlan::new) takes them.
+    /// The pods with the part each plays, as [`RotationPlan::new`](crate::RotationPlan::new) takes them. One
+    /// pod alone is an ill one.
     pub fn targets<'a>(&self, analysis: &Analysis<'a>) -> Vec<(Role, &'a str)> {
+        if let [ill] = self.pods[..] {
+            return alloc::vec![(Role::Ill, analysis.name(ill))];
+        }
         let names = self.pods.iter().map(|position| analysis.name(*position));
-        Role::ALL.into_iter().zip(names).collect()
+        Role::PAIR.into_iter().zip(names).collect()
     }
 }
 
@@ -86,7 +111,7 @@ impl Selection {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NothingSelected {
-    /// No pair gains enough, or the group is not known well enough to plan one.
+    /// No pair gains enough.
     #[error(transparent)]
     NoPair(#[from] NoPair),
     /// The best pair has a pod that takes no part in the decision.
@@ -95,29 +120,27 @@ pub enum NothingSelected {
         /// Name of the pod.
         pod: String,
     },
-    /// No pod is sick.
-    #[error("no pod is sick, and replace_outlier replaces nothing else")]
-    NoSickPod,
 }
 
-/// Picks the pods to rotate once a rotation is triggered.
+/// Picks the pods to rotate once a rotation is triggered; `cure` is the ill pod that is to be replaced.
 ///
 /// ```
 /// use rebalancer_core::diagnosis::ill_pods;
 /// use rebalancer_core::guard::{GuardSettings, trigger};
 /// use rebalancer_core::{Engine, Facts, Metric, PodState, Role, Strategy, Thresholds, select};
 ///
-/// let cores = [("a", 3.0), ("b", 1.0), ("c", 0.5)];
-/// let pods = cores.map(|(name, cores)| PodState::new(name).with(Metric::Cpu, cores));
+/// let cores = [("a", 1.0), ("b", 3.0), ("c", 1.0), ("d", 0.9)];
+/// let pod = |(name, cores)| PodState::new(name).with(Metric::Cpu, cores).with(Metric::Rate, 100.0);
+/// let pods = cores.map(pod);
 /// let analysis = Engine::new(Thresholds::default()).analyze(&pods)?;
 /// let facts = Facts::new(&[]);
 /// let trigger = trigger(&analysis, &facts, &GuardSettings::OFF).expect("a threshold is passed");
 /// let ill = ill_pods(&analysis, &facts);
 ///
-/// let selection = select(Strategy::RotateOutliers, &trigger, &ill, &analysis, &facts)?;
-/// assert_eq!(selection.targets(&analysis), [(Role::Busiest, "a"), (Role::LeastBusy, "c")]);
-/// let none = select(Strategy::ReplaceOutlier, &trigger, &ill, &analysis, &facts).unwrap_err();
-/// assert_eq!(none.to_string(), "no pod is sick, and replace_outlier replaces nothing else");
+/// let selection = select(Strategy::RotateOutliers, &trigger, ill.worst(), &analysis, &facts)?;
+/// assert_eq!(selection.targets(&analysis), [(Role::Busiest, "b"), (Role::LeastBusy, "d")]);
+/// let selection = select(Strategy::ByCause, &trigger, ill.worst(), &analysis, &facts)?;
+/// assert_eq!(selection.targets(&analysis), [(Role::Ill, "b")]);
 /// # Ok::<(), Box<dyn core::error::Error>>(())
 /// ```
 ///
@@ -126,26 +149,26 @@ pub enum NothingSelected {
 pub fn select(
     strategy: Strategy,
     trigger: &Trigger,
-    ill: &IllPods,
+    cure: Option<&IllPod>,
     analysis: &Analysis<'_>,
     facts: &Facts<'_>,
 ) -> Result<Selection, NothingSelected> {
     let Outliers { busiest, least_busy } = trigger.targets;
-    let without_forecast = |pods: &[usize]| Selection { pods: pods.to_vec(), forecast: None };
-    match (strategy, ill.worst()) {
-        (Strategy::RotateOutliers, _) => Ok(without_forecast(&[busiest, least_busy])),
-        (Strategy::ReplaceOutlier, Some(sick)) => Ok(without_forecast(&[sick.position])),
-        (Strategy::ReplaceOutlier, None) => Err(NothingSelected::NoSickPod),
-        (Strategy::PlannedPair, Some(sick)) => {
-            let other = if sick.position == least_busy { busiest } else { least_busy };
-            Ok(without_forecast(&[sick.position, other]))
-        }
-        (Strategy::PlannedPair, None) => {
-            let pair = facts.group().ok_or(NoPair::OwnersUnknown)?.planned_pair()?;
-            let pods = pair.pods.map(|live| candidate(&facts.live[live.0].name, analysis));
-            let pods = pods.into_iter().collect::<Result<Vec<usize>, NothingSelected>>()?;
-            Ok(Selection { pods, forecast: Some(pair.forecast) })
-        }
+    let outliers = || Selection { pods: alloc::vec![busiest, least_busy], forecast: None };
+    match (strategy, cure) {
+        (Strategy::RotateOutliers, _) => Ok(outliers()),
+        (Strategy::ByCause, Some(ill)) => Ok(Selection { pods: alloc::vec![ill.position], forecast: None }),
+        (Strategy::ByCause, None) => match facts.group().map(|group| group.planned_pair()) {
+            None | Some(Err(NoPair::OwnersUnknown | NoPair::AssignorUnknown | NoPair::Unmodelled(_))) => {
+                Ok(outliers())
+            }
+            Some(Err(why)) => Err(why.into()),
+            Some(Ok(pair)) => {
+                let pods = pair.pods.map(|live| candidate(&facts.live[live.0].name, analysis));
+                let pods = pods.into_iter().collect::<Result<Vec<usize>, NothingSelected>>()?;
+                Ok(Selection { pods, forecast: Some(pair.forecast) })
+            }
+        },
     }
 }
 

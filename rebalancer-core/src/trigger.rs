@@ -1,4 +1,4 @@
-//! What asks for a rotation: a threshold that is passed, or one hot pod.
+//! What asks for a rotation: a threshold that is passed, one hot pod, or an ill one.
 
 use alloc::vec::Vec;
 
@@ -13,7 +13,8 @@ use crate::measure::outliers::Outliers;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Trigger {
-    /// The metrics that pass their threshold, or the one in which a pod is hot.
+    /// The metrics that pass their threshold, or the one in which a pod is hot; empty where an illness alone
+    /// asks.
     pub metrics: Vec<Metric>,
     /// The two pods.
     pub targets: Outliers,
@@ -31,4 +32,14 @@ pub fn trigger(analysis: &Analysis<'_>, facts: &Facts<'_>, settings: &GuardSetti
     let least_busy = if least_busy == hot.position { busiest } else { least_busy };
     let targets = Outliers { busiest: hot.position, least_busy };
     Some(Trigger { metrics: alloc::vec![hot.metric], targets })
+}
+
+/// What asks for the replacement of an ill pod: `asked`, else its illness alone. `None` on insufficient data.
+pub(crate) fn trigger_of(ill: usize, asked: Option<&Trigger>, analysis: &Analysis<'_>) -> Option<Trigger> {
+    if let Some(asked) = asked {
+        return Some(asked.clone());
+    }
+    let Outliers { busiest, least_busy } = analysis.outliers()?;
+    let least_busy = if least_busy == ill { busiest } else { least_busy };
+    Some(Trigger { metrics: Vec::new(), targets: Outliers { busiest: ill, least_busy } })
 }

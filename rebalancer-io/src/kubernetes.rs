@@ -17,6 +17,7 @@ mod claims;
 mod cluster;
 mod config;
 mod controller_kind;
+mod cures;
 mod events;
 mod evict;
 mod fields;
@@ -36,6 +37,7 @@ pub use access::{OF_OTHER_OWNERS, Permission, TO_CLAIM, TO_DELETE, TO_EVICT, TO_
 pub use cluster::{Cluster, ClusterError};
 pub use config::{ConnectError, ConnectOptions};
 pub use controller_kind::{ControllerKind, NotAllowable};
+pub use cures::StoodAt;
 pub use events::Notice;
 pub use pods::{MAX_PODS_BYTES, PodsError, live_pods};
 pub use protections::DO_NOT_EVICT;

@@ -158,7 +158,7 @@ fn a_sick_pod_is_replaced_where_only_the_cpu_is_known() {
 fn the_sick_pod_alone_is_enough() {
     let healthy = GroupShape::healthy(Assignor::Range, 48, 12);
     let shape = GroupShape { sickness: 3.0, ..healthy };
-    let alone = outcomes(30, &shape, Policy::STANDARD.with(Strategy::ReplaceOutlier));
+    let alone = outcomes(30, &shape, Policy::STANDARD.with(Strategy::ByCause));
     assert!(alone.iter().all(|outcome| outcome.cured && outcome.evictions == 1), "{alone:?}");
 }
 
@@ -191,7 +191,7 @@ fn a_planned_pair_beats_the_outliers_on_sticky_groups() {
         let shape = skewed(assignor, 48, 12, Rates::LogNormal(0.7));
         let policy = Policy::STANDARD.knowing(Knowledge::Partitions);
         let outliers = outcomes(30, &shape, policy);
-        let planned = outcomes(30, &shape, policy.with(Strategy::PlannedPair));
+        let planned = outcomes(30, &shape, policy.with(Strategy::ByCause));
         let left = |outcomes: &[Outcome]| mean(outcomes, |outcome| outcome.cv_after);
         assert!(
             left(&planned) < 0.95 * left(&outliers),
@@ -211,7 +211,7 @@ fn a_planned_pair_beats_the_outliers_on_sticky_groups() {
 #[test]
 fn a_planned_pair_refuses_where_nothing_can_be_gained() {
     for shape in futile() {
-        let policy = Policy::STANDARD.knowing(Knowledge::Partitions).with(Strategy::PlannedPair);
+        let policy = Policy::STANDARD.knowing(Knowledge::Partitions).with(Strategy::ByCause);
         assert_eq!(rotations(&outcomes(5, &shape, policy)), 0, "{shape:?}");
     }
 }

@@ -36,6 +36,7 @@ fn values_that_make_no_sense_are_refused() {
         ("targets[1].dryRun=yess", "/targets/1/dryRun"),
         ("settings.CPU_VARIANCE_THRESHOLD=-1", "/settings/CPU_VARIANCE_THRESHOLD"),
         ("settings.MIN_PODS_REQUIRED=1", "/settings/MIN_PODS_REQUIRED"),
+        ("settings.STRATEGY=replace_outlier", "/settings/STRATEGY"),
         ("settings.cpuThreshold=1", "cpuThreshold"),
         ("settings.DRY_RUN=none", "DRY_RUN"),
         ("settings.PROMETHEUS_PASSWORD=hunter2", "PROMETHEUS_PASSWORD"),
@@ -121,6 +122,11 @@ fn the_environment_of_a_target_is_the_settings_of_all_with_its_own() {
     assert_eq!(setting(&ledger, "DRY_RUN"), Some("client"));
     assert_eq!(setting(&ledger, "CPU_VARIANCE_THRESHOLD"), Some("0.4"));
     assert_eq!(setting(&ledger, "WARMUP"), None);
+    assert_eq!(
+        [&orders, &ledger].map(|of| setting(of, "STRATEGY")),
+        [Some("by_cause"); 2],
+        "what the chart sets"
+    );
 }
 
 #[test]

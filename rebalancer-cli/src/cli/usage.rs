@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches};
+use rebalancer_core::UnknownStrategy;
 
 use crate::cli::args::{self, Cli, OutputFormat, RunArgs};
 use crate::cli::secrets;
@@ -184,13 +185,16 @@ fn explain(error: &clap::Error, command: &Command) -> Option<String> {
 
 /// What is expected in place of a bad value.
 fn expected(error: &clap::Error, arg: &Arg) -> String {
+    let source = std::error::Error::source(error);
+    if let Some(why) = source.and_then(|why| why.downcast_ref::<UnknownStrategy>()) {
+        return why.to_string();
+    }
     let shown = arg.get_possible_values().into_iter().filter(|value| !value.is_hide_set());
     let names: Vec<String> = shown.map(|value| value.get_name().to_owned()).collect();
     if !names.is_empty() {
         return format!("expected one of {}", names.join(", "));
     }
-    std::error::Error::source(error)
-        .map_or_else(|| "the value is not understood".to_owned(), ToString::to_string)
+    source.map_or_else(|| "the value is not understood".to_owned(), ToString::to_string)
 }
 
 /// The argument whose value is wrong; `None` where something else is.

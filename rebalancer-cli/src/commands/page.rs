@@ -151,6 +151,7 @@ fn again(recording: &Recording, decision: &DecisionSettings, purpose: Purpose<'_
         asked: &asked,
         evaluation_time: None,
         described: WorkloadReport::default(),
+        cures: None,
         has_past: back.recorded.has_past(),
     };
     let finder = back.recorded.finder(back.answers.at);

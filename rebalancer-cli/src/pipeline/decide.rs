@@ -1,13 +1,15 @@
 //! The one way from what is known of a workload to a report. Every command uses it.
 
 use std::borrow::Cow;
+use std::thread;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use rebalancer_core::diagnosis::may_be_ill;
 use rebalancer_core::{
-    Analysis, Assessment, Disturbance, EligibilityRules, Engine, Fact, Facts, Joined, LivePod, Metric,
-    MetricIssues, Objection, RotationOptions, Workload, assess, disturbances, divided_targets, objections,
-    remarks,
+    Analysis, Assessment, Cure, Disturbance, EligibilityRules, Engine, Fact, Facts, Joined, LivePod, Metric,
+    MetricIssues, Objection, Offsets, RotationOptions, Strategy, Workload, assess, disturbances,
+    divided_targets, objections, remarks,
 };
 use rebalancer_io::facts::{FactFinder, Kept};
 
@@ -21,7 +23,7 @@ use crate::settings::decision::DecisionSettings;
 pub const WITH_A_PAST: [Metric; 3] = [Metric::Cpu, Metric::Lag, Metric::Rate];
 
 /// What is known of the workload when the decision is made.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Known<'a> {
     /// Live pods joined with their samples.
     pub joined: &'a Joined,
@@ -33,6 +35,8 @@ pub struct Known<'a> {
     pub evaluation_time: Option<String>,
     /// What the report says of the workload.
     pub described: WorkloadReport,
+    /// Asks the cluster which pods were replaced as a cure; `None` where there is no cluster.
+    pub cures: Option<&'a dyn Fn() -> Fact<Vec<Cure>>>,
     /// Whether the history of the pods is available. A folder, a list of states and some recordings have
     /// none; guards that need it are skipped there.
     pub has_past: bool,
@@ -64,10 +68,8 @@ pub fn decide(
     let analysis = analyze(settings, known)?;
     let live = living(known.workload);
     let facts = match finder {
-        Some(finder) if needs_facts(settings, &analysis) => {
-            find(settings, finder, &live, known.workload.rollout_age(), &kept(settings, &analysis))
-        }
-        _ => Facts::new(&live),
+        Some(finder) => gather(settings, finder, &analysis, &live, known),
+        None => Facts::new(&live),
     };
     Ok(conclude(settings, &analysis, facts, known, purpose))
 }
@@ -86,6 +88,44 @@ pub fn living(workload: &Workload) -> Cow<'_, [LivePod]> {
         return Cow::Borrowed(&workload.pods);
     }
     workload.living().cloned().collect()
+}
+
+/// Looks up what this decision may use: the past of the partitions always, since one that stands need not
+/// move any spread, and the rest where something may ask for a rotation.
+fn gather<'l>(
+    settings: &DecisionSettings,
+    finder: &FactFinder<'_>,
+    analysis: &Analysis<'_>,
+    live: &'l [LivePod],
+    known: &Known<'_>,
+) -> Facts<'l> {
+    let all = || find(settings, finder, live, known.workload.rollout_age(), &kept(settings, analysis));
+    let (offsets, found) = thread::scope(|scope| {
+        let offsets = scope.spawn(|| partitions_past(finder, live));
+        let found = needs_facts(settings, analysis).then(all);
+        (offsets.join().expect("a thread that panics aborts the program"), found)
+    });
+    let with_offsets = |facts: Facts<'l>| {
+        let [offsets, offsets_of_day] = offsets;
+        Facts { offsets, offsets_of_day, ..facts }
+    };
+    let mut facts = with_offsets(found.unwrap_or_else(|| Facts::new(live)));
+    if settings.strategy != Strategy::ByCause || !may_be_ill(analysis, &facts) {
+        return facts;
+    }
+    if !needs_facts(settings, analysis) {
+        let Facts { offsets, offsets_of_day, .. } = facts;
+        facts = Facts { offsets, offsets_of_day, ..all() };
+    }
+    facts.cures = known.cures.map_or(Fact::Absent, |cures| cures());
+    facts
+}
+
+/// The past of the partitions over the last hour, and of those that stood for all of it over the last day.
+pub fn partitions_past(finder: &FactFinder<'_>, live: &[LivePod]) -> [Fact<Offsets>; 2] {
+    let hour = finder.offsets(live);
+    let day = hour.known().map_or(Fact::Absent, |hour| finder.offsets_of_day(live, hour));
+    [hour, day]
 }
 
 /// Whether anything may ask for a rotation, so that facts are needed.
@@ -203,6 +243,8 @@ fn unusable_facts(facts: &Facts<'_>) -> Vec<String> {
         }
     }
     let all = [
+        told("the past of the partitions", &facts.offsets),
+        told("what was cured before", &facts.cures),
         told("the load of each partition", &facts.partitions),
         told("the number of partitions of each pod", &facts.assigned_partitions),
         told("the assignor", &facts.exported_assignor),

@@ -9,7 +9,7 @@ use std::thread;
 use anyhow::Context as _;
 use clap::ArgMatches;
 use jiff::Timestamp;
-use rebalancer_core::{ApiFailure, Budget, Joined, LivePod, Metric, Role, Target, Workload};
+use rebalancer_core::{ApiFailure, Budget, Cure, Fact, Joined, LivePod, Metric, Role, Target, Workload};
 use rebalancer_io::clock::ServerClock;
 use rebalancer_io::driver::Look as _;
 use rebalancer_io::facts::FactFinder;
@@ -153,6 +153,11 @@ impl Observation<'_> {
             |pod: &LivePod| Target { role: Role::Busiest, name: pod.name.clone(), uid: pod.uid.clone() };
         let targets: Vec<Target> = named.map(target).collect();
         self.observer.list_budgets(&targets)
+    }
+
+    /// The pods of the workload that were replaced as a cure, as far as the cluster still tells.
+    pub fn cures(&self) -> Fact<Vec<Cure>> {
+        self.observer.cures(&self.workload)
     }
 
     /// Everything that was asked so far; `None` if nothing is kept, or if it cannot be written as JSON.

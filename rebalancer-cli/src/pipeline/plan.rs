@@ -24,12 +24,14 @@ pub fn report(
     let told = told?;
     let asked = observation.answers.asked();
     let joined = observation.joined()?;
+    let cures = || observation.cures();
     let known = Known {
         joined: &joined,
         workload: &observation.workload,
         asked: &asked,
         evaluation_time: Some(observation.answers.at.to_string()),
         described: observation.described.clone(),
+        cures: Some(&cures),
         has_past: true,
     };
     let report = decide(decision, &known, Some(&observation.finder()), purpose);

@@ -92,6 +92,7 @@ impl Replayed {
             asked: &asked,
             evaluation_time: at.map(|time| time.to_string()),
             described,
+            cures: None,
             has_past: recorded.as_ref().is_some_and(Recorded::has_past),
         };
         let options = decision.rotation_options(settings.allow_multiple_controllers, PLAN_DEADLINE);

@@ -7,7 +7,7 @@ use rebalancer_core::{
     Mode, Pacing, PlanError, Reason, Role, RotationOptions, RotationPlan, RotationReport, Target, Workload,
 };
 use rebalancer_io::driver::PodManager;
-use rebalancer_io::kubernetes::{Cluster, Notice};
+use rebalancer_io::kubernetes::{Cluster, Notice, StoodAt};
 
 use crate::cli::args::{ActionArgs, DryRun, PacingChoice, RunArgs};
 use crate::pipeline::observe::Live;
@@ -100,7 +100,10 @@ fn tell(
         }
         let (reason, note) = match failed {
             None if evicted => {
-                ("Rotated", format!("evicted {} ({}): {}", target.name, target.role, report.reason))
+                let remedy = report.diagnosis.remedy;
+                let note =
+                    format!("evicted {} ({}): {}; remedy: {remedy}", target.name, target.role, report.reason);
+                ("Rotated", note)
             }
             Some(why @ Reason::Unresolved { .. }) => {
                 ("RotationUnresolved", format!("{} ({}): {why}", target.name, target.role))
@@ -110,7 +113,10 @@ fn tell(
             }
             None => continue,
         };
-        let notice = Notice { workload: owner, pod: Some(target), reason, note: &note, is_warning: !evicted };
+        let is_cure = target.role == Role::Ill && !matches!(reason, "RotationBlocked");
+        let cure = is_cure.then(|| stood_at(report));
+        let notice =
+            Notice { workload: owner, pod: Some(target), reason, note: &note, is_warning: !evicted, cure };
         if let Err(error) = cluster.notify(&notice) {
             tracing::warn!(
                 event = "kubernetes_event.failed",
@@ -122,4 +128,10 @@ fn tell(
             );
         }
     }
+}
+
+/// The partition that stood in the pod that was replaced, where one did.
+fn stood_at(report: &Report) -> Option<StoodAt<'_>> {
+    let cause = &report.diagnosis.cause;
+    Some(StoodAt { topic: cause.topic.as_deref()?, partition: cause.partition?, offset: cause.offset })
 }

@@ -123,7 +123,7 @@ impl Decision {
             cpu_cv: cv(Metric::Cpu),
             lag_cv: cv(Metric::Lag),
             targets: report.targets.iter().map(|target| target.pod.clone()).collect(),
-            cause: report.diagnosis.code(),
+            cause: report.diagnosis.cause.code.name().to_owned(),
             held_by: held.map(|guard| guard.name.clone()).collect(),
         }
     }

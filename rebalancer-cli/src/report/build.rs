@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use rebalancer_core::diagnosis::{Cause, Diagnosis};
 use rebalancer_core::guard::{Standing, Verdict};
 use rebalancer_core::{
     Analysis, Assessment, Coverage, Finding, Joined, LivePod, Load, Metric, PerMetric, Role, SetAsideReason,
@@ -12,8 +13,8 @@ use rebalancer_core::{
 use crate::report::diagnosis::DiagnosisReport;
 use crate::report::version::API_VERSION;
 use crate::report::{
-    CoverageReport, GuardReport, Kind, Outcome, PodReport, PodVerdict, Report, StatisticsReport,
-    TargetReport, ThresholdsReport, WorkloadReport,
+    AlternativeReport, CoverageReport, GuardReport, Kind, Outcome, PodReport, PodVerdict, Report,
+    StatisticsReport, TargetReport, ThresholdsReport, WorkloadReport,
 };
 
 /// What a report needs beside the analysis.
@@ -78,6 +79,7 @@ pub fn build(
         evaluation_time,
         workload: WorkloadReport { pods: joined.names.len() + joined.set_aside.len(), ..workload },
         strategy,
+        alternative: alternative(analysis, assessment),
         reason,
         statistics: PerMetric::from_fn(|metric| statistics(analysis, metric, detailed)),
         coverage: PerMetric::from_fn(|metric| coverage(analysis, metric, &asked)),
@@ -98,16 +100,20 @@ fn outcome(analysis: &Analysis<'_>, assessment: &Assessment, context: &Context) 
     let Some(trigger) = &assessment.trigger else {
         let insufficient = analysis.finding() == Finding::InsufficientData;
         let outcome = if insufficient { Outcome::InsufficientData } else { Outcome::Balanced };
-        return (outcome, analysis.reason());
+        return (outcome, with_cause(analysis.reason(), &assessment.diagnosis));
     };
     let over = analysis.finding() != Finding::BelowFloor;
-    let why = if analysis.should_rebalance() {
+    let is_cure = assessment.selection.as_ref().is_some_and(|selection| selection.pods.len() == 1);
+    let why = if is_cure {
+        with_cause(analysis.reason(), &assessment.diagnosis)
+    } else if analysis.should_rebalance() {
         analysis.reason()
     } else {
         let busiest = analysis.name(trigger.targets.busiest);
         let metrics: Vec<&str> = trigger.metrics.iter().map(|metric| metric.name()).collect();
         format!("{}, and {busiest} lastingly stands out in {}", analysis.reason(), metrics.join(" and "))
     };
+    let over = over || is_cure;
     let held: Vec<String> = context
         .verdicts
         .iter()
@@ -127,23 +133,36 @@ fn outcome(analysis: &Analysis<'_>, assessment: &Assessment, context: &Context) 
     (Outcome::Planned, why)
 }
 
+/// The comparison with the thresholds, and the cause where there is one that they do not show.
+fn with_cause(reason: String, diagnosis: &Diagnosis) -> String {
+    match &diagnosis.cause {
+        Cause::Balanced | Cause::Unknown => reason,
+        cause => format!("{reason}; {cause}"),
+    }
+}
+
+/// What the other strategy would do.
+fn alternative(analysis: &Analysis<'_>, assessment: &Assessment) -> Option<AlternativeReport> {
+    let other = assessment.alternative.as_ref()?;
+    let pods = other.pods.iter().map(|position| analysis.name(*position).to_owned()).collect();
+    Some(AlternativeReport { strategy: other.strategy, pods, reason: other.why.clone() })
+}
+
 /// The pods that the strategy picks, the busier one first, whether or not they would be evicted.
 fn picked(analysis: &Analysis<'_>, assessment: &Assessment) -> Vec<TargetReport> {
-    let selected = assessment.selection.iter().flat_map(|selection| &selection.pods);
-    in_roles(analysis, selected.copied())
+    let targets = assessment.selection.iter().flat_map(|selection| selection.targets(analysis));
+    targets.map(|(role, pod)| TargetReport { pod: pod.to_owned(), role }).collect()
 }
 
 /// The busiest and the least busy pod: those of the trigger, else by score.
 fn outliers(analysis: &Analysis<'_>, assessment: &Assessment) -> Vec<TargetReport> {
-    let ends = assessment.trigger.as_ref().map(|trigger| trigger.targets).or_else(|| analysis.outliers());
-    in_roles(analysis, ends.into_iter().flat_map(|ends| [ends.busiest, ends.least_busy]))
-}
-
-fn in_roles(analysis: &Analysis<'_>, positions: impl Iterator<Item = usize>) -> Vec<TargetReport> {
-    let roles = [Role::Busiest, Role::LeastBusy];
+    // An illness asks without a metric, and its pod need not be an end.
+    let asked = assessment.trigger.as_ref().filter(|trigger| !trigger.metrics.is_empty());
+    let ends = asked.map(|trigger| trigger.targets).or_else(|| analysis.outliers());
     let target =
         |(position, role): (usize, Role)| TargetReport { pod: analysis.name(position).to_owned(), role };
-    positions.zip(roles).map(target).collect()
+    let positions = ends.into_iter().flat_map(|ends| [ends.busiest, ends.least_busy]);
+    positions.zip(Role::PAIR).map(target).collect()
 }
 
 fn statistics(analysis: &Analysis<'_>, metric: Metric, detailed: bool) -> Option<StatisticsReport> {
@@ -228,6 +247,7 @@ fn verdict(analysis: &Analysis<'_>, picked: &[TargetReport], position: usize) ->
     match picked.iter().find(|target| target.pod == name).map(|target| target.role) {
         Some(Role::Busiest) => PodVerdict::Busiest,
         Some(Role::LeastBusy) => PodVerdict::LeastBusy,
+        Some(Role::Ill) => PodVerdict::Ill,
         None if analysis.candidates().contains(position) => PodVerdict::Keep,
         None => PodVerdict::MissingMetrics,
     }

@@ -1,6 +1,6 @@
 //! The part of the report that tells the cause of an uneven load.
 
-use rebalancer_core::diagnosis::Diagnosis;
+use rebalancer_core::diagnosis::{Diagnosis, Remedy};
 use rebalancer_core::guard::{Standing, Verdict};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -17,6 +17,8 @@ pub struct DiagnosisReport {
     pub steps: Vec<StepReport>,
     /// What else speaks against a rotation, beside the cause.
     pub notes: Vec<String>,
+    /// What would help, as one word; `none` where nothing is to be done or nothing is known to help.
+    pub remedy: Remedy,
     /// What would help instead of a rotation.
     pub advice: Vec<String>,
     /// The assignor of the consumer group; null where it is not known.
@@ -81,6 +83,27 @@ pub struct Cause {
     /// Number of the partition.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub partition: Option<u32>,
+    /// The committed offset at which the partition stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offset: Option<u64>,
+    /// How long the partition has stood, in seconds; at least, where the history is shorter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since_seconds: Option<u64>,
+    /// Messages of the partition that wait.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backlog: Option<u64>,
+    /// How many of the pod's other partitions that get messages move.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub moving: Option<usize>,
+    /// How many other partitions of the pod get messages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub others: Option<usize>,
+    /// Messages written to the partition a second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub written_per_second: Option<f64>,
+    /// Messages read of the partition a second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub read_per_second: Option<f64>,
     /// CPU per message over the median of the others.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ratio: Option<f64>,
@@ -90,10 +113,10 @@ pub struct Cause {
     /// What the ratio or the share was held against.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<f64>,
-    /// Share of the load of the busiest pod.
+    /// Share of the load of the busiest pod, or of the partition's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub share_of_busiest: Option<f64>,
-    /// Number of partitions.
+    /// Number of partitions, of a stalled pod those that it has.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub partitions: Option<usize>,
     /// Number of consumers.
@@ -102,7 +125,7 @@ pub struct Cause {
     /// The spread that remains when all partitions are equally loaded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub best_cv: Option<f64>,
-    /// How it is known: `StatefulSet` or `configured`.
+    /// How it is known: `StatefulSet`, `configured`, or who else stood at the same offset.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evidence: Option<String>,
     /// The assignor.
@@ -119,6 +142,8 @@ pub struct Cause {
 pub enum CauseCode {
     SickPod,
     StalledPod,
+    StuckPartition,
+    PoisonRecord,
     TooFewPartitions,
     HotPartition,
     StructuralImbalance,
@@ -134,11 +159,55 @@ pub enum CauseCode {
     Unknown,
 }
 
+impl CauseCode {
+    /// All codes.
+    pub const ALL: [Self; 16] = [
+        Self::SickPod,
+        Self::StalledPod,
+        Self::StuckPartition,
+        Self::PoisonRecord,
+        Self::TooFewPartitions,
+        Self::HotPartition,
+        Self::StructuralImbalance,
+        Self::StaticMembership,
+        Self::RankInvariantAssignor,
+        Self::RotationIneffective,
+        Self::NoGain,
+        Self::Balanced,
+        Self::NearlyIdle,
+        Self::UnevenButNoisy,
+        Self::UnevenDeal,
+        Self::Unknown,
+    ];
+
+    /// The word.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::SickPod => "sick_pod",
+            Self::StalledPod => "stalled_pod",
+            Self::StuckPartition => "stuck_partition",
+            Self::PoisonRecord => "poison_record",
+            Self::TooFewPartitions => "too_few_partitions",
+            Self::HotPartition => "hot_partition",
+            Self::StructuralImbalance => "structural_imbalance",
+            Self::StaticMembership => "static_membership",
+            Self::RankInvariantAssignor => "rank_invariant_assignor",
+            Self::RotationIneffective => "rotation_ineffective",
+            Self::NoGain => "no_gain",
+            Self::Balanced => "balanced",
+            Self::NearlyIdle => "nearly_idle",
+            Self::UnevenButNoisy => "uneven_but_noisy",
+            Self::UnevenDeal => "uneven_deal",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 impl DiagnosisReport {
-    /// The word of the cause.
-    pub fn code(&self) -> String {
-        let code = serde_json::to_value(self.cause.code).unwrap_or_default();
-        code.as_str().unwrap_or_default().to_owned()
+    /// Whether nothing asks for a rotation and nothing was found.
+    pub fn is_empty(&self) -> bool {
+        let nothing = matches!(self.cause.code, CauseCode::Balanced | CauseCode::Unknown);
+        self.steps.is_empty() && nothing && self.notes.is_empty()
     }
 }
 
@@ -151,6 +220,7 @@ impl From<&Diagnosis> for DiagnosisReport {
             evidence: diagnosis.cause.to_string(),
             steps: diagnosis.steps.iter().map(StepReport::from).collect(),
             notes: diagnosis.notes(),
+            remedy: diagnosis.remedy,
             advice: diagnosis.advice.clone(),
             assignor: diagnosis.assignor.map(|assignor| assignor.name().to_owned()),
             assignor_is_a_guess: diagnosis.assignor_is_a_guess,

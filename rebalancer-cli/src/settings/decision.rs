@@ -98,6 +98,7 @@ fn guards(limits: &GuardArgs) -> GuardSettings {
         persistence,
         cooldown: limits.cooldown.0,
         futility_age: limits.futility_age.0,
+        illness_age: limits.illness_age.0,
         churn_budget: limits.churn_budget.0.map(|percent| ChurnBudget { percent }),
         outlier_trigger: limits.outlier_trigger.0.map(|ratio| OutlierTrigger {
             ratio,

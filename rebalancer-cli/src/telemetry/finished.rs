@@ -43,6 +43,7 @@ impl Ended<'_> {
                     pods_eligible = self.eligible(),
                     busiest = $facts.target(Role::Busiest),
                     least_busy = $facts.target(Role::LeastBusy),
+                    ill = $facts.target(Role::Ill),
                     cpu_spread = $facts.spread(Metric::Cpu),
                     cpu_threshold = $facts.report.map(|report| report.thresholds.cpu),
                     lag_spread = $facts.spread(Metric::Lag),
@@ -51,6 +52,7 @@ impl Ended<'_> {
                     rate_spread = $facts.spread(Metric::Rate),
                     withheld_by = $facts.withheld_by,
                     cause = $facts.cause,
+                    remedy = $facts.report.map(|report| report.diagnosis.remedy.name()),
                     evicted = $facts.evictions.evicted,
                     would_evict = $facts.evictions.dry_run,
                     blocked_pdb = $facts.evictions.blocked_pdb,
@@ -86,7 +88,7 @@ struct Facts<'a> {
     error_type: Option<String>,
     owner: (String, String),
     withheld_by: Option<String>,
-    cause: Option<String>,
+    cause: Option<&'static str>,
     evictions: Evictions,
 }
 
@@ -105,7 +107,7 @@ impl<'a> Facts<'a> {
             error_type,
             owner: ended.owner(),
             withheld_by: (!held.is_empty()).then(|| held.join(",")),
-            cause: report.map(|report| report.diagnosis.code()),
+            cause: report.map(|report| report.diagnosis.cause.code.name()),
             evictions: ended.evictions(),
         }
     }

@@ -1,10 +1,12 @@
 //! The metrics of one run, all of them gauges: a program that runs once has nothing to count up.
 
 use rebalancer_core::Metric;
+use rebalancer_core::diagnosis::Remedy;
 use rebalancer_core::guard::Standing;
 
 use super::exposition::Exposition;
 use super::notes::{Ended, Evictions, Stage};
+use crate::report::diagnosis::CauseCode;
 use crate::report::{Kind, Outcome, PodReport, PodVerdict, Report};
 use crate::revision::REVISION;
 
@@ -70,6 +72,9 @@ fn outcome(ended: &Ended<'_>, text: &mut Exposition) {
         "Exit code of the last run without --detailed-exitcode: 0 decided, 1 failed, 64 a setting is wrong.",
         [(vec![], f64::from(ended.exit_code()))],
     );
+    if let Some(report) = ended.report() {
+        cause(report, text);
+    }
     let Evictions { evicted, dry_run, blocked_pdb, error } = ended.evictions();
     let results =
         [("evicted", evicted), ("dry_run", dry_run), ("blocked_pdb", blocked_pdb), ("error", error)];
@@ -84,6 +89,23 @@ fn outcome(ended: &Ended<'_>, text: &mut Exposition) {
         "pod_rebalancer_last_run_withheld",
         "What held the last run back: 1 for each guard that did, and for a workload in motion.",
         held,
+    );
+}
+
+/// Why the load is uneven, or a partition stands, and what would help.
+fn cause(report: &Report, text: &mut Exposition) {
+    let diagnosis = &report.diagnosis;
+    let causes = CauseCode::ALL.into_iter();
+    text.gauge(
+        "pod_rebalancer_last_run_cause",
+        "The cause that the last run found: 1 for it, 0 for the others.",
+        causes.map(|cause| (vec![("cause", cause.name())], flag(cause == diagnosis.cause.code))),
+    );
+    let remedies = Remedy::ALL.into_iter();
+    text.gauge(
+        "pod_rebalancer_last_run_remedy",
+        "What would help against that cause: 1 for the remedy, 0 for the others.",
+        remedies.map(|remedy| (vec![("remedy", remedy.name())], flag(remedy == diagnosis.remedy))),
     );
 }
 

@@ -207,18 +207,11 @@ fn consumers_and_partitions_of_each_pod_are_counted() {
 }
 
 #[test]
-fn a_strategy_that_finds_no_pod_withholds() {
+fn a_strategy_of_earlier_versions_is_refused_with_what_to_set() {
     let servers = Servers::start();
-    for (strategy, words) in
-        [("replace_outlier", "no pod is sick"), ("planned-pair", "who owns each partition")]
-    {
-        for guards in ["standard", "off"] {
-            let done = servers.run(&RUN, &[("STRATEGY", strategy), ("GUARDS", guards)]);
-            let report = done.json();
-            assert_eq!(report["outcome"], "withheld", "{done}");
-            assert_eq!(report["targets"], json!([]), "{done}");
-            assert!(guard(&report, "strategy")["reason"].to_string().contains(words), "{done}");
-        }
+    for strategy in ["planned_pair", "replace-outlier", "REPLACE_OUTLIER"] {
+        let refused = servers.run(&RUN, &[("STRATEGY", strategy)]);
+        assert!(refused.assert_one_error(64).contains("is no longer a strategy; set by_cause"), "{refused}");
     }
     servers.assert_untouched();
 }
@@ -241,11 +234,15 @@ fn a_sick_pod_is_replaced_alone() {
     servers.metrics.answer_body(Metric::Cpu, vector(&|pod| if pod == BUSIEST { 2.0 } else { 0.5 }));
     servers.metrics.answer_body(Metric::Rate, vector(&|_| 500.0));
     servers.metrics.answer_body(Metric::Lag, vector(&|_| 10.0));
-    let done = servers.run(&RUN, &[("STRATEGY", "replace_outlier")]);
+    let done = servers.run(&RUN, &[("STRATEGY", "by_cause")]);
     let report = done.json();
     assert_eq!(report["outcome"], "rotated", "{done}");
-    assert_eq!(report["strategy"], "replace_outlier", "{done}");
-    assert_eq!(report["targets"], json!([{"pod": BUSIEST, "role": "busiest"}]), "{done}");
+    assert_eq!(report["strategy"], "by_cause", "{done}");
+    assert_eq!(report["targets"], json!([{"pod": BUSIEST, "role": "ill"}]), "{done}");
+    assert_eq!(report["diagnosis"]["remedy"], "replace_pod", "{done}");
+    assert_eq!(report["alternative"]["strategy"], "rotate_outliers", "{done}");
+    assert_eq!(guard(&report, "illness_age")["verdict"], "pass", "{done}");
+    assert!(guard(&report, "persistence").is_null(), "an illness has its own proof: {done}");
     assert_eq!(servers.evictions(), [BUSIEST]);
     assert_eq!(report["diagnosis"]["cause"]["code"], "sick_pod", "{done}");
 }

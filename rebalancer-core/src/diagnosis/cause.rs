@@ -4,9 +4,12 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
+use core::time::Duration;
 
+use crate::diagnosis::standing::StandingPartition;
 use crate::kafka::assignor::Assignor;
 use crate::kafka::forecast::Forecast;
+use crate::wording::lasting;
 
 /// Why the load is uneven.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,14 +27,44 @@ pub enum Cause {
         /// What the ratio must be above.
         limit: f64,
     },
-    /// One pod has the most lag and reads far less than the others. A rotation helps.
+    /// One pod reads nothing, or far less than the others, though messages wait for it. Replacing it helps.
     StalledPod {
         /// Name of the pod.
         pod: String,
-        /// Its message rate over the median of the others.
-        share: f64,
+        /// Its message rate over the median of the others, where that is known.
+        #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
+        share: Option<f64>,
         /// What the share must be below.
         limit: f64,
+        /// How many of its partitions stand or are assigned to it, where that is known.
+        #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
+        partitions: Option<usize>,
+        /// Of these the one with most backlog, where offsets are known.
+        #[cfg_attr(feature = "serde", serde(flatten))]
+        standing: Option<Stands>,
+    },
+    /// One partition of a healthy pod stands while messages arrive. Replacing that pod alone helps.
+    StuckPartition {
+        /// Name of the pod that owns it.
+        pod: String,
+        /// Which partition, and since when.
+        #[cfg_attr(feature = "serde", serde(flatten))]
+        standing: Stands,
+        /// How many of the pod's other partitions that get messages move.
+        moving: usize,
+        /// How many others there are that get messages.
+        others: usize,
+    },
+    /// A record that no consumer gets past stops a partition, whoever reads it.
+    PoisonRecord {
+        /// Name of the pod that owns it now, where that is known.
+        #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
+        pod: Option<String>,
+        /// Which partition, at which offset, and since when.
+        #[cfg_attr(feature = "serde", serde(flatten))]
+        standing: Stands,
+        /// Who else stood at the same offset.
+        evidence: String,
     },
     /// A threshold is passed only because there is next to no load: what is uneven is noise.
     NearlyIdle,
@@ -44,7 +77,8 @@ pub enum Cause {
         /// Number of consumers.
         consumers: usize,
     },
-    /// One partition makes up most of the load of the busiest pod, whoever reads it.
+    /// One partition makes up most of the load of the busiest pod, or moves slower than its end, whoever
+    /// reads it.
     HotPartition {
         /// Its topic.
         topic: String,
@@ -52,8 +86,11 @@ pub enum Cause {
         partition: u32,
         /// Its share of the whole load, 0 to 1.
         share: f64,
-        /// Its share of the load of the busiest pod, 0 to 1.
+        /// Its share of the load of its pod, 0 to 1.
         share_of_busiest: f64,
+        /// How it falls behind its end, where it does.
+        #[cfg_attr(feature = "serde", serde(flatten))]
+        behind: Option<Behind>,
     },
     /// The partitions do not divide evenly among the consumers.
     StructuralImbalance {
@@ -86,11 +123,70 @@ pub enum Cause {
     Unknown,
 }
 
+/// A partition that stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Stands {
+    /// Its topic.
+    pub topic: String,
+    /// Its number.
+    pub partition: u32,
+    /// The committed offset at which it stands; `None` where only the client tells.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
+    pub offset: Option<u64>,
+    /// How long, in seconds; at least, where the history is shorter.
+    pub since_seconds: u64,
+    /// Messages that wait; `None` where only the client tells.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
+    pub backlog: Option<u64>,
+}
+
+/// A partition that moves slower than its end.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Behind {
+    /// Messages that wait.
+    pub backlog: u64,
+    /// Messages written a second.
+    pub written_per_second: f64,
+    /// Messages read a second.
+    pub read_per_second: f64,
+}
+
+impl From<&StandingPartition> for Stands {
+    fn from(standing: &StandingPartition) -> Self {
+        Self {
+            topic: standing.topic.clone(),
+            partition: standing.partition,
+            offset: standing.offset,
+            since_seconds: standing.since.as_secs(),
+            backlog: standing.backlog,
+        }
+    }
+}
+
+impl fmt::Display for Stands {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "partition {} of topic {} has stood", self.partition, self.topic)?;
+        if let Some(offset) = self.offset {
+            write!(f, " at offset {offset}")?;
+        }
+        write!(f, " for {}", lasting(Duration::from_secs(self.since_seconds)))?;
+        match self.backlog {
+            Some(backlog) => write!(f, " while {backlog} messages wait"),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Cause {
-    /// Smaller is more specific; 0 is the pod itself.
+    /// Smaller is more specific; 0 is the pod itself, or a record.
     pub(super) const fn precedence(&self) -> u8 {
         match self {
-            Self::SickPod { .. } | Self::StalledPod { .. } => 0,
+            Self::SickPod { .. }
+            | Self::StalledPod { .. }
+            | Self::StuckPartition { .. }
+            | Self::PoisonRecord { .. } => 0,
             Self::TooFewPartitions { .. } => 1,
             Self::HotPartition { .. } => 2,
             Self::StructuralImbalance { .. } => 3,
@@ -111,9 +207,31 @@ impl fmt::Display for Cause {
                 f,
                 "pod {pod} spends {ratio:.2} times the CPU of the others on a message (> {limit}); replacing it helps"
             ),
-            Self::StalledPod { pod, share, limit } => write!(
+            Self::StalledPod { pod, standing: Some(standing), partitions, .. } => write!(
                 f,
-                "pod {pod} has the most lag and reads {share:.2} times the messages of the others (< {limit}); replacing it helps"
+                "pod {pod} reads nothing: all {} of its partitions that get messages stand; {standing}; replacing it helps",
+                partitions.unwrap_or(1)
+            ),
+            Self::StalledPod { pod, partitions: Some(partitions), .. } => write!(
+                f,
+                "pod {pod} reads nothing though {partitions} partitions are assigned to it and the others read; replacing it helps"
+            ),
+            Self::StalledPod { pod, share, limit, .. } => write!(
+                f,
+                "pod {pod} has the most lag and reads {:.2} times the messages of the others (< {limit}); replacing it helps",
+                share.unwrap_or_default()
+            ),
+            Self::StuckPartition { pod, standing, moving, others } => write!(
+                f,
+                "{standing}; {moving} of the {others} others of pod {pod} move; replacing that pod alone helps"
+            ),
+            Self::PoisonRecord { standing, evidence, .. } => {
+                write!(f, "{standing}, and {evidence}: no restart gets past it")
+            }
+            Self::HotPartition { topic, partition, behind: Some(behind), .. } => write!(
+                f,
+                "partition {partition} of topic {topic} moves, but slower than its end: {:.1} messages a second are written and {:.1} read, and {} wait, while the others of its pod keep up",
+                behind.written_per_second, behind.read_per_second, behind.backlog
             ),
             Self::NearlyIdle => f.write_str("there is next to no load, so what is uneven is noise"),
             Self::UnevenButNoisy => f.write_str("the load is uneven now, but no pod stands out for long"),
@@ -121,7 +239,7 @@ impl fmt::Display for Cause {
                 f,
                 "{partitions} partitions for {consumers} consumers: most have one or none, so there is nothing to deal out"
             ),
-            Self::HotPartition { topic, partition, share, share_of_busiest } => write!(
+            Self::HotPartition { topic, partition, share, share_of_busiest, .. } => write!(
                 f,
                 "partition {partition} of topic {topic} carries {:.0} % of the load and {:.0} % of its pod's; whoever reads it is busiest",
                 100.0 * share,
@@ -159,6 +277,21 @@ pub(super) fn advice(cause: &Cause, forecast: Option<&Forecast>) -> Vec<String> 
         Cause::TooFewPartitions { partitions, .. } => alloc::vec![
             "raise the number of partitions to at least twice the number of consumers".to_string(),
             format!("or run fewer than {partitions} consumers"),
+        ],
+        Cause::PoisonRecord { standing, .. } => alloc::vec![
+            match standing.offset {
+                Some(offset) => format!(
+                    "read the record at offset {offset} of partition {} of topic {}; repair what reads it, or move the group past it (kafka-consumer-groups.sh --reset-offsets)",
+                    standing.partition, standing.topic
+                ),
+                None => "read the record at which it stands; repair what reads it, or skip it".to_string(),
+            },
+            "if the record is sound, look for an open transaction (kafka-transactions.sh find-hanging)"
+                .to_string(),
+        ],
+        Cause::HotPartition { behind: Some(_), .. } => alloc::vec![
+            "spread the hot key over more partitions, or make its messages faster to process".to_string(),
+            "more consumers do not help: one partition has one reader".to_string(),
         ],
         Cause::HotPartition { .. } => alloc::vec![
             "spread the hot key over more partitions, or split it in the producer".to_string(),

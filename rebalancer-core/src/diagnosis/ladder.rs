@@ -7,12 +7,15 @@ use libm::sqrt;
 
 use crate::diagnosis::cause::Cause;
 use crate::diagnosis::illness::{IllPod, IllPods, Illness, SICK_RATIO, STALLED_SHARE};
+use crate::diagnosis::named::{hot_by_offsets, ill_cause, poison};
 use crate::diagnosis::replacement::{lasting_spread, noise_of_fall, share_distance};
 use crate::facts::{A_DAY, AssignorChoice, CURES_A_DAY, Fact, Facts, ROTATIONS_A_DAY, replaced};
 use crate::guard::verdict::{Check, Standing, Verdict};
 use crate::input::live_pod::LiveIndex;
 use crate::input::metric::Metric;
+use crate::input::offsets::Offsets;
 use crate::input::partitions::Partitions;
+use crate::input::pod::Load;
 use crate::measure::analysis::Analysis;
 use crate::measure::spread::{Spread, cv, median};
 use crate::trigger::Trigger;
@@ -60,12 +63,19 @@ impl Ladder<'_> {
     /// All steps that apply. Where the rotation replaces a pod that is itself the cause, how the
     /// partitions are dealt does not matter.
     pub fn climb(&self) -> Vec<Answer> {
-        if self.cures() {
-            return alloc::vec![self.data(), self.lastingly_ill(), self.rotation_budget()];
+        if let Some(ill) = self.cured() {
+            let mut answers = alloc::vec![self.data(), self.lastingly_ill()];
+            // What its offsets prove needs no spread to fall.
+            if !is_by_offsets(ill) {
+                answers.push(self.rotation_budget());
+            }
+            return answers;
         }
         let mut answers = alloc::vec![
             self.data(),
             self.lastingly_ill(),
+            self.standing_partitions(),
+            self.poison_record(),
             self.too_few_partitions(),
             self.structure(),
             self.static_identity(),
@@ -99,6 +109,9 @@ impl Ladder<'_> {
             let reason = format!("{contested} partitions have two owners: the group has not settled");
             return hold(Check::Data, Some(contested as f64), Some(0.0), reason, None);
         }
+        if self.facts.offsets.known().is_some_and(Offsets::is_in_rebalance) {
+            return hold(Check::Data, None, None, "the group is in a rebalance", None);
+        }
         if self.facts.partitions.is_failed() {
             return lacks(Check::Data, "the owner of each partition", &self.facts.partitions);
         }
@@ -121,8 +134,8 @@ impl Ladder<'_> {
     }
 
     fn ill_pod(&self) -> Answer {
-        let name = |position: usize| self.analysis.name(position);
-        let Some(&ill) = self.cured().or(self.ill.worst()) else {
+        let found = self.cured().or_else(|| self.ill.pods.iter().find(|ill| self.explains(ill)));
+        let Some(ill) = found else {
             let Some(ratio) = self.ill.worst_ratio else {
                 return unknown(Check::SickPod, "CPU and message rate of at least three pods are not there");
             };
@@ -130,27 +143,68 @@ impl Ladder<'_> {
                 format!("no pod lastingly spends more than {SICK_RATIO} times the others on a message");
             return pass(Check::SickPod, Some(ratio), Some(SICK_RATIO), reason);
         };
-        let (value, limit) = match ill.illness {
-            Illness::Sick { ratio } => (ratio, SICK_RATIO),
-            Illness::Stalled { share } => (share, STALLED_SHARE),
+        let (value, limit) = match &ill.illness {
+            Illness::Sick { ratio } => (Some(*ratio), Some(SICK_RATIO)),
+            Illness::Stalled { share, .. } => (*share, Some(STALLED_SHARE)),
+            Illness::Stuck(standing) => (Some(standing.since.as_secs_f64()), None),
         };
-        let cause = self.ill_cause(ill);
+        let cause = ill_cause(ill, self.analysis);
         if self.cures() {
             let (step, _) = pass(Check::SickPod, value, limit, cause.to_string());
             return (step, Some(cause));
         }
         let reason = format!(
-            "{cause}, but {} is not among the pods to rotate; STRATEGY=replace_outlier replaces it",
-            name(ill.position)
+            "{cause}, but {} is not among the pods to rotate; STRATEGY=by_cause replaces it",
+            self.analysis.name(ill.position)
         );
-        hold(Check::SickPod, Some(value), Some(limit), reason, Some(cause))
+        hold(Check::SickPod, value, limit, reason, Some(cause))
     }
 
-    fn ill_cause(&self, ill: IllPod) -> Cause {
-        let pod = self.analysis.name(ill.position).to_string();
+    /// Whether an ill pod explains why a rotation is asked for. A partition that stands explains lag alone.
+    fn explains(&self, ill: &IllPod) -> bool {
         match ill.illness {
-            Illness::Sick { ratio } => Cause::SickPod { pod, ratio, limit: SICK_RATIO },
-            Illness::Stalled { share } => Cause::StalledPod { pod, share, limit: STALLED_SHARE },
+            Illness::Stuck(_) => self.explains_lag(self.analysis.name(ill.position)),
+            Illness::Sick { .. } | Illness::Stalled { .. } => true,
+        }
+    }
+
+    /// Whether this pod is to be rotated, or lag alone asks for a rotation and this pod has the most.
+    fn explains_lag(&self, name: &str) -> bool {
+        let is_rotated = || self.rotated.iter().any(|position| self.analysis.name(*position) == name);
+        let lag = |position: &usize| self.analysis.load(*position, Metric::Lag).map(Load::value);
+        let most = || {
+            let candidates = self.analysis.candidates().iter();
+            candidates.max_by(|a, b| lag(a).unwrap_or_default().total_cmp(&lag(b).unwrap_or_default()))
+        };
+        let has_most = || most().is_some_and(|position| self.analysis.name(position) == name);
+        is_rotated() || (self.trigger.metrics == [Metric::Lag] && has_most())
+    }
+
+    /// Whether it is known of each partition that stands why it does.
+    fn standing_partitions(&self) -> Answer {
+        let check = Check::StandingPartitions;
+        if self.facts.offsets.known().is_none() {
+            return lacks(check, "the past of the offsets", &self.facts.offsets);
+        }
+        match self.ill.unclear.as_slice() {
+            [] => pass(check, Some(0.0), Some(0.0), "no partition stands for a reason that is not known"),
+            [(standing, why), ..] => unknown(check, format!("{standing}; not called stuck: {why}")),
+        }
+    }
+
+    /// Whether a record that no consumer gets past is why a rotation is asked for.
+    fn poison_record(&self) -> Answer {
+        let check = Check::PoisonRecord;
+        if self.facts.offsets.known().is_none() {
+            return lacks(check, "the past of the offsets", &self.facts.offsets);
+        }
+        let explains = |pod: &Option<String>| pod.as_deref().is_none_or(|pod| self.explains_lag(pod));
+        match self.ill.poisoned.iter().find(|(standing, _)| explains(&standing.pod)) {
+            Some((standing, witness)) => {
+                let cause = poison(standing, witness);
+                hold(check, standing.since.as_secs_f64(), None, cause.to_string(), Some(cause))
+            }
+            None => pass(check, None, None, "no partition stands where an earlier reader stood"),
         }
     }
 
@@ -262,6 +316,11 @@ impl Ladder<'_> {
     /// Whether the hottest partition, or an even share, is already most of the busiest load.
     fn hot_partition(&self) -> Answer {
         let check = Check::HotPartition;
+        if let Some(behind) = self.ill.behind.iter().find(|behind| self.explains_lag(&behind.pod)) {
+            let cause = hot_by_offsets(behind);
+            let read = behind.read_per_second / behind.written_per_second;
+            return hold(check, read, 1.0, cause.to_string(), Some(cause));
+        }
         let Some(partitions) = self.facts.partitions.known() else {
             return lacks(check, "the load of each partition", &self.facts.partitions);
         };
@@ -400,6 +459,15 @@ impl Ladder<'_> {
     }
 }
 
+/// Whether the offsets of its partitions, or its message rate of 0, prove the illness.
+fn is_by_offsets(ill: &IllPod) -> bool {
+    match &ill.illness {
+        Illness::Stuck(_) => true,
+        Illness::Stalled { partitions, .. } => partitions.is_some(),
+        Illness::Sick { .. } => false,
+    }
+}
+
 /// An input is not known: nobody exports it, or a server refused or failed to give it.
 fn lacks<T>(check: Check, what: &str, fact: &Fact<T>) -> Answer {
     let (mut step, cause) = unknown(check, format!("{what} {}", fact.lack()));
@@ -414,6 +482,7 @@ fn hot(partitions: &Partitions, busiest: f64) -> Cause {
         partition: hottest.number,
         share: hottest.load / partitions.total_load(),
         share_of_busiest: (hottest.load / busiest).min(1.0),
+        behind: None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use crate::diagnosis::illness::{IllPod, Illness, SICK_RATIO};
+use crate::diagnosis::illness::{Illness, SICK_RATIO};
 use crate::diagnosis::middle::Middle;
 use crate::diagnosis::stretch::Stretch;
 
@@ -10,9 +10,9 @@ use crate::diagnosis::stretch::Stretch;
 /// spends is the price of being alive.
 const LEAST_RATE_SHARE: f64 = 0.1;
 
-/// The sick pods, the worst first, and the largest ratio of any pod; no ratio where CPU and rate of three
+/// The positions of the sick pods, the worst first, and the largest ratio of any pod; no ratio where CPU and rate of three
 /// pods are not known.
-pub(super) fn sick_pods(stretches: &[Stretch]) -> (Vec<IllPod>, Option<f64>) {
+pub(super) fn sick_pods(stretches: &[Stretch]) -> (Vec<(usize, Illness)>, Option<f64>) {
     let judged: Option<Vec<Judged<'_>>> = stretches.iter().map(Judged::of).collect();
     let Some(judged) = judged else { return (Vec::new(), None) };
     let count = stretches.first().map_or(0, |first| first.cpu.loads.len());
@@ -21,7 +21,7 @@ pub(super) fn sick_pods(stretches: &[Stretch]) -> (Vec<IllPod>, Option<f64>) {
     let worst = ratios.iter().map(|(_, ratio)| *ratio).fold(0.0, f64::max);
     ratios.retain(|(_, ratio)| *ratio > SICK_RATIO);
     ratios.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-    let ill = |(position, ratio)| IllPod { position, illness: Illness::Sick { ratio } };
+    let ill = |(position, ratio)| (position, Illness::Sick { ratio });
     (ratios.into_iter().map(ill).collect(), Some(worst))
 }
 

@@ -2,15 +2,15 @@
 
 use alloc::vec::Vec;
 
-use crate::diagnosis::illness::{IllPod, Illness, STALLED_SHARE};
+use crate::diagnosis::illness::{Illness, STALLED_SHARE};
 use crate::diagnosis::middle::Middle;
 use crate::diagnosis::stretch::{Column, Stretch, known};
 use crate::input::metric::Metric;
 use crate::measure::analysis::Analysis;
 
-/// The pods with more than their share of lag, most first, when lag triggers and they read far less
+/// The positions of the pods with more than their share of lag, most first, when lag triggers and they read far less
 /// than the others.
-pub(super) fn stalled_pods(analysis: &Analysis<'_>, stretches: &[Stretch]) -> Vec<IllPod> {
+pub(super) fn stalled_pods(analysis: &Analysis<'_>, stretches: &[Stretch]) -> Vec<(usize, Illness)> {
     if !analysis.triggered().contains(&Metric::Lag) {
         return Vec::new();
     }
@@ -24,7 +24,9 @@ pub(super) fn stalled_pods(analysis: &Analysis<'_>, stretches: &[Stretch]) -> Ve
         .filter_map(|(position, lag)| Some((position, lag, share_read(position, stretches, &middles)?)));
     let mut stalled: Vec<(usize, f64, f64)> = stalled.collect();
     stalled.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-    let ill = |(position, _, share)| IllPod { position, illness: Illness::Stalled { share } };
+    let ill = |(position, _, share)| {
+        (position, Illness::Stalled { share: Some(share), partitions: None, standing: None })
+    };
     stalled.into_iter().map(ill).collect()
 }
 

@@ -3,6 +3,7 @@
 use alloc::format;
 use core::time::Duration;
 
+use crate::facts::Facts;
 use crate::guard::verdict::{Check, Standing, Verdict};
 use crate::input::live_pod::LivePod;
 
@@ -26,6 +27,10 @@ pub struct ChurnBudget {
 impl ChurnBudget {
     /// A tenth of the pods.
     pub const STANDARD: Self = Self { percent: 10 };
+
+    fn limit(self, pods: usize) -> usize {
+        (pods * self.percent as usize / 100).max(AT_LEAST)
+    }
 }
 
 /// Holds when this rotation would make more pods young than the budget, or than 4 where the budget
@@ -37,7 +42,7 @@ impl ChurnBudget {
 pub fn churn_budget(live: &[LivePod], unlisted: usize, budget: ChurnBudget) -> Verdict {
     let pods = live.len() + unlisted;
     let young = live.iter().filter(|pod| pod.age.is_some_and(|age| age < YOUNG)).count();
-    let limit = (pods * budget.percent as usize / 100).max(AT_LEAST);
+    let limit = budget.limit(pods);
     let after = young + ROTATED;
     Verdict {
         check: Check::ChurnBudget,
@@ -49,4 +54,17 @@ pub fn churn_budget(live: &[LivePod], unlisted: usize, budget: ChurnBudget) -> V
             "{young} of {pods} pods are younger than 6 h, {ROTATED} more make {after}, {limit} are allowed"
         ),
     }
+}
+
+/// As [`churn_budget`], for a pod that is replaced because it is ill: only pods that were replaced for that
+/// within six hours count, as the cluster tells of them. Those that a rollout or a resize brought do not.
+pub fn churn_of_cures(facts: &Facts<'_>, budget: ChurnBudget) -> Verdict {
+    let limit = budget.limit(facts.live.len() + facts.unlisted);
+    let cures = facts.cures.known().into_iter().flatten().filter(|cure| cure.ago < YOUNG).count();
+    let reason = format!(
+        "{cures} pods were replaced as a cure within 6 h, one more makes {}, {limit} are allowed",
+        cures + 1
+    );
+    Verdict::new(Check::ChurnBudget, Standing::held_if(cures + 1 > limit), reason)
+        .with((cures + 1) as f64, limit as f64)
 }

@@ -29,6 +29,8 @@ pub struct GuardSettings {
     pub cooldown: Option<Duration>,
     /// The busiest pod must be this old: a young one was rotated, and it did not help.
     pub futility_age: Option<Duration>,
+    /// An illness must have lasted this long before its pod is replaced alone.
+    pub illness_age: Option<Duration>,
     /// How many young pods there may be.
     pub churn_budget: Option<ChurnBudget>,
     /// Finds one hot pod in a large fleet, to which the spread is blind. Adds a trigger.
@@ -38,13 +40,14 @@ pub struct GuardSettings {
 }
 
 impl GuardSettings {
-    /// `GUARDS=standard`: warm-up 5 min, persistence, cooldown 30 min, futility 180 min, churn
-    /// budget 10 %, no outlier trigger.
+    /// `GUARDS=standard`: warm-up 5 min, persistence, cooldown 30 min, futility 180 min, illness
+    /// 10 min, churn budget 10 %, no outlier trigger.
     pub const STANDARD: Self = Self {
         warm_up: Some(Duration::from_secs(300)),
         persistence: Some(Persistence::STANDARD),
         cooldown: Some(Duration::from_secs(30 * 60)),
         futility_age: Some(Duration::from_secs(180 * 60)),
+        illness_age: Some(Duration::from_secs(10 * 60)),
         churn_budget: Some(ChurnBudget::STANDARD),
         outlier_trigger: None,
         diagnosis: true,
@@ -56,6 +59,7 @@ impl GuardSettings {
         persistence: None,
         cooldown: None,
         futility_age: None,
+        illness_age: None,
         churn_budget: None,
         outlier_trigger: None,
         diagnosis: false,
@@ -70,7 +74,7 @@ impl GuardSettings {
     /// The same guards but for those that look at the past of the pods, for data that hold none.
     #[must_use]
     pub const fn without_past(self) -> Self {
-        Self { persistence: None, outlier_trigger: None, ..self }
+        Self { persistence: None, illness_age: None, outlier_trigger: None, ..self }
     }
 
     /// Checks every number.

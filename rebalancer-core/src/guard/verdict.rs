@@ -22,6 +22,10 @@ pub enum Check {
     Futility,
     /// Guard: not too many pods are young.
     ChurnBudget,
+    /// Guard: the illness of the pod to replace has lasted.
+    IllnessAge,
+    /// Guard: neither the pod nor its partition was cured within a day, and the offset never.
+    CuredBefore,
     /// The strategy found pods to rotate.
     Strategy,
     /// The diagnosis as a whole: a rotation can help.
@@ -30,6 +34,10 @@ pub enum Check {
     Data,
     /// Test: a pod that is itself the cause is among those to rotate.
     SickPod,
+    /// Test: no record, whoever reads it, stops a partition that explains the unevenness.
+    PoisonRecord,
+    /// Test: of each partition that stands it is known why.
+    StandingPartitions,
     /// Test: there are more partitions than consumers.
     PartitionsPerConsumer,
     /// Test: the partitions divide well enough among the consumers.
@@ -59,10 +67,14 @@ impl Check {
             Self::Cooldown => "cooldown",
             Self::Futility => "futility",
             Self::ChurnBudget => "churn_budget",
+            Self::IllnessAge => "illness_age",
+            Self::CuredBefore => "cured_before",
             Self::Strategy => "strategy",
             Self::Diagnosis => "diagnosis",
             Self::Data => "data",
             Self::SickPod => "sick_pod",
+            Self::PoisonRecord => "poison_record",
+            Self::StandingPartitions => "standing_partitions",
             Self::PartitionsPerConsumer => "partitions_per_consumer",
             Self::Structure => "structure",
             Self::StaticIdentity => "static_identity",

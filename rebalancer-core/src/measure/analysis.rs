@@ -222,7 +222,7 @@ impl<'a> Analysis<'a> {
     pub fn target_names(&self) -> Vec<(Role, &'a str)> {
         let positions = self.targets().map(|pair| [pair.busiest, pair.least_busy]);
         let names = positions.into_iter().flatten().map(|position| self.name(position));
-        Role::ALL.into_iter().zip(names).collect()
+        Role::PAIR.into_iter().zip(names).collect()
     }
 
     /// The busiest and the least busy candidate, threshold or not; `None` on insufficient data.

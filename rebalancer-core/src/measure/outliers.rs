@@ -22,17 +22,20 @@ pub enum Role {
     Busiest,
     /// The least busy pod.
     LeastBusy,
+    /// A pod that is replaced alone because it is ill.
+    Ill,
 }
 
 impl Role {
-    /// Both, in the order of eviction.
-    pub const ALL: [Self; 2] = [Self::Busiest, Self::LeastBusy];
+    /// The two of a rotation, in the order of eviction.
+    pub const PAIR: [Self; 2] = [Self::Busiest, Self::LeastBusy];
 
     /// The word used in reports, metrics and messages.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Busiest => "busiest",
             Self::LeastBusy => "least_busy",
+            Self::Ill => "ill",
         }
     }
 }

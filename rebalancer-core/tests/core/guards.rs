@@ -55,7 +55,7 @@ fn asked(
     settings: &GuardSettings,
 ) -> Vec<Verdict> {
     let trigger = trigger(analysis, facts, settings);
-    evaluate(analysis, set_aside, facts, settings, trigger.as_ref())
+    evaluate(analysis, set_aside, facts, settings, trigger.as_ref(), None)
 }
 
 fn names(verdicts: &[Verdict]) -> Vec<&'static str> {
@@ -191,7 +191,7 @@ fn the_outlier_trigger_sees_one_hot_pod_in_a_large_fleet() {
     let trigger = trigger(&analysis, &facts, &on).expect("it is nearly always at three times the median");
     assert_eq!(analysis.name(trigger.targets.busiest), "p07");
     assert_ne!(trigger.targets.busiest, trigger.targets.least_busy);
-    let verdicts = evaluate(&analysis, &joined.set_aside, &facts, &on, Some(&trigger));
+    let verdicts = evaluate(&analysis, &joined.set_aside, &facts, &on, Some(&trigger), None);
     assert!(verdicts.iter().all(|verdict| verdict.standing == Standing::Pass), "{verdicts:#?}");
     facts.past.cpu = Fact::Absent;
     assert_eq!(rebalancer_core::guard::trigger(&analysis, &facts, &on), None, "no history, no trigger");

@@ -19,4 +19,5 @@ mod properties;
 mod recognition;
 mod rotation;
 mod seeds;
+mod standing;
 mod tidy;

@@ -173,6 +173,7 @@ fn event(namespace: &str, request: &ClaimRequest, why: &str, run_id: &str, now: 
         reason: "RotationStarted",
         note: &note,
         is_warning: false,
+        cure: None,
     };
     let mut event = events::event(namespace, &notice, now);
     let whole_seconds = request.valid_for.saturating_add(Duration::from_nanos(999_999_999)).as_secs();

@@ -11,6 +11,7 @@ use rebalancer_core::{ApiFailure, Controller, Target};
 
 use super::answer::Reply;
 use super::cluster::Cluster;
+use super::cures::{StoodAt, mark};
 use super::evict::Effect;
 use super::list::unsendable;
 
@@ -33,6 +34,8 @@ pub struct Notice<'a> {
     pub note: &'a str,
     /// Whether someone should look at it.
     pub is_warning: bool,
+    /// Whether the pod was replaced because it was ill, with the partition that stood in it, if one did.
+    pub cure: Option<Option<StoodAt<'a>>>,
 }
 
 impl Cluster {
@@ -65,7 +68,7 @@ pub(super) fn event(namespace: &str, notice: &Notice<'_>, now: Timestamp) -> Eve
         ..ObjectReference::default()
     };
     let workload = notice.workload;
-    Event {
+    let mut event = Event {
         metadata: ObjectMeta {
             // The server appends to it. It refuses a name with a dot before the end.
             generate_name: Some("pod-rebalancer-".to_owned()),
@@ -82,7 +85,11 @@ pub(super) fn event(namespace: &str, notice: &Notice<'_>, now: Timestamp) -> Eve
         regarding: Some(in_namespace(&workload.kind, &workload.name, &workload.uid)),
         related: notice.pod.map(|pod| in_namespace("Pod", &pod.name, &pod.uid)),
         ..Event::default()
+    };
+    if let Some(stood) = notice.cure {
+        mark(&mut event, workload, stood);
     }
+    event
 }
 
 /// Group and version of the API of a kind, for the kinds that are known.
@@ -125,8 +132,14 @@ mod tests {
             name: "orders".to_owned(),
             uid: "d-1".to_owned(),
         };
-        let notice =
-            Notice { workload: &workload, pod: None, reason: "Rotated", note: "two pods", is_warning: false };
+        let notice = Notice {
+            workload: &workload,
+            pod: None,
+            reason: "Rotated",
+            note: "two pods",
+            is_warning: false,
+            cure: None,
+        };
         // A whole second still needs its six fractional digits.
         let now: Timestamp = "2026-11-23T06:00:16Z".parse().expect("a time");
         let json = serde_json::to_string(&event("shop", &notice, now)).expect("an object");

@@ -6,8 +6,8 @@ use std::rc::Rc;
 
 use jiff::Timestamp;
 use rebalancer_core::{
-    ApiFailure, Budget, Claim, ClaimFate, ClaimRequest, Controller, EvictionRequest, FailureKind, LivePod,
-    Presence, Protection, Target, Workload,
+    ApiFailure, Budget, Claim, ClaimFate, ClaimRequest, Controller, Cure, EvictionRequest, Fact, FailureKind,
+    LivePod, Presence, Protection, Target, Workload,
 };
 
 use super::budgets::Labels;
@@ -53,6 +53,11 @@ impl Cluster {
 }
 
 impl Observer<'_> {
+    /// The pods of `workload` that were replaced as a cure, as far as the cluster still tells.
+    pub fn cures(&self, workload: &Workload) -> Fact<Vec<Cure>> {
+        self.cluster.cures(workload)
+    }
+
     /// Lists the pods of the workload and what their owners say, now.
     ///
     /// # Errors

@@ -95,7 +95,7 @@ fn futile(groups: u64) -> String {
 /// Groups with a pod that spends three times the CPU of the others on a message.
 fn sick(groups: u64) -> String {
     let mut table = String::from(
-        "| group | plain rule: rotations | guards: rotations | guards: cured | spread before → after | `replace_outlier`: pods evicted | cured |\n\
+        "| group | plain rule: rotations | guards: rotations | guards: cured | spread before → after | `by_cause`: pods evicted | cured |\n\
          |---|---|---|---|---|---|---|\n",
     );
     for assignor in [Assignor::Range, Assignor::CooperativeSticky, Assignor::Uniform] {
@@ -113,7 +113,7 @@ fn sick(groups: u64) -> String {
             let plain = outcomes(groups, &shape, Policy::PLAIN);
             let policy = Policy::STANDARD.knowing(Knowledge::Assignor);
             let standard = outcomes(groups, &shape, policy);
-            let alone = outcomes(groups, &shape, policy.with(Strategy::ReplaceOutlier));
+            let alone = outcomes(groups, &shape, policy.with(Strategy::ByCause));
             let evicted = mean(&alone, |outcome| outcome.evictions as f64);
             let cells = [
                 name,
@@ -159,7 +159,7 @@ fn balanced(groups: u64) -> String {
 /// Groups whose rotation deals anew, where it matters which pair is taken.
 fn planned(groups: u64) -> String {
     let mut table = String::from(
-        "| group | spread before | `rotate_outliers`: after | rotations | `planned_pair`: after | rotations |\n|---|---|---|---|---|---|\n",
+        "| group | spread before | `rotate_outliers`: after | rotations | `by_cause`: after | rotations |\n|---|---|---|---|---|---|\n",
     );
     for assignor in [Assignor::CooperativeSticky, Assignor::Uniform] {
         for (partitions, pods, rates, words) in [
@@ -170,7 +170,7 @@ fn planned(groups: u64) -> String {
             let shape = GroupShape { rates, noise: 0.1, ..GroupShape::healthy(assignor, partitions, pods) };
             let policy = Policy::STANDARD.knowing(Knowledge::Partitions);
             let outliers = outcomes(groups, &shape, policy);
-            let pair = outcomes(groups, &shape, policy.with(Strategy::PlannedPair));
+            let pair = outcomes(groups, &shape, policy.with(Strategy::ByCause));
             let left = |outcomes: &[Outcome]| format!("{:.3}", mean(outcomes, |outcome| outcome.cv_after));
             row(
                 &mut table,

@@ -41,8 +41,8 @@ pub struct DecisionArgs {
     /// Weights of the metrics in the score that ranks the pods
     #[arg(long, value_name = "WEIGHTS", env = "SCORE_WEIGHTS", default_value = "cpu=0.4,lag=0.3,rate=0.2,memory=0.1", value_parser = values::weights)]
     pub score_weights: PerMetric<f64>,
-    /// Which pods to evict: `rotate_outliers` the busiest and the least busy one, `planned_pair` the pair
-    /// with the best predicted gain, `replace_outlier` only a sick pod
+    /// Which pods to evict: `rotate_outliers` the busiest and the least busy one, `by_cause` an ill pod alone,
+    /// else the pair with the best predicted gain, else those two
     #[arg(
         long,
         value_name = "STRATEGY",
@@ -77,11 +77,14 @@ fn min_pods(text: &str) -> Result<usize, String> {
 }
 
 fn strategy() -> impl TypedValueParser<Value = Strategy> {
-    let with_dashes = ["rotate-outliers", "planned-pair", "replace-outlier"];
-    let names = Strategy::ALL.map(Strategy::name).into_iter().zip(with_dashes);
-    PossibleValuesParser::new(names.map(|(name, alias)| PossibleValue::new(name).alias(alias))).map(|name| {
+    // Strategies of earlier versions are read, to say what to set.
+    let known = [("rotate_outliers", "rotate-outliers"), ("by_cause", "by-cause")]
+        .map(|(name, alias)| PossibleValue::new(name).alias(alias));
+    let replaced = [("planned_pair", "planned-pair"), ("replace_outlier", "replace-outlier")]
+        .map(|(name, alias)| PossibleValue::new(name).alias(alias).hide(true));
+    PossibleValuesParser::new(known.into_iter().chain(replaced)).try_map(|name| {
         let name = name.to_ascii_lowercase().replace('-', "_");
-        name.parse().expect("the parser lets only known names through")
+        name.parse::<Strategy>()
     })
 }
 

@@ -33,6 +33,9 @@ pub struct GuardArgs {
     /// it off
     #[arg(long, value_name = "DURATION", env = "FUTILITY_AGE", default_value = "180m", value_parser = values::duration_or_off)]
     pub futility_age: Guarded<Duration>,
+    /// Replace an ill pod alone only when its illness has lasted this long; off turns it off
+    #[arg(long, value_name = "DURATION", env = "ILLNESS_AGE", default_value = "10m", value_parser = values::duration_or_off)]
+    pub illness_age: Guarded<Duration>,
     /// Do nothing when more than this share of the pods, and more than 4, would then be younger than
     /// 6 hours; off turns it off
     #[arg(long, value_name = "PERCENT", env = "CHURN_BUDGET", default_value = "10%", value_parser = values::percent_or_off)]

@@ -1,10 +1,12 @@
 //! The decision at one moment, at each of several thresholds.
 
 use anyhow::Context as _;
-use rebalancer_core::{Analysis, Facts, Joined, Metric, Workload};
+use rebalancer_core::{Analysis, Facts, Joined, Metric, Strategy, Workload};
 use rebalancer_io::facts::{FactFinder, Kept};
 
-use crate::pipeline::decide::{Known, Purpose, analyze, conclude, find, living, needs_facts};
+use crate::pipeline::decide::{
+    Known, Purpose, analyze, conclude, find, living, needs_facts, partitions_past,
+};
 use crate::report::backtest::Decision;
 use crate::report::{Kind, Report, WorkloadReport};
 use crate::settings::decision::{DecisionSettings, PLAN_DEADLINE};
@@ -40,7 +42,10 @@ pub fn judge(
     let asks = variants.iter().zip(&analyses).find(|(settings, analysis)| needs_facts(settings, analysis));
     let rollout_age = moment.workload.rollout_age();
     let find = |settings| find(settings, finder, &live, rollout_age, &Kept::All);
-    let facts = asks.map_or_else(|| Facts::new(&live), |(settings, _)| find(settings));
+    let mut facts = asks.map_or_else(|| Facts::new(&live), |(settings, _)| find(settings));
+    if variants.iter().any(|settings| settings.strategy == Strategy::ByCause) {
+        [facts.offsets, facts.offsets_of_day] = partitions_past(finder, &live);
+    }
     let mut decided = Vec::with_capacity(variants.len());
     for ((settings, analysis), own) in variants.iter().zip(&analyses).zip(own) {
         let report = match own.aged(&moment.workload, at) {
@@ -68,6 +73,7 @@ impl Moment {
             asked,
             evaluation_time: Some(self.at().to_string()),
             described: WorkloadReport::default(),
+            cures: None,
             has_past: self.has_past,
         }
     }

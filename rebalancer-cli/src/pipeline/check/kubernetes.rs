@@ -2,7 +2,7 @@
 
 use rebalancer_core::{
     ApiFailure, Budget, Controller, Disturbance, EligibilityRules, EvictionRequest, FailureKind, LivePod,
-    LocalVolume, Method, Objection, OwnerStatus, Protection, Role, Strategy, Target, Workload, disturbances,
+    LocalVolume, Method, Objection, OwnerStatus, Protection, Role, Target, Workload, disturbances,
     objections, remarks, storage_words,
 };
 use rebalancer_io::driver::Look as _;
@@ -38,7 +38,7 @@ pub fn check(live: &Live, decision: &DecisionSettings, args: &CheckArgs) -> (Cat
     settled(&workload, decision, args, &mut category);
     let eligible = eligible(&workload, decision, &mut category);
     local_storage(&workload, &mut category);
-    budgets(&mut observer, &workload, decision, &args.action, &mut category);
+    budgets(&mut observer, &workload, &args.action, &mut category);
     if let (true, Some(pod)) = (permitted.to_end, eligible) {
         try_eviction(&mut observer, pod, &args.action, &mut category);
     }
@@ -285,13 +285,7 @@ fn way_out(objection: &Objection) -> Option<String> {
     }
 }
 
-fn budgets(
-    observer: &mut Observer<'_>,
-    workload: &Workload,
-    decision: &DecisionSettings,
-    action: &ActionArgs,
-    category: &mut Category,
-) {
+fn budgets(observer: &mut Observer<'_>, workload: &Workload, action: &ActionArgs, category: &mut Category) {
     let targets: Vec<Target> = workload.living().map(target).collect();
     let budgets = match observer.list_budgets(&targets) {
         Ok(budgets) => budgets,
@@ -312,10 +306,7 @@ fn budgets(
             "the API server refuses to evict such a pod: let only one selector match it",
         );
     }
-    let at_once = match (action.pacing, decision.strategy) {
-        (PacingChoice::WaitReady, _) | (_, Strategy::ReplaceOutlier) => 1,
-        _ => 2,
-    };
+    let at_once = if action.pacing == PacingChoice::WaitReady { 1 } else { 2 };
     for budget in &budgets {
         judge(budget, targets.len(), at_once, category);
     }

@@ -67,7 +67,7 @@ fn numbers(check: &GuardReport) -> Markup {
     let limit = check.limit.unwrap_or_default();
     let unit = |value: f64| -> String {
         match check.name.as_str() {
-            "cooldown" | "futility" => age(value),
+            "cooldown" | "futility" | "illness_age" | "cured_before" => age(value),
             "coverage" => percent(value),
             // Of the samples of the window; a large fleet has a multiple of the mean instead.
             "persistence" if limit >= 10.0 => format!("{value:.0} %"),

@@ -203,7 +203,7 @@ impl<'a> Plot<'a> {
 
     fn end(&self, name: &str, role: Role) -> Markup {
         let Some(value) = self.pod(name).and_then(|pod| pod.load(self.metric)) else { return html! {} };
-        let is_busiest = role == Role::Busiest;
+        let is_busiest = role != Role::LeastBusy;
         let shape = if is_busiest { "M0-10l9 16h-18z" } else { "M0 10l9-16h-18z" };
         let label = if is_busiest { MIDDLE - 24.0 } else { MIDDLE + 34.0 };
         html! {

@@ -68,6 +68,7 @@ fn verdict(pod: &PodReport) -> String {
     match pod.verdict {
         PodVerdict::Busiest => "▲ busiest".to_owned(),
         PodVerdict::LeastBusy => "▼ least busy".to_owned(),
+        PodVerdict::Ill => "▲ ill".to_owned(),
         _ if !pod.missing.is_empty() => format!("no {}", pod.missing.join(", ")),
         other => other.words().to_owned(),
     }

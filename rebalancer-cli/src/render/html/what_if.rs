@@ -1,6 +1,7 @@
 //! Why the load is uneven, and how even a rotation could make it.
 
 use maud::{Markup, html};
+use rebalancer_core::diagnosis::Remedy;
 
 use super::guards;
 use super::text::{coordinate, sentence};
@@ -14,12 +15,14 @@ pub fn section(report: &Report) -> Markup {
     html! {
         section.panel aria-labelledby="diagnosis" {
             h2 #diagnosis { "Diagnosis" }
-            @if diagnosis.steps.is_empty() {
+            @if diagnosis.is_empty() {
                 p { "Nothing asks for a rotation, so there is nothing to diagnose." }
             } @else {
                 p.evidence { (sentence(&diagnosis.evidence)) }
+                @if diagnosis.remedy != Remedy::None { p { "Remedy: " b { (diagnosis.remedy.words()) } "." } }
+                @if let Some(other) = &report.alternative { p { (other.words()) "." } }
                 @if !diagnosis.notes.is_empty() {
-                    h3 { "What else speaks against it" }
+                    h3 { "What else is known" }
                     ul { @for note in &diagnosis.notes { li { (note) } } }
                 }
                 @if !diagnosis.advice.is_empty() {
@@ -31,10 +34,10 @@ pub fn section(report: &Report) -> Markup {
                 @if let Some(assignor) = &diagnosis.assignor {
                     p.small { "Assignor: " @if diagnosis.assignor_is_a_guess { "looks like " } (assignor) "." }
                 }
-                details {
+                @if !diagnosis.steps.is_empty() { details {
                     summary { "The " (diagnosis.steps.len()) " tests" }
                     (guards::checks(&diagnosis.steps.iter().map(check).collect::<Vec<GuardReport>>()))
-                }
+                } }
             }
         }
     }

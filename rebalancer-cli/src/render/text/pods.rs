@@ -162,7 +162,7 @@ fn row(report: &Report, pod: &PodReport, most: f64, known: &Known, prefix: &str)
 
 const fn style(pod: &PodReport) -> Style {
     match pod.verdict {
-        PodVerdict::Busiest => RED,
+        PodVerdict::Busiest | PodVerdict::Ill => RED,
         PodVerdict::LeastBusy => CYAN,
         _ => PLAIN,
     }
@@ -174,7 +174,7 @@ fn verdict(report: &Report, pod: &PodReport, why: bool) -> String {
         return format!("no {}", pod.missing.join(", "));
     }
     let words = pod.verdict.words();
-    if !matches!(pod.verdict, PodVerdict::Busiest | PodVerdict::LeastBusy) || !why {
+    if !matches!(pod.verdict, PodVerdict::Busiest | PodVerdict::LeastBusy | PodVerdict::Ill) || !why {
         return words.to_owned();
     }
     let evicted = report.rotation.as_ref().is_some_and(|rotation| rotation.deleted.contains(&pod.name));

@@ -2,6 +2,7 @@
 //! is a dry run.
 
 use rebalancer_core::Role;
+use rebalancer_core::diagnosis::Remedy;
 use rebalancer_core::guard::Standing;
 
 use super::screen::{BOLD, Mark, PLAIN, Screen};
@@ -69,13 +70,20 @@ fn by_weight(report: &Report) -> Vec<&GuardReport> {
 
 /// The cause, what would help, and how even the load could be; with `wide` every test too.
 fn write_diagnosis(screen: &mut Screen, report: &Report, wide: bool) {
-    let DiagnosisReport { evidence, steps, notes, advice, assignor, assignor_is_a_guess, spread, .. } =
-        &report.diagnosis;
-    if steps.is_empty() {
+    let DiagnosisReport {
+        evidence, steps, notes, advice, assignor, assignor_is_a_guess, spread, remedy, ..
+    } = &report.diagnosis;
+    if report.diagnosis.is_empty() {
         return;
     }
     screen.blank();
     screen.prose(PLAIN, &format!("Why: {}.", plain(evidence)));
+    if *remedy != Remedy::None {
+        screen.prose(PLAIN, &format!("Remedy: {}.", remedy.words()));
+    }
+    if let Some(other) = &report.alternative {
+        screen.item(Mark::Notice, &plain(&other.words()));
+    }
     for note in notes {
         screen.item(Mark::Notice, &format!("also {}", plain(note)));
     }
@@ -102,7 +110,7 @@ fn write_diagnosis(screen: &mut Screen, report: &Report, wide: bool) {
             &format!("spread of the partitions over the pods: {now} now, {expected}, {best} at best"),
         );
     }
-    if !wide {
+    if !wide || steps.is_empty() {
         return;
     }
     let looks = if *assignor_is_a_guess { "looks like " } else { "" };
@@ -178,6 +186,7 @@ fn targets(targets: &[TargetReport]) -> String {
             let role = match target.role {
                 Role::Busiest => "busiest",
                 Role::LeastBusy => "least busy",
+                Role::Ill => "ill",
             };
             format!("{} ({role})", plain(&target.pod))
         })

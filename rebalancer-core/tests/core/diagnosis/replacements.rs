@@ -211,10 +211,10 @@ fn a_plan_is_held_to_what_it_predicts() {
     let before = [250.0, 70.0, 80.0, 80.0, 80.0, 80.0];
     facts.last_replacement = replaced(Metric::Rate, &before, &[240.0, 90.0, 90.0, 80.0, 70.0, 70.0]);
     assert_eq!(standing(&scene.assess(&facts).diagnosis, "last_replacement"), Standing::Hold);
-    let planned = scene.assess_with(&facts, Strategy::PlannedPair);
+    let planned = scene.assess_with(&facts, Strategy::ByCause);
     assert!(planned.rotation().is_some(), "{planned:#?}");
     facts.last_replacement = replaced(Metric::Rate, &before, &before);
-    let missed = scene.assess_with(&facts, Strategy::PlannedPair);
+    let missed = scene.assess_with(&facts, Strategy::ByCause);
     assert_eq!(missed.rotation(), None, "dealt again as it was: no plan comes true here");
 }
 

@@ -520,6 +520,7 @@ fn every_answer_to_an_event_is_told_apart_and_a_written_one_is_taken() {
         reason: "Rotated",
         note: &"é".repeat(1000),
         is_warning: false,
+        cure: None,
     };
     for (name, expected) in EVENTS {
         let transcript = answer(&server, "POST", "/events", name);

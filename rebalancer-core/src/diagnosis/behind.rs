@@ -1,0 +1,125 @@
+//! Partitions that move, but slower than their end: hot ones, or ones whose messages take long.
+
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use crate::diagnosis::movement::{Movement, movement, steps};
+use crate::facts::Facts;
+use crate::input::offsets::{OffsetKind, Offsets, PartitionPast};
+
+/// The time over which reading is held against writing.
+const LOOKED_AT: Duration = Duration::from_secs(30 * 60);
+
+/// The shortest part of it that tells.
+const LEAST_LOOK: Duration = Duration::from_secs(10 * 60);
+
+/// A partition falls behind when it reads less than this share of what arrives.
+const READ_SHARE: f64 = 0.95;
+
+/// Fewer messages than this behind the end are no backlog: the floor of lag.
+const LEAST_BACKLOG: f64 = 1000.0;
+
+/// When more than this share of the partitions fall behind, there are too few consumers, and no partition
+/// is to blame.
+const MOST_BEHIND: f64 = 0.25;
+
+/// A partition that falls behind while the pod's others keep up.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FallingBehind {
+    /// Its topic.
+    pub topic: String,
+    /// Its number.
+    pub partition: u32,
+    /// The pod that owns it.
+    pub pod: String,
+    /// Messages that wait.
+    pub backlog: f64,
+    /// Messages written a second.
+    pub written_per_second: f64,
+    /// Messages read a second.
+    pub read_per_second: f64,
+    /// Its share of all messages written to the group's partitions, 0 to 1.
+    pub share: f64,
+    /// Its share of those written to the pod's partitions, 0 to 1.
+    pub share_of_pod: f64,
+}
+
+struct Flow<'a> {
+    past: &'a PartitionPast,
+    pod: Option<&'a str>,
+    written: f64,
+    read: f64,
+    backlog: f64,
+    /// Messages that arrive during the longest time between two moves; `None` where it does not move.
+    at_once: Option<f64>,
+}
+
+impl Flow<'_> {
+    /// What arrives between two commits, at the worst of times, is no backlog.
+    fn is_behind(&self) -> bool {
+        let grown = self.written - self.read;
+        self.at_once.is_some_and(|at_once| grown > 2.0 * at_once)
+            && self.read > 0.0
+            && self.read < READ_SHARE * self.written
+            && self.backlog >= LEAST_BACKLOG
+    }
+}
+
+/// The partitions that fall behind, most backlog first; empty where many do.
+pub(super) fn falling_behind(facts: &Facts<'_>) -> Vec<FallingBehind> {
+    let Some(offsets) = facts.offsets.known() else { return Vec::new() };
+    let flows: Vec<(Flow<'_>, f64)> = offsets.partitions().filter_map(|past| flow(past, offsets)).collect();
+    let behind = flows.iter().filter(|(flow, _)| flow.is_behind()).count();
+    if behind as f64 > (MOST_BEHIND * flows.len() as f64).max(1.0) {
+        return Vec::new();
+    }
+    let total: f64 = flows.iter().map(|(flow, _)| flow.written).sum();
+    let described = |(flow, seconds): &(Flow<'_>, f64)| {
+        let pod = flow.pod?;
+        let of_pod = || flows.iter().filter(|(other, _)| other.pod == Some(pod));
+        let is_alone = of_pod().filter(|(other, _)| other.is_behind()).count() == 1;
+        let written: f64 = of_pod().map(|(other, _)| other.written).sum();
+        is_alone.then(|| FallingBehind {
+            topic: flow.past.topic().to_string(),
+            partition: flow.past.number(),
+            pod: pod.to_string(),
+            backlog: flow.backlog,
+            written_per_second: flow.written / seconds,
+            read_per_second: flow.read / seconds,
+            share: flow.written / total,
+            share_of_pod: flow.written / written,
+        })
+    };
+    let mut found: Vec<FallingBehind> =
+        flows.iter().filter(|(flow, _)| flow.is_behind()).filter_map(described).collect();
+    found.sort_by(|a, b| b.backlog.total_cmp(&a.backlog));
+    found
+}
+
+/// What was written to a partition and read of it over the latest part of the past, and how many seconds
+/// that was; `None` where too little is known or an offset went back.
+fn flow<'a>(past: &'a PartitionPast, offsets: &'a Offsets) -> Option<(Flow<'a>, f64)> {
+    let grid = offsets.grid();
+    let (committed, ends) = (past.column(OffsetKind::Committed), past.column(OffsetKind::End));
+    let from = grid.steps.saturating_sub(1 + steps(grid, LOOKED_AT));
+    let known = |step: &usize| {
+        let is_known = |column: &[f64]| column.get(*step).is_some_and(|offset| !offset.is_nan());
+        is_known(committed) && is_known(ends)
+    };
+    let first = (from..grid.steps).find(known)?;
+    let last = (from..grid.steps).rfind(known)?;
+    if last - first < steps(grid, LEAST_LOOK) {
+        return None;
+    }
+    let (written, read) = (ends[last] - ends[first], committed[last] - committed[first]);
+    let backlog = ends[last] - committed[last];
+    let seconds = grid.step.as_secs_f64() * (last - first) as f64;
+    let pod = past.owner().map(|tenure| tenure.pod.as_str());
+    let at_once = match movement(past, grid) {
+        Movement::Moves(moves) => Some(written * moves.longest_wait as f64 / (last - first) as f64),
+        _ => None,
+    };
+    let flow = Flow { past, pod, written, read, backlog, at_once };
+    (written > 0.0 && read >= 0.0).then_some((flow, seconds))
+}

@@ -1,0 +1,248 @@
+//! What one partition does: it moves, nothing is left to read, it stands while messages arrive, or its
+//! numbers do not tell.
+
+use core::time::Duration;
+
+use libm::ceil;
+
+use crate::diagnosis::unclear::Unclear;
+use crate::input::history::Grid;
+use crate::input::offsets::{OffsetKind, PartitionPast, Tenure};
+
+/// A partition that stands for less is on its way: commits, a rebalance and a slow message take so long.
+const LEAST_STAND: Duration = Duration::from_secs(5 * 60);
+
+/// Messages must have arrived within this time for a stand to be one now.
+const LATELY: Duration = Duration::from_secs(10 * 60);
+
+/// An offset whose newest sample is older than this is no longer told.
+const STALE: Duration = Duration::from_secs(3 * 60);
+
+/// Share of the steps of a stand, in percent, at which the committed offset must be known.
+const LEAST_KNOWN: usize = 80;
+
+/// Where nothing but the client tells, a partition must have moved at nearly every step of this time for
+/// its stand not to be a lack of messages, and in at least this share of the steps, in percent.
+const STEADY: Duration = Duration::from_secs(20 * 60);
+const STEADY_SHARE: usize = 95;
+
+/// What a partition does now, by steps of its grid.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Movement {
+    /// Its committed offset moves, or everything is read.
+    Moves(Moves),
+    /// No message arrives, so that nothing could move.
+    Idle,
+    /// Its committed offset stands while messages arrive.
+    Stands(Stand),
+    /// It stands, but something says that it may not.
+    Doubtful(Stand, Unclear),
+    /// Its numbers do not tell.
+    Unclear(Unclear),
+}
+
+/// A partition that moves.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Moves {
+    /// The step of its last move.
+    pub last: usize,
+    /// The longest time that messages waited until it moved, in steps.
+    pub longest_wait: usize,
+}
+
+/// A partition that stands.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Stand {
+    /// The committed offset; the client's lead where nothing else tells.
+    pub offset: f64,
+    /// The first step at which it stood while a message waited.
+    pub from: usize,
+    /// The newest step that tells.
+    pub to: usize,
+    /// Messages that wait; `None` where nothing but the client tells.
+    pub backlog: Option<f64>,
+    /// The longest time that messages waited before, until it moved, in steps.
+    pub longest_wait: usize,
+}
+
+impl Stand {
+    /// How long it has stood, in steps.
+    pub const fn steps(&self) -> usize {
+        self.to - self.from
+    }
+}
+
+/// How many steps of `grid` a time takes, at least one.
+pub(super) fn steps(grid: &Grid, time: Duration) -> usize {
+    let steps = ceil(time.as_secs_f64() / grid.step.as_secs_f64().max(f64::MIN_POSITIVE));
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates")]
+    (steps as usize).max(1)
+}
+
+/// What a partition does.
+pub(super) fn movement(past: &PartitionPast, grid: &Grid) -> Movement {
+    let committed = past.column(OffsetKind::Committed);
+    let Some(to) = newest(committed) else { return by_lead(past, grid) };
+    let ends = past.column(OffsetKind::End);
+    let Some(newest_end) = newest(ends) else { return Movement::Unclear(Unclear::NoEnd) };
+    let (offset, end) = (committed[to], ends[newest_end]);
+    let first = first_of_run(committed, to);
+    let longest_wait = longest_wait(committed, ends);
+    let late = grid.steps.saturating_sub(1 + steps(grid, STALE));
+    if to < late || newest_end < late {
+        let stand = Stand { offset, from: first, to, backlog: None, longest_wait };
+        return Movement::Doubtful(stand, Unclear::Stale);
+    }
+    let moved = |last: usize| match last {
+        0 => Movement::Idle,
+        last => Movement::Moves(Moves { last, longest_wait }),
+    };
+    let Some(from) = (first..=to).find(|step| ends.get(*step).is_some_and(|end| *end > offset)) else {
+        // What is past its end stands only if messages arrive that it would have to read again.
+        let is_past = offset > end && rises(ends, first, newest_end);
+        let stand = Stand { offset, from: first, to, backlog: None, longest_wait };
+        return if is_past { Movement::Doubtful(stand, Unclear::PastTheEnd) } else { moved(first) };
+    };
+    if to - from < steps(grid, LEAST_STAND) {
+        let short = Movement::Unclear(Unclear::Short);
+        return if first > 0 { moved(first) } else { short };
+    }
+    let lately = newest_end.saturating_sub(steps(grid, LATELY)).max(from);
+    if !rises(ends, lately, newest_end) {
+        return Movement::Idle;
+    }
+    let known = committed[from..=to].iter().filter(|offset| !offset.is_nan()).count();
+    let stand = Stand { offset, from, to, backlog: Some(end - offset), longest_wait };
+    match contradiction(past, offset, 100 * known < LEAST_KNOWN * (to - from + 1)) {
+        Some(why) => Movement::Doubtful(stand, why),
+        None => Movement::Stands(stand),
+    }
+}
+
+/// What says that a stand may be none.
+fn contradiction(past: &PartitionPast, offset: f64, has_gaps: bool) -> Option<Unclear> {
+    let falls = |kind: OffsetKind| falls(past.column(kind));
+    if falls(OffsetKind::Committed) || falls(OffsetKind::End) {
+        return Some(Unclear::WentBack);
+    }
+    if past.is_disputed(OffsetKind::Committed) {
+        return Some(Unclear::Disputed);
+    }
+    let start = past.column(OffsetKind::Start);
+    if newest(start).is_some_and(|step| start[step] > offset) {
+        return Some(Unclear::Overtaken);
+    }
+    has_gaps.then_some(Unclear::Gaps)
+}
+
+/// What a partition does by its lead alone: no exporter tells how many messages wait. It stands where it
+/// moved all the time before.
+fn by_lead(past: &PartitionPast, grid: &Grid) -> Movement {
+    let lead = past.column(OffsetKind::Lead);
+    let Some(to) = newest(lead) else { return Movement::Unclear(Unclear::NoCommit) };
+    if to < grid.steps.saturating_sub(1 + steps(grid, STALE)) {
+        return Movement::Unclear(Unclear::Stale);
+    }
+    let from = first_of_run(lead, to);
+    if to - from < steps(grid, LEAST_STAND) {
+        return if from > 0 {
+            Movement::Moves(Moves { last: from, longest_wait: 0 })
+        } else {
+            Movement::Unclear(Unclear::Short)
+        };
+    }
+    let before = &lead[..=from];
+    let moves = before.windows(2).filter(|pair| pair[1] > pair[0]).count();
+    let is_steady = from >= steps(grid, STEADY) && 100 * moves >= STEADY_SHARE * from;
+    if !is_steady {
+        return Movement::Unclear(Unclear::NoEnd);
+    }
+    Movement::Stands(Stand { offset: lead[to], from, to, backlog: None, longest_wait: 0 })
+}
+
+/// The newest step that has a number.
+fn newest(column: &[f64]) -> Option<usize> {
+    column.iter().rposition(|offset| !offset.is_nan())
+}
+
+/// The first step of the equal numbers that end at `to`, gaps included.
+fn first_of_run(column: &[f64], to: usize) -> usize {
+    let differs = |offset: &f64| !offset.is_nan() && *offset != column[to];
+    let before = column[..to].iter().rposition(differs);
+    let first = before.map_or(0, |step| step + 1);
+    (first..=to).find(|step| !column[*step].is_nan()).unwrap_or(to)
+}
+
+/// Whether a number between two steps is larger than one before it.
+fn rises(column: &[f64], from: usize, to: usize) -> bool {
+    let mut known = column.iter().take(to + 1).skip(from).filter(|offset| !offset.is_nan());
+    let Some(first) = known.next() else { return false };
+    known.next_back().is_some_and(|last| last > first)
+}
+
+/// Whether any number is smaller than one before it.
+fn falls(column: &[f64]) -> bool {
+    let mut largest = f64::NEG_INFINITY;
+    column.iter().any(|offset| {
+        let falls = *offset < largest;
+        largest = largest.max(*offset);
+        falls
+    })
+}
+
+/// The longest time that messages waited until the committed offset moved, in steps.
+fn longest_wait(committed: &[f64], ends: &[f64]) -> usize {
+    let (mut stood_at, mut waits_from, mut longest) = (f64::NAN, None, 0);
+    for (step, (offset, end)) in committed.iter().zip(ends).enumerate() {
+        if offset.is_nan() {
+            continue;
+        }
+        if *offset != stood_at {
+            let waited = waits_from.map_or(0, |from| step - from);
+            longest = longest.max(waited);
+            (stood_at, waits_from) = (*offset, None);
+        }
+        if waits_from.is_none() && end > offset {
+            waits_from = Some(step);
+        }
+    }
+    longest
+}
+
+/// Whether the committed offset, or the lead, moved between two steps.
+pub(super) fn moved_between(past: &PartitionPast, from: usize, to: usize) -> bool {
+    let committed = past.column(OffsetKind::Committed);
+    let column = if newest(committed).is_some() { committed } else { past.column(OffsetKind::Lead) };
+    rises(column, from, to)
+}
+
+/// How long ago the committed offset last went on, after a stand, under another owner than it had stood
+/// under, as it does after a cure.
+pub(super) fn went_on_ago(past: &PartitionPast, grid: &Grid) -> Option<Duration> {
+    let (committed, ends) = (past.column(OffsetKind::Committed), past.column(OffsetKind::End));
+    let owner_at = |step: usize| {
+        let at = |tenure: &&Tenure| (tenure.first..=tenure.last).contains(&step);
+        past.owners().iter().rev().find(at)
+    };
+    let (mut stood_at, mut waits_from, mut cured) = (f64::NAN, None, None);
+    for (step, (offset, end)) in committed.iter().zip(ends).enumerate() {
+        if offset.is_nan() {
+            continue;
+        }
+        if *offset != stood_at {
+            let stood = waits_from.filter(|from| step - from >= steps(grid, LEAST_STAND));
+            let owners = stood.map(|from| (owner_at(from), owner_at(step)));
+            if let Some((Some(before), Some(after))) = owners
+                && (&before.pod, &before.uid) != (&after.pod, &after.uid)
+            {
+                cured = Some(step);
+            }
+            (stood_at, waits_from) = (*offset, None);
+        }
+        if waits_from.is_none() && end > offset {
+            waits_from = Some(step);
+        }
+    }
+    let ago = u32::try_from(grid.steps - 1 - cured?).unwrap_or(u32::MAX);
+    Some(grid.step.saturating_mul(ago))
+}

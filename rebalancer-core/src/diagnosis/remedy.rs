@@ -1,0 +1,103 @@
+//! What would help, as one word of data.
+
+use core::fmt;
+
+use crate::diagnosis::cause::Cause;
+
+/// What would help against a cause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub enum Remedy {
+    /// Replace the one pod that is ill.
+    ReplacePod,
+    /// Replace two pods, so that their partitions are dealt anew.
+    RotatePair,
+    /// Spread the key, or the work, of one partition over several.
+    SplitKey,
+    /// Skip or repair the record that stops its readers.
+    SkipRecord,
+    /// Give the topic more partitions.
+    MorePartitions,
+    /// Let the group deal its partitions by another rule.
+    ChangeAssignor,
+    /// Run another number of pods.
+    ChangeReplicas,
+    /// Look again later.
+    Wait,
+    /// Nothing is to be done, or nothing is known to help.
+    #[default]
+    None,
+}
+
+impl Remedy {
+    /// All remedies.
+    pub const ALL: [Self; 9] = [
+        Self::ReplacePod,
+        Self::RotatePair,
+        Self::SplitKey,
+        Self::SkipRecord,
+        Self::MorePartitions,
+        Self::ChangeAssignor,
+        Self::ChangeReplicas,
+        Self::Wait,
+        Self::None,
+    ];
+
+    /// The word of reports and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ReplacePod => "replace_pod",
+            Self::RotatePair => "rotate_pair",
+            Self::SplitKey => "split_key",
+            Self::SkipRecord => "skip_record",
+            Self::MorePartitions => "more_partitions",
+            Self::ChangeAssignor => "change_assignor",
+            Self::ChangeReplicas => "change_replicas",
+            Self::Wait => "wait",
+            Self::None => "none",
+        }
+    }
+
+    /// What to do, for people.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::ReplacePod => "replace the pod",
+            Self::RotatePair => "rotate two pods",
+            Self::SplitKey => "split the key",
+            Self::SkipRecord => "skip or repair the record",
+            Self::MorePartitions => "more partitions",
+            Self::ChangeAssignor => "change the assignor",
+            Self::ChangeReplicas => "change the number of pods",
+            Self::Wait => "wait",
+            Self::None => "none",
+        }
+    }
+}
+
+impl fmt::Display for Remedy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What would help against `cause`. Where it is not known, `asks` tells whether a threshold asks for a
+/// rotation, which may help.
+pub(super) const fn remedy(cause: &Cause, asks: bool) -> Remedy {
+    match cause {
+        Cause::SickPod { .. } | Cause::StalledPod { .. } | Cause::StuckPartition { .. } => Remedy::ReplacePod,
+        Cause::PoisonRecord { .. } => Remedy::SkipRecord,
+        Cause::HotPartition { .. } => Remedy::SplitKey,
+        Cause::TooFewPartitions { .. } => Remedy::MorePartitions,
+        Cause::RankInvariantAssignor { .. } => Remedy::ChangeAssignor,
+        Cause::StructuralImbalance { .. }
+        | Cause::StaticMembership { .. }
+        | Cause::RotationIneffective
+        | Cause::NoGain => Remedy::ChangeReplicas,
+        Cause::UnevenButNoisy => Remedy::Wait,
+        Cause::UnevenDeal => Remedy::RotatePair,
+        Cause::Unknown if asks => Remedy::RotatePair,
+        Cause::Balanced | Cause::NearlyIdle | Cause::Unknown => Remedy::None,
+    }
+}

@@ -1,0 +1,88 @@
+//! Pods that read nothing though partitions are assigned to them, by their own message rate.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use crate::facts::Facts;
+use crate::input::history::STRETCHES;
+use crate::input::metric::Metric;
+use crate::input::offsets::{OffsetKind, Offsets, PartitionPast};
+use crate::input::pod::Load;
+use crate::measure::analysis::Analysis;
+use crate::measure::spread::median;
+
+/// A pod that reads nothing now must have read this share of what the others read, where nothing else tells
+/// that messages arrive for it.
+const READ_BEFORE: f64 = 0.25;
+
+/// A pod that reads nothing, and for how long; `None` where there is no history.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct SilentPod {
+    pub position: usize,
+    pub partitions: usize,
+    pub lasted: Option<Duration>,
+}
+
+/// The pods whose message rate is 0 though partitions are assigned to them, the others read, and messages
+/// arrive for them. The rate tells a stall at once; the client's own lag does not, since it changes only
+/// when the client polls.
+pub(super) fn silent_pods(analysis: &Analysis<'_>, facts: &Facts<'_>) -> Vec<SilentPod> {
+    let Some(assigned) = facts.assigned_partitions.known() else { return Vec::new() };
+    let assigned: BTreeMap<&str, usize> =
+        assigned.iter().map(|(name, count)| (name.as_str(), *count)).collect();
+    let rate = |position: usize| analysis.load(position, Metric::Rate).map(Load::value);
+    let is_silent = |position: &usize| rate(*position) == Some(0.0);
+    let silent: Vec<usize> = analysis.candidates().iter().filter(is_silent).collect();
+    if silent.is_empty() {
+        return Vec::new();
+    }
+    let typical = median(analysis.candidates().iter().filter_map(rate).collect()).unwrap_or_default();
+    let pods = silent.into_iter().filter_map(|position| {
+        let name = analysis.name(position);
+        let partitions = assigned.get(name).copied().filter(|count| *count > 0)?;
+        let arrives = messages_arrive(facts, name).unwrap_or_else(|| has_read(facts, name, typical));
+        let lasted = silence(facts, name);
+        (typical > 0.0 && arrives).then_some(SilentPod { position, partitions, lasted })
+    });
+    pods.collect()
+}
+
+/// Whether the end of a partition of the pod moves and none of its partitions is read, or the end of any
+/// partition where the owners are not known; `None` where no ends are known.
+fn messages_arrive(facts: &Facts<'_>, pod: &str) -> Option<bool> {
+    let offsets = facts.offsets.known()?;
+    let ends_known = offsets.partitions().any(|past| !past.column(OffsetKind::End).is_empty());
+    let owners_known = offsets.partitions().any(|past| past.owner().is_some());
+    let own = || {
+        let is_own = |past: &&PartitionPast| past.owner().is_some_and(|tenure| tenure.pod == pod);
+        offsets.partitions().filter(move |past| !owners_known || is_own(past))
+    };
+    let moves = |past: &PartitionPast, kind| moves_lately(past.column(kind), offsets);
+    let is_read = owners_known && own().any(|past| moves(past, OffsetKind::Committed));
+    ends_known.then(|| !is_read && own().any(|past| moves(past, OffsetKind::End)))
+}
+
+/// Whether an offset moved in the latest sixth of the past.
+fn moves_lately(column: &[f64], offsets: &Offsets) -> bool {
+    let from = offsets.grid().steps - offsets.grid().steps / STRETCHES;
+    let mut known = column.iter().skip(from.saturating_sub(1)).filter(|offset| !offset.is_nan());
+    let Some(first) = known.next() else { return false };
+    known.next_back().is_some_and(|last| last > first)
+}
+
+/// Whether the pod read a fair share in the first stretch in which it read, of which there must be one.
+fn has_read(facts: &Facts<'_>, pod: &str, typical: f64) -> bool {
+    let Some(past) = facts.past.rate.known() else { return false };
+    let means = (0..STRETCHES).filter_map(|stretch| past.mean(pod, stretch..stretch + 1));
+    means.fold(0.0, f64::max) >= READ_BEFORE * typical
+}
+
+/// For how many of the latest stretches the pod has read nothing, as time.
+fn silence(facts: &Facts<'_>, pod: &str) -> Option<Duration> {
+    let past = facts.past.rate.known()?;
+    let reads = |stretch: &usize| past.mean(pod, *stretch..stretch + 1) != Some(0.0);
+    let silent = (0..STRETCHES).rev().take_while(|stretch| !reads(stretch)).count();
+    let grid = past.grid();
+    Some(grid.step.saturating_mul(u32::try_from(silent * grid.steps / STRETCHES).unwrap_or(u32::MAX)))
+}

@@ -1,0 +1,494 @@
+//! Partitions that stand while messages arrive: stuck ones, poisoned ones, and pods all of whose
+//! partitions stand.
+//!
+//! | | committed offset | other partitions of the pod | earlier owner, other group |
+//! |---|---|---|---|
+//! | stuck | stands | move | went past it |
+//! | poisoned | stands | move or stand | stood at the same offset |
+//! | stalled pod | all stand | – | went past them |
+
+use alloc::collections::BTreeMap;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::fmt;
+use core::time::Duration;
+
+use crate::diagnosis::movement::{Movement, Stand, moved_between, movement, steps, went_on_ago};
+use crate::diagnosis::unclear::Unclear;
+use crate::facts::Facts;
+use crate::input::live_pod::LivePod;
+use crate::input::offsets::{Offsets, PartitionPast, Tenure};
+use crate::measure::spread::median;
+use crate::wording::lasting;
+
+/// A pod that has had a partition for less may still be starting.
+const SETTLED: Duration = Duration::from_secs(5 * 60);
+
+/// An earlier owner stood at the same offset when it did for this long: a hand-over takes less.
+const STOOD_BEFORE: Duration = Duration::from_secs(5 * 60);
+
+/// A partition is stuck when it stands for this many times the longest that it, or the pod's other
+/// partitions, waited before going on.
+const OF_RHYTHM: u32 = 3;
+
+/// Stands of this many pods that began together have a common cause outside of them, within so many steps.
+const TOGETHER_PODS: usize = 3;
+const TOGETHER_STEPS: usize = 2;
+
+/// A second group tells a poison record when it has stood at the same offset for this many steps.
+const OTHER_GROUP_STEPS: usize = 2;
+
+/// A partition that stands, with all that is known of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StandingPartition {
+    /// Its topic.
+    pub topic: String,
+    /// Its number.
+    pub partition: u32,
+    /// The committed offset at which it stands; `None` where only the client tells.
+    pub offset: Option<u64>,
+    /// How long it has stood while messages wait; at least, where the history is shorter.
+    pub since: Duration,
+    /// How long of that under the present owner and since that one last started.
+    pub lasted: Duration,
+    /// Messages that wait; `None` where only the client tells.
+    pub backlog: Option<u64>,
+    /// The pod that owns it.
+    pub pod: Option<String>,
+    /// How long ago it last went on under another pod after it had stood, as it does after a cure.
+    pub cured_ago: Option<Duration>,
+    /// How many of the pod's other partitions that get messages move.
+    pub moving: usize,
+    /// How many others there are that get messages.
+    pub others: usize,
+}
+
+/// Who else stood at the same offset, which is why no restart helps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Witness {
+    /// A pod that owned it before.
+    Pod(String),
+    /// An earlier pod, whose name is not known.
+    EarlierPod,
+    /// The same pod, before its containers started again.
+    EarlierStart,
+    /// A second group.
+    Group(String),
+}
+
+/// All that the past of the partitions shows of standing ones.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Standings {
+    /// The stuck ones, most backlog first.
+    pub stuck: Vec<StandingPartition>,
+    /// Those that no restart helps, most backlog first.
+    pub poisoned: Vec<(StandingPartition, Witness)>,
+    /// The pods all of whose partitions stand, with these.
+    pub stalled: BTreeMap<String, Vec<StandingPartition>>,
+    /// Those of which it cannot be told.
+    pub unclear: Vec<(StandingPartition, Unclear)>,
+    /// Whether no partition of the group moves although messages arrive.
+    pub nobody_reads: bool,
+    /// Whether the offsets are of the past, so that nothing is judged by them.
+    pub are_old: bool,
+}
+
+/// One partition with what it does and who owns it.
+struct Track<'a> {
+    past: &'a PartitionPast,
+    movement: Movement,
+    owner: Option<&'a str>,
+    /// The first step at which the owner is known to own it.
+    held_from: Option<usize>,
+}
+
+impl Track<'_> {
+    const fn moves(&self) -> bool {
+        matches!(self.movement, Movement::Moves(_))
+    }
+
+    const fn is_stale(&self) -> bool {
+        matches!(self.movement, Movement::Doubtful(_, Unclear::Stale))
+    }
+
+    const fn stands(&self) -> bool {
+        matches!(self.movement, Movement::Stands(_))
+    }
+}
+
+/// Whoever asks about partitions tells which pods take part, and which of them read messages now.
+pub(super) struct Asked<'a> {
+    pub facts: &'a Facts<'a>,
+    /// Message rate of a pod that takes part; `None` for one that does not.
+    pub rate: &'a dyn Fn(&str) -> Option<Option<f64>>,
+}
+
+/// Judges every partition that stands.
+pub(super) fn standings(asked: &Asked<'_>) -> Standings {
+    let Some(offsets) = asked.facts.offsets.known() else { return Standings::default() };
+    let tracks = tracks(asked.facts, offsets);
+    let judge = Judge { asked, offsets, tracks: &tracks, pods: by_pod(&tracks) };
+    let mut found = Standings::default();
+    let mut stuck: Vec<(usize, StandingPartition)> = Vec::new();
+    let stale = tracks.iter().filter(|track| track.is_stale()).count();
+    found.are_old = are_old(&tracks, stale, asked);
+    for track in &tracks {
+        match track.movement {
+            Movement::Stands(stand) => {
+                let standing = judge.described(track, &stand);
+                match judge.verdict(track, &stand, &standing) {
+                    Verdict::Poisoned(witness) => found.poisoned.push((standing, witness)),
+                    Verdict::Unclear(why) => found.unclear.push((standing, why)),
+                    Verdict::Stuck => stuck.push((stand.from, standing)),
+                    Verdict::WithItsPod(pod) => found.stalled.entry(pod).or_default().push(standing),
+                }
+            }
+            // Of all at once, one sentence tells.
+            Movement::Doubtful(_, Unclear::Stale) if 2 * stale > tracks.len() => {}
+            Movement::Doubtful(stand, why) => found.unclear.push((judge.described(track, &stand), why)),
+            Movement::Moves(_) | Movement::Idle | Movement::Unclear(_) => {}
+        }
+    }
+    found.nobody_reads = tracks.iter().any(Track::stands) && !tracks.iter().any(Track::moves);
+    settle(&mut found, stuck);
+    found
+}
+
+/// Whether the offsets as a whole are of the past: most are no longer told, or none changes though a pod that
+/// takes part reads messages.
+fn are_old(tracks: &[Track<'_>], stale: usize, asked: &Asked<'_>) -> bool {
+    let stands = |track: &Track<'_>| track.is_stale() || matches!(track.movement, Movement::Idle);
+    let reads = |owner: &str| (asked.rate)(owner).flatten().is_some_and(|rate| rate > 0.0);
+    let is_read = || tracks.iter().filter_map(|track| track.owner).any(reads);
+    2 * stale > tracks.len() || (!tracks.is_empty() && tracks.iter().all(stands) && is_read())
+}
+
+/// Takes out what the partitions show together: a poison record that stalls its pod, and stands of several
+/// pods that began together.
+fn settle(found: &mut Standings, stuck: Vec<(usize, StandingPartition)>) {
+    let Standings { stalled, poisoned, unclear, .. } = found;
+    stalled.retain(|pod, _| !poisoned.iter().any(|(of, _)| of.pod.as_deref() == Some(pod)));
+    for (from, standing) in &stuck {
+        let near = stuck.iter().filter(|(other, _)| other.abs_diff(*from) <= TOGETHER_STEPS);
+        let mut pods: Vec<&Option<String>> = near.map(|(_, near)| &near.pod).collect();
+        pods.sort_unstable();
+        pods.dedup();
+        if pods.len() >= TOGETHER_PODS {
+            unclear.push((standing.clone(), Unclear::Together));
+        } else {
+            found.stuck.push(standing.clone());
+        }
+    }
+    let most = |a: &StandingPartition, b: &StandingPartition| {
+        b.backlog.cmp(&a.backlog).then_with(|| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)))
+    };
+    found.stuck.sort_by(most);
+    found.poisoned.sort_by(|(a, _), (b, _)| most(a, b));
+    found.unclear.sort_by(|(a, _), (b, _)| most(a, b));
+}
+
+/// What each partition does, and who owns it: by the past, else as it is known of this moment.
+fn tracks<'a>(facts: &'a Facts<'_>, offsets: &'a Offsets) -> Vec<Track<'a>> {
+    let grid = offsets.grid();
+    let mut now: BTreeMap<(String, u32), &str> = BTreeMap::new();
+    if let Some(partitions) = facts.partitions.known() {
+        for partition in partitions.all() {
+            let owner = partition.owner.and_then(|owner| facts.live.get(owner.0));
+            let topic = partitions.topics()[partition.topic].replace('.', "_");
+            let is_contested = partitions.contested().contains(&(partition.topic, partition.number));
+            if let Some(owner) = owner.filter(|_| !is_contested) {
+                now.insert((topic, partition.number), owner.name.as_str());
+            }
+        }
+    }
+    let late = grid.steps.saturating_sub(1 + steps(grid, SETTLED));
+    let track = |past: &'a PartitionPast| {
+        let tenure = past.owner().filter(|tenure| tenure.last >= late);
+        let key = || (past.topic().replace('.', "_"), past.number());
+        let owner = match tenure {
+            Some(tenure) => Some(tenure.pod.as_str()),
+            None if past.owners().is_empty() => now.get(&key()).copied(),
+            None => None,
+        };
+        let held_from = tenure.map(|tenure| tenure.first);
+        Track { past, movement: movement(past, grid), owner, held_from }
+    };
+    offsets.partitions().map(track).collect()
+}
+
+fn by_pod<'t, 'a>(tracks: &'t [Track<'a>]) -> BTreeMap<&'a str, Vec<&'t Track<'a>>> {
+    let mut pods: BTreeMap<&str, Vec<&Track<'_>>> = BTreeMap::new();
+    for track in tracks {
+        if let Some(owner) = track.owner {
+            pods.entry(owner).or_default().push(track);
+        }
+    }
+    pods
+}
+
+enum Verdict {
+    Poisoned(Witness),
+    Unclear(Unclear),
+    Stuck,
+    /// All partitions of this pod stand.
+    WithItsPod(String),
+}
+
+struct Judge<'a> {
+    asked: &'a Asked<'a>,
+    offsets: &'a Offsets,
+    tracks: &'a [Track<'a>],
+    pods: BTreeMap<&'a str, Vec<&'a Track<'a>>>,
+}
+
+impl Judge<'_> {
+    fn time(&self, steps: usize) -> Duration {
+        self.offsets.grid().step.saturating_mul(u32::try_from(steps).unwrap_or(u32::MAX))
+    }
+
+    fn steps(&self, time: Duration) -> usize {
+        steps(self.offsets.grid(), time)
+    }
+
+    /// The pod's other partitions that get messages.
+    fn others<'s>(&'s self, track: &'s Track<'_>) -> impl Iterator<Item = &'s Track<'s>> {
+        let all = track.owner.and_then(|owner| self.pods.get(owner));
+        let others = all.into_iter().flatten().copied();
+        others.filter(|other| !core::ptr::eq(other.past, track.past) && (other.moves() || other.stands()))
+    }
+
+    fn described(&self, track: &Track<'_>, stand: &Stand) -> StandingPartition {
+        let live = self.asked.facts.live.iter().find(|pod| Some(pod.name.as_str()) == track.owner);
+        let long = self.of_day(track, stand).map(|(day, stand)| {
+            day.grid().step.saturating_mul(u32::try_from(stand.steps()).unwrap_or(u32::MAX))
+        });
+        let since = self.time(stand.steps()).max(long.unwrap_or_default());
+        let held =
+            track.held_from.filter(|first| *first > 0).map(|first| self.time(stand.to.saturating_sub(first)));
+        let warm = live.and_then(LivePod::warm_for);
+        let lasted = [held, warm].into_iter().flatten().fold(since, Duration::min);
+        let (moving, others) = self
+            .others(track)
+            .fold((0, 0), |(moving, all), other| (moving + usize::from(other.moves()), all + 1));
+        StandingPartition {
+            topic: track.past.topic().to_string(),
+            partition: track.past.number(),
+            offset: stand.backlog.map(|_| messages(stand.offset)),
+            since,
+            lasted,
+            backlog: stand.backlog.map(messages),
+            pod: track.owner.map(str::to_string),
+            cured_ago: self.cured_ago(track),
+            moving,
+            others,
+        }
+    }
+
+    /// The same stand in the longer past, where it is known.
+    fn of_day(&self, track: &Track<'_>, stand: &Stand) -> Option<(&Offsets, Stand)> {
+        let day = self.asked.facts.offsets_of_day.known()?;
+        let key = |past: &PartitionPast| (past.topic().replace('.', "_"), past.number());
+        let past = day.partitions().find(|past| key(past) == key(track.past))?;
+        match movement(past, day.grid()) {
+            Movement::Stands(long) if long.offset == stand.offset => Some((day, long)),
+            _ => None,
+        }
+    }
+
+    /// How long ago the partition went on under another owner after it had stood, by the longer past where
+    /// that is known.
+    fn cured_ago(&self, track: &Track<'_>) -> Option<Duration> {
+        let day = self.asked.facts.offsets_of_day.known();
+        let key = |past: &PartitionPast| (past.topic().replace('.', "_"), past.number());
+        let of_day = day.and_then(|day| {
+            let past = day.partitions().find(|past| key(past) == key(track.past))?;
+            went_on_ago(past, day.grid())
+        });
+        went_on_ago(track.past, self.offsets.grid()).or(of_day)
+    }
+
+    fn verdict(&self, track: &Track<'_>, stand: &Stand, standing: &StandingPartition) -> Verdict {
+        if self.offsets.is_in_rebalance() {
+            return Verdict::Unclear(Unclear::Rebalance);
+        }
+        if let Some(group) = self.other_group(track, stand) {
+            return Verdict::Poisoned(Witness::Group(group));
+        }
+        let witness = self.earlier_owner(track, stand, standing);
+        if standing.lasted < SETTLED {
+            return Verdict::Unclear(Unclear::NewOwner);
+        }
+        if let Some(witness) = witness {
+            return Verdict::Poisoned(witness);
+        }
+        if !self.tracks.iter().any(Track::moves) {
+            return Verdict::Unclear(Unclear::WholeGroup);
+        }
+        let Some(pod) = track.owner else { return Verdict::Unclear(Unclear::NoOwner) };
+        let Some(rate) = (self.asked.rate)(pod) else { return Verdict::Unclear(Unclear::OwnerSetAside) };
+        let is_pod = standing.moving == 0;
+        if let Some(why) = self.on_purpose(track, stand, standing, is_pod) {
+            return Verdict::Unclear(why);
+        }
+        match rate {
+            Some(rate) if is_pod && rate > 0.0 => Verdict::Unclear(Unclear::Reads),
+            _ if is_pod => Verdict::WithItsPod(pod.to_string()),
+            _ => Verdict::Stuck,
+        }
+    }
+
+    /// A second group that stands at the same offset.
+    fn other_group(&self, track: &Track<'_>, stand: &Stand) -> Option<String> {
+        stand.backlog?;
+        let same = |since: usize, offset: f64| {
+            offset == stand.offset && stand.to.saturating_sub(since) >= OTHER_GROUP_STEPS
+        };
+        let found = track.past.other_groups().iter().find(|other| same(other.since, other.offset))?;
+        Some(found.group.clone())
+    }
+
+    /// An earlier owner, or the present one before it started, that stood at the same offset.
+    fn earlier_owner(
+        &self,
+        track: &Track<'_>,
+        stand: &Stand,
+        standing: &StandingPartition,
+    ) -> Option<Witness> {
+        let long = self.of_day(track, stand);
+        let tenures = |offsets: &Offsets, past: &PartitionPast, from: usize| {
+            let least = steps(offsets.grid(), STOOD_BEFORE);
+            let owner = past.owner()?;
+            let is_other = |tenure: &&Tenure| {
+                (&tenure.pod, &tenure.uid) != (&owner.pod, &owner.uid)
+                    && tenure.last.saturating_sub(from.max(tenure.first)) >= least
+            };
+            past.owners().iter().rev().find(is_other).map(|tenure| Witness::Pod(tenure.pod.clone()))
+        };
+        let by_day = long.as_ref().and_then(|(day, long)| {
+            let past = day
+                .partitions()
+                .find(|past| past.topic() == track.past.topic() && past.number() == track.past.number())?;
+            tenures(day, past, long.from)
+        });
+        let found = tenures(self.offsets, track.past, stand.from).or(by_day);
+        found.or_else(|| self.earlier_start(track, stand, standing))
+    }
+
+    /// Whether the owner is younger than the stand, and the group was read before it came.
+    fn earlier_start(
+        &self,
+        track: &Track<'_>,
+        stand: &Stand,
+        standing: &StandingPartition,
+    ) -> Option<Witness> {
+        let live = self.asked.facts.live.iter().find(|pod| Some(pod.name.as_str()) == track.owner)?;
+        let warm = live.warm_for()?;
+        if standing.since.saturating_sub(warm) < STOOD_BEFORE {
+            return None;
+        }
+        let born = stand.to.saturating_sub(self.steps(warm));
+        let was_read = self.tracks.iter().any(|other| moved_between(other.past, stand.from, born));
+        // Of the time before the history begins, nothing tells whether the group was read.
+        if !was_read && born > stand.from {
+            return None;
+        }
+        let is_restart = live.age.is_some_and(|age| age > warm + STOOD_BEFORE);
+        Some(if is_restart { Witness::EarlierStart } else { Witness::EarlierPod })
+    }
+
+    /// What looks like a stand and is meant, or has a cause that no pod has.
+    fn on_purpose(
+        &self,
+        track: &Track<'_>,
+        stand: &Stand,
+        standing: &StandingPartition,
+        is_pod: bool,
+    ) -> Option<Unclear> {
+        let topic = track.past.topic().to_lowercase();
+        if ["retry", "delay"].iter().any(|word| topic.contains(word)) {
+            return Some(Unclear::Delayed);
+        }
+        if self.whole_topic_stands(track) {
+            return Some(Unclear::WholeTopic);
+        }
+        let waits = |tracks: &mut dyn Iterator<Item = &Track<'_>>| -> Vec<f64> {
+            let wait = |track: &Track<'_>| match track.movement {
+                Movement::Moves(moves) => Some(moves.longest_wait as f64),
+                _ => None,
+            };
+            tracks.filter_map(wait).collect()
+        };
+        let typical = if is_pod {
+            median(waits(&mut self.tracks.iter()))
+        } else {
+            waits(&mut self.others(track)).into_iter().min_by(f64::total_cmp)
+        };
+        let rhythm = typical.unwrap_or_default().max(stand.longest_wait as f64);
+        let long = self.of_day(track, stand);
+        let of_day = long.map_or(Duration::ZERO, |(day, long)| {
+            day.grid().step.saturating_mul(u32::try_from(long.longest_wait).unwrap_or(u32::MAX))
+        });
+        let rhythm = self.offsets.grid().step.mul_f64(rhythm).max(of_day);
+        (standing.since < rhythm.saturating_mul(OF_RHYTHM)).then_some(Unclear::Rhythm)
+    }
+
+    /// Whether all partitions of a topic that get messages stand, under two pods or more, those aside that
+    /// a record stops.
+    fn whole_topic_stands(&self, track: &Track<'_>) -> bool {
+        let is_stopped = |other: &Track<'_>| match other.movement {
+            Movement::Stands(stand) => {
+                let standing = self.described(other, &stand);
+                self.other_group(other, &stand).is_some()
+                    || self.earlier_owner(other, &stand, &standing).is_some()
+            }
+            _ => false,
+        };
+        let of_topic = || {
+            let active = self.tracks.iter().filter(|other| other.moves() || other.stands());
+            active.filter(|other| other.past.topic() == track.past.topic() && !is_stopped(other))
+        };
+        let elsewhere = of_topic().any(|other| other.owner != track.owner);
+        elsewhere && of_topic().all(Track::stands)
+    }
+}
+
+/// An offset as a whole number of messages.
+fn messages(offset: f64) -> u64 {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates")]
+    let whole = offset as u64;
+    whole
+}
+
+impl StandingPartition {
+    /// Its name, such as `partition 4 of topic orders`.
+    pub fn name(&self) -> String {
+        alloc::format!("partition {} of topic {}", self.partition, self.topic)
+    }
+}
+
+impl fmt::Display for StandingPartition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.name())?;
+        match (self.offset, self.backlog) {
+            (Some(offset), Some(backlog)) => {
+                write!(f, " stands at offset {offset} with {backlog} messages behind it")?
+            }
+            _ => f.write_str(" stands")?,
+        }
+        write!(f, " for {}", lasting(self.since))
+    }
+}
+
+impl fmt::Display for Witness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pod(pod) => write!(f, "pod {pod}, which had it before, stood there too"),
+            Self::EarlierPod => f.write_str("it stood there before its pod was made"),
+            Self::EarlierStart => {
+                f.write_str("it stood there before the containers of its pod started again")
+            }
+            Self::Group(group) => write!(f, "group {group} stands there too"),
+        }
+    }
+}

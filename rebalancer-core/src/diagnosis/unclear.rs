@@ -1,0 +1,85 @@
+//! Why it cannot be told whether a partition that stands is stuck, and what would tell.
+
+use core::fmt;
+
+/// Why a partition that does not move is not called stuck.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Unclear {
+    /// It has not been watched for long enough.
+    Short,
+    /// Its offsets are no longer told.
+    Stale,
+    /// The group has never committed an offset of it.
+    NoCommit,
+    /// Nobody tells its end offset, so that messages may have stopped to arrive.
+    NoEnd,
+    /// Too many steps have no committed offset.
+    Gaps,
+    /// An offset went back.
+    WentBack,
+    /// The committed offset is past the end.
+    PastTheEnd,
+    /// Messages that were never read are deleted.
+    Overtaken,
+    /// Two sources tell different offsets.
+    Disputed,
+    /// The group is in a rebalance.
+    Rebalance,
+    /// No pod is known to own it, or two are.
+    NoOwner,
+    /// Its owner does not take part in the decision.
+    OwnerSetAside,
+    /// Its owner has had it for a short time.
+    NewOwner,
+    /// It, or the pod's other partitions, waited for a third of this time or longer before and went on.
+    Rhythm,
+    /// The name of the topic says that its messages wait on purpose.
+    Delayed,
+    /// All partitions of its topic that get messages stand.
+    WholeTopic,
+    /// Partitions of three pods or more stand since the same time.
+    Together,
+    /// No partition of the group moves.
+    WholeGroup,
+    /// All partitions of the pod stand, but it reads messages.
+    Reads,
+}
+
+impl fmt::Display for Unclear {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Short => "it has been watched for less than 5 minutes",
+            Self::Stale => {
+                "its offsets are no longer told: look at the exporter, and whether the partition has a leader"
+            }
+            Self::NoCommit => "the group has not committed any offset of it",
+            Self::NoEnd => {
+                "nobody tells its end offset, so no message may have arrived; an exporter of offsets would tell"
+            }
+            Self::Gaps => "its committed offset is told too rarely",
+            Self::WentBack => "an offset went back within the last hour: offsets were reset, or the topic made anew",
+            Self::PastTheEnd => "the committed offset is past the end: the topic was made anew, or cut",
+            Self::Overtaken => {
+                "retention has deleted messages that it has not read: a new consumer starts by auto.offset.reset"
+            }
+            Self::Disputed => "two exporters tell different offsets of it",
+            Self::Rebalance => "the group is in a rebalance",
+            Self::NoOwner => "which pod reads it is not known; members told by pod, client id or IP would tell",
+            Self::OwnerSetAside => "the pod that reads it is new or not Ready",
+            Self::NewOwner => "the pod that reads it has had it for less than 5 minutes",
+            Self::Rhythm => {
+                "it, or the other partitions of the pod, waited for a third of this time and went on: long commit intervals, batches or open transactions look like this"
+            }
+            Self::Delayed => "the name of its topic says that messages wait there on purpose",
+            Self::WholeTopic => {
+                "all partitions of its topic stand: it may be paused, or wait for an open transaction (kafka-transactions.sh find-hanging)"
+            }
+            Self::Together => {
+                "partitions of several pods stand since the same time: look at the brokers and for an open transaction (kafka-transactions.sh find-hanging)"
+            }
+            Self::WholeGroup => "no partition of the group moves: nobody reads, or the offsets are old",
+            Self::Reads => "its pod reads messages and commits none: it may commit rarely",
+        })
+    }
+}

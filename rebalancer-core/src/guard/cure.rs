@@ -1,0 +1,83 @@
+//! Guards of a cure: the illness has lasted, and what was cured lately is not cured again.
+
+use alloc::format;
+use alloc::string::String;
+use core::time::Duration;
+
+use crate::diagnosis::illness::{IllPod, Illness};
+use crate::diagnosis::standing::StandingPartition;
+use crate::facts::{A_DAY, Cure, Facts};
+use crate::guard::verdict::{Check, Standing, Verdict};
+use crate::wording::lasting;
+
+/// Holds while the illness is known for less than `limit`, unknown where no history tells. The value is how
+/// long it has lasted, in seconds.
+pub fn illness_age(ill: &IllPod, name: &str, limit: Duration) -> Verdict {
+    let needed = lasting(limit);
+    let Some(lasted) = ill.lasted else {
+        let reason = format!("how long pod {name} has been ill is not known, {needed} are needed");
+        return Verdict::new(Check::IllnessAge, Standing::Unknown, reason).with(None, limit.as_secs_f64());
+    };
+    let reason = format!("pod {name} has been ill for {}, {needed} are needed", lasting(lasted));
+    Verdict::new(Check::IllnessAge, Standing::held_if(lasted < limit), reason)
+        .with(lasted.as_secs_f64(), limit.as_secs_f64())
+}
+
+/// Holds when the pod, or the partition that stands in it, was cured within a day, or that partition at
+/// this very offset ever. A cure that did not help is not tried again.
+///
+/// Earlier cures are known by what the program left in the cluster, and by who owned the partition when it
+/// went on. The value is how long ago the last of them was, in seconds.
+pub fn cured_before(ill: &IllPod, name: &str, facts: &Facts<'_>) -> Verdict {
+    let standing = match &ill.illness {
+        Illness::Stuck(standing) | Illness::Stalled { standing: Some(standing), .. } => Some(standing),
+        Illness::Stalled { standing: None, .. } | Illness::Sick { .. } => None,
+    };
+    let told = facts.cures.known().into_iter().flatten();
+    let by_event = told.filter_map(|cure| Some((cure.ago, same(cure, name, standing)?)));
+    let by_owner = standing.and_then(|standing| {
+        let ago = standing.cured_ago.filter(|ago| *ago < A_DAY)?;
+        Some((ago, format!("{} stood before, until another pod had it", standing.name())))
+    });
+    let limit = Some(A_DAY.as_secs_f64());
+    if let Some((ago, what)) = by_event.chain(by_owner).min_by_key(|(ago, _)| *ago) {
+        let reason = format!("{what}, {} ago; one cure a day is tried", lasting(ago));
+        return Verdict::new(Check::CuredBefore, Standing::Hold, reason).with(ago.as_secs_f64(), limit);
+    }
+    if facts.cures.is_failed() {
+        let reason = format!("what was cured before {}", facts.cures.lack());
+        let verdict = Verdict::new(Check::CuredBefore, Standing::Unknown, reason);
+        return Verdict { failed: true, ..verdict };
+    }
+    Verdict::new(
+        Check::CuredBefore,
+        Standing::Pass,
+        format!("nothing tells of an earlier cure of pod {name}"),
+    )
+}
+
+/// Why an earlier cure forbids another; `None` where it does not.
+fn same(cure: &Cure, name: &str, standing: Option<&StandingPartition>) -> Option<String> {
+    let is_partition = |standing: &&StandingPartition| {
+        let cured = cure.partition.as_ref();
+        cured.is_some_and(|(topic, number)| {
+            (topic.replace('.', "_"), *number) == (standing.topic.replace('.', "_"), standing.partition)
+        })
+    };
+    let partition = standing.filter(is_partition);
+    if let Some(standing) =
+        partition.filter(|standing| cure.offset.is_some() && cure.offset == standing.offset)
+    {
+        return Some(format!(
+            "replacing pod {} did not help: {} stands there again",
+            cure.pod,
+            standing.name()
+        ));
+    }
+    if cure.ago >= A_DAY {
+        return None;
+    }
+    let of_partition = |standing: &StandingPartition| format!("{} was cured", standing.name());
+    let of_pod = (cure.pod == name).then(|| format!("pod {name} was replaced as a cure"));
+    partition.map(of_partition).or(of_pod)
+}
