@@ -94,7 +94,7 @@ impl Client {
 
     /// Number of partitions of each of the group's clients.
     pub(super) fn assigned_to_the_group(&self, settings: &QuerySettings) -> String {
-        of_the_group(settings, |client| {
+        of_pods_in_the_group(self.assigned, settings, |client| {
             let assigned = in_namespace(self.assigned, client, settings);
             fresh(&assigned, &assigned, settings)
         })
@@ -109,7 +109,7 @@ impl Client {
 
     /// As [`Client::owners`], of the partitions that `labels` select.
     pub(super) fn owners_of(&self, labels: &str, settings: &QuerySettings) -> String {
-        let claims = of_the_group(settings, |client| {
+        let claims = of_pods_in_the_group(self.lag, settings, |client| {
             let lag = in_namespace(self.lag, &all_of(&[labels, client]), settings);
             fresh(&format!("{lag} >= -1"), &lag, settings)
         });
@@ -118,7 +118,7 @@ impl Client {
 
     /// How far each client of the group is past the oldest message of the partitions that `labels` select.
     pub(super) fn lead(&self, labels: &str, settings: &QuerySettings) -> String {
-        of_the_group(settings, |client| {
+        of_pods_in_the_group(self.lead, settings, |client| {
             let lead = in_namespace(self.lead, &all_of(&[labels, client]), settings);
             fresh(&lead, &lead, settings)
         })
@@ -127,7 +127,7 @@ impl Client {
     /// A zero for each partition, with the one pod that fetches it for the group and the topic spelled with
     /// underscores. If several pods claim it, the newest claim counts.
     pub(super) fn owner(&self, settings: &QuerySettings) -> String {
-        let claims = of_the_group(settings, |client| {
+        let claims = of_pods_in_the_group(self.lag, settings, |client| {
             one_spelling(OWNER, |topic| {
                 let lag = in_namespace(self.lag, &all_of(&[topic, client]), settings);
                 format!("max by ({OWNER}) ({} and {lag} >= -1)", fresh_times(&lag, settings))
@@ -142,4 +142,9 @@ impl Client {
         let named = format!(r#"label_replace({assigned}, "client_id", "$1", "clientid", "(.+)")"#);
         format!("max by (namespace, pod, client_id) ({named})")
     }
+}
+
+/// What `series` makes of a matcher of the workload's clients that write `metric`: see [`of_the_group`].
+fn of_pods_in_the_group(metric: &str, settings: &QuerySettings, series: impl Fn(&str) -> String) -> String {
+    of_the_group(settings, |client| in_namespace(metric, client, settings), series)
 }

@@ -146,7 +146,8 @@ fn written(settings: &QuerySettings) -> Option<String> {
     let read = KafkaPreset::Kminion.group_lag("", settings).ok()?;
     let written = select("kminion_kafka_topic_partition_high_water_mark", "", settings);
     let rate = fresh(&format!("rate({written}[{}])", duration(settings.window)), &written, settings);
-    let rate = format!("({rate} and on (topic_name) {read})");
+    // Counted by topic, or VictoriaMetrics compares each partition with each.
+    let rate = format!("({rate} and on (topic_name) count by (topic_name) ({read}))");
     Some(format!("max by (topic, partition) ({})", kminion_partitions(&rate)))
 }
 

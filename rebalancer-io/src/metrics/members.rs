@@ -5,13 +5,20 @@ use super::settings::QuerySettings;
 use crate::promql::{literal, regex};
 
 /// What `series` makes of a matcher of clients: of those that name the group if any pod of the workload has one, else
-/// of all.
-pub(super) fn of_the_group(settings: &QuerySettings, series: impl Fn(&str) -> String) -> String {
+/// of all. `selector` makes of a matcher the series that tell whether there is one. (`or on ()` would say it shorter;
+/// `VictoriaMetrics` then compares every series with every other, and 5,000 take minutes.)
+pub(super) fn of_the_group(
+    settings: &QuerySettings,
+    selector: impl Fn(&str) -> String,
+    series: impl Fn(&str) -> String,
+) -> String {
     let Some(group) = &settings.group else { return series("") };
     let clients = literal(&clients(group, settings.pod_pattern.as_deref()));
     // JMX rules write `clientid` too.
-    let named = ["client_id", "clientid"].map(|label| series(&format!("{label}=~\"{clients}\"")));
-    format!("({} or on () {})", named.join(" or "), series(""))
+    let named = ["client_id", "clientid"].map(|label| format!("{label}=~\"{clients}\""));
+    let any = named.each_ref().map(|client| selector(client)).join(" or ");
+    let named = named.each_ref().map(|client| series(client)).join(" or ");
+    format!("({named} or ({} unless on () count({any})))", series(""))
 }
 
 /// Matches the `client.id` of the group's members where it is the one that Kafka makes up: by a number, or by the
@@ -32,16 +39,18 @@ mod tests {
 
     #[test]
     fn without_a_group_every_client_counts() {
-        assert_eq!(of_the_group(&QuerySettings::new("shop"), |client| format!("x{{{client}}}")), "x{}");
+        let settings = QuerySettings::new("shop");
+        assert_eq!(of_the_group(&settings, |_| String::new(), |client| format!("x{{{client}}}")), "x{}");
     }
 
     #[test]
     fn a_client_names_its_group_as_kafka_makes_it_up() {
         let settings = QuerySettings { group: Some("g.1".into()), ..QuerySettings::new("shop") };
         let clients = r"consumer-g\\.1-[0-9]+|g\\.1-[-0-9a-f]+-StreamThread-[0-9]+-consumer";
+        let [id, underscored] = ["client_id", "clientid"].map(|label| format!("{{{label}=~\"{clients}\"}}"));
         assert_eq!(
-            of_the_group(&settings, |client| format!("x{{{client}}}")),
-            format!("(x{{client_id=~\"{clients}\"}} or x{{clientid=~\"{clients}\"}} or on () x{{}})")
+            of_the_group(&settings, |client| format!("y{{{client}}}"), |client| format!("x{{{client}}}")),
+            format!("(x{id} or x{underscored} or (x{{}} unless on () count(y{id} or y{underscored})))")
         );
     }
 

@@ -339,7 +339,9 @@ impl Exporter {
         }
         let (Committed::Offset(read) | Committed::Lag(read)) = self.committed;
         let (offset, read) = (select(metric, &few, settings), select(read, group, settings));
-        format!("({} and on ({}) {read})", fresh(&offset, &offset, settings), self.topic)
+        // Counted by topic, or VictoriaMetrics compares each partition with each.
+        let (offset, topic) = (fresh(&offset, &offset, settings), self.topic);
+        format!("({offset} and on ({topic}) count by ({topic}) ({read}))")
     }
 
     fn placed(&self, series: &str, by_group: bool) -> String {

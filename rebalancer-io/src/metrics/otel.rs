@@ -56,7 +56,7 @@ fn or_idle(expression: &str, settings: &QuerySettings) -> String {
 
 /// Number of partitions of each of the group's clients.
 pub(super) fn assigned(settings: &QuerySettings) -> String {
-    let assigned = of_the_group(settings, |client| {
+    let assigned = of_clients(ASSIGNED, settings, |client| {
         both(ASSIGNED, client, settings, |assigned| fresh(assigned, assigned, settings))
     });
     format!("max by (pod, client_id) ({})", with_pod(&assigned, settings))
@@ -70,7 +70,7 @@ pub(super) fn owners(settings: &QuerySettings) -> String {
 
 /// As [`owners`], of the partitions that `labels` select.
 pub(super) fn owners_of(labels: &str, settings: &QuerySettings) -> String {
-    let claims = of_the_group(settings, |client| {
+    let claims = of_clients(LAG, settings, |client| {
         both(LAG, &all_of(&[labels, client]), settings, |lag| fresh(&format!("{lag} >= -1"), lag, settings))
     });
     format!("0 * max by (pod, topic, partition) ({}) + 1", with_pod(&claims, settings))
@@ -78,10 +78,16 @@ pub(super) fn owners_of(labels: &str, settings: &QuerySettings) -> String {
 
 /// How far each client of the group is past the oldest message of the partitions that `labels` select.
 pub(super) fn lead(labels: &str, settings: &QuerySettings) -> String {
-    let leads = of_the_group(settings, |client| {
+    let leads = of_clients(LEAD, settings, |client| {
         both(LEAD, &all_of(&[labels, client]), settings, |lead| fresh(lead, lead, settings))
     });
     with_pod(&leads, settings)
+}
+
+/// What `series` makes of a matcher of clients that write a metric: see [`of_the_group`]. A dotted label cannot be
+/// matched on every server, so that there all clients count.
+fn of_clients([metric, _]: [&str; 2], settings: &QuerySettings, series: impl Fn(&str) -> String) -> String {
+    of_the_group(settings, |client| with_pod(&select(metric, client, settings), settings), series)
 }
 
 /// The expression that `series` makes of a selector, for both spellings of the metric.
