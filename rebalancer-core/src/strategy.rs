@@ -40,6 +40,7 @@ impl Strategy {
     }
 
     /// The other one, which a report holds this one against.
+    #[must_use]
     pub const fn other(self) -> Self {
         match self {
             Self::RotateOutliers => Self::ByCause,

@@ -1,5 +1,6 @@
 //! Partitions that move, but slower than their end: hot ones, or ones whose messages take long.
 
+use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -75,12 +76,16 @@ pub(super) fn falling_behind(facts: &Facts<'_>) -> Vec<FallingBehind> {
         return Vec::new();
     }
     let total: f64 = flows.iter().map(|(flow, _)| flow.written).sum();
+    let mut pods: BTreeMap<&str, (usize, f64)> = BTreeMap::new();
+    for (flow, _) in &flows {
+        let (behind, written) = pods.entry(flow.pod.unwrap_or_default()).or_default();
+        *behind += usize::from(flow.is_behind());
+        *written += flow.written;
+    }
     let described = |(flow, seconds): &(Flow<'_>, f64)| {
         let pod = flow.pod?;
-        let of_pod = || flows.iter().filter(|(other, _)| other.pod == Some(pod));
-        let is_alone = of_pod().filter(|(other, _)| other.is_behind()).count() == 1;
-        let written: f64 = of_pod().map(|(other, _)| other.written).sum();
-        is_alone.then(|| FallingBehind {
+        let (behind, written) = pods[pod];
+        (behind == 1).then(|| FallingBehind {
             topic: flow.past.topic().to_string(),
             partition: flow.past.number(),
             pod: pod.to_string(),

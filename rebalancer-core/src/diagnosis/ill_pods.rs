@@ -1,5 +1,6 @@
 //! Finds the pods that are themselves the cause of an uneven load, or of a partition that stands.
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -88,8 +89,10 @@ fn standing(analysis: &Analysis<'_>, facts: &Facts<'_>) -> Standings {
     if facts.offsets.known().is_none() {
         return Standings::default();
     }
+    let positions: BTreeMap<&str, usize> =
+        (0..analysis.count()).map(|position| (analysis.name(position), position)).collect();
     let rate = |name: &str| {
-        let position = position(analysis, name)?;
+        let position = *positions.get(name)?;
         Some(analysis.load(position, Metric::Rate).map(Load::value))
     };
     standings(&Asked { facts, rate: &rate })

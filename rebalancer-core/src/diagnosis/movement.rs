@@ -209,11 +209,15 @@ fn longest_wait(committed: &[f64], ends: &[f64]) -> usize {
     longest
 }
 
-/// Whether the committed offset, or the lead, moved between two steps.
-pub(super) fn moved_between(past: &PartitionPast, from: usize, to: usize) -> bool {
+/// Notes the steps at which the committed offset, or the lead, is larger than before.
+pub(super) fn note_moves(past: &PartitionPast, moved: &mut [bool]) {
     let committed = past.column(OffsetKind::Committed);
     let column = if newest(committed).is_some() { committed } else { past.column(OffsetKind::Lead) };
-    rises(column, from, to)
+    let mut before = f64::NAN;
+    for (offset, moved) in column.iter().zip(moved).filter(|(offset, _)| !offset.is_nan()) {
+        *moved |= *offset > before;
+        before = *offset;
+    }
 }
 
 /// How long ago the committed offset last went on, after a stand, under another owner than it had stood

@@ -7,17 +7,18 @@
 //! | poisoned | stands | move or stand | stood at the same offset |
 //! | stalled pod | all stand | – | went past them |
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::cmp::Ordering;
 use core::fmt;
 use core::time::Duration;
 
-use crate::diagnosis::movement::{Movement, Stand, moved_between, movement, steps, went_on_ago};
+use crate::diagnosis::movement::{Movement, Stand, movement, note_moves, steps, went_on_ago};
 use crate::diagnosis::unclear::Unclear;
 use crate::facts::Facts;
 use crate::input::live_pod::LivePod;
-use crate::input::offsets::{Offsets, PartitionPast, Tenure};
+use crate::input::offsets::{Offsets, OtherGroup, PartitionPast, Tenure};
 use crate::measure::spread::median;
 use crate::wording::lasting;
 
@@ -33,7 +34,7 @@ const OF_RHYTHM: u32 = 3;
 
 /// Stands of this many pods that began together have a common cause outside of them, within so many steps.
 const TOGETHER_PODS: usize = 3;
-const TOGETHER_STEPS: usize = 2;
+const TOGETHER_STEPS: u32 = 2;
 
 /// A second group tells a poison record when it has stood at the same offset for this many steps.
 const OTHER_GROUP_STEPS: usize = 2;
@@ -128,9 +129,9 @@ pub(super) struct Asked<'a> {
 pub(super) fn standings(asked: &Asked<'_>) -> Standings {
     let Some(offsets) = asked.facts.offsets.known() else { return Standings::default() };
     let tracks = tracks(asked.facts, offsets);
-    let judge = Judge { asked, offsets, tracks: &tracks, pods: by_pod(&tracks) };
+    let mut judge = Judge::new(asked, offsets, &tracks);
+    judge.paused = judge.topics_that_stand();
     let mut found = Standings::default();
-    let mut stuck: Vec<(usize, StandingPartition)> = Vec::new();
     let stale = tracks.iter().filter(|track| track.is_stale()).count();
     found.are_old = are_old(&tracks, stale, asked);
     for track in &tracks {
@@ -140,7 +141,7 @@ pub(super) fn standings(asked: &Asked<'_>) -> Standings {
                 match judge.verdict(track, &stand, &standing) {
                     Verdict::Poisoned(witness) => found.poisoned.push((standing, witness)),
                     Verdict::Unclear(why) => found.unclear.push((standing, why)),
-                    Verdict::Stuck => stuck.push((stand.from, standing)),
+                    Verdict::Stuck => found.stuck.push(standing),
                     Verdict::WithItsPod(pod) => found.stalled.entry(pod).or_default().push(standing),
                 }
             }
@@ -151,7 +152,7 @@ pub(super) fn standings(asked: &Asked<'_>) -> Standings {
         }
     }
     found.nobody_reads = tracks.iter().any(Track::stands) && !tracks.iter().any(Track::moves);
-    settle(&mut found, stuck);
+    settle(&mut found, offsets.grid().step.saturating_mul(TOGETHER_STEPS));
     found
 }
 
@@ -165,27 +166,41 @@ fn are_old(tracks: &[Track<'_>], stale: usize, asked: &Asked<'_>) -> bool {
 }
 
 /// Takes out what the partitions show together: a poison record that stalls its pod, and stands of several
-/// pods that began together.
-fn settle(found: &mut Standings, stuck: Vec<(usize, StandingPartition)>) {
-    let Standings { stalled, poisoned, unclear, .. } = found;
-    stalled.retain(|pod, _| !poisoned.iter().any(|(of, _)| of.pod.as_deref() == Some(pod)));
-    for (from, standing) in &stuck {
-        let near = stuck.iter().filter(|(other, _)| other.abs_diff(*from) <= TOGETHER_STEPS);
-        let mut pods: Vec<&Option<String>> = near.map(|(_, near)| &near.pod).collect();
+/// pods that began within `near` of each other.
+fn settle(found: &mut Standings, near: Duration) {
+    let poisoned = &found.poisoned;
+    found.stalled.retain(|pod, _| !poisoned.iter().any(|(of, _)| of.pod.as_deref() == Some(pod)));
+    let mut began: Vec<(Duration, Option<String>)> = found
+        .stuck
+        .iter()
+        .chain(found.stalled.values().flatten())
+        .map(|standing| (standing.since, standing.pod.clone()))
+        .collect();
+    began.sort_unstable();
+    let is_common = |standing: &StandingPartition| {
+        let from = began.partition_point(|(since, _)| since.saturating_add(near) < standing.since);
+        let at_once =
+            began[from..].iter().take_while(|(since, _)| *since <= standing.since.saturating_add(near));
+        let mut pods: Vec<&Option<String>> = at_once.map(|(_, pod)| pod).collect();
         pods.sort_unstable();
         pods.dedup();
-        if pods.len() >= TOGETHER_PODS {
-            unclear.push((standing.clone(), Unclear::Together));
-        } else {
-            found.stuck.push(standing.clone());
-        }
-    }
-    let most = |a: &StandingPartition, b: &StandingPartition| {
-        b.backlog.cmp(&a.backlog).then_with(|| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)))
+        pods.len() >= TOGETHER_PODS
     };
-    found.stuck.sort_by(most);
-    found.poisoned.sort_by(|(a, _), (b, _)| most(a, b));
-    found.unclear.sort_by(|(a, _), (b, _)| most(a, b));
+    let (common, stuck): (Vec<_>, Vec<_>) =
+        core::mem::take(&mut found.stuck).into_iter().partition(is_common);
+    let (with_pods, stalled): (BTreeMap<_, _>, BTreeMap<_, _>) = core::mem::take(&mut found.stalled)
+        .into_iter()
+        .partition(|(_, standings): &(String, Vec<StandingPartition>)| standings.iter().any(is_common));
+    (found.stuck, found.stalled) = (stuck, stalled);
+    let common = common.into_iter().chain(with_pods.into_values().flatten());
+    found.unclear.extend(common.map(|standing| (standing, Unclear::Together)));
+    found.stuck.sort_by(by_backlog);
+    found.poisoned.sort_by(|(a, _), (b, _)| by_backlog(a, b));
+    found.unclear.sort_by(|(a, _), (b, _)| by_backlog(a, b));
+}
+
+fn by_backlog(a: &StandingPartition, b: &StandingPartition) -> Ordering {
+    b.backlog.cmp(&a.backlog).then_with(|| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)))
 }
 
 /// What each partition does, and who owns it: by the past, else as it is known of this moment.
@@ -240,9 +255,45 @@ struct Judge<'a> {
     offsets: &'a Offsets,
     tracks: &'a [Track<'a>],
     pods: BTreeMap<&'a str, Vec<&'a Track<'a>>>,
+    live: BTreeMap<&'a str, &'a LivePod>,
+    /// At which steps any partition of the group moved.
+    read_at: Vec<bool>,
+    /// Topics all of whose partitions stand.
+    paused: BTreeSet<&'a str>,
 }
 
-impl Judge<'_> {
+impl<'a> Judge<'a> {
+    fn new(asked: &'a Asked<'a>, offsets: &'a Offsets, tracks: &'a [Track<'a>]) -> Self {
+        let live = asked.facts.live.iter().map(|pod| (pod.name.as_str(), pod)).collect();
+        let mut read_at = alloc::vec![false; offsets.grid().steps];
+        for track in tracks {
+            note_moves(track.past, &mut read_at);
+        }
+        Self { asked, offsets, tracks, pods: by_pod(tracks), live, read_at, paused: BTreeSet::new() }
+    }
+
+    /// The topics all of whose partitions that get messages stand, under two pods or more, those aside that a
+    /// record stops.
+    fn topics_that_stand(&self) -> BTreeSet<&'a str> {
+        let mut topics: BTreeMap<&str, (bool, BTreeSet<Option<&str>>)> = BTreeMap::new();
+        for track in self.tracks.iter().filter(|track| track.moves() || track.stands()) {
+            if !self.is_stopped(track) {
+                let (stands, owners) = topics.entry(track.past.topic()).or_insert((true, BTreeSet::new()));
+                *stands &= track.stands();
+                owners.insert(track.owner);
+            }
+        }
+        topics.retain(|_, (stands, owners)| *stands && owners.len() > 1);
+        topics.into_keys().collect()
+    }
+
+    /// Whether a record stops it.
+    fn is_stopped(&self, track: &Track<'_>) -> bool {
+        let Movement::Stands(stand) = track.movement else { return false };
+        let standing = self.described(track, &stand);
+        other_group(track, &stand).is_some() || self.earlier_owner(track, &stand, &standing).is_some()
+    }
+
     fn time(&self, steps: usize) -> Duration {
         self.offsets.grid().step.saturating_mul(u32::try_from(steps).unwrap_or(u32::MAX))
     }
@@ -259,14 +310,14 @@ impl Judge<'_> {
     }
 
     fn described(&self, track: &Track<'_>, stand: &Stand) -> StandingPartition {
-        let live = self.asked.facts.live.iter().find(|pod| Some(pod.name.as_str()) == track.owner);
+        let live = track.owner.and_then(|owner| self.live.get(owner));
         let long = self.of_day(track, stand).map(|(day, stand)| {
             day.grid().step.saturating_mul(u32::try_from(stand.steps()).unwrap_or(u32::MAX))
         });
         let since = self.time(stand.steps()).max(long.unwrap_or_default());
         let held =
             track.held_from.filter(|first| *first > 0).map(|first| self.time(stand.to.saturating_sub(first)));
-        let warm = live.and_then(LivePod::warm_for);
+        let warm = live.and_then(|pod| pod.warm_for());
         let lasted = [held, warm].into_iter().flatten().fold(since, Duration::min);
         let (moving, others) = self
             .others(track)
@@ -312,7 +363,7 @@ impl Judge<'_> {
         if self.offsets.is_in_rebalance() {
             return Verdict::Unclear(Unclear::Rebalance);
         }
-        if let Some(group) = self.other_group(track, stand) {
+        if let Some(group) = other_group(track, stand) {
             return Verdict::Poisoned(Witness::Group(group));
         }
         let witness = self.earlier_owner(track, stand, standing);
@@ -336,16 +387,6 @@ impl Judge<'_> {
             _ if is_pod => Verdict::WithItsPod(pod.to_string()),
             _ => Verdict::Stuck,
         }
-    }
-
-    /// A second group that stands at the same offset.
-    fn other_group(&self, track: &Track<'_>, stand: &Stand) -> Option<String> {
-        stand.backlog?;
-        let same = |since: usize, offset: f64| {
-            offset == stand.offset && stand.to.saturating_sub(since) >= OTHER_GROUP_STEPS
-        };
-        let found = track.past.other_groups().iter().find(|other| same(other.since, other.offset))?;
-        Some(found.group.clone())
     }
 
     /// An earlier owner, or the present one before it started, that stood at the same offset.
@@ -382,18 +423,18 @@ impl Judge<'_> {
         stand: &Stand,
         standing: &StandingPartition,
     ) -> Option<Witness> {
-        let live = self.asked.facts.live.iter().find(|pod| Some(pod.name.as_str()) == track.owner)?;
+        let live = self.live.get(track.owner?)?;
         let warm = live.warm_for()?;
         if standing.since.saturating_sub(warm) < STOOD_BEFORE {
             return None;
         }
         let born = stand.to.saturating_sub(self.steps(warm));
-        let was_read = self.tracks.iter().any(|other| moved_between(other.past, stand.from, born));
+        let was_read = self.read_at.iter().take(born + 1).skip(stand.from + 1).any(|read| *read);
         // Of the time before the history begins, nothing tells whether the group was read.
         if !was_read && born > stand.from {
             return None;
         }
-        let is_restart = live.age.is_some_and(|age| age > warm + STOOD_BEFORE);
+        let is_restart = live.age.is_some_and(|age| age > warm.saturating_add(STOOD_BEFORE));
         Some(if is_restart { Witness::EarlierStart } else { Witness::EarlierPod })
     }
 
@@ -409,7 +450,7 @@ impl Judge<'_> {
         if ["retry", "delay"].iter().any(|word| topic.contains(word)) {
             return Some(Unclear::Delayed);
         }
-        if self.whole_topic_stands(track) {
+        if self.paused.contains(track.past.topic()) {
             return Some(Unclear::WholeTopic);
         }
         let waits = |tracks: &mut dyn Iterator<Item = &Track<'_>>| -> Vec<f64> {
@@ -432,25 +473,15 @@ impl Judge<'_> {
         let rhythm = self.offsets.grid().step.mul_f64(rhythm).max(of_day);
         (standing.since < rhythm.saturating_mul(OF_RHYTHM)).then_some(Unclear::Rhythm)
     }
+}
 
-    /// Whether all partitions of a topic that get messages stand, under two pods or more, those aside that
-    /// a record stops.
-    fn whole_topic_stands(&self, track: &Track<'_>) -> bool {
-        let is_stopped = |other: &Track<'_>| match other.movement {
-            Movement::Stands(stand) => {
-                let standing = self.described(other, &stand);
-                self.other_group(other, &stand).is_some()
-                    || self.earlier_owner(other, &stand, &standing).is_some()
-            }
-            _ => false,
-        };
-        let of_topic = || {
-            let active = self.tracks.iter().filter(|other| other.moves() || other.stands());
-            active.filter(|other| other.past.topic() == track.past.topic() && !is_stopped(other))
-        };
-        let elsewhere = of_topic().any(|other| other.owner != track.owner);
-        elsewhere && of_topic().all(Track::stands)
-    }
+/// A second group that stands at the same offset.
+fn other_group(track: &Track<'_>, stand: &Stand) -> Option<String> {
+    stand.backlog?;
+    let same = |other: &&OtherGroup| {
+        other.offset == stand.offset && stand.to.saturating_sub(other.since) >= OTHER_GROUP_STEPS
+    };
+    Some(track.past.other_groups().iter().find(same)?.group.clone())
 }
 
 /// An offset as a whole number of messages.
@@ -472,7 +503,7 @@ impl fmt::Display for StandingPartition {
         write!(f, "{}", self.name())?;
         match (self.offset, self.backlog) {
             (Some(offset), Some(backlog)) => {
-                write!(f, " stands at offset {offset} with {backlog} messages behind it")?
+                write!(f, " stands at offset {offset} with {backlog} messages behind it")?;
             }
             _ => f.write_str(" stands")?,
         }

@@ -185,8 +185,11 @@ impl Offsets {
         let samples = timestamps_s.into_iter().map(|timestamp_s| (timestamp_s, 1.0));
         let column = self.column(topic, partition, samples)?;
         let past = self.past(topic, partition)?;
-        let steps = || column.iter().enumerate().filter(|(_, owned)| !owned.is_nan()).map(|(step, _)| step);
-        let (Some(first), Some(last)) = (steps().next(), steps().last()) else { return Ok(()) };
+        let owned = |owned: &f64| !owned.is_nan();
+        let (Some(first), Some(last)) = (column.iter().position(owned), column.iter().rposition(owned))
+        else {
+            return Ok(());
+        };
         let same = |tenure: &&mut Tenure| tenure.pod == pod && tenure.uid.as_deref() == uid;
         if let Some(known) = past.owners.iter_mut().find(same) {
             known.first = known.first.min(first);

@@ -92,6 +92,15 @@ fn partitions_of_three_pods_that_stand_since_one_minute_have_one_cause() {
         healthy(0, if [3, 33, 65].contains(&partition) { step.min(20) } else { step })
     };
     assert!(why_not(&Fleet::new(&committed)).contains("since the same time"));
+    // Three whole pods have one too.
+    let committed = |partition: u32, step: usize| {
+        healthy(0, if [1, 4, 9].contains(&owner(partition)) { step.min(20) } else { step })
+    };
+    let mut fleet = Fleet::new(&committed);
+    for pod in [1, 4, 9] {
+        fleet.set_load(Metric::Rate, pod, 0.0);
+    }
+    assert!(why_not(&fleet).contains("since the same time"), "{}", why_not(&fleet));
     // Of two, each may be stuck: one is cured.
     let committed = |partition: u32, step: usize| {
         healthy(0, if [33, 65].contains(&partition) { step.min(20) } else { step })
