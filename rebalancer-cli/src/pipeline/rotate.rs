@@ -100,10 +100,8 @@ fn tell(
         }
         let (reason, note) = match failed {
             None if evicted => {
-                let remedy = report.diagnosis.remedy;
-                let note =
-                    format!("evicted {} ({}): {}; remedy: {remedy}", target.name, target.role, report.reason);
-                ("Rotated", note)
+                let (Target { name, role, .. }, remedy) = (target, report.diagnosis.remedy);
+                ("Rotated", format!("evicted {name} ({role}): {}; remedy: {remedy}", report.reason))
             }
             Some(why @ Reason::Unresolved { .. }) => {
                 ("RotationUnresolved", format!("{} ({}): {why}", target.name, target.role))

@@ -10,7 +10,7 @@ impl Ended<'_> {
     /// who have the report.
     pub fn log(&self, for_machines: bool) {
         if for_machines {
-            self.log_all();
+            self.log_all(&Facts::of(self));
             return;
         }
         tracing::info!(
@@ -23,7 +23,7 @@ impl Ended<'_> {
         );
     }
 
-    fn log_all(&self) {
+    fn log_all(&self, facts: &Facts<'_>) {
         // `tracing` fixes the level of a line where it is written.
         macro_rules! tell {
             ($level:ident, $facts:ident) => {
@@ -68,7 +68,6 @@ impl Ended<'_> {
                 )
             };
         }
-        let facts = Facts::of(self);
         match self.outcome() {
             Outcome::Failed | Outcome::Partial => tell!(error, facts),
             _ => tell!(info, facts),

@@ -199,10 +199,10 @@ impl Cause {
     }
 }
 
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Cause {
+    /// The sentence about a pod, or a record, that is itself the cause.
+    fn write_illness(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Balanced => f.write_str("the load is balanced"),
             Self::SickPod { pod, ratio, limit } => write!(
                 f,
                 "pod {pod} spends {ratio:.2} times the CPU of the others on a message (> {limit}); replacing it helps"
@@ -228,6 +228,19 @@ impl fmt::Display for Cause {
             Self::PoisonRecord { standing, evidence, .. } => {
                 write!(f, "{standing}, and {evidence}: no restart gets past it")
             }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Balanced => f.write_str("the load is balanced"),
+            Self::SickPod { .. }
+            | Self::StalledPod { .. }
+            | Self::StuckPartition { .. }
+            | Self::PoisonRecord { .. } => self.write_illness(f),
             Self::HotPartition { topic, partition, behind: Some(behind), .. } => write!(
                 f,
                 "partition {partition} of topic {topic} moves, but slower than its end: {:.1} messages a second are written and {:.1} read, and {} wait, while the others of its pod keep up",
@@ -278,17 +291,7 @@ pub(super) fn advice(cause: &Cause, forecast: Option<&Forecast>) -> Vec<String> 
             "raise the number of partitions to at least twice the number of consumers".to_string(),
             format!("or run fewer than {partitions} consumers"),
         ],
-        Cause::PoisonRecord { standing, .. } => alloc::vec![
-            match standing.offset {
-                Some(offset) => format!(
-                    "read the record at offset {offset} of partition {} of topic {}; repair what reads it, or move the group past it (kafka-consumer-groups.sh --reset-offsets)",
-                    standing.partition, standing.topic
-                ),
-                None => "read the record at which it stands; repair what reads it, or skip it".to_string(),
-            },
-            "if the record is sound, look for an open transaction (kafka-transactions.sh find-hanging)"
-                .to_string(),
-        ],
+        Cause::PoisonRecord { standing, .. } => of_poison(standing),
         Cause::HotPartition { behind: Some(_), .. } => alloc::vec![
             "spread the hot key over more partitions, or make its messages faster to process".to_string(),
             "more consumers do not help: one partition has one reader".to_string(),
@@ -328,4 +331,18 @@ pub(super) fn advice(cause: &Cause, forecast: Option<&Forecast>) -> Vec<String> 
         ));
     }
     advice
+}
+
+fn of_poison(standing: &Stands) -> Vec<String> {
+    alloc::vec![
+        match standing.offset {
+            Some(offset) => format!(
+                "read the record at offset {offset} of partition {} of topic {}; repair what reads it, or move the group past it (kafka-consumer-groups.sh --reset-offsets)",
+                standing.partition, standing.topic
+            ),
+            None => "read the record at which it stands; repair what reads it, or skip it".to_string(),
+        },
+        "if the record is sound, look for an open transaction (kafka-transactions.sh find-hanging)"
+            .to_string(),
+    ]
 }

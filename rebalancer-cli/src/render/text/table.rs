@@ -90,25 +90,8 @@ fn write_diagnosis(screen: &mut Screen, report: &Report, wide: bool) {
     for line in advice {
         screen.item(Mark::Advice, &plain(line));
     }
-    if let Some(SpreadReport { now, expected, expected_low, expected_high, unmodelled, best, .. }) = spread {
-        let expected = match (expected, expected_low, expected_high) {
-            (Some(expected), Some(low), Some(high)) if low < high => format!(
-                "{} expected after this rotation ({} to {})",
-                ratio(*expected),
-                ratio(*low),
-                ratio(*high)
-            ),
-            (Some(expected), ..) => format!("{} expected after this rotation", ratio(*expected)),
-            (None, ..) => "not known after this rotation".to_owned(),
-        };
-        if let Some(why) = unmodelled {
-            screen.item(Mark::Notice, &plain(why));
-        }
-        let (now, best) = (ratio(*now), ratio(*best));
-        screen.indented(
-            2,
-            &format!("spread of the partitions over the pods: {now} now, {expected}, {best} at best"),
-        );
+    if let Some(spread) = spread {
+        write_spread(screen, spread);
     }
     if !wide || steps.is_empty() {
         return;
@@ -119,6 +102,26 @@ fn write_diagnosis(screen: &mut Screen, report: &Report, wide: bool) {
     for step in steps {
         screen.item(mark(step.verdict), &format!("{}: {}", step.name, plain(&step.reason)));
     }
+}
+
+/// How even the load could be.
+fn write_spread(screen: &mut Screen, spread: &SpreadReport) {
+    let SpreadReport { now, expected, expected_low, expected_high, unmodelled, best, .. } = spread;
+    let expected = match (expected, expected_low, expected_high) {
+        (Some(expected), Some(low), Some(high)) if low < high => {
+            format!("{} expected after this rotation ({} to {})", ratio(*expected), ratio(*low), ratio(*high))
+        }
+        (Some(expected), ..) => format!("{} expected after this rotation", ratio(*expected)),
+        (None, ..) => "not known after this rotation".to_owned(),
+    };
+    if let Some(why) = unmodelled {
+        screen.item(Mark::Notice, &plain(why));
+    }
+    let (now, best) = (ratio(*now), ratio(*best));
+    screen.indented(
+        2,
+        &format!("spread of the partitions over the pods: {now} now, {expected}, {best} at best"),
+    );
 }
 
 const fn mark(standing: Standing) -> Mark {
