@@ -113,23 +113,24 @@ pub(super) fn movement(past: &PartitionPast, grid: &Grid) -> Movement {
     }
     let known = committed[from..=to].iter().filter(|offset| !offset.is_nan()).count();
     let stand = Stand { offset, from, to, backlog: Some(end - offset), longest_wait };
-    match contradiction(past, offset, 100 * known < LEAST_KNOWN * (to - from + 1)) {
+    match contradiction(past, &stand, 100 * known < LEAST_KNOWN * (to - from + 1)) {
         Some(why) => Movement::Doubtful(stand, why),
         None => Movement::Stands(stand),
     }
 }
 
 /// What says that a stand may be none.
-fn contradiction(past: &PartitionPast, offset: f64, has_gaps: bool) -> Option<Unclear> {
+fn contradiction(past: &PartitionPast, stand: &Stand, has_gaps: bool) -> Option<Unclear> {
     let falls = |kind: OffsetKind| falls(past.column(kind));
     if falls(OffsetKind::Committed) || falls(OffsetKind::End) {
         return Some(Unclear::WentBack);
     }
-    if past.is_disputed(OffsetKind::Committed) {
+    // Two sources that read at different times differ while it moves, and once more when it stops.
+    if past.disputed_at(OffsetKind::Committed).is_some_and(|step| step > stand.from + 1) {
         return Some(Unclear::Disputed);
     }
     let start = past.column(OffsetKind::Start);
-    if newest(start).is_some_and(|step| start[step] > offset) {
+    if newest(start).is_some_and(|step| start[step] > stand.offset) {
         return Some(Unclear::Overtaken);
     }
     has_gaps.then_some(Unclear::Gaps)

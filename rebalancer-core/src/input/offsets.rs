@@ -70,8 +70,8 @@ pub struct PartitionPast {
     number: u32,
     /// A number or NaN for each step; `None` where nothing was told.
     columns: [Option<Box<[f64]>>; OffsetKind::COUNT],
-    /// Two sources told different numbers of one step.
-    disputed: [bool; OffsetKind::COUNT],
+    /// The last step of which two sources told different numbers.
+    disputed: [Option<usize>; OffsetKind::COUNT],
     owners: Vec<Tenure>,
     elsewhere: Vec<OtherGroup>,
 }
@@ -160,8 +160,10 @@ impl Offsets {
         match &mut past.columns[place] {
             None => past.columns[place] = Some(column),
             Some(known) => {
-                for (known, new) in known.iter_mut().zip(column) {
-                    past.disputed[place] |= !known.is_nan() && !new.is_nan() && *known != new;
+                for (step, (known, new)) in known.iter_mut().zip(column).enumerate() {
+                    if !known.is_nan() && !new.is_nan() && *known != new {
+                        past.disputed[place] = past.disputed[place].max(Some(step));
+                    }
                     *known = known.max(new);
                 }
             }
@@ -253,7 +255,7 @@ impl Offsets {
             topic: topic.to_string(),
             number,
             columns: Default::default(),
-            disputed: [false; OffsetKind::COUNT],
+            disputed: [None; OffsetKind::COUNT],
             owners: Vec::new(),
             elsewhere: Vec::new(),
         });
@@ -307,6 +309,11 @@ impl PartitionPast {
 
     /// Whether two sources told different numbers of one step.
     pub const fn is_disputed(&self, kind: OffsetKind) -> bool {
+        self.disputed[kind as usize].is_some()
+    }
+
+    /// The last step of which two sources told different numbers.
+    pub(crate) const fn disputed_at(&self, kind: OffsetKind) -> Option<usize> {
         self.disputed[kind as usize]
     }
 

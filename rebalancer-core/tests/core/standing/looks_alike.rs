@@ -156,6 +156,12 @@ fn two_exporters_that_disagree_tell_nothing() {
     let other = (0..STEPS).map(|step| (60.0 * step as f64, step as f64));
     fleet.offsets.add(OffsetKind::Committed, "orders", 33, other).expect("on the grid");
     assert!(why_not(&fleet).contains("two exporters"), "{}", why_not(&fleet));
+    // Two that agree once it stands were read a moment after each other before.
+    let mut fleet = Fleet::new(&stuck_from(20));
+    let other = (0..STEPS)
+        .map(|step| (60.0 * step as f64, stuck_from(20)(33, step) - f64::from(u32::from(step < 21))));
+    fleet.offsets.add(OffsetKind::Committed, "orders", 33, other).expect("on the grid");
+    assert_eq!(fleet.evicted(&fleet.by_cause()), ["orders-04"]);
 }
 
 #[test]
