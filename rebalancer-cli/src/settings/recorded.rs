@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args as _, Command};
+use rebalancer_core::{Strategy, UnknownStrategy};
 use serde::{Deserialize, Serialize};
 
 use crate::cli::args::DecisionArgs;
@@ -40,7 +41,16 @@ pub fn decision_flags(matches: &ArgMatches) -> BTreeMap<String, String> {
 pub fn flags_to_take_up(recorded: &RecordedSettings, matches: &ArgMatches) -> Vec<String> {
     let untouched = |id: &str| matches!(matches.value_source(id), None | Some(ValueSource::DefaultValue));
     let known = decision_settings().into_iter().filter(|(id, _)| untouched(id));
-    known.filter_map(|(_, flag)| Some(format!("{flag}={}", recorded.decision.get(&flag)?))).collect()
+    let recorded = |flag: &str| Some(in_words_of_now(flag, recorded.decision.get(flag)?));
+    known.filter_map(|(_, flag)| Some(format!("{flag}={}", recorded(&flag)?))).collect()
+}
+
+/// The value of a flag as this version reads it. A strategy of earlier versions has another name now; given
+/// by hand it is refused.
+fn in_words_of_now<'v>(flag: &str, value: &'v str) -> &'v str {
+    let name = value.to_ascii_lowercase().replace('-', "_");
+    let is_replaced = matches!(name.parse(), Err::<Strategy, _>(UnknownStrategy::Replaced { .. }));
+    if flag == "--strategy" && is_replaced { Strategy::ByCause.name() } else { value }
 }
 
 /// Id and flag of each setting of the decision.

@@ -89,6 +89,20 @@ fn a_setting_of_now_wins_over_a_recorded_one() {
 
 /// A workload that live would have been left alone is left alone in the replay too.
 #[test]
+fn a_recording_with_a_strategy_of_earlier_versions_is_read() {
+    let folder = TempDir::new().expect("a folder for temporary files");
+    let recording = fs::read_to_string(root().join(RECORDING)).expect("a recording of the repository");
+    let now = r#""--strategy":"rotate_outliers""#;
+    assert!(recording.contains(now), "the recording has its strategy");
+    for strategy in ["planned_pair", "replace-outlier"] {
+        let file = folder.path().join("old.jsonl");
+        let old = recording.replace(now, &format!(r#""--strategy":"{strategy}""#));
+        fs::write(&file, old).expect("a file in a folder of ours");
+        assert_eq!(replayed(&file, &[], &[])["strategy"], "by_cause", "{strategy}");
+    }
+}
+
+#[test]
 fn the_state_of_the_workload_is_replayed() {
     let folder = TempDir::new().expect("a folder for temporary files");
     let unsettled: [(&str, Fleet); 3] = [
