@@ -87,14 +87,22 @@ fn assert_stopped(seeds: u64, shape: &GroupShape, knowledge: Knowledge) {
     }
 }
 
-/// CPU is noisier than the message rate, and there is nothing else to tell by.
+/// CPU is noisier than the message rate, and there is nothing else to tell by: one group in a hundred may be
+/// rotated a third time.
 #[test]
-fn noise_hides_nothing_from_the_guards_that_know_the_cpu_alone() {
+fn noise_hides_little_from_the_guards_that_know_the_cpu_alone() {
+    let (mut groups, mut thrice) = (0, 0);
     for quiet in futile() {
         for noise in [0.2, 0.3] {
-            assert_stopped(40, &GroupShape { noise, ..quiet.clone() }, Knowledge::Cpu);
+            let shape = GroupShape { noise, ..quiet.clone() };
+            for outcome in outcomes(40, &shape, Policy::STANDARD.knowing(Knowledge::Cpu)) {
+                assert!(outcome.rotations <= 3, "{shape:?}: {outcome:?}");
+                groups += 1;
+                thrice += usize::from(outcome.rotations == 3);
+            }
         }
     }
+    assert!(100 * thrice <= groups, "{thrice} of {groups}");
 }
 
 #[test]
