@@ -182,9 +182,14 @@ impl Assessment {
         self.verdicts().into_iter().filter(|verdict| verdict.standing != Standing::Pass)
     }
 
+    /// Whether the loads say nothing because nobody reads, and the diagnosis is obeyed.
+    pub const fn is_unread(&self) -> bool {
+        self.obeys_diagnosis && self.diagnosis.nobody_reads
+    }
+
     /// The pods to rotate, which is what a run does and a plan shows: `None` unless every verdict is
-    /// a pass. An unknown verdict refuses as one that holds does.
+    /// a pass, and where nobody reads. An unknown verdict refuses as one that holds does.
     pub fn rotation(&self) -> Option<&Selection> {
-        self.selection.as_ref().filter(|_| self.held_by().next().is_none())
+        self.selection.as_ref().filter(|_| !self.is_unread() && self.held_by().next().is_none())
     }
 }

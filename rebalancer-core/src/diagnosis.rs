@@ -14,6 +14,7 @@ use crate::diagnosis::named::{hot_by_offsets, ill_cause, poison};
 use crate::diagnosis::remedy::remedy;
 use crate::facts::Facts;
 use crate::guard::verdict::{Check, Standing, Verdict};
+use crate::input::metric::Metric;
 use crate::kafka::assignor::Assignor;
 use crate::kafka::forecast::Forecast;
 use crate::measure::analysis::{Analysis, Finding};
@@ -68,6 +69,8 @@ pub struct Diagnosis {
     pub forecast: Option<Forecast>,
     /// What the past of the partitions shows beside the cause, a sentence each.
     pub remarks: Vec<String>,
+    /// Whether messages arrive and no pod reads any of them: an outage, which says nothing of how the load is dealt.
+    pub nobody_reads: bool,
 }
 
 /// Finds the cause of an uneven load and asks whether rotating the selected pods can help.
@@ -132,7 +135,19 @@ pub fn diagnose(
     let of_cause = |(_, named): &&Answer| named.as_ref() == Some(&cause);
     let decided_by = answers.iter().find(of_cause).map(|(step, _)| step.check);
     let steps = answers.into_iter().map(|(step, _)| step).collect();
-    Diagnosis { cause, decided_by, steps, remedy, advice, assignor, assignor_is_a_guess, forecast, remarks }
+    let nobody_reads = nobody_reads(analysis, ill);
+    Diagnosis {
+        cause,
+        decided_by,
+        steps,
+        remedy,
+        advice,
+        assignor,
+        assignor_is_a_guess,
+        forecast,
+        remarks,
+        nobody_reads,
+    }
 }
 
 /// The diagnosis where nothing asks for a rotation: a partition that stands, or falls behind, need not move
@@ -150,6 +165,7 @@ fn unasked(analysis: &Analysis<'_>, facts: &Facts<'_>, ill: &IllPods) -> Diagnos
         remedy: remedy(&cause, false),
         advice: advice(&cause, None),
         remarks: remarks(ill, &cause),
+        nobody_reads: nobody_reads(analysis, ill),
         cause,
         decided_by: None,
         steps: Vec::new(),
@@ -157,6 +173,13 @@ fn unasked(analysis: &Analysis<'_>, facts: &Facts<'_>, ill: &IllPods) -> Diagnos
         assignor_is_a_guess: facts.assignor_is_a_guess(),
         forecast: None,
     }
+}
+
+/// Whether no partition moves, no pod reads as far as its rate tells, and neither one pod nor one record is to blame.
+fn nobody_reads(analysis: &Analysis<'_>, ill: &IllPods) -> bool {
+    let rates = (0..analysis.count()).filter_map(|position| analysis.load(position, Metric::Rate));
+    let reads = rates.into_iter().any(|rate| rate.value() > 0.0);
+    ill.nobody_reads && !reads && ill.pods.is_empty() && ill.poisoned.is_empty()
 }
 
 /// What the past of the partitions shows beside the cause: other records that stop a partition, and

@@ -97,6 +97,10 @@ pub fn build(
 }
 
 fn outcome(analysis: &Analysis<'_>, assessment: &Assessment, context: &Context) -> (Outcome, String) {
+    if assessment.is_unread() {
+        let why = "nobody reads: messages arrive and no partition of the group moves";
+        return (Outcome::InsufficientData, why.to_owned());
+    }
     let Some(trigger) = &assessment.trigger else {
         let insufficient = analysis.finding() == Finding::InsufficientData;
         let outcome = if insufficient { Outcome::InsufficientData } else { Outcome::Balanced };

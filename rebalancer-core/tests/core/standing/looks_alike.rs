@@ -183,6 +183,24 @@ fn an_exporter_that_stops_tells_nothing() {
     assert!(why_not(&fleet).contains("nobody reads"), "{}", why_not(&fleet));
 }
 
+/// An outage is no even load, and no uneven one.
+#[test]
+fn where_nobody_reads_the_loads_say_nothing() {
+    let committed = |_: u32, step: usize| healthy(0, step.min(20));
+    let mut fleet = Fleet::new(&committed);
+    (0..PODS).for_each(|pod| fleet.set_load(Metric::Rate, pod, 0.0));
+    fleet.set_load(Metric::Cpu, 3, 9.0);
+    for strategy in [Strategy::RotateOutliers, Strategy::ByCause] {
+        let assessment = fleet.assess(&fleet.facts(), strategy);
+        assert!(assessment.is_unread() && assessment.rotation().is_none(), "{:?}", assessment.diagnosis);
+    }
+    // A pod that reads is told apart from an exporter that shows old commits, one pod that stands from a group.
+    fleet.set_load(Metric::Rate, 3, 100.0);
+    assert!(!fleet.assess(&fleet.facts(), Strategy::ByCause).is_unread());
+    let fleet = Fleet::new(&stuck_from(20));
+    assert!(!fleet.assess(&fleet.facts(), Strategy::ByCause).is_unread());
+}
+
 #[test]
 fn a_group_in_rebalance_is_left_alone() {
     let mut fleet = Fleet::new(&stuck_from(20));
