@@ -73,6 +73,9 @@ pub struct PodLoads {
     pub partitions: u32,
     /// Share of its messages that come from the first of its partitions; the others share the rest.
     pub first_share: f64,
+    /// Since when the first of its partitions stands though messages arrive; where any pod of a fleet has
+    /// one, the end offsets of all partitions are exported too.
+    pub stuck: Option<Duration>,
 }
 
 /// A workload's pods with their loads.
@@ -114,6 +117,7 @@ impl Fleet {
                 rate: Some(Level::from(400.0 * wiggle)),
                 partitions: 3,
                 first_share: 1.0 / 3.0,
+                stuck: None,
             }
         });
         Self {
@@ -185,6 +189,9 @@ impl Fleet {
             let mut all = self.container_series(pod, position, &clock);
             all.extend(self.kafka_series(pod, position, &clock));
             all.extend(Self::exporter_series(pod, position, &clock));
+            if self.pods.iter().any(|pod| pod.stuck.is_some()) {
+                all.extend(Self::end_offsets(pod, position, &clock));
+            }
             all
         })
     }
@@ -308,7 +315,11 @@ impl Fleet {
                 all.push(Series {
                     name: "kafka_consumergroup_current_offset",
                     labels: labels.clone(),
-                    samples: clock.counter(|from_s, to_s| share * rate.sum(from_s, to_s)),
+                    samples: clock.counter(|from_s, to_s| {
+                        let stands_s =
+                            pod.stuck.filter(|_| partition == 0).map_or(to_s, |ago| ago.as_secs_f64());
+                        share * rate.sum(from_s, to_s.max(stands_s).min(from_s))
+                    }),
                 });
             }
             if let Some(lag) = &pod.lag {
@@ -317,6 +328,33 @@ impl Fleet {
             }
         }
         all
+    }
+}
+
+impl Fleet {
+    /// The end offset of each partition of a pod, ten messages ahead of what is read.
+    fn end_offsets(pod: &PodLoads, position: usize, clock: &Clock) -> Vec<Series> {
+        let Some(rate) = &pod.rate else { return Vec::new() };
+        let end = |partition: u32| {
+            let number = position * pod.partitions as usize + partition as usize;
+            let share = 1.0 / f64::from(pod.partitions);
+            let ahead = |(time_ms, offset): (i64, f64)| (time_ms, offset + 10.0);
+            Series {
+                name: "kafka_topic_partition_current_offset",
+                labels: vec![
+                    ("instance", "10.244.9.9:9308".to_owned()),
+                    ("job", "kafka-exporter".to_owned()),
+                    ("partition", number.to_string()),
+                    ("topic", "orders".to_owned()),
+                ],
+                samples: clock
+                    .counter(|from_s, to_s| share * rate.sum(from_s, to_s))
+                    .into_iter()
+                    .map(ahead)
+                    .collect(),
+            }
+        };
+        (0..pod.partitions).map(end).collect()
     }
 }
 

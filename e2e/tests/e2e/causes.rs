@@ -13,6 +13,7 @@ const CASE: usize = 7;
 
 on_each_metric_server!(
     a_sick_pod_is_rotated_away,
+    the_owner_of_a_stuck_partition_is_replaced_alone,
     a_hot_partition_is_left_alone,
     noise_is_left_alone,
     an_idle_fleet_is_left_alone,
@@ -34,6 +35,26 @@ fn a_sick_pod_is_rotated_away(release: Release) {
     assert_eq!(report["rotation"]["deleted"].as_array().map(Vec::len), Some(2), "{run}");
     assert!(report["guards"].as_array().is_some_and(|guards| guards.len() == 8), "{run}");
     assert!(!cluster.pods().iter().any(|pod| pod.name == fleet.pods[CASE].name), "{run}");
+}
+
+/// One of the partitions of a healthy pod stands since half an hour; no spread shows it.
+fn the_owner_of_a_stuck_partition_is_replaced_alone(release: Release) {
+    let mut fleet = fleet();
+    fleet.pods[CASE].stuck = Some(Duration::from_secs(30 * 60));
+    let cluster = cluster(&fleet);
+    let server = MetricServer::start(release, &fleet, &[]);
+    let settings =
+        [("METRICS_PRESET", "kafka-exporter"), ("KAFKA_GROUP", "orders"), ("STRATEGY", "by_cause")];
+    let run = run(&fleet, &server, &cluster, &settings);
+    let report = run.json();
+    assert_eq!(report["outcome"], "rotated", "{run}");
+    assert_eq!(report["should_rebalance"], false, "{run}");
+    assert_eq!(report["rotation"]["deleted"], json!([fleet.pods[CASE].name]), "{run}");
+    let cause = &report["diagnosis"]["cause"];
+    assert_eq!(cause["code"], "stuck_partition", "{run}");
+    assert_eq!((&cause["topic"], &cause["partition"]), (&json!("orders"), &json!(3 * CASE)), "{run}");
+    assert_eq!(report["diagnosis"]["remedy"], "replace_pod", "{run}");
+    assert_eq!(report["alternative"]["pods"], json!([]), "the plain rule would do nothing: {run}");
 }
 
 /// One partition that carries five times what whole pods do, under an assignor that deals blocks.
