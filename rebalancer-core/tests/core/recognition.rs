@@ -46,7 +46,7 @@ fn a_search_for_an_order_that_is_not_there_ends() {
 
 #[test]
 fn a_guess_says_so_and_advises_no_change_to_what_the_group_may_have() {
-    let live: Vec<LivePod> = (0..4).map(|pod| LivePod::assumed(&format!("pod-{pod:02}"))).collect();
+    let live: Vec<LivePod> = (0..4).map(|pod| LivePod::assumed(format!("pod-{pod:02}"))).collect();
     let mut facts = Facts::new(&live);
     facts.partitions = Fact::Known(owned(&[("orders", "abcdabcdabcd")], 4));
     assert_eq!((facts.known_assignor(), facts.assignor_is_a_guess()), (Some(Assignor::RoundRobin), true));
