@@ -363,6 +363,34 @@ pub struct PodReport {
 }
 
 impl PodReport {
+    /// A pod of which nothing else is known.
+    pub fn new(name: &str, verdict: PodVerdict) -> Self {
+        Self {
+            name: name.to_owned(),
+            cpu_usage: None,
+            memory_usage: None,
+            kafka_lag: None,
+            message_rate: None,
+            composite_score: None,
+            verdict,
+            age_seconds: None,
+            node: None,
+            missing: Vec::new(),
+        }
+    }
+
+    /// The same pod with these loads.
+    #[must_use]
+    pub fn with_loads(self, load: impl Fn(Metric) -> Option<f64>) -> Self {
+        Self {
+            cpu_usage: load(Metric::Cpu),
+            memory_usage: load(Metric::Memory),
+            kafka_lag: load(Metric::Lag),
+            message_rate: load(Metric::Rate),
+            ..self
+        }
+    }
+
     /// The load of a metric; `None` is missing.
     pub const fn load(&self, metric: Metric) -> Option<f64> {
         match metric {

@@ -206,14 +206,11 @@ fn pods(
     let judged = (0..analysis.count()).map(|position| {
         let name = analysis.name(position);
         let load = |metric| analysis.load(position, metric).map(Load::value);
+        let row = PodReport::new(name, verdict(analysis, picked, position)).with_loads(load);
         known(PodReport {
-            cpu_usage: load(Metric::Cpu),
-            memory_usage: load(Metric::Memory),
-            kafka_lag: load(Metric::Lag),
-            message_rate: load(Metric::Rate),
             composite_score: analysis.score(position),
             missing: analysis.lacks(position).into_iter().map(|metric| metric.name().to_owned()).collect(),
-            ..row(name, verdict(analysis, picked, position))
+            ..row
         })
     });
     let set_aside = joined.set_aside.iter().map(|pod| {
@@ -223,27 +220,11 @@ fn pods(
             SetAsideReason::NotReady => PodVerdict::NotReady,
             SetAsideReason::WarmingUp => PodVerdict::WarmingUp,
         };
-        known(row(&pod.pod, verdict))
+        known(PodReport::new(&pod.pod, verdict))
     });
     let mut pods: Vec<PodReport> = judged.chain(set_aside).collect();
     pods.sort_by(|a, b| a.name.cmp(&b.name));
     pods
-}
-
-/// A pod of which nothing is known.
-fn row(name: &str, verdict: PodVerdict) -> PodReport {
-    PodReport {
-        name: name.to_owned(),
-        cpu_usage: None,
-        memory_usage: None,
-        kafka_lag: None,
-        message_rate: None,
-        composite_score: None,
-        verdict,
-        age_seconds: None,
-        node: None,
-        missing: Vec::new(),
-    }
 }
 
 fn verdict(analysis: &Analysis<'_>, picked: &[TargetReport], position: usize) -> PodVerdict {

@@ -34,12 +34,7 @@ pub struct DecisionSettings {
 
 impl From<&DecisionArgs> for DecisionSettings {
     fn from(args: &DecisionArgs) -> Self {
-        let floors = PerMetric {
-            cpu: args.cpu_floor,
-            memory: args.memory_floor,
-            lag: args.lag_floor,
-            rate: args.rate_floor,
-        };
+        let floors = args.floors();
         let guarded = args.guards == GuardMode::Standard;
         let thresholds = Thresholds {
             cpu: args.cpu_variance_threshold,

@@ -69,6 +69,18 @@ pub struct DecisionArgs {
     pub limits: GuardArgs,
 }
 
+impl DecisionArgs {
+    /// The floor of each metric, in its unit.
+    pub const fn floors(&self) -> PerMetric<f64> {
+        PerMetric {
+            cpu: self.cpu_floor,
+            memory: self.memory_floor,
+            lag: self.lag_floor,
+            rate: self.rate_floor,
+        }
+    }
+}
+
 fn min_pods(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(count) if count >= 2 => Ok(count),

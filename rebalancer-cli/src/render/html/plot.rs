@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 use maud::{Markup, html};
 use rebalancer_core::Metric;
 
-use super::text::{coordinate, title};
+use super::text::coordinate;
+use crate::format::metric::{short, title, with_unit};
 use crate::format::names::shared_prefix;
-use crate::format::number::{ratio, short, with_unit};
+use crate::format::number::ratio;
 use crate::format::text::spaced;
 use crate::report::{PodReport, Report, StatisticsReport};
 use rebalancer_core::Role;

@@ -4,7 +4,8 @@ use maud::{Markup, html};
 use rebalancer_core::Metric;
 
 use super::text::coordinate;
-use crate::format::number::{age, ratio, short};
+use crate::format::metric::{heading, short};
+use crate::format::number::{age, ratio};
 use crate::report::{PodReport, PodVerdict, Report};
 
 /// Most rows of the busiest pods, of the least busy ones, and of those that were not compared: a
@@ -71,15 +72,6 @@ fn verdict(pod: &PodReport) -> String {
         PodVerdict::Ill => "▲ ill".to_owned(),
         _ if !pod.missing.is_empty() => format!("no {}", pod.missing.join(", ")),
         other => other.words().to_owned(),
-    }
-}
-
-const fn heading(metric: Metric) -> &'static str {
-    match metric {
-        Metric::Cpu => "CPU, cores",
-        Metric::Memory => "Memory",
-        Metric::Lag => "Lag, msgs",
-        Metric::Rate => "Rate, msgs/s",
     }
 }
 

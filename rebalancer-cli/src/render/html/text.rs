@@ -1,6 +1,5 @@
 //! Texts and numbers as a page shows them.
 
-use rebalancer_core::Metric;
 use serde_json::Value;
 
 use crate::format::text::masked;
@@ -20,16 +19,6 @@ pub fn cleaned(value: &Value) -> Value {
 /// A number with at most one decimal place, for coordinates.
 pub fn coordinate(value: f64) -> f64 {
     (value * 10.0).round() / 10.0
-}
-
-/// What a metric is called.
-pub const fn title(metric: Metric) -> &'static str {
-    match metric {
-        Metric::Cpu => "CPU",
-        Metric::Memory => "Memory",
-        Metric::Lag => "Kafka lag",
-        Metric::Rate => "Message rate",
-    }
 }
 
 /// Words of the report as a sentence.

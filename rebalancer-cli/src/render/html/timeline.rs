@@ -6,7 +6,8 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 use maud::{Markup, html};
 
-use super::text::{coordinate, title};
+use super::text::coordinate;
+use crate::format::metric::title;
 use crate::format::number::ratio;
 use crate::format::text::spaced;
 use rebalancer_core::Metric;

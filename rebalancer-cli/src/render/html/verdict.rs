@@ -4,8 +4,9 @@ use maud::{Markup, html};
 use rebalancer_core::Metric;
 use rebalancer_core::guard::Standing;
 
-use super::text::{sentence as in_a_sentence, title};
-use crate::format::number::{ratio, with_unit};
+use super::text::sentence as in_a_sentence;
+use crate::format::metric::{title, with_unit};
+use crate::format::number::ratio;
 use crate::format::text::{count, spaced};
 use crate::report::rotation::RotationReport;
 use crate::report::{CoverageReport, Kind, Outcome, Report, StatisticsReport, TargetReport, WorkloadReport};

@@ -7,8 +7,9 @@ use rebalancer_core::Metric;
 use super::bar::bar;
 use super::screen::{CYAN, PLAIN, RED, Screen};
 use super::sheet::{Sheet, right};
+use crate::format::metric::{column, short};
 use crate::format::names::{Naming, shared_prefix};
-use crate::format::number::{age, ratio, short, times};
+use crate::format::number::{age, ratio, times};
 use crate::format::text::plain;
 use crate::report::{Outcome, PodReport, PodVerdict, Report};
 
@@ -112,12 +113,7 @@ fn host(node: &str) -> &str {
 fn sheet(report: &Report, shown: &Shown<'_>, known: &Known, prefix: &str) -> Sheet {
     let form = known.form;
     let mut header = vec!["POD"];
-    header.extend(form.metrics.iter().map(|metric| match metric {
-        Metric::Cpu => "CPU",
-        Metric::Memory => "MEMORY",
-        Metric::Lag => "LAG",
-        Metric::Rate => "RATE",
-    }));
+    header.extend(form.metrics.iter().copied().map(column));
     if form.score {
         header.push("SCORE");
     }

@@ -5,8 +5,9 @@ use rebalancer_core::Metric;
 
 use super::screen::{PLAIN, Screen, YELLOW};
 use super::sheet::{Sheet, right};
+use crate::format::metric::{short, with_unit};
 use crate::format::names::Naming;
-use crate::format::number::{ratio, short, times, with_unit};
+use crate::format::number::{ratio, times};
 use crate::report::{CoverageReport, PodReport, Report, StatisticsReport};
 
 /// What a form of the table shows.

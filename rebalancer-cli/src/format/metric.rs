@@ -1,0 +1,88 @@
+//! How each metric is shown: its titles, and how its loads are written.
+
+use rebalancer_core::Metric;
+
+use super::number::{bytes, thousands, three_digits};
+
+/// The table of what is shown of a metric.
+struct Shown {
+    /// Its name in a sentence or above a plot.
+    title: &'static str,
+    /// Above a column of a table.
+    column: &'static str,
+    /// Above a column of a page, with the unit where the loads do not have it.
+    heading: &'static str,
+    /// Behind a load.
+    unit: &'static str,
+    /// A load without its unit.
+    short: fn(f64) -> String,
+}
+
+const fn shown(metric: Metric) -> Shown {
+    match metric {
+        Metric::Cpu => {
+            Shown { title: "CPU", column: "CPU", heading: "CPU, cores", unit: " cores", short: three_digits }
+        }
+        Metric::Memory => {
+            Shown { title: "Memory", column: "MEMORY", heading: "Memory", unit: "", short: bytes }
+        }
+        Metric::Lag => {
+            Shown { title: "Kafka lag", column: "LAG", heading: "Lag, msgs", unit: " msgs", short: messages }
+        }
+        Metric::Rate => Shown {
+            title: "Message rate",
+            column: "RATE",
+            heading: "Rate, msgs/s",
+            unit: " msgs/s",
+            short: thousands,
+        },
+    }
+}
+
+/// What a metric is called.
+pub const fn title(metric: Metric) -> &'static str {
+    shown(metric).title
+}
+
+/// What stands above its column of a table.
+pub const fn column(metric: Metric) -> &'static str {
+    shown(metric).column
+}
+
+/// What stands above its column on a page.
+pub const fn heading(metric: Metric) -> &'static str {
+    shown(metric).heading
+}
+
+/// A load with its unit: `0.94 cores`, `1.18 GiB`, `14.8k msgs`, `5.1k msgs/s`.
+pub fn with_unit(metric: Metric, value: f64) -> String {
+    format!("{}{}", short(metric, value), shown(metric).unit)
+}
+
+/// A load without its unit, where the column names it.
+pub fn short(metric: Metric, value: f64) -> String {
+    (shown(metric).short)(value)
+}
+
+/// Messages are whole: 2, not 2.00.
+fn messages(value: f64) -> String {
+    if value < 1000.0 && value.fract() == 0.0 { format!("{value}") } else { thousands(value) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loads_read_well() {
+        assert_eq!(with_unit(Metric::Cpu, 0.9412), "0.94 cores");
+        assert_eq!(with_unit(Metric::Memory, 1_267_000_000.0), "1.18 GiB");
+        assert_eq!(with_unit(Metric::Lag, 14_816.0), "14.8k msgs");
+        assert_eq!(with_unit(Metric::Rate, 5_100.0), "5.10k msgs/s");
+        assert_eq!(short(Metric::Rate, 999.6), "1000");
+        assert_eq!(short(Metric::Lag, 2.0), "2");
+        assert_eq!(short(Metric::Cpu, 0.0), "0");
+        assert_eq!(short(Metric::Cpu, 0.00012), "1.2e-4");
+        assert_eq!(short(Metric::Lag, 1e19), "10000P");
+    }
+}
