@@ -1,10 +1,9 @@
 //! The pods of one workload and how loaded each is and was: the series both metric servers are
 //! filled with.
 
-use std::fmt::Write;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde_json::{Map, Value, json};
+use crate::series::Series;
 
 /// Samples go on into the future, so that a query at "now" finds a fresh one while a test lasts.
 const AHEAD: Duration = Duration::from_secs(600);
@@ -91,14 +90,6 @@ pub struct Fleet {
     pub pods: Vec<PodLoads>,
 }
 
-/// One series, its samples as (milliseconds since the epoch, value).
-#[derive(Debug)]
-pub(crate) struct Series {
-    pub(crate) name: &'static str,
-    pub(crate) labels: Vec<(&'static str, String)>,
-    pub(crate) samples: Vec<(i64, f64)>,
-}
-
 impl Fleet {
     /// `count` pods of the Deployment `workload`, evenly loaded (within five percent).
     pub fn even(namespace: &str, workload: &str, count: usize) -> Self {
@@ -152,38 +143,8 @@ impl Fleet {
         self
     }
 
-    /// The series as `OpenMetrics` text.
-    pub(crate) fn open_metrics(&self) -> String {
-        let mut text = String::new();
-        for series in self.series() {
-            let labels: Vec<String> =
-                series.labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
-            let labels = labels.join(",");
-            for (time_ms, value) in series.samples {
-                writeln!(text, "{}{{{labels}}} {value} {}", series.name, time_ms as f64 / 1000.0)
-                    .expect("a String takes every line");
-            }
-        }
-        text.push_str("# EOF\n");
-        text
-    }
-
-    /// The series as VictoriaMetrics lines of JSON.
-    pub(crate) fn json_lines(&self) -> String {
-        let lines = self.series().map(|series| {
-            let mut metric: Map<String, Value> = series
-                .labels
-                .into_iter()
-                .map(|(name, value)| (name.to_owned(), Value::from(value)))
-                .collect();
-            metric.insert("__name__".to_owned(), Value::from(series.name));
-            let (times, values): (Vec<i64>, Vec<f64>) = series.samples.into_iter().unzip();
-            format!("{}\n", json!({ "metric": metric, "values": values, "timestamps": times }))
-        });
-        lines.collect()
-    }
-
-    fn series(&self) -> impl Iterator<Item = Series> {
+    /// All series.
+    pub(crate) fn series(&self) -> impl Iterator<Item = Series> {
         let clock = Clock::now(self);
         self.pods.iter().enumerate().flat_map(move |(position, pod)| {
             let mut all = self.container_series(pod, position, &clock);
@@ -231,19 +192,11 @@ impl Fleet {
                 let cores = move |from_s: f64, to_s: f64| {
                     app * cpu.sum(from_s, to_s) + pause * PAUSE_CPU_CORES * (from_s - to_s)
                 };
-                all.push(Series {
-                    name: "container_cpu_usage_seconds_total",
-                    labels,
-                    samples: clock.counter(cores),
-                });
+                all.push(Series::new("container_cpu_usage_seconds_total", &labels, clock.counter(cores)));
             }
             if let Some(memory) = &pod.memory {
                 let bytes = |ago_s: f64| app * memory.at(ago_s) + pause * PAUSE_MEMORY_BYTES;
-                all.push(Series {
-                    name: "container_memory_working_set_bytes",
-                    labels,
-                    samples: clock.gauge(bytes),
-                });
+                all.push(Series::new("container_memory_working_set_bytes", &labels, clock.gauge(bytes)));
             }
         }
         all
@@ -266,28 +219,28 @@ impl Fleet {
         };
         let topic = ("topic", "orders".to_owned());
         let owned = f64::from(pod.partitions);
-        let mut all = vec![Series {
-            name: "kafka_consumer_coordinator_assigned_partitions",
-            labels: labels(&[]),
-            samples: clock.gauge(|_| owned),
-        }];
+        let mut all = vec![Series::new(
+            "kafka_consumer_coordinator_assigned_partitions",
+            &labels(&[]),
+            clock.gauge(|_| owned),
+        )];
         if let Some(rate) = &pod.rate {
             let samples = clock.counter(|from_s, to_s| rate.sum(from_s, to_s));
-            all.push(Series {
-                name: "kafka_consumer_fetch_manager_records_consumed_total",
-                labels: labels(std::slice::from_ref(&topic)),
+            all.push(Series::new(
+                "kafka_consumer_fetch_manager_records_consumed_total",
+                &labels(std::slice::from_ref(&topic)),
                 samples,
-            });
+            ));
         }
         let Some(lag) = &pod.lag else { return all };
         for partition in 0..pod.partitions {
             let number = position * pod.partitions as usize + partition as usize;
             let labels = labels(&[topic.clone(), ("partition", number.to_string())]);
-            all.push(Series {
-                name: "kafka_consumer_fetch_manager_records_lag",
-                labels,
-                samples: clock.gauge(|ago_s| lag.at(ago_s) / owned),
-            });
+            all.push(Series::new(
+                "kafka_consumer_fetch_manager_records_lag",
+                &labels,
+                clock.gauge(|ago_s| lag.at(ago_s) / owned),
+            ));
         }
         all
     }
@@ -312,19 +265,15 @@ impl Fleet {
                 _ => (1.0 - pod.first_share) / (owned - 1.0),
             };
             if let Some(rate) = &pod.rate {
-                all.push(Series {
-                    name: "kafka_consumergroup_current_offset",
-                    labels: labels.clone(),
-                    samples: clock.counter(|from_s, to_s| {
-                        let stands_s =
-                            pod.stuck.filter(|_| partition == 0).map_or(to_s, |ago| ago.as_secs_f64());
-                        share * rate.sum(from_s, to_s.max(stands_s).min(from_s))
-                    }),
+                let samples = clock.counter(|from_s, to_s| {
+                    let stands_s = pod.stuck.filter(|_| partition == 0).map_or(to_s, |ago| ago.as_secs_f64());
+                    share * rate.sum(from_s, to_s.max(stands_s).min(from_s))
                 });
+                all.push(Series::new("kafka_consumergroup_current_offset", &labels, samples));
             }
             if let Some(lag) = &pod.lag {
                 let samples = clock.gauge(|ago_s| lag.at(ago_s) / owned);
-                all.push(Series { name: "kafka_consumergroup_lag", labels, samples });
+                all.push(Series::new("kafka_consumergroup_lag", &labels, samples));
             }
         }
         all
@@ -339,20 +288,18 @@ impl Fleet {
             let number = position * pod.partitions as usize + partition as usize;
             let share = 1.0 / f64::from(pod.partitions);
             let ahead = |(time_ms, offset): (i64, f64)| (time_ms, offset + 10.0);
-            Series {
-                name: "kafka_topic_partition_current_offset",
-                labels: vec![
-                    ("instance", "10.244.9.9:9308".to_owned()),
-                    ("job", "kafka-exporter".to_owned()),
-                    ("partition", number.to_string()),
-                    ("topic", "orders".to_owned()),
-                ],
-                samples: clock
-                    .counter(|from_s, to_s| share * rate.sum(from_s, to_s))
-                    .into_iter()
-                    .map(ahead)
-                    .collect(),
-            }
+            let labels = [
+                ("instance", "10.244.9.9:9308".to_owned()),
+                ("job", "kafka-exporter".to_owned()),
+                ("partition", number.to_string()),
+                ("topic", "orders".to_owned()),
+            ];
+            let ends = clock.counter(|from_s, to_s| share * rate.sum(from_s, to_s));
+            Series::new(
+                "kafka_topic_partition_current_offset",
+                &labels,
+                ends.into_iter().map(ahead).collect(),
+            )
         };
         (0..pod.partitions).map(end).collect()
     }

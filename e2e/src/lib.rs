@@ -1,4 +1,4 @@
-//! Real servers for the tests: Prometheus, VictoriaMetrics, Thanos, a Kubernetes control plane, and the
+//! Real servers for the tests: Prometheus, VictoriaMetrics, Thanos, a Kubernetes control plane, Kafka, and the
 //! program itself as its users run it.
 //!
 //! `e2e/install` puts the servers on a machine; a test says with [`require!`] which it needs.
@@ -11,9 +11,12 @@ mod browser;
 mod control_plane;
 mod fleet;
 mod gate;
+mod kafka;
+mod lens;
 mod metric_server;
 mod require;
 mod sandbox;
+mod series;
 mod thanos;
 mod webhook;
 
@@ -22,8 +25,11 @@ pub use browser::{Browser, Look};
 pub use control_plane::{Access, Answer, Api, ControlPlane, Identity, Namespace, Pki, workload};
 pub use fleet::{Fleet, Level, PodLoads};
 pub use gate::Gate;
+pub use kafka::{ConsumerPods, Kafka, Owned};
+pub use lens::{KubeLens, Lens, Scrapes};
 pub use metric_server::{MetricServer, Release};
 pub use require::{Program, check, path_of};
 pub use sandbox::{Sandbox, Server, free_port, wait_until};
+pub use series::Series;
 pub use thanos::{Sidecar, Thanos};
 pub use webhook::Webhook;

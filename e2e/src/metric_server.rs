@@ -12,6 +12,7 @@ use ureq::Agent;
 use crate::fleet::Fleet;
 use crate::require::{Program, path_of};
 use crate::sandbox::{Sandbox, Server, free_port};
+use crate::series::{Series, json_lines, open_metrics};
 
 const START_LIMIT: Duration = Duration::from_secs(60);
 
@@ -91,16 +92,24 @@ impl MetricServer {
     /// # Panics
     /// When it is not installed, refuses the data or does not start.
     pub fn start(release: Release, fleet: &Fleet, flags: &[&str]) -> Self {
+        Self::filled(release, fleet.series(), flags)
+    }
+
+    /// One of these servers, filled with these series, with further flags.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start).
+    pub fn filled(release: Release, series: impl IntoIterator<Item = Series>, flags: &[&str]) -> Self {
         match release {
             Release::Prometheus | Release::NewestPrometheus => Self::prometheus_in(
                 &Sandbox::new(),
                 release,
-                fleet,
+                series,
                 "global: {scrape_interval: 15s}\n",
                 flags,
             ),
             Release::VictoriaMetrics | Release::NewestVictoriaMetrics => {
-                Self::victoria_metrics_of(release, fleet, flags)
+                Self::victoria_metrics_of(release, series, flags)
             }
         }
     }
@@ -121,16 +130,16 @@ impl MetricServer {
         Self::start(Release::VictoriaMetrics, fleet, flags)
     }
 
-    /// Prometheus with this configuration over blocks that `promtool` made of the fleet's series, which lie
-    /// in the folder `data` of the sandbox.
+    /// Prometheus with this configuration over blocks that `promtool` made of the series, which lie in the
+    /// folder `data` of the sandbox.
     pub(crate) fn prometheus_in(
         sandbox: &Arc<Sandbox>,
         release: Release,
-        fleet: &Fleet,
+        series: impl IntoIterator<Item = Series>,
         config: &str,
         flags: &[&str],
     ) -> Self {
-        let series = sandbox.write("series.txt", fleet.open_metrics());
+        let series = sandbox.write("series.txt", open_metrics(series));
         let data = sandbox.path().join("data");
         let backfill = Command::new(release.program("promtool"))
             .args(["tsdb", "create-blocks-from", "openmetrics", "--quiet"])
@@ -149,7 +158,11 @@ impl MetricServer {
         Self::ready(Server::start(sandbox, "prometheus", command), &address, "/-/ready")
     }
 
-    fn victoria_metrics_of(release: Release, fleet: &Fleet, flags: &[&str]) -> Self {
+    fn victoria_metrics_of(
+        release: Release,
+        series: impl IntoIterator<Item = Series>,
+        flags: &[&str],
+    ) -> Self {
         let sandbox = Sandbox::new();
         let address = format!("127.0.0.1:{}", free_port());
         let mut command = Command::new(release.program("victoria-metrics"));
@@ -158,7 +171,7 @@ impl MetricServer {
             .arg(format!("-httpListenAddr={address}"))
             .args(flags);
         let started = Self::ready(Server::start(&sandbox, "victoria-metrics", command), &address, "/health");
-        post(&format!("{}/api/v1/import", started.url), fleet.json_lines());
+        post(&format!("{}/api/v1/import", started.url), json_lines(series));
         // Imported rows are searchable only after a flush, which the server does every second.
         post(&format!("{}/internal/force_flush", started.url), String::new());
         started

@@ -3,7 +3,7 @@
 
 use std::env;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::thread;
 
 /// Where controller-runtime's envtest looks when `KUBEBUILDER_ASSETS` is unset.
@@ -30,6 +30,8 @@ pub enum Program {
     Kubectl,
     /// `helm`, on `PATH`.
     Helm,
+    /// Kafka and the consumers, in the folder `E2E_KAFKA`.
+    Kafka,
     /// `curl`, on `PATH`.
     Curl,
     /// `chromium` and `chromedriver`, on `PATH`.
@@ -67,8 +69,12 @@ pub fn check(program: Program) -> bool {
     let reason = format!(
         "{} not found {}: run `eval \"$(e2e/install{})\"`",
         missing.join(", "),
-        if program.is_asset() { "in KUBEBUILDER_ASSETS" } else { "on PATH" },
-        if program == Program::Thanos { " --thanos" } else { "" },
+        program.place(),
+        match program {
+            Program::Thanos => " --thanos",
+            Program::Kafka => " --kafka",
+            _ => "",
+        },
     );
     let optional = env::var("E2E_OPTIONAL").unwrap_or_default();
     let is_optional = missing.iter().all(|file| optional.split(',').any(|name| name == *file));
@@ -103,22 +109,33 @@ impl Program {
             Self::Kubectl => &["kubectl"],
             Self::Helm => &["helm"],
             Self::Curl => &["curl"],
+            Self::Kafka => &["Consumers.class"],
             Self::Browser => &["chromium", "chromedriver"],
         }
     }
 
-    /// Whether it lies in the folder `KUBEBUILDER_ASSETS`, not on `PATH`.
-    const fn is_asset(self) -> bool {
-        matches!(self, Self::ControlPlane | Self::Kubectl)
+    /// Where it is looked for.
+    const fn place(self) -> &'static str {
+        match self {
+            Self::ControlPlane | Self::Kubectl => "in KUBEBUILDER_ASSETS",
+            Self::Kafka => "in E2E_KAFKA",
+            _ => "on PATH",
+        }
+    }
+
+    fn folders(self) -> Vec<PathBuf> {
+        let named =
+            |variable: &str| env::var_os(variable).filter(|folder| !folder.is_empty()).map(PathBuf::from);
+        match self {
+            Self::ControlPlane | Self::Kubectl => {
+                vec![named("KUBEBUILDER_ASSETS").unwrap_or_else(|| DEFAULT_ASSETS.into())]
+            }
+            Self::Kafka => named("E2E_KAFKA").into_iter().collect(),
+            _ => env::split_paths(&env::var_os("PATH").unwrap_or_default()).collect(),
+        }
     }
 }
 
 fn locate(program: Program, file: &str) -> Option<PathBuf> {
-    let folders: Vec<PathBuf> = if program.is_asset() {
-        let assets = env::var_os("KUBEBUILDER_ASSETS").filter(|folder| !folder.is_empty());
-        vec![assets.map_or_else(|| Path::new(DEFAULT_ASSETS).to_owned(), PathBuf::from)]
-    } else {
-        env::split_paths(&env::var_os("PATH").unwrap_or_default()).collect()
-    };
-    folders.into_iter().map(|folder| folder.join(file)).find(|path| path.is_file())
+    program.folders().into_iter().map(|folder| folder.join(file)).find(|path| path.is_file())
 }

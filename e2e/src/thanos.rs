@@ -76,7 +76,8 @@ fn store(of: &Sidecar<'_>) -> ((MetricServer, Server), String) {
     let labels: Vec<String> = of.labels.iter().map(|(name, value)| format!("{name}: {value}")).collect();
     let labels = labels.join(", ");
     let config = format!("global: {{scrape_interval: 15s, external_labels: {{{labels}}}}}\n");
-    let prometheus = MetricServer::prometheus_in(&sandbox, Release::NewestPrometheus, of.fleet, &config, &[]);
+    let prometheus =
+        MetricServer::prometheus_in(&sandbox, Release::NewestPrometheus, of.fleet.series(), &config, &[]);
     let grpc = format!("127.0.0.1:{}", free_port());
     let (mut command, address) = thanos("sidecar");
     command

@@ -1,6 +1,6 @@
 //! An admission webhook: an HTTPS server of the test that decides about requests to the API server.
 
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -13,6 +13,7 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 
 use crate::control_plane::{Namespace, Pki};
+use crate::lens::request_body;
 
 const OURS: &str = "a certificate that was just made can be served";
 
@@ -94,7 +95,7 @@ fn serve(
 ) -> io::Result<()> {
     let tls = ServerConnection::new(config).map_err(io::Error::other)?;
     let mut stream = BufReader::new(StreamOwned::new(tls, connection));
-    let review: Value = serde_json::from_slice(&body(&mut stream)?)?;
+    let review: Value = serde_json::from_slice(&request_body(&mut stream)?)?;
     let request = &review["request"];
     let mut response = json!({ "uid": request["uid"], "allowed": true });
     if let Err(reason) = decide(request) {
@@ -113,22 +114,4 @@ fn serve(
     )?;
     stream.conn.send_close_notify();
     stream.flush()
-}
-
-fn body(stream: &mut impl BufRead) -> io::Result<Vec<u8>> {
-    let mut length = 0;
-    loop {
-        let mut line = String::new();
-        stream.read_line(&mut line)?;
-        let line = line.trim().to_ascii_lowercase();
-        if line.is_empty() {
-            break;
-        }
-        if let Some(value) = line.strip_prefix("content-length:") {
-            length = value.trim().parse().map_err(io::Error::other)?;
-        }
-    }
-    let mut body = vec![0; length];
-    stream.read_exact(&mut body)?;
-    Ok(body)
 }

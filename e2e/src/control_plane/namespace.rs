@@ -40,6 +40,11 @@ impl<'a> Namespace<'a> {
         &self.name
     }
 
+    /// A client of the API server that may do everything.
+    pub fn admin(&self) -> &Api {
+        self.plane.admin()
+    }
+
     /// The path of a kind of object here, or of one: `path("apps/v1", "deployments/orders")`.
     pub fn path(&self, api_version: &str, resource: &str) -> String {
         let root = if api_version.contains('/') { "apis" } else { "api" };

@@ -11,9 +11,9 @@ use e2e::Sandbox;
 use serde_json::{Value, json};
 
 /// What the scripts call beside the stubs below.
-const TOOLS: [&str; 15] = [
-    "awk", "bash", "cat", "chmod", "dirname", "env", "grep", "mkdir", "mktemp", "mv", "rm", "sed", "tee",
-    "timeout", "uname",
+const TOOLS: [&str; 16] = [
+    "awk", "bash", "cat", "chmod", "cksum", "dirname", "env", "grep", "mkdir", "mktemp", "mv", "rm", "sed",
+    "tee", "timeout", "uname",
 ];
 
 /// Two tests that passed and one that is ignored.

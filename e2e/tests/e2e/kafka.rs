@@ -1,0 +1,137 @@
+//! Real consumer groups on a real Kafka, with real pods behind them: what the program says of each, what it
+//! evicts, and what became of the load.
+//!
+//! All groups run side by side. Each is watched for some minutes, which look like hours to the program.
+
+mod stage;
+
+use std::time::Duration;
+
+use e2e::require;
+use stage::Stage;
+
+/// Plans of a healthy group, of which none may evict.
+const QUIET_PLANS: usize = 50;
+
+#[test]
+fn a_sick_pod_is_replaced_under_every_assignor() {
+    require!(ControlPlane, Kafka, NewestVictoriaMetrics, NewestPrometheus);
+    for name in ["sick-range", "sick-cooperative", "sick-uniform"] {
+        let group = Stage::shared().watched(name);
+        let before = group.cpu_spread();
+        let run = group.run();
+        group.assert_cured(&run, "sick_pod");
+        let after = group.settled().cpu_spread();
+        group.tell(&run, before, after);
+        assert!(after < 0.6 * before, "{name}: {before} before, {after} after\n{run}");
+    }
+}
+
+#[test]
+fn a_stuck_partition_is_cured_by_replacing_its_owner_alone() {
+    require!(ControlPlane, Kafka, NewestVictoriaMetrics, NewestPrometheus);
+    for name in [
+        "stuck-range",
+        "stuck-range-stateful",
+        "stuck-cooperative",
+        "stuck-cooperative-stateful",
+        "stuck-uniform",
+        "stuck-uniform-stateful",
+    ] {
+        let group = Stage::shared().watched(name);
+        let (before, topic) = (group.backlog(stage::STUCK), group.topic());
+        assert!(before > 50.0, "{name}: the partition stands: {before}");
+        let run = group.run();
+        group.assert_cured(&run, "stuck_partition");
+        group.assert_says(&run, &format!("partition {} of topic {topic}", stage::STUCK));
+        let after = group.settled().backlog(stage::STUCK);
+        group.tell(&run, before, after);
+        assert!(after < before / 4.0, "{name}: a backlog of {before} before, {after} after\n{run}");
+    }
+}
+
+#[test]
+fn a_poison_record_is_named_and_no_pod_is_evicted() {
+    require!(ControlPlane, Kafka, NewestVictoriaMetrics, NewestPrometheus);
+    let group = Stage::shared().watched("poison-two-groups");
+    let run = group.run();
+    group.assert_left_alone(&run, "poison_record");
+    group.assert_says(&run, &format!("offset {}", group.poisoned()));
+    group.tell(&run, group.backlog(stage::STUCK), group.backlog(stage::STUCK));
+}
+
+#[test]
+fn a_poison_record_costs_one_cure_and_not_a_second() {
+    require!(ControlPlane, Kafka, NewestVictoriaMetrics, NewestPrometheus);
+    let group = Stage::shared().watched("poison-one-group");
+    let first = group.run();
+    group.assert_cured(&first, "stuck_partition");
+    let again = group.settled();
+    std::thread::sleep(Duration::from_secs(40));
+    let second = again.run();
+    again.assert_left_alone(&second, "poison_record");
+    again.assert_says(&second, &format!("offset {}", group.poisoned()));
+    group.tell(&second, group.backlog(stage::STUCK), again.backlog(stage::STUCK));
+}
+
+#[test]
+fn a_hot_partition_is_left_alone() {
+    require!(ControlPlane, Kafka, NewestVictoriaMetrics, NewestPrometheus);
+    let group = Stage::shared().watched("hot");
+    let run = group.run();
+    group.assert_left_alone(&run, "hot_partition");
+    assert_eq!(run.json()["diagnosis"]["remedy"], "split_key", "{run}");
+    group.tell(&run, group.cpu_spread(), group.cpu_spread());
+}
+
+#[test]
+fn a_stalled_pod_is_replaced_whoever_tells_of_it() {
+    require!(ControlPlane, Kafka, NewestVictoriaMetrics, NewestPrometheus);
+    for name in ["stalled-micrometer", "stalled-offsets"] {
+        let group = Stage::shared().watched(name);
+        let before = group.total_backlog();
+        let run = group.run();
+        group.assert_cured(&run, "stalled_pod");
+        let after = group.settled().total_backlog();
+        group.tell(&run, before, after);
+        assert!(after < before / 4.0, "{name}: a backlog of {before} before, {after} after\n{run}");
+    }
+}
+
+#[test]
+fn a_healthy_group_is_never_touched() {
+    require!(ControlPlane, Kafka, NewestVictoriaMetrics, NewestPrometheus);
+    let group = Stage::shared().watched("healthy");
+    for _ in 0..QUIET_PLANS {
+        let plan = group.plan();
+        assert_eq!(plan.json()["outcome"], "balanced", "{plan}");
+    }
+    group.assert_nothing_evicted();
+}
+
+#[test]
+fn what_no_replacement_changes_is_left_alone() {
+    require!(ControlPlane, Kafka, NewestVictoriaMetrics, NewestPrometheus);
+    for (name, outcomes) in [("skewed-range", ["withheld"].as_slice()), ("noisy", &["balanced", "withheld"])]
+    {
+        let group = Stage::shared().watched(name);
+        let run = group.run();
+        let outcome = run.json()["outcome"].as_str().unwrap_or_default().to_owned();
+        assert!(outcomes.contains(&outcome.as_str()), "{name}: {run}");
+        group.assert_nothing_evicted();
+        let spread = group.cpu_spread();
+        group.tell(&run, spread, spread);
+    }
+}
+
+#[test]
+fn two_groups_in_a_pod_are_told_apart() {
+    require!(ControlPlane, Kafka, NewestVictoriaMetrics, NewestPrometheus);
+    let group = Stage::shared().watched("two-groups");
+    let run = group.run();
+    assert_eq!(run.json()["outcome"], "balanced", "{run}");
+    assert!(!run.stdout.contains("two owners"), "{run}");
+    group.assert_nothing_evicted();
+    let spread = group.cpu_spread();
+    group.tell(&run, spread, spread);
+}

@@ -1,0 +1,373 @@
+//! The groups of all scenarios, and what a test may ask of one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use e2e::{
+    ConsumerPods, ControlPlane, Finished, Kafka, KubeLens, Lens, MetricServer, Namespace, Owned, Release,
+    Scrapes, pod_rebalancer, wait_until, workload,
+};
+use serde_json::Value;
+
+const LIMIT: Duration = Duration::from_secs(180);
+
+/// What every group has.
+const PODS: u32 = 5;
+const PARTITIONS: usize = 20;
+
+/// Messages per second of a partition, and microseconds of CPU for each. All groups together must leave the
+/// machine time to run them.
+const RATE: f64 = 1.0;
+const COST: f64 = 500.0;
+/// Below this many cores a workload counts as idle; that of the pods here is small.
+const CPU_FLOOR: &str = "0.001";
+
+/// The partition that stands, in the groups of which one does.
+pub const STUCK: u32 = 9;
+
+/// Between the first deal and the trouble, and between that and the first decision. The latter looks like
+/// more than the hour over which the unevenness must have lasted.
+const QUIET: Duration = Duration::from_secs(15);
+const TROUBLE: Duration = Duration::from_secs(130);
+
+/// After an eviction: the group deals anew and reads up what lay waiting.
+const SETTLING: Duration = Duration::from_secs(15);
+/// How long true loads are measured.
+const MEASURED: Duration = Duration::from_secs(8);
+
+/// What is wrong with a group.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Trouble {
+    None,
+    /// A message costs the first pod three times as much.
+    Sick,
+    /// The owner of one partition leaves off fetching it.
+    Stuck,
+    /// Nobody gets past a record.
+    Poison,
+    /// A pod leaves off fetching.
+    Stalled,
+}
+
+/// A scenario.
+#[derive(Debug, Clone, Copy)]
+struct Plan {
+    name: &'static str,
+    assignor: &'static str,
+    kind: &'static str,
+    preset: &'static str,
+    trouble: Trouble,
+    groups: usize,
+    topics: usize,
+    /// Messages per second of a partition, in units of [`RATE`].
+    rate: fn(usize) -> f64,
+    noise: f64,
+    release: Release,
+}
+
+const EVEN: Plan = Plan {
+    name: "",
+    assignor: "range",
+    kind: "Deployment",
+    preset: "kafka-exporter",
+    trouble: Trouble::None,
+    groups: 1,
+    topics: 1,
+    rate: |_| 1.0,
+    noise: 0.0,
+    release: Release::NewestVictoriaMetrics,
+};
+
+const fn sick(name: &'static str, assignor: &'static str, release: Release) -> Plan {
+    Plan { name, assignor, preset: "micrometer", trouble: Trouble::Sick, release, ..EVEN }
+}
+
+const fn stuck(name: &'static str, assignor: &'static str, kind: &'static str, release: Release) -> Plan {
+    Plan { name, assignor, kind, trouble: Trouble::Stuck, release, ..EVEN }
+}
+
+const PLANS: [Plan; 18] = [
+    sick("sick-range", "range", Release::NewestPrometheus),
+    sick("sick-cooperative", "cooperative-sticky", Release::NewestVictoriaMetrics),
+    sick("sick-uniform", "uniform", Release::NewestVictoriaMetrics),
+    stuck("stuck-range", "range", "Deployment", Release::NewestPrometheus),
+    stuck("stuck-range-stateful", "range", "StatefulSet", Release::NewestVictoriaMetrics),
+    stuck("stuck-cooperative", "cooperative-sticky", "Deployment", Release::NewestVictoriaMetrics),
+    stuck("stuck-cooperative-stateful", "cooperative-sticky", "StatefulSet", Release::NewestPrometheus),
+    stuck("stuck-uniform", "uniform", "Deployment", Release::NewestPrometheus),
+    stuck("stuck-uniform-stateful", "uniform", "StatefulSet", Release::NewestVictoriaMetrics),
+    Plan { name: "poison-two-groups", trouble: Trouble::Poison, groups: 2, ..EVEN },
+    Plan { name: "poison-one-group", trouble: Trouble::Poison, ..EVEN },
+    Plan { name: "hot", rate: |partition| if partition == 5 { 30.0 } else { 1.0 }, ..EVEN },
+    Plan { name: "stalled-micrometer", trouble: Trouble::Stalled, preset: "micrometer", ..EVEN },
+    Plan { name: "stalled-offsets", trouble: Trouble::Stalled, ..EVEN },
+    Plan { name: "healthy", topics: 2, preset: "micrometer", ..EVEN },
+    Plan { name: "skewed-range", rate: |partition| 0.2 + partition as f64 / 8.0, ..EVEN },
+    Plan { name: "noisy", preset: "micrometer", noise: 0.4, ..EVEN },
+    Plan { name: "two-groups", groups: 2, preset: "micrometer", assignor: "cooperative-sticky", ..EVEN },
+];
+
+/// All groups; they are begun together and watched for as long.
+pub struct Stage {
+    groups: BTreeMap<&'static str, Watched>,
+}
+
+/// A group that has been watched.
+pub struct Watched {
+    plan: Plan,
+    kafka: &'static Kafka,
+    namespace: Namespace<'static>,
+    consumers: ConsumerPods,
+    scrapes: Scrapes,
+    /// The pods at the start, each as name and UID.
+    pods: BTreeSet<String>,
+    /// When it was watched for long enough.
+    ready: Instant,
+    poisoned: Mutex<Option<u64>>,
+}
+
+impl Stage {
+    /// The one of this process.
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<Stage> = OnceLock::new();
+        SHARED.get_or_init(Self::begin)
+    }
+
+    fn begin() -> Self {
+        let mut groups: BTreeMap<&str, Watched> = thread::scope(|scope| {
+            let begun: Vec<_> =
+                PLANS.iter().map(|plan| (plan.name, scope.spawn(|| Watched::begin(*plan)))).collect();
+            begun.into_iter().map(|(name, group)| (name, group.join().expect("a group begins"))).collect()
+        });
+        thread::sleep(QUIET);
+        for group in groups.values_mut() {
+            group.make_trouble();
+            group.ready = Instant::now() + TROUBLE;
+        }
+        Self { groups }
+    }
+
+    /// A group, once it was watched for long enough.
+    pub fn watched(&self, name: &str) -> &Watched {
+        let group = &self.groups[name];
+        thread::sleep(group.ready.saturating_duration_since(Instant::now()));
+        group
+    }
+}
+
+impl Watched {
+    fn begin(plan: Plan) -> Self {
+        let (kafka, plane) = (Kafka::shared(), ControlPlane::shared());
+        let namespace = plane.namespace(&format!("kafka-{}", plan.name));
+        let rates: Vec<f64> = (0..PARTITIONS).map(|partition| RATE * (plan.rate)(partition)).collect();
+        let topics: Vec<String> = (0..plan.topics).map(|number| topic(plan.name, number)).collect();
+        for topic in &topics {
+            kafka.topic(topic, &rates, plan.noise);
+        }
+        let manifest = match plan.kind {
+            "StatefulSet" => workload::stateful_set("orders", PODS),
+            _ => workload::deployment("orders", PODS),
+        };
+        namespace.apply(&manifest);
+        let groups: Vec<String> = (0..plan.groups).map(|number| group(plan.name, number)).collect();
+        let consumer = format!(
+            "groups={}&topics={}&assignor={}&cost={COST}",
+            groups.join(","),
+            topics.join(","),
+            plan.assignor
+        );
+        let consumers = ConsumerPods::follow(kafka, &namespace, "app=orders", &consumer);
+        let wanted = PARTITIONS * plan.topics * plan.groups;
+        wait_until(&format!("{} has dealt its partitions", plan.name), LIMIT, || {
+            let owned = kafka.state(namespace.name());
+            let members: BTreeSet<&str> = owned.iter().map(|at| at.pod.as_str()).collect();
+            owned.len() == wanted && members.len() == PODS as usize
+        });
+        let (pods, scrapes) = (consumers.alive(), Scrapes::of(kafka, namespace.name()));
+        let ready = Instant::now();
+        Self { plan, kafka, namespace, consumers, scrapes, pods, ready, poisoned: Mutex::new(None) }
+    }
+
+    fn make_trouble(&self) {
+        let (kafka, namespace, topic) = (self.kafka, self.namespace.name(), self.topic());
+        let owner = self.owner(STUCK);
+        match self.plan.trouble {
+            Trouble::None => {}
+            Trouble::Sick => kafka.cost(namespace, &owner, 3.0 * COST),
+            Trouble::Stuck => kafka.stick(namespace, &owner, Some((&topic, STUCK))),
+            Trouble::Stalled => kafka.stick(namespace, &owner, None),
+            Trouble::Poison => {
+                let offset = kafka.poison(&topic, STUCK);
+                *self.poisoned.lock().unwrap_or_else(PoisonError::into_inner) = Some(offset);
+            }
+        }
+    }
+
+    /// The topic, or the first of them.
+    pub fn topic(&self) -> String {
+        topic(self.plan.name, 0)
+    }
+
+    /// The offset of the record that nobody gets past, as it looks through the lens.
+    pub fn poisoned(&self) -> u64 {
+        let offset = *self.poisoned.lock().unwrap_or_else(PoisonError::into_inner);
+        30 * offset.expect("a record of this group is poisoned")
+    }
+
+    fn owner(&self, partition: u32) -> String {
+        let owned = self.kafka.state(self.namespace.name());
+        let is_it = |at: &&Owned| at.partition == partition && at.topic == self.topic();
+        owned.iter().find(is_it).expect("every partition has an owner").pod.clone()
+    }
+
+    /// Runs `run --yes` on all that was seen so far.
+    pub fn run(&self) -> Finished {
+        self.program(&["run", "--yes"])
+    }
+
+    /// Runs `plan` on all that was seen so far.
+    pub fn plan(&self) -> Finished {
+        self.program(&["plan"])
+    }
+
+    fn program(&self, arguments: &[&str]) -> Finished {
+        let lens = Lens::now();
+        let metrics = MetricServer::filled(self.plan.release, self.scrapes.through(lens), &[]);
+        let kube = KubeLens::before(self.namespace.admin(), lens);
+        let mut program = pod_rebalancer(arguments);
+        program
+            .env("PROMETHEUS_ENDPOINT", metrics.url())
+            .env("KUBECONFIG", kube.kubeconfig(self.namespace.name()))
+            .env("KUBE_LABEL_SELECTOR", "app=orders")
+            .env("METRICS_PRESET", self.plan.preset)
+            .env("KAFKA_GROUP", group(self.plan.name, 0))
+            .env("STRATEGY", "by_cause")
+            .env("CPU_FLOOR", CPU_FLOOR)
+            .env("RUN_TIMEOUT", "120s")
+            .env("OUTPUT", "json");
+        Finished::of(&mut program)
+    }
+
+    /// The group after an eviction, once it has settled.
+    pub fn settled(&self) -> &Self {
+        let name = self.namespace.name();
+        self.namespace.wait_ready("app=orders", PODS as usize, LIMIT);
+        wait_until(&format!("{name} has dealt its partitions anew"), LIMIT, || {
+            let owned = self.kafka.state(name);
+            owned.len() == PARTITIONS * self.plan.topics * self.plan.groups
+        });
+        thread::sleep(SETTLING);
+        self
+    }
+
+    /// The spread of the CPU that the pods really use: its coefficient of variation.
+    pub fn cpu_spread(&self) -> f64 {
+        let used = || self.samples("container_cpu_usage_seconds_total", "pod");
+        let before = used();
+        thread::sleep(MEASURED);
+        let after = used();
+        let loads: Vec<f64> =
+            after.iter().filter_map(|(pod, seconds)| Some(seconds - before.get(pod)?)).collect();
+        let mean = loads.iter().sum::<f64>() / loads.len() as f64;
+        let squares: f64 = loads.iter().map(|load| (load - mean).powi(2)).sum();
+        (squares / loads.len() as f64).sqrt() / mean
+    }
+
+    /// The messages of a partition that lie waiting.
+    pub fn backlog(&self, partition: u32) -> f64 {
+        self.lags().get(&partition.to_string()).copied().unwrap_or_default()
+    }
+
+    /// The messages that lie waiting.
+    pub fn total_backlog(&self) -> f64 {
+        self.lags().values().sum()
+    }
+
+    fn lags(&self) -> BTreeMap<String, f64> {
+        let of_first = format!("consumergroup=\"{}\"", group(self.plan.name, 0));
+        let scrape = self.kafka.scrape(self.namespace.name());
+        let lines = scrape
+            .lines()
+            .filter(|line| line.starts_with("kafka_consumergroup_lag") && line.contains(&of_first));
+        lines.filter_map(|line| sample(line, "partition")).collect()
+    }
+
+    fn samples(&self, name: &str, label: &str) -> BTreeMap<String, f64> {
+        let scrape = self.kafka.scrape(self.namespace.name());
+        scrape.lines().filter(|line| line.starts_with(name)).filter_map(|line| sample(line, label)).collect()
+    }
+
+    /// The pods of the start that are gone.
+    pub fn evicted(&self) -> Vec<String> {
+        let alive = self.consumers.alive();
+        let gone = self.pods.difference(&alive);
+        gone.filter_map(|key| Some(key.split_once(' ')?.0.to_owned())).collect()
+    }
+
+    /// The run replaced the one pod that is ill, and said so.
+    #[track_caller]
+    pub fn assert_cured(&self, run: &Finished, cause: &str) {
+        let report = run.json();
+        let name = self.plan.name;
+        assert_eq!(report["diagnosis"]["cause"]["code"], cause, "{name}: {run}");
+        assert_eq!(report["diagnosis"]["remedy"], "replace_pod", "{name}: {run}");
+        assert_eq!(report["outcome"], "rotated", "{name}: {run}");
+        let deleted: Vec<&str> = report["rotation"]["deleted"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        assert_eq!(deleted.len(), 1, "{name}: {run}");
+        wait_until(&format!("{name}: {deleted:?} is gone"), LIMIT, || self.evicted() == deleted);
+    }
+
+    /// The run evicted nothing, and named this cause.
+    #[track_caller]
+    pub fn assert_left_alone(&self, run: &Finished, cause: &str) {
+        assert_eq!(run.json()["diagnosis"]["cause"]["code"], cause, "{}: {run}", self.plan.name);
+        assert_eq!(run.json()["outcome"], "withheld", "{}: {run}", self.plan.name);
+        assert!(run.json()["rotation"]["deleted"].as_array().is_none_or(Vec::is_empty), "{run}");
+    }
+
+    /// Every pod is the one that it was at the start.
+    #[track_caller]
+    pub fn assert_nothing_evicted(&self) {
+        assert_eq!(self.evicted(), Vec::<String>::new(), "{}", self.plan.name);
+    }
+
+    /// The words stand in the report.
+    #[track_caller]
+    pub fn assert_says(&self, run: &Finished, words: &str) {
+        assert!(run.stdout.contains(words), "{}: not said: {words}\n{run}", self.plan.name);
+    }
+
+    /// Writes a line of the table of scenarios; `--nocapture` shows it.
+    pub fn tell(&self, run: &Finished, before: f64, after: f64) {
+        let report = run.json();
+        println!(
+            "| {} | {} | {} | {} | {before:.2} | {after:.2} |",
+            self.plan.name,
+            report["outcome"].as_str().unwrap_or_default(),
+            report["diagnosis"]["cause"]["code"].as_str().unwrap_or_default(),
+            report["diagnosis"]["remedy"].as_str().unwrap_or_default(),
+        );
+    }
+}
+
+/// With dots, which clients write in two ways, but for the second one.
+fn topic(plan: &str, number: usize) -> String {
+    if number == 0 { format!("{plan}.orders") } else { format!("{plan}-plain") }
+}
+
+fn group(plan: &str, number: usize) -> String {
+    format!("{plan}-{number}")
+}
+
+/// The value of a label and of the sample.
+fn sample(line: &str, label: &str) -> Option<(String, f64)> {
+    let (_, rest) = line.split_once(&format!("{label}=\""))?;
+    Some((rest.split_once('"')?.0.to_owned(), line.rsplit_once(' ')?.1.parse().ok()?))
+}
