@@ -199,9 +199,9 @@ const MAX_BYTES: u64 = 64 << 20;
 /// A replay finds what the run found, and so does one without names, under other names.
 #[test]
 fn a_recording_tells_the_same_past() {
-    let recorded = Recorded::load("stuck-poison-hot", &UNTIL_ILL.map(|(moment, _)| moment));
+    let exporters = Recorded::load("stuck-poison-hot", &UNTIL_ILL.map(|(moment, _)| moment));
     let at = now();
-    let series = recorded.over_an_hour(&UNTIL_ILL, at.as_millisecond(), "");
+    let series = exporters.over_an_hour(&UNTIL_ILL, at.as_millisecond(), "");
     on_each_server(&series, |server, client| {
         let recorder = Recorder::new(Through(client.transport()), MAX_BYTES);
         let recording_client = PrometheusClient::over(recorder, MAX_BYTES);
