@@ -26,11 +26,11 @@ const FOLLOW: Duration = Duration::from_secs(1);
 /// Any number of 128 bits.
 const CLUSTER_ID: &str = "MkU3OEVBNTcwNTJENDM2Qg";
 
-/// A broker and consumers; end with their value.
+/// A broker and consumers; end with their value, or before.
 #[derive(Debug)]
 pub struct Kafka {
-    _broker: Server,
-    _consumers: Server,
+    /// Broker and consumers, until they are ended.
+    servers: Mutex<Vec<Server>>,
     agent: Agent,
     url: String,
 }
@@ -85,7 +85,12 @@ impl Kafka {
         let url = format!("http://127.0.0.1:{listens}");
         let agent: Agent = Agent::config_builder().timeout_global(Some(REQUEST_LIMIT)).build().into();
         consumers.wait_ready(START_LIMIT, || agent.get(format!("{url}/state?namespace=none")).call().is_ok());
-        Self { _broker: broker, _consumers: consumers, agent, url }
+        Self { servers: Mutex::new(vec![consumers, broker]), agent, url }
+    }
+
+    /// Ends broker and consumers, so that they take no more of the machine from other tests.
+    pub fn end(&self) {
+        self.servers.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// Creates a topic and writes so many messages a second to each of its partitions, with a noise of this
@@ -250,9 +255,16 @@ impl ConsumerPods {
     }
 }
 
+impl ConsumerPods {
+    /// Follows the pods no longer.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+    }
+}
+
 impl Drop for ConsumerPods {
     fn drop(&mut self) {
-        self.stopped.store(true, Ordering::Relaxed);
+        self.stop();
     }
 }
 

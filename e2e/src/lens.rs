@@ -98,9 +98,16 @@ impl Scrapes {
     }
 }
 
+impl Scrapes {
+    /// Scrapes no longer.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+    }
+}
+
 impl Drop for Scrapes {
     fn drop(&mut self) {
-        self.stopped.store(true, Ordering::Relaxed);
+        self.stop();
     }
 }
 

@@ -136,9 +136,6 @@ final class Pod {
                     settings.put("partition.assignment.strategy", CooperativeStickyAssignor.class.getName());
                 default -> throw new IllegalArgumentException(assignor);
             }
-            if (!assignor.equals("uniform")) {
-                settings.putAll(Map.of("session.timeout.ms", "20000", "heartbeat.interval.ms", "1000"));
-            }
             consumer = new KafkaConsumer<>(settings, new ByteArrayDeserializer(), new ByteArrayDeserializer());
             meters = new KafkaClientMetrics(consumer, List.of(), REFRESHER, Duration.ofSeconds(2));
             meters.bindTo(registry);

@@ -8,7 +8,10 @@ mod stage;
 use std::time::Duration;
 
 use e2e::require;
-use stage::Stage;
+use stage::Visit;
+
+/// How many tests there are here.
+const TESTS: usize = 9;
 
 /// Plans of a healthy group, of which none may evict.
 const QUIET_PLANS: usize = 50;
@@ -16,10 +19,11 @@ const QUIET_PLANS: usize = 50;
 #[test]
 fn a_sick_pod_is_replaced_under_every_assignor() {
     require!(ControlPlane, Kafka, NewestVictoriaMetrics, NewestPrometheus);
+    let visit = Visit::begin();
     for name in ["sick-range", "sick-cooperative", "sick-uniform"] {
-        let group = Stage::shared().watched(name);
+        let group = visit.watched(name);
         let before = group.cpu_spread();
-        let run = group.run();
+        let run = group.wait_for("sick_pod").run();
         group.assert_cured(&run, "sick_pod");
         let after = group.settled().cpu_spread();
         group.tell(&run, before, after);
@@ -30,6 +34,7 @@ fn a_sick_pod_is_replaced_under_every_assignor() {
 #[test]
 fn a_stuck_partition_is_cured_by_replacing_its_owner_alone() {
     require!(ControlPlane, Kafka, NewestVictoriaMetrics, NewestPrometheus);
+    let visit = Visit::begin();
     for name in [
         "stuck-range",
         "stuck-range-stateful",
@@ -38,10 +43,10 @@ fn a_stuck_partition_is_cured_by_replacing_its_owner_alone() {
         "stuck-uniform",
         "stuck-uniform-stateful",
     ] {
-        let group = Stage::shared().watched(name);
+        let group = visit.watched(name);
         let (before, topic) = (group.backlog(stage::STUCK), group.topic());
         assert!(before > 50.0, "{name}: the partition stands: {before}");
-        let run = group.run();
+        let run = group.wait_for("stuck_partition").run();
         group.assert_cured(&run, "stuck_partition");
         group.assert_says(&run, &format!("partition {} of topic {topic}", stage::STUCK));
         let after = group.settled().backlog(stage::STUCK);
@@ -53,8 +58,9 @@ fn a_stuck_partition_is_cured_by_replacing_its_owner_alone() {
 #[test]
 fn a_poison_record_is_named_and_no_pod_is_evicted() {
     require!(ControlPlane, Kafka, NewestVictoriaMetrics, NewestPrometheus);
-    let group = Stage::shared().watched("poison-two-groups");
-    let run = group.run();
+    let visit = Visit::begin();
+    let group = visit.watched("poison-two-groups");
+    let run = group.wait_for("poison_record").run();
     group.assert_left_alone(&run, "poison_record");
     group.assert_says(&run, &format!("offset {}", group.poisoned()));
     group.tell(&run, group.backlog(stage::STUCK), group.backlog(stage::STUCK));
@@ -63,12 +69,13 @@ fn a_poison_record_is_named_and_no_pod_is_evicted() {
 #[test]
 fn a_poison_record_costs_one_cure_and_not_a_second() {
     require!(ControlPlane, Kafka, NewestVictoriaMetrics, NewestPrometheus);
-    let group = Stage::shared().watched("poison-one-group");
-    let first = group.run();
+    let visit = Visit::begin();
+    let group = visit.watched("poison-one-group");
+    let first = group.wait_for("stuck_partition").run();
     group.assert_cured(&first, "stuck_partition");
     let again = group.settled();
     std::thread::sleep(Duration::from_secs(40));
-    let second = again.run();
+    let second = again.wait_for("poison_record").run();
     again.assert_left_alone(&second, "poison_record");
     again.assert_says(&second, &format!("offset {}", group.poisoned()));
     group.tell(&second, group.backlog(stage::STUCK), again.backlog(stage::STUCK));
@@ -77,8 +84,9 @@ fn a_poison_record_costs_one_cure_and_not_a_second() {
 #[test]
 fn a_hot_partition_is_left_alone() {
     require!(ControlPlane, Kafka, NewestVictoriaMetrics, NewestPrometheus);
-    let group = Stage::shared().watched("hot");
-    let run = group.run();
+    let visit = Visit::begin();
+    let group = visit.watched("hot");
+    let run = group.wait_for("hot_partition").run();
     group.assert_left_alone(&run, "hot_partition");
     assert_eq!(run.json()["diagnosis"]["remedy"], "split_key", "{run}");
     group.tell(&run, group.cpu_spread(), group.cpu_spread());
@@ -87,10 +95,11 @@ fn a_hot_partition_is_left_alone() {
 #[test]
 fn a_stalled_pod_is_replaced_whoever_tells_of_it() {
     require!(ControlPlane, Kafka, NewestVictoriaMetrics, NewestPrometheus);
+    let visit = Visit::begin();
     for name in ["stalled-micrometer", "stalled-offsets"] {
-        let group = Stage::shared().watched(name);
+        let group = visit.watched(name);
         let before = group.total_backlog();
-        let run = group.run();
+        let run = group.wait_for("stalled_pod").run();
         group.assert_cured(&run, "stalled_pod");
         let after = group.settled().total_backlog();
         group.tell(&run, before, after);
@@ -101,20 +110,24 @@ fn a_stalled_pod_is_replaced_whoever_tells_of_it() {
 #[test]
 fn a_healthy_group_is_never_touched() {
     require!(ControlPlane, Kafka, NewestVictoriaMetrics, NewestPrometheus);
-    let group = Stage::shared().watched("healthy");
+    let visit = Visit::begin();
+    let group = visit.watched("healthy");
     for _ in 0..QUIET_PLANS {
         let plan = group.plan();
-        assert_eq!(plan.json()["outcome"], "balanced", "{plan}");
+        assert_ne!(plan.json()["outcome"], "planned", "{plan}");
     }
+    let plan = group.wait_for("balanced").plan();
+    assert_eq!(plan.json()["outcome"], "balanced", "{plan}");
     group.assert_nothing_evicted();
 }
 
 #[test]
 fn what_no_replacement_changes_is_left_alone() {
     require!(ControlPlane, Kafka, NewestVictoriaMetrics, NewestPrometheus);
+    let visit = Visit::begin();
     for (name, outcomes) in [("skewed-range", ["withheld"].as_slice()), ("noisy", &["balanced", "withheld"])]
     {
-        let group = Stage::shared().watched(name);
+        let group = visit.watched(name);
         let run = group.run();
         let outcome = run.json()["outcome"].as_str().unwrap_or_default().to_owned();
         assert!(outcomes.contains(&outcome.as_str()), "{name}: {run}");
@@ -127,8 +140,9 @@ fn what_no_replacement_changes_is_left_alone() {
 #[test]
 fn two_groups_in_a_pod_are_told_apart() {
     require!(ControlPlane, Kafka, NewestVictoriaMetrics, NewestPrometheus);
-    let group = Stage::shared().watched("two-groups");
-    let run = group.run();
+    let visit = Visit::begin();
+    let group = visit.watched("two-groups");
+    let run = group.wait_for("balanced").run();
     assert_eq!(run.json()["outcome"], "balanced", "{run}");
     assert!(!run.stdout.contains("two owners"), "{run}");
     group.assert_nothing_evicted();

@@ -1,6 +1,7 @@
 //! The groups of all scenarios, and what a test may ask of one.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -34,6 +35,9 @@ const TROUBLE: Duration = Duration::from_secs(130);
 
 /// After an eviction: the group deals anew and reads up what lay waiting.
 const SETTLING: Duration = Duration::from_secs(15);
+/// How often, and after which pause, a cause is looked for.
+const TRIES: usize = 8;
+const PAUSE: Duration = Duration::from_secs(15);
 /// How long true loads are measured.
 const MEASURED: Duration = Duration::from_secs(8);
 
@@ -110,7 +114,7 @@ const PLANS: [Plan; 18] = [
 ];
 
 /// All groups; they are begun together and watched for as long.
-pub struct Stage {
+struct Stage {
     groups: BTreeMap<&'static str, Watched>,
 }
 
@@ -128,11 +132,41 @@ pub struct Watched {
     poisoned: Mutex<Option<u64>>,
 }
 
-impl Stage {
-    /// The one of this process.
-    pub fn shared() -> &'static Self {
+/// A test that looks at the groups. The last one that leaves ends them, because a hundred consumers slow down
+/// what other tests do.
+pub struct Visit(&'static Stage);
+
+impl Visit {
+    /// Begins the groups where this is the first visit.
+    pub fn begin() -> Self {
         static SHARED: OnceLock<Stage> = OnceLock::new();
-        SHARED.get_or_init(Self::begin)
+        Self(SHARED.get_or_init(Stage::begin))
+    }
+
+    /// A group, once it was watched for long enough.
+    pub fn watched(&self, name: &str) -> &'static Watched {
+        self.0.watched(name)
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        static LEFT: AtomicUsize = AtomicUsize::new(0);
+        if LEFT.fetch_add(1, Ordering::Relaxed) + 1 == super::TESTS {
+            self.0.end();
+        }
+    }
+}
+
+impl Stage {
+    fn end(&self) {
+        for group in self.groups.values() {
+            group.scrapes.stop();
+            group.consumers.stop();
+        }
+        // What is under way ends first.
+        thread::sleep(Duration::from_secs(3));
+        Kafka::shared().end();
     }
 
     fn begin() -> Self {
@@ -149,8 +183,7 @@ impl Stage {
         Self { groups }
     }
 
-    /// A group, once it was watched for long enough.
-    pub fn watched(&self, name: &str) -> &Watched {
+    fn watched(&self, name: &str) -> &Watched {
         let group = &self.groups[name];
         thread::sleep(group.ready.saturating_duration_since(Instant::now()));
         group
@@ -230,6 +263,18 @@ impl Watched {
     /// Runs `plan` on all that was seen so far.
     pub fn plan(&self) -> Finished {
         self.program(&["plan"])
+    }
+
+    /// Waits until a plan names this cause: on a busy machine consumers and scrapes come to a halt at times, and
+    /// the program then says that it cannot tell.
+    pub fn wait_for(&self, cause: &str) -> &Self {
+        for _ in 0..TRIES {
+            if self.plan().json()["diagnosis"]["cause"]["code"] == cause {
+                break;
+            }
+            thread::sleep(PAUSE);
+        }
+        self
     }
 
     fn program(&self, arguments: &[&str]) -> Finished {
