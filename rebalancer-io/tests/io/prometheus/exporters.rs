@@ -44,7 +44,7 @@ const ILL: [Group; 2] =
     [group("g-orders", "orders-6b7c8d9f5-", Some("range")), group("g-kip", "kip-5d6f7a8b9-", None)];
 
 /// Presets whose series were recorded, or rewritten from recorded ones.
-const PRESETS: [KafkaPreset; 7] = [
+pub(super) const PRESETS: [KafkaPreset; 7] = [
     KafkaPreset::Micrometer,
     KafkaPreset::JmxDefault,
     KafkaPreset::OtelJava,

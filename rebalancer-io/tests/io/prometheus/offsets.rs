@@ -9,6 +9,7 @@ use rebalancer_io::prometheus::{
 };
 use rebalancer_io::recording::{Recorder, Recording, RedactionKey, Replay};
 
+use super::exporters::PRESETS;
 use super::recorded::Recorded;
 use super::servers::on_each_server;
 
@@ -18,17 +19,6 @@ const UNTIL_REPLACED: [(&str, i64); 4] = [("t2", 59), ("t5", 40), ("t6", 30), ("
 
 const GROUP: &str = "g-orders";
 const PODS: &str = "orders-6b7c8d9f5-";
-
-/// Presets that tell offsets, and what of each recorded exporter stands behind them.
-const PRESETS: [KafkaPreset; 7] = [
-    KafkaPreset::Micrometer,
-    KafkaPreset::JmxDefault,
-    KafkaPreset::OtelJava,
-    KafkaPreset::KafkaExporter,
-    KafkaPreset::Kminion,
-    KafkaPreset::KlagIp,
-    KafkaPreset::ClientId,
-];
 
 /// A whole minute of now.
 fn now() -> Timestamp {
