@@ -93,13 +93,21 @@ impl Kafka {
         self.servers.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// Creates a topic and writes so many messages a second to each of its partitions, with a noise of this
-    /// standard deviation of the logarithm.
+    /// Creates a topic, with [`Self::load`] on it.
     ///
     /// # Panics
     /// When there is one of that name.
     pub fn topic(&self, name: &str, rates: &[f64], noise: f64) {
         self.post(&format!("topic?name={name}&partitions={}", rates.len()));
+        self.load(name, rates, noise);
+    }
+
+    /// Writes so many messages a second to each partition of a topic from now on, with a noise of this standard
+    /// deviation of the logarithm.
+    ///
+    /// # Panics
+    /// When the process does not answer.
+    pub fn load(&self, name: &str, rates: &[f64], noise: f64) {
         let rates: Vec<String> = rates.iter().map(ToString::to_string).collect();
         self.post(&format!("load?topic={name}&rates={}&noise={noise}", rates.join(",")));
     }
@@ -131,6 +139,14 @@ impl Kafka {
     pub fn poison(&self, topic: &str, partition: u32) -> u64 {
         let offset = self.post(&format!("poison?topic={topic}&partition={partition}"));
         offset.parse().expect("an offset")
+    }
+
+    /// Closes all consumers of a namespace.
+    ///
+    /// # Panics
+    /// When the process does not answer.
+    pub fn close(&self, namespace: &str) {
+        self.delete(&format!("pods?namespace={namespace}"));
     }
 
     /// What a scrape of the namespace's pods finds, and of the offsets of their groups.

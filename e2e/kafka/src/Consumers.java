@@ -27,6 +27,7 @@ import org.apache.kafka.common.TopicPartition;
  *                                        starts a consumer in each of the groups; the cost of a message is in
  *                                        microseconds of CPU
  * DELETE /pod?namespace&name             closes them as a pod does that gets SIGTERM
+ * DELETE /pods?namespace                 closes all of a namespace
  * POST /cost?namespace&name&cost         changes the cost of a message
  * POST /stuck?namespace&name[&topic&partition]
  *                                        the pod no longer fetches this partition, or any
@@ -96,6 +97,14 @@ public final class Consumers {
                 Pod pod = PODS.remove(name);
                 if (pod != null) {
                     pod.close();
+                }
+                return "";
+            case "DELETE /pods":
+                for (Map.Entry<String, Pod> entry : PODS.entrySet()) {
+                    if (entry.getValue().isIn(parameters.get("namespace"))) {
+                        PODS.remove(entry.getKey());
+                        entry.getValue().close();
+                    }
                 }
                 return "";
             case "POST /cost":

@@ -11,7 +11,7 @@ use e2e::require;
 use stage::Visit;
 
 /// How many tests there are here.
-const TESTS: usize = 9;
+const TESTS: usize = 10;
 
 /// Plans of a healthy group, of which none may evict.
 const QUIET_PLANS: usize = 50;
@@ -28,6 +28,7 @@ fn a_sick_pod_is_replaced_under_every_assignor() {
         let after = group.settled().cpu_spread();
         group.tell(&run, before, after);
         assert!(after < 0.6 * before, "{name}: {before} before, {after} after\n{run}");
+        group.end();
     }
 }
 
@@ -52,6 +53,7 @@ fn a_stuck_partition_is_cured_by_replacing_its_owner_alone() {
         let after = group.settled().backlog(stage::STUCK);
         group.tell(&run, before, after);
         assert!(after < before / 4.0, "{name}: a backlog of {before} before, {after} after\n{run}");
+        group.end();
     }
 }
 
@@ -64,6 +66,7 @@ fn a_poison_record_is_named_and_no_pod_is_evicted() {
     group.assert_left_alone(&run, "poison_record");
     group.assert_says(&run, &format!("offset {}", group.poisoned()));
     group.tell(&run, group.backlog(stage::STUCK), group.backlog(stage::STUCK));
+    group.end();
 }
 
 #[test]
@@ -79,6 +82,7 @@ fn a_poison_record_costs_one_cure_and_not_a_second() {
     again.assert_left_alone(&second, "poison_record");
     again.assert_says(&second, &format!("offset {}", group.poisoned()));
     group.tell(&second, group.backlog(stage::STUCK), again.backlog(stage::STUCK));
+    group.end();
 }
 
 #[test]
@@ -90,6 +94,7 @@ fn a_hot_partition_is_left_alone() {
     group.assert_left_alone(&run, "hot_partition");
     assert_eq!(run.json()["diagnosis"]["remedy"], "split_key", "{run}");
     group.tell(&run, group.cpu_spread(), group.cpu_spread());
+    group.end();
 }
 
 #[test]
@@ -104,6 +109,7 @@ fn a_stalled_pod_is_replaced_whoever_tells_of_it() {
         let after = group.settled().total_backlog();
         group.tell(&run, before, after);
         assert!(after < before / 4.0, "{name}: a backlog of {before} before, {after} after\n{run}");
+        group.end();
     }
 }
 
@@ -119,6 +125,25 @@ fn a_healthy_group_is_never_touched() {
     let plan = group.wait_for("balanced").plan();
     assert_eq!(plan.json()["outcome"], "balanced", "{plan}");
     group.assert_nothing_evicted();
+    group.end();
+}
+
+#[test]
+fn an_uneven_deal_is_dealt_anew_by_a_planned_pair_once() {
+    require!(ControlPlane, Kafka, NewestVictoriaMetrics, NewestPrometheus);
+    let visit = Visit::begin();
+    let group = visit.watched("uneven");
+    let before = group.cpu_spread();
+    let run = group.run();
+    group.assert_evicted(&run, 2);
+    let forecast = &run.json()["diagnosis"]["forecast"];
+    let after = group.settled().cpu_spread();
+    group.tell(&run, before, after);
+    assert!(after < before, "{before} before, {after} after, {forecast}\n{run}");
+    let next = group.run();
+    assert_ne!(next.json()["outcome"], "rotated", "{next}");
+    group.assert_evicted(&run, 2);
+    group.end();
 }
 
 #[test]
@@ -134,6 +159,7 @@ fn what_no_replacement_changes_is_left_alone() {
         group.assert_nothing_evicted();
         let spread = group.cpu_spread();
         group.tell(&run, spread, spread);
+        group.end();
     }
 }
 
@@ -148,4 +174,5 @@ fn two_groups_in_a_pod_are_told_apart() {
     group.assert_nothing_evicted();
     let spread = group.cpu_spread();
     group.tell(&run, spread, spread);
+    group.end();
 }

@@ -36,7 +36,7 @@ const TROUBLE: Duration = Duration::from_secs(130);
 /// After an eviction: the group deals anew and reads up what lay waiting.
 const SETTLING: Duration = Duration::from_secs(15);
 /// How often, and after which pause, a cause is looked for.
-const TRIES: usize = 8;
+const TRIES: usize = 20;
 const PAUSE: Duration = Duration::from_secs(15);
 /// How long true loads are measured.
 const MEASURED: Duration = Duration::from_secs(8);
@@ -53,6 +53,8 @@ enum Trouble {
     Poison,
     /// A pod leaves off fetching.
     Stalled,
+    /// One pod's partitions get three times the messages, another's a fifth.
+    Uneven,
 }
 
 /// A scenario.
@@ -69,6 +71,8 @@ struct Plan {
     rate: fn(usize) -> f64,
     noise: f64,
     release: Release,
+    /// Further settings of the program.
+    settings: &'static [(&'static str, &'static str)],
 }
 
 const EVEN: Plan = Plan {
@@ -82,6 +86,7 @@ const EVEN: Plan = Plan {
     rate: |_| 1.0,
     noise: 0.0,
     release: Release::NewestVictoriaMetrics,
+    settings: &[],
 };
 
 const fn sick(name: &'static str, assignor: &'static str, release: Release) -> Plan {
@@ -92,7 +97,11 @@ const fn stuck(name: &'static str, assignor: &'static str, kind: &'static str, r
     Plan { name, assignor, kind, trouble: Trouble::Stuck, release, ..EVEN }
 }
 
-const PLANS: [Plan; 18] = [
+/// The consumers began at once, so their deal looks like another assignor's; and all pods are younger than six
+/// hours, which only an illness excuses.
+const PLANNED: &[(&str, &str)] = &[("KAFKA_ASSIGNOR", "cooperative-sticky"), ("CHURN_BUDGET", "off")];
+
+const PLANS: [Plan; 19] = [
     sick("sick-range", "range", Release::NewestPrometheus),
     sick("sick-cooperative", "cooperative-sticky", Release::NewestVictoriaMetrics),
     sick("sick-uniform", "uniform", Release::NewestVictoriaMetrics),
@@ -111,6 +120,13 @@ const PLANS: [Plan; 18] = [
     Plan { name: "skewed-range", rate: |partition| 0.2 + partition as f64 / 8.0, ..EVEN },
     Plan { name: "noisy", preset: "micrometer", noise: 0.4, ..EVEN },
     Plan { name: "two-groups", groups: 2, preset: "micrometer", assignor: "cooperative-sticky", ..EVEN },
+    Plan {
+        name: "uneven",
+        assignor: "cooperative-sticky",
+        trouble: Trouble::Uneven,
+        settings: PLANNED,
+        ..EVEN
+    },
 ];
 
 /// All groups; they are begun together and watched for as long.
@@ -132,7 +148,7 @@ pub struct Watched {
     poisoned: Mutex<Option<u64>>,
 }
 
-/// A test that looks at the groups. The last one that leaves ends them, because a hundred consumers slow down
+/// A test that looks at the groups. The last one that leaves ends broker and consumers, because they slow down
 /// what other tests do.
 pub struct Visit(&'static Stage);
 
@@ -160,10 +176,7 @@ impl Drop for Visit {
 
 impl Stage {
     fn end(&self) {
-        for group in self.groups.values() {
-            group.scrapes.stop();
-            group.consumers.stop();
-        }
+        self.groups.values().for_each(Watched::end);
         // What is under way ends first.
         thread::sleep(Duration::from_secs(3));
         Kafka::shared().end();
@@ -231,11 +244,38 @@ impl Watched {
             Trouble::Sick => kafka.cost(namespace, &owner, 3.0 * COST),
             Trouble::Stuck => kafka.stick(namespace, &owner, Some((&topic, STUCK))),
             Trouble::Stalled => kafka.stick(namespace, &owner, None),
+            Trouble::Uneven => self.load_unevenly(),
             Trouble::Poison => {
                 let offset = kafka.poison(&topic, STUCK);
                 *self.poisoned.lock().unwrap_or_else(PoisonError::into_inner) = Some(offset);
             }
         }
+    }
+
+    fn load_unevenly(&self) {
+        let mut rates = [RATE; PARTITIONS];
+        let busiest = self.owner(STUCK);
+        let owned = self.kafka.state(self.namespace.name());
+        let least_busy = owned.iter().map(|at| &at.pod).find(|pod| **pod != busiest).expect("another pod");
+        for at in &owned {
+            let times = match &at.pod {
+                pod if *pod == busiest => 3.0,
+                pod if pod == least_busy => 0.2,
+                _ => 1.0,
+            };
+            rates[at.partition as usize] *= times;
+        }
+        self.kafka.load(&self.topic(), &rates, self.plan.noise);
+    }
+
+    /// Ends the group, which leaves more of the machine to the others.
+    pub fn end(&self) {
+        self.scrapes.stop();
+        self.consumers.stop();
+        for number in 0..self.plan.topics {
+            self.kafka.load(&topic(self.plan.name, number), &[0.0; PARTITIONS], 0.0);
+        }
+        self.kafka.close(self.namespace.name());
     }
 
     /// The topic, or the first of them.
@@ -299,7 +339,8 @@ impl Watched {
             .env("STRATEGY", "by_cause")
             .env("CPU_FLOOR", CPU_FLOOR)
             .env("RUN_TIMEOUT", "120s")
-            .env("OUTPUT", "json");
+            .env("OUTPUT", "json")
+            .envs(self.plan.settings.iter().copied());
         Finished::of(&mut program)
     }
 
@@ -362,19 +403,23 @@ impl Watched {
     /// The run replaced the one pod that is ill, and said so.
     #[track_caller]
     pub fn assert_cured(&self, run: &Finished, cause: &str) {
-        let report = run.json();
-        let name = self.plan.name;
+        let (report, name) = (run.json(), self.plan.name);
         assert_eq!(report["diagnosis"]["cause"]["code"], cause, "{name}: {run}");
         assert_eq!(report["diagnosis"]["remedy"], "replace_pod", "{name}: {run}");
+        self.assert_evicted(run, 1);
+    }
+
+    /// The run evicted so many pods, and these are gone and no other.
+    #[track_caller]
+    pub fn assert_evicted(&self, run: &Finished, pods: usize) {
+        let (report, name) = (run.json(), self.plan.name);
         assert_eq!(report["outcome"], "rotated", "{name}: {run}");
-        let deleted: Vec<&str> = report["rotation"]["deleted"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .collect();
-        assert_eq!(deleted.len(), 1, "{name}: {run}");
-        wait_until(&format!("{name}: {deleted:?} is gone"), LIMIT, || self.evicted() == deleted);
+        let deleted = report["rotation"]["deleted"].as_array().into_iter().flatten();
+        let deleted: BTreeSet<&str> = deleted.filter_map(Value::as_str).collect();
+        assert_eq!(deleted.len(), pods, "{name}: {run}");
+        wait_until(&format!("{name}: {deleted:?} are gone"), LIMIT, || {
+            self.evicted().iter().map(String::as_str).collect::<BTreeSet<&str>>() == deleted
+        });
     }
 
     /// The run evicted nothing, and named this cause.
