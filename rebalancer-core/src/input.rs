@@ -9,3 +9,4 @@ pub(crate) mod names;
 pub(crate) mod offsets;
 pub(crate) mod partitions;
 pub(crate) mod pod;
+pub(crate) mod topic;

@@ -32,6 +32,7 @@ pub use input::names::NameList;
 pub use input::offsets::{InvalidOffsets, OffsetKind, Offsets, OtherGroup, PartitionPast, Tenure};
 pub use input::partitions::{InvalidPartitions, Partition, PartitionSample, Partitions};
 pub use input::pod::{Load, PodState};
+pub use input::topic::one_spelling;
 pub use kafka::best::best_spread;
 pub use kafka::forecast::{Forecast, GroupFacts, LEAST_GAIN, NoPair, Outlook, PlannedPair};
 pub use measure::analysis::{Analysis, Coverage, Finding};

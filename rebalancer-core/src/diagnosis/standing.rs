@@ -19,6 +19,7 @@ use crate::diagnosis::unclear::Unclear;
 use crate::facts::Facts;
 use crate::input::live_pod::LivePod;
 use crate::input::offsets::{Offsets, OtherGroup, PartitionPast, Tenure};
+use crate::input::topic::one_spelling;
 use crate::measure::spread::median;
 use crate::wording::lasting;
 
@@ -210,7 +211,7 @@ fn tracks<'a>(facts: &'a Facts<'_>, offsets: &'a Offsets) -> Vec<Track<'a>> {
     if let Some(partitions) = facts.partitions.known() {
         for partition in partitions.all() {
             let owner = partition.owner.and_then(|owner| facts.live.get(owner.0));
-            let topic = partitions.topics()[partition.topic].replace('.', "_");
+            let topic = one_spelling(&partitions.topics()[partition.topic]);
             let is_contested = partitions.contested().contains(&(partition.topic, partition.number));
             if let Some(owner) = owner.filter(|_| !is_contested) {
                 now.insert((topic, partition.number), owner.name.as_str());
@@ -220,10 +221,9 @@ fn tracks<'a>(facts: &'a Facts<'_>, offsets: &'a Offsets) -> Vec<Track<'a>> {
     let late = grid.steps.saturating_sub(1 + steps(grid, SETTLED));
     let track = |past: &'a PartitionPast| {
         let tenure = past.owner().filter(|tenure| tenure.last >= late);
-        let key = || (past.topic().replace('.', "_"), past.number());
         let owner = match tenure {
             Some(tenure) => Some(tenure.pod.as_str()),
-            None if past.owners().is_empty() => now.get(&key()).copied(),
+            None if past.owners().is_empty() => now.get(&past.place()).copied(),
             None => None,
         };
         let held_from = tenure.map(|tenure| tenure.first);
@@ -339,8 +339,7 @@ impl<'a> Judge<'a> {
     /// The same stand in the longer past, where it is known.
     fn of_day(&self, track: &Track<'_>, stand: &Stand) -> Option<(&Offsets, Stand)> {
         let day = self.asked.facts.offsets_of_day.known()?;
-        let key = |past: &PartitionPast| (past.topic().replace('.', "_"), past.number());
-        let past = day.partitions().find(|past| key(past) == key(track.past))?;
+        let past = day.partition(&track.past.place())?;
         match movement(past, day.grid()) {
             Movement::Stands(long) if long.offset == stand.offset => Some((day, long)),
             _ => None,
@@ -351,11 +350,7 @@ impl<'a> Judge<'a> {
     /// that is known.
     fn cured_ago(&self, track: &Track<'_>) -> Option<Duration> {
         let day = self.asked.facts.offsets_of_day.known();
-        let key = |past: &PartitionPast| (past.topic().replace('.', "_"), past.number());
-        let of_day = day.and_then(|day| {
-            let past = day.partitions().find(|past| key(past) == key(track.past))?;
-            went_on_ago(past, day.grid())
-        });
+        let of_day = day.and_then(|day| went_on_ago(day.partition(&track.past.place())?, day.grid()));
         went_on_ago(track.past, self.offsets.grid()).or(of_day)
     }
 

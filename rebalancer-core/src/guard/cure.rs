@@ -8,6 +8,7 @@ use crate::diagnosis::illness::{IllPod, Illness};
 use crate::diagnosis::standing::StandingPartition;
 use crate::facts::{A_DAY, Cure, Facts};
 use crate::guard::verdict::{Check, Standing, Verdict};
+use crate::input::topic::one_spelling;
 use crate::wording::lasting;
 
 /// Holds while the illness is known for less than `limit`, unknown where no history tells. The value is how
@@ -61,7 +62,7 @@ fn same(cure: &Cure, name: &str, standing: Option<&StandingPartition>) -> Option
     let is_partition = |standing: &&StandingPartition| {
         let cured = cure.partition.as_ref();
         cured.is_some_and(|(topic, number)| {
-            (topic.replace('.', "_"), *number) == (standing.topic.replace('.', "_"), standing.partition)
+            (one_spelling(topic), *number) == (one_spelling(&standing.topic), standing.partition)
         })
     };
     let partition = standing.filter(is_partition);

@@ -6,6 +6,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use crate::input::history::Grid;
+use crate::input::topic::one_spelling;
 
 /// Most partitions whose past is kept: an hour of two offsets a minute takes 20 MB then.
 const MOST_PARTITIONS: usize = 20_000;
@@ -247,7 +248,7 @@ impl Offsets {
 
     /// The past of a partition, begun where it is new. A dotted topic is one topic in both spellings.
     fn past(&mut self, topic: &str, number: u32) -> Result<&mut PartitionPast, InvalidOffsets> {
-        let key = (topic.replace('.', "_"), number);
+        let key = (one_spelling(topic), number);
         if self.partitions.len() >= MOST_PARTITIONS && !self.partitions.contains_key(&key) {
             return Err(InvalidOffsets::TooMany);
         }
@@ -284,6 +285,11 @@ impl Offsets {
     pub fn partitions(&self) -> impl ExactSizeIterator<Item = &PartitionPast> {
         self.partitions.values()
     }
+
+    /// The partition of this [`PartitionPast::place`].
+    pub fn partition(&self, place: &(String, u32)) -> Option<&PartitionPast> {
+        self.partitions.get(place)
+    }
 }
 
 impl PartitionPast {
@@ -295,6 +301,11 @@ impl PartitionPast {
     /// Its number within the topic.
     pub const fn number(&self) -> u32 {
         self.number
+    }
+
+    /// Its topic in [`one_spelling`], and its number: equal for equal partitions, whoever told of them.
+    pub fn place(&self) -> (String, u32) {
+        (one_spelling(&self.topic), self.number)
     }
 
     /// An offset for each step, NaN being a gap; empty where nothing was told.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rebalancer_core::kafka::{Assignor, recognise};
-use rebalancer_core::{Fact, LivePod, Load, PartitionSample, Partitions};
+use rebalancer_core::{Fact, LivePod, Load, PartitionSample, Partitions, one_spelling};
 
 use super::finder::{FactFinder, lacking, unusable};
 use crate::metrics::{CLIENT_LABEL, MetricQuery, MetricsSource, PARTITION_LABELS, PROTOCOL_LABEL, are_fresh};
@@ -177,16 +177,16 @@ fn with_owners(mut loads: Vec<Row>, owners: Vec<Row>, live: &[LivePod]) -> Resul
     let names: BTreeSet<&str> = live.iter().map(|pod| pod.name.as_str()).collect();
     let is_live = |row: &Row| row.pod.as_deref().is_some_and(|pod| names.contains(pod));
     let owners: Vec<Row> = owners.into_iter().filter(is_live).collect();
-    let topics: BTreeSet<String> = owners.iter().map(|row| without_dots(&row.topic)).collect();
+    let topics: BTreeSet<String> = owners.iter().map(|row| one_spelling(&row.topic)).collect();
     if topics.is_empty() {
         return Ok(loads);
     }
-    loads.retain(|row| topics.contains(&without_dots(&row.topic)));
-    let key = |row: &Row| (without_dots(&row.topic), row.partition);
+    loads.retain(|row| topics.contains(&one_spelling(&row.topic)));
+    let key = |row: &Row| (one_spelling(&row.topic), row.partition);
     let known: BTreeMap<(String, u32), &Row> = loads.iter().map(|row| (key(row), row)).collect();
     let mut owned: Vec<Row> = Vec::with_capacity(owners.len());
     for Row { pod, topic, partition, .. } in owners {
-        let Some(of) = known.get(&(without_dots(&topic), partition)) else {
+        let Some(of) = known.get(&(one_spelling(&topic), partition)) else {
             // Without a load it would count as idle.
             return Err(format!("partition {partition} of topic {topic:?} has an owner and no load"));
         };
@@ -198,11 +198,6 @@ fn with_owners(mut loads: Vec<Row>, owners: Vec<Row>, live: &[LivePod]) -> Resul
     let taken: BTreeSet<(&str, u32)> = owned.iter().map(|row| (row.topic.as_str(), row.partition)).collect();
     let rest = loads.iter().filter(|row| !taken.contains(&(row.topic.as_str(), row.partition)));
     Ok(owned.iter().chain(rest).cloned().collect())
-}
-
-/// The topic as clients before 4.1 write it: underscores in place of dots.
-fn without_dots(topic: &str) -> String {
-    topic.replace('.', "_")
 }
 
 fn joined(rows: &[Row], live: &[LivePod]) -> Fact<Partitions> {

@@ -5,7 +5,9 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use rebalancer_core::{Fact, Grid, InvalidOffsets, LivePod, OffsetKind, Offsets, PartitionPast};
+use rebalancer_core::{
+    Fact, Grid, InvalidOffsets, LivePod, OffsetKind, Offsets, PartitionPast, one_spelling,
+};
 
 use super::finder::{FactFinder, lacking, unusable};
 use super::past::moment;
@@ -224,9 +226,8 @@ fn points(series: &Series) -> impl Iterator<Item = (f64, f64)> {
 /// their topics with underscores in place of dots. None where too many stand.
 fn standing(offsets: &Offsets, steps: usize) -> Few {
     let found = offsets.partitions().filter(|past| stands(past, steps));
-    let mut found: Vec<(f64, String, u32)> = found
-        .map(|past| (backlog(past).unwrap_or(0.0), past.topic().replace('.', "_"), past.number()))
-        .collect();
+    let mut found: Vec<(f64, String, u32)> =
+        found.map(|past| (backlog(past).unwrap_or(0.0), one_spelling(past.topic()), past.number())).collect();
     if found.len() > MOST_STANDING {
         return Few::new();
     }
@@ -244,7 +245,7 @@ fn standing(offsets: &Offsets, steps: usize) -> Few {
 }
 
 fn is_among(few: &Few, place: &Place<'_>) -> bool {
-    few.contains(&(place.topic.replace('.', "_"), place.partition))
+    few.contains(&(one_spelling(place.topic), place.partition))
 }
 
 /// Where nobody tells what was committed, the lead stands for it; whether there is anything to read is not known then.

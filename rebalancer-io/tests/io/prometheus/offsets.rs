@@ -72,7 +72,7 @@ fn every_exporter_tells_what_stands_and_what_moves() {
             assert_eq!((offsets.group(), offsets.is_in_rebalance()), (Some(GROUP), false), "{what}");
             assert_eq!(offsets.partitions().len(), 18, "{what}: the group's partitions and no other");
             for past in offsets.partitions() {
-                let place = (past.topic().replace('.', "_"), past.number());
+                let place = past.place();
                 let told = UNTIL_ILL.map(|(moment, _)| recorded.moment(moment));
                 let mut committed: Vec<f64> =
                     told.iter().map(|moment| moment.committed(preset, GROUP, &place)).collect();

@@ -1,0 +1,13 @@
+//! One spelling of a topic.
+
+use alloc::string::String;
+
+/// The topic with underscores in place of its dots: the one spelling that every source can be brought to. Kafka
+/// clients before 4.1 write `a_b` for `a.b`, exporters write `a.b`, and Kafka refuses to have both in one cluster.
+///
+/// ```
+/// assert_eq!(rebalancer_core::one_spelling("orders.eu"), "orders_eu");
+/// ```
+pub fn one_spelling(topic: &str) -> String {
+    topic.replace('.', "_")
+}
