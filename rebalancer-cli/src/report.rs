@@ -6,7 +6,6 @@
 
 use std::collections::BTreeMap;
 
-use rebalancer_core::guard::{Standing, Verdict};
 use rebalancer_core::{Metric, PerMetric, Role, RotationOutcome, Strategy};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -18,10 +17,12 @@ pub mod config;
 pub mod diagnosis;
 pub mod rotation;
 pub mod schema;
+pub mod verdict;
 pub mod version;
 
 use diagnosis::DiagnosisReport;
 use rotation::RotationReport;
+use verdict::VerdictReport;
 use version::API_VERSION;
 
 /// The result of a decision.
@@ -69,7 +70,7 @@ pub struct Report {
     pub pods: Vec<PodReport>,
     /// What each guard says; a guard that is off is not listed.
     #[serde(default)]
-    pub guards: Vec<GuardReport>,
+    pub guards: Vec<VerdictReport>,
     /// Why the load is uneven, and whether a rotation can help.
     #[serde(default)]
     pub diagnosis: DiagnosisReport,
@@ -445,28 +446,6 @@ impl PodVerdict {
             Self::NotReady => "not ready",
             Self::WarmingUp => "warming up",
         }
-    }
-}
-
-/// What a guard says.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-pub struct GuardReport {
-    /// Its name.
-    pub name: String,
-    /// `pass`, `hold` or `unknown`.
-    pub verdict: Standing,
-    /// The number it looked at.
-    pub value: Option<f64>,
-    /// What it held the number against.
-    pub limit: Option<f64>,
-    /// Both in words.
-    pub reason: String,
-}
-
-impl From<Verdict> for GuardReport {
-    fn from(verdict: Verdict) -> Self {
-        let Verdict { check, standing, value, limit, reason, .. } = verdict;
-        Self { name: check.to_string(), verdict: standing, value, limit, reason }
     }
 }
 

@@ -11,10 +11,11 @@ use rebalancer_core::{
 };
 
 use crate::report::diagnosis::DiagnosisReport;
+use crate::report::verdict::VerdictReport;
 use crate::report::version::API_VERSION;
 use crate::report::{
-    AlternativeReport, CoverageReport, GuardReport, Kind, Outcome, PodReport, PodVerdict, Report,
-    StatisticsReport, TargetReport, ThresholdsReport, WorkloadReport,
+    AlternativeReport, CoverageReport, Kind, Outcome, PodReport, PodVerdict, Report, StatisticsReport,
+    TargetReport, ThresholdsReport, WorkloadReport,
 };
 
 /// What a report needs beside the analysis.
@@ -86,7 +87,7 @@ pub fn build(
         pods: if detailed { pods(analysis, &picked, joined, live) } else { Vec::new() },
         targets: if outcome == Outcome::Planned { picked } else { Vec::new() },
         outliers: outliers(analysis, assessment),
-        guards: verdicts.into_iter().map(GuardReport::from).collect(),
+        guards: verdicts.into_iter().map(VerdictReport::from).collect(),
         diagnosis: DiagnosisReport::from(&assessment.diagnosis),
         thresholds: thresholds(analysis, guards),
         obstacles: objections.into_iter().chain(disturbances).collect(),

@@ -1,9 +1,10 @@
 //! The part of the report that tells the cause of an uneven load.
 
 use rebalancer_core::diagnosis::{Diagnosis, Remedy};
-use rebalancer_core::guard::{Standing, Verdict};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::verdict::VerdictReport;
 
 /// Why the load is uneven, and whether a rotation can help.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -14,7 +15,7 @@ pub struct DiagnosisReport {
     /// The same in words.
     pub evidence: String,
     /// Every test that was made, in order; empty when nothing asks for a rotation.
-    pub steps: Vec<StepReport>,
+    pub steps: Vec<VerdictReport>,
     /// What else speaks against a rotation, beside the cause.
     pub notes: Vec<String>,
     /// What would help, as one word; `none` where nothing is to be done or nothing is known to help.
@@ -27,21 +28,6 @@ pub struct DiagnosisReport {
     pub assignor_is_a_guess: bool,
     /// The spread of the partitions' load over the pods; null where it is not known who reads what.
     pub spread: Option<SpreadReport>,
-}
-
-/// One test of whether a rotation can help.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-pub struct StepReport {
-    /// Its name.
-    pub name: String,
-    /// `pass`, `hold` (a rotation is futile) or `unknown`, which holds nothing back.
-    pub verdict: Standing,
-    /// The number it looked at.
-    pub value: Option<f64>,
-    /// What it held the number against.
-    pub limit: Option<f64>,
-    /// Both in words.
-    pub reason: String,
 }
 
 /// Spread of the partitions' load over the pods, as a coefficient of variation.
@@ -218,7 +204,7 @@ impl From<&Diagnosis> for DiagnosisReport {
         Self {
             cause: cause.expect("each cause of the core has a code here"),
             evidence: diagnosis.cause.to_string(),
-            steps: diagnosis.steps.iter().map(StepReport::from).collect(),
+            steps: diagnosis.steps.iter().cloned().map(VerdictReport::from).collect(),
             notes: diagnosis.notes(),
             remedy: diagnosis.remedy,
             advice: diagnosis.advice.clone(),
@@ -233,18 +219,6 @@ impl From<&Diagnosis> for DiagnosisReport {
                 unmodelled: forecast.unmodelled.map(|why| why.to_string()),
                 best: forecast.best,
             }),
-        }
-    }
-}
-
-impl From<&Verdict> for StepReport {
-    fn from(step: &Verdict) -> Self {
-        Self {
-            name: step.check.to_string(),
-            verdict: step.standing,
-            value: step.value,
-            limit: step.limit,
-            reason: step.reason.clone(),
         }
     }
 }

@@ -6,7 +6,8 @@ use crate::format::number::{age, percent, ratio};
 use crate::format::text::{count, spaced};
 use rebalancer_core::guard::Standing;
 
-use crate::report::{GuardReport, Report};
+use crate::report::Report;
+use crate::report::verdict::VerdictReport;
 
 /// The checklist.
 pub fn section(report: &Report) -> Markup {
@@ -22,7 +23,7 @@ pub fn section(report: &Report) -> Markup {
 }
 
 /// Checks, one below the other.
-pub fn checks(checks: &[GuardReport]) -> Markup {
+pub fn checks(checks: &[VerdictReport]) -> Markup {
     html! {
         ul.checks {
             @for check in checks {
@@ -63,7 +64,7 @@ const fn word(verdict: Standing) -> &'static str {
 }
 
 /// The number and its limit, each in the unit of the guard.
-fn numbers(check: &GuardReport) -> Markup {
+fn numbers(check: &VerdictReport) -> Markup {
     let limit = check.limit.unwrap_or_default();
     let unit = |value: f64| -> String {
         match check.name.as_str() {

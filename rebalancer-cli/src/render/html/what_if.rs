@@ -6,8 +6,8 @@ use rebalancer_core::diagnosis::Remedy;
 use super::guards;
 use super::text::{coordinate, sentence};
 use crate::format::number::ratio;
-use crate::report::diagnosis::{SpreadReport, StepReport};
-use crate::report::{GuardReport, Report};
+use crate::report::Report;
+use crate::report::diagnosis::SpreadReport;
 
 /// The diagnosis and the forecast.
 pub fn section(report: &Report) -> Markup {
@@ -36,17 +36,11 @@ pub fn section(report: &Report) -> Markup {
                 }
                 @if !diagnosis.steps.is_empty() { details {
                     summary { "The " (diagnosis.steps.len()) " tests" }
-                    (guards::checks(&diagnosis.steps.iter().map(check).collect::<Vec<GuardReport>>()))
+                    (guards::checks(&diagnosis.steps))
                 } }
             }
         }
     }
-}
-
-/// A test as a guard shows itself.
-fn check(step: &StepReport) -> GuardReport {
-    let StepReport { name, verdict, value, limit, reason } = step.clone();
-    GuardReport { name, verdict, value, limit, reason }
 }
 
 fn what_if(spread: Option<&SpreadReport>) -> Markup {

@@ -12,7 +12,8 @@ use crate::format::number::ratio;
 use crate::format::text::{count, plain};
 use crate::render::terminal::Terminal;
 use crate::report::diagnosis::{DiagnosisReport, SpreadReport};
-use crate::report::{GuardReport, Kind, Outcome, Report, TargetReport};
+use crate::report::verdict::VerdictReport;
+use crate::report::{Kind, Outcome, Report, TargetReport};
 
 /// Renders the report; `wide` shows every pod and column.
 pub fn render(report: &Report, wide: bool, terminal: Terminal) -> String {
@@ -58,8 +59,8 @@ pub fn render_result(report: &Report, terminal: Terminal) -> String {
 }
 
 /// The guards: first those that hold, then the unknown ones, then those that pass.
-fn by_weight(report: &Report) -> Vec<&GuardReport> {
-    let mut guards: Vec<&GuardReport> = report.guards.iter().collect();
+fn by_weight(report: &Report) -> Vec<&VerdictReport> {
+    let mut guards: Vec<&VerdictReport> = report.guards.iter().collect();
     guards.sort_by_key(|guard| match guard.verdict {
         Standing::Hold => 0,
         Standing::Unknown => 1,
