@@ -1,4 +1,4 @@
-//! From an analysis to what may be done: trigger, guards, strategy and diagnosis in one call.
+//! Assesses an analysis: trigger, guards, strategy and diagnosis in one call.
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -15,34 +15,34 @@ use crate::measure::analysis::Analysis;
 use crate::strategy::{NothingSelected, Selection, Strategy, select};
 use crate::trigger::{Trigger, trigger, trigger_of};
 
-/// Most partitions for which a pair is planned only to say what the other strategy would do.
+/// Above this many partitions, no pair is planned just to report what the other strategy would do.
 const MOST_COMPARED: usize = 2_000;
 
-/// What guards, strategy and diagnosis make of an analysis.
+/// What guards, strategy and diagnosis conclude from an analysis.
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Assessment {
     /// What asks for a rotation; `None` when nothing does.
     pub trigger: Option<Trigger>,
-    /// The pods the strategy takes; `None` when nothing asks for a rotation or the strategy finds none.
+    /// The pods the strategy chose; `None` when nothing asks for a rotation or it found none.
     pub selection: Option<Selection>,
-    /// The answers of the guards in their order, then that of the strategy where it finds no pod.
+    /// The verdicts of the guards in order, then the strategy's verdict if it found no pod.
     pub guards: Vec<Verdict>,
     /// Why the load is uneven and whether a rotation can help.
     pub diagnosis: Diagnosis,
-    /// Whether the diagnosis is obeyed: [`GuardSettings::diagnosis`].
+    /// Whether the diagnosis can hold the rotation back: [`GuardSettings::diagnosis`].
     pub obeys_diagnosis: bool,
-    /// What the other strategy would do, where that differs. Not asked of more than 2,000 partitions where
-    /// no pod is ill: it would plan a pair.
+    /// What the other strategy would do, if that differs. Not computed above 2,000 partitions when no pod is
+    /// ill, because it would have to plan a pair.
     pub alternative: Option<Alternative>,
 }
 
-/// Assesses an analysis. Asks every guard and every test of the diagnosis, also after one has refused;
-/// of a balanced workload it asks little.
+/// Assesses an analysis. Asks every guard and runs every test of the diagnosis, even after one has refused; a
+/// balanced workload needs few of them.
 ///
-/// `set_aside` are the pods that a [`Join`](crate::Join) left out; none where the caller has chosen the
-/// pods itself.
+/// `set_aside` are the pods that a [`Join`](crate::Join) left out; empty when the caller chose the pods
+/// itself.
 ///
 /// ```
 /// use core::time::Duration;
@@ -87,7 +87,7 @@ pub fn assess(
     assessment
 }
 
-/// What is judged, whichever the strategy.
+/// The inputs that both strategies share.
 struct Case<'a> {
     analysis: &'a Analysis<'a>,
     set_aside: &'a [SetAside],
@@ -119,8 +119,8 @@ impl Case<'_> {
         Assessment { trigger, selection, guards, diagnosis, obeys_diagnosis, alternative: None }
     }
 
-    /// The first ill pod that may be replaced now, else the worst one; `None` on insufficient data. Without a
-    /// threshold that is passed, an illness that only this moment shows may be noise.
+    /// The first ill pod that may be replaced now, else the worst one; `None` on insufficient data. If
+    /// nothing triggers, an illness without history is ignored: it may be noise.
     fn curable(&self) -> Option<&IllPod> {
         self.analysis.outliers()?;
         let asks = |ill: &&IllPod| self.asked.is_some() || ill.lasted.is_some();
@@ -132,7 +132,7 @@ impl Case<'_> {
         ill().find(may_go).or_else(|| ill().next())
     }
 
-    /// What the `other` strategy would do, where that differs.
+    /// What the `other` strategy would do, if that differs.
     fn alternative(&self, chosen: &Assessment, other: Strategy) -> Option<Alternative> {
         let partitions = self.facts.partitions.known().map_or(0, |known| known.all().len());
         let is_costly = other == Strategy::ByCause && self.ill.pods.is_empty() && partitions > MOST_COMPARED;
@@ -154,21 +154,21 @@ impl Case<'_> {
     }
 }
 
-/// What the strategy that is not chosen would do.
+/// What the strategy that was not chosen would do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Alternative {
     /// Which strategy.
     pub strategy: Strategy,
-    /// The pods that it would evict, as positions among the analysed pods; none where it would do nothing.
+    /// The pods it would evict, as positions among the analysed pods; empty when it would do nothing.
     pub pods: Vec<usize>,
-    /// Why it would do nothing, where a guard or the diagnosis holds it back.
+    /// Why it would do nothing, when a guard or the diagnosis holds it back.
     pub why: Option<String>,
 }
 
 impl Assessment {
-    /// All verdicts that count: those of the guards, then that of the diagnosis where a rotation is
-    /// triggered and the diagnosis is obeyed.
+    /// All verdicts that count: those of the guards, then the diagnosis if a rotation is triggered and
+    /// [`Assessment::obeys_diagnosis`] is set.
     pub fn verdicts(&self) -> Vec<Verdict> {
         let mut verdicts = self.guards.clone();
         if self.trigger.is_some() && self.obeys_diagnosis {
@@ -177,18 +177,18 @@ impl Assessment {
         verdicts
     }
 
-    /// The verdicts that hold the rotation back: all that are not a pass.
+    /// The verdicts that hold the rotation back: every one that is not a pass.
     pub fn held_by(&self) -> impl Iterator<Item = Verdict> {
         self.verdicts().into_iter().filter(|verdict| verdict.standing != Standing::Pass)
     }
 
-    /// Whether the loads say nothing because nobody reads, and the diagnosis is obeyed.
+    /// Whether no pod reads at all, so the loads say nothing, and the diagnosis is obeyed.
     pub const fn is_unread(&self) -> bool {
         self.obeys_diagnosis && self.diagnosis.nobody_reads
     }
 
-    /// The pods to rotate, which is what a run does and a plan shows: `None` unless every verdict is
-    /// a pass, and where nobody reads. An unknown verdict refuses as one that holds does.
+    /// The pods to rotate: what `run` evicts and `plan` shows. `None` unless every verdict is a pass and some
+    /// pod reads. An unknown verdict refuses just like a hold.
     pub fn rotation(&self) -> Option<&Selection> {
         self.selection.as_ref().filter(|_| !self.is_unread() && self.held_by().next().is_none())
     }

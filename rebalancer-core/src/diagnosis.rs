@@ -1,7 +1,7 @@
 //! Diagnosis: why the load is uneven, and whether a rotation can help.
 //!
-//! A rotation cures a sick pod. It cannot cure a hot partition, and under an assignor that deals by rank
-//! it only deals the same loads out again. The tests are made in a fixed order; each gives its number and
+//! A rotation cures a sick pod. It cannot cure a hot partition, and an assignor that assigns by rank alone
+//! gives the replacements the same loads again. The tests run in a fixed order; each reports its number and
 //! its limit.
 
 use alloc::format;
@@ -53,32 +53,32 @@ pub use unclear::Unclear;
 pub struct Diagnosis {
     /// The most specific cause the evidence supports.
     pub cause: Cause,
-    /// The test that found the cause; `None` where no single one did.
+    /// The test that found the cause; `None` if no single test did.
     pub decided_by: Option<Check>,
-    /// Every test, in order. One that holds says that a rotation cannot help, or that the data forbid it.
+    /// Every test, in order. A hold means that a rotation cannot help, or that the data forbid it.
     pub steps: Vec<Verdict>,
     /// What would help, as one word.
     pub remedy: Remedy,
     /// What would help instead of a rotation; empty when a rotation may help or nothing is wrong.
     pub advice: Vec<String>,
-    /// The assignor of the group, as far as it is known.
+    /// The assignor of the group, if known.
     pub assignor: Option<Assignor>,
-    /// Whether the group only looks like that assignor, by who owns what.
+    /// Whether the assignor is only inferred from who owns which partition.
     pub assignor_is_a_guess: bool,
-    /// The spread now, after the rotation, and at best; where the partitions are known.
+    /// The spread now, after the rotation, and at best; `None` unless the partitions are known.
     pub forecast: Option<Forecast>,
-    /// What the past of the partitions shows beside the cause, a sentence each.
+    /// Other findings from the partitions' past, one sentence each.
     pub remarks: Vec<String>,
-    /// Whether messages arrive and no pod reads any of them: an outage, which says nothing of how the load is dealt.
+    /// Whether messages arrive and no pod reads any: an outage, which says nothing about balance.
     pub nobody_reads: bool,
 }
 
 /// Finds the cause of an uneven load and asks whether rotating the selected pods can help.
 ///
-/// `guards` are the answers of the guards, which tell whether the unevenness lasts. Nothing is asked
-/// without a trigger. With a trigger and without a selection, the trigger's own targets are judged. An
-/// optional input that nobody exports makes its test unknown and nothing else; one that a server refused
-/// or failed to give makes the verdict unknown.
+/// `guards` are the verdicts of the guards; they show whether the unevenness lasts. Without a trigger no test
+/// is run. With a trigger but no selection, the trigger's own targets are judged. If nobody exports an
+/// optional input, only its own test is unknown; if a server refused or failed to give it, the whole verdict
+/// is unknown.
 ///
 /// ```
 /// use rebalancer_core::diagnosis::{Cause, diagnose, ill_pods};
@@ -150,12 +150,12 @@ pub fn diagnose(
     }
 }
 
-/// The diagnosis where nothing asks for a rotation: a partition that stands, or falls behind, need not move
-/// any spread.
+/// The diagnosis when no rotation is asked for: a partition can stand or fall behind without moving any
+/// spread.
 fn unasked(analysis: &Analysis<'_>, facts: &Facts<'_>, ill: &IllPods) -> Diagnosis {
     let unclear = analysis.finding() == Finding::InsufficientData;
     let otherwise = if unclear { Cause::Unknown } else { Cause::Balanced };
-    // An illness that this moment alone shows may be noise.
+    // An illness seen only at this moment may be noise.
     let lasting = ill.pods.iter().find(|pod| pod.lasted.is_some());
     let of_pod = lasting.map(|pod| ill_cause(pod, analysis));
     let of_record = || ill.poisoned.first().map(|(standing, witness)| poison(standing, witness));
@@ -175,15 +175,15 @@ fn unasked(analysis: &Analysis<'_>, facts: &Facts<'_>, ill: &IllPods) -> Diagnos
     }
 }
 
-/// Whether no partition moves, no pod reads as far as its rate tells, and neither one pod nor one record is to blame.
+/// Whether no partition moves, no pod has a rate above 0, and no pod or record is to blame.
 fn nobody_reads(analysis: &Analysis<'_>, ill: &IllPods) -> bool {
     let rates = (0..analysis.count()).filter_map(|position| analysis.load(position, Metric::Rate));
     let reads = rates.into_iter().any(|rate| rate.value() > 0.0);
     ill.nobody_reads && !reads && ill.pods.is_empty() && ill.poisoned.is_empty()
 }
 
-/// What the past of the partitions shows beside the cause: other records that stop a partition, and
-/// partitions that stand for a reason that is not known.
+/// Other findings: further records that stop a partition, partitions that fall behind, and partitions that
+/// stand for an unknown reason.
 fn remarks(ill: &IllPods, cause: &Cause) -> Vec<String> {
     const NAMED: usize = 5;
     let poisoned = ill.poisoned.iter().map(|(standing, witness)| poison(standing, witness));
@@ -228,16 +228,16 @@ impl Diagnosis {
         self.steps.iter().all(|step| step.standing != Standing::Hold)
     }
 
-    /// The test that says most against a rotation: that the data forbid it, else the one that found
-    /// the cause, else the first that holds.
+    /// The most important hold: that the data forbid a rotation, else the test that found the cause, else the
+    /// first that holds.
     fn decisive(&self) -> Option<&Verdict> {
         let holding = || self.steps.iter().filter(|step| step.standing == Standing::Hold);
         let is_decisive = |step: &&Verdict| step.check == Check::Data || Some(step.check) == self.decided_by;
         holding().find(is_decisive).or_else(|| holding().next())
     }
 
-    /// What else speaks against a rotation, and what the past of the partitions shows, a sentence each. One decision has one reason, the
-    /// [verdict](Diagnosis::verdict); these are notes to it.
+    /// Notes to the [verdict](Diagnosis::verdict), which gives only one reason: the other tests that hold,
+    /// then the other findings from the partitions' past, one sentence each.
     pub fn notes(&self) -> Vec<String> {
         let decisive = self.decisive();
         let others = self.steps.iter().filter(|step| step.standing == Standing::Hold);
@@ -245,9 +245,9 @@ impl Diagnosis {
         others.chain(self.remarks.iter().cloned()).collect()
     }
 
-    /// The diagnosis as one verdict beside those of the guards. It holds when a rotation cannot help, and
-    /// is unknown when a test failed that might have said so. Value, limit and reason are those of the
-    /// test that says most against a rotation.
+    /// The diagnosis as one verdict beside those of the guards. Holds when a rotation cannot help; unknown
+    /// when a test that might have held has failed. Value, limit and reason come from the most important
+    /// test.
     pub fn verdict(&self) -> Verdict {
         let holds = self.decisive();
         let told = holds.or_else(|| self.steps.iter().find(|step| step.failed));

@@ -1,4 +1,4 @@
-//! What guards and the diagnosis know beyond the loads of this moment: ages, history, partitions.
+//! Everything guards and the diagnosis know besides the current loads: ages, history, partitions.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -13,41 +13,40 @@ use crate::kafka::assignor::{Assignor, UnknownAssignor};
 use crate::kafka::forecast::GroupFacts;
 use crate::kafka::recognise::recognise;
 
-/// Time that a group needs to settle after a pod started: two refreshes of its metrics, and the window
-/// of a rate.
+/// Time a group needs to settle after a pod started: two metric scrapes and the window of a rate.
 const SETTLING: Duration = Duration::from_secs(5 * 60);
 
-/// Pods started within this time of each other count as one replacement: a rotation evicts its pods one
-/// after the other.
+/// Pods started within this time of each other count as one replacement, because a rotation evicts its pods
+/// one after the other.
 const BORN_TOGETHER: Duration = Duration::from_secs(15 * 60);
 
-/// Shortest and longest time before and after a replacement that are compared. The shortest and the time
-/// to settle have passed when the cooldown ends.
+/// Shortest and longest time compared before and after a replacement. The settling time plus the shortest
+/// side have passed when the cooldown ends.
 const SHORTEST_SIDE: Duration = Duration::from_secs(25 * 60);
 const LONGEST_SIDE: Duration = Duration::from_secs(60 * 60);
 
-/// An older replacement is no evidence: the load of the day has shifted.
+/// An older replacement is no evidence: the load changes over the day.
 pub(crate) const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// After this many rotations within a day the spread must have fallen. With three, one in a hundred groups
-/// that no rotation can help was rotated a third and fourth time in simulation, where only CPU was known
-/// and its noise was a fifth.
+/// that no rotation can help was rotated a third and fourth time (in simulation, with only CPU known and
+/// noise of a fifth).
 pub(crate) const ROTATIONS_A_DAY: usize = 2;
 
-/// The same where the rotation replaces a pod that is itself the cause. With two, one in twelve workloads
-/// with three sick pods among twelve kept the last of them.
+/// The same limit for a rotation that replaces an ill pod. With two, one in twelve workloads with three sick
+/// pods among twelve kept the last of them.
 pub(crate) const CURES_A_DAY: usize = 3;
 
 /// Pods born longer than this after a rollout began were replaced, not rolled out.
 const ROLLOUT: Duration = Duration::from_secs(15 * 60);
 
-/// An optional input. If it is missing, a verdict is unknown; it is never an error.
+/// An optional input. Missing input makes a verdict unknown and is never an error.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub enum Fact<T> {
     /// Nobody asked for it, or the answer was empty.
     #[default]
     Absent,
-    /// The answer says nothing usable; the text says why. Holds nothing back.
+    /// The answer is not usable; the text says why. Holds nothing back.
     Unusable(String),
     /// A server refused or failed to give it; the text says why. Holds back wherever the input could have
     /// changed the verdict.
@@ -57,7 +56,7 @@ pub enum Fact<T> {
 }
 
 impl<T> Fact<T> {
-    /// The value, if it is known.
+    /// The value, if known.
     pub const fn known(&self) -> Option<&T> {
         match self {
             Self::Known(value) => Some(value),
@@ -70,7 +69,7 @@ impl<T> Fact<T> {
         matches!(self, Self::Failed(_))
     }
 
-    /// Why the value is not known, for a sentence such as "the history of cpu ...".
+    /// Why the value is unknown, to complete a sentence such as "the history of cpu ...".
     pub(crate) fn lack(&self) -> &str {
         match self {
             Self::Absent => "is not there",
@@ -89,51 +88,50 @@ impl<T, E: core::fmt::Display> From<Result<T, E>> for Fact<T> {
     }
 }
 
-/// Everything a decision may look at beside the pod states. [`Facts::new`] knows the live pods and
-/// nothing else.
+/// Everything a decision may use besides the pod states. [`Facts::new`] knows only the live pods.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Facts<'a> {
-    /// All live pods of the workload, the ones that take no part included.
+    /// All live pods of the workload, including those that take no part.
     pub live: &'a [LivePod],
-    /// How many more there are of which nothing but the name is known: the answers name them.
+    /// How many further pods are known only by name, from the answers.
     pub unlisted: usize,
-    /// Metrics that were asked for.
+    /// The metrics that were queried.
     pub asked: Vec<Metric>,
-    /// The past of each metric over the persistence window, up to the moment of the decision.
+    /// The history of each metric over the persistence window, up to the decision.
     pub past: PerMetric<Fact<History>>,
-    /// The loads before and after the newest pod was born.
+    /// The loads before and after the newest pod started.
     pub last_replacement: Fact<Replacement>,
-    /// The spread of each metric before the replacements of the last day, where there were several.
+    /// The spread of each metric before the replacements of the last day, if there were several.
     pub past_spread: PerMetric<Fact<PastSpread>>,
     /// Time since the pod template last changed (the age of the current `ReplicaSet`).
     pub rollout_age: Option<Duration>,
-    /// A rollout is in progress: updated replicas are not yet the desired ones.
+    /// Whether a rollout is in progress: not all replicas are updated.
     pub rolling_out: bool,
     /// Load of each partition and who owns it.
     pub partitions: Fact<Partitions>,
-    /// The offsets and owners of the group's partitions over the last hour or so, a step a minute.
+    /// The offsets and owners of the group's partitions over the last hour or so, one step per minute.
     pub offsets: Fact<Offsets>,
-    /// The same over the last day in longer steps, of the partitions that stood still for all of that hour.
+    /// The same over the last day in longer steps, for partitions that stood for that whole hour.
     pub offsets_of_day: Fact<Offsets>,
-    /// Pods that this program replaced as a cure, as far as the cluster still tells.
+    /// Pods that this program replaced as a cure, as far as the cluster still shows.
     pub cures: Fact<Vec<Cure>>,
     /// Number of partitions assigned to each pod.
     pub assigned_partitions: Fact<Vec<(String, usize)>>,
-    /// Consumers in each pod; one is assumed where it is not known.
+    /// Consumers in each pod; `None` counts as one.
     pub consumers_per_pod: Option<usize>,
     /// How the group's assignor is found.
     pub assignor: AssignorChoice,
     /// The assignor's name as an exporter gives it (the protocol of the group).
     pub exported_assignor: Fact<String>,
-    /// The assignor that the owners of the partitions look like, where their loads are not known.
+    /// The assignor inferred from who owns which partition, when their loads are not known.
     pub recognised_assignor: Fact<Assignor>,
-    /// Whether replacements come back under the identity of the pod they replace; `None` takes a
-    /// `StatefulSet` for such an identity.
+    /// Whether replacements keep the identity of the pod they replace; `None` assumes so only for a
+    /// `StatefulSet`.
     pub static_membership: Option<bool>,
 }
 
 impl<'a> Facts<'a> {
-    /// Knows the live pods, and that the four metrics were asked for; set [`Facts::asked`] where fewer were.
+    /// Knows only the live pods. All four metrics count as queried; if fewer were, set [`Facts::asked`].
     ///
     /// ```
     /// use rebalancer_core::kafka::Assignor;
@@ -169,18 +167,18 @@ impl<'a> Facts<'a> {
         }
     }
 
-    /// The assignor of the group: as told, else as exported, else as recognised from who owns what.
+    /// The assignor of the group: as configured, else as exported, else as inferred from the owners.
     pub fn known_assignor(&self) -> Option<Assignor> {
         self.told_assignor().or_else(|| self.assignor_by_owners())
     }
 
-    /// Whether [`Facts::known_assignor`] is only what the group looks like by who owns what. A sticky or uniform
+    /// Whether [`Facts::known_assignor`] is only inferred from who owns which partition. A sticky or uniform
     /// group can look like `range` or `roundrobin`.
     pub fn assignor_is_a_guess(&self) -> bool {
         self.told_assignor().is_none() && self.assignor_by_owners().is_some()
     }
 
-    /// The assignor as told or as exported.
+    /// The assignor as configured or as exported.
     fn told_assignor(&self) -> Option<Assignor> {
         match self.assignor {
             AssignorChoice::Is(assignor) => Some(assignor),
@@ -189,7 +187,7 @@ impl<'a> Facts<'a> {
         }
     }
 
-    /// The assignor that the group looks like, unless a setting says what it is.
+    /// The assignor inferred from the owners, unless it is configured.
     fn assignor_by_owners(&self) -> Option<Assignor> {
         if self.assignor != AssignorChoice::Auto {
             return None;
@@ -197,7 +195,7 @@ impl<'a> Facts<'a> {
         self.partitions.known().and_then(recognise).or_else(|| self.recognised_assignor.known().copied())
     }
 
-    /// The group, when the owner of every partition is known.
+    /// The group, if the owner of every partition is known.
     pub fn group(&self) -> Option<GroupFacts<'_>> {
         let consumers = self.consumers_per_pod.unwrap_or(1);
         let group =
@@ -205,8 +203,8 @@ impl<'a> Facts<'a> {
         Some(group.keeping_identity(self.live.iter().any(|pod| self.static_evidence(pod).is_some())))
     }
 
-    /// How it is known that the replacement of a pod comes back under its identity: `configured`, or the kind
-    /// of its controller. `None` where it gets an identity of its own.
+    /// How it is known that the replacement of a pod keeps its identity: `configured`, or the kind of its
+    /// controller. `None` if it gets its own identity.
     pub(crate) fn static_evidence(&self, pod: &LivePod) -> Option<&'static str> {
         let owned = pod.controller.as_ref().is_some_and(|owner| owner.kind == "StatefulSet");
         match self.static_membership {
@@ -216,7 +214,7 @@ impl<'a> Facts<'a> {
         }
     }
 
-    /// The position of the live pod called `name`.
+    /// The position of the live pod `name`.
     pub(crate) fn live_index(&self, name: &str) -> Option<LiveIndex> {
         self.live.iter().position(|pod| pod.name == name).map(LiveIndex)
     }
@@ -227,9 +225,9 @@ impl<'a> Facts<'a> {
 pub struct Cure {
     /// Name of the pod.
     pub pod: String,
-    /// The stuck partition, by its topic and number, where that was the illness.
+    /// Topic and number of the stuck partition, if that was the illness.
     pub partition: Option<(String, u32)>,
-    /// The offset at which it stood, where that was known.
+    /// The offset at which it stood, if known.
     pub offset: Option<u64>,
     /// How long ago.
     pub ago: Duration,
@@ -238,7 +236,7 @@ pub struct Cure {
 /// How the group's assignor is found: the setting `KAFKA_ASSIGNOR`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum AssignorChoice {
-    /// From an exporter, else recognised from who owns what.
+    /// From an exporter, else inferred from who owns which partition.
     #[default]
     Auto,
     /// It is this one.
@@ -260,20 +258,19 @@ impl core::str::FromStr for AssignorChoice {
     }
 }
 
-/// One metric of all pods before and after the newest pod was born: an experiment the cluster has
-/// already made, whatever replaced the pod. Both sides are means over the [`Window`]s that
-/// [`Replacement::windows`] names.
+/// One metric of all pods before and after the newest pod started: an experiment the cluster has already
+/// made, no matter what replaced the pod. Both sides are means over the windows of [`Replacement::windows`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Replacement {
-    /// Which metric: the message rate where it is there, else CPU.
+    /// Which metric: the message rate if known, else CPU.
     pub metric: Metric,
     /// Loads of the pods that were alive before.
     pub before: Vec<f64>,
     /// Loads of the pods that were alive after.
     pub after: Vec<f64>,
-    /// Time since the newest pod was born.
+    /// Time since the newest pod started.
     pub ago: Duration,
-    /// How long either side is.
+    /// The length of each side.
     pub length: Duration,
 }
 
@@ -287,13 +284,13 @@ pub struct Window {
 }
 
 impl Replacement {
-    /// What to average over: equally long stretches of up to an hour, one before the newest pods
-    /// were born and one after they have settled. Pods born within 15 minutes count as born
-    /// together. `None` when no age is known, or where one side would be shorter than 25 minutes
-    /// because a replacement is too young or followed another too closely.
+    /// The windows to average over: equally long, up to an hour, one before the newest pods were born and one
+    /// after they have settled. Pods born within 15 minutes of each other count as born together. `None` if
+    /// no age is known, or if a side would be shorter than 25 minutes because a replacement is too recent or
+    /// followed another too closely.
     ///
-    /// Fixed windows make it one experiment with one answer: held against the loads of every new
-    /// moment, noise would sooner or later pass for a change.
+    /// Fixed windows give one experiment with one answer. Compared with ever new current loads, noise would
+    /// sooner or later look like a change.
     ///
     /// ```
     /// use core::time::Duration;
@@ -324,19 +321,19 @@ impl Replacement {
     }
 }
 
-/// How unevenly a metric was spread before the replacements of the last day: what they have to be
-/// held against. A mean over the [`Window`] that [`PastSpread::window`] names.
+/// How uneven a metric was before the replacements of the last day, to compare the present spread with. A
+/// mean over the window of [`PastSpread::window`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PastSpread {
-    /// Its coefficient of variation then.
+    /// The coefficient of variation at that time.
     pub cv: f64,
     /// How long ago.
     pub ago: Duration,
 }
 
 impl PastSpread {
-    /// The hour before the first of the last day's replacements was born; `None` where there were
-    /// too few of them to be judged.
+    /// The hour before the first of the last day's replacements was born; `None` if there were too few to
+    /// judge.
     pub fn window(live: &[LivePod], rollout_age: Option<Duration>) -> Option<Window> {
         let replaced = replaced(live, rollout_age);
         if replaced.len() / 2 < ROTATIONS_A_DAY {
@@ -346,11 +343,11 @@ impl PastSpread {
     }
 }
 
-/// Ages of the pods born within a day but well after the last rollout, or after the oldest pod where
-/// no rollout is known to be later.
+/// Ages of the pods born within the last day and well after the last rollout (or after the oldest pod, if no
+/// later rollout is known).
 pub(crate) fn replaced(live: &[LivePod], rollout_age: Option<Duration>) -> Vec<Duration> {
     let ages = || live.iter().filter_map(|pod| pod.age);
-    // A rollback takes an old `ReplicaSet` up again, whose age says nothing.
+    // A rollback reuses an old `ReplicaSet`, whose age says nothing.
     let Some(rollout) = ages().max().map(|oldest| oldest.min(rollout_age.unwrap_or(oldest))) else {
         return Vec::new();
     };

@@ -1,4 +1,4 @@
-//! Partitions that move, but slower than their end: hot ones, or ones whose messages take long.
+//! Partitions that fall behind: hot ones, or ones whose messages take long.
 
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
@@ -9,23 +9,23 @@ use crate::diagnosis::movement::{Movement, movement, steps};
 use crate::facts::Facts;
 use crate::input::offsets::{OffsetKind, Offsets, PartitionPast};
 
-/// The time over which reading is held against writing.
+/// The time over which messages read are compared with messages written.
 const LOOKED_AT: Duration = Duration::from_secs(30 * 60);
 
-/// The shortest part of it that tells.
+/// The shortest part of that time that is enough to judge by.
 const LEAST_LOOK: Duration = Duration::from_secs(10 * 60);
 
 /// A partition falls behind when it reads less than this share of what arrives.
 const READ_SHARE: f64 = 0.95;
 
-/// Fewer messages than this behind the end are no backlog: the floor of lag.
+/// A smaller backlog is ignored; equals the floor of lag.
 const LEAST_BACKLOG: f64 = 1000.0;
 
-/// When more than this share of the partitions fall behind, there are too few consumers, and no partition
+/// If more than this share of the partitions fall behind, there are too few consumers and no single partition
 /// is to blame.
 const MOST_BEHIND: f64 = 0.25;
 
-/// A partition that falls behind while the pod's others keep up.
+/// A partition that falls behind while the pod's other partitions keep up.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FallingBehind {
     /// Its topic.
@@ -34,15 +34,15 @@ pub struct FallingBehind {
     pub partition: u32,
     /// The pod that owns it.
     pub pod: String,
-    /// Messages that wait.
+    /// Messages waiting.
     pub backlog: f64,
-    /// Messages written a second.
+    /// Messages written per second.
     pub written_per_second: f64,
-    /// Messages read a second.
+    /// Messages read per second.
     pub read_per_second: f64,
     /// Its share of all messages written to the group's partitions, 0 to 1.
     pub share: f64,
-    /// Its share of those written to the pod's partitions, 0 to 1.
+    /// Its share of the messages written to the pod's partitions, 0 to 1.
     pub share_of_pod: f64,
 }
 
@@ -52,12 +52,12 @@ struct Flow<'a> {
     written: f64,
     read: f64,
     backlog: f64,
-    /// Messages that arrive during the longest time between two moves; `None` where it does not move.
+    /// Messages that arrive during the longest gap between two moves; `None` if it does not move.
     at_once: Option<f64>,
 }
 
 impl Flow<'_> {
-    /// What arrives between two commits, at the worst of times, is no backlog.
+    /// Growth that one gap between commits can explain is no backlog.
     fn is_behind(&self) -> bool {
         let grown = self.written - self.read;
         self.at_once.is_some_and(|at_once| grown > 2.0 * at_once)
@@ -67,7 +67,7 @@ impl Flow<'_> {
     }
 }
 
-/// The partitions that fall behind, most backlog first; empty where many do.
+/// The partitions that fall behind, largest backlog first; empty if many do.
 pub(super) fn falling_behind(facts: &Facts<'_>) -> Vec<FallingBehind> {
     let Some(offsets) = facts.offsets.known() else { return Vec::new() };
     let flows: Vec<(Flow<'_>, f64)> = offsets.partitions().filter_map(|past| flow(past, offsets)).collect();
@@ -102,8 +102,8 @@ pub(super) fn falling_behind(facts: &Facts<'_>) -> Vec<FallingBehind> {
     found
 }
 
-/// What was written to a partition and read of it over the latest part of the past, and how many seconds
-/// that was; `None` where too little is known or an offset went back.
+/// Messages written to and read from a partition over the last half hour, and the seconds covered; `None` if
+/// too little is known or an offset went back.
 fn flow<'a>(past: &'a PartitionPast, offsets: &'a Offsets) -> Option<(Flow<'a>, f64)> {
     let grid = offsets.grid();
     let (committed, ends) = (past.column(OffsetKind::Committed), past.column(OffsetKind::End));

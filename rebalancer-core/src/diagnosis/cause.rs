@@ -1,4 +1,4 @@
-//! The causes of an uneven load, in words, and what helps against each.
+//! The causes of an uneven load, in words, and the advice against each.
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -22,42 +22,42 @@ pub enum Cause {
     SickPod {
         /// Name of the pod.
         pod: String,
-        /// Its CPU per message over the median of the others.
+        /// Its CPU per message divided by the median of the others.
         ratio: f64,
-        /// What the ratio must be above.
+        /// The limit the ratio must exceed.
         limit: f64,
     },
     /// One pod reads nothing, or far less than the others, though messages wait for it. Replacing it helps.
     StalledPod {
         /// Name of the pod.
         pod: String,
-        /// Its message rate over the median of the others, where that is known.
+        /// Its message rate divided by the median of the others, if known.
         #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
         share: Option<f64>,
-        /// What the share must be below.
+        /// The limit the share must be below.
         limit: f64,
-        /// How many of its partitions stand or are assigned to it, where that is known.
+        /// How many of its partitions stand or are assigned to it, if known.
         #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
         partitions: Option<usize>,
-        /// Of these the one with most backlog, where offsets are known.
+        /// The one of these with the largest backlog, if offsets are known.
         #[cfg_attr(feature = "serde", serde(flatten))]
         standing: Option<Stands>,
     },
-    /// One partition of a healthy pod stands while messages arrive. Replacing that pod alone helps.
+    /// One partition of a healthy pod stands while messages arrive. Replacing only that pod helps.
     StuckPartition {
         /// Name of the pod that owns it.
         pod: String,
         /// Which partition, and since when.
         #[cfg_attr(feature = "serde", serde(flatten))]
         standing: Stands,
-        /// How many of the pod's other partitions that get messages move.
+        /// How many of the pod's other partitions with messages move.
         moving: usize,
-        /// How many others there are that get messages.
+        /// How many other partitions with messages there are.
         others: usize,
     },
-    /// A record that no consumer gets past stops a partition, whoever reads it.
+    /// A record that no consumer gets past stops a partition, no matter which pod reads it.
     PoisonRecord {
-        /// Name of the pod that owns it now, where that is known.
+        /// Name of the pod that owns it now, if known.
         #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
         pod: Option<String>,
         /// Which partition, at which offset, and since when.
@@ -66,19 +66,18 @@ pub enum Cause {
         /// Who else stood at the same offset.
         evidence: String,
     },
-    /// A threshold is passed only because there is next to no load: what is uneven is noise.
+    /// A threshold is passed only because there is almost no load: the unevenness is noise.
     NearlyIdle,
     /// A threshold is passed, but no pod stands out for long.
     UnevenButNoisy,
-    /// No more partitions than consumers: each has at most one, and a hot one stays hot.
+    /// There are no more partitions than consumers: each consumer has at most one, and a hot one stays hot.
     TooFewPartitions {
         /// Number of partitions.
         partitions: usize,
         /// Number of consumers.
         consumers: usize,
     },
-    /// One partition makes up most of the load of the busiest pod, or moves slower than its end, whoever
-    /// reads it.
+    /// One partition makes up most of the busiest pod's load, or falls behind no matter which pod reads it.
     HotPartition {
         /// Its topic.
         topic: String,
@@ -88,7 +87,7 @@ pub enum Cause {
         share: f64,
         /// Its share of the load of its pod, 0 to 1.
         share_of_busiest: f64,
-        /// How it falls behind its end, where it does.
+        /// How it falls behind, if it does.
         #[cfg_attr(feature = "serde", serde(flatten))]
         behind: Option<Behind>,
     },
@@ -98,32 +97,32 @@ pub enum Cause {
         partitions: usize,
         /// Number of consumers.
         consumers: usize,
-        /// The spread that remains when all partitions are equally loaded.
+        /// The spread that remains even if all partitions have equal loads.
         best_cv: f64,
     },
     /// Replacements come back under the identity of the pods they replace, with the same partitions.
     StaticMembership {
-        /// How that is known: `StatefulSet` or `configured`.
+        /// How that is known: a controller kind such as `StatefulSet`, or `configured`.
         evidence: String,
     },
-    /// The assignor deals by rank: a rotation only exchanges who has which load.
+    /// The assignor assigns by rank: a rotation only swaps which pod has which load.
     RankInvariantAssignor {
         /// Which assignor.
         assignor: Assignor,
-        /// Whether the group only looks like it, by who owns what.
+        /// Whether the assignor is only inferred from who owns which partition.
         recognised: bool,
     },
-    /// Pods were replaced lately and the loads are as they were.
+    /// Pods were replaced lately, and the loads are as uneven as before.
     RotationIneffective,
-    /// Dealing the partitions of the two pods anew is not expected to gain enough.
+    /// Reassigning the partitions of the two pods is not expected to gain enough.
     NoGain,
-    /// The partitions are unevenly dealt; dealing them anew may help.
+    /// The partitions are unevenly assigned; reassigning them may help.
     UnevenDeal,
-    /// The data do not tell.
+    /// The data do not show the cause.
     Unknown,
 }
 
-/// A partition that stands.
+/// A partition that stands: its offset does not move although messages wait.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Stands {
@@ -131,25 +130,25 @@ pub struct Stands {
     pub topic: String,
     /// Its number.
     pub partition: u32,
-    /// The committed offset at which it stands; `None` where only the client tells.
+    /// The committed offset; `None` if only the client reports on the partition.
     #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub offset: Option<u64>,
-    /// How long, in seconds; at least, where the history is shorter.
+    /// For how many seconds; a lower bound if the history is shorter.
     pub since_seconds: u64,
-    /// Messages that wait; `None` where only the client tells.
+    /// Messages waiting; `None` if only the client reports on the partition.
     #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub backlog: Option<u64>,
 }
 
-/// A partition that moves slower than its end.
+/// A partition that is read more slowly than it is written.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Behind {
-    /// Messages that wait.
+    /// Messages waiting.
     pub backlog: u64,
-    /// Messages written a second.
+    /// Messages written per second.
     pub written_per_second: f64,
-    /// Messages read a second.
+    /// Messages read per second.
     pub read_per_second: f64,
 }
 
@@ -180,7 +179,7 @@ impl fmt::Display for Stands {
 }
 
 impl Cause {
-    /// Smaller is more specific; 0 is the pod itself, or a record.
+    /// Smaller is more specific; 0 means the pod itself, or a record.
     pub(super) const fn precedence(&self) -> u8 {
         match self {
             Self::SickPod { .. }
@@ -200,7 +199,7 @@ impl Cause {
 }
 
 impl Cause {
-    /// The sentence about a pod, or a record, that is itself the cause.
+    /// Writes the sentence about a pod or a record that is itself the cause.
     fn write_illness(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::SickPod { pod, ratio, limit } => write!(
@@ -284,7 +283,7 @@ impl fmt::Display for Cause {
     }
 }
 
-/// What would help instead of a rotation; empty where a rotation may help or nothing is wrong.
+/// What helps instead of a rotation; empty if a rotation may help or nothing is wrong.
 pub(super) fn advice(cause: &Cause, forecast: Option<&Forecast>) -> Vec<String> {
     let mut advice: Vec<String> = match cause {
         Cause::TooFewPartitions { partitions, .. } => alloc::vec![

@@ -1,4 +1,4 @@
-//! Finds the pods that are themselves the cause of an uneven load, or of a partition that stands.
+//! Finds the pods that are themselves the cause of an uneven load or of a stopped partition.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -16,11 +16,11 @@ use crate::input::metric::Metric;
 use crate::input::pod::Load;
 use crate::measure::analysis::Analysis;
 
-/// Finds the pods that are themselves the cause: those whose partitions stand, sick ones, else those that
-/// have stalled by their lag.
+/// Finds the pods that are themselves the cause: those with standing partitions, silent ones, then sick ones
+/// or, if there are none, those that have stalled judging by their lag.
 ///
-/// Judges by each half of the history where CPU and rate have one, so that a moment of noise does not
-/// look like an illness; else by the loads of this moment. Partitions are judged by the past of their
+/// Sick pods are judged over each half of the history of CPU and rate, so that momentary noise does not look
+/// like an illness; without history, by the current loads. Partitions are judged by the history of their
 /// offsets.
 ///
 /// ```
@@ -74,8 +74,7 @@ pub fn ill_pods(analysis: &Analysis<'_>, facts: &Facts<'_>) -> IllPods {
     ill
 }
 
-/// Whether what is known so far calls for a closer look: a pod may be ill, or reads nothing while the others
-/// read.
+/// Whether a closer look is needed: a pod may be ill, or reads nothing while others read.
 pub fn may_be_ill(analysis: &Analysis<'_>, facts: &Facts<'_>) -> bool {
     let rates = || {
         let rate = |position| analysis.load(position, Metric::Rate).map(Load::value);
@@ -107,7 +106,7 @@ fn stuck(analysis: &Analysis<'_>, standing: StandingPartition) -> Option<IllPod>
     Some(IllPod { position, lasted: Some(standing.lasted), illness: Illness::Stuck(standing) })
 }
 
-/// A pod all of whose partitions stand, which it has done since the last of them came to stand.
+/// A pod whose partitions all stand. The stall has lasted since the last of them stopped.
 fn stalled(analysis: &Analysis<'_>, pod: &str, all: Vec<StandingPartition>) -> Option<IllPod> {
     let position = position(analysis, pod)?;
     let lasted = all.iter().map(|standing| standing.lasted).min();
@@ -131,7 +130,7 @@ fn backlog(ill: &IllPod) -> Option<u64> {
     }
 }
 
-/// How long what both halves of the history show has lasted: over both.
+/// How long a finding that both halves of the history show has lasted: the whole history.
 fn window(facts: &Facts<'_>) -> Option<Duration> {
     let (Some(cpu), Some(_)) = (facts.past.cpu.known(), facts.past.rate.known()) else { return None };
     let steps = u32::try_from(cpu.grid().steps).unwrap_or(u32::MAX);

@@ -1,4 +1,4 @@
-//! The ladder: the tests of whether a rotation can help, in their order.
+//! The ladder: the ordered tests of whether a rotation can help.
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -20,28 +20,28 @@ use crate::measure::analysis::Analysis;
 use crate::measure::spread::{Spread, cv, median};
 use crate::trigger::Trigger;
 
-/// No deal gains enough when the busiest load cannot fall below this share of itself.
+/// If the busiest load cannot fall below this share of itself, no assignment gains enough.
 const HOT_BOUND: f64 = 0.8;
 
-/// A replacement changed nothing when the sorted load shares before and after differ by less than this in
-/// total, halved.
+/// A replacement changed nothing if the sorted load shares before and after differ by less than this: half
+/// the sum of the absolute differences.
 const UNCHANGED: f64 = 0.03;
 
-/// Replacements must have brought the spread down to this share of itself.
+/// Replacements must have reduced the spread to at most this share of its value before.
 const FALLEN: f64 = 0.9;
 
-/// A spread this many times larger than before the replacements has another cause, so they tell nothing
-/// about it. Noise does not change the mean of an hour that much.
+/// If the spread is now this many times larger than before the replacements, it has another cause and they
+/// are no evidence about it. Noise does not change the mean of an hour that much.
 const GROWN: f64 = 1.5;
 
-/// Message rates are even when their spread is less than this share of the threshold. Then the cause lies
+/// Message rates are even if their spread is below this share of the threshold. The cause then lies
 /// elsewhere, and the rates do not show what a replacement changed.
 const EVEN: f64 = 0.5;
 
-/// Share of the whole unevenness that dealing the partitions of the two pods anew must remove.
+/// Reassigning the partitions of the two pods must remove at least this share of the whole unevenness.
 const UNION_GAIN: f64 = 0.05;
 
-/// What the ladder is asked about.
+/// The inputs of the ladder.
 pub(super) struct Ladder<'a> {
     pub analysis: &'a Analysis<'a>,
     pub facts: &'a Facts<'a>,
@@ -50,22 +50,22 @@ pub(super) struct Ladder<'a> {
     pub rotated: Vec<usize>,
     /// The pods that are themselves the cause.
     pub ill: &'a IllPods,
-    /// Whether a history is asked for: without the guard that judges by it, its absence is chosen.
+    /// Whether the guard that judges by history is on; if it is off, missing history was the user's choice.
     pub by_history: bool,
-    /// A model of the group predicts a gain for these very pods.
+    /// Whether a model of the group predicts a gain for exactly these pods.
     pub planned: bool,
 }
 
-/// The verdict of a test, with the cause it names.
+/// The verdict of a test, and the cause it found.
 pub(super) type Answer = (Verdict, Option<Cause>);
 
 impl Ladder<'_> {
-    /// All steps that apply. Where the rotation replaces a pod that is itself the cause, how the
-    /// partitions are dealt does not matter.
+    /// The answers of all tests that apply. If the rotation replaces an ill pod, the tests about the
+    /// assignment of partitions do not apply.
     pub fn climb(&self) -> Vec<Answer> {
         if let Some(ill) = self.cured() {
             let mut answers = alloc::vec![self.data(), self.lastingly_ill()];
-            // What its offsets prove needs no spread to fall.
+            // An illness proven by offsets does not need the spread to have fallen.
             if !is_by_offsets(ill) {
                 answers.push(self.rotation_budget());
             }
@@ -90,12 +90,12 @@ impl Ladder<'_> {
         answers
     }
 
-    /// Whether the rotation replaces a pod that is itself the cause.
+    /// Whether the rotation replaces an ill pod.
     fn cures(&self) -> bool {
         self.cured().is_some()
     }
 
-    /// The worst pod that is itself the cause among those to rotate.
+    /// The worst ill pod among those to rotate.
     fn cured(&self) -> Option<&IllPod> {
         self.ill.pods.iter().find(|ill| self.rotated.contains(&ill.position))
     }
@@ -118,8 +118,8 @@ impl Ladder<'_> {
         pass(Check::Data, None, None, "no rollout, and no partition with two owners")
     }
 
-    /// As [`Ladder::ill_pod`], but unknown where a server failed to give the history: noise of a moment can
-    /// look like an illness, or hide one.
+    /// Like [`Ladder::ill_pod`], but unknown if a server failed to give the history: momentary noise can look
+    /// like an illness or hide one.
     fn lastingly_ill(&self) -> Answer {
         let (step, cause) = self.ill_pod();
         let past = &self.facts.past;
@@ -160,7 +160,7 @@ impl Ladder<'_> {
         hold(Check::SickPod, value, limit, reason, Some(cause))
     }
 
-    /// Whether an ill pod explains why a rotation is asked for. A partition that stands explains lag alone.
+    /// Whether an ill pod explains why a rotation is asked for. A standing partition explains only lag.
     fn explains(&self, ill: &IllPod) -> bool {
         match ill.illness {
             Illness::Stuck(_) => self.explains_lag(self.analysis.name(ill.position)),
@@ -168,7 +168,7 @@ impl Ladder<'_> {
         }
     }
 
-    /// Whether this pod is to be rotated, or lag alone asks for a rotation and this pod has the most.
+    /// Whether this pod is to be rotated, or only lag asks for a rotation and this pod has the most.
     fn explains_lag(&self, name: &str) -> bool {
         let is_rotated = || self.rotated.iter().any(|position| self.analysis.name(*position) == name);
         let lag = |position: &usize| self.analysis.load(*position, Metric::Lag).map(Load::value);
@@ -180,7 +180,7 @@ impl Ladder<'_> {
         is_rotated() || (self.trigger.metrics == [Metric::Lag] && has_most())
     }
 
-    /// Whether it is known of each partition that stands why it does.
+    /// Whether the reason of every standing partition is known.
     fn standing_partitions(&self) -> Answer {
         let check = Check::StandingPartitions;
         if self.facts.offsets.known().is_none() {
@@ -192,7 +192,7 @@ impl Ladder<'_> {
         }
     }
 
-    /// Whether a record that no consumer gets past is why a rotation is asked for.
+    /// Whether a poison record, which no consumer gets past, is why a rotation is asked for.
     fn poison_record(&self) -> Answer {
         let check = Check::PoisonRecord;
         if self.facts.offsets.known().is_none() {
@@ -208,14 +208,14 @@ impl Ladder<'_> {
         }
     }
 
-    /// Number of partitions, from their loads or from the counts of the pods.
+    /// Number of partitions, from their loads or from the pods' partition counts.
     fn partition_count(&self) -> Option<usize> {
         let listed = self.facts.partitions.known().map(|partitions| partitions.all().len());
         let assigned = self.facts.assigned_partitions.known();
         listed.or_else(|| Some(assigned?.iter().map(|(_, count)| count).sum()))
     }
 
-    /// The number of partitions of the typical pod.
+    /// The median number of partitions per pod.
     fn median_assigned(&self) -> Option<f64> {
         median(self.facts.assigned_partitions.known()?.iter().map(|(_, count)| *count as f64).collect())
     }
@@ -241,7 +241,7 @@ impl Ladder<'_> {
         hold(check, value, limit, reason, Some(Cause::TooFewPartitions { partitions, consumers }))
     }
 
-    /// The spread that equal partitions leave when their number does not divide among the pods.
+    /// The spread that remains with equal partitions if their number does not divide among the pods.
     fn structure(&self) -> Answer {
         let check = Check::Structure;
         let Some(partitions) = self.partition_count() else {
@@ -264,7 +264,7 @@ impl Ladder<'_> {
         hold(check, Some(best_cv), limit, reason, Some(cause))
     }
 
-    /// The smallest threshold among the metrics that trigger.
+    /// The smallest threshold among the triggering metrics.
     fn limit(&self) -> Option<f64> {
         let limits = self.trigger.metrics.iter().filter_map(|metric| self.analysis.thresholds().of(*metric));
         limits.min_by(f64::total_cmp)
@@ -313,7 +313,7 @@ impl Ladder<'_> {
         hold(check, Some(1.0), Some(1.0), cause.to_string(), Some(cause))
     }
 
-    /// Whether the hottest partition, or an even share, is already most of the busiest load.
+    /// Whether the hottest partition, or an even share, already makes up most of the busiest load.
     fn hot_partition(&self) -> Answer {
         let check = Check::HotPartition;
         if let Some(behind) = self.ill.behind.iter().find(|behind| self.explains_lag(&behind.pod)) {
@@ -351,7 +351,7 @@ impl Ladder<'_> {
         hold(check, Some(bound), Some(HOT_BOUND), reason, Some(cause))
     }
 
-    /// Did the last replacement, an experiment that the cluster has already made, even out this load?
+    /// Did the last replacement even out the load? It is an experiment the cluster has already made.
     fn last_replacement(&self) -> Answer {
         let check = Check::LastReplacement;
         let Some(last) = self.facts.last_replacement.known() else {
@@ -391,14 +391,14 @@ impl Ladder<'_> {
         let fallen = FALLEN.min(1.0 - noise / was);
         let reason = format!("{told} and {became:.2} after it; a fall to {:.2} would tell", fallen * was);
         let (value, limit) = (Some(became / was), Some(fallen));
-        // A plan is held to what it predicts, which may be less.
+        // A plan is judged by its own prediction, which may be less.
         if became > fallen * was && !self.planned {
             return hold(check, value, limit, reason, Some(Cause::RotationIneffective));
         }
         pass(check, value, limit, reason)
     }
 
-    /// Whether the rotations of the last day evened out this load.
+    /// Whether the rotations of the last day evened out the load.
     fn rotation_budget(&self) -> Answer {
         let check = Check::RotationBudget;
         let rotations = replaced(self.facts.live, self.facts.rollout_age).len() / 2;
@@ -432,7 +432,7 @@ impl Ladder<'_> {
         hold(check, value, limit, reason, Some(Cause::RotationIneffective))
     }
 
-    /// What dealing the partitions of the two pods anew is expected to gain.
+    /// The gain expected from reassigning the partitions of the two pods.
     fn union_gain(&self) -> Answer {
         let check = Check::UnionGain;
         let known = self.facts.partitions.known().filter(|partitions| partitions.owners_known());
@@ -459,7 +459,7 @@ impl Ladder<'_> {
     }
 }
 
-/// Whether the offsets of its partitions, or its message rate of 0, prove the illness.
+/// Whether the offsets of the pod's partitions, or its message rate of 0, prove the illness.
 fn is_by_offsets(ill: &IllPod) -> bool {
     match &ill.illness {
         Illness::Stuck(_) => true,
@@ -468,7 +468,7 @@ fn is_by_offsets(ill: &IllPod) -> bool {
     }
 }
 
-/// An input is not known: nobody exports it, or a server refused or failed to give it.
+/// The verdict for an input that nobody exports, or that a server refused or failed to give.
 fn lacks<T>(check: Check, what: &str, fact: &Fact<T>) -> Answer {
     let (mut step, cause) = unknown(check, format!("{what} {}", fact.lack()));
     step.failed = fact.is_failed();
@@ -486,8 +486,8 @@ fn hot(partitions: &Partitions, busiest: f64) -> Cause {
     }
 }
 
-/// Expected fall of the sum of squares when the partitions of two pods are dealt anew at random,
-/// over that sum; `None` when all pods are equally loaded.
+/// Expected decrease of the sum of squares, as a share of it, when the partitions of two pods are reassigned
+/// at random; `None` when all pods have equal loads.
 ///
 /// `(La - Lb)^2 / 2 - m / (2 (m - 1)) * sum of (w - mean)^2` over their `m` partitions.
 fn union_gain_share(partitions: &Partitions, loads: &[f64], a: LiveIndex, b: LiveIndex) -> Option<f64> {
@@ -503,7 +503,7 @@ fn union_gain_share(partitions: &Partitions, loads: &[f64], a: LiveIndex, b: Liv
         .filter(|partition| of_both(partition.owner))
         .map(|partition| partition.load)
         .collect();
-    // With one partition between them there is nothing to deal out differently.
+    // A single partition cannot be assigned differently.
     if union.len() < 2 {
         return Some(0.0);
     }

@@ -1,16 +1,16 @@
-//! The median of all numbers but one, for each of them.
+//! The median of all other numbers, for each number.
 
 use alloc::vec::Vec;
 
-/// Answers "the median without x" in constant time: keeps the order statistics that it can be.
+/// Answers "the median without x" in constant time by keeping the order statistics it can be.
 pub(super) struct Middle {
-    /// The three in the middle, in order; for an even count, the two in the middle and the one above.
+    /// The three middle numbers, ascending; for an even count, the middle two and the next one.
     numbers: [f64; 3],
-    /// 1 where an even count is left without x, whose median lies between two numbers; else 0.
+    /// 1 if an even count remains without x, so that the median is a midpoint; else 0.
     between: usize,
 }
 
-/// A number to be judged needs others to be held against.
+/// A number is only judged if there are at least this many others.
 const LEAST_OTHERS: usize = 2;
 
 impl Middle {

@@ -1,5 +1,5 @@
-//! What one partition does: it moves, nothing is left to read, it stands while messages arrive, or its
-//! numbers do not tell.
+//! Classifies what a partition does: it moves, it is idle, it stands while messages arrive, or its offsets do
+//! not show which.
 
 use core::time::Duration;
 
@@ -9,35 +9,35 @@ use crate::diagnosis::unclear::Unclear;
 use crate::input::history::Grid;
 use crate::input::offsets::{OffsetKind, PartitionPast, Tenure};
 
-/// A partition that stands for less is on its way: commits, a rebalance and a slow message take so long.
+/// A shorter stand may be normal: commits, a rebalance or a slow message take this long.
 const LEAST_STAND: Duration = Duration::from_secs(5 * 60);
 
-/// Messages must have arrived within this time for a stand to be one now.
+/// Messages must have arrived within this time for the partition to count as standing now.
 const LATELY: Duration = Duration::from_secs(10 * 60);
 
-/// An offset whose newest sample is older than this is no longer told.
+/// An offset whose newest sample is older than this counts as no longer reported.
 const STALE: Duration = Duration::from_secs(3 * 60);
 
-/// Share of the steps of a stand, in percent, at which the committed offset must be known.
+/// Percentage of a stand's steps at which the committed offset must be known.
 const LEAST_KNOWN: usize = 80;
 
-/// Where nothing but the client tells, a partition must have moved at nearly every step of this time for
-/// its stand not to be a lack of messages, and in at least this share of the steps, in percent.
+/// If only the client reports on the partition, a stand may just be a lack of messages. It counts only if the
+/// partition moved before that for at least this time, and at this percentage of the steps.
 const STEADY: Duration = Duration::from_secs(20 * 60);
 const STEADY_SHARE: usize = 95;
 
-/// What a partition does now, by steps of its grid.
+/// What a partition does now. Times are steps of its grid.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Movement {
-    /// Its committed offset moves, or everything is read.
+    /// Its committed offset moves, or everything has been read.
     Moves(Moves),
-    /// No message arrives, so that nothing could move.
+    /// No message arrives, so nothing can move.
     Idle,
     /// Its committed offset stands while messages arrive.
     Stands(Stand),
-    /// It stands, but something says that it may not.
+    /// It seems to stand, but other evidence contradicts it.
     Doubtful(Stand, Unclear),
-    /// Its numbers do not tell.
+    /// Its offsets do not show what it does.
     Unclear(Unclear),
 }
 
@@ -46,22 +46,22 @@ pub(super) enum Movement {
 pub(super) struct Moves {
     /// The step of its last move.
     pub last: usize,
-    /// The longest time that messages waited until it moved, in steps.
+    /// The longest time that messages waited before it moved, in steps.
     pub longest_wait: usize,
 }
 
 /// A partition that stands.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Stand {
-    /// The committed offset; the client's lead where nothing else tells.
+    /// The committed offset, or the client's lead if nothing else is reported.
     pub offset: f64,
-    /// The first step at which it stood while a message waited.
+    /// The first step at which it stood while a message was waiting.
     pub from: usize,
-    /// The newest step that tells.
+    /// The newest step with a committed offset or lead.
     pub to: usize,
-    /// Messages that wait; `None` where nothing but the client tells.
+    /// Messages waiting; `None` if only the client reports on the partition.
     pub backlog: Option<f64>,
-    /// The longest time that messages waited before, until it moved, in steps.
+    /// The longest earlier time that messages waited before it moved, in steps.
     pub longest_wait: usize,
 }
 
@@ -72,7 +72,7 @@ impl Stand {
     }
 }
 
-/// How many steps of `grid` a time takes, at least one.
+/// The number of steps of `grid` in a time, at least one.
 pub(super) fn steps(grid: &Grid, time: Duration) -> usize {
     let steps = ceil(time.as_secs_f64() / grid.step.as_secs_f64().max(f64::MIN_POSITIVE));
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates")]
@@ -98,7 +98,7 @@ pub(super) fn movement(past: &PartitionPast, grid: &Grid) -> Movement {
         last => Movement::Moves(Moves { last, longest_wait }),
     };
     let Some(from) = (first..=to).find(|step| ends.get(*step).is_some_and(|end| *end > offset)) else {
-        // What is past its end stands only if messages arrive that it would have to read again.
+        // Past the end, it stands only if messages arrive, which it would have to read again.
         let is_past = offset > end && rises(ends, first, newest_end);
         let stand = Stand { offset, from: first, to, backlog: None, longest_wait };
         return if is_past { Movement::Doubtful(stand, Unclear::PastTheEnd) } else { moved(first) };
@@ -119,13 +119,13 @@ pub(super) fn movement(past: &PartitionPast, grid: &Grid) -> Movement {
     }
 }
 
-/// What says that a stand may be none.
+/// The evidence against a stand, if any.
 fn contradiction(past: &PartitionPast, stand: &Stand, has_gaps: bool) -> Option<Unclear> {
     let falls = |kind: OffsetKind| falls(past.column(kind));
     if falls(OffsetKind::Committed) || falls(OffsetKind::End) {
         return Some(Unclear::WentBack);
     }
-    // Two sources that read at different times differ while it moves, and once more when it stops.
+    // Two sources scraped at different times differ while the offset moves, and once more when it stops.
     if past.disputed_at(OffsetKind::Committed).is_some_and(|step| step > stand.from + 1) {
         return Some(Unclear::Disputed);
     }
@@ -136,8 +136,8 @@ fn contradiction(past: &PartitionPast, stand: &Stand, has_gaps: bool) -> Option<
     has_gaps.then_some(Unclear::Gaps)
 }
 
-/// What a partition does by its lead alone: no exporter tells how many messages wait. It stands where it
-/// moved all the time before.
+/// Classifies a partition by its lead alone, when no exporter reports how many messages wait. It stands if it
+/// moved steadily before.
 fn by_lead(past: &PartitionPast, grid: &Grid) -> Movement {
     let lead = past.column(OffsetKind::Lead);
     let Some(to) = newest(lead) else { return Movement::Unclear(Unclear::NoCommit) };
@@ -161,12 +161,12 @@ fn by_lead(past: &PartitionPast, grid: &Grid) -> Movement {
     Movement::Stands(Stand { offset: lead[to], from, to, backlog: None, longest_wait: 0 })
 }
 
-/// The newest step that has a number.
+/// The newest step with a known number.
 fn newest(column: &[f64]) -> Option<usize> {
     column.iter().rposition(|offset| !offset.is_nan())
 }
 
-/// The first step of the equal numbers that end at `to`, gaps included.
+/// The first step of the run of equal numbers that ends at `to`, ignoring gaps.
 fn first_of_run(column: &[f64], to: usize) -> usize {
     let differs = |offset: &f64| !offset.is_nan() && *offset != column[to];
     let before = column[..to].iter().rposition(differs);
@@ -174,14 +174,14 @@ fn first_of_run(column: &[f64], to: usize) -> usize {
     (first..=to).find(|step| !column[*step].is_nan()).unwrap_or(to)
 }
 
-/// Whether a number between two steps is larger than one before it.
+/// Whether the last known number between two steps is larger than the first.
 fn rises(column: &[f64], from: usize, to: usize) -> bool {
     let mut known = column.iter().take(to + 1).skip(from).filter(|offset| !offset.is_nan());
     let Some(first) = known.next() else { return false };
     known.next_back().is_some_and(|last| last > first)
 }
 
-/// Whether any number is smaller than one before it.
+/// Whether any number is smaller than an earlier one.
 fn falls(column: &[f64]) -> bool {
     let mut largest = f64::NEG_INFINITY;
     column.iter().any(|offset| {
@@ -191,7 +191,7 @@ fn falls(column: &[f64]) -> bool {
     })
 }
 
-/// The longest time that messages waited until the committed offset moved, in steps.
+/// The longest time that messages waited before the committed offset moved, in steps.
 fn longest_wait(committed: &[f64], ends: &[f64]) -> usize {
     let (mut stood_at, mut waits_from, mut longest) = (f64::NAN, None, 0);
     for (step, (offset, end)) in committed.iter().zip(ends).enumerate() {
@@ -210,7 +210,7 @@ fn longest_wait(committed: &[f64], ends: &[f64]) -> usize {
     longest
 }
 
-/// Notes the steps at which the committed offset, or the lead, is larger than before.
+/// Marks the steps at which the committed offset, or else the lead, has grown.
 pub(super) fn note_moves(past: &PartitionPast, moved: &mut [bool]) {
     let committed = past.column(OffsetKind::Committed);
     let column = if newest(committed).is_some() { committed } else { past.column(OffsetKind::Lead) };
@@ -221,8 +221,8 @@ pub(super) fn note_moves(past: &PartitionPast, moved: &mut [bool]) {
     }
 }
 
-/// How long ago the committed offset last went on, after a stand, under another owner than it had stood
-/// under, as it does after a cure.
+/// Time since the committed offset last moved on after a stand, under another owner than the one it stood
+/// under: this is what a cure looks like.
 pub(super) fn went_on_ago(past: &PartitionPast, grid: &Grid) -> Option<Duration> {
     let (committed, ends) = (past.column(OffsetKind::Committed), past.column(OffsetKind::End));
     let owner_at = |step: usize| {

@@ -1,4 +1,4 @@
-//! The causes as what was found names them.
+//! Builds the causes from the findings.
 
 use alloc::string::ToString;
 

@@ -1,32 +1,32 @@
-//! What would help, as one word of data.
+//! The remedy for a cause, as one word.
 
 use core::fmt;
 
 use crate::diagnosis::cause::Cause;
 
-/// What would help against a cause.
+/// What helps against a cause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub enum Remedy {
-    /// Replace the one pod that is ill.
+    /// Replace the one ill pod.
     ReplacePod,
-    /// Replace two pods, so that their partitions are dealt anew.
+    /// Replace two pods, so that their partitions are reassigned.
     RotatePair,
-    /// Spread the key, or the work, of one partition over several.
+    /// Spread the key, or the work, of one partition over several partitions.
     SplitKey,
     /// Skip or repair the record that stops its readers.
     SkipRecord,
     /// Give the topic more partitions.
     MorePartitions,
-    /// Let the group deal its partitions by another rule.
+    /// Let the group assign its partitions by another rule.
     ChangeAssignor,
-    /// Run another number of pods.
+    /// Change the number of pods.
     ChangeReplicas,
     /// Look again later.
     Wait,
-    /// Nothing is to be done, or nothing is known to help.
+    /// Nothing needs to be done, or nothing is known to help.
     #[default]
     None,
 }
@@ -45,7 +45,7 @@ impl Remedy {
         Self::None,
     ];
 
-    /// The word of reports and metrics.
+    /// The word used in reports and metrics.
     pub const fn name(self) -> &'static str {
         match self {
             Self::ReplacePod => "replace_pod",
@@ -60,7 +60,7 @@ impl Remedy {
         }
     }
 
-    /// What to do, for people.
+    /// What to do, in words for people.
     pub const fn words(self) -> &'static str {
         match self {
             Self::ReplacePod => "replace the pod",
@@ -82,8 +82,8 @@ impl fmt::Display for Remedy {
     }
 }
 
-/// What would help against `cause`. Where it is not known, `asks` tells whether a threshold asks for a
-/// rotation, which may help.
+/// The remedy for `cause`. For an unknown cause, `asks` says whether a threshold asks for a rotation, which
+/// may help.
 pub(super) const fn remedy(cause: &Cause, asks: bool) -> Remedy {
     match cause {
         Cause::SickPod { .. } | Cause::StalledPod { .. } | Cause::StuckPartition { .. } => Remedy::ReplacePod,

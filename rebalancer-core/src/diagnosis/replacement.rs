@@ -1,5 +1,5 @@
-//! What past replacements show: how uneven the load stays, whether the pods shared it differently
-//! afterwards, and how much of a fall is noise.
+//! What past replacements show: how uneven the load stays, whether the pods shared it differently afterwards,
+//! and how much of a decrease is noise.
 
 use alloc::vec::Vec;
 
@@ -11,11 +11,11 @@ use crate::input::metric::Metric;
 use crate::measure::analysis::Analysis;
 use crate::measure::spread::{Spread, median};
 
-/// A fall of fewer standard errors than this may be noise. Three, since the same experiment is looked
-/// at in every run while its sides grow from 25 to 60 minutes.
+/// A decrease of fewer standard errors than this may be noise. Three, because every run looks at the same
+/// experiment again while its two sides grow from 25 to 60 minutes.
 const STANDARD_ERRORS: f64 = 3.0;
 
-/// Half the sum of differences between the sorted shares of two equally long columns, 0 to 1;
+/// Half the sum of the absolute differences between the sorted shares of two equally long columns, 0 to 1;
 /// `None` when one of them sums to 0.
 pub(super) fn share_distance(before: &[f64], after: &[f64]) -> Option<f64> {
     let shares = |loads: &[f64]| {
@@ -28,9 +28,8 @@ pub(super) fn share_distance(before: &[f64], after: &[f64]) -> Option<f64> {
     Some(before.iter().zip(&after).map(|(a, b)| fabs(a - b)).sum::<f64>() / 2.0)
 }
 
-/// Spread of the mean loads of the candidates over the window of the history, or over its latest half
-/// where that is more: a rotation within the window mixes two deals. That of this moment where there
-/// is no history.
+/// Spread of the candidates' mean loads over the history window, or over its later half if that is larger (a
+/// rotation within the window mixes two assignments). Without history, the current spread.
 pub(super) fn lasting_spread(analysis: &Analysis<'_>, facts: &Facts<'_>, metric: Metric) -> Option<f64> {
     let over = |mean: &dyn Fn(&str) -> Option<f64>| {
         let names = analysis.candidates().iter().map(|position| analysis.name(position));
@@ -47,8 +46,8 @@ pub(super) fn lasting_spread(analysis: &Analysis<'_>, facts: &Facts<'_>, metric:
     }
 }
 
-/// The largest difference of the spreads before and after a replacement that noise may have made; 0
-/// where the history does not tell the noise.
+/// The largest difference between the spreads before and after a replacement that noise can explain; 0 if the
+/// history does not show the noise.
 pub(super) fn noise_of_fall(last: &Replacement, facts: &Facts<'_>) -> f64 {
     let Some(history) = facts.past[last.metric].known() else { return 0.0 };
     let Some(relative) = relative_error(history, last) else { return 0.0 };
@@ -56,8 +55,8 @@ pub(super) fn noise_of_fall(last: &Replacement, facts: &Facts<'_>) -> f64 {
     STANDARD_ERRORS * sqrt(errors.iter().map(|error| error * error).sum())
 }
 
-/// Standard error of the mean load of the typical pod over one side of the experiment, relative to
-/// that mean, from how much the means of shorter stretches differ.
+/// Standard error of a typical pod's mean load over one side of the experiment, relative to that mean,
+/// estimated from the means of shorter stretches.
 fn relative_error(history: &History, last: &Replacement) -> Option<f64> {
     let relative_variance = |pod: &str| {
         let means: Option<Vec<f64>> =
@@ -73,8 +72,8 @@ fn relative_error(history: &History, last: &Replacement) -> Option<f64> {
     (stretches > 0.0).then(|| sqrt(typical / stretches))
 }
 
-/// Change of the coefficient of variation by a relative error of 1, independent in each load: to the
-/// first order, `sqrt(sum (x - mean)^2 x^2) / (n mean^2 cv)`.
+/// Change of the coefficient of variation caused by an independent relative error of 1 in each load, to first
+/// order: `sqrt(sum (x - mean)^2 x^2) / (n mean^2 cv)`.
 fn sensitivity(loads: &[f64]) -> f64 {
     let Some(Spread { mean, cv, .. }) = Spread::of(loads) else { return 0.0 };
     let scale = loads.len() as f64 * mean * mean * cv;

@@ -1,4 +1,4 @@
-//! Sick pods: they spend far more CPU on a message than the others.
+//! Sick pods: they spend far more CPU per message than the others.
 
 use alloc::vec::Vec;
 
@@ -6,12 +6,12 @@ use crate::diagnosis::illness::{Illness, SICK_RATIO};
 use crate::diagnosis::middle::Middle;
 use crate::diagnosis::stretch::Stretch;
 
-/// CPU per message tells nothing of a pod that reads less than this share of the mean rate: what it
-/// spends is the price of being alive.
+/// Pods that read less than this share of the mean rate are not judged: their CPU is mostly the fixed cost of
+/// running.
 const LEAST_RATE_SHARE: f64 = 0.1;
 
-/// The positions of the sick pods, the worst first, and the largest ratio of any pod; no ratio where CPU and rate of three
-/// pods are not known.
+/// The positions of the sick pods, worst first, and the largest ratio of any pod; no ratio unless CPU and
+/// rate of three pods are known.
 pub(super) fn sick_pods(stretches: &[Stretch]) -> (Vec<(usize, Illness)>, Option<f64>) {
     let judged: Option<Vec<Judged<'_>>> = stretches.iter().map(Judged::of).collect();
     let Some(judged) = judged else { return (Vec::new(), None) };
@@ -25,22 +25,22 @@ pub(super) fn sick_pods(stretches: &[Stretch]) -> (Vec<(usize, Illness)>, Option
     (ratios.into_iter().map(ill).collect(), Some(worst))
 }
 
-/// The smallest ratio of a pod that is busy in every stretch.
+/// The smallest ratio over all stretches; `None` unless the pod is busy in every one.
 fn lasting_ratio(position: usize, stretches: &[Judged<'_>]) -> Option<f64> {
     stretches.iter().try_fold(f64::INFINITY, |least, stretch| Some(least.min(stretch.ratio(position)?)))
 }
 
-/// A stretch with what its pods are held against.
+/// A stretch, with the values its pods are compared with.
 struct Judged<'s> {
     stretch: &'s Stretch,
     mean_cpu: f64,
     least_rate: f64,
-    /// Of CPU per message.
+    /// Medians of the CPU per message.
     middle: Middle,
 }
 
 impl<'s> Judged<'s> {
-    /// `None` where CPU and rate of three pods are not known.
+    /// `None` unless CPU and message rate of three pods are known.
     fn of(stretch: &'s Stretch) -> Option<Self> {
         let (mean_cpu, least_rate) = (stretch.cpu.mean?, LEAST_RATE_SHARE * stretch.rate.mean?);
         let positions = 0..stretch.cpu.loads.len();
@@ -48,7 +48,7 @@ impl<'s> Judged<'s> {
         Some(Self { stretch, mean_cpu, least_rate, middle })
     }
 
-    /// CPU per message over the median of the others, of a pod busier than the mean.
+    /// CPU per message divided by the median of the others, for a pod with CPU above the mean.
     fn ratio(&self, position: usize) -> Option<f64> {
         if self.stretch.cpu.loads[position] <= self.mean_cpu {
             return None;
@@ -59,7 +59,7 @@ impl<'s> Judged<'s> {
     }
 }
 
-/// CPU per message of a pod that reads enough for it to tell something.
+/// CPU per message of a pod that reads enough to be judged.
 fn cost(stretch: &Stretch, position: usize, least_rate: f64) -> Option<f64> {
     let (cpu, rate) = (stretch.cpu.loads[position], stretch.rate.loads[position]);
     (!cpu.is_nan() && rate > least_rate).then(|| cpu / rate)

@@ -1,4 +1,4 @@
-//! Pods that read nothing though partitions are assigned to them, by their own message rate.
+//! Silent pods: they own partitions, but their own message rate is 0.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -12,11 +12,11 @@ use crate::input::pod::Load;
 use crate::measure::analysis::Analysis;
 use crate::measure::spread::median;
 
-/// A pod that reads nothing now must have read this share of what the others read, where nothing else tells
-/// that messages arrive for it.
+/// If nothing else shows that messages arrive for it, a silent pod must earlier have read at least this share
+/// of what the others read.
 const READ_BEFORE: f64 = 0.25;
 
-/// A pod that reads nothing, and for how long; `None` where there is no history.
+/// A pod that reads nothing, and for how long; `None` without history.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct SilentPod {
     pub position: usize,
@@ -24,9 +24,9 @@ pub(super) struct SilentPod {
     pub lasted: Option<Duration>,
 }
 
-/// The pods whose message rate is 0 though partitions are assigned to them, the others read, and messages
-/// arrive for them. The rate tells a stall at once; the client's own lag does not, since it changes only
-/// when the client polls.
+/// The pods with assigned partitions and a message rate of 0, while the others read and messages arrive for
+/// them. The rate shows a stall at once; the client's own lag does not, because it changes only when the
+/// client polls.
 pub(super) fn silent_pods(analysis: &Analysis<'_>, facts: &Facts<'_>) -> Vec<SilentPod> {
     let Some(assigned) = facts.assigned_partitions.known() else { return Vec::new() };
     let assigned: BTreeMap<&str, usize> =
@@ -48,8 +48,8 @@ pub(super) fn silent_pods(analysis: &Analysis<'_>, facts: &Facts<'_>) -> Vec<Sil
     pods.collect()
 }
 
-/// Whether the end of a partition of the pod moves and none of its partitions is read, or the end of any
-/// partition where the owners are not known; `None` where no ends are known.
+/// Whether the end of one of the pod's partitions moves while none of them is read, or if owners are unknown,
+/// whether any partition's end moves; `None` if no ends are known.
 fn messages_arrive(facts: &Facts<'_>, pod: &str) -> Option<bool> {
     let offsets = facts.offsets.known()?;
     let ends_known = offsets.partitions().any(|past| !past.column(OffsetKind::End).is_empty());
@@ -63,7 +63,7 @@ fn messages_arrive(facts: &Facts<'_>, pod: &str) -> Option<bool> {
     ends_known.then(|| !is_read && own().any(|past| moves(past, OffsetKind::End)))
 }
 
-/// Whether an offset moved in the latest sixth of the past.
+/// Whether an offset moved in the latest sixth of the history.
 fn moves_lately(column: &[f64], offsets: &Offsets) -> bool {
     let from = offsets.grid().steps - offsets.grid().steps / STRETCHES;
     let mut known = column.iter().skip(from.saturating_sub(1)).filter(|offset| !offset.is_nan());
@@ -71,14 +71,14 @@ fn moves_lately(column: &[f64], offsets: &Offsets) -> bool {
     known.next_back().is_some_and(|last| last > first)
 }
 
-/// Whether the pod read a fair share in the first stretch in which it read, of which there must be one.
+/// Whether the pod read a fair share in at least one stretch of the history.
 fn has_read(facts: &Facts<'_>, pod: &str, typical: f64) -> bool {
     let Some(past) = facts.past.rate.known() else { return false };
     let means = (0..STRETCHES).filter_map(|stretch| past.mean(pod, stretch..stretch + 1));
     means.fold(0.0, f64::max) >= READ_BEFORE * typical
 }
 
-/// For how many of the latest stretches the pod has read nothing, as time.
+/// How long the pod has read nothing: the latest stretches without a message.
 fn silence(facts: &Facts<'_>, pod: &str) -> Option<Duration> {
     let past = facts.past.rate.known()?;
     let reads = |stretch: &usize| past.mean(pod, *stretch..stretch + 1) != Some(0.0);

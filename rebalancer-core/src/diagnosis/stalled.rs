@@ -1,4 +1,4 @@
-//! Stalled pods: they have the most lag, and read far less than the others.
+//! Stalled pods: their lag is above the mean, though they read far less than the others.
 
 use alloc::vec::Vec;
 
@@ -8,8 +8,8 @@ use crate::diagnosis::stretch::{Column, Stretch, known};
 use crate::input::metric::Metric;
 use crate::measure::analysis::Analysis;
 
-/// The positions of the pods with more than their share of lag, most first, when lag triggers and they read far less
-/// than the others.
+/// The positions of the stalled pods, most lag first: lag triggers, their lag is above the mean, and they
+/// read far less than the others.
 pub(super) fn stalled_pods(analysis: &Analysis<'_>, stretches: &[Stretch]) -> Vec<(usize, Illness)> {
     if !analysis.triggered().contains(&Metric::Lag) {
         return Vec::new();
@@ -30,8 +30,8 @@ pub(super) fn stalled_pods(analysis: &Analysis<'_>, stretches: &[Stretch]) -> Ve
     stalled.into_iter().map(ill).collect()
 }
 
-/// The largest share of the median of the others that a pod reads in any stretch; `None` where that is
-/// not far less.
+/// The largest share, over the stretches, of the others' median rate that a pod reads; `None` if that is not
+/// far less.
 fn share_read(position: usize, stretches: &[Stretch], middles: &[Middle]) -> Option<f64> {
     let mut most: f64 = 0.0;
     for (stretch, middle) in stretches.iter().zip(middles) {

@@ -1,5 +1,5 @@
-//! Partitions that stand while messages arrive: stuck ones, poisoned ones, and pods all of whose
-//! partitions stand.
+//! Standing partitions, whose offset does not move while messages arrive: stuck ones, poisoned ones, and
+//! stalled pods, all of whose partitions stand.
 //!
 //! | | committed offset | other partitions of the pod | earlier owner, other group |
 //! |---|---|---|---|
@@ -23,85 +23,85 @@ use crate::input::topic::one_spelling;
 use crate::measure::spread::median;
 use crate::wording::lasting;
 
-/// A pod that has had a partition for less may still be starting.
+/// A pod that has owned a partition for less than this may still be starting.
 const SETTLED: Duration = Duration::from_secs(5 * 60);
 
-/// An earlier owner stood at the same offset when it did for this long: a hand-over takes less.
+/// An earlier owner counts as a witness if it stood at the same offset for this long: a hand-over takes less.
 const STOOD_BEFORE: Duration = Duration::from_secs(5 * 60);
 
-/// A partition is stuck when it stands for this many times the longest that it, or the pod's other
-/// partitions, waited before going on.
+/// A partition is stuck only if it has stood for this many times the longest normal wait of itself or of the
+/// pod's other partitions.
 const OF_RHYTHM: u32 = 3;
 
-/// Stands of this many pods that began together have a common cause outside of them, within so many steps.
+/// Stands in this many pods that began within so many steps have a common cause outside the pods.
 const TOGETHER_PODS: usize = 3;
 const TOGETHER_STEPS: u32 = 2;
 
-/// A second group tells a poison record when it has stood at the same offset for this many steps.
+/// A second group is a witness of a poison record if it has stood at the same offset for this many steps.
 const OTHER_GROUP_STEPS: usize = 2;
 
-/// A partition that stands, with all that is known of it.
+/// A standing partition, with everything known about it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StandingPartition {
     /// Its topic.
     pub topic: String,
     /// Its number.
     pub partition: u32,
-    /// The committed offset at which it stands; `None` where only the client tells.
+    /// The committed offset at which it stands; `None` if only the client reports on it.
     pub offset: Option<u64>,
-    /// How long it has stood while messages wait; at least, where the history is shorter.
+    /// How long it has stood while messages wait; a lower bound if the history is shorter.
     pub since: Duration,
-    /// How long of that under the present owner and since that one last started.
+    /// The part of that time since the present owner got it or last started.
     pub lasted: Duration,
-    /// Messages that wait; `None` where only the client tells.
+    /// Messages waiting; `None` if only the client reports on it.
     pub backlog: Option<u64>,
     /// The pod that owns it.
     pub pod: Option<String>,
-    /// How long ago it last went on under another pod after it had stood, as it does after a cure.
+    /// Time since it last moved on under another pod after a stand, as it does after a cure.
     pub cured_ago: Option<Duration>,
-    /// How many of the pod's other partitions that get messages move.
+    /// How many of the pod's other partitions with messages move.
     pub moving: usize,
-    /// How many others there are that get messages.
+    /// How many other partitions with messages the pod has.
     pub others: usize,
 }
 
-/// Who else stood at the same offset, which is why no restart helps.
+/// Who else stood at the same offset, which proves that no restart helps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Witness {
     /// A pod that owned it before.
     Pod(String),
-    /// An earlier pod, whose name is not known.
+    /// An earlier pod whose name is not known.
     EarlierPod,
-    /// The same pod, before its containers started again.
+    /// The same pod, before its containers restarted.
     EarlierStart,
     /// A second group.
     Group(String),
 }
 
-/// All that the past of the partitions shows of standing ones.
+/// All findings about standing partitions.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Standings {
-    /// The stuck ones, most backlog first.
+    /// The stuck ones, largest backlog first.
     pub stuck: Vec<StandingPartition>,
-    /// Those that no restart helps, most backlog first.
+    /// Those that no restart helps, largest backlog first.
     pub poisoned: Vec<(StandingPartition, Witness)>,
-    /// The pods all of whose partitions stand, with these.
+    /// The pods all of whose partitions stand, with those partitions.
     pub stalled: BTreeMap<String, Vec<StandingPartition>>,
-    /// Those of which it cannot be told.
+    /// Those whose reason is not known.
     pub unclear: Vec<(StandingPartition, Unclear)>,
     /// Whether no partition of the group moves although messages arrive.
     pub nobody_reads: bool,
-    /// Whether the offsets are of the past, so that nothing is judged by them.
+    /// Whether the offsets are outdated, so that nothing is judged by them.
     pub are_old: bool,
 }
 
-/// One partition with what it does and who owns it.
+/// One partition: what it does and who owns it.
 struct Track<'a> {
     past: &'a PartitionPast,
     movement: Movement,
     owner: Option<&'a str>,
-    /// The first step at which the owner is known to own it.
+    /// The first step at which the present owner is known to own it.
     held_from: Option<usize>,
 }
 
@@ -119,10 +119,10 @@ impl Track<'_> {
     }
 }
 
-/// Whoever asks about partitions tells which pods take part, and which of them read messages now.
+/// The facts, and the rates of the pods that take part.
 pub(super) struct Asked<'a> {
     pub facts: &'a Facts<'a>,
-    /// Message rate of a pod that takes part; `None` for one that does not.
+    /// Message rate of a pod that takes part, if known; the outer `None` is a pod that does not.
     pub rate: &'a dyn Fn(&str) -> Option<Option<f64>>,
 }
 
@@ -146,7 +146,7 @@ pub(super) fn standings(asked: &Asked<'_>) -> Standings {
                     Verdict::WithItsPod(pod) => found.stalled.entry(pod).or_default().push(standing),
                 }
             }
-            // Of all at once, one sentence tells.
+            // If most are stale, one sentence covers them all.
             Movement::Doubtful(_, Unclear::Stale) if 2 * stale > tracks.len() => {}
             Movement::Doubtful(stand, why) => found.unclear.push((judge.described(track, &stand), why)),
             Movement::Moves(_) | Movement::Idle | Movement::Unclear(_) => {}
@@ -157,8 +157,8 @@ pub(super) fn standings(asked: &Asked<'_>) -> Standings {
     found
 }
 
-/// Whether the offsets as a whole are of the past: most are no longer told, or none changes though a pod that
-/// takes part reads messages.
+/// Whether the offsets as a whole are outdated: most are no longer reported, or none changes although a pod
+/// that takes part reads messages.
 fn are_old(tracks: &[Track<'_>], stale: usize, asked: &Asked<'_>) -> bool {
     let stands = |track: &Track<'_>| track.is_stale() || matches!(track.movement, Movement::Idle);
     let reads = |owner: &str| (asked.rate)(owner).flatten().is_some_and(|rate| rate > 0.0);
@@ -166,8 +166,8 @@ fn are_old(tracks: &[Track<'_>], stale: usize, asked: &Asked<'_>) -> bool {
     2 * stale > tracks.len() || (!tracks.is_empty() && tracks.iter().all(stands) && is_read())
 }
 
-/// Takes out what the partitions show together: a poison record that stalls its pod, and stands of several
-/// pods that began within `near` of each other.
+/// Removes what has a common explanation: pods stalled by a poison record, and stands in several pods that
+/// began within `near` of each other.
 fn settle(found: &mut Standings, near: Duration) {
     let poisoned = &found.poisoned;
     found.stalled.retain(|pod, _| !poisoned.iter().any(|(of, _)| of.pod.as_deref() == Some(pod)));
@@ -204,7 +204,7 @@ fn by_backlog(a: &StandingPartition, b: &StandingPartition) -> Ordering {
     b.backlog.cmp(&a.backlog).then_with(|| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)))
 }
 
-/// What each partition does, and who owns it: by the past, else as it is known of this moment.
+/// What each partition does and who owns it: from the history, else from the current owners.
 fn tracks<'a>(facts: &'a Facts<'_>, offsets: &'a Offsets) -> Vec<Track<'a>> {
     let grid = offsets.grid();
     let mut now: BTreeMap<(String, u32), &str> = BTreeMap::new();
@@ -256,9 +256,9 @@ struct Judge<'a> {
     tracks: &'a [Track<'a>],
     pods: BTreeMap<&'a str, Vec<&'a Track<'a>>>,
     live: BTreeMap<&'a str, &'a LivePod>,
-    /// At which steps any partition of the group moved.
+    /// Whether any partition of the group moved at each step.
     read_at: Vec<bool>,
-    /// Topics all of whose partitions stand.
+    /// Topics whose partitions all stand.
     paused: BTreeSet<&'a str>,
 }
 
@@ -272,8 +272,8 @@ impl<'a> Judge<'a> {
         Self { asked, offsets, tracks, pods: by_pod(tracks), live, read_at, paused: BTreeSet::new() }
     }
 
-    /// The topics all of whose partitions that get messages stand, under two pods or more, those aside that a
-    /// record stops.
+    /// The topics whose partitions with messages all stand, under at least two pods. Partitions stopped by a
+    /// record do not count.
     fn topics_that_stand(&self) -> BTreeSet<&'a str> {
         let mut topics: BTreeMap<&str, (bool, BTreeSet<Option<&str>>)> = BTreeMap::new();
         for track in self.tracks.iter().filter(|track| track.moves() || track.stands()) {
@@ -287,7 +287,7 @@ impl<'a> Judge<'a> {
         topics.into_keys().collect()
     }
 
-    /// Whether a record stops it.
+    /// Whether a record stops the partition.
     fn is_stopped(&self, track: &Track<'_>) -> bool {
         let Movement::Stands(stand) = track.movement else { return false };
         let standing = self.described(track, &stand);
@@ -302,7 +302,7 @@ impl<'a> Judge<'a> {
         steps(self.offsets.grid(), time)
     }
 
-    /// The pod's other partitions that get messages.
+    /// The pod's other partitions with messages.
     fn others<'s>(&'s self, track: &'s Track<'_>) -> impl Iterator<Item = &'s Track<'s>> {
         let all = track.owner.and_then(|owner| self.pods.get(owner));
         let others = all.into_iter().flatten().copied();
@@ -336,7 +336,7 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// The same stand in the longer past, where it is known.
+    /// The same stand in the longer history, if known.
     fn of_day(&self, track: &Track<'_>, stand: &Stand) -> Option<(&Offsets, Stand)> {
         let day = self.asked.facts.offsets_of_day.known()?;
         let past = day.partition(&track.past.place())?;
@@ -346,8 +346,8 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// How long ago the partition went on under another owner after it had stood, by the longer past where
-    /// that is known.
+    /// Time since the partition moved on under another owner after a stand, also searched for in the longer
+    /// history.
     fn cured_ago(&self, track: &Track<'_>) -> Option<Duration> {
         let day = self.asked.facts.offsets_of_day.known();
         let of_day = day.and_then(|day| went_on_ago(day.partition(&track.past.place())?, day.grid()));
@@ -384,7 +384,7 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// An earlier owner, or the present one before it started, that stood at the same offset.
+    /// An earlier owner, or the present owner before its restart, that stood at the same offset.
     fn earlier_owner(
         &self,
         track: &Track<'_>,
@@ -411,7 +411,7 @@ impl<'a> Judge<'a> {
         found.or_else(|| self.earlier_start(track, stand, standing))
     }
 
-    /// Whether the owner is younger than the stand, and the group was read before it came.
+    /// An earlier pod or start: the owner is younger than the stand, and the group was read before it.
     fn earlier_start(
         &self,
         track: &Track<'_>,
@@ -425,7 +425,7 @@ impl<'a> Judge<'a> {
         }
         let born = stand.to.saturating_sub(self.steps(warm));
         let was_read = self.read_at.iter().take(born + 1).skip(stand.from + 1).any(|read| *read);
-        // Of the time before the history begins, nothing tells whether the group was read.
+        // If the owner came before the history begins, nothing shows whether the group was read then.
         if !was_read && born > stand.from {
             return None;
         }
@@ -433,7 +433,7 @@ impl<'a> Judge<'a> {
         Some(if is_restart { Witness::EarlierStart } else { Witness::EarlierPod })
     }
 
-    /// What looks like a stand and is meant, or has a cause that no pod has.
+    /// Reasons why a stand may be intended, or have a cause outside the pod.
     fn on_purpose(
         &self,
         track: &Track<'_>,

@@ -1,4 +1,4 @@
-//! The stretches of time that the diagnosis judges pods by.
+//! The stretches of time over which the diagnosis judges pods.
 
 use alloc::vec::Vec;
 
@@ -8,7 +8,7 @@ use crate::input::metric::Metric;
 use crate::input::pod::Load;
 use crate::measure::analysis::Analysis;
 
-/// CPU and message rate of the analysed pods over one stretch of time.
+/// CPU and message rate of the analysed pods over one stretch.
 pub(super) struct Stretch {
     pub cpu: Column,
     pub rate: Column,
@@ -16,9 +16,9 @@ pub(super) struct Stretch {
 
 /// The loads of one metric.
 pub(super) struct Column {
-    /// By position; NaN where a load is not known, and for a pod that is no candidate.
+    /// By position; NaN if a load is unknown or the pod is no candidate.
     pub loads: Vec<f64>,
-    /// Mean of the known loads; `None` where none is.
+    /// Mean of the known loads; `None` if there are none.
     pub mean: Option<f64>,
 }
 
@@ -27,7 +27,7 @@ impl Column {
         Self { mean: mean(&loads), loads }
     }
 
-    /// The loads of this moment.
+    /// The current loads.
     pub fn now(analysis: &Analysis<'_>, metric: Metric) -> Self {
         let load = |position| analysis.load(position, metric).map(Load::value);
         let loads = of_candidates(analysis, load);
@@ -36,7 +36,7 @@ impl Column {
     }
 }
 
-/// Both halves of the history, or this moment where there is no history of CPU and rate.
+/// Both halves of the history, or the current loads if there is no history of CPU and rate.
 pub(super) fn stretches(analysis: &Analysis<'_>, facts: &Facts<'_>) -> Vec<Stretch> {
     let (Some(cpu), Some(rate)) = (facts.past.cpu.known(), facts.past.rate.known()) else {
         let [cpu, rate] = [Metric::Cpu, Metric::Rate].map(|metric| Column::now(analysis, metric));
@@ -52,7 +52,7 @@ pub(super) fn stretches(analysis: &Analysis<'_>, facts: &Facts<'_>) -> Vec<Stret
     [0..STRETCHES / 2, STRETCHES / 2..STRETCHES].map(half).into_iter().collect()
 }
 
-/// A number for each position: that of a candidate where it is known, else NaN.
+/// One number per position: the candidate's if known, else NaN.
 fn of_candidates(analysis: &Analysis<'_>, number: impl Fn(usize) -> Option<f64>) -> Vec<f64> {
     let mut all = alloc::vec![f64::NAN; analysis.count()];
     for position in analysis.candidates().iter() {
@@ -61,7 +61,7 @@ fn of_candidates(analysis: &Analysis<'_>, number: impl Fn(usize) -> Option<f64>)
     all
 }
 
-/// The numbers that are known.
+/// The known numbers.
 pub(super) fn known(column: &[f64]) -> impl Iterator<Item = f64> {
     column.iter().copied().filter(|load| !load.is_nan())
 }

@@ -1,4 +1,4 @@
-//! Why it cannot be told whether a partition that stands is stuck, and what would tell.
+//! Why it is unknown whether a standing partition is stuck, and what would show it.
 
 use core::fmt;
 
@@ -6,13 +6,13 @@ use core::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Unclear {
-    /// It has not been watched for long enough.
+    /// It has not been observed for long enough.
     Short,
-    /// Its offsets are no longer told.
+    /// Its offsets are no longer reported.
     Stale,
-    /// The group has never committed an offset of it.
+    /// The group has never committed an offset for it.
     NoCommit,
-    /// Nobody tells its end offset, so that messages may have stopped to arrive.
+    /// Nobody reports its end offset, so messages may have stopped arriving.
     NoEnd,
     /// Too many steps have no committed offset.
     Gaps,
@@ -20,25 +20,25 @@ pub enum Unclear {
     WentBack,
     /// The committed offset is past the end.
     PastTheEnd,
-    /// Messages that were never read are deleted.
+    /// Messages were deleted before they were read.
     Overtaken,
-    /// Two sources tell different offsets.
+    /// Two sources report different offsets.
     Disputed,
     /// The group is in a rebalance.
     Rebalance,
-    /// No pod is known to own it, or two are.
+    /// It has no known owner, or two.
     NoOwner,
     /// Its owner does not take part in the decision.
     OwnerSetAside,
-    /// Its owner has had it for a short time.
+    /// Its owner got it only recently.
     NewOwner,
-    /// It, or the pod's other partitions, waited for a third of this time or longer before and went on.
+    /// It, or the pod's other partitions, normally wait for a third of this time or longer and then move on.
     Rhythm,
-    /// The name of the topic says that its messages wait on purpose.
+    /// Its topic name (`retry`, `delay`) says that messages wait on purpose.
     Delayed,
-    /// All partitions of its topic that get messages stand.
+    /// All partitions of its topic that have messages stand.
     WholeTopic,
-    /// Partitions of three pods or more stand since the same time.
+    /// Partitions of at least three pods have stood since the same time.
     Together,
     /// No partition of the group moves.
     WholeGroup,
