@@ -1,8 +1,8 @@
-//! Guards: what holds a rotation back although a threshold is passed.
+//! Guards: reasons to withhold a rotation although a threshold is passed.
 //!
-//! Each guard is a pure function from facts to a [`Verdict`] with its number and its limit. A guard that
-//! is off is not asked, which leaves exactly the plain rule. Guards remember nothing between runs: they
-//! judge by the ages of pods and by the history of the metrics server.
+//! Each guard is a pure function from facts to a [`Verdict`] with its number and its limit. A guard that is
+//! off is not asked; with all of them off, exactly the plain rule remains. Guards remember nothing between
+//! runs: they judge by the ages of pods and by the history of the metrics server.
 
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -37,14 +37,14 @@ pub use settings::{GuardSettings, InvalidGuard};
 pub use verdict::{Check, Standing, Verdict};
 pub use warm_up::warm_up;
 
-/// Asks every guard that is on, in the order floor, warm-up, coverage, persistence, cooldown,
-/// futility, churn budget. Returns all answers, not only the first refusal.
+/// Asks every guard that is on, in the order floor, warm-up, coverage, persistence, cooldown, futility, churn
+/// budget. Returns all verdicts, not only the first refusal.
 ///
-/// Coverage is part of the decision and is always asked. Persistence, cooldown, futility and the
-/// churn budget are about a rotation, so they are asked only when `trigger` asks for one.
+/// Coverage is always asked, because it is part of the decision. Persistence, cooldown, futility and the
+/// churn budget concern a rotation, so they are asked only if there is a `trigger`.
 ///
-/// A `cure` is the pod that is replaced alone because it is ill. An illness has its own proof: in place of
-/// floor, persistence and cooldown it is asked how long it has lasted and whether it was cured before.
+/// `cure` is the ill pod that is to be replaced alone. An illness has its own proof: instead of floor,
+/// persistence and cooldown, the guards check how long it has lasted and whether it was cured before.
 pub fn evaluate(
     analysis: &Analysis<'_>,
     set_aside: &[SetAside],
@@ -93,8 +93,8 @@ fn of_rotation(
     verdicts
 }
 
-/// The guards of a cure. Of a sick pod its age is asked too: its offsets cannot tell whether the pod before
-/// it was as sick.
+/// The guards of a cure. The age of a sick pod is checked too, because offsets cannot show whether its
+/// predecessor was just as sick.
 pub(crate) fn of_cure(
     ill: &IllPod,
     analysis: &Analysis<'_>,
@@ -119,7 +119,7 @@ pub(crate) fn of_cure(
     verdicts
 }
 
-/// A duration of zero is off.
+/// The limit; a duration of zero means off.
 fn on(limit: Option<Duration>) -> Option<Duration> {
     limit.filter(|limit| !limit.is_zero())
 }

@@ -1,5 +1,5 @@
-//! What a decision is made from: the metrics, the loads of the pods, the pods that exist, their past,
-//! and the partitions they read, now and in the past.
+//! The inputs of a decision: metrics, pod loads, live pods, their history, and the partitions they read, now
+//! and in the past.
 
 pub(crate) mod history;
 pub(crate) mod join;

@@ -4,29 +4,29 @@ use core::fmt;
 
 use crate::diagnosis::cause::Cause;
 
-/// What helps against a cause.
+/// What would help against a cause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub enum Remedy {
-    /// Replace the one ill pod.
+    /// Replace the one pod that is ill.
     ReplacePod,
-    /// Replace two pods, so that their partitions are reassigned.
+    /// Replace two pods, so that their partitions are dealt anew.
     RotatePair,
-    /// Spread the key, or the work, of one partition over several partitions.
+    /// Spread the key, or the work, of one partition over several.
     SplitKey,
     /// Skip or repair the record that stops its readers.
     SkipRecord,
     /// Give the topic more partitions.
     MorePartitions,
-    /// Let the group assign its partitions by another rule.
+    /// Let the group deal its partitions by another rule.
     ChangeAssignor,
-    /// Change the number of pods.
+    /// Run another number of pods.
     ChangeReplicas,
     /// Look again later.
     Wait,
-    /// Nothing needs to be done, or nothing is known to help.
+    /// Nothing is to be done, or nothing is known to help.
     #[default]
     None,
 }

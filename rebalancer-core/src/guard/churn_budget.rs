@@ -1,4 +1,4 @@
-//! Churn budget: how many pods of a workload may be young at the same time.
+//! Churn budget: limits how many pods of a workload may be young at the same time.
 
 use alloc::format;
 use core::time::Duration;
@@ -13,10 +13,10 @@ const YOUNG: Duration = Duration::from_secs(6 * 60 * 60);
 /// Pods that a rotation makes young.
 const ROTATED: usize = 2;
 
-/// Smallest budget, in pods: less would forbid a second rotation in a small workload.
+/// Smallest budget, in pods: a smaller one would forbid a second rotation in a small workload.
 const AT_LEAST: usize = 4;
 
-/// Share of the pods that may be younger than six hours, a rotation's two included.
+/// Share of the pods that may be younger than six hours, including the two of this rotation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct ChurnBudget {
@@ -33,12 +33,11 @@ impl ChurnBudget {
     }
 }
 
-/// Holds when this rotation would make more pods young than the budget, or than 4 where the budget
-/// is smaller.
+/// Holds if this rotation would make more pods young than the budget, or than 4 if that is larger.
 ///
 /// The value is the number of young pods after the rotation, the limit how many there may be.
-/// A rollout or a scale-up makes pods young too, so rotations pause after one. Of `unlisted` further
-/// pods no age is known; they count as old.
+/// A rollout or a scale-up makes pods young too, so rotations pause after one. The ages of `unlisted` further
+/// pods are unknown; they count as old.
 pub fn churn_budget(live: &[LivePod], unlisted: usize, budget: ChurnBudget) -> Verdict {
     let pods = live.len() + unlisted;
     let young = live.iter().filter(|pod| pod.age.is_some_and(|age| age < YOUNG)).count();
@@ -56,8 +55,8 @@ pub fn churn_budget(live: &[LivePod], unlisted: usize, budget: ChurnBudget) -> V
     }
 }
 
-/// As [`churn_budget`], for a pod that is replaced because it is ill: only pods that were replaced for that
-/// within six hours count, as the cluster tells of them. Those that a rollout or a resize brought do not.
+/// Like [`churn_budget`], for a pod that is replaced because it is ill: counts only pods replaced as a cure
+/// within six hours, as far as the cluster shows, not those of a rollout or a resize.
 pub fn churn_of_cures(facts: &Facts<'_>, budget: ChurnBudget) -> Verdict {
     let limit = budget.limit(facts.live.len() + facts.unlisted);
     let cures = facts.cures.known().into_iter().flatten().filter(|cure| cure.ago < YOUNG).count();

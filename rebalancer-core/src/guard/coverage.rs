@@ -1,4 +1,4 @@
-//! Coverage: a metric that too few pods have is not used. This is part of the decision, with guards on or off.
+//! Coverage: a metric that too few pods have is not used. Part of the decision, with guards on or off.
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -8,11 +8,11 @@ use crate::guard::verdict::{Check, Standing, Verdict};
 use crate::input::metric::Metric;
 use crate::measure::analysis::Analysis;
 
-/// Holds when neither CPU nor lag is usable; else tells which of the asked metrics are.
+/// Holds if neither CPU nor lag is usable; else names the usable ones of the queried metrics.
 ///
-/// The value is the smallest share of pods among the usable metrics, or among the asked ones where it
-/// holds; the limit the share that makes a metric usable. What is asked for and not usable is for the
-/// caller to tell: it holds nothing back, and is nothing to pass either.
+/// The value is the smallest share of pods among the usable metrics (among all queried ones if it holds); the
+/// limit is the share that makes a metric usable. An unusable metric beside a usable one holds nothing back;
+/// reporting it is up to the caller.
 pub fn coverage(analysis: &Analysis<'_>, asked: &[Metric]) -> Verdict {
     let usable = |metric: Metric| analysis.coverage()[metric].is_usable();
     let decidable = analysis.count() > 0 && [Metric::Cpu, Metric::Lag].into_iter().any(usable);
@@ -39,7 +39,7 @@ pub fn coverage(analysis: &Analysis<'_>, asked: &[Metric]) -> Verdict {
     }
 }
 
-/// Why no metric decides: too few pods at all, or too few of them with a metric.
+/// Why no metric decides: too few pods in total, or too few with a metric.
 fn undecidable(analysis: &Analysis<'_>, asked: &[Metric]) -> String {
     let (eligible, required) = (analysis.coverage().cpu.eligible, analysis.thresholds().min_pods);
     if eligible < required {

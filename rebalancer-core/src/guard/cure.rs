@@ -1,4 +1,4 @@
-//! Guards of a cure: the illness has lasted, and what was cured lately is not cured again.
+//! Guards of a cure: the illness must have lasted, and nothing is cured twice in a short time.
 
 use alloc::format;
 use alloc::string::String;
@@ -11,7 +11,7 @@ use crate::guard::verdict::{Check, Standing, Verdict};
 use crate::input::topic::one_spelling;
 use crate::wording::lasting;
 
-/// Holds while the illness is known for less than `limit`, unknown where no history tells. The value is how
+/// Holds while the illness has been known for less than `limit`; unknown without history. The value is how
 /// long it has lasted, in seconds.
 pub fn illness_age(ill: &IllPod, name: &str, limit: Duration) -> Verdict {
     let needed = lasting(limit);
@@ -24,11 +24,11 @@ pub fn illness_age(ill: &IllPod, name: &str, limit: Duration) -> Verdict {
         .with(lasted.as_secs_f64(), limit.as_secs_f64())
 }
 
-/// Holds when the pod, or the partition that stands in it, was cured within a day, or that partition at
-/// this very offset ever. A cure that did not help is not tried again.
+/// Holds if the pod or its standing partition was cured within a day, or the partition ever at this same
+/// offset. A cure that did not help is not repeated.
 ///
-/// Earlier cures are known by what the program left in the cluster, and by who owned the partition when it
-/// went on. The value is how long ago the last of them was, in seconds.
+/// Earlier cures are known from what the program left in the cluster, and from a change of owner when the
+/// partition moved on. The value is the time since the last of them, in seconds.
 pub fn cured_before(ill: &IllPod, name: &str, facts: &Facts<'_>) -> Verdict {
     let standing = match &ill.illness {
         Illness::Stuck(standing) | Illness::Stalled { standing: Some(standing), .. } => Some(standing),
@@ -57,7 +57,7 @@ pub fn cured_before(ill: &IllPod, name: &str, facts: &Facts<'_>) -> Verdict {
     )
 }
 
-/// Why an earlier cure forbids another; `None` where it does not.
+/// Why an earlier cure forbids another; `None` if it does not.
 fn same(cure: &Cure, name: &str, standing: Option<&StandingPartition>) -> Option<String> {
     let is_partition = |standing: &&StandingPartition| {
         let cured = cure.partition.as_ref();

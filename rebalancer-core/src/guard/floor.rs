@@ -1,4 +1,4 @@
-//! Floor: where a metric is nearly idle, a spread above its threshold is noise.
+//! Floor: if a metric is nearly idle, a spread above its threshold is noise.
 
 use alloc::string::ToString;
 
@@ -7,10 +7,10 @@ use crate::input::metric::Metric;
 use crate::measure::analysis::Analysis;
 use crate::measure::analysis::Finding;
 
-/// Holds when the plain rule passes and the rule with trigger floors does not.
+/// Holds if a threshold is passed without trigger floors and none is with them.
 ///
-/// Value and limit are those of the first metric the plain rule triggers on: the coefficient of
-/// variation with the mean held up by the floor, and the threshold.
+/// Value and limit are those of the first metric the plain rule triggers on: the coefficient of variation
+/// computed with the mean raised to the floor, and the threshold.
 pub fn floor(analysis: &Analysis<'_>) -> Verdict {
     let metric = analysis.triggered().first().copied().unwrap_or(Metric::Cpu);
     let holds = analysis.finding() == Finding::BelowFloor;

@@ -1,4 +1,4 @@
-//! Futility: a busiest pod that is itself a recent replacement says that replacing does not help.
+//! Futility: if the busiest pod is itself a recent replacement, replacing pods does not help.
 
 use alloc::format;
 use alloc::vec::Vec;
@@ -10,8 +10,8 @@ use crate::wording::lasting;
 
 /// Holds when the busiest pod is younger than `limit` although most pods are not.
 ///
-/// Where the median pod is younger, a rollout has just replaced them all and the age of one says
-/// nothing. The value is the age of the busiest pod in seconds; an unknown age counts as old enough.
+/// If the median pod is younger, a rollout has just replaced all pods and the age of one says nothing. The
+/// value is the age of the busiest pod in seconds; an unknown age counts as old enough.
 pub fn futility(live: &[LivePod], busiest: &str, limit: Duration) -> Verdict {
     let age = live.iter().find(|pod| pod.name == busiest).and_then(|pod| pod.age);
     let mut ages: Vec<Duration> = live.iter().filter_map(|pod| pod.age).collect();

@@ -1,7 +1,7 @@
-//! The outlier trigger: one hot pod in a large fleet, to which the spread is blind.
+//! The outlier trigger: finds one hot pod in a large fleet, which the spread cannot show.
 //!
-//! One pod at three times the mean moves the coefficient of variation of 500 pods to 0.09. What
-//! gives it away is that it is nearly always far above the typical pod.
+//! One pod at three times the mean moves the coefficient of variation of 500 pods only to 0.09. But such a
+//! pod is nearly always far above the typical pod.
 
 use alloc::vec::Vec;
 
@@ -15,11 +15,11 @@ use crate::measure::spread::median;
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct OutlierTrigger {
-    /// How many times the median of the mean loads.
+    /// Multiple of the median of the mean loads.
     pub ratio: f64,
-    /// Share of the samples that must be above, 1 to 100.
+    /// Share of the samples that must be above it, in percent, 1 to 100.
     pub percent: u32,
-    /// Fewest samples of a pod to judge it by.
+    /// Fewest samples needed to judge a pod.
     pub min_history: usize,
 }
 
@@ -28,7 +28,7 @@ impl OutlierTrigger {
     pub const STANDARD: Self = Self { ratio: 2.0, percent: 80, min_history: 30 };
 }
 
-/// A pod that is nearly always far above the typical one.
+/// A pod that is nearly always far above the typical pod.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct HotPod {
@@ -36,14 +36,14 @@ pub struct HotPod {
     pub metric: Metric,
     /// Its position among the analysed pods.
     pub position: usize,
-    /// The load it was at or above in `percent` % of the samples, in the unit of the metric.
+    /// The load that `percent` % of its samples reached or exceeded, in the unit of the metric.
     pub low: f64,
-    /// What that load was held against.
+    /// The limit it was compared with.
     pub limit: f64,
 }
 
-/// The hottest candidate of the first metric, CPU then lag, in which one is hot; `None` when none
-/// is or the history is not there.
+/// The hottest candidate of the first metric, CPU then lag, that has a hot pod; `None` if no pod is hot or
+/// there is no history.
 pub fn outlier_trigger(analysis: &Analysis<'_>, facts: &Facts<'_>, rule: &OutlierTrigger) -> Option<HotPod> {
     analysis.outliers()?;
     [Metric::Cpu, Metric::Lag]
@@ -75,7 +75,7 @@ fn hot_pod(
     (limit > 0.0 && low >= limit).then_some(HotPod { metric, position, low, limit })
 }
 
-/// Low quantile, mean and number of samples of a pod over the window.
+/// Low quantile, mean and number of a pod's samples over the window.
 fn window_load(history: &History, pod: &str, rule: &OutlierTrigger) -> Option<(f64, f64, usize)> {
     let mut known: Vec<f64> = history.column(pod)?.flatten().collect();
     known.sort_by(f64::total_cmp);

@@ -1,4 +1,4 @@
-//! Persistence: the busiest pod must have been busy for most of the window, else it is noise.
+//! Persistence: unless the busiest pod was busy for most of the window, the unevenness is noise.
 
 use alloc::format;
 use alloc::string::String;
@@ -18,20 +18,20 @@ use crate::wording::lasting;
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Persistence {
-    /// How far above the mean of the fleet counts, as a ratio.
+    /// The multiple of the fleet's mean a sample must exceed to count.
     pub factor: f64,
-    /// Share of the samples that must count, 1 to 100.
+    /// Share of the samples that must count, in percent, 1 to 100.
     pub percent: u32,
     /// How far back to look.
     pub window: Duration,
     /// Time between two samples.
     pub step: Duration,
-    /// Fewest samples of the pod to judge by.
+    /// Fewest samples needed to judge the pod.
     pub min_history: usize,
 }
 
 impl Persistence {
-    /// 1.25 times the mean in 80 % of the last 60 minutes, a sample a minute, at least 30 of them.
+    /// 1.25 times the mean in 80 % of the last 60 minutes, with one sample a minute and at least 30.
     pub const STANDARD: Self = Self {
         factor: 1.25,
         percent: 80,
@@ -40,15 +40,15 @@ impl Persistence {
         min_history: 30,
     };
 
-    /// The standard rule over another window, of which half must be there.
+    /// The standard rule over another window; half of its samples must be known.
     pub fn over(window: Duration) -> Self {
         let steps = Grid::ending(0.0, window, Self::STANDARD.step).steps;
         Self { window, min_history: steps.div_ceil(2).max(1), ..Self::STANDARD }
     }
 
-    /// The instants to ask a range query for. The last one is the latest whole multiple of the step
-    /// since the Unix epoch that is not after `now_s` (seconds since then): servers that align ranges
-    /// then answer for the very instants that were asked for.
+    /// The instants of the range query. The last one is the latest multiple of the step (since the Unix
+    /// epoch) that is not after `now_s`, in seconds since the epoch: servers that align ranges then answer
+    /// for exactly these instants.
     pub fn grid(&self, now_s: f64) -> Grid {
         let step_s = self.step.as_secs_f64();
         let end_s = if step_s > 0.0 { floor(now_s / step_s) * step_s } else { now_s };
@@ -56,11 +56,11 @@ impl Persistence {
     }
 }
 
-/// Holds unless the pod called `busiest` stood out for most of the window in at least one of `metrics`,
-/// those that trigger the rotation.
+/// Holds unless the pod `busiest` stood out for most of the window in at least one of `metrics`, those that
+/// trigger the rotation.
 ///
-/// The value is the share of samples, in percent, in which it did, the limit what it must be. Without
-/// history, or with too few samples of the busiest pod, the answer is unknown.
+/// The value is the percentage of samples in which it stood out, the limit the percentage required. Unknown
+/// without history, or with too few samples of the busiest pod.
 pub fn persistence(
     analysis: &Analysis<'_>,
     facts: &Facts<'_>,
@@ -85,9 +85,8 @@ pub fn persistence(
 
 /// Judges by every sample of the busiest pod in the window.
 ///
-/// A sample counts when it is strictly above `factor * max(mean, floor)`, the mean being that of
-/// the candidates that have a sample at that instant. Counted in integers: `100 * hits >= percent *
-/// samples`.
+/// A sample counts if it is strictly above `factor * max(mean, floor)`; the mean is taken over the candidates
+/// with a sample at that instant. Compared in integers: `100 * hits >= percent * samples`.
 pub fn persistence_of_window(
     history: &History,
     busiest: &str,
@@ -121,7 +120,7 @@ pub fn persistence_of_window(
     verdict(Standing::held_if(holds), Some(share), limit, reason)
 }
 
-/// The more favourable of two answers: pass, then unknown, then hold; the first of equals.
+/// The more favourable verdict: pass, then unknown, then hold; of equals the first.
 fn better(first: Option<Verdict>, second: Verdict) -> Verdict {
     let rank = |verdict: &Verdict| match verdict.standing {
         Standing::Pass => 0,

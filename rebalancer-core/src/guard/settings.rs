@@ -7,8 +7,8 @@ use crate::guard::outlier_trigger::OutlierTrigger;
 use crate::guard::persistence::Persistence;
 use crate::input::join::JoinRules;
 
-/// Every guard with its limit; `None` is off. The floors are part of
-/// [`Thresholds`](crate::Thresholds): `trigger_floors` of 0 turn that guard off.
+/// Every guard with its limit; `None` turns it off. The floors are part of [`Thresholds`](crate::Thresholds):
+/// `trigger_floors` of 0 turn that guard off.
 ///
 /// ```
 /// use core::time::Duration;
@@ -20,22 +20,22 @@ use crate::input::join::JoinRules;
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct GuardSettings {
-    /// Leaves out pods that have worked for less. [`GuardSettings::join_rules`] and
-    /// [`RotationOptions::by`](crate::RotationOptions::by) hand it on.
+    /// Leaves out pods that have worked for less than this. Used by [`GuardSettings::join_rules`] and
+    /// [`RotationOptions::by`](crate::RotationOptions::by).
     pub warm_up: Option<Duration>,
     /// The busiest pod must have been busy for most of a window.
     pub persistence: Option<Persistence>,
     /// The youngest pod must be this old.
     pub cooldown: Option<Duration>,
-    /// The busiest pod must be this old: a young one was rotated, and it did not help.
+    /// The busiest pod must be this old: a younger one is a replacement that did not help.
     pub futility_age: Option<Duration>,
     /// An illness must have lasted this long before its pod is replaced alone.
     pub illness_age: Option<Duration>,
-    /// How many young pods there may be.
+    /// How many pods may be young.
     pub churn_budget: Option<ChurnBudget>,
-    /// Finds one hot pod in a large fleet, to which the spread is blind. Adds a trigger.
+    /// Finds one hot pod in a large fleet, which the spread cannot show. Adds a trigger.
     pub outlier_trigger: Option<OutlierTrigger>,
-    /// Whether a diagnosis that a rotation cannot help withholds it; else it is only told.
+    /// Whether a rotation is withheld when the diagnosis says it cannot help; else that is only reported.
     pub diagnosis: bool,
 }
 
@@ -65,13 +65,13 @@ impl GuardSettings {
         diagnosis: false,
     };
 
-    /// The rules of a join at `now_s` (seconds since the Unix epoch) with the warm-up of these guards, so that
-    /// it is given once.
+    /// The join rules at `now_s` (seconds since the Unix epoch), with the warm-up of these guards, so that it
+    /// is configured once.
     pub fn join_rules(&self, max_sample_age: Duration, now_s: f64) -> JoinRules {
         JoinRules { warm_up: self.warm_up.unwrap_or_default(), max_sample_age, now_s }
     }
 
-    /// The same guards but for those that look at the past of the pods, for data that hold none.
+    /// The same guards without those that need the pods' past, for data without history.
     #[must_use]
     pub const fn without_past(self) -> Self {
         Self { persistence: None, illness_age: None, outlier_trigger: None, ..self }
@@ -80,7 +80,7 @@ impl GuardSettings {
     /// Checks every number.
     ///
     /// # Errors
-    /// The first limit no fact can be held against.
+    /// The first limit that no fact can be compared with.
     pub fn validate(&self) -> Result<(), InvalidGuard> {
         if let Some(rule) = &self.persistence {
             positive("persistence factor", rule.factor)?;
@@ -114,7 +114,7 @@ fn percent(what: &'static str, value: u32) -> Result<(), InvalidGuard> {
     Err(InvalidGuard::NoPercentage { what, value })
 }
 
-/// A limit of a guard that nothing can be held against.
+/// A limit of a guard that nothing can be compared with.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidGuard {

@@ -1,14 +1,14 @@
-//! The answer to one check: of a guard, of the strategy, or of a test of the diagnosis.
+//! The answer to one check of a guard, of the strategy, or of the diagnosis.
 
 use alloc::string::String;
 use core::fmt;
 
-/// Everything that is checked before a rotation, by its stable word.
+/// Everything that is checked before a rotation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Check {
-    /// Guard: the metric is more than nearly idle.
+    /// Guard: the metric is not nearly idle.
     Floor,
     /// Guard: new pods are left out.
     WarmUp,
@@ -16,7 +16,7 @@ pub enum Check {
     Coverage,
     /// Guard: the busiest pod has been busy for most of a window.
     Persistence,
-    /// Guard: no pod was replaced a moment ago.
+    /// Guard: no pod was replaced just now.
     Cooldown,
     /// Guard: the busiest pod is not itself a recent replacement.
     Futility,
@@ -24,27 +24,27 @@ pub enum Check {
     ChurnBudget,
     /// Guard: the illness of the pod to replace has lasted.
     IllnessAge,
-    /// Guard: neither the pod nor its partition was cured within a day, and the offset never.
+    /// Guard: neither the pod nor its partition was cured within a day, and this offset never was.
     CuredBefore,
     /// The strategy found pods to rotate.
     Strategy,
     /// The diagnosis as a whole: a rotation can help.
     Diagnosis,
-    /// Test of the diagnosis: no rollout is under way, and each partition has one owner.
+    /// Test of the diagnosis: no rollout is in progress, and each partition has one owner.
     Data,
-    /// Test: a pod that is itself the cause is among those to rotate.
+    /// Test: an ill pod is among those to rotate.
     SickPod,
-    /// Test: no record, whoever reads it, stops a partition that explains the unevenness.
+    /// Test: the unevenness is not caused by a record that stops every reader of a partition.
     PoisonRecord,
-    /// Test: of each partition that stands it is known why.
+    /// Test: the reason of every standing partition is known.
     StandingPartitions,
     /// Test: there are more partitions than consumers.
     PartitionsPerConsumer,
-    /// Test: the partitions divide well enough among the consumers.
+    /// Test: the partitions divide evenly enough among the consumers.
     Structure,
     /// Test: replacements do not keep the identity of the pods they replace.
     StaticIdentity,
-    /// Test: the assignor does not deal by rank alone.
+    /// Test: the assignor does not assign by rank alone.
     RankInvariant,
     /// Test: no partition alone makes up the busiest load.
     HotPartition,
@@ -52,12 +52,12 @@ pub enum Check {
     LastReplacement,
     /// Test: the rotations of the last day evened out the load.
     RotationBudget,
-    /// Test: dealing the partitions of the two pods anew is expected to gain enough.
+    /// Test: reassigning the partitions of the two pods is expected to gain enough.
     UnionGain,
 }
 
 impl Check {
-    /// The word of reports, metrics and configuration.
+    /// The word used in reports, metrics and configuration.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Floor => "floor",
@@ -107,7 +107,7 @@ pub enum Standing {
     Unknown,
 }
 
-/// The answer to one check, with the number it looked at.
+/// The answer to one check, with the number it judged.
 ///
 /// It prints as its name and reason: `cooldown: the youngest pod, orders-3, is 5 min old, ...`.
 #[derive(Debug, Clone, PartialEq)]
@@ -115,13 +115,13 @@ pub enum Standing {
 pub struct Verdict {
     /// Which check.
     pub check: Check,
-    /// What it comes to.
+    /// The result.
     pub standing: Standing,
-    /// Whether it is unknown because a server refused or failed to give an input: it might have held.
+    /// Whether it is unknown because a server refused or failed to give an input; it might have held.
     pub failed: bool,
-    /// The number it looked at, where there is one.
+    /// The number it judged, if there is one.
     pub value: Option<f64>,
-    /// The limit it held the number against.
+    /// The limit the number was compared with.
     pub limit: Option<f64>,
     /// Both in words.
     pub reason: String,
@@ -133,7 +133,7 @@ impl Verdict {
         Self { check, standing, failed: false, value: None, limit: None, reason: reason.into() }
     }
 
-    /// The same verdict with the number it looked at and its limit, where they are known.
+    /// The same verdict with the number it judged and its limit, if known.
     #[must_use]
     pub fn with(self, value: impl Into<Option<f64>>, limit: impl Into<Option<f64>>) -> Self {
         Self { value: value.into(), limit: limit.into(), ..self }

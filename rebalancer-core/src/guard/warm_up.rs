@@ -1,4 +1,4 @@
-//! Warm-up: a newborn pod looks like the least busy one, so it takes no part.
+//! Warm-up: a new pod looks like the least busy one, so it takes no part.
 
 use alloc::format;
 use alloc::string::ToString;
@@ -7,7 +7,7 @@ use core::time::Duration;
 use crate::guard::verdict::{Check, Standing, Verdict};
 use crate::input::join::{SetAside, SetAsideReason};
 
-/// Tells how many pods are left out because they have worked for less than `limit`.
+/// Reports how many pods are left out because they have worked for less than `limit`.
 ///
 /// It never holds by itself: too few remaining pods are insufficient data. The value is the number
 /// of pods left out; the limit is the warm-up in seconds.

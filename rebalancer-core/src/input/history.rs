@@ -1,4 +1,4 @@
-//! The history of one metric: samples of each pod on a fixed grid of time.
+//! The history of one metric: samples of each pod on a fixed time grid.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -12,7 +12,7 @@ use libm::{fabs, round};
 use crate::input::pod::Load;
 
 /// Largest distance of a sample from its step, in seconds. Servers answer a range query on the grid of the
-/// query; a sample further away belongs to another one.
+/// query; a sample further away was not asked for.
 const GRID_TOLERANCE_S: f64 = 0.01;
 
 /// The instants of a range query: `steps` of them, `step` apart, the first at `start_s`.
@@ -44,12 +44,12 @@ impl Grid {
         Self { start_s: now_s - span_s, step, steps }
     }
 
-    /// Seconds since the Unix epoch of the last instant; that of the first on an empty grid.
+    /// Seconds since the Unix epoch of the last instant; on an empty grid, of the first.
     pub fn end_s(&self) -> f64 {
         self.start_s + self.step.as_secs_f64() * self.steps.saturating_sub(1) as f64
     }
 
-    /// Which instant `timestamp_s` is, if it is one.
+    /// The index of the instant at `timestamp_s`, if it is on the grid.
     pub(crate) fn index(&self, timestamp_s: f64) -> Option<usize> {
         let step_s = self.step.as_secs_f64();
         let index = round((timestamp_s - self.start_s) / step_s);
@@ -62,18 +62,18 @@ impl Grid {
     }
 }
 
-/// Number of equal stretches of which each pod's mean is kept. With six, a stretch is longer than noise is
-/// correlated, and there are enough of them for a variance.
+/// Number of equal stretches for which each pod's mean is kept. With six, a stretch is longer than the
+/// correlation time of the noise, and there are enough of them for a variance.
 pub(crate) const STRETCHES: usize = 6;
 
 /// Marks a step without a load; no load is negative.
 const GAP: f64 = -1.0;
 
-/// Samples of one metric: a column of steps for each pod, with gaps.
+/// Samples of one metric: one column of steps per pod, with gaps.
 ///
-/// Keeps the mean loads of every pod over `STRETCHES`. Keeps single samples only of pods that
-/// [`History::add_series`] adds. Samples of [`History::add_pooled`] become part of the mean at each instant,
-/// which is all that the decision needs of most pods of a large fleet.
+/// Keeps the mean load of every pod over each of `STRETCHES`. Keeps single samples only for pods added by
+/// [`History::add_series`]; those of [`History::add_pooled`] only enter the mean at each instant, which is
+/// all that the decision needs for most pods of a large fleet.
 ///
 /// ```
 /// use core::time::Duration;
@@ -89,13 +89,13 @@ const GAP: f64 = -1.0;
 pub struct History {
     grid: Grid,
     stretches: BTreeMap<String, [Total; STRETCHES]>,
-    /// A load or a [`GAP`] for each step: half the memory of an `Option`.
+    /// A load or [`GAP`] per step: half the memory of an `Option`.
     columns: BTreeMap<String, Box<[f64]>>,
     /// The loads of the pooled pods at each step.
     pool: Vec<Total>,
 }
 
-/// Loads that are only known together.
+/// A sum of loads and their number.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 struct Total {
     sum: f64,
@@ -108,25 +108,25 @@ impl Total {
         self.count += 1;
     }
 
-    /// Mean of the loads; NaN without any.
+    /// Mean of the loads; NaN if there are none.
     fn mean(self) -> f64 {
         self.sum / f64::from(self.count)
     }
 }
 
 impl History {
-    /// A history without any series yet.
+    /// An empty history.
     pub fn new(grid: Grid) -> Self {
         let pool = alloc::vec![Total::default(); grid.steps];
         Self { grid, stretches: BTreeMap::new(), columns: BTreeMap::new(), pool }
     }
 
-    /// Adds the series of one pod as `(seconds since the Unix epoch, value)`. Values that are no
-    /// load (NaN, infinite, negative) are gaps.
+    /// Adds the series of one pod as `(seconds since the Unix epoch, value)`. Values that are no load (NaN,
+    /// infinite, negative) become gaps.
     ///
     /// # Errors
-    /// A second series of the pod (a series per container, two scrape jobs), two samples of one
-    /// instant, or a sample off the grid. The history is unchanged then.
+    /// A second series for the pod (a series per container, two scrape jobs), two samples at one instant, or
+    /// a sample off the grid. The history is then unchanged.
     pub fn add_series(
         &mut self,
         pod: &str,
@@ -138,11 +138,11 @@ impl History {
         Ok(())
     }
 
-    /// As [`History::add_series`], without keeping the single samples: [`History::column`] has none. Those of
-    /// a candidate are part of the mean of the candidates at each instant.
+    /// Like [`History::add_series`], without keeping single samples: [`History::column`] returns none. The
+    /// samples of a candidate enter the candidates' mean at each instant.
     ///
     /// # Errors
-    /// As [`History::add_series`].
+    /// As for [`History::add_series`].
     pub fn add_pooled(
         &mut self,
         pod: &str,
@@ -156,7 +156,7 @@ impl History {
         Ok(())
     }
 
-    /// The column of a pod that has none yet.
+    /// Builds the column of a pod that has none yet.
     fn checked(
         &self,
         pod: &str,
@@ -188,7 +188,7 @@ impl History {
         self.stretches.insert(pod.to_string(), totals);
     }
 
-    /// The instants the samples are of.
+    /// The instants of the samples.
     pub const fn grid(&self) -> &Grid {
         &self.grid
     }
@@ -198,19 +198,18 @@ impl History {
         self.stretches.keys().map(String::as_str)
     }
 
-    /// The samples of `pod`, a step each, `None` being a gap; `None` when it has no series, or when that
-    /// is pooled.
+    /// The samples of `pod`, one per step, `None` for a gap; `None` if it has no series or a pooled one.
     pub fn column(&self, pod: &str) -> Option<impl Iterator<Item = Option<f64>>> {
         Some(self.columns.get(pod)?.iter().map(|load| (*load >= 0.0).then_some(*load)))
     }
 
-    /// Number of loads of `pod`; 0 when it has no series.
+    /// Number of loads of `pod`; 0 if it has no series.
     pub fn samples(&self, pod: &str) -> usize {
         let known = self.stretches.get(pod).into_iter().flatten();
         known.map(|total| total.count as usize).sum()
     }
 
-    /// Mean load of `pod` in some of its [`STRETCHES`]; `None` without any.
+    /// Mean load of `pod` over some of its [`STRETCHES`]; `None` if there is none.
     pub(crate) fn mean(&self, pod: &str, stretches: Range<usize>) -> Option<f64> {
         let known = self.stretches.get(pod)?.get(stretches)?.iter();
         let total = known.fold(Total::default(), |all, one| Total {
@@ -220,8 +219,7 @@ impl History {
         (total.count > 0).then(|| total.mean())
     }
 
-    /// Mean load at each step of those of `candidates` that have one, and of the pooled candidates; NaN where
-    /// none has.
+    /// Mean load at each step of the `candidates` that have one, pooled candidates included; NaN if none has.
     pub(crate) fn means(&self, candidates: &[&str]) -> Vec<f64> {
         let mut totals = self.pool.clone();
         for column in candidates.iter().filter_map(|name| self.column(name)) {
@@ -232,11 +230,11 @@ impl History {
     }
 }
 
-/// Why series are not the history of a metric per pod.
+/// Why series do not form the history of a metric per pod.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidHistory {
-    /// More than one series of a pod.
+    /// More than one series for a pod.
     #[error("the history has more than one series for pod {pod:?}; the query must give one a pod")]
     DuplicateSeries {
         /// Which pod.

@@ -1,4 +1,4 @@
-//! Joins live pods with samples: which pods take part, the loads of each, and what is wrong with them.
+//! Joins live pods with samples: which pods take part, the loads of each, and problems with the samples.
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -15,7 +15,7 @@ use crate::input::pod::{Load, PodState};
 pub struct Sample<'a> {
     /// Name of the pod.
     pub pod: &'a str,
-    /// The value as the server wrote it; may be NaN, infinite or negative.
+    /// The value as the server sent it; may be NaN, infinite or negative.
     pub value: f64,
     /// Seconds since the Unix epoch at which the value holds.
     pub timestamp_s: f64,
@@ -26,14 +26,13 @@ pub struct Sample<'a> {
 pub struct JoinRules {
     /// Sets aside pods that have worked for less than this: a new pod looks idle. Zero turns it off.
     pub warm_up: Duration,
-    /// Treats samples further than this from `now_s` as missing.
+    /// Treats samples whose time differs more than this from `now_s` as missing.
     pub max_sample_age: Duration,
-    /// The moment of all answers, in seconds since the Unix epoch.
+    /// The time of all answers, in seconds since the Unix epoch.
     pub now_s: f64,
 }
 
-/// Joins answers with the pods that exist. The list of live pods says which pods exist, not the metrics
-/// server.
+/// Joins answers with the live pods. The list of live pods, not the metrics server, decides which pods exist.
 ///
 /// ```
 /// use core::time::Duration;
@@ -54,24 +53,24 @@ pub struct Join {
     /// `None`: the time of the newest sample.
     now_s: Option<f64>,
     names: Names,
-    /// Whether each row takes part. Rows beyond the end do.
+    /// Whether each row takes part; rows beyond the end do.
     eligible: Vec<bool>,
-    /// Whether a pod that is not known is added.
+    /// Whether an unknown pod is added.
     grows: bool,
     columns: PerMetric<Column>,
     set_aside: Vec<SetAside>,
 }
 
-/// The samples of one metric by row. Rows beyond the end have none.
+/// The samples of one metric by row; rows beyond the end have none.
 #[derive(Debug, Clone, Default)]
 struct Column {
-    /// NaN where there is no sample, or one that is no load.
+    /// NaN if there is no sample, or one that is no load.
     loads: Vec<f64>,
     /// Rows whose sample is no load.
     invalid: Vec<usize>,
-    /// The time of the first sample, which is nearly always that of all of them.
+    /// The time of the first sample, nearly always that of all samples.
     moment_s: Option<f64>,
-    /// The time of the sample of each row, once there are different ones.
+    /// The time of each row's sample, once they differ.
     times_s: Vec<f64>,
     unknown_pods: usize,
 }
@@ -90,16 +89,16 @@ pub struct MetricAnswer<'a> {
     repeated: Vec<String>,
 }
 
-/// What a join found.
+/// The result of a join.
 #[derive(Debug, Clone)]
 pub struct Joined {
     /// The pods that take part: the eligible live pods, in their order.
     pub names: NameList,
-    /// The load of each, NaN where it is missing: what [`crate::Engine::analyze_joined`] takes.
+    /// The load of each, NaN if missing: the input of [`crate::Engine::analyze_joined`].
     pub loads: PerMetric<Vec<f64>>,
-    /// Live pods that take no part, with the first reason why.
+    /// Live pods that take no part, each with the first reason.
     pub set_aside: Vec<SetAside>,
-    /// What was wrong with each metric.
+    /// The problems of each metric.
     pub issues: PerMetric<MetricIssues>,
 }
 
@@ -138,17 +137,17 @@ impl fmt::Display for SetAsideReason {
     }
 }
 
-/// What was wrong with the samples of one metric.
+/// Problems with the samples of one metric.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct MetricIssues {
     /// Eligible pods without a usable sample. This list and the following are sorted by name.
     pub missing: Vec<String>,
-    /// Of those, pods whose sample is no load: NaN, infinite, negative or absurdly large.
+    /// Those of them whose sample is no load: NaN, infinite, negative or absurdly large.
     pub invalid: Vec<String>,
-    /// Of those, pods whose sample is of another moment.
+    /// Those of them whose sample is from another time.
     pub stale: Vec<String>,
-    /// Number of samples of pods that are not alive in this workload.
+    /// Number of samples of pods that are not live in this workload.
     pub unknown_pods: usize,
 }
 
@@ -156,13 +155,13 @@ pub struct MetricIssues {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum JoinError {
-    /// Two live pods of one name.
+    /// Two live pods have the same name.
     #[error("pod {pod:?} is listed twice")]
     DuplicatePod {
         /// The name.
         pod: String,
     },
-    /// Two samples of one metric for one pod: the query does not give one sample a pod.
+    /// Two samples of one metric for one pod: the query does not return one sample per pod.
     #[error("the {metric} answer has more than one sample for pod {pod:?}")]
     DuplicateSample {
         /// The metric.
@@ -176,7 +175,7 @@ impl Join {
     /// Starts with the live pods of the workload.
     ///
     /// # Errors
-    /// Two live pods of one name.
+    /// Two live pods with the same name.
     pub fn new(live: &[LivePod], rules: JoinRules) -> Result<Self, JoinError> {
         let mut join = Self::of_named_pods(rules.max_sample_age);
         join.now_s = Some(rules.now_s);
@@ -192,8 +191,8 @@ impl Join {
         Ok(join)
     }
 
-    /// Starts without a list of live pods: takes every pod that an answer names for a live, Ready and
-    /// warm one, in the order in which they are first named. The moment is that of the newest sample.
+    /// Starts without a list of live pods: every pod that an answer names counts as live, Ready and warm, in
+    /// the order of first mention. The time is that of the newest sample.
     ///
     /// ```
     /// use core::time::Duration;
@@ -222,10 +221,10 @@ impl Join {
 
     /// Adds the whole answer for one metric; call it once for each metric that was asked for.
     ///
-    /// Samples of pods that are not alive are counted, those of pods set aside passed over.
+    /// Samples of pods that are not live are counted; samples of pods set aside are ignored.
     ///
     /// # Errors
-    /// Two samples for one eligible pod. The join is of no use then.
+    /// Two samples for one eligible pod. The join must then be discarded.
     pub fn add<'s>(
         &mut self,
         metric: Metric,
@@ -241,7 +240,7 @@ impl Join {
         Ok(())
     }
 
-    /// Begins the answer for `metric`, whose samples are then taken one by one.
+    /// Begins the answer for `metric`; its samples are then added one by one.
     pub fn answer(&mut self, metric: Metric) -> MetricAnswer<'_> {
         let Self { names, eligible, grows, columns, .. } = self;
         MetricAnswer {
@@ -282,7 +281,7 @@ impl Join {
 }
 
 impl Joined {
-    /// The pods that take part as states: an object for each.
+    /// The pods that take part, as one [`PodState`] each.
     pub fn pods(&self) -> Vec<PodState> {
         let pod = |(row, name): (usize, &str)| {
             Metric::ALL
@@ -294,8 +293,8 @@ impl Joined {
 }
 
 impl MetricAnswer<'_> {
-    /// Takes a sample of a time in seconds since the Unix epoch. A pod's second sample is left out and
-    /// told by [`MetricAnswer::repeated`].
+    /// Adds a sample; the time is in seconds since the Unix epoch. A pod's second sample is ignored and
+    /// reported by [`MetricAnswer::repeated`].
     pub fn take(&mut self, pod: &str, value: f64, timestamp_s: f64) {
         let guess = self.samples;
         self.samples += 1;
@@ -318,15 +317,15 @@ impl MetricAnswer<'_> {
         }
     }
 
-    /// The eligible pods that were taken before, once for each further time. An answer with such pods
-    /// is of no use, and neither is its join.
+    /// The eligible pods that had a sample before, once for each repetition. If there are any, discard the
+    /// answer and its join.
     pub fn repeated(&self) -> &[String] {
         &self.repeated
     }
 }
 
 impl Column {
-    /// Puts the first sample of a row.
+    /// Stores the first sample of a row.
     fn put(&mut self, row: usize, value: f64, time_s: f64) {
         if row >= self.loads.len() {
             self.loads.resize(row + 1, f64::NAN);
@@ -342,7 +341,7 @@ impl Column {
         }
     }
 
-    /// The loads of `rows`, NaN where one is missing or stale.
+    /// The loads of `rows`, NaN if missing or stale.
     fn finish(
         mut self,
         names: &NameList,

@@ -6,28 +6,28 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
-/// Position of a pod among the live pods; not its position among the analysed ones, which are fewer.
+/// Position of a pod among the live pods. Not its position among the analysed pods, which are fewer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct LiveIndex(pub usize);
 
 /// One pod that exists now.
 ///
-/// Ages are durations at the moment of the list: this crate knows no clock. An unknown age counts
-/// as old enough, so that a recording without pod facts can be replayed.
+/// Ages are durations at the time of the list, because this crate reads no clock. An unknown age counts as
+/// old enough, so that a recording without pod facts can be replayed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct LivePod {
     /// Name of the pod.
     pub name: String,
-    /// Identity of this very object; a replacement of the same name has another one.
-    /// Empty when not known (a replay without pod facts); such a pod can never be evicted.
+    /// Identity of this object; a replacement with the same name has another UID. Empty if unknown (a replay
+    /// without pod facts); such a pod can never be evicted.
     pub uid: String,
-    /// Where the pod is in its life.
+    /// Its phase.
     pub phase: Phase,
-    /// Condition `Ready` is true.
+    /// Whether the condition `Ready` is true.
     pub ready: bool,
-    /// A deletion has been asked for; the pod still looks Running and Ready until it is gone.
+    /// Whether deletion was requested; the pod still looks Running and Ready until it is gone.
     pub terminating: bool,
     /// Time since the object was created.
     #[cfg_attr(feature = "serde", serde(default))]
@@ -39,23 +39,23 @@ pub struct LivePod {
     /// The controller that owns the pod and would recreate it.
     #[cfg_attr(feature = "serde", serde(default))]
     pub controller: Option<Controller>,
-    /// What forbids or speaks against evicting this pod, all that was found.
+    /// Everything found that forbids or discourages evicting this pod.
     #[cfg_attr(feature = "serde", serde(default))]
     pub protections: Vec<Protection>,
-    /// Name of the node it runs on, for people to read; no decision looks at it.
+    /// Name of the node it runs on, for display only.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub node: Option<String>,
-    /// Which version of its controller's template it was made from, as its labels say
-    /// (`controller-revision-hash`, `pod-template-hash`); `None` when they do not say.
+    /// The version of the controller's template it was made from, according to its labels
+    /// (`controller-revision-hash`, `pod-template-hash`); `None` without these labels.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub revision: Option<String>,
-    /// Its volumes whose data lies on its node, and those of which that is not known.
+    /// Its volumes whose data is on its node, and those for which that is unknown.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty"))]
     pub local_storage: Vec<LocalVolume>,
 }
 
 impl LivePod {
-    /// A Running, Ready pod of unknown age: what a replay assumes of a pod it has no facts of.
+    /// A Running, Ready pod of unknown age: what a replay assumes without pod facts.
     pub fn assumed(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -73,7 +73,7 @@ impl LivePod {
         }
     }
 
-    /// Time since the pod last began to do work: the younger of its age and its uptime.
+    /// Time since the pod last started to work: the smaller of its age and its uptime.
     pub fn warm_for(&self) -> Option<Duration> {
         match (self.age, self.uptime) {
             (Some(age), Some(uptime)) => Some(age.min(uptime)),
@@ -90,7 +90,7 @@ pub enum Phase {
     Pending,
     /// Bound to a node, at least one container runs.
     Running,
-    /// All containers ended well and will not restart.
+    /// All containers ended successfully and will not restart.
     Succeeded,
     /// All containers ended, at least one in failure.
     Failed,
@@ -102,8 +102,7 @@ pub enum Phase {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Controller {
-    /// API group of the kind, such as `apps`; empty for the core group, `None` when it was not
-    /// recorded.
+    /// API group of the kind, such as `apps`; empty for the core group, `None` if it was not recorded.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub group: Option<String>,
     /// Kind, such as `ReplicaSet` or `StatefulSet`.
@@ -115,13 +114,12 @@ pub struct Controller {
 }
 
 impl Controller {
-    /// Whether it is of this kind of this group. A group that was not recorded counts as the one
-    /// asked for.
+    /// Whether it is of this kind and group. A group that was not recorded matches any group.
     pub fn is(&self, group: &str, kind: &str) -> bool {
         self.kind == kind && self.group.as_deref().is_none_or(|own| own == group)
     }
 
-    /// Its kind with the group, such as `CloneSet.apps.kruise.io`; the core group has no name.
+    /// Its kind with the group, such as `CloneSet.apps.kruise.io`; the core group is left out.
     pub fn full_kind(&self) -> String {
         match self.group.as_deref() {
             None | Some("") => self.kind.clone(),
@@ -135,38 +133,37 @@ impl Controller {
     }
 }
 
-/// A volume that lies on the node of its pod, or may.
+/// A volume whose data is, or may be, on the node of its pod.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum LocalVolume {
-    /// An `emptyDir` on disk: it is deleted with the pod.
+    /// An `emptyDir` on disk; deleted with the pod.
     EmptyDir {
         /// Name of the volume.
         volume: String,
     },
-    /// A folder of the node.
+    /// A directory of the node.
     HostPath {
         /// Name of the volume.
         volume: String,
     },
-    /// A persistent volume that only its node can use: the data stays, and whatever uses it has to
-    /// run there.
+    /// A persistent volume that only its node can use: the data stays, and its next user has to run there.
     LocalClaim {
         /// Name of the claim.
         claim: String,
     },
-    /// A persistent volume of which nobody can tell whether it is local.
+    /// A persistent volume that may or may not be local.
     UnknownClaim {
         /// Name of the claim.
         claim: String,
-        /// Why it is not known.
+        /// Why that is unknown.
         why: String,
     },
 }
 
 impl LocalVolume {
-    /// Whether it is known that the volume is local.
+    /// Whether the volume is known to be local.
     pub const fn is_known(&self) -> bool {
         !matches!(self, Self::UnknownClaim { .. })
     }
@@ -183,25 +180,25 @@ impl fmt::Display for LocalVolume {
     }
 }
 
-/// Something about the pod itself that forbids evicting it.
+/// A property of the pod that forbids evicting it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Protection {
-    /// Created by a node from a file: deleting the object does not restart it elsewhere.
+    /// Created by a node from a file: deleting it does not restart it elsewhere.
     MirrorPod,
     /// Priority class `system-cluster-critical` or `system-node-critical`.
     SystemCritical {
         /// The class.
         class: String,
     },
-    /// An annotation by which the owner of the pod asks tools to leave it alone.
+    /// An annotation by which the pod's owner asks tools to leave it alone.
     OptOut {
         /// Name of the annotation.
         annotation: String,
         /// Its value.
         value: String,
     },
-    /// It has [`LivePod::local_storage`], and pods that have are to be left alone.
+    /// It has [`LivePod::local_storage`], and such pods are to be left alone.
     LocalStorage,
 }

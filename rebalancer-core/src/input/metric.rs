@@ -1,4 +1,4 @@
-//! The four metrics and a value of something for each of them.
+//! The four metrics, and one value for each of them.
 
 use core::fmt;
 use core::ops::{Index, IndexMut};
@@ -17,7 +17,7 @@ pub enum Metric {
     Rate,
 }
 
-/// What the decision knows of a metric beforehand.
+/// Built-in properties of a metric.
 struct Traits {
     name: &'static str,
     unit: &'static str,
@@ -54,19 +54,19 @@ impl Metric {
         self.traits().name
     }
 
-    /// The unit a load of this metric is given in.
+    /// The unit of its loads.
     pub const fn unit(self) -> &'static str {
         self.traits().unit
     }
 
-    /// Default floor, in the unit of the metric: lower means count as this. Without it the jitter of an
-    /// idle metric decides.
+    /// Default floor, in the unit of the metric: a lower mean counts as this value. Without it, the jitter of
+    /// an idle metric would decide.
     pub const fn default_floor(self) -> f64 {
         self.traits().floor
     }
 
-    /// Default weight in the composite score. That of memory is the smallest: it is a level that depends
-    /// on uptime and heap sizes rather than on work.
+    /// Default weight in the composite score. Memory has the smallest: it depends on uptime and heap size
+    /// rather than on work.
     pub const fn default_weight(self) -> f64 {
         self.traits().weight
     }
@@ -117,7 +117,7 @@ pub struct PerMetric<T> {
 }
 
 impl<T> PerMetric<T> {
-    /// Makes the value of each metric by calling `value` once for each, in index order.
+    /// Calls `value` once for each metric, in index order.
     pub fn from_fn(mut value: impl FnMut(Metric) -> T) -> Self {
         Self {
             cpu: value(Metric::Cpu),
@@ -127,7 +127,7 @@ impl<T> PerMetric<T> {
         }
     }
 
-    /// Turns each value into another one, in index order.
+    /// Changes each value, in index order.
     pub fn map<U>(self, mut change: impl FnMut(T) -> U) -> PerMetric<U> {
         let Self { cpu, memory, lag, rate } = self;
         PerMetric { cpu: change(cpu), memory: change(memory), lag: change(lag), rate: change(rate) }

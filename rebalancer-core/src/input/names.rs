@@ -1,4 +1,4 @@
-//! Names of pods: all of them in one string, each at a row, found by a hash table.
+//! Pod names: all in one string, each with a row number, found by a hash table.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -8,7 +8,7 @@ use core::hash::BuildHasher;
 use foldhash::fast::FixedState;
 use hashbrown::hash_table::{Entry, HashTable};
 
-/// Names in one string, without an allocation for each. The row of a name is its position.
+/// Names in one string, without an allocation per name. The row of a name is its position.
 ///
 /// ```
 /// use rebalancer_core::NameList;
@@ -31,7 +31,7 @@ impl NameList {
         self.ends.push(self.text.len());
     }
 
-    /// Takes the last name off.
+    /// Removes the last name.
     fn pop(&mut self) {
         self.ends.pop();
         self.text.truncate(self.ends.last().copied().unwrap_or(0));
@@ -61,9 +61,9 @@ impl NameList {
         (0..self.len()).map(|row| self.get(row))
     }
 
-    /// The names that occurred before, once for each further time, in order.
+    /// The names that occurred before, once for each repetition, in order.
     pub fn repeated(&self) -> Vec<&str> {
-        // Servers that sort their answers spare us the table.
+        // If the server sorts its answers, no table is needed.
         if self.iter().is_sorted_by(|name, next| name < next) {
             return Vec::new();
         }
@@ -87,10 +87,10 @@ impl fmt::Debug for NameList {
     }
 }
 
-/// Different names, and the row of each.
+/// Distinct names, and the row of each.
 ///
-/// The hash has no secret seed, because the core knows no randomness: names made to collide make a
-/// lookup slow, and are found all the same.
+/// The hash has no secret seed, because the core uses no randomness. Names chosen to collide make a lookup
+/// slow but not wrong.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Names {
     list: NameList,
@@ -103,13 +103,13 @@ impl Names {
         &self.list
     }
 
-    /// The names by row, without the table.
+    /// The names by row; drops the table.
     pub(crate) fn into_list(self) -> NameList {
         self.list
     }
 
-    /// The row of `name`. Looks at `guess` first: answers of one moment nearly always list the pods in
-    /// one order.
+    /// The row of `name`. Looks at `guess` first, because answers of one moment nearly always list the pods
+    /// in the same order.
     pub(crate) fn find(&self, name: &str, guess: usize) -> Option<usize> {
         if guess < self.list.len() && self.list.get(guess) == name {
             return Some(guess);
@@ -118,7 +118,7 @@ impl Names {
         Some(*row as usize)
     }
 
-    /// The row of `name`, which is added at the end where it is not there; and whether it was there.
+    /// The row of `name`, added at the end if it is new, and whether it was there before.
     pub(crate) fn find_or_add(&mut self, name: &str, guess: usize) -> (usize, bool) {
         if guess < self.list.len() && self.list.get(guess) == name {
             return (guess, true);
@@ -135,7 +135,7 @@ impl Names {
     }
 }
 
-/// Makes a row findable; returns the row that has its name already, if one has.
+/// Adds a row to the table; returns the row that already has its name, if any.
 fn enter(table: &mut HashTable<u32>, names: &NameList, row: usize) -> Option<usize> {
     let name = names.get(row);
     let is_name = |row: &u32| names.get(*row as usize) == name;

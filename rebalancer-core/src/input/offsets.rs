@@ -1,4 +1,4 @@
-//! The past of a group's partitions: their offsets and owners on a fixed grid of time.
+//! The past of a group's partitions: their offsets and owners on a fixed time grid.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -8,26 +8,26 @@ use alloc::vec::Vec;
 use crate::input::history::Grid;
 use crate::input::topic::one_spelling;
 
-/// Most partitions whose past is kept: an hour of two offsets a minute takes 20 MB then.
+/// Most partitions whose past is kept: an hour of two offsets a minute then takes 20 MB.
 const MOST_PARTITIONS: usize = 20_000;
 
-/// An offset of a partition that changes in time, in messages.
+/// A kind of partition offset, in messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum OffsetKind {
-    /// The offset that the group has committed: the next message it will read.
+    /// The offset the group has committed: the next message it will read.
     Committed,
-    /// The offset that the next message written will have, also called high watermark.
+    /// The offset of the next message to be written, also called high watermark.
     End,
-    /// The oldest offset that is still kept, also called low watermark.
+    /// The oldest offset still kept, also called low watermark.
     Start,
-    /// How far the consumer is past the oldest offset: `records_lead`, which the client itself tells.
+    /// How far the consumer is past the oldest offset: `records_lead`, reported by the client itself.
     Lead,
 }
 
 impl OffsetKind {
     const COUNT: usize = 4;
 
-    /// Words for a sentence.
+    /// The words used in a sentence.
     pub const fn words(self) -> &'static str {
         match self {
             Self::Committed => "committed offset",
@@ -38,7 +38,7 @@ impl OffsetKind {
     }
 }
 
-/// The past of all partitions of one group, oldest first.
+/// The past of all partitions of one group.
 ///
 /// ```
 /// use core::time::Duration;
@@ -60,7 +60,7 @@ pub struct Offsets {
     grid: Grid,
     group: Option<String>,
     in_rebalance: bool,
-    /// By topic in underscores, and number.
+    /// By topic (in [`one_spelling`]) and number.
     partitions: BTreeMap<(String, u32), PartitionPast>,
 }
 
@@ -69,20 +69,20 @@ pub struct Offsets {
 pub struct PartitionPast {
     topic: String,
     number: u32,
-    /// A number or NaN for each step; `None` where nothing was told.
+    /// An offset or NaN for each step; `None` if nothing was reported.
     columns: [Option<Box<[f64]>>; OffsetKind::COUNT],
-    /// The last step of which two sources told different numbers.
+    /// The last step for which two sources reported different offsets.
     disputed: [Option<usize>; OffsetKind::COUNT],
     owners: Vec<Tenure>,
     elsewhere: Vec<OtherGroup>,
 }
 
-/// A pod that owned a partition, with the first and the last step at which it did.
+/// A pod that owned a partition, and the first and last step at which it did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tenure {
     /// Name of the pod, which may be gone.
     pub pod: String,
-    /// Its UID, where that is known: a `StatefulSet` gives a new pod the old name.
+    /// Its UID, if known: a `StatefulSet` reuses names.
     pub uid: Option<String>,
     /// The first step.
     pub first: usize,
@@ -90,18 +90,18 @@ pub struct Tenure {
     pub last: usize,
 }
 
-/// What another group has committed of the same partition.
+/// What another group has committed for the same partition.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OtherGroup {
     /// Name of the group.
     pub group: String,
-    /// The offset that it has committed, in the latest step that tells.
+    /// The offset it has committed, at the latest known step.
     pub offset: f64,
-    /// The first step from which on it has been this one.
+    /// The first step since which it has been this offset.
     pub since: usize,
 }
 
-/// Why answers are not the past of partitions.
+/// Why answers do not form the past of partitions.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidOffsets {
@@ -123,31 +123,31 @@ pub enum InvalidOffsets {
 }
 
 impl Offsets {
-    /// A past without any partition yet.
+    /// A past without partitions.
     pub const fn new(grid: Grid) -> Self {
         Self { grid, group: None, in_rebalance: false, partitions: BTreeMap::new() }
     }
 
-    /// Tells the name of the group.
+    /// Sets the name of the group.
     #[must_use]
     pub fn of_group(mut self, group: impl Into<String>) -> Self {
         self.group = Some(group.into());
         self
     }
 
-    /// Tells that the group is in a rebalance now, so that nothing it does not read tells anything.
+    /// Sets whether the group is in a rebalance now; if so, a lack of reads proves nothing.
     #[must_use]
     pub const fn in_rebalance(mut self, in_rebalance: bool) -> Self {
         self.in_rebalance = in_rebalance;
         self
     }
 
-    /// Adds a series of one partition as `(seconds since the Unix epoch, offset)`. What is no offset (NaN,
-    /// infinite, negative) is a gap. Of two series of one partition the larger number counts, and where
-    /// they differ [`PartitionPast::is_disputed`] says so.
+    /// Adds a series of one partition as `(seconds since the Unix epoch, offset)`. Values that are no offset
+    /// (NaN, infinite, negative) become gaps. If two series give different numbers, the larger counts and
+    /// [`PartitionPast::is_disputed`] reports it.
     ///
     /// # Errors
-    /// A sample off the grid, or too many partitions. The past is unchanged then.
+    /// A sample off the grid, or too many partitions. The past is then unchanged.
     pub fn add(
         &mut self,
         kind: OffsetKind,
@@ -173,10 +173,10 @@ impl Offsets {
     }
 
     /// Adds that `pod` owned a partition at these seconds since the Unix epoch. The pod may be gone; its
-    /// `uid` tells two pods of one name apart, where it is known.
+    /// `uid`, if known, distinguishes two pods of one name.
     ///
     /// # Errors
-    /// A sample off the grid, or too many partitions. The past is unchanged then.
+    /// A sample off the grid, or too many partitions. The past is then unchanged.
     pub fn add_owner(
         &mut self,
         topic: &str,
@@ -204,11 +204,11 @@ impl Offsets {
         Ok(())
     }
 
-    /// Adds what another group has committed of a partition, as [`Offsets::add`] takes it. A group without
-    /// any offset is left out.
+    /// Adds what another group has committed for a partition, in the form of [`Offsets::add`]. A group
+    /// without any offset is left out.
     ///
     /// # Errors
-    /// A sample off the grid, or too many partitions. The past is unchanged then.
+    /// A sample off the grid, or too many partitions. The past is then unchanged.
     pub fn add_other_group(
         &mut self,
         topic: &str,
@@ -246,7 +246,7 @@ impl Offsets {
         Ok(column)
     }
 
-    /// The past of a partition, begun where it is new. A dotted topic is one topic in both spellings.
+    /// The past of a partition, created if it is new. Both spellings of a dotted topic are the same topic.
     fn past(&mut self, topic: &str, number: u32) -> Result<&mut PartitionPast, InvalidOffsets> {
         let key = (one_spelling(topic), number);
         if self.partitions.len() >= MOST_PARTITIONS && !self.partitions.contains_key(&key) {
@@ -266,12 +266,12 @@ impl Offsets {
         Ok(past)
     }
 
-    /// The instants that the steps are.
+    /// The instants of the steps.
     pub const fn grid(&self) -> &Grid {
         &self.grid
     }
 
-    /// Name of the group, where it is known.
+    /// Name of the group, if known.
     pub fn group(&self) -> Option<&str> {
         self.group.as_deref()
     }
@@ -286,14 +286,14 @@ impl Offsets {
         self.partitions.values()
     }
 
-    /// The partition of this [`PartitionPast::place`].
+    /// The partition at this [`PartitionPast::place`].
     pub fn partition(&self, place: &(String, u32)) -> Option<&PartitionPast> {
         self.partitions.get(place)
     }
 }
 
 impl PartitionPast {
-    /// Its topic; the dotted spelling where both were told.
+    /// Its topic; the dotted spelling if both were reported.
     pub fn topic(&self) -> &str {
         &self.topic
     }
@@ -303,37 +303,37 @@ impl PartitionPast {
         self.number
     }
 
-    /// Its topic in [`one_spelling`], and its number: equal for equal partitions, whoever told of them.
+    /// Its topic in [`one_spelling`] and its number: equal for equal partitions, whatever the source.
     pub fn place(&self) -> (String, u32) {
         (one_spelling(&self.topic), self.number)
     }
 
-    /// An offset for each step, NaN being a gap; empty where nothing was told.
+    /// An offset for each step, NaN for a gap; empty if nothing was reported.
     pub fn column(&self, kind: OffsetKind) -> &[f64] {
         self.columns[kind as usize].as_deref().unwrap_or_default()
     }
 
-    /// The offset of the newest step; `None` where that is a gap.
+    /// The offset at the newest step; `None` if that is a gap.
     pub fn latest(&self, kind: OffsetKind) -> Option<f64> {
         self.column(kind).last().copied().filter(|offset| !offset.is_nan())
     }
 
-    /// Whether two sources told different numbers of one step.
+    /// Whether two sources reported different offsets for the same step.
     pub const fn is_disputed(&self, kind: OffsetKind) -> bool {
         self.disputed[kind as usize].is_some()
     }
 
-    /// The last step of which two sources told different numbers.
+    /// The last step for which two sources reported different offsets.
     pub(crate) const fn disputed_at(&self, kind: OffsetKind) -> Option<usize> {
         self.disputed[kind as usize]
     }
 
-    /// The pods that owned it, by the last step at which they did, the latest one last.
+    /// The pods that owned it, ordered by their last step, the latest last.
     pub fn owners(&self) -> &[Tenure] {
         &self.owners
     }
 
-    /// The pod that owns it in the latest step that tells; `None` where none or more than one does.
+    /// The pod that owns it at the latest known step; `None` if there is none or more than one.
     pub fn owner(&self) -> Option<&Tenure> {
         match self.owners.as_slice() {
             [.., before, owner] if before.last == owner.last => None,
@@ -342,7 +342,7 @@ impl PartitionPast {
         }
     }
 
-    /// What other groups have committed of it, by their names.
+    /// What other groups have committed for it, by group name.
     pub fn other_groups(&self) -> &[OtherGroup] {
         &self.elsewhere
     }

@@ -6,10 +6,10 @@ use alloc::vec::Vec;
 use crate::input::live_pod::LiveIndex;
 use crate::input::pod::Load;
 
-/// One element of an answer with a load for each pod, topic and partition.
+/// One element of an answer: the load per pod, topic and partition.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PartitionSample<'a> {
-    /// Pod that reads it; `None` when the metric does not tell.
+    /// The pod that reads it; `None` if the metric does not say.
     pub pod: Option<&'a str>,
     /// Topic, dotted or with the dots replaced by underscores as older clients write it.
     pub topic: &'a str,
@@ -28,7 +28,7 @@ pub struct Partition {
     pub number: u32,
     /// Messages per second.
     pub load: f64,
-    /// The live pod that owns it; `None` when none is known to.
+    /// The live pod that owns it; `None` if unknown.
     pub owner: Option<LiveIndex>,
 }
 
@@ -47,14 +47,14 @@ pub enum InvalidPartitions {
     /// No sample, or none of a live pod.
     #[error("no partition is owned by a live pod")]
     Empty,
-    /// Two samples of one pod, topic and partition.
+    /// Two samples for the same pod, topic and partition.
     #[error("partition {partition} of topic {topic:?} has more than one sample for pod {pod:?}")]
     Duplicate {
         /// Topic.
         topic: String,
         /// Number.
         partition: u32,
-        /// Pod; empty when the samples name none.
+        /// Pod; empty if the samples name none.
         pod: String,
     },
     /// A sample that is not a load.
@@ -67,7 +67,7 @@ pub enum InvalidPartitions {
     },
 }
 
-/// A sample with the place its pod has among the live ones.
+/// A sample with the position of its pod among the live pods.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Row<'a> {
     sample: PartitionSample<'a>,
@@ -77,13 +77,12 @@ struct Row<'a> {
 impl Partitions {
     /// Joins samples with the names of the live pods.
     ///
-    /// Samples of pods that are not alive (ghost owners) are left out. A topic with dots that is
-    /// given under both spellings by one pod, as newer clients do, counts once. A partition that
-    /// two live pods claim is kept under the first by name and is told by
-    /// [`Partitions::contested`]: the group has not settled.
+    /// Samples of pods that are not live (ghost owners) are left out. If a pod reports a dotted topic in both
+    /// spellings, as newer clients do, it counts once. A partition claimed by two live pods is kept under the
+    /// first by name and reported by [`Partitions::contested`]: the group has not settled.
     ///
     /// # Errors
-    /// No partition left, two samples of one pod for one partition, or a sample that is no load.
+    /// No partition is left, two samples for one pod and partition, or a sample that is no load.
     pub fn new<'a>(
         samples: impl IntoIterator<Item = PartitionSample<'a>>,
         live: &[&str],
@@ -132,7 +131,7 @@ impl Partitions {
         Ok(())
     }
 
-    /// Names of the topics, sorted; the dotted spelling where both were given.
+    /// Names of the topics, sorted; the dotted spelling if both were given.
     pub fn topics(&self) -> &[String] {
         &self.topics
     }
@@ -152,7 +151,7 @@ impl Partitions {
         self.contested.is_empty() && self.all.iter().all(|partition| partition.owner.is_some())
     }
 
-    /// Load of each of `pods` live pods: the sum over the partitions it owns.
+    /// Load of each of the `pods` live pods: the sum over its partitions.
     pub fn pod_loads(&self, pods: usize) -> Vec<f64> {
         let mut loads = alloc::vec![0.0; pods];
         for partition in &self.all {
@@ -163,7 +162,7 @@ impl Partitions {
         loads
     }
 
-    /// Load of all partitions together.
+    /// Total load of all partitions.
     pub fn total_load(&self) -> f64 {
         self.all.iter().map(|partition| partition.load).sum()
     }
@@ -180,7 +179,7 @@ impl Partitions {
     }
 }
 
-/// The samples whose pod is alive or not told.
+/// The samples whose pod is live or not given.
 fn rows<'a>(samples: impl IntoIterator<Item = PartitionSample<'a>>, live: &[&str]) -> Vec<Row<'a>> {
     let mut places: Vec<(&str, LiveIndex)> =
         live.iter().enumerate().map(|(place, name)| (*name, LiveIndex(place))).collect();
@@ -199,7 +198,7 @@ fn rows<'a>(samples: impl IntoIterator<Item = PartitionSample<'a>>, live: &[&str
     rows
 }
 
-/// By topic without regard to dots, then number, then owner, the dotted spelling before the other.
+/// Order: topic ignoring dots, then number, then owner, then the dotted spelling first.
 fn order(a: &Row<'_>, b: &Row<'_>) -> core::cmp::Ordering {
     let place = |row: &Row<'_>| (row.sample.partition, row.owner.is_none());
     underscored(a.sample.topic)

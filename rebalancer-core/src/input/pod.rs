@@ -1,4 +1,4 @@
-//! The loads of a pod: four numbers, each optional, finite and not negative.
+//! The loads of a pod: four optional numbers, each finite and not negative.
 
 use alloc::string::String;
 
@@ -22,8 +22,8 @@ use crate::input::metric::Metric;
 pub struct Load(f64);
 
 impl Load {
-    /// The largest valid load. Squares of larger ones leave the range in which sums stay finite,
-    /// and no counter of cores, bytes or messages reaches it.
+    /// The largest valid load. Squares of larger numbers could make sums infinite, and no count of cores,
+    /// bytes or messages gets there.
     pub const MAX: f64 = 1e19;
 
     /// No load at all.
@@ -67,7 +67,7 @@ pub struct PodState {
     /// Consumed messages per second; `None` is missing.
     #[cfg_attr(feature = "serde", serde(default, deserialize_with = "de::load"))]
     pub message_rate: Option<Load>,
-    /// Composite score, 1.0 being an average pod. Ignored on input; the analysis carries scores.
+    /// Composite score, 1.0 for an average pod. Ignored on input; the analysis computes the scores.
     #[cfg_attr(feature = "serde", serde(default, deserialize_with = "de::ignored"))]
     pub composite_score: Option<f64>,
 }
@@ -85,14 +85,14 @@ impl PodState {
         }
     }
 
-    /// The same pod with one load set from a sample; an invalid sample makes it missing.
+    /// The same pod with one load set from a sample; an invalid sample makes the load missing.
     #[must_use]
     pub fn with(mut self, metric: Metric, sample: f64) -> Self {
         *self.slot(metric) = Load::from_sample(sample);
         self
     }
 
-    /// Where the load of `metric` is kept.
+    /// The field that holds the load of `metric`.
     pub fn slot(&mut self, metric: Metric) -> &mut Option<Load> {
         match metric {
             Metric::Cpu => &mut self.cpu_usage,
@@ -102,7 +102,7 @@ impl PodState {
         }
     }
 
-    /// The load of `metric`, if it is known.
+    /// The load of `metric`, if known.
     pub const fn load(&self, metric: Metric) -> Option<Load> {
         match metric {
             Metric::Cpu => self.cpu_usage,
