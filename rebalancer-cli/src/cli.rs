@@ -2,6 +2,8 @@
 
 pub mod args;
 pub mod catalog;
+#[cfg(test)]
+mod chart;
 pub mod secrets;
 pub mod spelling;
 pub mod sweep;

@@ -3,6 +3,7 @@
 
 mod browser;
 mod causes;
+mod chart;
 mod gates;
 mod harness_binary;
 mod harness_control_plane;

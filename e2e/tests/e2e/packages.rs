@@ -14,7 +14,7 @@ use e2e::{
 use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(60);
-const CHART: &str = "deploy/helm/pod-rebalancer";
+pub(crate) const CHART: &str = "deploy/helm/pod-rebalancer";
 
 #[test]
 fn the_chart_passes_the_linter() {
@@ -38,6 +38,13 @@ fn values_that_make_no_sense_are_refused() {
         ("settings.MIN_PODS_REQUIRED=1", "/settings/MIN_PODS_REQUIRED"),
         ("settings.STRATEGY=replace_outlier", "/settings/STRATEGY"),
         ("settings.cpuThreshold=1", "cpuThreshold"),
+        ("settings.WARMPU=5m", "'WARMPU' not allowed"),
+        ("settings.WARMUP=5", "/settings/WARMUP"),
+        ("targets[0].settings.PACING=slow", "/targets/0/settings/PACING"),
+        ("targets[1].name=orders", "two targets are called orders"),
+        ("metrics.existingSecret=", "/metrics"),
+        ("networkPolicy.apiServerPorts[0]=0", "/networkPolicy/apiServerPorts/0"),
+        ("nameOverride=Up_Case", "/nameOverride"),
         ("settings.DRY_RUN=none", "DRY_RUN"),
         ("settings.PROMETHEUS_PASSWORD=hunter2", "PROMETHEUS_PASSWORD"),
         ("prometheus.endpoint=prometheus:9090", "/prometheus/endpoint"),
@@ -76,8 +83,17 @@ fn every_manifest_is_accepted_by_a_real_api_server() {
 
     let chart = accepted(plane, &namespace, &render("payments", &[]));
     let policies = ["ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"];
-    let expected =
-        ["ConfigMap", "CronJob", "PrometheusRule", "Role", "RoleBinding", "ServiceAccount"].into_iter();
+    let expected = [
+        "ConfigMap",
+        "CronJob",
+        "Job",
+        "NetworkPolicy",
+        "PrometheusRule",
+        "Role",
+        "RoleBinding",
+        "ServiceAccount",
+    ]
+    .into_iter();
     assert_eq!(kinds(&chart), expected.chain(policies).collect::<Vec<_>>());
     assert_eq!(chart.iter().filter(|it| it["kind"] == "CronJob").count(), 2, "a CronJob for each target");
 
@@ -115,6 +131,8 @@ fn the_environment_of_a_target_is_the_settings_of_all_with_its_own() {
         ("LAG_FLOOR", "2000000"),
         ("WARMUP", "off"),
         ("PROMETHEUS_BEARER_TOKEN_FILE", "/etc/pod-rebalancer/prometheus/token"),
+        ("METRICS_USERNAME", "pusher"),
+        ("METRICS_PASSWORD_FILE", "/etc/pod-rebalancer/metrics/password"),
         ("KAFKA_GROUP", "orders"),
     ] {
         assert_eq!(setting(&orders, name), Some(value), "{name} of orders");
@@ -341,6 +359,7 @@ fn install(plane: &ControlPlane, namespace: &Namespace<'_>, endpoint: &str) -> V
         format!("targets[0].namespace={name},targets[1].namespace={name},targets[0].selector=app=orders"),
         format!("prometheus.endpoint={endpoint},prometheus.existingSecret=,prometheus.bearerTokenKey="),
         "prometheus.caKey=,prometheus.headersKey=,metrics.pushgatewayUrl=,metrics.importUrl=".to_owned(),
+        "metrics.existingSecret=,metrics.username=,metrics.passwordKey=".to_owned(),
         "targets[0].settings.GUARDS=off,prometheusRule.enabled=false".to_owned(),
     ];
     let values = values.each_ref().map(String::as_str);
@@ -351,7 +370,7 @@ fn install(plane: &ControlPlane, namespace: &Namespace<'_>, endpoint: &str) -> V
     assert!(installed.status.success(), "{}", text(&installed));
     let notes = text(&installed);
     for line in [
-        "orders: EVICTS up to two pods of app=orders in namespace policy, at */10 * * * *.",
+        "orders: EVICTS up to two pods of app=orders in namespace policy, at ",
         "ledger: DRY RUN (client) for app=ledger in namespace policy, at 5 * * * *. Nothing is evicted.",
         "Run it now and EVICT, if it decides so; read what it did. To see first what it would do, set dryRun=true:",
         "Run it now and read what it would do:",
@@ -421,7 +440,7 @@ fn count(server: &MetricServer, query: &str) -> usize {
 }
 
 /// The manifests of the chart as release `r` with everything turned on, and these values.
-fn render(namespace: &str, values: &[&str]) -> String {
+pub(crate) fn render(namespace: &str, values: &[&str]) -> String {
     let mut command = helm();
     command.args(["template", "r", CHART, "--kube-version=1.37"]);
     let rendered = run(everything_on(&mut command, namespace, values), "");
@@ -516,7 +535,7 @@ fn message(status: &Value) -> &str {
 }
 
 /// The values that turn everything on.
-fn everything() -> String {
+pub(crate) fn everything() -> String {
     format!("{CHART}/ci/values.yaml")
 }
 
@@ -524,7 +543,7 @@ fn set(value: &str) -> [String; 4] {
     ["--values".to_owned(), everything(), "--set".to_owned(), value.to_owned()]
 }
 
-fn helm() -> Command {
+pub(crate) fn helm() -> Command {
     tool(Program::Helm, "helm")
 }
 
@@ -542,15 +561,15 @@ fn tool(program: Program, file: &str) -> Command {
     command
 }
 
-fn repository() -> &'static Path {
+pub(crate) fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("e2e lies in the repository")
 }
 
-fn read(path: &str) -> String {
+pub(crate) fn read(path: &str) -> String {
     fs::read_to_string(repository().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-fn run(command: &mut Command, input: &str) -> Output {
+pub(crate) fn run(command: &mut Command, input: &str) -> Output {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let mut pipe = child.stdin.take().expect("stdin is piped");
@@ -563,7 +582,7 @@ fn run(command: &mut Command, input: &str) -> Output {
     output
 }
 
-fn text(output: &Output) -> String {
+pub(crate) fn text(output: &Output) -> String {
     let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
     write!(text, "{}", String::from_utf8_lossy(&output.stderr)).expect("a String takes every line");
     text

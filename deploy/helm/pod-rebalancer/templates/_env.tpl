@@ -1,6 +1,7 @@
 {{/* The environment of a target's container. Call it with (dict "root" $ "target" TARGET). */}}
 {{- define "pod-rebalancer.env" -}}
 {{- $folder := "/etc/pod-rebalancer/prometheus" -}}
+{{- $pushFolder := "/etc/pod-rebalancer/metrics" -}}
 {{- $values := .root.Values -}}
 {{- $prometheus := $values.prometheus -}}
 - name: PROMETHEUS_ENDPOINT
@@ -33,6 +34,14 @@
 - name: PROMETHEUS_CA_FILE
   value: {{ printf "%s/%s" $folder . | quote }}
 {{- end }}
+{{- with $prometheus.clientCertKey }}
+- name: PROMETHEUS_CLIENT_CERT
+  value: {{ printf "%s/%s" $folder . | quote }}
+{{- end }}
+{{- with $prometheus.clientKeyKey }}
+- name: PROMETHEUS_CLIENT_KEY
+  value: {{ printf "%s/%s" $folder . | quote }}
+{{- end }}
 {{- with $prometheus.headersKey }}
 - name: PROMETHEUS_HEADERS
   valueFrom:
@@ -47,6 +56,22 @@
 {{- with $values.metrics.importUrl }}
 - name: METRICS_IMPORT_URL
   value: {{ . | quote }}
+{{- end }}
+{{- with $values.metrics.bearerTokenKey }}
+- name: METRICS_BEARER_TOKEN_FILE
+  value: {{ printf "%s/%s" $pushFolder . | quote }}
+{{- end }}
+{{- with $values.metrics.username }}
+- name: METRICS_USERNAME
+  value: {{ . | quote }}
+{{- end }}
+{{- with $values.metrics.passwordKey }}
+- name: METRICS_PASSWORD_FILE
+  value: {{ printf "%s/%s" $pushFolder . | quote }}
+{{- end }}
+{{- with $values.metrics.caKey }}
+- name: METRICS_CA_FILE
+  value: {{ printf "%s/%s" $pushFolder . | quote }}
 {{- end }}
 {{- range $name, $value := .target.settings }}
 - name: {{ $name }}

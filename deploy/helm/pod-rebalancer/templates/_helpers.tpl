@@ -1,16 +1,28 @@
 {{/* The name of a CronJob may have 52 characters: 25 for this name, a dash, and 26 for the target. */}}
 {{- define "pod-rebalancer.fullname" -}}
-{{- if contains .Chart.Name .Release.Name -}}
+{{- $name := include "pod-rebalancer.name" . -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 25 | trimSuffix "-" -}}
+{{- else if contains $name .Release.Name -}}
 {{- .Release.Name | trunc 25 | trimSuffix "-" -}}
 {{- else -}}
-{{- printf "%s-%s" .Release.Name .Chart.Name | trunc 25 | trimSuffix "-" -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 25 | trimSuffix "-" -}}
 {{- end -}}
+{{- end -}}
+
+{{- define "pod-rebalancer.name" -}}
+{{- .Values.nameOverride | default .Chart.Name | trunc 25 | trimSuffix "-" -}}
+{{- end -}}
+
+{{/* The labels by which pods of the release are selected. */}}
+{{- define "pod-rebalancer.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "pod-rebalancer.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
 {{- define "pod-rebalancer.labels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
-app.kubernetes.io/name: {{ .Chart.Name }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+{{ include "pod-rebalancer.selectorLabels" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
@@ -22,6 +34,29 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- else -}}
 {{ $repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end -}}
+{{- end -}}
+
+{{/*
+The schedule of a target. With spreadMinutes, "every N minutes" and "hourly" begin at a minute of the target's
+own, so that many targets do not ask the metrics server at once. Call it with (dict "root" $ "target" .).
+*/}}
+{{- define "pod-rebalancer.schedule" -}}
+{{- $schedule := .target.schedule | default .root.Values.schedule -}}
+{{- $minute := adler32sum (printf "%s/%s" .root.Release.Namespace .target.name) | int64 -}}
+{{- if and .root.Values.spreadMinutes (regexMatch "^[*]/([2-9]|[1-5][0-9]) " $schedule) -}}
+{{- $every := regexFind "[0-9]+" $schedule | int64 -}}
+{{- printf "%d-59/%d%s" (mod $minute $every) $every (regexReplaceAll "^[*]/[0-9]+" $schedule "") -}}
+{{- else if and .root.Values.spreadMinutes (eq $schedule "@hourly") -}}
+{{- printf "%d * * * *" (mod $minute 60) -}}
+{{- else -}}
+{{- $schedule -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The port of an address such as https://host:9090/path. */}}
+{{- define "pod-rebalancer.port" -}}
+{{- $url := urlParse . -}}
+{{- regexFind "[0-9]+$" (regexFind ":[0-9]+$" $url.host) | default (ternary "443" "80" (eq $url.scheme "https")) -}}
 {{- end -}}
 
 {{/* A target with all defaults filled in, as JSON. Call it with (dict "root" $ "target" .). */}}
@@ -44,7 +79,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
     "namespace" ($target.namespace | default .root.Release.Namespace)
     "selector" $target.selector
     "workload" ($target.workload | default "")
-    "schedule" ($target.schedule | default $values.schedule)
+    "schedule" (include "pod-rebalancer.schedule" (dict "root" .root "target" $target))
     "suspend" $suspend
     "dryRun" $dryRun
     "deletes" (eq (toString $settings.EVICTION_METHOD | lower) "delete")
