@@ -1,5 +1,5 @@
-//! Kafka's consumer groups: who gets which partition when members come and go, and what a rotation
-//! would make of the loads.
+//! Kafka's consumer groups: who gets which partition when members come and go, and how a rotation changes the
+//! loads.
 
 pub(crate) mod assignor;
 pub(crate) mod best;

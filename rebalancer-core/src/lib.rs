@@ -1,7 +1,7 @@
-//! Decides whether and which two pods of an unevenly loaded workload to rotate.
+//! Decides whether to rotate pods of an unevenly loaded workload, and which ones.
 //!
-//! The crate is pure and synchronous: no IO, clock, randomness or threads. Loads come in, an
-//! [`Analysis`] comes out; see [`Engine`] for how a scheduler calls it.
+//! The crate is pure and synchronous: no IO, clock, randomness or threads. Loads go in, an [`Analysis`] comes
+//! out; see [`Engine`] for how a scheduler calls it.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -57,7 +57,7 @@ pub use rotation::settled::disturbances;
 pub use rotation::workload::{OwnerStatus, PlannedWorkload, Workload};
 pub use strategy::{NothingSelected, Selection, Strategy, UnknownStrategy, select};
 
-/// Keeps the code of the README true.
+/// Tests the README's code.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 mod readme {}

@@ -1,5 +1,5 @@
-//! A rotation, from the plan to the report: who may be evicted, whether the workload is settled, and
-//! the state machine that carries a plan out.
+//! A rotation, from the plan to the report: which pods may be evicted, whether the workload is settled, and
+//! the state machine that carries out a plan.
 
 pub(crate) mod check;
 mod checks;

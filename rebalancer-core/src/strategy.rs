@@ -1,4 +1,4 @@
-//! Which pods a rotation takes: the outliers, or by the cause an ill pod alone or a planned pair.
+//! Which pods a rotation takes: the outliers, or depending on the cause an ill pod alone or a planned pair.
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -31,7 +31,7 @@ impl Strategy {
     /// All strategies.
     pub const ALL: [Self; 2] = [Self::RotateOutliers, Self::ByCause];
 
-    /// The word of configuration and reports.
+    /// The word used in configuration and reports.
     pub const fn name(self) -> &'static str {
         match self {
             Self::RotateOutliers => "rotate_outliers",
@@ -39,7 +39,7 @@ impl Strategy {
         }
     }
 
-    /// The other one, which a report holds this one against.
+    /// The other strategy, which a report compares with this one.
     #[must_use]
     pub const fn other(self) -> Self {
         match self {
@@ -68,11 +68,11 @@ impl FromStr for Strategy {
     }
 }
 
-/// A name no strategy has.
+/// A name that is no strategy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UnknownStrategy {
-    /// No strategy was ever called so.
+    /// No strategy ever had this name.
     #[error("{name:?} is no strategy; known are rotate_outliers and by_cause")]
     NoSuch {
         /// The name.
@@ -92,13 +92,13 @@ pub enum UnknownStrategy {
 pub struct Selection {
     /// One or two positions among the analysed pods, the busier one first.
     pub pods: Vec<usize>,
-    /// What the model expects, for a planned pair.
+    /// The model's forecast, for a planned pair.
     pub forecast: Option<Forecast>,
 }
 
 impl Selection {
-    /// The pods with the part each plays, as [`RotationPlan::new`](crate::RotationPlan::new) takes them. One
-    /// pod alone is an ill one.
+    /// The pods with their roles, as input of [`RotationPlan::new`](crate::RotationPlan::new). A single pod
+    /// is an ill one.
     pub fn targets<'a>(&self, analysis: &Analysis<'a>) -> Vec<(Role, &'a str)> {
         if let [ill] = self.pods[..] {
             return alloc::vec![(Role::Ill, analysis.name(ill))];
@@ -115,7 +115,7 @@ pub enum NothingSelected {
     /// No pair gains enough.
     #[error(transparent)]
     NoPair(#[from] NoPair),
-    /// The best pair has a pod that takes no part in the decision.
+    /// The best pair contains a pod that takes no part in the decision.
     #[error("pod {pod} of the best pair takes no part in the decision")]
     NotACandidate {
         /// Name of the pod.
@@ -123,7 +123,7 @@ pub enum NothingSelected {
     },
 }
 
-/// Picks the pods to rotate once a rotation is triggered; `cure` is the ill pod that is to be replaced.
+/// Picks the pods to rotate once a rotation is triggered; `cure` is the ill pod to be replaced.
 ///
 /// ```
 /// use rebalancer_core::diagnosis::ill_pods;
@@ -146,7 +146,7 @@ pub enum NothingSelected {
 /// ```
 ///
 /// # Errors
-/// Why there are none; that withholds the rotation.
+/// The reason why there are none; it withholds the rotation.
 pub fn select(
     strategy: Strategy,
     trigger: &Trigger,
@@ -173,7 +173,7 @@ pub fn select(
     }
 }
 
-/// Position of the candidate called `name`.
+/// Position of the candidate `name`.
 fn candidate(name: &str, analysis: &Analysis<'_>) -> Result<usize, NothingSelected> {
     let found = analysis.candidates().iter().find(|&position| analysis.name(position) == name);
     found.ok_or_else(|| NothingSelected::NotACandidate { pod: name.to_string() })

@@ -1,4 +1,4 @@
-//! What asks for a rotation: a threshold that is passed, one hot pod, or an ill one.
+//! What asks for a rotation: a passed threshold, one hot pod, or an ill one.
 
 use alloc::vec::Vec;
 
@@ -13,28 +13,27 @@ use crate::measure::outliers::Outliers;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Trigger {
-    /// The metrics that pass their threshold, or the one in which a pod is hot; empty where an illness alone
-    /// asks.
+    /// The metrics that pass their threshold, or the one with a hot pod; empty if only an illness asks.
     pub metrics: Vec<Metric>,
     /// The two pods.
     pub targets: Outliers,
 }
 
-/// Finds what asks for a rotation: the plain rule, else the outlier trigger where it is on. `None` when
-/// neither does.
+/// Finds what asks for a rotation: the plain rule, else the outlier trigger if it is on. `None` if neither
+/// does.
 pub fn trigger(analysis: &Analysis<'_>, facts: &Facts<'_>, settings: &GuardSettings) -> Option<Trigger> {
     if let Some(targets) = analysis.targets() {
         return Some(Trigger { metrics: analysis.triggered(), targets });
     }
     let hot = outlier_trigger(analysis, facts, settings.outlier_trigger.as_ref()?)?;
     let Outliers { busiest, least_busy } = analysis.outliers()?;
-    // The hot pod takes the place of the busiest by score; it is never rotated with itself.
+    // The hot pod replaces the busiest by score; it is never paired with itself.
     let least_busy = if least_busy == hot.position { busiest } else { least_busy };
     let targets = Outliers { busiest: hot.position, least_busy };
     Some(Trigger { metrics: alloc::vec![hot.metric], targets })
 }
 
-/// What asks for the replacement of an ill pod: `asked`, else its illness alone. `None` on insufficient data.
+/// What asks for the replacement of an ill pod: `asked`, else only its illness. `None` on insufficient data.
 pub(crate) fn trigger_of(ill: usize, asked: Option<&Trigger>, analysis: &Analysis<'_>) -> Option<Trigger> {
     if let Some(asked) = asked {
         return Some(asked.clone());

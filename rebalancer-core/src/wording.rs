@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
-/// `value > limit` or `value <= limit`, with as many digits as the comparison needs to look true.
+/// `value > limit` or `value <= limit`, with enough digits to make the comparison look true.
 pub(crate) fn against(value: f64, limit: f64) -> String {
     let sign = if value > limit { ">" } else { "<=" };
     for digits in 2..=6 {
@@ -19,7 +19,7 @@ pub(crate) fn against(value: f64, limit: f64) -> String {
     format!("{value} {sign} {limit}")
 }
 
-/// A duration in the largest unit of which there are two or more: `90 min`, `2 d`.
+/// A duration in the largest unit that has a count of at least two: `90 min`, `2 d`.
 pub(crate) fn lasting(duration: Duration) -> String {
     const UNITS: [(u64, &str); 3] = [(86_400, "d"), (3_600, "h"), (60, "min")];
     let seconds = duration.as_secs();
@@ -28,10 +28,10 @@ pub(crate) fn lasting(duration: Duration) -> String {
     format!("{} {name}", seconds / length)
 }
 
-/// How many reasons one message spells out; a rollout of a thousand pods has thousands.
+/// Maximum number of reasons in one message; a rollout of a thousand pods has thousands.
 const SPELLED_OUT: usize = 8;
 
-/// Joins reasons into one line, `a; b; c`, and says how many more there are.
+/// Joins reasons into one line, `a; b; c`, and says how many are left out.
 pub(crate) fn joined<T: fmt::Display>(reasons: &[T]) -> String {
     let mut words: Vec<String> = reasons.iter().take(SPELLED_OUT).map(ToString::to_string).collect();
     if reasons.len() > SPELLED_OUT {

@@ -1,13 +1,13 @@
 //! Models of Kafka's partition assignors: who gets which partition when members come and go.
 //!
-//! They answer *what if*: what the loads would be after a rotation. Subscriptions are taken to be
-//! equal and racks to be unused, as in nearly every group.
+//! They answer *what if*: what would the loads be after a rotation? They assume equal subscriptions and no
+//! racks, as in nearly every group.
 
 use alloc::string::{String, ToString};
 use core::fmt;
 use core::str::FromStr;
 
-/// How a group deals its partitions.
+/// How a group assigns its partitions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "kebab-case"))]
 pub enum Assignor {
@@ -17,12 +17,12 @@ pub enum Assignor {
     /// All partitions in turn, by rank of the member.
     #[cfg_attr(feature = "serde", serde(rename = "roundrobin"))]
     RoundRobin,
-    /// Members keep what they have up to an equal count; stops everybody at each rebalance.
+    /// Members keep what they have, up to an equal count; every rebalance stops all members.
     Sticky,
-    /// The same deal as [`Assignor::Sticky`]; only the partitions that move stop.
+    /// The same assignment as [`Assignor::Sticky`]; only the partitions that move stop.
     CooperativeSticky,
-    /// The server's `uniform` (KIP-848): members keep what they have, the rest is poured into
-    /// them member by member.
+    /// The server's `uniform` (KIP-848): members keep what they have; the remaining partitions fill one
+    /// member after the other.
     Uniform,
 }
 
@@ -42,8 +42,8 @@ impl Assignor {
         }
     }
 
-    /// Whether the loads depend on ranks only: whoever is replaced, the same set of loads is dealt
-    /// out again. Exact where each pod is one member.
+    /// Whether the loads depend only on ranks: whichever pods are replaced, the same set of loads is assigned
+    /// again. Exact if each pod is one member.
     pub const fn is_rank_invariant(self) -> bool {
         matches!(self, Self::Range | Self::RoundRobin)
     }
@@ -64,7 +64,7 @@ impl FromStr for Assignor {
     }
 }
 
-/// A name no assignor has.
+/// A name that is no assignor.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{name:?} is no assignor that is modelled; known are range, roundrobin, sticky, cooperative-sticky and uniform"

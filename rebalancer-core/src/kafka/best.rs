@@ -1,11 +1,11 @@
-//! The best spread that any deal of the partitions can reach.
+//! An estimate of the best spread that any assignment of the partitions can reach.
 
 use alloc::vec::Vec;
 
 use crate::measure::spread::cv;
 
-/// The smallest spread of `loads` over `pods` pods with equal counts, found by giving the next
-/// largest load to the least loaded pod that may take one more. 0 without loads or pods.
+/// The spread of `loads` over `pods` pods with equal counts when the next largest load always goes to the
+/// least loaded pod that may take one more. 0 without loads or pods.
 ///
 /// ```
 /// use rebalancer_core::best_spread;

@@ -1,4 +1,4 @@
-//! The assignors that deal by rank and forget who had what: range and round-robin.
+//! The assignors that assign by rank and ignore previous owners: range and round-robin.
 
 use alloc::vec::Vec;
 

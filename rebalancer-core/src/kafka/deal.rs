@@ -1,4 +1,4 @@
-//! One rebalance of a group: all its partitions are dealt to the members there are.
+//! One rebalance of a group: all its partitions are assigned to its members.
 
 use alloc::vec::Vec;
 
@@ -7,7 +7,7 @@ use crate::kafka::table::{MemberOrders, Table, TopicOrder};
 use crate::kafka::uniform::UniformRule;
 use crate::kafka::{by_rank, sticky, uniform};
 
-/// How a group deals: its assignor, and what `uniform` goes by beside the members.
+/// How a group assigns: its assignor, and the further inputs of `uniform`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Dealer {
     pub assignor: Assignor,
@@ -16,7 +16,7 @@ pub(super) struct Dealer {
 }
 
 impl Dealer {
-    /// Deals all partitions. `owned` are the places of each member, before and after; an empty group owns
+    /// Assigns all partitions. `owned` are the places of each member, before and after; an empty group owns
     /// nothing.
     pub fn deal(&self, table: &Table, orders: &MemberOrders, owned: &mut [Vec<usize>]) {
         if owned.is_empty() {
@@ -31,7 +31,7 @@ impl Dealer {
         }
     }
 
-    /// Puts what one member owns in the order in which the group would hold it.
+    /// Sorts what one member owns into the order in which the group would hold it.
     pub fn arrange(&self, table: &Table, owned: &mut Vec<usize>) {
         owned.sort_unstable();
         if self.assignor == Assignor::Uniform {

@@ -1,7 +1,7 @@
 //! Forecast: the spread after a rotation.
 //!
-//! Ids of members are random and not in the metrics, and what a group does depends on their order. So a
-//! forecast is made for many orders, by the rules of the assignor, and is a distribution.
+//! Member ids are random and not in the metrics, but the assignment depends on their order. So a forecast
+//! applies the assignor's rules to many orders and is a distribution.
 
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -14,19 +14,19 @@ use crate::kafka::model::{Draw, Model};
 use crate::kafka::recognise::{Unmodelled, unmodelled};
 use crate::measure::spread::cv;
 
-/// A pair is rotated by plan only when the spread is expected to fall by this share of itself.
-/// Below it the error of the rates is larger than the gain.
+/// A planned pair is rotated only if the spread is expected to fall by this share. Below it, the error of the
+/// rates is larger than the gain.
 pub const LEAST_GAIN: f64 = 0.05;
 
-/// A pair is not rotated when more than this share of the orders raise the spread by [`LEAST_GAIN`].
+/// A pair is not rotated if more than this share of the orders raise the spread by [`LEAST_GAIN`].
 const MOST_WORSE: f64 = 0.1;
 
 /// Maximum number of pairs tried.
 const MOST_PAIRS: usize = 66;
 
-/// Orders in which each pair is tried, those in which the best ones are tried again, and those from which a
-/// forecast is stated. The best of many is partly lucky, so what is stated does not come from the orders by
-/// which it was chosen.
+/// The orders in which each pair is tried, those in which the best ones are tried again, and those of the
+/// reported forecast. The best of many is partly lucky, so the reported figures use other orders than the
+/// choice.
 const SCREENING: Range<u64> = 0..8;
 const CHOICE: Range<u64> = 8..40;
 const STATEMENT: Range<u64> = 40..104;
@@ -34,49 +34,49 @@ const STATEMENT: Range<u64> = 40..104;
 /// Number of pairs that are tried again.
 const FINALISTS: usize = 8;
 
-/// Partitions and members up to which all these orders are tried. Above, there are fewer, down to a quarter:
-/// 10,000 partitions on 1,000 pods are forecast in less than a second.
+/// Size (partitions plus members) up to which all these orders are tried. Larger groups get fewer, down to a
+/// quarter: 10,000 partitions on 1,000 pods are forecast in less than a second.
 const FULL_SIZE: usize = 1_500;
 
-/// The share of the orders that end at the stated spread or below.
+/// The share of the orders that end at or below the reported spread.
 const STATED: f64 = 2.0 / 3.0;
 
-/// Spread of the load of the partitions over the pods: now, after a rotation, at best. All are population
-/// coefficients of variation of the same partition loads.
+/// Spread of the partition loads over the pods: now, after a rotation, and at best. All are population
+/// coefficients of variation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Forecast {
-    /// As the partitions are dealt now.
+    /// With the present assignment.
     pub now: f64,
-    /// After rotating the asked pods: two of three possible orders of the members end there or below. `None`
-    /// where the assignor is not known, or no model holds for the group. Exactly [`Forecast::now`] under a
-    /// rank-invariant assignor, and where replacements keep their identity.
+    /// After rotating the given pods: two of three possible member orders end at or below it. `None` if the
+    /// assignor is unknown or no model fits the group. Equals [`Forecast::now`] under a rank-invariant
+    /// assignor, and if replacements keep their identity.
     pub after: Option<f64>,
     /// Best possible with equal counts: longest processing time first.
     pub best: f64,
-    /// All orders that [`Forecast::after`] rests on.
+    /// The distribution behind [`Forecast::after`].
     pub outlook: Option<Outlook>,
-    /// Why no model holds for the group.
+    /// Why no model fits the group.
     pub unmodelled: Option<Unmodelled>,
 }
 
-/// Where the spread ends in the possible orders of the members.
+/// The distribution of the spread over the possible member orders.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Outlook {
-    /// Mean of all orders.
+    /// Mean over all orders.
     pub mean: f64,
-    /// Its 10th percentile.
+    /// 10th percentile.
     pub low: f64,
-    /// Its 90th percentile.
+    /// 90th percentile.
     pub high: f64,
     /// Share of the orders, 0 to 1, that raise the spread by 5 % or more.
     pub worse: f64,
-    /// Number of orders tried; 1 where the order does not matter.
+    /// Number of orders tried; 1 if the order does not matter.
     pub orders: usize,
 }
 
-/// A group as far as metrics tell it: who owns what, and how partitions are dealt.
+/// What metrics show of a group: who owns what, and how partitions are assigned.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GroupFacts<'a> {
     partitions: &'a Partitions,
@@ -92,7 +92,7 @@ pub struct GroupFacts<'a> {
 pub struct PlannedPair {
     /// Positions of the two among the live pods, the busier one first.
     pub pods: [LiveIndex; 2],
-    /// The spread now, after, and at best.
+    /// The spread now, after the rotation, and at best.
     pub forecast: Forecast,
 }
 
@@ -100,16 +100,16 @@ pub struct PlannedPair {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NoPair {
-    /// Nothing is known of who owns which partition, or a partition has two owners.
+    /// It is unknown who owns which partition, or a partition has two owners.
     #[error("who owns each partition is not known, so no rotation can be planned")]
     OwnersUnknown,
-    /// The assignor is not known.
+    /// The assignor is unknown.
     #[error("the assignor of the group is not known, so no rotation can be planned; set KAFKA_ASSIGNOR")]
     AssignorUnknown,
-    /// No model holds for the group.
+    /// No model fits the group.
     #[error(transparent)]
     Unmodelled(#[from] Unmodelled),
-    /// Replacements get what the replaced pods had.
+    /// Replacements get the partitions of the pods they replace.
     #[error("replacements come back under the old identity and get the same partitions")]
     SameIdentity,
     /// No pair gains enough.
@@ -123,7 +123,7 @@ pub enum NoPair {
         /// The spread after the best pair.
         after: f64,
     },
-    /// The best pair may make it worse.
+    /// The best pair may make the spread worse.
     #[error(
         "the best pair is expected to lower the spread from {now:.2} to {after:.2}, but raises it by {percent} % or more in {:.0} % of the possible orders of the members",
         100.0 * worse,
@@ -154,20 +154,19 @@ impl<'a> GroupFacts<'a> {
         known.then_some(Self { partitions, pods, consumers_per_pod, assignor, keeps_identity: false })
     }
 
-    /// The same group when a replacement comes back under the identity of the pod it replaces
-    /// (`group.instance.id`): it gets the same partitions.
+    /// The same group, whose replacements keep the identity of the pod they replace (`group.instance.id`) and
+    /// so get the same partitions.
     #[must_use]
     pub const fn keeping_identity(self, keeps_identity: bool) -> Self {
         Self { keeps_identity, ..self }
     }
 
-    /// Why no model holds for the group; `None` where one does, or where the assignor is not known.
+    /// Why no model fits the group; `None` if one does, or if the assignor is unknown.
     pub fn unmodelled(&self) -> Option<Unmodelled> {
         unmodelled(self.partitions, self.pods, self.consumers_per_pod, self.assignor?)
     }
 
-    /// The spread now, after the pods at these positions among the live ones are replaced by
-    /// evictions, and at best.
+    /// The spread now, after evicting the live pods at these positions, and at best.
     pub fn forecast(&self, rotated: &[LiveIndex]) -> Forecast {
         let unmodelled = self.unmodelled();
         let outlook = match (self.assignor, unmodelled) {
@@ -188,7 +187,7 @@ impl<'a> GroupFacts<'a> {
         }
     }
 
-    /// The stated spread, and all that it rests on.
+    /// The reported spread, and the distribution behind it.
     fn outlook(&self, assignor: Assignor, rotated: &[LiveIndex]) -> Option<(f64, Outlook)> {
         let now = self.now();
         if rotated.is_empty() || self.is_unchanged_by_rotations(assignor) {
@@ -198,17 +197,17 @@ impl<'a> GroupFacts<'a> {
         Some(stated(&model, now, rotated))
     }
 
-    /// Whether the same loads are dealt out again whoever is replaced. Exact where each pod is one member.
+    /// Whether any rotation assigns the same loads again. Exact if each pod is one member.
     const fn is_unchanged_by_rotations(&self, assignor: Assignor) -> bool {
         self.keeps_identity || (assignor.is_rank_invariant() && self.consumers_per_pod == 1)
     }
 
-    /// The pair whose rotation is expected to lower the spread most. Pairs are taken among the six
-    /// busiest and six least busy pods.
+    /// The pair whose rotation is expected to lower the spread most. Pairs are formed from the six busiest
+    /// and six least busy pods.
     ///
     /// # Errors
-    /// The assignor is not known or no model holds for the group, no pair gains [`LEAST_GAIN`], or the best one
-    /// raises the spread too often.
+    /// The assignor is unknown, no model fits the group, no pair gains [`LEAST_GAIN`], or the best one raises
+    /// the spread too often.
     pub fn planned_pair(&self) -> Result<PlannedPair, NoPair> {
         let assignor = self.assignor.ok_or(NoPair::AssignorUnknown)?;
         if let Some(unmodelled) = self.unmodelled() {
@@ -238,7 +237,7 @@ impl<'a> GroupFacts<'a> {
         cv(&self.partitions.pod_loads(self.pods))
     }
 
-    /// At most [`MOST_PAIRS`] pairs of the most extreme pods, the busier pod of each first.
+    /// At most [`MOST_PAIRS`] pairs of the most extreme pods, each with the busier pod first.
     fn pairs(&self) -> Vec<[LiveIndex; 2]> {
         let loads = self.partitions.pod_loads(self.pods);
         let mut by_load: Vec<LiveIndex> = (0..self.pods).map(LiveIndex).collect();
@@ -254,15 +253,15 @@ impl<'a> GroupFacts<'a> {
     }
 }
 
-/// The pair with the lowest [`STATED`] share of spreads: all pairs in a few orders, the best ones in more.
+/// The pair with the lowest [`STATED`] quantile: all pairs in a few orders, the best ones in more.
 fn best_pair(model: &Model, pairs: Vec<[LiveIndex; 2]>) -> Option<[LiveIndex; 2]> {
     let finalists = ranked(model, pairs, SCREENING, |spreads| spreads.iter().sum());
     let finalists = finalists.into_iter().take(FINALISTS).collect();
     ranked(model, finalists, CHOICE, |spreads| quantile(spreads, STATED)).into_iter().next()
 }
 
-/// The pairs by what `score` makes of their sorted spreads, the smallest first. All are tried in the same
-/// orders, so that it is the pairs that differ.
+/// The pairs ordered by `score` of their sorted spreads, smallest first. All pairs use the same orders, so
+/// that only the pairs differ.
 fn ranked(
     model: &Model,
     pairs: Vec<[LiveIndex; 2]>,
@@ -276,7 +275,7 @@ fn ranked(
     scored.into_iter().map(|(_, pair)| pair).collect()
 }
 
-/// What is stated of a rotation.
+/// The reported forecast of a rotation.
 fn stated(model: &Model, now: f64, rotated: &[LiveIndex]) -> (f64, Outlook) {
     let spreads = spreads(model, &draws(model, STATEMENT), rotated);
     let orders = spreads.len();
@@ -291,7 +290,7 @@ fn stated(model: &Model, now: f64, rotated: &[LiveIndex]) -> (f64, Outlook) {
     (quantile(&spreads, STATED), outlook)
 }
 
-/// As many of these orders as the size of the group leaves time for.
+/// As many of these orders as the group's size leaves time for.
 fn draws(model: &Model, orders: Range<u64>) -> Vec<Draw> {
     let all = orders.end - orders.start;
     let affordable = (all * FULL_SIZE as u64 / model.size().max(1) as u64).clamp(all / 4, all);
@@ -305,7 +304,7 @@ fn spreads(model: &Model, draws: &[Draw], rotated: &[LiveIndex]) -> Vec<f64> {
     spreads
 }
 
-/// The smallest of the sorted values that this share of them does not exceed; 0 without any.
+/// The smallest of the sorted values that is at least as large as this share of them; 0 if there are none.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a count")]
 fn quantile(sorted: &[f64], share: f64) -> f64 {
     let rank = libm::ceil(share * sorted.len() as f64) as usize;

@@ -28,7 +28,7 @@ impl Member {
         Self { id: id.into(), instance: None, pod }
     }
 
-    /// Static members by their static id, then the others by id.
+    /// Static members first, by their static id, then the others by id.
     fn rank(&self, other: &Self) -> Ordering {
         match (&self.instance, &other.instance) {
             (Some(a), Some(b)) => a.cmp(b),
@@ -39,21 +39,20 @@ impl Member {
     }
 }
 
-/// How the replacement of pods looks to the group: which members come and go within one rebalance.
+/// How the replacement of pods looks to the group: which members come and go in one rebalance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
 pub enum Shape {
     /// All old members leave, then all new ones join: what evictions do to a group of a classic protocol,
-    /// seen on Kafka 4.4.
+    /// observed on Kafka 4.4.
     AllThenAll,
     /// All old members leave, then the new ones join one by one: what evictions do to a group of KIP-848,
-    /// seen on Kafka 4.4.
+    /// observed on Kafka 4.4.
     AllThenEach,
-    /// One old member after the other leaves, then one new member after the other joins: pods that are
-    /// replaced slowly.
+    /// The old members leave one by one, then the new ones join one by one: pods that are replaced slowly.
     EachThenEach,
-    /// Old members go and new ones come at once: a hard kill, after which the replacement is there before
-    /// the session of the old member has timed out.
+    /// Old members leave and new ones join at once: a hard kill, when the replacement arrives before the old
+    /// member's session has timed out.
     AtOnce,
 }
 
@@ -68,7 +67,7 @@ impl Shape {
         }
     }
 
-    /// Groups of leaving members, then groups of joining ones, with a rebalance after each group.
+    /// Batches of leaving members, then batches of joining ones, with a rebalance after each batch.
     pub(super) fn phases<L, J>(self, leaving: Vec<L>, joining: Vec<J>) -> Vec<(Vec<L>, Vec<J>)> {
         let (leave, join) = match self {
             Self::AllThenAll => (together(leaving), together(joining)),
@@ -104,26 +103,26 @@ fn one_by_one<T>(members: Vec<T>) -> Vec<Vec<T>> {
 pub struct Group {
     dealer: Dealer,
     table: Table,
-    /// In the order in which they joined.
+    /// In the order of joining.
     members: Vec<Member>,
-    /// The places of what each member owns.
+    /// The places that each member owns.
     owned: Vec<Vec<usize>>,
 }
 
-/// Why members and topics do not make a group.
+/// Why members and topics do not form a group.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidGroup {
-    /// Nobody is left to own the partitions.
+    /// No member is left to own the partitions.
     #[error("a consumer group needs at least one member")]
     NoMember,
-    /// Two members of one identity.
+    /// Two members have the same identity.
     #[error("member {id:?} is given twice")]
     DuplicateMember {
         /// The id.
         id: String,
     },
-    /// Nobody of this id is a member.
+    /// No member has this id.
     #[error("there is no member {id:?}")]
     UnknownMember {
         /// The id.
@@ -142,11 +141,11 @@ pub enum InvalidGroup {
 }
 
 impl Group {
-    /// Forms a group from nothing: `topics` gives the number of partitions of each topic, the topics being in
-    /// the order of their names (byte by byte, which is how Kafka compares them).
+    /// Forms a group from nothing. `topics` gives the number of partitions of each topic, in the order of the
+    /// topic names (byte by byte, as Kafka compares them).
     ///
     /// # Errors
-    /// No member, or two of one identity.
+    /// No member, or two with the same identity.
     pub fn form(assignor: Assignor, topics: Vec<u32>, members: Vec<Member>) -> Result<Self, InvalidGroup> {
         if members.is_empty() {
             return Err(InvalidGroup::NoMember);
@@ -156,7 +155,7 @@ impl Group {
         Ok(group)
     }
 
-    /// A group that nobody has joined yet; `topics` as in [`Group::form`].
+    /// A group without members yet; `topics` as in [`Group::form`].
     pub fn without_members(assignor: Assignor, topics: Vec<u32>) -> Self {
         let count = topics.len();
         let numbers = topics.into_iter().enumerate();
@@ -170,10 +169,10 @@ impl Group {
         Self { dealer, table: Table::new(all), members: Vec::new(), owned: Vec::new() }
     }
 
-    /// A group as it was found: each member with what it owns. Nothing is dealt.
+    /// An existing group: each member with what it owns. Nothing is reassigned.
     ///
     /// # Errors
-    /// No member, two of one identity, or a partition that two members own.
+    /// No member, two with the same identity, or a partition that two members own.
     pub fn found(
         assignor: Assignor,
         members: Vec<(Member, Vec<TopicPartition>)>,
@@ -198,7 +197,7 @@ impl Group {
         Ok(group)
     }
 
-    /// Deals `uniform` by another rule than that of the newest Kafka.
+    /// Assigns `uniform` by another rule than the newest Kafka's.
     #[must_use]
     pub fn with_uniform_rule(mut self, rule: UniformRule) -> Self {
         self.dealer.rule = rule;
@@ -206,9 +205,9 @@ impl Group {
     }
 
     /// Walks the topics by `codes`, the hash code of each topic's id (`Uuid.hashCode()`), as a broker does
-    /// under `uniform`. Otherwise they are walked in the order of their names.
+    /// under `uniform`. Otherwise topics are walked in name order.
     ///
-    /// # Panics
+    /// If there are fewer codes than topics.
     /// There are fewer codes than topics.
     #[must_use]
     pub fn with_topic_codes(mut self, codes: &[u32]) -> Self {
@@ -217,10 +216,10 @@ impl Group {
         self
     }
 
-    /// Replaces all members that run in `pods` by `replacements`.
+    /// Replaces all members in `pods` by `replacements`.
     ///
-    /// # Errors
-    /// Nobody would be left, or a replacement has the identity of a member that stays. The group is
+    /// No member would be left, or a replacement has the identity of a remaining member. The group is then
+    /// unchanged.
     /// unchanged then.
     pub fn rotate(
         &mut self,
@@ -244,20 +243,20 @@ impl Group {
         Ok(())
     }
 
-    /// Takes one member in and deals the partitions anew.
+    /// Adds one member and reassigns the partitions.
     ///
     /// # Errors
-    /// It has the identity of a member.
+    /// It has the identity of an existing member.
     pub fn join(&mut self, member: Member) -> Result<(), InvalidGroup> {
         self.change(&[], alloc::vec![member])
     }
 
-    /// One rebalance, in which the members with the ids of `leaving` go and those of `joining` come. A group
-    /// that nobody is left in owns nothing.
+    /// One rebalance: the members with the ids in `leaving` leave and those in `joining` join. A group
+    /// without members owns nothing.
     ///
     /// # Errors
-    /// Somebody leaves who is no member, or somebody joins with the identity of a member. The group is
-    /// unchanged then.
+    /// A leaving id is no member, or a joining member has the identity of an existing one. The group is then
+    /// unchanged.
     pub fn change(&mut self, leaving: &[&str], joining: Vec<Member>) -> Result<(), InvalidGroup> {
         let mut after = self.clone();
         for id in leaving {
@@ -272,11 +271,11 @@ impl Group {
         Ok(())
     }
 
-    /// A static member is back within its session: under a new id it takes over what the old one owned, and
-    /// nothing is dealt.
+    /// A static member returns within its session: under a new id it takes over what the old one owned, and
+    /// nothing is reassigned.
     ///
     /// # Errors
-    /// There is no member with the old id, or another one has the new identity. The group is unchanged then.
+    /// No member has the old id, or another one has the new identity. The group is then unchanged.
     pub fn take_over(&mut self, old_id: &str, member: Member) -> Result<(), InvalidGroup> {
         let mut after = self.clone();
         let owned = after.remove(old_id)?;
@@ -315,12 +314,12 @@ impl Group {
         }
     }
 
-    /// How the group deals.
+    /// How the group assigns its partitions.
     pub const fn assignor(&self) -> Assignor {
         self.dealer.assignor
     }
 
-    /// The members in the order in which they joined, each with what it owns, sorted.
+    /// The members in the order of joining, each with what it owns, sorted.
     pub fn members(&self) -> impl ExactSizeIterator<Item = (&Member, Vec<TopicPartition>)> {
         let owned = self.owned.iter().map(|places| {
             let mut owned: Vec<TopicPartition> =
@@ -336,7 +335,7 @@ impl Group {
         self.table.all()
     }
 
-    /// Load of each of `pods` pods when `load` is the load of a partition.
+    /// Load of each of `pods` pods, given the `load` of a partition.
     pub fn pod_loads(&self, pods: usize, load: impl Fn(TopicPartition) -> f64) -> Vec<f64> {
         let mut loads = alloc::vec![0.0; pods];
         for (member, owned) in self.members() {

@@ -1,5 +1,5 @@
-//! A group of which it is known who owns what, and not which ids the members have: what a rotation makes of
-//! its loads, for one order of the ids at a time.
+//! A group whose owners are known but whose member ids are not: how a rotation changes its loads, for one
+//! order of the ids at a time.
 
 use alloc::vec::Vec;
 
@@ -13,30 +13,30 @@ use crate::kafka::topic_partition::TopicPartition;
 use crate::kafka::uniform::UniformRule;
 use crate::measure::spread::cv;
 
-/// A member that is not there has no position.
+/// Marks an absent member, which has no position.
 const ABSENT: usize = usize::MAX;
 
-/// The group. A seat is a place for one consumer: those of the first live pod come first, and the
-/// replacement of a seat sits as many seats further on as there are.
+/// The group. A seat is a place for one consumer; the seats of the first live pod come first. With `n` seats,
+/// the replacement of seat `i` has number `i + n`.
 pub(super) struct Model {
     table: Table,
-    /// Load of each place.
+    /// Load of each partition, by place.
     loads: Vec<f64>,
-    /// Places that each seat owns.
+    /// The places that each seat owns.
     owned: Vec<Vec<usize>>,
     pods: usize,
     consumers_per_pod: usize,
     assignor: Assignor,
 }
 
-/// One of the ways in which the ids of members and topics may be ordered.
+/// One possible order of the ids of members and topics.
 pub(super) struct Draw {
     dealer: Dealer,
     /// What each seat owns, in the order in which the group would hold it.
     owned: Vec<Vec<usize>>,
-    /// Seats and replacements by id.
+    /// Seats and replacements, ordered by id.
     by_id: Vec<usize>,
-    /// The same as a hash table of the ids walks them.
+    /// The same in the iteration order of a hash table of the ids.
     walk: Vec<usize>,
 }
 
@@ -68,12 +68,12 @@ impl Model {
         })
     }
 
-    /// Number of partitions and members: what a rebalance costs grows with it.
+    /// Number of partitions plus members; the cost of a rebalance grows with it.
     pub fn size(&self) -> usize {
         self.table.len() + self.owned.len()
     }
 
-    /// The order of ids that a number stands for; each number stands for another one.
+    /// The order of ids that belongs to a number; different numbers give different draws.
     pub fn draw(&self, number: u64) -> Draw {
         let seats = 2 * self.owned.len();
         let sorted = |salt: u64| {
@@ -96,7 +96,7 @@ impl Model {
         Draw { dealer, owned, by_id: sorted(0), walk: sorted(1) }
     }
 
-    /// The spread of the pods' loads after the pods at these positions were evicted.
+    /// The spread of the pods' loads after evicting the pods at these positions.
     pub fn after(&self, draw: &Draw, rotated: &[LiveIndex]) -> f64 {
         let each = self.consumers_per_pod;
         let leaving: Vec<usize> =
@@ -135,7 +135,7 @@ impl Model {
     }
 }
 
-/// `SplitMix64`: spreads neighbouring numbers over all of them.
+/// `SplitMix64`: spreads neighbouring numbers over the whole range.
 const fn mix(seed: u64) -> u64 {
     let mut mixed = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -1,5 +1,5 @@
-//! What the owners of the partitions show: an assignor that deals like that, or that the group is one that
-//! no model fits.
+//! What the owners of the partitions reveal: an assignor that assigns in this pattern, or a group that no
+//! model fits.
 
 use alloc::vec::Vec;
 
@@ -7,19 +7,19 @@ use crate::input::live_pod::LiveIndex;
 use crate::input::partitions::{Partition, Partitions};
 use crate::kafka::assignor::Assignor;
 
-/// Fewest partitions a member must have on average: with fewer, every deal looks alike.
+/// Fewest partitions per member on average: with fewer, all assignments look alike.
 const LEAST_PER_MEMBER: usize = 2;
 
-/// Topics tried as the next one when their order is searched for. A group that is dealt in turn needs a few
-/// for each topic.
+/// Topics tried as the next one while searching for their order. A round-robin group needs a few for each
+/// topic.
 const MOST_TRIES: usize = 10_000;
 
-/// The rank-invariant assignor that this deal looks like, one member a pod; `None` when it looks like neither
-/// `range` nor `roundrobin`, or cannot be told. The order of the topics does not matter: exporters that write
-/// underscores for dots hide it.
+/// The rank-invariant assignor that this assignment looks like, with one member per pod; `None` if it looks
+/// like neither `range` nor `roundrobin`, or cannot be told. The order of the topics is ignored, because
+/// exporters that write underscores for dots hide it.
 ///
 /// It is a guess. A sticky or uniform group shows the same pattern when it has just formed, and sometimes
-/// later. That errs to the safe side: a rotation is withheld.
+/// later. The error is on the safe side: a rotation is withheld.
 pub fn recognise(partitions: &Partitions) -> Option<Assignor> {
     if !partitions.owners_known() {
         return None;
@@ -34,12 +34,12 @@ pub fn recognise(partitions: &Partitions) -> Option<Assignor> {
     is_in_blocks(partitions.all(), members).then_some(Assignor::Range)
 }
 
-/// Why the models do not hold for a group: they take subscriptions to be equal and racks to be unused.
+/// Why the models, which assume equal subscriptions and no racks, do not fit a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Unmodelled {
-    /// The partitions are not shared as members with the same subscriptions share them.
+    /// The partitions are not shared as they would be among members with the same subscriptions.
     #[error(
         "the pods do not share the partitions as {assignor} deals them to members that all subscribe to the same topics, so nothing can be forecast"
     )]
@@ -47,15 +47,15 @@ pub enum Unmodelled {
         /// The assignor of the group.
         assignor: Assignor,
     },
-    /// Every pod has its share of each topic, but not one next to the other: racks (`client.rack`).
+    /// Every pod has its share of each topic, but not in adjacent blocks: racks (`client.rack`).
     #[error(
         "the pods share each topic evenly, but not in the blocks that range deals without client.rack, so nothing can be forecast"
     )]
     Racks,
 }
 
-/// Whether a group with this assignor cannot be one of equal subscriptions without racks; `None` where it can
-/// be, or where an owner is not known. Groups that differ and happen to share evenly are not noticed.
+/// Why a group with this assignor cannot have equal subscriptions without racks; `None` if it can, or if an
+/// owner is unknown. Other groups that happen to share evenly are not noticed.
 pub(super) fn unmodelled(
     partitions: &Partitions,
     pods: usize,
@@ -67,7 +67,7 @@ pub(super) fn unmodelled(
     }
     let all = partitions.all();
     let different = Some(Unmodelled::DifferentSubscriptions { assignor });
-    // A pod that owns nothing may be no member of the group.
+    // A pod that owns nothing may not be a member of the group.
     let members = [pods, owners(partitions)];
     match assignor {
         Assignor::Range
@@ -91,7 +91,7 @@ pub(super) fn unmodelled(
     }
 }
 
-/// Whether `pods` pods own the same number of these partitions, but for one a consumer.
+/// Whether `pods` pods own equally many of these partitions, give or take one per consumer.
 fn is_even(partitions: &[Partition], pods: usize, consumers_per_pod: usize) -> bool {
     let mut owners: Vec<LiveIndex> = partitions.iter().filter_map(|partition| partition.owner).collect();
     owners.sort_unstable();
@@ -100,8 +100,8 @@ fn is_even(partitions: &[Partition], pods: usize, consumers_per_pod: usize) -> b
     counts().max().unwrap_or(0) - least <= consumers_per_pod
 }
 
-/// Whether the pods fall into parts that share no topic, though each topic has two partitions for every pod.
-/// The sticky assignors mix topics by their numbers.
+/// Whether the pods form groups that share no topic, although each topic has two partitions for every pod.
+/// Sticky assignors mix the topics, because they assign by number first.
 fn is_divided(all: &[Partition], pods: usize) -> bool {
     let topics: Vec<&[Partition]> = all.chunk_by(|a, b| a.topic == b.topic).collect();
     if topics.iter().any(|topic| topic.len() < 2 * pods) {
@@ -130,14 +130,14 @@ fn owners(partitions: &Partitions) -> usize {
     owners.len()
 }
 
-/// Whether there is an order of the topics in which the owners repeat with the period of all of them.
+/// Whether some order of the topics makes the owners repeat with a period of all members.
 fn is_in_turn(all: &[Partition], members: usize) -> bool {
     let owners = |topic: &[Partition]| topic.iter().filter_map(|partition| partition.owner).collect();
     let topics: Vec<Vec<LiveIndex>> = all.chunk_by(|a, b| a.topic == b.topic).map(owners).collect();
     let pods = all.iter().filter_map(|partition| partition.owner).max().map_or(0, |owner| owner.0 + 1);
     let mut round = Round { members, sequence: Vec::new(), seen: alloc::vec![false; pods] };
     let mut used = alloc::vec![false; topics.len()];
-    // The topics in use, in their order; the first one to try behind them; the tries left.
+    // The topics used so far, in order; the first one to try next; the tries left.
     let (mut order, mut from, mut tries) = (Vec::new(), 0, MOST_TRIES);
     while order.len() < topics.len() {
         let next = (from..topics.len()).filter(|topic| !used[*topic]).find(|topic| {
@@ -158,16 +158,16 @@ fn is_in_turn(all: &[Partition], members: usize) -> bool {
     true
 }
 
-/// Owners of partitions that are dealt in turn.
+/// Owners of partitions that are assigned in turn.
 struct Round {
     members: usize,
     sequence: Vec<LiveIndex>,
-    /// Of each pod, whether it is in the first period.
+    /// For each pod, whether it is in the first period.
     seen: Vec<bool>,
 }
 
 impl Round {
-    /// Adds the owners of a topic if each is the one a period before, or a new one within the first period.
+    /// Adds a topic's owners if each repeats the one a period before, or is new within the first period.
     fn extend(&mut self, topic: &[LiveIndex]) -> bool {
         for (added, owner) in topic.iter().enumerate() {
             let fits = match self.sequence.len().checked_sub(self.members) {
@@ -183,7 +183,7 @@ impl Round {
         true
     }
 
-    /// Takes the last owners away.
+    /// Removes the last owners.
     fn shorten(&mut self, count: usize) {
         for _ in 0..count {
             let Some(owner) = self.sequence.pop() else { return };
@@ -194,7 +194,7 @@ impl Round {
     }
 }
 
-/// Whether each topic is dealt in contiguous blocks, the larger ones first, in one order of owners.
+/// Whether each topic is assigned in contiguous blocks, larger ones first, in the same order of owners.
 fn is_in_blocks(all: &[Partition], members: usize) -> bool {
     let mut order: Vec<LiveIndex> = Vec::new();
     for topic in all.chunk_by(|a, b| a.topic == b.topic) {

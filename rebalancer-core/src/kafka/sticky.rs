@@ -1,16 +1,16 @@
-//! The client's assignors that let members keep what they have, up to an equal count: `sticky` and
-//! `cooperative-sticky` with equal subscriptions (`AbstractStickyAssignor`, its constrained assignment).
-//! They are blind to topics and to load.
+//! The client assignors that let members keep what they have, up to an equal count: `sticky` and
+//! `cooperative-sticky` with equal subscriptions (`AbstractStickyAssignor`, its constrained assignment). They
+//! ignore topics and load.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use crate::kafka::table::{MemberOrders, Table};
 
-/// Rebalances in a row before a cooperative group is taken to have settled; two are enough for it.
+/// Rebalances in a row after which a cooperative group counts as settled; it needs only two.
 const MOST_ROUNDS: usize = 6;
 
-/// How many partitions a member was left with.
+/// How many partitions a member kept.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kept {
     /// Fewer than the common count.
@@ -21,7 +21,7 @@ enum Kept {
     Extra,
 }
 
-/// One rebalance of `sticky`: members keep what they have, the rest is dealt in turn.
+/// One rebalance of `sticky`: members keep what they have, the rest is assigned in turn.
 pub(super) fn deal(table: &Table, orders: &MemberOrders, owned: &mut [Vec<usize>]) {
     let least = table.len() / owned.len();
     let (kept, mut extras) = keep(table, orders, owned);
@@ -48,8 +48,8 @@ pub(super) fn deal(table: &Table, orders: &MemberOrders, owned: &mut [Vec<usize>
     }
 }
 
-/// Rebalances of `cooperative-sticky`: a partition that another member is to get is first given up, and
-/// dealt in the next round.
+/// The rebalances of `cooperative-sticky`: a partition that moves is first given up, and assigned in the next
+/// round.
 pub(super) fn deal_cooperatively(table: &Table, orders: &MemberOrders, owned: &mut [Vec<usize>]) {
     for _ in 0..MOST_ROUNDS {
         let mut owners = alloc::vec![None; table.len()];
@@ -73,8 +73,8 @@ pub(super) fn deal_cooperatively(table: &Table, orders: &MemberOrders, owned: &m
     }
 }
 
-/// Lets every member keep its partitions with the lowest numbers, up to the common count, and one more as
-/// long as such extras are left; who comes first in the walk keeps one. Also returns how many are left.
+/// Lets every member keep its lowest-numbered partitions up to the common count, and one extra while extras
+/// are left, in the order of the walk. Also returns how many extras are left.
 fn keep(table: &Table, orders: &MemberOrders, owned: &mut [Vec<usize>]) -> (Vec<Kept>, usize) {
     let least = table.len() / owned.len();
     let mut extras = table.len() % owned.len();

@@ -1,16 +1,16 @@
-//! All partitions of a group, each known by its place, and the orders that assignors go by.
+//! All partitions of a group, each identified by its place, and the orders that assignors use.
 
 use alloc::vec::Vec;
 
 use crate::kafka::java;
 use crate::kafka::topic_partition::TopicPartition;
 
-/// The partitions of a group. A partition is named by its place among them.
+/// The partitions of a group, each identified by its place (index).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Table {
     /// Sorted by topic and number.
     all: Vec<TopicPartition>,
-    /// Of each place, its position in the order by number and topic.
+    /// For each place, its position in the order by number, then topic.
     by_number: Vec<usize>,
 }
 
@@ -42,17 +42,17 @@ impl Table {
         self.all[place].number as usize
     }
 
-    /// Position of a place in the order by number and topic.
+    /// Position of a place in the order by number, then topic.
     pub fn by_number(&self, place: usize) -> usize {
         self.by_number[place]
     }
 
-    /// The places of a partition that may not be there.
+    /// The place of a partition, if it exists.
     pub fn place(&self, partition: TopicPartition) -> Option<usize> {
         self.all.binary_search(&partition).ok()
     }
 
-    /// Number of topics: one more than the last position of a topic.
+    /// Number of topics: the largest topic position plus one.
     pub fn topics(&self) -> usize {
         self.all.last().map_or(0, |last| last.topic + 1)
     }
@@ -73,12 +73,12 @@ impl Table {
     }
 }
 
-/// The topics as the broker's hash tables walk them.
+/// The topics in the iteration order of the broker's hash tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct TopicOrder {
-    /// What the hash table makes of the id of each topic.
+    /// The mixed hash of each topic's id.
     hashes: Vec<usize>,
-    /// The order in which `uniform` walks the topics.
+    /// The order in which `uniform` iterates over the topics.
     walk: Vec<usize>,
 }
 
@@ -87,14 +87,14 @@ impl TopicOrder {
     pub fn of_ids(codes: &[u32]) -> Self {
         let hashes: Vec<usize> = codes.iter().map(|code| java::spread(*code)).collect();
         let mut walk: Vec<usize> = (0..hashes.len()).collect();
-        // The subscribed topics are collected in one set, which the assignor copies.
+        // The subscribed topics are collected in a set, which the assignor then copies.
         for buckets in [java::filled(walk.len()), java::copied(walk.len())] {
             java::walk(&mut walk, buckets, |topic| hashes[*topic]);
         }
         Self { hashes, walk }
     }
 
-    /// In the order of their names, where their ids are not known.
+    /// In name order, for when the topic ids are unknown.
     pub fn by_name(topics: usize) -> Self {
         Self { hashes: (0..topics).collect(), walk: (0..topics).collect() }
     }
@@ -108,13 +108,13 @@ impl TopicOrder {
     }
 }
 
-/// The members, as positions, in the orders that assignors go by.
+/// The members, as positions, in the orders that assignors use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct MemberOrders {
-    /// Static members by their static id, then the others by id.
+    /// Static members first, by their static id, then the others by id.
     pub by_rank: Vec<usize>,
     /// By id.
     pub by_id: Vec<usize>,
-    /// As a hash table of their ids walks them.
+    /// In the iteration order of a hash table of their ids.
     pub walk: Vec<usize>,
 }

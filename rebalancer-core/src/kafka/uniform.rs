@@ -1,29 +1,28 @@
 //! The server's `uniform` (KIP-848) with equal subscriptions (`UniformHomogeneousAssignmentBuilder`): members
-//! keep what they have up to an equal count, the rest is poured into them one after the other. It is blind to
-//! load.
+//! keep what they have, up to an equal count; the rest fills one member after the other. It ignores load.
 //!
-//! What a member keeps depends on the order in which the broker's hash tables walk topics and numbers, so the
-//! places of a member are always in that order: topic after topic, and the numbers of each.
+//! What a member keeps depends on the iteration order of the broker's hash tables, so a member's places are
+//! always kept in that order: topic by topic, and the numbers within each.
 
 use alloc::vec::Vec;
 
 use crate::kafka::java;
 use crate::kafka::table::{Table, TopicOrder};
 
-/// Which members get one partition more than the others under `uniform`. Brokers differ.
+/// Which members get one partition more than the others under `uniform`. Broker versions differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum UniformRule {
-    /// Who has an extra partition keeps it; the others go to the last members. Kafka later than 4.0, since
-    /// KAFKA-18688.
+    /// A member with an extra partition keeps it; the other extras go to the last members. Kafka later than
+    /// 4.0, since KAFKA-18688.
     #[default]
     Keep,
-    /// The first members, whatever they have. Kafka 4.0.
+    /// The first members get the extras, whatever they have. Kafka 4.0.
     First,
 }
 
-/// The assignment of a member while the assignor changes it: a copy of what it had.
+/// A copy of a member's assignment, which the assignor changes.
 struct Copy {
-    /// Topics in the order of the table's walk, each with its partitions.
+    /// Topics in the table's iteration order, each with its partitions.
     topics: Vec<Numbers>,
     /// Number of buckets of the table of topics.
     buckets: usize,
@@ -32,9 +31,9 @@ struct Copy {
 /// The set of the numbers of one topic.
 struct Numbers {
     topic: usize,
-    /// In the order in which they were put into their set.
+    /// In the order of insertion into their set.
     places: Vec<usize>,
-    /// Number of buckets of that set when it was made.
+    /// Number of buckets of that set when it was created.
     buckets: usize,
 }
 
@@ -80,12 +79,12 @@ pub(super) fn deal(
     }
 }
 
-/// Puts the sorted places of a member in the order in which a broker that has just read them walks them.
+/// Sorts a member's places into the iteration order of a broker that has just read them.
 pub(super) fn arrange(table: &Table, topics: &TopicOrder, owned: &mut Vec<usize>) {
     *owned = Copy::of(table, topics, owned).finish(table, topics);
 }
 
-/// How many partitions the members get, asked of one after the other.
+/// How many partitions the members get, one after the other.
 struct Quotas {
     least: usize,
     extras: usize,
@@ -98,8 +97,8 @@ impl Quotas {
         if self.extras > 0 { self.least + 1 } else { self.least }
     }
 
-    /// Decides whether that member uses an extra: it has `room` up to the most it may have, and `members` are
-    /// left with it. Returns how many partitions it gets.
+    /// Decides whether that member uses an extra: it has `room` up to that maximum, and `members` are left,
+    /// itself included. Returns how many more partitions it gets.
     const fn settle(&mut self, room: usize, members: usize) -> usize {
         if self.extras == 0 {
             return room;
@@ -116,7 +115,7 @@ impl Quotas {
     }
 }
 
-/// What a member keeps and what it gives up when it may have `quota`: whole topics as long as they fit.
+/// Splits a member's partitions into those it keeps and gives up under `quota`: whole topics while they fit.
 fn keep(table: &Table, owned: &[usize], mut quota: usize) -> (Vec<usize>, Vec<usize>) {
     let (mut kept, mut revoked) = (Vec::new(), Vec::new());
     for topic in owned.chunk_by(|a, b| table.topic(*a) == table.topic(*b)) {
@@ -129,7 +128,7 @@ fn keep(table: &Table, owned: &[usize], mut quota: usize) -> (Vec<usize>, Vec<us
 }
 
 impl Copy {
-    /// A copy of what a member owns; its table is made for the number of topics.
+    /// A copy of what a member owns; its table is sized for the number of topics.
     fn of(table: &Table, topics: &TopicOrder, owned: &[usize]) -> Self {
         let copied = owned.chunk_by(|a, b| table.topic(*a) == table.topic(*b)).map(|places| Numbers {
             topic: table.topic(places[0]),
@@ -142,7 +141,7 @@ impl Copy {
         Self { topics: copied, buckets }
     }
 
-    /// Removes all but `kept`, the first of each topic; a topic of which nothing is left goes too.
+    /// Removes all but `kept`, the first of each topic; a topic with nothing left is removed too.
     fn retain(&mut self, table: &Table, kept: &[usize]) {
         for Numbers { topic, places, .. } in &mut self.topics {
             places.truncate(kept.iter().filter(|place| table.topic(**place) == *topic).count());
@@ -150,8 +149,8 @@ impl Copy {
         self.topics.retain(|topic| !topic.places.is_empty());
     }
 
-    /// Adds a partition. `computeIfAbsent` grows the table before it puts in a topic that was not there, and
-    /// puts it first in its bucket.
+    /// Adds a partition. `computeIfAbsent` grows the table before it inserts a new topic, and puts it first
+    /// in its bucket.
     fn add(&mut self, table: &Table, topics: &TopicOrder, place: usize) {
         let wanted = table.topic(place);
         if let Some(topic) = self.topics.iter_mut().find(|topic| topic.topic == wanted) {
@@ -166,7 +165,7 @@ impl Copy {
         java::walk(&mut self.topics, self.buckets, |topic| topics.hash(topic.topic));
     }
 
-    /// The places in the order in which the broker walks them after it has written and read them.
+    /// The places in the broker's iteration order after it has written and read them back.
     fn finish(mut self, table: &Table, topics: &TopicOrder) -> Vec<usize> {
         let number = |place: &usize| table.number(*place);
         for Numbers { places, buckets, .. } in &mut self.topics {

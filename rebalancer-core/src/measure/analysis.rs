@@ -1,4 +1,4 @@
-//! What the engine found out about a set of pods, with every number that led to it.
+//! The engine's result for a set of pods, with every number that led to it.
 
 use alloc::borrow::Cow;
 use alloc::format;
@@ -16,11 +16,11 @@ use crate::wording::against;
 
 /// The analysis of one set of pods: spreads, scores, and whether a threshold is passed.
 ///
-/// A pod is named by its position in the slice, or the columns, that were given to the engine.
+/// Pods are identified by their position in the slice or columns given to the engine.
 #[derive(Debug, Clone)]
 pub struct Analysis<'a> {
     pub(crate) names: Vec<&'a str>,
-    /// By position; an empty column has no load at all. A number that is not a load is missing.
+    /// By position; an empty column has no loads. A number that is not a load is missing.
     pub(crate) loads: PerMetric<Cow<'a, [f64]>>,
     pub(crate) thresholds: Thresholds,
     pub(crate) coverage: PerMetric<Coverage>,
@@ -34,9 +34,9 @@ pub struct Analysis<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Coverage {
-    /// Pods that have it.
+    /// Pods that have the metric.
     pub having: usize,
-    /// Pods that must have it for it to be usable.
+    /// Pods that must have it to make it usable.
     pub needed: usize,
     /// All eligible pods.
     pub eligible: usize,
@@ -49,7 +49,7 @@ impl Coverage {
     }
 }
 
-/// What the analysis comes to.
+/// The result of the analysis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
 pub enum Finding {
@@ -57,15 +57,15 @@ pub enum Finding {
     InsufficientData,
     /// No threshold is passed.
     Balanced,
-    /// A threshold is passed, but only because the metric is nearly idle: no spread is above its
-    /// threshold once the mean is held up by the trigger floor.
+    /// A threshold is passed only because the metric is nearly idle: with means raised to the trigger floor,
+    /// no spread is above its threshold.
     BelowFloor,
     /// A threshold is passed.
     OverThreshold,
 }
 
 impl PartialEq for Analysis<'_> {
-    /// Loads are compared as loads: missing ones are equal, in whatever way they are missing.
+    /// Compares loads as loads: all missing ones are equal, however they are missing.
     fn eq(&self, other: &Self) -> bool {
         let same_loads = |metric: Metric| {
             (0..self.count()).all(|position| self.load(position, metric) == other.load(position, metric))
@@ -81,7 +81,6 @@ impl PartialEq for Analysis<'_> {
     }
 }
 
-/// The pods.
 impl<'a> Analysis<'a> {
     /// Number of analysed pods.
     pub const fn count(&self) -> usize {
@@ -96,13 +95,12 @@ impl<'a> Analysis<'a> {
         self.names[position]
     }
 
-    /// Load of the pod at `position`; `None` where it is missing.
+    /// Load of the pod at `position`; `None` if missing.
     pub fn load(&self, position: usize, metric: Metric) -> Option<Load> {
         Load::from_sample(*self.loads[metric].get(position)?)
     }
 
-    /// Composite score of the pod at `position`, 1.0 being an average pod; `None` outside the
-    /// candidates.
+    /// Composite score of the pod at `position`, 1.0 for an average pod; `None` if it is no candidate.
     pub fn score(&self, position: usize) -> Option<f64> {
         let load = |metric: Metric| self.load(position, metric).map_or(0.0, Load::value);
         self.candidates.contains(position).then(|| self.scale.score(load))
@@ -121,7 +119,7 @@ impl<'a> Analysis<'a> {
         pod
     }
 
-    /// Usable metrics that the pod at `position` lacks, which is why it is no candidate.
+    /// Usable metrics that the pod at `position` lacks, so that it is no candidate.
     pub fn lacks(&self, position: usize) -> Vec<Metric> {
         if position >= self.count() {
             return Vec::new();
@@ -133,9 +131,8 @@ impl<'a> Analysis<'a> {
     }
 }
 
-/// The numbers.
 impl Analysis<'_> {
-    /// The thresholds the pods were held against.
+    /// The thresholds the spreads are compared with.
     pub const fn thresholds(&self) -> &Thresholds {
         &self.thresholds
     }
@@ -150,8 +147,8 @@ impl Analysis<'_> {
         &self.candidates
     }
 
-    /// Spread of a usable metric over the candidates; `None` when the metric is unusable or no pod
-    /// is a candidate.
+    /// Spread of a usable metric over the candidates; `None` if the metric is unusable or there are no
+    /// candidates.
     pub const fn spread(&self, metric: Metric) -> Option<&Spread> {
         match metric {
             Metric::Cpu => self.spreads.cpu.as_ref(),
@@ -161,22 +158,21 @@ impl Analysis<'_> {
         }
     }
 
-    /// Median of a usable metric over the candidates; computed when asked for.
+    /// Median of a usable metric over the candidates; computed on demand.
     pub fn median(&self, metric: Metric) -> Option<f64> {
         self.spread(metric)?;
         let loads = self.candidates.iter().filter_map(|position| self.load(position, metric));
         median(loads.map(Load::value).collect())
     }
 
-    /// The number held against the threshold: the coefficient of variation with the trigger floor.
+    /// The number compared with the threshold: the coefficient of variation with the trigger floor.
     pub fn cv_compared(&self, metric: Metric) -> Option<f64> {
         self.spread(metric).map(|spread| spread.cv_with_floor(self.thresholds.trigger_floors[metric]))
     }
 }
 
-/// The decision.
 impl<'a> Analysis<'a> {
-    /// What the analysis comes to.
+    /// The result of the analysis.
     pub fn finding(&self) -> Finding {
         if !self.is_sufficient() {
             return Finding::InsufficientData;
@@ -188,7 +184,7 @@ impl<'a> Analysis<'a> {
         if stands { Finding::OverThreshold } else { Finding::BelowFloor }
     }
 
-    /// The plain rule's answer: CPU or lag is spread strictly more than its threshold, floors or not.
+    /// The plain rule's answer: the spread of CPU or lag is strictly above its threshold, ignoring floors.
     pub fn should_rebalance(&self) -> bool {
         !self.triggered().is_empty()
     }
@@ -207,7 +203,7 @@ impl<'a> Analysis<'a> {
         self.outliers.filter(|_| self.should_rebalance())
     }
 
-    /// The same pods with role and name, as [`RotationPlan::new`](crate::RotationPlan::new) takes them; empty
+    /// The same pods with role and name, as input of [`RotationPlan::new`](crate::RotationPlan::new); empty
     /// unless a threshold is passed.
     ///
     /// ```
@@ -237,7 +233,7 @@ impl<'a> Analysis<'a> {
         usable.filter(|metric| !self.thresholds.can_fire(*metric, count)).collect()
     }
 
-    /// Why, in words and numbers.
+    /// The reason, in words and numbers.
     pub fn reason(&self) -> String {
         match self.finding() {
             Finding::InsufficientData => self.insufficiency(),

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-/// The pods that have all usable metrics: those that feed statistics, scores and selection.
+/// The pods that have all usable metrics. Only they enter statistics, scores and selection.
 ///
 /// ```
 /// use rebalancer_core::{Engine, Metric, PodState, Thresholds};
@@ -19,12 +19,11 @@ use alloc::vec::Vec;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidates {
-    /// Ascending.
     positions: Vec<usize>,
 }
 
 impl Candidates {
-    /// The candidates at these positions, which ascend.
+    /// Candidates at these positions, in ascending order.
     pub(crate) const fn new(positions: Vec<usize>) -> Self {
         Self { positions }
     }

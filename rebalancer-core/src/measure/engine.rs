@@ -18,12 +18,12 @@ use crate::measure::score::Scale;
 use crate::measure::spread::Spread;
 use crate::measure::thresholds::{InvalidThreshold, Thresholds};
 
-/// Holds pod states against thresholds. Pure: the same input gives the same analysis.
+/// Compares pod states with thresholds. Pure: the same input gives the same analysis.
 ///
 /// ```
 /// use rebalancer_core::{Engine, Metric, PodState, Thresholds};
 ///
-/// // A scheduler that has loads of its own calls the engine like this.
+/// A scheduler that has its own loads calls the engine like this.
 /// let pods = [
 ///     PodState::new("orders-0").with(Metric::Cpu, 0.9),
 ///     PodState::new("orders-1").with(Metric::Cpu, 3.0),
@@ -43,19 +43,19 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine with these thresholds; they are checked by [`Engine::analyze`].
+    /// An engine with these thresholds; [`Engine::analyze`] validates them.
     pub const fn new(thresholds: Thresholds) -> Self {
         Self { thresholds }
     }
 
-    /// Decides about `pods`, which are the eligible ones: alive, Ready and warm.
+    /// Analyses `pods`, which must be the eligible ones: live, Ready and warm.
     ///
-    /// A metric is usable when enough pods have it; the candidates are the pods that have every
-    /// usable metric, and they alone feed statistics, scores and selection. Fewer candidates than
-    /// `min_pods`, or neither CPU nor lag usable, is insufficient data, not an error.
+    /// A metric is usable if enough pods have it. The candidates are the pods that have every usable metric;
+    /// only they enter statistics, scores and selection. Fewer candidates than `min_pods`, or neither CPU nor
+    /// lag usable, is insufficient data, not an error.
     ///
     /// # Errors
-    /// A threshold that is not a usable number, or two pods of one name.
+    /// A threshold that is not a usable number, or two pods with the same name.
     pub fn analyze<'a>(&self, pods: &'a [PodState]) -> Result<Analysis<'a>, AnalyzeError> {
         let names = pods.iter().map(|pod| pod.name.as_str()).collect();
         let load = |pod: &PodState, metric| pod.load(metric).map_or(f64::NAN, Load::value);
@@ -63,18 +63,18 @@ impl Engine {
         self.decide(names, PerMetric::from_fn(column))
     }
 
-    /// Decides about the pods of a join, as [`Engine::analyze`] does.
+    /// Analyses the pods of a join, like [`Engine::analyze`].
     ///
     /// # Errors
-    /// As [`Engine::analyze_columns`].
+    /// As for [`Engine::analyze_columns`].
     pub fn analyze_joined<'a>(&self, joined: &'a Joined) -> Result<Analysis<'a>, AnalyzeError> {
         self.analyze_columns(&joined.names.iter().collect::<Vec<&str>>(), &joined.loads)
     }
 
-    /// Decides about pods whose loads lie in columns, as [`Engine::analyze`] does.
+    /// Analyses pods whose loads are in columns, like [`Engine::analyze`].
     ///
-    /// `loads[metric][position]` is that of the pod `names[position]`. A number that is no load
-    /// ([`Load::from_sample`]) is missing, and so is every load of an empty column.
+    /// `loads[metric][position]` belongs to the pod `names[position]`. A number that is no load
+    /// ([`Load::from_sample`]) is missing, and so are all loads of an empty column.
     ///
     /// ```
     /// use rebalancer_core::{Engine, PerMetric, Thresholds};
@@ -86,7 +86,7 @@ impl Engine {
     /// ```
     ///
     /// # Errors
-    /// As [`Engine::analyze`], and a column of another length than `names`.
+    /// As for [`Engine::analyze`], and a column whose length differs from that of `names`.
     pub fn analyze_columns<'a>(
         &self,
         names: &[&'a str],
@@ -100,7 +100,7 @@ impl Engine {
         self.decide(names.to_vec(), PerMetric::from_fn(|metric| Cow::Borrowed(loads[metric].as_slice())))
     }
 
-    /// Decides about pods; every column has a number for each, or none at all.
+    /// Analyses pods; every column has one number per pod, or is empty.
     fn decide<'a>(
         &self,
         names: Vec<&'a str>,
@@ -131,9 +131,9 @@ impl Engine {
         Ok(Analysis { names, loads, thresholds, coverage, candidates, spreads, scale, outliers })
     }
 
-    /// Counts for each metric the pods that have it, and how many must.
+    /// Counts, for each metric, the pods that have it and the pods that must have it.
     fn coverage(&self, count: usize, having: impl Fn(Metric) -> usize) -> PerMetric<Coverage> {
-        // A share such as 0.1 of 30 pods is 3, though 0.1 * 30 is a little more in binary.
+        // A share such as 0.1 of 30 pods is 3, though `0.1 * 30` is slightly more in binary.
         let share = ceil(self.thresholds.min_coverage * count as f64 - 1e-9).max(0.0);
         #[expect(
             clippy::cast_possible_truncation,
@@ -156,13 +156,13 @@ pub enum AnalyzeError {
     /// A limit is not a usable number.
     #[error(transparent)]
     Threshold(#[from] InvalidThreshold),
-    /// Two pods have one name.
+    /// Two pods have the same name.
     #[error("pod {name:?} is given twice")]
     DuplicatePod {
         /// The name.
         name: String,
     },
-    /// A column does not hold one number a pod.
+    /// A column does not have one number per pod.
     #[error("the {metric} column has {loads} loads for {names} pods")]
     Length {
         /// Which column.

@@ -1,9 +1,9 @@
-//! Which two pods a rotation would take: the busiest and the least busy.
+//! The two pods a rotation would take: the busiest and the least busy.
 
 use core::cmp::Ordering;
 use core::fmt;
 
-/// The busiest and the least busy pod, as positions among the analysed pods; never the same.
+/// The busiest and the least busy pod, as positions among the analysed pods; always different.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Outliers {
@@ -27,7 +27,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// The two of a rotation, in the order of eviction.
+    /// The two roles of a rotation, in the order of eviction.
     pub const PAIR: [Self; 2] = [Self::Busiest, Self::LeastBusy];
 
     /// The word used in reports, metrics and messages.
@@ -46,8 +46,8 @@ impl fmt::Display for Role {
     }
 }
 
-/// Finds the outliers among scored positions. Ties go to the smallest name, compared bytewise. `None`
-/// with fewer than two pods.
+/// Finds the outliers among scored positions. Ties go to the smallest name in byte order. `None` with fewer
+/// than two pods.
 pub(crate) fn outliers<'a>(
     scored: impl Iterator<Item = (usize, f64)> + Clone,
     name: impl Fn(usize) -> &'a str,

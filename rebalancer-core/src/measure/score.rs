@@ -1,13 +1,13 @@
-//! The composite score of a pod: how busy it is over all metrics, 1.0 being an average pod.
+//! The composite score of a pod: how busy it is over all metrics, 1.0 for an average pod.
 
 use crate::input::metric::{Metric, PerMetric};
 use crate::measure::spread::Spread;
 
-/// How each usable metric enters the score: `share * load / denominator`. The share is the weight over
-/// the sum of the usable weights, the denominator `max(mean, floor)`.
+/// How each usable metric enters the score: `share * load / denominator`. The share is the weight divided by
+/// the sum of the usable weights; the denominator is `max(mean, floor)`.
 ///
-/// The load is divided before the share is taken: the quotient is at most the number of pods, while
-/// `share / denominator` of a tiny mean would be infinite.
+/// The load is divided first: that quotient is at most the number of pods, while `share / denominator` of a
+/// tiny mean would be infinite.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Scale(PerMetric<Option<Part>>);
 
@@ -18,8 +18,8 @@ struct Part {
 }
 
 impl Scale {
-    /// A metric without a spread is unusable and takes no part; the weights of the others are
-    /// renormalised. A metric whose mean and floor are both 0 adds 0.
+    /// A metric without a spread is unusable and left out; the weights of the others are renormalised. A
+    /// metric whose mean and floor are both 0 adds 0.
     pub(crate) fn new(
         spreads: &PerMetric<Option<Spread>>,
         weights: &PerMetric<f64>,
@@ -34,7 +34,7 @@ impl Scale {
         }))
     }
 
-    /// The score of a pod that has every usable metric; `load` gives its loads.
+    /// The score of a pod that has every usable metric; `load` returns its loads.
     pub(crate) fn score(&self, load: impl Fn(Metric) -> f64) -> f64 {
         Metric::ALL.into_iter().fold(0.0, |score, metric| {
             let Some(Part { share, denominator }) = self.0[metric] else { return score };

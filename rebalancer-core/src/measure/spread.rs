@@ -7,10 +7,10 @@ use statrs::statistics::{Data, OrderStatistics};
 
 /// The spread of one metric over the candidate pods.
 ///
-/// The pods are the whole population, so the variance is the population variance. All numbers are
-/// finite. The sums are compensated and the variance is the corrected two-pass one of Chan, Golub
-/// and `LeVeque` (1983), *Algorithms for computing the sample variance*: a plain two-pass gives
-/// `0.5000000000000001` for nine pods at 1 and one at 3, and would fire at 0.5.
+/// The pods are the whole population, so the variance is the population variance. All numbers are finite.
+/// Sums are compensated and the variance is the corrected two-pass algorithm of Chan, Golub and `LeVeque`
+/// (1983), *Algorithms for computing the sample variance*: a plain two-pass gives `0.5000000000000001` for
+/// nine pods at 1 and one at 3, and would trigger at 0.5.
 ///
 /// ```
 /// use rebalancer_core::Spread;
@@ -39,13 +39,12 @@ pub struct Spread {
     pub min: f64,
     /// Largest load.
     pub max: f64,
-    /// Largest load over the mean; `None` when the mean is 0.
+    /// Largest load divided by the mean; `None` if the mean is 0.
     pub max_over_mean: Option<f64>,
 }
 
 impl Spread {
-    /// The spread of `loads`; `None` when there are none, when one of them is not finite, or when a
-    /// result is not.
+    /// The spread of `loads`; `None` if there are none, or if one of them or a result is not finite.
     pub fn of(loads: &[f64]) -> Option<Self> {
         if loads.is_empty() || !loads.iter().all(|load| load.is_finite()) {
             return None;
@@ -68,21 +67,21 @@ impl Spread {
         finite.then_some(spread)
     }
 
-    /// The coefficient of variation with the mean held up by `floor`: `std_dev / max(mean, floor)`.
+    /// The coefficient of variation with the mean raised to `floor`: `std_dev / max(mean, floor)`.
     ///
-    /// Below the floor an idle fleet's jitter counts for less. A floor of 0 changes nothing; the
-    /// result is never above [`Spread::cv`].
+    /// Below the floor, the jitter of an idle fleet counts for less. A floor of 0 changes nothing; the result
+    /// is never above [`Spread::cv`].
     pub fn cv_with_floor(&self, floor: f64) -> f64 {
         ratio(self.std_dev, self.mean.max(floor)).unwrap_or(0.0)
     }
 }
 
-/// Population coefficient of variation of `loads`; 0 where they have no [`Spread`].
+/// Population coefficient of variation of `loads`; 0 if they have no [`Spread`].
 pub(crate) fn cv(loads: &[f64]) -> f64 {
     Spread::of(loads).map_or(0.0, |spread| spread.cv)
 }
 
-/// The median of `loads` (the mean of the middle two of an even count); `None` when there are none.
+/// The median of `loads` (for an even count, the mean of the middle two); `None` if there are none.
 pub fn median(loads: Vec<f64>) -> Option<f64> {
     if loads.is_empty() {
         return None;
@@ -90,18 +89,18 @@ pub fn median(loads: Vec<f64>) -> Option<f64> {
     Some(Data::new(loads).median())
 }
 
-/// `numerator / denominator`, unless that is a division by zero.
+/// `numerator / denominator`; `None` for a division by zero.
 fn ratio(numerator: f64, denominator: f64) -> Option<f64> {
     (denominator != 0.0).then(|| numerator / denominator)
 }
 
-/// Mean and population variance of at least one value, by two passes over them. The second one sums
-/// the squared distances from the rounded mean and is corrected by what the rounding changed.
+/// Mean and population variance of at least one value, in two passes. The second one sums the squared
+/// distances from the rounded mean and is corrected for that rounding.
 fn mean_and_variance(values: &[f64]) -> (f64, f64) {
     let count = values.len() as f64;
     let (sum, lost) = compensated_sum(values.iter().copied());
     let mean = sum / count;
-    // The sum of the distances from the rounded mean: 0 but for rounding. `fma` rounds once.
+    // The sum of the distances from the rounded mean: 0 except for rounding. `fma` rounds once.
     let residual = fma(-count, mean, sum) + lost;
     let distances = values.iter().map(|value| value - mean);
     let (squares, lost) = compensated_sum(distances.map(|distance| distance * distance));
@@ -111,7 +110,7 @@ fn mean_and_variance(values: &[f64]) -> (f64, f64) {
     (mean + residual / count, squares / count)
 }
 
-/// Neumaier's sum (1974): the rounded sum and what rounding lost.
+/// Neumaier's sum (1974): the rounded sum, and what rounding lost.
 fn compensated_sum(values: impl Iterator<Item = f64>) -> (f64, f64) {
     let (mut sum, mut lost) = (0.0, 0.0);
     for value in values {

@@ -1,4 +1,4 @@
-//! The limits of the decision: thresholds, floors and weights.
+//! Limits of the decision: thresholds, floors and weights.
 
 use libm::sqrt;
 
@@ -24,14 +24,14 @@ pub struct Thresholds {
     pub cpu: f64,
     /// Lag triggers when its coefficient of variation is strictly above this ratio.
     pub lag: f64,
-    /// Minimum number of candidate pods for a decision; at least 2, since two pods are rotated.
+    /// Minimum number of candidate pods for a decision; at least 2, because two pods are rotated.
     pub min_pods: usize,
-    /// Share of the eligible pods, 0 to 1, that must have a metric for it to be usable; 0 asks
-    /// for `min_pods` only.
+    /// Share of the eligible pods, 0 to 1, that must have a metric to make it usable; 0 requires only
+    /// `min_pods`.
     pub min_coverage: f64,
     /// When comparing a spread, treat a lower mean as this value; 0 is the plain rule.
     pub trigger_floors: PerMetric<f64>,
-    /// When scoring, treat a lower mean as this value; always in force.
+    /// When scoring, treat a lower mean as this value; always applied.
     pub score_floors: PerMetric<f64>,
     /// Weights of the score; only their ratios matter.
     pub weights: PerMetric<f64>,
@@ -55,8 +55,8 @@ impl Thresholds {
     /// Checks every number.
     ///
     /// # Errors
-    /// The first threshold, floor or weight that is NaN, infinite or negative; a coverage above 1;
-    /// weights that are all 0 or add up to infinity; `min_pods` below 2.
+    /// The first threshold, floor or weight that is NaN, infinite or negative; a coverage above 1; weights
+    /// that are all 0 or sum to infinity; `min_pods` below 2.
     pub fn validate(&self) -> Result<(), InvalidThreshold> {
         for (what, value) in [
             ("cpu threshold", self.cpu),
@@ -83,7 +83,7 @@ impl Thresholds {
         Ok(())
     }
 
-    /// The limit `metric` is held against; memory and the message rate trigger nothing.
+    /// The limit for `metric`; memory and the message rate trigger nothing.
     pub const fn of(&self, metric: Metric) -> Option<f64> {
         match metric {
             Metric::Cpu => Some(self.cpu),
@@ -92,8 +92,8 @@ impl Thresholds {
         }
     }
 
-    /// Whether a spread of `count` pods can pass the limit of `metric` at all: the coefficient of
-    /// variation of `count` loads is at most `sqrt(count - 1)`, reached when one pod has it all.
+    /// Whether a spread of `count` pods can pass the limit of `metric` at all: the coefficient of variation
+    /// of `count` loads is at most `sqrt(count - 1)`, reached when one pod has all the load.
     pub fn can_fire(&self, metric: Metric, count: usize) -> bool {
         self.of(metric).is_some_and(|limit| count > 0 && limit < sqrt((count - 1) as f64))
     }
@@ -106,7 +106,7 @@ fn not_negative(what: &'static str, value: f64) -> Result<(), InvalidThreshold> 
     Err(InvalidThreshold::NotANumber { what, value })
 }
 
-/// A limit that no decision can be held against.
+/// A limit that no decision can use.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidThreshold {
@@ -118,13 +118,13 @@ pub enum InvalidThreshold {
         /// Its value.
         value: f64,
     },
-    /// A share of pods above all of them.
+    /// A share of pods above 1.
     #[error("the minimum coverage is {value}; it is a share of the pods, from 0 to 1")]
     CoverageAboveOne {
         /// Its value.
         value: f64,
     },
-    /// Every weight is 0, so every score would be.
+    /// Every weight is 0, so every score would be 0.
     #[error("all score weights are 0; at least one must be more")]
     NoWeight,
     /// Fewer pods than a rotation takes.

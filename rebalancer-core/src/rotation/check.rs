@@ -1,4 +1,4 @@
-//! An independent checker of plans: it shares no code with what makes them.
+//! An independent checker of plans: it shares no code with the planner.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -22,7 +22,7 @@ pub enum Violation {
         /// The pod.
         pod: String,
     },
-    /// It evicts a pod that is not live, or not with this UID.
+    /// It evicts a pod that is not live, or has another UID.
     #[error("the plan evicts pod {pod}, which is not live under its UID")]
     NotLive {
         /// The pod.
@@ -34,20 +34,20 @@ pub enum Violation {
         /// The pod.
         pod: String,
     },
-    /// It would act on fewer Ready pods than its own limit.
+    /// Fewer pods are Ready than its own limit requires.
     #[error("the plan acts on {ready} Ready pods and demands {required}")]
     TooFewPods {
         /// Ready pods.
         ready: usize,
-        /// Its own limit.
+        /// The limit.
         required: usize,
     },
 }
 
 /// Checks a plan against the pods it was made for, from first principles; empty means sound.
 ///
-/// Tests and simulations compare it with [`RotationPlan::new`]: what that accepts, this has to
-/// find sound.
+/// Tests and simulations compare it with [`RotationPlan::new`]: every plan that is accepted there must be
+/// sound here.
 pub fn check_plan(plan: &RotationPlan, pods: &[LivePod]) -> Vec<Violation> {
     let targets = plan.targets();
     let mut violations: Vec<Violation> = Vec::new();
@@ -74,7 +74,7 @@ pub fn check_plan(plan: &RotationPlan, pods: &[LivePod]) -> Vec<Violation> {
     violations
 }
 
-/// The rules once more, as one question.
+/// The rules of eligibility, restated as one question.
 fn untouchable(pod: &LivePod, plan: &RotationPlan) -> bool {
     let works = pod.phase == Phase::Running && pod.ready && !pod.terminating && !pod.uid.is_empty();
     let never = ["DaemonSet", "Node", "Job", "CronJob", "Pod"];

@@ -13,7 +13,7 @@ use crate::rotation::report::{BudgetProblem, Reason};
 use crate::rotation::settled::{changes_since, disturbances};
 use crate::rotation::workload::Workload;
 
-/// The evicted target that is there as it was before.
+/// The evicted target that is still there as it was before.
 pub(super) fn untouched<'a>(evicted: &'a [Target], workload: &Workload) -> Option<&'a Target> {
     let is_there = |target: &&Target| {
         workload.living().any(|pod| pod.uid == target.uid && pod.name == target.name && !pod.terminating)
@@ -21,11 +21,11 @@ pub(super) fn untouched<'a>(evicted: &'a [Target], workload: &Workload) -> Optio
     evicted.iter().find(is_there)
 }
 
-/// Compares a fresh list with the plan, of whose targets the first `evicted` have been evicted.
+/// Compares a fresh list with the plan, whose first `evicted` targets have been evicted.
 ///
-/// `Ok(None)`: the next target may be evicted. `Ok(Some(_))`: the workload has not recovered yet,
-/// and the pacing waits for it. `Err(_)`: the plan is void. Before the first eviction nothing can be
-/// recovering; after it only what it brings about is.
+/// `Ok(None)`: the next target may be evicted. `Ok(Some(_))`: the workload has not recovered yet, and the
+/// pacing waits for it. `Err(_)`: the plan is void. Before the first eviction nothing can be recovering;
+/// after it, only consequences of the eviction are accepted.
 pub(super) fn recheck(
     plan: &RotationPlan,
     evicted: usize,
@@ -62,9 +62,9 @@ pub(super) fn recheck(
 
 /// What a disturbance means after `gone` have been evicted.
 enum Meaning {
-    /// A consequence of the eviction that stays.
+    /// A lasting consequence of the eviction.
     Expected,
-    /// A consequence of the eviction that passes.
+    /// A temporary consequence of the eviction.
     Recovering,
     /// Someone else acts on the workload.
     Void,
@@ -85,8 +85,8 @@ impl After<'_> {
             Disturbance::PodGone { pod } if self.is_gone(pod) => Meaning::Expected,
             Disturbance::PodReplaced { pod } if self.is_gone(pod) && newcomers_expected => Meaning::Expected,
             Disturbance::PodNew { .. } if newcomers_expected => Meaning::Expected,
-            // Of a StatefulSet any change of its status counts, such as the one by the eviction; that
-            // another number of pods is asked for is told as a disturbance of its own.
+            // For a StatefulSet any change of its status counts, such as the one from the eviction. A changed
+            // number of desired pods is a disturbance of its own.
             Disturbance::Resized { .. } => Meaning::Expected,
             Disturbance::PodTerminating { pod } if self.is_gone(pod) => Meaning::Recovering,
             Disturbance::PodNotReady { pod } if self.may_get_ready(pod) => Meaning::Recovering,
@@ -101,14 +101,14 @@ impl After<'_> {
         self.gone.iter().any(|target| target.name == pod)
     }
 
-    /// Whether a pod that is not Ready can be waited for. Where nothing waits, the replacement alone
-    /// may be so: any other pod is one more that does no work.
+    /// Whether this pod may be not Ready for now. If the pacing does not wait, only the replacement may: any
+    /// other pod is one more that does no work.
     fn may_get_ready(&self, pod: &str) -> bool {
         self.plan.options().pacing == Pacing::WaitReady || self.newcomers.contains(&pod)
     }
 }
 
-/// The living pods that the plan does not know.
+/// The living pods that are not in the plan.
 fn newcomers<'a>(plan: &RotationPlan, workload: &'a Workload) -> Vec<&'a str> {
     let planned = |pod: &&LivePod| plan.planned().uids.get(&pod.name) == Some(&pod.uid);
     workload.living().filter(|pod| !planned(pod)).map(|pod| pod.name.as_str()).collect()
@@ -123,8 +123,8 @@ fn eligible(plan: &RotationPlan, targets: &[Target], workload: &Workload) -> Res
     if ineligible.is_empty() { Ok(()) } else { Err(Reason::Ineligible(ineligible)) }
 }
 
-/// Asks whether the budgets allow evicting `targets`: all of them at once, or one if the
-/// workload recovers in between.
+/// Checks whether the budgets allow evicting `targets`: all of them at once, or one if the workload recovers
+/// in between.
 ///
 /// # Errors
 ///
@@ -153,7 +153,7 @@ pub(super) fn budgets_allow(
         }
         problems.push(BudgetProblem::Exhausted { budget: budget.name.clone(), allowed, needed });
     }
-    // Only the eviction API fails on several budgets; each has been asked above.
+    // Only the eviction API fails with several budgets; each one has been checked above.
     if plan.options().method == Method::Evict {
         problems.extend(targets.iter().filter_map(|target| several_on(target, budgets)));
     }

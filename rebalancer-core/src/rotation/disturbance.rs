@@ -1,4 +1,4 @@
-//! What speaks against acting on a workload now: it is in motion, or not the one planned for.
+//! Reasons not to act on a workload now: it is changing, or it is not the one planned for.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -6,38 +6,37 @@ use core::fmt;
 
 use crate::wording::joined;
 
-/// One reason to leave a workload alone now.
+/// One reason to leave a workload alone for now.
 ///
-/// Declared, and reported, in the order of how much they explain: a rollout before the pods it
-/// replaced.
+/// Declared and reported in order of how much they explain: a rollout comes before the pods it replaced.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Disturbance {
-    /// The owner's newest specification has not been acted on, or not on all pods.
+    /// The owner's newest specification has not been applied, or not to all pods.
     Rollout {
         /// Kind and name of the owner.
         owner: String,
     },
-    /// Pods of one owner are of different revisions: a rollout, whatever the owner says of it.
+    /// Pods of one owner have different revisions: a rollout, whatever the owner reports.
     RevisionsDiffer {
         /// Kind and name of the owner.
         owner: String,
         /// The revisions, sorted.
         revisions: Vec<String>,
     },
-    /// The owner keeps pods of two revisions side by side, and the targets are not of one.
+    /// The owner keeps pods of two revisions side by side, and the targets differ in revision.
     Partitioned {
         /// Kind and name of the owner.
         owner: String,
     },
-    /// The owner asks for another number of pods than when planned.
+    /// The owner's desired number of pods has changed since the plan was made.
     DesiredChanged {
         /// Kind and name of the owner.
         owner: String,
-        /// Pods asked for now; `None` when it no longer says.
+        /// Desired pods now; `None` if it no longer says.
         now: Option<u32>,
     },
-    /// The owner came to ask for another number of pods after the window of the metrics began.
+    /// The owner's desired number of pods changed after the window of the metrics began.
     Resized {
         /// Kind and name of the owner.
         owner: String,
@@ -54,7 +53,7 @@ pub enum Disturbance {
         /// The pod.
         pod: String,
     },
-    /// Nothing is known of a controller, so a rollout could not be seen.
+    /// Nothing is known about a controller, so a rollout could not be seen.
     OwnerUnknown {
         /// Kind and name.
         controller: String,
@@ -64,7 +63,7 @@ pub enum Disturbance {
         /// The pod.
         pod: String,
     },
-    /// A pod of the plan has been replaced by another of its name.
+    /// A pod of the plan has been replaced by another one with the same name.
     PodReplaced {
         /// The pod.
         pod: String,
@@ -79,18 +78,18 @@ pub enum Disturbance {
         /// The pod.
         pod: String,
     },
-    /// The owner asks for another number of pods than there are.
+    /// The owner wants another number of pods than there are.
     ReplicasDiffer {
         /// Kind and name of the owner.
         owner: String,
-        /// Pods asked for.
+        /// Desired pods.
         desired: u32,
-        /// Pods the owner counts, or pods listed.
+        /// Pods counted by the owner, or pods listed.
         found: u32,
     },
     /// An evicted pod has no replacement yet.
     ReplacementMissing {
-        /// Living pods when planned.
+        /// Living pods when the plan was made.
         planned: usize,
         /// Living pods now.
         found: usize,

@@ -1,4 +1,4 @@
-//! Which pods may be evicted. Lists every objection against a pod, not only the first.
+//! Which pods may be evicted. Lists every objection to a pod, not only the first.
 
 use alloc::format;
 use alloc::string::String;
@@ -10,19 +10,17 @@ use crate::input::live_pod::{Controller, LivePod, LocalVolume, Phase, Protection
 use crate::rotation::workload::OwnerStatus;
 use crate::wording::joined;
 
-/// What eligibility demands beyond the rules that always hold.
+/// Eligibility rules besides those that always apply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct EligibilityRules {
-    /// A pod (or its youngest container) that works for less than this is too young; zero is off.
+    /// A pod that has worked for less than this is too young; zero is off.
     pub warm_up: Duration,
 }
 
-/// Lists all reasons why `pod`, whose controller is one of `owners`, may not be evicted; an empty
-/// list means it may.
+/// Lists all reasons why `pod`, whose controller is one of `owners`, may not be evicted; empty if it may.
 ///
-/// An unknown age counts as old enough. Of a controller that is not among `owners` nothing is known
-/// but its kind.
+/// An unknown age counts as old enough. A controller that is not among `owners` is known only by its kind.
 ///
 /// ```
 /// use rebalancer_core::{EligibilityRules, LivePod, objections};
@@ -57,11 +55,11 @@ pub fn objections(pod: &LivePod, owners: &[OwnerStatus], rules: EligibilityRules
     found
 }
 
-/// Whether a controller may be relied on to replace an evicted pod elsewhere, and to lose nothing by it.
+/// Whether the controller reliably replaces an evicted pod elsewhere without losing work.
 ///
-/// Pods of a `ReplicaSet` (alone, or under a `Deployment` or an Argo `Rollout`), of a `StatefulSet`
-/// and of a `ReplicationController` may be evicted; those of other controllers only where these are
-/// named; some never, whatever group their kind is of.
+/// Pods of a `ReplicaSet` (alone, or under a `Deployment` or an Argo `Rollout`), a `StatefulSet` or a
+/// `ReplicationController` may be evicted; those of other controllers only if these are allowed by name;
+/// those of some kinds never, whatever their group.
 fn against_controller(controller: &Controller, owners: &[OwnerStatus]) -> Option<Objection> {
     let owner = controller.title();
     match controller.kind.as_str() {
@@ -88,7 +86,7 @@ fn against_controller(controller: &Controller, owners: &[OwnerStatus]) -> Option
 
 /// A pod that may not be evicted, with all reasons.
 ///
-/// Its words read "pod a may not be evicted: it is not Ready; has no known UID ...".
+/// It prints like "pod a may not be evicted: it is not Ready; has no known UID ...".
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IneligiblePod {
     /// Name of the pod.
@@ -122,49 +120,49 @@ pub enum Objection {
     },
     /// It is not Ready.
     NotReady,
-    /// Its deletion has been asked for already.
+    /// Its deletion was already requested.
     Terminating,
     /// No controller owns it, so nothing would recreate it.
     NoController,
-    /// Its controller would put it back on the same node.
+    /// Its controller would recreate it on the same node.
     NotRecreated {
         /// Kind and name of the controller.
         owner: String,
     },
-    /// Its controller waits for the end of this very pod's work.
+    /// Its controller waits for this pod's work to finish.
     WorkLost {
         /// Kind and name of the controller.
         owner: String,
     },
-    /// A `Deployment` owns it without a `ReplicaSet` between them: something else made it.
+    /// A `Deployment` owns it without a `ReplicaSet` in between: something else created it.
     NoReplica {
         /// Kind and name of the controller.
         owner: String,
     },
-    /// Its controller is not known to replace what it loses, and nobody said that it does.
+    /// Its controller is not known to replace lost pods, and nobody allowed it by name.
     UnknownController {
         /// Kind and name of the controller.
         owner: String,
         /// The kind with its group.
         kind: String,
     },
-    /// Data of it lies on its node, and such pods are to be left alone.
+    /// Some of its data is on its node, and such pods are to be left alone.
     LocalStorage {
         /// The volumes.
         volumes: Vec<LocalVolume>,
     },
     /// A node runs it from a file.
     MirrorPod,
-    /// Its priority class belongs to the system.
+    /// It has a system priority class.
     SystemCritical {
         /// The class.
         class: String,
     },
-    /// It works for less than the warm-up.
+    /// It has worked for less than the warm-up.
     TooYoung {
-        /// Time since it began to work.
+        /// Time since it started to work.
         warm_for: Duration,
-        /// The time demanded.
+        /// The time required.
         warm_up: Duration,
     },
     /// An annotation asks tools to leave it alone.
@@ -174,7 +172,7 @@ pub enum Objection {
         /// Its value.
         value: String,
     },
-    /// Its UID is not known, so an eviction could hit another pod of the same name.
+    /// Its UID is unknown, so an eviction could hit another pod with the same name.
     NoUid,
 }
 
@@ -247,7 +245,7 @@ impl fmt::Display for Objection {
     }
 }
 
-/// What an eviction means for these volumes of a pod, in words that follow its name.
+/// What evicting a pod means for these volumes, in words that follow its name.
 pub fn storage_words(volumes: &[LocalVolume]) -> String {
     let (mut lost, mut bound, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
     for volume in volumes {

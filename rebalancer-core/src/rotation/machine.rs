@@ -1,7 +1,7 @@
-//! Carries out a plan, one action at a time: the state machine of a rotation, every transition.
+//! Carries out a plan, one action at a time: the state machine of a rotation, with every transition.
 //!
-//! It does no IO and reads no clock. Its driver polls an action, performs it, and hands back the answer
-//! with the time; see [`Rotation`] for the loop.
+//! It does no IO and reads no clock. Its driver polls an action, performs it, and returns the answer with the
+//! time; see [`Rotation`] for the loop.
 //!
 //! ```text
 //!         none in force         settled         allowed            all accepted            won
@@ -24,25 +24,25 @@
 //!
 //! Invariants, whatever the answers are:
 //!
-//! - At most the targets of the plan are evicted, each asked for once, in order, by name and UID.
-//! - Nothing is evicted before a fresh list was found settled and unchanged, the budgets allow it,
-//!   and the preflight of *every* target was accepted.
-//! - Nothing is evicted while another rotation of the workload may still evict. Claims are found
-//!   *before* the list and a new one is taken *after* it, under the next number, which only one can
-//!   get: whoever gets it knows that nobody claimed in between, so that its list shows all that was
-//!   ever done under a claim. Whoever cannot claim evicts nothing. Only a plan that asks for no claim
-//!   ([`RotationOptions::claim`](crate::RotationOptions)) goes without, and its report says so.
-//! - No eviction is asked for before the previous one is known to have happened, and the workload was
-//!   listed again and found changed by it alone.
-//! - An eviction that was answered by a failure is looked up by its UID, whatever the failure says: a
-//!   proxy may have sent the request twice and handed on the second answer. Only where no connection
-//!   was made has nothing been sent. After an answer that said no, though the pod is gone, nothing
-//!   more is evicted: either the answers are not to be trusted, or someone else ends pods too.
-//! - After an eviction whose fate stays unknown nothing more is asked for.
-//! - A stop, or a deadline too near, ends it before the next eviction. The answer to an eviction that
-//!   was sent before the stop is waited for, and looked up if it has to be.
+//! - Only targets of the plan are evicted, each requested once, in order, by name and UID.
+//! - Nothing is evicted before a fresh list was found settled and unchanged, the budgets allow it, and the
+//!   preflight of *every* target was accepted.
+//! - Nothing is evicted while another rotation of the workload may still evict. Claims are found *before* the
+//!   list, and a new one is made *after* it under the next number, which only one run can get. So whoever
+//!   gets it knows that nobody claimed in between, and that its list shows everything done under earlier
+//!   claims. Without a claim nothing is evicted. Only a plan that asks for no claim
+//!   ([`RotationOptions::claim`](crate::RotationOptions)) does without, and its report says so.
+//! - No eviction is requested before the previous one is known to have happened and a new list of the
+//!   workload shows no other change.
+//! - An eviction answered by a failure is looked up by its UID, whatever the failure: a proxy may have sent
+//!   the request twice and passed on the second answer. Only if no connection was made, nothing was sent. If
+//!   the answer was a refusal but the pod is gone, nothing more is evicted: either the answers cannot be
+//!   trusted, or someone else deletes pods too.
+//! - After an eviction whose result stays unknown, nothing more is requested.
+//! - A stop, or a deadline too near, ends it before the next eviction. The answer to an eviction sent before
+//!   the stop is awaited, and looked up if necessary.
 //! - Only [`Rotation::handle`] changes a rotation, and an unexpected answer changes nothing.
-//! - Nothing is ever sent a second time because it failed.
+//! - A failed request is never sent again.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -60,15 +60,15 @@ use crate::rotation::protocol::{
 use crate::rotation::report::{Reason, RotationOutcome, RotationReport, Step};
 use crate::rotation::workload::Workload;
 
-/// No eviction starts in this last part of the run: the server itself retries a contested budget for ten
-/// seconds before it answers.
+/// No eviction starts in this last part of the run, because the server itself retries a contested budget for
+/// ten seconds before it answers.
 pub const EVICTION_MARGIN: Duration = Duration::from_secs(10);
 
-/// Time between two lists of a recovering workload. Each is a full list, and a pod rarely becomes Ready
+/// Time between two lists of a recovering workload. Each one is a full list, and a pod rarely becomes Ready
 /// faster.
 pub const RECOVERY_POLL: Duration = Duration::from_secs(5);
 
-/// A rotation under way.
+/// A rotation in progress.
 ///
 /// ```
 /// use core::time::Duration;
@@ -122,7 +122,7 @@ pub struct Rotation {
     plan: RotationPlan,
     state: State,
     stop_requested: bool,
-    /// The number to claim under; `None` until claims were found, and where none is asked for.
+    /// The number to claim under; `None` until claims were found, and if none is asked for.
     generation: Option<u64>,
     unclaimed: Option<Reason>,
     reason: Option<Reason>,
@@ -132,11 +132,10 @@ pub struct Rotation {
     steps: Vec<Step>,
 }
 
-/// Where a rotation is. `next` is the position of the next target to evict: all before it are
-/// known to be evicted.
+/// The state of a rotation. `next` is the position of the next target; all before it are known to be evicted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum State {
-    /// `lost`: to name who was faster.
+    /// `lost`: only to find out which run was faster.
     Claims {
         lost: bool,
     },
@@ -156,7 +155,7 @@ enum State {
     Evicting {
         next: usize,
     },
-    /// A stop was asked for while the eviction of `next` was open: it may be on its way.
+    /// A stop was requested while the eviction of `next` was open: it may be in flight.
     Awaiting {
         next: usize,
     },
@@ -172,12 +171,12 @@ enum State {
     Stopped,
 }
 
-/// Where to go next, or why to stop.
+/// The next state, or the reason to stop.
 type Next = Result<State, Reason>;
 
 impl Rotation {
-    /// Begins to carry out `plan`; the first action is to find claims, or where nothing is claimed
-    /// (a dry-run, a plan that asks for no claim), a fresh list.
+    /// Starts to carry out `plan`. The first action is to find claims, or to list the workload if nothing is
+    /// claimed (a dry-run, or a plan that asks for no claim).
     pub const fn new(plan: RotationPlan) -> Self {
         let (state, unclaimed): (State, Option<Reason>) = match (plan.options().mode, plan.options().claim) {
             (Mode::Execute, true) => (State::Claims { lost: false }, None),
@@ -198,16 +197,16 @@ impl Rotation {
         }
     }
 
-    /// Hands in the answer to the open action, at `now` since the start of the run.
+    /// Handles the answer to the open action, at `now` since the start of the run.
     ///
-    /// Poll again afterwards. [`Answer::StopRequested`] is accepted in every state, also while an
-    /// action is on its way. Then an eviction is still to be answered: the next action is
-    /// [`Action::AwaitEviction`]. Whatever else is on its way is of no use any more, and the next
-    /// action is [`Action::Stop`]. A [`Answer::Waited`] before its time leaves the wait open.
+    /// Poll again afterwards. [`Answer::StopRequested`] is accepted in every state, even while an action is
+    /// in flight. If that is an eviction, its answer is still needed and the next action is
+    /// [`Action::AwaitEviction`]; any other answer no longer matters and the next action is [`Action::Stop`].
+    /// An [`Answer::Waited`] that comes early leaves the wait open.
     ///
     /// # Errors
     ///
-    /// An answer that does not belong to the open action; the rotation has not changed then.
+    /// An answer that does not belong to the open action; the rotation is then unchanged.
     pub fn handle(&mut self, now: Duration, answer: Answer) -> Result<(), UnexpectedAnswer> {
         let asked: Action = self.poll_action();
         let next: Next = match (self.state.clone(), answer) {
@@ -240,7 +239,7 @@ impl Rotation {
         Ok(())
     }
 
-    /// What to do now. Changes nothing: polled again before an answer, it says the same.
+    /// What to do now. Idempotent: polled again before an answer, it returns the same action.
     #[must_use]
     pub fn poll_action(&self) -> Action {
         match &self.state {
@@ -267,8 +266,8 @@ impl Rotation {
         &self.plan
     }
 
-    /// The report. Taken before [`Action::Stop`] it says `abandoned`, and counts an eviction that
-    /// was polled but not answered as attempted with unknown fate.
+    /// The report. If taken before [`Action::Stop`], it says `abandoned` and counts an eviction that was
+    /// polled but not answered as attempted, with unknown result.
     #[must_use]
     pub fn finish(mut self) -> RotationReport {
         if let State::Evicting { next } | State::Awaiting { next } = self.state {
@@ -378,7 +377,7 @@ impl Rotation {
         }
     }
 
-    /// The failure of an eviction that is known not to have happened.
+    /// Records the failure of an eviction that is known not to have happened.
     fn not_evicted(&mut self, pod: String, failure: ApiFailure) -> Reason {
         let reason: Reason = if failure.kind.refuses() {
             Reason::Failure { action: "evict", pod: Some(pod.clone()), failure }
@@ -416,7 +415,7 @@ impl Rotation {
         }
     }
 
-    /// The target at `next` is known to be evicted.
+    /// Records that the target at `next` is evicted.
     fn evicted(&mut self, now: Duration, next: usize) -> Next {
         self.deleted.push(self.plan.targets()[next].name.clone());
         let next: usize = next + 1;
@@ -448,7 +447,7 @@ impl Rotation {
         }
     }
 
-    /// The only place where the state changes: a stop and the deadline come before what is next.
+    /// The only place where the state changes; a stop and the deadline take precedence.
     fn go(&mut self, now: Duration, next: Next) {
         let next: Next = next.and_then(|state| self.affordable(now, state));
         match next {
@@ -465,7 +464,7 @@ impl Rotation {
             State::Resolving { .. } | State::Awaiting { .. } | State::Claims { lost: true } => {
                 return Ok(state);
             }
-            // What is found out after the first eviction is of use only for the next.
+            // After the first eviction, a check serves only the next one.
             State::Claiming { .. }
             | State::Evicting { .. }
             | State::Listing { next: 1.. }
@@ -499,14 +498,14 @@ impl Rotation {
         self.steps.push(Step { at_ms: millis(now), action: asked.code(), pod, result, message });
     }
 
-    /// The open action was answered by a failure.
+    /// The reason to stop after the open action failed.
     fn failed(&self, failure: ApiFailure) -> Reason {
         let asked: Action = self.poll_action();
         let pod: Option<String> = asked.target().map(|target| target.name.clone());
         Reason::Failure { action: asked.code(), pod, failure }
     }
 
-    /// The open action, to find claims or to claim, was answered by a failure.
+    /// The reason to stop after finding claims or claiming failed.
     fn not_claimed(&self, failure: ApiFailure) -> Reason {
         Reason::NotClaimed { action: self.poll_action().code(), failure }
     }
@@ -525,7 +524,7 @@ fn wait_for(now: Duration, next: usize, missing: Option<Reason>) -> State {
     State::Waiting { next, until: now.saturating_add(RECOVERY_POLL), missing }
 }
 
-/// Milliseconds as a number; the end of time when it does not fit.
+/// Whole milliseconds, saturating.
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -18,32 +18,32 @@ use crate::rotation::eligibility::EligibilityRules;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct RotationOptions {
-    /// For real, or as a dry-run on the server.
+    /// Real evictions, or a dry-run on the server.
     pub mode: Mode,
     /// What has to happen between two evictions.
     pub pacing: Pacing,
-    /// By the eviction API or by a plain delete.
+    /// The eviction API or a plain delete.
     pub method: Method,
-    /// Grace period in seconds; `None` leaves the pod its own.
+    /// Grace period in seconds; `None` keeps the pod's own.
     pub grace_period_s: Option<u32>,
-    /// Time since the start of the run by which everything is over. No eviction starts in its last
+    /// Time since the start of the run by which everything must be over. No eviction starts in its last
     /// [`EVICTION_MARGIN`](crate::EVICTION_MARGIN).
     pub deadline: Duration,
-    /// Number of pods that must be Ready in the list just before the first eviction
-    /// (`MIN_PODS_REQUIRED`), also with guards off.
+    /// Number of pods that must be Ready in the list just before the first eviction (`MIN_PODS_REQUIRED`),
+    /// even with guards off.
     pub min_pods: usize,
-    /// Does not evict a target that has worked for less than this; zero turns it off.
+    /// Spares a target that has worked for less than this; zero turns it off.
     pub warm_up: Duration,
     /// Accepts pods of several controllers under one selector.
     pub allow_many_controllers: bool,
-    /// Claims the workload, so that no other rotation evicts at the same time. Turn it off only where
-    /// something else makes sure that there is one rotation at a time.
+    /// Claims the workload, so that no other rotation evicts at the same time. Turn it off only if something
+    /// else ensures that.
     pub claim: bool,
 }
 
 impl RotationOptions {
-    /// The defaults: two real evictions in sequence under a claim, grace periods of the pods' own,
-    /// three pods required, no warm-up, one controller.
+    /// The defaults: two real evictions in sequence under a claim, the pods' own grace periods, three pods
+    /// required, no warm-up, one controller.
     pub const fn until(deadline: Duration) -> Self {
         Self {
             mode: Mode::Execute,
@@ -58,8 +58,7 @@ impl RotationOptions {
         }
     }
 
-    /// The defaults with the `min_pods` and the warm-up that the decision was made by, so that both are
-    /// given once.
+    /// The defaults, with the `min_pods` and warm-up of the decision, so that both are configured once.
     pub fn by(thresholds: &Thresholds, guards: &GuardSettings, deadline: Duration) -> Self {
         Self {
             min_pods: thresholds.min_pods,
@@ -68,19 +67,19 @@ impl RotationOptions {
         }
     }
 
-    /// The part of the options that says who may be evicted.
+    /// The options that decide which pods may be evicted.
     pub const fn eligibility(&self) -> EligibilityRules {
         EligibilityRules { warm_up: self.warm_up }
     }
 }
 
-/// Whether anything is really evicted.
+/// Whether pods are really evicted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum Mode {
     /// Evict.
     Execute,
-    /// Do everything up to the preflight of each target, then stop.
+    /// Does everything up to each target's preflight, then stops.
     ServerDryRun,
 }
 
@@ -88,10 +87,10 @@ pub enum Mode {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum Pacing {
-    /// The first has been answered, and nothing but the first has changed: one Kafka rebalance for
-    /// eager assignors.
+    /// The first was answered, and nothing but the first has changed: one Kafka rebalance for eager
+    /// assignors.
     Sequential,
-    /// The replacement of the first is Ready and its budgets allow one more: better availability.
+    /// The first pod's replacement is Ready and its budgets allow one more: better availability.
     WaitReady,
 }
 

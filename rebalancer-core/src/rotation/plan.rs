@@ -1,4 +1,4 @@
-//! The plan of a rotation: immutable and complete. An impossible one is refused.
+//! The plan of a rotation: immutable and complete. Impossible plans are refused.
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -18,8 +18,8 @@ pub const MAX_TARGETS: usize = 2;
 
 /// Which pods to evict, in which order, and within which limits.
 ///
-/// A plan cannot be changed once made; [`Rotation`](crate::Rotation) carries it out or says why
-/// not. It knows no namespace: whoever performs it does.
+/// A plan never changes; [`Rotation`](crate::Rotation) carries it out or says why not. It contains no
+/// namespace; its driver knows that.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct RotationPlan {
@@ -34,13 +34,12 @@ impl RotationPlan {
     ///
     /// # Errors
     ///
-    /// Refuses no target, more than [`MAX_TARGETS`], a pod or role named twice, a pod that is not
-    /// of the workload or may not be evicted, and a workload that is not settled: see
-    /// [`PlanError`].
+    /// No target, more than [`MAX_TARGETS`], a repeated pod or role, a pod that is not part of the workload
+    /// or may not be evicted, or a workload that is not settled: see [`PlanError`].
     ///
     /// # Panics
     ///
-    /// For no input: a target without a controller, or one whose owner is not known, is refused.
+    /// Never: a target without a controller, or whose owner is unknown, is refused.
     pub fn new(
         targets: &[(Role, &str)],
         workload: &Workload,
@@ -85,7 +84,7 @@ impl RotationPlan {
         Ok(Self { targets: chosen, workload: top, planned: PlannedWorkload::of(workload), options })
     }
 
-    /// The same plan as a dry run: it ends after the preflight of each target, and nothing is claimed.
+    /// The same plan as a dry run: it ends after each target's preflight, and claims nothing.
     #[must_use]
     pub fn rehearsal(mut self) -> Self {
         self.options.mode = Mode::ServerDryRun;
@@ -97,12 +96,12 @@ impl RotationPlan {
         &self.targets
     }
 
-    /// The owner at the top of the pods, such as the `Deployment`; of several, always the same one.
+    /// The top owner of the pods, such as the `Deployment`; among several, always the same one.
     pub const fn workload(&self) -> &Controller {
         &self.workload
     }
 
-    /// The workload as it was when the plan was made.
+    /// The workload when the plan was made.
     pub const fn planned(&self) -> &PlannedWorkload {
         &self.planned
     }
@@ -113,8 +112,8 @@ impl RotationPlan {
     }
 }
 
-/// Only owners of living pods count: two runs that list the same pods have to agree, and what is
-/// left of ended pods may be cleaned up in between.
+/// Only owners of living pods count: two runs that list the same pods have to agree, and ended pods may be
+/// cleaned up in between.
 fn top(workload: &Workload) -> Option<Controller> {
     let owns = |owner: &&OwnerStatus| {
         workload.living().any(|pod| pod.controller.as_ref().is_some_and(|by| by.uid == owner.controller.uid))
@@ -123,7 +122,7 @@ fn top(workload: &Workload) -> Option<Controller> {
     tops.min_by(|a, b| a.uid.cmp(&b.uid)).cloned()
 }
 
-/// One pod to evict: this very object, not just its name.
+/// One pod to evict: this object, not just its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Target {
@@ -148,13 +147,13 @@ pub enum PlanError {
         /// How many were asked for.
         asked: usize,
     },
-    /// Busiest and least busy are one pod.
+    /// The busiest and the least busy pod are the same.
     #[error("pod {pod} is named twice")]
     SamePodTwice {
         /// The pod.
         pod: String,
     },
-    /// Two targets of one role.
+    /// Two targets have the same role.
     #[error("two targets are {role}")]
     SameRoleTwice {
         /// The role.
@@ -166,13 +165,13 @@ pub enum PlanError {
         /// The pod.
         pod: String,
     },
-    /// Targets that may not be evicted. No substitute is picked.
+    /// Targets that may not be evicted. No substitute is chosen.
     #[error("{}", joined(pods))]
     Ineligible {
         /// Those pods, in the order of the targets.
         pods: Vec<IneligiblePod>,
     },
-    /// The workload is in motion, too small, or not of one controller.
+    /// The workload is changing, too small, or has several controllers.
     #[error("the workload is not settled: {}", joined(disturbances))]
     Unsettled {
         /// All reasons.

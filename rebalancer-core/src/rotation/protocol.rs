@@ -1,4 +1,4 @@
-//! The language between a rotation and its driver: actions asked for, answers given.
+//! The protocol between a rotation and its driver: actions and answers.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -11,7 +11,7 @@ use crate::rotation::options::Method;
 use crate::rotation::plan::Target;
 use crate::rotation::workload::Workload;
 
-/// What the driver has to do next. One action is open at a time; see [`Answer`] for its answer.
+/// What the driver must do next. Only one action is open at a time; see [`Answer`] for its answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// Find all claims on the workload. Answer: [`Answer::Claims`].
@@ -19,33 +19,31 @@ pub enum Action {
         /// The workload.
         workload: Controller,
     },
-    /// List the pods of the workload afresh, and read their owners afresh.
-    /// Answer: [`Answer::Workload`].
+    /// List the pods of the workload and read their owners, both afresh. Answer: [`Answer::Workload`].
     ListWorkload,
-    /// List the budgets (PDBs) of the namespace and say which of these targets each covers.
-    /// Answer: [`Answer::Budgets`].
+    /// List the budgets (PDBs) of the namespace and say which of these targets each covers. Answer:
+    /// [`Answer::Budgets`].
     ListBudgets {
         /// The targets asked about.
         targets: Vec<Target>,
     },
-    /// Ask the server, by a dry-run of the very same request, whether it would evict.
-    /// Answer: [`Answer::Preflight`].
+    /// Ask the server, by a dry-run of the same request, whether it would evict. Answer:
+    /// [`Answer::Preflight`].
     Preflight(EvictionRequest),
-    /// Write down a claim, so that of all who try to take this generation one gets it. Send it once.
-    /// Answer: [`Answer::Claimed`].
+    /// Create a claim under a name that only one run can take. Send it once. Answer: [`Answer::Claimed`].
     Claim(ClaimRequest),
     /// Evict for real. Send it once and never again, whatever comes back.
     /// Answer: [`Answer::Eviction`].
     Evict(EvictionRequest),
-    /// A stop was asked for while the eviction of this target was open. Send nothing. If it was sent
-    /// before, wait for its answer. Answer: [`Answer::Eviction`], or [`Answer::NotSent`].
+    /// A stop was requested while the eviction of this target was open. Send nothing. If it was sent before,
+    /// wait for its answer. Answer: [`Answer::Eviction`] or [`Answer::NotSent`].
     AwaitEviction(Target),
-    /// Get the pod by its name and say what is there. Answer: [`Answer::LookedUp`].
+    /// Get the pod by name and say what is there. Answer: [`Answer::LookedUp`].
     LookUp(Target),
-    /// Do nothing until this time since the start of the run: the evicted pod's replacement has to become
-    /// Ready, and the budgets to recover. Answer: [`Answer::Waited`].
+    /// Do nothing until this time, while the evicted pod's replacement becomes Ready and the budgets recover.
+    /// Answer: [`Answer::Waited`].
     Wait {
-        /// Time since the start of the run at which to go on.
+        /// Time since the start of the run at which to continue.
         until: Duration,
     },
     /// Nothing is left to do: call [`finish`](crate::Rotation::finish).
@@ -69,7 +67,7 @@ impl Action {
         }
     }
 
-    /// The target this action is about, when it is about one.
+    /// The target of this action, if it has one.
     pub const fn target(&self) -> Option<&Target> {
         match self {
             Self::Preflight(request) | Self::Evict(request) => Some(&request.target),
@@ -84,21 +82,21 @@ impl Action {
     }
 }
 
-/// An eviction to send, always with the UID of the target as precondition.
+/// An eviction to send, always with the target's UID as precondition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EvictionRequest {
-    /// The pod, with the UID that has to be the precondition.
+    /// The pod; its UID must be the precondition.
     pub target: Target,
     /// By the eviction API or by a plain delete.
     pub method: Method,
-    /// Grace period in seconds; `None` leaves the pod its own and must not be sent.
+    /// Grace period in seconds; if `None`, send none, so that the pod keeps its own.
     pub grace_period_s: Option<u32>,
 }
 
-/// The answer to an action, classified without losing anything.
+/// The answer to an action, classified without loss.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// To [`Action::FindClaims`]: all there are, old ones included.
+    /// To [`Action::FindClaims`]: all claims, including old ones.
     Claims(Result<Vec<Claim>, ApiFailure>),
     /// To [`Action::ListWorkload`].
     Workload(Result<Workload, ApiFailure>),
@@ -108,8 +106,8 @@ pub enum Answer {
     Preflight(Result<(), ApiFailure>),
     /// To [`Action::Claim`].
     Claimed(Result<ClaimFate, ApiFailure>),
-    /// To [`Action::Evict`], and to [`Action::AwaitEviction`] when it had been sent: the server
-    /// accepted. The pod may still be terminating.
+    /// To [`Action::Evict`], and to [`Action::AwaitEviction`] if it had been sent: the server accepted. The
+    /// pod may still be terminating.
     Eviction(Result<(), ApiFailure>),
     /// To [`Action::AwaitEviction`]: the eviction was never sent, and will not be.
     NotSent,
@@ -117,8 +115,8 @@ pub enum Answer {
     LookedUp(Result<Presence, ApiFailure>),
     /// To [`Action::Wait`]: the time has come.
     Waited,
-    /// To no action: someone asks to stop (SIGTERM). Allowed in every state, also while an action is
-    /// on its way.
+    /// To no action: a stop was requested (SIGTERM). Allowed in every state, even while an action is in
+    /// flight.
     StopRequested,
 }
 
@@ -158,13 +156,13 @@ pub struct Budget {
 /// The result of a GET of a target's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Presence {
-    /// No pod of that name: the server said 404 for the pod.
+    /// No pod has that name: the server answered 404 for the pod.
     Absent,
-    /// A pod of that name.
+    /// A pod has that name.
     Present {
-        /// Its UID, perhaps not the target's.
+        /// Its UID, possibly not the target's.
         uid: String,
-        /// Its deletion has been asked for (`metadata.deletionTimestamp` is set).
+        /// Whether its deletion was requested (`metadata.deletionTimestamp` is set).
         terminating: bool,
     },
 }
@@ -176,14 +174,14 @@ pub struct ApiFailure {
     pub kind: FailureKind,
     /// HTTP status; `None` when there was no HTTP answer.
     pub http_status: Option<u16>,
-    /// The words of the server or of the transport.
+    /// The text of the server or of the transport.
     pub message: String,
-    /// How long the server asks to wait, if it does. Reported; the program never retries.
+    /// How long the server asks to wait, if it does. Only reported; the program never retries.
     pub retry_after: Option<Duration>,
 }
 
 impl ApiFailure {
-    /// A failure of `kind` without status or retry time.
+    /// A failure of `kind` without HTTP status or retry time.
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
         Self { kind, http_status: None, message: message.into(), retry_after: None }
     }
@@ -207,21 +205,21 @@ impl fmt::Display for ApiFailure {
 
 impl core::error::Error for ApiFailure {}
 
-/// The kinds of failure, each told apart from all others.
+/// The kinds of failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum FailureKind {
-    /// 429 with cause `DisruptionBudget`: a budget allows no eviction, or (with a retry time) its
-    /// controller has not looked yet.
+    /// 429 with cause `DisruptionBudget`: a budget allows no eviction, or (with a retry time) its controller
+    /// has not processed it yet.
     BlockedByPdb,
-    /// 500 "more than one PodDisruptionBudget": never heals by itself.
+    /// 500 "more than one PodDisruptionBudget": never resolves by itself.
     PdbMisconfigured,
     /// 429 as `text/plain`: priority and fairness, or too many requests in flight.
     Throttled,
-    /// An admission policy or webhook said no, whatever code it chose: a `Status` that says "denied
-    /// the request", and a 403 or 429 that names neither budget nor RBAC.
+    /// An admission policy or webhook refused, with any status code: a `Status` that says "denied the
+    /// request", or a 403 or 429 that names neither budget nor RBAC.
     RefusedByAdmission,
-    /// 500 `InternalError`: an admission webhook could not be asked.
+    /// 500 `InternalError`: an admission webhook could not be called.
     WebhookFailed,
     /// 404 for the pod.
     TargetGone,
@@ -235,14 +233,14 @@ pub enum FailureKind {
     Unauthorized,
     /// 400, 405, 406, 415 or 422 about the request itself: a bug of this program.
     InvalidRequest,
-    /// Any other 5xx. A proxy may have lost the true answer, so what happened is unknown.
+    /// Any other 5xx. A proxy may have lost the real answer, so the result is unknown.
     ServerError,
-    /// The connection was never made, so nothing was asked.
+    /// The connection was never made, so nothing was sent.
     Unreachable,
-    /// 504, a timeout, or a connection that broke after the request may have been sent: what
-    /// happened is unknown.
+    /// 504, a timeout, or a connection that broke after the request may have been sent: the result is
+    /// unknown.
     NoAnswer,
-    /// An answer of unexpected shape or status: what happened is unknown.
+    /// An answer of unexpected shape or status: the result is unknown.
     UnreadableAnswer,
 }
 
@@ -310,26 +308,25 @@ impl FailureKind {
         }
     }
 
-    /// Whether an eviction that was answered so may have happened all the same, so that only a look
-    /// at the pod can tell. A refusal is no proof: a proxy that sends a request twice hands on the
-    /// second answer, and the first may have been obeyed. Without a connection nothing was sent.
+    /// Whether an eviction with this answer may have happened anyway, so that only a look at the pod can show
+    /// it. A refusal is no proof: a proxy that repeats a request passes on the second answer, and the first
+    /// may have succeeded. Without a connection, nothing was sent.
     pub const fn leaves_unknown(self) -> bool {
         !matches!(self, Self::Unreachable)
     }
 
-    /// Whether it says clearly that this request ended no pod.
+    /// Whether it clearly says that this request evicted no pod.
     pub(super) const fn is_clear(self) -> bool {
         !matches!(self, Self::ServerError | Self::NoAnswer | Self::UnreadableAnswer)
     }
 
-    /// Whether it is the reason why a pod that is still there was not evicted. "The pod is gone" of a
-    /// pod that is still there is none.
+    /// Whether it explains why a pod that is still there was not evicted. "The pod is gone" does not.
     pub(super) const fn refuses(self) -> bool {
         self.is_clear() && !matches!(self, Self::TargetGone | Self::TargetReplaced)
     }
 }
 
-/// An answer that does not belong to the open action. The rotation has not changed.
+/// An answer that does not belong to the open action. The rotation is unchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the rotation asked for {asked} and was answered {answered}")]
 pub struct UnexpectedAnswer {

@@ -14,27 +14,27 @@ use crate::wording::joined;
 
 /// The result of a rotation.
 ///
-/// Every target of the plan is in `attempted` or in `skipped`, never in both; every attempted one
-/// is in `deleted` or in `errors`, never in both.
+/// Every target of the plan is either in `attempted` or in `skipped`; every attempted one is either in
+/// `deleted` or in `errors`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct RotationReport {
-    /// What came of it, in one word.
+    /// The outcome, in one word.
     pub outcome: RotationOutcome,
-    /// Why it ended as it did.
+    /// Why it ended this way.
     pub reason: Reason,
     /// Pods for which an eviction was sent, in order.
     pub attempted: Vec<String>,
-    /// Pods for which an eviction was sent and that are gone or being terminated, in order.
+    /// Pods for which an eviction was sent and that are gone or terminating, in order.
     pub deleted: Vec<String>,
     /// Targets for which nothing was sent, and why.
     pub skipped: BTreeMap<String, Reason>,
-    /// Pods for which an eviction was sent that failed or whose fate is unknown, and why.
+    /// Pods whose eviction failed or has an unknown result, and why.
     pub errors: BTreeMap<String, Reason>,
-    /// Why this rotation was not kept apart from others that run at the same time; `None` when it
-    /// was, or needed not be.
+    /// Why this rotation was not protected from others running at the same time; `None` if it was, or needed
+    /// no protection.
     pub unclaimed: Option<Reason>,
-    /// All that was done, in order.
+    /// Everything that was done, in order.
     pub steps: Vec<Step>,
 }
 
@@ -77,7 +77,7 @@ impl fmt::Display for RotationOutcome {
     }
 }
 
-/// One thing done, and what came of it.
+/// One thing that was done, and its result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Step {
@@ -89,11 +89,11 @@ pub struct Step {
     pub pod: Option<String>,
     /// `ok`, or the code of what went wrong.
     pub result: &'static str,
-    /// What was found, in words; empty when `ok` says all.
+    /// Details in words; empty if `ok` says everything.
     pub message: String,
 }
 
-/// Why a rotation ended as it did, or why a pod was not evicted.
+/// Why a rotation ended this way, or why a pod was not evicted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reason {
@@ -101,11 +101,11 @@ pub enum Reason {
     Done,
     /// The server accepted the dry-run of every target.
     WouldBeAccepted,
-    /// The workload is in motion or no longer the one planned for.
+    /// The workload is changing or is no longer the one planned for.
     Unsettled(Vec<Disturbance>),
-    /// Another run has claimed the workload. Holds its claim, where that could be read.
+    /// Another run has claimed the workload. Contains its claim if that could be read.
     Claimed(Option<Claim>),
-    /// Claims could not be found or made, so another run may be at work.
+    /// Claims could not be found or made, so another run may be active.
     NotClaimed {
         /// The code of the action that failed.
         action: &'static str,
@@ -114,7 +114,7 @@ pub enum Reason {
     },
     /// The plan asked for no claim.
     NoClaimWanted,
-    /// Targets that may not be evicted any more.
+    /// Targets that may no longer be evicted.
     Ineligible(Vec<IneligiblePod>),
     /// The budgets do not allow the evictions.
     Budgets(Vec<BudgetProblem>),
@@ -127,48 +127,48 @@ pub enum Reason {
         /// What the API said.
         failure: ApiFailure,
     },
-    /// The workload did not recover from the first eviction in time.
+    /// The workload did not recover in time from the first eviction.
     NotRecovered {
-        /// What was still missing when it was last looked at.
+        /// What was missing at the last look.
         missing: Box<Self>,
     },
-    /// An eviction was accepted, and the workload listed after it shows no sign of it.
+    /// An eviction was accepted, but the workload listed after it shows no sign of it.
     StillThere {
         /// The pod.
         pod: String,
     },
-    /// An eviction was answered by a no, and yet the pod is gone or being terminated.
+    /// An eviction was refused, and yet the pod is gone or terminating.
     Contradicted {
         /// The pod.
         pod: String,
-        /// What the eviction was answered.
+        /// The answer to the eviction.
         failure: ApiFailure,
     },
-    /// No clear answer came to an eviction, and a look at the pod showed no sign of one.
+    /// An eviction got no clear answer, and a look at the pod showed no sign of it.
     NotEvicted {
         /// The pod.
         pod: String,
-        /// What the eviction was answered.
+        /// The answer to the eviction.
         failure: ApiFailure,
     },
     /// An eviction was answered by a failure, and the pod could not be looked at either.
     Unresolved {
         /// The pod.
         pod: String,
-        /// What the eviction was answered.
+        /// The answer to the eviction.
         failure: ApiFailure,
-        /// What the look-up was answered.
+        /// The answer to the look-up.
         lookup: ApiFailure,
     },
-    /// The deadline is too near to begin what comes next.
+    /// The deadline is too near for the next step.
     Deadline,
-    /// Someone asked to stop.
+    /// A stop was requested.
     StopRequested,
     /// The report was taken before the rotation had stopped.
     Abandoned,
 }
 
-/// Why a budget stands in the way.
+/// Why a budget prevents the evictions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BudgetProblem {
@@ -181,7 +181,7 @@ pub enum BudgetProblem {
         /// Evictions planned at once under it.
         needed: usize,
     },
-    /// Its controller has not seen its newest version, so its numbers are old.
+    /// Its controller has not seen its newest version, so its numbers are outdated.
     NotObserved {
         /// Name of the budget.
         budget: String,
@@ -226,8 +226,7 @@ impl fmt::Display for BudgetProblem {
 }
 
 impl Reason {
-    /// The stable name of this reason in reports and metrics: where it stands for several, the
-    /// first of them.
+    /// The stable name of this reason in reports and metrics; if it holds several, the name of the first.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Done => "done",
@@ -253,7 +252,7 @@ impl Reason {
         }
     }
 
-    /// The outcome of a rotation that ended for this reason and evicted nothing.
+    /// The outcome of a rotation that ended for this reason without evicting anything.
     ///
     /// | reason | outcome |
     /// |---|---|
@@ -269,7 +268,7 @@ impl Reason {
             Self::WouldBeAccepted => RotationOutcome::Planned,
             Self::Unsettled(_) | Self::Claimed(_) => RotationOutcome::Withheld,
             Self::Ineligible(_) | Self::Budgets(_) => RotationOutcome::Blocked,
-            // A refusal speaks of a target only where it was asked about one.
+            // A refusal is about a target only if the request named one.
             Self::Failure { pod: Some(_), failure, .. } => match failure.kind {
                 FailureKind::TargetGone | FailureKind::TargetReplaced => RotationOutcome::Withheld,
                 FailureKind::BlockedByPdb

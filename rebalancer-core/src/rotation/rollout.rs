@@ -1,4 +1,4 @@
-//! Whether a rollout is under way: what owners say of it, and what the pods' own revisions show.
+//! Whether a rollout is in progress: what owners report, and what the pods' own revisions show.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
@@ -10,18 +10,18 @@ use crate::rotation::disturbance::Disturbance;
 use crate::rotation::eligibility::storage_words;
 use crate::rotation::workload::{OwnerStatus, Workload};
 
-/// How far the newest specification of an owner has come.
+/// How far the newest specification of an owner has been rolled out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Progress {
-    /// All pods are of it, or the owner says nothing.
+    /// All pods have it, or the owner does not say.
     Settled,
-    /// It rests: the pods below the partition of a `StatefulSet` are to keep the revision before.
+    /// It is paused: the pods below the partition of a `StatefulSet` keep the previous revision.
     Partitioned,
-    /// It has not been acted on, or not on all pods.
+    /// It has not been applied, or not to all pods.
     UnderWay,
 }
 
-/// How far the newest specification of `owner` has come.
+/// How far the newest specification of `owner` has been rolled out.
 pub(super) fn progress(owner: &OwnerStatus, workload: &Workload) -> Progress {
     if owner.generation.is_some() && owner.generation != owner.observed_generation {
         return Progress::UnderWay;
@@ -30,16 +30,16 @@ pub(super) fn progress(owner: &OwnerStatus, workload: &Workload) -> Progress {
     if owner.current_revision != owner.update_revision {
         return if is_stateful { of_stateful_set(owner, workload) } else { Progress::UnderWay };
     }
-    // A `StatefulSet` counts a terminating pod among its replicas but not among the updated ones:
-    // its revisions tell, its counts do not.
+    // A `StatefulSet` counts a terminating pod among its replicas but not among the updated ones, so only its
+    // revisions are reliable.
     if !is_stateful && owner.updated_replicas.is_some() && owner.updated_replicas != owner.current_replicas {
         return Progress::UnderWay;
     }
     Progress::Settled
 }
 
-/// A `StatefulSet` whose two revisions differ. With `OnDelete` they do so for ever, even when all
-/// pods are updated; with a partition until it is taken away.
+/// A `StatefulSet` whose two revisions differ. With `OnDelete` they differ for ever, even when all pods are
+/// updated; with a partition, until it is removed.
 fn of_stateful_set(owner: &OwnerStatus, workload: &Workload) -> Progress {
     let pods = workload.under(&owner.top.uid);
     let revisions: Option<Vec<&str>> = pods.map(|pod| pod.revision.as_deref()).collect();
@@ -52,7 +52,7 @@ fn of_stateful_set(owner: &OwnerStatus, workload: &Workload) -> Progress {
     let update: Option<&str> = owner.update_revision.as_deref();
     let by_pods: Option<usize> =
         revisions.map(|all| all.iter().filter(|revision| Some(**revision) != update).count());
-    // After an eviction the owner counts one updated pod less; its pods tell all the same.
+    // After an eviction the owner counts one updated pod less; its pods still show the truth.
     let by_counts: Option<usize> = difference(owner.current_replicas, owner.updated_replicas);
     let stay: usize = usize::try_from(owner.partition).unwrap_or(usize::MAX);
     if stay > 0 && [by_pods, by_counts].into_iter().flatten().any(|behind| behind <= stay) {
@@ -65,9 +65,8 @@ fn difference(all: Option<u32>, part: Option<u32>) -> Option<usize> {
     usize::try_from(all?.saturating_sub(part?)).ok()
 }
 
-/// Pods of several revisions under one owner: a rollout that the owner may not tell of. Not where
-/// the owner says that both are to stay. A pod that does not say its revision beside others that do
-/// counts as one of another.
+/// Pods of several revisions under one owner: a rollout that the owner may not report. Not if the owner says
+/// that both are to stay. A pod without a revision counts as another one if others have one.
 pub(super) fn of_several_revisions(workload: &Workload) -> Vec<Disturbance> {
     let resting: BTreeSet<&str> = partitioned(workload).map(|owner| owner.top.uid.as_str()).collect();
     let mut by_owner: BTreeMap<&str, (&Controller, BTreeSet<Option<&str>>)> = BTreeMap::new();
@@ -87,13 +86,13 @@ pub(super) fn of_several_revisions(workload: &Workload) -> Vec<Disturbance> {
     told.collect()
 }
 
-/// The owners whose pods rest at two revisions.
+/// The owners whose pods stay at two revisions.
 fn partitioned(workload: &Workload) -> impl Iterator<Item = &OwnerStatus> {
     workload.owners.iter().filter(|owner| progress(owner, workload) == Progress::Partitioned)
 }
 
-/// Speaks against `targets` that are not of one revision where their owner keeps two side by side:
-/// their loads may differ by what they run, and each comes back as it was.
+/// An objection if `targets` have different revisions and their owner keeps two side by side: their loads may
+/// differ because of it, and each pod comes back with its own revision.
 pub fn divided_targets(workload: &Workload, targets: &[&str]) -> Option<Disturbance> {
     let is_one_revision = |owner: &&OwnerStatus| {
         let chosen = workload.under(&owner.top.uid).filter(|pod| targets.contains(&pod.name.as_str()));
@@ -107,8 +106,8 @@ pub fn divided_targets(workload: &Workload, targets: &[&str]) -> Option<Disturba
     Some(Disturbance::Partitioned { owner: divided.top.title() })
 }
 
-/// What a reader should know before `targets` are evicted though it holds nothing back, a sentence
-/// each: what is lost with them, and what cannot be seen of their owner.
+/// What a reader should know before `targets` are evicted, although it holds nothing back, one sentence each:
+/// what is lost with them, and what their owner does not reveal.
 pub fn remarks(workload: &Workload, targets: &[&str]) -> Vec<String> {
     let tops: BTreeMap<&str, &OwnerStatus> =
         workload.owners.iter().map(|owner| (owner.top.uid.as_str(), owner)).collect();

@@ -1,4 +1,4 @@
-//! Whether a workload is settled: nothing moves in it, and it is the one planned for.
+//! Whether a workload is settled: nothing is changing, and it is the one planned for.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
@@ -10,12 +10,11 @@ use crate::rotation::options::RotationOptions;
 use crate::rotation::rollout::{Progress, of_several_revisions, progress};
 use crate::rotation::workload::{OwnerStatus, PlannedWorkload, Workload};
 
-/// Lists all that speaks against acting on `workload` by itself, whatever the plan.
+/// Lists every reason not to act on `workload`, whatever the plan.
 ///
-/// Every living pod has to be Ready and none terminating; at least `min_pods` have to be Ready;
-/// the pods have one controller (unless several are allowed) whose owner is known, has finished
-/// its rollout, asks for exactly the pods there are, and has done so since the window of the
-/// metrics began.
+/// Every living pod must be Ready and none terminating; at least `min_pods` must be Ready; the pods must have
+/// one controller (unless several are allowed), whose owner is known, has finished its rollout, wants exactly
+/// the pods there are, and has done so since the window of the metrics began.
 pub fn disturbances(workload: &Workload, options: &RotationOptions) -> Vec<Disturbance> {
     let mut found: Vec<Disturbance> = Vec::new();
     for pod in workload.living() {
@@ -58,7 +57,7 @@ pub fn changes_since(planned: &PlannedWorkload, workload: &Workload) -> Vec<Dist
     found
 }
 
-/// The owners that now ask for another number of pods than when the plan was made.
+/// The owners whose desired number of pods has changed since the plan was made.
 fn desired_changes(planned: &PlannedWorkload, workload: &Workload) -> Vec<Disturbance> {
     workload
         .owners
