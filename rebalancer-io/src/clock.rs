@@ -1,4 +1,4 @@
-//! Compares the clock of a server with that of this machine, by the `Date` of its answers.
+//! Compares a server's clock with this machine's, using the `Date` of its answers.
 
 use std::sync::{Mutex, MutexGuard};
 
@@ -7,14 +7,14 @@ use http::header::{AGE, DATE};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 
-/// A `Date` has whole seconds, and so has the `Age` of an answer from a cache.
+/// A `Date` has whole seconds, and so does the `Age` of an answer from a cache.
 const RESOLUTION_MS: i64 = 1000;
 
-/// What the answers of one server tell of its clock.
+/// What one server's answers show about its clock.
 ///
-/// A server writes its `Date` between the sending of the request and the arrival of the answer. So each
-/// answer gives a lower and an upper bound of the difference between the clocks. The quickest answer has
-/// the closest bounds, and only it counts.
+/// A server writes its `Date` after the request was sent and before the answer arrives. So each answer gives
+/// a lower and an upper bound of the difference between the clocks. The fastest answer has the closest
+/// bounds, and only it counts.
 #[derive(Debug, Default)]
 pub struct ServerClock {
     heard: Mutex<Heard>,
@@ -40,13 +40,13 @@ pub enum Skew {
     Unheard,
     /// None of its answers has a `Date`.
     Undated,
-    /// At least this many milliseconds ahead of this machine; negative is behind. 0 when the answers show no
+    /// At least this many milliseconds ahead of this machine; negative means behind. 0 if the answers show no
     /// difference.
     Ahead(i64),
 }
 
 impl ServerClock {
-    /// Notes an answer that has just arrived, to a request that was sent at `sent`.
+    /// Records an answer that has just arrived, to a request sent at `sent`.
     pub fn note(&self, headers: &HeaderMap, sent: Timestamp) {
         self.note_arrived(headers, sent, Timestamp::now());
     }
@@ -64,7 +64,7 @@ impl ServerClock {
         self.heard.lock().expect("nothing panics while it holds this lock")
     }
 
-    /// What is known of it so far.
+    /// The difference known so far.
     pub fn skew(&self) -> Skew {
         let heard = self.heard();
         match heard.best {
@@ -81,7 +81,7 @@ impl Bounds {
     }
 }
 
-/// `None` without a `Date`, and when this machine's clock was set back in between.
+/// `None` without a `Date`, or if this machine's clock was set back in between.
 fn bounds(headers: &HeaderMap, sent: Timestamp, arrived: Timestamp) -> Option<Bounds> {
     let (sent, arrived) = (sent.as_millisecond(), arrived.as_millisecond());
     let date_ms = date(headers)?.as_millisecond();

@@ -1,5 +1,5 @@
-//! The loop that performs what a rotation asks for. It decides nothing: the order of the requests and
-//! every reason to stop are the rotation's.
+//! The loop that performs a rotation's actions. It decides nothing: the rotation chooses the order of the
+//! requests and every reason to stop.
 
 use core::time::Duration;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,62 +11,61 @@ use rebalancer_core::{
     Presence, Rotation, RotationPlan, RotationReport, Target, Workload,
 };
 
-/// Longest time that a stop goes unnoticed during a wait.
+/// Longest time for which a wait does not notice a stop.
 const STOP_POLL: Duration = Duration::from_millis(100);
 
-/// Looks at one workload and asks what the server would do. Nothing here changes anything.
+/// Looks at one workload and asks what the server would do. Changes nothing.
 pub trait Look {
-    /// Lists the workload afresh, owners included.
+    /// Lists the workload afresh, including its owners.
     ///
     /// # Errors
-    /// As the server answered.
+    /// The server's answer.
     fn list_workload(&mut self) -> Result<Workload, ApiFailure>;
 
-    /// Finds all claims on the workload, old ones included.
+    /// Finds all claims on the workload, including old ones.
     ///
     /// # Errors
-    /// As the server answered.
+    /// The server's answer.
     fn find_claims(&mut self, workload: &Controller) -> Result<Vec<Claim>, ApiFailure>;
 
     /// Lists the budgets that cover any of these targets.
     ///
     /// # Errors
-    /// As the server answered.
+    /// The server's answer.
     fn list_budgets(&mut self, targets: &[Target]) -> Result<Vec<Budget>, ApiFailure>;
 
     /// Asks whether the server would accept this eviction.
     ///
     /// # Errors
-    /// As the server answered.
+    /// The server's answer.
     fn preflight(&mut self, request: &EvictionRequest) -> Result<(), ApiFailure>;
 
     /// Looks for the pod that now has the name of a target.
     ///
     /// # Errors
-    /// As the server answered.
+    /// The server's answer.
     fn look_up(&mut self, target: &Target) -> Result<Presence, ApiFailure>;
 }
 
-/// Also claims and evicts. Each call sends its request once, and nothing is sent without a call.
+/// Can also claim and evict. Each call sends its request once, and nothing is sent without a call.
 pub trait Act: Look {
     /// Claims the workload. The server accepts each generation once.
     ///
     /// # Errors
-    /// As the server answered.
+    /// The server's answer.
     fn claim(&mut self, request: &ClaimRequest) -> Result<ClaimFate, ApiFailure>;
 
     /// Evicts a pod for real.
     ///
     /// # Errors
-    /// As the server answered. When no answer came, the kind of the failure says that the outcome is
-    /// unknown.
+    /// The server's answer. If none came, the kind of the failure says that the result is unknown.
     fn evict(&mut self, request: &EvictionRequest) -> Result<(), ApiFailure>;
 }
 
 /// Carries out plans for one connection to a cluster.
 ///
-/// The type of the connection decides what is possible: with one that only [`Look`]s a plan can be
-/// rehearsed, and only with one that can [`Act`] are pods evicted.
+/// The type of the connection decides what is possible: one that only [`Look`]s can rehearse a plan; only one
+/// that can [`Act`] evicts pods.
 ///
 /// ```compile_fail,E0277
 /// use rebalancer_io::driver::PodManager;
@@ -86,25 +85,25 @@ pub struct PodManager<'a, C: ?Sized> {
 /// The time of a run, and whether it was asked to stop.
 struct RunTime<'a> {
     started: Instant,
-    /// The same moment by the system's clock.
+    /// The same moment on the system clock.
     started_by_wall: SystemTime,
     stop: &'a AtomicBool,
 }
 
 impl<'a, C: Look + ?Sized> PodManager<'a, C> {
-    /// Prepares the run that started at `started`; the deadline of a plan counts from that moment.
-    /// Once `stop` is true, nothing more is evicted.
+    /// Prepares the run that started at `started`; the plan's deadline counts from there. Once `stop` is
+    /// true, nothing more is evicted.
     pub fn new(cluster: &'a mut C, started: Instant, stop: &'a AtomicBool) -> Self {
         let now = SystemTime::now();
         let started_by_wall = now.checked_sub(started.elapsed()).unwrap_or(now);
         Self { cluster, time: RunTime { started, started_by_wall, stop } }
     }
 
-    /// Goes through `plan` up to the preflight of each target and reports what would happen, whatever
-    /// the mode of the plan is.
+    /// Carries out `plan` up to the preflight of each target and reports what would happen, whatever the
+    /// plan's mode.
     ///
     /// # Panics
-    /// Never for what a server answers; a panic here is a bug.
+    /// Not for any server answer; a panic here is a bug.
     pub fn rehearse(self, plan: RotationPlan) -> RotationReport {
         let Self { cluster, time } = self;
         carry_out(plan.rehearsal(), &time, |action| look(cluster, &time, action))
@@ -116,7 +115,7 @@ impl<C: Act + ?Sized> PodManager<'_, C> {
     /// why) and failed (and why). A plan in dry-run mode ends after the preflight.
     ///
     /// # Panics
-    /// Never for what a server answers; a panic here is a bug, and nothing is evicted after it.
+    /// Not for any server answer; a panic here is a bug, and nothing is evicted after it.
     pub fn delete_pods(self, plan: RotationPlan) -> RotationReport {
         let Self { cluster, time } = self;
         carry_out(plan, &time, |action| match action {
@@ -127,8 +126,7 @@ impl<C: Act + ?Sized> PodManager<'_, C> {
     }
 }
 
-/// Performs the actions of a rotation until it stops. `perform` answers `None` when a stop cut a wait
-/// short.
+/// Performs the actions of a rotation until it stops. `perform` returns `None` if a stop interrupted a wait.
 fn carry_out(
     plan: RotationPlan,
     time: &RunTime<'_>,
@@ -162,7 +160,7 @@ fn carry_out(
     }
 }
 
-/// Performs an action that changes nothing; `None` when a stop cut a wait short.
+/// Performs an action that changes nothing; `None` if a stop interrupted a wait.
 fn look<C: Look + ?Sized>(cluster: &mut C, time: &RunTime<'_>, action: Action) -> Option<Answer> {
     Some(match action {
         Action::FindClaims { workload } => Answer::Claims(cluster.find_claims(&workload)),
@@ -171,7 +169,7 @@ fn look<C: Look + ?Sized>(cluster: &mut C, time: &RunTime<'_>, action: Action) -
         Action::Preflight(request) => Answer::Preflight(cluster.preflight(&request)),
         Action::LookUp(target) => Answer::LookedUp(cluster.look_up(&target)),
         Action::Wait { until, .. } => return time.wait(until).then_some(Answer::Waited),
-        // Calls block, so no eviction is on its way while a stop is handed in.
+        // Calls block, so no eviction is in flight when a stop is handled.
         Action::AwaitEviction(_) => Answer::NotSent,
         Action::Claim(_) | Action::Evict(_) | Action::Stop => {
             unreachable!("a rehearsal claims and evicts nothing, and a stop is not performed")
@@ -180,8 +178,8 @@ fn look<C: Look + ?Sized>(cluster: &mut C, time: &RunTime<'_>, action: Action) -
 }
 
 impl RunTime<'_> {
-    /// Time since the start, by whichever clock shows more: one stands still while a laptop sleeps,
-    /// the other can be set back. Neither may make a deadline last longer than a claim.
+    /// Time since the start, by whichever clock shows more: one pauses while a laptop sleeps, the other can
+    /// be set back. Neither may let a deadline outlast a claim.
     fn elapsed(&self) -> Duration {
         self.started.elapsed().max(self.started_by_wall.elapsed().unwrap_or_default())
     }
@@ -190,7 +188,7 @@ impl RunTime<'_> {
         self.stop.load(Ordering::Relaxed)
     }
 
-    /// Sleeps in small steps; false when a stop was asked for before the time had come.
+    /// Sleeps in small steps; false if a stop was requested before the time had come.
     fn wait(&self, until: Duration) -> bool {
         loop {
             let left = until.saturating_sub(self.elapsed());

@@ -1,9 +1,9 @@
-//! Finds what a decision looks at beside the loads of the moment: history, the last replacement, the
-//! spread before those of the last day, and the consumer group.
+//! Fetches what a decision uses besides the current loads: history, the last replacement, the spread before
+//! the last day's replacements, and the consumer group.
 //!
-//! Nothing here can fail a decision. A fact that nobody exports, or that was not recorded, is absent. A fact
-//! that cannot be used, or that a server refused or failed to give, says why; the guard or the step that
-//! needs it is then unknown.
+//! Nothing here can make a decision fail. A fact that nobody exports, or that was not recorded, is absent. A
+//! fact that is unusable, or that a server refused or failed to give, says why; the guard or test that needs
+//! it is then unknown.
 
 mod finder;
 mod group;

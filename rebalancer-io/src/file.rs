@@ -1,4 +1,4 @@
-//! Reads files that may be compressed, whatever their name, and replaces files as a whole.
+//! Reads files that may be compressed, whatever their name, and replaces files atomically.
 
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata, OpenOptions};
@@ -10,13 +10,13 @@ use flate2::bufread::MultiGzDecoder;
 /// First bytes of every gzip file.
 const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b];
 
-/// Most links on a path, as in Linux: more of them lead in a circle.
+/// Maximum number of links on a path, as in Linux: more are a loop.
 const MAX_LINKS: usize = 40;
 
-/// Opens a file, and decompresses it when it is a gzip file.
+/// Opens a file and decompresses it if it is a gzip file.
 ///
 /// # Errors
-/// When it cannot be opened or its first bytes cannot be read.
+/// If it cannot be opened or its first bytes cannot be read.
 pub fn open(path: &Path) -> io::Result<Box<dyn BufRead + Send>> {
     let mut reader = BufReader::new(File::open(path)?);
     if reader.fill_buf()?.starts_with(GZIP_MAGIC) {
@@ -27,14 +27,14 @@ pub fn open(path: &Path) -> io::Result<Box<dyn BufRead + Send>> {
 }
 
 /// Replaces the file at `path` as a whole, or leaves it as it is. `write` fills a new file in the same
-/// folder, which then gets the name, the permissions and the owner of the old one.
+/// directory, which then gets the old file's name, permissions and owner.
 ///
-/// A link stays a link, and the file it leads to is replaced. Anything but a file, such as `/dev/stdout`
-/// or a pipe, is written to.
+/// A link stays a link, and the file it points to is replaced. Anything but a regular file, such as
+/// `/dev/stdout` or a pipe, is written to directly.
 ///
 /// # Errors
-/// When the file cannot be created, filled or renamed. Also when a link lies in a folder that others may
-/// write to: they could make it lead to a file that only this user may write.
+/// If the file cannot be created, filled or renamed, or if a link is in a directory that others may write to:
+/// they could point it at a file that only this user may write.
 pub fn replace(path: &Path, write: impl FnOnce(File) -> io::Result<File>) -> io::Result<()> {
     let path = resolved(path)?;
     match fs::metadata(&path) {
@@ -54,14 +54,14 @@ fn put(
 ) -> io::Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let partial = path.with_file_name(format!(".{name}.{}.partial", std::process::id()));
-    // A process that was killed in a container had the same id, and may have left this behind.
+    // A killed process may have left this file behind: in a container, its process id was the same.
     fs::remove_file(&partial).ok();
     let written = create(&partial, there.is_some()).and_then(write).and_then(|file| {
         there.map_or(Ok(()), |there| keep_rights(&file, there))?;
         file.sync_all()
     });
     written.and_then(|()| fs::rename(&partial, path)).inspect_err(|_| {
-        // The first error is the one to report. A file that stays behind does no harm.
+        // The first error is the one to report. A leftover file does no harm.
         fs::remove_file(&partial).ok();
     })
 }
@@ -95,7 +95,7 @@ fn keep_rights(file: &File, there: &Metadata) -> io::Result<()> {
     file.set_permissions(there.permissions())
 }
 
-/// The path with its links resolved. Links of pseudo files, such as `/dev/stdout`, stay.
+/// The path with its links resolved, except links of pseudo files such as `/dev/stdout`.
 fn resolved(path: &Path) -> io::Result<PathBuf> {
     let mut done = if path.is_absolute() { PathBuf::new() } else { PathBuf::from(".") };
     let mut ahead: Vec<OsString> = parts(path);
@@ -138,7 +138,7 @@ fn parts(path: &Path) -> Vec<OsString> {
     parts.map(|part| part.as_os_str().to_owned()).rev().collect()
 }
 
-/// Whether a link in `folder` may have been put there by others than the folder's owner.
+/// Whether a link in `folder` may have been created by someone other than the folder's owner.
 #[cfg(unix)]
 fn can_be_of_others(link: &Metadata, folder: &Path) -> bool {
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};

@@ -1,10 +1,10 @@
-//! Limits for JSON from files: a few bytes of text can become a value that needs a hundred times as much memory.
+//! Limits for JSON from files: a few bytes of text can become a value that needs a hundred times the memory.
 
-/// Most values of a document that is held in memory: enough for the report of 30,000 pods, and 400 MB at worst.
+/// Maximum values of a document in memory: enough for a report of 30,000 pods, and at most 400 MB.
 pub const MAX_VALUES: usize = 2 << 20;
 
-/// Whether a JSON text can hold more than `max` values. Every value but the first stands behind a comma,
-/// a colon, or a bracket that opens; those within strings do not count.
+/// Whether a JSON text can contain more than `max` values. Every value except the first follows a comma, a
+/// colon or an opening bracket; those inside strings do not count.
 pub fn is_crowded(json: &[u8], max: usize) -> bool {
     let mut values: usize = 1;
     let (mut is_string, mut is_escaped) = (false, false);

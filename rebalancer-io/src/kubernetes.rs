@@ -1,5 +1,4 @@
-//! The Kubernetes side: which pods live, who owns them, what protects them, and how two of them
-//! are evicted.
+//! The Kubernetes side: which pods are live, who owns them, what protects them, and how they are evicted.
 //!
 //! ```no_run
 //! use rebalancer_io::kubernetes::{Cluster, ConnectOptions, Selector};

@@ -20,12 +20,12 @@ pub mod snapshot;
 pub mod states;
 pub mod text;
 
-/// Keeps the code of the guide true.
+/// Tests the guide's code.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/library.md")]
 mod guide {}
 
-/// Keeps the code of the README true.
+/// Tests the README's code.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 mod readme {}

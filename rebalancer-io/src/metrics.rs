@@ -1,4 +1,4 @@
-//! What is measured and where it comes from: queries by metric, and the sources that answer them.
+//! What is measured, and from where: the queries of each metric, and the sources that answer them.
 
 mod at_most;
 mod client;

@@ -1,4 +1,4 @@
-//! Asks for the facts about one workload at one moment, all at once.
+//! Fetches the facts about one workload at one moment, concurrently.
 
 use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
@@ -14,10 +14,10 @@ use crate::prometheus::{ErrorKind, QueryError, TransportError};
 /// The metrics that have a threshold.
 const TRIGGERS: [Metric; 2] = [Metric::Cpu, Metric::Lag];
 
-/// Most queries at once: as many as a run sends for its metrics.
+/// Maximum number of concurrent queries: as many as a run sends for its metrics.
 const AT_ONCE: usize = 4;
 
-/// Asks a source for the facts about one workload at one moment.
+/// Fetches the facts about one workload at one moment from a source.
 pub struct FactFinder<'a> {
     pub(super) source: AtMost<'a>,
     pub(super) queries: &'a FactQueries,
@@ -25,14 +25,14 @@ pub struct FactFinder<'a> {
 }
 
 impl<'a> FactFinder<'a> {
-    /// A finder over `source` for the moment `at`, the one of the loads.
+    /// A finder over `source` for the moment `at`, that of the loads.
     pub fn new(source: &'a dyn MetricsSource, queries: &'a FactQueries, at: Timestamp) -> Self {
         Self { source: AtMost::new(source, AT_ONCE), queries, at }
     }
 
-    /// The facts about the `live` pods, whose template last changed so long ago where that is known:
-    /// the past of `metrics` over the window of `rule` with single samples of the `kept` pods, and all that
-    /// is exported of the group. What else the cluster and the settings tell is left as it is in [`Facts::new`].
+    /// The facts about the `live` pods, whose template changed `rollout_age` ago, if known: the history of
+    /// `metrics` over the window of `rule`, with single samples of the `kept` pods, and everything exported
+    /// about the group. Facts from the cluster or the settings stay as in [`Facts::new`].
     pub fn find<'l>(
         &self,
         live: &'l [LivePod],
@@ -75,13 +75,13 @@ impl<'a> FactFinder<'a> {
     }
 }
 
-/// The result of a thread. A panic ends the program where it happens.
+/// The result of a thread; a panic in it aborts the program.
 fn finished<T>(thread: ScopedJoinHandle<'_, T>) -> T {
     thread.join().expect("a thread that panics aborts the program")
 }
 
-/// The fact behind a query that failed: absent where a recording does not have it, unusable where the answer
-/// has another shape, and failed where the server refused it or did not answer.
+/// The fact for a failed query: absent if a recording lacks it, unusable if the answer has another shape,
+/// failed if the server refused it or did not answer.
 pub(super) fn lacking<T>(error: &QueryError) -> Fact<T> {
     if is_not_recorded(error) {
         return Fact::Absent;

@@ -19,8 +19,7 @@ struct Row {
 }
 
 impl FactFinder<'_> {
-    /// The partitions with their loads. Where the loads are not known, the assignor, as far as the owners
-    /// alone show it.
+    /// The partitions with their loads. If the loads are unknown, also the assignor that the owners show.
     pub(super) fn partitions(&self, live: &[LivePod]) -> (Fact<Partitions>, Fact<Assignor>) {
         let load = self.rows(self.queries.load.as_ref(), live);
         match load {
@@ -62,7 +61,7 @@ impl FactFinder<'_> {
         samples.into_iter().map(row).collect::<Result<Vec<Row>, String>>().map_or_else(unusable, Fact::Known)
     }
 
-    /// The samples of a query; absent where there is no query or its answer is empty.
+    /// The samples of a query; absent if there is no query or its answer is empty.
     fn samples(
         &self,
         query: Option<&MetricQuery>,
@@ -77,7 +76,7 @@ impl FactFinder<'_> {
         }
     }
 
-    /// The samples of a query, if what they were computed of is no older than `MAX_SAMPLE_AGE`.
+    /// The samples of a query, if the data behind them is no older than `MAX_SAMPLE_AGE`.
     fn if_fresh(
         &self,
         query: &MetricQuery,
@@ -99,7 +98,7 @@ impl FactFinder<'_> {
         }
     }
 
-    /// The number of partitions of each live pod, and the median number of consumers in a pod if the samples
+    /// The number of partitions of each live pod, and the median number of consumers per pod if the samples
     /// name the clients.
     pub(super) fn assigned_partitions(
         &self,
@@ -141,7 +140,7 @@ impl FactFinder<'_> {
         (Fact::Known(assigned), told_apart.then_some(usual))
     }
 
-    /// The name of the assignor, if exactly one is exported and it is a known one.
+    /// The name of the assignor, if exactly one is exported and it is known.
     pub(super) fn assignor(&self) -> Fact<String> {
         let samples = match self.samples(self.queries.assignor.as_ref(), &[PROTOCOL_LABEL], &[]) {
             Fact::Known(samples) => samples,
@@ -171,8 +170,8 @@ fn row(sample: LabelledSample) -> Result<Row, String> {
     Ok(Row { pod, topic, partition, load })
 }
 
-/// Adds the owners, as client metrics name them, to loads that name no pod. Topics that no live pod owns
-/// are left out: a broker's metrics name all its topics.
+/// Adds the owners, from client metrics, to loads that name no pod. Topics without a live owner are left out,
+/// because a broker's metrics contain all its topics.
 fn with_owners(mut loads: Vec<Row>, owners: Vec<Row>, live: &[LivePod]) -> Result<Vec<Row>, String> {
     let names: BTreeSet<&str> = live.iter().map(|pod| pod.name.as_str()).collect();
     let is_live = |row: &Row| row.pod.as_deref().is_some_and(|pod| names.contains(pod));
@@ -192,7 +191,7 @@ fn with_owners(mut loads: Vec<Row>, owners: Vec<Row>, live: &[LivePod]) -> Resul
         };
         owned.push(Row { pod, ..(*of).clone() });
     }
-    // Clients since 4.1 write a topic with dots in both ways.
+    // Clients since 4.1 report a dotted topic in both spellings.
     owned.sort_by(|a, b| (&a.topic, a.partition, &a.pod).cmp(&(&b.topic, b.partition, &b.pod)));
     owned.dedup_by(|a, b| (&a.topic, a.partition, &a.pod) == (&b.topic, b.partition, &b.pod));
     let taken: BTreeSet<(&str, u32)> = owned.iter().map(|row| (row.topic.as_str(), row.partition)).collect();

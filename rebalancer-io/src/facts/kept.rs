@@ -1,4 +1,4 @@
-//! What is kept of a history while it is read.
+//! Which samples of a history are kept while reading it.
 
 use std::collections::BTreeSet;
 
@@ -6,23 +6,23 @@ use rebalancer_core::{History, InvalidHistory};
 
 use crate::prometheus::Series;
 
-/// The pods whose single samples are kept of a history. Of the others only means are, as
-/// [`History::add_pooled`] says: single samples of 10,000 pods are 5 MB a metric.
+/// The pods whose single samples are kept. For others only means are kept ([`History::add_pooled`]): single
+/// samples of 10,000 pods take 5 MB per metric.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kept<'a> {
-    /// All pods: who is rotated is found out by the history.
+    /// All pods: the history decides which pod is rotated.
     All,
     /// The pods that may be rotated.
     Only {
         /// Their names.
         pods: BTreeSet<&'a str>,
-        /// Names of the candidates, whose mean at each instant these pods are held against.
+        /// Names of the candidates; their mean at each instant is the comparison for these pods.
         candidates: BTreeSet<&'a str>,
     },
 }
 
 impl Kept<'_> {
-    /// No pod: nothing is decided by the history.
+    /// No pod: the history decides nothing.
     pub const fn none() -> Self {
         Self::Only { pods: BTreeSet::new(), candidates: BTreeSet::new() }
     }

@@ -1,4 +1,4 @@
-//! Tells by its name whether a deleted pod belonged to a workload: no server remembers it.
+//! Recognises by its name whether a deleted pod belonged to a workload, because no server remembers it.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ pub struct Kin<'a> {
 }
 
 impl<'a> Kin<'a> {
-    /// The kin of these pods: pods made by one of their controllers, or by another `ReplicaSet` of their
+    /// The kin of these pods: pods created by one of their controllers, or by another `ReplicaSet` of their
     /// Deployment.
     ///
     /// ```
@@ -39,7 +39,7 @@ impl<'a> Kin<'a> {
         }
     }
 
-    /// Whether the pod called `name` is or was one of them.
+    /// Whether the pod `name` is or was one of them.
     pub fn has(&self, name: &str) -> bool {
         let Some((maker, own)) = name.rsplit_once('-') else { return self.live.contains(name) };
         let deployment = maker.rsplit_once('-').map(|(deployment, _)| deployment);

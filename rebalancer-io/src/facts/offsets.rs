@@ -1,4 +1,4 @@
-//! The past of the group's partitions: offsets and owners, by which standing partitions are found.
+//! The past of the group's partitions: offsets and owners, which reveal standing partitions.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
@@ -14,17 +14,17 @@ use super::past::moment;
 use crate::metrics::{Few, MetricQuery, MetricsSource, Past, Place};
 use crate::prometheus::{ErrorKind, QueryError, Series};
 
-/// Most partitions whose past is asked for. An hour of a hundred thousand is more than servers answer by default.
+/// Maximum number of partitions to query: an hour of a hundred thousand exceeds servers' defaults.
 const MOST_PARTITIONS: f64 = 20_000.0;
 
-/// Most standing partitions that are looked at further. Where so many stand at once, the cause is none of a partition.
+/// Maximum number of standing partitions to examine. If more stand at once, no single partition is the cause.
 const MOST_STANDING: usize = 100;
 
-/// Most bytes of the names of their topics, which stand in a query up to fifteen times; servers refuse longer queries
-/// than 16,384 bytes. Those with the most messages to read come first.
+/// Maximum bytes of their topic names, which appear up to fifteen times in a query; servers refuse queries
+/// longer than 16,384 bytes. Those with the largest backlog come first.
 const MOST_TOPIC_BYTES: usize = 600;
 
-/// Steps for which a partition stands before it is asked where other groups stand.
+/// Steps for which a partition must stand before other groups' offsets are queried.
 const STANDING_STEPS: usize = 5;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -33,9 +33,9 @@ const QUARTER: Duration = Duration::from_secs(15 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl FactFinder<'_> {
-    /// The offsets and owners of the partitions of the group that the `live` pods are in, over the last hour.
+    /// The offsets and owners of the partitions of the `live` pods' group over the last hour.
     ///
-    /// Asked whether or not a threshold is passed: a partition that stands still may not move any spread.
+    /// Queried even if no threshold is passed: a standing partition may not move any spread.
     pub fn offsets(&self, live: &[LivePod]) -> Fact<Offsets> {
         match self.number_of_partitions() {
             Fact::Known(count) if count > MOST_PARTITIONS => unusable(format!(
@@ -61,7 +61,7 @@ impl FactFinder<'_> {
         }
     }
 
-    /// The same over the last day, of the partitions that stood still for all of that hour.
+    /// The same over the last day, for the partitions that stood for that whole hour.
     pub fn offsets_of_day(&self, live: &[LivePod], hour: &Offsets) -> Fact<Offsets> {
         let standing = standing(hour, hour.grid().steps);
         if standing.is_empty() {
@@ -70,7 +70,7 @@ impl FactFinder<'_> {
         self.past_of(Some(&standing), self.grid(DAY, QUARTER), live)
     }
 
-    /// The instants from `window` ago to now; on whole steps, so that servers that align ranges answer for them.
+    /// The instants from `window` ago to now, on whole steps for the sake of servers that align ranges.
     fn grid(&self, window: Duration, step: Duration) -> Grid {
         let at_s = self.at.as_millisecond() as f64 / 1000.0;
         let step_s = step.as_secs_f64();
@@ -91,7 +91,7 @@ impl FactFinder<'_> {
         Ok(!answer.samples.is_empty())
     }
 
-    /// The past of all partitions, or of a few.
+    /// The past of all partitions, or of only a few.
     fn past_of(&self, few: Option<&Few>, grid: Grid, live: &[LivePod]) -> Fact<Offsets> {
         let read = Mutex::new(Reading { offsets: Offsets::new(grid), group: None, wrong: None });
         let ask = |past: Past| -> Result<(), QueryError> {
@@ -124,7 +124,7 @@ impl FactFinder<'_> {
         Some((at_s - pod.age?.as_secs_f64(), uid))
     }
 
-    /// Adds what other groups have committed of the partitions that stand.
+    /// Adds what other groups have committed for the standing partitions.
     fn with_other_groups(&self, mut offsets: Offsets) -> Fact<Offsets> {
         let standing = standing(&offsets, STANDING_STEPS);
         let query = self.queries.offsets.elsewhere(&standing).filter(|_| !standing.is_empty());
@@ -147,10 +147,10 @@ impl FactFinder<'_> {
     }
 }
 
-/// Asking for a label makes the label of the pod optional.
+/// With this label requested, the pod label becomes optional.
 const NO_POD: [&str; 1] = ["group"];
 
-/// The past while it is read.
+/// The past, while being read.
 struct Reading {
     offsets: Offsets,
     group: Option<String>,
@@ -181,7 +181,7 @@ impl Reading {
         self.wrong = added.err();
     }
 
-    /// A pod of a `StatefulSet` has the name of the one before it: what was owned before it was born, that one did.
+    /// A `StatefulSet` reuses names: what was owned before the pod's birth, its predecessor owned.
     fn owner(
         &mut self,
         place: &Place<'_>,
@@ -210,7 +210,7 @@ impl Reading {
     }
 }
 
-/// A question whose answer is too large for the program says nothing of the group; the rest is as for any fact.
+/// An answer too large for the program is unusable; other failures are as for any fact.
 fn not_had<T>(error: &QueryError) -> Fact<T> {
     match *error.kind {
         ErrorKind::TooLarge { .. } => unusable(error),
@@ -222,8 +222,8 @@ fn points(series: &Series) -> impl Iterator<Item = (f64, f64)> {
     series.points.iter().map(|point| (point.timestamp_ms as f64 / 1000.0, point.value))
 }
 
-/// Partitions whose position was the same at all of the last `steps` that are known, and that have messages to read;
-/// their topics with underscores in place of dots. None where too many stand.
+/// Partitions with messages to read whose position did not change in the last `steps` (as far as known);
+/// topics are spelled with underscores. None if too many stand.
 fn standing(offsets: &Offsets, steps: usize) -> Few {
     let found = offsets.partitions().filter(|past| stands(past, steps));
     let mut found: Vec<(f64, String, u32)> =
@@ -248,7 +248,7 @@ fn is_among(few: &Few, place: &Place<'_>) -> bool {
     few.contains(&(one_spelling(place.topic), place.partition))
 }
 
-/// Where nobody tells what was committed, the lead stands for it; whether there is anything to read is not known then.
+/// If nobody reports commits, the lead replaces them; whether there is anything to read is then unknown.
 fn stands(past: &PartitionPast, steps: usize) -> bool {
     let committed = past.column(OffsetKind::Committed);
     let has_committed = committed.iter().any(|offset| !offset.is_nan());
@@ -260,7 +260,7 @@ fn stands(past: &PartitionPast, steps: usize) -> bool {
     is_enough && is_one && backlog(past).map_or(!has_committed, |backlog| backlog > 0.0)
 }
 
-/// Messages that wait to be read, as far as exporters tell.
+/// Messages waiting to be read, as far as exporters report.
 fn backlog(past: &PartitionPast) -> Option<f64> {
     let newest = |kind: OffsetKind| past.column(kind).iter().rev().copied().find(|offset| !offset.is_nan());
     Some(newest(OffsetKind::End)? - newest(OffsetKind::Committed)?)

@@ -1,5 +1,5 @@
-//! The past of the pods: their loads over a window, around the last replacement, and before those of
-//! the last day.
+//! The past of the pods: their loads over a window, around the last replacement, and before the last day's
+//! replacements.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -17,13 +17,13 @@ use crate::metrics::{MetricQuery, MetricsSource};
 use crate::prometheus::QueryError;
 use crate::promql::duration;
 
-/// Name of the query for the history of what the query `name` asks for, in messages and recordings.
+/// Name of the history query that belongs to the query `name`, in messages and recordings.
 pub fn history_name(name: &str) -> String {
     format!("{name}_history")
 }
 
 impl FactFinder<'_> {
-    /// The past of a metric of the live pods over the window of `rule`, as [`FactFinder::find`] asks for it.
+    /// The past of a metric of the live pods over the window of `rule`, as for [`FactFinder::find`].
     pub fn past(
         &self,
         metric: Metric,
@@ -37,13 +37,13 @@ impl FactFinder<'_> {
         let (whole, exact) = (rule.grid(at_s), Grid::ending(at_s, rule.window, rule.step));
         let mut past = self.history(&query, whole, live, kept);
         if whole != exact && past.as_ref().is_err_and(is_not_recorded) {
-            // Recordings of earlier versions have the range that ends at the very moment.
+            // Recordings of earlier versions have the range that ends exactly at this moment.
             past = self.history(&query, exact, live, kept);
         }
         past.unwrap_or_else(|error| lacking(&error))
     }
 
-    /// The history on `grid`. Each series is reduced while the answer is read, which is never held whole.
+    /// The history on `grid`. Each series is reduced as it is read; the answer is never held whole.
     fn history(
         &self,
         query: &MetricQuery,
@@ -121,7 +121,7 @@ impl FactFinder<'_> {
             Ok(means) => of_workload(means, live),
             Err(error) => return lacking(&error),
         };
-        // After a rollout, few pods of that time are known to belong to this workload.
+        // After a rollout, few pods of that time can be recognised as part of this workload.
         if 2 * loads.len() < live.len() {
             return Fact::Absent;
         }
@@ -130,7 +130,7 @@ impl FactFinder<'_> {
     }
 }
 
-/// The moment so many seconds after the Unix epoch, to the millisecond.
+/// The moment this many seconds after the Unix epoch, rounded to milliseconds.
 pub(super) fn moment(seconds: f64) -> Timestamp {
     #[expect(clippy::cast_possible_truncation, reason = "`as` saturates")]
     Timestamp::from_millisecond((seconds * 1000.0).round() as i64).unwrap_or(Timestamp::MAX)
@@ -140,13 +140,13 @@ fn names(live: &[LivePod]) -> BTreeSet<&str> {
     live.iter().map(|pod| pod.name.as_str()).collect()
 }
 
-/// The loads of the pods that live now.
+/// The loads of the live pods.
 fn of_live(samples: Vec<(String, f64)>, live: &[LivePod]) -> Vec<f64> {
     let names = names(live);
     loads(samples.into_iter().filter(|(pod, _)| names.contains(pod.as_str())))
 }
 
-/// The loads of the pods of the workload, those that are gone included.
+/// The loads of the workload's pods, including deleted ones.
 fn of_workload(samples: Vec<(String, f64)>, live: &[LivePod]) -> Vec<f64> {
     let kin = Kin::of(live);
     loads(samples.into_iter().filter(|(pod, _)| kin.has(pod)))

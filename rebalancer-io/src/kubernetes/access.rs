@@ -1,4 +1,4 @@
-//! Asks the server what this program may do, before that is needed.
+//! Asks the server what this program may do, before it is needed.
 
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::api::authorization::v1::{
@@ -63,26 +63,26 @@ pub const TO_PLAN: [Permission; 5] = [
     Permission::new("get", "apps", "statefulsets"),
 ];
 
-/// What planning needs beyond [`TO_PLAN`] for pods of such owners.
+/// What planning needs besides [`TO_PLAN`] for pods with these owners.
 pub const OF_OTHER_OWNERS: [Permission; 2] =
     [Permission::new("get", "", "replicationcontrollers"), Permission::new("get", "argoproj.io", "rollouts")];
 
-/// What evicting needs beyond [`TO_PLAN`]: the eviction, the look at a pod whose eviction was answered by
-/// a failure, and the Events, of which one is the claim.
+/// What evicting needs besides [`TO_PLAN`]: the eviction, the look at a pod whose eviction failed, and
+/// Events, one of which is the claim.
 pub const TO_EVICT: [Permission; 3] = [
     Permission::new("create", "", "pods").of("eviction"),
     Permission::new("get", "", "pods"),
     Permission::new("create", "events.k8s.io", "events"),
 ];
 
-/// What deleting needs in place of the eviction.
+/// What deleting needs instead of the eviction.
 pub const TO_DELETE: Permission = Permission::new("delete", "", "pods");
 
 /// What only a claim needs: finding the claims of other runs.
 pub const TO_CLAIM: Permission = Permission::new("list", "events.k8s.io", "events");
 
-/// All that a run needs that ends pods by `method`, with a claim or without. Without a claim its Events
-/// are only for people to read.
+/// All that a run needs to remove pods by `method`, with or without a claim. Without a claim its Events are
+/// only for people to read.
 pub fn to_run(method: Method, claim: bool) -> Vec<Permission> {
     let end = match method {
         Method::Evict => TO_EVICT[0],
@@ -92,7 +92,7 @@ pub fn to_run(method: Method, claim: bool) -> Vec<Permission> {
     [TO_PLAN.as_slice(), &[end], &TO_EVICT[1..], to_claim].concat()
 }
 
-/// What the server says of who asks.
+/// What the server says about the caller.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Myself {
@@ -117,7 +117,7 @@ struct Reviewed {
 
 #[derive(Deserialize)]
 struct Verdict {
-    // The server always writes it; a refusal is `false`.
+    // The server always sends it; a refusal is `false`.
     allowed: bool,
 }
 
@@ -125,7 +125,7 @@ impl Cluster {
     /// Asks for each permission in the namespace and returns those that are missing.
     ///
     /// # Errors
-    /// When the question fails: the server does not know who asks.
+    /// If the request fails: the server does not recognise the caller.
     pub fn missing_permissions(&self, wanted: &[Permission]) -> Result<Vec<Permission>, ClusterError> {
         let mut missing: Vec<Permission> = Vec::new();
         for permission in wanted {
@@ -139,16 +139,16 @@ impl Cluster {
         Ok(missing)
     }
 
-    /// Who the server takes this program for, impersonation included; `None` for a server before 1.28.
+    /// The user the server sees, including impersonation; `None` for a server before 1.28.
     ///
     /// # Errors
-    /// When the question fails: the credentials are not accepted, or the impersonation is not allowed.
+    /// If the request fails: the credentials are not accepted, or the impersonation is not allowed.
     pub fn user(&self) -> Result<Option<String>, ClusterError> {
         self.review_self().map_err(|failure| self.error("asking who this is".to_owned(), failure))
     }
 
-    /// Whether the namespace exists; `None` when that may not be read. A list of pods does not tell: in a
-    /// namespace that does not exist it is empty.
+    /// Whether the namespace exists; `None` if that may not be read. A list of pods cannot show it: it is
+    /// empty for a namespace that does not exist.
     pub fn has_namespace(&self) -> Option<bool> {
         let request = Request::new("/api/v1/namespaces").get(self.namespace(), &GetParams::default()).ok()?;
         let reply = self.exchange(request).ok()?;

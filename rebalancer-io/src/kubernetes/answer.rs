@@ -1,4 +1,4 @@
-//! Tells the answers of the API server apart. Every refusal has a kind, and keeps the server's words.
+//! Classifies the answers of the API server. Every refusal has a kind, and keeps the server's words.
 
 use core::time::Duration;
 
@@ -13,21 +13,21 @@ use crate::prometheus::words;
 /// little to flood a log.
 const MAX_QUOTE: usize = 300;
 
-/// Bytes of such an answer that are read: the head of a proxy's page, with its title.
+/// Bytes of such an answer that are read: the start of a proxy's page, with its title.
 const MAX_HEAD: usize = 4096;
 
 /// One HTTP answer.
 #[derive(Debug)]
 pub(super) struct Reply {
     pub status: u16,
-    /// Whole seconds of the header `Retry-After`; a date in it is not read.
+    /// Whole seconds of the header `Retry-After`; a date in it is ignored.
     pub retry_after: Option<Duration>,
-    /// The server's own time, by the header `Date`.
+    /// The server's own time, from the header `Date`.
     pub date: Option<Timestamp>,
     pub body: Vec<u8>,
 }
 
-/// What every object says of itself.
+/// The metadata of every object that is read.
 #[derive(Deserialize)]
 struct Named {
     kind: String,
@@ -40,7 +40,7 @@ struct NamedMeta {
     name: String,
 }
 
-/// The object by which the API says how a request ended.
+/// The object in which the API reports how a request ended.
 #[derive(Deserialize, Default)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Status {
@@ -73,7 +73,7 @@ impl Reply {
     /// Reads the body of a success.
     ///
     /// # Errors
-    /// The failure that the answer tells, or that it has another form.
+    /// The failure that the answer reports, or that it has another form.
     pub(super) fn read<T: for<'de> Deserialize<'de>>(&self) -> Result<T, ApiFailure> {
         if !self.is_success() {
             return Err(self.failure());
@@ -85,24 +85,23 @@ impl Reply {
         matches!(self.status, 200..=202)
     }
 
-    /// Whether the answer says that the very object of this name does not exist.
+    /// Whether the answer says that the object with this name does not exist.
     pub(super) fn is_absent(&self, kind: &str) -> bool {
         self.status == 404 && self.told().is_some_and(|status| status.details.kind == kind)
     }
 
-    /// Whether the answer says that the name of what was to be created is taken.
+    /// Whether the answer says that the name of the object to create is taken.
     pub(super) fn already_exists(&self) -> bool {
         self.status == 409 && self.told().is_some_and(|status| status.reason == "AlreadyExists")
     }
 
-    /// Checks that the answer is the object that was created, by kind and name. A proxy may answer with
-    /// anything else.
+    /// Checks by kind and name that the answer is the created object. A proxy may answer with anything.
     ///
     /// # Errors
-    /// The failure that the answer tells, or that it is another object.
+    /// The failure that the answer reports, or that it is another object.
     pub(super) fn created(&self, kind: &str, name: &str) -> Result<(), ApiFailure> {
         let found: Named = self.read()?;
-        // Without a name, the server makes one.
+        // Without a name, the server generates one.
         let is_it = found.kind == kind && (found.metadata.name == name || name.is_empty());
         if is_it { Ok(()) } else { Err(self.unreadable(&format!("not the {kind} that was sent"))) }
     }
@@ -124,7 +123,7 @@ impl Reply {
         }
     }
 
-    /// The failure for a success whose body is not what was asked for.
+    /// The failure for a success whose body is not what was requested.
     pub(super) fn unreadable(&self, why: &str) -> ApiFailure {
         let message = format!("{why}; it begins with {:?}", self.quote());
         ApiFailure {
@@ -152,7 +151,7 @@ impl Reply {
         }
     }
 
-    /// The `Status` in the body. With an overloaded storage it has no `kind` and the content type of plain
+    /// The `Status` in the body. From an overloaded storage it has no `kind` and the content type of plain
     /// text, so neither is required.
     fn told(&self) -> Option<Status> {
         let status: Status = serde_json::from_slice(&self.body).ok()?;
@@ -178,7 +177,7 @@ fn kind_of(code: u16, told: &Status, has_retry_after: bool) -> FailureKind {
         429 if blocked_by_pdb => FailureKind::BlockedByPdb,
         403 => forbidden(told),
         409 if told.reason == "Conflict" => FailureKind::TargetReplaced,
-        // Storage that is still starting asks to wait; a refusal by an operator's webhook does not.
+        // A storage that is starting up asks to wait; a refusal by an operator's webhook does not.
         429 if has_retry_after => FailureKind::Throttled,
         429 => FailureKind::RefusedByAdmission,
         400 | 405 | 406 | 413 | 415 | 422 => FailureKind::InvalidRequest,
@@ -187,13 +186,13 @@ fn kind_of(code: u16, told: &Status, has_retry_after: bool) -> FailureKind {
             FailureKind::WebhookFailed
         }
         504 => FailureKind::NoAnswer,
-        // 410: what a list was read from is gone. The server did not do what was asked.
+        // 410: the data behind a list is gone. The server did not do what was asked.
         410 | 500..=599 => FailureKind::ServerError,
         _ => FailureKind::UnreadableAnswer,
     }
 }
 
-/// An authoriser always names who may not do what. Any other refusal is by an admission plugin.
+/// An authoriser always names who may not do what. Any other refusal comes from an admission plugin.
 fn forbidden(told: &Status) -> FailureKind {
     if told.message.contains("because it is being terminated") {
         return FailureKind::NamespaceGone;
@@ -208,8 +207,8 @@ fn forbidden(told: &Status) -> FailureKind {
 }
 
 impl Status {
-    /// The API server uses these words for both kinds of admission. A webhook chooses the status code of
-    /// its denial itself, such as 500 or 429. A webhook that could not be asked has denied nothing.
+    /// The API server uses these words for both kinds of admission. A webhook chooses the status code of its
+    /// denial, such as 500 or 429. A webhook that could not be called has denied nothing.
     fn is_by_admission(&self) -> bool {
         let denied = [" denied the request", " denied request"].map(|words| self.message.find(words));
         let denied = denied.into_iter().flatten().min();
@@ -221,7 +220,7 @@ impl Status {
         self.details.retry_after_seconds.map(|seconds| Duration::from_secs(seconds.into()))
     }
 
-    /// The message and what its causes add.
+    /// The message, plus details from its causes.
     fn words(self) -> String {
         let mut words = self.message;
         for cause in self.details.causes {

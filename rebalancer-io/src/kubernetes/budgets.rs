@@ -18,7 +18,7 @@ pub(super) type Labels = BTreeMap<String, String>;
 struct BudgetPage {
     #[serde(default)]
     metadata: ListMeta,
-    // Required: an answer without items is no list, and no budgets would mean that all is allowed.
+    // Required: an answer without items is no list, but would read as "no budgets, all is allowed".
     #[serde(deserialize_with = "null_is_empty")]
     items: Vec<Item>,
 }
@@ -59,7 +59,7 @@ struct Status {
 }
 
 impl Cluster {
-    /// The budgets that cover any of these pods, given by name and labels.
+    /// The budgets that cover any of these pods, given as names with labels.
     pub(super) fn budgets(&self, pods: &[(&str, &Labels)]) -> Result<Vec<Budget>, ApiFailure> {
         let path = format!("/apis/policy/v1/namespaces/{}/poddisruptionbudgets", self.namespace());
         let mut covering: Vec<Budget> = Vec::new();
@@ -79,7 +79,7 @@ impl Cluster {
 impl Item {
     fn budget(self, pods: &[(&str, &Labels)]) -> Result<Budget, ApiFailure> {
         let Self { metadata, spec, status } = self;
-        // In policy/v1 no selector selects nothing, and an empty one selects everything.
+        // In policy/v1, no selector matches nothing and an empty one matches everything.
         let selector = spec.selector.map(Selector::try_from).transpose().map_err(|error| {
             let message = format!("the selector of PodDisruptionBudget {}: {error}", metadata.name);
             ApiFailure::new(FailureKind::UnreadableAnswer, message)

@@ -1,5 +1,5 @@
-//! Claims on a workload. A claim is an Event with a name that the server accepts once, so only one of
-//! several runs gets it. Like all Events it vanishes by itself.
+//! Claims on a workload. A claim is an Event under a name that the server accepts only once, so only one of
+//! several runs gets it. Like all Events it expires by itself.
 
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -22,23 +22,23 @@ use super::evict::Effect;
 use super::fields::{ListMeta, elapsed, moment, null_is_empty};
 use super::list::unsendable;
 
-/// Label of a claim: the UID of the workload. All claims on the workload are found by it.
+/// Label of a claim: the UID of the workload, by which all its claims are found.
 const WORKLOAD: &str = "pod-rebalancer/workload";
 
-/// Annotation of a claim: its number among those on the workload.
+/// Annotation of a claim: its number among the workload's claims.
 const GENERATION: &str = "pod-rebalancer/generation";
 
 /// Annotation of a claim: how long its run may evict, in seconds from its creation.
 const VALID_SECONDS: &str = "pod-rebalancer/valid-seconds";
 
-/// Annotation of a claim: the run that made it. A proxy may send a request twice; the second answer then
-/// says that the name is taken, and by this the run knows its own claim.
+/// Annotation of a claim: the run that made it. If a proxy sends a request twice, the second answer says that
+/// the name is taken; the run then recognises its own claim by this.
 const RUN: &str = "pod-rebalancer/run";
 
-/// Longest name of a host that the server takes for who reports, in bytes.
+/// Longest host name that the server accepts as the reporter, in bytes.
 const MAX_INSTANCE_BYTES: usize = 128;
 
-/// A list is known by its kind, so that nothing else reads as "no claims".
+/// The kind is required, so that no other answer reads as "no claims".
 #[derive(Deserialize)]
 struct ClaimList {
     kind: String,
@@ -48,7 +48,7 @@ struct ClaimList {
     items: Vec<WrittenClaim>,
 }
 
-/// What is read of a claim.
+/// The parts of a claim that are read.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct WrittenClaim {
@@ -67,14 +67,14 @@ struct ClaimMeta {
     annotations: BTreeMap<String, String>,
 }
 
-/// The claims of a workload as they are written, and the time of the server that listed them.
+/// The claims of a workload as stored, and the time of the server that listed them.
 struct Written {
     claims: Vec<WrittenClaim>,
     now: Timestamp,
 }
 
 impl Cluster {
-    /// All claims on a workload, their ages by the clock of the server that lists them.
+    /// All claims on a workload, with ages by the clock of the server that lists them.
     pub(super) fn claims(&self, workload: &Controller) -> Result<Vec<Claim>, ApiFailure> {
         let Written { claims, now } = self.written_claims(workload)?;
         claims.into_iter().map(|claim| claim.read(now)).collect()
@@ -82,7 +82,7 @@ impl Cluster {
 
     fn written_claims(&self, workload: &Controller) -> Result<Written, ApiFailure> {
         let path = Event::url_path(&(), Some(self.namespace()));
-        // There is one for each rotation that the server still remembers, so no pages are needed.
+        // There is one per rotation that the server still remembers, so no paging is needed.
         let of_workload = ListParams {
             label_selector: Some(format!("{WORKLOAD}={}", workload.uid)),
             ..ListParams::default()
@@ -112,7 +112,7 @@ impl Cluster {
         Ok(fate)
     }
 
-    /// Asks in a dry run whether the workload could be claimed.
+    /// Checks in a dry run whether the workload could be claimed.
     pub(super) fn try_claim(&self, request: &ClaimRequest) -> Result<(), ApiFailure> {
         let event = event(self.namespace(), request, "a try", &run_id(), EventTime::now());
         self.create_claim(&event, Effect::DryRun).map(drop)
@@ -127,7 +127,7 @@ impl Cluster {
         Ok(ClaimFate::Won)
     }
 
-    /// Whether the claim of this name is that of the run itself.
+    /// Whether the claim with this name is the run's own.
     fn is_claimed_by(&self, run_id: &str, event: &Event, workload: &Controller) -> Result<bool, ApiFailure> {
         let is_own = |claim: &WrittenClaim| {
             event.metadata.name.as_ref() == Some(&claim.metadata.name)
@@ -137,14 +137,14 @@ impl Cluster {
     }
 }
 
-/// An identity that no other run has: 128 random bits in hexadecimal digits.
+/// A unique identity for this run: 128 random bits as hexadecimal digits.
 pub(super) fn run_id() -> String {
     let (high, low) = (RandomState::new().hash_one(0), RandomState::new().hash_one(1));
     format!("{high:016x}{low:016x}")
 }
 
 impl WrittenClaim {
-    /// A claim that cannot be read may be in force: that is a failure, which ends with the Event.
+    /// An unreadable claim may be in force: that is a failure, until its Event expires.
     fn read(self, now: Timestamp) -> Result<Claim, ApiFailure> {
         let number = |annotation: &str| self.metadata.annotations.get(annotation)?.parse().ok();
         let (Some(generation), Some(valid_s), Some(created)) =
@@ -189,7 +189,7 @@ fn event(namespace: &str, request: &ClaimRequest, why: &str, run_id: &str, now: 
     event
 }
 
-/// Where this runs: the name of the pod in a cluster, that of the machine elsewhere.
+/// The name of this host: the pod in a cluster, else the machine.
 fn host() -> String {
     let told = env::var("HOSTNAME").or_else(|_| fs::read_to_string("/proc/sys/kernel/hostname"));
     let name = told.unwrap_or_default();

@@ -27,16 +27,16 @@ use super::sign_in::{SignIn, client};
 use crate::clock::{ServerClock, date};
 use crate::prometheus::{tls_error, tls_words};
 
-/// Largest answer that is read, in bytes: a page of 500 pods of 130 kilobytes each.
+/// Largest answer that is read, in bytes: a page of 500 pods of 130 kB each.
 const MAX_ANSWER_BYTES: usize = 64 << 20;
 
-/// Longest time a stop goes unnoticed while an answer is waited for.
+/// Longest time for which waiting for an answer does not notice a stop.
 const STOP_POLL: Duration = Duration::from_millis(100);
 
 /// A connection to the API server of one cluster, for one namespace.
 ///
-/// Its calls block: an asynchronous runtime is hidden inside, and calling it from within another one
-/// panics. No request is ever repeated.
+/// Its calls block: it contains an asynchronous runtime, and a call from within another runtime panics. No
+/// request is ever repeated.
 pub struct Cluster {
     client: Client,
     sign_in: RefCell<SignIn>,
@@ -58,13 +58,13 @@ pub struct Cluster {
 /// What a stop does to a request that waits for its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum AtStop {
-    /// The request is given up: its answer is of no use any more.
+    /// The request is abandoned: its answer is no longer needed.
     GiveUp,
-    /// The request gets [`LAST_LOOK`] more, because it may have changed something.
+    /// The request gets [`LAST_LOOK`] more time, because it may have changed something.
     WaitOn,
 }
 
-/// A question to the API server that failed.
+/// A failed request to the API server.
 #[derive(Debug, Error)]
 #[error("{doing} at {server} ({origin}): {failure}")]
 pub struct ClusterError {
@@ -74,15 +74,15 @@ pub struct ClusterError {
     pub server: String,
     /// The kubeconfig and context, or the service account.
     pub origin: String,
-    /// What came of it.
+    /// The failure.
     pub failure: ApiFailure,
 }
 
 impl Cluster {
-    /// Reads the configuration and prepares a client; the server is not asked anything yet.
+    /// Reads the configuration and prepares a client; sends nothing to the server yet.
     ///
     /// # Errors
-    /// No or an unusable kubeconfig, service account or credential.
+    /// A missing or unusable kubeconfig, service account or credential.
     pub fn connect(options: &ConnectOptions) -> Result<Self, ConnectError> {
         let runtime = Builder::new_current_thread().enable_all().build().map_err(ConnectError::Runtime)?;
         let Located { mut config, origin, context } = locate(options)?;
@@ -133,7 +133,7 @@ impl Cluster {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// What the answers so far tell of the server's clock.
+    /// What the answers so far show about the server's clock.
     pub const fn clock(&self) -> &ServerClock {
         &self.clock
     }
@@ -143,32 +143,32 @@ impl Cluster {
         self.metrics_window
     }
 
-    /// Whether pods of this controller may be evicted because its kind was named.
+    /// Whether pods of this controller may be evicted because the user named its kind.
     pub(super) fn allows(&self, controller: &Controller) -> bool {
         self.allowed_controllers.iter().any(|kind| kind.is_of(controller))
     }
 
-    /// Whether pods whose data lies on their node are to be left alone.
+    /// Whether pods with data on their node are to be left alone.
     pub(super) const fn refuses_local_storage(&self) -> bool {
         self.refuse_local_storage
     }
 
-    /// Names what was being done when `failure` came.
+    /// Adds to `failure` what was being done.
     pub(super) fn error(&self, doing: String, failure: ApiFailure) -> ClusterError {
         ClusterError { doing, server: self.server.clone(), origin: self.origin.clone(), failure }
     }
 
-    /// Moves the deadline, such as by the time that a person took to answer.
+    /// Extends the deadline, for example by the time that a person took to answer.
     pub fn put_off_deadline(&self, by: Duration) {
         self.deadline.set(self.deadline.get().and_then(|deadline| deadline.checked_add(by)));
     }
 
-    /// Sends a request once and awaits its whole answer. A stop ends the waiting.
+    /// Sends a request once and waits for its whole answer, or for a stop.
     pub(super) fn exchange(&self, request: Request<Vec<u8>>) -> Result<Reply, ApiFailure> {
         self.send(request, AtStop::GiveUp)
     }
 
-    /// The same for a request that changes something: at a stop it is still given [`LAST_LOOK`].
+    /// The same for a request that changes something: after a stop it still gets [`LAST_LOOK`].
     pub(super) fn exchange_to_the_end(&self, request: Request<Vec<u8>>) -> Result<Reply, ApiFailure> {
         self.send(request, AtStop::WaitOn)
     }
@@ -184,7 +184,7 @@ impl Cluster {
         let asked = answer(&self.client, &self.clock, request);
         let mut reply = self.runtime.block_on(self.awaited(asked, begun, at_stop));
         if let Ok(reply) = &mut reply {
-            // Before anyone reads it: no name of a cluster is a token, and whatever is read may be quoted.
+            // Masked before anyone can read it, because answers may be quoted. No object name is a token.
             sign_in.mask(&mut reply.body);
         }
         let status = reply.as_ref().map_or_else(|failure| failure.http_status, |reply| Some(reply.status));
@@ -203,8 +203,8 @@ impl Cluster {
         reply
     }
 
-    /// The answer, unless the time is over or a stop comes first. What is asked after a stop, such as
-    /// whether an eviction happened, gets [`LAST_LOOK`].
+    /// The answer, unless the time is up or a stop comes first. Requests made after a stop, such as whether
+    /// an eviction happened, get [`LAST_LOOK`].
     async fn awaited(
         &self,
         asked: impl Future<Output = Result<Reply, ApiFailure>>,
@@ -248,7 +248,7 @@ impl Cluster {
     }
 }
 
-/// The address without the user name and password that it may hold.
+/// The address without a user name and password.
 fn without_credential(url: String) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url };
     let authority = rest.split('/').next().unwrap_or(rest);
@@ -276,7 +276,7 @@ async fn answer(
     Ok(Reply { status, retry_after, date, body })
 }
 
-/// The body of an answer, as it comes in: held once.
+/// The body of an answer, held in memory once.
 async fn whole(mut body: Body) -> Result<Vec<u8>, ApiFailure> {
     let mut bytes: Vec<u8> = Vec::new();
     while let Some(frame) = body.frame().await {
@@ -297,7 +297,7 @@ fn retry_after(response: &Response<Body>) -> Option<Duration> {
     Some(Duration::from_secs(seconds.into()))
 }
 
-/// Tells whether a request that found no answer can have been sent.
+/// Says whether a request without an answer can have been sent.
 fn transport_failure(error: &kube::Error) -> ApiFailure {
     let mut cause: Option<&(dyn Error + 'static)> = Some(error);
     let mut kind = FailureKind::NoAnswer;
@@ -310,8 +310,8 @@ fn transport_failure(error: &kube::Error) -> ApiFailure {
     ApiFailure::new(kind, words(error))
 }
 
-/// The messages of an error and its sources, each once: some quote their source themselves, and
-/// the wrappers around a transport error say nothing to a reader.
+/// The messages of an error and its sources, each once: some quote their source themselves, and the wrappers
+/// around a transport error tell a reader nothing.
 fn words(error: &(dyn Error + 'static)) -> String {
     let mut words = String::new();
     let mut cause = Some(error);
@@ -329,5 +329,5 @@ fn words(error: &(dyn Error + 'static)) -> String {
     words
 }
 
-/// How the messages of errors begin that only wrap another.
+/// How the messages of mere wrapper errors begin.
 const WRAPPERS: [&str; 3] = ["ServiceError: ", "HyperError: ", "client error ("];

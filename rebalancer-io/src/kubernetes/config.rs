@@ -17,11 +17,10 @@ use super::kubeconfig;
 
 use super::controller_kind::ControllerKind;
 
-/// Longest time to make a connection. A server answers within milliseconds, or within seconds behind a
-/// slow tunnel.
+/// Longest time to connect. A server answers within milliseconds, or within seconds behind a slow tunnel.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How to reach a cluster. What is not set is found as `kubectl` finds it.
+/// How to reach a cluster. What is not set is found like `kubectl` does.
 #[derive(Debug, Clone)]
 pub struct ConnectOptions {
     /// The kubeconfig; else `$KUBECONFIG`, else `~/.kube/config`, else the pod's own service account.
@@ -34,21 +33,21 @@ pub struct ConnectOptions {
     pub impersonate_user: Option<String>,
     /// Groups to act as; needs [`ConnectOptions::impersonate_user`].
     pub impersonate_groups: Vec<String>,
-    /// Longest time for one request and its whole answer, and for an exec plugin to hand out
-    /// credentials. The server itself may take ten seconds over an eviction under contention.
+    /// Longest time for one request with its whole answer, and for an exec plugin to provide credentials. The
+    /// server itself may take ten seconds for a contested eviction.
     pub call_timeout: Duration,
-    /// Moment by which the run has to be over. A request that starts near it or after it gets the time
-    /// that is left, but at least five seconds: to learn whether an eviction happened is worth being late.
+    /// Moment by which the run must be over. A request that starts near or after it gets the remaining time,
+    /// but at least five seconds: learning whether an eviction happened is worth being late.
     pub deadline: Option<Instant>,
-    /// How far back the metrics of the decision look. A change of the workload's size within this time is
-    /// reported; zero reports none.
+    /// How far back the metrics of the decision reach. A resize of the workload within this time is reported;
+    /// zero reports none.
     pub metrics_window: Duration,
-    /// Kinds whose pods may be evicted, beside the kinds that are known to replace their pods.
+    /// Kinds whose pods may be evicted, besides the kinds known to replace their pods.
     pub allowed_controllers: Vec<ControllerKind>,
-    /// Do not evict pods whose data lies on their node, nor pods of which that is not known.
+    /// Whether to spare pods whose data is, or may be, on their node.
     pub refuse_local_storage: bool,
-    /// Once true, requests end. Only the answer to an eviction or deletion that was sent is waited for,
-    /// for five seconds.
+    /// Once true, requests end. Only the answer to an eviction or deletion already sent is awaited, for five
+    /// seconds.
     pub stop: Arc<AtomicBool>,
 }
 
@@ -70,7 +69,7 @@ impl Default for ConnectOptions {
     }
 }
 
-/// Why there is no connection to a cluster. Nothing has been asked of any server yet.
+/// Why there is no connection to a cluster. No server has been contacted yet.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ConnectError {
@@ -109,7 +108,7 @@ pub enum ConnectError {
     /// Groups to act as were given without a user.
     #[error("groups to act as need a user to act as: add --as")]
     GroupsWithoutUser,
-    /// The system gave no resources for a connection.
+    /// The system provided no resources for a connection.
     #[error("cannot set up input and output")]
     Runtime(#[source] io::Error),
 }
@@ -118,7 +117,7 @@ fn in_context(context: Option<&String>) -> String {
     context.map(|context| format!(", context {context}")).unwrap_or_default()
 }
 
-/// A configuration and what errors call it.
+/// A configuration, and its name in errors.
 pub(super) struct Located {
     pub config: Config,
     /// Such as `kubeconfig /home/ada/.kube/config, context prod`.
@@ -127,7 +126,7 @@ pub(super) struct Located {
     pub context: Option<String>,
 }
 
-/// Finds the configuration, reading files only.
+/// Finds the configuration; only reads files.
 pub(super) fn locate(options: &ConnectOptions) -> Result<Located, ConnectError> {
     if options.impersonate_user.is_none() && !options.impersonate_groups.is_empty() {
         return Err(ConnectError::GroupsWithoutUser);
@@ -150,7 +149,7 @@ pub(super) fn locate(options: &ConnectOptions) -> Result<Located, ConnectError> 
         config.auth_info.impersonate = Some(user.clone());
         config.auth_info.impersonate_groups = Some(options.impersonate_groups.clone());
     }
-    // The library would send an eviction that a budget refuses sixteen times in five minutes.
+    // The library would resend an eviction refused by a budget, sixteen times in five minutes.
     config.default_retry = false;
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     config.read_timeout = Some(options.call_timeout);
@@ -160,10 +159,10 @@ pub(super) fn locate(options: &ConnectOptions) -> Result<Located, ConnectError> 
     Ok(located)
 }
 
-/// The name in the server's audit log.
+/// The name shown in the server's audit log.
 const USER_AGENT: &str = concat!("pod-rebalancer/", env!("CARGO_PKG_VERSION"));
 
-/// The kubeconfig and the name of its file; `None` when nothing points to one.
+/// The kubeconfig and its file name; `None` if none is configured.
 fn kubeconfig_of(options: &ConnectOptions) -> Result<Option<(String, Kubeconfig)>, ConnectError> {
     let listed = env::var_os("KUBECONFIG");
     let Some(files) = files_of(options.kubeconfig.as_deref(), listed, env::home_dir()) else {
@@ -182,10 +181,10 @@ fn kubeconfig_of(options: &ConnectOptions) -> Result<Option<(String, Kubeconfig)
     Ok(Some((names.join(", "), merged)))
 }
 
-/// The files that make up the kubeconfig. What an earlier file says holds.
+/// The files that make up the kubeconfig. Earlier files take precedence.
 ///
-/// Files of `$KUBECONFIG` that do not exist are skipped, as `kubectl` does. When none exists, the first
-/// is named as missing.
+/// Files of `$KUBECONFIG` that do not exist are skipped, as in `kubectl`. If none exists, the first one is
+/// reported as missing.
 fn files_of(named: Option<&Path>, listed: Option<OsString>, home: Option<PathBuf>) -> Option<Vec<PathBuf>> {
     if let Some(file) = named {
         return Some(vec![file.to_owned()]);

@@ -1,4 +1,4 @@
-//! Kinds of controllers whose pods may be evicted because the user named them.
+//! Controller kinds whose pods the user allows to be evicted.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,7 +13,7 @@ pub struct ControllerKind {
     group: String,
 }
 
-/// Why a text does not name a kind that can be allowed.
+/// Why a text is no kind that can be allowed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum NotAllowable {
@@ -22,7 +22,7 @@ pub enum NotAllowable {
         "{0:?} is no kind with its group, such as CloneSet.apps.kruise.io, as a pod's ownerReferences have it"
     )]
     Shape(String),
-    /// It holds a version.
+    /// It contains a version.
     #[error("{0:?} holds a version; leave it out, as in CloneSet.apps.kruise.io")]
     Version(String),
     /// Pods of this kind are never evicted.
@@ -43,7 +43,7 @@ impl ControllerKind {
 impl FromStr for ControllerKind {
     type Err = NotAllowable;
 
-    /// Ignores white space around the text, which may come from a list.
+    /// Ignores surrounding white space; the text may come from a list.
     fn from_str(text: &str) -> Result<Self, NotAllowable> {
         let text = text.trim();
         let (kind, group) = text.split_once('.').unwrap_or((text, ""));

@@ -1,5 +1,5 @@
-//! What was cured: a note on the Event of an evicted pod that was ill, by which later runs know what has
-//! been tried. Like all Events it vanishes by itself, as a rule after an hour.
+//! Cures: a note on the Event of an evicted ill pod, from which later runs know what has been tried. Like all
+//! Events it expires by itself, usually after an hour.
 
 use std::collections::BTreeMap;
 
@@ -18,19 +18,19 @@ use super::list::unsendable;
 /// Label of the note: the UID of the workload.
 const CURED: &str = "pod-rebalancer/cured";
 
-/// Annotations of the note: topic, number and offset of the partition that stood.
+/// Annotations of the note: topic, number and offset of the standing partition.
 const TOPIC: &str = "pod-rebalancer/topic";
 const PARTITION: &str = "pod-rebalancer/partition";
 const OFFSET: &str = "pod-rebalancer/offset";
 
-/// The partition that stood in a pod that is replaced because it is ill.
+/// The partition that stood in an ill pod that is replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoodAt<'a> {
     /// Its topic.
     pub topic: &'a str,
     /// Its number.
     pub partition: u32,
-    /// The committed offset, where that is known.
+    /// The committed offset, if known.
     pub offset: Option<u64>,
 }
 
@@ -90,8 +90,8 @@ impl Note {
 }
 
 impl Cluster {
-    /// The pods of the workload that were replaced as a cure, as far as the cluster still tells. Whoever may
-    /// not read Events can have written none.
+    /// The pods of the workload that were replaced as a cure, as far as the cluster still shows. Without
+    /// permission to read Events, none can have been written either.
     pub(super) fn cures(&self, workload: &Workload) -> Fact<Vec<Cure>> {
         let Some(top) = workload.owners.first().map(|owner| &owner.top) else { return Fact::Absent };
         match self.noted_cures(top) {

@@ -15,34 +15,34 @@ use super::cures::{StoodAt, mark};
 use super::evict::Effect;
 use super::list::unsendable;
 
-/// Longest note the server takes, in bytes.
+/// Longest note that the server accepts, in bytes.
 const MAX_NOTE_BYTES: usize = 1024;
 
-/// Who reports; a qualified name, as the server demands.
+/// The reporter; the server requires a qualified name.
 const REPORTER: &str = "pod-rebalancer/pod-rebalancer";
 
-/// One thing to tell about a workload.
+/// One thing to report about a workload.
 #[derive(Debug, Clone)]
 pub struct Notice<'a> {
-    /// The workload: the `Deployment`, `StatefulSet` or other owner at the top.
+    /// The workload: the `Deployment`, `StatefulSet` or other top owner.
     pub workload: &'a Controller,
-    /// The pod it is about, when it is about one.
+    /// The pod it is about, if any.
     pub pod: Option<&'a Target>,
-    /// One word in `CamelCase` that can be searched for, such as `Rotated`; at most 128 bytes.
+    /// One `CamelCase` word to search for, such as `Rotated`; at most 128 bytes.
     pub reason: &'a str,
-    /// What happened, in words; cut to 1,024 bytes.
+    /// What happened, in words; truncated to 1,024 bytes.
     pub note: &'a str,
     /// Whether someone should look at it.
     pub is_warning: bool,
-    /// Whether the pod was replaced because it was ill, with the partition that stood in it, if one did.
+    /// Set if the pod was replaced because it was ill, with its standing partition, if any.
     pub cure: Option<Option<StoodAt<'a>>>,
 }
 
 impl Cluster {
-    /// Writes an Event and awaits the answer. Never to be called in a dry-run.
+    /// Writes an Event and waits for the answer. Must not be called in a dry run.
     ///
     /// # Errors
-    /// As the server answers. The eviction is over by then, so a warning is enough.
+    /// The server's answer. The eviction is already over, so a warning is enough.
     pub fn notify(&self, notice: &Notice<'_>) -> Result<(), ApiFailure> {
         let reply = self.create_event(&event(self.namespace(), notice, Timestamp::now()), Effect::Real)?;
         reply.created("Event", "")
@@ -70,7 +70,7 @@ pub(super) fn event(namespace: &str, notice: &Notice<'_>, now: Timestamp) -> Eve
     let workload = notice.workload;
     let mut event = Event {
         metadata: ObjectMeta {
-            // The server appends to it. It refuses a name with a dot before the end.
+            // The server appends a suffix. It refuses a dot anywhere but at the end.
             generate_name: Some("pod-rebalancer-".to_owned()),
             namespace: Some(namespace.to_owned()),
             ..ObjectMeta::default()
@@ -102,7 +102,7 @@ fn api_version(kind: &str) -> Option<&'static str> {
     }
 }
 
-/// The longest beginning of `note` with at most `max_bytes` that ends between two characters.
+/// The longest prefix of `note` with at most `max_bytes` that ends between two characters.
 pub(super) fn cut(note: &str, max_bytes: usize) -> &str {
     let mut end = note.len().min(max_bytes);
     while !note.is_char_boundary(end) {

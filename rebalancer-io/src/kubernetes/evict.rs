@@ -1,4 +1,4 @@
-//! The two requests that end a pod, always with its UID as precondition, and the look at what is there.
+//! The two requests that remove a pod, always with its UID as precondition, and the look at what is there.
 
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::policy::v1::Eviction;
@@ -22,7 +22,7 @@ pub(super) enum Effect {
     Real,
 }
 
-/// What is read of a single pod.
+/// The parts of a pod that are read.
 #[derive(Deserialize)]
 struct Found {
     kind: String,
@@ -58,7 +58,7 @@ impl Cluster {
         Err(reply.unreadable("neither a Status of success nor the pod"))
     }
 
-    /// Looks for the pod that now has the name of the target.
+    /// Looks for the pod that now has the target's name.
     pub(super) fn look_up(&self, target: &Target) -> Result<Presence, ApiFailure> {
         let request = Request::new(pods(self.namespace())).get(&target.name, &GetParams::default());
         let reply = self.exchange(request.map_err(|error| unsendable(&error))?)?;
@@ -77,7 +77,7 @@ impl Cluster {
     }
 }
 
-/// The server answers a deletion with the pod.
+/// Whether the answer is the pod, as for a deletion.
 fn is_pod(reply: &Reply, target: &Target) -> bool {
     let found: Result<Found, ApiFailure> = reply.read();
     found.is_ok_and(|found| found.metadata.uid == target.uid)
@@ -87,8 +87,8 @@ fn pods(namespace: &str) -> String {
     Pod::url_path(&(), Some(namespace))
 }
 
-/// The client library's `evict` writes `delete_options`, a field that the server ignores. The
-/// precondition would be lost without an error, so the object is written here.
+/// The client library's `evict` writes `delete_options`, a field that the server ignores. The precondition
+/// would silently be lost, so the object is written here.
 fn eviction(
     namespace: &str,
     request: &EvictionRequest,

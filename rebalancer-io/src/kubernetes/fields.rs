@@ -1,4 +1,4 @@
-//! What many objects of the API have in common: list metadata, owner references, times, and nulls.
+//! Fields shared by many API objects: list metadata, owner references, times, and nulls.
 
 use core::time::Duration;
 
@@ -37,12 +37,12 @@ impl OwnerReference {
     }
 }
 
-/// Time from `then` to `now`. Clocks differ, so a moment in the future counts as now.
+/// Time from `then` to `now`; zero if `then` is in the future, because clocks differ.
 pub(super) fn elapsed(then: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(now.duration_since(then)).unwrap_or_default()
 }
 
-/// A time as the API writes it, or null.
+/// A time in the API's format, or null.
 pub(super) fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
     let text: Option<String> = Option::deserialize(deserializer)?;
     let Some(text) = text else { return Ok(None) };
@@ -52,7 +52,7 @@ pub(super) fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Optio
     }
 }
 
-/// A value that may be null: the API leaves empty lists and maps out, and some tools write null.
+/// A value that may be null: the API omits empty lists and maps, and some tools write null.
 pub(super) fn null_is_empty<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
     deserializer: D,
 ) -> Result<T, D::Error> {

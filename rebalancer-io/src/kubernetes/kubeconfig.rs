@@ -1,7 +1,7 @@
-//! Reads kubeconfigs within limits, merges them, and makes a configuration of a context.
+//! Reads kubeconfigs within limits, merges them, and builds the configuration of a context.
 //!
-//! A kubeconfig is full of secrets, and in a damaged one nobody knows which value is a secret. So no
-//! message contains a value: the file, the line and the key say where to look.
+//! A kubeconfig is full of secrets, and in a damaged one any value may be a secret. So no message contains a
+//! value: it gives file, line and key instead.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -68,7 +68,7 @@ const KEYS: [&str; 41] = [
     "username",
 ];
 
-/// Reads one file. Relative paths in it start from its folder.
+/// Reads one file. Relative paths in it are relative to its directory.
 ///
 /// # Errors
 /// What is wrong with it.
@@ -85,22 +85,22 @@ pub(super) fn read(path: &Path) -> Result<Kubeconfig, String> {
     Ok(kubeconfig)
 }
 
-/// Adds to `merged` what only `next` says.
+/// Adds the parts of `next` that `merged` lacks.
 ///
 /// # Errors
-/// When they are not of one kind.
+/// If their kinds differ.
 pub(super) fn merge(merged: Kubeconfig, next: Kubeconfig) -> Result<Kubeconfig, String> {
     merged.merge(next).map_err(|error| problem(&error, ""))
 }
 
-/// The paths in a kubeconfig that lead to files.
+/// The paths in a kubeconfig that point to files.
 fn paths(kubeconfig: &mut Kubeconfig) -> impl Iterator<Item = &mut String> {
     let clusters = kubeconfig.clusters.iter_mut().filter_map(|named| named.cluster.as_mut());
     let users = kubeconfig.auth_infos.iter_mut().filter_map(|named| named.auth_info.as_mut());
     let of_clusters = clusters.filter_map(|cluster| cluster.certificate_authority.as_mut());
     of_clusters.chain(users.flat_map(|user| {
         let command = user.exec.as_mut().and_then(|exec| exec.command.as_mut());
-        // A command without a separator is found on the PATH.
+        // A command without a separator is searched for on the PATH.
         let command = command.filter(|command| command.contains(std::path::MAIN_SEPARATOR));
         [user.client_certificate.as_mut(), user.client_key.as_mut(), user.token_file.as_mut(), command]
             .into_iter()
@@ -116,7 +116,7 @@ fn text(path: &Path) -> Result<String, String> {
     if bytes.len() as u64 > MAX_BYTES {
         return Err(format!("is larger than {} MiB", MAX_BYTES >> 20));
     }
-    // Windows writes UTF-16 with a mark in front, and UTF-8 with one too.
+    // Windows writes UTF-16 with a byte order mark, and UTF-8 with one too.
     let wide = |decode: fn([u8; 2]) -> u16, bytes: &[u8]| {
         let units: Vec<u16> = bytes.chunks_exact(2).map(|pair| decode([pair[0], pair[1]])).collect();
         String::from_utf16(&units).ok()
@@ -195,7 +195,7 @@ pub(super) fn configuration(kubeconfig: Kubeconfig, context: Option<&str>) -> Re
     let Some(cluster) = clusters.find_map(|named| named.cluster) else {
         return Err("the `cluster` of this context is not among the `clusters`".to_owned());
     };
-    // A context without a user, or with a user that does not exist, has no credentials.
+    // A context whose user is absent or does not exist has no credentials.
     let mut users =
         kubeconfig.auth_infos.into_iter().filter(|named| Some(&named.name) == context.user.as_ref());
     let user = users.find_map(|named| named.auth_info).unwrap_or_default();
@@ -251,7 +251,7 @@ fn authorities(cluster: &Cluster) -> Result<Option<Vec<Vec<u8>>>, String> {
     Ok(Some(found.into_iter().map(|one| one.to_vec()).collect()))
 }
 
-/// What is wrong with the certificate and the key that a user signs in with.
+/// Checks the certificate and key that a user signs in with.
 ///
 /// # Errors
 /// The key that cannot be read.
@@ -267,7 +267,7 @@ pub(super) fn check_identity(user: &AuthInfo) -> Result<(), String> {
     Ok(())
 }
 
-/// The bytes that `KEY-data` holds, else those of the file that `KEY` names.
+/// The bytes in `KEY-data`, else those of the file named by `KEY`.
 fn data_or_file(key: &str, data: Option<&str>, file: Option<&str>) -> Result<Option<Vec<u8>>, String> {
     if let Some(data) = data {
         return STANDARD.decode(data).map(Some).map_err(|_| format!("`{key}-data` is not base64"));

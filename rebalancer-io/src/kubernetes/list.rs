@@ -8,23 +8,23 @@ use serde::Deserialize;
 use super::cluster::Cluster;
 use super::selector::Selector;
 
-/// Items in a page: 500 full pods are two megabytes, and a list of 5,000 takes ten requests.
+/// Items per page: 500 full pods are two megabytes, and a list of 5,000 takes ten requests.
 const PAGE_ITEMS: u32 = 500;
 
-/// Most pages of a list: 100,000 items. A server that never says the end is given up.
+/// Maximum number of pages: 100,000 items. A server that never ends its list is given up on.
 const MAX_PAGES: usize = 200;
 
-/// One page of any list.
+/// One page of a list.
 pub(super) trait Page: for<'de> Deserialize<'de> {
     /// The token that asks for the next page; `None` or empty on the last page.
     fn next(&self) -> Option<String>;
 }
 
 impl Cluster {
-    /// Reads all pages of a list and hands each to `take`.
+    /// Reads all pages of a list and passes each to `take`.
     ///
-    /// Fails when the reading takes so long that the server forgets the moment of the list. The server
-    /// then offers the rest as of another moment, and pods would be missing or listed twice.
+    /// Fails if reading takes so long that the list's resource version expires. The server then offers the
+    /// rest at another version, and pods would be missing or listed twice.
     pub(super) fn list<P: Page>(
         &self,
         path: &str,
@@ -57,7 +57,7 @@ fn expired(mut failure: ApiFailure) -> ApiFailure {
     failure
 }
 
-/// The failure for a request that cannot be built, such as one with a name that no URL can hold.
+/// The failure for a request that cannot be built, for example because a URL cannot contain a name in it.
 pub(super) fn unsendable(error: &kube::core::request::Error) -> ApiFailure {
     ApiFailure::new(FailureKind::InvalidRequest, error.to_string())
 }

@@ -15,11 +15,11 @@ use super::cluster::Cluster;
 use super::fields::{OwnerReference, moment, null_is_empty};
 use super::list::unsendable;
 
-/// Most controllers that are read. A selector that matches more of them is not of one workload, and a
-/// rotation withholds when it knows nothing of a controller.
+/// Maximum number of controllers to read. A selector that matches more is not of one workload, and a rotation
+/// is withheld if a controller is unknown.
 const MAX_CONTROLLERS: usize = 8;
 
-/// The part of an owner that is read.
+/// The parts of an owner that are read.
 #[derive(Deserialize)]
 struct Object {
     #[serde(default)]
@@ -43,7 +43,7 @@ struct Meta {
     owner_references: Vec<OwnerReference>,
 }
 
-/// Who set which fields, and when last. A finished change of size leaves no other trace.
+/// Who set which fields, and when last. A completed resize leaves no other trace.
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
 struct Managed {
@@ -91,7 +91,7 @@ struct RollingUpdate {
     partition: Option<u32>,
 }
 
-/// The server leaves out counts that are zero.
+/// The server omits counts of zero.
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
 struct Status {
@@ -122,7 +122,7 @@ impl Generation {
     }
 }
 
-/// The kinds whose status is understood.
+/// The kinds whose status this program understands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Deployment,
@@ -133,15 +133,15 @@ enum Kind {
 }
 
 impl Kind {
-    /// Of those that make pods. A `Deployment` makes none: pods that it owns are somebody else's,
-    /// and its counts are not theirs. Kinds of the same name in other groups, such as the
+    /// The kind of a direct controller of pods. Not a `Deployment`, which creates no pods: such a pod is
+    /// somebody else's and not in its counts. Kinds with these names in other groups, such as the
     /// `StatefulSet` of `apps.kruise.io`, are custom.
     fn of_pods(controller: &Controller) -> Option<Self> {
         let kinds = [Self::ReplicaSet, Self::StatefulSet, Self::ReplicationController];
         kinds.into_iter().find(|kind| kind.is_of(controller))
     }
 
-    /// Of those that make replica sets.
+    /// The kind of a controller of replica sets.
     fn of_replica_sets(controller: &Controller) -> Option<Self> {
         [Self::Deployment, Self::Rollout].into_iter().find(|kind| kind.is_of(controller))
     }
@@ -173,11 +173,11 @@ impl Kind {
 }
 
 impl Cluster {
-    /// Reads each of these controllers and what owns it, with one request for each object. A controller
-    /// that no longer exists is left out.
+    /// Reads each of these controllers and its owner, with one request per object. A controller that no
+    /// longer exists is left out.
     ///
     /// # Errors
-    /// As the server answered; a missing permission is named in the server's words.
+    /// The server's answer; it names a missing permission itself.
     pub(super) fn owner_statuses(
         &self,
         controllers: &BTreeSet<&Controller>,
@@ -202,19 +202,19 @@ impl Cluster {
             return Ok(Some(OwnerStatus::silent(controller.clone(), controller.clone())));
         };
         let Some(mut object) = self.owner(controller, kind)? else { return Ok(None) };
-        // A ReplicaSet is resized with its Deployment, and only the ReplicaSet has a time for it.
+        // A ReplicaSet is resized with its Deployment, and only the ReplicaSet has the time of it.
         let now = Timestamp::now();
         let rollout_ago = object.metadata.age(now).filter(|_| kind == Kind::ReplicaSet);
         let resized_ago = object.metadata.resized_ago(now);
         let resized_ago = resized_ago.filter(|ago| *ago < self.metrics_window());
         let above = OwnerReference::controlling(mem::take(&mut object.metadata.owner_references));
-        // What owns a StatefulSet or a ReplicationController changes them, not their pods.
+        // Whatever owns a StatefulSet or a ReplicationController changes them, not their pods.
         let Some(above) = above.filter(|_| kind == Kind::ReplicaSet) else {
             let facts = object.facts(kind, controller, controller);
             return Ok(Some(OwnerStatus { resized_ago, rollout_ago, ..facts }));
         };
         let Some(kind_above) = Kind::of_replica_sets(&above) else {
-            // The counts are right, but a rollout is made by the owner above, which is not read.
+            // The counts are right, but rollouts are made by the owner above, which is not read.
             let facts = object.facts(kind, controller, &above);
             let unseen = OwnerStatus { generation: None, observed_generation: None, ..facts };
             return Ok(Some(OwnerStatus { resized_ago, rollout_ago, ..unseen }));
@@ -229,7 +229,7 @@ impl Cluster {
         Ok(Some(OwnerStatus { resized_ago, rollout_ago, ..facts }))
     }
 
-    /// The object, unless it is gone or another has taken its name.
+    /// The object; `None` if it is gone or another one has its name.
     fn owner(&self, owner: &Controller, kind: Kind) -> Result<Option<Object>, ApiFailure> {
         let (prefix, plural) = kind.path();
         let path = format!("{prefix}/namespaces/{}/{plural}", self.namespace());
@@ -272,11 +272,11 @@ impl Meta {
         Some(Duration::try_from(now.duration_since(self.creation_timestamp?)).unwrap_or_default())
     }
 
-    /// Time since the number of pods was last changed after the object was created.
+    /// Time since the number of pods last changed after the object was created.
     ///
-    /// The server keeps one time for all fields of a manager, and none for a change through the
-    /// subresource `scale`. For such a change the time of the last change to the object counts, its
-    /// status included. So the real change may be longer ago than this, but never less.
+    /// The server keeps one time per manager for all its fields, and none for a change through the
+    /// subresource `scale`. For such a change, the time of the last change to the object or its status
+    /// counts. So the real change may be longer ago, but never more recent.
     fn resized_ago(&self, now: Timestamp) -> Option<Duration> {
         let created = self.creation_timestamp?;
         let set = self.managed_fields.iter().filter(|fields| fields.fields_v1.spec.replicas.is_some());

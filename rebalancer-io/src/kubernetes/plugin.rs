@@ -1,4 +1,4 @@
-//! Runs an exec plugin as `kubectl` does, and reads the credential that it prints.
+//! Runs an exec plugin like `kubectl` does, and reads the credential that it prints.
 //!
 //! What a plugin prints is a secret, so no message repeats it.
 
@@ -18,33 +18,33 @@ use serde::{Deserialize, Serialize};
 use crate::prometheus::cause;
 use crate::secrets::Secrets;
 
-/// How often a running plugin is looked at.
+/// How often a running plugin is checked.
 const POLL: Duration = Duration::from_millis(10);
 
-/// Most bytes that a plugin may print. A credential has a few thousand.
+/// Maximum bytes of a plugin's output. A credential has a few thousand.
 const MAX_OUTPUT: u64 = 1024 * 1024;
 
-/// Fewest characters of a word in a plugin's output that is taken for a credential.
+/// Shortest word in a plugin's output that is treated as a credential, in characters.
 const SHORTEST_OUTPUT: usize = 12;
 
-/// The variable by which a plugin learns what is asked of it.
+/// The environment variable that tells a plugin what is requested.
 const INFO: &str = "KUBERNETES_EXEC_INFO";
 
-/// A plugin that hands out credentials.
+/// A plugin that provides credentials.
 pub(super) struct Plugin {
     exec: ExecConfig,
-    /// How messages call it.
+    /// Its name in messages.
     name: String,
-    /// Values of its environment, which it may repeat.
+    /// Values of its environment, which its messages may repeat.
     secrets: Secrets,
 }
 
-/// What a plugin hands out.
+/// The credential a plugin returns.
 pub(super) struct Credential {
     /// The value of the header `Authorization`.
     pub bearer: Option<HeaderValue>,
     pub certificate: Option<Certificate>,
-    /// When it has to be asked again; `None` is never.
+    /// When the plugin must run again; `None` is never.
     pub expires: Option<Timestamp>,
 }
 
@@ -54,7 +54,7 @@ pub(super) struct Certificate {
     pub key: SecretString,
 }
 
-/// What a plugin is told.
+/// The input of a plugin.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Question<'a> {
@@ -71,7 +71,7 @@ struct QuestionSpec<'a> {
     cluster: Option<&'a ExecAuthCluster>,
 }
 
-/// What a plugin prints.
+/// The output of a plugin.
 #[derive(Deserialize)]
 struct Printed {
     status: Option<PrintedStatus>,
@@ -90,23 +90,23 @@ impl Plugin {
     /// The plugin of a kubeconfig's user.
     ///
     /// # Errors
-    /// When it needs a terminal and there is none.
+    /// If it needs a terminal and there is none.
     pub(super) fn new(mut exec: ExecConfig) -> Result<Self, String> {
         settle_terminal(&mut exec, io::stdin().is_terminal())?;
         let mut secrets = Secrets::default();
         let environment = exec.env.as_deref().unwrap_or_default();
         environment.iter().filter_map(|variable| variable.get("value")).for_each(|value| secrets.add(value));
         let command = exec.command.as_deref().unwrap_or_default();
-        // A whole command line may hold a secret; the name of a program does not.
+        // A whole command line may contain a secret; the name of a program does not.
         let is_name = !command.is_empty() && !command.contains(char::is_whitespace);
         let name = if is_name { format!("the exec plugin {command}") } else { "the exec plugin".to_owned() };
         Ok(Self { exec, name, secrets })
     }
 
-    /// Runs the plugin once, for at most `limit` and until `stop` is true.
+    /// Runs the plugin once, until `limit` has passed or `stop` is true.
     ///
     /// # Errors
-    /// Why there is no credential. Quoted is what the plugin says on its standard error, without secrets.
+    /// Why there is no credential, quoting the plugin's standard error without secrets.
     pub(super) fn run(&self, limit: Duration, stop: &AtomicBool) -> Result<Credential, String> {
         let name = &self.name;
         match output_within(self.command()?, limit, stop) {
@@ -161,7 +161,7 @@ impl Plugin {
                 MAX_OUTPUT / 1024
             ));
         }
-        // As kubectl does, YAML is taken too.
+        // YAML is accepted too, as in kubectl.
         let printed: Option<Printed> = serde_saphyr::from_slice(printed).ok();
         let status = printed.and_then(|printed| printed.status).ok_or_else(|| {
             format!("{name} printed no ExecCredential with a status; what it printed is not repeated")
@@ -181,8 +181,7 @@ impl Plugin {
         Ok(Credential { bearer, certificate, expires })
     }
 
-    /// What a plugin says on its standard error, without its environment and without the words that it
-    /// printed as its answer.
+    /// What a plugin wrote to standard error, masking its environment and the words of its printed answer.
     fn without_secrets(&self, output: &Output) -> String {
         let mut secrets = self.secrets.clone();
         let printed = String::from_utf8_lossy(&output.stdout);
@@ -192,15 +191,15 @@ impl Plugin {
     }
 }
 
-/// The header that carries a token; `None` when it has characters that no header can carry.
+/// The header that carries a token; `None` if the token has characters that headers cannot contain.
 pub(super) fn bearer(token: &str) -> Option<HeaderValue> {
     let mut value = HeaderValue::try_from(format!("Bearer {token}")).ok()?;
     value.set_sensitive(true);
     Some(value)
 }
 
-/// Runs a command and kills it when the time is over or a stop was asked for; `None` then. Of what it
-/// prints, no more than [`MAX_OUTPUT`] and one byte is kept.
+/// Runs a command; kills it and returns `None` when the time is up or a stop was requested. Keeps at most
+/// [`MAX_OUTPUT`] and one byte of its output.
 fn output_within(mut command: Command, limit: Duration, stop: &AtomicBool) -> Option<io::Result<Output>> {
     let begun = Instant::now();
     let mut child = match command.spawn() {
@@ -214,14 +213,14 @@ fn output_within(mut command: Command, limit: Duration, stop: &AtomicBool) -> Op
             Ok(Some(status)) => break status,
             Ok(None) if begun.elapsed() < limit && !stop.load(Ordering::Relaxed) => thread::sleep(POLL),
             Ok(None) => {
-                // It may have ended just now; whatever it printed comes too late.
+                // It may have ended just now, but its output comes too late.
                 child.kill().and_then(|()| child.wait()).ok();
                 return None;
             }
             Err(error) => return Some(Err(error)),
         }
     };
-    // A process that the plugin left behind may hold its output open.
+    // A process that the plugin left running may keep its output open.
     let rest = |output: Option<Receiver<Vec<u8>>>| match output {
         Some(output) => output.recv_timeout(limit.saturating_sub(begun.elapsed())).ok(),
         None => Some(Vec::new()),
@@ -235,13 +234,13 @@ fn read_in_background(output: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
     thread::spawn(move || {
         let mut printed = Vec::new();
         output.take(MAX_OUTPUT + 1).read_to_end(&mut printed).ok();
-        // When the time is over, nobody listens any more.
+        // After the time limit, nobody is listening.
         done.send(printed).ok();
     });
     outcome
 }
 
-/// Tells a plugin whether it may ask a person, as `kubectl` does.
+/// Tells a plugin whether it may prompt a person, like `kubectl` does.
 fn settle_terminal(exec: &mut ExecConfig, is_terminal: bool) -> Result<(), String> {
     match exec.interactive_mode {
         Some(ExecInteractiveMode::Always) if !is_terminal => {

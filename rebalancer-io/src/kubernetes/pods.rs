@@ -1,7 +1,7 @@
-//! Reads lists of pods, and keeps of each pod the little that a decision needs.
+//! Reads lists of pods, and keeps for each pod only what a decision needs.
 //!
 //! A pod in a full list takes four kilobytes or more. Kept are its identity, phase, readiness, ages,
-//! controller, volumes on its node, and what protects it.
+//! controller, local volumes, and what protects it.
 
 use core::fmt;
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,18 +18,18 @@ use super::list::Page;
 use super::protections;
 
 /// Largest `pods.json` that is read, in bytes: 25,000 pods of twenty kilobytes, five times the largest
-/// workload that this program is meant for.
+/// intended workload.
 pub const MAX_PODS_BYTES: u64 = 512 << 20;
 
-/// Most pods of one list: twenty times the largest workload that this program is meant for. A pod takes
-/// some four hundred bytes of memory, however short its text is.
+/// Maximum number of pods in one list: twenty times the largest intended workload. A pod takes about four
+/// hundred bytes of memory, however short its text.
 const MAX_ITEMS: usize = 100_000;
 
 /// Why a list of pods could not be read.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum PodsError {
-    /// Not JSON, cut off, or a field of another type than the API gives it.
+    /// Not JSON, truncated, or a field with another type than in the API.
     #[error("not a list of pods in JSON; write one with `kubectl get pods -o json`")]
     Malformed(#[source] serde_json::Error),
     /// The input could not be read to its end.
@@ -41,7 +41,7 @@ pub enum PodsError {
     /// JSON of another kind.
     #[error("expected a list of pods, found {found}; write one with `kubectl get pods -o json`")]
     WrongKind {
-        /// The kind that was found, and the message when it is a `Status`.
+        /// The kind found, and the message if it is a `Status`.
         found: String,
     },
     /// An item of the list is not a pod.
@@ -52,7 +52,7 @@ pub enum PodsError {
         /// What is wrong with it.
         problem: String,
     },
-    /// Two items have one name; which of them the metrics mean cannot be told.
+    /// Two items have the same name, so it is unclear which one the metrics mean.
     #[error("pod {0} is listed twice; list the pods of one namespace, once")]
     Duplicate(String),
 }
@@ -60,12 +60,12 @@ pub enum PodsError {
 /// Reads the pods of a saved list: a `PodList` or `List` of full pods, or a
 /// `PartialObjectMetadataList`.
 ///
-/// An item without `status` counts as Running and Ready. Ages are measured against `now`; a creation
-/// after `now` gives an age of zero. Of volumes, `emptyDir` and `hostPath` are seen: a list of pods does
-/// not tell where persistent volumes lie.
+/// An item without `status` counts as Running and Ready. Ages are relative to `now`; a creation after `now`
+/// gives an age of zero. Only `emptyDir` and `hostPath` volumes are seen: a list of pods does not show where
+/// persistent volumes are.
 ///
 /// # Errors
-/// Anything that is not such a list, larger than [`MAX_PODS_BYTES`], or that names a pod twice.
+/// Anything that is not such a list, is larger than [`MAX_PODS_BYTES`], or names a pod twice.
 ///
 /// # Examples
 /// ```
@@ -95,7 +95,7 @@ fn live_pods_within(json: impl Read, now: Timestamp, limit_bytes: u64) -> Result
     Ok(pods)
 }
 
-/// Fails when two pods have one name.
+/// Fails if two pods have the same name.
 fn refuse_duplicates<'a>(mut pods: impl Iterator<Item = &'a LivePod>) -> Result<(), PodsError> {
     let mut names: BTreeSet<&str> = BTreeSet::new();
     match pods.find(|pod| !names.insert(&pod.name)) {
@@ -104,13 +104,13 @@ fn refuse_duplicates<'a>(mut pods: impl Iterator<Item = &'a LivePod>) -> Result<
     }
 }
 
-/// A pod and what else a list tells of it.
+/// A pod, and what else a list shows about it.
 #[derive(Debug)]
 pub(super) struct ListedPod {
     pub pod: LivePod,
-    /// By which budgets select it.
+    /// The labels by which budgets select it.
     pub labels: BTreeMap<String, String>,
-    /// Its claims of persistent volumes; whether these are local a list of pods does not tell.
+    /// Its persistent volume claims; a list of pods does not show whether they are local.
     pub claims: Vec<String>,
 }
 
@@ -150,7 +150,7 @@ impl PodList {
     }
 }
 
-/// What is read of one item; everything else is skipped.
+/// The parts of an item that are read; everything else is skipped.
 #[derive(Deserialize)]
 pub(super) struct Item {
     kind: Option<String>,
@@ -187,7 +187,7 @@ struct Spec {
     volumes: Vec<Volume>,
 }
 
-/// A volume, as far as it can lie on the node.
+/// The parts of a volume that show whether it is on the node.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Volume {
@@ -195,7 +195,7 @@ struct Volume {
     empty_dir: Option<EmptyDir>,
     host_path: Option<IgnoredAny>,
     persistent_volume_claim: Option<ClaimReference>,
-    /// A claim that is made for the pod.
+    /// A claim created for the pod.
     ephemeral: Option<IgnoredAny>,
 }
 
@@ -285,11 +285,11 @@ impl Item {
     }
 }
 
-/// The labels in which controllers write the version of the template that a pod was made from.
+/// The labels in which controllers write the template version of a pod.
 const REVISION_LABELS: [&str; 3] =
     ["controller-revision-hash", "pod-template-hash", "rollouts-pod-template-hash"];
 
-/// All that the labels say of the version of the template; controllers of some kinds write two.
+/// All that the labels say about the template version; controllers of some kinds write two labels.
 fn revision(labels: &BTreeMap<String, String>) -> Option<String> {
     let known = REVISION_LABELS.iter().filter_map(|label| labels.get(*label));
     let known: Vec<&str> = known.map(String::as_str).filter(|value| !value.is_empty()).collect();
@@ -297,7 +297,7 @@ fn revision(labels: &BTreeMap<String, String>) -> Option<String> {
 }
 
 impl Volume {
-    /// An `emptyDir` in memory is no storage: nobody expects to find it again.
+    /// An `emptyDir` in memory is not storage: nobody expects to find it again.
     fn local(self) -> Option<LocalVolume> {
         match (self.empty_dir, self.host_path) {
             (Some(dir), _) if dir.medium.as_deref() != Some("Memory") => {
@@ -308,7 +308,7 @@ impl Volume {
         }
     }
 
-    /// The claim of a persistent volume. That of an ephemeral volume has the names of pod and volume.
+    /// The name of the claim; that of an ephemeral volume is named after the pod and the volume.
     fn claim(&self, pod: &str) -> Option<String> {
         match (&self.persistent_volume_claim, &self.ephemeral) {
             (Some(claim), _) => Some(claim.claim_name.clone()),
@@ -333,7 +333,7 @@ impl Status {
         self.conditions.iter().any(|condition| condition.kind == "Ready" && condition.status == "True")
     }
 
-    /// When the most recently started container of those that run started.
+    /// When the most recently started running container started.
     fn latest_start(&self) -> Option<Timestamp> {
         self.container_statuses
             .iter()

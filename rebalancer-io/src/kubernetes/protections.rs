@@ -9,7 +9,7 @@ use rebalancer_core::Protection;
 use serde::Deserializer;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 
-/// The annotation of this program: with any value but `"false"` the pod is never evicted.
+/// This program's annotation: with any value but `"false"` the pod is never evicted.
 pub const DO_NOT_EVICT: &str = "pod-rebalancer/do-not-evict";
 
 const MIRROR: &str = "kubernetes.io/config.mirror";
@@ -19,8 +19,8 @@ const CLUSTER_AUTOSCALER: &str = "cluster-autoscaler.kubernetes.io/safe-to-evict
 const SAFE_VOLUMES: &str = "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes";
 const KOORDINATOR: &str = "scheduling.koordinator.sh/eviction-cost";
 
-/// The annotations that are read. All others are skipped while parsing: `last-applied-configuration`
-/// can be larger than the rest of the pod.
+/// The annotations that are read. Others are skipped while parsing: `last-applied-configuration` can be
+/// larger than the rest of the pod.
 const KNOWN: [&str; 7] =
     [MIRROR, DESCHEDULER, KARPENTER, CLUSTER_AUTOSCALER, SAFE_VOLUMES, KOORDINATOR, DO_NOT_EVICT];
 
@@ -29,7 +29,7 @@ const KOORDINATOR_NEVER: &str = "2147483647";
 
 const SYSTEM_CRITICAL: [&str; 2] = ["system-cluster-critical", "system-node-critical"];
 
-/// All that forbids evicting a pod of this age.
+/// Everything that forbids evicting a pod of this age.
 pub(super) fn protections(
     annotations: &BTreeMap<String, String>,
     priority_class: Option<&str>,
@@ -48,14 +48,14 @@ pub(super) fn protections(
     found
 }
 
-/// Whether the owner of the pod says that the data in this volume may be lost. The annotation is that of
-/// the cluster autoscaler: names of volumes, separated by commas.
+/// Whether the pod's owner says that this volume's data may be lost. Uses the cluster autoscaler's
+/// annotation: volume names, separated by commas.
 pub(super) fn may_lose(annotations: &BTreeMap<String, String>, volume: &str) -> bool {
     let named = annotations.get(SAFE_VOLUMES).map_or("", String::as_str);
     named.split(',').any(|name| name.trim() == volume)
 }
 
-/// Each tool's own reading of its annotation.
+/// Reads each annotation as its own tool does.
 fn opts_out(annotation: &str, value: &str, age: Option<Duration>) -> bool {
     match annotation {
         DESCHEDULER => true,
@@ -67,8 +67,8 @@ fn opts_out(annotation: &str, value: &str, age: Option<Duration>) -> bool {
     }
 }
 
-/// `true`, or for how long after its creation the pod must be left alone. Any other value protects too:
-/// someone wanted protection.
+/// `true`, or how long after its creation the pod must be left alone. Any other value protects too: someone
+/// wanted protection.
 fn do_not_disrupt(value: &str, age: Option<Duration>) -> bool {
     if value == "false" {
         return false;
@@ -84,7 +84,7 @@ fn do_not_disrupt(value: &str, age: Option<Duration>) -> bool {
     }
 }
 
-/// Reads the annotations that matter and skips the rest.
+/// Reads the relevant annotations and skips the rest.
 pub(super) fn known<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<BTreeMap<String, String>, D::Error> {

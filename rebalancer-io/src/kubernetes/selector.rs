@@ -1,4 +1,4 @@
-//! The label selector of a workload: never empty, and of the form that the server takes.
+//! The label selector of a workload: never empty, and in the form that the server accepts.
 
 use std::iter::Peekable;
 use std::vec;
@@ -8,10 +8,10 @@ use thiserror::Error;
 /// Longest name or value of a label, in bytes.
 const MAX_NAME_BYTES: usize = 63;
 
-/// Longest prefix of a label's name, in bytes.
+/// Longest prefix of a label name, in bytes.
 const MAX_PREFIX_BYTES: usize = 253;
 
-/// A label selector in the words of `kubectl -l` that selects something.
+/// A non-empty label selector in the syntax of `kubectl -l`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Selector(String);
 
@@ -30,10 +30,10 @@ pub enum SelectorError {
 }
 
 impl Selector {
-    /// Takes a selector in the words of `kubectl -l`.
+    /// Parses a selector in the syntax of `kubectl -l`.
     ///
     /// # Errors
-    /// Nothing but blanks and commas, or what the server would not understand.
+    /// Only blanks and commas, or anything the server would not understand.
     pub fn new(selector: &str) -> Result<Self, SelectorError> {
         let selector = selector.trim();
         if selector.chars().all(|letter| letter == ',' || letter.is_whitespace()) {
@@ -45,7 +45,7 @@ impl Selector {
         Ok(Self(selector.to_owned()))
     }
 
-    /// The selector as it is sent.
+    /// The selector as sent to the server.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -71,7 +71,7 @@ fn tokens(selector: &str) -> Vec<&str> {
     tokens
 }
 
-/// Reads requirement by requirement, as the server does.
+/// Parses one requirement after the other, like the server.
 struct Parser<'a> {
     tokens: Peekable<vec::IntoIter<&'a str>>,
 }
@@ -100,7 +100,7 @@ impl<'a> Parser<'a> {
             Some(sign @ ("<" | ">")) => {
                 let number = self.word().unwrap_or_default();
                 let is_number = number.parse().is_ok_and(|_: i64| true);
-                // A sign is no part of a label's value, so the server takes none.
+                // A sign cannot be part of a label's value, so the server refuses it.
                 if is_number && is_word(number) {
                     Ok(())
                 } else {
@@ -113,7 +113,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// `(a,b)`; between the commas may be nothing, which is the empty value.
+    /// `(a,b)`; nothing between commas is the empty value.
     fn values(&mut self) -> Result<(), String> {
         self.tokens.next_if_eq(&"(").ok_or_else(|| self.expected("an opening bracket"))?;
         loop {
@@ -139,7 +139,7 @@ impl<'a> Parser<'a> {
     }
 }
 
-/// `name`, or `prefix/name` with a prefix of the form of a DNS name.
+/// `name`, or `prefix/name` with a prefix in the form of a DNS name.
 fn check_name(key: &str) -> Result<(), String> {
     let (prefix, name) = key.split_once('/').map_or((None, key), |(prefix, name)| (Some(prefix), name));
     let is_good = is_word(name) && prefix.is_none_or(is_dns_name);

@@ -1,7 +1,6 @@
-//! Proves to the API server who asks: by a token, a password, a token file, a certificate or an exec
-//! plugin.
+//! Authenticates to the API server: by a token, a password, a token file, a certificate or an exec plugin.
 //!
-//! Every credential is checked before it is handed to a library, and each request gets its header here.
+//! Every credential is checked before a library gets it, and each request gets its header here.
 
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
@@ -21,25 +20,25 @@ use super::plugin::{Certificate, Credential, Plugin, bearer};
 use crate::prometheus::{Auth, SecretSource};
 use crate::secrets::Secrets;
 
-/// A credential that ends sooner than this is renewed: an answer may take half a minute, and clocks
+/// A credential that expires sooner than this is renewed: an answer may take half a minute, and clocks
 /// differ.
 const RENEW_BEFORE: SignedDuration = SignedDuration::from_secs(60);
 
-/// Who asks, and what has been sent so far to prove it.
+/// The caller's credentials, and what has been sent of them so far.
 pub(super) struct SignIn {
     source: Source,
     /// The last header that was sent.
     last: Option<HeaderValue>,
-    /// What was sent so far. No answer is quoted with it.
+    /// What was sent so far; masked in every quoted answer.
     sent: Secrets,
 }
 
 /// Where the header `Authorization` comes from.
 enum Source {
-    /// Requests have none; perhaps there is a client certificate.
+    /// Requests have no such header; there may be a client certificate.
     Nothing,
     Fixed(HeaderValue),
-    /// A file whose token is renewed in place. It may be taken away once it has been read.
+    /// A file whose token is renewed in place. It may be removed after it was read.
     File {
         file: Auth,
         last: HeaderValue,
@@ -52,10 +51,10 @@ enum Source {
 }
 
 impl SignIn {
-    /// Takes the credential out of `user`; what is left there is for the transport. A plugin runs here.
+    /// Takes the credential out of `user`; the rest is for the transport. This may run a plugin.
     ///
     /// # Errors
-    /// A credential that cannot be had or sent; it is not quoted.
+    /// A credential that is unavailable or cannot be sent; it is not quoted.
     pub(super) fn new(user: &mut AuthInfo, limit: Duration, stop: &AtomicBool) -> Result<Self, String> {
         kubeconfig::check_identity(user)?;
         let source = Self::source(user, limit, stop)?;
@@ -64,7 +63,7 @@ impl SignIn {
         Ok(Self { source, last: None, sent: Secrets::default() })
     }
 
-    /// The order is that of `kubectl`.
+    /// In the order of `kubectl`.
     fn source(user: &mut AuthInfo, limit: Duration, stop: &AtomicBool) -> Result<Source, String> {
         if let Some(provider) = &user.auth_provider {
             return token_of(provider).and_then(|token| fixed("`auth-provider`", token));
@@ -94,10 +93,10 @@ impl SignIn {
         })
     }
 
-    /// The header `Authorization` of the next request. A plugin whose credential ends soon runs again.
+    /// The header `Authorization` of the next request. A plugin whose credential expires soon runs again.
     ///
     /// # Errors
-    /// When it gives no other.
+    /// If the plugin provides no other.
     pub(super) fn header(
         &mut self,
         limit: Duration,
@@ -128,7 +127,7 @@ impl SignIn {
         Ok(Some(header))
     }
 
-    /// Makes unreadable in an answer what has been sent so far.
+    /// Masks in an answer what has been sent so far.
     pub(super) fn mask(&self, answer: &mut [u8]) {
         self.sent.mask(answer);
     }
@@ -139,7 +138,7 @@ fn fixed(key: &str, token: &str) -> Result<Source, String> {
     header.map(Source::Fixed).ok_or_else(|| format!("{key} has characters that a header cannot carry"))
 }
 
-/// The token in a kubeconfig of the time before exec plugins.
+/// The token in a kubeconfig from the time before exec plugins.
 fn token_of(provider: &AuthProviderConfig) -> Result<&str, String> {
     let token = provider.config.get("id-token").filter(|_| provider.name == "oidc");
     let words =
@@ -156,10 +155,10 @@ fn token_file(path: PathBuf) -> Result<Source, String> {
     }
 }
 
-/// The client of a configuration without credentials but for a client certificate.
+/// A client for a configuration whose only credential may be a client certificate.
 ///
 /// # Errors
-/// A certificate, or a name to act as, that cannot be used.
+/// A certificate, or an impersonated name, that cannot be used.
 pub(super) fn client(config: Config) -> Result<Client, String> {
     let client = ClientBuilder::try_from(config).map(ClientBuilder::build);
     client.map_err(|error| match error {

@@ -1,8 +1,8 @@
-//! Whether the persistent volumes of pods are local to a node, with as few rights as possible.
+//! Finds out whether the persistent volumes of pods are local to a node, with minimal permissions.
 //!
-//! A claim names the provisioner of its volume, and most provisioners make volumes of one kind. The
-//! claims are in the namespace of the pods. Only where a claim does not tell, its volume is read, which
-//! is an object of the whole cluster. What may not be read is unknown; it is never an error.
+//! A claim names its provisioner, and most provisioners create volumes of only one kind. Claims are in the
+//! namespace of the pods. Only if a claim does not show it, its volume is read, which is a cluster-wide
+//! object. What may not be read is unknown, never an error.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,18 +16,18 @@ use super::cluster::Cluster;
 use super::fields::{ListMeta, null_is_empty};
 use super::list::{Page, unsendable};
 
-/// Most volumes that are read for one list of pods. Claims of one provisioner and class share an
-/// answer, so only volumes that were made by hand need more than a few.
+/// Maximum number of volumes to read for one list of pods. Claims of the same provisioner and class share an
+/// answer, so only manually created volumes need more than a few.
 const MAX_VOLUMES: usize = 16;
 
 /// Annotations in which the cluster writes the provisioner of a claim.
 const PROVISIONER: [&str; 2] =
     ["volume.kubernetes.io/storage-provisioner", "volume.beta.kubernetes.io/storage-provisioner"];
 
-/// What stands in place of a provisioner where volumes are made by hand.
+/// The provisioner of volumes that are created manually.
 const BY_HAND: &str = "kubernetes.io/no-provisioner";
 
-/// Provisioners whose volumes lie on one node.
+/// Provisioners whose volumes are on one node.
 const LOCAL: [&str; 14] = [
     "direct.csi.min.io",
     "directpv-min-io",
@@ -45,8 +45,8 @@ const LOCAL: [&str; 14] = [
     "zfs.csi.openebs.io",
 ];
 
-/// Provisioners of volumes that any node can use, or any node of a zone. A cluster may put a name of its own
-/// and a dot before one of them.
+/// Provisioners of volumes that any node, or any node of a zone, can use. A cluster may prefix one with its
+/// own name and a dot.
 const NETWORK: [&str; 22] = [
     "blob.csi.azure.com",
     "block.csi.vultr.com",
@@ -72,8 +72,7 @@ const NETWORK: [&str; 22] = [
     "smb.csi.k8s.io",
 ];
 
-/// Parts of a topology key that spans many nodes. A volume tied to any other key counts as tied to its
-/// node.
+/// Parts of a topology key that covers many nodes. A volume tied to any other key counts as local.
 const WIDE_KEYS: [&str; 3] = ["zone", "region", "location"];
 
 /// Whether the volume of a claim is local.
@@ -81,12 +80,12 @@ const WIDE_KEYS: [&str; 3] = ["zone", "region", "location"];
 pub(super) enum Place {
     Node,
     Network,
-    /// And why it is not known, in words that follow the name of the claim.
+    /// Why it is unknown, in words that follow the name of the claim.
     Unknown(String),
 }
 
 impl Place {
-    /// The claim as local storage of its pod; `None` where it is none.
+    /// The claim as local storage of its pod; `None` if it is not local.
     pub(super) fn of_claim(&self, claim: &str) -> Option<LocalVolume> {
         let claim = claim.to_owned();
         match self {
@@ -174,11 +173,11 @@ struct Expression {
     key: String,
 }
 
-/// Provisioner and storage class, whose volumes are of one kind; a volume without a provisioner is alone.
+/// Provisioner and storage class, whose volumes are alike; a volume without a provisioner is alone.
 type Kind = (Option<String>, Option<String>, Option<String>);
 
 impl Cluster {
-    /// Where the volumes of these claims of the namespace lie, one answer for each.
+    /// Where the volumes of these claims are, one answer for each.
     pub(super) fn places_of(&self, wanted: &BTreeSet<String>) -> BTreeMap<String, Place> {
         let path = format!("/api/v1/namespaces/{}/persistentvolumeclaims", self.namespace());
         let mut claims: Vec<Claim> = Vec::new();
@@ -243,7 +242,7 @@ impl Claim {
             .filter(|provisioner| *provisioner != BY_HAND)
     }
 
-    /// What the claim alone tells; `None` where its volume has to be asked.
+    /// The answer from the claim alone; `None` if its volume has to be read.
     fn place(&self) -> Option<Place> {
         let provisioner = self.provisioner()?;
         if LOCAL.contains(&provisioner) {
@@ -258,7 +257,7 @@ impl Claim {
     fn kind(&self) -> Kind {
         let class = self.spec.storage_class_name.clone().filter(|class| !class.is_empty());
         let provisioner = self.provisioner().map(str::to_owned);
-        // Volumes made by hand differ, also within one class.
+        // Manually created volumes differ, even within a class.
         let alone = if provisioner.is_none() { self.spec.volume_name.clone() } else { None };
         (provisioner, class, alone)
     }

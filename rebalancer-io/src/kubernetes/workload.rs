@@ -1,4 +1,4 @@
-//! One workload of a cluster: an observer looks at it, and only an evictor can change it.
+//! One workload of a cluster: an observer can only look at it; an evictor can also change it.
 
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,16 +19,16 @@ use super::selector::Selector;
 use super::volumes::Place;
 use crate::driver::{Act, Look};
 
-/// Claims by the name of their pod.
+/// Names of claims by the name of their pod.
 type Claims = BTreeMap<String, Vec<String>>;
 
 /// Looks at one workload and asks the server what it would do; it cannot evict.
 pub struct Observer<'a> {
     cluster: &'a Cluster,
     selector: Selector,
-    /// Labels of the pods listed last, by the name of the pod.
+    /// Labels of the most recently listed pods, by pod name.
     labels: BTreeMap<String, Rc<Labels>>,
-    /// What has been found out about claims, by name: a volume does not move.
+    /// What is known about claims, by name; kept, because a volume does not move.
     places: BTreeMap<String, Place>,
 }
 
@@ -36,7 +36,7 @@ pub struct Observer<'a> {
 pub struct Evictor<'a> {
     observer: Observer<'a>,
     why: String,
-    /// Marks the claims of this evictor.
+    /// Identifies the claims of this evictor.
     run_id: String,
 }
 
@@ -46,22 +46,22 @@ impl Cluster {
         Observer { cluster: self, selector, labels: BTreeMap::new(), places: BTreeMap::new() }
     }
 
-    /// The same view with the power to evict. The claim on the workload tells people `why`.
+    /// The same view, which can also evict. `why` is shown to people in the claim.
     pub fn evictor(&self, selector: Selector, why: &str) -> Evictor<'_> {
         Evictor { observer: self.observer(selector), why: why.to_owned(), run_id: claims::run_id() }
     }
 }
 
 impl Observer<'_> {
-    /// The pods of `workload` that were replaced as a cure, as far as the cluster still tells.
+    /// The pods of `workload` that were replaced as a cure, as far as the cluster still shows.
     pub fn cures(&self, workload: &Workload) -> Fact<Vec<Cure>> {
         self.cluster.cures(workload)
     }
 
-    /// Lists the pods of the workload and what their owners say, now.
+    /// Lists the workload's pods and the status of their owners.
     ///
     /// # Errors
-    /// What was being done, where, and how the server answered.
+    /// What was being done, where, and the server's answer.
     pub fn workload(&mut self) -> Result<Workload, ClusterError> {
         let of = format!("the pods {} of namespace {}", self.selector.as_str(), self.cluster.namespace());
         let listed =
@@ -71,7 +71,7 @@ impl Observer<'_> {
             .map_err(|failure| cluster.error(format!("reading the owners of {of}"), failure))
     }
 
-    /// Lists the pods, and says of each what lies on its node.
+    /// Lists the pods, and finds which of their data is on the node.
     fn list_pods(&mut self) -> Result<Vec<LivePod>, ApiFailure> {
         let (mut listed, claims) = self.read_pods()?;
         self.add_local_claims(&mut listed, &claims);
@@ -83,8 +83,8 @@ impl Observer<'_> {
         Ok(listed)
     }
 
-    /// The pods, and the claims of those that have any. Keeps of each page what is needed and no more:
-    /// a rotation compares two lists of a workload, which may be large.
+    /// The pods, and the claims of those that have any. Keeps only what is needed of each page: a rotation
+    /// compares two lists of a workload, which may be large.
     fn read_pods(&mut self) -> Result<(Vec<LivePod>, Claims), ApiFailure> {
         let path = format!("/api/v1/namespaces/{}/pods", self.cluster.namespace());
         let now = Timestamp::now();
@@ -132,11 +132,10 @@ impl Observer<'_> {
         Ok(Workload { pods, owners })
     }
 
-    /// Asks whether this workload could be claimed: finds its claims, and tries the next one in a dry
-    /// run.
+    /// Checks whether this workload could be claimed: finds its claims, and tries the next one in a dry run.
     ///
     /// # Errors
-    /// As the server answers.
+    /// The server's answer.
     pub fn try_claim(&self, workload: &Controller) -> Result<(), ApiFailure> {
         let claims = self.cluster.claims(workload)?;
         let newest = claims.iter().map(|claim| claim.generation).max().unwrap_or(0);
@@ -185,7 +184,7 @@ impl Look for Observer<'_> {
     }
 }
 
-/// The same labels as a pod before had, where one had: the replicas of a Deployment all do.
+/// Shares equal labels between pods: the replicas of a Deployment all have the same.
 fn shared(known: &mut BTreeSet<Rc<Labels>>, labels: Labels) -> Rc<Labels> {
     if let Some(same) = known.get(&labels) {
         return Rc::clone(same);

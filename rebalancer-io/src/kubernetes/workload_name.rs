@@ -1,4 +1,4 @@
-//! A workload given by kind and name, and the label selector by which it finds its pods.
+//! A workload given by kind and name, and the label selector of its pods.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,7 +14,7 @@ use super::cluster::{Cluster, ClusterError};
 use super::list::unsendable;
 use super::selector::{Selector, SelectorError};
 
-/// A workload as `kubectl` users call it: `deployment/orders`.
+/// A workload as `kubectl` users write it: `deployment/orders`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkloadName {
     /// Its kind.
@@ -23,7 +23,7 @@ pub struct WorkloadName {
     pub name: String,
 }
 
-/// The kinds whose pods can be named by their workload.
+/// The kinds of workloads that can be given by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WorkloadKind {
     /// `deployment`, `deployments`, `deploy`, each also with `.apps`.
@@ -34,13 +34,13 @@ pub enum WorkloadKind {
     Rollout,
 }
 
-/// The text names no workload.
+/// The text is no workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("expected deployment/NAME, statefulset/NAME or rollout/NAME")]
 pub struct NotAWorkload;
 
 impl WorkloadKind {
-    /// The word in messages.
+    /// The word used in messages.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Deployment => "deployment",
@@ -49,7 +49,7 @@ impl WorkloadKind {
         }
     }
 
-    /// Group and version of the API, and the kind as a path names it.
+    /// Group and version of the API, and the kind as it appears in a path.
     const fn path(self) -> (&'static str, &'static str) {
         match self {
             Self::Deployment => ("apps/v1", "deployments"),
@@ -88,19 +88,19 @@ impl fmt::Display for WorkloadName {
     }
 }
 
-/// A selector in the words of `kubectl -l`: `app=orders,tier in (a,b),!canary`.
+/// A selector in the syntax of `kubectl -l`: `app=orders,tier in (a,b),!canary`.
 fn words(selector: LabelSelector) -> Result<String, String> {
     let selector = kube::core::Selector::try_from(selector).map_err(|error| error.to_string())?;
     Ok(selector.to_string())
 }
 
-/// The part of the workload that is read.
+/// The parts of the workload that are read.
 #[derive(Deserialize)]
 struct Object {
     spec: Spec,
 }
 
-/// A `Rollout` may have its pods' template, and then its selector too, from another workload.
+/// A `Rollout` may take its pod template, and then its selector too, from another workload.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Spec {
@@ -114,7 +114,7 @@ struct WorkloadRef {
     name: String,
 }
 
-/// Why a workload's selector is not known.
+/// Why a workload's selector is unknown.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum UnknownSelector {
@@ -128,12 +128,12 @@ pub enum UnknownSelector {
         /// URL of the API server.
         server: String,
     },
-    /// It cannot be used: it selects everything.
+    /// Its selector cannot be used: it selects everything.
     #[error("{workload}: {error}")]
     Unusable {
         /// The workload.
         workload: WorkloadName,
-        /// What is wrong with that.
+        /// What is wrong with the selector.
         error: SelectorError,
     },
     /// It cannot be read.
@@ -159,7 +159,7 @@ impl Cluster {
             .map_err(|error| UnknownSelector::Unusable { workload: workload.clone(), error })
     }
 
-    /// The selector in the words of `kubectl -l`; `None` when there is no such workload.
+    /// The selector in the syntax of `kubectl -l`; `None` if there is no such workload.
     fn read_selector(&self, workload: &WorkloadName) -> Result<Option<String>, ApiFailure> {
         let Some(Spec { selector, workload_ref }) = self.read_spec(workload)? else { return Ok(None) };
         let selector = match (selector, workload_ref) {

@@ -1,4 +1,4 @@
-//! Limits how many queries are sent to a source at once: a server has other users.
+//! Limits concurrent queries to a source, which has other users too.
 
 use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::Duration;
@@ -29,7 +29,7 @@ impl<'a> AtMost<'a> {
     }
 }
 
-/// The right to send one query; dropping it lets the next caller go on.
+/// Permission to send one query; dropping it lets the next caller continue.
 struct Permit<'a> {
     free: &'a Mutex<usize>,
     freed: &'a Condvar,

@@ -1,5 +1,4 @@
-//! The metrics of the Kafka client inside a pod, scraped with the pod's name: lag, rate, and which partitions
-//! it owns.
+//! Metrics of the Kafka client inside a pod, labelled with the pod's name: lag, rate, and its partitions.
 
 use super::members::of_the_group;
 use super::preset::{all_of, fresh, fresh_times, in_namespace, newest};
@@ -19,17 +18,17 @@ const TOPIC: &str = "namespace, pod, topic, client_id, clientid";
 /// Labels that identify a partition of a pod.
 const OWNER: &str = "namespace, pod, topic, partition";
 
-/// How an exporter inside the pod names the metrics of its client.
+/// How an exporter inside the pod names the client's metrics.
 pub(super) struct Client {
     lag: &'static str,
     lead: &'static str,
-    /// Its counter, under each name that versions of the exporter write.
+    /// Its counter, under each name that versions of the exporter use.
     consumed: &'static [&'static str],
-    /// It exists at zero too, so it tells an idle member from a pod that is not scraped.
+    /// Exists even at zero, so it distinguishes an idle member from a pod that is not scraped.
     assigned: &'static str,
 }
 
-/// The names that Micrometer writes.
+/// The names used by Micrometer.
 pub(super) const MICROMETER: Client = Client {
     lag: "kafka_consumer_fetch_manager_records_lag",
     lead: "kafka_consumer_fetch_manager_records_lead",
@@ -37,7 +36,7 @@ pub(super) const MICROMETER: Client = Client {
     assigned: "kafka_consumer_coordinator_assigned_partitions",
 };
 
-/// The names that the JMX exporter writes by default. Since 1.0 it drops `_total` from what it takes for a gauge.
+/// The JMX exporter's default names. Since 1.0 it drops `_total` from what it considers a gauge.
 pub(super) const JMX_DEFAULT: Client = Client {
     lag: "kafka_consumer_consumer_fetch_manager_metrics_records_lag",
     lead: "kafka_consumer_consumer_fetch_manager_metrics_records_lead",
@@ -49,7 +48,7 @@ pub(super) const JMX_DEFAULT: Client = Client {
 };
 
 impl KafkaPreset {
-    /// How the client inside the pod names its metrics, where the preset reads them.
+    /// How the client inside the pod names its metrics, if the preset reads them.
     pub(super) const fn client(self) -> Option<&'static Client> {
         match self {
             Self::Micrometer | Self::KafkaExporter | Self::Kminion => Some(&MICROMETER),
@@ -60,7 +59,7 @@ impl KafkaPreset {
 }
 
 impl Client {
-    /// Lag by pod, as its clients know it. `NaN` and `-1` mean unknown and are left out.
+    /// Lag by pod, as reported by its clients. `NaN` and `-1` mean unknown and are left out.
     pub(super) fn lag(&self, settings: &QuerySettings) -> String {
         let partitions = one_spelling(PARTITION, |topic| {
             let lag = in_namespace(self.lag, topic, settings);
@@ -69,8 +68,8 @@ impl Client {
         self.or_idle(&format!("sum by (namespace, pod) ({partitions})"), settings)
     }
 
-    /// Messages per second by pod. If a client has a total and its topics, the topics count; JMX rules write
-    /// both under one name.
+    /// Messages per second by pod. If a client reports both a total and its topics, the topics count; JMX
+    /// rules write both under one name.
     pub(super) fn rate(&self, settings: &QuerySettings) -> String {
         let rate = |topic: &str| {
             let rates = self.consumed.iter().map(|name| {
@@ -100,14 +99,14 @@ impl Client {
         })
     }
 
-    /// A series for each partition that a client of the group fetches, in each spelling of its topic. A partition
-    /// that the client has lost stays as `NaN`; one whose lag is not known yet is -1. (`VictoriaMetrics` makes a
-    /// series by `group` also where there is no value.)
+    /// One series per partition that a client of the group fetches, in each spelling of its topic. A
+    /// partition that the client has lost stays as `NaN`; an unknown lag is -1. (`VictoriaMetrics` creates a
+    /// series in `group` even without a value.)
     pub(super) fn owners(&self, settings: &QuerySettings) -> String {
         self.owners_of("", settings)
     }
 
-    /// As [`Client::owners`], of the partitions that `labels` select.
+    /// Like [`Client::owners`], for the partitions that `labels` select.
     pub(super) fn owners_of(&self, labels: &str, settings: &QuerySettings) -> String {
         let claims = of_pods_in_the_group(self.lag, settings, |client| {
             let lag = in_namespace(self.lag, &all_of(&[labels, client]), settings);
