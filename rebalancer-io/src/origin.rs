@@ -1,14 +1,14 @@
-//! Finds out whether the series that a run merges come from one place. Two clusters in one server whose
-//! pods have the same names, or two Kafka clusters with one group and topic, are two things; the replicas
-//! of a Prometheus, and a target that two jobs scrape, are one.
+//! Finds out whether the series that a run merges have one source. Two clusters in one server whose pods have
+//! the same names, or two Kafka clusters with the same group and topic, are two sources; the replicas of a
+//! Prometheus, or a target that two jobs scrape, are one.
 //!
-//! The evidence, in the order of its weight:
-//! 1. cAdvisor's `id` and `name` hold the UID of the pod. One UID is one pod, however many series show
-//!    it; two UIDs that live at one time are two pods.
-//! 2. Values: what measures one thing says nearly the same of it.
+//! The evidence, strongest first:
+//! 1. cAdvisor's `id` and `name` contain the UID of the pod. One UID is one pod, however many series show it;
+//!    two UIDs alive at the same time are two pods.
+//! 2. Values: series that measure the same thing have nearly equal values.
 //!
-//! Series that ended before the pod was created belong to an earlier pod of its name and are ignored. Series
-//! that cannot be shown to be one thing count as two.
+//! Series that ended before the pod was created belong to an earlier pod with its name and are ignored.
+//! Series that cannot be shown to be the same thing count as two.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -19,26 +19,26 @@ use rebalancer_core::LivePod;
 use crate::metrics::{Family, FamilyQueries, METRIC_LABEL, OriginQueries};
 use crate::prometheus::{PrometheusClient, QueryError, RawSample, Transport};
 
-/// How long after the creation of a pod the last samples of an earlier one of its name may still be
-/// written, in seconds: clocks differ, and cAdvisor shows what it collected up to a minute ago.
+/// How long after a pod's creation the last samples of its predecessor may still be written, in seconds:
+/// clocks differ, and cAdvisor reports values up to a minute old.
 const AFTERLIFE_S: f64 = 60.0;
 
-/// For how long a server shows the last value from before a restart, in seconds: the usual lookback.
+/// For how long a server returns the last value from before a restart, in seconds: the usual lookback.
 const LOOKBACK_S: f64 = 300.0;
 
-/// Most values of a label that a message names.
+/// Maximum number of label values in a message.
 const TOLD: usize = 5;
 
-/// Sources that disagree about what has one name.
+/// Sources that disagree about things with the same name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mixed {
     /// The metric.
     pub metric: String,
-    /// The thing they disagree about: labels and values, such as `pod="orders-0"`.
+    /// The thing they disagree about, as labels: `pod="orders-0"`.
     pub thing: String,
-    /// The label that tells the sources apart.
+    /// The label that distinguishes the sources.
     pub label: String,
-    /// Its values, the first few of them.
+    /// Its first few values.
     pub values: Vec<String>,
 }
 
@@ -57,7 +57,7 @@ impl fmt::Display for Mixed {
     }
 }
 
-/// Why the series may not be used as those of one place.
+/// Why the series cannot be used as those of one source.
 #[derive(Debug, thiserror::Error)]
 pub enum OriginError {
     /// Sources disagree.
@@ -68,14 +68,14 @@ pub enum OriginError {
     Query(#[from] QueryError),
 }
 
-/// Asks whether the series of these pods, at one moment, come from one place.
+/// Checks that the series of these pods, at one moment, have one source.
 ///
-/// In most servers nothing has two series, and this is one small query, cheaper than that of the CPU. Where
-/// something has, such as with two replicas of a Prometheus, there is one query more for each metric; those
-/// that may disagree are looked at.
+/// In most servers nothing has two series, and this is one small query, cheaper than that of CPU. Otherwise,
+/// for example with two replicas of a Prometheus, it sends one more query per metric and examines those that
+/// may disagree.
 ///
 /// # Errors
-/// When sources disagree, or when a query fails.
+/// If sources disagree, or if a query fails.
 pub fn one_origin<T: Transport>(
     client: &PrometheusClient<T>,
     queries: &OriginQueries,
@@ -110,7 +110,7 @@ pub fn one_origin<T: Transport>(
 
 type Labels = BTreeMap<String, String>;
 
-/// The series of one metric, and what they are held against.
+/// The series of one metric, and the facts needed to compare them.
 struct Seen<'a> {
     family: &'a Family,
     pods: &'a [LivePod],
@@ -150,8 +150,8 @@ impl Seen<'_> {
         self.pods.iter().find(|pod| pod.name == *name)
     }
 
-    /// Whether a series is of the pod that lives now, not of an earlier one of its name. A series without a
-    /// time counts as living.
+    /// Whether a series is of the pod that lives now, not of a predecessor. A series without a time counts as
+    /// live.
     fn is_of_now(&self, labels: &Labels, time: Option<f64>) -> bool {
         let age = self.pod(labels).and_then(|pod| pod.age);
         let (Some(age), Some(time)) = (age, time) else { return true };
@@ -159,7 +159,7 @@ impl Seen<'_> {
         time > created + AFTERLIFE_S
     }
 
-    /// Whether the series of one name may be of several things.
+    /// Whether the series with the same name may be of several things.
     fn is_mixed(&self, rows: &[&RawSample]) -> bool {
         let uids: BTreeSet<String> = rows.iter().filter_map(|row| uid(&row.labels)).collect();
         let unknown: Vec<&RawSample> =
@@ -170,8 +170,8 @@ impl Seen<'_> {
         if unknown.is_empty() {
             return false;
         }
-        // After a restart, one replica may show the old container and the other the new one, for as long as the
-        // lookback lasts.
+        // After a restart, one replica may return the old container and the other the new one, for the length
+        // of the lookback.
         let warm = self.pod(&rows[0].labels).and_then(LivePod::warm_for);
         if warm.is_some_and(|warm| warm.as_secs_f64() < LOOKBACK_S) {
             return false;
@@ -184,13 +184,13 @@ impl Seen<'_> {
         unknown.iter().any(|one| rows.iter().any(|other| apart(one, other)))
     }
 
-    /// Whether two series of clients come from one scrape: then the pod itself wrote what they differ in.
+    /// Whether two client series come from one scrape: then the pod itself wrote the differing labels.
     fn one_target(&self, one: &Labels, other: &Labels) -> bool {
         let same = |label: &str| value(one, label) == value(other, label);
         self.family.is_of_client() && one.contains_key("instance") && same("instance") && same("job")
     }
 
-    /// Whether two places show the same value, of the same container if there are several.
+    /// Whether two sources have the same value, for the same container if there are several.
     fn agree(&self, rows: &[&RawSample], one: &RawSample, other: &RawSample) -> bool {
         let at = |row: &RawSample| -> Vec<&RawSample> {
             rows.iter()
@@ -198,7 +198,7 @@ impl Seen<'_> {
                 .filter(|known| self.origin(&known.labels) == self.origin(&row.labels))
                 .collect()
         };
-        // A label that one of the two does not have tells nothing.
+        // A label that one of the two lacks proves nothing.
         let may_be_one = |a: &RawSample, b: &RawSample| {
             ["id", "name"].into_iter().all(|label| {
                 let (here, there) = (value(&a.labels, label), value(&b.labels, label));
@@ -211,15 +211,15 @@ impl Seen<'_> {
         pairs.any(|(a, b)| may_be_one(a, b) && (a.value - b.value).abs() <= 1.0)
     }
 
-    /// The labels that say where a series comes from.
+    /// The labels that show where a series comes from.
     fn origin<'a>(&self, labels: &'a Labels) -> Vec<(&'a str, &'a str)> {
         let of_thing =
             |label: &str| self.family.keys.contains(&label) || self.family.passing.contains(&label);
         unnamed(labels).into_iter().filter(|(label, _)| !of_thing(label)).collect()
     }
 
-    /// The label that best tells the sources apart: series with the same value of it agree, it has few values,
-    /// and its name is not that of a replica or a target.
+    /// The label that best distinguishes the sources: series with the same value agree, it has few values,
+    /// and it does not name a replica or a target.
     fn telling_label<'a>(&self, things: &[Vec<&'a RawSample>]) -> &'a str {
         const OF_TARGETS: [&str; 7] = ["job", "service", "endpoint", "host", "node", "instance", "pod"];
         let labels: BTreeSet<&str> =
@@ -262,7 +262,7 @@ fn tells_apart(label: &str, rows: &[&RawSample]) -> bool {
     groups.len() > 1 && groups.values().all(agree)
 }
 
-/// The labels without the name of the metric, which an expression drops.
+/// The labels without the metric name, which an expression drops.
 fn unnamed(labels: &Labels) -> Vec<(&str, &str)> {
     let named = labels.iter().filter(|(label, _)| *label != "__name__");
     named.map(|(label, value)| (label.as_str(), value.as_str())).collect()
@@ -272,12 +272,12 @@ fn value<'a>(labels: &'a Labels, label: &str) -> &'a str {
     labels.get(label).map_or("", String::as_str)
 }
 
-/// The UID of the pod that a container's control group, or Docker's name of it, holds.
+/// The pod's UID, from a container's control group or from Docker's name for it.
 fn uid(labels: &Labels) -> Option<String> {
     const LENGTH: usize = 36;
     let is_uid = |text: &[u8]| {
         text.iter().enumerate().all(|(at, byte)| match at {
-            // Names of systemd have underscores in place of hyphens.
+            // systemd uses underscores instead of hyphens.
             8 | 13 | 18 | 23 => matches!(byte, b'-' | b'_'),
             _ => byte.is_ascii_hexdigit(),
         })

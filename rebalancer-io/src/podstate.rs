@@ -1,5 +1,5 @@
-//! The aggregator: sends the queries of all metrics for one moment in parallel, and joins the answers with the
-//! live pods.
+//! The aggregator: sends the queries of all metrics for one moment in parallel, and joins the answers with
+//! the live pods.
 
 use std::collections::HashSet;
 use std::thread::{self, ScopedJoinHandle};
@@ -12,7 +12,7 @@ use crate::metrics::{MetricQuery, MetricsSource, QuerySet, UnknownAge, mark_stal
 use crate::prometheus::{InstantAnswer, PrometheusClient, PrometheusConfig, QueryError};
 use crate::recording::{Recording, Replay};
 
-/// Asks a source for the metrics of one workload.
+/// Fetches the metrics of one workload from a source.
 #[derive(Clone, Copy)]
 pub struct Aggregator<'a> {
     source: &'a dyn MetricsSource,
@@ -24,21 +24,21 @@ pub struct Aggregator<'a> {
 pub struct Answers {
     /// The moment.
     pub at: Timestamp,
-    /// The answer of each metric that was asked for.
+    /// The answer of each queried metric.
     pub metrics: PerMetric<Option<InstantAnswer>>,
-    /// Why it is not known how old the samples behind an own query are; `None` where it is.
+    /// Why the age of the samples behind an own query is unknown; `None` if it is known.
     pub unknown_ages: PerMetric<Option<UnknownAge>>,
 }
 
-/// The answer of one metric, and why its age is not known.
+/// The answer of one metric, and why its age is unknown.
 type Aged = (Option<InstantAnswer>, Option<UnknownAge>);
 
-/// When a pod and a sample count.
+/// Which pods and samples count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Freshness {
     /// Pods that have worked for less than this take no part; zero turns it off.
     pub warm_up: Duration,
-    /// Samples further than this from the moment of the answers are missing.
+    /// Samples whose time differs more than this from that of the answers are missing.
     pub max_sample_age: Duration,
 }
 
@@ -54,7 +54,7 @@ impl Freshness {
 }
 
 impl<'a> Aggregator<'a> {
-    /// An aggregator over `source`; a metric without a query is not asked for.
+    /// An aggregator over `source`; a metric without a query is not queried.
     pub const fn new(source: &'a dyn MetricsSource, queries: &'a QuerySet) -> Self {
         Self { source, queries }
     }
@@ -62,8 +62,8 @@ impl<'a> Aggregator<'a> {
     /// Sends all queries in parallel, pinned to `at`.
     ///
     /// # Errors
-    /// The first failed query in the order of the metrics. Nothing is decided on the others: an
-    /// answer that is not whole says nothing about the workload.
+    /// The first failed query in the order of the metrics. The other answers are then discarded: an
+    /// incomplete answer says nothing about the workload.
     pub fn fetch(&self, at: Timestamp) -> Result<Answers, QueryError> {
         let fetch = |metric: Metric| -> Result<Aged, QueryError> {
             let query = self.queries.get(metric);
@@ -97,18 +97,18 @@ impl<'a> Aggregator<'a> {
     }
 }
 
-/// The result of a thread. A panic ends the program where it happens.
+/// The result of a thread; a panic in it aborts the program.
 fn finished<T>(thread: ScopedJoinHandle<'_, T>) -> T {
     thread.join().expect("a thread that panics aborts the program")
 }
 
 impl Answers {
-    /// Answers whose samples are as old as they say.
+    /// Answers whose samples are as old as they claim.
     pub fn new(at: Timestamp, metrics: PerMetric<Option<InstantAnswer>>) -> Self {
         Self { at, metrics, unknown_ages: PerMetric::default() }
     }
 
-    /// The metrics that were asked for.
+    /// The metrics that were queried.
     pub fn asked(&self) -> Vec<Metric> {
         self.metrics.iter().filter(|(_, answer)| answer.is_some()).map(|(metric, _)| metric).collect()
     }
@@ -119,11 +119,11 @@ impl Answers {
         known.map(|answer| &answer.samples).any(|samples| !samples.is_empty())
     }
 
-    /// The answers of a recording, decoded again; `place` names it in messages. What was not asked about
-    /// the age of their samples is not known to be stale.
+    /// The answers of a recording, decoded again; `place` names it in messages. Samples without a recorded
+    /// freshness check are not known to be stale.
     ///
     /// # Errors
-    /// As when they were first decoded.
+    /// The same as when they were first decoded.
     pub fn replayed(
         recording: &Recording,
         place: String,
@@ -162,10 +162,10 @@ impl Answers {
         Ok(answers)
     }
 
-    /// Joins the answers with the pods that exist.
+    /// Joins the answers with the live pods.
     ///
     /// # Errors
-    /// Two live pods of one name, or two samples of one metric for one live pod.
+    /// Two live pods with the same name, or two samples of one metric for one live pod.
     pub fn join(&self, live: &[LivePod], freshness: Freshness) -> Result<Joined, JoinError> {
         let mut join = Join::new(live, freshness.rules(self.at))?;
         for (metric, answer) in self.metrics.iter() {
@@ -180,15 +180,15 @@ impl Answers {
         Ok(join.finish())
     }
 
-    /// Every pod named in the answers, as a Running and Ready one, in the order in which they are
-    /// first named: what a replay without pod facts takes for the workload.
+    /// Every pod named in the answers, assumed to be Running and Ready, in order of first mention: the
+    /// workload of a replay without pod facts.
     pub fn assumed_pods(&self) -> Vec<LivePod> {
         let mut names: Vec<&str> = Vec::new();
         let mut seen: HashSet<&str> = HashSet::new();
         for answer in self.metrics.iter().filter_map(|(_, answer)| answer.as_ref()) {
             seen.reserve(answer.samples.len().saturating_sub(names.len()));
             for (position, pod) in answer.samples.pods().enumerate() {
-                // Most answers of one moment have one order.
+                // Most answers of one moment have the same order.
                 if names.get(position) != Some(&pod) && seen.insert(pod) {
                     names.push(pod);
                 }

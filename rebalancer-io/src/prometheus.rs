@@ -1,8 +1,7 @@
-//! Asks a server that speaks the Prometheus HTTP API, and says plainly what went wrong when it did.
+//! Queries a server that implements the Prometheus HTTP API, and explains failures in plain words.
 //!
-//! A [`PrometheusClient`] turns a query into pods and numbers; what carries its calls is a
-//! [`Transport`]: [`HttpTransport`] for a live server, the recorder and the replay of
-//! [`crate::recording`] around it.
+//! A [`PrometheusClient`] turns a query into pods and numbers. Its calls go through a [`Transport`]:
+//! [`HttpTransport`] for a live server, or the recorder and the replay of [`crate::recording`].
 
 mod auth;
 mod client;

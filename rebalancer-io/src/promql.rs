@@ -1,9 +1,9 @@
-//! The part of `PromQL` that is read and written here: string literals, regular expressions, durations.
+//! The part of `PromQL` that is parsed and written here: string literals, regular expressions, durations.
 
 use std::time::Duration;
 
-/// Length in bytes of the string literal that `text` begins with, both quotes included; `None` where it does
-/// not end, or where `text` does not begin with a quote. Between backquotes a backslash is a letter.
+/// Length in bytes of the string literal at the start of `text`, including both quotes; `None` if it is not
+/// closed, or if `text` does not begin with a quote. Between backquotes, a backslash is a plain character.
 pub(crate) fn string_length(text: &str) -> Option<usize> {
     let mut letters = text.char_indices();
     let (_, quote) = letters.next().filter(|(_, quote)| matches!(quote, '"' | '\'' | '`'))?;
@@ -17,8 +17,8 @@ pub(crate) fn string_length(text: &str) -> Option<usize> {
     None
 }
 
-/// The value of the string literal that `text` begins with, and what stands behind it; `None` where there is
-/// no whole literal, or where it has an escape that is not known here.
+/// The value of the string literal at the start of `text`, and the rest; `None` if there is no complete
+/// literal, or if it has an unknown escape.
 pub(crate) fn string_value(text: &str) -> Option<(String, &str)> {
     let (literal, behind) = text.split_at(string_length(text)?);
     let inside = &literal[1..literal.len() - 1];
@@ -36,13 +36,13 @@ pub(crate) fn string_value(text: &str) -> Option<(String, &str)> {
     Some((value, behind))
 }
 
-/// The character that an escape stands for; `letters` are those behind its backslash.
+/// The character of an escape; `letters` are those after its backslash.
 fn escaped(letters: &mut impl Iterator<Item = char>) -> Option<char> {
     Some(match letters.next()? {
         'n' => '\n',
         'r' => '\r',
         't' => '\t',
-        // A byte. Only an ASCII one is a character by itself.
+        // A byte. Only an ASCII byte is a character by itself.
         'x' => {
             let (high, low) = (letters.next()?.to_digit(16)?, letters.next()?.to_digit(16)?);
             char::from_u32(16 * high + low).filter(char::is_ascii)?
@@ -52,7 +52,7 @@ fn escaped(letters: &mut impl Iterator<Item = char>) -> Option<char> {
     })
 }
 
-/// Escapes a value for a `PromQL` string. The escapes keep it inside whatever quotes are around it.
+/// Escapes a value for a `PromQL` string, whatever quotes are around it.
 pub(crate) fn literal(value: &str) -> String {
     let mut escaped = String::with_capacity(value.len());
     for character in value.chars() {
@@ -69,7 +69,7 @@ pub(crate) fn literal(value: &str) -> String {
     escaped
 }
 
-/// Escapes a name for a regular expression of Go's syntax.
+/// Escapes a name for a regular expression in Go's syntax.
 pub(crate) fn regex(name: &str) -> String {
     let mut escaped = String::with_capacity(name.len());
     for character in name.chars() {
@@ -81,7 +81,7 @@ pub(crate) fn regex(name: &str) -> String {
     escaped
 }
 
-/// A duration as `PromQL` writes it: `5m`, `90s`, `1500ms`.
+/// A duration in `PromQL`: `5m`, `90s`, `1500ms`.
 pub(crate) fn duration(duration: Duration) -> String {
     let ms = duration.as_millis();
     match ms {

@@ -1,8 +1,8 @@
-//! Finds the proxy of the environment that a request goes through, for all clients alike.
+//! Finds the environment's proxy for a request, in the same way for all clients.
 //!
-//! The rules are those of `curl` and `kubectl`: the variable of the server's scheme holds, else
-//! `ALL_PROXY`. `NO_PROXY` lists names (with all names below them), addresses and networks, each with or
-//! without a port. This machine itself is never reached through a proxy.
+//! The rules are those of `curl` and `kubectl`: the variable of the server's scheme, else `ALL_PROXY`.
+//! `NO_PROXY` lists names (including their subdomains), addresses and networks, each with or without a port.
+//! This machine itself is never reached through a proxy.
 
 use std::env;
 use std::net::IpAddr;
@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use http::Uri;
 use hyper_util::client::proxy::matcher::Matcher;
 
-/// The proxy to go through, and the variable that names it.
+/// A proxy, and the variable that names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Proxy {
     /// Such as `HTTPS_PROXY`.
@@ -19,7 +19,7 @@ pub(crate) struct Proxy {
     pub address: String,
 }
 
-/// The proxy for `server`; `None` when it is reached directly.
+/// The proxy for `server`; `None` if it is reached directly.
 pub(crate) fn of(server: &Uri) -> Option<Proxy> {
     proxy(server, |name| env::var(name).ok())
 }
@@ -47,7 +47,7 @@ fn is_this_machine(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost") || address.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
 }
 
-/// Whether `listed`, the value of `NO_PROXY`, names this host and port.
+/// Whether `listed`, the value of `NO_PROXY`, includes this host and port.
 fn is_listed(host: &str, port: u16, listed: &str) -> bool {
     let entries = listed.split([',', ' ', '\t', '\n']).filter_map(|entry| without_port(entry, port));
     let entries: Vec<String> = entries.collect();
@@ -56,7 +56,7 @@ fn is_listed(host: &str, port: u16, listed: &str) -> bool {
     matcher.intercept(&asked).is_none()
 }
 
-/// The entry without its port, which the matcher does not know; `None` when it is of another port.
+/// The entry without its port, which the matcher does not understand; `None` if the port differs.
 fn without_port(entry: &str, port: u16) -> Option<String> {
     let is_address = |text: &str| text.parse().is_ok_and(|_: IpAddr| true);
     let (name, wanted) = match entry.rsplit_once(':') {

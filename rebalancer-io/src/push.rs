@@ -1,4 +1,4 @@
-//! Pushes the metrics of a finished run to a Pushgateway, or to the import API of VictoriaMetrics.
+//! Pushes the metrics of a finished run to a Pushgateway or to VictoriaMetrics' import API.
 
 use std::borrow::Cow;
 use std::io::Read;
@@ -17,41 +17,41 @@ use crate::secrets::Secrets;
 /// Content type of the text format that every receiver understands.
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// How to reach the receiver of the metrics.
+/// How to push metrics.
 #[derive(Debug, Clone)]
 pub struct PushConfig {
     /// Credentials sent with every push.
     pub auth: Auth,
-    /// The setting that names a PEM file, and the file: its certificate authorities are trusted in place of
+    /// The setting that names a PEM file, and the file: its certificate authorities are trusted instead of
     /// the public ones.
     pub ca_file: Option<(&'static str, PathBuf)>,
-    /// Longest time one push may take.
+    /// Longest time for one push.
     pub timeout: Duration,
 }
 
-/// Where metrics go.
+/// The receiver of the metrics.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Receiver {
     /// A Pushgateway, which keeps the last push of each group for ever.
     Pushgateway(Endpoint),
-    /// VictoriaMetrics or vmagent, which stores what is pushed with the time of its arrival.
+    /// VictoriaMetrics or vmagent, which stores the metrics with the time of their arrival.
     Import(Endpoint),
 }
 
 impl Receiver {
-    /// A Pushgateway at the address that the setting `variable` holds.
+    /// A Pushgateway at the address in the setting `variable`.
     ///
     /// # Errors
-    /// An address that cannot be used, or holds a credential; it is not repeated.
+    /// An address that is unusable or contains a credential; it is not repeated.
     pub fn pushgateway(variable: &'static str, url: &str) -> Result<Self, ConfigError> {
         Ok(Self::Pushgateway(endpoint(variable, url, "http://pushgateway.monitoring:9091")?))
     }
 
-    /// The import API at the address that the setting `variable` holds, with or without its path
+    /// The import API at the address in the setting `variable`, with or without its path
     /// `/api/v1/import/prometheus`.
     ///
     /// # Errors
-    /// As [`Receiver::pushgateway`].
+    /// As for [`Receiver::pushgateway`].
     pub fn import(variable: &'static str, url: &str) -> Result<Self, ConfigError> {
         Ok(Self::Import(endpoint(variable, url, "http://victoria-metrics.monitoring:8428")?))
     }
@@ -86,23 +86,23 @@ fn endpoint(variable: &'static str, url: &str, example: &'static str) -> Result<
     })
 }
 
-/// One label of a grouping key as part of the path. A value that a path cannot hold is written in base64.
+/// One label of a grouping key as part of the path. A value that a path cannot contain is encoded in base64.
 fn grouping(label: &str, value: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     match value {
-        // The only way to write an empty value.
+        // The only way to encode an empty value.
         "" => format!("/{label}@base64/="),
         plain if plain.bytes().all(is_plain) => format!("/{label}/{plain}"),
         other => format!("/{label}@base64/{}", URL_SAFE.encode(other)),
     }
 }
 
-/// Which metrics of the same group a push replaces.
+/// Which metrics of the group a push replaces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Replaces {
-    /// All of it (PUT).
+    /// All of them (PUT).
     Group,
-    /// Only metrics of the same names (POST); the others stay.
+    /// Only metrics with the same names (POST); the others stay.
     SameNames,
 }
 
@@ -118,7 +118,7 @@ impl Pusher {
     /// Prepares pushes: reads the certificate file, but opens no connection.
     ///
     /// # Errors
-    /// When the certificate file cannot be read or used.
+    /// If the certificate file cannot be read or used.
     pub fn new(config: PushConfig) -> Result<Self, ConfigError> {
         let PushConfig { auth, ca_file, timeout } = config;
         let (variable, ca_file) = ca_file.unzip();
@@ -139,11 +139,11 @@ impl Pusher {
         Ok(Self { agent: Agent::new_with_config(config), auth, timeout })
     }
 
-    /// Sends `metrics` once, in the text format. `group` is the grouping key of a Pushgateway and begins
-    /// with the label `job`; other receivers ignore it.
+    /// Sends `metrics` once, in the text format. `group` is a Pushgateway's grouping key and begins with the
+    /// label `job`; other receivers ignore it.
     ///
     /// # Errors
-    /// When it is not accepted within the time limit.
+    /// If the receiver does not accept them within the time limit.
     pub fn push(
         &self,
         to: &Receiver,
@@ -174,7 +174,7 @@ impl Pusher {
             return Ok(());
         }
         let mut said: Vec<u8> = Vec::new();
-        // The status is known anyway; of the reason, what could be read is quoted.
+        // The status is known anyway; the reason is quoted as far as it can be read.
         let body = answer.into_body().into_reader();
         let _whole = Secrets::of(&headers).masking(status, body).read_to_end(&mut said);
         let words = words(&String::from_utf8_lossy(&said));
@@ -186,7 +186,7 @@ impl Pusher {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{url}: {kind}; {}", .kind.advice())]
 pub struct PushError {
-    /// Where they were sent; it never holds a credential.
+    /// Where they were sent; never contains a credential.
     pub url: String,
     /// What happened.
     pub kind: PushErrorKind,
@@ -199,7 +199,7 @@ pub enum PushErrorKind {
     /// No complete HTTP answer arrived.
     #[error(transparent)]
     Transport(#[from] TransportError),
-    /// The receiver refused.
+    /// The receiver refused them.
     #[error("HTTP {status}: {words}")]
     Refused {
         /// HTTP status, never 2xx.
@@ -241,7 +241,7 @@ impl PushErrorKind {
         }
     }
 
-    /// The HTTP status, where there is one.
+    /// The HTTP status, if there is one.
     pub const fn http_status(&self) -> Option<u16> {
         match self {
             Self::Refused { status, .. } => Some(*status),

@@ -1,9 +1,9 @@
-//! One run's raw answers in one file, and the same answers given again.
+//! A run's raw answers in one file, and their replay.
 //!
-//! A recording is JSON lines, compressed where its name ends in `.gz`: a header, one line for each
-//! exchange with the metrics server, the workload as it was seen, and a last line that tells a whole
-//! file from a cut one. Bodies are kept verbatim, so that a replay runs the same decoder on the same
-//! bytes. A page holds the same lines, perhaps with fewer digits of the past. Headers of requests, credentials and added parameters are never part of it.
+//! A recording is JSON lines, compressed if its name ends in `.gz`: a header, one line for each exchange with
+//! the metrics server, the workload as it was seen, and a last line that proves the file complete. Bodies are
+//! kept verbatim, so that a replay decodes the same bytes. A page contains the same lines, possibly with
+//! fewer digits of the past. Request headers, credentials and added parameters are never part of it.
 
 mod error;
 mod exchange;

@@ -9,29 +9,29 @@ use http::{HeaderMap, HeaderValue};
 use memchr::memmem;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// What a form or an address writes as `%XX`: everything but letters, digits and `-._~`.
+/// Characters encoded as `%XX` in forms and addresses: all but letters, digits and `-._~`.
 const IN_AN_ADDRESS: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Shorter values are not taken for credentials: words such as `true` would be masked everywhere.
+/// Shorter values are not treated as credentials: words such as `true` would be masked everywhere.
 const SHORTEST: usize = 5;
 
-/// Marks where a quotation was cut.
+/// Marks the end of a truncated quotation.
 const CUT: &[u8] = "…".as_bytes();
 
-/// Shortest part of a secret that is looked for next to a cut. Fewer characters reveal nothing, and many
-/// words have them.
+/// Shortest part of a secret that is searched for next to a cut. Fewer characters reveal nothing, and many
+/// words contain them.
 const SHORTEST_PART: usize = 4;
 
-/// Most bytes kept of an answer that is not data: more than any error of an API needs.
+/// Most bytes kept of an answer that is not data: more than any API error needs.
 const MAX_BYTES: u64 = 64 << 10;
 
-/// Bytes at the beginning of an answer that tell whether it is data.
+/// Bytes at the start of an answer that show whether it is data.
 const HEAD: usize = 64;
 
-/// The secrets of a request. No quotation of the answer may show them.
+/// Secrets of a request, masked wherever its answer is quoted.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Secrets {
-    /// Longest first: to mask a part of a longer secret would leave the rest readable.
+    /// Longest first: masking a part of a longer secret would leave the rest readable.
     secrets: Vec<Vec<u8>>,
 }
 
@@ -68,7 +68,7 @@ impl Secrets {
         }
     }
 
-    /// Adds a secret, also in the forms in which an address and JSON write it.
+    /// Adds a secret, and its encodings in addresses and JSON.
     pub(crate) fn add(&mut self, secret: &str) {
         if secret.len() < SHORTEST {
             return;
@@ -101,13 +101,13 @@ impl Secrets {
         }
     }
 
-    /// The quotation with its secrets masked, also those of which a cut has left only a part.
+    /// The quotation with its secrets masked, even those of which a cut has left only a part.
     pub(crate) fn masked(&self, quotation: &str) -> String {
         let masked = self.masked_bytes(quotation.as_bytes());
         masked.map_or(quotation.to_owned(), |bytes| String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    /// The same for bytes; `None` when there is nothing to mask.
+    /// The same for bytes; `None` if there is nothing to mask.
     pub(crate) fn masked_bytes(&self, quotation: &[u8]) -> Option<Vec<u8>> {
         let mut ends: Vec<usize> = memmem::find_iter(quotation, CUT).collect();
         ends.push(quotation.len());
@@ -137,8 +137,8 @@ impl Secrets {
         Some(bytes)
     }
 
-    /// The body of an answer. Data passes unchanged, because a tenant may have the name of its pods.
-    /// Anything else is read up to [`MAX_BYTES`] and masked.
+    /// The body of an answer. Data passes unchanged, because a tenant may be named like its pods. Anything
+    /// else is read up to [`MAX_BYTES`] and masked.
     pub(crate) fn masking(&self, status: u16, mut body: impl Read + Send + 'static) -> Box<dyn Read + Send> {
         let mut head: Vec<u8> = Vec::new();
         let mut read = body.by_ref().take(HEAD as u64).read_to_end(&mut head);
@@ -153,8 +153,8 @@ impl Secrets {
     }
 }
 
-/// How many bytes at the beginning of a piece are the end of the secret, and how many at its end are the
-/// beginning of it.
+/// How many bytes at the start of a piece are the end of the secret, and how many at its end are the start of
+/// the secret.
 fn parts_at_ends(piece: &[u8], secret: &[u8]) -> (usize, usize) {
     let parts = (SHORTEST_PART..secret.len().min(piece.len() + 1)).rev();
     let first = parts.clone().find(|part| piece.starts_with(&secret[secret.len() - part..]));
@@ -162,14 +162,14 @@ fn parts_at_ends(piece: &[u8], secret: &[u8]) -> (usize, usize) {
     (first.unwrap_or_default(), last.unwrap_or_default())
 }
 
-/// Whether an answer with this beginning is a JSON object and not the error of an API.
+/// Whether an answer that starts like this is a JSON object and not an API error.
 fn is_data(answer: &[u8]) -> bool {
     let head = &answer[..answer.len().min(HEAD)];
     let tight: Vec<u8> = head.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
     tight.starts_with(b"{") && !tight.starts_with(br#"{"status":"error""#)
 }
 
-/// The end of a body: an error, if the body broke off.
+/// The end of a body: an error if the body was interrupted.
 struct Ending(Option<io::Error>);
 
 impl Read for Ending {

@@ -1,5 +1,5 @@
-//! A folder of raw API answers as `curl` saved them: `cpu.json`, `memory.json`, `lag.json`,
-//! `rate.json`, each optional, and `pods.json`; each may be compressed and end in `.gz`.
+//! A folder of raw API answers saved with `curl`: `cpu.json`, `memory.json`, `lag.json`, `rate.json`, each
+//! optional, and `pods.json`; each may be compressed as `.gz`.
 
 use std::io::{self, BufRead, Read};
 use std::path::{Path, PathBuf};
@@ -22,10 +22,10 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Reads a folder whole.
+    /// Reads a whole folder.
     ///
     /// # Errors
-    /// When it holds no answer, and when one of its files cannot be read or is no whole answer.
+    /// If it has no answer, or one of its files cannot be read or is no complete answer.
     pub fn open(folder: &Path, wanted: &Wanted<'_>) -> Result<Self, SnapshotError> {
         let mut answers = PerMetric::default();
         for (metric, file) in files(folder)?.iter() {
@@ -38,7 +38,7 @@ impl Snapshot {
         Ok(Self { answers, pods })
     }
 
-    /// The moment of the answers: the newest time of any sample; `None` without samples.
+    /// The time of the answers: the newest time of any sample; `None` without samples.
     pub fn evaluation_time(&self) -> Option<Timestamp> {
         let answers = self.answers.iter().filter_map(|(_, answer)| answer.as_ref());
         let newest = answers.filter_map(|answer| answer.samples.newest_ms()).max()?;
@@ -55,19 +55,19 @@ impl Snapshot {
         self.answers
     }
 
-    /// The bytes of `pods.json`, decompressed, if it is there.
+    /// The bytes of `pods.json`, decompressed, if the file exists.
     pub fn pods(&self) -> Option<&[u8]> {
         self.pods.as_deref()
     }
 }
 
-/// Joins the answers of a folder without `pods.json` over the pods that they name, and tells which
-/// metrics have a file; `None` when there is a `pods.json` that tells which pods there are.
+/// Joins the answers of a folder without `pods.json` over the pods that they name, and reports which metrics
+/// have a file; `None` if there is a `pods.json`.
 ///
-/// Loads go straight from the files into columns, which takes a third of the memory of a [`Snapshot`].
+/// Loads go directly from the files into columns, which takes a third of the memory of a [`Snapshot`].
 ///
 /// # Errors
-/// As [`Snapshot::open`].
+/// As for [`Snapshot::open`].
 pub fn join_named_pods(
     folder: &Path,
     wanted: &Wanted<'_>,
@@ -106,7 +106,7 @@ impl Sink for MetricAnswer<'_> {
     }
 }
 
-/// The file of a name, plain or compressed.
+/// The file with this name, plain or compressed.
 fn find(folder: &Path, name: &str) -> Result<Option<PathBuf>, SnapshotError> {
     let plain = folder.join(format!("{name}.json"));
     let gzip = folder.join(format!("{name}.json.gz"));
@@ -130,8 +130,8 @@ fn files(folder: &Path) -> Result<PerMetric<Option<PathBuf>>, SnapshotError> {
     Ok(files)
 }
 
-/// Decodes a file. Files are decoded one after another: side by side they would be there sooner, for
-/// more CPU and four buffers. The first bad one in the order of the metrics is the error.
+/// Decodes a file. Files are decoded one after another: in parallel would be faster, but with more CPU and
+/// four buffers. The first bad one in the order of the metrics is the error.
 fn read_answer<T>(
     metric: Metric,
     path: &Path,
@@ -173,7 +173,7 @@ fn unreadable(path: &Path, error: &io::Error) -> SnapshotError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SnapshotError {
-    /// None of the files is there.
+    /// None of the files exists.
     #[error(
         "{}: holds none of cpu.json, memory.json, lag.json and rate.json; save answers of /api/v1/query under these names",
         .folder.display()
@@ -195,10 +195,10 @@ pub enum SnapshotError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's message.
         reason: String,
     },
-    /// `pods.json` is larger than an answer may be.
+    /// `pods.json` is larger than allowed.
     #[error("{}: is larger than {max_bytes} bytes", .path.display())]
     TooLarge {
         /// The file.
@@ -206,7 +206,7 @@ pub enum SnapshotError {
         /// The limit, in bytes after decompression.
         max_bytes: u64,
     },
-    /// A file is no whole answer; the error names it.
+    /// A file is not a complete answer; the error names it.
     #[error(transparent)]
     Answer(#[from] QueryError),
 }

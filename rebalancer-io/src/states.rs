@@ -1,4 +1,4 @@
-//! Pod states given as they are: a JSON array, from another tool or written by hand.
+//! Pod states given directly: a JSON array, from another tool or hand-written.
 
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -9,7 +9,7 @@ use rebalancer_core::{Joined, Load, Metric, MetricIssues, PerMetric, PodState};
 /// Largest list that is read, in bytes: a million pods of 256 bytes.
 pub const MAX_STATES_BYTES: u64 = 256 << 20;
 
-/// Most values in it: a million pods with a name, four loads, and their keys.
+/// Maximum number of values in it: a million pods with a name, four loads, and their keys.
 const MAX_STATES_VALUES: usize = 12 << 20;
 
 /// Why a list of pod states cannot be used.
@@ -22,7 +22,7 @@ pub enum StatesError {
     /// It is larger than [`MAX_STATES_BYTES`].
     #[error("is larger than {} MiB, or than a million pods", MAX_STATES_BYTES >> 20)]
     TooLarge,
-    /// It is no JSON array of pod states.
+    /// It is not a JSON array of pod states.
     #[error("is no JSON array of pod states such as [{{\"name\": \"orders-0\", \"cpu_usage\": 0.8}}]")]
     Malformed(#[source] serde_json::Error),
     /// A pod has an empty name.
@@ -39,7 +39,7 @@ pub enum StatesError {
     },
 }
 
-/// Reads a JSON array of pod states. A load that is null, absent or no load is missing.
+/// Reads a JSON array of pod states. A load that is null, absent or no valid load is missing.
 ///
 /// # Errors
 /// See [`StatesError`].
@@ -62,7 +62,7 @@ pub fn pod_states(json: impl Read) -> Result<Vec<PodState>, StatesError> {
     Ok(pods)
 }
 
-/// Takes pod states for the whole workload: all alive, Ready and warm.
+/// Treats pod states as the whole workload: all live, Ready and warm.
 pub fn joined(pods: &[PodState]) -> Joined {
     let issues = PerMetric::from_fn(|metric| {
         let without = pods.iter().filter(|pod| pod.load(metric).is_none());

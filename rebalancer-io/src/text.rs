@@ -1,7 +1,7 @@
-//! Text from outside: which of its characters must not be shown as they are.
+//! Text from outside: characters that must not be shown unescaped.
 
-/// Whether a character could deceive the reader of a terminal, a log or a page: control characters, which
-/// move the cursor or repaint it, and characters that show nothing or turn the direction of others.
+/// Whether a character could deceive the reader of a terminal, a log or a page: control characters, which can
+/// move the cursor, and characters that are invisible or change the direction of text.
 ///
 /// ```
 /// use rebalancer_io::text::is_hidden;

@@ -123,8 +123,8 @@ impl Client {
         })
     }
 
-    /// A zero for each partition, with the one pod that fetches it for the group and the topic spelled with
-    /// underscores. If several pods claim it, the newest claim counts.
+    /// A zero for each partition, labelled with the one pod that fetches it for the group; the topic is
+    /// spelled with underscores. If several pods claim the partition, the newest claim counts.
     pub(super) fn owner(&self, settings: &QuerySettings) -> String {
         let claims = of_pods_in_the_group(self.lag, settings, |client| {
             one_spelling(OWNER, |topic| {
@@ -135,7 +135,7 @@ impl Client {
         format!("(0 * topk by (topic, partition) (1, {claims}))")
     }
 
-    /// Number of partitions of each client of a pod. If two scrape jobs show a client, `max` takes one.
+    /// Number of partitions of each client of a pod. If two scrape jobs report a client, `max` takes one.
     pub(super) fn assigned(&self, settings: &QuerySettings) -> String {
         let assigned = self.assigned_to_the_group(settings);
         let named = format!(r#"label_replace({assigned}, "client_id", "$1", "clientid", "(.+)")"#);
@@ -143,7 +143,7 @@ impl Client {
     }
 }
 
-/// What `series` makes of a matcher of the workload's clients that write `metric`: see [`of_the_group`].
+/// Applies `series` to a matcher of the workload's clients that write `metric`: see [`of_the_group`].
 fn of_pods_in_the_group(metric: &str, settings: &QuerySettings, series: impl Fn(&str) -> String) -> String {
     of_the_group(settings, |client| in_namespace(metric, client, settings), series)
 }

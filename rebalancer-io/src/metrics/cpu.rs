@@ -7,7 +7,7 @@ use super::settings::QuerySettings;
 use crate::prometheus::MetricQuery;
 use crate::promql::{duration, literal};
 
-/// The preset: every container once, summed by pod.
+/// The preset: counts every container once and sums by pod.
 pub(super) fn preset(settings: &QuerySettings) -> MetricQuery {
     let window = duration(settings.window);
     let sum = by_pod(settings, "container_cpu_usage_seconds_total", |selector| {
@@ -18,9 +18,9 @@ pub(super) fn preset(settings: &QuerySettings) -> MetricQuery {
 
 /// Sums a cAdvisor metric by pod.
 ///
-/// Two scrape jobs show a container twice: `max` takes one. A node without container labels shows
-/// the pod alone: `or` takes that. With a container named there is no such way out, and the pods of
-/// such a node are missing.
+/// Two scrape jobs report a container twice: `max` takes one. A node without container labels reports only
+/// the whole pod: `or` takes that. If the user names a container, there is no such fallback and the pods of
+/// that node are missing.
 pub(super) fn by_pod(settings: &QuerySettings, metric: &str, each: impl Fn(&str) -> String) -> String {
     let sum = |labels: &str| {
         let each = each(&in_namespace(metric, labels, settings));

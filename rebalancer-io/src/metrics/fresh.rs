@@ -1,5 +1,5 @@
-//! Whether the samples behind an own query are fresh. The answer to a query carries the time of the question,
-//! however old its samples are, so the program asks about the series that the query reads.
+//! Whether the samples behind a user's own query are fresh. The answer carries the time of the request,
+//! however old its samples are, so the program checks the series that the query reads.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -12,17 +12,17 @@ use crate::prometheus::MetricQuery;
 use crate::prometheus::{InstantAnswer, LabelledSample, Point, QueryError, Sample, Samples};
 use crate::promql::literal;
 
-/// Most selectors of one query that are asked about, with one question each. If a query has more, its age is
+/// Maximum number of selectors of one query to check, with one request each. With more, the query's age is
 /// unknown.
 const MOST_SELECTORS: usize = 8;
 
-/// Label that tells pods of one name apart.
+/// Label that distinguishes pods with the same name.
 const NAMESPACE: &str = "namespace";
 
-/// The moment given to a stale sample: older than any limit.
+/// The time given to a stale sample: older than any limit.
 const LONG_AGO_MS: i64 = 0;
 
-/// Why it cannot be known how old the samples behind an own query are.
+/// Why the age of the samples behind an own query is unknown.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UnknownAge {
@@ -32,13 +32,13 @@ pub enum UnknownAge {
     /// The query has too many selectors.
     #[error("it has {0} selectors, more than {MOST_SELECTORS}")]
     TooMany(usize),
-    /// A question failed.
+    /// A request failed.
     #[error("{0}")]
     Query(#[from] QueryError),
 }
 
-/// The questions whether the series that `query` reads have a sample of the last `limit`: one for each
-/// selector. The answer has 1 for fresh and 0 for stale, by namespace and pod.
+/// The queries that check whether the series read by `query` have a sample within `limit`, one for each
+/// selector. Each answers 1 for fresh and 0 for stale, by namespace and pod.
 pub(super) fn questions(query: &MetricQuery, limit: Duration) -> Result<Vec<MetricQuery>, UnknownAge> {
     let sources = SourceSeries::of(&query.promql);
     if sources.len() > MOST_SELECTORS {
@@ -54,27 +54,27 @@ pub(super) fn questions(query: &MetricQuery, limit: Duration) -> Result<Vec<Metr
     Ok(sources.iter().map(question).collect())
 }
 
-/// What the questions about the query called `name` are called.
+/// The name of the checks that belong to the query `name`.
 pub(crate) fn question_name(name: &str) -> String {
     format!("{name}_fresh")
 }
 
-/// A label as a grouping takes it: quoted where it is more than letters, digits and underscores.
+/// A label as used in a grouping: quoted unless it has only letters, digits and underscores.
 fn label(name: &str) -> String {
     let plain = name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_');
     if plain { name.to_owned() } else { format!("\"{}\"", literal(name)) }
 }
 
-/// How old the samples behind an own query are, as far as its limit is concerned.
+/// Whether the samples behind an own query are within the limit.
 struct Ages {
-    /// Whether the series that name a pod are fresh, by its name.
+    /// Whether the series that name a pod are fresh, by pod name.
     of_pods: BTreeMap<String, bool>,
     /// Whether each selector that names none of the pods has a fresh series.
     others_fresh: bool,
 }
 
 impl Ages {
-    /// What the answers to `questions` say of `pods`.
+    /// What the answers to `questions` say about `pods`.
     fn of(
         source: &dyn MetricsSource,
         questions: &[MetricQuery],
@@ -108,19 +108,18 @@ impl Ages {
         Ok(ages)
     }
 
-    /// A sample is fresh when every selector that names its pod is. Where no selector does, and for
-    /// selectors that name other pods only (an exporter's own), it is fresh when each of these has a fresh
-    /// series.
+    /// A sample is fresh if every selector that names its pod is fresh and each selector that names none of
+    /// the pods has a fresh series. If selectors name other pods but not this one, it is stale.
     fn is_fresh(&self, pod: &str) -> bool {
         self.others_fresh && self.of_pods.get(pod).copied().unwrap_or(self.of_pods.is_empty())
     }
 }
 
-/// Asks `questions` and takes from the samples of `answer` their moment where the series behind them
-/// are stale, so that they are too old whatever the limit.
+/// Runs `questions` and, where the series behind the samples of `answer` are stale, sets their time so far
+/// back that they exceed any limit.
 ///
 /// # Errors
-/// When that cannot be known; the answer is unchanged then.
+/// If freshness cannot be determined; the answer is then unchanged.
 pub fn mark_stale(
     source: &dyn MetricsSource,
     questions: &[MetricQuery],
@@ -141,11 +140,11 @@ pub fn mark_stale(
     Ok(())
 }
 
-/// Asks `questions` and tells whether the series behind an own query are fresh: those of each of `pods` that
-/// they name, and where they name none, one of each selector.
+/// Runs `questions` and returns whether the series behind an own query are fresh: those of each of `pods`
+/// that they name, and one of each selector that names none.
 ///
 /// # Errors
-/// When that cannot be known.
+/// If that cannot be determined.
 pub(crate) fn are_fresh(
     source: &dyn MetricsSource,
     questions: &[MetricQuery],

@@ -1,5 +1,5 @@
-//! The queries about the consumer group: who owns which partition, the load of each, and the assignor. All of
-//! them are optional.
+//! The queries about the consumer group: who owns which partition, the load of each, and the assignor. All
+//! are optional.
 
 use std::collections::BTreeMap;
 
@@ -16,13 +16,13 @@ use super::template::fill;
 use crate::prometheus::MetricQuery;
 use crate::promql::{duration, literal};
 
-/// Labels of an answer that tells partitions apart beside the pod.
+/// Labels that distinguish partitions in an answer, besides the pod.
 pub const PARTITION_LABELS: [&str; 2] = ["topic", "partition"];
 
-/// Label that tells the clients of one pod apart.
+/// Label that distinguishes the clients of one pod.
 pub const CLIENT_LABEL: &str = "client_id";
 
-/// Label of the assignor's name.
+/// Label with the assignor's name.
 pub const PROTOCOL_LABEL: &str = "protocol";
 
 /// Names of the queries, in messages and recordings.
@@ -31,22 +31,22 @@ const OWNERS: &str = "partition_owners";
 const ASSIGNED: &str = "assigned_partitions";
 const ASSIGNOR: &str = "assignor";
 
-/// The queries behind the facts of a decision: those of the metrics, for their history, and those of the
+/// The queries behind the facts of a decision: those of the metrics, for their history, and those about the
 /// consumer group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FactQueries {
     pub(crate) metrics: [Option<MetricQuery>; 4],
     /// Messages per second by pod, topic and partition; the pod may be absent.
     pub(crate) load: Option<MetricQuery>,
-    /// Any value by pod, topic and partition: who owns what.
+    /// Any value by pod, topic and partition: who owns which partition.
     pub(crate) owners: Option<MetricQuery>,
-    /// Number of partitions by pod, and by client where a pod has several.
+    /// Number of partitions by pod, and by client if a pod has several.
     pub(crate) assigned: Option<MetricQuery>,
     /// Any value by protocol.
     pub(crate) assignor: Option<MetricQuery>,
     /// The past of each partition.
     pub(crate) offsets: OffsetQueries,
-    /// The questions whether the samples behind an own query are fresh, by its name.
+    /// The freshness checks of own queries, by name.
     ages: BTreeMap<String, Result<Vec<MetricQuery>, UnknownAge>>,
 }
 
@@ -54,7 +54,7 @@ impl FactQueries {
     /// The queries of a live run. `queries` are those of its metrics.
     ///
     /// # Errors
-    /// When an own query holds a placeholder that is unknown or whose setting is missing.
+    /// If an own query contains an unknown placeholder, or one whose setting is missing.
     pub fn new(queries: &QuerySet, settings: &QuerySettings) -> Result<Self, SettingError> {
         let own = |name: &str, promql: Option<&String>, variable: &'static str| {
             let Some(promql) = promql else { return Ok(None) };
@@ -79,8 +79,8 @@ impl FactQueries {
         })
     }
 
-    /// The queries of a recorded run: `promql` gives the texts of the queries of a name, none where it was
-    /// not asked.
+    /// The queries of a recorded run: `promql` returns the queries recorded under a name, none if there were
+    /// none.
     pub fn recorded<'r>(
         promql: impl Fn(&str) -> Vec<&'r str>,
         namespace: Option<&str>,
@@ -92,7 +92,7 @@ impl FactQueries {
             queries.map(|query| MetricQuery { namespace: namespace.map(str::to_owned), ..query }).collect()
         };
         let asked = |name: &str| all(name).into_iter().next();
-        // What was not asked about its age is not known to be stale.
+        // Without a recorded check, the samples are not known to be stale.
         let ages = [LOAD, ASSIGNED].into_iter().map(|name| (name.to_owned(), Ok(all(&question_name(name)))));
         let ages = ages.filter(|(_, questions)| questions.as_ref().is_ok_and(|asked| !asked.is_empty()));
         Self {
@@ -106,23 +106,22 @@ impl FactQueries {
         }
     }
 
-    /// The questions whether the samples behind a query are fresh; `None` for those of presets, which leave
-    /// stale ones out themselves.
+    /// The freshness checks of a query; `None` for presets, which leave stale samples out themselves.
     pub(crate) fn ages_of(&self, query: &MetricQuery) -> Option<&Result<Vec<MetricQuery>, UnknownAge>> {
         self.ages.get(&query.name)
     }
 
-    /// The queries of the group, those that have a source.
+    /// The queries about the group that have a source.
     pub fn of_the_group(&self) -> impl Iterator<Item = &MetricQuery> {
         [&self.load, &self.owners, &self.assigned, &self.assignor].into_iter().flatten()
     }
 
-    /// The queries of the past of each partition, those that have a source.
+    /// The queries about the past of each partition that have a source.
     pub fn of_the_offsets(&self) -> impl Iterator<Item = MetricQuery> {
         Past::ALL.into_iter().filter_map(|past| self.offsets.past(past, None))
     }
 
-    /// The query of a metric; `None` where it has no source.
+    /// The query of a metric; `None` if it has no source.
     pub fn metric(&self, metric: Metric) -> Option<&MetricQuery> {
         self.metrics[metric.index()].as_ref()
     }
@@ -132,7 +131,7 @@ fn scoped(name: &str, promql: String, settings: &QuerySettings) -> MetricQuery {
     MetricQuery::new(name, promql).in_namespace(&settings.namespace)
 }
 
-/// The protocol of a stable group, where kminion exports it.
+/// The protocol of a stable group, if kminion exports it.
 fn assignor(settings: &QuerySettings) -> Option<String> {
     let group = literal(settings.group.as_deref()?);
     let labels = format!("group_id=\"{group}\", state=\"Stable\"");
@@ -140,20 +139,20 @@ fn assignor(settings: &QuerySettings) -> Option<String> {
     Some(format!("count by ({PROTOCOL_LABEL}) ({info} == 1)"))
 }
 
-/// Messages per second written to each partition of the group's topics, by kminion: where a group keeps up, that is
-/// what it reads.
+/// Messages per second written to each partition of the group's topics, from kminion. If the group keeps up,
+/// that is also what it reads.
 fn written(settings: &QuerySettings) -> Option<String> {
     let read = KafkaPreset::Kminion.group_lag("", settings).ok()?;
     let written = select("kminion_kafka_topic_partition_high_water_mark", "", settings);
     let rate = fresh(&format!("rate({written}[{}])", duration(settings.window)), &written, settings);
-    // Counted by topic, or VictoriaMetrics compares each partition with each.
+    // Grouped by topic; otherwise VictoriaMetrics compares each partition with each.
     let rate = format!("({rate} and on (topic_name) count by (topic_name) ({read}))");
     Some(format!("max by (topic, partition) ({})", kminion_partitions(&rate)))
 }
 
 impl KafkaPreset {
     /// Messages per second of each partition. Exporters compute it from offsets; no client exports it. If two
-    /// exporters show a partition, `max` takes one. If they do not name the member, the owners are joined
+    /// exporters report a partition, `max` takes one. If they do not name the member, the owners are joined
     /// later, because clients spell topics differently.
     fn partition_load(self, settings: &QuerySettings) -> Option<String> {
         let committed = || self.group_rate("", settings).ok();
@@ -162,7 +161,7 @@ impl KafkaPreset {
             Self::ClientId => Some(partitions_by_client(&committed()?)),
             Self::KafkaExporter => Some(format!("max by (topic, partition) ({})", committed()?)),
             Self::Kminion => written(settings),
-            // Whichever of the two is there beside the clients.
+            // Whichever of the two is deployed beside the clients.
             Self::Micrometer | Self::JmxDefault | Self::OtelJava => {
                 Some(format!("max by (topic, partition) ({}) or {}", committed()?, written(settings)?))
             }
@@ -170,7 +169,7 @@ impl KafkaPreset {
         }
     }
 
-    /// A series for each partition that a pod's own client fetches.
+    /// One series per partition that a pod's own client fetches.
     fn partition_owners(self, settings: &QuerySettings) -> Option<String> {
         if self == Self::OtelJava {
             return Some(otel::owners(settings));

@@ -1,4 +1,4 @@
-//! Kafka lag and message rate by pod, for each of the exporters that are in use.
+//! Kafka lag and message rate by pod, for each supported exporter.
 
 use rebalancer_core::Metric;
 
@@ -10,10 +10,10 @@ use super::topic::underscored;
 use crate::prometheus::MetricQuery;
 use crate::promql::{duration, literal};
 
-/// Labels that identify a partition for an exporter that knows the group.
+/// Labels that identify a partition, for an exporter that knows the group.
 const PARTITION: &str = "topic, partition";
 
-/// Matches the series whose member the exporter names: by its address, and by its own name.
+/// Matches series whose member the exporter names, by address or by its own name.
 const MEMBER_HOST: &str = r#"member_host!="""#;
 const CLIENT_ID: &str = r#"client_id!="""#;
 
@@ -56,8 +56,8 @@ impl KafkaPreset {
         Ok(Some(MetricQuery::new(Metric::Rate.name(), promql)))
     }
 
-    /// The exporter's lag of each group, and the label that names the group; `None` where the preset does
-    /// not ask by group.
+    /// The exporter's lag of each group, and the label with the group's name; `None` if the preset does not
+    /// query by group.
     fn lag_by_group(self) -> Option<(&'static str, &'static str)> {
         match self {
             Self::KafkaLagExporterIp => Some(("kafka_consumergroup_group_lag", "group")),
@@ -68,22 +68,22 @@ impl KafkaPreset {
         }
     }
 
-    /// Asks which consumer groups the source of this preset knows, and the label that names them;
-    /// `None` where it does not ask by group.
+    /// The query for the consumer groups that this preset's source knows, and the label with their names;
+    /// `None` if it does not query by group.
     pub fn groups(self, settings: &QuerySettings) -> Option<(MetricQuery, &'static str)> {
         let (metric, label) = self.lag_by_group()?;
         let series = select(metric, &format!("{label}!=\"\""), settings);
         Some((MetricQuery::new("groups", format!("count by ({label}) ({series})")), label))
     }
 
-    /// The lag of the group's partitions, as the preset's exporter names it.
+    /// The lag of the group's partitions, under the exporter's name for it.
     pub(super) fn group_lag(self, labels: &str, settings: &QuerySettings) -> Result<String, SettingError> {
         let (metric, group) = self.lag_by_group().unwrap_or(("kafka_consumergroup_lag", "consumergroup"));
         self.of_group(metric, group, labels, settings)
     }
 
-    /// Messages per second that the group commits, as the preset's exporter names it: a series for each
-    /// partition and member, perhaps twice.
+    /// Messages per second that the group commits, under the exporter's name: one series per partition and
+    /// member, possibly twice.
     pub(super) fn group_rate(self, labels: &str, settings: &QuerySettings) -> Result<String, SettingError> {
         let (metric, group) = match self {
             Self::KafkaLagExporterIp => ("kafka_consumergroup_group_offset", "group"),
@@ -94,12 +94,12 @@ impl KafkaPreset {
         Ok(fresh(&format!("rate({committed}[{}])", duration(settings.window)), &committed, settings))
     }
 
-    /// The series with the labels `topic` and `partition`, which kminion names in another way.
+    /// The series with labels `topic` and `partition`, which kminion names differently.
     fn partitions(self, series: &str) -> String {
         if self == Self::Kminion { kminion_partitions(series) } else { series.to_owned() }
     }
 
-    /// `metric` of the group, which `label` names.
+    /// `metric` of the group, which is in the label `label`.
     fn of_group(
         self,
         metric: &str,
@@ -116,7 +116,7 @@ impl KafkaPreset {
     }
 }
 
-/// Sums by the pod whose IP the exporter names, each partition once.
+/// Sums by the pod whose IP the exporter reports, counting each partition once.
 fn by_pod_ip(series: &str, settings: &QuerySettings) -> String {
     let partitions = with_pod_ip(series);
     let pods = running_pods(settings);
@@ -126,14 +126,14 @@ fn by_pod_ip(series: &str, settings: &QuerySettings) -> String {
     format!("{sums} or {}", idle("namespace, pod", &[MICROMETER, JMX_DEFAULT], settings))
 }
 
-/// A zero for each pod whose clients say that they are members without partitions: exporters that write a series for
-/// each partition do not name them.
+/// A zero for each pod whose clients say that they are members without partitions: exporters with one series
+/// per partition do not mention them.
 fn idle(labels: &str, clients: &[Client], settings: &QuerySettings) -> String {
     let assigned: Vec<String> = clients.iter().map(|client| client.assigned_to_the_group(settings)).collect();
     format!("0 * (sum by ({labels}) ({}) == 0)", assigned.join(" or "))
 }
 
-/// Sums by pod, topic and partition, the pod being the one whose IP the exporter names.
+/// Sums by pod, topic and partition; the pod is the one whose IP the exporter reports.
 pub(super) fn partitions_by_pod_ip(series: &str, settings: &QuerySettings) -> String {
     let partitions = with_pod_ip(series);
     let pods = running_pods(settings);
@@ -143,7 +143,7 @@ pub(super) fn partitions_by_pod_ip(series: &str, settings: &QuerySettings) -> St
     )
 }
 
-/// One series for each partition of a member, with the member's IP spelled as Kubernetes spells it.
+/// One series per partition of a member, with the member's IP in Kubernetes' spelling.
 fn with_pod_ip(series: &str) -> String {
     let ip = format!(r#"label_replace({series}, "pod_ip", "$1", "member_host", "/?(.+)")"#);
     let (pattern, short) = without_zeros();
@@ -151,8 +151,8 @@ fn with_pod_ip(series: &str) -> String {
     format!("max by (pod_ip, topic, partition) ({ip})")
 }
 
-/// Java writes all eight numbers of an IPv6 address; Kubernetes writes `::` in place of the longest row of zeros.
-/// Returns a pattern for the numbers before and after that row, longest row first, and the replacement.
+/// Java writes all eight numbers of an IPv6 address; Kubernetes writes `::` for the longest run of zeros.
+/// Returns a pattern for the numbers before and after that run, longest run first, and the replacement.
 fn without_zeros() -> (String, String) {
     const NUMBER: &str = "[0-9a-f]{1,4}";
     let rows = (2..=6).rev();
@@ -162,8 +162,8 @@ fn without_zeros() -> (String, String) {
     (pattern.join("|"), short.concat())
 }
 
-/// 1 for each running pod, with its IP. A pod that ended may have left its IP to another one and
-/// would make a join ambiguous.
+/// 1 for each running pod, with its IP. An ended pod may have passed its IP on to another one and would make
+/// a join ambiguous.
 fn running_pods(settings: &QuerySettings) -> String {
     let info = in_namespace("kube_pod_info", r#"pod_ip!="", host_network!="true""#, settings);
     let phase = in_namespace("kube_pod_status_phase", r#"phase="Running""#, settings);
@@ -173,26 +173,26 @@ fn running_pods(settings: &QuerySettings) -> String {
     )
 }
 
-/// Sums by the pod that `client.id` names, each partition once.
+/// Sums by the pod named in `client.id`, counting each partition once.
 fn by_client(series: &str, settings: &QuerySettings) -> String {
     let idle = idle("pod", &[MICROMETER, JMX_DEFAULT], settings);
     format!("sum by (pod) ({}) or {idle}", partitions_by_client(series))
 }
 
-/// One series for each partition, with the pod that `client.id` names, perhaps with `-N` behind it.
+/// One series per partition, with the pod named in `client.id`, which may end in `-N`.
 pub(super) fn partitions_by_client(series: &str) -> String {
     let named = format!(r#"label_replace({series}, "pod", "$1", "client_id", "(.+?)(?:-[0-9]+)?")"#);
     format!("max by (pod, topic, partition) ({named})")
 }
 
-/// The series with the topic and the partition that kminion names.
+/// The series with kminion's topic and partition.
 pub(super) fn kminion_partitions(series: &str) -> String {
     let topic = format!(r#"label_replace({series}, "topic", "$1", "topic_name", "(.+)")"#);
     format!(r#"label_replace({topic}, "partition", "$1", "partition_id", "(.+)")"#)
 }
 
-/// Sums by the pod that owns the partition. Its client spells the topic differently. If two exporters show a
-/// partition, `max` takes one.
+/// Sums by the pod that owns the partition. Its client spells the topic differently. If two exporters report
+/// a partition, `max` takes one.
 fn by_owner(series: &str, settings: &QuerySettings) -> String {
     let lag = underscored(series);
     let owner = MICROMETER.owner(settings);

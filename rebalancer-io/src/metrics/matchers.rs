@@ -1,13 +1,13 @@
-//! What tells the series of one cluster from those of another: label matchers that the user gives for
-//! every selector.
+//! Label matchers that the user adds to every selector, to distinguish the series of one cluster from those
+//! of another.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::promql::{literal, string_value};
 
-/// Label matchers such as `cluster="eu-1", region!="us"`, as they stand between the braces of a
-/// selector. None by default.
+/// Label matchers such as `cluster="eu-1", region!="us"`, as written between the braces of a selector. None
+/// by default.
 ///
 /// ```
 /// use rebalancer_io::metrics::Matchers;
@@ -21,7 +21,7 @@ use crate::promql::{literal, string_value};
 pub struct Matchers(String);
 
 impl Matchers {
-    /// Whether there is none.
+    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -43,10 +43,10 @@ pub struct InvalidMatchers {
 impl FromStr for Matchers {
     type Err = InvalidMatchers;
 
-    /// Reads matchers, with or without the braces of a selector around them.
+    /// Parses matchers, with or without a selector's braces around them.
     ///
     /// # Errors
-    /// Anything but matchers: nothing that a user writes here may end the selector that it stands in.
+    /// Anything but matchers, so that nothing in this setting can end the selector it is put into.
     fn from_str(text: &str) -> Result<Self, InvalidMatchers> {
         let text = text.trim();
         let inside = text.strip_prefix('{').and_then(|text| text.strip_suffix('}')).unwrap_or(text);
@@ -68,7 +68,7 @@ impl FromStr for Matchers {
     }
 }
 
-/// The matcher that `text` begins with, written anew, and what is behind it.
+/// The matcher at the start of `text`, normalised, and the rest.
 fn matcher(text: &str) -> Result<(String, &str), String> {
     const OPERATORS: [&str; 4] = ["=~", "!~", "!=", "="];
     let end =

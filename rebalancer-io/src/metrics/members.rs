@@ -1,12 +1,12 @@
-//! Which clients of a pod are members of the group: a pod may read for several groups, and clients know nothing of
-//! their group but what their `client.id` tells.
+//! Which clients of a pod are members of the group. A pod may read for several groups, and only its clients'
+//! `client.id` shows the group.
 
 use super::settings::QuerySettings;
 use crate::promql::{literal, regex};
 
-/// What `series` makes of a matcher of clients: of those that name the group if any pod of the workload has one, else
-/// of all. `selector` makes of a matcher the series that tell whether there is one. (`or on ()` would say it shorter;
-/// `VictoriaMetrics` then compares every series with every other, and 5,000 take minutes.)
+/// Applies `series` to a matcher of clients: those that name the group, if the workload has any, else all.
+/// `selector` turns a matcher into the series that show whether there is one. (`or on ()` is shorter, but
+/// `VictoriaMetrics` then compares every series with every other; 5,000 take minutes.)
 pub(super) fn of_the_group(
     settings: &QuerySettings,
     selector: impl Fn(&str) -> String,
@@ -21,8 +21,8 @@ pub(super) fn of_the_group(
     format!("({named} or ({} unless on () count({any})))", series(""))
 }
 
-/// Matches the `client.id` of the group's members where it is the one that Kafka makes up: by a number, or by the
-/// instance of a static member, which is mostly the pod's name; for Kafka Streams and Kafka Connect in their own way.
+/// Matches the `client.id` that Kafka generates for the group's members: with a number, or with a static
+/// member's instance, usually the pod's name; Kafka Streams and Kafka Connect have their own forms.
 fn clients(group: &str, pod_pattern: Option<&str>) -> String {
     let name = regex(group);
     let mut forms =

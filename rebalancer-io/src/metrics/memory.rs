@@ -6,13 +6,13 @@ use super::cpu::by_pod;
 use super::settings::QuerySettings;
 use crate::prometheus::MetricQuery;
 
-/// The preset: every container once, summed by pod.
+/// The preset: counts every container once and sums by pod.
 pub(super) fn preset(settings: &QuerySettings) -> MetricQuery {
     let sum = by_pod(settings, "container_memory_working_set_bytes", of_the_running_container);
     MetricQuery::new(Metric::Memory.name(), sum)
 }
 
-/// For minutes after a restart, the server shows the last value of the old container beside that of the new
+/// For minutes after a restart, the server returns the last value of the old container beside that of the new
 /// one; the newest counts.
 fn of_the_running_container(selector: &str) -> String {
     let container = "(namespace, pod, container)";

@@ -1,19 +1,19 @@
-//! Questions that tell why a preset finds nothing of a group that exists.
+//! Queries that explain why a preset finds nothing about an existing group.
 
 use super::preset::{in_namespace, select};
 use super::settings::{KafkaPreset, QuerySettings};
 use crate::prometheus::MetricQuery;
 use crate::promql::literal;
 
-/// A queue that only clients with the protocol of KIP-848 have, as Micrometer and the JMX exporter name it.
+/// A queue that only KIP-848 clients have, as named by Micrometer and the JMX exporter.
 const QUEUES: [&str; 2] = [
     "kafka_consumer_background_event_queue_size",
     "kafka_consumer_consumer_metrics_background_event_queue_size",
 ];
 
 impl KafkaPreset {
-    /// Asks for the partitions of the group whose member the exporter does not name: one sample, their number, or
-    /// none. `None` where the preset joins by something else than members.
+    /// Counts the partitions of the group whose member the exporter does not name: one sample, or none if
+    /// there are none. `None` if the preset does not join by members.
     pub fn without_members(self, settings: &QuerySettings) -> Option<MetricQuery> {
         let nobody = match self {
             Self::KafkaLagExporterIp | Self::KlagIp => r#"member_host="""#,
@@ -24,7 +24,7 @@ impl KafkaPreset {
         Some(MetricQuery::new("partitions without a member", format!("count({lag})")))
     }
 
-    /// Asks whether kminion knows the lag of the group and nothing of its members: one sample if so, else none.
+    /// Asks whether kminion knows the group's lag but nothing about its members: one sample if so, else none.
     /// `None` without a group.
     pub fn unseen_by_kminion(settings: &QuerySettings) -> Option<MetricQuery> {
         let group = format!("group_id=\"{}\"", literal(settings.group.as_deref()?));
@@ -33,7 +33,7 @@ impl KafkaPreset {
         Some(MetricQuery::new("group without members", format!("count({lag}) unless count({info})")))
     }
 
-    /// Asks whether the clients of the workload's pods have the protocol of KIP-848: one sample if so, else none.
+    /// Asks whether the workload's clients use the KIP-848 protocol: one sample if so, else none.
     pub fn speak_kip_848(settings: &QuerySettings) -> MetricQuery {
         let queues = QUEUES.map(|queue| format!("count({})", in_namespace(queue, "", settings)));
         MetricQuery::new("clients of KIP-848", queues.join(" or "))

@@ -1,7 +1,7 @@
-//! The queries about the past of the group's partitions: their offsets as exporters and clients tell them, who owned
-//! them, and what other groups have committed of the same ones.
+//! The queries about the past of the group's partitions: their offsets from exporters and clients, who owned
+//! them, and what other groups have committed for them.
 //!
-//! A range has one label, that of the pod. So topic, partition and what else there is are joined in it: see
+//! A range answer has one label, that of the pod. So topic, partition and the rest are combined in it: see
 //! [`Place`].
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,10 +15,10 @@ use super::settings::{KafkaPreset, QuerySettings};
 use crate::prometheus::MetricQuery;
 use crate::promql::{literal, regex};
 
-/// Stands between the parts of a [`Place`]. No topic, number or pod has it in its name.
+/// Separates the parts of a [`Place`]. No topic, number or pod contains it.
 const BETWEEN: char = '/';
 
-/// What is asked of each partition over a range.
+/// What is queried for each partition over a range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Past {
     /// An offset.
@@ -53,7 +53,7 @@ impl Past {
     }
 }
 
-/// How far back is asked: an hour of all partitions, or a day of a few.
+/// The range of a query: an hour for all partitions, or a day for a few.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Span {
     Hour,
@@ -65,17 +65,17 @@ const COUNT: &str = "offset_partitions";
 const ELSEWHERE: &str = "offset_elsewhere";
 const REBALANCE: &str = "group_in_rebalance";
 
-/// What the label of a series says: the partition, and behind it the group or the pod.
+/// The content of a series' label: the partition, then the group or the pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Place<'a> {
     pub(crate) topic: &'a str,
     pub(crate) partition: u32,
-    /// The group or the pod; empty where there is none.
+    /// The group or the pod; empty if there is none.
     pub(crate) of: &'a str,
 }
 
 impl<'a> Place<'a> {
-    /// Reads a label; `None` where it does not begin with a topic and a number.
+    /// Parses a label; `None` if it does not begin with a topic and a number.
     pub(crate) fn parse(label: &'a str) -> Option<Self> {
         let mut parts = label.splitn(3, BETWEEN);
         let (topic, partition) = (parts.next()?, parts.next()?.parse().ok()?);
@@ -83,10 +83,10 @@ impl<'a> Place<'a> {
     }
 }
 
-/// Partitions that a query is about, where it is not about all: topic and number.
+/// The partitions of a query that is not about all: topic and number.
 pub(crate) type Few = BTreeSet<(String, u32)>;
 
-/// The queries of a live run, or those that were recorded.
+/// The queries of a live run, or the recorded ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum OffsetQueries {
     Live(Box<QuerySettings>),
@@ -94,21 +94,21 @@ pub(crate) enum OffsetQueries {
 }
 
 impl OffsetQueries {
-    /// The queries of a recorded run: `promql` gives the text of a query by its name, `None` where it was not
-    /// asked.
+    /// The queries of a recorded run: `promql` returns the query recorded under a name, `None` if there was
+    /// none.
     pub(super) fn recorded<'r>(promql: impl Fn(&str) -> Option<&'r str>) -> Self {
         let ranges = Past::ALL.into_iter().flat_map(|past| [past.name(Span::Hour), past.name(Span::Day)]);
         let names = ranges.chain([COUNT, ELSEWHERE, REBALANCE]);
         Self::Recorded(names.filter_map(|name| Some((name, MetricQuery::new(name, promql(name)?)))).collect())
     }
 
-    /// Asks for `past` of all partitions, or of a `few` over a day.
+    /// Queries `past` for all partitions, or for a `few` over a day.
     pub(crate) fn past(&self, past: Past, few: Option<&Few>) -> Option<MetricQuery> {
         let span = if few.is_some() { Span::Day } else { Span::Hour };
         self.query(past.name(span), |settings| settings.past(past, few))
     }
 
-    /// Asks how many partitions there are.
+    /// Queries the number of partitions.
     pub(crate) fn count(&self) -> Option<MetricQuery> {
         self.query(COUNT, |settings| {
             let kinds = [OffsetKind::Committed, OffsetKind::Lead];
@@ -117,7 +117,7 @@ impl OffsetQueries {
         })
     }
 
-    /// Asks what other groups have committed of a few partitions.
+    /// Queries what other groups have committed for a few partitions.
     pub(crate) fn elsewhere(&self, few: &Few) -> Option<MetricQuery> {
         self.query(ELSEWHERE, |settings| {
             let group = literal(settings.0.group.as_deref()?);
@@ -153,7 +153,7 @@ impl OffsetQueries {
     }
 }
 
-/// Of several sources of one thing the first that has it counts.
+/// Of several sources, the first that has data counts.
 fn joined(sources: impl Iterator<Item = String>) -> Option<String> {
     let sources: Vec<String> = sources.collect();
     (!sources.is_empty()).then(|| sources.join(" or "))
@@ -167,13 +167,13 @@ impl KafkaPreset {
             Self::Kminion => &[KMINION],
             Self::KlagIp | Self::ClientId => &[KLAG],
             Self::KafkaLagExporterIp => &[KAFKA_LAG_EXPORTER],
-            // Whichever of them is there beside the clients.
+            // Whichever of them is deployed beside the clients.
             Self::Micrometer | Self::JmxDefault | Self::OtelJava => &[KAFKA_EXPORTER, KMINION, KLAG],
             Self::None => &[],
         }
     }
 
-    /// The label of the group in `metric`, if that tells what was committed to an exporter of this preset.
+    /// The group label in `metric`, if that metric reports commits in an exporter of this preset.
     pub(super) fn committed(self, metric: &str) -> Option<&'static str> {
         let mut exporters = self.exporters().iter();
         exporters.find(|exporter| exporter.told == metric).map(|exporter| exporter.group)
@@ -192,7 +192,7 @@ impl Settings<'_> {
         }
     }
 
-    /// An offset as exporters tell it.
+    /// An offset from exporters.
     fn exported(&self, kind: OffsetKind, few: Option<&Few>) -> Option<String> {
         let group = literal(self.0.group.as_deref()?);
         joined(self.0.preset.exporters().iter().map(|exporter| {
@@ -209,7 +209,7 @@ impl Settings<'_> {
         }))
     }
 
-    /// The lead that clients know themselves.
+    /// The lead reported by clients.
     fn lead(&self, few: Option<&Few>) -> Option<String> {
         let few = few.map(|few| selected(few, "topic", "partition")).unwrap_or_default();
         let leads = match self.0.preset {
@@ -219,7 +219,7 @@ impl Settings<'_> {
         Some(placed(&leads, &["topic", "partition"]))
     }
 
-    /// A series for each partition and each pod that owned it.
+    /// One series per partition and pod that owned it.
     fn owners(&self, few: Option<&Few>) -> Option<String> {
         let labels = few.map(|few| selected(few, "topic", "partition")).unwrap_or_default();
         let owners = match self.0.preset {
@@ -241,26 +241,26 @@ impl Settings<'_> {
     }
 }
 
-/// How an exporter names the offsets of a group's partitions.
+/// An exporter's names for the offsets of a group's partitions.
 struct Exporter {
     group: &'static str,
     topic: &'static str,
     partition: &'static str,
     committed: Committed,
-    /// A metric of what the group has committed, by which two Kafka clusters are told apart.
+    /// A metric of the group's commits, which distinguishes two Kafka clusters.
     told: &'static str,
     end: &'static str,
     start: &'static str,
-    /// Whether `end` and `start` name a group too.
+    /// Whether `end` and `start` have a group label too.
     ends_by_group: bool,
-    /// The metric with the label `state` of the group.
+    /// The metric with the group's label `state`.
     state: Option<&'static str>,
 }
 
-/// Where an exporter tells what was committed.
+/// How an exporter reports commits.
 enum Committed {
     Offset(&'static str),
-    /// It does not, but the lag tells how far behind the end it is.
+    /// Not directly, but the lag shows how far behind the end they are.
     Lag(&'static str),
 }
 
@@ -313,7 +313,7 @@ const KAFKA_LAG_EXPORTER: Exporter = Exporter {
 };
 
 impl Exporter {
-    /// What groups have committed. Lag and end of one scrape belong together.
+    /// The committed offsets of groups. Lag and end must come from the same scrape.
     fn committed(&self, group: &str, few: Option<&Few>, settings: &QuerySettings) -> String {
         let few = few.map(|few| selected(few, self.topic, self.partition)).unwrap_or_default();
         let labels = all_of(&[group, &few]);
@@ -330,7 +330,7 @@ impl Exporter {
         }
     }
 
-    /// The series of `metric` of the topics that the group reads.
+    /// The series of `metric` for the topics that the group reads.
     fn of_topics(&self, metric: &str, group: &str, few: Option<&Few>, settings: &QuerySettings) -> String {
         let few = few.map(|few| selected(few, self.topic, self.partition)).unwrap_or_default();
         if self.ends_by_group {
@@ -339,7 +339,7 @@ impl Exporter {
         }
         let (Committed::Offset(read) | Committed::Lag(read)) = self.committed;
         let (offset, read) = (select(metric, &few, settings), select(read, group, settings));
-        // Counted by topic, or VictoriaMetrics compares each partition with each.
+        // Grouped by topic; otherwise VictoriaMetrics compares each partition with each.
         let (offset, topic) = (fresh(&offset, &offset, settings), self.topic);
         format!("({offset} and on ({topic}) count by ({topic}) ({read}))")
     }
@@ -350,15 +350,15 @@ impl Exporter {
     }
 }
 
-/// The series by their [`Place`], which these labels make. Where several exporters show one, the largest offset is
-/// the newest. (`VictoriaMetrics` 1.79 spoils a label that is joined into itself.)
+/// The series by their [`Place`], built from these labels. If several exporters report one, the largest
+/// offset is the newest. (`VictoriaMetrics` 1.79 corrupts a label that is joined into itself.)
 fn placed(series: &str, labels: &[&str]) -> String {
     let labels: Vec<String> = labels.iter().map(|label| format!("\"{label}\"")).collect();
     let joined = format!("label_join({series}, \"place\", \"{BETWEEN}\", {})", labels.join(", "));
     format!("max by (pod) (label_replace({joined}, \"pod\", \"$1\", \"place\", \"(.+)\"))")
 }
 
-/// Matches the topics and numbers of these partitions, topics in both spellings.
+/// Matches the topics and numbers of these partitions; topics in both spellings.
 fn selected(few: &Few, topic: &str, partition: &str) -> String {
     let topics: BTreeSet<String> = few.iter().map(|(topic, _)| in_both_spellings(topic)).collect();
     let numbers: BTreeSet<String> = few.iter().map(|(_, number)| number.to_string()).collect();

@@ -1,39 +1,39 @@
-//! What is asked to find out whether the series of one pod, or of one partition, come from one place:
-//! a server may hold several clusters, and aggregations by pod merge what has the same names.
+//! Queries that find out whether the series of one pod or partition have one source: a server may hold
+//! several clusters, and aggregating by pod merges whatever has the same names.
 
 use super::preset::{in_namespace, select};
 use super::settings::{KafkaPreset, QuerySettings};
 use crate::prometheus::MetricQuery;
 use crate::promql::{duration, literal};
 
-/// Most pods or partitions whose series are looked at one by one; those that differ most come first.
+/// Maximum number of pods or partitions to examine one by one, those that differ most first.
 const MOST_LOOKED_AT: usize = 50;
 
-/// Name of the query that tells whether any pod or partition has several series.
+/// Name of the query that shows whether any pod or partition has several series.
 const SEVERAL: &str = "sources";
 
-/// Label of its answer: the metric that has them.
+/// Label of its answer: the metric with several series.
 pub(crate) const METRIC_LABEL: &str = "metric";
 
-/// One kind of series that presets merge.
+/// A kind of series that presets merge.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Family {
     pub(crate) metric: &'static str,
-    /// What its series are, where the metric has others too.
+    /// Which of the metric's series are meant, if it has others.
     part: &'static str,
-    /// The labels of one thing: series that agree in them are merged.
+    /// The labels of one thing: series with equal values are merged.
     pub(crate) keys: &'static [&'static str],
-    /// Labels that change while the thing stays where it is.
+    /// Labels that may change while the thing stays the same.
     pub(crate) passing: &'static [&'static str],
     kind: SeriesKind,
 }
 
-/// How two series of one thing may differ.
+/// How far two series of the same thing may differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum SeriesKind {
     /// Grows steadily.
     Counter,
-    /// Grows, at times by all messages of a window between two looks.
+    /// Grows, sometimes by a whole window of messages between two scrapes.
     Offset,
     /// Goes up and down.
     Gauge,
@@ -51,7 +51,7 @@ const WHOLE_PODS: &str = " of whole pods";
 
 static FAMILIES: [Family; 15] = [
     counter(CPU, CADVISOR_KEYS, CADVISOR_PASSING),
-    // containerd shows the pause container beside the whole pod, with an image and without a name.
+    // containerd reports the pause container beside the whole pod, with an image and without a name.
     Family { part: WHOLE_PODS, ..counter(CPU, CADVISOR_KEYS, CADVISOR_PASSING) },
     counter("kafka_consumer_fetch_manager_records_consumed_total", CLIENT_KEYS, &[]),
     counter("kafka_consumer_consumer_fetch_manager_metrics_records_consumed_total", CLIENT_KEYS, &[]),
@@ -66,7 +66,7 @@ static FAMILIES: [Family; 15] = [
     ),
     gauge("kafka_consumergroup_group_lag", &["group", "topic", "partition"], MEMBER),
     gauge("klag_consumer_lag", &["consumer_group", "topic", "partition"], MEMBER),
-    // Groups of one name in two Kafka clusters may lag alike; what they have committed differs.
+    // Groups with the same name in two Kafka clusters may lag alike, but their committed offsets differ.
     offset("kafka_consumergroup_current_offset", &["consumergroup", "topic", "partition"]),
     offset("kminion_kafka_consumer_group_topic_offset_sum", &["group_id", "topic_name"]),
     offset("kafka_consumergroup_group_offset", &["group", "topic", "partition"]),
@@ -93,10 +93,10 @@ const fn offset(metric: &'static str, keys: &'static [&'static str]) -> Family {
     Family { metric, part: "", keys, passing: MEMBER, kind: SeriesKind::Offset }
 }
 
-/// The queries that tell whose series are merged.
+/// The queries that show which sources are merged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OriginQueries {
-    /// Which metrics have several series for one thing: nothing, in most servers.
+    /// The metrics with several series for one thing: empty in most servers.
     pub(crate) several: Option<MetricQuery>,
     pub(crate) families: Vec<FamilyQueries>,
 }
@@ -105,10 +105,10 @@ pub struct OriginQueries {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FamilyQueries {
     pub(crate) family: &'static Family,
-    /// One of the things whose series may disagree: nothing, where all of them are seen by replicas. It is half as
-    /// expensive as `apart`. Older recordings did not ask.
+    /// One of the things whose series may disagree; empty if all duplicates come from replicas. Half as
+    /// expensive as `apart`. Older recordings lack it.
     pub(crate) suspects: Option<MetricQuery>,
-    /// The series that disagree, in tolerances: two that are further apart than 1 do not measure the
+    /// The series that disagree, in units of the tolerance: two that differ by more than 1 do not measure the
     /// same thing.
     pub(crate) apart: MetricQuery,
     /// The times of their newest samples, in seconds since 1970.
@@ -116,7 +116,7 @@ pub(crate) struct FamilyQueries {
 }
 
 impl OriginQueries {
-    /// The queries of a live run: about every metric that its presets read.
+    /// The queries of a live run, about every metric that its presets read.
     pub fn new(settings: &QuerySettings) -> Self {
         let found = FAMILIES.iter().filter_map(|family| Some((family, selector(family, settings)?)));
         let found: Vec<(&Family, String)> = found.collect();
@@ -136,13 +136,13 @@ impl OriginQueries {
         }
     }
 
-    /// The queries of a recorded run: `promql` gives the text of a query by its name, `None` where it was
-    /// not asked.
+    /// The queries of a recorded run: `promql` returns the query recorded under a name, `None` if there was
+    /// none.
     pub fn recorded<'r>(promql: impl Fn(&str) -> Option<&'r str>) -> Self {
         let asked = |name: &str| Some(MetricQuery::new(name, promql(name)?));
         let families = FAMILIES.iter().filter_map(|family| {
             let apart = asked(&family.name_of_query())?;
-            // Times are asked for only where series disagree.
+            // Times are queried only if series disagree.
             let times = asked(&family.name_of_times()).unwrap_or_else(|| MetricQuery::new("", ""));
             Some(FamilyQueries { family, suspects: asked(&family.name_of_suspects()), apart, times })
         });
@@ -156,12 +156,12 @@ impl OriginQueries {
 }
 
 impl Family {
-    /// Whether a client in the pod exports it, which may add labels of its own to tell its parts apart.
+    /// Whether a client in the pod exports it, and so may add labels of its own for its parts.
     pub(crate) fn is_of_client(&self) -> bool {
         self.keys.contains(&"pod") && self.keys.contains(&"client_id")
     }
 
-    /// What its series are called in messages and answers.
+    /// The name of its series in messages and answers.
     pub(crate) fn name(&self) -> String {
         format!("{}{}", self.metric, self.part)
     }
@@ -178,8 +178,8 @@ impl Family {
         format!("{}, times", self.name_of_query())
     }
 
-    /// A counter is compared where it stands now: replicas scrape it at other moments, and one may have
-    /// missed some. A gauge goes up and down between two scrapes, its mean over the window less.
+    /// A counter is compared by its current value: replicas scrape it at different moments, and one may have
+    /// missed some. A gauge varies between scrapes, but its mean over the window varies less.
     fn queries(&'static self, selector: &str, settings: &QuerySettings) -> FamilyQueries {
         let keys = self.keys.join(", ");
         let window = duration(settings.window);
@@ -187,7 +187,7 @@ impl Family {
             let mean = format!("avg_over_time({selector}[{window}])");
             (mean.clone(), format!("(1000 + 0.5 * max by ({keys}) (abs({mean})))"))
         } else {
-            // That of the series that has all its samples.
+            // The rate of the series with the most samples.
             let rate = format!("max by ({keys}) (rate({selector}[{window}]))");
             let since = format!("(time() - timestamp({selector})) * on ({keys}) group_left () {rate}");
             let tolerance = if self.kind == SeriesKind::Counter {
@@ -197,8 +197,8 @@ impl Family {
             };
             (format!("({selector} + {since})"), tolerance)
         };
-        // The largest of up to eight values is at most four standard deviations from the smallest. NaN, which
-        // is no more than anything, would make the deviation one.
+        // With up to eight values, the largest is at most four standard deviations from the smallest.
+        // `> -Inf` removes NaN, which would make the deviation NaN.
         let suspects = format!("topk(1, 4 * stddev by ({keys}) ({value} > -Inf) > {tolerance})");
         let spread = format!("(max by ({keys}) ({value}) - min by ({keys}) ({value})) / {tolerance}");
         let disagreeing = format!("on ({keys}) topk({MOST_LOOKED_AT}, {spread} > 1)");
@@ -213,7 +213,7 @@ impl Family {
     }
 }
 
-/// The series of a family that the presets of a run read; `None` where they read none.
+/// The selector of a family that a run's presets read; `None` if they read none.
 fn selector(family: &Family, settings: &QuerySettings) -> Option<String> {
     let [own_cpu, own_memory, own_lag, own_rate] = settings.own.each_ref().map(Option::is_some);
     let of_client = |wanted: &[KafkaPreset]| !own_rate && wanted.contains(&settings.preset);
@@ -225,7 +225,7 @@ fn selector(family: &Family, settings: &QuerySettings) -> Option<String> {
         Some(select(family.metric, &format!("{label}=\"{}\"", literal(group)), settings))
     };
     match family.metric {
-        // What tells the pods of one cluster from those of another is the same for memory, which is a gauge.
+        // Memory shows the same difference between clusters, and it is a gauge.
         CPU if own_cpu && own_memory => None,
         CPU => {
             let labels = match (&settings.container, family.part) {

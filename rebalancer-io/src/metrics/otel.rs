@@ -1,6 +1,6 @@
-//! The metrics of a Kafka client by the OpenTelemetry Java agent. `target_info` names the pod of a process, by
-//! `job` and `instance`. Prometheus 3 may keep the dots in all names: such a metric is selected by `__name__`,
-//! and such a label is given to functions as a string, which older servers can read too.
+//! Kafka client metrics from the OpenTelemetry Java agent. `target_info` maps `job` and `instance` of a
+//! process to its pod. Prometheus 3 may keep dots in all names: such a metric is selected by `__name__`, and
+//! such a label is given to functions as a string, which older servers can read too.
 
 use super::members::of_the_group;
 use super::preset::{all_of, fresh, fresh_times, select};
@@ -14,17 +14,17 @@ const PARTITION: &str = "job, instance, topic, partition, client_id";
 /// Labels that identify a topic of a process.
 const TOPIC: &str = "job, instance, topic, client_id";
 
-/// The lag of a client, with underscores and with dots.
+/// The lag of a client; with underscores, and with dots.
 const LAG: [&str; 2] = ["kafka_consumer_records_lag", "kafka.consumer.records_lag"];
 
-/// How far a client is past the oldest message, with underscores and with dots.
+/// How far a client is past the oldest message; with underscores, and with dots.
 const LEAD: [&str; 2] = ["kafka_consumer_records_lead", "kafka.consumer.records_lead"];
 
-/// What a client has consumed, with underscores and with dots.
+/// What a client has consumed; with underscores, and with dots.
 const CONSUMED: [&str; 2] =
     ["kafka_consumer_records_consumed_total", "kafka.consumer.records_consumed_total"];
 
-/// The number of partitions of a client, with underscores and with dots. It exists at zero too.
+/// The number of partitions of a client; with underscores, and with dots. It exists even at zero.
 const ASSIGNED: [&str; 2] = ["kafka_consumer_assigned_partitions", "kafka.consumer.assigned_partitions"];
 
 /// Lag by pod.
@@ -62,13 +62,13 @@ pub(super) fn assigned(settings: &QuerySettings) -> String {
     format!("max by (pod, client_id) ({})", with_pod(&assigned, settings))
 }
 
-/// A series for each partition that a client of the group fetches. A partition that the client has lost stays for
-/// minutes, or is `NaN`; one whose lag is not known yet is -1.
+/// One series per partition that a client of the group fetches. A partition that the client has lost stays
+/// for minutes, or is `NaN`; an unknown lag is -1.
 pub(super) fn owners(settings: &QuerySettings) -> String {
     owners_of("", settings)
 }
 
-/// As [`owners`], of the partitions that `labels` select.
+/// Like [`owners`], for the partitions that `labels` select.
 pub(super) fn owners_of(labels: &str, settings: &QuerySettings) -> String {
     let claims = of_clients(LAG, settings, |client| {
         both(LAG, &all_of(&[labels, client]), settings, |lag| fresh(&format!("{lag} >= -1"), lag, settings))
@@ -84,13 +84,13 @@ pub(super) fn lead(labels: &str, settings: &QuerySettings) -> String {
     with_pod(&leads, settings)
 }
 
-/// What `series` makes of a matcher of clients that write a metric: see [`of_the_group`]. A dotted label cannot be
-/// matched on every server, so that there all clients count.
+/// Applies `series` to a matcher of clients that write a metric: see [`of_the_group`]. Not every server can
+/// match a dotted label, so with dots all clients count.
 fn of_clients([metric, _]: [&str; 2], settings: &QuerySettings, series: impl Fn(&str) -> String) -> String {
     of_the_group(settings, |client| with_pod(&select(metric, client, settings), settings), series)
 }
 
-/// The expression that `series` makes of a selector, for both spellings of the metric.
+/// Applies `series` to a selector, for both spellings of the metric.
 fn both(
     [metric, dotted]: [&str; 2],
     labels: &str,
@@ -103,16 +103,16 @@ fn both(
     format!("({} or {dotted})", series(&select(metric, labels, settings)))
 }
 
-/// The series of the workload's pods, with the label `pod`. The first join only makes the query fail when two
-/// pods share a `job` and `instance`: in the second join, `VictoriaMetrics` would give the series to both.
+/// The series of the workload's pods, with the label `pod`. The first join only makes the query fail if two
+/// pods share a `job` and `instance`: in the second join, `VictoriaMetrics` would assign the series to both.
 fn with_pod(series: &str, settings: &QuerySettings) -> String {
     let processes = processes(settings);
     let certain = format!("({series} + on (job, instance) group_left () {processes})");
     format!("(({certain} + on (job, instance) group_left (pod) {processes}) unless on (pod) vector(0))")
 }
 
-/// A zero for each process, with its pod; the pod is empty if it is not one of the workload. Of two processes of
-/// one pod, the younger one runs.
+/// A zero for each process, with its pod; the pod is empty if it is not part of the workload. Of two
+/// processes of one pod, the younger one counts.
 fn processes(settings: &QuerySettings) -> String {
     let info = fresh_times(&select("target_info", "", settings), settings);
     let place = [("k8s_namespace_name", "k8s.namespace.name"), ("k8s_pod_name", "k8s.pod.name")];

@@ -1,5 +1,5 @@
-//! A pattern that matches the names that a workload's controllers give to pods. It is short, however many pods
-//! there are.
+//! A pattern that matches the pod names of a workload's controllers. It stays short, however many pods there
+//! are.
 
 use std::collections::BTreeSet;
 
@@ -7,19 +7,19 @@ use rebalancer_core::LivePod;
 
 use crate::promql::regex;
 
-/// Longest name that Kubernetes makes up for a pod is this and five characters: what is longer is cut.
+/// Longest prefix of generated pod names: Kubernetes truncates longer ones, then adds five characters.
 const LONGEST_PREFIX: usize = 58;
 
-/// Most prefixes that are listed. A selector stands in a query up to ten times, and VictoriaMetrics
+/// Maximum number of prefixes to list. A selector appears in a query up to ten times, and VictoriaMetrics
 /// refuses queries over 16,384 bytes.
 const MOST_PREFIXES: usize = 8;
 
-/// A regular expression that matches the names of these pods, of those that their controllers will make
-/// and have made, and of few others: `orders-.+`. `None` where their names have nothing in common.
+/// A regular expression that matches the names of these pods, of past and future pods of their controllers,
+/// and of few others: `orders-.+`. `None` if their names have nothing in common.
 ///
-/// The prefix is the name of the controller; of a `ReplicaSet`, that of its `Deployment`, since the past
-/// is that of other replica sets too. Where the controller is not known, or names its pods in another
-/// way, it is the pod's own name up to the last hyphen.
+/// The prefix is the name of the controller; for a `ReplicaSet`, that of its `Deployment`, because older pods
+/// belong to other replica sets. If the controller is unknown, or names its pods differently, it is the pod's
+/// own name up to the last hyphen.
 ///
 /// ```
 /// use rebalancer_core::LivePod;
@@ -42,17 +42,17 @@ pub fn pod_pattern(pods: &[LivePod]) -> Option<String> {
     }
 }
 
-/// The text that the names of a pod and of its kin begin with.
+/// The common start of the names of a pod and its kin.
 fn prefix(pod: &LivePod) -> &str {
     let name = pod.name.as_str();
     by_controller(pod).unwrap_or_else(|| match name.trim_end_matches('-').rfind('-') {
         Some(hyphen) => &name[..=hyphen],
-        // All that another name could have in common with this one.
+        // The most that another name could have in common with this one.
         None => name.char_indices().next_back().map_or("", |(last, _)| &name[..last]),
     })
 }
 
-/// The part of a pod's name that its controller gave it; `None` where it is named in another way.
+/// The part of a pod's name that comes from its controller; `None` if it is named differently.
 fn by_controller(pod: &LivePod) -> Option<&str> {
     let controller = pod.controller.as_ref()?;
     let maker = match (controller.kind.as_str(), controller.name.rsplit_once('-')) {
@@ -65,7 +65,7 @@ fn by_controller(pod: &LivePod) -> Option<&str> {
     (!own.is_empty()).then(|| &pod.name[..given.len()])
 }
 
-/// The longest text that all of these begin with.
+/// The longest common prefix of these texts.
 fn common<'a>(texts: &BTreeSet<&'a str>) -> &'a str {
     let (Some(first), Some(last)) = (texts.first(), texts.last()) else { return "" };
     let same = first.bytes().zip(last.bytes()).take_while(|(a, b)| a == b).count();

@@ -1,14 +1,14 @@
-//! The parts that presets are made of: escaped selectors, and conditions that leave stale samples out.
+//! The building blocks of presets: escaped selectors, and conditions that leave stale samples out.
 
 use super::settings::QuerySettings;
 use crate::promql::literal;
 
-/// Lists of matchers as one; each may be empty.
+/// Joins lists of matchers; each may be empty.
 pub(super) fn all_of(lists: &[&str]) -> String {
     lists.iter().copied().filter(|list| !list.is_empty()).collect::<Vec<&str>>().join(", ")
 }
 
-/// `metric{labels}` with the user's matchers. Every selector of a preset is written by this function.
+/// `metric{labels}` with the user's matchers. Every selector of a preset comes from this function.
 pub(super) fn select(metric: &str, labels: &str, settings: &QuerySettings) -> String {
     let matchers = settings.matchers.to_string();
     let all = all_of(&[labels, &matchers]);
@@ -20,7 +20,7 @@ pub(super) fn in_namespace(metric: &str, labels: &str, settings: &QuerySettings)
     of_pods_by(("namespace", "pod"), metric, labels, settings)
 }
 
-/// `metric{labels}` of the workload's pods where other labels than `namespace` and `pod` name them.
+/// `metric{labels}` of the workload's pods, if other labels than `namespace` and `pod` name them.
 pub(super) fn of_pods_by(
     (namespace, pod): (&str, &str),
     metric: &str,
@@ -42,7 +42,7 @@ pub(super) fn fresh_times(selector: &str, settings: &QuerySettings) -> String {
     }
 }
 
-/// The series of `expression`, which reads `selector` alone, whose sample is fresh.
+/// The series of `expression` with a fresh sample. `expression` must read only `selector`.
 pub(super) fn fresh(expression: &str, selector: &str, settings: &QuerySettings) -> String {
     match settings.max_sample_age {
         None => expression.to_owned(),
@@ -50,14 +50,14 @@ pub(super) fn fresh(expression: &str, selector: &str, settings: &QuerySettings) 
     }
 }
 
-/// Of the series that agree in `labels`, the one with the newest sample. `expression` reads `selector` alone.
-/// Two scrape jobs, or two replicas of the server, show a gauge twice, and one that has stopped shows its last
-/// value for minutes. Not for rates: the rate of a series that has just begun is too small.
+/// Of the series with equal `labels`, the one with the newest sample. `expression` must read only `selector`.
+/// Two scrape jobs, or two replicas of the server, report a gauge twice, and a stopped one shows its last
+/// value for minutes. Not for rates: the rate of a new series is too small.
 pub(super) fn newest(expression: &str, selector: &str, labels: &str, settings: &QuerySettings) -> String {
     format!("({expression} and topk by ({labels}) (1, {}))", fresh_times(selector, settings))
 }
 
-/// The pods of `expression` that have a fresh sample in one of `selectors`. The first selector that has the pod
+/// The pods of `expression` with a fresh sample in one of `selectors`. The first selector that has the pod
 /// decides.
 pub(super) fn fresh_pods(expression: &str, selectors: &[&str], settings: &QuerySettings) -> String {
     let Some(age) = settings.max_sample_age else {

@@ -1,4 +1,4 @@
-//! The queries of a run: one by metric, from a preset or in the user's own words.
+//! The queries of a run: one per metric, from a preset or written by the user.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ pub struct QuerySet {
     memory: MetricQuery,
     lag: Option<MetricQuery>,
     rate: Option<MetricQuery>,
-    /// Which of them are the user's own, by [`Metric::index`].
+    /// Which of them the user wrote, by [`Metric::index`].
     own: [bool; 4],
     max_sample_age: Option<Duration>,
 }
@@ -25,7 +25,7 @@ impl QuerySet {
     /// Builds the queries.
     ///
     /// # Errors
-    /// When a query holds a placeholder that is unknown or whose setting is missing.
+    /// If a query contains an unknown placeholder, or one whose setting is missing.
     pub fn new(settings: &QuerySettings) -> Result<Self, SettingError> {
         let scoped = |query: MetricQuery| query.in_namespace(&settings.namespace);
         let cpu = own(settings, Metric::Cpu)?.unwrap_or_else(|| cpu::preset(settings));
@@ -48,11 +48,11 @@ impl QuerySet {
         })
     }
 
-    /// The questions whether the samples behind an own query are fresh; none for a preset, which leaves
-    /// stale ones out itself. See [`mark_stale`](super::mark_stale).
+    /// The freshness checks of an own query; empty for a preset, which leaves stale samples out itself. See
+    /// [`mark_stale`](super::mark_stale).
     ///
     /// # Errors
-    /// When the query reads too much to be asked about.
+    /// If the query reads too many series to check.
     pub fn freshness_of(&self, metric: Metric) -> Result<Vec<MetricQuery>, UnknownAge> {
         match (self.get(metric), self.max_sample_age) {
             (Some(query), Some(limit)) if self.own[metric.index()] => fresh::questions(query, limit),
@@ -60,7 +60,7 @@ impl QuerySet {
         }
     }
 
-    /// Whether a metric is asked for by the user's own query.
+    /// Whether the user wrote the metric's query.
     pub fn is_own(&self, metric: Metric) -> bool {
         self.own[metric.index()]
     }
@@ -75,7 +75,7 @@ impl QuerySet {
         &self.memory
     }
 
-    /// The query of a metric; `None` where it has no source.
+    /// The query of a metric; `None` if it has no source.
     pub fn get(&self, metric: Metric) -> Option<&MetricQuery> {
         match metric {
             Metric::Cpu => Some(&self.cpu),

@@ -1,5 +1,5 @@
-//! Finds the series that a query reads in its text, to ask how old their newest samples are: the answer to the
-//! query does not tell. A word that is wrongly taken for a series has no samples, which does no harm.
+//! Finds the series that a query's text reads, to query the age of their newest samples, which the query's
+//! own answer does not show. A word mistaken for a series has no samples, which does no harm.
 
 use crate::prometheus::MetricQuery;
 use crate::promql::{literal, string_length};
@@ -7,20 +7,20 @@ use crate::promql::{literal, string_length};
 /// Words that are followed by labels in parentheses.
 const GROUPING: [&str; 6] = ["by", "without", "on", "ignoring", "group_left", "group_right"];
 
-/// Words that are no names of metrics where they stand alone.
+/// Words that are not metric names when they stand alone.
 const KEYWORDS: [&str; 10] =
     ["and", "or", "unless", "atan2", "bool", "offset", "inf", "nan", "default", "keep_metric_names"];
 
 /// One kind of series that a query reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceSeries {
-    /// Name of the metric; the whole selector where that has no name in front of its braces.
+    /// Name of the metric; the whole selector if it has no name before its braces.
     pub metric: String,
     selector: String,
 }
 
 impl SourceSeries {
-    /// The series that `promql` selects, each selector once, in the order of the text.
+    /// The series that `promql` selects, each selector once, in order of appearance.
     pub fn of(promql: &str) -> Vec<Self> {
         let mut found: Vec<Self> = Vec::new();
         let mut rest = promql;
@@ -46,28 +46,28 @@ impl SourceSeries {
         found
     }
 
-    /// The selector, as it stands in the query.
+    /// The selector as written in the query.
     pub fn selector(&self) -> &str {
         &self.selector
     }
 
-    /// Asks for the age of the newest sample in seconds: one sample, or none where the server has
-    /// none of the last five minutes.
+    /// Queries the age of the newest sample in seconds: one sample, or none if the server has none from the
+    /// last five minutes.
     pub fn newest_sample(&self) -> MetricQuery {
         let promql = format!("time() - max(timestamp({}))", self.selector);
         MetricQuery::new(format!("age of {}", self.metric), promql)
     }
 
-    /// Asks how many series name a pod of `namespace` in `exported_pod`: a scrape without `honorLabels`
-    /// puts the exporter's own pod in place of the pod that it tells of.
+    /// Counts the series that name a pod of `namespace` in `exported_pod`: a scrape without `honorLabels`
+    /// replaces the reported pod by the exporter's own.
     pub fn exported(&self, namespace: &str) -> MetricQuery {
         let labels = format!("exported_namespace=\"{}\", exported_pod!=\"\"", literal(namespace));
         MetricQuery::new(format!("exported {}", self.metric), format!("count({}{{{labels}}})", self.metric))
     }
 }
 
-/// Reads a name and what belongs to it, a selector or the labels of a grouping; returns the length of both, and
-/// the series if it is one.
+/// Reads a name and the selector or grouping labels that belong to it; returns the length of both, and the
+/// series if it is one.
 fn named(text: &str) -> (usize, Option<SourceSeries>) {
     let name = word(text);
     let after = text[name.len()..].trim_start();
@@ -93,27 +93,27 @@ const fn is_of_a_name(letter: char) -> bool {
     letter.is_ascii_alphanumeric() || letter == '_' || letter == ':'
 }
 
-/// The name, number or duration that `text` begins with.
+/// The name, number or duration at the start of `text`.
 fn word(text: &str) -> &str {
     &text[..text.find(|letter| !is_of_a_name(letter)).unwrap_or(text.len())]
 }
 
-/// Length of the parentheses around labels that `text` begins with; all of it where they do not end.
+/// Length of the label parentheses at the start of `text`; all of it if they are not closed.
 fn parentheses(text: &str) -> usize {
     enclosed(text, ')')
 }
 
-/// Length of the string that `text` begins with; all of it where the string does not end.
+/// Length of the string at the start of `text`; all of it if the string is not closed.
 fn string(text: &str) -> usize {
     string_length(text).unwrap_or(text.len())
 }
 
-/// Length of the braces that `text` begins with; all of it where they do not end.
+/// Length of the braces at the start of `text`; all of it if they are not closed.
 fn braces(text: &str) -> usize {
     enclosed(text, '}')
 }
 
-/// Length of what ends with the first `end` outside of strings; all of the text without one.
+/// Length up to the first `end` outside strings; all of the text if there is none.
 fn enclosed(text: &str, end: char) -> usize {
     let mut at = 0;
     while let Some(next) = text[at..].find(['"', '\'', '`', end]) {

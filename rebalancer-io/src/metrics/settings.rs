@@ -1,4 +1,4 @@
-//! What the queries of a run depend on.
+//! The settings that the queries of a run depend on.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use super::matchers::Matchers;
 
-/// What the queries of a run depend on. [`QuerySettings::new`] holds the defaults.
+/// The settings that the queries of a run depend on. [`QuerySettings::new`] has the defaults.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QuerySettings {
     /// Namespace of the pods.
     pub namespace: String,
     /// Names of the pods, for `{{pods_regex}}`.
     pub pods: Vec<String>,
-    /// The names that pods of the workload have, as [`super::pod_pattern`] makes it; presets select by
-    /// it, or every pod of the namespace if `None`.
+    /// Pattern of the workload's pod names, from [`super::pod_pattern`]; presets select by it. `None` selects
+    /// every pod of the namespace.
     pub pod_pattern: Option<String>,
-    /// What goes into every selector, for presets and `{{matchers}}`.
+    /// Added to every selector of presets, and used for `{{matchers}}`.
     pub matchers: Matchers,
     /// Window of rates; at least four scrape intervals.
     pub window: Duration,
@@ -28,11 +28,11 @@ pub struct QuerySettings {
     pub max_sample_age: Option<Duration>,
     /// Where lag and rate come from.
     pub preset: KafkaPreset,
-    /// Own `PromQL` in place of a preset's, by [`Metric::index`](rebalancer_core::Metric::index).
+    /// The user's own `PromQL` instead of a preset's, by [`Metric::index`](rebalancer_core::Metric::index).
     pub own: [Option<String>; 4],
-    /// Own `PromQL` for messages per second by pod, topic and partition.
+    /// The user's own `PromQL` for messages per second by pod, topic and partition.
     pub own_partition_load: Option<String>,
-    /// Own `PromQL` for the number of partitions by pod.
+    /// The user's own `PromQL` for the number of partitions by pod.
     pub own_assigned_partitions: Option<String>,
     /// Label that holds the pod in the answers to own `PromQL`.
     pub pod_label: String,
@@ -42,8 +42,8 @@ impl QuerySettings {
     /// 5 m: the rate window that fits scrape intervals of 15 to 60 seconds.
     pub const DEFAULT_WINDOW: Duration = Duration::from_secs(300);
 
-    /// 180 s: three missed scrapes of a minute, less than the five minutes for which Prometheus shows
-    /// the last sample of an exporter with timestamps of its own.
+    /// 180 s: three missed scrapes of a minute; shorter than the five minutes for which Prometheus returns
+    /// the last sample of an exporter with its own timestamps.
     pub const DEFAULT_MAX_SAMPLE_AGE: Duration = Duration::from_secs(180);
 
     /// The defaults for the pods of one namespace.
@@ -78,12 +78,12 @@ pub enum KafkaPreset {
     KafkaLagExporterIp,
     /// klag, joined to pods by their IP: lag and committed messages per second.
     KlagIp,
-    /// klag where `client.id` is the pod's name, with or without `-N` behind it: lag and committed
-    /// messages per second. A pod of a `StatefulSet` needs the `-N`, since its own name ends in a number.
+    /// klag, if `client.id` is the pod's name, with or without `-N` after it: lag and committed messages per
+    /// second. Pods of a `StatefulSet` need the `-N`, because their names end in a number.
     ClientId,
-    /// `kafka_exporter`, joined by the partitions that Micrometer says a pod owns; rate by Micrometer.
+    /// `kafka_exporter`, joined by the partitions that Micrometer reports for a pod; rate from Micrometer.
     KafkaExporter,
-    /// kminion, joined by the partitions that Micrometer says a pod owns; rate by Micrometer.
+    /// kminion, joined by the partitions that Micrometer reports for a pod; rate from Micrometer.
     Kminion,
     /// The OpenTelemetry Java agent, with `target_info` naming the pod: lag and rate.
     OtelJava,
@@ -146,15 +146,15 @@ pub enum SettingError {
     /// No preset has this name.
     #[error("METRICS_PRESET is {0:?}; there are {names}", names = preset_names())]
     UnknownPreset(String),
-    /// A setting is needed and not set.
+    /// A required setting is missing.
     #[error("{needed_by} needs {setting}, which is not set")]
     Missing {
-        /// The setting to give.
+        /// The missing setting.
         setting: &'static str,
         /// What needs it.
         needed_by: String,
     },
-    /// A name in double braces that stands for nothing.
+    /// An unknown name in double braces.
     #[error(
         "{variable}: {{{{{name}}}}} is no placeholder; there are {{{{namespace}}}}, {{{{pods_regex}}}}, {{{{pods_pattern}}}}, {{{{window}}}}, {{{{group}}}}, {{{{container}}}} and {{{{matchers}}}}"
     )]
@@ -164,13 +164,13 @@ pub enum SettingError {
         /// The name.
         name: String,
     },
-    /// Double braces that do not end.
+    /// Double braces that are not closed.
     #[error("{variable}: a placeholder opened with {{{{ is not closed with }}}}")]
     UnclosedPlaceholder {
         /// The setting that holds the query.
         variable: &'static str,
     },
-    /// `{{pods_regex}}` of so many pods that servers refuse the query.
+    /// `{{pods_regex}}` with so many pods that servers refuse the query.
     #[error(
         "{variable}: {{{{pods_regex}}}} of {pods} pods makes it {bytes} bytes long, and servers refuse queries over 16,384 bytes: write pod=~\"{{{{pods_pattern}}}}\" in its place, which matches the names that the workload's controllers give to pods"
     )]
@@ -182,7 +182,7 @@ pub enum SettingError {
         /// Number of the names.
         pods: usize,
     },
-    /// `{{pods_regex}}` while there are no pods.
+    /// `{{pods_regex}}` without any pods.
     #[error("{variable}: {{{{pods_regex}}}} has no value, since no pod was found")]
     NoPods {
         /// The setting that holds the query.

@@ -1,4 +1,4 @@
-//! What answers metric queries.
+//! Sources that answer metric queries.
 
 use std::time::Duration;
 
@@ -8,18 +8,18 @@ use crate::prometheus::{
     InstantAnswer, LabelledAnswer, MetricQuery, PrometheusClient, QueryError, RangeAnswer, Series, Transport,
 };
 
-/// Something that answers metric queries: a server, a recording, a folder of answers.
+/// A source of answers to metric queries: a server, a recording, or a folder of answers.
 pub trait MetricsSource: Sync {
     /// The samples of a query at one moment.
     ///
     /// # Errors
-    /// Everything but a whole answer with at most one sample a pod.
+    /// Anything but a complete answer with at most one sample per pod.
     fn instant(&self, query: &MetricQuery, at: Timestamp) -> Result<InstantAnswer, QueryError>;
 
-    /// The samples of a query at one moment, told apart by `labels` beside the pod.
+    /// The samples of a query at one moment, distinguished by `labels` besides the pod.
     ///
     /// # Errors
-    /// Everything but a whole answer.
+    /// Anything but a complete answer.
     fn labelled(
         &self,
         query: &MetricQuery,
@@ -30,7 +30,7 @@ pub trait MetricsSource: Sync {
     /// The samples of a query at every `step` from `start` to `end`.
     ///
     /// # Errors
-    /// Everything but a whole answer with at most one series a pod.
+    /// Anything but a complete answer with at most one series per pod.
     fn range(
         &self,
         query: &MetricQuery,
@@ -39,11 +39,11 @@ pub trait MetricsSource: Sync {
         step: Duration,
     ) -> Result<RangeAnswer, QueryError>;
 
-    /// As [`MetricsSource::range`], one series at a time, so that a large answer is never held whole.
-    /// What `each` has taken is void when this fails.
+    /// Like [`MetricsSource::range`], one series at a time, so that a large answer is never held whole. If
+    /// this fails, discard what `each` received.
     ///
     /// # Errors
-    /// As [`MetricsSource::range`].
+    /// As for [`MetricsSource::range`].
     fn range_by_series(
         &self,
         query: &MetricQuery,

@@ -1,14 +1,14 @@
-//! Own queries: placeholders replaced by values that cannot leave the string they stand in.
+//! Own queries: replaces placeholders by values that cannot break out of their string.
 
 use super::settings::{QuerySettings, SettingError};
 use crate::promql::{duration, literal, regex};
 
-/// The longest query that `VictoriaMetrics` takes, in bytes (`-search.maxQueryLen`). Other servers take
-/// longer ones, but a list of so many names is slow there too.
+/// The longest query that `VictoriaMetrics` accepts, in bytes (`-search.maxQueryLen`). Other servers accept
+/// longer ones, but so long a list of names is slow there too.
 const MAX_QUERY_BYTES: usize = 16_384;
 
-/// Replaces `{{namespace}}`, `{{pods_regex}}`, `{{pods_pattern}}`, `{{window}}`, `{{group}}`,
-/// `{{container}}` and `{{matchers}}`. Where there are no matchers, the comma behind them goes too.
+/// Replaces `{{namespace}}`, `{{pods_regex}}`, `{{pods_pattern}}`, `{{window}}`, `{{group}}`, `{{container}}`
+/// and `{{matchers}}`. If there are no matchers, the comma after them is removed too.
 ///
 /// `variable` is the setting that holds the query, for messages.
 pub(super) fn fill(
@@ -20,7 +20,7 @@ pub(super) fn fill(
     let mut rest = template;
     while let Some((before, mut after)) = rest.split_once("{{") {
         filled.push_str(before);
-        // `up{{{matchers}}}`: the first of three braces is that of the selector.
+        // `up{{{matchers}}}`: the first of three braces belongs to the selector.
         while let Some(inner) = after.strip_prefix('{') {
             filled.push('{');
             after = inner;

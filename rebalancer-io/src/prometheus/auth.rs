@@ -1,4 +1,4 @@
-//! How a request to a metrics server proves who asks, and where the secret for that is kept.
+//! How a request authenticates to a metrics server, and where the secret comes from.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -11,16 +11,16 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::error::TransportError;
 
-/// Largest file of a credential that is read, in bytes: headers of this size are refused everywhere.
+/// Largest credential file that is read, in bytes: every server refuses headers of this size.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// Where a secret is kept.
+/// Where a secret comes from.
 #[derive(Debug, Clone)]
 pub enum SecretSource {
     /// Given as a value, usually by an environment variable.
     Value(SecretString),
-    /// A file. It is read again for every request, because mounted tokens are renewed in place. White
-    /// space around the content is not part of the secret.
+    /// A file. It is read again for every request, because mounted tokens are renewed in place. Surrounding
+    /// white space is not part of the secret.
     File(PathBuf),
 }
 
@@ -44,7 +44,7 @@ impl SecretSource {
         Ok(SecretString::from(secret))
     }
 
-    /// The error for a credential that a header cannot carry. It does not quote the credential.
+    /// The error for a credential that a header cannot contain. It does not quote the credential.
     fn unsendable(&self) -> TransportError {
         let path = match self {
             Self::File(path) => path.clone(),
@@ -54,7 +54,7 @@ impl SecretSource {
     }
 }
 
-/// How a request proves who asks.
+/// How a request authenticates.
 #[derive(Debug, Clone, Default)]
 pub enum Auth {
     /// It does not.

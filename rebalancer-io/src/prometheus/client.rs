@@ -1,4 +1,4 @@
-//! The client: sends a query at one pinned time and turns whatever comes back into pods or an error.
+//! The client: sends a query for one fixed time and turns the answer into pods or an error.
 
 use std::io::Read;
 use std::sync::Arc;
@@ -14,13 +14,13 @@ use super::query::MetricQuery;
 use super::transport::{ApiRequest, ApiResponse, HttpTransport, Transport, When};
 use super::words::{cause, words};
 
-/// Most bytes read of an error page: more than any error of the API, little enough to wait for.
+/// Most bytes read of an error page: more than any error of the API, and quick to read.
 const MAX_ERROR_BYTES: u64 = 64 << 10;
 
 /// Most bytes read of a list of stores: thousands of them.
 const MAX_STORES_BYTES: u64 = 1 << 20;
 
-/// Asks one server, or whatever its transport stands for.
+/// Queries one server, or whatever its transport stands for.
 #[derive(Debug)]
 pub struct PrometheusClient<T = HttpTransport> {
     transport: T,
@@ -28,7 +28,7 @@ pub struct PrometheusClient<T = HttpTransport> {
     counts: Arc<RequestCounts>,
 }
 
-/// Requests by what came of them.
+/// Requests by their result.
 #[derive(Debug, Default)]
 pub struct RequestCounts {
     sent: AtomicU64,
@@ -42,12 +42,12 @@ impl RequestCounts {
         self.sent.load(Ordering::Relaxed)
     }
 
-    /// Those whose answer called itself partial.
+    /// Those whose answer was marked as partial.
     pub fn partial(&self) -> u64 {
         self.partial.load(Ordering::Relaxed)
     }
 
-    /// Those without any other usable answer.
+    /// Those without a usable answer for another reason.
     pub fn failed(&self) -> u64 {
         self.failed.load(Ordering::Relaxed)
     }
@@ -66,15 +66,15 @@ impl PrometheusClient {
     /// A client of a live server.
     ///
     /// # Errors
-    /// When a certificate or key file cannot be read or used.
+    /// If a certificate or key file cannot be read or used.
     pub fn new(config: &PrometheusConfig) -> Result<Self, ConfigError> {
         Ok(Self::over(HttpTransport::new(config)?, config.max_response_bytes))
     }
 }
 
 impl PrometheusClient<HttpTransport> {
-    /// Whether the server is a Thanos, by the list of stores that no other server has. A server that does
-    /// not answer is not known to be one.
+    /// Whether the server is a Thanos, recognised by the list of stores that no other server has. A server
+    /// that does not answer is not known to be one.
     pub fn is_thanos(&self) -> bool {
         let Ok(response) = self.transport.get("/api/v1/stores") else { return false };
         if !(200..300).contains(&response.status) {
@@ -86,7 +86,7 @@ impl PrometheusClient<HttpTransport> {
     }
 }
 
-/// The list of stores that Thanos answers with: an object by kind of store.
+/// Thanos' list of stores: an object by kind of store.
 #[derive(serde::Deserialize)]
 struct StoresAnswer {
     status: String,
@@ -94,12 +94,12 @@ struct StoresAnswer {
 }
 
 impl<T: Transport> PrometheusClient<T> {
-    /// A client over any transport, reading at most `max_bytes` of an answer.
+    /// A client over any transport; reads at most `max_bytes` of an answer.
     pub fn over(transport: T, max_bytes: u64) -> Self {
         Self { transport, max_bytes, counts: Arc::default() }
     }
 
-    /// The same client, counting its requests where others may look.
+    /// The same client, counting its requests in `counts`.
     #[must_use]
     pub fn counting(mut self, counts: Arc<RequestCounts>) -> Self {
         self.counts = counts;
@@ -119,7 +119,7 @@ impl<T: Transport> PrometheusClient<T> {
     /// Evaluates a query at one moment.
     ///
     /// # Errors
-    /// Everything but a whole instant vector with at most one number a pod.
+    /// Anything but a complete instant vector with at most one number per pod.
     pub fn query(&self, query: &MetricQuery, at: Timestamp) -> Result<InstantAnswer, QueryError> {
         self.ask(query, When::Instant(at), decode::instant)
     }
@@ -127,7 +127,7 @@ impl<T: Transport> PrometheusClient<T> {
     /// Evaluates a query at every `step` from `start` to `end`.
     ///
     /// # Errors
-    /// Everything but a whole matrix with at most one series a pod.
+    /// Anything but a complete matrix with at most one series per pod.
     pub fn query_range(
         &self,
         query: &MetricQuery,
@@ -138,11 +138,11 @@ impl<T: Transport> PrometheusClient<T> {
         self.ask(query, When::Range { start, end, step }, decode::range)
     }
 
-    /// As [`PrometheusClient::query_range`], handing out one series at a time. What `each` has taken is
-    /// void when this fails.
+    /// Like [`PrometheusClient::query_range`], passing on one series at a time. If this fails, discard what
+    /// `each` received.
     ///
     /// # Errors
-    /// As [`PrometheusClient::query_range`].
+    /// As for [`PrometheusClient::query_range`].
     pub fn query_range_by_series(
         &self,
         query: &MetricQuery,
@@ -155,10 +155,10 @@ impl<T: Transport> PrometheusClient<T> {
         self.ask(query, When::Range { start, end, step }, decode).map(drop)
     }
 
-    /// Evaluates a query at one moment, keeping `labels` beside the pod.
+    /// Evaluates a query at one moment, keeping `labels` besides the pod.
     ///
     /// # Errors
-    /// Everything but a whole instant vector of numbers.
+    /// Anything but a complete instant vector of numbers.
     pub fn query_labelled(
         &self,
         query: &MetricQuery,
@@ -168,11 +168,11 @@ impl<T: Transport> PrometheusClient<T> {
         self.ask(query, When::Instant(at), |body, wanted| decode::labelled(body, wanted, labels))
     }
 
-    /// Evaluates a query at one moment, keeping every label. For answers that are small: of one of more
-    /// than a few MiB nothing is read.
+    /// Evaluates a query at one moment, keeping every label. For small answers only: one of more than a few
+    /// MiB is refused.
     ///
     /// # Errors
-    /// Everything but a whole instant vector of numbers.
+    /// Anything but a complete instant vector of numbers.
     pub fn query_raw(&self, query: &MetricQuery, at: Timestamp) -> Result<Vec<RawSample>, QueryError> {
         self.ask(query, When::Instant(at), decode::raw)
     }
@@ -204,7 +204,7 @@ impl<T: Transport> PrometheusClient<T> {
         answer
     }
 
-    /// Makes the credentials unreadable that a text of the other side repeats.
+    /// Masks the credentials that a text of the other side repeats.
     fn mask(&self, text: &mut String) {
         if let Some(masked) = self.transport.masked(text.as_bytes()) {
             *text = String::from_utf8_lossy(&masked).into_owned();
@@ -212,9 +212,9 @@ impl<T: Transport> PrometheusClient<T> {
     }
 }
 
-/// An answer of which something is told to people.
+/// An answer with parts that are shown to people.
 trait Told {
-    /// What the server says in its own words beside the data.
+    /// The server's own words besides the data.
     fn said(&mut self) -> Vec<&mut String>;
 }
 
@@ -248,7 +248,7 @@ impl Told for LabelledAnswer {
     }
 }
 
-/// Turns an HTTP answer into data, or into what it is in place of it.
+/// Turns an HTTP answer into data, or into an error that says what it is instead.
 pub(crate) fn read<A>(
     response: ApiResponse,
     wanted: &Wanted<'_>,
@@ -271,7 +271,7 @@ pub(crate) fn read<A>(
     }
 }
 
-/// What an HTTP error says: an error of the API, or the text of someone else.
+/// The content of an HTTP error: an error of the API, or some other text.
 fn refusal(status: u16, body: Box<dyn Read + Send>) -> ErrorKind {
     let mut bytes: Vec<u8> = Vec::new();
     if let Err(error) = body.take(MAX_ERROR_BYTES).read_to_end(&mut bytes)
@@ -290,7 +290,7 @@ fn refusal(status: u16, body: Box<dyn Read + Send>) -> ErrorKind {
     }
 }
 
-/// An error in the words of the API.
+/// An error in the API's format.
 #[derive(serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ApiRefusal {

@@ -1,4 +1,4 @@
-//! What there is to say about a server before asking it: address, credentials, TLS, limits.
+//! The configuration of a server: address, credentials, TLS, limits.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -11,14 +11,14 @@ use secrecy::SecretString;
 
 use super::auth::Auth;
 
-/// How to reach and ask one server. [`PrometheusConfig::new`] holds the defaults.
+/// How to reach and query one server. [`PrometheusConfig::new`] has the defaults.
 #[derive(Debug, Clone)]
 pub struct PrometheusConfig {
     /// Base address of the API.
     pub endpoint: Endpoint,
     /// Credentials sent with every request.
     pub auth: Auth,
-    /// Further headers, for instance the tenant.
+    /// Further headers, for example the tenant.
     pub headers: Vec<Header>,
     /// Certificates and their verification.
     pub tls: Tls,
@@ -26,29 +26,29 @@ pub struct PrometheusConfig {
     pub extra_params: Vec<(String, SecretString)>,
     /// How queries are sent.
     pub method: Method,
-    /// Longest time one request may take. The server is told the same limit.
+    /// Longest time for one request. The server gets the same limit.
     pub timeout: Duration,
     /// Largest answer accepted, in bytes after decompression.
     pub max_response_bytes: u64,
-    /// Whether to ask for an error in place of partial data and to bypass result caches, in the
-    /// words of Thanos and VictoriaMetrics. Servers that refuse unknown parameters need `false`;
-    /// an answer that says it is partial is an error either way.
+    /// Whether to request an error instead of partial data and to bypass result caches, with the parameters
+    /// of Thanos and VictoriaMetrics. Servers that refuse unknown parameters need `false`; an answer marked
+    /// as partial is an error either way.
     pub refuse_partial: bool,
 }
 
 impl PrometheusConfig {
-    /// 30 s: the limit that users of other tools expect for one query.
+    /// 30 s: the usual limit of other tools for one query.
     pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
-    /// 32 MiB: 200,000 aggregated series, or a week of minutes of 100 pods. Answers are decoded while
-    /// they arrive; half of this may be kept of each, and four are read at a time: together they fit
-    /// into the 128 MiB that the Helm chart allows.
+    /// 32 MiB: 200,000 aggregated series, or a week of minutes of 100 pods. Answers are decoded while they
+    /// arrive; up to half of this may be kept of each, and four are read at a time: together they fit into
+    /// the 128 MiB of the Helm chart.
     pub const DEFAULT_MAX_RESPONSE_BYTES: u64 = 32 << 20;
 
-    /// 256 MiB: the limit for an answer that was saved, whatever it was when it was asked for.
+    /// 256 MiB: the limit for a saved answer, whatever the limit was when it was requested.
     pub const MAX_SAVED_BYTES: u64 = 256 << 20;
 
-    /// A server without credentials, asked with every default.
+    /// A server without credentials, with all defaults.
     pub fn new(endpoint: Endpoint) -> Self {
         Self {
             endpoint,
@@ -67,10 +67,10 @@ impl PrometheusConfig {
 /// How queries are sent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Method {
-    /// As a form; a query may be long.
+    /// In a form; a query may be long.
     #[default]
     Post,
-    /// In the address, for proxies that allow nothing else.
+    /// In the address, for proxies that allow only this.
     Get,
 }
 
@@ -86,17 +86,17 @@ impl FromStr for Method {
     }
 }
 
-/// Certificates. Without a CA file the roots of Mozilla are trusted.
+/// Certificates. Without a CA file, Mozilla's roots are trusted.
 #[derive(Debug, Clone, Default)]
 pub struct Tls {
-    /// PEM file of the certificate authorities to trust in place of the public ones.
+    /// PEM file of the certificate authorities to trust instead of the public ones.
     pub ca_file: Option<PathBuf>,
     /// PEM file of the client's certificate and its chain; needs `client_key_file`.
     pub client_cert_file: Option<PathBuf>,
     /// PEM file of the client's private key; needs `client_cert_file`.
     pub client_key_file: Option<PathBuf>,
-    /// Name the server's certificate must carry, if it is not the host of the endpoint.
-    /// Proxies of the environment are not used then.
+    /// Name that the server's certificate must carry, if it is not the endpoint's host. Then no proxy from
+    /// the environment is used.
     pub server_name: Option<String>,
     /// Accepts any certificate.
     pub insecure_skip_verify: bool,
@@ -113,10 +113,10 @@ pub struct Endpoint {
 impl Endpoint {
     /// Parses an address as users paste it.
     ///
-    /// A pasted `/api/v1/query…` or `/graph` is cut off, and [`Endpoint::hint`] says so.
+    /// The end of a pasted `/api/v1/query…` or `/graph` address is removed, and [`Endpoint::hint`] says so.
     ///
     /// # Errors
-    /// When it is not an `http` or `https` address, or holds a user name or password.
+    /// If it is not an `http` or `https` address, or contains a user name or password.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         let text = text.trim();
         let authority = text.split_once("://").map_or(text, |(_, rest)| rest).split(['/', '?', '#']).next();
@@ -148,12 +148,12 @@ impl Endpoint {
         Ok(Self { base, host: authority.host().to_owned(), hint })
     }
 
-    /// What was changed in the address as given, to be told to the user.
+    /// What was changed in the given address, for the user.
     pub fn hint(&self) -> Option<&str> {
         self.hint.as_deref()
     }
 
-    /// The address; it never holds a credential.
+    /// The address; it never contains a credential.
     pub fn as_str(&self) -> &str {
         &self.base
     }
@@ -175,7 +175,7 @@ impl fmt::Debug for Endpoint {
     }
 }
 
-/// The path without what a browser or `curl` puts after the base, and what was cut.
+/// The path without the ending of a browser or `curl` address, and that ending.
 fn trim_pasted(path: &str) -> (&str, Option<&str>) {
     let path = path.trim_end_matches('/');
     let api = path.rfind("/api/v1").filter(|at| {
@@ -209,7 +209,7 @@ impl FromStr for Header {
     }
 }
 
-/// A setting that cannot be used. Messages never hold a secret.
+/// An unusable setting. Messages never contain a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
@@ -219,7 +219,7 @@ pub enum ConfigError {
         /// What is wrong with it.
         reason: String,
     },
-    /// The address holds a user name or password.
+    /// The address contains a user name or password.
     #[error(
         "PROMETHEUS_ENDPOINT holds a user name or password; give them by PROMETHEUS_USERNAME and PROMETHEUS_PASSWORD"
     )]
@@ -227,11 +227,11 @@ pub enum ConfigError {
     /// An address to push to cannot be used.
     #[error("{variable}: {reason}; give a base address such as {example}")]
     PushUrl {
-        /// The setting that holds it.
+        /// The setting that contains it.
         variable: &'static str,
         /// What is wrong with it; never the address itself.
         reason: String,
-        /// An address of the kind.
+        /// An example of a valid address.
         example: &'static str,
     },
     /// Neither GET nor POST.
@@ -240,10 +240,10 @@ pub enum ConfigError {
     /// A header without a colon.
     #[error("PROMETHEUS_HEADERS: a header has no colon; give one \"Name: value\" a line")]
     HeaderColon,
-    /// Not the name of a header.
+    /// Not a valid header name.
     #[error("PROMETHEUS_HEADERS: {0:?} is not a header name")]
     HeaderName(String),
-    /// The value of this header has characters that no header may have.
+    /// The value of this header has characters that headers cannot contain.
     #[error("PROMETHEUS_HEADERS: the value of {0} has characters that a header cannot carry")]
     HeaderValue(String),
     /// A certificate or key file cannot be used.
@@ -259,13 +259,13 @@ pub enum ConfigError {
     /// A client certificate without its key, or the key without the certificate.
     #[error("PROMETHEUS_CLIENT_CERT and PROMETHEUS_CLIENT_KEY go together; only one of them is set")]
     TlsPair,
-    /// A proxy of the environment that is no address. It may hold a credential, so it is not repeated.
+    /// A proxy from the environment that is no address. It may contain a credential, so it is not repeated.
     #[error("{variable} is no address such as http://proxy:3128")]
     Proxy {
         /// The environment variable.
         variable: &'static str,
     },
-    /// Not a name that a certificate can carry.
+    /// Not a name that a certificate can contain.
     #[error("PROMETHEUS_TLS_SERVER_NAME: {0:?} is not a host name")]
     TlsServerName(String),
 }

@@ -1,4 +1,4 @@
-//! Everything a query can end in other than an answer: what, where, the server's words, what to do.
+//! All errors of a query: what failed, where, the server's words, and what to do.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -17,7 +17,7 @@ const MAX_QUERY: usize = 120;
 pub struct QueryError {
     /// Name of the query, for instance `cpu`.
     pub name: String,
-    /// The endpoint without credentials, or the file that was read.
+    /// The endpoint without credentials, or the file.
     pub place: String,
     /// The query.
     pub query: String,
@@ -49,7 +49,7 @@ impl QueryError {
         }
     }
 
-    /// Whether the server answered the query and only the shape of the answer cannot be used.
+    /// Whether the server answered the query and only the shape of the answer is unusable.
     pub fn was_answered(&self) -> bool {
         matches!(
             *self.kind,
@@ -60,8 +60,7 @@ impl QueryError {
         )
     }
 
-    /// Whether less may be had where this much was not: the server was too slow or overloaded, or the
-    /// answer too large.
+    /// Whether a smaller query may succeed: the server was too slow or overloaded, or the answer too large.
     pub fn may_be_split(&self) -> bool {
         const LIMITS: [&str; 6] = [
             "timed out",
@@ -88,31 +87,30 @@ impl QueryError {
         }
     }
 
-    /// What kind of error it is, for programs: the HTTP status where there is one that is no success,
-    /// else a word that stays the same.
+    /// The error for programs: the HTTP status if it is not a success, else a stable word.
     pub fn code(&self) -> Cow<'static, str> {
         self.kind.code()
     }
 }
 
-/// What a query ended in. Texts of the other side are cut to 200 characters and escaped.
+/// Why a query failed. Texts from the other side are cut to 200 characters and escaped.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// No complete HTTP answer arrived.
     #[error(transparent)]
     Transport(#[from] TransportError),
-    /// The server refused or failed the query in the words of the API.
+    /// The server refused or failed the query, in the API's format.
     #[error("the server answered {error_type}{}: {error}", http(*status))]
     Api {
-        /// HTTP status; 200 when an error came as a success or from a file.
+        /// HTTP status; 200 if the error came as a success or from a file.
         status: u16,
         /// `errorType`; VictoriaMetrics puts the HTTP status here.
         error_type: String,
         /// The server's words.
         error: String,
     },
-    /// Someone answered an HTTP error that is not of the API: a proxy, another kind of server.
+    /// An HTTP error that does not come from the API, but from a proxy or another kind of server.
     #[error("HTTP {status}: {words}")]
     Http {
         /// HTTP status, never 2xx.
@@ -120,29 +118,29 @@ pub enum ErrorKind {
         /// What the body says.
         words: String,
     },
-    /// An answer that sends elsewhere. Credentials are never sent after it.
+    /// A redirect. Credentials are never sent to its target.
     #[error("HTTP {status} redirects to {location}")]
     Redirect {
         /// HTTP status, 3xx.
         status: u16,
-        /// Where to, without query.
+        /// The target, without query.
         location: String,
     },
-    /// A success whose body is no JSON, for instance the login page of a proxy.
+    /// A success whose body is not JSON, for example the login page of a proxy.
     #[error("the answer is not JSON but {content_type}: {words}")]
     NotJson {
         /// Its declared content type.
         content_type: String,
-        /// What it says.
+        /// Its text.
         words: String,
     },
-    /// The answer ends in the middle.
+    /// The answer is incomplete.
     #[error("the answer is truncated: it ends after {bytes} bytes")]
     Truncated {
         /// How much arrived.
         bytes: u64,
     },
-    /// The answer breaks the rules of JSON.
+    /// The answer is not valid JSON.
     #[error("malformed JSON at byte {at}: {reason}, near `{excerpt}`")]
     Malformed {
         /// Offset of the error.
@@ -152,7 +150,7 @@ pub enum ErrorKind {
         /// The bytes around it.
         excerpt: String,
     },
-    /// JSON, but not what the query API answers.
+    /// JSON, but not an answer of the query API.
     #[error("this is not an answer of the query API: {reason} at byte {at}")]
     NotAnAnswer {
         /// Offset where this shows.
@@ -163,7 +161,7 @@ pub enum ErrorKind {
     /// The answer is not text.
     #[error("the answer is not valid UTF-8 at byte {at}")]
     NotUtf8 {
-        /// Offset of the first byte that is none.
+        /// Offset of the first invalid byte.
         at: u64,
     },
     /// The answer is larger than the limit.
@@ -172,7 +170,7 @@ pub enum ErrorKind {
         /// The limit, in bytes after decompression.
         max_bytes: u64,
     },
-    /// What is to be kept of the answer is more than the limit allows.
+    /// The parts of the answer to keep exceed the memory limit.
     #[error("the answer holds too much: more than {max_bytes} bytes of it would be kept")]
     TooMuch {
         /// The limit, in bytes of memory.
@@ -190,7 +188,7 @@ pub enum ErrorKind {
         /// The server's warnings.
         words: String,
     },
-    /// The server doubts the answer because of what the query does, not because data is missing.
+    /// The server has doubts about what the query does, not about missing data.
     #[error("the server warns of the query: {words}")]
     Warned {
         /// The server's warnings.
@@ -204,13 +202,13 @@ pub enum ErrorKind {
         /// `resultType` that was needed.
         wanted: &'static str,
     },
-    /// Native histograms in place of numbers.
+    /// Native histograms instead of numbers.
     #[error("the query returns native histograms, for instance for pod {pod}")]
     Histogram {
         /// One pod that has one.
         pod: String,
     },
-    /// Series, none of which names a pod.
+    /// Series, but none of them names a pod.
     #[error("no pod label: none of the {series} series carries the label {label:?}")]
     NoPodLabel {
         /// How many series there are.
@@ -272,7 +270,7 @@ impl ErrorKind {
         })
     }
 
-    /// What to do about it, in words that end a message.
+    /// What to do about it, as the end of a message.
     pub fn advice(&self) -> &'static str {
         match self {
             Self::Transport(error) => error.advice(),
@@ -323,14 +321,14 @@ fn more(pods: usize) -> String {
     if pods > 1 { format!(" and {} more pods", pods - 1) } else { String::new() }
 }
 
-/// Whether a join with `target_info` found several of them, in the words of Prometheus or those that are
-/// left of `VictoriaMetrics`'.
+/// Whether a join with `target_info` matched several of them, recognised by the words of Prometheus or of
+/// `VictoriaMetrics`.
 fn is_of_target_info(error: &str, query: &str) -> bool {
     let words = ["found duplicate series", "on (job, instance) group_left", "on(job,instance) group_left"];
     query.contains("target_info") && words.iter().any(|words| error.contains(words))
 }
 
-/// A status that says more than the success which an answer in a file, or a proxy, has.
+/// The HTTP status, unless it is the success of an answer in a file or through a proxy.
 fn http(status: u16) -> String {
     if status == 200 { String::new() } else { format!(" (HTTP {status})") }
 }
@@ -345,10 +343,10 @@ fn api_advice(error_type: &str, error: &str) -> &'static str {
     }
 }
 
-/// What to do about an HTTP error that is not of the API.
+/// What to do about an HTTP error that does not come from the API.
 fn foreign_advice(status: u16, words: &str) -> &'static str {
     match status {
-        // VictoriaMetrics answers so to what others answer 404 to.
+        // VictoriaMetrics answers 400 where others answer 404.
         400 if !words.contains("unsupported path") => {
             "check the path of PROMETHEUS_ENDPOINT: the base address in front of /api/v1; else set \
              PROMETHEUS_METHOD=get if parameters are read from the address alone, or \
@@ -362,8 +360,7 @@ fn foreign_advice(status: u16, words: &str) -> &'static str {
     }
 }
 
-/// What to do about an HTTP status whose meaning does not depend on who answers it; `words` are the other
-/// side's.
+/// What to do about an HTTP status whose meaning does not depend on the sender; `words` are the other side's.
 fn http_advice(status: u16, words: &str) -> Option<&'static str> {
     const OF_OUR_OWN: [&str; 2] = ["partial_response", "nocache"];
 
@@ -392,7 +389,7 @@ pub enum TransportError {
     /// The time limit of the request passed.
     #[error("no answer within {:?}", .0)]
     Timeout(Duration),
-    /// The name of the host is not known.
+    /// The host name is unknown.
     #[error("the host name is not known")]
     HostNotFound,
     /// No connection: refused, unreachable, no route.
@@ -404,7 +401,7 @@ pub enum TransportError {
     /// The TLS handshake failed.
     #[error("TLS: {0}")]
     Tls(String),
-    /// The proxy of the environment did not connect.
+    /// The proxy from the environment did not connect.
     #[error("the proxy did not connect: {0}")]
     Proxy(String),
     /// The answer's compression is damaged.
@@ -418,13 +415,13 @@ pub enum TransportError {
         /// What is wrong with it.
         reason: String,
     },
-    /// The answer is not HTTP, or something else failed below it.
+    /// The answer is not HTTP, or some other transport failure.
     #[error("{0}")]
     Other(String),
-    /// Someone asked to stop while it was waited for.
+    /// A stop was requested while waiting.
     #[error("a stop was asked for while the answer was waited for")]
     Stopped,
-    /// A replay that has no such exchange.
+    /// A replay without this exchange.
     #[error("the recording has no answer to this query at {0}")]
     NotRecorded(String),
 }
@@ -446,7 +443,7 @@ impl TransportError {
         }
     }
 
-    /// What is wrong, without the file or the server.
+    /// The problem, without the file or the server.
     pub(crate) fn reason(&self) -> String {
         match self {
             Self::Credentials { reason, .. } => reason.clone(),
@@ -454,7 +451,7 @@ impl TransportError {
         }
     }
 
-    /// What kind of error it is, in a word that stays the same.
+    /// The kind of error, as a stable word.
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Timeout(_) => "timeout",
@@ -471,7 +468,7 @@ impl TransportError {
         }
     }
 
-    /// What to do about it, in words that end a message.
+    /// What to do about it, as the end of a message.
     pub fn advice(&self) -> &'static str {
         match self {
             Self::Timeout(_) => "raise PROMETHEUS_TIMEOUT or see why the server is slow",
@@ -489,7 +486,7 @@ impl TransportError {
         }
     }
 
-    /// What an error of ureq means for a request that may take `timeout`.
+    /// The meaning of a ureq error for a request with the limit `timeout`.
     pub(crate) fn from_ureq(error: ureq::Error, timeout: Duration) -> Self {
         match error {
             ureq::Error::Timeout(_) => Self::Timeout(timeout),
@@ -506,7 +503,7 @@ impl TransportError {
         }
     }
 
-    /// What a failed read of a body means, be it of a socket, a file or a decompressor.
+    /// The meaning of a failed read of a body, from a socket, a file or a decompressor.
     pub(crate) fn from_body(error: io::Error) -> Self {
         match error.downcast() {
             Ok(known) => known,
@@ -532,7 +529,7 @@ impl TransportError {
             | io::ErrorKind::ConnectionReset
             | io::ErrorKind::ConnectionAborted
             | io::ErrorKind::BrokenPipe => Self::Closed,
-            // What the resolver of the C library says has no kind of its own.
+            // Errors of the C library's resolver have no kind of their own.
             _ if error.to_string().contains("failed to lookup address") => Self::HostNotFound,
             _ => Self::Other(words(&error.to_string())),
         }

@@ -1,17 +1,17 @@
-//! What a client sends, and what it reads of the answer.
+//! A query, and what is read of its answer.
 
 use super::decode::Wanted;
 
-/// A query whose answer has one series a pod.
+/// A query whose answer has one series per pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MetricQuery {
-    /// What it asks for, in messages and recordings: `cpu`, `memory`, `lag`, `rate`.
+    /// Its name in messages and recordings: `cpu`, `memory`, `lag`, `rate`.
     pub name: String,
     /// The query, ready to send.
     pub promql: String,
-    /// Namespace of the pods; series that name another one are left out.
+    /// Namespace of the pods; series of other namespaces are left out.
     pub namespace: Option<String>,
-    /// Name of the label that holds the pod, `pod` by default.
+    /// Name of the label that contains the pod, `pod` by default.
     pub pod_label: String,
 }
 

@@ -1,4 +1,4 @@
-//! Calls that a stop interrupts: each is made by a thread of its own, which nobody waits for then.
+//! Calls that a stop interrupts: each runs in its own thread, which is then abandoned.
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -10,14 +10,14 @@ use std::time::Duration;
 use super::error::TransportError;
 use super::transport::{ApiRequest, ApiResponse, HttpTransport, Transport};
 
-/// Longest time a stop goes unnoticed.
+/// Longest time for which a stop goes unnoticed.
 const STOP_POLL: Duration = Duration::from_millis(100);
 
-/// Bytes of a body that are handed over at once, and how many such pieces may lie ready.
+/// Bytes of a body that are passed on at once, and how many such pieces may be queued.
 const PIECE_BYTES: usize = 64 << 10;
 const PIECES: usize = 4;
 
-/// Calls over HTTP that end when a stop is asked for. The connection is left to its own time limit.
+/// HTTP calls that end when a stop is requested. The connection then ends by its own time limit.
 pub struct StoppableTransport {
     inner: Arc<HttpTransport>,
     stop: Arc<AtomicBool>,
@@ -38,7 +38,7 @@ impl Transport for StoppableTransport {
         let (name, query, when) = (request.name.to_owned(), request.query.to_owned(), request.when);
         thread::spawn(move || {
             match inner.send(&ApiRequest { name: &name, query: &query, when }) {
-                // Nobody listens any more after a stop.
+                // Nobody is listening after a stop.
                 Err(error) => drop(answer.send(Err(error))),
                 Ok(ApiResponse { status, content_type, location, body }) => {
                     drop(answer.send(Ok((status, content_type, location))));
@@ -64,7 +64,7 @@ impl Transport for StoppableTransport {
     }
 }
 
-/// What is sent next; an error at a stop, and when the other thread is gone.
+/// The next item; an error after a stop, or if the other thread is gone.
 fn wait<T>(receiver: &Receiver<T>, stop: &AtomicBool) -> Result<T, TransportError> {
     loop {
         match receiver.recv_timeout(STOP_POLL) {
@@ -80,7 +80,7 @@ fn wait<T>(receiver: &Receiver<T>, stop: &AtomicBool) -> Result<T, TransportErro
 
 type Piece = io::Result<Vec<u8>>;
 
-/// Reads the body to its end, which is an empty piece, or until nobody wants more of it.
+/// Reads the body to its end, which is an empty piece, or until the receiver is gone.
 fn hand_over(mut body: Box<dyn Read + Send>, pieces: &SyncSender<Piece>) {
     loop {
         let mut piece = vec![0; PIECE_BYTES];

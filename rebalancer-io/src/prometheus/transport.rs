@@ -1,4 +1,4 @@
-//! The lowest layer: one API call in, status, type and a body to read out.
+//! The lowest layer: sends one API call, returns status, content type and a readable body.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -26,11 +26,11 @@ use crate::clock::ServerClock;
 use crate::proxies;
 use crate::secrets::Secrets;
 
-/// How much longer than the server's limit the client waits, so that the server's own words on a
-/// timeout arrive.
+/// How much longer than the server's limit the client waits, so that the server's own timeout message
+/// arrives.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// The moments a query is asked for.
+/// The moments of a query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum When {
     /// One instant.
@@ -41,7 +41,7 @@ pub enum When {
         start: Timestamp,
         /// Last moment.
         end: Timestamp,
-        /// Distance of two moments.
+        /// Time between two moments.
         step: Duration,
     },
 }
@@ -64,14 +64,14 @@ impl fmt::Display for When {
     }
 }
 
-/// One call of the query API, without anything that depends on the server.
+/// One call of the query API, independent of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ApiRequest<'a> {
     /// Name of the query, for instance `cpu`.
     pub name: &'a str,
     /// The query.
     pub query: &'a str,
-    /// For when.
+    /// The moments.
     pub when: When,
 }
 
@@ -106,35 +106,35 @@ fn seconds(at: Timestamp) -> String {
     }
 }
 
-/// What came back. A failed read of the body may carry a [`TransportError`].
+/// An HTTP answer. A failed read of the body may carry a [`TransportError`].
 pub struct ApiResponse {
     /// HTTP status.
     pub status: u16,
     /// Declared content type.
     pub content_type: Option<String>,
-    /// Where a redirect leads.
+    /// Target of a redirect.
     pub location: Option<String>,
     /// The body, decompressed.
     pub body: Box<dyn Read + Send>,
 }
 
-/// Something that carries calls of the query API.
+/// Carries calls of the query API.
 pub trait Transport: Send + Sync {
     /// Performs one call, once.
     ///
     /// # Errors
-    /// When no HTTP answer arrives; an HTTP error status is an answer.
+    /// If no HTTP answer arrives; an HTTP error status is an answer.
     fn send(&self, request: &ApiRequest<'_>) -> Result<ApiResponse, TransportError>;
 
-    /// Where answers come from, for messages: an address without credentials, or a file.
+    /// The source of the answers, for messages: an address without credentials, or a file.
     fn place(&self) -> &str;
 
-    /// What was said by the other side or about it, without the credentials that it holds; `None` where
-    /// it holds none. Whoever wraps a transport asks the inner one.
+    /// The text without the credentials in it; `None` if it contains none. A transport that wraps another one
+    /// asks the inner one.
     fn masked(&self, said: &[u8]) -> Option<Vec<u8>>;
 }
 
-/// Whoever points at a transport is one.
+/// A pointer to a transport is a transport.
 macro_rules! by_pointer {
     ($($pointer:ty),+) => {$(
         impl<T: Transport + ?Sized> Transport for $pointer {
@@ -159,28 +159,28 @@ by_pointer!(&T, Box<T>, Arc<T>);
 pub struct HttpTransport {
     agent: Agent,
     endpoint: Endpoint,
-    /// The base address to call, with the name that the certificate carries.
+    /// The base address to call, with the name in the certificate.
     base: String,
-    /// The `Host` to send where it is not the one of `base`.
+    /// The `Host` to send if it is not that of `base`.
     host: Option<HeaderValue>,
     auth: Auth,
     headers: Vec<Header>,
-    /// Parameters that were given; their values are secrets.
+    /// Parameters that the user gave; their values are secrets.
     extra: Vec<(String, SecretString)>,
-    /// Parameters of our own.
+    /// Parameters that this program adds.
     params: Vec<(&'static str, String)>,
     method: Method,
     timeout: Duration,
     clock: Arc<ServerClock>,
-    /// The credentials that have been sent.
+    /// The credentials sent so far.
     sent: Mutex<Secrets>,
 }
 
 impl HttpTransport {
-    /// Prepares calls; reads the certificate files, opens no connection.
+    /// Prepares calls: reads the certificate files, opens no connection.
     ///
     /// # Errors
-    /// When a certificate or key file cannot be read or used.
+    /// If a certificate or key file cannot be read or used.
     pub fn new(config: &PrometheusConfig) -> Result<Self, ConfigError> {
         let timeout = config.timeout;
         let builder = Agent::config_builder()
@@ -221,17 +221,17 @@ impl HttpTransport {
         })
     }
 
-    /// The same transport, which lets `clock` know what the answers tell of the server's clock.
+    /// The same transport, which also records in `clock` what the answers show about the server's clock.
     #[must_use]
     pub fn noting(mut self, clock: Arc<ServerClock>) -> Self {
         self.clock = clock;
         self
     }
 
-    /// Asks for what lies at `path` behind the base address, such as `/api/v1/stores`.
+    /// Gets `path` below the base address, such as `/api/v1/stores`.
     ///
     /// # Errors
-    /// As [`Transport::send`].
+    /// As for [`Transport::send`].
     pub fn get(&self, path: &str) -> Result<ApiResponse, TransportError> {
         self.call(Method::Get, path, self.given().collect())
     }
@@ -273,7 +273,7 @@ impl HttpTransport {
         })
     }
 
-    /// The parameters that were given.
+    /// The parameters that the user gave.
     fn given(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
         self.extra.iter().map(|(key, value)| (key.as_str().into(), value.expose_secret().into()))
     }
@@ -296,7 +296,7 @@ impl HttpTransport {
 impl Transport for HttpTransport {
     fn send(&self, request: &ApiRequest<'_>) -> Result<ApiResponse, TransportError> {
         let mut params = request.params();
-        // Servers take the first of several values: what was given comes before what we add.
+        // Servers use the first of several values: the user's parameters come before ours.
         params.extend(self.given());
         params.extend(self.params.iter().map(|(key, value)| ((*key).into(), value.as_str().into())));
         self.call(self.method, request.path(), params)
@@ -319,7 +319,7 @@ pub(crate) fn proxy_for(endpoint: &Endpoint) -> Result<Option<Proxy>, ConfigErro
     Proxy::new(&address).map(Some).map_err(|_| ConfigError::Proxy { variable })
 }
 
-/// A body whose errors say what happened in our own words.
+/// A body whose errors are explained in plain words.
 struct HttpBody {
     body: ureq::BodyReader<'static>,
     timeout: Duration,
@@ -333,7 +333,7 @@ impl Read for HttpBody {
     }
 }
 
-/// Finds the addresses of the endpoint whatever name the request carries.
+/// Resolves the endpoint's address, whatever name the request carries.
 #[derive(Debug)]
 struct EndpointResolver {
     target: Uri,
@@ -351,7 +351,7 @@ impl Resolver for EndpointResolver {
     }
 }
 
-/// An address under another name: what to call, how to resolve it, which `Host` to send.
+/// An address under another name: what to call, how to resolve it, and which `Host` to send.
 fn renamed(endpoint: &Endpoint, name: &str) -> Result<(String, EndpointResolver, HeaderValue), ConfigError> {
     if ServerName::try_from(name).is_err() {
         return Err(ConfigError::TlsServerName(name.to_owned()));
@@ -360,7 +360,7 @@ fn renamed(endpoint: &Endpoint, name: &str) -> Result<(String, EndpointResolver,
     let authority = target.authority().expect("an Endpoint has an authority");
     let host = HeaderValue::from_str(authority.as_str()).expect("an authority is visible ASCII");
     let (scheme, rest) = endpoint.as_str().split_once("://").expect("an Endpoint has a scheme");
-    // The host is what the rest begins with: an Endpoint holds no credentials.
+    // The rest begins with the host: an Endpoint contains no credentials.
     let base = format!("{scheme}://{}", rest.replacen(endpoint.host(), name, 1));
     Ok((base, EndpointResolver { target, inner: DefaultResolver::default() }, host))
 }
@@ -399,7 +399,7 @@ fn certificates(variable: &'static str, path: &Path) -> Result<Vec<Certificate<'
     }
     let mut store = rustls::RootCertStore::empty();
     for certificate in &found {
-        // The HTTP library passes over certificates it cannot parse; a wrong file must be told.
+        // The HTTP library skips certificates that it cannot parse; a wrong file must be reported.
         store
             .add(CertificateDer::from(certificate.der()))
             .map_err(|error| unusable(variable, path, error.to_string()))?;
@@ -410,7 +410,7 @@ fn certificates(variable: &'static str, path: &Path) -> Result<Vec<Certificate<'
     Ok(found)
 }
 
-/// Reads the pair and tries it out: the HTTP library panics on one that does not fit together.
+/// Reads the pair and tests it: the HTTP library panics if certificate and key do not match.
 fn client_cert(cert: &Path, key: &Path) -> Result<ClientCert, ConfigError> {
     const KEY: &str = "PROMETHEUS_CLIENT_KEY";
     let chain = certificates("PROMETHEUS_CLIENT_CERT", cert)?;

@@ -1,4 +1,4 @@
-//! What the other side says, as a message may repeat it: short, plain, and in words.
+//! Quotes the other side in messages: short, escaped, and in words.
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -8,22 +8,22 @@ use rustls::CertificateError;
 
 use crate::text::is_hidden;
 
-/// Longest quotation of the other side, in characters: enough for an error text, short in a log.
+/// Longest quotation of the other side, in characters: enough for an error, short in a log.
 const MAX_WORDS: usize = 200;
 
-/// The error of TLS that another error wraps.
+/// The TLS error wrapped in another error.
 pub(crate) fn tls_error<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e rustls::Error> {
     let mut error = error;
     loop {
         if let Some(tls) = error.downcast_ref() {
             return Some(tls);
         }
-        // An error of input and output does not count what it holds as its source.
+        // An IO error does not report the error inside it as its source.
         error = error.downcast_ref::<io::Error>()?.get_ref()?;
     }
 }
 
-/// An error of TLS in words: some of the library are names of its own.
+/// A TLS error in words: some of the library's are only identifiers.
 pub(crate) fn tls_words(error: &rustls::Error) -> String {
     let certificate = match error {
         rustls::Error::InvalidCertificate(CertificateError::Other(certificate)) => certificate.to_string(),
@@ -54,7 +54,7 @@ pub(crate) fn tls_words(error: &rustls::Error) -> String {
     format!("the server's certificate {what}, so it proves no server: {to_do}")
 }
 
-/// An error text of the API, cut in its middle: servers put what they did in front of the cause.
+/// An error text of the API, shortened in its middle: the cause is at its end.
 pub(crate) fn cause(text: &str) -> String {
     const HEAD: usize = MAX_WORDS / 4;
 
@@ -66,8 +66,8 @@ pub(crate) fn cause(text: &str) -> String {
     format!("{} {}", shortened(text, HEAD), shortened(&tail, MAX_WORDS))
 }
 
-/// What another side says: HTML reduced to its text, white space joined, hidden characters escaped, cut to
-/// 200 characters.
+/// A text of the other side: HTML reduced to its text, white space collapsed, hidden characters escaped, cut
+/// to 200 characters.
 pub(crate) fn words(text: &str) -> String {
     let text = text.trim_start();
     let plain = if text.starts_with('<') { without_tags(text) } else { text.to_owned() };
@@ -98,7 +98,7 @@ pub(crate) fn shortened(text: &str, max: usize) -> String {
 
 /// The title of a page, else its text.
 fn without_tags(html: &str) -> String {
-    // ASCII lower case keeps byte offsets.
+    // Lower-casing only ASCII keeps byte offsets.
     let lower = html.to_ascii_lowercase();
     if let Some((start, end)) = lower.find("<title>").zip(lower.find("</title>"))
         && let Some(title) = html.get(start + "<title>".len()..end)

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 pub struct RecordingError {
     /// The file.
     pub path: PathBuf,
-    /// The line, counted from one, if the error lies in one.
+    /// The line, counted from one, if the error is in a line.
     pub line: Option<usize>,
     /// What is wrong.
     pub reason: String,

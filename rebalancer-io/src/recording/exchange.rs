@@ -1,4 +1,4 @@
-//! What a recording holds.
+//! The contents of a recording.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,30 +8,30 @@ use serde_json::Value;
 
 use crate::prometheus::When;
 
-/// What was asked and answered in one run.
+/// The questions and answers of one run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recording {
     /// Version of the program that recorded.
     pub tool_version: String,
     /// When it was recorded.
     pub recorded_at: Timestamp,
-    /// The one moment all queries were asked for.
+    /// The moment for which all queries were sent.
     pub evaluation_time: Timestamp,
     /// The settings of the run, without secrets.
     pub config: Value,
     /// The exchanges.
     pub exchanges: Vec<Exchange>,
-    /// The workload as it was seen; what it holds is for the Kubernetes side to know.
+    /// The workload as it was seen; only the Kubernetes side interprets it.
     pub workload: Option<Value>,
 }
 
 impl Recording {
-    /// The first query of a name, as it was asked.
+    /// The first query with a name, as sent.
     pub fn promql(&self, name: &str) -> Option<&str> {
         self.promqls(name).into_iter().next()
     }
 
-    /// The queries of a name, as they were asked.
+    /// The queries with a name, as sent.
     pub fn promqls(&self, name: &str) -> Vec<&str> {
         let of_name = self.exchanges.iter().filter(|exchange| exchange.name == name);
         of_name.map(|exchange| exchange.query.as_str()).collect()
@@ -45,15 +45,15 @@ pub struct Exchange {
     pub name: String,
     /// The query.
     pub query: String,
-    /// The moments asked for.
+    /// The moments queried.
     pub when: When,
     /// HTTP status.
     pub status: u16,
     /// Declared content type.
     pub content_type: Option<String>,
-    /// Where a redirect leads.
+    /// Target of a redirect.
     pub location: Option<String>,
-    /// The body, decompressed; as much of it as was read.
+    /// The body, decompressed; as much as was read.
     pub body: Arc<[u8]>,
 }
 

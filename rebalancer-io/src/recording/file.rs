@@ -1,4 +1,4 @@
-//! Files of recordings: lines, compressed lines, or a page around them; written all or nothing.
+//! Recording files: lines, compressed lines, or an HTML page with them; written atomically.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufWriter, Read};
@@ -14,10 +14,10 @@ use super::page;
 use crate::file;
 
 impl Recording {
-    /// Reads a file, compressed or not, or an HTML page that holds a recording.
+    /// Reads a file, compressed or not, or an HTML page that contains a recording.
     ///
     /// # Errors
-    /// When it cannot be read, or is malformed, cut, too large or of an unknown version.
+    /// If it cannot be read, or is malformed, incomplete, too large or of an unknown version.
     pub fn read(path: &Path) -> Result<Self, RecordingError> {
         let unreadable = |error: io::Error| RecordingError::new(path, None, error.to_string());
         let mut reader = file::open(path).map_err(unreadable)?;
@@ -27,10 +27,10 @@ impl Recording {
         read_lines(path, reader.take(MAX_BYTES + 1))
     }
 
-    /// Writes a file, replacing one that is there, all or nothing.
+    /// Writes a file atomically, replacing an existing one.
     ///
     /// # Errors
-    /// When it cannot be written; what was there is unchanged then.
+    /// If it cannot be written; an existing file is then unchanged.
     pub fn write(&self, path: &Path) -> Result<(), RecordingError> {
         let compress = path.extension().is_some_and(|extension| extension == "gz");
         file::replace(path, |file| self.write_to(file, compress))

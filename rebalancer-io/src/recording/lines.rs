@@ -16,14 +16,14 @@ use super::matrix::{Grid, Matrix};
 use crate::json::{MAX_VALUES, is_crowded};
 use crate::prometheus::{When, words};
 
-/// The version that is written and read.
+/// The version that is read and written.
 const FORMAT: &str = "pod-rebalancer/recording/v1";
 
-/// What the formats of all versions begin with.
+/// Prefix of the formats of all versions.
 const FAMILY: &str = "pod-rebalancer/recording/";
 
-/// 256 MiB before compression, for reading and writing: a run over 10,000 pods is fifty times
-/// smaller, and this much can be held. The values of one line are counted too.
+/// 256 MiB before compression, for reading and writing: fits in memory, and a run over 10,000 pods is fifty
+/// times smaller. The values of one line are limited too.
 pub(super) const MAX_BYTES: u64 = 256 << 20;
 
 #[derive(Serialize, Deserialize)]
@@ -175,7 +175,7 @@ impl<R: BufRead> Lines<'_, R> {
             Ok(bytes) => self.count(bytes)?,
         }
         let whole = line.pop_if(|last| *last == b'\n').is_some();
-        // A file of one line without end is no cut recording but something else; the caller says what.
+        // A single unterminated line is no incomplete recording but something else; the caller reports it.
         if whole || (self.number == 1 && !line.is_empty()) {
             return Ok(line);
         }
@@ -184,7 +184,7 @@ impl<R: BufRead> Lines<'_, R> {
 }
 
 impl<R> Lines<'_, R> {
-    /// Counts what is held against the limit.
+    /// Counts retained bytes against the limit.
     fn count(&mut self, bytes: usize) -> Result<(), RecordingError> {
         self.bytes += bytes as u64;
         if self.bytes > MAX_BYTES {
@@ -199,7 +199,7 @@ impl<R> Lines<'_, R> {
         }
         serde_json::from_slice(line).map_err(|error| {
             let text = error.to_string();
-            // The line is ours to count; the parser sees but one.
+            // We count the line; the parser sees only one.
             let reason = text.rsplit_once(" at line ").map_or(text.as_str(), |(reason, _)| reason);
             self.error(format!("{} at column {}", words(reason), error.column()))
         })
@@ -214,7 +214,7 @@ impl<R> Lines<'_, R> {
     }
 }
 
-/// Writes the lines; `digits` as in [`Recording::to_page`].
+/// Writes the lines; `digits` as for [`Recording::to_page`].
 pub(super) fn write_lines(
     recording: &Recording,
     writer: &mut impl Write,
@@ -238,7 +238,7 @@ pub(super) fn write_lines(
     write_line(&Line::End { exchanges: recording.exchanges.len() }, &mut writer)
 }
 
-/// Refuses to write what could not be read again.
+/// Refuses to write what could not be read back.
 struct Capped<W> {
     inner: W,
     left: u64,

@@ -1,6 +1,6 @@
-//! The answer to a range query as one row of numbers a series: what a page has room for.
+//! The answer to a range query as one row of numbers per series, compact enough for a page.
 //!
-//! The times are those that were asked for, and the numbers keep as many digits as they are given.
+//! The times are those that were queried, and the numbers keep as many digits as requested.
 
 use std::io::Write as _;
 
@@ -22,11 +22,11 @@ pub(super) struct Matrix {
 #[derive(Serialize, Deserialize)]
 struct Row {
     metric: Map<String, Value>,
-    /// Numbers between blanks, one a moment from the first on.
+    /// Numbers separated by spaces, one per moment from the first on.
     values: String,
 }
 
-/// An answer that is nothing but a matrix; whatever else one says must not be lost.
+/// An answer that is only a matrix; anything else in an answer must not be lost.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Body {
@@ -61,7 +61,7 @@ pub(super) struct Grid {
 }
 
 impl Grid {
-    /// The grid of a range; `None` without one, or where it makes no sense.
+    /// The grid of a range; `None` if it is no range, or makes no sense.
     pub(super) fn of(when: &When) -> Option<Self> {
         let When::Range { start, end, step } = when else { return None };
         let step_ms = i64::try_from(step.as_millis()).ok().filter(|step| *step > 0)?;
@@ -70,7 +70,7 @@ impl Grid {
         Some(Self { start_ms, step_ms, moments: usize::try_from(steps).ok()? + 1 })
     }
 
-    /// Which moment `seconds` is.
+    /// The index of the moment `seconds`.
     fn place(self, seconds: f64) -> Option<usize> {
         #[expect(clippy::cast_possible_truncation, reason = "`as` saturates, and is then no moment")]
         let since_ms = ((seconds * 1000.0).round() as i64).checked_sub(self.start_ms)?;
@@ -85,8 +85,8 @@ impl Grid {
 }
 
 impl Matrix {
-    /// The answer of an exchange with `digits` significant digits; `None` where it is no whole matrix
-    /// on the grid that was asked for.
+    /// The answer of an exchange, with `digits` significant digits; `None` if it is not a complete matrix on
+    /// the requested grid.
     pub(super) fn of(exchange: &Exchange, digits: usize) -> Option<Self> {
         let grid = Grid::of(&exchange.when).filter(|_| exchange.status == 200)?;
         let body: Body = serde_json::from_slice(&exchange.body).ok()?;
@@ -97,7 +97,7 @@ impl Matrix {
         Some(Self { series: rows.collect::<Option<Vec<Row>>>()? })
     }
 
-    /// The answer as a server writes it, at most `max_bytes` of it.
+    /// The answer in a server's format, at most `max_bytes` long.
     pub(super) fn body(&self, grid: Grid, max_bytes: u64) -> Result<Vec<u8>, String> {
         let mut out = br#"{"data":{"result":["#.to_vec();
         for (number, row) in self.series.iter().enumerate() {
@@ -150,7 +150,7 @@ impl Row {
     }
 }
 
-/// A number with so many significant digits; `None` for one that is not finite.
+/// A number with this many significant digits; `None` if it is not finite.
 fn rounded(value: f64, digits: usize) -> Option<String> {
     if !value.is_finite() {
         return None;

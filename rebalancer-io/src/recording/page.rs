@@ -1,4 +1,4 @@
-//! A recording inside an HTML page: its lines, compressed and as base64, in one element.
+//! A recording inside an HTML page: its lines, compressed and base64-encoded, in one element.
 
 use std::io::{self, Cursor, Read};
 use std::path::Path;
@@ -13,24 +13,24 @@ use super::error::RecordingError;
 use super::exchange::Recording;
 use super::lines::{MAX_BYTES, read_lines, write_lines};
 
-/// How a page begins.
+/// The beginning of a page.
 pub(super) const PAGE_START: &str = "<!DOCTYPE html>";
 
-/// Largest page that is read: no page is written with a recording of more than a few megabytes.
+/// Largest page that is read: pages are not written with recordings of more than a few megabytes.
 const MOST_PAGE_BYTES: u64 = 64 << 20;
 
 impl Recording {
-    /// Type of the element that holds a recording in a page. It is none that a browser runs.
+    /// Type of the element that contains a recording. Browsers do not execute it.
     pub const ELEMENT_TYPE: &str = "application/octet-stream+base64";
 
     /// Id of the element. Text from outside cannot forge it: a page escapes every quotation mark.
     pub const ELEMENT_ID: &str = "recording";
 
-    /// The text for the element. With `digits`, the answers to range queries keep so many significant
-    /// digits and no more, which makes them several times smaller; all else is kept to the byte.
+    /// The text of the element. With `digits`, the answers to range queries are rounded to that many
+    /// significant digits, which makes them several times smaller; everything else is kept exactly.
     ///
     /// # Errors
-    /// When the recording is larger than one may be.
+    /// If the recording is larger than allowed.
     pub fn to_page(&self, digits: Option<usize>) -> io::Result<String> {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
         write_lines(self, &mut encoder, digits)?;
@@ -39,7 +39,7 @@ impl Recording {
 
     /// Reads the text of the element back; `place` names it in messages.
     ///
-    /// # Errors
+    /// If it is damaged; else as for [`Recording::read`].
     /// When it is damaged; as [`Recording::read`].
     pub fn from_page(text: &str, place: &Path) -> Result<Self, RecordingError> {
         let wrong = |reason: String| RecordingError::new(place, None, reason);

@@ -1,10 +1,10 @@
-//! Recordings that can be shown to others: every name replaced by a keyed hash, the same one wherever
-//! the name stands, and what a decision does not read left out.
+//! Anonymised recordings, to be shared: every name is replaced by a keyed hash, the same wherever the name
+//! occurs, and everything a decision does not read is left out.
 //!
-//! It works from what is known to be harmless, not from what is known to be secret: keys that are not
-//! listed here are dropped, texts that are not listed are replaced. Names keep their order and their
-//! hyphens, dots and underscores, by which ties are broken and the pods of a workload are known, so
-//! that a replay decides the same.
+//! It keeps what is known to be harmless, instead of removing what is known to be secret: keys that are not
+//! listed here are dropped, texts that are not listed are replaced. Names keep their order (it breaks ties)
+//! and their hyphens, dots and underscores (they identify a workload's pods), so that a replay decides the
+//! same.
 
 mod names;
 mod query;
@@ -20,10 +20,10 @@ use names::{Words, collected};
 
 pub use names::{InvalidKey, RedactionKey};
 
-/// Labels that a decision reads, beside that of the pod.
+/// Labels that a decision reads, besides the pod's.
 const LABELS: [&str; 5] = ["namespace", "topic", "partition", "client_id", "protocol"];
 
-/// Kinds of objects that say nothing about who runs them.
+/// Kinds of objects that reveal nothing about the user.
 const KINDS: [&str; 10] = [
     "ReplicaSet",
     "Deployment",
@@ -40,18 +40,18 @@ const KINDS: [&str; 10] = [
 /// Groups of such kinds.
 const GROUPS: [&str; 4] = ["", "apps", "batch", "argoproj.io"];
 
-/// Keys of the settings that are kept as they are.
+/// Setting keys that are kept unchanged.
 const SETTINGS: [&str; 2] = ["allow_multiple_controllers", "decision"];
 
-/// What stands for a text of the other side that may name anything.
+/// Replaces a text of the other side that may contain any name.
 const REMOVED: &str = "(removed)";
 
-/// The default label of the pod, which stands for whatever label it was.
+/// The default pod label, which replaces the actual one.
 const POD: &str = "pod";
 
 impl Recording {
-    /// The same recording without names. In two made with one key, a word of a name ends in the same
-    /// eight characters, unless it has five, as those that Kubernetes makes up.
+    /// The same recording without names. In two recordings made with the same key, equal words of names end
+    /// in the same eight characters, except five-character words such as Kubernetes generates.
     #[must_use]
     pub fn redacted(&self, key: &RedactionKey) -> Self {
         let words = collected(key, |words| {
@@ -62,7 +62,7 @@ impl Recording {
 
     fn rewritten(&self, words: &Words<'_>) -> Self {
         let pod_label = self.config["pod_label"].as_str().unwrap_or(POD);
-        // Whose series they are is told by labels that may name anything.
+        // Those queries use labels that may name anything.
         let kept = self.exchanges.iter().filter(|exchange| !OriginQueries::has(&exchange.name));
         Self {
             tool_version: self.tool_version.clone(),
@@ -87,7 +87,7 @@ fn settings(config: &Value, words: &Words<'_>) -> Value {
     Value::Object(kept.collect())
 }
 
-/// A part of the workload's facts; `key` is what it is called. Numbers and switches stay.
+/// A part of the workload's facts; `key` is its key. Numbers and booleans stay.
 fn fact(key: &str, value: &Value, words: &Words<'_>) -> Value {
     match value {
         Value::String(text) if is_harmless(key, text) => value.clone(),
@@ -190,7 +190,7 @@ fn labels(labels: Map<String, Value>, pod_label: &str, words: &Words<'_>) -> Map
     kept.collect()
 }
 
-/// A name, or several with the number of a partition in second place, as [`crate::metrics::Place`] reads them.
+/// A name, or several with a partition number in second place, in the format of [`crate::metrics::Place`].
 fn place(text: &str, words: &Words<'_>) -> String {
     let hidden = text.split('/').enumerate().map(|(at, part)| {
         let is_number = at == 1 && part.parse::<u32>().is_ok();
@@ -199,7 +199,7 @@ fn place(text: &str, words: &Words<'_>) -> String {
     hidden.collect::<Vec<String>>().join("/")
 }
 
-/// The same without any text but numbers.
+/// The same without any text except numbers.
 fn without_texts(value: Value) -> Value {
     match value {
         Value::String(text) if text.parse::<f64>().is_ok() => text.into(),
@@ -207,7 +207,7 @@ fn without_texts(value: Value) -> Value {
         Value::Array(items) => items.into_iter().map(without_texts).collect(),
         Value::Object(map) => {
             let named = |(key, value): (String, Value)| {
-                // What a histogram has; any other key may be a name.
+                // The keys of a histogram; any other key may be a name.
                 let known = ["count", "sum", "buckets"].contains(&key.as_str());
                 known.then(|| (key, without_texts(value)))
             };

@@ -1,4 +1,4 @@
-//! Transports that record what passes through them, and that answer from a recording.
+//! Transports that record the calls through them, and that answer from a recording.
 
 use std::io::{self, Cursor, Read};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::exchange::{Exchange, Recording};
 use crate::prometheus::{ApiRequest, ApiResponse, Transport, TransportError};
 
-/// A transport that keeps what passes through it.
+/// A transport that records what passes through it.
 pub struct Recorder<T> {
     inner: T,
     max_bytes: u64,
@@ -16,13 +16,13 @@ pub struct Recorder<T> {
 }
 
 impl<T: Transport> Recorder<T> {
-    /// Records another transport, keeping at most `max_bytes` and one of each body: as much as a
-    /// client with that limit reads.
+    /// Records another transport, keeping at most `max_bytes` plus one byte of each body: as much as a client
+    /// with that limit reads.
     pub fn new(inner: T, max_bytes: u64) -> Self {
         Self { inner, max_bytes, exchanges: Mutex::new(Vec::new()) }
     }
 
-    /// What was recorded so far, in the order of names and times.
+    /// The exchanges so far, ordered by name and time.
     pub fn exchanges(&self) -> Vec<Exchange> {
         let mut exchanges = self.lock().clone();
         exchanges
@@ -68,8 +68,8 @@ impl<T: Transport> Transport for Recorder<T> {
     }
 }
 
-/// The body of an answer that repeats a credential: masked, but for the series of its data, in which
-/// a name may be the same as that of a tenant.
+/// The body of an answer that repeats a credential: masked, except its data series, in which a name may equal
+/// a tenant's.
 fn with_data_of(body: &[u8], masked: Vec<u8>) -> Vec<u8> {
     let parsed = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).ok();
     let (Some(body), Some(mut kept)) = (parsed(body), parsed(&masked)) else { return masked };
@@ -81,7 +81,7 @@ fn with_data_of(body: &[u8], masked: Vec<u8>) -> Vec<u8> {
     serde_json::to_vec(&kept).unwrap_or(masked)
 }
 
-/// The rest of a body that broke off.
+/// The end of a body that was interrupted.
 struct Failing(Option<io::Error>);
 
 impl Read for Failing {
@@ -124,7 +124,7 @@ impl Transport for Replay {
         &self.place
     }
 
-    /// Nothing was sent, so nothing is repeated.
+    /// Nothing was sent, so nothing can be repeated.
     fn masked(&self, _: &[u8]) -> Option<Vec<u8>> {
         None
     }

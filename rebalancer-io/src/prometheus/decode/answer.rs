@@ -1,26 +1,26 @@
-//! Answers as they are kept: pods, values and times.
+//! The parts of answers that are kept: pods, values and times.
 
 use std::ops::AddAssign;
 
 use super::samples::Samples;
 use super::sink::Point;
 
-/// What the allocation of a string costs beside its text, in bytes.
+/// Overhead of a string's allocation beyond its text, in bytes.
 pub(super) const ALLOCATION_BYTES: usize = 16;
 
-/// What to take from an answer.
+/// What to read from an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wanted<'a> {
-    /// Name of the label that holds the pod.
+    /// Name of the label that contains the pod.
     pub pod_label: &'a str,
-    /// Namespace of the pods; series that name another one are counted and left out.
+    /// Namespace of the pods; series of other namespaces are counted and left out.
     pub namespace: Option<&'a str>,
-    /// Largest answer read, in bytes. What is kept of it may take half as much memory.
+    /// Largest answer to read, in bytes. What is kept may use half as much memory.
     pub max_bytes: u64,
 }
 
 impl Wanted<'_> {
-    /// Most memory that may be kept of an answer, in bytes: a megabyte is nothing to save.
+    /// Maximum memory to keep for an answer, in bytes; a megabyte is always allowed.
     pub(super) fn max_kept(&self) -> usize {
         usize::try_from((self.max_bytes / 2).max(1 << 20)).unwrap_or(usize::MAX)
     }
@@ -38,11 +38,11 @@ pub struct Series {
 /// The value of one label set at one instant.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LabelledSample {
-    /// Name of the pod; `None` where the label is absent or empty.
+    /// Name of the pod; `None` if the label is absent or empty.
     pub pod: Option<String>,
-    /// Values of the labels that were picked, in their order; empty where a label is absent.
+    /// Values of the selected labels, in order; empty if a label is absent.
     pub labels: Vec<String>,
-    /// The value as sent: it may be NaN, infinite or negative.
+    /// The value as sent; may be NaN, infinite or negative.
     pub value: f64,
 }
 
@@ -51,9 +51,9 @@ pub struct LabelledSample {
 pub struct Counts {
     /// Series in the answer.
     pub series: usize,
-    /// Left out: they name no pod.
+    /// Left out because they name no pod.
     pub without_pod: usize,
-    /// Left out: they name another namespace than the one asked for.
+    /// Left out because they name another namespace.
     pub other_namespace: usize,
 }
 
@@ -68,9 +68,9 @@ impl AddAssign for Counts {
 /// An instant vector by pod. No two samples have the same pod.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct InstantAnswer {
-    /// One sample a pod, in the order of the answer.
+    /// One sample per pod, in the order of the answer.
     pub samples: Samples,
-    /// Remarks of the server that leave the data whole.
+    /// Remarks of the server that do not affect the data.
     pub infos: Vec<String>,
     /// What was left out.
     pub counts: Counts,
@@ -79,15 +79,15 @@ pub struct InstantAnswer {
 /// A matrix by pod. No two series have the same pod.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RangeAnswer {
-    /// One series a pod, in the order of the answer.
+    /// One series per pod, in the order of the answer.
     pub series: Vec<Series>,
-    /// Remarks of the server that leave the data whole.
+    /// Remarks of the server that do not affect the data.
     pub infos: Vec<String>,
     /// What was left out.
     pub counts: Counts,
 }
 
-/// An instant vector with further labels than the pod. Samples of one pod may be many.
+/// An instant vector with further labels besides the pod. A pod may have many samples.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct LabelledAnswer {
     /// The samples, in the order of the answer.
@@ -96,10 +96,10 @@ pub struct LabelledAnswer {
     pub counts: Counts,
 }
 
-/// What an answer says beside its samples.
+/// What an answer contains besides its samples.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Remarks {
-    /// Remarks of the server that leave the data whole.
+    /// Remarks of the server that do not affect the data.
     pub infos: Vec<String>,
     /// What was left out.
     pub counts: Counts,

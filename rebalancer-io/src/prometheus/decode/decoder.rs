@@ -1,5 +1,5 @@
-//! Decodes whole answers: the scanner reads what it can, the visitors read the rest, and then what the
-//! answer says of itself is checked.
+//! Decodes whole answers: the scanner reads what it can, the visitors read the rest, then the envelope is
+//! checked.
 
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -34,13 +34,13 @@ use super::window::{self, Window};
 /// ```
 ///
 /// # Errors
-/// Everything but a whole vector with at most one number a pod.
+/// Anything but a complete vector with at most one number per pod.
 pub fn instant(body: impl Read, wanted: &Wanted<'_>) -> Result<InstantAnswer, ErrorKind> {
     let (samples, Remarks { infos, counts }) = instant_into(body, wanted, Samples::default())?;
     Ok(InstantAnswer { samples, infos, counts })
 }
 
-/// The same by the visitors alone.
+/// The same, using only the visitors.
 #[cfg(test)]
 pub(super) fn instant_visited(body: impl Read, wanted: &Wanted<'_>) -> Result<InstantAnswer, ErrorKind> {
     let window = opened(body, wanted)?;
@@ -52,7 +52,7 @@ pub(super) fn instant_visited(body: impl Read, wanted: &Wanted<'_>) -> Result<In
 /// Decodes the answer to an instant query into `sink`.
 ///
 /// # Errors
-/// Everything but a whole vector with at most one number a pod.
+/// Anything but a complete vector with at most one number per pod.
 pub(crate) fn instant_into<S: Sink>(
     body: impl Read,
     wanted: &Wanted<'_>,
@@ -63,7 +63,7 @@ pub(crate) fn instant_into<S: Sink>(
     instant_from(scanner, window, wanted)
 }
 
-/// Lets the visitors read what the scanner has left.
+/// Reads the rest after the scanner with the visitors.
 fn instant_from<S: Sink>(
     Scanner { opening, mut sink, counts, kept, .. }: Scanner<'_, S>,
     window: Window<impl Read>,
@@ -85,7 +85,7 @@ fn instant_from<S: Sink>(
     Ok((sink, remarks))
 }
 
-/// Refuses an answer in which these pods come again.
+/// Refuses an answer in which these pods are repeated.
 fn one_a_pod(again: &[&str]) -> Result<(), ErrorKind> {
     let Some(&first) = again.first() else { return Ok(()) };
     let different: BTreeSet<&&str> = again.iter().collect();
@@ -95,7 +95,7 @@ fn one_a_pod(again: &[&str]) -> Result<(), ErrorKind> {
 /// Decodes the answer to a range query.
 ///
 /// # Errors
-/// Everything but a whole matrix with at most one series a pod.
+/// Anything but a complete matrix with at most one series per pod.
 pub fn range(body: impl Read, wanted: &Wanted<'_>) -> Result<RangeAnswer, ErrorKind> {
     let mut all: Vec<Series> = Vec::new();
     let Remarks { infos, counts } = rows(body, wanted, &mut |series| {
@@ -106,11 +106,11 @@ pub fn range(body: impl Read, wanted: &Wanted<'_>) -> Result<RangeAnswer, ErrorK
     Ok(RangeAnswer { series: all, infos, counts })
 }
 
-/// Decodes the answer to a range query and hands out one series at a time, so that only the names of
-/// the pods are held of the answer. What `each` has taken is void when this fails.
+/// Decodes the answer to a range query and passes on one series at a time, keeping only the pod names. If
+/// this fails, discard what `each` received.
 ///
 /// # Errors
-/// As [`range`].
+/// As for [`range`].
 pub(crate) fn range_by_series(
     body: impl Read,
     wanted: &Wanted<'_>,
@@ -122,7 +122,7 @@ pub(crate) fn range_by_series(
     })
 }
 
-/// Hands each series of a matrix to `take`, which returns the memory in bytes that it keeps of it.
+/// Passes each series of a matrix to `take`, which returns the bytes of memory that it keeps.
 fn rows(
     body: impl Read,
     wanted: &Wanted<'_>,
@@ -138,11 +138,11 @@ fn rows(
     Ok(remarks)
 }
 
-/// Decodes the answer to an instant query whose samples are told apart by `labels` too, at least
-/// one; the pod may be absent.
+/// Decodes the answer to an instant query whose samples are also distinguished by `labels` (at least one);
+/// the pod may be absent.
 ///
 /// # Errors
-/// Everything but a whole vector of numbers.
+/// Anything but a complete vector of numbers.
 pub fn labelled(body: impl Read, wanted: &Wanted<'_>, labels: &[&str]) -> Result<LabelledAnswer, ErrorKind> {
     let mut samples: Vec<LabelledSample> = Vec::new();
     let mut take = |Element { pod, labels, points }: Element<visit::Instant>| {
@@ -155,7 +155,7 @@ pub fn labelled(body: impl Read, wanted: &Wanted<'_>, labels: &[&str]) -> Result
     Ok(LabelledAnswer { samples, counts })
 }
 
-/// Lets the visitors read a whole answer.
+/// Reads a whole answer with the visitors.
 fn decode<S: visit::Shape>(
     body: impl Read,
     pick: &Pick<'_>,
@@ -165,7 +165,7 @@ fn decode<S: visit::Shape>(
     check::<S>(visited("", window, pick, take)?, pick.wanted)
 }
 
-/// A window on a body that begins as an answer does.
+/// A window on a body that starts like an answer.
 fn opened<R: Read>(body: R, wanted: &Wanted<'_>) -> Result<Window<R>, ErrorKind> {
     let mut window = Window::new(body, wanted.max_bytes);
     if window.first_byte().map_err(window::failure)? == Some(b'{') {
@@ -174,7 +174,7 @@ fn opened<R: Read>(body: R, wanted: &Wanted<'_>) -> Result<Window<R>, ErrorKind>
     Err(ErrorKind::NotJson { content_type: String::new(), words: words(&window.excerpt_ahead()) })
 }
 
-/// Lets the visitors read `opening` and then the window.
+/// Reads `opening` and then the window with the visitors.
 fn visited<S: visit::Shape>(
     opening: &str,
     mut window: Window<impl Read>,
@@ -191,7 +191,7 @@ fn visited<S: visit::Shape>(
     parsed.map_err(|error| pick.refused.take().unwrap_or_else(|| window.explain(error)))
 }
 
-/// Turns a well-formed envelope into what it says beside its series, or into what is wrong with it.
+/// Turns a well-formed envelope into its remarks, or into an error.
 fn check<S: visit::Shape>(envelope: Envelope, wanted: &Wanted<'_>) -> Result<Remarks, ErrorKind> {
     if envelope.status != "success" {
         return Err(ErrorKind::Api {
@@ -220,13 +220,13 @@ fn check<S: visit::Shape>(envelope: Envelope, wanted: &Wanted<'_>) -> Result<Rem
     Ok(Remarks { infos, counts: data.counts })
 }
 
-/// How notes on a query begin, which say nothing of its data.
+/// Prefix of notes about a query, which do not concern its data.
 const INFO: &str = "PromQL info:";
 
-/// How warnings about a query begin; all others are about data that is not there.
+/// Prefix of warnings about a query; all other warnings are about missing data.
 const WARNING: &str = "PromQL warning:";
 
-/// What `warnings` make of an answer; `None` where there are none and it is whole.
+/// The error that `warnings` imply; `None` if there are none and the answer is complete.
 fn doubt(partial: bool, warnings: &[String]) -> Option<ErrorKind> {
     if !partial && warnings.is_empty() {
         return None;

@@ -1,18 +1,18 @@
-//! What is read of the labels of a series.
+//! The labels of a series that are read.
 
 use std::cell::Cell;
 
 use super::super::error::ErrorKind;
 use super::answer::Wanted;
 
-/// What is read of a label set: the pod, the namespace, and the labels that were picked.
+/// The labels to read: the pod, the namespace, and the selected labels.
 pub(crate) struct Pick<'a> {
     pub(super) wanted: &'a Wanted<'a>,
-    /// The pod's label and the namespace, then the labels that were picked.
+    /// The pod's label and the namespace, then the selected labels.
     pub(super) keys: Vec<&'a str>,
-    /// Memory that is kept of the answer so far, in bytes.
+    /// Memory kept for the answer so far, in bytes.
     pub(super) kept: Cell<usize>,
-    /// Why reading was given up, where that was not for the form of the answer.
+    /// Why reading was aborted, unless it was because of the answer's form.
     pub(super) refused: Cell<Option<ErrorKind>>,
 }
 
@@ -26,7 +26,7 @@ impl<'a> Pick<'a> {
         &self.keys[2..]
     }
 
-    /// Whether a series without pod tells nothing.
+    /// Whether a series without pod is useless.
     pub(super) fn needs_pod(&self) -> bool {
         self.labels().is_empty()
     }

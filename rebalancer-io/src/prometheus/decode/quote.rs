@@ -8,14 +8,14 @@ const STEP: usize = 16;
 /// Why the scanner stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stop {
-    /// The text that was read so far ends too early.
+    /// The text read so far ends too early.
     Short,
-    /// The text is not of the compact form.
+    /// The text is not in the compact form.
     Unexpected,
 }
 
 /// Position of the closing quote of the string whose text begins at `from`. An escape or a raw control
-/// character in it is unexpected.
+/// character is unexpected.
 #[inline]
 pub(super) fn string_end(bytes: &[u8], from: usize) -> Result<usize, Stop> {
     let mut at = from;
@@ -32,7 +32,7 @@ pub(super) fn string_end(bytes: &[u8], from: usize) -> Result<usize, Stop> {
 }
 
 /// A bit mask of the bytes that end the plain text of a string: quotes, backslashes and control characters.
-/// The lowest bit stands for the first byte.
+/// The lowest bit is the first byte.
 #[inline]
 fn marks(block: &[u8; STEP]) -> u32 {
     let bytes = u8x16::from(*block);

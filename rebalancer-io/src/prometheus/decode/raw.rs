@@ -1,4 +1,4 @@
-//! The whole label sets of a small answer, for what is decided by labels that are not known before.
+//! The complete label sets of a small answer, for decisions about labels that are not known in advance.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -10,10 +10,10 @@ use super::decoder::labelled;
 use crate::json::is_crowded;
 use crate::prometheus::error::{ErrorKind, TransportError};
 
-/// Largest answer that is read here, in bytes: some hundred series with all their labels are a tenth.
+/// Largest answer that is read here, in bytes: a few hundred series with all labels are a tenth of it.
 const MAX_BYTES: u64 = 4 << 20;
 
-/// Most names and values of labels: few bytes of text are many of memory here.
+/// Maximum number of label names and values: here a few bytes of text use much memory.
 const MAX_VALUES: usize = 1 << 18;
 
 /// One series with all its labels.
@@ -21,7 +21,7 @@ const MAX_VALUES: usize = 1 << 18;
 pub struct RawSample {
     /// The labels by name; those without a value are absent.
     pub labels: BTreeMap<String, String>,
-    /// The value as sent: it may be NaN, infinite or negative.
+    /// The value as sent; may be NaN, infinite or negative.
     pub value: f64,
 }
 
@@ -44,7 +44,7 @@ struct Row {
 /// Decodes the answer to an instant query, keeping every label.
 ///
 /// # Errors
-/// Everything but a whole vector of numbers.
+/// Anything but a complete vector of numbers.
 pub fn raw(mut body: impl Read, wanted: &Wanted<'_>) -> Result<Vec<RawSample>, ErrorKind> {
     let max_bytes = wanted.max_bytes.min(MAX_BYTES);
     let mut bytes: Vec<u8> = Vec::new();
@@ -52,7 +52,7 @@ pub fn raw(mut body: impl Read, wanted: &Wanted<'_>) -> Result<Vec<RawSample>, E
     if bytes.len() as u64 > max_bytes || is_crowded(&bytes, MAX_VALUES) {
         return Err(ErrorKind::TooLarge { max_bytes });
     }
-    // What makes it a whole answer is said in one place.
+    // The check for a complete answer is in one place.
     labelled(&*bytes, &Wanted { max_bytes, ..*wanted }, &["__name__"])?;
     let malformed = |reason: String| ErrorKind::NotAnAnswer { at: 0, reason };
     let answer: Answer = serde_json::from_slice(&bytes).map_err(|error| malformed(error.to_string()))?;

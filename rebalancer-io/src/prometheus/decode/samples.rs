@@ -11,13 +11,13 @@ use super::sink::{Point, Sink};
 pub struct Sample<'a> {
     /// Name of the pod.
     pub pod: &'a str,
-    /// The value as sent: it may be NaN, infinite or negative.
+    /// The value as sent; may be NaN, infinite or negative.
     pub value: f64,
     /// Milliseconds since 1970, the resolution of Prometheus.
     pub timestamp_ms: i64,
 }
 
-/// Samples in the order of their answer, without an allocation for each.
+/// Samples in the order of their answer, without an allocation per sample.
 ///
 /// ```
 /// use rebalancer_io::prometheus::{Sample, Samples};
@@ -30,8 +30,8 @@ pub struct Sample<'a> {
 pub struct Samples {
     pods: NameList,
     values: Vec<f64>,
-    /// Each moment with the position of the first sample it is that of: the samples of an instant
-    /// answer nearly always share one.
+    /// Each time, with the position of its first sample: the samples of an instant answer nearly always share
+    /// one time.
     moments: Vec<(usize, i64)>,
 }
 
@@ -88,7 +88,7 @@ impl Samples {
         self.pods.iter()
     }
 
-    /// The newest moment of any sample, in milliseconds since 1970.
+    /// The newest time of any sample, in milliseconds since 1970.
     pub fn newest_ms(&self) -> Option<i64> {
         self.moments.iter().map(|(_, moment)| *moment).max()
     }

@@ -1,9 +1,9 @@
-//! The scanner: takes the series of a vector in the compact form that servers write, and stops at the
-//! first byte that it does not expect.
+//! The scanner: reads the series of a vector in the compact form that servers write, and stops at the first
+//! byte that it does not expect.
 //!
-//! It takes a series only when another one or the end of the list follows it. What remains is the rest of
-//! the list; with [`Scanner::opening`] in front of it, that is again a whole vector, which the visitors read.
-//! So the result is the one that the visitors alone would have come to.
+//! It takes a series only if another one or the end of the list follows. The rest of the list, with
+//! [`Scanner::opening`] before it, is again a whole vector, which the visitors read. So the result is the
+//! same as with the visitors alone.
 
 use std::io::Read;
 use std::ops::Range;
@@ -14,28 +14,28 @@ use super::sink::{Point, Sink};
 use super::template::Template;
 use super::window::Window;
 
-/// The text before the first series, as Prometheus and as VictoriaMetrics write it.
+/// The text before the first series in Prometheus and VictoriaMetrics.
 const OPENINGS: [&str; 2] = [
     r#"{"status":"success","data":{"resultType":"vector","result":["#,
     r#"{"status":"success","isPartial":false,"data":{"resultType":"vector","result":["#,
 ];
 
-/// Most digits of a time in whole seconds. With so many, an `f64` holds its milliseconds exactly.
+/// Most digits of a time in whole seconds: with these, an `f64` is exact to the millisecond.
 const MAX_SECOND_DIGITS: usize = 10;
 
-/// Memory that a sample takes beside its name, in bytes: where the name ends, the value, and a moment.
+/// Memory of a sample besides its name, in bytes: the end of the name, the value, and a time.
 pub(super) const SAMPLE_BYTES: usize = 32;
 
 /// The text between the value of a series and the next series.
 const BETWEEN_SERIES: &[u8; 4] = b"\"]},";
 
-/// Reads series off a window.
+/// Reads series from a window.
 pub(super) struct Scanner<'a, S> {
-    /// The text that was read before the first series; empty when nothing was read.
+    /// The text read before the first series; empty if nothing was read.
     pub opening: &'static str,
-    /// What took the samples.
+    /// The receiver of the samples.
     pub sink: S,
-    /// Series that were read, and how many of them were left out.
+    /// The number of series read, and how many of them were left out.
     pub counts: Counts,
     /// Memory that the sink uses for its samples, in bytes.
     pub kept: usize,
@@ -43,18 +43,18 @@ pub(super) struct Scanner<'a, S> {
     last: LastSeries,
 }
 
-/// What the last series looked like. Mostly the next one differs from it only in values of labels.
+/// The last series. The next one mostly differs only in label values.
 #[derive(Default)]
 struct LastSeries {
-    /// The text before the name of the pod; empty when there is no last series to compare with.
+    /// The text before the pod's name; empty if there is no last series to compare with.
     before: Template,
-    /// The text between the name of the pod and the value.
+    /// The text between the pod's name and the value.
     after: Template,
-    /// The end of that text, from the last label on: it holds the time.
+    /// The end of that text, after the last label: it contains the time.
     value_prefix: Vec<u8>,
-    /// The time in it.
+    /// The time it contains.
     timestamp_ms: i64,
-    /// Whether the labels name a namespace other than the wanted one.
+    /// Whether the labels name another namespace than the wanted one.
     other_namespace: bool,
 }
 
@@ -70,7 +70,7 @@ impl<'a, S: Sink> Scanner<'a, S> {
         Self { opening: "", sink, counts: Counts::default(), kept: 0, wanted, last: LastSeries::default() }
     }
 
-    /// Reads from `window` what it can.
+    /// Reads as much of `window` as it can.
     pub(super) fn scan(window: &mut Window<impl Read>, wanted: &'a Wanted<'a>, sink: S) -> Self {
         let mut scanner = Self::new(wanted, sink);
         while scanner.opening.is_empty() {
@@ -91,7 +91,7 @@ impl<'a, S: Sink> Scanner<'a, S> {
         }
     }
 
-    /// Takes all series at the beginning of `text`; returns their length, and why it stopped.
+    /// Takes all series at the start of `text`; returns their length, and why it stopped.
     fn take_all(&mut self, text: &str) -> (usize, Stop) {
         let mut at = 0;
         loop {
@@ -103,8 +103,8 @@ impl<'a, S: Sink> Scanner<'a, S> {
         }
     }
 
-    /// Takes series that look like the last one, from the one at `start` on. Returns where the first one
-    /// begins that looks different, or that nothing is known to follow.
+    /// Takes series that look like the last one, starting at `start`. Returns where the first series begins
+    /// that looks different, or that has no known successor.
     fn take_alike(&mut self, text: &str, start: usize) -> usize {
         let mut at = start;
         while let Some((pod, value, next)) = self.last.next_alike(text, at) {
@@ -114,8 +114,8 @@ impl<'a, S: Sink> Scanner<'a, S> {
         at
     }
 
-    /// Takes the series at `start`, whatever its labels are. Returns where the next one, or the end of the
-    /// list, begins.
+    /// Takes the series at `start`, whatever its labels. Returns where the next one, or the end of the list,
+    /// begins.
     fn take_one(&mut self, text: &str, start: usize) -> Result<usize, Stop> {
         let bytes = text.as_bytes();
         let Parts { pod, value_start } = self.parts(text, start)?;
@@ -143,7 +143,7 @@ impl<'a, S: Sink> Scanner<'a, S> {
         }
     }
 
-    /// Reads a series label by label up to its value, and remembers how it looks.
+    /// Reads a series label by label up to its value, and remembers its text.
     fn parts<'t>(&mut self, text: &'t str, start: usize) -> Result<Parts<'t>, Stop> {
         let bytes = text.as_bytes();
         let label = self.wanted.pod_label.as_bytes();
@@ -164,7 +164,7 @@ impl<'a, S: Sink> Scanner<'a, S> {
             match slot.map(|slot| slot.replace(value..value_end)) {
                 None => others.push(value..value_end),
                 Some(None) => {}
-                // The visitors refuse a label that is there twice.
+                // The visitors refuse a duplicate label.
                 Some(Some(_)) => return Err(Stop::Unexpected),
             }
             at = value_end + 2;
@@ -189,8 +189,8 @@ impl<'a, S: Sink> Scanner<'a, S> {
 }
 
 impl LastSeries {
-    /// The pod and the value of the series at `start`, and where the next one begins; `None` where it does
-    /// not look like the last one, or is not followed by another.
+    /// The pod and the value of the series at `start`, and where the next one begins; `None` if it does not
+    /// look like the last one, or no other follows.
     #[inline]
     fn next_alike<'t>(&mut self, text: &'t str, start: usize) -> Option<(&'t str, f64, usize)> {
         let bytes = text.as_bytes();
@@ -201,14 +201,14 @@ impl LastSeries {
         let pod_end = string_end(bytes, pod).ok()?;
         let value_start = self.after.end(bytes, pod_end)?;
         let rest = &bytes[value_start..];
-        // Where the number ends, its string must end too.
+        // The string must end where the number ends.
         let (value, length) = fast_float2::parse_partial(rest).ok()?;
         let next = value_start + length + BETWEEN_SERIES.len();
         let goes_on = rest[length..].starts_with(BETWEEN_SERIES) && bytes.get(next) == Some(&b'{');
         goes_on.then(|| (&text[pod..pod_end], value, next))
     }
 
-    /// Where the value begins, `at` being the end of the labels; remembers the time between the two.
+    /// Where the value begins, if `at` is the end of the labels; remembers the time in between.
     fn value_start(&mut self, bytes: &[u8], at: usize) -> Result<usize, Stop> {
         if !self.value_prefix.is_empty() && bytes[at..].starts_with(&self.value_prefix) {
             return Ok(at + self.value_prefix.len());
@@ -216,7 +216,7 @@ impl LastSeries {
         let time = literal(bytes, at, br#","value":["#)?;
         let (timestamp_ms, end) = milliseconds(bytes, time)?;
         let end = literal(bytes, end, b",\"")?;
-        // The templates hold the earlier time.
+        // The templates contain the earlier time.
         self.before = Template::default();
         self.timestamp_ms = timestamp_ms;
         self.value_prefix.clear();
@@ -225,7 +225,7 @@ impl LastSeries {
     }
 }
 
-/// Where `expected` ends, which must be the text at `at`.
+/// The end of `expected`, which must be the text at `at`.
 fn literal(bytes: &[u8], at: usize, expected: &[u8]) -> Result<usize, Stop> {
     let rest = &bytes[at..];
     if rest.starts_with(expected) {
@@ -254,7 +254,7 @@ fn milliseconds(bytes: &[u8], at: usize) -> Result<(i64, usize), Stop> {
     Ok((seconds * 1000 + fraction_ms, end))
 }
 
-/// The number that the digits at `at` make, and where they end. They must end before the text does.
+/// The number formed by the digits at `at`, and their end, which must come before the end of the text.
 fn digits(bytes: &[u8], at: usize) -> Result<(i64, usize), Stop> {
     let mut number: i64 = 0;
     for (end, byte) in bytes.iter().enumerate().skip(at) {

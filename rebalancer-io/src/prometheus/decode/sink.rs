@@ -1,19 +1,19 @@
-//! What takes samples while they are read.
+//! The receivers of samples while they are read.
 
-/// A value at a time.
+/// A value at one time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Point {
     /// Milliseconds since 1970, the resolution of Prometheus.
     pub timestamp_ms: i64,
-    /// The value as sent: it may be NaN, infinite or negative.
+    /// The value as sent; may be NaN, infinite or negative.
     pub value: f64,
 }
 
-/// Takes samples while they are read. If the answer then turns out to be unusable, so is what was taken.
+/// Receives samples while they are read. If the answer turns out to be unusable, discard them.
 pub(crate) trait Sink {
     /// Takes the sample of one pod.
     fn take(&mut self, pod: &str, point: Point);
 
-    /// The pods that came more than once, one entry for each time after the first.
+    /// The pods with more than one sample, one entry for each repetition.
     fn repeated(&self) -> Vec<&str>;
 }

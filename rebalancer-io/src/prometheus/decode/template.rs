@@ -11,7 +11,7 @@ const STEP: usize = 16;
 #[derive(Default)]
 pub(super) struct Template {
     text: Vec<u8>,
-    /// Where in it the label values are, which may vary.
+    /// The positions of its label values, which may vary.
     label_values: Vec<Range<usize>>,
     /// Label values that have been seen to vary. The text between them is constant, so comparing it
     /// predicts well.
@@ -19,7 +19,7 @@ pub(super) struct Template {
 }
 
 impl Template {
-    /// A template of `bytes[span]`; label values outside of the span are left out.
+    /// A template of `bytes[span]`; label values outside the span are left out.
     pub(super) fn new(bytes: &[u8], span: Range<usize>, values: &[Range<usize>]) -> Self {
         let inside = values.iter().filter(|value| span.start <= value.start && value.end < span.end);
         Self {
@@ -33,7 +33,7 @@ impl Template {
         self.text.is_empty()
     }
 
-    /// Where the part that begins at `start` ends; `None` when the text there is different.
+    /// The end of the part that begins at `start`; `None` if the text there is different.
     #[inline]
     pub(super) fn end(&mut self, bytes: &[u8], start: usize) -> Option<usize> {
         let (mut from, mut at) = (0, start);
@@ -51,7 +51,7 @@ impl Template {
         Some(at + same_text.len())
     }
 
-    /// The same, when `self.text[span]` is not at `at`: perhaps one more label value varies.
+    /// The same, if `self.text[span]` is not at `at`: one more label value may vary.
     #[cold]
     fn end_with_one_more(
         &mut self,
@@ -62,7 +62,7 @@ impl Template {
     ) -> Option<usize> {
         let pairs = self.text[span.clone()].iter().zip(&bytes[at..]);
         let different = span.start + pairs.take_while(|(ours, theirs)| ours == theirs).count();
-        // The text is the same up to here, so the value begins where the template has it.
+        // The text is the same up to here, so the value begins where it does in the template.
         let holds = |value: &&Range<usize>| value.start <= different && different <= value.end;
         let another = self.label_values.iter().find(holds)?.clone();
         if self.varying.contains(&another) {
@@ -74,14 +74,14 @@ impl Template {
     }
 }
 
-/// Whether `piece` is at `at`. In steps: the C library of a static program compares byte by byte.
+/// Whether `piece` is at `at`. In steps, because the C library of a static program compares byte by byte.
 #[inline]
 fn is_at(piece: &[u8], bytes: &[u8], at: usize) -> bool {
     let Some(found) = bytes.get(at..at + piece.len()) else { return false };
     let (blocks, rest) = piece.as_chunks::<STEP>();
     let (others, other_rest) = found.as_chunks::<STEP>();
     let same = blocks.iter().zip(others).all(|(block, other)| block == other);
-    // The last step overlaps the one before it.
+    // The last step overlaps the previous one.
     same && match (piece.last_chunk::<STEP>(), found.last_chunk::<STEP>()) {
         (Some(last), Some(other_last)) => last == other_last,
         _ => rest == other_rest,

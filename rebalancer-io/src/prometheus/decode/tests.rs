@@ -1,4 +1,4 @@
-//! The decoder against answers written by hand: every order, every damage, every bomb.
+//! The decoder against hand-written answers: every key order, damaged ones, and bombs.
 
 use std::io::{self, Read};
 
@@ -219,7 +219,7 @@ fn every_truncation_is_an_error_that_says_so() {
     }
 }
 
-/// Hands out its bytes in pieces of every size.
+/// Returns its bytes in pieces of a given size.
 pub(super) struct Pieces<'a>(pub &'a [u8], pub usize);
 
 impl Read for Pieces<'_> {
@@ -282,7 +282,7 @@ fn bombs_end_in_an_error() {
     assert!(instant(TWO.as_bytes(), &Wanted { max_bytes: exactly.max_bytes - 1, ..exactly }).is_err());
 }
 
-/// What a text of a few bytes makes of memory is counted while it is read.
+/// Memory is counted while it is used, even if the text is only a few bytes.
 #[test]
 fn what_is_kept_is_bounded() {
     let list = |unit: &str, count: usize| vec![unit; count].join(",");

@@ -1,5 +1,4 @@
-//! The scanner against the visitors alone: the same answer and the same error, whatever the bytes
-//! and however they arrive.
+//! The scanner against the visitors alone: the same answer or error for the same bytes, however they arrive.
 
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -24,7 +23,7 @@ const COMPACT: &str = r#"{"status":"success","data":{"resultType":"vector","resu
 
 const VICTORIA: &str = r#"{"status":"success","isPartial":false,"data":{"resultType":"vector","result":[{"metric":{"namespace":"streams","pod":"a"},"value":[1795410000,"0.5"]},{"metric":{"pod":"b"},"value":[1795410000,"1e-7"]}]},"stats":{"seriesFetched": "2"}}"#;
 
-/// What both ways come to. `Debug` tells NaN apart from nothing and -0 from 0.
+/// The result of either way. `Debug` distinguishes NaN from nothing, and -0 from 0.
 fn told(result: &Result<InstantAnswer, ErrorKind>) -> String {
     format!("{result:?}")
 }
@@ -36,8 +35,7 @@ fn agree(bytes: &[u8], piece: usize, wanted: &Wanted<'_>) -> Result<(), TestCase
     Ok(())
 }
 
-/// Four series with the labels and the time in common, of which all but the first are read by the
-/// pattern of the one before.
+/// Four series that share labels and time; all but the first are read by the template of the previous one.
 fn alike(number: &str) -> String {
     let series = |pod: u32| {
         format!(
@@ -48,7 +46,7 @@ fn alike(number: &str) -> String {
     format!(r#"{{"status":"success","data":{{"resultType":"vector","result":[{list}]}}}}"#)
 }
 
-/// The series that the scanner takes off an answer.
+/// The number of series that the scanner reads from an answer.
 fn taken(bytes: &[u8]) -> usize {
     let mut window = Window::new(bytes, u64::MAX);
     Scanner::scan(&mut window, &WANTED[0], super::Samples::default()).counts.series

@@ -11,18 +11,18 @@ use super::answer::Counts;
 use super::pick::Pick;
 use super::sink::Point;
 
-/// Most warnings and infos of an answer; Prometheus stops at ten of each.
+/// Maximum number of warnings and infos in an answer; Prometheus stops at ten of each.
 const MAX_REMARKS: usize = 1000;
 
-/// Most bytes of them.
+/// Maximum bytes of these texts.
 const MAX_REMARK_BYTES: usize = 1 << 20;
 
-/// Most samples of one series: a week of minutes is a tenth of it, and servers stop at a tenth too.
+/// Maximum samples of one series: a week of minutes is a tenth of it; servers stop at a tenth too.
 const MAX_SAMPLES: usize = 100_000;
 
 /// The two shapes of an answer by pod.
 pub(crate) trait Shape {
-    /// What an element holds beside its labels.
+    /// The contents of an element besides its labels.
     type Points: DeserializeOwned;
     /// The `resultType` that announces it.
     const RESULT_TYPE: &'static str;
@@ -51,7 +51,7 @@ impl Shape for Range {
     const KEYS: [&'static str; 3] = ["metric", "values", "histograms"];
 }
 
-/// A whole answer without its series, which are handed out one by one.
+/// A whole answer without its series, which are passed on one by one.
 pub(crate) struct Envelope {
     pub status: String,
     pub error_type: Option<String>,
@@ -62,7 +62,7 @@ pub(crate) struct Envelope {
     pub data: Data,
 }
 
-/// What its `data` says beside the series.
+/// The contents of `data` besides the series.
 #[derive(Default)]
 pub(crate) struct Data {
     pub result_type: String,
@@ -74,15 +74,15 @@ pub(crate) struct Data {
 /// One series.
 pub(crate) struct Element<S: Shape> {
     pub pod: String,
-    /// Values of the labels that were picked, in their order.
+    /// Values of the selected labels, in order.
     pub labels: Vec<String>,
     pub points: S::Points,
 }
 
-/// Takes a series and returns the memory in bytes that it keeps of it.
+/// Takes a series and returns the bytes of memory that it keeps.
 pub(crate) type Take<'t, S> = dyn FnMut(Element<S>) -> usize + 't;
 
-/// Reads an [`Envelope`] and hands each of its series to `take`.
+/// Reads an [`Envelope`] and passes each of its series to `take`.
 pub(crate) struct EnvelopeSeed<'a, 't, S: Shape> {
     pub pick: &'a Pick<'a>,
     pub take: &'a mut Take<'t, S>,
@@ -142,7 +142,7 @@ impl<'de, S: Shape> Visitor<'de> for EnvelopeSeed<'_, '_, S> {
     }
 }
 
-/// What a server says in words, at most [`MAX_REMARKS`] of them and [`MAX_REMARK_BYTES`] in all.
+/// The server's texts, at most [`MAX_REMARKS`] of them and [`MAX_REMARK_BYTES`] in total.
 #[derive(Default)]
 struct Told(Vec<String>);
 
@@ -174,7 +174,7 @@ impl<'de> Visitor<'de> for ToldVisitor {
     }
 }
 
-/// Fills a slot that null leaves empty and that nothing fills twice.
+/// Fills a slot once; null leaves it empty.
 fn once<T, E: de::Error>(slot: &mut Option<T>, key: &'static str, value: Option<T>) -> Result<(), E> {
     if slot.is_some() {
         return Err(E::duplicate_field(key));
@@ -225,7 +225,7 @@ impl<'de, S: Shape> Visitor<'de> for DataSeed<'_, '_, S> {
                 Some(1) if has_result => return Err(de::Error::duplicate_field("result")),
                 Some(1) => {
                     has_result = true;
-                    // An answer of another type has another shape; its type is the error to report.
+                    // An answer of another type has another shape; the type is the error to report.
                     if result_type.as_deref().is_some_and(|found| found != S::RESULT_TYPE) {
                         map.next_value::<Skip>()?;
                     } else {
@@ -281,7 +281,7 @@ impl<'de, S: Shape> Visitor<'de> for ResultSeed<'_, '_, S> {
     }
 }
 
-/// Reads one series and hands it out.
+/// Reads one series and passes it on.
 struct ElementSeed<'a, 't, S: Shape> {
     pick: &'a Pick<'a>,
     take: &'a mut Take<'t, S>,
@@ -343,7 +343,7 @@ impl<'de, S: Shape> Visitor<'de> for ElementSeed<'_, '_, S> {
     }
 }
 
-/// What matters of a label set. A label that is absent is empty, as everywhere in Prometheus.
+/// The relevant labels of a set. An absent label is empty, as everywhere in Prometheus.
 #[derive(Default)]
 struct Labels {
     pod: String,
@@ -387,7 +387,7 @@ impl<'de> Visitor<'de> for LabelsSeed<'_> {
     }
 }
 
-/// Reads a string and says which of these it is, without keeping it.
+/// Reads a string and returns which of these it is, without keeping it.
 struct OneOf<'a>(&'a [&'a str]);
 
 impl<'de> DeserializeSeed<'de> for OneOf<'_> {
@@ -413,7 +413,7 @@ impl Visitor<'_> for OneOf<'_> {
 impl<'de> Deserialize<'de> for Point {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let (seconds, Value(value)): (f64, Value) = Deserialize::deserialize(deserializer)?;
-        // `as` saturates: a time out of range is the end of time, never a wrong moment.
+        // `as` saturates: a time out of range becomes the largest time, never a wrong one.
         #[expect(clippy::cast_possible_truncation)]
         let timestamp_ms = (seconds * 1000.0).round() as i64;
         Ok(Self { timestamp_ms, value })
@@ -448,7 +448,7 @@ impl<'de> Visitor<'de> for RowVisitor {
     }
 }
 
-/// A sample value: a string as the API says, or a plain number.
+/// A sample value: a string as the API specifies, or a plain number.
 struct Value(f64);
 
 impl<'de> Deserialize<'de> for Value {
@@ -483,7 +483,7 @@ impl Visitor<'_> for ValueVisitor {
     }
 }
 
-/// Reads any value and keeps nothing. Unlike `IgnoredAny` it holds to the parser's nesting limit.
+/// Reads any value and discards it. Unlike `IgnoredAny`, it respects the parser's nesting limit.
 struct Skip;
 
 impl<'de> Deserialize<'de> for Skip {

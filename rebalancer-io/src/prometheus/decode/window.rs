@@ -1,5 +1,5 @@
 //! The reader below both parsers. It counts and limits the bytes, checks that they are UTF-8, and keeps the
-//! bytes around the current one for error messages.
+//! bytes around the current position for error messages.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -7,48 +7,48 @@ use std::io::{self, Read};
 use super::super::error::{ErrorKind, TransportError};
 use super::super::words::words;
 
-/// 64 KiB: few reads an answer, room for every element that a server writes, and small enough to
-/// stay in the second-level cache while four answers are read.
+/// 64 KiB: few reads per answer, room for any element that a server writes, and four of them fit in the
+/// second-level cache.
 const SIZE: usize = 64 << 10;
 
 /// Bytes quoted before and after an error.
 const EXCERPT: usize = 30;
 
-/// Longest string that is read, in bytes: no name, and four times the longest annotation that a label can
-/// hold. The parser keeps a string whole.
+/// Longest string that is read, in bytes: longer than any name, and four times the longest annotation that a
+/// label can contain. The parser keeps a string whole.
 const MAX_STRING: usize = 1 << 20;
 
-/// Longest quotation of a body that is no JSON, in bytes; its title lies near the beginning.
+/// Longest excerpt of a body that is not JSON, in bytes; its title is near the beginning.
 const HEAD: usize = 4 << 10;
 
 pub(super) struct Window<R> {
     inner: R,
     buffer: Box<[u8]>,
-    /// `buffer[next..valid]` is checked and not yet handed out, `buffer[valid..end]` not yet checked.
+    /// `buffer[next..valid]` is checked and not yet returned, `buffer[valid..end]` is not yet checked.
     next: usize,
     valid: usize,
     end: usize,
     /// Offset in the body of `buffer[0]`.
     base: u64,
     max_bytes: u64,
-    /// Nothing more is read: the body has ended, or reading it has failed.
+    /// Nothing more is read: the body has ended, or reading has failed.
     ended: bool,
-    /// Why reading failed; returned once everything before it has been handed out.
+    /// Why reading failed; returned after everything before it has been returned.
     failure: Option<io::Error>,
-    /// The string that the parser is in, if it is in one.
+    /// The string that the parser is in, if any.
     string: Text,
 }
 
-/// Whether a parser is in a string, and how long that is.
+/// Whether a parser is in a string, and the string's length.
 #[derive(Default)]
 struct Text {
-    /// Bytes of the string so far; `None` outside of one.
+    /// Bytes of the string so far; `None` outside a string.
     length: Option<usize>,
     is_escaped: bool,
 }
 
 impl Text {
-    /// Follows the parser; `false` where a string has become too long.
+    /// Follows the parser; `false` if a string has become too long.
     fn follow(&mut self, bytes: &[u8]) -> bool {
         for byte in bytes {
             match (&mut self.length, byte) {
@@ -84,7 +84,7 @@ impl<R: Read> Window<R> {
         }
     }
 
-    /// The first byte that is no white space, not handed out; `None` for an empty body.
+    /// The first byte that is not white space, without consuming it; `None` for an empty body.
     pub(super) fn first_byte(&mut self) -> io::Result<Option<u8>> {
         while self.make_ready()? {
             let text = &self.buffer[self.next..self.valid];
@@ -97,7 +97,7 @@ impl<R: Read> Window<R> {
         Ok(None)
     }
 
-    /// What has been read and not handed out, as far as it is UTF-8.
+    /// The bytes read but not yet returned, as far as they are UTF-8.
     pub(super) fn text(&mut self) -> &str {
         let bytes = &self.buffer[self.next..self.end];
         let text = simdutf8::basic::from_utf8(bytes)
@@ -106,14 +106,14 @@ impl<R: Read> Window<R> {
         text
     }
 
-    /// Hands out the first `count` bytes of [`Window::text`].
+    /// Consumes the first `count` bytes of [`Window::text`].
     pub(super) fn advance(&mut self, count: usize) {
         self.next += count;
     }
 
-    /// Reads once; `false` when there is nothing more to read or no room for it.
+    /// Reads once; `false` if there is nothing more to read or no room for it.
     pub(super) fn fill(&mut self) -> bool {
-        // The bytes before the next one serve excerpts.
+        // The bytes before the next one are kept for excerpts.
         let keep_from = self.next.saturating_sub(EXCERPT);
         self.buffer.copy_within(keep_from..self.end, 0);
         self.base += keep_from as u64;
@@ -146,13 +146,13 @@ impl<R: Read> Window<R> {
         room > 0
     }
 
-    /// Says in our own words what stopped the parser.
+    /// Explains in plain words what stopped the parser.
     pub(super) fn explain(&mut self, error: serde_json::Error) -> ErrorKind {
         use serde_json::error::Category;
 
         let at = self.base + self.next as u64;
         let text = error.to_string();
-        // The parser counts lines and columns; an answer is one line, the offset says it better.
+        // The parser counts lines and columns. An answer is one line, so the offset is more useful.
         let reason = words(text.rsplit_once(" at line ").map_or(text.as_str(), |(reason, _)| reason));
         match error.classify() {
             Category::Io => match failure(error.into()) {
@@ -165,7 +165,7 @@ impl<R: Read> Window<R> {
         }
     }
 
-    /// The beginning of what was not handed out yet.
+    /// The beginning of what has not been returned yet.
     pub(super) fn excerpt_ahead(&mut self) -> String {
         let end = self.look_ahead(HEAD);
         String::from_utf8_lossy(&self.buffer[self.next..end]).into_owned()
@@ -176,8 +176,8 @@ impl<R: Read> Window<R> {
         words(&String::from_utf8_lossy(&self.buffer[self.next.saturating_sub(EXCERPT)..end]))
     }
 
-    /// Reads until `count` bytes lie ahead or there are no more; returns where the last whole
-    /// character of them ends. So an excerpt is the same in whatever pieces the bytes arrive.
+    /// Reads until `count` bytes are ahead or the body ends; returns the end of the last whole character
+    /// among them. This makes excerpts independent of the pieces in which bytes arrive.
     fn look_ahead(&mut self, count: usize) -> usize {
         while self.end - self.next < count && self.fill() {}
         let text = self.text();
@@ -225,7 +225,7 @@ impl<R: Read> Read for Window<R> {
     }
 }
 
-/// Why the window itself ends the reading.
+/// Why the window itself stops reading.
 #[derive(Debug, Clone, Copy)]
 enum Stop {
     TooLarge(u64),

@@ -1,4 +1,4 @@
-//! The words of names, and the keyed hashes that stand for them.
+//! The words of names, and the keyed hashes that replace them.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,17 +9,17 @@ use ring::rand::SystemRandom;
 /// Fewest bytes of a key: less could be guessed.
 const MIN_KEY_BYTES: usize = 16;
 
-/// Length of the part that keeps the order. It is the length of what Kubernetes appends to the name
-/// of a pod, by which such a pod is known.
+/// Length of the part that keeps the order. Equals the suffix that Kubernetes appends to pod names, by which
+/// such a pod is recognised.
 const CODE: usize = 5;
 
-/// Length of the part that is the hash of the word alone.
+/// Length of the part that is a hash of the word.
 const HASH: usize = 8;
 
-/// Letters and digits, in the order of their bytes.
+/// Letters and digits in byte order.
 const ALPHABET: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
 
-/// What hashes are made with. Who has it can tell whether a name he knows is meant.
+/// The key of the hashes. Whoever has it can check whether a name they know occurs.
 #[derive(Debug, Clone)]
 pub struct RedactionKey(hmac::Key);
 
@@ -29,15 +29,15 @@ pub struct RedactionKey(hmac::Key);
 pub struct InvalidKey(usize);
 
 impl RedactionKey {
-    /// A key for one recording that is kept nowhere; `None` where the system has no randomness.
+    /// A key for one recording that is stored nowhere; `None` if the system provides no randomness.
     pub fn random() -> Option<Self> {
         hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new()).ok().map(Self)
     }
 
-    /// A key that was given, so that names of several recordings can be told to be the same.
+    /// A given key, with which names can be compared between recordings.
     ///
     /// # Errors
-    /// When it has fewer than 16 bytes.
+    /// If it has fewer than 16 bytes.
     pub fn new(bytes: &[u8]) -> Result<Self, InvalidKey> {
         if bytes.len() < MIN_KEY_BYTES {
             return Err(InvalidKey(bytes.len()));
@@ -45,7 +45,7 @@ impl RedactionKey {
         Ok(Self(hmac::Key::new(hmac::HMAC_SHA256, bytes)))
     }
 
-    /// `length` letters and digits that only this key makes of `word`.
+    /// `length` letters and digits derived from `word` by this key.
     fn hash(&self, word: &str, length: usize, attempt: u8) -> String {
         let mut context = hmac::Context::with_key(&self.0);
         context.update(&[attempt]);
@@ -56,7 +56,7 @@ impl RedactionKey {
     }
 }
 
-/// Words by what stands for them; while it collects, it only notes them.
+/// Words and their replacements; while it collects, it only records words.
 pub struct Words<'k> {
     key: &'k RedactionKey,
     seen: RefCell<BTreeSet<String>>,
@@ -68,7 +68,7 @@ pub fn collected<'k>(key: &'k RedactionKey, visit: impl FnOnce(&Words<'k>)) -> W
     let words = Words { key, seen: RefCell::default(), codes: BTreeMap::new() };
     visit(&words);
     let seen = words.seen.take();
-    // As many codes as words, both in order: who sees the codes learns nothing but the order.
+    // As many codes as words, both in order: the codes reveal only the order.
     let mut codes: BTreeSet<String> = BTreeSet::new();
     for word in &seen {
         let fresh = (0..=u8::MAX).map(|attempt| key.hash(word, CODE, attempt));
@@ -78,12 +78,12 @@ pub fn collected<'k>(key: &'k RedactionKey, visit: impl FnOnce(&Words<'k>)) -> W
 }
 
 impl Words<'_> {
-    /// The text with another word for each of its words; what stands between them stays.
+    /// The text with each of its words replaced; separators stay.
     pub fn text(&self, text: &str) -> String {
         mapped(text, |word| self.replace(word))
     }
 
-    /// The text with another word for those of its words that names have.
+    /// The text with those words replaced that occur in names.
     pub fn known_in(&self, text: &str) -> String {
         mapped(text, |word| if self.codes.contains_key(word) { self.replace(word) } else { word.to_owned() })
     }
@@ -93,7 +93,7 @@ impl Words<'_> {
             self.seen.borrow_mut().insert(word.to_owned());
             return self.key.hash(word, CODE + HASH, u8::MAX);
         };
-        // A pod's own five characters stay five.
+        // A pod's five-character suffix keeps its length.
         if word.len() == CODE {
             return code.clone();
         }

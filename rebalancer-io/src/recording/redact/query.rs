@@ -1,9 +1,9 @@
-//! A query without names: a replay only asks whether it is the same one.
+//! A query without names: a replay only needs to recognise it.
 
 use super::names::Words;
 use crate::promql::string_length;
 
-/// The query with other words in its strings, and for the words of names outside of them. Comments
+/// The query with the words in its strings replaced, and outside them the words that occur in names. Comments
 /// are left out.
 pub fn redacted(query: &str, words: &Words<'_>) -> String {
     let mut redacted = String::new();
@@ -15,7 +15,7 @@ pub fn redacted(query: &str, words: &Words<'_>) -> String {
             rest = &from[from.find('\n').unwrap_or(from.len())..];
             continue;
         }
-        // One that does not end goes on to the end of the query.
+        // An unclosed string extends to the end of the query.
         let (string, behind) = from.split_at(string_length(from).unwrap_or(from.len()));
         redacted.push_str(&words.text(string));
         rest = behind;
