@@ -29,7 +29,7 @@ pub use group::{CLIENT_LABEL, FactQueries, PARTITION_LABELS, PROTOCOL_LABEL};
 pub use matchers::{InvalidMatchers, Matchers};
 pub use origin::OriginQueries;
 pub use pods::pod_pattern;
-pub use queries::QuerySet;
+pub use queries::{QuerySet, query_variable};
 pub use selectors::SourceSeries;
 pub use settings::{KafkaPreset, QuerySettings, SettingError};
 pub use source::MetricsSource;

@@ -72,11 +72,10 @@ impl<'a> Aggregator<'a> {
         };
         let fetched = thread::scope(|scope| {
             let threads = PerMetric::from_fn(|metric| scope.spawn(move || fetch(metric)));
-            let PerMetric { cpu, memory, lag, rate } = threads;
-            [cpu, memory, lag, rate].map(finished)
+            threads.map(finished)
         });
         let mut answers = Answers::new(at, PerMetric::default());
-        for (metric, aged) in Metric::ALL.into_iter().zip(fetched) {
+        for (metric, aged) in fetched.into_pairs() {
             (answers.metrics[metric], answers.unknown_ages[metric]) = aged?;
         }
         Ok(answers)

@@ -1,4 +1,4 @@
-//! A folder of raw API answers saved with `curl`: `cpu.json`, `memory.json`, `lag.json`, `rate.json`, each
+//! A folder of raw API answers saved with `curl`, each named by its metric, such as `cpu.json`, and each
 //! optional, and `pods.json`; each may be compressed as `.gz`.
 
 use std::io::{self, BufRead, Read};
@@ -165,6 +165,11 @@ fn read_whole(path: &Path, max_bytes: u64) -> Result<Vec<u8>, SnapshotError> {
     Ok(bytes)
 }
 
+/// The names of the answers, for a message.
+fn names() -> String {
+    Metric::ALL.map(|metric| format!("{metric}.json")).join(", ")
+}
+
 fn unreadable(path: &Path, error: &io::Error) -> SnapshotError {
     SnapshotError::Unreadable { path: path.to_owned(), reason: error.to_string() }
 }
@@ -175,8 +180,8 @@ fn unreadable(path: &Path, error: &io::Error) -> SnapshotError {
 pub enum SnapshotError {
     /// None of the files exists.
     #[error(
-        "{}: holds none of cpu.json, memory.json, lag.json and rate.json; save answers of /api/v1/query under these names",
-        .folder.display()
+        "{}: holds none of {}; save answers of /api/v1/query under these names",
+        .folder.display(), names()
     )]
     Empty {
         /// The folder.

@@ -184,8 +184,9 @@ pub fn weights(text: &str) -> Result<PerMetric<f64>, String> {
 
 /// The weights as [`weights`] reads them.
 pub fn show_weights(weights: &PerMetric<f64>) -> String {
-    let PerMetric { cpu, memory, lag, rate } = weights;
-    format!("cpu={cpu},lag={lag},rate={rate},memory={memory}")
+    let mut by_weight = Metric::ALL;
+    by_weight.sort_by(|a, b| b.default_weight().total_cmp(&a.default_weight()));
+    by_weight.map(|metric| format!("{metric}={}", weights[metric])).join(",")
 }
 
 /// A `name: value` header or `name=value` parameter.

@@ -403,7 +403,7 @@ fn query_settings(args: &QueryArgs, namespace: &str, decision: &DecisionSettings
         preset: args.metrics_preset,
         own_partition_load: args.query_partition_load.clone(),
         own_assigned_partitions: args.query_assigned_partitions.clone(),
-        own: [&args.query_cpu, &args.query_memory, &args.query_lag, &args.query_rate].map(Clone::clone),
+        own: args.own(),
         pod_label: args.pod_label.clone(),
         ..QuerySettings::new(namespace)
     }

@@ -148,7 +148,7 @@ fn hint(start: &[u8]) -> Option<&'static str> {
     }
     if holds("\"status\"") {
         return Some(
-            "is the answer to one query: save it in a folder as cpu.json, memory.json, lag.json or rate.json, \
+            "is the answer to one query: save it in a folder under the name of its metric, such as cpu.json, \
              and replay the folder",
         );
     }

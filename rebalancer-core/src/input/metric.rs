@@ -133,6 +133,12 @@ impl<T> PerMetric<T> {
         PerMetric { cpu: change(cpu), memory: change(memory), lag: change(lag), rate: change(rate) }
     }
 
+    /// The values themselves with their metrics, in index order.
+    pub fn into_pairs(self) -> impl Iterator<Item = (Metric, T)> {
+        let Self { cpu, memory, lag, rate } = self;
+        Metric::ALL.into_iter().zip([cpu, memory, lag, rate])
+    }
+
     /// The values with their metrics, in index order.
     pub fn iter(&self) -> impl Iterator<Item = (Metric, &T)> {
         Metric::ALL.into_iter().map(|metric| (metric, &self[metric]))

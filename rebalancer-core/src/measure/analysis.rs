@@ -149,13 +149,8 @@ impl Analysis<'_> {
 
     /// Spread of a usable metric over the candidates; `None` if the metric is unusable or there are no
     /// candidates.
-    pub const fn spread(&self, metric: Metric) -> Option<&Spread> {
-        match metric {
-            Metric::Cpu => self.spreads.cpu.as_ref(),
-            Metric::Memory => self.spreads.memory.as_ref(),
-            Metric::Lag => self.spreads.lag.as_ref(),
-            Metric::Rate => self.spreads.rate.as_ref(),
-        }
+    pub fn spread(&self, metric: Metric) -> Option<&Spread> {
+        self.spreads[metric].as_ref()
     }
 
     /// Median of a usable metric over the candidates; computed on demand.

@@ -83,12 +83,12 @@ impl Thresholds {
         Ok(())
     }
 
-    /// The limit for `metric`; memory and the message rate trigger nothing.
+    /// The limit for `metric`; `None` for one that triggers nothing.
     pub const fn of(&self, metric: Metric) -> Option<f64> {
         match metric {
             Metric::Cpu => Some(self.cpu),
             Metric::Lag => Some(self.lag),
-            Metric::Memory | Metric::Rate => None,
+            _ => None,
         }
     }
 

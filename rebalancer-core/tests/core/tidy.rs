@@ -67,6 +67,17 @@ fn every_file_says_its_purpose_and_is_short() {
     }
 }
 
+/// Whoever holds an `Evictor` can evict; everything else looks.
+#[test]
+fn one_file_makes_the_client_that_can_evict() {
+    let repository = repository();
+    let programs =
+        ["rebalancer-cli/src", "rebalancer-io/src"].map(|folder| sources(&repository.join(folder)));
+    let makes = |path: &PathBuf| read(path).contains(".evictor(");
+    let found: Vec<PathBuf> = programs.into_iter().flatten().filter(makes).collect();
+    assert_eq!(found, [repository.join("rebalancer-cli/src/pipeline/rotate.rs")]);
+}
+
 /// Folders of crates in which no file uses a file that uses it, directly or by way of others. Add the
 /// `src` folder of another crate here as soon as the test passes for it.
 const WITHOUT_CIRCLES: [&str; 3] = ["rebalancer-cli/src", "rebalancer-core/src", "rebalancer-io/src"];

@@ -54,9 +54,7 @@ impl<'a> FactFinder<'a> {
             let partitions = scope.spawn(|| self.partitions(live));
             let exported_assignor = scope.spawn(|| self.assignor());
             let (assigned, consumers) = self.assigned_partitions(live);
-            let PerMetric { cpu, memory, lag, rate } = past;
-            let past = |handle: Option<ScopedJoinHandle<'_, _>>| handle.map_or(Fact::Absent, finished);
-            facts.past = PerMetric { cpu: past(cpu), memory: past(memory), lag: past(lag), rate: past(rate) };
+            facts.past = past.map(|handle| handle.map_or(Fact::Absent, finished));
             facts.last_replacement = finished(last_replacement);
             for (metric, found) in past_spread {
                 facts.past_spread[metric] = finished(found);

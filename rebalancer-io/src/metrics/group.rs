@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use rebalancer_core::Metric;
+use rebalancer_core::{Metric, PerMetric};
 
 use super::fresh::{self, UnknownAge, question_name};
 use super::kafka::{kminion_partitions, partitions_by_client, partitions_by_pod_ip};
@@ -35,7 +35,7 @@ const ASSIGNOR: &str = "assignor";
 /// consumer group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FactQueries {
-    pub(crate) metrics: [Option<MetricQuery>; 4],
+    pub(crate) metrics: PerMetric<Option<MetricQuery>>,
     /// Messages per second by pod, topic and partition; the pod may be absent.
     pub(crate) load: Option<MetricQuery>,
     /// Any value by pod, topic and partition: who owns which partition.
@@ -69,7 +69,7 @@ impl FactQueries {
         let ages = ages.collect();
         let preset = |name: &str, promql: Option<String>| promql.map(|promql| scoped(name, promql, settings));
         Ok(Self {
-            metrics: Metric::ALL.map(|metric| queries.get(metric).cloned()),
+            metrics: PerMetric::from_fn(|metric| queries.get(metric).cloned()),
             load: load.or_else(|| preset(LOAD, settings.preset.partition_load(settings))),
             owners: preset(OWNERS, settings.preset.partition_owners(settings)),
             assigned: assigned.or_else(|| preset(ASSIGNED, settings.preset.assigned_partitions(settings))),
@@ -96,7 +96,7 @@ impl FactQueries {
         let ages = [LOAD, ASSIGNED].into_iter().map(|name| (name.to_owned(), Ok(all(&question_name(name)))));
         let ages = ages.filter(|(_, questions)| questions.as_ref().is_ok_and(|asked| !asked.is_empty()));
         Self {
-            metrics: Metric::ALL.map(|metric| asked(metric.name())),
+            metrics: PerMetric::from_fn(|metric| asked(metric.name())),
             load: asked(LOAD),
             owners: asked(OWNERS),
             assigned: asked(ASSIGNED),
@@ -123,7 +123,7 @@ impl FactQueries {
 
     /// The query of a metric; `None` if it has no source.
     pub fn metric(&self, metric: Metric) -> Option<&MetricQuery> {
-        self.metrics[metric.index()].as_ref()
+        self.metrics[metric].as_ref()
     }
 }
 

@@ -1,6 +1,8 @@
 //! Queries that find out whether the series of one pod or partition have one source: a server may hold
 //! several clusters, and aggregating by pod merges whatever has the same names.
 
+use rebalancer_core::PerMetric;
+
 use super::preset::{in_namespace, select};
 use super::settings::{KafkaPreset, QuerySettings};
 use crate::prometheus::MetricQuery;
@@ -215,18 +217,18 @@ impl Family {
 
 /// The selector of a family that a run's presets read; `None` if they read none.
 fn selector(family: &Family, settings: &QuerySettings) -> Option<String> {
-    let [own_cpu, own_memory, own_lag, own_rate] = settings.own.each_ref().map(Option::is_some);
-    let of_client = |wanted: &[KafkaPreset]| !own_rate && wanted.contains(&settings.preset);
+    let own = PerMetric::from_fn(|metric| settings.own[metric].is_some());
+    let of_client = |wanted: &[KafkaPreset]| !own.rate && wanted.contains(&settings.preset);
     let of_lag = |wanted: KafkaPreset| {
-        (!own_lag && settings.preset == wanted).then(|| in_namespace(family.metric, "", settings))
+        (!own.lag && settings.preset == wanted).then(|| in_namespace(family.metric, "", settings))
     };
     let of_group = |label: &str, wanted: &[KafkaPreset]| {
-        let group = settings.group.as_deref().filter(|_| !own_lag && wanted.contains(&settings.preset))?;
+        let group = settings.group.as_deref().filter(|_| !own.lag && wanted.contains(&settings.preset))?;
         Some(select(family.metric, &format!("{label}=\"{}\"", literal(group)), settings))
     };
     match family.metric {
         // Memory shows the same difference between clusters, and it is a gauge.
-        CPU if own_cpu && own_memory => None,
+        CPU if own.cpu && own.memory => None,
         CPU => {
             let labels = match (&settings.container, family.part) {
                 (Some(name), "") => format!("container=\"{}\"", literal(name)),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rebalancer_core::Metric;
+use rebalancer_core::{Metric, PerMetric};
 
 use super::fresh::{self, UnknownAge};
 use super::settings::{QuerySettings, SettingError};
@@ -12,12 +12,9 @@ use crate::prometheus::MetricQuery;
 /// The queries of a run. CPU and memory always have one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QuerySet {
-    cpu: MetricQuery,
-    memory: MetricQuery,
-    lag: Option<MetricQuery>,
-    rate: Option<MetricQuery>,
-    /// Which of them the user wrote, by [`Metric::index`].
-    own: [bool; 4],
+    queries: PerMetric<Option<MetricQuery>>,
+    /// Which of them the user wrote.
+    own: PerMetric<bool>,
     max_sample_age: Option<Duration>,
 }
 
@@ -27,23 +24,17 @@ impl QuerySet {
     /// # Errors
     /// If a query contains an unknown placeholder, or one whose setting is missing.
     pub fn new(settings: &QuerySettings) -> Result<Self, SettingError> {
-        let scoped = |query: MetricQuery| query.in_namespace(&settings.namespace);
-        let cpu = own(settings, Metric::Cpu)?.unwrap_or_else(|| cpu::preset(settings));
-        let memory = own(settings, Metric::Memory)?.unwrap_or_else(|| memory::preset(settings));
-        let lag = match own(settings, Metric::Lag)? {
-            None => settings.preset.lag(settings)?,
-            own => own,
-        };
-        let rate = match own(settings, Metric::Rate)? {
-            None => settings.preset.rate(settings)?,
-            own => own,
-        };
+        let mut queries = PerMetric::default();
+        for metric in Metric::ALL {
+            let query = match own(settings, metric)? {
+                None => preset(settings, metric)?,
+                own => own,
+            };
+            queries[metric] = query.map(|query: MetricQuery| query.in_namespace(&settings.namespace));
+        }
         Ok(Self {
-            cpu: scoped(cpu),
-            memory: scoped(memory),
-            lag: lag.map(scoped),
-            rate: rate.map(scoped),
-            own: settings.own.each_ref().map(Option::is_some),
+            queries,
+            own: PerMetric::from_fn(|metric| settings.own[metric].is_some()),
             max_sample_age: settings.max_sample_age,
         })
     }
@@ -55,48 +46,43 @@ impl QuerySet {
     /// If the query reads too many series to check.
     pub fn freshness_of(&self, metric: Metric) -> Result<Vec<MetricQuery>, UnknownAge> {
         match (self.get(metric), self.max_sample_age) {
-            (Some(query), Some(limit)) if self.own[metric.index()] => fresh::questions(query, limit),
+            (Some(query), Some(limit)) if self.own[metric] => fresh::questions(query, limit),
             _ => Ok(Vec::new()),
         }
     }
 
     /// Whether the user wrote the metric's query.
     pub fn is_own(&self, metric: Metric) -> bool {
-        self.own[metric.index()]
-    }
-
-    /// The CPU query.
-    pub fn cpu(&self) -> &MetricQuery {
-        &self.cpu
-    }
-
-    /// The memory query.
-    pub fn memory(&self) -> &MetricQuery {
-        &self.memory
+        self.own[metric]
     }
 
     /// The query of a metric; `None` if it has no source.
     pub fn get(&self, metric: Metric) -> Option<&MetricQuery> {
-        match metric {
-            Metric::Cpu => Some(&self.cpu),
-            Metric::Memory => Some(&self.memory),
-            Metric::Lag => self.lag.as_ref(),
-            Metric::Rate => self.rate.as_ref(),
-        }
+        self.queries[metric].as_ref()
+    }
+}
+
+/// The preset's query of a metric; `None` where the preset has none.
+fn preset(settings: &QuerySettings, metric: Metric) -> Result<Option<MetricQuery>, SettingError> {
+    match metric {
+        Metric::Cpu => Ok(Some(cpu::preset(settings))),
+        Metric::Memory => Ok(Some(memory::preset(settings))),
+        Metric::Lag => settings.preset.lag(settings),
+        Metric::Rate => settings.preset.rate(settings),
     }
 }
 
 /// The user's own query of a metric.
 fn own(settings: &QuerySettings, metric: Metric) -> Result<Option<MetricQuery>, SettingError> {
-    let Some(own) = &settings.own[metric.index()] else {
+    let Some(own) = &settings.own[metric] else {
         return Ok(None);
     };
-    let promql = template::fill(own, variable(metric), settings)?;
+    let promql = template::fill(own, query_variable(metric), settings)?;
     Ok(Some(MetricQuery::new(metric.name(), promql).with_pod_label(&settings.pod_label)))
 }
 
-/// The setting that holds the user's own query of a metric.
-fn variable(metric: Metric) -> &'static str {
+/// The setting that holds the user's own query of a metric, such as `QUERY_CPU`.
+pub const fn query_variable(metric: Metric) -> &'static str {
     match metric {
         Metric::Cpu => "QUERY_CPU",
         Metric::Memory => "QUERY_MEMORY",

@@ -4,6 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use rebalancer_core::PerMetric;
+
 use super::matchers::Matchers;
 
 /// The settings that the queries of a run depend on. [`QuerySettings::new`] has the defaults.
@@ -28,8 +30,8 @@ pub struct QuerySettings {
     pub max_sample_age: Option<Duration>,
     /// Where lag and rate come from.
     pub preset: KafkaPreset,
-    /// The user's own `PromQL` instead of a preset's, by [`Metric::index`](rebalancer_core::Metric::index).
-    pub own: [Option<String>; 4],
+    /// The user's own `PromQL` instead of a preset's.
+    pub own: PerMetric<Option<String>>,
     /// The user's own `PromQL` for messages per second by pod, topic and partition.
     pub own_partition_load: Option<String>,
     /// The user's own `PromQL` for the number of partitions by pod.
@@ -58,7 +60,7 @@ impl QuerySettings {
             container: None,
             max_sample_age: Some(Self::DEFAULT_MAX_SAMPLE_AGE),
             preset: KafkaPreset::default(),
-            own: [const { None }; 4],
+            own: PerMetric::default(),
             own_partition_load: None,
             own_assigned_partitions: None,
             pod_label: "pod".into(),

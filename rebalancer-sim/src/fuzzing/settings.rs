@@ -141,7 +141,7 @@ fn own_query(text: &str) {
     let mut settings = QuerySettings::new("shop");
     settings.preset = KafkaPreset::None;
     settings.pods = vec!["orders-0".to_owned()];
-    settings.own[Metric::Lag.index()] = Some(text.to_owned());
+    settings.own[Metric::Lag] = Some(text.to_owned());
     match QuerySet::new(&settings) {
         Ok(queries) => {
             let query = &queries.get(Metric::Lag).expect("lag has its own query").promql;
@@ -152,7 +152,7 @@ fn own_query(text: &str) {
             assert!(words.contains("QUERY_LAG") && words.len() <= 10 * text.len() + 400, "{words}");
         }
     }
-    settings.own[Metric::Lag.index()] = Some("x{g=\"{{group}}\"}".to_owned());
+    settings.own[Metric::Lag] = Some("x{g=\"{{group}}\"}".to_owned());
     settings.group = Some(text.to_owned());
     let queries = QuerySet::new(&settings).expect("a group of any name");
     let query = &queries.get(Metric::Lag).expect("lag has its own query").promql;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::builder::{BoolishValueParser, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
+use rebalancer_core::PerMetric;
 use rebalancer_io::metrics::{KafkaPreset, Matchers};
 
 use crate::cli::values;
@@ -123,6 +124,18 @@ pub struct QueryArgs {
     /// Label that holds the name of the pod
     #[arg(long, value_name = "LABEL", env = "POD_LABEL", default_value = "pod")]
     pub pod_label: String,
+}
+
+impl QueryArgs {
+    /// The own query of each metric.
+    pub fn own(&self) -> PerMetric<Option<String>> {
+        PerMetric {
+            cpu: self.query_cpu.clone(),
+            memory: self.query_memory.clone(),
+            lag: self.query_lag.clone(),
+            rate: self.query_rate.clone(),
+        }
+    }
 }
 
 fn preset() -> impl TypedValueParser<Value = KafkaPreset> {

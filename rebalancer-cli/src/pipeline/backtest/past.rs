@@ -140,15 +140,14 @@ impl<'a> Past<'a> {
         };
         let ranges = std::thread::scope(|scope| {
             let threads = PerMetric::from_fn(|metric| scope.spawn(move || ask(metric)));
-            let PerMetric { cpu, memory, lag, rate } = threads;
-            [cpu, memory, lag, rate].map(|thread| {
+            threads.map(|thread| {
                 let answer = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
                 answer.transpose()
             })
         });
         let mut all: Vec<Answers> = times.iter().map(|at| Answers::new(*at, PerMetric::default())).collect();
         let mut gaps: Vec<MetricGap> = Vec::new();
-        for (metric, pieces) in Metric::ALL.into_iter().zip(ranges) {
+        for (metric, pieces) in ranges.into_pairs() {
             let pieces = pieces.context("cannot read the history of the metrics")?;
             let Some((ranges, lacking)) = pieces else { continue };
             gaps.extend(lacking.into_iter().map(|gap| (metric, gap)));

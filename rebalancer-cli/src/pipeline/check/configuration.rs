@@ -3,7 +3,7 @@
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 
-use rebalancer_io::metrics::Matchers;
+use rebalancer_io::metrics::{Matchers, query_variable};
 
 use crate::cli::args::{LiveArgs, QueryArgs};
 use crate::cli::catalog;
@@ -53,14 +53,11 @@ fn without_matchers(args: &QueryArgs) -> Vec<&'static str> {
     if args.prometheus_matchers.as_ref().is_none_or(Matchers::is_empty) {
         return Vec::new();
     }
-    let own = [
-        ("QUERY_CPU", &args.query_cpu),
-        ("QUERY_MEMORY", &args.query_memory),
-        ("QUERY_LAG", &args.query_lag),
-        ("QUERY_RATE", &args.query_rate),
-        ("QUERY_PARTITION_LOAD", &args.query_partition_load),
-        ("QUERY_ASSIGNED_PARTITIONS", &args.query_assigned_partitions),
+    let of_metrics = args.own().into_pairs().map(|(metric, query)| (query_variable(metric), query));
+    let of_group = [
+        ("QUERY_PARTITION_LOAD", args.query_partition_load.clone()),
+        ("QUERY_ASSIGNED_PARTITIONS", args.query_assigned_partitions.clone()),
     ];
     let lacks = |query: &Option<String>| query.as_ref().is_some_and(|query| !query.contains("matchers}}"));
-    own.into_iter().filter(|(_, query)| lacks(query)).map(|(variable, _)| variable).collect()
+    of_metrics.chain(of_group).filter(|(_, query)| lacks(query)).map(|(variable, _)| variable).collect()
 }

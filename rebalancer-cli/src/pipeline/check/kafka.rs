@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use jiff::Timestamp;
-use rebalancer_core::{Metric, Workload};
+use rebalancer_core::{Metric, PerMetric, Workload};
 use rebalancer_io::metrics::{
     FactQueries, KafkaPreset, MetricQuery, MetricsSource as _, QuerySet, QuerySettings,
 };
@@ -91,7 +91,7 @@ impl AskingKafka<'_> {
 
     /// Number of live pods that another preset has the metric of; `None` for none.
     fn pods_by(&self, preset: KafkaPreset, metric: Metric) -> Option<usize> {
-        let settings = QuerySettings { preset, own: [const { None }; 4], ..self.settings.clone() };
+        let settings = QuerySettings { preset, own: PerMetric::default(), ..self.settings.clone() };
         let queries = QuerySet::new(&settings).ok()?;
         let answer = self.client.instant(queries.get(metric)?, self.at).ok()?;
         let having: HashSet<&str> = answer.samples.pods().collect();

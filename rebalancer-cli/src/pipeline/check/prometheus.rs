@@ -68,7 +68,8 @@ struct Asking<'a> {
 impl Asking<'_> {
     /// Checks only whether the server answers: without a pod nothing else can be checked.
     fn without_pods(&self, queries: &QuerySet, category: &mut Category) {
-        match self.client.instant(queries.cpu(), self.at) {
+        let Some(query) = queries.get(Metric::Cpu) else { return };
+        match self.client.instant(query, self.at) {
             Ok(_) => category.warn(
                 "the server answers; the metrics could not be checked",
                 "there is no live pod to compare them with: first correct what is wrong with the cluster",
@@ -179,8 +180,7 @@ impl Asking<'_> {
     fn some_missing(&self, metric: Metric, matched: usize) -> String {
         let left_out =
             "pods without a sample are left out; a metric that too few pods have is ignored (MIN_COVERAGE)";
-        let is_preset =
-            matches!(metric, Metric::Lag | Metric::Rate) && self.settings.own[metric.index()].is_none();
+        let is_preset = matches!(metric, Metric::Lag | Metric::Rate) && self.settings.own[metric].is_none();
         match is_preset.then(|| self.kafka().better_preset(metric, matched)).flatten() {
             Some(better) => format!("{left_out}; {better}"),
             None => left_out.to_owned(),
@@ -200,7 +200,7 @@ impl Asking<'_> {
     fn nothing_there(&self, metric: Metric, source: &str) -> String {
         let variable = format!("QUERY_{}", metric.name().to_uppercase());
         let none = format!("the server has no sample of {source} as the query selects it");
-        if self.settings.own[metric.index()].is_some() {
+        if self.settings.own[metric].is_some() {
             return format!("{none}: correct {variable}");
         }
         if matches!(metric, Metric::Cpu | Metric::Memory) {
