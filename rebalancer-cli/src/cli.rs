@@ -1,4 +1,4 @@
-//! What can be typed: arguments, their values, and how a wrong one is explained.
+//! The command line: arguments, their values, and how errors in them are explained.
 
 pub mod args;
 pub mod catalog;

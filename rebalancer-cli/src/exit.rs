@@ -17,7 +17,7 @@ pub const INSUFFICIENT_DATA: u8 = 4;
 /// Usage or configuration error. Not clap's 2, so that a typo never reads as "would act".
 pub const USAGE: u8 = 64;
 
-/// The exit code of a run that came to `outcome`.
+/// The exit code of a run with this `outcome`.
 pub fn code(outcome: Outcome, detailed: bool) -> ExitCode {
     ExitCode::from(match outcome {
         Outcome::Partial | Outcome::Failed => FAILED,

@@ -1,4 +1,4 @@
-//! How a command ends without a decision.
+//! Failures: how a command ends without a decision.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -22,7 +22,7 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// A configuration error in these words.
+    /// A configuration error with this message.
     pub fn usage(words: impl Display) -> Self {
         Self::Usage(anyhow::anyhow!("{words}"))
     }
@@ -54,9 +54,9 @@ impl Failure {
         }
     }
 
-    /// Prints the error with its causes, and picks the exit code.
+    /// Prints the error with its causes, and chooses the exit code.
     pub fn report(&self) -> ExitCode {
-        // If nobody can read it, the exit code still tells.
+        // If nobody can read it, the exit code still shows the failure.
         drop(writeln!(std::io::stderr(), "error: {}", self.words()));
         ExitCode::from(self.exit_code())
     }

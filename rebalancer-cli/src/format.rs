@@ -1,4 +1,4 @@
-//! How numbers, durations, names and text from outside are written, in every form of output.
+//! The format of numbers, durations, names and outside text, in every form of output.
 
 pub mod metric;
 pub mod names;

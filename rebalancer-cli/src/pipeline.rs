@@ -1,4 +1,4 @@
-//! From settings to a report: what is observed, decided and done. No command owns it.
+//! From settings to a report: observe, decide, act. No single command owns these steps.
 
 pub mod backtest;
 pub mod check;

@@ -1,4 +1,4 @@
-//! The report on standard output, in the form that was asked for.
+//! Writes the report to standard output in the requested format.
 
 use std::io::{self, Write};
 
@@ -18,7 +18,7 @@ pub mod text;
 /// Writes `report` to standard output.
 ///
 /// # Errors
-/// As [`print()`].
+/// As for [`print()`].
 pub fn write(report: &Report, args: &OutputArgs) -> anyhow::Result<()> {
     print(&render(report, args.output, Terminal::stdout(args.color))?, io::stdout())
 }
@@ -26,15 +26,15 @@ pub fn write(report: &Report, args: &OutputArgs) -> anyhow::Result<()> {
 /// Shows the plan to the person at the terminal.
 ///
 /// # Errors
-/// As [`print()`].
+/// As for [`print()`].
 pub fn show(report: &Report, args: &OutputArgs) -> anyhow::Result<()> {
     print(&table::render(report, false, Terminal::stderr(args.color)), io::stderr())
 }
 
-/// Writes what came of a plan that was shown: the rest of it on the same terminal, else the report.
+/// Writes the result of a plan that was shown: the rest of it on the same terminal, else the report.
 ///
 /// # Errors
-/// As [`print()`].
+/// As for [`print()`].
 pub fn write_result(report: &Report, args: &OutputArgs) -> anyhow::Result<()> {
     let terminal = Terminal::stdout(args.color);
     let is_for_people = matches!(args.output, OutputFormat::Table | OutputFormat::Wide);
@@ -47,7 +47,7 @@ pub fn write_result(report: &Report, args: &OutputArgs) -> anyhow::Result<()> {
 /// Writes `text` to `out`.
 ///
 /// # Errors
-/// When it cannot be written. A reader that has gone away (`| head`) is not an error.
+/// If it cannot be written. A closed reader (`| head`) is not an error.
 pub fn print(text: &str, mut out: impl Write) -> anyhow::Result<()> {
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
@@ -68,7 +68,7 @@ fn render(report: &Report, format: OutputFormat, terminal: Terminal) -> anyhow::
     })
 }
 
-/// The pods that would be evicted, or were: none when nothing is to happen.
+/// The pods that would be, or were, evicted; empty if nothing is to happen.
 fn names(report: &Report) -> String {
     let deleted = report.rotation.iter().flat_map(|rotation| &rotation.deleted);
     let planned = report.targets.iter().filter(|_| report.acts()).map(|target| &target.pod);

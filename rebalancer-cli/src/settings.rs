@@ -1,4 +1,4 @@
-//! What was typed, as the pipeline takes it.
+//! Turns the arguments into the pipeline's settings.
 
 pub mod decision;
 pub mod recorded;

@@ -1,4 +1,4 @@
-//! Every setting in one table, derived from the clap definition: for `config` and the README.
+//! Every setting in one table, derived from the clap definition; used by `config` and the README.
 
 use clap::{Arg, Command};
 
@@ -11,11 +11,11 @@ pub struct Setting {
     pub variable: Option<String>,
     /// The flag with its dashes.
     pub flag: Option<String>,
-    /// The default, as it is written.
+    /// The default, as written.
     pub default: Option<String>,
     /// What it does, in one sentence.
     pub help: String,
-    /// The heading it stands under.
+    /// The heading it appears under.
     pub heading: String,
 }
 
@@ -28,7 +28,7 @@ pub fn settings(command: &Command) -> Vec<Setting> {
             settings.push(setting(arg));
         }
     }
-    // Settings of one heading stand together, in the order in which headings first appear.
+    // Settings of the same heading are grouped, in the order in which headings first appear.
     let headings: Vec<String> = settings.iter().map(|setting| setting.heading.clone()).collect();
     settings.sort_by_key(|setting| headings.iter().position(|heading| *heading == setting.heading));
     settings
@@ -62,7 +62,7 @@ mod tests {
     const BEGIN: &str = "<!-- configuration: begin -->\n";
     const END: &str = "<!-- configuration: end -->";
 
-    /// `UPDATE_README=1 cargo test -p rebalancer-cli` writes the table anew.
+    /// To regenerate the table: `UPDATE_README=1 cargo test -p rebalancer-cli`.
     #[test]
     fn the_readme_shows_every_setting_as_it_is() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
@@ -89,7 +89,7 @@ mod tests {
         }
     }
 
-    /// The table of the README, in Markdown; `config -o wide` shows the same.
+    /// The README's table, in Markdown; `config -o wide` shows the same.
     fn markdown(command: &Command) -> String {
         let mut text = String::from("| Variable | Flag | Default | What it does |\n|---|---|---|---|\n");
         let cell = |text: &str| text.replace('|', "\\|");

@@ -1,4 +1,4 @@
-//! The chart's schema knows every setting and its form.
+//! Tests that the chart's schema knows every setting and its form.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::cli::{secrets, usage};
 
-/// What the chart sets itself.
+/// Settings that the chart itself sets.
 const SET_BY_CHART: [&str; 7] = [
     "PROMETHEUS_ENDPOINT",
     "KUBE_NAMESPACE",
@@ -20,7 +20,7 @@ const SET_BY_CHART: [&str; 7] = [
     "LOG_FORMAT",
 ];
 
-/// Values of many forms, written as people write them.
+/// Values of many forms, as people write them.
 const PROBES: [&str; 38] = [
     "off",
     "on",
@@ -84,7 +84,7 @@ fn settings(command: &Command) -> BTreeMap<String, &Arg> {
     run.get_arguments().filter_map(|arg| Some((named(arg)?, arg))).collect()
 }
 
-/// Whether `run` takes the value, as far as its form goes.
+/// Whether `run` accepts the form of the value.
 fn takes(command: &Command, arg: &Arg, value: &str) -> bool {
     let flag = format!("--{}={value}", arg.get_long().expect("a setting has a flag"));
     command.clone().try_get_matches_from(["pod-rebalancer", "run", &flag]).is_ok()
@@ -113,7 +113,7 @@ fn the_chart_takes_the_values_that_the_program_takes() {
         for probe in PROBES {
             let (chart, program) =
                 (validator.is_valid(&json!({ name.as_str(): probe })), takes(&command, arg, probe));
-            // Free text is read further when it is used.
+            // Free text is parsed further when it is used.
             let is_text = document["definitions"]["settings"]["properties"][name.as_str()]["$ref"]
                 == "#/definitions/text";
             if chart != program && !(is_text && chart) {
@@ -124,7 +124,7 @@ fn the_chart_takes_the_values_that_the_program_takes() {
     assert_eq!(unequal, Vec::<String>::new());
 }
 
-/// YAML reads a bare `off` as false, and a number as one; the chart writes them as text again.
+/// YAML reads a bare `off` as false, and a number as a number; the chart turns them into text again.
 #[test]
 fn the_chart_takes_no_number_and_no_bool_that_the_program_does_not() {
     let (command, document) = (usage::command(), document());

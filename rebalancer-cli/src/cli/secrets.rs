@@ -1,4 +1,4 @@
-//! Secret settings. They are environment variables without a flag, because a flag shows in process lists
+//! Secret settings. They are environment variables without a flag, because flags are visible in process lists
 //! and pod specs.
 
 /// A secret setting.
@@ -38,7 +38,7 @@ impl Secret {
         std::env::var(self.variable).ok().filter(|value| !value.trim().is_empty())
     }
 
-    /// Whether it is set to bytes that are not UTF-8, which [`Secret::value`] takes for unset.
+    /// Whether it is set to bytes that are not UTF-8, which [`Secret::value`] treats as unset.
     pub fn is_garbled(self) -> bool {
         std::env::var_os(self.variable).is_some_and(|value| value.to_str().is_none())
     }

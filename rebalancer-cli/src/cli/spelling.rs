@@ -1,25 +1,25 @@
-//! Finds environment variables that look like a misspelt setting. Without a warning the default would
-//! silently stay in force.
+//! Finds environment variables that look like a misspelt setting. Without a warning, the default would
+//! silently apply.
 
 use strsim::osa_distance;
 
-/// A variable that is set, that no setting reads, and that looks like one.
+/// A set variable that no setting reads, but that looks like a setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Typo {
-    /// As it is set.
+    /// The name that is set.
     pub variable: String,
-    /// The setting that was likely meant.
+    /// The setting that was probably meant.
     pub meant: String,
 }
 
 /// Names that other programs use, or that pod specs often set through the downward API.
 const FOREIGN: [&str; 3] = ["LOGLEVEL", "POD_LABELS", "WINDOWID"];
 
-/// The end of every threshold's name. A variable that ends in it is meant for this program, however it
-/// begins.
+/// The common end of all threshold names. A variable with this end is meant for this program, whatever its
+/// beginning.
 const THRESHOLD: &str = "_VARIANCE_THRESHOLD";
 
-/// The variables of `set` that are not in `known` and look like a name that is, sorted.
+/// The variables of `set` that are not in `known` but resemble a known name, sorted.
 pub fn find(known: &[String], set: impl Iterator<Item = String>) -> Vec<Typo> {
     let mut typos: Vec<Typo> = set
         .filter(|variable| !known.contains(variable) && !is_foreign(variable))
@@ -36,7 +36,7 @@ pub fn warn(typos: &[Typo]) {
     }
 }
 
-/// Kubernetes sets variables for each Service: one named `prometheus-endpoint` brings
+/// Kubernetes sets variables for each Service: a Service `prometheus-endpoint` brings
 /// `PROMETHEUS_ENDPOINT_PORT` and others.
 fn is_foreign(variable: &str) -> bool {
     let ends = ["_SERVICE_HOST", "_SERVICE_PORT", "_PORT", "_TCP", "_UDP", "_PROTO", "_ADDR"];
@@ -51,8 +51,8 @@ fn nearest<'a>(known: &'a [String], variable: &str) -> Option<&'a str> {
     near.min_by_key(|(distance, _)| *distance).map(|(_, name)| name)
 }
 
-/// The number of edits between a setting's name and a variable; `None` where there are too many for a
-/// typing error. The shorter the name, the fewer are allowed.
+/// The number of edits between a setting's name and a variable; `None` if there are too many for a typing
+/// error. Shorter names allow fewer.
 fn distance<'a>(name: &'a str, variable: &'a str) -> Option<usize> {
     let letters = |text: &'a str| text.bytes().filter(|byte| *byte != b'_');
     if letters(name).eq(letters(variable)) {
@@ -60,13 +60,13 @@ fn distance<'a>(name: &'a str, variable: &'a str) -> Option<usize> {
     }
     let allowed = match name.len() {
         _ if name.ends_with(THRESHOLD) && variable.ends_with(THRESHOLD) => usize::MAX,
-        // Any program may have a variable of one word.
+        // Any program may use a one-word variable.
         _ if !name.contains('_') => return None,
         ..7 => return None,
         7..10 => 1,
         _ => 2,
     };
-    // Every variable of the environment is held against every setting, and most differ in length alone.
+    // Every variable is compared with every setting, and most differ in length alone.
     if name.len().abs_diff(variable.len()) > allowed {
         return None;
     }

@@ -6,7 +6,7 @@ use rebalancer_core::Metric;
 
 use crate::cli::values;
 
-/// Most values of one sweep, and most pairs of two sweeps: more rows than anyone compares.
+/// Maximum number of values in one sweep, and of pairs in two: more rows than anyone compares.
 pub const MOST_VALUES: usize = 100;
 
 /// Values of one threshold.
@@ -41,13 +41,13 @@ impl FromStr for Sweep {
         if step <= 0.0 {
             return Err(format!("its step must be above 0; {shape}"));
         }
-        // A step that does not reach the end by a rounding error does reach it.
+        // A step may miss the end only by a rounding error; then the end is included.
         let steps = ((to - from) / step + 1e-9).floor();
         if steps >= MOST_VALUES as f64 {
             return Err(format!("it has more than {MOST_VALUES} values; take a larger step"));
         }
         let values = (0..MOST_VALUES).map(|index| index as f64).take_while(|index| *index <= steps);
-        // Nine digits are what is meant: 0.2 + 0.1 is 0.3.
+        // Nine digits are enough: 0.2 + 0.1 is meant to be 0.3.
         let rounded = |value: f64| (value * 1e9).round() / 1e9;
         Ok(Self { metric, values: values.map(|index| rounded(from + index * step)).collect() })
     }

@@ -1,5 +1,5 @@
-//! Reads the command line and the environment. An error names the variable or flag, the value, and what
-//! is expected.
+//! Parses the command line and the environment. An error names the variable or flag, the value, and what is
+//! expected.
 
 use std::ffi::OsStr;
 use std::io;
@@ -17,21 +17,21 @@ use crate::cli::spelling::{self, Typo};
 use crate::exit;
 use crate::failure::Failure;
 
-/// Parsed arguments, and where each came from.
+/// Parsed arguments, and the source of each.
 pub struct Usage {
-    /// What was typed.
+    /// The parsed command line.
     pub cli: Cli,
     /// The matches of the chosen command, for the source of each value.
     pub matches: ArgMatches,
-    /// Variables that are set, that no setting reads, and that look like one.
+    /// Set variables that no setting reads, but that look like a setting.
     pub typos: Vec<Typo>,
 }
 
-/// Why there are no arguments to go on with. Everything there is to print has been printed.
+/// Why there are no arguments to continue with. All output has already been printed.
 pub struct Stopped {
     /// The exit code.
     pub code: ExitCode,
-    /// What is wrong with the settings; `None` after help or the version was printed.
+    /// What is wrong with the settings; `None` after printing help or the version.
     pub wrong: Option<Failure>,
 }
 
@@ -44,7 +44,7 @@ impl From<Failure> for Stopped {
 /// Parses the arguments and the environment of this process.
 ///
 /// # Errors
-/// Help or the version was asked for (exit 0), or a setting is wrong (exit 64).
+/// Help or the version was requested (exit 0), or a setting is wrong (exit 64).
 pub fn parse() -> Result<Usage, Stopped> {
     let mut matches = command().try_get_matches().map_err(|error| refuse(&error))?;
     let cli = Cli::from_arg_matches(&matches).map_err(|error| refuse(&error))?;
@@ -61,8 +61,8 @@ pub fn parse() -> Result<Usage, Stopped> {
     Ok(Usage { cli, matches, typos })
 }
 
-/// The settings of `run` as far as the environment can be read: a variable with a wrong value counts as
-/// unset, and flags are not looked at. `None` unless `run` was typed.
+/// The settings of `run`, as far as the environment is readable: a variable with a wrong value counts as
+/// unset, and flags are ignored. `None` unless `run` was called.
 pub fn readable_run() -> Option<RunArgs> {
     let name = "run";
     if std::env::args_os().nth(1)? != name {
@@ -79,7 +79,7 @@ pub fn readable_run() -> Option<RunArgs> {
         };
         let mut built = command.clone();
         built.build();
-        // Each turn leaves out one variable more, so that there is an end.
+        // Each round leaves out one more variable, so it ends.
         let wrong = wrong_argument(&error, built.find_subcommand(name)?)?;
         wrong.get_env()?;
         let id = wrong.get_id().clone();
@@ -87,7 +87,7 @@ pub fn readable_run() -> Option<RunArgs> {
     }
 }
 
-/// Refuses a format that only another command has.
+/// Refuses an output format that only another command supports.
 fn refuse_format(command: &args::Command) -> Option<Failure> {
     let (form, only) = match (command.output()?.output, command) {
         (OutputFormat::Csv, args::Command::Backtest(_)) | (OutputFormat::Short, args::Command::Check(_)) => {
@@ -100,20 +100,20 @@ fn refuse_format(command: &args::Command) -> Option<Failure> {
     Some(Failure::usage(format!("--output {form} (variable OUTPUT) is for {only} only")))
 }
 
-/// The names of all variables that are read.
+/// The names of all variables that the program reads.
 fn variables() -> Vec<String> {
     let command = defined();
     let names = arguments(&command).filter_map(Arg::get_env).map(|name| name.to_string_lossy().into_owned());
     names.chain(secrets::ALL.map(|secret| secret.variable.to_owned())).collect()
 }
 
-/// The clap definition with empty variables taken out, since empty means unset, and without values of
-/// variables in the help: an address or a parameter may hold a credential.
+/// The clap definition without empty variables (empty means unset), and without the values of variables in
+/// the help: an address or a parameter may contain a credential.
 pub fn command() -> Command {
     defined().mut_subcommands(|command| command.mut_args(with_quiet_variable))
 }
 
-/// The clap definition as it is written.
+/// The clap definition as written.
 pub fn defined() -> Command {
     let command = Cli::command();
     match plugin_name() {
@@ -122,7 +122,7 @@ pub fn defined() -> Command {
     }
 }
 
-/// The name as a plugin of kubectl: `kubectl rebalance-pods` for `kubectl-rebalance_pods`.
+/// The name as a kubectl plugin: `kubectl rebalance-pods` for `kubectl-rebalance_pods`.
 fn plugin_name() -> Option<String> {
     let typed = std::env::args_os().next()?;
     let name = Path::new(&typed).file_stem()?.to_str()?.strip_prefix("kubectl-")?.to_owned();
@@ -134,7 +134,7 @@ fn with_quiet_variable(arg: Arg) -> Arg {
     if empty { arg.env(None) } else { arg.hide_env_values(true) }
 }
 
-/// Where the value of the argument `id` came from, in words.
+/// The source of the argument `id`, in words.
 pub fn source(matches: &ArgMatches, id: &str) -> &'static str {
     match matches.value_source(id) {
         Some(ValueSource::CommandLine) => "flag",
@@ -144,7 +144,7 @@ pub fn source(matches: &ArgMatches, id: &str) -> &'static str {
     }
 }
 
-/// Prints a parse error in the program's own words and picks the exit code.
+/// Prints a parse error in the program's own words, and chooses the exit code.
 fn refuse(error: &clap::Error) -> Stopped {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         let gone = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
@@ -153,17 +153,17 @@ fn refuse(error: &clap::Error) -> Stopped {
         return Stopped { code, wrong: None };
     }
     let mut command = command();
-    // Arguments can be shown in messages only once they are complete.
+    // Messages can only show arguments after the command is built.
     command.build();
     if let Some(message) = explain(error, &command) {
         return Failure::usage(message).into();
     }
-    // The rest of clap's own messages name the argument and the usage well.
+    // clap's other messages already name the argument and the usage.
     drop(error.print());
     Stopped { code: ExitCode::from(exit::USAGE), wrong: Some(Failure::usage(error)) }
 }
 
-/// Words for a bad value that name the variable or flag it came by.
+/// The message for a bad value, naming its variable or flag.
 fn explain(error: &clap::Error, command: &Command) -> Option<String> {
     let arg = wrong_argument(error, command)?;
     let flag = arg.get_long().map_or_else(|| arg.to_string(), |long| format!("--{long}"));
@@ -183,7 +183,7 @@ fn explain(error: &clap::Error, command: &Command) -> Option<String> {
     Some(format!("{name} is {value:?}: {}{other}", expected(error, arg)))
 }
 
-/// What is expected in place of a bad value.
+/// What is expected instead of a bad value.
 fn expected(error: &clap::Error, arg: &Arg) -> String {
     let source = std::error::Error::source(error);
     if let Some(why) = source.and_then(|why| why.downcast_ref::<UnknownStrategy>()) {
@@ -197,7 +197,7 @@ fn expected(error: &clap::Error, arg: &Arg) -> String {
     source.map_or_else(|| "the value is not understood".to_owned(), ToString::to_string)
 }
 
-/// The argument whose value is wrong; `None` where something else is.
+/// The argument with a wrong value; `None` if something else is wrong.
 fn wrong_argument<'a>(error: &clap::Error, command: &'a Command) -> Option<&'a Arg> {
     if error.kind() == ErrorKind::InvalidUtf8 {
         let garbled = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.to_str().is_none());

@@ -1,6 +1,6 @@
 //! Parsers for the values of settings: durations, quantities, shares, weights.
 //!
-//! An error says what is expected. The caller adds the name of the setting and its value.
+//! An error says what is expected. The caller adds the setting's name and value.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -34,9 +34,9 @@ pub fn duration_or_off(text: &str) -> Result<Guarded<Duration>, String> {
     Ok(Guarded((limit > Duration::ZERO).then_some(limit)))
 }
 
-/// The window of a guard that looks back minute by minute: one minute to seven days, or `off`.
+/// The window of a guard that looks back minute by minute: from one minute to seven days, or `off`.
 ///
-/// A server answers at most 11,000 moments; seven days are 10,080 minutes.
+/// A server returns at most 11,000 moments; seven days are 10,080 minutes.
 pub fn window_or_off(text: &str) -> Result<Guarded<Duration>, String> {
     const MINUTE: Duration = Duration::from_secs(60);
     const LONGEST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -59,7 +59,7 @@ pub fn factor_or_off(text: &str) -> Result<Guarded<f64>, String> {
     }
 }
 
-/// The factor of the outlier trigger; `on` is the usual one.
+/// The factor of the outlier trigger; `on` is the default factor.
 pub fn outlier_factor(text: &str) -> Result<Guarded<f64>, String> {
     if text.eq_ignore_ascii_case("on") {
         return Ok(Guarded(Some(OutlierTrigger::STANDARD.ratio)));
@@ -86,8 +86,8 @@ pub fn count(text: &str) -> Result<usize, String> {
     }
 }
 
-/// A guard's limit, `None` when the guard is off. (A type of its own: clap reads a bare `Option`
-/// as an optional flag.)
+/// A guard's limit, `None` if the guard is off. (A separate type, because clap treats a bare `Option` as an
+/// optional flag.)
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Guarded<T>(pub Option<T>);
 
@@ -114,7 +114,7 @@ pub fn share(text: &str) -> Result<f64, String> {
     if value <= 1.0 { Ok(value) } else { Err("a share is from 0 to 1, such as 0.8 or 80%".to_owned()) }
 }
 
-/// A number that may carry a Kubernetes suffix: `64Mi`, `250m`, `2k`; or `off` for 0.
+/// A number with an optional Kubernetes suffix: `64Mi`, `250m`, `2k`; or `off` for 0.
 pub fn quantity(text: &str) -> Result<f64, String> {
     const SUFFIXES: [(&str, f64); 11] = [
         ("Ki", 1024.0),
@@ -144,7 +144,7 @@ pub fn quantity(text: &str) -> Result<f64, String> {
     }
 }
 
-/// A size in bytes that is at least 1: `64Mi`.
+/// A size in bytes, at least 1: `64Mi`.
 pub fn size(text: &str) -> Result<u64, String> {
     let bytes = quantity(text)?;
     if (1.0..=9e15).contains(&bytes) {
@@ -158,7 +158,7 @@ pub fn size(text: &str) -> Result<u64, String> {
     Err("expected a size of at least one byte, such as 64Mi".to_owned())
 }
 
-/// Weights of the score, such as `cpu=0.4,lag=0.3`; a metric that is not named has weight 0.
+/// Weights of the score, such as `cpu=0.4,lag=0.3`; metrics that are not named get weight 0.
 pub fn weights(text: &str) -> Result<PerMetric<f64>, String> {
     let shape = || format!("write weights such as {}", show_weights(&DEFAULT_WEIGHTS));
     let mut weights = PerMetric::default();
@@ -182,7 +182,7 @@ pub fn weights(text: &str) -> Result<PerMetric<f64>, String> {
     Ok(weights)
 }
 
-/// The weights as [`weights`] reads them.
+/// The weights in the form that [`weights`] parses.
 pub fn show_weights(weights: &PerMetric<f64>) -> String {
     let mut by_weight = Metric::ALL;
     by_weight.sort_by(|a, b| b.default_weight().total_cmp(&a.default_weight()));
@@ -195,7 +195,7 @@ pub fn pair(text: &str, separator: char) -> Result<(String, String), String> {
         Some((name, value)) if !name.trim().is_empty() => {
             Ok((name.trim().to_owned(), value.trim().to_owned()))
         }
-        // The text may hold a credential: it is not repeated.
+        // The text may contain a credential, so it is not repeated.
         _ => Err(format!("expected name{separator}value")),
     }
 }

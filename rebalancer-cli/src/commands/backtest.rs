@@ -1,4 +1,4 @@
-//! `backtest`: the decision over the past; nothing here can evict.
+//! `backtest`: decides over the past; nothing here can evict.
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
@@ -57,7 +57,7 @@ pub fn run(args: &BacktestArgs, matches: &ArgMatches) -> Result<ExitCode, Failur
     Ok(ExitCode::from(exit::DECIDED))
 }
 
-/// What each moment came to; nothing where there are no data.
+/// The decisions at each moment; `None` if there are no data.
 type Decided = Vec<Option<Vec<Decision>>>;
 
 fn over_recordings(recordings: &Recordings, variants: &[DecisionSettings]) -> anyhow::Result<Decided> {
@@ -108,7 +108,7 @@ fn over_history(
     Ok((report.lacking(past.not_had().into_iter().chain(unaged).collect()), asked))
 }
 
-/// A bar on standard error, on a terminal only.
+/// A progress bar on standard error, only on a terminal.
 fn progress(moments: usize) -> ProgressBar {
     let terminal = io::stderr().is_terminal();
     let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };

@@ -1,4 +1,4 @@
-//! `check`: whether a run could act, one category after the other. Changes nothing.
+//! `check`: whether a run could act, one category after another. Changes nothing.
 
 use std::process::ExitCode;
 
@@ -16,7 +16,7 @@ use crate::render::text::checks;
 use crate::report::check::{Category, CheckReport, Grade};
 use crate::settings::decision::DecisionSettings;
 
-/// Checks. Fails when any check does; warnings never fail it.
+/// Runs the checks. Fails if any check fails; warnings do not count.
 ///
 /// # Errors
 /// A setting that is missing or wrong.
@@ -26,7 +26,7 @@ pub fn run(args: &CheckArgs, matches: &ArgMatches, typos: &[Typo]) -> Result<Exi
     let configuration = configuration::check(&args.live, matches, typos);
     let (kubernetes, workload) = kubernetes::check(&live, &decision, args);
     let prometheus = prometheus::check(&live, &decision, &workload)?;
-    // What the cluster refuses comes first: without its pods no metric is found either.
+    // The cluster's checks come first: without its pods no metric is found either.
     let report = CheckReport::new(vec![configuration, kubernetes, prometheus, clocks(&live)]);
     render::print(&checks::render(&report, &args.live.output)?, std::io::stdout())?;
     Ok(ExitCode::from(if report.success { exit::DECIDED } else { exit::FAILED }))

@@ -1,4 +1,4 @@
-//! `completion`: the script by which a shell completes commands, flags and their values.
+//! `completion`: the script with which a shell completes commands, flags and values.
 
 use std::process::ExitCode;
 
@@ -13,12 +13,12 @@ use crate::render;
 /// Prints the script.
 ///
 /// # Errors
-/// When it cannot be written.
+/// If it cannot be written.
 pub fn run(args: &CompletionArgs) -> Result<ExitCode, Failure> {
     let mut script: Vec<u8> = Vec::new();
     generate(args.shell, &mut usage::command(), "pod-rebalancer", &mut script);
-    // clap_complete 4.6 writes the dash of a program's name in two ways into the script of bash, which
-    // then finds no command's flags.
+    // clap_complete 4.6 writes the dash in a program's name in two ways into the bash script, which then
+    // finds no command's flags.
     let script = String::from_utf8_lossy(&script).replace("pod__subcmd__rebalancer", "pod__rebalancer");
     render::print(&script, std::io::stdout())?;
     Ok(ExitCode::from(exit::DECIDED))

@@ -15,7 +15,7 @@ use crate::report::config::ConfigReport;
 use crate::report::schema;
 use crate::settings::{servers, shown};
 
-/// Shows the settings, and fails on one that cannot be used.
+/// Shows the settings; fails if one is unusable.
 ///
 /// # Errors
 /// A setting that is wrong or missing.

@@ -1,4 +1,4 @@
-//! Who has to agree before anything is evicted.
+//! Whose consent is needed before anything is evicted.
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
@@ -11,19 +11,19 @@ use crate::pipeline::observe::Live;
 use crate::render;
 use crate::report::Report;
 
-/// Whether someone has to be asked before anything is evicted.
+/// Whether a person must agree before anything is evicted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Consent {
-    /// Given: by `--yes`, by being a job in a cluster, or because nothing will be changed.
+    /// Given: by `--yes`, by running as a job in a cluster, or because nothing will change.
     Given,
-    /// A person at a terminal has to be asked.
+    /// A person at a terminal must be asked.
     Ask,
 }
 
-/// Whether it is given.
+/// Whether consent is given.
 ///
 /// # Errors
-/// Neither `--yes`, nor a terminal, nor a cluster: nobody could be asked.
+/// Neither `--yes`, nor a terminal, nor a cluster: nobody can be asked.
 pub fn consent(args: &RunArgs) -> Result<Consent, Failure> {
     let in_cluster = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some_and(|host| !host.is_empty());
     if args.yes || args.action.dry_run != DryRun::None {
@@ -41,7 +41,7 @@ pub fn consent(args: &RunArgs) -> Result<Consent, Failure> {
     ))
 }
 
-/// Shows the plan to a person and takes only `yes`.
+/// Shows the plan to a person; only `yes` is consent.
 ///
 /// # Errors
 /// A terminal that cannot be written to or read from.
@@ -60,7 +60,7 @@ pub fn agreed(report: &Report, live: &Live, output: &OutputArgs) -> Result<bool,
     Ok(agreed)
 }
 
-/// What would happen and where: a kubeconfig may point to another cluster than expected.
+/// What would happen and where: the kubeconfig may point to an unexpected cluster.
 fn question(report: &Report, live: &Live) -> String {
     let pods = count(report.targets.len(), "pod", "pods");
     let cluster = &live.cluster;

@@ -1,4 +1,4 @@
-//! `man`: the manual pages, made from the one definition of commands and settings.
+//! `man`: the manual pages, generated from the definition of commands and settings.
 
 use std::process::ExitCode;
 
@@ -11,10 +11,10 @@ use crate::exit;
 use crate::failure::Failure;
 use crate::render;
 
-/// Prints the page of the program, or writes those of all commands to a folder.
+/// Prints the program's page, or writes the pages of all commands to a folder.
 ///
 /// # Errors
-/// When they cannot be written.
+/// If they cannot be written.
 pub fn run(args: &ManArgs) -> Result<ExitCode, Failure> {
     let command = usage::command();
     if let Some(dir) = &args.dir {

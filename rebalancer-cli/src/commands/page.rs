@@ -24,11 +24,11 @@ use crate::settings::shown;
 const DECISION: [&str; 7] =
     ["should_rebalance", "outliers", "statistics", "pods", "thresholds", "guards", "diagnosis"];
 
-/// Largest relative difference at which two numbers of guards or diagnosis count as the same: less than
+/// Largest relative difference at which two numbers of guards or diagnosis count as equal: smaller than what
 /// a reader of the page can see.
 const TOLERANCE: f64 = 0.005;
 
-/// The page that a command writes beside its report, where one is wanted.
+/// The HTML page that a command writes beside its report, if one is wanted.
 #[derive(Debug)]
 pub struct Page {
     path: Option<PathBuf>,
@@ -36,8 +36,7 @@ pub struct Page {
 }
 
 impl Page {
-    /// A page for the file `path`, or none. Called before anything else is done, so that a path that
-    /// cannot be written stops the command early.
+    /// A page for the file `path`, or none. Called first, so that an unwritable path stops the command early.
     ///
     /// # Errors
     /// A path that is a folder, or whose folder does not exist.
@@ -62,17 +61,17 @@ impl Page {
         self.path.is_some()
     }
 
-    /// Sets what it shows beside the report; `extras` is called only if a page is wanted.
+    /// Sets the page's other content; `extras` is called only if a page is wanted.
     pub fn gather(&mut self, extras: impl FnOnce() -> Extras) {
         if self.is_wanted() {
             self.extras = extras();
         }
     }
 
-    /// Writes the page of a report, if one is wanted. An existing file is replaced as a whole or stays.
+    /// Writes the page of a report, if one is wanted. An existing file is replaced atomically.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// If it cannot be written.
     pub fn write(&self, report: &impl Serialize) -> Result<(), Failure> {
         if !self.is_wanted() {
             return Ok(());
@@ -84,7 +83,7 @@ impl Page {
     /// Writes a finished page in the same way.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// If it cannot be written.
     pub fn put(&self, text: &str) -> Result<(), Failure> {
         let Some(path) = &self.path else { return Ok(()) };
         let written = file::replace(path, |mut file| {
@@ -95,7 +94,7 @@ impl Page {
     }
 }
 
-/// What the page of a decision shows beside its report.
+/// The other content of a decision's page.
 pub fn page_extras(
     matches: &ArgMatches,
     recording: Option<&Recording>,
@@ -116,7 +115,7 @@ pub fn page_extras(
     }
 }
 
-/// What the page of a replay shows beside its report.
+/// The other content of a replay's page.
 pub fn replay_extras(replayed: &Replayed, matches: &ArgMatches) -> Extras {
     let Replayed { report, decision, options, recording, .. } = replayed;
     page_extras(matches, recording.as_ref(), report, decision, purpose(options, true))
@@ -139,7 +138,7 @@ pub fn page_settings(matches: &ArgMatches, recorded: Option<&RecordedSettings>) 
     rows.collect()
 }
 
-/// Decides again from a recording as `decision` has it.
+/// Decides again from a recording, with the settings of `decision`.
 fn again(recording: &Recording, decision: &DecisionSettings, purpose: Purpose<'_>) -> anyhow::Result<Report> {
     let back = read_back(recording, Path::new("the page"))?;
     let freshness = decision.freshness();
@@ -158,7 +157,7 @@ fn again(recording: &Recording, decision: &DecisionSettings, purpose: Purpose<'_
     decide(decision, &known, Some(&finder), purpose)
 }
 
-/// Whether two reports are of the same decision by the same numbers.
+/// Whether two reports are the same decision from the same numbers.
 fn is_same(one: &Report, other: &Report) -> bool {
     let json = |report: &Report| serde_json::to_value(report).unwrap_or_default();
     let (one, other) = (json(one), json(other));
@@ -168,7 +167,7 @@ fn is_same(one: &Report, other: &Report) -> bool {
     })
 }
 
-/// Whether two values are equal apart from wording and the last digits of numbers.
+/// Whether two values are equal except for wording and the last digits of numbers.
 fn is_near(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Number(one), Value::Number(other)) => {

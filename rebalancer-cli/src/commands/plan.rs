@@ -1,4 +1,4 @@
-//! `plan`: decide and explain; nothing here can evict.
+//! `plan`: decides and explains; nothing here can evict.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! `record`: saves everything that a decision needs to one file. Decides and changes nothing.
+//! `record`: saves everything a decision needs to one file. Decides and changes nothing.
 
 use std::fs;
 use std::process::ExitCode;
@@ -25,7 +25,7 @@ pub fn run(args: &RecordArgs, matches: &ArgMatches) -> Result<ExitCode, Failure>
     let key = redaction_key(args)?;
     let live = Live::connect(&args.live, &decision, matches)?;
     let observation = live.observe(Keep { file: Some(&args.file), page: false, redact: key.as_ref() })?;
-    // Facts are fetched whatever the loads are: the recording may be replayed with other settings.
+    // Facts are fetched whatever the loads: the recording may be replayed with other settings.
     let workload = &observation.workload;
     drop(find(&decision, &observation.finder(), &living(workload), workload.rollout_age(), &Kept::none()));
     observation.save()?;
@@ -44,7 +44,7 @@ pub fn run(args: &RecordArgs, matches: &ArgMatches) -> Result<ExitCode, Failure>
     Ok(ExitCode::from(exit::DECIDED))
 }
 
-/// The key that names are hashed with, if they are.
+/// The key for hashing names, if they are to be hashed.
 fn redaction_key(args: &RecordArgs) -> Result<Option<RedactionKey>, Failure> {
     let Some(path) = &args.redact_key_file else {
         let random = || RedactionKey::random().context("the system has no randomness for a key");

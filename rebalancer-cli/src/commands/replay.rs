@@ -1,4 +1,4 @@
-//! `replay`: decide again from what was saved, offline.
+//! `replay`: decides again from saved data, offline.
 
 use std::process::ExitCode;
 
@@ -16,7 +16,7 @@ use crate::telemetry::notes::Notes;
 /// Replays.
 ///
 /// # Errors
-/// A path that cannot be read, or holds something else.
+/// A path that cannot be read, or that contains something else.
 pub fn run(args: &ReplayArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let mut page = Page::new(args.page.report.as_deref())?;
     let notes = Notes::begin();

@@ -1,4 +1,4 @@
-//! `report`: makes a page of a saved report or recording.
+//! `report`: makes a page from a saved report or recording.
 
 use std::io::{self, BufRead as _, Read as _};
 use std::path::Path;
@@ -26,7 +26,7 @@ const MAX_REPORT_BYTES: u64 = 32 << 20;
 /// Makes the page.
 ///
 /// # Errors
-/// A path that cannot be read or holds something else, or a page that cannot be written.
+/// A path that cannot be read or contains something else, or a page that cannot be written.
 pub fn run(args: &ReportArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let page = Page::new(args.file.as_deref())?;
     let (report, extras) = if let Some(report) = saved_report(&args.saved.path)? {
@@ -55,7 +55,7 @@ fn saved_report(path: &Path) -> Result<Option<Value>, Failure> {
         return Ok(None);
     }
     let mut file = file::open(path).with_context(|| format!("cannot read {shown}"))?;
-    // A report is a JSON object, and so is the first line of a recording. A list or a page is neither.
+    // A report is a JSON object, and so is the first line of a recording; a list or a page is neither.
     let head = file.fill_buf().unwrap_or_default();
     if head.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
         return Ok(None);
@@ -64,7 +64,7 @@ fn saved_report(path: &Path) -> Result<Option<Value>, Failure> {
     if file.take(MAX_REPORT_BYTES).read_to_end(&mut text).is_err() {
         return Ok(None);
     }
-    // In a recording each line is a value.
+    // In a recording each line is a JSON value.
     let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let is_value = serde_json::from_slice::<IgnoredAny>(line).is_ok();
     let first = if is_value { line } else { text.as_slice() };

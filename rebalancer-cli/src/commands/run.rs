@@ -1,4 +1,4 @@
-//! `run`: decide, and evict the targets if nothing holds it back. The only command that can evict.
+//! `run`: decides, and evicts the targets if nothing holds it back. The only command that can evict.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -65,17 +65,17 @@ pub fn run(args: &RunArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
     Ok(exit::code(report.outcome, args.live.output.detailed_exitcode))
 }
 
-/// Delivers the metrics of a run whose settings cannot all be used, as far as the environment says where
-/// to. Does nothing where another command was called.
+/// Delivers the metrics of a run with unusable settings, to wherever the environment says. Does nothing for
+/// other commands.
 pub fn could_not_start(failure: &Failure) {
     let Some(args) = usage::readable_run() else { return };
-    // A delivery that fails is a line of the log. Without a log it goes untold.
+    // A failed delivery is a log line. Without a log nobody learns of it.
     drop(logging::start(&args.live.output));
     let (delivery, _) = Delivery::of_run(&args.push, &args.textfile);
     delivery.deliver(&Notes::begin().end(asked(&args), Err(failure)));
 }
 
-/// Everything that a run needs before it asks a server anything.
+/// Everything that a run needs before it contacts a server.
 struct Prepared {
     consent: Consent,
     page: Page,
@@ -89,7 +89,7 @@ impl Prepared {
         let consent = consent(args)?;
         let page = Page::new(args.page.report.as_deref())?;
         let stop: Arc<AtomicBool> = Arc::default();
-        // While a person is asked, a signal ends the process at once; else it ends the run in order.
+        // While a person is asked, a signal ends the process at once; otherwise the run in order.
         if consent == Consent::Given {
             listen(&stop)?;
         }
@@ -99,7 +99,7 @@ impl Prepared {
     }
 }
 
-/// What the run was asked to look after, as far as the settings tell.
+/// The target of the run, as far as the settings show it.
 fn asked(args: &RunArgs) -> Asked {
     let kubernetes = &args.live.kubernetes;
     Asked {
@@ -109,7 +109,7 @@ fn asked(args: &RunArgs) -> Asked {
     }
 }
 
-/// Writes the report. If a person has seen the plan, only the result is written.
+/// Writes the report. If a person has already seen the plan, only the result.
 fn write(report: &Report, consent: Consent, args: &OutputArgs) -> anyhow::Result<()> {
     let was_shown = report.rotation.is_some() || report.acts();
     if consent == Consent::Ask && was_shown {
@@ -118,7 +118,7 @@ fn write(report: &Report, consent: Consent, args: &OutputArgs) -> anyhow::Result
     render::write(report, args)
 }
 
-/// Decides, and acts if that is wanted, allowed and agreed to.
+/// Decides, and acts if that is wanted, allowed and confirmed.
 fn rebalance(
     args: &RunArgs,
     matches: &ArgMatches,
@@ -149,8 +149,8 @@ fn rebalance(
     Ok(report)
 }
 
-/// Evicts the targets of the report. A person at a terminal is asked first; the time to answer does not
-/// count as time of the run.
+/// Evicts the targets of the report. A person at a terminal is asked first; their time to answer does not
+/// count as run time.
 fn act_with_consent(
     args: &RunArgs,
     consent: Consent,
@@ -180,13 +180,13 @@ fn act_with_consent(
     Ok(live.notes.time(Stage::Evict, rotate))
 }
 
-/// Whether the loads became too old while a person thought.
+/// Whether the loads became too old while a person was deciding.
 fn is_old(at: Timestamp, decision: &DecisionSettings) -> bool {
     let age = Timestamp::now().duration_since(at);
     Duration::try_from(age).is_ok_and(|age| age > decision.max_sample_age)
 }
 
-/// The report if they did: pods are looked at again before an eviction, loads are not.
+/// The report for that case: before an eviction pods are checked again, loads are not.
 fn too_old(mut report: Report, decision: &DecisionSettings) -> Report {
     report.outcome = Outcome::Withheld;
     report.targets.clear();
@@ -198,7 +198,7 @@ fn too_old(mut report: Report, decision: &DecisionSettings) -> Report {
     report
 }
 
-/// Makes SIGTERM and SIGINT set the flag. A second signal ends the process at once.
+/// Sets the flag on SIGTERM and SIGINT. A second signal ends the process at once.
 fn listen(stop: &Arc<AtomicBool>) -> Result<(), Failure> {
     for signal in [SIGTERM, SIGINT] {
         signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(stop))

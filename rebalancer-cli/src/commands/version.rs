@@ -11,20 +11,20 @@ use crate::render::{self, data};
 use crate::report::version::API_VERSION;
 use crate::revision::REVISION;
 
-/// The version for programs.
+/// The version in the form for programs.
 #[derive(Debug, Serialize)]
 struct VersionReport {
     api_version: &'static str,
     kind: &'static str,
     version: &'static str,
-    /// The commit it was built of, where that is known.
+    /// The commit it was built from, if known.
     revision: Option<&'static str>,
 }
 
 /// Prints the version.
 ///
 /// # Errors
-/// When it cannot be written.
+/// If it cannot be written.
 pub fn run(args: &VersionArgs) -> Result<ExitCode, Failure> {
     let version = env!("CARGO_PKG_VERSION");
     let text = match args.output {

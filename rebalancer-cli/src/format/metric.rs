@@ -1,18 +1,18 @@
-//! How each metric is shown: its titles, and how its loads are written.
+//! How each metric is shown: its titles, and the format of its loads.
 
 use rebalancer_core::Metric;
 
 use super::number::{bytes, thousands, three_digits};
 
-/// The table of what is shown of a metric.
+/// How one metric is shown.
 struct Shown {
-    /// Its name in a sentence or above a plot.
+    /// Its name in a sentence, or above a plot.
     title: &'static str,
-    /// Above a column of a table.
+    /// The heading of its column in a table.
     column: &'static str,
-    /// Above a column of a page, with the unit where the loads do not have it.
+    /// The heading of its column on a page, with the unit if the loads lack it.
     heading: &'static str,
-    /// Behind a load.
+    /// The unit after a load.
     unit: &'static str,
     /// A load without its unit.
     short: fn(f64) -> String,
@@ -39,17 +39,17 @@ const fn shown(metric: Metric) -> Shown {
     }
 }
 
-/// What a metric is called.
+/// The metric's name.
 pub const fn title(metric: Metric) -> &'static str {
     shown(metric).title
 }
 
-/// What stands above its column of a table.
+/// The heading of its column in a table.
 pub const fn column(metric: Metric) -> &'static str {
     shown(metric).column
 }
 
-/// What stands above its column on a page.
+/// The heading of its column on a page.
 pub const fn heading(metric: Metric) -> &'static str {
     shown(metric).heading
 }
@@ -59,12 +59,12 @@ pub fn with_unit(metric: Metric, value: f64) -> String {
     format!("{}{}", short(metric, value), shown(metric).unit)
 }
 
-/// A load without its unit, where the column names it.
+/// A load without its unit, for columns that name it.
 pub fn short(metric: Metric, value: f64) -> String {
     (shown(metric).short)(value)
 }
 
-/// Messages are whole: 2, not 2.00.
+/// Messages are whole numbers: 2, not 2.00.
 fn messages(value: f64) -> String {
     if value < 1000.0 && value.fract() == 0.0 { format!("{value}") } else { thousands(value) }
 }

@@ -1,8 +1,8 @@
-//! Names of pods without the prefix that all of them share.
+//! Pod names without their shared prefix.
 
 use crate::format::text::plain;
 
-/// A shorter prefix is not left out.
+/// Shorter prefixes are kept.
 const SHORTEST_PREFIX: usize = 6;
 
 /// How the pods of one report are named.
@@ -12,11 +12,11 @@ pub enum Naming {
     Full,
     /// Without the shared prefix.
     Short,
-    /// At most this many characters, the last ones.
+    /// At most this many of the last characters.
     Last(usize),
 }
 
-/// The shared prefix of all names, up to a dash; empty if it is too short to leave out.
+/// The shared prefix of all names, up to a dash; empty if it is too short to drop.
 pub fn shared_prefix<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let shared = names.map(str::to_owned).reduce(|shared, name| {
         let same = shared.chars().zip(name.chars()).take_while(|(a, b)| a == b);
@@ -28,7 +28,7 @@ pub fn shared_prefix<'a>(names: impl Iterator<Item = &'a str>) -> String {
 }
 
 impl Naming {
-    /// The name, where `prefix` is the shared one.
+    /// The name, shortened if it starts with the shared `prefix`.
     pub fn of(self, name: &str, prefix: &str) -> String {
         let full = plain(name);
         let short = match name.strip_prefix(prefix) {

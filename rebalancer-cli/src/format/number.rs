@@ -1,11 +1,11 @@
-//! Numbers as people read them.
+//! Numbers in readable form.
 
-/// A spread, or a load over the mean.
+/// A spread, or a load relative to the mean.
 pub fn ratio(value: f64) -> String {
     format!("{value:.2}")
 }
 
-/// How many times something is there: `5.3×`, `0.04×`, `0×`.
+/// A multiple: `5.3×`, `0.04×`, `0×`.
 pub fn times(value: f64) -> String {
     match value {
         0.0 => "0×".to_owned(),
@@ -15,12 +15,12 @@ pub fn times(value: f64) -> String {
     }
 }
 
-/// A share in percent.
+/// A share as a percentage.
 pub fn percent(share: f64) -> String {
     format!("{:.0} %", 100.0 * share)
 }
 
-/// A duration in seconds in the largest unit of which there are two or more: `119s`, `5m`, `3h`, `2d`.
+/// A duration in seconds, in the largest unit with a count of at least two: `119s`, `5m`, `3h`, `2d`.
 pub fn age(seconds: f64) -> String {
     const UNITS: [(f64, &str); 3] = [(86_400.0, "d"), (3_600.0, "h"), (60.0, "m")];
 
@@ -49,7 +49,7 @@ fn scaled(value: f64, step: f64, units: &[&str], space: &str) -> String {
     format!("{}{space}{}", three_digits(value), units[unit]).trim_end().to_owned()
 }
 
-/// A number with three digits that count.
+/// A number with three significant digits.
 pub fn three_digits(value: f64) -> String {
     if value == 0.0 {
         return "0".to_owned();

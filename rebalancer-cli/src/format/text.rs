@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use rebalancer_io::text::is_hidden;
 
-/// What stands in place of a hidden character.
+/// Replaces a hidden character.
 const MASK: char = '\u{fffd}';
 
 /// Text from outside as one line, with hidden characters masked.
@@ -13,7 +13,7 @@ pub fn plain(text: &str) -> String {
     parts.join(" ").chars().map(|char| if is_hidden(char) { MASK } else { char }).collect()
 }
 
-/// Text from outside with hidden characters masked; a line break or a tab stays.
+/// Text from outside with hidden characters masked; line breaks and tabs stay.
 pub fn masked(text: &str) -> Cow<'_, str> {
     let is_hidden = |char| is_hidden(char) && char != '\n' && char != '\t';
     if !text.contains(is_hidden) {
@@ -27,7 +27,7 @@ pub fn count(number: usize, one: &str, many: &str) -> String {
     if number == 1 { format!("1 {one}") } else { format!("{number} {many}") }
 }
 
-/// A word of a report as people write it: `least busy` for `least_busy`.
+/// A report's word in readable form: `least busy` for `least_busy`.
 pub fn spaced(word: &str) -> String {
     word.replace('_', " ")
 }

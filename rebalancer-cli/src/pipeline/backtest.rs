@@ -1,6 +1,6 @@
-//! The decision over the past: many moments, and at each of them several thresholds.
+//! Decides over the past: at many moments, each with several thresholds.
 //!
-//! The same core decides as in a plan, on the same queries: at one moment both come to the same.
+//! It uses the same core and queries as a plan, so both decide the same at the same moment.
 
 pub mod judge;
 pub mod moment;

@@ -1,4 +1,4 @@
-//! The checks of `check`, one file a category.
+//! The checks of `check`, one file per category.
 
 pub mod configuration;
 mod kafka;

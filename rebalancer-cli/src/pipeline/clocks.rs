@@ -1,15 +1,14 @@
-//! Compares the clocks of the servers with this machine's. With a clock that is slow, a run decides about
-//! a past whose pods may be gone; with one that is fast, about a moment that no server knows yet.
+//! Compares the servers' clocks with this machine's. With a slow clock, a run would decide about a past whose
+//! pods may be gone; with a fast one, about a moment that no server knows yet.
 
 use std::time::Duration;
 
 use rebalancer_io::clock::Skew;
 
-/// A larger difference is a warning: it is more than a request takes, and more than a clock that is set by
-/// NTP ever has.
+/// A larger difference is a warning: it exceeds the time of a request, and any error of a clock set by NTP.
 const TOLD: Duration = Duration::from_secs(5);
 
-/// With a larger difference nothing is decided: loads change within a scrape interval.
+/// With a larger difference no decision is made: loads change within a scrape interval.
 const REFUSED: Duration = Duration::from_secs(30);
 
 /// What is known about a server's clock.
@@ -17,24 +16,24 @@ const REFUSED: Duration = Duration::from_secs(30);
 pub enum Finding {
     /// It agrees, in these words.
     Agrees(String),
-    /// It differs a little, or is not known: a warning.
+    /// It differs a little, or is unknown: a warning.
     Told(String),
-    /// It differs too much to decide anything.
+    /// It differs too much for a decision.
     Refused(String),
 }
 
-/// A server by its name, and how far its clock is from this machine's.
+/// A server's name, and how far its clock is from this machine's.
 pub type Clock = (String, Skew);
 
-/// What is to be said of the clocks of these servers, as far as they have answered.
+/// The findings about the clocks of these servers, as far as they have answered.
 pub fn findings(clocks: &[Clock]) -> Vec<Finding> {
     clocks.iter().filter_map(|(server, skew)| finding(server, *skew)).collect()
 }
 
-/// What a report says of the clocks.
+/// The warnings for a report.
 ///
 /// # Errors
-/// A clock that differs too much to decide anything.
+/// A clock that differs too much for a decision.
 pub fn held_against(clocks: &[Clock]) -> anyhow::Result<Vec<String>> {
     let (mut told, mut refused) = (Vec::new(), Vec::new());
     for finding in findings(clocks) {
@@ -48,7 +47,7 @@ pub fn held_against(clocks: &[Clock]) -> anyhow::Result<Vec<String>> {
     Ok(told)
 }
 
-/// What to do about a clock that is wrong.
+/// What to do about a wrong clock.
 pub const ADVICE: &str = "nothing is decided for another moment than now: set the clocks of both machines by NTP, \
      or look for a cache in front of the server";
 
@@ -74,7 +73,7 @@ fn finding(server: &str, skew: Skew) -> Option<Finding> {
     })
 }
 
-/// A duration in the largest unit of which there are two or more.
+/// A duration in the largest unit with a count of at least two.
 fn length(apart: Duration) -> String {
     const UNITS: [(u64, &str); 3] = [(86_400, "days"), (3_600, "hours"), (60, "minutes")];
 

@@ -1,4 +1,4 @@
-//! The one way from what is known of a workload to a report. Every command uses it.
+//! The only path from the data about a workload to a report. Every command uses it.
 
 use std::borrow::Cow;
 use std::thread;
@@ -22,43 +22,43 @@ use crate::settings::decision::DecisionSettings;
 /// Metrics whose history is fetched: those that can trigger, and the rate, for CPU per message.
 pub const WITH_A_PAST: [Metric; 3] = [Metric::Cpu, Metric::Lag, Metric::Rate];
 
-/// What is known of the workload when the decision is made.
+/// The data available when the decision is made.
 #[derive(Clone)]
 pub struct Known<'a> {
     /// Live pods joined with their samples.
     pub joined: &'a Joined,
-    /// The live pods, and what their owners say; no pods where only their names are known.
+    /// The live pods and the status of their owners; no pods if only names are known.
     pub workload: &'a Workload,
-    /// Metrics that were asked for.
+    /// Metrics that were queried.
     pub asked: &'a [Metric],
-    /// The moment of the answers, RFC 3339.
+    /// The time of the answers, RFC 3339.
     pub evaluation_time: Option<String>,
-    /// What the report says of the workload.
+    /// The workload as described in the report.
     pub described: WorkloadReport,
-    /// Asks the cluster which pods were replaced as a cure; `None` where there is no cluster.
+    /// Finds which pods were replaced as a cure; `None` without a cluster.
     pub cures: Option<&'a dyn Fn() -> Fact<Vec<Cure>>>,
     /// Whether the history of the pods is available. A folder, a list of states and some recordings have
     /// none; guards that need it are skipped there.
     pub has_past: bool,
 }
 
-/// What the decision is for.
+/// The purpose of the decision.
 #[derive(Debug, Clone, Copy)]
 pub struct Purpose<'a> {
-    /// What makes the report.
+    /// Which kind of report is made.
     pub kind: Kind,
     /// `none`, `client` or `server`.
     pub dry_run: &'static str,
-    /// How a rotation would be carried out; `None` where nothing could be.
+    /// How a rotation would be carried out; `None` if none could be.
     pub rotation: Option<&'a RotationOptions>,
     /// Whether the report lists every pod and the medians.
     pub detailed: bool,
 }
 
-/// Decides and says why. Facts beside the loads are looked up only if needed, and only with a finder.
+/// Decides and explains. Facts besides the loads are looked up only if needed, and only with a finder.
 ///
 /// # Errors
-/// Pod states or thresholds that contradict themselves.
+/// Pod states or thresholds that are inconsistent.
 pub fn decide(
     settings: &DecisionSettings,
     known: &Known<'_>,
@@ -74,15 +74,15 @@ pub fn decide(
     Ok(conclude(settings, &analysis, facts, known, purpose))
 }
 
-/// Holds the loads against the thresholds.
+/// Compares the loads with the thresholds.
 ///
 /// # Errors
-/// Pod states or thresholds that contradict themselves.
+/// Pod states or thresholds that are inconsistent.
 pub fn analyze<'a>(settings: &DecisionSettings, known: &Known<'a>) -> anyhow::Result<Analysis<'a>> {
     Engine::new(settings.thresholds).analyze_joined(known.joined).context("cannot analyse the pods")
 }
 
-/// The pods that facts are about: all that are not ended, which is nearly always all of them.
+/// The pods that facts are about: all that have not ended, nearly always all of them.
 pub fn living(workload: &Workload) -> Cow<'_, [LivePod]> {
     if workload.living().count() == workload.pods.len() {
         return Cow::Borrowed(&workload.pods);
@@ -90,8 +90,8 @@ pub fn living(workload: &Workload) -> Cow<'_, [LivePod]> {
     workload.living().cloned().collect()
 }
 
-/// Looks up what this decision may use: the past of the partitions always, since one that stands need not
-/// move any spread, and the rest where something may ask for a rotation.
+/// Looks up what this decision may use: always the past of the partitions, because a standing one may not
+/// move any spread; the rest only if something may ask for a rotation.
 fn gather<'l>(
     settings: &DecisionSettings,
     finder: &FactFinder<'_>,
@@ -121,7 +121,7 @@ fn gather<'l>(
     facts
 }
 
-/// The past of the partitions over the last hour, and of those that stood for all of it over the last day.
+/// The past of the partitions over the last hour, and over the last day for those that stood all hour.
 pub fn partitions_past(finder: &FactFinder<'_>, live: &[LivePod]) -> [Fact<Offsets>; 2] {
     let hour = finder.offsets(live);
     let day = hour.known().map_or(Fact::Absent, |hour| finder.offsets_of_day(live, hour));
@@ -145,8 +145,8 @@ pub fn find<'l>(
     finder.find(live, rollout_age, &WITH_A_PAST, &settings.window(), kept)
 }
 
-/// The pods whose single samples a decision looks at: those that the plain rule would rotate. The outlier
-/// trigger finds its own by the samples of all.
+/// The pods whose single samples a decision needs: those that the plain rule would rotate. The outlier
+/// trigger needs the samples of all pods.
 fn kept<'a>(settings: &DecisionSettings, analysis: &'a Analysis<'_>) -> Kept<'a> {
     if settings.guards.outlier_trigger.is_some() {
         return Kept::All;
@@ -159,7 +159,7 @@ fn kept<'a>(settings: &DecisionSettings, analysis: &'a Analysis<'_>) -> Kept<'a>
     }
 }
 
-/// Decides from the facts that were found.
+/// Decides from the given facts.
 pub fn conclude(
     settings: &DecisionSettings,
     analysis: &Analysis<'_>,
@@ -199,7 +199,7 @@ pub fn conclude(
     build(analysis, &assessment, known.joined, &known.workload.pods, context)
 }
 
-/// The facts, completed by what the cluster and the settings say.
+/// The facts, completed with those from the cluster and the settings.
 fn complete<'a>(
     found: Facts<'a>,
     settings: &DecisionSettings,
@@ -219,7 +219,7 @@ fn complete<'a>(
     }
 }
 
-/// Says which guards were skipped because there is no history.
+/// Names the guards that were skipped because there is no history.
 fn unasked_guards(settings: &DecisionSettings, analysis: &Analysis<'_>, known: &Known<'_>) -> Option<String> {
     let guards = settings.guards;
     let unasked: Vec<&str> =
@@ -234,7 +234,7 @@ fn unasked_guards(settings: &DecisionSettings, analysis: &Analysis<'_>, known: &
     Some(format!("{} {are} not asked: what is replayed holds no history", unasked.join(" and ")))
 }
 
-/// Warnings about optional inputs that could not be used. The history is left out: its guard says so.
+/// Warnings about unusable optional inputs. Not about the history: its guard reports that.
 fn unusable_facts(facts: &Facts<'_>) -> Vec<String> {
     fn told<T>(what: &str, fact: &Fact<T>) -> Option<String> {
         match fact {
@@ -261,7 +261,7 @@ fn selected<'a>(analysis: &'a Analysis<'_>, assessment: &Assessment) -> Vec<&'a 
     positions.map(|position| analysis.name(*position)).collect()
 }
 
-/// Why a pod to rotate may not be evicted, every reason of each.
+/// Why a target may not be evicted: every reason for each target.
 ///
 /// A pod without a known UID (a replay without `pods.json`) is not judged: nothing can be evicted there.
 fn target_objections(targets: &[&str], workload: &Workload, settings: &DecisionSettings) -> Vec<String> {
@@ -278,7 +278,7 @@ fn target_objections(targets: &[&str], workload: &Workload, settings: &DecisionS
         .collect()
 }
 
-/// Why the workload has to be left alone now; empty if its owners are not known.
+/// Why the workload must be left alone now; empty if its owners are unknown.
 fn workload_disturbances(workload: &Workload, rotation: Option<&RotationOptions>) -> Vec<Disturbance> {
     match rotation {
         Some(options) if !workload.owners.is_empty() => disturbances(workload, options),
@@ -286,7 +286,7 @@ fn workload_disturbances(workload: &Workload, rotation: Option<&RotationOptions>
     }
 }
 
-/// What was wrong with the samples, one sentence for each metric.
+/// Problems with the samples, one sentence per metric.
 fn warnings(analysis: &Analysis<'_>, joined: &Joined, asked: &[Metric]) -> Vec<String> {
     let mut warnings = Vec::new();
     for &metric in asked {
@@ -318,7 +318,7 @@ fn missing_samples(issues: &MetricIssues, all: usize) -> String {
     format!("{missing} of {all} pods have no usable sample{}: {named}{more}", unusable_samples(issues))
 }
 
-/// The number of unusable samples, in brackets; empty if there are none.
+/// The number of unusable samples, in parentheses; empty if there are none.
 fn unusable_samples(issues: &MetricIssues) -> String {
     let mut why = Vec::new();
     if !issues.stale.is_empty() {

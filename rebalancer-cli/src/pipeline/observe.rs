@@ -1,4 +1,4 @@
-//! A live workload: the cluster says which pods there are, the metrics server how busy they are.
+//! A live workload: the cluster reports its pods, the metrics server how busy they are.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -32,14 +32,14 @@ use crate::settings::recorded::{RecordedSettings, decision_flags};
 use crate::settings::servers::{self, Wanted};
 use crate::telemetry::notes::{Asked, Notes, Stage};
 
-/// A configured connection to both servers. Nothing has been asked yet, except for the selector of a
-/// workload that was given by name.
+/// A configured connection to both servers. Nothing has been queried yet, except the selector of a workload
+/// given by name.
 pub struct Live {
     /// The cluster.
     pub cluster: Cluster,
     /// The workload's pods.
     pub selector: Selector,
-    /// What the command notes for metrics and log.
+    /// Notes of the command, for metrics and log.
     pub notes: Notes,
     stop: Arc<AtomicBool>,
     prometheus: PrometheusConfig,
@@ -50,13 +50,13 @@ pub struct Live {
     context: String,
 }
 
-/// What both servers said at one moment, and the means to ask for more about that moment.
+/// The answers of both servers at one moment, and the means to query more about it.
 pub struct Observation<'a> {
     /// The live pods and their owners.
     pub workload: Workload,
     /// The answers of the metrics server.
     pub answers: Answers,
-    /// What the report says of the workload.
+    /// The workload as described in the report.
     pub described: WorkloadReport,
     freshness: Freshness,
     /// Warnings about the servers' clocks; an error if they are too far from this machine's.
@@ -69,14 +69,14 @@ pub struct Observation<'a> {
 
 type Client = PrometheusClient<Box<dyn Transport>>;
 
-/// What is to be kept of the answers.
+/// What to keep of the answers.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Keep<'a> {
-    /// The file they are saved to.
+    /// The file to save them to.
     pub file: Option<&'a Path>,
-    /// Whether a page is to hold them.
+    /// Whether a page needs them.
     pub page: bool,
-    /// What the names in the file are hashed with; `None` leaves them as they are.
+    /// The key for hashing names in the file; `None` leaves names unchanged.
     pub redact: Option<&'a RedactionKey>,
 }
 
@@ -113,10 +113,10 @@ impl Observation<'_> {
         self.answers.join(&self.workload.pods, self.freshness).context("cannot tell the pods apart")
     }
 
-    /// Warnings about the moment that the answers describe.
+    /// Warnings about the moment of the answers.
     ///
     /// # Errors
-    /// Clocks that are too far apart; with guards on, also an own query whose samples may be of any age.
+    /// Clocks that are too far apart; with guards on, also an own query whose samples have an unknown age.
     pub fn of_now(&self, decision: &DecisionSettings) -> Result<Vec<String>, Failure> {
         let mut told = self.clocks.clone().map_err(anyhow::Error::msg)?;
         for (metric, why) in self.answers.unknown_ages.iter() {
@@ -130,15 +130,15 @@ impl Observation<'_> {
         Ok(told)
     }
 
-    /// Finds what a decision looks at beside the loads.
+    /// The finder for facts besides the loads.
     pub fn finder(&self) -> FactFinder<'_> {
         FactFinder::new(&self.client, &self.facts, self.answers.at)
     }
 
-    /// Saves everything that was asked so far, if it is to be recorded.
+    /// Saves everything queried so far, if it is to be recorded.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// If the file cannot be written.
     pub fn save(&self) -> Result<(), Failure> {
         self.recorder.as_ref().map_or(Ok(()), |saver| saver.save(&self.workload))
     }
@@ -146,7 +146,7 @@ impl Observation<'_> {
     /// The budgets that cover any of these pods of the workload.
     ///
     /// # Errors
-    /// As the cluster answered.
+    /// The cluster's answer.
     pub fn budgets(&mut self, pods: &[&str]) -> Result<Vec<Budget>, ApiFailure> {
         let named = self.workload.pods.iter().filter(|pod| pods.contains(&pod.name.as_str()));
         let target =
@@ -155,12 +155,12 @@ impl Observation<'_> {
         self.observer.list_budgets(&targets)
     }
 
-    /// The pods of the workload that were replaced as a cure, as far as the cluster still tells.
+    /// The pods of the workload that were replaced as a cure, as far as the cluster still shows.
     pub fn cures(&self) -> Fact<Vec<Cure>> {
         self.observer.cures(&self.workload)
     }
 
-    /// Everything that was asked so far; `None` if nothing is kept, or if it cannot be written as JSON.
+    /// Everything queried so far; `None` if nothing is kept, or if it cannot be written as JSON.
     pub fn recording(&self) -> Option<Recording> {
         self.recorder.as_ref()?.recording(&self.workload).ok()
     }
@@ -175,7 +175,7 @@ impl Live {
     /// Reads the configuration of both servers.
     ///
     /// # Errors
-    /// A setting that is missing or wrong, and a workload that cannot be found by its name.
+    /// A setting that is missing or wrong, or a workload that cannot be found by its name.
     pub fn connect(
         args: &LiveArgs,
         decision: &DecisionSettings,
@@ -187,7 +187,7 @@ impl Live {
     /// The same, but stops waiting for answers once `stop` is true.
     ///
     /// # Errors
-    /// As [`Live::connect`].
+    /// As for [`Live::connect`].
     pub fn connect_until(
         args: &LiveArgs,
         decision: &DecisionSettings,
@@ -203,7 +203,7 @@ impl Live {
                 "PROMETHEUS_ENDPOINT: {hint}"
             );
         }
-        // Find unusable certificates before anything is asked.
+        // Finds unusable certificates before anything is sent.
         PrometheusClient::new(&prometheus).map_err(|error| Failure::Usage(error.into()))?;
         let wanted = servers::selector(&args.kubernetes)?;
         let options = servers::cluster(&args.kubernetes, args.queries.window, Arc::clone(stop));
@@ -236,11 +236,11 @@ impl Live {
         })
     }
 
-    /// Lists the workload, then asks for all metrics at one moment. If an answer cannot be used, the
-    /// recording is saved at once, else by [`Observation::save`].
+    /// Lists the workload, then queries all metrics at one moment. If an answer is unusable, the recording is
+    /// saved at once; else by [`Observation::save`].
     ///
     /// # Errors
-    /// A server that does not answer, or gives only part of the answer.
+    /// A server that does not answer, or returns only part of the answer.
     pub fn observe(&self, keep: Keep<'_>) -> Result<Observation<'_>, Failure> {
         let mut observer = self.cluster.observer(self.selector.clone());
         let workload = self
@@ -275,7 +275,7 @@ impl Live {
     /// Lists the live pods and their owners.
     ///
     /// # Errors
-    /// As the cluster answered.
+    /// The cluster's answer.
     pub fn workload(&self) -> Result<Workload, Failure> {
         let mut observer = self.cluster.observer(self.selector.clone());
         Ok(observer.workload().context("cannot list the workload")?)
@@ -286,7 +286,7 @@ impl Live {
         self.prometheus.endpoint.to_string()
     }
 
-    /// What the queries for the pods of `workload` depend on.
+    /// The settings of queries for the pods of `workload`.
     pub fn query_settings(&self, workload: &Workload) -> QuerySettings {
         let pods = workload.living().map(|pod| pod.name.clone()).collect();
         QuerySettings { pods, pod_pattern: pod_pattern(&workload.pods), ..self.queries.clone() }
@@ -305,7 +305,7 @@ impl Live {
         Ok(transport.noting(Arc::clone(&self.metrics_clock)))
     }
 
-    /// What the answers so far tell of the clocks of both servers.
+    /// What the answers so far show about the clocks of both servers.
     pub fn clocks(&self) -> [Clock; 2] {
         [
             (format!("the metrics server ({})", self.endpoint()), self.metrics_clock.skew()),
@@ -330,13 +330,13 @@ impl Live {
         Ok((client, Some(saver)))
     }
 
-    /// What the command was asked to look after.
+    /// The target of the command.
     pub fn asked(&self, dry_run: &'static str) -> Asked {
         let namespace = self.cluster.namespace().to_owned();
         Asked { namespace, target: self.selector.as_str().to_owned(), dry_run }
     }
 
-    /// What a report says of the workload.
+    /// The workload as described in a report.
     pub fn describe(&self, workload: &Workload) -> WorkloadReport {
         WorkloadReport {
             namespace: Some(self.cluster.namespace().to_owned()),
@@ -348,41 +348,41 @@ impl Live {
     }
 }
 
-/// Says that the age of the samples of an own query cannot be known.
+/// The message that the age of an own query's samples is unknown.
 pub fn unknown_age(metric: Metric, why: &UnknownAge) -> String {
     format!("{metric}: it cannot be known how old the samples of {} are: {why}", own_query(metric))
 }
 
-/// What to do about an age that cannot be known.
+/// What to do about an unknown age.
 pub const UNKNOWN_AGE_ADVICE: &str = "MAX_SAMPLE_AGE is held against the series that a query reads: write it with \
      plain selectors that the server has samples of, or turn the guards off by GUARDS=off";
 
-/// The setting of a metric's own query.
+/// The setting with a metric's own query.
 fn own_query(metric: Metric) -> String {
     format!("QUERY_{}", metric.name().to_uppercase())
 }
 
-/// Kind and name of the top-most owners, such as `Deployment/orders`.
+/// Kind and name of the top owners, such as `Deployment/orders`.
 pub fn owner(workload: &Workload) -> Option<String> {
     let owners: BTreeSet<String> =
         workload.owners.iter().map(|owner| format!("{}/{}", owner.top.kind, owner.top.name)).collect();
     if owners.is_empty() { None } else { Some(owners.into_iter().collect::<Vec<String>>().join(", ")) }
 }
 
-/// The current time in whole milliseconds, which is what the query API takes.
+/// The current time in whole milliseconds, the resolution of the query API.
 pub fn now() -> Timestamp {
     Timestamp::from_millisecond(Timestamp::now().as_millisecond())
         .expect("a time with fewer digits is still a time")
 }
 
-/// Finds wrong placeholders before anything is asked. The real pods are filled in later.
+/// Finds wrong placeholders before anything is sent. The real pods are filled in later.
 fn check_placeholders(queries: &QuerySettings) -> Result<(), Failure> {
     let trial = QuerySettings { pods: vec!["pod".to_owned()], ..queries.clone() };
     let fits = QuerySet::new(&trial).and_then(|queries| FactQueries::new(&queries, &trial));
     fits.map(drop).map_err(|error| Failure::Usage(error.into()))
 }
 
-/// The selector of the workload's pods; the cluster is asked for it if the workload is given by name.
+/// The selector of the workload's pods, read from the cluster if the workload is given by name.
 fn selector(cluster: &Cluster, wanted: Wanted) -> Result<Selector, Failure> {
     match wanted {
         Wanted::Selected(selector) => Ok(selector),

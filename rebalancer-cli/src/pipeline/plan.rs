@@ -1,4 +1,4 @@
-//! From an observation to the report of what would be done: for `plan`, and for `run` before it acts.
+//! From an observation to the report of what would be done, for `plan`, and for `run` before it acts.
 
 use rebalancer_core::Budget;
 
@@ -8,10 +8,10 @@ use crate::pipeline::observe::Observation;
 use crate::report::Report;
 use crate::settings::decision::DecisionSettings;
 
-/// The report of an observation. The observation is saved if it is to be recorded.
+/// The report of an observation. Saves the observation if it is to be recorded.
 ///
 /// # Errors
-/// As [`decide`] and [`Observation::of_now`], and when the recording cannot be written.
+/// As for [`decide`] and [`Observation::of_now`], and if the recording cannot be written.
 pub fn report(
     decision: &DecisionSettings,
     observation: &Observation<'_>,
@@ -42,7 +42,7 @@ pub fn report(
     Ok(report)
 }
 
-/// Warns about budgets that would block the rotation. A run asks again before it acts.
+/// Warns about budgets that would block the rotation. A run checks again before it acts.
 pub fn warn_of_budgets(observation: &mut Observation<'_>, report: &mut Report) {
     if !report.acts() {
         return;

@@ -1,4 +1,4 @@
-//! Makes a recording of a run, and takes one apart for a replay.
+//! Makes the recording of a run, and reads one back for a replay.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ use crate::failure::Failure;
 use crate::pipeline::decide::WITH_A_PAST;
 use crate::settings::recorded::RecordedSettings;
 
-/// What a run saw.
+/// The recording of a run.
 ///
 /// # Errors
 /// Settings or a workload that cannot be written as JSON.
@@ -38,11 +38,11 @@ pub fn recording(
     })
 }
 
-/// What a recording holds.
+/// The contents of a recording.
 pub struct ReadBack {
-    /// The settings it was made with.
+    /// The settings of the recorded run.
     pub settings: RecordedSettings,
-    /// The workload, or every pod named in the answers where it was not recorded.
+    /// The workload, or every pod named in the answers if it was not recorded.
     pub workload: Workload,
     /// The loads.
     pub answers: Answers,
@@ -50,7 +50,7 @@ pub struct ReadBack {
     pub recorded: Recorded,
 }
 
-/// What a recording answers beside the loads.
+/// A recording's answers besides the loads.
 pub struct Recorded {
     client: PrometheusClient<Replay>,
     queries: FactQueries,
@@ -58,21 +58,21 @@ pub struct Recorded {
 }
 
 impl Recorded {
-    /// Whether the run that was recorded asked for the history of the pods, whatever it was answered.
+    /// Whether the recorded run queried the history of the pods, whatever the answer.
     pub const fn has_past(&self) -> bool {
         self.has_past
     }
 
-    /// Finds what was recorded beside the loads of the moment `at`.
+    /// Finds what was recorded besides the loads at the moment `at`.
     pub fn finder(&self, at: Timestamp) -> FactFinder<'_> {
         FactFinder::new(&self.client, &self.queries, at)
     }
 }
 
-/// Takes a recording apart; `path` names it in messages.
+/// Reads a recording back; `path` names it in messages.
 ///
 /// # Errors
-/// Settings, a workload or answers that cannot be used.
+/// Settings, a workload or answers that are unusable.
 pub fn read_back(recording: &Recording, path: &Path) -> anyhow::Result<ReadBack> {
     let shown = path.display();
     let settings: RecordedSettings = serde_json::from_value(recording.config.clone())
@@ -90,7 +90,7 @@ pub fn read_back(recording: &Recording, path: &Path) -> anyhow::Result<ReadBack>
     let pod_label = settings.pod_label.as_deref().unwrap_or("pod");
     let client =
         PrometheusClient::over(Replay::new(recording, shown.to_string()), PrometheusConfig::MAX_SAVED_BYTES);
-    // Older recordings do not hold this question; it is skipped then.
+    // Older recordings lack this query; the check is then skipped.
     let origins = OriginQueries::recorded(|name| recording.promql(name));
     one_origin(&client, &origins, &workload.pods, recording.evaluation_time)
         .with_context(|| format!("{shown}: cannot tell whose series these are"))?;

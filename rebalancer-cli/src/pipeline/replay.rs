@@ -1,4 +1,4 @@
-//! Decides again from what was saved: a recording, a folder of API answers, or a list of pod states.
+//! Decides again from saved data: a recording, a folder of API answers, or a list of pod states.
 
 use std::ffi::OsString;
 use std::io::{self, Read};
@@ -26,49 +26,49 @@ use crate::settings::decision::{DecisionSettings, PLAN_DEADLINE};
 use crate::settings::recorded::{RecordedSettings, flags_to_take_up};
 use crate::telemetry::notes::{Asked, Notes, Stage};
 
-/// What was saved.
+/// The saved data.
 struct Saved {
     loads: Loads,
-    /// Without pods where only their names are known.
+    /// Without pods if only their names are known.
     workload: Workload,
     settings: RecordedSettings,
     decision: DecisionSettings,
-    /// What a recording answers beside the loads; a folder or a list of pods has none.
+    /// A recording's answers besides the loads; a folder or a list of pods has none.
     recorded: Option<Recorded>,
-    /// All of it.
+    /// The whole recording, if it is one.
     recording: Option<Recording>,
 }
 
-/// A workload of which only the names of the pods are known.
+/// A workload with only the names of its pods known.
 const UNKNOWN: Workload = Workload { pods: Vec::new(), owners: Vec::new() };
 
 /// The loads of the pods.
 enum Loads {
     Answers(Box<Answers>),
-    /// Over the pods that the answers name, with the metrics that were asked for.
+    /// For the pods that the answers name, with the metrics that were queried.
     Named(Box<Join>, Vec<Metric>),
     States(Vec<PodState>),
 }
 
-/// What was saved, decided again.
+/// Saved data and the new decision.
 pub struct Replayed {
     /// The decision.
     pub report: Report,
-    /// The settings it was recorded with.
+    /// The recorded settings.
     pub settings: RecordedSettings,
-    /// The settings it was decided by.
+    /// The settings used for the decision.
     pub decision: DecisionSettings,
     /// How a rotation would be carried out.
     pub options: RotationOptions,
-    /// The recording; a folder or a list of pods is none.
+    /// The recording; `None` for a folder or a list of pods.
     pub recording: Option<Recording>,
 }
 
 impl Replayed {
-    /// Reads what was saved, and decides.
+    /// Reads the saved data, and decides.
     ///
     /// # Errors
-    /// A path that cannot be read, or holds something else.
+    /// A path that cannot be read, or that contains something else.
     pub fn new(
         args: &SavedArgs,
         matches: &ArgMatches,
@@ -102,7 +102,7 @@ impl Replayed {
         Ok(Self { report, settings, decision, options, recording })
     }
 
-    /// What the metrics of this run are told to be about.
+    /// The target in the metrics of this run.
     pub fn told_about(&self) -> Asked {
         let RecordedSettings { namespace, selector, .. } = self.settings.clone();
         let (namespace, target) = (namespace.unwrap_or_default(), selector.unwrap_or_default());
@@ -110,7 +110,7 @@ impl Replayed {
     }
 }
 
-/// A replay decides as a plan does.
+/// A replay decides like a plan.
 pub fn purpose(options: &RotationOptions, detailed: bool) -> Purpose<'_> {
     Purpose { kind: Kind::Plan, dry_run: "client", rotation: Some(options), detailed }
 }
@@ -140,7 +140,7 @@ fn read(args: &SavedArgs, matches: &ArgMatches) -> Result<Saved, Failure> {
     }
 }
 
-/// What to do with a file that belongs into a folder.
+/// What to do with a file that belongs in a folder.
 fn hint(start: &[u8]) -> Option<&'static str> {
     let holds = |key: &str| start.windows(key.len()).any(|part| part == key.as_bytes());
     if holds("\"format\"") {
@@ -199,7 +199,7 @@ fn from_folder(path: &Path, args: &SavedArgs) -> Result<Saved, Failure> {
         return Ok(read(Loads::Named(Box::new(join), asked), UNKNOWN));
     }
     let snapshot = Snapshot::open(path, &wanted).map_err(anyhow::Error::new)?;
-    // Answers without a sample hold at no moment; any will do.
+    // Answers without a sample have no time; any will do.
     let at = snapshot.evaluation_time().unwrap_or(Timestamp::UNIX_EPOCH);
     let pods = snapshot.pods().map(|json| live_pods(json, at)).transpose();
     let pods = pods.with_context(|| format!("{}/pods.json", path.display()))?.unwrap_or_default();
@@ -215,9 +215,9 @@ fn from_recording(path: &Path, matches: &ArgMatches) -> Result<Saved, Failure> {
     Ok(Saved { loads, workload, settings, decision, recorded: Some(recorded), recording: Some(recording) })
 }
 
-/// The decision settings of this call, with the recorded ones where nothing else was given.
+/// The decision settings of this call, with recorded values for those not given.
 fn taken_up(settings: &RecordedSettings, matches: &ArgMatches) -> Result<DecisionArgs, Failure> {
-    // Insert them before the rest: after `--` a flag would be read as a path.
+    // Inserted before the rest: after `--` a flag would be read as a path.
     let flags = flags_to_take_up(settings, matches).into_iter().map(OsString::from);
     let mut typed = std::env::args_os();
     let command: Vec<OsString> = typed.by_ref().take(2).collect();
@@ -233,7 +233,7 @@ fn taken_up(settings: &RecordedSettings, matches: &ArgMatches) -> Result<Decisio
 }
 
 impl Loads {
-    /// The loads of the live pods; of all that are named where the list of live ones is not known.
+    /// The loads of the live pods, or of all named pods if the live ones are unknown.
     fn joined(self, live: &[LivePod], decision: &DecisionSettings) -> Result<Joined, JoinError> {
         match self {
             Self::Answers(answers) => answers.join(live, decision.freshness()),
@@ -242,7 +242,7 @@ impl Loads {
         }
     }
 
-    /// Metrics that were asked for.
+    /// Metrics that were queried.
     fn asked(&self) -> Vec<Metric> {
         match self {
             Self::Answers(answers) => answers.asked(),
@@ -251,7 +251,7 @@ impl Loads {
         }
     }
 
-    /// The moment of the loads; a list of pods and answers without a sample have none.
+    /// The time of the loads; a list of pods, or answers without a sample, have none.
     fn evaluation_time(&self) -> Option<Timestamp> {
         match self {
             Self::Answers(answers) => answers.has_samples().then_some(answers.at),

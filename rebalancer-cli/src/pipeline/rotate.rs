@@ -1,4 +1,4 @@
-//! Carries out the rotation that a report plans. The one place where a client that can evict is made.
+//! Carries out the rotation that a report plans. The only place that creates a client that can evict.
 
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -128,7 +128,7 @@ fn tell(
     }
 }
 
-/// The partition that stood in the pod that was replaced, where one did.
+/// The standing partition of the replaced pod, if any.
 fn stood_at(report: &Report) -> Option<StoodAt<'_>> {
     let cause = &report.diagnosis.cause;
     Some(StoodAt { topic: cause.topic.as_deref()?, partition: cause.partition?, offset: cause.offset })

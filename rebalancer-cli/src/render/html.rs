@@ -1,7 +1,7 @@
-//! A report as one HTML page that needs nothing but itself: no network, no other file.
+//! A report as one self-contained HTML page: no network, no other file.
 //!
-//! It is made from the report as JSON, so that a saved report makes the same page. Hidden characters are
-//! masked first, then the template escapes every text: nothing from outside gets into the page as it is.
+//! It is made from the JSON report, so a saved report gives the same page. Hidden characters are masked
+//! first, then the template escapes every text: no outside text reaches the page unescaped.
 
 use anyhow::Context as _;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -29,21 +29,21 @@ use crate::report::Report;
 use crate::report::backtest::BacktestReport;
 use crate::report::version::Head;
 
-/// What a page shows beside the report.
+/// A page's content besides the report.
 #[derive(Debug, Default)]
 pub struct Extras {
-    /// The settings with their sources; none where they are not known.
+    /// The settings with their sources; empty if unknown.
     pub settings: Vec<SettingRow>,
-    /// What was asked of the metrics server.
+    /// The queries to the metrics server.
     pub queries: Vec<QueryRow>,
     /// The recording, or why there is none.
     pub recording: Embedded,
 }
 
-/// Makes the page of a report, which is given as JSON.
+/// Makes the page of a report given as JSON.
 ///
 /// # Errors
-/// When it is no report of a version that this program knows.
+/// If it is not a report of a version that this program knows.
 pub fn page(report: &Value, extras: &Extras) -> anyhow::Result<String> {
     let report = text::cleaned(report);
     let head: Head = serde_json::from_value(report.clone()).context("this is no report of pod-rebalancer")?;

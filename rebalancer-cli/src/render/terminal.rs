@@ -1,4 +1,4 @@
-//! What the output can show: its width, colours, and characters beyond ASCII.
+//! The capabilities of the output: width, colours, and characters beyond ASCII.
 
 use std::ffi::OsString;
 
@@ -7,7 +7,7 @@ use anstream::{AutoStream, ColorChoice};
 
 use crate::cli::args::Color;
 
-/// Narrower terminals are treated as this wide; no table can be read on less.
+/// Narrower terminals are treated as this wide; no table is readable on less.
 const NARROWEST: usize = 40;
 
 /// A terminal, a file or a pipe.
@@ -22,12 +22,12 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// What `stream` can show.
+    /// The capabilities of `stream`.
     pub fn of(stream: &impl RawStream, width: Option<usize>, color: Color) -> Self {
         let color = match color {
             Color::Always => true,
             Color::Never => false,
-            // Heeds NO_COLOR, CLICOLOR, CLICOLOR_FORCE and TERM.
+            // Respects NO_COLOR, CLICOLOR, CLICOLOR_FORCE and TERM.
             Color::Auto => AutoStream::choice(stream) != ColorChoice::Never,
         };
         let width = width.filter(|_| stream.is_terminal()).map(|width| width.max(NARROWEST));
@@ -52,12 +52,12 @@ impl Terminal {
     }
 }
 
-/// A terminal that does not know its size says 0.
+/// A terminal that does not know its size reports 0.
 fn columns(size: Option<(terminal_size::Width, terminal_size::Height)>) -> Option<usize> {
     size.map(|(width, _)| usize::from(width.0)).filter(|width| *width > 0)
 }
 
-/// Only a locale with another character set rules Unicode out. Containers set no locale, and their logs are
+/// Only a locale with another character set rules out Unicode. Containers set no locale, and their logs are
 /// read elsewhere.
 fn shows_unicode(variable: impl Fn(&str) -> Option<OsString>) -> bool {
     let locale =

@@ -18,12 +18,12 @@ use crate::report::{
     TargetReport, ThresholdsReport, WorkloadReport,
 };
 
-/// What a report needs beside the analysis.
+/// A report's inputs besides the analysis.
 #[derive(Debug, Clone)]
 pub struct Context {
-    /// What makes the report.
+    /// Which kind of report it is.
     pub kind: Kind,
-    /// Whether it tells of every pod and of the medians.
+    /// Whether it lists every pod and the medians.
     pub detailed: bool,
     /// `none`, `client` or `server`.
     pub dry_run: &'static str,
@@ -31,7 +31,7 @@ pub struct Context {
     pub guards: &'static str,
     /// Which pods a rotation takes.
     pub strategy: Strategy,
-    /// The moment of the answers.
+    /// The time of the answers.
     pub evaluation_time: Option<String>,
     /// Which pods.
     pub workload: WorkloadReport,
@@ -39,15 +39,15 @@ pub struct Context {
     pub verdicts: Vec<Verdict>,
     /// Why a target may not be evicted.
     pub objections: Vec<String>,
-    /// Why the workload has to be left alone now.
+    /// Why the workload must be left alone now.
     pub disturbances: Vec<String>,
     /// What an operator should know.
     pub warnings: Vec<String>,
-    /// Metrics that were asked for.
+    /// Metrics that were queried.
     pub asked: Vec<Metric>,
 }
 
-/// Builds the report of a decision that has not been acted on.
+/// Builds the report of a decision before any action.
 pub fn build(
     analysis: &Analysis<'_>,
     assessment: &Assessment,
@@ -138,7 +138,7 @@ fn outcome(analysis: &Analysis<'_>, assessment: &Assessment, context: &Context) 
     (Outcome::Planned, why)
 }
 
-/// The comparison with the thresholds, and the cause where there is one that they do not show.
+/// The comparison with the thresholds, and the cause if they do not show it.
 fn with_cause(reason: String, diagnosis: &Diagnosis) -> String {
     match &diagnosis.cause {
         Cause::Balanced | Cause::Unknown => reason,
@@ -161,7 +161,7 @@ fn picked(analysis: &Analysis<'_>, assessment: &Assessment) -> Vec<TargetReport>
 
 /// The busiest and the least busy pod: those of the trigger, else by score.
 fn outliers(analysis: &Analysis<'_>, assessment: &Assessment) -> Vec<TargetReport> {
-    // An illness asks without a metric, and its pod need not be an end.
+    // An illness asks without a metric, and its pod may be neither end.
     let asked = assessment.trigger.as_ref().filter(|trigger| !trigger.metrics.is_empty());
     let ends = asked.map(|trigger| trigger.targets).or_else(|| analysis.outliers());
     let target =

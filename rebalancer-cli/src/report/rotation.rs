@@ -1,4 +1,4 @@
-//! The part of the report that tells what was done.
+//! The part of the report about what was done.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! A verdict as a report tells it.
+//! A verdict as shown in a report.
 
 use rebalancer_core::guard::{Standing, Verdict};
 use schemars::JsonSchema;

@@ -1,8 +1,8 @@
-//! Which reports this program writes and reads.
+//! The report versions that this program writes and reads.
 
 use serde::Deserialize;
 
-/// Version of the reports' shape.
+/// Version of the reports' format.
 pub const API_VERSION: &str = "pod-rebalancer/v1";
 
 /// The head of a saved report.
@@ -13,10 +13,10 @@ pub struct Head {
 }
 
 impl Head {
-    /// Checks that a page can be made of the report.
+    /// Checks that a page can be made from the report.
     ///
     /// # Errors
-    /// Another version, or a kind that has no page.
+    /// Another version, or a kind without a page.
     pub fn check(&self) -> anyhow::Result<()> {
         const KNOWN: [&str; 3] = ["Plan", "RunReport", "BacktestReport"];
 

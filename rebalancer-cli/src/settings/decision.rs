@@ -1,4 +1,4 @@
-//! What the decision is held against, resolved from the arguments.
+//! The limits of the decision, resolved from the arguments.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use rebalancer_io::podstate::Freshness;
 
 use crate::cli::args::{DecisionArgs, GuardArgs, GuardMode};
 
-/// The deadline by which the rotation of a plan is judged; nothing waits for it.
+/// The deadline with which a plan's rotation is judged; nothing waits for it.
 pub const PLAN_DEADLINE: Duration = Duration::from_secs(90);
 
 /// The settings of a decision, resolved from the arguments.
@@ -16,19 +16,19 @@ pub const PLAN_DEADLINE: Duration = Duration::from_secs(90);
 pub struct DecisionSettings {
     /// Thresholds, floors, weights.
     pub thresholds: Thresholds,
-    /// Whether guards are asked.
+    /// Whether guards are on.
     pub mode: GuardMode,
     /// The guards that are on; none with `GUARDS=off`.
     pub guards: GuardSettings,
     /// Which pods are rotated.
     pub strategy: Strategy,
-    /// Samples older than this are missing.
+    /// Samples older than this count as missing.
     pub max_sample_age: Duration,
     /// How the group's assignor is found.
     pub assignor: AssignorChoice,
-    /// Consumers in each pod, where it is set.
+    /// Consumers in each pod, if set.
     pub consumers_per_pod: Option<usize>,
-    /// Whether replacements keep the identity of the pods they replace, where it is set.
+    /// Whether replacements keep the identity of the pods they replace, if set.
     pub static_membership: Option<bool>,
 }
 
@@ -59,18 +59,18 @@ impl From<&DecisionArgs> for DecisionSettings {
 }
 
 impl DecisionSettings {
-    /// The warm-up in force; zero where it is off.
+    /// The warm-up in use; zero if it is off.
     pub fn warm_up(&self) -> Duration {
         self.guards.warm_up.unwrap_or_default()
     }
 
-    /// When a pod and a sample count.
+    /// Which pods and samples count.
     pub fn freshness(&self) -> Freshness {
         Freshness { warm_up: self.warm_up(), max_sample_age: self.max_sample_age }
     }
 
-    /// How a rotation would be carried out, if pods of several controllers are accepted or not. The method
-    /// and the pacing are the standard ones.
+    /// How a rotation would be carried out, accepting pods of several controllers or not. Method and pacing
+    /// are the defaults.
     pub fn rotation_options(&self, allow_many_controllers: bool, run_timeout: Duration) -> RotationOptions {
         RotationOptions {
             allow_many_controllers,
@@ -78,8 +78,8 @@ impl DecisionSettings {
         }
     }
 
-    /// The time window whose history is fetched. The diagnosis needs one too, so that it is the standard one
-    /// where persistence is off.
+    /// The time window whose history is fetched. The diagnosis needs one too, so the standard one is used if
+    /// persistence is off.
     pub fn window(&self) -> Persistence {
         self.guards.persistence.unwrap_or(Persistence::STANDARD)
     }
@@ -104,7 +104,7 @@ fn guards(limits: &GuardArgs) -> GuardSettings {
     }
 }
 
-/// The persistence guard, on when none of its three settings is off.
+/// The persistence guard, on if none of its three settings is off.
 fn persistence(limits: &GuardArgs) -> Option<Persistence> {
     let window = limits.persistence_window.0?;
     let factor = limits.persistence_factor.0?;

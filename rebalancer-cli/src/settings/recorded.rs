@@ -1,4 +1,4 @@
-//! The settings that a recording keeps, and how a replay takes them up again.
+//! The settings kept in a recording, and how a replay reuses them.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::cli::args::DecisionArgs;
 use crate::cli::catalog::settings;
 
-/// Settings of a run that its decision depends on. None of them is a secret.
+/// The settings that a run's decision depends on. None of them is a secret.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RecordedSettings {
@@ -22,11 +22,11 @@ pub struct RecordedSettings {
     pub pod_label: Option<String>,
     /// Whether pods of several controllers were accepted.
     pub allow_multiple_controllers: bool,
-    /// Thresholds, floors and guards: what was given by each flag.
+    /// Thresholds, floors and guards: the value given by each flag.
     pub decision: BTreeMap<String, String>,
 }
 
-/// Flags of the decision with the text of their values.
+/// Flags of the decision with their values as text.
 pub fn decision_flags(matches: &ArgMatches) -> BTreeMap<String, String> {
     let flags = decision_settings().into_iter().filter_map(|(id, flag)| {
         let raw = matches.try_get_raw(&id).ok().flatten()?;
@@ -45,7 +45,7 @@ pub fn flags_to_take_up(recorded: &RecordedSettings, matches: &ArgMatches) -> Ve
     known.filter_map(|(_, flag)| Some(format!("{flag}={}", recorded(&flag)?))).collect()
 }
 
-/// The value of a flag as this version reads it. A strategy of earlier versions has another name now; given
+/// The value of a flag in this version's words. A renamed strategy of earlier versions is translated; given
 /// by hand it is refused.
 fn in_words_of_now<'v>(flag: &str, value: &'v str) -> &'v str {
     let name = value.to_ascii_lowercase().replace('-', "_");

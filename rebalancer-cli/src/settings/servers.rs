@@ -1,4 +1,4 @@
-//! What was typed turned into what the adapters take; a setting that is missing is named here.
+//! Turns arguments into the adapters' configuration, and reports missing settings.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::failure::Failure;
 /// How to reach the metrics server.
 ///
 /// # Errors
-/// A setting that is missing, contradicts another or cannot be read.
+/// A setting that is missing, unreadable or contradicts another.
 pub fn prometheus(args: &PrometheusArgs) -> Result<PrometheusConfig, Failure> {
     let endpoint = args.prometheus_endpoint.as_deref().ok_or_else(|| {
         Failure::usage(
@@ -55,7 +55,7 @@ pub fn prometheus(args: &PrometheusArgs) -> Result<PrometheusConfig, Failure> {
     Ok(config)
 }
 
-/// Where the metrics of a run are pushed; an address that cannot be used is an error in its place.
+/// Where the metrics of a run are pushed; an unusable address is an error in its place.
 pub fn receivers(args: &PushArgs) -> Vec<Result<Receiver, Failure>> {
     let pushgateway = args.metrics_pushgateway_url.as_deref();
     let pushgateway = pushgateway.map(|url| Receiver::pushgateway("METRICS_PUSHGATEWAY_URL", url));
@@ -81,9 +81,9 @@ pub fn push(args: &PushArgs) -> Result<PushConfig, Failure> {
     })
 }
 
-/// The credentials for one server, as they are set.
+/// The configured credentials for one server.
 struct Credentials<'a> {
-    /// The prefix of the names of the settings.
+    /// The prefix of the setting names.
     of: &'static str,
     bearer: (secrets::Secret, Option<&'a PathBuf>),
     username: Option<&'a String>,
@@ -160,11 +160,10 @@ pub fn cluster(args: &KubernetesArgs, metrics_window: Duration, stop: Arc<Atomic
     }
 }
 
-/// The label selector of the workload; a workload given by its name is asked for it.
+/// The label selector of the workload, or the name by which to look it up.
 ///
 /// # Errors
-/// No selector or an empty one, which would mean every pod of the namespace; a selector and a name, of
-/// which only one can be meant.
+/// No selector, an empty one (which would mean every pod of the namespace), or both a selector and a name.
 pub fn selector(args: &KubernetesArgs) -> Result<Wanted, Failure> {
     match (&args.target, args.selector.as_deref()) {
         (Some(target), None) => Ok(Wanted::Named(target.clone())),
@@ -182,7 +181,7 @@ pub fn selector(args: &KubernetesArgs) -> Result<Wanted, Failure> {
     }
 }
 
-/// How the workload was named.
+/// How the workload was given.
 #[derive(Debug)]
 pub enum Wanted {
     /// By the labels of its pods.

@@ -1,5 +1,4 @@
-//! Every setting as it is in force, with where its value comes from. A secret shows that it is set, never
-//! what it is.
+//! Every setting in use, with the source of its value. For a secret only whether it is set.
 
 use clap::ArgMatches;
 use rebalancer_io::prometheus::Endpoint;
@@ -9,14 +8,14 @@ use crate::cli::catalog::{self, Setting};
 use crate::cli::{secrets, usage};
 use crate::report::config::Row;
 
-/// Every setting, as the arguments of one command have it.
+/// Every setting, from the arguments of one command.
 pub fn settings(matches: &ArgMatches) -> Vec<Row> {
     let known = |id: &str| matches.ids().any(|known| known.as_str() == id);
     let value = |id: &str| -> Option<String> {
         let raw = matches.try_get_raw(id).ok().flatten()?;
         Some(raw.map(|value| value.to_string_lossy()).collect::<Vec<_>>().join(","))
     };
-    // As it is defined: a variable that is set to nothing is a setting all the same.
+    // From the definition: a variable set to nothing is still a setting.
     let command = usage::defined();
     let shown = catalog::settings(&command).into_iter().filter(|setting| setting.variable.is_some());
     let plain = shown.map(|setting| {
@@ -40,7 +39,7 @@ pub fn settings(matches: &ArgMatches) -> Vec<Row> {
     plain.chain(secrets).collect()
 }
 
-/// The value of a setting as it may be shown: parameters may be keys, and an address may hold one.
+/// The displayable value of a setting: parameters may be keys, and an address may contain one.
 fn without_secret(id: &str, value: String) -> String {
     match id {
         "prometheus_query_params" => "(hidden)".to_owned(),

@@ -1,4 +1,4 @@
-//! Delivers the metrics of a run. A delivery that fails is only a warning.
+//! Delivers the metrics of a run. A failed delivery is only a warning.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -25,7 +25,7 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// The deliveries of a run that its settings allow, and the first setting that cannot be used.
+    /// The deliveries that a run's settings allow, and the first unusable setting.
     pub fn of_run(push: &PushArgs, textfile: &TextfileArgs) -> (Self, Result<(), Failure>) {
         let (receivers, mut wrong): (Vec<_>, Vec<_>) =
             servers::receivers(push).into_iter().partition(Result::is_ok);
@@ -48,19 +48,19 @@ impl Delivery {
         Self { pusher: None, textfile: textfile.metrics_textfile.clone() }
     }
 
-    /// Whether anyone is to get metrics.
+    /// Whether any delivery is wanted.
     pub const fn is_wanted(&self) -> bool {
         self.pusher.is_some() || self.textfile.is_some()
     }
 
-    /// Delivers the metrics of a command that has ended. A delivery that fails is logged as a warning.
+    /// Delivers the metrics of a command that has ended. A failed delivery is logged as a warning.
     pub fn deliver(&self, ended: &Ended<'_>) {
         if let Some(path) = &self.textfile {
             write(path, ended);
         }
         let Some((pusher, receivers)) = &self.pusher else { return };
         let text = metrics::render(ended, None);
-        // In parallel: two servers that do not answer take no longer than one.
+        // In parallel: two unresponsive servers take no longer than one.
         thread::scope(|scope| {
             for receiver in receivers {
                 let text = text.as_str();
@@ -71,7 +71,7 @@ impl Delivery {
     }
 }
 
-/// The labels by which a Pushgateway groups the pushes about one target.
+/// The labels by which a Pushgateway groups the pushes for one target.
 struct Group<'a> {
     namespace: &'a str,
     target: &'a str,
@@ -118,8 +118,8 @@ fn write(path: &Path, ended: &Ended<'_>) {
     }
 }
 
-/// Makes a file readable for `node_exporter`, which runs as another user. A pipe or a terminal keeps its
-/// mode, and so does a file that existed before.
+/// Makes a file readable for `node_exporter`, which runs as another user. A pipe, a terminal or an existing
+/// file keeps its mode.
 fn readable_by_all(file: &File) -> io::Result<()> {
     #[cfg(unix)]
     if file.metadata()?.is_file() {
@@ -131,7 +131,7 @@ fn readable_by_all(file: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// The line about the last success in a file that an earlier run wrote.
+/// The line about the last success in a file written by an earlier run.
 fn last_success(path: &Path) -> Option<String> {
     // Opening a pipe for reading would wait for a writer.
     fs::metadata(path).ok().filter(fs::Metadata::is_file)?;

@@ -1,5 +1,5 @@
-//! The text format of metrics, version 0.0.4, which Pushgateway, VictoriaMetrics and `node_exporter`
-//! read. The official client library writes `OpenMetrics`, in changing order.
+//! The text format of metrics, version 0.0.4, for Pushgateway, VictoriaMetrics and `node_exporter`. The
+//! official client library writes `OpenMetrics`, in varying order.
 
 use std::fmt::Write as _;
 
@@ -10,16 +10,16 @@ pub struct Exposition {
     text: String,
 }
 
-/// Labels of one sample beside the common ones.
+/// Labels of one sample besides the common ones.
 pub type Labels<'a> = &'a [(&'static str, &'a str)];
 
 impl Exposition {
-    /// No metrics yet; every sample will carry the `common` labels.
+    /// Empty; every sample will have the `common` labels.
     pub const fn new(common: Vec<(&'static str, String)>) -> Self {
         Self { common, text: String::new() }
     }
 
-    /// Adds a gauge with one sample for each set of labels; without any it adds nothing.
+    /// Adds a gauge with one sample per set of labels; nothing without any set.
     pub fn gauge<'a>(
         &mut self,
         name: &'static str,

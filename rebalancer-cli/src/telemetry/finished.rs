@@ -6,8 +6,8 @@ use super::notes::{Ended, Evictions, Stage};
 use crate::report::{Outcome, Report};
 
 impl Ended<'_> {
-    /// Logs how the run ended in one line: everything that is known for machines, a short line for people,
-    /// who have the report.
+    /// Logs in one line how the run ended: all facts for machines, a short line for people, who have the
+    /// report.
     pub fn log(&self, for_machines: bool) {
         if for_machines {
             self.log_all(&Facts::of(self));
@@ -24,7 +24,7 @@ impl Ended<'_> {
     }
 
     fn log_all(&self, facts: &Facts<'_>) {
-        // `tracing` fixes the level of a line where it is written.
+        // `tracing` fixes a line's level where it is written.
         macro_rules! tell {
             ($level:ident, $facts:ident) => {
                 tracing::$level!(
@@ -79,7 +79,7 @@ impl Ended<'_> {
     }
 }
 
-/// What the line shows of the report, or of the failure.
+/// What the line shows about the report or the failure.
 struct Facts<'a> {
     report: Option<&'a Report>,
     outcome: &'static str,

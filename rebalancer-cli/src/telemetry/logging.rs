@@ -39,13 +39,13 @@ pub fn is_json(args: &OutputArgs) -> bool {
     }
 }
 
-/// Crates that a bare level applies to. Lines of libraries repeat what is logged here and may quote
-/// addresses with credentials; a filter that names a library shows them.
+/// Crates that a bare level applies to. Lines of libraries repeat what is logged here and may quote addresses
+/// with credentials; a filter that names a library shows them.
 const OWN: [&str; 3] = ["pod_rebalancer", "rebalancer_io", "rebalancer_core"];
 
-/// What the log keeps.
+/// What is logged.
 fn filter(level: &str) -> Result<EnvFilter, String> {
-    // A word that is no level would be read as the name of a module and silence everything else.
+    // A word that is no level would be read as a module name and silence everything else.
     let is_odd = |part: &&str| !part.contains(['=', '[']) && LevelFilter::from_str(part).is_err();
     if let Some(odd) = level.split(',').map(str::trim).find(is_odd) {
         return Err(format!("{odd:?} is no level"));

@@ -1,4 +1,4 @@
-//! The metrics of one run, all of them gauges: a program that runs once has nothing to count up.
+//! The metrics of one run, all of them gauges: a program that runs once has nothing to count.
 
 use rebalancer_core::Metric;
 use rebalancer_core::diagnosis::Remedy;
@@ -14,8 +14,8 @@ use crate::revision::REVISION;
 pub const LAST_SUCCESS: (&str, &str) =
     ("pod_rebalancer_last_success_timestamp_seconds", "When a run last decided and did what it decided.");
 
-/// The metrics of a run that has ended. After a failure the time of the last success is `kept`, the line
-/// that an earlier run wrote, or left out.
+/// The metrics of a run that has ended. After a failure, the time of the last success is `kept` (the line
+/// from an earlier run) or left out.
 pub fn render(ended: &Ended<'_>, kept: Option<&str>) -> String {
     let (kind, name) = ended.owner();
     let mut text = Exposition::new(vec![
@@ -92,7 +92,7 @@ fn outcome(ended: &Ended<'_>, text: &mut Exposition) {
     );
 }
 
-/// Why the load is uneven, or a partition stands, and what would help.
+/// Why the load is uneven or a partition stands, and what would help.
 fn cause(report: &Report, text: &mut Exposition) {
     let diagnosis = &report.diagnosis;
     let causes = CauseCode::ALL.into_iter();
@@ -119,7 +119,7 @@ fn withheld(report: &Report) -> Vec<(&str, bool)> {
     let is_withheld = report.outcome == Outcome::Withheld;
     let holds = |standing: Standing| match standing {
         Standing::Hold => is_withheld,
-        // Only a run is held back by a guard that is unknown.
+        // An unknown guard holds back only a run.
         Standing::Unknown => is_withheld && report.kind == Kind::RunReport,
         Standing::Pass => false,
     };
@@ -168,7 +168,7 @@ fn loads(report: &Report, text: &mut Exposition) {
     );
 }
 
-/// Whether a pod is neither coming nor going.
+/// Whether a pod is neither starting nor stopping.
 const fn ought_to_have_samples(verdict: PodVerdict) -> bool {
     verdict.is_candidate() || matches!(verdict, PodVerdict::MissingMetrics)
 }

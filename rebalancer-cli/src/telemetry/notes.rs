@@ -1,4 +1,4 @@
-//! What is noted while a command works, so that it can be told however the command ends.
+//! Facts recorded while a command works, to be reported however it ends.
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -11,14 +11,14 @@ use crate::exit;
 use crate::failure::Failure;
 use crate::report::{Outcome, Report};
 
-/// The parts of a run that are timed.
+/// The timed parts of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
     /// Listing the workload.
     Discover,
-    /// Asking for the loads.
+    /// Querying the loads.
     Query,
-    /// Finding facts, and deciding.
+    /// Finding facts and deciding.
     Decide,
     /// The rotation.
     Evict,
@@ -28,7 +28,7 @@ impl Stage {
     /// All stages, in order.
     pub const ALL: [Self; 4] = [Self::Discover, Self::Query, Self::Decide, Self::Evict];
 
-    /// The word in metrics.
+    /// The word used in metrics.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Discover => "discover",
@@ -39,7 +39,7 @@ impl Stage {
     }
 }
 
-/// What is noted while a command works, so that it can be told however the command ends.
+/// Facts recorded while a command works.
 #[derive(Debug)]
 pub struct Notes {
     started: Instant,
@@ -50,7 +50,7 @@ pub struct Notes {
 }
 
 impl Notes {
-    /// Begins now.
+    /// Starts now.
     pub fn begin() -> Self {
         Self {
             started: Instant::now(),
@@ -70,18 +70,18 @@ impl Notes {
         done
     }
 
-    /// Notes the owner of the workload, as reports name it, and the number of live pods.
+    /// Records the owner of the workload, as named in reports, and the number of live pods.
     pub fn found(&self, owner: Option<String>, pods: usize) {
         self.owner.replace(owner);
         self.pods.set(Some(pods));
     }
 
-    /// The time spent in a stage; `None` where the command did not come to it.
+    /// The time spent in a stage; `None` if the command did not reach it.
     pub fn spent(&self, stage: Stage) -> Option<Duration> {
         self.stages[stage as usize].get()
     }
 
-    /// Where requests to the metrics server are counted.
+    /// The counter of requests to the metrics server.
     pub fn requests(&self) -> Arc<RequestCounts> {
         Arc::clone(&self.requests)
     }
@@ -97,12 +97,12 @@ impl Notes {
     }
 }
 
-/// What a command was asked to look after.
+/// The target of a command.
 #[derive(Debug, Clone, Default)]
 pub struct Asked {
-    /// The namespace; empty if it is not known.
+    /// The namespace; empty if unknown.
     pub namespace: String,
-    /// The label selector; empty if it is not known.
+    /// The label selector; empty if unknown.
     pub target: String,
     /// How much of a dry run it was.
     pub dry_run: &'static str,
@@ -111,9 +111,9 @@ pub struct Asked {
 /// A command that has ended.
 #[derive(Debug)]
 pub struct Ended<'a> {
-    /// What was noted.
+    /// The recorded facts.
     pub notes: &'a Notes,
-    /// What it was asked to look after.
+    /// Its target.
     pub asked: Asked,
     /// When it ended.
     pub at: Timestamp,
@@ -124,7 +124,7 @@ pub struct Ended<'a> {
 }
 
 impl Ended<'_> {
-    /// The report; `None` where it ended without one.
+    /// The report; `None` if it ended without one.
     pub fn report(&self) -> Option<&Report> {
         self.end.ok()
     }
@@ -134,12 +134,12 @@ impl Ended<'_> {
         self.report().map_or(Outcome::Failed, |report| report.outcome)
     }
 
-    /// Whether it decided, and did everything that it decided to do.
+    /// Whether it decided and completed everything it decided to do.
     pub fn is_success(&self) -> bool {
         !matches!(self.outcome(), Outcome::Partial | Outcome::Failed)
     }
 
-    /// The exit code, as it is without `--detailed-exitcode`.
+    /// The exit code without `--detailed-exitcode`.
     pub fn exit_code(&self) -> u8 {
         match self.end {
             Err(failure) => failure.exit_code(),
@@ -163,13 +163,13 @@ impl Ended<'_> {
         self.report().map_or(self.notes.pods.get(), |report| Some(report.workload.pods))
     }
 
-    /// Pods that the decision was made on.
+    /// Pods that the decision is based on.
     pub fn eligible(&self) -> usize {
         let pods = self.report().into_iter().flat_map(|report| &report.pods);
         pods.filter(|pod| pod.verdict.is_candidate()).count()
     }
 
-    /// The targets by what came of them.
+    /// The targets by result.
     pub fn evictions(&self) -> Evictions {
         self.report().map_or_else(Evictions::default, Evictions::of)
     }
@@ -184,7 +184,7 @@ pub struct Evictions {
     pub dry_run: usize,
     /// Refused by a disruption budget, before or when it was tried.
     pub blocked_pdb: usize,
-    /// Tried, and failed or of unknown fate.
+    /// Tried, and failed or with unknown result.
     pub error: usize,
 }
 

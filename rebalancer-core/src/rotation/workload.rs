@@ -72,8 +72,8 @@ pub struct OwnerStatus {
     /// (`spec.updateStrategy.rollingUpdate.partition`).
     #[cfg_attr(feature = "serde", serde(default))]
     pub partition: u32,
-    /// Whether the `StatefulSet` updates pods only when they are deleted (`spec.updateStrategy.type:
-    /// OnDelete`).
+    /// Whether the `StatefulSet` updates pods only when they are deleted
+    /// (`spec.updateStrategy.type: OnDelete`).
     #[cfg_attr(feature = "serde", serde(default))]
     pub on_delete: bool,
     /// Whether the user allowed evicting pods of this controller, or of its owner, by name although its kind

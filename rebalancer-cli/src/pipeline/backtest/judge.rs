@@ -1,4 +1,4 @@
-//! The decision at one moment, at each of several thresholds.
+//! Decides at one moment, with each of several thresholds.
 
 use anyhow::Context as _;
 use rebalancer_core::{Analysis, Facts, Joined, Metric, Strategy, Workload};
@@ -14,12 +14,12 @@ use crate::settings::decision::{DecisionSettings, PLAN_DEADLINE};
 use super::moment::Moment;
 use super::own::OwnRotations;
 
-/// Decides about one moment with each of the settings, which differ only in their thresholds; `None` if
-/// no pod has CPU or lag. `own` holds the rotations that each of them has begun before. Those of this
-/// moment are added, so moments must be judged in the order of time.
+/// Decides about one moment with each of the settings, which differ only in their thresholds; `None` if no
+/// pod has CPU or lag. `own` contains the earlier rotations of each setting. Those of this moment are added,
+/// so moments must be judged in time order.
 ///
 /// # Errors
-/// Pod states or thresholds that contradict themselves.
+/// Pod states or thresholds that are inconsistent.
 pub fn judge(
     variants: &[DecisionSettings],
     own: &mut [OwnRotations],
@@ -91,7 +91,7 @@ impl Moment {
         conclude(settings, analysis, facts, known, purpose)
     }
 
-    /// The decision with the pods of own rotations counted as young. Their history stays as it is.
+    /// The decision with the pods of own rotations counted as young. Their history is unchanged.
     fn after_own(
         &self,
         settings: &DecisionSettings,
@@ -107,7 +107,7 @@ impl Moment {
     }
 }
 
-/// The same decision with the spreads of all pods, those of own rotations included.
+/// The same decision with the spreads of all pods, including those of own rotations.
 fn with_loads_of(decision: Decision, analysis: &Analysis<'_>) -> Decision {
     let cv = |metric| analysis.spread(metric).map(|spread| spread.cv);
     Decision {

@@ -4,17 +4,17 @@ use jiff::Timestamp;
 use rebalancer_core::Workload;
 use rebalancer_io::podstate::{Answers, Freshness};
 
-/// What is known of one moment.
+/// The data known about one moment.
 pub struct Moment {
     /// The pods of that moment.
     pub workload: Workload,
     /// Their loads.
     pub answers: Answers,
-    /// When a pod and a sample count.
+    /// Which pods and samples count.
     pub freshness: Freshness,
     /// Whether pods of several controllers are accepted.
     pub allow_many_controllers: bool,
-    /// Whether the past before this moment can be asked for.
+    /// Whether the past before this moment can be queried.
     pub has_past: bool,
 }
 

@@ -1,8 +1,8 @@
-//! The rotations that a backtest would have begun. Their pods count as young afterwards, as the guards of
-//! later moments would see them.
+//! The rotations that a backtest would have begun. Their pods count as young afterwards, as later guards
+//! would see them.
 //!
-//! History does not know these rotations, nor whether one would have evened out the load, so the loads
-//! stay as they were.
+//! History does not contain these rotations, nor whether one would have evened out the load, so the loads
+//! stay unchanged.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,16 +14,16 @@ use super::past::ago;
 use crate::report::Outcome;
 use crate::report::backtest::Decision;
 
-/// The pods that rotations of this backtest have replaced, and when they last did.
+/// The pods replaced by rotations of this backtest, and when each was last replaced.
 ///
-/// The name of a pod also stands for its replacement, since history has no other data for it.
+/// A pod's name also stands for its replacement, because history has no other data for it.
 #[derive(Debug, Clone, Default)]
 pub struct OwnRotations {
     replaced: BTreeMap<String, Timestamp>,
 }
 
 impl OwnRotations {
-    /// The workload with the ages that these rotations would have left; `None` if nothing changes.
+    /// The workload with the ages after these rotations; `None` if nothing changes.
     pub fn aged(&self, workload: &Workload, at: Timestamp) -> Option<Workload> {
         let since = |pod: &LivePod| self.replaced.get(&pod.name).map(|replaced| ago(*replaced, at));
         if !workload.pods.iter().any(|pod| since(pod).is_some()) {
@@ -40,7 +40,7 @@ impl OwnRotations {
         Some(Workload { pods: pods.collect(), owners: workload.owners.clone() })
     }
 
-    /// Notes the rotation of a decision, if it plans one.
+    /// Records the rotation of a decision, if it plans one.
     pub fn begin(&mut self, decision: &Decision, at: Timestamp) {
         if decision.outcome == Outcome::Planned {
             self.replaced.extend(decision.targets.iter().map(|pod| (pod.clone(), at)));

@@ -1,9 +1,8 @@
-//! Moments of the past, from the history of a metrics server.
+//! Past moments, from the history of a metrics server.
 //!
-//! No server remembers which pods existed. Pods that exist today existed since their creation. A pod that
-//! is gone counts as Running and Ready at each moment at which it has loads, and is as old as its loads in
-//! the history. What owners say is known of the latest minute only, except for the time of the last
-//! rollout.
+//! No server remembers which pods existed. Today's pods existed since their creation. A deleted pod counts as
+//! Running and Ready at each moment at which it has loads, and its age is counted from its first load. The
+//! status of owners is known only for the latest minute, except for the time of the last rollout.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -20,17 +19,17 @@ use super::moment::Moment;
 use super::pieces::{Answered, Gap, Pieces};
 use super::remembered::Remembered;
 
-/// Most moments of one query. Servers answer at most 11,000 points a series.
+/// Maximum number of moments in one query. Servers return at most 11,000 points per series.
 const MOST_MOMENTS: usize = 10_000;
 
-/// Most samples of one answer, over the pods that live now. At most 39 bytes each, they are a quarter of what
-/// an answer may have by default: the rest is for pods that lived then and are gone.
+/// Maximum number of samples in one answer, for today's pods. At most 39 bytes each, they use a quarter of
+/// the default limit; the rest is for deleted pods.
 const MOST_SAMPLES: usize = 200_000;
 
-/// Most queries at a time, to leave the server room for others.
+/// Maximum number of concurrent queries, to leave room for other users of the server.
 const AT_ONCE: usize = 2;
 
-/// A moment less than this before the list of pods is described by the list.
+/// A moment less than this before the listing of the pods is described by that list.
 const LATEST: Duration = Duration::from_secs(60);
 
 /// The past of one workload.
@@ -42,17 +41,17 @@ pub struct Past<'a> {
     listed_at: Timestamp,
     freshness: Freshness,
     allow_many_controllers: bool,
-    /// When each pod first had a load; `None` for pods of the very first moment.
+    /// When each pod first had a load; `None` for pods of the first moment.
     first_seen: Option<BTreeMap<String, Option<Timestamp>>>,
     pieces: PerMetric<Pieces>,
     gaps: Vec<MetricGap>,
 }
 
-/// A piece of a metric's history that the server did not give.
+/// A part of a metric's history that the server did not return.
 type MetricGap = (Metric, Gap);
 
 impl<'a> Past<'a> {
-    /// The past of the pods of `workload`, which were listed at `listed_at`.
+    /// The past of the pods of `workload`, listed at `listed_at`.
     pub fn new(
         source: &'a dyn MetricsSource,
         queries: &'a QuerySet,
@@ -77,34 +76,34 @@ impl<'a> Past<'a> {
         }
     }
 
-    /// The same past, where pods of several controllers are accepted.
+    /// The same past, accepting pods of several controllers if set.
     #[must_use]
     pub fn allowing_many_controllers(self, allow_many_controllers: bool) -> Self {
         Self { allow_many_controllers, ..self }
     }
 
-    /// Looks up facts beside the loads at a moment.
+    /// Looks up facts besides the loads at a moment.
     pub fn finder(&self, at: Timestamp) -> FactFinder<'_> {
         FactFinder::new(&self.source, self.facts, at)
     }
 
-    /// How many moments one answer may hold.
+    /// How many moments one answer may contain.
     pub fn chunk(&self) -> usize {
         moments_of(self.workload.pods.len())
     }
 
-    /// What the server did not give so far, in words.
+    /// What the server did not return so far, in words.
     pub fn not_had(&self) -> Vec<String> {
         let told =
             |(metric, Gap { from, to, why }): &MetricGap| format!("{metric} from {from} to {to}: {why}");
         self.gaps.iter().map(told).collect()
     }
 
-    /// What was known at each of `times`, which are `every` apart; `None` where the server did not give a
-    /// metric, see [`Past::not_had`]. Chunks must be asked for in the order of time.
+    /// What was known at each of `times`, which are `every` apart; `None` if the server did not return a
+    /// metric, see [`Past::not_had`]. Chunks must be requested in time order.
     ///
     /// # Errors
-    /// A query that fails, or an answer of other moments.
+    /// A query that fails, or an answer with other moments.
     pub fn moments(&mut self, times: &[Timestamp], every: Duration) -> anyhow::Result<Vec<Option<Moment>>> {
         let (mut answers, gaps) = self.answers(times, every)?;
         self.note_births(&answers);
@@ -161,7 +160,7 @@ impl<'a> Past<'a> {
         Ok((all, gaps))
     }
 
-    /// Notes when pods were first seen.
+    /// Records when pods were first seen.
     fn note_births(&mut self, chunk: &[Answers]) {
         for answers in chunk {
             let named: BTreeSet<&str> = names(answers);
@@ -180,7 +179,7 @@ impl<'a> Past<'a> {
         }
     }
 
-    /// The workload as it was at the moment of the answers.
+    /// The workload at the moment of the answers.
     fn workload_at(&self, answers: &Answers) -> Workload {
         let ago = ago(answers.at, self.listed_at);
         let latest = ago < LATEST;
@@ -203,12 +202,12 @@ impl<'a> Past<'a> {
     }
 }
 
-/// How many moments one answer about so many pods may hold.
+/// How many moments one answer about this many pods may contain.
 fn moments_of(pods: usize) -> usize {
     (MOST_SAMPLES / pods.max(1)).clamp(1, MOST_MOMENTS)
 }
 
-/// Sorts the points of a range into their moments.
+/// Sorts the points of a range answer by moment.
 fn spread_out(range: RangeAnswer, metric: Metric, all: &mut [Answers]) -> anyhow::Result<()> {
     let places: BTreeMap<i64, usize> =
         all.iter().enumerate().map(|(place, answers)| (answers.at.as_millisecond(), place)).collect();
@@ -233,7 +232,7 @@ fn names(answers: &Answers) -> BTreeSet<&str> {
     known.flat_map(|answer| answer.samples.pods()).collect()
 }
 
-/// A pod as it was `ago`; `None` before it was created.
+/// A pod as it was `ago`; `None` before its creation.
 fn earlier(pod: &LivePod, ago: Duration, latest: bool) -> Option<LivePod> {
     let age = match pod.age {
         Some(age) => Some(age.checked_sub(ago)?),
@@ -254,8 +253,8 @@ fn earlier(pod: &LivePod, ago: Duration, latest: bool) -> Option<LivePod> {
     Some(LivePod { age, uptime, ..then })
 }
 
-/// What was known of an owner `ago`: of an earlier minute only when its template last changed, and
-/// whether its pods may be evicted because it is named. `None` where there is neither.
+/// An owner's status `ago`: before the latest minute only the time of its last template change, and whether
+/// its kind is allowed by name. `None` if there is neither.
 fn earlier_owner(owner: &OwnerStatus, ago: Duration, latest: bool) -> Option<OwnerStatus> {
     if latest {
         return Some(owner.clone());
@@ -269,7 +268,7 @@ fn earlier_owner(owner: &OwnerStatus, ago: Duration, latest: bool) -> Option<Own
     })
 }
 
-/// The time from `earlier` to `later`, zero where it is the other way round.
+/// The time from `earlier` to `later`; zero if they are the other way round.
 pub(super) fn ago(earlier: Timestamp, later: Timestamp) -> Duration {
     let ms = later.as_millisecond().saturating_sub(earlier.as_millisecond());
     Duration::from_millis(u64::try_from(ms).unwrap_or_default())

@@ -1,33 +1,33 @@
-//! Asks for a range in pieces if a server does not answer it as a whole.
+//! Queries a range in pieces if a server does not answer it as a whole.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use jiff::Timestamp;
 use rebalancer_io::prometheus::{QueryError, RangeAnswer};
 
-/// How often a piece is halved at most: down to a 64th of the first.
+/// Maximum number of times a piece is halved: down to a 64th.
 const HALVINGS: u32 = 6;
 
 /// The query fails after this many of the smallest pieces in a row without an answer.
 const MOST_MISSES: usize = 3;
 
-/// Moments that the server did not give, and why.
+/// Moments that the server did not return, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gap {
     /// The first of them.
     pub from: Timestamp,
     /// The last of them.
     pub to: Timestamp,
-    /// The error of the server.
+    /// The server's error.
     pub why: String,
 }
 
-/// What the pieces of a range were answered, and the pieces that could not be had.
+/// The answers to the pieces of a range, and the pieces without an answer.
 pub type Answered = (Vec<RangeAnswer>, Vec<Gap>);
 
-/// Asks for the moments of a range, in as few pieces as the server answers.
+/// Queries the moments of a range, in as few pieces as the server allows.
 pub struct Pieces {
-    /// Moments in one piece. The size that worked is used for the next range too.
+    /// Moments in one piece. A size that worked is kept for the next range.
     size: AtomicUsize,
 }
 
@@ -38,12 +38,11 @@ impl Default for Pieces {
 }
 
 impl Pieces {
-    /// The points of all of `times`, which are sorted, and the gaps. `ask` answers the range from a first to
-    /// a last moment. A piece that is too much for the server is halved, so that only a handful of requests
-    /// fail.
+    /// The points of all of `times`, which are sorted, and the gaps. `ask` queries the range from a first to
+    /// a last moment. A piece that is too large for the server is halved, so that only a few requests fail.
     ///
     /// # Errors
-    /// An error that a shorter range would not avoid; a server that answers none of the smallest pieces.
+    /// An error that a shorter range would not avoid, or a server that answers none of the smallest pieces.
     pub fn ask(
         &self,
         times: &[Timestamp],

@@ -10,7 +10,7 @@ use rebalancer_io::recording::Recording;
 use super::moment::Moment;
 use crate::pipeline::recorded::{Recorded, read_back};
 
-/// The recordings of a folder, in the order of their moments.
+/// The recordings of a folder, in time order.
 pub struct Recordings {
     all: Vec<(Moment, Recorded)>,
 }
@@ -19,7 +19,7 @@ impl Recordings {
     /// Reads every file of the folder whose name ends in `.jsonl` or `.jsonl.gz`.
     ///
     /// # Errors
-    /// A folder without any, and a file that cannot be replayed.
+    /// A folder without recordings, or a file that cannot be replayed.
     pub fn open(folder: &Path, freshness: Freshness) -> anyhow::Result<Self> {
         let files = files(folder)?;
         let mut all: Vec<(Moment, Recorded)> = Vec::with_capacity(files.len());
@@ -36,7 +36,7 @@ impl Recordings {
         Ok(Self { all })
     }
 
-    /// Each moment with what finds the rest of it.
+    /// Each moment, with the finder for its other facts.
     pub fn moments(&self) -> impl Iterator<Item = (&Moment, FactFinder<'_>)> {
         self.all.iter().map(|(moment, recorded)| (moment, recorded.finder(moment.at())))
     }

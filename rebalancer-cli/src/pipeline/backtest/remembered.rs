@@ -1,7 +1,7 @@
-//! A cache for the history before each moment: the hours before two neighbouring moments overlap.
+//! A cache for the history before each moment: the windows of neighbouring moments overlap.
 //!
-//! The answers are the same as without it. A server evaluates a range at each instant separately, so a
-//! longer range at the same instants contains the shorter ones.
+//! The answers are the same as without it: a server evaluates each instant of a range separately, so a longer
+//! range over the same instants contains the shorter ones.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -14,13 +14,13 @@ use rebalancer_io::prometheus::{InstantAnswer, LabelledAnswer, Point, QueryError
 /// Instants of one block: six hours of minutes.
 const BLOCK: i64 = 360;
 
-/// Most answers about single moments in the cache. A replacement is looked at by four queries for a day.
+/// Maximum number of cached single-moment answers. A replacement is examined by four queries for a day.
 const INSTANTS: usize = 64;
 
-/// Caches what another source answered about the past. Moments must be asked for in the order of time.
+/// Caches another source's answers about the past. Moments must be requested in time order.
 pub struct Remembered<'a> {
     source: AtMost<'a>,
-    /// Nothing is asked about a later time.
+    /// Nothing later than this is queried.
     latest: Timestamp,
     blocks: Mutex<BTreeMap<String, Vec<(Block, RangeAnswer)>>>,
     instants: Mutex<BTreeMap<(String, Timestamp), InstantAnswer>>,
@@ -34,8 +34,8 @@ struct Block {
 }
 
 impl Block {
-    /// The blocks that hold the instants from `start_ms` to `end_ms`; `None` where a range is no
-    /// shorter than a block.
+    /// The blocks that contain the instants from `start_ms` to `end_ms`; `None` for a range as long as a
+    /// block or longer.
     fn holding(start_ms: i64, end_ms: i64, step_ms: i64) -> Option<Vec<Self>> {
         let length_ms = step_ms.checked_mul(BLOCK)?;
         if step_ms <= 0 || end_ms < start_ms || end_ms - start_ms >= length_ms {
@@ -47,8 +47,8 @@ impl Block {
         Some((first..=last).map(|index| Self { start_ms: phase_ms + index * length_ms, step_ms }).collect())
     }
 
-    /// The latest instant of its grid that is not after `now_ms`: servers may align a range that ends
-    /// elsewhere.
+    /// The latest instant of its grid that is not after `now_ms`: servers may align ranges that end off the
+    /// grid.
     fn latest_ms(self, now_ms: i64) -> i64 {
         now_ms - (now_ms - self.start_ms).rem_euclid(self.step_ms)
     }
@@ -59,7 +59,7 @@ impl Block {
 }
 
 impl<'a> Remembered<'a> {
-    /// Remembers what `source` answers about the time up to `latest`.
+    /// Caches the answers of `source` about the time up to `latest`.
     pub fn new(source: AtMost<'a>, latest: Timestamp) -> Self {
         Self { source, latest, blocks: Mutex::default(), instants: Mutex::default() }
     }
@@ -69,7 +69,7 @@ impl<'a> Remembered<'a> {
         &self.source
     }
 
-    /// The range, cut from blocks; `None` if the blocks cannot be fetched.
+    /// The range, assembled from blocks; `None` if the blocks cannot be fetched.
     fn in_blocks(
         &self,
         query: &MetricQuery,
@@ -86,7 +86,7 @@ impl<'a> Remembered<'a> {
             }
             let end_ms = block.end_ms().min(block.latest_ms(self.latest.as_millisecond()));
             let [start, end] = [block.start_ms, end_ms].map(Timestamp::from_millisecond);
-            // A server may refuse so long a range and answer a shorter one.
+            // A server may refuse a range this long but answer a shorter one.
             let answer = self.source.range(query, start.ok()?, end.ok()?, step).ok()?;
             known.push((*block, answer));
         }
@@ -107,7 +107,7 @@ impl<'a> Remembered<'a> {
     }
 }
 
-/// The points of consecutive answers from `start_ms` to `end_ms`; a pod without any is left out.
+/// The points of consecutive answers from `start_ms` to `end_ms`; pods without any are left out.
 fn cut<'r>(answers: impl Iterator<Item = &'r RangeAnswer>, start_ms: i64, end_ms: i64) -> RangeAnswer {
     let mut points: BTreeMap<&str, Vec<Point>> = BTreeMap::new();
     for series in answers.flat_map(|answer| &answer.series) {

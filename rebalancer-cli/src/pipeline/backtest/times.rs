@@ -5,14 +5,13 @@ use jiff::Timestamp;
 use crate::cli::args::BacktestArgs;
 use crate::failure::Failure;
 
-/// Most moments: a year in steps of 15 minutes, or a month in steps of a minute.
+/// Maximum number of moments: a year in steps of 15 minutes, or a month in steps of a minute.
 const MOST_MOMENTS: u64 = 50_000;
 
-/// The moments: whole multiples of `--every` since 1970, because servers that align ranges answer for no
-/// others.
+/// The moments: multiples of `--every` since 1970, because servers that align ranges answer only for those.
 ///
 /// # Errors
-/// Bounds that no moment lies between, and too many moments.
+/// Bounds with no moment between them, or too many moments.
 pub fn times(args: &BacktestArgs, now: Timestamp) -> Result<Vec<Timestamp>, Failure> {
     let beyond = || Failure::usage("--from or --to lies beyond all time");
     let from = match args.from {

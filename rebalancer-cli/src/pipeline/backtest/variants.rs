@@ -6,7 +6,7 @@ use crate::cli::sweep::{MOST_VALUES, Sweep};
 use crate::failure::Failure;
 use crate::settings::decision::DecisionSettings;
 
-/// The settings with each pair of values of the sweeps in place of their thresholds.
+/// The settings with each pair of the swept values as their thresholds.
 ///
 /// # Errors
 /// A threshold that is swept twice, or too many pairs.

@@ -12,7 +12,7 @@ use crate::cli::spelling::Typo;
 use crate::cli::usage;
 use crate::report::check::Category;
 
-/// Checks the settings, which have been read without an error.
+/// Checks the settings, which were parsed without an error.
 pub fn check(args: &LiveArgs, matches: &ArgMatches, typos: &[Typo]) -> Category {
     let mut category = Category::new("configuration", None);
     let settings = catalog::settings(&usage::defined());
@@ -48,7 +48,7 @@ pub fn check(args: &LiveArgs, matches: &ArgMatches, typos: &[Typo]) -> Category 
     category
 }
 
-/// The own queries that leave out the matchers that were given.
+/// The user's own queries that leave out the given matchers.
 fn without_matchers(args: &QueryArgs) -> Vec<&'static str> {
     if args.prometheus_matchers.as_ref().is_none_or(Matchers::is_empty) {
         return Vec::new();

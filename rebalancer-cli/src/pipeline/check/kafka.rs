@@ -1,4 +1,4 @@
-//! Checks what the metrics server knows of the consumer group, and says why it knows nothing.
+//! Checks what the metrics server knows about the consumer group, and explains missing data.
 
 use std::collections::HashSet;
 
@@ -11,13 +11,13 @@ use rebalancer_io::prometheus::PrometheusClient;
 
 use crate::report::check::{Category, Grade};
 
-/// Most consumer groups that are named.
+/// Maximum number of consumer groups in a message.
 const MOST_GROUPS: usize = 10;
 
-/// Asking for a label makes the label `pod` optional.
+/// With this label requested, the label `pod` becomes optional.
 pub const POD_OPTIONAL: [&str; 1] = ["__name__"];
 
-/// The means to ask about the group at one moment.
+/// Everything needed to query the group at one moment.
 pub struct AskingKafka<'a> {
     pub client: &'a PrometheusClient,
     pub at: Timestamp,
@@ -26,7 +26,7 @@ pub struct AskingKafka<'a> {
 }
 
 impl AskingKafka<'_> {
-    /// Why the preset finds nothing of `metric`, and what would.
+    /// Why the preset finds no `metric`, and what would help.
     pub fn why_nothing(&self, metric: Metric) -> Option<String> {
         if let Some(groups) = self.wrong_group() {
             return Some(groups);
@@ -37,7 +37,7 @@ impl AskingKafka<'_> {
         (!words.is_empty()).then(|| words.join("; "))
     }
 
-    /// The groups that exist, if the one that is set does not.
+    /// The existing groups, if the configured one does not exist.
     fn wrong_group(&self) -> Option<String> {
         let group = self.settings.group.as_deref()?;
         let (query, label) = self.settings.preset.groups(self.settings)?;
@@ -55,7 +55,7 @@ impl AskingKafka<'_> {
         Some(format!("KAFKA_GROUP={group} is no group it knows; it knows {}{more}", known.join(", ")))
     }
 
-    /// What is wrong if the exporter shows the group's partitions and none of its members.
+    /// The problem if the exporter reports the group's partitions but none of its members.
     fn without_members(&self) -> Option<String> {
         let query = self.settings.preset.without_members(self.settings)?;
         let partitions = self.counted(&query)?;
@@ -68,7 +68,7 @@ impl AskingKafka<'_> {
         Some(format!("the exporter names no member for {partitions} partitions of the group: {why}"))
     }
 
-    /// What is wrong if the OpenTelemetry agent runs beside the JMX exporter.
+    /// The problem if the OpenTelemetry agent runs beside the JMX exporter.
     fn without_beans(&self) -> Option<String> {
         let is_otel = self.settings.preset == KafkaPreset::JmxDefault
             && self.pods_by(KafkaPreset::OtelJava, Metric::Lag).is_some();
@@ -78,18 +78,18 @@ impl AskingKafka<'_> {
         })
     }
 
-    /// The preset that has the metric of most live pods, if that are more than so many.
+    /// The preset that has the metric for the most live pods, if that is more than `more_than`.
     pub fn better_preset(&self, metric: Metric, more_than: usize) -> Option<String> {
         let living = self.workload.living().count();
         let others = KafkaPreset::ALL.into_iter().filter(|preset| *preset != self.settings.preset);
         let found = others.filter_map(|preset| Some((self.pods_by(preset, metric)?, preset)));
-        // Of equals the first.
+        // Of equals, the first.
         let (pods, preset) =
             found.rev().max_by_key(|(pods, _)| *pods).filter(|(pods, _)| *pods > more_than)?;
         Some(format!("METRICS_PRESET={preset} finds it for {pods} of {living} live pods"))
     }
 
-    /// Number of live pods that another preset has the metric of; `None` for none.
+    /// Number of live pods for which another preset has the metric; `None` for none.
     fn pods_by(&self, preset: KafkaPreset, metric: Metric) -> Option<usize> {
         let settings = QuerySettings { preset, own: PerMetric::default(), ..self.settings.clone() };
         let queries = QuerySet::new(&settings).ok()?;
@@ -103,14 +103,14 @@ impl AskingKafka<'_> {
         self.counted(&KafkaPreset::speak_kip_848(self.settings)).is_some()
     }
 
-    /// The one number that a question answers; `None` where the answer is empty or cannot be had.
+    /// The single number in a query's answer; `None` if the answer is empty or unavailable.
     fn counted(&self, query: &MetricQuery) -> Option<f64> {
         let answer = self.client.labelled(query, &POD_OPTIONAL, self.at).ok()?;
         answer.samples.first().map(|sample| sample.value)
     }
 
-    /// Checks the queries about the consumer group. All of them are optional; one that the server refuses has the
-    /// grade `refused`.
+    /// Checks the queries about the consumer group. All of them are optional; one that the server refuses
+    /// gets the grade `refused`.
     pub fn group(&self, facts: &FactQueries, refused: Grade, category: &mut Category) {
         for query in facts.of_the_group() {
             self.fact(query, refused, category);
@@ -146,7 +146,7 @@ impl AskingKafka<'_> {
         }
     }
 
-    /// What cannot be said without a fact, and why it is not there where that is known.
+    /// What is unknown without this fact, and why it is missing, if known.
     fn lack(&self, name: &str) -> String {
         if name == "assignor"
             && let Some(why) = self.no_assignor()
@@ -161,7 +161,7 @@ impl AskingKafka<'_> {
         lack.to_owned()
     }
 
-    /// Why kminion names no assignor though it knows the group.
+    /// Why kminion does not report the assignor although it knows the group.
     fn no_assignor(&self) -> Option<String> {
         if self.speak_kip_848() {
             return Some(

@@ -14,10 +14,10 @@ use crate::pipeline::observe::{Live, owner};
 use crate::report::check::{Category, Grade};
 use crate::settings::decision::DecisionSettings;
 
-/// Most findings of one kind that are told one by one.
+/// Maximum number of similar findings listed one by one.
 const TOLD: usize = 5;
 
-/// Checks the cluster; also answers the workload, which is empty where it cannot be listed.
+/// Checks the cluster; also returns the workload, which is empty if it cannot be listed.
 pub fn check(live: &Live, decision: &DecisionSettings, args: &CheckArgs) -> (Category, Workload) {
     let mut category = Category::new("kubernetes", Some(subject(live)));
     let mut observer = live.cluster.observer(live.selector.clone());
@@ -48,7 +48,7 @@ pub fn check(live: &Live, decision: &DecisionSettings, args: &CheckArgs) -> (Cat
     (category, workload)
 }
 
-/// Which cluster, and as which user if that is known.
+/// Which cluster, and which user if known.
 fn subject(live: &Live) -> String {
     let cluster = &live.cluster;
     let place = match cluster.context() {
@@ -59,16 +59,16 @@ fn subject(live: &Live) -> String {
     format!("{place}, namespace {}{user}", cluster.namespace())
 }
 
-/// What may be tried out.
+/// What may be tried.
 #[derive(Default)]
 struct Permitted {
     to_end: bool,
-    /// That a claim is wanted, too.
+    /// Whether a claim is wanted and may be tried too.
     to_claim: bool,
 }
 
-/// Checks each permission, and returns what may be tried out. Permissions that only some workloads need
-/// are checked if listing this one `was_forbidden` and no other missing permission explains it.
+/// Checks each permission, and returns what may be tried. Permissions that only some workloads need are
+/// checked if listing this one `was_forbidden` and no other missing permission explains it.
 fn permissions(live: &Live, action: &ActionArgs, was_forbidden: bool, category: &mut Category) -> Permitted {
     let mut wanted: Vec<Permission> = to_run(action.method(), action.claim);
     let asked = live.cluster.missing_permissions(&wanted).and_then(|mut missing| {
@@ -120,7 +120,7 @@ fn permissions(live: &Live, action: &ActionArgs, was_forbidden: bool, category: 
     }
 }
 
-/// Checks the pods that the selector matches: without enough of them no run can act.
+/// Checks the pods that the selector matches: without enough of them, no run can act.
 fn pods(live: &Live, decision: &DecisionSettings, workload: &Workload, category: &mut Category) {
     if workload.pods.is_empty() {
         let (seen, hint) = no_pods(live);
@@ -138,7 +138,7 @@ fn pods(live: &Live, decision: &DecisionSettings, workload: &Workload, category:
     }
 }
 
-/// Finding and hint for a selector that matches no pod.
+/// Finding and hint for a selector that matches no pods.
 fn no_pods(live: &Live) -> (String, String) {
     let (selector, namespace) = (live.selector.as_str(), live.cluster.namespace());
     let none = format!("selector {selector} matches no pod in namespace {namespace}");
@@ -162,13 +162,13 @@ fn no_pods(live: &Live) -> (String, String) {
     }
 }
 
-/// Checks whether anything about the workload as a whole holds a rotation back.
+/// Checks whether the state of the workload holds a rotation back.
 fn settled(workload: &Workload, decision: &DecisionSettings, args: &CheckArgs, category: &mut Category) {
     let kubernetes = &args.live.kubernetes;
     let options = decision.rotation_options(kubernetes.allow_multiple_controllers, kubernetes.run_timeout);
     let found: Vec<Disturbance> = disturbances(workload, &options)
         .into_iter()
-        // Told with the selector.
+        // Already reported with the selector.
         .filter(|found| !matches!(found, Disturbance::TooFewReady { .. }))
         .collect();
     for disturbance in found.iter().take(TOLD) {
@@ -194,7 +194,7 @@ fn settled(workload: &Workload, decision: &DecisionSettings, args: &CheckArgs, c
     }
 }
 
-/// Reports the owner of the pods, its replicas, and what can be seen of its rollouts.
+/// Reports the owner of the pods, its replicas, and what its status shows about rollouts.
 fn owned(owner: &str, workload: &Workload, category: &mut Category) {
     let asked: Vec<u32> = workload.owners.iter().filter_map(|owner| owner.desired_replicas).collect();
     let asked = asked.first().map_or_else(String::new, |count| format!(", {count} of {count} replicas"));
@@ -213,7 +213,7 @@ fn owned(owner: &str, workload: &Workload, category: &mut Category) {
     }
 }
 
-/// Tells of pods whose data lies on their node or may, unless they are never evicted for it.
+/// Reports pods whose data is, or may be, on their node, unless such pods are never evicted.
 fn local_storage(workload: &Workload, category: &mut Category) {
     let with = |pod: &&LivePod| {
         !pod.local_storage.is_empty() && !pod.protections.contains(&Protection::LocalStorage)
@@ -274,7 +274,7 @@ fn eligible<'a>(
     first
 }
 
-/// The setting that lifts an objection.
+/// The setting that removes an objection.
 fn way_out(objection: &Objection) -> Option<String> {
     match objection {
         Objection::UnknownController { kind, .. } => Some(format!(
@@ -336,7 +336,7 @@ fn judge(budget: &Budget, pods: usize, at_once: i32, category: &mut Category) {
     }
 }
 
-/// Asks the server by a dry run whether it would evict this pod.
+/// Asks the server in a dry run whether it would evict this pod.
 fn try_eviction(observer: &mut Observer<'_>, pod: &LivePod, action: &ActionArgs, category: &mut Category) {
     let method = action.method();
     let verb = match method {
@@ -355,7 +355,7 @@ fn try_eviction(observer: &mut Observer<'_>, pod: &LivePod, action: &ActionArgs,
     }
 }
 
-/// Asks the server by a dry run whether the workload can be claimed.
+/// Asks the server in a dry run whether the workload can be claimed.
 fn try_claim(observer: &Observer<'_>, owner: &Controller, category: &mut Category) {
     match observer.try_claim(owner) {
         Ok(()) => category.good("the workload can be claimed (tried, and nothing was written)"),
@@ -367,7 +367,7 @@ fn try_claim(observer: &Observer<'_>, owner: &Controller, category: &mut Categor
     }
 }
 
-/// Whether the reason may be gone by the next run.
+/// Whether the reason may be gone at the next run.
 const fn may_pass(failure: &ApiFailure) -> bool {
     matches!(
         failure.kind,

@@ -21,13 +21,13 @@ use crate::pipeline::observe::{Live, UNKNOWN_AGE_ADVICE, now, unknown_age};
 use crate::report::check::{Category, Grade};
 use crate::settings::decision::DecisionSettings;
 
-/// Most metrics of one query whose newest samples are looked for.
+/// Maximum number of metrics in one query whose newest samples are checked.
 const MOST_SOURCES: usize = 3;
 
-/// Share of the window that the history must cover to be good.
+/// Share of the window that the history should cover.
 const ENOUGH_HISTORY: f64 = 0.9;
 
-/// Asks everything that a run would ask.
+/// Sends every query that a run would send.
 ///
 /// # Errors
 /// A certificate that cannot be used.
@@ -56,7 +56,7 @@ pub fn check(live: &Live, decision: &DecisionSettings, workload: &Workload) -> R
     Ok(category)
 }
 
-/// The means to ask everything about one moment.
+/// Everything needed to query one moment.
 struct Asking<'a> {
     client: &'a PrometheusClient,
     at: Timestamp,
@@ -66,7 +66,7 @@ struct Asking<'a> {
 }
 
 impl Asking<'_> {
-    /// Checks only whether the server answers: without a pod nothing else can be checked.
+    /// Checks only whether the server answers: without pods nothing else can be checked.
     fn without_pods(&self, queries: &QuerySet, category: &mut Category) {
         let Some(query) = queries.get(Metric::Cpu) else { return };
         match self.client.instant(query, self.at) {
@@ -78,8 +78,8 @@ impl Asking<'_> {
         }
     }
 
-    /// Checks the queries of the metrics. Returns false if the server cannot be reached, so that it is waited
-    /// for only once.
+    /// Checks the queries of the metrics. Returns false if the server cannot be reached, so that the program
+    /// waits for it only once.
     fn metrics(&self, queries: &QuerySet, category: &mut Category) -> bool {
         let (mut is_first, mut decidable) = (true, false);
         for metric in Metric::ALL {
@@ -131,7 +131,7 @@ impl Asking<'_> {
         true
     }
 
-    /// Reports what a query found. Returns whether its newest sample is fresh, as far as that is known.
+    /// Reports what a query found. Returns whether its newest sample is fresh, if known.
     fn judge(
         &self,
         metric: Metric,
@@ -176,7 +176,7 @@ impl Asking<'_> {
         is_fresh
     }
 
-    /// What becomes of the pods without a sample, and which preset has more of them.
+    /// What happens to the pods without a sample, and which preset has more of them.
     fn some_missing(&self, metric: Metric, matched: usize) -> String {
         let left_out =
             "pods without a sample are left out; a metric that too few pods have is ignored (MIN_COVERAGE)";
@@ -187,7 +187,7 @@ impl Asking<'_> {
         }
     }
 
-    /// Whether a metric of these pods is one that a run would use.
+    /// Whether a run would use a metric of these pods.
     fn is_enough(&self, answered: &HashSet<&str>) -> bool {
         let ready = || self.workload.living().filter(|pod| pod.ready && !pod.terminating);
         let having = ready().filter(|pod| answered.contains(pod.name.as_str())).count();
@@ -195,8 +195,8 @@ impl Asking<'_> {
         having >= thresholds.min_pods && having as f64 >= thresholds.min_coverage * ready().count() as f64
     }
 
-    /// What to do if the server has no sample of what a query reads. The setting at fault depends on the
-    /// metric.
+    /// What to do if the server has no sample of the series in a query. Which setting is at fault depends on
+    /// the metric.
     fn nothing_there(&self, metric: Metric, source: &str) -> String {
         let variable = format!("QUERY_{}", metric.name().to_uppercase());
         let none = format!("the server has no sample of {source} as the query selects it");
@@ -215,7 +215,7 @@ impl Asking<'_> {
         }
     }
 
-    /// The age of the newest sample that a query reads; of several metrics the oldest counts.
+    /// The age of the newest sample that a query reads; of several metrics, the oldest counts.
     fn newest(&self, query: &MetricQuery) -> Age {
         let mut oldest: Option<Duration> = None;
         for source in SourceSeries::of(&query.promql).iter().take(MOST_SOURCES) {
@@ -229,7 +229,7 @@ impl Asking<'_> {
         oldest.map_or(Age::Unknown, Age::Known)
     }
 
-    /// Checks that the series of a pod come from one source.
+    /// Checks that the series of a pod have one source.
     fn origin(&self, queries: &OriginQueries, category: &mut Category) {
         match one_origin(self.client, queries, &self.workload.pods, self.at) {
             Ok(()) => category.good("the series of each pod come from one source"),
@@ -252,7 +252,7 @@ impl Asking<'_> {
         ))
     }
 
-    /// Checks whether the age of the samples of an own query can be known.
+    /// Checks whether the age of an own query's samples can be known.
     fn age(&self, metric: Metric, queries: &QuerySet, answer: &mut InstantAnswer, category: &mut Category) {
         if !queries.is_own(metric) {
             return;
@@ -271,12 +271,12 @@ impl Asking<'_> {
         AskingKafka { client: self.client, at: self.at, workload: self.workload, settings: self.settings }
     }
 
-    /// An error with guards on, where it would hold back every run, else a warning.
+    /// An error if guards are on (it would hold back every run), else a warning.
     fn if_guarded(&self) -> Grade {
         if self.decision.mode == GuardMode::Standard { Grade::Error } else { Grade::Warning }
     }
 
-    /// Warns about Thanos: it forgets a dead store and answers from the others.
+    /// Warns about Thanos, which forgets a dead store and answers from the others.
     fn thanos(&self, category: &mut Category) {
         if self.client.is_thanos() {
             category.warn(
@@ -287,8 +287,8 @@ impl Asking<'_> {
         }
     }
 
-    /// Checks whether the server gives the history that a run asks for, and how much of the window of the
-    /// persistence guard it covers.
+    /// Checks whether the server returns the history that a run needs, and how much of the persistence window
+    /// it covers.
     fn history(&self, facts: &FactQueries, category: &mut Category) {
         let Some(rule) = self.decision.guards.persistence else { return };
         let live = living(self.workload);
@@ -312,7 +312,7 @@ impl Asking<'_> {
     }
 }
 
-/// Reports how much of the window the server knows.
+/// Reports how much of the window the server remembers.
 fn remembered(known: usize, rule: Persistence, category: &mut Category) {
     let steps = rule.grid(0.0).steps;
     let found = format!("history of cpu: {known} of {steps} minutes");
@@ -323,7 +323,7 @@ fn remembered(known: usize, rule: Persistence, category: &mut Category) {
     category.warn(found, format!("runs are withheld below {needed}; PERSISTENCE_WINDOW=off asks for none"));
 }
 
-/// The pods that have a usable sample.
+/// The pods with a usable sample.
 fn having(answer: &InstantAnswer) -> HashSet<&str> {
     let is_load = |value: f64| value.is_finite() && value >= 0.0;
     answer.samples.iter().filter(|sample| is_load(sample.value)).map(|sample| sample.pod).collect()
@@ -331,10 +331,10 @@ fn having(answer: &InstantAnswer) -> HashSet<&str> {
 
 /// What is known about the age of the samples that a query reads.
 enum Age {
-    /// Of the newest one.
+    /// The age of the newest one.
     Known(Duration),
-    /// The server has none of this metric.
+    /// The server has no samples of this metric.
     None(String),
-    /// It cannot be told.
+    /// It is unknown.
     Unknown,
 }

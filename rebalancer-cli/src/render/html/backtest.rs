@@ -9,13 +9,13 @@ use crate::format::text::{count, spaced};
 use crate::report::Outcome;
 use crate::report::backtest::{BacktestReport, Decision, Sums};
 
-/// Most decisions in the table, the latest ones: a page of a year has thousands.
+/// Maximum number of decisions in the table, the latest ones: a year has thousands.
 const MOST: usize = 200;
 
-/// Columns of that table that hold words.
+/// The table's columns that contain words.
 const WORDS: [&str; 4] = ["Outcome", "Cause", "To rotate", "Held by"];
 
-/// Everything between the head of the document and its queries.
+/// Everything between the document head and its queries.
 pub fn body(report: &BacktestReport) -> Markup {
     html! {
         header.verdict.held {

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use crate::format::text::masked;
 
-/// One setting; a secret shows that it is set, never what it is.
+/// One setting; for a secret only whether it is set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SettingRow {
     /// The variable or flag that sets it.
@@ -15,7 +15,7 @@ pub struct SettingRow {
     pub source: &'static str,
 }
 
-/// The settings, those that someone has set in sight.
+/// The settings, with those that were set visible at once.
 pub fn section(settings: &[SettingRow]) -> Markup {
     let (default, set): (Vec<&SettingRow>, Vec<&SettingRow>) =
         settings.iter().partition(|row| row.source == "default");

@@ -22,7 +22,7 @@ pub fn section(report: &Report) -> Markup {
     }
 }
 
-/// Checks, one below the other.
+/// Checks, one below another.
 pub fn checks(checks: &[VerdictReport]) -> Markup {
     html! {
         ul.checks {
@@ -70,7 +70,7 @@ fn numbers(check: &VerdictReport) -> Markup {
         match check.name.as_str() {
             "cooldown" | "futility" | "illness_age" | "cured_before" => age(value),
             "coverage" => percent(value),
-            // Of the samples of the window; a large fleet has a multiple of the mean instead.
+            // A share of the window's samples; in a large fleet, a multiple of the mean instead.
             "persistence" if limit >= 10.0 => format!("{value:.0} %"),
             _ if value.fract() == 0.0 => format!("{value}"),
             _ => ratio(value),
@@ -78,7 +78,7 @@ fn numbers(check: &VerdictReport) -> Markup {
     };
     html! {
         @match (check.value, check.limit) {
-            // The diagnosis as a whole has no number; its tests have.
+            // The diagnosis as a whole has no number, but its tests have.
             _ if check.name == "diagnosis" => "",
             (Some(value), Some(limit)) if check.name == "warm_up" => {
                 (pods(value)) " below " (age(limit))

@@ -1,7 +1,7 @@
-//! A strip plot of each metric: a mark a pod, the mean, and how far the pods may lie from it.
+//! A strip plot of each metric: one mark per pod, the mean, and how far pods may be from it.
 //!
-//! Positions along the axis are percentages and everything else is in pixels, so that a narrow page
-//! moves the marks together and leaves letters and marks at their size.
+//! Positions along the axis are percentages, everything else is in pixels, so that a narrow page moves the
+//! marks together but keeps the size of letters and marks.
 
 use std::collections::BTreeMap;
 
@@ -21,16 +21,16 @@ const MIDDLE: f64 = 60.0;
 const AXIS: f64 = 128.0;
 const HEIGHT: f64 = 148.0;
 
-/// Width of a column of marks in percent: marks in one column stand above each other.
+/// Width of a column of marks in percent: marks in one column are stacked.
 const COLUMN: f64 = 1.0;
 
-/// Marks of one column; the pods beyond share them.
+/// Marks per column; further pods share them.
 const MOST_IN_COLUMN: usize = 9;
 
-/// Up to this many pods each mark has a tooltip with its name.
+/// Up to this many pods, each mark has a tooltip with its name.
 const MOST_NAMED: usize = 150;
 
-/// Longest name beside a mark, in letters; the table has the whole of it.
+/// Longest name beside a mark, in letters; the table has the full name.
 const MOST_LETTERS: usize = 12;
 
 /// The plots.
@@ -70,7 +70,7 @@ struct Plot<'a> {
     report: &'a Report,
     metric: Metric,
     statistics: &'a StatisticsReport,
-    /// The load at the right end.
+    /// The load at the right end of the axis.
     most: f64,
 }
 
@@ -83,7 +83,7 @@ impl<'a> Plot<'a> {
         Self { report, metric, statistics, most: if most > 0.0 { most } else { 1.0 } }
     }
 
-    /// Where a load stands, in percent of the width.
+    /// The position of a load, in percent of the width.
     fn x(&self, load: f64) -> f64 {
         coordinate(2.0 + 95.0 * (load / self.most).clamp(0.0, 1.0))
     }
@@ -140,7 +140,7 @@ impl<'a> Plot<'a> {
         self.report.pods.iter().find(|pod| pod.name == name)
     }
 
-    /// How far one standard deviation may reach before the threshold is passed.
+    /// How large one standard deviation may be before the threshold is passed.
     fn band(&self) -> Markup {
         let Some(limit) = self.statistics.threshold else { return html! {} };
         let mean = self.statistics.mean;
@@ -173,7 +173,7 @@ impl<'a> Plot<'a> {
         }
     }
 
-    /// The side of a point on which its letters stand.
+    /// The side of a point on which its label is placed.
     fn anchor(&self, load: f64) -> &'static str {
         match self.x(load) {
             ..20.0 => "start",
@@ -182,7 +182,7 @@ impl<'a> Plot<'a> {
         }
     }
 
-    /// A mark of each pod but the two ends; pods of nearly the same load stand above each other.
+    /// A mark for each pod except the two ends; pods with nearly equal loads are stacked.
     fn marks(&self) -> Markup {
         let is_end = |pod: &PodReport| self.report.ends().iter().any(|target| target.pod == pod.name);
         let named = self.report.pods.len() <= MOST_NAMED;
@@ -218,7 +218,7 @@ impl<'a> Plot<'a> {
     }
 }
 
-/// The end of a name, which tells the pods of a workload apart.
+/// The end of a name, which distinguishes the pods of a workload.
 fn own_part(name: &str) -> String {
     let own = name.rsplit_once('-').map_or(name, |(_, own)| own);
     let length = own.chars().count();
@@ -229,7 +229,7 @@ fn own_part(name: &str) -> String {
     format!("…{end}")
 }
 
-/// How many marks stand in a column already.
+/// How many marks are already in a column.
 fn column_place(columns: &mut BTreeMap<i64, usize>, x: f64) -> usize {
     #[expect(clippy::cast_possible_truncation, reason = "percentages")]
     let taken = columns.entry((x / COLUMN) as i64).or_default();
@@ -237,14 +237,14 @@ fn column_place(columns: &mut BTreeMap<i64, usize>, x: f64) -> usize {
     *taken - 1
 }
 
-/// The height of the n-th mark of a column: around the middle, now above and now below it.
+/// The height of the n-th mark of a column, alternating above and below the middle.
 fn height(place: usize) -> f64 {
     let steps = place.div_ceil(2) as f64;
     let side = if place % 2 == 1 { -1.0 } else { 1.0 };
     MIDDLE + side * steps * 6.0
 }
 
-/// Round numbers from 0 to at most `most`, at most six of them.
+/// At most six round numbers from 0 to at most `most`.
 fn ticks(metric: Metric, most: f64) -> Vec<f64> {
     let rough = most / 4.0;
     let step = if metric == Metric::Memory {

@@ -8,8 +8,8 @@ use crate::format::metric::{heading, short};
 use crate::format::number::{age, ratio};
 use crate::report::{PodReport, PodVerdict, Report};
 
-/// Most rows of the busiest pods, of the least busy ones, and of those that were not compared: a
-/// larger fleet is shown by its ends.
+/// Maximum number of rows for the busiest pods, the least busy ones, and those not compared: a larger fleet
+/// is shown by its ends.
 const BUSIEST: usize = 200;
 const LEAST_BUSY: usize = 100;
 const OTHERS: usize = 100;
@@ -75,7 +75,7 @@ fn verdict(pod: &PodReport) -> String {
     }
 }
 
-/// The rows in their order, and how many pods have none.
+/// The rows in order, and how many pods are left out.
 fn rows(report: &Report) -> (Vec<&PodReport>, usize) {
     let mut rows = report.pods_by_load();
     if rows.len() <= BUSIEST + LEAST_BUSY + OTHERS {

@@ -1,4 +1,4 @@
-//! The queries to the metrics server, so that a reader can run them again.
+//! The queries to the metrics server, so that readers can repeat them.
 
 use maud::{Markup, html};
 use rebalancer_core::Metric;
@@ -17,14 +17,14 @@ pub struct QueryRow {
     promql: String,
 }
 
-/// The queries of a recording, those of the metrics first, each once.
+/// The distinct queries of a recording, those of the metrics first.
 pub fn of_recording(recording: &Recording) -> Vec<QueryRow> {
     let mut rows: Vec<QueryRow> = Vec::new();
     let metrics = Metric::ALL.map(Metric::name);
     let named = metrics.into_iter().filter_map(|name| Some((name, recording.promql(name)?)));
     let rest = recording.exchanges.iter().map(|exchange| (exchange.name.as_str(), exchange.query.as_str()));
     for (name, promql) in named.chain(rest) {
-        // The past of a metric is asked for by the query of the metric.
+        // A metric's history uses the same query as the metric.
         if rows.iter().all(|row| row.promql != promql) {
             rows.push(QueryRow { name: name.to_owned(), promql: promql.to_owned() });
         }
@@ -32,12 +32,12 @@ pub fn of_recording(recording: &Recording) -> Vec<QueryRow> {
     rows
 }
 
-/// These queries.
+/// Rows for these queries.
 pub fn of_queries<'a>(queries: impl Iterator<Item = &'a MetricQuery>) -> Vec<QueryRow> {
     queries.map(|query| QueryRow { name: query.name.clone(), promql: query.promql.clone() }).collect()
 }
 
-/// The queries, those of the metrics in sight.
+/// The queries, with those of the metrics visible at once.
 pub fn section(queries: &[QueryRow]) -> Markup {
     let (metrics, others): (Vec<&QueryRow>, Vec<&QueryRow>) =
         queries.iter().partition(|row| Metric::ALL.iter().any(|metric| metric.name() == row.name));

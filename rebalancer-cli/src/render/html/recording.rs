@@ -1,34 +1,34 @@
-//! The recording inside a page, as small as possible without changing the decision.
+//! The recording inside a page, made as small as possible without changing the decision.
 
 use std::path::Path;
 
 use maud::{Markup, PreEscaped, html};
 use rebalancer_io::recording::Recording;
 
-/// Up to this many characters the recording is kept to the byte. With the rest of a page this keeps
-/// a workload of a hundred pods below 150 kB.
+/// Up to this many characters, the recording is kept exactly. With the rest of a page, this keeps a workload
+/// of a hundred pods below 150 kB.
 const SMALL: usize = 40_000;
 
-/// The most a page carries. A larger one is slow to open and no longer mailed; `--record` keeps all.
+/// The largest recording in a page: larger pages open slowly and cannot be mailed. `--record` keeps all.
 const LARGEST: usize = 2_000_000;
 
-/// Significant digits of the past that are tried in turn.
+/// Numbers of significant digits for the past, tried in turn.
 const DIGITS: [usize; 3] = [3, 4, 6];
 
-/// What a page holds of the recording.
+/// The recording as contained in a page.
 #[derive(Debug, Default)]
 pub enum Embedded {
-    /// There is none to hold.
+    /// There is no recording.
     #[default]
     Nothing,
-    /// The text of the element, and the digits that the past was cut to.
+    /// The text of the element, and the number of digits kept of the past.
     Whole { text: String, digits: Option<usize> },
     /// It was left out, for this reason.
     LeftOut(String),
 }
 
 impl Embedded {
-    /// Embeds a recording. `same` decides again from what the page holds, and says whether the decision is
+    /// Embeds a recording. `same` decides again from the page's content, and returns whether the decision is
     /// the same.
     pub fn of(recording: &Recording, same: impl Fn(&Recording) -> bool) -> Self {
         let whole = match recording.to_page(None) {
@@ -80,7 +80,7 @@ pub fn section(embedded: &Embedded) -> Markup {
                     }
                 }
                 script type=(Recording::ELEMENT_TYPE) id=(Recording::ELEMENT_ID) {
-                    // Base64 that this program made: no character of it means anything in HTML.
+                    // Base64 from this program: none of its characters has a meaning in HTML.
                     (PreEscaped(text))
                 }
             },

@@ -1,4 +1,4 @@
-//! Texts and numbers as a page shows them.
+//! Texts and numbers on a page.
 
 use serde_json::Value;
 

@@ -15,14 +15,14 @@ use rebalancer_core::Metric;
 use crate::report::Outcome;
 use crate::report::backtest::{BacktestReport, Decision};
 
-/// Most points in a line and marks in a lane: more than a screen has room for.
+/// Maximum number of points per line and marks per lane: more than fits on a screen.
 const MOST_COLUMNS: usize = 600;
 
-/// The outcomes, each on a lane of its own, from the top.
+/// The outcomes, one lane each, from the top.
 const LANES: [Outcome; 5] =
     [Outcome::Planned, Outcome::Withheld, Outcome::Blocked, Outcome::Balanced, Outcome::InsufficientData];
 
-/// Steps beyond this are taken for the last: a report of more was not made by this program.
+/// Later steps are treated as this one: no report of this program has more.
 const MOST_STEPS: f64 = 1e9;
 
 /// Height of a lane in pixels.
@@ -51,15 +51,15 @@ pub fn section(report: &BacktestReport) -> Markup {
     }
 }
 
-/// Decisions on a page as wide as it is.
+/// Decisions, drawn over the width of the page.
 struct Timeline<'a> {
     columns: BTreeMap<usize, Vec<&'a Decision>>,
-    /// Number of columns, those without data included.
+    /// Number of columns, including those without data.
     count: usize,
 }
 
 impl<'a> Timeline<'a> {
-    /// Decisions in the order of time, `every_seconds` apart where they are.
+    /// Decisions in time order, `every_seconds` apart if that is known.
     fn new(decisions: &[&'a Decision], every_seconds: Option<f64>) -> Self {
         let steps = steps(decisions, every_seconds);
         let moments = steps.last().map_or(0, |last| last + 1);
@@ -71,7 +71,7 @@ impl<'a> Timeline<'a> {
         Self { columns, count }
     }
 
-    /// The left side of a column, in percent.
+    /// The left edge of a column, in percent.
     fn x(&self, column: usize) -> f64 {
         hundredths(100.0 * column as f64 / self.count as f64)
     }
@@ -115,15 +115,15 @@ impl<'a> Timeline<'a> {
         }
     }
 
-    /// The line, broken where there are no data.
+    /// The line, interrupted where there are no data.
     fn path(&self, spreads: &[(usize, f64)], y: impl Fn(f64) -> f64) -> String {
         let mut path = String::new();
         let mut before: Option<usize> = None;
         for &(column, spread) in spreads {
             let x = hundredths(self.x(column) + 50.0 / self.count as f64);
             let y = y(spread);
-            // Writing to a string cannot fail. A moment without neighbours is a dot: a line of no
-            // length with round ends.
+            // Writing to a string cannot fail. A moment without neighbours is a dot: a zero-length line with
+            // round ends.
             let _ = match before {
                 Some(before) if column == before + 1 => write!(path, "L{x} {y}"),
                 _ => write!(path, "M{x} {y}h0"),
@@ -133,7 +133,7 @@ impl<'a> Timeline<'a> {
         path
     }
 
-    /// The columns in which an outcome came up.
+    /// The columns in which an outcome occurs.
     fn with(&self, outcome: Outcome) -> Vec<usize> {
         let has = |decisions: &[&Decision]| decisions.iter().any(|decision| decision.outcome == outcome);
         self.columns.iter().filter(|(_, decisions)| has(decisions)).map(|(column, _)| *column).collect()
@@ -146,7 +146,7 @@ impl<'a> Timeline<'a> {
             .iter()
             .map(|(lane, columns)| format!("{} in {}", spaced(lane.name()), columns.len()))
             .collect();
-        // A little more than a column, so that no light falls between two.
+        // Slightly wider than a column, so that no gap shows between two.
         let width = hundredths(100.0 / self.count as f64 + 0.03);
         html! {
             figure.panel.plot {
@@ -169,8 +169,7 @@ impl<'a> Timeline<'a> {
     }
 }
 
-/// The number of the step each decision is of: by time where they are evenly apart, else in their
-/// order.
+/// The step number of each decision: by time if they are evenly spaced, else by order.
 fn steps(decisions: &[&Decision], every_seconds: Option<f64>) -> Vec<usize> {
     let times: Option<Vec<Timestamp>> = decisions.iter().map(|decision| decision.time.parse().ok()).collect();
     let every_ms = every_seconds.map(|every| 1000.0 * every).filter(|every| *every >= 1.0);

@@ -11,7 +11,7 @@ use crate::format::text::{count, spaced};
 use crate::report::rotation::RotationReport;
 use crate::report::{CoverageReport, Kind, Outcome, Report, StatisticsReport, TargetReport, WorkloadReport};
 
-/// The head of the page.
+/// The top of the page.
 pub fn section(report: &Report) -> Markup {
     html! {
         @if report.is_dry_run() { (dry_run()) }
@@ -31,7 +31,7 @@ pub fn section(report: &Report) -> Markup {
     }
 }
 
-/// The line that says that it is a dry run.
+/// The line that says it is a dry run.
 pub fn dry_run() -> Markup {
     html! { p.dry { strong { "DRY RUN" } " Nothing was changed." } }
 }
@@ -56,7 +56,7 @@ pub fn place(workload: &WorkloadReport, times: &[(&str, Option<&str>)]) -> Marku
     }
 }
 
-/// The tone of an outcome, which is also its class in the style sheet.
+/// The tone of an outcome, also its class in the style sheet.
 const fn tone(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Balanced => "calm",
@@ -91,13 +91,13 @@ fn sentence(report: &Report) -> Markup {
     }
 }
 
-/// What holds a rotation back, in the words of the most important reason.
+/// What holds a rotation back: the most important reason.
 fn hindrance(report: &Report) -> &str {
     let held = report.guards.iter().find(|guard| guard.verdict == Standing::Hold);
     match held {
         Some(guard) if guard.name == "diagnosis" => &report.diagnosis.evidence,
         Some(guard) => &guard.reason,
-        // A guard that is unknown holds back too.
+        // An unknown guard holds back too.
         None => {
             let unknown = report.guards.iter().find(|guard| guard.verdict == Standing::Unknown);
             let unknown = unknown.map(|guard| &guard.reason);
@@ -147,7 +147,7 @@ fn tiles(report: &Report) -> Markup {
     }
 }
 
-/// A metric that was asked for and decides nothing.
+/// A metric that was queried but not used.
 fn lacking(metric: Metric, coverage: &CoverageReport) -> Markup {
     html! {
         div.tile {

@@ -17,7 +17,7 @@ use crate::report::backtest::BacktestReport;
 /// Renders the report.
 ///
 /// # Errors
-/// When it cannot be written as JSON or YAML.
+/// If it cannot be written as JSON or YAML.
 pub fn render(report: &BacktestReport, format: OutputFormat) -> anyhow::Result<String> {
     Ok(match format {
         OutputFormat::Table => table(report, false),
@@ -117,13 +117,13 @@ fn decisions(report: &BacktestReport) -> String {
     table.trim_fmt()
 }
 
-/// The pods that would have been evicted, one a line, in the order of time.
+/// The pods that would have been evicted, one per line, in time order.
 fn targets(report: &BacktestReport) -> String {
     let planned = report.decisions.iter().filter(|decision| decision.outcome == Outcome::Planned);
     planned.flat_map(|decision| &decision.targets).flat_map(|pod| [pod.as_str(), "\n"]).collect()
 }
 
-/// One line a decision, under a header.
+/// One line per decision, below a header.
 fn csv(report: &BacktestReport) -> anyhow::Result<String> {
     let mut lines = csv::Writer::from_writer(Vec::new());
     lines.write_record([

@@ -1,4 +1,4 @@
-//! Bars of block letters.
+//! Bars of block characters.
 
 /// A bar of `value` where `most` fills `width` columns, to an eighth of a column.
 pub fn bar(value: f64, most: f64, width: usize) -> String {

@@ -10,7 +10,7 @@ use crate::report::check::{Check, CheckReport, Grade};
 /// Renders the report.
 ///
 /// # Errors
-/// When it cannot be written as JSON or YAML.
+/// If it cannot be written as JSON or YAML.
 pub fn render(report: &CheckReport, args: &OutputArgs) -> anyhow::Result<String> {
     Ok(match args.output {
         OutputFormat::Json => data::json(report)?,
@@ -23,7 +23,7 @@ pub fn render(report: &CheckReport, args: &OutputArgs) -> anyhow::Result<String>
     })
 }
 
-/// The report for people; `short` leaves out what is good.
+/// The report for people; `short` leaves out successful checks.
 fn page(report: &CheckReport, terminal: Terminal, short: bool) -> String {
     let mut screen = Screen::new(terminal);
     for category in &report.categories {

@@ -3,7 +3,7 @@
 use super::sheet::plain_table;
 use crate::report::config::Row;
 
-/// The settings as a table; `wide` shows defaults and what each setting does.
+/// The settings as a table; `wide` adds defaults and descriptions.
 pub fn table(rows: &[Row], wide: bool) -> String {
     let mut header = vec!["VARIABLE", "FLAG", "VALUE", "FROM"];
     if wide {

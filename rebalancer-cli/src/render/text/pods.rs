@@ -1,4 +1,4 @@
-//! The table of pods: how loaded each is, and what the decision makes of it.
+//! The table of pods: how loaded each is, and the decision about it.
 
 use clap::builder::styling::Style;
 use comfy_table::Cell;
@@ -13,35 +13,35 @@ use crate::format::number::{age, ratio, times};
 use crate::format::text::plain;
 use crate::report::{Outcome, PodReport, PodVerdict, Report};
 
-/// Rows of pods shown in a plain table; the rest is summed up. `wide` shows all.
+/// Pods shown in a plain table; the rest is summarised. `wide` shows all.
 const MOST_PODS: usize = 20;
 
-/// What a form of the table shows.
+/// The columns of one form of the table.
 #[derive(Debug, Clone, Copy)]
 struct Form {
     naming: Naming,
     metrics: &'static [Metric],
     score: bool,
-    /// Columns of the bar of the score.
+    /// Width of the score bar, in columns.
     bar: usize,
-    /// Whether the targets say why.
+    /// Whether targets show the reason.
     why: bool,
-    /// Whether it shows how old each pod is and on which node it runs, where that is known.
+    /// Whether the age and the node of each pod are shown, if known.
     whereabouts: bool,
 }
 
 const ALL: &[Metric] = &Metric::ALL;
-/// What can ask for a rotation.
+/// The metrics that can ask for a rotation.
 const TRIGGERS: &[Metric] = &[Metric::Cpu, Metric::Lag];
 
-/// All there is to show.
+/// All columns.
 const FULL: Form =
     Form { naming: Naming::Full, metrics: ALL, score: true, bar: 16, why: true, whereabouts: true };
 const SHORT: Form = Form { naming: Naming::Short, ..FULL };
 const PLAIN_PODS: Form = Form { whereabouts: false, ..SHORT };
 const NARROW: Form = Form { metrics: TRIGGERS, score: false, bar: 4, why: false, ..PLAIN_PODS };
 
-/// From the widest form to one that fits into 40 columns.
+/// From the widest form to one that fits in 40 columns.
 const FORMS: [Form; 12] = [
     FULL,
     SHORT,
@@ -57,7 +57,7 @@ const FORMS: [Form; 12] = [
     Form { naming: Naming::Last(10), bar: 0, ..NARROW },
 ];
 
-/// Writes the table; `wide` shows every pod and column, however wide that is.
+/// Writes the table; `wide` shows every pod and column, whatever the width.
 pub fn write(screen: &mut Screen, report: &Report, width: Option<usize>, prefix: &str, wide: bool) {
     let shown = Shown::of(report, wide);
     let known = Known::of(report);
@@ -70,13 +70,13 @@ pub fn write(screen: &mut Screen, report: &Report, width: Option<usize>, prefix:
     });
 }
 
-/// What is known of age and node of the pods.
+/// What is known about age and node of the pods.
 #[derive(Debug, Clone)]
 struct Known {
     form: Form,
     ages: bool,
     nodes: bool,
-    /// What the short names of all nodes begin with.
+    /// The common prefix of the short node names.
     node_prefix: String,
 }
 
@@ -104,7 +104,7 @@ impl Known {
     }
 }
 
-/// The name of a node without its domain; an address is no name.
+/// The name of a node without its domain; an address has none.
 fn host(node: &str) -> &str {
     let is_address = node.chars().all(|char| char.is_ascii_digit() || char == '.');
     if is_address { node } else { node.split('.').next().unwrap_or(node) }
@@ -164,7 +164,7 @@ const fn style(pod: &PodReport) -> Style {
     }
 }
 
-/// Such as `evict: busiest (cpu 3.4×, lag 5.3×)`.
+/// For example `evict: busiest (cpu 3.4×, lag 5.3×)`.
 fn verdict(report: &Report, pod: &PodReport, why: bool) -> String {
     if !pod.missing.is_empty() {
         return format!("no {}", pod.missing.join(", "));
@@ -189,7 +189,7 @@ fn over_mean(report: &Report, pod: &PodReport, metric: Metric) -> Option<String>
     Some(format!("{metric} {}", times(pod.load(metric)? / statistics.mean)))
 }
 
-/// The pods of a table. Of a large workload a plain table shows only both ends.
+/// The pods in a table. For a large workload, a plain table shows only both ends.
 struct Shown<'a> {
     pods: Vec<&'a PodReport>,
     /// Rows before the gap.
@@ -213,7 +213,7 @@ impl<'a> Shown<'a> {
         Self { pods, head, left_out }
     }
 
-    /// The line in place of the pods that are left out.
+    /// The line that replaces the pods left out.
     fn gap(&self, report: &Report) -> Option<String> {
         let hidden = report.pods.len() - self.pods.len();
         if hidden == 0 {

@@ -9,27 +9,27 @@ use crate::render::terminal::Terminal;
 pub const PLAIN: Style = Style::new();
 /// The sentence to read first.
 pub const BOLD: Style = Style::new().bold();
-/// What is over its limit, or would be evicted as the busiest.
+/// Over its limit, or to be evicted as the busiest.
 pub const RED: Style = AnsiColor::Red.on_default();
-/// What is good.
+/// Good.
 pub const GREEN: Style = AnsiColor::Green.on_default();
-/// What deserves a look.
+/// Worth a look.
 pub const YELLOW: Style = AnsiColor::Yellow.on_default();
 /// The least busy pod.
 pub const CYAN: Style = AnsiColor::Cyan.on_default();
 
-/// The mark before an item of a list. The words after it say the same.
+/// The mark before a list item. The words after it say the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mark {
-    /// Holds, or is done.
+    /// Passes, or is done.
     Good,
-    /// Does not hold, or failed.
+    /// Does not pass, or failed.
     Bad,
-    /// Cannot be told.
+    /// Unknown.
     Unknown,
     /// Worth reading.
     Notice,
-    /// Was left undone.
+    /// Was not done.
     Left,
     /// What to do.
     Advice,
@@ -48,7 +48,7 @@ impl Mark {
     }
 }
 
-/// A text that grows.
+/// Output text under construction.
 #[derive(Debug)]
 pub struct Screen {
     terminal: Terminal,
@@ -66,21 +66,21 @@ impl Screen {
         self.text.push('\n');
     }
 
-    /// One line as it is.
+    /// A line, unchanged.
     pub fn line(&mut self, style: Style, line: &str) {
         let line = self.paint(style, line);
         self.text.push_str(&line);
         self.text.push('\n');
     }
 
-    /// A paragraph, broken into lines where the terminal ends.
+    /// A paragraph, wrapped at the terminal's width.
     pub fn prose(&mut self, style: Style, text: &str) {
         for line in self.wrapped(text, 0) {
             self.line(style, &line);
         }
     }
 
-    /// A paragraph, its lines indented by so many columns.
+    /// A paragraph, indented by this many columns.
     pub fn indented(&mut self, indent: usize, text: &str) {
         for line in self.wrapped(text, indent) {
             self.line(PLAIN, &format!("{:indent$}{line}", ""));

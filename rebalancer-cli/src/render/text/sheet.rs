@@ -1,4 +1,4 @@
-//! A table with one line for each row, in the widest form that fits.
+//! A table with one line per row, in the widest form that fits.
 
 use clap::builder::styling::Style;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
@@ -14,19 +14,19 @@ pub struct Sheet {
 }
 
 impl Sheet {
-    /// A table of these columns, without rows.
+    /// A table with these columns and no rows.
     pub fn new(header: Vec<&str>) -> Self {
         Self { table: plain_table(header), styles: vec![BOLD] }
     }
 
-    /// Adds a row, each of its cells one line.
+    /// Adds a row; each cell is one line.
     pub fn row(&mut self, style: Style, cells: Vec<Cell>) {
         self.table.add_row(cells);
         self.styles.push(style);
     }
 
-    /// Writes the first of these forms that fits into `width`, or the last one. `between` is called with the
-    /// number of each row after it was written, and may write more.
+    /// Writes the first of these forms that fits in `width`, or the last one. After each row, `between` is
+    /// called with the row's number and may write more.
     pub fn write_fitting(
         screen: &mut Screen,
         width: Option<usize>,
@@ -50,7 +50,7 @@ impl Sheet {
     }
 }
 
-/// A table of these columns without lines, each row on one line.
+/// A table with these columns, without borders, one line per row.
 pub fn plain_table(header: Vec<&str>) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);

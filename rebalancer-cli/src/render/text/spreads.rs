@@ -1,4 +1,4 @@
-//! The table of metrics: how uneven each is, against its threshold.
+//! The table of metrics: how uneven each is, compared with its threshold.
 
 use comfy_table::Cell;
 use rebalancer_core::Metric;
@@ -10,7 +10,7 @@ use crate::format::names::Naming;
 use crate::format::number::{ratio, times};
 use crate::report::{CoverageReport, PodReport, Report, StatisticsReport};
 
-/// What a form of the table shows.
+/// The columns of one form of the table.
 #[derive(Debug, Clone, Copy)]
 struct Form {
     mean: bool,
@@ -18,12 +18,12 @@ struct Form {
     wide: bool,
 }
 
-/// What is shown of the largest and the smallest load.
+/// What is shown about the largest and the smallest load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Extremes {
-    /// The load, how many times the mean it is, and the pod.
+    /// The load, its multiple of the mean, and the pod.
     Pods,
-    /// The load, and how many times the mean it is.
+    /// The load, and its multiple of the mean.
     Ratios,
     /// The load.
     Loads,
@@ -31,7 +31,7 @@ enum Extremes {
     None,
 }
 
-/// From the widest form to one that fits into 40 columns.
+/// From the widest form to one that fits in 40 columns.
 const FORMS: [Form; 5] = [
     Form { mean: true, extremes: Extremes::Pods, wide: false },
     Form { mean: true, extremes: Extremes::Ratios, wide: false },
@@ -40,7 +40,7 @@ const FORMS: [Form; 5] = [
     Form { mean: false, extremes: Extremes::None, wide: false },
 ];
 
-/// Writes the table; `wide` shows every column, however wide that is.
+/// Writes the table; `wide` shows every column, whatever the width.
 pub fn write(screen: &mut Screen, report: &Report, width: Option<usize>, prefix: &str, wide: bool) {
     let forms = FORMS.into_iter().map(|form| sheet(report, Form { wide, ..form }, prefix));
     Sheet::write_fitting(screen, width.filter(|_| !wide), forms, |_, _| {});
@@ -106,13 +106,13 @@ fn row(
     row
 }
 
-/// Such as `27.1k (5.3×)`.
+/// For example `27.1k (5.3×)`.
 fn over_mean(metric: Metric, mean: f64, load: f64) -> String {
     let load_text = short(metric, load);
     if mean > 0.0 { format!("{load_text} ({})", times(load / mean)) } else { load_text }
 }
 
-/// The first pod with this load, after a blank.
+/// The first pod with this load, after a space.
 fn bearer(report: &Report, metric: Metric, load: f64, prefix: &str) -> String {
     let bears = |pod: &&PodReport| pod.composite_score.is_some() && pod.load(metric) == Some(load);
     let pod = report.pods.iter().find(bears);

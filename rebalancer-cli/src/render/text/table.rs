@@ -1,5 +1,5 @@
-//! The report for people: what was seen, what is decided, and why. The first and the last line say if it
-//! is a dry run.
+//! The report for people: the observation, the decision, and the reasons. The first and the last line say
+//! whether it is a dry run.
 
 use rebalancer_core::Role;
 use rebalancer_core::diagnosis::Remedy;
@@ -44,7 +44,7 @@ pub fn render(report: &Report, wide: bool, terminal: Terminal) -> String {
     screen.finish()
 }
 
-/// Renders the result of a plan that was shown before.
+/// Renders the result of a plan that was already shown.
 pub fn render_result(report: &Report, terminal: Terminal) -> String {
     let mut screen = Screen::new(terminal);
     screen.blank();
@@ -69,7 +69,7 @@ fn by_weight(report: &Report) -> Vec<&VerdictReport> {
     guards
 }
 
-/// The cause, what would help, and how even the load could be; with `wide` every test too.
+/// The cause, what would help, and how even the load could be; with `wide`, also every test.
 fn write_diagnosis(screen: &mut Screen, report: &Report, wide: bool) {
     let DiagnosisReport {
         evidence, steps, notes, advice, assignor, assignor_is_a_guess, spread, remedy, ..
