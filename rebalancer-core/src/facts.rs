@@ -99,7 +99,7 @@ pub struct Facts<'a> {
     pub asked: Vec<Metric>,
     /// The history of each metric over the persistence window, up to the decision.
     pub past: PerMetric<Fact<History>>,
-    /// The loads before and after the newest pod started.
+    /// The loads before and after the newest pod was created.
     pub last_replacement: Fact<Replacement>,
     /// The spread of each metric before the replacements of the last day, if there were several.
     pub past_spread: PerMetric<Fact<PastSpread>>,
@@ -258,7 +258,7 @@ impl core::str::FromStr for AssignorChoice {
     }
 }
 
-/// One metric of all pods before and after the newest pod started: an experiment the cluster has already
+/// One metric of all pods before and after the newest pod was created: an experiment the cluster has already
 /// made, no matter what replaced the pod. Both sides are means over the windows of [`Replacement::windows`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Replacement {
@@ -268,7 +268,7 @@ pub struct Replacement {
     pub before: Vec<f64>,
     /// Loads of the pods that were alive after.
     pub after: Vec<f64>,
-    /// Time since the newest pod started.
+    /// Time since the newest pod was created.
     pub ago: Duration,
     /// The length of each side.
     pub length: Duration,
