@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use cli::args::Command;
 use cli::spelling;
 use cli::usage::{self, Usage};
-use commands::{check, completion, config, man, plan, record, replay, run, version};
+use commands::{check, completion, config, man, plan, record, replay, run, scan, version};
 use telemetry::logging;
 
 fn main() -> ExitCode {
@@ -38,6 +38,7 @@ fn main() -> ExitCode {
     let done = match &cli.command {
         Command::Run(args) => run::run(args, &matches),
         Command::Plan(args) => plan::run(args, &matches),
+        Command::Scan(args) => scan::run(args, &matches),
         Command::Check(args) => check::run(args, &matches, &typos),
         Command::Record(args) => record::run(args, &matches),
         Command::Replay(args) => replay::run(args, &matches),

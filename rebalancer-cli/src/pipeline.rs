@@ -9,3 +9,4 @@ pub mod plan;
 pub mod recorded;
 pub mod replay;
 pub mod rotate;
+pub mod scan;

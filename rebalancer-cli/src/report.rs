@@ -16,6 +16,7 @@ pub mod check;
 pub mod config;
 pub mod diagnosis;
 pub mod rotation;
+pub mod scan;
 pub mod schema;
 pub mod verdict;
 pub mod version;

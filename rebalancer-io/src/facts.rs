@@ -15,4 +15,6 @@ mod past;
 pub use finder::FactFinder;
 pub use kept::Kept;
 pub use kin::Kin;
+pub(crate) use offsets::offsets_range;
 pub use past::history_name;
+pub(crate) use past::history_range;

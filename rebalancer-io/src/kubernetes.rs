@@ -31,10 +31,11 @@ mod sign_in;
 mod volumes;
 mod workload;
 mod workload_name;
+mod workloads;
 
 pub use access::{OF_OTHER_OWNERS, Permission, TO_CLAIM, TO_DELETE, TO_EVICT, TO_PLAN, to_run};
 pub use cluster::{Cluster, ClusterError};
-pub use config::{ConnectError, ConnectOptions};
+pub use config::{ConnectError, ConnectOptions, is_namespace_name};
 pub use controller_kind::{ControllerKind, NotAllowable};
 pub use cures::StoodAt;
 pub use events::Notice;
@@ -43,3 +44,4 @@ pub use protections::DO_NOT_EVICT;
 pub use selector::{Selector, SelectorError};
 pub use workload::{Evictor, Observer};
 pub use workload_name::{NotAWorkload, UnknownSelector, WorkloadKind, WorkloadName};
+pub use workloads::{Found, Namespaces, OwnedWorkload, Unlisted};

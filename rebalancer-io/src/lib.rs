@@ -5,6 +5,7 @@ pub mod clock;
 pub mod driver;
 pub mod facts;
 pub mod file;
+pub mod joint;
 pub mod json;
 pub mod kubernetes;
 pub mod metrics;

@@ -82,6 +82,19 @@ pub fn one_origin<T: Transport>(
     pods: &[LivePod],
     at: Timestamp,
 ) -> Result<(), OriginError> {
+    one_origin_of_all(client, queries, &|_, name| pods.iter().find(|pod| pod.name == name), at)
+}
+
+/// The same of the pods of many workloads: `pod_of` finds one by its namespace and name.
+///
+/// # Errors
+/// When sources disagree about any of them, or when a query fails.
+pub fn one_origin_of_all<T: Transport>(
+    client: &PrometheusClient<T>,
+    queries: &OriginQueries,
+    pod_of: PodOf<'_, '_>,
+    at: Timestamp,
+) -> Result<(), OriginError> {
     let Some(several) = &queries.several else { return Ok(()) };
     let answer = client.query_raw(several, at)?;
     let doubled: BTreeSet<&str> =
@@ -100,7 +113,7 @@ pub fn one_origin<T: Transport>(
             continue;
         }
         let times = client.query_raw(times, at)?;
-        let seen = Seen { family, pods, at, times: &times };
+        let seen = Seen { family, pod_of, at, times: &times };
         if let Some(mixed) = seen.mixed(&rows) {
             return Err(OriginError::Mixed(mixed));
         }
@@ -110,15 +123,18 @@ pub fn one_origin<T: Transport>(
 
 type Labels = BTreeMap<String, String>;
 
+/// Finds a live pod by its namespace and name.
+pub type PodOf<'f, 'p> = &'f (dyn Fn(&str, &str) -> Option<&'p LivePod> + 'f);
+
 /// The series of one metric, and the facts needed to compare them.
-struct Seen<'a> {
+struct Seen<'a, 'p> {
     family: &'a Family,
-    pods: &'a [LivePod],
+    pod_of: PodOf<'a, 'p>,
     at: Timestamp,
     times: &'a [RawSample],
 }
 
-impl Seen<'_> {
+impl Seen<'_, '_> {
     /// The sources that disagree, if there are any.
     fn mixed(&self, rows: &[RawSample]) -> Option<Mixed> {
         let times: BTreeMap<Vec<(&str, &str)>, f64> =
@@ -147,7 +163,7 @@ impl Seen<'_> {
 
     fn pod(&self, labels: &Labels) -> Option<&LivePod> {
         let name = labels.get("pod").filter(|_| self.family.keys.contains(&"pod"))?;
-        self.pods.iter().find(|pod| pod.name == *name)
+        (self.pod_of)(value(labels, "namespace"), name)
     }
 
     /// Whether a series is of the pod that lives now, not of a predecessor. A series without a time counts as

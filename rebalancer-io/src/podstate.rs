@@ -65,15 +65,29 @@ impl<'a> Aggregator<'a> {
     /// The first failed query in the order of the metrics. The other answers are then discarded: an
     /// incomplete answer says nothing about the workload.
     pub fn fetch(&self, at: Timestamp) -> Result<Answers, QueryError> {
-        let fetch = |metric: Metric| -> Result<Aged, QueryError> {
-            let query = self.queries.get(metric);
-            let answer = query.map(|query| self.source.instant(query, at)).transpose()?;
-            Ok(self.aged(metric, answer, at))
-        };
         let fetched = thread::scope(|scope| {
-            let threads = PerMetric::from_fn(|metric| scope.spawn(move || fetch(metric)));
+            let threads = PerMetric::from_fn(|metric| scope.spawn(move || self.fetch_one(metric, at)));
             threads.map(finished)
         });
+        Self::answers(fetched, at)
+    }
+
+    /// The same, one query after the other: for a source that knows the answers.
+    ///
+    /// # Errors
+    /// As [`Aggregator::fetch`].
+    pub fn fetch_in_turn(&self, at: Timestamp) -> Result<Answers, QueryError> {
+        Self::answers(PerMetric::from_fn(|metric| self.fetch_one(metric, at)), at)
+    }
+
+    fn fetch_one(&self, metric: Metric, at: Timestamp) -> Result<Aged, QueryError> {
+        let query = self.queries.get(metric);
+        let answer = query.map(|query| self.source.instant(query, at)).transpose()?;
+        Ok(self.aged(metric, answer, at))
+    }
+
+    /// The answers of all metrics, in their order.
+    fn answers(fetched: PerMetric<Result<Aged, QueryError>>, at: Timestamp) -> Result<Answers, QueryError> {
         let mut answers = Answers::new(at, PerMetric::default());
         for (metric, aged) in fetched.into_pairs() {
             (answers.metrics[metric], answers.unknown_ages[metric]) = aged?;

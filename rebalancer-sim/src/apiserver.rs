@@ -3,6 +3,7 @@
 
 mod answers;
 mod fleet;
+mod many;
 mod objects;
 
 use std::env;
@@ -47,7 +48,7 @@ struct Shared {
 }
 
 struct State {
-    fleet: Fleet,
+    fleets: Vec<Fleet>,
     faults: Vec<Fault>,
     requests: Vec<SimRequest>,
     token: String,
@@ -120,15 +121,25 @@ impl ApiServer {
     /// # Panics
     /// When the loopback interface or the folder for temporary files cannot be used.
     pub fn start(fleet: Fleet) -> Self {
+        Self::start_all(vec![fleet])
+    }
+
+    /// Starts a server that holds these fleets; the kubeconfig is for the namespace of the first.
+    ///
+    /// # Panics
+    /// As [`ApiServer::start`], and without any fleet.
+    pub fn start_all(fleets: Vec<Fleet>) -> Self {
+        let numbered = fleets.into_iter().enumerate().map(|(number, fleet)| Fleet { number, ..fleet });
+        let fleets: Vec<Fleet> = numbered.collect();
         static STARTED: AtomicU64 = AtomicU64::new(0);
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free loopback port");
         let address = listener.local_addr().expect("a bound listener has an address");
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let folder = env::temp_dir().join(format!("pod-rebalancer-sim-{}-{number}", process::id()));
         fs::create_dir_all(&folder).expect("a folder for the kubeconfig");
-        write_kubeconfig(&folder.join("kubeconfig"), &format!("http://{address}"), &fleet.namespace);
+        write_kubeconfig(&folder.join("kubeconfig"), &format!("http://{address}"), &fleets[0].namespace);
         let state = State {
-            fleet,
+            fleets,
             faults: Vec::new(),
             requests: Vec::new(),
             token: TOKEN.to_owned(),
@@ -159,13 +170,13 @@ impl ApiServer {
     /// The pods there are now, terminating ones included.
     pub fn pods(&self) -> Vec<SimPod> {
         let mut state = self.lock();
-        state.fleet.advance();
-        state.fleet.pods.clone()
+        state.fleets.iter_mut().for_each(Fleet::advance);
+        state.fleets.iter().flat_map(|fleet| fleet.pods.clone()).collect()
     }
 
-    /// Changes the fleet behind the clients' backs.
+    /// Changes the first fleet behind the clients' backs.
     pub fn change(&self, change: impl FnOnce(&mut Fleet)) {
-        change(&mut self.lock().fleet);
+        change(&mut self.lock().fleets[0]);
     }
 
     /// Adds a fault; of several that match one request the first added strikes.
@@ -179,7 +190,8 @@ impl ApiServer {
     }
 
     /// Takes a permission away, written as a refusal names it: `create pods/eviction`,
-    /// `get deployments.apps`.
+    /// `get deployments.apps`; that of a list also for one namespace, `list pods in shop`, or for the whole cluster at
+    /// once, `list pods in *`.
     pub fn deny(&self, permission: &str) {
         self.lock().denied.push(permission.to_owned());
     }
@@ -271,7 +283,7 @@ fn handle(request: &SimRequest, state: &mut State) -> (Transcript, Option<Effect
         _ if request.header("authorization") != Some(&format!("Bearer {}", state.token)) => {
             Transcript::named("300_401_bad_token")
         }
-        _ => answers::answer(request, &mut state.fleet, &state.denied),
+        _ => many::answer(request, &mut state.fleets, &state.denied),
     };
     if let Some(Effect::AnswerAfter(transcript)) = &effect {
         return (transcript.clone(), effect);

@@ -1,6 +1,8 @@
 //! A loopback metrics server: it answers each metric with what was recorded, as of the moment that
 //! is asked for, and keeps what it is asked.
 
+mod loads;
+
 use std::fs;
 use std::io::Read;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -17,6 +19,8 @@ use serde_json::Value;
 use crate::http;
 use crate::http::SimRequest;
 use crate::transcript::Transcript;
+
+pub use loads::PodLoads;
 
 /// The moment of all recorded answers, in seconds since 1970, as it stands in their bodies.
 const RECORDED_AT: &str = "1795410000";
@@ -51,6 +55,7 @@ pub struct MetricsServer {
 struct Shared {
     answers: Mutex<PerMetric<Transcript>>,
     others: Mutex<Vec<(String, Transcript)>>,
+    loads: Mutex<Option<Vec<PodLoads>>>,
     ranges: Mutex<Option<Transcript>>,
     manners: Mutex<Manners>,
     requests: Mutex<Vec<SimRequest>>,
@@ -86,6 +91,7 @@ impl MetricsServer {
         let shared = Arc::new(Shared {
             answers: Mutex::new(answers),
             others: Mutex::default(),
+            loads: Mutex::default(),
             ranges: Mutex::default(),
             manners: Mutex::new(Manners { clock_ahead_s: Some(0), ..Manners::default() }),
             requests: Mutex::default(),
@@ -136,6 +142,11 @@ impl MetricsServer {
     /// this body from now on. Of several that match, the newest answers.
     pub fn answer_queries_with(&self, part: &str, body: impl Into<Vec<u8>>) {
         lock(&self.shared.others).insert(0, (part.to_owned(), ok(body.into())));
+    }
+
+    /// Answers every query of loads from these from now on, with the pods that it selects.
+    pub fn hold_loads(&self, loads: Vec<PodLoads>) {
+        *lock(&self.shared.loads) = Some(loads);
     }
 
     /// Answers every range query with this body from now on, in place of a steady past.
@@ -274,6 +285,11 @@ impl Shared {
         let others = lock(&self.others);
         if let Some((_, answer)) = others.iter().find(|(part, _)| query.contains(part)) {
             return answer.clone();
+        }
+        let is_of_partitions = OF_THE_GROUP.iter().any(|part| *part != "\"place\"" && query.contains(part));
+        let metric = TELLTALES.iter().find(|(name, _)| query.contains(name)).map(|(_, metric)| *metric);
+        if let (Some(table), Some(metric), false) = (&*lock(&self.loads), metric, is_of_partitions) {
+            return ok(loads::answer(table, metric, query, RECORDED_AT));
         }
         // Nothing is there twice, and nothing is exported of the group, unless a test says so.
         if OF_THE_GROUP.iter().any(|part| query.contains(part)) {

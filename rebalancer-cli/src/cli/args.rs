@@ -17,6 +17,7 @@ mod output;
 mod page;
 mod prometheus;
 mod saved;
+mod scan;
 mod telemetry;
 
 pub use backtest::BacktestArgs;
@@ -28,6 +29,7 @@ pub use output::{Color, LogFormat, OutputArgs, OutputFormat};
 pub use page::{PageArgs, ReportArgs};
 pub use prometheus::{Method, PrometheusArgs, QueryArgs};
 pub use saved::SavedArgs;
+pub use scan::ScanArgs;
 pub use telemetry::{PushArgs, TextfileArgs};
 
 /// Measures how unevenly the pods of a workload are loaded. When a threshold is passed, evicts the
@@ -50,6 +52,8 @@ pub enum Command {
     Run(RunArgs),
     /// Decide and explain; change nothing
     Plan(PlanArgs),
+    /// Look at every workload of a namespace or of the cluster, the worst first; change nothing
+    Scan(ScanArgs),
     /// Check settings, metrics server and cluster: could a run act? Change nothing
     Check(CheckArgs),
     /// Save everything that a decision needs to one file
@@ -76,6 +80,7 @@ impl Command {
         Some(match self {
             Self::Run(args) => &args.live.output,
             Self::Plan(args) => &args.live.output,
+            Self::Scan(args) => &args.live.output,
             Self::Check(args) => &args.live.output,
             Self::Record(args) => &args.live.output,
             Self::Replay(args) => &args.output,

@@ -90,10 +90,11 @@ pub fn readable_run() -> Option<RunArgs> {
 /// Refuses an output format that only another command supports.
 fn refuse_format(command: &args::Command) -> Option<Failure> {
     let (form, only) = match (command.output()?.output, command) {
-        (OutputFormat::Csv, args::Command::Backtest(_)) | (OutputFormat::Short, args::Command::Check(_)) => {
+        (OutputFormat::Csv, args::Command::Backtest(_) | args::Command::Scan(_))
+        | (OutputFormat::Short, args::Command::Check(_)) => {
             return None;
         }
-        (OutputFormat::Csv, _) => ("csv", "backtest"),
+        (OutputFormat::Csv, _) => ("csv", "backtest and scan"),
         (OutputFormat::Short, _) => ("short", "check"),
         _ => return None,
     };

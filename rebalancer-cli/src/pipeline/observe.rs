@@ -13,7 +13,7 @@ use rebalancer_core::{ApiFailure, Budget, Cure, Fact, Joined, LivePod, Metric, R
 use rebalancer_io::clock::ServerClock;
 use rebalancer_io::driver::Look as _;
 use rebalancer_io::facts::FactFinder;
-use rebalancer_io::kubernetes::{Cluster, Observer, Selector, UnknownSelector};
+use rebalancer_io::kubernetes::{Cluster, ConnectOptions, Observer, Selector, UnknownSelector};
 use rebalancer_io::metrics::{FactQueries, OriginQueries, QuerySet, QuerySettings, UnknownAge, pod_pattern};
 use rebalancer_io::origin::one_origin;
 use rebalancer_io::podstate::{Aggregator, Answers, Freshness};
@@ -67,7 +67,17 @@ pub struct Observation<'a> {
     observer: Observer<'a>,
 }
 
-type Client = PrometheusClient<Box<dyn Transport>>;
+/// What a command is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Subject {
+    /// One workload.
+    One,
+    /// All workloads of one or more namespaces.
+    All,
+}
+
+/// A client of the metrics server.
+pub type Client = PrometheusClient<Box<dyn Transport>>;
 
 /// What to keep of the answers.
 #[derive(Debug, Clone, Copy, Default)]
@@ -119,14 +129,7 @@ impl Observation<'_> {
     /// Clocks that are too far apart; with guards on, also an own query whose samples have an unknown age.
     pub fn of_now(&self, decision: &DecisionSettings) -> Result<Vec<String>, Failure> {
         let mut told = self.clocks.clone().map_err(anyhow::Error::msg)?;
-        for (metric, why) in self.answers.unknown_ages.iter() {
-            let Some(why) = why else { continue };
-            let words = unknown_age(metric, why);
-            if decision.mode == GuardMode::Standard {
-                return Err(Failure::Run(anyhow::anyhow!("{words}; {UNKNOWN_AGE_ADVICE}")));
-            }
-            told.push(words);
-        }
+        told.extend(of_known_age(&self.answers, decision)?);
         Ok(told)
     }
 
@@ -194,6 +197,28 @@ impl Live {
         matches: &ArgMatches,
         stop: &Arc<AtomicBool>,
     ) -> Result<Self, Failure> {
+        Self::connect_to(args, decision, matches, stop, Subject::One)
+    }
+
+    /// The same for a look at all workloads, of which none is chosen.
+    ///
+    /// # Errors
+    /// As [`Live::connect`], and when one workload was chosen.
+    pub fn connect_to_all(
+        args: &LiveArgs,
+        decision: &DecisionSettings,
+        matches: &ArgMatches,
+    ) -> Result<Self, Failure> {
+        Self::connect_to(args, decision, matches, &Arc::default(), Subject::All)
+    }
+
+    fn connect_to(
+        args: &LiveArgs,
+        decision: &DecisionSettings,
+        matches: &ArgMatches,
+        stop: &Arc<AtomicBool>,
+        subject: Subject,
+    ) -> Result<Self, Failure> {
         let notes = Notes::begin();
         let prometheus = servers::prometheus(&args.prometheus)?;
         if let Some(hint) = prometheus.endpoint.hint() {
@@ -205,8 +230,15 @@ impl Live {
         }
         // Finds unusable certificates before anything is sent.
         PrometheusClient::new(&prometheus).map_err(|error| Failure::Usage(error.into()))?;
-        let wanted = servers::selector(&args.kubernetes)?;
+        let (wanted, namespace) = match subject {
+            Subject::One => (servers::selector(&args.kubernetes)?, args.kubernetes.namespace.clone()),
+            Subject::All => {
+                let namespaces = servers::namespaces(&args.kubernetes)?;
+                (servers::selector_of_all(&args.kubernetes)?, namespaces.into_iter().next())
+            }
+        };
         let options = servers::cluster(&args.kubernetes, args.queries.window, Arc::clone(stop));
+        let options = ConnectOptions { namespace, ..options };
         let cluster = Cluster::connect(&options).map_err(|error| Failure::Usage(error.into()))?;
         let queries = query_settings(&args.queries, cluster.namespace(), decision);
         check_placeholders(&queries)?;
@@ -288,8 +320,32 @@ impl Live {
 
     /// The settings of queries for the pods of `workload`.
     pub fn query_settings(&self, workload: &Workload) -> QuerySettings {
+        self.query_settings_in(&self.queries.namespace, workload)
+    }
+
+    /// The same for a workload of another namespace.
+    pub fn query_settings_in(&self, namespace: &str, workload: &Workload) -> QuerySettings {
         let pods = workload.living().map(|pod| pod.name.clone()).collect();
-        QuerySettings { pods, pod_pattern: pod_pattern(&workload.pods), ..self.queries.clone() }
+        let (namespace, pod_pattern) = (namespace.to_owned(), pod_pattern(&workload.pods));
+        QuerySettings { namespace, pods, pod_pattern, ..self.queries.clone() }
+    }
+
+    /// What the queries depend on that are not about one workload.
+    pub const fn queries(&self) -> &QuerySettings {
+        &self.queries
+    }
+
+    /// A client whose requests are counted and end with a stop.
+    ///
+    /// # Errors
+    /// A certificate that cannot be used.
+    pub fn counting_client(&self) -> Result<Client, Failure> {
+        Ok(self.recording_client(Keep::default(), now())?.0)
+    }
+
+    /// When a pod and a sample count.
+    pub const fn freshness(&self) -> Freshness {
+        self.freshness
     }
 
     /// A client of the metrics server.
@@ -346,6 +402,23 @@ impl Live {
             pods: workload.pods.len(),
         }
     }
+}
+
+/// Warnings about samples that may be of any age.
+///
+/// # Errors
+/// With guards on, there being any.
+pub fn of_known_age(answers: &Answers, decision: &DecisionSettings) -> anyhow::Result<Vec<String>> {
+    let mut told: Vec<String> = Vec::new();
+    for (metric, why) in answers.unknown_ages.iter() {
+        let Some(why) = why else { continue };
+        let words = unknown_age(metric, why);
+        if decision.mode == GuardMode::Standard {
+            anyhow::bail!("{words}; {UNKNOWN_AGE_ADVICE}");
+        }
+        told.push(words);
+    }
+    Ok(told)
 }
 
 /// The message that the age of an own query's samples is unknown.

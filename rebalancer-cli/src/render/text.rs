@@ -5,6 +5,7 @@ pub mod bar;
 pub mod checks;
 pub mod config;
 pub mod pods;
+pub mod scan;
 pub mod screen;
 pub mod sheet;
 pub mod spreads;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use rebalancer_io::kubernetes::{ConnectOptions, Selector, WorkloadName};
+use rebalancer_io::kubernetes::{ConnectOptions, Selector, WorkloadName, is_namespace_name};
 use rebalancer_io::prometheus::{
     Auth, Endpoint, Header, Method, PrometheusConfig, SecretSource, SecretString, Tls,
 };
@@ -178,6 +178,40 @@ pub fn selector(args: &KubernetesArgs) -> Result<Wanted, Failure> {
             "KUBE_LABEL_SELECTOR is not set: name the labels of the workload's pods, such as app=orders \
              (flag --selector), or the workload itself, such as deployment/orders",
         )),
+    }
+}
+
+/// Which pods a look at all workloads is about: every one, unless labels are given.
+///
+/// # Errors
+/// A name of one workload, or a selector that is wrong.
+pub fn selector_of_all(args: &KubernetesArgs) -> Result<Wanted, Failure> {
+    match (&args.target, args.selector.as_deref()) {
+        (Some(target), _) => Err(Failure::usage(format!(
+            "{target} is one workload, and all are looked at: leave it out, or call `plan {target}`"
+        ))),
+        (None, None) => Ok(Wanted::Selected(Selector::everything())),
+        (None, Some(_)) => selector(args),
+    }
+}
+
+/// The namespaces that a look at all workloads is about, separated by commas; none where the context tells.
+///
+/// # Errors
+/// A list that names none, or something that is no name.
+pub fn namespaces(args: &KubernetesArgs) -> Result<Vec<String>, Failure> {
+    let Some(listed) = &args.namespace else { return Ok(Vec::new()) };
+    let mut names: Vec<String> =
+        listed.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    names.sort();
+    names.dedup();
+    match names.iter().find(|name| !is_namespace_name(name)) {
+        None if !names.is_empty() => Ok(names),
+        wrong => Err(Failure::usage(format!(
+            "KUBE_NAMESPACE is {listed:?}: {:?} is no name of a namespace; name one, or several separated by commas \
+             (flag --namespace)",
+            wrong.unwrap_or(listed)
+        ))),
     }
 }
 

@@ -258,7 +258,10 @@ fn bounds_of_nonsense_are_refused_before_anything_is_asked() {
     }
     assert_eq!(servers.metrics.requests().len(), 0);
     let csv = servers.run(&["plan", "-o", "csv"], &[]);
-    assert_eq!(csv.assert_one_error(64), "error: --output csv (variable OUTPUT) is for backtest only");
+    assert_eq!(
+        csv.assert_one_error(64),
+        "error: --output csv (variable OUTPUT) is for backtest and scan only"
+    );
 }
 
 #[test]

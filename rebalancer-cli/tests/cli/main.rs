@@ -20,6 +20,7 @@ mod pty;
 mod readme;
 mod recordings;
 mod redact;
+mod scan;
 mod schema;
 mod secrets;
 mod servers;

@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use rebalancer_core::{
     Fact, Grid, InvalidOffsets, LivePod, OffsetKind, Offsets, PartitionPast, one_spelling,
 };
@@ -32,6 +33,19 @@ const HOUR: Duration = Duration::from_secs(60 * 60);
 const QUARTER: Duration = Duration::from_secs(15 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// Start, end and step of the range that holds the last hour of the partitions.
+pub(crate) fn offsets_range(at: Timestamp) -> (Timestamp, Timestamp, Duration) {
+    let grid = grid(at, HOUR, MINUTE);
+    (moment(grid.start_s), moment(grid.end_s()), grid.step)
+}
+
+/// The instants from `window` before `at` to then; on whole steps, so that servers that align ranges answer for them.
+fn grid(at: Timestamp, window: Duration, step: Duration) -> Grid {
+    let at_s = at.as_millisecond() as f64 / 1000.0;
+    let step_s = step.as_secs_f64();
+    Grid::ending((at_s / step_s).floor() * step_s, window, step)
+}
+
 impl FactFinder<'_> {
     /// The offsets and owners of the partitions of the `live` pods' group over the last hour.
     ///
@@ -51,7 +65,7 @@ impl FactFinder<'_> {
     fn offsets_of_hour(&self, live: &[LivePod]) -> Fact<Offsets> {
         let (past, in_rebalance) = thread::scope(|scope| {
             let in_rebalance = scope.spawn(|| self.in_rebalance());
-            let past = self.past_of(None, self.grid(HOUR, MINUTE), live);
+            let past = self.past_of(None, grid(self.at, HOUR, MINUTE), live);
             (past, in_rebalance.join().expect("a thread that panics aborts the program"))
         });
         let Fact::Known(offsets) = past else { return past };
@@ -67,14 +81,7 @@ impl FactFinder<'_> {
         if standing.is_empty() {
             return Fact::Absent;
         }
-        self.past_of(Some(&standing), self.grid(DAY, QUARTER), live)
-    }
-
-    /// The instants from `window` ago to now, on whole steps for the sake of servers that align ranges.
-    fn grid(&self, window: Duration, step: Duration) -> Grid {
-        let at_s = self.at.as_millisecond() as f64 / 1000.0;
-        let step_s = step.as_secs_f64();
-        Grid::ending((at_s / step_s).floor() * step_s, window, step)
+        self.past_of(Some(&standing), grid(self.at, DAY, QUARTER), live)
     }
 
     fn number_of_partitions(&self) -> Fact<f64> {

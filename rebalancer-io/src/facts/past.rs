@@ -22,6 +22,12 @@ pub fn history_name(name: &str) -> String {
     format!("{name}_history")
 }
 
+/// Start, end and step of the range that holds the history of a metric over the window of `rule`.
+pub(crate) fn history_range(rule: &Persistence, at: Timestamp) -> (Timestamp, Timestamp, Duration) {
+    let grid = rule.grid(at.as_millisecond() as f64 / 1000.0);
+    (moment(grid.start_s), moment(grid.end_s()), grid.step)
+}
+
 impl FactFinder<'_> {
     /// The past of a metric of the live pods over the window of `rule`, as for [`FactFinder::find`].
     pub fn past(

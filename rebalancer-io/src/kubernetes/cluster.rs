@@ -4,6 +4,7 @@ use core::time::Duration;
 use std::cell::{Cell, RefCell};
 use std::error::Error;
 use std::pin::pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
@@ -38,10 +39,15 @@ const STOP_POLL: Duration = Duration::from_millis(100);
 /// Its calls block: it contains an asynchronous runtime, and a call from within another runtime panics. No
 /// request is ever repeated.
 pub struct Cluster {
+    link: Rc<Link>,
+    namespace: String,
+}
+
+/// The connection itself, which all namespaces share.
+struct Link {
     client: Client,
     sign_in: RefCell<SignIn>,
     runtime: Runtime,
-    namespace: String,
     server: String,
     origin: String,
     context: Option<String>,
@@ -94,10 +100,9 @@ impl Cluster {
         let entered = runtime.enter();
         let client = client(config).map_err(wrong)?;
         drop(entered);
-        Ok(Self {
+        let link = Link {
             client,
             sign_in: RefCell::new(sign_in),
-            namespace,
             server,
             origin,
             context,
@@ -110,7 +115,14 @@ impl Cluster {
             requests: AtomicU64::new(0),
             clock: ServerClock::default(),
             runtime,
-        })
+        };
+        Ok(Self { link: Rc::new(link), namespace })
+    }
+
+    /// The same connection for another namespace. Requests, clock and deadline are shared.
+    #[must_use]
+    pub fn in_namespace(&self, namespace: impl Into<String>) -> Self {
+        Self { link: Rc::clone(&self.link), namespace: namespace.into() }
     }
 
     /// The namespace of the workload.
@@ -120,47 +132,47 @@ impl Cluster {
 
     /// URL of the API server.
     pub fn server(&self) -> &str {
-        &self.server
+        &self.link.server
     }
 
     /// The context of the kubeconfig; `None` for the service account of a pod.
     pub fn context(&self) -> Option<&str> {
-        self.context.as_deref()
+        self.link.context.as_deref()
     }
 
     /// How many requests have been sent so far; each page of a list is one.
     pub fn requests(&self) -> u64 {
-        self.requests.load(Ordering::Relaxed)
+        self.link.requests.load(Ordering::Relaxed)
     }
 
     /// What the answers so far show about the server's clock.
-    pub const fn clock(&self) -> &ServerClock {
-        &self.clock
+    pub fn clock(&self) -> &ServerClock {
+        &self.link.clock
     }
 
     /// How far back a change of the workload's size matters.
-    pub(super) const fn metrics_window(&self) -> Duration {
-        self.metrics_window
+    pub(super) fn metrics_window(&self) -> Duration {
+        self.link.metrics_window
     }
 
     /// Whether pods of this controller may be evicted because the user named its kind.
     pub(super) fn allows(&self, controller: &Controller) -> bool {
-        self.allowed_controllers.iter().any(|kind| kind.is_of(controller))
+        self.link.allowed_controllers.iter().any(|kind| kind.is_of(controller))
     }
 
     /// Whether pods with data on their node are to be left alone.
-    pub(super) const fn refuses_local_storage(&self) -> bool {
-        self.refuse_local_storage
+    pub(super) fn refuses_local_storage(&self) -> bool {
+        self.link.refuse_local_storage
     }
 
     /// Adds to `failure` what was being done.
     pub(super) fn error(&self, doing: String, failure: ApiFailure) -> ClusterError {
-        ClusterError { doing, server: self.server.clone(), origin: self.origin.clone(), failure }
+        ClusterError { doing, server: self.link.server.clone(), origin: self.link.origin.clone(), failure }
     }
 
     /// Extends the deadline, for example by the time that a person took to answer.
     pub fn put_off_deadline(&self, by: Duration) {
-        self.deadline.set(self.deadline.get().and_then(|deadline| deadline.checked_add(by)));
+        self.link.deadline.set(self.link.deadline.get().and_then(|deadline| deadline.checked_add(by)));
     }
 
     /// Sends a request once and waits for its whole answer, or for a stop.
@@ -175,14 +187,14 @@ impl Cluster {
 
     fn send(&self, mut request: Request<Vec<u8>>, at_stop: AtStop) -> Result<Reply, ApiFailure> {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-        let mut sign_in = self.sign_in.borrow_mut();
-        let signed = sign_in.header(self.time_limit(Instant::now()), &self.stop);
+        let mut sign_in = self.link.sign_in.borrow_mut();
+        let signed = sign_in.header(self.time_limit(Instant::now()), &self.link.stop);
         let signed = signed.map_err(|problem| ApiFailure::new(FailureKind::Unauthorized, problem))?;
         request.headers_mut().extend(signed.map(|header| (AUTHORIZATION, header)));
-        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.link.requests.fetch_add(1, Ordering::Relaxed);
         let begun = Instant::now();
-        let asked = answer(&self.client, &self.clock, request);
-        let mut reply = self.runtime.block_on(self.awaited(asked, begun, at_stop));
+        let asked = answer(&self.link.client, &self.link.clock, request);
+        let mut reply = self.link.runtime.block_on(self.awaited(asked, begun, at_stop));
         if let Ok(reply) = &mut reply {
             // Masked before anyone can read it, because answers may be quoted. No object name is a token.
             sign_in.mask(&mut reply.body);
@@ -194,7 +206,7 @@ impl Cluster {
             http.request.method = %method,
             http.response.status_code = status,
             url.path = path,
-            server.address = self.server,
+            server.address = self.link.server,
             error.type = failure.map(|failure| failure.kind.code()),
             duration_seconds = begun.elapsed().as_secs_f64(),
             reason = failure.map(tracing::field::display),
@@ -239,12 +251,13 @@ impl Cluster {
     }
 
     fn is_stopped(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
+        self.link.stop.load(Ordering::Relaxed)
     }
 
     fn time_limit(&self, now: Instant) -> Duration {
-        let left = self.deadline.get().map(|deadline| deadline.saturating_duration_since(now).max(LAST_LOOK));
-        left.map_or(self.call_timeout, |left| left.min(self.call_timeout))
+        let left =
+            self.link.deadline.get().map(|deadline| deadline.saturating_duration_since(now).max(LAST_LOOK));
+        left.map_or(self.link.call_timeout, |left| left.min(self.link.call_timeout))
     }
 }
 

@@ -142,7 +142,7 @@ pub(super) fn locate(options: &ConnectOptions) -> Result<Located, ConnectError> 
     if let Some(namespace) = &options.namespace {
         config.default_namespace.clone_from(namespace);
     }
-    if !is_dns_label(&config.default_namespace) {
+    if !is_namespace_name(&config.default_namespace) {
         return Err(ConnectError::Namespace(config.default_namespace.clone()));
     }
     if let Some(user) = &options.impersonate_user {
@@ -213,7 +213,7 @@ fn from_kubeconfig(
         problem,
     })?;
     let namespace = &config.default_namespace;
-    if options.namespace.is_none() && !namespace.is_empty() && !is_dns_label(namespace) {
+    if options.namespace.is_none() && !namespace.is_empty() && !is_namespace_name(namespace) {
         let problem = "`namespace` of this context is no name of a namespace".to_owned();
         return Err(ConnectError::Kubeconfig { file: file.to_owned(), context, problem });
     }
@@ -229,7 +229,8 @@ fn in_cluster(options: &ConnectOptions) -> Result<Located, ConnectError> {
     Ok(Located { config, origin: "the service account of this pod".to_owned(), context: None })
 }
 
-fn is_dns_label(name: &str) -> bool {
+/// Whether a namespace may have this name: that of a DNS label.
+pub fn is_namespace_name(name: &str) -> bool {
     let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     (1..=63).contains(&name.len())
         && name.bytes().all(inner)
@@ -244,10 +245,10 @@ mod tests {
     #[test]
     fn a_namespace_cannot_lead_out_of_its_path() {
         for name in ["shop", "a", "team-1"] {
-            assert!(is_dns_label(name), "{name}");
+            assert!(is_namespace_name(name), "{name}");
         }
         for name in ["", "Shop", "a/b", "..", "-a", "a-", "a?limit=1", &"a".repeat(64)] {
-            assert!(!is_dns_label(name), "{name}");
+            assert!(!is_namespace_name(name), "{name}");
         }
     }
 

@@ -92,7 +92,7 @@ impl Note {
 impl Cluster {
     /// The pods of the workload that were replaced as a cure, as far as the cluster still shows. Without
     /// permission to read Events, none can have been written either.
-    pub(super) fn cures(&self, workload: &Workload) -> Fact<Vec<Cure>> {
+    pub fn cures(&self, workload: &Workload) -> Fact<Vec<Cure>> {
         let Some(top) = workload.owners.first().map(|owner| &owner.top) else { return Fact::Absent };
         match self.noted_cures(top) {
             Ok(cures) => Fact::Known(cures),

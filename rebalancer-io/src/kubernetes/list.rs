@@ -29,12 +29,32 @@ impl Cluster {
         &self,
         path: &str,
         selector: Option<&Selector>,
+        take: impl FnMut(P) -> Result<(), ApiFailure>,
+    ) -> Result<(), ApiFailure> {
+        self.read_pages(path, selector, Request::list, take)
+    }
+
+    /// The same of objects of which only the metadata is wanted.
+    pub(super) fn list_metadata<P: Page>(
+        &self,
+        path: &str,
+        take: impl FnMut(P) -> Result<(), ApiFailure>,
+    ) -> Result<(), ApiFailure> {
+        self.read_pages(path, None, Request::list_metadata, take)
+    }
+
+    fn read_pages<P: Page>(
+        &self,
+        path: &str,
+        selector: Option<&Selector>,
+        ask: impl Fn(&Request, &ListParams) -> Result<http::Request<Vec<u8>>, kube::core::request::Error>,
         mut take: impl FnMut(P) -> Result<(), ApiFailure>,
     ) -> Result<(), ApiFailure> {
         let mut params = ListParams { limit: Some(PAGE_ITEMS), ..ListParams::default() };
-        params.label_selector = selector.map(|selector| selector.as_str().to_owned());
+        params.label_selector =
+            selector.map(|selector| selector.as_str().to_owned()).filter(|text| !text.is_empty());
         for _ in 0..MAX_PAGES {
-            let request = Request::new(path).list(&params).map_err(|error| unsendable(&error))?;
+            let request = ask(&Request::new(path), &params).map_err(|error| unsendable(&error))?;
             let reply = self.exchange(request)?;
             if reply.status == 410 {
                 return Err(expired(reply.failure()));

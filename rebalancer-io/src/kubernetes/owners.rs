@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::api::GetParams;
 use kube::core::Request;
 use rebalancer_core::{ApiFailure, Controller, OwnerStatus};
-use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
 
 use super::cluster::Cluster;
 use super::fields::{OwnerReference, moment, null_is_empty};
@@ -17,13 +18,13 @@ use super::list::unsendable;
 
 /// Maximum number of controllers to read. A selector that matches more is not of one workload, and a rotation
 /// is withheld if a controller is unknown.
-const MAX_CONTROLLERS: usize = 8;
+pub(super) const MAX_CONTROLLERS: usize = 8;
 
 /// The parts of an owner that are read.
 #[derive(Deserialize)]
-struct Object {
+pub(super) struct Object {
     #[serde(default)]
-    metadata: Meta,
+    pub(super) metadata: Meta,
     #[serde(default, deserialize_with = "null_is_empty")]
     spec: Spec,
     #[serde(default, deserialize_with = "null_is_empty")]
@@ -32,8 +33,13 @@ struct Object {
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
-struct Meta {
-    uid: String,
+pub(super) struct Meta {
+    pub(super) name: String,
+    pub(super) namespace: String,
+    pub(super) uid: String,
+    /// Those of this program: others can be larger than the rest of the object.
+    #[serde(deserialize_with = "own_annotations")]
+    pub(super) annotations: BTreeMap<String, String>,
     generation: Option<i64>,
     #[serde(deserialize_with = "moment")]
     creation_timestamp: Option<Timestamp>,
@@ -73,6 +79,7 @@ struct Spec {
     replicas: Option<u32>,
     #[serde(deserialize_with = "null_is_empty")]
     update_strategy: UpdateStrategy,
+    selector: Option<LabelSelector>,
 }
 
 /// How a `StatefulSet` is updated.
@@ -124,7 +131,7 @@ impl Generation {
 
 /// The kinds whose status this program understands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Deployment,
     Rollout,
     ReplicaSet,
@@ -157,7 +164,7 @@ impl Kind {
         controller.is(group, kind)
     }
 
-    const fn path(self) -> (&'static str, &'static str) {
+    pub(super) const fn path(self) -> (&'static str, &'static str) {
         match self {
             Self::Deployment => ("/apis/apps/v1", "deployments"),
             Self::Rollout => ("/apis/argoproj.io/v1alpha1", "rollouts"),
@@ -202,12 +209,8 @@ impl Cluster {
             return Ok(Some(OwnerStatus::silent(controller.clone(), controller.clone())));
         };
         let Some(mut object) = self.owner(controller, kind)? else { return Ok(None) };
-        // A ReplicaSet is resized with its Deployment, and only the ReplicaSet has the time of it.
-        let now = Timestamp::now();
-        let rollout_ago = object.metadata.age(now).filter(|_| kind == Kind::ReplicaSet);
-        let resized_ago = object.metadata.resized_ago(now);
-        let resized_ago = resized_ago.filter(|ago| *ago < self.metrics_window());
-        let above = OwnerReference::controlling(mem::take(&mut object.metadata.owner_references));
+        let (rollout_ago, resized_ago) = self.changes(kind, &object.metadata);
+        let above = object.metadata.take_controller();
         // Whatever owns a StatefulSet or a ReplicationController changes them, not their pods.
         let Some(above) = above.filter(|_| kind == Kind::ReplicaSet) else {
             let facts = object.facts(kind, controller, controller);
@@ -229,6 +232,14 @@ impl Cluster {
         Ok(Some(OwnerStatus { resized_ago, rollout_ago, ..facts }))
     }
 
+    /// How long ago the template of an owner's pods last changed, and their number. A `ReplicaSet` is resized with its
+    /// Deployment, and only the `ReplicaSet` has a time for it.
+    pub(super) fn changes(&self, kind: Kind, of: &Meta) -> (Option<Duration>, Option<Duration>) {
+        let now = Timestamp::now();
+        let rollout_ago = of.age(now).filter(|_| kind == Kind::ReplicaSet);
+        (rollout_ago, of.resized_ago(now).filter(|ago| *ago < self.metrics_window()))
+    }
+
     /// The object; `None` if it is gone or another one has its name.
     fn owner(&self, owner: &Controller, kind: Kind) -> Result<Option<Object>, ApiFailure> {
         let (prefix, plural) = kind.path();
@@ -244,7 +255,12 @@ impl Cluster {
 }
 
 impl Object {
-    fn facts(self, kind: Kind, controller: &Controller, top: &Controller) -> OwnerStatus {
+    /// The labels by which it finds its pods. They are forgotten here.
+    pub(super) fn take_selector(&mut self) -> Option<LabelSelector> {
+        self.spec.selector.take()
+    }
+
+    pub(super) fn facts(self, kind: Kind, controller: &Controller, top: &Controller) -> OwnerStatus {
         let Self { metadata, spec, status } = self;
         let updates = matches!(kind, Kind::Deployment | Kind::Rollout | Kind::StatefulSet);
         let (current_revision, update_revision) = match kind {
@@ -267,6 +283,11 @@ impl Object {
 }
 
 impl Meta {
+    /// What controls the object, which is forgotten here.
+    pub(super) fn take_controller(&mut self) -> Option<Controller> {
+        OwnerReference::controlling(mem::take(&mut self.owner_references))
+    }
+
     /// Time since the object was created.
     fn age(&self, now: Timestamp) -> Option<Duration> {
         Some(Duration::try_from(now.duration_since(self.creation_timestamp?)).unwrap_or_default())
@@ -289,6 +310,12 @@ impl Meta {
 
 /// Both times are whole seconds, taken one after the other.
 const CREATION_TAKES: SignedDuration = SignedDuration::from_secs(1);
+
+fn own_annotations<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
+    let mut all: BTreeMap<String, String> = null_is_empty(deserializer)?;
+    all.retain(|name, _| name.starts_with("pod-rebalancer/"));
+    Ok(all)
+}
 
 #[cfg(test)]
 mod tests {

@@ -45,6 +45,12 @@ impl Selector {
         Ok(Self(selector.to_owned()))
     }
 
+    /// Selects every pod: for a look at all workloads of a namespace, which their owners tell apart. What is typed never
+    /// means it.
+    pub const fn everything() -> Self {
+        Self(String::new())
+    }
+
     /// The selector as sent to the server.
     pub fn as_str(&self) -> &str {
         &self.0

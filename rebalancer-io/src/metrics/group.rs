@@ -27,8 +27,8 @@ pub const PROTOCOL_LABEL: &str = "protocol";
 
 /// Names of the queries, in messages and recordings.
 const LOAD: &str = "partition_load";
-const OWNERS: &str = "partition_owners";
-const ASSIGNED: &str = "assigned_partitions";
+pub(crate) const OWNERS: &str = "partition_owners";
+pub(crate) const ASSIGNED: &str = "assigned_partitions";
 const ASSIGNOR: &str = "assignor";
 
 /// The queries behind the facts of a decision: those of the metrics, for their history, and those about the
@@ -170,7 +170,7 @@ impl KafkaPreset {
     }
 
     /// One series per partition that a pod's own client fetches.
-    fn partition_owners(self, settings: &QuerySettings) -> Option<String> {
+    pub(super) fn partition_owners(self, settings: &QuerySettings) -> Option<String> {
         if self == Self::OtelJava {
             return Some(otel::owners(settings));
         }
@@ -178,7 +178,7 @@ impl KafkaPreset {
     }
 
     /// Number of partitions of each client of a pod.
-    fn assigned_partitions(self, settings: &QuerySettings) -> Option<String> {
+    pub(super) fn assigned_partitions(self, settings: &QuerySettings) -> Option<String> {
         if self == Self::OtelJava {
             return Some(otel::assigned(settings));
         }

@@ -60,8 +60,11 @@ pub(crate) enum Span {
     Day,
 }
 
+/// Names of the queries over an hour that need no group: the lead, and the owners.
+pub(crate) const GROUPLESS: [&str; 2] =
+    [Past::Offset(OffsetKind::Lead).name(Span::Hour), Past::Owners.name(Span::Hour)];
+
 /// Names of the other queries.
-const COUNT: &str = "offset_partitions";
 const ELSEWHERE: &str = "offset_elsewhere";
 const REBALANCE: &str = "group_in_rebalance";
 
@@ -94,11 +97,14 @@ pub(crate) enum OffsetQueries {
 }
 
 impl OffsetQueries {
+    /// Name of the query for the number of partitions.
+    pub(crate) const COUNT: &str = "offset_partitions";
+
     /// The queries of a recorded run: `promql` returns the query recorded under a name, `None` if there was
     /// none.
     pub(super) fn recorded<'r>(promql: impl Fn(&str) -> Option<&'r str>) -> Self {
         let ranges = Past::ALL.into_iter().flat_map(|past| [past.name(Span::Hour), past.name(Span::Day)]);
-        let names = ranges.chain([COUNT, ELSEWHERE, REBALANCE]);
+        let names = ranges.chain([Self::COUNT, ELSEWHERE, REBALANCE]);
         Self::Recorded(names.filter_map(|name| Some((name, MetricQuery::new(name, promql(name)?)))).collect())
     }
 
@@ -110,7 +116,7 @@ impl OffsetQueries {
 
     /// Queries the number of partitions.
     pub(crate) fn count(&self) -> Option<MetricQuery> {
-        self.query(COUNT, |settings| {
+        self.query(Self::COUNT, |settings| {
             let kinds = [OffsetKind::Committed, OffsetKind::Lead];
             let counts = kinds.into_iter().filter_map(|kind| settings.past(Past::Offset(kind), None));
             joined(counts.map(|places| format!("count({places})")))
@@ -173,6 +179,11 @@ impl KafkaPreset {
         }
     }
 
+    /// How far clients are past the oldest message of each of their partitions, as they know it themselves.
+    pub(super) fn leads(self, settings: &QuerySettings) -> Option<String> {
+        Settings(&QuerySettings { preset: self, ..settings.clone() }).leads("")
+    }
+
     /// The group label in `metric`, if that metric reports commits in an exporter of this preset.
     pub(super) fn committed(self, metric: &str) -> Option<&'static str> {
         let mut exporters = self.exporters().iter();
@@ -212,11 +223,14 @@ impl Settings<'_> {
     /// The lead reported by clients.
     fn lead(&self, few: Option<&Few>) -> Option<String> {
         let few = few.map(|few| selected(few, "topic", "partition")).unwrap_or_default();
-        let leads = match self.0.preset {
-            KafkaPreset::OtelJava => otel::lead(&few, self.0),
-            _ => self.0.preset.client()?.lead(&few, self.0),
-        };
-        Some(placed(&leads, &["topic", "partition"]))
+        Some(placed(&self.leads(&few)?, &["topic", "partition"]))
+    }
+
+    fn leads(&self, labels: &str) -> Option<String> {
+        Some(match self.0.preset {
+            KafkaPreset::OtelJava => otel::lead(labels, self.0),
+            _ => self.0.preset.client()?.lead(labels, self.0),
+        })
     }
 
     /// One series per partition and pod that owned it.

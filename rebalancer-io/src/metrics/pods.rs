@@ -30,11 +30,21 @@ const MOST_PREFIXES: usize = 8;
 /// assert_eq!(pod_pattern(&[]), None);
 /// ```
 pub fn pod_pattern(pods: &[LivePod]) -> Option<String> {
+    pattern_of(&pod_prefixes(pods))
+}
+
+/// The texts that the names begin with which [`pod_pattern`] matches; none where it is `None`.
+pub fn pod_prefixes(pods: &[LivePod]) -> Vec<&str> {
     let mut prefixes: BTreeSet<&str> = pods.iter().map(prefix).collect();
     if prefixes.len() > MOST_PREFIXES {
         prefixes = [common(&prefixes)].into_iter().filter(|prefix| !prefix.is_empty()).collect();
     }
-    let escaped: Vec<String> = prefixes.into_iter().map(regex).collect();
+    prefixes.into_iter().collect()
+}
+
+/// A regular expression that matches names that begin with one of these texts and are longer.
+pub(crate) fn pattern_of(prefixes: &[impl AsRef<str>]) -> Option<String> {
+    let escaped: Vec<String> = prefixes.iter().map(|prefix| regex(prefix.as_ref())).collect();
     match &escaped[..] {
         [] => None,
         [one] => Some(format!("{one}.+")),

@@ -30,7 +30,8 @@ pub(super) fn of_pods_by(
     let pods = settings.pod_pattern.as_deref().map(|pattern| format!(", {pod}=~\"{}\"", literal(pattern)));
     let pods = pods.unwrap_or_default();
     let comma = if labels.is_empty() { "" } else { ", " };
-    let selected = format!("{namespace}=\"{}\"{pods}{comma}{labels}", literal(&settings.namespace));
+    let place = settings.reach.matcher(namespace, &settings.namespace);
+    let selected = format!("{place}{pods}{comma}{labels}");
     select(metric, &selected, settings)
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use rebalancer_core::PerMetric;
 
 use super::matchers::Matchers;
+use crate::promql::{literal, regex};
 
 /// The settings that the queries of a run depend on. [`QuerySettings::new`] has the defaults.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub struct QuerySettings {
     /// Pattern of the workload's pod names, from [`super::pod_pattern`]; presets select by it. `None` selects
     /// every pod of the namespace.
     pub pod_pattern: Option<String>,
+    /// The namespaces whose pods presets select: for one workload, its own.
+    pub reach: Reach,
     /// Added to every selector of presets, and used for `{{matchers}}`.
     pub matchers: Matchers,
     /// Window of rates; at least four scrape intervals.
@@ -54,6 +57,7 @@ impl QuerySettings {
             namespace: namespace.into(),
             pods: Vec::new(),
             pod_pattern: None,
+            reach: Reach::default(),
             matchers: Matchers::default(),
             window: Self::DEFAULT_WINDOW,
             group: None,
@@ -64,6 +68,32 @@ impl QuerySettings {
             own_partition_load: None,
             own_assigned_partitions: None,
             pod_label: "pod".into(),
+        }
+    }
+}
+
+/// The namespaces whose pods a query selects.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Reach {
+    /// The one of [`QuerySettings::namespace`].
+    #[default]
+    One,
+    /// These.
+    Several(Vec<String>),
+    /// All that there are.
+    All,
+}
+
+impl Reach {
+    /// The matcher of `label`, where `own` is the one namespace.
+    pub(super) fn matcher(&self, label: &str, own: &str) -> String {
+        match self {
+            Self::One => format!("{label}=\"{}\"", literal(own)),
+            Self::Several(names) => {
+                let names: Vec<String> = names.iter().map(|name| regex(name)).collect();
+                format!("{label}=~\"{}\"", literal(&names.join("|")))
+            }
+            Self::All => format!("{label}!=\"\""),
         }
     }
 }

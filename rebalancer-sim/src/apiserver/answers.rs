@@ -154,7 +154,7 @@ impl<'a> Asked<'a> {
     }
 }
 
-fn permission(verb: &str, group: &str, resource: &str) -> String {
+pub(super) fn permission(verb: &str, group: &str, resource: &str) -> String {
     match resource.split_once('/') {
         Some((kind, subresource)) => format!("{verb} {}/{subresource}", qualified(group, kind)),
         None => format!("{verb} {}", qualified(group, resource)),
@@ -176,6 +176,12 @@ fn elsewhere(asked: &Asked<'_>) -> Transcript {
 }
 
 fn list_pods(request: &SimRequest, fleet: &Fleet) -> Transcript {
+    let found: Vec<(&SimPod, &Fleet)> = pods(request, fleet).map(|pod| (pod, fleet)).collect();
+    page(request, "PodList", &found, |(pod, fleet)| objects::pod(pod, fleet))
+}
+
+/// The pods of a fleet that the labels of the request select, by name.
+pub(super) fn pods<'f>(request: &SimRequest, fleet: &'f Fleet) -> impl Iterator<Item = &'f SimPod> {
     let wanted = request.query("labelSelector").unwrap_or_default();
     let wanted: Vec<(&str, &str)> = wanted.split(',').filter_map(|term| term.split_once('=')).collect();
     let is_wanted = |pod: &&SimPod| {
@@ -183,15 +189,30 @@ fn list_pods(request: &SimRequest, fleet: &Fleet) -> Transcript {
     };
     let mut found: Vec<&SimPod> = fleet.pods.iter().filter(is_wanted).collect();
     found.sort_by(|a, b| a.name.cmp(&b.name));
+    found.into_iter()
+}
+
+/// The page of a list that the request asks for; only its items are `written`.
+pub(super) fn page<T>(
+    request: &SimRequest,
+    kind: &str,
+    all: &[T],
+    written: impl Fn(&T) -> Value,
+) -> Transcript {
     let from: usize = request.query("continue").and_then(|token| token.parse().ok()).unwrap_or(0);
     let limit: usize = request.query("limit").and_then(|limit| limit.parse().ok()).unwrap_or(usize::MAX);
-    let page: Vec<Value> = found.iter().skip(from).take(limit).map(|pod| objects::pod(pod, fleet)).collect();
+    let items: Vec<Value> = all.iter().skip(from).take(limit).map(written).collect();
     let mut metadata = json!({"resourceVersion": "1"});
     let next = from.saturating_add(limit);
-    if next < found.len() {
+    if next < all.len() {
         metadata["continue"] = json!(next.to_string());
     }
-    json(200, &json!({"kind": "PodList", "apiVersion": "v1", "metadata": metadata, "items": page}))
+    json(200, &json!({"kind": kind, "apiVersion": "v1", "metadata": metadata, "items": items}))
+}
+
+/// The refusal of a list.
+pub(super) fn forbidden_list(group: &str, resource: &str, namespace: &str) -> Transcript {
+    Asked::List { group, resource, namespace }.forbidden()
 }
 
 /// Events are selected by one label here.

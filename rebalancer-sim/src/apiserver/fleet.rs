@@ -39,6 +39,8 @@ pub struct Fleet {
     pub objects: BTreeMap<String, serde_json::Value>,
     /// The volumes of every pod, as JSON.
     pub volumes: Vec<serde_json::Value>,
+    /// Tells the owners of several fleets apart: it is part of their UIDs.
+    pub number: usize,
 }
 
 /// What owns the pods.
@@ -115,6 +117,7 @@ impl Fleet {
             owner_reference: None,
             objects: BTreeMap::new(),
             volumes: Vec::new(),
+            number: 0,
         }
     }
 

@@ -8,10 +8,20 @@ use serde_json::{Value, json};
 use super::fleet::{Fleet, SimBudget, SimPod, WorkloadKind};
 
 /// UID of the object that controls the pods.
-const CONTROLLER_UID: &str = "00000000-0000-4000-9000-000000000001";
+fn controller_uid(fleet: &Fleet) -> String {
+    format!("00000000-0000-4000-9000-{:012}", 10 * fleet.number + 1)
+}
 
 /// UID of the Deployment above the replica set.
-const DEPLOYMENT_UID: &str = "00000000-0000-4000-9000-000000000002";
+fn deployment_uid(fleet: &Fleet) -> String {
+    format!("00000000-0000-4000-9000-{:012}", 10 * fleet.number + 2)
+}
+
+/// The names of the fleet's owners of one kind.
+pub(super) fn owners(plural: &str, fleet: &Fleet) -> Vec<Value> {
+    let name = if plural == "replicasets" { replica_set(fleet) } else { fleet.name.clone() };
+    owner(plural, &name, fleet).into_iter().collect()
+}
 
 /// A pod, without the parts nobody here reads.
 pub(super) fn pod(pod: &SimPod, fleet: &Fleet) -> Value {
@@ -52,12 +62,15 @@ fn controller(fleet: &Fleet) -> Value {
         WorkloadKind::StatefulSet => ("apps/v1", "StatefulSet", fleet.name.clone()),
         WorkloadKind::Custom => ("apps.kruise.io/v1beta1", "StatefulSet", fleet.name.clone()),
     };
-    json!({"apiVersion": api, "kind": kind, "name": name, "uid": CONTROLLER_UID,
+    json!({"apiVersion": api, "kind": kind, "name": name, "uid": controller_uid(fleet),
            "controller": true, "blockOwnerDeletion": true})
 }
 
+/// What the names of replica sets end in.
+pub(super) const TEMPLATE_HASH: &str = "58db4d5fb7";
+
 fn replica_set(fleet: &Fleet) -> String {
-    format!("{}-58db4d5fb7", fleet.name)
+    format!("{}-{TEMPLATE_HASH}", fleet.name)
 }
 
 /// The owner of this kind and name, where the fleet has one.
@@ -78,13 +91,13 @@ pub(super) fn owner(plural: &str, name: &str, fleet: &Fleet) -> Option<Value> {
     match (plural, fleet.kind) {
         ("deployments", WorkloadKind::Deployment) if name == fleet.name => Some(json!({
             "kind": "Deployment", "apiVersion": "apps/v1",
-            "metadata": metadata(name, DEPLOYMENT_UID), "spec": spec, "status": status,
+            "metadata": metadata(name, &deployment_uid(fleet)), "spec": spec, "status": status,
         })),
         ("replicasets", WorkloadKind::Deployment) if name == replica_set(fleet) => {
-            let mut metadata = metadata(name, CONTROLLER_UID);
+            let mut metadata = metadata(name, &controller_uid(fleet));
             metadata["ownerReferences"] = json!([{
                 "apiVersion": "apps/v1", "kind": "Deployment", "name": fleet.name,
-                "uid": DEPLOYMENT_UID, "controller": true, "blockOwnerDeletion": true,
+                "uid": deployment_uid(fleet), "controller": true, "blockOwnerDeletion": true,
             }]);
             Some(json!({
                 "kind": "ReplicaSet", "apiVersion": "apps/v1",
@@ -98,7 +111,7 @@ pub(super) fn owner(plural: &str, name: &str, fleet: &Fleet) -> Option<Value> {
                 json!(if fleet.updated_replicas.is_some() { "rev-2" } else { "rev-1" });
             Some(json!({
                 "kind": "StatefulSet", "apiVersion": "apps/v1",
-                "metadata": metadata(name, CONTROLLER_UID), "spec": spec, "status": status,
+                "metadata": metadata(name, &controller_uid(fleet)), "spec": spec, "status": status,
             }))
         }
         _ => None,

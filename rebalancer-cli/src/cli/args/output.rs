@@ -53,7 +53,7 @@ pub enum OutputFormat {
     Json,
     /// The same as YAML.
     Yaml,
-    /// One line a decision, for spreadsheets; `backtest` only.
+    /// One line a decision or workload, for spreadsheets; `backtest` and `scan` only.
     Csv,
     /// Only what needs attention, and the verdict; `check` only.
     Short,

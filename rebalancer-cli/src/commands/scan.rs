@@ -1,0 +1,77 @@
+//! `scan`: look at all workloads; nothing here can evict.
+
+use std::io::{self, IsTerminal};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::ArgMatches;
+use indicatif::{ProgressBar, ProgressDrawTarget};
+use rebalancer_io::kubernetes::Namespaces;
+
+use crate::cli::args::ScanArgs;
+use crate::exit;
+use crate::failure::Failure;
+use crate::pipeline::observe::Live;
+use crate::pipeline::scan::Scope;
+use crate::render;
+use crate::render::terminal::Terminal;
+use crate::render::text::scan::render as rendered;
+use crate::report::Outcome;
+use crate::report::scan::ScanReport;
+use crate::settings::decision::DecisionSettings;
+use crate::settings::servers;
+
+/// Looks at all workloads.
+///
+/// # Errors
+/// A setting, a server or an answer that is wrong.
+pub fn run(args: &ScanArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
+    let decision = DecisionSettings::from(&args.live.decision);
+    let live = Live::connect_to_all(&args.live, &decision, matches)?;
+    let kubernetes = &args.live.kubernetes;
+    let scope = Scope {
+        live: &live,
+        decision: &decision,
+        options: decision.rotation_options(kubernetes.allow_multiple_controllers, kubernetes.run_timeout),
+        namespaces: namespaces(args, &live)?,
+        details: args.details,
+    };
+    let progress = progress();
+    let scanned = scope.scan(&mut |what, number| progress.set_message(format!("{number} {what}")));
+    progress.finish_and_clear();
+    let report = scanned?;
+    let output = &args.live.output;
+    render::print(&rendered(&report, output.output, Terminal::stdout(output.color))?, io::stdout())?;
+    Ok(code(&report, output.detailed_exitcode))
+}
+
+/// The namespaces to look at: all, those that are named, or that of the context.
+fn namespaces(args: &ScanArgs, live: &Live) -> Result<Namespaces, Failure> {
+    if args.all_namespaces {
+        return Ok(Namespaces::All);
+    }
+    let named = servers::namespaces(&args.live.kubernetes)?;
+    let context = || vec![live.cluster.namespace().to_owned()];
+    Ok(Namespaces::Named(if named.is_empty() { context() } else { named }))
+}
+
+/// The exit code: a failure only where nothing could be decided.
+fn code(report: &ScanReport, detailed: bool) -> ExitCode {
+    let outcomes: Vec<Outcome> = report.workloads.iter().filter_map(|row| row.outcome).collect();
+    if outcomes.is_empty() && !report.workloads.is_empty() {
+        return ExitCode::from(exit::FAILED);
+    }
+    let worst = [Outcome::Planned, Outcome::Blocked, Outcome::Withheld, Outcome::Balanced];
+    let worst = worst.into_iter().find(|outcome| outcomes.contains(outcome));
+    let few = if outcomes.is_empty() { Outcome::Balanced } else { Outcome::InsufficientData };
+    exit::code(worst.unwrap_or(few), detailed)
+}
+
+/// What is being read, on standard error, on a terminal only.
+fn progress() -> ProgressBar {
+    let terminal = io::stderr().is_terminal();
+    let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let bar = ProgressBar::with_draw_target(None, target);
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}

@@ -1,0 +1,302 @@
+//! A look at all workloads: each is decided on as `plan` does, from answers that are about all of them.
+
+use std::collections::BTreeSet;
+use std::thread;
+
+use anyhow::Context as _;
+use rebalancer_core::{Joined, LivePod, Metric, RotationOptions, Workload};
+use rebalancer_io::facts::FactFinder;
+use rebalancer_io::joint::{Chunked, Joint, View, Wanted, chunks, settings_of};
+use rebalancer_io::kubernetes::{Found, Namespaces, OwnedWorkload, Selector};
+use rebalancer_io::metrics::{FactQueries, JointQueries, OriginQueries, QuerySet, QuerySettings, Reach};
+use rebalancer_io::origin::{OriginError, one_origin, one_origin_of_all};
+use rebalancer_io::podstate::{Aggregator, Answers};
+
+use crate::failure::{Failure, chain};
+use crate::pipeline::clocks;
+use crate::pipeline::decide::{Known, Purpose, analyze, decide, needs_facts};
+use crate::pipeline::observe::{Client, Live, now, of_known_age};
+use crate::report::scan::{ScanReport, ScanRow};
+use crate::report::version::API_VERSION;
+use crate::report::{Kind, Report, WorkloadReport};
+use crate::settings::decision::DecisionSettings;
+
+/// Longest list of namespaces that is written into a query, in bytes; beyond it the query is about the whole cluster, and
+/// what is of other namespaces is left out.
+const MOST_NAMESPACES: usize = 1_000;
+
+/// What is looked at.
+pub struct Scope<'a> {
+    /// Both servers.
+    pub live: &'a Live,
+    /// What each workload is decided by.
+    pub decision: &'a DecisionSettings,
+    /// How a rotation would be carried out.
+    pub options: RotationOptions,
+    /// The namespaces.
+    pub namespaces: Namespaces,
+    /// Whether each row is to hold its whole report.
+    pub details: bool,
+}
+
+/// Hears how far the look has come.
+pub type Told<'a> = &'a mut dyn FnMut(&str, usize);
+
+/// One workload before it is decided on.
+struct Case {
+    owned: OwnedWorkload,
+    /// Its loads; why there are none that can be used.
+    loads: Result<Loads, String>,
+}
+
+/// What the joint answers say of a workload.
+struct Loads {
+    joined: Joined,
+    asked: Vec<Metric>,
+    warnings: Vec<String>,
+    /// Whether more has to be known than its loads.
+    needs_facts: bool,
+    /// Partitions that its pods read, as far as their clients tell.
+    partitions: usize,
+}
+
+impl Case {
+    fn pods(&self) -> &[LivePod] {
+        &self.owned.workload.pods
+    }
+
+    fn needs_facts(&self) -> bool {
+        self.loads.as_ref().is_ok_and(|loads| loads.needs_facts)
+    }
+
+    fn partitions(&self) -> usize {
+        self.loads.as_ref().map_or(0, |loads| loads.partitions)
+    }
+
+    /// How much room it takes in queries and answers about several workloads.
+    fn chunked(&self) -> Chunked<'_> {
+        let of_pods = if self.needs_facts() { self.pods().len() } else { 0 };
+        Chunked { namespace: &self.owned.namespace, pods: self.pods(), rows: of_pods.max(self.partitions()) }
+    }
+}
+
+impl Scope<'_> {
+    /// Looks at all workloads.
+    ///
+    /// # Errors
+    /// A server that does not answer, or gives only part of the answer.
+    pub fn scan(&self, told: Told<'_>) -> Result<ScanReport, Failure> {
+        let Self { live, namespaces, .. } = self;
+        let selector = Some(&live.selector).filter(|selector| !selector.as_str().is_empty());
+        let found =
+            live.cluster.workloads(namespaces, selector, told).context("cannot list the workloads")?;
+        let client = live.counting_client()?;
+        let Found { workloads, unlisted } = found;
+        let joint_settings = self.joint_settings(&workloads);
+        let mut joint = Joint::new(&client, now());
+        let mixed = if workloads.is_empty() {
+            false
+        } else {
+            ask_loads(&mut joint, &client, &joint_settings, &workloads)?
+        };
+        told("workloads with loads", workloads.len());
+        let warnings = clocks::held_against(&live.clocks())?;
+        let cases: Vec<Case> =
+            workloads.into_iter().map(|owned| self.case(owned, &joint, mixed.then_some(&client))).collect();
+        let mut report = self.empty_report(&joint, selector, warnings);
+        report.pods = cases.iter().map(|case| case.pods().len()).sum();
+        report.unlisted = unlisted.iter().map(ToString::to_string).collect();
+        report.workloads = self.rows(cases, &mut joint, &joint_settings, told);
+        report.sort();
+        report.requests.insert("prometheus".to_owned(), client.requests());
+        report.requests.insert("kubernetes".to_owned(), live.cluster.requests());
+        Ok(report)
+    }
+
+    fn empty_report(
+        &self,
+        joint: &Joint<'_>,
+        selector: Option<&Selector>,
+        warnings: Vec<String>,
+    ) -> ScanReport {
+        ScanReport {
+            api_version: API_VERSION.to_owned(),
+            kind: "ScanReport".to_owned(),
+            evaluation_time: joint.at().to_string(),
+            context: self.live.cluster.context().map(str::to_owned),
+            namespaces: match &self.namespaces {
+                Namespaces::Named(names) => Some(names.clone()),
+                Namespaces::All => None,
+            },
+            selector: selector.map(|selector| selector.as_str().to_owned()),
+            pods: 0,
+            workloads: Vec::new(),
+            unlisted: Vec::new(),
+            warnings,
+            requests: std::collections::BTreeMap::new(),
+        }
+    }
+
+    /// What queries about all workloads depend on.
+    fn joint_settings(&self, workloads: &[OwnedWorkload]) -> QuerySettings {
+        let named: BTreeSet<&str> = workloads.iter().map(|owned| owned.namespace.as_str()).collect();
+        let names: Vec<String> = named.into_iter().map(str::to_owned).collect();
+        let bytes: usize = names.iter().map(|name| name.len() + 1).sum();
+        let settings = QuerySettings { pod_pattern: None, ..self.live.queries().clone() };
+        match names.as_slice() {
+            [one] => QuerySettings { namespace: one.clone(), reach: Reach::One, ..settings },
+            _ if bytes > MOST_NAMESPACES => QuerySettings { reach: Reach::All, ..settings },
+            _ => QuerySettings { reach: Reach::Several(names), ..settings },
+        }
+    }
+
+    /// What the queries about one workload depend on, as `plan` asks them.
+    fn own_settings(&self, owned: &OwnedWorkload) -> QuerySettings {
+        self.live.query_settings_in(&owned.namespace, &owned.workload)
+    }
+
+    /// The workload with its loads. Where the sources of all disagree, its own are looked at by `client`.
+    fn case(&self, owned: OwnedWorkload, joint: &Joint<'_>, client: Option<&Client>) -> Case {
+        let loads = self.loads(&owned, joint, client).map_err(|error| chain(&error));
+        Case { owned, loads }
+    }
+
+    fn loads(
+        &self,
+        owned: &OwnedWorkload,
+        joint: &Joint<'_>,
+        client: Option<&Client>,
+    ) -> anyhow::Result<Loads> {
+        let settings = self.own_settings(owned);
+        let queries = QuerySet::new(&settings)?;
+        let view = joint.view(&settings, &owned.workload.pods);
+        let pods = &owned.workload.pods;
+        if let Some(client) = client {
+            one_origin(client, &OriginQueries::new(&settings), pods, joint.at())
+                .context("cannot tell whose series these are")?;
+        }
+        let answers: Answers =
+            Aggregator::new(&view, &queries).fetch_in_turn(joint.at()).context("cannot read the metrics")?;
+        let warnings = of_known_age(&answers, self.decision)?;
+        let joined = answers.join(pods, self.live.freshness()).context("cannot tell the pods apart")?;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates")]
+        let partitions = joint.partitions(&view) as usize;
+        let asked = answers.asked();
+        let known = self.known(&joined, &owned.workload, &asked);
+        let needs_facts = needs_facts(self.decision, &analyze(self.decision, &known)?);
+        Ok(Loads { joined, asked, warnings, needs_facts, partitions })
+    }
+
+    fn known<'k>(&self, joined: &'k Joined, workload: &'k Workload, asked: &'k [Metric]) -> Known<'k> {
+        let described = WorkloadReport::default();
+        Known { joined, workload, asked, evaluation_time: None, described, cures: None, has_past: true }
+    }
+
+    /// Decides on all, those together about which more has to be asked.
+    fn rows(
+        &self,
+        cases: Vec<Case>,
+        joint: &mut Joint<'_>,
+        settings: &QuerySettings,
+        told: Told<'_>,
+    ) -> Vec<ScanRow> {
+        let mut rows: Vec<ScanRow> = Vec::with_capacity(cases.len());
+        let (mut suspects, others): (Vec<Case>, Vec<Case>) = cases.into_iter().partition(Case::needs_facts);
+        self.live.cluster.locate_volumes(suspects.iter_mut().map(|case| &mut case.owned));
+        let (readers, others): (Vec<Case>, Vec<Case>) =
+            others.into_iter().partition(|case| case.partitions() > 0);
+        rows.extend(others.iter().map(|case| self.row(case, joint)));
+        told("workloads decided", rows.len());
+        let window = self.decision.window();
+        for (cases, history) in [(suspects, Some(&window)), (readers, None)] {
+            for chunk in chunks(cases, Case::chunked) {
+                let queries = JointQueries::new(&settings_of(settings, chunk.iter().map(Case::chunked)));
+                let partitions = chunk.iter().any(|case| case.partitions() > 0);
+                joint.ask_past(&queries, Wanted { history, partitions });
+                rows.extend(chunk.iter().map(|case| self.row(case, joint)));
+                told("workloads decided", rows.len());
+            }
+        }
+        rows
+    }
+
+    fn row(&self, case: &Case, joint: &Joint<'_>) -> ScanRow {
+        let OwnedWorkload { namespace, owner, .. } = &case.owned;
+        let decided = match &case.loads {
+            Ok(loads) => self.decided(&case.owned, loads, joint).map_err(|error| chain(&error)),
+            Err(why) => Err(why.clone()),
+        };
+        match decided {
+            Ok(report) => ScanRow {
+                report: self.details.then(|| Box::new(report.clone())),
+                ..ScanRow::of(namespace, &owner.kind, &owner.name, &report)
+            },
+            Err(why) => ScanRow::undecided(namespace, &owner.kind, &owner.name, case.pods().len(), why),
+        }
+    }
+
+    /// The report that `plan` makes of the workload.
+    fn decided(&self, owned: &OwnedWorkload, loads: &Loads, joint: &Joint<'_>) -> anyhow::Result<Report> {
+        let settings = self.own_settings(owned);
+        let facts = FactQueries::new(&QuerySet::new(&settings)?, &settings)?;
+        let view: View<'_, '_> = joint.view(&settings, &owned.workload.pods);
+        let finder = FactFinder::new(&view, &facts, joint.at());
+        let cures = || self.live.cluster.in_namespace(&owned.namespace).cures(&owned.workload);
+        let known = Known {
+            evaluation_time: Some(joint.at().to_string()),
+            described: self.described(owned),
+            cures: Some(&cures),
+            ..self.known(&loads.joined, &owned.workload, &loads.asked)
+        };
+        let purpose = Purpose {
+            kind: Kind::Plan,
+            dry_run: "client",
+            rotation: Some(&self.options),
+            detailed: self.details,
+        };
+        let mut report = decide(self.decision, &known, Some(&finder), purpose)?;
+        report.warnings.splice(..0, loads.warnings.iter().cloned());
+        Ok(report)
+    }
+
+    fn described(&self, owned: &OwnedWorkload) -> WorkloadReport {
+        WorkloadReport {
+            namespace: Some(owned.namespace.clone()),
+            selector: owned.selector.as_ref().map(|selector| selector.as_str().to_owned()),
+            owner: Some(format!("{}/{}", owned.owner.kind, owned.owner.name)),
+            context: self.live.cluster.context().map(str::to_owned),
+            pods: owned.workload.pods.len(),
+        }
+    }
+}
+
+/// Asks for the loads of all, and whose series they are. True where sources disagree about some, so that each workload has
+/// to be looked at by itself.
+fn ask_loads(
+    joint: &mut Joint<'_>,
+    client: &Client,
+    settings: &QuerySettings,
+    workloads: &[OwnedWorkload],
+) -> Result<bool, Failure> {
+    let (queries, origins) = (JointQueries::new(settings), OriginQueries::new(settings));
+    let at = joint.at();
+    let (loads, origin) = thread::scope(|scope| {
+        let origin = scope.spawn(|| {
+            let pod_of = |namespace: &str, name: &str| {
+                let all = workloads.iter().filter(|owned| owned.namespace == namespace);
+                all.flat_map(|owned| &owned.workload.pods).find(|pod| pod.name == name)
+            };
+            one_origin_of_all(client, &origins, &pod_of, at)
+        });
+        let loads = joint.ask_loads(&queries);
+        (loads, origin.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    });
+    loads.context("cannot read the metrics")?;
+    match origin {
+        Ok(()) => Ok(false),
+        Err(OriginError::Mixed(_)) => Ok(true),
+        Err(error) => {
+            Err(Failure::Run(anyhow::Error::new(error).context("cannot tell whose series these are")))
+        }
+    }
+}

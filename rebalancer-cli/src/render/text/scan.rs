@@ -1,0 +1,233 @@
+//! A look at all workloads as a table, JSON, YAML, CSV or names.
+
+use anyhow::Context as _;
+use clap::builder::styling::Style;
+use comfy_table::Cell;
+
+use super::screen::{BOLD, Mark, PLAIN, RED, Screen, YELLOW};
+use super::sheet::{Sheet, right};
+use crate::cli::args::OutputFormat;
+use crate::format::number::ratio;
+use crate::format::text::{count, plain, spaced};
+use crate::render::data;
+use crate::render::terminal::Terminal;
+use crate::report::scan::{ScanReport, ScanRow, Severity};
+
+/// Fewest pods of a workload that has a line without `wide`: one pod cannot be uneven.
+const FEWEST_SHOWN: usize = 2;
+
+/// What stands where nothing is known.
+const UNKNOWN: &str = "-";
+
+/// Renders the report.
+///
+/// # Errors
+/// When it cannot be written as JSON, YAML or CSV.
+pub fn render(report: &ScanReport, format: OutputFormat, terminal: Terminal) -> anyhow::Result<String> {
+    Ok(match format {
+        OutputFormat::Table => table(report, false, terminal),
+        OutputFormat::Wide => table(report, true, terminal),
+        OutputFormat::Json => data::json(report)?,
+        OutputFormat::Yaml => data::yaml(report)?,
+        OutputFormat::Csv => csv(report).context("cannot write the scan as CSV")?,
+        OutputFormat::Name => names(report),
+        OutputFormat::Short | OutputFormat::None => String::new(),
+    })
+}
+
+fn table(report: &ScanReport, wide: bool, terminal: Terminal) -> String {
+    let mut screen = Screen::new(terminal);
+    screen.prose(PLAIN, &headline(report));
+    screen.blank();
+    let is_shown = |row: &&ScanRow| wide || row.pods >= FEWEST_SHOWN || row.severity() <= Severity::Undecided;
+    let rows: Vec<&ScanRow> = report.workloads.iter().filter(is_shown).collect();
+    if !rows.is_empty() {
+        let forms = Form::all(wide).map(|form| sheet(&rows, form, !report.is_of_one_namespace()));
+        Sheet::write_fitting(&mut screen, terminal.width, forms, |_, _| {});
+        screen.blank();
+    }
+    screen.prose(BOLD, &verdict(report));
+    let hidden = report.workloads.len() - rows.len();
+    if hidden > 0 {
+        let hidden = count(hidden, "workload", "workloads");
+        screen.item(Mark::Left, &format!("{hidden} with fewer than {FEWEST_SHOWN} pods, shown by -o wide"));
+    }
+    for row in rows.iter().filter(|row| row.outcome.is_none()) {
+        screen.item(Mark::Bad, &format!("{}: {}", plain(&named(row)), plain(&row.reason)));
+    }
+    for unlisted in &report.unlisted {
+        screen.item(Mark::Unknown, &plain(unlisted));
+    }
+    for warning in &report.warnings {
+        screen.item(Mark::Notice, &plain(warning));
+    }
+    if let Some(row) = rows.first().filter(|row| row.severity() <= Severity::Uneven) {
+        let (target, namespace) = (plain(&row.target()), plain(&row.namespace));
+        screen.item(
+            Mark::Advice,
+            &format!("pod-rebalancer plan {target} -n {namespace} says more of the first"),
+        );
+    }
+    screen.finish()
+}
+
+/// How many columns are shown.
+#[derive(Clone, Copy)]
+struct Form {
+    /// What would be evicted, and why.
+    details: bool,
+    /// The remedy and the best spread.
+    remedy: bool,
+}
+
+impl Form {
+    /// The forms from the widest to the narrowest.
+    fn all(wide: bool) -> impl Iterator<Item = Self> {
+        let forms = [(true, true), (false, true), (false, false)];
+        let forms = forms.into_iter().map(|(details, remedy)| Self { details, remedy });
+        // Asked for, the widest is shown however narrow the terminal is.
+        forms.skip(usize::from(!wide)).take(if wide { 1 } else { 2 })
+    }
+}
+
+fn sheet(rows: &[&ScanRow], form: Form, with_namespace: bool) -> Sheet {
+    let mut header: Vec<&str> = Vec::new();
+    if with_namespace {
+        header.push("NAMESPACE");
+    }
+    header.extend(["WORKLOAD", "PODS", "CPU", "LAG", "CAUSE"]);
+    if form.remedy {
+        header.extend(["REMEDY", "BEST"]);
+    }
+    header.push("VERDICT");
+    if form.details {
+        header.extend(["PODS TO EVICT", "WHY"]);
+    }
+    let mut sheet = Sheet::new(header);
+    for row in rows {
+        let mut cells: Vec<Cell> = Vec::new();
+        if with_namespace {
+            cells.push(Cell::new(plain(&row.namespace)));
+        }
+        cells.extend([
+            Cell::new(plain(&row.target())),
+            right(row.pods.to_string()),
+            right(spread(row.cpu_cv)),
+            right(spread(row.lag_cv)),
+            Cell::new(spaced(row.cause.name())),
+        ]);
+        if form.remedy {
+            cells.extend([Cell::new(row.remedy.words()), right(spread(row.best_cv))]);
+        }
+        cells.push(Cell::new(
+            row.outcome.map_or_else(|| "not decided".to_owned(), |outcome| spaced(outcome.name())),
+        ));
+        if form.details {
+            cells.extend([Cell::new(plain(&row.targets.join(" "))), Cell::new(plain(&row.reason))]);
+        }
+        sheet.row(style(row.severity()), cells);
+    }
+    sheet
+}
+
+const fn style(severity: Severity) -> Style {
+    match severity {
+        Severity::Ill => RED,
+        Severity::Uneven | Severity::Undecided => YELLOW,
+        Severity::Even | Severity::TooLittle => PLAIN,
+    }
+}
+
+fn spread(cv: Option<f64>) -> String {
+    cv.map_or_else(|| UNKNOWN.to_owned(), ratio)
+}
+
+fn headline(report: &ScanReport) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    parts.extend(report.context.as_ref().map(|context| format!("context {}", plain(context))));
+    parts.push(match &report.namespaces {
+        None => "all namespaces".to_owned(),
+        Some(names) if names.len() == 1 => format!("namespace {}", plain(&names[0])),
+        Some(names) => format!("namespaces {}", plain(&names.join(", "))),
+    });
+    parts.extend(report.selector.as_ref().map(|selector| format!("selector {}", plain(selector))));
+    parts.push(count(report.workloads.len(), "workload", "workloads"));
+    parts.push(count(report.pods, "pod", "pods"));
+    parts.push(format!("at {}", report.evaluation_time));
+    parts.join(" · ")
+}
+
+/// The sentence to read first.
+fn verdict(report: &ScanReport) -> String {
+    if report.workloads.is_empty() {
+        return "No Deployment and no StatefulSet was found.".to_owned();
+    }
+    let [ill, uneven, undecided, even, too_little] =
+        [Severity::Ill, Severity::Uneven, Severity::Undecided, Severity::Even, Severity::TooLittle]
+            .map(|severity| report.count(severity));
+    let parts = [
+        (ill, "with an illness"),
+        (uneven, "uneven"),
+        (undecided, "not decided"),
+        (even, "even"),
+        (too_little, "with too little data"),
+    ];
+    let told: Vec<String> =
+        parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+    format!(
+        "{}: {}. Nothing has been changed.",
+        count(report.workloads.len(), "workload", "workloads"),
+        told.join(", ")
+    )
+}
+
+fn named(row: &ScanRow) -> String {
+    format!("{}/{}", row.namespace, row.target())
+}
+
+/// The workloads that deserve a look: those that are ill, or over a threshold. With their namespace, unless it is the one
+/// that was asked for.
+fn names(report: &ScanReport) -> String {
+    let worth = report.workloads.iter().filter(|row| row.severity() <= Severity::Uneven);
+    let name = |row: &ScanRow| if report.is_of_one_namespace() { row.target() } else { named(row) };
+    worth.map(|row| plain(&name(row)) + "\n").collect()
+}
+
+/// One line a workload, under a header.
+fn csv(report: &ScanReport) -> anyhow::Result<String> {
+    let mut lines = csv::Writer::from_writer(Vec::new());
+    lines.write_record([
+        "namespace",
+        "kind",
+        "name",
+        "pods",
+        "outcome",
+        "should_rebalance",
+        "cpu_cv",
+        "lag_cv",
+        "cause",
+        "remedy",
+        "best_cv",
+        "targets",
+        "reason",
+    ])?;
+    for row in &report.workloads {
+        let number = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
+        lines.write_record([
+            row.namespace.clone(),
+            row.kind.clone(),
+            row.name.clone(),
+            row.pods.to_string(),
+            row.outcome.map_or_else(String::new, |outcome| outcome.name().to_owned()),
+            row.should_rebalance.to_string(),
+            number(row.cpu_cv),
+            number(row.lag_cv),
+            row.cause.name().to_owned(),
+            row.remedy.name().to_owned(),
+            number(row.best_cv),
+            row.targets.join(" "),
+            row.reason.clone(),
+        ])?;
+    }
+    Ok(String::from_utf8(lines.into_inner()?)?)
+}

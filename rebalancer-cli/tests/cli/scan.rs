@@ -1,0 +1,258 @@
+//! A look at all workloads: the verdicts of `plan`, by a handful of requests.
+
+use rebalancer_core::{Metric, PerMetric};
+use rebalancer_sim::apiserver::{ApiServer, Fleet, WorkloadKind};
+use rebalancer_sim::metrics_server::{MetricsServer, PodLoads};
+use serde_json::{Value, json};
+
+use crate::program::{Done, Running, command};
+
+/// Both servers with the workloads of two namespaces, some of one name.
+struct Fleets {
+    cluster: ApiServer,
+    metrics: MetricsServer,
+}
+
+/// Name, namespace, kind and the CPU of each pod of the workloads.
+fn workloads() -> Vec<(&'static str, &'static str, WorkloadKind, Vec<f64>)> {
+    let hot = |pods: usize, cores: f64| {
+        let mut all = vec![0.5; pods];
+        all[pods / 2] = cores;
+        all
+    };
+    vec![
+        ("shop", "orders", WorkloadKind::Deployment, hot(8, 6.0)),
+        ("shop", "orders-api", WorkloadKind::Deployment, vec![0.4, 0.41, 0.4, 0.39]),
+        ("shop", "ledger", WorkloadKind::StatefulSet, hot(6, 2.0)),
+        ("shop", "pair", WorkloadKind::Deployment, vec![0.1, 0.9]),
+        ("shop", "web", WorkloadKind::Deployment, vec![0.2]),
+        ("warehouse", "orders", WorkloadKind::Deployment, vec![0.5; 8]),
+        ("warehouse", "idle", WorkloadKind::Deployment, vec![0.001, 0.009, 0.002]),
+    ]
+}
+
+impl Fleets {
+    fn start() -> Self {
+        let mut fleets: Vec<Fleet> = Vec::new();
+        let mut loads: Vec<PodLoads> = Vec::new();
+        for (namespace, name, kind, cores) in workloads() {
+            let fleet = Fleet { namespace: namespace.to_owned(), ..Fleet::deployment(name, cores.len()) };
+            for (pod, cores) in fleet.pods.iter().zip(cores) {
+                let loads_of = PerMetric::from_fn(|metric| match metric {
+                    Metric::Cpu => Some(cores),
+                    Metric::Memory => Some(1e8 * cores),
+                    Metric::Lag => Some(4_000.0 * cores),
+                    Metric::Rate => None,
+                });
+                let (namespace, pod) = (namespace.to_owned(), pod.name.clone());
+                loads.push(PodLoads { namespace, pod, loads: loads_of });
+            }
+            fleets.push(fleet.of_kind(kind));
+        }
+        let metrics = MetricsServer::start("orders-12-prometheus");
+        metrics.hold_loads(loads);
+        Self { cluster: ApiServer::start_all(fleets), metrics }
+    }
+
+    fn run(&self, args: &[&str], env: &[(&str, &str)]) -> Done {
+        let mut command = command(args, &[("OUTPUT", "json")]);
+        command.env("PROMETHEUS_ENDPOINT", self.metrics.url());
+        command.env("KUBECONFIG", self.cluster.kubeconfig_path()).envs(env.iter().copied());
+        Running::start(&mut command).wait()
+    }
+
+    fn asked(&self) -> Vec<String> {
+        let path = |target: &str| target.split(['?', '&']).next().unwrap_or_default().to_owned();
+        self.cluster
+            .requests()
+            .iter()
+            .map(|request| format!("{} {}", request.method, path(&request.target)))
+            .collect()
+    }
+}
+
+fn rows(done: &Done) -> Vec<Value> {
+    done.json()["workloads"].as_array().cloned().unwrap_or_default()
+}
+
+/// Namespace and name of each row, and what is told of it.
+fn told(done: &Done) -> Vec<String> {
+    let text = |row: &Value, key: &str| row[key].as_str().unwrap_or("null").to_owned();
+    let row =
+        |row: &Value| format!("{}/{} {}", text(row, "namespace"), text(row, "name"), text(row, "outcome"));
+    rows(done).iter().map(row).collect()
+}
+
+/// What a decision is, without what passes with time.
+fn verdict(report: &Value) -> Value {
+    let guards = report["guards"].as_array().cloned().unwrap_or_default();
+    let guards: Vec<Value> = guards.iter().map(|guard| json!([guard["name"], guard["verdict"]])).collect();
+    let parts = ["outcome", "should_rebalance", "statistics", "coverage", "targets", "outliers", "obstacles"];
+    let mut verdict: Vec<Value> = parts.iter().map(|part| report[part].clone()).collect();
+    let diagnosis = ["cause", "evidence", "remedy", "spread", "advice"];
+    verdict.extend(diagnosis.iter().map(|part| report["diagnosis"][part].clone()));
+    verdict.extend([guards.into(), report["alternative"].clone(), report["workload"].clone()]);
+    verdict.into()
+}
+
+#[test]
+fn the_verdict_on_each_workload_is_the_one_of_plan() {
+    let fleets = Fleets::start();
+    for env in [
+        &[][..],
+        &[("STRATEGY", "by_cause")],
+        &[("GUARDS", "off"), ("METRICS_PRESET", "none")],
+        &[("OUTLIER_TRIGGER", "on"), ("CPU_VARIANCE_THRESHOLD", "9"), ("LAG_VARIANCE_THRESHOLD", "9")],
+    ] {
+        let scan = fleets.run(&["scan", "-A", "--details"], env);
+        assert_eq!(scan.code, Some(0), "{scan}");
+        assert_eq!(rows(&scan).len(), workloads().len(), "{scan}");
+        for row in rows(&scan) {
+            let text = |key: &str| row[key].as_str().expect("a text").to_owned();
+            let target = format!("{}/{}", text("kind").to_lowercase(), text("name"));
+            let plan = fleets.run(&["plan", &target, "-n", &text("namespace")], env);
+            assert_eq!(plan.code, Some(0), "{plan}");
+            assert_eq!(verdict(&row["report"]), verdict(&plan.json()), "{target}: {env:?}");
+            assert_eq!(
+                (&row["outcome"], &row["cpu_cv"]),
+                (&plan.json()["outcome"], &plan.json()["statistics"]["cpu"]["cv"])
+            );
+        }
+    }
+}
+
+#[test]
+fn the_worst_comes_first_and_pods_of_one_name_are_told_apart() {
+    let fleets = Fleets::start();
+    let done = fleets.run(&["scan", "-A"], &[("GUARDS", "off")]);
+    let told = told(&done);
+    let uneven = ["shop/orders planned", "warehouse/idle planned", "shop/ledger planned"];
+    assert_eq!(told[..3], uneven, "by the spread over the threshold: {done}");
+    assert!(told.contains(&"warehouse/orders balanced".to_owned()), "{done}");
+    assert!(told.contains(&"shop/pair insufficient_data".to_owned()), "{done}");
+    let first = &rows(&done)[0];
+    assert_eq!(first["targets"], json!(["orders-4", "orders-0"]), "{first}");
+    assert_eq!(first["report"], Value::Null, "the whole report is for who asks");
+    assert_eq!(done.json()["namespaces"], Value::Null);
+}
+
+#[test]
+fn all_workloads_are_asked_about_at_once() {
+    let fleets = Fleets::start();
+    let quiet = [("CPU_VARIANCE_THRESHOLD", "9"), ("LAG_VARIANCE_THRESHOLD", "9")];
+    let done = fleets.run(&["scan", "-A"], &quiet);
+    assert_eq!(done.code, Some(0), "{done}");
+    let apps = "GET /apis/apps/v1";
+    let lists = ["replicasets", "deployments", "statefulsets"].map(|kind| format!("{apps}/{kind}"));
+    assert_eq!(fleets.asked(), [&["GET /api/v1/pods".to_owned()], lists.as_slice()].concat());
+    assert_eq!(fleets.metrics.requests().len(), 6, "four metrics, the origin, the number of partitions");
+    assert_eq!(done.json()["requests"], json!({"kubernetes": 4, "prometheus": 6}));
+    let query = fleets.metrics.requests()[0].parameter("query").unwrap_or_default();
+    assert!(query.contains("namespace=~\"shop|warehouse\""), "{query}");
+}
+
+#[test]
+fn the_past_of_all_that_are_uneven_is_asked_for_together() {
+    let fleets = Fleets::start();
+    fleets.run(&["scan", "-n", "shop"], &[]);
+    let requests = fleets.metrics.requests();
+    let ranges: Vec<String> = requests
+        .iter()
+        .filter(|request| request.path().ends_with("_range"))
+        .filter_map(|request| request.parameter("query"))
+        .collect();
+    assert_eq!(ranges.len(), 3, "CPU, lag and rate: {ranges:?}");
+    assert!(ranges.iter().all(|query| query.contains("pod=~\"(?:ledger-|orders-).+\"")), "{ranges:?}");
+}
+
+#[test]
+fn what_may_not_be_listed_is_named_and_the_rest_is_looked_at() {
+    let fleets = Fleets::start();
+    fleets.cluster.deny("list pods in *");
+    fleets.cluster.deny("list pods in warehouse");
+    fleets.cluster.deny("list statefulsets.apps");
+    let done = fleets.run(&["scan", "-A"], &[]);
+    assert_eq!(done.code, Some(0), "{done}");
+    let told = told(&done);
+    assert_eq!(told.len(), 4, "{done}");
+    assert!(told.iter().all(|row| row.starts_with("shop/") && !row.contains("ledger")), "{done}");
+    let unlisted: Vec<String> =
+        done.json()["unlisted"].as_array().into_iter().flatten().map(|why| why.to_string()).collect();
+    assert!(unlisted[0].contains("statefulsets of namespace shop cannot be listed"), "{unlisted:?}");
+    assert!(unlisted[1].contains("pods of namespace warehouse cannot be listed"), "{unlisted:?}");
+    let alone = fleets.run(&["scan", "-n", "warehouse"], &[]);
+    assert!(alone.assert_one_error(1).contains("listing the pods of namespace warehouse"), "{alone}");
+}
+
+#[test]
+fn several_namespaces_are_named_at_once() {
+    let fleets = Fleets::start();
+    let done = fleets.run(&["scan", "-n", "warehouse, shop,shop"], &[]);
+    assert_eq!(done.json()["namespaces"], json!(["shop", "warehouse"]), "{done}");
+    assert_eq!(rows(&done).len(), workloads().len(), "{done}");
+    assert!(fleets.asked().contains(&"GET /apis/apps/v1/namespaces/warehouse/deployments".to_owned()));
+}
+
+#[test]
+fn what_is_no_name_of_a_namespace_is_asked_of_nobody() {
+    let fleets = Fleets::start();
+    for names in [",", "shop,a/b", "Shop"] {
+        let done = fleets.run(&["scan", "-n", names], &[]);
+        assert!(done.assert_one_error(64).contains("KUBE_NAMESPACE"), "{done}");
+    }
+    assert_eq!(fleets.asked(), Vec::<String>::new());
+}
+
+#[test]
+fn labels_select_the_pods() {
+    let fleets = Fleets::start();
+    let done = fleets.run(&["scan", "-l", "app=orders"], &[]);
+    assert_eq!(told(&done).len(), 1, "{done}");
+    assert_eq!(rows(&done)[0]["name"], "orders", "{done}");
+}
+
+#[test]
+fn a_table_shows_what_can_be_uneven_and_wide_shows_all() {
+    let fleets = Fleets::start();
+    let off = [("GUARDS", "off")];
+    let table = fleets.run(&["scan", "-o", "table"], &off).stdout;
+    assert!(table.contains("deployment/orders ") && !table.contains("deployment/web"), "{table}");
+    assert!(table.contains("1 workload with fewer than 2 pods"), "{table}");
+    assert!(table.contains("Nothing has been changed"), "{table}");
+    let wide = fleets.run(&["scan", "-o", "wide"], &off).stdout;
+    assert!(wide.contains("deployment/web") && wide.contains("orders-4 orders-0"), "{wide}");
+    let names = fleets.run(&["scan", "-o", "name"], &off).stdout;
+    assert_eq!(names, "deployment/orders\nstatefulset/ledger\n");
+    let names = fleets.run(&["scan", "-A", "-o", "name"], &off).stdout;
+    assert_eq!(names, "shop/deployment/orders\nwarehouse/deployment/idle\nshop/statefulset/ledger\n");
+    let csv = fleets.run(&["scan", "-A", "-o", "csv"], &off).stdout;
+    assert_eq!(csv.lines().count(), 1 + workloads().len(), "{csv}");
+    assert!(csv.starts_with("namespace,kind,name,pods,outcome,"), "{csv}");
+    assert!(csv.contains("shop,Deployment,orders,8,planned,true,"), "{csv}");
+}
+
+#[test]
+fn one_workload_is_for_plan() {
+    let fleets = Fleets::start();
+    let done = fleets.run(&["scan", "deployment/orders"], &[]);
+    assert!(done.assert_one_error(64).contains("plan deployment/orders"), "{done}");
+    assert_eq!(fleets.asked(), Vec::<String>::new());
+}
+
+#[test]
+fn an_empty_namespace_is_no_failure() {
+    let fleets = Fleets::start();
+    let done = fleets.run(&["scan", "-n", "nowhere", "-o", "table"], &[]);
+    assert_eq!(done.code, Some(0), "{done}");
+    assert!(done.stdout.contains("No Deployment and no StatefulSet was found."), "{done}");
+    assert!(fleets.metrics.requests().is_empty());
+}
+
+#[test]
+fn a_metrics_server_that_fails_fails_the_scan() {
+    let fleets = Fleets::start();
+    let answer = r#"{"status":"success","isPartial":true,"data":{"resultType":"vector","result":[]}}"#;
+    fleets.metrics.answer_queries_with("container_memory", answer);
+    let done = fleets.run(&["scan"], &[]);
+    assert!(done.assert_one_error(1).contains("partial"), "{done}");
+}

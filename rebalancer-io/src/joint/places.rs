@@ -1,0 +1,82 @@
+//! Rows of an answer by their place, which is the namespace and what stands behind it: `shop/orders-0`.
+
+/// Rows in the order of their places.
+#[derive(Debug)]
+pub(super) struct Placed<T> {
+    rows: Vec<(String, T)>,
+}
+
+/// Where the rows of one workload are: those whose places begin so.
+#[derive(Debug)]
+pub(super) struct Home {
+    /// What to take off a place, and what is to follow it.
+    starts: Vec<(usize, String)>,
+}
+
+impl Home {
+    /// The home of pods of `namespace` whose names begin with one of `prefixes`, or of all of them where there is
+    /// none. What names no namespace may be of any.
+    pub(super) fn new(namespace: &str, prefixes: &[&str]) -> Self {
+        // A longer prefix selects nothing more.
+        let is_needed =
+            |prefix: &&&str| !prefixes.iter().any(|other| *prefix != other && prefix.starts_with(other));
+        let mut needed: Vec<&str> = prefixes.iter().filter(is_needed).copied().collect();
+        if needed.is_empty() {
+            needed.push("");
+        }
+        let within = |namespace: &str| -> Vec<(usize, String)> {
+            needed.iter().map(|prefix| (namespace.len() + 1, format!("{namespace}/{prefix}"))).collect()
+        };
+        Self { starts: [within(""), within(namespace)].concat() }
+    }
+}
+
+impl<T> Placed<T> {
+    /// The rows of a workload, each with its place without the namespace.
+    pub(super) fn of<'r>(&'r self, home: &'r Home) -> impl Iterator<Item = (&'r str, &'r T)> {
+        home.starts.iter().flat_map(|(namespace, start)| {
+            let first = self.rows.partition_point(|(place, _)| place.as_str() < start.as_str());
+            let rows =
+                self.rows[first..].iter().take_while(move |(place, _)| place.starts_with(start.as_str()));
+            rows.filter(|(place, _)| place.len() > start.len())
+                .map(|(place, row)| (&place[*namespace..], row))
+        })
+    }
+}
+
+impl<T> FromIterator<(String, T)> for Placed<T> {
+    fn from_iter<I: IntoIterator<Item = (String, T)>>(rows: I) -> Self {
+        let mut rows: Vec<(String, T)> = rows.into_iter().collect();
+        rows.sort_by(|(one, _), (other, _)| one.cmp(other));
+        Self { rows }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(namespace: &str, prefixes: &[&str]) -> Vec<(String, u32)> {
+        let places = [
+            "shop/orders-1",
+            "shop/orders-0",
+            "shop/orders-",
+            "shop/pay-0",
+            "shopping/orders-0",
+            "/orders-9",
+        ];
+        let placed: Placed<u32> =
+            places.iter().zip(0..).map(|(place, row)| ((*place).to_owned(), row)).collect();
+        placed.of(&Home::new(namespace, prefixes)).map(|(place, row)| (place.to_owned(), *row)).collect()
+    }
+
+    #[test]
+    fn a_workload_has_the_rows_of_its_namespace_and_names() {
+        let row = |place: &str, row| (place.to_owned(), row);
+        assert_eq!(found("shop", &["orders-"]), [row("orders-9", 5), row("orders-0", 1), row("orders-1", 0)]);
+        assert_eq!(found("shopping", &["orders-"]), [row("orders-9", 5), row("orders-0", 4)]);
+        assert_eq!(found("shop", &["orders-", "orders-1", "pay-"]).len(), 4, "each row once");
+        assert_eq!(found("shop", &[]).len(), 5, "no prefix is every pod");
+        assert_eq!(found("nowhere", &["pay-"]), []);
+    }
+}

@@ -1,0 +1,411 @@
+//! All Deployments and stateful sets of some namespaces, by lists: nothing is asked about one of them alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use jiff::Timestamp;
+use rebalancer_core::{ApiFailure, Controller, FailureKind, LivePod, OwnerStatus, Protection, Workload};
+use serde::Deserialize;
+
+use super::cluster::{Cluster, ClusterError};
+use super::fields::{ListMeta, null_is_empty};
+use super::list::Page;
+use super::owners::{Kind, MAX_CONTROLLERS, Object};
+use super::pods::{ListedPod, PodList};
+use super::selector::Selector;
+use super::workload_name::words;
+
+/// Which namespaces are looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Namespaces {
+    /// These.
+    Named(Vec<String>),
+    /// All of the cluster.
+    All,
+}
+
+/// A Deployment or a stateful set, and what it owns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnedWorkload {
+    /// Its namespace.
+    pub namespace: String,
+    /// The Deployment or stateful set.
+    pub owner: Controller,
+    /// Its annotations that are of this program.
+    pub annotations: BTreeMap<String, String>,
+    /// The labels by which it finds its pods; `None` where nothing but these pods can be selected by them.
+    pub selector: Option<Selector>,
+    /// Its pods, and how far a rollout has come.
+    pub workload: Workload,
+    /// The claims of persistent volumes, by pod.
+    claims: BTreeMap<String, Vec<String>>,
+}
+
+/// A list that may not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unlisted {
+    /// The namespace; `None` is the whole cluster.
+    pub namespace: Option<String>,
+    /// What was to be listed, such as `statefulsets`.
+    pub resource: String,
+    /// The server's words.
+    pub failure: ApiFailure,
+}
+
+/// As `statefulsets of namespace shop cannot be listed: ...`.
+impl fmt::Display for Unlisted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { namespace, resource, failure } = self;
+        match namespace {
+            Some(namespace) => write!(f, "{resource} of namespace {namespace} cannot be listed: {failure}"),
+            None => write!(f, "{resource} of the cluster cannot be listed: {failure}"),
+        }
+    }
+}
+
+/// The workloads that were found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Found {
+    /// By namespace, kind and name.
+    pub workloads: Vec<OwnedWorkload>,
+    /// What could not be looked at.
+    pub unlisted: Vec<Unlisted>,
+}
+
+/// The pods of one controller, which has a UID of its own.
+type Pods = BTreeMap<String, Vec<ListedPod>>;
+
+/// What is known of a replica set, by its UID.
+type ReplicaSets = BTreeMap<String, (Object, Controller)>;
+
+#[derive(Deserialize)]
+struct ObjectPage {
+    #[serde(default, deserialize_with = "null_is_empty")]
+    metadata: ListMeta,
+    #[serde(deserialize_with = "null_is_empty")]
+    items: Vec<Object>,
+}
+
+impl Page for ObjectPage {
+    fn next(&self) -> Option<String> {
+        self.metadata.continue_token.clone()
+    }
+}
+
+#[derive(Deserialize)]
+struct NamespacePage {
+    #[serde(default, deserialize_with = "null_is_empty")]
+    metadata: ListMeta,
+    #[serde(deserialize_with = "null_is_empty")]
+    items: Vec<Named>,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    metadata: NamedMeta,
+}
+
+#[derive(Deserialize)]
+struct NamedMeta {
+    name: String,
+}
+
+impl Page for NamespacePage {
+    fn next(&self) -> Option<String> {
+        self.metadata.continue_token.clone()
+    }
+}
+
+impl Cluster {
+    /// The Deployments and stateful sets of these namespaces, with the pods that `selector` selects. `told` hears what is
+    /// read, and how much so far.
+    ///
+    /// What may not be listed is told in the result, and the rest is looked at.
+    ///
+    /// # Errors
+    /// When a list fails for another reason than a lack of rights, and when nothing at all may be listed.
+    pub fn workloads(
+        &self,
+        namespaces: &Namespaces,
+        selector: Option<&Selector>,
+        told: &mut dyn FnMut(&str, usize),
+    ) -> Result<Found, ClusterError> {
+        let mut found = Found::default();
+        match namespaces {
+            Namespaces::Named(names) => {
+                for name in names {
+                    self.add_workloads(Some(name), selector, &mut found, told)?;
+                }
+            }
+            Namespaces::All => {
+                self.add_workloads(None, selector, &mut found, told)?;
+                if found.unlisted.iter().any(|unlisted| unlisted.resource == "pods") {
+                    found = Found::default();
+                    for name in self.namespaces()? {
+                        self.add_workloads(Some(&name), selector, &mut found, told)?;
+                    }
+                }
+            }
+        }
+        match found.unlisted.first() {
+            Some(Unlisted { namespace, resource, failure }) if found.workloads.is_empty() => {
+                let of =
+                    namespace.as_ref().map_or("the cluster".to_owned(), |name| format!("namespace {name}"));
+                Err(self.error(format!("listing the {resource} of {of}"), failure.clone()))
+            }
+            _ => {
+                found.workloads.sort_by(|one, other| one.key().cmp(&other.key()));
+                Ok(found)
+            }
+        }
+    }
+
+    /// The names of all namespaces.
+    fn namespaces(&self) -> Result<Vec<String>, ClusterError> {
+        let mut names: Vec<String> = Vec::new();
+        let listed = self.list("/api/v1/namespaces", None, |page: NamespacePage| {
+            names.extend(page.items.into_iter().map(|item| item.metadata.name));
+            Ok(())
+        });
+        let doing = "listing all namespaces, since the pods of the whole cluster may not be listed; name some by --namespace";
+        listed.map_err(|failure| self.error(doing.to_owned(), failure))?;
+        Ok(names)
+    }
+
+    fn add_workloads(
+        &self,
+        namespace: Option<&str>,
+        selector: Option<&Selector>,
+        found: &mut Found,
+        told: &mut dyn FnMut(&str, usize),
+    ) -> Result<(), ClusterError> {
+        let Some(pods) =
+            self.allowed(namespace, "pods", found, || self.pods_by_owner(namespace, selector, told))?
+        else {
+            return Ok(());
+        };
+        let mut owned =
+            Owned { cluster: self, pods, replica_sets: BTreeMap::new(), selected: selector.is_some() };
+        let mut has_sets = true;
+        for kind in [Kind::ReplicaSet, Kind::Deployment, Kind::StatefulSet] {
+            if kind == Kind::Deployment && !has_sets {
+                // No Deployment is known to own a pod then.
+                continue;
+            }
+            let (_, plural) = kind.path();
+            let read = || self.add_objects(namespace, kind, &mut owned, told);
+            let listed = self.allowed(namespace, plural, found, read)?;
+            has_sets &= listed.is_some() || kind != Kind::ReplicaSet;
+            found.workloads.extend(listed.unwrap_or_default());
+        }
+        Ok(())
+    }
+
+    /// What `read` gives; `None` where the rights for it are lacking, which is noted.
+    fn allowed<T>(
+        &self,
+        namespace: Option<&str>,
+        resource: &str,
+        found: &mut Found,
+        read: impl FnOnce() -> Result<T, ApiFailure>,
+    ) -> Result<Option<T>, ClusterError> {
+        match read() {
+            Ok(value) => Ok(Some(value)),
+            Err(failure) if failure.kind == FailureKind::Forbidden => {
+                let (namespace, resource) = (namespace.map(str::to_owned), resource.to_owned());
+                found.unlisted.push(Unlisted { namespace, resource, failure });
+                Ok(None)
+            }
+            Err(failure) => {
+                let of = namespace.map_or("the cluster".to_owned(), |name| format!("namespace {name}"));
+                Err(self.error(format!("listing the {resource} of {of}"), failure))
+            }
+        }
+    }
+
+    /// The pods of replica sets and stateful sets.
+    fn pods_by_owner(
+        &self,
+        namespace: Option<&str>,
+        selector: Option<&Selector>,
+        told: &mut dyn FnMut(&str, usize),
+    ) -> Result<Pods, ApiFailure> {
+        let now = Timestamp::now();
+        let (mut pods, mut count) = (Pods::new(), 0);
+        self.list(&path("/api/v1", namespace, "pods"), selector, |page: PodList| {
+            let page = page.into_pods(now);
+            let page =
+                page.map_err(|error| ApiFailure::new(FailureKind::UnreadableAnswer, error.to_string()))?;
+            count += page.len();
+            for mut listed in page {
+                listed.labels = BTreeMap::new();
+                let controller = listed.pod.controller.as_ref();
+                let known = controller
+                    .filter(|owner| owner.is("apps", "ReplicaSet") || owner.is("apps", "StatefulSet"));
+                if let Some(uid) = known.map(|owner| owner.uid.clone()) {
+                    pods.entry(uid).or_default().push(listed);
+                }
+            }
+            told("pods", count);
+            Ok(())
+        })?;
+        Ok(pods)
+    }
+
+    /// Reads all objects of a kind. A replica set is remembered, the others are workloads.
+    fn add_objects(
+        &self,
+        namespace: Option<&str>,
+        kind: Kind,
+        owned: &mut Owned<'_>,
+        told: &mut dyn FnMut(&str, usize),
+    ) -> Result<Vec<OwnedWorkload>, ApiFailure> {
+        let (prefix, plural) = kind.path();
+        let path = path(prefix, namespace, plural);
+        let (mut workloads, mut count) = (Vec::new(), 0);
+        let take = |page: ObjectPage| {
+            count += page.items.len();
+            for object in page.items {
+                workloads.extend(owned.take(kind, object));
+            }
+            told(plural, count);
+            Ok(())
+        };
+        match kind {
+            Kind::ReplicaSet => self.list_metadata(&path, take)?,
+            _ => self.list(&path, None, take)?,
+        }
+        Ok(workloads)
+    }
+
+    /// Finds out which volumes of the pods of these workloads lie on their nodes, by one list of claims for each
+    /// namespace where pods have any.
+    pub fn locate_volumes<'w>(&self, workloads: impl Iterator<Item = &'w mut OwnedWorkload>) {
+        let mut by_namespace: BTreeMap<String, Vec<&mut OwnedWorkload>> = BTreeMap::new();
+        for workload in workloads {
+            by_namespace.entry(workload.namespace.clone()).or_default().push(workload);
+        }
+        for (namespace, workloads) in by_namespace {
+            let claims = workloads.iter().flat_map(|workload| workload.claims.values().flatten());
+            let claims: BTreeSet<String> = claims.cloned().collect();
+            let places = if claims.is_empty() {
+                BTreeMap::new()
+            } else {
+                self.in_namespace(namespace).places_of(&claims)
+            };
+            for OwnedWorkload { workload, claims, .. } in workloads {
+                for pod in &mut workload.pods {
+                    let own = claims.get(&pod.name).into_iter().flatten();
+                    pod.local_storage.extend(own.filter_map(|claim| places.get(claim)?.of_claim(claim)));
+                    if self.refuses_local_storage() && !pod.local_storage.is_empty() {
+                        pod.protections.push(Protection::LocalStorage);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl OwnedWorkload {
+    /// What workloads are sorted by.
+    fn key(&self) -> (&str, &str, &str) {
+        (&self.namespace, &self.owner.kind, &self.owner.name)
+    }
+}
+
+/// What is known of the pods while the lists of their owners are read.
+struct Owned<'a> {
+    cluster: &'a Cluster,
+    pods: Pods,
+    replica_sets: ReplicaSets,
+    /// Whether the pods were selected, so that a workload without any is none that was asked for.
+    selected: bool,
+}
+
+impl Owned<'_> {
+    fn take(&mut self, kind: Kind, mut object: Object) -> Option<OwnedWorkload> {
+        let above = object.metadata.take_controller();
+        if kind == Kind::ReplicaSet {
+            let above = above.filter(|above| above.is("apps", "Deployment"))?;
+            if self.pods.contains_key(&object.metadata.uid) {
+                self.replica_sets.insert(object.metadata.uid.clone(), (object, above));
+            }
+            return None;
+        }
+        let title = if kind == Kind::Deployment { "Deployment" } else { "StatefulSet" };
+        let owner = Controller {
+            group: Some("apps".to_owned()),
+            kind: title.to_owned(),
+            name: object.metadata.name.clone(),
+            uid: object.metadata.uid.clone(),
+        };
+        let sets = self.sets_of(kind, &owner);
+        let listed: Vec<ListedPod> =
+            sets.iter().filter_map(|set| self.pods.remove(&set.uid)).flatten().collect();
+        if self.selected && listed.is_empty() {
+            return None;
+        }
+        let selector = object.take_selector().and_then(|selector| words(selector).ok());
+        let selector = selector.and_then(|selector| Selector::new(&selector).ok());
+        let namespace = object.metadata.namespace.clone();
+        let annotations = std::mem::take(&mut object.metadata.annotations);
+        let owners = self.statuses(kind, object, &owner, &sets);
+        let mut claims: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let mut pods: Vec<LivePod> = Vec::with_capacity(listed.len());
+        for ListedPod { pod, claims: own, .. } in listed {
+            if !own.is_empty() {
+                claims.insert(pod.name.clone(), own);
+            }
+            pods.push(pod);
+        }
+        pods.sort_by(|one, other| one.name.cmp(&other.name));
+        Some(OwnedWorkload {
+            namespace,
+            owner,
+            annotations,
+            selector,
+            workload: Workload { pods, owners },
+            claims,
+        })
+    }
+
+    /// What controls the pods of a workload: its replica sets that have any, or itself.
+    fn sets_of(&self, kind: Kind, owner: &Controller) -> Vec<Controller> {
+        if kind == Kind::StatefulSet {
+            return vec![owner.clone()];
+        }
+        let own = self.replica_sets.iter().filter(|(_, (_, above))| above.uid == owner.uid);
+        let mut sets: Vec<Controller> =
+            own.filter_map(|(uid, _)| self.pods.get(uid)?.first()?.pod.controller.clone()).collect();
+        sets.sort();
+        sets
+    }
+
+    /// What each of `sets` tells of a rollout, as for one workload.
+    fn statuses(
+        &self,
+        kind: Kind,
+        object: Object,
+        owner: &Controller,
+        sets: &[Controller],
+    ) -> Vec<OwnerStatus> {
+        let (rollout_ago, resized_ago) = self.cluster.changes(kind, &object.metadata);
+        let facts = object.facts(kind, owner, owner);
+        let status = |set: &Controller| {
+            let (rollout_ago, resized_ago) = match self.replica_sets.get(&set.uid) {
+                Some((replica_set, _)) => self.cluster.changes(Kind::ReplicaSet, &replica_set.metadata),
+                None => (rollout_ago, resized_ago),
+            };
+            let named = self.cluster.allows(set) || self.cluster.allows(owner);
+            OwnerStatus { controller: set.clone(), resized_ago, rollout_ago, named, ..facts.clone() }
+        };
+        sets.iter().take(MAX_CONTROLLERS).map(status).collect()
+    }
+}
+
+fn path(prefix: &str, namespace: Option<&str>, plural: &str) -> String {
+    match namespace {
+        Some(namespace) => format!("{prefix}/namespaces/{namespace}/{plural}"),
+        None => format!("{prefix}/{plural}"),
+    }
+}

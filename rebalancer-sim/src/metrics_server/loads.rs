@@ -1,0 +1,50 @@
+//! Loads of pods of several namespaces, answered to the queries that select them: with one label for namespace and pod
+//! where a query joins them.
+
+use rebalancer_core::{Metric, PerMetric};
+use serde_json::{Value, json};
+
+/// The loads of one pod.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PodLoads {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub pod: String,
+    /// Its loads; a metric without one is missing.
+    pub loads: PerMetric<Option<f64>>,
+}
+
+/// The answer to a query of one metric at a moment: the pods that its first selector selects.
+pub(super) fn answer(table: &[PodLoads], metric: Metric, query: &str, at: &str) -> Vec<u8> {
+    let joins = query.starts_with("label_join(");
+    let rows = table.iter().filter(|row| selects(query, row)).filter_map(|row| {
+        let mut labels = json!({"namespace": row.namespace, "pod": row.pod});
+        if joins {
+            labels["place"] = json!(format!("{}/{}", row.namespace, row.pod));
+        }
+        Some(json!({"metric": labels, "value": [0, row.loads[metric]?.to_string()]}))
+    });
+    let rows: Vec<Value> = rows.collect();
+    let answer = json!({"status": "success", "data": {"resultType": "vector", "result": rows}});
+    answer.to_string().replace("[0,", &format!("[{at},")).into_bytes()
+}
+
+fn selects(query: &str, row: &PodLoads) -> bool {
+    let namespace = match (value(query, "namespace=\""), value(query, "namespace=~\"")) {
+        (Some(one), _) => row.namespace == one,
+        (None, Some(several)) => several.split('|').any(|one| row.namespace == one),
+        (None, None) => true,
+    };
+    let pod = value(query, "pod=~\"").is_none_or(|pattern| {
+        let prefixes = pattern.trim_end_matches(".+").trim_start_matches("(?:").trim_end_matches(')');
+        prefixes.split('|').any(|prefix| row.pod.starts_with(prefix) && row.pod.len() > prefix.len())
+    });
+    namespace && pod
+}
+
+/// What stands behind the first `start` up to the next quote; no name here has one.
+fn value<'q>(query: &'q str, start: &str) -> Option<&'q str> {
+    let (_, rest) = query.split_once(start)?;
+    rest.split('"').next()
+}
