@@ -19,31 +19,31 @@ pub trait Look {
     /// Lists the workload afresh, including its owners.
     ///
     /// # Errors
-    /// The server's answer.
+    /// If the server refuses or does not answer.
     fn list_workload(&mut self) -> Result<Workload, ApiFailure>;
 
     /// Finds all claims on the workload, including old ones.
     ///
     /// # Errors
-    /// The server's answer.
+    /// If the server refuses or does not answer.
     fn find_claims(&mut self, workload: &Controller) -> Result<Vec<Claim>, ApiFailure>;
 
     /// Lists the budgets that cover any of these targets.
     ///
     /// # Errors
-    /// The server's answer.
+    /// If the server refuses or does not answer.
     fn list_budgets(&mut self, targets: &[Target]) -> Result<Vec<Budget>, ApiFailure>;
 
     /// Asks whether the server would accept this eviction.
     ///
     /// # Errors
-    /// The server's answer.
+    /// If the server refuses or does not answer.
     fn preflight(&mut self, request: &EvictionRequest) -> Result<(), ApiFailure>;
 
     /// Looks for the pod that now has the name of a target.
     ///
     /// # Errors
-    /// The server's answer.
+    /// If the server refuses or does not answer.
     fn look_up(&mut self, target: &Target) -> Result<Presence, ApiFailure>;
 }
 
@@ -52,13 +52,13 @@ pub trait Act: Look {
     /// Claims the workload. The server accepts each generation once.
     ///
     /// # Errors
-    /// The server's answer.
+    /// If the server refuses or does not answer.
     fn claim(&mut self, request: &ClaimRequest) -> Result<ClaimFate, ApiFailure>;
 
     /// Evicts a pod for real.
     ///
     /// # Errors
-    /// The server's answer. If none came, the kind of the failure says that the result is unknown.
+    /// If the server refuses or does not answer; the kind of failure says whether the result is unknown.
     fn evict(&mut self, request: &EvictionRequest) -> Result<(), ApiFailure>;
 }
 

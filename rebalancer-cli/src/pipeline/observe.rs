@@ -149,7 +149,7 @@ impl Observation<'_> {
     /// The budgets that cover any of these pods of the workload.
     ///
     /// # Errors
-    /// The cluster's answer.
+    /// If the cluster refuses or does not answer.
     pub fn budgets(&mut self, pods: &[&str]) -> Result<Vec<Budget>, ApiFailure> {
         let named = self.workload.pods.iter().filter(|pod| pods.contains(&pod.name.as_str()));
         let target =
@@ -307,7 +307,7 @@ impl Live {
     /// Lists the live pods and their owners.
     ///
     /// # Errors
-    /// The cluster's answer.
+    /// If the cluster refuses or does not answer.
     pub fn workload(&self) -> Result<Workload, Failure> {
         let mut observer = self.cluster.observer(self.selector.clone());
         Ok(observer.workload().context("cannot list the workload")?)

@@ -42,7 +42,7 @@ impl Cluster {
     /// Writes an Event and waits for the answer. Must not be called in a dry run.
     ///
     /// # Errors
-    /// The server's answer. The eviction is already over, so a warning is enough.
+    /// If the server refuses or does not answer. The eviction is already over, so a warning is enough.
     pub fn notify(&self, notice: &Notice<'_>) -> Result<(), ApiFailure> {
         let reply = self.create_event(&event(self.namespace(), notice, Timestamp::now()), Effect::Real)?;
         reply.created("Event", "")

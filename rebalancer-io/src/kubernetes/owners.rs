@@ -184,7 +184,7 @@ impl Cluster {
     /// longer exists is left out.
     ///
     /// # Errors
-    /// The server's answer; it names a missing permission itself.
+    /// If the server refuses, naming a missing permission, or does not answer.
     pub(super) fn owner_statuses(
         &self,
         controllers: &BTreeSet<&Controller>,

@@ -135,7 +135,7 @@ impl Observer<'_> {
     /// Checks whether this workload could be claimed: finds its claims, and tries the next one in a dry run.
     ///
     /// # Errors
-    /// The server's answer.
+    /// If the server refuses or does not answer.
     pub fn try_claim(&self, workload: &Controller) -> Result<(), ApiFailure> {
         let claims = self.cluster.claims(workload)?;
         let newest = claims.iter().map(|claim| claim.generation).max().unwrap_or(0);
