@@ -1,9 +1,11 @@
 //! From settings to a report: observe, decide, act. No single command owns these steps.
 
+pub mod ages;
 pub mod backtest;
 pub mod check;
 pub mod clocks;
 pub mod decide;
+pub mod discover;
 pub mod observe;
 pub mod plan;
 pub mod recorded;

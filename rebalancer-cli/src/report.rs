@@ -228,9 +228,30 @@ pub struct WorkloadReport {
     pub context: Option<String>,
     /// Live pods.
     pub pods: usize,
+    /// What was not set and was found, in the form in which it can be set.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub found: Vec<FoundReport>,
+}
+
+/// A setting that was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FoundReport {
+    /// Its variable, such as `PROMETHEUS_ENDPOINT`.
+    pub setting: String,
+    /// Its value.
+    pub value: String,
+    /// By what it was found.
+    pub why: String,
 }
 
 impl WorkloadReport {
+    /// What was found, in one line; `None` where nothing was looked for.
+    pub fn found_words(&self) -> Option<String> {
+        let words = |found: &FoundReport| format!("{}={} ({})", found.setting, found.value, found.why);
+        let words: Vec<String> = self.found.iter().map(words).collect();
+        (!words.is_empty()).then(|| format!("Found: {}", words.join(", ")))
+    }
+
     /// What to call it.
     pub fn name(&self) -> &str {
         let names = [&self.owner, &self.selector, &self.namespace];

@@ -18,7 +18,14 @@ const MAX_LINKS: usize = 40;
 /// # Errors
 /// If it cannot be opened or its first bytes cannot be read.
 pub fn open(path: &Path) -> io::Result<Box<dyn BufRead + Send>> {
-    let mut reader = BufReader::new(File::open(path)?);
+    unpacked(BufReader::new(File::open(path)?))
+}
+
+/// Decompresses what is read if it is a gzip file.
+///
+/// # Errors
+/// If its first bytes cannot be read.
+pub fn unpacked(mut reader: impl BufRead + Send + 'static) -> io::Result<Box<dyn BufRead + Send>> {
     if reader.fill_buf()?.starts_with(GZIP_MAGIC) {
         Ok(Box::new(BufReader::new(MultiGzDecoder::new(reader))))
     } else {

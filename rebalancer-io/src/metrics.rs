@@ -3,6 +3,7 @@
 mod at_most;
 mod client;
 mod cpu;
+pub mod detect;
 mod fresh;
 mod group;
 mod joint;

@@ -9,6 +9,7 @@ mod config;
 mod decode;
 mod error;
 mod query;
+mod service;
 mod stoppable;
 mod transport;
 mod words;
@@ -25,8 +26,9 @@ pub use decode::{instant as decode_instant, labelled as decode_labelled, range a
 pub use error::{ErrorKind, QueryError, TransportError};
 pub use query::MetricQuery;
 pub use secrecy::SecretString;
+pub use service::ServiceProblem;
 pub use stoppable::StoppableTransport;
-pub use transport::{ApiRequest, ApiResponse, HttpTransport, Transport, When};
+pub use transport::{ApiRequest, ApiResponse, HttpTransport, Server, Transport, When};
 
-pub(crate) use transport::{proxy_for, tls_config};
+pub(crate) use transport::{GRACE, own_params, proxy_for, tls_config};
 pub(crate) use words::{cause, tls_error, tls_words, words};

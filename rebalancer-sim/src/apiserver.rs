@@ -5,6 +5,7 @@ mod answers;
 mod fleet;
 mod many;
 mod objects;
+mod services;
 
 use std::env;
 use std::fs;
@@ -283,7 +284,8 @@ fn handle(request: &SimRequest, state: &mut State) -> (Transcript, Option<Effect
         _ if request.header("authorization") != Some(&format!("Bearer {}", state.token)) => {
             Transcript::named("300_401_bad_token")
         }
-        _ => many::answer(request, &mut state.fleets, &state.denied),
+        _ => services::answer(request, &state.fleets[0], &state.denied)
+            .unwrap_or_else(|| many::answer(request, &mut state.fleets, &state.denied)),
     };
     if let Some(Effect::AnswerAfter(transcript)) = &effect {
         return (transcript.clone(), effect);

@@ -4,6 +4,7 @@
 mod browser;
 mod causes;
 mod chart;
+mod discover;
 mod gates;
 mod harness_binary;
 mod harness_control_plane;

@@ -27,7 +27,7 @@ pub use kubernetes::{ActionArgs, DryRun, KubernetesArgs, LocalStorage, PacingCho
 pub use live::LiveArgs;
 pub use output::{Color, LogFormat, OutputArgs, OutputFormat};
 pub use page::{PageArgs, ReportArgs};
-pub use prometheus::{Method, PrometheusArgs, QueryArgs};
+pub use prometheus::{Method, PresetChoice, PrometheusArgs, QueryArgs};
 pub use saved::SavedArgs;
 pub use scan::ScanArgs;
 pub use telemetry::{PushArgs, TextfileArgs};
@@ -171,7 +171,8 @@ pub struct ReplayArgs {
 /// Arguments of `config`.
 #[derive(Debug, Args)]
 pub struct ConfigArgs {
-    /// `show` the settings, or print the JSON `schema` of the reports
+    /// `show` the settings, look for what is not set and print what was `found` as settings, or print the
+    /// JSON `schema` of the reports
     #[arg(value_name = "WHAT", default_value = "show", value_enum)]
     pub what: Shown,
     #[command(flatten)]
@@ -189,6 +190,8 @@ pub struct ConfigArgs {
 pub enum Shown {
     /// The settings.
     Show,
+    /// What was found in the cluster and the metrics server.
+    Found,
     /// The JSON schema of every report.
     Schema,
 }

@@ -2,7 +2,7 @@
 //! expected.
 
 use std::ffi::OsStr;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -12,6 +12,7 @@ use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches};
 use rebalancer_core::UnknownStrategy;
 
 use crate::cli::args::{self, Cli, OutputFormat, RunArgs};
+use crate::cli::help;
 use crate::cli::secrets;
 use crate::cli::spelling::{self, Typo};
 use crate::exit;
@@ -149,7 +150,9 @@ pub fn source(matches: &ArgMatches, id: &str) -> &'static str {
 fn refuse(error: &clap::Error) -> Stopped {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         let gone = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
-        let printed = error.print().or_else(|error| if gone(&error) { Ok(()) } else { Err(error) });
+        let short = asked_for_short_help().then(short_help).flatten();
+        let printed = short.map_or_else(|| error.print(), |text| io::stdout().write_all(text.as_bytes()));
+        let printed = printed.or_else(|error| if gone(&error) { Ok(()) } else { Err(error) });
         let code = ExitCode::from(if printed.is_ok() { exit::DECIDED } else { exit::FAILED });
         return Stopped { code, wrong: None };
     }
@@ -162,6 +165,20 @@ fn refuse(error: &clap::Error) -> Stopped {
     // clap's other messages already name the argument and the usage.
     drop(error.print());
     Stopped { code: ExitCode::from(exit::USAGE), wrong: Some(Failure::usage(error)) }
+}
+
+/// Whether `-h` was typed, which asks for less than `--help`.
+fn asked_for_short_help() -> bool {
+    let mut typed = std::env::args_os().skip(1).take_while(|typed| typed != "--");
+    typed.any(|typed| typed == "-h")
+}
+
+/// The help of `-h` for the command that was typed.
+fn short_help() -> Option<String> {
+    let mut program = command();
+    let typed = std::env::args_os().nth(1).and_then(|typed| typed.into_string().ok());
+    let name = typed.filter(|typed| program.find_subcommand(typed).is_some());
+    help::short(&mut program, name.as_deref())
 }
 
 /// The message for a bad value, naming its variable or flag.

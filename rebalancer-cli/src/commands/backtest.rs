@@ -21,8 +21,8 @@ use crate::pipeline::backtest::past::Past;
 use crate::pipeline::backtest::recordings::Recordings;
 use crate::pipeline::backtest::times::times;
 use crate::pipeline::backtest::variants::variants;
-use crate::pipeline::clocks;
-use crate::pipeline::observe::{Live, now};
+use crate::pipeline::clocks::{self, now};
+use crate::pipeline::observe::{AskedOf, Live};
 use crate::render;
 use crate::render::html::{self, Embedded, Extras, QueryRow};
 use crate::render::text::backtest::render as rendered;
@@ -75,7 +75,10 @@ fn over_history(
     let live = Live::connect(&args.live, settings, matches)?;
     let listed_at = now();
     let workload = live.workload()?;
-    let query_settings = live.query_settings(&workload);
+    let AskedOf { settings: query_settings, found, unclear } = live.asked_of(&workload)?;
+    for unclear in unclear {
+        tracing::warn!(event = "setting.unclear", "{unclear}");
+    }
     let queries = QuerySet::new(&query_settings).map_err(|error| Failure::Usage(error.into()))?;
     let facts = FactQueries::new(&queries, &query_settings).map_err(|error| Failure::Usage(error.into()))?;
     let client = live.client()?;
@@ -98,7 +101,7 @@ fn over_history(
     }
     progress.finish_and_clear();
     let asked = html::of_queries(Metric::ALL.into_iter().filter_map(|metric| queries.get(metric)));
-    let described = live.describe(&workload);
+    let described = live.describe(&workload, found);
     let report = BacktestReport::new(settings, variants, described, Some(args.every), decided);
     let unaged = Metric::ALL.into_iter().filter(|metric| queries.is_own(*metric)).map(|metric| {
         format!(

@@ -1,4 +1,4 @@
-//! `config`: every setting with its value and where the value comes from.
+//! `config`: every setting with its value and where the value comes from, and what was found where none is set.
 
 use std::io;
 use std::process::ExitCode;
@@ -7,12 +7,16 @@ use clap::ArgMatches;
 use rebalancer_io::push::Receiver;
 
 use crate::cli::args::{ConfigArgs, OutputFormat, Shown};
+use crate::cli::usage;
 use crate::exit;
 use crate::failure::Failure;
+use crate::format::text::plain;
+use crate::pipeline::observe::Live;
 use crate::render::text::config::table;
 use crate::render::{self, data};
 use crate::report::config::ConfigReport;
 use crate::report::schema;
+use crate::settings::decision::DecisionSettings;
 use crate::settings::{servers, shown};
 
 /// Shows the settings; fails if one is unusable.
@@ -24,6 +28,9 @@ pub fn run(args: &ConfigArgs, matches: &ArgMatches) -> Result<ExitCode, Failure>
         render::print(&data::json(&schema::document())?, io::stdout())?;
         return Ok(ExitCode::from(exit::DECIDED));
     }
+    if args.what == Shown::Found {
+        return found(args, matches);
+    }
     let report = ConfigReport(shown::settings(matches));
     let text = match args.live.output.output {
         OutputFormat::Json => data::json(&report)?,
@@ -33,9 +40,38 @@ pub fn run(args: &ConfigArgs, matches: &ArgMatches) -> Result<ExitCode, Failure>
         OutputFormat::Wide => table(&report.0, true),
     };
     render::print(&text, io::stdout())?;
-    servers::prometheus(&args.live.prometheus)?;
-    servers::selector(&args.live.kubernetes)?;
+    servers::check(&args.live.prometheus)?;
+    servers::selector(&args.live.kubernetes, usage::source(matches, "selector") == "flag")?;
     servers::receivers(&args.push).into_iter().collect::<Result<Vec<Receiver>, Failure>>()?;
     servers::push(&args.push)?;
     Ok(ExitCode::from(exit::DECIDED))
+}
+
+/// Looks for what is not set, and prints it as it can be set.
+fn found(args: &ConfigArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
+    let decision = DecisionSettings::from(&args.live.decision);
+    let live = Live::connect(&args.live, &decision, matches)?;
+    let found = live.pinned()?;
+    let lines = || found.iter().map(|found| format!("{}={}\n", found.setting, shell_word(&found.value)));
+    let text = match args.live.output.output {
+        OutputFormat::Json => data::json(&found)?,
+        OutputFormat::Yaml => data::yaml(&found)?,
+        OutputFormat::Csv | OutputFormat::Short | OutputFormat::None => String::new(),
+        OutputFormat::Table | OutputFormat::Name => lines().collect(),
+        OutputFormat::Wide => {
+            let why = found.iter().map(|found| format!("# {}\n", plain(&found.why)));
+            why.zip(lines()).map(|(why, line)| why + &line).collect()
+        }
+    };
+    render::print(&text, io::stdout())?;
+    Ok(ExitCode::from(exit::DECIDED))
+}
+
+/// The text as one word of a shell.
+fn shell_word(text: &str) -> String {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:=,@".contains(letter);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
 }

@@ -104,7 +104,7 @@ fn asked(args: &RunArgs) -> Asked {
     let kubernetes = &args.live.kubernetes;
     Asked {
         namespace: kubernetes.namespace.clone().unwrap_or_default(),
-        target: kubernetes.selector.clone().unwrap_or_default(),
+        target: kubernetes.selector.clone().filter(|_| kubernetes.target.is_none()).unwrap_or_default(),
         dry_run: args.action.dry_run.name(),
     }
 }

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use rebalancer_io::clock::Skew;
 
 /// A larger difference is a warning: it exceeds the time of a request, and any error of a clock set by NTP.
@@ -20,6 +21,12 @@ pub enum Finding {
     Told(String),
     /// It differs too much for a decision.
     Refused(String),
+}
+
+/// The current time in whole milliseconds, which is what the query API takes.
+pub fn now() -> Timestamp {
+    Timestamp::from_millisecond(Timestamp::now().as_millisecond())
+        .expect("a time with fewer digits is still a time")
 }
 
 /// A server's name, and how far its clock is from this machine's.

@@ -1,5 +1,6 @@
 //! A live workload: the cluster reports its pods, the metrics server how busy they are.
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,24 +10,26 @@ use std::thread;
 use anyhow::Context as _;
 use clap::ArgMatches;
 use jiff::Timestamp;
-use rebalancer_core::{ApiFailure, Budget, Cure, Fact, Joined, LivePod, Metric, Role, Target, Workload};
+use rebalancer_core::{ApiFailure, Budget, Cure, Fact, Joined, LivePod, Role, Target, Workload};
 use rebalancer_io::clock::ServerClock;
 use rebalancer_io::driver::Look as _;
 use rebalancer_io::facts::FactFinder;
-use rebalancer_io::kubernetes::{Cluster, ConnectOptions, Observer, Selector, UnknownSelector};
-use rebalancer_io::metrics::{FactQueries, OriginQueries, QuerySet, QuerySettings, UnknownAge, pod_pattern};
+use rebalancer_io::kubernetes::{Cluster, ConnectOptions, Observer, Selector, TargetName, UnknownSelector};
+use rebalancer_io::metrics::{FactQueries, KafkaPreset, OriginQueries, QuerySet, QuerySettings, pod_pattern};
 use rebalancer_io::origin::one_origin;
 use rebalancer_io::podstate::{Aggregator, Answers, Freshness};
-use rebalancer_io::prometheus::{
-    HttpTransport, PrometheusClient, PrometheusConfig, StoppableTransport, Transport,
-};
+use rebalancer_io::prometheus::{PrometheusClient, Server, StoppableTransport, Transport};
 use rebalancer_io::recording::{Recorder, Recording, RedactionKey};
 
-use crate::cli::args::{GuardMode, LiveArgs, QueryArgs};
+use crate::cli::args::{LiveArgs, PresetChoice, QueryArgs};
+use crate::cli::usage;
 use crate::failure::Failure;
-use crate::pipeline::clocks::{self, Clock};
+use crate::pipeline::ages::of_known_age;
+use crate::pipeline::clocks::{self, Clock, now};
+use crate::pipeline::discover::kafka;
+use crate::pipeline::discover::server::MetricsServer;
 use crate::pipeline::recorded;
-use crate::report::WorkloadReport;
+use crate::report::{FoundReport, WorkloadReport};
 use crate::settings::decision::DecisionSettings;
 use crate::settings::recorded::{RecordedSettings, decision_flags};
 use crate::settings::servers::{self, Wanted};
@@ -36,15 +39,19 @@ use crate::telemetry::notes::{Asked, Notes, Stage};
 /// given by name.
 pub struct Live {
     /// The cluster.
-    pub cluster: Cluster,
+    pub cluster: Arc<Cluster>,
     /// The workload's pods.
     pub selector: Selector,
     /// Notes of the command, for metrics and log.
     pub notes: Notes,
     stop: Arc<AtomicBool>,
-    prometheus: PrometheusConfig,
+    server: MetricsServer,
     metrics_clock: Arc<ServerClock>,
     queries: QuerySettings,
+    /// Whether preset and group are to be found.
+    finds_kafka: bool,
+    /// The preset that was found for a look at many workloads.
+    preset_of_all: OnceCell<KafkaPreset>,
     freshness: Freshness,
     recorded: RecordedSettings,
     context: String,
@@ -59,6 +66,8 @@ pub struct Observation<'a> {
     /// The workload as described in the report.
     pub described: WorkloadReport,
     freshness: Freshness,
+    /// What is not clear about where the metrics come from.
+    unclear: Vec<String>,
     /// Warnings about the servers' clocks; an error if they are too far from this machine's.
     clocks: Result<Vec<String>, String>,
     client: Client,
@@ -78,6 +87,16 @@ enum Subject {
 
 /// A client of the metrics server.
 pub type Client = PrometheusClient<Box<dyn Transport>>;
+
+/// What is asked of the metrics server for one workload.
+pub struct AskedOf {
+    /// The settings of the queries.
+    pub settings: QuerySettings,
+    /// What was not set and was found.
+    pub found: Vec<FoundReport>,
+    /// What is not clear.
+    pub unclear: Vec<String>,
+}
 
 /// What to keep of the answers.
 #[derive(Debug, Clone, Copy, Default)]
@@ -130,6 +149,7 @@ impl Observation<'_> {
     pub fn of_now(&self, decision: &DecisionSettings) -> Result<Vec<String>, Failure> {
         let mut told = self.clocks.clone().map_err(anyhow::Error::msg)?;
         told.extend(of_known_age(&self.answers, decision)?);
+        told.extend(self.unclear.iter().cloned());
         Ok(told)
     }
 
@@ -220,26 +240,17 @@ impl Live {
         subject: Subject,
     ) -> Result<Self, Failure> {
         let notes = Notes::begin();
-        let prometheus = servers::prometheus(&args.prometheus)?;
-        if let Some(hint) = prometheus.endpoint.hint() {
-            tracing::warn!(
-                event = "configuration.corrected",
-                url.full = prometheus.endpoint.as_str(),
-                "PROMETHEUS_ENDPOINT: {hint}"
-            );
-        }
-        // Finds unusable certificates before anything is sent.
-        PrometheusClient::new(&prometheus).map_err(|error| Failure::Usage(error.into()))?;
         let (wanted, namespace) = match subject {
-            Subject::One => (servers::selector(&args.kubernetes)?, args.kubernetes.namespace.clone()),
+            Subject::One => {
+                let is_typed = usage::source(matches, "selector") == "flag";
+                (servers::selector(&args.kubernetes, is_typed)?, args.kubernetes.namespace.clone())
+            }
             Subject::All => {
                 let namespaces = servers::namespaces(&args.kubernetes)?;
                 (servers::selector_of_all(&args.kubernetes)?, namespaces.into_iter().next())
             }
         };
-        let options = servers::cluster(&args.kubernetes, args.queries.window, Arc::clone(stop));
-        let options = ConnectOptions { namespace, ..options };
-        let cluster = Cluster::connect(&options).map_err(|error| Failure::Usage(error.into()))?;
+        let (cluster, server) = connect(args, namespace, stop)?;
         let queries = query_settings(&args.queries, cluster.namespace(), decision);
         check_placeholders(&queries)?;
         let selector = selector(&cluster, wanted)?;
@@ -252,16 +263,17 @@ impl Live {
             decision: decision_flags(matches),
         };
         let context = cluster.context().unwrap_or("in-cluster").to_owned();
-        let stop = Arc::clone(stop);
-        let metrics_clock = Arc::default();
+        let (stop, metrics_clock) = (Arc::clone(stop), Arc::default());
         Ok(Self {
             cluster,
             selector,
             notes,
             stop,
-            prometheus,
+            server,
             metrics_clock,
             queries,
+            finds_kafka: args.queries.metrics_preset == PresetChoice::Auto,
+            preset_of_all: OnceCell::new(),
             freshness,
             recorded,
             context,
@@ -280,7 +292,8 @@ impl Live {
             .time(Stage::Discover, || observer.workload().context("cannot list the workload"))
             .map_err(Failure::Run)?;
         self.notes.found(owner(&workload), workload.pods.len());
-        let settings = self.query_settings(&workload);
+        let AskedOf { settings, found, unclear } =
+            self.notes.time(Stage::Discover, || self.asked_of(&workload))?;
         let queries = QuerySet::new(&settings).map_err(|error| Failure::Usage(error.into()))?;
         let facts = FactQueries::new(&queries, &settings).map_err(|error| Failure::Usage(error.into()))?;
         let at = now();
@@ -298,10 +311,21 @@ impl Live {
         }
         let answers = answers.context("cannot read the metrics")?;
         origin.context("cannot tell whose series these are")?;
-        let described = self.describe(&workload);
+        let described = self.describe(&workload, found);
         let freshness = self.freshness;
         let clocks = clocks::held_against(&self.clocks()).map_err(|error| error.to_string());
-        Ok(Observation { workload, answers, described, freshness, clocks, client, facts, recorder, observer })
+        Ok(Observation {
+            workload,
+            answers,
+            described,
+            freshness,
+            unclear,
+            clocks,
+            client,
+            facts,
+            recorder,
+            observer,
+        })
     }
 
     /// Lists the live pods and their owners.
@@ -315,11 +339,37 @@ impl Live {
 
     /// Address of the metrics server, without credentials.
     pub fn endpoint(&self) -> String {
-        self.prometheus.endpoint.to_string()
+        self.server.place()
     }
 
-    /// The settings of queries for the pods of `workload`.
-    pub fn query_settings(&self, workload: &Workload) -> QuerySettings {
+    /// What the queries for the pods of `workload` depend on. Where the preset is to be found, the metrics server
+    /// is asked; without a live pod there is nothing to find.
+    ///
+    /// # Errors
+    /// A metrics server that does not answer; no group where the preset that was found needs one.
+    pub fn asked_of(&self, workload: &Workload) -> Result<AskedOf, Failure> {
+        let (mut settings, mut found) = (self.query_settings(workload), self.found());
+        if !self.finds_kafka || workload.living().next().is_none() {
+            return Ok(AskedOf { settings, found, unclear: Vec::new() });
+        }
+        let source = kafka::find(&self.counting_client()?, &settings, workload, now())?;
+        (settings.preset, settings.group) = (source.preset, source.group);
+        for found in &source.found {
+            let (value, why) = (found.value.as_str(), found.why.as_str());
+            tracing::info!(
+                event = "setting.found",
+                setting = found.setting,
+                value,
+                "{}={value}: {why}",
+                found.setting
+            );
+        }
+        found.extend(source.found);
+        Ok(AskedOf { settings, found, unclear: source.told })
+    }
+
+    /// What is set, for the pods of `workload`.
+    fn query_settings(&self, workload: &Workload) -> QuerySettings {
         self.query_settings_in(&self.queries.namespace, workload)
     }
 
@@ -327,12 +377,31 @@ impl Live {
     pub fn query_settings_in(&self, namespace: &str, workload: &Workload) -> QuerySettings {
         let pods = workload.living().map(|pod| pod.name.clone()).collect();
         let (namespace, pod_pattern) = (namespace.to_owned(), pod_pattern(&workload.pods));
-        QuerySettings { namespace, pods, pod_pattern, ..self.queries.clone() }
+        QuerySettings { namespace, pods, pod_pattern, ..self.queries() }
     }
 
     /// What the queries depend on that are not about one workload.
-    pub const fn queries(&self) -> &QuerySettings {
-        &self.queries
+    pub fn queries(&self) -> QuerySettings {
+        let preset = self.preset_of_all.get().copied().unwrap_or(self.queries.preset);
+        QuerySettings { preset, ..self.queries.clone() }
+    }
+
+    /// Finds the one preset for a look at many workloads, if it is to be found. `settings` say where they are.
+    ///
+    /// # Errors
+    /// A metrics server that does not answer.
+    pub fn find_preset_of_all(&self, client: &Client, settings: &QuerySettings) -> Result<(), Failure> {
+        if self.finds_kafka {
+            let preset = kafka::preset_of_all(client, settings, now())?;
+            tracing::info!(
+                event = "setting.found",
+                setting = "METRICS_PRESET",
+                value = preset.name(),
+                "METRICS_PRESET={preset}: for all workloads"
+            );
+            self.preset_of_all.get_or_init(|| preset);
+        }
+        Ok(())
     }
 
     /// A client whose requests are counted and end with a stop.
@@ -352,13 +421,44 @@ impl Live {
     ///
     /// # Errors
     /// A certificate that cannot be used.
-    pub fn client(&self) -> Result<PrometheusClient<HttpTransport>, Failure> {
-        Ok(PrometheusClient::over(self.transport()?, self.prometheus.max_response_bytes))
+    pub fn client(&self) -> Result<PrometheusClient<Box<dyn Server>>, Failure> {
+        Ok(PrometheusClient::over(self.transport()?, self.server.max_response_bytes()))
     }
 
-    fn transport(&self) -> Result<HttpTransport, Failure> {
-        let transport = HttpTransport::new(&self.prometheus).map_err(|error| Failure::Usage(error.into()))?;
-        Ok(transport.noting(Arc::clone(&self.metrics_clock)))
+    fn transport(&self) -> Result<Box<dyn Server>, Failure> {
+        self.server.transport(Arc::clone(&self.metrics_clock))
+    }
+
+    /// Everything that a later run needs no longer look for, as settings.
+    ///
+    /// # Errors
+    /// As [`Live::workload`] and [`Live::asked_of`].
+    pub fn pinned(&self) -> Result<Vec<FoundReport>, Failure> {
+        let pin = |setting: &str, value: &str, why: &str| {
+            let [setting, value, why] = [setting, value, why].map(str::to_owned);
+            FoundReport { setting, value, why }
+        };
+        let AskedOf { settings, found: mut pinned, unclear } = self.asked_of(&self.workload()?)?;
+        if self.server.found().is_none() {
+            pinned.insert(0, pin("PROMETHEUS_ENDPOINT", &self.endpoint(), "as it is set"));
+        }
+        let is_pinned = |name: &str| pinned.iter().any(|found| found.setting == name);
+        let preset = (!is_pinned("METRICS_PRESET"))
+            .then(|| pin("METRICS_PRESET", settings.preset.name(), "as it is set"));
+        let group = settings.group.as_deref().filter(|_| !is_pinned("KAFKA_GROUP"));
+        let group = group.map(|group| pin("KAFKA_GROUP", group, "as it is set"));
+        pinned.extend(preset.into_iter().chain(group));
+        for unclear in unclear {
+            tracing::warn!(event = "setting.unclear", "{unclear}");
+        }
+        pinned.push(pin("KUBE_NAMESPACE", self.cluster.namespace(), "of the context, or as it is set"));
+        pinned.push(pin("KUBE_LABEL_SELECTOR", self.selector.as_str(), "of the workload, or as it is set"));
+        Ok(pinned)
+    }
+
+    /// The metrics server, if it was looked for.
+    fn found(&self) -> Vec<FoundReport> {
+        self.server.found().cloned().into_iter().collect()
     }
 
     /// What the answers so far show about the clocks of both servers.
@@ -371,7 +471,7 @@ impl Live {
 
     /// A client that records the answers if they are wanted.
     fn recording_client(&self, keep: Keep<'_>, at: Timestamp) -> Result<(Client, Option<Saver>), Failure> {
-        let max_bytes = self.prometheus.max_response_bytes;
+        let max_bytes = self.server.max_response_bytes();
         let transport = StoppableTransport::new(self.transport()?, Arc::clone(&self.stop));
         if keep.file.is_none() && !keep.page {
             let client = PrometheusClient::over(Box::new(transport) as Box<dyn Transport>, max_bytes);
@@ -393,46 +493,39 @@ impl Live {
     }
 
     /// The workload as described in a report.
-    pub fn describe(&self, workload: &Workload) -> WorkloadReport {
+    pub fn describe(&self, workload: &Workload, found: Vec<FoundReport>) -> WorkloadReport {
         WorkloadReport {
             namespace: Some(self.cluster.namespace().to_owned()),
             selector: Some(self.selector.as_str().to_owned()),
             owner: owner(workload),
             context: Some(self.context.clone()),
             pods: workload.pods.len(),
+            found,
         }
     }
 }
 
-/// Warnings about samples that may be of any age.
-///
-/// # Errors
-/// With guards on, there being any.
-pub fn of_known_age(answers: &Answers, decision: &DecisionSettings) -> anyhow::Result<Vec<String>> {
-    let mut told: Vec<String> = Vec::new();
-    for (metric, why) in answers.unknown_ages.iter() {
-        let Some(why) = why else { continue };
-        let words = unknown_age(metric, why);
-        if decision.mode == GuardMode::Standard {
-            anyhow::bail!("{words}; {UNKNOWN_AGE_ADVICE}");
-        }
-        told.push(words);
+/// Connects to the cluster, and chooses the metrics server. Without an address of its own it is asked for.
+fn connect(
+    args: &LiveArgs,
+    namespace: Option<String>,
+    stop: &Arc<AtomicBool>,
+) -> Result<(Arc<Cluster>, MetricsServer), Failure> {
+    // Wrong settings of the metrics server are told before a credential plugin of the cluster runs.
+    servers::check(&args.prometheus)?;
+    let options = servers::cluster(&args.kubernetes, args.queries.window, Arc::clone(stop));
+    let options = ConnectOptions { namespace, ..options };
+    let cluster = Cluster::connect(&options).map_err(|error| Failure::Usage(error.into()))?;
+    let cluster = Arc::new(cluster);
+    let server = MetricsServer::choose(&args.prometheus, &cluster)?;
+    if let Some(hint) = server.hint() {
+        tracing::warn!(
+            event = "configuration.corrected",
+            url.full = server.place(),
+            "PROMETHEUS_ENDPOINT: {hint}"
+        );
     }
-    Ok(told)
-}
-
-/// The message that the age of an own query's samples is unknown.
-pub fn unknown_age(metric: Metric, why: &UnknownAge) -> String {
-    format!("{metric}: it cannot be known how old the samples of {} are: {why}", own_query(metric))
-}
-
-/// What to do about an unknown age.
-pub const UNKNOWN_AGE_ADVICE: &str = "MAX_SAMPLE_AGE is held against the series that a query reads: write it with \
-     plain selectors that the server has samples of, or turn the guards off by GUARDS=off";
-
-/// The setting with a metric's own query.
-fn own_query(metric: Metric) -> String {
-    format!("QUERY_{}", metric.name().to_uppercase())
+    Ok((cluster, server))
 }
 
 /// Kind and name of the top owners, such as `Deployment/orders`.
@@ -440,12 +533,6 @@ pub fn owner(workload: &Workload) -> Option<String> {
     let owners: BTreeSet<String> =
         workload.owners.iter().map(|owner| format!("{}/{}", owner.top.kind, owner.top.name)).collect();
     if owners.is_empty() { None } else { Some(owners.into_iter().collect::<Vec<String>>().join(", ")) }
-}
-
-/// The current time in whole milliseconds, the resolution of the query API.
-pub fn now() -> Timestamp {
-    Timestamp::from_millisecond(Timestamp::now().as_millisecond())
-        .expect("a time with fewer digits is still a time")
 }
 
 /// Finds wrong placeholders before anything is sent. The real pods are filled in later.
@@ -457,13 +544,17 @@ fn check_placeholders(queries: &QuerySettings) -> Result<(), Failure> {
 
 /// The selector of the workload's pods, read from the cluster if the workload is given by name.
 fn selector(cluster: &Cluster, wanted: Wanted) -> Result<Selector, Failure> {
-    match wanted {
-        Wanted::Selected(selector) => Ok(selector),
-        Wanted::Named(workload) => cluster.selector_of(&workload).map_err(|error| match error {
-            UnknownSelector::Cluster(error) => Failure::Run(error.into()),
-            error => Failure::Usage(error.into()),
-        }),
-    }
+    let found = match wanted {
+        Wanted::Selected(selector) => return Ok(selector),
+        Wanted::Named(TargetName::Named(workload)) => cluster.selector_of(&workload),
+        Wanted::Named(TargetName::Bare(name)) => {
+            cluster.workload_named(&name).and_then(|workload| cluster.selector_of(&workload))
+        }
+    };
+    found.map_err(|error| match error {
+        UnknownSelector::Cluster(error) => Failure::Run(error.into()),
+        error => Failure::Usage(error.into()),
+    })
 }
 
 fn query_settings(args: &QueryArgs, namespace: &str, decision: &DecisionSettings) -> QuerySettings {
@@ -473,7 +564,11 @@ fn query_settings(args: &QueryArgs, namespace: &str, decision: &DecisionSettings
         container: args.container.clone(),
         matchers: args.prometheus_matchers.clone().unwrap_or_default(),
         max_sample_age: Some(decision.max_sample_age),
-        preset: args.metrics_preset,
+        preset: match args.metrics_preset {
+            PresetChoice::Named(preset) => preset,
+            // Until it is found.
+            PresetChoice::Auto => KafkaPreset::None,
+        },
         own_partition_load: args.query_partition_load.clone(),
         own_assigned_partitions: args.query_assigned_partitions.clone(),
         own: args.own(),

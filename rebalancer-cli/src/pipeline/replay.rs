@@ -1,7 +1,7 @@
 //! Decides again from saved data: a recording, a folder of API answers, or a list of pod states.
 
 use std::ffi::OsString;
-use std::io::{self, Read};
+use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -85,6 +85,7 @@ impl Replayed {
             pods: workload.pods.len(),
             namespace: settings.namespace.clone(),
             selector: settings.selector.clone(),
+            found: Vec::new(),
         };
         let known = Known {
             joined: &joined,
@@ -115,7 +116,18 @@ pub fn purpose(options: &RotationOptions, detailed: bool) -> Purpose<'_> {
     Purpose { kind: Kind::Plan, dry_run: "client", rotation: Some(options), detailed }
 }
 
+/// The path that stands for the standard input.
+const STANDARD_INPUT: &str = "-";
+
+/// What is read of a file, from its beginning.
+type Reader = Box<dyn BufRead + Send>;
+
 fn read(args: &SavedArgs, matches: &ArgMatches) -> Result<Saved, Failure> {
+    if args.path == Path::new(STANDARD_INPUT) {
+        let path = Path::new("standard input");
+        let reader = file::unpacked(BufReader::new(io::stdin())).context("cannot read standard input")?;
+        return from_file(path, reader, args, matches);
+    }
     let path = args.path.as_path();
     let shown = path.display();
     let facts =
@@ -123,16 +135,27 @@ fn read(args: &SavedArgs, matches: &ArgMatches) -> Result<Saved, Failure> {
     if facts.is_dir() {
         return from_folder(path, args);
     }
+    let reader = file::open(path).with_context(|| format!("cannot read {shown}"))?;
+    from_file(path, reader, args, matches)
+}
+
+fn from_file(
+    path: &Path,
+    mut reader: Reader,
+    args: &SavedArgs,
+    matches: &ArgMatches,
+) -> Result<Saved, Failure> {
+    let shown = path.display();
     let mut start = [0; 64];
-    let read = file::open(path).and_then(|mut file| read_start(&mut file, &mut start));
-    let read = read.with_context(|| format!("cannot read {shown}"))?;
-    match start[..read].iter().find(|byte| !byte.is_ascii_whitespace()) {
-        Some(b'[') => from_states(path, &args.decision),
-        Some(b'{') => match hint(&start[..read]) {
-            Some(hint) => Err(Failure::Run(anyhow::anyhow!("{shown} {hint}"))),
-            None => from_recording(path, matches),
-        },
-        Some(b'<') => from_recording(path, matches),
+    let read = read_start(&mut reader, &mut start).with_context(|| format!("cannot read {shown}"))?;
+    let start = start[..read].to_vec();
+    let first = start.iter().copied().find(|byte| !byte.is_ascii_whitespace());
+    let hint = hint(&start);
+    let whole: Reader = Box::new(Cursor::new(start).chain(reader));
+    match (first, hint) {
+        (Some(b'['), _) => from_states(path, whole, &args.decision),
+        (Some(b'{'), Some(hint)) => Err(Failure::Run(anyhow::anyhow!("{shown} {hint}"))),
+        (Some(b'{' | b'<'), _) => from_recording(path, whole, matches),
         _ => Err(Failure::Run(anyhow::anyhow!(
             "{shown} is neither a recording nor a JSON array of pod states; \
              a folder of API answers is given by the folder's name"
@@ -169,9 +192,8 @@ fn read_start(file: &mut impl Read, start: &mut [u8]) -> io::Result<usize> {
     Ok(read)
 }
 
-fn from_states(path: &Path, decision: &DecisionArgs) -> Result<Saved, Failure> {
-    let file = file::open(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let pods = states::pod_states(file).with_context(|| path.display().to_string())?;
+fn from_states(path: &Path, reader: Reader, decision: &DecisionArgs) -> Result<Saved, Failure> {
+    let pods = states::pod_states(reader).with_context(|| path.display().to_string())?;
     Ok(Saved {
         loads: Loads::States(pods),
         workload: UNKNOWN,
@@ -207,8 +229,8 @@ fn from_folder(path: &Path, args: &SavedArgs) -> Result<Saved, Failure> {
     Ok(read(Loads::Answers(Box::new(answers)), Workload { pods, owners: Vec::new() }))
 }
 
-fn from_recording(path: &Path, matches: &ArgMatches) -> Result<Saved, Failure> {
-    let recording = Recording::read(path).map_err(anyhow::Error::new)?;
+fn from_recording(path: &Path, reader: Reader, matches: &ArgMatches) -> Result<Saved, Failure> {
+    let recording = Recording::read_from(path, reader).map_err(anyhow::Error::new)?;
     let ReadBack { settings, workload, answers, recorded } = read_back(&recording, path)?;
     let decision = DecisionSettings::from(&taken_up(&settings, matches)?);
     let loads = Loads::Answers(Box::new(answers));

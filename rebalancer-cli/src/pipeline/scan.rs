@@ -13,9 +13,10 @@ use rebalancer_io::origin::{OriginError, one_origin, one_origin_of_all};
 use rebalancer_io::podstate::{Aggregator, Answers};
 
 use crate::failure::{Failure, chain};
-use crate::pipeline::clocks;
+use crate::pipeline::ages::of_known_age;
+use crate::pipeline::clocks::{self, now};
 use crate::pipeline::decide::{Known, Purpose, analyze, decide, needs_facts};
-use crate::pipeline::observe::{Client, Live, now, of_known_age};
+use crate::pipeline::observe::{Client, Live};
 use crate::report::scan::{ScanReport, ScanRow};
 use crate::report::version::API_VERSION;
 use crate::report::{Kind, Report, WorkloadReport};
@@ -92,6 +93,9 @@ impl Scope<'_> {
             live.cluster.workloads(namespaces, selector, told).context("cannot list the workloads")?;
         let client = live.counting_client()?;
         let Found { workloads, unlisted } = found;
+        if !workloads.is_empty() {
+            live.find_preset_of_all(&client, &self.joint_settings(&workloads))?;
+        }
         let joint_settings = self.joint_settings(&workloads);
         let mut joint = Joint::new(&client, now());
         let mixed = if workloads.is_empty() {
@@ -142,7 +146,7 @@ impl Scope<'_> {
         let named: BTreeSet<&str> = workloads.iter().map(|owned| owned.namespace.as_str()).collect();
         let names: Vec<String> = named.into_iter().map(str::to_owned).collect();
         let bytes: usize = names.iter().map(|name| name.len() + 1).sum();
-        let settings = QuerySettings { pod_pattern: None, ..self.live.queries().clone() };
+        let settings = QuerySettings { pod_pattern: None, ..self.live.queries() };
         match names.as_slice() {
             [one] => QuerySettings { namespace: one.clone(), reach: Reach::One, ..settings },
             _ if bytes > MOST_NAMESPACES => QuerySettings { reach: Reach::All, ..settings },
@@ -266,6 +270,7 @@ impl Scope<'_> {
             owner: Some(format!("{}/{}", owned.owner.kind, owned.owner.name)),
             context: self.live.cluster.context().map(str::to_owned),
             pods: owned.workload.pods.len(),
+            found: Vec::new(),
         }
     }
 }

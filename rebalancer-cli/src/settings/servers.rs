@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use rebalancer_io::kubernetes::{ConnectOptions, Selector, WorkloadName, is_namespace_name};
+use rebalancer_io::kubernetes::{ConnectOptions, Selector, ServiceAddress, TargetName, is_namespace_name};
 use rebalancer_io::prometheus::{
-    Auth, Endpoint, Header, Method, PrometheusConfig, SecretSource, SecretString, Tls,
+    Auth, Endpoint, Header, HttpTransport, Method, PrometheusConfig, SecretSource, SecretString, Tls,
 };
 use rebalancer_io::push::{PushConfig, Receiver};
 
@@ -16,18 +16,54 @@ use crate::cli::secrets;
 use crate::cli::values;
 use crate::failure::Failure;
 
-/// How to reach the metrics server.
+/// Where the metrics server is, as far as the settings tell.
+#[derive(Debug)]
+pub enum WantedServer {
+    /// At this address.
+    At(Endpoint),
+    /// Behind this Service.
+    Service(ServiceAddress),
+    /// It is looked for.
+    Any,
+}
+
+/// Where the metrics server is, as far as the settings tell.
+///
+/// # Errors
+/// A text that is no address.
+pub fn wanted_server(args: &PrometheusArgs) -> Result<WantedServer, Failure> {
+    match args.prometheus_endpoint.as_deref() {
+        None => Ok(WantedServer::Any),
+        Some(text) if ServiceAddress::is_meant_by(text) => {
+            text.parse().map(WantedServer::Service).map_err(Failure::usage)
+        }
+        Some(text) => Endpoint::parse(text).map(WantedServer::At).map_err(Failure::usage),
+    }
+}
+
+/// Checks the settings of the metrics server, certificates included, before anything is asked.
 ///
 /// # Errors
 /// A setting that is missing, unreadable or contradicts another.
-pub fn prometheus(args: &PrometheusArgs) -> Result<PrometheusConfig, Failure> {
-    let endpoint = args.prometheus_endpoint.as_deref().ok_or_else(|| {
-        Failure::usage(
-            "PROMETHEUS_ENDPOINT is not set: give the base URL of Prometheus or VictoriaMetrics, \
-             such as http://prometheus:9090 (flag --prometheus-endpoint)",
-        )
-    })?;
-    let endpoint = Endpoint::parse(endpoint).map_err(Failure::usage)?;
+pub fn check(args: &PrometheusArgs) -> Result<(), Failure> {
+    let endpoint = match wanted_server(args)? {
+        WantedServer::At(endpoint) => endpoint,
+        WantedServer::Service(_) | WantedServer::Any => unnamed_endpoint(),
+    };
+    let config = prometheus(args, endpoint)?;
+    HttpTransport::new(&config).map(drop).map_err(|error| Failure::Usage(error.into()))
+}
+
+/// Stands in the configuration of a server that is asked through the API server, or is not known yet.
+pub fn unnamed_endpoint() -> Endpoint {
+    Endpoint::parse("http://metrics-server").expect("a constant that is an address")
+}
+
+/// How to reach the metrics server at `endpoint`.
+///
+/// # Errors
+/// A setting that is missing, contradicts another or cannot be read.
+pub fn prometheus(args: &PrometheusArgs, endpoint: Endpoint) -> Result<PrometheusConfig, Failure> {
     let mut config = PrometheusConfig::new(endpoint);
     let credentials = Credentials {
         of: "PROMETHEUS",
@@ -160,17 +196,18 @@ pub fn cluster(args: &KubernetesArgs, metrics_window: Duration, stop: Arc<Atomic
     }
 }
 
-/// The label selector of the workload, or the name by which to look it up.
+/// The label selector of the workload; a workload given by its name is asked for it. A name that was typed
+/// counts before the variable; `selector_is_typed` where the selector was typed too.
 ///
 /// # Errors
-/// No selector, an empty one (which would mean every pod of the namespace), or both a selector and a name.
-pub fn selector(args: &KubernetesArgs) -> Result<Wanted, Failure> {
+/// No selector or an empty one, which would mean every pod of the namespace; a selector and a name that were
+/// both typed, of which only one can be meant.
+pub fn selector(args: &KubernetesArgs, selector_is_typed: bool) -> Result<Wanted, Failure> {
     match (&args.target, args.selector.as_deref()) {
-        (Some(target), None) => Ok(Wanted::Named(target.clone())),
-        (Some(target), Some(selector)) => Err(Failure::usage(format!(
-            "both {target} and the selector {selector:?} (KUBE_LABEL_SELECTOR or --selector) name the workload: \
-             leave one out; an empty KUBE_LABEL_SELECTOR counts as unset"
+        (Some(target), Some(selector)) if selector_is_typed => Err(Failure::usage(format!(
+            "both {target} and --selector {selector:?} name the workload: leave one out"
         ))),
+        (Some(target), _) => Ok(Wanted::Named(target.clone())),
         (None, Some(selector)) => Selector::new(selector).map(Wanted::Selected).map_err(|error| {
             Failure::usage(format!("KUBE_LABEL_SELECTOR is {selector:?}: {error} (flag --selector)"))
         }),
@@ -191,7 +228,7 @@ pub fn selector_of_all(args: &KubernetesArgs) -> Result<Wanted, Failure> {
             "{target} is one workload, and all are looked at: leave it out, or call `plan {target}`"
         ))),
         (None, None) => Ok(Wanted::Selected(Selector::everything())),
-        (None, Some(_)) => selector(args),
+        (None, Some(_)) => selector(args, true),
     }
 }
 
@@ -221,5 +258,5 @@ pub enum Wanted {
     /// By the labels of its pods.
     Selected(Selector),
     /// By its name.
-    Named(WorkloadName),
+    Named(TargetName),
 }

@@ -1,6 +1,7 @@
 //! Every setting in use, with the source of its value. For a secret only whether it is set.
 
 use clap::ArgMatches;
+use rebalancer_io::kubernetes::ServiceAddress;
 use rebalancer_io::prometheus::Endpoint;
 use rebalancer_io::push::Receiver;
 
@@ -43,6 +44,10 @@ pub fn settings(matches: &ArgMatches) -> Vec<Row> {
 fn without_secret(id: &str, value: String) -> String {
     match id {
         "prometheus_query_params" => "(hidden)".to_owned(),
+        "prometheus_endpoint" if ServiceAddress::is_meant_by(&value) => {
+            let address: Result<ServiceAddress, _> = value.parse();
+            address.map_or_else(|_| "(cannot be used)".to_owned(), |address| address.to_string())
+        }
         "prometheus_endpoint" => Endpoint::parse(&value)
             .map_or_else(|_| "(cannot be used)".to_owned(), |endpoint| endpoint.to_string()),
         "metrics_pushgateway_url" | "metrics_import_url" => match Receiver::import("", &value) {

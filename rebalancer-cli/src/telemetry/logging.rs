@@ -15,7 +15,7 @@ use crate::render::terminal::Terminal;
 /// # Errors
 /// A log level that does not exist.
 pub fn start(args: &OutputArgs) -> Result<(), Failure> {
-    let level = &args.log_level;
+    let level = args.level();
     let filter = filter(level).map_err(|reason| {
         Failure::usage(format!(
             "LOG_LEVEL is {level:?}: {reason}; write error, warn, info, debug or trace (flag --log-level)"

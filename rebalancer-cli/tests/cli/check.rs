@@ -335,7 +335,11 @@ fn the_checks_are_read_on_a_terminal() {
     servers.cluster.deny("create events.events.k8s.io");
     servers.cluster.deny("get pods");
     for columns in [40, 80] {
-        let set = [("TERM", "xterm"), ("KUBE_LABEL_SELECTOR", "app=orders-consumer")];
+        let set = [
+            ("TERM", "xterm"),
+            ("KUBE_LABEL_SELECTOR", "app=orders-consumer"),
+            ("METRICS_PRESET", "micrometer"),
+        ];
         let mut check = command(&["check"], &set);
         check
             .env("PROMETHEUS_ENDPOINT", servers.metrics.url())

@@ -102,7 +102,8 @@ fn a_reader_that_has_gone_is_no_error() {
     let folder = tempfile::TempDir::new().expect("a folder for temporary files");
     let file = folder.path().join("run.jsonl");
     for args in [vec!["config"], vec!["check"], vec!["record", file.to_str().expect("a path of ours")]] {
-        let mut command = command(&args, &[("KUBE_LABEL_SELECTOR", "app=orders-consumer")]);
+        let set = [("KUBE_LABEL_SELECTOR", "app=orders-consumer"), ("METRICS_PRESET", "micrometer")];
+        let mut command = command(&args, &set);
         command
             .env("PROMETHEUS_ENDPOINT", servers.metrics.url())
             .env("KUBECONFIG", servers.cluster.kubeconfig_path());

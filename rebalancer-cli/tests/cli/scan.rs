@@ -91,7 +91,10 @@ fn verdict(report: &Value) -> Value {
     let mut verdict: Vec<Value> = parts.iter().map(|part| report[part].clone()).collect();
     let diagnosis = ["cause", "evidence", "remedy", "spread", "advice"];
     verdict.extend(diagnosis.iter().map(|part| report["diagnosis"][part].clone()));
-    verdict.extend([guards.into(), report["alternative"].clone(), report["workload"].clone()]);
+    let mut workload = report["workload"].clone();
+    // What a command looked for is its own affair.
+    workload.as_object_mut().map(|workload| workload.remove("found"));
+    verdict.extend([guards.into(), report["alternative"].clone(), workload]);
     verdict.into()
 }
 
@@ -145,9 +148,10 @@ fn all_workloads_are_asked_about_at_once() {
     let apps = "GET /apis/apps/v1";
     let lists = ["replicasets", "deployments", "statefulsets"].map(|kind| format!("{apps}/{kind}"));
     assert_eq!(fleets.asked(), [&["GET /api/v1/pods".to_owned()], lists.as_slice()].concat());
-    assert_eq!(fleets.metrics.requests().len(), 6, "four metrics, the origin, the number of partitions");
-    assert_eq!(done.json()["requests"], json!({"kubernetes": 4, "prometheus": 6}));
-    let query = fleets.metrics.requests()[0].parameter("query").unwrap_or_default();
+    let told = "the known series, four metrics, the origin, the number of partitions";
+    assert_eq!(fleets.metrics.requests().len(), 7, "{told}");
+    assert_eq!(done.json()["requests"], json!({"kubernetes": 4, "prometheus": 7}));
+    let query = fleets.metrics.requests()[1].parameter("query").unwrap_or_default();
     assert!(query.contains("namespace=~\"shop|warehouse\""), "{query}");
 }
 

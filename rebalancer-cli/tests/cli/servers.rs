@@ -59,8 +59,14 @@ impl Servers {
     /// Starts the program against them.
     pub fn begin(&self, args: &[&str], env: &[(&str, &str)]) -> Running {
         let (endpoint, kubeconfig) = (self.metrics.url(), self.cluster.kubeconfig_path());
-        let mut command =
-            command(args, &[("KUBE_LABEL_SELECTOR", "app=orders-consumer"), ("OUTPUT", "json")]);
+        let mut command = command(
+            args,
+            &[
+                ("KUBE_LABEL_SELECTOR", "app=orders-consumer"),
+                ("OUTPUT", "json"),
+                ("METRICS_PRESET", "micrometer"),
+            ],
+        );
         command.env("PROMETHEUS_ENDPOINT", endpoint).env("KUBECONFIG", kubeconfig).envs(env.iter().copied());
         Running::start(&mut command)
     }

@@ -154,21 +154,20 @@ fn credentials_that_contradict_each_other_are_refused() {
 
 #[test]
 fn what_is_required_is_asked_for() {
-    for (absent, _) in [LIVE[0], LIVE[1]] {
-        let set = LIVE.into_iter().filter(|(variable, _)| *variable != absent);
-        let unset: Vec<(&str, &str)> = set.clone().collect();
-        let empty: Vec<(&str, &str)> = set.chain([(absent, "")]).collect();
-        for command in ["run", "plan", "check", "config", "record"] {
-            let args = match command {
-                "run" => vec!["run", "--yes"],
-                "record" => vec!["record", "/nowhere/run.jsonl"],
-                command => vec![command, "-o", "none"],
-            };
-            for env in [&unset, &empty] {
-                let done = run(&args, env);
-                let message = done.assert_one_error(64);
-                assert!(message.starts_with(&format!("error: {absent} is not set: ")), "{message}");
-            }
+    let (absent, _) = LIVE[1];
+    let set = LIVE.into_iter().filter(|(variable, _)| *variable != absent);
+    let unset: Vec<(&str, &str)> = set.clone().collect();
+    let empty: Vec<(&str, &str)> = set.chain([(absent, "")]).collect();
+    for command in ["run", "plan", "check", "config", "record"] {
+        let args = match command {
+            "run" => vec!["run", "--yes"],
+            "record" => vec!["record", "/nowhere/run.jsonl"],
+            command => vec![command, "-o", "none"],
+        };
+        for env in [&unset, &empty] {
+            let done = run(&args, env);
+            let message = done.assert_one_error(64);
+            assert!(message.starts_with(&format!("error: {absent} is not set: ")), "{message}");
         }
     }
 }

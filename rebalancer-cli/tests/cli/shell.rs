@@ -58,11 +58,58 @@ fn each_command_has_a_page() {
     let run_page = std::fs::read_to_string(pages.join("pod-rebalancer-run.1")).expect("the page of run");
     assert!(run_page.contains("CPU_VARIANCE_THRESHOLD"), "variables stand in it");
     assert!(!run_page.contains("hunter2"), "their values do not");
+    for section in [".SH ENVIRONMENT", ".SH \"EXIT STATUS\"", ".SH EXAMPLES"] {
+        assert!(run_page.contains(section), "{section}");
+    }
     for name in ["pod-rebalancer", "pod-rebalancer-plan", "pod-rebalancer-check", "pod-rebalancer-replay"] {
         assert!(pages.join(format!("{name}.1")).exists(), "{name}");
     }
     let done = run(&["man", "Cargo.toml"], &[]);
     assert!(done.assert_one_error(1).contains("Cargo.toml"), "{done}");
+}
+
+#[test]
+fn the_short_help_is_of_the_command_that_was_typed() {
+    let short = run(&["run", "-h"], &[("PROMETHEUS_ENDPOINT", "http://user:hunter2@prometheus")]);
+    assert_eq!((short.code, short.stderr.as_str()), (Some(0), ""), "{short}");
+    assert!(short.stdout.contains("--dry-run") && short.stdout.contains("Examples:"), "{short}");
+    assert!(!short.stdout.contains("hunter2") && short.stdout.lines().count() <= 24, "{short}");
+    let long = run(&["run", "--help"], &[]).stdout;
+    assert!(long.contains("--persistence-window") && long.lines().count() > 100);
+    let program = run(&["-h"], &[]).stdout;
+    assert!(program.contains("backtest") && program.lines().count() <= 24, "{program}");
+}
+
+#[test]
+fn what_is_piped_in_is_replayed() {
+    let file = "testdata/recordings/orders-12.jsonl";
+    let expected = run(&["replay", file, "-o", "json"], &[]).json();
+    for input in [file, "testdata/recordings/streams-1000.jsonl.gz", "README.md"] {
+        let mut replay = command(&["replay", "-", "-o", "json"], &[]);
+        let output = replay
+            .stdin(std::fs::File::open(root().join(input)).expect("a file of the repository"))
+            .output()
+            .expect("the program was built with the tests");
+        if input == file {
+            let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("a report");
+            assert_eq!(report, expected);
+        } else if input == "README.md" {
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(said.contains("standard input is neither a recording"), "{said}");
+        } else {
+            assert!(output.status.success());
+        }
+    }
+}
+
+#[test]
+fn the_log_is_as_loud_as_asked() {
+    let file = "testdata/recordings/orders-12.jsonl";
+    let typo = [("CPU_VARIANCE_TRESHOLD", "1"), ("LOG_LEVEL", "info")];
+    let heard = |args: &[&str]| run(&[&["replay", file][..], args].concat(), &typo).stderr.lines().count();
+    assert_eq!((heard(&[]), heard(&["-q"])), (1, 0));
+    assert!(heard(&["-v"]) >= 1);
+    assert_eq!(run(&["replay", file, "-q", "-v"], &[]).code, Some(64));
 }
 
 #[test]

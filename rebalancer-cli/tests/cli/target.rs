@@ -36,15 +36,44 @@ fn the_selector_is_that_of_the_workload() {
 }
 
 #[test]
-fn a_name_and_a_selector_contradict_each_other() {
+fn a_name_that_was_typed_counts_before_the_variable() {
     let servers = Servers::start();
     let set = [("KUBE_LABEL_SELECTOR", "app=other")];
     let done = plan(&servers, &["plan", "deployment/orders-consumer"], &set);
+    assert_eq!(done.json()["workload"]["selector"], "app=orders-consumer", "{done}");
+}
+
+#[test]
+fn a_name_and_a_selector_that_were_both_typed_contradict_each_other() {
+    let servers = Servers::start();
+    let done = plan(&servers, &["plan", "deployment/orders-consumer", "-l", "app=other"], &[]);
     let message = done.assert_one_error(64);
-    for words in ["deployment/orders-consumer", "app=other", "KUBE_LABEL_SELECTOR", "leave one out"] {
+    for words in ["deployment/orders-consumer", "app=other", "--selector", "leave one out"] {
         assert!(message.contains(words), "{message}");
     }
     assert!(servers.cluster.requests().is_empty(), "nothing is asked before that is settled");
+}
+
+#[test]
+fn a_name_alone_is_the_deployment_or_the_stateful_set_of_that_name() {
+    let servers = Servers::start();
+    let done = plan(&servers, &["plan", "orders-consumer"], &[]);
+    assert_eq!(done.json()["workload"]["selector"], "app=orders-consumer", "{done}");
+    servers.cluster.change(|fleet| {
+        let set = serde_json::json!({"spec": {"selector": {"matchLabels": {"app": "other"}}}});
+        fleet.objects.insert("statefulsets/orders-consumer".to_owned(), set);
+    });
+    let message = plan(&servers, &["plan", "orders-consumer"], &[]);
+    let message = message.assert_one_error(64);
+    assert!(message.contains("both deployment/orders-consumer and statefulset/orders-consumer"), "{message}");
+    let done = plan(&servers, &["plan", "ledger"], &[]);
+    let message = done.assert_one_error(64);
+    assert!(message.contains("no deployment and no statefulset ledger in namespace tiny"), "{message}");
+    let done = plan(&servers, &["plan", "app=orders"], &[]);
+    assert!(done.assert_one_error(64).contains("expected deployment/NAME, statefulset/NAME"), "{done}");
+    servers.cluster.deny("get statefulsets.apps");
+    let done = plan(&servers, &["plan", "orders-consumer"], &[]);
+    assert!(done.assert_one_error(1).contains("cannot get resource"), "one of them may be meant: {done}");
 }
 
 #[test]
@@ -56,9 +85,4 @@ fn a_workload_that_is_not_there_is_told_with_its_place() {
     servers.cluster.deny("get deployments.apps");
     let done = plan(&servers, &["plan", "deployment/orders-consumer"], &[]);
     assert!(done.assert_one_error(1).contains("cannot get resource"), "{done}");
-    let done = plan(&servers, &["plan", "orders-consumer"], &[]);
-    assert!(
-        done.assert_one_error(64).contains("expected deployment/NAME, statefulset/NAME or rollout/NAME"),
-        "{done}"
-    );
 }

@@ -1,16 +1,14 @@
 //! The connection to a cluster. Every request goes through here: it is signed, counted, and sent once.
 
 use core::time::Duration;
-use std::cell::{Cell, RefCell};
 use std::error::Error;
 use std::pin::pin;
-use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use http::header::AUTHORIZATION;
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use http_body_util::BodyExt as _;
 use hyper_util::client::legacy::Error as HttpError;
 use jiff::Timestamp;
@@ -27,6 +25,7 @@ use super::controller_kind::ControllerKind;
 use super::sign_in::{SignIn, client};
 use crate::clock::{ServerClock, date};
 use crate::prometheus::{tls_error, tls_words};
+use crate::secrets::Secrets;
 
 /// Largest answer that is read, in bytes: a page of 500 pods of 130 kB each.
 const MAX_ANSWER_BYTES: usize = 64 << 20;
@@ -39,20 +38,20 @@ const STOP_POLL: Duration = Duration::from_millis(100);
 /// Its calls block: it contains an asynchronous runtime, and a call from within another runtime panics. No
 /// request is ever repeated.
 pub struct Cluster {
-    link: Rc<Link>,
+    link: Arc<Link>,
     namespace: String,
 }
 
 /// The connection itself, which all namespaces share.
 struct Link {
     client: Client,
-    sign_in: RefCell<SignIn>,
+    sign_in: Mutex<SignIn>,
     runtime: Runtime,
     server: String,
     origin: String,
     context: Option<String>,
     call_timeout: Duration,
-    deadline: Cell<Option<Instant>>,
+    deadline: Mutex<Option<Instant>>,
     stop: Arc<AtomicBool>,
     metrics_window: Duration,
     allowed_controllers: Vec<ControllerKind>,
@@ -68,6 +67,18 @@ enum AtStop {
     GiveUp,
     /// The request gets [`LAST_LOOK`] more time, because it may have changed something.
     WaitOn,
+}
+
+/// What the log says of a request.
+struct Asked {
+    method: Method,
+    path: String,
+}
+
+impl Asked {
+    fn of(request: &Request<Vec<u8>>) -> Self {
+        Self { method: request.method().clone(), path: request.uri().path().to_owned() }
+    }
 }
 
 /// A failed request to the API server.
@@ -102,12 +113,12 @@ impl Cluster {
         drop(entered);
         let link = Link {
             client,
-            sign_in: RefCell::new(sign_in),
+            sign_in: Mutex::new(sign_in),
             server,
             origin,
             context,
             call_timeout: options.call_timeout,
-            deadline: Cell::new(options.deadline),
+            deadline: Mutex::new(options.deadline),
             stop: Arc::clone(&options.stop),
             metrics_window: options.metrics_window,
             allowed_controllers: options.allowed_controllers.clone(),
@@ -116,13 +127,13 @@ impl Cluster {
             clock: ServerClock::default(),
             runtime,
         };
-        Ok(Self { link: Rc::new(link), namespace })
+        Ok(Self { link: Arc::new(link), namespace })
     }
 
     /// The same connection for another namespace. Requests, clock and deadline are shared.
     #[must_use]
     pub fn in_namespace(&self, namespace: impl Into<String>) -> Self {
-        Self { link: Rc::clone(&self.link), namespace: namespace.into() }
+        Self { link: Arc::clone(&self.link), namespace: namespace.into() }
     }
 
     /// The namespace of the workload.
@@ -138,6 +149,11 @@ impl Cluster {
     /// The context of the kubeconfig; `None` for the service account of a pod.
     pub fn context(&self) -> Option<&str> {
         self.link.context.as_deref()
+    }
+
+    /// Whether this is a pod of the cluster that uses its service account, so that the cluster's DNS is there.
+    pub fn is_inside(&self) -> bool {
+        self.link.context.is_none()
     }
 
     /// How many requests have been sent so far; each page of a list is one.
@@ -172,7 +188,8 @@ impl Cluster {
 
     /// Extends the deadline, for example by the time that a person took to answer.
     pub fn put_off_deadline(&self, by: Duration) {
-        self.link.deadline.set(self.link.deadline.get().and_then(|deadline| deadline.checked_add(by)));
+        let mut deadline = locked(&self.link.deadline);
+        *deadline = deadline.and_then(|deadline| deadline.checked_add(by));
     }
 
     /// Sends a request once and waits for its whole answer, or for a stop.
@@ -186,33 +203,80 @@ impl Cluster {
     }
 
     fn send(&self, mut request: Request<Vec<u8>>, at_stop: AtStop) -> Result<Reply, ApiFailure> {
-        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-        let mut sign_in = self.link.sign_in.borrow_mut();
-        let signed = sign_in.header(self.time_limit(Instant::now()), &self.link.stop);
+        let asked = Asked::of(&request);
+        self.sign(&mut request)?;
+        let begun = Instant::now();
+        let answer = answer(&self.link.client, &self.link.clock, request);
+        let mut reply = self.link.runtime.block_on(self.awaited(answer, begun, at_stop));
+        if let Ok(reply) = &mut reply {
+            // Masked before anyone can read it, because answers may be quoted. No object name is a token.
+            locked(&self.link.sign_in).mask(&mut reply.body);
+        }
+        let status = reply.as_ref().map_or_else(|failure| failure.http_status, |reply| Some(reply.status));
+        self.note(&asked, status, reply.as_ref().err(), begun);
+        reply
+    }
+
+    /// Adds to a request what proves who asks, and counts it.
+    fn sign(&self, request: &mut Request<Vec<u8>>) -> Result<(), ApiFailure> {
+        let signed = locked(&self.link.sign_in).header(self.time_limit(Instant::now()), &self.link.stop);
         let signed = signed.map_err(|problem| ApiFailure::new(FailureKind::Unauthorized, problem))?;
         request.headers_mut().extend(signed.map(|header| (AUTHORIZATION, header)));
         self.link.requests.fetch_add(1, Ordering::Relaxed);
-        let begun = Instant::now();
-        let asked = answer(&self.link.client, &self.link.clock, request);
-        let mut reply = self.link.runtime.block_on(self.awaited(asked, begun, at_stop));
-        if let Ok(reply) = &mut reply {
-            // Masked before anyone can read it, because answers may be quoted. No object name is a token.
-            sign_in.mask(&mut reply.body);
-        }
-        let status = reply.as_ref().map_or_else(|failure| failure.http_status, |reply| Some(reply.status));
-        let failure = reply.as_ref().err();
+        Ok(())
+    }
+
+    fn note(&self, asked: &Asked, status: Option<u16>, failure: Option<&ApiFailure>, begun: Instant) {
         tracing::debug!(
             event = "kubernetes.asked",
-            http.request.method = %method,
+            http.request.method = %asked.method,
             http.response.status_code = status,
-            url.path = path,
+            url.path = asked.path,
             server.address = self.link.server,
             error.type = failure.map(|failure| failure.kind.code()),
             duration_seconds = begun.elapsed().as_secs_f64(),
             reason = failure.map(tracing::field::display),
             "asked the API server"
         );
-        reply
+    }
+
+    /// Sends a request once and hands out the answer as soon as it begins, if that is before `ends`.
+    pub(super) fn open(
+        &self,
+        mut request: Request<Vec<u8>>,
+        ends: Instant,
+    ) -> Result<Response<Body>, ApiFailure> {
+        let asked = Asked::of(&request);
+        self.sign(&mut request)?;
+        let begun = Instant::now();
+        let answer = async {
+            let sent = self.link.client.send(request.map(Body::from));
+            match timeout(ends.saturating_duration_since(begun), sent).await {
+                Ok(answer) => answer.map_err(|error| transport_failure(&error)),
+                Err(_) => Err(ApiFailure::new(FailureKind::NoAnswer, "none in time")),
+            }
+        };
+        let answer = self.link.runtime.block_on(answer);
+        let status = answer.as_ref().ok().map(|answer| answer.status().as_u16());
+        self.note(&asked, status, answer.as_ref().err(), begun);
+        answer
+    }
+
+    /// The next piece of a body, if it comes before `ends`; `None` at its end.
+    pub(super) fn next_piece(&self, body: &mut Body, ends: Instant) -> Result<Option<Vec<u8>>, ApiFailure> {
+        let no_answer = |message: String| ApiFailure::new(FailureKind::NoAnswer, message);
+        self.link.runtime.block_on(async {
+            let left = ends.saturating_duration_since(Instant::now());
+            let frame =
+                timeout(left, body.frame()).await.map_err(|_| no_answer("none in time".to_owned()))?;
+            let frame = frame.transpose().map_err(|error| no_answer(words(&error)))?;
+            Ok(frame.map(|frame| frame.into_data().map(|data| data.to_vec()).unwrap_or_default()))
+        })
+    }
+
+    /// The credentials that have been sent so far.
+    pub(super) fn sent(&self) -> Secrets {
+        locked(&self.link.sign_in).sent().clone()
     }
 
     /// The answer, unless the time is up or a stop comes first. Requests made after a stop, such as whether
@@ -255,10 +319,15 @@ impl Cluster {
     }
 
     fn time_limit(&self, now: Instant) -> Duration {
-        let left =
-            self.link.deadline.get().map(|deadline| deadline.saturating_duration_since(now).max(LAST_LOOK));
+        let deadline: Option<Instant> = *locked(&self.link.deadline);
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(now).max(LAST_LOOK));
         left.map_or(self.link.call_timeout, |left| left.min(self.link.call_timeout))
     }
+}
+
+/// What the lock guards, also after a panic elsewhere: each value is replaced as a whole.
+fn locked<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
+    lock.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The address without a user name and password.

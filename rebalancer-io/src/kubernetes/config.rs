@@ -152,7 +152,6 @@ pub(super) fn locate(options: &ConnectOptions) -> Result<Located, ConnectError> 
     // The library would resend an eviction refused by a budget, sixteen times in five minutes.
     config.default_retry = false;
     config.connect_timeout = Some(CONNECT_TIMEOUT);
-    config.read_timeout = Some(options.call_timeout);
     config.write_timeout = Some(options.call_timeout);
     config.reset_reader_on_write = true;
     config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static(USER_AGENT)));

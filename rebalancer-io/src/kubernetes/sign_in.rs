@@ -127,6 +127,11 @@ impl SignIn {
         Ok(Some(header))
     }
 
+    /// What has been sent so far.
+    pub(super) const fn sent(&self) -> &Secrets {
+        &self.sent
+    }
+
     /// Masks in an answer what has been sent so far.
     pub(super) fn mask(&self, answer: &mut [u8]) {
         self.sent.mask(answer);

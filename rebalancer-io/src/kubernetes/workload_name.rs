@@ -23,6 +23,15 @@ pub struct WorkloadName {
     pub name: String,
 }
 
+/// A workload as it was typed: by kind and name, or by its name alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TargetName {
+    /// `deployment/orders`.
+    Named(WorkloadName),
+    /// `orders`: the Deployment or the StatefulSet of this name.
+    Bare(String),
+}
+
 /// The kinds of workloads that can be given by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WorkloadKind {
@@ -36,7 +45,9 @@ pub enum WorkloadKind {
 
 /// The text is no workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("expected deployment/NAME, statefulset/NAME or rollout/NAME")]
+#[error(
+    "expected deployment/NAME, statefulset/NAME or rollout/NAME, or the NAME of a Deployment or StatefulSet"
+)]
 pub struct NotAWorkload;
 
 impl WorkloadKind {
@@ -72,14 +83,39 @@ impl FromStr for WorkloadName {
             ("rollout" | "rollouts" | "ro", "" | "argoproj.io") => WorkloadKind::Rollout,
             _ => return Err(NotAWorkload),
         };
-        let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
-        let is_name = (1..=253).contains(&name.len())
-            && name.bytes().all(letter)
-            && !name.starts_with(['-', '.'])
-            && !name.ends_with(['-', '.'])
-            && !name.contains("..");
-        if is_name { Ok(Self { kind, name: name.to_owned() }) } else { Err(NotAWorkload) }
+        if is_name(name) { Ok(Self { kind, name: name.to_owned() }) } else { Err(NotAWorkload) }
     }
+}
+
+impl FromStr for TargetName {
+    type Err = NotAWorkload;
+
+    fn from_str(text: &str) -> Result<Self, NotAWorkload> {
+        match text.contains('/') {
+            true => text.parse().map(Self::Named),
+            false if is_name(text) => Ok(Self::Bare(text.to_owned())),
+            false => Err(NotAWorkload),
+        }
+    }
+}
+
+impl fmt::Display for TargetName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Named(workload) => workload.fmt(f),
+            Self::Bare(name) => f.write_str(name),
+        }
+    }
+}
+
+/// Whether the API takes this for the name of a workload, so that it cannot lead out of its path.
+fn is_name(name: &str) -> bool {
+    let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
+    (1..=253).contains(&name.len())
+        && name.bytes().all(letter)
+        && !name.starts_with(['-', '.'])
+        && !name.ends_with(['-', '.'])
+        && !name.contains("..")
 }
 
 impl fmt::Display for WorkloadName {
@@ -128,7 +164,30 @@ pub enum UnknownSelector {
         /// URL of the API server.
         server: String,
     },
-    /// Its selector cannot be used: it selects everything.
+    /// No Deployment and no StatefulSet has the name.
+    #[error(
+        "there is no deployment and no statefulset {name} in namespace {namespace} of {server}; give another \
+         namespace by --namespace, or another kind as rollout/{name}"
+    )]
+    NoneOfThisName {
+        /// The name.
+        name: String,
+        /// Where it was looked for.
+        namespace: String,
+        /// URL of the API server.
+        server: String,
+    },
+    /// A Deployment and a `StatefulSet` have the name.
+    #[error(
+        "both deployment/{name} and statefulset/{name} are in namespace {namespace}: name the one that is meant"
+    )]
+    TwoOfThisName {
+        /// The name.
+        name: String,
+        /// Where they are.
+        namespace: String,
+    },
+    /// It cannot be used: it selects everything.
     #[error("{workload}: {error}")]
     Unusable {
         /// The workload.
@@ -159,7 +218,30 @@ impl Cluster {
             .map_err(|error| UnknownSelector::Unusable { workload: workload.clone(), error })
     }
 
-    /// The selector in the syntax of `kubectl -l`; `None` if there is no such workload.
+    /// The workload that is called by its name alone.
+    ///
+    /// # Errors
+    /// None of this name, a Deployment and a `StatefulSet` of this name, or no permission to read both kinds.
+    pub fn workload_named(&self, name: &str) -> Result<WorkloadName, UnknownSelector> {
+        let (namespace, name) = (self.namespace().to_owned(), name.to_owned());
+        let mut found: Vec<WorkloadName> = Vec::new();
+        for kind in [WorkloadKind::Deployment, WorkloadKind::StatefulSet] {
+            let workload = WorkloadName { kind, name: name.clone() };
+            let doing = || format!("reading {workload} of namespace {namespace}");
+            let spec = self.read_spec(&workload).map_err(|failure| self.error(doing(), failure))?;
+            found.extend(spec.map(|_| workload));
+        }
+        match (found.pop(), found.pop()) {
+            (Some(workload), None) => Ok(workload),
+            (Some(_), Some(_)) => Err(UnknownSelector::TwoOfThisName { name, namespace }),
+            (None, _) => {
+                let server = self.server().to_owned();
+                Err(UnknownSelector::NoneOfThisName { name, namespace, server })
+            }
+        }
+    }
+
+    /// The selector in the words of `kubectl -l`; `None` when there is no such workload.
     fn read_selector(&self, workload: &WorkloadName) -> Result<Option<String>, ApiFailure> {
         let Some(Spec { selector, workload_ref }) = self.read_spec(workload)? else { return Ok(None) };
         let selector = match (selector, workload_ref) {
@@ -205,6 +287,18 @@ mod tests {
         .expect("a selector");
         let expected = "app=orders,tier=backend,zone in (a,b),track notin (canary),team,!old";
         assert_eq!(words(selector), Ok(expected.to_owned()));
+    }
+
+    #[test]
+    fn a_name_alone_is_of_a_kind_that_is_not_known_yet() {
+        let target: Result<TargetName, NotAWorkload> = "orders.v2".parse();
+        assert_eq!(target, Ok(TargetName::Bare("orders.v2".to_owned())));
+        let target: Result<TargetName, NotAWorkload> = "sts/ledger".parse();
+        assert_eq!(target.map(|target| target.to_string()), Ok("statefulset/ledger".to_owned()));
+        for text in ["", "..", "Orders", "a b", "app=orders", "daemonset/orders"] {
+            let target: Result<TargetName, NotAWorkload> = text.parse();
+            assert_eq!(target, Err(NotAWorkload), "{text}");
+        }
     }
 
     #[test]

@@ -20,12 +20,12 @@ const OWNER: &str = "namespace, pod, topic, partition";
 
 /// How an exporter inside the pod names the client's metrics.
 pub(super) struct Client {
-    lag: &'static str,
+    pub(super) lag: &'static str,
     lead: &'static str,
     /// Its counter, under each name that versions of the exporter use.
     consumed: &'static [&'static str],
     /// Exists even at zero, so it distinguishes an idle member from a pod that is not scraped.
-    assigned: &'static str,
+    pub(super) assigned: &'static str,
 }
 
 /// The names used by Micrometer.

@@ -14,8 +14,8 @@ use crate::promql::{duration, literal};
 const PARTITION: &str = "topic, partition";
 
 /// Matches series whose member the exporter names, by address or by its own name.
-const MEMBER_HOST: &str = r#"member_host!="""#;
-const CLIENT_ID: &str = r#"client_id!="""#;
+pub(super) const MEMBER_HOST: &str = r#"member_host!="""#;
+pub(super) const CLIENT_ID: &str = r#"client_id!="""#;
 
 impl KafkaPreset {
     /// The lag query.
@@ -145,10 +145,15 @@ pub(super) fn partitions_by_pod_ip(series: &str, settings: &QuerySettings) -> St
 
 /// One series per partition of a member, with the member's IP in Kubernetes' spelling.
 fn with_pod_ip(series: &str) -> String {
+    by_ip(series, "topic, partition")
+}
+
+/// One series for each member's IP, spelled as Kubernetes spells it, and each value of these labels.
+pub(super) fn by_ip(series: &str, labels: &str) -> String {
     let ip = format!(r#"label_replace({series}, "pod_ip", "$1", "member_host", "/?(.+)")"#);
     let (pattern, short) = without_zeros();
     let ip = format!(r#"label_replace({ip}, "pod_ip", "{short}", "member_host", "/?(?:{pattern})")"#);
-    format!("max by (pod_ip, topic, partition) ({ip})")
+    format!("max by (pod_ip, {labels}) ({ip})")
 }
 
 /// Java writes all eight numbers of an IPv6 address; Kubernetes writes `::` for the longest run of zeros.
@@ -164,7 +169,7 @@ fn without_zeros() -> (String, String) {
 
 /// 1 for each running pod, with its IP. An ended pod may have passed its IP on to another one and would make
 /// a join ambiguous.
-fn running_pods(settings: &QuerySettings) -> String {
+pub(super) fn running_pods(settings: &QuerySettings) -> String {
     let info = in_namespace("kube_pod_info", r#"pod_ip!="", host_network!="true""#, settings);
     let phase = in_namespace("kube_pod_status_phase", r#"phase="Running""#, settings);
     format!(

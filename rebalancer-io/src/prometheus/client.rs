@@ -11,7 +11,7 @@ use super::config::{ConfigError, PrometheusConfig};
 use super::decode::{self, InstantAnswer, LabelledAnswer, RangeAnswer, RawSample, Remarks, Series, Wanted};
 use super::error::{ErrorKind, QueryError, TransportError};
 use super::query::MetricQuery;
-use super::transport::{ApiRequest, ApiResponse, HttpTransport, Transport, When};
+use super::transport::{ApiRequest, ApiResponse, HttpTransport, Server, Transport, When};
 use super::words::{cause, words};
 
 /// Most bytes read of an error page: more than any error of the API, and quick to read.
@@ -72,7 +72,7 @@ impl PrometheusClient {
     }
 }
 
-impl PrometheusClient<HttpTransport> {
+impl<T: Server> PrometheusClient<T> {
     /// Whether the server is a Thanos, recognised by the list of stores that no other server has. A server
     /// that does not answer is not known to be one.
     pub fn is_thanos(&self) -> bool {

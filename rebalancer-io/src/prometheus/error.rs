@@ -7,6 +7,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::service::ServiceProblem;
 use super::words::{shortened, tls_error, tls_words, words};
 
 /// Longest quotation of a query, in characters: enough to recognise it.
@@ -418,6 +419,14 @@ pub enum TransportError {
     /// The answer is not HTTP, or some other transport failure.
     #[error("{0}")]
     Other(String),
+    /// The API server did not hand the request on to the Service.
+    #[error("{problem}: {words}")]
+    Service {
+        /// What is in the way.
+        problem: ServiceProblem,
+        /// The API server's words.
+        words: String,
+    },
     /// A stop was requested while waiting.
     #[error("a stop was asked for while the answer was waited for")]
     Stopped,
@@ -433,6 +442,7 @@ impl TransportError {
             | Self::Tls(text)
             | Self::Proxy(text)
             | Self::Decompress(text)
+            | Self::Service { words: text, .. }
             | Self::Other(text) => vec![text],
             Self::Timeout(_)
             | Self::HostNotFound
@@ -462,6 +472,7 @@ impl TransportError {
             Self::Proxy(_) => "proxy",
             Self::Decompress(_) => "decompress",
             Self::Credentials { .. } => "credentials",
+            Self::Service { .. } => "service",
             Self::Stopped => "stopped",
             Self::NotRecorded(_) => "not_recorded",
             Self::Other(_) => "_OTHER",
@@ -481,6 +492,7 @@ impl TransportError {
             Self::Decompress(_) => "look for a proxy that changes answers",
             Self::Credentials { .. } => "mount the file or correct its path",
             Self::Other(_) => "check that PROMETHEUS_ENDPOINT is an HTTP server",
+            Self::Service { problem, .. } => problem.advice(),
             Self::Stopped => "nothing was evicted; run again",
             Self::NotRecorded(_) => "replay with the queries of the recording, or record again",
         }

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::error::TransportError;
-use super::transport::{ApiRequest, ApiResponse, HttpTransport, Transport};
+use super::transport::{ApiRequest, ApiResponse, Transport};
 
 /// Longest time for which a stop goes unnoticed.
 const STOP_POLL: Duration = Duration::from_millis(100);
@@ -17,15 +17,15 @@ const STOP_POLL: Duration = Duration::from_millis(100);
 const PIECE_BYTES: usize = 64 << 10;
 const PIECES: usize = 4;
 
-/// HTTP calls that end when a stop is requested. The connection then ends by its own time limit.
+/// Calls that end when a stop is asked for. The connection is left to its own time limit.
 pub struct StoppableTransport {
-    inner: Arc<HttpTransport>,
+    inner: Arc<dyn Transport>,
     stop: Arc<AtomicBool>,
 }
 
 impl StoppableTransport {
     /// The same calls, until `stop` is true.
-    pub fn new(inner: HttpTransport, stop: Arc<AtomicBool>) -> Self {
+    pub fn new(inner: impl Transport + 'static, stop: Arc<AtomicBool>) -> Self {
         Self { inner: Arc::new(inner), stop }
     }
 }

@@ -28,7 +28,7 @@ use crate::secrets::Secrets;
 
 /// How much longer than the server's limit the client waits, so that the server's own timeout message
 /// arrives.
-const GRACE: Duration = Duration::from_millis(500);
+pub(crate) const GRACE: Duration = Duration::from_millis(500);
 
 /// The moments of a query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,14 +76,14 @@ pub struct ApiRequest<'a> {
 }
 
 impl ApiRequest<'_> {
-    fn path(&self) -> &'static str {
+    pub(crate) fn path(&self) -> &'static str {
         match self.when {
             When::Instant(_) => "/api/v1/query",
             When::Range { .. } => "/api/v1/query_range",
         }
     }
 
-    fn params(&self) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
+    pub(crate) fn params(&self) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
         let mut params = vec![("query".into(), self.query.into())];
         match self.when {
             When::Instant(at) => params.push(("time".into(), seconds(at).into())),
@@ -132,6 +132,21 @@ pub trait Transport: Send + Sync {
     /// The text without the credentials in it; `None` if it contains none. A transport that wraps another one
     /// asks the inner one.
     fn masked(&self, said: &[u8]) -> Option<Vec<u8>>;
+}
+
+/// A transport to a live server.
+pub trait Server: Transport {
+    /// Asks for what lies at `path` behind the base address, such as `/api/v1/stores`.
+    ///
+    /// # Errors
+    /// As [`Transport::send`].
+    fn get(&self, path: &str) -> Result<ApiResponse, TransportError>;
+}
+
+impl Server for Box<dyn Server> {
+    fn get(&self, path: &str) -> Result<ApiResponse, TransportError> {
+        (**self).get(path)
+    }
 }
 
 /// A pointer to a transport is a transport.
@@ -192,11 +207,7 @@ impl HttpTransport {
             .tls_config(tls_config(&config.tls)?)
             .proxy(proxy_for(&config.endpoint)?);
         let endpoint = config.endpoint.clone();
-        let mut params = vec![("timeout", format!("{}ms", timeout.as_millis()))];
-        if config.refuse_partial {
-            let refusals = [("partial_response", "false"), ("deny_partial_response", "1"), ("nocache", "1")];
-            params.extend(refusals.map(|(key, value)| (key, value.to_owned())));
-        }
+        let params = own_params(config);
         let (agent, base, host) = match &config.tls.server_name {
             None => (Agent::new_with_config(builder.build()), endpoint.as_str().to_owned(), None),
             Some(name) => {
@@ -226,14 +237,6 @@ impl HttpTransport {
     pub fn noting(mut self, clock: Arc<ServerClock>) -> Self {
         self.clock = clock;
         self
-    }
-
-    /// Gets `path` below the base address, such as `/api/v1/stores`.
-    ///
-    /// # Errors
-    /// As for [`Transport::send`].
-    pub fn get(&self, path: &str) -> Result<ApiResponse, TransportError> {
-        self.call(Method::Get, path, self.given().collect())
     }
 
     fn call(
@@ -312,6 +315,12 @@ impl Transport for HttpTransport {
     }
 }
 
+impl Server for HttpTransport {
+    fn get(&self, path: &str) -> Result<ApiResponse, TransportError> {
+        self.call(Method::Get, path, self.given().collect())
+    }
+}
+
 /// The proxy of the environment for an endpoint.
 pub(crate) fn proxy_for(endpoint: &Endpoint) -> Result<Option<Proxy>, ConfigError> {
     let server: Uri = endpoint.as_str().parse().expect("an Endpoint is parsed from a valid URI");
@@ -331,6 +340,16 @@ impl Read for HttpBody {
             io::Error::other(TransportError::from_ureq(ureq::Error::from(error), self.timeout))
         })
     }
+}
+
+/// The parameters that are added to every query.
+pub(crate) fn own_params(config: &PrometheusConfig) -> Vec<(&'static str, String)> {
+    let mut params = vec![("timeout", format!("{}ms", config.timeout.as_millis()))];
+    if config.refuse_partial {
+        let refusals = [("partial_response", "false"), ("deny_partial_response", "1"), ("nocache", "1")];
+        params.extend(refusals.map(|(key, value)| (key, value.to_owned())));
+    }
+    params
 }
 
 /// Resolves the endpoint's address, whatever name the request carries.

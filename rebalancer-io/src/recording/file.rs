@@ -20,7 +20,15 @@ impl Recording {
     /// If it cannot be read, or is malformed, incomplete, too large or of an unknown version.
     pub fn read(path: &Path) -> Result<Self, RecordingError> {
         let unreadable = |error: io::Error| RecordingError::new(path, None, error.to_string());
-        let mut reader = file::open(path).map_err(unreadable)?;
+        Self::read_from(path, file::open(path).map_err(unreadable)?)
+    }
+
+    /// The same of what `reader` gives, which errors call `path`.
+    ///
+    /// # Errors
+    /// As [`Recording::read`].
+    pub fn read_from(path: &Path, mut reader: Box<dyn BufRead + Send>) -> Result<Self, RecordingError> {
+        let unreadable = |error: io::Error| RecordingError::new(path, None, error.to_string());
         if reader.fill_buf().map_err(unreadable)?.starts_with(page::PAGE_START.as_bytes()) {
             return page::read(path, reader);
         }

@@ -1,5 +1,6 @@
 //! The Prometheus side against recorded answers, a server that misbehaves, and real servers.
 
+mod detect;
 mod exporters;
 mod fixtures;
 mod http;

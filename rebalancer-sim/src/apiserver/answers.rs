@@ -390,7 +390,7 @@ struct Status<'a> {
 }
 
 #[derive(Serialize)]
-struct Details<'a> {
+pub(super) struct Details<'a> {
     #[serde(skip_serializing_if = "str::is_empty")]
     name: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
@@ -398,7 +398,12 @@ struct Details<'a> {
     kind: &'a str,
 }
 
-fn failure(code: u16, message: &str, reason: Option<&str>, details: Option<Details<'_>>) -> Transcript {
+pub(super) fn failure(
+    code: u16,
+    message: &str,
+    reason: Option<&str>,
+    details: Option<Details<'_>>,
+) -> Transcript {
     json(
         code,
         &Status {
@@ -414,7 +419,7 @@ fn failure(code: u16, message: &str, reason: Option<&str>, details: Option<Detai
     )
 }
 
-fn json(code: u16, object: &impl Serialize) -> Transcript {
+pub(super) fn json(code: u16, object: &impl Serialize) -> Transcript {
     let mut body = serde_json::to_vec(object).expect("these objects have string keys only");
     body.push(b'\n');
     Transcript { code, headers: vec![("Content-Type".to_owned(), "application/json".to_owned())], body }

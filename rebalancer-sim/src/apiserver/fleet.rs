@@ -41,6 +41,10 @@ pub struct Fleet {
     pub volumes: Vec<serde_json::Value>,
     /// Tells the owners of several fleets apart: it is part of their UIDs.
     pub number: usize,
+    /// The Services of all namespaces, as JSON.
+    pub services: Vec<serde_json::Value>,
+    /// The addresses behind Services, such as `127.0.0.1:9090`, by `NAMESPACE/SERVICE:PORT`.
+    pub behind: BTreeMap<String, String>,
 }
 
 /// What owns the pods.
@@ -118,6 +122,8 @@ impl Fleet {
             objects: BTreeMap::new(),
             volumes: Vec::new(),
             number: 0,
+            services: Vec::new(),
+            behind: BTreeMap::new(),
         }
     }
 

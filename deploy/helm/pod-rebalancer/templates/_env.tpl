@@ -8,8 +8,10 @@
   value: {{ required "prometheus.endpoint is needed: the base address of Prometheus or VictoriaMetrics" $prometheus.endpoint | quote }}
 - name: KUBE_NAMESPACE
   value: {{ .target.namespace | quote }}
+{{- with .target.selector }}
 - name: KUBE_LABEL_SELECTOR
-  value: {{ .target.selector | quote }}
+  value: {{ . | quote }}
+{{- end }}
 - name: DRY_RUN
   value: {{ .target.dryRun | quote }}
 - name: OUTPUT

@@ -77,8 +77,10 @@ own, so that many targets do not ask the metrics server at once. Call it with (d
 {{- dict "name" $name
     "target" $target.name
     "namespace" ($target.namespace | default .root.Release.Namespace)
-    "selector" $target.selector
+    "selector" ($target.selector | default "")
     "workload" ($target.workload | default "")
+    "pods" ($target.selector | default $target.workload)
+    "named" (ternary (list) (list $target.workload) (hasKey $target "selector"))
     "schedule" (include "pod-rebalancer.schedule" (dict "root" .root "target" $target))
     "suspend" $suspend
     "dryRun" $dryRun

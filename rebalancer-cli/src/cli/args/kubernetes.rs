@@ -8,7 +8,7 @@ use clap::builder::{BoolishValueParser, PossibleValue};
 use clap::{Args, ValueEnum};
 
 use rebalancer_core::Method;
-use rebalancer_io::kubernetes::{ControllerKind, WorkloadName};
+use rebalancer_io::kubernetes::{ControllerKind, TargetName};
 
 use crate::cli::values;
 
@@ -16,13 +16,15 @@ use crate::cli::values;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Workload and cluster")]
 pub struct KubernetesArgs {
-    /// The workload: deployment/NAME, statefulset/NAME or rollout/NAME; or give a label selector
+    /// The workload: deployment/NAME, statefulset/NAME, rollout/NAME, or the NAME alone; or give a label
+    /// selector
     #[arg(value_name = "TARGET")]
-    pub target: Option<WorkloadName>,
+    pub target: Option<TargetName>,
     /// Namespace of the workload; by default that of the context or the service account
     #[arg(short = 'n', long, value_name = "NAMESPACE", env = "KUBE_NAMESPACE")]
     pub namespace: Option<String>,
-    /// Label selector of the workload's pods, such as app=orders (required unless TARGET is given)
+    /// Label selector of the workload's pods, such as app=orders (required unless TARGET is given, which
+    /// counts before the variable)
     #[arg(short = 'l', long, value_name = "SELECTOR", env = "KUBE_LABEL_SELECTOR")]
     pub selector: Option<String>,
     /// Kubeconfig file; by default $KUBECONFIG, else ~/.kube/config, else the service account of the pod

@@ -40,6 +40,24 @@ pub struct OutputArgs {
     /// log of a library
     #[arg(long, value_name = "LEVEL", env = "LOG_LEVEL", default_value = "info")]
     pub log_level: String,
+    /// Log more, whatever LOG_LEVEL is: -v debug, -vv trace
+    #[arg(short = 'v', long, action = clap::ArgAction::Count, conflicts_with = "quiet")]
+    pub verbose: u8,
+    /// Log errors only, whatever LOG_LEVEL is
+    #[arg(short = 'q', long)]
+    pub quiet: bool,
+}
+
+impl OutputArgs {
+    /// The level of the log, or a filter.
+    pub fn level(&self) -> &str {
+        match (self.quiet, self.verbose) {
+            (true, _) => "error",
+            (false, 0) => &self.log_level,
+            (false, 1) => "debug",
+            (false, _) => "trace",
+        }
+    }
 }
 
 /// Form of the report.

@@ -17,7 +17,8 @@ use crate::cli::values;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Metrics server")]
 pub struct PrometheusArgs {
-    /// Base URL of Prometheus or VictoriaMetrics, such as <http://prometheus:9090> (required)
+    /// Base URL of Prometheus or VictoriaMetrics, such as <http://prometheus:9090>, or its Service as
+    /// kube:NAMESPACE/SERVICE:PORT; by default it is looked for among the Services of the cluster
     #[arg(long, value_name = "URL", env = "PROMETHEUS_ENDPOINT")]
     pub prometheus_endpoint: Option<String>,
     /// Time limit of one query, also sent to the server
@@ -88,9 +89,10 @@ pub struct QueryArgs {
     /// clusters; `{{matchers}}` in own queries
     #[arg(long, value_name = "MATCHERS", env = "PROMETHEUS_MATCHERS")]
     pub prometheus_matchers: Option<Matchers>,
-    /// Exporter that lag and message rate come from; `none` ignores Kafka
-    #[arg(long, value_name = "PRESET", env = "METRICS_PRESET", default_value = "micrometer", ignore_case = true, value_parser = preset())]
-    pub metrics_preset: KafkaPreset,
+    /// Exporter that lag and message rate come from; `auto` looks for its series on the metrics server, and for the
+    /// consumer group; `none` ignores Kafka
+    #[arg(long, value_name = "PRESET", env = "METRICS_PRESET", default_value = AUTO, ignore_case = true, value_parser = preset())]
+    pub metrics_preset: PresetChoice,
     /// Own query for CPU in cores, one sample for each pod with the label `pod`. Placeholders:
     /// `{{namespace}}` `{{pods_regex}}` `{{pods_pattern}}` `{{window}}` `{{group}}` `{{container}}`
     /// `{{matchers}}`
@@ -138,9 +140,23 @@ impl QueryArgs {
     }
 }
 
-fn preset() -> impl TypedValueParser<Value = KafkaPreset> {
+/// The word that lets the program find the preset.
+const AUTO: &str = "auto";
+
+/// Where lag and rate come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PresetChoice {
+    /// From whatever is found.
+    Auto,
+    /// From this.
+    Named(KafkaPreset),
+}
+
+fn preset() -> impl TypedValueParser<Value = PresetChoice> {
     let named =
-        |name: String| KafkaPreset::ALL.into_iter().find(|preset| preset.name().eq_ignore_ascii_case(&name));
-    PossibleValuesParser::new(KafkaPreset::ALL.map(KafkaPreset::name))
-        .map(move |name| named(name).expect("the parser lets only names of presets through"))
+        |name: &str| KafkaPreset::ALL.into_iter().find(|preset| preset.name().eq_ignore_ascii_case(name));
+    let names = [AUTO].into_iter().chain(KafkaPreset::ALL.map(KafkaPreset::name));
+    // What is no preset is `auto`: the parser lets no other words through.
+    PossibleValuesParser::new(names)
+        .map(move |name| named(&name).map_or(PresetChoice::Auto, PresetChoice::Named))
 }

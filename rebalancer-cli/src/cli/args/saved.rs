@@ -11,8 +11,8 @@ use super::decision::DecisionArgs;
 #[derive(Debug, Args)]
 pub struct SavedArgs {
     /// A recording; a page that holds one; a folder with cpu.json, memory.json, lag.json, rate.json and
-    /// optionally pods.json as `curl` saves them; or a JSON array of pod states. For `report` also a JSON
-    /// report
+    /// optionally pods.json as `curl` saves them; or a JSON array of pod states. `-` replays what standard input
+    /// holds. For `report` also a JSON report
     #[arg(value_name = "PATH", index = 1)]
     pub path: PathBuf,
     /// Label that holds the name of the pod in the answers of a folder

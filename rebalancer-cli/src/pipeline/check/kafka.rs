@@ -7,7 +7,7 @@ use rebalancer_core::{Metric, PerMetric, Workload};
 use rebalancer_io::metrics::{
     FactQueries, KafkaPreset, MetricQuery, MetricsSource as _, QuerySet, QuerySettings,
 };
-use rebalancer_io::prometheus::PrometheusClient;
+use rebalancer_io::prometheus::{PrometheusClient, Server};
 
 use crate::report::check::{Category, Grade};
 
@@ -19,7 +19,7 @@ pub const POD_OPTIONAL: [&str; 1] = ["__name__"];
 
 /// Everything needed to query the group at one moment.
 pub struct AskingKafka<'a> {
-    pub client: &'a PrometheusClient,
+    pub client: &'a PrometheusClient<Box<dyn Server>>,
     pub at: Timestamp,
     pub workload: &'a Workload,
     pub settings: &'a QuerySettings,

@@ -11,13 +11,15 @@ use rebalancer_io::metrics::{
     FactQueries, MetricQuery, MetricsSource, OriginQueries, QuerySet, QuerySettings, SourceSeries, mark_stale,
 };
 use rebalancer_io::origin::one_origin;
-use rebalancer_io::prometheus::{ErrorKind, InstantAnswer, PrometheusClient};
+use rebalancer_io::prometheus::{ErrorKind, InstantAnswer, PrometheusClient, Server};
 
 use crate::cli::args::GuardMode;
 use crate::failure::Failure;
+use crate::pipeline::ages::{UNKNOWN_AGE_ADVICE, unknown_age};
 use crate::pipeline::check::kafka::{AskingKafka, POD_OPTIONAL};
+use crate::pipeline::clocks::now;
 use crate::pipeline::decide::{WITH_A_PAST, living};
-use crate::pipeline::observe::{Live, UNKNOWN_AGE_ADVICE, now, unknown_age};
+use crate::pipeline::observe::{AskedOf, Live};
 use crate::report::check::{Category, Grade};
 use crate::settings::decision::DecisionSettings;
 
@@ -34,7 +36,19 @@ const ENOUGH_HISTORY: f64 = 0.9;
 pub fn check(live: &Live, decision: &DecisionSettings, workload: &Workload) -> Result<Category, Failure> {
     let client = live.client()?;
     let mut category = Category::new("prometheus", Some(live.endpoint()));
-    let settings = live.query_settings(workload);
+    let AskedOf { settings, found, unclear } = match live.asked_of(workload) {
+        Ok(asked) => asked,
+        Err(failure) => {
+            category.fail("what is not set", &failure);
+            return Ok(category);
+        }
+    };
+    for found in found {
+        category.good(format!("{}={} was found: {}", found.setting, found.value, found.why));
+    }
+    for unclear in unclear {
+        category.warn("the consumer group", unclear);
+    }
     let queries = QuerySet::new(&settings);
     let queries = queries.and_then(|queries| Ok((FactQueries::new(&queries, &settings)?, queries)));
     let (facts, queries) = match queries {
@@ -58,7 +72,7 @@ pub fn check(live: &Live, decision: &DecisionSettings, workload: &Workload) -> R
 
 /// Everything needed to query one moment.
 struct Asking<'a> {
-    client: &'a PrometheusClient,
+    client: &'a PrometheusClient<Box<dyn Server>>,
     at: Timestamp,
     workload: &'a Workload,
     decision: &'a DecisionSettings,

@@ -31,7 +31,8 @@ pub fn render(report: &BacktestReport, format: OutputFormat) -> anyhow::Result<S
 }
 
 fn table(report: &BacktestReport, wide: bool) -> String {
-    let mut text = format!("{}\n\n", headline(report));
+    let found = report.workload.found_words().map(|found| format!("{}\n", plain(&found)));
+    let mut text = format!("{}{}\n\n", found.unwrap_or_default(), headline(report));
     let mut table = plain_table(vec![
         "CPU",
         "LAG",

@@ -19,6 +19,9 @@ use crate::report::{Kind, Outcome, Report, TargetReport};
 pub fn render(report: &Report, wide: bool, terminal: Terminal) -> String {
     let mut screen = Screen::new(terminal);
     write_dry_run(&mut screen, report);
+    if let Some(found) = report.workload.found_words() {
+        screen.prose(PLAIN, &plain(&found));
+    }
     screen.prose(PLAIN, &headline(report));
     screen.blank();
     let prefix = shared_prefix(report.pods.iter().map(|pod| pod.name.as_str()));

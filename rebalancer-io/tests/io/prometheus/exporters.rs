@@ -14,14 +14,14 @@ use super::servers::on_each_server;
 
 /// One group of a recording, and its pods.
 #[derive(Debug, Clone, Copy)]
-struct Group {
-    name: &'static str,
+pub(super) struct Group {
+    pub(super) name: &'static str,
     /// What the names of its pods begin with.
-    prefix: &'static str,
+    pub(super) prefix: &'static str,
     /// The assignor as kminion tells it.
     assignor: Option<&'static str>,
     /// Whether klag names its members.
-    has_members: bool,
+    pub(super) has_members: bool,
     /// Whether `client.id` is the name of the pod.
     is_named_by_client: bool,
 }
@@ -33,7 +33,7 @@ const fn group(name: &'static str, prefix: &'static str, assignor: Option<&'stat
 const IDLE: Group =
     Group { is_named_by_client: false, ..group("grp-idle7", "idle-6b7c8d9f5-", Some("range")) };
 
-const GROUPS: [Group; 4] = [
+pub(super) const GROUPS: [Group; 4] = [
     group("grp.classic7", "classic-6b7c8d9f5-", Some("range")),
     group("grp-kip7", "kip-6b7c8d9f5-", None),
     IDLE,
@@ -118,7 +118,7 @@ fn after_a_replacement_the_new_pods_are_the_owners() {
     });
 }
 
-fn settings(group: Group, preset: KafkaPreset) -> QuerySettings {
+pub(super) fn settings(group: Group, preset: KafkaPreset) -> QuerySettings {
     QuerySettings {
         preset,
         group: Some(group.name.to_owned()),

@@ -1,0 +1,232 @@
+//! The help of `-h`, which fits a screen, and the parts of the manual pages that no definition holds: examples, exit
+//! codes, the environment.
+
+use std::fmt::Write as _;
+
+use clap::{Arg, Command};
+
+use crate::cli::secrets;
+
+/// Settings that most people use, with a few words for each.
+const COMMON: [(&str, &str); 11] = [
+    ("namespace", "namespace; by default that of the context"),
+    ("selector", "labels of the pods, in place of TARGET"),
+    ("prometheus_endpoint", "metrics server; found if not set"),
+    ("metrics_preset", "Kafka exporter; found if not set"),
+    ("kafka_group", "consumer group; found if not set"),
+    ("cpu_variance_threshold", "spread of CPU to act on"),
+    ("lag_variance_threshold", "spread of lag to act on"),
+    ("strategy", "rotate_outliers or by_cause"),
+    ("dry_run", "decide, and change nothing"),
+    ("yes", "evict without asking"),
+    ("output", "table, wide, json, yaml, name, none"),
+];
+
+/// Column of the words beside a flag.
+const COLUMN: usize = 39;
+
+/// Columns of the screen.
+const WIDTH: usize = 80;
+
+/// What an exit code means.
+const EXIT_CODES: [(&str, &str); 6] = [
+    ("0", "Every decision: balanced, withheld, planned, rotated."),
+    ("1", "It could not decide or act: a server did not answer, or a permission is missing."),
+    ("2", "With --detailed-exitcode: it would act, or acted."),
+    ("3", "With --detailed-exitcode: withheld or blocked."),
+    ("4", "With --detailed-exitcode: too little data."),
+    ("64", "A setting or an argument is wrong."),
+];
+
+/// Three calls of a command that people make; fewer where there are no more.
+fn examples(command: &str) -> &'static [&'static str] {
+    match command {
+        "run" => &["run deployment/orders --dry-run", "run deployment/orders", "run orders -n shop --yes"],
+        "plan" => &[
+            "plan orders",
+            "plan deployment/orders -n shop -o wide",
+            "plan -l app=orders --report plan.html",
+        ],
+        "check" => &[
+            "check orders",
+            "check -l app=orders -o short",
+            "check orders --as system:serviceaccount:shop:rebalancer",
+        ],
+        "record" => &[
+            "record orders run.jsonl.gz",
+            "record orders run.jsonl --redact",
+            "record -l app=orders run.jsonl",
+        ],
+        "replay" => {
+            &["replay run.jsonl.gz", "replay run.jsonl --cpu-variance-threshold 0.2", "replay - < run.jsonl"]
+        }
+        "backtest" => &[
+            "backtest orders --from 7d",
+            "backtest orders --from 1d --sweep cpu=0.2..0.6/0.1",
+            "backtest --recordings recordings/",
+        ],
+        "report" => &["report run.jsonl.gz", "report plan.json"],
+        "config" => &["config", "config found orders -n shop", "config schema"],
+        "completion" => &["completion bash", "completion zsh"],
+        "man" => &["man", "man ~/.local/share/man/man1"],
+        "" => &["plan orders", "check deployment/orders -n shop", "run orders --dry-run"],
+        _ => &[],
+    }
+}
+
+/// The help of `-h` for the command of this name, or for the program.
+pub fn short(program: &mut Command, name: Option<&str>) -> Option<String> {
+    program.build();
+    let binary = program.get_bin_name().unwrap_or("pod-rebalancer").to_owned();
+    let command = match name {
+        None => program,
+        Some(name) => program.find_subcommand_mut(name)?,
+    };
+    let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+    let mut text = format!("{}\n\n", wrapped(first_sentence(&about)));
+    let usage = command.render_usage().to_string();
+    let _ = writeln!(text, "{}", usage.lines().next().unwrap_or_default());
+    let commands: Vec<&Command> = command.get_subcommands().collect();
+    if name.is_none() {
+        text.push('\n');
+        for command in commands {
+            let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+            let _ = writeln!(text, "  {:12} {}", command.get_name(), fitted(&about, 15));
+        }
+    }
+    let settings: Vec<(&Arg, &str)> = common(command).collect();
+    if !settings.is_empty() {
+        text.push('\n');
+        for (arg, words) in settings {
+            let _ = writeln!(text, "{:COLUMN$}{words}", flag(arg));
+        }
+    }
+    let examples = examples(name.unwrap_or_default());
+    if !examples.is_empty() {
+        text.push_str("\nExamples:\n");
+        for example in examples {
+            let _ = writeln!(text, "  {binary} {example}");
+        }
+    }
+    let all = name.map_or(binary.clone(), |name| format!("{binary} {name}"));
+    let _ = writeln!(text, "\nEverything: {all} --help");
+    Some(text)
+}
+
+fn common(command: &Command) -> impl Iterator<Item = (&Arg, &'static str)> {
+    COMMON
+        .iter()
+        .filter_map(|(id, words)| Some((command.get_arguments().find(|arg| arg.get_id() == id)?, *words)))
+}
+
+/// A flag as it is typed.
+fn flag(arg: &Arg) -> String {
+    let short = arg.get_short().map_or("    ".to_owned(), |short| format!("-{short}, "));
+    let long = arg.get_long().unwrap_or_default();
+    let takes_value = arg.get_action().takes_values();
+    let name = arg.get_value_names().and_then(|names| names.first()).filter(|_| takes_value);
+    let is_optional = arg.get_num_args().is_some_and(|count| count.min_values() == 0);
+    let value = match name {
+        None => String::new(),
+        Some(name) if is_optional => format!("[={name}]"),
+        Some(name) => format!(" {name}"),
+    };
+    format!("  {short}--{long}{value}")
+}
+
+fn first_sentence(text: &str) -> &str {
+    text.split_once(". ").map_or(text, |(first, _)| first).trim_end_matches('.')
+}
+
+/// The text on two lines where one is too short.
+fn wrapped(text: &str) -> String {
+    let end = text.char_indices().nth(WIDTH).map(|(end, _)| end);
+    let space = end.and_then(|end| text[..end].rfind(' '));
+    space.map_or(text.to_owned(), |space| format!("{}\n{}", &text[..space], &text[space + 1..]))
+}
+
+/// The text as far as it fits a line of 80 behind `indent` columns.
+fn fitted(text: &str, indent: usize) -> String {
+    let room = WIDTH - indent;
+    if text.chars().count() <= room {
+        return text.to_owned();
+    }
+    let cut: String = text.chars().take(room - 1).collect();
+    let whole_words = cut.rsplit_once(' ').map_or(cut.as_str(), |(words, _)| words);
+    format!("{whole_words}…")
+}
+
+/// The sections of the manual page of a command that its definition does not hold, in the language of manual pages.
+pub fn sections(command: &Command, binary: &str) -> String {
+    let name = command.get_name();
+    let is_program = command.get_subcommands().next().is_some();
+    let mut page = String::new();
+    let variables = command.get_arguments().filter_map(|arg| {
+        let variable = arg.get_env()?.to_string_lossy().into_owned();
+        Some((variable, format!("Flag \\-\\-{}.", escaped(arg.get_long()?))))
+    });
+    let mut variables: Vec<(String, String)> = variables.collect();
+    if variables.iter().any(|(variable, _)| variable.starts_with("PROMETHEUS_")) {
+        let of_secrets = |secret: secrets::Secret| (secret.variable.to_owned(), escaped(secret.help));
+        variables.extend(secrets::ALL.map(of_secrets));
+    }
+    if !variables.is_empty() {
+        page.push_str(
+            ".SH ENVIRONMENT\nA flag counts before its variable, and an empty variable counts as unset.\n",
+        );
+        for (variable, words) in variables {
+            let _ = writeln!(page, ".TP\n\\fB{}\\fR\n{words}", escaped(&variable));
+        }
+    }
+    page.push_str(".SH \"EXIT STATUS\"\n");
+    for (code, meaning) in EXIT_CODES {
+        let _ = writeln!(page, ".TP\n\\fB{code}\\fR\n{}", escaped(meaning));
+    }
+    let examples = examples(if is_program { "" } else { name });
+    if !examples.is_empty() {
+        page.push_str(".SH EXAMPLES\n.nf\n");
+        for example in examples {
+            let _ = writeln!(page, "{}", escaped(&format!("{binary} {example}")));
+        }
+        page.push_str(".fi\n");
+    }
+    page
+}
+
+/// The text as manual pages write it.
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('-', "\\-").replace('\'', "\\(aq")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::usage;
+
+    #[test]
+    fn the_short_help_fits_a_screen() {
+        let mut program = usage::command();
+        let names: Vec<String> =
+            program.get_subcommands().map(|command| command.get_name().to_owned()).collect();
+        for name in names.iter().map(String::as_str).map(Some).chain([None]) {
+            let help = short(&mut program, name).expect("a command of ours");
+            assert!(help.lines().count() <= 24, "{name:?} has {} lines: {help}", help.lines().count());
+            assert!(help.lines().all(|line| line.chars().count() <= WIDTH), "{help}");
+        }
+    }
+
+    #[test]
+    fn the_examples_are_understood() {
+        let program = usage::command();
+        let names: Vec<&str> = program.get_subcommands().map(Command::get_name).chain([""]).collect();
+        for example in names.iter().flat_map(|name| examples(name)) {
+            let typed = example.split(" < ").next().unwrap_or_default();
+            let words = ["pod-rebalancer"].into_iter().chain(typed.split(' '));
+            let parsed = program.clone().try_get_matches_from(words);
+            assert!(parsed.is_ok(), "{example}: {}", parsed.expect_err("it is not understood"));
+        }
+        for command in ["run", "plan", "check", "replay", "backtest"] {
+            assert_eq!(examples(command).len(), 3, "{command}");
+        }
+    }
+}

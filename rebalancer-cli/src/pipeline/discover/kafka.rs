@@ -1,0 +1,257 @@
+//! Where lag and message rate come from, and which consumer group the pods are members of: found by the series
+//! that the metrics server has, where `METRICS_PRESET` is `auto`.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use anyhow::Context as _;
+use jiff::Timestamp;
+use rebalancer_core::{Metric, PerMetric, Workload};
+use rebalancer_io::metrics::detect::{self, Consumers, KnownSeries};
+use rebalancer_io::metrics::{KafkaPreset, MetricQuery, MetricsSource, QuerySet, QuerySettings};
+use rebalancer_io::prometheus::LabelledSample;
+
+use crate::failure::Failure;
+use crate::report::FoundReport;
+
+/// Most groups that are named.
+const MOST_GROUPS: usize = 10;
+
+/// What was found.
+#[derive(Debug)]
+pub struct KafkaSource {
+    /// The preset; `None` of the presets where no series are there.
+    pub preset: KafkaPreset,
+    /// The group: the one that was set, or the one that was found.
+    pub group: Option<String>,
+    /// What was found, as settings.
+    pub found: Vec<FoundReport>,
+    /// What is not clear.
+    pub told: Vec<String>,
+}
+
+/// Finds preset and group for the pods of `workload`. `settings` hold the group where it is set.
+///
+/// # Errors
+/// A metrics server that does not answer; several groups where the preset needs one.
+pub fn find<S: MetricsSource>(
+    source: &S,
+    settings: &QuerySettings,
+    workload: &Workload,
+    at: Timestamp,
+) -> Result<KafkaSource, Failure> {
+    let live = workload.living().map(|pod| pod.name.as_str()).collect();
+    Asking { source, settings, live, at }.find()
+}
+
+/// The preset for many workloads at once: of the clients in their pods, whichever writes series there, the usual one
+/// first. Exporters tell of one group at a time.
+///
+/// # Errors
+/// A metrics server that does not answer.
+pub fn preset_of_all<S: MetricsSource>(
+    source: &S,
+    settings: &QuerySettings,
+    at: Timestamp,
+) -> Result<KafkaPreset, Failure> {
+    let asking = Asking { source, settings, live: HashSet::new(), at };
+    let known = asking.ask(&detect::known_series(settings), &[detect::SERIES_LABEL])?;
+    Ok(KnownSeries::read(&known).in_pods().first().copied().unwrap_or(KafkaPreset::None))
+}
+
+/// The means to ask about one moment.
+struct Asking<'a, S> {
+    source: &'a S,
+    settings: &'a QuerySettings,
+    /// The names of the live pods.
+    live: HashSet<&'a str>,
+    at: Timestamp,
+}
+
+impl<S: MetricsSource> Asking<'_, S> {
+    fn find(&self) -> Result<KafkaSource, Failure> {
+        let known = self.ask(&detect::known_series(self.settings), &[detect::SERIES_LABEL])?;
+        let known = KnownSeries::read(&known);
+        let exporters = known.exporters();
+        for preset in known.in_pods() {
+            if preset != KafkaPreset::OtelJava || self.has_lag(preset)? {
+                return self.in_pods(preset, &exporters);
+            }
+        }
+        let members = self.members(&exporters)?;
+        if let Some(preset) = members.preset() {
+            return self.by_exporter(preset, &members.groups());
+        }
+        let why = if exporters.is_empty() {
+            format!("no series of a Kafka client or exporter; looked for {}", detect::known_sources())
+        } else {
+            let exporters: Vec<&str> = exporters.iter().map(|preset| preset.name()).collect();
+            format!(
+                "no series that tell which partitions these pods own, only those of {}",
+                exporters.join(", ")
+            )
+        };
+        Ok(KafkaSource {
+            preset: KafkaPreset::None,
+            group: self.settings.group.clone(),
+            found: vec![preset_found(KafkaPreset::None, why)],
+            told: Vec::new(),
+        })
+    }
+
+    /// A preset that reads clients in the pods. The group is useful to it, and not needed.
+    fn in_pods(&self, preset: KafkaPreset, exporters: &[KafkaPreset]) -> Result<KafkaSource, Failure> {
+        let mut source = KafkaSource {
+            preset,
+            group: self.settings.group.clone(),
+            found: vec![preset_found(preset, "series of clients in these pods".to_owned())],
+            told: Vec::new(),
+        };
+        if source.group.is_some() {
+            return Ok(source);
+        }
+        let mut groups = self.members(exporters)?.groups();
+        let mut why = "its members are these pods";
+        if groups.is_empty() {
+            groups = self.groups_by_topic(preset, exporters)?;
+            why = "it reads the topics that these pods fetch";
+        }
+        source.set_group(groups, why);
+        Ok(source)
+    }
+
+    /// A preset that reads an exporter which names the members of groups.
+    fn by_exporter(&self, preset: KafkaPreset, groups: &BTreeSet<String>) -> Result<KafkaSource, Failure> {
+        let mut source = KafkaSource {
+            preset,
+            group: self.settings.group.clone(),
+            found: vec![preset_found(preset, "an exporter whose members are these pods".to_owned())],
+            told: Vec::new(),
+        };
+        if source.group.is_none() {
+            source.set_group(groups.clone(), "its members are these pods");
+        }
+        match source.group {
+            Some(_) => Ok(source),
+            None => Err(Failure::usage(format!(
+                "METRICS_PRESET={preset} was found and needs KAFKA_GROUP, which is not clear: {}",
+                source.told.join("; ")
+            ))),
+        }
+    }
+
+    fn members(&self, exporters: &[KafkaPreset]) -> Result<Members, Failure> {
+        let mut members = Members::default();
+        for preset in exporters {
+            if let Some((query, label)) = detect::groups_by_ip(*preset, self.settings) {
+                for sample in self.ask(&query, &[label])? {
+                    let is_live = sample.pod.as_deref().is_some_and(|pod| self.is_live(pod));
+                    members.by_ip.extend(
+                        sample.labels.into_iter().next().filter(|_| is_live).map(|group| (group, *preset)),
+                    );
+                }
+            }
+            let Some((query, labels)) = detect::groups_by_client(*preset, self.settings) else { continue };
+            for sample in self.ask(&query, &labels)? {
+                let [group, client] = sample.labels.as_slice() else { continue };
+                if detect::pods_called(client).any(|pod| self.is_live(pod)) {
+                    members.by_client.insert(group.clone(), *preset);
+                }
+            }
+        }
+        Ok(members)
+    }
+
+    fn groups_by_topic(
+        &self,
+        preset: KafkaPreset,
+        exporters: &[KafkaPreset],
+    ) -> Result<BTreeSet<String>, Failure> {
+        let Some(query) = detect::topics_of_pods(preset, self.settings).filter(|_| !exporters.is_empty())
+        else {
+            return Ok(BTreeSet::new());
+        };
+        let consumers = Consumers::read(&self.ask(&query, &detect::TOPIC_LABELS)?, |pod| self.is_live(pod));
+        let topics = consumers.topics();
+        if topics.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let mut groups: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for exporter in exporters {
+            let Some((query, labels)) = detect::groups_by_topic(*exporter, &topics, self.settings) else {
+                continue;
+            };
+            for sample in self.ask(&query, &labels)? {
+                if let [group, topic] = sample.labels.as_slice() {
+                    groups.entry(group.clone()).or_default().insert(detect::plain_topic(topic));
+                }
+            }
+        }
+        Ok(consumers.groups(&groups))
+    }
+
+    /// Whether a live pod has a lag by this preset.
+    fn has_lag(&self, preset: KafkaPreset) -> Result<bool, Failure> {
+        let settings = QuerySettings { preset, own: PerMetric::default(), ..self.settings.clone() };
+        let queries = QuerySet::new(&settings).map_err(|error| Failure::Usage(error.into()))?;
+        let Some(query) = queries.get(Metric::Lag) else { return Ok(false) };
+        let answer =
+            self.source.instant(query, self.at).context("cannot find out where the lag comes from")?;
+        Ok(answer.samples.pods().any(|pod| self.is_live(pod)))
+    }
+
+    fn is_live(&self, name: &str) -> bool {
+        self.live.contains(name)
+    }
+
+    fn ask(&self, query: &MetricQuery, labels: &[&str]) -> Result<Vec<LabelledSample>, Failure> {
+        let answer = self.source.labelled(query, labels, self.at);
+        Ok(answer.context("cannot find out where the lag comes from (METRICS_PRESET=auto)")?.samples)
+    }
+}
+
+impl KafkaSource {
+    /// Takes the group if it is the only one.
+    fn set_group(&mut self, groups: BTreeSet<String>, why: &str) {
+        let mut groups = groups.into_iter();
+        match (groups.next(), groups.next()) {
+            (Some(group), None) => {
+                let [setting, why] = ["KAFKA_GROUP", why].map(str::to_owned);
+                self.found.push(FoundReport { setting, value: group.clone(), why });
+                self.group = Some(group);
+            }
+            (Some(first), Some(second)) => {
+                let named: Vec<String> = [first, second].into_iter().chain(groups).collect();
+                let more = named.len().saturating_sub(MOST_GROUPS);
+                let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+                let named = named[..named.len().min(MOST_GROUPS)].join(", ");
+                self.told.push(format!(
+                    "several consumer groups fit these pods, so that none is chosen: {named}{more}; set KAFKA_GROUP"
+                ));
+            }
+            (None, _) => {}
+        }
+    }
+}
+
+/// The groups with members among the pods, and the exporter that tells it.
+#[derive(Debug, Default)]
+struct Members {
+    by_ip: BTreeMap<String, KafkaPreset>,
+    by_client: BTreeMap<String, KafkaPreset>,
+}
+
+impl Members {
+    fn groups(&self) -> BTreeSet<String> {
+        self.by_ip.keys().chain(self.by_client.keys()).cloned().collect()
+    }
+
+    /// The preset that joins these members to pods.
+    fn preset(&self) -> Option<KafkaPreset> {
+        let by_client = || self.by_client.values().any(|preset| *preset == KafkaPreset::KlagIp);
+        self.by_ip.values().next().copied().or_else(|| by_client().then_some(KafkaPreset::ClientId))
+    }
+}
+
+fn preset_found(preset: KafkaPreset, why: String) -> FoundReport {
+    FoundReport { setting: "METRICS_PRESET".to_owned(), value: preset.name().to_owned(), why }
+}

@@ -1,0 +1,303 @@
+//! The metrics server: at the address that is set, behind the Service that is named, or looked for among the
+//! Services of the cluster.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rebalancer_io::clock::ServerClock;
+use rebalancer_io::kubernetes::{
+    Cluster, FoundServer, Searched, ServiceAddress, ServiceTransport, known_servers,
+};
+use rebalancer_io::metrics::{MetricQuery, MetricsSource as _};
+use rebalancer_io::prometheus::{
+    Auth, ErrorKind, HttpTransport, PrometheusClient, PrometheusConfig, QueryError, Server,
+};
+
+use crate::cli::args::PrometheusArgs;
+use crate::failure::Failure;
+use crate::pipeline::clocks::now;
+use crate::report::FoundReport;
+use crate::settings::servers::{self, WantedServer, unnamed_endpoint};
+
+/// Most Services that are asked whether they are a metrics server. A cluster with more has to be told anyway
+/// which one is meant.
+const MOST_ASKED: usize = 8;
+
+/// Longest time that a Service may take to say that it is a metrics server.
+const ASK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The setting that names the server.
+const SETTING: &str = "PROMETHEUS_ENDPOINT";
+
+/// A metrics server and the way to it.
+pub struct MetricsServer {
+    config: PrometheusConfig,
+    way: Way,
+    found: Option<FoundReport>,
+}
+
+/// The way to a metrics server.
+enum Way {
+    /// By its address.
+    Direct,
+    /// Through the API server.
+    Proxied(Arc<Cluster>, ServiceAddress),
+}
+
+impl MetricsServer {
+    /// The server that the settings name, or the one that is found in the cluster.
+    ///
+    /// # Errors
+    /// A setting that is wrong; no server or several of them in the cluster; a cluster that cannot be asked.
+    pub fn choose(args: &PrometheusArgs, cluster: &Arc<Cluster>) -> Result<Self, Failure> {
+        match servers::wanted_server(args)? {
+            WantedServer::At(endpoint) => {
+                let config = servers::prometheus(args, endpoint)?;
+                Ok(Self { config, way: Way::Direct, found: None })
+            }
+            WantedServer::Service(address) => Self::behind(address, args, cluster),
+            WantedServer::Any => Self::search(args, cluster),
+        }
+    }
+
+    /// The server behind a Service: by DNS for a pod of the cluster, else through the API server.
+    fn behind(
+        address: ServiceAddress,
+        args: &PrometheusArgs,
+        cluster: &Arc<Cluster>,
+    ) -> Result<Self, Failure> {
+        if cluster.is_inside() {
+            let endpoint = address.dns_name().map_err(Failure::usage)?;
+            let config = servers::prometheus(args, endpoint)?;
+            return Ok(Self { config, way: Way::Direct, found: None });
+        }
+        let config = servers::prometheus(args, unnamed_endpoint())?;
+        let tls = &config.tls;
+        if !matches!(config.auth, Auth::None) || tls.client_cert_file.is_some() {
+            return Err(Failure::usage(format!(
+                "{SETTING}={address} is asked through the API server, which hands on no credentials for the \
+                 metrics server: unset the PROMETHEUS_ settings of token, user or client certificate, or give an \
+                 address that this machine reaches"
+            )));
+        }
+        Ok(Self { config, way: Way::Proxied(Arc::clone(cluster), address), found: None })
+    }
+
+    fn search(args: &PrometheusArgs, cluster: &Arc<Cluster>) -> Result<Self, Failure> {
+        let config = servers::prometheus(args, unnamed_endpoint())?;
+        if !matches!(config.auth, Auth::None) || !config.headers.is_empty() || !config.extra_params.is_empty()
+        {
+            return Err(Failure::usage(format!(
+                "{SETTING} is not set, and credentials, headers or parameters for it are: they are sent only to an \
+                 address that is named, such as kube:NAMESPACE/SERVICE:PORT"
+            )));
+        }
+        let (services, searched) =
+            cluster.metrics_servers().map_err(|error| unknown_server(anyhow::Error::new(error)))?;
+        if services.is_empty() {
+            return Err(Failure::usage(nothing_found(&searched)));
+        }
+        if services.len() > MOST_ASKED {
+            let named: Vec<String> = services.iter().map(words).collect();
+            return Err(Failure::usage(several(&named)));
+        }
+        let mut asked: Vec<Asked> = Vec::with_capacity(services.len());
+        for service in services {
+            asked.push(Asked::ask(service, args, cluster)?);
+        }
+        one_of(asked)
+    }
+
+    /// Address of the server, without credentials.
+    pub fn place(&self) -> String {
+        match &self.way {
+            Way::Direct => self.config.endpoint.to_string(),
+            Way::Proxied(_, address) => address.to_string(),
+        }
+    }
+
+    /// What was found, if it was looked for.
+    pub const fn found(&self) -> Option<&FoundReport> {
+        self.found.as_ref()
+    }
+
+    /// What to say about the address that was given, if it was corrected.
+    pub fn hint(&self) -> Option<&str> {
+        match self.way {
+            Way::Direct => self.config.endpoint.hint(),
+            Way::Proxied(..) => None,
+        }
+    }
+
+    /// Largest answer that is accepted, in bytes.
+    pub const fn max_response_bytes(&self) -> u64 {
+        self.config.max_response_bytes
+    }
+
+    /// A connection that lets `clock` know what the answers tell of the server's clock.
+    ///
+    /// # Errors
+    /// A certificate that cannot be used.
+    pub fn transport(&self, clock: Arc<ServerClock>) -> Result<Box<dyn Server>, Failure> {
+        Ok(match &self.way {
+            Way::Direct => {
+                let transport =
+                    HttpTransport::new(&self.config).map_err(|error| Failure::Usage(error.into()))?;
+                Box::new(transport.noting(clock))
+            }
+            Way::Proxied(cluster, address) => {
+                let transport = ServiceTransport::new(Arc::clone(cluster), address.clone(), &self.config);
+                Box::new(transport.noting(clock))
+            }
+        })
+    }
+}
+
+/// A Service that was asked whether it is a metrics server.
+struct Asked {
+    service: FoundServer,
+    server: MetricsServer,
+    said: Said,
+}
+
+/// What a Service said.
+enum Said {
+    /// It is a metrics server.
+    Yes,
+    /// It is something else.
+    No(String),
+    /// It did not answer, or refused to: it may be one.
+    Nothing(QueryError),
+}
+
+impl Asked {
+    fn ask(service: FoundServer, args: &PrometheusArgs, cluster: &Arc<Cluster>) -> Result<Self, Failure> {
+        let mut server = MetricsServer::behind(service.address.clone(), args, cluster)?;
+        let patience = server.config.timeout;
+        server.config.timeout = patience.min(ASK_TIMEOUT);
+        let client = PrometheusClient::over(server.transport(Arc::default())?, server.max_response_bytes());
+        server.config.timeout = patience;
+        let question = MetricQuery::new("is it a metrics server", "vector(1)");
+        let said = match client.labelled(&question, &["__name__"], now()) {
+            Ok(answer) if answer.samples.len() == 1 => Said::Yes,
+            Ok(_) => Said::No("it answers vector(1) with something else than one sample".to_owned()),
+            Err(error) if is_of_another_kind(&error.kind) => Said::No(error.kind.to_string()),
+            Err(error) => Said::Nothing(error),
+        };
+        Ok(Self { service, server, said })
+    }
+}
+
+/// Whether only something else than a metrics server answers so.
+fn is_of_another_kind(kind: &ErrorKind) -> bool {
+    match kind {
+        ErrorKind::Http { status, .. } => !matches!(status, 401 | 403 | 407 | 408 | 429 | 500..),
+        ErrorKind::NotJson { .. }
+        | ErrorKind::Malformed { .. }
+        | ErrorKind::NotAnAnswer { .. }
+        | ErrorKind::NotUtf8 { .. }
+        | ErrorKind::Redirect { .. } => true,
+        _ => false,
+    }
+}
+
+/// The one server among those that were asked. One that did not answer may be the right one, so that the
+/// choice would differ from run to run.
+fn one_of(asked: Vec<Asked>) -> Result<MetricsServer, Failure> {
+    for Asked { service, said, .. } in &asked {
+        if let Said::No(why) = said {
+            let place = service.address.to_string();
+            tracing::warn!(
+                event = "metrics_server.other",
+                url.full = place,
+                "{}: its labels say metrics server, and it is none: {why}",
+                words(service)
+            );
+        }
+    }
+    let (others, mut possible): (Vec<Asked>, Vec<Asked>) =
+        asked.into_iter().partition(|asked| matches!(asked.said, Said::No(_)));
+    if possible.len() > 1 {
+        let named: Vec<String> = possible.iter().map(Asked::words).collect();
+        return Err(Failure::usage(several(&named)));
+    }
+    let Some(Asked { service, mut server, said }) = possible.pop() else {
+        let named: Vec<String> = others.iter().map(Asked::words).collect();
+        return Err(Failure::usage(format!(
+            "{SETTING} is not set, and what looks like a metrics server is none: {}; set {SETTING}",
+            named.join("; ")
+        )));
+    };
+    if let Said::Nothing(error) = said {
+        let found = format!("the metrics server that was found, {}, cannot be asked", words(&service));
+        return Err(Failure::Run(anyhow::Error::new(error).context(found)));
+    }
+    let found = FoundReport {
+        setting: SETTING.to_owned(),
+        value: service.address.to_string(),
+        why: format!("Service of {}", service.family),
+    };
+    tracing::info!(
+        event = "metrics_server.found",
+        url.full = found.value,
+        "metrics server {}, found by the labels of its Service: {}",
+        found.value,
+        service.family
+    );
+    server.found = Some(found);
+    Ok(server)
+}
+
+impl Asked {
+    fn words(&self) -> String {
+        let service = words(&self.service);
+        match &self.said {
+            Said::Yes => service,
+            Said::No(why) => format!("{service}: {why}"),
+            Said::Nothing(error) => format!("{service}, which does not answer now: {}", error.kind),
+        }
+    }
+}
+
+fn words(service: &FoundServer) -> String {
+    format!("{} ({})", service.address, service.family)
+}
+
+fn several(named: &[String]) -> String {
+    format!(
+        "{SETTING} is not set, and {} Services look like the metrics server, so that none is chosen: {}; set \
+         {SETTING} to the one that has the metrics of these pods",
+        named.len(),
+        named.join("; ")
+    )
+}
+
+fn nothing_found(searched: &Searched) -> String {
+    let mut text = format!("{SETTING} is not set, and no metrics server was found");
+    let place = match searched {
+        Searched::Everywhere => " among the Services of the cluster".to_owned(),
+        Searched::Namespace(namespace) => format!(
+            " among the Services of namespace {namespace} (those of other namespaces may not be listed: that needs \
+             list services)"
+        ),
+    };
+    let _ = write!(
+        text,
+        "{place}; looked for by labels: {}; set {SETTING} to the base URL of Prometheus or VictoriaMetrics, such as \
+         http://prometheus:9090, or to kube:NAMESPACE/SERVICE:PORT (flag --prometheus-endpoint)",
+        known_servers()
+    );
+    text
+}
+
+/// The cluster could not say which Services there are.
+fn unknown_server(error: anyhow::Error) -> Failure {
+    let is_forbidden = error.to_string().contains("cannot list resource");
+    let error = error.context(format!("{SETTING} is not set, and the metrics server cannot be looked for"));
+    if is_forbidden {
+        Failure::Usage(error.context("set it, or grant list services"))
+    } else {
+        Failure::Run(error)
+    }
+}

@@ -1,0 +1,100 @@
+//! `METRICS_PRESET=auto`: preset and group are found by the series of the metrics server, and said.
+
+use serde_json::{Value, json};
+
+use crate::program::Done;
+use crate::servers::{BUSIEST, Servers};
+
+const AUTO: (&str, &str) = ("METRICS_PRESET", "auto");
+
+/// The questions, by a part of each.
+const KNOWN: &str = "count by (series)";
+const TOPICS: &str = "count by (pod, topic, client_id, clientid)";
+const BY_TOPIC: &str = "count by (group_id, topic_name)";
+
+/// An answer with these labels.
+fn vector(series: &[Value]) -> String {
+    let series = series.iter().map(|labels| json!({"metric": labels, "value": [1_795_410_000, "3"]}));
+    json!({"status": "success", "data": {"resultType": "vector", "result": series.collect::<Vec<Value>>()}})
+        .to_string()
+}
+
+fn known(names: &[&str]) -> String {
+    vector(&names.iter().map(|name| json!({ "series": name })).collect::<Vec<Value>>())
+}
+
+fn found(done: &Done) -> Vec<String> {
+    let found = done.json()["workload"]["found"].as_array().cloned().unwrap_or_default();
+    let text = |found: &Value, key: &str| found[key].as_str().unwrap_or_default().to_owned();
+    found.iter().map(|found| format!("{}={}", text(found, "setting"), text(found, "value"))).collect()
+}
+
+/// Clients in the pods, and kminion beside them, which knows the groups of a topic.
+fn beside_kminion(groups: &[&str]) -> Servers {
+    let servers = Servers::start();
+    let names =
+        ["kafka_consumer_fetch_manager_records_lag", "kminion_kafka_consumer_group_topic_partition_lag"];
+    servers.metrics.answer_queries_with(KNOWN, known(&names));
+    servers.metrics.answer_queries_with(
+        TOPICS,
+        vector(&[json!({"pod": BUSIEST, "topic": "orders_eu", "client_id": "c"})]),
+    );
+    let groups = groups.iter().map(|group| json!({"group_id": group, "topic_name": "orders.eu"}));
+    servers.metrics.answer_queries_with(BY_TOPIC, vector(&groups.collect::<Vec<Value>>()));
+    servers
+}
+
+#[test]
+fn the_preset_is_found_by_one_query_and_said() {
+    let servers = Servers::start();
+    let set = servers.run(&["plan"], &[]).json();
+    let asked = servers.metrics.requests().len();
+    let done = servers.run(&["plan"], &[AUTO]);
+    assert_eq!(found(&done), ["METRICS_PRESET=micrometer"], "{done}");
+    assert_eq!(done.json()["targets"], set["targets"], "it decides as the preset that is set");
+    assert_eq!(servers.metrics.requests().len(), 2 * asked + 1, "one query more");
+    let done = servers.run(&["plan"], &[AUTO, ("OUTPUT", "table")]);
+    assert!(done.stdout.starts_with("Found: METRICS_PRESET=micrometer"), "{done}");
+    let done = servers.run(&["check"], &[AUTO, ("OUTPUT", "table")]);
+    assert!(done.stdout.contains("METRICS_PRESET=micrometer was found"), "{done}");
+}
+
+#[test]
+fn without_series_of_kafka_the_cpu_decides() {
+    let servers = Servers::start();
+    servers.metrics.answer_queries_with(KNOWN, known(&[]));
+    let done = servers.run(&["plan"], &[AUTO]);
+    assert_eq!(found(&done), ["METRICS_PRESET=none"], "{done}");
+    assert_eq!(done.json()["statistics"]["lag"], Value::Null, "{done}");
+    assert_eq!(done.code, Some(0), "{done}");
+}
+
+#[test]
+fn the_only_group_that_reads_the_topics_of_the_pods_is_theirs() {
+    let done = beside_kminion(&["orders"]).run(&["plan"], &[AUTO]);
+    assert_eq!(found(&done), ["METRICS_PRESET=micrometer", "KAFKA_GROUP=orders"], "{done}");
+    let done = beside_kminion(&["orders"]).run(&["plan"], &[AUTO, ("KAFKA_GROUP", "mine")]);
+    assert_eq!(found(&done), ["METRICS_PRESET=micrometer"], "what is set is not looked for: {done}");
+}
+
+#[test]
+fn of_several_groups_none_is_chosen() {
+    let servers = beside_kminion(&["audit", "orders"]);
+    let done = servers.run(&["plan"], &[AUTO]);
+    assert_eq!(found(&done), ["METRICS_PRESET=micrometer"], "{done}");
+    let warnings = done.json()["warnings"].to_string();
+    assert!(warnings.contains("none is chosen: audit, orders; set KAFKA_GROUP"), "{done}");
+    let done = servers.run(&["check"], &[AUTO, ("OUTPUT", "table")]);
+    assert!(done.stdout.contains("audit, orders"), "{done}");
+}
+
+#[test]
+fn a_lost_answer_is_no_answer_without_series() {
+    let servers = Servers::start();
+    servers
+        .metrics
+        .answer_queries_with(KNOWN, r#"{"status":"error","errorType":"timeout","error":"too slow"}"#);
+    let done = servers.run(&["run", "--yes"], &[AUTO]);
+    assert!(done.assert_one_error(1).contains("METRICS_PRESET=auto"), "{done}");
+    servers.assert_untouched();
+}

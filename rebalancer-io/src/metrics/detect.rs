@@ -1,0 +1,329 @@
+//! Finds out where lag and rate of a workload come from, and which consumer group its pods are members of: by
+//! the names of the series that the server has, and by what exporters tell of members.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::client::{JMX_DEFAULT, MICROMETER};
+use super::kafka::{CLIENT_ID, MEMBER_HOST, by_ip, running_pods};
+use super::preset::{in_namespace, select};
+use super::settings::{KafkaPreset, QuerySettings};
+use crate::prometheus::{LabelledSample, MetricQuery};
+use crate::promql::{literal, regex};
+
+/// The label under which the question for known series answers their names.
+pub const SERIES_LABEL: &str = "series";
+
+/// Labels of the answer to [`topics_of_pods`].
+pub const TOPIC_LABELS: [&str; 3] = ["topic", "client_id", "clientid"];
+
+/// What is known of an exporter that tells of consumer groups.
+struct Exporter {
+    preset: KafkaPreset,
+    series: &'static str,
+    group: &'static str,
+    topic: &'static str,
+    /// Whether its series name members.
+    has_members: bool,
+}
+
+/// The exporters that tell of consumer groups; those that name members first, since they need no guess.
+const EXPORTERS: [Exporter; 4] = [
+    exporter(KafkaPreset::KlagIp, "klag_consumer_lag", "consumer_group", "topic", true),
+    exporter(KafkaPreset::KafkaLagExporterIp, "kafka_consumergroup_group_lag", "group", "topic", true),
+    exporter(
+        KafkaPreset::Kminion,
+        "kminion_kafka_consumer_group_topic_partition_lag",
+        "group_id",
+        "topic_name",
+        false,
+    ),
+    exporter(KafkaPreset::KafkaExporter, "kafka_consumergroup_lag", "consumergroup", "topic", false),
+];
+
+/// Name of the lag that the OpenTelemetry agent writes, with a dot or an underscore.
+const OTEL_LAG: [&str; 2] = ["kafka_consumer_records_lag", "kafka.consumer.records_lag"];
+
+const fn exporter(
+    preset: KafkaPreset,
+    series: &'static str,
+    group: &'static str,
+    topic: &'static str,
+    has_members: bool,
+) -> Exporter {
+    Exporter { preset, series, group, topic, has_members }
+}
+
+/// Asks which of the known series the server has: of the clients in the workload's pods by number of pods, and
+/// of exporters anywhere.
+pub fn known_series(settings: &QuerySettings) -> MetricQuery {
+    let clients = [&MICROMETER, &JMX_DEFAULT].map(|client| format!("{}|{}", client.assigned, client.lag));
+    let clients = in_namespace("", &format!("__name__=~\"{}\"", clients.join("|")), settings);
+    let others: Vec<String> = EXPORTERS.iter().map(|exporter| exporter.series.to_owned()).collect();
+    let others = format!("{}|kafka[._]consumer[._]records_lag", others.join("|"));
+    let others = select("", &format!("__name__=~\"{others}\""), settings);
+    let named = |series: &str| format!(r#"label_replace({series}, "series", "$1", "__name__", "(.+)")"#);
+    let promql = format!(
+        "count by (series) (count by (series, pod) ({})) or count by (series) ({})",
+        named(&clients),
+        named(&others)
+    );
+    MetricQuery::new("known series", promql)
+}
+
+/// Which of the known series there are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KnownSeries(BTreeSet<String>);
+
+impl KnownSeries {
+    /// Reads the answer to [`known_series`] with the label [`SERIES_LABEL`].
+    pub fn read(samples: &[LabelledSample]) -> Self {
+        let there = samples.iter().filter(|sample| sample.value > 0.0);
+        Self(
+            there
+                .filter_map(|sample| sample.labels.first())
+                .filter(|name| !name.is_empty())
+                .cloned()
+                .collect(),
+        )
+    }
+
+    /// The presets that read clients inside the pods and whose series are there, the usual one first. Of the
+    /// OpenTelemetry agent it is not known yet whether they are of these pods.
+    pub fn in_pods(&self) -> Vec<KafkaPreset> {
+        let has = |names: &[&str]| names.iter().any(|name| self.0.contains(*name));
+        let mut found: Vec<KafkaPreset> = Vec::new();
+        for (preset, client) in
+            [(KafkaPreset::Micrometer, &MICROMETER), (KafkaPreset::JmxDefault, &JMX_DEFAULT)]
+        {
+            if has(&[client.assigned, client.lag]) {
+                found.push(preset);
+            }
+        }
+        if has(&OTEL_LAG) {
+            found.push(KafkaPreset::OtelJava);
+        }
+        found
+    }
+
+    /// The exporters whose series are there, by the preset that reads them.
+    pub fn exporters(&self) -> Vec<KafkaPreset> {
+        let there = EXPORTERS.iter().filter(|exporter| self.0.contains(exporter.series));
+        there.map(|exporter| exporter.preset).collect()
+    }
+}
+
+/// The names of the exporters and clients that are looked for.
+pub fn known_sources() -> &'static str {
+    "Micrometer, JMX exporter or OpenTelemetry agent in these pods, klag, kafka-lag-exporter, kminion, kafka_exporter"
+}
+
+fn exporter_of(preset: KafkaPreset) -> Option<&'static Exporter> {
+    EXPORTERS.iter().find(|exporter| exporter.preset == preset)
+}
+
+/// Asks for the groups that have a member at the address of a pod of the workload, and the label that names them;
+/// `None` where the exporter of this preset names no members.
+pub fn groups_by_ip(preset: KafkaPreset, settings: &QuerySettings) -> Option<(MetricQuery, &'static str)> {
+    let Exporter { series, group, .. } = exporter_of(preset).filter(|exporter| exporter.has_members)?;
+    let members = by_ip(&select(series, &format!("{group}!=\"\", {MEMBER_HOST}"), settings), group);
+    let pods = running_pods(settings);
+    let promql = format!("count by ({group}, pod) ({members} * on (pod_ip) group_left (pod) {pods})");
+    Some((MetricQuery::new("groups by address", promql), group))
+}
+
+/// Asks for the groups with a member that is called like a pod, by the labels of the group and `client_id`;
+/// `None` where the exporter of this preset names no members.
+pub fn groups_by_client(
+    preset: KafkaPreset,
+    settings: &QuerySettings,
+) -> Option<(MetricQuery, [&'static str; 2])> {
+    let Exporter { series, group, .. } = exporter_of(preset).filter(|exporter| exporter.has_members)?;
+    let pattern = settings.pod_pattern.as_deref().unwrap_or(".+");
+    let client = format!("client_id=~\"{}\"", literal(pattern));
+    let members = select(series, &format!("{group}!=\"\", {CLIENT_ID}, {client}"), settings);
+    let promql = format!("count by ({group}, client_id) ({members})");
+    Some((MetricQuery::new("groups by client", promql), [group, "client_id"]))
+}
+
+/// Asks for the topics that the clients in the pods fetch, by the labels of [`TOPIC_LABELS`]; `None` where this preset
+/// does not read clients of pods by name.
+pub fn topics_of_pods(preset: KafkaPreset, settings: &QuerySettings) -> Option<MetricQuery> {
+    let lag = in_namespace(preset.client()?.lag, "topic!=\"\"", settings);
+    Some(MetricQuery::new(
+        "topics of the pods",
+        format!("count by (pod, topic, client_id, clientid) ({lag} >= -1)"),
+    ))
+}
+
+/// Asks which groups read any of these topics, by the labels of group and topic.
+pub fn groups_by_topic(
+    exporter: KafkaPreset,
+    topics: &BTreeSet<String>,
+    settings: &QuerySettings,
+) -> Option<(MetricQuery, [&'static str; 2])> {
+    let Exporter { series, group, topic, .. } = exporter_of(exporter)?;
+    // Clients write dots as underscores.
+    let names: Vec<String> = topics.iter().map(|name| regex(name).replace('_', "[._]")).collect();
+    let topics = literal(&names.join("|"));
+    let lag = select(series, &format!("{group}!=\"\", {topic}=~\"{topics}\""), settings);
+    let promql = format!("count by ({group}, {topic}) ({lag})");
+    Some((MetricQuery::new("groups by topic", promql), [group, topic]))
+}
+
+/// The spelling of a topic that all of them share.
+pub fn plain_topic(topic: &str) -> String {
+    topic.replace('.', "_")
+}
+
+/// The consumers of the workload's pods: what each fetches.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Consumers {
+    /// Topics by pod and `client.id`.
+    topics: BTreeMap<(String, String), BTreeSet<String>>,
+}
+
+impl Consumers {
+    /// Reads the answer to [`topics_of_pods`], of the pods for which `is_live` holds.
+    pub fn read(samples: &[LabelledSample], is_live: impl Fn(&str) -> bool) -> Self {
+        let mut topics: BTreeMap<(String, String), BTreeSet<String>> = BTreeMap::new();
+        for sample in samples {
+            let (Some(pod), [topic, dashed, plain]) = (&sample.pod, sample.labels.as_slice()) else {
+                continue;
+            };
+            if topic.is_empty() || !is_live(pod) {
+                continue;
+            }
+            let client = if dashed.is_empty() { plain } else { dashed };
+            topics.entry((pod.clone(), client.clone())).or_default().insert(plain_topic(topic));
+        }
+        Self { topics }
+    }
+
+    /// All topics that they fetch.
+    pub fn topics(&self) -> BTreeSet<String> {
+        self.topics.values().flatten().cloned().collect()
+    }
+
+    /// The groups that these consumers can be members of: each reads all topics of one consumer, and where a
+    /// consumer's `client.id` names its group, no other. `groups` holds the topics of each group.
+    ///
+    /// More than one where it is not clear, or where the pods read for several groups.
+    pub fn groups(&self, groups: &BTreeMap<String, BTreeSet<String>>) -> BTreeSet<String> {
+        let mut possible: BTreeSet<String> = BTreeSet::new();
+        let mut common: Option<BTreeSet<&String>> = None;
+        for ((pod, client), topics) in &self.topics {
+            let reading = groups.iter().filter(|(_, read)| topics.is_subset(read)).map(|(group, _)| group);
+            let reading: BTreeSet<&String> = reading.collect();
+            let named: BTreeSet<&String> =
+                reading.iter().copied().filter(|group| names(client, group, pod)).collect();
+            let of_client = if named.is_empty() { reading } else { named };
+            if of_client.is_empty() {
+                // Its group is not exported: none of the others is proved.
+                return BTreeSet::new();
+            }
+            possible.extend(of_client.iter().copied().cloned());
+            common = Some(match common {
+                None => of_client,
+                Some(common) => common.intersection(&of_client).copied().collect(),
+            });
+        }
+        let common = common.unwrap_or_default();
+        match common.len() {
+            1 => common.into_iter().cloned().collect(),
+            _ => possible,
+        }
+    }
+}
+
+/// Whether a `client.id` is one that Kafka makes up for a member of the group: by a number or the instance of a
+/// static member, for Kafka Streams and Kafka Connect in their own way.
+fn names(client: &str, group: &str, pod: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let rest = |prefix: &str, name: &str| {
+        client.strip_prefix(prefix)?.strip_prefix(name)?.strip_prefix('-').map(str::to_owned)
+    };
+    rest("consumer-", group).is_some_and(|rest| is_number(&rest) || rest == pod)
+        || rest("", group).is_some_and(|rest| rest.contains("-StreamThread-") && rest.ends_with("-consumer"))
+        || group.strip_prefix("connect-").is_some_and(|connector| {
+            rest("connector-consumer-", connector).is_some_and(|rest| is_number(&rest))
+        })
+}
+
+/// The pods whose name a `client.id` can be: itself, and without a `-N` at its end.
+pub fn pods_called(client: &str) -> impl Iterator<Item = &str> {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let shorter = client.rsplit_once('-').filter(|(_, number)| is_number(number)).map(|(pod, _)| pod);
+    [Some(client), shorter].into_iter().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn consumers(of: &[(&str, &str, &[&str])]) -> Consumers {
+        let topics = of.iter().map(|(pod, client, topics)| {
+            let key = ((*pod).to_owned(), (*client).to_owned());
+            (key, topics.iter().map(|topic| (*topic).to_owned()).collect())
+        });
+        Consumers { topics: topics.collect() }
+    }
+
+    fn groups(of: &[(&str, &[&str])]) -> BTreeMap<String, BTreeSet<String>> {
+        let read = |topics: &[&str]| topics.iter().map(|topic| (*topic).to_owned()).collect();
+        of.iter().map(|(group, topics)| ((*group).to_owned(), read(topics))).collect()
+    }
+
+    #[track_caller]
+    fn assert_found(of: &Consumers, known: &[(&str, &[&str])], expected: &[&str]) {
+        let found = of.groups(&groups(known));
+        assert_eq!(found.iter().map(String::as_str).collect::<Vec<&str>>(), expected);
+    }
+
+    #[test]
+    fn the_group_is_the_one_that_reads_what_the_pods_fetch() {
+        let pods = consumers(&[("o-1", "c", &["orders"]), ("o-2", "c", &["orders", "returns"])]);
+        assert_found(&pods, &[("g", &["orders", "returns"]), ("h", &["orders"])], &["g"]);
+        assert_found(&pods, &[("g", &["orders", "returns"]), ("h", &["orders", "returns"])], &["g", "h"]);
+        assert_found(&pods, &[("h", &["orders"])], &[]);
+        assert_found(&consumers(&[]), &[("g", &["orders"])], &[]);
+    }
+
+    #[test]
+    fn a_client_that_names_its_group_is_of_no_other() {
+        let known: [(&str, &[&str]); 3] = [("g", &["orders"]), ("g-b", &["orders"]), ("audit", &["orders"])];
+        assert_found(&consumers(&[("o-1", "consumer-g-1", &["orders"])]), &known, &["g"]);
+        assert_found(&consumers(&[("o-1", "consumer-g-b-12", &["orders"])]), &known, &["g-b"]);
+        assert_found(&consumers(&[("o-1", "consumer-g-o-1", &["orders"])]), &known, &["g"]);
+        let two = [("o-1", "consumer-g-1", &["orders"][..]), ("o-1", "consumer-audit-2", &["orders"])];
+        assert_found(&consumers(&two), &known, &["audit", "g"]);
+        let stream = "g-b-4f8a-StreamThread-1-consumer";
+        assert_found(&consumers(&[("o-1", stream, &["orders"])]), &known[1..], &["g-b"]);
+    }
+
+    #[test]
+    fn a_client_of_the_pods_name_is_of_that_pod() {
+        let is_of = |client: &str| pods_called(client).any(|pod| pod == "orders-0");
+        assert!(is_of("orders-0") && is_of("orders-0-3"));
+        for other in ["orders-01", "orders-0-", "orders-0-a", "orders", "retry-orders-0"] {
+            assert!(!is_of(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn an_odd_answer_names_nothing() {
+        let sample = |labels: &[&str], value: f64| LabelledSample {
+            pod: None,
+            labels: labels.iter().map(|label| (*label).to_owned()).collect(),
+            value,
+        };
+        let odd =
+            [sample(&[], 1.0), sample(&[""], 1.0), sample(&["up"], 1.0), sample(&[MICROMETER.lag], f64::NAN)];
+        let known = KnownSeries::read(&odd);
+        assert!(known.in_pods().is_empty() && known.exporters().is_empty());
+        let known = KnownSeries::read(&[
+            sample(&["kafka.consumer.records_lag"], 3.0),
+            sample(&[JMX_DEFAULT.lag], 3.0),
+        ]);
+        assert_eq!(known.in_pods(), [KafkaPreset::JmxDefault, KafkaPreset::OtelJava]);
+    }
+}
