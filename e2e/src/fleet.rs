@@ -144,7 +144,7 @@ impl Fleet {
     }
 
     /// All series.
-    pub(crate) fn series(&self) -> impl Iterator<Item = Series> {
+    pub fn series(&self) -> impl Iterator<Item = Series> {
         let clock = Clock::now(self);
         self.pods.iter().enumerate().flat_map(move |(position, pod)| {
             let mut all = self.container_series(pod, position, &clock);

@@ -17,4 +17,5 @@ mod program_metrics;
 mod rotation;
 mod safety;
 mod scale;
+mod scan;
 mod thanos;

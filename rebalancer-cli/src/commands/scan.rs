@@ -9,11 +9,13 @@ use indicatif::{ProgressBar, ProgressDrawTarget};
 use rebalancer_io::kubernetes::Namespaces;
 
 use crate::cli::args::ScanArgs;
+use crate::commands::page::{Page, page_settings};
 use crate::exit;
 use crate::failure::Failure;
 use crate::pipeline::observe::Live;
-use crate::pipeline::scan::Scope;
+use crate::pipeline::scan::{Details, Scope};
 use crate::render;
+use crate::render::html::{Embedded, Extras};
 use crate::render::terminal::Terminal;
 use crate::render::text::scan::render as rendered;
 use crate::report::Outcome;
@@ -27,6 +29,7 @@ use crate::settings::servers;
 /// A setting, a server or an answer that is wrong.
 pub fn run(args: &ScanArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let decision = DecisionSettings::from(&args.live.decision);
+    let mut page = Page::new(args.page.report.as_deref())?;
     let live = Live::connect_to_all(&args.live, &decision, matches)?;
     let kubernetes = &args.live.kubernetes;
     let scope = Scope {
@@ -34,12 +37,25 @@ pub fn run(args: &ScanArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
         decision: &decision,
         options: decision.rotation_options(kubernetes.allow_multiple_controllers, kubernetes.run_timeout),
         namespaces: namespaces(args, &live)?,
-        details: args.details,
+        details: match (args.details, page.is_wanted()) {
+            (true, _) => Details::OfAll,
+            (false, true) => Details::OfTheWorst,
+            (false, false) => Details::None,
+        },
     };
     let progress = progress();
     let scanned = scope.scan(&mut |what, number| progress.set_message(format!("{number} {what}")));
     progress.finish_and_clear();
-    let report = scanned?;
+    let mut report = scanned?;
+    page.gather(|| {
+        let why = "a scan asks for more than a page can carry".to_owned();
+        let settings = page_settings(matches, None);
+        Extras { settings, queries: Vec::new(), recording: Embedded::LeftOut(why) }
+    });
+    page.write(&report)?;
+    if !args.details {
+        report.workloads.iter_mut().for_each(|row| row.report = None);
+    }
     let output = &args.live.output;
     render::print(&rendered(&report, output.output, Terminal::stdout(output.color))?, io::stdout())?;
     Ok(code(&report, output.detailed_exitcode))

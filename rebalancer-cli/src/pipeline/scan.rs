@@ -17,7 +17,7 @@ use crate::pipeline::ages::of_known_age;
 use crate::pipeline::clocks::{self, now};
 use crate::pipeline::decide::{Known, Purpose, analyze, decide, needs_facts};
 use crate::pipeline::observe::{Client, Live};
-use crate::report::scan::{ScanReport, ScanRow};
+use crate::report::scan::{ScanReport, ScanRow, Severity};
 use crate::report::version::API_VERSION;
 use crate::report::{Kind, Report, WorkloadReport};
 use crate::settings::decision::DecisionSettings;
@@ -36,8 +36,19 @@ pub struct Scope<'a> {
     pub options: RotationOptions,
     /// The namespaces.
     pub namespaces: Namespaces,
-    /// Whether each row is to hold its whole report.
-    pub details: bool,
+    /// Which rows are to hold their whole report.
+    pub details: Details,
+}
+
+/// Which rows hold their whole report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Details {
+    /// None.
+    None,
+    /// Those that deserve a look.
+    OfTheWorst,
+    /// All.
+    OfAll,
 }
 
 /// Hears how far the look has come.
@@ -231,10 +242,15 @@ impl Scope<'_> {
             Err(why) => Err(why.clone()),
         };
         match decided {
-            Ok(report) => ScanRow {
-                report: self.details.then(|| Box::new(report.clone())),
-                ..ScanRow::of(namespace, &owner.kind, &owner.name, &report)
-            },
+            Ok(report) => {
+                let row = ScanRow::of(namespace, &owner.kind, &owner.name, &report);
+                let is_wanted = match self.details {
+                    Details::None => false,
+                    Details::OfTheWorst => row.severity() <= Severity::Uneven,
+                    Details::OfAll => true,
+                };
+                ScanRow { report: is_wanted.then(|| Box::new(report)), ..row }
+            }
             Err(why) => ScanRow::undecided(namespace, &owner.kind, &owner.name, case.pods().len(), why),
         }
     }
@@ -256,7 +272,7 @@ impl Scope<'_> {
             kind: Kind::Plan,
             dry_run: "client",
             rotation: Some(&self.options),
-            detailed: self.details,
+            detailed: self.details != Details::None,
         };
         let mut report = decide(self.decision, &known, Some(&finder), purpose)?;
         report.warnings.splice(..0, loads.warnings.iter().cloned());

@@ -14,6 +14,7 @@ mod plot;
 mod pods;
 mod queries;
 mod recording;
+mod scan;
 mod style;
 mod text;
 mod timeline;
@@ -27,6 +28,7 @@ pub use recording::Embedded;
 use crate::format::text::spaced;
 use crate::report::Report;
 use crate::report::backtest::BacktestReport;
+use crate::report::scan::ScanReport;
 use crate::report::version::Head;
 
 /// A page's content besides the report.
@@ -53,6 +55,9 @@ pub fn page(report: &Value, extras: &Extras) -> anyhow::Result<String> {
         let report: BacktestReport = serde_json::from_value(report).context(shape)?;
         let title = format!("{}: backtest - pod-rebalancer", report.workload.name());
         document(&title, &backtest::body(&report), extras)
+    } else if head.is_scan() {
+        let report: ScanReport = serde_json::from_value(report).context(shape)?;
+        document("scan - pod-rebalancer", &scan::body(&report, &decision), extras)
     } else {
         let report: Report = serde_json::from_value(report).context(shape)?;
         let outcome = spaced(report.outcome.name());

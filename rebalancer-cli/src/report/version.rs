@@ -18,7 +18,7 @@ impl Head {
     /// # Errors
     /// Another version, or a kind without a page.
     pub fn check(&self) -> anyhow::Result<()> {
-        const KNOWN: [&str; 3] = ["Plan", "RunReport", "BacktestReport"];
+        const KNOWN: [&str; 4] = ["Plan", "RunReport", "BacktestReport", "ScanReport"];
 
         anyhow::ensure!(
             self.api_version == API_VERSION,
@@ -37,5 +37,10 @@ impl Head {
     /// Whether it is the report of a backtest.
     pub fn is_backtest(&self) -> bool {
         self.kind == "BacktestReport"
+    }
+
+    /// Whether it is the report of a look at all workloads.
+    pub fn is_scan(&self) -> bool {
+        self.kind == "ScanReport"
     }
 }

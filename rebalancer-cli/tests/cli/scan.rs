@@ -1,9 +1,12 @@
 //! A look at all workloads: the verdicts of `plan`, by a handful of requests.
 
+use std::fs;
+
 use rebalancer_core::{Metric, PerMetric};
 use rebalancer_sim::apiserver::{ApiServer, Fleet, WorkloadKind};
 use rebalancer_sim::metrics_server::{MetricsServer, PodLoads};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::program::{Done, Running, command};
 
@@ -233,6 +236,36 @@ fn a_table_shows_what_can_be_uneven_and_wide_shows_all() {
     assert_eq!(csv.lines().count(), 1 + workloads().len(), "{csv}");
     assert!(csv.starts_with("namespace,kind,name,pods,outcome,"), "{csv}");
     assert!(csv.contains("shop,Deployment,orders,8,planned,true,"), "{csv}");
+}
+
+/// The sections are those of workloads that deserve a look, each with names of its own.
+#[test]
+fn a_page_has_an_index_and_a_section_for_each_of_the_worst() {
+    let fleets = Fleets::start();
+    let folder = TempDir::new().expect("a folder for temporary files");
+    let file = folder.path().join("scan.html");
+    let path = file.to_str().expect("a path of ours");
+    let done = fleets.run(&["scan", "-A", "--report", path], &[("GUARDS", "off")]);
+    assert_eq!(done.code, Some(0), "{done}");
+    assert!(rows(&done).iter().all(|row| row["report"].is_null()), "the page alone holds the reports");
+    let page = fs::read_to_string(&file).expect("the page");
+    assert_eq!(page.matches("<details class=\"workload\"").count(), 3, "orders, idle and ledger");
+    assert!(page.contains("<a href=\"#workload-0\">deployment/orders</a>"), "{page}");
+    assert!(page.contains(">deployment/web<"), "the index has all");
+    assert!(
+        page.matches(" href=\"").count() == page.matches(" href=\"#workload-").count(),
+        "nothing but the page"
+    );
+    let mut names: Vec<&str> =
+        page.split(" id=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    let all = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), all, "each name stands once");
+    let json = folder.path().join("scan.json");
+    fs::write(&json, fleets.run(&["scan", "--details"], &[]).stdout).expect("the report");
+    let again = fleets.run(&["report", json.to_str().expect("a path of ours")], &[("OUTPUT", "")]);
+    assert!(again.stdout.contains("<table class=\"sortable\">"), "{again}");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 use clap::Args;
 
 use super::live::LiveArgs;
+use super::page::PageArgs;
 
 /// Arguments of `scan`.
 #[derive(Debug, Args)]
@@ -17,4 +18,6 @@ pub struct ScanArgs {
     /// Add the whole report of each workload to JSON and YAML, as `plan` writes it
     #[arg(long, help_heading = "Output")]
     pub details: bool,
+    #[command(flatten)]
+    pub page: PageArgs,
 }

@@ -1,0 +1,182 @@
+//! The page of a look at all workloads: an index that can be sorted, and a section for each workload whose report is there.
+
+use maud::{Markup, PreEscaped, html};
+
+use crate::format::number::ratio;
+use crate::format::text::{count, spaced};
+use crate::report::Report;
+use crate::report::scan::{ScanReport, ScanRow, Severity};
+
+/// Maximum number of rows in the index, the worst first.
+const MOST_ROWS: usize = 2_000;
+
+/// Maximum number of workloads with a section.
+const MOST_SECTIONS: usize = 50;
+
+/// The columns of the index, and whether they contain words.
+const COLUMNS: [(&str, bool); 9] = [
+    ("Workload", true),
+    ("Namespace", true),
+    ("Pods", false),
+    ("CPU spread", false),
+    ("Lag spread", false),
+    ("Cause", true),
+    ("Remedy", true),
+    ("Best spread", false),
+    ("Verdict", true),
+];
+
+/// Everything between the document head and its queries. `whole` makes the page of one report.
+pub fn body(report: &ScanReport, whole: &dyn Fn(&Report) -> Markup) -> Markup {
+    let shown = &report.workloads[..report.workloads.len().min(MOST_ROWS)];
+    html! {
+        header.verdict.held {
+            p.state { span.mark aria-hidden="true" { "☰" } " scan · nothing was changed" }
+            h1 { (sentence(report)) }
+            (place(report))
+        }
+        (notes(report))
+        (index(shown, report.workloads.len() - shown.len()))
+        @for (number, row) in with_section(report) { (section(number, row, whole)) }
+    }
+}
+
+fn sentence(report: &ScanReport) -> String {
+    let workloads = count(report.workloads.len(), "workload", "workloads");
+    let (ill, uneven) = (report.count(Severity::Ill), report.count(Severity::Uneven));
+    format!("{ill} of {workloads} have an illness, {uneven} are uneven.")
+}
+
+fn place(report: &ScanReport) -> Markup {
+    let namespaces = report.namespaces.as_ref().map_or_else(|| "all".to_owned(), |names| names.join(", "));
+    let named = [
+        ("context", report.context.clone()),
+        ("namespaces", Some(namespaces)),
+        ("selector", report.selector.clone()),
+        ("pods", Some(report.pods.to_string())),
+        ("evaluated", Some(report.evaluation_time.clone())),
+    ];
+    html! {
+        dl.place {
+            @for (word, value) in named {
+                @if let Some(value) = value { div { dt { (word) } dd { (value) } } }
+            }
+        }
+    }
+}
+
+/// What could not be looked at, and what else there is to know.
+fn notes(report: &ScanReport) -> Markup {
+    let undecided = report.workloads.iter().filter(|row| row.outcome.is_none());
+    let undecided = undecided.map(|row| format!("{}/{}: {}", row.namespace, row.target(), row.reason));
+    let all: Vec<String> = undecided.chain(report.unlisted.clone()).chain(report.warnings.clone()).collect();
+    html! {
+        @if !all.is_empty() {
+            section aria-labelledby="worth-knowing" {
+                h2 #worth-knowing { "Worth knowing" }
+                ul.notes.panel { @for note in &all { li.unknown { (note) } } }
+            }
+        }
+    }
+}
+
+fn index(rows: &[ScanRow], left_out: usize) -> Markup {
+    html! {
+        section aria-labelledby="workloads" {
+            h2 #workloads { "Workloads" }
+            p.small { "The worst first. The heads of the columns sort." }
+            @if left_out > 0 { p.note { (left_out) " workloads have no row in this page; the JSON report has them." } }
+            div.scroll role="region" aria-label="Every workload" tabindex="0" {
+                table.sortable {
+                    thead { tr {
+                        @for (title, words) in COLUMNS {
+                            th scope="col" class=[words.then_some("words")] { button type="button" { (title) } }
+                        }
+                    } }
+                    tbody { @for (number, row) in rows.iter().enumerate() { (index_row(number, row)) } }
+                }
+            }
+        }
+    }
+}
+
+fn index_row(number: usize, row: &ScanRow) -> Markup {
+    let spread = |cv: Option<f64>| {
+        html! { td data-v=(cv.unwrap_or(-1.0)) { (cv.map_or_else(|| "–".to_owned(), ratio)) } }
+    };
+    let outcome = row.outcome.map_or_else(|| "not decided".to_owned(), |outcome| spaced(outcome.name()));
+    html! {
+        tr {
+            th.words scope="row" {
+                @if has_section(number, row) { a href={ "#" (anchor(number)) } { (row.target()) } } @else { (row.target()) }
+            }
+            td.words { (row.namespace) }
+            td data-v=(row.pods) { (row.pods) }
+            (spread(row.cpu_cv))
+            (spread(row.lag_cv))
+            td.words { (spaced(row.cause.name())) }
+            td.words { (row.remedy.words()) }
+            (spread(row.best_cv))
+            td.words { (outcome) }
+        }
+    }
+}
+
+/// The rows that have a section, each with its number in the index.
+fn with_section(report: &ScanReport) -> impl Iterator<Item = (usize, &ScanRow)> {
+    report.workloads.iter().enumerate().filter(|(number, row)| has_section(*number, row))
+}
+
+fn has_section(number: usize, row: &ScanRow) -> bool {
+    number < MOST_SECTIONS && row.report.is_some()
+}
+
+fn anchor(number: usize) -> String {
+    format!("workload-{number}")
+}
+
+fn section(number: usize, row: &ScanRow, whole: &dyn Fn(&Report) -> Markup) -> Markup {
+    let Some(report) = &row.report else { return html! {} };
+    let title = format!("{}/{}: {}", row.namespace, row.target(), spaced(row.cause.name()));
+    html! {
+        details.workload id=(anchor(number)) {
+            summary { (title) }
+            (PreEscaped(apart(&whole(report).into_string(), number)))
+        }
+    }
+}
+
+/// The markup of one report with names of its own, since each name may stand in a page once. A quote in a text is escaped,
+/// so that no text is taken for a name.
+fn apart(markup: &str, number: usize) -> String {
+    let mut apart = String::with_capacity(markup.len());
+    let mut rest = markup;
+    while let Some((before, name)) = [" id=\"", " aria-labelledby=\""]
+        .iter()
+        .filter_map(|start| Some((rest.find(start)? + start.len(), start)))
+        .min()
+        .map(|(end, _)| rest.split_at(end))
+    {
+        let (names, behind) = name.split_once('"').unwrap_or((name, ""));
+        let names: Vec<String> = names.split(' ').map(|name| format!("{name}-{number}")).collect();
+        apart.push_str(before);
+        apart.push_str(&names.join(" "));
+        apart.push('"');
+        rest = behind;
+    }
+    apart + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::apart;
+
+    #[test]
+    fn names_of_one_section_are_its_own() {
+        let markup =
+            r#"<h2 id="pods">a id=&quot;b&quot;</h2><svg aria-labelledby="t d"><title id="t"></title></svg>"#;
+        let expected = r#"<h2 id="pods-7">a id=&quot;b&quot;</h2><svg aria-labelledby="t-7 d-7"><title id="t-7"></title></svg>"#;
+        assert_eq!(apart(markup, 7), expected);
+        assert_eq!(apart("", 7), "");
+    }
+}
