@@ -11,6 +11,7 @@ mod kept;
 mod kin;
 mod offsets;
 mod past;
+mod windows;
 
 pub use finder::FactFinder;
 pub use kept::Kept;
@@ -18,3 +19,4 @@ pub use kin::Kin;
 pub(crate) use offsets::offsets_range;
 pub use past::history_name;
 pub(crate) use past::history_range;
+pub use windows::{WindowQuestion, window_questions};

@@ -296,9 +296,15 @@ impl Shared {
             return ok(KNOWN_SERIES.into());
         }
         let is_of_partitions = OF_THE_GROUP.iter().any(|part| *part != "\"place\"" && query.contains(part));
-        let metric = TELLTALES.iter().find(|(name, _)| query.contains(name)).map(|(_, metric)| *metric);
+        let metric_of =
+            |text: &str| TELLTALES.iter().find(|(name, _)| text.contains(name)).map(|(_, metric)| *metric);
+        let metric = metric_of(query);
         if let (Some(table), Some(metric), false) = (&*lock(&self.loads), metric, is_of_partitions) {
-            return ok(loads::answer(table, metric, query, RECORDED_AT));
+            return ok(if query.contains("\"tag\", \"") {
+                loads::answer_parts(table, metric_of, query, RECORDED_AT)
+            } else {
+                loads::answer(table, metric, query, RECORDED_AT)
+            });
         }
         // Nothing is there twice, and nothing is exported of the group, unless a test says so.
         if OF_THE_GROUP.iter().any(|part| query.contains(part)) {

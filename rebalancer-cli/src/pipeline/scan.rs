@@ -5,7 +5,7 @@ use std::thread;
 
 use anyhow::Context as _;
 use rebalancer_core::{Joined, LivePod, Metric, RotationOptions, Workload};
-use rebalancer_io::facts::FactFinder;
+use rebalancer_io::facts::{FactFinder, WindowQuestion, window_questions};
 use rebalancer_io::joint::{Chunked, Joint, View, Wanted, chunks, settings_of};
 use rebalancer_io::kubernetes::{Found, Namespaces, OwnedWorkload, Selector};
 use rebalancer_io::metrics::{FactQueries, JointQueries, OriginQueries, QuerySet, QuerySettings, Reach};
@@ -15,7 +15,7 @@ use rebalancer_io::podstate::{Aggregator, Answers};
 use crate::failure::{Failure, chain};
 use crate::pipeline::ages::of_known_age;
 use crate::pipeline::clocks::{self, now};
-use crate::pipeline::decide::{Known, Purpose, analyze, decide, needs_facts};
+use crate::pipeline::decide::{Known, Purpose, analyze, decide, living, needs_facts};
 use crate::pipeline::observe::{Client, Live};
 use crate::report::scan::{ScanReport, ScanRow, Severity};
 use crate::report::version::API_VERSION;
@@ -228,11 +228,26 @@ impl Scope<'_> {
                 let queries = JointQueries::new(&settings_of(settings, chunk.iter().map(Case::chunked)));
                 let partitions = chunk.iter().any(|case| case.partitions() > 0);
                 joint.ask_past(&queries, Wanted { history, partitions });
+                let windows = history.map_or_else(Vec::new, |_| self.windows(&chunk, joint));
+                joint.ask_windows(&windows);
                 rows.extend(chunk.iter().map(|case| self.row(case, joint)));
                 told("workloads decided", rows.len());
             }
         }
         rows
+    }
+
+    /// The windows of the past that decisions on these workloads look at.
+    fn windows(&self, cases: &[Case], joint: &Joint<'_>) -> Vec<WindowQuestion> {
+        let of_case = |case: &Case| {
+            let workload = &case.owned.workload;
+            let settings = self.own_settings(&case.owned);
+            let facts = FactQueries::new(&QuerySet::new(&settings).ok()?, &settings).ok()?;
+            let by_rate = joint.has(&joint.view(&settings, &workload.pods), Metric::Rate);
+            let live = living(workload);
+            Some(window_questions(&facts, &live, workload.rollout_age(), joint.at(), by_rate))
+        };
+        cases.iter().filter_map(of_case).flatten().collect()
     }
 
     fn row(&self, case: &Case, joint: &Joint<'_>) -> ScanRow {

@@ -170,6 +170,14 @@ fn the_past_of_all_that_are_uneven_is_asked_for_together() {
         .collect();
     assert_eq!(ranges.len(), 3, "CPU, lag and rate: {ranges:?}");
     assert!(ranges.iter().all(|query| query.contains("pod=~\"(?:ledger-|orders-).+\"")), "{ranges:?}");
+    let windows = requests.iter().filter_map(|request| request.parameter("query"));
+    let windows: Vec<String> = windows.filter(|query| query.contains("avg_over_time((")).collect();
+    assert_eq!(windows.len(), 1, "before and after the last replacement of both: {windows:?}");
+    assert_eq!(
+        windows[0].matches("\"/\", \"tag\"").count(),
+        6,
+        "rate after, CPU after and before: {windows:?}"
+    );
 }
 
 #[test]

@@ -8,11 +8,9 @@ use rebalancer_core::guard::Persistence;
 use rebalancer_core::{Fact, Facts, LivePod, Metric, PerMetric};
 
 use super::kept::Kept;
+use super::windows::TRIGGERS;
 use crate::metrics::{AtMost, FactQueries, MetricsSource};
 use crate::prometheus::{ErrorKind, QueryError, TransportError};
-
-/// The metrics that have a threshold.
-const TRIGGERS: [Metric; 2] = [Metric::Cpu, Metric::Lag];
 
 /// Maximum number of concurrent queries: as many as a run sends for its metrics.
 const AT_ONCE: usize = 4;
@@ -96,10 +94,4 @@ pub(super) fn is_not_recorded(error: &QueryError) -> bool {
 
 pub(super) fn unusable<T>(why: impl std::fmt::Display) -> Fact<T> {
     Fact::Unusable(format!("cannot be used: {why}"))
-}
-
-/// The moment `ago` before `at`.
-pub(super) fn before(at: Timestamp, ago: Duration) -> Timestamp {
-    let ago_ms = i64::try_from(ago.as_millis()).unwrap_or(i64::MAX);
-    Timestamp::from_millisecond(at.as_millisecond().saturating_sub(ago_ms)).unwrap_or(Timestamp::MIN)
 }

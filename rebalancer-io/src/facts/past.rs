@@ -10,12 +10,12 @@ use rebalancer_core::{
     Fact, Grid, History, InvalidHistory, LivePod, Load, Metric, PastSpread, Replacement, Spread, Window,
 };
 
-use super::finder::{FactFinder, before, is_not_recorded, lacking, unusable};
+use super::finder::{FactFinder, is_not_recorded, lacking, unusable};
 use super::kept::Kept;
 use super::kin::Kin;
+use super::windows::WindowQuestion;
 use crate::metrics::{MetricQuery, MetricsSource};
 use crate::prometheus::QueryError;
-use crate::promql::duration;
 
 /// Name of the history query that belongs to the query `name`, in messages and recordings.
 pub fn history_name(name: &str) -> String {
@@ -104,13 +104,8 @@ impl FactFinder<'_> {
         word: &str,
         window: Window,
     ) -> Result<Vec<(String, f64)>, QueryError> {
-        let over = format!("[{}:1m]", duration(window.length));
-        let query = MetricQuery {
-            name: format!("{}_{word}", query.name),
-            promql: format!("avg_over_time(({}){over})", query.promql),
-            ..query.clone()
-        };
-        let answer = self.source.instant(&query, before(self.at, window.ended))?;
+        let asked = WindowQuestion::new(query, word, window, self.at);
+        let answer = self.source.instant(&asked.query, asked.ended)?;
         Ok(answer.samples.iter().map(|sample| (sample.pod.to_owned(), sample.value)).collect())
     }
 

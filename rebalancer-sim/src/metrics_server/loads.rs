@@ -15,6 +15,32 @@ pub struct PodLoads {
     pub loads: PerMetric<Option<f64>>,
 }
 
+/// The answer to a query that is made of tagged parts, each about one metric.
+pub(super) fn answer_parts(
+    table: &[PodLoads],
+    metric: impl Fn(&str) -> Option<Metric>,
+    query: &str,
+    at: &str,
+) -> Vec<u8> {
+    let parts = query.split(" or label_join(").filter_map(|part| {
+        let metric = metric(part)?;
+        Some((value(part, "\"tag\", \"")?, metric, part))
+    });
+    let rows = parts.flat_map(|(tag, metric, part)| {
+        let selected = table.iter().filter(move |row| selects(part, row));
+        selected.filter_map(move |row| {
+            let labels = json!({"place": format!("{tag}/{}/{}", row.namespace, row.pod)});
+            Some(json!({"metric": labels, "value": [0, row.loads[metric]?.to_string()]}))
+        })
+    });
+    vector(rows.collect(), at)
+}
+
+fn vector(rows: Vec<Value>, at: &str) -> Vec<u8> {
+    let answer = json!({"status": "success", "data": {"resultType": "vector", "result": rows}});
+    answer.to_string().replace("[0,", &format!("[{at},")).into_bytes()
+}
+
 /// The answer to a query of one metric at a moment: the pods that its first selector selects.
 pub(super) fn answer(table: &[PodLoads], metric: Metric, query: &str, at: &str) -> Vec<u8> {
     let joins = query.starts_with("label_join(");
@@ -25,9 +51,7 @@ pub(super) fn answer(table: &[PodLoads], metric: Metric, query: &str, at: &str) 
         }
         Some(json!({"metric": labels, "value": [0, row.loads[metric]?.to_string()]}))
     });
-    let rows: Vec<Value> = rows.collect();
-    let answer = json!({"status": "success", "data": {"resultType": "vector", "result": rows}});
-    answer.to_string().replace("[0,", &format!("[{at},")).into_bytes()
+    vector(rows.collect(), at)
 }
 
 fn selects(query: &str, row: &PodLoads) -> bool {
