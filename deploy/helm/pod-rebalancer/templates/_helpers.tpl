@@ -53,10 +53,14 @@ own, so that many targets do not ask the metrics server at once. Call it with (d
 {{- end -}}
 {{- end -}}
 
-{{/* The port of an address such as https://host:9090/path. */}}
+{{/* The port of an address such as https://host:9090/path or kube:NAMESPACE/SERVICE:9090. */}}
 {{- define "pod-rebalancer.port" -}}
+{{- if hasPrefix "kube:" . -}}
+{{- regexFind "[0-9]+" (regexFind ":[0-9]+(/|$)" (trimPrefix "kube:" .)) -}}
+{{- else -}}
 {{- $url := urlParse . -}}
 {{- regexFind "[0-9]+$" (regexFind ":[0-9]+$" $url.host) | default (ternary "443" "80" (eq $url.scheme "https")) -}}
+{{- end -}}
 {{- end -}}
 
 {{/* A target with all defaults filled in, as JSON. Call it with (dict "root" $ "target" .). */}}
