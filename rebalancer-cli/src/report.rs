@@ -244,12 +244,19 @@ pub struct FoundReport {
     pub why: String,
 }
 
+impl FoundReport {
+    /// All that was found, in one line; `None` where nothing was looked for.
+    pub fn words(found: &[Self]) -> Option<String> {
+        let words = |found: &Self| format!("{}={} ({})", found.setting, found.value, found.why);
+        let words: Vec<String> = found.iter().map(words).collect();
+        (!words.is_empty()).then(|| format!("Found: {}", words.join(", ")))
+    }
+}
+
 impl WorkloadReport {
     /// What was found, in one line; `None` where nothing was looked for.
     pub fn found_words(&self) -> Option<String> {
-        let words = |found: &FoundReport| format!("{}={} ({})", found.setting, found.value, found.why);
-        let words: Vec<String> = self.found.iter().map(words).collect();
-        (!words.is_empty()).then(|| format!("Found: {}", words.join(", ")))
+        FoundReport::words(&self.found)
     }
 
     /// What to call it.

@@ -456,9 +456,10 @@ impl Live {
         Ok(pinned)
     }
 
-    /// The metrics server, if it was looked for.
-    fn found(&self) -> Vec<FoundReport> {
-        self.server.found().cloned().into_iter().collect()
+    /// What was found so far of what is not about one workload: the metrics server, the preset of all.
+    pub fn found(&self) -> Vec<FoundReport> {
+        let preset = self.preset_of_all.get().map(|preset| kafka::preset_found(*preset, "for all workloads"));
+        self.server.found().cloned().into_iter().chain(preset).collect()
     }
 
     /// What the answers so far show about the clocks of both servers.

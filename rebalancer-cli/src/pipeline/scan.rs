@@ -144,6 +144,7 @@ impl Scope<'_> {
                 Namespaces::All => None,
             },
             selector: selector.map(|selector| selector.as_str().to_owned()),
+            found: self.live.found(),
             pods: 0,
             workloads: Vec::new(),
             unlisted: Vec::new(),

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::report::diagnosis::CauseCode;
 use crate::report::version::API_VERSION;
-use crate::report::{Outcome, Report};
+use crate::report::{FoundReport, Outcome, Report};
 
 /// What a look at all workloads came to.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -29,6 +29,9 @@ pub struct ScanReport {
     pub namespaces: Option<Vec<String>>,
     /// The labels that pods had to have; null is every pod.
     pub selector: Option<String>,
+    /// What was not set and was found, in the form in which it can be set.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub found: Vec<FoundReport>,
     /// Pods of all workloads.
     pub pods: usize,
     /// One row each, the worst first.

@@ -88,6 +88,24 @@ fn of_several_groups_none_is_chosen() {
     assert!(done.stdout.contains("audit, orders"), "{done}");
 }
 
+/// Without clients in the pods, an exporter that names members tells preset and group.
+#[test]
+fn an_exporter_whose_members_are_the_pods_is_taken() {
+    let servers = Servers::start();
+    servers.metrics.answer_queries_with(KNOWN, known(&["klag_consumer_lag"]));
+    let member = |group: &str| json!({"consumer_group": group, "pod": BUSIEST});
+    let other = json!({"consumer_group": "other", "pod": "other-0"});
+    servers.metrics.answer_queries_with("count by (consumer_group, client_id)", vector(&[]));
+    let by_address = "count by (consumer_group, pod)";
+    servers.metrics.answer_queries_with(by_address, vector(&[member("orders"), other]));
+    let done = servers.run(&["config", "found"], &[AUTO, ("OUTPUT", "table")]);
+    assert!(done.stdout.contains("METRICS_PRESET=klag-ip\nKAFKA_GROUP=orders\n"), "{done}");
+    servers.metrics.answer_queries_with(by_address, vector(&[member("orders"), member("audit")]));
+    let done = servers.run(&["run", "--yes"], &[AUTO]);
+    assert!(done.assert_one_error(64).contains("needs KAFKA_GROUP, which is not clear"), "{done}");
+    servers.assert_untouched();
+}
+
 #[test]
 fn a_lost_answer_is_no_answer_without_series() {
     let servers = Servers::start();

@@ -143,6 +143,15 @@ fn the_worst_comes_first_and_pods_of_one_name_are_told_apart() {
 }
 
 #[test]
+fn what_was_found_for_all_is_said_first() {
+    let fleets = Fleets::start();
+    let done = fleets.run(&["scan", "-A"], &[]);
+    assert_eq!(done.json()["found"][0]["setting"], "METRICS_PRESET", "{done}");
+    let done = fleets.run(&["scan", "-A"], &[("OUTPUT", "table")]);
+    assert!(done.stdout.starts_with("Found: METRICS_PRESET=micrometer"), "{done}");
+}
+
+#[test]
 fn all_workloads_are_asked_about_at_once() {
     let fleets = Fleets::start();
     let quiet = [("CPU_VARIANCE_THRESHOLD", "9"), ("LAG_VARIANCE_THRESHOLD", "9")];

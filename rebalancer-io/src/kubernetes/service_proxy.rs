@@ -83,7 +83,7 @@ impl ServiceTransport {
         self.extra.iter().for_each(|(_, value)| secrets.add(value.expose_secret()));
         let sent = Timestamp::now();
         let ends = Instant::now() + self.timeout + GRACE;
-        let answer = self.cluster.open(request, ends).map_err(|failure| self.transport_error(failure))?;
+        let answer = self.cluster.open(request, ends).map_err(|failure| self.transport_error(&failure))?;
         secrets.extend(&self.cluster.sent());
         self.sent.lock().expect("no thread panics while it holds the lock").extend(&secrets);
         self.clock.note(answer.headers(), sent);
@@ -144,7 +144,7 @@ impl ServiceTransport {
         self.extra.iter().map(|(key, value)| (key.as_str().into(), value.expose_secret().into()))
     }
 
-    fn transport_error(&self, failure: ApiFailure) -> TransportError {
+    fn transport_error(&self, failure: &ApiFailure) -> TransportError {
         match failure.kind {
             FailureKind::Unreachable => TransportError::Connect(words(&failure.message)),
             FailureKind::Unauthorized => {

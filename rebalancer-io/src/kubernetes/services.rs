@@ -142,7 +142,8 @@ struct Spec {
 struct Port {
     #[serde(default)]
     name: String,
-    port: u16,
+    #[serde(rename = "port")]
+    number: u16,
     #[serde(default)]
     app_protocol: String,
 }
@@ -219,7 +220,7 @@ fn matched(service: Service) -> Option<Match> {
     let address = ServiceAddress {
         namespace: metadata.namespace,
         service: metadata.name,
-        port: port.port.to_string(),
+        port: port.number.to_string(),
         is_https: port.name == "https" || port.app_protocol.eq_ignore_ascii_case("https"),
         path: family.path.to_owned(),
     };

@@ -28,7 +28,7 @@ pub struct WorkloadName {
 pub enum TargetName {
     /// `deployment/orders`.
     Named(WorkloadName),
-    /// `orders`: the Deployment or the StatefulSet of this name.
+    /// `orders`: the Deployment or the `StatefulSet` of this name.
     Bare(String),
 }
 
@@ -164,7 +164,7 @@ pub enum UnknownSelector {
         /// URL of the API server.
         server: String,
     },
-    /// No Deployment and no StatefulSet has the name.
+    /// No Deployment and no `StatefulSet` has the name.
     #[error(
         "there is no deployment and no statefulset {name} in namespace {namespace} of {server}; give another \
          namespace by --namespace, or another kind as rollout/{name}"

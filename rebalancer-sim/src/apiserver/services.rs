@@ -78,13 +78,12 @@ fn proxied(request: &SimRequest, fleet: &Fleet, namespace: &str, place: &str, ta
 /// Hands the request on, without what proves who asks, and the answer back.
 fn ask(address: &str, request: &SimRequest, target: &str) -> io::Result<Transcript> {
     let mut connection = TcpStream::connect(address)?;
-    let mut head = format!("{} {target} HTTP/1.1\r\n", request.method);
+    write!(connection, "{} {target} HTTP/1.1\r\n", request.method)?;
     let kept = |name: &str| !matches!(name, "authorization" | "connection" | "host" | "accept-encoding");
     for (name, value) in request.headers.iter().filter(|(name, _)| kept(name)) {
-        head.push_str(&format!("{name}: {value}\r\n"));
+        write!(connection, "{name}: {value}\r\n")?;
     }
-    head.push_str(&format!("host: {address}\r\nconnection: close\r\n\r\n"));
-    connection.write_all(head.as_bytes())?;
+    write!(connection, "host: {address}\r\nconnection: close\r\n\r\n")?;
     connection.write_all(&request.body)?;
     let mut bytes: Vec<u8> = Vec::new();
     connection.read_to_end(&mut bytes)?;

@@ -155,8 +155,8 @@ pub enum PresetChoice {
 fn preset() -> impl TypedValueParser<Value = PresetChoice> {
     let named =
         |name: &str| KafkaPreset::ALL.into_iter().find(|preset| preset.name().eq_ignore_ascii_case(name));
-    let names = [AUTO].into_iter().chain(KafkaPreset::ALL.map(KafkaPreset::name));
+    let words = [AUTO].into_iter().chain(KafkaPreset::ALL.map(KafkaPreset::name));
     // What is no preset is `auto`: the parser lets no other words through.
-    PossibleValuesParser::new(names)
+    PossibleValuesParser::new(words)
         .map(move |name| named(&name).map_or(PresetChoice::Auto, PresetChoice::Named))
 }

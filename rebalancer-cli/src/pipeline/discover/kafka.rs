@@ -103,7 +103,7 @@ impl<S: MetricsSource> Asking<'_, S> {
         let mut source = KafkaSource {
             preset,
             group: self.settings.group.clone(),
-            found: vec![preset_found(preset, "series of clients in these pods".to_owned())],
+            found: vec![preset_found(preset, "series of clients in these pods")],
             told: Vec::new(),
         };
         if source.group.is_some() {
@@ -124,7 +124,7 @@ impl<S: MetricsSource> Asking<'_, S> {
         let mut source = KafkaSource {
             preset,
             group: self.settings.group.clone(),
-            found: vec![preset_found(preset, "an exporter whose members are these pods".to_owned())],
+            found: vec![preset_found(preset, "an exporter whose members are these pods")],
             told: Vec::new(),
         };
         if source.group.is_none() {
@@ -252,6 +252,8 @@ impl Members {
     }
 }
 
-fn preset_found(preset: KafkaPreset, why: String) -> FoundReport {
-    FoundReport { setting: "METRICS_PRESET".to_owned(), value: preset.name().to_owned(), why }
+/// The preset as a setting that was found.
+pub fn preset_found(preset: KafkaPreset, why: impl Into<String>) -> FoundReport {
+    let [setting, value] = ["METRICS_PRESET", preset.name()].map(str::to_owned);
+    FoundReport { setting, value, why: why.into() }
 }

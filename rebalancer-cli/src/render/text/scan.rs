@@ -11,6 +11,7 @@ use crate::format::number::ratio;
 use crate::format::text::{count, plain, spaced};
 use crate::render::data;
 use crate::render::terminal::Terminal;
+use crate::report::FoundReport;
 use crate::report::scan::{ScanReport, ScanRow, Severity};
 
 /// Fewest pods of a workload that has a line without `wide`: one pod cannot be uneven.
@@ -37,6 +38,9 @@ pub fn render(report: &ScanReport, format: OutputFormat, terminal: Terminal) -> 
 
 fn table(report: &ScanReport, wide: bool, terminal: Terminal) -> String {
     let mut screen = Screen::new(terminal);
+    if let Some(found) = FoundReport::words(&report.found) {
+        screen.prose(PLAIN, &plain(&found));
+    }
     screen.prose(PLAIN, &headline(report));
     screen.blank();
     let is_shown = |row: &&ScanRow| wide || row.pods >= FEWEST_SHOWN || row.severity() <= Severity::Undecided;
