@@ -15,6 +15,7 @@ pub mod build;
 pub mod check;
 pub mod config;
 pub mod diagnosis;
+pub mod failed;
 pub mod rotation;
 pub mod scan;
 pub mod schema;

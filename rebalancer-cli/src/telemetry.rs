@@ -4,5 +4,6 @@ pub mod delivery;
 pub mod exposition;
 pub mod finished;
 pub mod logging;
+mod message;
 pub mod metrics;
 pub mod notes;

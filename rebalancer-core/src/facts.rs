@@ -115,6 +115,8 @@ pub struct Facts<'a> {
     pub offsets_of_day: Fact<Offsets>,
     /// Pods that this program replaced as a cure, as far as the cluster still shows.
     pub cures: Fact<Vec<Cure>>,
+    /// What was answered to each question that may forbid a rotation; none where nobody put one.
+    pub vetoes: Vec<Veto>,
     /// Number of partitions assigned to each pod.
     pub assigned_partitions: Fact<Vec<(String, usize)>>,
     /// Consumers in each pod; `None` counts as one.
@@ -158,6 +160,7 @@ impl<'a> Facts<'a> {
             offsets: Fact::Absent,
             offsets_of_day: Fact::Absent,
             cures: Fact::Absent,
+            vetoes: Vec::new(),
             assigned_partitions: Fact::Absent,
             consumers_per_pod: None,
             assignor: AssignorChoice::Auto,
@@ -218,6 +221,33 @@ impl<'a> Facts<'a> {
     pub(crate) fn live_index(&self, name: &str) -> Option<LiveIndex> {
         self.live.iter().position(|pod| pod.name == name).map(LiveIndex)
     }
+}
+
+/// A question that may forbid a rotation, and its answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Veto {
+    /// What is asked.
+    pub by: VetoBy,
+    /// What was found; anything that is not known forbids too.
+    pub found: Fact<Objecting>,
+}
+
+/// Who may forbid a rotation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VetoBy {
+    /// A query: each sample of its answer forbids.
+    Query,
+    /// The alerts that fire now: each that was named forbids.
+    Alerts,
+}
+
+/// What forbids a rotation.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Objecting {
+    /// How many samples or alerts; none forbids nothing.
+    pub count: usize,
+    /// The first few of them in words.
+    pub quoted: Vec<String>,
 }
 
 /// A pod that was replaced because it was ill.

@@ -22,6 +22,7 @@ pub(crate) mod outlier_trigger;
 pub(crate) mod persistence;
 pub(crate) mod settings;
 pub(crate) mod verdict;
+pub(crate) mod veto;
 pub(crate) mod warm_up;
 
 pub use crate::trigger::{Trigger, trigger};
@@ -35,13 +36,14 @@ pub use outlier_trigger::{HotPod, OutlierTrigger, outlier_trigger};
 pub use persistence::{Persistence, persistence, persistence_of_window};
 pub use settings::{GuardSettings, InvalidGuard};
 pub use verdict::{Check, Standing, Verdict};
+pub use veto::veto;
 pub use warm_up::warm_up;
 
-/// Asks every guard that is on, in the order floor, warm-up, coverage, persistence, cooldown, futility, churn
-/// budget. Returns all verdicts, not only the first refusal.
+/// Asks every guard that is on, in the order floor, warm-up, coverage, vetoes, persistence, cooldown, futility,
+/// churn budget. Returns all verdicts, not only the first refusal.
 ///
-/// Coverage is always asked, because it is part of the decision. Persistence, cooldown, futility and the
-/// churn budget concern a rotation, so they are asked only if there is a `trigger`.
+/// Coverage is always asked, because it is part of the decision. Vetoes, persistence, cooldown, futility and
+/// the churn budget concern a rotation, so they are asked only if there is a `trigger`.
 ///
 /// `cure` is the ill pod that is to be replaced alone. An illness has its own proof: instead of floor,
 /// persistence and cooldown, the guards check how long it has lasted and whether it was cured before.
@@ -62,6 +64,9 @@ pub fn evaluate(
         verdicts.push(warm_up(set_aside, limit));
     }
     verdicts.push(coverage(analysis, &facts.asked));
+    if trigger.is_some() || cure.is_some() {
+        verdicts.extend(facts.vetoes.iter().map(veto));
+    }
     match (trigger, cure) {
         (_, Some(ill)) => verdicts.extend(of_cure(ill, analysis, facts, settings)),
         (Some(trigger), None) => verdicts.extend(of_rotation(trigger, analysis, facts, settings)),

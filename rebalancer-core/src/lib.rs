@@ -21,7 +21,9 @@ pub mod guard;
 pub mod kafka;
 
 pub use assess::{Alternative, Assessment, assess};
-pub use facts::{AssignorChoice, Cure, Fact, Facts, PastSpread, Replacement, Window};
+pub use facts::{
+    AssignorChoice, Cure, Fact, Facts, Objecting, PastSpread, Replacement, Veto, VetoBy, Window,
+};
 pub use input::history::{Grid, History, InvalidHistory};
 pub use input::join::{
     Join, JoinError, JoinRules, Joined, MetricAnswer, MetricIssues, Sample, SetAside, SetAsideReason,
@@ -43,7 +45,7 @@ pub use measure::spread::{Spread, median};
 pub use measure::thresholds::{InvalidThreshold, Thresholds};
 pub use rotation::check::{Violation, check_plan};
 pub use rotation::claim::{CLAIM_MARGIN, Claim, ClaimFate, ClaimRequest, LAST_LOOK};
-pub use rotation::disturbance::Disturbance;
+pub use rotation::disturbance::{Disturbance, PAUSED};
 pub use rotation::eligibility::{EligibilityRules, IneligiblePod, Objection, objections, storage_words};
 pub use rotation::machine::{EVICTION_MARGIN, RECOVERY_POLL, Rotation};
 pub use rotation::options::{Method, Mode, Pacing, RotationOptions};

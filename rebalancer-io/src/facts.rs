@@ -11,6 +11,7 @@ mod kept;
 mod kin;
 mod offsets;
 mod past;
+mod vetoes;
 mod windows;
 
 pub use finder::FactFinder;

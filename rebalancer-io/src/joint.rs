@@ -5,6 +5,7 @@
 mod places;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -18,7 +19,8 @@ use crate::metrics::{
     OffsetQueries, PARTITION_LABELS, QuerySettings, Reach, pattern_of, pod_prefixes,
 };
 use crate::prometheus::{
-    InstantAnswer, LabelledAnswer, LabelledSample, Point, QueryError, RangeAnswer, Sample, Samples, Series,
+    InstantAnswer, LabelledAnswer, LabelledSample, Point, QueryError, RangeAnswer, RawSample, Sample,
+    Samples, Series,
 };
 use places::{Home, Placed};
 
@@ -37,6 +39,8 @@ pub struct Joint<'a> {
     ranges: BTreeMap<String, (Span, Placed<Vec<Point>>)>,
     /// Means over windows, by the query of one workload and its moment.
     windows: BTreeMap<(String, Timestamp), Samples>,
+    /// Whole answers by the text of the query: workloads share the alerts that fire.
+    raw: Mutex<BTreeMap<String, Vec<RawSample>>>,
 }
 
 /// Start, end and step of a range.
@@ -61,6 +65,7 @@ impl<'a> Joint<'a> {
             labelled: BTreeMap::new(),
             ranges: BTreeMap::new(),
             windows: BTreeMap::new(),
+            raw: Mutex::default(),
         }
     }
 
@@ -306,6 +311,19 @@ impl MetricsSource for View<'_, '_> {
             return Ok(LabelledAnswer { samples, ..LabelledAnswer::default() });
         }
         self.joint.source.labelled(query, labels, at)
+    }
+
+    fn raw(&self, query: &MetricQuery, at: Timestamp) -> Result<Vec<RawSample>, QueryError> {
+        if at != self.joint.at {
+            return self.joint.source.raw(query, at);
+        }
+        let known = || self.joint.raw.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(answer) = known().get(&query.promql) {
+            return Ok(answer.clone());
+        }
+        let answer = self.joint.source.raw(query, at)?;
+        known().insert(query.promql.clone(), answer.clone());
+        Ok(answer)
     }
 
     fn range(

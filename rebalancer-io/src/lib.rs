@@ -20,6 +20,7 @@ mod secrets;
 pub mod snapshot;
 pub mod states;
 pub mod text;
+pub mod webhook;
 
 /// Tests the guide's code.
 #[cfg(doctest)]

@@ -1,5 +1,6 @@
 //! What is measured, and from where: the queries of each metric, and the sources that answer them.
 
+mod alert_pattern;
 mod at_most;
 mod client;
 mod cpu;
@@ -23,7 +24,9 @@ mod settings;
 mod source;
 mod template;
 mod topic;
+mod veto;
 
+pub use alert_pattern::{AlertPattern, InvalidPattern};
 pub use at_most::AtMost;
 pub use fresh::{UnknownAge, mark_stale};
 pub(crate) use fresh::{are_fresh, question_name};
@@ -37,9 +40,11 @@ pub use queries::{QuerySet, query_variable};
 pub use selectors::SourceSeries;
 pub use settings::{KafkaPreset, QuerySettings, Reach, SettingError};
 pub use source::MetricsSource;
+pub use veto::VetoQuery;
 
 pub use crate::prometheus::MetricQuery;
 
 pub(crate) use group::{ASSIGNED, OWNERS};
 pub(crate) use offsets::{Few, GROUPLESS, OffsetQueries, Past, Place};
 pub(crate) use origin::{Family, FamilyQueries, METRIC_LABEL};
+pub(crate) use veto::VETO_ALERTS;

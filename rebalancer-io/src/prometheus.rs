@@ -31,4 +31,4 @@ pub use stoppable::StoppableTransport;
 pub use transport::{ApiRequest, ApiResponse, HttpTransport, Server, Transport, When};
 
 pub(crate) use transport::{GRACE, own_params, proxy_for, tls_config};
-pub(crate) use words::{cause, tls_error, tls_words, words};
+pub(crate) use words::{cause, shortened, tls_error, tls_words, words};

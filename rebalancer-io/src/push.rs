@@ -106,6 +106,32 @@ pub enum Replaces {
     SameNames,
 }
 
+/// An agent that sends once, within `timeout`, and follows no redirect. `ca_file` is a PEM file in place of the
+/// public authorities, with the setting that names it.
+///
+/// # Errors
+/// When the file cannot be read or used.
+pub(crate) fn agent(
+    ca_file: Option<(&'static str, PathBuf)>,
+    timeout: Duration,
+) -> Result<Agent, ConfigError> {
+    let (variable, ca_file) = ca_file.unzip();
+    let tls = tls_config(&Tls { ca_file, ..Tls::default() }).map_err(|error| match (error, variable) {
+        (ConfigError::TlsFile { path, reason, .. }, Some(variable)) => {
+            ConfigError::TlsFile { variable, path, reason }
+        }
+        (other, _) => other,
+    })?;
+    let config = Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .timeout_global(Some(timeout))
+        .user_agent(concat!("pod-rebalancer/", env!("CARGO_PKG_VERSION")))
+        .tls_config(tls)
+        .build();
+    Ok(Agent::new_with_config(config))
+}
+
 /// Sends metrics.
 #[derive(Debug)]
 pub struct Pusher {
@@ -121,22 +147,7 @@ impl Pusher {
     /// If the certificate file cannot be read or used.
     pub fn new(config: PushConfig) -> Result<Self, ConfigError> {
         let PushConfig { auth, ca_file, timeout } = config;
-        let (variable, ca_file) = ca_file.unzip();
-        let tls =
-            tls_config(&Tls { ca_file, ..Tls::default() }).map_err(|error| match (error, variable) {
-                (ConfigError::TlsFile { path, reason, .. }, Some(variable)) => {
-                    ConfigError::TlsFile { variable, path, reason }
-                }
-                (other, _) => other,
-            })?;
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .timeout_global(Some(timeout))
-            .user_agent(concat!("pod-rebalancer/", env!("CARGO_PKG_VERSION")))
-            .tls_config(tls)
-            .build();
-        Ok(Self { agent: Agent::new_with_config(config), auth, timeout })
+        Ok(Self { agent: agent(ca_file, timeout)?, auth, timeout })
     }
 
     /// Sends `metrics` once, in the text format. `group` is a Pushgateway's grouping key and begins with the

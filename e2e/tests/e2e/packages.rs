@@ -30,6 +30,8 @@ fn values_that_make_no_sense_are_refused() {
         ("targets[0].name=Orders", "/targets/0/name"),
         ("targets[0].selector=", "/targets/0/selector"),
         ("targets[0].replicas=3", "'replicas' not allowed"),
+        ("settings.WEBHOOK_FORMAT=teams", "/settings/WEBHOOK_FORMAT"),
+        ("settings.WEBHOOK_URL=https://hooks.example.com/x", "/settings"),
         ("targets[0].schedule=sometimes", "/targets/0/schedule"),
         ("targets[0].workload=daemonset/orders", "/targets/0/workload"),
         ("dryRun=perhaps", "/dryRun"),
@@ -129,6 +131,7 @@ fn the_environment_of_a_target_is_the_settings_of_all_with_its_own() {
         ("DRY_RUN", "none"),
         ("CPU_VARIANCE_THRESHOLD", "30%"),
         ("LAG_FLOOR", "2000000"),
+        ("WEBHOOK_FORMAT", "slack"),
         ("WARMUP", "off"),
         ("PROMETHEUS_BEARER_TOKEN_FILE", "/etc/pod-rebalancer/prometheus/token"),
         ("METRICS_USERNAME", "pusher"),
@@ -250,6 +253,7 @@ fn the_alerts_of_the_chart_know_the_period_of_the_schedule() {
     let spec = rule["spec"].to_string();
     assert_eq!(spec.matches("> 5400").count(), 2, "{spec}");
     assert!(spec.contains("[3600s]"), "{spec}");
+    assert!(spec.contains("https://docs.example.com/operating.md#") && !spec.contains("github"), "{spec}");
     assert!(!spec.contains("> 1800") && !spec.contains("[20m]"), "{spec}");
     assert!(spec.contains("{{ $labels.target_namespace }}"), "{spec}");
 

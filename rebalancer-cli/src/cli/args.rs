@@ -19,6 +19,7 @@ mod prometheus;
 mod saved;
 mod scan;
 mod telemetry;
+mod veto;
 
 pub use backtest::BacktestArgs;
 pub use decision::{DecisionArgs, GuardMode};
@@ -30,7 +31,7 @@ pub use page::{PageArgs, ReportArgs};
 pub use prometheus::{Method, PresetChoice, PrometheusArgs, QueryArgs};
 pub use saved::SavedArgs;
 pub use scan::ScanArgs;
-pub use telemetry::{PushArgs, TextfileArgs};
+pub use telemetry::{PushArgs, TextfileArgs, WebhookArgs, WebhookFormat};
 
 /// Measures how unevenly the pods of a workload are loaded. When a threshold is passed, evicts the
 /// busiest and the least busy pod, so that the work is distributed again.
@@ -111,6 +112,8 @@ pub struct RunArgs {
     pub push: PushArgs,
     #[command(flatten)]
     pub textfile: TextfileArgs,
+    #[command(flatten)]
+    pub webhook: WebhookArgs,
 }
 
 /// Arguments of `plan`.
@@ -183,6 +186,8 @@ pub struct ConfigArgs {
     pub push: PushArgs,
     #[command(flatten)]
     pub textfile: TextfileArgs,
+    #[command(flatten)]
+    pub webhook: WebhookArgs,
 }
 
 /// What `config` prints.

@@ -29,8 +29,15 @@ pub const METRICS_BEARER_TOKEN: Secret =
 pub const METRICS_PASSWORD: Secret =
     Secret { variable: "METRICS_PASSWORD", help: "Password of METRICS_USERNAME" };
 
+/// Address of the webhook.
+pub const WEBHOOK_URL: Secret = Secret {
+    variable: "WEBHOOK_URL",
+    help: "Address that is told of each run, by one POST; who knows it can write there",
+};
+
 /// All secret settings.
-pub const ALL: [Secret; 5] = [BEARER_TOKEN, PASSWORD, HEADERS, METRICS_BEARER_TOKEN, METRICS_PASSWORD];
+pub const ALL: [Secret; 6] =
+    [BEARER_TOKEN, PASSWORD, HEADERS, METRICS_BEARER_TOKEN, METRICS_PASSWORD, WEBHOOK_URL];
 
 impl Secret {
     /// The value; an empty variable counts as unset.

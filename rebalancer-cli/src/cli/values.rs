@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rebalancer_core::guard::OutlierTrigger;
 use rebalancer_core::{DEFAULT_WEIGHTS, Metric, PerMetric};
+use rebalancer_io::metrics::AlertPattern;
 
 /// A duration that may be zero: `30s`, `1m30s`, `1h`, `0s`.
 pub fn duration(text: &str) -> Result<Duration, String> {
@@ -75,6 +76,22 @@ pub fn percent_or_off(text: &str) -> Result<Guarded<u32>, String> {
     match text.strip_suffix('%').unwrap_or(text).trim_end().parse() {
         Ok(percent @ 0..=100) => Ok(Guarded((percent > 0).then_some(percent))),
         _ => Err("expected a whole percentage from 1 to 100 such as 10%, or off".to_owned()),
+    }
+}
+
+/// A text, or `off`.
+pub fn text_or_off(text: &str) -> Result<Guarded<String>, String> {
+    Ok(Guarded((!is_off(text)).then(|| text.to_owned())))
+}
+
+/// A regular expression over names of alerts, or `off`.
+pub fn alerts_or_off(text: &str) -> Result<Guarded<AlertPattern>, String> {
+    if is_off(text) {
+        return Ok(Guarded(None));
+    }
+    match text.parse() {
+        Ok(pattern) => Ok(Guarded(Some(pattern))),
+        Err(error) => Err(format!("{error} (off turns the guard off)")),
     }
 }
 

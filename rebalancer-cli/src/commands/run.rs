@@ -32,7 +32,7 @@ use crate::telemetry::notes::{Asked, Notes, Stage};
 /// # Errors
 /// A setting, a server or an answer that is wrong. The result of a rotation is in the report, not an error.
 pub fn run(args: &RunArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
-    let (delivery, deliverable) = Delivery::of_run(&args.push, &args.textfile);
+    let (delivery, deliverable) = Delivery::of_run(args);
     let prepared = deliverable.and_then(|()| Prepared::new(args, matches));
     let Prepared { consent, mut page, stop, decision, live } = match prepared {
         Ok(prepared) => prepared,
@@ -56,12 +56,13 @@ pub fn run(args: &RunArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
     }
     ended.log(logging::is_json(&args.live.output));
     let written = done.as_ref().map(|report| write(report, consent, &args.live.output));
+    let page_written = done.as_ref().map_or(Ok(()), |report| page.write(report));
     delivery.deliver(&ended);
     if let Ok(written) = written {
         written?;
     }
     let report = done?;
-    page.write(&report)?;
+    page_written?;
     Ok(exit::code(report.outcome, args.live.output.detailed_exitcode))
 }
 
@@ -71,7 +72,7 @@ pub fn could_not_start(failure: &Failure) {
     let Some(args) = usage::readable_run() else { return };
     // A failed delivery is a log line. Without a log nobody learns of it.
     drop(logging::start(&args.live.output));
-    let (delivery, _) = Delivery::of_run(&args.push, &args.textfile);
+    let (delivery, _) = Delivery::of_run(&args);
     delivery.deliver(&Notes::begin().end(asked(&args), Err(failure)));
 }
 

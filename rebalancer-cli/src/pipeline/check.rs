@@ -4,3 +4,4 @@ pub mod configuration;
 mod kafka;
 pub mod kubernetes;
 pub mod prometheus;
+mod vetoes;

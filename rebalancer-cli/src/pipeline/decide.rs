@@ -215,6 +215,7 @@ fn complete<'a>(
         assignor: settings.assignor,
         consumers_per_pod: settings.consumers_per_pod.or(found.consumers_per_pod),
         static_membership: settings.static_membership,
+        vetoes: if settings.mode == GuardMode::Standard { found.vetoes } else { Vec::new() },
         ..found
     }
 }

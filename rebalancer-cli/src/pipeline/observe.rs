@@ -21,7 +21,7 @@ use rebalancer_io::podstate::{Aggregator, Answers, Freshness};
 use rebalancer_io::prometheus::{PrometheusClient, Server, StoppableTransport, Transport};
 use rebalancer_io::recording::{Recorder, Recording, RedactionKey};
 
-use crate::cli::args::{LiveArgs, PresetChoice, QueryArgs};
+use crate::cli::args::{GuardMode, LiveArgs, PresetChoice, QueryArgs};
 use crate::cli::usage;
 use crate::failure::Failure;
 use crate::pipeline::ages::of_known_age;
@@ -251,7 +251,7 @@ impl Live {
             }
         };
         let (cluster, server) = connect(args, namespace, stop)?;
-        let queries = query_settings(&args.queries, cluster.namespace(), decision);
+        let queries = query_settings(args, cluster.namespace(), decision);
         check_placeholders(&queries)?;
         let selector = selector(&cluster, wanted)?;
         let freshness = decision.freshness();
@@ -260,6 +260,7 @@ impl Live {
             selector: Some(selector.as_str().to_owned()),
             pod_label: Some(args.queries.pod_label.clone()),
             allow_multiple_controllers: args.kubernetes.allow_multiple_controllers,
+            veto_alerts: queries.veto_alerts.as_ref().map(ToString::to_string),
             decision: decision_flags(matches),
         };
         let context = cluster.context().unwrap_or("in-cluster").to_owned();
@@ -558,7 +559,9 @@ fn selector(cluster: &Cluster, wanted: Wanted) -> Result<Selector, Failure> {
     })
 }
 
-fn query_settings(args: &QueryArgs, namespace: &str, decision: &DecisionSettings) -> QuerySettings {
+fn query_settings(live: &LiveArgs, namespace: &str, decision: &DecisionSettings) -> QuerySettings {
+    let (args, vetoes) = (&live.queries, &live.vetoes);
+    let is_guarded = decision.mode == GuardMode::Standard;
     QuerySettings {
         window: args.window,
         group: args.kafka_group.clone(),
@@ -573,6 +576,8 @@ fn query_settings(args: &QueryArgs, namespace: &str, decision: &DecisionSettings
         own_partition_load: args.query_partition_load.clone(),
         own_assigned_partitions: args.query_assigned_partitions.clone(),
         own: args.own(),
+        veto_query: vetoes.veto_query.0.clone().filter(|_| is_guarded),
+        veto_alerts: vetoes.veto_alerts.0.clone().filter(|_| is_guarded),
         pod_label: args.pod_label.clone(),
         ..QuerySettings::new(namespace)
     }

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use jiff::Timestamp;
 use rebalancer_core::Workload;
 use rebalancer_io::facts::{FactFinder, history_name};
-use rebalancer_io::metrics::{FactQueries, OriginQueries};
+use rebalancer_io::metrics::{AlertPattern, FactQueries, OriginQueries};
 use rebalancer_io::origin::one_origin;
 use rebalancer_io::podstate::Answers;
 use rebalancer_io::prometheus::{PrometheusClient, PrometheusConfig};
@@ -94,7 +94,14 @@ pub fn read_back(recording: &Recording, path: &Path) -> anyhow::Result<ReadBack>
     let origins = OriginQueries::recorded(|name| recording.promql(name));
     one_origin(&client, &origins, &workload.pods, recording.evaluation_time)
         .with_context(|| format!("{shown}: cannot tell whose series these are"))?;
-    let queries = FactQueries::recorded(|name| recording.promqls(name), namespace, pod_label);
+    let alerts: Option<AlertPattern> = settings
+        .veto_alerts
+        .as_deref()
+        .map(str::parse)
+        .transpose()
+        .with_context(|| format!("{shown}: VETO_ALERTS in it cannot be used"))?;
+    let queries =
+        FactQueries::recorded(|name| recording.promqls(name), namespace, pod_label, alerts.as_ref());
     let asked = |name: &str| recording.promql(name).is_some();
     let has_past = WITH_A_PAST.iter().any(|metric| asked(&history_name(metric.name())));
     let recorded = Recorded { client, queries, has_past };

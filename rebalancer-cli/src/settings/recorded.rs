@@ -22,6 +22,8 @@ pub struct RecordedSettings {
     pub pod_label: Option<String>,
     /// Whether pods of several controllers were accepted.
     pub allow_multiple_controllers: bool,
+    /// The alerts that forbid a rotation.
+    pub veto_alerts: Option<String>,
     /// Thresholds, floors and guards: the value given by each flag.
     pub decision: BTreeMap<String, String>,
 }

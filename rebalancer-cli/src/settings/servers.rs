@@ -10,8 +10,9 @@ use rebalancer_io::prometheus::{
     Auth, Endpoint, Header, HttpTransport, Method, PrometheusConfig, SecretSource, SecretString, Tls,
 };
 use rebalancer_io::push::{PushConfig, Receiver};
+use rebalancer_io::webhook::Webhook;
 
-use crate::cli::args::{self, KubernetesArgs, PrometheusArgs, PushArgs};
+use crate::cli::args::{self, KubernetesArgs, PrometheusArgs, PushArgs, WebhookArgs};
 use crate::cli::secrets;
 use crate::cli::values;
 use crate::failure::Failure;
@@ -115,6 +116,17 @@ pub fn push(args: &PushArgs) -> Result<PushConfig, Failure> {
         ca_file: args.metrics_ca_file.clone().map(|path| ("METRICS_CA_FILE", path)),
         timeout: args.metrics_timeout,
     })
+}
+
+/// The webhook that is told of a run; `None` where there is none.
+///
+/// # Errors
+/// An address or a file that cannot be used.
+pub fn webhook(args: &WebhookArgs) -> Result<Option<Webhook>, Failure> {
+    let url = one_of((secrets::WEBHOOK_URL, args.webhook_url_file.as_ref()), "WEBHOOK_URL_FILE")?;
+    let Some(url) = url else { return Ok(None) };
+    let webhook = Webhook::new(&url, args.webhook_ca_file.clone(), args.webhook_timeout);
+    webhook.map(Some).map_err(|error| Failure::Usage(error.into()))
 }
 
 /// The configured credentials for one server.

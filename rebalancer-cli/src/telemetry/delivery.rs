@@ -1,4 +1,4 @@
-//! Delivers the metrics of a run. A failed delivery is only a warning.
+//! Delivers the metrics of a run, and tells a webhook of it. A failed delivery is only a warning.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -7,11 +7,13 @@ use std::thread;
 
 use rebalancer_io::file;
 use rebalancer_io::push::{Pusher, Receiver, Replaces};
+use rebalancer_io::webhook::Webhook;
 
-use super::metrics;
 use super::notes::Ended;
-use crate::cli::args::{PushArgs, TextfileArgs};
+use super::{message, metrics};
+use crate::cli::args::{RunArgs, TextfileArgs, WebhookFormat};
 use crate::failure::Failure;
+use crate::report::Outcome;
 use crate::settings::servers;
 
 /// Larger than the metrics of any run.
@@ -22,11 +24,21 @@ const MAX_TEXTFILE_BYTES: u64 = 1 << 20;
 pub struct Delivery {
     pusher: Option<(Pusher, Vec<Receiver>)>,
     textfile: Option<PathBuf>,
+    listener: Option<Listener>,
+}
+
+/// Who is told of a run, how, and of which outcomes.
+#[derive(Debug)]
+struct Listener {
+    webhook: Webhook,
+    format: WebhookFormat,
+    outcomes: Vec<Outcome>,
 }
 
 impl Delivery {
     /// The deliveries that a run's settings allow, and the first unusable setting.
-    pub fn of_run(push: &PushArgs, textfile: &TextfileArgs) -> (Self, Result<(), Failure>) {
+    pub fn of_run(args: &RunArgs) -> (Self, Result<(), Failure>) {
+        let RunArgs { push, textfile, webhook, .. } = args;
         let (receivers, mut wrong): (Vec<_>, Vec<_>) =
             servers::receivers(push).into_iter().partition(Result::is_ok);
         let receivers: Vec<Receiver> = receivers.into_iter().filter_map(Result::ok).collect();
@@ -39,13 +51,22 @@ impl Delivery {
                 None
             }
         };
-        let wrong = wrong.into_iter().find_map(Result::err);
-        (Self { pusher, ..Self::to_file(textfile) }, wrong.map_or(Ok(()), Err))
+        let mut wrong = wrong.into_iter().find_map(Result::err);
+        let webhook_found = servers::webhook(webhook).unwrap_or_else(|failure| {
+            wrong.get_or_insert(failure);
+            None
+        });
+        let listener = webhook_found.map(|found| Listener {
+            webhook: found,
+            format: webhook.webhook_format,
+            outcomes: webhook.webhook_outcomes.clone(),
+        });
+        (Self { pusher, listener, ..Self::to_file(textfile) }, wrong.map_or(Ok(()), Err))
     }
 
     /// Deliveries of a command that changes nothing.
     pub fn to_file(textfile: &TextfileArgs) -> Self {
-        Self { pusher: None, textfile: textfile.metrics_textfile.clone() }
+        Self { pusher: None, textfile: textfile.metrics_textfile.clone(), listener: None }
     }
 
     /// Whether any delivery is wanted.
@@ -53,19 +74,26 @@ impl Delivery {
         self.pusher.is_some() || self.textfile.is_some()
     }
 
-    /// Delivers the metrics of a command that has ended. A failed delivery is logged as a warning.
+    /// Delivers the metrics of a command that has ended, and tells the webhook. A failed delivery is logged as a
+    /// warning.
     pub fn deliver(&self, ended: &Ended<'_>) {
         if let Some(path) = &self.textfile {
             write(path, ended);
         }
-        let Some((pusher, receivers)) = &self.pusher else { return };
-        let text = metrics::render(ended, None);
-        // In parallel: two unresponsive servers take no longer than one.
+        let listener = self.listener.as_ref().filter(|told| told.outcomes.contains(&ended.outcome()));
+        let message = listener.map(|listener| (listener, message::of(ended, listener.format)));
+        let pushed =
+            self.pusher.as_ref().map(|(pusher, receivers)| (pusher, receivers, metrics::render(ended, None)));
+        // In parallel: several unresponsive servers take no longer than one.
         thread::scope(|scope| {
-            for receiver in receivers {
-                let text = text.as_str();
-                let ended: Group<'_> = Group::of(ended);
-                scope.spawn(move || push(pusher, receiver, &ended, text));
+            if let Some((listener, message)) = &message {
+                scope.spawn(|| tell(&listener.webhook, message));
+            }
+            if let Some((pusher, receivers, text)) = &pushed {
+                for receiver in *receivers {
+                    let ended: Group<'_> = Group::of(ended);
+                    scope.spawn(move || push(pusher, receiver, &ended, text));
+                }
             }
         });
     }
@@ -95,6 +123,17 @@ fn push(pusher: &Pusher, receiver: &Receiver, group: &Group<'_>, text: &str) {
             http.response.status_code = error.kind.http_status(),
             error.type = &*error.kind.code(),
             "cannot push the metrics of this run: {error}"
+        );
+    }
+}
+
+fn tell(webhook: &Webhook, message: &str) {
+    if let Err(error) = webhook.post(message) {
+        tracing::warn!(
+            event = "webhook.failed",
+            server.address = error.server,
+            error.type = &*error.kind,
+            "cannot tell the webhook of this run: {error}"
         );
     }
 }

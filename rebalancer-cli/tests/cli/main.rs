@@ -33,3 +33,5 @@ mod sweeps;
 mod target;
 mod telemetry;
 mod terminal;
+mod vetoes;
+mod webhook;

@@ -387,3 +387,24 @@ fn a_failure_and_a_refusal_are_told_by_the_last_line_too() {
     assert_eq!(withheld["outcome"], "withheld", "{withheld}");
     assert_eq!(withheld["withheld_by"], "cooldown", "{withheld}");
 }
+
+/// Each alert of the file, and of the chart, leads to the section of a page that says what to do.
+#[test]
+fn every_alert_has_a_runbook_that_exists() {
+    let read = |path: &str| fs::read_to_string(root().join(path)).expect("a file of the repository");
+    let rules = read("deploy/prometheus/alerts.yaml");
+    assert_eq!(rules, read("deploy/helm/pod-rebalancer/files/alerts.yaml"), "the chart ships the same rules");
+    let (mut alerts, mut runbooks) = (0, 0);
+    for line in rules.lines().map(str::trim) {
+        alerts += usize::from(line.starts_with("- alert: "));
+        let Some(address) = line.strip_prefix("runbook_url: ") else { continue };
+        runbooks += 1;
+        let (page, anchor) = address.rsplit_once('#').expect("an address leads to a section");
+        let page = page.rsplit_once("/docs/").expect("an address of this repository").1;
+        let anchor_of = |heading: &str| heading.trim_start_matches('#').trim().to_lowercase().replace(' ', "-");
+        let text = read(&format!("docs/{page}"));
+        let mut headings = text.lines().filter(|line| line.starts_with('#'));
+        assert!(headings.any(|heading| anchor_of(heading) == anchor), "{address} leads nowhere");
+    }
+    assert!(alerts >= 10 && alerts == runbooks, "{alerts} alerts, {runbooks} runbooks");
+}

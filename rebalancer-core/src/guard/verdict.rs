@@ -14,6 +14,10 @@ pub enum Check {
     WarmUp,
     /// Guard: enough pods have CPU or lag.
     Coverage,
+    /// Guard: the query that may forbid a rotation finds nothing.
+    VetoQuery,
+    /// Guard: no alert fires that forbids a rotation.
+    VetoAlerts,
     /// Guard: the busiest pod has been busy for most of a window.
     Persistence,
     /// Guard: no pod was replaced just now.
@@ -63,6 +67,8 @@ impl Check {
             Self::Floor => "floor",
             Self::WarmUp => "warm_up",
             Self::Coverage => "coverage",
+            Self::VetoQuery => "veto_query",
+            Self::VetoAlerts => "veto_alerts",
             Self::Persistence => "persistence",
             Self::Cooldown => "cooldown",
             Self::Futility => "futility",

@@ -6,12 +6,25 @@ use core::fmt;
 
 use crate::wording::joined;
 
+/// The annotation that pauses a workload.
+pub const PAUSED: &str = "pod-rebalancer/paused";
+
+/// Most characters of an annotation that are quoted: a sentence.
+const QUOTED: usize = 120;
+
 /// One reason to leave a workload alone for now.
 ///
 /// Declared and reported in order of how much they explain: a rollout comes before the pods it replaced.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Disturbance {
+    /// Somebody asked to leave the workload alone, by an annotation of its owner.
+    Paused {
+        /// Kind and name of the owner.
+        owner: String,
+        /// What the annotation says.
+        words: String,
+    },
     /// The owner's newest specification has not been applied, or not to all pods.
     Rollout {
         /// Kind and name of the owner.
@@ -112,6 +125,7 @@ impl Disturbance {
     /// The stable name of this reason in reports and metrics.
     pub const fn code(&self) -> &'static str {
         match self {
+            Self::Paused { .. } => "paused",
             Self::PodNotReady { .. } => "pod_not_ready",
             Self::PodTerminating { .. } => "pod_terminating",
             Self::TooFewReady { .. } => "too_few_ready",
@@ -135,6 +149,9 @@ impl Disturbance {
 impl fmt::Display for Disturbance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Paused { owner, words } => {
+                write!(f, "{owner} is paused by its annotation {PAUSED}={:?}", quoted(words))
+            }
             Self::PodNotReady { pod } => write!(f, "pod {pod} is not Ready"),
             Self::PodTerminating { pod } => write!(f, "pod {pod} is being terminated"),
             Self::TooFewReady { ready, required } => {
@@ -182,4 +199,10 @@ impl fmt::Display for Disturbance {
             }
         }
     }
+}
+
+/// The beginning of a text of somebody else.
+fn quoted(words: &str) -> String {
+    let short: String = words.chars().take(QUOTED).collect();
+    if short.len() < words.len() { short + "…" } else { short }
 }

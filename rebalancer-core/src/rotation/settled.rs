@@ -14,7 +14,8 @@ use crate::rotation::workload::{OwnerStatus, PlannedWorkload, Workload};
 ///
 /// Every living pod must be Ready and none terminating; at least `min_pods` must be Ready; the pods must have
 /// one controller (unless several are allowed), whose owner is known, has finished its rollout, wants exactly
-/// the pods there are, and has done so since the window of the metrics began.
+/// the pods there are, and has done so since the window of the metrics began; and nobody
+/// may have paused it.
 pub fn disturbances(workload: &Workload, options: &RotationOptions) -> Vec<Disturbance> {
     let mut found: Vec<Disturbance> = Vec::new();
     for pod in workload.living() {
@@ -88,6 +89,9 @@ fn of_owners(workload: &Workload) -> Vec<Disturbance> {
         workload.owners.iter().map(|owner| (owner.top.uid.as_str(), owner)).collect();
     let mut found: Vec<Disturbance> = Vec::new();
     for (uid, owner) in tops {
+        if let Some(words) = &owner.paused {
+            found.push(Disturbance::Paused { owner: owner.top.title(), words: words.clone() });
+        }
         if progress(owner, workload) == Progress::UnderWay {
             found.push(Disturbance::Rollout { owner: owner.top.title() });
         }

@@ -80,6 +80,10 @@ pub struct OwnerStatus {
     /// is not known to replace them.
     #[cfg_attr(feature = "serde", serde(default))]
     pub named: bool,
+    /// What the annotation `pod-rebalancer/paused` says on the object at the top, else on the controller;
+    /// `None` where it is absent or "false".
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub paused: Option<String>,
     /// Time since the desired number of pods changed; `None` if that was before the window of the metrics
     /// began. If after, the metrics are of a workload of another size.
     #[cfg_attr(feature = "serde", serde(default))]
@@ -106,6 +110,7 @@ impl OwnerStatus {
             partition: 0,
             on_delete: false,
             named: false,
+            paused: None,
             resized_ago: None,
             rollout_ago: None,
         }

@@ -9,7 +9,7 @@ use rebalancer_core::guard::{
 };
 use rebalancer_core::{
     Analysis, DEFAULT_FLOORS, Engine, Fact, Facts, Grid, History, Join, JoinRules, Joined, LivePod, Metric,
-    SetAside, Thresholds,
+    Objecting, SetAside, Thresholds, Veto, VetoBy,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -87,6 +87,31 @@ fn joined_analysis_is_quiet(live: &[LivePod]) -> Vec<&'static str> {
     let floored = Thresholds { trigger_floors: DEFAULT_FLOORS, ..Thresholds::default() };
     let analysis = Engine::new(floored).analyze_joined(&joined).expect("valid");
     names(&asked(&analysis, &joined.set_aside, &Facts::new(live), &GuardSettings::STANDARD))
+}
+
+#[test]
+fn a_veto_is_asked_with_a_rotation_only_and_what_is_not_known_holds() {
+    let live = live(&[Some(minutes(600)); 4]);
+    let verdicts = |cpu: &[f64], found: Fact<Objecting>| {
+        let joined = joined(&live, cpu);
+        let analysis = Engine::new(Thresholds::default()).analyze_joined(&joined).expect("valid");
+        let mut facts = Facts::new(&live);
+        facts.vetoes = vec![Veto { by: VetoBy::Query, found }];
+        let verdicts = asked(&analysis, &joined.set_aside, &facts, &GuardSettings::OFF);
+        verdicts.into_iter().find(|verdict| verdict.check == Check::VetoQuery)
+    };
+    let uneven = [4.0, 1.0, 1.0, 1.0];
+    let held = Objecting { count: 2, quoted: vec!["a 1".into()] };
+    let hold = verdicts(&uneven, Fact::Known(held.clone())).expect("it is asked");
+    assert_eq!((hold.standing, hold.value), (Standing::Hold, Some(2.0)));
+    assert_eq!(hold.reason, "the veto query finds 2 samples: a 1; and 1 more");
+    assert_eq!(verdicts(&uneven, Fact::Known(Objecting::default())).expect("asked").standing, Standing::Pass);
+    for found in [Fact::Absent, Fact::Failed("could not be had: 502".into()), Fact::Unusable("is odd".into())]
+    {
+        let unknown = verdicts(&uneven, found).expect("it is asked");
+        assert_eq!((unknown.standing, unknown.failed), (Standing::Unknown, true), "{unknown}");
+    }
+    assert_eq!(verdicts(&[1.0; 4], Fact::Known(held)), None, "nothing to rotate, nothing to forbid");
 }
 
 #[test]

@@ -51,9 +51,11 @@ impl<'a> FactFinder<'a> {
                 .map(|metric| (metric, scope.spawn(move || self.past_spread(metric, live, rollout_age))));
             let partitions = scope.spawn(|| self.partitions(live));
             let exported_assignor = scope.spawn(|| self.assignor());
+            let vetoes = scope.spawn(|| self.vetoes());
             let (assigned, consumers) = self.assigned_partitions(live);
             facts.past = past.map(|handle| handle.map_or(Fact::Absent, finished));
             facts.last_replacement = finished(last_replacement);
+            facts.vetoes = finished(vetoes);
             for (metric, found) in past_spread {
                 facts.past_spread[metric] = finished(found);
             }

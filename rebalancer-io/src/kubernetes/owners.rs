@@ -44,9 +44,19 @@ pub(super) struct Meta {
     #[serde(deserialize_with = "moment")]
     creation_timestamp: Option<Timestamp>,
     #[serde(deserialize_with = "null_is_empty")]
+    annotations: Annotations,
+    #[serde(deserialize_with = "null_is_empty")]
     managed_fields: Vec<Managed>,
     #[serde(deserialize_with = "null_is_empty")]
     owner_references: Vec<OwnerReference>,
+}
+
+/// The annotations that this program reads.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Annotations {
+    #[serde(rename = "pod-rebalancer/paused")]
+    paused: Option<String>,
 }
 
 /// Who set which fields, and when last. A completed resize leaves no other trace.
@@ -210,6 +220,7 @@ impl Cluster {
         };
         let Some(mut object) = self.owner(controller, kind)? else { return Ok(None) };
         let (rollout_ago, resized_ago) = self.changes(kind, &object.metadata);
+        let paused = object.metadata.paused();
         let above = object.metadata.take_controller();
         // Whatever owns a StatefulSet or a ReplicationController changes them, not their pods.
         let Some(above) = above.filter(|_| kind == Kind::ReplicaSet) else {
@@ -224,12 +235,14 @@ impl Cluster {
         };
         if let Some(known) = tops.get(&above.uid) {
             let controller = controller.clone();
-            return Ok(Some(OwnerStatus { controller, resized_ago, rollout_ago, ..known.clone() }));
+            let paused = known.paused.clone().or(paused);
+            return Ok(Some(OwnerStatus { controller, paused, resized_ago, rollout_ago, ..known.clone() }));
         }
         let Some(top) = self.owner(&above, kind_above)? else { return Ok(None) };
         let facts = top.facts(kind_above, controller, &above);
         tops.insert(above.uid, facts.clone());
-        Ok(Some(OwnerStatus { resized_ago, rollout_ago, ..facts }))
+        let paused = facts.paused.clone().or(paused);
+        Ok(Some(OwnerStatus { paused, resized_ago, rollout_ago, ..facts }))
     }
 
     /// How long ago the template of an owner's pods last changed, and their number. A `ReplicaSet` is resized with its
@@ -277,12 +290,18 @@ impl Object {
             update_revision,
             partition: spec.update_strategy.rolling_update.partition.unwrap_or(0),
             on_delete: spec.update_strategy.kind.as_deref() == Some("OnDelete"),
+            paused: metadata.paused(),
             ..OwnerStatus::silent(controller.clone(), top.clone())
         }
     }
 }
 
 impl Meta {
+    /// What the annotation that pauses a workload says, if it does not say "false".
+    pub(super) fn paused(&self) -> Option<String> {
+        self.annotations.paused.clone().filter(|text| text != "false")
+    }
+
     /// What controls the object, which is forgotten here.
     pub(super) fn take_controller(&mut self) -> Option<Controller> {
         OwnerReference::controlling(mem::take(&mut self.owner_references))

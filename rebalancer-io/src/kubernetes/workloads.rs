@@ -392,12 +392,12 @@ impl Owned<'_> {
         let (rollout_ago, resized_ago) = self.cluster.changes(kind, &object.metadata);
         let facts = object.facts(kind, owner, owner);
         let status = |set: &Controller| {
-            let (rollout_ago, resized_ago) = match self.replica_sets.get(&set.uid) {
-                Some((replica_set, _)) => self.cluster.changes(Kind::ReplicaSet, &replica_set.metadata),
-                None => (rollout_ago, resized_ago),
-            };
+            let replica_set = self.replica_sets.get(&set.uid).map(|(replica_set, _)| &replica_set.metadata);
+            let (rollout_ago, resized_ago) = replica_set
+                .map_or((rollout_ago, resized_ago), |meta| self.cluster.changes(Kind::ReplicaSet, meta));
+            let paused = facts.paused.clone().or_else(|| replica_set?.paused());
             let named = self.cluster.allows(set) || self.cluster.allows(owner);
-            OwnerStatus { controller: set.clone(), resized_ago, rollout_ago, named, ..facts.clone() }
+            OwnerStatus { controller: set.clone(), paused, resized_ago, rollout_ago, named, ..facts.clone() }
         };
         sets.iter().take(MAX_CONTROLLERS).map(status).collect()
     }

@@ -6,7 +6,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::source::MetricsSource;
-use crate::prometheus::{InstantAnswer, LabelledAnswer, MetricQuery, QueryError, RangeAnswer, Series};
+use crate::prometheus::{
+    InstantAnswer, LabelledAnswer, MetricQuery, QueryError, RangeAnswer, RawSample, Series,
+};
 
 /// Limits concurrent queries to another source; callers over the limit block.
 pub struct AtMost<'a> {
@@ -60,6 +62,11 @@ impl MetricsSource for AtMost<'_> {
     ) -> Result<LabelledAnswer, QueryError> {
         let _permit = self.enter();
         self.source.labelled(query, labels, at)
+    }
+
+    fn raw(&self, query: &MetricQuery, at: Timestamp) -> Result<Vec<RawSample>, QueryError> {
+        let _permit = self.enter();
+        self.source.raw(query, at)
     }
 
     fn range(

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use rebalancer_core::{Metric, PerMetric};
 
+use super::alert_pattern::AlertPattern;
 use super::fresh::{self, UnknownAge, question_name};
 use super::kafka::{kminion_partitions, partitions_by_client, partitions_by_pod_ip};
 use super::offsets::{OffsetQueries, Past};
@@ -13,6 +14,7 @@ use super::preset::{fresh, select};
 use super::queries::QuerySet;
 use super::settings::{KafkaPreset, QuerySettings, SettingError};
 use super::template::fill;
+use super::veto::VetoQuery;
 use crate::prometheus::MetricQuery;
 use crate::promql::{duration, literal};
 
@@ -46,6 +48,8 @@ pub struct FactQueries {
     pub(crate) assignor: Option<MetricQuery>,
     /// The past of each partition.
     pub(crate) offsets: OffsetQueries,
+    /// What may forbid a rotation.
+    vetoes: Vec<VetoQuery>,
     /// The freshness checks of own queries, by name.
     ages: BTreeMap<String, Result<Vec<MetricQuery>, UnknownAge>>,
 }
@@ -75,16 +79,18 @@ impl FactQueries {
             assigned: assigned.or_else(|| preset(ASSIGNED, settings.preset.assigned_partitions(settings))),
             assignor: preset(ASSIGNOR, assignor(settings)),
             offsets: OffsetQueries::Live(Box::new(settings.clone())),
+            vetoes: VetoQuery::all(settings)?,
             ages,
         })
     }
 
     /// The queries of a recorded run: `promql` returns the queries recorded under a name, none if there were
-    /// none.
+    /// none; `alerts` are those that forbade a rotation then.
     pub fn recorded<'r>(
         promql: impl Fn(&str) -> Vec<&'r str>,
         namespace: Option<&str>,
         pod_label: &str,
+        alerts: Option<&AlertPattern>,
     ) -> Self {
         let all = |name: &str| -> Vec<MetricQuery> {
             let queries = promql(name).into_iter();
@@ -102,6 +108,7 @@ impl FactQueries {
             assigned: asked(ASSIGNED),
             assignor: asked(ASSIGNOR),
             offsets: OffsetQueries::recorded(|name| promql(name).into_iter().next()),
+            vetoes: VetoQuery::recorded(|name| promql(name).into_iter().next(), alerts),
             ages: ages.collect(),
         }
     }
@@ -109,6 +116,11 @@ impl FactQueries {
     /// The freshness checks of a query; `None` for presets, which leave stale samples out themselves.
     pub(crate) fn ages_of(&self, query: &MetricQuery) -> Option<&Result<Vec<MetricQuery>, UnknownAge>> {
         self.ages.get(&query.name)
+    }
+
+    /// The questions that may forbid a rotation.
+    pub fn vetoes(&self) -> &[VetoQuery] {
+        &self.vetoes
     }
 
     /// The queries about the group that have a source.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rebalancer_core::PerMetric;
 
+use super::alert_pattern::AlertPattern;
 use super::matchers::Matchers;
 use crate::promql::{literal, regex};
 
@@ -39,6 +40,10 @@ pub struct QuerySettings {
     pub own_partition_load: Option<String>,
     /// The user's own `PromQL` for the number of partitions by pod.
     pub own_assigned_partitions: Option<String>,
+    /// Own `PromQL` each of whose samples forbids a rotation.
+    pub veto_query: Option<String>,
+    /// The alerts that forbid a rotation while they fire.
+    pub veto_alerts: Option<AlertPattern>,
     /// Label that holds the pod in the answers to own `PromQL`.
     pub pod_label: String,
 }
@@ -67,6 +72,8 @@ impl QuerySettings {
             own: PerMetric::default(),
             own_partition_load: None,
             own_assigned_partitions: None,
+            veto_query: None,
+            veto_alerts: None,
             pod_label: "pod".into(),
         }
     }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::prometheus::{
-    InstantAnswer, LabelledAnswer, MetricQuery, PrometheusClient, QueryError, RangeAnswer, Series, Transport,
+    InstantAnswer, LabelledAnswer, MetricQuery, PrometheusClient, QueryError, RangeAnswer, RawSample, Series,
+    Transport,
 };
 
 /// A source of answers to metric queries: a server, a recording, or a folder of answers.
@@ -26,6 +27,12 @@ pub trait MetricsSource: Sync {
         labels: &[&str],
         at: Timestamp,
     ) -> Result<LabelledAnswer, QueryError>;
+
+    /// The samples of a query at one moment with all their labels, for answers that are small.
+    ///
+    /// # Errors
+    /// Everything but a whole answer.
+    fn raw(&self, query: &MetricQuery, at: Timestamp) -> Result<Vec<RawSample>, QueryError>;
 
     /// The samples of a query at every `step` from `start` to `end`.
     ///
@@ -69,6 +76,10 @@ impl<T: Transport> MetricsSource for PrometheusClient<T> {
         at: Timestamp,
     ) -> Result<LabelledAnswer, QueryError> {
         self.query_labelled(query, labels, at)
+    }
+
+    fn raw(&self, query: &MetricQuery, at: Timestamp) -> Result<Vec<RawSample>, QueryError> {
+        self.query_raw(query, at)
     }
 
     fn range(

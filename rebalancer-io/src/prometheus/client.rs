@@ -238,7 +238,7 @@ impl Told for Remarks {
 
 impl Told for Vec<RawSample> {
     fn said(&mut self) -> Vec<&mut String> {
-        Vec::new()
+        self.iter_mut().flat_map(|sample| sample.labels.values_mut()).collect()
     }
 }
 

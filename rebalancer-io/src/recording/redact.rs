@@ -9,13 +9,14 @@
 mod names;
 mod query;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use rebalancer_core::kafka::Assignor;
 use serde_json::{Map, Value};
 
 use super::exchange::{Exchange, Recording};
-use crate::metrics::OriginQueries;
+use crate::metrics::{AlertPattern, OriginQueries, VETO_ALERTS};
 use names::{Words, collected};
 
 pub use names::{InvalidKey, RedactionKey};
@@ -70,7 +71,9 @@ impl Recording {
             evaluation_time: self.evaluation_time,
             config: settings(&self.config, words),
             workload: self.workload.as_ref().map(|facts| fact("", facts, words)),
-            exchanges: kept.map(|exchange| rewritten(exchange, pod_label, words)).collect(),
+            exchanges: kept
+                .map(|exchange| rewritten(&vetoing(exchange, &self.config), pod_label, words))
+                .collect(),
         }
     }
 }
@@ -80,11 +83,27 @@ fn settings(config: &Value, words: &Words<'_>) -> Value {
     let kept = given.filter_map(|(key, value)| match (key.as_str(), value) {
         ("pod_label", Value::String(_)) => Some((key.clone(), POD.into())),
         ("namespace" | "selector", Value::String(text)) => Some((key.clone(), words.text(text).into())),
+        // Only those that it matched are left.
+        (VETO_ALERTS, Value::String(_)) => Some((key.clone(), "".into())),
         (_, Value::Null) => Some((key.clone(), Value::Null)),
         (known, value) if SETTINGS.contains(&known) => Some((key.clone(), value.clone())),
         _ => None,
     });
     Value::Object(kept.collect())
+}
+
+/// The exchange about firing alerts with those alone that forbade a rotation: a replay without their names
+/// cannot tell which they are.
+fn vetoing<'e>(exchange: &'e Exchange, config: &Value) -> Cow<'e, Exchange> {
+    let pattern = config[VETO_ALERTS].as_str().and_then(|text| text.parse::<AlertPattern>().ok());
+    let body = serde_json::from_slice::<Value>(&exchange.body).ok();
+    let Some((pattern, mut body)) = pattern.zip(body).filter(|_| exchange.name == VETO_ALERTS) else {
+        return Cow::Borrowed(exchange);
+    };
+    if let Some(rows) = body.pointer_mut("/data/result").and_then(Value::as_array_mut) {
+        rows.retain(|row| pattern.matches(row["metric"]["alertname"].as_str().unwrap_or_default()));
+    }
+    Cow::Owned(Exchange { body: Arc::from(body.to_string().into_bytes()), ..exchange.clone() })
 }
 
 /// A part of the workload's facts; `key` is its key. Numbers and booleans stay.

@@ -18,8 +18,8 @@ use rebalancer_io::metrics::{
     AtMost, FactQueries, KafkaPreset, MetricQuery, MetricsSource, QuerySet, QuerySettings,
 };
 use rebalancer_io::prometheus::{
-    ErrorKind, InstantAnswer, LabelledAnswer, LabelledSample, Point, QueryError, RangeAnswer, Sample, Series,
-    TransportError,
+    ErrorKind, InstantAnswer, LabelledAnswer, LabelledSample, Point, QueryError, RangeAnswer, RawSample,
+    Sample, Series, TransportError,
 };
 
 const AT: i64 = 1_795_410_000;
@@ -29,6 +29,7 @@ const AT: i64 = 1_795_410_000;
 struct Answers {
     instant: BTreeMap<String, Vec<(String, f64)>>,
     labelled: BTreeMap<String, Vec<LabelledSample>>,
+    raw: BTreeMap<String, Vec<RawSample>>,
     ranges: BTreeMap<String, Vec<Series>>,
     failing: Vec<String>,
     asked: Mutex<Vec<Asked>>,
@@ -87,6 +88,11 @@ impl MetricsSource for Answers {
         self.note(query, at, at)?;
         let samples = self.labelled.get(&query.name).ok_or_else(|| not_recorded(query))?;
         Ok(LabelledAnswer { samples: samples.clone(), ..LabelledAnswer::default() })
+    }
+
+    fn raw(&self, query: &MetricQuery, at: Timestamp) -> Result<Vec<RawSample>, QueryError> {
+        self.note(query, at, at)?;
+        self.raw.get(&query.name).cloned().ok_or_else(|| not_recorded(query))
     }
 
     fn range(
@@ -442,6 +448,10 @@ fn no_more_is_asked_at_once_than_is_allowed() {
             self.instant(query, at).map(|_| LabelledAnswer::default())
         }
 
+        fn raw(&self, query: &MetricQuery, at: Timestamp) -> Result<Vec<RawSample>, QueryError> {
+            self.instant(query, at).map(|_| Vec::new())
+        }
+
         fn range(
             &self,
             query: &MetricQuery,
@@ -460,6 +470,7 @@ fn no_more_is_asked_at_once_than_is_allowed() {
             scope.spawn(|| limited.instant(&query, at).is_err());
             scope.spawn(|| limited.range(&query, at, at, Duration::ZERO).is_err());
             scope.spawn(|| limited.labelled(&query, &[], at).is_err());
+            scope.spawn(|| limited.raw(&query, at).is_err());
         }
     });
     assert_eq!(busy.1.load(Ordering::SeqCst), 2);

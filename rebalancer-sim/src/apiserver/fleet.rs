@@ -37,6 +37,8 @@ pub struct Fleet {
     /// Further objects, by the end of their path: `rollouts/orders`, `persistentvolumes/pv-1`. They come before those that the
     /// kind brings.
     pub objects: BTreeMap<String, serde_json::Value>,
+    /// Annotations of the object at the top.
+    pub annotations: BTreeMap<String, String>,
     /// The volumes of every pod, as JSON.
     pub volumes: Vec<serde_json::Value>,
     /// Tells the owners of several fleets apart: it is part of their UIDs.
@@ -120,6 +122,7 @@ impl Fleet {
             events: Vec::new(),
             owner_reference: None,
             objects: BTreeMap::new(),
+            annotations: BTreeMap::new(),
             volumes: Vec::new(),
             number: 0,
             services: Vec::new(),

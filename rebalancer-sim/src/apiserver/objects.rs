@@ -87,11 +87,16 @@ pub(super) fn owner(plural: &str, name: &str, fleet: &Fleet) -> Option<Value> {
         "updatedReplicas": fleet.updated_replicas.unwrap_or(replicas),
     });
     let metadata = |name: &str, uid: &str| json!({"name": name, "namespace": fleet.namespace, "uid": uid, "generation": fleet.generation});
+    let top = |name: &str, uid: &str| {
+        let mut metadata = metadata(name, uid);
+        metadata["annotations"] = json!(fleet.annotations);
+        metadata
+    };
     let spec = json!({"replicas": fleet.replicas, "selector": {"matchLabels": {"app": fleet.name}}});
     match (plural, fleet.kind) {
         ("deployments", WorkloadKind::Deployment) if name == fleet.name => Some(json!({
             "kind": "Deployment", "apiVersion": "apps/v1",
-            "metadata": metadata(name, &deployment_uid(fleet)), "spec": spec, "status": status,
+            "metadata": top(name, &deployment_uid(fleet)), "spec": spec, "status": status,
         })),
         ("replicasets", WorkloadKind::Deployment) if name == replica_set(fleet) => {
             let mut metadata = metadata(name, &controller_uid(fleet));
@@ -111,7 +116,7 @@ pub(super) fn owner(plural: &str, name: &str, fleet: &Fleet) -> Option<Value> {
                 json!(if fleet.updated_replicas.is_some() { "rev-2" } else { "rev-1" });
             Some(json!({
                 "kind": "StatefulSet", "apiVersion": "apps/v1",
-                "metadata": metadata(name, &controller_uid(fleet)), "spec": spec, "status": status,
+                "metadata": top(name, &controller_uid(fleet)), "spec": spec, "status": status,
             }))
         }
         _ => None,

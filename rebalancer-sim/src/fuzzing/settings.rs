@@ -67,6 +67,10 @@ fn numbers(text: &str) {
             assert!(factor > 0.0 && factor.is_finite(), "{text:?} is {factor}");
         }
     }
+    if let Some(value::Guarded(Some(own))) = checked(text, value::text_or_off(text)) {
+        assert_eq!(own, text);
+    }
+    checked(text, value::alerts_or_off(text));
     if let Some(value::Guarded(Some(percent))) = checked(text, value::percent_or_off(text)) {
         assert!((1..=100).contains(&percent), "{text:?} is {percent}");
     }

@@ -75,6 +75,13 @@
 - name: METRICS_CA_FILE
   value: {{ printf "%s/%s" $pushFolder . | quote }}
 {{- end }}
+{{- with $values.webhook.existingSecret }}
+- name: WEBHOOK_URL
+  valueFrom:
+    secretKeyRef:
+      name: {{ . }}
+      key: {{ $values.webhook.urlKey }}
+{{- end }}
 {{- range $name, $value := .target.settings }}
 - name: {{ $name }}
   value: {{ include "pod-rebalancer.text" $value | quote }}

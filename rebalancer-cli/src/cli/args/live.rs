@@ -6,6 +6,7 @@ use super::decision::DecisionArgs;
 use super::kubernetes::KubernetesArgs;
 use super::output::OutputArgs;
 use super::prometheus::{PrometheusArgs, QueryArgs};
+use super::veto::VetoArgs;
 
 /// Settings of both servers, the decision and the output.
 #[derive(Debug, Args)]
@@ -18,6 +19,8 @@ pub struct LiveArgs {
     pub kubernetes: KubernetesArgs,
     #[command(flatten)]
     pub decision: DecisionArgs,
+    #[command(flatten)]
+    pub vetoes: VetoArgs,
     #[command(flatten)]
     pub output: OutputArgs,
 }

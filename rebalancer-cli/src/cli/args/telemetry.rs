@@ -5,9 +5,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use crate::cli::values;
+use crate::report::Outcome;
 
 /// Where the metrics of a run are pushed. Only `run` pushes: what a plan on a laptop found is not
 /// what became of the workload.
@@ -44,4 +45,55 @@ pub struct TextfileArgs {
     /// Write the metrics of the run to FILE, for the textfile collector of node_exporter (.prom)
     #[arg(long, value_name = "FILE", env = "METRICS_TEXTFILE")]
     pub metrics_textfile: Option<PathBuf>,
+}
+
+/// Who is told of a run. The address is a secret, so it has no flag.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Webhook")]
+pub struct WebhookArgs {
+    /// File with the address that is told of each run, in place of WEBHOOK_URL
+    #[arg(long, value_name = "FILE", env = "WEBHOOK_URL_FILE")]
+    pub webhook_url_file: Option<PathBuf>,
+    /// What is sent to the webhook: the report as JSON, or a text as Slack, Mattermost and others take it
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        env = "WEBHOOK_FORMAT",
+        default_value = "json",
+        value_enum,
+        ignore_case = true
+    )]
+    pub webhook_format: WebhookFormat,
+    /// Outcomes that are sent to the webhook
+    #[arg(
+        long,
+        value_name = "LIST",
+        env = "WEBHOOK_OUTCOMES",
+        default_value = "insufficient_data,withheld,planned,rotated,partial,blocked,failed",
+        value_delimiter = ',',
+        value_parser = outcome
+    )]
+    pub webhook_outcomes: Vec<Outcome>,
+    /// Time limit of the webhook; it is asked once, after the report is written
+    #[arg(long, value_name = "DURATION", env = "WEBHOOK_TIMEOUT", default_value = "5s", value_parser = values::positive_duration)]
+    pub webhook_timeout: Duration,
+    /// Certificate authority of the webhook (PEM)
+    #[arg(long, value_name = "FILE", env = "WEBHOOK_CA_FILE")]
+    pub webhook_ca_file: Option<PathBuf>,
+}
+
+/// Form of what is sent to a webhook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum WebhookFormat {
+    /// The report.
+    Json,
+    /// `{"text": "..."}`.
+    Slack,
+}
+
+fn outcome(text: &str) -> Result<Outcome, String> {
+    let text = text.trim();
+    Outcome::ALL.into_iter().find(|outcome| outcome.name().eq_ignore_ascii_case(text)).ok_or_else(|| {
+        format!("expected outcomes joined by commas, of {}", Outcome::ALL.map(Outcome::name).join(", "))
+    })
 }

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use rebalancer_io::metrics::{AtMost, MetricQuery, MetricsSource};
-use rebalancer_io::prometheus::{InstantAnswer, LabelledAnswer, Point, QueryError, RangeAnswer, Series};
+use rebalancer_io::prometheus::{
+    InstantAnswer, LabelledAnswer, Point, QueryError, RangeAnswer, RawSample, Series,
+};
 
 /// Instants of one block: six hours of minutes.
 const BLOCK: i64 = 360;
@@ -144,6 +146,10 @@ impl MetricsSource for Remembered<'_> {
         self.source.labelled(query, labels, at)
     }
 
+    fn raw(&self, query: &MetricQuery, at: Timestamp) -> Result<Vec<RawSample>, QueryError> {
+        self.source.raw(query, at)
+    }
+
     fn range(
         &self,
         query: &MetricQuery,
@@ -181,6 +187,10 @@ mod tests {
         }
 
         fn labelled(&self, _: &MetricQuery, _: &[&str], _: Timestamp) -> Result<LabelledAnswer, QueryError> {
+            unreachable!("nothing here asks for labels")
+        }
+
+        fn raw(&self, _: &MetricQuery, _: Timestamp) -> Result<Vec<RawSample>, QueryError> {
             unreachable!("nothing here asks for labels")
         }
 

@@ -5,7 +5,7 @@ use clap::parser::ValueSource;
 
 use rebalancer_io::metrics::{Matchers, query_variable};
 
-use crate::cli::args::{LiveArgs, QueryArgs};
+use crate::cli::args::LiveArgs;
 use crate::cli::catalog;
 use crate::cli::secrets;
 use crate::cli::spelling::Typo;
@@ -33,7 +33,7 @@ pub fn check(args: &LiveArgs, matches: &ArgMatches, typos: &[Typo]) -> Category 
             "it has no effect: correct its name, or unset it",
         );
     }
-    for variable in without_matchers(&args.queries) {
+    for variable in without_matchers(args) {
         category.warn(
             format!("{variable} has no {{{{matchers}}}}: PROMETHEUS_MATCHERS has no effect there"),
             "write {{matchers}} between the braces of each of its selectors",
@@ -49,15 +49,17 @@ pub fn check(args: &LiveArgs, matches: &ArgMatches, typos: &[Typo]) -> Category 
 }
 
 /// The user's own queries that leave out the given matchers.
-fn without_matchers(args: &QueryArgs) -> Vec<&'static str> {
+fn without_matchers(live: &LiveArgs) -> Vec<&'static str> {
+    let args = &live.queries;
     if args.prometheus_matchers.as_ref().is_none_or(Matchers::is_empty) {
         return Vec::new();
     }
     let of_metrics = args.own().into_pairs().map(|(metric, query)| (query_variable(metric), query));
-    let of_group = [
+    let others = [
         ("QUERY_PARTITION_LOAD", args.query_partition_load.clone()),
         ("QUERY_ASSIGNED_PARTITIONS", args.query_assigned_partitions.clone()),
+        ("VETO_QUERY", live.vetoes.veto_query.0.clone()),
     ];
     let lacks = |query: &Option<String>| query.as_ref().is_some_and(|query| !query.contains("matchers}}"));
-    of_metrics.chain(of_group).filter(|(_, query)| lacks(query)).map(|(variable, _)| variable).collect()
+    of_metrics.chain(others).filter(|(_, query)| lacks(query)).map(|(variable, _)| variable).collect()
 }

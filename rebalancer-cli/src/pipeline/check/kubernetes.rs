@@ -173,6 +173,9 @@ fn settled(workload: &Workload, decision: &DecisionSettings, args: &CheckArgs, c
         .collect();
     for disturbance in found.iter().take(TOLD) {
         let (grade, hint) = match disturbance {
+            Disturbance::Paused { .. } => {
+                (Grade::Warning, "runs are withheld until the annotation is removed, or says \"false\"")
+            }
             Disturbance::ControllersDiffer { .. } => (
                 Grade::Error,
                 "every run is withheld for it: narrow the selector, or set ALLOW_MULTIPLE_CONTROLLERS=true",

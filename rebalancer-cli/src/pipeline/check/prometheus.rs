@@ -17,6 +17,7 @@ use crate::cli::args::GuardMode;
 use crate::failure::Failure;
 use crate::pipeline::ages::{UNKNOWN_AGE_ADVICE, unknown_age};
 use crate::pipeline::check::kafka::{AskingKafka, POD_OPTIONAL};
+use crate::pipeline::check::vetoes;
 use crate::pipeline::clocks::now;
 use crate::pipeline::decide::{WITH_A_PAST, living};
 use crate::pipeline::observe::{AskedOf, Live};
@@ -65,6 +66,7 @@ pub fn check(live: &Live, decision: &DecisionSettings, workload: &Workload) -> R
         asking.thanos(&mut category);
         asking.origin(&OriginQueries::new(&settings), &mut category);
         asking.history(&facts, &mut category);
+        vetoes::check(&client, &facts, asking.at, &mut category);
         asking.kafka().group(&facts, asking.if_guarded(), &mut category);
     }
     Ok(category)

@@ -83,6 +83,7 @@ pub fn change(workload: &mut Workload, word: &str) {
         "desired" => owner.desired_replicas = number(),
         "current" => owner.current_replicas = number(),
         "updated" => owner.updated_replicas = number(),
+        "paused" => owner.paused = Some(value.to_string()),
         "update_revision" => owner.update_revision = Some(value.to_string()),
         _ => panic!("{word}: not understood"),
     }

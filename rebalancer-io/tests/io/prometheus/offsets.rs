@@ -210,7 +210,7 @@ fn a_recording_tells_the_same_past() {
         let key = RedactionKey::new(&[7; 16]).expect("a key that is long enough");
         for (recording, has_names) in [(recording.redacted(&key), false), (recording, true)] {
             let replay = PrometheusClient::over(Replay::new(&recording, "run.jsonl"), MAX_BYTES);
-            let asked = FactQueries::recorded(|name| recording.promqls(name), Some("shop"), "pod");
+            let asked = FactQueries::recorded(|name| recording.promqls(name), Some("shop"), "pod", None);
             let finder = FactFinder::new(&replay, &asked, at);
             let replayed = known(finder.offsets(&[]));
             if has_names {

@@ -1,0 +1,79 @@
+//! What a webhook is told of a run: the report, or a few lines for people.
+
+use serde_json::json;
+
+use super::notes::Ended;
+use crate::cli::args::WebhookFormat;
+use crate::format::text::{plain, spaced};
+use crate::report::failed::FailureReport;
+use crate::report::{Report, WorkloadReport};
+
+/// Most characters of a text: Slack cuts a message at 4,000.
+const MAX_TEXT: usize = 3_000;
+
+/// The body of the request.
+pub fn of(ended: &Ended<'_>, format: WebhookFormat) -> String {
+    match format {
+        WebhookFormat::Json => as_json(ended),
+        WebhookFormat::Slack => json!({ "text": as_text(ended) }).to_string(),
+    }
+}
+
+/// The report; where the run failed without one, what failed.
+fn as_json(ended: &Ended<'_>) -> String {
+    let written = match ended.end {
+        Ok(report) => serde_json::to_string(report),
+        Err(failure) => {
+            serde_json::to_string(&FailureReport::new(failure, ended.asked.dry_run, workload(ended)))
+        }
+    };
+    written.expect("a report is written as JSON")
+}
+
+fn workload(ended: &Ended<'_>) -> WorkloadReport {
+    let (kind, name) = ended.owner();
+    let named = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+    WorkloadReport {
+        namespace: named(&ended.asked.namespace),
+        selector: named(&ended.asked.target),
+        owner: (!name.is_empty()).then(|| format!("{kind}/{name}")),
+        context: None,
+        pods: ended.observed().unwrap_or_default(),
+    }
+}
+
+/// One line of what came of it, then why, the cause, and the pods.
+fn as_text(ended: &Ended<'_>) -> String {
+    let workload = ended.report().map_or_else(|| workload(ended), |report| report.workload.clone());
+    let place = workload.namespace.as_ref().map_or_else(String::new, |name| format!(" in {name}"));
+    let is_dry = if ended.asked.dry_run == "none" { "" } else { ", dry run" };
+    let mut lines = vec![format!("*{}* {}{place}{is_dry}", spaced(ended.outcome().name()), workload.name())];
+    match ended.end {
+        Ok(report) => lines.extend(told(report)),
+        Err(failure) => lines.push(failure.words()),
+    }
+    let lines: Vec<String> = lines.iter().map(|line| escaped(&plain(line))).collect();
+    let text = lines.join("\n");
+    if text.chars().count() <= MAX_TEXT {
+        return text;
+    }
+    text.chars().take(MAX_TEXT).chain(['…']).collect()
+}
+
+fn told(report: &Report) -> Vec<String> {
+    let mut lines = vec![report.reason.clone()];
+    let cause = report.diagnosis.cause.code.name();
+    lines.push(format!("cause: {}; remedy: {}", spaced(cause), spaced(report.diagnosis.remedy.name())));
+    if !report.targets.is_empty() {
+        let pods: Vec<String> =
+            report.targets.iter().map(|target| format!("{} ({})", target.pod, target.role)).collect();
+        let word = if report.rotation.is_some() && !report.is_dry_run() { "pods" } else { "would evict" };
+        lines.push(format!("{word}: {}", pods.join(", ")));
+    }
+    lines
+}
+
+/// The three characters that Slack reads as markup of links and mentions.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}

@@ -1,0 +1,164 @@
+//! Tells somebody else of a finished run: one POST of a JSON text to an address that is a secret.
+
+use std::borrow::Cow;
+use std::io::Read as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::Uri;
+use http::header::CONTENT_TYPE;
+use secrecy::{ExposeSecret as _, SecretString};
+use ureq::Agent;
+
+use crate::prometheus::{ConfigError, Endpoint, SecretSource, TransportError, proxy_for, words};
+use crate::push::{PushErrorKind, agent};
+use crate::secrets::Secrets;
+
+/// The setting that holds the address.
+const VARIABLE: &str = "WEBHOOK_URL";
+
+/// An address of the kind.
+const EXAMPLE: &str = "https://hooks.example.com/services/T0/B0/x";
+
+/// Shortest part of the path that is taken for a secret: shorter ones are words such as `services`, of which
+/// a message may need one.
+const SHORTEST_PART: usize = 12;
+
+/// Sends texts to one address. Nobody is told the address: its path, as a rule, is the only thing that keeps
+/// others from writing there.
+#[derive(Debug)]
+pub struct Webhook {
+    agent: Agent,
+    url: SecretString,
+    /// Scheme, host and port, which may be told.
+    server: Endpoint,
+    timeout: Duration,
+}
+
+impl Webhook {
+    /// Prepares to send: reads the address and the certificate file, but opens no connection. `ca_file` is a
+    /// PEM file in place of the public authorities, `timeout` the longest time that sending may take.
+    ///
+    /// # Errors
+    /// An address or a file that cannot be read or used; the address is not repeated.
+    pub fn new(url: &SecretSource, ca_file: Option<PathBuf>, timeout: Duration) -> Result<Self, ConfigError> {
+        let unusable = |reason: String| ConfigError::PushUrl { variable: VARIABLE, reason, example: EXAMPLE };
+        let url = url.read().map_err(|error| unusable(error.to_string()))?;
+        let uri: Uri = url.expose_secret().parse().map_err(|_| unusable("it is no address".into()))?;
+        let origin = uri.scheme_str().zip(uri.authority());
+        let Some((scheme, authority)) = origin.filter(|(_, authority)| !authority.as_str().contains('@'))
+        else {
+            return Err(unusable("it is no address, or holds a user name or password".into()));
+        };
+        let server = Endpoint::parse(&format!("{scheme}://{authority}")).map_err(|error| match error {
+            ConfigError::Endpoint { reason } => unusable(reason),
+            other => other,
+        })?;
+        let agent = agent(ca_file.map(|path| ("WEBHOOK_CA_FILE", path)), timeout)?;
+        Ok(Self { agent, url, server, timeout })
+    }
+
+    /// Sends `json` once, and does not follow redirects.
+    ///
+    /// # Errors
+    /// When it is not accepted within the time limit.
+    pub fn post(&self, json: &str) -> Result<(), WebhookError> {
+        let failed = |error| self.error(PushErrorKind::Transport(error));
+        let proxy =
+            proxy_for(&self.server).map_err(|error| failed(TransportError::Proxy(error.to_string())))?;
+        let request = self.agent.post(self.url.expose_secret()).header(CONTENT_TYPE, "application/json");
+        let request = request.config().proxy(proxy).build();
+        let answer =
+            request.send(json).map_err(|error| failed(TransportError::from_ureq(error, self.timeout)))?;
+        let status = answer.status().as_u16();
+        if (200..300).contains(&status) {
+            return Ok(());
+        }
+        let mut said: Vec<u8> = Vec::new();
+        // The status is known anyway; of the reason, what could be read is quoted.
+        let _whole = self.secrets().masking(status, answer.into_body().into_reader()).read_to_end(&mut said);
+        Err(self.error(PushErrorKind::Refused { status, words: words(&String::from_utf8_lossy(&said)) }))
+    }
+
+    fn error(&self, kind: PushErrorKind) -> WebhookError {
+        let words = self.secrets().masked(&kind.to_string());
+        WebhookError { server: self.server.to_string(), words, advice: advice(&kind), kind: kind.code() }
+    }
+
+    /// The parts of the address that no message may show.
+    fn secrets(&self) -> Secrets {
+        let url = self.url.expose_secret();
+        let mut secrets = Secrets::default();
+        secrets.add(url);
+        let path = url.strip_prefix(self.server.as_str()).unwrap_or(url);
+        secrets.add(path);
+        let parts = path.split(['/', '?', '&', '=', '#']).filter(|part| part.len() >= SHORTEST_PART);
+        parts.for_each(|part| secrets.add(part));
+        secrets
+    }
+}
+
+const fn advice(kind: &PushErrorKind) -> &'static str {
+    match kind {
+        PushErrorKind::Transport(TransportError::Timeout(_)) => {
+            "raise WEBHOOK_TIMEOUT or see why the server is slow"
+        }
+        PushErrorKind::Transport(TransportError::HostNotFound | TransportError::Connect(_)) => {
+            "check the address, that the server runs, and network policies between"
+        }
+        PushErrorKind::Transport(TransportError::Tls(_)) => "check WEBHOOK_CA_FILE",
+        PushErrorKind::Transport(TransportError::Proxy(_)) => "check HTTPS_PROXY and NO_PROXY",
+        PushErrorKind::Refused { status: 300..=399 | 401 | 403 | 404 | 405 | 410, .. } => {
+            "check WEBHOOK_URL: it may be revoked"
+        }
+        PushErrorKind::Refused { status: 400, .. } => "check WEBHOOK_FORMAT",
+        _ => "see the server's log",
+    }
+}
+
+/// A report that did not arrive.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{server}/…: {words}; {advice}")]
+pub struct WebhookError {
+    /// Scheme, host and port of the address.
+    pub server: String,
+    /// The kind of error, for programs: the HTTP status, or else a stable word.
+    pub kind: Cow<'static, str>,
+    words: String,
+    advice: &'static str,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn webhook(url: &str) -> Result<Webhook, ConfigError> {
+        Webhook::new(&SecretSource::Value(SecretString::from(url)), None, Duration::from_millis(200))
+    }
+
+    #[test]
+    fn an_address_that_cannot_be_used_is_refused_and_not_repeated() {
+        for url in [
+            "hooks.example.com/hunter2",
+            "ftp://hunter2/x",
+            "https://ada:hunter2@x/y",
+            "hunter2 x",
+            "/hunter2",
+        ] {
+            let error = webhook(url).expect_err(url).to_string();
+            assert!(error.starts_with("WEBHOOK_URL: ") && !error.contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn no_message_shows_more_than_the_server() {
+        let webhook =
+            webhook("http://127.0.0.1:9/services/T0/hunter2hunter2?sig=anotherhunter2").expect("an address");
+        let error = webhook.post("{}").expect_err("nobody listens").to_string();
+        assert!(error.starts_with("http://127.0.0.1:9/…: ") && !error.contains("hunter2"), "{error}");
+        let said =
+            PushErrorKind::Refused { status: 404, words: "no hunter2hunter2 in /services/T0".to_owned() };
+        assert!(!webhook.error(said).to_string().contains("hunter2"));
+        assert!(!format!("{webhook:?}").contains("hunter2"), "{webhook:?}");
+    }
+}
