@@ -31,7 +31,7 @@ fn values_that_make_no_sense_are_refused() {
         ("targets[0].selector=", "/targets/0/selector"),
         ("targets[0].replicas=3", "'replicas' not allowed"),
         ("settings.WEBHOOK_FORMAT=teams", "/settings/WEBHOOK_FORMAT"),
-        ("settings.WEBHOOK_URL=https://hooks.example.com/x", "/settings"),
+        ("settings.WEBHOOK_URL=https://hooks.example.com/x", "WEBHOOK_URL"),
         ("targets[0].schedule=sometimes", "/targets/0/schedule"),
         ("targets[0].workload=daemonset/orders", "/targets/0/workload"),
         ("dryRun=perhaps", "/dryRun"),

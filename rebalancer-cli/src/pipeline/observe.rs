@@ -21,7 +21,7 @@ use rebalancer_io::podstate::{Aggregator, Answers, Freshness};
 use rebalancer_io::prometheus::{PrometheusClient, Server, StoppableTransport, Transport};
 use rebalancer_io::recording::{Recorder, Recording, RedactionKey};
 
-use crate::cli::args::{GuardMode, LiveArgs, PresetChoice, QueryArgs};
+use crate::cli::args::{GuardMode, LiveArgs, PresetChoice};
 use crate::cli::usage;
 use crate::failure::Failure;
 use crate::pipeline::ages::of_known_age;

@@ -401,7 +401,8 @@ fn every_alert_has_a_runbook_that_exists() {
         runbooks += 1;
         let (page, anchor) = address.rsplit_once('#').expect("an address leads to a section");
         let page = page.rsplit_once("/docs/").expect("an address of this repository").1;
-        let anchor_of = |heading: &str| heading.trim_start_matches('#').trim().to_lowercase().replace(' ', "-");
+        let anchor_of =
+            |heading: &str| heading.trim_start_matches('#').trim().to_lowercase().replace(' ', "-");
         let text = read(&format!("docs/{page}"));
         let mut headings = text.lines().filter(|line| line.starts_with('#'));
         assert!(headings.any(|heading| anchor_of(heading) == anchor), "{address} leads nowhere");
