@@ -21,7 +21,7 @@ use commands::{check, completion, config, man, plan, record, replay, run, scan, 
 use telemetry::logging;
 
 fn main() -> ExitCode {
-    let Usage { cli, matches, typos } = match usage::parse() {
+    let Usage { mut cli, matches, typos } = match usage::parse() {
         Ok(usage) => usage,
         Err(stopped) => {
             stopped.wrong.iter().for_each(run::could_not_start);
@@ -35,7 +35,7 @@ fn main() -> ExitCode {
         }
         spelling::warn(&typos);
     }
-    let done = match &cli.command {
+    let done = match &mut cli.command {
         Command::Run(args) => run::run(args, &matches),
         Command::Plan(args) => plan::run(args, &matches),
         Command::Scan(args) => scan::run(args, &matches),

@@ -11,4 +11,5 @@ pub mod plan;
 pub mod recorded;
 pub mod replay;
 pub mod rotate;
+pub mod saved_plan;
 pub mod scan;

@@ -55,7 +55,7 @@ pub use rotation::protocol::{
 };
 pub use rotation::report::{BudgetProblem, Reason, RotationOutcome, RotationReport, Step};
 pub use rotation::rollout::{divided_targets, remarks};
-pub use rotation::settled::disturbances;
+pub use rotation::settled::{changes_since, disturbances};
 pub use rotation::workload::{OwnerStatus, PlannedWorkload, Workload};
 pub use strategy::{NothingSelected, Selection, Strategy, UnknownStrategy, select};
 

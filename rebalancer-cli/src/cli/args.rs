@@ -103,6 +103,10 @@ pub struct RunArgs {
     /// Evict without asking, also outside a cluster
     #[arg(short = 'y', long)]
     pub yes: bool,
+    /// Carry out the plan that `plan --out` saved to FILE, if everything is as it was; it names the workload,
+    /// and is valid for an hour
+    #[arg(long, value_name = "FILE")]
+    pub plan: Option<PathBuf>,
     #[command(flatten)]
     pub page: PageArgs,
     /// Also save the raw answers of this run to FILE; a name that ends in .gz is compressed
@@ -121,6 +125,9 @@ pub struct RunArgs {
 pub struct PlanArgs {
     #[command(flatten)]
     pub live: LiveArgs,
+    /// Also save the plan to FILE, for `run --plan`
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
     #[command(flatten)]
     pub page: PageArgs,
     /// Also save the raw answers of this run to FILE; a name that ends in .gz is compressed

@@ -11,6 +11,7 @@ use crate::failure::Failure;
 use crate::pipeline::decide::Purpose;
 use crate::pipeline::observe::{Keep, Live};
 use crate::pipeline::plan::{report, warn_of_budgets};
+use crate::pipeline::saved_plan::SavedPlan;
 use crate::render;
 use crate::report::{Kind, Report};
 use crate::settings::decision::DecisionSettings;
@@ -46,6 +47,10 @@ fn planned(
     let options = decision.rotation_options(kubernetes.allow_multiple_controllers, kubernetes.run_timeout);
     let purpose = Purpose { kind: Kind::Plan, dry_run: "client", rotation: Some(&options), detailed: true };
     let mut report = live.notes.time(Stage::Decide, || report(decision, &observation, purpose))?;
+    if let Some(path) = &args.out {
+        let (workload, at) = (&observation.workload, observation.answers.at);
+        SavedPlan::of(&report, workload, at, live.cluster.namespace(), live.selector.as_str()).write(path)?;
+    }
     warn_of_budgets(&mut observation, &mut report);
     report.requests.insert("kubernetes".to_owned(), live.cluster.requests());
     page.gather(|| page_extras(matches, observation.recording().as_ref(), &report, decision, purpose));

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::ArgMatches;
+use clap::parser::ValueSource;
 use jiff::Timestamp;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
@@ -20,6 +21,7 @@ use crate::pipeline::decide::Purpose;
 use crate::pipeline::observe::{Keep, Live, Observation};
 use crate::pipeline::plan;
 use crate::pipeline::rotate::{act, options};
+use crate::pipeline::saved_plan::SavedPlan;
 use crate::render;
 use crate::report::{Kind, Outcome, Report};
 use crate::settings::decision::DecisionSettings;
@@ -31,10 +33,10 @@ use crate::telemetry::notes::{Asked, Notes, Stage};
 ///
 /// # Errors
 /// A setting, a server or an answer that is wrong. The result of a rotation is in the report, not an error.
-pub fn run(args: &RunArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
+pub fn run(args: &mut RunArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let (delivery, deliverable) = Delivery::of_run(args);
     let prepared = deliverable.and_then(|()| Prepared::new(args, matches));
-    let Prepared { consent, mut page, stop, decision, live } = match prepared {
+    let Prepared { consent, mut page, stop, decision, live, saved } = match prepared {
         Ok(prepared) => prepared,
         Err(failure) => {
             delivery.deliver(&Notes::begin().end(asked(args), Err(&failure)));
@@ -48,7 +50,8 @@ pub fn run(args: &RunArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
         selector = live.selector.as_str(),
         "run started"
     );
-    let done = rebalance(args, matches, consent, &decision, &live, &stop, &mut page);
+    let means = Means { consent, decision: &decision, live: &live, stop: &stop, saved: saved.as_ref() };
+    let done = rebalance(args, matches, &means, &mut page);
     let ended = live.notes.end(live.asked(args.action.dry_run.name()), done.as_ref());
     if stop.load(Ordering::Relaxed) && done.as_ref().map_or(true, |report| report.outcome == Outcome::Failed)
     {
@@ -83,10 +86,12 @@ struct Prepared {
     stop: Arc<AtomicBool>,
     decision: DecisionSettings,
     live: Live,
+    saved: Option<SavedPlan>,
 }
 
 impl Prepared {
-    fn new(args: &RunArgs, matches: &ArgMatches) -> Result<Self, Failure> {
+    fn new(args: &mut RunArgs, matches: &ArgMatches) -> Result<Self, Failure> {
+        let saved = saved_plan(args, matches)?;
         let consent = consent(args)?;
         let page = Page::new(args.page.report.as_deref())?;
         let stop: Arc<AtomicBool> = Arc::default();
@@ -96,8 +101,23 @@ impl Prepared {
         }
         let decision = DecisionSettings::from(&args.live.decision);
         let live = Live::connect_until(&args.live, &decision, matches, &stop)?;
-        Ok(Self { consent, page, stop, decision, live })
+        Ok(Self { consent, page, stop, decision, live, saved })
     }
+}
+
+/// The saved plan that is to be carried out. It names the workload, whatever the environment says.
+fn saved_plan(args: &mut RunArgs, matches: &ArgMatches) -> Result<Option<SavedPlan>, Failure> {
+    let Some(path) = &args.plan else { return Ok(None) };
+    let typed = |id: &&str| matches.value_source(id) == Some(ValueSource::CommandLine);
+    if let Some(id) = ["target", "selector", "namespace"].into_iter().find(typed) {
+        return Err(Failure::usage(format!("--plan: the plan names the workload, leave out {id}")));
+    }
+    let saved = SavedPlan::read(path, Timestamp::now())?;
+    let kubernetes = &mut args.live.kubernetes;
+    kubernetes.target = None;
+    kubernetes.namespace = Some(saved.namespace.clone());
+    kubernetes.selector = Some(saved.selector.clone());
+    Ok(Some(saved))
 }
 
 /// The target of the run, as far as the settings show it.
@@ -119,16 +139,23 @@ fn write(report: &Report, consent: Consent, args: &OutputArgs) -> anyhow::Result
     render::write(report, args)
 }
 
+/// What a run works with.
+struct Means<'a> {
+    consent: Consent,
+    decision: &'a DecisionSettings,
+    live: &'a Live,
+    stop: &'a Arc<AtomicBool>,
+    saved: Option<&'a SavedPlan>,
+}
+
 /// Decides, and acts if that is wanted, allowed and confirmed.
 fn rebalance(
     args: &RunArgs,
     matches: &ArgMatches,
-    consent: Consent,
-    decision: &DecisionSettings,
-    live: &Live,
-    stop: &Arc<AtomicBool>,
+    means: &Means<'_>,
     page: &mut Page,
 ) -> Result<Report, Failure> {
+    let Means { consent, decision, live, stop, saved } = *means;
     let mut observation =
         live.observe(Keep { file: args.record.as_deref(), page: page.is_wanted(), redact: None })?;
     let options = options(args, decision);
@@ -139,6 +166,9 @@ fn rebalance(
         detailed: true,
     };
     let mut report = live.notes.time(Stage::Decide, || plan::report(decision, &observation, purpose))?;
+    if let Some(saved) = saved {
+        report = saved.held_against(report, &observation.workload);
+    }
     if consent == Consent::Ask || args.action.dry_run == DryRun::Client {
         plan::warn_of_budgets(&mut observation, &mut report);
     }

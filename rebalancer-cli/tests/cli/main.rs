@@ -22,6 +22,7 @@ mod pty;
 mod readme;
 mod recordings;
 mod redact;
+mod saved_plans;
 mod scan;
 mod schema;
 mod secrets;

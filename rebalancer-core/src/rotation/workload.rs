@@ -124,7 +124,7 @@ impl OwnerStatus {
 
 /// What a plan remembers of the workload it was made from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct PlannedWorkload {
     /// UID of every living pod by its name.
     pub uids: BTreeMap<String, String>,

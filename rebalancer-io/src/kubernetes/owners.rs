@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::api::GetParams;
 use kube::core::Request;
-use rebalancer_core::{ApiFailure, Controller, OwnerStatus};
+use rebalancer_core::{ApiFailure, Controller, OwnerStatus, PAUSED};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 
@@ -44,19 +44,9 @@ pub(super) struct Meta {
     #[serde(deserialize_with = "moment")]
     creation_timestamp: Option<Timestamp>,
     #[serde(deserialize_with = "null_is_empty")]
-    annotations: Annotations,
-    #[serde(deserialize_with = "null_is_empty")]
     managed_fields: Vec<Managed>,
     #[serde(deserialize_with = "null_is_empty")]
     owner_references: Vec<OwnerReference>,
-}
-
-/// The annotations that this program reads.
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Annotations {
-    #[serde(rename = "pod-rebalancer/paused")]
-    paused: Option<String>,
 }
 
 /// Who set which fields, and when last. A completed resize leaves no other trace.
@@ -299,7 +289,7 @@ impl Object {
 impl Meta {
     /// What the annotation that pauses a workload says, if it does not say "false".
     pub(super) fn paused(&self) -> Option<String> {
-        self.annotations.paused.clone().filter(|text| text != "false")
+        self.annotations.get(PAUSED).cloned().filter(|text| text != "false")
     }
 
     /// What controls the object, which is forgotten here.
