@@ -37,8 +37,8 @@ fn workload(ended: &Ended<'_>) -> WorkloadReport {
         namespace: named(&ended.asked.namespace),
         selector: named(&ended.asked.target),
         owner: (!name.is_empty()).then(|| format!("{kind}/{name}")),
-        context: None,
         pods: ended.observed().unwrap_or_default(),
+        ..WorkloadReport::default()
     }
 }
 
