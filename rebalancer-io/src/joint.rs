@@ -15,7 +15,7 @@ use rebalancer_core::{LivePod, Metric};
 
 use crate::facts::{WindowQuestion, history_name, history_range, offsets_range};
 use crate::metrics::{
-    ASSIGNED, AtMost, CLIENT_LABEL, GROUPLESS, JointQueries, MetricQuery, MetricsSource, OWNERS,
+    ASSIGNED, AtMost, CLIENT_LABEL, GROUPLESS, JointQueries, KafkaPreset, MetricQuery, MetricsSource, OWNERS,
     OffsetQueries, PARTITION_LABELS, QuerySettings, Reach, pattern_of, pod_prefixes,
 };
 use crate::prometheus::{
@@ -34,6 +34,8 @@ const WITH_A_PAST: [Metric; 3] = [Metric::Cpu, Metric::Lag, Metric::Rate];
 pub struct Joint<'a> {
     source: AtMost<'a>,
     at: Timestamp,
+    /// Where lag and rate of all come from, once they were asked for.
+    preset: Option<KafkaPreset>,
     instants: BTreeMap<String, Placed<(f64, i64)>>,
     labelled: BTreeMap<String, Placed<LabelledSample>>,
     ranges: BTreeMap<String, (Span, Placed<Vec<Point>>)>,
@@ -61,6 +63,7 @@ impl<'a> Joint<'a> {
         Self {
             source: AtMost::new(source, AT_ONCE),
             at,
+            preset: None,
             instants: BTreeMap::new(),
             labelled: BTreeMap::new(),
             ranges: BTreeMap::new(),
@@ -84,6 +87,7 @@ impl<'a> Joint<'a> {
             .filter_map(|metric| queries.metric(metric))
             .chain(&queries.partitions)
             .collect();
+        self.preset = Some(queries.preset);
         let answers = self.all(&wanted, |query| self.source.instant(query, self.at));
         for (query, answer) in wanted.iter().zip(answers) {
             let samples = answer?.samples;
@@ -197,7 +201,8 @@ impl<'a> Joint<'a> {
     /// The answers for the workload of these pods, whose own queries are made from `settings`.
     pub fn view(&self, settings: &QuerySettings, pods: &[LivePod]) -> View<'_, 'a> {
         let home = Home::new(&settings.namespace, &pod_prefixes(pods));
-        View { joint: self, home, of_group: settings.group.is_some() }
+        let of_another = self.preset.is_some_and(|preset| preset != settings.preset);
+        View { joint: self, home, of_group: settings.group.is_some(), of_another }
     }
 
     /// Whether any of these pods has a sample of the metric.
@@ -219,13 +224,18 @@ pub struct View<'j, 'a> {
     home: Home,
     /// Whether the workload's queries name a group, of which nothing was asked jointly.
     of_group: bool,
+    /// Whether its lag and rate come from elsewhere than those of all.
+    of_another: bool,
 }
 
 impl View<'_, '_> {
     /// Whether the answers to the query `name` hold for this workload.
     fn is_joint(&self, name: &str) -> bool {
         let of_clients = [GROUPLESS[0], GROUPLESS[1], OWNERS, ASSIGNED, OffsetQueries::COUNT];
-        !(self.of_group && of_clients.contains(&name))
+        let [lag, rate] = [Metric::Lag, Metric::Rate].map(Metric::name);
+        let is_of_kafka = [lag, rate].iter().any(|metric| name == *metric || name == history_name(metric));
+        let is_of_clients = of_clients.contains(&name);
+        !(is_of_clients && self.of_group) && !((is_of_clients || is_of_kafka) && self.of_another)
     }
 
     /// The known series of a range query.
@@ -282,7 +292,8 @@ impl MetricsSource for View<'_, '_> {
         if let Some(samples) = self.joint.windows.get(&(query.promql.clone(), at)) {
             return Ok(InstantAnswer { samples: samples.clone(), ..InstantAnswer::default() });
         }
-        let known = self.joint.instants.get(&query.name).filter(|_| at == self.joint.at);
+        let is_known = at == self.joint.at && self.is_joint(&query.name);
+        let known = self.joint.instants.get(&query.name).filter(|_| is_known);
         let Some(rows) = known else { return self.joint.source.instant(query, at) };
         let mut samples = Samples::default();
         for (pod, (value, timestamp_ms)) in rows.of(&self.home) {

@@ -40,10 +40,11 @@ fn every_workload_has_the_verdict_of_plan(release: Release) {
         let plan = program(&cluster, &server, &["plan", &target, "--namespace", &text("namespace")]);
         assert_same(&row["report"], &plan.json(), &target);
     }
-    // Four loads, the origin and the number of partitions; then for the one over a threshold three histories, lead, owners,
-    // who owns what and how much, and its last replacement; and for the others lead and owners.
+    // The preset, four loads, the origin and the number of partitions; for each of four workloads its group; then for the
+    // one over a threshold three histories, lead, owners, who owns what and how much, and the windows of its last
+    // replacement; and for the others lead and owners.
     let asked = report["requests"]["prometheus"].as_u64().unwrap_or_default();
-    assert!((13..=18).contains(&asked), "each joint query is answered: {asked} requests");
+    assert!((14..=30).contains(&asked), "each joint query is answered: {asked} requests");
 }
 
 /// Two reports of one workload, a moment apart.

@@ -369,6 +369,21 @@ impl Live {
         Ok(AskedOf { settings, found, unclear: source.told })
     }
 
+    /// Preset and group of one of many workloads, as [`Live::asked_of`] finds them; `None` where they are set.
+    ///
+    /// # Errors
+    /// As [`Live::asked_of`].
+    pub fn kafka_of(
+        &self,
+        client: &Client,
+        settings: &QuerySettings,
+        workload: &Workload,
+        at: Timestamp,
+    ) -> Result<Option<kafka::KafkaSource>, Failure> {
+        let finds = self.finds_kafka && workload.living().next().is_some();
+        finds.then(|| kafka::find(client, settings, workload, at)).transpose()
+    }
+
     /// What is set, for the pods of `workload`.
     fn query_settings(&self, workload: &Workload) -> QuerySettings {
         self.query_settings_in(&self.queries.namespace, workload)

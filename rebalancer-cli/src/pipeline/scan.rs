@@ -8,7 +8,9 @@ use rebalancer_core::{Joined, LivePod, Metric, RotationOptions, Workload};
 use rebalancer_io::facts::{FactFinder, WindowQuestion, window_questions};
 use rebalancer_io::joint::{Chunked, Joint, View, Wanted, chunks, settings_of};
 use rebalancer_io::kubernetes::{Found, Namespaces, OwnedWorkload, Selector};
-use rebalancer_io::metrics::{FactQueries, JointQueries, OriginQueries, QuerySet, QuerySettings, Reach};
+use rebalancer_io::metrics::{
+    FactQueries, JointQueries, KafkaPreset, OriginQueries, QuerySet, QuerySettings, Reach,
+};
 use rebalancer_io::origin::{OriginError, one_origin, one_origin_of_all};
 use rebalancer_io::podstate::{Aggregator, Answers};
 
@@ -70,6 +72,8 @@ struct Loads {
     needs_facts: bool,
     /// Partitions that its pods read, as far as their clients tell.
     partitions: usize,
+    /// Where its lag and rate come from, and its consumer group.
+    kafka: (KafkaPreset, Option<String>),
 }
 
 impl Case {
@@ -117,7 +121,7 @@ impl Scope<'_> {
         told("workloads with loads", workloads.len());
         let warnings = clocks::held_against(&live.clocks())?;
         let cases: Vec<Case> =
-            workloads.into_iter().map(|owned| self.case(owned, &joint, mixed.then_some(&client))).collect();
+            workloads.into_iter().map(|owned| self.case(owned, &joint, &client, mixed)).collect();
         let mut report = self.empty_report(&joint, selector, warnings);
         report.pods = cases.iter().map(|case| case.pods().len()).sum();
         report.unlisted = unlisted.iter().map(ToString::to_string).collect();
@@ -171,9 +175,15 @@ impl Scope<'_> {
         self.live.query_settings_in(&owned.namespace, &owned.workload)
     }
 
-    /// The workload with its loads. Where the sources of all disagree, its own are looked at by `client`.
-    fn case(&self, owned: OwnedWorkload, joint: &Joint<'_>, client: Option<&Client>) -> Case {
-        let loads = self.loads(&owned, joint, client).map_err(|error| chain(&error));
+    /// The same, with what was found of its consumers.
+    fn found_settings(&self, owned: &OwnedWorkload, loads: &Loads) -> QuerySettings {
+        let (preset, group) = loads.kafka.clone();
+        QuerySettings { preset, group, ..self.own_settings(owned) }
+    }
+
+    /// The workload with its loads. Where the sources of all disagree (`mixed`), its own are looked at by `client`.
+    fn case(&self, owned: OwnedWorkload, joint: &Joint<'_>, client: &Client, mixed: bool) -> Case {
+        let loads = self.loads(&owned, joint, client, mixed).map_err(|error| chain(&error));
         Case { owned, loads }
     }
 
@@ -181,26 +191,51 @@ impl Scope<'_> {
         &self,
         owned: &OwnedWorkload,
         joint: &Joint<'_>,
-        client: Option<&Client>,
+        client: &Client,
+        mixed: bool,
     ) -> anyhow::Result<Loads> {
-        let settings = self.own_settings(owned);
-        let queries = QuerySet::new(&settings)?;
-        let view = joint.view(&settings, &owned.workload.pods);
+        let mut settings = self.own_settings(owned);
         let pods = &owned.workload.pods;
-        if let Some(client) = client {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates")]
+        let partitions = joint.partitions(&joint.view(&settings, pods)) as usize;
+        let group_of_all = settings.group.clone();
+        let told =
+            if partitions > 0 { self.find_kafka(&mut settings, owned, joint, client)? } else { Vec::new() };
+        let queries = QuerySet::new(&settings)?;
+        let view = joint.view(&settings, pods);
+        // Nobody was asked yet whether a group that was found is one.
+        if mixed || settings.group != group_of_all {
             one_origin(client, &OriginQueries::new(&settings), pods, joint.at())
                 .context("cannot tell whose series these are")?;
         }
         let answers: Answers =
             Aggregator::new(&view, &queries).fetch_in_turn(joint.at()).context("cannot read the metrics")?;
-        let warnings = of_known_age(&answers, self.decision)?;
+        let mut warnings = of_known_age(&answers, self.decision)?;
+        warnings.extend(told);
         let joined = answers.join(pods, self.live.freshness()).context("cannot tell the pods apart")?;
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates")]
-        let partitions = joint.partitions(&view) as usize;
         let asked = answers.asked();
         let known = self.known(&joined, &owned.workload, &asked);
         let needs_facts = needs_facts(self.decision, &analyze(self.decision, &known)?);
-        Ok(Loads { joined, asked, warnings, needs_facts, partitions })
+        let kafka = (settings.preset, settings.group);
+        Ok(Loads { joined, asked, warnings, needs_facts, partitions, kafka })
+    }
+
+    /// Puts into `settings` what is found of the consumers of one workload, as `plan` finds it; returns what is not clear.
+    fn find_kafka(
+        &self,
+        settings: &mut QuerySettings,
+        owned: &OwnedWorkload,
+        joint: &Joint<'_>,
+        client: &Client,
+    ) -> anyhow::Result<Vec<String>> {
+        let found = self.live.kafka_of(client, settings, &owned.workload, joint.at());
+        let found = found.map_err(|failure| {
+            let (Failure::Usage(error) | Failure::Run(error)) = failure;
+            error
+        })?;
+        let Some(source) = found else { return Ok(Vec::new()) };
+        (settings.preset, settings.group) = (source.preset, source.group);
+        Ok(source.told)
     }
 
     fn known<'k>(&self, joined: &'k Joined, workload: &'k Workload, asked: &'k [Metric]) -> Known<'k> {
@@ -242,7 +277,7 @@ impl Scope<'_> {
     fn windows(&self, cases: &[Case], joint: &Joint<'_>) -> Vec<WindowQuestion> {
         let of_case = |case: &Case| {
             let workload = &case.owned.workload;
-            let settings = self.own_settings(&case.owned);
+            let settings = self.found_settings(&case.owned, case.loads.as_ref().ok()?);
             let facts = FactQueries::new(&QuerySet::new(&settings).ok()?, &settings).ok()?;
             let by_rate = joint.has(&joint.view(&settings, &workload.pods), Metric::Rate);
             let live = living(workload);
@@ -273,7 +308,7 @@ impl Scope<'_> {
 
     /// The report that `plan` makes of the workload.
     fn decided(&self, owned: &OwnedWorkload, loads: &Loads, joint: &Joint<'_>) -> anyhow::Result<Report> {
-        let settings = self.own_settings(owned);
+        let settings = self.found_settings(owned, loads);
         let facts = FactQueries::new(&QuerySet::new(&settings)?, &settings)?;
         let view: View<'_, '_> = joint.view(&settings, &owned.workload.pods);
         let finder = FactFinder::new(&view, &facts, joint.at());

@@ -16,6 +16,8 @@ const PLACE_LABEL: &str = "place";
 /// it is the user's own, and where only one workload can be asked about: where a consumer group is named.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JointQueries {
+    /// Where lag, rate and what is known of clients come from.
+    pub(crate) preset: KafkaPreset,
     pub(crate) metrics: PerMetric<Option<MetricQuery>>,
     /// Number of partitions that the clients of each pod read.
     pub(crate) partitions: Option<MetricQuery>,
@@ -57,6 +59,7 @@ impl JointQueries {
             by_place(OffsetQueries::COUNT, &format!("count by (namespace, pod) ({each})"))
         });
         Self {
+            preset,
             metrics: PerMetric::from_fn(|metric| metric_query(metric, settings).map(placed)),
             partitions: counted,
             lead: owned(GROUPLESS[0], preset.leads(settings)),
