@@ -61,9 +61,7 @@ fn a_complete_run_leaves_nothing_out() {
     let (code, output) = Machine::new(TWO_PASSED).ci(&[], &unreachable);
     assert_eq!(code, Some(0), "{output}");
     assert!(output.contains("left out: ADVISORIES WERE NOT CHECKED"), "{output}");
-    for tests in ["THANOS", "KAFKA"] {
-        assert!(output.contains(&format!("left out: THE TESTS ON {tests} ARE SKIPPED")), "{output}");
-    }
+    assert!(output.contains("left out: THE TESTS ON THANOS ARE SKIPPED"), "{output}");
 
     let (code, output) = Machine::new(TWO_PASSED).ci(&["--complete"], &unreachable);
     assert_eq!(code, Some(1), "{output}");
@@ -76,6 +74,51 @@ fn a_complete_run_leaves_nothing_out() {
     for server in ["--thanos", "--kafka"] {
         assert!(machine.calls().contains(&format!("install {server}")), "{}", machine.calls());
     }
+}
+
+/// The consumers need the machine for themselves.
+#[test]
+fn the_tests_on_kafka_run_alone_and_only_where_it_can_be_had() {
+    let alone = "cargo test --workspace --locked --no-fail-fast --test e2e -- kafka_groups::";
+    let others = "cargo test --workspace --locked --no-fail-fast -- --skip kafka_groups::";
+    let machine = Machine::new(TWO_PASSED);
+    let (code, output) = machine.ci(&[], &[]);
+    assert_eq!(code, Some(0), "{output}");
+    let calls = machine.calls();
+    let (first, second) = (calls.find(alone), calls.find(others));
+    assert!(first.is_some() && first < second, "{calls}");
+
+    let machine = Machine::new(TWO_PASSED);
+    let (code, output) = machine.ci(&[], &[("KAFKA", "1")]);
+    assert_eq!(code, Some(0), "{output}");
+    assert!(output.contains("left out: THE TESTS ON KAFKA ARE SKIPPED"), "{output}");
+    let calls = machine.calls();
+    assert!(!calls.contains(alone) && calls.contains(others), "{calls}");
+
+    let (code, output) = Machine::new(TWO_PASSED).ci(&["--complete"], &[("KAFKA", "1")]);
+    assert_eq!(code, Some(1), "{output}");
+}
+
+/// What was built to count its instructions need not be built again.
+#[test]
+fn the_optimised_program_is_measured_at_scale_and_the_static_one_in_a_complete_run() {
+    let built = || {
+        let machine = Machine::new(TWO_PASSED);
+        fs::create_dir_all(machine.sandbox.path().join("target/measured")).expect("the sandbox is writable");
+        machine.stub("target/measured/pod-rebalancer", "true");
+        machine
+    };
+    let machine = built();
+    let (code, output) = machine.ci(&[], &[]);
+    assert_eq!(code, Some(0), "{output}");
+    assert!(output.contains("left out: THE STATIC PROGRAM IS NOT MEASURED"), "{output}");
+    assert!(!machine.calls().contains("rustup target add"), "{}", machine.calls());
+
+    let machine = built();
+    let (code, output) = machine.ci(&["--complete"], &[]);
+    assert_eq!(code, Some(0), "{output}");
+    assert!(!output.contains("left out"), "{output}");
+    assert!(machine.calls().contains("rustup target add"), "{}", machine.calls());
 }
 
 #[test]
@@ -223,7 +266,7 @@ impl Machine {
         let machine = Self { sandbox };
         machine.stub(
             "bin/cargo",
-            r#"case "$1 $2" in "test "*) cat tests ;; "deny fetch") exit ${FETCH-0} ;; esac"#,
+            r#"case "$*" in *"--test e2e"*) ;; "test "*) cat tests ;; "deny fetch"*) exit ${FETCH-0} ;; esac"#,
         );
         machine.stub("bin/id", "echo 1000");
         machine.stub("bin/sudo", r#"shift; AS_ROOT=1 "$@""#);
@@ -236,7 +279,11 @@ impl Machine {
         machine.stub("thanos/thanos", "true");
         machine.stub(
             "e2e/install",
-            &format!("[ -z \"$1\" ] || echo 'export E2E_KAFKA=k PATH={}:$PATH'", thanos.display()),
+            &format!(
+                "[ \"$1\" != --kafka ] || exit ${{KAFKA-0}}\n\
+                 [ -z \"$1\" ] || echo 'export PATH={}:$PATH'",
+                thanos.display()
+            ),
         );
         machine
     }
