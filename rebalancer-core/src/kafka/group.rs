@@ -207,8 +207,8 @@ impl Group {
     /// Walks the topics by `codes`, the hash code of each topic's id (`Uuid.hashCode()`), as a broker does
     /// under `uniform`. Otherwise topics are walked in name order.
     ///
+    /// # Panics
     /// If there are fewer codes than topics.
-    /// There are fewer codes than topics.
     #[must_use]
     pub fn with_topic_codes(mut self, codes: &[u32]) -> Self {
         assert!(codes.len() >= self.table.topics(), "each topic has a code");
@@ -218,9 +218,9 @@ impl Group {
 
     /// Replaces all members in `pods` by `replacements`.
     ///
+    /// # Errors
     /// No member would be left, or a replacement has the identity of a remaining member. The group is then
     /// unchanged.
-    /// unchanged then.
     pub fn rotate(
         &mut self,
         pods: &[usize],

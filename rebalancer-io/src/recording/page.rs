@@ -39,8 +39,8 @@ impl Recording {
 
     /// Reads the text of the element back; `place` names it in messages.
     ///
+    /// # Errors
     /// If it is damaged; else as for [`Recording::read`].
-    /// When it is damaged; as [`Recording::read`].
     pub fn from_page(text: &str, place: &Path) -> Result<Self, RecordingError> {
         let wrong = |reason: String| RecordingError::new(place, None, reason);
         let bytes = STANDARD
