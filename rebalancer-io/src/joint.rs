@@ -88,7 +88,7 @@ impl<'a> Joint<'a> {
             .chain(&queries.partitions)
             .collect();
         self.preset = Some(queries.preset);
-        let answers = self.all(&wanted, |query| self.source.instant(query, self.at));
+        let answers = Self::all(&wanted, |query| self.source.instant(query, self.at));
         for (query, answer) in wanted.iter().zip(answers) {
             let samples = answer?.samples;
             let rows = samples
@@ -118,7 +118,7 @@ impl<'a> Joint<'a> {
         }
         let asked: Vec<&(MetricQuery, Span)> = ranges.iter().collect();
         let answers =
-            self.all(&asked, |(query, (start, end, step))| self.source.range(query, *start, *end, *step));
+            Self::all(&asked, |(query, (start, end, step))| self.source.range(query, *start, *end, *step));
         for ((query, span), answer) in ranges.iter().zip(answers) {
             let Ok(RangeAnswer { series, .. }) = answer else { continue };
             let rows = series.into_iter().map(|Series { pod, points }| (pod, points)).collect();
@@ -149,7 +149,7 @@ impl<'a> Joint<'a> {
             }
         }
         let asked: Vec<&(MetricQuery, Vec<usize>)> = queries.iter().collect();
-        let answers = self.all(&asked, |(query, _)| self.source.instant(query, self.at));
+        let answers = Self::all(&asked, |(query, _)| self.source.instant(query, self.at));
         for ((_, tags), answer) in queries.iter().zip(answers) {
             let Ok(answer) = answer else { continue };
             let mut found: BTreeMap<usize, Samples> =
@@ -187,7 +187,7 @@ impl<'a> Joint<'a> {
     }
 
     /// The answers of `ask` to all of `queries`, asked in parallel.
-    fn all<Q: Sync, A: Send>(&self, queries: &[&Q], ask: impl Fn(&Q) -> A + Sync) -> Vec<A> {
+    fn all<Q: Sync, A: Send>(queries: &[&Q], ask: impl Fn(&Q) -> A + Sync) -> Vec<A> {
         let ask = &ask;
         thread::scope(|scope| {
             let threads: Vec<_> = queries.iter().map(|query| scope.spawn(move || ask(query))).collect();

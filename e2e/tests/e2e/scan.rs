@@ -63,7 +63,7 @@ fn assert_same(scanned: &Value, planned: &Value, target: &str) {
         let cv = |report: &Value| report["statistics"][metric]["cv"].as_f64();
         match (cv(scanned), cv(planned)) {
             (Some(one), Some(other)) => {
-                assert!((one - other).abs() < 1e-3, "{target}: {metric} {one} {other}")
+                assert!((one - other).abs() < 1e-3, "{target}: {metric} {one} {other}");
             }
             (one, other) => assert_eq!(one, other, "{target}: {metric}"),
         }

@@ -159,8 +159,8 @@ impl Scope<'_> {
 
     /// What queries about all workloads depend on.
     fn joint_settings(&self, workloads: &[OwnedWorkload]) -> QuerySettings {
-        let named: BTreeSet<&str> = workloads.iter().map(|owned| owned.namespace.as_str()).collect();
-        let names: Vec<String> = named.into_iter().map(str::to_owned).collect();
+        let all: BTreeSet<&str> = workloads.iter().map(|owned| owned.namespace.as_str()).collect();
+        let names: Vec<String> = all.into_iter().map(str::to_owned).collect();
         let bytes: usize = names.iter().map(|name| name.len() + 1).sum();
         let settings = QuerySettings { pod_pattern: None, ..self.live.queries() };
         match names.as_slice() {
@@ -214,7 +214,7 @@ impl Scope<'_> {
         warnings.extend(told);
         let joined = answers.join(pods, self.live.freshness()).context("cannot tell the pods apart")?;
         let asked = answers.asked();
-        let known = self.known(&joined, &owned.workload, &asked);
+        let known = Self::known(&joined, &owned.workload, &asked);
         let needs_facts = needs_facts(self.decision, &analyze(self.decision, &known)?);
         let kafka = (settings.preset, settings.group);
         Ok(Loads { joined, asked, warnings, needs_facts, partitions, kafka })
@@ -238,7 +238,7 @@ impl Scope<'_> {
         Ok(source.told)
     }
 
-    fn known<'k>(&self, joined: &'k Joined, workload: &'k Workload, asked: &'k [Metric]) -> Known<'k> {
+    fn known<'k>(joined: &'k Joined, workload: &'k Workload, asked: &'k [Metric]) -> Known<'k> {
         let described = WorkloadReport::default();
         Known { joined, workload, asked, evaluation_time: None, described, cures: None, has_past: true }
     }
@@ -317,7 +317,7 @@ impl Scope<'_> {
             evaluation_time: Some(joint.at().to_string()),
             described: self.described(owned),
             cures: Some(&cures),
-            ..self.known(&loads.joined, &owned.workload, &loads.asked)
+            ..Self::known(&loads.joined, &owned.workload, &loads.asked)
         };
         let purpose = Purpose {
             kind: Kind::Plan,

@@ -1,6 +1,5 @@
 //! The report of a look at all workloads: one row each, the worst first.
 
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use rebalancer_core::Metric;
@@ -170,9 +169,9 @@ impl ScanRow {
 impl ScanReport {
     /// Sorts the rows, the worst first.
     pub fn sort(&mut self) {
-        let excess = |row: &ScanRow| Reverse((row.over.unwrap_or(0.0).max(0.0) * 1e6).round() as u64);
+        let over = |row: &ScanRow| row.over.unwrap_or(0.0);
         self.workloads.sort_by(|one, other| {
-            one.severity().cmp(&other.severity()).then_with(|| excess(one).cmp(&excess(other))).then_with(
+            one.severity().cmp(&other.severity()).then_with(|| over(other).total_cmp(&over(one))).then_with(
                 || (&one.namespace, &one.kind, &one.name).cmp(&(&other.namespace, &other.kind, &other.name)),
             )
         });

@@ -201,7 +201,7 @@ fn what_may_not_be_listed_is_named_and_the_rest_is_looked_at() {
     assert_eq!(told.len(), 4, "{done}");
     assert!(told.iter().all(|row| row.starts_with("shop/") && !row.contains("ledger")), "{done}");
     let unlisted: Vec<String> =
-        done.json()["unlisted"].as_array().into_iter().flatten().map(|why| why.to_string()).collect();
+        done.json()["unlisted"].as_array().into_iter().flatten().map(ToString::to_string).collect();
     assert!(unlisted[0].contains("statefulsets of namespace shop cannot be listed"), "{unlisted:?}");
     assert!(unlisted[1].contains("pods of namespace warehouse cannot be listed"), "{unlisted:?}");
     let alone = fleets.run(&["scan", "-n", "warehouse"], &[]);

@@ -33,10 +33,10 @@ pub(super) fn answer_parts(
             Some(json!({"metric": labels, "value": [0, row.loads[metric]?.to_string()]}))
         })
     });
-    vector(rows.collect(), at)
+    vector(&rows.collect::<Vec<Value>>(), at)
 }
 
-fn vector(rows: Vec<Value>, at: &str) -> Vec<u8> {
+fn vector(rows: &[Value], at: &str) -> Vec<u8> {
     let answer = json!({"status": "success", "data": {"resultType": "vector", "result": rows}});
     answer.to_string().replace("[0,", &format!("[{at},")).into_bytes()
 }
@@ -51,7 +51,7 @@ pub(super) fn answer(table: &[PodLoads], metric: Metric, query: &str, at: &str) 
         }
         Some(json!({"metric": labels, "value": [0, row.loads[metric]?.to_string()]}))
     });
-    vector(rows.collect(), at)
+    vector(&rows.collect::<Vec<Value>>(), at)
 }
 
 fn selects(query: &str, row: &PodLoads) -> bool {
