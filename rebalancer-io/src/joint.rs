@@ -376,14 +376,16 @@ pub fn chunks<W>(workloads: Vec<W>, of: impl Fn(&W) -> Chunked<'_>) -> Vec<Vec<W
         let own_text: usize = pod_prefixes(pods).iter().map(|prefix| prefix.len() + 1).sum();
         let place = if namespaces.contains(namespace) { 0 } else { namespace.len() + 1 };
         let is_full = rows + own_rows > MOST_ROWS || text + own_text + place > MOST_TEXT;
-        if chunks.is_empty() || is_full {
-            chunks.push(Vec::new());
+        if is_full {
             namespaces.clear();
             (rows, text) = (0, 0);
         }
         text += own_text + if namespaces.insert(namespace.to_owned()) { namespace.len() + 1 } else { 0 };
         rows += own_rows;
-        chunks.last_mut().expect("one was pushed").push(workload);
+        match chunks.last_mut().filter(|_| !is_full) {
+            Some(chunk) => chunk.push(workload),
+            None => chunks.push(vec![workload]),
+        }
     }
     chunks
 }

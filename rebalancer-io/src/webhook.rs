@@ -63,7 +63,7 @@ impl Webhook {
     /// # Errors
     /// When it is not accepted within the time limit.
     pub fn post(&self, json: &str) -> Result<(), WebhookError> {
-        let failed = |error| self.error(PushErrorKind::Transport(error));
+        let failed = |error| self.error(&PushErrorKind::Transport(error));
         let proxy =
             proxy_for(&self.server).map_err(|error| failed(TransportError::Proxy(error.to_string())))?;
         let request = self.agent.post(self.url.expose_secret()).header(CONTENT_TYPE, "application/json");
@@ -77,12 +77,12 @@ impl Webhook {
         let mut said: Vec<u8> = Vec::new();
         // The status is known anyway; of the reason, what could be read is quoted.
         let _whole = self.secrets().masking(status, answer.into_body().into_reader()).read_to_end(&mut said);
-        Err(self.error(PushErrorKind::Refused { status, words: words(&String::from_utf8_lossy(&said)) }))
+        Err(self.error(&PushErrorKind::Refused { status, words: words(&String::from_utf8_lossy(&said)) }))
     }
 
-    fn error(&self, kind: PushErrorKind) -> WebhookError {
+    fn error(&self, kind: &PushErrorKind) -> WebhookError {
         let words = self.secrets().masked(&kind.to_string());
-        WebhookError { server: self.server.to_string(), words, advice: advice(&kind), kind: kind.code() }
+        WebhookError { server: self.server.to_string(), words, advice: advice(kind), kind: kind.code() }
     }
 
     /// The parts of the address that no message may show.
@@ -158,7 +158,7 @@ mod tests {
         assert!(error.starts_with("http://127.0.0.1:9/…: ") && !error.contains("hunter2"), "{error}");
         let said =
             PushErrorKind::Refused { status: 404, words: "no hunter2hunter2 in /services/T0".to_owned() };
-        assert!(!webhook.error(said).to_string().contains("hunter2"));
+        assert!(!webhook.error(&said).to_string().contains("hunter2"));
         assert!(!format!("{webhook:?}").contains("hunter2"), "{webhook:?}");
     }
 }

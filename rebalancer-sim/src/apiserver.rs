@@ -130,9 +130,9 @@ impl ApiServer {
     /// # Panics
     /// As [`ApiServer::start`], and without any fleet.
     pub fn start_all(fleets: Vec<Fleet>) -> Self {
+        static STARTED: AtomicU64 = AtomicU64::new(0);
         let numbered = fleets.into_iter().enumerate().map(|(number, fleet)| Fleet { number, ..fleet });
         let fleets: Vec<Fleet> = numbered.collect();
-        static STARTED: AtomicU64 = AtomicU64::new(0);
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free loopback port");
         let address = listener.local_addr().expect("a bound listener has an address");
         let number = STARTED.fetch_add(1, Ordering::Relaxed);

@@ -81,6 +81,9 @@ pub fn percent_or_off(text: &str) -> Result<Guarded<u32>, String> {
 
 /// A text, or `off`.
 pub fn text_or_off(text: &str) -> Result<Guarded<String>, String> {
+    if text.trim().is_empty() {
+        return Err("expected a query, or off".to_owned());
+    }
     Ok(Guarded((!is_off(text)).then(|| text.to_owned())))
 }
 

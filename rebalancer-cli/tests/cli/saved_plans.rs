@@ -127,10 +127,13 @@ fn a_plan_that_evicts_nothing_does_nothing() {
     withheld(&servers, &path, &[], "it evicts nothing, its outcome was withheld");
 }
 
+/// What a damaged file says, and how it is damaged.
+type Damage = (&'static str, fn(&mut Value));
+
 #[test]
 fn a_file_that_is_no_plan_of_now_is_refused_before_any_server_is_asked() {
     let servers = Servers::start();
-    let cases: [(&str, fn(&mut Value)); 8] = [
+    let cases: [Damage; 8] = [
         ("it is no plan", |plan| plan["format"] = "pod-rebalancer/plan/v2".into()),
         ("it is no plan", |plan| *plan = json!([1])),
         ("it is damaged", |plan| plan["targets"] = json!("all")),

@@ -101,8 +101,8 @@ fn a_veto_is_asked_with_a_rotation_only_and_what_is_not_known_holds() {
         verdicts.into_iter().find(|verdict| verdict.check == Check::VetoQuery)
     };
     let uneven = [4.0, 1.0, 1.0, 1.0];
-    let held = Objecting { count: 2, quoted: vec!["a 1".into()] };
-    let hold = verdicts(&uneven, Fact::Known(held.clone())).expect("it is asked");
+    let two = Objecting { count: 2, quoted: vec!["a 1".into()] };
+    let hold = verdicts(&uneven, Fact::Known(two.clone())).expect("it is asked");
     assert_eq!((hold.standing, hold.value), (Standing::Hold, Some(2.0)));
     assert_eq!(hold.reason, "the veto query finds 2 samples: a 1; and 1 more");
     assert_eq!(verdicts(&uneven, Fact::Known(Objecting::default())).expect("asked").standing, Standing::Pass);
@@ -111,7 +111,7 @@ fn a_veto_is_asked_with_a_rotation_only_and_what_is_not_known_holds() {
         let unknown = verdicts(&uneven, found).expect("it is asked");
         assert_eq!((unknown.standing, unknown.failed), (Standing::Unknown, true), "{unknown}");
     }
-    assert_eq!(verdicts(&[1.0; 4], Fact::Known(held)), None, "nothing to rotate, nothing to forbid");
+    assert_eq!(verdicts(&[1.0; 4], Fact::Known(two)), None, "nothing to rotate, nothing to forbid");
 }
 
 #[test]

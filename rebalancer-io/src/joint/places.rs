@@ -65,9 +65,9 @@ mod tests {
             "shopping/orders-0",
             "/orders-9",
         ];
-        let placed: Placed<u32> =
+        let rows: Placed<u32> =
             places.iter().zip(0..).map(|(place, row)| ((*place).to_owned(), row)).collect();
-        placed.of(&Home::new(namespace, prefixes)).map(|(place, row)| (place.to_owned(), *row)).collect()
+        rows.of(&Home::new(namespace, prefixes)).map(|(place, row)| (place.to_owned(), *row)).collect()
     }
 
     #[test]

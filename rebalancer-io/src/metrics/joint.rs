@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     fn settings(preset: KafkaPreset, reach: Reach) -> QuerySettings {
-        QuerySettings { preset, reach, ..QuerySettings::new("shop") }
+        QuerySettings { reach, preset, ..QuerySettings::new("shop") }
     }
 
     #[test]
