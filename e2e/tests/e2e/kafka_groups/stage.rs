@@ -362,11 +362,21 @@ impl Watched {
         let before = used();
         thread::sleep(MEASURED);
         let after = used();
-        let loads: Vec<f64> =
-            after.iter().filter_map(|(pod, seconds)| Some(seconds - before.get(pod)?)).collect();
-        let mean = loads.iter().sum::<f64>() / loads.len() as f64;
-        let squares: f64 = loads.iter().map(|load| (load - mean).powi(2)).sum();
-        (squares / loads.len() as f64).sqrt() / mean
+        grown_spread(&before, &after)
+    }
+
+    /// The spread of the messages that the pods really read: its coefficient of variation.
+    pub fn read_spread(&self) -> f64 {
+        let read = || {
+            let mut read: BTreeMap<String, f64> = BTreeMap::new();
+            for owned in self.kafka.state(self.namespace.name()) {
+                *read.entry(owned.pod).or_default() += owned.read as f64;
+            }
+            read
+        };
+        let before = read();
+        thread::sleep(2 * MEASURED);
+        grown_spread(&before, &read())
     }
 
     /// The messages of a partition that lie waiting.
@@ -453,6 +463,14 @@ impl Watched {
             report["diagnosis"]["remedy"].as_str().unwrap_or_default(),
         );
     }
+}
+
+/// The coefficient of variation of what each pod's number grew by.
+fn grown_spread(before: &BTreeMap<String, f64>, after: &BTreeMap<String, f64>) -> f64 {
+    let loads: Vec<f64> = after.iter().filter_map(|(pod, now)| Some(now - before.get(pod)?)).collect();
+    let mean = loads.iter().sum::<f64>() / loads.len() as f64;
+    let squares: f64 = loads.iter().map(|load| (load - mean).powi(2)).sum();
+    (squares / loads.len() as f64).sqrt() / mean
 }
 
 /// With dots, which clients write in two ways, but for the second one.
