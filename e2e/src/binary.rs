@@ -29,9 +29,6 @@ pub fn pod_rebalancer(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) ->
 pub fn released(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
     static BINARY: OnceLock<(PathBuf, bool)> = OnceLock::new();
     let (binary, is_static) = BINARY.get_or_init(|| {
-        if let Some(optimised) = env::var_os("E2E_OPTIMISED") {
-            return (optimised.into(), false);
-        }
         let musl = format!("{}-unknown-linux-musl", env::consts::ARCH);
         if can_build_for(&musl) {
             build(&["build", "--package", "rebalancer-cli", "--release", "--target", &musl]);

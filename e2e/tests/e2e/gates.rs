@@ -99,28 +99,6 @@ fn the_tests_on_kafka_run_alone_and_only_where_it_can_be_had() {
     assert_eq!(code, Some(1), "{output}");
 }
 
-/// What was built to count its instructions need not be built again.
-#[test]
-fn the_optimised_program_is_measured_at_scale_and_the_static_one_in_a_complete_run() {
-    let built = || {
-        let machine = Machine::new(TWO_PASSED);
-        fs::create_dir_all(machine.sandbox.path().join("target/measured")).expect("the sandbox is writable");
-        machine.stub("target/measured/pod-rebalancer", "true");
-        machine
-    };
-    let machine = built();
-    let (code, output) = machine.ci(&[], &[]);
-    assert_eq!(code, Some(0), "{output}");
-    assert!(output.contains("left out: THE STATIC PROGRAM IS NOT MEASURED"), "{output}");
-    assert!(!machine.calls().contains("rustup target add"), "{}", machine.calls());
-
-    let machine = built();
-    let (code, output) = machine.ci(&["--complete"], &[]);
-    assert_eq!(code, Some(0), "{output}");
-    assert!(!output.contains("left out"), "{output}");
-    assert!(machine.calls().contains("rustup target add"), "{}", machine.calls());
-}
-
 #[test]
 fn the_newest_servers_are_built_once_with_the_tags_they_need_and_thanos_when_asked_for() {
     let machine = Machine::new(TWO_PASSED);

@@ -5,7 +5,9 @@ use std::ops::RangeInclusive;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use e2e::{ControlPlane, Finished, Fleet, Gate, MetricServer, Namespace, released, require, workload};
+use e2e::{
+    ControlPlane, Finished, Fleet, Gate, MetricServer, Namespace, released, require, wait_until, workload,
+};
 use rebalancer_core::Metric;
 use rebalancer_sim::metrics_server::MetricsServer;
 use serde_json::{Value, json};
@@ -167,9 +169,13 @@ fn rotated(run: &Finished, replicas: u32, namespace: &Namespace<'_>, names: &[St
     // A pod that is being terminated may take a page more.
     check(run, "rotated", requests..=requests + 1);
     assert_eq!(run.json()["rotation"]["deleted"], json!([names[7], names[3]]), "wrong pods");
-    let living = namespace.pod_names("app=orders");
-    let gone = names.iter().filter(|name| living.binary_search(name).is_err()).count();
-    assert_eq!(gone, 2, "exactly two pods are gone");
+    let gone = || {
+        let living = namespace.pod_names("app=orders");
+        names.iter().filter(|name| living.binary_search(name).is_err()).count()
+    };
+    // A pod that ends is listed until its kubelet has let it go.
+    wait_until("the two pods are gone", LIMIT, || gone() == 2);
+    assert_eq!(gone(), 2, "exactly two pods are gone");
 }
 
 fn check(run: &Finished, outcome: &str, requests: RangeInclusive<u64>) {
