@@ -23,7 +23,7 @@ use crate::measure::thresholds::{InvalidThreshold, Thresholds};
 /// ```
 /// use rebalancer_core::{Engine, Metric, PodState, Thresholds};
 ///
-/// A scheduler that has its own loads calls the engine like this.
+/// // A scheduler that has its own loads calls the engine like this.
 /// let pods = [
 ///     PodState::new("orders-0").with(Metric::Cpu, 0.9),
 ///     PodState::new("orders-1").with(Metric::Cpu, 3.0),
