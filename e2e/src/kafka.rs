@@ -2,14 +2,14 @@
 //!
 //! `e2e/kafka/src/Consumers.java` says what that process understands.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use ureq::Agent;
@@ -23,6 +23,9 @@ const START_LIMIT: Duration = Duration::from_secs(120);
 const REQUEST_LIMIT: Duration = Duration::from_secs(60);
 /// How often the pods are looked at.
 const FOLLOW: Duration = Duration::from_secs(1);
+/// From the pod's container to its consumer: an application takes this long to start, while the others of its
+/// group have dealt its partitions among them.
+const START_UP: Duration = Duration::from_secs(8);
 /// Any number of 128 bits.
 const CLUSTER_ID: &str = "MkU3OEVBNTcwNTJENDM2Qg";
 
@@ -233,8 +236,8 @@ fn settings(address: &str, data: &Path) -> String {
     )
 }
 
-/// Gives each Running pod of a workload a consumer, and closes that of a pod which ends, as its container
-/// would. Ends with its value.
+/// Gives each Running pod of a workload a consumer after [`START_UP`], and closes that of a pod which ends, as its
+/// container would. Ends with its value.
 #[derive(Debug)]
 pub struct ConsumerPods {
     stopped: Arc<AtomicBool>,
@@ -257,8 +260,9 @@ impl ConsumerPods {
         };
         let until = Arc::clone(&stopped);
         thread::spawn(move || {
+            let mut seen = BTreeMap::new();
             while !until.load(Ordering::Relaxed) {
-                follower.look();
+                follower.look(&mut seen);
                 thread::sleep(FOLLOW);
             }
         });
@@ -295,11 +299,14 @@ struct Follower {
 
 impl Follower {
     /// Starts and closes what the list of pods asks for, all at once as on several nodes. A pod of a
-    /// `StatefulSet` keeps its name, so a consumer belongs to a UID.
-    fn look(&self) {
+    /// `StatefulSet` keeps its name, so a consumer belongs to a UID. `seen` says when each pod was first there.
+    fn look(&self, seen: &mut BTreeMap<String, Instant>) {
         let list = self.api.get(&self.path).body;
-        let wanted: BTreeSet<String> =
-            list["items"].as_array().into_iter().flatten().filter(|pod| runs(pod)).filter_map(key).collect();
+        let running = list["items"].as_array().into_iter().flatten().filter(|pod| runs(pod)).filter_map(key);
+        *seen =
+            running.map(|key| (key.clone(), seen.get(&key).copied().unwrap_or_else(Instant::now))).collect();
+        let started = seen.iter().filter(|(_, since)| since.elapsed() >= START_UP);
+        let wanted: BTreeSet<String> = started.map(|(key, _)| key.clone()).collect();
         let known = self.alive.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let order = |key: &str| {
             let (name, _) = key.split_once(' ').unwrap_or((key, ""));

@@ -102,6 +102,17 @@ pub(super) fn falling_behind(facts: &Facts<'_>) -> Vec<FallingBehind> {
     found
 }
 
+/// Whether the pod reads what arrives for it: its owned partitions, taken together, do not fall behind. False
+/// if their offsets are unknown.
+pub(super) fn keeps_up(facts: &Facts<'_>, pod: &str) -> bool {
+    let Some(offsets) = facts.offsets.known() else { return false };
+    let is_own = |past: &&PartitionPast| past.owner().is_some_and(|tenure| tenure.pod == pod);
+    let flows = offsets.partitions().filter(is_own).filter_map(|past| flow(past, offsets));
+    let (written, read) =
+        flows.fold((0.0, 0.0), |(written, read), (flow, _)| (written + flow.written, read + flow.read));
+    written > 0.0 && read >= READ_SHARE * written
+}
+
 /// Messages written to and read from a partition over the last half hour, and the seconds covered; `None` if
 /// too little is known or an offset went back.
 fn flow<'a>(past: &'a PartitionPast, offsets: &'a Offsets) -> Option<(Flow<'a>, f64)> {

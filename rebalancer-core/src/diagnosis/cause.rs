@@ -217,7 +217,7 @@ impl Cause {
             ),
             Self::StalledPod { pod, share, limit, .. } => write!(
                 f,
-                "pod {pod} has the most lag and reads {:.2} times the messages of the others (< {limit}); replacing it helps",
+                "pod {pod} has more than twice the lag of the others and reads {:.2} times their messages (< {limit}); replacing it helps",
                 share.unwrap_or_default()
             ),
             Self::StuckPartition { pod, standing, moving, others } => write!(

@@ -63,7 +63,7 @@ pub fn ill_pods(analysis: &Analysis<'_>, facts: &Facts<'_>) -> IllPods {
     let lasted = window(facts);
     let (sick, worst_ratio) = sick_pods(&stretches);
     ill.worst_ratio = worst_ratio;
-    let by_load = if sick.is_empty() { stalled_pods(analysis, &stretches) } else { sick };
+    let by_load = if sick.is_empty() { stalled_pods(analysis, facts, &stretches) } else { sick };
     for (position, illness) in by_load {
         let is_stall = matches!(illness, Illness::Stalled { .. });
         let excused = is_stall && ill.is_poisoned(analysis.name(position));

@@ -1,25 +1,36 @@
-//! Stalled pods: their lag is above the mean, though they read far less than the others.
+//! Stalled pods, judged by their loads: they have far more lag than the others, though they read far less.
 
 use alloc::vec::Vec;
 
+use crate::diagnosis::behind::keeps_up;
 use crate::diagnosis::illness::{Illness, STALLED_SHARE};
 use crate::diagnosis::middle::Middle;
 use crate::diagnosis::stretch::{Column, Stretch, known};
+use crate::facts::Facts;
 use crate::input::metric::Metric;
 use crate::measure::analysis::Analysis;
 
-/// The positions of the stalled pods, most lag first: lag triggers, their lag is above the mean, and they
-/// read far less than the others.
-pub(super) fn stalled_pods(analysis: &Analysis<'_>, stretches: &[Stretch]) -> Vec<(usize, Illness)> {
-    if !analysis.triggered().contains(&Metric::Lag) {
+/// A pod is called stalled only if its lag is more than this many times the median of the others. A pod whose
+/// partitions get few messages reads little too, but few messages wait for it.
+const LAG_RATIO: f64 = 2.0;
+
+/// The positions of the stalled pods, most lag first: lag triggers in spite of its floor, they have far more lag
+/// than the others, and they read far less. A pod that reads all that arrives for it has not stalled.
+pub(super) fn stalled_pods(
+    analysis: &Analysis<'_>,
+    facts: &Facts<'_>,
+    stretches: &[Stretch],
+) -> Vec<(usize, Illness)> {
+    if !analysis.triggers_above_floor(Metric::Lag) {
         return Vec::new();
     }
     let middles = stretches.iter().map(|stretch| Middle::of(known(&stretch.rate.loads)));
     let Some(middles) = middles.collect::<Option<Vec<Middle>>>() else { return Vec::new() };
-    let Column { loads: lags, mean: Some(mean) } = Column::now(analysis, Metric::Lag) else {
-        return Vec::new();
-    };
-    let behind = lags.iter().copied().enumerate().filter(|(_, lag)| *lag > mean);
+    let lags = Column::now(analysis, Metric::Lag).loads;
+    let Some(middle_lag) = Middle::of(known(&lags)) else { return Vec::new() };
+    let is_behind = |lag: f64| !lag.is_nan() && lag > LAG_RATIO * middle_lag.median_without(lag);
+    let behind = lags.iter().copied().enumerate().filter(|(_, lag)| is_behind(*lag));
+    let behind = behind.filter(|(position, _)| !keeps_up(facts, analysis.name(*position)));
     let stalled = behind
         .filter_map(|(position, lag)| Some((position, lag, share_read(position, stretches, &middles)?)));
     let mut stalled: Vec<(usize, f64, f64)> = stalled.collect();

@@ -175,7 +175,7 @@ impl<'a> Analysis<'a> {
         if !self.should_rebalance() {
             return Finding::Balanced;
         }
-        let stands = Metric::TRIGGERS.into_iter().any(|metric| self.passes(metric, self.cv_compared(metric)));
+        let stands = Metric::TRIGGERS.into_iter().any(|metric| self.triggers_above_floor(metric));
         if stands { Finding::OverThreshold } else { Finding::BelowFloor }
     }
 
@@ -191,6 +191,11 @@ impl<'a> Analysis<'a> {
         }
         let passes = |metric: &Metric| self.passes(*metric, self.cv(*metric));
         Metric::TRIGGERS.into_iter().filter(passes).collect()
+    }
+
+    /// Whether the metric passes its threshold with its mean raised to the floor.
+    pub(crate) fn triggers_above_floor(&self, metric: Metric) -> bool {
+        self.is_sufficient() && self.passes(metric, self.cv_compared(metric))
     }
 
     /// The two pods the plain rule rotates; `None` unless a threshold is passed.

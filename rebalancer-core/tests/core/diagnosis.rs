@@ -243,6 +243,27 @@ fn a_stalled_pod_is_told_from_a_hot_partition() {
     assert_eq!(cause, Cause::Unknown, "it reads more than the others; nothing is known of partitions");
 }
 
+/// As a group deals its partitions: the pods differ by what arrives for them, and all of them keep up.
+#[test]
+fn a_pod_for_which_little_arrives_has_not_stalled() {
+    let uneven = |lag: f64| {
+        [[0.5, lag, 3.5], [1.0, 120.0, 7.1], [1.0, 30.0, 7.0], [1.0, 240.0, 7.9], [1.0, 120.0, 7.2]]
+    };
+    let illness = |lag: f64, floors| {
+        let scene = Scene::new(&uneven(lag));
+        let thresholds = Thresholds { trigger_floors: floors, ..Thresholds::default() };
+        let analysis = Engine::new(thresholds).analyze_joined(&scene.joined).expect("valid");
+        assert!(analysis.triggered().contains(&Metric::Lag), "lag {lag} passes the plain threshold");
+        ill_pods(&analysis, &scene.facts()).pods.len()
+    };
+    let no_floors = Thresholds::default().trigger_floors;
+    // More than the mean, but less than twice the median of the others.
+    assert_eq!(illness(180.0, no_floors), 0);
+    // Far more, but nearly nothing for a group: the floor of lag is 1,000 messages a pod.
+    assert_eq!(illness(400.0, DEFAULT_FLOORS), 0);
+    assert_eq!(illness(400.0, no_floors), 1);
+}
+
 /// `STRATEGY=by_cause` evicts the first of them.
 #[test]
 fn of_two_stalled_pods_the_one_further_behind_is_named_first() {

@@ -345,6 +345,27 @@ fn a_pod_all_of_whose_partitions_stand_is_stalled() {
     assert_eq!(fleet.evicted(&assessment), [] as [&str; 0]);
 }
 
+/// A pod whose lag and rate look like a stall, by what its offsets show.
+#[test]
+fn a_pod_that_reads_what_arrives_has_not_stalled() {
+    // For the partitions of pod 4 arrives a fortieth of what arrives for the others.
+    let few = |partition: u32, step: usize| {
+        if owner(partition) == 4 { 100_000.0 + 2.5 * step as f64 } else { end(0, step) }
+    };
+    let of = |share: f64| {
+        move |partition: u32, step: usize| {
+            if owner(partition) == 4 { 90_000.0 + share * 2.5 * step as f64 } else { healthy(0, step) }
+        }
+    };
+    for (share, expected) in [(1.0, 0), (0.5, 1)] {
+        let mut fleet = Fleet::of(&of(share), &few);
+        fleet.set_load(Metric::Rate, 4, 2.5);
+        fleet.set_load(Metric::Lag, 4, 80_000.0);
+        let found = ill_pods(&fleet.analysis(), &fleet.facts()).pods;
+        assert_eq!(found.len(), expected, "it reads {share} of what arrives: {found:?}");
+    }
+}
+
 /// Nothing but the client's own rate tells: it has read until ten minutes ago.
 #[test]
 fn a_rate_of_zero_with_partitions_assigned_is_a_stall() {

@@ -129,6 +129,17 @@ const PLANS: [Plan; 19] = [
     },
 ];
 
+impl Plan {
+    /// Waits until every pod has partitions and every partition an owner.
+    fn wait_dealt(&self, kafka: &Kafka, namespace: &str) {
+        wait_until(&format!("{} has dealt its partitions", self.name), LIMIT, || {
+            let owned = kafka.state(namespace);
+            let members: BTreeSet<&str> = owned.iter().map(|at| at.pod.as_str()).collect();
+            owned.len() == PARTITIONS * self.topics * self.groups && members.len() == PODS as usize
+        });
+    }
+}
+
 /// All groups; they are begun together and watched for as long.
 struct Stage {
     groups: BTreeMap<&'static str, Watched>,
@@ -225,12 +236,7 @@ impl Watched {
             plan.assignor
         );
         let consumers = ConsumerPods::follow(kafka, &namespace, "app=orders", &consumer);
-        let wanted = PARTITIONS * plan.topics * plan.groups;
-        wait_until(&format!("{} has dealt its partitions", plan.name), LIMIT, || {
-            let owned = kafka.state(namespace.name());
-            let members: BTreeSet<&str> = owned.iter().map(|at| at.pod.as_str()).collect();
-            owned.len() == wanted && members.len() == PODS as usize
-        });
+        plan.wait_dealt(kafka, namespace.name());
         let (pods, scrapes) = (consumers.alive(), Scrapes::of(kafka, namespace.name()));
         let ready = Instant::now();
         Self { plan, kafka, namespace, consumers, scrapes, pods, ready, poisoned: Mutex::new(None) }
@@ -344,14 +350,15 @@ impl Watched {
         Finished::of(&mut program)
     }
 
-    /// The group after an eviction, once it has settled.
+    /// The group after its eviction, once it has settled.
     pub fn settled(&self) -> &Self {
         let name = self.namespace.name();
         self.namespace.wait_ready("app=orders", PODS as usize, LIMIT);
-        wait_until(&format!("{name} has dealt its partitions anew"), LIMIT, || {
-            let owned = self.kafka.state(name);
-            owned.len() == PARTITIONS * self.plan.topics * self.plan.groups
+        wait_until(&format!("{name} has its new consumers"), LIMIT, || {
+            let alive = self.consumers.alive();
+            alive.len() == PODS as usize && alive != self.pods
         });
+        self.plan.wait_dealt(self.kafka, name);
         thread::sleep(SETTLING);
         self
     }
