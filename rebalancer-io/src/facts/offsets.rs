@@ -1,8 +1,8 @@
 //! The past of the group's partitions: offsets and owners, which reveal standing partitions.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
-use std::thread;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -98,24 +98,41 @@ impl FactFinder<'_> {
         Ok(!answer.samples.is_empty())
     }
 
-    /// The past of all partitions, or of only a few.
+    /// The past of all partitions, or of only a few. What only some of them need is asked last: the oldest
+    /// offset matters where one stands, the client's lead where nobody reports a commit.
     fn past_of(&self, few: Option<&Few>, grid: Grid, live: &[LivePod]) -> Fact<Offsets> {
         let read = Mutex::new(Reading { offsets: Offsets::new(grid), group: None, wrong: None });
         let ask = |past: Past| -> Result<(), QueryError> {
             let Some(query) = self.queries.offsets.past(past, few) else { return Ok(()) };
             self.each(&query, grid, &mut |series| {
-                let mut read = read.lock().unwrap_or_else(PoisonError::into_inner);
-                read.take(past, series, few, |pod| self.born_s(pod, live));
+                locked(&read).take(past, series, few, |pod| self.born_s(pod, live));
             })
         };
-        let asked = thread::scope(|scope| {
-            let threads = Past::ALL.map(|past| scope.spawn(move || ask(past)));
-            threads.map(|thread| thread.join().expect("a thread that panics aborts the program"))
-        });
-        if let Some(error) = asked.into_iter().find_map(Result::err) {
-            return not_had(&error);
+        let ask_all = |pasts: Vec<Past>| {
+            thread::scope(|scope| {
+                let threads: Vec<_> = pasts.into_iter().map(|past| scope.spawn(move || ask(past))).collect();
+                let finished = |thread: ScopedJoinHandle<'_, Result<(), QueryError>>| {
+                    thread.join().expect("a thread that panics aborts the program")
+                };
+                threads.into_iter().map(finished).find_map(Result::err)
+            })
+        };
+        let [committed, end, start, lead] =
+            [OffsetKind::Committed, OffsetKind::End, OffsetKind::Start, OffsetKind::Lead].map(Past::Offset);
+        let mut error = ask_all(vec![committed, end, Past::Owners]);
+        if error.is_none() {
+            let needed = {
+                let read = locked(&read);
+                let partitions = || read.offsets.partitions();
+                let lacks_commits = partitions().len() == 0 || partitions().any(|past| !has_committed(past));
+                [(lead, lacks_commits), (start, partitions().any(may_stand))]
+            };
+            error = ask_all(needed.into_iter().filter_map(|(past, needed)| needed.then_some(past)).collect());
         }
-        read.into_inner().unwrap_or_else(PoisonError::into_inner).finish()
+        match error {
+            Some(error) => not_had(&error),
+            None => read.into_inner().unwrap_or_else(PoisonError::into_inner).finish(),
+        }
     }
 
     fn each(&self, query: &MetricQuery, grid: Grid, each: &mut dyn FnMut(&Series)) -> Result<(), QueryError> {
@@ -255,11 +272,28 @@ fn is_among(few: &Few, place: &Place<'_>) -> bool {
     few.contains(&(one_spelling(place.topic), place.partition))
 }
 
+fn locked<'m>(read: &'m Mutex<Reading>) -> MutexGuard<'m, Reading> {
+    read.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn has_committed(past: &PartitionPast) -> bool {
+    past.column(OffsetKind::Committed).iter().any(|offset| !offset.is_nan())
+}
+
+/// Whether messages may wait that nobody has read lately: no commit of the latest steps differs from another.
+fn may_stand(past: &PartitionPast) -> bool {
+    let committed = past.column(OffsetKind::Committed);
+    let lately = &committed[committed.len().saturating_sub(STANDING_STEPS)..];
+    let mut known = lately.iter().filter(|offset| !offset.is_nan());
+    let first = known.next();
+    known.all(|offset| Some(offset) == first) && backlog(past).is_none_or(|backlog| backlog != 0.0)
+}
+
 /// If nobody reports commits, the lead replaces them; whether there is anything to read is then unknown.
 fn stands(past: &PartitionPast, steps: usize) -> bool {
-    let committed = past.column(OffsetKind::Committed);
-    let has_committed = committed.iter().any(|offset| !offset.is_nan());
-    let position = if has_committed { committed } else { past.column(OffsetKind::Lead) };
+    let has_committed = has_committed(past);
+    let kind = if has_committed { OffsetKind::Committed } else { OffsetKind::Lead };
+    let position = past.column(kind);
     let last = &position[position.len().saturating_sub(steps)..];
     let known: Vec<f64> = last.iter().copied().filter(|offset| !offset.is_nan()).collect();
     let is_enough = known.len() >= 2 && 2 * known.len() >= steps;

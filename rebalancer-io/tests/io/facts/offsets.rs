@@ -85,8 +85,36 @@ fn an_hour_is_asked_for_on_whole_minutes() {
     let source = standing();
     drop(ask(&source, &old(2)));
     let ranges: Vec<Asked> = source.asked().into_iter().filter(|asked| asked.from_s != asked.to_s).collect();
-    assert_eq!(ranges.len(), 6, "{ranges:?}");
+    assert_eq!(ranges.len(), 5, "{ranges:?}");
     assert!(ranges.iter().all(|asked| (asked.from_s, asked.to_s) == (-59 * 60, 0)), "{ranges:?}");
+}
+
+#[test]
+fn the_oldest_offset_is_asked_where_a_partition_may_stand_and_the_lead_where_nobody_commits() {
+    let asked = |source: &Answers| {
+        drop(ask(source, &old(2)));
+        let asked = source.asked();
+        ["offset_start", "offset_lead"].map(|name| asked.iter().any(|asked| asked.name == name))
+    };
+    let minutes = |of: &dyn Fn(u8) -> f64| (0..60).map(of).collect::<Vec<f64>>();
+    let moves = minutes(&|minute| f64::from(minute));
+    let committing = |values: &[f64]| {
+        let mut source = standing();
+        source.ranges.insert("offset_committed".into(), vec![series("orders/4/g", values)]);
+        source
+    };
+    assert_eq!(asked(&committing(&moves)), [false, false], "it moves");
+    assert_eq!(asked(&committing(&[68.0; 60])), [true, false], "it stands");
+    let gaps = minutes(&|minute| if minute < 56 { 68.0 } else { f64::NAN });
+    assert_eq!(asked(&committing(&gaps)), [true, false], "it stood when it was last reported");
+    let mut read_up = committing(&[68.0; 60]);
+    read_up.ranges.insert("offset_end".into(), vec![series("orders/4", &[68.0; 60])]);
+    assert_eq!(asked(&read_up), [false, false], "nothing waits");
+
+    assert_eq!(asked(&counted(1.0)), [false, true], "nobody reports a commit");
+    let mut owned = committing(&moves);
+    owned.ranges.insert("offset_owners".into(), vec![series("returns/0/orders-1", &[1.0; 60])]);
+    assert_eq!(asked(&owned), [true, true], "of another partition that is owned nobody does");
 }
 
 #[test]

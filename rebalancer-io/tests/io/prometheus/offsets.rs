@@ -85,7 +85,7 @@ fn every_exporter_tells_what_stands_and_what_moves() {
                 committed.dedup();
                 assert_eq!(steps(past, OffsetKind::Committed), committed, "{what}: {place:?}");
                 assert!(steps(past, OffsetKind::End).len() > 1, "{what}: the end of {place:?} moves");
-                assert_eq!(past.latest(OffsetKind::Start), Some(0.0), "{what}: {place:?}");
+                assert_eq!(past.latest(OffsetKind::Start), Some(0.0), "{what}: some stand, so it was asked");
                 let owner = past.owner().map(|owner| owner.pod.clone()).unwrap_or_default();
                 assert!(
                     recorded.moment("t5").partitions(&owner).contains(&place),
