@@ -13,6 +13,9 @@ use stage::Visit;
 /// How many tests there are here.
 const TESTS: usize = 10;
 
+/// What a spread that was measured for some seconds may be off by.
+const NOISE: f64 = 0.05;
+
 /// Plans of a healthy group, of which none may evict.
 const QUIET_PLANS: usize = 50;
 
@@ -139,8 +142,10 @@ fn an_uneven_deal_is_dealt_anew_by_a_planned_pair_once() {
     let forecast = &run.json()["diagnosis"]["spread"];
     let after = group.settled().read_spread();
     group.tell(&run, before, after);
-    // Which partitions go where depends on random ids and on who joins first, so a single deal may miss its forecast.
-    assert!(after < 1.3 * before, "{before} before, {after} after, {forecast}\n{run}");
+    // Which partitions go where depends on random ids and on who joins first, which the range of the forecast tells.
+    let highest = forecast["expected_high"].as_f64().expect("the deal is modelled");
+    assert!(after < highest + NOISE, "{before} before, {after} after, {forecast}\n{run}");
+    assert!(after < before / 1.5, "{before} before, {after} after, {forecast}\n{run}");
     let next = group.run();
     assert_ne!(next.json()["outcome"], "rotated", "{next}");
     group.assert_evicted(&run, 2);
