@@ -76,24 +76,25 @@ fn a_complete_run_leaves_nothing_out() {
     }
 }
 
-/// The consumers need the machine for themselves.
+/// Consumers and large workloads need the machine for themselves.
 #[test]
-fn the_tests_on_kafka_run_alone_and_only_where_it_can_be_had() {
+fn the_tests_on_kafka_and_at_scale_run_alone_and_those_on_kafka_only_where_it_can_be_had() {
     let alone = "cargo test --workspace --locked --no-fail-fast --test e2e -- kafka_groups::";
-    let others = "cargo test --workspace --locked --no-fail-fast -- --skip kafka_groups::";
+    let large = "cargo test --workspace --locked --no-fail-fast --test e2e -- scale::";
+    let others = "cargo test --workspace --locked --no-fail-fast -- --skip kafka_groups:: --skip scale::";
     let machine = Machine::new(TWO_PASSED);
     let (code, output) = machine.ci(&[], &[]);
     assert_eq!(code, Some(0), "{output}");
     let calls = machine.calls();
-    let (first, second) = (calls.find(alone), calls.find(others));
-    assert!(first.is_some() && first < second, "{calls}");
+    let [first, second, third] = [alone, large, others].map(|call| calls.find(call));
+    assert!(first.is_some() && first < second && second < third, "{calls}");
 
     let machine = Machine::new(TWO_PASSED);
     let (code, output) = machine.ci(&[], &[("KAFKA", "1")]);
     assert_eq!(code, Some(0), "{output}");
     assert!(output.contains("left out: THE TESTS ON KAFKA ARE SKIPPED"), "{output}");
     let calls = machine.calls();
-    assert!(!calls.contains(alone) && calls.contains(others), "{calls}");
+    assert!(!calls.contains(alone) && calls.contains(large) && calls.contains(others), "{calls}");
 
     let (code, output) = Machine::new(TWO_PASSED).ci(&["--complete"], &[("KAFKA", "1")]);
     assert_eq!(code, Some(1), "{output}");

@@ -140,6 +140,9 @@ fn program(plane: &ControlPlane, namespace: &Namespace<'_>, metrics: &str) -> Co
         .env("KUBECONFIG", plane.admin_kubeconfig(namespace.name()))
         .env("KUBE_LABEL_SELECTOR", "app=orders")
         .env("GUARDS", "off")
+        // A busy machine takes its time; what is counted here is not time.
+        .env("RUN_TIMEOUT", "300s")
+        .env("PROMETHEUS_TIMEOUT", "120s")
         // A preset that was set, as in a job that evicts: what `auto` finds is asked for beside the loads.
         .env("METRICS_PRESET", "micrometer")
         .env("OUTPUT", "json");
