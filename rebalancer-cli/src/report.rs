@@ -33,11 +33,11 @@ pub struct Report {
     /// `pod-rebalancer/v1`.
     #[schemars(extend("const" = API_VERSION))]
     pub api_version: String,
-    /// What made it: `Plan` (plan and replay decide, and change nothing) or `RunReport`.
+    /// `Plan` if `plan` or `replay` wrote it, which evict nothing; `RunReport` if `run` did.
     pub kind: Kind,
     /// What came of it.
     pub outcome: Outcome,
-    /// Whether a threshold is passed by the plain rule, whatever came of it.
+    /// Whether a threshold is passed by the plain rule, whatever the outcome.
     pub should_rebalance: bool,
     /// How much of a dry run it was: `none`, `client` or `server`.
     #[schemars(extend("enum" = ["none", "client", "server"]))]
@@ -298,9 +298,9 @@ pub struct AlternativeReport {
     /// Which strategy.
     #[schemars(with = "StrategyWord")]
     pub strategy: Strategy,
-    /// The pods that it would evict; none where it would do nothing.
+    /// The pods that it would evict; empty if it would evict none.
     pub pods: Vec<String>,
-    /// Why it would do nothing, where something holds it back; null where nothing asks it to act.
+    /// What holds it back; null if it would evict pods, or if there is nothing to act on.
     pub reason: Option<String>,
 }
 
@@ -443,9 +443,9 @@ pub enum PodVerdict {
     LeastBusy,
     /// Replaced alone because it is ill.
     Ill,
-    /// A candidate that stays.
+    /// It stays, though it could have been chosen.
     Keep,
-    /// Lacks a usable metric: no candidate.
+    /// It lacks a usable metric, so it could not be chosen.
     MissingMetrics,
     /// Being deleted.
     Terminating,

@@ -33,10 +33,10 @@ pub struct DiagnosisReport {
 /// Spread of the partitions' load over the pods, as a coefficient of variation.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct SpreadReport {
-    /// As the partitions are dealt now.
+    /// With the present assignment of partitions.
     pub now: f64,
-    /// After this rotation: two of three possible orders of the consumers end there or below. Null where the
-    /// assignor is not known, or no model holds for the group.
+    /// After this rotation: in two thirds of the possible orders of the consumers the spread ends at this or
+    /// below. Null if the assignor is unknown or no model fits the group.
     pub expected: Option<f64>,
     /// Mean over the possible orders; null where nothing is expected.
     #[serde(default)]
@@ -93,13 +93,13 @@ pub struct Cause {
     /// CPU per message over the median of the others.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ratio: Option<f64>,
-    /// Share of the whole load, or message rate over the median of the others.
+    /// Share of the load of all pods, or for a stalled pod its message rate divided by the median of the others.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub share: Option<f64>,
-    /// What the ratio or the share was held against.
+    /// The limit that the ratio or the share was compared with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<f64>,
-    /// Share of the load of the busiest pod, or of the partition's own.
+    /// Share of the load of the pod that owns the partition.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub share_of_busiest: Option<f64>,
     /// Number of partitions, of a stalled pod those that it has.

@@ -193,7 +193,12 @@ fn compare(before: &Value, now: &Value, at: &str, lost: &mut Vec<String>) {
         }
         // Required keys, words, kinds: there may be more, in any order.
         (Value::Array(before), Value::Array(now)) => {
-            let gone = before.iter().filter(|item| !now.contains(item));
+            let covers = |item: &Value, other: &Value| {
+                let mut lost = Vec::new();
+                compare(item, other, "", &mut lost);
+                lost.is_empty()
+            };
+            let gone = before.iter().filter(|item| !now.iter().any(|other| covers(item, other)));
             lost.extend(gone.map(|item| format!("{at}: {item} is gone")));
             if at.ends_with("/type") && now.len() > before.len() {
                 lost.push(format!("{at} may be more than it was"));

@@ -12,7 +12,7 @@ use crate::diagnosis::cause::Cause;
 pub enum Remedy {
     /// Replace the one pod that is ill.
     ReplacePod,
-    /// Replace two pods, so that their partitions are dealt anew.
+    /// Replace two pods, so that Kafka assigns their partitions anew.
     RotatePair,
     /// Spread the key, or the work, of one partition over several.
     SplitKey,
@@ -20,7 +20,7 @@ pub enum Remedy {
     SkipRecord,
     /// Give the topic more partitions.
     MorePartitions,
-    /// Let the group deal its partitions by another rule.
+    /// Change the group's assignor (`partition.assignment.strategy`).
     ChangeAssignor,
     /// Run another number of pods.
     ChangeReplicas,

@@ -99,12 +99,12 @@ impl fmt::Display for Check {
     }
 }
 
-/// What a check comes to.
+/// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub enum Standing {
-    /// Nothing speaks against a rotation.
+    /// The check has nothing against a rotation.
     Pass,
     /// The rotation must not happen now.
     Hold,

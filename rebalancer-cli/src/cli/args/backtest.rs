@@ -19,11 +19,10 @@ pub struct BacktestArgs {
     pub live: LiveArgs,
     #[command(flatten)]
     pub page: PageArgs,
-    /// Start of the past to look at: a time such as 2026-11-23T05:00:00Z, or a duration before now such as
-    /// 7d
+    /// Start of the time to test: a time such as 2026-11-23T05:00:00Z, or how long ago, such as 7d
     #[arg(long, value_name = "TIME", value_parser = moment, help_heading = "Backtest", required_unless_present = "recordings")]
     pub from: Option<Moment>,
-    /// End of it, written the same way; by default now
+    /// End of the time to test, written the same way; by default now
     #[arg(long, value_name = "TIME", value_parser = moment, help_heading = "Backtest")]
     pub to: Option<Moment>,
     /// Time between two decisions: the schedule of the job

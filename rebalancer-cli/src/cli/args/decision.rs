@@ -20,10 +20,10 @@ pub struct DecisionArgs {
     /// Act when the spread of lag (standard deviation over mean) is above this ratio
     #[arg(long, value_name = "RATIO", env = "LAG_VARIANCE_THRESHOLD", default_value = "0.5", value_parser = values::ratio)]
     pub lag_variance_threshold: f64,
-    /// Do nothing with fewer pods than this: pods with complete metrics to decide, Ready pods to act
+    /// Do nothing if fewer pods than this have complete metrics, or fewer are Ready
     #[arg(long, value_name = "COUNT", env = "MIN_PODS_REQUIRED", default_value = "3", value_parser = min_pods)]
     pub min_pods: usize,
-    /// Ignore a metric that a smaller share of the pods has; 0 turns this off
+    /// Ignore a metric if a smaller share of the pods than this has it; 0 turns this off
     #[arg(long, value_name = "SHARE", env = "MIN_COVERAGE", default_value = "0.8", value_parser = values::share)]
     pub min_coverage: f64,
     /// Treat a mean CPU below this many cores as this value: a workload that is nearly idle never triggers
@@ -41,8 +41,9 @@ pub struct DecisionArgs {
     /// Weights of the metrics in the score that ranks the pods
     #[arg(long, value_name = "WEIGHTS", env = "SCORE_WEIGHTS", default_value = "cpu=0.4,lag=0.3,rate=0.2,memory=0.1", value_parser = values::weights)]
     pub score_weights: PerMetric<f64>,
-    /// Which pods to evict: `rotate_outliers` the busiest and the least busy one, `by_cause` an ill pod alone,
-    /// else the pair with the best predicted gain, else those two
+    /// Which pods to evict. `rotate_outliers`: the busiest and the least busy one. `by_cause`: an ill pod
+    /// alone; without one, the two pods whose replacement is predicted to gain most, or if nothing can be
+    /// predicted, the busiest and the least busy one
     #[arg(
         long,
         value_name = "STRATEGY",

@@ -36,16 +36,17 @@ pub struct GuardArgs {
     /// Replace an ill pod alone only when its illness has lasted this long; off turns it off
     #[arg(long, value_name = "DURATION", env = "ILLNESS_AGE", default_value = "10m", value_parser = values::duration_or_off)]
     pub illness_age: Guarded<Duration>,
-    /// Do nothing when more than this share of the pods, and more than 4, would then be younger than
-    /// 6 hours; off turns it off
+    /// Do nothing if, with the pods it would replace, more than this share of the pods and more than 4 pods
+    /// would be younger than 6 hours; off turns it off
     #[arg(long, value_name = "PERCENT", env = "CHURN_BUDGET", default_value = "10%", value_parser = values::percent_or_off)]
     pub churn_budget: Guarded<u32>,
-    /// Also act when one pod lastingly carries more than this many times the median load: a factor, `on`
-    /// for 2, or off. For 20 pods or more, where one hot pod hardly changes the spread
+    /// Also act when one pod carries more than this many times the median load for most of the persistence
+    /// window: a factor, `on` for 2, or off. For workloads of 20 pods or more, whose spread one hot pod
+    /// hardly changes
     #[arg(long, value_name = "FACTOR", env = "OUTLIER_TRIGGER", default_value = "off", value_parser = values::outlier_factor)]
     pub outlier_trigger: Guarded<f64>,
-    /// How the consumer group assigns partitions: `auto` asks kminion or recognises it by which pod owns
-    /// which partition, `unknown` assumes nothing
+    /// How the consumer group assigns partitions to its members. `auto`: as kminion reports it, else as
+    /// recognised from which pod owns which partition. `unknown`: assume nothing
     #[arg(long = "assignor", value_name = "ASSIGNOR", env = "KAFKA_ASSIGNOR", default_value = "auto", ignore_case = true, value_parser = assignor())]
     pub assignor: AssignorChoice,
     /// Kafka consumers in each pod; by default counted from the metrics of the clients, else 1

@@ -46,14 +46,14 @@ pub struct KubernetesArgs {
     #[arg(long, value_name = "BOOL", env = "ALLOW_MULTIPLE_CONTROLLERS", default_value = "false",
         num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set, value_parser = BoolishValueParser::new())]
     pub allow_multiple_controllers: bool,
-    /// Further kinds of controllers whose pods may be evicted because it replaces them, each with its API
-    /// group, such as CloneSet.apps.kruise.io. ReplicaSet, StatefulSet and ReplicationController need no
-    /// mention; pods of a Job, a DaemonSet or another pod are never evicted
+    /// Also evict pods of these kinds of controllers, such as CloneSet.apps.kruise.io (kind and API group);
+    /// the controller must replace a pod that is evicted. ReplicaSet, StatefulSet and ReplicationController
+    /// are always allowed; pods of a Job, a DaemonSet or another pod never are
     #[arg(long, value_name = "KINDS", env = "ALLOWED_CONTROLLERS", value_delimiter = ',')]
     pub allowed_controllers: Vec<ControllerKind>,
-    /// Pods that keep data on their node (hostPath, emptyDir unless in memory, local persistent volumes):
-    /// `allow` evicts them and says what is lost, `refuse` leaves them alone, also where it is not known
-    /// whether they do
+    /// What to do with pods that keep data on their node (hostPath, emptyDir on disk, local persistent
+    /// volumes): `allow` evicts them and says what is lost; `refuse` does not evict them, nor pods for which
+    /// this is not known
     #[arg(
         long,
         value_name = "CHOICE",
@@ -106,8 +106,8 @@ pub struct ActionArgs {
         ignore_case = true
     )]
     pub eviction_method: EvictionMethod,
-    /// Create an Event on the workload before evicting, so that only one of several runs at the same time
-    /// evicts; with `off` nothing keeps runs apart
+    /// Claim the workload with an Event before evicting: if several runs start at once, only one of them
+    /// evicts. With `off`, two runs may evict four pods
     #[arg(long, value_name = "BOOL", env = "CLAIM", default_value = "on",
         num_args = 0..=1, require_equals = true, default_missing_value = "on", action = clap::ArgAction::Set, value_parser = BoolishValueParser::new())]
     pub claim: bool,
