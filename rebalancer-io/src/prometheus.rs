@@ -8,6 +8,7 @@ mod client;
 mod config;
 mod decode;
 mod error;
+mod identity;
 mod query;
 mod service;
 mod stoppable;
@@ -24,6 +25,7 @@ pub use decode::{
 pub(crate) use decode::{Sink, instant_into};
 pub use decode::{instant as decode_instant, labelled as decode_labelled, range as decode_range};
 pub use error::{ErrorKind, QueryError, TransportError};
+pub use identity::{AwsIdentity, AzureIdentity, GoogleIdentity, Identity, Variables};
 pub use query::MetricQuery;
 pub use secrecy::SecretString;
 pub use service::ServiceProblem;

@@ -28,7 +28,7 @@ pub use kubernetes::{ActionArgs, DryRun, KubernetesArgs, LocalStorage, PacingCho
 pub use live::LiveArgs;
 pub use output::{Color, LogFormat, OutputArgs, OutputFormat};
 pub use page::{PageArgs, ReportArgs};
-pub use prometheus::{Method, PresetChoice, PrometheusArgs};
+pub use prometheus::{Cloud, Method, PresetChoice, PrometheusArgs};
 pub use saved::SavedArgs;
 pub use scan::ScanArgs;
 pub use telemetry::{PushArgs, TextfileArgs, WebhookArgs, WebhookFormat};

@@ -1,5 +1,7 @@
 //! Turns arguments into the adapters' configuration, and reports missing settings.
 
+use std::env;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -7,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use rebalancer_io::kubernetes::{ConnectOptions, Selector, ServiceAddress, TargetName, is_namespace_name};
 use rebalancer_io::prometheus::{
-    Auth, Endpoint, Header, HttpTransport, Method, PrometheusConfig, SecretSource, SecretString, Tls,
+    Auth, AwsIdentity, AzureIdentity, Endpoint, GoogleIdentity, Header, HttpTransport, Identity, Method,
+    PrometheusConfig, SecretSource, SecretString, Tls, Variables,
 };
 use rebalancer_io::push::{PushConfig, Receiver};
 use rebalancer_io::webhook::Webhook;
@@ -72,7 +75,16 @@ pub fn prometheus(args: &PrometheusArgs, endpoint: Endpoint) -> Result<Prometheu
         username: args.prometheus_username.as_ref(),
         password: (secrets::PASSWORD, args.prometheus_password_file.as_ref()),
     };
-    config.auth = credentials.auth()?;
+    config.auth = match (credentials.auth()?, args.prometheus_auth) {
+        (auth, args::Cloud::None) => auth,
+        (Auth::None, cloud) => Auth::Identity(identity(cloud, args, &config.endpoint)?),
+        _ => {
+            return Err(Failure::usage(
+                "both PROMETHEUS_AUTH and a token or a user are set: unset PROMETHEUS_AUTH, or \
+                 PROMETHEUS_BEARER_TOKEN(_FILE), PROMETHEUS_USERNAME and PROMETHEUS_PASSWORD(_FILE)",
+            ));
+        }
+    };
     config.headers = headers()?;
     config.tls = Tls {
         ca_file: args.prometheus_ca_file.clone(),
@@ -90,6 +102,29 @@ pub fn prometheus(args: &PrometheusArgs, endpoint: Endpoint) -> Result<Prometheu
     config.max_response_bytes = args.prometheus_max_response;
     config.refuse_partial = args.prometheus_strict_params;
     Ok(config)
+}
+
+/// The identity that a cloud gives this program.
+fn identity(
+    cloud: args::Cloud,
+    args: &PrometheusArgs,
+    endpoint: &Endpoint,
+) -> Result<Arc<dyn Identity>, Failure> {
+    // What is no text is no variable of a cloud.
+    let text =
+        |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+    let variables: Variables = env::vars_os().filter_map(text).collect();
+    let of_aws = || {
+        let (region, service) =
+            (args.prometheus_aws_region.as_deref(), args.prometheus_aws_service.as_deref());
+        AwsIdentity::new(endpoint, region, service, &variables)
+    };
+    let identity: Result<Arc<dyn Identity>, String> = match cloud {
+        args::Cloud::Google => GoogleIdentity::new(&variables).map(|found| Arc::new(found) as _),
+        args::Cloud::Azure => AzureIdentity::new(&variables).map(|found| Arc::new(found) as _),
+        args::Cloud::Aws | args::Cloud::None => of_aws().map(|found| Arc::new(found) as _),
+    };
+    identity.map_err(|reason| Failure::usage(format!("PROMETHEUS_AUTH: {reason}")))
 }
 
 /// Where the metrics of a run are pushed; an unusable address is an error in its place.

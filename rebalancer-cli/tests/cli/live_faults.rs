@@ -415,3 +415,20 @@ fn an_expired_token_is_told_at_once() {
     assert!(done.assert_one_error(1).contains("Unauthorized"), "{done}");
     assert_eq!(servers.asked().len(), 1);
 }
+
+/// The metrics server is not asked, and nothing is evicted.
+#[test]
+fn an_identity_that_the_cloud_does_not_give_ends_the_run() {
+    let nobody = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address");
+    let service = format!("http://{nobody}");
+    let servers = Servers::start();
+    let env = [("PROMETHEUS_AUTH", "azure"), ("AZURE_POD_IDENTITY_AUTHORITY_HOST", service.as_str())];
+    let done = servers.run(&RUN, &env);
+    assert_eq!(done.code, Some(1), "{done}");
+    let told = format!("{}{}", done.stdout, done.stderr);
+    assert!(
+        told.contains(&format!("no identity from Azure: {service}/metadata/identity/oauth2/token")),
+        "{done}"
+    );
+    servers.assert_untouched();
+}

@@ -28,6 +28,13 @@ fn ways(file: &str) -> Vec<Vec<(&str, &str)>> {
         vec![("PROMETHEUS_BEARER_TOKEN_FILE", file)],
         vec![("PROMETHEUS_USERNAME", "ada"), ("PROMETHEUS_PASSWORD", SECRET)],
         vec![("PROMETHEUS_USERNAME", "ada"), ("PROMETHEUS_PASSWORD_FILE", file)],
+        vec![
+            ("PROMETHEUS_AUTH", "aws"),
+            ("AWS_REGION", "eu-west-1"),
+            ("AWS_ACCESS_KEY_ID", "hunter2-id"),
+            ("AWS_SECRET_ACCESS_KEY", "hunter2-key"),
+            ("AWS_SESSION_TOKEN", "hunter2-session"),
+        ],
     ];
     credentials.into_iter().map(|set| set.into_iter().chain(common).collect()).collect()
 }

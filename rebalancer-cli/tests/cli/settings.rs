@@ -66,7 +66,7 @@ const OF_A_DECISION: [(&str, &str); 47] = [
 ];
 
 /// Bad values of settings of the servers and of an eviction.
-const OF_A_RUN: [(&str, &str); 41] = [
+const OF_A_RUN: [(&str, &str); 43] = [
     ("DRY_RUN", "yess"),
     ("DRY_RUN", "2"),
     ("PACING", "fast"),
@@ -90,6 +90,8 @@ const OF_A_RUN: [(&str, &str); 41] = [
     ("PROMETHEUS_ENDPOINT", "http://prometheus?token=1"),
     ("PROMETHEUS_TIMEOUT", "30"),
     ("PROMETHEUS_METHOD", "put"),
+    ("PROMETHEUS_AUTH", "aws"),
+    ("PROMETHEUS_AUTH", "alibaba"),
     ("PROMETHEUS_MAX_RESPONSE", "0"),
     ("PROMETHEUS_STRICT_PARAMS", "yess"),
     ("PROMETHEUS_INSECURE_SKIP_TLS_VERIFY", "2"),
@@ -138,11 +140,12 @@ fn every_bad_value_of_a_run_is_refused() {
 fn credentials_that_contradict_each_other_are_refused() {
     let bearer = ("PROMETHEUS_BEARER_TOKEN", "t0ken");
     let basic = [("PROMETHEUS_USERNAME", "ada"), ("PROMETHEUS_PASSWORD", "pass")];
-    let cases: [Vec<(&str, &str)>; 4] = [
+    let cases: [Vec<(&str, &str)>; 5] = [
         vec![bearer, ("PROMETHEUS_BEARER_TOKEN_FILE", "token")],
         vec![bearer, basic[0], basic[1]],
         vec![basic[0], basic[1], ("PROMETHEUS_PASSWORD_FILE", "password")],
         vec![bearer, basic[1]],
+        vec![bearer, ("PROMETHEUS_AUTH", "azure")],
     ];
     let mut said = String::new();
     for case in cases {

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Read as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,6 +11,7 @@ use http::HeaderValue;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::error::TransportError;
+use super::identity::Identity;
 
 /// Largest credential file that is read, in bytes: every server refuses headers of this size.
 const MAX_BYTES: u64 = 1 << 20;
@@ -69,16 +71,19 @@ pub enum Auth {
         /// The password, for Grafana Cloud a token.
         password: SecretSource,
     },
+    /// By the identity that a cloud gave this program.
+    Identity(Arc<dyn Identity>),
 }
 
 impl Auth {
-    /// The value of the header `Authorization`; `None` for [`Auth::None`]. Reads the secret.
+    /// The value of the header `Authorization` if it is the same for every request; `None` for [`Auth::None`] and
+    /// [`Auth::Identity`]. Reads the secret.
     ///
     /// # Errors
     /// A secret that cannot be read or sent.
     pub(crate) fn authorization(&self) -> Result<Option<HeaderValue>, TransportError> {
         let (source, text) = match self {
-            Self::None => return Ok(None),
+            Self::None | Self::Identity(_) => return Ok(None),
             Self::Bearer(token) => (token, format!("Bearer {}", token.read()?.expose_secret())),
             Self::Basic { username, password } => {
                 let pair = format!("{username}:{}", password.read()?.expose_secret());

@@ -416,6 +416,14 @@ pub enum TransportError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A cloud gave no identity to prove to the server who asks.
+    #[error("no identity from {whose}: {words}")]
+    Identity {
+        /// The cloud.
+        whose: &'static str,
+        /// Where it was asked for, and what was said.
+        words: String,
+    },
     /// The answer is not HTTP, or some other transport failure.
     #[error("{0}")]
     Other(String),
@@ -443,6 +451,7 @@ impl TransportError {
             | Self::Proxy(text)
             | Self::Decompress(text)
             | Self::Service { words: text, .. }
+            | Self::Identity { words: text, .. }
             | Self::Other(text) => vec![text],
             Self::Timeout(_)
             | Self::HostNotFound
@@ -473,6 +482,7 @@ impl TransportError {
             Self::Decompress(_) => "decompress",
             Self::Credentials { .. } => "credentials",
             Self::Service { .. } => "service",
+            Self::Identity { .. } => "identity",
             Self::Stopped => "stopped",
             Self::NotRecorded(_) => "not_recorded",
             Self::Other(_) => "_OTHER",
@@ -493,6 +503,9 @@ impl TransportError {
             Self::Credentials { .. } => "mount the file or correct its path",
             Self::Other(_) => "check that PROMETHEUS_ENDPOINT is an HTTP server",
             Self::Service { problem, .. } => problem.advice(),
+            Self::Identity { .. } => {
+                "give this program an identity of the cloud, or unset PROMETHEUS_AUTH; docs/metrics-servers.md says how"
+            }
             Self::Stopped => "nothing was evicted; run again",
             Self::NotRecorded(_) => "replay with the queries of the recording, or record again",
         }

@@ -9,8 +9,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, LOCATION};
-use http::{HeaderValue, Uri};
+use http::{HeaderValue, Request, Uri};
 use jiff::Timestamp;
+use percent_encoding::utf8_percent_encode;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -24,7 +25,7 @@ use super::config::{ConfigError, Endpoint, Header, Method, PrometheusConfig, Tls
 use super::error::TransportError;
 use crate::clock::ServerClock;
 use crate::proxies;
-use crate::secrets::Secrets;
+use crate::secrets::{IN_AN_ADDRESS, Secrets};
 
 /// How much longer than the server's limit the client waits, so that the server's own timeout message
 /// arrives.
@@ -245,23 +246,14 @@ impl HttpTransport {
         path: &str,
         params: Vec<(Cow<'_, str>, Cow<'_, str>)>,
     ) -> Result<ApiResponse, TransportError> {
-        let url = format!("{}{path}", self.base);
-        let headers = self.headers()?;
-        let mut secrets = Secrets::of(&headers);
+        let request = self.request(method, path, &params)?;
+        let mut secrets = Secrets::of(request.headers());
         self.extra.iter().for_each(|(_, value)| secrets.add(value.expose_secret()));
         self.sent.lock().expect("no thread panics while it holds the lock").extend(&secrets);
         let sent = Timestamp::now();
         let answer = match method {
-            Method::Post => {
-                let mut call = self.agent.post(&url);
-                call.headers_mut().into_iter().for_each(|map| map.extend(headers.clone()));
-                call.send_form(params)
-            }
-            Method::Get => {
-                let mut call = self.agent.get(&url).query_pairs(params);
-                call.headers_mut().into_iter().for_each(|map| map.extend(headers.clone()));
-                call.call()
-            }
+            Method::Post => self.agent.run(request),
+            Method::Get => self.agent.run(request.map(drop)),
         };
         let answer = answer.map_err(|error| TransportError::from_ureq(error, self.timeout))?;
         self.clock.note(answer.headers(), sent);
@@ -274,6 +266,42 @@ impl HttpTransport {
             body: secrets
                 .masking(status, HttpBody { body: answer.into_body().into_reader(), timeout: self.timeout }),
         })
+    }
+
+    /// A request with its body, which is empty unless it is a form.
+    fn request(
+        &self,
+        method: Method,
+        path: &str,
+        params: &[(Cow<'_, str>, Cow<'_, str>)],
+    ) -> Result<Request<Vec<u8>>, TransportError> {
+        let encoded = |text: &str| utf8_percent_encode(text, IN_AN_ADDRESS).to_string();
+        let pairs = params.iter().map(|(key, value)| format!("{}={}", encoded(key), encoded(value)));
+        let pairs = pairs.collect::<Vec<String>>().join("&");
+        let (method, query, body) = match method {
+            Method::Post => (http::Method::POST, String::new(), pairs.into_bytes()),
+            Method::Get if pairs.is_empty() => (http::Method::GET, pairs, Vec::new()),
+            Method::Get => (http::Method::GET, format!("?{pairs}"), Vec::new()),
+        };
+        let wrong = |error: http::Error| TransportError::Other(error.to_string());
+        let mut request = Request::new(());
+        *request.method_mut() = method;
+        *request.headers_mut() = self.headers()?;
+        if request.method() == http::Method::POST {
+            let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+            request.headers_mut().insert(CONTENT_TYPE, form);
+        }
+        let at = |base: &str| -> Result<Uri, TransportError> {
+            format!("{base}{path}{query}").parse().map_err(|error: http::uri::InvalidUri| wrong(error.into()))
+        };
+        let (mut parts, ()) = request.into_parts();
+        if let Auth::Identity(identity) = &self.auth {
+            // What is proved is the server's own name, not that in its certificate.
+            parts.uri = at(self.endpoint.as_str())?;
+            identity.prove(&mut parts, &body)?;
+        }
+        parts.uri = at(&self.base)?;
+        Ok(Request::from_parts(parts, body))
     }
 
     /// The parameters that the user gave.

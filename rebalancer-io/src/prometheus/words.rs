@@ -9,7 +9,7 @@ use rustls::CertificateError;
 use crate::text::is_hidden;
 
 /// Longest quotation of the other side, in characters: enough for an error, short in a log.
-const MAX_WORDS: usize = 200;
+pub(crate) const MAX_WORDS: usize = 200;
 
 /// The TLS error wrapped in another error.
 pub(crate) fn tls_error<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e rustls::Error> {

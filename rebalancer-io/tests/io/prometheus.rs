@@ -4,6 +4,7 @@ mod detect;
 mod exporters;
 mod fixtures;
 mod http;
+mod identity;
 mod offsets;
 mod origin;
 mod presets;

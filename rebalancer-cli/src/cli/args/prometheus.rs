@@ -33,6 +33,23 @@ pub struct PrometheusArgs {
     /// File with the password; read again for each request
     #[arg(long, value_name = "FILE", env = "PROMETHEUS_PASSWORD_FILE")]
     pub prometheus_password_file: Option<PathBuf>,
+    /// Cloud whose identity proves who asks: `aws` signs each request for Amazon Managed Service for Prometheus,
+    /// `google` and `azure` send a token. Credentials are looked for where that cloud's own tools do
+    #[arg(
+        long,
+        value_name = "CLOUD",
+        env = "PROMETHEUS_AUTH",
+        default_value = "none",
+        value_enum,
+        ignore_case = true
+    )]
+    pub prometheus_auth: Cloud,
+    /// AWS region of the server; by default that in its host name, else AWS_REGION
+    #[arg(long, value_name = "REGION", env = "PROMETHEUS_AWS_REGION")]
+    pub prometheus_aws_region: Option<String>,
+    /// Name of the AWS service in signatures; by default aps
+    #[arg(long, value_name = "NAME", env = "PROMETHEUS_AWS_SERVICE")]
+    pub prometheus_aws_service: Option<String>,
     /// Certificate authority of the server (PEM)
     #[arg(long, value_name = "FILE", env = "PROMETHEUS_CA_FILE")]
     pub prometheus_ca_file: Option<PathBuf>,
@@ -70,6 +87,19 @@ pub struct PrometheusArgs {
     /// Largest answer to accept, in bytes after decompression
     #[arg(long, value_name = "SIZE", env = "PROMETHEUS_MAX_RESPONSE", default_value = "32Mi", value_parser = values::size)]
     pub prometheus_max_response: u64,
+}
+
+/// Whose identity proves who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Cloud {
+    /// No cloud's.
+    None,
+    /// Amazon's.
+    Aws,
+    /// Google's.
+    Google,
+    /// Microsoft's.
+    Azure,
 }
 
 /// HTTP method of queries.

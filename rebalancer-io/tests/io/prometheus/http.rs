@@ -38,7 +38,7 @@ fn a_query_is_a_form_with_the_pinned_time() {
     assert_eq!(request.header("accept-encoding"), Some("gzip"));
     assert_eq!(
         request.body,
-        "query=up%7Ba%3D%22b+c%22%7D&time=1795410000.619&timeout=30000ms&partial_response=false&deny_partial_response=1&nocache=1"
+        "query=up%7Ba%3D%22b%20c%22%7D&time=1795410000.619&timeout=30000ms&partial_response=false&deny_partial_response=1&nocache=1"
     );
 }
 

@@ -1,0 +1,128 @@
+//! The identity of a workload or machine in Azure (Microsoft Entra ID), for Azure Monitor.
+
+use std::path::PathBuf;
+
+use http::Request;
+use http::request::Parts;
+use percent_encoding::utf8_percent_encode;
+use secrecy::ExposeSecret as _;
+
+use super::tokens::{Kept, Token, TokenService, form};
+use super::{Identity, Variables, given};
+use crate::prometheus::auth::SecretSource;
+use crate::prometheus::error::TransportError;
+use crate::secrets::IN_AN_ADDRESS;
+
+/// The service whose data is asked for: Azure Monitor's query endpoints, in the public cloud.
+const AUDIENCE: &str = "https://prometheus.monitor.azure.com";
+
+/// Microsoft's public cloud.
+const AUTHORITY: &str = "https://login.microsoftonline.com";
+
+/// The address at which a machine in Azure asks for its own identity.
+const MACHINE: &str = "http://169.254.169.254";
+
+/// An identity in Azure: of a workload (by a token of its ServiceAccount), of an application (by a secret), or of
+/// the machine.
+#[derive(Debug)]
+pub struct AzureIdentity {
+    source: Source,
+    kept: Kept,
+}
+
+#[derive(Debug)]
+enum Source {
+    /// The token endpoint of a tenant.
+    Application { address: String, client_id: String, proof: Proof },
+    /// The machine's own endpoint, and which of its identities is meant.
+    Machine { address: String, client_id: Option<String> },
+}
+
+#[derive(Debug)]
+enum Proof {
+    /// A token of the ServiceAccount, that Kubernetes renews in this file.
+    Token(SecretSource),
+    /// The application's secret.
+    Secret(SecretSource),
+}
+
+impl AzureIdentity {
+    /// The identity that the usual variables tell: `AZURE_TENANT_ID` and `AZURE_CLIENT_ID` with
+    /// `AZURE_FEDERATED_TOKEN_FILE` (a workload, set by Azure's webhook) or `AZURE_CLIENT_SECRET`; without a tenant
+    /// the machine's own, of which `AZURE_CLIENT_ID` chooses one. `AZURE_AUTHORITY_HOST` names another cloud.
+    ///
+    /// # Errors
+    /// A tenant without a client, or without a token or secret.
+    pub fn new(variables: &Variables) -> Result<Self, String> {
+        let client_id = given(variables, "AZURE_CLIENT_ID");
+        let Some(tenant) = given(variables, "AZURE_TENANT_ID") else {
+            let machine = given(variables, "AZURE_POD_IDENTITY_AUTHORITY_HOST");
+            let address = machine.unwrap_or_else(|| MACHINE.to_owned());
+            return Ok(Self { source: Source::Machine { address, client_id }, kept: Kept::default() });
+        };
+        let Some(client_id) = client_id else {
+            return Err("AZURE_TENANT_ID is set without AZURE_CLIENT_ID".to_owned());
+        };
+        let file = given(variables, "AZURE_FEDERATED_TOKEN_FILE").map(PathBuf::from);
+        let proof = match (file, given(variables, "AZURE_CLIENT_SECRET")) {
+            (Some(file), _) => Proof::Token(SecretSource::File(file)),
+            (None, Some(secret)) => Proof::Secret(SecretSource::Value(secret.into())),
+            (None, None) => {
+                return Err(
+                    "AZURE_TENANT_ID is set without AZURE_FEDERATED_TOKEN_FILE or AZURE_CLIENT_SECRET".into(),
+                );
+            }
+        };
+        let host = given(variables, "AZURE_AUTHORITY_HOST").unwrap_or_else(|| AUTHORITY.to_owned());
+        let tenant = utf8_percent_encode(&tenant, IN_AN_ADDRESS);
+        let address = format!("{}/{tenant}/oauth2/v2.0/token", host.trim_end_matches('/'));
+        Ok(Self { source: Source::Application { address, client_id, proof }, kept: Kept::default() })
+    }
+
+    fn fetch(&self) -> Result<Token, TransportError> {
+        match &self.source {
+            Source::Application { address, client_id, proof } => {
+                let service = TokenService { whose: "Azure", is_local: false };
+                let secret = match proof {
+                    Proof::Token(source) | Proof::Secret(source) => source.read()?,
+                };
+                let secret = secret.expose_secret();
+                let scope = format!("{AUDIENCE}/.default");
+                let mut fields = vec![
+                    ("client_id", client_id.as_str()),
+                    ("scope", &scope),
+                    ("grant_type", "client_credentials"),
+                ];
+                match proof {
+                    Proof::Token(_) => fields.extend([
+                        ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
+                        ("client_assertion", secret),
+                    ]),
+                    Proof::Secret(_) => fields.push(("client_secret", secret)),
+                }
+                let request =
+                    form(address, &fields).map_err(|error| service.failed(address, error.to_string()))?;
+                service.token(request, &[secret])
+            }
+            Source::Machine { address, client_id } => {
+                let service = TokenService { whose: "Azure", is_local: true };
+                let encoded = |text: &str| utf8_percent_encode(text, IN_AN_ADDRESS).to_string();
+                let client =
+                    client_id.as_deref().map(|id| format!("&client_id={}", encoded(id))).unwrap_or_default();
+                let address = format!(
+                    "{}/metadata/identity/oauth2/token?api-version=2018-02-01&resource={}{client}",
+                    address.trim_end_matches('/'),
+                    encoded(AUDIENCE)
+                );
+                let request = Request::get(&address).header("Metadata", "true").body(Vec::new());
+                service.token(request.map_err(|error| service.failed(&address, error.to_string()))?, &[])
+            }
+        }
+    }
+}
+
+impl Identity for AzureIdentity {
+    fn prove(&self, request: &mut Parts, _: &[u8]) -> Result<(), TransportError> {
+        self.kept.prove(request, || self.fetch())
+    }
+}

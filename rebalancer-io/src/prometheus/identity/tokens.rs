@@ -1,0 +1,185 @@
+//! Fetches bearer tokens from the token services of clouds, and keeps them until they expire.
+
+use std::io::Read as _;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::request::Parts;
+use http::{HeaderValue, Request};
+use percent_encoding::utf8_percent_encode;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use ureq::{Agent, Proxy};
+
+use crate::prometheus::error::TransportError;
+use crate::prometheus::words::{MAX_WORDS, shortened};
+use crate::proxies;
+use crate::secrets::{IN_AN_ADDRESS, Secrets};
+
+/// Longest time for a token service. Those beside a pod answer at once, and an address without a cloud behind it
+/// never does.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// Most bytes read of its answer: tokens have a few kilobytes.
+const MAX_BYTES: u64 = 256 << 10;
+
+/// A token is renewed this long before it expires, so that it holds for the request it is fetched for.
+const SPARE: Duration = Duration::from_secs(60);
+
+/// A service that gives out tokens or credentials.
+#[derive(Debug, Clone)]
+pub(super) struct TokenService {
+    /// Whose identity it gives, such as `Azure`.
+    pub whose: &'static str,
+    /// Whether it lies on this machine or its own network, and no proxy leads to it.
+    pub is_local: bool,
+}
+
+/// A token, and until when it can be used.
+#[derive(Debug, Clone)]
+pub(super) struct Token {
+    value: SecretString,
+    until: Instant,
+}
+
+/// An answer of OAuth 2.0 (RFC 6749, sections 5.1 and 5.2). Azure writes the lifetime as text.
+#[derive(Deserialize)]
+struct Answer {
+    access_token: Option<String>,
+    expires_in: Option<Lifetime>,
+    error: Option<String>,
+    error_description: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Lifetime {
+    Seconds(u64),
+    Text(String),
+}
+
+impl Lifetime {
+    fn seconds(&self) -> Option<u64> {
+        match self {
+            Self::Seconds(seconds) => Some(*seconds),
+            Self::Text(text) => text.parse().ok(),
+        }
+    }
+}
+
+impl TokenService {
+    /// Sends a request and returns status and body.
+    ///
+    /// # Errors
+    /// If no answer arrives.
+    pub(super) fn send(&self, request: Request<Vec<u8>>) -> Result<http::Response<Vec<u8>>, TransportError> {
+        let place = request.uri().to_string();
+        let proxy = if self.is_local { None } else { proxies::of(request.uri()) };
+        let proxy = match proxy.map(|proxy| Proxy::new(&proxy.address).map_err(|_| proxy.variable)) {
+            None => None,
+            Some(Ok(proxy)) => Some(proxy),
+            Some(Err(variable)) => {
+                return Err(self.failed(&place, format!("{variable} is no address of a proxy")));
+            }
+        };
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .timeout_global(Some(LIMIT))
+            .proxy(proxy)
+            .build();
+        let agent = Agent::new_with_config(config);
+        let answer = if request.method() == http::Method::GET {
+            agent.run(request.map(|_| ()))
+        } else {
+            agent.run(request)
+        };
+        let failed =
+            |error: ureq::Error| self.failed(&place, TransportError::from_ureq(error, LIMIT).to_string());
+        let (parts, body) = answer.map_err(failed)?.into_parts();
+        let mut bytes = Vec::new();
+        let read = body.into_reader().take(MAX_BYTES).read_to_end(&mut bytes);
+        read.map_err(|error| self.failed(&place, error.to_string()))?;
+        Ok(http::Response::from_parts(parts, bytes))
+    }
+
+    /// Fetches a token. `secrets` are in the request, and in no message.
+    ///
+    /// # Errors
+    /// A refusal, in the service's own words, or no answer.
+    pub(super) fn token(&self, request: Request<Vec<u8>>, secrets: &[&str]) -> Result<Token, TransportError> {
+        let place = request.uri().to_string();
+        let mut masked = Secrets::default();
+        secrets.iter().for_each(|secret| masked.add(secret));
+        let now = Instant::now();
+        let answer = self.send(request)?;
+        let status = answer.status().as_u16();
+        let body = answer.into_body();
+        let read: Option<Answer> = serde_json::from_slice(&body).ok();
+        let token = read.as_ref().and_then(|read| {
+            let lifetime = Duration::from_secs(read.expires_in.as_ref()?.seconds()?);
+            let value = SecretString::from(read.access_token.clone().filter(|token| !token.is_empty())?);
+            Some(Token { value, until: now.checked_add(lifetime.saturating_sub(SPARE))? })
+        });
+        if let (200..300, Some(token)) = (status, token) {
+            return Ok(token);
+        }
+        let said = read.and_then(|read| read.error_description.or(read.error));
+        let words = match (status, said) {
+            // What is no refusal may hold a token.
+            (200..300, _) => format!("HTTP {status}, and no token with a lifetime in the answer"),
+            (_, Some(said)) => format!("HTTP {status}: {}", shortened(&masked.masked(&said), MAX_WORDS)),
+            (_, None) => {
+                format!(
+                    "HTTP {status}: {}",
+                    shortened(&masked.masked(&String::from_utf8_lossy(&body)), MAX_WORDS)
+                )
+            }
+        };
+        Err(self.failed(&place, words))
+    }
+
+    /// The error of this service at an address; what follows `?` in it is left out.
+    pub(super) fn failed(&self, place: &str, words: impl std::fmt::Display) -> TransportError {
+        let place = place.split('?').next().unwrap_or_default();
+        TransportError::Identity { whose: self.whose, words: format!("{place}: {words}") }
+    }
+}
+
+/// A form with these fields, for a token service.
+pub(super) fn form(address: &str, fields: &[(&str, &str)]) -> Result<Request<Vec<u8>>, http::Error> {
+    let pairs =
+        fields.iter().map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, IN_AN_ADDRESS)));
+    let body = pairs.collect::<Vec<String>>().join("&");
+    Request::post(address).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(body.into_bytes())
+}
+
+/// The token that was fetched last.
+#[derive(Debug, Default)]
+pub(super) struct Kept(Mutex<Option<Token>>);
+
+impl Kept {
+    /// Sends the token that is kept with a request, or a new one. Requests that come together wait for one fetch.
+    ///
+    /// # Errors
+    /// Those of `fetch`.
+    pub(super) fn prove(
+        &self,
+        request: &mut Parts,
+        fetch: impl FnOnce() -> Result<Token, TransportError>,
+    ) -> Result<(), TransportError> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let token = match kept.as_ref().filter(|token| token.until > Instant::now()) {
+            Some(token) => token,
+            None => kept.insert(fetch()?),
+        };
+        let value = HeaderValue::try_from(format!("Bearer {}", token.value.expose_secret()));
+        let mut value = value.map_err(|_| {
+            TransportError::Other("the token of the cloud has characters that a header cannot carry".into())
+        })?;
+        value.set_sensitive(true);
+        request.headers.insert(AUTHORIZATION, value);
+        Ok(())
+    }
+}
