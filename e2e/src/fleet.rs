@@ -27,6 +27,11 @@ impl Level {
         self
     }
 
+    /// The value that it had so long ago.
+    pub fn value_at(&self, ago: Duration) -> f64 {
+        self.at(ago.as_secs_f64())
+    }
+
     fn at(&self, ago_s: f64) -> f64 {
         self.steps
             .iter()
@@ -75,6 +80,10 @@ pub struct PodLoads {
     /// Since when the first of its partitions stands though messages arrive; where any pod of a fleet has
     /// one, the end offsets of all partitions are exported too.
     pub stuck: Option<Duration>,
+    /// How long ago it came; `None` is before all samples.
+    pub born: Option<Duration>,
+    /// How long ago it went; `None` is not yet.
+    pub gone: Option<Duration>,
 }
 
 /// A workload's pods with their loads.
@@ -109,6 +118,8 @@ impl Fleet {
                 partitions: 3,
                 first_share: 1.0 / 3.0,
                 stuck: None,
+                born: None,
+                gone: None,
             }
         });
         Self {
@@ -153,7 +164,7 @@ impl Fleet {
             if self.pods.iter().any(|pod| pod.stuck.is_some()) {
                 all.extend(Self::end_offsets(pod, position, &clock));
             }
-            all
+            all.into_iter().map(|series| clock.alive(series, pod)).collect::<Vec<Series>>()
         })
     }
 
@@ -330,6 +341,14 @@ impl Clock {
         // As if it had run before the first sample: an extrapolating rate() must not see a zero.
         let before = 3600.0 * sum(start_s, start_s - 1.0);
         self.times_ms.iter().map(|time_ms| (*time_ms, before + sum(start_s, self.ago_s(*time_ms)))).collect()
+    }
+
+    /// The series without the samples of the time before and after the pod.
+    fn alive(&self, mut series: Series, pod: &PodLoads) -> Series {
+        let born_s = pod.born.map_or(f64::INFINITY, |born| born.as_secs_f64());
+        let gone_s = pod.gone.map_or(f64::NEG_INFINITY, |gone| gone.as_secs_f64());
+        series.samples.retain(|(time_ms, _)| (gone_s..=born_s).contains(&self.ago_s(*time_ms)));
+        series
     }
 
     fn ago_s(&self, time_ms: i64) -> f64 {

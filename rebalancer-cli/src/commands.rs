@@ -5,6 +5,7 @@ pub mod check;
 pub mod completion;
 pub mod config;
 pub mod consent;
+pub mod history;
 pub mod man;
 pub mod page;
 pub mod plan;

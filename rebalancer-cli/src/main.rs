@@ -43,6 +43,7 @@ fn main() -> ExitCode {
         Command::Record(args) => record::run(args, &matches),
         Command::Replay(args) => replay::run(args, &matches),
         Command::Backtest(args) => commands::backtest::run(args, &matches),
+        Command::History(args) => commands::history::run(args, &matches),
         Command::Report(args) => commands::report::run(args, &matches),
         Command::Config(args) => config::run(args, &matches),
         Command::Completion(args) => completion::run(args),

@@ -6,6 +6,7 @@ pub mod check;
 pub mod clocks;
 pub mod decide;
 pub mod discover;
+pub mod history;
 pub mod observe;
 pub mod plan;
 pub mod recorded;

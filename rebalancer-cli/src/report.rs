@@ -16,6 +16,7 @@ pub mod check;
 pub mod config;
 pub mod diagnosis;
 pub mod failed;
+pub mod history;
 pub mod rotation;
 pub mod scan;
 pub mod schema;

@@ -14,16 +14,18 @@ use crate::kafka::forecast::GroupFacts;
 use crate::kafka::recognise::recognise;
 
 /// Time a group needs to settle after a pod started: two metric scrapes and the window of a rate.
-const SETTLING: Duration = Duration::from_secs(5 * 60);
+pub const SETTLING: Duration = Duration::from_secs(5 * 60);
 
 /// Pods started within this time of each other count as one replacement, because a rotation evicts its pods
 /// one after the other.
-const BORN_TOGETHER: Duration = Duration::from_secs(15 * 60);
+pub const BORN_TOGETHER: Duration = Duration::from_secs(15 * 60);
 
-/// Shortest and longest time compared before and after a replacement. The settling time plus the shortest
-/// side have passed when the cooldown ends.
-const SHORTEST_SIDE: Duration = Duration::from_secs(25 * 60);
-const LONGEST_SIDE: Duration = Duration::from_secs(60 * 60);
+/// Shortest time compared before and after a replacement. The settling time and this have passed when the
+/// cooldown ends.
+pub const SHORTEST_SIDE: Duration = Duration::from_secs(25 * 60);
+
+/// Longest time compared before and after a replacement.
+pub const LONGEST_SIDE: Duration = Duration::from_secs(60 * 60);
 
 /// An older replacement is no evidence: the load changes over the day.
 pub(crate) const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);

@@ -8,6 +8,7 @@
 extern crate alloc;
 
 mod assess;
+mod change;
 mod facts;
 mod input;
 mod measure;
@@ -21,8 +22,10 @@ pub mod guard;
 pub mod kafka;
 
 pub use assess::{Alternative, Assessment, assess};
+pub use change::{SpreadChange, Trend};
 pub use facts::{
-    AssignorChoice, Cure, Fact, Facts, Objecting, PastSpread, Replacement, Veto, VetoBy, Window,
+    AssignorChoice, BORN_TOGETHER, Cure, Fact, Facts, LONGEST_SIDE, Objecting, PastSpread, Replacement,
+    SETTLING, SHORTEST_SIDE, Veto, VetoBy, Window,
 };
 pub use input::history::{Grid, History, InvalidHistory};
 pub use input::join::{

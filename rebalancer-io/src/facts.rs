@@ -11,6 +11,7 @@ mod kept;
 mod kin;
 mod offsets;
 mod past;
+mod sides;
 mod vetoes;
 mod windows;
 
@@ -20,4 +21,5 @@ pub use kin::Kin;
 pub(crate) use offsets::offsets_range;
 pub use past::history_name;
 pub(crate) use past::history_range;
+pub use sides::{PastError, loads_between};
 pub use windows::{WindowQuestion, window_questions};

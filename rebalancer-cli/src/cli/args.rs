@@ -11,6 +11,7 @@ use clap_complete::Shell;
 mod backtest;
 mod decision;
 mod guards;
+mod history;
 mod kubernetes;
 mod live;
 mod output;
@@ -21,9 +22,10 @@ mod scan;
 mod telemetry;
 mod veto;
 
-pub use backtest::BacktestArgs;
+pub use backtest::{BacktestArgs, Moment};
 pub use decision::{DecisionArgs, GuardMode};
 pub use guards::GuardArgs;
+pub use history::HistoryArgs;
 pub use kubernetes::{ActionArgs, DryRun, KubernetesArgs, LocalStorage, PacingChoice};
 pub use live::LiveArgs;
 pub use output::{Color, LogFormat, OutputArgs, OutputFormat};
@@ -63,6 +65,8 @@ pub enum Command {
     Replay(ReplayArgs),
     /// Show what would have been decided in the past, at one or several thresholds; change nothing
     Backtest(BacktestArgs),
+    /// Show what each replacement of pods in the last days changed, and who did it; change nothing
+    History(HistoryArgs),
     /// Turn a saved report or recording into one HTML page
     Report(ReportArgs),
     /// Show every setting with its value and where it comes from
@@ -86,6 +90,7 @@ impl Command {
             Self::Record(args) => &args.live.output,
             Self::Replay(args) => &args.output,
             Self::Backtest(args) => &args.live.output,
+            Self::History(args) => &args.live.output,
             Self::Report(args) => &args.output,
             Self::Config(args) => &args.live.output,
             Self::Completion(_) | Self::Man(_) | Self::Version(_) => return None,

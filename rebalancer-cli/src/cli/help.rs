@@ -65,6 +65,7 @@ fn examples(command: &str) -> &'static [&'static str] {
             "backtest orders --from 1d --sweep cpu=0.2..0.6/0.1",
             "backtest --recordings recordings/",
         ],
+        "history" => &["history orders", "history orders --since 7d", "history orders --report history.html"],
         "report" => &["report run.jsonl.gz", "report plan.json"],
         "config" => &["config", "config found orders -n shop", "config schema"],
         "completion" => &["completion bash", "completion zsh"],
@@ -88,7 +89,6 @@ pub fn short(program: &mut Command, name: Option<&str>) -> Option<String> {
     let _ = writeln!(text, "{}", usage.lines().next().unwrap_or_default());
     let commands: Vec<&Command> = command.get_subcommands().collect();
     if name.is_none() {
-        text.push('\n');
         for command in commands {
             let about = command.get_about().map(ToString::to_string).unwrap_or_default();
             let _ = writeln!(text, "  {:12} {}", command.get_name(), fitted(&about, 15));
@@ -225,7 +225,7 @@ mod tests {
             let parsed = program.clone().try_get_matches_from(words);
             assert!(parsed.is_ok(), "{example}: {}", parsed.expect_err("it is not understood"));
         }
-        for command in ["run", "plan", "check", "replay", "backtest"] {
+        for command in ["run", "plan", "check", "replay", "backtest", "history"] {
             assert_eq!(examples(command).len(), 3, "{command}");
         }
     }

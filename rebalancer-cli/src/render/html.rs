@@ -10,6 +10,7 @@ use serde_json::Value;
 mod backtest;
 mod configuration;
 mod guards;
+mod history;
 mod plot;
 mod pods;
 mod queries;
@@ -28,6 +29,7 @@ pub use recording::Embedded;
 use crate::format::text::spaced;
 use crate::report::Report;
 use crate::report::backtest::BacktestReport;
+use crate::report::history::HistoryReport;
 use crate::report::scan::ScanReport;
 use crate::report::version::Head;
 
@@ -55,6 +57,10 @@ pub fn page(report: &Value, extras: &Extras) -> anyhow::Result<String> {
         let report: BacktestReport = serde_json::from_value(report).context(shape)?;
         let title = format!("{}: backtest - pod-rebalancer", report.workload.name());
         document(&title, &backtest::body(&report), extras)
+    } else if head.is_history() {
+        let report: HistoryReport = serde_json::from_value(report).context(shape)?;
+        let title = format!("{}: history - pod-rebalancer", report.workload.name());
+        document(&title, &history::body(&report), extras)
     } else if head.is_scan() {
         let report: ScanReport = serde_json::from_value(report).context(shape)?;
         document("scan - pod-rebalancer", &scan::body(&report, &decision), extras)

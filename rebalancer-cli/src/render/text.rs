@@ -4,6 +4,7 @@ pub mod backtest;
 pub mod bar;
 pub mod checks;
 pub mod config;
+pub mod history;
 pub mod pods;
 pub mod scan;
 pub mod screen;

@@ -9,6 +9,7 @@ use crate::report::backtest::BacktestReport;
 use crate::report::check::CheckReport;
 use crate::report::config::ConfigReport;
 use crate::report::failed::FailureReport;
+use crate::report::history::HistoryReport;
 use crate::report::scan::ScanReport;
 
 /// The schema, JSON Schema draft 2020-12: a document is one of the kinds, each under `$defs`.
@@ -20,6 +21,7 @@ pub fn document() -> Value {
         reference::<CheckReport>(&mut generator),
         reference::<ConfigReport>(&mut generator),
         reference::<ScanReport>(&mut generator),
+        reference::<HistoryReport>(&mut generator),
         reference::<FailureReport>(&mut generator),
     ];
     json!({

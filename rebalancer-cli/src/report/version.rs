@@ -18,7 +18,7 @@ impl Head {
     /// # Errors
     /// Another version, or a kind without a page.
     pub fn check(&self) -> anyhow::Result<()> {
-        const KNOWN: [&str; 4] = ["Plan", "RunReport", "BacktestReport", "ScanReport"];
+        const KNOWN: [&str; 5] = ["Plan", "RunReport", "BacktestReport", "ScanReport", "HistoryReport"];
 
         anyhow::ensure!(
             self.api_version == API_VERSION,
@@ -37,6 +37,11 @@ impl Head {
     /// Whether it is the report of a backtest.
     pub fn is_backtest(&self) -> bool {
         self.kind == "BacktestReport"
+    }
+
+    /// Whether it is the report of what replacements changed.
+    pub fn is_history(&self) -> bool {
+        self.kind == "HistoryReport"
     }
 
     /// Whether it is the report of a look at all workloads.

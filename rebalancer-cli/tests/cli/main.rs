@@ -8,6 +8,7 @@ mod discover;
 mod events;
 mod files;
 mod guards;
+mod history;
 mod live;
 mod live_faults;
 mod memory;

@@ -5,10 +5,11 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use libm::sqrt;
 
+use crate::change::{EVEN, FALLEN, UNCHANGED, share_distance};
 use crate::diagnosis::cause::Cause;
 use crate::diagnosis::illness::{IllPod, IllPods, Illness, SICK_RATIO, STALLED_SHARE};
 use crate::diagnosis::named::{hot_by_offsets, ill_cause, poison};
-use crate::diagnosis::replacement::{lasting_spread, noise_of_fall, share_distance};
+use crate::diagnosis::replacement::{lasting_spread, noise_of_fall};
 use crate::facts::{A_DAY, AssignorChoice, CURES_A_DAY, Fact, Facts, ROTATIONS_A_DAY, replaced};
 use crate::guard::verdict::{Check, Standing, Verdict};
 use crate::input::live_pod::LiveIndex;
@@ -23,20 +24,9 @@ use crate::trigger::Trigger;
 /// If the busiest load cannot fall below this share of itself, no assignment gains enough.
 const HOT_BOUND: f64 = 0.8;
 
-/// A replacement changed nothing if the sorted load shares before and after differ by less than this: half
-/// the sum of the absolute differences.
-const UNCHANGED: f64 = 0.03;
-
-/// Replacements must have reduced the spread to at most this share of its value before.
-const FALLEN: f64 = 0.9;
-
 /// If the spread is now this many times larger than before the replacements, it has another cause and they
 /// are no evidence about it. Noise does not change the mean of an hour that much.
 const GROWN: f64 = 1.5;
-
-/// Message rates are even if their spread is below this share of the threshold. The cause then lies
-/// elsewhere, and the rates do not show what a replacement changed.
-const EVEN: f64 = 0.5;
 
 /// Reassigning the partitions of the two pods must remove at least this share of the whole unevenness.
 const UNION_GAIN: f64 = 0.05;

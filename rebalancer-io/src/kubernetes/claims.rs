@@ -35,6 +35,9 @@ const VALID_SECONDS: &str = "pod-rebalancer/valid-seconds";
 /// the name is taken; the run then recognises its own claim by this.
 const RUN: &str = "pod-rebalancer/run";
 
+/// The reason of a claim.
+pub(super) const STARTED: &str = "RotationStarted";
+
 /// Longest host name that the server accepts as the reporter, in bytes.
 const MAX_INSTANCE_BYTES: usize = 128;
 
@@ -170,7 +173,7 @@ fn event(namespace: &str, request: &ClaimRequest, why: &str, run_id: &str, now: 
     let notice = Notice {
         workload: &request.workload,
         pod: None,
-        reason: "RotationStarted",
+        reason: STARTED,
         note: &note,
         is_warning: false,
         cure: None,

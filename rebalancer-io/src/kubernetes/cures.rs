@@ -16,7 +16,7 @@ use super::fields::{ListMeta, elapsed, moment, null_is_empty};
 use super::list::unsendable;
 
 /// Label of the note: the UID of the workload.
-const CURED: &str = "pod-rebalancer/cured";
+pub(super) const CURED: &str = "pod-rebalancer/cured";
 
 /// Annotations of the note: topic, number and offset of the standing partition.
 const TOPIC: &str = "pod-rebalancer/topic";

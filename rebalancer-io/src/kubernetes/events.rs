@@ -19,7 +19,7 @@ use super::list::unsendable;
 const MAX_NOTE_BYTES: usize = 1024;
 
 /// The reporter; the server requires a qualified name.
-const REPORTER: &str = "pod-rebalancer/pod-rebalancer";
+pub(super) const REPORTER: &str = "pod-rebalancer/pod-rebalancer";
 
 /// One thing to report about a workload.
 #[derive(Debug, Clone)]

@@ -215,17 +215,15 @@ pub(super) fn forbidden_list(group: &str, resource: &str, namespace: &str) -> Tr
     Asked::List { group, resource, namespace }.forbidden()
 }
 
-/// Events are selected by one label here.
+/// Events are selected by one label here, or not at all.
 fn list_events(request: &SimRequest, fleet: &Fleet) -> Transcript {
     let wanted = request.query("labelSelector").unwrap_or_default();
-    let (key, value) = wanted.split_once('=').unwrap_or_default();
-    let items: Vec<&Value> =
-        fleet.events.iter().filter(|event| event["metadata"]["labels"][key] == value).collect();
-    json(
-        200,
-        &json!({"kind": "EventList", "apiVersion": "events.k8s.io/v1",
-                "metadata": {"resourceVersion": "1"}, "items": items}),
-    )
+    let is_wanted = |event: &&Value| match wanted.split_once('=') {
+        Some((key, value)) => event["metadata"]["labels"][key] == value,
+        None => true,
+    };
+    let items: Vec<&Value> = fleet.events.iter().filter(is_wanted).collect();
+    page(request, "EventList", &items, |event| (*event).clone())
 }
 
 /// The claims among the further objects of the fleet.

@@ -17,8 +17,14 @@ fn deployment_uid(fleet: &Fleet) -> String {
     format!("00000000-0000-4000-9000-{:012}", 10 * fleet.number + 2)
 }
 
-/// The names of the fleet's owners of one kind.
+/// The fleet's owners of one kind: the further objects of that kind, else the one that the fleet brings.
 pub(super) fn owners(plural: &str, fleet: &Fleet) -> Vec<Value> {
+    let of_kind = format!("{plural}/");
+    let further = fleet.objects.iter().filter(|(path, _)| path.starts_with(&of_kind));
+    let further: Vec<Value> = further.map(|(_, object)| object.clone()).collect();
+    if !further.is_empty() {
+        return further;
+    }
     let name = if plural == "replicasets" { replica_set(fleet) } else { fleet.name.clone() };
     owner(plural, &name, fleet).into_iter().collect()
 }

@@ -203,7 +203,7 @@ impl<'a> Past<'a> {
 }
 
 /// How many moments one answer about this many pods may contain.
-fn moments_of(pods: usize) -> usize {
+pub fn moments_of(pods: usize) -> usize {
     (MOST_SAMPLES / pods.max(1)).clamp(1, MOST_MOMENTS)
 }
 
@@ -269,7 +269,7 @@ fn earlier_owner(owner: &OwnerStatus, ago: Duration, latest: bool) -> Option<Own
 }
 
 /// The time from `earlier` to `later`; zero if they are the other way round.
-pub(super) fn ago(earlier: Timestamp, later: Timestamp) -> Duration {
+pub fn ago(earlier: Timestamp, later: Timestamp) -> Duration {
     let ms = later.as_millisecond().saturating_sub(earlier.as_millisecond());
     Duration::from_millis(u64::try_from(ms).unwrap_or_default())
 }

@@ -1,0 +1,109 @@
+//! The page of what became of a workload when its pods changed.
+
+use maud::{Markup, html};
+use rebalancer_core::Metric;
+
+use super::verdict::place;
+use crate::format::metric::title;
+use crate::format::number::{percent, ratio};
+use crate::format::text::{count, spaced};
+use crate::render::text::history::notes;
+use crate::report::history::{Helped, HistoryReport, ReplacementReport};
+
+/// Everything between the document head and its queries.
+pub fn body(report: &HistoryReport) -> Markup {
+    html! {
+        header.verdict.held {
+            p.state { span.mark aria-hidden="true" { "⟲" } " history" }
+            h1 { (report.sentence()) }
+            p.reason {
+                "A spread is that of the mean loads over up to an hour before and after a change. It fell or rose if it "
+                "did so by a tenth or more, and by more than the noise of the loads explains."
+            }
+            (place(&report.workload, &[("from", Some(&report.from)), ("to", Some(&report.to))]))
+        }
+        (worth_knowing(&notes(report)))
+        (section(&report.replacements))
+    }
+}
+
+fn worth_knowing(notes: &[String]) -> Markup {
+    html! {
+        @if !notes.is_empty() {
+            section aria-labelledby="worth-knowing" {
+                h2 #worth-knowing { "Worth knowing" }
+                ul.notes.panel { @for note in notes { li.unknown { (note) } } }
+            }
+        }
+    }
+}
+
+/// What each change came to, the latest first.
+fn section(replacements: &[ReplacementReport]) -> Markup {
+    html! {
+        @if !replacements.is_empty() {
+            section aria-labelledby="replacements" {
+                h2 #replacements { "Replacements" }
+                @for replacement in replacements.iter().rev() { (entry(replacement)) }
+            }
+        }
+    }
+}
+
+fn entry(replacement: &ReplacementReport) -> Markup {
+    let ReplacementReport { began, sentence, by, by_evidence, .. } = replacement;
+    html! {
+        div.panel.replacement {
+            h3 { time datetime=(began) { (began) } " · " (replacement.pods_words()) " · by " (spaced(by.name())) }
+            p class=(tone(replacement.helped)) { (sentence) @if replacement.cure { " An ill pod was replaced." } }
+            p.small { "By " (spaced(by.name())) ": " (by_evidence) "." }
+            (spreads(replacement))
+            details {
+                summary { (count(pods(replacement).count(), "pod", "pods")) }
+                @for (word, pods) in [("Gone", &replacement.gone), ("Came", &replacement.came), ("Restarted", &replacement.restarted)] {
+                    @if !pods.is_empty() { p.small { (word) ": " (pods.join(", ")) } }
+                }
+            }
+        }
+    }
+}
+
+fn pods(replacement: &ReplacementReport) -> impl Iterator<Item = &String> {
+    replacement.gone.iter().chain(&replacement.came).chain(&replacement.restarted)
+}
+
+/// The numbers behind the sentence.
+fn spreads(replacement: &ReplacementReport) -> Markup {
+    let known = [Metric::Cpu, Metric::Lag]
+        .into_iter()
+        .filter_map(|metric| Some((metric, replacement.spreads[metric].as_ref()?)));
+    html! {
+        @if replacement.spreads.iter().any(|(_, spread)| spread.is_some()) {
+            div.scroll role="region" aria-label="Spread before and after" tabindex="0" {
+                table.numbers {
+                    thead { tr { @for heading in ["Spread", "Before", "After", "Noise", "Moved"] { th scope="col" { (heading) } } } }
+                    tbody {
+                        @for (metric, spread) in known {
+                            tr {
+                                th scope="row" { (title(metric)) }
+                                td { (ratio(spread.before)) }
+                                td { (ratio(spread.after)) }
+                                td { "±" (ratio(spread.noise)) }
+                                td { (spread.moved.map_or_else(|| "–".to_owned(), percent)) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The class of a sentence in the style sheet.
+const fn tone(helped: Helped) -> &'static str {
+    match helped {
+        Helped::Yes | Helped::WasEven => "pass",
+        Helped::No | Helped::Worse | Helped::Mixed => "hold",
+        Helped::Unknown => "unknown",
+    }
+}
