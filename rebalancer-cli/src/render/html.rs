@@ -10,6 +10,7 @@ use serde_json::Value;
 mod backtest;
 mod configuration;
 mod guards;
+mod histogram;
 mod history;
 mod plot;
 mod pods;

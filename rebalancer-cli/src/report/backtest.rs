@@ -217,7 +217,7 @@ impl Sums {
         }
         let planned = || known.iter().filter(|decision| decision.outcome == Outcome::Planned);
         let evictions: usize = planned().map(|decision| decision.targets.len()).sum();
-        let (episodes, rotations_if_cured) = episodes(&known);
+        let (episodes, rotations_if_cured) = counted(&known);
         let days = every.map(|every| every.as_secs_f64() * known.len() as f64 / 86_400.0);
         let over = |decision: &&Decision| decision.should_rebalance;
         let followed = column.windows(2).filter_map(|pair| Some((pair[0]?, pair[1]?)));
@@ -240,13 +240,18 @@ impl Sums {
     }
 }
 
-/// How many stretches of moments are over a threshold, and in how many of them a rotation begins.
-fn episodes(known: &[&Decision]) -> (usize, usize) {
-    let is_over = |decision: &&Decision| decision.should_rebalance || decision.outcome == Outcome::Planned;
-    let stretches = known.chunk_by(|one, next| is_over(one) == is_over(next));
-    let over = stretches.filter(|stretch| stretch.iter().any(&is_over));
-    over.fold((0, 0), |(count, acting), stretch| {
-        let acts = stretch.iter().any(|decision| decision.outcome == Outcome::Planned);
+/// The stretches of moments over a threshold, of decisions at one pair of thresholds. Moments without data end
+/// none.
+pub fn episodes<'a, 'd>(known: &'a [&'d Decision]) -> impl Iterator<Item = &'a [&'d Decision]> {
+    let is_over = |decision: &Decision| decision.should_rebalance || decision.outcome == Outcome::Planned;
+    let stretches = known.chunk_by(move |one, next| is_over(one) == is_over(next));
+    stretches.filter(move |stretch| stretch.first().is_some_and(|first| is_over(first)))
+}
+
+/// How many episodes there are, and in how many of them a rotation begins.
+fn counted(known: &[&Decision]) -> (usize, usize) {
+    episodes(known).fold((0, 0), |(count, acting), episode| {
+        let acts = episode.iter().any(|decision| decision.outcome == Outcome::Planned);
         (count + 1, acting + usize::from(acts))
     })
 }

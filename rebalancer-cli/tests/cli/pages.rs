@@ -477,7 +477,7 @@ fn a_backtest_has_a_timeline() {
     let page = read(&page);
     assert_self_contained(&page);
     assert_well_formed(&page);
-    for words in ["CPU spread over time", "Outcomes over time", "Moments over a threshold", "not benefits"] {
+    for words in ["CPU spread over time", "Outcomes over time", "Episodes over a threshold", "not benefits"] {
         assert!(page.contains(words), "{words}");
     }
     fs::write(&json, &done.stdout).expect("a file of ours");

@@ -1,19 +1,21 @@
 //! The page of a backtest: what would have been decided over the past, at each pair of thresholds.
 
+use std::collections::BTreeMap;
+
 use maud::{Markup, html};
 
 use super::timeline;
 use super::verdict::place;
-use crate::format::number::{percent, ratio};
+use crate::format::number::{age, percent, ratio};
 use crate::format::text::{count, spaced};
 use crate::report::Outcome;
-use crate::report::backtest::{BacktestReport, Decision, Sums};
+use crate::report::backtest::{BacktestReport, Decision, Sums, episodes};
 
-/// Maximum number of decisions in the table, the latest ones: a year has thousands.
+/// Maximum number of episodes in the page, the latest ones: a year has thousands.
 const MOST: usize = 200;
 
-/// The table's columns that contain words.
-const WORDS: [&str; 4] = ["Outcome", "Cause", "To rotate", "Held by"];
+/// Maximum number of episodes that are visible at once.
+const AT_ONCE: usize = 20;
 
 /// Everything between the document head and its queries.
 pub fn body(report: &BacktestReport) -> Markup {
@@ -30,7 +32,7 @@ pub fn body(report: &BacktestReport) -> Markup {
         }
         (timeline::section(report))
         (thresholds(report))
-        (decisions(report))
+        (table(report))
     }
 }
 
@@ -92,27 +94,25 @@ fn row(sums: &Sums, several: bool) -> Markup {
     }
 }
 
-fn decisions(report: &BacktestReport) -> Markup {
+fn table(report: &BacktestReport) -> Markup {
     let Some(sums) = report.shown() else { return html! {} };
-    let over = report.decisions.iter().filter(|decision| decision.should_rebalance && sums.is_of(decision));
-    let over: Vec<&Decision> = over.collect();
-    let left_out = over.len().saturating_sub(MOST);
+    let decisions: Vec<&Decision> = report.decisions.iter().filter(|decision| sums.is_of(decision)).collect();
+    let mut all: Vec<Episode<'_>> = episodes(&decisions).filter_map(Episode::of).collect();
+    all.reverse();
+    let left_out = all.len().saturating_sub(MOST);
+    all.truncate(MOST);
+    let (latest, earlier) = all.split_at(all.len().min(AT_ONCE));
     html! {
-        @if !over.is_empty() {
-            section aria-labelledby="decisions" {
-                h2 #decisions { "Moments over a threshold" }
+        @if !latest.is_empty() {
+            section aria-labelledby="episodes" {
+                h2 #episodes { "Episodes over a threshold" }
                 p.small { "At the thresholds CPU " (sums.cpu) " and lag " (sums.lag) ", the latest first." }
-                @if left_out > 0 {
-                    p.note { "The latest " (MOST) "; " (left_out) " earlier ones are left out of this page, the JSON report has them." }
-                }
-                div.scroll role="region" aria-label="Moments over a threshold" tabindex="0" {
-                    table.numbers {
-                        thead { tr {
-                            @for heading in ["Time", "CPU", "Lag", "Pods", "Outcome", "Cause", "To rotate", "Held by"] {
-                                th.words[WORDS.contains(&heading)] scope="col" { (heading) }
-                            }
-                        } }
-                        tbody { @for decision in over.into_iter().rev().take(MOST) { (decided(decision)) } }
+                (rows("Episodes over a threshold", latest))
+                @if !earlier.is_empty() {
+                    details {
+                        summary { (count(earlier.len(), "earlier episode", "earlier episodes")) }
+                        (rows("Earlier episodes", earlier))
+                        @if left_out > 0 { p.note { (left_out) " still earlier ones are left out of this page, the JSON report has them." } }
                     }
                 }
             }
@@ -120,18 +120,87 @@ fn decisions(report: &BacktestReport) -> Markup {
     }
 }
 
-fn decided(decision: &Decision) -> Markup {
-    let spread = |cv: Option<f64>, limit: f64| cv.map(|cv| format!("{} of {limit}", ratio(cv)));
+/// The columns, and whether they contain words.
+const COLUMNS: [(&str, bool); 8] = [
+    ("Began", false),
+    ("Lasted", false),
+    ("CPU, highest", false),
+    ("Lag, highest", false),
+    ("Outcomes", true),
+    ("Cause", true),
+    ("To rotate first", true),
+    ("Held by", true),
+];
+
+fn rows(name: &str, episodes: &[Episode<'_>]) -> Markup {
     html! {
-        tr {
-            th scope="row" { time { (decision.time) } }
-            td { (spread(decision.cpu_cv, decision.cpu_threshold).unwrap_or_default()) }
-            td { (spread(decision.lag_cv, decision.lag_threshold).unwrap_or_default()) }
-            td { (decision.pods) }
-            td.words { (spaced(decision.outcome.name())) }
-            td.words { (spaced(&decision.cause)) }
-            td.words { (decision.targets.join(", ")) }
-            td.words { (decision.held_by.iter().map(|guard| spaced(guard)).collect::<Vec<String>>().join(", ")) }
+        div.scroll role="region" aria-label=(name) tabindex="0" {
+            table.numbers.episodes {
+                thead { tr { @for (heading, words) in COLUMNS { th.words[words] scope="col" { (heading) } } } }
+                tbody { @for episode in episodes { (episode.row()) } }
+            }
         }
     }
+}
+
+/// A row of moments over a threshold.
+struct Episode<'a> {
+    first: &'a Decision,
+    last: &'a Decision,
+    all: &'a [&'a Decision],
+}
+
+impl<'a> Episode<'a> {
+    fn of(all: &'a [&'a Decision]) -> Option<Self> {
+        Some(Self { first: *all.first()?, last: *all.last()?, all })
+    }
+
+    fn row(&self) -> Markup {
+        let highest = |spread: fn(&Decision) -> Option<f64>, limit: f64| {
+            let highest = self.all.iter().filter_map(|decision| spread(decision)).max_by(f64::total_cmp);
+            highest.map_or_else(String::new, |cv| format!("{} of {limit}", ratio(cv)))
+        };
+        let first = self.first;
+        let to_rotate = self.all.iter().find(|decision| !decision.targets.is_empty());
+        html! {
+            tr {
+                th scope="row" { time datetime=(first.time) { (minute(&first.time)) } }
+                td { (self.lasted()) }
+                td { (highest(|decision| decision.cpu_cv, first.cpu_threshold)) }
+                td { (highest(|decision| decision.lag_cv, first.lag_threshold)) }
+                td.words { (most_first(self.all.iter().map(|decision| decision.outcome.name()))) }
+                td.words { (most_first(self.all.iter().map(|decision| decision.cause.as_str()))) }
+                td.words { @if let Some(decision) = to_rotate { (decision.targets.join(", ")) } }
+                td.words { (most_first(self.all.iter().flat_map(|decision| decision.held_by.iter().map(String::as_str)))) }
+            }
+        }
+    }
+
+    /// From the first moment to the last one, and how many there are.
+    fn lasted(&self) -> String {
+        let moments = count(self.all.len(), "moment", "moments");
+        let time = |decision: &Decision| decision.time.parse::<jiff::Timestamp>().ok();
+        match (time(self.first), time(self.last)) {
+            (Some(first), Some(last)) if first < last => {
+                format!("{}, {moments}", age(last.duration_since(first).as_secs_f64()))
+            }
+            _ => moments,
+        }
+    }
+}
+
+/// Words with their numbers, the most frequent first.
+fn most_first<'w>(words: impl Iterator<Item = &'w str>) -> String {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    words.filter(|word| !word.is_empty()).for_each(|word| *counts.entry(word).or_default() += 1);
+    let mut counts: Vec<(&str, usize)> = counts.into_iter().collect();
+    counts.sort_by_key(|(_, number)| std::cmp::Reverse(*number));
+    let words = counts.iter().map(|(word, number)| format!("{} {number}", spaced(word)));
+    words.collect::<Vec<String>>().join(", ")
+}
+
+/// A time to the minute, as `2026-11-23 06:15`; as it is, if it is none.
+fn minute(time: &str) -> String {
+    let at = time.parse::<jiff::Timestamp>();
+    at.map_or_else(|_| time.to_owned(), |at| at.strftime("%Y-%m-%d %H:%M").to_string())
 }

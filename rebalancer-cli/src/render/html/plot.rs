@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use maud::{Markup, html};
 use rebalancer_core::Metric;
 
+use super::histogram::{FEWEST, Frame, Histogram};
 use super::text::coordinate;
 use crate::format::metric::{short, title, with_unit};
 use crate::format::names::shared_prefix;
@@ -41,23 +42,25 @@ pub fn section(report: &Report) -> Markup {
         @if !report.pods.is_empty() {
             section aria-labelledby="loads" {
                 h2 #loads { "Loads" }
-                (legend())
+                (legend(report.pods.len() >= FEWEST))
                 @for (metric, statistics) in plots { (Plot::new(report, metric, statistics).figure()) }
             }
         }
     }
 }
 
-fn legend() -> Markup {
+fn legend(in_bars: bool) -> Markup {
     let sample = |mark: Markup, words: &str| {
         html! { li { svg.key width="26" height="14" aria-hidden="true" { (mark) } (words) } }
     };
     html! {
         ul.legend {
-            (sample(html! { circle.pod cx="13" cy="7" r="5" {} }, "a pod"))
+            @if in_bars { (sample(html! { rect.bin x="8" y="2" width="10" height="12" {} }, "pods of about this load")) }
+            @else { (sample(html! { circle.pod cx="13" cy="7" r="5" {} }, "a pod")) }
             (sample(html! { path.busiest d="M13 1l7 12h-14z" {} }, "busiest"))
             (sample(html! { path.least_busy d="M13 13l7-12h-14z" {} }, "least busy"))
-            (sample(html! { circle.aside cx="13" cy="7" r="5" {} }, "not compared"))
+            @if in_bars { (sample(html! { rect.bin.aside x="8" y="2" width="10" height="12" {} }, "not compared")) }
+            @else { (sample(html! { circle.aside cx="13" cy="7" r="5" {} }, "not compared")) }
             (sample(html! { line.mean x1="13" x2="13" y1="0" y2="14" {} }, "mean"))
             (sample(html! { path.deviation d="M3 3v8M3 7h20M23 3v8" {} }, "one standard deviation around it"))
             (sample(html! { rect.band width="26" height="14" {} }, "where it may reach at the threshold"))
@@ -94,6 +97,7 @@ impl<'a> Plot<'a> {
 
     fn figure(&self) -> Markup {
         let StatisticsReport { mean, cv, count, .. } = *self.statistics;
+        let histogram = (self.report.pods.len() >= FEWEST).then(|| self.histogram());
         let id = |part: &str| format!("{}-{part}", self.metric.name());
         html! {
             figure.panel.plot {
@@ -109,6 +113,9 @@ impl<'a> Plot<'a> {
                     }
                     span.fact { "mean " b { (with_unit(self.metric, mean)) } }
                     span.fact { (count) " of " (self.report.workload.pods) " pods compared" }
+                    @if let Some(histogram) = &histogram {
+                        span.fact { "highest bar " b { (histogram.most()) " pods" } }
+                    }
                 }
                 svg role="img" width="100%" height=(HEIGHT) aria-labelledby={ (id("title")) " " (id("words")) } {
                     title id=(id("title")) { (title(self.metric)) " of each pod" }
@@ -116,7 +123,10 @@ impl<'a> Plot<'a> {
                     (self.band())
                     (self.axis())
                     (self.mean())
-                    g { (self.marks()) }
+                    @match &histogram {
+                        Some(histogram) => g { (self.bars(histogram)) },
+                        None => g { (self.marks()) },
+                    }
                     @for target in self.report.ends() { (self.end(&target.pod, target.role)) }
                 }
             }
@@ -200,6 +210,22 @@ impl<'a> Plot<'a> {
                 }
             }
         }
+    }
+
+    fn histogram(&self) -> Histogram {
+        let pods = self.report.pods.iter();
+        Histogram::new(
+            pods.filter_map(|pod| Some((pod.load(self.metric)? / self.most, pod.verdict.is_candidate()))),
+        )
+    }
+
+    fn bars(&self, histogram: &Histogram) -> Markup {
+        histogram.bars(&Frame {
+            x: &|share| self.x(share * self.most),
+            bottom: AXIS,
+            height: AXIS - 24.0,
+            load: &|share| with_unit(self.metric, share * self.most),
+        })
     }
 
     fn end(&self, name: &str, role: Role) -> Markup {

@@ -25,6 +25,12 @@ const LANES: [Outcome; 5] =
 /// Later steps are treated as this one: no report of this program has more.
 const MOST_STEPS: f64 = 1e9;
 
+/// Steps between two dates of the axis, in hours: up to eight of them fit on a phone.
+const STEPS_HOURS: [i64; 11] = [1, 3, 6, 12, 24, 48, 168, 336, 720, 2160, 8760];
+
+/// Maximum number of dates on the axis.
+const MOST_DATES: i64 = 8;
+
 /// Height of a lane in pixels.
 const LANE: f64 = 20.0;
 
@@ -45,6 +51,7 @@ pub fn section(report: &BacktestReport) -> Markup {
                     (timeline.spread(metric, limit))
                 }
                 (timeline.lanes())
+                (timeline.axis(&from.time, report.every_seconds))
                 p.ends { time { (from.time) } time { (to.time) } }
             }
         }
@@ -56,6 +63,8 @@ struct Timeline<'a> {
     columns: BTreeMap<usize, Vec<&'a Decision>>,
     /// Number of columns, including those without data.
     count: usize,
+    /// Number of moments, including those without data.
+    moments: usize,
 }
 
 impl<'a> Timeline<'a> {
@@ -68,7 +77,7 @@ impl<'a> Timeline<'a> {
         for (step, decision) in steps.into_iter().zip(decisions) {
             columns.entry(step * count / moments.max(1)).or_default().push(decision);
         }
-        Self { columns, count }
+        Self { columns, count, moments }
     }
 
     /// The left edge of a column, in percent.
@@ -133,6 +142,22 @@ impl<'a> Timeline<'a> {
         path
     }
 
+    /// The dates below the lines, on whole hours or days of UTC; nothing if the moments are not evenly spaced.
+    fn axis(&self, from: &str, every_seconds: Option<f64>) -> Markup {
+        let times = from.parse::<Timestamp>().ok().zip(every_seconds).filter(|(_, every)| *every > 0.0);
+        let Some((first, every)) = times else { return html! {} };
+        let span_s = every * self.moments as f64;
+        html! {
+            svg.dates width="100%" height="24" aria-hidden="true" {
+                @for (at, words) in dates(first, span_s) {
+                    @let x = hundredths(100.0 * (at.as_second() - first.as_second()) as f64 / span_s);
+                    line.axis x1={ (x) "%" } x2={ (x) "%" } y1="0" y2="5" {}
+                    text x={ (x) "%" } y="18" text-anchor=(if x < 5.0 { "start" } else if x > 95.0 { "end" } else { "middle" }) { (words) }
+                }
+            }
+        }
+    }
+
     /// The columns in which an outcome occurs.
     fn with(&self, outcome: Outcome) -> Vec<usize> {
         let has = |decisions: &[&Decision]| decisions.iter().any(|decision| decision.outcome == outcome);
@@ -180,7 +205,44 @@ fn steps(decisions: &[&Decision], every_seconds: Option<f64>) -> Vec<usize> {
     times.iter().map(|at| step(at).round().clamp(0.0, MOST_STEPS) as usize).collect()
 }
 
+/// The whole hours or days within a time, as words: the day, or the hour of a day that has been named.
+fn dates(first: Timestamp, span_s: f64) -> Vec<(Timestamp, String)> {
+    #[expect(clippy::cast_possible_truncation, reason = "`as` saturates")]
+    let hours = (span_s / 3600.0) as i64;
+    let step = STEPS_HOURS.into_iter().find(|step| hours / step <= MOST_DATES).unwrap_or(8760) * 3600;
+    let begin = first.as_second().div_euclid(step) * step;
+    let times = (0..=MOST_DATES + 1).filter_map(|index| Timestamp::from_second(begin + index * step).ok());
+    let within = |at: &Timestamp| {
+        let after_s = at.as_second() - first.as_second();
+        after_s >= 0 && after_s as f64 <= span_s
+    };
+    let words = |at: Timestamp| {
+        let is_day = at.as_second().rem_euclid(86_400) == 0;
+        (at, at.strftime(if is_day { "%b %-d" } else { "%H:%M" }).to_string())
+    };
+    times.filter(within).map(words).collect()
+}
+
 /// A number with at most two decimal places.
 fn hundredths(value: f64) -> f64 {
     (value * 100.0).round() / 100.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_axis_has_a_few_round_dates() {
+        let first: Timestamp = "2026-11-23T05:17:00Z".parse().expect("a time");
+        let shown = |hours: f64| -> Vec<String> {
+            dates(first, 3600.0 * hours).into_iter().map(|(_, words)| words).collect()
+        };
+        assert_eq!(shown(2.0), ["06:00", "07:00"]);
+        assert_eq!(shown(24.0), ["06:00", "09:00", "12:00", "15:00", "18:00", "21:00", "Nov 24", "03:00"]);
+        assert_eq!(shown(168.0), ["Nov 24", "Nov 25", "Nov 26", "Nov 27", "Nov 28", "Nov 29", "Nov 30"]);
+        for hours in [0.0, 0.2, 5_000.0, 1e6, 1e300, f64::NAN] {
+            assert!(shown(hours).len() <= 10, "{hours}");
+        }
+    }
 }
