@@ -11,8 +11,8 @@ use super::selector::Selector;
 /// Items per page: 500 full pods are two megabytes, and a list of 5,000 takes ten requests.
 const PAGE_ITEMS: u32 = 500;
 
-/// Maximum number of pages: 100,000 items. A server that never ends its list is given up on.
-const MAX_PAGES: usize = 200;
+/// Maximum number of pages: a million items. A server that never ends its list is given up on.
+const MAX_PAGES: usize = 2_000;
 
 /// One page of a list.
 pub(super) trait Page: for<'de> Deserialize<'de> {

@@ -397,7 +397,7 @@ fn a_thousand_pods_are_two_pages_and_a_list_without_end_is_given_up() {
     let endless = Transcript { code: 200, headers: Vec::new(), body: endless.to_string().into_bytes() };
     server.inject(Fault::on("GET", "/pods?", Effect::Answer(endless)));
     let failure = cluster.observer(selector()).list_workload().expect_err("no end");
-    assert!(failure.message.contains("more than 200 pages"), "{failure}");
+    assert!(failure.message.contains("more than 2000 pages"), "{failure}");
 }
 
 #[test]
