@@ -159,7 +159,30 @@ fn a_rotation_and_a_replacement_in_vain_are_told_apart(release: Release) {
     assert!(cluster.requests().iter().all(|request| request.method == "GET"), "it only reads");
 }
 
-/// A pod is replaced twice under its name: kube-state-metrics remembers the first time, the API server the second.
+/// The metrics of a run that evicted a pod of the stateful set and ended so long ago, for half an hour from then on.
+fn metrics_of_a_run(ended: Duration) -> Vec<Series> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("past 1970");
+    let moments = (0..30).map(|minute| now - ended + minute * MINUTE);
+    let moments: Vec<i64> = moments.map(|at| i64::try_from(at.as_millis()).expect("a time")).collect();
+    let series = |name: &str, result: Option<&str>, value: f64| {
+        let mut labels = vec![
+            ("target_namespace", "streams".to_owned()),
+            ("target", "app=orders".to_owned()),
+            ("target_kind", "StatefulSet".to_owned()),
+            ("target_name", "orders".to_owned()),
+        ];
+        labels.extend(result.map(|result| ("result", result.to_owned())));
+        Series::new(name, &labels, moments.iter().map(|at| (*at, value)).collect())
+    };
+    vec![
+        series("pod_rebalancer_last_run_timestamp_seconds", None, (now - ended).as_secs_f64().floor()),
+        series("pod_rebalancer_last_run_evictions", Some("evicted"), 1.0),
+        series("pod_rebalancer_last_run_evictions", Some("error"), 0.0),
+    ]
+}
+
+/// A pod is replaced twice under its name: kube-state-metrics remembers the first time, the API server the second. The
+/// metrics of a run tell who did it the first time.
 fn pods_that_keep_their_names_are_told_by_their_creation(release: Release) {
     let mut fleet = Fleet::of_pods("streams", (0..6).map(|pod| format!("orders-{pod}")));
     fleet.history = Duration::from_secs(6 * 3600);
@@ -176,7 +199,8 @@ fn pods_that_keep_their_names_are_told_by_their_creation(release: Release) {
         created.push((i64::try_from(at.as_millis()).expect("a time"), (now - of).as_secs_f64().floor()));
     }
     let labels = [("namespace", "streams".to_owned()), ("pod", "orders-2".to_owned())];
-    let series = fleet.series().chain([Series::new("kube_pod_created", &labels, created)]);
+    let created = [Series::new("kube_pod_created", &labels, created)];
+    let series = fleet.series().chain(created).chain(metrics_of_a_run(ROTATED - MINUTE));
     let server = MetricServer::filled(release, series, &[]);
     let names: Vec<&str> = fleet.pods.iter().map(|pod| pod.name.as_str()).collect();
     let mut workload = Workload::named("orders", &names).of_kind(WorkloadKind::StatefulSet);
@@ -197,6 +221,8 @@ fn pods_that_keep_their_names_are_told_by_their_creation(release: Release) {
         assert_eq!(change["slack_seconds"], 0.0, "{done}");
     }
     assert_eq!((&first["helped"], &second["helped"]), (&"no".into(), &"yes".into()), "{done}");
+    assert_eq!((&first["by"], &second["by"]), (&"this_program".into(), &"unknown".into()), "{done}");
+    assert!(first["by_evidence"].as_str().is_some_and(|why| why.contains("as its metrics tell")), "{done}");
     let sentence = first["sentence"].as_str().unwrap_or_default();
     assert!(sentence.contains("the pods share the load as before"), "{done}");
     assert_spread(&second["spreads"]["cpu"], "before", cv(&loads(&fleet, DELETED + MINUTE, cpu)));

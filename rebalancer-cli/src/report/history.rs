@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::format::number::ratio;
-use crate::format::text::count;
+use crate::format::text::{count, spaced};
 use crate::report::WorkloadReport;
 use crate::report::version::API_VERSION;
 
@@ -324,6 +324,14 @@ impl ReplacementReport {
     /// Whether pods were replaced: others came for those that went, or containers were started again.
     pub fn is_replacement(&self) -> bool {
         (!self.gone.is_empty() && !self.came.is_empty()) || !self.restarted.is_empty()
+    }
+
+    /// Who did it and what tells it, or why nothing does.
+    pub fn who(&self) -> String {
+        match self.by {
+            By::Unknown => format!("Who did it is not known: {}.", self.by_evidence),
+            by => format!("By {}: {}.", spaced(by.name()), self.by_evidence),
+        }
     }
 
     /// What happened to the pods, in a few words.

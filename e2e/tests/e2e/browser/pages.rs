@@ -77,6 +77,30 @@ impl Page {
         Self { file: page, report, _sandbox: sandbox }
     }
 
+    /// A page of replacements, made of its JSON report.
+    pub fn of_history() -> Self {
+        let sandbox = Sandbox::new();
+        let spread = json!({"before": 0.52, "after": 0.11, "noise": 0.03, "moved": 0.2, "pods_before": 12, "pods_after": 12, "trend": "fell"});
+        let replacement = |hour: i64| {
+            let time = jiff::Timestamp::from_second(1_795_400_000 + 3600 * hour).expect("a time").to_string();
+            json!({"began": time, "ended": time, "slack_seconds": 0.0, "gone": [HOSTILE[0], "orders-6d5f9c7b84-x7k2p"],
+                "came": ["orders-6d5f9c7b84-aaaaa", "orders-6d5f9c7b84-bbbbb"], "restarted": [], "by": "this_program",
+                "by_evidence": format!("the Event Rotated by {}", HOSTILE[1]), "cure": hour % 2 == 0, "helped": "yes",
+                "sentence": "It helped: the CPU spread fell from 0.52 to 0.11.",
+                "spreads": {"cpu": spread, "memory": null, "lag": null, "rate": null},
+                "compared": {"before": time, "after": time, "seconds": 3600.0}})
+        };
+        let report = json!({"api_version": "pod-rebalancer/v1", "kind": "HistoryReport", "from": "2026-11-23T00:00:00Z",
+            "to": "2026-11-24T00:00:00Z", "workload": {"namespace": "streams", "selector": "app=orders", "owner": null, "context": null, "pods": 12},
+            "remembered_from": "2026-11-23T05:00:00Z", "events_from": null, "created": null, "forgotten": 0, "step_seconds": 60.0,
+            "replacements": (0..5).map(replacement).collect::<Vec<Value>>(), "left_out": 3, "not_had": ["the Events of the namespace: forbidden"]});
+        let file = sandbox.write("history.json", report.to_string());
+        let page = sandbox.path().join("page.html");
+        let made = Finished::of(pod_rebalancer(["report"]).arg(&file).arg(&page));
+        assert_eq!(made.code, Some(0), "{made}");
+        Self { file: page, report, _sandbox: sandbox }
+    }
+
     fn of(sandbox: &Arc<Sandbox>, saved: &Path, settings: &[&str]) -> Self {
         let page = sandbox.path().join("page.html");
         let made = Finished::of(pod_rebalancer(["report"]).args(settings).arg(saved).arg(&page));

@@ -55,7 +55,7 @@ return faint;
 fn it_fits_and_can_be_read_in_every_look() {
     require!(Browser);
     let browser = Browser::shared();
-    for page in [Page::of_recording(), Page::of_hostile_names(), Page::of_backtest()] {
+    for page in [Page::of_recording(), Page::of_hostile_names(), Page::of_backtest(), Page::of_history()] {
         browser.open(&page.file);
         browser.evaluate("document.querySelectorAll('details').forEach(details => details.open = true)");
         for look in LOOKS {
@@ -108,7 +108,7 @@ fn every_pod_is_in_the_table_and_in_each_plot() {
 fn it_can_be_heard() {
     require!(Browser);
     let browser = Browser::shared();
-    for page in [Page::of_recording(), Page::of_backtest()] {
+    for page in [Page::of_recording(), Page::of_backtest(), Page::of_history()] {
         browser.open(&page.file);
         let levels = browser.evaluate(
             "return [...document.querySelectorAll('h1, h2, h3, h4')].map(heading => +heading.tagName[1])",
@@ -133,5 +133,31 @@ fn it_can_be_heard() {
         assert_eq!(browser.evaluate("return document.compatMode"), "CSS1Compat");
         let headless = browser.evaluate("return [...document.querySelectorAll('table')].filter(table => !table.tHead || !table.closest('[aria-label]')).length");
         assert_eq!(headless, 0);
+    }
+}
+
+/// What does not fit a phone stands below instead of beside: no text ends outside of the page, and nothing has to be
+/// moved sideways to be read.
+#[test]
+fn nothing_is_cut_on_a_phone() {
+    require!(Browser);
+    let browser = Browser::shared();
+    for page in [Page::of_recording(), Page::of_hostile_names(), Page::of_backtest(), Page::of_history()] {
+        browser.open(&page.file);
+        browser.evaluate("document.querySelectorAll('details').forEach(details => details.open = true)");
+        browser.look(Look { width: 360, dark: false, print: false });
+        let cut = browser.evaluate(
+            "return [...document.querySelectorAll('main *')].filter(element => {
+               const own = [...element.childNodes].some(node => node.nodeType === 3 && node.textContent.trim());
+               if (!own || element.closest('thead, svg, script') || !element.checkVisibility()) return false;
+               const box = element.getBoundingClientRect();
+               return box.right > 361 || box.left < -1 || element.scrollWidth > element.clientWidth + 1 && element.clientWidth > 0;
+             }).map(element => `${element.tagName} ${element.textContent.trim().slice(0, 40)}`)",
+        );
+        assert_eq!(cut, json!([]));
+        let moved = browser.evaluate(
+            "return [...document.querySelectorAll('.scroll')].filter(part => part.checkVisibility() && part.scrollWidth > part.clientWidth + 1).length",
+        );
+        assert_eq!(moved, 0);
     }
 }

@@ -6,6 +6,7 @@ use maud::{Markup, html};
 
 use super::timeline;
 use super::verdict::place;
+use crate::format::names::{Naming, shared_prefix};
 use crate::format::number::{age, percent, ratio};
 use crate::format::text::{count, spaced};
 use crate::report::Outcome;
@@ -81,15 +82,15 @@ fn row(sums: &Sums, several: bool) -> Markup {
         sums.held_by.iter().map(|(guard, times)| format!("{} {times}", spaced(guard))).collect();
     html! {
         tr.current[several && sums.current] {
-            th scope="row" { (sums.cpu) @if several && sums.current { " ← set" } }
-            td { (sums.lag) }
-            td { (share(sums.over_threshold)) }
-            td { (sums.episodes.map_or_else(|| "–".to_owned(), |episodes| episodes.to_string())) }
-            td { (sums.count(Outcome::Withheld)) }
-            td { (sums.rotations_in_words()) }
-            td { (sums.evictions_per_day.map_or_else(|| "–".to_owned(), |daily| format!("{daily:.1}"))) }
-            td { (share(sums.still_over_next)) }
-            td.words { (held.join(", ")) }
+            th scope="row" data-n="CPU" { (sums.cpu) @if several && sums.current { " ← set" } }
+            td data-n="Lag" { (sums.lag) }
+            td data-n="Over" { (share(sums.over_threshold)) }
+            td data-n="Episodes" { (sums.episodes.map_or_else(|| "–".to_owned(), |episodes| episodes.to_string())) }
+            td data-n="Withheld" { (sums.count(Outcome::Withheld)) }
+            td data-n="Rotations" { (sums.rotations_in_words()) }
+            td data-n="Evictions a day" { (sums.evictions_per_day.map_or_else(|| "–".to_owned(), |daily| format!("{daily:.1}"))) }
+            td data-n="Still over next" { (share(sums.still_over_next)) }
+            td.words data-n="Held by" { (held.join(", ")) }
         }
     }
 }
@@ -102,16 +103,18 @@ fn table(report: &BacktestReport) -> Markup {
     let left_out = all.len().saturating_sub(MOST);
     all.truncate(MOST);
     let (latest, earlier) = all.split_at(all.len().min(AT_ONCE));
+    let prefix =
+        shared_prefix(decisions.iter().flat_map(|decision| decision.targets.iter().map(String::as_str)));
     html! {
         @if !latest.is_empty() {
             section aria-labelledby="episodes" {
                 h2 #episodes { "Episodes over a threshold" }
                 p.small { "At the thresholds CPU " (sums.cpu) " and lag " (sums.lag) ", the latest first." }
-                (rows("Episodes over a threshold", latest))
+                (rows("Episodes over a threshold", latest, &prefix))
                 @if !earlier.is_empty() {
                     details {
                         summary { (count(earlier.len(), "earlier episode", "earlier episodes")) }
-                        (rows("Earlier episodes", earlier))
+                        (rows("Earlier episodes", earlier, &prefix))
                         @if left_out > 0 { p.note { (left_out) " still earlier ones are left out of this page, the JSON report has them." } }
                     }
                 }
@@ -132,12 +135,13 @@ const COLUMNS: [(&str, bool); 8] = [
     ("Held by", true),
 ];
 
-fn rows(name: &str, episodes: &[Episode<'_>]) -> Markup {
+/// `prefix` is what all names of pods begin with.
+fn rows(name: &str, episodes: &[Episode<'_>], prefix: &str) -> Markup {
     html! {
         div.scroll role="region" aria-label=(name) tabindex="0" {
             table.numbers.episodes {
                 thead { tr { @for (heading, words) in COLUMNS { th.words[words] scope="col" { (heading) } } } }
-                tbody { @for episode in episodes { (episode.row()) } }
+                tbody { @for episode in episodes { (episode.row(prefix)) } }
             }
         }
     }
@@ -155,7 +159,7 @@ impl<'a> Episode<'a> {
         Some(Self { first: *all.first()?, last: *all.last()?, all })
     }
 
-    fn row(&self) -> Markup {
+    fn row(&self, prefix: &str) -> Markup {
         let highest = |spread: fn(&Decision) -> Option<f64>, limit: f64| {
             let highest = self.all.iter().filter_map(|decision| spread(decision)).max_by(f64::total_cmp);
             highest.map_or_else(String::new, |cv| format!("{} of {limit}", ratio(cv)))
@@ -165,13 +169,13 @@ impl<'a> Episode<'a> {
         html! {
             tr {
                 th scope="row" { time datetime=(first.time) { (minute(&first.time)) } }
-                td { (self.lasted()) }
-                td { (highest(|decision| decision.cpu_cv, first.cpu_threshold)) }
-                td { (highest(|decision| decision.lag_cv, first.lag_threshold)) }
-                td.words { (most_first(self.all.iter().map(|decision| decision.outcome.name()))) }
-                td.words { (most_first(self.all.iter().map(|decision| decision.cause.as_str()))) }
-                td.words { @if let Some(decision) = to_rotate { (decision.targets.join(", ")) } }
-                td.words { (most_first(self.all.iter().flat_map(|decision| decision.held_by.iter().map(String::as_str)))) }
+                td data-n="Lasted" { (self.lasted()) }
+                td data-n="CPU, highest" { (highest(|decision| decision.cpu_cv, first.cpu_threshold)) }
+                td data-n="Lag, highest" { (highest(|decision| decision.lag_cv, first.lag_threshold)) }
+                td.words data-n="Outcomes" { (most_first(self.all.iter().map(|decision| decision.outcome.name()))) }
+                td.words data-n="Cause" { (most_first(self.all.iter().map(|decision| decision.cause.as_str()))) }
+                td.words data-n="To rotate first" { @if let Some(decision) = to_rotate { (decision.targets.iter().map(|pod| Naming::Short.of(pod, prefix)).collect::<Vec<String>>().join(", ")) } }
+                td.words data-n="Held by" { (most_first(self.all.iter().flat_map(|decision| decision.held_by.iter().map(String::as_str)))) }
             }
         }
     }

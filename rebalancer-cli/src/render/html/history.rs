@@ -6,7 +6,7 @@ use rebalancer_core::Metric;
 use super::verdict::place;
 use crate::format::metric::title;
 use crate::format::number::{percent, ratio};
-use crate::format::text::{count, spaced};
+use crate::format::text::count;
 use crate::render::text::history::notes;
 use crate::report::history::{Helped, HistoryReport, ReplacementReport};
 
@@ -51,12 +51,12 @@ fn section(replacements: &[ReplacementReport]) -> Markup {
 }
 
 fn entry(replacement: &ReplacementReport) -> Markup {
-    let ReplacementReport { began, sentence, by, by_evidence, .. } = replacement;
+    let ReplacementReport { began, sentence, .. } = replacement;
     html! {
         div.panel.replacement {
-            h3 { time datetime=(began) { (began) } " · " (replacement.pods_words()) " · by " (spaced(by.name())) }
+            h3 { time datetime=(began) { (began) } " · " (replacement.pods_words()) }
             p class=(tone(replacement.helped)) { (sentence) @if replacement.cure { " An ill pod was replaced." } }
-            p.small { "By " (spaced(by.name())) ": " (by_evidence) "." }
+            p.small { (replacement.who()) }
             (spreads(replacement))
             details {
                 summary { (count(pods(replacement).count(), "pod", "pods")) }
@@ -86,10 +86,10 @@ fn spreads(replacement: &ReplacementReport) -> Markup {
                         @for (metric, spread) in known {
                             tr {
                                 th scope="row" { (title(metric)) }
-                                td { (ratio(spread.before)) }
-                                td { (ratio(spread.after)) }
-                                td { "±" (ratio(spread.noise)) }
-                                td { (spread.moved.map_or_else(|| "–".to_owned(), percent)) }
+                                td data-n="Before" { (ratio(spread.before)) }
+                                td data-n="After" { (ratio(spread.after)) }
+                                td data-n="Noise" { "±" (ratio(spread.noise)) }
+                                td data-n="Moved" { (spread.moved.map_or_else(|| "–".to_owned(), percent)) }
                             }
                         }
                     }

@@ -183,11 +183,11 @@ impl<'a> Plot<'a> {
         }
     }
 
-    /// The side of a point on which its label is placed.
+    /// The side of a point on which its label is placed: on a phone a label is half as wide as the plot.
     fn anchor(&self, load: f64) -> &'static str {
         match self.x(load) {
-            ..20.0 => "start",
-            80.0.. => "end",
+            ..30.0 => "start",
+            70.0.. => "end",
             _ => "middle",
         }
     }

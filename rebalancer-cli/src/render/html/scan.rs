@@ -101,8 +101,8 @@ fn index(rows: &[ScanRow], left_out: usize) -> Markup {
 }
 
 fn index_row(number: usize, row: &ScanRow) -> Markup {
-    let spread = |cv: Option<f64>| {
-        html! { td data-v=(cv.unwrap_or(-1.0)) { (cv.map_or_else(|| "–".to_owned(), ratio)) } }
+    let spread = |name: &str, cv: Option<f64>| {
+        html! { td data-n=(name) data-v=(cv.unwrap_or(-1.0)) { (cv.map_or_else(|| "–".to_owned(), ratio)) } }
     };
     let outcome = row.outcome.map_or_else(|| "not decided".to_owned(), |outcome| spaced(outcome.name()));
     html! {
@@ -110,14 +110,14 @@ fn index_row(number: usize, row: &ScanRow) -> Markup {
             th.words scope="row" {
                 @if has_section(number, row) { a href={ "#" (anchor(number)) } { (row.target()) } } @else { (row.target()) }
             }
-            td.words { (row.namespace) }
-            td data-v=(row.pods) { (row.pods) }
-            (spread(row.cpu_cv))
-            (spread(row.lag_cv))
-            td.words { (spaced(row.cause.name())) }
-            td.words { (row.remedy.words()) }
-            (spread(row.best_cv))
-            td.words { (outcome) }
+            td.words data-n="Namespace" { (row.namespace) }
+            td data-n="Pods" data-v=(row.pods) { (row.pods) }
+            (spread("CPU spread", row.cpu_cv))
+            (spread("Lag spread", row.lag_cv))
+            td.words data-n="Cause" { (spaced(row.cause.name())) }
+            td.words data-n="Remedy" { (row.remedy.words()) }
+            (spread("Best spread", row.best_cv))
+            td.words data-n="Verdict" { (outcome) }
         }
     }
 }

@@ -114,9 +114,8 @@ fn details(screen: &mut Screen, replacement: &ReplacementReport, wide: bool) {
         Helped::Unknown => Mark::Unknown,
     };
     let cure = if replacement.cure { " An ill pod was replaced." } else { "" };
-    let ReplacementReport { began, sentence, by, by_evidence, .. } = replacement;
-    let (by, evidence) = (spaced(by.name()), plain(by_evidence));
-    screen.item(mark, &format!("{}: {}{cure} By {by}: {evidence}.", seconds(began), plain(sentence)));
+    let (sentence, who) = (plain(&replacement.sentence), plain(&replacement.who()));
+    screen.item(mark, &format!("{}: {sentence}{cure} {who}", seconds(&replacement.began)));
     if wide {
         let pods =
             [("gone", &replacement.gone), ("came", &replacement.came), ("restarted", &replacement.restarted)];
