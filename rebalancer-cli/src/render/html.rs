@@ -27,6 +27,8 @@ pub use configuration::SettingRow;
 pub use queries::{QueryRow, of_queries, of_recording};
 pub use recording::Embedded;
 
+use queries::AskedAt;
+
 use crate::format::text::spaced;
 use crate::report::Report;
 use crate::report::backtest::BacktestReport;
@@ -57,19 +59,19 @@ pub fn page(report: &Value, extras: &Extras) -> anyhow::Result<String> {
     let page = if head.is_backtest() {
         let report: BacktestReport = serde_json::from_value(report).context(shape)?;
         let title = format!("{}: backtest - pod-rebalancer", report.workload.name());
-        document(&title, &backtest::body(&report), extras)
+        document(&title, &backtest::body(&report), extras, AskedAt::ManyMoments)
     } else if head.is_history() {
         let report: HistoryReport = serde_json::from_value(report).context(shape)?;
         let title = format!("{}: history - pod-rebalancer", report.workload.name());
-        document(&title, &history::body(&report), extras)
+        document(&title, &history::body(&report), extras, AskedAt::ManyMoments)
     } else if head.is_scan() {
         let report: ScanReport = serde_json::from_value(report).context(shape)?;
-        document("scan - pod-rebalancer", &scan::body(&report, &decision), extras)
+        document("scan - pod-rebalancer", &scan::body(&report, &decision), extras, AskedAt::Once)
     } else {
         let report: Report = serde_json::from_value(report).context(shape)?;
         let outcome = spaced(report.outcome.name());
         let title = format!("{}: {outcome} - pod-rebalancer", report.workload.name());
-        document(&title, &decision(&report), extras)
+        document(&title, &decision(&report), extras, AskedAt::Once)
     };
     Ok(page.into_string())
 }
@@ -87,7 +89,7 @@ fn decision(report: &Report) -> Markup {
     }
 }
 
-fn document(title: &str, body: &Markup, extras: &Extras) -> Markup {
+fn document(title: &str, body: &Markup, extras: &Extras, asked_at: AskedAt) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -104,7 +106,7 @@ fn document(title: &str, body: &Markup, extras: &Extras) -> Markup {
             body {
                 main {
                     (body)
-                    (queries::section(&extras.queries))
+                    (queries::section(&extras.queries, asked_at))
                     (configuration::section(&extras.settings))
                     (recording::section(&extras.recording))
                 }

@@ -47,8 +47,30 @@ impl Page {
         Self::of(&sandbox, &file, &["--guards=off"])
     }
 
-    /// A page of a backtest, made of its JSON report.
+    /// A page of a day of a backtest, made of its JSON report.
     pub fn of_backtest() -> Self {
+        Self::of_moments(96)
+    }
+
+    /// A page of a week of it.
+    pub fn of_a_week() -> Self {
+        Self::of_moments(672)
+    }
+
+    /// A page of so many pods.
+    pub fn of_pods(count: usize) -> Self {
+        let sandbox = Sandbox::new();
+        let pods: Vec<Value> = (0..count)
+            .map(|place| {
+                let load = 0.5 + (place * 7_919 % 1_000) as f64 / 1_000.0;
+                json!({"name": format!("orders-6d5f9c7b84-{place:05}"), "cpu_usage": load, "kafka_lag": 1e4 * load, "memory_usage": 1e9 * load, "message_rate": 100.0 * load})
+            })
+            .collect();
+        let file = sandbox.write("pods.json", Value::from(pods).to_string());
+        Self::of(&sandbox, &file, &[])
+    }
+
+    fn of_moments(moments: i64) -> Self {
         let sandbox = Sandbox::new();
         let decision = |moment: i64| {
             let time = jiff::Timestamp::from_second(1_795_400_000 + 900 * moment).expect("a time");
@@ -67,9 +89,9 @@ impl Page {
         };
         let report = json!({"api_version": "pod-rebalancer/v1", "kind": "BacktestReport", "from": "2026-11-23T00:00:00Z",
             "to": "2026-11-24T00:00:00Z", "every_seconds": 900.0, "workload": {"namespace": "streams", "selector": "app=orders", "owner": null, "context": null, "pods": 12},
-            "moments": 96, "skipped": 0, "thresholds": [{"cpu": 0.3, "lag": 0.5, "current": true, "over_threshold": 0.5,
+            "moments": moments, "skipped": 0, "thresholds": [{"cpu": 0.3, "lag": 0.5, "current": true, "over_threshold": 0.5,
                 "outcomes": {"planned": 20, "withheld": 20, "balanced": 56}, "held_by": {"persistence": 20}, "evictions_per_day": 40.0, "still_over_next": 0.4}],
-            "decisions": (0..96).map(decision).collect::<Vec<Value>>()});
+            "decisions": (0..moments).map(decision).collect::<Vec<Value>>()});
         let file = sandbox.write("backtest.json", report.to_string());
         let page = sandbox.path().join("page.html");
         let made = Finished::of(pod_rebalancer(["report"]).arg(&file).arg(&page));

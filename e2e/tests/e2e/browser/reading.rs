@@ -161,3 +161,37 @@ fn nothing_is_cut_on_a_phone() {
         assert_eq!(moved, 0);
     }
 }
+
+/// A week of a backtest, in which the threshold is passed often, fits three screens of a desk.
+#[test]
+fn a_week_of_a_backtest_fits_three_screens() {
+    require!(Browser);
+    let browser = Browser::shared();
+    browser.open(&Page::of_a_week().file);
+    browser.look(Look { width: 1280, dark: false, print: false });
+    let height = browser.evaluate("return document.documentElement.scrollHeight");
+    assert!(height.as_u64().is_some_and(|height| height <= 3 * 900), "{height} pixels");
+    let episodes = browser.evaluate("return document.querySelectorAll('.episodes tbody tr').length");
+    assert!(episodes.as_u64().is_some_and(|episodes| episodes > 20), "{episodes}");
+    let dates = browser
+        .evaluate("return [...document.querySelectorAll('.dates text')].map(text => text.textContent)");
+    assert_eq!(dates.as_array().map(Vec::len), Some(7), "{dates}");
+}
+
+/// Bars in place of marks show where the pods of a large fleet are, and both ends are still told.
+#[test]
+fn large_fleets_have_bars() {
+    require!(Browser);
+    let browser = Browser::shared();
+    for (pods, has_bars) in [(100, false), (1_000, true), (10_000, true)] {
+        browser.open(&Page::of_pods(pods).file);
+        browser.look(Look { width: 360, dark: false, print: false });
+        let shown = browser.evaluate(
+            "return [...document.querySelectorAll('svg[role=img]')].map(plot =>
+               [plot.querySelectorAll('circle').length > 0, plot.querySelectorAll('rect.bin').length > 10])",
+        );
+        assert_eq!(shown, json!(vec![[!has_bars, has_bars]; 4]), "{pods} pods");
+        let size = browser.evaluate("return [document.documentElement.scrollWidth, innerWidth]");
+        assert!(size[0].as_u64() <= size[1].as_u64(), "{pods} pods: {size}");
+    }
+}

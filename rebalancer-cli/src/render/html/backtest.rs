@@ -16,7 +16,7 @@ use crate::report::backtest::{BacktestReport, Decision, Sums, episodes};
 const MOST: usize = 200;
 
 /// Maximum number of episodes that are visible at once.
-const AT_ONCE: usize = 20;
+const AT_ONCE: usize = 15;
 
 /// Everything between the document head and its queries.
 pub fn body(report: &BacktestReport) -> Markup {
@@ -193,12 +193,15 @@ impl<'a> Episode<'a> {
     }
 }
 
-/// Words with their numbers, the most frequent first.
+/// Words with their numbers, the most frequent first; a word alone without one.
 fn most_first<'w>(words: impl Iterator<Item = &'w str>) -> String {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     words.filter(|word| !word.is_empty()).for_each(|word| *counts.entry(word).or_default() += 1);
     let mut counts: Vec<(&str, usize)> = counts.into_iter().collect();
     counts.sort_by_key(|(_, number)| std::cmp::Reverse(*number));
+    if let [(word, _)] = counts[..] {
+        return spaced(word);
+    }
     let words = counts.iter().map(|(word, number)| format!("{} {number}", spaced(word)));
     words.collect::<Vec<String>>().join(", ")
 }

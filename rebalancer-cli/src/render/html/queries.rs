@@ -37,8 +37,34 @@ pub fn of_queries<'a>(queries: impl Iterator<Item = &'a MetricQuery>) -> Vec<Que
     queries.map(|query| QueryRow { name: query.name.clone(), promql: query.promql.clone() }).collect()
 }
 
-/// The queries, with those of the metrics visible at once.
-pub fn section(queries: &[QueryRow]) -> Markup {
+/// When the queries of a page were asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AskedAt {
+    /// At the moment of the decision.
+    Once,
+    /// At many moments of the past.
+    ManyMoments,
+}
+
+/// The queries. Those of the metrics are visible at once in a page about one moment.
+pub fn section(queries: &[QueryRow], asked_at: AskedAt) -> Markup {
+    match asked_at {
+        AskedAt::Once => of_one_moment(queries),
+        AskedAt::ManyMoments => html! {
+            @if !queries.is_empty() {
+                section aria-labelledby="queries" {
+                    h2 #queries { "Queries" }
+                    details {
+                        summary { (queries.len()) " queries, asked for each moment" }
+                        @for row in queries { (query(row)) }
+                    }
+                }
+            }
+        },
+    }
+}
+
+fn of_one_moment(queries: &[QueryRow]) -> Markup {
     let (metrics, others): (Vec<&QueryRow>, Vec<&QueryRow>) =
         queries.iter().partition(|row| Metric::ALL.iter().any(|metric| metric.name() == row.name));
     html! {
