@@ -95,6 +95,8 @@ pub struct Fleet {
     pub history: Duration,
     /// Time between two samples of a series.
     pub scrape_interval: Duration,
+    /// Name of the consumer group, and of the one topic that it reads.
+    pub group: String,
     /// The pods.
     pub pods: Vec<PodLoads>,
 }
@@ -126,6 +128,7 @@ impl Fleet {
             namespace: namespace.to_owned(),
             history: Duration::from_secs(3600),
             scrape_interval: Duration::from_secs(15),
+            group: "orders".to_owned(),
             pods: pods.collect(),
         }
     }
@@ -160,9 +163,9 @@ impl Fleet {
         self.pods.iter().enumerate().flat_map(move |(position, pod)| {
             let mut all = self.container_series(pod, position, &clock);
             all.extend(self.kafka_series(pod, position, &clock));
-            all.extend(Self::exporter_series(pod, position, &clock));
+            all.extend(self.exporter_series(pod, position, &clock));
             if self.pods.iter().any(|pod| pod.stuck.is_some()) {
-                all.extend(Self::end_offsets(pod, position, &clock));
+                all.extend(self.end_offsets(pod, position, &clock));
             }
             all.into_iter().map(|series| clock.alive(series, pod)).collect::<Vec<Series>>()
         })
@@ -217,18 +220,18 @@ impl Fleet {
     fn kafka_series(&self, pod: &PodLoads, position: usize, clock: &Clock) -> Vec<Series> {
         let labels = |more: &[(&'static str, String)]| {
             let mut labels = vec![
-                ("client_id", "consumer-orders-1".to_owned()),
+                ("client_id", format!("consumer-{}-1", self.group)),
                 ("instance", format!("10.244.0.{position}:8080")),
                 ("job", "consumers".to_owned()),
                 ("kafka_version", "3.7.1".to_owned()),
                 ("namespace", self.namespace.clone()),
                 ("pod", pod.name.clone()),
-                ("spring_id", "kafkaConsumerFactory.consumer-orders-1".to_owned()),
+                ("spring_id", format!("kafkaConsumerFactory.consumer-{}-1", self.group)),
             ];
             labels.extend_from_slice(more);
             labels
         };
-        let topic = ("topic", "orders".to_owned());
+        let topic = ("topic", self.group.clone());
         let owned = f64::from(pod.partitions);
         let mut all = vec![Series::new(
             "kafka_consumer_coordinator_assigned_partitions",
@@ -258,18 +261,18 @@ impl Fleet {
 }
 
 impl Fleet {
-    /// What `kafka_exporter` exports of the group `orders`: it knows partitions and no pods.
-    fn exporter_series(pod: &PodLoads, position: usize, clock: &Clock) -> Vec<Series> {
+    /// What `kafka_exporter` exports of the group: it knows partitions and no pods.
+    fn exporter_series(&self, pod: &PodLoads, position: usize, clock: &Clock) -> Vec<Series> {
         let mut all: Vec<Series> = Vec::new();
         let owned = f64::from(pod.partitions);
         for partition in 0..pod.partitions {
             let number = position * pod.partitions as usize + partition as usize;
             let labels = vec![
-                ("consumergroup", "orders".to_owned()),
+                ("consumergroup", self.group.clone()),
                 ("instance", "10.244.9.9:9308".to_owned()),
                 ("job", "kafka-exporter".to_owned()),
                 ("partition", number.to_string()),
-                ("topic", "orders".to_owned()),
+                ("topic", self.group.clone()),
             ];
             let share = match partition {
                 0 => pod.first_share,
@@ -293,7 +296,7 @@ impl Fleet {
 
 impl Fleet {
     /// The end offset of each partition of a pod, ten messages ahead of what is read.
-    fn end_offsets(pod: &PodLoads, position: usize, clock: &Clock) -> Vec<Series> {
+    fn end_offsets(&self, pod: &PodLoads, position: usize, clock: &Clock) -> Vec<Series> {
         let Some(rate) = &pod.rate else { return Vec::new() };
         let end = |partition: u32| {
             let number = position * pod.partitions as usize + partition as usize;
@@ -303,7 +306,7 @@ impl Fleet {
                 ("instance", "10.244.9.9:9308".to_owned()),
                 ("job", "kafka-exporter".to_owned()),
                 ("partition", number.to_string()),
-                ("topic", "orders".to_owned()),
+                ("topic", self.group.clone()),
             ];
             let ends = clock.counter(|from_s, to_s| share * rate.sum(from_s, to_s));
             Series::new(

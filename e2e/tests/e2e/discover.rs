@@ -64,7 +64,7 @@ fn a_prometheus_behind_a_service_is_found_and_asked() {
 
 /// Puts a server of this machine behind a Service with the labels of the Prometheus community chart. The API server
 /// hands nothing on to loopback addresses, so that a relay listens on another.
-fn serve(namespace: &Namespace<'_>, url: &str) {
+pub(crate) fn serve(namespace: &Namespace<'_>, url: &str) {
     let target = url.trim_start_matches("http://").to_owned();
     let address = own_address();
     let listener = TcpListener::bind((address.as_str(), 0)).expect("a port of the machine");

@@ -5,6 +5,7 @@ mod browser;
 mod causes;
 mod chart;
 mod discover;
+mod first_answer;
 mod gates;
 mod harness_binary;
 mod harness_control_plane;

@@ -197,10 +197,14 @@ impl Scope<'_> {
         let mut settings = self.own_settings(owned);
         let pods = &owned.workload.pods;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates")]
-        let partitions = joint.partitions(&joint.view(&settings, pods)) as usize;
+        let (partitions, reads) = {
+            let view = joint.view(&settings, pods);
+            let partitions = joint.partitions(&view) as usize;
+            (partitions, partitions > 0 || joint.has(&view, Metric::Lag))
+        };
         let group_of_all = settings.group.clone();
-        let told =
-            if partitions > 0 { self.find_kafka(&mut settings, owned, joint, client)? } else { Vec::new() };
+        // Not every exporter of clients tells of each partition, but of lag.
+        let told = if reads { self.find_kafka(&mut settings, owned, joint, client)? } else { Vec::new() };
         let queries = QuerySet::new(&settings)?;
         let view = joint.view(&settings, pods);
         // Nobody was asked yet whether a group that was found is one.
