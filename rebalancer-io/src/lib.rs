@@ -7,6 +7,7 @@ pub mod facts;
 pub mod file;
 pub mod joint;
 pub mod json;
+pub mod kafka;
 pub mod kubernetes;
 pub mod metrics;
 pub mod origin;

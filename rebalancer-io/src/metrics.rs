@@ -9,6 +9,7 @@ mod fresh;
 mod group;
 mod joint;
 mod kafka;
+pub(crate) mod kafka_direct;
 mod lives;
 mod matchers;
 mod members;

@@ -19,6 +19,8 @@ mod engine;
 #[cfg(feature = "io")]
 mod folders;
 #[cfg(feature = "io")]
+mod kafka;
+#[cfg(feature = "io")]
 mod kubeconfig;
 mod ownership;
 #[cfg(feature = "io")]
@@ -40,6 +42,8 @@ pub use decoder::decoder;
 pub use engine::engine;
 #[cfg(feature = "io")]
 pub use folders::folders;
+#[cfg(feature = "io")]
+pub use kafka::kafka;
 #[cfg(feature = "io")]
 pub use kubeconfig::kubeconfig;
 pub use ownership::ownership;

@@ -4,6 +4,7 @@
 
 pub mod apiserver;
 pub mod assignor_vectors;
+pub mod broker;
 pub mod closed_loop;
 pub mod consumer_group;
 pub mod exact;

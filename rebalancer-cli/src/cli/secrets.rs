@@ -22,6 +22,9 @@ pub const HEADERS: Secret = Secret {
     help: "Extra headers, one on each line, such as `X-Scope-OrgID: tenant`",
 };
 
+/// Password for the brokers of Kafka.
+pub const KAFKA_PASSWORD: Secret = Secret { variable: "KAFKA_PASSWORD", help: "Password of KAFKA_USERNAME" };
+
 /// Bearer token for pushing metrics.
 pub const METRICS_BEARER_TOKEN: Secret =
     Secret { variable: "METRICS_BEARER_TOKEN", help: "Bearer token for the Pushgateway or VictoriaMetrics" };
@@ -36,8 +39,8 @@ pub const WEBHOOK_URL: Secret = Secret {
 };
 
 /// All secret settings.
-pub const ALL: [Secret; 6] =
-    [BEARER_TOKEN, PASSWORD, HEADERS, METRICS_BEARER_TOKEN, METRICS_PASSWORD, WEBHOOK_URL];
+pub const ALL: [Secret; 7] =
+    [BEARER_TOKEN, PASSWORD, HEADERS, KAFKA_PASSWORD, METRICS_BEARER_TOKEN, METRICS_PASSWORD, WEBHOOK_URL];
 
 impl Secret {
     /// The value; an empty variable counts as unset.

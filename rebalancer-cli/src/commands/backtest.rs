@@ -81,7 +81,7 @@ fn over_history(
     }
     let queries = QuerySet::new(&query_settings).map_err(|error| Failure::Usage(error.into()))?;
     let facts = FactQueries::new(&queries, &query_settings).map_err(|error| Failure::Usage(error.into()))?;
-    let client = live.client()?;
+    let client = live.client(None)?;
     one_origin(&client, &OriginQueries::new(&query_settings), &workload.pods, listed_at)
         .context("cannot tell whose series these are")?;
     for told in clocks::held_against(&live.clocks())? {

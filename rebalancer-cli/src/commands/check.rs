@@ -8,7 +8,7 @@ use crate::cli::args::CheckArgs;
 use crate::cli::spelling::Typo;
 use crate::exit;
 use crate::failure::Failure;
-use crate::pipeline::check::{configuration, kubernetes, prometheus};
+use crate::pipeline::check::{configuration, group, kubernetes, prometheus};
 use crate::pipeline::clocks::{ADVICE, Finding, findings};
 use crate::pipeline::observe::Live;
 use crate::render;
@@ -25,9 +25,16 @@ pub fn run(args: &CheckArgs, matches: &ArgMatches, typos: &[Typo]) -> Result<Exi
     let live = Live::connect(&args.live, &decision, matches)?;
     let configuration = configuration::check(&args.live, matches, typos);
     let (kubernetes, workload) = kubernetes::check(&live, &decision, args);
-    let prometheus = prometheus::check(&live, &decision, &workload)?;
+    let (kafka, seen) = group::check(&live, &workload)?;
     // The cluster's checks come first: without its pods no metric is found either.
-    let report = CheckReport::new(vec![configuration, kubernetes, prometheus, clocks(&live)]);
+    let mut categories = vec![configuration, kubernetes];
+    let is_answered = kafka.is_none() || seen.is_some();
+    categories.extend(kafka);
+    if is_answered {
+        categories.push(prometheus::check(&live, &decision, &workload, seen.as_ref())?);
+    }
+    categories.push(clocks(&live));
+    let report = CheckReport::new(categories);
     render::print(&checks::render(&report, &args.live.output)?, std::io::stdout())?;
     Ok(ExitCode::from(if report.success { exit::DECIDED } else { exit::FAILED }))
 }

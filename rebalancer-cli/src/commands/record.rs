@@ -11,7 +11,7 @@ use rebalancer_io::recording::RedactionKey;
 use crate::cli::args::RecordArgs;
 use crate::exit;
 use crate::failure::Failure;
-use crate::pipeline::decide::{find, living};
+use crate::pipeline::decide::{find, living, partitions_past};
 use crate::pipeline::observe::{Keep, Live};
 use crate::render;
 use crate::settings::decision::DecisionSettings;
@@ -26,8 +26,10 @@ pub fn run(args: &RecordArgs, matches: &ArgMatches) -> Result<ExitCode, Failure>
     let live = Live::connect(&args.live, &decision, matches)?;
     let observation = live.observe(Keep { file: Some(&args.file), page: false, redact: key.as_ref() })?;
     // Facts are fetched whatever the loads: the recording may be replayed with other settings.
-    let workload = &observation.workload;
-    drop(find(&decision, &observation.finder(), &living(workload), workload.rollout_age(), &Kept::none()));
+    let (workload, finder) = (&observation.workload, observation.finder());
+    let live = living(workload);
+    drop(find(&decision, &finder, &live, workload.rollout_age(), &Kept::none()));
+    drop(partitions_past(&finder, &live));
     observation.save()?;
     let (file, pods) = (args.file.display(), observation.workload.pods.len());
     let text = format!(

@@ -2,7 +2,7 @@
 
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
@@ -14,6 +14,7 @@ use rebalancer_core::{ApiFailure, Budget, Cure, Fact, Joined, LivePod, Role, Tar
 use rebalancer_io::clock::ServerClock;
 use rebalancer_io::driver::Look as _;
 use rebalancer_io::facts::FactFinder;
+use rebalancer_io::kafka::WithKafka;
 use rebalancer_io::kubernetes::{Cluster, ConnectOptions, Observer, Selector, TargetName, UnknownSelector};
 use rebalancer_io::metrics::{FactQueries, KafkaPreset, OriginQueries, QuerySet, QuerySettings, pod_pattern};
 use rebalancer_io::origin::one_origin;
@@ -21,16 +22,18 @@ use rebalancer_io::podstate::{Aggregator, Answers, Freshness};
 use rebalancer_io::prometheus::{PrometheusClient, Server, StoppableTransport, Transport};
 use rebalancer_io::recording::{Recorder, Recording, RedactionKey};
 
-use crate::cli::args::{GuardMode, LiveArgs, PresetChoice};
+use crate::cli::args::{LiveArgs, PresetChoice};
 use crate::cli::usage;
 use crate::failure::Failure;
 use crate::pipeline::ages::of_known_age;
 use crate::pipeline::clocks::{self, Clock, now};
 use crate::pipeline::discover::kafka;
 use crate::pipeline::discover::server::MetricsServer;
-use crate::pipeline::recorded;
+use crate::pipeline::kafka::{DirectKafka, Seen};
+use crate::pipeline::saver::Saver;
 use crate::report::{FoundReport, WorkloadReport};
 use crate::settings::decision::DecisionSettings;
+use crate::settings::queries;
 use crate::settings::recorded::{RecordedSettings, decision_flags};
 use crate::settings::servers::{self, Wanted};
 use crate::telemetry::notes::{Asked, Notes, Stage};
@@ -48,6 +51,8 @@ pub struct Live {
     server: MetricsServer,
     metrics_clock: Arc<ServerClock>,
     queries: QuerySettings,
+    /// Kafka, where the group is asked directly.
+    kafka: Option<DirectKafka>,
     /// Whether preset and group are to be found.
     finds_kafka: bool,
     /// The preset that was found for a look at many workloads.
@@ -107,30 +112,6 @@ pub struct Keep<'a> {
     pub page: bool,
     /// The key for hashing names in the file; `None` leaves names unchanged.
     pub redact: Option<&'a RedactionKey>,
-}
-
-/// Records the answers and knows where to save them.
-struct Saver {
-    path: Option<PathBuf>,
-    redact: Option<RedactionKey>,
-    settings: RecordedSettings,
-    at: Timestamp,
-    recorder: Arc<Recorder<StoppableTransport>>,
-}
-
-impl Saver {
-    fn save(&self, workload: &Workload) -> Result<(), Failure> {
-        let Some(path) = &self.path else { return Ok(()) };
-        let mut recording = self.recording(workload)?;
-        if let Some(key) = &self.redact {
-            recording = recording.redacted(key);
-        }
-        Ok(recording.write(path).map_err(anyhow::Error::new)?)
-    }
-
-    fn recording(&self, workload: &Workload) -> Result<Recording, Failure> {
-        recorded::recording(&self.settings, self.at, self.recorder.exchanges(), workload)
-    }
 }
 
 impl Observation<'_> {
@@ -250,9 +231,16 @@ impl Live {
                 (servers::selector_of_all(&args.kubernetes)?, namespaces.into_iter().next())
             }
         };
-        let (cluster, server) = connect(args, namespace, stop)?;
-        let queries = query_settings(args, cluster.namespace(), decision);
-        check_placeholders(&queries)?;
+        let kafka = match subject {
+            Subject::One => DirectKafka::chosen(args, stop)?,
+            Subject::All => DirectKafka::not_of_all(args)?,
+        };
+        let (cluster, server) = connect(args, namespace, kafka.is_some(), stop)?;
+        let queries = queries::of(args, cluster.namespace(), decision);
+        let preset = if kafka.is_some() { KafkaPreset::Kafka } else { queries.preset };
+        let queries = QuerySettings { preset, has_server: server.is_there(), ..queries };
+        queries::check(&queries)?;
+        let finds_kafka = args.queries.metrics_preset == PresetChoice::Auto && kafka.is_none();
         let selector = selector(&cluster, wanted)?;
         let freshness = decision.freshness();
         let recorded = RecordedSettings {
@@ -273,7 +261,8 @@ impl Live {
             server,
             metrics_clock,
             queries,
-            finds_kafka: args.queries.metrics_preset == PresetChoice::Auto,
+            kafka,
+            finds_kafka,
             preset_of_all: OnceCell::new(),
             freshness,
             recorded,
@@ -293,12 +282,13 @@ impl Live {
             .time(Stage::Discover, || observer.workload().context("cannot list the workload"))
             .map_err(Failure::Run)?;
         self.notes.found(owner(&workload), workload.pods.len());
-        let AskedOf { settings, found, unclear } =
+        let AskedOf { settings, found, mut unclear } =
             self.notes.time(Stage::Discover, || self.asked_of(&workload))?;
         let queries = QuerySet::new(&settings).map_err(|error| Failure::Usage(error.into()))?;
         let facts = FactQueries::new(&queries, &settings).map_err(|error| Failure::Usage(error.into()))?;
+        let seen = self.notes.time(Stage::Query, || self.look_at_kafka(&settings, &workload))?;
         let at = now();
-        let (client, recorder) = self.recording_client(keep, at)?;
+        let (client, recorder) = self.recording_client(keep, at, seen.as_ref())?;
         let origins = OriginQueries::new(&settings);
         let (answers, origin) = self.notes.time(Stage::Query, || {
             thread::scope(|scope| {
@@ -312,6 +302,7 @@ impl Live {
         }
         let answers = answers.context("cannot read the metrics")?;
         origin.context("cannot tell whose series these are")?;
+        unclear.extend(seen.iter().flat_map(|seen| seen.answers.remarks().iter().cloned()));
         let described = self.describe(&workload, found);
         let freshness = self.freshness;
         let clocks = clocks::held_against(&self.clocks()).map_err(|error| error.to_string());
@@ -351,7 +342,8 @@ impl Live {
     pub fn asked_of(&self, workload: &Workload) -> Result<AskedOf, Failure> {
         let (mut settings, mut found) = (self.query_settings(workload), self.found());
         if !self.finds_kafka || workload.living().next().is_none() {
-            return Ok(AskedOf { settings, found, unclear: Vec::new() });
+            let unclear = if self.server.is_there() { Vec::new() } else { vec![NO_SERVER.to_owned()] };
+            return Ok(AskedOf { settings, found, unclear });
         }
         let source = kafka::find(&self.counting_client()?, &settings, workload, now())?;
         (settings.preset, settings.group) = (source.preset, source.group);
@@ -425,7 +417,7 @@ impl Live {
     /// # Errors
     /// A certificate that cannot be used.
     pub fn counting_client(&self) -> Result<Client, Failure> {
-        Ok(self.recording_client(Keep::default(), now())?.0)
+        Ok(self.recording_client(Keep::default(), now(), None)?.0)
     }
 
     /// When a pod and a sample count.
@@ -433,16 +425,32 @@ impl Live {
         self.freshness
     }
 
-    /// A client of the metrics server.
+    /// A client of the metrics server, and of what was seen in Kafka.
     ///
     /// # Errors
     /// A certificate that cannot be used.
-    pub fn client(&self) -> Result<PrometheusClient<Box<dyn Server>>, Failure> {
-        Ok(PrometheusClient::over(self.transport()?, self.server.max_response_bytes()))
+    pub fn client(&self, seen: Option<&Seen>) -> Result<PrometheusClient<Box<dyn Server>>, Failure> {
+        Ok(PrometheusClient::over(self.transport(seen)?, self.server.max_response_bytes()))
     }
 
-    fn transport(&self) -> Result<Box<dyn Server>, Failure> {
-        self.server.transport(Arc::clone(&self.metrics_clock))
+    fn transport(&self, seen: Option<&Seen>) -> Result<Box<dyn Server>, Failure> {
+        let server = self.server.transport(Arc::clone(&self.metrics_clock))?;
+        Ok(match seen {
+            Some(seen) => Box::new(WithKafka::new(Arc::clone(&seen.answers), server)),
+            None => server,
+        })
+    }
+
+    /// Looks at the consumer group, where it is asked directly.
+    ///
+    /// # Errors
+    /// Kafka does not answer, or refuses.
+    pub fn look_at_kafka(
+        &self,
+        settings: &QuerySettings,
+        workload: &Workload,
+    ) -> Result<Option<Seen>, Failure> {
+        self.kafka.as_ref().map(|kafka| kafka.look(settings, workload)).transpose()
     }
 
     /// Everything that a later run needs no longer look for, as settings.
@@ -455,7 +463,7 @@ impl Live {
             FoundReport { setting, value, why }
         };
         let AskedOf { settings, found: mut pinned, unclear } = self.asked_of(&self.workload()?)?;
-        if self.server.found().is_none() {
+        if self.server.is_there() && self.server.found().is_none() {
             pinned.insert(0, pin("PROMETHEUS_ENDPOINT", &self.endpoint(), "as it is set"));
         }
         let is_pinned = |name: &str| pinned.iter().any(|found| found.setting == name);
@@ -487,9 +495,14 @@ impl Live {
     }
 
     /// A client that records the answers if they are wanted.
-    fn recording_client(&self, keep: Keep<'_>, at: Timestamp) -> Result<(Client, Option<Saver>), Failure> {
+    fn recording_client(
+        &self,
+        keep: Keep<'_>,
+        at: Timestamp,
+        seen: Option<&Seen>,
+    ) -> Result<(Client, Option<Saver>), Failure> {
         let max_bytes = self.server.max_response_bytes();
-        let transport = StoppableTransport::new(self.transport()?, Arc::clone(&self.stop));
+        let transport = StoppableTransport::new(self.transport(seen)?, Arc::clone(&self.stop));
         if keep.file.is_none() && !keep.page {
             let client = PrometheusClient::over(Box::new(transport) as Box<dyn Transport>, max_bytes);
             return Ok((client.counting(self.notes.requests()), None));
@@ -522,10 +535,15 @@ impl Live {
     }
 }
 
+/// What a run without a metrics server says.
+const NO_SERVER: &str = "no metrics server is asked (PROMETHEUS_ENDPOINT is not set): CPU, memory and all history are \
+                         unknown, so that only stuck partitions and stalled pods are cured";
+
 /// Connects to the cluster, and chooses the metrics server. Without an address of its own it is asked for.
 fn connect(
     args: &LiveArgs,
     namespace: Option<String>,
+    asks_kafka: bool,
     stop: &Arc<AtomicBool>,
 ) -> Result<(Arc<Cluster>, MetricsServer), Failure> {
     // Wrong settings of the metrics server are told before a credential plugin of the cluster runs.
@@ -534,7 +552,12 @@ fn connect(
     let options = ConnectOptions { namespace, ..options };
     let cluster = Cluster::connect(&options).map_err(|error| Failure::Usage(error.into()))?;
     let cluster = Arc::new(cluster);
-    let server = MetricsServer::choose(&args.prometheus, &cluster)?;
+    let is_without = asks_kafka && args.prometheus.prometheus_endpoint.is_none();
+    let server = if is_without {
+        MetricsServer::none(&args.prometheus)?
+    } else {
+        MetricsServer::choose(&args.prometheus, &cluster)?
+    };
     if let Some(hint) = server.hint() {
         tracing::warn!(
             event = "configuration.corrected",
@@ -552,13 +575,6 @@ pub fn owner(workload: &Workload) -> Option<String> {
     if owners.is_empty() { None } else { Some(owners.into_iter().collect::<Vec<String>>().join(", ")) }
 }
 
-/// Finds wrong placeholders before anything is sent. The real pods are filled in later.
-fn check_placeholders(queries: &QuerySettings) -> Result<(), Failure> {
-    let trial = QuerySettings { pods: vec!["pod".to_owned()], ..queries.clone() };
-    let fits = QuerySet::new(&trial).and_then(|queries| FactQueries::new(&queries, &trial));
-    fits.map(drop).map_err(|error| Failure::Usage(error.into()))
-}
-
 /// The selector of the workload's pods, read from the cluster if the workload is given by name.
 fn selector(cluster: &Cluster, wanted: Wanted) -> Result<Selector, Failure> {
     let found = match wanted {
@@ -572,28 +588,4 @@ fn selector(cluster: &Cluster, wanted: Wanted) -> Result<Selector, Failure> {
         UnknownSelector::Cluster(error) => Failure::Run(error.into()),
         error => Failure::Usage(error.into()),
     })
-}
-
-fn query_settings(live: &LiveArgs, namespace: &str, decision: &DecisionSettings) -> QuerySettings {
-    let (args, vetoes) = (&live.queries, &live.vetoes);
-    let is_guarded = decision.mode == GuardMode::Standard;
-    QuerySettings {
-        window: args.window,
-        group: args.kafka_group.clone(),
-        container: args.container.clone(),
-        matchers: args.prometheus_matchers.clone().unwrap_or_default(),
-        max_sample_age: Some(decision.max_sample_age),
-        preset: match args.metrics_preset {
-            PresetChoice::Named(preset) => preset,
-            // Until it is found.
-            PresetChoice::Auto => KafkaPreset::None,
-        },
-        own_partition_load: args.query_partition_load.clone(),
-        own_assigned_partitions: args.query_assigned_partitions.clone(),
-        own: args.own(),
-        veto_query: vetoes.veto_query.0.clone().filter(|_| is_guarded),
-        veto_alerts: vetoes.veto_alerts.0.clone().filter(|_| is_guarded),
-        pod_label: args.pod_label.clone(),
-        ..QuerySettings::new(namespace)
-    }
 }

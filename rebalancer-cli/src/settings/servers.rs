@@ -196,7 +196,11 @@ impl Credentials<'_> {
     }
 }
 
-fn one_of(
+/// The secret from the environment or from a file.
+///
+/// # Errors
+/// Both are set.
+pub fn one_of(
     (secret, file): (secrets::Secret, Option<&PathBuf>),
     file_variable: &str,
 ) -> Result<Option<SecretSource>, Failure> {

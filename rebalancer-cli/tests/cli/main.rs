@@ -9,6 +9,7 @@ mod events;
 mod files;
 mod guards;
 mod history;
+mod kafka;
 mod live;
 mod live_faults;
 mod memory;

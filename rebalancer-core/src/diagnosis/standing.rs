@@ -368,6 +368,9 @@ impl<'a> Judge<'a> {
         if let Some(witness) = witness {
             return Verdict::Poisoned(witness);
         }
+        if self.offsets.is_inferred() && standing.since.saturating_sub(standing.lasted) >= STOOD_BEFORE {
+            return Verdict::Unclear(Unclear::Unseen);
+        }
         if !self.tracks.iter().any(Track::moves) {
             return Verdict::Unclear(Unclear::WholeGroup);
         }

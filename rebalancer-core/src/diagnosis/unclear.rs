@@ -44,6 +44,8 @@ pub enum Unclear {
     WholeGroup,
     /// All partitions of the pod stand, but it reads messages.
     Reads,
+    /// Its messages have waited since before its owner got it, and nothing shows what an earlier owner did.
+    Unseen,
 }
 
 impl fmt::Display for Unclear {
@@ -79,6 +81,9 @@ impl fmt::Display for Unclear {
                 "partitions of several pods stand since the same time: look at the brokers and for an open transaction (kafka-transactions.sh find-hanging)"
             }
             Self::WholeGroup => "no partition of the group moves: nobody reads, or the offsets are old",
+            Self::Unseen => {
+                "its messages have waited since before the group last got a new member, and nothing shows whether another pod stood there too; an exporter of offsets would"
+            }
             Self::Reads => "its pod reads messages and commits none: it may commit rarely",
         })
     }

@@ -4,6 +4,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
+use core::net::IpAddr;
 use core::time::Duration;
 
 /// Position of a pod among the live pods. Not its position among the analysed pods, which are fewer.
@@ -52,6 +53,9 @@ pub struct LivePod {
     /// Its volumes whose data is on its node, and those for which that is unknown.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty"))]
     pub local_storage: Vec<LocalVolume>,
+    /// Its addresses, by which the members of a consumer group are found in their pods. Not recorded.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub ips: Vec<IpAddr>,
 }
 
 impl LivePod {
@@ -70,6 +74,7 @@ impl LivePod {
             node: None,
             revision: None,
             local_storage: Vec::new(),
+            ips: Vec::new(),
         }
     }
 

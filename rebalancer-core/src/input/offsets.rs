@@ -60,6 +60,7 @@ pub struct Offsets {
     grid: Grid,
     group: Option<String>,
     in_rebalance: bool,
+    is_inferred: bool,
     /// By topic (in [`one_spelling`]) and number.
     partitions: BTreeMap<(String, u32), PartitionPast>,
 }
@@ -125,7 +126,7 @@ pub enum InvalidOffsets {
 impl Offsets {
     /// A past without partitions.
     pub const fn new(grid: Grid) -> Self {
-        Self { grid, group: None, in_rebalance: false, partitions: BTreeMap::new() }
+        Self { grid, group: None, in_rebalance: false, is_inferred: false, partitions: BTreeMap::new() }
     }
 
     /// Sets the name of the group.
@@ -139,6 +140,14 @@ impl Offsets {
     #[must_use]
     pub const fn in_rebalance(mut self, in_rebalance: bool) -> Self {
         self.in_rebalance = in_rebalance;
+        self
+    }
+
+    /// Sets whether the past before the last few moments is inferred from how long messages wait. Nothing then shows
+    /// whether a partition was read, or stood, under an earlier owner.
+    #[must_use]
+    pub const fn inferred(mut self, is_inferred: bool) -> Self {
+        self.is_inferred = is_inferred;
         self
     }
 
@@ -279,6 +288,11 @@ impl Offsets {
     /// Whether the group is known to be in a rebalance now.
     pub const fn is_in_rebalance(&self) -> bool {
         self.in_rebalance
+    }
+
+    /// Whether the past is inferred from how long messages wait.
+    pub const fn is_inferred(&self) -> bool {
+        self.is_inferred
     }
 
     /// The partitions, by topic and number.

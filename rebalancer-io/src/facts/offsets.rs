@@ -12,6 +12,7 @@ use rebalancer_core::{
 
 use super::finder::{FactFinder, lacking, unusable};
 use super::past::moment;
+use crate::metrics::kafka_direct::is_of_kafka;
 use crate::metrics::{Few, MetricQuery, MetricsSource, Past, Place};
 use crate::prometheus::{ErrorKind, QueryError, Series};
 
@@ -101,7 +102,10 @@ impl FactFinder<'_> {
     /// The past of all partitions, or of only a few. What only some of them need is asked last: the oldest
     /// offset matters where one stands, the client's lead where nobody reports a commit.
     fn past_of(&self, few: Option<&Few>, grid: Grid, live: &[LivePod]) -> Fact<Offsets> {
-        let read = Mutex::new(Reading { offsets: Offsets::new(grid), group: None, wrong: None });
+        let committed = self.queries.offsets.past(Past::Offset(OffsetKind::Committed), few);
+        let is_inferred = committed.is_some_and(|query| is_of_kafka(&query.promql));
+        let offsets = Offsets::new(grid).inferred(is_inferred);
+        let read = Mutex::new(Reading { offsets, group: None, wrong: None });
         let ask = |past: Past| -> Result<(), QueryError> {
             let Some(query) = self.queries.offsets.past(past, few) else { return Ok(()) };
             self.each(&query, grid, &mut |series| {

@@ -4,6 +4,7 @@
 //! controller, local volumes, and what protects it.
 
 use core::fmt;
+use core::net::IpAddr;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufReader, Read};
 
@@ -219,6 +220,14 @@ struct Status {
     conditions: Vec<Condition>,
     #[serde(default, deserialize_with = "null_is_empty")]
     container_statuses: Vec<Container>,
+    #[serde(rename = "podIPs", default, deserialize_with = "null_is_empty")]
+    pod_ips: Vec<PodIp>,
+}
+
+#[derive(Deserialize)]
+struct PodIp {
+    #[serde(default)]
+    ip: String,
 }
 
 #[derive(Deserialize)]
@@ -274,6 +283,7 @@ impl Item {
             ready: self.status.as_ref().is_none_or(Status::is_ready),
             terminating: meta.deletion_timestamp.is_some(),
             age,
+            ips: self.status.as_ref().map_or_else(Vec::new, Status::ips),
             uptime: self.status.and_then(|status| status.latest_start()).map(|started| elapsed(started, now)),
             controller: OwnerReference::controlling(meta.owner_references),
             protections,
@@ -327,6 +337,11 @@ impl Status {
             Some("Failed") => Phase::Failed,
             _ => Phase::Unknown,
         }
+    }
+
+    /// Its addresses; what is none is left out.
+    fn ips(&self) -> Vec<IpAddr> {
+        self.pod_ips.iter().filter_map(|of| of.ip.parse().ok()).collect()
     }
 
     fn is_ready(&self) -> bool {

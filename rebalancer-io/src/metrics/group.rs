@@ -8,6 +8,7 @@ use rebalancer_core::{Metric, PerMetric};
 use super::alert_pattern::AlertPattern;
 use super::fresh::{self, UnknownAge, question_name};
 use super::kafka::{kminion_partitions, partitions_by_client, partitions_by_pod_ip};
+use super::kafka_direct;
 use super::offsets::{OffsetQueries, Past};
 use super::otel;
 use super::preset::{fresh, select};
@@ -145,6 +146,9 @@ fn scoped(name: &str, promql: String, settings: &QuerySettings) -> MetricQuery {
 
 /// The protocol of a stable group, if kminion exports it.
 fn assignor(settings: &QuerySettings) -> Option<String> {
+    if settings.preset == KafkaPreset::Kafka {
+        return Some(kafka_direct::ASSIGNOR.to_owned());
+    }
     let group = literal(settings.group.as_deref()?);
     let labels = format!("group_id=\"{group}\", state=\"Stable\"");
     let info = select("kminion_kafka_consumer_group_info", &labels, settings);
@@ -177,23 +181,26 @@ impl KafkaPreset {
             Self::Micrometer | Self::JmxDefault | Self::OtelJava => {
                 Some(format!("max by (topic, partition) ({}) or {}", committed()?, written(settings)?))
             }
+            Self::Kafka => Some(kafka_direct::LOAD.to_owned()),
             Self::None => None,
         }
     }
 
     /// One series per partition that a pod's own client fetches.
     pub(super) fn partition_owners(self, settings: &QuerySettings) -> Option<String> {
-        if self == Self::OtelJava {
-            return Some(otel::owners(settings));
+        match self {
+            Self::Kafka => Some(kafka_direct::OWNERS.to_owned()),
+            Self::OtelJava => Some(otel::owners(settings)),
+            _ => Some(self.client()?.owners(settings)),
         }
-        Some(self.client()?.owners(settings))
     }
 
     /// Number of partitions of each client of a pod.
     pub(super) fn assigned_partitions(self, settings: &QuerySettings) -> Option<String> {
-        if self == Self::OtelJava {
-            return Some(otel::assigned(settings));
+        match self {
+            Self::Kafka => Some(kafka_direct::ASSIGNED.to_owned()),
+            Self::OtelJava => Some(otel::assigned(settings)),
+            _ => Some(self.client()?.assigned(settings)),
         }
-        Some(self.client()?.assigned(settings))
     }
 }

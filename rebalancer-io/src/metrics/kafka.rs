@@ -3,6 +3,7 @@
 use rebalancer_core::Metric;
 
 use super::client::{Client, JMX_DEFAULT, MICROMETER};
+use super::kafka_direct;
 use super::otel;
 use super::preset::{fresh, in_namespace, newest, select};
 use super::settings::{KafkaPreset, QuerySettings, SettingError};
@@ -36,6 +37,7 @@ impl KafkaPreset {
                 let lag = self.group_lag("", settings)?;
                 by_owner(&self.partitions(&fresh(&format!("{lag} >= 0"), &lag, settings)), settings)
             }
+            Self::Kafka => self.with_group(settings).map(|_| kafka_direct::LAG.to_owned())?,
             Self::None => return Ok(None),
         };
         Ok(Some(MetricQuery::new(Metric::Lag.name(), promql)))
@@ -51,6 +53,7 @@ impl KafkaPreset {
                 by_pod_ip(&self.group_rate(MEMBER_HOST, settings)?, settings)
             }
             Self::ClientId => by_client(&self.group_rate(CLIENT_ID, settings)?, settings),
+            Self::Kafka => self.with_group(settings).map(|_| kafka_direct::RATE.to_owned())?,
             Self::None => return Ok(None),
         };
         Ok(Some(MetricQuery::new(Metric::Rate.name(), promql)))
@@ -64,7 +67,7 @@ impl KafkaPreset {
             Self::KlagIp | Self::ClientId => Some(("klag_consumer_lag", "consumer_group")),
             Self::KafkaExporter => Some(("kafka_consumergroup_lag", "consumergroup")),
             Self::Kminion => Some(("kminion_kafka_consumer_group_topic_partition_lag", "group_id")),
-            Self::Micrometer | Self::JmxDefault | Self::OtelJava | Self::None => None,
+            Self::Micrometer | Self::JmxDefault | Self::OtelJava | Self::Kafka | Self::None => None,
         }
     }
 
@@ -99,6 +102,14 @@ impl KafkaPreset {
         if self == Self::Kminion { kminion_partitions(series) } else { series.to_owned() }
     }
 
+    /// The group, which this preset needs.
+    fn with_group(self, settings: &QuerySettings) -> Result<&str, SettingError> {
+        settings.group.as_deref().ok_or_else(|| SettingError::Missing {
+            setting: "KAFKA_GROUP",
+            needed_by: format!("METRICS_PRESET={self}"),
+        })
+    }
+
     /// `metric` of the group, which is in the label `label`.
     fn of_group(
         self,
@@ -107,10 +118,7 @@ impl KafkaPreset {
         labels: &str,
         settings: &QuerySettings,
     ) -> Result<String, SettingError> {
-        let group = settings.group.as_deref().ok_or_else(|| SettingError::Missing {
-            setting: "KAFKA_GROUP",
-            needed_by: format!("METRICS_PRESET={self}"),
-        })?;
+        let group = self.with_group(settings)?;
         let comma = if labels.is_empty() { "" } else { ", " };
         Ok(select(metric, &format!("{label}=\"{}\"{comma}{labels}", literal(group)), settings))
     }

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rebalancer_core::OffsetKind;
 
 use super::kafka::{partitions_by_client, partitions_by_pod_ip};
+use super::kafka_direct;
 use super::otel;
 use super::preset::{all_of, fresh, select};
 use super::settings::{KafkaPreset, QuerySettings};
@@ -49,6 +50,17 @@ impl Past {
             (Self::Offset(OffsetKind::Start), Span::Day) => "offset_start_day",
             (Self::Offset(OffsetKind::Lead), Span::Day) => "offset_lead_day",
             (Self::Owners, Span::Day) => "offset_owners_day",
+        }
+    }
+}
+
+impl Past {
+    const fn asked_of_kafka(self) -> Option<&'static str> {
+        match self {
+            Self::Offset(OffsetKind::Committed) => Some(kafka_direct::COMMITTED),
+            Self::Offset(OffsetKind::End) => Some(kafka_direct::END),
+            Self::Offset(OffsetKind::Start | OffsetKind::Lead) => None,
+            Self::Owners => Some(kafka_direct::OFFSET_OWNERS),
         }
     }
 }
@@ -117,6 +129,9 @@ impl OffsetQueries {
     /// Queries the number of partitions.
     pub(crate) fn count(&self) -> Option<MetricQuery> {
         self.query(Self::COUNT, |settings| {
+            if settings.asks_kafka() {
+                return Some(kafka_direct::COUNT.to_owned());
+            }
             let kinds = [OffsetKind::Committed, OffsetKind::Lead];
             let counts = kinds.into_iter().filter_map(|kind| settings.past(Past::Offset(kind), None));
             joined(counts.map(|places| format!("count({places})")))
@@ -137,6 +152,9 @@ impl OffsetQueries {
     /// Asks whether the group is in a rebalance: one sample if so, else none.
     pub(crate) fn rebalance(&self) -> Option<MetricQuery> {
         self.query(REBALANCE, |settings| {
+            if settings.asks_kafka() {
+                return Some(kafka_direct::REBALANCE.to_owned());
+            }
             let group = literal(settings.0.group.as_deref()?);
             let states = settings.0.preset.exporters().iter().filter_map(|exporter| {
                 let labels = format!("{}=\"{group}\", state=~\"(?i).*rebalanc.*\"", exporter.group);
@@ -175,7 +193,7 @@ impl KafkaPreset {
             Self::KafkaLagExporterIp => &[KAFKA_LAG_EXPORTER],
             // Whichever of them is deployed beside the clients.
             Self::Micrometer | Self::JmxDefault | Self::OtelJava => &[KAFKA_EXPORTER, KMINION, KLAG],
-            Self::None => &[],
+            Self::Kafka | Self::None => &[],
         }
     }
 
@@ -195,7 +213,15 @@ impl KafkaPreset {
 struct Settings<'a>(&'a QuerySettings);
 
 impl Settings<'_> {
+    fn asks_kafka(&self) -> bool {
+        self.0.preset == KafkaPreset::Kafka
+    }
+
     fn past(&self, past: Past, few: Option<&Few>) -> Option<String> {
+        if self.asks_kafka() {
+            // Kafka knows no past but that of the ends.
+            return past.asked_of_kafka().filter(|_| few.is_none()).map(str::to_owned);
+        }
         match past {
             Past::Offset(OffsetKind::Lead) => self.lead(few),
             Past::Offset(kind) => self.exported(kind, few),

@@ -228,7 +228,7 @@ fn selector(family: &Family, settings: &QuerySettings) -> Option<String> {
     };
     match family.metric {
         // Memory shows the same difference between clusters, and it is a gauge.
-        CPU if own.cpu && own.memory => None,
+        CPU if (own.cpu && own.memory) || !settings.has_server => None,
         CPU => {
             let labels = match (&settings.container, family.part) {
                 (Some(name), "") => format!("container=\"{}\"", literal(name)),

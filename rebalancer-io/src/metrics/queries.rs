@@ -9,7 +9,7 @@ use super::settings::{QuerySettings, SettingError};
 use super::{cpu, memory, template};
 use crate::prometheus::MetricQuery;
 
-/// The queries of a run. CPU and memory always have one.
+/// The queries of a run. With a metrics server CPU and memory always have one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QuerySet {
     queries: PerMetric<Option<MetricQuery>>,
@@ -65,8 +65,8 @@ impl QuerySet {
 /// The preset's query of a metric; `None` where the preset has none.
 fn preset(settings: &QuerySettings, metric: Metric) -> Result<Option<MetricQuery>, SettingError> {
     match metric {
-        Metric::Cpu => Ok(Some(cpu::preset(settings))),
-        Metric::Memory => Ok(Some(memory::preset(settings))),
+        Metric::Cpu => Ok(settings.has_server.then(|| cpu::preset(settings))),
+        Metric::Memory => Ok(settings.has_server.then(|| memory::preset(settings))),
         Metric::Lag => settings.preset.lag(settings),
         Metric::Rate => settings.preset.rate(settings),
     }

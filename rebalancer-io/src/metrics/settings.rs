@@ -15,6 +15,8 @@ use crate::promql::{literal, regex};
 pub struct QuerySettings {
     /// Namespace of the pods.
     pub namespace: String,
+    /// Whether there is a metrics server. Without one presets write no queries for it: CPU and memory have none.
+    pub has_server: bool,
     /// Names of the pods, for `{{pods_regex}}`.
     pub pods: Vec<String>,
     /// Pattern of the workload's pod names, from [`super::pod_pattern`]; presets select by it. `None` selects
@@ -60,6 +62,7 @@ impl QuerySettings {
     pub fn new(namespace: impl Into<String>) -> Self {
         Self {
             namespace: namespace.into(),
+            has_server: true,
             pods: Vec::new(),
             pod_pattern: None,
             reach: Reach::default(),
@@ -126,13 +129,16 @@ pub enum KafkaPreset {
     Kminion,
     /// The OpenTelemetry Java agent, with `target_info` naming the pod: lag and rate.
     OtelJava,
+    /// The group asked directly: lag, rate, members and offsets as Kafka itself tells them.
+    Kafka,
     /// No Kafka.
     None,
 }
 
 impl KafkaPreset {
     /// All presets.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
+        Self::Kafka,
         Self::Micrometer,
         Self::JmxDefault,
         Self::KafkaLagExporterIp,
@@ -143,6 +149,11 @@ impl KafkaPreset {
         Self::OtelJava,
         Self::None,
     ];
+
+    /// The presets that ask nobody but the metrics server.
+    pub fn of_series() -> impl DoubleEndedIterator<Item = Self> {
+        Self::ALL.into_iter().filter(|preset| *preset != Self::Kafka)
+    }
 
     /// Its name in `METRICS_PRESET`.
     pub fn name(self) -> &'static str {
@@ -155,6 +166,7 @@ impl KafkaPreset {
             Self::KafkaExporter => "kafka-exporter",
             Self::Kminion => "kminion",
             Self::OtelJava => "otel-java",
+            Self::Kafka => "kafka",
             Self::None => "none",
         }
     }

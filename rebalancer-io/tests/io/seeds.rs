@@ -13,6 +13,11 @@ fn recording_seeds() {
 }
 
 #[test]
+fn the_seeds_of_kafka_hold() {
+    assert!(fuzzing::replay("kafka", fuzzing::kafka) >= 10);
+}
+
+#[test]
 fn answers_seeds() {
     assert!(fuzzing::replay("answers", fuzzing::answers) >= 1_000);
 }

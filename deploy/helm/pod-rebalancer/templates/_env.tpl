@@ -4,8 +4,11 @@
 {{- $pushFolder := "/etc/pod-rebalancer/metrics" -}}
 {{- $values := .root.Values -}}
 {{- $prometheus := $values.prometheus -}}
+{{- if not $values.kafka.bootstrapServers }}
+{{- $_ := required "prometheus.endpoint is needed: the base address of Prometheus or VictoriaMetrics" $prometheus.endpoint }}
+{{- end }}
 - name: PROMETHEUS_ENDPOINT
-  value: {{ required "prometheus.endpoint is needed: the base address of Prometheus or VictoriaMetrics" $prometheus.endpoint | quote }}
+  value: {{ $prometheus.endpoint | quote }}
 - name: KUBE_NAMESPACE
   value: {{ .target.namespace | quote }}
 {{- with .target.selector }}
@@ -50,6 +53,29 @@
     secretKeyRef:
       name: {{ $prometheus.existingSecret }}
       key: {{ . }}
+{{- end }}
+{{- with $values.kafka }}
+{{- $kafkaFolder := "/etc/pod-rebalancer/kafka" }}
+{{- if .bootstrapServers }}
+- name: KAFKA_BOOTSTRAP_SERVERS
+  value: {{ .bootstrapServers | quote }}
+- name: KAFKA_TLS
+  value: {{ .tls | quote }}
+{{- end }}
+{{- with .saslMechanism }}
+- name: KAFKA_SASL_MECHANISM
+  value: {{ . | quote }}
+{{- end }}
+{{- with .username }}
+- name: KAFKA_USERNAME
+  value: {{ . | quote }}
+{{- end }}
+{{- range $name, $key := dict "KAFKA_PASSWORD_FILE" .passwordKey "KAFKA_TOKEN_FILE" .tokenKey "KAFKA_CA_FILE" .caKey "KAFKA_CLIENT_CERT" .clientCertKey "KAFKA_CLIENT_KEY" .clientKeyKey }}
+{{- with $key }}
+- name: {{ $name }}
+  value: {{ printf "%s/%s" $kafkaFolder . | quote }}
+{{- end }}
+{{- end }}
 {{- end }}
 {{- with $values.metrics.pushgatewayUrl }}
 - name: METRICS_PUSHGATEWAY_URL

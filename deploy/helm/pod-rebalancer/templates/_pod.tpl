@@ -36,11 +36,16 @@ containers:
       {{- toYaml .securityContext | nindent 6 }}
     resources:
       {{- toYaml .resources | nindent 6 }}
-    {{- if or .prometheus.existingSecret .metrics.existingSecret .extraVolumeMounts }}
+    {{- if or .prometheus.existingSecret .kafka.existingSecret .metrics.existingSecret .extraVolumeMounts }}
     volumeMounts:
       {{- if .prometheus.existingSecret }}
       - name: prometheus
         mountPath: /etc/pod-rebalancer/prometheus
+        readOnly: true
+      {{- end }}
+      {{- if .kafka.existingSecret }}
+      - name: kafka
+        mountPath: /etc/pod-rebalancer/kafka
         readOnly: true
       {{- end }}
       {{- if .metrics.existingSecret }}
@@ -52,12 +57,17 @@ containers:
       {{- toYaml . | nindent 6 }}
       {{- end }}
     {{- end }}
-{{- if or .prometheus.existingSecret .metrics.existingSecret .extraVolumes }}
+{{- if or .prometheus.existingSecret .kafka.existingSecret .metrics.existingSecret .extraVolumes }}
 volumes:
   {{- if .prometheus.existingSecret }}
   - name: prometheus
     secret:
       secretName: {{ .prometheus.existingSecret }}
+  {{- end }}
+  {{- if .kafka.existingSecret }}
+  - name: kafka
+    secret:
+      secretName: {{ .kafka.existingSecret }}
   {{- end }}
   {{- if .metrics.existingSecret }}
   - name: metrics

@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::decision::DecisionArgs;
+use super::kafka::KafkaArgs;
 use super::kubernetes::KubernetesArgs;
 use super::output::OutputArgs;
 use super::prometheus::{PrometheusArgs, QueryArgs};
@@ -15,6 +16,8 @@ pub struct LiveArgs {
     pub prometheus: PrometheusArgs,
     #[command(flatten)]
     pub queries: QueryArgs,
+    #[command(flatten)]
+    pub kafka: KafkaArgs,
     #[command(flatten)]
     pub kubernetes: KubernetesArgs,
     #[command(flatten)]

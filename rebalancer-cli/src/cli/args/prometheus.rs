@@ -119,8 +119,8 @@ pub struct QueryArgs {
     /// clusters; `{{matchers}}` in own queries
     #[arg(long, value_name = "MATCHERS", env = "PROMETHEUS_MATCHERS")]
     pub prometheus_matchers: Option<Matchers>,
-    /// Exporter that lag and message rate come from; `auto` looks for its series on the metrics server, and for the
-    /// consumer group; `none` ignores Kafka
+    /// Where lag and message rate come from: an exporter, or `kafka` for the group asked directly; `auto` looks for its
+    /// series on the metrics server, and for the consumer group; `none` ignores Kafka
     #[arg(long, value_name = "PRESET", env = "METRICS_PRESET", default_value = AUTO, ignore_case = true, value_parser = preset())]
     pub metrics_preset: PresetChoice,
     /// Own query for CPU in cores, one sample for each pod with the label `pod`. Placeholders:

@@ -81,7 +81,7 @@ impl AskingKafka<'_> {
     /// The preset that has the metric for the most live pods, if that is more than `more_than`.
     pub fn better_preset(&self, metric: Metric, more_than: usize) -> Option<String> {
         let living = self.workload.living().count();
-        let others = KafkaPreset::ALL.into_iter().filter(|preset| *preset != self.settings.preset);
+        let others = KafkaPreset::of_series().filter(|preset| *preset != self.settings.preset);
         let found = others.filter_map(|preset| Some((self.pods_by(preset, metric)?, preset)));
         // Of equals, the first.
         let (pods, preset) =

@@ -8,7 +8,8 @@ use rebalancer_core::guard::Persistence;
 use rebalancer_core::{Fact, Metric, Workload};
 use rebalancer_io::facts::{FactFinder, Kept};
 use rebalancer_io::metrics::{
-    FactQueries, MetricQuery, MetricsSource, OriginQueries, QuerySet, QuerySettings, SourceSeries, mark_stale,
+    FactQueries, KafkaPreset, MetricQuery, MetricsSource, OriginQueries, QuerySet, QuerySettings,
+    SourceSeries, mark_stale,
 };
 use rebalancer_io::origin::one_origin;
 use rebalancer_io::prometheus::{ErrorKind, InstantAnswer, PrometheusClient, Server};
@@ -20,6 +21,7 @@ use crate::pipeline::check::kafka::{AskingKafka, POD_OPTIONAL};
 use crate::pipeline::check::vetoes;
 use crate::pipeline::clocks::now;
 use crate::pipeline::decide::{WITH_A_PAST, living};
+use crate::pipeline::kafka::Seen;
 use crate::pipeline::observe::{AskedOf, Live};
 use crate::report::check::{Category, Grade};
 use crate::settings::decision::DecisionSettings;
@@ -30,12 +32,17 @@ const MOST_SOURCES: usize = 3;
 /// Share of the window that the history should cover.
 const ENOUGH_HISTORY: f64 = 0.9;
 
-/// Sends every query that a run would send.
+/// Sends every query that a run would send; `seen` is what Kafka itself told.
 ///
 /// # Errors
 /// A certificate that cannot be used.
-pub fn check(live: &Live, decision: &DecisionSettings, workload: &Workload) -> Result<Category, Failure> {
-    let client = live.client()?;
+pub fn check(
+    live: &Live,
+    decision: &DecisionSettings,
+    workload: &Workload,
+    seen: Option<&Seen>,
+) -> Result<Category, Failure> {
+    let client = live.client(seen)?;
     let mut category = Category::new("prometheus", Some(live.endpoint()));
     let AskedOf { settings, found, unclear } = match live.asked_of(workload) {
         Ok(asked) => asked,
@@ -100,18 +107,12 @@ impl Asking<'_> {
         let (mut is_first, mut decidable) = (true, false);
         for metric in Metric::ALL {
             let Some(query) = queries.get(metric) else {
-                category.warn(
-                    format!("{metric}: no query"),
-                    format!(
-                        "METRICS_PRESET has none for it; QUERY_{} gives one",
-                        metric.name().to_uppercase()
-                    ),
-                );
+                category.warn(format!("{metric}: no query"), self.no_query(metric));
                 continue;
             };
             let begun = Instant::now();
             let answer = self.client.instant(query, self.at);
-            if let (true, Ok(_)) = (is_first, &answer) {
+            if let (true, Ok(_)) = (is_first && self.settings.has_server, &answer) {
                 category.good(format!(
                     "the server answers, the first query in {} ms",
                     begun.elapsed().as_millis()
@@ -147,6 +148,22 @@ impl Asking<'_> {
         true
     }
 
+    /// Why a metric has no query, and what would give one.
+    fn no_query(&self, metric: Metric) -> String {
+        if self.settings.has_server {
+            let name = metric.name().to_uppercase();
+            format!("METRICS_PRESET has none for it; QUERY_{name} gives one")
+        } else {
+            "PROMETHEUS_ENDPOINT is not set, and Kafka does not know it".to_owned()
+        }
+    }
+
+    /// Whether Kafka itself told of a metric.
+    fn is_of_kafka(&self, metric: Metric) -> bool {
+        let is_own = self.settings.own[metric].is_some();
+        self.settings.preset == KafkaPreset::Kafka && matches!(metric, Metric::Lag | Metric::Rate) && !is_own
+    }
+
     /// Reports what a query found. Returns whether its newest sample is fresh, if known.
     fn judge(
         &self,
@@ -158,6 +175,15 @@ impl Asking<'_> {
         let living = self.workload.living().count();
         let answered = having(answer);
         let matched = self.workload.living().filter(|pod| answered.contains(pod.name.as_str())).count();
+        if self.is_of_kafka(metric) {
+            let found = format!("{metric}: {matched} of {living} live pods, from Kafka itself");
+            if matched == living {
+                category.good(found);
+            } else {
+                category.warn(found, "a pod has none without a member of the group, with a partition that was never committed, or while partitions are dealt");
+            }
+            return true;
+        }
         let age = self.newest(query);
         let told = match &age {
             Age::Known(age) => format!(", newest sample {} s old", age.as_secs()),

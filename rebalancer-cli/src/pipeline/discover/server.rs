@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rebalancer_io::clock::ServerClock;
+use rebalancer_io::kafka::NoServer;
 use rebalancer_io::kubernetes::{
     Cluster, FoundServer, Searched, ServiceAddress, ServiceTransport, known_servers,
 };
 use rebalancer_io::metrics::{MetricQuery, MetricsSource as _};
 use rebalancer_io::prometheus::{
-    Auth, ErrorKind, HttpTransport, PrometheusClient, PrometheusConfig, QueryError, Server,
+    Auth, ErrorKind, HttpTransport, PrometheusClient, PrometheusConfig, QueryError, Server, Transport as _,
 };
 
 use crate::cli::args::PrometheusArgs;
@@ -43,6 +44,8 @@ enum Way {
     Direct,
     /// Through the API server.
     Proxied(Arc<Cluster>, ServiceAddress),
+    /// There is none.
+    None,
 }
 
 impl MetricsServer {
@@ -59,6 +62,20 @@ impl MetricsServer {
             WantedServer::Service(address) => Self::behind(address, args, cluster),
             WantedServer::Any => Self::search(args, cluster),
         }
+    }
+
+    /// No server: what Kafka itself tells is all that is known.
+    ///
+    /// # Errors
+    /// A setting that is wrong.
+    pub fn none(args: &PrometheusArgs) -> Result<Self, Failure> {
+        let config = servers::prometheus(args, unnamed_endpoint())?;
+        Ok(Self { config, way: Way::None, found: None })
+    }
+
+    /// Whether there is one.
+    pub const fn is_there(&self) -> bool {
+        !matches!(self.way, Way::None)
     }
 
     /// The server behind a Service: by DNS for a pod of the cluster, else through the API server.
@@ -114,6 +131,7 @@ impl MetricsServer {
         match &self.way {
             Way::Direct => self.config.endpoint.to_string(),
             Way::Proxied(_, address) => address.to_string(),
+            Way::None => NoServer.place().to_owned(),
         }
     }
 
@@ -126,7 +144,7 @@ impl MetricsServer {
     pub fn hint(&self) -> Option<&str> {
         match self.way {
             Way::Direct => self.config.endpoint.hint(),
-            Way::Proxied(..) => None,
+            Way::Proxied(..) | Way::None => None,
         }
     }
 
@@ -150,6 +168,7 @@ impl MetricsServer {
                 let transport = ServiceTransport::new(Arc::clone(cluster), address.clone(), &self.config);
                 Box::new(transport.noting(clock))
             }
+            Way::None => Box::new(NoServer),
         })
     }
 }

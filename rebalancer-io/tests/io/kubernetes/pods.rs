@@ -43,6 +43,7 @@ fn a_full_list_gives_every_fact_of_a_pod() {
         node: Some("node-4".to_owned()),
         revision: Some("58db4d5fb7".to_owned()),
         local_storage: Vec::new(),
+        ips: vec!["10.244.4.32".parse().expect("an address")],
     };
     assert_eq!(pods[0], expected);
 }

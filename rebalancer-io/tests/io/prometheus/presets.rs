@@ -35,7 +35,7 @@ fn promtool_evaluates_every_preset_as_expected() {
 #[test]
 fn every_query_of_every_preset_is_tested() {
     let cases = cases();
-    for preset in KafkaPreset::ALL {
+    for preset in KafkaPreset::of_series() {
         let mut settings = settings();
         settings.preset = preset;
         let set = QuerySet::new(&settings).expect("a query set");
@@ -145,7 +145,7 @@ const FACT_LABELS: [&str; 4] = ["client_id", "partition", "protocol", "topic"];
 #[test]
 fn every_query_of_a_group_is_tested() {
     let cases = fact_cases();
-    for preset in KafkaPreset::ALL {
+    for preset in KafkaPreset::of_series() {
         let queries = fact_queries(preset);
         for query in queries.of_the_group() {
             let tested = cases.iter().any(|case| case.query.promql == query.promql);
@@ -247,7 +247,7 @@ fn settings() -> QuerySettings {
 /// `VictoriaMetrics` refuses longer ones.
 #[test]
 fn no_query_is_too_long() {
-    for preset in KafkaPreset::ALL {
+    for preset in KafkaPreset::of_series() {
         let mut settings = QuerySettings { preset, ..settings() };
         settings.namespace = "n".repeat(63);
         settings.group = Some("connect-group.".repeat(6));
@@ -266,7 +266,7 @@ fn no_query_is_too_long() {
 #[test]
 fn every_selector_of_every_query_has_the_matchers_and_the_pods() {
     let mut tried = 0;
-    for preset in KafkaPreset::ALL {
+    for preset in KafkaPreset::of_series() {
         for container in [None, Some("app".to_owned())] {
             let mut settings = QuerySettings { preset, container, ..settings() };
             settings.matchers = r#"cluster="eu-1""#.parse().expect("matchers");

@@ -1,0 +1,50 @@
+//! Records the answers of a run and saves them.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use rebalancer_core::Workload;
+use rebalancer_io::prometheus::StoppableTransport;
+use rebalancer_io::recording::{Recorder, Recording, RedactionKey};
+
+use crate::failure::Failure;
+use crate::pipeline::recorded;
+use crate::settings::recorded::RecordedSettings;
+
+/// Records the answers and knows where to save them.
+pub struct Saver {
+    /// The file; `None` if only a page needs them.
+    pub path: Option<PathBuf>,
+    /// The key for hashing names in the file; `None` leaves names unchanged.
+    pub redact: Option<RedactionKey>,
+    /// The settings of the run.
+    pub settings: RecordedSettings,
+    /// The moment of the answers.
+    pub at: Timestamp,
+    /// What records.
+    pub recorder: Arc<Recorder<StoppableTransport>>,
+}
+
+impl Saver {
+    /// Saves everything so far, if there is a file.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn save(&self, workload: &Workload) -> Result<(), Failure> {
+        let Some(path) = &self.path else { return Ok(()) };
+        let mut recording = self.recording(workload)?;
+        if let Some(key) = &self.redact {
+            recording = recording.redacted(key);
+        }
+        Ok(recording.write(path).map_err(anyhow::Error::new)?)
+    }
+
+    /// Everything so far.
+    ///
+    /// # Errors
+    /// What cannot be written as JSON.
+    pub fn recording(&self, workload: &Workload) -> Result<Recording, Failure> {
+        recorded::recording(&self.settings, self.at, self.recorder.exchanges(), workload)
+    }
+}

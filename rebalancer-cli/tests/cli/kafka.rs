@@ -1,0 +1,182 @@
+//! `METRICS_PRESET=kafka`: the consumer group asked directly, with a metrics server and without one.
+
+use std::time::{Duration, SystemTime};
+
+use rebalancer_sim::apiserver::Fleet;
+use rebalancer_sim::broker::{FakeBroker, Reply, SimulatedGroup};
+use serde_json::Value;
+
+use crate::program::{Done, run};
+use crate::servers::{Servers, fleet};
+
+/// A fleet whose pods are all two hours old.
+fn settled() -> Fleet {
+    let mut fleet = fleet();
+    for pod in &mut fleet.pods {
+        pod.created = SystemTime::now() - Duration::from_secs(2 * 3600);
+    }
+    fleet
+}
+
+/// A group whose members are the pods, and one partition of the fourth of them that stands since some minutes.
+fn group(servers: &Servers, minutes: Option<u32>) -> SimulatedGroup {
+    let pods = servers.pods();
+    let clients: Vec<String> = pods.iter().map(|pod| format!("consumer-{pod}")).collect();
+    let clients: Vec<&str> = clients.iter().map(String::as_str).collect();
+    let mut group = SimulatedGroup::healthy(&clients, 4);
+    if let Some(minutes) = minutes {
+        group.stick(STUCK, minutes);
+    }
+    group
+}
+
+/// A partition of the fourth pod.
+const STUCK: usize = 13;
+
+/// Runs the program with this broker and without a metrics server.
+fn ask(servers: &Servers, broker: &FakeBroker, args: &[&str], env: &[(&str, &str)]) -> Done {
+    let address = broker.address();
+    let direct = [
+        ("PROMETHEUS_ENDPOINT", ""),
+        ("METRICS_PRESET", "auto"),
+        ("KAFKA_BOOTSTRAP_SERVERS", address.as_str()),
+        ("KAFKA_GROUP", "orders"),
+        ("KAFKA_WATCH", "1s"),
+        ("STRATEGY", "by_cause"),
+    ];
+    servers.run(args, &[&direct, env].concat())
+}
+
+fn cause(report: &Value) -> &str {
+    report["diagnosis"]["cause"]["code"].as_str().unwrap_or_default()
+}
+
+#[test]
+fn a_stuck_partition_is_named_and_cured_without_any_metrics_server() {
+    let servers = Servers::over(settled());
+    let owner = servers.pods()[STUCK / 4].clone();
+    let done = ask(&servers, &group(&servers, Some(20)).start(), &["run", "--yes"], &[]);
+    let report = done.json();
+    assert_eq!((cause(&report), report["outcome"].as_str()), ("stuck_partition", Some("rotated")), "{done}");
+    assert_eq!(servers.evictions(), [owner], "{done}");
+    assert!(done.stdout.contains("CPU, memory and all history are unknown"), "{done}");
+}
+
+#[test]
+fn what_has_not_stood_for_long_and_what_is_merely_behind_is_left_alone() {
+    let behind = |servers: &Servers| {
+        let mut group = group(servers, Some(30));
+        // Its offset moves: it is slow, not stuck.
+        group.partitions[STUCK].committed[1] += 50;
+        group
+    };
+    let servers = Servers::over(settled());
+    for group in [group(&servers, None), group(&servers, Some(7)), group(&servers, Some(2)), behind(&servers)]
+    {
+        let done = ask(&servers, &group.start(), &["run", "--yes"], &[("LAG_VARIANCE_THRESHOLD", "0.3")]);
+        let report = done.json();
+        assert_ne!(report["outcome"], "rotated", "{done}");
+        assert_eq!(done.code, Some(0), "{done}");
+        servers.assert_untouched();
+    }
+}
+
+#[test]
+fn a_partition_that_stood_before_its_pod_came_may_be_a_poison_record() {
+    let mut fleet = fleet();
+    for pod in &mut fleet.pods {
+        pod.created = SystemTime::now() - Duration::from_secs(15 * 60);
+    }
+    let servers = Servers::over(fleet);
+    let done = ask(&servers, &group(&servers, Some(40)).start(), &["run", "--yes"], &[]);
+    assert_ne!(done.json()["outcome"], "rotated", "{done}");
+    servers.assert_untouched();
+}
+
+#[test]
+fn cpu_comes_from_the_metrics_server_and_lag_from_kafka() {
+    let servers = Servers::over(settled());
+    let broker = group(&servers, None).start();
+    let url = servers.metrics.url();
+    let done = ask(&servers, &broker, &["plan"], &[("PROMETHEUS_ENDPOINT", &url)]);
+    let report = done.json();
+    for metric in ["cpu", "memory", "lag", "rate"] {
+        assert!(report["statistics"][metric]["mean"].is_number(), "{metric}: {done}");
+    }
+    let asked = servers.metrics.requests();
+    let asked = asked.iter().filter_map(|request| request.parameter("query"));
+    assert!(!asked.into_iter().any(|query| query.contains("kafka")), "no query about Kafka is sent");
+}
+
+#[test]
+fn a_recording_replays_the_same_decision() {
+    let servers = Servers::over(settled());
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for redact in [false, true] {
+        let file = folder.path().join(format!("{redact}.jsonl")).display().to_string();
+        let broker = group(&servers, Some(20)).start();
+        let mut args = vec!["record", file.as_str()];
+        args.extend(redact.then_some("--redact"));
+        let done = ask(&servers, &broker, &args, &[]);
+        assert_eq!(done.code, Some(0), "{done}");
+        let saved = std::fs::read_to_string(&file).expect("a recording");
+        assert!(!saved.contains(&broker.address()), "the brokers are not recorded");
+        assert!(!redact || !saved.contains("consumer-"), "no name is left");
+        let done = run(&["replay", &file], &[("OUTPUT", "json"), ("STRATEGY", "by_cause")]);
+        let report = done.json();
+        assert_eq!(
+            (cause(&report), report["outcome"].as_str()),
+            ("stuck_partition", Some("planned")),
+            "{done}"
+        );
+    }
+}
+
+#[test]
+fn check_tells_of_the_group_and_what_it_may_not_see() {
+    let servers = Servers::over(settled());
+    let done = ask(&servers, &group(&servers, None).start(), &["check"], &[]);
+    assert_eq!(done.code, Some(0), "{done}");
+    for words in [
+        "the brokers answer",
+        "12 of 12 members run in these pods",
+        "which is Stable",
+        "lag: 12 of 12 live pods",
+    ] {
+        assert!(done.stdout.contains(words), "{words}: {done}");
+    }
+    let closed = FakeBroker::start(|_, _| Reply::Close);
+    let done = ask(&servers, &closed, &["check"], &[]);
+    assert_eq!(done.code, Some(1), "{done}");
+    assert!(done.stdout.contains("does its listener ask for KAFKA_TLS?"), "{done}");
+    let done = ask(&servers, &closed, &["plan"], &[]);
+    assert!(done.assert_one_error(1).contains("cannot ask Kafka about the group"), "{done}");
+}
+
+#[test]
+fn settings_that_contradict_each_other_are_refused() {
+    let servers = Servers::over(settled());
+    let broker = FakeBroker::start(|_, _| Reply::Close);
+    let absent = "absent.pem";
+    for (env, words) in [
+        (vec![("KAFKA_BOOTSTRAP_SERVERS", "http://kafka:9092")], "is no address of a broker"),
+        (vec![("KAFKA_BOOTSTRAP_SERVERS", " , ")], "it names no broker"),
+        (vec![("KAFKA_BOOTSTRAP_SERVERS", ""), ("METRICS_PRESET", "kafka")], "needs KAFKA_BOOTSTRAP_SERVERS"),
+        (vec![("KAFKA_GROUP", "")], "METRICS_PRESET=kafka needs KAFKA_GROUP"),
+        (vec![("KAFKA_WATCH", "2h")], "KAFKA_WATCH is not shorter than RUN_TIMEOUT"),
+        (vec![("KAFKA_CA_FILE", absent)], "set KAFKA_TLS=true"),
+        (vec![("KAFKA_TLS", "true"), ("KAFKA_CA_FILE", absent)], "KAFKA_CA_FILE: absent.pem"),
+        (vec![("KAFKA_TLS", "true"), ("KAFKA_CLIENT_CERT", absent)], "only of use together"),
+        (vec![("KAFKA_PASSWORD", "hunter2")], "KAFKA_SASL_MECHANISM is not"),
+        (vec![("KAFKA_SASL_MECHANISM", "plain")], "without a user or without a password"),
+        (vec![("KAFKA_SASL_MECHANISM", "oauthbearer")], "needs KAFKA_TOKEN_FILE"),
+        (
+            vec![("KAFKA_PASSWORD", "hunter2"), ("KAFKA_PASSWORD_FILE", absent)],
+            "both KAFKA_PASSWORD and KAFKA_PASSWORD_FILE are set",
+        ),
+    ] {
+        let done = ask(&servers, &broker, &["plan"], &env);
+        let error = done.assert_one_error(64);
+        assert!(error.contains(words) && !error.contains("hunter2"), "{env:?}: {error}");
+    }
+}

@@ -1,0 +1,29 @@
+//! Asks Kafka itself about a consumer group: its members and their partitions, committed and end offsets.
+//!
+//! [`KafkaClient`] asks; [`KafkaClient::watch`] looks twice, because rates and standing partitions show only over time.
+//! [`KafkaAnswers`] puts what was found in the form of a metrics server's answers, and [`WithKafka`] hands them out beside
+//! those of a real one. Only `Describe` on the group and its topics is needed; nothing is read from a topic or written.
+//!
+//! The protocol's library was not taken: it reserves memory for as many elements as an answer announces, so that a few
+//! bytes from something that is not Kafka end the program. Nine kinds of request are needed, each in one or two versions.
+
+mod answers;
+mod client;
+mod config;
+mod connection;
+mod error;
+mod meeting;
+mod messages;
+mod sasl;
+mod transport;
+mod watch;
+mod wire;
+
+pub use answers::KafkaAnswers;
+pub use client::{Group, KafkaClient, Member, Place};
+pub use config::{BrokerAddress, KafkaConfig, KafkaConfigError, KafkaTls, NoBroker, Sasl, ScramHash};
+pub use connection::Patience;
+pub use error::{KafkaError, KafkaErrorKind};
+pub use transport::{NoServer, WithKafka};
+pub use watch::{Watched, WatchedPartition};
+pub use wire::Malformed;

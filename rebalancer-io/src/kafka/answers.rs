@@ -1,0 +1,335 @@
+//! What two looks found, as answers to the queries of the preset `kafka`, so that it enters a decision, a recording and a
+//! replay as the answers of a metrics server do.
+
+use std::collections::BTreeMap;
+use std::io::Cursor;
+use std::time::Duration;
+
+use rebalancer_core::LivePod;
+use serde_json::{Value, json};
+
+use super::meeting::pods_of;
+use super::watch::{Watched, WatchedPartition};
+use crate::metrics::kafka_direct::{self, is_of_kafka};
+use crate::prometheus::{ApiRequest, ApiResponse, When};
+
+/// A partition that has stood for less is not told of: nothing can be concluded from it yet.
+const LEAST_STAND_MINUTES: u32 = 5;
+
+/// How far back the past of partitions goes, in minutes.
+const PAST_MINUTES: u32 = 59;
+
+/// The answers to the queries of the preset `kafka`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KafkaAnswers {
+    /// The samples of one moment, by query.
+    instants: BTreeMap<&'static str, Vec<Row>>,
+    /// The past, by query.
+    pasts: BTreeMap<&'static str, Vec<Past>>,
+    remarks: Vec<String>,
+    members: usize,
+    met: usize,
+}
+
+/// Labels and value of a sample.
+type Row = (Vec<(&'static str, String)>, f64);
+
+/// A label, and the values at minutes before now.
+type Past = (String, Vec<(u32, f64)>);
+
+impl KafkaAnswers {
+    /// What was found of a group, for these pods.
+    pub fn new(watched: &Watched, live: &[LivePod]) -> Self {
+        let pods = pods_of(&watched.group.members, live);
+        let seen = Seen { watched, live, pods: &pods };
+        let mut instants: BTreeMap<&'static str, Vec<Row>> = BTreeMap::new();
+        instants.insert(kafka_direct::LAG, seen.sums(lag));
+        let is_told = !watched.in_rebalance;
+        instants.insert(kafka_direct::RATE, if is_told { seen.sums(|of| seen.read(of)) } else { Vec::new() });
+        instants.insert(kafka_direct::LOAD, seen.partitions(|of| seen.rate(of.end)));
+        instants.insert(kafka_direct::OWNERS, seen.partitions(|of| of.owner.and(Some(1.0))));
+        instants.insert(kafka_direct::ASSIGNED, seen.assigned());
+        instants.insert(kafka_direct::ASSIGNOR, seen.assignor());
+        let one = |is_so: bool, value: f64| if is_so { vec![(Vec::new(), value)] } else { Vec::new() };
+        let count = watched.partitions.len();
+        instants.insert(kafka_direct::COUNT, one(count > 0, count as f64));
+        instants.insert(kafka_direct::REBALANCE, one(watched.in_rebalance, 1.0));
+        let pasts = BTreeMap::from([
+            (kafka_direct::COMMITTED, seen.committed()),
+            (kafka_direct::END, seen.ends()),
+            (kafka_direct::OFFSET_OWNERS, seen.tenures()),
+        ]);
+        let met = pods.iter().flatten().count();
+        Self { instants, pasts, remarks: seen.remarks(), members: pods.len(), met }
+    }
+
+    /// What a person should know about the group besides its loads.
+    pub fn remarks(&self) -> &[String] {
+        &self.remarks
+    }
+
+    /// How many members the group has, and how many of them run in one of the pods.
+    pub const fn members(&self) -> (usize, usize) {
+        (self.members, self.met)
+    }
+
+    /// The answer to a request; `None` if it is not about Kafka. What Kafka does not know is answered by nothing.
+    pub(super) fn to(&self, request: &ApiRequest<'_>) -> Option<ApiResponse> {
+        is_of_kafka(request.query).then(|| {
+            let (kind, result) = match request.when {
+                When::Instant(at) => ("vector", self.vector(request.query, at.as_millisecond())),
+                When::Range { start, end, step } => {
+                    let grid = Grid { start_ms: start.as_millisecond(), end_ms: end.as_millisecond(), step };
+                    ("matrix", self.matrix(request.query, &grid))
+                }
+            };
+            let body = json!({"status": "success", "data": {"resultType": kind, "result": result}});
+            ApiResponse {
+                status: 200,
+                content_type: Some("application/json".to_owned()),
+                location: None,
+                body: Box::new(Cursor::new(body.to_string().into_bytes())),
+            }
+        })
+    }
+
+    fn vector(&self, query: &str, at_ms: i64) -> Vec<Value> {
+        if let Some(pasts) = self.pasts.get(query) {
+            let newest = |(label, values): &Past| {
+                let (_, value) = values.iter().min_by_key(|(minutes, _)| *minutes)?;
+                Some(json!({"metric": {"pod": label}, "value": [seconds(at_ms), value.to_string()]}))
+            };
+            return pasts.iter().filter_map(newest).collect();
+        }
+        let rows = self.instants.get(query).map(Vec::as_slice).unwrap_or_default();
+        let sample = |(labels, value): &Row| {
+            let labels: serde_json::Map<String, Value> =
+                labels.iter().map(|(name, value)| ((*name).to_owned(), value.clone().into())).collect();
+            json!({"metric": labels, "value": [seconds(at_ms), value.to_string()]})
+        };
+        rows.iter().map(sample).collect()
+    }
+
+    fn matrix(&self, query: &str, grid: &Grid) -> Vec<Value> {
+        let pasts = self.pasts.get(query).map(Vec::as_slice).unwrap_or_default();
+        let series = |(label, values): &Past| {
+            let mut values: Vec<(i64, f64)> =
+                values.iter().filter_map(|(minutes, value)| Some((grid.at(*minutes)?, *value))).collect();
+            values.sort_unstable_by_key(|(at_ms, _)| *at_ms);
+            let values: Vec<Value> =
+                values.into_iter().map(|(at_ms, value)| json!([seconds(at_ms), value.to_string()])).collect();
+            json!({"metric": {"pod": label}, "values": values})
+        };
+        pasts.iter().map(series).collect()
+    }
+}
+
+/// The moments of a range.
+struct Grid {
+    start_ms: i64,
+    end_ms: i64,
+    step: Duration,
+}
+
+impl Grid {
+    /// The moment so many minutes before the last; `None` if the range does not have it.
+    fn at(&self, minutes: u32) -> Option<i64> {
+        let at_ms = self.end_ms - i64::from(minutes) * 60_000;
+        (self.step == Duration::from_secs(60) && at_ms >= self.start_ms).then_some(at_ms)
+    }
+}
+
+fn seconds(at_ms: i64) -> Value {
+    // Exact: milliseconds of any year are far below 2^53.
+    json!(at_ms as f64 / 1000.0)
+}
+
+/// What a partition adds to the load of its pod.
+enum Part {
+    Known(f64),
+    /// Nothing is known of it, as long as the group has not committed an offset of it.
+    LeftOut,
+    /// What is known makes no sense, so that the pod's load is unknown.
+    Unknown,
+}
+
+/// Messages waiting; none where nothing was ever written.
+fn lag(of: &WatchedPartition) -> Part {
+    match (of.committed[1], of.end[1]) {
+        (Some(committed), Some(end)) => Part::Known((end - committed).max(0) as f64),
+        (None, Some(0)) => Part::Known(0.0),
+        (None, Some(_)) => Part::LeftOut,
+        (_, None) => Part::Unknown,
+    }
+}
+
+/// The two looks, the pods, and which member runs in which.
+struct Seen<'a> {
+    watched: &'a Watched,
+    live: &'a [LivePod],
+    pods: &'a [Option<usize>],
+}
+
+impl Seen<'_> {
+    fn pod_of(&self, of: &WatchedPartition) -> Option<&LivePod> {
+        let position = self.pods.get(of.owner?).copied().flatten()?;
+        self.live.get(position)
+    }
+
+    /// How fast an offset grew between the looks, in messages per second.
+    fn rate(&self, offset: [Option<i64>; 2]) -> Option<f64> {
+        let [Some(first), Some(second)] = offset else { return None };
+        let grown = second - first;
+        (grown >= 0).then_some(grown as f64 / self.watched.apart.as_secs_f64().max(f64::MIN_POSITIVE))
+    }
+
+    /// Messages read per second.
+    fn read(&self, of: &WatchedPartition) -> Part {
+        match (of.committed, of.end[1]) {
+            ([Some(_), Some(_)], _) => self.rate(of.committed).map_or(Part::Unknown, Part::Known),
+            (_, Some(0)) => Part::Known(0.0),
+            _ => Part::LeftOut,
+        }
+    }
+
+    /// The sum over the partitions of each pod that has a member. A pod of whose partitions none is known is missing.
+    fn sums(&self, part: impl Fn(&WatchedPartition) -> Part) -> Vec<Row> {
+        // The sum, and whether anything is known, by the position of the pod.
+        let mut sums: BTreeMap<usize, (f64, bool)> = BTreeMap::new();
+        for (member, position) in self.watched.group.members.iter().zip(self.pods) {
+            if let Some(position) = position {
+                // Without partitions it reads nothing, which is known.
+                sums.entry(*position).or_insert((0.0, true)).1 &= member.owned.is_empty();
+            }
+        }
+        for of in &self.watched.partitions {
+            let position = of.owner.and_then(|owner| self.pods.get(owner).copied().flatten());
+            let Some(sum) = position.and_then(|position| sums.get_mut(&position)) else { continue };
+            match part(of) {
+                Part::Known(value) => *sum = (sum.0 + value, true),
+                Part::LeftOut => {}
+                Part::Unknown => sum.0 = f64::NAN,
+            }
+        }
+        let known = sums.into_iter().filter(|(_, (sum, is_known))| *is_known && !sum.is_nan());
+        let row = |(position, (sum, _)): (usize, (f64, bool))| {
+            Some((vec![("pod", self.live.get(position)?.name.clone())], sum))
+        };
+        known.filter_map(row).collect()
+    }
+
+    /// A value of each partition.
+    fn partitions(&self, value: impl Fn(&WatchedPartition) -> Option<f64>) -> Vec<Row> {
+        let row = |of: &WatchedPartition| {
+            let (topic, number) = of.place.clone();
+            let mut labels = vec![("topic", topic), ("partition", number.to_string())];
+            labels.extend(self.pod_of(of).map(|pod| ("pod", pod.name.clone())));
+            Some((labels, value(of)?))
+        };
+        self.watched.partitions.iter().filter_map(row).collect()
+    }
+
+    fn assigned(&self) -> Vec<Row> {
+        let members = self.watched.group.members.iter().zip(self.pods);
+        let row = |(member, position): (&super::client::Member, &Option<usize>)| {
+            let pod = self.live.get((*position)?)?.name.clone();
+            Some((vec![("pod", pod), ("client_id", member.id.clone())], member.owned.len() as f64))
+        };
+        members.filter_map(row).collect()
+    }
+
+    fn assignor(&self) -> Vec<Row> {
+        let name = self.watched.group.assignor.clone();
+        if name.is_empty() || self.watched.in_rebalance {
+            Vec::new()
+        } else {
+            vec![(vec![("protocol", name)], 1.0)]
+        }
+    }
+
+    /// The committed offsets of the partitions that moved, and of those that have stood for long enough: the latter for
+    /// as long as the record at this offset waits. Of others nothing can be told.
+    fn committed(&self) -> Vec<Past> {
+        let past = |of: &WatchedPartition| {
+            let [first, second] = of.committed;
+            let minutes = of.waits_minutes();
+            let is_told = of.moved() || (of.stood() && minutes >= LEAST_STAND_MINUTES);
+            if !is_told {
+                return None;
+            }
+            let mut values = vec![(0, second? as f64)];
+            let first = first? as f64;
+            values.extend((1..=minutes.max(1)).map(|minutes| (minutes, first)));
+            Some((format!("{}/{}", self.place(of), self.watched.group.name), values))
+        };
+        self.watched.partitions.iter().filter_map(past).collect()
+    }
+
+    fn ends(&self) -> Vec<Past> {
+        let past = |of: &WatchedPartition| {
+            let looks = [(1, of.end[0]), (0, of.end[1])];
+            let mut values: Vec<(u32, f64)> =
+                looks.into_iter().filter_map(|(minutes, end)| Some((minutes, end? as f64))).collect();
+            let earlier = of.earlier.iter().filter(|(minutes, _)| *minutes > 1);
+            values.extend(earlier.map(|(minutes, end)| (*minutes, *end as f64)));
+            (self.place(of), values)
+        };
+        self.watched.partitions.iter().map(past).collect()
+    }
+
+    /// The owners now, for as long as all members have been there: a new one has the partitions dealt anew.
+    fn tenures(&self) -> Vec<Past> {
+        let ages = self.pods.iter().flatten().filter_map(|position| self.live.get(*position)?.warm_for());
+        let youngest = ages.min().map_or(PAST_MINUTES, |age| {
+            u32::try_from(age.as_secs() / 60).unwrap_or(PAST_MINUTES).min(PAST_MINUTES)
+        });
+        let past = |of: &WatchedPartition| {
+            let pod = self.pod_of(of)?;
+            let values = (0..=youngest).map(|minutes| (minutes, 1.0)).collect();
+            Some((format!("{}/{}", self.place(of), pod.name), values))
+        };
+        self.watched.partitions.iter().filter_map(past).collect()
+    }
+
+    fn place(&self, of: &WatchedPartition) -> String {
+        format!("{}/{}", of.place.0, of.place.1)
+    }
+
+    fn remarks(&self) -> Vec<String> {
+        let group = &self.watched.group;
+        let mut remarks = Vec::new();
+        if self.watched.in_rebalance {
+            remarks.push(format!(
+                "group {} deals its partitions anew (it is {}): no rates are known",
+                group.name, group.state
+            ));
+        }
+        let strangers = self.pods.iter().filter(|pod| pod.is_none()).count();
+        if group.members.is_empty() {
+            remarks.push(format!("group {} has no members: nobody reads", group.name));
+        } else if strangers > 0 {
+            remarks.push(format!(
+                "{strangers} of {} members of group {} run in none of these pods, as far as their addresses and \
+                 client.id tell",
+                group.members.len(),
+                group.name
+            ));
+        }
+        let unread = |of: &&WatchedPartition| of.committed[1].is_none() && of.end[1] != Some(0);
+        let unread = self.watched.partitions.iter().filter(unread).count();
+        if unread > 0 {
+            remarks.push(format!(
+                "group {} has committed no offset of {unread} of its {} partitions: they count for no load",
+                group.name,
+                self.watched.partitions.len()
+            ));
+        }
+        if group.has_unequal_subscriptions() {
+            remarks.push(format!(
+                "members of group {} subscribe to different topics: a forecast does not know that",
+                group.name
+            ));
+        }
+        remarks
+    }
+}

@@ -1,0 +1,206 @@
+//! Where Kafka is, and how to sign in.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
+
+use crate::prometheus::SecretSource;
+
+/// The port of a broker whose address names none.
+const PORT: u16 = 9092;
+
+/// Where Kafka is, and how to sign in.
+#[derive(Debug, Clone)]
+pub struct KafkaConfig {
+    /// The brokers to begin with; the cluster tells of the others.
+    pub servers: Vec<BrokerAddress>,
+    /// How connections are encrypted; `None` if they are not.
+    pub tls: Option<KafkaTls>,
+    /// How to sign in; `None` where the listener asks nobody.
+    pub sasl: Option<Sasl>,
+}
+
+/// Host and port of a broker.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BrokerAddress {
+    pub(super) host: String,
+    pub(super) port: u16,
+}
+
+/// A text that is not the address of a broker.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no address of a broker, such as kafka:9092")]
+pub struct NoBroker(String);
+
+impl std::str::FromStr for BrokerAddress {
+    type Err = NoBroker;
+
+    /// Reads `host`, `host:port`, or an IPv6 address in brackets.
+    fn from_str(text: &str) -> Result<Self, NoBroker> {
+        let wrong = || NoBroker(text.to_owned());
+        let text = text.trim();
+        let (host, port) = match text.rsplit_once(':') {
+            // The last group of an address without a port is in its brackets.
+            Some((host, port)) if !port.contains(']') => (host, port.parse().map_err(|_| wrong())?),
+            _ => (text, PORT),
+        };
+        let host = host.strip_prefix('[').map_or(Some(host), |host| host.strip_suffix(']'));
+        let host = host.ok_or_else(wrong)?;
+        let is_ip = host.parse::<std::net::Ipv6Addr>().is_ok();
+        let is_name = !host.is_empty()
+            && host.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'));
+        if port == 0 || !(is_ip || is_name) {
+            return Err(wrong());
+        }
+        Ok(Self { host: host.to_owned(), port })
+    }
+}
+
+impl std::fmt::Display for BrokerAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { host, port } = self;
+        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
+    }
+}
+
+/// How connections are encrypted.
+#[derive(Debug, Clone, Default)]
+pub struct KafkaTls {
+    /// The authority of the brokers (PEM); `None` for those that browsers trust.
+    pub ca_file: Option<PathBuf>,
+    /// Certificate and key of the client (PEM).
+    pub client: Option<(PathBuf, PathBuf)>,
+}
+
+/// How to sign in.
+#[derive(Debug, Clone)]
+pub enum Sasl {
+    /// Name and password as they are. Only for encrypted connections.
+    Plain {
+        /// The user.
+        username: String,
+        /// The password.
+        password: SecretSource,
+    },
+    /// A proof of the password, which is not sent itself.
+    Scram {
+        /// The hash.
+        hash: ScramHash,
+        /// The user.
+        username: String,
+        /// The password.
+        password: SecretSource,
+    },
+    /// A token of an identity provider.
+    OauthBearer {
+        /// The token; a file is read again for each connection.
+        token: SecretSource,
+    },
+}
+
+/// The hash of SCRAM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ScramHash {
+    /// SHA-256.
+    Sha256,
+    /// SHA-512.
+    Sha512,
+}
+
+impl Sasl {
+    /// The name of the mechanism.
+    pub const fn mechanism(&self) -> &'static str {
+        match self {
+            Self::Plain { .. } => "PLAIN",
+            Self::Scram { hash: ScramHash::Sha256, .. } => "SCRAM-SHA-256",
+            Self::Scram { hash: ScramHash::Sha512, .. } => "SCRAM-SHA-512",
+            Self::OauthBearer { .. } => "OAUTHBEARER",
+        }
+    }
+}
+
+/// A file that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{variable}: {}: {reason}", .path.display())]
+pub struct KafkaConfigError {
+    variable: &'static str,
+    path: PathBuf,
+    reason: String,
+}
+
+/// The variables that name the files.
+const CA: &str = "KAFKA_CA_FILE";
+const CERT: &str = "KAFKA_CLIENT_CERT";
+const KEY: &str = "KAFKA_CLIENT_KEY";
+
+impl KafkaTls {
+    /// The configuration of a connection. Reads the files.
+    pub(super) fn client_config(&self) -> Result<Arc<ClientConfig>, KafkaConfigError> {
+        let mut roots = RootCertStore::empty();
+        match &self.ca_file {
+            None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
+            Some(path) => {
+                for certificate in certificates(CA, path)? {
+                    roots.add(certificate).map_err(|error| unusable(CA, path, &error))?;
+                }
+            }
+        }
+        let builder = ClientConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
+            .with_safe_default_protocol_versions()
+            .expect("the provider has the suites of the default versions")
+            .with_root_certificates(roots);
+        let config = match &self.client {
+            None => builder.with_no_client_auth(),
+            Some((cert, key)) => {
+                let chain = certificates(CERT, cert)?;
+                let private =
+                    PrivateKeyDer::from_pem_file(key).map_err(|error| unusable(KEY, key, &error))?;
+                builder.with_client_auth_cert(chain, private).map_err(|error| unusable(KEY, key, &error))?
+            }
+        };
+        Ok(Arc::new(config))
+    }
+}
+
+fn certificates(
+    variable: &'static str,
+    path: &Path,
+) -> Result<Vec<CertificateDer<'static>>, KafkaConfigError> {
+    let found = CertificateDer::pem_file_iter(path).map_err(|error| unusable(variable, path, &error))?;
+    let found: Result<Vec<CertificateDer<'static>>, _> = found.collect();
+    let found = found.map_err(|error| unusable(variable, path, &error))?;
+    if found.is_empty() {
+        return Err(unusable(variable, path, &"it holds no PEM certificate"));
+    }
+    Ok(found)
+}
+
+fn unusable(variable: &'static str, path: &Path, reason: &dyn std::fmt::Display) -> KafkaConfigError {
+    KafkaConfigError { variable, path: path.to_owned(), reason: reason.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_a_host_with_or_without_a_port() {
+        let read = |text: &str| text.parse::<BrokerAddress>().map(|address| address.to_string());
+        for (text, address) in [
+            ("kafka", "kafka:9092"),
+            (" kafka.shop.svc:9093", "kafka.shop.svc:9093"),
+            ("10.0.0.1:1", "10.0.0.1:1"),
+            ("[fd00::1]:9094", "[fd00::1]:9094"),
+            ("[fd00::1]", "[fd00::1]:9092"),
+        ] {
+            assert_eq!(read(text).as_deref(), Ok(address));
+        }
+        for text in ["", ":9092", "kafka:0", "kafka:x", "kafka:99999", "http://kafka:9092", "a b", "[fd00::1"]
+        {
+            assert!(read(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,359 @@
+//! A connection to one broker: requests and answers one after the other, with limits of time and size.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use ring::rand::{SecureRandom as _, SystemRandom};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::config::{BrokerAddress, Sasl};
+use super::error::{KafkaError, KafkaErrorKind};
+use super::messages::{Api, ApiVersions, Request, SaslAuthenticate, SaslHandshake};
+use super::sasl::{Scram, oauth_bearer, plain};
+use super::wire::{MAX_ANSWER_BYTES, Reader, Writer};
+use crate::prometheus::{SecretSource, TransportError};
+use crate::secrets::Secrets;
+
+/// Time limit of connecting, and of each answer. A broker answers each of these requests from memory.
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+
+/// Longest time for which a stop goes unnoticed.
+const STOP_POLL: Duration = Duration::from_millis(100);
+
+/// When to stop waiting.
+#[derive(Debug, Clone)]
+pub struct Patience {
+    /// The end of the run, if it has one.
+    pub deadline: Option<Instant>,
+    /// Ends all waiting once it is true.
+    pub stop: Arc<AtomicBool>,
+}
+
+impl Patience {
+    /// Whether waiting is over.
+    pub fn is_over(&self) -> bool {
+        self.stop.load(Ordering::Relaxed) || self.deadline.is_some_and(|deadline| deadline <= Instant::now())
+    }
+}
+
+/// A connection to one broker.
+pub(super) struct Connection {
+    stream: Stream,
+    broker: String,
+    /// The smallest and the largest version that the broker understands, by request.
+    versions: BTreeMap<i16, (i16, i16)>,
+    correlation: i32,
+}
+
+enum Stream {
+    Plain(Patient),
+    Tls(Box<StreamOwned<ClientConnection, Patient>>),
+}
+
+/// A socket that waits for data until the answer's time is over or a stop is asked for.
+struct Patient {
+    socket: TcpStream,
+    patience: Patience,
+    until: Instant,
+}
+
+impl Read for Patient {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let error = match self.socket.read(buffer) {
+                Ok(read) => return Ok(read),
+                Err(error) => error,
+            };
+            if !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) {
+                return Err(error);
+            }
+            if self.patience.is_over() || self.until <= Instant::now() {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+        }
+    }
+}
+
+impl Write for Patient {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.socket.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.socket.flush()
+    }
+}
+
+impl Connection {
+    /// Connects, and signs in.
+    pub(super) fn open(
+        address: &BrokerAddress,
+        tls: Option<&Arc<ClientConfig>>,
+        sasl: Option<&Sasl>,
+        patience: &Patience,
+    ) -> Result<Self, KafkaError> {
+        let broker = address.to_string();
+        let open = || {
+            let socket = connect(address, patience)?;
+            let stream = Stream::new(socket, address, tls, patience)?;
+            let versions = BTreeMap::new();
+            let mut connection = Self { stream, broker: broker.clone(), versions, correlation: 0 };
+            connection.ask_versions()?;
+            if let Some(sasl) = sasl {
+                connection.sign_in(sasl)?;
+            }
+            Ok(connection)
+        };
+        open().map_err(|kind: KafkaErrorKind| kind.at(&broker))
+    }
+
+    /// The broker's address.
+    pub(super) fn broker(&self) -> &str {
+        &self.broker
+    }
+
+    /// Whether the broker has this request.
+    pub(super) fn has(&self, api: Api) -> bool {
+        self.version(api).is_some()
+    }
+
+    fn version(&self, api: Api) -> Option<i16> {
+        let (least, most) = self.versions.get(&api.key)?;
+        api.versions.iter().copied().find(|version| (least..=most).contains(&version))
+    }
+
+    /// Sends a request and reads its answer.
+    pub(super) fn ask<R: Request>(&mut self, request: &R) -> Result<R::Answer, KafkaErrorKind> {
+        let unsupported = KafkaErrorKind::Unsupported { request: R::API.name };
+        let version = self.version(R::API).ok_or(unsupported)?;
+        self.exchange(request, version, "")
+    }
+
+    fn ask_versions(&mut self) -> Result<(), KafkaErrorKind> {
+        let hint = match self.stream {
+            Stream::Plain(_) => "is this Kafka, and does its listener ask for KAFKA_TLS?",
+            Stream::Tls(_) => "is this Kafka?",
+        };
+        let (code, versions) = self.exchange(&ApiVersions, ApiVersions::API.versions[0], hint)?;
+        if code != 0 {
+            return Err(KafkaErrorKind::refused(code, "its versions", None));
+        }
+        self.versions = versions.into_iter().map(|[key, least, most]| (key, (least, most))).collect();
+        Ok(())
+    }
+
+    fn exchange<R: Request>(
+        &mut self,
+        request: &R,
+        version: i16,
+        closed: &'static str,
+    ) -> Result<R::Answer, KafkaErrorKind> {
+        self.correlation = self.correlation.wrapping_add(1);
+        let frame = frame(request, version, self.correlation);
+        self.stream.patient().until = Instant::now() + ANSWER_LIMIT;
+        let answer = self.stream.exchange(&frame);
+        let answer = answer.map_err(|failed| failed.explained(closed, &self.stream.patient().patience))?;
+        let mut from = Reader::new(&answer);
+        if from.i32()? != self.correlation {
+            return Err(KafkaErrorKind::OtherAnswer);
+        }
+        if R::API.is_flexible {
+            from.skip_tags()?;
+        }
+        Ok(R::read(&mut from, version)?)
+    }
+
+    fn sign_in(&mut self, sasl: &Sasl) -> Result<(), KafkaErrorKind> {
+        let mechanism = sasl.mechanism();
+        let failed = |reason: String| KafkaErrorKind::SignIn { mechanism, reason };
+        let (code, mechanisms) = self.ask(&SaslHandshake(mechanism))?;
+        if code != 0 {
+            let said = format!("the broker has {}", mechanisms.join(", "));
+            return Err(KafkaErrorKind::refused(code, mechanism, Some(&said)));
+        }
+        match sasl {
+            Sasl::Plain { username, password } => {
+                let password = secret(password)?;
+                let message = plain(username, password.expose_secret());
+                self.step(mechanism, &message, &password).map(drop)
+            }
+            Sasl::OauthBearer { token } => {
+                let token = secret(token)?;
+                let said = self.step(mechanism, &oauth_bearer(token.expose_secret()), &token)?;
+                // What a server says here is why it refuses.
+                if said.is_empty() { Ok(()) } else { Err(failed(masked(&said, &token))) }
+            }
+            Sasl::Scram { hash, username, password } => {
+                let password = secret(password)?;
+                let nonce = nonce().ok_or_else(|| failed("the system has no randomness".to_owned()))?;
+                let scram = Scram::new(*hash, username, password.expose_secret(), nonce);
+                let first = self.step(mechanism, scram.first_message().as_bytes(), &password)?;
+                let last = scram.last_message(&String::from_utf8_lossy(&first)).map_err(failed)?;
+                let said = self.step(mechanism, last.message.as_bytes(), &password)?;
+                last.check(&String::from_utf8_lossy(&said)).map_err(failed)
+            }
+        }
+    }
+
+    /// One message of signing in, and the answer to it.
+    fn step(
+        &mut self,
+        mechanism: &'static str,
+        message: &[u8],
+        password: &SecretString,
+    ) -> Result<Vec<u8>, KafkaErrorKind> {
+        let answer = self.ask(&SaslAuthenticate(message))?;
+        if answer.error == 0 {
+            return Ok(answer.bytes);
+        }
+        let said = masked(answer.message.unwrap_or_default().as_bytes(), password);
+        Err(KafkaErrorKind::refused(answer.error, format!("signing in by {mechanism}"), Some(&said)))
+    }
+}
+
+fn masked(said: &[u8], password: &SecretString) -> String {
+    let mut secrets = Secrets::default();
+    secrets.add(password.expose_secret());
+    secrets.masked(&String::from_utf8_lossy(said))
+}
+
+fn secret(source: &SecretSource) -> Result<SecretString, KafkaErrorKind> {
+    source.read().map_err(|error| match error {
+        TransportError::Credentials { path, reason } => KafkaErrorKind::Credentials { path, reason },
+        other => KafkaErrorKind::Broken(other.to_string()),
+    })
+}
+
+/// A random text.
+fn nonce() -> Option<String> {
+    let mut bytes = [0; 24];
+    SystemRandom::new().fill(&mut bytes).ok()?;
+    Some(STANDARD_NO_PAD.encode(bytes))
+}
+
+fn connect(address: &BrokerAddress, patience: &Patience) -> Result<TcpStream, KafkaErrorKind> {
+    let failed = |error: io::Error| KafkaErrorKind::Connect(error.to_string());
+    let mut last = KafkaErrorKind::Connect("the host name has no address".to_owned());
+    for address in (address.host.as_str(), address.port).to_socket_addrs().map_err(failed)? {
+        let left = patience.deadline.map_or(ANSWER_LIMIT, |deadline| {
+            deadline.saturating_duration_since(Instant::now()).min(ANSWER_LIMIT)
+        });
+        if patience.is_over() || left.is_zero() {
+            return Err(KafkaErrorKind::Stopped);
+        }
+        match TcpStream::connect_timeout(&address, left) {
+            Ok(socket) => return Ok(socket),
+            Err(error) => last = failed(error),
+        }
+    }
+    Err(last)
+}
+
+/// A request with its header and its length.
+fn frame<R: Request>(request: &R, version: i16, correlation: i32) -> Vec<u8> {
+    let mut body = Writer::default();
+    body.i16(R::API.key);
+    body.i16(version);
+    body.i32(correlation);
+    body.string("pod-rebalancer");
+    if R::API.is_flexible {
+        body.no_tags();
+    }
+    request.write(&mut body, version);
+    let mut frame = Writer::default();
+    frame.bytes(&body.into_bytes());
+    frame.into_bytes()
+}
+
+impl Stream {
+    fn new(
+        socket: TcpStream,
+        address: &BrokerAddress,
+        tls: Option<&Arc<ClientConfig>>,
+        patience: &Patience,
+    ) -> Result<Self, KafkaErrorKind> {
+        let broken = |error: io::Error| KafkaErrorKind::Broken(error.to_string());
+        socket.set_nodelay(true).map_err(broken)?;
+        socket.set_read_timeout(Some(STOP_POLL)).map_err(broken)?;
+        socket.set_write_timeout(Some(ANSWER_LIMIT)).map_err(broken)?;
+        let until = Instant::now() + ANSWER_LIMIT;
+        let mut patient = Patient { socket, patience: patience.clone(), until };
+        let Some(config) = tls else { return Ok(Self::Plain(patient)) };
+        let name = ServerName::try_from(address.host.clone())
+            .map_err(|_| KafkaErrorKind::Tls("the host is no name that a certificate can have".to_owned()))?;
+        let mut session = ClientConnection::new(Arc::clone(config), name)
+            .map_err(|error| KafkaErrorKind::Tls(error.to_string()))?;
+        while session.is_handshaking() {
+            let done = session.complete_io(&mut patient);
+            done.map_err(|error| Failed::Io(error).explained("is this a listener with TLS?", patience))?;
+        }
+        Ok(Self::Tls(Box::new(StreamOwned::new(session, patient))))
+    }
+
+    const fn patient(&mut self) -> &mut Patient {
+        match self {
+            Self::Plain(patient) => patient,
+            Self::Tls(stream) => &mut stream.sock,
+        }
+    }
+
+    fn exchange(&mut self, frame: &[u8]) -> Result<Vec<u8>, Failed> {
+        match self {
+            Self::Plain(stream) => exchange(stream, frame),
+            Self::Tls(stream) => exchange(stream, frame),
+        }
+    }
+}
+
+/// Why there is no answer.
+enum Failed {
+    Io(io::Error),
+    TooLarge(u32),
+}
+
+impl From<io::Error> for Failed {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl Failed {
+    fn explained(self, closed: &'static str, patience: &Patience) -> KafkaErrorKind {
+        match self {
+            Self::TooLarge(bytes) => KafkaErrorKind::TooLarge(bytes),
+            Self::Io(error) => match error.kind() {
+                io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock if patience.is_over() => {
+                    KafkaErrorKind::Stopped
+                }
+                io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => KafkaErrorKind::Timeout(ANSWER_LIMIT),
+                _ => KafkaErrorKind::of(&error, closed),
+            },
+        }
+    }
+}
+
+fn exchange(stream: &mut (impl Read + Write), frame: &[u8]) -> Result<Vec<u8>, Failed> {
+    stream.write_all(frame)?;
+    stream.flush()?;
+    let mut length = [0; 4];
+    stream.read_exact(&mut length)?;
+    let length = u32::from_be_bytes(length);
+    if length > MAX_ANSWER_BYTES {
+        return Err(Failed::TooLarge(length));
+    }
+    let mut answer: Vec<u8> = Vec::new();
+    // Grows with what arrives.
+    let read = stream.take(length.into()).read_to_end(&mut answer)?;
+    if read < length as usize {
+        return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+    }
+    Ok(answer)
+}

@@ -1,0 +1,416 @@
+//! The requests that are sent to Kafka and their answers, each in the versions that brokers from 2.1 to 4 have in common.
+
+use super::wire::{Malformed, Reader, Writer};
+
+/// A request and how its answer is read.
+pub(super) trait Request {
+    /// What it is about.
+    const API: Api;
+    /// What the answer holds.
+    type Answer;
+
+    /// Writes the body.
+    fn write(&self, to: &mut Writer, version: i16);
+
+    /// Reads the body of the answer.
+    fn read(from: &mut Reader<'_>, version: i16) -> Result<Self::Answer, Malformed>;
+}
+
+/// A kind of request.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Api {
+    pub key: i16,
+    /// The name in Kafka's documentation.
+    pub name: &'static str,
+    /// The versions that are understood, the preferred one first.
+    pub versions: &'static [i16],
+    /// Whether its header has tags.
+    pub is_flexible: bool,
+}
+
+const fn api(key: i16, name: &'static str, versions: &'static [i16]) -> Api {
+    Api { key, name, versions, is_flexible: false }
+}
+
+/// The code of an error; 0 is none.
+pub(super) type Code = i16;
+
+/// Asks which versions a broker understands.
+pub(super) struct ApiVersions;
+
+impl Request for ApiVersions {
+    const API: Api = api(18, "ApiVersions", &[0]);
+    /// Key, smallest and largest version.
+    type Answer = (Code, Vec<[i16; 3]>);
+
+    fn write(&self, _: &mut Writer, _: i16) {}
+
+    fn read(from: &mut Reader<'_>, _: i16) -> Result<Self::Answer, Malformed> {
+        Ok((from.i16()?, from.list(|from| Ok([from.i16()?, from.i16()?, from.i16()?]))?))
+    }
+}
+
+/// Names the mechanism to sign in by.
+pub(super) struct SaslHandshake<'a>(pub &'a str);
+
+impl Request for SaslHandshake<'_> {
+    const API: Api = api(17, "SaslHandshake", &[1]);
+    /// The mechanisms that the broker has.
+    type Answer = (Code, Vec<String>);
+
+    fn write(&self, to: &mut Writer, _: i16) {
+        to.string(self.0);
+    }
+
+    fn read(from: &mut Reader<'_>, _: i16) -> Result<Self::Answer, Malformed> {
+        Ok((from.i16()?, from.list(Reader::string)?))
+    }
+}
+
+/// A step of signing in.
+pub(super) struct SaslAuthenticate<'a>(pub &'a [u8]);
+
+pub(super) struct SaslAnswer {
+    pub error: Code,
+    pub message: Option<String>,
+    pub bytes: Vec<u8>,
+}
+
+impl Request for SaslAuthenticate<'_> {
+    const API: Api = api(36, "SaslAuthenticate", &[0]);
+    type Answer = SaslAnswer;
+
+    fn write(&self, to: &mut Writer, _: i16) {
+        to.bytes(self.0);
+    }
+
+    fn read(from: &mut Reader<'_>, _: i16) -> Result<Self::Answer, Malformed> {
+        Ok(SaslAnswer { error: from.i16()?, message: from.nullable_string()?, bytes: from.bytes()?.to_vec() })
+    }
+}
+
+/// Asks for the brokers, and the leaders of the partitions of these topics.
+pub(super) struct Metadata<'a>(pub &'a [&'a str]);
+
+pub(super) struct MetadataAnswer {
+    pub brokers: Vec<Node>,
+    pub topics: Vec<TopicLeaders>,
+}
+
+/// A broker and its address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Node {
+    pub id: i32,
+    pub host: String,
+    pub port: i32,
+}
+
+pub(super) struct TopicLeaders {
+    pub error: Code,
+    pub name: String,
+    pub partitions: Vec<Leader>,
+}
+
+/// A partition and the broker that leads it.
+pub(super) struct Leader {
+    pub partition: i32,
+    pub node: i32,
+}
+
+impl Request for Metadata<'_> {
+    const API: Api = api(3, "Metadata", &[4]);
+    type Answer = MetadataAnswer;
+
+    fn write(&self, to: &mut Writer, _: i16) {
+        to.list(self.0.iter(), |to, topic| to.string(topic));
+        // A question creates no topic.
+        to.bool(false);
+    }
+
+    fn read(from: &mut Reader<'_>, _: i16) -> Result<Self::Answer, Malformed> {
+        from.i32()?;
+        let brokers = from.list(|from| {
+            let node = Node { id: from.i32()?, host: from.string()?, port: from.i32()? };
+            from.nullable_string()?;
+            Ok(node)
+        })?;
+        from.nullable_string()?;
+        from.i32()?;
+        let topics = from.list(|from| {
+            let (error, name) = (from.i16()?, from.string()?);
+            from.bool()?;
+            Ok(TopicLeaders { error, name, partitions: from.list(leader)? })
+        })?;
+        Ok(MetadataAnswer { brokers, topics })
+    }
+}
+
+fn leader(from: &mut Reader<'_>) -> Result<Leader, Malformed> {
+    from.i16()?;
+    let leader = Leader { partition: from.i32()?, node: from.i32()? };
+    from.list(Reader::i32)?;
+    from.list(Reader::i32)?;
+    Ok(leader)
+}
+
+/// Asks which broker coordinates a group.
+pub(super) struct FindCoordinator<'a>(pub &'a str);
+
+pub(super) struct CoordinatorAnswer {
+    pub error: Code,
+    pub message: Option<String>,
+    pub node: Node,
+}
+
+impl Request for FindCoordinator<'_> {
+    const API: Api = api(10, "FindCoordinator", &[1]);
+    type Answer = CoordinatorAnswer;
+
+    fn write(&self, to: &mut Writer, _: i16) {
+        to.string(self.0);
+        to.i8(0);
+    }
+
+    fn read(from: &mut Reader<'_>, _: i16) -> Result<Self::Answer, Malformed> {
+        from.i32()?;
+        let (error, message) = (from.i16()?, from.nullable_string()?);
+        let node = Node { id: from.i32()?, host: from.string()?, port: from.i32()? };
+        Ok(CoordinatorAnswer { error, message, node })
+    }
+}
+
+/// Asks for a group of the classic protocol.
+pub(super) struct DescribeGroups<'a>(pub &'a str);
+
+/// A group of either protocol.
+pub(super) struct DescribedGroup {
+    pub error: Code,
+    pub message: Option<String>,
+    pub state: String,
+    /// `consumer` for a group of consumers; empty where the answer does not say.
+    pub protocol_type: String,
+    pub assignor: String,
+    pub members: Vec<DescribedMember>,
+}
+
+#[derive(Default)]
+pub(super) struct DescribedMember {
+    pub id: String,
+    pub instance_id: Option<String>,
+    pub client_id: String,
+    pub host: String,
+    pub topics: Vec<String>,
+    pub owned: Vec<(String, i32)>,
+}
+
+impl Request for DescribeGroups<'_> {
+    const API: Api = api(15, "DescribeGroups", &[4, 1]);
+    type Answer = Vec<DescribedGroup>;
+
+    fn write(&self, to: &mut Writer, version: i16) {
+        to.list([self.0].into_iter(), Writer::string);
+        if version >= 3 {
+            to.bool(false);
+        }
+    }
+
+    fn read(from: &mut Reader<'_>, version: i16) -> Result<Self::Answer, Malformed> {
+        from.i32()?;
+        from.list(|from| {
+            let error = from.i16()?;
+            from.string()?;
+            let (state, protocol_type, assignor) = (from.string()?, from.string()?, from.string()?);
+            let is_of_consumers = protocol_type == "consumer";
+            let members = from.list(|from| classic_member(from, version, is_of_consumers))?;
+            if version >= 3 {
+                from.i32()?;
+            }
+            Ok(DescribedGroup { error, message: None, state, protocol_type, assignor, members })
+        })
+    }
+}
+
+/// What members of other kinds than consumers subscribe to and own is written in forms of their own.
+fn classic_member(
+    from: &mut Reader<'_>,
+    version: i16,
+    is_of_consumers: bool,
+) -> Result<DescribedMember, Malformed> {
+    let id = from.string()?;
+    let instance_id = if version >= 4 { from.nullable_string()? } else { None };
+    let (client_id, host) = (from.string()?, from.string()?);
+    let (subscription, assignment) = (from.bytes()?, from.bytes()?);
+    let mut member = DescribedMember { id, instance_id, client_id, host, ..DescribedMember::default() };
+    // Both are empty until the group has dealt its partitions.
+    if is_of_consumers && !subscription.is_empty() {
+        let mut from = Reader::new(subscription);
+        from.i16()?;
+        member.topics = from.list(Reader::string)?;
+    }
+    if is_of_consumers && !assignment.is_empty() {
+        let mut from = Reader::new(assignment);
+        from.i16()?;
+        let topics = from.list(|from| Ok((from.string()?, from.list(Reader::i32)?)))?;
+        member.owned = places(topics);
+    }
+    Ok(member)
+}
+
+/// Asks for a group of the protocol of KIP-848.
+pub(super) struct ConsumerGroupDescribe<'a>(pub &'a str);
+
+impl Request for ConsumerGroupDescribe<'_> {
+    const API: Api = Api { is_flexible: true, ..api(69, "ConsumerGroupDescribe", &[0]) };
+    type Answer = Vec<DescribedGroup>;
+
+    fn write(&self, to: &mut Writer, _: i16) {
+        to.compact_list_of_one(self.0);
+        to.bool(false);
+        to.no_tags();
+    }
+
+    fn read(from: &mut Reader<'_>, _: i16) -> Result<Self::Answer, Malformed> {
+        from.i32()?;
+        from.compact_list(|from| {
+            let (error, message) = (from.i16()?, from.compact_nullable_string()?);
+            from.compact_string()?;
+            let state = from.compact_string()?;
+            from.i32()?;
+            from.i32()?;
+            let assignor = from.compact_string()?;
+            let members = from.compact_list(member)?;
+            from.i32()?;
+            from.skip_tags()?;
+            let protocol_type = "consumer".to_owned();
+            Ok(DescribedGroup { error, message, state, protocol_type, assignor, members })
+        })
+    }
+}
+
+fn member(from: &mut Reader<'_>) -> Result<DescribedMember, Malformed> {
+    let (id, instance_id) = (from.compact_string()?, from.compact_nullable_string()?);
+    from.compact_nullable_string()?;
+    from.i32()?;
+    let (client_id, host) = (from.compact_string()?, from.compact_string()?);
+    let topics = from.compact_list(Reader::compact_string)?;
+    from.compact_nullable_string()?;
+    let owned = assignment(from)?;
+    // What it is to own; the same as soon as the group is stable.
+    assignment(from)?;
+    from.skip_tags()?;
+    Ok(DescribedMember { id, instance_id, client_id, host, topics, owned })
+}
+
+fn assignment(from: &mut Reader<'_>) -> Result<Vec<(String, i32)>, Malformed> {
+    let topics = from.compact_list(|from| {
+        from.skip_uuid()?;
+        let topic = (from.compact_string()?, from.compact_list(Reader::i32)?);
+        from.skip_tags()?;
+        Ok(topic)
+    })?;
+    from.skip_tags()?;
+    Ok(places(topics))
+}
+
+fn places(topics: Vec<(String, Vec<i32>)>) -> Vec<(String, i32)> {
+    let all = |(topic, partitions): (String, Vec<i32>)| {
+        partitions.into_iter().map(move |partition| (topic.clone(), partition))
+    };
+    topics.into_iter().flat_map(all).collect()
+}
+
+/// Asks a coordinator for the groups it has.
+pub(super) struct ListGroups;
+
+impl Request for ListGroups {
+    const API: Api = api(16, "ListGroups", &[0]);
+    /// Name and type of protocol of each group.
+    type Answer = (Code, Vec<(String, String)>);
+
+    fn write(&self, _: &mut Writer, _: i16) {}
+
+    fn read(from: &mut Reader<'_>, _: i16) -> Result<Self::Answer, Malformed> {
+        Ok((from.i16()?, from.list(|from| Ok((from.string()?, from.string()?)))?))
+    }
+}
+
+/// Asks for every offset that a group has committed.
+pub(super) struct OffsetFetch<'a>(pub &'a str);
+
+pub(super) struct Committed {
+    pub topic: String,
+    pub partition: i32,
+    /// -1 for none.
+    pub offset: i64,
+    pub error: Code,
+}
+
+impl Request for OffsetFetch<'_> {
+    const API: Api = api(9, "OffsetFetch", &[2]);
+    type Answer = (Code, Vec<Committed>);
+
+    fn write(&self, to: &mut Writer, _: i16) {
+        to.string(self.0);
+        // Null: all topics.
+        to.i32(-1);
+    }
+
+    fn read(from: &mut Reader<'_>, _: i16) -> Result<Self::Answer, Malformed> {
+        let topics = from.list(|from| {
+            let topic = from.string()?;
+            from.list(|from| {
+                let (partition, offset) = (from.i32()?, from.i64()?);
+                from.nullable_string()?;
+                Ok(Committed { topic: topic.clone(), partition, offset, error: from.i16()? })
+            })
+        })?;
+        Ok((from.i16()?, topics.into_iter().flatten().collect()))
+    }
+}
+
+/// Asks the leader of these partitions for an offset of each: of the first record at or after a time in milliseconds, or
+/// the end for [`ListOffsets::END`].
+pub(super) struct ListOffsets<'a> {
+    pub topics: &'a [(&'a str, Vec<i32>)],
+    pub timestamp_ms: i64,
+}
+
+impl ListOffsets<'_> {
+    pub(super) const END: i64 = -1;
+}
+
+pub(super) struct Listed {
+    pub topic: String,
+    pub partition: i32,
+    pub error: Code,
+    /// -1 where there is no such record.
+    pub offset: i64,
+}
+
+impl Request for ListOffsets<'_> {
+    const API: Api = api(2, "ListOffsets", &[1]);
+    type Answer = Vec<Listed>;
+
+    fn write(&self, to: &mut Writer, _: i16) {
+        to.i32(-1);
+        to.list(self.topics.iter(), |to, (topic, partitions)| {
+            to.string(topic);
+            to.list(partitions.iter(), |to, partition| {
+                to.i32(*partition);
+                to.i64(self.timestamp_ms);
+            });
+        });
+    }
+
+    fn read(from: &mut Reader<'_>, _: i16) -> Result<Self::Answer, Malformed> {
+        let topics = from.list(|from| {
+            let topic = from.string()?;
+            from.list(|from| {
+                let (partition, error) = (from.i32()?, from.i16()?);
+                from.i64()?;
+                Ok(Listed { topic: topic.clone(), partition, error, offset: from.i64()? })
+            })
+        })?;
+        Ok(topics.into_iter().flatten().collect())
+    }
+}

@@ -1,0 +1,169 @@
+//! Looks at a group twice, and finds out for how long records wait where nothing moved in between.
+//!
+//! Kafka keeps no history of committed offsets. What it tells is the end that a partition had at an earlier time, by the
+//! times of its records. If that end was already past the offset that is committed now, the record at this offset has
+//! waited since then. This is a lower bound of how long a partition stands only if it stands: one that moved between
+//! the two looks was merely behind.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use super::client::{Group, KafkaClient, Place};
+use super::error::{KafkaError, KafkaErrorKind};
+
+/// Minutes ago at which the ends are asked for, until nothing waits any more. The past of partitions has 60 minutes.
+const MINUTES: [u32; 7] = [1, 3, 5, 10, 15, 30, 59];
+
+/// Longest time for which a stop goes unnoticed.
+const STOP_POLL: Duration = Duration::from_millis(100);
+
+/// A group as two looks found it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Watched {
+    /// The group at the second look.
+    pub group: Group,
+    /// Whether its partitions were dealt anew between the looks, or are being dealt.
+    pub in_rebalance: bool,
+    /// Time between the looks.
+    pub apart: Duration,
+    /// Its partitions in order: those that a member owns, and those of its topics for which it has committed an offset.
+    pub partitions: Vec<WatchedPartition>,
+}
+
+/// A partition as two looks found it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WatchedPartition {
+    /// Topic and number.
+    pub place: Place,
+    /// Position of its owner among the members.
+    pub owner: Option<usize>,
+    /// The committed offset at each look; `None` if there is none.
+    pub committed: [Option<i64>; 2],
+    /// The offset of the next record at each look.
+    pub end: [Option<i64>; 2],
+    /// The end at earlier times, in minutes before the second look, as far as it was asked for.
+    pub earlier: Vec<(u32, i64)>,
+}
+
+impl WatchedPartition {
+    /// Whether the committed offset was the same at both looks although records waited.
+    pub fn stood(&self) -> bool {
+        self.committed[0] == self.committed[1] && self.waits_since_first()
+    }
+
+    /// Whether the committed offset changed between the looks.
+    pub fn moved(&self) -> bool {
+        matches!(self.committed, [Some(first), Some(second)] if first != second)
+    }
+
+    fn waits_since_first(&self) -> bool {
+        matches!((self.committed[0], self.end[0]), (Some(committed), Some(end)) if end > committed)
+    }
+
+    /// For how many minutes the record at the offset of the first look has waited at least.
+    pub fn waits_minutes(&self) -> u32 {
+        let Some(committed) = self.committed[0] else { return 0 };
+        let waited = self.earlier.iter().filter(|(_, end)| *end > committed);
+        waited.map(|(minutes, _)| *minutes).max().unwrap_or_default()
+    }
+}
+
+/// What one look finds.
+struct Look {
+    group: Group,
+    committed: BTreeMap<Place, i64>,
+    ends: BTreeMap<Place, i64>,
+    at: Instant,
+}
+
+impl KafkaClient {
+    /// Looks at a group twice, `apart` from each other.
+    ///
+    /// # Errors
+    /// As [`KafkaClient::group`]; a partition whose leader does not answer; the end of the run.
+    pub fn watch(&mut self, group: &str, apart: Duration) -> Result<Watched, KafkaError> {
+        let first = self.look(group, None)?;
+        self.wait(apart)?;
+        let second = self.look(group, Some(&first))?;
+        let now_ms = Timestamp::now().as_millisecond();
+        let in_rebalance = !first.group.is_stable()
+            || !second.group.is_stable()
+            || first.group.owners() != second.group.owners();
+        let mut partitions = joined(&first, &second);
+        if !in_rebalance {
+            self.find_waits(&mut partitions, now_ms)?;
+        }
+        let apart = second.at.duration_since(first.at);
+        Ok(Watched { group: second.group, in_rebalance, apart, partitions })
+    }
+
+    /// Asks for the committed offsets before the ends, so that no end is older than what was read.
+    fn look(&mut self, group: &str, before: Option<&Look>) -> Result<Look, KafkaError> {
+        let group = self.group(group)?;
+        let at = Instant::now();
+        let mut committed = self.committed(&group.name)?;
+        let mut topics: BTreeSet<String> =
+            group.members.iter().flat_map(|member| member.topics.iter().cloned()).collect();
+        topics.extend(group.owners().keys().map(|place| place.0.clone()));
+        committed.retain(|place, _| topics.contains(&place.0));
+        let mut wanted: BTreeSet<Place> = committed.keys().cloned().collect();
+        wanted.extend(group.owners().into_keys().cloned());
+        // A change of the group changes what is asked for, and so may the brokers that lead it.
+        if before.is_none_or(|before| before.group.owners() != group.owners()) && !wanted.is_empty() {
+            self.find_leaders(&topics)?;
+        }
+        let ends = self.ends(&wanted)?;
+        Ok(Look { group, committed, ends, at })
+    }
+
+    /// Asks how far back records wait, as long as a partition that did not move is among those that wait.
+    fn find_waits(&mut self, partitions: &mut [WatchedPartition], now_ms: i64) -> Result<(), KafkaError> {
+        for minutes in MINUTES {
+            let is_asked = |of: &WatchedPartition| {
+                let last = of.earlier.last().map_or(0, |(minutes, _)| *minutes);
+                of.waits_since_first() && of.waits_minutes() == last
+            };
+            if !partitions.iter().any(|of| of.stood() && is_asked(of)) {
+                break;
+            }
+            let asked: BTreeSet<Place> =
+                partitions.iter().filter(|of| is_asked(of)).map(|of| of.place.clone()).collect();
+            let ends = self.ends_at(&asked, now_ms - i64::from(minutes) * 60_000)?;
+            for of in partitions.iter_mut().filter(|of| asked.contains(&of.place)) {
+                // Without a newer record the end was the same then.
+                let then = ends.get(&of.place).copied().or(of.end[1]);
+                of.earlier.extend(then.map(|end| (minutes, end)));
+            }
+        }
+        Ok(())
+    }
+
+    fn wait(&self, time: Duration) -> Result<(), KafkaError> {
+        let until = Instant::now() + time;
+        while Instant::now() < until {
+            if self.patience().is_over() {
+                return Err(KafkaErrorKind::Stopped.at("the cluster"));
+            }
+            thread::sleep(STOP_POLL.min(until.saturating_duration_since(Instant::now())));
+        }
+        Ok(())
+    }
+}
+
+/// The partitions of both looks.
+fn joined(first: &Look, second: &Look) -> Vec<WatchedPartition> {
+    let mut places: BTreeMap<Place, Option<usize>> =
+        second.committed.keys().map(|place| (place.clone(), None)).collect();
+    for (position, member) in second.group.members.iter().enumerate() {
+        places.extend(member.owned.iter().map(|place| (place.clone(), Some(position))));
+    }
+    let of = |(place, owner): (Place, Option<usize>)| {
+        let committed = [&first.committed, &second.committed].map(|known| known.get(&place).copied());
+        let end = [&first.ends, &second.ends].map(|known| known.get(&place).copied());
+        WatchedPartition { place, owner, committed, end, earlier: Vec::new() }
+    };
+    places.into_iter().map(of).collect()
+}

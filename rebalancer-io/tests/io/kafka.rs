@@ -1,0 +1,307 @@
+//! The consumer group asked directly: a simulated broker, and brokers that misbehave.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use rebalancer_core::{LivePod, Metric, OffsetKind};
+use rebalancer_io::facts::FactFinder;
+use rebalancer_io::kafka::{
+    KafkaAnswers, KafkaClient, KafkaConfig, KafkaError, KafkaErrorKind, NoServer, Patience, Sasl, ScramHash,
+    Watched, WithKafka,
+};
+use rebalancer_io::metrics::{FactQueries, KafkaPreset, MetricsSource as _, QuerySet, QuerySettings};
+use rebalancer_io::prometheus::{PrometheusClient, SecretSource, SecretString};
+use rebalancer_sim::broker::{Bytes, FakeBroker, Looks, Reply, SimulatedGroup, api, versions};
+
+const PODS: [&str; 3] = ["orders-0", "orders-1", "orders-2"];
+
+fn patience() -> Patience {
+    Patience { deadline: Instant::now().checked_add(Duration::from_secs(20)), stop: Arc::default() }
+}
+
+fn client_of(servers: &[String], sasl: Option<Sasl>, patience: Patience) -> KafkaClient {
+    let servers = servers.iter().map(|server| server.parse().expect("an address")).collect();
+    KafkaClient::new(KafkaConfig { servers, tls: None, sasl }, patience).expect("no file is read")
+}
+
+fn watch(broker: &FakeBroker) -> Result<Watched, KafkaError> {
+    client_of(&[broker.address()], None, patience()).watch("orders", Duration::from_millis(200))
+}
+
+/// A broker that answers rightly but for one request.
+fn wrong_in(key: i16, reply: Reply) -> FakeBroker {
+    let group = SimulatedGroup::healthy(&PODS, 2);
+    let looks = std::sync::Mutex::new(Looks::default());
+    FakeBroker::start(move |asked, address| {
+        if asked.key == key {
+            return reply.clone();
+        }
+        let mut looks = looks.lock().expect("no thread panics while it holds the lock");
+        group.answer(asked, address, &mut looks).map_or(Reply::Close, Reply::Body)
+    })
+}
+
+#[test]
+fn a_group_of_either_protocol_is_described_with_what_its_members_own() {
+    for (is_of_brokers, assignor) in [(false, "cooperative-sticky"), (true, "uniform")] {
+        let group = SimulatedGroup {
+            is_of_brokers,
+            assignor: assignor.to_owned(),
+            ..SimulatedGroup::healthy(&PODS, 2)
+        };
+        let broker = group.start();
+        let watched = watch(&broker).expect("a group");
+        assert_eq!(
+            (watched.group.is_dealt_by_brokers, watched.group.assignor.as_str()),
+            (is_of_brokers, assignor)
+        );
+        assert!(!watched.in_rebalance && !watched.group.has_unequal_subscriptions());
+        let owners: Vec<Option<usize>> = watched.partitions.iter().map(|of| of.owner).collect();
+        assert_eq!(owners, [0, 0, 1, 1, 2, 2].map(Some));
+        let asked = broker.asked();
+        assert!(asked.len() <= 12, "{} requests: {asked:?}", asked.len());
+    }
+}
+
+#[test]
+fn a_classic_group_is_found_on_a_broker_that_has_both_protocols() {
+    let group = SimulatedGroup::healthy(&PODS, 2);
+    let looks = std::sync::Mutex::new(Looks::default());
+    let broker = FakeBroker::start(move |asked, address| {
+        let mut looks = looks.lock().expect("no thread panics while it holds the lock");
+        match asked.key {
+            api::API_VERSIONS => Reply::Body(versions(true)),
+            api::CONSUMER_GROUP_DESCRIBE => {
+                let mut body = Bytes(vec![0, 0, 0, 0, 2]);
+                body.i16(69);
+                // No message, no name, no state, two epochs, no assignor, no members, operations, tags.
+                body.0.extend([0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0]);
+                Reply::Body(body.0)
+            }
+            _ => group.answer(asked, address, &mut looks).map_or(Reply::Close, Reply::Body),
+        }
+    });
+    let watched = watch(&broker).expect("a group");
+    assert!(!watched.group.is_dealt_by_brokers);
+    assert_eq!(watched.group.members.len(), 3);
+}
+
+#[test]
+fn what_waits_is_dated_by_the_times_of_records() {
+    let mut group = SimulatedGroup::healthy(&PODS, 2);
+    group.stick(3, 12);
+    let watched = watch(&group.start()).expect("a group");
+    let stood: Vec<(usize, u32)> = watched
+        .partitions
+        .iter()
+        .enumerate()
+        .filter(|(_, of)| of.stood())
+        .map(|(number, of)| (number, of.waits_minutes()))
+        .collect();
+    assert_eq!(stood, [(3, 10)], "twelve minutes are at least ten");
+    assert!(watched.partitions.iter().filter(|of| of.moved()).count() == 5);
+}
+
+#[test]
+fn the_answers_enter_a_decision_as_those_of_a_metrics_server() {
+    let mut group = SimulatedGroup::healthy(&PODS, 2);
+    group.stick(3, 12);
+    let watched = watch(&group.start()).expect("a group");
+    let day = Some(Duration::from_secs(86_400));
+    let live = PODS.map(|name| LivePod { uid: format!("uid-{name}"), age: day, ..LivePod::assumed(name) });
+    let answers = Arc::new(KafkaAnswers::new(&watched, &live));
+    assert_eq!((answers.members(), answers.remarks()), ((3, 3), [].as_slice()));
+    let client = PrometheusClient::over(WithKafka::new(answers, NoServer), 1 << 20);
+    let settings = QuerySettings {
+        preset: KafkaPreset::Kafka,
+        group: Some("orders".into()),
+        has_server: false,
+        ..QuerySettings::new("shop")
+    };
+    let queries = QuerySet::new(&settings).expect("the queries");
+    let facts = FactQueries::new(&queries, &settings).expect("the queries about the group");
+    let at = Timestamp::from_second(1_795_410_007).expect("a time");
+    let lag = client.instant(queries.get(Metric::Lag).expect("a query"), at).expect("an answer");
+    let lag: Vec<(String, f64)> = lag.samples.iter().map(|of| (of.pod.to_owned(), of.value)).collect();
+    assert_eq!(
+        lag,
+        [("orders-0".to_owned(), 4.0), ("orders-1".to_owned(), 7203.0), ("orders-2".to_owned(), 4.0)]
+    );
+    assert_eq!(queries.get(Metric::Cpu), None, "nobody knows it");
+
+    let finder = FactFinder::new(&client, &facts, at);
+    let offsets = finder.offsets(&live);
+    let offsets = offsets.known().expect("the past of the partitions");
+    assert!(offsets.is_inferred() && !offsets.is_in_rebalance());
+    let stuck = offsets.partition(&("orders".to_owned(), 3)).expect("it is known");
+    let committed = stuck.column(OffsetKind::Committed);
+    assert_eq!(committed.iter().filter(|offset| !offset.is_nan()).count(), 11, "now and ten minutes back");
+    assert_eq!(stuck.owner().map(|owner| owner.pod.as_str()), Some("orders-1"));
+}
+
+#[test]
+fn members_that_are_in_none_of_the_pods_are_counted_and_said() {
+    let watched = watch(&SimulatedGroup::healthy(&PODS, 2).start()).expect("a group");
+    let live = [LivePod::assumed("orders-0")];
+    let answers = KafkaAnswers::new(&watched, &live);
+    assert_eq!(answers.members(), (3, 1));
+    assert!(
+        answers.remarks()[0].starts_with("2 of 3 members of group orders run in none"),
+        "{:?}",
+        answers.remarks()
+    );
+}
+
+#[test]
+fn a_group_that_is_dealt_anew_has_no_rates() {
+    let group =
+        SimulatedGroup { state: "PreparingRebalance".to_owned(), ..SimulatedGroup::healthy(&PODS, 2) };
+    let watched = watch(&group.start()).expect("a group");
+    assert!(watched.in_rebalance);
+    let answers = KafkaAnswers::new(&watched, &PODS.map(LivePod::assumed));
+    assert!(answers.remarks()[0].contains("PreparingRebalance"), "{:?}", answers.remarks());
+}
+
+#[test]
+fn a_partition_without_a_commit_counts_for_no_load_and_one_that_went_back_makes_it_unknown() {
+    let mut group = SimulatedGroup::healthy(&PODS, 2);
+    group.partitions[0].committed = [-1; 2];
+    group.partitions[2].committed = [-1; 2];
+    group.partitions[3].committed = [-1; 2];
+    group.partitions[4].committed = [100_005, 100_001];
+    let watched = watch(&group.start()).expect("a group");
+    let answers = Arc::new(KafkaAnswers::new(&watched, &PODS.map(LivePod::assumed)));
+    assert!(answers.remarks()[0].contains("no offset of 3 of its 6 partitions"), "{:?}", answers.remarks());
+    let client = PrometheusClient::over(WithKafka::new(answers, NoServer), 1 << 20);
+    let settings = QuerySettings {
+        preset: KafkaPreset::Kafka,
+        group: Some("orders".into()),
+        ..QuerySettings::new("shop")
+    };
+    let queries = QuerySet::new(&settings).expect("the queries");
+    let pods = |metric: Metric| -> Vec<String> {
+        let query = queries.get(metric).expect("a query");
+        let answer = client.instant(query, Timestamp::UNIX_EPOCH).expect("an answer");
+        answer.samples.pods().map(str::to_owned).collect()
+    };
+    assert_eq!(pods(Metric::Lag), ["orders-0", "orders-2"], "nothing is known of orders-1");
+    assert_eq!(pods(Metric::Rate), ["orders-0"], "and an offset of orders-2 went back");
+}
+
+#[test]
+fn a_broker_that_misbehaves_is_an_error_in_words() {
+    let garbage = Reply::Raw(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec());
+    let huge = Reply::Raw([0, 0, 0, 30, 0, 0].to_vec());
+    for (key, reply, words) in [
+        (api::API_VERSIONS, garbage, "is this Kafka, and is KAFKA_TLS right?"),
+        (api::API_VERSIONS, Reply::Close, "does its listener ask for KAFKA_TLS?"),
+        (api::OFFSET_FETCH, Reply::Close, "closed before the answer was complete"),
+        (api::METADATA, Reply::Raw(vec![0, 0, 0, 4, 0, 0, 0, 99]), "the answer is to another question"),
+        (api::METADATA, Reply::Body(vec![0; 5]), "it ends too early"),
+        (api::LIST_OFFSETS, Reply::Body(vec![0x7f; 64]), "more elements than the answer has bytes"),
+    ] {
+        let error = watch(&wrong_in(key, reply)).expect_err("no answer").to_string();
+        assert!(error.starts_with("Kafka at 127.0.0.1:") && error.contains(words), "{error}");
+    }
+    // Begins an answer and goes on no more.
+    let broker = wrong_in(api::OFFSET_FETCH, huge);
+    let deadline = Instant::now().checked_add(Duration::from_secs(1));
+    let mut client = client_of(&[broker.address()], None, Patience { deadline, stop: Arc::default() });
+    let begun = Instant::now();
+    let error = client.watch("orders", Duration::ZERO).expect_err("no answer");
+    assert!(matches!(error.kind, KafkaErrorKind::Stopped), "{error}");
+    assert!(begun.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn what_a_broker_refuses_is_named_with_what_to_do() {
+    let refused = |code: i16| {
+        let mut body = Bytes::default();
+        body.i32(0);
+        body.i16(code);
+        body.i16(-1);
+        body.i32(-1);
+        body.text("");
+        body.i32(-1);
+        body.0
+    };
+    for (code, words) in [
+        (30, "GROUP_AUTHORIZATION_FAILED (30): not authorised: the user needs Describe on it"),
+        (15, "COORDINATOR_NOT_AVAILABLE (15)"),
+        (1234, "error 1234"),
+    ] {
+        let broker = wrong_in(api::FIND_COORDINATOR, Reply::Body(refused(code)));
+        let error = watch(&broker).expect_err("refused").to_string();
+        assert!(error.contains("the coordinator of group orders") && error.contains(words), "{error}");
+    }
+    let broker = wrong_in(api::API_VERSIONS, Reply::Body(vec![0; 6]));
+    let error = watch(&broker).expect_err("no versions").to_string();
+    assert!(error.contains("no FindCoordinator that this program understands"), "{error}");
+}
+
+#[test]
+fn a_group_that_is_not_there_is_told_with_those_that_are() {
+    let group = SimulatedGroup { state: "Dead".to_owned(), ..SimulatedGroup::healthy(&PODS, 2) };
+    let error = watch(&group.start()).expect_err("no group").to_string();
+    assert!(error.contains("there is no group orders") && error.contains("the user sees orders"), "{error}");
+}
+
+#[test]
+fn one_broker_that_is_down_is_passed_over_and_a_stop_ends_the_wait() {
+    let broker = SimulatedGroup::healthy(&PODS, 2).start();
+    let servers = ["127.0.0.1:1".to_owned(), broker.address()];
+    let mut client = client_of(&servers, None, patience());
+    assert!(client.watch("orders", Duration::ZERO).is_ok());
+    let error = client_of(&servers[..1], None, patience()).watch("orders", Duration::ZERO).expect_err("down");
+    assert!(error.to_string().starts_with("Kafka at 127.0.0.1:1: cannot connect"), "{error}");
+
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut client = client_of(&servers[1..], None, Patience { deadline: None, stop: Arc::clone(&stop) });
+    let stopping = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(300));
+        stop.store(true, Ordering::Relaxed);
+    });
+    let begun = Instant::now();
+    let error = client.watch("orders", Duration::from_secs(60)).expect_err("stopped");
+    assert!(
+        matches!(error.kind, KafkaErrorKind::Stopped) && begun.elapsed() < Duration::from_secs(5),
+        "{error}"
+    );
+    stopping.join().expect("a thread that sleeps");
+}
+
+#[test]
+fn a_password_that_the_broker_repeats_is_masked() {
+    const PASSWORD: &str = "hunter2-hunter2";
+    let password = || SecretSource::Value(SecretString::from(PASSWORD));
+    let username = || "orders".to_owned();
+    let broker = FakeBroker::start(|asked, _| match asked.key {
+        api::API_VERSIONS => Reply::Body(versions(false)),
+        api::SASL_HANDSHAKE => Reply::Body(vec![0, 0, 0, 0, 0, 0]),
+        _ => {
+            let mut body = Bytes::default();
+            body.i16(58);
+            body.text(&format!("{PASSWORD} is wrong"));
+            body.bytes(&[]);
+            Reply::Body(body.0)
+        }
+    });
+    for sasl in [
+        Sasl::Plain { username: username(), password: password() },
+        Sasl::Scram { hash: ScramHash::Sha512, username: username(), password: password() },
+        Sasl::OauthBearer { token: password() },
+    ] {
+        let mechanism = sasl.mechanism();
+        let error =
+            client_of(&[broker.address()], Some(sasl), patience()).group("orders").expect_err("refused");
+        let error = error.to_string();
+        assert!(
+            error.contains(&format!("signing in by {mechanism}: SASL_AUTHENTICATION_FAILED (58)")),
+            "{error}"
+        );
+        assert!(!error.contains("hunter2") && error.contains("***"), "{error}");
+    }
+}

@@ -1,0 +1,499 @@
+//! A Kafka broker on loopback that answers about one group, or says whatever a test wants it to.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// The topic of every simulated group.
+pub const TOPIC: &str = "orders";
+
+/// Requests by their number in the protocol.
+pub mod api {
+    /// Offsets of partitions.
+    pub const LIST_OFFSETS: i16 = 2;
+    /// Brokers and leaders.
+    pub const METADATA: i16 = 3;
+    /// Committed offsets.
+    pub const OFFSET_FETCH: i16 = 9;
+    /// The coordinator of a group.
+    pub const FIND_COORDINATOR: i16 = 10;
+    /// A classic group.
+    pub const DESCRIBE_GROUPS: i16 = 15;
+    /// All groups.
+    pub const LIST_GROUPS: i16 = 16;
+    /// The mechanism to sign in by.
+    pub const SASL_HANDSHAKE: i16 = 17;
+    /// Versions.
+    pub const API_VERSIONS: i16 = 18;
+    /// A step of signing in.
+    pub const SASL_AUTHENTICATE: i16 = 36;
+    /// A group of KIP-848.
+    pub const CONSUMER_GROUP_DESCRIBE: i16 = 69;
+}
+
+/// A request as it came over the wire.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// The number of the request.
+    pub key: i16,
+    /// Its version.
+    pub version: i16,
+    /// What follows its header.
+    pub body: Vec<u8>,
+}
+
+/// What a broker does with a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// Answers with this body.
+    Body(Vec<u8>),
+    /// Sends these bytes and nothing else.
+    Raw(Vec<u8>),
+    /// Closes the connection.
+    Close,
+    /// Says nothing.
+    Hang,
+}
+
+/// A running broker; dropping it stops it.
+pub struct FakeBroker {
+    address: SocketAddr,
+    stopped: Arc<AtomicBool>,
+    asked: Arc<Mutex<Vec<i16>>>,
+}
+
+type Answering = dyn Fn(&Asked, SocketAddr) -> Reply + Send + Sync;
+
+impl FakeBroker {
+    /// A broker that does with each request what `answer` says, which is told the broker's address.
+    ///
+    /// # Panics
+    /// Without a free port.
+    pub fn start(answer: impl Fn(&Asked, SocketAddr) -> Reply + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free loopback port");
+        let address = listener.local_addr().expect("a bound listener has an address");
+        let (stopped, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
+        let broker = Self { address, stopped: Arc::clone(&stopped), asked: Arc::clone(&asked) };
+        let answer: Arc<Answering> = Arc::new(answer);
+        thread::spawn(move || {
+            for connection in listener.incoming().map_while(Result::ok) {
+                if stopped.load(Ordering::Relaxed) {
+                    return;
+                }
+                let (answer, asked) = (Arc::clone(&answer), Arc::clone(&asked));
+                thread::spawn(move || serve(connection, address, &*answer, &asked));
+            }
+        });
+        broker
+    }
+
+    /// Host and port.
+    pub fn address(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// The numbers of the requests so far.
+    pub fn asked(&self) -> Vec<i16> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Drop for FakeBroker {
+    fn drop(&mut self) {
+        self.stopped.store(true, Ordering::Relaxed);
+        drop(TcpStream::connect(self.address));
+    }
+}
+
+fn serve(mut connection: TcpStream, address: SocketAddr, answer: &Answering, asked: &Mutex<Vec<i16>>) {
+    while let Some((request, correlation)) = read(&mut connection) {
+        asked.lock().unwrap_or_else(PoisonError::into_inner).push(request.key);
+        let sent = match answer(&request, address) {
+            Reply::Body(body) => {
+                let mut frame = Bytes::default();
+                frame.i32(correlation);
+                if request.key == api::CONSUMER_GROUP_DESCRIBE {
+                    frame.u8(0);
+                }
+                frame.0.extend(body);
+                let mut whole = Bytes::default();
+                whole.bytes(&frame.0);
+                connection.write_all(&whole.0)
+            }
+            Reply::Raw(bytes) => connection.write_all(&bytes),
+            Reply::Close => return,
+            Reply::Hang => {
+                thread::sleep(Duration::from_secs(60));
+                return;
+            }
+        };
+        if sent.is_err() {
+            return;
+        }
+    }
+}
+
+fn read(connection: &mut TcpStream) -> Option<(Asked, i32)> {
+    let mut length = [0; 4];
+    connection.read_exact(&mut length).ok()?;
+    let mut frame = vec![0; usize::try_from(i32::from_be_bytes(length)).ok()?];
+    connection.read_exact(&mut frame).ok()?;
+    let i16_at = |at: usize| Some(i16::from_be_bytes(frame.get(at..at + 2)?.try_into().ok()?));
+    let (key, version) = (i16_at(0)?, i16_at(2)?);
+    let correlation = i32::from_be_bytes(frame.get(4..8)?.try_into().ok()?);
+    let name = usize::try_from(i16_at(8)?).ok()?;
+    let tags = usize::from(key == api::CONSUMER_GROUP_DESCRIBE);
+    Some((Asked { key, version, body: frame.get(10 + name + tags..)?.to_vec() }, correlation))
+}
+
+/// Writes Kafka's basic types.
+#[derive(Debug, Clone, Default)]
+pub struct Bytes(pub Vec<u8>);
+
+impl Bytes {
+    fn u8(&mut self, value: u8) {
+        self.0.push(value);
+    }
+
+    /// A number of two bytes.
+    pub fn i16(&mut self, value: i16) {
+        self.0.extend(value.to_be_bytes());
+    }
+
+    /// A number of four bytes.
+    pub fn i32(&mut self, value: i32) {
+        self.0.extend(value.to_be_bytes());
+    }
+
+    fn i64(&mut self, value: i64) {
+        self.0.extend(value.to_be_bytes());
+    }
+
+    /// The length of a list.
+    pub fn count(&mut self, count: usize) {
+        self.i32(i32::try_from(count).expect("a short list"));
+    }
+
+    /// A text.
+    pub fn text(&mut self, text: &str) {
+        self.i16(i16::try_from(text.len()).expect("a short text"));
+        self.0.extend(text.as_bytes());
+    }
+
+    fn null(&mut self) {
+        self.i16(-1);
+    }
+
+    /// Bytes with their length.
+    pub fn bytes(&mut self, bytes: &[u8]) {
+        self.count(bytes.len());
+        self.0.extend(bytes);
+    }
+
+    fn compact_count(&mut self, count: usize) {
+        let mut value = count + 1;
+        while value >= 0x80 {
+            self.u8(u8::try_from(value & 0x7f).expect("seven bits") | 0x80);
+            value >>= 7;
+        }
+        self.u8(u8::try_from(value).expect("seven bits"));
+    }
+
+    fn compact_text(&mut self, text: &str) {
+        self.compact_count(text.len());
+        self.0.extend(text.as_bytes());
+    }
+}
+
+/// A partition of a simulated group; its number is its position.
+#[derive(Debug, Clone)]
+pub struct SimulatedPartition {
+    /// The committed offset at the first look, and at all later ones; -1 for none.
+    pub committed: [i64; 2],
+    /// The end, at all looks but the first.
+    pub end: i64,
+    /// Messages written per second, now and before.
+    pub rate: f64,
+    /// Position of its owner among the clients.
+    pub owner: Option<usize>,
+}
+
+/// A group with one topic.
+#[derive(Debug, Clone)]
+pub struct SimulatedGroup {
+    /// Its name.
+    pub name: String,
+    /// Its state.
+    pub state: String,
+    /// Whether it has the protocol of KIP-848.
+    pub is_of_brokers: bool,
+    /// Its assignor.
+    pub assignor: String,
+    /// `client.id` and address of each member.
+    pub clients: Vec<(String, String)>,
+    /// Its partitions.
+    pub partitions: Vec<SimulatedPartition>,
+}
+
+impl SimulatedGroup {
+    /// A group that reads everything: `each` partitions for each client, at ten messages a second.
+    pub fn healthy(clients: &[&str], each: usize) -> Self {
+        let partition = |number: usize| SimulatedPartition {
+            committed: [100_000, 100_010],
+            end: 100_012,
+            rate: 10.0,
+            owner: Some(number / each),
+        };
+        Self {
+            name: "orders".to_owned(),
+            state: "Stable".to_owned(),
+            is_of_brokers: false,
+            assignor: "range".to_owned(),
+            clients: clients.iter().map(|id| ((*id).to_owned(), "/172.16.0.9".to_owned())).collect(),
+            partitions: (0..each * clients.len()).map(partition).collect(),
+        }
+    }
+
+    /// Lets a partition stand since so many minutes.
+    pub fn stick(&mut self, partition: usize, minutes: u32) {
+        let stuck = &mut self.partitions[partition];
+        #[expect(clippy::cast_possible_truncation, reason = "a small number of messages")]
+        let backlog = (f64::from(minutes) * 60.0 * stuck.rate) as i64;
+        stuck.committed = [stuck.end - backlog - 1; 2];
+    }
+
+    /// A broker with this group.
+    pub fn start(self) -> FakeBroker {
+        let looks = Mutex::new(Looks::default());
+        FakeBroker::start(move |asked, address| {
+            let mut looks = looks.lock().unwrap_or_else(PoisonError::into_inner);
+            self.answer(asked, address, &mut looks).map_or(Reply::Close, Reply::Body)
+        })
+    }
+
+    /// The body of the answer to a request; `None` for one that is not known. `looks` counts.
+    pub fn answer(&self, asked: &Asked, address: SocketAddr, looks: &mut Looks) -> Option<Vec<u8>> {
+        let mut to = Bytes::default();
+        match asked.key {
+            api::API_VERSIONS => to.0.extend(versions(self.is_of_brokers)),
+            api::FIND_COORDINATOR => {
+                to.i32(0);
+                to.i16(0);
+                to.null();
+                node(&mut to, address);
+            }
+            api::METADATA => self.metadata(&mut to, address),
+            api::DESCRIBE_GROUPS => self.classic(&mut to, asked.version),
+            api::CONSUMER_GROUP_DESCRIBE => self.of_brokers(&mut to),
+            api::LIST_GROUPS => {
+                to.i16(0);
+                to.count(1);
+                to.text(&self.name);
+                to.text("consumer");
+            }
+            api::OFFSET_FETCH => {
+                self.committed(&mut to, looks.commits.min(1));
+                looks.commits += 1;
+            }
+            api::LIST_OFFSETS => self.offsets(&mut to, &asked.body, looks),
+            _ => return None,
+        }
+        Some(to.0)
+    }
+
+    fn metadata(&self, to: &mut Bytes, address: SocketAddr) {
+        to.i32(0);
+        to.count(1);
+        node(to, address);
+        to.null();
+        to.null();
+        to.i32(1);
+        to.count(1);
+        to.i16(0);
+        to.text(TOPIC);
+        to.u8(0);
+        to.count(self.partitions.len());
+        for number in 0..self.partitions.len() {
+            to.i16(0);
+            to.count(number);
+            to.i32(1);
+            to.count(0);
+            to.count(0);
+        }
+    }
+
+    fn owned(&self, client: usize) -> Vec<usize> {
+        let all = self.partitions.iter().enumerate();
+        all.filter(|(_, of)| of.owner == Some(client)).map(|(number, _)| number).collect()
+    }
+
+    fn classic(&self, to: &mut Bytes, version: i16) {
+        to.i32(0);
+        to.count(1);
+        to.i16(0);
+        to.text(&self.name);
+        to.text(&self.state);
+        to.text("consumer");
+        to.text(&self.assignor);
+        to.count(self.clients.len());
+        for (client, (id, host)) in self.clients.iter().enumerate() {
+            to.text(&format!("{id}-{client}"));
+            if version >= 4 {
+                to.null();
+            }
+            to.text(id);
+            to.text(host);
+            let mut subscription = Bytes::default();
+            subscription.i16(1);
+            subscription.count(1);
+            subscription.text(TOPIC);
+            to.bytes(&subscription.0);
+            let mut assignment = Bytes::default();
+            let owned = self.owned(client);
+            assignment.i16(1);
+            assignment.count(1);
+            assignment.text(TOPIC);
+            assignment.count(owned.len());
+            owned.iter().for_each(|number| assignment.count(*number));
+            to.bytes(&assignment.0);
+        }
+        if version >= 3 {
+            to.i32(0);
+        }
+    }
+
+    fn of_brokers(&self, to: &mut Bytes) {
+        to.i32(0);
+        to.compact_count(1);
+        to.i16(0);
+        to.u8(0);
+        to.compact_text(&self.name);
+        to.compact_text(&self.state);
+        to.i32(7);
+        to.i32(7);
+        to.compact_text(&self.assignor);
+        to.compact_count(self.clients.len());
+        for (client, (id, host)) in self.clients.iter().enumerate() {
+            to.compact_text(&format!("{id}-{client}"));
+            to.u8(0);
+            to.u8(0);
+            to.i32(7);
+            to.compact_text(id);
+            to.compact_text(host);
+            to.compact_count(1);
+            to.compact_text(TOPIC);
+            to.u8(0);
+            for _ in ["owned", "to be owned"] {
+                let owned = self.owned(client);
+                to.compact_count(1);
+                to.0.extend([0; 16]);
+                to.compact_text(TOPIC);
+                to.compact_count(owned.len());
+                owned.iter().for_each(|number| to.count(*number));
+                to.u8(0);
+                to.u8(0);
+            }
+            to.u8(0);
+        }
+        to.i32(0);
+        to.u8(0);
+        to.u8(0);
+    }
+
+    fn committed(&self, to: &mut Bytes, look: usize) {
+        to.count(1);
+        to.text(TOPIC);
+        to.count(self.partitions.len());
+        for (number, of) in self.partitions.iter().enumerate() {
+            to.count(number);
+            to.i64(of.committed[look]);
+            to.null();
+            to.i16(0);
+        }
+        to.i16(0);
+    }
+
+    /// The end, or the end at an earlier time. All partitions are asked for the same time.
+    fn offsets(&self, to: &mut Bytes, body: &[u8], looks: &mut Looks) {
+        // Replica, one topic with its name, the number of partitions.
+        let partitions = 4 + 4 + 2 + TOPIC.len();
+        let word =
+            |at: usize| body.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map(i32::from_be_bytes);
+        let count = word(partitions).and_then(|count| usize::try_from(count).ok()).unwrap_or_default();
+        to.count(1);
+        to.text(TOPIC);
+        to.count(count);
+        let mut is_end = false;
+        for place in 0..count {
+            let at = partitions + 4 + 12 * place;
+            let number = word(at).unwrap_or_default();
+            let timestamp = body.get(at + 4..at + 12).and_then(|bytes| bytes.try_into().ok());
+            let timestamp = timestamp.map_or(-1, i64::from_be_bytes);
+            is_end = timestamp < 0;
+            let of = usize::try_from(number).ok().and_then(|number| self.partitions.get(number));
+            to.i32(number);
+            to.i16(0);
+            to.i64(timestamp);
+            to.i64(of.map_or(-1, |of| of.end_at(timestamp, looks.ends)));
+        }
+        looks.ends += usize::from(is_end);
+    }
+}
+
+/// How often a simulated group was looked at.
+#[derive(Debug, Default)]
+pub struct Looks {
+    commits: usize,
+    ends: usize,
+}
+
+impl SimulatedPartition {
+    /// The end at a time in milliseconds; -1 where no record is newer. A negative time is now.
+    fn end_at(&self, timestamp: i64, looks: usize) -> i64 {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970");
+        let ago_s = if timestamp < 0 {
+            if looks == 0 { 1.0 } else { 0.0 }
+        } else {
+            now.as_secs_f64() - timestamp as f64 / 1000.0
+        };
+        #[expect(clippy::cast_possible_truncation, reason = "a small number of messages")]
+        let written = (ago_s * self.rate).ceil() as i64;
+        if timestamp >= 0 && written == 0 { -1 } else { (self.end - written).max(0) }
+    }
+}
+
+/// The answer that a broker of Kafka 4 gives for its versions.
+pub fn versions(has_kip_848: bool) -> Vec<u8> {
+    let mut known = vec![
+        (api::LIST_OFFSETS, 1, 10),
+        (api::METADATA, 0, 13),
+        (api::OFFSET_FETCH, 1, 9),
+        (api::FIND_COORDINATOR, 0, 6),
+        (api::DESCRIBE_GROUPS, 0, 6),
+        (api::LIST_GROUPS, 0, 5),
+        (api::SASL_HANDSHAKE, 0, 1),
+        (api::API_VERSIONS, 0, 4),
+        (api::SASL_AUTHENTICATE, 0, 2),
+    ];
+    if has_kip_848 {
+        known.push((api::CONSUMER_GROUP_DESCRIBE, 0, 1));
+    }
+    let mut to = Bytes::default();
+    to.i16(0);
+    to.count(known.len());
+    for (key, least, most) in known {
+        to.i16(key);
+        to.i16(least);
+        to.i16(most);
+    }
+    to.0
+}
+
+fn node(to: &mut Bytes, address: SocketAddr) {
+    to.i32(1);
+    to.text(&address.ip().to_string());
+    to.i32(address.port().into());
+}
