@@ -175,7 +175,7 @@ mod tests {
         let mut side = History::new(Grid { start_s: 0.0, step: Duration::from_secs(60), steps: 60 });
         for (number, load) in loads.iter().enumerate() {
             let value = |step: u32| {
-                let is_up = (step / 10 + number as u32) % 2 == 0;
+                let is_up = (step / 10).is_multiple_of(2) == number.is_multiple_of(2);
                 load * (1.0 + if is_up { jitter } else { -jitter })
             };
             let samples = (0..60).map(|step| (f64::from(60 * step), value(step)));

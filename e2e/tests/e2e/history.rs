@@ -139,7 +139,7 @@ fn a_rotation_and_a_replacement_in_vain_are_told_apart(release: Release) {
     for (metric, load) in [("cpu", cpu as Load), ("lag", lag)] {
         let spread = &rotation["spreads"][metric];
         assert_spread(spread, "before", cv(&loads(&fleet, ROTATED + MINUTE, load)));
-        assert_spread(spread, "after", cv(&loads(&fleet, ROTATED - MINUTE, load)));
+        assert_spread(spread, "after", cv(&loads(&fleet, ROTATED.saturating_sub(MINUTE), load)));
         assert_eq!(spread["trend"], "fell", "{done}");
     }
     let began: jiff::Timestamp = rotation["began"].as_str().expect("a time").parse().expect("a time");
@@ -162,7 +162,7 @@ fn a_rotation_and_a_replacement_in_vain_are_told_apart(release: Release) {
 /// The metrics of a run that evicted a pod of the stateful set and ended so long ago, for half an hour from then on.
 fn metrics_of_a_run(ended: Duration) -> Vec<Series> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("past 1970");
-    let moments = (0..30).map(|minute| now - ended + minute * MINUTE);
+    let moments = (0..30).map(|minute| now.saturating_sub(ended) + minute * MINUTE);
     let moments: Vec<i64> = moments.map(|at| i64::try_from(at.as_millis()).expect("a time")).collect();
     let series = |name: &str, result: Option<&str>, value: f64| {
         let mut labels = vec![
@@ -175,7 +175,11 @@ fn metrics_of_a_run(ended: Duration) -> Vec<Series> {
         Series::new(name, &labels, moments.iter().map(|at| (*at, value)).collect())
     };
     vec![
-        series("pod_rebalancer_last_run_timestamp_seconds", None, (now - ended).as_secs_f64().floor()),
+        series(
+            "pod_rebalancer_last_run_timestamp_seconds",
+            None,
+            now.saturating_sub(ended).as_secs_f64().floor(),
+        ),
         series("pod_rebalancer_last_run_evictions", Some("evicted"), 1.0),
         series("pod_rebalancer_last_run_evictions", Some("error"), 0.0),
     ]
@@ -193,14 +197,17 @@ fn pods_that_keep_their_names_are_told_by_their_creation(release: Release) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("past 1970");
     for minute in 0..360_u64 {
         let before = MINUTE * u32::try_from(360 - minute).expect("few");
-        let at = now - before;
+        let at = now.saturating_sub(before);
         let of = if before > ROTATED { Duration::from_secs(50 * 3600) } else { ROTATED };
         let of = if before <= DELETED { DELETED } else { of };
-        created.push((i64::try_from(at.as_millis()).expect("a time"), (now - of).as_secs_f64().floor()));
+        created.push((
+            i64::try_from(at.as_millis()).expect("a time"),
+            now.saturating_sub(of).as_secs_f64().floor(),
+        ));
     }
     let labels = [("namespace", "streams".to_owned()), ("pod", "orders-2".to_owned())];
     let created = [Series::new("kube_pod_created", &labels, created)];
-    let series = fleet.series().chain(created).chain(metrics_of_a_run(ROTATED - MINUTE));
+    let series = fleet.series().chain(created).chain(metrics_of_a_run(ROTATED.saturating_sub(MINUTE)));
     let server = MetricServer::filled(release, series, &[]);
     let names: Vec<&str> = fleet.pods.iter().map(|pod| pod.name.as_str()).collect();
     let mut workload = Workload::named("orders", &names).of_kind(WorkloadKind::StatefulSet);
@@ -226,5 +233,9 @@ fn pods_that_keep_their_names_are_told_by_their_creation(release: Release) {
     let sentence = first["sentence"].as_str().unwrap_or_default();
     assert!(sentence.contains("the pods share the load as before"), "{done}");
     assert_spread(&second["spreads"]["cpu"], "before", cv(&loads(&fleet, DELETED + MINUTE, cpu)));
-    assert_spread(&second["spreads"]["cpu"], "after", cv(&loads(&fleet, DELETED - MINUTE, cpu)));
+    assert_spread(
+        &second["spreads"]["cpu"],
+        "after",
+        cv(&loads(&fleet, DELETED.saturating_sub(MINUTE), cpu)),
+    );
 }

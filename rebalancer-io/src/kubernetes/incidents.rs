@@ -167,7 +167,7 @@ impl Cluster {
             }
             Ok(())
         })?;
-        found.wanted.sort_by(|one, other| one.at.cmp(&other.at));
+        found.wanted.sort_by_key(|incident| incident.at);
         Ok(found)
     }
 }

@@ -97,12 +97,11 @@ impl Witnesses<'_> {
         let told: Vec<&Incident> = self.around(change).filter(tells).collect();
         let is_cure = told.iter().any(|incident| incident.is_cure);
         let best = told.iter().find(|incident| !incident.is_claim()).or_else(|| told.first());
-        let evidence = match best {
-            Some(incident) => quoted(incident),
-            None => {
-                let run = self.runs.iter().find(|run| is_around(**run, change))?;
-                format!("a run that evicted pods of this workload ended at {run}, as its metrics tell")
-            }
+        let evidence = if let Some(incident) = best {
+            quoted(incident)
+        } else {
+            let run = self.runs.iter().find(|run| is_around(**run, change))?;
+            format!("a run that evicted pods of this workload ended at {run}, as its metrics tell")
         };
         Some(Actor { by: By::ThisProgram, evidence, is_cure })
     }
@@ -300,7 +299,7 @@ mod tests {
         let all = change(&["orders-a-1", "orders-a-2"], &["orders-b-1", "orders-b-2"]);
         assert_eq!(told(Ok(Vec::new()), &[], &all).by, By::Rollout);
         let restart = Revision { name: "orders-b".to_owned(), created: at(99), is_restart: true };
-        assert_eq!(told(Ok(Vec::new()), &[restart.clone()], &all).by, By::RolloutRestart);
+        assert_eq!(told(Ok(Vec::new()), std::slice::from_ref(&restart), &all).by, By::RolloutRestart);
         let long_ago = Revision { created: at(-900), ..restart };
         assert_eq!(told(Ok(Vec::new()), &[long_ago], &all).by, By::Rollout, "a rollback to it");
     }
