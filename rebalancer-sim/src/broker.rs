@@ -173,11 +173,17 @@ impl Bytes {
     }
 
     /// The length of a list.
+    ///
+    /// # Panics
+    /// When it is beyond the protocol.
     pub fn count(&mut self, count: usize) {
         self.i32(i32::try_from(count).expect("a short list"));
     }
 
     /// A text.
+    ///
+    /// # Panics
+    /// When it is longer than the protocol allows.
     pub fn text(&mut self, text: &str) {
         self.i16(i16::try_from(text.len()).expect("a short text"));
         self.0.extend(text.as_bytes());
@@ -357,7 +363,9 @@ impl SimulatedGroup {
             assignment.count(1);
             assignment.text(TOPIC);
             assignment.count(owned.len());
-            owned.iter().for_each(|number| assignment.count(*number));
+            for number in owned {
+                assignment.count(number);
+            }
             to.bytes(&assignment.0);
         }
         if version >= 3 {
@@ -392,7 +400,9 @@ impl SimulatedGroup {
                 to.0.extend([0; 16]);
                 to.compact_text(TOPIC);
                 to.compact_count(owned.len());
-                owned.iter().for_each(|number| to.count(*number));
+                for number in owned {
+                    to.count(number);
+                }
                 to.u8(0);
                 to.u8(0);
             }
