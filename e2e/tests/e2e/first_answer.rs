@@ -12,7 +12,7 @@ use e2e::{
 use super::discover::serve;
 
 const LIMIT: Duration = Duration::from_secs(60);
-const PODS: usize = 6;
+const PODS: u32 = 6;
 /// The pod that is not as the others.
 const CASE: usize = 2;
 /// Through the lens an hour and a half: longer than every guard looks back.
@@ -37,8 +37,7 @@ fn a_kubeconfig_is_enough_to_name_the_cause_of_each_workload() {
     let namespace = plane.namespace("first-answer");
     let begun = Instant::now();
     for (name, _) in WORKLOADS {
-        let pods = if name == "pair" { 2 } else { PODS };
-        namespace.apply(&workload::deployment(name, pods as u32));
+        namespace.apply(&workload::deployment(name, count(name)));
     }
     let pods: BTreeMap<&str, Vec<String>> =
         WORKLOADS.into_iter().map(|(name, _)| (name, pods(&namespace, name))).collect();
@@ -70,10 +69,13 @@ fn a_kubeconfig_is_enough_to_name_the_cause_of_each_workload() {
     assert_eq!(causes, WORKLOADS.into_iter().collect(), "{scan}");
 }
 
+fn count(name: &str) -> u32 {
+    if name == "pair" { 2 } else { PODS }
+}
+
 fn pods(namespace: &Namespace<'_>, name: &str) -> Vec<String> {
     let selector = format!("app={name}");
-    let count = if name == "pair" { 2 } else { PODS };
-    namespace.wait_ready(&selector, count, LIMIT);
+    namespace.wait_ready(&selector, count(name) as usize, LIMIT);
     namespace.pod_names(&selector)
 }
 
@@ -100,7 +102,7 @@ fn series(namespace: &Namespace<'_>, name: &str, pods: &[String]) -> Vec<Series>
         }
         "idle" => {
             for (position, pod) in fleet.pods.iter_mut().enumerate() {
-                let load = 1.0 + (position * 5 % PODS) as f64;
+                let load = 1.0 + (position * 5 % PODS as usize) as f64;
                 pod.cpu = Some(Level::from(0.001 * load));
                 (pod.rate, pod.lag) = (Some(Level::from(1.6 * load)), Some(Level::from(3.0 * load * load)));
             }

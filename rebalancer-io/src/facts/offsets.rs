@@ -276,7 +276,7 @@ fn is_among(few: &Few, place: &Place<'_>) -> bool {
     few.contains(&(one_spelling(place.topic), place.partition))
 }
 
-fn locked<'m>(read: &'m Mutex<Reading>) -> MutexGuard<'m, Reading> {
+fn locked(read: &Mutex<Reading>) -> MutexGuard<'_, Reading> {
     read.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

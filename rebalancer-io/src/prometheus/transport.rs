@@ -244,9 +244,9 @@ impl HttpTransport {
         &self,
         method: Method,
         path: &str,
-        params: Vec<(Cow<'_, str>, Cow<'_, str>)>,
+        params: &[(Cow<'_, str>, Cow<'_, str>)],
     ) -> Result<ApiResponse, TransportError> {
-        let request = self.request(method, path, &params)?;
+        let request = self.request(method, path, params)?;
         let mut secrets = Secrets::of(request.headers());
         self.extra.iter().for_each(|(_, value)| secrets.add(value.expose_secret()));
         self.sent.lock().expect("no thread panics while it holds the lock").extend(&secrets);
@@ -330,7 +330,7 @@ impl Transport for HttpTransport {
         // Servers use the first of several values: the user's parameters come before ours.
         params.extend(self.given());
         params.extend(self.params.iter().map(|(key, value)| ((*key).into(), value.as_str().into())));
-        self.call(self.method, request.path(), params)
+        self.call(self.method, request.path(), &params)
     }
 
     fn place(&self) -> &str {
@@ -345,7 +345,7 @@ impl Transport for HttpTransport {
 
 impl Server for HttpTransport {
     fn get(&self, path: &str) -> Result<ApiResponse, TransportError> {
-        self.call(Method::Get, path, self.given().collect())
+        self.call(Method::Get, path, &self.given().collect::<Vec<_>>())
     }
 }
 

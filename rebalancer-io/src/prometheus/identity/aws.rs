@@ -1,6 +1,7 @@
 //! The identity of a workload or machine in AWS, which signs each request (Signature Version 4), for Amazon
 //! Managed Service for Prometheus.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -29,7 +30,7 @@ const WHOSE: &str = "AWS";
 const BODY_HASH: HeaderName = HeaderName::from_static("x-amz-content-sha256");
 
 /// An identity in AWS. Its credentials are looked for, in this order, in the environment, a profile, a web identity
-/// (EKS' role for a ServiceAccount), a container's endpoint (EKS Pod Identity, ECS) and the machine.
+/// (EKS' role for a `ServiceAccount`), a container's endpoint (EKS Pod Identity, ECS) and the machine.
 #[derive(Debug)]
 pub struct AwsIdentity {
     signer: Signer<Credential>,
@@ -91,7 +92,10 @@ impl Identity for AwsIdentity {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("a String takes every text");
+        text
+    })
 }
 
 /// What the library says went wrong, without the names of its types.

@@ -22,7 +22,7 @@ const AUTHORITY: &str = "https://login.microsoftonline.com";
 /// The address at which a machine in Azure asks for its own identity.
 const MACHINE: &str = "http://169.254.169.254";
 
-/// An identity in Azure: of a workload (by a token of its ServiceAccount), of an application (by a secret), or of
+/// An identity in Azure: of a workload (by a token of its `ServiceAccount`), of an application (by a secret), or of
 /// the machine.
 #[derive(Debug)]
 pub struct AzureIdentity {
@@ -40,7 +40,7 @@ enum Source {
 
 #[derive(Debug)]
 enum Proof {
-    /// A token of the ServiceAccount, that Kubernetes renews in this file.
+    /// A token of the `ServiceAccount`, that Kubernetes renews in this file.
     Token(SecretSource),
     /// The application's secret.
     Secret(SecretSource),

@@ -92,12 +92,12 @@ impl GoogleIdentity {
             let path = PathBuf::from(given(variables, "HOME")?).join(OF_A_PERSON);
             path.is_file().then_some(path)
         };
-        let source = match named.or_else(of_a_person) {
-            Some(path) => from_file(&path)
-                .map_err(|reason| format!("the Google credentials in {}: {reason}", path.display()))?,
-            None => {
-                let host = given(variables, "GCE_METADATA_HOST").unwrap_or_else(|| METADATA.to_owned());
-                Source::Metadata { host }
+        let source = if let Some(path) = named.or_else(of_a_person) {
+            from_file(&path)
+                .map_err(|reason| format!("the Google credentials in {}: {reason}", path.display()))?
+        } else {
+            Source::Metadata {
+                host: given(variables, "GCE_METADATA_HOST").unwrap_or_else(|| METADATA.to_owned()),
             }
         };
         Ok(Self { source, kept: Kept::default() })

@@ -111,7 +111,9 @@ impl TokenService {
     pub(super) fn token(&self, request: Request<Vec<u8>>, secrets: &[&str]) -> Result<Token, TransportError> {
         let place = request.uri().to_string();
         let mut masked = Secrets::default();
-        secrets.iter().for_each(|secret| masked.add(secret));
+        for secret in secrets {
+            masked.add(secret);
+        }
         let now = Instant::now();
         let answer = self.send(request)?;
         let status = answer.status().as_u16();

@@ -56,7 +56,7 @@ struct Signed<'a> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<String>>().concat()
 }
 
 fn signature(secret_key: &str, signed: &Signed<'_>) -> String {
@@ -116,8 +116,9 @@ fn signatures(request: &Request, region: &str, service: &str) -> (String, String
         assert!(names.split(';').any(|name| name == needed), "{needed} is not signed: {names}");
     }
     let trimmed = |text: &str| text.split_whitespace().collect::<Vec<&str>>().join(" ");
-    let headers: String =
+    let headers: Vec<String> =
         names.split(';').map(|name| format!("{name}:{}\n", trimmed(header(name)))).collect();
+    let headers = headers.concat();
     let mut words = request.line.split(' ');
     let (method, address) = (words.next().expect("a method"), words.next().expect("an address"));
     let (path, query) = address.split_once('?').unwrap_or((address, ""));
