@@ -13,5 +13,7 @@ pub mod record;
 pub mod replay;
 pub mod report;
 pub mod run;
+pub mod run_all;
 pub mod scan;
 pub mod version;
+pub mod watch;

@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use cli::args::Command;
 use cli::spelling;
 use cli::usage::{self, Usage};
-use commands::{check, completion, config, man, plan, record, replay, run, scan, version};
+use commands::{check, completion, config, man, plan, record, replay, run, run_all, scan, version};
 use telemetry::logging;
 
 fn main() -> ExitCode {
@@ -36,6 +36,7 @@ fn main() -> ExitCode {
         spelling::warn(&typos);
     }
     let done = match &mut cli.command {
+        Command::Run(args) if args.all.all => run_all::run(args, &matches),
         Command::Run(args) => run::run(args, &matches),
         Command::Plan(args) => plan::run(args, &matches),
         Command::Scan(args) => scan::run(args, &matches),

@@ -1,8 +1,10 @@
 //! From settings to a report: observe, decide, act. No single command owns these steps.
 
 pub mod ages;
+pub mod all;
 pub mod backtest;
 pub mod check;
+pub mod chosen;
 pub mod clocks;
 pub mod decide;
 pub mod discover;

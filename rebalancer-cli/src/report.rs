@@ -167,6 +167,14 @@ impl Report {
         self
     }
 
+    /// Holds the rotation back for the reason that `by` gives.
+    pub fn hold_back(&mut self, by: VerdictReport) {
+        self.outcome = Outcome::Withheld;
+        self.targets.clear();
+        self.reason = format!("{}; but {}", self.reason, by.reason);
+        self.guards.push(by);
+    }
+
     /// Whether the decision asks for a rotation and nothing known is in its way.
     pub fn acts(&self) -> bool {
         self.outcome == Outcome::Planned

@@ -2,6 +2,7 @@
 
 pub mod decision;
 pub mod kafka;
+pub mod own;
 pub mod queries;
 pub mod recorded;
 pub mod servers;

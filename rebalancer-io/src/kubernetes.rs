@@ -53,5 +53,7 @@ pub use service_address::{NamedPort, NotAService, ServiceAddress};
 pub use service_proxy::ServiceTransport;
 pub use services::{FoundServer, Searched, known_servers};
 pub use workload::{Evictor, Observer};
-pub use workload_name::{NotAWorkload, TargetName, UnknownSelector, WorkloadKind, WorkloadName};
+pub use workload_name::{
+    NotAWorkload, SeenWorkload, TargetName, UnknownSelector, WorkloadKind, WorkloadName,
+};
 pub use workloads::{Found, Namespaces, OwnedWorkload, Unlisted};

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+mod all;
 mod backtest;
 mod decision;
 mod guards;
@@ -23,6 +24,7 @@ mod scan;
 mod telemetry;
 mod veto;
 
+pub use all::AllArgs;
 pub use backtest::{BacktestArgs, Moment};
 pub use decision::{DecisionArgs, GuardMode};
 pub use guards::GuardArgs;
@@ -105,6 +107,8 @@ impl Command {
 pub struct RunArgs {
     #[command(flatten)]
     pub live: LiveArgs,
+    #[command(flatten)]
+    pub all: AllArgs,
     #[command(flatten)]
     pub action: ActionArgs,
     /// Evict without asking, also outside a cluster

@@ -8,7 +8,7 @@ use clap::{Arg, Command};
 use crate::cli::secrets;
 
 /// Settings that most people use, with a few words for each.
-const COMMON: [(&str, &str); 11] = [
+const COMMON: [(&str, &str); 12] = [
     ("namespace", "namespace; by default that of the context"),
     ("selector", "labels of the pods, in place of TARGET"),
     ("prometheus_endpoint", "metrics server; found if not set"),
@@ -18,6 +18,7 @@ const COMMON: [(&str, &str); 11] = [
     ("lag_variance_threshold", "spread of lag to act on"),
     ("strategy", "rotate_outliers or by_cause"),
     ("dry_run", "decide, and change nothing"),
+    ("all", "every workload that opted in"),
     ("yes", "evict without asking"),
     ("output", "table, wide, json, yaml, name, none"),
 ];
@@ -41,7 +42,7 @@ const EXIT_CODES: [(&str, &str); 6] = [
 /// Three calls of a command that people make; fewer where there are no more.
 fn examples(command: &str) -> &'static [&'static str] {
     match command {
-        "run" => &["run deployment/orders --dry-run", "run deployment/orders", "run orders -n shop --yes"],
+        "run" => &["run deployment/orders --dry-run", "run deployment/orders", "run --all -A --dry-run"],
         "plan" => &[
             "plan orders",
             "plan deployment/orders -n shop -o wide",

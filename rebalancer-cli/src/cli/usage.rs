@@ -88,6 +88,11 @@ pub fn readable_run() -> Option<RunArgs> {
     }
 }
 
+/// Whether `run` was asked to act on all workloads, also where the arguments are wrong.
+pub fn is_for_all() -> bool {
+    std::env::args_os().skip(1).take_while(|typed| typed != "--").any(|typed| typed == "--all")
+}
+
 /// Refuses an output format that only another command supports.
 fn refuse_format(command: &args::Command) -> Option<Failure> {
     let (form, only) = match (command.output()?.output, command) {
@@ -95,7 +100,8 @@ fn refuse_format(command: &args::Command) -> Option<Failure> {
         | (OutputFormat::Short, args::Command::Check(_)) => {
             return None;
         }
-        (OutputFormat::Csv, _) => ("csv", "backtest and scan"),
+        (OutputFormat::Csv, args::Command::Run(run)) if run.all.all => return None,
+        (OutputFormat::Csv, _) => ("csv", "backtest, scan and run --all"),
         (OutputFormat::Short, _) => ("short", "check"),
         _ => return None,
     };
@@ -202,7 +208,7 @@ fn explain(error: &clap::Error, command: &Command) -> Option<String> {
 }
 
 /// What is expected instead of a bad value.
-fn expected(error: &clap::Error, arg: &Arg) -> String {
+pub fn expected(error: &clap::Error, arg: &Arg) -> String {
     let source = std::error::Error::source(error);
     if let Some(why) = source.and_then(|why| why.downcast_ref::<UnknownStrategy>()) {
         return why.to_string();
@@ -216,7 +222,7 @@ fn expected(error: &clap::Error, arg: &Arg) -> String {
 }
 
 /// The argument with a wrong value; `None` if something else is wrong.
-fn wrong_argument<'a>(error: &clap::Error, command: &'a Command) -> Option<&'a Arg> {
+pub fn wrong_argument<'a>(error: &clap::Error, command: &'a Command) -> Option<&'a Arg> {
     if error.kind() == ErrorKind::InvalidUtf8 {
         let garbled = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.to_str().is_none());
         return arguments(command).find(|arg| arg.get_env().is_some_and(garbled));

@@ -1,27 +1,25 @@
 //! `run`: decides, and evicts the targets if nothing holds it back. The only command that can evict.
 
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 use jiff::Timestamp;
-use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::cli::args::{DryRun, OutputArgs, RunArgs};
 use crate::cli::usage;
 use crate::commands::consent::{Consent, agreed, consent};
 use crate::commands::page::{Page, page_extras};
+use crate::commands::watch::Watch;
 use crate::exit;
 use crate::failure::Failure;
 use crate::pipeline::decide::Purpose;
-use crate::pipeline::observe::{Keep, Live, Observation};
+use crate::pipeline::observe::{Live, Observation};
 use crate::pipeline::plan;
 use crate::pipeline::rotate::{act, options};
 use crate::pipeline::saved_plan::SavedPlan;
+use crate::pipeline::saver::Keep;
 use crate::render;
 use crate::report::{Kind, Outcome, Report};
 use crate::settings::decision::DecisionSettings;
@@ -36,7 +34,7 @@ use crate::telemetry::notes::{Asked, Notes, Stage};
 pub fn run(args: &mut RunArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let (delivery, deliverable) = Delivery::of_run(args);
     let prepared = deliverable.and_then(|()| Prepared::new(args, matches));
-    let Prepared { consent, mut page, stop, decision, live, saved } = match prepared {
+    let Prepared { consent, mut page, watch, decision, live, saved } = match prepared {
         Ok(prepared) => prepared,
         Err(failure) => {
             delivery.deliver(&Notes::begin().end(asked(args), Err(&failure)));
@@ -50,11 +48,10 @@ pub fn run(args: &mut RunArgs, matches: &ArgMatches) -> Result<ExitCode, Failure
         selector = live.selector.as_str(),
         "run started"
     );
-    let means = Means { consent, decision: &decision, live: &live, stop: &stop, saved: saved.as_ref() };
+    let means = Means { consent, decision: &decision, live: &live, watch: &watch, saved: saved.as_ref() };
     let done = rebalance(args, matches, &means, &mut page);
     let ended = live.notes.end(live.asked(args.action.dry_run.name()), done.as_ref());
-    if stop.load(Ordering::Relaxed) && done.as_ref().map_or(true, |report| report.outcome == Outcome::Failed)
-    {
+    if watch.is_stopped() && done.as_ref().map_or(true, |report| report.outcome == Outcome::Failed) {
         tracing::warn!(event = "run.stopped", "stopped by a signal before the next eviction");
     }
     ended.log(logging::is_json(&args.live.output));
@@ -76,6 +73,7 @@ pub fn could_not_start(failure: &Failure) {
     // A failed delivery is a log line. Without a log nobody learns of it.
     drop(logging::start(&args.live.output));
     let (delivery, _) = Delivery::of_run(&args);
+    let delivery = if usage::is_for_all() { delivery.without_metrics() } else { delivery };
     delivery.deliver(&Notes::begin().end(asked(&args), Err(failure)));
 }
 
@@ -83,7 +81,7 @@ pub fn could_not_start(failure: &Failure) {
 struct Prepared {
     consent: Consent,
     page: Page,
-    stop: Arc<AtomicBool>,
+    watch: Watch,
     decision: DecisionSettings,
     live: Live,
     saved: Option<SavedPlan>,
@@ -94,14 +92,14 @@ impl Prepared {
         let saved = saved_plan(args, matches)?;
         let consent = consent(args)?;
         let page = Page::new(args.page.report.as_deref())?;
-        let stop: Arc<AtomicBool> = Arc::default();
+        let watch = Watch::begin();
         // While a person is asked, a signal ends the process at once; otherwise the run in order.
         if consent == Consent::Given {
-            listen(&stop)?;
+            watch.listen()?;
         }
         let decision = DecisionSettings::from(&args.live.decision);
-        let live = Live::connect_until(&args.live, &decision, matches, &stop)?;
-        Ok(Self { consent, page, stop, decision, live, saved })
+        let live = Live::connect_until(&args.live, &decision, matches, &watch.stop)?;
+        Ok(Self { consent, page, watch, decision, live, saved })
     }
 }
 
@@ -121,7 +119,7 @@ fn saved_plan(args: &mut RunArgs, matches: &ArgMatches) -> Result<Option<SavedPl
 }
 
 /// The target of the run, as far as the settings show it.
-fn asked(args: &RunArgs) -> Asked {
+pub fn asked(args: &RunArgs) -> Asked {
     let kubernetes = &args.live.kubernetes;
     Asked {
         namespace: kubernetes.namespace.clone().unwrap_or_default(),
@@ -140,22 +138,30 @@ fn write(report: &Report, consent: Consent, args: &OutputArgs) -> anyhow::Result
 }
 
 /// What a run works with.
-struct Means<'a> {
-    consent: Consent,
-    decision: &'a DecisionSettings,
-    live: &'a Live,
-    stop: &'a Arc<AtomicBool>,
-    saved: Option<&'a SavedPlan>,
+pub struct Means<'a> {
+    /// Whose consent there is.
+    pub consent: Consent,
+    /// What is decided by.
+    pub decision: &'a DecisionSettings,
+    /// The servers.
+    pub live: &'a Live,
+    /// The time, and the signals.
+    pub watch: &'a Watch,
+    /// The plan that is to be carried out.
+    pub saved: Option<&'a SavedPlan>,
 }
 
 /// Decides, and acts if that is wanted, allowed and confirmed.
-fn rebalance(
+///
+/// # Errors
+/// A server or an answer that is wrong.
+pub fn rebalance(
     args: &RunArgs,
     matches: &ArgMatches,
     means: &Means<'_>,
     page: &mut Page,
 ) -> Result<Report, Failure> {
-    let Means { consent, decision, live, stop, saved } = *means;
+    let Means { consent, decision, live, watch, saved } = *means;
     let mut observation =
         live.observe(Keep { file: args.record.as_deref(), page: page.is_wanted(), redact: None })?;
     let options = options(args, decision);
@@ -173,7 +179,7 @@ fn rebalance(
         plan::warn_of_budgets(&mut observation, &mut report);
     }
     if report.acts() && args.action.dry_run != DryRun::Client {
-        report = act_with_consent(args, consent, decision, live, &observation, report, stop)?;
+        report = act_with_consent(args, consent, decision, live, &observation, report, watch)?;
     }
     report.requests.insert("kubernetes".to_owned(), live.cluster.requests());
     page.gather(|| page_extras(matches, observation.recording().as_ref(), &report, decision, purpose));
@@ -189,24 +195,24 @@ fn act_with_consent(
     live: &Live,
     observation: &Observation<'_>,
     report: Report,
-    stop: &Arc<AtomicBool>,
+    watch: &Watch,
 ) -> Result<Report, Failure> {
-    let mut started = live.notes.started();
     if consent == Consent::Ask {
         let shown = Instant::now();
         let agreed = agreed(&report, live, &args.live.output)?;
         let thought = shown.elapsed();
         live.cluster.put_off_deadline(thought);
-        listen(stop)?;
+        watch.put_off(thought);
+        watch.listen()?;
         if !agreed {
             return Ok(report);
         }
         if is_old(observation.answers.at, decision) {
             return Ok(too_old(report, decision));
         }
-        started += thought;
     }
     let options = options(args, decision);
+    let (started, stop) = (watch.started(), &*watch.stop);
     let rotate = || act(live, &observation.workload, options, report, started, stop);
     Ok(live.notes.time(Stage::Evict, rotate))
 }
@@ -227,14 +233,4 @@ fn too_old(mut report: Report, decision: &DecisionSettings) -> Report {
         decision.max_sample_age.as_secs_f64()
     );
     report
-}
-
-/// Sets the flag on SIGTERM and SIGINT. A second signal ends the process at once.
-fn listen(stop: &Arc<AtomicBool>) -> Result<(), Failure> {
-    for signal in [SIGTERM, SIGINT] {
-        signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(stop))
-            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(stop)))
-            .context("cannot listen for signals")?;
-    }
-    Ok(())
 }

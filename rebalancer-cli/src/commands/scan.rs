@@ -2,24 +2,26 @@
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ArgMatches;
 use indicatif::{ProgressBar, ProgressDrawTarget};
 use rebalancer_io::kubernetes::Namespaces;
 
-use crate::cli::args::ScanArgs;
+use crate::cli::args::{KubernetesArgs, ScanArgs};
 use crate::commands::page::{Page, page_settings};
 use crate::exit;
 use crate::failure::Failure;
 use crate::pipeline::observe::Live;
-use crate::pipeline::scan::{Details, Scope};
+use crate::pipeline::scan::{Choice, Details, Scope, Terms};
 use crate::render;
 use crate::render::html::{Embedded, Extras};
 use crate::render::terminal::Terminal;
 use crate::render::text::scan::render as rendered;
-use crate::report::Outcome;
 use crate::report::scan::ScanReport;
+use crate::report::{Kind, Outcome};
 use crate::settings::decision::DecisionSettings;
 use crate::settings::servers;
 
@@ -30,13 +32,20 @@ use crate::settings::servers;
 pub fn run(args: &ScanArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let decision = DecisionSettings::from(&args.live.decision);
     let mut page = Page::new(args.page.report.as_deref())?;
-    let live = Live::connect_to_all(&args.live, &decision, matches)?;
+    let live = Live::connect_to_all(&args.live, &decision, matches, &Arc::default())?;
     let kubernetes = &args.live.kubernetes;
+    let terms = Rc::new(Terms {
+        decision,
+        options: decision.rotation_options(kubernetes.allow_multiple_controllers, kubernetes.run_timeout),
+        kind: Kind::Plan,
+        dry_run: "client",
+        own: None,
+    });
     let scope = Scope {
         live: &live,
         decision: &decision,
-        options: decision.rotation_options(kubernetes.allow_multiple_controllers, kubernetes.run_timeout),
-        namespaces: namespaces(args, &live)?,
+        choose: &|_| Choice::In(Rc::clone(&terms)),
+        namespaces: namespaces(args.all_namespaces, kubernetes, &live)?,
         details: match (args.details, page.is_wanted()) {
             (true, _) => Details::OfAll,
             (false, true) => Details::OfTheWorst,
@@ -62,11 +71,14 @@ pub fn run(args: &ScanArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
 }
 
 /// The namespaces to look at: all, those that are named, or that of the context.
-fn namespaces(args: &ScanArgs, live: &Live) -> Result<Namespaces, Failure> {
-    if args.all_namespaces {
+///
+/// # Errors
+/// A list that names none, or something that is no name.
+pub fn namespaces(everywhere: bool, args: &KubernetesArgs, live: &Live) -> Result<Namespaces, Failure> {
+    if everywhere {
         return Ok(Namespaces::All);
     }
-    let named = servers::namespaces(&args.live.kubernetes)?;
+    let named = servers::namespaces(args)?;
     let context = || vec![live.cluster.namespace().to_owned()];
     Ok(Namespaces::Named(if named.is_empty() { context() } else { named }))
 }
@@ -84,7 +96,7 @@ fn code(report: &ScanReport, detailed: bool) -> ExitCode {
 }
 
 /// What is being read, on standard error, on a terminal only.
-fn progress() -> ProgressBar {
+pub fn progress() -> ProgressBar {
     let terminal = io::stderr().is_terminal();
     let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
     let bar = ProgressBar::with_draw_target(None, target);

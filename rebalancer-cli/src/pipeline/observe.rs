@@ -15,27 +15,28 @@ use rebalancer_io::clock::ServerClock;
 use rebalancer_io::driver::Look as _;
 use rebalancer_io::facts::FactFinder;
 use rebalancer_io::kafka::WithKafka;
-use rebalancer_io::kubernetes::{Cluster, ConnectOptions, Observer, Selector, TargetName, UnknownSelector};
+use rebalancer_io::kubernetes::{Cluster, ConnectOptions, Observer, Selector};
 use rebalancer_io::metrics::{FactQueries, KafkaPreset, OriginQueries, QuerySet, QuerySettings, pod_pattern};
 use rebalancer_io::origin::one_origin;
 use rebalancer_io::podstate::{Aggregator, Answers, Freshness};
 use rebalancer_io::prometheus::{PrometheusClient, Server, StoppableTransport, Transport};
-use rebalancer_io::recording::{Recorder, Recording, RedactionKey};
+use rebalancer_io::recording::{Recorder, Recording};
 
 use crate::cli::args::{LiveArgs, PresetChoice};
 use crate::cli::usage;
 use crate::failure::Failure;
 use crate::pipeline::ages::of_known_age;
+use crate::pipeline::chosen::selector;
 use crate::pipeline::clocks::{self, Clock, now};
 use crate::pipeline::discover::kafka;
 use crate::pipeline::discover::server::MetricsServer;
 use crate::pipeline::kafka::{DirectKafka, Seen};
-use crate::pipeline::saver::Saver;
+use crate::pipeline::saver::{Keep, Saver};
 use crate::report::{FoundReport, WorkloadReport};
 use crate::settings::decision::DecisionSettings;
 use crate::settings::queries;
 use crate::settings::recorded::{RecordedSettings, decision_flags};
-use crate::settings::servers::{self, Wanted};
+use crate::settings::servers;
 use crate::telemetry::notes::{Asked, Notes, Stage};
 
 /// A configured connection to both servers. Nothing has been queried yet, except the selector of a workload
@@ -48,7 +49,7 @@ pub struct Live {
     /// Notes of the command, for metrics and log.
     pub notes: Notes,
     stop: Arc<AtomicBool>,
-    server: MetricsServer,
+    server: Arc<MetricsServer>,
     metrics_clock: Arc<ServerClock>,
     queries: QuerySettings,
     /// Kafka, where the group is asked directly.
@@ -101,17 +102,6 @@ pub struct AskedOf {
     pub found: Vec<FoundReport>,
     /// What is not clear.
     pub unclear: Vec<String>,
-}
-
-/// What to keep of the answers.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Keep<'a> {
-    /// The file to save them to.
-    pub file: Option<&'a Path>,
-    /// Whether a page needs them.
-    pub page: bool,
-    /// The key for hashing names in the file; `None` leaves names unchanged.
-    pub redact: Option<&'a RedactionKey>,
 }
 
 impl Observation<'_> {
@@ -209,8 +199,42 @@ impl Live {
         args: &LiveArgs,
         decision: &DecisionSettings,
         matches: &ArgMatches,
+        stop: &Arc<AtomicBool>,
     ) -> Result<Self, Failure> {
-        Self::connect_to(args, decision, matches, &Arc::default(), Subject::All)
+        Self::connect_to(args, decision, matches, stop, Subject::All)
+    }
+
+    /// The same connection for one workload with settings of its own. Its notes begin now; requests and the time limit to
+    /// the cluster are shared.
+    pub fn of_workload(
+        &self,
+        args: &LiveArgs,
+        decision: &DecisionSettings,
+        namespace: &str,
+        selector: Selector,
+    ) -> Self {
+        Self {
+            cluster: Arc::new(self.cluster.in_namespace(namespace)),
+            selector,
+            notes: Notes::begin(),
+            stop: Arc::clone(&self.stop),
+            server: Arc::clone(&self.server),
+            metrics_clock: Arc::clone(&self.metrics_clock),
+            queries: queries::of(args, namespace, decision),
+            kafka: None,
+            finds_kafka: args.queries.metrics_preset == PresetChoice::Auto,
+            preset_of_all: OnceCell::new(),
+            freshness: decision.freshness(),
+            recorded: RecordedSettings::default(),
+            context: self.context.clone(),
+        }
+    }
+
+    /// Takes over the preset that `all` found for many workloads, unless one is set.
+    pub fn adopt_preset(&mut self, all: &Self) {
+        if self.finds_kafka {
+            self.preset_of_all = all.preset_of_all.clone();
+        }
     }
 
     fn connect_to(
@@ -253,6 +277,7 @@ impl Live {
         };
         let context = cluster.context().unwrap_or("in-cluster").to_owned();
         let (stop, metrics_clock) = (Arc::clone(stop), Arc::default());
+        let server = Arc::new(server);
         Ok(Self {
             cluster,
             selector,
@@ -420,11 +445,6 @@ impl Live {
         Ok(self.recording_client(Keep::default(), now(), None)?.0)
     }
 
-    /// When a pod and a sample count.
-    pub const fn freshness(&self) -> Freshness {
-        self.freshness
-    }
-
     /// A client of the metrics server, and of what was seen in Kafka.
     ///
     /// # Errors
@@ -573,19 +593,4 @@ pub fn owner(workload: &Workload) -> Option<String> {
     let owners: BTreeSet<String> =
         workload.owners.iter().map(|owner| format!("{}/{}", owner.top.kind, owner.top.name)).collect();
     if owners.is_empty() { None } else { Some(owners.into_iter().collect::<Vec<String>>().join(", ")) }
-}
-
-/// The selector of the workload's pods, read from the cluster if the workload is given by name.
-fn selector(cluster: &Cluster, wanted: Wanted) -> Result<Selector, Failure> {
-    let found = match wanted {
-        Wanted::Selected(selector) => return Ok(selector),
-        Wanted::Named(TargetName::Named(workload)) => cluster.selector_of(&workload),
-        Wanted::Named(TargetName::Bare(name)) => {
-            cluster.workload_named(&name).and_then(|workload| cluster.selector_of(&workload))
-        }
-    };
-    found.map_err(|error| match error {
-        UnknownSelector::Cluster(error) => Failure::Run(error.into()),
-        error => Failure::Usage(error.into()),
-    })
 }

@@ -1,6 +1,6 @@
 //! Records the answers of a run and saves them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -11,6 +11,17 @@ use rebalancer_io::recording::{Recorder, Recording, RedactionKey};
 use crate::failure::Failure;
 use crate::pipeline::recorded;
 use crate::settings::recorded::RecordedSettings;
+
+/// What to keep of the answers.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Keep<'a> {
+    /// The file to save them to.
+    pub file: Option<&'a Path>,
+    /// Whether a page needs them.
+    pub page: bool,
+    /// The key for hashing names in the file; `None` leaves names unchanged.
+    pub redact: Option<&'a RedactionKey>,
+}
 
 /// Records the answers and knows where to save them.
 pub struct Saver {

@@ -1,6 +1,7 @@
 //! A look at all workloads: each is decided on as `plan` does, from answers that are about all of them.
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 use std::thread;
 
 use anyhow::Context as _;
@@ -14,13 +15,14 @@ use rebalancer_io::metrics::{
 use rebalancer_io::origin::{OriginError, one_origin, one_origin_of_all};
 use rebalancer_io::podstate::{Aggregator, Answers};
 
+use crate::cli::args::RunArgs;
 use crate::failure::{Failure, chain};
 use crate::pipeline::ages::of_known_age;
 use crate::pipeline::clocks::{self, now};
 use crate::pipeline::decide::{Known, Purpose, analyze, decide, living, needs_facts};
 use crate::pipeline::observe::{Client, Live};
 use crate::report::scan::{ScanReport, ScanRow, Severity};
-use crate::report::version::API_VERSION;
+use crate::report::version::{API_VERSION, SCAN};
 use crate::report::{Kind, Report, WorkloadReport};
 use crate::settings::decision::DecisionSettings;
 
@@ -32,14 +34,38 @@ const MOST_NAMESPACES: usize = 1_000;
 pub struct Scope<'a> {
     /// Both servers.
     pub live: &'a Live,
-    /// What each workload is decided by.
+    /// What most workloads are decided by: answers about all are asked for by it.
     pub decision: &'a DecisionSettings,
-    /// How a rotation would be carried out.
-    pub options: RotationOptions,
     /// The namespaces.
     pub namespaces: Namespaces,
     /// Which rows are to hold their whole report.
     pub details: Details,
+    /// Which of the workloads are looked at, and by what each is decided.
+    pub choose: &'a dyn Fn(&OwnedWorkload) -> Choice,
+}
+
+/// What becomes of a workload that was listed.
+pub enum Choice {
+    /// It is not looked at.
+    Out,
+    /// It is decided by these terms.
+    In(Rc<Terms>),
+    /// It is not decided, since its settings are wrong for this reason.
+    Refused(String),
+}
+
+/// By what a workload is decided.
+pub struct Terms {
+    /// Thresholds and guards.
+    pub decision: DecisionSettings,
+    /// How a rotation would be carried out.
+    pub options: RotationOptions,
+    /// What kind of report is made.
+    pub kind: Kind,
+    /// `none`, `client` or `server`.
+    pub dry_run: &'static str,
+    /// The arguments of a workload that has settings of its own.
+    pub own: Option<Box<RunArgs>>,
 }
 
 /// Which rows hold their whole report.
@@ -56,9 +82,15 @@ pub enum Details {
 /// Hears how far the look has come.
 pub type Told<'a> = &'a mut dyn FnMut(&str, usize);
 
+/// A workload and its terms.
+type Chosen = (OwnedWorkload, Rc<Terms>);
+
 /// One workload before it is decided on.
 struct Case {
     owned: OwnedWorkload,
+    terms: Rc<Terms>,
+    /// The connection with its settings, where it has settings of its own.
+    own: Option<Live>,
     /// Its loads; why there are none that can be used.
     loads: Result<Loads, String>,
 }
@@ -108,24 +140,22 @@ impl Scope<'_> {
             live.cluster.workloads(namespaces, selector, told).context("cannot list the workloads")?;
         let client = live.counting_client()?;
         let Found { workloads, unlisted } = found;
-        if !workloads.is_empty() {
-            live.find_preset_of_all(&client, &self.joint_settings(&workloads))?;
+        let (chosen, refused) = self.chosen(workloads);
+        if !chosen.is_empty() {
+            live.find_preset_of_all(&client, &self.joint_settings(&chosen))?;
         }
-        let joint_settings = self.joint_settings(&workloads);
+        let joint_settings = self.joint_settings(&chosen);
         let mut joint = Joint::new(&client, now());
-        let mixed = if workloads.is_empty() {
-            false
-        } else {
-            ask_loads(&mut joint, &client, &joint_settings, &workloads)?
-        };
-        told("workloads with loads", workloads.len());
+        let mixed = !chosen.is_empty() && ask_loads(&mut joint, &client, &joint_settings, &chosen)?;
+        told("workloads with loads", chosen.len());
         let warnings = clocks::held_against(&live.clocks())?;
         let cases: Vec<Case> =
-            workloads.into_iter().map(|owned| self.case(owned, &joint, &client, mixed)).collect();
+            chosen.into_iter().map(|chosen| self.case(chosen, &joint, &client, mixed)).collect();
         let mut report = self.empty_report(&joint, selector, warnings);
         report.pods = cases.iter().map(|case| case.pods().len()).sum();
         report.unlisted = unlisted.iter().map(ToString::to_string).collect();
         report.workloads = self.rows(cases, &mut joint, &joint_settings, told);
+        report.workloads.extend(refused);
         report.sort();
         report.requests.insert("prometheus".to_owned(), client.requests());
         report.requests.insert("kubernetes".to_owned(), live.cluster.requests());
@@ -140,7 +170,7 @@ impl Scope<'_> {
     ) -> ScanReport {
         ScanReport {
             api_version: API_VERSION.to_owned(),
-            kind: "ScanReport".to_owned(),
+            kind: SCAN.to_owned(),
             evaluation_time: joint.at().to_string(),
             context: self.live.cluster.context().map(str::to_owned),
             namespaces: match &self.namespaces {
@@ -149,6 +179,7 @@ impl Scope<'_> {
             },
             selector: selector.map(|selector| selector.as_str().to_owned()),
             found: self.live.found(),
+            run: None,
             pods: 0,
             workloads: Vec::new(),
             unlisted: Vec::new(),
@@ -157,9 +188,26 @@ impl Scope<'_> {
         }
     }
 
+    /// The workloads that are looked at, and the rows of those whose settings are wrong.
+    fn chosen(&self, workloads: Vec<OwnedWorkload>) -> (Vec<Chosen>, Vec<ScanRow>) {
+        let (mut chosen, mut refused): (Vec<Chosen>, Vec<ScanRow>) = Default::default();
+        for owned in workloads {
+            match (self.choose)(&owned) {
+                Choice::Out => {}
+                Choice::In(terms) => chosen.push((owned, terms)),
+                Choice::Refused(why) => {
+                    let OwnedWorkload { namespace, owner, workload, .. } = &owned;
+                    let pods = workload.pods.len();
+                    refused.push(ScanRow::undecided(namespace, &owner.kind, &owner.name, pods, why));
+                }
+            }
+        }
+        (chosen, refused)
+    }
+
     /// What queries about all workloads depend on.
-    fn joint_settings(&self, workloads: &[OwnedWorkload]) -> QuerySettings {
-        let all: BTreeSet<&str> = workloads.iter().map(|owned| owned.namespace.as_str()).collect();
+    fn joint_settings(&self, chosen: &[Chosen]) -> QuerySettings {
+        let all: BTreeSet<&str> = chosen.iter().map(|(owned, _)| owned.namespace.as_str()).collect();
         let names: Vec<String> = all.into_iter().map(str::to_owned).collect();
         let bytes: usize = names.iter().map(|name| name.len() + 1).sum();
         let settings = QuerySettings { pod_pattern: None, ..self.live.queries() };
@@ -170,31 +218,39 @@ impl Scope<'_> {
         }
     }
 
+    /// The connection with the settings of a workload.
+    fn live_of<'c>(&'c self, case: &'c Case) -> &'c Live {
+        case.own.as_ref().unwrap_or(self.live)
+    }
+
     /// What the queries about one workload depend on, as `plan` asks them.
-    fn own_settings(&self, owned: &OwnedWorkload) -> QuerySettings {
-        self.live.query_settings_in(&owned.namespace, &owned.workload)
+    fn own_settings(&self, case: &Case) -> QuerySettings {
+        let OwnedWorkload { namespace, workload, .. } = &case.owned;
+        self.live_of(case).query_settings_in(namespace, workload)
     }
 
     /// The same, with what was found of its consumers.
-    fn found_settings(&self, owned: &OwnedWorkload, loads: &Loads) -> QuerySettings {
+    fn found_settings(&self, case: &Case, loads: &Loads) -> QuerySettings {
         let (preset, group) = loads.kafka.clone();
-        QuerySettings { preset, group, ..self.own_settings(owned) }
+        QuerySettings { preset, group, ..self.own_settings(case) }
     }
 
     /// The workload with its loads. Where the sources of all disagree (`mixed`), its own are looked at by `client`.
-    fn case(&self, owned: OwnedWorkload, joint: &Joint<'_>, client: &Client, mixed: bool) -> Case {
-        let loads = self.loads(&owned, joint, client, mixed).map_err(|error| chain(&error));
-        Case { owned, loads }
+    fn case(&self, (owned, terms): Chosen, joint: &Joint<'_>, client: &Client, mixed: bool) -> Case {
+        let own = terms.own.as_ref().map(|args| {
+            let selector = owned.selector.clone().unwrap_or_else(Selector::everything);
+            let mut own = self.live.of_workload(&args.live, &terms.decision, &owned.namespace, selector);
+            own.adopt_preset(self.live);
+            own
+        });
+        let mut case = Case { owned, terms, own, loads: Err(String::new()) };
+        case.loads = self.loads(&case, joint, client, mixed).map_err(|error| chain(&error));
+        case
     }
 
-    fn loads(
-        &self,
-        owned: &OwnedWorkload,
-        joint: &Joint<'_>,
-        client: &Client,
-        mixed: bool,
-    ) -> anyhow::Result<Loads> {
-        let mut settings = self.own_settings(owned);
+    fn loads(&self, case: &Case, joint: &Joint<'_>, client: &Client, mixed: bool) -> anyhow::Result<Loads> {
+        let Case { owned, terms, own, .. } = case;
+        let mut settings = self.own_settings(case);
         let pods = &owned.workload.pods;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates")]
         let (partitions, reads) = {
@@ -204,22 +260,23 @@ impl Scope<'_> {
         };
         let group_of_all = settings.group.clone();
         // Not every exporter of clients tells of each partition, but of lag.
-        let told = if reads { self.find_kafka(&mut settings, owned, joint, client)? } else { Vec::new() };
+        let told = if reads { self.find_kafka(&mut settings, case, joint, client)? } else { Vec::new() };
         let queries = QuerySet::new(&settings)?;
         let view = joint.view(&settings, pods);
-        // Nobody was asked yet whether a group that was found is one.
-        if mixed || settings.group != group_of_all {
+        // Nobody was asked yet whether a group that was found, or is set for this workload alone, is one.
+        if mixed || own.is_some() || settings.group != group_of_all {
             one_origin(client, &OriginQueries::new(&settings), pods, joint.at())
                 .context("cannot tell whose series these are")?;
         }
         let answers: Answers =
             Aggregator::new(&view, &queries).fetch_in_turn(joint.at()).context("cannot read the metrics")?;
-        let mut warnings = of_known_age(&answers, self.decision)?;
+        let decision = &terms.decision;
+        let mut warnings = of_known_age(&answers, decision)?;
         warnings.extend(told);
-        let joined = answers.join(pods, self.live.freshness()).context("cannot tell the pods apart")?;
+        let joined = answers.join(pods, decision.freshness()).context("cannot tell the pods apart")?;
         let asked = answers.asked();
         let known = Self::known(&joined, &owned.workload, &asked);
-        let needs_facts = needs_facts(self.decision, &analyze(self.decision, &known)?);
+        let needs_facts = needs_facts(decision, &analyze(decision, &known)?);
         let kafka = (settings.preset, settings.group);
         Ok(Loads { joined, asked, warnings, needs_facts, partitions, kafka })
     }
@@ -228,11 +285,11 @@ impl Scope<'_> {
     fn find_kafka(
         &self,
         settings: &mut QuerySettings,
-        owned: &OwnedWorkload,
+        case: &Case,
         joint: &Joint<'_>,
         client: &Client,
     ) -> anyhow::Result<Vec<String>> {
-        let found = self.live.kafka_of(client, settings, &owned.workload, joint.at());
+        let found = self.live_of(case).kafka_of(client, settings, &case.owned.workload, joint.at());
         let found = found.map_err(|failure| {
             let (Failure::Usage(error) | Failure::Run(error)) = failure;
             error
@@ -281,7 +338,7 @@ impl Scope<'_> {
     fn windows(&self, cases: &[Case], joint: &Joint<'_>) -> Vec<WindowQuestion> {
         let of_case = |case: &Case| {
             let workload = &case.owned.workload;
-            let settings = self.found_settings(&case.owned, case.loads.as_ref().ok()?);
+            let settings = self.found_settings(case, case.loads.as_ref().ok()?);
             let facts = FactQueries::new(&QuerySet::new(&settings).ok()?, &settings).ok()?;
             let by_rate = joint.has(&joint.view(&settings, &workload.pods), Metric::Rate);
             let live = living(workload);
@@ -293,7 +350,7 @@ impl Scope<'_> {
     fn row(&self, case: &Case, joint: &Joint<'_>) -> ScanRow {
         let OwnedWorkload { namespace, owner, .. } = &case.owned;
         let decided = match &case.loads {
-            Ok(loads) => self.decided(&case.owned, loads, joint).map_err(|error| chain(&error)),
+            Ok(loads) => self.decided(case, loads, joint).map_err(|error| chain(&error)),
             Err(why) => Err(why.clone()),
         };
         match decided {
@@ -311,8 +368,9 @@ impl Scope<'_> {
     }
 
     /// The report that `plan` makes of the workload.
-    fn decided(&self, owned: &OwnedWorkload, loads: &Loads, joint: &Joint<'_>) -> anyhow::Result<Report> {
-        let settings = self.found_settings(owned, loads);
+    fn decided(&self, case: &Case, loads: &Loads, joint: &Joint<'_>) -> anyhow::Result<Report> {
+        let Case { owned, terms, .. } = case;
+        let settings = self.found_settings(case, loads);
         let facts = FactQueries::new(&QuerySet::new(&settings)?, &settings)?;
         let view: View<'_, '_> = joint.view(&settings, &owned.workload.pods);
         let finder = FactFinder::new(&view, &facts, joint.at());
@@ -324,12 +382,12 @@ impl Scope<'_> {
             ..Self::known(&loads.joined, &owned.workload, &loads.asked)
         };
         let purpose = Purpose {
-            kind: Kind::Plan,
-            dry_run: "client",
-            rotation: Some(&self.options),
+            kind: terms.kind,
+            dry_run: terms.dry_run,
+            rotation: Some(&terms.options),
             detailed: self.details != Details::None,
         };
-        let mut report = decide(self.decision, &known, Some(&finder), purpose)?;
+        let mut report = decide(&terms.decision, &known, Some(&finder), purpose)?;
         report.warnings.splice(..0, loads.warnings.iter().cloned());
         Ok(report)
     }
@@ -352,10 +410,12 @@ fn ask_loads(
     joint: &mut Joint<'_>,
     client: &Client,
     settings: &QuerySettings,
-    workloads: &[OwnedWorkload],
+    chosen: &[Chosen],
 ) -> Result<bool, Failure> {
     let (queries, origins) = (JointQueries::new(settings), OriginQueries::new(settings));
     let at = joint.at();
+    // Terms are of this thread alone.
+    let workloads: Vec<&OwnedWorkload> = chosen.iter().map(|(owned, _)| owned).collect();
     let (loads, origin) = thread::scope(|scope| {
         let origin = scope.spawn(|| {
             let pod_of = |namespace: &str, name: &str| {

@@ -66,7 +66,8 @@ pub fn page(report: &Value, extras: &Extras) -> anyhow::Result<String> {
         document(&title, &history::body(&report), extras, AskedAt::ManyMoments)
     } else if head.is_scan() {
         let report: ScanReport = serde_json::from_value(report).context(shape)?;
-        document("scan - pod-rebalancer", &scan::body(&report, &decision), extras, AskedAt::Once)
+        let title = if report.run.is_some() { "run --all - pod-rebalancer" } else { "scan - pod-rebalancer" };
+        document(title, &scan::body(&report, &decision), extras, AskedAt::Once)
     } else {
         let report: Report = serde_json::from_value(report).context(shape)?;
         let outcome = spaced(report.outcome.name());

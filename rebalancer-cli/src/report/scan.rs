@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::report::diagnosis::CauseCode;
-use crate::report::version::API_VERSION;
+use crate::report::version::{API_VERSION, RUN_ALL, SCAN};
 use crate::report::{FoundReport, Outcome, Report};
 
 /// What a look at all workloads came to.
@@ -17,8 +17,8 @@ pub struct ScanReport {
     /// Version of the report's shape.
     #[schemars(extend("const" = API_VERSION))]
     pub api_version: String,
-    /// `ScanReport`.
-    #[schemars(extend("const" = "ScanReport"))]
+    /// `ScanReport`, or `RunAllReport` where `run --all` acted on them.
+    #[schemars(extend("enum" = [SCAN, RUN_ALL]))]
     pub kind: String,
     /// The moment of the loads, RFC 3339.
     pub evaluation_time: String,
@@ -31,6 +31,9 @@ pub struct ScanReport {
     /// What was not set and was found, in the form in which it can be set.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub found: Vec<FoundReport>,
+    /// What `run --all` did; absent where nothing was to be done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunAllSummary>,
     /// Pods of all workloads.
     pub pods: usize,
     /// One row each, the worst first.
@@ -41,6 +44,20 @@ pub struct ScanReport {
     pub warnings: Vec<String>,
     /// Requests sent, by server: `prometheus`, `kubernetes`.
     pub requests: BTreeMap<String, u64>,
+}
+
+/// What a run of all workloads that opted in did.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct RunAllSummary {
+    /// How much of a dry run it was for all: `none`, `client` or `server`. Each workload's report says it for that one.
+    #[schemars(extend("enum" = ["none", "client", "server"]))]
+    pub dry_run: String,
+    /// Most workloads whose pods the run may rotate.
+    pub max_rotations: usize,
+    /// Workloads whose pods it rotated, tried to, or would rotate in a dry run.
+    pub rotations: usize,
+    /// Workloads that were found and did not opt in.
+    pub not_opted_in: usize,
 }
 
 /// One workload.
@@ -54,7 +71,7 @@ pub struct ScanRow {
     pub name: String,
     /// Its live pods.
     pub pods: usize,
-    /// What `plan` says of it; null where that could not be decided.
+    /// What `plan` says of it, or what came of it in a run; null where that could not be decided.
     pub outcome: Option<Outcome>,
     /// Whether a threshold is passed.
     pub should_rebalance: bool,
@@ -72,7 +89,7 @@ pub struct ScanRow {
     pub remedy: Remedy,
     /// The smallest spread of the partitions that any deal would have; null where it is not known.
     pub best_cv: Option<f64>,
-    /// The pods that `run` would evict.
+    /// The pods that `run` would evict, or evicted.
     pub targets: Vec<String>,
     /// Why that is the outcome, or why there is none.
     pub reason: String,
@@ -175,6 +192,21 @@ impl ScanReport {
                 || (&one.namespace, &one.kind, &one.name).cmp(&(&other.namespace, &other.kind, &other.name)),
             )
         });
+    }
+
+    /// Namespace and name of each pod that a run of all is known to have evicted.
+    pub fn evicted(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.workloads.iter().flat_map(|row| {
+            let rotation = row.report.as_ref().and_then(|report| report.rotation.as_ref());
+            let deleted = rotation.into_iter().flat_map(|rotation| &rotation.deleted);
+            deleted.map(|pod| (row.namespace.as_str(), pod.as_str()))
+        })
+    }
+
+    /// Namespace and name of each pod that would be evicted.
+    pub fn would_evict(&self) -> impl Iterator<Item = (&str, &str)> {
+        let planned = self.workloads.iter().filter(|row| row.outcome == Some(Outcome::Planned));
+        planned.flat_map(|row| row.targets.iter().map(|pod| (row.namespace.as_str(), pod.as_str())))
     }
 
     /// How many workloads deserve a look as much as this.

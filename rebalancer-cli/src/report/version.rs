@@ -5,6 +5,12 @@ use serde::Deserialize;
 /// Version of the reports' format.
 pub const API_VERSION: &str = "pod-rebalancer/v1";
 
+/// The kind of a look at all workloads.
+pub const SCAN: &str = "ScanReport";
+
+/// The kind of a run of all workloads that opted in.
+pub const RUN_ALL: &str = "RunAllReport";
+
 /// The head of a saved report.
 #[derive(Debug, Deserialize)]
 pub struct Head {
@@ -18,7 +24,7 @@ impl Head {
     /// # Errors
     /// Another version, or a kind without a page.
     pub fn check(&self) -> anyhow::Result<()> {
-        const KNOWN: [&str; 5] = ["Plan", "RunReport", "BacktestReport", "ScanReport", "HistoryReport"];
+        const KNOWN: [&str; 6] = ["Plan", "RunReport", "BacktestReport", SCAN, RUN_ALL, "HistoryReport"];
 
         anyhow::ensure!(
             self.api_version == API_VERSION,
@@ -44,8 +50,8 @@ impl Head {
         self.kind == "HistoryReport"
     }
 
-    /// Whether it is the report of a look at all workloads.
+    /// Whether it is the report of a look at all workloads, or of a run of all.
     pub fn is_scan(&self) -> bool {
-        self.kind == "ScanReport"
+        [SCAN, RUN_ALL].contains(&self.kind.as_str())
     }
 }

@@ -9,15 +9,16 @@ use rebalancer_io::file;
 use rebalancer_io::push::{Pusher, Receiver, Replaces};
 use rebalancer_io::webhook::Webhook;
 
-use super::notes::Ended;
-use super::{message, metrics};
+use super::notes::{Asked, Ended};
+use super::{exposition, message, metrics};
 use crate::cli::args::{RunArgs, TextfileArgs, WebhookFormat};
 use crate::failure::Failure;
 use crate::report::Outcome;
+use crate::report::scan::ScanReport;
 use crate::settings::servers;
 
-/// Larger than the metrics of any run.
-const MAX_TEXTFILE_BYTES: u64 = 1 << 20;
+/// Larger than the metrics of any run: 15 kB for each of 4,000 workloads.
+const MAX_TEXTFILE_BYTES: u64 = 64 << 20;
 
 /// Where to deliver.
 #[derive(Debug)]
@@ -69,6 +70,12 @@ impl Delivery {
         Self { pusher: None, textfile: textfile.metrics_textfile.clone(), listener: None }
     }
 
+    /// The same without metrics: what is not about one workload has none.
+    #[must_use]
+    pub fn without_metrics(self) -> Self {
+        Self { pusher: None, textfile: None, ..self }
+    }
+
     /// Whether any delivery is wanted.
     pub const fn is_wanted(&self) -> bool {
         self.pusher.is_some() || self.textfile.is_some()
@@ -78,7 +85,7 @@ impl Delivery {
     /// warning.
     pub fn deliver(&self, ended: &Ended<'_>) {
         if let Some(path) = &self.textfile {
-            write(path, ended);
+            write(path, std::slice::from_ref(ended));
         }
         let listener = self.listener.as_ref().filter(|told| told.outcomes.contains(&ended.outcome()));
         let message = listener.map(|listener| (listener, message::of(ended, listener.format)));
@@ -99,6 +106,34 @@ impl Delivery {
     }
 }
 
+impl Delivery {
+    /// Delivers the metrics of each workload of a run of all, and tells the webhook once, if any of the outcomes is one
+    /// that it wants. A receiver that refuses one push, or does not answer, gets no more.
+    pub fn deliver_all(&self, ended: &[Ended<'_>], report: &ScanReport) {
+        if let Some(path) = &self.textfile {
+            write(path, ended);
+        }
+        let is_told =
+            |listener: &&Listener| ended.iter().any(|ended| listener.outcomes.contains(&ended.outcome()));
+        let listener = self.listener.as_ref().filter(is_told);
+        let message = listener.map(|told| (told, message::of_all(report, told.format, &told.outcomes)));
+        let pushed: Vec<(Group<'_>, String)> = match &self.pusher {
+            Some(_) => ended.iter().map(|ended| (Group::of(ended), metrics::render(ended, None))).collect(),
+            None => Vec::new(),
+        };
+        thread::scope(|scope| {
+            if let Some((listener, message)) = &message {
+                scope.spawn(|| tell(&listener.webhook, message));
+            }
+            let Some((pusher, receivers)) = &self.pusher else { return };
+            for receiver in receivers {
+                let mut pushes = pushed.iter();
+                scope.spawn(move || pushes.all(|(group, text)| push(pusher, receiver, group, text)));
+            }
+        });
+    }
+}
+
 /// The labels by which a Pushgateway groups the pushes for one target.
 struct Group<'a> {
     namespace: &'a str,
@@ -114,9 +149,11 @@ impl<'a> Group<'a> {
     }
 }
 
-fn push(pusher: &Pusher, receiver: &Receiver, group: &Group<'_>, text: &str) {
+/// Pushes the metrics for one target, and says whether that was done.
+fn push(pusher: &Pusher, receiver: &Receiver, group: &Group<'_>, text: &str) -> bool {
     let labels = [("job", "pod-rebalancer"), ("target_namespace", group.namespace), ("target", group.target)];
-    if let Err(error) = pusher.push(receiver, &labels, group.replaces, text) {
+    let pushed = pusher.push(receiver, &labels, group.replaces, text);
+    if let Err(error) = &pushed {
         tracing::warn!(
             event = "metrics.push_failed",
             url.full = error.url,
@@ -125,6 +162,7 @@ fn push(pusher: &Pusher, receiver: &Receiver, group: &Group<'_>, text: &str) {
             "cannot push the metrics of this run: {error}"
         );
     }
+    pushed.is_ok()
 }
 
 fn tell(webhook: &Webhook, message: &str) {
@@ -138,9 +176,16 @@ fn tell(webhook: &Webhook, message: &str) {
     }
 }
 
-fn write(path: &Path, ended: &Ended<'_>) {
-    let kept = if ended.is_success() { None } else { last_success(path) };
-    let text = metrics::render(ended, kept.as_deref());
+/// Writes the metrics of one run, or of each workload of a run of all.
+fn write(path: &Path, ended: &[Ended<'_>]) {
+    let known = if ended.iter().all(Ended::is_success) { String::new() } else { earlier(path) };
+    let one = |of: &Ended<'_>| {
+        // The target is not always known where a run of one failed.
+        let asked = (ended.len() > 1).then_some(&of.asked);
+        let kept = if of.is_success() { None } else { last_success(&known, asked) };
+        metrics::render(of, kept)
+    };
+    let text = exposition::merged(&ended.iter().map(one).collect::<Vec<String>>());
     let written = file::replace(path, |mut file| {
         file.write_all(text.as_bytes())?;
         readable_by_all(&file)?;
@@ -170,13 +215,28 @@ fn readable_by_all(file: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// The line about the last success in a file written by an earlier run.
-fn last_success(path: &Path) -> Option<String> {
-    // Opening a pipe for reading would wait for a writer.
-    fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
+/// What an earlier run wrote; empty where nothing can be read.
+fn earlier(path: &Path) -> String {
     let mut text = String::new();
-    File::open(path).ok()?.take(MAX_TEXTFILE_BYTES).read_to_string(&mut text).ok()?;
+    // Opening a pipe for reading would wait for a writer.
+    if fs::metadata(path).is_ok_and(|found| found.is_file()) {
+        let read = File::open(path).map(|file| file.take(MAX_TEXTFILE_BYTES).read_to_string(&mut text));
+        if !matches!(read, Ok(Ok(_))) {
+            text.clear();
+        }
+    }
+    text
+}
+
+/// The line about the last success, of any target or of this one.
+fn last_success<'t>(text: &'t str, of: Option<&Asked>) -> Option<&'t str> {
     let (name, _) = metrics::LAST_SUCCESS;
-    let is_it = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']));
-    text.lines().find(is_it).map(str::to_owned)
+    let labels = of.map(|of| [("target_namespace", &of.namespace), ("target", &of.target)]);
+    let labels: Vec<String> =
+        labels.into_iter().flatten().map(|(name, value)| exposition::label(name, value)).collect();
+    let is_it = |line: &&str| {
+        let rest = line.strip_prefix(name).filter(|rest| rest.starts_with(['{', ' ']));
+        rest.is_some_and(|rest| labels.iter().all(|label| rest.contains(label.as_str())))
+    };
+    text.lines().find(is_it)
 }

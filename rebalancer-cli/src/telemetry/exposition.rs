@@ -50,17 +50,39 @@ impl Exposition {
     }
 
     fn header(&mut self, name: &str, help: &str) {
-        let _infallible = write!(self.text, "# HELP {name} {help}\n# TYPE {name} gauge\n");
+        let _infallible = write!(self.text, "{HELP}{name} {help}\n# TYPE {name} gauge\n");
     }
 
     fn sample(&self, name: &str, labels: Labels<'_>, value: f64) -> String {
         let common = self.common.iter().map(|(name, value)| (*name, value.as_str()));
-        let all: Vec<String> = common
-            .chain(labels.iter().copied())
-            .map(|(name, value)| format!("{name}=\"{}\"", escaped(value)))
-            .collect();
+        let all: Vec<String> =
+            common.chain(labels.iter().copied()).map(|(name, value)| label(name, value)).collect();
         format!("{name}{{{}}} {value}\n", all.join(","))
     }
+}
+
+/// What the description of a metric begins with. No label value here contains it.
+const HELP: &str = "# HELP ";
+
+/// Several texts in one: each metric stands once, with the samples of all. A reader refuses a metric that comes twice.
+pub fn merged(texts: &[String]) -> String {
+    let mut metrics: Vec<([&str; 2], String)> = Vec::new();
+    for metric in texts.iter().flat_map(|text| text.split(HELP).skip(1)) {
+        let mut lines = metric.splitn(3, '\n');
+        let header = [lines.next().unwrap_or_default(), lines.next().unwrap_or_default()];
+        let samples = lines.next().unwrap_or_default();
+        match metrics.iter_mut().find(|(known, _)| *known == header) {
+            Some((_, all)) => all.push_str(samples),
+            None => metrics.push((header, samples.to_owned())),
+        }
+    }
+    let text = |([help, kind], samples): ([&str; 2], String)| format!("{HELP}{help}\n{kind}\n{samples}");
+    metrics.into_iter().map(text).collect()
+}
+
+/// The label as a sample shows it.
+pub fn label(name: &str, value: &str) -> String {
+    format!("{name}=\"{}\"", escaped(value))
 }
 
 fn escaped(value: &str) -> String {
@@ -69,7 +91,22 @@ fn escaped(value: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::Exposition;
+    use super::{Exposition, merged};
+
+    #[test]
+    fn a_metric_of_several_texts_stands_once_with_all_samples() {
+        let text = |target: &str, names: &[&'static str]| {
+            let mut text = Exposition::new(vec![("target", target.to_owned())]);
+            names.iter().for_each(|name| text.gauge(name, "Some time.", [(vec![], 1.0)]));
+            text.into_text()
+        };
+        let all = merged(&[text("a", &["x", "y"]), text("b", &["y", "z"])]);
+        let expected = "# HELP x Some time.\n# TYPE x gauge\nx{target=\"a\"} 1\n\
+                        # HELP y Some time.\n# TYPE y gauge\ny{target=\"a\"} 1\ny{target=\"b\"} 1\n\
+                        # HELP z Some time.\n# TYPE z gauge\nz{target=\"b\"} 1\n";
+        assert_eq!(all, expected);
+        assert_eq!(merged(&[]), "");
+    }
 
     #[test]
     fn values_and_labels_of_any_kind_stay_on_their_line() {

@@ -23,6 +23,23 @@ impl Ended<'_> {
         );
     }
 
+    /// The same for one of several workloads, which people are told by name.
+    pub fn log_of_several(&self, for_machines: bool) {
+        if for_machines {
+            self.log_all(&Facts::of(self));
+            return;
+        }
+        tracing::info!(
+            event = "workload.finished",
+            k8s.namespace.name = self.asked.namespace,
+            selector = self.asked.target,
+            outcome = self.outcome().name(),
+            dry_run = self.asked.dry_run,
+            evicted = self.evictions().evicted,
+            "workload finished"
+        );
+    }
+
     fn log_all(&self, facts: &Facts<'_>) {
         // `tracing` fixes a line's level where it is written.
         macro_rules! tell {

@@ -6,7 +6,8 @@ use super::notes::Ended;
 use crate::cli::args::WebhookFormat;
 use crate::format::text::{plain, spaced};
 use crate::report::failed::FailureReport;
-use crate::report::{Report, WorkloadReport};
+use crate::report::scan::{ScanReport, ScanRow};
+use crate::report::{Outcome, Report, WorkloadReport};
 
 /// Most characters of a text: Slack cuts a message at 4,000.
 const MAX_TEXT: usize = 3_000;
@@ -17,6 +18,40 @@ pub fn of(ended: &Ended<'_>, format: WebhookFormat) -> String {
         WebhookFormat::Json => as_json(ended),
         WebhookFormat::Slack => json!({ "text": as_text(ended) }).to_string(),
     }
+}
+
+/// The body of the request about a run of all workloads: the report, or a line for each workload with one of these
+/// outcomes.
+pub fn of_all(report: &ScanReport, format: WebhookFormat, outcomes: &[Outcome]) -> String {
+    match format {
+        WebhookFormat::Json => serde_json::to_string(report).expect("a report is written as JSON"),
+        WebhookFormat::Slack => {
+            let told = report.workloads.iter().filter(|row| outcomes.contains(&outcome(row)));
+            let lines: Vec<String> = told.map(line).collect();
+            json!({ "text": cut(&lines.join("\n")) }).to_string()
+        }
+    }
+}
+
+/// What came of a workload; one without a decision has failed.
+fn outcome(row: &ScanRow) -> Outcome {
+    row.outcome.unwrap_or(Outcome::Failed)
+}
+
+fn line(row: &ScanRow) -> String {
+    let ScanRow { namespace, kind, name, reason, .. } = row;
+    let is_dry = row.report.as_ref().is_some_and(|report| report.is_dry_run());
+    let is_dry = if is_dry { ", dry run" } else { "" };
+    let line = format!("*{}* {kind}/{name} in {namespace}{is_dry}: {reason}", spaced(outcome(row).name()));
+    escaped(&plain(&line))
+}
+
+/// The text as far as a message may go.
+fn cut(text: &str) -> String {
+    if text.chars().count() <= MAX_TEXT {
+        return text.to_owned();
+    }
+    text.chars().take(MAX_TEXT).chain(['…']).collect()
 }
 
 /// The report; where the run failed without one, what failed.
@@ -53,11 +88,7 @@ fn as_text(ended: &Ended<'_>) -> String {
         Err(failure) => lines.push(failure.words()),
     }
     let lines: Vec<String> = lines.iter().map(|line| escaped(&plain(line))).collect();
-    let text = lines.join("\n");
-    if text.chars().count() <= MAX_TEXT {
-        return text;
-    }
-    text.chars().take(MAX_TEXT).chain(['…']).collect()
+    cut(&lines.join("\n"))
 }
 
 fn told(report: &Report) -> Vec<String> {

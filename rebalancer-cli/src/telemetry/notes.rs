@@ -86,11 +86,6 @@ impl Notes {
         Arc::clone(&self.requests)
     }
 
-    /// When the command began.
-    pub const fn started(&self) -> Instant {
-        self.started
-    }
-
     /// Ends the command now.
     pub fn end<'a>(&'a self, asked: Asked, end: Result<&'a Report, &'a Failure>) -> Ended<'a> {
         Ended { notes: self, asked, at: Timestamp::now(), took: self.started.elapsed(), end }

@@ -260,7 +260,7 @@ fn bounds_of_nonsense_are_refused_before_anything_is_asked() {
     let csv = servers.run(&["plan", "-o", "csv"], &[]);
     assert_eq!(
         csv.assert_one_error(64),
-        "error: --output csv (variable OUTPUT) is for backtest and scan only"
+        "error: --output csv (variable OUTPUT) is for backtest, scan and run --all only"
     );
 }
 

@@ -135,7 +135,7 @@ fn bounds_of_nonsense_are_refused_before_anything_is_asked() {
         (&["--from", "yesterday"], "expected a time such as"),
         (&["--from", "1h", "--to", "2h"], "which is not before --to"),
         (&["--since", "1h", "--to", "2199-01-01T00:00:00Z"], "in the future"),
-        (&["-o", "csv"], "is for backtest and scan only"),
+        (&["-o", "csv"], "is for backtest, scan and run --all only"),
     ];
     for (args, expected) in cases {
         let args: Vec<&str> = ["history"].into_iter().chain(args.iter().copied()).collect();

@@ -2,92 +2,30 @@
 
 use std::fs;
 
-use rebalancer_core::{Metric, PerMetric};
-use rebalancer_sim::apiserver::{ApiServer, Fleet, WorkloadKind};
-use rebalancer_sim::metrics_server::{MetricsServer, PodLoads};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::program::{Done, Running, command};
+use crate::fleets::{Fleets, Spec, hot, rows, told};
 
-/// Both servers with the workloads of two namespaces, some of one name.
-struct Fleets {
-    cluster: ApiServer,
-    metrics: MetricsServer,
-}
-
-/// Name, namespace, kind and the CPU of each pod of the workloads.
-fn workloads() -> Vec<(&'static str, &'static str, WorkloadKind, Vec<f64>)> {
-    let hot = |pods: usize, cores: f64| {
-        let mut all = vec![0.5; pods];
-        all[pods / 2] = cores;
-        all
-    };
+/// Workloads of two namespaces, some of one name.
+fn workloads() -> Vec<Spec> {
     vec![
-        ("shop", "orders", WorkloadKind::Deployment, hot(8, 6.0)),
-        ("shop", "orders-api", WorkloadKind::Deployment, vec![0.4, 0.41, 0.4, 0.39]),
-        ("shop", "ledger", WorkloadKind::StatefulSet, hot(6, 2.0)),
-        ("shop", "pair", WorkloadKind::Deployment, vec![0.1, 0.9]),
-        ("shop", "web", WorkloadKind::Deployment, vec![0.2]),
-        ("warehouse", "orders", WorkloadKind::Deployment, vec![0.5; 8]),
-        ("warehouse", "idle", WorkloadKind::Deployment, vec![0.001, 0.009, 0.002]),
+        Spec::deployment("shop", "orders", hot(8, 6.0)),
+        Spec::deployment("shop", "orders-api", vec![0.4, 0.41, 0.4, 0.39]),
+        Spec::stateful_set("shop", "ledger", hot(6, 2.0)),
+        Spec::deployment("shop", "pair", vec![0.1, 0.9]),
+        Spec::deployment("shop", "web", vec![0.2]),
+        Spec::deployment("warehouse", "orders", vec![0.5; 8]),
+        Spec::deployment("warehouse", "idle", vec![0.001, 0.009, 0.002]),
     ]
 }
 
-impl Fleets {
-    fn start() -> Self {
-        let mut fleets: Vec<Fleet> = Vec::new();
-        let mut loads: Vec<PodLoads> = Vec::new();
-        for (namespace, name, kind, cores) in workloads() {
-            let fleet = Fleet { namespace: namespace.to_owned(), ..Fleet::deployment(name, cores.len()) };
-            for (pod, cores) in fleet.pods.iter().zip(cores) {
-                let loads_of = PerMetric::from_fn(|metric| match metric {
-                    Metric::Cpu => Some(cores),
-                    Metric::Memory => Some(1e8 * cores),
-                    Metric::Lag => Some(4_000.0 * cores),
-                    Metric::Rate => None,
-                });
-                let (namespace, pod) = (namespace.to_owned(), pod.name.clone());
-                loads.push(PodLoads { namespace, pod, loads: loads_of });
-            }
-            fleets.push(fleet.of_kind(kind));
-        }
-        let metrics = MetricsServer::start("orders-12-prometheus");
-        metrics.hold_loads(loads);
-        Self { cluster: ApiServer::start_all(fleets), metrics }
-    }
-
-    fn run(&self, args: &[&str], env: &[(&str, &str)]) -> Done {
-        let mut command = command(args, &[("OUTPUT", "json")]);
-        command.env("PROMETHEUS_ENDPOINT", self.metrics.url());
-        command.env("KUBECONFIG", self.cluster.kubeconfig_path()).envs(env.iter().copied());
-        Running::start(&mut command).wait()
-    }
-
-    fn asked(&self) -> Vec<String> {
-        let path = |target: &str| target.split(['?', '&']).next().unwrap_or_default().to_owned();
-        self.cluster
-            .requests()
-            .iter()
-            .map(|request| format!("{} {}", request.method, path(&request.target)))
-            .collect()
-    }
-}
-
-fn rows(done: &Done) -> Vec<Value> {
-    done.json()["workloads"].as_array().cloned().unwrap_or_default()
-}
-
-/// Namespace and name of each row, and what is told of it.
-fn told(done: &Done) -> Vec<String> {
-    let text = |row: &Value, key: &str| row[key].as_str().unwrap_or("null").to_owned();
-    let row =
-        |row: &Value| format!("{}/{} {}", text(row, "namespace"), text(row, "name"), text(row, "outcome"));
-    rows(done).iter().map(row).collect()
+fn start() -> Fleets {
+    Fleets::of(&workloads())
 }
 
 /// What a decision is, without what passes with time.
-fn verdict(report: &Value) -> Value {
+pub fn verdict(report: &Value) -> Value {
     let guards = report["guards"].as_array().cloned().unwrap_or_default();
     let guards: Vec<Value> = guards.iter().map(|guard| json!([guard["name"], guard["verdict"]])).collect();
     let parts = ["outcome", "should_rebalance", "statistics", "coverage", "targets", "outliers", "obstacles"];
@@ -103,7 +41,7 @@ fn verdict(report: &Value) -> Value {
 
 #[test]
 fn the_verdict_on_each_workload_is_the_one_of_plan() {
-    let fleets = Fleets::start();
+    let fleets = start();
     for env in [
         &[][..],
         &[("STRATEGY", "by_cause")],
@@ -129,7 +67,7 @@ fn the_verdict_on_each_workload_is_the_one_of_plan() {
 
 #[test]
 fn the_worst_comes_first_and_pods_of_one_name_are_told_apart() {
-    let fleets = Fleets::start();
+    let fleets = start();
     let done = fleets.run(&["scan", "-A"], &[("GUARDS", "off")]);
     let told = told(&done);
     let uneven = ["shop/orders planned", "warehouse/idle planned", "shop/ledger planned"];
@@ -144,7 +82,7 @@ fn the_worst_comes_first_and_pods_of_one_name_are_told_apart() {
 
 #[test]
 fn what_was_found_for_all_is_said_first() {
-    let fleets = Fleets::start();
+    let fleets = start();
     let done = fleets.run(&["scan", "-A"], &[]);
     assert_eq!(done.json()["found"][0]["setting"], "METRICS_PRESET", "{done}");
     let done = fleets.run(&["scan", "-A"], &[("OUTPUT", "table")]);
@@ -153,7 +91,7 @@ fn what_was_found_for_all_is_said_first() {
 
 #[test]
 fn all_workloads_are_asked_about_at_once() {
-    let fleets = Fleets::start();
+    let fleets = start();
     let quiet = [("CPU_VARIANCE_THRESHOLD", "9"), ("LAG_VARIANCE_THRESHOLD", "9")];
     let done = fleets.run(&["scan", "-A"], &quiet);
     assert_eq!(done.code, Some(0), "{done}");
@@ -169,7 +107,7 @@ fn all_workloads_are_asked_about_at_once() {
 
 #[test]
 fn the_past_of_all_that_are_uneven_is_asked_for_together() {
-    let fleets = Fleets::start();
+    let fleets = start();
     fleets.run(&["scan", "-n", "shop"], &[]);
     let requests = fleets.metrics.requests();
     let ranges: Vec<String> = requests
@@ -191,7 +129,7 @@ fn the_past_of_all_that_are_uneven_is_asked_for_together() {
 
 #[test]
 fn what_may_not_be_listed_is_named_and_the_rest_is_looked_at() {
-    let fleets = Fleets::start();
+    let fleets = start();
     fleets.cluster.deny("list pods in *");
     fleets.cluster.deny("list pods in warehouse");
     fleets.cluster.deny("list statefulsets.apps");
@@ -210,7 +148,7 @@ fn what_may_not_be_listed_is_named_and_the_rest_is_looked_at() {
 
 #[test]
 fn several_namespaces_are_named_at_once() {
-    let fleets = Fleets::start();
+    let fleets = start();
     let done = fleets.run(&["scan", "-n", "warehouse, shop,shop"], &[]);
     assert_eq!(done.json()["namespaces"], json!(["shop", "warehouse"]), "{done}");
     assert_eq!(rows(&done).len(), workloads().len(), "{done}");
@@ -219,7 +157,7 @@ fn several_namespaces_are_named_at_once() {
 
 #[test]
 fn what_is_no_name_of_a_namespace_is_asked_of_nobody() {
-    let fleets = Fleets::start();
+    let fleets = start();
     for names in [",", "shop,a/b", "Shop"] {
         let done = fleets.run(&["scan", "-n", names], &[]);
         assert!(done.assert_one_error(64).contains("KUBE_NAMESPACE"), "{done}");
@@ -229,7 +167,7 @@ fn what_is_no_name_of_a_namespace_is_asked_of_nobody() {
 
 #[test]
 fn labels_select_the_pods() {
-    let fleets = Fleets::start();
+    let fleets = start();
     let done = fleets.run(&["scan", "-l", "app=orders"], &[]);
     assert_eq!(told(&done).len(), 1, "{done}");
     assert_eq!(rows(&done)[0]["name"], "orders", "{done}");
@@ -237,7 +175,7 @@ fn labels_select_the_pods() {
 
 #[test]
 fn a_table_shows_what_can_be_uneven_and_wide_shows_all() {
-    let fleets = Fleets::start();
+    let fleets = start();
     let off = [("GUARDS", "off")];
     let table = fleets.run(&["scan", "-o", "table"], &off).stdout;
     assert!(table.contains("deployment/orders ") && !table.contains("deployment/web"), "{table}");
@@ -258,7 +196,7 @@ fn a_table_shows_what_can_be_uneven_and_wide_shows_all() {
 /// The sections are those of workloads that deserve a look, each with names of its own.
 #[test]
 fn a_page_has_an_index_and_a_section_for_each_of_the_worst() {
-    let fleets = Fleets::start();
+    let fleets = start();
     let folder = TempDir::new().expect("a folder for temporary files");
     let file = folder.path().join("scan.html");
     let path = file.to_str().expect("a path of ours");
@@ -287,7 +225,7 @@ fn a_page_has_an_index_and_a_section_for_each_of_the_worst() {
 
 #[test]
 fn one_workload_is_for_plan() {
-    let fleets = Fleets::start();
+    let fleets = start();
     let done = fleets.run(&["scan", "deployment/orders"], &[]);
     assert!(done.assert_one_error(64).contains("plan deployment/orders"), "{done}");
     assert_eq!(fleets.asked(), Vec::<String>::new());
@@ -295,7 +233,7 @@ fn one_workload_is_for_plan() {
 
 #[test]
 fn an_empty_namespace_is_no_failure() {
-    let fleets = Fleets::start();
+    let fleets = start();
     let done = fleets.run(&["scan", "-n", "nowhere", "-o", "table"], &[]);
     assert_eq!(done.code, Some(0), "{done}");
     assert!(done.stdout.contains("No Deployment and no StatefulSet was found."), "{done}");
@@ -304,7 +242,7 @@ fn an_empty_namespace_is_no_failure() {
 
 #[test]
 fn a_metrics_server_that_fails_fails_the_scan() {
-    let fleets = Fleets::start();
+    let fleets = start();
     let answer = r#"{"status":"success","isPartial":true,"data":{"resultType":"vector","result":[]}}"#;
     fleets.metrics.answer_queries_with("container_memory", answer);
     let done = fleets.run(&["scan"], &[]);

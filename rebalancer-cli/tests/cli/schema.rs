@@ -9,6 +9,7 @@ use rebalancer_sim::apiserver::{Effect, Fault};
 use rebalancer_sim::transcript::Transcript;
 use serde_json::{Value, json};
 
+use crate::fleets::{Fleets, Spec, hot};
 use crate::program::{Done, root, run};
 use crate::servers::{Servers, fleet};
 
@@ -122,6 +123,18 @@ fn checks_backtests_and_settings_are_as_the_schema_says() {
     let backtest = run(&["backtest", "--recordings", "testdata/recordings", "--output=json"], &[]);
     assert_valid(&strict("BacktestReport"), &backtest);
     assert_valid(&strict("HistoryReport"), &Servers::start().run(&["history"], &[]));
+}
+
+#[test]
+fn scans_and_runs_of_all_are_as_the_schema_says() {
+    let schema = strict("ScanReport");
+    let uneven = Spec::deployment("shop", "orders", hot(8, 6.0)).with("enabled", "true");
+    let wrong = Spec::deployment("shop", "mail", hot(8, 6.0)).with("enabled", "perhaps");
+    let fleets = Fleets::of(&[uneven, wrong, Spec::deployment("shop", "web", vec![0.2])]);
+    assert_valid(&schema, &fleets.run(&["scan", "--details"], &[]));
+    let all = fleets.run(&["run", "--all", "--yes"], &[("GUARDS", "off")]);
+    assert_eq!(all.json()["kind"], "RunAllReport", "{all}");
+    assert_valid(&schema, &all);
 }
 
 /// `UPDATE_SCHEMA=1 cargo test -p rebalancer-cli schema` writes it anew, after the same comparison.

@@ -1,5 +1,6 @@
 //! A workload given by kind and name, and the label selector of its pods.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -12,6 +13,7 @@ use thiserror::Error;
 
 use super::cluster::{Cluster, ClusterError};
 use super::list::unsendable;
+use super::owners::Meta;
 use super::selector::{Selector, SelectorError};
 
 /// A workload as `kubectl` users write it: `deployment/orders`.
@@ -133,7 +135,18 @@ pub(super) fn words(selector: LabelSelector) -> Result<String, String> {
 /// The parts of the workload that are read.
 #[derive(Deserialize)]
 struct Object {
+    #[serde(default)]
+    metadata: Meta,
     spec: Spec,
+}
+
+/// What a workload tells of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenWorkload {
+    /// The labels by which it finds its own pods.
+    pub selector: Selector,
+    /// Its annotations that are of this program.
+    pub annotations: BTreeMap<String, String>,
 }
 
 /// A `Rollout` may take its pod template, and then its selector too, from another workload.
@@ -200,22 +213,34 @@ pub enum UnknownSelector {
     Cluster(#[from] ClusterError),
 }
 
+/// A selector in words, and annotations.
+type Read = (String, BTreeMap<String, String>);
+
 impl Cluster {
     /// The selector by which a workload finds its own pods.
     ///
     /// # Errors
     /// No such workload in the namespace, no permission to read it, or no answer.
     pub fn selector_of(&self, workload: &WorkloadName) -> Result<Selector, UnknownSelector> {
+        Ok(self.look_at(workload)?.selector)
+    }
+
+    /// The workload as it is now.
+    ///
+    /// # Errors
+    /// As [`Cluster::selector_of`].
+    pub fn look_at(&self, workload: &WorkloadName) -> Result<SeenWorkload, UnknownSelector> {
         let read = self.read_selector(workload).map_err(|failure| {
             let doing = format!("reading {workload} of namespace {}", self.namespace());
             self.error(doing, failure)
         })?;
-        let Some(selector) = read else {
+        let Some((selector, annotations)) = read else {
             let (namespace, server) = (self.namespace().to_owned(), self.server().to_owned());
             return Err(UnknownSelector::Absent { workload: workload.clone(), namespace, server });
         };
-        Selector::new(&selector)
-            .map_err(|error| UnknownSelector::Unusable { workload: workload.clone(), error })
+        let selector = Selector::new(&selector)
+            .map_err(|error| UnknownSelector::Unusable { workload: workload.clone(), error })?;
+        Ok(SeenWorkload { selector, annotations })
     }
 
     /// The workload that is called by its name alone.
@@ -228,8 +253,8 @@ impl Cluster {
         for kind in [WorkloadKind::Deployment, WorkloadKind::StatefulSet] {
             let workload = WorkloadName { kind, name: name.clone() };
             let doing = || format!("reading {workload} of namespace {namespace}");
-            let spec = self.read_spec(&workload).map_err(|failure| self.error(doing(), failure))?;
-            found.extend(spec.map(|_| workload));
+            let object = self.read_object(&workload).map_err(|failure| self.error(doing(), failure))?;
+            found.extend(object.map(|_| workload));
         }
         match (found.pop(), found.pop()) {
             (Some(workload), None) => Ok(workload),
@@ -241,25 +266,25 @@ impl Cluster {
         }
     }
 
-    /// The selector in the words of `kubectl -l`; `None` when there is no such workload.
-    fn read_selector(&self, workload: &WorkloadName) -> Result<Option<String>, ApiFailure> {
-        let Some(Spec { selector, workload_ref }) = self.read_spec(workload)? else { return Ok(None) };
-        let selector = match (selector, workload_ref) {
+    /// The selector in the words of `kubectl -l`, and the annotations; `None` when there is no such workload.
+    fn read_selector(&self, workload: &WorkloadName) -> Result<Option<Read>, ApiFailure> {
+        let Some(Object { metadata, spec }) = self.read_object(workload)? else { return Ok(None) };
+        let selector = match (spec.selector, spec.workload_ref) {
             (Some(selector), _) => Some(selector),
             (None, Some(WorkloadRef { kind, name })) if kind == "Deployment" => {
                 let of = WorkloadName { kind: WorkloadKind::Deployment, name };
-                let Some(spec) = self.read_spec(&of)? else { return Ok(None) };
-                spec.selector
+                let Some(object) = self.read_object(&of)? else { return Ok(None) };
+                object.spec.selector
             }
             (None, _) => None,
         };
         let unusable = |message| ApiFailure::new(FailureKind::UnreadableAnswer, message);
         let selector = selector
             .ok_or_else(|| unusable(format!("{workload} has no selector; give one by --selector")))?;
-        words(selector).map(Some).map_err(unusable)
+        Ok(Some((words(selector).map_err(unusable)?, metadata.annotations)))
     }
 
-    fn read_spec(&self, workload: &WorkloadName) -> Result<Option<Spec>, ApiFailure> {
+    fn read_object(&self, workload: &WorkloadName) -> Result<Option<Object>, ApiFailure> {
         let (api, plural) = workload.kind.path();
         let path = format!("/apis/{api}/namespaces/{}/{plural}", self.namespace());
         let request = Request::new(path).get(&workload.name, &GetParams::default());
@@ -267,8 +292,7 @@ impl Cluster {
         if reply.is_absent(plural) {
             return Ok(None);
         }
-        let object: Object = reply.read()?;
-        Ok(Some(object.spec))
+        Ok(Some(reply.read()?))
     }
 }
 

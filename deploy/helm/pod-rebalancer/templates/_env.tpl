@@ -9,8 +9,10 @@
 {{- end }}
 - name: PROMETHEUS_ENDPOINT
   value: {{ $prometheus.endpoint | quote }}
+{{- with .target.namespaces }}
 - name: KUBE_NAMESPACE
-  value: {{ .target.namespace | quote }}
+  value: {{ join "," . | quote }}
+{{- end }}
 {{- with .target.selector }}
 - name: KUBE_LABEL_SELECTOR
   value: {{ . | quote }}

@@ -63,6 +63,25 @@ own, so that many targets do not ask the metrics server at once. Call it with (d
 {{- end -}}
 {{- end -}}
 
+{{/*
+What runs, as a JSON list: each of `targets`, or one run for all workloads of the scope that opted in.
+*/}}
+{{- define "pod-rebalancer.targets" -}}
+{{- if eq .Values.scope "targets" -}}
+{{- if .Values.namespaces }}{{ fail "namespaces is for scope namespace" }}{{ end -}}
+{{- .Values.targets | toJson -}}
+{{- else -}}
+{{- if .Values.targets }}{{ fail (printf "targets is for scope targets, and scope is %s: leave one out" .Values.scope) }}{{ end -}}
+{{- if and .Values.namespaces (eq .Values.scope "cluster") }}{{ fail "namespaces is for scope namespace" }}{{ end -}}
+{{- list (dict "name" "all") | toJson -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The namespaces that a release with scope namespace looks after, as a JSON list. */}}
+{{- define "pod-rebalancer.namespaces" -}}
+{{- .Values.namespaces | default (list .Release.Namespace) | uniq | sortAlpha | toJson -}}
+{{- end -}}
+
 {{/* A target with all defaults filled in, as JSON. Call it with (dict "root" $ "target" .). */}}
 {{- define "pod-rebalancer.target" -}}
 {{- $values := .root.Values -}}
@@ -78,13 +97,35 @@ own, so that many targets do not ask the metrics server at once. Call it with (d
 {{- if not $values.serviceAccount.create -}}
 {{- $account = required "serviceAccount.name is needed where serviceAccount.create is false" $values.serviceAccount.name -}}
 {{- end -}}
+{{- /* The namespaces of a Role each; the arguments of a run and of a check; and where the pods are, in words. */ -}}
+{{- $namespaces := list ($target.namespace | default .root.Release.Namespace) -}}
+{{- $named := ternary (list) (list $target.workload) (hasKey $target "selector") -}}
+{{- $run := concat (list "run") $named -}}
+{{- $check := concat (list "check") $named -}}
+{{- $pods := $target.selector | default $target.workload -}}
+{{- $place := printf "namespace %s" (first $namespaces) -}}
+{{- if eq $values.scope "namespace" -}}
+{{- $namespaces = include "pod-rebalancer.namespaces" .root | fromJsonArray -}}
+{{- $run = list "run" "--all" -}}
+{{- $check = list "scan" -}}
+{{- $pods = "each workload that opts in" -}}
+{{- $place = printf "namespace %s" (join ", " $namespaces) -}}
+{{- else if eq $values.scope "cluster" -}}
+{{- $namespaces = list -}}
+{{- $run = list "run" "--all" "--all-namespaces" -}}
+{{- $check = list "scan" "--all-namespaces" -}}
+{{- $pods = "each workload that opts in" -}}
+{{- $place = "all namespaces" -}}
+{{- end -}}
 {{- dict "name" $name
     "target" $target.name
-    "namespace" ($target.namespace | default .root.Release.Namespace)
+    "namespaces" $namespaces
     "selector" ($target.selector | default "")
     "workload" ($target.workload | default "")
-    "pods" ($target.selector | default $target.workload)
-    "named" (ternary (list) (list $target.workload) (hasKey $target "selector"))
+    "pods" $pods
+    "place" $place
+    "run" $run
+    "check" $check
     "schedule" (include "pod-rebalancer.schedule" (dict "root" .root "target" $target))
     "suspend" $suspend
     "dryRun" $dryRun

@@ -114,6 +114,9 @@ pub struct ActionArgs {
     /// Grace period to use instead of each pod's own
     #[arg(long, value_name = "DURATION", env = "GRACE_PERIOD", value_parser = values::duration)]
     pub grace_period: Option<Duration>,
+    /// With --all, most workloads whose pods one run evicts: illnesses first, then the largest predicted gain
+    #[arg(long, value_name = "COUNT", env = "MAX_ROTATIONS", default_value = "1", value_parser = values::count)]
+    pub max_rotations: usize,
 }
 
 impl ActionArgs {

@@ -31,13 +31,22 @@ pub fn body(report: &ScanReport, whole: &dyn Fn(&Report) -> Markup) -> Markup {
     let shown = &report.workloads[..report.workloads.len().min(MOST_ROWS)];
     html! {
         header.verdict.held {
-            p.state { span.mark aria-hidden="true" { "☰" } " scan · nothing was changed" }
+            p.state { span.mark aria-hidden="true" { "☰" } (state(report)) }
             h1 { (sentence(report)) }
             (place(report))
         }
         (notes(report))
         (index(shown, report.workloads.len() - shown.len()))
         @for (number, row) in with_section(report) { (section(number, row, whole)) }
+    }
+}
+
+fn state(report: &ScanReport) -> String {
+    let Some(run) = &report.run else { return " scan · nothing was changed".to_owned() };
+    match (report.evicted().count(), run.dry_run.as_str()) {
+        (0, "none") => " run of all workloads · nothing was evicted".to_owned(),
+        (0, _) => " dry run of all workloads · nothing was changed".to_owned(),
+        (pods, _) => format!(" run of all workloads · {} evicted", count(pods, "pod was", "pods were")),
     }
 }
 

@@ -11,8 +11,9 @@ use crate::format::number::ratio;
 use crate::format::text::{count, plain, spaced};
 use crate::render::data;
 use crate::render::terminal::Terminal;
-use crate::report::FoundReport;
-use crate::report::scan::{ScanReport, ScanRow, Severity};
+use crate::report::scan::{RunAllSummary, ScanReport, ScanRow, Severity};
+use crate::report::{FoundReport, Outcome};
+use crate::settings::own::ENABLED;
 
 /// Fewest pods of a workload that has a line without `wide`: one pod cannot be uneven.
 const FEWEST_SHOWN: usize = 2;
@@ -65,7 +66,8 @@ fn table(report: &ScanReport, wide: bool, terminal: Terminal) -> String {
     for warning in &report.warnings {
         screen.item(Mark::Notice, &plain(warning));
     }
-    if let Some(row) = rows.first().filter(|row| row.severity() <= Severity::Uneven) {
+    let worst = rows.first().filter(|row| row.severity() <= Severity::Uneven);
+    if let Some(row) = worst.filter(|_| report.run.is_none()) {
         let (target, namespace) = (plain(&row.target()), plain(&row.namespace));
         screen.item(
             Mark::Advice,
@@ -163,6 +165,9 @@ fn headline(report: &ScanReport) -> String {
 
 /// The sentence to read first.
 fn verdict(report: &ScanReport) -> String {
+    if let Some(run) = &report.run {
+        return verdict_of_run(report, run);
+    }
     if report.workloads.is_empty() {
         return "No Deployment and no StatefulSet was found.".to_owned();
     }
@@ -185,13 +190,39 @@ fn verdict(report: &ScanReport) -> String {
     )
 }
 
+fn verdict_of_run(report: &ScanReport, run: &RunAllSummary) -> String {
+    let others = count(run.not_opted_in, "other has", "others have");
+    if report.workloads.is_empty() {
+        return format!(
+            "No workload has opted in by the annotation {ENABLED}: \"true\"; {others} not. Nothing has been evicted."
+        );
+    }
+    let outcomes = Outcome::ALL.map(Some).into_iter().chain([None]);
+    let told = outcomes.filter_map(|outcome| {
+        let rows = report.workloads.iter().filter(|row| row.outcome == outcome).count();
+        let word = outcome.map_or_else(|| "not decided".to_owned(), |outcome| spaced(outcome.name()));
+        (rows > 0).then(|| format!("{rows} {word}"))
+    });
+    let evicted = report.evicted().count();
+    format!(
+        "{}: {}. {} evicted. {others} not opted in.",
+        count(report.workloads.len(), "workload", "workloads"),
+        told.collect::<Vec<String>>().join(", "),
+        if evicted == 0 { "Nothing has been".to_owned() } else { count(evicted, "pod was", "pods were") },
+    )
+}
+
 fn named(row: &ScanRow) -> String {
     format!("{}/{}", row.namespace, row.target())
 }
 
 /// The workloads that deserve a look: those that are ill, or over a threshold. With their namespace, unless it is the one
-/// that was asked for.
+/// that was asked for. Of a run the pods that were evicted, or would be, with their namespace.
 fn names(report: &ScanReport) -> String {
+    if report.run.is_some() {
+        let pods = report.evicted().chain(report.would_evict());
+        return pods.map(|(namespace, pod)| plain(&format!("{namespace}/{pod}")) + "\n").collect();
+    }
     let worth = report.workloads.iter().filter(|row| row.severity() <= Severity::Uneven);
     let name = |row: &ScanRow| if report.is_of_one_namespace() { row.target() } else { named(row) };
     worth.map(|row| plain(&name(row)) + "\n").collect()

@@ -1,0 +1,357 @@
+//! `run --all`: acts on every workload that opted in. All are looked at together, as by `scan`; then each whose pods are to
+//! be rotated is decided anew and rotated as by `run` of that workload, one after the other.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::io;
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::time::Duration;
+
+use clap::ArgMatches;
+use rebalancer_io::kubernetes::{
+    Cluster, OwnedWorkload, SeenWorkload, UnknownSelector, WorkloadKind, WorkloadName,
+};
+
+use crate::cli::args::RunArgs;
+use crate::commands::consent::{Consent, consent};
+use crate::commands::page::{Page, page_settings};
+use crate::commands::run::{Means, asked, rebalance};
+use crate::commands::scan::{namespaces, progress};
+use crate::commands::watch::Watch;
+use crate::exit;
+use crate::failure::Failure;
+use crate::pipeline::all::{Left, Member, is_rotation, is_trouble, turns};
+use crate::pipeline::observe::Live;
+use crate::pipeline::rotate::options;
+use crate::pipeline::scan::{Choice, Details, Scope, Terms};
+use crate::render;
+use crate::render::html::{Embedded, Extras};
+use crate::render::terminal::Terminal;
+use crate::render::text::scan::render as rendered;
+use crate::report::scan::{RunAllSummary, ScanReport, ScanRow};
+use crate::report::version::RUN_ALL;
+use crate::report::{Kind, Outcome, Report};
+use crate::settings::decision::DecisionSettings;
+use crate::settings::own::{Changeable, has_opted_in, stricter};
+use crate::telemetry::delivery::Delivery;
+use crate::telemetry::logging;
+use crate::telemetry::notes::{Ended, Notes};
+
+/// Runs once over all workloads.
+///
+/// # Errors
+/// A setting, a server or an answer that is wrong, so that no workload could be looked at. What came of each is in the
+/// report.
+pub fn run(args: &RunArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
+    let (delivery, deliverable) = Delivery::of_run(args);
+    let done = deliverable.and_then(|()| All::prepare(args, matches)).and_then(All::run);
+    let Done { report, members, page } = match done {
+        Ok(done) => done,
+        Err(failure) => {
+            let notes = Notes::begin();
+            delivery.without_metrics().deliver(&notes.end(asked(args), Err(&failure)));
+            return Err(failure);
+        }
+    };
+    let output = &args.live.output;
+    let ended: Vec<Ended<'_>> = members.iter().map(Member::ended).collect();
+    ended.iter().for_each(|ended| ended.log_of_several(logging::is_json(output)));
+    log(&report, &ended);
+    let written = rendered(&report, output.output, Terminal::stdout(output.color))
+        .and_then(|text| render::print(&text, io::stdout()));
+    let page_written = page.write(&report);
+    delivery.deliver_all(&ended, &report);
+    written?;
+    page_written?;
+    Ok(code(&ended, &report, output.detailed_exitcode))
+}
+
+/// The exit code: a failure where a workload could not be decided or acted on, or not all could be listed; the code of a
+/// wrong setting where nothing else failed and an annotation is wrong.
+fn code(ended: &[Ended<'_>], report: &ScanReport, detailed: bool) -> ExitCode {
+    let ends_with = |code: u8| ended.iter().any(|ended| ended.exit_code() == code);
+    if ends_with(exit::FAILED) || !report.unlisted.is_empty() {
+        return ExitCode::from(exit::FAILED);
+    }
+    if ends_with(exit::USAGE) {
+        return ExitCode::from(exit::USAGE);
+    }
+    let came_to = |outcome: &Outcome| ended.iter().any(|ended| ended.outcome() == *outcome);
+    let by_weight =
+        [Outcome::Rotated, Outcome::Planned, Outcome::Blocked, Outcome::Withheld, Outcome::Balanced];
+    let few = if ended.is_empty() { Outcome::Balanced } else { Outcome::InsufficientData };
+    exit::code(by_weight.into_iter().find(came_to).unwrap_or(few), detailed)
+}
+
+/// What a run came to.
+struct Done {
+    report: ScanReport,
+    members: Vec<Member>,
+    page: Page,
+}
+
+/// The last line of the log.
+fn log(report: &ScanReport, ended: &[Ended<'_>]) {
+    let evicted: usize = ended.iter().map(|ended| ended.evictions().evicted).sum();
+    let failed = ended.iter().filter(|ended| !ended.is_success()).count();
+    let summary = report.run.as_ref();
+    tracing::info!(
+        event = "run_all.finished",
+        workloads = ended.len(),
+        not_opted_in = summary.map(|run| run.not_opted_in),
+        rotations = summary.map(|run| run.rotations),
+        max_rotations = summary.map(|run| run.max_rotations),
+        dry_run = summary.map(|run| run.dry_run.as_str()),
+        evicted,
+        failed,
+        unlisted = report.unlisted.len(),
+        "run of all workloads finished"
+    );
+}
+
+/// Namespace, kind and name of a workload.
+type Key = (String, String, String);
+
+/// What is known of a workload besides its row.
+enum Known {
+    /// By what it is decided, and the labels of its pods.
+    Terms(Rc<Terms>, String),
+    /// Its annotations are wrong; the labels of its pods.
+    Wrong(String),
+}
+
+/// A run over all workloads.
+struct All<'a> {
+    args: &'a RunArgs,
+    matches: &'a ArgMatches,
+    consent: Consent,
+    page: Page,
+    watch: Watch,
+    live: Live,
+    changeable: Changeable,
+    /// The terms of workloads without settings of their own.
+    terms: Rc<Terms>,
+}
+
+/// A decision that was made anew, and what came of it.
+struct Taken {
+    notes: Notes,
+    dry_run: &'static str,
+    end: Result<Report, Failure>,
+}
+
+/// What came of the turn of one workload.
+enum Turn {
+    /// It was decided anew, and acted on.
+    Taken(Box<Taken>),
+    /// It could not be looked at.
+    Failed(Failure),
+    /// It was left alone.
+    Left(Left),
+}
+
+impl<'a> All<'a> {
+    fn prepare(args: &'a RunArgs, matches: &'a ArgMatches) -> Result<Self, Failure> {
+        refuse_what_is_of_one(args)?;
+        let consent = consent(args)?;
+        let page = Page::new(args.page.report.as_deref())?;
+        let watch = Watch::begin();
+        // While a person is asked, a signal ends the process at once; otherwise the run in order.
+        if consent == Consent::Given {
+            watch.listen()?;
+        }
+        let terms = Rc::new(terms(args));
+        let live = Live::connect_to_all(&args.live, &terms.decision, matches, &watch.stop)?;
+        let changeable = Changeable::of(matches);
+        Ok(Self { args, matches, consent, page, watch, live, changeable, terms })
+    }
+
+    fn run(mut self) -> Result<Done, Failure> {
+        tracing::info!(
+            event = "run.started",
+            dry_run = self.args.action.dry_run.name(),
+            k8s.namespace.name = self.args.live.kubernetes.namespace,
+            selector = self.live.selector.as_str(),
+            "run of all workloads started"
+        );
+        let (mut report, mut members, not_opted_in) = self.look()?;
+        let rotations = self.act(&mut members);
+        RUN_ALL.clone_into(&mut report.kind);
+        report.workloads = members.iter().map(Member::row).collect();
+        report.sort();
+        report.run = Some(RunAllSummary {
+            dry_run: self.args.action.dry_run.name().to_owned(),
+            max_rotations: self.args.action.max_rotations,
+            rotations,
+            not_opted_in,
+        });
+        report.requests.insert("kubernetes".to_owned(), self.live.cluster.requests());
+        let in_turns: u64 = members.iter().map(|member| member.notes.requests().sent()).sum();
+        *report.requests.entry("prometheus".to_owned()).or_default() += in_turns;
+        self.page.gather(|| {
+            let why = "a run of all workloads asks for more than a page can carry".to_owned();
+            let settings = page_settings(self.matches, None);
+            Extras { settings, queries: Vec::new(), recording: Embedded::LeftOut(why) }
+        });
+        Ok(Done { report, members, page: self.page })
+    }
+
+    /// Looks at all that opted in; also says how many did not.
+    fn look(&self) -> Result<(ScanReport, Vec<Member>, usize), Failure> {
+        let (known, left_out) = (RefCell::new(BTreeMap::<Key, Known>::new()), Cell::new(0));
+        let choose = |owned: &OwnedWorkload| {
+            let selector =
+                owned.selector.as_ref().map_or_else(String::new, |found| found.as_str().to_owned());
+            let choice = self.choice(&owned.annotations);
+            let what = match &choice {
+                Choice::Out => {
+                    left_out.set(left_out.get() + 1);
+                    return choice;
+                }
+                Choice::In(terms) => Known::Terms(Rc::clone(terms), selector),
+                Choice::Refused(_) => Known::Wrong(selector),
+            };
+            let key = (owned.namespace.clone(), owned.owner.kind.clone(), owned.owner.name.clone());
+            known.borrow_mut().insert(key, what);
+            choice
+        };
+        let scope = Scope {
+            live: &self.live,
+            decision: &self.terms.decision,
+            namespaces: namespaces(self.args.all.all_namespaces, &self.args.live.kubernetes, &self.live)?,
+            details: Details::OfAll,
+            choose: &choose,
+        };
+        let progress = progress();
+        let scanned = scope.scan(&mut |what, number| progress.set_message(format!("{number} {what}")));
+        progress.finish_and_clear();
+        let mut report = scanned?;
+        let mut known = known.into_inner();
+        let member = |row: ScanRow| {
+            let key = (row.namespace.clone(), row.kind.clone(), row.name.clone());
+            match known.remove(&key) {
+                Some(Known::Terms(terms, selector)) => Member::of(row, selector, terms.dry_run, false),
+                Some(Known::Wrong(selector)) => Member::of(row, selector, self.terms.dry_run, true),
+                None => Member::of(row, String::new(), self.terms.dry_run, false),
+            }
+        };
+        let members = std::mem::take(&mut report.workloads).into_iter().map(member).collect();
+        Ok((report, members, left_out.get()))
+    }
+
+    /// What these annotations make of a workload.
+    fn choice(&self, annotations: &BTreeMap<String, String>) -> Choice {
+        match has_opted_in(annotations) {
+            Ok(false) => return Choice::Out,
+            Ok(true) => {}
+            Err(why) => return Choice::Refused(why),
+        }
+        match self.changeable.with(annotations) {
+            Ok(None) => Choice::In(Rc::clone(&self.terms)),
+            Ok(Some(mut own)) => {
+                own.action.dry_run = stricter(own.action.dry_run, self.args.action.dry_run);
+                let shared = terms(&own);
+                Choice::In(Rc::new(Terms { own: Some(Box::new(own)), ..shared }))
+            }
+            Err(why) => Choice::Refused(why),
+        }
+    }
+
+    /// Gives each whose pods are to be rotated its turn, and says how many rotations were made.
+    fn act(&self, members: &mut [Member]) -> usize {
+        let mut rotations = 0;
+        let mut is_trouble_met = false;
+        for position in turns(members) {
+            let member = &mut members[position];
+            let left = if is_trouble_met { Some(Left::Trouble) } else { self.in_the_way(rotations) };
+            let turn = left.map_or_else(|| self.turn(member), Turn::Left);
+            match turn {
+                Turn::Left(left) => member.leave(left),
+                Turn::Failed(failure) => member.end = Err(failure),
+                Turn::Taken(taken) => {
+                    let Taken { notes, dry_run, end } = *taken;
+                    if let Ok(report) = &end {
+                        rotations += usize::from(is_rotation(report));
+                        is_trouble_met |= is_trouble(report);
+                    }
+                    (member.notes, member.dry_run, member.end) = (notes, dry_run, end);
+                }
+            }
+        }
+        rotations
+    }
+
+    /// Why nobody gets another turn.
+    fn in_the_way(&self, rotations: usize) -> Option<Left> {
+        let most = self.args.action.max_rotations;
+        let kubernetes = &self.args.live.kubernetes;
+        let limit = kubernetes.run_timeout;
+        if self.watch.is_stopped() {
+            return Some(Left::Stop);
+        }
+        if rotations >= most {
+            return Some(Left::Limit(most));
+        }
+        // No eviction starts that late.
+        let reserve: Duration = kubernetes.kube_timeout.min(limit / 2);
+        (self.watch.started().elapsed() + reserve >= limit).then_some(Left::Time(limit))
+    }
+
+    /// Decides anew about one workload as it is now, and rotates its pods, as `run` of it would.
+    fn turn(&self, member: &Member) -> Turn {
+        let cluster = self.live.cluster.in_namespace(&member.namespace);
+        let sent = cluster.requests();
+        let SeenWorkload { selector, annotations } = match seen(&cluster, member) {
+            Ok(seen) => seen,
+            Err(UnknownSelector::Absent { .. }) => return Turn::Left(Left::Gone),
+            Err(UnknownSelector::Cluster(error)) => return Turn::Failed(Failure::Run(error.into())),
+            Err(error) => return Turn::Failed(Failure::Usage(error.into())),
+        };
+        let terms = match self.choice(&annotations) {
+            Choice::In(terms) => terms,
+            Choice::Out => return Turn::Left(Left::OptedOut),
+            Choice::Refused(why) => return Turn::Failed(Failure::usage(why)),
+        };
+        let args = terms.own.as_deref().unwrap_or(self.args);
+        let decision = &terms.decision;
+        let live = self.live.of_workload(&args.live, decision, &member.namespace, selector);
+        let means = Means { consent: self.consent, decision, live: &live, watch: &self.watch, saved: None };
+        let mut end = Page::new(None).and_then(|mut page| rebalance(args, self.matches, &means, &mut page));
+        if let Ok(report) = &mut end {
+            report.requests.insert("kubernetes".to_owned(), cluster.requests() - sent);
+        }
+        Turn::Taken(Box::new(Taken { notes: live.notes, dry_run: terms.dry_run, end }))
+    }
+}
+
+/// The workload as it is now.
+fn seen(cluster: &Cluster, member: &Member) -> Result<SeenWorkload, UnknownSelector> {
+    let kind =
+        if member.kind == "StatefulSet" { WorkloadKind::StatefulSet } else { WorkloadKind::Deployment };
+    cluster.look_at(&WorkloadName { kind, name: member.name.clone() })
+}
+
+/// The terms that arguments set.
+fn terms(args: &RunArgs) -> Terms {
+    let decision = DecisionSettings::from(&args.live.decision);
+    Terms {
+        decision,
+        options: options(args, &decision),
+        kind: Kind::RunReport,
+        dry_run: args.action.dry_run.name(),
+        own: None,
+    }
+}
+
+/// Refuses arguments that are about one workload.
+fn refuse_what_is_of_one(args: &RunArgs) -> Result<(), Failure> {
+    let of_one = [
+        (args.plan.is_some(), "--plan carries out the plan of one workload"),
+        (args.record.is_some(), "--record (variable RECORD_FILE) saves the answers about one workload"),
+    ];
+    match of_one.into_iter().find(|(is_set, _)| *is_set) {
+        Some((_, what)) => Err(Failure::usage(format!("{what}, and --all is about all: leave one out"))),
+        None => Ok(()),
+    }
+}

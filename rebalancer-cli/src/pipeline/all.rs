@@ -1,0 +1,252 @@
+//! A run of all workloads that opted in: which of them get their turn, and in what order.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::time::Duration;
+
+use rebalancer_core::Role;
+use rebalancer_core::guard::Standing;
+
+use crate::failure::Failure;
+use crate::report::scan::ScanRow;
+use crate::report::verdict::VerdictReport;
+use crate::report::{Outcome, Report};
+use crate::telemetry::notes::{Asked, Ended, Notes};
+
+/// A workload that opted in, and what has come of it so far.
+pub struct Member {
+    /// Its namespace.
+    pub namespace: String,
+    /// `Deployment` or `StatefulSet`.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// Its live pods.
+    pub pods: usize,
+    /// The labels by which it finds its pods; empty where they are not known.
+    pub selector: String,
+    /// `none`, `client` or `server`.
+    pub dry_run: &'static str,
+    /// What was noted while it was looked at.
+    pub notes: Notes,
+    /// The decision; why there is none.
+    pub end: Result<Report, Failure>,
+}
+
+/// Why a workload whose pods were to be rotated was left alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    /// As many rotations as a run may make were made.
+    Limit(usize),
+    /// The time of the run is nearly over.
+    Time(Duration),
+    /// A signal asked the run to stop.
+    Stop,
+    /// An eviction of an earlier workload failed, or it is not known what became of it.
+    Trouble,
+    /// It was deleted after it was listed.
+    Gone,
+    /// It opted out after it was listed.
+    OptedOut,
+}
+
+impl Left {
+    /// The word in reports and metrics.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Limit(_) => "max_rotations",
+            Self::Time(_) => "run_timeout",
+            Self::Stop => "stop",
+            Self::Trouble => "earlier_rotation",
+            Self::Gone => "gone",
+            Self::OptedOut => "opted_out",
+        }
+    }
+
+    /// What it is held against, as a number.
+    fn limit(self) -> Option<f64> {
+        match self {
+            Self::Limit(most) => Some(most as f64),
+            Self::Time(limit) => Some(limit.as_secs_f64()),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Left {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Limit(1) => f.write_str("this run has made its one rotation (MAX_ROTATIONS)"),
+            Self::Limit(most) => write!(f, "this run has made its {most} rotations (MAX_ROTATIONS)"),
+            Self::Time(limit) => {
+                write!(f, "the time of this run is nearly over: {} s (RUN_TIMEOUT)", limit.as_secs())
+            }
+            Self::Stop => f.write_str("a signal asked the run to stop"),
+            Self::Trouble => f.write_str(
+                "an eviction of this run failed, or it is not known what became of it: nothing more is evicted",
+            ),
+            Self::Gone => f.write_str("it was deleted after it was listed"),
+            Self::OptedOut => f.write_str("it opted out after it was listed"),
+        }
+    }
+}
+
+impl Member {
+    /// The workload of a row, which is decided or not. `wrong` where that is due to its own settings.
+    pub fn of(row: ScanRow, selector: String, dry_run: &'static str, wrong: bool) -> Self {
+        let ScanRow { namespace, kind, name, pods, reason, report, .. } = row;
+        let notes = Notes::begin();
+        notes.found(Some(format!("{kind}/{name}")), pods);
+        let end = match report {
+            Some(report) => Ok(*report),
+            None if wrong => Err(Failure::usage(reason)),
+            None => Err(Failure::Run(anyhow::anyhow!(reason))),
+        };
+        Self { namespace, kind, name, pods, selector, dry_run, notes, end }
+    }
+
+    /// Holds its rotation back.
+    pub fn leave(&mut self, left: Left) {
+        let Ok(report) = &mut self.end else { return };
+        report.hold_back(VerdictReport {
+            name: left.name().to_owned(),
+            verdict: Standing::Hold,
+            value: None,
+            limit: left.limit(),
+            reason: left.to_string(),
+        });
+    }
+
+    /// Its row in the report of all.
+    pub fn row(&self) -> ScanRow {
+        match &self.end {
+            Ok(report) => ScanRow {
+                report: Some(Box::new(report.clone())),
+                ..ScanRow::of(&self.namespace, &self.kind, &self.name, report)
+            },
+            Err(failure) => {
+                ScanRow::undecided(&self.namespace, &self.kind, &self.name, self.pods, failure.words())
+            }
+        }
+    }
+
+    /// How it ended, for metrics and log.
+    pub fn ended(&self) -> Ended<'_> {
+        let (namespace, target) = (self.namespace.clone(), self.selector.clone());
+        self.notes.end(Asked { namespace, target, dry_run: self.dry_run }, self.end.as_ref())
+    }
+
+    /// Whether its pods are to be rotated.
+    fn is_planned(&self) -> bool {
+        self.end.as_ref().is_ok_and(Report::acts)
+    }
+}
+
+/// The positions of those whose pods are to be rotated, in the order of their turns: illnesses first, then the largest
+/// predicted gain, then the largest spread over its threshold, then by name.
+pub fn turns(members: &[Member]) -> Vec<usize> {
+    let planned = members.iter().enumerate().filter(|(_, member)| member.is_planned());
+    let mut turns: Vec<(usize, Turn<'_>)> =
+        planned.filter_map(|(position, member)| Some((position, Turn::of(member)?))).collect();
+    turns.sort_by(|(_, one), (_, other)| one.cmp(other));
+    turns.into_iter().map(|(position, _)| position).collect()
+}
+
+/// What the order of turns depends on.
+struct Turn<'a> {
+    is_cure: bool,
+    gain: f64,
+    over: f64,
+    name: (&'a str, &'a str, &'a str),
+}
+
+impl<'a> Turn<'a> {
+    fn of(member: &'a Member) -> Option<Self> {
+        let report = member.end.as_ref().ok()?;
+        let row = ScanRow::of(&member.namespace, &member.kind, &member.name, report);
+        Some(Self {
+            is_cure: report.targets.iter().any(|target| target.role == Role::Ill),
+            gain: gain(report).unwrap_or(0.0),
+            over: row.over.unwrap_or(0.0),
+            name: (&member.namespace, &member.kind, &member.name),
+        })
+    }
+
+    fn cmp(&self, other: &Self) -> Ordering {
+        other
+            .is_cure
+            .cmp(&self.is_cure)
+            .then_with(|| other.gain.total_cmp(&self.gain))
+            .then_with(|| other.over.total_cmp(&self.over))
+            .then_with(|| self.name.cmp(&other.name))
+    }
+}
+
+/// By how much a rotation is expected to lower the spread of the partitions, as a share of it.
+fn gain(report: &Report) -> Option<f64> {
+    let spread = report.diagnosis.spread.as_ref()?;
+    Some((spread.now - spread.expected?) / spread.now).filter(|gain| gain.is_finite())
+}
+
+/// Whether a report says that evictions were sent, or would be.
+pub fn is_rotation(report: &Report) -> bool {
+    let was_tried = report.rotation.as_ref().is_some_and(|rotation| !rotation.attempted.is_empty());
+    was_tried || report.outcome == Outcome::Planned
+}
+
+/// Whether evictions were sent, and not all of them are known to be done.
+pub fn is_trouble(report: &Report) -> bool {
+    let was_tried = report.rotation.as_ref().is_some_and(|rotation| !rotation.attempted.is_empty());
+    was_tried && matches!(report.outcome, Outcome::Partial | Outcome::Failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// A workload whose pods are to be rotated, or not.
+    fn member(name: &str, outcome: &str, role: &str, expected: Option<f64>, cv: f64) -> Member {
+        let statistics = json!({"count": 3, "mean": 1.0, "variance": 1.0, "std_dev": 1.0, "cv": cv, "cv_compared": cv,
+                                "threshold": 0.5, "median": null, "min": 0.0, "max": 2.0, "max_over_mean": 2.0});
+        let report: Report = serde_json::from_value(json!({
+            "api_version": "pod-rebalancer/v1", "kind": "RunReport", "outcome": outcome, "should_rebalance": true,
+            "dry_run": "none", "evaluation_time": null, "workload": {}, "strategy": "by_cause",
+            "targets": [{"pod": "a", "role": role}], "reason": "it is uneven", "rotation": null,
+            "statistics": {"cpu": statistics, "memory": null, "lag": null, "rate": null},
+            "diagnosis": {"spread": {"now": 0.8, "expected": expected, "best": 0.1}},
+            "thresholds": {"cpu": 0.3, "lag": 0.5, "min_pods": 3, "min_coverage": 0.8, "guards": "standard"},
+        }))
+        .expect("a report");
+        let row = ScanRow::of("shop", "Deployment", name, &report);
+        Member::of(ScanRow { report: Some(Box::new(report)), ..row }, String::new(), "none", false)
+    }
+
+    #[test]
+    fn illnesses_come_first_then_gain_then_spread_then_names() {
+        let members = [
+            member("z", "planned", "busiest", None, 0.9),
+            member("balanced", "balanced", "busiest", Some(0.1), 0.9),
+            member("b", "planned", "busiest", None, 0.6),
+            member("a", "planned", "busiest", None, 0.6),
+            member("some-gain", "planned", "busiest", Some(0.6), 0.5),
+            member("much-gain", "planned", "busiest", Some(0.2), 0.5),
+            member("ill", "planned", "ill", None, 0.1),
+        ];
+        let names: Vec<&str> =
+            turns(&members).into_iter().map(|place| members[place].name.as_str()).collect();
+        assert_eq!(names, ["ill", "much-gain", "some-gain", "z", "a", "b"]);
+    }
+
+    #[test]
+    fn what_is_left_alone_says_why_and_has_no_targets() {
+        let mut left = member("a", "planned", "ill", None, 0.9);
+        left.leave(Left::Limit(2));
+        let report = left.end.expect("a report");
+        assert_eq!((report.outcome, report.targets.len()), (Outcome::Withheld, 0));
+        assert!(report.reason.ends_with("; but this run has made its 2 rotations (MAX_ROTATIONS)"));
+        let guard = report.guards.last().expect("a guard");
+        assert_eq!((guard.name.as_str(), guard.verdict), ("max_rotations", Standing::Hold));
+    }
+}
