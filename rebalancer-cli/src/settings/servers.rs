@@ -117,7 +117,7 @@ fn identity(
     let of_aws = || {
         let (region, service) =
             (args.prometheus_aws_region.as_deref(), args.prometheus_aws_service.as_deref());
-        AwsIdentity::new(endpoint, region, service, &variables)
+        AwsIdentity::new(endpoint.host(), region, service, &variables)
     };
     let identity: Result<Arc<dyn Identity>, String> = match cloud {
         args::Cloud::Google => GoogleIdentity::new(&variables).map(|found| Arc::new(found) as _),

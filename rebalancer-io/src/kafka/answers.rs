@@ -260,7 +260,7 @@ impl Seen<'_> {
             let mut values = vec![(0, second? as f64)];
             let first = first? as f64;
             values.extend((1..=minutes.max(1)).map(|minutes| (minutes, first)));
-            Some((format!("{}/{}", self.place(of), self.watched.group.name), values))
+            Some((format!("{}/{}", place(of), self.watched.group.name), values))
         };
         self.watched.partitions.iter().filter_map(past).collect()
     }
@@ -272,7 +272,7 @@ impl Seen<'_> {
                 looks.into_iter().filter_map(|(minutes, end)| Some((minutes, end? as f64))).collect();
             let earlier = of.earlier.iter().filter(|(minutes, _)| *minutes > 1);
             values.extend(earlier.map(|(minutes, end)| (*minutes, *end as f64)));
-            (self.place(of), values)
+            (place(of), values)
         };
         self.watched.partitions.iter().map(past).collect()
     }
@@ -286,13 +286,9 @@ impl Seen<'_> {
         let past = |of: &WatchedPartition| {
             let pod = self.pod_of(of)?;
             let values = (0..=youngest).map(|minutes| (minutes, 1.0)).collect();
-            Some((format!("{}/{}", self.place(of), pod.name), values))
+            Some((format!("{}/{}", place(of), pod.name), values))
         };
         self.watched.partitions.iter().filter_map(past).collect()
-    }
-
-    fn place(&self, of: &WatchedPartition) -> String {
-        format!("{}/{}", of.place.0, of.place.1)
     }
 
     fn remarks(&self) -> Vec<String> {
@@ -332,4 +328,9 @@ impl Seen<'_> {
         }
         remarks
     }
+}
+
+/// Topic and number, in the form of series that a metrics server gives.
+fn place(of: &WatchedPartition) -> String {
+    format!("{}/{}", of.place.0, of.place.1)
 }

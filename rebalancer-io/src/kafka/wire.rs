@@ -215,7 +215,6 @@ impl Writer {
 
     fn varint(&mut self, mut value: u32) {
         while value >= 0x80 {
-            #[expect(clippy::cast_possible_truncation, reason = "the lowest seven bits")]
             self.bytes.push((value & 0x7f) as u8 | 0x80);
             value >>= 7;
         }

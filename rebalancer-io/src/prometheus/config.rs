@@ -158,7 +158,8 @@ impl Endpoint {
         &self.base
     }
 
-    pub(crate) fn host(&self) -> &str {
+    /// Its host, without the port.
+    pub fn host(&self) -> &str {
         &self.host
     }
 }

@@ -17,7 +17,6 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::tokens::TokenService;
 use super::{Identity, Variables, given};
-use crate::prometheus::config::Endpoint;
 use crate::prometheus::error::TransportError;
 
 /// Amazon Managed Service for Prometheus, by its name in signatures.
@@ -43,8 +42,8 @@ pub struct AwsIdentity {
 type Refusal = Arc<Mutex<Option<String>>>;
 
 impl AwsIdentity {
-    /// An identity for `service` (`aps` unless given) of `region`: unless given that of the endpoint's host, else
-    /// that of `AWS_REGION` or `AWS_DEFAULT_REGION`.
+    /// An identity for `service` (`aps` unless given) at `host`, of `region`: unless given that in the host's name,
+    /// else that of `AWS_REGION` or `AWS_DEFAULT_REGION`.
     ///
     /// # Errors
     /// A region that nothing tells.
@@ -52,14 +51,14 @@ impl AwsIdentity {
     /// # Panics
     /// If the system refuses what a runtime needs.
     pub fn new(
-        endpoint: &Endpoint,
+        host: &str,
         region: Option<&str>,
         service: Option<&str>,
         variables: &Variables,
     ) -> Result<Self, String> {
         let of_variables =
             || given(variables, "AWS_REGION").or_else(|| given(variables, "AWS_DEFAULT_REGION"));
-        let region = region.map(str::to_owned).or_else(|| region_of(endpoint.host())).or_else(of_variables);
+        let region = region.map(str::to_owned).or_else(|| region_of(host)).or_else(of_variables);
         let region = region
             .ok_or("the host name tells no AWS region: set PROMETHEUS_AWS_REGION, such as eu-west-1")?;
         let home_dir = given(variables, "HOME").map(PathBuf::from);

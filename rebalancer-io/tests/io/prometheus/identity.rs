@@ -145,7 +145,7 @@ fn of_aws(
     service: Option<&str>,
     given: &[(&str, &str)],
 ) -> Arc<dyn Identity> {
-    let identity = AwsIdentity::new(&stub.config().endpoint, region, service, &variables(given));
+    let identity = AwsIdentity::new(stub.config().endpoint.host(), region, service, &variables(given));
     Arc::new(identity.expect("a region"))
 }
 
@@ -218,7 +218,7 @@ fn aws_credentials_come_from_a_profile_or_the_pod_identity_agent() {
 fn without_credentials_or_a_region_nothing_is_sent() {
     let stub = Stub::start(|_| json(ONE_POD));
     let error =
-        AwsIdentity::new(&stub.config().endpoint, None, None, &variables(&[])).expect_err("no region");
+        AwsIdentity::new(stub.config().endpoint.host(), None, None, &variables(&[])).expect_err("no region");
     assert!(error.contains("PROMETHEUS_AWS_REGION"), "{error}");
     let given = [("AWS_REGION", "eu-west-1"), ("AWS_EC2_METADATA_DISABLED", "true")];
     let error =
