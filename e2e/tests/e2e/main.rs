@@ -4,6 +4,7 @@
 mod browser;
 mod causes;
 mod chart;
+mod chart_scopes;
 mod discover;
 mod first_answer;
 mod gates;
@@ -17,6 +18,7 @@ mod own_metrics;
 mod packages;
 mod program_metrics;
 mod rotation;
+mod run_all;
 mod safety;
 mod scale;
 mod scan;

@@ -318,15 +318,15 @@ fn every_query_of_the_dashboard_answers() {
 }
 
 /// A `ServiceAccount` of the chart with a token of an hour.
-struct Account<'a> {
-    namespace: &'a Namespace<'a>,
-    name: String,
-    api: Api,
-    kubeconfig: PathBuf,
+pub(crate) struct Account<'a> {
+    pub(crate) namespace: &'a Namespace<'a>,
+    pub(crate) name: String,
+    pub(crate) api: Api,
+    pub(crate) kubeconfig: PathBuf,
 }
 
 impl<'a> Account<'a> {
-    fn new(plane: &ControlPlane, namespace: &'a Namespace<'a>, name: &str) -> Self {
+    pub(crate) fn new(plane: &ControlPlane, namespace: &'a Namespace<'a>, name: &str) -> Self {
         let request = json!({
             "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": { "audiences": [] },
         });
@@ -337,13 +337,13 @@ impl<'a> Account<'a> {
         Self { namespace, name: name.to_owned(), api: plane.api(token), kubeconfig }
     }
 
-    fn evict(&self, pod: &Value, preconditions: &Value) -> (u16, Value) {
+    pub(crate) fn evict(&self, pod: &Value, preconditions: &Value) -> (u16, Value) {
         evict(&self.api, self.namespace, pod, preconditions)
     }
 
     /// The program as the `CronJob` of the account starts it, with its environment, and a report
     /// that a test can read.
-    fn program(&self, objects: &[Value], arguments: &[&str]) -> Finished {
+    pub(crate) fn program(&self, objects: &[Value], arguments: &[&str]) -> Finished {
         let mut command = pod_rebalancer(arguments);
         for variable in environment(objects, &self.name) {
             if let (Some(name), Some(value)) = (variable["name"].as_str(), variable["value"].as_str()) {
@@ -397,7 +397,7 @@ fn evict(api: &Api, namespace: &Namespace<'_>, pod: &Value, preconditions: &Valu
 }
 
 /// What a Role grants, in the words of `check`: `get deployments.apps`, `create pods/eviction`.
-fn granted(objects: &[Value], name: &str) -> Vec<String> {
+pub(crate) fn granted(objects: &[Value], name: &str) -> Vec<String> {
     let role = named(objects, "Role", name);
     let strings = |list: &Value| -> Vec<String> {
         let all = list.as_array().map(Vec::as_slice).unwrap_or_default();
@@ -461,7 +461,7 @@ fn everything_on<'a>(command: &'a mut Command, namespace: &str, values: &[&str])
 }
 
 /// The objects as the server would store them; fails on what it refuses or warns of.
-fn accepted(plane: &ControlPlane, namespace: &Namespace<'_>, manifests: &str) -> Vec<Value> {
+pub(crate) fn accepted(plane: &ControlPlane, namespace: &Namespace<'_>, manifests: &str) -> Vec<Value> {
     let output = run(dry_run(plane, namespace).args(["--output", "json"]), manifests);
     assert!(output.status.success(), "{}", text(&output));
     let warnings = String::from_utf8_lossy(&output.stderr);
@@ -522,7 +522,7 @@ fn setting<'a>(environment: &'a [Value], name: &str) -> Option<&'a str> {
     environment.iter().find(|it| it["name"] == name).and_then(|it| it["value"].as_str())
 }
 
-fn named<'a>(objects: &'a [Value], kind: &str, name: &str) -> &'a Value {
+pub(crate) fn named<'a>(objects: &'a [Value], kind: &str, name: &str) -> &'a Value {
     let found = objects.iter().find(|it| it["kind"] == kind && it["metadata"]["name"] == name);
     found.unwrap_or_else(|| panic!("no {kind} {name}"))
 }
