@@ -57,7 +57,7 @@ pub struct Live {
     /// Whether preset and group are to be found.
     finds_kafka: bool,
     /// The preset that was found for a look at many workloads.
-    preset_of_all: OnceCell<KafkaPreset>,
+    preset_of_all: OnceCell<kafka::OfAll>,
     freshness: Freshness,
     recorded: RecordedSettings,
     context: String,
@@ -386,7 +386,8 @@ impl Live {
         Ok(AskedOf { settings, found, unclear: source.told })
     }
 
-    /// Preset and group of one of many workloads, as [`Live::asked_of`] finds them; `None` where they are set.
+    /// Preset and group of one of many workloads, as [`Live::asked_of`] finds them; `None` where they are set, or those of
+    /// all can only be the same.
     ///
     /// # Errors
     /// As [`Live::asked_of`].
@@ -397,7 +398,8 @@ impl Live {
         workload: &Workload,
         at: Timestamp,
     ) -> Result<Option<kafka::KafkaSource>, Failure> {
-        let finds = self.finds_kafka && workload.living().next().is_some();
+        let is_known = self.preset_of_all.get().is_some_and(|all| all.is_alone);
+        let finds = self.finds_kafka && !is_known && workload.living().next().is_some();
         finds.then(|| kafka::find(client, settings, workload, at)).transpose()
     }
 
@@ -415,7 +417,7 @@ impl Live {
 
     /// What the queries depend on that are not about one workload.
     pub fn queries(&self) -> QuerySettings {
-        let preset = self.preset_of_all.get().copied().unwrap_or(self.queries.preset);
+        let preset = self.preset_of_all.get().map_or(self.queries.preset, |all| all.preset);
         QuerySettings { preset, ..self.queries.clone() }
     }
 
@@ -425,14 +427,15 @@ impl Live {
     /// A metrics server that does not answer.
     pub fn find_preset_of_all(&self, client: &Client, settings: &QuerySettings) -> Result<(), Failure> {
         if self.finds_kafka {
-            let preset = kafka::preset_of_all(client, settings, now())?;
+            let all = kafka::preset_of_all(client, settings, now())?;
+            let preset = all.preset;
             tracing::info!(
                 event = "setting.found",
                 setting = "METRICS_PRESET",
                 value = preset.name(),
                 "METRICS_PRESET={preset}: for all workloads"
             );
-            self.preset_of_all.get_or_init(|| preset);
+            self.preset_of_all.get_or_init(|| all);
         }
         Ok(())
     }
@@ -502,7 +505,7 @@ impl Live {
 
     /// What was found so far of what is not about one workload: the metrics server, the preset of all.
     pub fn found(&self) -> Vec<FoundReport> {
-        let preset = self.preset_of_all.get().map(|preset| kafka::preset_found(*preset, "for all workloads"));
+        let preset = self.preset_of_all.get().map(|all| kafka::preset_found(all.preset, "for all workloads"));
         self.server.found().cloned().into_iter().chain(preset).collect()
     }
 

@@ -17,8 +17,8 @@ const PREFIX: &str = "pod-rebalancer/";
 /// The annotation by which a workload opts in.
 pub const ENABLED: &str = "pod-rebalancer/enabled";
 
-/// The settings that an annotation may change, by the ids of their arguments. None leads to another server or query, and
-/// none makes an eviction less careful than the run is for all.
+/// The settings that an annotation may change, by the ids of their arguments. None leads to another server or query. Who may
+/// edit the workload may make its guards less careful, as for its own job; never a dry run an eviction.
 const OF_A_WORKLOAD: [&str; 30] = [
     "cpu_variance_threshold",
     "lag_variance_threshold",

@@ -43,8 +43,17 @@ pub fn find<S: MetricsSource>(
     Asking { source, settings, live, at }.find()
 }
 
-/// The preset for many workloads at once: of the clients in their pods, whichever writes series there, the usual one
-/// first. Exporters tell of one group at a time.
+/// Where lag and rate of many workloads come from.
+#[derive(Debug, Clone, Copy)]
+pub struct OfAll {
+    /// The preset of the clients in their pods, whichever writes series there, the usual one first. Exporters tell of
+    /// one group at a time.
+    pub preset: KafkaPreset,
+    /// Whether the server has nothing else, so that no workload can have another preset, or a group.
+    pub is_alone: bool,
+}
+
+/// Finds the preset for many workloads at once.
 ///
 /// # Errors
 /// A metrics server that does not answer.
@@ -52,10 +61,15 @@ pub fn preset_of_all<S: MetricsSource>(
     source: &S,
     settings: &QuerySettings,
     at: Timestamp,
-) -> Result<KafkaPreset, Failure> {
+) -> Result<OfAll, Failure> {
     let asking = Asking { source, settings, live: HashSet::new(), at };
     let known = asking.ask(&detect::known_series(settings), &[detect::SERIES_LABEL])?;
-    Ok(KnownSeries::read(&known).in_pods().first().copied().unwrap_or(KafkaPreset::None))
+    let known = KnownSeries::read(&known);
+    let in_pods = known.in_pods();
+    Ok(OfAll {
+        preset: in_pods.first().copied().unwrap_or(KafkaPreset::None),
+        is_alone: in_pods.len() <= 1 && known.exporters().is_empty(),
+    })
 }
 
 /// The means to ask about one moment.
