@@ -10,12 +10,13 @@ mod decode;
 mod error;
 mod identity;
 mod query;
+mod secret_source;
 mod service;
 mod stoppable;
 mod transport;
 mod words;
 
-pub use auth::{Auth, SecretSource};
+pub use auth::Auth;
 pub use client::{PrometheusClient, RequestCounts};
 pub use config::{ConfigError, Endpoint, Header, Method, PrometheusConfig, Tls};
 pub use decode::{
@@ -28,6 +29,7 @@ pub use error::{ErrorKind, QueryError, TransportError};
 pub use identity::{AwsIdentity, AzureIdentity, GoogleIdentity, Identity, Variables};
 pub use query::MetricQuery;
 pub use secrecy::SecretString;
+pub use secret_source::SecretSource;
 pub use service::ServiceProblem;
 pub use stoppable::StoppableTransport;
 pub use transport::{ApiRequest, ApiResponse, HttpTransport, Server, Transport, When};

@@ -9,8 +9,8 @@ use secrecy::ExposeSecret as _;
 
 use super::tokens::{Kept, Token, TokenService, form};
 use super::{Identity, Variables, given};
-use crate::prometheus::auth::SecretSource;
 use crate::prometheus::error::TransportError;
+use crate::prometheus::secret_source::SecretSource;
 use crate::secrets::IN_AN_ADDRESS;
 
 /// The service whose data is asked for: Azure Monitor's query endpoints, in the public cloud.
