@@ -15,8 +15,8 @@ use reqsign_core::{Context, Error, FileRead, HttpSend, Result as SignResult, Sig
 use ring::digest::{SHA256, digest};
 use tokio::runtime::{Builder, Runtime};
 
+use super::proof::{Identity, Variables, given};
 use super::tokens::TokenService;
-use super::{Identity, Variables, given};
 use crate::prometheus::error::TransportError;
 
 /// Amazon Managed Service for Prometheus, by its name in signatures.

@@ -7,8 +7,8 @@ use http::request::Parts;
 use percent_encoding::utf8_percent_encode;
 use secrecy::ExposeSecret as _;
 
+use super::proof::{Identity, Variables, given};
 use super::tokens::{Kept, Token, TokenService, form};
-use super::{Identity, Variables, given};
 use crate::prometheus::error::TransportError;
 use crate::prometheus::secret_source::SecretSource;
 use crate::secrets::IN_AN_ADDRESS;

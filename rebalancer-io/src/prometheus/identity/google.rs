@@ -17,8 +17,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::json;
 
+use super::proof::{Identity, Variables, given};
 use super::tokens::{Kept, Token, TokenService, form};
-use super::{Identity, Variables, given};
 use crate::prometheus::error::TransportError;
 
 /// What is asked for: to read metrics.

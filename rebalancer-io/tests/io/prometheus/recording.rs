@@ -43,7 +43,9 @@ fn record() -> (Recording, Vec<Result<String, QueryError>>) {
         let file = |name: &str| fs::read(testdata("prometheus").join(name)).expect(name);
         let ok = |name: &str| reply("200 OK", &[("Content-Type", "application/json")], &file(name));
         let asked = |name: &str| request.body.contains(name);
-        match ["cpu", "memory", "lag", "rate", "broken"].into_iter().find(|name| asked(&format!("({name})")))
+        match ["cpu", "memory", "lag", "rate", "broken"]
+            .into_iter()
+            .find(|name| asked(&format!("%28{name}%29")))
         {
             Some("cpu") => ok("prom/instant_cpu_12.json"),
             Some("memory") => ok("prom/instant_memory_12.json"),
