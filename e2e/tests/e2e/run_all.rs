@@ -66,8 +66,8 @@ fn the_ill_are_cured_first_and_the_others_left_alone(release: Release) {
             let mut rows = report["workloads"].as_array().into_iter().flatten();
             rows.find(|row| row["name"] == name).cloned().unwrap_or_else(|| panic!("no row {name}: {run}"))
         };
-        let causes = [row("sick")["cause"].clone(), row("stuck")["cause"].clone()];
-        assert_eq!(causes, ["sick_pod", "stuck_partition"], "{run}");
+        let found = [row("sick")["cause"].clone(), row("stuck")["cause"].clone()];
+        assert_eq!(found, ["sick_pod", "stuck_partition"], "{run}");
         let second = if limit == "1" { "withheld" } else { "rotated" };
         let expected = [
             ("sick", json!("rotated")),
@@ -88,10 +88,11 @@ fn the_ill_are_cured_first_and_the_others_left_alone(release: Release) {
 fn cluster(cases: &[Case]) -> ApiServer {
     let workloads = cases.iter().map(|(name, fleet, annotations)| {
         let names: Vec<&str> = fleet.pods.iter().map(|pod| pod.name.as_str()).collect();
-        let named = |(name, value): &(&str, &str)| (format!("pod-rebalancer/{name}"), (*value).to_owned());
+        let annotation =
+            |(name, value): &(&str, &str)| (format!("pod-rebalancer/{name}"), (*value).to_owned());
         Workload {
             namespace: fleet.namespace.clone(),
-            annotations: annotations.iter().map(named).collect(),
+            annotations: annotations.iter().map(annotation).collect(),
             ..Workload::named(name, &names)
         }
     });

@@ -56,7 +56,9 @@ pub fn run(args: &RunArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
     };
     let output = &args.live.output;
     let ended: Vec<Ended<'_>> = members.iter().map(Member::ended).collect();
-    ended.iter().for_each(|ended| ended.log_of_several(logging::is_json(output)));
+    for ended in &ended {
+        ended.log_of_several(logging::is_json(output));
+    }
     log(&report, &ended);
     let written = rendered(&report, output.output, Terminal::stdout(output.color))
         .and_then(|text| render::print(&text, io::stdout()));

@@ -117,7 +117,7 @@ impl Delivery {
             |listener: &&Listener| ended.iter().any(|ended| listener.outcomes.contains(&ended.outcome()));
         let listener = self.listener.as_ref().filter(is_told);
         let message = listener.map(|told| (told, message::of_all(report, told.format, &told.outcomes)));
-        let pushed: Vec<(Group<'_>, String)> = match &self.pusher {
+        let texts: Vec<(Group<'_>, String)> = match &self.pusher {
             Some(_) => ended.iter().map(|ended| (Group::of(ended), metrics::render(ended, None))).collect(),
             None => Vec::new(),
         };
@@ -127,8 +127,8 @@ impl Delivery {
             }
             let Some((pusher, receivers)) = &self.pusher else { return };
             for receiver in receivers {
-                let mut pushes = pushed.iter();
-                scope.spawn(move || pushes.all(|(group, text)| push(pusher, receiver, group, text)));
+                let mut each = texts.iter();
+                scope.spawn(move || each.all(|(group, text)| push(pusher, receiver, group, text)));
             }
         });
     }
@@ -152,8 +152,8 @@ impl<'a> Group<'a> {
 /// Pushes the metrics for one target, and says whether that was done.
 fn push(pusher: &Pusher, receiver: &Receiver, group: &Group<'_>, text: &str) -> bool {
     let labels = [("job", "pod-rebalancer"), ("target_namespace", group.namespace), ("target", group.target)];
-    let pushed = pusher.push(receiver, &labels, group.replaces, text);
-    if let Err(error) = &pushed {
+    let done = pusher.push(receiver, &labels, group.replaces, text);
+    if let Err(error) = &done {
         tracing::warn!(
             event = "metrics.push_failed",
             url.full = error.url,
@@ -162,7 +162,7 @@ fn push(pusher: &Pusher, receiver: &Receiver, group: &Group<'_>, text: &str) -> 
             "cannot push the metrics of this run: {error}"
         );
     }
-    pushed.is_ok()
+    done.is_ok()
 }
 
 fn tell(webhook: &Webhook, message: &str) {

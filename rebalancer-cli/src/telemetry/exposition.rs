@@ -97,7 +97,9 @@ mod tests {
     fn a_metric_of_several_texts_stands_once_with_all_samples() {
         let text = |target: &str, names: &[&'static str]| {
             let mut text = Exposition::new(vec![("target", target.to_owned())]);
-            names.iter().for_each(|name| text.gauge(name, "Some time.", [(vec![], 1.0)]));
+            for name in names {
+                text.gauge(name, "Some time.", [(vec![], 1.0)]);
+            }
             text.into_text()
         };
         let all = merged(&[text("a", &["x", "y"]), text("b", &["y", "z"])]);
