@@ -236,7 +236,7 @@ fn settings(address: &str, data: &Path) -> String {
     )
 }
 
-/// Gives each Running pod of a workload a consumer after [`START_UP`], and closes that of a pod which ends, as its
+/// Gives each Running pod of a workload a consumer after some seconds, and closes that of a pod which ends, as its
 /// container would. Ends with its value.
 #[derive(Debug)]
 pub struct ConsumerPods {
