@@ -19,6 +19,9 @@ const LIMIT: Duration = Duration::from_secs(900);
 /// metrics, of which means are kept. For the program as it is released: ten megabytes are pages of its file.
 const MOST_MEMORY_BYTES: u64 = 40_000_000;
 
+/// A rotation lists the pods twice more, and loads the code that evicts.
+const MOST_MEMORY_OF_A_RUN_BYTES: u64 = 45_000_000;
+
 /// What the memory may grow by when the answers grow sixfold, by 20 megabytes: half of that, and less
 /// than three of the four of them. They come sooner, so more of them are read at once.
 const MOST_GROWTH_BYTES: u64 = 10_000_000;
@@ -166,13 +169,13 @@ fn finished(program: &mut Command) -> Finished {
 /// Beside the pages: both levels of owners, and the budgets.
 fn planned(plan: &Finished, replicas: u32) {
     let requests = pages(replicas) + 3;
-    check(plan, "planned", requests..=requests);
+    check(plan, "planned", requests..=requests, MOST_MEMORY_BYTES);
 }
 
 fn rotated(run: &Finished, replicas: u32, namespace: &Namespace<'_>, names: &[String]) {
     let requests = 3 * pages(replicas) + REQUESTS_BESIDE_LISTS;
     // A pod that is being terminated may take a page more.
-    check(run, "rotated", requests..=requests + 1);
+    check(run, "rotated", requests..=requests + 1, MOST_MEMORY_OF_A_RUN_BYTES);
     assert_eq!(run.json()["rotation"]["deleted"], json!([names[7], names[3]]), "wrong pods");
     let gone = || {
         let living = namespace.pod_names("app=orders");
@@ -183,12 +186,12 @@ fn rotated(run: &Finished, replicas: u32, namespace: &Namespace<'_>, names: &[St
     assert_eq!(gone(), 2, "exactly two pods are gone");
 }
 
-fn check(run: &Finished, outcome: &str, requests: RangeInclusive<u64>) {
+fn check(run: &Finished, outcome: &str, requests: RangeInclusive<u64>, most_bytes: u64) {
     let report = run.json();
     assert_eq!((report["outcome"].as_str(), run.code), (Some(outcome), Some(0)), "{}", run.stderr);
     let sent = report["requests"]["kubernetes"].as_u64().expect("a count");
     assert!(requests.contains(&sent), "{sent} requests to the cluster, not {requests:?}");
-    assert!(run.peak_memory_bytes < MOST_MEMORY_BYTES, "{} bytes", run.peak_memory_bytes);
+    assert!(run.peak_memory_bytes < most_bytes, "{} bytes", run.peak_memory_bytes);
 }
 
 fn pages(replicas: u32) -> u64 {
