@@ -22,7 +22,7 @@ use crate::pipeline::backtest::recordings::Recordings;
 use crate::pipeline::backtest::times::times;
 use crate::pipeline::backtest::variants::variants;
 use crate::pipeline::clocks::{self, now};
-use crate::pipeline::observe::{AskedOf, Live};
+use crate::pipeline::live::{AskedOf, Live};
 use crate::render;
 use crate::render::html::{self, Embedded, Extras, QueryRow};
 use crate::render::text::backtest::render as rendered;

@@ -10,7 +10,7 @@ use crate::exit;
 use crate::failure::Failure;
 use crate::pipeline::check::{configuration, group, kubernetes, prometheus};
 use crate::pipeline::clocks::{ADVICE, Finding, findings};
-use crate::pipeline::observe::Live;
+use crate::pipeline::live::Live;
 use crate::render;
 use crate::render::text::checks;
 use crate::report::check::{Category, CheckReport, Grade};

@@ -11,7 +11,7 @@ use crate::cli::usage;
 use crate::exit;
 use crate::failure::Failure;
 use crate::format::text::plain;
-use crate::pipeline::observe::Live;
+use crate::pipeline::live::Live;
 use crate::render::text::config::table;
 use crate::render::{self, data};
 use crate::report::config::ConfigReport;

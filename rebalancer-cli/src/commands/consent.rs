@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use crate::cli::args::{DryRun, OutputArgs, RunArgs};
 use crate::failure::Failure;
 use crate::format::text::{count, plain};
-use crate::pipeline::observe::Live;
+use crate::pipeline::live::Live;
 use crate::render;
 use crate::report::Report;
 

@@ -13,7 +13,7 @@ use crate::failure::Failure;
 use crate::pipeline::backtest::times::bounds;
 use crate::pipeline::clocks::now;
 use crate::pipeline::history::look::look;
-use crate::pipeline::observe::Live;
+use crate::pipeline::live::Live;
 use crate::render;
 use crate::render::html::{self, Embedded, Extras};
 use crate::render::terminal::Terminal;

@@ -9,7 +9,7 @@ use crate::commands::page::{Page, page_extras};
 use crate::exit;
 use crate::failure::Failure;
 use crate::pipeline::decide::Purpose;
-use crate::pipeline::observe::Live;
+use crate::pipeline::live::Live;
 use crate::pipeline::plan::{report, warn_of_budgets};
 use crate::pipeline::saved_plan::SavedPlan;
 use crate::pipeline::saver::Keep;

@@ -12,7 +12,7 @@ use crate::cli::args::RecordArgs;
 use crate::exit;
 use crate::failure::Failure;
 use crate::pipeline::decide::{find, living, partitions_past};
-use crate::pipeline::observe::Live;
+use crate::pipeline::live::Live;
 use crate::pipeline::saver::Keep;
 use crate::render;
 use crate::settings::decision::DecisionSettings;

@@ -22,7 +22,7 @@ use crate::commands::watch::Watch;
 use crate::exit;
 use crate::failure::Failure;
 use crate::pipeline::all::{Left, Member, is_rotation, is_trouble, turns};
-use crate::pipeline::observe::Live;
+use crate::pipeline::live::Live;
 use crate::pipeline::rotate::options;
 use crate::pipeline::scan::{Choice, Details, Scope, Terms};
 use crate::render;

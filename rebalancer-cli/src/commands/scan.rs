@@ -14,7 +14,7 @@ use crate::cli::args::{KubernetesArgs, ScanArgs};
 use crate::commands::page::{Page, page_settings};
 use crate::exit;
 use crate::failure::Failure;
-use crate::pipeline::observe::Live;
+use crate::pipeline::live::Live;
 use crate::pipeline::scan::{Choice, Details, Scope, Terms};
 use crate::render;
 use crate::render::html::{Embedded, Extras};

@@ -4,7 +4,7 @@ use rebalancer_core::Budget;
 
 use crate::failure::Failure;
 use crate::pipeline::decide::{Known, Purpose, decide};
-use crate::pipeline::observe::Observation;
+use crate::pipeline::observation::Observation;
 use crate::report::Report;
 use crate::settings::decision::DecisionSettings;
 

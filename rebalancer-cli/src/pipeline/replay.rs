@@ -19,7 +19,7 @@ use crate::cli::args::{Cli, Command, DecisionArgs, SavedArgs};
 use crate::cli::usage;
 use crate::failure::Failure;
 use crate::pipeline::decide::{Known, Purpose, decide};
-use crate::pipeline::observe::owner;
+use crate::pipeline::live::owner;
 use crate::pipeline::recorded::{ReadBack, Recorded, read_back};
 use crate::report::{Kind, Report, WorkloadReport};
 use crate::settings::decision::{DecisionSettings, PLAN_DEADLINE};

@@ -10,7 +10,7 @@ use rebalancer_io::driver::PodManager;
 use rebalancer_io::kubernetes::{Cluster, Notice, StoodAt};
 
 use crate::cli::args::{ActionArgs, DryRun, PacingChoice, RunArgs};
-use crate::pipeline::observe::Live;
+use crate::pipeline::live::Live;
 use crate::report::{Outcome, Report};
 use crate::settings::decision::DecisionSettings;
 

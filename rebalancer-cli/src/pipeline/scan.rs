@@ -20,7 +20,7 @@ use crate::failure::{Failure, chain};
 use crate::pipeline::ages::of_known_age;
 use crate::pipeline::clocks::{self, now};
 use crate::pipeline::decide::{Known, Purpose, analyze, decide, living, needs_facts};
-use crate::pipeline::observe::{Client, Live};
+use crate::pipeline::live::{Client, Live};
 use crate::report::scan::{ScanReport, ScanRow, Severity};
 use crate::report::version::{API_VERSION, SCAN};
 use crate::report::{Kind, Report, WorkloadReport};

@@ -4,7 +4,7 @@ use rebalancer_core::Workload;
 
 use crate::failure::Failure;
 use crate::pipeline::kafka::Seen;
-use crate::pipeline::observe::{AskedOf, Live};
+use crate::pipeline::live::{AskedOf, Live};
 use crate::report::check::Category;
 
 /// Whether Kafka answers, lets the user see the group, and has the pods for its members; nothing where it is not asked.

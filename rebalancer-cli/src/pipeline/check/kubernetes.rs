@@ -10,7 +10,7 @@ use rebalancer_io::kubernetes::{OF_OTHER_OWNERS, Observer, Permission, TO_PLAN, 
 
 use crate::cli::args::{ActionArgs, CheckArgs, DryRun, PacingChoice};
 use crate::failure::Failure;
-use crate::pipeline::observe::{Live, owner};
+use crate::pipeline::live::{Live, owner};
 use crate::report::check::{Category, Grade};
 use crate::settings::decision::DecisionSettings;
 

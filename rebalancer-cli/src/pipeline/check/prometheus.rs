@@ -22,7 +22,7 @@ use crate::pipeline::check::vetoes;
 use crate::pipeline::clocks::now;
 use crate::pipeline::decide::{WITH_A_PAST, living};
 use crate::pipeline::kafka::Seen;
-use crate::pipeline::observe::{AskedOf, Live};
+use crate::pipeline::live::{AskedOf, Live};
 use crate::report::check::{Category, Grade};
 use crate::settings::decision::DecisionSettings;
 

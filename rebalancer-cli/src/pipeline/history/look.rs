@@ -18,7 +18,7 @@ use super::spreads::{Comparison, Limit, Sides};
 use super::turns::Pods;
 use crate::failure::Failure;
 use crate::pipeline::clocks::{self, now};
-use crate::pipeline::observe::{AskedOf, Live};
+use crate::pipeline::live::{AskedOf, Live};
 use crate::report::history::{ComparedReport, Found, HistoryReport, Judged, ReplacementReport};
 use crate::report::version::API_VERSION;
 use crate::settings::decision::DecisionSettings;
