@@ -21,7 +21,7 @@ mod wire;
 
 pub use answers::KafkaAnswers;
 pub use client::{Group, KafkaClient, Member, Place};
-pub use config::{BrokerAddress, KafkaConfig, KafkaConfigError, KafkaTls, NoBroker, Sasl, ScramHash};
+pub use config::{BrokerAddress, KafkaConfig, KafkaTls, NoBroker, Sasl, ScramHash};
 pub use connection::Patience;
 pub use error::{KafkaError, KafkaErrorKind};
 pub use transport::{NoServer, WithKafka};

@@ -11,6 +11,7 @@ pub mod kafka;
 pub mod kubernetes;
 pub mod metrics;
 pub mod origin;
+pub mod pem;
 pub mod podstate;
 pub mod prometheus;
 mod promql;

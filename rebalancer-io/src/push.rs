@@ -10,8 +10,10 @@ use base64::engine::general_purpose::URL_SAFE;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 use ureq::Agent;
+use ureq::tls::TlsConfig;
 
-use crate::prometheus::{Auth, ConfigError, Endpoint, Tls, TransportError, proxy_for, tls_config, words};
+use crate::pem::PemFile;
+use crate::prometheus::{Auth, ConfigError, Endpoint, TransportError, proxy_for, root_certs, words};
 use crate::secrets::Secrets;
 
 /// Content type of the text format that every receiver understands.
@@ -106,28 +108,22 @@ pub enum Replaces {
     SameNames,
 }
 
-/// An agent that sends once, within `timeout`, and follows no redirect. `ca_file` is a PEM file in place of the
-/// public authorities, with the setting that names it.
+/// An agent that sends once, within `timeout`, and follows no redirect. `ca_file` is used in place of the public
+/// authorities.
 ///
 /// # Errors
 /// When the file cannot be read or used.
-pub(crate) fn agent(
-    ca_file: Option<(&'static str, PathBuf)>,
-    timeout: Duration,
-) -> Result<Agent, ConfigError> {
-    let (variable, ca_file) = ca_file.unzip();
-    let tls = tls_config(&Tls { ca_file, ..Tls::default() }).map_err(|error| match (error, variable) {
-        (ConfigError::TlsFile { path, reason, .. }, Some(variable)) => {
-            ConfigError::TlsFile { variable, path, reason }
-        }
-        (other, _) => other,
-    })?;
+pub(crate) fn agent(ca_file: Option<PemFile<'_>>, timeout: Duration) -> Result<Agent, ConfigError> {
+    let mut tls = TlsConfig::builder();
+    if let Some(file) = ca_file {
+        tls = tls.root_certs(root_certs(file)?);
+    }
     let config = Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
         .timeout_global(Some(timeout))
         .user_agent(concat!("pod-rebalancer/", env!("CARGO_PKG_VERSION")))
-        .tls_config(tls)
+        .tls_config(tls.build())
         .build();
     Ok(Agent::new_with_config(config))
 }
@@ -147,6 +143,7 @@ impl Pusher {
     /// If the certificate file cannot be read or used.
     pub fn new(config: PushConfig) -> Result<Self, ConfigError> {
         let PushConfig { auth, ca_file, timeout } = config;
+        let ca_file = ca_file.as_ref().map(|(variable, path)| PemFile { variable, path });
         Ok(Self { agent: agent(ca_file, timeout)?, auth, timeout })
     }
 

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::io::Read as _;
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 use http::Uri;
@@ -10,6 +10,7 @@ use http::header::CONTENT_TYPE;
 use secrecy::{ExposeSecret as _, SecretString};
 use ureq::Agent;
 
+use crate::pem::PemFile;
 use crate::prometheus::{ConfigError, Endpoint, SecretSource, TransportError, proxy_for, words};
 use crate::push::{PushErrorKind, agent};
 use crate::secrets::Secrets;
@@ -41,7 +42,7 @@ impl Webhook {
     ///
     /// # Errors
     /// An address or a file that cannot be read or used; the address is not repeated.
-    pub fn new(url: &SecretSource, ca_file: Option<PathBuf>, timeout: Duration) -> Result<Self, ConfigError> {
+    pub fn new(url: &SecretSource, ca_file: Option<&Path>, timeout: Duration) -> Result<Self, ConfigError> {
         let unusable = |reason: String| ConfigError::PushUrl { variable: VARIABLE, reason, example: EXAMPLE };
         let url = url.read().map_err(|error| unusable(error.to_string()))?;
         let uri: Uri = url.expose_secret().parse().map_err(|_| unusable("it is no address".into()))?;
@@ -54,7 +55,7 @@ impl Webhook {
             ConfigError::Endpoint { reason } => unusable(reason),
             other => other,
         })?;
-        let agent = agent(ca_file.map(|path| ("WEBHOOK_CA_FILE", path)), timeout)?;
+        let agent = agent(ca_file.map(|path| PemFile { variable: "WEBHOOK_CA_FILE", path }), timeout)?;
         Ok(Self { agent, url, server, timeout })
     }
 

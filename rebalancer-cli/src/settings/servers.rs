@@ -160,7 +160,7 @@ pub fn push(args: &PushArgs) -> Result<PushConfig, Failure> {
 pub fn webhook(args: &WebhookArgs) -> Result<Option<Webhook>, Failure> {
     let url = one_of((secrets::WEBHOOK_URL, args.webhook_url_file.as_ref()), "WEBHOOK_URL_FILE")?;
     let Some(url) = url else { return Ok(None) };
-    let webhook = Webhook::new(&url, args.webhook_ca_file.clone(), args.webhook_timeout);
+    let webhook = Webhook::new(&url, args.webhook_ca_file.as_deref(), args.webhook_timeout);
     webhook.map(Some).map_err(|error| Failure::Usage(error.into()))
 }
 

@@ -7,13 +7,14 @@ use std::thread;
 
 use rustls::ClientConfig;
 
-use super::config::{BrokerAddress, KafkaConfig, KafkaConfigError};
+use super::config::{BrokerAddress, KafkaConfig};
 use super::connection::{Connection, Patience};
 use super::error::{KafkaError, KafkaErrorKind};
 use super::messages::{
     ConsumerGroupDescribe, DescribeGroups, DescribedGroup, FindCoordinator, ListGroups, ListOffsets,
     Metadata, Node, OffsetFetch, Request,
 };
+use crate::pem::PemError;
 
 /// Topic and number of a partition.
 pub type Place = (String, i32);
@@ -99,7 +100,7 @@ impl KafkaClient {
     ///
     /// # Errors
     /// A file that cannot be read or used.
-    pub fn new(config: KafkaConfig, patience: Patience) -> Result<Self, KafkaConfigError> {
+    pub fn new(config: KafkaConfig, patience: Patience) -> Result<Self, PemError> {
         let tls = config.tls.as_ref().map(super::config::KafkaTls::client_config).transpose()?;
         Ok(Self {
             config,

@@ -1,12 +1,11 @@
 //! Where Kafka is, and how to sign in.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
 
+use crate::pem::{self, PemError, PemFile};
 use crate::prometheus::SecretSource;
 
 /// The port of a broker whose address names none.
@@ -122,15 +121,6 @@ impl Sasl {
     }
 }
 
-/// A file that cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[error("{variable}: {}: {reason}", .path.display())]
-pub struct KafkaConfigError {
-    variable: &'static str,
-    path: PathBuf,
-    reason: String,
-}
-
 /// The variables that name the files.
 const CA: &str = "KAFKA_CA_FILE";
 const CERT: &str = "KAFKA_CLIENT_CERT";
@@ -138,48 +128,24 @@ const KEY: &str = "KAFKA_CLIENT_KEY";
 
 impl KafkaTls {
     /// The configuration of a connection. Reads the files.
-    pub(super) fn client_config(&self) -> Result<Arc<ClientConfig>, KafkaConfigError> {
-        let mut roots = RootCertStore::empty();
-        match &self.ca_file {
-            None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
-            Some(path) => {
-                for certificate in certificates(CA, path)? {
-                    roots.add(certificate).map_err(|error| unusable(CA, path, &error))?;
-                }
-            }
-        }
-        let builder = ClientConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
-            .with_safe_default_protocol_versions()
-            .expect("the provider has the suites of the default versions")
-            .with_root_certificates(roots);
+    pub(super) fn client_config(&self) -> Result<Arc<ClientConfig>, PemError> {
+        let file = |variable, path| PemFile { variable, path };
+        let authorities = match &self.ca_file {
+            None => webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect(),
+            Some(path) => file(CA, path).authorities()?,
+        };
+        let builder = pem::trusting(authorities);
         let config = match &self.client {
             None => builder.with_no_client_auth(),
             Some((cert, key)) => {
-                let chain = certificates(CERT, cert)?;
-                let private =
-                    PrivateKeyDer::from_pem_file(key).map_err(|error| unusable(KEY, key, &error))?;
-                builder.with_client_auth_cert(chain, private).map_err(|error| unusable(KEY, key, &error))?
+                let pair = file(CERT, cert).with_key(file(KEY, key))?;
+                builder
+                    .with_client_auth_cert(pair.chain, pair.key)
+                    .expect("the pair was accepted when it was read")
             }
         };
         Ok(Arc::new(config))
     }
-}
-
-fn certificates(
-    variable: &'static str,
-    path: &Path,
-) -> Result<Vec<CertificateDer<'static>>, KafkaConfigError> {
-    let found = CertificateDer::pem_file_iter(path).map_err(|error| unusable(variable, path, &error))?;
-    let found: Result<Vec<CertificateDer<'static>>, _> = found.collect();
-    let found = found.map_err(|error| unusable(variable, path, &error))?;
-    if found.is_empty() {
-        return Err(unusable(variable, path, &"it holds no PEM certificate"));
-    }
-    Ok(found)
-}
-
-fn unusable(variable: &'static str, path: &Path, reason: &dyn std::fmt::Display) -> KafkaConfigError {
-    KafkaConfigError { variable, path: path.to_owned(), reason: reason.to_string() }
 }
 
 #[cfg(test)]

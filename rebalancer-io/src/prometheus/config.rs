@@ -10,6 +10,7 @@ use http::{HeaderName, HeaderValue, Uri};
 use secrecy::SecretString;
 
 use super::auth::Auth;
+use crate::pem::PemError;
 
 /// How to reach and query one server. [`PrometheusConfig::new`] has the defaults.
 #[derive(Debug, Clone)]
@@ -248,15 +249,8 @@ pub enum ConfigError {
     #[error("PROMETHEUS_HEADERS: the value of {0} has characters that a header cannot carry")]
     HeaderValue(String),
     /// A certificate or key file cannot be used.
-    #[error("{variable}: {path}: {reason}", path = .path.display())]
-    TlsFile {
-        /// The setting that names the file.
-        variable: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
+    #[error(transparent)]
+    TlsFile(#[from] PemError),
     /// A client certificate without its key, or the key without the certificate.
     #[error("PROMETHEUS_CLIENT_CERT and PROMETHEUS_CLIENT_KEY go together; only one of them is set")]
     TlsPair,

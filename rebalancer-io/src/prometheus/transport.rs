@@ -2,9 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::fs;
 use std::io::{self, Read};
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,10 +10,9 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, LOCATION};
 use http::{HeaderValue, Request, Uri};
 use jiff::Timestamp;
 use percent_encoding::utf8_percent_encode;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::pki_types::{CertificateDer, ServerName};
 use secrecy::{ExposeSecret as _, SecretString};
-use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig};
+use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use ureq::{Agent, Proxy};
@@ -24,6 +21,7 @@ use super::auth::Auth;
 use super::config::{ConfigError, Endpoint, Header, Method, PrometheusConfig, Tls};
 use super::error::TransportError;
 use crate::clock::ServerClock;
+use crate::pem::{PemError, PemFile};
 use crate::proxies;
 use crate::secrets::{IN_AN_ADDRESS, Secrets};
 
@@ -412,67 +410,32 @@ fn renamed(endpoint: &Endpoint, name: &str) -> Result<(String, EndpointResolver,
     Ok((base, EndpointResolver { target, inner: DefaultResolver::default() }, host))
 }
 
-pub(crate) fn tls_config(tls: &Tls) -> Result<TlsConfig, ConfigError> {
+/// The authorities in a file. The HTTP library skips those that it cannot parse; here a wrong file is an error.
+pub(crate) fn root_certs(file: PemFile<'_>) -> Result<RootCerts, PemError> {
+    Ok(RootCerts::new_with_certs(&for_http(&file.certificates()?)))
+}
+
+fn tls_config(tls: &Tls) -> Result<TlsConfig, ConfigError> {
+    let file = |variable, path| PemFile { variable, path };
     let mut builder = TlsConfig::builder().disable_verification(tls.insecure_skip_verify);
     if let Some(path) = &tls.ca_file {
-        let roots = certificates("PROMETHEUS_CA_FILE", path)?;
-        builder = builder.root_certs(RootCerts::new_with_certs(&roots));
+        builder = builder.root_certs(root_certs(file("PROMETHEUS_CA_FILE", path))?);
     }
     match (&tls.client_cert_file, &tls.client_key_file) {
         (None, None) => {}
-        (Some(cert), Some(key)) => builder = builder.client_cert(Some(client_cert(cert, key)?)),
+        (Some(cert), Some(key)) => {
+            // The HTTP library panics if certificate and key do not match; here that is an error.
+            let key = file("PROMETHEUS_CLIENT_KEY", key);
+            let pair = file("PROMETHEUS_CLIENT_CERT", cert).with_key(key)?;
+            let private = PrivateKey::from_pem(&pair.key_pem).map_err(|error| key.unusable(error))?;
+            builder = builder.client_cert(Some(ClientCert::new_with_certs(&for_http(&pair.chain), private)));
+        }
         _ => return Err(ConfigError::TlsPair),
     }
     Ok(builder.build())
 }
 
-fn read_pem(variable: &'static str, path: &Path) -> Result<Vec<u8>, ConfigError> {
-    fs::read(path).map_err(|error| unusable(variable, path, error.to_string()))
-}
-
-fn unusable(variable: &'static str, path: &Path, reason: impl Into<String>) -> ConfigError {
-    ConfigError::TlsFile { variable, path: path.to_owned(), reason: reason.into() }
-}
-
-fn certificates(variable: &'static str, path: &Path) -> Result<Vec<Certificate<'static>>, ConfigError> {
-    let pem = read_pem(variable, path)?;
-    let mut found: Vec<Certificate<'static>> = Vec::new();
-    for item in ureq::tls::parse_pem(&pem) {
-        match item {
-            Ok(PemItem::Certificate(certificate)) => found.push(certificate),
-            Ok(_) => {}
-            Err(error) => return Err(unusable(variable, path, error.to_string())),
-        }
-    }
-    let mut store = rustls::RootCertStore::empty();
-    for certificate in &found {
-        // The HTTP library skips certificates that it cannot parse; a wrong file must be reported.
-        store
-            .add(CertificateDer::from(certificate.der()))
-            .map_err(|error| unusable(variable, path, error.to_string()))?;
-    }
-    if found.is_empty() {
-        return Err(unusable(variable, path, "it holds no PEM certificate"));
-    }
-    Ok(found)
-}
-
-/// Reads the pair and tests it: the HTTP library panics if certificate and key do not match.
-fn client_cert(cert: &Path, key: &Path) -> Result<ClientCert, ConfigError> {
-    const KEY: &str = "PROMETHEUS_CLIENT_KEY";
-    let chain = certificates("PROMETHEUS_CLIENT_CERT", cert)?;
-    let pem = read_pem(KEY, key)?;
-    let private =
-        PrivateKeyDer::from_pem_slice(&pem).map_err(|_| unusable(KEY, key, "it holds no PEM private key"))?;
-    let owned_chain = chain.iter().map(|one| CertificateDer::from(one.der()).into_owned()).collect();
-    rustls::ClientConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
-        .with_safe_default_protocol_versions()
-        .and_then(|builder| {
-            builder
-                .with_root_certificates(rustls::RootCertStore::empty())
-                .with_client_auth_cert(owned_chain, private)
-        })
-        .map_err(|error| unusable(KEY, key, error.to_string()))?;
-    let private = PrivateKey::from_pem(&pem).map_err(|error| unusable(KEY, key, error.to_string()))?;
-    Ok(ClientCert::new_with_certs(&chain, private))
+/// Certificates as the HTTP library holds them.
+fn for_http(certificates: &[CertificateDer<'_>]) -> Vec<Certificate<'static>> {
+    certificates.iter().map(|certificate| Certificate::from_der(certificate).to_owned()).collect()
 }

@@ -62,7 +62,8 @@ fn a_rollout_withholds() {
         let never = |pod: &Value| pod["metadata"]["annotations"]["fake-kubelet/never-ready"] == "true";
         scene.namespace.pods("app=orders").iter().any(|pod| never(pod) && pod["status"]["phase"] == "Running")
     });
-    // The rollout itself ends a quarter of the old pods.
+    // The rollout itself ends a quarter of the old pods, and waits for a new one that is never ready.
+    wait_until("the rollout has ended one pod", LIMIT, || scene.ended().len() == 1);
     let before = scene.ended();
     let run = scene.run();
     assert_eq!((run.json()["outcome"].as_str(), run.code), (Some("withheld"), Some(0)), "{run}");
