@@ -11,9 +11,9 @@ use e2e::Sandbox;
 use serde_json::{Value, json};
 
 /// What the scripts call beside the stubs below.
-const TOOLS: [&str; 15] = [
-    "awk", "bash", "cat", "chmod", "dirname", "env", "grep", "mkdir", "mktemp", "mv", "rm", "sed", "tee",
-    "timeout", "uname",
+const TOOLS: [&str; 17] = [
+    "awk", "bash", "cat", "chmod", "dirname", "env", "grep", "mkdir", "mktemp", "mv", "nice", "nproc", "rm",
+    "sed", "tee", "timeout", "uname",
 ];
 
 /// Two tests that passed and one that is ignored.
@@ -86,8 +86,13 @@ fn the_tests_on_kafka_and_at_scale_run_alone_and_those_on_kafka_only_where_it_ca
     let (code, output) = machine.ci(&[], &[]);
     assert_eq!(code, Some(0), "{output}");
     let calls = machine.calls();
-    let [first, second, third] = [alone, large, others].map(|call| calls.find(call));
+    let [first, second, third] = [alone, others, large].map(|call| calls.find(call));
     assert!(first.is_some() && first < second && second < third, "{calls}");
+    let built = "cargo build --package rebalancer-cli --release";
+    assert!(
+        calls.find(built).is_some_and(|built| Some(built) < third),
+        "what is measured is built before: {calls}"
+    );
 
     let machine = Machine::new(TWO_PASSED);
     let (code, output) = machine.ci(&[], &[("KAFKA", "1")]);
