@@ -56,6 +56,15 @@ fn a_skipped_test_is_no_passed_one() {
 }
 
 #[test]
+fn servers_that_cannot_be_had_end_a_run_before_its_tests() {
+    let machine = Machine::new(TWO_PASSED);
+    let (code, output) = machine.ci(&[], &[("SERVERS", "3")]);
+    assert_eq!(code, Some(3), "{output}");
+    assert!(output.contains("no etcd here"), "{output}");
+    assert!(!machine.calls().contains("--no-fail-fast"), "{}", machine.calls());
+}
+
+#[test]
 fn a_complete_run_leaves_nothing_out() {
     let unreachable = [("FETCH", "1")];
     let (code, output) = Machine::new(TWO_PASSED).ci(&[], &unreachable);
@@ -265,6 +274,7 @@ impl Machine {
             "e2e/install",
             &format!(
                 "[ \"$1\" != --kafka ] || exit ${{KAFKA-0}}\n\
+                 [ -z \"$SERVERS\" ] || {{ echo no etcd here >&2; exit \"$SERVERS\"; }}\n\
                  [ -z \"$1\" ] || echo 'export PATH={}:$PATH'",
                 thanos.display()
             ),
