@@ -1,6 +1,7 @@
 //! The part of the report that tells the cause of an uneven load.
 
 use rebalancer_core::diagnosis::{Diagnosis, Remedy};
+use rebalancer_core::guard::Standing;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -194,6 +195,11 @@ impl DiagnosisReport {
     pub fn is_empty(&self) -> bool {
         let nothing = matches!(self.cause.code, CauseCode::Balanced | CauseCode::Unknown);
         self.steps.is_empty() && nothing && self.notes.is_empty()
+    }
+
+    /// How many of its tests lack what they need.
+    pub fn untested(&self) -> usize {
+        self.steps.iter().filter(|step| step.verdict == Standing::Unknown).count()
     }
 }
 

@@ -35,7 +35,10 @@ pub fn section(report: &Report) -> Markup {
                     p.small { "Assignor: " @if diagnosis.assignor_is_a_guess { "looks like " } (assignor) "." }
                 }
                 @if !diagnosis.steps.is_empty() { details {
-                    summary { "The " (diagnosis.steps.len()) " tests" }
+                    summary {
+                        "The " (diagnosis.steps.len()) " tests"
+                        @if diagnosis.untested() > 0 { "; " (diagnosis.untested()) " lack what they need" }
+                    }
                     (guards::checks(&diagnosis.steps))
                 } }
             }

@@ -11,7 +11,7 @@ use crate::format::names::shared_prefix;
 use crate::format::number::ratio;
 use crate::format::text::{count, plain};
 use crate::render::terminal::Terminal;
-use crate::report::diagnosis::{DiagnosisReport, SpreadReport};
+use crate::report::diagnosis::{CauseCode, DiagnosisReport, SpreadReport};
 use crate::report::verdict::VerdictReport;
 use crate::report::{Kind, Outcome, Report, TargetReport};
 
@@ -81,7 +81,14 @@ fn write_diagnosis(screen: &mut Screen, report: &Report, wide: bool) {
         return;
     }
     screen.blank();
-    screen.prose(PLAIN, &format!("Why: {}.", plain(evidence)));
+    let untested = match report.diagnosis.untested() {
+        count if count > 0 && report.diagnosis.cause.code == CauseCode::Unknown => {
+            let hint = if wide { "" } else { "; -o wide shows which" };
+            format!(" ({count} of {} tests lack what they need{hint})", steps.len())
+        }
+        _ => String::new(),
+    };
+    screen.prose(PLAIN, &format!("Why: {}{untested}.", plain(evidence)));
     if *remedy != Remedy::None {
         screen.prose(PLAIN, &format!("Remedy: {}.", remedy.words()));
     }
