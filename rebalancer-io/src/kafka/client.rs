@@ -12,7 +12,7 @@ use super::connection::{Connection, Patience};
 use super::error::{KafkaError, KafkaErrorKind};
 use super::messages::{
     ConsumerGroupDescribe, DescribeGroups, DescribedGroup, FindCoordinator, ListGroups, ListOffsets,
-    Metadata, Node, OffsetFetch, Request,
+    Metadata, Node, OffsetFetch, Request, TimesOfTopic,
 };
 use crate::pem::PemError;
 
@@ -25,6 +25,7 @@ const MOST_GROUPS: usize = 10;
 const GROUP_ID_NOT_FOUND: i16 = 69;
 const UNSUPPORTED_VERSION: i16 = 35;
 const UNKNOWN_TOPIC: i16 = 3;
+const TOPIC_AUTHORIZATION_FAILED: i16 = 29;
 
 /// A consumer group at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,8 +140,11 @@ impl KafkaClient {
         let described = described
             .ok_or_else(|| KafkaErrorKind::Group("the answer has no group".to_owned()).at(&broker))?;
         if described.error != 0 {
+            // The broker does not say which topic it is.
+            let of = if described.error == TOPIC_AUTHORIZATION_FAILED { "a topic of " } else { "" };
             let said = described.message.as_deref();
-            return Err(KafkaErrorKind::refused(described.error, format!("group {name}"), said).at(&broker));
+            let kind = KafkaErrorKind::refused(described.error, format!("{of}group {name}"), said);
+            return Err(kind.at(&broker));
         }
         if described.state == "Dead" {
             return Err(self.unknown(name)?.at(&broker));
@@ -270,24 +274,14 @@ impl KafkaClient {
 
     /// The offset of the next record of each of `places` whose leader was found.
     pub(super) fn ends(&mut self, places: &BTreeSet<Place>) -> Result<BTreeMap<Place, i64>, KafkaError> {
-        self.offsets(places, ListOffsets::END)
+        self.ends_at(&places.iter().map(|place| (place.clone(), ListOffsets::END)).collect())
     }
 
-    /// The end that each of `places` had at a time in milliseconds, as far as the times of its records tell; nothing for
-    /// those without a newer record.
+    /// The end that each partition had at a time in milliseconds, as far as the times of its records tell; nothing for
+    /// those without a newer record. Asks all leaders at once.
     pub(super) fn ends_at(
         &mut self,
-        places: &BTreeSet<Place>,
-        timestamp_ms: i64,
-    ) -> Result<BTreeMap<Place, i64>, KafkaError> {
-        self.offsets(places, timestamp_ms)
-    }
-
-    /// Asks all leaders at once.
-    fn offsets(
-        &mut self,
-        places: &BTreeSet<Place>,
-        timestamp_ms: i64,
+        places: &BTreeMap<Place, i64>,
     ) -> Result<BTreeMap<Place, i64>, KafkaError> {
         let of_leaders = self.leaders.clone();
         for address in of_leaders.keys() {
@@ -300,8 +294,8 @@ impl KafkaClient {
         let asked: Vec<_> = asked.collect();
         self.requests += asked.len();
         let answers: Vec<Result<BTreeMap<Place, i64>, KafkaError>> = thread::scope(|scope| {
-            let ask = |(connection, topics): (&'_ mut Connection, Vec<(&'_ str, Vec<i32>)>)| {
-                let request = ListOffsets { topics: &topics, timestamp_ms };
+            let ask = |(connection, topics): (&'_ mut Connection, Vec<TimesOfTopic<'_>>)| {
+                let request = ListOffsets { topics: &topics };
                 let answer = connection.ask(&request).and_then(listed);
                 answer.map_err(|kind| kind.at(connection.broker()))
             };
@@ -392,11 +386,11 @@ fn address(node: &Node) -> BrokerAddress {
     BrokerAddress { host: node.host.clone(), port: u16::try_from(node.port).unwrap_or_default() }
 }
 
-/// The partitions of a leader that are wanted.
-fn wanted<'l>(led: &'l BTreeMap<String, Vec<i32>>, places: &BTreeSet<Place>) -> Vec<(&'l str, Vec<i32>)> {
+/// The partitions of a leader that are wanted, and the times.
+fn wanted<'l>(led: &'l BTreeMap<String, Vec<i32>>, places: &BTreeMap<Place, i64>) -> Vec<TimesOfTopic<'l>> {
     let of_topic = |(topic, partitions): (&'l String, &Vec<i32>)| {
-        let is_wanted = |partition: &i32| places.contains(&(topic.clone(), *partition));
-        let wanted: Vec<i32> = partitions.iter().copied().filter(is_wanted).collect();
+        let time = |partition: &i32| Some((*partition, *places.get(&(topic.clone(), *partition))?));
+        let wanted: Vec<(i32, i64)> = partitions.iter().filter_map(time).collect();
         (!wanted.is_empty()).then_some((topic.as_str(), wanted))
     };
     led.iter().filter_map(of_topic).collect()

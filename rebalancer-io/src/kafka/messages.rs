@@ -368,12 +368,14 @@ impl Request for OffsetFetch<'_> {
     }
 }
 
-/// Asks the leader of these partitions for an offset of each: of the first record at or after a time in milliseconds, or
+/// Asks the leader of these partitions for an offset of each: of the first record at or after its time in milliseconds, or
 /// the end for [`ListOffsets::END`].
 pub(super) struct ListOffsets<'a> {
-    pub topics: &'a [(&'a str, Vec<i32>)],
-    pub timestamp_ms: i64,
+    pub topics: &'a [TimesOfTopic<'a>],
 }
+
+/// A topic, and partitions of it with a time for each.
+pub(super) type TimesOfTopic<'a> = (&'a str, Vec<(i32, i64)>);
 
 impl ListOffsets<'_> {
     pub(super) const END: i64 = -1;
@@ -395,9 +397,9 @@ impl Request for ListOffsets<'_> {
         to.i32(-1);
         to.list(self.topics.iter(), |to, (topic, partitions)| {
             to.string(topic);
-            to.list(partitions.iter(), |to, partition| {
+            to.list(partitions.iter(), |to, (partition, timestamp_ms)| {
                 to.i32(*partition);
-                to.i64(self.timestamp_ms);
+                to.i64(*timestamp_ms);
             });
         });
     }

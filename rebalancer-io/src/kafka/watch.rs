@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use super::client::{Group, KafkaClient, Place};
 use super::error::{KafkaError, KafkaErrorKind};
 
-/// Minutes ago at which the ends are asked for, until nothing waits any more. The past of partitions has 60 minutes.
+/// Minutes ago at which an end is asked for, three of them for each partition. The past of partitions has 60 minutes.
 const MINUTES: [u32; 7] = [1, 3, 5, 10, 15, 30, 59];
 
 /// Longest time for which a stop goes unnoticed.
@@ -119,26 +119,37 @@ impl KafkaClient {
         Ok(Look { group, committed, ends, at })
     }
 
-    /// Asks how far back records wait, as long as a partition that did not move is among those that wait.
+    /// Asks how far back records wait, each time for the middle of what is left of [`MINUTES`], as long as it is open for a
+    /// partition that did not move.
     fn find_waits(&mut self, partitions: &mut [WatchedPartition], now_ms: i64) -> Result<(), KafkaError> {
-        for minutes in MINUTES {
-            let is_asked = |of: &WatchedPartition| {
-                let last = of.earlier.last().map_or(0, |(minutes, _)| *minutes);
-                of.waits_since_first() && of.waits_minutes() == last
-            };
-            if !partitions.iter().any(|of| of.stood() && is_asked(of)) {
-                break;
+        // How many of the times are known to be waits, and how many may be.
+        let mut waits = vec![(0, MINUTES.len()); partitions.len()];
+        loop {
+            let open = partitions.iter().zip(&waits).enumerate();
+            let open: Vec<usize> = open
+                .filter(|(_, (of, (least, most)))| of.waits_since_first() && least < most)
+                .map(|(position, _)| position)
+                .collect();
+            if !open.iter().any(|position| partitions[*position].stood()) {
+                return Ok(());
             }
-            let asked: BTreeSet<Place> =
-                partitions.iter().filter(|of| is_asked(of)).map(|of| of.place.clone()).collect();
-            let ends = self.ends_at(&asked, now_ms - i64::from(minutes) * 60_000)?;
-            for of in partitions.iter_mut().filter(|of| asked.contains(&of.place)) {
+            let middle = |position: usize| usize::midpoint(waits[position].0, waits[position].1);
+            let time = |position: usize| now_ms - i64::from(MINUTES[middle(position)]) * 60_000;
+            let asked = open.iter().map(|at| (partitions[*at].place.clone(), time(*at))).collect();
+            let ends = self.ends_at(&asked)?;
+            for position in open {
+                let (of, at) =
+                    (&mut partitions[position], usize::midpoint(waits[position].0, waits[position].1));
                 // Without a newer record the end was the same then.
                 let then = ends.get(&of.place).copied().or(of.end[1]);
-                of.earlier.extend(then.map(|end| (minutes, end)));
+                of.earlier.extend(then.map(|end| (MINUTES[at], end)));
+                if of.waits_minutes() == MINUTES[at] {
+                    waits[position].0 = at + 1;
+                } else {
+                    waits[position].1 = at;
+                }
             }
         }
-        Ok(())
     }
 
     fn wait(&self, time: Duration) -> Result<(), KafkaError> {
