@@ -51,6 +51,8 @@ pub(super) struct Connection {
     /// The smallest and the largest version that the broker understands, by request.
     versions: BTreeMap<i16, (i16, i16)>,
     correlation: i32,
+    /// Why the broker may close the connection instead of answering the next request.
+    closes: &'static str,
 }
 
 enum Stream {
@@ -105,10 +107,12 @@ impl Connection {
             let socket = connect(address, patience)?;
             let stream = Stream::new(socket, address, tls, patience)?;
             let versions = BTreeMap::new();
-            let mut connection = Self { stream, broker: broker.clone(), versions, correlation: 0 };
+            let mut connection =
+                Self { stream, broker: broker.clone(), versions, correlation: 0, closes: "" };
             connection.ask_versions()?;
-            if let Some(sasl) = sasl {
-                connection.sign_in(sasl)?;
+            match sasl {
+                Some(sasl) => connection.sign_in(sasl)?,
+                None => connection.closes = "does its listener ask for a sign-in (KAFKA_SASL_MECHANISM)?",
             }
             Ok(connection)
         };
@@ -134,13 +138,17 @@ impl Connection {
     pub(super) fn ask<R: Request>(&mut self, request: &R) -> Result<R::Answer, KafkaErrorKind> {
         let unsupported = KafkaErrorKind::Unsupported { request: R::API.name };
         let version = self.version(R::API).ok_or(unsupported)?;
-        self.exchange(request, version, "")
+        let answer = self.exchange(request, version, self.closes)?;
+        self.closes = "";
+        Ok(answer)
     }
 
     fn ask_versions(&mut self) -> Result<(), KafkaErrorKind> {
         let hint = match self.stream {
             Stream::Plain(_) => "is this Kafka, and does its listener ask for KAFKA_TLS?",
-            Stream::Tls(_) => "is this Kafka?",
+            Stream::Tls(_) => {
+                "is this Kafka, and does its listener ask for a certificate (KAFKA_CLIENT_CERT)?"
+            }
         };
         let (code, versions) = self.exchange(&ApiVersions, ApiVersions::API.versions[0], hint)?;
         if code != 0 {

@@ -92,7 +92,7 @@ impl KafkaErrorKind {
     /// An error of the connection, and what may explain that it was closed.
     pub(super) fn of(error: &io::Error, closed: &'static str) -> Self {
         if let Some(tls) = tls_error(error) {
-            return Self::Tls(shortened(&tls_words(tls), MAX_WORDS));
+            return Self::Tls(format!("{}{}", shortened(&tls_words(tls), MAX_WORDS), tls_advice(tls)));
         }
         match error.kind() {
             io::ErrorKind::UnexpectedEof
@@ -116,6 +116,21 @@ impl KafkaErrorKind {
 
 /// Longest quotation of a broker, in characters.
 const MAX_WORDS: usize = 200;
+
+/// What to do about a TLS error, if its own words do not say.
+const fn tls_advice(error: &rustls::Error) -> &'static str {
+    use rustls::{AlertDescription as Alert, CertificateError as Certificate, Error};
+    match error {
+        Error::InvalidCertificate(Certificate::UnknownIssuer) => {
+            ": name the authority of the brokers in KAFKA_CA_FILE"
+        }
+        Error::InvalidMessage(_) => ": is this a listener with TLS?",
+        Error::AlertReceived(
+            Alert::CertificateRequired | Alert::BadCertificate | Alert::HandshakeFailure,
+        ) => ": does the listener ask for a certificate (KAFKA_CLIENT_CERT)?",
+        _ => "",
+    }
+}
 
 fn hint(words: &str) -> String {
     if words.is_empty() { String::new() } else { format!(": {words}") }
@@ -142,7 +157,10 @@ fn meaning(code: i16) -> (Option<&'static str>, Option<&'static str>) {
         15 => ("COORDINATOR_NOT_AVAILABLE", "the group has no coordinator now; the next run asks again"),
         16 => ("NOT_COORDINATOR", MOVING),
         24 => ("INVALID_GROUP_ID", "KAFKA_GROUP is no name of a group"),
-        29 => ("TOPIC_AUTHORIZATION_FAILED", "not authorised: the user needs Describe on it"),
+        29 => (
+            "TOPIC_AUTHORIZATION_FAILED",
+            "not authorised: the user needs Describe on every topic that the group reads",
+        ),
         30 => ("GROUP_AUTHORIZATION_FAILED", "not authorised: the user needs Describe on it"),
         31 => ("CLUSTER_AUTHORIZATION_FAILED", "not authorised"),
         33 => ("UNSUPPORTED_SASL_MECHANISM", "set KAFKA_SASL_MECHANISM to one that the listener has"),

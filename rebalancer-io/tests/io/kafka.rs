@@ -105,6 +105,20 @@ fn what_waits_is_dated_by_the_times_of_records() {
     assert!(watched.partitions.iter().filter(|of| of.moved()).count() == 5);
 }
 
+/// However long a record has waited, three questions tell since when.
+#[test]
+fn a_wait_of_any_length_is_found_by_three_questions() {
+    for (minutes, known) in [(0, 0), (2, 1), (4, 3), (7, 5), (12, 10), (20, 15), (45, 30), (90, 59)] {
+        let mut group = SimulatedGroup::healthy(&PODS, 2);
+        group.stick(3, minutes);
+        let broker = group.start();
+        let watched = watch(&broker).expect("a group");
+        assert_eq!(watched.partitions[3].waits_minutes(), known, "{minutes} minutes");
+        let asked = broker.asked().into_iter().filter(|key| *key == api::LIST_OFFSETS).count();
+        assert!(asked <= 2 + 3, "{asked} questions for ends");
+    }
+}
+
 #[test]
 fn the_answers_enter_a_decision_as_those_of_a_metrics_server() {
     let mut group = SimulatedGroup::healthy(&PODS, 2);
@@ -198,6 +212,7 @@ fn a_broker_that_misbehaves_is_an_error_in_words() {
     for (key, reply, words) in [
         (api::API_VERSIONS, garbage, "is this Kafka, and is KAFKA_TLS right?"),
         (api::API_VERSIONS, Reply::Close, "does its listener ask for KAFKA_TLS?"),
+        (api::FIND_COORDINATOR, Reply::Close, "does its listener ask for a sign-in (KAFKA_SASL_MECHANISM)?"),
         (api::OFFSET_FETCH, Reply::Close, "closed before the answer was complete"),
         (api::METADATA, Reply::Raw(vec![0, 0, 0, 4, 0, 0, 0, 99]), "the answer is to another question"),
         (api::METADATA, Reply::Body(vec![0; 5]), "it ends too early"),
