@@ -25,7 +25,7 @@ pub use browser::{Browser, Look};
 pub use control_plane::{Access, Answer, Api, ControlPlane, Identity, Namespace, Pki, workload};
 pub use fleet::{Fleet, Level, PodLoads};
 pub use gate::Gate;
-pub use kafka::{ConsumerPods, Kafka, Owned};
+pub use kafka::{ConsumerPods, Consumers, Doors, Files, Kafka, Owned};
 pub use lens::{KubeLens, Lens, Scrapes};
 pub use metric_server::{MetricServer, Release};
 pub use require::{Program, check, path_of};

@@ -3,7 +3,7 @@
 
 use std::env;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 
 /// Where controller-runtime's envtest looks when `KUBEBUILDER_ASSETS` is unset.
@@ -32,6 +32,10 @@ pub enum Program {
     Helm,
     /// Kafka and the consumers, in the folder `E2E_KAFKA`.
     Kafka,
+    /// librdkafka with its Python client, in the folder `E2E_LIBRDKAFKA`, and `python3`.
+    Librdkafka,
+    /// `kafka-go`, the consumers by that Go client, on `PATH`.
+    KafkaGo,
     /// `curl`, on `PATH`.
     Curl,
     /// `chromium` and `chromedriver`, on `PATH`.
@@ -72,12 +76,13 @@ pub fn check(program: Program) -> bool {
         program.place(),
         match program {
             Program::Thanos => " --thanos",
-            Program::Kafka => " --kafka",
+            Program::Kafka | Program::Librdkafka | Program::KafkaGo => " --kafka",
             _ => "",
         },
     );
     let optional = env::var("E2E_OPTIONAL").unwrap_or_default();
-    let is_optional = missing.iter().all(|file| optional.split(',').any(|name| name == *file));
+    let named = |file: &&str| file.split('/').next().unwrap_or_default().to_owned();
+    let is_optional = missing.iter().all(|file| optional.split(',').any(|name| name == named(file)));
     let is_required = env::var("E2E_REQUIRED").as_deref() == Ok("1");
     assert!(!is_required || is_optional, "E2E_REQUIRED=1, but {reason}");
     let test = thread::current().name().unwrap_or("a test").to_owned();
@@ -96,6 +101,17 @@ pub fn path_of(program: Program, file: &str) -> PathBuf {
     })
 }
 
+/// The folder with the files of the program.
+///
+/// # Panics
+/// When one is missing: tests ask [`require!`] first.
+pub(crate) fn folder_of(program: Program) -> PathBuf {
+    let file = program.files()[0];
+    let path = path_of(program, file);
+    let depth = Path::new(file).components().count();
+    path.ancestors().nth(depth).expect("a file lies in its folder").to_owned()
+}
+
 impl Program {
     fn files(self) -> &'static [&'static str] {
         match self {
@@ -110,6 +126,8 @@ impl Program {
             Self::Helm => &["helm"],
             Self::Curl => &["curl"],
             Self::Kafka => &["Consumers.class"],
+            Self::Librdkafka => &["confluent_kafka/__init__.py"],
+            Self::KafkaGo => &["kafka-go"],
             Self::Browser => &["chromium", "chromedriver"],
         }
     }
@@ -119,6 +137,7 @@ impl Program {
         match self {
             Self::ControlPlane | Self::Kubectl => "in KUBEBUILDER_ASSETS",
             Self::Kafka => "in E2E_KAFKA",
+            Self::Librdkafka => "in E2E_LIBRDKAFKA",
             _ => "on PATH",
         }
     }
@@ -131,6 +150,7 @@ impl Program {
                 vec![named("KUBEBUILDER_ASSETS").unwrap_or_else(|| DEFAULT_ASSETS.into())]
             }
             Self::Kafka => named("E2E_KAFKA").into_iter().collect(),
+            Self::Librdkafka => named("E2E_LIBRDKAFKA").into_iter().collect(),
             _ => env::split_paths(&env::var_os("PATH").unwrap_or_default()).collect(),
         }
     }

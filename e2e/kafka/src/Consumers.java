@@ -20,19 +20,25 @@ import org.apache.kafka.common.TopicPartition;
  * The consumers of many pods in one process, and a producer, told by HTTP what to do. Parameters stand in
  * the query of the address.
  *
- * POST /topic?name&partitions            creates a topic
+ * POST /topic?name&partitions&replicas   creates a topic
  * POST /load?topic&rates=1,2.5,...&noise messages per second of each partition from now on, and how far they
  *                                        wander: the standard deviation of their logarithm
- * POST /pod?namespace&name&groups&topics&assignor&cost
- *                                        starts a consumer in each of the groups; the cost of a message is in
- *                                        microseconds of CPU
+ * POST /past?topic&rates&from&to         writes as many messages as this load writes in the time from so many seconds
+ *                                        ago to so many seconds ago, with the times that they then have
+ * POST /pod?namespace&name&ip&groups&topics&assignor&cost
+ *                                        starts a consumer in each of the groups, which connects from the address; the
+ *                                        cost of a message is in microseconds of CPU
  * DELETE /pod?namespace&name             closes them as a pod does that gets SIGTERM
  * DELETE /pods?namespace                 closes all of a namespace
  * POST /cost?namespace&name&cost         changes the cost of a message
  * POST /stuck?namespace&name[&topic&partition]
  *                                        the pod no longer fetches this partition, or any
+ * POST /share?group&topic                starts a member of a share group
+ * POST /user?name&password               lets a user sign in by SCRAM
+ * POST /acl?user&kind&name               lets a user describe a group or a topic; DELETE takes that back
  * POST /poison?topic&partition           nobody gets past the record that comes next; answers its offset
  * GET  /metrics?namespace                what a scrape of pods, kubelet and kafka_exporter finds
+ * GET  /lag?group                        a line each: topic, partition, messages that wait
  * GET  /state?namespace                  a line each: pod, group, topic, partition, messages read
  */
 public final class Consumers {
@@ -83,12 +89,16 @@ public final class Consumers {
         switch (asked) {
             case "POST /topic":
                 int partitions = Integer.parseInt(parameters.get("partitions"));
-                admin.createTopics(List.of(new NewTopic(parameters.get("name"), partitions, (short) 1))).all().get();
+                short replicas = Short.parseShort(parameters.get("replicas"));
+                admin.createTopics(List.of(new NewTopic(parameters.get("name"), partitions, replicas))).all().get();
                 return "";
             case "POST /load":
-                double[] rates = Stream.of(parameters.get("rates").split(",")).mapToDouble(Double::parseDouble).toArray();
                 producer.noise.put(parameters.get("topic"), Double.parseDouble(parameters.get("noise")));
-                producer.rates.put(parameters.get("topic"), rates);
+                producer.rates.put(parameters.get("topic"), rates(parameters));
+                return "";
+            case "POST /past":
+                producer.past(parameters.get("topic"), rates(parameters), Long.parseLong(parameters.get("from")),
+                    Long.parseLong(parameters.get("to")));
                 return "";
             case "POST /pod":
                 PODS.put(name, new Pod(broker, parameters));
@@ -118,6 +128,20 @@ public final class Consumers {
                 long offset = admin.listOffsets(Map.of(poisoned, OffsetSpec.latest())).partitionResult(poisoned).get().offset();
                 Pod.POISON.put(poisoned, offset);
                 return Long.toString(offset);
+            case "POST /share":
+                Share.start(broker, parameters.get("group"), parameters.get("topic"));
+                return "";
+            case "POST /user":
+                Access.user(admin, parameters);
+                return "";
+            case "POST /acl":
+                Access.describe(admin, parameters, true);
+                return "";
+            case "DELETE /acl":
+                Access.describe(admin, parameters, false);
+                return "";
+            case "GET /lag":
+                return Offsets.lags(admin, parameters.get("group"));
             case "GET /metrics":
                 return metrics(parameters.get("namespace"));
             case "GET /state":
@@ -127,6 +151,10 @@ public final class Consumers {
             default:
                 throw new IllegalArgumentException(asked);
         }
+    }
+
+    private static double[] rates(Map<String, String> parameters) {
+        return Stream.of(parameters.get("rates").split(",")).mapToDouble(Double::parseDouble).toArray();
     }
 
     private static TopicPartition partition(Map<String, String> parameters) {

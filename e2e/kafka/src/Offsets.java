@@ -25,6 +25,18 @@ final class Offsets {
         }));
     }
 
+    /** What waits in each partition of which the group has committed an offset. */
+    static String lags(Admin admin, String group) throws Exception {
+        Map<TopicPartition, OffsetAndMetadata> committed =
+            admin.listConsumerGroupOffsets(group).partitionsToOffsetAndMetadata().get();
+        Map<TopicPartition, OffsetSpec> ends = new HashMap<>();
+        committed.keySet().forEach(at -> ends.put(at, OffsetSpec.latest()));
+        StringBuilder out = new StringBuilder();
+        admin.listOffsets(ends).all().get().forEach((at, end) -> out.append(at.topic()).append(' ').append(at.partition())
+            .append(' ').append(end.offset() - committed.get(at).offset()).append('\n'));
+        return out.toString();
+    }
+
     private static String labels(TopicPartition at) {
         return "topic=\"" + at.topic() + "\",partition=\"" + at.partition() + "\"";
     }

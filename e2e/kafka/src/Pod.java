@@ -19,6 +19,8 @@ import org.apache.kafka.clients.consumer.ConsumerRecords;
 import org.apache.kafka.clients.consumer.CooperativeStickyAssignor;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.consumer.RangeAssignor;
+import org.apache.kafka.clients.consumer.RoundRobinAssignor;
+import org.apache.kafka.clients.consumer.StickyAssignor;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.WakeupException;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
@@ -40,6 +42,11 @@ final class Pod {
         "kafka.consumer.fetch.manager.records.lag", "kafka.consumer.fetch.manager.records.lead",
         "kafka.consumer.fetch.manager.records.consumed.total", "kafka.consumer.coordinator.assigned.partitions");
 
+    /** The assignors of the classic protocol. */
+    private static final Map<String, Class<?>> ASSIGNORS = Map.of(
+        "range", RangeAssignor.class, "roundrobin", RoundRobinAssignor.class, "sticky", StickyAssignor.class,
+        "cooperative-sticky", CooperativeStickyAssignor.class);
+
     /** CPU per message, in microseconds. */
     volatile double cost;
     private final String namespace;
@@ -52,9 +59,11 @@ final class Pod {
         name = settings.get("name");
         cost = Double.parseDouble(settings.get("cost"));
         registry.config().meterFilter(MeterFilter.denyUnless(meter -> READ.contains(meter.getName())));
+        FromAddress.ADDRESS.set(settings.get("ip"));
         for (String group : settings.get("groups").split(",")) {
             workers.add(new Worker(broker, group, settings.get("topics"), settings.get("assignor")));
         }
+        FromAddress.ADDRESS.remove();
         workers.forEach(Thread::start);
     }
 
@@ -131,10 +140,9 @@ final class Pod {
                 "fetch.max.wait.ms", "1000", "fetch.min.bytes", "100000"));
             switch (assignor) {
                 case "uniform" -> settings.put("group.protocol", "consumer");
-                case "range" -> settings.put("partition.assignment.strategy", RangeAssignor.class.getName());
-                case "cooperative-sticky" ->
-                    settings.put("partition.assignment.strategy", CooperativeStickyAssignor.class.getName());
-                default -> throw new IllegalArgumentException(assignor);
+                case "range-of-brokers" ->
+                    settings.putAll(Map.of("group.protocol", "consumer", "group.remote.assignor", "range"));
+                default -> settings.put("partition.assignment.strategy", ASSIGNORS.get(assignor).getName());
             }
             consumer = new KafkaConsumer<>(settings, new ByteArrayDeserializer(), new ByteArrayDeserializer());
             meters = new KafkaClientMetrics(consumer, List.of(), REFRESHER, Duration.ofSeconds(2));

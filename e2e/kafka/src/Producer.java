@@ -23,6 +23,19 @@ final class Producer extends Thread {
         producer = new KafkaProducer<>(settings, new ByteArraySerializer(), new ByteArraySerializer());
     }
 
+    /** Writes what these rates write from so many seconds ago to so many seconds ago. */
+    void past(String topic, double[] ofTopic, long fromSeconds, long toSeconds) {
+        long now = System.currentTimeMillis();
+        for (int partition = 0; partition < ofTopic.length; partition++) {
+            long count = (long) (ofTopic[partition] * (fromSeconds - toSeconds));
+            for (long message = 0; message < count; message++) {
+                long ago = fromSeconds * 1000 - (long) (message * 1000 / ofTopic[partition]);
+                producer.send(new ProducerRecord<>(topic, partition, now - ago, null, new byte[32]));
+            }
+        }
+        producer.flush();
+    }
+
     @Override
     public void run() {
         byte[] message = new byte[32];

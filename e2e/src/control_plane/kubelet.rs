@@ -237,7 +237,8 @@ fn started(pod: &Value, number: u32) -> Value {
             })
         })
         .collect();
-    let ip = format!("10.{}.{}.{}", 244 + (number >> 16) % 8, (number >> 8) & 255, number & 255);
+    // Of loopback, so that a client of the pod can connect from it.
+    let ip = format!("127.{}.{}.{}", 244 + (number >> 16) % 8, (number >> 8) & 255, number & 255);
     json!({
         "metadata": { "uid": pod["metadata"]["uid"] },
         "status": {

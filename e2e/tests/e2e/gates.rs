@@ -89,28 +89,42 @@ fn a_complete_run_leaves_nothing_out() {
 #[test]
 fn the_tests_on_kafka_and_at_scale_run_alone_and_those_on_kafka_only_where_it_can_be_had() {
     let alone = "cargo test --workspace --locked --no-fail-fast --test e2e -- kafka_groups::";
+    let direct = "cargo test --workspace --locked --no-fail-fast --test e2e -- kafka_direct::";
     let large = "cargo test --workspace --locked --no-fail-fast --test e2e -- scale::";
-    let others = "cargo test --workspace --locked --no-fail-fast -- --skip kafka_groups:: --skip scale::";
+    let others = "cargo test --workspace --locked --no-fail-fast -- --skip kafka_groups:: --skip kafka_direct:: \
+                  --skip scale::";
     let machine = Machine::new(TWO_PASSED);
     let (code, output) = machine.ci(&[], &[]);
     assert_eq!(code, Some(0), "{output}");
     let calls = machine.calls();
-    let [first, second, third] = [alone, others, large].map(|call| calls.find(call));
-    assert!(first.is_some() && first < second && second < third, "{calls}");
-    let built = "cargo build --package rebalancer-cli --release";
-    assert!(
-        calls.find(built).is_some_and(|built| Some(built) < third),
-        "what is measured is built before: {calls}"
-    );
+    let steps = [alone, direct, others, large].map(|call| calls.find(call));
+    assert!(steps.iter().all(Option::is_some) && steps.is_sorted(), "{calls}");
+    let built = calls.find("cargo build --package rebalancer-cli --release");
+    assert!(built.is_some() && built < steps[3], "what is measured is built before: {calls}");
 
     let machine = Machine::new(TWO_PASSED);
     let (code, output) = machine.ci(&[], &[("KAFKA", "1")]);
     assert_eq!(code, Some(0), "{output}");
     assert!(output.contains("left out: THE TESTS ON KAFKA ARE SKIPPED"), "{output}");
     let calls = machine.calls();
-    assert!(!calls.contains(alone) && calls.contains(large) && calls.contains(others), "{calls}");
+    assert!([alone, direct].iter().all(|call| !calls.contains(call)), "{calls}");
+    assert!([large, others].iter().all(|call| calls.contains(call)), "{calls}");
 
     let (code, output) = Machine::new(TWO_PASSED).ci(&["--complete"], &[("KAFKA", "1")]);
+    assert_eq!(code, Some(1), "{output}");
+}
+
+#[test]
+fn librdkafka_is_left_out_where_pip_does_not_get_it() {
+    let skipped =
+        format!("SKIPPED asks: confluent_kafka/__init__.py not found in E2E_LIBRDKAFKA\n{TWO_PASSED}");
+    let without = [("LIBRDKAFKA", "1")];
+    let (code, output) = Machine::new(&skipped).ci(&[], &without);
+    assert_eq!(code, Some(0), "{output}");
+    assert!(output.contains("left out: THE TESTS ON LIBRDKAFKA ARE SKIPPED"), "{output}");
+    assert!(output.contains("\n1 passed, 0 failed, 2 skipped\n"), "{output}");
+
+    let (code, output) = Machine::new(&skipped).ci(&["--complete"], &without);
     assert_eq!(code, Some(1), "{output}");
 }
 
@@ -273,7 +287,8 @@ impl Machine {
         machine.stub(
             "e2e/install",
             &format!(
-                "[ \"$1\" != --kafka ] || exit ${{KAFKA-0}}\n\
+                "[ \"$1\" != --kafka ] || [ -z \"$KAFKA\" ] || exit 1\n\
+                 [ \"$1\" != --kafka ] || [ -n \"$LIBRDKAFKA\" ] || echo export E2E_LIBRDKAFKA=here\n\
                  [ -z \"$SERVERS\" ] || {{ echo no etcd here >&2; exit \"$SERVERS\"; }}\n\
                  [ -z \"$1\" ] || echo 'export PATH={}:$PATH'",
                 thanos.display()

@@ -12,6 +12,7 @@ mod harness_binary;
 mod harness_control_plane;
 mod harness_metric_servers;
 mod history;
+mod kafka_direct;
 mod kafka_groups;
 mod local_stack;
 mod own_metrics;

@@ -133,7 +133,7 @@ impl Plan {
     /// Waits until every pod has partitions and every partition an owner.
     fn wait_dealt(&self, kafka: &Kafka, namespace: &str) {
         wait_until(&format!("{} has dealt its partitions", self.name), LIMIT, || {
-            let owned = kafka.state(namespace);
+            let owned = kafka.java().state(namespace);
             let members: BTreeSet<&str> = owned.iter().map(|at| at.pod.as_str()).collect();
             owned.len() == PARTITIONS * self.topics * self.groups && members.len() == PODS as usize
         });
@@ -221,7 +221,8 @@ impl Watched {
         let rates: Vec<f64> = (0..PARTITIONS).map(|partition| RATE * (plan.rate)(partition)).collect();
         let topics: Vec<String> = (0..plan.topics).map(|number| topic(plan.name, number)).collect();
         for topic in &topics {
-            kafka.topic(topic, &rates, plan.noise);
+            kafka.topic(topic, PARTITIONS, 1);
+            kafka.load(topic, &rates, plan.noise);
         }
         let manifest = match plan.kind {
             "StatefulSet" => workload::stateful_set("orders", PODS),
@@ -235,7 +236,7 @@ impl Watched {
             topics.join(","),
             plan.assignor
         );
-        let consumers = ConsumerPods::follow(kafka, &namespace, "app=orders", &consumer);
+        let consumers = ConsumerPods::follow(kafka.java(), &namespace, "app=orders", &consumer);
         plan.wait_dealt(kafka, namespace.name());
         let (pods, scrapes) = (consumers.alive(), Scrapes::of(kafka, namespace.name()));
         let ready = Instant::now();
@@ -248,8 +249,8 @@ impl Watched {
         match self.plan.trouble {
             Trouble::None => {}
             Trouble::Sick => kafka.cost(namespace, &owner, 3.0 * COST),
-            Trouble::Stuck => kafka.stick(namespace, &owner, Some((&topic, STUCK))),
-            Trouble::Stalled => kafka.stick(namespace, &owner, None),
+            Trouble::Stuck => kafka.java().stick(namespace, &owner, Some((&topic, STUCK))),
+            Trouble::Stalled => kafka.java().stick(namespace, &owner, None),
             Trouble::Uneven => self.load_unevenly(),
             Trouble::Poison => {
                 let offset = kafka.poison(&topic, STUCK);
@@ -261,7 +262,7 @@ impl Watched {
     fn load_unevenly(&self) {
         let mut rates = [RATE; PARTITIONS];
         let busiest = self.owner(STUCK);
-        let owned = self.kafka.state(self.namespace.name());
+        let owned = self.kafka.java().state(self.namespace.name());
         let least_busy = owned.iter().map(|at| &at.pod).find(|pod| **pod != busiest).expect("another pod");
         for at in &owned {
             let times = match &at.pod {
@@ -281,7 +282,7 @@ impl Watched {
         for number in 0..self.plan.topics {
             self.kafka.load(&topic(self.plan.name, number), &[0.0; PARTITIONS], 0.0);
         }
-        self.kafka.close(self.namespace.name());
+        self.kafka.java().close(self.namespace.name());
     }
 
     /// The topic, or the first of them.
@@ -296,7 +297,7 @@ impl Watched {
     }
 
     fn owner(&self, partition: u32) -> String {
-        let owned = self.kafka.state(self.namespace.name());
+        let owned = self.kafka.java().state(self.namespace.name());
         let is_it = |at: &&Owned| at.partition == partition && at.topic == self.topic();
         owned.iter().find(is_it).expect("every partition has an owner").pod.clone()
     }
@@ -376,7 +377,7 @@ impl Watched {
     pub fn read_spread(&self) -> f64 {
         let read = || {
             let mut read: BTreeMap<String, f64> = BTreeMap::new();
-            for owned in self.kafka.state(self.namespace.name()) {
+            for owned in self.kafka.java().state(self.namespace.name()) {
                 *read.entry(owned.pod).or_default() += owned.read as f64;
             }
             read
