@@ -1,12 +1,15 @@
 //! What two looks found, as answers to the queries of the preset `kafka`, so that it enters a decision, a recording and a
 //! replay as the answers of a metrics server do.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::fmt::{self, Write as _};
 use std::io::Cursor;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use rebalancer_core::LivePod;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::meeting::pods_of;
 use super::watch::{Watched, WatchedPartition};
@@ -34,8 +37,13 @@ pub struct KafkaAnswers {
 /// Labels and value of a sample.
 type Row = (Vec<(&'static str, String)>, f64);
 
-/// A label, and the values at minutes before now.
-type Past = (String, Vec<(u32, f64)>);
+/// What a label was in the past: a value for each span of minutes before now. Ten thousand partitions have six hundred
+/// thousand values.
+#[derive(Debug, Clone, PartialEq)]
+struct Past {
+    label: String,
+    spans: Vec<(RangeInclusive<u32>, f64)>,
+}
 
 impl KafkaAnswers {
     /// What was found of a group, for these pods.
@@ -83,45 +91,75 @@ impl KafkaAnswers {
                     ("matrix", self.matrix(request.query, &grid))
                 }
             };
-            let body = json!({"status": "success", "data": {"resultType": kind, "result": result}});
+            let body =
+                format!(r#"{{"status":"success","data":{{"resultType":"{kind}","result":[{result}]}}}}"#);
             ApiResponse {
                 status: 200,
                 content_type: Some("application/json".to_owned()),
                 location: None,
-                body: Box::new(Cursor::new(body.to_string().into_bytes())),
+                body: Box::new(Cursor::new(body.into_bytes())),
             }
         })
     }
 
-    fn vector(&self, query: &str, at_ms: i64) -> Vec<Value> {
-        if let Some(pasts) = self.pasts.get(query) {
-            let newest = |(label, values): &Past| {
-                let (_, value) = values.iter().min_by_key(|(minutes, _)| *minutes)?;
-                Some(json!({"metric": {"pod": label}, "value": [seconds(at_ms), value.to_string()]}))
-            };
-            return pasts.iter().filter_map(newest).collect();
-        }
-        let rows = self.instants.get(query).map(Vec::as_slice).unwrap_or_default();
-        let sample = |(labels, value): &Row| {
-            let labels: serde_json::Map<String, Value> =
-                labels.iter().map(|(name, value)| ((*name).to_owned(), value.clone().into())).collect();
-            json!({"metric": labels, "value": [seconds(at_ms), value.to_string()]})
+    /// The series of a moment, as text.
+    fn vector(&self, query: &str, at_ms: i64) -> String {
+        let mut series = Listed::default();
+        let mut sample = |labels: &[(&'static str, String)], value: f64| {
+            let sample = format!("{},\"{value}\"", seconds(at_ms));
+            series.next(format_args!(r#"{{"metric":{},"value":[{sample}]}}"#, named(labels)));
         };
-        rows.iter().map(sample).collect()
+        for past in self.pasts.get(query).into_iter().flatten() {
+            let newest = past.spans.iter().min_by_key(|(minutes, _)| *minutes.start());
+            if let Some((_, value)) = newest {
+                sample(&[("pod", past.label.clone())], *value);
+            }
+        }
+        for (labels, value) in self.instants.get(query).into_iter().flatten() {
+            sample(labels, *value);
+        }
+        series.text
     }
 
-    fn matrix(&self, query: &str, grid: &Grid) -> Vec<Value> {
-        let pasts = self.pasts.get(query).map(Vec::as_slice).unwrap_or_default();
-        let series = |(label, values): &Past| {
-            let mut values: Vec<(i64, f64)> =
-                values.iter().filter_map(|(minutes, value)| Some((grid.at(*minutes)?, *value))).collect();
-            values.sort_unstable_by_key(|(at_ms, _)| *at_ms);
-            let values: Vec<Value> =
-                values.into_iter().map(|(at_ms, value)| json!([seconds(at_ms), value.to_string()])).collect();
-            json!({"metric": {"pod": label}, "values": values})
-        };
-        pasts.iter().map(series).collect()
+    /// The series of a range, as text.
+    fn matrix(&self, query: &str, grid: &Grid) -> String {
+        let mut series = Listed::default();
+        for Past { label, spans } in self.pasts.get(query).into_iter().flatten() {
+            let mut spans: Vec<&(RangeInclusive<u32>, f64)> = spans.iter().collect();
+            spans.sort_unstable_by_key(|(minutes, _)| Reverse(*minutes.end()));
+            let mut values = Listed::default();
+            for (minutes, value) in spans {
+                for at_ms in minutes.clone().rev().filter_map(|minutes| grid.at(minutes)) {
+                    values.next(format_args!("[{},\"{value}\"]", seconds(at_ms)));
+                }
+            }
+            let label = named(&[("pod", label.clone())]);
+            series.next(format_args!(r#"{{"metric":{label},"values":[{}]}}"#, values.text));
+        }
+        series.text
     }
+}
+
+/// Text of the elements of a list, which is written as it is: a tree of it would be many times as large.
+#[derive(Default)]
+struct Listed {
+    text: String,
+}
+
+impl Listed {
+    fn next(&mut self, element: fmt::Arguments<'_>) {
+        if !self.text.is_empty() {
+            self.text.push(',');
+        }
+        self.text.write_fmt(element).expect("a String takes every text");
+    }
+}
+
+/// The object of some labels.
+fn named(labels: &[(&'static str, String)]) -> String {
+    let labels: serde_json::Map<String, Value> =
+        labels.iter().map(|(name, value)| ((*name).to_owned(), value.clone().into())).collect();
+    Value::from(labels).to_string()
 }
 
 /// The moments of a range.
@@ -139,9 +177,10 @@ impl Grid {
     }
 }
 
-fn seconds(at_ms: i64) -> Value {
+/// A time in seconds, as a number in text.
+fn seconds(at_ms: i64) -> String {
     // Exact: milliseconds of any year are far below 2^53.
-    json!(at_ms as f64 / 1000.0)
+    format!("{:?}", at_ms as f64 / 1000.0)
 }
 
 /// What a partition adds to the load of its pod.
@@ -257,10 +296,8 @@ impl Seen<'_> {
             if !is_told {
                 return None;
             }
-            let mut values = vec![(0, second? as f64)];
-            let first = first? as f64;
-            values.extend((1..=minutes.max(1)).map(|minutes| (minutes, first)));
-            Some((format!("{}/{}", place(of), self.watched.group.name), values))
+            let spans = vec![(0..=0, second? as f64), (1..=minutes.max(1), first? as f64)];
+            Some(Past { label: format!("{}/{}", place(of), self.watched.group.name), spans })
         };
         self.watched.partitions.iter().filter_map(past).collect()
     }
@@ -268,11 +305,10 @@ impl Seen<'_> {
     fn ends(&self) -> Vec<Past> {
         let past = |of: &WatchedPartition| {
             let looks = [(1, of.end[0]), (0, of.end[1])];
-            let mut values: Vec<(u32, f64)> =
-                looks.into_iter().filter_map(|(minutes, end)| Some((minutes, end? as f64))).collect();
-            let earlier = of.earlier.iter().filter(|(minutes, _)| *minutes > 1);
-            values.extend(earlier.map(|(minutes, end)| (*minutes, *end as f64)));
-            (place(of), values)
+            let looks = looks.into_iter().filter_map(|(minutes, end)| Some((minutes, end?)));
+            let earlier = of.earlier.iter().copied().filter(|(minutes, _)| *minutes > 1);
+            let spans = looks.chain(earlier).map(|(minutes, end)| (minutes..=minutes, end as f64));
+            Past { label: place(of), spans: spans.collect() }
         };
         self.watched.partitions.iter().map(past).collect()
     }
@@ -285,8 +321,7 @@ impl Seen<'_> {
         });
         let past = |of: &WatchedPartition| {
             let pod = self.pod_of(of)?;
-            let values = (0..=youngest).map(|minutes| (minutes, 1.0)).collect();
-            Some((format!("{}/{}", place(of), pod.name), values))
+            Some(Past { label: format!("{}/{}", place(of), pod.name), spans: vec![(0..=youngest, 1.0)] })
         };
         self.watched.partitions.iter().filter_map(past).collect()
     }
