@@ -196,6 +196,14 @@ impl Kafka {
         };
     }
 
+    /// Host and port of the broker that coordinates a group.
+    ///
+    /// # Panics
+    /// When there is no such group.
+    pub fn coordinator(&self, group: &str) -> String {
+        self.java.get(&format!("coordinator?group={group}"))
+    }
+
     /// What a scrape of the namespace's pods finds, and of the offsets of their groups.
     ///
     /// # Panics

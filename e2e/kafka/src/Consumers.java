@@ -14,6 +14,7 @@ import java.util.stream.Stream;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.OffsetSpec;
+import org.apache.kafka.common.Node;
 import org.apache.kafka.common.TopicPartition;
 
 /**
@@ -39,6 +40,7 @@ import org.apache.kafka.common.TopicPartition;
  * POST /poison?topic&partition           nobody gets past the record that comes next; answers its offset
  * GET  /metrics?namespace                what a scrape of pods, kubelet and kafka_exporter finds
  * GET  /lag?group                        a line each: topic, partition, messages that wait
+ * GET  /coordinator?group                 address of the broker that coordinates the group
  * GET  /state?namespace                  a line each: pod, group, topic, partition, messages read
  */
 public final class Consumers {
@@ -142,6 +144,10 @@ public final class Consumers {
                 return "";
             case "GET /lag":
                 return Offsets.lags(admin, parameters.get("group"));
+            case "GET /coordinator":
+                String group = parameters.get("group");
+                Node node = admin.describeConsumerGroups(List.of(group)).describedGroups().get(group).get().coordinator();
+                return node.host() + ":" + node.port();
             case "GET /metrics":
                 return metrics(parameters.get("namespace"));
             case "GET /state":

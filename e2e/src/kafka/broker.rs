@@ -104,10 +104,10 @@ pub struct Broker {
 
 /// Starts a broker with these doors.
 pub(super) fn start_one(sandbox: &Arc<Sandbox>, doors: &Doors) -> Broker {
-    let (address, controller) = (local(), local());
+    let (address, controllers) = (local(), [local()]);
     let settings = format!(
         "{}{}",
-        settings(1, &address, &controller, &doors.listeners(), sandbox.path()),
+        settings(1, &address, &controllers, &doors.listeners(), sandbox.path()),
         Doors::settings(sandbox.path())
     );
     let mut broker = start(sandbox, 1, address, &settings);
@@ -115,15 +115,15 @@ pub(super) fn start_one(sandbox: &Arc<Sandbox>, doors: &Doors) -> Broker {
     broker
 }
 
-/// Starts three brokers, of which the first is also the controller.
+/// Starts three brokers, each of which is a controller too.
 pub(super) fn start_three(sandbox: &Arc<Sandbox>) -> Vec<Broker> {
-    let controller = local();
+    let controllers = [local(), local(), local()];
     let start = |id: usize| {
         let address = local();
-        let settings = settings(id, &address, &controller, "", sandbox.path());
+        let settings = settings(id, &address, &controllers, "", sandbox.path());
         start(sandbox, id, address, &settings)
     };
-    let mut brokers: Vec<Broker> = (1..=3).map(start).collect();
+    let mut brokers: Vec<Broker> = (1..=controllers.len()).map(start).collect();
     brokers.iter_mut().for_each(Broker::wait);
     brokers
 }
@@ -161,20 +161,22 @@ pub(super) fn java() -> Command {
     command
 }
 
-fn settings(id: usize, address: &str, controller: &str, doors: &str, folder: &Path) -> String {
-    let replicas = if doors.is_empty() { 3 } else { 1 };
-    let (roles, own) = if id == 1 {
-        ("broker,controller", format!(",CONTROLLER://{controller}"))
-    } else {
-        ("broker", String::new())
-    };
+/// The settings of a node, whose number begins at one, of a cluster with these controllers.
+fn settings(id: usize, address: &str, controllers: &[String], doors: &str, folder: &Path) -> String {
+    let replicas = controllers.len();
+    let voters: Vec<String> = controllers
+        .iter()
+        .zip(1..)
+        .map(|(controller, id): (_, usize)| format!("{id}@{controller}"))
+        .collect();
+    let (voters, controller) = (voters.join(","), &controllers[id - 1]);
     let data = folder.join(format!("data-{id}"));
     let data = data.display();
     format!(
-        "process.roles={roles}\n\
+        "process.roles=broker,controller\n\
          node.id={id}\n\
-         controller.quorum.voters=1@{controller}\n\
-         listeners=PLAINTEXT://{address}{doors}{own}\n\
+         controller.quorum.voters={voters}\n\
+         listeners=PLAINTEXT://{address}{doors},CONTROLLER://{controller}\n\
          advertised.listeners=PLAINTEXT://{address}{doors}\n\
          listener.security.protocol.map=\
          PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,TLS:SSL,MUTUAL:SSL,SASL:SASL_SSL\n\

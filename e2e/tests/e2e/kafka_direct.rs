@@ -5,6 +5,8 @@
 //! as old as these.
 
 mod access;
+mod brokers;
+mod figures;
 mod stage;
 
 use std::thread;
