@@ -39,8 +39,8 @@ pub use saved::SavedArgs;
 pub use scan::ScanArgs;
 pub use telemetry::{PushArgs, TextfileArgs, WebhookArgs, WebhookFormat};
 
-/// Measures how unevenly the pods of a workload are loaded. When a threshold is passed, evicts the
-/// busiest and the least busy pod, so that the work is distributed again.
+/// Measures how unevenly the pods of a workload are loaded. When a threshold is passed and no
+/// guard objects, evicts the busiest and the least busy pod, so that the work is distributed again.
 ///
 /// Most settings are an environment variable and a flag. A flag wins over the variable, the variable
 /// over the default, and an empty variable counts as unset.
@@ -114,8 +114,8 @@ pub struct RunArgs {
     /// Evict without asking, also outside a cluster
     #[arg(short = 'y', long)]
     pub yes: bool,
-    /// Carry out the plan that `plan --out` saved to FILE, if everything is as it was; it names the workload,
-    /// and is valid for an hour
+    /// Carry out the plan that `plan --out` saved to FILE, if nothing has changed. The plan names the
+    /// workload, so give no TARGET; it is valid for an hour
     #[arg(long, value_name = "FILE")]
     pub plan: Option<PathBuf>,
     #[command(flatten)]
@@ -192,8 +192,8 @@ pub struct ReplayArgs {
 /// Arguments of `config`.
 #[derive(Debug, Args)]
 pub struct ConfigArgs {
-    /// `show` the settings, look for what is not set and print what was `found` as settings, or print the
-    /// JSON `schema` of the reports
+    /// `show`: every setting. `found`: look for what is not set, and print it as settings. `schema`: the JSON
+    /// schema of the reports
     #[arg(value_name = "WHAT", default_value = "show", value_enum)]
     pub what: Shown,
     #[command(flatten)]

@@ -30,13 +30,17 @@ const COLUMN: usize = 39;
 const WIDTH: usize = 80;
 
 /// What an exit code means.
-const EXIT_CODES: [(&str, &str); 6] = [
-    ("0", "Every decision: balanced, withheld, planned, rotated."),
-    ("1", "It could not decide or act: a server did not answer, or a permission is missing."),
+const EXIT_CODES: [(&str, &str); 7] = [
+    ("0", "A decision was made: balanced, too little data, withheld, planned, rotated or blocked."),
+    (
+        "1",
+        "It could not decide or act: a server did not answer, a permission is missing, or only one of two pods was evicted.",
+    ),
     ("2", "With --detailed-exitcode: it would act, or acted."),
     ("3", "With --detailed-exitcode: withheld or blocked."),
     ("4", "With --detailed-exitcode: too little data."),
     ("64", "A setting or an argument is wrong."),
+    ("130, 143", "A second SIGINT or SIGTERM ended it."),
 ];
 
 /// Three calls of a command that people make; fewer where there are no more.

@@ -35,7 +35,7 @@ pub const METRICS_PASSWORD: Secret =
 /// Address of the webhook.
 pub const WEBHOOK_URL: Secret = Secret {
     variable: "WEBHOOK_URL",
-    help: "Address that is told of each run, by one POST; who knows it can write there",
+    help: "Address of the webhook, which gets one POST for each run; anyone who knows it can post there",
 };
 
 /// All secret settings.

@@ -7,11 +7,12 @@ use clap::Args;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Workload and cluster")]
 pub struct AllArgs {
-    /// Act on every Deployment and StatefulSet with the annotation `pod-rebalancer/enabled: "true"`, in place of
-    /// one workload; its annotations pod-rebalancer/SETTING are settings of its own
+    /// Act on every Deployment and StatefulSet with the annotation `pod-rebalancer/enabled: "true"`, instead
+    /// of one workload. Annotations pod-rebalancer/SETTING override settings for that workload
     #[arg(long)]
     pub all: bool,
-    /// With --all, in all namespaces; --namespace takes several, separated by commas
+    /// With --all, look in all namespaces. Without this flag, --namespace takes one or several, separated by
+    /// commas
     #[arg(short = 'A', long, requires = "all")]
     pub all_namespaces: bool,
 }

@@ -20,19 +20,21 @@ pub struct DecisionArgs {
     /// Act when the spread of lag (standard deviation over mean) is above this ratio
     #[arg(long, value_name = "RATIO", env = "LAG_VARIANCE_THRESHOLD", default_value = "0.5", value_parser = values::ratio)]
     pub lag_variance_threshold: f64,
-    /// Do nothing if fewer pods than this have complete metrics, or fewer are Ready
+    /// Do nothing if fewer pods than this are Ready, or have all used metrics
     #[arg(long, value_name = "COUNT", env = "MIN_PODS_REQUIRED", default_value = "3", value_parser = min_pods)]
     pub min_pods: usize,
-    /// Ignore a metric if a smaller share of the pods than this has it; 0 turns this off
+    /// Ignore a metric that a smaller share of the pods than this has; 0 turns this off
     #[arg(long, value_name = "SHARE", env = "MIN_COVERAGE", default_value = "0.8", value_parser = values::share)]
     pub min_coverage: f64,
-    /// Treat a mean CPU below this many cores as this value: a workload that is nearly idle never triggers
+    /// Treat a mean CPU below this many cores as this value, so that small differences of an idle workload do
+    /// not count
     #[arg(long, value_name = "CORES", env = "CPU_FLOOR", default_value = "0.05", value_parser = values::quantity)]
     pub cpu_floor: f64,
     /// When scoring, treat a lower mean memory as this value
     #[arg(long, value_name = "BYTES", env = "MEMORY_FLOOR", default_value = "64Mi", value_parser = values::quantity)]
     pub memory_floor: f64,
-    /// Treat a mean lag below this many messages as this value: a workload that keeps up never triggers
+    /// Treat a mean lag below this many messages as this value, so that small differences of a workload that
+    /// keeps up do not count
     #[arg(long, value_name = "MESSAGES", env = "LAG_FLOOR", default_value = "1000", value_parser = values::quantity)]
     pub lag_floor: f64,
     /// When scoring, treat a lower mean message rate per second as this value
@@ -53,7 +55,8 @@ pub struct DecisionArgs {
         value_parser = strategy()
     )]
     pub strategy: Strategy,
-    /// `standard` asks every guard before acting, `off` decides by the thresholds alone
+    /// `standard` asks every guard before acting; `off` decides by the thresholds alone, without vetoes and
+    /// without the floors of CPU and lag. Budgets, opt-outs and pauses count all the same
     #[arg(
         long,
         value_name = "MODE",

@@ -17,10 +17,11 @@ pub struct GuardArgs {
     /// Leave out pods that have run for less than this; off turns it off
     #[arg(long, value_name = "DURATION", env = "WARMUP", default_value = "5m", value_parser = values::duration_or_off)]
     pub warmup: Guarded<Duration>,
-    /// Do nothing while any pod is younger than this; off turns it off
+    /// Do nothing while any pod is younger than this (an ill pod is replaced all the same); off turns it off
     #[arg(long, value_name = "DURATION", env = "COOLDOWN", default_value = "30m", value_parser = values::duration_or_off)]
     pub cooldown: Guarded<Duration>,
-    /// Do nothing unless the busiest pod was busy for most of this window; off turns it off
+    /// Do nothing unless the busiest pod was busy for most of this window (an ill pod is replaced all the
+    /// same); off turns it off
     #[arg(long, value_name = "DURATION", env = "PERSISTENCE_WINDOW", default_value = "60m", value_parser = values::window_or_off)]
     pub persistence_window: Guarded<Duration>,
     /// Load, as a multiple of the mean, above which a pod counts as busy; off turns persistence off
@@ -29,15 +30,15 @@ pub struct GuardArgs {
     /// Share of the window in which the pod must have been busy; off turns persistence off
     #[arg(long, value_name = "PERCENT", env = "PERSISTENCE_PERCENT", default_value = "80%", value_parser = values::percent_or_off)]
     pub persistence_percent: Guarded<u32>,
-    /// Do nothing when the busiest pod is itself younger than this: replacing it did not help; off turns
-    /// it off
+    /// Do nothing when the busiest pod is younger than this and most pods are older: replacing it did not
+    /// help; off turns it off
     #[arg(long, value_name = "DURATION", env = "FUTILITY_AGE", default_value = "180m", value_parser = values::duration_or_off)]
     pub futility_age: Guarded<Duration>,
-    /// Replace an ill pod alone only when its illness has lasted this long; off turns it off
+    /// Replace an ill pod alone only when its illness has lasted this long; off: do not wait
     #[arg(long, value_name = "DURATION", env = "ILLNESS_AGE", default_value = "10m", value_parser = values::duration_or_off)]
     pub illness_age: Guarded<Duration>,
-    /// Do nothing if, with the pods it would replace, more than this share of the pods and more than 4 pods
-    /// would be younger than 6 hours; off turns it off
+    /// Limit on young pods: do nothing if, after the rotation, more than this share of the pods, and more
+    /// than 4, would be younger than 6 hours; off turns it off
     #[arg(long, value_name = "PERCENT", env = "CHURN_BUDGET", default_value = "10%", value_parser = values::percent_or_off)]
     pub churn_budget: Guarded<u32>,
     /// Also act when one pod carries more than this many times the median load for most of the persistence
@@ -45,8 +46,8 @@ pub struct GuardArgs {
     /// hardly changes
     #[arg(long, value_name = "FACTOR", env = "OUTLIER_TRIGGER", default_value = "off", value_parser = values::outlier_factor)]
     pub outlier_trigger: Guarded<f64>,
-    /// How the consumer group assigns partitions to its members. `auto`: as kminion reports it, else as
-    /// recognised from which pod owns which partition. `unknown`: assume nothing
+    /// How the consumer group assigns partitions to its members. `auto`: as Kafka or kminion reports it, else
+    /// guessed from which pod owns which partition. `unknown`: assume nothing
     #[arg(long = "assignor", value_name = "ASSIGNOR", env = "KAFKA_ASSIGNOR", default_value = "auto", ignore_case = true, value_parser = assignor())]
     pub assignor: AssignorChoice,
     /// Kafka consumers in each pod; by default counted from the metrics of the clients, else 1

@@ -18,7 +18,7 @@ pub struct HistoryArgs {
     /// 7d
     #[arg(long, visible_alias = "since", value_name = "TIME", value_parser = moment, default_value = "3d", help_heading = "History")]
     pub from: Moment,
-    /// End of it, written the same way; by default now
+    /// End of the past to look at, written the same way; by default now
     #[arg(long, value_name = "TIME", value_parser = moment, help_heading = "History")]
     pub to: Option<Moment>,
 }

@@ -18,15 +18,15 @@ pub struct KafkaArgs {
     /// then means `kafka`. The user needs Describe on the group and its topics
     #[arg(long, value_name = "BROKERS", env = "KAFKA_BOOTSTRAP_SERVERS")]
     pub kafka_bootstrap_servers: Option<String>,
-    /// Time between the two looks at the group that show what moves; longer than its consumers take from one commit to
-    /// the next
+    /// The group is read twice, this far apart, to see which partitions move; longer than the time between
+    /// two commits of its consumers
     #[arg(long, value_name = "DURATION", env = "KAFKA_WATCH", default_value = "20s", value_parser = values::positive_duration)]
     pub kafka_watch: Duration,
     /// Connect to the brokers by TLS
     #[arg(long, value_name = "BOOL", env = "KAFKA_TLS", default_value = "false",
         num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set, value_parser = BoolishValueParser::new())]
     pub kafka_tls: bool,
-    /// Certificate authority of the brokers (PEM); by default those that browsers trust
+    /// Certificate authority of the brokers (PEM); by default the public authorities that browsers trust
     #[arg(long, value_name = "FILE", env = "KAFKA_CA_FILE")]
     pub kafka_ca_file: Option<PathBuf>,
     /// Client certificate for the brokers (PEM); needs KAFKA_CLIENT_KEY too
@@ -52,14 +52,14 @@ pub struct KafkaArgs {
 /// How to sign in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum SaslMechanism {
-    /// Name and password as they are.
+    /// User name and password, sent as they are.
     Plain,
-    /// A proof of the password.
+    /// Proves the password without sending it.
     #[value(name = "scram-sha-256")]
     ScramSha256,
-    /// A proof of the password with a longer hash.
+    /// The same with a longer hash.
     #[value(name = "scram-sha-512")]
     ScramSha512,
-    /// A token.
+    /// A token from KAFKA_TOKEN_FILE.
     Oauthbearer,
 }

@@ -23,8 +23,8 @@ pub struct KubernetesArgs {
     /// Namespace of the workload; by default that of the context or the service account
     #[arg(short = 'n', long, value_name = "NAMESPACE", env = "KUBE_NAMESPACE")]
     pub namespace: Option<String>,
-    /// Label selector of the workload's pods, such as app=orders (required unless TARGET is given, which
-    /// counts before the variable)
+    /// Label selector of the workload's pods, such as app=orders. Give it or TARGET (a TARGET wins over the
+    /// variable); for scan and --all it is optional and narrows the pods
     #[arg(short = 'l', long, value_name = "SELECTOR", env = "KUBE_LABEL_SELECTOR")]
     pub selector: Option<String>,
     /// Kubeconfig file; by default $KUBECONFIG, else ~/.kube/config, else the service account of the pod
@@ -63,7 +63,8 @@ pub struct KubernetesArgs {
         ignore_case = true
     )]
     pub local_storage: LocalStorage,
-    /// Time limit of the run. No eviction starts in its last KUBE_TIMEOUT
+    /// Time limit of the run. No eviction starts in its last 10 seconds; with --all, no workload begins in
+    /// its last KUBE_TIMEOUT
     #[arg(long, value_name = "DURATION", env = "RUN_TIMEOUT", default_value = "90s", value_parser = values::positive_duration)]
     pub run_timeout: Duration,
 }
@@ -114,7 +115,8 @@ pub struct ActionArgs {
     /// Grace period to use instead of each pod's own
     #[arg(long, value_name = "DURATION", env = "GRACE_PERIOD", value_parser = values::duration)]
     pub grace_period: Option<Duration>,
-    /// With --all, most workloads whose pods one run evicts: illnesses first, then the largest predicted gain
+    /// With --all, rotate at most this many workloads in one run; illnesses first, then the largest predicted
+    /// gain
     #[arg(long, value_name = "COUNT", env = "MAX_ROTATIONS", default_value = "1", value_parser = values::count)]
     pub max_rotations: usize,
 }

@@ -71,11 +71,11 @@ pub enum OutputFormat {
     Json,
     /// The same as YAML.
     Yaml,
-    /// One line a decision or workload, for spreadsheets; `backtest` and `scan` only.
+    /// One line for each decision or workload, for spreadsheets; `backtest`, `scan` and `run --all` only.
     Csv,
     /// Only what needs attention, and the verdict; `check` only.
     Short,
-    /// Names of the pods that would be evicted, one a line.
+    /// Names of the pods that would be evicted, one on each line.
     Name,
     /// Nothing.
     None,

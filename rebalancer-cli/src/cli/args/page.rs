@@ -12,7 +12,8 @@ use super::saved::SavedArgs;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub struct PageArgs {
-    /// Also write the report to FILE.html, a page that loads nothing from the network; `replay` can read it
+    /// Also write the report to FILE.html, a page that loads nothing from the network; `replay` can read that
+    /// of run, plan and replay
     #[arg(long, value_name = "FILE.html", env = "REPORT_FILE")]
     pub report: Option<PathBuf>,
 }

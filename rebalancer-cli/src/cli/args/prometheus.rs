@@ -33,8 +33,8 @@ pub struct PrometheusArgs {
     /// File with the password; read again for each request
     #[arg(long, value_name = "FILE", env = "PROMETHEUS_PASSWORD_FILE")]
     pub prometheus_password_file: Option<PathBuf>,
-    /// Cloud whose identity proves who asks: `aws` signs each request for Amazon Managed Service for Prometheus,
-    /// `google` and `azure` send a token. Credentials are looked for where that cloud's own tools do
+    /// Sign in with a cloud identity: `aws` signs each request for Amazon Managed Service for Prometheus,
+    /// `google` and `azure` send a token. Credentials are looked for where that cloud's own tools look
     #[arg(
         long,
         value_name = "CLOUD",
@@ -44,7 +44,7 @@ pub struct PrometheusArgs {
         ignore_case = true
     )]
     pub prometheus_auth: Cloud,
-    /// AWS region of the server; by default that in its host name, else AWS_REGION
+    /// AWS region of the server; by default that in its host name, else AWS_REGION or AWS_DEFAULT_REGION
     #[arg(long, value_name = "REGION", env = "PROMETHEUS_AWS_REGION")]
     pub prometheus_aws_region: Option<String>,
     /// Name of the AWS service in signatures; by default aps
@@ -92,13 +92,13 @@ pub struct PrometheusArgs {
 /// Whose identity proves who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Cloud {
-    /// No cloud's.
+    /// No cloud identity.
     None,
-    /// Amazon's.
+    /// Amazon.
     Aws,
-    /// Google's.
+    /// Google.
     Google,
-    /// Microsoft's.
+    /// Microsoft Azure.
     Azure,
 }
 
@@ -119,8 +119,8 @@ pub struct QueryArgs {
     /// clusters; `{{matchers}}` in own queries
     #[arg(long, value_name = "MATCHERS", env = "PROMETHEUS_MATCHERS")]
     pub prometheus_matchers: Option<Matchers>,
-    /// Where lag and message rate come from: an exporter, or `kafka` for the group asked directly; `auto` looks for its
-    /// series on the metrics server, and for the consumer group; `none` ignores Kafka
+    /// Where lag and message rate come from: an exporter, or `kafka` to ask the group itself. `auto` finds
+    /// the exporter and the consumer group by the series on the metrics server. `none` ignores Kafka
     #[arg(long, value_name = "PRESET", env = "METRICS_PRESET", default_value = AUTO, ignore_case = true, value_parser = preset())]
     pub metrics_preset: PresetChoice,
     /// Own query for CPU in cores, one sample for each pod with the label `pod`. Placeholders:
@@ -153,7 +153,7 @@ pub struct QueryArgs {
     /// Time window of rates; `{{window}}` in own queries
     #[arg(long, value_name = "DURATION", env = "WINDOW", default_value = "5m", value_parser = values::positive_duration)]
     pub window: Duration,
-    /// Label that holds the name of the pod
+    /// Label that holds the name of the pod in the answers to own queries
     #[arg(long, value_name = "LABEL", env = "POD_LABEL", default_value = "pod")]
     pub pod_label: String,
 }

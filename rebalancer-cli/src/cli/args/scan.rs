@@ -12,7 +12,7 @@ use super::page::PageArgs;
 pub struct ScanArgs {
     #[command(flatten)]
     pub live: LiveArgs,
-    /// Look at all namespaces; --namespace takes several, separated by commas
+    /// Look in all namespaces. Without this flag, --namespace takes one or several, separated by commas
     #[arg(short = 'A', long, help_heading = "Workload and cluster")]
     pub all_namespaces: bool,
     /// Add the whole report of each workload to JSON and YAML, as `plan` writes it

@@ -51,7 +51,7 @@ pub struct TextfileArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Webhook")]
 pub struct WebhookArgs {
-    /// File with the address that is told of each run, in place of WEBHOOK_URL
+    /// File with the address of the webhook, instead of WEBHOOK_URL
     #[arg(long, value_name = "FILE", env = "WEBHOOK_URL_FILE")]
     pub webhook_url_file: Option<PathBuf>,
     /// What is sent to the webhook: the report as JSON, or a text as Slack, Mattermost and others take it
@@ -74,7 +74,7 @@ pub struct WebhookArgs {
         value_parser = outcome
     )]
     pub webhook_outcomes: Vec<Outcome>,
-    /// Time limit of the webhook; it is asked once, after the report is written
+    /// Time limit of the one attempt to tell the webhook, after the report is written
     #[arg(long, value_name = "DURATION", env = "WEBHOOK_TIMEOUT", default_value = "5s", value_parser = values::positive_duration)]
     pub webhook_timeout: Duration,
     /// Certificate authority of the webhook (PEM)
