@@ -1,6 +1,10 @@
 //! Whose consent is needed before anything is evicted.
 
 use std::io::{self, BufRead, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::Context as _;
 
@@ -10,6 +14,9 @@ use crate::format::text::{count, plain};
 use crate::pipeline::live::Live;
 use crate::render;
 use crate::report::Report;
+
+/// How soon a signal ends the wait for an answer.
+const LOOK_FOR_STOP: Duration = Duration::from_millis(100);
 
 /// Whether a person must agree before anything is evicted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,23 +48,40 @@ pub fn consent(args: &RunArgs) -> Result<Consent, Failure> {
     ))
 }
 
-/// Shows the plan to a person; only `yes` is consent.
+/// Shows the plan to a person; only `yes` is consent, and a signal that asks for a `stop` is none.
 ///
 /// # Errors
 /// A terminal that cannot be written to or read from.
-pub fn agreed(report: &Report, live: &Live, output: &OutputArgs) -> Result<bool, Failure> {
+pub fn agreed(report: &Report, live: &Live, output: &OutputArgs, stop: &AtomicBool) -> Result<bool, Failure> {
     render::show(report, output)?;
     let mut err = io::stderr();
     write!(err, "\n{}\nOnly 'yes' will be accepted: ", question(report, live))
         .and_then(|()| err.flush())
         .context("cannot ask")?;
-    let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer).context("cannot read the answer")?;
-    let agreed = answer.trim() == "yes";
+    let agreed = answer(stop)?.trim() == "yes";
     if !agreed {
         tracing::debug!(event = "run.declined", "not confirmed: nothing is evicted");
     }
     Ok(agreed)
+}
+
+/// A line from the terminal; empty if a stop was asked for first. Reading goes on after a signal, so it has a thread
+/// of its own, which ends with the process.
+fn answer(stop: &AtomicBool) -> Result<String, Failure> {
+    let (told, line) = mpsc::channel();
+    thread::spawn(move || {
+        let mut answer = String::new();
+        let read = io::stdin().lock().read_line(&mut answer).map(|_| answer);
+        // Nobody listens any more after a stop.
+        drop(told.send(read));
+    });
+    loop {
+        match line.recv_timeout(LOOK_FOR_STOP) {
+            Ok(read) => return Ok(read.context("cannot read the answer")?),
+            Err(RecvTimeoutError::Timeout) if !stop.load(Ordering::Relaxed) => {}
+            Err(_) => return Ok(String::new()),
+        }
+    }
 }
 
 /// What would happen and where: the kubeconfig may point to an unexpected cluster.

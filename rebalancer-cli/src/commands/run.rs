@@ -200,7 +200,7 @@ fn act_with_consent(
 ) -> Result<Report, Failure> {
     if consent == Consent::Ask {
         let shown = Instant::now();
-        let agreed = agreed(&report, live, &args.live.output)?;
+        let agreed = agreed(&report, live, &args.live.output, &watch.stop)?;
         let thought = shown.elapsed();
         live.cluster.put_off_deadline(thought);
         watch.put_off(thought);

@@ -12,8 +12,9 @@ use clap::ArgMatches;
 use rebalancer_io::kubernetes::{
     Cluster, OwnedWorkload, SeenWorkload, UnknownSelector, WorkloadKind, WorkloadName,
 };
+use rebalancer_io::metrics::KafkaPreset;
 
-use crate::cli::args::RunArgs;
+use crate::cli::args::{DryRun, PresetChoice, RunArgs};
 use crate::commands::consent::{Consent, consent};
 use crate::commands::page::{Page, page_settings};
 use crate::commands::run::{Means, asked, rebalance};
@@ -251,6 +252,12 @@ impl<'a> All<'a> {
         }
         match self.changeable.with(annotations) {
             Ok(None) => Choice::In(Rc::clone(&self.terms)),
+            Ok(Some(own)) if own.live.queries.metrics_preset == PresetChoice::Named(KafkaPreset::Kafka) => {
+                Choice::Refused(
+                    "metrics-preset: one workload among many cannot be asked about in Kafka itself"
+                        .to_owned(),
+                )
+            }
             Ok(Some(mut own)) => {
                 own.action.dry_run = stricter(own.action.dry_run, self.args.action.dry_run);
                 let shared = terms(&own);
@@ -274,7 +281,7 @@ impl<'a> All<'a> {
                 Turn::Taken(taken) => {
                     let Taken { notes, dry_run, end } = *taken;
                     if let Ok(report) = &end {
-                        rotations += usize::from(is_rotation(report));
+                        rotations += usize::from(is_rotation(report, self.is_dry()));
                         is_trouble_met |= is_trouble(report);
                     }
                     (member.notes, member.dry_run, member.end) = (notes, dry_run, end);
@@ -282,6 +289,10 @@ impl<'a> All<'a> {
             }
         }
         rotations
+    }
+
+    fn is_dry(&self) -> bool {
+        self.args.action.dry_run != DryRun::None
     }
 
     /// Why nobody gets another turn.
@@ -293,7 +304,7 @@ impl<'a> All<'a> {
             return Some(Left::Stop);
         }
         if rotations >= most {
-            return Some(Left::Limit(most));
+            return Some(Left::Limit { most, is_dry: self.is_dry() });
         }
         // No eviction starts that late.
         let reserve: Duration = kubernetes.kube_timeout.min(limit / 2);
@@ -322,6 +333,11 @@ impl<'a> All<'a> {
         let mut end = Page::new(None).and_then(|mut page| rebalance(args, self.matches, &means, &mut page));
         if let Ok(report) = &mut end {
             report.requests.insert("kubernetes".to_owned(), cluster.requests() - sent);
+            // What a person agreed to is not planned any more.
+            if self.consent == Consent::Ask && args.action.dry_run == DryRun::None && report.acts() {
+                let left = if self.watch.is_stopped() { Left::Stop } else { Left::Declined };
+                report.hold_back(left.verdict());
+            }
         }
         Turn::Taken(Box::new(Taken { notes: live.notes, dry_run: terms.dry_run, end }))
     }

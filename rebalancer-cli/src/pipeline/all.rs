@@ -37,7 +37,12 @@ pub struct Member {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Left {
     /// As many rotations as a run may make were made.
-    Limit(usize),
+    Limit {
+        /// The limit.
+        most: usize,
+        /// Whether it would only have made them.
+        is_dry: bool,
+    },
     /// The time of the run is nearly over.
     Time(Duration),
     /// A signal asked the run to stop.
@@ -48,25 +53,39 @@ pub enum Left {
     Gone,
     /// It opted out after it was listed.
     OptedOut,
+    /// A person was asked, and did not agree.
+    Declined,
 }
 
 impl Left {
     /// The word in reports and metrics.
     const fn name(self) -> &'static str {
         match self {
-            Self::Limit(_) => "max_rotations",
+            Self::Limit { .. } => "max_rotations",
             Self::Time(_) => "run_timeout",
             Self::Stop => "stop",
             Self::Trouble => "earlier_rotation",
             Self::Gone => "gone",
             Self::OptedOut => "opted_out",
+            Self::Declined => "consent",
+        }
+    }
+
+    /// As the guard that holds a rotation back.
+    pub fn verdict(self) -> VerdictReport {
+        VerdictReport {
+            name: self.name().to_owned(),
+            verdict: Standing::Hold,
+            value: None,
+            limit: self.limit(),
+            reason: self.to_string(),
         }
     }
 
     /// What it is held against, as a number.
     fn limit(self) -> Option<f64> {
         match self {
-            Self::Limit(most) => Some(most as f64),
+            Self::Limit { most, .. } => Some(most as f64),
             Self::Time(limit) => Some(limit.as_secs_f64()),
             _ => None,
         }
@@ -76,8 +95,12 @@ impl Left {
 impl fmt::Display for Left {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Limit(1) => f.write_str("this run has made its one rotation (MAX_ROTATIONS)"),
-            Self::Limit(most) => write!(f, "this run has made its {most} rotations (MAX_ROTATIONS)"),
+            Self::Limit { most: 1, is_dry } => {
+                write!(f, "this run {} its one rotation (MAX_ROTATIONS)", made(*is_dry))
+            }
+            Self::Limit { most, is_dry } => {
+                write!(f, "this run {} its {most} rotations (MAX_ROTATIONS)", made(*is_dry))
+            }
             Self::Time(limit) => {
                 write!(f, "the time of this run is nearly over: {} s (RUN_TIMEOUT)", limit.as_secs())
             }
@@ -87,8 +110,13 @@ impl fmt::Display for Left {
             ),
             Self::Gone => f.write_str("it was deleted after it was listed"),
             Self::OptedOut => f.write_str("it opted out after it was listed"),
+            Self::Declined => f.write_str("the person at the terminal did not answer yes"),
         }
     }
+}
+
+fn made(is_dry: bool) -> &'static str {
+    if is_dry { "would have made" } else { "has made" }
 }
 
 impl Member {
@@ -107,14 +135,9 @@ impl Member {
 
     /// Holds its rotation back.
     pub fn leave(&mut self, left: Left) {
-        let Ok(report) = &mut self.end else { return };
-        report.hold_back(VerdictReport {
-            name: left.name().to_owned(),
-            verdict: Standing::Hold,
-            value: None,
-            limit: left.limit(),
-            reason: left.to_string(),
-        });
+        if let Ok(report) = &mut self.end {
+            report.hold_back(left.verdict());
+        }
     }
 
     /// Its row in the report of all.
@@ -188,16 +211,19 @@ fn gain(report: &Report) -> Option<f64> {
     Some((spread.now - spread.expected?) / spread.now).filter(|gain| gain.is_finite())
 }
 
-/// Whether a report says that evictions were sent, or would be.
-pub fn is_rotation(report: &Report) -> bool {
-    let was_tried = report.rotation.as_ref().is_some_and(|rotation| !rotation.attempted.is_empty());
-    was_tried || report.outcome == Outcome::Planned
+/// Whether a report says that evictions were sent and not all refused; in a run that `is_dry`, whether they would be
+/// sent. A workload that alone is in dry run takes no rotation from others.
+pub fn is_rotation(report: &Report, is_dry: bool) -> bool {
+    (was_tried(report) && report.outcome != Outcome::Blocked) || (is_dry && report.acts())
 }
 
 /// Whether evictions were sent, and not all of them are known to be done.
 pub fn is_trouble(report: &Report) -> bool {
-    let was_tried = report.rotation.as_ref().is_some_and(|rotation| !rotation.attempted.is_empty());
-    was_tried && matches!(report.outcome, Outcome::Partial | Outcome::Failed)
+    was_tried(report) && matches!(report.outcome, Outcome::Partial | Outcome::Failed)
+}
+
+fn was_tried(report: &Report) -> bool {
+    report.rotation.as_ref().is_some_and(|rotation| !rotation.attempted.is_empty())
 }
 
 #[cfg(test)]
@@ -242,7 +268,7 @@ mod tests {
     #[test]
     fn what_is_left_alone_says_why_and_has_no_targets() {
         let mut left = member("a", "planned", "ill", None, 0.9);
-        left.leave(Left::Limit(2));
+        left.leave(Left::Limit { most: 2, is_dry: false });
         let report = left.end.expect("a report");
         assert_eq!((report.outcome, report.targets.len()), (Outcome::Withheld, 0));
         assert!(report.reason.ends_with("; but this run has made its 2 rotations (MAX_ROTATIONS)"));

@@ -1,6 +1,7 @@
 //! A metrics server and a cluster on loopback with the same workloads, of several namespaces.
 
 use std::collections::BTreeMap;
+use std::process::Command;
 
 use rebalancer_core::{Metric, PerMetric};
 use rebalancer_sim::apiserver::{ApiServer, Fleet, SimRequest, WorkloadKind};
@@ -104,10 +105,15 @@ impl Fleets {
 
     /// Runs the program against them to its end.
     pub fn run(&self, args: &[&str], env: &[(&str, &str)]) -> Done {
-        let mut command = command(args, &[("OUTPUT", "json")]);
+        Running::start(&mut self.command(args, &[&[("OUTPUT", "json")], env].concat())).wait()
+    }
+
+    /// The program with these arguments and settings.
+    pub fn command(&self, args: &[&str], env: &[(&str, &str)]) -> Command {
+        let mut command = command(args, env);
         command.env("PROMETHEUS_ENDPOINT", self.metrics.url());
-        command.env("KUBECONFIG", self.cluster.kubeconfig_path()).envs(env.iter().copied());
-        Running::start(&mut command).wait()
+        command.env("KUBECONFIG", self.cluster.kubeconfig_path());
+        command
     }
 
     /// Method and path of everything asked of the cluster.

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use crate::fleets::{Fleets, Spec, hot, rows, told};
 use crate::program::Done;
+use crate::pty::Session;
 use crate::scan::verdict;
 
 const OFF: [(&str, &str); 1] = [("GUARDS", "off")];
@@ -151,9 +152,11 @@ fn an_annotation_is_a_setting_of_one_workload() {
         let own = Spec::deployment("shop", "orders", hot(8, 6.0)).with("enabled", "true");
         let own = own.with(one, value).with(other, and);
         let fleets = Fleets::of(&[own, workloads().remove(0)]);
-        let done = run_all(&fleets, &["--max-rotations=2"], &[]);
+        // Of the two, `orders` has the first turn; what evicts nothing takes the one rotation from nobody.
+        let done = run_all(&fleets, &[], &[]);
         assert_eq!(row(&done, "orders")["outcome"], outcome, "{one}: {done}");
         assert_eq!(fleets.evictions(), OF_LEDGER, "{one}: the other has the settings of all: {done}");
+        assert_eq!(done.json()["run"]["rotations"], 1, "{one}: {done}");
         assert_eq!(done.code, Some(0), "{done}");
     }
 }
@@ -168,6 +171,42 @@ fn a_dry_run_stays_one_whatever_an_annotation_says() {
     assert_eq!(fleets.evictions(), Vec::<String>::new());
 }
 
+const QUESTION: &str = "Only 'yes' will be accepted: ";
+
+/// `run --all` with a person at a terminal.
+fn at_a_terminal(fleets: &Fleets) -> Session {
+    Session::start(160, &mut fleets.command(&["run", "--all", "-A", "-o", "wide"], &OFF))
+}
+
+#[test]
+fn a_rotation_that_a_person_declines_leaves_its_turn_to_the_next() {
+    let fleets = Fleets::of(&workloads());
+    let mut session = at_a_terminal(&fleets);
+    session.answer(QUESTION, "no");
+    while session.screen().matches(QUESTION).count() < 2 {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    session.answer(QUESTION, "yes");
+    let (code, screen) = session.end();
+    assert_eq!((code, fleets.evictions()), (Some(0), OF_LEDGER.map(str::to_owned).to_vec()), "{screen}");
+    assert!(screen.contains("but the person at the terminal did not answer yes"), "{screen}");
+}
+
+#[test]
+fn a_signal_at_the_second_question_ends_the_run_in_order() {
+    let fleets = Fleets::of(&workloads());
+    let mut command = fleets.command(&["run", "--all", "-A", "-o", "wide", "--max-rotations=2"], &OFF);
+    let mut session = Session::start(160, &mut command);
+    session.answer(QUESTION, "yes");
+    while session.screen().matches(QUESTION).count() < 2 {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    session.terminate();
+    let (code, screen) = session.end();
+    assert_eq!((code, fleets.evictions()), (Some(0), OF_ORDERS.map(str::to_owned).to_vec()), "{screen}");
+    assert!(screen.contains("but a signal asked the run to stop"), "{screen}");
+}
+
 #[test]
 fn nonsense_in_an_annotation_skips_that_workload_and_names_it() {
     let cases = [
@@ -178,6 +217,7 @@ fn nonsense_in_an_annotation_skips_that_workload_and_names_it() {
         ("prometheus-endpoint", "http://x", "pod-rebalancer/prometheus-endpoint is no setting that"),
         ("claim", "off", "pod-rebalancer/claim is no setting that"),
         ("yes", "true", "pod-rebalancer/yes is no setting that"),
+        ("metrics-preset", "kafka", "one workload among many cannot be asked about in Kafka"),
     ];
     for (annotation, value, words) in cases {
         let own = Spec::deployment("shop", "orders", hot(8, 6.0)).with("enabled", "true");
