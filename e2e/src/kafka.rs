@@ -2,6 +2,7 @@
 
 mod broker;
 mod consumers;
+mod proxy;
 
 use std::path::Path;
 use std::process::Command;
@@ -9,6 +10,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 pub use broker::{Doors, Files};
 pub use consumers::{ConsumerPods, Consumers, Owned};
+pub use proxy::TlsProxy;
 
 use crate::require::{Program, folder_of, path_of};
 use crate::sandbox::Sandbox;

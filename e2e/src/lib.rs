@@ -18,6 +18,7 @@ mod require;
 mod sandbox;
 mod series;
 mod thanos;
+mod tls;
 mod webhook;
 
 pub use binary::{Finished, Running, pod_rebalancer, released};
@@ -25,7 +26,7 @@ pub use browser::{Browser, Look};
 pub use control_plane::{Access, Answer, Api, ControlPlane, Identity, Namespace, Pki, workload};
 pub use fleet::{Fleet, Level, PodLoads};
 pub use gate::Gate;
-pub use kafka::{ConsumerPods, Consumers, Doors, Files, Kafka, Owned};
+pub use kafka::{ConsumerPods, Consumers, Doors, Files, Kafka, Owned, TlsProxy};
 pub use lens::{KubeLens, Lens, Scrapes};
 pub use metric_server::{MetricServer, Release};
 pub use require::{Program, check, path_of};

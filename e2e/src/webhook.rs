@@ -6,16 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
 
-use rustls::crypto::ring;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 
 use crate::control_plane::{Namespace, Pki};
 use crate::lens::request_body;
-
-const OURS: &str = "a certificate that was just made can be served";
+use crate::tls::server_config;
 
 /// A listening webhook; its thread ends with the test process.
 #[derive(Debug)]
@@ -33,7 +29,7 @@ impl Webhook {
     pub fn start(pki: &Pki, decide: impl Fn(&Value) -> Result<(), String> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free loopback port");
         let port = listener.local_addr().expect("a bound listener has an address").port();
-        let (config, decide) = (config(pki), Arc::new(decide));
+        let (config, decide) = (server_config(&pki.server()), Arc::new(decide));
         let denial_code = Arc::new(AtomicU16::new(403));
         let code = Arc::clone(&denial_code);
         thread::spawn(move || {
@@ -71,19 +67,6 @@ impl Webhook {
             }],
         })
     }
-}
-
-fn config(pki: &Pki) -> Arc<ServerConfig> {
-    let identity = pki.server();
-    let certificate = CertificateDer::from_pem_slice(identity.certificate.as_bytes()).expect(OURS);
-    let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).expect(OURS);
-    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("the provider has ciphers for the default versions")
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate], key)
-        .expect(OURS);
-    Arc::new(config)
 }
 
 /// Answers one review and closes.

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::control_plane::Pki;
+use crate::control_plane::{Identity, Pki};
 use crate::require::{Program, path_of};
 use crate::sandbox::{Sandbox, Server, free_port};
 
@@ -26,6 +26,13 @@ pub struct Doors {
     /// By TLS with a sign-in by SASL: PLAIN as `reader` with [`Doors::PLAIN_PASSWORD`], SCRAM, OAUTHBEARER with a token
     /// that nobody signed.
     pub sasl: String,
+    /// Through something that ends TLS and hands on to the broker, which names this address for itself. A test puts a
+    /// `TlsProxy` there.
+    pub proxied: String,
+    /// Where that hands on to.
+    pub behind_proxy: String,
+    /// The certificate of the brokers.
+    pub identity: Identity,
     /// Certificate and key of the authority's client `reader`, and the certificate of the authority.
     pub files: Files,
 }
@@ -56,11 +63,13 @@ impl Doors {
             cert: sandbox.write("reader.pem", client.certificate),
             key: sandbox.write("reader.key", client.key),
         };
-        Self { tls: door(), mutual: door(), sasl: door(), files }
+        let (proxied, behind_proxy) = (door(), local());
+        Self { tls: door(), mutual: door(), sasl: door(), proxied, behind_proxy, identity: server, files }
     }
 
-    fn listeners(&self) -> String {
-        format!(",TLS://{},MUTUAL://{},SASL://{}", self.tls, self.mutual, self.sasl)
+    /// Where the broker listens, or the addresses that it names for itself.
+    fn listeners(&self, proxied: &str) -> String {
+        format!(",TLS://{},MUTUAL://{},SASL://{},PROXIED://{proxied}", self.tls, self.mutual, self.sasl)
     }
 
     fn settings(folder: &Path) -> String {
@@ -107,7 +116,13 @@ pub(super) fn start_one(sandbox: &Arc<Sandbox>, doors: &Doors) -> Broker {
     let (address, controllers) = (local(), [local()]);
     let settings = format!(
         "{}{}",
-        settings(1, &address, &controllers, &doors.listeners(), sandbox.path()),
+        settings(
+            1,
+            &address,
+            &controllers,
+            [doors.listeners(&doors.behind_proxy), doors.listeners(&doors.proxied)],
+            sandbox.path()
+        ),
         Doors::settings(sandbox.path())
     );
     let mut broker = start(sandbox, 1, address, &settings);
@@ -120,7 +135,7 @@ pub(super) fn start_three(sandbox: &Arc<Sandbox>) -> Vec<Broker> {
     let controllers = [local(), local(), local()];
     let start = |id: usize| {
         let address = local();
-        let settings = settings(id, &address, &controllers, "", sandbox.path());
+        let settings = settings(id, &address, &controllers, [String::new(), String::new()], sandbox.path());
         start(sandbox, id, address, &settings)
     };
     let mut brokers: Vec<Broker> = (1..=controllers.len()).map(start).collect();
@@ -161,8 +176,15 @@ pub(super) fn java() -> Command {
     command
 }
 
-/// The settings of a node, whose number begins at one, of a cluster with these controllers.
-fn settings(id: usize, address: &str, controllers: &[String], doors: &str, folder: &Path) -> String {
+/// The settings of a node, whose number begins at one, of a cluster with these controllers. It listens at further
+/// addresses, and names further ones for itself.
+fn settings(
+    id: usize,
+    address: &str,
+    controllers: &[String],
+    [listened, named]: [String; 2],
+    folder: &Path,
+) -> String {
     let replicas = controllers.len();
     let voters: Vec<String> = controllers
         .iter()
@@ -176,10 +198,10 @@ fn settings(id: usize, address: &str, controllers: &[String], doors: &str, folde
         "process.roles=broker,controller\n\
          node.id={id}\n\
          controller.quorum.voters={voters}\n\
-         listeners=PLAINTEXT://{address}{doors},CONTROLLER://{controller}\n\
-         advertised.listeners=PLAINTEXT://{address}{doors}\n\
+         listeners=PLAINTEXT://{address}{listened},CONTROLLER://{controller}\n\
+         advertised.listeners=PLAINTEXT://{address}{named}\n\
          listener.security.protocol.map=\
-         PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,TLS:SSL,MUTUAL:SSL,SASL:SASL_SSL\n\
+         PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT,TLS:SSL,MUTUAL:SSL,SASL:SASL_SSL\n\
          inter.broker.listener.name=PLAINTEXT\n\
          controller.listener.names=CONTROLLER\n\
          log.dirs={data}\n\

@@ -197,7 +197,8 @@ impl Connection {
                 let token = secret(token)?;
                 let said = self.step(mechanism, &oauth_bearer(token.expose_secret()), &token)?;
                 // What a server says here is why it refuses.
-                if said.is_empty() { Ok(()) } else { Err(failed(masked(&said, &token))) }
+                let refused = || failed(format!("{}: is KAFKA_TOKEN_FILE right?", masked(&said, &token)));
+                if said.is_empty() { Ok(()) } else { Err(refused()) }
             }
             Sasl::Scram { hash, username, password } => {
                 let password = secret(password)?;

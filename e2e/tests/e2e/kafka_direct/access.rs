@@ -1,6 +1,10 @@
 //! Who may ask: TLS, client certificates, SASL and ACLs.
 
-use e2e::{Doors, Finished, Kafka, require};
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use e2e::{Doors, Finished, Kafka, Sandbox, TlsProxy, require};
+use jiff::Timestamp;
+use serde_json::{Value, json};
 
 use super::stage::{Group, Scene};
 
@@ -107,6 +111,47 @@ fn a_user_signs_in_by_every_mechanism() {
     let unasked = [("KAFKA_SASL_MECHANISM", "plain"), ("KAFKA_USERNAME", USER), ("KAFKA_PASSWORD", "x")];
     let unasked = guarded.plan(&Kafka::shared().addresses()[0], &unasked);
     assert_refused(&unasked, &["unset KAFKA_SASL_MECHANISM"]);
+    guarded.group.end();
+}
+
+/// A token for the user that nobody signed, which the broker's default validator takes.
+fn token(lasts_s: i64) -> String {
+    let now = Timestamp::now().as_second();
+    let part = |value: &Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
+    let claims = json!({ "sub": USER, "iat": now - 600, "exp": now + lasts_s });
+    format!("{}.{}.", part(&json!({ "alg": "none" })), part(&claims))
+}
+
+#[test]
+fn a_user_signs_in_by_the_token_that_the_file_holds_now() {
+    require!(ControlPlane, Kafka);
+    let guarded = Guarded::begin("by-token", "roundrobin");
+    guarded.grant("group", true);
+    guarded.grant("topic", true);
+    let sandbox = Sandbox::new();
+    let plan = |token: &str| {
+        let file = sandbox.write("token", token);
+        let file = file.to_str().expect("a path of ours");
+        let env = [("KAFKA_SASL_MECHANISM", "oauthbearer"), ("KAFKA_TOKEN_FILE", file)];
+        guarded.plan_by_tls(&guarded.doors.sasl, &env)
+    };
+    let expired = token(-300);
+    let refused = plan(&expired);
+    assert_refused(&refused, &["signing in by OAUTHBEARER failed", "KAFKA_TOKEN_FILE"]);
+    assert!(!refused.stderr.contains(&expired), "{refused}");
+    assert_seen(&plan(&token(300)));
+    guarded.group.end();
+}
+
+/// As a load balancer does that knows the broker by its name.
+#[test]
+fn the_name_of_the_broker_is_sent_to_what_ends_tls_before_it() {
+    require!(ControlPlane, Kafka);
+    let guarded = Guarded::begin("by-name", "sticky");
+    let doors = guarded.doors;
+    let proxy = TlsProxy::start(&doors.proxied, &doors.behind_proxy, &doors.identity);
+    assert_seen(&guarded.plan_by_tls(&doors.proxied, &[]));
+    assert_eq!(proxy.names().into_iter().collect::<Vec<String>>(), ["localhost"]);
     guarded.group.end();
 }
 
