@@ -129,9 +129,11 @@ pub struct Facts<'a> {
     pub exported_assignor: Fact<String>,
     /// The assignor inferred from who owns which partition, when their loads are not known.
     pub recognised_assignor: Fact<Assignor>,
-    /// Whether replacements keep the identity of the pod they replace; `None` assumes so only for a
-    /// `StatefulSet`.
+    /// Whether replacements keep the identity of the pod they replace, as configured; `None` takes what Kafka tells, and
+    /// else assumes so only for a `StatefulSet`.
     pub static_membership: Option<bool>,
+    /// Whether the members of the group have identities that replacements take over (`group.instance.id`), as Kafka tells.
+    pub told_identity: Fact<bool>,
 }
 
 impl<'a> Facts<'a> {
@@ -169,6 +171,7 @@ impl<'a> Facts<'a> {
             exported_assignor: Fact::Absent,
             recognised_assignor: Fact::Absent,
             static_membership: None,
+            told_identity: Fact::Absent,
         }
     }
 
@@ -208,14 +211,15 @@ impl<'a> Facts<'a> {
         Some(group.keeping_identity(self.live.iter().any(|pod| self.static_evidence(pod).is_some())))
     }
 
-    /// How it is known that the replacement of a pod keeps its identity: `configured`, or the kind of its
-    /// controller. `None` if it gets its own identity.
+    /// How it is known that the replacement of a pod keeps its identity: `configured`, `group.instance.id`, or the
+    /// kind of its controller. `None` if it gets its own identity.
     pub(crate) fn static_evidence(&self, pod: &LivePod) -> Option<&'static str> {
         let owned = pod.controller.as_ref().is_some_and(|owner| owner.kind == "StatefulSet");
-        match self.static_membership {
-            Some(true) => Some("configured"),
-            None if owned => Some("StatefulSet"),
-            Some(false) | None => None,
+        match (self.static_membership, self.told_identity.known()) {
+            (Some(true), _) => Some("configured"),
+            (None, Some(true)) => Some("group.instance.id"),
+            (None, None) if owned => Some("StatefulSet"),
+            (Some(false), _) | (None, _) => None,
         }
     }
 

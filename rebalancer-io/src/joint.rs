@@ -14,6 +14,7 @@ use rebalancer_core::guard::Persistence;
 use rebalancer_core::{LivePod, Metric};
 
 use crate::facts::{WindowQuestion, history_name, history_range, offsets_range};
+use crate::metrics::kafka_direct::is_of_kafka;
 use crate::metrics::{
     ASSIGNED, AtMost, CLIENT_LABEL, GROUPLESS, JointQueries, KafkaPreset, MetricQuery, MetricsSource, OWNERS,
     OffsetQueries, PARTITION_LABELS, QuerySettings, Reach, pattern_of, pod_prefixes,
@@ -134,7 +135,9 @@ impl<'a> Joint<'a> {
     pub fn ask_windows(&mut self, questions: &[WindowQuestion]) {
         self.windows.clear();
         let mut queries: Vec<(MetricQuery, Vec<usize>)> = Vec::new();
-        for (tag, question) in questions.iter().enumerate() {
+        // Kafka itself knows no past.
+        let of_server = |(_, question): &(usize, &WindowQuestion)| !is_of_kafka(&question.query.promql);
+        for (tag, question) in questions.iter().enumerate().filter(of_server) {
             let part = question.tagged(tag);
             let last = queries.last_mut();
             match last.filter(|(query, _)| query.promql.len() + part.len() + 4 <= MOST_BYTES) {

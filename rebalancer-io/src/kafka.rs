@@ -1,6 +1,7 @@
-//! Asks Kafka itself about a consumer group: its members and their partitions, committed and end offsets.
+//! Asks Kafka itself about consumer groups: their members and their partitions, committed and end offsets.
 //!
 //! [`KafkaClient`] asks; [`KafkaClient::watch`] looks twice, because rates and standing partitions show only over time.
+//! [`KafkaClient::groups`] lists what there is, and [`groups_of_each`] tells which of it belongs to which pods.
 //! [`KafkaAnswers`] puts what was found in the form of a metrics server's answers, and [`WithKafka`] hands them out beside
 //! those of a real one. Only `Describe` on the group and its topics is needed; nothing is read from a topic or written.
 //!
@@ -12,6 +13,7 @@ mod client;
 mod config;
 mod connection;
 mod error;
+mod groups;
 mod meeting;
 mod messages;
 mod sasl;
@@ -24,6 +26,8 @@ pub use client::{Group, KafkaClient, Member, Place};
 pub use config::{BrokerAddress, KafkaConfig, KafkaTls, NoBroker, Sasl, ScramHash};
 pub use connection::Patience;
 pub use error::{KafkaError, KafkaErrorKind};
-pub use transport::{NoServer, WithKafka};
+pub use groups::Groups;
+pub use meeting::groups_of_each;
+pub use transport::{BesideKafka, NoServer, WithKafka};
 pub use watch::{Watched, WatchedPartition};
 pub use wire::Malformed;

@@ -1,5 +1,8 @@
-//! A Kafka broker on loopback that answers about one group, or says whatever a test wants it to.
+//! A Kafka broker on loopback that answers about some groups, or says whatever a test wants it to.
 
+mod answers;
+
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// The topic of every simulated group.
+/// The topic of a simulated group, unless it has another.
 pub const TOPIC: &str = "orders";
 
 /// Requests by their number in the protocol.
@@ -217,9 +220,9 @@ impl Bytes {
 /// A partition of a simulated group; its number is its position.
 #[derive(Debug, Clone)]
 pub struct SimulatedPartition {
-    /// The committed offset at the first look, and at all later ones; -1 for none.
+    /// The committed offset at the first of two looks, and at the second; -1 for none. A third look is a first one.
     pub committed: [i64; 2],
-    /// The end, at all looks but the first.
+    /// The end at the second of two looks.
     pub end: i64,
     /// Messages written per second, now and before.
     pub rate: f64,
@@ -240,8 +243,21 @@ pub struct SimulatedGroup {
     pub assignor: String,
     /// `client.id` and address of each member.
     pub clients: Vec<(String, String)>,
+    /// Its topic, which no other group has.
+    pub topic: String,
+    /// The rack of each client.
+    pub rack: Option<String>,
     /// Its partitions.
     pub partitions: Vec<SimulatedPartition>,
+}
+
+/// The groups of a cluster with one broker.
+#[derive(Debug, Clone, Default)]
+pub struct SimulatedCluster {
+    /// Those of consumers.
+    pub groups: Vec<SimulatedGroup>,
+    /// The names of share groups.
+    pub shared: Vec<String>,
 }
 
 impl SimulatedGroup {
@@ -258,6 +274,8 @@ impl SimulatedGroup {
             state: "Stable".to_owned(),
             is_of_brokers: false,
             assignor: "range".to_owned(),
+            topic: TOPIC.to_owned(),
+            rack: None,
             clients: clients.iter().map(|id| ((*id).to_owned(), "/172.16.0.9".to_owned())).collect(),
             partitions: (0..each * clients.len()).map(partition).collect(),
         }
@@ -273,191 +291,37 @@ impl SimulatedGroup {
 
     /// A broker with this group.
     pub fn start(self) -> FakeBroker {
-        let looks = Mutex::new(Looks::default());
-        FakeBroker::start(move |asked, address| {
-            let mut looks = looks.lock().unwrap_or_else(PoisonError::into_inner);
-            self.answer(asked, address, &mut looks).map_or(Reply::Close, Reply::Body)
-        })
+        SimulatedCluster { groups: vec![self], shared: Vec::new() }.start()
     }
 
     /// The body of the answer to a request; `None` for one that is not known. `looks` counts.
     pub fn answer(&self, asked: &Asked, address: SocketAddr, looks: &mut Looks) -> Option<Vec<u8>> {
-        let mut to = Bytes::default();
-        match asked.key {
-            api::API_VERSIONS => to.0.extend(versions(self.is_of_brokers)),
-            api::FIND_COORDINATOR => {
-                to.i32(0);
-                to.i16(0);
-                to.null();
-                node(&mut to, address);
-            }
-            api::METADATA => self.metadata(&mut to, address),
-            api::DESCRIBE_GROUPS => self.classic(&mut to, asked.version),
-            api::CONSUMER_GROUP_DESCRIBE => self.of_brokers(&mut to),
-            api::LIST_GROUPS => {
-                to.i16(0);
-                to.count(1);
-                to.text(&self.name);
-                to.text("consumer");
-            }
-            api::OFFSET_FETCH => {
-                self.committed(&mut to, looks.commits.min(1));
-                looks.commits += 1;
-            }
-            api::LIST_OFFSETS => self.offsets(&mut to, &asked.body, looks),
-            _ => return None,
-        }
-        Some(to.0)
-    }
-
-    fn metadata(&self, to: &mut Bytes, address: SocketAddr) {
-        to.i32(0);
-        to.count(1);
-        node(to, address);
-        to.null();
-        to.null();
-        to.i32(1);
-        to.count(1);
-        to.i16(0);
-        to.text(TOPIC);
-        to.u8(0);
-        to.count(self.partitions.len());
-        for number in 0..self.partitions.len() {
-            to.i16(0);
-            to.count(number);
-            to.i32(1);
-            to.count(0);
-            to.count(0);
-        }
+        answers::body(&[self], &[], asked, address, looks)
     }
 
     fn owned(&self, client: usize) -> Vec<usize> {
         let all = self.partitions.iter().enumerate();
         all.filter(|(_, of)| of.owner == Some(client)).map(|(number, _)| number).collect()
     }
+}
 
-    fn classic(&self, to: &mut Bytes, version: i16) {
-        to.i32(0);
-        to.count(1);
-        to.i16(0);
-        to.text(&self.name);
-        to.text(&self.state);
-        to.text("consumer");
-        to.text(&self.assignor);
-        to.count(self.clients.len());
-        for (client, (id, host)) in self.clients.iter().enumerate() {
-            to.text(&format!("{id}-{client}"));
-            if version >= 4 {
-                to.null();
-            }
-            to.text(id);
-            to.text(host);
-            let mut subscription = Bytes::default();
-            subscription.i16(1);
-            subscription.count(1);
-            subscription.text(TOPIC);
-            to.bytes(&subscription.0);
-            let mut assignment = Bytes::default();
-            let owned = self.owned(client);
-            assignment.i16(1);
-            assignment.count(1);
-            assignment.text(TOPIC);
-            assignment.count(owned.len());
-            for number in owned {
-                assignment.count(number);
-            }
-            to.bytes(&assignment.0);
-        }
-        if version >= 3 {
-            to.i32(0);
-        }
-    }
-
-    fn of_brokers(&self, to: &mut Bytes) {
-        to.i32(0);
-        to.compact_count(1);
-        to.i16(0);
-        to.u8(0);
-        to.compact_text(&self.name);
-        to.compact_text(&self.state);
-        to.i32(7);
-        to.i32(7);
-        to.compact_text(&self.assignor);
-        to.compact_count(self.clients.len());
-        for (client, (id, host)) in self.clients.iter().enumerate() {
-            to.compact_text(&format!("{id}-{client}"));
-            to.u8(0);
-            to.u8(0);
-            to.i32(7);
-            to.compact_text(id);
-            to.compact_text(host);
-            to.compact_count(1);
-            to.compact_text(TOPIC);
-            to.u8(0);
-            for _ in ["owned", "to be owned"] {
-                let owned = self.owned(client);
-                to.compact_count(1);
-                to.0.extend([0; 16]);
-                to.compact_text(TOPIC);
-                to.compact_count(owned.len());
-                for number in owned {
-                    to.count(number);
-                }
-                to.u8(0);
-                to.u8(0);
-            }
-            to.u8(0);
-        }
-        to.i32(0);
-        to.u8(0);
-        to.u8(0);
-    }
-
-    fn committed(&self, to: &mut Bytes, look: usize) {
-        to.count(1);
-        to.text(TOPIC);
-        to.count(self.partitions.len());
-        for (number, of) in self.partitions.iter().enumerate() {
-            to.count(number);
-            to.i64(of.committed[look]);
-            to.null();
-            to.i16(0);
-        }
-        to.i16(0);
-    }
-
-    /// The end, or the end at an earlier time. All partitions are asked for the same time.
-    fn offsets(&self, to: &mut Bytes, body: &[u8], looks: &mut Looks) {
-        // Replica, one topic with its name, the number of partitions.
-        let partitions = 4 + 4 + 2 + TOPIC.len();
-        let word =
-            |at: usize| body.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map(i32::from_be_bytes);
-        let count = word(partitions).and_then(|count| usize::try_from(count).ok()).unwrap_or_default();
-        to.count(1);
-        to.text(TOPIC);
-        to.count(count);
-        let mut is_end = false;
-        for place in 0..count {
-            let at = partitions + 4 + 12 * place;
-            let number = word(at).unwrap_or_default();
-            let timestamp = body.get(at + 4..at + 12).and_then(|bytes| bytes.try_into().ok());
-            let timestamp = timestamp.map_or(-1, i64::from_be_bytes);
-            is_end = timestamp < 0;
-            let of = usize::try_from(number).ok().and_then(|number| self.partitions.get(number));
-            to.i32(number);
-            to.i16(0);
-            to.i64(timestamp);
-            to.i64(of.map_or(-1, |of| of.end_at(timestamp, looks.ends)));
-        }
-        looks.ends += usize::from(is_end);
+impl SimulatedCluster {
+    /// A broker with these groups.
+    pub fn start(self) -> FakeBroker {
+        let looks = Mutex::new(Looks::default());
+        FakeBroker::start(move |asked, address| {
+            let mut looks = looks.lock().unwrap_or_else(PoisonError::into_inner);
+            let groups: Vec<&SimulatedGroup> = self.groups.iter().collect();
+            answers::body(&groups, &self.shared, asked, address, &mut looks).map_or(Reply::Close, Reply::Body)
+        })
     }
 }
 
-/// How often a simulated group was looked at.
+/// How often each simulated group was looked at: for its commits by its name, for its ends by its topic.
 #[derive(Debug, Default)]
 pub struct Looks {
-    commits: usize,
-    ends: usize,
+    commits: BTreeMap<String, usize>,
+    ends: BTreeMap<String, usize>,
 }
 
 impl SimulatedPartition {
@@ -500,10 +364,4 @@ pub fn versions(has_kip_848: bool) -> Vec<u8> {
         to.i16(most);
     }
     to.0
-}
-
-fn node(to: &mut Bytes, address: SocketAddr) {
-    to.i32(1);
-    to.text(&address.ip().to_string());
-    to.i32(address.port().into());
 }

@@ -25,13 +25,13 @@ pub fn run(args: &CheckArgs, matches: &ArgMatches, typos: &[Typo]) -> Result<Exi
     let live = Live::connect(&args.live, &decision, matches)?;
     let configuration = configuration::check(&args.live, matches, typos);
     let (kubernetes, workload) = kubernetes::check(&live, &decision, args);
-    let (kafka, seen) = group::check(&live, &workload)?;
+    let (kafka, told) = group::check(&live, &workload);
     // The cluster's checks come first: without its pods no metric is found either.
     let mut categories = vec![configuration, kubernetes];
-    let is_answered = kafka.is_none() || seen.is_some();
+    let is_answered = kafka.is_none() || told.is_some();
     categories.extend(kafka);
     if is_answered {
-        categories.push(prometheus::check(&live, &decision, &workload, seen.as_ref())?);
+        categories.push(prometheus::check(&live, &decision, &workload, told)?);
     }
     categories.push(clocks(&live));
     let report = CheckReport::new(categories);

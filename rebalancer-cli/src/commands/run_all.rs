@@ -328,7 +328,10 @@ impl<'a> All<'a> {
         };
         let args = terms.own.as_deref().unwrap_or(self.args);
         let decision = &terms.decision;
-        let live = self.live.of_workload(&args.live, decision, &member.namespace, selector);
+        let live = match self.live.of_workload(&args.live, decision, &member.namespace, selector) {
+            Ok(live) => live,
+            Err(failure) => return Turn::Failed(failure),
+        };
         let means = Means { consent: self.consent, decision, live: &live, watch: &self.watch, saved: None };
         let mut end = Page::new(None).and_then(|mut page| rebalance(args, self.matches, &means, &mut page));
         if let Ok(report) = &mut end {

@@ -2,4 +2,5 @@
 //! a connection and settings, and gives back settings.
 
 pub mod kafka;
+pub mod members;
 pub mod server;

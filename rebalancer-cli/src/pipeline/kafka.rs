@@ -1,25 +1,31 @@
-//! The consumer group asked directly, where the settings say so.
+//! The consumer groups asked directly, where the settings say so.
 
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use rebalancer_core::Workload;
-use rebalancer_io::kafka::{KafkaAnswers, KafkaClient, KafkaConfig, Patience, Watched};
-use rebalancer_io::metrics::{KafkaPreset, QuerySettings};
+use rebalancer_core::LivePod;
+use rebalancer_io::kafka::{
+    Groups, KafkaAnswers, KafkaClient, KafkaConfig, KafkaError, Patience, Watched, groups_of_each,
+};
+use rebalancer_io::metrics::KafkaPreset;
 
 use crate::cli::args::{LiveArgs, PresetChoice};
 use crate::failure::Failure;
-use crate::pipeline::decide::living;
+use crate::pipeline::discover::kafka::KafkaSource;
+use crate::pipeline::discover::members::{self, Without};
 use crate::settings::kafka;
 
 /// Kafka, and how to ask it.
-#[derive(Debug)]
 pub struct DirectKafka {
-    config: KafkaConfig,
     watch: Duration,
-    patience: Patience,
+    /// What becomes of pods without a group.
+    without: Without,
+    client: RefCell<KafkaClient>,
 }
 
 /// What was found of a group.
@@ -32,58 +38,127 @@ pub struct Seen {
     pub requests: usize,
 }
 
+/// The pods of a workload whose group is to be looked at.
+pub struct Wanted<'a> {
+    /// Those that have not ended.
+    pub live: Cow<'a, [LivePod]>,
+    /// The group, where it is set.
+    pub group: Option<String>,
+    /// What becomes of it without a group.
+    pub without: Without,
+}
+
+/// What Kafka told about one of many workloads.
+pub struct Told {
+    /// The group of its pods.
+    pub source: KafkaSource,
+    /// What was found of that group; nothing where there is none.
+    pub answers: Arc<KafkaAnswers>,
+}
+
 impl DirectKafka {
     /// Kafka, if the settings say to ask it. Connects to nobody.
     ///
     /// # Errors
     /// A setting that is wrong, or a file that cannot be used.
-    pub fn chosen(args: &LiveArgs, stop: &Arc<AtomicBool>) -> Result<Option<Self>, Failure> {
-        if !kafka::is_asked(&args.kafka, args.queries.metrics_preset) {
+    pub fn chosen(
+        args: &LiveArgs,
+        deadline: Option<Instant>,
+        stop: &Arc<AtomicBool>,
+    ) -> Result<Option<Self>, Failure> {
+        let preset = args.queries.metrics_preset;
+        if !kafka::is_asked(&args.kafka, preset) {
             return Ok(None);
         }
-        let deadline = Instant::now().checked_add(args.kubernetes.run_timeout);
-        let direct = Self {
-            config: kafka::config(&args.kafka)?,
-            watch: args.kafka.kafka_watch,
-            patience: Patience { deadline, stop: Arc::clone(stop) },
-        };
-        if direct.watch >= args.kubernetes.run_timeout {
+        let (config, watch): (KafkaConfig, Duration) = (kafka::config(&args.kafka)?, args.kafka.kafka_watch);
+        if watch >= args.kubernetes.run_timeout {
             return Err(Failure::usage(
                 "KAFKA_WATCH is not shorter than RUN_TIMEOUT: no time is left to decide",
             ));
         }
-        direct.client()?;
-        Ok(Some(direct))
+        let is_named = preset == PresetChoice::Named(KafkaPreset::Kafka);
+        let has_server = args.prometheus.prometheus_endpoint.is_some();
+        let client = KafkaClient::new(config, Patience { deadline, stop: Arc::clone(stop) });
+        let client = RefCell::new(client.map_err(|error| Failure::Usage(error.into()))?);
+        Ok(Some(Self { watch, without: Without { is_named, has_server }, client }))
     }
 
-    /// Nothing: a look at all workloads does not ask Kafka.
+    /// What is wanted for these pods.
+    pub fn wanted<'a>(&self, live: Cow<'a, [LivePod]>, group: Option<String>) -> Wanted<'a> {
+        Wanted { live, group, without: self.without }
+    }
+
+    /// Finds the group of these pods by its members.
     ///
     /// # Errors
-    /// The preset says that it is to be asked.
-    pub fn not_of_all(args: &LiveArgs) -> Result<Option<Self>, Failure> {
-        if args.queries.metrics_preset == PresetChoice::Named(KafkaPreset::Kafka) {
-            return Err(Failure::usage(
-                "METRICS_PRESET=kafka asks about one group: a look at all workloads needs a preset of the metrics server, \
-                 or auto",
-            ));
+    /// Kafka does not answer; several groups, or none where the pods cannot do without.
+    pub fn find(&self, live: &[LivePod]) -> Result<KafkaSource, Failure> {
+        if live.is_empty() {
+            return Ok(KafkaSource::without_pods());
         }
-        Ok(None)
+        let groups = self.groups()?;
+        let found = groups_of_each(&groups.of_consumers, &[live]);
+        members::choose(&groups, found.first().unwrap_or(&BTreeMap::new()), live.len(), self.without)
     }
 
-    /// Looks at the group of `settings` twice.
+    /// Looks at a group twice, for these pods.
     ///
     /// # Errors
     /// Kafka does not answer, or refuses.
-    pub fn look(&self, settings: &QuerySettings, workload: &Workload) -> Result<Seen, Failure> {
-        let group = settings.group.as_deref().unwrap_or_default();
-        let mut client = self.client()?;
-        let watched = client.watch(group, self.watch).context("cannot ask Kafka about the group")?;
-        let answers = Arc::new(KafkaAnswers::new(&watched, &living(workload)));
+    pub fn look(&self, group: &str, live: &[LivePod]) -> Result<Seen, Failure> {
+        let mut client = self.client.borrow_mut();
+        let watched = client.watch(group, self.watch).context(ASKING_ABOUT_IT)?;
+        let answers = Arc::new(KafkaAnswers::new(&watched, live));
         Ok(Seen { answers, watched, requests: client.requests() })
     }
 
-    fn client(&self) -> Result<KafkaClient, Failure> {
-        let client = KafkaClient::new(self.config.clone(), self.patience.clone());
-        client.map_err(|error| Failure::Usage(error.into()))
+    /// Finds the groups of all of these pods, and looks at them within the same time. What is wrong with the group of one of
+    /// them is told in its place.
+    ///
+    /// # Errors
+    /// Kafka does not answer.
+    pub fn look_at_all(&self, wanted: &[Wanted<'_>]) -> Result<Vec<Result<Told, String>>, Failure> {
+        let sources = self.sources(wanted)?;
+        let groups = sources.iter().filter_map(|source| source.as_ref().ok()?.group.clone());
+        let groups: Vec<String> = groups.collect::<BTreeSet<String>>().into_iter().collect();
+        let watched = self.client.borrow_mut().watch_each(&groups, self.watch);
+        let watched = watched.context("cannot ask Kafka about the groups")?;
+        let watched: BTreeMap<String, Result<Watched, KafkaError>> =
+            groups.into_iter().zip(watched).collect();
+        let told = |(source, wanted): (Result<KafkaSource, Failure>, &Wanted<'_>)| {
+            let source = source.map_err(|failure| failure.words())?;
+            let answers = match source.group.as_ref().and_then(|group| watched.get(group)) {
+                Some(Ok(watched)) => KafkaAnswers::new(watched, &wanted.live),
+                Some(Err(error)) => return Err(format!("{ASKING_ABOUT_IT}: {error}")),
+                None => KafkaAnswers::default(),
+            };
+            Ok(Told { source, answers: Arc::new(answers) })
+        };
+        Ok(sources.into_iter().zip(wanted).map(told).collect())
+    }
+
+    fn sources(&self, wanted: &[Wanted<'_>]) -> Result<Vec<Result<KafkaSource, Failure>>, Failure> {
+        let is_looked_for = |wanted: &Wanted<'_>| wanted.group.is_none() && !wanted.live.is_empty();
+        let groups = if wanted.iter().any(is_looked_for) { self.groups()? } else { Groups::default() };
+        let pods: Vec<&[LivePod]> = wanted.iter().map(|wanted| wanted.live.as_ref()).collect();
+        let found = groups_of_each(&groups.of_consumers, &pods);
+        let source = |(wanted, found): (&Wanted<'_>, BTreeMap<usize, usize>)| match &wanted.group {
+            Some(group) => Ok(KafkaSource::of_group(group)),
+            None if wanted.live.is_empty() => Ok(KafkaSource::without_pods()),
+            None => members::choose(&groups, &found, wanted.live.len(), wanted.without),
+        };
+        Ok(wanted.iter().zip(found).map(source).collect())
+    }
+
+    /// Requests so far.
+    pub fn requests(&self) -> usize {
+        self.client.borrow().requests()
+    }
+
+    fn groups(&self) -> Result<Groups, Failure> {
+        let groups = self.client.borrow_mut().groups();
+        Ok(groups.context("cannot find out which consumer group the pods are members of")?)
     }
 }
+
+const ASKING_ABOUT_IT: &str = "cannot ask Kafka about the group";

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 
 use anyhow::Context as _;
 use clap::ArgMatches;
@@ -23,9 +24,10 @@ use crate::cli::usage;
 use crate::failure::Failure;
 use crate::pipeline::chosen::selector;
 use crate::pipeline::clocks::{Clock, now};
+use crate::pipeline::decide::living;
 use crate::pipeline::discover::kafka;
 use crate::pipeline::discover::server::MetricsServer;
-use crate::pipeline::kafka::{DirectKafka, Seen};
+use crate::pipeline::kafka::{DirectKafka, Seen, Wanted};
 use crate::pipeline::saver::{Keep, Saver};
 use crate::report::{FoundReport, WorkloadReport};
 use crate::settings::decision::DecisionSettings;
@@ -44,6 +46,8 @@ pub struct Live {
     /// Notes of the command, for metrics and log.
     pub notes: Notes,
     stop: Arc<AtomicBool>,
+    /// The end of the run.
+    deadline: Option<Instant>,
     server: Arc<MetricsServer>,
     metrics_clock: Arc<ServerClock>,
     queries: QuerySettings,
@@ -121,28 +125,33 @@ impl Live {
 
     /// The same connection for one workload with settings of its own. Its notes begin now; requests and the time limit to
     /// the cluster are shared.
+    ///
+    /// # Errors
+    /// A setting of Kafka that is wrong.
     pub fn of_workload(
         &self,
         args: &LiveArgs,
         decision: &DecisionSettings,
         namespace: &str,
         selector: Selector,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, Failure> {
+        let kafka = DirectKafka::chosen(args, self.deadline, &self.stop)?;
+        Ok(Self {
             cluster: Arc::new(self.cluster.in_namespace(namespace)),
             selector,
             notes: Notes::begin(),
             stop: Arc::clone(&self.stop),
+            deadline: self.deadline,
             server: Arc::clone(&self.server),
             metrics_clock: Arc::clone(&self.metrics_clock),
-            queries: queries::of(args, namespace, decision),
-            kafka: None,
-            finds_kafka: args.queries.metrics_preset == PresetChoice::Auto,
+            queries: queries_of(args, namespace, decision, kafka.is_some(), &self.server),
+            finds_kafka: args.queries.metrics_preset == PresetChoice::Auto && kafka.is_none(),
+            kafka,
             preset_of_all: OnceCell::new(),
             freshness: decision.freshness(),
             recorded: RecordedSettings::default(),
             context: self.context.clone(),
-        }
+        })
     }
 
     /// Takes over the preset that `all` found for many workloads, unless one is set.
@@ -170,14 +179,10 @@ impl Live {
                 (servers::selector_of_all(&args.kubernetes)?, namespaces.into_iter().next())
             }
         };
-        let kafka = match subject {
-            Subject::One => DirectKafka::chosen(args, stop)?,
-            Subject::All => DirectKafka::not_of_all(args)?,
-        };
+        let deadline = Instant::now().checked_add(args.kubernetes.run_timeout);
+        let kafka = DirectKafka::chosen(args, deadline, stop)?;
         let (cluster, server) = connect(args, namespace, kafka.is_some(), stop)?;
-        let queries = queries::of(args, cluster.namespace(), decision);
-        let preset = if kafka.is_some() { KafkaPreset::Kafka } else { queries.preset };
-        let queries = QuerySettings { preset, has_server: server.is_there(), ..queries };
+        let queries = queries_of(args, cluster.namespace(), decision, kafka.is_some(), &server);
         queries::check(&queries)?;
         let finds_kafka = args.queries.metrics_preset == PresetChoice::Auto && kafka.is_none();
         let selector = selector(&cluster, wanted)?;
@@ -198,6 +203,7 @@ impl Live {
             selector,
             notes,
             stop,
+            deadline,
             server,
             metrics_clock,
             queries,
@@ -231,11 +237,15 @@ impl Live {
     /// A metrics server that does not answer; no group where the preset that was found needs one.
     pub fn asked_of(&self, workload: &Workload) -> Result<AskedOf, Failure> {
         let (mut settings, mut found) = (self.query_settings(workload), self.found());
-        if !self.finds_kafka || workload.living().next().is_none() {
-            let unclear = if self.server.is_there() { Vec::new() } else { vec![NO_SERVER.to_owned()] };
-            return Ok(AskedOf { settings, found, unclear });
-        }
-        let source = kafka::find(&self.counting_client()?, &settings, workload, now())?;
+        let mut unclear = self.without_server();
+        let source = match &self.kafka {
+            Some(direct) if settings.group.is_none() => Some(direct.find(&living(workload))?),
+            None if self.finds_kafka && workload.living().next().is_some() => {
+                Some(kafka::find(&self.counting_client()?, &settings, workload, now())?)
+            }
+            _ => None,
+        };
+        let Some(source) = source else { return Ok(AskedOf { settings, found, unclear }) };
         (settings.preset, settings.group) = (source.preset, source.group);
         for found in &source.found {
             let (value, why) = (found.value.as_str(), found.why.as_str());
@@ -248,7 +258,13 @@ impl Live {
             );
         }
         found.extend(source.found);
-        Ok(AskedOf { settings, found, unclear: source.told })
+        unclear.extend(source.told);
+        Ok(AskedOf { settings, found, unclear })
+    }
+
+    /// What is unknown without a metrics server.
+    pub fn without_server(&self) -> Vec<String> {
+        if self.server.is_there() { Vec::new() } else { vec![NO_SERVER.to_owned()] }
     }
 
     /// Preset and group of one of many workloads, as [`Live::asked_of`] finds them; `None` where they are set, or those of
@@ -329,7 +345,7 @@ impl Live {
         })
     }
 
-    /// Looks at the consumer group, where it is asked directly.
+    /// Looks at the consumer group, where it is asked directly and there is one.
     ///
     /// # Errors
     /// Kafka does not answer, or refuses.
@@ -338,7 +354,20 @@ impl Live {
         settings: &QuerySettings,
         workload: &Workload,
     ) -> Result<Option<Seen>, Failure> {
-        self.kafka.as_ref().map(|kafka| kafka.look(settings, workload)).transpose()
+        let group = settings.group.as_deref().filter(|_| settings.preset == KafkaPreset::Kafka);
+        let asked = self.kafka.as_ref().zip(group);
+        asked.map(|(kafka, group)| kafka.look(group, &living(workload))).transpose()
+    }
+
+    /// Kafka, where consumer groups are asked directly.
+    pub const fn kafka(&self) -> Option<&DirectKafka> {
+        self.kafka.as_ref()
+    }
+
+    /// What is wanted of Kafka for one of many workloads; `None` where it is not asked.
+    pub fn wanted_of_kafka<'a>(&self, workload: &'a Workload) -> Option<Wanted<'a>> {
+        let group = self.queries.group.clone();
+        self.kafka.as_ref().map(|kafka| kafka.wanted(living(workload), group))
     }
 
     /// Everything that a later run needs no longer look for, as settings.
@@ -424,6 +453,19 @@ impl Live {
             found,
         }
     }
+}
+
+/// What the queries depend on that is set, for the pods of a namespace.
+fn queries_of(
+    args: &LiveArgs,
+    namespace: &str,
+    decision: &DecisionSettings,
+    asks_kafka: bool,
+    server: &MetricsServer,
+) -> QuerySettings {
+    let queries = queries::of(args, namespace, decision);
+    let preset = if asks_kafka { KafkaPreset::Kafka } else { queries.preset };
+    QuerySettings { preset, has_server: server.is_there(), ..queries }
 }
 
 /// What a run without a metrics server says.

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::thread;
 
 use anyhow::Context as _;
 use rebalancer_core::{Joined, LivePod, Metric, RotationOptions, Workload};
 use rebalancer_io::facts::{FactFinder, WindowQuestion, window_questions};
 use rebalancer_io::joint::{Chunked, Joint, View, Wanted, chunks, settings_of};
+use rebalancer_io::kafka::{BesideKafka, KafkaAnswers};
 use rebalancer_io::kubernetes::{Found, Namespaces, OwnedWorkload, Selector};
 use rebalancer_io::metrics::{
     FactQueries, JointQueries, KafkaPreset, OriginQueries, QuerySet, QuerySettings, Reach,
@@ -20,6 +22,7 @@ use crate::failure::{Failure, chain};
 use crate::pipeline::ages::of_known_age;
 use crate::pipeline::clocks::{self, now};
 use crate::pipeline::decide::{Known, Purpose, analyze, decide, living, needs_facts};
+use crate::pipeline::kafka::{Told as OfKafka, Wanted as WantedOfKafka};
 use crate::pipeline::live::{Client, Live};
 use crate::report::scan::{ScanReport, ScanRow, Severity};
 use crate::report::version::{API_VERSION, SCAN};
@@ -82,15 +85,19 @@ pub enum Details {
 /// Hears how far the look has come.
 pub type Told<'a> = &'a mut dyn FnMut(&str, usize);
 
-/// A workload and its terms.
-type Chosen = (OwnedWorkload, Rc<Terms>);
-
-/// One workload before it is decided on.
-struct Case {
+/// A workload that is looked at.
+struct Chosen {
     owned: OwnedWorkload,
     terms: Rc<Terms>,
     /// The connection with its settings, where it has settings of its own.
     own: Option<Live>,
+}
+
+/// One workload before it is decided on.
+struct Case {
+    chosen: Chosen,
+    /// What Kafka told of its group, where it was asked.
+    kafka: Option<OfKafka>,
     /// Its loads; why there are none that can be used.
     loads: Result<Loads, String>,
 }
@@ -109,8 +116,17 @@ struct Loads {
 }
 
 impl Case {
+    const fn owned(&self) -> &OwnedWorkload {
+        &self.chosen.owned
+    }
+
     fn pods(&self) -> &[LivePod] {
-        &self.owned.workload.pods
+        &self.owned().workload.pods
+    }
+
+    /// What Kafka told, as answers to queries.
+    fn of_kafka(&self) -> Arc<KafkaAnswers> {
+        self.kafka.as_ref().map_or_else(Arc::default, |told| Arc::clone(&told.answers))
     }
 
     fn needs_facts(&self) -> bool {
@@ -124,7 +140,11 @@ impl Case {
     /// How much room it takes in queries and answers about several workloads.
     fn chunked(&self) -> Chunked<'_> {
         let of_pods = if self.needs_facts() { self.pods().len() } else { 0 };
-        Chunked { namespace: &self.owned.namespace, pods: self.pods(), rows: of_pods.max(self.partitions()) }
+        Chunked {
+            namespace: &self.owned().namespace,
+            pods: self.pods(),
+            rows: of_pods.max(self.partitions()),
+        }
     }
 }
 
@@ -141,6 +161,10 @@ impl Scope<'_> {
         let client = live.counting_client()?;
         let Found { workloads, unlisted } = found;
         let (chosen, refused) = self.chosen(workloads);
+        let (told_by_kafka, requests) = self.ask_kafka(&chosen)?;
+        if requests.is_some() {
+            told("workloads asked about", told_by_kafka.iter().flatten().count());
+        }
         if !chosen.is_empty() {
             live.find_preset_of_all(&client, &self.joint_settings(&chosen))?;
         }
@@ -148,9 +172,11 @@ impl Scope<'_> {
         let mut joint = Joint::new(&client, now());
         let mixed = !chosen.is_empty() && ask_loads(&mut joint, &client, &joint_settings, &chosen)?;
         told("workloads with loads", chosen.len());
-        let warnings = clocks::held_against(&live.clocks())?;
+        let mut warnings = clocks::held_against(&live.clocks())?;
+        warnings.extend(live.without_server());
+        let chosen = chosen.into_iter().zip(told_by_kafka);
         let cases: Vec<Case> =
-            chosen.into_iter().map(|chosen| self.case(chosen, &joint, &client, mixed)).collect();
+            chosen.map(|(chosen, kafka)| self.case(chosen, kafka, &joint, &client, mixed)).collect();
         let mut report = self.empty_report(&joint, selector, warnings);
         report.pods = cases.iter().map(|case| case.pods().len()).sum();
         report.unlisted = unlisted.iter().map(ToString::to_string).collect();
@@ -159,6 +185,7 @@ impl Scope<'_> {
         report.sort();
         report.requests.insert("prometheus".to_owned(), client.requests());
         report.requests.insert("kubernetes".to_owned(), live.cluster.requests());
+        report.requests.extend(requests.map(|count| ("kafka".to_owned(), count as u64)));
         Ok(report)
     }
 
@@ -194,20 +221,46 @@ impl Scope<'_> {
         for owned in workloads {
             match (self.choose)(&owned) {
                 Choice::Out => {}
-                Choice::In(terms) => chosen.push((owned, terms)),
-                Choice::Refused(why) => {
-                    let OwnedWorkload { namespace, owner, workload, .. } = &owned;
-                    let pods = workload.pods.len();
-                    refused.push(ScanRow::undecided(namespace, &owner.kind, &owner.name, pods, why));
-                }
+                Choice::In(terms) => match self.own(&owned, &terms) {
+                    Ok(own) => chosen.push(Chosen { owned, terms, own }),
+                    Err(failure) => refused.push(undecided(&owned, failure.words())),
+                },
+                Choice::Refused(why) => refused.push(undecided(&owned, why)),
             }
         }
         (chosen, refused)
     }
 
+    /// The connection with the settings of a workload that has its own.
+    fn own(&self, owned: &OwnedWorkload, terms: &Terms) -> Result<Option<Live>, Failure> {
+        let own = terms.own.as_ref().map(|args| {
+            let selector = owned.selector.clone().unwrap_or_else(Selector::everything);
+            self.live.of_workload(&args.live, &terms.decision, &owned.namespace, selector)
+        });
+        own.transpose()
+    }
+
+    /// Asks Kafka about the groups of all workloads that are to be decided by it, within the same time. Tells also how many
+    /// requests that took, if any was to be asked about.
+    fn ask_kafka(
+        &self,
+        chosen: &[Chosen],
+    ) -> Result<(Vec<Option<Result<OfKafka, String>>>, Option<usize>), Failure> {
+        let wanted: Vec<Option<WantedOfKafka<'_>>> =
+            chosen.iter().map(|one| self.live_of(one).wanted_of_kafka(&one.owned.workload)).collect();
+        let is_asked: Vec<bool> = wanted.iter().map(Option::is_some).collect();
+        let Some(direct) = chosen.iter().find_map(|one| self.live_of(one).kafka()) else {
+            return Ok((chosen.iter().map(|_| None).collect(), None));
+        };
+        let wanted: Vec<WantedOfKafka<'_>> = wanted.into_iter().flatten().collect();
+        let mut told = direct.look_at_all(&wanted)?.into_iter();
+        let told = is_asked.into_iter().map(|is_asked| if is_asked { told.next() } else { None }).collect();
+        Ok((told, Some(direct.requests())))
+    }
+
     /// What queries about all workloads depend on.
     fn joint_settings(&self, chosen: &[Chosen]) -> QuerySettings {
-        let all: BTreeSet<&str> = chosen.iter().map(|(owned, _)| owned.namespace.as_str()).collect();
+        let all: BTreeSet<&str> = chosen.iter().map(|one| one.owned.namespace.as_str()).collect();
         let names: Vec<String> = all.into_iter().map(str::to_owned).collect();
         let bytes: usize = names.iter().map(|name| name.len() + 1).sum();
         let settings = QuerySettings { pod_pattern: None, ..self.live.queries() };
@@ -219,14 +272,20 @@ impl Scope<'_> {
     }
 
     /// The connection with the settings of a workload.
-    fn live_of<'c>(&'c self, case: &'c Case) -> &'c Live {
-        case.own.as_ref().unwrap_or(self.live)
+    fn live_of<'c>(&'c self, chosen: &'c Chosen) -> &'c Live {
+        chosen.own.as_ref().unwrap_or(self.live)
     }
 
     /// What the queries about one workload depend on, as `plan` asks them.
     fn own_settings(&self, case: &Case) -> QuerySettings {
-        let OwnedWorkload { namespace, workload, .. } = &case.owned;
-        self.live_of(case).query_settings_in(namespace, workload)
+        let OwnedWorkload { namespace, workload, .. } = case.owned();
+        let settings = self.live_of(&case.chosen).query_settings_in(namespace, workload);
+        match &case.kafka {
+            Some(OfKafka { source, .. }) => {
+                QuerySettings { preset: source.preset, group: source.group.clone(), ..settings }
+            }
+            None => settings,
+        }
     }
 
     /// The same, with what was found of its consumers.
@@ -236,20 +295,31 @@ impl Scope<'_> {
     }
 
     /// The workload with its loads. Where the sources of all disagree (`mixed`), its own are looked at by `client`.
-    fn case(&self, (owned, terms): Chosen, joint: &Joint<'_>, client: &Client, mixed: bool) -> Case {
-        let own = terms.own.as_ref().map(|args| {
-            let selector = owned.selector.clone().unwrap_or_else(Selector::everything);
-            let mut own = self.live.of_workload(&args.live, &terms.decision, &owned.namespace, selector);
+    fn case(
+        &self,
+        mut chosen: Chosen,
+        kafka: Option<Result<OfKafka, String>>,
+        joint: &Joint<'_>,
+        client: &Client,
+        mixed: bool,
+    ) -> Case {
+        if let Some(own) = &mut chosen.own {
             own.adopt_preset(self.live);
-            own
-        });
-        let mut case = Case { owned, terms, own, loads: Err(String::new()) };
-        case.loads = self.loads(&case, joint, client, mixed).map_err(|error| chain(&error));
+        }
+        let (kafka, wrong) = match kafka.transpose() {
+            Ok(kafka) => (kafka, None),
+            Err(why) => (None, Some(why)),
+        };
+        let mut case = Case { chosen, kafka, loads: Err(String::new()) };
+        case.loads = match wrong {
+            Some(why) => Err(why),
+            None => self.loads(&case, joint, client, mixed).map_err(|error| chain(&error)),
+        };
         case
     }
 
     fn loads(&self, case: &Case, joint: &Joint<'_>, client: &Client, mixed: bool) -> anyhow::Result<Loads> {
-        let Case { owned, terms, own, .. } = case;
+        let Chosen { owned, terms, own } = &case.chosen;
         let mut settings = self.own_settings(case);
         let pods = &owned.workload.pods;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates")]
@@ -263,16 +333,22 @@ impl Scope<'_> {
         let told = if reads { self.find_kafka(&mut settings, case, joint, client)? } else { Vec::new() };
         let queries = QuerySet::new(&settings)?;
         let view = joint.view(&settings, pods);
+        let source = BesideKafka::new(case.of_kafka(), &view);
         // Nobody was asked yet whether a group that was found, or is set for this workload alone, is one.
-        if mixed || own.is_some() || settings.group != group_of_all {
+        let is_new_group = settings.group != group_of_all && settings.preset != KafkaPreset::Kafka;
+        if mixed || own.is_some() || is_new_group {
             one_origin(client, &OriginQueries::new(&settings), pods, joint.at())
                 .context("cannot tell whose series these are")?;
         }
-        let answers: Answers =
-            Aggregator::new(&view, &queries).fetch_in_turn(joint.at()).context("cannot read the metrics")?;
+        let answers: Answers = Aggregator::new(&source, &queries)
+            .fetch_in_turn(joint.at())
+            .context("cannot read the metrics")?;
         let decision = &terms.decision;
         let mut warnings = of_known_age(&answers, decision)?;
         warnings.extend(told);
+        if let Some(OfKafka { source, answers }) = &case.kafka {
+            warnings.extend(source.told.iter().chain(answers.remarks()).cloned());
+        }
         let joined = answers.join(pods, decision.freshness()).context("cannot tell the pods apart")?;
         let asked = answers.asked();
         let known = Self::known(&joined, &owned.workload, &asked);
@@ -289,7 +365,7 @@ impl Scope<'_> {
         joint: &Joint<'_>,
         client: &Client,
     ) -> anyhow::Result<Vec<String>> {
-        let found = self.live_of(case).kafka_of(client, settings, &case.owned.workload, joint.at());
+        let found = self.live_of(&case.chosen).kafka_of(client, settings, &case.owned().workload, joint.at());
         let found = found.map_err(|failure| {
             let (Failure::Usage(error) | Failure::Run(error)) = failure;
             error
@@ -313,8 +389,11 @@ impl Scope<'_> {
         told: Told<'_>,
     ) -> Vec<ScanRow> {
         let mut rows: Vec<ScanRow> = Vec::with_capacity(cases.len());
-        let (mut suspects, others): (Vec<Case>, Vec<Case>) = cases.into_iter().partition(Case::needs_facts);
-        self.live.cluster.locate_volumes(suspects.iter_mut().map(|case| &mut case.owned));
+        let (mut suspects, mut others): (Vec<Case>, Vec<Case>) =
+            cases.into_iter().partition(Case::needs_facts);
+        let may_be_ill = others.iter_mut().filter(|case| case.kafka.is_some());
+        let located = suspects.iter_mut().chain(may_be_ill);
+        self.live.cluster.locate_volumes(located.map(|case| &mut case.chosen.owned));
         let (readers, others): (Vec<Case>, Vec<Case>) =
             others.into_iter().partition(|case| case.partitions() > 0);
         rows.extend(others.iter().map(|case| self.row(case, joint)));
@@ -337,7 +416,7 @@ impl Scope<'_> {
     /// The windows of the past that decisions on these workloads look at.
     fn windows(&self, cases: &[Case], joint: &Joint<'_>) -> Vec<WindowQuestion> {
         let of_case = |case: &Case| {
-            let workload = &case.owned.workload;
+            let workload = &case.owned().workload;
             let settings = self.found_settings(case, case.loads.as_ref().ok()?);
             let facts = FactQueries::new(&QuerySet::new(&settings).ok()?, &settings).ok()?;
             let by_rate = joint.has(&joint.view(&settings, &workload.pods), Metric::Rate);
@@ -348,7 +427,7 @@ impl Scope<'_> {
     }
 
     fn row(&self, case: &Case, joint: &Joint<'_>) -> ScanRow {
-        let OwnedWorkload { namespace, owner, .. } = &case.owned;
+        let OwnedWorkload { namespace, owner, .. } = case.owned();
         let decided = match &case.loads {
             Ok(loads) => self.decided(case, loads, joint).map_err(|error| chain(&error)),
             Err(why) => Err(why.clone()),
@@ -363,21 +442,22 @@ impl Scope<'_> {
                 };
                 ScanRow { report: is_wanted.then(|| Box::new(report)), ..row }
             }
-            Err(why) => ScanRow::undecided(namespace, &owner.kind, &owner.name, case.pods().len(), why),
+            Err(why) => undecided(case.owned(), why),
         }
     }
 
     /// The report that `plan` makes of the workload.
     fn decided(&self, case: &Case, loads: &Loads, joint: &Joint<'_>) -> anyhow::Result<Report> {
-        let Case { owned, terms, .. } = case;
+        let Chosen { owned, terms, .. } = &case.chosen;
         let settings = self.found_settings(case, loads);
         let facts = FactQueries::new(&QuerySet::new(&settings)?, &settings)?;
         let view: View<'_, '_> = joint.view(&settings, &owned.workload.pods);
-        let finder = FactFinder::new(&view, &facts, joint.at());
+        let source = BesideKafka::new(case.of_kafka(), &view);
+        let finder = FactFinder::new(&source, &facts, joint.at());
         let cures = || self.live.cluster.in_namespace(&owned.namespace).cures(&owned.workload);
         let known = Known {
             evaluation_time: Some(joint.at().to_string()),
-            described: self.described(owned),
+            described: self.described(case),
             cures: Some(&cures),
             ..Self::known(&loads.joined, &owned.workload, &loads.asked)
         };
@@ -392,16 +472,23 @@ impl Scope<'_> {
         Ok(report)
     }
 
-    fn described(&self, owned: &OwnedWorkload) -> WorkloadReport {
+    fn described(&self, case: &Case) -> WorkloadReport {
+        let owned = case.owned();
         WorkloadReport {
             namespace: Some(owned.namespace.clone()),
             selector: owned.selector.as_ref().map(|selector| selector.as_str().to_owned()),
             owner: Some(format!("{}/{}", owned.owner.kind, owned.owner.name)),
             context: self.live.cluster.context().map(str::to_owned),
             pods: owned.workload.pods.len(),
-            found: Vec::new(),
+            found: case.kafka.as_ref().map_or_else(Vec::new, |told| told.source.found.clone()),
         }
     }
+}
+
+/// The row of a workload that is not decided.
+fn undecided(owned: &OwnedWorkload, why: String) -> ScanRow {
+    let OwnedWorkload { namespace, owner, workload, .. } = owned;
+    ScanRow::undecided(namespace, &owner.kind, &owner.name, workload.pods.len(), why)
 }
 
 /// Asks for the loads of all, and whose series they are. True where sources disagree about some, so that each workload has
@@ -415,7 +502,7 @@ fn ask_loads(
     let (queries, origins) = (JointQueries::new(settings), OriginQueries::new(settings));
     let at = joint.at();
     // Terms are of this thread alone.
-    let workloads: Vec<&OwnedWorkload> = chosen.iter().map(|(owned, _)| owned).collect();
+    let workloads: Vec<&OwnedWorkload> = chosen.iter().map(|one| &one.owned).collect();
     let (loads, origin) = thread::scope(|scope| {
         let origin = scope.spawn(|| {
             let pod_of = |namespace: &str, name: &str| {

@@ -6,12 +6,14 @@ use crate::cli::args::{GuardMode, LiveArgs, PresetChoice};
 use crate::failure::Failure;
 use crate::settings::decision::DecisionSettings;
 
-/// Finds wrong placeholders before anything is sent. The real pods are filled in later.
+/// Finds wrong placeholders before anything is sent. The real pods are filled in later, and a group that Kafka tells.
 ///
 /// # Errors
 /// A query that cannot be written.
 pub fn check(queries: &QuerySettings) -> Result<(), Failure> {
-    let trial = QuerySettings { pods: vec!["pod".to_owned()], ..queries.clone() };
+    let is_found = queries.preset == KafkaPreset::Kafka && queries.group.is_none();
+    let group = if is_found { Some("group".to_owned()) } else { queries.group.clone() };
+    let trial = QuerySettings { pods: vec!["pod".to_owned()], group, ..queries.clone() };
     let fits = QuerySet::new(&trial).and_then(|queries| FactQueries::new(&queries, &trial));
     fits.map(drop).map_err(|error| Failure::Usage(error.into()))
 }

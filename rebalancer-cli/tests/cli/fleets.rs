@@ -73,6 +73,11 @@ impl Spec {
     }
 }
 
+/// The address of the pod at a place in the workload at a place.
+pub fn address(workload: usize, pod: usize) -> String {
+    format!("10.{workload}.0.{pod}")
+}
+
 /// So many pods, of which the one in the middle is much busier.
 pub fn hot(pods: usize, cores: f64) -> Vec<f64> {
     let mut all = vec![0.5; pods];
@@ -99,6 +104,11 @@ impl Fleets {
         let metrics = MetricsServer::start("orders-12-prometheus");
         metrics.hold_loads(specs.iter().flat_map(Spec::loads).collect());
         let mut fleets: Vec<Fleet> = specs.iter().map(Spec::fleet).collect();
+        for (number, fleet) in fleets.iter_mut().enumerate() {
+            for (place, pod) in fleet.pods.iter_mut().enumerate() {
+                pod.ip = Some(address(number, place));
+            }
+        }
         change(&mut fleets[0]);
         Self { cluster: ApiServer::start_all(fleets), metrics }
     }

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use rebalancer_sim::apiserver::Fleet;
-use rebalancer_sim::broker::{FakeBroker, Reply, SimulatedGroup};
+use rebalancer_sim::broker::{FakeBroker, Reply, SimulatedCluster, SimulatedGroup};
 use serde_json::Value;
 
 use crate::program::{Done, run};
@@ -153,6 +153,98 @@ fn check_tells_of_the_group_and_what_it_may_not_see() {
     assert!(done.assert_one_error(1).contains("cannot ask Kafka about the group"), "{done}");
 }
 
+/// The group of the pods, and others.
+fn cluster(servers: &Servers, others: &[(&str, usize)]) -> SimulatedCluster {
+    let pods = servers.pods();
+    let other = |(name, members): &(&str, usize)| {
+        let clients: Vec<&str> = pods[..*members].iter().map(String::as_str).collect();
+        let [name, topic] = [name, "the topic of another group"].map(|text| (*text).to_owned());
+        SimulatedGroup { name, topic, ..SimulatedGroup::healthy(&clients, 1) }
+    };
+    let of_brokers = SimulatedGroup {
+        name: "payments".to_owned(),
+        topic: "payments".to_owned(),
+        is_of_brokers: true,
+        ..SimulatedGroup::healthy(&["pay-5d8c9-x2x4z"], 3)
+    };
+    let others = others.iter().map(other);
+    let groups = [group(servers, Some(20)), of_brokers].into_iter().chain(others).collect();
+    SimulatedCluster { groups, shared: vec!["queue".to_owned()] }
+}
+
+/// The group is found among those of both protocols, also where a person looks into a topic from one of the pods.
+#[test]
+fn the_group_is_found_by_the_pods_of_its_members_and_said() {
+    let servers = Servers::over(settled());
+    let broker = cluster(&servers, &[("console", 1)]).start();
+    let done = ask(&servers, &broker, &["plan"], &[("KAFKA_GROUP", "")]);
+    let report = done.json();
+    assert_eq!((cause(&report), report["outcome"].as_str()), ("stuck_partition", Some("planned")), "{done}");
+    let found = &report["workload"]["found"][1];
+    assert_eq!((&found["setting"], &found["value"]), (&"KAFKA_GROUP".into(), &"orders".into()), "{done}");
+    assert_eq!(found["why"], "its members run in 12 of these 12 pods, as Kafka tells");
+
+    let broker = cluster(&servers, &[]).start();
+    let done = ask(&servers, &broker, &["check"], &[("KAFKA_GROUP", "")]);
+    assert_eq!(done.code, Some(0), "{done}");
+    for words in ["KAFKA_GROUP=orders was found", "kafka: group orders", "12 of 12 members run in these pods"]
+    {
+        assert!(done.stdout.contains(words) || words == "kafka: group orders", "{words}: {done}");
+    }
+    let done = ask(&servers, &broker, &["config", "found"], &[("KAFKA_GROUP", ""), ("OUTPUT", "table")]);
+    assert!(done.stdout.contains("METRICS_PRESET=kafka\nKAFKA_GROUP=orders\n"), "{done}");
+}
+
+#[test]
+fn of_several_groups_none_is_taken_and_nothing_is_evicted() {
+    let servers = Servers::over(settled());
+    let url = servers.metrics.url();
+    for endpoint in ["", url.as_str()] {
+        let broker = cluster(&servers, &[("audit", 12)]).start();
+        let env = [("KAFKA_GROUP", ""), ("PROMETHEUS_ENDPOINT", endpoint)];
+        let done = ask(&servers, &broker, &["run", "--yes"], &env);
+        assert!(
+            done.assert_one_error(64).contains("none is chosen: audit, orders; set KAFKA_GROUP"),
+            "{done}"
+        );
+        servers.assert_untouched();
+        let done = ask(&servers, &broker, &["check"], &env);
+        assert_eq!(done.code, Some(1), "{done}");
+        assert!(done.stdout.contains("none is chosen: audit, orders; set KAFKA_GROUP"), "{done}");
+    }
+}
+
+#[test]
+fn pods_of_no_group_are_decided_on_without_kafka_only_where_they_can_be() {
+    let servers = Servers::over(settled());
+    let url = servers.metrics.url();
+    let strangers = || {
+        let clients = ["pay-5d8c9-x2x4z", "pay-5d8c9-7wz2p"];
+        SimulatedCluster { groups: vec![SimulatedGroup::healthy(&clients, 2)], shared: Vec::new() }.start()
+    };
+    let (auto, named) = (("METRICS_PRESET", "auto"), ("METRICS_PRESET", "kafka"));
+    let with_server = [("KAFKA_GROUP", ""), ("PROMETHEUS_ENDPOINT", url.as_str()), auto];
+    let done = ask(&servers, &strangers(), &["plan"], &with_server);
+    let report = done.json();
+    assert_eq!(
+        (done.code, report["workload"]["found"][0]["value"].as_str()),
+        (Some(0), Some("none")),
+        "{done}"
+    );
+    assert!(report["statistics"]["cpu"]["mean"].is_number(), "{done}");
+    let done = ask(&servers, &strangers(), &["check"], &with_server);
+    assert!(done.stdout.contains("the pods are members of no consumer group"), "{done}");
+    for env in [[with_server[0], with_server[1], named], [with_server[0], ("PROMETHEUS_ENDPOINT", ""), auto]]
+    {
+        let done = ask(&servers, &strangers(), &["run", "--yes"], &env);
+        assert!(
+            done.assert_one_error(1).contains("none of the 1 consumer groups that Kafka shows"),
+            "{done}"
+        );
+        servers.assert_untouched();
+    }
+}
+
 #[test]
 fn settings_that_contradict_each_other_are_refused() {
     let servers = Servers::over(settled());
@@ -162,7 +254,6 @@ fn settings_that_contradict_each_other_are_refused() {
         (vec![("KAFKA_BOOTSTRAP_SERVERS", "http://kafka:9092")], "is no address of a broker"),
         (vec![("KAFKA_BOOTSTRAP_SERVERS", " , ")], "it names no broker"),
         (vec![("KAFKA_BOOTSTRAP_SERVERS", ""), ("METRICS_PRESET", "kafka")], "needs KAFKA_BOOTSTRAP_SERVERS"),
-        (vec![("KAFKA_GROUP", "")], "METRICS_PRESET=kafka needs KAFKA_GROUP"),
         (vec![("KAFKA_WATCH", "2h")], "KAFKA_WATCH is not shorter than RUN_TIMEOUT"),
         (vec![("KAFKA_CA_FILE", absent)], "set KAFKA_TLS=true"),
         (vec![("KAFKA_TLS", "true"), ("KAFKA_CA_FILE", absent)], "KAFKA_CA_FILE: absent.pem"),

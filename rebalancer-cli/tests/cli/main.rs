@@ -11,6 +11,7 @@ mod fleets;
 mod guards;
 mod history;
 mod kafka;
+mod kafka_scan;
 mod live;
 mod live_faults;
 mod memory;

@@ -102,7 +102,8 @@ pub enum Cause {
     },
     /// Replacements come back under the identity of the pods they replace, with the same partitions.
     StaticMembership {
-        /// How that is known: a controller kind such as `StatefulSet`, or `configured`.
+        /// How that is known: a controller kind such as `StatefulSet`, `group.instance.id` where Kafka tells it, or
+        /// `configured`.
         evidence: String,
     },
     /// The assignor assigns by rank: a rotation only swaps which pod has which load.

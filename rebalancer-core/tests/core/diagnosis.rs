@@ -410,6 +410,10 @@ fn a_stateful_set_gives_replacements_the_old_identity() {
     let mut facts = scene.facts();
     let cause = |facts: &Facts<'_>| scene.assess(facts).diagnosis.cause;
     assert_eq!(cause(&facts), Cause::StaticMembership { evidence: "StatefulSet".into() });
+    facts.told_identity = Fact::Known(false);
+    assert_eq!(cause(&facts), Cause::Unknown, "its members have no group.instance.id");
+    facts.told_identity = Fact::Known(true);
+    assert_eq!(cause(&facts), Cause::StaticMembership { evidence: "group.instance.id".into() });
     facts.static_membership = Some(false);
     assert_eq!(cause(&facts), Cause::Unknown, "whoever says so knows that the ids are random");
     facts.static_membership = Some(true);

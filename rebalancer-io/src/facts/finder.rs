@@ -52,10 +52,12 @@ impl<'a> FactFinder<'a> {
             let partitions = scope.spawn(|| self.partitions(live));
             let exported_assignor = scope.spawn(|| self.assignor());
             let vetoes = scope.spawn(|| self.vetoes());
+            let told_identity = scope.spawn(|| self.told_identity());
             let (assigned, consumers) = self.assigned_partitions(live);
             facts.past = past.map(|handle| handle.map_or(Fact::Absent, finished));
             facts.last_replacement = finished(last_replacement);
             facts.vetoes = finished(vetoes);
+            facts.told_identity = finished(told_identity);
             for (metric, found) in past_spread {
                 facts.past_spread[metric] = finished(found);
             }

@@ -140,6 +140,19 @@ impl FactFinder<'_> {
         (Fact::Known(assigned), told_apart.then_some(usual))
     }
 
+    /// Whether replacements take over the identity of the members that they replace.
+    pub(super) fn told_identity(&self) -> Fact<bool> {
+        // With a label to tell samples apart, they need name no pod.
+        match self.samples(self.queries.keeps_identity.as_ref(), &[PROTOCOL_LABEL], &[]) {
+            Fact::Known(samples) => {
+                samples.first().map_or(Fact::Absent, |sample| Fact::Known(sample.value > 0.0))
+            }
+            Fact::Absent => Fact::Absent,
+            Fact::Unusable(why) => Fact::Unusable(why),
+            Fact::Failed(why) => Fact::Failed(why),
+        }
+    }
+
     /// The name of the assignor, if exactly one is exported and it is known.
     pub(super) fn assignor(&self) -> Fact<String> {
         let samples = match self.samples(self.queries.assignor.as_ref(), &[PROTOCOL_LABEL], &[]) {

@@ -2,7 +2,7 @@
 //! replay as the answers of a metrics server do.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
 use std::io::Cursor;
 use std::ops::RangeInclusive;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use rebalancer_core::LivePod;
 use serde_json::Value;
 
-use super::meeting::pods_of;
+use super::meeting::Pods;
 use super::watch::{Watched, WatchedPartition};
 use crate::metrics::kafka_direct::{self, is_of_kafka};
 use crate::prometheus::{ApiRequest, ApiResponse, When};
@@ -23,7 +23,7 @@ const LEAST_STAND_MINUTES: u32 = 5;
 const PAST_MINUTES: u32 = 59;
 
 /// The answers to the queries of the preset `kafka`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct KafkaAnswers {
     /// The samples of one moment, by query.
     instants: BTreeMap<&'static str, Vec<Row>>,
@@ -48,7 +48,8 @@ struct Past {
 impl KafkaAnswers {
     /// What was found of a group, for these pods.
     pub fn new(watched: &Watched, live: &[LivePod]) -> Self {
-        let pods = pods_of(&watched.group.members, live);
+        let own = Pods::new(live);
+        let pods: Vec<Option<usize>> = watched.group.members.iter().map(|member| own.of(member)).collect();
         let seen = Seen { watched, live, pods: &pods };
         let mut instants: BTreeMap<&'static str, Vec<Row>> = BTreeMap::new();
         instants.insert(kafka_direct::LAG, seen.sums(lag));
@@ -58,6 +59,7 @@ impl KafkaAnswers {
         instants.insert(kafka_direct::OWNERS, seen.partitions(|of| of.owner.and(Some(1.0))));
         instants.insert(kafka_direct::ASSIGNED, seen.assigned());
         instants.insert(kafka_direct::ASSIGNOR, seen.assignor());
+        instants.insert(kafka_direct::KEEPS_IDENTITY, seen.keeps_identity());
         let one = |is_so: bool, value: f64| if is_so { vec![(Vec::new(), value)] } else { Vec::new() };
         let count = watched.partitions.len();
         instants.insert(kafka_direct::COUNT, one(count > 0, count as f64));
@@ -283,6 +285,26 @@ impl Seen<'_> {
             Vec::new()
         } else {
             vec![(vec![("protocol", name)], 1.0)]
+        }
+    }
+
+    /// Whether replacements take over the identity of the members that they replace; nothing where that is not clear, or
+    /// not the same for all. A static member comes back as itself only in a pod of the same name.
+    fn keeps_identity(&self) -> Vec<Row> {
+        let kept = |(member, position): (&super::client::Member, &Option<usize>)| {
+            let pod = self.live.get((*position)?)?;
+            let is_numbered = pod.controller.as_ref().is_some_and(|owner| owner.kind == "StatefulSet");
+            Some(match &member.instance_id {
+                None => Some(false),
+                Some(_) if is_numbered => Some(true),
+                Some(id) => (*id).contains(&pod.name).then_some(false),
+            })
+        };
+        let kept: BTreeSet<Option<bool>> =
+            self.watched.group.members.iter().zip(self.pods).filter_map(kept).collect();
+        match (kept.first(), kept.len()) {
+            (Some(Some(keeps)), 1) => vec![(Vec::new(), f64::from(u8::from(*keeps)))],
+            _ => Vec::new(),
         }
     }
 

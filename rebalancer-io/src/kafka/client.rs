@@ -1,4 +1,4 @@
-//! Asks the brokers of a cluster about one consumer group. Each question goes to the broker that knows the answer: the
+//! Asks the brokers of a cluster about consumer groups. Each question goes to the broker that knows the answer: the
 //! group's coordinator, and the leaders of its partitions.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,8 +11,8 @@ use super::config::{BrokerAddress, KafkaConfig};
 use super::connection::{Connection, Patience};
 use super::error::{KafkaError, KafkaErrorKind};
 use super::messages::{
-    ConsumerGroupDescribe, DescribeGroups, DescribedGroup, FindCoordinator, ListGroups, ListOffsets,
-    Metadata, Node, OffsetFetch, Request, TimesOfTopic,
+    ConsumerGroupDescribe, DescribeGroups, DescribedGroup, FindCoordinator, Leader, ListGroups, ListOffsets,
+    Metadata, Node, OffsetFetch, Request, TimesOfTopic, TopicLeaders,
 };
 use crate::pem::PemError;
 
@@ -22,8 +22,6 @@ pub type Place = (String, i32);
 /// Most names of groups in a message.
 const MOST_GROUPS: usize = 10;
 
-const GROUP_ID_NOT_FOUND: i16 = 69;
-const UNSUPPORTED_VERSION: i16 = 35;
 const UNKNOWN_TOPIC: i16 = 3;
 const TOPIC_AUTHORIZATION_FAILED: i16 = 29;
 
@@ -53,6 +51,8 @@ pub struct Member {
     pub client_id: String,
     /// The address it connects from, such as `/10.0.0.5`.
     pub host: String,
+    /// `client.rack`, if it tells one.
+    pub rack: Option<String>,
     /// The topics it subscribes to.
     pub topics: Vec<String>,
     /// The partitions it owns.
@@ -60,6 +60,23 @@ pub struct Member {
 }
 
 impl Group {
+    /// What was told of a group.
+    pub(super) fn told(described: DescribedGroup, is_dealt_by_brokers: bool) -> Self {
+        let DescribedGroup { name, state, assignor, members, .. } = described;
+        let members = members.into_iter().map(|member| Member {
+            id: member.id,
+            instance_id: member.instance_id,
+            client_id: member.client_id,
+            host: member.host,
+            rack: member.rack,
+            topics: member.topics,
+            owned: member.owned,
+        });
+        let mut members: Vec<Member> = members.collect();
+        members.sort();
+        Self { name, state, is_dealt_by_brokers, assignor, members }
+    }
+
     /// Whether every partition has the owner it is to have.
     pub fn is_stable(&self) -> bool {
         self.state == "Stable"
@@ -87,13 +104,18 @@ pub struct KafkaClient {
     tls: Option<Arc<ClientConfig>>,
     patience: Patience,
     connections: BTreeMap<BrokerAddress, Connection>,
-    /// The coordinator of the group that was asked about.
-    coordinator: Option<BrokerAddress>,
-    /// Whether the brokers deal the partitions of that group, once it is known.
-    is_dealt_by_brokers: Option<bool>,
-    /// The partitions of each leader, by topic.
-    leaders: BTreeMap<BrokerAddress, BTreeMap<String, Vec<i32>>>,
+    /// What is known of the groups that were asked about.
+    known: BTreeMap<String, Known>,
+    /// The leader of each partition, by topic.
+    leaders: BTreeMap<String, BTreeMap<i32, BrokerAddress>>,
     requests: usize,
+}
+
+/// How a group is asked about.
+pub(super) struct Known {
+    pub coordinator: BrokerAddress,
+    /// Whether the brokers deal its partitions, once it is known.
+    pub is_dealt_by_brokers: Option<bool>,
 }
 
 impl KafkaClient {
@@ -108,8 +130,7 @@ impl KafkaClient {
             tls,
             patience,
             connections: BTreeMap::new(),
-            coordinator: None,
-            is_dealt_by_brokers: None,
+            known: BTreeMap::new(),
             leaders: BTreeMap::new(),
             requests: 0,
         })
@@ -130,12 +151,15 @@ impl KafkaClient {
     /// # Errors
     /// A broker that does not answer or refuses; a group that does not exist, or is not one of consumers.
     pub fn group(&mut self, name: &str) -> Result<Group, KafkaError> {
-        let described = match self.is_dealt_by_brokers {
-            Some(true) => self.described(&ConsumerGroupDescribe(name))?,
-            Some(false) => self.described(&DescribeGroups(name))?,
+        let is_known = self.known.get(name).and_then(|known| known.is_dealt_by_brokers);
+        let (described, is_dealt_by_brokers) = match is_known {
+            Some(true) => (self.described(name, &ConsumerGroupDescribe(&[name]))?, true),
+            Some(false) => (self.described(name, &DescribeGroups(&[name]))?, false),
             None => self.described_either_way(name)?,
         };
-        let is_dealt_by_brokers = self.is_dealt_by_brokers == Some(true);
+        if let Some(known) = self.known.get_mut(name) {
+            known.is_dealt_by_brokers = Some(is_dealt_by_brokers);
+        }
         let broker = self.coordinator(name)?.broker().to_owned();
         let described = described
             .ok_or_else(|| KafkaErrorKind::Group("the answer has no group".to_owned()).at(&broker))?;
@@ -153,44 +177,31 @@ impl KafkaClient {
             let of_type = format!("group {name} is of type {}, not of consumers", described.protocol_type);
             return Err(KafkaErrorKind::Group(of_type).at(&broker));
         }
-        let members = described.members.into_iter().map(|member| Member {
-            id: member.id,
-            instance_id: member.instance_id,
-            client_id: member.client_id,
-            host: member.host,
-            topics: member.topics,
-            owned: member.owned,
-        });
-        let mut members: Vec<Member> = members.collect();
-        members.sort();
-        let DescribedGroup { state, assignor, .. } = described;
-        Ok(Group { name: name.to_owned(), state, is_dealt_by_brokers, assignor, members })
+        Ok(Group::told(described, is_dealt_by_brokers))
     }
 
     /// Asks in the newer way first: a broker that has it answers for a group of the classic protocol that there is none.
-    fn described_either_way(&mut self, name: &str) -> Result<Option<DescribedGroup>, KafkaError> {
+    fn described_either_way(&mut self, name: &str) -> Result<(Option<DescribedGroup>, bool), KafkaError> {
         if self.coordinator(name)?.has(ConsumerGroupDescribe::API) {
-            let described = self.described(&ConsumerGroupDescribe(name))?;
-            let is_other = |code: i16| matches!(code, GROUP_ID_NOT_FOUND | UNSUPPORTED_VERSION);
-            if !described.as_ref().is_some_and(|group| is_other(group.error)) {
-                self.is_dealt_by_brokers = Some(true);
-                return Ok(described);
+            let described = self.described(name, &ConsumerGroupDescribe(&[name]))?;
+            if !described.as_ref().is_some_and(DescribedGroup::is_of_another_protocol) {
+                return Ok((described, true));
             }
         }
-        self.is_dealt_by_brokers = Some(false);
-        self.described(&DescribeGroups(name))
+        Ok((self.described(name, &DescribeGroups(&[name]))?, false))
     }
 
     fn described<R: Request<Answer = Vec<DescribedGroup>>>(
         &mut self,
+        name: &str,
         request: &R,
     ) -> Result<Option<DescribedGroup>, KafkaError> {
-        Ok(self.ask_coordinator(request)?.into_iter().next())
+        Ok(self.ask_coordinator(name, request)?.into_iter().next())
     }
 
     /// Why there is no group of consumers of this name.
     fn unknown(&mut self, name: &str) -> Result<KafkaErrorKind, KafkaError> {
-        let (_, groups) = self.ask_coordinator(&ListGroups)?;
+        let (_, groups) = self.ask_coordinator(name, &ListGroups)?;
         let of_this_name = groups.iter().find(|(group, _)| group == name);
         if let Some((_, kind)) = of_this_name.filter(|(_, kind)| kind == "share") {
             return Ok(KafkaErrorKind::Group(format!(
@@ -212,7 +223,7 @@ impl KafkaClient {
 
     /// Every offset that the group has committed.
     pub(super) fn committed(&mut self, group: &str) -> Result<BTreeMap<Place, i64>, KafkaError> {
-        let (code, all) = self.ask_coordinator(&OffsetFetch(group))?;
+        let (code, all) = self.ask_coordinator(group, &OffsetFetch(group))?;
         let broker = self.coordinator(group)?.broker().to_owned();
         let refused = |code, about| Err(KafkaErrorKind::refused(code, about, None).at(&broker));
         if code != 0 {
@@ -235,41 +246,46 @@ impl KafkaClient {
     }
 
     /// Finds the leaders of all partitions of these topics. Topics that are gone are left out.
-    pub(super) fn find_leaders(&mut self, topics: &BTreeSet<String>) -> Result<BTreeSet<Place>, KafkaError> {
+    pub(super) fn find_leaders(&mut self, topics: &BTreeSet<String>) -> Result<(), KafkaError> {
         let names: Vec<&str> = topics.iter().map(String::as_str).collect();
-        let (answer, broker) = {
-            self.requests += 1;
-            let connection = self.any()?;
-            let broker = connection.broker().to_owned();
-            let answer = connection.ask(&Metadata(&names)).map_err(|kind| kind.at(&broker))?;
-            (answer, broker)
-        };
+        let (answer, broker) = self.ask_any(&Metadata(&names))?;
         let nodes: BTreeMap<i32, &Node> = answer.brokers.iter().map(|node| (node.id, node)).collect();
-        let (mut leaders, mut found) =
-            (BTreeMap::<BrokerAddress, BTreeMap<String, Vec<i32>>>::new(), BTreeSet::new());
         for topic in answer.topics {
-            match topic.error {
-                0 => {}
-                UNKNOWN_TOPIC => continue,
-                code => {
-                    return Err(
-                        KafkaErrorKind::refused(code, format!("topic {}", topic.name), None).at(&broker)
-                    );
-                }
-            }
-            for of in topic.partitions {
-                let Some(node) = nodes.get(&of.node) else {
-                    let about =
-                        format!("partition {} of topic {} has no leader now", of.partition, topic.name);
-                    return Err(KafkaErrorKind::Group(about).at(&broker));
-                };
-                let places = leaders.entry(address(node)).or_default();
-                places.entry(topic.name.clone()).or_default().push(of.partition);
-                found.insert((topic.name.clone(), of.partition));
-            }
+            let leaders = leaders(&topic, &nodes).map_err(|kind| kind.at(&broker))?;
+            self.leaders.insert(topic.name, leaders);
         }
-        self.leaders = leaders;
-        Ok(found)
+        Ok(())
+    }
+
+    /// The addresses of all brokers.
+    pub(super) fn brokers(&mut self) -> Result<Vec<BrokerAddress>, KafkaError> {
+        let (answer, _) = self.ask_any(&Metadata(&[]))?;
+        Ok(answer.brokers.iter().map(address).collect())
+    }
+
+    /// Asks one broker.
+    pub(super) fn ask<R: Request>(
+        &mut self,
+        broker: &BrokerAddress,
+        request: &R,
+    ) -> Result<R::Answer, KafkaError> {
+        self.requests += 1;
+        let connection = self.to(broker)?;
+        connection.ask(request).map_err(|kind| kind.at(connection.broker()))
+    }
+
+    /// Asks any broker, and says which one.
+    fn ask_any<R: Request>(&mut self, request: &R) -> Result<(R::Answer, String), KafkaError> {
+        self.requests += 1;
+        let connection = self.any()?;
+        let broker = connection.broker().to_owned();
+        let answer = connection.ask(request).map_err(|kind| kind.at(&broker))?;
+        Ok((answer, broker))
+    }
+
+    /// Notes how a group is asked about.
+    pub(super) fn know(&mut self, group: &str, known: Known) {
+        self.known.insert(group.to_owned(), known);
     }
 
     /// The offset of the next record of each of `places` whose leader was found.
@@ -283,14 +299,14 @@ impl KafkaClient {
         &mut self,
         places: &BTreeMap<Place, i64>,
     ) -> Result<BTreeMap<Place, i64>, KafkaError> {
-        let of_leaders = self.leaders.clone();
+        let mut of_leaders = self.by_leader(places);
         for address in of_leaders.keys() {
             self.to(address)?;
         }
-        let asked = self.connections.iter_mut().filter_map(|(address, connection)| {
-            let wanted = wanted(of_leaders.get(address)?, places);
-            (!wanted.is_empty()).then_some((connection, wanted))
-        });
+        let asked = self
+            .connections
+            .iter_mut()
+            .filter_map(|(address, connection)| Some((connection, of_leaders.remove(address)?)));
         let asked: Vec<_> = asked.collect();
         self.requests += asked.len();
         let answers: Vec<Result<BTreeMap<Place, i64>, KafkaError>> = thread::scope(|scope| {
@@ -312,30 +328,48 @@ impl KafkaClient {
         Ok(offsets)
     }
 
-    fn ask_coordinator<R: Request>(&mut self, request: &R) -> Result<R::Answer, KafkaError> {
-        self.requests += 1;
-        let coordinator = self.coordinator.clone();
-        let connection = match coordinator {
-            Some(address) => self.to(&address)?,
-            None => self.any()?,
-        };
-        connection.ask(request).map_err(|kind| kind.at(connection.broker()))
+    /// The partitions whose leader was found, with their times, by leader and topic.
+    fn by_leader<'p>(
+        &self,
+        places: &'p BTreeMap<Place, i64>,
+    ) -> BTreeMap<BrokerAddress, Vec<TimesOfTopic<'p>>> {
+        let mut of_leaders: BTreeMap<BrokerAddress, Vec<TimesOfTopic<'_>>> = BTreeMap::new();
+        for ((topic, partition), timestamp_ms) in places {
+            let leader = self.leaders.get(topic).and_then(|leaders| leaders.get(partition));
+            let Some(leader) = leader else { continue };
+            let topics = of_leaders.entry(leader.clone()).or_default();
+            match topics.last_mut().filter(|(last, _)| *last == topic.as_str()) {
+                Some((_, partitions)) => partitions.push((*partition, *timestamp_ms)),
+                None => topics.push((topic, vec![(*partition, *timestamp_ms)])),
+            }
+        }
+        of_leaders
+    }
+
+    fn ask_coordinator<R: Request>(&mut self, group: &str, request: &R) -> Result<R::Answer, KafkaError> {
+        let address = self.coordinator_address(group)?;
+        self.ask(&address, request)
     }
 
     /// The connection to the coordinator of the group.
     fn coordinator(&mut self, group: &str) -> Result<&mut Connection, KafkaError> {
-        if self.coordinator.is_none() {
-            let answer = self.ask_coordinator(&FindCoordinator(group))?;
-            if answer.error != 0 {
-                let said = answer.message.as_deref();
-                let kind =
-                    KafkaErrorKind::refused(answer.error, format!("the coordinator of group {group}"), said);
-                return Err(kind.at(self.any()?.broker()));
-            }
-            self.coordinator = Some(address(&answer.node));
-        }
-        let address = self.coordinator.clone().expect("it was found");
+        let address = self.coordinator_address(group)?;
         self.to(&address)
+    }
+
+    fn coordinator_address(&mut self, group: &str) -> Result<BrokerAddress, KafkaError> {
+        if let Some(known) = self.known.get(group) {
+            return Ok(known.coordinator.clone());
+        }
+        let (answer, broker) = self.ask_any(&FindCoordinator(group))?;
+        if answer.error != 0 {
+            let said = answer.message.as_deref();
+            let about = format!("the coordinator of group {group}");
+            return Err(KafkaErrorKind::refused(answer.error, about, said).at(&broker));
+        }
+        let coordinator = address(&answer.node);
+        self.know(group, Known { coordinator: coordinator.clone(), is_dealt_by_brokers: None });
+        Ok(coordinator)
     }
 
     /// A connection to any broker: the first of those to begin with that answers.
@@ -360,7 +394,7 @@ impl KafkaClient {
     }
 
     /// The connection to one broker.
-    fn to(&mut self, address: &BrokerAddress) -> Result<&mut Connection, KafkaError> {
+    pub(super) fn to(&mut self, address: &BrokerAddress) -> Result<&mut Connection, KafkaError> {
         if !self.connections.contains_key(address) {
             let connection =
                 Connection::open(address, self.tls.as_ref(), self.config.sasl.as_ref(), &self.patience)?;
@@ -386,14 +420,24 @@ fn address(node: &Node) -> BrokerAddress {
     BrokerAddress { host: node.host.clone(), port: u16::try_from(node.port).unwrap_or_default() }
 }
 
-/// The partitions of a leader that are wanted, and the times.
-fn wanted<'l>(led: &'l BTreeMap<String, Vec<i32>>, places: &BTreeMap<Place, i64>) -> Vec<TimesOfTopic<'l>> {
-    let of_topic = |(topic, partitions): (&'l String, &Vec<i32>)| {
-        let time = |partition: &i32| Some((*partition, *places.get(&(topic.clone(), *partition))?));
-        let wanted: Vec<(i32, i64)> = partitions.iter().filter_map(time).collect();
-        (!wanted.is_empty()).then_some((topic.as_str(), wanted))
+/// The leader of each partition of a topic; of one that is gone, of none.
+fn leaders(
+    topic: &TopicLeaders,
+    nodes: &BTreeMap<i32, &Node>,
+) -> Result<BTreeMap<i32, BrokerAddress>, KafkaErrorKind> {
+    match topic.error {
+        0 => {}
+        UNKNOWN_TOPIC => return Ok(BTreeMap::new()),
+        code => return Err(KafkaErrorKind::refused(code, format!("topic {}", topic.name), None)),
+    }
+    let leader = |of: &Leader| {
+        let node = nodes.get(&of.node).ok_or_else(|| {
+            let about = format!("partition {} of topic {} has no leader now", of.partition, topic.name);
+            KafkaErrorKind::Group(about)
+        })?;
+        Ok((of.partition, address(node)))
     };
-    led.iter().filter_map(of_topic).collect()
+    topic.partitions.iter().map(leader).collect()
 }
 
 fn listed(answer: Vec<super::messages::Listed>) -> Result<BTreeMap<Place, i64>, KafkaErrorKind> {

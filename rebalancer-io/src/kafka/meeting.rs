@@ -1,26 +1,101 @@
 //! Which pod a member of the group runs in. Its address tells; where connections pass through something that hides it,
 //! `client.id` or `group.instance.id` does, if it holds the name of the pod.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use rebalancer_core::LivePod;
 
-use super::client::Member;
+use super::client::{Group, Member};
 
-/// The position of the pod of each member; `None` where none or several may be meant.
-pub(super) fn pods_of(members: &[Member], live: &[LivePod]) -> Vec<Option<usize>> {
-    members.iter().map(|member| pod_of(member, live)).collect()
+/// Longest text in which names of pods are looked for, in bytes. Names have at most 253.
+const LONGEST_TEXT: usize = 1_000;
+
+/// The pods of one workload, by what tells that a member runs in one of them.
+pub(super) struct Pods<'a> {
+    live: &'a [LivePod],
+    /// The position of the pod; `None` for an address that several have, such as that of their node.
+    by_address: BTreeMap<IpAddr, Option<usize>>,
+    by_name: BTreeMap<&'a str, usize>,
 }
 
-fn pod_of(member: &Member, live: &[LivePod]) -> Option<usize> {
-    let by_address = address(&member.host).map(|ip| one(live, |pod| pod.ips.contains(&ip)));
-    let names = [member.client_id.as_str(), member.instance_id.as_deref().unwrap_or_default()];
-    let by_name = names.into_iter().find_map(|text| named(text, live));
-    match (by_address.flatten(), by_name) {
-        // A node's address is that of every pod on its network.
-        (Some(by_address), Some(by_name)) if by_address != by_name => None,
-        (by_address, by_name) => by_address.or(by_name),
+impl<'a> Pods<'a> {
+    pub(super) fn new(live: &'a [LivePod]) -> Self {
+        let mut by_address: BTreeMap<IpAddr, Option<usize>> = BTreeMap::new();
+        for (position, pod) in live.iter().enumerate() {
+            for ip in &pod.ips {
+                let known = by_address.entry(*ip).or_insert(Some(position));
+                *known = known.filter(|other| *other == position);
+            }
+        }
+        let by_name = live.iter().enumerate().map(|(position, pod)| (pod.name.as_str(), position)).collect();
+        Self { live, by_address, by_name }
     }
+
+    /// The position of the pod of a member; `None` where none or several may be meant.
+    pub(super) fn of(&self, member: &Member) -> Option<usize> {
+        let by_address = self.by_address_of(member);
+        let by_name = texts(member).find_map(|text| self.named(text));
+        match (by_address, by_name) {
+            // A node's address is that of every pod on its network.
+            (Some(by_address), Some(by_name)) if by_address != by_name => None,
+            (by_address, by_name) => by_address.or(by_name),
+        }
+    }
+
+    /// The same for a member of a group of which nobody has said that it is that of these pods. A name that ends in a number
+    /// tells nothing alone: a pod of another namespace may have it too.
+    fn of_stranger(&self, member: &Member) -> Option<usize> {
+        let pod = self.of(member)?;
+        let last = self.live.get(pod)?.name.rsplit('-').next().unwrap_or_default();
+        let is_numbered = last.bytes().all(|byte| byte.is_ascii_digit());
+        (!is_numbered || self.by_address_of(member) == Some(pod)).then_some(pod)
+    }
+
+    fn by_address_of(&self, member: &Member) -> Option<usize> {
+        address(&member.host).and_then(|ip| self.by_address.get(&ip).copied().flatten())
+    }
+
+    /// The pod whose name stands in a text: the longest name, because names of some begin with those of others.
+    fn named(&self, text: &str) -> Option<usize> {
+        let found = || words(text).filter_map(|word| Some((word.len(), *self.by_name.get(word)?)));
+        let longest = found().map(|(length, _)| length).max()?;
+        let mut longest = found().filter(|(length, _)| *length == longest).map(|(_, position)| position);
+        let first = longest.next()?;
+        longest.all(|other| other == first).then_some(first)
+    }
+}
+
+/// The positions of the groups that have members in the pods of each of some workloads, and in how many of them.
+pub fn groups_of_each(groups: &[Group], workloads: &[&[LivePod]]) -> Vec<BTreeMap<usize, usize>> {
+    // The workloads that may be meant, so that not every member is held against every workload.
+    let mut by_address: BTreeMap<IpAddr, BTreeSet<usize>> = BTreeMap::new();
+    let mut by_name: BTreeMap<&str, BTreeSet<usize>> = BTreeMap::new();
+    for (workload, pods) in workloads.iter().enumerate() {
+        for pod in *pods {
+            by_name.entry(&pod.name).or_default().insert(workload);
+            for ip in &pod.ips {
+                by_address.entry(*ip).or_default().insert(workload);
+            }
+        }
+    }
+    let mut pods: Vec<Option<Pods<'_>>> = workloads.iter().map(|_| None).collect();
+    let mut found: Vec<BTreeMap<usize, BTreeSet<usize>>> = vec![BTreeMap::new(); workloads.len()];
+    for (position, group) in groups.iter().enumerate() {
+        for member in &group.members {
+            let of_address = address(&member.host).and_then(|ip| by_address.get(&ip));
+            let of_name = texts(member).flat_map(words).filter_map(|word| by_name.get(word));
+            for workload in of_address.into_iter().chain(of_name).flatten() {
+                let own = pods[*workload].get_or_insert_with(|| Pods::new(workloads[*workload]));
+                if let Some(pod) = own.of_stranger(member) {
+                    found[*workload].entry(position).or_default().insert(pod);
+                }
+            }
+        }
+    }
+    let counts =
+        |own: BTreeMap<usize, BTreeSet<usize>>| own.into_iter().map(|(group, pods)| (group, pods.len()));
+    found.into_iter().map(|own| counts(own).collect()).collect()
 }
 
 /// The address of a member, which brokers write as `/10.0.0.5`, an IPv4 address in IPv6 as itself.
@@ -30,25 +105,26 @@ fn address(host: &str) -> Option<IpAddr> {
     host.parse::<IpAddr>().ok().map(|ip| ip.to_canonical())
 }
 
-/// The pod whose name stands in a text: the longest name, because names of some begin with those of others.
-fn named(text: &str, live: &[LivePod]) -> Option<usize> {
-    let longest = live.iter().filter(|pod| holds(text, &pod.name)).map(|pod| pod.name.len()).max()?;
-    one(live, |pod| pod.name.len() == longest && holds(text, &pod.name))
+/// The texts of a member that may hold the name of its pod.
+fn texts(member: &Member) -> impl Iterator<Item = &str> {
+    [Some(member.client_id.as_str()), member.instance_id.as_deref()].into_iter().flatten()
 }
 
-/// Whether a name stands in a text, with no letter or digit on either side.
-fn holds(text: &str, name: &str) -> bool {
+/// The parts of a text that begin and end with a letter or digit, and have none on either side.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    const LONGEST_NAME: usize = 253;
+    let text = if text.len() > LONGEST_TEXT { "" } else { text };
     let is_part = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
-    text.match_indices(name).any(|(at, _)| {
-        !is_part(text[..at].chars().next_back()) && !is_part(text[at + name.len()..].chars().next())
+    let is_edge =
+        move |at: usize| is_part(text[..at].chars().next_back()) != is_part(text[at..].chars().next());
+    let edges: Vec<usize> =
+        (0..=text.len()).filter(|at| text.is_char_boundary(*at) && is_edge(*at)).collect();
+    // Beginnings and ends alternate.
+    let ends = edges.clone();
+    edges.into_iter().enumerate().step_by(2).flat_map(move |(place, from)| {
+        let ends: Vec<usize> = ends[place..].iter().skip(1).step_by(2).copied().collect();
+        ends.into_iter().take_while(move |to| to - from <= LONGEST_NAME).map(move |to| &text[from..to])
     })
-}
-
-/// The only pod for which something holds.
-fn one(live: &[LivePod], holds: impl Fn(&LivePod) -> bool) -> Option<usize> {
-    let mut found = live.iter().enumerate().filter(|(_, pod)| holds(pod)).map(|(position, _)| position);
-    let first = found.next()?;
-    found.next().is_none().then_some(first)
 }
 
 #[cfg(test)]
@@ -62,8 +138,8 @@ mod tests {
 
     fn member(host: &str, client_id: &str) -> Member {
         let [host, client_id] = [host, client_id].map(str::to_owned);
-        let (id, instance_id) = (String::new(), None);
-        Member { id, instance_id, client_id, host, topics: Vec::new(), owned: Vec::new() }
+        let (id, instance_id, rack) = (String::new(), None, None);
+        Member { id, instance_id, client_id, host, rack, topics: Vec::new(), owned: Vec::new() }
     }
 
     #[test]
@@ -93,8 +169,43 @@ mod tests {
             ("/192.168.0.1", "host-b", Some(4)),
             ("/10.0.0.1", "orders-11", None),
         ] {
-            let found = pods_of(&[member(host, client)], &live);
-            assert_eq!(found, [position], "{host} {client}");
+            let found = Pods::new(&live).of(&member(host, client));
+            assert_eq!(found, position, "{host} {client}");
         }
+    }
+    #[test]
+    fn the_words_of_a_text_are_every_run_of_its_parts() {
+        let found: Vec<&str> = words("-a-b1.é").collect();
+        assert_eq!(found, ["a", "a-b1", "a-b1.é", "b1", "b1.é", "é"]);
+        assert_eq!(words("").chain(words("--")).count(), 0);
+        assert_eq!(words(&"a".repeat(254)).count(), 0, "no pod has such a name");
+        assert_eq!(words(&"a-".repeat(600)).count(), 0);
+    }
+
+    #[test]
+    fn each_workload_has_the_groups_of_its_own_pods() {
+        let orders = [pod("orders-1", &["10.0.0.1"]), pod("orders-2", &["10.0.0.2"])];
+        let web = [pod("web-7d9f8-xk2pq", &["10.0.0.3"])];
+        // Both on the network of one node.
+        let agents = [pod("agent-1", &["10.0.0.9"]), pod("agent-2", &["10.0.0.9"])];
+        let group = |name: &str, members: Vec<Member>| Group {
+            name: name.to_owned(),
+            state: "Stable".to_owned(),
+            is_dealt_by_brokers: false,
+            assignor: "range".to_owned(),
+            members,
+        };
+        let groups = [
+            group("orders", vec![member("/10.0.0.1", ""), member("/10.0.0.2", "")]),
+            group("elsewhere", vec![member("/10.9.9.9", "consumer-1"), member("/10.0.0.9", "")]),
+            group("audit", vec![member("/172.16.0.1", "audit-of-web-7d9f8-xk2pq")]),
+            group("of-another-namespace", vec![member("/172.16.0.1", "orders-1")]),
+            group("agents", vec![member("/10.0.0.9", "agent-2")]),
+        ];
+        let workloads: [&[LivePod]; 4] = [&orders, &web, &agents, &[]];
+        let found = groups_of_each(&groups, &workloads);
+        let found: Vec<Vec<(usize, usize)>> =
+            found.into_iter().map(|own| own.into_iter().collect()).collect();
+        assert_eq!(found, [vec![(0, 2)], vec![(2, 1)], vec![], vec![]]);
     }
 }

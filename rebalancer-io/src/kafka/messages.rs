@@ -179,11 +179,12 @@ impl Request for FindCoordinator<'_> {
     }
 }
 
-/// Asks for a group of the classic protocol.
-pub(super) struct DescribeGroups<'a>(pub &'a str);
+/// Asks for groups of the classic protocol.
+pub(super) struct DescribeGroups<'a>(pub &'a [&'a str]);
 
 /// A group of either protocol.
 pub(super) struct DescribedGroup {
+    pub name: String,
     pub error: Code,
     pub message: Option<String>,
     pub state: String,
@@ -193,12 +194,22 @@ pub(super) struct DescribedGroup {
     pub members: Vec<DescribedMember>,
 }
 
+impl DescribedGroup {
+    /// Whether a broker that was asked in the one way says that it has no such group in this way.
+    pub(super) const fn is_of_another_protocol(&self) -> bool {
+        const GROUP_ID_NOT_FOUND: Code = 69;
+        const UNSUPPORTED_VERSION: Code = 35;
+        matches!(self.error, GROUP_ID_NOT_FOUND | UNSUPPORTED_VERSION)
+    }
+}
+
 #[derive(Default)]
 pub(super) struct DescribedMember {
     pub id: String,
     pub instance_id: Option<String>,
     pub client_id: String,
     pub host: String,
+    pub rack: Option<String>,
     pub topics: Vec<String>,
     pub owned: Vec<(String, i32)>,
 }
@@ -208,7 +219,7 @@ impl Request for DescribeGroups<'_> {
     type Answer = Vec<DescribedGroup>;
 
     fn write(&self, to: &mut Writer, version: i16) {
-        to.list([self.0].into_iter(), Writer::string);
+        to.list(self.0.iter(), |to, name| to.string(name));
         if version >= 3 {
             to.bool(false);
         }
@@ -217,15 +228,14 @@ impl Request for DescribeGroups<'_> {
     fn read(from: &mut Reader<'_>, version: i16) -> Result<Self::Answer, Malformed> {
         from.i32()?;
         from.list(|from| {
-            let error = from.i16()?;
-            from.string()?;
+            let (error, name) = (from.i16()?, from.string()?);
             let (state, protocol_type, assignor) = (from.string()?, from.string()?, from.string()?);
             let is_of_consumers = protocol_type == "consumer";
             let members = from.list(|from| classic_member(from, version, is_of_consumers))?;
             if version >= 3 {
                 from.i32()?;
             }
-            Ok(DescribedGroup { error, message: None, state, protocol_type, assignor, members })
+            Ok(DescribedGroup { name, error, message: None, state, protocol_type, assignor, members })
         })
     }
 }
@@ -244,8 +254,10 @@ fn classic_member(
     // Both are empty until the group has dealt its partitions.
     if is_of_consumers && !subscription.is_empty() {
         let mut from = Reader::new(subscription);
-        from.i16()?;
+        let version = from.i16()?;
         member.topics = from.list(Reader::string)?;
+        // Written by the client itself, which may have forms of its own.
+        member.rack = rack(&mut from, version).ok().flatten().filter(|rack| !rack.is_empty());
     }
     if is_of_consumers && !assignment.is_empty() {
         let mut from = Reader::new(assignment);
@@ -256,15 +268,29 @@ fn classic_member(
     Ok(member)
 }
 
-/// Asks for a group of the protocol of KIP-848.
-pub(super) struct ConsumerGroupDescribe<'a>(pub &'a str);
+/// The rack of a subscription, which stands behind its topics.
+fn rack(from: &mut Reader<'_>, version: i16) -> Result<Option<String>, Malformed> {
+    if version < 3 {
+        return Ok(None);
+    }
+    from.bytes()?;
+    from.list(|from| {
+        from.string()?;
+        from.list(Reader::i32)
+    })?;
+    from.i32()?;
+    from.nullable_string()
+}
+
+/// Asks for groups of the protocol of KIP-848.
+pub(super) struct ConsumerGroupDescribe<'a>(pub &'a [&'a str]);
 
 impl Request for ConsumerGroupDescribe<'_> {
     const API: Api = Api { is_flexible: true, ..api(69, "ConsumerGroupDescribe", &[0]) };
     type Answer = Vec<DescribedGroup>;
 
     fn write(&self, to: &mut Writer, _: i16) {
-        to.compact_list_of_one(self.0);
+        to.compact_texts(self.0);
         to.bool(false);
         to.no_tags();
     }
@@ -273,8 +299,7 @@ impl Request for ConsumerGroupDescribe<'_> {
         from.i32()?;
         from.compact_list(|from| {
             let (error, message) = (from.i16()?, from.compact_nullable_string()?);
-            from.compact_string()?;
-            let state = from.compact_string()?;
+            let (name, state) = (from.compact_string()?, from.compact_string()?);
             from.i32()?;
             from.i32()?;
             let assignor = from.compact_string()?;
@@ -282,14 +307,14 @@ impl Request for ConsumerGroupDescribe<'_> {
             from.i32()?;
             from.skip_tags()?;
             let protocol_type = "consumer".to_owned();
-            Ok(DescribedGroup { error, message, state, protocol_type, assignor, members })
+            Ok(DescribedGroup { name, error, message, state, protocol_type, assignor, members })
         })
     }
 }
 
 fn member(from: &mut Reader<'_>) -> Result<DescribedMember, Malformed> {
     let (id, instance_id) = (from.compact_string()?, from.compact_nullable_string()?);
-    from.compact_nullable_string()?;
+    let rack = from.compact_nullable_string()?.filter(|rack| !rack.is_empty());
     from.i32()?;
     let (client_id, host) = (from.compact_string()?, from.compact_string()?);
     let topics = from.compact_list(Reader::compact_string)?;
@@ -298,7 +323,7 @@ fn member(from: &mut Reader<'_>) -> Result<DescribedMember, Malformed> {
     // What it is to own; the same as soon as the group is stable.
     assignment(from)?;
     from.skip_tags()?;
-    Ok(DescribedMember { id, instance_id, client_id, host, topics, owned })
+    Ok(DescribedMember { id, instance_id, client_id, host, rack, topics, owned })
 }
 
 fn assignment(from: &mut Reader<'_>) -> Result<Vec<(String, i32)>, Malformed> {
@@ -319,7 +344,7 @@ fn places(topics: Vec<(String, Vec<i32>)>) -> Vec<(String, i32)> {
     topics.into_iter().flat_map(all).collect()
 }
 
-/// Asks a coordinator for the groups it has.
+/// Asks a broker for the groups that it coordinates.
 pub(super) struct ListGroups;
 
 impl Request for ListGroups {

@@ -1,9 +1,17 @@
 //! Hands out what was asked of Kafka beside the answers of a metrics server.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
 
 use super::answers::KafkaAnswers;
-use crate::prometheus::{ApiRequest, ApiResponse, Server, Transport, TransportError};
+use crate::metrics::MetricsSource;
+use crate::metrics::kafka_direct::is_of_kafka;
+use crate::prometheus::{
+    ApiRequest, ApiResponse, InstantAnswer, LabelledAnswer, MetricQuery, PrometheusClient, QueryError,
+    RangeAnswer, RawSample, Series, Server, Transport, TransportError,
+};
 
 /// A transport that answers the queries about Kafka itself, and passes on all others.
 pub struct WithKafka<T> {
@@ -38,6 +46,64 @@ impl<T: Transport> Transport for WithKafka<T> {
 impl<T: Server> Server for WithKafka<T> {
     fn get(&self, path: &str) -> Result<ApiResponse, TransportError> {
         self.server.get(path)
+    }
+}
+
+/// A source that answers the queries about Kafka itself, and passes on all others.
+pub struct BesideKafka<'a> {
+    kafka: PrometheusClient<WithKafka<NoServer>>,
+    other: &'a dyn MetricsSource,
+}
+
+impl<'a> BesideKafka<'a> {
+    /// These answers beside those of `other`.
+    pub fn new(answers: Arc<KafkaAnswers>, other: &'a dyn MetricsSource) -> Self {
+        // The answers are there already.
+        Self { kafka: PrometheusClient::over(WithKafka::new(answers, NoServer), u64::MAX), other }
+    }
+
+    fn source_of(&self, query: &MetricQuery) -> &dyn MetricsSource {
+        if is_of_kafka(&query.promql) { &self.kafka } else { self.other }
+    }
+}
+
+impl MetricsSource for BesideKafka<'_> {
+    fn instant(&self, query: &MetricQuery, at: Timestamp) -> Result<InstantAnswer, QueryError> {
+        self.source_of(query).instant(query, at)
+    }
+
+    fn labelled(
+        &self,
+        query: &MetricQuery,
+        labels: &[&str],
+        at: Timestamp,
+    ) -> Result<LabelledAnswer, QueryError> {
+        self.source_of(query).labelled(query, labels, at)
+    }
+
+    fn raw(&self, query: &MetricQuery, at: Timestamp) -> Result<Vec<RawSample>, QueryError> {
+        self.source_of(query).raw(query, at)
+    }
+
+    fn range(
+        &self,
+        query: &MetricQuery,
+        start: Timestamp,
+        end: Timestamp,
+        step: Duration,
+    ) -> Result<RangeAnswer, QueryError> {
+        self.source_of(query).range(query, start, end, step)
+    }
+
+    fn range_by_series(
+        &self,
+        query: &MetricQuery,
+        start: Timestamp,
+        end: Timestamp,
+        step: Duration,
+        each: &mut dyn FnMut(Series),
+    ) -> Result<(), QueryError> {
+        self.source_of(query).range_by_series(query, start, end, step, each)
     }
 }
 

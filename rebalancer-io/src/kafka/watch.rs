@@ -87,12 +87,43 @@ impl KafkaClient {
     pub fn watch(&mut self, group: &str, apart: Duration) -> Result<Watched, KafkaError> {
         let first = self.look(group, None)?;
         self.wait(apart)?;
-        let second = self.look(group, Some(&first))?;
+        self.watched(&first)
+    }
+
+    /// Looks at several groups twice, all within the same time. What a broker refuses about one of them is told in its place.
+    ///
+    /// # Errors
+    /// A broker that does not answer, or an answer that is not one of Kafka; the end of the run.
+    pub fn watch_each(
+        &mut self,
+        groups: &[String],
+        apart: Duration,
+    ) -> Result<Vec<Result<Watched, KafkaError>>, KafkaError> {
+        let mut firsts: Vec<Result<Look, KafkaError>> = Vec::with_capacity(groups.len());
+        for group in groups {
+            firsts.push(of_one(self.look(group, None))?);
+        }
+        if !groups.is_empty() {
+            self.wait(apart)?;
+        }
+        let mut watched: Vec<Result<Watched, KafkaError>> = Vec::with_capacity(groups.len());
+        for first in firsts {
+            watched.push(match first {
+                Ok(first) => of_one(self.watched(&first))?,
+                Err(error) => Err(error),
+            });
+        }
+        Ok(watched)
+    }
+
+    /// Looks the second time.
+    fn watched(&mut self, first: &Look) -> Result<Watched, KafkaError> {
+        let second = self.look(&first.group.name, Some(first))?;
         let now_ms = Timestamp::now().as_millisecond();
         let in_rebalance = !first.group.is_stable()
             || !second.group.is_stable()
             || first.group.owners() != second.group.owners();
-        let mut partitions = joined(&first, &second);
+        let mut partitions = joined(first, &second);
         if !in_rebalance {
             self.find_waits(&mut partitions, now_ms)?;
         }
@@ -161,6 +192,16 @@ impl KafkaClient {
             thread::sleep(STOP_POLL.min(until.saturating_duration_since(Instant::now())));
         }
         Ok(())
+    }
+}
+
+/// An answer about one group: an error that is about this group alone is not one of the connection.
+fn of_one<T>(answer: Result<T, KafkaError>) -> Result<Result<T, KafkaError>, KafkaError> {
+    match answer {
+        Err(error) if !matches!(error.kind, KafkaErrorKind::Refused { .. } | KafkaErrorKind::Group(_)) => {
+            Err(error)
+        }
+        answer => Ok(answer),
     }
 }
 

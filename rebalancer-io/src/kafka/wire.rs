@@ -200,12 +200,14 @@ impl Writer {
         elements.for_each(|element| write(self, element));
     }
 
-    /// A list of the compact form with one text.
-    pub(super) fn compact_list_of_one(&mut self, text: &str) {
-        self.varint(2);
-        let text = &text.as_bytes()[..text.len().min(i16::MAX as usize)];
-        self.varint(u32::try_from(text.len() + 1).unwrap_or(u32::MAX));
-        self.bytes.extend(text);
+    /// A list of texts of the compact form.
+    pub(super) fn compact_texts(&mut self, texts: &[&str]) {
+        self.varint(u32::try_from(texts.len() + 1).unwrap_or(u32::MAX));
+        for text in texts {
+            let text = &text.as_bytes()[..text.len().min(i16::MAX as usize)];
+            self.varint(u32::try_from(text.len() + 1).unwrap_or(u32::MAX));
+            self.bytes.extend(text);
+        }
     }
 
     /// No fields of later versions.

@@ -33,6 +33,7 @@ const LOAD: &str = "partition_load";
 pub(crate) const OWNERS: &str = "partition_owners";
 pub(crate) const ASSIGNED: &str = "assigned_partitions";
 const ASSIGNOR: &str = "assignor";
+const KEEPS_IDENTITY: &str = "keeps_identity";
 
 /// The queries behind the facts of a decision: those of the metrics, for their history, and those about the
 /// consumer group.
@@ -47,6 +48,8 @@ pub struct FactQueries {
     pub(crate) assigned: Option<MetricQuery>,
     /// Any value by protocol.
     pub(crate) assignor: Option<MetricQuery>,
+    /// 1 if replacements take over the identity of the members that they replace, 0 if they do not.
+    pub(crate) keeps_identity: Option<MetricQuery>,
     /// The past of each partition.
     pub(crate) offsets: OffsetQueries,
     /// What may forbid a rotation.
@@ -79,6 +82,7 @@ impl FactQueries {
             owners: preset(OWNERS, settings.preset.partition_owners(settings)),
             assigned: assigned.or_else(|| preset(ASSIGNED, settings.preset.assigned_partitions(settings))),
             assignor: preset(ASSIGNOR, assignor(settings)),
+            keeps_identity: preset(KEEPS_IDENTITY, keeps_identity(settings)),
             offsets: OffsetQueries::Live(Box::new(settings.clone())),
             vetoes: VetoQuery::all(settings)?,
             ages,
@@ -108,6 +112,7 @@ impl FactQueries {
             owners: asked(OWNERS),
             assigned: asked(ASSIGNED),
             assignor: asked(ASSIGNOR),
+            keeps_identity: asked(KEEPS_IDENTITY),
             offsets: OffsetQueries::recorded(|name| promql(name).into_iter().next()),
             vetoes: VetoQuery::recorded(|name| promql(name).into_iter().next(), alerts),
             ages: ages.collect(),
@@ -126,7 +131,7 @@ impl FactQueries {
 
     /// The queries about the group that have a source.
     pub fn of_the_group(&self) -> impl Iterator<Item = &MetricQuery> {
-        [&self.load, &self.owners, &self.assigned, &self.assignor].into_iter().flatten()
+        [&self.load, &self.owners, &self.assigned, &self.assignor, &self.keeps_identity].into_iter().flatten()
     }
 
     /// The queries about the past of each partition that have a source.
@@ -153,6 +158,11 @@ fn assignor(settings: &QuerySettings) -> Option<String> {
     let labels = format!("group_id=\"{group}\", state=\"Stable\"");
     let info = select("kminion_kafka_consumer_group_info", &labels, settings);
     Some(format!("count by ({PROTOCOL_LABEL}) ({info} == 1)"))
+}
+
+/// Whether members have identities that last, which only Kafka itself tells.
+fn keeps_identity(settings: &QuerySettings) -> Option<String> {
+    (settings.preset == KafkaPreset::Kafka).then(|| kafka_direct::KEEPS_IDENTITY.to_owned())
 }
 
 /// Messages per second written to each partition of the group's topics, from kminion. If the group keeps up,

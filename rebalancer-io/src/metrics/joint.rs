@@ -34,8 +34,13 @@ pub struct JointQueries {
 impl JointQueries {
     /// The queries about all pods in reach.
     pub fn new(settings: &QuerySettings) -> Self {
-        // The agent's `target_info` is matched with one namespace.
-        let joins = settings.preset != KafkaPreset::OtelJava || settings.reach == Reach::One;
+        let joins = match settings.preset {
+            // The agent's `target_info` is matched with one namespace.
+            KafkaPreset::OtelJava => settings.reach == Reach::One,
+            // No metrics server is asked.
+            KafkaPreset::Kafka => false,
+            _ => true,
+        };
         let preset = if joins { settings.preset } else { KafkaPreset::None };
         let settings = &QuerySettings { preset, ..settings.clone() };
         let of_clients = settings.group.is_none();
@@ -83,8 +88,8 @@ fn metric_query(metric: Metric, settings: &QuerySettings) -> Option<MetricQuery>
     let groupless = QuerySettings { group: None, ..settings.clone() };
     let known = |query: Result<Option<MetricQuery>, SettingError>| query.ok().flatten();
     match metric {
-        Metric::Cpu => Some(cpu::preset(settings)),
-        Metric::Memory => Some(memory::preset(settings)),
+        Metric::Cpu => settings.has_server.then(|| cpu::preset(settings)),
+        Metric::Memory => settings.has_server.then(|| memory::preset(settings)),
         Metric::Lag => known(settings.preset.lag(&groupless)),
         Metric::Rate => known(settings.preset.rate(&groupless)),
     }
@@ -131,6 +136,12 @@ mod tests {
             of_group.metric(Metric::Lag).is_none() && of_group.lead.is_none() && of_group.assigned.is_none()
         );
         assert!(of_group.metric(Metric::Rate).is_some(), "which the clients tell");
+        let direct = JointQueries::new(&QuerySettings {
+            has_server: false,
+            ..settings(KafkaPreset::Kafka, Reach::One)
+        });
+        assert!(Metric::ALL.into_iter().all(|metric| direct.metric(metric).is_none()));
+        assert!(direct.owners.is_none() && direct.assigned.is_none() && direct.partitions.is_none());
         let agents = |reach| JointQueries::new(&settings(KafkaPreset::OtelJava, reach));
         assert!(agents(Reach::One).metric(Metric::Lag).is_some());
         assert!(agents(Reach::All).metric(Metric::Lag).is_none());

@@ -13,6 +13,8 @@ pub(crate) const OWNERS: &str = "asked_of_kafka:partition_owners";
 pub(crate) const ASSIGNED: &str = "asked_of_kafka:assigned_partitions";
 /// The assignor.
 pub(crate) const ASSIGNOR: &str = "asked_of_kafka:assignor";
+/// Whether replacements take over the identity of the members that they replace: 1 or 0.
+pub(crate) const KEEPS_IDENTITY: &str = "asked_of_kafka:keeps_identity";
 /// Number of partitions of the group.
 pub(crate) const COUNT: &str = "asked_of_kafka:partitions";
 /// Whether the group is in a rebalance.

@@ -10,11 +10,13 @@ use rebalancer_core::{LivePod, Metric, OffsetKind};
 use rebalancer_io::facts::FactFinder;
 use rebalancer_io::kafka::{
     KafkaAnswers, KafkaClient, KafkaConfig, KafkaError, KafkaErrorKind, NoServer, Patience, Sasl, ScramHash,
-    Watched, WithKafka,
+    Watched, WithKafka, groups_of_each,
 };
 use rebalancer_io::metrics::{FactQueries, KafkaPreset, MetricsSource as _, QuerySet, QuerySettings};
 use rebalancer_io::prometheus::{PrometheusClient, SecretSource, SecretString};
-use rebalancer_sim::broker::{Bytes, FakeBroker, Looks, Reply, SimulatedGroup, api, versions};
+use rebalancer_sim::broker::{
+    Bytes, FakeBroker, Looks, Reply, SimulatedCluster, SimulatedGroup, api, versions,
+};
 
 const PODS: [&str; 3] = ["orders-0", "orders-1", "orders-2"];
 
@@ -64,6 +66,82 @@ fn a_group_of_either_protocol_is_described_with_what_its_members_own() {
         let asked = broker.asked();
         assert!(asked.len() <= 12, "{} requests: {asked:?}", asked.len());
     }
+}
+
+/// Groups of both protocols on one broker: found by a few requests, and looked at within the same time.
+#[test]
+fn all_groups_are_found_and_looked_at_together() {
+    let named = |name: &str, is_of_brokers: bool| SimulatedGroup {
+        name: name.to_owned(),
+        topic: name.to_owned(),
+        is_of_brokers,
+        rack: Some("zone-a".to_owned()),
+        ..SimulatedGroup::healthy(&PODS, 2)
+    };
+    let names: Vec<String> = (0..30).map(|number| format!("group-{number:02}")).collect();
+    let groups = names.iter().enumerate().map(|(number, name)| named(name, number % 3 == 0)).collect();
+    let cluster = SimulatedCluster { groups, shared: vec!["queue".to_owned()] };
+    let broker = cluster.start();
+    let mut client = client_of(&[broker.address()], None, patience());
+    let found = client.groups().expect("the groups");
+    let of_brokers = found.of_consumers.iter().filter(|group| group.is_dealt_by_brokers).count();
+    assert_eq!(
+        (found.of_consumers.len(), of_brokers, found.shared.as_slice()),
+        (30, 10, &["queue".to_owned()][..])
+    );
+    assert!(found.of_consumers.iter().map(|group| &group.name).eq(&names));
+    assert_eq!(client.requests(), 6, "brokers, groups, and each of two parts in both ways");
+    let live = PODS.map(LivePod::assumed);
+    let other = [LivePod::assumed("web-7d9f8-xk2pq")];
+    let met = groups_of_each(&found.of_consumers, &[&live, &other]);
+    assert!(
+        met.iter().all(std::collections::BTreeMap::is_empty),
+        "names with numbers tell nothing alone: {met:?}"
+    );
+
+    let begun = Instant::now();
+    let mut asked = names.clone();
+    asked[7] = "nobody".to_owned();
+    let watched = client.watch_each(&asked, Duration::from_millis(500)).expect("answers");
+    assert!(begun.elapsed() < Duration::from_secs(5), "one wait for all: {:?}", begun.elapsed());
+    for (number, watched) in watched.into_iter().enumerate() {
+        if number == 7 {
+            let error = watched.expect_err("no such group").to_string();
+            assert!(error.contains("there is no group nobody"), "{error}");
+            continue;
+        }
+        let watched = watched.expect("a group");
+        assert_eq!((watched.group.name.as_str(), watched.partitions.len()), (names[number].as_str(), 6));
+        assert!(watched.partitions.iter().all(|of| of.moved() && of.place.0 == names[number]));
+        assert!(watched.group.members.iter().all(|member| member.rack.as_deref() == Some("zone-a")));
+    }
+    let hanging = wrong_in(api::OFFSET_FETCH, Reply::Close);
+    let mut client = client_of(&[hanging.address()], None, patience());
+    assert!(client.watch_each(&["orders".to_owned()], Duration::ZERO).is_err(), "a lost answer is no answer");
+}
+
+/// A group that a broker cannot tell of now may be the one that is looked for; one that the user may not see is not.
+#[test]
+fn a_group_that_is_not_told_of_ends_the_search_unless_it_is_hidden() {
+    let refused = |code: i16| {
+        let mut body = Bytes::default();
+        body.i32(0);
+        body.count(1);
+        body.i16(code);
+        for text in ["orders", "", "", ""] {
+            body.text(text);
+        }
+        body.count(0);
+        body.i32(0);
+        body.0
+    };
+    let groups = |code: i16| {
+        let broker = wrong_in(api::DESCRIBE_GROUPS, Reply::Body(refused(code)));
+        client_of(&[broker.address()], None, patience()).groups()
+    };
+    assert_eq!(groups(30).expect("the others").of_consumers, []);
+    let error = groups(14).expect_err("it is being loaded").to_string();
+    assert!(error.contains("group orders: COORDINATOR_LOAD_IN_PROGRESS"), "{error}");
 }
 
 #[test]

@@ -69,6 +69,8 @@ pub struct SimPod {
     pub uid: String,
     /// When it was created.
     pub created: SystemTime,
+    /// Its address.
+    pub ip: Option<String>,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
     /// Its annotations.
@@ -214,6 +216,7 @@ impl SimPod {
             name: name.to_owned(),
             uid: format!("00000000-0000-4000-8000-{number:012}"),
             created: SystemTime::now() - two_days,
+            ip: None,
             labels: BTreeMap::from([("app".to_owned(), app.to_owned())]),
             annotations: BTreeMap::new(),
             ready_from: Some(Instant::now()),

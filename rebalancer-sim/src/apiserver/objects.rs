@@ -53,6 +53,9 @@ pub(super) fn pod(pod: &SimPod, fleet: &Fleet) -> Value {
                                    "state": {"running": {"startedAt": created}}}],
         },
     });
+    if let Some(ip) = &pod.ip {
+        object["status"]["podIPs"] = json!([{"ip": ip}]);
+    }
     if pod.gone_from.is_some() {
         object["metadata"]["deletionTimestamp"] = json!(rfc3339(SystemTime::now()));
     }

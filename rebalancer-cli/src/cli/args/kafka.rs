@@ -14,8 +14,8 @@ use crate::cli::values;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Kafka")]
 pub struct KafkaArgs {
-    /// Brokers to ask about the group KAFKA_GROUP directly, such as kafka:9092, separated by commas; METRICS_PRESET=auto
-    /// then means `kafka`. The user needs Describe on the group and its topics
+    /// Brokers to ask about consumer groups directly, such as kafka:9092, separated by commas; METRICS_PRESET=auto then
+    /// means `kafka`. The user needs Describe on the group and its topics. KAFKA_GROUP is found by its members in the pods
     #[arg(long, value_name = "BROKERS", env = "KAFKA_BOOTSTRAP_SERVERS")]
     pub kafka_bootstrap_servers: Option<String>,
     /// The group is read twice, this far apart, to see which partitions move; longer than the time between

@@ -7,24 +7,43 @@ use crate::pipeline::kafka::Seen;
 use crate::pipeline::live::{AskedOf, Live};
 use crate::report::check::Category;
 
+/// What Kafka told, and what the metrics server is to be asked then.
+pub struct Told {
+    /// The settings of the queries, with what was found.
+    pub asked: AskedOf,
+    /// What was found of the group; nothing where the pods are members of none.
+    pub seen: Option<Seen>,
+}
+
 /// Whether Kafka answers, lets the user see the group, and has the pods for its members; nothing where it is not asked.
-///
-/// # Errors
-/// A setting that is wrong.
-pub fn check(live: &Live, workload: &Workload) -> Result<(Option<Category>, Option<Seen>), Failure> {
-    let AskedOf { settings, .. } = live.asked_of(workload)?;
-    let mut category = Category::new("kafka", settings.group.clone().map(|group| format!("group {group}")));
-    match live.look_at_kafka(&settings, workload) {
-        Ok(None) => Ok((None, None)),
-        Ok(Some(seen)) => {
-            found(&seen, &mut category);
-            Ok((Some(category), Some(seen)))
-        }
-        Err(failure) => {
-            category.fail("ask the brokers", &failure);
-            Ok((Some(category), None))
-        }
+pub fn check(live: &Live, workload: &Workload) -> (Option<Category>, Option<Told>) {
+    if live.kafka().is_none() {
+        return (None, None);
     }
+    let failed = |title: Option<String>, what: &str, failure: &Failure| {
+        let mut category = Category::new("kafka", title);
+        category.fail(what, failure);
+        (Some(category), None)
+    };
+    let asked = match live.asked_of(workload) {
+        Ok(asked) => asked,
+        Err(failure) => return failed(None, "find the consumer group", &failure),
+    };
+    let title = asked.settings.group.as_ref().map(|group| format!("group {group}"));
+    let seen = match live.look_at_kafka(&asked.settings, workload) {
+        Ok(seen) => seen,
+        Err(failure) => return failed(title, "ask the brokers", &failure),
+    };
+    let mut category = Category::new("kafka", title);
+    match &seen {
+        Some(seen) => found(seen, &mut category),
+        None if workload.living().next().is_none() => category.warn(
+            "the brokers were not asked",
+            "there is no live pod whose consumer group could be looked for: first correct what is wrong with the cluster",
+        ),
+        None => category.warn("the pods are members of no consumer group", "their lag and rate are unknown"),
+    }
+    (Some(category), Some(Told { asked, seen }))
 }
 
 fn found(seen: &Seen, category: &mut Category) {

@@ -17,11 +17,11 @@ use rebalancer_io::prometheus::{ErrorKind, InstantAnswer, PrometheusClient, Serv
 use crate::cli::args::GuardMode;
 use crate::failure::Failure;
 use crate::pipeline::ages::{UNKNOWN_AGE_ADVICE, unknown_age};
+use crate::pipeline::check::group::Told;
 use crate::pipeline::check::kafka::{AskingKafka, POD_OPTIONAL};
 use crate::pipeline::check::vetoes;
 use crate::pipeline::clocks::now;
 use crate::pipeline::decide::{WITH_A_PAST, living};
-use crate::pipeline::kafka::Seen;
 use crate::pipeline::live::{AskedOf, Live};
 use crate::report::check::{Category, Grade};
 use crate::settings::decision::DecisionSettings;
@@ -32,7 +32,7 @@ const MOST_SOURCES: usize = 3;
 /// Share of the window that the history should cover.
 const ENOUGH_HISTORY: f64 = 0.9;
 
-/// Sends every query that a run would send; `seen` is what Kafka itself told.
+/// Sends every query that a run would send; `told` is what Kafka itself told.
 ///
 /// # Errors
 /// A certificate that cannot be used.
@@ -40,11 +40,15 @@ pub fn check(
     live: &Live,
     decision: &DecisionSettings,
     workload: &Workload,
-    seen: Option<&Seen>,
+    told: Option<Told>,
 ) -> Result<Category, Failure> {
-    let client = live.client(seen)?;
+    let (asked, seen) = match told {
+        Some(Told { asked, seen }) => (Ok(asked), seen),
+        None => (live.asked_of(workload), None),
+    };
+    let client = live.client(seen.as_ref())?;
     let mut category = Category::new("prometheus", Some(live.endpoint()));
-    let AskedOf { settings, found, unclear } = match live.asked_of(workload) {
+    let AskedOf { settings, found, unclear } = match asked {
         Ok(asked) => asked,
         Err(failure) => {
             category.fail("what is not set", &failure);

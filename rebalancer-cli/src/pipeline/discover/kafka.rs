@@ -224,8 +224,23 @@ impl<S: MetricsSource> Asking<'_, S> {
 }
 
 impl KafkaSource {
+    /// Kafka itself, with no group yet.
+    pub const fn of_kafka() -> Self {
+        Self { preset: KafkaPreset::Kafka, group: None, found: Vec::new(), told: Vec::new() }
+    }
+
+    /// Nothing, for a workload without pods, which are members of nothing.
+    pub fn without_pods() -> Self {
+        Self { preset: KafkaPreset::None, ..Self::of_kafka() }
+    }
+
+    /// Kafka itself, and the group that is set.
+    pub fn of_group(group: &str) -> Self {
+        Self { group: Some(group.to_owned()), ..Self::of_kafka() }
+    }
+
     /// Takes the group if it is the only one.
-    fn set_group(&mut self, groups: BTreeSet<String>, why: &str) {
+    pub fn set_group(&mut self, groups: BTreeSet<String>, why: &str) {
         let mut groups = groups.into_iter();
         match (groups.next(), groups.next()) {
             (Some(group), None) => {

@@ -1,0 +1,84 @@
+//! Which groups of consumers there are. Each broker knows those that it coordinates, so all of them are asked.
+
+use super::client::{Group, KafkaClient, Known};
+use super::config::BrokerAddress;
+use super::error::{KafkaError, KafkaErrorKind};
+use super::messages::{ConsumerGroupDescribe, DescribeGroups, DescribedGroup, ListGroups, Request as _};
+
+/// Most groups in one request: with a thousand members and ten thousand partitions each, the answer is below the limit of
+/// size.
+const AT_ONCE: usize = 20;
+
+const GROUP_AUTHORIZATION_FAILED: i16 = 30;
+
+/// The groups that a user may see.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Groups {
+    /// Those of consumers, by name.
+    pub of_consumers: Vec<Group>,
+    /// The names of share groups: each of their members reads from every partition.
+    pub shared: Vec<String>,
+}
+
+impl KafkaClient {
+    /// Describes every group that the user may see.
+    ///
+    /// # Errors
+    /// A broker that does not answer, or one that cannot tell of a group now: the group may be the one that is looked for.
+    pub fn groups(&mut self) -> Result<Groups, KafkaError> {
+        let mut found = Groups::default();
+        for broker in self.brokers()? {
+            let (code, listed) = self.ask(&broker, &ListGroups)?;
+            if code != 0 {
+                return Err(KafkaErrorKind::refused(code, "its groups", None).at(&broker.to_string()));
+            }
+            let (consumers, others): (Vec<_>, Vec<_>) =
+                listed.into_iter().partition(|(_, kind)| kind == "consumer");
+            found.shared.extend(others.into_iter().filter(|(_, kind)| kind == "share").map(|(name, _)| name));
+            let names: Vec<&str> = consumers.iter().map(|(name, _)| name.as_str()).collect();
+            for names in names.chunks(AT_ONCE) {
+                found.of_consumers.extend(self.described_by(&broker, names)?);
+            }
+        }
+        found.of_consumers.sort_by(|a, b| a.name.cmp(&b.name));
+        found.shared.sort();
+        Ok(found)
+    }
+
+    /// Describes groups that this broker coordinates.
+    fn described_by(&mut self, broker: &BrokerAddress, names: &[&str]) -> Result<Vec<Group>, KafkaError> {
+        let (mut described, mut classic): (Vec<(DescribedGroup, bool)>, Vec<&str>) = Default::default();
+        if self.to(broker)?.has(ConsumerGroupDescribe::API) {
+            for group in self.ask(broker, &ConsumerGroupDescribe(names))? {
+                if group.is_of_another_protocol() {
+                    classic.extend(names.iter().find(|name| **name == group.name));
+                } else {
+                    described.push((group, true));
+                }
+            }
+        } else {
+            classic.extend(names);
+        }
+        if !classic.is_empty() {
+            let groups = self.ask(broker, &DescribeGroups(&classic))?;
+            described.extend(groups.into_iter().map(|group| (group, false)));
+        }
+        let mut groups: Vec<Group> = Vec::new();
+        for (group, is_dealt_by_brokers) in described {
+            match group.error {
+                0 if group.state == "Dead" => continue,
+                0 => {}
+                // As if it were not listed.
+                GROUP_AUTHORIZATION_FAILED => continue,
+                code => {
+                    let (about, said) = (format!("group {}", group.name), group.message.as_deref());
+                    return Err(KafkaErrorKind::refused(code, about, said).at(&broker.to_string()));
+                }
+            }
+            let known = Known { coordinator: broker.clone(), is_dealt_by_brokers: Some(is_dealt_by_brokers) };
+            self.know(&group.name, known);
+            groups.push(Group::told(group, is_dealt_by_brokers));
+        }
+        Ok(groups)
+    }
+}
