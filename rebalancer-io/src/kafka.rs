@@ -16,6 +16,7 @@ mod error;
 mod groups;
 mod meeting;
 mod messages;
+mod msk_iam;
 mod sasl;
 mod transport;
 mod watch;

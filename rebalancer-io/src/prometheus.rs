@@ -26,7 +26,8 @@ pub use decode::{
 pub(crate) use decode::{Sink, instant_into};
 pub use decode::{instant as decode_instant, labelled as decode_labelled, range as decode_range};
 pub use error::{ErrorKind, QueryError, TransportError};
-pub use identity::{AwsIdentity, AzureIdentity, GoogleIdentity, Identity, Variables};
+pub(crate) use identity::hex;
+pub use identity::{AwsCredentials, AwsIdentity, AzureIdentity, GoogleIdentity, Identity, Variables};
 pub use query::MetricQuery;
 pub use secrecy::SecretString;
 pub use secret_source::SecretSource;

@@ -2,12 +2,12 @@
 
 use rebalancer_io::kafka::{BrokerAddress, KafkaConfig, KafkaTls, Sasl, ScramHash};
 use rebalancer_io::metrics::KafkaPreset;
-use rebalancer_io::prometheus::SecretSource;
+use rebalancer_io::prometheus::{AwsCredentials, SecretSource};
 
 use crate::cli::args::{KafkaArgs, PresetChoice, SaslMechanism};
 use crate::cli::secrets;
 use crate::failure::Failure;
-use crate::settings::servers::one_of;
+use crate::settings::servers::{one_of, variables};
 
 /// Whether the group is asked directly: chosen by the preset, or by the brokers where the preset is left to the program.
 pub const fn is_asked(args: &KafkaArgs, preset: PresetChoice) -> bool {
@@ -63,6 +63,9 @@ fn sasl(args: &KafkaArgs) -> Result<Option<Sasl>, Failure> {
             Ok(None)
         };
     };
+    if mechanism == SaslMechanism::AwsMskIam {
+        return Ok(Some(Sasl::AwsMskIam(AwsCredentials::new(variables()))));
+    }
     if mechanism == SaslMechanism::Oauthbearer {
         let token = args.kafka_token_file.clone().map(SecretSource::File);
         let missing = || Failure::usage("KAFKA_SASL_MECHANISM=oauthbearer needs KAFKA_TOKEN_FILE");
@@ -78,6 +81,8 @@ fn sasl(args: &KafkaArgs) -> Result<Option<Sasl>, Failure> {
     Ok(Some(match mechanism {
         SaslMechanism::ScramSha256 => scram(ScramHash::Sha256),
         SaslMechanism::ScramSha512 => scram(ScramHash::Sha512),
-        SaslMechanism::Plain | SaslMechanism::Oauthbearer => Sasl::Plain { username, password },
+        SaslMechanism::Plain | SaslMechanism::Oauthbearer | SaslMechanism::AwsMskIam => {
+            Sasl::Plain { username, password }
+        }
     }))
 }

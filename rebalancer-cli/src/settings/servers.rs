@@ -110,10 +110,7 @@ fn identity(
     args: &PrometheusArgs,
     endpoint: &Endpoint,
 ) -> Result<Arc<dyn Identity>, Failure> {
-    // What is no text is no variable of a cloud.
-    let text =
-        |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
-    let variables: Variables = env::vars_os().filter_map(text).collect();
+    let variables = variables();
     let of_aws = || {
         let (region, service) =
             (args.prometheus_aws_region.as_deref(), args.prometheus_aws_service.as_deref());
@@ -125,6 +122,14 @@ fn identity(
         args::Cloud::Aws | args::Cloud::None => of_aws().map(|found| Arc::new(found) as _),
     };
     identity.map_err(|reason| Failure::usage(format!("PROMETHEUS_AUTH: {reason}")))
+}
+
+/// The variables by which a cloud tells who this program is.
+pub fn variables() -> Variables {
+    // What is no text is no variable of a cloud.
+    let text =
+        |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+    env::vars_os().filter_map(text).collect()
 }
 
 /// Where the metrics of a run are pushed; an unusable address is an error in its place.

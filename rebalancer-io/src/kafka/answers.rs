@@ -377,6 +377,16 @@ impl Seen<'_> {
                 self.watched.partitions.len()
             ));
         }
+        let racks: BTreeSet<&str> =
+            group.members.iter().filter_map(|member| member.rack.as_deref()).collect();
+        if racks.len() > 1 {
+            remarks.push(format!(
+                "members of group {} are in {} racks (client.rack), by which partitions may be dealt: a forecast does not know \
+                 that",
+                group.name,
+                racks.len()
+            ));
+        }
         if group.has_unequal_subscriptions() {
             remarks.push(format!(
                 "members of group {} subscribe to different topics: a forecast does not know that",

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustls::ClientConfig;
 
 use crate::pem::{self, PemError, PemFile};
-use crate::prometheus::SecretSource;
+use crate::prometheus::{AwsCredentials, SecretSource};
 
 /// The port of a broker whose address names none.
 const PORT: u16 = 9092;
@@ -98,6 +98,9 @@ pub enum Sasl {
         /// The token; a file is read again for each connection.
         token: SecretSource,
     },
+    /// The identity of a workload or machine in AWS, for Amazon MSK. Its credentials are looked for anew for each
+    /// connection.
+    AwsMskIam(AwsCredentials),
 }
 
 /// The hash of SCRAM.
@@ -117,6 +120,7 @@ impl Sasl {
             Self::Scram { hash: ScramHash::Sha256, .. } => "SCRAM-SHA-256",
             Self::Scram { hash: ScramHash::Sha512, .. } => "SCRAM-SHA-512",
             Self::OauthBearer { .. } => "OAUTHBEARER",
+            Self::AwsMskIam(_) => "AWS_MSK_IAM",
         }
     }
 }

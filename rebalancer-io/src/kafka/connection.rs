@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
+use jiff::Timestamp;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
@@ -17,6 +18,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::config::{BrokerAddress, Sasl};
 use super::error::{KafkaError, KafkaErrorKind};
 use super::messages::{Api, ApiVersions, Request, SaslAuthenticate, SaslHandshake};
+use super::msk_iam;
 use super::sasl::{Scram, oauth_bearer, plain};
 use super::wire::{MAX_ANSWER_BYTES, Reader, Writer};
 use crate::prometheus::{SecretSource, TransportError};
@@ -111,7 +113,7 @@ impl Connection {
                 Self { stream, broker: broker.clone(), versions, correlation: 0, closes: "" };
             connection.ask_versions()?;
             match sasl {
-                Some(sasl) => connection.sign_in(sasl)?,
+                Some(sasl) => connection.sign_in(sasl, &address.host)?,
                 None => connection.closes = "does its listener ask for a sign-in (KAFKA_SASL_MECHANISM)?",
             }
             Ok(connection)
@@ -179,7 +181,7 @@ impl Connection {
         Ok(R::read(&mut from, version)?)
     }
 
-    fn sign_in(&mut self, sasl: &Sasl) -> Result<(), KafkaErrorKind> {
+    fn sign_in(&mut self, sasl: &Sasl, host: &str) -> Result<(), KafkaErrorKind> {
         let mechanism = sasl.mechanism();
         let failed = |reason: String| KafkaErrorKind::SignIn { mechanism, reason };
         let (code, mechanisms) = self.ask(&SaslHandshake(mechanism))?;
@@ -199,6 +201,14 @@ impl Connection {
                 // What a server says here is why it refuses.
                 let refused = || failed(format!("{}: is KAFKA_TOKEN_FILE right?", masked(&said, &token)));
                 if said.is_empty() { Ok(()) } else { Err(refused()) }
+            }
+            Sasl::AwsMskIam(credentials) => {
+                let told = "the host name tells no AWS region: set AWS_REGION, such as eu-west-1";
+                let region = credentials.region(host).ok_or_else(|| failed(told.to_owned()))?;
+                let credential = credentials.load().map_err(|error| failed(error.to_string()))?;
+                let message = msk_iam::message(&credential, host, &region, Timestamp::now());
+                let token = SecretString::from(credential.session_token.unwrap_or_default());
+                self.step(mechanism, &message, &token).map(drop)
             }
             Sasl::Scram { hash, username, password } => {
                 let password = secret(password)?;

@@ -9,7 +9,8 @@ use super::messages::{ConsumerGroupDescribe, DescribeGroups, DescribedGroup, Lis
 /// size.
 const AT_ONCE: usize = 20;
 
-const GROUP_AUTHORIZATION_FAILED: i16 = 30;
+/// What the user may not see: the group, or a topic of it.
+const NOT_AUTHORISED: [i16; 2] = [30, 29];
 
 /// The groups that a user may see.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub struct Groups {
     pub of_consumers: Vec<Group>,
     /// The names of share groups: each of their members reads from every partition.
     pub shared: Vec<String>,
+    /// The names of those that the user may list and not describe.
+    pub hidden: Vec<String>,
 }
 
 impl KafkaClient {
@@ -37,16 +40,22 @@ impl KafkaClient {
             found.shared.extend(others.into_iter().filter(|(_, kind)| kind == "share").map(|(name, _)| name));
             let names: Vec<&str> = consumers.iter().map(|(name, _)| name.as_str()).collect();
             for names in names.chunks(AT_ONCE) {
-                found.of_consumers.extend(self.described_by(&broker, names)?);
+                self.describe_by(&broker, names, &mut found)?;
             }
         }
         found.of_consumers.sort_by(|a, b| a.name.cmp(&b.name));
         found.shared.sort();
+        found.hidden.sort();
         Ok(found)
     }
 
     /// Describes groups that this broker coordinates.
-    fn described_by(&mut self, broker: &BrokerAddress, names: &[&str]) -> Result<Vec<Group>, KafkaError> {
+    fn describe_by(
+        &mut self,
+        broker: &BrokerAddress,
+        names: &[&str],
+        found: &mut Groups,
+    ) -> Result<(), KafkaError> {
         let (mut described, mut classic): (Vec<(DescribedGroup, bool)>, Vec<&str>) = Default::default();
         if self.to(broker)?.has(ConsumerGroupDescribe::API) {
             for group in self.ask(broker, &ConsumerGroupDescribe(names))? {
@@ -63,13 +72,14 @@ impl KafkaClient {
             let groups = self.ask(broker, &DescribeGroups(&classic))?;
             described.extend(groups.into_iter().map(|group| (group, false)));
         }
-        let mut groups: Vec<Group> = Vec::new();
         for (group, is_dealt_by_brokers) in described {
             match group.error {
                 0 if group.state == "Dead" => continue,
                 0 => {}
-                // As if it were not listed.
-                GROUP_AUTHORIZATION_FAILED => continue,
+                code if NOT_AUTHORISED.contains(&code) => {
+                    found.hidden.push(group.name);
+                    continue;
+                }
                 code => {
                     let (about, said) = (format!("group {}", group.name), group.message.as_deref());
                     return Err(KafkaErrorKind::refused(code, about, said).at(&broker.to_string()));
@@ -77,8 +87,8 @@ impl KafkaClient {
             }
             let known = Known { coordinator: broker.clone(), is_dealt_by_brokers: Some(is_dealt_by_brokers) };
             self.know(&group.name, known);
-            groups.push(Group::told(group, is_dealt_by_brokers));
+            found.of_consumers.push(Group::told(group, is_dealt_by_brokers));
         }
-        Ok(groups)
+        Ok(())
     }
 }

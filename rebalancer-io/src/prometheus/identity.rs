@@ -6,7 +6,8 @@ mod google;
 mod proof;
 mod tokens;
 
-pub use aws::AwsIdentity;
+pub(crate) use aws::hex;
+pub use aws::{AwsCredentials, AwsIdentity};
 pub use azure::AzureIdentity;
 pub use google::GoogleIdentity;
 pub use proof::{Identity, Variables};

@@ -13,7 +13,7 @@ use rebalancer_io::kafka::{
     Watched, WithKafka, groups_of_each,
 };
 use rebalancer_io::metrics::{FactQueries, KafkaPreset, MetricsSource as _, QuerySet, QuerySettings};
-use rebalancer_io::prometheus::{PrometheusClient, SecretSource, SecretString};
+use rebalancer_io::prometheus::{AwsCredentials, PrometheusClient, SecretSource, SecretString};
 use rebalancer_sim::broker::{
     Bytes, FakeBroker, Looks, Reply, SimulatedCluster, SimulatedGroup, api, versions,
 };
@@ -120,6 +120,24 @@ fn all_groups_are_found_and_looked_at_together() {
     assert!(client.watch_each(&["orders".to_owned()], Duration::ZERO).is_err(), "a lost answer is no answer");
 }
 
+/// Answers of a broker with bytes changed: whatever they are, they are an answer or an error.
+#[test]
+fn changed_answers_never_end_the_program() {
+    let config =
+        proptest::test_runner::Config { cases: 300, failure_persistence: None, ..Default::default() };
+    let mut runner = proptest::test_runner::TestRunner::new(config);
+    let change = (
+        proptest::num::u8::ANY,
+        proptest::bool::ANY,
+        proptest::collection::vec(proptest::num::u8::ANY, 0..12),
+    );
+    let held = runner.run(&change, |(wrong, is_of_brokers, changes)| {
+        rebalancer_sim::fuzzing::kafka(&[&[wrong, 2 | u8::from(is_of_brokers)], changes.as_slice()].concat());
+        Ok(())
+    });
+    held.expect("every answer is an answer or an error");
+}
+
 /// A group that a broker cannot tell of now may be the one that is looked for; one that the user may not see is not.
 #[test]
 fn a_group_that_is_not_told_of_ends_the_search_unless_it_is_hidden() {
@@ -139,7 +157,10 @@ fn a_group_that_is_not_told_of_ends_the_search_unless_it_is_hidden() {
         let broker = wrong_in(api::DESCRIBE_GROUPS, Reply::Body(refused(code)));
         client_of(&[broker.address()], None, patience()).groups()
     };
-    assert_eq!(groups(30).expect("the others").of_consumers, []);
+    for hidden in [30, 29] {
+        let found = groups(hidden).expect("the others");
+        assert_eq!((found.of_consumers, found.hidden), (Vec::new(), vec!["orders".to_owned()]));
+    }
     let error = groups(14).expect_err("it is being loaded").to_string();
     assert!(error.contains("group orders: COORDINATOR_LOAD_IN_PROGRESS"), "{error}");
 }
@@ -364,6 +385,86 @@ fn one_broker_that_is_down_is_passed_over_and_a_stop_ends_the_wait() {
         "{error}"
     );
     stopping.join().expect("a thread that sleeps");
+}
+
+/// The broker computes the signature of what it is told, as Amazon's does.
+#[test]
+fn an_identity_of_aws_signs_in_with_a_signature_that_the_broker_finds_right() {
+    let told = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let of_broker = Arc::clone(&told);
+    let group = SimulatedGroup::healthy(&PODS, 2);
+    let looks = std::sync::Mutex::new(Looks::default());
+    let broker = FakeBroker::start(move |asked, address| match asked.key {
+        api::SASL_HANDSHAKE => Reply::Body(vec![0, 0, 0, 0, 0, 0]),
+        api::SASL_AUTHENTICATE => {
+            *of_broker.lock().expect("no thread panics") = asked.body[4..].to_vec();
+            let mut body = Bytes::default();
+            body.i16(0);
+            body.i16(-1);
+            body.bytes(br#"{"version":"2020_10_22","request-id":"1"}"#);
+            Reply::Body(body.0)
+        }
+        _ => {
+            let mut looks = looks.lock().expect("no thread panics while it holds the lock");
+            group.answer(asked, address, &mut looks).map_or(Reply::Close, Reply::Body)
+        }
+    });
+    let key = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
+    let variables = |region: &str| {
+        let all = [
+            ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
+            ("AWS_SECRET_ACCESS_KEY", key),
+            ("AWS_SESSION_TOKEN", "session/hunter2=="),
+            ("AWS_REGION", region),
+        ];
+        all.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
+    };
+    let of_aws = |region: &str| Some(Sasl::AwsMskIam(AwsCredentials::new(variables(region))));
+    // Also where the caller's thread runs a runtime already.
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let group = runtime
+        .block_on(async { client_of(&[broker.address()], of_aws("eu-west-1"), patience()).group("orders") });
+    assert_eq!(group.expect("a group").members.len(), 3);
+    let told: serde_json::Value =
+        serde_json::from_slice(&told.lock().expect("no thread panics")).expect("a message in JSON");
+    let text = |name: &str| told[name].as_str().unwrap_or_else(|| panic!("{name}: {told}")).to_owned();
+    assert_eq!((text("version"), text("host")), ("2020_10_22".to_owned(), "127.0.0.1".to_owned()));
+    assert_eq!(text("x-amz-signature"), msk_signature(&text, key), "{told}");
+    assert!(!told.to_string().contains(key));
+
+    let error =
+        client_of(&[broker.address()], of_aws(""), patience()).group("orders").expect_err("no region");
+    assert!(error.to_string().contains("set AWS_REGION"), "{error}");
+}
+
+/// The signature that fits the other fields of a message of `AWS_MSK_IAM`.
+fn msk_signature(text: &dyn Fn(&str) -> String, key: &str) -> String {
+    use ring::digest::{SHA256, digest};
+    use ring::hmac::{HMAC_SHA256, Key, sign};
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let escaped = |text: &str| text.replace(':', "%3A").replace('/', "%2F").replace('=', "%3D");
+    let query = format!(
+        "Action={}&X-Amz-Algorithm={}&X-Amz-Credential={}&X-Amz-Date={}&X-Amz-Expires={}&X-Amz-Security-Token={}\
+         &X-Amz-SignedHeaders={}",
+        escaped(&text("action")),
+        text("x-amz-algorithm"),
+        escaped(&text("x-amz-credential")),
+        text("x-amz-date"),
+        text("x-amz-expires"),
+        escaped(&text("x-amz-security-token")),
+        text("x-amz-signedheaders"),
+    );
+    let nothing = hex(digest(&SHA256, b"").as_ref());
+    let request = format!("GET\n/\n{query}\nhost:{}\n\nhost\n{nothing}", text("host"));
+    let credential = text("x-amz-credential");
+    let (_, scope) = credential.split_once('/').expect("a scope");
+    let request = hex(digest(&SHA256, request.as_bytes()).as_ref());
+    let signed = format!("AWS4-HMAC-SHA256\n{}\n{scope}\n{request}", text("x-amz-date"));
+    let mut by = format!("AWS4{key}").into_bytes();
+    for part in scope.split('/').chain([signed.as_str()]) {
+        by = sign(&Key::new(HMAC_SHA256, &by), part.as_bytes()).as_ref().to_vec();
+    }
+    hex(&by)
 }
 
 #[test]

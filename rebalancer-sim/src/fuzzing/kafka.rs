@@ -9,16 +9,17 @@ use rebalancer_io::kafka::{KafkaAnswers, KafkaClient, KafkaConfig, Patience};
 
 use crate::broker::{FakeBroker, Looks, Reply, SimulatedGroup, api};
 
-/// Lets a broker answer rightly but for one answer, which is made of `data`: its first byte tells which one, its second
-/// whether the group has the protocol of KIP-848. Nothing that is answered may end the program.
+/// Lets a broker answer rightly but for one answer, which is made of `data`: its first byte tells which one, the lowest bit of
+/// its second whether the group has the protocol of KIP-848. The next bit tells whether the rest is the answer, or changes
+/// of the right one: a place of two bytes and what stands there. Nothing that is answered may end the program.
 ///
 /// # Panics
 /// When the group is found although its members are not.
 pub fn kafka(data: &[u8]) {
-    let [wrong, is_of_brokers, body @ ..] = data else { return };
-    let (wrong, body) = (*wrong % 10, body.to_vec());
+    let [wrong, kind, rest @ ..] = data else { return };
+    let (wrong, is_changed, rest) = (*wrong % 10, kind & 2 != 0, rest.to_vec());
     let pods = ["orders-0", "orders-1"];
-    let group = SimulatedGroup { is_of_brokers: is_of_brokers % 2 == 1, ..SimulatedGroup::healthy(&pods, 2) };
+    let group = SimulatedGroup { is_of_brokers: kind & 1 == 1, ..SimulatedGroup::healthy(&pods, 2) };
     let state = Mutex::new((0_u8, Looks::default()));
     let broker = FakeBroker::start(move |asked, address| {
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -26,7 +27,11 @@ pub fn kafka(data: &[u8]) {
         *count = count.saturating_add(1);
         let right = group.answer(asked, address, looks);
         if *count == wrong + 1 && asked.key != api::METADATA {
-            return Reply::Body(body.clone());
+            return Reply::Body(if is_changed {
+                changed(right.unwrap_or_default(), &rest)
+            } else {
+                rest.clone()
+            });
         }
         right.map_or(Reply::Close, Reply::Body)
     });
@@ -42,4 +47,16 @@ pub fn kafka(data: &[u8]) {
         let (members, met) = KafkaAnswers::new(&watched, &live).members();
         assert!(met <= members, "{met} of {members}");
     }
+}
+
+/// The answer with other bytes at some places; a place behind its end cuts it.
+fn changed(mut answer: Vec<u8>, changes: &[u8]) -> Vec<u8> {
+    for change in changes.chunks_exact(3) {
+        let place = usize::from(u16::from_be_bytes([change[0], change[1]])) % (answer.len() + 1);
+        match answer.get_mut(place) {
+            Some(byte) => *byte = change[2],
+            None => answer.truncate(usize::from(change[2])),
+        }
+    }
+    answer
 }

@@ -54,7 +54,7 @@ pub struct GuardArgs {
     #[arg(long, value_name = "COUNT", env = "CONSUMERS_PER_POD", value_parser = values::count)]
     pub consumers_per_pod: Option<usize>,
     /// Whether a new pod takes over the Kafka identity (group.instance.id) of the pod it replaces; by
-    /// default true for a StatefulSet
+    /// default as Kafka tells where it is asked, else true for a StatefulSet
     #[arg(long, value_name = "BOOL", env = "STATIC_MEMBERSHIP",
         num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set, value_parser = BoolishValueParser::new())]
     pub static_membership: Option<bool>,

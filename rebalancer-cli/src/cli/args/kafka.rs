@@ -62,4 +62,6 @@ pub enum SaslMechanism {
     ScramSha512,
     /// A token from KAFKA_TOKEN_FILE.
     Oauthbearer,
+    /// The identity of a workload in AWS, for Amazon MSK.
+    AwsMskIam,
 }

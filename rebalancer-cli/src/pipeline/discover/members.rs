@@ -74,9 +74,13 @@ fn of_none(
              of its own)"
         ),
     };
+    let hidden = match groups.hidden.len() {
+        0 => String::new(),
+        count => format!("; {count} more may not be described by the user (Describe on group and topics)"),
+    };
     let why = format!(
         "none of the {} consumer groups that Kafka shows the user has its members in these pods, as far as addresses and \
-         client.id tell{shared}{}",
+         client.id tell{shared}{hidden}{}",
         groups.of_consumers.len(),
         few.concat()
     );
@@ -104,7 +108,11 @@ mod tests {
             assignor: "range".to_owned(),
             members: Vec::new(),
         };
-        Groups { of_consumers: ["audit", "orders"].map(group).into(), shared: vec!["queue".to_owned()] }
+        Groups {
+            of_consumers: ["audit", "orders"].map(group).into(),
+            shared: vec!["queue".to_owned()],
+            hidden: vec!["theirs".to_owned()],
+        }
     }
 
     fn chosen(found: &[(usize, usize)], is_named: bool, has_server: bool) -> Result<KafkaSource, Failure> {
@@ -139,6 +147,7 @@ mod tests {
         for (is_named, has_server) in [(true, true), (true, false), (false, false)] {
             let failure = chosen(&[], is_named, has_server).expect_err("they cannot");
             assert!(failure.words().contains("the 1 share groups do not count"), "{failure:?}");
+            assert!(failure.words().contains("1 more may not be described"), "{failure:?}");
             assert!(matches!(failure, Failure::Run(_)));
         }
     }

@@ -1,19 +1,22 @@
 //! The identity of a workload or machine in AWS, which signs each request (Signature Version 4), for Amazon
-//! Managed Service for Prometheus.
+//! Managed Service for Prometheus; and its credentials, for Amazon MSK.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::fs;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Request, Response, Uri};
 use reqsign_aws_v4::{Credential, DefaultCredentialProvider, RequestSigner};
-use reqsign_core::{Context, Error, FileRead, HttpSend, Result as SignResult, Signer, StaticEnv};
+use reqsign_core::{
+    Context, Error, FileRead, HttpSend, ProvideCredential as _, Result as SignResult, Signer, StaticEnv,
+};
 use ring::digest::{SHA256, digest};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 
 use super::proof::{Identity, Variables, given};
 use super::tokens::TokenService;
@@ -33,8 +36,6 @@ const BODY_HASH: HeaderName = HeaderName::from_static("x-amz-content-sha256");
 #[derive(Debug)]
 pub struct AwsIdentity {
     signer: Signer<Credential>,
-    /// Polls the library's futures, which wait for blocking calls.
-    runtime: Mutex<Runtime>,
     /// What a service that gives credentials said last, if it gave none: the library does not repeat it.
     refusal: Refusal,
 }
@@ -47,30 +48,19 @@ impl AwsIdentity {
     ///
     /// # Errors
     /// A region that nothing tells.
-    ///
-    /// # Panics
-    /// If the system refuses what a runtime needs.
     pub fn new(
         host: &str,
         region: Option<&str>,
         service: Option<&str>,
         variables: &Variables,
     ) -> Result<Self, String> {
-        let of_variables =
-            || given(variables, "AWS_REGION").or_else(|| given(variables, "AWS_DEFAULT_REGION"));
-        let region = region.map(str::to_owned).or_else(|| region_of(host)).or_else(of_variables);
+        let region = region.map(str::to_owned).or_else(|| region_by(host, variables));
         let region = region
             .ok_or("the host name tells no AWS region: set PROMETHEUS_AWS_REGION, such as eu-west-1")?;
-        let home_dir = given(variables, "HOME").map(PathBuf::from);
-        let environment = StaticEnv { home_dir, envs: variables.clone() };
         let refusal = Refusal::default();
-        let services = Services(Arc::clone(&refusal));
-        let context = Context::new().with_file_read(Files).with_http_send(services).with_env(environment);
-        let credentials = DefaultCredentialProvider::builder().no_sso().no_process().build();
-        let signer =
-            Signer::new(context, credentials, RequestSigner::new(service.unwrap_or(SERVICE), &region));
-        let runtime = Builder::new_current_thread().build().expect("a runtime without drivers needs nothing");
-        Ok(Self { signer, runtime: Mutex::new(runtime), refusal })
+        let request_signer = RequestSigner::new(service.unwrap_or(SERVICE), &region);
+        let signer = Signer::new(context(variables, &refusal), provider(), request_signer);
+        Ok(Self { signer, refusal })
     }
 }
 
@@ -78,19 +68,78 @@ impl Identity for AwsIdentity {
     fn prove(&self, request: &mut Parts, body: &[u8]) -> Result<(), TransportError> {
         let hash = HeaderValue::try_from(hex(digest(&SHA256, body).as_ref()));
         request.headers.insert(BODY_HASH, hash.expect("hexadecimal digits can be sent"));
-        let runtime = self.runtime.lock().unwrap_or_else(PoisonError::into_inner);
-        let signed = runtime.block_on(self.signer.sign(request, None));
-        signed.map_err(|error| {
-            let refusal = self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
-            let refusal = refusal.as_ref().map(|words| format!("; {words}")).unwrap_or_default();
-            let looked =
-                "looked in the environment, the profile, the web identity, the container and the machine";
-            TransportError::Identity { whose: WHOSE, words: format!("{}{refusal}; {looked}", words(&error)) }
-        })
+        let signed = polled(self.signer.sign(request, None));
+        signed.map_err(|error| no_identity(&words(&error), &self.refusal))
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// The credentials of an identity in AWS, looked for as [`AwsIdentity`] does, each time anew.
+#[derive(Clone)]
+pub struct AwsCredentials {
+    context: Context,
+    variables: Variables,
+    refusal: Refusal,
+}
+
+impl fmt::Debug for AwsCredentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The variables may hold a key.
+        f.write_str("AwsCredentials")
+    }
+}
+
+impl AwsCredentials {
+    /// Credentials that these variables lead to.
+    pub fn new(variables: Variables) -> Self {
+        let refusal = Refusal::default();
+        Self { context: context(&variables, &refusal), variables, refusal }
+    }
+
+    /// The region of `host`, as its name tells, else that of `AWS_REGION` or `AWS_DEFAULT_REGION`.
+    pub(crate) fn region(&self, host: &str) -> Option<String> {
+        region_by(host, &self.variables)
+    }
+
+    /// Reads or fetches the credentials.
+    pub(crate) fn load(&self) -> Result<Credential, TransportError> {
+        let provider = provider();
+        match polled(provider.provide_credential(&self.context)) {
+            Ok(Some(credential)) => Ok(credential),
+            Ok(None) => Err(no_identity("there are no credentials", &self.refusal)),
+            Err(error) => Err(no_identity(&words(&error), &self.refusal)),
+        }
+    }
+}
+
+fn context(variables: &Variables, refusal: &Refusal) -> Context {
+    let home_dir = given(variables, "HOME").map(PathBuf::from);
+    let environment = StaticEnv { home_dir, envs: variables.clone() };
+    let services = Services(Arc::clone(refusal));
+    Context::new().with_file_read(Files).with_http_send(services).with_env(environment)
+}
+
+fn provider() -> DefaultCredentialProvider {
+    DefaultCredentialProvider::builder().no_sso().no_process().build()
+}
+
+/// Polls a future of the library, which waits for blocking calls: on a thread of its own, because that of the caller may
+/// run a runtime already.
+fn polled<T: Send>(future: impl Future<Output = T> + Send) -> T {
+    let poll = || {
+        let runtime = Builder::new_current_thread().build().expect("a runtime without drivers needs nothing");
+        runtime.block_on(future)
+    };
+    thread::scope(|scope| scope.spawn(poll).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+}
+
+fn no_identity(why: &str, refusal: &Refusal) -> TransportError {
+    let refusal = refusal.lock().unwrap_or_else(PoisonError::into_inner);
+    let refusal = refusal.as_ref().map(|words| format!("; {words}")).unwrap_or_default();
+    let looked = "looked in the environment, the profile, the web identity, the container and the machine";
+    TransportError::Identity { whose: WHOSE, words: format!("{why}{refusal}; {looked}") }
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         write!(text, "{byte:02x}").expect("a String takes every text");
         text
@@ -103,6 +152,12 @@ fn words(error: &Error) -> String {
     let text = text.split("; credential_type").next().unwrap_or_default().to_owned();
     let source = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
     format!("{text}{source}")
+}
+
+/// The region of a host, as its name tells, else as the variables do.
+fn region_by(host: &str, variables: &Variables) -> Option<String> {
+    let of_variables = || given(variables, "AWS_REGION").or_else(|| given(variables, "AWS_DEFAULT_REGION"));
+    region_of(host).or_else(of_variables)
 }
 
 /// The region in the name of a host of AWS, such as `aps-workspaces.eu-west-1.amazonaws.com`.
