@@ -18,6 +18,8 @@ use rebalancer_sim::broker::{
     Bytes, FakeBroker, Looks, Reply, SimulatedCluster, SimulatedGroup, api, versions,
 };
 
+mod frames;
+
 const PODS: [&str; 3] = ["orders-0", "orders-1", "orders-2"];
 
 fn patience() -> Patience {
