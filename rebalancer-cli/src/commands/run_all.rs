@@ -12,9 +12,8 @@ use clap::ArgMatches;
 use rebalancer_io::kubernetes::{
     Cluster, OwnedWorkload, SeenWorkload, UnknownSelector, WorkloadKind, WorkloadName,
 };
-use rebalancer_io::metrics::KafkaPreset;
 
-use crate::cli::args::{DryRun, PresetChoice, RunArgs};
+use crate::cli::args::{DryRun, RunArgs};
 use crate::commands::consent::{Consent, consent};
 use crate::commands::page::{Page, page_settings};
 use crate::commands::run::{Means, asked, rebalance};
@@ -34,6 +33,7 @@ use crate::report::scan::{RunAllSummary, ScanReport, ScanRow};
 use crate::report::version::RUN_ALL;
 use crate::report::{Kind, Outcome, Report};
 use crate::settings::decision::DecisionSettings;
+use crate::settings::kafka;
 use crate::settings::own::{Changeable, has_opted_in, stricter};
 use crate::telemetry::delivery::Delivery;
 use crate::telemetry::logging;
@@ -252,13 +252,12 @@ impl<'a> All<'a> {
         }
         match self.changeable.with(annotations) {
             Ok(None) => Choice::In(Rc::clone(&self.terms)),
-            Ok(Some(own)) if own.live.queries.metrics_preset == PresetChoice::Named(KafkaPreset::Kafka) => {
-                Choice::Refused(
-                    "metrics-preset: one workload among many cannot be asked about in Kafka itself"
-                        .to_owned(),
-                )
-            }
             Ok(Some(mut own)) => {
+                if kafka::is_asked(&own.live.kafka, own.live.queries.metrics_preset)
+                    && let Err(failure) = kafka::config(&own.live.kafka)
+                {
+                    return Choice::Refused(failure.words());
+                }
                 own.action.dry_run = stricter(own.action.dry_run, self.args.action.dry_run);
                 let shared = terms(&own);
                 Choice::In(Rc::new(Terms { own: Some(Box::new(own)), ..shared }))

@@ -217,7 +217,7 @@ fn nonsense_in_an_annotation_skips_that_workload_and_names_it() {
         ("prometheus-endpoint", "http://x", "pod-rebalancer/prometheus-endpoint is no setting that"),
         ("claim", "off", "pod-rebalancer/claim is no setting that"),
         ("yes", "true", "pod-rebalancer/yes is no setting that"),
-        ("metrics-preset", "kafka", "one workload among many cannot be asked about in Kafka"),
+        ("metrics-preset", "kafka", "METRICS_PRESET=kafka needs KAFKA_BOOTSTRAP_SERVERS"),
     ];
     for (annotation, value, words) in cases {
         let own = Spec::deployment("shop", "orders", hot(8, 6.0)).with("enabled", "true");
