@@ -219,7 +219,7 @@ impl<'a> Facts<'a> {
             (Some(true), _) => Some("configured"),
             (None, Some(true)) => Some("group.instance.id"),
             (None, None) if owned => Some("StatefulSet"),
-            (Some(false), _) | (None, _) => None,
+            (Some(false) | None, _) => None,
         }
     }
 

@@ -28,11 +28,8 @@ fn group(name: &str, (workload, pods): (usize, usize), is_of_brokers: bool) -> S
     for (pod, (_, host)) in group.clients.iter_mut().enumerate() {
         *host = format!("/{}", address(workload, pod));
     }
-    [name, name]
-        .map(str::to_owned)
-        .into_iter()
-        .zip([&mut group.name, &mut group.topic])
-        .for_each(|(to, of)| *of = to);
+    name.clone_into(&mut group.name);
+    name.clone_into(&mut group.topic);
     group.is_of_brokers = is_of_brokers;
     group
 }
