@@ -93,6 +93,9 @@ struct Chosen {
     own: Option<Live>,
 }
 
+/// What Kafka told of each workload; nothing where it was not to be asked.
+type ToldOfEach = Vec<Option<Result<OfKafka, String>>>;
+
 /// One workload before it is decided on.
 struct Case {
     chosen: Chosen,
@@ -242,10 +245,7 @@ impl Scope<'_> {
 
     /// Asks Kafka about the groups of all workloads that are to be decided by it, within the same time. Tells also how many
     /// requests that took, if any was to be asked about.
-    fn ask_kafka(
-        &self,
-        chosen: &[Chosen],
-    ) -> Result<(Vec<Option<Result<OfKafka, String>>>, Option<usize>), Failure> {
+    fn ask_kafka(&self, chosen: &[Chosen]) -> Result<(ToldOfEach, Option<usize>), Failure> {
         let wanted: Vec<Option<WantedOfKafka<'_>>> =
             chosen.iter().map(|one| self.live_of(one).wanted_of_kafka(&one.owned.workload)).collect();
         let is_asked: Vec<bool> = wanted.iter().map(Option::is_some).collect();

@@ -443,7 +443,10 @@ fn an_identity_of_aws_signs_in_with_a_signature_that_the_broker_finds_right() {
 fn msk_signature(text: &dyn Fn(&str) -> String, key: &str) -> String {
     use ring::digest::{SHA256, digest};
     use ring::hmac::{HMAC_SHA256, Key, sign};
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let hex = |bytes: &[u8]| -> String {
+        let digits: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        digits.concat()
+    };
     let escaped = |text: &str| text.replace(':', "%3A").replace('/', "%2F").replace('=', "%3D");
     let query = format!(
         "Action={}&X-Amz-Algorithm={}&X-Amz-Credential={}&X-Amz-Date={}&X-Amz-Expires={}&X-Amz-Security-Token={}\
