@@ -76,6 +76,10 @@ pub struct Cause {
     /// How long the partition has stood, in seconds; at least, where the history is shorter.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since_seconds: Option<u64>,
+    /// For how many seconds the partition was watched without a move, where `since_seconds` is only how long its messages
+    /// have waited.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub watched_seconds: Option<u64>,
     /// Messages of the partition that wait.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backlog: Option<u64>,

@@ -34,7 +34,14 @@ pub fn config(args: &KafkaArgs) -> Result<KafkaConfig, Failure> {
     if servers.is_empty() {
         return Err(Failure::usage(format!("KAFKA_BOOTSTRAP_SERVERS is {text:?}: it names no broker")));
     }
-    Ok(KafkaConfig { servers, tls: tls(args)?, sasl: sasl(args)? })
+    let config = KafkaConfig { servers, tls: tls(args)?, sasl: sasl(args)? };
+    if let Some(server) = config.servers.iter().find(|server| !config.is_safe(server)) {
+        let mechanism = config.sasl.as_ref().map_or("SASL", Sasl::mechanism);
+        return Err(Failure::usage(format!(
+            "KAFKA_SASL_MECHANISM={mechanism} would send the secret to {server} unencrypted: set KAFKA_TLS=true"
+        )));
+    }
+    Ok(config)
 }
 
 fn tls(args: &KafkaArgs) -> Result<Option<KafkaTls>, Failure> {

@@ -3,7 +3,11 @@
 use std::time::{Duration, SystemTime};
 
 use rebalancer_sim::apiserver::Fleet;
+<<<<<<< HEAD
 use rebalancer_sim::broker::{FakeBroker, Reply, SimulatedCluster, SimulatedGroup};
+=======
+use rebalancer_sim::broker::{FakeBroker, Looks, Reply, SimulatedGroup, api};
+>>>>>>> 8bc1c39 (Call a partition standing only once it was watched for three times the time between two looks, keep lag missing in a rebalance and where no commit tells it, and send no secret unencrypted)
 use serde_json::Value;
 
 use crate::program::{Done, run};
@@ -60,6 +64,7 @@ fn a_stuck_partition_is_named_and_cured_without_any_metrics_server() {
     assert_eq!((cause(&report), report["outcome"].as_str()), ("stuck_partition", Some("rotated")), "{done}");
     assert_eq!(servers.evictions(), [owner], "{done}");
     assert!(done.stdout.contains("CPU, memory and all history are unknown"), "{done}");
+    assert_eq!(report["diagnosis"]["cause"]["watched_seconds"], 3, "{done}");
 }
 
 #[test]
@@ -79,6 +84,56 @@ fn what_has_not_stood_for_long_and_what_is_merely_behind_is_left_alone() {
         assert_eq!(done.code, Some(0), "{done}");
         servers.assert_untouched();
     }
+}
+
+#[test]
+fn a_consumer_that_commits_rarely_is_seen_to_move_and_is_left_alone() {
+    let servers = Servers::over(settled());
+    let mut group = group(&servers, Some(60));
+    // Two looks find the same offset, the next one does not.
+    group.partitions[STUCK].committed_later = Some(group.partitions[STUCK].committed[0] + 500);
+    let done = ask(&servers, &group.start(), &["run", "--yes"], &[]);
+    assert_ne!(done.json()["outcome"], "rotated", "{done}");
+    servers.assert_untouched();
+}
+
+#[test]
+fn a_run_without_time_to_watch_calls_nothing_stuck_and_says_what_to_raise() {
+    let servers = Servers::over(settled());
+    // Three times 3 s and 20 s fit, but by then the second look has taken time from it.
+    let times = [("KAFKA_WATCH", "3s"), ("RUN_TIMEOUT", "29s")];
+    let slow = slow(group(&servers, Some(60)), Duration::from_secs(4));
+    let done = ask(&servers, &slow, &["run", "--yes"], &times);
+    let report = done.json();
+    assert_ne!(report["outcome"], "rotated", "{done}");
+    servers.assert_untouched();
+    let said = report["diagnosis"]["notes"].to_string();
+    assert!(said.contains("it was watched for") && said.contains("raise RUN_TIMEOUT"), "{said}");
+}
+
+/// A broker that waits before it tells the coordinator.
+fn slow(group: SimulatedGroup, wait: Duration) -> FakeBroker {
+    let looks = std::sync::Mutex::new(Looks::default());
+    FakeBroker::start(move |asked, address| {
+        if asked.key == api::FIND_COORDINATOR {
+            std::thread::sleep(wait);
+        }
+        let mut looks = looks.lock().expect("no thread panics while it holds the lock");
+        group.answer(asked, address, &mut looks).map_or(Reply::Close, Reply::Body)
+    })
+}
+
+#[test]
+fn a_group_that_deals_its_partitions_is_left_alone_and_its_lag_is_not_zero() {
+    let servers = Servers::over(settled());
+    let group =
+        SimulatedGroup { state_later: Some("PreparingRebalance".to_owned()), ..group(&servers, Some(60)) };
+    let done = ask(&servers, &group.start(), &["run", "--yes"], &[]);
+    let report = done.json();
+    assert!(report["statistics"]["lag"]["mean"].is_null(), "{done}");
+    assert_ne!(report["outcome"], "rotated", "{done}");
+    assert!(done.stdout.contains("PreparingRebalance"), "{done}");
+    servers.assert_untouched();
 }
 
 #[test]
@@ -145,6 +200,13 @@ fn check_tells_of_the_group_and_what_it_may_not_see() {
     ] {
         assert!(done.stdout.contains(words), "{words}: {done}");
     }
+    let mut strange = group(&servers, None);
+    for (number, (client_id, _)) in strange.clients.iter_mut().enumerate() {
+        *client_id = format!("billing-{number}");
+    }
+    let done = ask(&servers, &strange.start(), &["check"], &[]);
+    assert_eq!(done.code, Some(1), "{done}");
+    assert!(done.stdout.contains("0 of 12 members run in these pods: is KAFKA_GROUP the group"), "{done}");
     let closed = FakeBroker::start(|_, _| Reply::Close);
     let done = ask(&servers, &closed, &["check"], &[]);
     assert_eq!(done.code, Some(1), "{done}");
@@ -253,7 +315,30 @@ fn settings_that_contradict_each_other_are_refused() {
         (vec![("KAFKA_BOOTSTRAP_SERVERS", "http://kafka:9092")], "is no address of a broker"),
         (vec![("KAFKA_BOOTSTRAP_SERVERS", " , ")], "it names no broker"),
         (vec![("KAFKA_BOOTSTRAP_SERVERS", ""), ("METRICS_PRESET", "kafka")], "needs KAFKA_BOOTSTRAP_SERVERS"),
+<<<<<<< HEAD
         (vec![("KAFKA_WATCH", "2h")], "KAFKA_WATCH is not shorter than RUN_TIMEOUT"),
+=======
+        (vec![("KAFKA_GROUP", "")], "METRICS_PRESET=kafka needs KAFKA_GROUP"),
+        (vec![("KAFKA_WATCH", "2h")], "KAFKA_WATCH is too long for RUN_TIMEOUT"),
+        (vec![("KAFKA_WATCH", "20s"), ("RUN_TIMEOUT", "79s")], "20 s more, which is 80 s"),
+        (
+            vec![
+                ("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:9092, kafka.example:9092"),
+                ("KAFKA_SASL_MECHANISM", "plain"),
+                ("KAFKA_USERNAME", "orders"),
+                ("KAFKA_PASSWORD", "hunter2"),
+            ],
+            "KAFKA_SASL_MECHANISM=PLAIN would send the secret to kafka.example:9092 unencrypted",
+        ),
+        (
+            vec![
+                ("KAFKA_BOOTSTRAP_SERVERS", "kafka.example"),
+                ("KAFKA_SASL_MECHANISM", "oauthbearer"),
+                ("KAFKA_TOKEN_FILE", absent),
+            ],
+            "KAFKA_SASL_MECHANISM=OAUTHBEARER would send the secret",
+        ),
+>>>>>>> 8bc1c39 (Call a partition standing only once it was watched for three times the time between two looks, keep lag missing in a rebalance and where no commit tells it, and send no secret unencrypted)
         (vec![("KAFKA_CA_FILE", absent)], "set KAFKA_TLS=true"),
         (vec![("KAFKA_TLS", "true"), ("KAFKA_CA_FILE", absent)], "KAFKA_CA_FILE: absent.pem"),
         (vec![("KAFKA_TLS", "true"), ("KAFKA_CLIENT_CERT", absent)], "only of use together"),

@@ -136,6 +136,10 @@ pub struct Stands {
     pub offset: Option<u64>,
     /// For how many seconds; a lower bound if the history is shorter.
     pub since_seconds: u64,
+    /// For how many seconds it was watched without a move, where `since_seconds` is known only from how long its messages
+    /// wait.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
+    pub watched_seconds: Option<u64>,
     /// Messages waiting; `None` if only the client reports on the partition.
     #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub backlog: Option<u64>,
@@ -160,6 +164,7 @@ impl From<&StandingPartition> for Stands {
             partition: standing.partition,
             offset: standing.offset,
             since_seconds: standing.since.as_secs(),
+            watched_seconds: standing.watched.map(|watched| watched.as_secs()),
             backlog: standing.backlog,
         }
     }
@@ -171,7 +176,15 @@ impl fmt::Display for Stands {
         if let Some(offset) = self.offset {
             write!(f, " at offset {offset}")?;
         }
-        write!(f, " for {}", lasting(Duration::from_secs(self.since_seconds)))?;
+        let since = lasting(Duration::from_secs(self.since_seconds));
+        if let (Some(watched), Some(backlog)) = (self.watched_seconds, self.backlog) {
+            let watched = lasting(Duration::from_secs(watched));
+            return write!(
+                f,
+                " while it was watched for {watched}; {backlog} messages wait, the first for {since}"
+            );
+        }
+        write!(f, " for {since}")?;
         match self.backlog {
             Some(backlog) => write!(f, " while {backlog} messages wait"),
             None => Ok(()),

@@ -51,6 +51,9 @@ pub struct StandingPartition {
     pub offset: Option<u64>,
     /// How long it has stood while messages wait; a lower bound if the history is shorter.
     pub since: Duration,
+    /// For how long it was watched without a move, where the time it stands is known only from how long its messages
+    /// wait.
+    pub watched: Option<Duration>,
     /// The part of that time since the present owner got it or last started.
     pub lasted: Duration,
     /// Messages waiting; `None` if only the client reports on it.
@@ -327,6 +330,7 @@ impl<'a> Judge<'a> {
             partition: track.past.number(),
             offset: stand.backlog.map(|_| messages(stand.offset)),
             since,
+            watched: track.past.watched(),
             lasted,
             backlog: stand.backlog.map(messages),
             pod: track.owner.map(str::to_string),
@@ -357,6 +361,12 @@ impl<'a> Judge<'a> {
     fn verdict(&self, track: &Track<'_>, stand: &Stand, standing: &StandingPartition) -> Verdict {
         if self.offsets.is_in_rebalance() {
             return Verdict::Unclear(Unclear::Rebalance);
+        }
+        if let Some(needed) = self.offsets.watch_needed() {
+            let watched = standing.watched.unwrap_or_default();
+            if watched < needed {
+                return Verdict::Unclear(Unclear::Glimpsed { watched, needed });
+            }
         }
         if let Some(group) = other_group(track, stand) {
             return Verdict::Poisoned(Witness::Group(group));
@@ -505,7 +515,15 @@ impl fmt::Display for StandingPartition {
             }
             _ => f.write_str(" stands")?,
         }
-        write!(f, " for {}", lasting(self.since))
+        match self.watched {
+            Some(watched) => write!(
+                f,
+                " while it was watched for {}; the first message has waited for {}",
+                lasting(watched),
+                lasting(self.since)
+            ),
+            None => write!(f, " for {}", lasting(self.since)),
+        }
     }
 }
 

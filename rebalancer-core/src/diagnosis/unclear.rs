@@ -1,6 +1,9 @@
 //! Why it is unknown whether a standing partition is stuck, and what would show it.
 
 use core::fmt;
+use core::time::Duration;
+
+use crate::wording::lasting;
 
 /// Why a partition that does not move is not called stuck.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +47,13 @@ pub enum Unclear {
     WholeGroup,
     /// All partitions of the pod stand, but it reads messages.
     Reads,
+    /// It was watched for less than is needed to see that it does not move.
+    Glimpsed {
+        /// For how long it was watched.
+        watched: Duration,
+        /// How long that must be.
+        needed: Duration,
+    },
     /// Its messages have waited since before its owner got it, and nothing shows what an earlier owner did.
     Unseen,
 }
@@ -51,6 +61,14 @@ pub enum Unclear {
 impl fmt::Display for Unclear {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Glimpsed { watched, needed } => {
+                return write!(
+                    f,
+                    "it was watched for {} and must not move for {}: the run had no more time, so raise RUN_TIMEOUT",
+                    lasting(*watched),
+                    lasting(*needed)
+                );
+            }
             Self::Short => "it has been watched for less than 5 minutes",
             Self::Stale => {
                 "its offsets are no longer told: look at the exporter, and whether the partition has a leader"

@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use crate::input::history::Grid;
 use crate::input::topic::one_spelling;
@@ -61,6 +62,7 @@ pub struct Offsets {
     group: Option<String>,
     in_rebalance: bool,
     is_inferred: bool,
+    watch_needed: Option<Duration>,
     /// By topic (in [`one_spelling`]) and number.
     partitions: BTreeMap<(String, u32), PartitionPast>,
 }
@@ -76,6 +78,7 @@ pub struct PartitionPast {
     disputed: [Option<usize>; OffsetKind::COUNT],
     owners: Vec<Tenure>,
     elsewhere: Vec<OtherGroup>,
+    watched: Option<Duration>,
 }
 
 /// A pod that owned a partition, and the first and last step at which it did.
@@ -126,7 +129,14 @@ pub enum InvalidOffsets {
 impl Offsets {
     /// A past without partitions.
     pub const fn new(grid: Grid) -> Self {
-        Self { grid, group: None, in_rebalance: false, is_inferred: false, partitions: BTreeMap::new() }
+        Self {
+            grid,
+            group: None,
+            in_rebalance: false,
+            is_inferred: false,
+            watch_needed: None,
+            partitions: BTreeMap::new(),
+        }
     }
 
     /// Sets the name of the group.
@@ -149,6 +159,28 @@ impl Offsets {
     pub const fn inferred(mut self, is_inferred: bool) -> Self {
         self.is_inferred = is_inferred;
         self
+    }
+
+    /// Sets for how long a partition must have been watched before it counts as standing; `None` where the history
+    /// itself shows that.
+    #[must_use]
+    pub const fn watched_for(mut self, needed: Option<Duration>) -> Self {
+        self.watch_needed = needed;
+        self
+    }
+
+    /// Adds for how long a partition was watched without a move.
+    ///
+    /// # Errors
+    /// Too many partitions. The past is then unchanged.
+    pub fn add_watched(
+        &mut self,
+        topic: &str,
+        partition: u32,
+        watched: Duration,
+    ) -> Result<(), InvalidOffsets> {
+        self.past(topic, partition)?.watched = Some(watched);
+        Ok(())
     }
 
     /// Adds a series of one partition as `(seconds since the Unix epoch, offset)`. Values that are no offset
@@ -268,6 +300,7 @@ impl Offsets {
             disputed: [None; OffsetKind::COUNT],
             owners: Vec::new(),
             elsewhere: Vec::new(),
+            watched: None,
         });
         if topic.contains('.') && !past.topic.contains('.') {
             past.topic = topic.to_string();
@@ -293,6 +326,11 @@ impl Offsets {
     /// Whether the past is inferred from how long messages wait.
     pub const fn is_inferred(&self) -> bool {
         self.is_inferred
+    }
+
+    /// For how long a partition must have been watched before it counts as standing.
+    pub const fn watch_needed(&self) -> Option<Duration> {
+        self.watch_needed
     }
 
     /// The partitions, by topic and number.
@@ -354,6 +392,11 @@ impl PartitionPast {
             [.., owner] => Some(owner),
             [] => None,
         }
+    }
+
+    /// For how long it was watched without a move, where the group itself was asked.
+    pub const fn watched(&self) -> Option<Duration> {
+        self.watched
     }
 
     /// What other groups have committed for it, by group name.

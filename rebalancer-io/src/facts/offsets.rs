@@ -57,9 +57,21 @@ impl FactFinder<'_> {
                 "the group has {count} partitions, and the past of more than {MOST_PARTITIONS} is not judged"
             )),
             Fact::Known(_) => self.offsets_of_hour(live),
-            Fact::Absent => Fact::Absent,
+            Fact::Absent => self.without_partitions(),
             Fact::Unusable(why) => Fact::Unusable(why),
             Fact::Failed(why) => Fact::Failed(why),
+        }
+    }
+
+    /// Kafka itself tells of no partition while the group deals them; that it does so is told.
+    fn without_partitions(&self) -> Fact<Offsets> {
+        if !self.queries.offsets.rebalance().is_some_and(|query| is_of_kafka(&query.promql)) {
+            return Fact::Absent;
+        }
+        match self.in_rebalance() {
+            Ok(true) => Fact::Known(Offsets::new(grid(self.at, HOUR, MINUTE)).in_rebalance(true)),
+            Ok(false) => Fact::Absent,
+            Err(error) => lacking(&error),
         }
     }
 
@@ -70,8 +82,10 @@ impl FactFinder<'_> {
             (past, in_rebalance.join().expect("a thread that panics aborts the program"))
         });
         let Fact::Known(offsets) = past else { return past };
-        match in_rebalance {
-            Ok(in_rebalance) => self.with_other_groups(offsets.in_rebalance(in_rebalance)),
+        match in_rebalance.and_then(|in_rebalance| Ok((in_rebalance, self.watch_needed()?))) {
+            Ok((in_rebalance, needed)) => {
+                self.with_other_groups(offsets.in_rebalance(in_rebalance).watched_for(needed))
+            }
             Err(error) => lacking(&error),
         }
     }
@@ -86,17 +100,28 @@ impl FactFinder<'_> {
     }
 
     fn number_of_partitions(&self) -> Fact<f64> {
-        let Some(query) = self.queries.offsets.count() else { return Fact::Absent };
-        match self.source.labelled(&query, &NO_POD, self.at) {
-            Ok(answer) => answer.samples.first().map_or(Fact::Absent, |sample| Fact::Known(sample.value)),
+        match self.one(self.queries.offsets.count()) {
+            Ok(count) => count.map_or(Fact::Absent, Fact::Known),
             Err(error) => lacking(&error),
         }
     }
 
-    fn in_rebalance(&self) -> Result<bool, QueryError> {
-        let Some(query) = self.queries.offsets.rebalance() else { return Ok(false) };
+    /// The one number that a query gives; `None` if it gives none, or is not asked.
+    fn one(&self, query: Option<MetricQuery>) -> Result<Option<f64>, QueryError> {
+        let Some(query) = query else { return Ok(None) };
         let answer = self.source.labelled(&query, &NO_POD, self.at)?;
-        Ok(!answer.samples.is_empty())
+        Ok(answer.samples.first().map(|sample| sample.value))
+    }
+
+    fn in_rebalance(&self) -> Result<bool, QueryError> {
+        Ok(self.one(self.queries.offsets.rebalance())?.is_some())
+    }
+
+    /// How long a partition must be watched before it counts as standing, where the group itself was asked.
+    fn watch_needed(&self) -> Result<Option<Duration>, QueryError> {
+        let needed = self.one(self.queries.offsets.watch_needed())?;
+        // A number that is no time cannot be reached.
+        Ok(needed.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)))
     }
 
     /// The past of all partitions, or of only a few. What only some of them need is asked last: the oldest
@@ -129,7 +154,8 @@ impl FactFinder<'_> {
                 let read = locked(&read);
                 let partitions = || read.offsets.partitions();
                 let lacks_commits = partitions().len() == 0 || partitions().any(|past| !has_committed(past));
-                [(lead, lacks_commits), (start, partitions().any(may_stand))]
+                let may_stand = partitions().any(may_stand);
+                [(lead, lacks_commits), (start, may_stand), (Past::Watched, is_inferred && may_stand)]
             };
             error = ask_all(needed.into_iter().filter_map(|(past, needed)| needed.then_some(past)).collect());
         }
@@ -199,6 +225,11 @@ impl Reading {
         }
         let added = match past {
             Past::Owners => self.owner(&place, series, born_s(place.of)),
+            Past::Watched => {
+                let seconds = points(series).map(|(_, seconds)| seconds).fold(0.0, f64::max);
+                let watched = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+                self.offsets.add_watched(place.topic, place.partition, watched)
+            }
             Past::Offset(kind) => {
                 if kind == OffsetKind::Committed && !place.of.is_empty() {
                     self.group.get_or_insert_with(|| place.of.to_owned());

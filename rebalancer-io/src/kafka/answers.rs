@@ -1,4 +1,4 @@
-//! What two looks found, as answers to the queries of the preset `kafka`, so that it enters a decision, a recording and a
+//! What the looks found, as answers to the queries of the preset `kafka`, so that it enters a decision, a recording and a
 //! replay as the answers of a metrics server do.
 
 use std::cmp::Reverse;
@@ -15,9 +15,6 @@ use super::meeting::Pods;
 use super::watch::{Watched, WatchedPartition};
 use crate::metrics::kafka_direct::{self, is_of_kafka};
 use crate::prometheus::{ApiRequest, ApiResponse, When};
-
-/// A partition that has stood for less is not told of: nothing can be concluded from it yet.
-const LEAST_STAND_MINUTES: u32 = 5;
 
 /// How far back the past of partitions goes, in minutes.
 const PAST_MINUTES: u32 = 59;
@@ -46,11 +43,13 @@ struct Past {
 }
 
 impl KafkaAnswers {
-    /// What was found of a group, for these pods.
+    /// What was found of a group, for these pods. While it deals its partitions nothing is known of them but that: brokers
+    /// then leave out who owns what, and a lag of nobody's partitions is not zero.
     pub fn new(watched: &Watched, live: &[LivePod]) -> Self {
         let own = Pods::new(live);
         let pods: Vec<Option<usize>> = watched.group.members.iter().map(|member| own.of(member)).collect();
         let seen = Seen { watched, live, pods: &pods };
+<<<<<<< HEAD
         let mut instants: BTreeMap<&'static str, Vec<Row>> = BTreeMap::new();
         instants.insert(kafka_direct::LAG, seen.sums(lag));
         let is_told = !watched.in_rebalance;
@@ -69,6 +68,13 @@ impl KafkaAnswers {
             (kafka_direct::END, seen.ends()),
             (kafka_direct::OFFSET_OWNERS, seen.tenures()),
         ]);
+=======
+        let (instants, pasts) = if watched.in_rebalance {
+            (BTreeMap::from([(kafka_direct::REBALANCE, one(1.0))]), BTreeMap::new())
+        } else {
+            (seen.instants(), seen.pasts())
+        };
+>>>>>>> 8bc1c39 (Call a partition standing only once it was watched for three times the time between two looks, keep lag missing in a rebalance and where no commit tells it, and send no secret unencrypted)
         let met = pods.iter().flatten().count();
         Self { instants, pasts, remarks: seen.remarks(), members: pods.len(), met }
     }
@@ -185,26 +191,21 @@ fn seconds(at_ms: i64) -> String {
     format!("{:?}", at_ms as f64 / 1000.0)
 }
 
-/// What a partition adds to the load of its pod.
-enum Part {
-    Known(f64),
-    /// Nothing is known of it, as long as the group has not committed an offset of it.
-    LeftOut,
-    /// What is known makes no sense, so that the pod's load is unknown.
-    Unknown,
+/// The one sample of a query about the whole group.
+fn one(value: f64) -> Vec<Row> {
+    vec![(Vec::new(), value)]
 }
 
-/// Messages waiting; none where nothing was ever written.
-fn lag(of: &WatchedPartition) -> Part {
-    match (of.committed[1], of.end[1]) {
-        (Some(committed), Some(end)) => Part::Known((end - committed).max(0) as f64),
-        (None, Some(0)) => Part::Known(0.0),
-        (None, Some(_)) => Part::LeftOut,
-        (_, None) => Part::Unknown,
+/// Messages waiting. Unknown where the offset is past the end, because the topic was made anew, and where records wait of
+/// which the group has committed none.
+fn lag(of: &WatchedPartition) -> Option<f64> {
+    match of.committed[1] {
+        Some(committed) => Some(of.end[1]? - committed).filter(|lag| *lag >= 0).map(|lag| lag as f64),
+        None => of.is_empty().then_some(0.0),
     }
 }
 
-/// The two looks, the pods, and which member runs in which.
+/// The looks, the pods, and which member runs in which.
 struct Seen<'a> {
     watched: &'a Watched,
     live: &'a [LivePod],
@@ -217,46 +218,52 @@ impl Seen<'_> {
         self.live.get(position)
     }
 
-    /// How fast an offset grew between the looks, in messages per second.
-    fn rate(&self, offset: [Option<i64>; 2]) -> Option<f64> {
-        let [Some(first), Some(second)] = offset else { return None };
-        let grown = second - first;
-        (grown >= 0).then_some(grown as f64 / self.watched.apart.as_secs_f64().max(f64::MIN_POSITIVE))
+    fn instants(&self) -> BTreeMap<&'static str, Vec<Row>> {
+        let count = self.watched.partitions.len();
+        BTreeMap::from([
+            (kafka_direct::LAG, self.sums(lag)),
+            (kafka_direct::RATE, self.sums(|of| self.read(of))),
+            (kafka_direct::LOAD, self.partitions(|of| rate(of.end, self.watched.ends_apart))),
+            (kafka_direct::OWNERS, self.partitions(|of| of.owner.and(Some(1.0)))),
+            (kafka_direct::ASSIGNED, self.assigned()),
+            (kafka_direct::ASSIGNOR, self.assignor()),
+            (kafka_direct::COUNT, if count > 0 { one(count as f64) } else { Vec::new() }),
+            (kafka_direct::WATCH_NEEDED, one(self.watched.needed.as_secs_f64())),
+        ])
+    }
+
+    fn pasts(&self) -> BTreeMap<&'static str, Vec<Past>> {
+        BTreeMap::from([
+            (kafka_direct::COMMITTED, self.committed()),
+            (kafka_direct::END, self.ends()),
+            (kafka_direct::OFFSET_OWNERS, self.tenures()),
+            (kafka_direct::WATCHED, self.watched()),
+        ])
     }
 
     /// Messages read per second.
-    fn read(&self, of: &WatchedPartition) -> Part {
-        match (of.committed, of.end[1]) {
-            ([Some(_), Some(_)], _) => self.rate(of.committed).map_or(Part::Unknown, Part::Known),
-            (_, Some(0)) => Part::Known(0.0),
-            _ => Part::LeftOut,
+    fn read(&self, of: &WatchedPartition) -> Option<f64> {
+        if of.is_empty() && of.committed == [None; 2] {
+            return Some(0.0);
         }
+        rate(of.committed, self.watched.apart)
     }
 
-    /// The sum over the partitions of each pod that has a member. A pod of whose partitions none is known is missing.
-    fn sums(&self, part: impl Fn(&WatchedPartition) -> Part) -> Vec<Row> {
-        // The sum, and whether anything is known, by the position of the pod.
-        let mut sums: BTreeMap<usize, (f64, bool)> = BTreeMap::new();
-        for (member, position) in self.watched.group.members.iter().zip(self.pods) {
-            if let Some(position) = position {
-                // Without partitions it reads nothing, which is known.
-                sums.entry(*position).or_insert((0.0, true)).1 &= member.owned.is_empty();
-            }
-        }
+    /// The sum over the partitions of each pod that has a member; 0 for one that owns none, which then reads nothing. A
+    /// pod is missing if any of its partitions is unknown.
+    fn sums(&self, part: impl Fn(&WatchedPartition) -> Option<f64>) -> Vec<Row> {
+        let mut sums: BTreeMap<usize, Option<f64>> =
+            self.pods.iter().flatten().map(|position| (*position, Some(0.0))).collect();
         for of in &self.watched.partitions {
             let position = of.owner.and_then(|owner| self.pods.get(owner).copied().flatten());
-            let Some(sum) = position.and_then(|position| sums.get_mut(&position)) else { continue };
-            match part(of) {
-                Part::Known(value) => *sum = (sum.0 + value, true),
-                Part::LeftOut => {}
-                Part::Unknown => sum.0 = f64::NAN,
+            if let Some(sum) = position.and_then(|position| sums.get_mut(&position)) {
+                *sum = sum.zip(part(of)).map(|(sum, part)| sum + part);
             }
         }
-        let known = sums.into_iter().filter(|(_, (sum, is_known))| *is_known && !sum.is_nan());
-        let row = |(position, (sum, _)): (usize, (f64, bool))| {
-            Some((vec![("pod", self.live.get(position)?.name.clone())], sum))
+        let row = |(position, sum): (usize, Option<f64>)| {
+            Some((vec![("pod", self.live.get(position)?.name.clone())], sum?))
         };
-        known.filter_map(row).collect()
+        sums.into_iter().filter_map(row).collect()
     }
 
     /// A value of each partition.
@@ -281,13 +288,10 @@ impl Seen<'_> {
 
     fn assignor(&self) -> Vec<Row> {
         let name = self.watched.group.assignor.clone();
-        if name.is_empty() || self.watched.in_rebalance {
-            Vec::new()
-        } else {
-            vec![(vec![("protocol", name)], 1.0)]
-        }
+        if name.is_empty() { Vec::new() } else { vec![(vec![("protocol", name)], 1.0)] }
     }
 
+<<<<<<< HEAD
     /// Whether replacements take over the identity of the members that they replace; nothing where that is not clear, or
     /// not the same for all. A static member comes back as itself only in a pod of the same name.
     fn keeps_identity(&self) -> Vec<Row> {
@@ -310,18 +314,28 @@ impl Seen<'_> {
 
     /// The committed offsets of the partitions that moved, and of those that have stood for long enough: the latter for
     /// as long as the record at this offset waits. Of others nothing can be told.
+=======
+    /// The committed offsets of the partitions that moved, and of those that may stand: the latter for as long as the
+    /// record at this offset waits. Of others nothing can be told.
+>>>>>>> 8bc1c39 (Call a partition standing only once it was watched for three times the time between two looks, keep lag missing in a rebalance and where no commit tells it, and send no secret unencrypted)
     fn committed(&self) -> Vec<Past> {
         let past = |of: &WatchedPartition| {
-            let [first, second] = of.committed;
-            let minutes = of.waits_minutes();
-            let is_told = of.moved() || (of.stood() && minutes >= LEAST_STAND_MINUTES);
-            if !is_told {
+            if !(of.moved() || of.may_stand()) {
                 return None;
             }
-            let spans = vec![(0..=0, second? as f64), (1..=minutes.max(1), first? as f64)];
+            let (first, last) = (of.committed[0]? as f64, of.last? as f64);
+            let spans = vec![(0..=0, last), (1..=of.waits_minutes().max(1), first)];
             Some(Past { label: format!("{}/{}", place(of), self.watched.group.name), spans })
         };
         self.watched.partitions.iter().filter_map(past).collect()
+    }
+
+    /// How many seconds those that may stand were watched for.
+    fn watched(&self) -> Vec<Past> {
+        let suspects = self.watched.partitions.iter().filter(|of| of.may_stand());
+        let past =
+            |of: &WatchedPartition| Past { label: place(of), spans: vec![(0..=0, of.watched.as_secs_f64())] };
+        suspects.map(past).collect()
     }
 
     fn ends(&self) -> Vec<Past> {
@@ -351,10 +365,15 @@ impl Seen<'_> {
     fn remarks(&self) -> Vec<String> {
         let group = &self.watched.group;
         let mut remarks = Vec::new();
-        if self.watched.in_rebalance {
+        if group.is_dealing() {
             remarks.push(format!(
-                "group {} deals its partitions anew (it is {}): no rates are known",
+                "group {} deals its partitions anew (it is {}): no loads are known",
                 group.name, group.state
+            ));
+        } else if self.watched.in_rebalance {
+            remarks.push(format!(
+                "group {} dealt its partitions anew while it was watched: no loads are known",
+                group.name
             ));
         }
         let strangers = self.pods.iter().filter(|pod| pod.is_none()).count();
@@ -368,11 +387,12 @@ impl Seen<'_> {
                 group.name
             ));
         }
-        let unread = |of: &&WatchedPartition| of.committed[1].is_none() && of.end[1] != Some(0);
+        let unread = |of: &&WatchedPartition| of.committed[1].is_none() && !of.is_empty();
         let unread = self.watched.partitions.iter().filter(unread).count();
-        if unread > 0 {
+        if unread > 0 && !self.watched.in_rebalance {
             remarks.push(format!(
-                "group {} has committed no offset of {unread} of its {} partitions: they count for no load",
+                "group {} has committed no offset of {unread} of its {} partitions, in which records are: the load of their \
+                 pods is unknown",
                 group.name,
                 self.watched.partitions.len()
             ));
@@ -395,6 +415,13 @@ impl Seen<'_> {
         }
         remarks
     }
+}
+
+/// How fast an offset grew, in messages per second; unknown if it went back.
+fn rate(offset: [Option<i64>; 2], apart: Duration) -> Option<f64> {
+    let [Some(first), Some(second)] = offset else { return None };
+    let grown = second - first;
+    (grown >= 0).then_some(grown as f64 / apart.as_secs_f64().max(f64::MIN_POSITIVE))
 }
 
 /// Topic and number, in the form of series that a metrics server gives.

@@ -19,6 +19,9 @@ use crate::pem::PemError;
 /// Topic and number of a partition.
 pub type Place = (String, i32);
 
+/// Most leaders that are asked at the same time: each takes a thread.
+const MOST_AT_ONCE: usize = 8;
+
 /// Most names of groups in a message.
 const MOST_GROUPS: usize = 10;
 
@@ -60,6 +63,7 @@ pub struct Member {
 }
 
 impl Group {
+<<<<<<< HEAD
     /// What was told of a group.
     pub(super) fn told(described: DescribedGroup, is_dealt_by_brokers: bool) -> Self {
         let DescribedGroup { name, state, assignor, members, .. } = described;
@@ -80,6 +84,11 @@ impl Group {
     /// Whether every partition has the owner it is to have.
     pub fn is_stable(&self) -> bool {
         self.state == "Stable"
+=======
+    /// Whether its partitions are being dealt. A group without members deals none: nobody reads.
+    pub fn is_dealing(&self) -> bool {
+        !matches!(self.state.as_str(), "Stable" | "Empty")
+>>>>>>> 8bc1c39 (Call a partition standing only once it was watched for three times the time between two looks, keep lag missing in a rebalance and where no commit tells it, and send no secret unencrypted)
     }
 
     /// Whether members subscribe to different topics.
@@ -221,9 +230,20 @@ impl KafkaClient {
         )))
     }
 
+<<<<<<< HEAD
     /// Every offset that the group has committed.
     pub(super) fn committed(&mut self, group: &str) -> Result<BTreeMap<Place, i64>, KafkaError> {
         let (code, all) = self.ask_coordinator(group, &OffsetFetch(group))?;
+=======
+    /// The offsets that the group has committed, of these partitions or of all.
+    pub(super) fn committed(
+        &mut self,
+        group: &str,
+        places: Option<&BTreeSet<Place>>,
+    ) -> Result<BTreeMap<Place, i64>, KafkaError> {
+        let topics = places.map(by_topic);
+        let (code, all) = self.ask_coordinator(&OffsetFetch { group, topics: topics.as_deref() })?;
+>>>>>>> 8bc1c39 (Call a partition standing only once it was watched for three times the time between two looks, keep lag missing in a rebalance and where no commit tells it, and send no secret unencrypted)
         let broker = self.coordinator(group)?.broker().to_owned();
         let refused = |code, about| Err(KafkaErrorKind::refused(code, about, None).at(&broker));
         if code != 0 {
@@ -288,16 +308,28 @@ impl KafkaClient {
         self.known.insert(group.to_owned(), known);
     }
 
-    /// The offset of the next record of each of `places` whose leader was found.
-    pub(super) fn ends(&mut self, places: &BTreeSet<Place>) -> Result<BTreeMap<Place, i64>, KafkaError> {
-        self.ends_at(&places.iter().map(|place| (place.clone(), ListOffsets::END)).collect())
+    /// Connects to all leaders that were found, so that answers need not wait for it.
+    pub(super) fn connect_leaders(&mut self) -> Result<(), KafkaError> {
+        let addresses: Vec<BrokerAddress> = self.leaders.keys().cloned().collect();
+        addresses.iter().try_for_each(|address| self.to(address).map(drop))
     }
 
-    /// The end that each partition had at a time in milliseconds, as far as the times of its records tell; nothing for
-    /// those without a newer record. Asks all leaders at once.
+    /// The offset of the next record of each of `places` whose leader was found.
+    pub(super) fn ends(&mut self, places: &BTreeSet<Place>) -> Result<BTreeMap<Place, i64>, KafkaError> {
+        Ok(known(self.ends_at(&all_at(places, ListOffsets::END))?))
+    }
+
+    /// The offset of the first record that is kept of each of `places`.
+    pub(super) fn starts(&mut self, places: &BTreeSet<Place>) -> Result<BTreeMap<Place, i64>, KafkaError> {
+        Ok(known(self.ends_at(&all_at(places, ListOffsets::START))?))
+    }
+
+    /// The end that each partition had at a time in milliseconds, as far as the times of its records tell; `None` for
+    /// those without a newer record. Asks several leaders at once.
     pub(super) fn ends_at(
         &mut self,
         places: &BTreeMap<Place, i64>,
+<<<<<<< HEAD
     ) -> Result<BTreeMap<Place, i64>, KafkaError> {
         let mut of_leaders = self.by_leader(places);
         for address in of_leaders.keys() {
@@ -308,22 +340,32 @@ impl KafkaClient {
             .iter_mut()
             .filter_map(|(address, connection)| Some((connection, of_leaders.remove(address)?)));
         let asked: Vec<_> = asked.collect();
-        self.requests += asked.len();
-        let answers: Vec<Result<BTreeMap<Place, i64>, KafkaError>> = thread::scope(|scope| {
-            let ask = |(connection, topics): (&'_ mut Connection, Vec<TimesOfTopic<'_>>)| {
-                let request = ListOffsets { topics: &topics };
-                let answer = connection.ask(&request).and_then(listed);
-                answer.map_err(|kind| kind.at(connection.broker()))
-            };
-            let threads: Vec<_> = asked.into_iter().map(|of| scope.spawn(move || ask(of))).collect();
-            threads
-                .into_iter()
-                .map(|thread| thread.join().expect("a thread that panics aborts the program"))
-                .collect()
+=======
+    ) -> Result<BTreeMap<Place, Option<i64>>, KafkaError> {
+        self.connect_leaders()?;
+        let leaders = &self.leaders;
+        let asked = self.connections.iter_mut().filter_map(|(address, connection)| {
+            let wanted = wanted(leaders.get(address)?, places);
+            (!wanted.is_empty()).then_some((connection, wanted))
         });
+        let mut asked: Vec<_> = asked.collect();
+>>>>>>> 8bc1c39 (Call a partition standing only once it was watched for three times the time between two looks, keep lag missing in a rebalance and where no commit tells it, and send no secret unencrypted)
+        self.requests += asked.len();
+        let ask = |(connection, topics): &mut (&mut Connection, Vec<TimesOfTopic<'_>>)| {
+            let request = ListOffsets { topics };
+            let answer = connection.ask(&request).and_then(listed);
+            answer.map_err(|kind| kind.at(connection.broker()))
+        };
         let mut offsets = BTreeMap::new();
-        for answer in answers {
-            offsets.extend(answer?);
+        for at_once in asked.chunks_mut(MOST_AT_ONCE) {
+            let answers: Vec<Result<BTreeMap<Place, Option<i64>>, KafkaError>> = thread::scope(|scope| {
+                let threads: Vec<_> = at_once.iter_mut().map(|of| scope.spawn(move || ask(of))).collect();
+                let finished = threads.into_iter().map(thread::ScopedJoinHandle::join);
+                finished.map(|answer| answer.expect("a thread that panics aborts the program")).collect()
+            });
+            for answer in answers {
+                offsets.extend(answer?);
+            }
         }
         Ok(offsets)
     }
@@ -396,6 +438,11 @@ impl KafkaClient {
     /// The connection to one broker.
     pub(super) fn to(&mut self, address: &BrokerAddress) -> Result<&mut Connection, KafkaError> {
         if !self.connections.contains_key(address) {
+            if let Some(sasl) = self.config.sasl.as_ref().filter(|_| !self.config.is_safe(address)) {
+                let reason = "it would be sent unencrypted: set KAFKA_TLS=true".to_owned();
+                let kind = KafkaErrorKind::SignIn { mechanism: sasl.mechanism(), reason };
+                return Err(kind.at(&address.to_string()));
+            }
             let connection =
                 Connection::open(address, self.tls.as_ref(), self.config.sasl.as_ref(), &self.patience)?;
             self.connections.insert(address.clone(), connection);
@@ -440,16 +487,32 @@ fn leaders(
     topic.partitions.iter().map(leader).collect()
 }
 
-fn listed(answer: Vec<super::messages::Listed>) -> Result<BTreeMap<Place, i64>, KafkaErrorKind> {
+/// All partitions with the same time.
+fn all_at(places: &BTreeSet<Place>, time: i64) -> BTreeMap<Place, i64> {
+    places.iter().map(|place| (place.clone(), time)).collect()
+}
+
+/// Partitions by topic.
+fn by_topic(places: &BTreeSet<Place>) -> Vec<(&str, Vec<i32>)> {
+    let mut topics: BTreeMap<&str, Vec<i32>> = BTreeMap::new();
+    for (topic, partition) in places {
+        topics.entry(topic).or_default().push(*partition);
+    }
+    topics.into_iter().collect()
+}
+
+fn listed(answer: Vec<super::messages::Listed>) -> Result<BTreeMap<Place, Option<i64>>, KafkaErrorKind> {
     let mut offsets = BTreeMap::new();
     for of in answer {
         if of.error != 0 {
             let about = format!("partition {} of topic {}", of.partition, of.topic);
             return Err(KafkaErrorKind::refused(of.error, about, None));
         }
-        if of.offset >= 0 {
-            offsets.insert((of.topic, of.partition), of.offset);
-        }
+        offsets.insert((of.topic, of.partition), Some(of.offset).filter(|offset| *offset >= 0));
     }
     Ok(offsets)
+}
+
+fn known(offsets: BTreeMap<Place, Option<i64>>) -> BTreeMap<Place, i64> {
+    offsets.into_iter().filter_map(|(place, offset)| Some((place, offset?))).collect()
 }

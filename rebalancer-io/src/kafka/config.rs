@@ -22,6 +22,20 @@ pub struct KafkaConfig {
     pub sasl: Option<Sasl>,
 }
 
+impl KafkaConfig {
+    /// Whether nobody can read along at this broker; nor does that matter where no secret itself is sent.
+    pub fn is_safe(&self, broker: &BrokerAddress) -> bool {
+        let sends_secret = self.sasl.as_ref().is_some_and(Sasl::sends_secret);
+        !sends_secret || self.tls.is_some() || broker.is_loopback()
+    }
+
+    /// Whether a password is proved over a connection that is not encrypted.
+    pub fn proves_in_the_open(&self) -> bool {
+        let proves = self.sasl.as_ref().is_some_and(|sasl| !sasl.sends_secret());
+        proves && self.tls.is_none() && !self.servers.iter().all(BrokerAddress::is_loopback)
+    }
+}
+
 /// Host and port of a broker.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct BrokerAddress {
@@ -58,6 +72,14 @@ impl std::str::FromStr for BrokerAddress {
     }
 }
 
+impl BrokerAddress {
+    /// Whether it is on this host, so that nothing sent to it leaves it.
+    pub fn is_loopback(&self) -> bool {
+        let ip = self.host.parse::<std::net::IpAddr>();
+        ip.map_or_else(|_| self.host.eq_ignore_ascii_case("localhost"), |ip| ip.to_canonical().is_loopback())
+    }
+}
+
 impl std::fmt::Display for BrokerAddress {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { host, port } = self;
@@ -77,7 +99,7 @@ pub struct KafkaTls {
 /// How to sign in.
 #[derive(Debug, Clone)]
 pub enum Sasl {
-    /// Name and password as they are. Only for encrypted connections.
+    /// Name and password as they are. Only for encrypted connections, and for brokers on this host.
     Plain {
         /// The user.
         username: String,
@@ -93,7 +115,7 @@ pub enum Sasl {
         /// The password.
         password: SecretSource,
     },
-    /// A token of an identity provider.
+    /// A token of an identity provider. Only for encrypted connections, and for brokers on this host.
     OauthBearer {
         /// The token; a file is read again for each connection.
         token: SecretSource,
@@ -113,6 +135,11 @@ pub enum ScramHash {
 }
 
 impl Sasl {
+    /// Whether the secret itself is sent, so that anyone who reads along has it.
+    pub const fn sends_secret(&self) -> bool {
+        matches!(self, Self::Plain { .. } | Self::OauthBearer { .. })
+    }
+
     /// The name of the mechanism.
     pub const fn mechanism(&self) -> &'static str {
         match self {
@@ -155,6 +182,24 @@ impl KafkaTls {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_this_host_is_loopback() {
+        for (address, is_loopback) in [
+            ("127.0.0.1", true),
+            ("127.1.2.3:9092", true),
+            ("[::1]:9092", true),
+            ("[::ffff:127.0.0.1]", true),
+            ("localhost:9092", true),
+            ("LocalHost", true),
+            ("10.0.0.1", false),
+            ("localhost.example", false),
+            ("127.example", false),
+        ] {
+            let address: BrokerAddress = address.parse().expect("an address");
+            assert_eq!(address.is_loopback(), is_loopback, "{address}");
+        }
+    }
 
     #[test]
     fn an_address_is_a_host_with_or_without_a_port() {

@@ -359,8 +359,12 @@ impl Request for ListGroups {
     }
 }
 
-/// Asks for every offset that a group has committed.
-pub(super) struct OffsetFetch<'a>(pub &'a str);
+/// Asks for the offsets that a group has committed.
+pub(super) struct OffsetFetch<'a> {
+    pub group: &'a str,
+    /// Topics and partitions; `None` for all.
+    pub topics: Option<&'a [(&'a str, Vec<i32>)]>,
+}
 
 pub(super) struct Committed {
     pub topic: String,
@@ -375,9 +379,16 @@ impl Request for OffsetFetch<'_> {
     type Answer = (Code, Vec<Committed>);
 
     fn write(&self, to: &mut Writer, _: i16) {
-        to.string(self.0);
-        // Null: all topics.
-        to.i32(-1);
+        to.string(self.group);
+        let Some(topics) = self.topics else {
+            // Null: all topics.
+            to.i32(-1);
+            return;
+        };
+        to.list(topics.iter(), |to, (topic, partitions)| {
+            to.string(topic);
+            to.list(partitions.iter(), |to, partition| to.i32(*partition));
+        });
     }
 
     fn read(from: &mut Reader<'_>, _: i16) -> Result<Self::Answer, Malformed> {
@@ -394,7 +405,7 @@ impl Request for OffsetFetch<'_> {
 }
 
 /// Asks the leader of these partitions for an offset of each: of the first record at or after its time in milliseconds, or
-/// the end for [`ListOffsets::END`].
+/// the end for [`ListOffsets::END`], or the start for [`ListOffsets::START`].
 pub(super) struct ListOffsets<'a> {
     pub topics: &'a [TimesOfTopic<'a>],
 }
@@ -404,6 +415,7 @@ pub(super) type TimesOfTopic<'a> = (&'a str, Vec<(i32, i64)>);
 
 impl ListOffsets<'_> {
     pub(super) const END: i64 = -1;
+    pub(super) const START: i64 = -2;
 }
 
 pub(super) struct Listed {

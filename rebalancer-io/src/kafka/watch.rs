@@ -1,9 +1,10 @@
-//! Looks at a group twice, and finds out for how long records wait where nothing moved in between.
+//! Looks at a group twice, finds out for how long records wait where nothing moved in between, and looks further at the
+//! partitions that may stand.
 //!
 //! Kafka keeps no history of committed offsets. What it tells is the end that a partition had at an earlier time, by the
 //! times of its records. If that end was already past the offset that is committed now, the record at this offset has
-//! waited since then. This is a lower bound of how long a partition stands only if it stands: one that moved between
-//! the two looks was merely behind.
+//! waited since then. That is the age of a backlog and no proof of a stand: a slow consumer has one too. So a partition
+//! counts as standing only once it was watched for [`STAND_WATCHES`] times the time between two looks.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
@@ -20,6 +21,20 @@ const MINUTES: [u32; 7] = [1, 3, 5, 10, 15, 30, 59];
 /// Longest time for which a stop goes unnoticed.
 const STOP_POLL: Duration = Duration::from_millis(100);
 
+/// How many times the time between two looks a partition must be seen not to move: consumers commit more often than that.
+pub(super) const STAND_WATCHES: u32 = 3;
+
+/// Records that have waited for less show no stand yet, whatever is watched.
+const LEAST_STAND_MINUTES: u32 = 5;
+
+/// Time that is left of a run for the decision and an eviction.
+const RESERVE: Duration = Duration::from_secs(20);
+
+/// Least time that a run must have: that of watching a partition that may stand, and of deciding afterwards.
+pub fn least_run(apart: Duration) -> Duration {
+    apart.saturating_mul(STAND_WATCHES).saturating_add(RESERVE)
+}
+
 /// A group as two looks found it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Watched {
@@ -27,36 +42,59 @@ pub struct Watched {
     pub group: Group,
     /// Whether its partitions were dealt anew between the looks, or are being dealt.
     pub in_rebalance: bool,
-    /// Time between the looks.
+    /// Time between the two questions for the committed offsets.
     pub apart: Duration,
+    /// Time between the two questions for the ends.
+    pub ends_apart: Duration,
+    /// How long a partition must be seen not to move before it counts as standing.
+    pub needed: Duration,
     /// Its partitions in order: those that a member owns, and those of its topics for which it has committed an offset.
     pub partitions: Vec<WatchedPartition>,
 }
 
-/// A partition as two looks found it.
+/// A partition as the looks found it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WatchedPartition {
     /// Topic and number.
     pub place: Place,
     /// Position of its owner among the members.
     pub owner: Option<usize>,
-    /// The committed offset at each look; `None` if there is none.
+    /// The committed offset at the first two looks; `None` if there is none.
     pub committed: [Option<i64>; 2],
-    /// The offset of the next record at each look.
+    /// The committed offset at the last look.
+    pub last: Option<i64>,
+    /// How long it was watched at least, from the first look to the last.
+    pub watched: Duration,
+    /// The offset of the next record at each of the first two looks.
     pub end: [Option<i64>; 2],
+    /// The offset of the first record that is kept, if it was asked for.
+    pub start: Option<i64>,
     /// The end at earlier times, in minutes before the second look, as far as it was asked for.
     pub earlier: Vec<(u32, i64)>,
 }
 
 impl WatchedPartition {
-    /// Whether the committed offset was the same at both looks although records waited.
+    /// Whether the committed offset was the same at all looks although records waited.
     pub fn stood(&self) -> bool {
-        self.committed[0] == self.committed[1] && self.waits_since_first()
+        self.committed[0] == self.committed[1] && self.committed[1] == self.last && self.waits_since_first()
     }
 
-    /// Whether the committed offset changed between the looks.
+    /// Whether it did not move although its records have waited for long enough to show a stand.
+    pub fn may_stand(&self) -> bool {
+        self.stood() && self.waits_minutes() >= LEAST_STAND_MINUTES
+    }
+
+    /// Whether the committed offset changed between two looks.
     pub fn moved(&self) -> bool {
-        matches!(self.committed, [Some(first), Some(second)] if first != second)
+        let [first, second] = self.committed;
+        [(first, second), (second, self.last)]
+            .iter()
+            .any(|(before, after)| matches!((before, after), (Some(before), Some(after)) if before != after))
+    }
+
+    /// Whether no record is kept; `false` if that is not known.
+    pub fn is_empty(&self) -> bool {
+        self.end[1].is_some_and(|end| end == 0 || self.start == Some(end))
     }
 
     fn waits_since_first(&self) -> bool {
@@ -75,12 +113,13 @@ impl WatchedPartition {
 struct Look {
     group: Group,
     committed: BTreeMap<Place, i64>,
+    committed_at: Instant,
     ends: BTreeMap<Place, i64>,
-    at: Instant,
+    ends_at: Instant,
 }
 
 impl KafkaClient {
-    /// Looks at a group twice, `apart` from each other.
+    /// Looks at a group twice, `apart` from each other, and further at the partitions that may stand.
     ///
     /// # Errors
     /// As [`KafkaClient::group`]; a partition whose leader does not answer; the end of the run.
@@ -120,22 +159,34 @@ impl KafkaClient {
     fn watched(&mut self, first: &Look) -> Result<Watched, KafkaError> {
         let second = self.look(&first.group.name, Some(first))?;
         let now_ms = Timestamp::now().as_millisecond();
-        let in_rebalance = !first.group.is_stable()
-            || !second.group.is_stable()
+        let mut in_rebalance = first.group.is_dealing()
+            || second.group.is_dealing()
             || first.group.owners() != second.group.owners();
+<<<<<<< HEAD
         let mut partitions = joined(first, &second);
+=======
+        let mut partitions = joined(&first, &second, apart);
+>>>>>>> 8bc1c39 (Call a partition standing only once it was watched for three times the time between two looks, keep lag missing in a rebalance and where no commit tells it, and send no secret unencrypted)
         if !in_rebalance {
+            self.find_starts(&mut partitions)?;
             self.find_waits(&mut partitions, now_ms)?;
+            in_rebalance = self.watch_on(&second.group, &mut partitions, apart)?;
         }
-        let apart = second.at.duration_since(first.at);
-        Ok(Watched { group: second.group, in_rebalance, apart, partitions })
+        Ok(Watched {
+            group: second.group,
+            in_rebalance,
+            apart: second.committed_at.duration_since(first.committed_at),
+            ends_apart: second.ends_at.duration_since(first.ends_at),
+            needed: apart.saturating_mul(STAND_WATCHES),
+            partitions,
+        })
     }
 
     /// Asks for the committed offsets before the ends, so that no end is older than what was read.
     fn look(&mut self, group: &str, before: Option<&Look>) -> Result<Look, KafkaError> {
         let group = self.group(group)?;
-        let at = Instant::now();
-        let mut committed = self.committed(&group.name)?;
+        let committed_at = Instant::now();
+        let mut committed = self.committed(&group.name, None)?;
         let mut topics: BTreeSet<String> =
             group.members.iter().flat_map(|member| member.topics.iter().cloned()).collect();
         topics.extend(group.owners().keys().map(|place| place.0.clone()));
@@ -146,8 +197,24 @@ impl KafkaClient {
         if before.is_none_or(|before| before.group.owners() != group.owners()) && !wanted.is_empty() {
             self.find_leaders(&topics)?;
         }
+        self.connect_leaders()?;
+        let ends_at = Instant::now();
         let ends = self.ends(&wanted)?;
-        Ok(Look { group, committed, ends, at })
+        Ok(Look { group, committed, committed_at, ends, ends_at })
+    }
+
+    /// Asks where the log begins of the partitions without a commit, which tells whether anything waits in them.
+    fn find_starts(&mut self, partitions: &mut [WatchedPartition]) -> Result<(), KafkaError> {
+        let asked: BTreeSet<Place> =
+            partitions.iter().filter(|of| of.committed[1].is_none()).map(|of| of.place.clone()).collect();
+        if asked.is_empty() {
+            return Ok(());
+        }
+        let starts = self.starts(&asked)?;
+        for of in partitions.iter_mut().filter(|of| asked.contains(&of.place)) {
+            of.start = starts.get(&of.place).copied();
+        }
+        Ok(())
     }
 
     /// Asks how far back records wait, each time for the middle of what is left of [`MINUTES`], as long as it is open for a
@@ -172,7 +239,7 @@ impl KafkaClient {
                 let (of, at) =
                     (&mut partitions[position], usize::midpoint(waits[position].0, waits[position].1));
                 // Without a newer record the end was the same then.
-                let then = ends.get(&of.place).copied().or(of.end[1]);
+                let then = ends.get(&of.place).and_then(|end| end.or(of.end[1]));
                 of.earlier.extend(then.map(|end| (MINUTES[at], end)));
                 if of.waits_minutes() == MINUTES[at] {
                     waits[position].0 = at + 1;
@@ -181,6 +248,39 @@ impl KafkaClient {
                 }
             }
         }
+    }
+
+    /// Looks further at the partitions that may stand, until all have moved or were watched for long enough, or the run
+    /// has no more time. Tells whether the group has dealt its partitions anew meanwhile.
+    fn watch_on(
+        &mut self,
+        group: &Group,
+        partitions: &mut [WatchedPartition],
+        apart: Duration,
+    ) -> Result<bool, KafkaError> {
+        if !partitions.iter().any(WatchedPartition::may_stand) {
+            return Ok(false);
+        }
+        for watches in 2..=STAND_WATCHES {
+            let asked: BTreeSet<Place> =
+                partitions.iter().filter(|of| of.may_stand()).map(|of| of.place.clone()).collect();
+            if asked.is_empty() || !self.has_time_for(apart) {
+                break;
+            }
+            self.wait(apart)?;
+            let committed = self.committed(&group.name, Some(&asked))?;
+            for of in partitions.iter_mut().filter(|of| asked.contains(&of.place)) {
+                of.last = committed.get(&of.place).copied();
+                of.watched = apart.saturating_mul(watches);
+            }
+        }
+        let now = self.group(&group.name)?;
+        Ok(now.is_dealing() || now.owners() != group.owners())
+    }
+
+    fn has_time_for(&self, wait: Duration) -> bool {
+        let needed = Instant::now().checked_add(wait.saturating_add(RESERVE));
+        self.patience().deadline.is_none_or(|deadline| needed.is_some_and(|needed| needed <= deadline))
     }
 
     fn wait(&self, time: Duration) -> Result<(), KafkaError> {
@@ -195,6 +295,7 @@ impl KafkaClient {
     }
 }
 
+<<<<<<< HEAD
 /// An answer about one group: an error that is about this group alone is not one of the connection.
 fn of_one<T>(answer: Result<T, KafkaError>) -> Result<Result<T, KafkaError>, KafkaError> {
     match answer {
@@ -207,6 +308,10 @@ fn of_one<T>(answer: Result<T, KafkaError>) -> Result<Result<T, KafkaError>, Kaf
 
 /// The partitions of both looks.
 fn joined(first: &Look, second: &Look) -> Vec<WatchedPartition> {
+=======
+/// The partitions of both looks, which were at least `apart` from each other.
+fn joined(first: &Look, second: &Look, apart: Duration) -> Vec<WatchedPartition> {
+>>>>>>> 8bc1c39 (Call a partition standing only once it was watched for three times the time between two looks, keep lag missing in a rebalance and where no commit tells it, and send no secret unencrypted)
     let mut places: BTreeMap<Place, Option<usize>> =
         second.committed.keys().map(|place| (place.clone(), None)).collect();
     for (position, member) in second.group.members.iter().enumerate() {
@@ -215,7 +320,8 @@ fn joined(first: &Look, second: &Look) -> Vec<WatchedPartition> {
     let of = |(place, owner): (Place, Option<usize>)| {
         let committed = [&first.committed, &second.committed].map(|known| known.get(&place).copied());
         let end = [&first.ends, &second.ends].map(|known| known.get(&place).copied());
-        WatchedPartition { place, owner, committed, end, earlier: Vec::new() }
+        let (last, start, earlier) = (committed[1], None, Vec::new());
+        WatchedPartition { place, owner, committed, last, watched: apart, end, start, earlier }
     };
     places.into_iter().map(of).collect()
 }

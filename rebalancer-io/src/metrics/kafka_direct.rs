@@ -26,6 +26,11 @@ pub(crate) const END: &str = "asked_of_kafka:end_offset";
 /// The owners, for as long as all members have been there.
 pub(crate) const OFFSET_OWNERS: &str = "asked_of_kafka:offset_owners";
 
+/// For how many seconds the partitions that do not move were watched.
+pub(crate) const WATCHED: &str = "asked_of_kafka:watched_seconds";
+/// For how many seconds a partition must be watched before it counts as standing.
+pub(crate) const WATCH_NEEDED: &str = "asked_of_kafka:watch_needed_seconds";
+
 /// Whether a query, or one written around it, is about what was asked of Kafka.
 pub(crate) fn is_of_kafka(query: &str) -> bool {
     query.contains("asked_of_kafka:")

@@ -26,15 +26,18 @@ pub(crate) enum Past {
     Offset(OffsetKind),
     /// Which pods owned it.
     Owners,
+    /// For how many seconds it was watched, where the group itself was asked.
+    Watched,
 }
 
 impl Past {
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::Offset(OffsetKind::Committed),
         Self::Offset(OffsetKind::End),
         Self::Offset(OffsetKind::Start),
         Self::Offset(OffsetKind::Lead),
         Self::Owners,
+        Self::Watched,
     ];
 
     /// Name of the query, in messages and recordings.
@@ -50,6 +53,7 @@ impl Past {
             (Self::Offset(OffsetKind::Start), Span::Day) => "offset_start_day",
             (Self::Offset(OffsetKind::Lead), Span::Day) => "offset_lead_day",
             (Self::Owners, Span::Day) => "offset_owners_day",
+            (Self::Watched, _) => "offset_watched",
         }
     }
 }
@@ -61,6 +65,7 @@ impl Past {
             Self::Offset(OffsetKind::End) => Some(kafka_direct::END),
             Self::Offset(OffsetKind::Start | OffsetKind::Lead) => None,
             Self::Owners => Some(kafka_direct::OFFSET_OWNERS),
+            Self::Watched => Some(kafka_direct::WATCHED),
         }
     }
 }
@@ -79,6 +84,7 @@ pub(crate) const GROUPLESS: [&str; 2] =
 /// Names of the other queries.
 const ELSEWHERE: &str = "offset_elsewhere";
 const REBALANCE: &str = "group_in_rebalance";
+const WATCH_NEEDED: &str = "offset_watch_needed";
 
 /// The content of a series' label: the partition, then the group or the pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,7 +122,7 @@ impl OffsetQueries {
     /// none.
     pub(super) fn recorded<'r>(promql: impl Fn(&str) -> Option<&'r str>) -> Self {
         let ranges = Past::ALL.into_iter().flat_map(|past| [past.name(Span::Hour), past.name(Span::Day)]);
-        let names = ranges.chain([Self::COUNT, ELSEWHERE, REBALANCE]);
+        let names = ranges.chain([Self::COUNT, ELSEWHERE, REBALANCE, WATCH_NEEDED]);
         Self::Recorded(names.filter_map(|name| Some((name, MetricQuery::new(name, promql(name)?)))).collect())
     }
 
@@ -162,6 +168,13 @@ impl OffsetQueries {
                 Some(format!("count({})", fresh(&state, &state, settings.0)))
             });
             joined(states)
+        })
+    }
+
+    /// Queries for how many seconds a partition must be watched before it counts as standing.
+    pub(crate) fn watch_needed(&self) -> Option<MetricQuery> {
+        self.query(WATCH_NEEDED, |settings| {
+            settings.asks_kafka().then(|| kafka_direct::WATCH_NEEDED.to_owned())
         })
     }
 
@@ -226,6 +239,7 @@ impl Settings<'_> {
             Past::Offset(OffsetKind::Lead) => self.lead(few),
             Past::Offset(kind) => self.exported(kind, few),
             Past::Owners => self.owners(few),
+            Past::Watched => None,
         }
     }
 

@@ -6,11 +6,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use rebalancer_core::{LivePod, Metric, OffsetKind};
+use rebalancer_core::{Fact, LivePod, Metric, OffsetKind, Offsets, PartitionPast};
 use rebalancer_io::facts::FactFinder;
 use rebalancer_io::kafka::{
     KafkaAnswers, KafkaClient, KafkaConfig, KafkaError, KafkaErrorKind, NoServer, Patience, Sasl, ScramHash,
+<<<<<<< HEAD
     Watched, WithKafka, groups_of_each,
+=======
+    Watched, WatchedPartition, WithKafka,
+>>>>>>> 8bc1c39 (Call a partition standing only once it was watched for three times the time between two looks, keep lag missing in a rebalance and where no commit tells it, and send no secret unencrypted)
 };
 use rebalancer_io::metrics::{FactQueries, KafkaPreset, MetricsSource as _, QuerySet, QuerySettings};
 use rebalancer_io::prometheus::{AwsCredentials, PrometheusClient, SecretSource, SecretString};
@@ -23,7 +27,7 @@ mod frames;
 const PODS: [&str; 3] = ["orders-0", "orders-1", "orders-2"];
 
 fn patience() -> Patience {
-    Patience { deadline: Instant::now().checked_add(Duration::from_secs(20)), stop: Arc::default() }
+    Patience { deadline: Instant::now().checked_add(Duration::from_secs(60)), stop: Arc::default() }
 }
 
 fn client_of(servers: &[String], sasl: Option<Sasl>, patience: Patience) -> KafkaClient {
@@ -230,12 +234,7 @@ fn the_answers_enter_a_decision_as_those_of_a_metrics_server() {
     let answers = Arc::new(KafkaAnswers::new(&watched, &live));
     assert_eq!((answers.members(), answers.remarks()), ((3, 3), [].as_slice()));
     let client = PrometheusClient::over(WithKafka::new(answers, NoServer), 1 << 20);
-    let settings = QuerySettings {
-        preset: KafkaPreset::Kafka,
-        group: Some("orders".into()),
-        has_server: false,
-        ..QuerySettings::new("shop")
-    };
+    let settings = settings();
     let queries = QuerySet::new(&settings).expect("the queries");
     let facts = FactQueries::new(&queries, &settings).expect("the queries about the group");
     let at = Timestamp::from_second(1_795_410_007).expect("a time");
@@ -280,30 +279,138 @@ fn a_group_that_is_dealt_anew_has_no_rates() {
     assert!(answers.remarks()[0].contains("PreparingRebalance"), "{:?}", answers.remarks());
 }
 
-#[test]
-fn a_partition_without_a_commit_counts_for_no_load_and_one_that_went_back_makes_it_unknown() {
-    let mut group = SimulatedGroup::healthy(&PODS, 2);
-    group.partitions[0].committed = [-1; 2];
-    group.partitions[2].committed = [-1; 2];
-    group.partitions[3].committed = [-1; 2];
-    group.partitions[4].committed = [100_005, 100_001];
-    let watched = watch(&group.start()).expect("a group");
-    let answers = Arc::new(KafkaAnswers::new(&watched, &PODS.map(LivePod::assumed)));
-    assert!(answers.remarks()[0].contains("no offset of 3 of its 6 partitions"), "{:?}", answers.remarks());
-    let client = PrometheusClient::over(WithKafka::new(answers, NoServer), 1 << 20);
-    let settings = QuerySettings {
+/// The pods that have a load by what Kafka answers.
+fn pods_with(metric: Metric, answers: KafkaAnswers) -> Vec<String> {
+    let client = PrometheusClient::over(WithKafka::new(Arc::new(answers), NoServer), 1 << 20);
+    let queries = QuerySet::new(&settings()).expect("the queries");
+    let query = queries.get(metric).expect("a query");
+    let answer = client.instant(query, Timestamp::UNIX_EPOCH).expect("an answer");
+    answer.samples.pods().map(str::to_owned).collect()
+}
+
+fn settings() -> QuerySettings {
+    QuerySettings {
         preset: KafkaPreset::Kafka,
         group: Some("orders".into()),
+        has_server: false,
         ..QuerySettings::new("shop")
-    };
-    let queries = QuerySet::new(&settings).expect("the queries");
-    let pods = |metric: Metric| -> Vec<String> {
-        let query = queries.get(metric).expect("a query");
-        let answer = client.instant(query, Timestamp::UNIX_EPOCH).expect("an answer");
-        answer.samples.pods().map(str::to_owned).collect()
-    };
-    assert_eq!(pods(Metric::Lag), ["orders-0", "orders-2"], "nothing is known of orders-1");
-    assert_eq!(pods(Metric::Rate), ["orders-0"], "and an offset of orders-2 went back");
+    }
+}
+
+/// What the past of the partitions is, by what Kafka answers.
+fn past_of(answers: KafkaAnswers, live: &[LivePod]) -> Fact<Offsets> {
+    let client = PrometheusClient::over(WithKafka::new(Arc::new(answers), NoServer), 1 << 20);
+    let queries = QuerySet::new(&settings()).expect("the queries");
+    let facts = FactQueries::new(&queries, &settings()).expect("the queries about the group");
+    FactFinder::new(&client, &facts, Timestamp::from_second(1_795_410_007).expect("a time")).offsets(live)
+}
+
+fn answers_of(group: SimulatedGroup) -> KafkaAnswers {
+    let watched = watch(&group.start()).expect("a group");
+    KafkaAnswers::new(&watched, &PODS.map(LivePod::assumed))
+}
+
+#[test]
+fn a_partition_without_a_commit_makes_the_load_unknown_unless_its_log_is_empty() {
+    let mut group = SimulatedGroup::healthy(&PODS, 2);
+    // Nothing was ever read, or everything was deleted since.
+    group.partitions[0].committed = [-1; 2];
+    for emptied in [1, 4] {
+        group.partitions[emptied].committed = [-1; 2];
+        group.partitions[emptied].start = group.partitions[emptied].end;
+        group.partitions[emptied].rate = 0.0;
+    }
+    let answers = answers_of(group);
+    let remark = answers.remarks()[0].clone();
+    assert!(remark.contains("no offset of 1 of its 6 partitions"), "{remark}");
+    assert_eq!(pods_with(Metric::Lag, answers.clone()), ["orders-1", "orders-2"]);
+    assert_eq!(pods_with(Metric::Rate, answers), ["orders-1", "orders-2"]);
+}
+
+#[test]
+fn an_offset_that_went_back_or_is_past_the_end_makes_the_load_unknown() {
+    let mut group = SimulatedGroup::healthy(&PODS, 2);
+    group.partitions[0].committed = [1_000_000; 2];
+    group.partitions[4].committed = [100_005, 100_001];
+    let answers = answers_of(group);
+    assert_eq!(pods_with(Metric::Lag, answers.clone()), ["orders-1", "orders-2"], "orders-0 is past the end");
+    assert_eq!(pods_with(Metric::Rate, answers), ["orders-0", "orders-1"], "orders-2 went back");
+}
+
+#[test]
+fn no_load_is_known_of_a_classic_group_that_begins_to_deal_between_the_looks() {
+    for state in ["PreparingRebalance", "CompletingRebalance"] {
+        let group =
+            SimulatedGroup { state_later: Some(state.to_owned()), ..SimulatedGroup::healthy(&PODS, 2) };
+        let answers = answers_of(group);
+        assert!(answers.remarks()[0].contains(state), "{:?}", answers.remarks());
+        for metric in [Metric::Lag, Metric::Rate] {
+            assert_eq!(pods_with(metric, answers.clone()), [] as [&str; 0], "{metric} is missing, not zero");
+        }
+        let past = past_of(answers, &PODS.map(LivePod::assumed));
+        assert!(past.known().is_some_and(Offsets::is_in_rebalance), "{past:?}");
+    }
+}
+
+#[test]
+fn a_group_without_members_is_not_said_to_deal() {
+    let group = SimulatedGroup { state: "Empty".to_owned(), ..SimulatedGroup::healthy(&[], 2) };
+    let answers = answers_of(group);
+    assert_eq!(answers.remarks(), ["group orders has no members: nobody reads"]);
+}
+
+#[test]
+fn a_slow_consumer_is_seen_to_move_by_looking_further() {
+    let mut group = SimulatedGroup::healthy(&PODS, 2);
+    for partition in [3, 5] {
+        group.stick(partition, 60);
+    }
+    group.partitions[3].committed_later = Some(group.partitions[3].committed[0] + 500);
+    let watched = watch(&group.start()).expect("a group");
+    let stood = watched.partitions.iter().map(WatchedPartition::may_stand).collect::<Vec<bool>>();
+    assert_eq!(stood, [false, false, false, false, false, true]);
+    assert!(watched.partitions[3].moved(), "it commits rarely");
+    assert_eq!(watched.partitions[5].watched, watched.needed, "three times the time between two looks");
+    let past = past_of(KafkaAnswers::new(&watched, &PODS.map(LivePod::assumed)), &[]);
+    let past = past.known().expect("the past");
+    assert_eq!(past.watch_needed(), Some(watched.needed));
+    let watched_for =
+        |number: u32| past.partition(&("orders".to_owned(), number)).and_then(PartitionPast::watched);
+    assert_eq!([3, 5].map(watched_for), [None, Some(watched.needed)]);
+}
+
+#[test]
+fn a_run_without_time_to_look_further_says_so_and_one_without_suspects_does_not_look() {
+    let mut group = SimulatedGroup::healthy(&PODS, 2);
+    group.stick(3, 60);
+    let (broker, healthy) = (group.start(), SimulatedGroup::healthy(&PODS, 2).start());
+    let deadline = Instant::now().checked_add(Duration::from_secs(10));
+    let mut client = client_of(&[broker.address()], None, Patience { deadline, stop: Arc::default() });
+    let watched = client.watch("orders", Duration::from_millis(200)).expect("a group");
+    assert!(watched.partitions[3].may_stand());
+    assert_eq!(
+        (watched.partitions[3].watched, watched.needed),
+        (Duration::from_millis(200), Duration::from_millis(600))
+    );
+    watch(&healthy).expect("a group");
+    let fetches = healthy.asked().iter().filter(|key| **key == api::OFFSET_FETCH).count();
+    assert_eq!(fetches, 2, "nothing stands, so nothing is watched further");
+}
+
+#[test]
+fn a_secret_is_not_sent_in_the_open_to_a_broker_that_the_cluster_names() {
+    let password = || SecretSource::Value(SecretString::from("hunter2-hunter2"));
+    for sasl in [
+        Sasl::Plain { username: "orders".to_owned(), password: password() },
+        Sasl::OauthBearer { token: password() },
+    ] {
+        let error = client_of(&["192.0.2.1:9092".to_owned()], Some(sasl), patience());
+        let error = { error }.group("orders").expect_err("refused").to_string();
+        assert!(
+            error.contains("set KAFKA_TLS=true") && error.starts_with("Kafka at 192.0.2.1:9092"),
+            "{error}"
+        );
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ const PODS: usize = 100;
 const WATCH: Duration = Duration::from_secs(2);
 
 /// Requests about a group, of which one partition stands. One more asks for the versions of the protocol.
-const MOST_REQUESTS: usize = 12;
+const MOST_REQUESTS: usize = 17;
 
 #[test]
 fn a_large_group_is_asked_about_by_few_requests_and_in_little_memory() {

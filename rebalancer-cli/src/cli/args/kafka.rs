@@ -18,8 +18,8 @@ pub struct KafkaArgs {
     /// means `kafka`. The user needs Describe on the group and its topics. KAFKA_GROUP is found by its members in the pods
     #[arg(long, value_name = "BROKERS", env = "KAFKA_BOOTSTRAP_SERVERS")]
     pub kafka_bootstrap_servers: Option<String>,
-    /// The group is read twice, this far apart, to see which partitions move; longer than the time between
-    /// two commits of its consumers
+    /// The group is read twice, this far apart, to see which partitions move. One counts as standing only if it does not
+    /// move for three times this, so that must be longer than the time between two commits of its consumers
     #[arg(long, value_name = "DURATION", env = "KAFKA_WATCH", default_value = "20s", value_parser = values::positive_duration)]
     pub kafka_watch: Duration,
     /// Connect to the brokers by TLS

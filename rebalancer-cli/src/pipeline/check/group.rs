@@ -47,7 +47,7 @@ pub fn check(live: &Live, workload: &Workload) -> (Option<Category>, Option<Told
 }
 
 fn found(seen: &Seen, category: &mut Category) {
-    let Seen { answers, watched, requests } = seen;
+    let Seen { answers, watched, requests, proves_in_the_open } = seen;
     let (group, apart) = (&watched.group, watched.apart.as_secs());
     category.good(format!("the brokers answer: {requests} requests for two looks {apart} s apart"));
     let dealer = if group.is_dealt_by_brokers { "the brokers (KIP-848)" } else { "one of its members" };
@@ -58,7 +58,20 @@ fn found(seen: &Seen, category: &mut Category) {
         watched.partitions.len()
     ));
     let (members, met) = answers.members();
-    category.good(format!("{met} of {members} members run in these pods"));
+    let found = format!("{met} of {members} members run in these pods");
+    if met == 0 && members > 0 {
+        category
+            .fail("members", &Failure::usage(format!("{found}: is KAFKA_GROUP the group of this workload?")));
+    } else if met == members {
+        category.good(found);
+    } // Of others a remark tells.
+    if *proves_in_the_open {
+        category.warn(
+            "sign in",
+            "the password is proved over a connection that is not encrypted: who reads along can guess weak passwords, and \
+             sees everything else; set KAFKA_TLS=true",
+        );
+    }
     for remark in answers.remarks() {
         category.warn("the consumer group", remark.clone());
     }
