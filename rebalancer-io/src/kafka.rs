@@ -1,11 +1,7 @@
 //! Asks Kafka itself about consumer groups: their members and their partitions, committed and end offsets.
 //!
-<<<<<<< HEAD
-//! [`KafkaClient`] asks; [`KafkaClient::watch`] looks twice, because rates and standing partitions show only over time.
-//! [`KafkaClient::groups`] lists what there is, and [`groups_of_each`] tells which of it belongs to which pods.
-=======
-//! [`KafkaClient`] asks; [`KafkaClient::watch`] looks twice or more, because rates and standing partitions show only over time.
->>>>>>> 8bc1c39 (Call a partition standing only once it was watched for three times the time between two looks, keep lag missing in a rebalance and where no commit tells it, and send no secret unencrypted)
+//! [`KafkaClient`] asks; [`KafkaClient::watch`] looks twice or more, because rates and standing partitions show only over
+//! time. [`KafkaClient::groups`] lists what there is, and [`groups_of_each`] tells which of it belongs to which pods.
 //! [`KafkaAnswers`] puts what was found in the form of a metrics server's answers, and [`WithKafka`] hands them out beside
 //! those of a real one. Only `Describe` on the group and its topics is needed; nothing is read from a topic or written.
 //!
@@ -31,13 +27,8 @@ pub use client::{Group, KafkaClient, Member, Place};
 pub use config::{BrokerAddress, KafkaConfig, KafkaTls, NoBroker, Sasl, ScramHash};
 pub use connection::Patience;
 pub use error::{KafkaError, KafkaErrorKind};
-<<<<<<< HEAD
 pub use groups::Groups;
 pub use meeting::groups_of_each;
 pub use transport::{BesideKafka, NoServer, WithKafka};
-pub use watch::{Watched, WatchedPartition};
-=======
-pub use transport::{NoServer, WithKafka};
 pub use watch::{Watched, WatchedPartition, least_run};
->>>>>>> 8bc1c39 (Call a partition standing only once it was watched for three times the time between two looks, keep lag missing in a rebalance and where no commit tells it, and send no secret unencrypted)
 pub use wire::Malformed;

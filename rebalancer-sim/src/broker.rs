@@ -220,19 +220,13 @@ impl Bytes {
 /// A partition of a simulated group; its number is its position.
 #[derive(Debug, Clone)]
 pub struct SimulatedPartition {
-<<<<<<< HEAD
     /// The committed offset at the first of two looks, and at the second; -1 for none. A third look is a first one.
     pub committed: [i64; 2],
-    /// The end at the second of two looks.
-=======
-    /// The committed offset at the first look and at the second; -1 for none.
-    pub committed: [i64; 2],
-    /// The committed offset at all later looks, if it differs from that at the second.
+    /// The committed offset when only a few partitions are asked for, if it differs from that at the second look.
     pub committed_later: Option<i64>,
     /// The first offset that is kept.
     pub start: i64,
-    /// The end, at all looks but the first.
->>>>>>> 8bc1c39 (Call a partition standing only once it was watched for three times the time between two looks, keep lag missing in a rebalance and where no commit tells it, and send no secret unencrypted)
+    /// The end at the second of two looks.
     pub end: i64,
     /// Messages written per second, now and before.
     pub rate: f64,
@@ -311,57 +305,12 @@ impl SimulatedGroup {
 
     /// The body of the answer to a request; `None` for one that is not known. `looks` counts.
     pub fn answer(&self, asked: &Asked, address: SocketAddr, looks: &mut Looks) -> Option<Vec<u8>> {
-<<<<<<< HEAD
         answers::body(&[self], &[], asked, address, looks)
-=======
-        let mut to = Bytes::default();
-        match asked.key {
-            api::API_VERSIONS => to.0.extend(versions(self.is_of_brokers)),
-            api::FIND_COORDINATOR => {
-                to.i32(0);
-                to.i16(0);
-                to.null();
-                node(&mut to, address);
-            }
-            api::METADATA => self.metadata(&mut to, address),
-            api::DESCRIBE_GROUPS => self.classic(&mut to, asked.version, looks),
-            api::CONSUMER_GROUP_DESCRIBE => self.of_brokers(&mut to, looks),
-            api::LIST_GROUPS => {
-                to.i16(0);
-                to.count(1);
-                to.text(&self.name);
-                to.text("consumer");
-            }
-            api::OFFSET_FETCH => {
-                self.committed(&mut to, &asked.body, looks.commits);
-                looks.commits += 1;
-            }
-            api::LIST_OFFSETS => self.offsets(&mut to, &asked.body, looks),
-            _ => return None,
-        }
-        Some(to.0)
     }
 
-    fn metadata(&self, to: &mut Bytes, address: SocketAddr) {
-        to.i32(0);
-        to.count(1);
-        node(to, address);
-        to.null();
-        to.null();
-        to.i32(1);
-        to.count(1);
-        to.i16(0);
-        to.text(TOPIC);
-        to.u8(0);
-        to.count(self.partitions.len());
-        for number in 0..self.partitions.len() {
-            to.i16(0);
-            to.count(number);
-            to.i32(1);
-            to.count(0);
-            to.count(0);
-        }
->>>>>>> 8bc1c39 (Call a partition standing only once it was watched for three times the time between two looks, keep lag missing in a rebalance and where no commit tells it, and send no secret unencrypted)
+    fn state(&self, looks: &Looks) -> &str {
+        let later = self.state_later.as_ref().filter(|_| looks.commits.contains_key(&self.name));
+        later.unwrap_or(&self.state)
     }
 
     fn owned(&self, client: usize) -> Vec<usize> {
@@ -370,7 +319,6 @@ impl SimulatedGroup {
     }
 }
 
-<<<<<<< HEAD
 impl SimulatedCluster {
     /// A broker with these groups.
     pub fn start(self) -> FakeBroker {
@@ -384,156 +332,6 @@ impl SimulatedCluster {
 }
 
 /// How often each simulated group was looked at: for its commits by its name, for its ends by its topic.
-=======
-    fn state(&self, looks: &Looks) -> &str {
-        let later = self.state_later.as_ref().filter(|_| looks.commits > 0);
-        later.unwrap_or(&self.state)
-    }
-
-    /// What members subscribe to and own, and by which assignor, brokers tell only of a stable group.
-    fn classic(&self, to: &mut Bytes, version: i16, looks: &Looks) {
-        let state = self.state(looks);
-        let is_told = state == "Stable";
-        to.i32(0);
-        to.count(1);
-        to.i16(0);
-        to.text(&self.name);
-        to.text(state);
-        to.text("consumer");
-        to.text(if is_told { &self.assignor } else { "" });
-        to.count(self.clients.len());
-        for (client, (id, host)) in self.clients.iter().enumerate() {
-            to.text(&format!("{id}-{client}"));
-            if version >= 4 {
-                to.null();
-            }
-            to.text(id);
-            to.text(host);
-            if !is_told {
-                to.bytes(&[]);
-                to.bytes(&[]);
-                continue;
-            }
-            let mut subscription = Bytes::default();
-            subscription.i16(1);
-            subscription.count(1);
-            subscription.text(TOPIC);
-            to.bytes(&subscription.0);
-            let mut assignment = Bytes::default();
-            let owned = self.owned(client);
-            assignment.i16(1);
-            assignment.count(1);
-            assignment.text(TOPIC);
-            assignment.count(owned.len());
-            for number in owned {
-                assignment.count(number);
-            }
-            to.bytes(&assignment.0);
-        }
-        if version >= 3 {
-            to.i32(0);
-        }
-    }
-
-    fn of_brokers(&self, to: &mut Bytes, looks: &Looks) {
-        to.i32(0);
-        to.compact_count(1);
-        to.i16(0);
-        to.u8(0);
-        to.compact_text(&self.name);
-        to.compact_text(self.state(looks));
-        to.i32(7);
-        to.i32(7);
-        to.compact_text(&self.assignor);
-        to.compact_count(self.clients.len());
-        for (client, (id, host)) in self.clients.iter().enumerate() {
-            to.compact_text(&format!("{id}-{client}"));
-            to.u8(0);
-            to.u8(0);
-            to.i32(7);
-            to.compact_text(id);
-            to.compact_text(host);
-            to.compact_count(1);
-            to.compact_text(TOPIC);
-            to.u8(0);
-            for _ in ["owned", "to be owned"] {
-                let owned = self.owned(client);
-                to.compact_count(1);
-                to.0.extend([0; 16]);
-                to.compact_text(TOPIC);
-                to.compact_count(owned.len());
-                for number in owned {
-                    to.count(number);
-                }
-                to.u8(0);
-                to.u8(0);
-            }
-            to.u8(0);
-        }
-        to.i32(0);
-        to.u8(0);
-        to.u8(0);
-    }
-
-    fn committed(&self, to: &mut Bytes, body: &[u8], look: usize) {
-        let wanted = wanted(body).unwrap_or_else(|| (0..self.partitions.len()).collect());
-        let of = wanted.iter().filter_map(|number| Some((number, self.partitions.get(*number)?)));
-        let of: Vec<_> = of.collect();
-        to.count(1);
-        to.text(TOPIC);
-        to.count(of.len());
-        for (number, of) in of {
-            to.count(*number);
-            let second = of.committed[look.min(1)];
-            to.i64(of.committed_later.filter(|_| look > 1).unwrap_or(second));
-            to.null();
-            to.i16(0);
-        }
-        to.i16(0);
-    }
-
-    /// The end, or the end at an earlier time. All partitions are asked for the same time.
-    fn offsets(&self, to: &mut Bytes, body: &[u8], looks: &mut Looks) {
-        // Replica, one topic with its name, the number of partitions.
-        let partitions = 4 + 4 + 2 + TOPIC.len();
-        let word =
-            |at: usize| body.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map(i32::from_be_bytes);
-        let count = word(partitions).and_then(|count| usize::try_from(count).ok()).unwrap_or_default();
-        to.count(1);
-        to.text(TOPIC);
-        to.count(count);
-        let mut is_end = false;
-        for place in 0..count {
-            let at = partitions + 4 + 12 * place;
-            let number = word(at).unwrap_or_default();
-            let timestamp = body.get(at + 4..at + 12).and_then(|bytes| bytes.try_into().ok());
-            let timestamp = timestamp.map_or(-1, i64::from_be_bytes);
-            is_end = timestamp == -1;
-            let of = usize::try_from(number).ok().and_then(|number| self.partitions.get(number));
-            to.i32(number);
-            to.i16(0);
-            to.i64(timestamp);
-            to.i64(of.map_or(-1, |of| of.end_at(timestamp, looks.ends)));
-        }
-        looks.ends += usize::from(is_end);
-    }
-}
-
-/// The partitions of the one topic that the committed offsets are asked of; `None` for all.
-fn wanted(body: &[u8]) -> Option<Vec<usize>> {
-    let count = |at: usize| {
-        let word = body.get(at..at + 4)?.try_into().ok()?;
-        usize::try_from(i32::from_be_bytes(word)).ok()
-    };
-    let group = usize::from(u16::from_be_bytes(body.get(..2)?.try_into().ok()?));
-    // After the group the number of topics, then the topic.
-    count(2 + group)?;
-    let partitions = 2 + group + 4 + 2 + TOPIC.len();
-    (0..count(partitions)?).map(|place| count(partitions + 4 + 4 * place)).collect()
-}
-
-/// How often a simulated group was looked at.
->>>>>>> 8bc1c39 (Call a partition standing only once it was watched for three times the time between two looks, keep lag missing in a rebalance and where no commit tells it, and send no secret unencrypted)
 #[derive(Debug, Default)]
 pub struct Looks {
     commits: BTreeMap<String, usize>,

@@ -8,17 +8,11 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-<<<<<<< HEAD
 use rebalancer_core::LivePod;
 use rebalancer_io::kafka::{
-    Groups, KafkaAnswers, KafkaClient, KafkaConfig, KafkaError, Patience, Watched, groups_of_each,
+    Groups, KafkaAnswers, KafkaClient, KafkaConfig, KafkaError, Patience, Watched, groups_of_each, least_run,
 };
 use rebalancer_io::metrics::KafkaPreset;
-=======
-use rebalancer_core::Workload;
-use rebalancer_io::kafka::{KafkaAnswers, KafkaClient, KafkaConfig, Patience, Watched, least_run};
-use rebalancer_io::metrics::{KafkaPreset, QuerySettings};
->>>>>>> 8bc1c39 (Call a partition standing only once it was watched for three times the time between two looks, keep lag missing in a rebalance and where no commit tells it, and send no secret unencrypted)
 
 use crate::cli::args::{LiveArgs, PresetChoice};
 use crate::failure::Failure;
@@ -78,27 +72,14 @@ impl DirectKafka {
         if !kafka::is_asked(&args.kafka, preset) {
             return Ok(None);
         }
-<<<<<<< HEAD
         let (config, watch): (KafkaConfig, Duration) = (kafka::config(&args.kafka)?, args.kafka.kafka_watch);
-        if watch >= args.kubernetes.run_timeout {
-            return Err(Failure::usage(
-                "KAFKA_WATCH is not shorter than RUN_TIMEOUT: no time is left to decide",
-            ));
-=======
-        let deadline = Instant::now().checked_add(args.kubernetes.run_timeout);
-        let direct = Self {
-            config: kafka::config(&args.kafka)?,
-            watch: args.kafka.kafka_watch,
-            patience: Patience { deadline, stop: Arc::clone(stop) },
-        };
-        let least = least_run(direct.watch);
+        let least = least_run(watch);
         if least > args.kubernetes.run_timeout {
             return Err(Failure::usage(format!(
                 "KAFKA_WATCH is too long for RUN_TIMEOUT: to see that a partition stands, and to act on it, a run needs three \
                  times KAFKA_WATCH and 20 s more, which is {} s",
                 least.as_secs_f64().ceil()
             )));
->>>>>>> 8bc1c39 (Call a partition standing only once it was watched for three times the time between two looks, keep lag missing in a rebalance and where no commit tells it, and send no secret unencrypted)
         }
         let is_named = preset == PresetChoice::Named(KafkaPreset::Kafka);
         let has_server = args.prometheus.prometheus_endpoint.is_some();
@@ -129,21 +110,12 @@ impl DirectKafka {
     ///
     /// # Errors
     /// Kafka does not answer, or refuses.
-<<<<<<< HEAD
     pub fn look(&self, group: &str, live: &[LivePod]) -> Result<Seen, Failure> {
         let mut client = self.client.borrow_mut();
         let watched = client.watch(group, self.watch).context(ASKING_ABOUT_IT)?;
         let answers = Arc::new(KafkaAnswers::new(&watched, live));
-        Ok(Seen { answers, watched, requests: client.requests() })
-=======
-    pub fn look(&self, settings: &QuerySettings, workload: &Workload) -> Result<Seen, Failure> {
-        let group = settings.group.as_deref().unwrap_or_default();
-        let mut client = self.client()?;
-        let watched = client.watch(group, self.watch).context("cannot ask Kafka about the group")?;
-        let answers = Arc::new(KafkaAnswers::new(&watched, &living(workload)));
-        let (requests, proves_in_the_open) = (client.requests(), self.config.proves_in_the_open());
+        let (requests, proves_in_the_open) = (client.requests(), client.proves_in_the_open());
         Ok(Seen { answers, watched, requests, proves_in_the_open })
->>>>>>> 8bc1c39 (Call a partition standing only once it was watched for three times the time between two looks, keep lag missing in a rebalance and where no commit tells it, and send no secret unencrypted)
     }
 
     /// Finds the groups of all of these pods, and looks at them within the same time. What is wrong with the group of one of

@@ -3,11 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use rebalancer_sim::apiserver::Fleet;
-<<<<<<< HEAD
-use rebalancer_sim::broker::{FakeBroker, Reply, SimulatedCluster, SimulatedGroup};
-=======
-use rebalancer_sim::broker::{FakeBroker, Looks, Reply, SimulatedGroup, api};
->>>>>>> 8bc1c39 (Call a partition standing only once it was watched for three times the time between two looks, keep lag missing in a rebalance and where no commit tells it, and send no secret unencrypted)
+use rebalancer_sim::broker::{FakeBroker, Looks, Reply, SimulatedCluster, SimulatedGroup, api};
 use serde_json::Value;
 
 use crate::program::{Done, run};
@@ -315,10 +311,6 @@ fn settings_that_contradict_each_other_are_refused() {
         (vec![("KAFKA_BOOTSTRAP_SERVERS", "http://kafka:9092")], "is no address of a broker"),
         (vec![("KAFKA_BOOTSTRAP_SERVERS", " , ")], "it names no broker"),
         (vec![("KAFKA_BOOTSTRAP_SERVERS", ""), ("METRICS_PRESET", "kafka")], "needs KAFKA_BOOTSTRAP_SERVERS"),
-<<<<<<< HEAD
-        (vec![("KAFKA_WATCH", "2h")], "KAFKA_WATCH is not shorter than RUN_TIMEOUT"),
-=======
-        (vec![("KAFKA_GROUP", "")], "METRICS_PRESET=kafka needs KAFKA_GROUP"),
         (vec![("KAFKA_WATCH", "2h")], "KAFKA_WATCH is too long for RUN_TIMEOUT"),
         (vec![("KAFKA_WATCH", "20s"), ("RUN_TIMEOUT", "79s")], "20 s more, which is 80 s"),
         (
@@ -338,7 +330,6 @@ fn settings_that_contradict_each_other_are_refused() {
             ],
             "KAFKA_SASL_MECHANISM=OAUTHBEARER would send the secret",
         ),
->>>>>>> 8bc1c39 (Call a partition standing only once it was watched for three times the time between two looks, keep lag missing in a rebalance and where no commit tells it, and send no secret unencrypted)
         (vec![("KAFKA_CA_FILE", absent)], "set KAFKA_TLS=true"),
         (vec![("KAFKA_TLS", "true"), ("KAFKA_CA_FILE", absent)], "KAFKA_CA_FILE: absent.pem"),
         (vec![("KAFKA_TLS", "true"), ("KAFKA_CLIENT_CERT", absent)], "only of use together"),

@@ -49,32 +49,11 @@ impl KafkaAnswers {
         let own = Pods::new(live);
         let pods: Vec<Option<usize>> = watched.group.members.iter().map(|member| own.of(member)).collect();
         let seen = Seen { watched, live, pods: &pods };
-<<<<<<< HEAD
-        let mut instants: BTreeMap<&'static str, Vec<Row>> = BTreeMap::new();
-        instants.insert(kafka_direct::LAG, seen.sums(lag));
-        let is_told = !watched.in_rebalance;
-        instants.insert(kafka_direct::RATE, if is_told { seen.sums(|of| seen.read(of)) } else { Vec::new() });
-        instants.insert(kafka_direct::LOAD, seen.partitions(|of| seen.rate(of.end)));
-        instants.insert(kafka_direct::OWNERS, seen.partitions(|of| of.owner.and(Some(1.0))));
-        instants.insert(kafka_direct::ASSIGNED, seen.assigned());
-        instants.insert(kafka_direct::ASSIGNOR, seen.assignor());
-        instants.insert(kafka_direct::KEEPS_IDENTITY, seen.keeps_identity());
-        let one = |is_so: bool, value: f64| if is_so { vec![(Vec::new(), value)] } else { Vec::new() };
-        let count = watched.partitions.len();
-        instants.insert(kafka_direct::COUNT, one(count > 0, count as f64));
-        instants.insert(kafka_direct::REBALANCE, one(watched.in_rebalance, 1.0));
-        let pasts = BTreeMap::from([
-            (kafka_direct::COMMITTED, seen.committed()),
-            (kafka_direct::END, seen.ends()),
-            (kafka_direct::OFFSET_OWNERS, seen.tenures()),
-        ]);
-=======
         let (instants, pasts) = if watched.in_rebalance {
             (BTreeMap::from([(kafka_direct::REBALANCE, one(1.0))]), BTreeMap::new())
         } else {
             (seen.instants(), seen.pasts())
         };
->>>>>>> 8bc1c39 (Call a partition standing only once it was watched for three times the time between two looks, keep lag missing in a rebalance and where no commit tells it, and send no secret unencrypted)
         let met = pods.iter().flatten().count();
         Self { instants, pasts, remarks: seen.remarks(), members: pods.len(), met }
     }
@@ -227,6 +206,7 @@ impl Seen<'_> {
             (kafka_direct::OWNERS, self.partitions(|of| of.owner.and(Some(1.0)))),
             (kafka_direct::ASSIGNED, self.assigned()),
             (kafka_direct::ASSIGNOR, self.assignor()),
+            (kafka_direct::KEEPS_IDENTITY, self.keeps_identity()),
             (kafka_direct::COUNT, if count > 0 { one(count as f64) } else { Vec::new() }),
             (kafka_direct::WATCH_NEEDED, one(self.watched.needed.as_secs_f64())),
         ])
@@ -291,7 +271,6 @@ impl Seen<'_> {
         if name.is_empty() { Vec::new() } else { vec![(vec![("protocol", name)], 1.0)] }
     }
 
-<<<<<<< HEAD
     /// Whether replacements take over the identity of the members that they replace; nothing where that is not clear, or
     /// not the same for all. A static member comes back as itself only in a pod of the same name.
     fn keeps_identity(&self) -> Vec<Row> {
@@ -312,12 +291,8 @@ impl Seen<'_> {
         }
     }
 
-    /// The committed offsets of the partitions that moved, and of those that have stood for long enough: the latter for
-    /// as long as the record at this offset waits. Of others nothing can be told.
-=======
     /// The committed offsets of the partitions that moved, and of those that may stand: the latter for as long as the
     /// record at this offset waits. Of others nothing can be told.
->>>>>>> 8bc1c39 (Call a partition standing only once it was watched for three times the time between two looks, keep lag missing in a rebalance and where no commit tells it, and send no secret unencrypted)
     fn committed(&self) -> Vec<Past> {
         let past = |of: &WatchedPartition| {
             if !(of.moved() || of.may_stand()) {

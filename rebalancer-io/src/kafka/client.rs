@@ -63,7 +63,6 @@ pub struct Member {
 }
 
 impl Group {
-<<<<<<< HEAD
     /// What was told of a group.
     pub(super) fn told(described: DescribedGroup, is_dealt_by_brokers: bool) -> Self {
         let DescribedGroup { name, state, assignor, members, .. } = described;
@@ -84,11 +83,11 @@ impl Group {
     /// Whether every partition has the owner it is to have.
     pub fn is_stable(&self) -> bool {
         self.state == "Stable"
-=======
+    }
+
     /// Whether its partitions are being dealt. A group without members deals none: nobody reads.
     pub fn is_dealing(&self) -> bool {
         !matches!(self.state.as_str(), "Stable" | "Empty")
->>>>>>> 8bc1c39 (Call a partition standing only once it was watched for three times the time between two looks, keep lag missing in a rebalance and where no commit tells it, and send no secret unencrypted)
     }
 
     /// Whether members subscribe to different topics.
@@ -148,6 +147,11 @@ impl KafkaClient {
     /// Requests about the group so far.
     pub const fn requests(&self) -> usize {
         self.requests
+    }
+
+    /// Whether a password is proved over a connection that is not encrypted.
+    pub fn proves_in_the_open(&self) -> bool {
+        self.config.proves_in_the_open()
     }
 
     /// When waiting ends.
@@ -230,11 +234,6 @@ impl KafkaClient {
         )))
     }
 
-<<<<<<< HEAD
-    /// Every offset that the group has committed.
-    pub(super) fn committed(&mut self, group: &str) -> Result<BTreeMap<Place, i64>, KafkaError> {
-        let (code, all) = self.ask_coordinator(group, &OffsetFetch(group))?;
-=======
     /// The offsets that the group has committed, of these partitions or of all.
     pub(super) fn committed(
         &mut self,
@@ -242,8 +241,8 @@ impl KafkaClient {
         places: Option<&BTreeSet<Place>>,
     ) -> Result<BTreeMap<Place, i64>, KafkaError> {
         let topics = places.map(by_topic);
-        let (code, all) = self.ask_coordinator(&OffsetFetch { group, topics: topics.as_deref() })?;
->>>>>>> 8bc1c39 (Call a partition standing only once it was watched for three times the time between two looks, keep lag missing in a rebalance and where no commit tells it, and send no secret unencrypted)
+        let request = OffsetFetch { group, topics: topics.as_deref() };
+        let (code, all) = self.ask_coordinator(group, &request)?;
         let broker = self.coordinator(group)?.broker().to_owned();
         let refused = |code, about| Err(KafkaErrorKind::refused(code, about, None).at(&broker));
         if code != 0 {
@@ -308,9 +307,10 @@ impl KafkaClient {
         self.known.insert(group.to_owned(), known);
     }
 
-    /// Connects to all leaders that were found, so that answers need not wait for it.
-    pub(super) fn connect_leaders(&mut self) -> Result<(), KafkaError> {
-        let addresses: Vec<BrokerAddress> = self.leaders.keys().cloned().collect();
+    /// Connects to the leaders of these partitions, so that answers need not wait for it.
+    pub(super) fn connect_leaders(&mut self, places: &BTreeSet<Place>) -> Result<(), KafkaError> {
+        let leader = |(topic, partition): &Place| self.leaders.get(topic)?.get(partition).cloned();
+        let addresses: BTreeSet<BrokerAddress> = places.iter().filter_map(leader).collect();
         addresses.iter().try_for_each(|address| self.to(address).map(drop))
     }
 
@@ -329,8 +329,7 @@ impl KafkaClient {
     pub(super) fn ends_at(
         &mut self,
         places: &BTreeMap<Place, i64>,
-<<<<<<< HEAD
-    ) -> Result<BTreeMap<Place, i64>, KafkaError> {
+    ) -> Result<BTreeMap<Place, Option<i64>>, KafkaError> {
         let mut of_leaders = self.by_leader(places);
         for address in of_leaders.keys() {
             self.to(address)?;
@@ -339,17 +338,7 @@ impl KafkaClient {
             .connections
             .iter_mut()
             .filter_map(|(address, connection)| Some((connection, of_leaders.remove(address)?)));
-        let asked: Vec<_> = asked.collect();
-=======
-    ) -> Result<BTreeMap<Place, Option<i64>>, KafkaError> {
-        self.connect_leaders()?;
-        let leaders = &self.leaders;
-        let asked = self.connections.iter_mut().filter_map(|(address, connection)| {
-            let wanted = wanted(leaders.get(address)?, places);
-            (!wanted.is_empty()).then_some((connection, wanted))
-        });
         let mut asked: Vec<_> = asked.collect();
->>>>>>> 8bc1c39 (Call a partition standing only once it was watched for three times the time between two looks, keep lag missing in a rebalance and where no commit tells it, and send no secret unencrypted)
         self.requests += asked.len();
         let ask = |(connection, topics): &mut (&mut Connection, Vec<TimesOfTopic<'_>>)| {
             let request = ListOffsets { topics };

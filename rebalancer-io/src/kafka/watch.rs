@@ -124,12 +124,10 @@ impl KafkaClient {
     /// # Errors
     /// As [`KafkaClient::group`]; a partition whose leader does not answer; the end of the run.
     pub fn watch(&mut self, group: &str, apart: Duration) -> Result<Watched, KafkaError> {
-        let first = self.look(group, None)?;
-        self.wait(apart)?;
-        self.watched(&first)
+        self.watch_each(&[group.to_owned()], apart)?.pop().expect("one group is watched")
     }
 
-    /// Looks at several groups twice, all within the same time. What a broker refuses about one of them is told in its place.
+    /// Looks at several groups in the same way, all within the same time. What a broker refuses about one of them is told in its place.
     ///
     /// # Errors
     /// A broker that does not answer, or an answer that is not one of Kafka; the end of the run.
@@ -148,29 +146,25 @@ impl KafkaClient {
         let mut watched: Vec<Result<Watched, KafkaError>> = Vec::with_capacity(groups.len());
         for first in firsts {
             watched.push(match first {
-                Ok(first) => of_one(self.watched(&first))?,
+                Ok(first) => of_one(self.watched(&first, apart))?,
                 Err(error) => Err(error),
             });
         }
+        self.watch_on(&mut watched, apart)?;
         Ok(watched)
     }
 
     /// Looks the second time.
-    fn watched(&mut self, first: &Look) -> Result<Watched, KafkaError> {
+    fn watched(&mut self, first: &Look, apart: Duration) -> Result<Watched, KafkaError> {
         let second = self.look(&first.group.name, Some(first))?;
         let now_ms = Timestamp::now().as_millisecond();
-        let mut in_rebalance = first.group.is_dealing()
+        let in_rebalance = first.group.is_dealing()
             || second.group.is_dealing()
             || first.group.owners() != second.group.owners();
-<<<<<<< HEAD
-        let mut partitions = joined(first, &second);
-=======
-        let mut partitions = joined(&first, &second, apart);
->>>>>>> 8bc1c39 (Call a partition standing only once it was watched for three times the time between two looks, keep lag missing in a rebalance and where no commit tells it, and send no secret unencrypted)
+        let mut partitions = joined(first, &second, apart);
         if !in_rebalance {
             self.find_starts(&mut partitions)?;
             self.find_waits(&mut partitions, now_ms)?;
-            in_rebalance = self.watch_on(&second.group, &mut partitions, apart)?;
         }
         Ok(Watched {
             group: second.group,
@@ -197,7 +191,7 @@ impl KafkaClient {
         if before.is_none_or(|before| before.group.owners() != group.owners()) && !wanted.is_empty() {
             self.find_leaders(&topics)?;
         }
-        self.connect_leaders()?;
+        self.connect_leaders(&wanted)?;
         let ends_at = Instant::now();
         let ends = self.ends(&wanted)?;
         Ok(Look { group, committed, committed_at, ends, ends_at })
@@ -251,31 +245,52 @@ impl KafkaClient {
     }
 
     /// Looks further at the partitions that may stand, until all have moved or were watched for long enough, or the run
-    /// has no more time. Tells whether the group has dealt its partitions anew meanwhile.
+    /// has no more time; and at last whether their groups have dealt their partitions anew meanwhile.
     fn watch_on(
         &mut self,
-        group: &Group,
-        partitions: &mut [WatchedPartition],
+        groups: &mut [Result<Watched, KafkaError>],
         apart: Duration,
-    ) -> Result<bool, KafkaError> {
-        if !partitions.iter().any(WatchedPartition::may_stand) {
-            return Ok(false);
-        }
+    ) -> Result<(), KafkaError> {
+        let mut suspected: Vec<&mut Result<Watched, KafkaError>> =
+            groups.iter_mut().filter(|group| may_stand(group)).collect();
         for watches in 2..=STAND_WATCHES {
-            let asked: BTreeSet<Place> =
-                partitions.iter().filter(|of| of.may_stand()).map(|of| of.place.clone()).collect();
-            if asked.is_empty() || !self.has_time_for(apart) {
+            if !suspected.iter().any(|group| may_stand(group)) || !self.has_time_for(apart) {
                 break;
             }
             self.wait(apart)?;
-            let committed = self.committed(&group.name, Some(&asked))?;
-            for of in partitions.iter_mut().filter(|of| asked.contains(&of.place)) {
-                of.last = committed.get(&of.place).copied();
-                of.watched = apart.saturating_mul(watches);
+            for group in &mut suspected {
+                let Ok(watched) = group else { continue };
+                let looked = of_one(self.look_on(watched, apart.saturating_mul(watches)))?;
+                if let Err(error) = looked {
+                    **group = Err(error);
+                }
             }
         }
-        let now = self.group(&group.name)?;
-        Ok(now.is_dealing() || now.owners() != group.owners())
+        for group in suspected {
+            let Ok(watched) = group else { continue };
+            match of_one(self.group(&watched.group.name))? {
+                Ok(now) => {
+                    watched.in_rebalance |= now.is_dealing() || now.owners() != watched.group.owners();
+                }
+                Err(error) => *group = Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at the partitions of one group that may stand, which have then been watched for so long.
+    fn look_on(&mut self, watched: &mut Watched, time: Duration) -> Result<(), KafkaError> {
+        let suspects = watched.partitions.iter().filter(|of| of.may_stand());
+        let asked: BTreeSet<Place> = suspects.map(|of| of.place.clone()).collect();
+        if asked.is_empty() {
+            return Ok(());
+        }
+        let committed = self.committed(&watched.group.name, Some(&asked))?;
+        for of in watched.partitions.iter_mut().filter(|of| asked.contains(&of.place)) {
+            of.last = committed.get(&of.place).copied();
+            of.watched = time;
+        }
+        Ok(())
     }
 
     fn has_time_for(&self, wait: Duration) -> bool {
@@ -295,7 +310,10 @@ impl KafkaClient {
     }
 }
 
-<<<<<<< HEAD
+fn may_stand(group: &Result<Watched, KafkaError>) -> bool {
+    group.as_ref().is_ok_and(|watched| watched.partitions.iter().any(WatchedPartition::may_stand))
+}
+
 /// An answer about one group: an error that is about this group alone is not one of the connection.
 fn of_one<T>(answer: Result<T, KafkaError>) -> Result<Result<T, KafkaError>, KafkaError> {
     match answer {
@@ -306,12 +324,8 @@ fn of_one<T>(answer: Result<T, KafkaError>) -> Result<Result<T, KafkaError>, Kaf
     }
 }
 
-/// The partitions of both looks.
-fn joined(first: &Look, second: &Look) -> Vec<WatchedPartition> {
-=======
 /// The partitions of both looks, which were at least `apart` from each other.
 fn joined(first: &Look, second: &Look, apart: Duration) -> Vec<WatchedPartition> {
->>>>>>> 8bc1c39 (Call a partition standing only once it was watched for three times the time between two looks, keep lag missing in a rebalance and where no commit tells it, and send no secret unencrypted)
     let mut places: BTreeMap<Place, Option<usize>> =
         second.committed.keys().map(|place| (place.clone(), None)).collect();
     for (position, member) in second.group.members.iter().enumerate() {

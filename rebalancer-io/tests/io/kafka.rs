@@ -10,11 +10,7 @@ use rebalancer_core::{Fact, LivePod, Metric, OffsetKind, Offsets, PartitionPast}
 use rebalancer_io::facts::FactFinder;
 use rebalancer_io::kafka::{
     KafkaAnswers, KafkaClient, KafkaConfig, KafkaError, KafkaErrorKind, NoServer, Patience, Sasl, ScramHash,
-<<<<<<< HEAD
-    Watched, WithKafka, groups_of_each,
-=======
-    Watched, WatchedPartition, WithKafka,
->>>>>>> 8bc1c39 (Call a partition standing only once it was watched for three times the time between two looks, keep lag missing in a rebalance and where no commit tells it, and send no secret unencrypted)
+    Watched, WatchedPartition, WithKafka, groups_of_each,
 };
 use rebalancer_io::metrics::{FactQueries, KafkaPreset, MetricsSource as _, QuerySet, QuerySettings};
 use rebalancer_io::prometheus::{AwsCredentials, PrometheusClient, SecretSource, SecretString};

@@ -30,7 +30,8 @@ pub(super) fn body(
             to.i32(0);
             to.count(names.len());
             for name in names {
-                classic(&name, named(&name).filter(|group| !group.is_of_brokers), &mut to, asked.version);
+                let group = named(&name).filter(|group| !group.is_of_brokers);
+                classic(&name, group, &mut to, asked.version, looks);
             }
         }
         api::CONSUMER_GROUP_DESCRIBE => {
@@ -38,7 +39,7 @@ pub(super) fn body(
             to.i32(0);
             to.compact_count(names.len());
             for name in names {
-                of_brokers(&name, named(&name).filter(|group| group.is_of_brokers), &mut to);
+                of_brokers(&name, named(&name).filter(|group| group.is_of_brokers), &mut to, looks);
             }
             to.u8(0);
         }
@@ -53,9 +54,13 @@ pub(super) fn body(
         }
         api::OFFSET_FETCH => {
             let name = from.text()?;
-            let count = looks.commits.entry(name.clone()).or_default();
-            committed(named(&name)?, &mut to, *count % 2);
-            *count += 1;
+            if from.count().is_none() {
+                let count = looks.commits.entry(name.clone()).or_default();
+                committed(named(&name)?, &mut to, *count % 2);
+                *count += 1;
+            } else {
+                committed_later(named(&name)?, &mut from, &mut to)?;
+            }
         }
         api::LIST_OFFSETS => offsets(groups, &mut from, &mut to, looks)?,
         _ => return None,
@@ -159,18 +164,26 @@ fn metadata(
     Some(())
 }
 
-/// A group of the classic protocol; what is none is dead.
-fn classic(name: &str, group: Option<&SimulatedGroup>, to: &mut Bytes, version: i16) {
+/// A group of the classic protocol; what is none is dead. What members subscribe to and own, and by which assignor,
+/// brokers tell only of a stable group.
+fn classic(name: &str, group: Option<&SimulatedGroup>, to: &mut Bytes, version: i16, looks: &Looks) {
     to.i16(0);
     to.text(name);
-    let state = group.map_or("Dead", |group| group.state.as_str());
+    let state = group.map_or("Dead", |group| group.state(looks));
+    let is_told = state == "Stable";
     to.text(state);
     to.text(if group.is_some() { "consumer" } else { "" });
-    to.text(group.map_or("", |group| group.assignor.as_str()));
+    to.text(group.filter(|_| is_told).map_or("", |group| group.assignor.as_str()));
     to.count(group.map_or(0, |group| group.clients.len()));
     if let Some(group) = group {
         for (client, (id, host)) in group.clients.iter().enumerate() {
-            classic_member(group, client, (id, host), to, version);
+            classic_member(id, host, client, to, version);
+            if is_told {
+                share_of(group, client, to);
+            } else {
+                to.bytes(&[]);
+                to.bytes(&[]);
+            }
         }
     }
     if version >= 3 {
@@ -178,19 +191,17 @@ fn classic(name: &str, group: Option<&SimulatedGroup>, to: &mut Bytes, version: 
     }
 }
 
-fn classic_member(
-    group: &SimulatedGroup,
-    client: usize,
-    (id, host): (&str, &str),
-    to: &mut Bytes,
-    version: i16,
-) {
+fn classic_member(id: &str, host: &str, client: usize, to: &mut Bytes, version: i16) {
     to.text(&format!("{id}-{client}"));
     if version >= 4 {
         to.null();
     }
     to.text(id);
     to.text(host);
+}
+
+/// What a member subscribes to, and what it owns.
+fn share_of(group: &SimulatedGroup, client: usize, to: &mut Bytes) {
     let mut subscription = Bytes::default();
     subscription.i16(3);
     subscription.count(1);
@@ -217,11 +228,11 @@ fn classic_member(
 }
 
 /// A group of the protocol of KIP-848; any other is not found.
-fn of_brokers(name: &str, group: Option<&SimulatedGroup>, to: &mut Bytes) {
+fn of_brokers(name: &str, group: Option<&SimulatedGroup>, to: &mut Bytes, looks: &Looks) {
     to.i16(if group.is_some() { 0 } else { GROUP_ID_NOT_FOUND });
     to.u8(0);
     to.compact_text(name);
-    to.compact_text(group.map_or("", |group| group.state.as_str()));
+    to.compact_text(group.map_or("", |group| group.state(looks)));
     to.i32(7);
     to.i32(7);
     to.compact_text(group.map_or("", |group| group.assignor.as_str()));
@@ -276,6 +287,25 @@ fn committed(group: &SimulatedGroup, to: &mut Bytes, look: usize) {
     to.i16(0);
 }
 
+/// What was committed by the time that a few partitions are asked for.
+fn committed_later(group: &SimulatedGroup, from: &mut Body<'_>, to: &mut Bytes) -> Option<()> {
+    from.text()?;
+    let count = from.count()?;
+    to.count(1);
+    to.text(&group.topic);
+    to.count(count);
+    for _ in 0..count {
+        let number = from.count()?;
+        let of = group.partitions.get(number)?;
+        to.count(number);
+        to.i64(of.committed_later.unwrap_or(of.committed[1]));
+        to.null();
+        to.i16(0);
+    }
+    to.i16(0);
+    Some(())
+}
+
 /// The ends, or the ends at an earlier time.
 fn offsets(groups: &[&SimulatedGroup], from: &mut Body<'_>, to: &mut Bytes, looks: &mut Looks) -> Option<()> {
     from.i32()?;
@@ -291,7 +321,7 @@ fn offsets(groups: &[&SimulatedGroup], from: &mut Body<'_>, to: &mut Bytes, look
         let mut is_end = false;
         for _ in 0..count {
             let (number, timestamp) = (from.i32()?, from.i64()?);
-            is_end = timestamp < 0;
+            is_end = timestamp == -1;
             let of = usize::try_from(number).ok().and_then(|number| group.partitions.get(number));
             to.i32(number);
             to.i16(0);
