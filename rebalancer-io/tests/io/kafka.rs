@@ -74,7 +74,7 @@ fn a_group_of_either_protocol_is_described_with_what_its_members_own() {
 /// Groups of both protocols on one broker: found by a few requests, and looked at within the same time.
 #[test]
 fn all_groups_are_found_and_looked_at_together() {
-    let named = |name: &str, is_of_brokers: bool| SimulatedGroup {
+    let group_called = |name: &str, is_of_brokers: bool| SimulatedGroup {
         name: name.to_owned(),
         topic: name.to_owned(),
         is_of_brokers,
@@ -82,7 +82,7 @@ fn all_groups_are_found_and_looked_at_together() {
         ..SimulatedGroup::healthy(&PODS, 2)
     };
     let names: Vec<String> = (0..30).map(|number| format!("group-{number:02}")).collect();
-    let groups = names.iter().enumerate().map(|(number, name)| named(name, number % 3 == 0)).collect();
+    let groups = names.iter().enumerate().map(|(number, name)| group_called(name, number % 3 == 0)).collect();
     let cluster = SimulatedCluster { groups, shared: vec!["queue".to_owned()] };
     let broker = cluster.start();
     let mut client = client_of(&[broker.address()], None, patience());

@@ -15,7 +15,7 @@ pub(super) fn body(
     looks: &mut Looks,
 ) -> Option<Vec<u8>> {
     let (mut to, mut from) = (Bytes::default(), Body(&asked.body));
-    let named = |name: &str| groups.iter().copied().find(|group| group.name == name);
+    let group_of = |name: &str| groups.iter().copied().find(|group| group.name == name);
     match asked.key {
         api::API_VERSIONS => to.0.extend(versions(groups.iter().any(|group| group.is_of_brokers))),
         api::FIND_COORDINATOR => {
@@ -30,7 +30,7 @@ pub(super) fn body(
             to.i32(0);
             to.count(names.len());
             for name in names {
-                let group = named(&name).filter(|group| !group.is_of_brokers);
+                let group = group_of(&name).filter(|group| !group.is_of_brokers);
                 classic(&name, group, &mut to, asked.version, looks);
             }
         }
@@ -39,7 +39,7 @@ pub(super) fn body(
             to.i32(0);
             to.compact_count(names.len());
             for name in names {
-                of_brokers(&name, named(&name).filter(|group| group.is_of_brokers), &mut to, looks);
+                of_brokers(&name, group_of(&name).filter(|group| group.is_of_brokers), &mut to, looks);
             }
             to.u8(0);
         }
@@ -56,10 +56,10 @@ pub(super) fn body(
             let name = from.text()?;
             if from.count().is_none() {
                 let count = looks.commits.entry(name.clone()).or_default();
-                committed(named(&name)?, &mut to, *count % 2);
+                committed(group_of(&name)?, &mut to, *count % 2);
                 *count += 1;
             } else {
-                committed_later(named(&name)?, &mut from, &mut to)?;
+                committed_later(group_of(&name)?, &mut from, &mut to)?;
             }
         }
         api::LIST_OFFSETS => offsets(groups, &mut from, &mut to, looks)?,
