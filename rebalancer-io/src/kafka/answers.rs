@@ -47,7 +47,7 @@ impl KafkaAnswers {
     /// then leave out who owns what, and a lag of nobody's partitions is not zero.
     pub fn new(watched: &Watched, live: &[LivePod]) -> Self {
         let own = Pods::new(live);
-        let pods: Vec<Option<usize>> = watched.group.members.iter().map(|member| own.of(member)).collect();
+        let pods = own.of_each(&watched.group.members);
         let seen = Seen { watched, live, pods: &pods };
         let (instants, pasts) = if watched.in_rebalance {
             (BTreeMap::from([(kafka_direct::REBALANCE, one(1.0))]), BTreeMap::new())

@@ -5,6 +5,8 @@ use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -16,7 +18,7 @@ use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::config::{BrokerAddress, Sasl};
-use super::error::{KafkaError, KafkaErrorKind};
+use super::error::{KafkaError, KafkaErrorKind, quoted};
 use super::messages::{Api, ApiVersions, Request, SaslAuthenticate, SaslHandshake};
 use super::msk_iam;
 use super::sasl::{Scram, oauth_bearer, plain};
@@ -69,18 +71,26 @@ struct Patient {
     until: Instant,
 }
 
+impl Patient {
+    /// # Errors
+    /// The time is over.
+    fn go_on(&self) -> io::Result<()> {
+        if self.patience.is_over() || self.until <= Instant::now() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        Ok(())
+    }
+}
+
 impl Read for Patient {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
-            let error = match self.socket.read(buffer) {
-                Ok(read) => return Ok(read),
-                Err(error) => error,
-            };
-            if !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) {
-                return Err(error);
-            }
-            if self.patience.is_over() || self.until <= Instant::now() {
-                return Err(io::ErrorKind::TimedOut.into());
+            // Also while bytes arrive: a server may send them one by one.
+            self.go_on()?;
+            match self.socket.read(buffer) {
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                }
+                read => return read,
             }
         }
     }
@@ -88,6 +98,7 @@ impl Read for Patient {
 
 impl Write for Patient {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.go_on()?;
         self.socket.write(bytes)
     }
 
@@ -138,8 +149,12 @@ impl Connection {
 
     /// Sends a request and reads its answer.
     pub(super) fn ask<R: Request>(&mut self, request: &R) -> Result<R::Answer, KafkaErrorKind> {
-        let unsupported = KafkaErrorKind::Unsupported { request: R::API.name };
-        let version = self.version(R::API).ok_or(unsupported)?;
+        let unsupported = || KafkaErrorKind::Unsupported {
+            request: R::API.name,
+            known: R::API.versions,
+            versions: self.versions.get(&R::API.key).copied(),
+        };
+        let version = self.version(R::API).ok_or_else(unsupported)?;
         let answer = self.exchange(request, version, self.closes)?;
         self.closes = "";
         Ok(answer)
@@ -186,7 +201,7 @@ impl Connection {
         let failed = |reason: String| KafkaErrorKind::SignIn { mechanism, reason };
         let (code, mechanisms) = self.ask(&SaslHandshake(mechanism))?;
         if code != 0 {
-            let said = format!("the broker has {}", mechanisms.join(", "));
+            let said = format!("the broker has {}", quoted(&mechanisms.join(", ")));
             return Err(KafkaErrorKind::refused(code, mechanism, Some(&said)));
         }
         match sasl {
@@ -199,7 +214,8 @@ impl Connection {
                 let token = secret(token)?;
                 let said = self.step(mechanism, &oauth_bearer(token.expose_secret()), &token)?;
                 // What a server says here is why it refuses.
-                let refused = || failed(format!("{}: is KAFKA_TOKEN_FILE right?", masked(&said, &token)));
+                let refused =
+                    || failed(format!("{}: is KAFKA_TOKEN_FILE right?", quoted(&masked(&said, &token))));
                 if said.is_empty() { Ok(()) } else { Err(refused()) }
             }
             Sasl::AwsMskIam(credentials) => {
@@ -258,19 +274,34 @@ fn nonce() -> Option<String> {
     Some(STANDARD_NO_PAD.encode(bytes))
 }
 
+/// Connects in a thread of its own, because nothing else ends the wait for a name server.
 fn connect(address: &BrokerAddress, patience: &Patience) -> Result<TcpStream, KafkaErrorKind> {
     let failed = |error: io::Error| KafkaErrorKind::Connect(error.to_string());
-    let mut last = KafkaErrorKind::Connect("the host name has no address".to_owned());
-    for address in (address.host.as_str(), address.port).to_socket_addrs().map_err(failed)? {
-        let left = patience.deadline.map_or(ANSWER_LIMIT, |deadline| {
-            deadline.saturating_duration_since(Instant::now()).min(ANSWER_LIMIT)
-        });
-        if patience.is_over() || left.is_zero() {
+    let (found, answer) = mpsc::channel();
+    let (host, port) = (address.host.clone(), address.port);
+    let thread = thread::Builder::new().name("kafka-connect".to_owned());
+    let connecting = move || drop(found.send(connected(&host, port)));
+    thread.spawn(connecting).map_err(failed)?;
+    let until = Instant::now() + ANSWER_LIMIT;
+    loop {
+        if patience.is_over() {
             return Err(KafkaErrorKind::Stopped);
         }
-        match TcpStream::connect_timeout(&address, left) {
+        match answer.recv_timeout(STOP_POLL) {
+            Ok(connected) => return connected.map_err(failed),
+            Err(RecvTimeoutError::Timeout) if Instant::now() < until => {}
+            Err(_) => return Err(KafkaErrorKind::Timeout(ANSWER_LIMIT)),
+        }
+    }
+}
+
+/// A connection to the first of the host's addresses that takes one.
+fn connected(host: &str, port: u16) -> io::Result<TcpStream> {
+    let mut last = io::Error::other("the host name has no address");
+    for address in (host, port).to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, ANSWER_LIMIT) {
             Ok(socket) => return Ok(socket),
-            Err(error) => last = failed(error),
+            Err(error) => last = error,
         }
     }
     Err(last)

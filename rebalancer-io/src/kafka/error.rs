@@ -52,10 +52,14 @@ pub enum KafkaErrorKind {
     #[error("the answer is to another question")]
     OtherAnswer,
     /// The broker has no version of this request that is understood.
-    #[error("it has no {request} that this program understands; Kafka 2.1 or newer is needed")]
+    #[error("{}", unsupported(request, known, *.versions))]
     Unsupported {
         /// The request.
         request: &'static str,
+        /// The versions that this program understands.
+        known: &'static [i16],
+        /// The smallest and the largest version that the broker has, if any.
+        versions: Option<(i16, i16)>,
     },
     /// The broker refused.
     #[error("{}", refusal(*.code, .about, .said.as_deref()))]
@@ -106,7 +110,7 @@ impl KafkaErrorKind {
     /// A refusal of what was asked about.
     pub(super) fn refused(code: i16, about: impl Into<String>, said: Option<&str>) -> Self {
         let said = said.filter(|text| !text.is_empty()).map(|text| shortened(text, MAX_WORDS));
-        Self::Refused { about: about.into(), code, said }
+        Self::Refused { about: quoted(&about.into()), code, said }
     }
 
     pub(super) fn at(self, broker: &str) -> KafkaError {
@@ -116,6 +120,23 @@ impl KafkaErrorKind {
 
 /// Longest quotation of a broker, in characters.
 const MAX_WORDS: usize = 200;
+
+/// Words of a broker, shortened.
+pub(super) fn quoted(words: &str) -> String {
+    shortened(words, MAX_WORDS)
+}
+
+fn unsupported(request: &str, known: &[i16], versions: Option<(i16, i16)>) -> String {
+    let known = known.iter().map(i16::to_string).collect::<Vec<String>>().join(" or ");
+    match versions {
+        Some((least, most)) => {
+            format!(
+                "it has {request} in the versions {least} to {most}, and this program understands {known}"
+            )
+        }
+        None => format!("it has no {request} that this program understands: Kafka 2.1 or newer is needed"),
+    }
+}
 
 /// What to do about a TLS error, if its own words do not say.
 const fn tls_advice(error: &rustls::Error) -> &'static str {
@@ -137,7 +158,7 @@ fn hint(words: &str) -> String {
 }
 
 fn refusal(code: i16, about: &str, said: Option<&str>) -> String {
-    let (name, advice) = meaning(code);
+    let (name, advice) = meaning(code, about);
     let name = name.map_or_else(|| format!("error {code}"), |name| format!("{name} ({code})"));
     let said = said.map(|text| format!(", \"{text}\"")).unwrap_or_default();
     let advice = advice.map(|text| format!(": {text}")).unwrap_or_default();
@@ -147,7 +168,7 @@ fn refusal(code: i16, about: &str, said: Option<&str>) -> String {
 const MOVING: &str = "the cluster is moving it to another broker; the next run asks again";
 
 /// Kafka's name of an error, and what to do about it.
-fn meaning(code: i16) -> (Option<&'static str>, Option<&'static str>) {
+fn meaning(code: i16, about: &str) -> (Option<&'static str>, Option<&'static str>) {
     let (name, advice) = match code {
         3 => ("UNKNOWN_TOPIC_OR_PARTITION", "there is none, or the user needs Describe on it"),
         5 => ("LEADER_NOT_AVAILABLE", "the partition has no leader now"),
@@ -165,7 +186,10 @@ fn meaning(code: i16) -> (Option<&'static str>, Option<&'static str>) {
         31 => ("CLUSTER_AUTHORIZATION_FAILED", "not authorised"),
         33 => ("UNSUPPORTED_SASL_MECHANISM", "set KAFKA_SASL_MECHANISM to one that the listener has"),
         34 => ("ILLEGAL_SASL_STATE", "the listener asks for no sign-in: unset KAFKA_SASL_MECHANISM"),
-        35 => ("UNSUPPORTED_VERSION", "Kafka 2.1 or newer is needed"),
+        35 => ("UNSUPPORTED_VERSION", "the broker does not have this version of the request"),
+        58 if about.ends_with("OAUTHBEARER") => {
+            ("SASL_AUTHENTICATION_FAILED", "is the token in KAFKA_TOKEN_FILE right, and still valid?")
+        }
         58 => ("SASL_AUTHENTICATION_FAILED", "are KAFKA_USERNAME and KAFKA_PASSWORD right?"),
         69 => ("GROUP_ID_NOT_FOUND", "there is no such group"),
         72 => ("LISTENER_NOT_FOUND", "the leader has no listener of the name of this one"),

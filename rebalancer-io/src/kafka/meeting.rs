@@ -43,6 +43,18 @@ impl<'a> Pods<'a> {
         }
     }
 
+    /// The position of the pod of each member of a group. If any of them has the address of a pod, addresses are not hidden,
+    /// and one that has none of them is elsewhere, whatever its name: in a second cluster pods may have the same names.
+    pub(super) fn of_each(&self, members: &[Member]) -> Vec<Option<usize>> {
+        let is_here =
+            |member: &Member| address(&member.host).is_some_and(|ip| self.by_address.contains_key(&ip));
+        let are_visible = members.iter().any(is_here);
+        let of = |member: &Member| {
+            if are_visible && !is_here(member) { None } else { self.of(member) }
+        };
+        members.iter().map(of).collect()
+    }
+
     /// The same for a member of a group of which nobody has said that it is that of these pods. A name that ends in a number
     /// tells nothing alone: a pod of another namespace may have it too.
     fn of_stranger(&self, member: &Member) -> Option<usize> {
@@ -207,5 +219,15 @@ mod tests {
         let found: Vec<Vec<(usize, usize)>> =
             found.into_iter().map(|own| own.into_iter().collect()).collect();
         assert_eq!(found, [vec![(0, 2)], vec![(2, 1)], vec![], vec![]]);
+    }
+    #[test]
+    fn a_member_elsewhere_is_not_met_by_name_where_addresses_are_visible() {
+        let live = [pod("orders-0", &["10.0.0.1"]), pod("orders-1", &["10.0.0.2"])];
+        let here = member("/10.0.0.1", "orders-0");
+        let elsewhere = [member("/10.9.0.1", "orders-0"), member("/10.9.0.2", "orders-1")];
+        let [first, second] = elsewhere.clone();
+        let pods = Pods::new(&live);
+        assert_eq!(pods.of_each(&[here, first, second]), [Some(0), None, None]);
+        assert_eq!(pods.of_each(&elsewhere), [Some(0), Some(1)], "all addresses may be hidden");
     }
 }

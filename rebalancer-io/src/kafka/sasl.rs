@@ -54,6 +54,10 @@ impl Scram {
     /// The answer to the server's first message.
     pub(super) fn last_message(&self, server_first: &str) -> Result<LastMessage, String> {
         let of = |name: &str| server_first.split(',').find_map(|part| part.strip_prefix(name));
+        // An extension that must be understood (m=) comes first.
+        if !server_first.starts_with("r=") {
+            return Err("the broker's message does not begin with a nonce".to_owned());
+        }
         let nonce = of("r=").ok_or("the broker's message has no nonce")?;
         if !nonce.starts_with(&self.nonce) || nonce.len() == self.nonce.len() {
             return Err("the broker's nonce does not continue this one".to_owned());
@@ -128,6 +132,7 @@ mod tests {
             "",
             "r=abc,s=AAAA,i=4096",
             "r=xyzabc,s=AAAA,i=4096",
+            "m=x,r=abcd,s=AAAA,i=4096",
             "r=abcd,s=?,i=4096",
             "r=abcd,s=AAAA,i=1",
             "r=abcd,s=AAAA,i=4000000000",

@@ -19,6 +19,7 @@ use rebalancer_sim::broker::{
 };
 
 mod frames;
+mod slow;
 mod standing;
 
 const PODS: [&str; 3] = ["orders-0", "orders-1", "orders-2"];
