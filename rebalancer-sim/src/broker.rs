@@ -226,6 +226,8 @@ pub struct SimulatedPartition {
     pub committed_later: Option<i64>,
     /// The first offset that is kept.
     pub start: i64,
+    /// The first offset of an open transaction.
+    pub open_transaction: Option<i64>,
     /// The end at the second of two looks.
     pub end: i64,
     /// Messages written per second, now and before.
@@ -273,6 +275,7 @@ impl SimulatedGroup {
             committed: [100_000, 100_010],
             committed_later: None,
             start: 0,
+            open_transaction: None,
             end: 100_012,
             rate: 10.0,
             owner: Some(number / each),

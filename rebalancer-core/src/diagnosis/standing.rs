@@ -372,13 +372,15 @@ impl<'a> Judge<'a> {
             return Verdict::Poisoned(Witness::Group(group));
         }
         let witness = self.earlier_owner(track, stand, standing);
+        let is_unseen =
+            self.offsets.is_inferred() && standing.since.saturating_sub(standing.lasted) >= STOOD_BEFORE;
         if standing.lasted < SETTLED {
-            return Verdict::Unclear(Unclear::NewOwner);
+            return Verdict::Unclear(if is_unseen { Unclear::Unseen } else { Unclear::NewOwner });
         }
         if let Some(witness) = witness {
             return Verdict::Poisoned(witness);
         }
-        if self.offsets.is_inferred() && standing.since.saturating_sub(standing.lasted) >= STOOD_BEFORE {
+        if is_unseen {
             return Verdict::Unclear(Unclear::Unseen);
         }
         if !self.tracks.iter().any(Track::moves) {

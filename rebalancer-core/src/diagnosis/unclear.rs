@@ -100,7 +100,7 @@ impl fmt::Display for Unclear {
             }
             Self::WholeGroup => "no partition of the group moves: nobody reads, or the offsets are old",
             Self::Unseen => {
-                "its messages have waited since before the group last got a new member, and nothing shows whether another pod stood there too; an exporter of offsets would"
+                "its messages have waited for longer than its pod is known to have read it, and nothing shows whether another pod stood there too; an exporter of offsets would"
             }
             Self::Reads => "its pod reads messages and commits none: it may commit rarely",
         })

@@ -218,6 +218,7 @@ impl Seen<'_> {
             (kafka_direct::END, self.ends()),
             (kafka_direct::OFFSET_OWNERS, self.tenures()),
             (kafka_direct::WATCHED, self.watched()),
+            (kafka_direct::START, self.starts()),
         ])
     }
 
@@ -324,15 +325,27 @@ impl Seen<'_> {
         self.watched.partitions.iter().map(past).collect()
     }
 
-    /// The owners now, for as long as all members have been there: a new one has the partitions dealt anew.
+    /// Where the log of those that may stand begins.
+    fn starts(&self) -> Vec<Past> {
+        let suspects = self.watched.partitions.iter().filter(|of| of.may_stand());
+        let past =
+            |of: &WatchedPartition| Some(Past { label: place(of), spans: vec![(0..=0, of.start? as f64)] });
+        suspects.filter_map(past).collect()
+    }
+
+    /// The owners now, for as long as all pods have been there: a new one has the partitions dealt anew. Nothing tells how
+    /// long they have owned them if a member is in none of the pods or a pod has no member, because one of its consumers
+    /// may have come or gone.
     fn tenures(&self) -> Vec<Past> {
-        let ages = self.pods.iter().flatten().filter_map(|position| self.live.get(*position)?.warm_for());
-        let youngest = ages.min().map_or(PAST_MINUTES, |age| {
-            u32::try_from(age.as_secs() / 60).unwrap_or(PAST_MINUTES).min(PAST_MINUTES)
-        });
+        let met: BTreeSet<usize> = self.pods.iter().copied().flatten().collect();
+        let is_whole = self.pods.iter().all(Option::is_some) && met.len() == self.live.len();
+        let ages: Option<Vec<Duration>> = self.live.iter().map(LivePod::warm_for).collect();
+        let youngest = ages.filter(|_| is_whole).and_then(|ages| ages.into_iter().min());
+        let minutes = youngest
+            .map_or(1, |age| u32::try_from(age.as_secs() / 60).unwrap_or(PAST_MINUTES).min(PAST_MINUTES));
         let past = |of: &WatchedPartition| {
             let pod = self.pod_of(of)?;
-            Some(Past { label: format!("{}/{}", place(of), pod.name), spans: vec![(0..=youngest, 1.0)] })
+            Some(Past { label: format!("{}/{}", place(of), pod.name), spans: vec![(0..=minutes, 1.0)] })
         };
         self.watched.partitions.iter().filter_map(past).collect()
     }
@@ -385,6 +398,13 @@ impl Seen<'_> {
                  that",
                 group.name,
                 racks.len()
+            ));
+        }
+        for of in self.watched.partitions.iter().filter(|of| of.waits_for_transaction()) {
+            let (topic, number) = &of.place;
+            remarks.push(format!(
+                "partition {number} of topic {topic} does not move and waits for an open transaction, which no replacement \
+                 cures: kafka-transactions.sh find-hanging tells whose it is"
             ));
         }
         if group.has_unequal_subscriptions() {

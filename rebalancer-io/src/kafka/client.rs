@@ -9,10 +9,10 @@ use rustls::ClientConfig;
 
 use super::config::{BrokerAddress, KafkaConfig};
 use super::connection::{Connection, Patience};
-use super::error::{KafkaError, KafkaErrorKind};
+use super::error::{KafkaError, KafkaErrorKind, quoted};
 use super::messages::{
-    ConsumerGroupDescribe, DescribeGroups, DescribedGroup, FindCoordinator, Leader, ListGroups, ListOffsets,
-    Metadata, Node, OffsetFetch, Request, TimesOfTopic, TopicLeaders,
+    ConsumerGroupDescribe, DescribeGroups, DescribedGroup, FindCoordinator, Leader, ListCommittedOffsets,
+    ListGroups, ListOffsets, Metadata, Node, OffsetFetch, Request, TimesOfTopic, TopicLeaders,
 };
 use crate::pem::PemError;
 
@@ -187,8 +187,7 @@ impl KafkaClient {
             return Err(self.unknown(name)?.at(&broker));
         }
         if !matches!(described.protocol_type.as_str(), "consumer" | "") {
-            let of_type = format!("group {name} is of type {}, not of consumers", described.protocol_type);
-            return Err(KafkaErrorKind::Group(of_type).at(&broker));
+            return Err(other_type(name, &described.protocol_type).at(&broker));
         }
         Ok(Group::told(described, is_dealt_by_brokers))
     }
@@ -214,7 +213,10 @@ impl KafkaClient {
 
     /// Why there is no group of consumers of this name.
     fn unknown(&mut self, name: &str) -> Result<KafkaErrorKind, KafkaError> {
-        let (_, groups) = self.ask_coordinator(name, &ListGroups)?;
+        let (code, groups) = self.ask_coordinator(name, &ListGroups)?;
+        if code != 0 {
+            return Ok(KafkaErrorKind::refused(code, "the list of groups", None));
+        }
         let of_this_name = groups.iter().find(|(group, _)| group == name);
         if let Some((_, kind)) = of_this_name.filter(|(_, kind)| kind == "share") {
             return Ok(KafkaErrorKind::Group(format!(
@@ -222,12 +224,15 @@ impl KafkaClient {
                  its own"
             )));
         }
+        if let Some((_, kind)) = of_this_name.filter(|(_, kind)| !matches!(kind.as_str(), "consumer" | "")) {
+            return Ok(other_type(name, kind));
+        }
         let mut known: Vec<&str> = groups.iter().map(|(group, _)| group.as_str()).collect();
         known.sort_unstable();
         let more = known.len().saturating_sub(MOST_GROUPS);
         known.truncate(MOST_GROUPS);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        let known = if known.is_empty() { "none".to_owned() } else { quoted(&known.join(", ")) };
         Ok(KafkaErrorKind::Group(format!(
             "there is no group {name}, or the user may not see it; of the groups that this broker coordinates the user \
              sees {known}{more}; is KAFKA_GROUP right?"
@@ -307,6 +312,11 @@ impl KafkaClient {
         self.known.insert(group.to_owned(), known);
     }
 
+    /// Closes all connections. Who coordinates and who leads stays known, and the next question connects again.
+    pub(super) fn disconnect(&mut self) {
+        self.connections.clear();
+    }
+
     /// Connects to the leaders of these partitions, so that answers need not wait for it.
     pub(super) fn connect_leaders(&mut self, places: &BTreeSet<Place>) -> Result<(), KafkaError> {
         let leader = |(topic, partition): &Place| self.leaders.get(topic)?.get(partition).cloned();
@@ -324,11 +334,28 @@ impl KafkaClient {
         Ok(known(self.ends_at(&all_at(places, ListOffsets::START))?))
     }
 
+    /// The end of each of `places` for those who read committed records only: the first record of an open transaction, or
+    /// the end.
+    pub(super) fn committed_ends(
+        &mut self,
+        places: &BTreeSet<Place>,
+    ) -> Result<BTreeMap<Place, i64>, KafkaError> {
+        Ok(known(self.offsets(&all_at(places, ListOffsets::END), true)?))
+    }
+
     /// The end that each partition had at a time in milliseconds, as far as the times of its records tell; `None` for
     /// those without a newer record. Asks several leaders at once.
     pub(super) fn ends_at(
         &mut self,
         places: &BTreeMap<Place, i64>,
+    ) -> Result<BTreeMap<Place, Option<i64>>, KafkaError> {
+        self.offsets(places, false)
+    }
+
+    fn offsets(
+        &mut self,
+        places: &BTreeMap<Place, i64>,
+        are_committed: bool,
     ) -> Result<BTreeMap<Place, Option<i64>>, KafkaError> {
         let mut of_leaders = self.by_leader(places);
         for address in of_leaders.keys() {
@@ -342,7 +369,12 @@ impl KafkaClient {
         self.requests += asked.len();
         let ask = |(connection, topics): &mut (&mut Connection, Vec<TimesOfTopic<'_>>)| {
             let request = ListOffsets { topics };
-            let answer = connection.ask(&request).and_then(listed);
+            let answer = if are_committed {
+                connection.ask(&ListCommittedOffsets(request))
+            } else {
+                connection.ask(&request)
+            };
+            let answer = answer.and_then(listed);
             answer.map_err(|kind| kind.at(connection.broker()))
         };
         let mut offsets = BTreeMap::new();
@@ -438,6 +470,10 @@ impl KafkaClient {
         }
         Ok(self.connections.get_mut(address).expect("it was inserted"))
     }
+}
+
+fn other_type(name: &str, kind: &str) -> KafkaErrorKind {
+    KafkaErrorKind::Group(format!("group {name} is of type {}, not of consumers", quoted(kind)))
 }
 
 /// Whether another broker of the cluster may answer where this one failed so.

@@ -2,6 +2,9 @@
 
 use super::wire::{Malformed, Reader, Writer};
 
+/// Most partitions in one answer: ten times those of a large group.
+const MOST_PARTITIONS: usize = 100_000;
+
 /// A request and how its answer is read.
 pub(super) trait Request {
     /// What it is about.
@@ -137,7 +140,7 @@ impl Request for Metadata<'_> {
         from.nullable_string()?;
         from.i32()?;
         let topics = from.list(|from| {
-            let (error, name) = (from.i16()?, from.string()?);
+            let (error, name) = (from.i16()?, from.topic()?);
             from.bool()?;
             Ok(TopicLeaders { error, name, partitions: from.list(leader)? })
         })?;
@@ -253,17 +256,19 @@ fn classic_member(
     let mut member = DescribedMember { id, instance_id, client_id, host, ..DescribedMember::default() };
     // Both are empty until the group has dealt its partitions.
     if is_of_consumers && !subscription.is_empty() {
-        let mut from = Reader::new(subscription);
-        let version = from.i16()?;
-        member.topics = from.list(Reader::string)?;
-        // Written by the client itself, which may have forms of its own.
-        member.rack = rack(&mut from, version).ok().flatten().filter(|rack| !rack.is_empty());
+        (member.topics, member.rack) = from.inside(subscription, |from| {
+            let version = from.i16()?;
+            let topics = from.list(Reader::topic)?;
+            // Written by the client itself, which may have forms of its own.
+            Ok((topics, rack(from, version).ok().flatten().filter(|rack| !rack.is_empty())))
+        })?;
     }
     if is_of_consumers && !assignment.is_empty() {
-        let mut from = Reader::new(assignment);
-        from.i16()?;
-        let topics = from.list(|from| Ok((from.string()?, from.list(Reader::i32)?)))?;
-        member.owned = places(topics);
+        let topics = from.inside(assignment, |from| {
+            from.i16()?;
+            from.list(|from| Ok((from.topic()?, from.list(Reader::i32)?)))
+        })?;
+        member.owned = places(topics)?;
     }
     Ok(member)
 }
@@ -317,7 +322,7 @@ fn member(from: &mut Reader<'_>) -> Result<DescribedMember, Malformed> {
     let rack = from.compact_nullable_string()?.filter(|rack| !rack.is_empty());
     from.i32()?;
     let (client_id, host) = (from.compact_string()?, from.compact_string()?);
-    let topics = from.compact_list(Reader::compact_string)?;
+    let topics = from.compact_list(Reader::compact_topic)?;
     from.compact_nullable_string()?;
     let owned = assignment(from)?;
     // What it is to own; the same as soon as the group is stable.
@@ -329,19 +334,29 @@ fn member(from: &mut Reader<'_>) -> Result<DescribedMember, Malformed> {
 fn assignment(from: &mut Reader<'_>) -> Result<Vec<(String, i32)>, Malformed> {
     let topics = from.compact_list(|from| {
         from.skip_uuid()?;
-        let topic = (from.compact_string()?, from.compact_list(Reader::i32)?);
+        let topic = (from.compact_topic()?, from.compact_list(Reader::i32)?);
         from.skip_tags()?;
         Ok(topic)
     })?;
     from.skip_tags()?;
-    Ok(places(topics))
+    places(topics)
 }
 
-fn places(topics: Vec<(String, Vec<i32>)>) -> Vec<(String, i32)> {
-    let all = |(topic, partitions): (String, Vec<i32>)| {
-        partitions.into_iter().map(move |partition| (topic.clone(), partition))
+fn places(topics: Vec<(String, Vec<i32>)>) -> Result<Vec<(String, i32)>, Malformed> {
+    flat(topics, |topic, partition| (topic, partition))
+}
+
+/// The partitions of all topics, each with the name of its topic.
+fn flat<T, U>(topics: Vec<(String, Vec<T>)>, of: impl Fn(String, T) -> U) -> Result<Vec<U>, Malformed> {
+    let count: usize = topics.iter().map(|(_, partitions)| partitions.len()).sum();
+    if count > MOST_PARTITIONS {
+        return Err(Malformed("it has more partitions than are read"));
+    }
+    let of = &of;
+    let all = |(topic, partitions): (String, Vec<T>)| {
+        partitions.into_iter().map(move |partition| of(topic.clone(), partition))
     };
-    topics.into_iter().flat_map(all).collect()
+    Ok(topics.into_iter().flat_map(all).collect())
 }
 
 /// Asks a broker for the groups that it coordinates.
@@ -393,14 +408,16 @@ impl Request for OffsetFetch<'_> {
 
     fn read(from: &mut Reader<'_>, _: i16) -> Result<Self::Answer, Malformed> {
         let topics = from.list(|from| {
-            let topic = from.string()?;
-            from.list(|from| {
+            let topic = from.topic()?;
+            let partitions = from.list(|from| {
                 let (partition, offset) = (from.i32()?, from.i64()?);
                 from.nullable_string()?;
-                Ok(Committed { topic: topic.clone(), partition, offset, error: from.i16()? })
-            })
+                Ok((partition, offset, from.i16()?))
+            })?;
+            Ok((topic, partitions))
         })?;
-        Ok((from.i16()?, topics.into_iter().flatten().collect()))
+        let committed = |topic, (partition, offset, error)| Committed { topic, partition, offset, error };
+        Ok((from.i16()?, flat(topics, committed)?))
     }
 }
 
@@ -416,6 +433,16 @@ pub(super) type TimesOfTopic<'a> = (&'a str, Vec<(i32, i64)>);
 impl ListOffsets<'_> {
     pub(super) const END: i64 = -1;
     pub(super) const START: i64 = -2;
+
+    fn write_topics(&self, to: &mut Writer) {
+        to.list(self.topics.iter(), |to, (topic, partitions)| {
+            to.string(topic);
+            to.list(partitions.iter(), |to, (partition, timestamp_ms)| {
+                to.i32(*partition);
+                to.i64(*timestamp_ms);
+            });
+        });
+    }
 }
 
 pub(super) struct Listed {
@@ -432,24 +459,44 @@ impl Request for ListOffsets<'_> {
 
     fn write(&self, to: &mut Writer, _: i16) {
         to.i32(-1);
-        to.list(self.topics.iter(), |to, (topic, partitions)| {
-            to.string(topic);
-            to.list(partitions.iter(), |to, (partition, timestamp_ms)| {
-                to.i32(*partition);
-                to.i64(*timestamp_ms);
-            });
-        });
+        self.write_topics(to);
     }
 
     fn read(from: &mut Reader<'_>, _: i16) -> Result<Self::Answer, Malformed> {
-        let topics = from.list(|from| {
-            let topic = from.string()?;
-            from.list(|from| {
-                let (partition, error) = (from.i32()?, from.i16()?);
-                from.i64()?;
-                Ok(Listed { topic: topic.clone(), partition, error, offset: from.i64()? })
-            })
-        })?;
-        Ok(topics.into_iter().flatten().collect())
+        read_offsets(from)
     }
+}
+
+/// The same for those who read committed records only: their end is the first record of an open transaction, if there is
+/// one.
+pub(super) struct ListCommittedOffsets<'a>(pub ListOffsets<'a>);
+
+impl Request for ListCommittedOffsets<'_> {
+    const API: Api = api(2, "ListOffsets", &[2]);
+    type Answer = Vec<Listed>;
+
+    fn write(&self, to: &mut Writer, _: i16) {
+        to.i32(-1);
+        to.i8(1);
+        self.0.write_topics(to);
+    }
+
+    fn read(from: &mut Reader<'_>, _: i16) -> Result<Self::Answer, Malformed> {
+        // How long the broker would have the client wait.
+        from.i32()?;
+        read_offsets(from)
+    }
+}
+
+fn read_offsets(from: &mut Reader<'_>) -> Result<Vec<Listed>, Malformed> {
+    let topics = from.list(|from| {
+        let topic = from.topic()?;
+        let partitions = from.list(|from| {
+            let (partition, error) = (from.i32()?, from.i16()?);
+            from.i64()?;
+            Ok((partition, error, from.i64()?))
+        })?;
+        Ok((topic, partitions))
+    })?;
+    flat(topics, |topic, (partition, error, offset)| Listed { topic, partition, error, offset })
 }

@@ -27,6 +27,9 @@ pub(super) const STAND_WATCHES: u32 = 3;
 /// Records that have waited for less show no stand yet, whatever is watched.
 const LEAST_STAND_MINUTES: u32 = 5;
 
+/// Connections that are not used for so long are made anew: load balancers and brokers close idle ones.
+const IDLE: Duration = Duration::from_secs(60);
+
 /// Time that is left of a run for the decision and an eviction.
 const RESERVE: Duration = Duration::from_secs(20);
 
@@ -69,6 +72,8 @@ pub struct WatchedPartition {
     pub end: [Option<i64>; 2],
     /// The offset of the first record that is kept, if it was asked for.
     pub start: Option<i64>,
+    /// The end for those who read committed records only, if it was asked for.
+    pub committed_end: Option<i64>,
     /// The end at earlier times, in minutes before the second look, as far as it was asked for.
     pub earlier: Vec<(u32, i64)>,
 }
@@ -81,7 +86,17 @@ impl WatchedPartition {
 
     /// Whether it did not move although its records have waited for long enough to show a stand.
     pub fn may_stand(&self) -> bool {
-        self.stood() && self.waits_minutes() >= LEAST_STAND_MINUTES
+        self.stood() && self.waits_minutes() >= LEAST_STAND_MINUTES && !self.waits_for_transaction()
+    }
+
+    /// Whether an open transaction keeps those from reading on who read committed records only: no restart helps them.
+    pub fn waits_for_transaction(&self) -> bool {
+        match (self.committed_end, self.committed[1], self.end[1]) {
+            (Some(readable), Some(committed), Some(end)) => {
+                self.stood() && readable <= committed && readable < end
+            }
+            _ => false,
+        }
     }
 
     /// Whether the committed offset changed between two looks.
@@ -123,6 +138,9 @@ impl KafkaClient {
     ///
     /// # Errors
     /// As [`KafkaClient::group`]; a partition whose leader does not answer; the end of the run.
+    ///
+    /// # Panics
+    /// Never: one group is watched, and has one result.
     pub fn watch(&mut self, group: &str, apart: Duration) -> Result<Watched, KafkaError> {
         self.watch_each(&[group.to_owned()], apart)?.pop().expect("one group is watched")
     }
@@ -163,8 +181,8 @@ impl KafkaClient {
             || first.group.owners() != second.group.owners();
         let mut partitions = joined(first, &second, apart);
         if !in_rebalance {
-            self.find_starts(&mut partitions)?;
             self.find_waits(&mut partitions, now_ms)?;
+            self.find_starts(&mut partitions)?;
         }
         Ok(Watched {
             group: second.group,
@@ -197,16 +215,31 @@ impl KafkaClient {
         Ok(Look { group, committed, committed_at, ends, ends_at })
     }
 
-    /// Asks where the log begins of the partitions without a commit, which tells whether anything waits in them.
+    /// Asks where the log begins: of the partitions without a commit, which tells whether anything waits in them, and of those
+    /// that may stand, because one whose next record was deleted stands for that reason.
     fn find_starts(&mut self, partitions: &mut [WatchedPartition]) -> Result<(), KafkaError> {
-        let asked: BTreeSet<Place> =
-            partitions.iter().filter(|of| of.committed[1].is_none()).map(|of| of.place.clone()).collect();
+        let is_asked = |of: &&WatchedPartition| of.committed[1].is_none() || of.may_stand();
+        let asked: BTreeSet<Place> = partitions.iter().filter(is_asked).map(|of| of.place.clone()).collect();
         if asked.is_empty() {
             return Ok(());
         }
         let starts = self.starts(&asked)?;
         for of in partitions.iter_mut().filter(|of| asked.contains(&of.place)) {
             of.start = starts.get(&of.place).copied();
+        }
+        self.find_transactions(partitions)
+    }
+
+    /// Asks whether those that may stand wait for an open transaction.
+    fn find_transactions(&mut self, partitions: &mut [WatchedPartition]) -> Result<(), KafkaError> {
+        let asked: BTreeSet<Place> =
+            partitions.iter().filter(|of| of.may_stand()).map(|of| of.place.clone()).collect();
+        if asked.is_empty() {
+            return Ok(());
+        }
+        let ends = self.committed_ends(&asked)?;
+        for of in partitions.iter_mut().filter(|of| asked.contains(&of.place)) {
+            of.committed_end = ends.get(&of.place).copied();
         }
         Ok(())
     }
@@ -298,7 +331,10 @@ impl KafkaClient {
         self.patience().deadline.is_none_or(|deadline| needed.is_some_and(|needed| needed <= deadline))
     }
 
-    fn wait(&self, time: Duration) -> Result<(), KafkaError> {
+    fn wait(&mut self, time: Duration) -> Result<(), KafkaError> {
+        if time > IDLE {
+            self.disconnect();
+        }
         let until = Instant::now() + time;
         while Instant::now() < until {
             if self.patience().is_over() {
@@ -334,8 +370,17 @@ fn joined(first: &Look, second: &Look, apart: Duration) -> Vec<WatchedPartition>
     let of = |(place, owner): (Place, Option<usize>)| {
         let committed = [&first.committed, &second.committed].map(|known| known.get(&place).copied());
         let end = [&first.ends, &second.ends].map(|known| known.get(&place).copied());
-        let (last, start, earlier) = (committed[1], None, Vec::new());
-        WatchedPartition { place, owner, committed, last, watched: apart, end, start, earlier }
+        WatchedPartition {
+            place,
+            owner,
+            committed,
+            last: committed[1],
+            watched: apart,
+            end,
+            start: None,
+            committed_end: None,
+            earlier: Vec::new(),
+        }
     };
     places.into_iter().map(of).collect()
 }

@@ -17,11 +17,38 @@ type Read<T> = Result<T, Malformed>;
 #[derive(Debug, Clone)]
 pub(super) struct Reader<'a> {
     bytes: &'a [u8],
+    /// How many elements all its lists together may still have.
+    elements: usize,
 }
+
+/// Most elements of all lists in an answer: a partition has seven, with three replicas, and takes at least as many bytes in
+/// memory as on the wire.
+const MOST_ELEMENTS: usize = 800_000;
+
+/// Longest name of a topic.
+const MOST_TOPIC_BYTES: usize = 249;
 
 impl<'a> Reader<'a> {
     pub(super) const fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes }
+        Self { bytes, elements: MOST_ELEMENTS }
+    }
+
+    /// Reads what is written inside of this answer. Its lists count as those of the answer.
+    pub(super) fn inside<T>(&mut self, bytes: &'a [u8], read: impl FnOnce(&mut Self) -> Read<T>) -> Read<T> {
+        let mut inner = Self { bytes, elements: self.elements };
+        let found = read(&mut inner);
+        self.elements = inner.elements;
+        found
+    }
+
+    /// The name of a topic.
+    pub(super) fn topic(&mut self) -> Read<String> {
+        self.string().and_then(short)
+    }
+
+    /// The name of a topic, of the compact form.
+    pub(super) fn compact_topic(&mut self) -> Read<String> {
+        self.compact_string().and_then(short)
     }
 
     fn take(&mut self, length: usize) -> Read<&'a [u8]> {
@@ -125,6 +152,8 @@ impl<'a> Reader<'a> {
         if count > self.bytes.len() {
             return Err(Malformed("a list has more elements than the answer has bytes"));
         }
+        let left = self.elements.checked_sub(count);
+        self.elements = left.ok_or(Malformed("its lists have more elements than are read"))?;
         let mut elements: Vec<T> = Vec::new();
         for _ in 0..count {
             elements.push(element(self)?);
@@ -144,6 +173,14 @@ impl<'a> Reader<'a> {
         }
         Err(TOO_LARGE)
     }
+}
+
+/// A name that is not longer than those of topics.
+fn short(name: String) -> Read<String> {
+    if name.len() > MOST_TOPIC_BYTES {
+        return Err(Malformed("the name of a topic is too long"));
+    }
+    Ok(name)
 }
 
 const TOO_LARGE: Malformed = Malformed("a number is too large");
@@ -239,6 +276,19 @@ mod tests {
         assert!(negative.list(Reader::i16).is_err());
         let mut null = Reader::new(&[0xff, 0xff, 0xff, 0xff]);
         assert_eq!(null.list(Reader::i16), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn lists_in_lists_and_in_bytes_share_one_limit_and_names_of_topics_have_theirs() {
+        let bytes = vec![0; MOST_ELEMENTS];
+        let mut reader = Reader::new(&bytes);
+        reader.elements = 3;
+        assert!(reader.clone().elements(4, Reader::bool).is_err());
+        assert!(reader.inside(&bytes, |inner| inner.elements(2, Reader::bool)).is_ok());
+        assert!(reader.elements(2, Reader::bool).is_err(), "one is left");
+        let mut long = Writer::default();
+        long.string(&"a".repeat(250));
+        assert!(Reader::new(&long.into_bytes()).topic().is_err());
     }
 
     #[test]

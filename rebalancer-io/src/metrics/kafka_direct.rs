@@ -26,6 +26,8 @@ pub(crate) const END: &str = "asked_of_kafka:end_offset";
 /// The owners, for as long as all members have been there.
 pub(crate) const OFFSET_OWNERS: &str = "asked_of_kafka:offset_owners";
 
+/// Where the logs of the partitions that do not move begin.
+pub(crate) const START: &str = "asked_of_kafka:start_offset";
 /// For how many seconds the partitions that do not move were watched.
 pub(crate) const WATCHED: &str = "asked_of_kafka:watched_seconds";
 /// For how many seconds a partition must be watched before it counts as standing.

@@ -63,7 +63,8 @@ impl Past {
         match self {
             Self::Offset(OffsetKind::Committed) => Some(kafka_direct::COMMITTED),
             Self::Offset(OffsetKind::End) => Some(kafka_direct::END),
-            Self::Offset(OffsetKind::Start | OffsetKind::Lead) => None,
+            Self::Offset(OffsetKind::Start) => Some(kafka_direct::START),
+            Self::Offset(OffsetKind::Lead) => None,
             Self::Owners => Some(kafka_direct::OFFSET_OWNERS),
             Self::Watched => Some(kafka_direct::WATCHED),
         }

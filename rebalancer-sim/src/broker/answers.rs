@@ -62,7 +62,7 @@ pub(super) fn body(
                 committed_later(group_of(&name)?, &mut from, &mut to)?;
             }
         }
-        api::LIST_OFFSETS => offsets(groups, &mut from, &mut to, looks)?,
+        api::LIST_OFFSETS => offsets(groups, asked.version, &mut from, &mut to, looks)?,
         _ => return None,
     }
     Some(to.0)
@@ -307,8 +307,19 @@ fn committed_later(group: &SimulatedGroup, from: &mut Body<'_>, to: &mut Bytes) 
 }
 
 /// The ends, or the ends at an earlier time.
-fn offsets(groups: &[&SimulatedGroup], from: &mut Body<'_>, to: &mut Bytes, looks: &mut Looks) -> Option<()> {
+fn offsets(
+    groups: &[&SimulatedGroup],
+    version: i16,
+    from: &mut Body<'_>,
+    to: &mut Bytes,
+    looks: &mut Looks,
+) -> Option<()> {
     from.i32()?;
+    let mut is_committed = false;
+    if version >= 2 {
+        is_committed = from.take() == Some([1]);
+        to.i32(0);
+    }
     let topics = from.count()?;
     to.count(topics);
     for _ in 0..topics {
@@ -321,12 +332,13 @@ fn offsets(groups: &[&SimulatedGroup], from: &mut Body<'_>, to: &mut Bytes, look
         let mut is_end = false;
         for _ in 0..count {
             let (number, timestamp) = (from.i32()?, from.i64()?);
-            is_end = timestamp == -1;
+            is_end = timestamp == -1 && !is_committed;
             let of = usize::try_from(number).ok().and_then(|number| group.partitions.get(number));
             to.i32(number);
             to.i16(0);
             to.i64(timestamp);
-            to.i64(of.map_or(-1, |of| of.end_at(timestamp, *look % 2)));
+            let open = of.and_then(|of| of.open_transaction).filter(|_| is_committed);
+            to.i64(open.unwrap_or_else(|| of.map_or(-1, |of| of.end_at(timestamp, *look % 2))));
         }
         *look += usize::from(is_end);
     }

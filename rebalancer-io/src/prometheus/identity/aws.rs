@@ -198,12 +198,15 @@ impl HttpSend for Services {
         let refusal = match &answer {
             Ok(answer) if answer.status().is_success() => None,
             // It may repeat the token that it was asked with.
-            Ok(answer) => Some(format!("{place} answered HTTP {}", answer.status().as_u16())),
+            Ok(answer) => {
+                // Without its query, which may hold a token too.
+                let place = place.to_string();
+                let place = place.split('?').next().unwrap_or_default();
+                Some(format!("{place} answered HTTP {}", answer.status().as_u16()))
+            }
             Err(error) => Some(error.reason()),
         };
-        if refusal.is_some() {
-            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = refusal;
-        }
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = refusal;
         answer.map(|answer| answer.map(Bytes::from)).map_err(|error| Error::unexpected(error.reason()))
     }
 }

@@ -13,8 +13,15 @@ use crate::prometheus::error::TransportError;
 use crate::prometheus::secret_source::SecretSource;
 use crate::secrets::IN_AN_ADDRESS;
 
-/// The service whose data is asked for: Azure Monitor's query endpoints, in the public cloud.
-const AUDIENCE: &str = "https://prometheus.monitor.azure.com";
+/// The service whose data is asked for: Azure Monitor's query endpoints in the cloud of this host, which are public,
+/// of the government of the United States, or in China.
+fn audience(host: &str) -> &'static str {
+    match host.rsplit('.').next() {
+        Some("us") => "https://prometheus.monitor.azure.us",
+        Some("cn") => "https://prometheus.monitor.azure.cn",
+        _ => "https://prometheus.monitor.azure.com",
+    }
+}
 
 /// Microsoft's public cloud.
 const AUTHORITY: &str = "https://login.microsoftonline.com";
@@ -79,7 +86,7 @@ impl AzureIdentity {
         Ok(Self { source: Source::Application { address, client_id, proof }, kept: Kept::default() })
     }
 
-    fn fetch(&self) -> Result<Token, TransportError> {
+    fn fetch(&self, audience: &str) -> Result<Token, TransportError> {
         match &self.source {
             Source::Application { address, client_id, proof } => {
                 let service = TokenService { whose: "Azure", is_local: false };
@@ -87,7 +94,7 @@ impl AzureIdentity {
                     Proof::Token(source) | Proof::Secret(source) => source.read()?,
                 };
                 let secret = secret.expose_secret();
-                let scope = format!("{AUDIENCE}/.default");
+                let scope = format!("{audience}/.default");
                 let mut fields = vec![
                     ("client_id", client_id.as_str()),
                     ("scope", &scope),
@@ -112,7 +119,7 @@ impl AzureIdentity {
                 let address = format!(
                     "{}/metadata/identity/oauth2/token?api-version=2018-02-01&resource={}{client}",
                     address.trim_end_matches('/'),
-                    encoded(AUDIENCE)
+                    encoded(audience)
                 );
                 let request = Request::get(&address).header("Metadata", "true").body(Vec::new());
                 service.token(request.map_err(|error| service.failed(&address, error.to_string()))?, &[])
@@ -123,6 +130,24 @@ impl AzureIdentity {
 
 impl Identity for AzureIdentity {
     fn prove(&self, request: &mut Parts, _: &[u8]) -> Result<(), TransportError> {
-        self.kept.prove(request, || self.fetch())
+        let audience = audience(request.uri.host().unwrap_or_default());
+        self.kept.prove(request, || self.fetch(audience))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::audience;
+
+    #[test]
+    fn the_audience_is_that_of_the_cloud_of_the_endpoint() {
+        for (host, found) in [
+            ("shop-ab12.eastus.prometheus.monitor.azure.com", "https://prometheus.monitor.azure.com"),
+            ("shop-ab12.usgovvirginia.prometheus.monitor.azure.us", "https://prometheus.monitor.azure.us"),
+            ("shop-ab12.chinanorth3.prometheus.monitor.azure.cn", "https://prometheus.monitor.azure.cn"),
+            ("127.0.0.1", "https://prometheus.monitor.azure.com"),
+        ] {
+            assert_eq!(audience(host), found, "{host}");
+        }
     }
 }

@@ -1,0 +1,90 @@
+//! What a stand, a tenure and a missing group are told by.
+
+use rebalancer_core::PartitionPast;
+
+use rebalancer_io::kafka::WatchedPartition;
+
+use super::*;
+
+#[test]
+fn where_the_log_of_a_partition_that_stands_begins_is_asked() {
+    let mut group = SimulatedGroup::healthy(&PODS, 2);
+    for partition in [3, 5] {
+        group.stick(partition, 60);
+    }
+    group.partitions[3].start = group.partitions[3].committed[0] + 400;
+    let watched = watch(&group.start()).expect("a group");
+    let answers = KafkaAnswers::new(&watched, &PODS.map(LivePod::assumed));
+    let past = past_of(answers, &PODS.map(LivePod::assumed));
+    let past = past.known().expect("the past");
+    let start = |number: u32| past.partition(&("orders".to_owned(), number))?.latest(OffsetKind::Start);
+    assert_eq!(start(3), Some(watched.partitions[3].committed[0].expect("a commit") as f64 + 400.0));
+    assert_eq!(start(5), Some(0.0));
+    assert_eq!(start(0), None, "it moves");
+}
+
+#[test]
+fn a_partition_that_waits_for_an_open_transaction_is_said_to_and_does_not_stand() {
+    let mut group = SimulatedGroup::healthy(&PODS, 2);
+    for partition in [1, 3] {
+        group.stick(partition, 60);
+    }
+    group.partitions[1].open_transaction = Some(group.partitions[1].committed[0]);
+    // One further on holds nobody here.
+    group.partitions[3].open_transaction = Some(group.partitions[3].committed[0] + 5);
+    let watched = watch(&group.start()).expect("a group");
+    let may_stand: Vec<bool> = watched.partitions.iter().map(WatchedPartition::may_stand).collect();
+    assert_eq!(may_stand, [false, false, false, true, false, false]);
+    let answers = KafkaAnswers::new(&watched, &PODS.map(LivePod::assumed));
+    let remark = &answers.remarks()[0];
+    assert!(
+        remark.contains("partition 1 of topic orders") && remark.contains("open transaction"),
+        "{remark}"
+    );
+}
+
+#[test]
+fn how_long_a_pod_owns_its_partitions_is_unknown_where_a_member_or_a_pod_stands_alone() {
+    let mut group = SimulatedGroup::healthy(&PODS, 2);
+    group.stick(3, 60);
+    let watched = watch(&group.start()).expect("a group");
+    let day = Some(Duration::from_secs(86_400));
+    let pod = |name: &str| LivePod { age: day, ..LivePod::assumed(name) };
+    let tenure = |live: &[LivePod]| {
+        let past = past_of(KafkaAnswers::new(&watched, live), live);
+        let past = past.known().expect("the past");
+        let owner =
+            past.partition(&("orders".to_owned(), 3)).and_then(PartitionPast::owner).expect("an owner");
+        owner.last - owner.first
+    };
+    assert_eq!(tenure(&PODS.map(pod)), 59);
+    assert_eq!(tenure(&PODS.map(pod)[..2]), 1, "the third member is a stranger");
+    assert_eq!(
+        tenure(&["orders-0", "orders-1", "orders-2", "orders-3"].map(pod)),
+        1,
+        "the fourth pod reads nothing"
+    );
+    let mut live = PODS.map(pod);
+    live[2].age = None;
+    assert_eq!(tenure(&live), 1, "nobody knows how old it is");
+}
+
+#[test]
+fn a_coordinator_that_does_not_list_its_groups_says_why() {
+    let group = SimulatedGroup { state: "Dead".to_owned(), ..SimulatedGroup::healthy(&PODS, 2) };
+    for (body, words) in [
+        (vec![0, 14, 0, 0, 0, 0], "the list of groups: COORDINATOR_LOAD_IN_PROGRESS (14)"),
+        (b"\0\0\0\0\0\x01\0\x06orders\0\x07streams".to_vec(), "group orders is of type streams"),
+    ] {
+        let (group, looks) = (group.clone(), std::sync::Mutex::new(Looks::default()));
+        let broker = FakeBroker::start(move |asked, address| {
+            if asked.key == api::LIST_GROUPS {
+                return Reply::Body(body.clone());
+            }
+            let mut looks = looks.lock().expect("no thread panics while it holds the lock");
+            group.answer(asked, address, &mut looks).map_or(Reply::Close, Reply::Body)
+        });
+        let error = watch(&broker).expect_err("no group").to_string();
+        assert!(error.contains(words), "{error}");
+    }
+}
