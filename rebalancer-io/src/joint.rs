@@ -2,28 +2,35 @@
 //! then decided on as if it had been asked about alone: a [`View`] answers its queries from what is known, and
 //! asks the server itself for the rest.
 
+mod chunks;
+mod parts;
 mod places;
+mod tables;
+mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use rebalancer_core::guard::Persistence;
 use rebalancer_core::{LivePod, Metric};
 
 use crate::facts::{WindowQuestion, history_name, history_range, offsets_range};
+use crate::metrics::detect::{self, JointDetection, KnownSeries, SERIES_LABEL, is_of_a_client, plain_topic};
 use crate::metrics::kafka_direct::is_of_kafka;
 use crate::metrics::{
-    ASSIGNED, AtMost, CLIENT_LABEL, GROUPLESS, JointQueries, KafkaPreset, MetricQuery, MetricsSource, OWNERS,
-    OffsetQueries, PARTITION_LABELS, QuerySettings, Reach, pattern_of, pod_prefixes,
+    ADDRESSES, ASSIGNED, ASSIGNOR, AtMost, ClientQueries, GroupQueries, Groups, KafkaPreset, LOAD,
+    MemberQueries, MetricQuery, MetricsSource, OWNERS, QuerySettings, REBALANCE, container_queries,
+    of_members, tagged,
 };
-use crate::prometheus::{
-    InstantAnswer, LabelledAnswer, LabelledSample, Point, QueryError, RangeAnswer, RawSample, Sample,
-    Samples, Series,
-};
-use places::{Home, Placed};
+use crate::prometheus::{Point, QueryError, RangeAnswer, Sample, Samples, Series};
+use parts::{Packed, by_tag, packed};
+use places::Placed;
+use tables::{Key, Ranged, Span, Tables, exporters_of, placed};
+use view::{HISTORY_ADDRESSES, OWNED_ADDRESSES, labelled_name};
+
+pub use chunks::{Chunked, chunks, settings_of};
+pub use view::View;
 
 /// Most queries at once: as many as a run sends for its metrics.
 const AT_ONCE: usize = 4;
@@ -31,162 +38,280 @@ const AT_ONCE: usize = 4;
 /// Metrics whose history a decision looks at.
 const WITH_A_PAST: [Metric; 3] = [Metric::Cpu, Metric::Lag, Metric::Rate];
 
+/// What is asked of some workloads only.
+const OF_SOME: [&str; 5] = [OWNERS, ASSIGNED, LOAD, ASSIGNOR, REBALANCE];
+
 /// Answers about all workloads at one moment.
 pub struct Joint<'a> {
-    source: AtMost<'a>,
-    at: Timestamp,
-    /// Where lag and rate of all come from, once they were asked for.
-    preset: Option<KafkaPreset>,
-    instants: BTreeMap<String, Placed<(f64, i64)>>,
-    labelled: BTreeMap<String, Placed<LabelledSample>>,
-    ranges: BTreeMap<String, (Span, Placed<Vec<Point>>)>,
-    /// Means over windows, by the query of one workload and its moment.
-    windows: BTreeMap<(String, Timestamp), Samples>,
-    /// Whole answers by the text of the query: workloads share the alerts that fire.
-    raw: Mutex<BTreeMap<String, Vec<RawSample>>>,
+    tables: Tables<'a>,
+    /// Nothing that was asked.
+    nothing: Tables<'a>,
 }
 
-/// Start, end and step of a range.
-type Span = (Timestamp, Timestamp, Duration);
-
 /// What is asked of the past of some workloads.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Default)]
 pub struct Wanted<'a> {
     /// The window whose history a decision looks at; `None` where it looks at none.
     pub history: Option<&'a Persistence>,
-    /// Whether the partitions and their past are asked for.
-    pub partitions: bool,
+    /// Where lag and rate of them come from.
+    pub presets: BTreeSet<KafkaPreset>,
+    /// The same of each that reads partitions, and its group.
+    pub readers: Vec<(KafkaPreset, Option<&'a str>)>,
+    /// The users' own queries of loads whose history is looked at.
+    pub own: Vec<MetricQuery>,
 }
 
 impl<'a> Joint<'a> {
     /// Nothing is known yet about the moment `at`.
     pub fn new(source: &'a dyn MetricsSource, at: Timestamp) -> Self {
-        Self {
-            source: AtMost::new(source, AT_ONCE),
-            at,
-            preset: None,
-            instants: BTreeMap::new(),
-            labelled: BTreeMap::new(),
-            ranges: BTreeMap::new(),
-            windows: BTreeMap::new(),
-            raw: Mutex::default(),
-        }
+        let tables = || Tables::new(AtMost::new(source, AT_ONCE), at);
+        Self { tables: tables(), nothing: tables() }
     }
 
     /// The moment of the answers.
     pub const fn at(&self) -> Timestamp {
-        self.at
+        self.tables.at
     }
 
-    /// Asks for the loads of all pods, and how many partitions each reads.
+    /// Asks where the lag of the workloads may come from. Where it is not the same for all, also what tells it for
+    /// each; what a server does not answer of that is asked for each alone.
+    ///
+    /// # Errors
+    /// A server that does not say which series it has.
+    pub fn ask_sources(&mut self, settings: &QuerySettings) -> Result<KnownSeries, QueryError> {
+        let answer =
+            self.tables.source.labelled(&detect::known_series(settings), &[SERIES_LABEL], self.tables.at)?;
+        let known = KnownSeries::read(&answer.samples);
+        if known.is_alone() {
+            return Ok(known);
+        }
+        let is_of_others = |name: &String| !is_of_a_client(name);
+        let others =
+            answer.samples.into_iter().filter(|sample| sample.labels.first().is_some_and(is_of_others));
+        let questions = JointDetection::new(&known, settings);
+        let mut wanted: Vec<(Key, &MetricQuery)> = Vec::new();
+        wanted.extend(questions.clients.iter().map(|(of, query)| ((*of, query.name.clone()), query)));
+        let of_all = |name: String| (KafkaPreset::None, name);
+        wanted.extend(questions.topics.iter().map(|(_, query)| (of_all(query.name.clone()), query)));
+        wanted.extend(questions.addresses.iter().map(|query| (of_all(ADDRESSES.to_owned()), query)));
+        for (group, query) in questions.by_address.iter().chain(&questions.by_client) {
+            wanted.push((of_all(labelled_name(&query.name, &[group])), query));
+        }
+        let clients = questions.clients.len();
+        let answers = self.ask(&wanted);
+        let is_complete = answers.iter().take(clients).all(Result::is_ok);
+        for ((key, _), answer) in wanted.into_iter().zip(answers) {
+            if let Ok(rows) = answer {
+                self.tables.instants.insert(key, rows);
+            }
+        }
+        self.ask_topics(&questions);
+        self.tables.series = Some(others.collect()).filter(|_| is_complete);
+        Ok(known)
+    }
+
+    /// Asks which groups read which topics, and keeps that by the spelling that all share.
+    fn ask_topics(&mut self, questions: &JointDetection) {
+        for (labels, query) in &questions.by_topic {
+            let Ok(answer) = self.tables.source.instant(query, self.tables.at) else { continue };
+            let row = |Sample { pod: place, value, timestamp_ms }: Sample<'_>| {
+                let (topic, group) = place.split_once('/')?;
+                Some((format!("{}/{group}", plain_topic(topic)), (value, timestamp_ms)))
+            };
+            let rows: Placed<(f64, i64)> = answer.samples.iter().filter_map(row).collect();
+            self.tables.instants.insert((KafkaPreset::None, labelled_name(&query.name, labels)), rows);
+        }
+    }
+
+    /// Asks for the loads of all pods, and how many partitions each reads: what clients tell by each of `presets`.
     ///
     /// # Errors
     /// The first query that fails: a part of the loads is no ground for a decision.
-    pub fn ask_loads(&mut self, queries: &JointQueries) -> Result<(), QueryError> {
-        let wanted: Vec<&MetricQuery> = Metric::ALL
-            .into_iter()
-            .filter_map(|metric| queries.metric(metric))
-            .chain(&queries.partitions)
-            .collect();
-        self.preset = Some(queries.preset);
-        let answers = Self::all(&wanted, |query| self.source.instant(query, self.at));
-        for (query, answer) in wanted.iter().zip(answers) {
-            let samples = answer?.samples;
-            let rows = samples
-                .iter()
-                .map(|Sample { pod, value, timestamp_ms }| (pod.to_owned(), (value, timestamp_ms)));
-            self.instants.insert(query.name.clone(), rows.collect());
+    pub fn ask_loads(
+        &mut self,
+        settings: &QuerySettings,
+        presets: &BTreeSet<KafkaPreset>,
+    ) -> Result<(), QueryError> {
+        let containers = container_queries(settings);
+        let clients: Vec<(KafkaPreset, ClientQueries)> =
+            presets.iter().map(|preset| (*preset, ClientQueries::new(*preset, settings))).collect();
+        let of_containers =
+            containers.iter().map(|(_, query)| ((KafkaPreset::None, query.name.clone()), query));
+        let of_clients = clients.iter().flat_map(|(preset, queries)| {
+            queries.loads().map(|query| ((*preset, query.name.clone()), query))
+        });
+        let wanted: Vec<(Key, &MetricQuery)> = of_containers.chain(of_clients).collect();
+        let answers = self.ask(&wanted);
+        for ((key, _), answer) in wanted.into_iter().zip(answers) {
+            match answer {
+                Ok(rows) => {
+                    self.tables.instants.insert(key, rows);
+                }
+                // One process that names two pods spoils the answer about all of the agent's.
+                Err(_) if key.0 == KafkaPreset::OtelJava => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }
 
-    /// Asks for the past of the pods that `queries` select, in place of what was asked before. What a server does not
+    /// Asks for the lag and the rate of members that exporters name, where it was found that they do.
+    pub fn ask_members(&mut self, settings: &QuerySettings, readers: &[(KafkaPreset, Option<&str>)]) {
+        if self.tables.series.is_none() {
+            return;
+        }
+        let members = members_of(readers, settings);
+        let of_loads = members.iter().flat_map(|(preset, queries)| {
+            [&queries.lag, &queries.rate].into_iter().flatten().map(move |query| (*preset, query))
+        });
+        self.ask_and_keep(of_loads.collect());
+    }
+
+    /// Asks the users' own queries of several workloads together, each text once. What a server does not answer so is asked
+    /// for each workload alone.
+    pub fn ask_own(&mut self, queries: &[MetricQuery]) {
+        let (texts, packed) = parted("own queries", queries);
+        let asked: Vec<&Packed> = packed.iter().collect();
+        let answers = Self::all(&asked, |packed| self.tables.source.instant(&packed.query, self.tables.at));
+        for (Packed { tags, .. }, answer) in packed.iter().zip(answers) {
+            let Ok(answer) = answer else { continue };
+            let rows = answer.samples.iter().map(|sample| (sample.pod, (sample.value, sample.timestamp_ms)));
+            let found = by_tag(tags, rows).into_iter();
+            self.tables.own.extend(found.filter_map(|(tag, rows)| Some((texts.get(tag)?.clone(), rows))));
+        }
+    }
+
+    /// Asks for the past of the pods that `settings` select, in place of what was asked before. What a server does not
     /// answer so is asked for each workload alone, when a decision needs it.
-    pub fn ask_past(&mut self, queries: &JointQueries, wanted: Wanted<'_>) {
-        self.ranges.clear();
-        self.labelled.clear();
-        let mut ranges: Vec<(MetricQuery, Span)> = Vec::new();
+    pub fn ask_past(&mut self, settings: &QuerySettings, wanted: &Wanted<'_>) {
+        let clients = |presets: &BTreeSet<KafkaPreset>| -> Vec<(KafkaPreset, ClientQueries)> {
+            presets.iter().map(|preset| (*preset, ClientQueries::new(*preset, settings))).collect()
+        };
+        let readers = clients(&wanted.readers.iter().map(|(preset, _)| *preset).collect());
+        let groups = groups_of(wanted, settings);
+        let known = wanted.readers.iter().copied().filter(|_| self.tables.series.is_some());
+        let members = members_of(&known.collect::<Vec<_>>(), settings);
+        let mut ranges = Ranges::default();
         if let Some(rule) = wanted.history {
-            let span = history_range(rule, self.at);
-            let metrics = WITH_A_PAST.into_iter().filter_map(|metric| queries.metric(metric));
-            ranges.extend(
-                metrics.map(|query| (MetricQuery { name: history_name(&query.name), ..query.clone() }, span)),
-            );
+            let span = history_range(rule, self.tables.at);
+            ranges.add_history(&container_queries(settings), &clients(&wanted.presets), &members, span);
         }
-        if wanted.partitions {
-            let past = [&queries.lead, &queries.owned].into_iter().flatten();
-            ranges.extend(past.map(|query| (query.clone(), offsets_range(self.at))));
+        let span = offsets_range(self.tables.at);
+        for (preset, queries) in &readers {
+            ranges.now(*preset, queries.owned.clone(), span);
+            // Needed only where nobody reports a commit.
+            ranges.later(*preset, queries.lead.clone(), span);
         }
-        let asked: Vec<&(MetricQuery, Span)> = ranges.iter().collect();
-        let answers =
-            Self::all(&asked, |(query, (start, end, step))| self.source.range(query, *start, *end, *step));
-        for ((query, span), answer) in ranges.iter().zip(answers) {
+        for (preset, queries) in &members {
+            ranges.now(*preset, queries.owned.clone(), span);
+            ranges.now(KafkaPreset::None, named(queries.addresses.as_ref(), OWNED_ADDRESSES), span);
+        }
+        for (preset, queries) in &groups {
+            ranges.now(*preset, queries.committed.clone(), span);
+            ranges.now(*preset, queries.end.clone(), span);
+            // Needed only where a partition may stand.
+            ranges.later(*preset, queries.start.clone(), span);
+        }
+        let source = &self.tables.source;
+        let asked: Vec<&Ranged> = ranges.now.iter().filter_map(|key| ranges.all.get(key)).collect();
+        Self::all(&asked, |range| range.ask(source));
+        self.tables.ranges = ranges.all;
+        self.ask_now(&clients(&wanted.presets), &groups, &members, wanted.history.is_some());
+        self.ask_own_past(wanted);
+    }
+
+    /// Asks who owns what, for decisions on workloads over a threshold, and what their groups are doing.
+    fn ask_now(
+        &mut self,
+        clients: &[(KafkaPreset, ClientQueries)],
+        groups: &[(KafkaPreset, GroupQueries)],
+        members: &[(KafkaPreset, MemberQueries)],
+        is_over: bool,
+    ) {
+        let load = of_members(LOAD);
+        self.tables.instants.retain(|(_, name), _| !OF_SOME.contains(&name.as_str()) && *name != load);
+        let of_clients = clients.iter().filter(|_| is_over).flat_map(|(preset, queries)| {
+            [&queries.owners, &queries.assigned].into_iter().flatten().map(move |query| (*preset, query))
+        });
+        let of_groups = groups.iter().flat_map(|(preset, queries)| {
+            let when_over = [&queries.load, &queries.assignor].into_iter().filter(move |_| is_over);
+            when_over.chain([&queries.rebalance]).flatten().map(move |query| (*preset, query))
+        });
+        let when_over = members.iter().filter(|_| is_over);
+        let loads = when_over.filter_map(|(preset, queries)| Some((*preset, queries.load.as_ref()?)));
+        self.ask_and_keep(of_clients.chain(of_groups).chain(loads).collect());
+    }
+
+    /// Asks these, and keeps what is answered.
+    fn ask_and_keep(&mut self, queries: Vec<(KafkaPreset, &MetricQuery)>) {
+        let wanted: Vec<(Key, &MetricQuery)> =
+            queries.into_iter().map(|(preset, query)| ((preset, query.name.clone()), query)).collect();
+        let answers = self.ask(&wanted);
+        for ((key, _), answer) in wanted.into_iter().zip(answers) {
+            if let Ok(rows) = answer {
+                self.tables.instants.insert(key, rows);
+            }
+        }
+    }
+
+    /// Asks for the history of own queries.
+    fn ask_own_past(&mut self, wanted: &Wanted<'_>) {
+        self.tables.own_ranges.clear();
+        let Some(rule) = wanted.history else { return };
+        let span = history_range(rule, self.tables.at);
+        let (texts, packed) = parted("history of own queries", &wanted.own);
+        let asked: Vec<&Packed> = packed.iter().collect();
+        let (start, end, step) = span;
+        let answers = Self::all(&asked, |packed| self.tables.source.range(&packed.query, start, end, step));
+        for (Packed { tags, .. }, answer) in packed.iter().zip(answers) {
             let Ok(RangeAnswer { series, .. }) = answer else { continue };
-            let rows = series.into_iter().map(|Series { pod, points }| (pod, points)).collect();
-            self.ranges.insert(query.name.clone(), (*span, rows));
-        }
-        if wanted.history.is_some() && wanted.partitions {
-            self.ask_owners(queries);
+            let rows = series.iter().map(|Series { pod, points }| (pod.as_str(), points.clone()));
+            for (tag, rows) in by_tag(tags, rows) {
+                let Some(text) = texts.get(tag) else { continue };
+                self.tables.own_ranges.insert(text.clone(), (span, rows));
+            }
         }
     }
 
     /// Asks for means over windows, in place of those asked before: as many in one query as a server takes. What it does not
     /// answer so is asked for each workload alone.
     pub fn ask_windows(&mut self, questions: &[WindowQuestion]) {
-        self.windows.clear();
-        let mut queries: Vec<(MetricQuery, Vec<usize>)> = Vec::new();
+        self.tables.windows.clear();
         // Kafka itself knows no past.
-        let of_server = |(_, question): &(usize, &WindowQuestion)| !is_of_kafka(&question.query.promql);
-        for (tag, question) in questions.iter().enumerate().filter(of_server) {
-            let part = question.tagged(tag);
-            let last = queries.last_mut();
-            match last.filter(|(query, _)| query.promql.len() + part.len() + 4 <= MOST_BYTES) {
-                Some((query, tags)) => {
-                    query.promql.push_str(" or ");
-                    query.promql.push_str(&part);
-                    tags.push(tag);
-                }
-                None => {
-                    queries.push((MetricQuery::new("window_means", part).with_pod_label("place"), vec![tag]));
-                }
-            }
-        }
-        let asked: Vec<&(MetricQuery, Vec<usize>)> = queries.iter().collect();
-        let answers = Self::all(&asked, |(query, _)| self.source.instant(query, self.at));
-        for ((_, tags), answer) in queries.iter().zip(answers) {
+        let of_server = questions.iter().filter(|question| !is_of_kafka(&question.query.promql));
+        let questions: Vec<&WindowQuestion> = of_server.collect();
+        let parts = questions.iter().enumerate().map(|(tag, question)| question.tagged(tag));
+        let packed = packed("window_means", parts);
+        let asked: Vec<&Packed> = packed.iter().collect();
+        let answers = Self::all(&asked, |packed| self.tables.source.instant(&packed.query, self.tables.at));
+        for (Packed { tags, .. }, answer) in packed.iter().zip(answers) {
             let Ok(answer) = answer else { continue };
-            let mut found: BTreeMap<usize, Samples> =
-                tags.iter().map(|tag| (*tag, Samples::default())).collect();
-            for Sample { pod: place, value, timestamp_ms } in answer.samples.iter() {
-                let mut parts = place.splitn(3, '/');
-                let Some(tag): Option<usize> = parts.next().and_then(|tag| tag.parse().ok()) else {
-                    continue;
-                };
-                let (Some(namespace), Some(pod)) = (parts.next(), parts.next()) else { continue };
-                let is_own = |own: &str| namespace.is_empty() || namespace == own;
-                let own = questions.get(tag).and_then(|question| question.query.namespace.as_deref());
-                if let Some(samples) = found.get_mut(&tag).filter(|_| own.is_none_or(is_own)) {
-                    samples.push(pod, Point { timestamp_ms, value });
+            let rows = answer.samples.iter().map(|sample| {
+                let Sample { pod: place, value, timestamp_ms } = sample;
+                (place, Point { timestamp_ms, value })
+            });
+            for (tag, rows) in by_tag(tags, rows) {
+                let Some(question) = questions.get(tag) else { continue };
+                let own = question.query.namespace.as_deref();
+                let mut samples = Samples::default();
+                for (place, point) in rows.all() {
+                    let Some((namespace, pod)) = place.split_once('/') else { continue };
+                    if namespace.is_empty() || own.is_none_or(|own| namespace == own) {
+                        samples.push(pod, *point);
+                    }
                 }
+                self.tables.windows.insert((question.query.promql.clone(), question.ended), samples);
             }
-            let known = found.into_iter().filter_map(|(tag, samples)| Some((questions.get(tag)?, samples)));
-            self.windows.extend(known.map(|(of, samples)| ((of.query.promql.clone(), of.ended), samples)));
         }
     }
 
-    /// Asks who owns what, for decisions on workloads over a threshold.
-    fn ask_owners(&mut self, queries: &JointQueries) {
-        let owners = queries.owners.iter().map(|query| (query, PARTITION_LABELS.as_slice()));
-        let assigned = queries.assigned.iter().map(|query| (query, [CLIENT_LABEL].as_slice()));
-        for (query, labels) in owners.chain(assigned).collect::<Vec<_>>() {
-            let with_namespace = [&["namespace"], labels].concat();
-            let Ok(answer) = self.source.labelled(query, &with_namespace, self.at) else { continue };
-            let rows = answer.samples.into_iter().filter_map(|mut sample| {
-                let namespace = sample.labels.remove(0);
-                Some((format!("{namespace}/{}", sample.pod.as_deref()?), sample))
-            });
-            self.labelled.insert(query.name.clone(), rows.collect());
-        }
+    /// The answers to instant queries, asked in parallel.
+    fn ask(&self, wanted: &[(Key, &MetricQuery)]) -> Vec<Result<Placed<(f64, i64)>, QueryError>> {
+        let queries: Vec<&MetricQuery> = wanted.iter().map(|(_, query)| *query).collect();
+        Self::all(&queries, |query| {
+            let answer = self.tables.source.instant(query, self.tables.at)?;
+            Ok(placed(&query.name, &answer.samples))
+        })
     }
 
     /// The answers of `ask` to all of `queries`, asked in parallel.
@@ -203,235 +328,97 @@ impl<'a> Joint<'a> {
 
     /// The answers for the workload of these pods, whose own queries are made from `settings`.
     pub fn view(&self, settings: &QuerySettings, pods: &[LivePod]) -> View<'_, 'a> {
-        let home = Home::new(&settings.namespace, &pod_prefixes(pods));
-        let of_another = self.preset.is_some_and(|preset| preset != settings.preset);
-        View { joint: self, home, of_group: settings.group.is_some(), of_another }
+        View::new(&self.tables, settings, pods)
     }
 
-    /// Whether any of these pods has a sample of the metric.
-    pub fn has(&self, view: &View<'_, '_>, metric: Metric) -> bool {
-        self.instants.get(metric.name()).is_some_and(|rows| rows.of(&view.home).next().is_some())
-    }
-
-    /// Number of partitions that these pods read, as far as their clients tell it to all.
-    pub fn partitions(&self, view: &View<'_, '_>) -> f64 {
-        self.instants
-            .get(OffsetQueries::COUNT)
-            .map_or(0.0, |rows| rows.of(&view.home).map(|(_, (count, _))| count).sum())
+    /// The same of a workload whose queries are not those of all, so that nothing is known.
+    pub fn view_apart(&self, settings: &QuerySettings, pods: &[LivePod]) -> View<'_, 'a> {
+        View::new(&self.nothing, settings, pods)
     }
 }
 
-/// What is known of one workload.
-pub struct View<'j, 'a> {
-    joint: &'j Joint<'a>,
-    home: Home,
-    /// Whether the workload's queries name a group, of which nothing was asked jointly.
-    of_group: bool,
-    /// Whether its lag and rate come from elsewhere than those of all.
-    of_another: bool,
+/// The queries about the groups of the readers, by where what is told of them comes from.
+fn groups_of(wanted: &Wanted<'_>, settings: &QuerySettings) -> Vec<(KafkaPreset, GroupQueries)> {
+    let mut groups: BTreeMap<KafkaPreset, BTreeSet<&str>> = BTreeMap::new();
+    for (preset, group) in &wanted.readers {
+        groups.entry(exporters_of(*preset)).or_default().extend(*group);
+    }
+    let named = groups.into_iter().filter(|(_, names)| !names.is_empty());
+    named.map(|(preset, names)| (preset, GroupQueries::new(preset, Groups::of(names), settings))).collect()
 }
 
-impl View<'_, '_> {
-    /// Whether the answers to the query `name` hold for this workload.
-    fn is_joint(&self, name: &str) -> bool {
-        let of_clients = [GROUPLESS[0], GROUPLESS[1], OWNERS, ASSIGNED, OffsetQueries::COUNT];
-        let [lag, rate] = [Metric::Lag, Metric::Rate].map(Metric::name);
-        let is_of_kafka = [lag, rate].iter().any(|metric| name == *metric || name == history_name(metric));
-        let is_of_clients = of_clients.contains(&name);
-        !(is_of_clients && self.of_group) && !((is_of_clients || is_of_kafka) && self.of_another)
-    }
-
-    /// The known series of a range query.
-    fn known(&self, query: &MetricQuery, span: Span) -> Option<Vec<Series>> {
-        let (known, rows) = self.joint.ranges.get(&query.name).filter(|_| self.is_joint(&query.name))?;
-        if *known != span {
-            return None;
-        }
-        let found = rows.of(&self.home);
-        let [lead, owned] = GROUPLESS;
-        Some(match query.name.as_str() {
-            name if name == lead => by_partition(found),
-            name if name == owned => {
-                found.filter_map(|(place, points)| Some(series(&of_owner(place)?, points))).collect()
-            }
-            _ => found.map(|(pod, points)| series(pod, points)).collect(),
-        })
-    }
-}
-
-fn series(pod: &str, points: &[Point]) -> Series {
-    Series { pod: pod.to_owned(), points: points.to_vec() }
-}
-
-/// The label of a series of owners: `orders-0/topic/7` as `topic/7/orders-0`.
-fn of_owner(place: &str) -> Option<String> {
-    let (pod, partition) = place.split_once('/')?;
-    Some(format!("{partition}/{pod}"))
-}
-
-/// The largest value of each partition over the pods, at each moment.
-fn by_partition<'r>(rows: impl Iterator<Item = (&'r str, &'r Vec<Point>)>) -> Vec<Series> {
-    let mut found: BTreeMap<&str, BTreeMap<i64, f64>> = BTreeMap::new();
-    for (place, points) in rows {
-        let Some((_, partition)) = place.split_once('/') else { continue };
-        let known = found.entry(partition).or_default();
-        for Point { timestamp_ms, value } in points {
-            let largest = known.entry(*timestamp_ms).or_insert(*value);
-            // NaN counts only where there is nothing else, as in `max by`.
-            *largest = largest.max(*value);
-        }
-    }
-    let points = |known: BTreeMap<i64, f64>| {
-        known.into_iter().map(|(timestamp_ms, value)| Point { timestamp_ms, value }).collect()
-    };
-    found
-        .into_iter()
-        .map(|(partition, known)| Series { pod: partition.to_owned(), points: points(known) })
-        .collect()
-}
-
-impl MetricsSource for View<'_, '_> {
-    fn instant(&self, query: &MetricQuery, at: Timestamp) -> Result<InstantAnswer, QueryError> {
-        if let Some(samples) = self.joint.windows.get(&(query.promql.clone(), at)) {
-            return Ok(InstantAnswer { samples: samples.clone(), ..InstantAnswer::default() });
-        }
-        let is_known = at == self.joint.at && self.is_joint(&query.name);
-        let known = self.joint.instants.get(&query.name).filter(|_| is_known);
-        let Some(rows) = known else { return self.joint.source.instant(query, at) };
-        let mut samples = Samples::default();
-        for (pod, (value, timestamp_ms)) in rows.of(&self.home) {
-            samples.push(pod, Point { timestamp_ms: *timestamp_ms, value: *value });
-        }
-        Ok(InstantAnswer { samples, ..InstantAnswer::default() })
-    }
-
-    fn labelled(
-        &self,
-        query: &MetricQuery,
-        labels: &[&str],
-        at: Timestamp,
-    ) -> Result<LabelledAnswer, QueryError> {
-        let is_known = at == self.joint.at && self.is_joint(&query.name);
-        if let Some(rows) = self.joint.labelled.get(&query.name).filter(|_| is_known) {
-            let samples = rows.of(&self.home).map(|(_, sample)| sample.clone()).collect();
-            return Ok(LabelledAnswer { samples, ..LabelledAnswer::default() });
-        }
-        let is_count = query.name == OffsetQueries::COUNT && is_known;
-        if is_count && self.joint.instants.contains_key(OffsetQueries::COUNT) {
-            let count = self.joint.partitions(self);
-            let samples =
-                vec![LabelledSample { pod: None, labels: vec![String::new(); labels.len()], value: count }];
-            let samples = if count > 0.0 { samples } else { Vec::new() };
-            return Ok(LabelledAnswer { samples, ..LabelledAnswer::default() });
-        }
-        self.joint.source.labelled(query, labels, at)
-    }
-
-    fn raw(&self, query: &MetricQuery, at: Timestamp) -> Result<Vec<RawSample>, QueryError> {
-        if at != self.joint.at {
-            return self.joint.source.raw(query, at);
-        }
-        let known = || self.joint.raw.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(answer) = known().get(&query.promql) {
-            return Ok(answer.clone());
-        }
-        let answer = self.joint.source.raw(query, at)?;
-        known().insert(query.promql.clone(), answer.clone());
-        Ok(answer)
-    }
-
-    fn range(
-        &self,
-        query: &MetricQuery,
-        start: Timestamp,
-        end: Timestamp,
-        step: Duration,
-    ) -> Result<RangeAnswer, QueryError> {
-        match self.known(query, (start, end, step)) {
-            Some(series) => Ok(RangeAnswer { series, ..RangeAnswer::default() }),
-            None => self.joint.source.range(query, start, end, step),
-        }
-    }
-
-    fn range_by_series(
-        &self,
-        query: &MetricQuery,
-        start: Timestamp,
-        end: Timestamp,
-        step: Duration,
-        each: &mut dyn FnMut(Series),
-    ) -> Result<(), QueryError> {
-        match self.known(query, (start, end, step)) {
-            Some(series) => series.into_iter().for_each(each),
-            None => return self.joint.source.range_by_series(query, start, end, step, each),
-        }
-        Ok(())
-    }
-}
-
-/// The workloads that are asked about together: as many as an answer and a query have room for.
-pub fn chunks<W>(workloads: Vec<W>, of: impl Fn(&W) -> Chunked<'_>) -> Vec<Vec<W>> {
-    let mut chunks: Vec<Vec<W>> = Vec::new();
-    let mut namespaces: BTreeSet<String> = BTreeSet::new();
-    let (mut rows, mut text) = (0, 0);
-    for workload in workloads {
-        let Chunked { namespace, pods, rows: own_rows } = of(&workload);
-        let own_text: usize = pod_prefixes(pods).iter().map(|prefix| prefix.len() + 1).sum();
-        let place = if namespaces.contains(namespace) { 0 } else { namespace.len() + 1 };
-        let is_full = rows + own_rows > MOST_ROWS || text + own_text + place > MOST_TEXT;
-        if is_full {
-            namespaces.clear();
-            (rows, text) = (0, 0);
-        }
-        text += own_text + if namespaces.insert(namespace.to_owned()) { namespace.len() + 1 } else { 0 };
-        rows += own_rows;
-        match chunks.last_mut().filter(|_| !is_full) {
-            Some(chunk) => chunk.push(workload),
-            None => chunks.push(vec![workload]),
-        }
-    }
-    chunks
-}
-
-/// The settings of queries about the pods of these workloads alone. Those about many find them by `settings`.
-pub fn settings_of<'w>(
+/// The queries about members of the groups of these readers.
+fn members_of(
+    readers: &[(KafkaPreset, Option<&str>)],
     settings: &QuerySettings,
-    workloads: impl Iterator<Item = Chunked<'w>>,
-) -> QuerySettings {
-    let (mut namespaces, mut prefixes) = (BTreeSet::new(), BTreeSet::new());
-    let mut has_pattern = true;
-    for Chunked { namespace, pods, .. } in workloads {
-        namespaces.insert(namespace);
-        let own = pod_prefixes(pods);
-        has_pattern &= !own.is_empty();
-        prefixes.extend(own);
+) -> Vec<(KafkaPreset, MemberQueries)> {
+    let mut groups: BTreeMap<KafkaPreset, BTreeSet<&str>> = BTreeMap::new();
+    for (preset, group) in readers {
+        groups.entry(*preset).or_default().extend(*group);
     }
-    let prefixes: Vec<&str> = prefixes.into_iter().filter(|_| has_pattern).collect();
-    let names: Vec<String> = namespaces.into_iter().map(str::to_owned).collect();
-    let own = QuerySettings { pod_pattern: pattern_of(&prefixes), ..settings.clone() };
-    match names.as_slice() {
-        [one] => QuerySettings { namespace: one.clone(), reach: Reach::One, ..own },
-        _ => QuerySettings { reach: Reach::Several(names), ..own },
+    let queries = groups.into_iter().filter_map(|(preset, names)| {
+        Some((preset, MemberQueries::new(preset, Groups::of(names), settings)?))
+    });
+    queries.collect()
+}
+
+/// A query under another name.
+fn named(query: Option<&MetricQuery>, name: &str) -> Option<MetricQuery> {
+    query.map(|query| MetricQuery { name: name.to_owned(), ..query.clone() })
+}
+
+/// Ranges, and those that are asked for at once.
+#[derive(Default)]
+struct Ranges {
+    all: BTreeMap<Key, Ranged>,
+    now: Vec<Key>,
+}
+
+impl Ranges {
+    fn now(&mut self, preset: KafkaPreset, query: Option<MetricQuery>, span: Span) {
+        self.now.extend(query.as_ref().map(|query| (preset, query.name.clone())));
+        self.later(preset, query, span);
+    }
+
+    /// The history of the loads.
+    fn add_history(
+        &mut self,
+        containers: &[(Metric, MetricQuery)],
+        clients: &[(KafkaPreset, ClientQueries)],
+        members: &[(KafkaPreset, MemberQueries)],
+        span: Span,
+    ) {
+        let past =
+            |query: &MetricQuery| Some(MetricQuery { name: history_name(&query.name), ..query.clone() });
+        for (_, query) in containers.iter().filter(|(metric, _)| WITH_A_PAST.contains(metric)) {
+            self.now(KafkaPreset::None, past(query), span);
+        }
+        for (preset, queries) in clients {
+            let of_metrics = WITH_A_PAST.into_iter().filter_map(|metric| queries.metric(metric));
+            of_metrics.for_each(|query| self.now(*preset, past(query), span));
+        }
+        for (preset, queries) in members {
+            for (metric, query) in [(Metric::Lag, &queries.lag), (Metric::Rate, &queries.rate)] {
+                self.now(*preset, named(query.as_ref(), &of_members(&history_name(metric.name()))), span);
+            }
+            self.now(KafkaPreset::None, named(queries.addresses.as_ref(), HISTORY_ADDRESSES), span);
+        }
+    }
+
+    /// Asked for when it is needed.
+    fn later(&mut self, preset: KafkaPreset, query: Option<MetricQuery>, span: Span) {
+        if let Some(query) = query {
+            self.all.insert((preset, query.name.clone()), Ranged::later(query, span));
+        }
     }
 }
 
-/// What of a workload counts for the size of a query and of its answer.
-#[derive(Debug, Clone, Copy)]
-pub struct Chunked<'w> {
-    /// Its namespace.
-    pub namespace: &'w str,
-    /// Its pods.
-    pub pods: &'w [LivePod],
-    /// Series that an answer about it has.
-    pub rows: usize,
+/// The texts of these queries, each once, with the label that names the pod, and the queries of which they are parts.
+fn parted(name: &str, queries: &[MetricQuery]) -> (Vec<(String, String)>, Vec<Packed>) {
+    let texts: BTreeSet<(String, String)> =
+        queries.iter().map(|query| (query.promql.clone(), query.pod_label.clone())).collect();
+    let texts: Vec<(String, String)> = texts.into_iter().collect();
+    let parts = texts.iter().enumerate().map(|(tag, (promql, pod_label))| tagged(promql, tag, pod_label));
+    let packed = packed(name, parts);
+    (texts, packed)
 }
-
-/// Most bytes of a query that is made of parts: VictoriaMetrics refuses more than 16,384.
-const MOST_BYTES: usize = 15_000;
-
-/// Most series of one answer: an hour of minutes of each is 10 MB.
-const MOST_ROWS: usize = 5_000;
-
-/// Most bytes of the names in a selector, which stands in a query up to ten times. VictoriaMetrics refuses queries over
-/// 16,384 bytes.
-const MOST_TEXT: usize = 1_000;

@@ -1,4 +1,5 @@
-//! The first answer: with a kubeconfig and no setting at all, `scan` names the right cause of each of eight workloads.
+//! The first answer: with a kubeconfig and no setting at all, `scan` names the right cause of each of eight workloads, and
+//! `run --all` cures the one that it may and leaves the others.
 
 use std::collections::BTreeMap;
 use std::thread;
@@ -6,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use e2e::{
     ControlPlane, Finished, Fleet, KubeLens, Lens, Level, MetricServer, Namespace, Series, pod_rebalancer,
-    require, workload,
+    require, wait_until, workload,
 };
+use serde_json::{Value, json};
 
 use super::discover::serve;
 
@@ -30,15 +32,18 @@ const WORKLOADS: [(&str, &str); 8] = [
     ("pair", "unknown"),
 ];
 
+/// Ill too, and for people to cure: these opted in with a dry run.
+const OF_PEOPLE: [&str; 2] = ["stalled", "stuck"];
+
 #[test]
-fn a_kubeconfig_is_enough_to_name_the_cause_of_each_workload() {
+fn a_kubeconfig_is_enough_to_name_the_cause_of_each_workload_and_to_cure_one() {
     require!(ControlPlane, Prometheus);
     // One of its own: on the shared one other tests have Services of metrics servers too.
     let plane = ControlPlane::start(&[]);
     let namespace = plane.namespace("first-answer");
     let begun = Instant::now();
     for (name, _) in WORKLOADS {
-        namespace.apply(&workload::deployment(name, count(name)));
+        namespace.apply(&opted_in(name));
     }
     let pods: BTreeMap<&str, Vec<String>> =
         WORKLOADS.into_iter().map(|(name, _)| (name, pods(&namespace, name))).collect();
@@ -68,6 +73,44 @@ fn a_kubeconfig_is_enough_to_name_the_cause_of_each_workload() {
         .map(|row| (row["name"].as_str().unwrap_or_default(), row["cause"].as_str().unwrap_or_default()))
         .collect();
     assert_eq!(causes, WORKLOADS.into_iter().collect(), "{scan}");
+
+    let run = ask(&["run", "--all", "--yes", "--strategy", "by_cause", "--max-rotations", "9", "-o", "json"]);
+    assert_cured(&run, &namespace, &pods);
+}
+
+/// The run has replaced the sick pod and no other, as the API server shows.
+fn assert_cured(run: &Finished, namespace: &Namespace<'_>, pods: &BTreeMap<&str, Vec<String>>) {
+    let sick = pods["sick"][CASE].clone();
+    assert_eq!(run.code, Some(0), "{run}");
+    let report = run.json();
+    let rows = report["workloads"].as_array().expect("rows");
+    let outcome = |name: &str| {
+        let row = rows.iter().find(|row| row["name"] == name);
+        row.map_or(Value::Null, |row| row["outcome"].clone())
+    };
+    assert_eq!((rows.len(), &outcome("sick")), (WORKLOADS.len(), &"rotated".into()), "{run}");
+    for name in OF_PEOPLE {
+        assert_eq!(outcome(name), "planned", "{name} opted in with a dry run: {run}");
+    }
+    wait_until("the sick pod is gone", LIMIT, || !namespace.pod_names("app=sick").contains(&sick));
+    for (name, _) in WORKLOADS {
+        namespace.wait_ready(&format!("app={name}"), count(name) as usize, LIMIT);
+        let after = namespace.pod_names(&format!("app={name}"));
+        let gone: Vec<&String> = pods[name].iter().filter(|pod| !after.contains(pod)).collect();
+        let expected = if name == "sick" { vec![&sick] } else { Vec::new() };
+        assert_eq!(gone, expected, "the pods of {name} on the API server: {run}");
+    }
+}
+
+/// A Deployment that `run --all` may act on.
+fn opted_in(name: &str) -> Value {
+    let mut deployment = workload::deployment(name, count(name));
+    let mut annotations = json!({ "pod-rebalancer/enabled": "true" });
+    if OF_PEOPLE.contains(&name) {
+        annotations["pod-rebalancer/dry-run"] = "client".into();
+    }
+    deployment["metadata"]["annotations"] = annotations;
+    deployment
 }
 
 fn count(name: &str) -> u32 {

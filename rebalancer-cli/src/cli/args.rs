@@ -55,21 +55,21 @@ pub struct Cli {
 /// The commands. Only `run` can evict.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Decide, and evict two pods when a threshold is passed (what the CronJob calls)
+    /// Decide, and evict two pods when a threshold is passed
     Run(RunArgs),
     /// Decide and explain; change nothing
     Plan(PlanArgs),
-    /// Look at every workload of a namespace or of the cluster, the worst first; change nothing
+    /// Look at every workload, the worst first; change nothing
     Scan(ScanArgs),
-    /// Check settings, metrics server and cluster: could a run act? Change nothing
+    /// Check settings, servers and rights: could a run act?
     Check(CheckArgs),
     /// Save everything that a decision needs to one file
     Record(RecordArgs),
-    /// Decide again from a recording, a folder of API answers, or a list of pod states; offline
+    /// Decide again, offline, from a recording, answers or pod states
     Replay(ReplayArgs),
-    /// Show what would have been decided in the past, at one or several thresholds; change nothing
+    /// Show what would have been decided in the past; change nothing
     Backtest(BacktestArgs),
-    /// Show what each replacement of pods in the last days changed, and who did it; change nothing
+    /// Show what each replacement of pods changed, and who did it
     History(HistoryArgs),
     /// Turn a saved report or recording into one HTML page
     Report(ReportArgs),
@@ -77,7 +77,7 @@ pub enum Command {
     Config(ConfigArgs),
     /// Print a script for shell completion
     Completion(CompletionArgs),
-    /// Print the manual page, or write the pages of all commands to a folder
+    /// Print the manual page, or write all pages to a folder
     Man(ManArgs),
     /// Print the version
     Version(VersionArgs),

@@ -52,6 +52,7 @@ fn examples(command: &str) -> &'static [&'static str] {
             "plan deployment/orders -n shop -o wide",
             "plan -l app=orders --report plan.html",
         ],
+        "scan" => &["scan", "scan -n shop,billing -o wide", "scan -A --report scan.html"],
         "check" => &[
             "check orders",
             "check -l app=orders -o short",
@@ -96,7 +97,7 @@ pub fn short(program: &mut Command, name: Option<&str>) -> Option<String> {
     if name.is_none() {
         for command in commands {
             let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-            let _ = writeln!(text, "  {:12} {}", command.get_name(), fitted(&about, 15));
+            let _ = writeln!(text, "  {:12} {about}", command.get_name());
         }
     }
     let settings: Vec<(&Arg, &str)> = common(command).collect();
@@ -148,17 +149,6 @@ fn wrapped(text: &str) -> String {
     let end = text.char_indices().nth(WIDTH).map(|(end, _)| end);
     let space = end.and_then(|end| text[..end].rfind(' '));
     space.map_or(text.to_owned(), |space| format!("{}\n{}", &text[..space], &text[space + 1..]))
-}
-
-/// The text as far as it fits a line of 80 behind `indent` columns.
-fn fitted(text: &str, indent: usize) -> String {
-    let room = WIDTH - indent;
-    if text.chars().count() <= room {
-        return text.to_owned();
-    }
-    let cut: String = text.chars().take(room - 1).collect();
-    let whole_words = cut.rsplit_once(' ').map_or(cut.as_str(), |(words, _)| words);
-    format!("{whole_words}…")
 }
 
 /// The sections of the manual page of a command that its definition does not hold, in the language of manual pages.
@@ -217,6 +207,7 @@ mod tests {
             let help = short(&mut program, name).expect("a command of ours");
             assert!(help.lines().count() <= 24, "{name:?} has {} lines: {help}", help.lines().count());
             assert!(help.lines().all(|line| line.chars().count() <= WIDTH), "{help}");
+            assert!(!help.contains('…'), "no sentence is cut: {help}");
         }
     }
 
@@ -230,7 +221,7 @@ mod tests {
             let parsed = program.clone().try_get_matches_from(words);
             assert!(parsed.is_ok(), "{example}: {}", parsed.expect_err("it is not understood"));
         }
-        for command in ["run", "plan", "check", "replay", "backtest", "history"] {
+        for command in ["run", "plan", "scan", "check", "replay", "backtest", "history"] {
             assert_eq!(examples(command).len(), 3, "{command}");
         }
     }

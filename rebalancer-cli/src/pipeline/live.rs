@@ -1,5 +1,7 @@
 //! A configured connection to the servers that tell of a live workload.
 
+mod many;
+
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -123,44 +125,6 @@ impl Live {
         Self::connect_to(args, decision, matches, stop, Subject::All)
     }
 
-    /// The same connection for one workload with settings of its own. Its notes begin now; requests and the time limit to
-    /// the cluster are shared.
-    ///
-    /// # Errors
-    /// A setting of Kafka that is wrong.
-    pub fn of_workload(
-        &self,
-        args: &LiveArgs,
-        decision: &DecisionSettings,
-        namespace: &str,
-        selector: Selector,
-    ) -> Result<Self, Failure> {
-        let kafka = DirectKafka::chosen(args, self.deadline, &self.stop)?;
-        Ok(Self {
-            cluster: Arc::new(self.cluster.in_namespace(namespace)),
-            selector,
-            notes: Notes::begin(),
-            stop: Arc::clone(&self.stop),
-            deadline: self.deadline,
-            server: Arc::clone(&self.server),
-            metrics_clock: Arc::clone(&self.metrics_clock),
-            queries: queries_of(args, namespace, decision, kafka.is_some(), &self.server),
-            finds_kafka: args.queries.metrics_preset == PresetChoice::Auto && kafka.is_none(),
-            kafka,
-            preset_of_all: OnceCell::new(),
-            freshness: decision.freshness(),
-            recorded: RecordedSettings::default(),
-            context: self.context.clone(),
-        })
-    }
-
-    /// Takes over the preset that `all` found for many workloads, unless one is set.
-    pub fn adopt_preset(&mut self, all: &Self) {
-        if self.finds_kafka {
-            self.preset_of_all = all.preset_of_all.clone();
-        }
-    }
-
     fn connect_to(
         args: &LiveArgs,
         decision: &DecisionSettings,
@@ -267,23 +231,6 @@ impl Live {
         if self.server.is_there() { Vec::new() } else { vec![NO_SERVER.to_owned()] }
     }
 
-    /// Preset and group of one of many workloads, as [`Live::asked_of`] finds them; `None` where they are set, or those of
-    /// all can only be the same.
-    ///
-    /// # Errors
-    /// As [`Live::asked_of`].
-    pub fn kafka_of(
-        &self,
-        client: &Client,
-        settings: &QuerySettings,
-        workload: &Workload,
-        at: Timestamp,
-    ) -> Result<Option<kafka::KafkaSource>, Failure> {
-        let is_known = self.preset_of_all.get().is_some_and(|all| all.is_alone);
-        let finds = self.finds_kafka && !is_known && workload.living().next().is_some();
-        finds.then(|| kafka::find(client, settings, workload, at)).transpose()
-    }
-
     /// What is set, for the pods of `workload`.
     fn query_settings(&self, workload: &Workload) -> QuerySettings {
         self.query_settings_in(&self.queries.namespace, workload)
@@ -298,27 +245,8 @@ impl Live {
 
     /// What the queries depend on that are not about one workload.
     pub fn queries(&self) -> QuerySettings {
-        let preset = self.preset_of_all.get().map_or(self.queries.preset, |all| all.preset);
+        let preset = self.preset_of_all.get().map_or(self.queries.preset, kafka::OfAll::usual);
         QuerySettings { preset, ..self.queries.clone() }
-    }
-
-    /// Finds the one preset for a look at many workloads, if it is to be found. `settings` say where they are.
-    ///
-    /// # Errors
-    /// A metrics server that does not answer.
-    pub fn find_preset_of_all(&self, client: &Client, settings: &QuerySettings) -> Result<(), Failure> {
-        if self.finds_kafka {
-            let all = kafka::preset_of_all(client, settings, now())?;
-            let preset = all.preset;
-            tracing::info!(
-                event = "setting.found",
-                setting = "METRICS_PRESET",
-                value = preset.name(),
-                "METRICS_PRESET={preset}: for all workloads"
-            );
-            self.preset_of_all.get_or_init(|| all);
-        }
-        Ok(())
     }
 
     /// A client whose requests are counted and end with a stop.
@@ -399,7 +327,8 @@ impl Live {
 
     /// What was found so far of what is not about one workload: the metrics server, the preset of all.
     pub fn found(&self) -> Vec<FoundReport> {
-        let preset = self.preset_of_all.get().map(|all| kafka::preset_found(all.preset, "for all workloads"));
+        let preset =
+            self.preset_of_all.get().map(|all| kafka::preset_found(all.usual(), "for all workloads"));
         self.server.found().cloned().into_iter().chain(preset).collect()
     }
 

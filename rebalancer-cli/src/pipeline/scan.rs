@@ -1,18 +1,19 @@
 //! A look at all workloads: each is decided on as `plan` does, from answers that are about all of them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::thread;
 
 use anyhow::Context as _;
+use jiff::Timestamp;
+use rebalancer_core::guard::Persistence;
 use rebalancer_core::{Joined, LivePod, Metric, RotationOptions, Workload};
 use rebalancer_io::facts::{FactFinder, WindowQuestion, window_questions};
 use rebalancer_io::joint::{Chunked, Joint, View, Wanted, chunks, settings_of};
 use rebalancer_io::kafka::{BesideKafka, KafkaAnswers};
 use rebalancer_io::kubernetes::{Found, Namespaces, OwnedWorkload, Selector};
 use rebalancer_io::metrics::{
-    FactQueries, JointQueries, KafkaPreset, OriginQueries, QuerySet, QuerySettings, Reach,
+    FactQueries, Groups, KafkaPreset, MetricQuery, OriginQueries, QuerySet, QuerySettings, Reach,
 };
 use rebalancer_io::origin::{OriginError, one_origin, one_origin_of_all};
 use rebalancer_io::podstate::{Aggregator, Answers};
@@ -85,22 +86,27 @@ pub enum Details {
 /// Hears how far the look has come.
 pub type Told<'a> = &'a mut dyn FnMut(&str, usize);
 
-/// A workload that is looked at.
-struct Chosen {
+/// Where the lag of a workload comes from.
+#[derive(Debug, Clone, Default)]
+struct Source {
+    preset: KafkaPreset,
+    group: Option<String>,
+    /// What is not clear about it.
+    told: Vec<String>,
+}
+
+/// One workload before it is decided on.
+struct Case {
     owned: OwnedWorkload,
     terms: Rc<Terms>,
     /// The connection with its settings, where it has settings of its own.
     own: Option<Live>,
-}
-
-/// What Kafka told of each workload; nothing where it was not to be asked.
-type ToldOfEach = Vec<Option<Result<OfKafka, String>>>;
-
-/// One workload before it is decided on.
-struct Case {
-    chosen: Chosen,
+    /// Whether its settings make other queries than those of all.
+    is_apart: bool,
     /// What Kafka told of its group, where it was asked.
     kafka: Option<OfKafka>,
+    /// Where its lag comes from; why that is not known.
+    source: Result<Source, String>,
     /// Its loads; why there are none that can be used.
     loads: Result<Loads, String>,
 }
@@ -114,17 +120,15 @@ struct Loads {
     needs_facts: bool,
     /// Partitions that its pods read, as far as their clients tell.
     partitions: usize,
-    /// Where its lag and rate come from, and its consumer group.
-    kafka: (KafkaPreset, Option<String>),
 }
 
 impl Case {
-    const fn owned(&self) -> &OwnedWorkload {
-        &self.chosen.owned
+    fn pods(&self) -> &[LivePod] {
+        &self.owned.workload.pods
     }
 
-    fn pods(&self) -> &[LivePod] {
-        &self.owned().workload.pods
+    fn needs_facts(&self) -> bool {
+        self.loads.as_ref().is_ok_and(|loads| loads.needs_facts)
     }
 
     /// What Kafka told, as answers to queries.
@@ -132,21 +136,27 @@ impl Case {
         self.kafka.as_ref().map_or_else(Arc::default, |told| Arc::clone(&told.answers))
     }
 
-    fn needs_facts(&self) -> bool {
-        self.loads.as_ref().is_ok_and(|loads| loads.needs_facts)
+    /// Whether it is asked about as all others are.
+    fn is_as_all(&self) -> bool {
+        !self.is_apart && self.kafka.is_none()
     }
 
-    fn partitions(&self) -> usize {
-        self.loads.as_ref().map_or(0, |loads| loads.partitions)
+    /// Where its lag comes from and its group, if its pods read Kafka and the metrics server tells of it.
+    fn reader(&self) -> Option<(KafkaPreset, Option<&str>)> {
+        let Source { preset, group, .. } = self.source.as_ref().ok()?;
+        let partitions = self.loads.as_ref().map_or(0, |loads| loads.partitions);
+        let is_told = !matches!(preset, KafkaPreset::None | KafkaPreset::Kafka);
+        let reads = is_told && (partitions > 0 || group.is_some());
+        reads.then_some((*preset, group.as_deref()))
     }
 
     /// How much room it takes in queries and answers about several workloads.
     fn chunked(&self) -> Chunked<'_> {
-        let of_pods = if self.needs_facts() { self.pods().len() } else { 0 };
+        let partitions = self.loads.as_ref().map_or(0, |loads| loads.partitions);
         Chunked {
-            namespace: &self.owned().namespace,
+            namespace: &self.owned.namespace,
             pods: self.pods(),
-            rows: of_pods.max(self.partitions()),
+            rows: self.pods().len().max(partitions),
         }
     }
 }
@@ -163,27 +173,23 @@ impl Scope<'_> {
             live.cluster.workloads(namespaces, selector, told).context("cannot list the workloads")?;
         let client = live.counting_client()?;
         let Found { workloads, unlisted } = found;
-        let (chosen, refused) = self.chosen(workloads);
-        let (told_by_kafka, requests) = self.ask_kafka(&chosen)?;
+        let (mut cases, refused) = self.chosen(workloads);
+        let requests = self.ask_kafka(&mut cases)?;
         if requests.is_some() {
-            told("workloads asked about", told_by_kafka.iter().flatten().count());
+            told("workloads asked about", cases.iter().filter(|case| case.kafka.is_some()).count());
         }
-        if !chosen.is_empty() {
-            live.find_preset_of_all(&client, &self.joint_settings(&chosen))?;
-        }
-        let joint_settings = self.joint_settings(&chosen);
+        let settings = self.joint_settings(&cases);
         let mut joint = Joint::new(&client, now());
-        let mixed = !chosen.is_empty() && ask_loads(&mut joint, &client, &joint_settings, &chosen)?;
-        told("workloads with loads", chosen.len());
+        if !cases.is_empty() {
+            self.look(&mut cases, &mut joint, &client, &settings)?;
+        }
+        told("workloads with loads", cases.len());
         let mut warnings = clocks::held_against(&live.clocks())?;
         warnings.extend(live.without_server());
-        let chosen = chosen.into_iter().zip(told_by_kafka);
-        let cases: Vec<Case> =
-            chosen.map(|(chosen, kafka)| self.case(chosen, kafka, &joint, &client, mixed)).collect();
         let mut report = self.empty_report(&joint, selector, warnings);
         report.pods = cases.iter().map(|case| case.pods().len()).sum();
         report.unlisted = unlisted.iter().map(ToString::to_string).collect();
-        report.workloads = self.rows(cases, &mut joint, &joint_settings, told);
+        report.workloads = self.rows(cases, &mut joint, &settings, told);
         report.workloads.extend(refused);
         report.sort();
         report.requests.insert("prometheus".to_owned(), client.requests());
@@ -214,18 +220,18 @@ impl Scope<'_> {
             workloads: Vec::new(),
             unlisted: Vec::new(),
             warnings,
-            requests: std::collections::BTreeMap::new(),
+            requests: BTreeMap::new(),
         }
     }
 
     /// The workloads that are looked at, and the rows of those whose settings are wrong.
-    fn chosen(&self, workloads: Vec<OwnedWorkload>) -> (Vec<Chosen>, Vec<ScanRow>) {
-        let (mut chosen, mut refused): (Vec<Chosen>, Vec<ScanRow>) = Default::default();
+    fn chosen(&self, workloads: Vec<OwnedWorkload>) -> (Vec<Case>, Vec<ScanRow>) {
+        let (mut chosen, mut refused): (Vec<Case>, Vec<ScanRow>) = Default::default();
         for owned in workloads {
             match (self.choose)(&owned) {
                 Choice::Out => {}
                 Choice::In(terms) => match self.own(&owned, &terms) {
-                    Ok(own) => chosen.push(Chosen { owned, terms, own }),
+                    Ok(own) => chosen.push(self.case(owned, terms, own)),
                     Err(failure) => refused.push(undecided(&owned, failure.words())),
                 },
                 Choice::Refused(why) => refused.push(undecided(&owned, why)),
@@ -243,24 +249,35 @@ impl Scope<'_> {
         own.transpose()
     }
 
-    /// Asks Kafka about the groups of all workloads that are to be decided by it, within the same time. Tells also how many
+    /// Asks Kafka about the groups of all workloads that are to be decided by it, within the same time. Tells how many
     /// requests that took, if any was to be asked about.
-    fn ask_kafka(&self, chosen: &[Chosen]) -> Result<(ToldOfEach, Option<usize>), Failure> {
-        let wanted: Vec<Option<WantedOfKafka<'_>>> =
-            chosen.iter().map(|one| self.live_of(one).wanted_of_kafka(&one.owned.workload)).collect();
-        let is_asked: Vec<bool> = wanted.iter().map(Option::is_some).collect();
-        let Some(direct) = chosen.iter().find_map(|one| self.live_of(one).kafka()) else {
-            return Ok((chosen.iter().map(|_| None).collect(), None));
+    fn ask_kafka(&self, cases: &mut [Case]) -> Result<Option<usize>, Failure> {
+        let (told, asked, requests) = {
+            let wanted: Vec<(usize, WantedOfKafka<'_>)> = cases
+                .iter()
+                .enumerate()
+                .filter_map(|(position, case)| {
+                    Some((position, self.live_of(case).wanted_of_kafka(&case.owned.workload)?))
+                })
+                .collect();
+            let Some(direct) = cases.iter().find_map(|case| self.live_of(case).kafka()) else {
+                return Ok(None);
+            };
+            let (asked, wanted): (Vec<usize>, Vec<WantedOfKafka<'_>>) = wanted.into_iter().unzip();
+            (direct.look_at_all(&wanted)?, asked, direct.requests())
         };
-        let wanted: Vec<WantedOfKafka<'_>> = wanted.into_iter().flatten().collect();
-        let mut told = direct.look_at_all(&wanted)?.into_iter();
-        let told = is_asked.into_iter().map(|is_asked| if is_asked { told.next() } else { None }).collect();
-        Ok((told, Some(direct.requests())))
+        for (position, told) in asked.into_iter().zip(told) {
+            match told {
+                Ok(told) => cases[position].kafka = Some(told),
+                Err(why) => cases[position].source = Err(why),
+            }
+        }
+        Ok(Some(requests))
     }
 
     /// What queries about all workloads depend on.
-    fn joint_settings(&self, chosen: &[Chosen]) -> QuerySettings {
-        let all: BTreeSet<&str> = chosen.iter().map(|one| one.owned.namespace.as_str()).collect();
+    fn joint_settings(&self, cases: &[Case]) -> QuerySettings {
+        let all: BTreeSet<&str> = cases.iter().map(|case| case.owned.namespace.as_str()).collect();
         let names: Vec<String> = all.into_iter().map(str::to_owned).collect();
         let bytes: usize = names.iter().map(|name| name.len() + 1).sum();
         let settings = QuerySettings { pod_pattern: None, ..self.live.queries() };
@@ -272,107 +289,136 @@ impl Scope<'_> {
     }
 
     /// The connection with the settings of a workload.
-    fn live_of<'c>(&'c self, chosen: &'c Chosen) -> &'c Live {
-        chosen.own.as_ref().unwrap_or(self.live)
+    fn live_of<'c>(&'c self, case: &'c Case) -> &'c Live {
+        case.own.as_ref().unwrap_or(self.live)
     }
 
     /// What the queries about one workload depend on, as `plan` asks them.
     fn own_settings(&self, case: &Case) -> QuerySettings {
-        let OwnedWorkload { namespace, workload, .. } = case.owned();
-        let settings = self.live_of(&case.chosen).query_settings_in(namespace, workload);
-        match &case.kafka {
-            Some(OfKafka { source, .. }) => {
-                QuerySettings { preset: source.preset, group: source.group.clone(), ..settings }
-            }
-            None => settings,
-        }
+        let OwnedWorkload { namespace, workload, .. } = &case.owned;
+        self.live_of(case).query_settings_in(namespace, workload)
     }
 
     /// The same, with what was found of its consumers.
-    fn found_settings(&self, case: &Case, loads: &Loads) -> QuerySettings {
-        let (preset, group) = loads.kafka.clone();
-        QuerySettings { preset, group, ..self.own_settings(case) }
+    fn found_settings(&self, case: &Case) -> anyhow::Result<QuerySettings> {
+        let Source { preset, group, .. } = case.source.clone().map_err(anyhow::Error::msg)?;
+        Ok(QuerySettings { preset, group, ..self.own_settings(case) })
     }
 
-    /// The workload with its loads. Where the sources of all disagree (`mixed`), its own are looked at by `client`.
-    fn case(
+    /// The workload before anything is known of it.
+    fn case(&self, owned: OwnedWorkload, terms: Rc<Terms>, own: Option<Live>) -> Case {
+        let is_apart = own.as_ref().is_some_and(|own| !own.asks_as(self.live));
+        let (source, loads) = (Ok(Source::default()), Err(String::new()));
+        Case { owned, terms, own, is_apart, kafka: None, source, loads }
+    }
+
+    /// Asks for the loads of all, and where their lag comes from.
+    fn look(
         &self,
-        mut chosen: Chosen,
-        kafka: Option<Result<OfKafka, String>>,
-        joint: &Joint<'_>,
+        cases: &mut [Case],
+        joint: &mut Joint<'_>,
         client: &Client,
-        mixed: bool,
-    ) -> Case {
-        if let Some(own) = &mut chosen.own {
-            own.adopt_preset(self.live);
+        settings: &QuerySettings,
+    ) -> Result<(), Failure> {
+        self.live.find_sources(joint, settings)?;
+        for case in cases.iter_mut().filter(|case| !case.is_apart) {
+            if let Some(own) = &mut case.own {
+                own.adopt_preset(self.live);
+            }
         }
-        let (kafka, wrong) = match kafka.transpose() {
-            Ok(kafka) => (kafka, None),
-            Err(why) => (None, Some(why)),
-        };
-        let mut case = Case { chosen, kafka, loads: Err(String::new()) };
-        case.loads = match wrong {
-            Some(why) => Err(why),
-            None => self.loads(&case, joint, client, mixed).map_err(|error| chain(&error)),
-        };
-        case
+        let asked = cases.iter().filter(|case| case.is_as_all());
+        let presets: BTreeSet<KafkaPreset> = asked.flat_map(|case| self.live_of(case).presets()).collect();
+        joint.ask_loads(settings, &presets).context("cannot read the metrics")?;
+        for case in cases.iter_mut().filter(|case| case.source.is_ok()) {
+            case.source = self.source(case, joint).map_err(|error| chain(&error));
+        }
+        let groups: Vec<(KafkaPreset, Option<&str>)> = cases
+            .iter()
+            .filter(|case| !case.is_apart)
+            .filter_map(|case| case.source.as_ref().ok())
+            .map(|source| (source.preset, source.group.as_deref()))
+            .collect();
+        joint.ask_members(settings, &groups);
+        joint.ask_own(&self.asked_in_parts(cases, joint));
+        let are_mixed = are_mixed(client, &origins_of(cases, settings), cases, joint.at())?;
+        for case in cases.iter_mut() {
+            case.loads = self.loads(case, joint, client, are_mixed).map_err(|error| chain(&error));
+        }
+        Ok(())
     }
 
-    fn loads(&self, case: &Case, joint: &Joint<'_>, client: &Client, mixed: bool) -> anyhow::Result<Loads> {
-        let Chosen { owned, terms, own } = &case.chosen;
-        let mut settings = self.own_settings(case);
-        let pods = &owned.workload.pods;
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates")]
-        let (partitions, reads) = {
-            let view = joint.view(&settings, pods);
-            let partitions = joint.partitions(&view) as usize;
-            (partitions, partitions > 0 || joint.has(&view, Metric::Lag))
-        };
-        let group_of_all = settings.group.clone();
-        // Not every exporter of clients tells of each partition, but of lag.
-        let told = if reads { self.find_kafka(&mut settings, case, joint, client)? } else { Vec::new() };
-        let queries = QuerySet::new(&settings)?;
-        let view = joint.view(&settings, pods);
-        let source = BesideKafka::new(case.of_kafka(), &view);
-        // Nobody was asked yet whether a group that was found, or is set for this workload alone, is one.
-        let is_new_group = settings.group != group_of_all && settings.preset != KafkaPreset::Kafka;
-        if mixed || own.is_some() || is_new_group {
-            one_origin(client, &OriginQueries::new(&settings), pods, joint.at())
-                .context("cannot tell whose series these are")?;
-        }
-        let answers: Answers = Aggregator::new(&source, &queries)
-            .fetch_in_turn(joint.at())
-            .context("cannot read the metrics")?;
-        let decision = &terms.decision;
-        let mut warnings = of_known_age(&answers, decision)?;
-        warnings.extend(told);
+    /// What is known of a workload.
+    fn view<'j, 'a>(case: &Case, settings: &QuerySettings, joint: &'j Joint<'a>) -> View<'j, 'a> {
+        let pods = &case.owned.workload.pods;
+        if case.is_apart { joint.view_apart(settings, pods) } else { joint.view(settings, pods) }
+    }
+
+    /// Where the lag of a workload comes from, as `plan` finds it.
+    fn source(&self, case: &Case, joint: &Joint<'_>) -> anyhow::Result<Source> {
         if let Some(OfKafka { source, answers }) = &case.kafka {
-            warnings.extend(source.told.iter().chain(answers.remarks()).cloned());
+            let told = source.told.iter().chain(answers.remarks()).cloned().collect();
+            return Ok(Source { preset: source.preset, group: source.group.clone(), told });
         }
-        let joined = answers.join(pods, decision.freshness()).context("cannot tell the pods apart")?;
-        let asked = answers.asked();
-        let known = Self::known(&joined, &owned.workload, &asked);
-        let needs_facts = needs_facts(decision, &analyze(decision, &known)?);
-        let kafka = (settings.preset, settings.group);
-        Ok(Loads { joined, asked, warnings, needs_facts, partitions, kafka })
-    }
-
-    /// Puts into `settings` what is found of the consumers of one workload, as `plan` finds it; returns what is not clear.
-    fn find_kafka(
-        &self,
-        settings: &mut QuerySettings,
-        case: &Case,
-        joint: &Joint<'_>,
-        client: &Client,
-    ) -> anyhow::Result<Vec<String>> {
-        let found = self.live_of(&case.chosen).kafka_of(client, settings, &case.owned().workload, joint.at());
+        let (live, settings) = (self.live_of(case), self.own_settings(case));
+        let view = Self::view(case, &settings, joint);
+        let found = live.kafka_of(&view, &settings, &case.owned.workload, joint.at());
         let found = found.map_err(|failure| {
             let (Failure::Usage(error) | Failure::Run(error)) = failure;
             error
         })?;
-        let Some(source) = found else { return Ok(Vec::new()) };
-        (settings.preset, settings.group) = (source.preset, source.group);
-        Ok(source.told)
+        Ok(found.map_or_else(
+            || Source { preset: settings.preset, group: settings.group.clone(), told: Vec::new() },
+            |found| Source { preset: found.preset, group: found.group, told: found.told },
+        ))
+    }
+
+    /// The queries of loads that no query about all answers: the users' own, and those of presets about one group.
+    fn unanswered(&self, case: &Case, joint: &Joint<'_>) -> Vec<(Metric, MetricQuery)> {
+        let Ok(settings) = self.found_settings(case) else { return Vec::new() };
+        let Ok(queries) = QuerySet::new(&settings) else { return Vec::new() };
+        let view = Self::view(case, &settings, joint);
+        let unanswered = Metric::ALL.into_iter().filter(|metric| case.is_as_all() && !view.answers(*metric));
+        unanswered.filter_map(|metric| Some((metric, queries.get(metric)?.clone()))).collect()
+    }
+
+    /// The same of all, and the questions how fresh the data behind own queries is.
+    fn asked_in_parts(&self, cases: &[Case], joint: &Joint<'_>) -> Vec<MetricQuery> {
+        let of_case = |case: &Case| {
+            let queries = self.found_settings(case).ok().and_then(|settings| QuerySet::new(&settings).ok());
+            let ages = |metric: Metric| queries.as_ref()?.freshness_of(metric).ok();
+            let unanswered = self.unanswered(case, joint).into_iter();
+            let with_ages = unanswered
+                .flat_map(|(metric, query)| [query].into_iter().chain(ages(metric).unwrap_or_default()));
+            with_ages.collect::<Vec<MetricQuery>>()
+        };
+        cases.iter().flat_map(of_case).collect()
+    }
+
+    /// The loads of a workload. Where the sources of all disagree (`mixed`), its own are looked at by `client`.
+    fn loads(&self, case: &Case, joint: &Joint<'_>, client: &Client, mixed: bool) -> anyhow::Result<Loads> {
+        let Case { owned, terms, source, .. } = case;
+        let settings = self.found_settings(case)?;
+        let pods = &owned.workload.pods;
+        let queries = QuerySet::new(&settings)?;
+        let view = Self::view(case, &settings, joint);
+        if mixed || case.is_apart {
+            one_origin(client, &OriginQueries::new(&settings), pods, joint.at())
+                .context("cannot tell whose series these are")?;
+        }
+        let beside = BesideKafka::new(case.of_kafka(), &view);
+        let answers: Answers = Aggregator::new(&beside, &queries)
+            .fetch_in_turn(joint.at())
+            .context("cannot read the metrics")?;
+        let decision = &terms.decision;
+        let mut warnings = of_known_age(&answers, decision)?;
+        warnings.extend(source.iter().flat_map(|source| source.told.iter().cloned()));
+        let joined = answers.join(pods, decision.freshness()).context("cannot tell the pods apart")?;
+        let asked = answers.asked();
+        let known = Self::known(&joined, &owned.workload, &asked);
+        let needs_facts = needs_facts(decision, &analyze(decision, &known)?);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates")]
+        let partitions = view.partitions() as usize;
+        Ok(Loads { joined, asked, warnings, needs_facts, partitions })
     }
 
     fn known<'k>(joined: &'k Joined, workload: &'k Workload, asked: &'k [Metric]) -> Known<'k> {
@@ -393,17 +439,17 @@ impl Scope<'_> {
             cases.into_iter().partition(Case::needs_facts);
         let may_be_ill = others.iter_mut().filter(|case| case.kafka.is_some());
         let located = suspects.iter_mut().chain(may_be_ill);
-        self.live.cluster.locate_volumes(located.map(|case| &mut case.chosen.owned));
+        self.live.cluster.locate_volumes(located.map(|case| &mut case.owned));
         let (readers, others): (Vec<Case>, Vec<Case>) =
-            others.into_iter().partition(|case| case.partitions() > 0);
+            others.into_iter().partition(|case| case.reader().is_some());
         rows.extend(others.iter().map(|case| self.row(case, joint)));
         told("workloads decided", rows.len());
         let window = self.decision.window();
         for (cases, history) in [(suspects, Some(&window)), (readers, None)] {
             for chunk in chunks(cases, Case::chunked) {
-                let queries = JointQueries::new(&settings_of(settings, chunk.iter().map(Case::chunked)));
-                let partitions = chunk.iter().any(|case| case.partitions() > 0);
-                joint.ask_past(&queries, Wanted { history, partitions });
+                let settings = settings_of(settings, chunk.iter().map(Case::chunked));
+                let wanted = self.wanted(&chunk, joint, history);
+                joint.ask_past(&settings, &wanted);
                 let windows = history.map_or_else(Vec::new, |_| self.windows(&chunk, joint));
                 joint.ask_windows(&windows);
                 rows.extend(chunk.iter().map(|case| self.row(case, joint)));
@@ -413,13 +459,31 @@ impl Scope<'_> {
         rows
     }
 
+    /// What is asked of the past of these workloads.
+    fn wanted<'w>(
+        &self,
+        cases: &'w [Case],
+        joint: &Joint<'_>,
+        history: Option<&'w Persistence>,
+    ) -> Wanted<'w> {
+        let as_all = || cases.iter().filter(|case| case.is_as_all());
+        let presets = as_all().filter_map(|case| Some(case.source.as_ref().ok()?.preset));
+        let own = |case| self.unanswered(case, joint).into_iter().map(|(_, query)| query);
+        Wanted {
+            history,
+            presets: presets.collect(),
+            readers: as_all().filter_map(Case::reader).collect(),
+            own: as_all().flat_map(own).collect(),
+        }
+    }
+
     /// The windows of the past that decisions on these workloads look at.
     fn windows(&self, cases: &[Case], joint: &Joint<'_>) -> Vec<WindowQuestion> {
         let of_case = |case: &Case| {
-            let workload = &case.owned().workload;
-            let settings = self.found_settings(case, case.loads.as_ref().ok()?);
+            let workload = &case.owned.workload;
+            let settings = self.found_settings(case).ok()?;
             let facts = FactQueries::new(&QuerySet::new(&settings).ok()?, &settings).ok()?;
-            let by_rate = joint.has(&joint.view(&settings, &workload.pods), Metric::Rate);
+            let by_rate = Self::view(case, &settings, joint).has(Metric::Rate);
             let live = living(workload);
             Some(window_questions(&facts, &live, workload.rollout_age(), joint.at(), by_rate))
         };
@@ -427,7 +491,7 @@ impl Scope<'_> {
     }
 
     fn row(&self, case: &Case, joint: &Joint<'_>) -> ScanRow {
-        let OwnedWorkload { namespace, owner, .. } = case.owned();
+        let OwnedWorkload { namespace, owner, .. } = &case.owned;
         let decided = match &case.loads {
             Ok(loads) => self.decided(case, loads, joint).map_err(|error| chain(&error)),
             Err(why) => Err(why.clone()),
@@ -442,18 +506,18 @@ impl Scope<'_> {
                 };
                 ScanRow { report: is_wanted.then(|| Box::new(report)), ..row }
             }
-            Err(why) => undecided(case.owned(), why),
+            Err(why) => undecided(&case.owned, why),
         }
     }
 
     /// The report that `plan` makes of the workload.
     fn decided(&self, case: &Case, loads: &Loads, joint: &Joint<'_>) -> anyhow::Result<Report> {
-        let Chosen { owned, terms, .. } = &case.chosen;
-        let settings = self.found_settings(case, loads);
+        let Case { owned, terms, .. } = case;
+        let settings = self.found_settings(case)?;
         let facts = FactQueries::new(&QuerySet::new(&settings)?, &settings)?;
-        let view: View<'_, '_> = joint.view(&settings, &owned.workload.pods);
-        let source = BesideKafka::new(case.of_kafka(), &view);
-        let finder = FactFinder::new(&source, &facts, joint.at());
+        let view = Self::view(case, &settings, joint);
+        let beside = BesideKafka::new(case.of_kafka(), &view);
+        let finder = FactFinder::new(&beside, &facts, joint.at());
         let cures = || self.live.cluster.in_namespace(&owned.namespace).cures(&owned.workload);
         let known = Known {
             evaluation_time: Some(joint.at().to_string()),
@@ -473,7 +537,7 @@ impl Scope<'_> {
     }
 
     fn described(&self, case: &Case) -> WorkloadReport {
-        let owned = case.owned();
+        let owned = &case.owned;
         WorkloadReport {
             namespace: Some(owned.namespace.clone()),
             selector: owned.selector.as_ref().map(|selector| selector.as_str().to_owned()),
@@ -491,31 +555,32 @@ fn undecided(owned: &OwnedWorkload, why: String) -> ScanRow {
     ScanRow::undecided(namespace, &owner.kind, &owner.name, workload.pods.len(), why)
 }
 
-/// Asks for the loads of all, and whose series they are. True where sources disagree about some, so that each workload has
-/// to be looked at by itself.
-fn ask_loads(
-    joint: &mut Joint<'_>,
+/// The queries about whose series the workloads have.
+fn origins_of(cases: &[Case], settings: &QuerySettings) -> OriginQueries {
+    let mut groups: BTreeMap<KafkaPreset, BTreeSet<&str>> = BTreeMap::new();
+    groups.insert(KafkaPreset::None, BTreeSet::new());
+    for source in cases.iter().filter(|case| !case.is_apart).filter_map(|case| case.source.as_ref().ok()) {
+        groups.entry(source.preset).or_default().extend(source.group.as_deref());
+    }
+    let of_preset = |(preset, names): (KafkaPreset, BTreeSet<&str>)| {
+        let groups = if names.is_empty() { Groups::One } else { Groups::of(names) };
+        QuerySettings { preset, group: None, groups, ..settings.clone() }
+    };
+    OriginQueries::of_all(&groups.into_iter().map(of_preset).collect::<Vec<QuerySettings>>())
+}
+
+/// Whether sources disagree about some, so that each workload has to be looked at by itself.
+fn are_mixed(
     client: &Client,
-    settings: &QuerySettings,
-    chosen: &[Chosen],
+    origins: &OriginQueries,
+    cases: &[Case],
+    at: Timestamp,
 ) -> Result<bool, Failure> {
-    let (queries, origins) = (JointQueries::new(settings), OriginQueries::new(settings));
-    let at = joint.at();
-    // Terms are of this thread alone.
-    let workloads: Vec<&OwnedWorkload> = chosen.iter().map(|one| &one.owned).collect();
-    let (loads, origin) = thread::scope(|scope| {
-        let origin = scope.spawn(|| {
-            let pod_of = |namespace: &str, name: &str| {
-                let all = workloads.iter().filter(|owned| owned.namespace == namespace);
-                all.flat_map(|owned| &owned.workload.pods).find(|pod| pod.name == name)
-            };
-            one_origin_of_all(client, &origins, &pod_of, at)
-        });
-        let loads = joint.ask_loads(&queries);
-        (loads, origin.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-    });
-    loads.context("cannot read the metrics")?;
-    match origin {
+    let pod_of = |namespace: &str, name: &str| {
+        let all = cases.iter().map(|case| &case.owned).filter(|owned| owned.namespace == namespace);
+        all.flat_map(|owned| &owned.workload.pods).find(|pod| pod.name == name)
+    };
+    match one_origin_of_all(client, origins, &pod_of, at) {
         Ok(()) => Ok(false),
         Err(OriginError::Mixed(_)) => Ok(true),
         Err(error) => {

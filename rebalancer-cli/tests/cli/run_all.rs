@@ -1,15 +1,18 @@
 //! A run over all workloads that opted in: whose pods it evicts, in what order, how many at most, and what it says.
 
 use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rebalancer_sim::apiserver::{Effect, Fault};
 use rebalancer_sim::receiver::Receiver;
 use rebalancer_sim::transcript::Transcript;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::fleets::{Fleets, Spec, hot, rows, told};
-use crate::program::Done;
+use crate::program::{Done, Running};
 use crate::pty::Session;
 use crate::scan::verdict;
 
@@ -184,7 +187,7 @@ fn a_rotation_that_a_person_declines_leaves_its_turn_to_the_next() {
     let mut session = at_a_terminal(&fleets);
     session.answer(QUESTION, "no");
     while session.screen().matches(QUESTION).count() < 2 {
-        std::thread::sleep(std::time::Duration::from_millis(5));
+        thread::sleep(Duration::from_millis(5));
     }
     session.answer(QUESTION, "yes");
     let (code, screen) = session.end();
@@ -199,7 +202,7 @@ fn a_signal_at_the_second_question_ends_the_run_in_order() {
     let mut session = Session::start(160, &mut command);
     session.answer(QUESTION, "yes");
     while session.screen().matches(QUESTION).count() < 2 {
-        std::thread::sleep(std::time::Duration::from_millis(5));
+        thread::sleep(Duration::from_millis(5));
     }
     session.terminate();
     let (code, screen) = session.end();
@@ -463,4 +466,60 @@ fn a_run_that_cannot_look_fails_and_tells_the_webhook_only() {
     let wrong = run_all(&fleets, &[], &[&env[..], &[("MAX_ROTATIONS", "none")]].concat());
     assert_eq!((wrong.code, gateway.requests().len(), webhook.requests().len()), (Some(64), 0, 2), "{wrong}");
     assert_eq!(fleets.evictions(), Vec::<String>::new());
+}
+
+/// Three that are uneven, in the order of their turns.
+fn three() -> Vec<Spec> {
+    vec![
+        Spec::deployment("shop", "mail", hot(8, 9.0)).with("enabled", "true"),
+        Spec::deployment("shop", "orders", hot(8, 6.0)).with("enabled", "true"),
+        Spec::stateful_set("shop", "ledger", hot(6, 2.0)).with("enabled", "true"),
+    ]
+}
+
+const OF_MAIL: [&str; 2] = ["shop/mail-4", "shop/mail-0"];
+
+/// What was done stays in the report, the turn that a signal interrupts fails, and what was not begun is told.
+#[test]
+fn a_stop_between_two_turns_loses_nothing() {
+    let fleets = Fleets::of(&three());
+    let look = "/deployments/orders";
+    fleets.cluster.inject(Fault::on("GET", look, Effect::Stall(Duration::from_secs(40))).times(1));
+    let env = [("GUARDS", "off"), ("MAX_ROTATIONS", "3"), ("OUTPUT", "json")];
+    let running = Running::start(&mut fleets.command(&["run", "--all", "-A", "--yes"], &env));
+    let begun = Instant::now();
+    while !fleets.asked().iter().any(|asked| asked.ends_with(look)) {
+        assert!(begun.elapsed() < Duration::from_secs(60), "the second turn does not begin");
+        thread::sleep(Duration::from_millis(5));
+    }
+    let process = Pid::from_raw(i32::try_from(running.id()).expect("a process id")).expect("a process id");
+    kill_process(process, Signal::TERM).expect("the program still runs");
+    let (stopped, done) = (Instant::now(), running.wait());
+    assert!(stopped.elapsed() < Duration::from_secs(10), "{done}");
+    assert_eq!(fleets.evictions(), OF_MAIL, "{done}");
+    let mail = row(&done, "mail");
+    assert_eq!(mail["outcome"], "rotated", "{done}");
+    assert_eq!(mail["report"]["rotation"]["deleted"], json!(["mail-4", "mail-0"]), "{done}");
+    let reason = |name: &str| row(&done, name)["reason"].as_str().unwrap_or_default().to_owned();
+    assert!(reason("orders").contains("a stop was asked for"), "{done}");
+    assert_eq!(row(&done, "ledger")["outcome"], "withheld", "{done}");
+    assert!(reason("ledger").contains("a signal asked the run to stop"), "{done}");
+    assert_eq!((done.code, &done.json()["run"]["rotations"]), (Some(1), &json!(1)), "{done}");
+}
+
+#[test]
+fn when_the_time_is_nearly_over_the_next_turn_is_not_begun() {
+    let fleets = Fleets::of(&three());
+    // The Events after both evictions of the first.
+    let late = Effect::Stall(Duration::from_secs(40));
+    fleets.cluster.inject(Fault::on("POST", "/events", late).after(2).times(1));
+    let env = [("MAX_ROTATIONS", "3"), ("RUN_TIMEOUT", "16s"), ("KUBE_TIMEOUT", "8s")];
+    let done = run_all(&fleets, &[], &env);
+    assert_eq!(fleets.evictions(), OF_MAIL, "{done}");
+    assert_eq!(row(&done, "mail")["outcome"], "rotated", "{done}");
+    for name in ["orders", "ledger"] {
+        let row = row(&done, name);
+        assert_eq!(row["outcome"], "withheld", "{done}");
+        assert!(row["reason"].as_str().is_some_and(|why| why.contains("RUN_TIMEOUT")), "{row}");
+    }
 }

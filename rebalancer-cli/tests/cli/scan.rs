@@ -105,6 +105,24 @@ fn all_workloads_are_asked_about_at_once() {
     assert!(query.contains("namespace=~\"shop|warehouse\""), "{query}");
 }
 
+/// Six hundred workloads of 1,800 pods: four pages of pods, two of each kind of owner, and as many queries as for seven.
+#[test]
+fn many_workloads_are_asked_about_by_as_many_queries() {
+    let specs = (0..600).map(|number: usize| {
+        let name: &'static str = format!("workload-{number}").leak();
+        Spec::deployment(["shop", "warehouse"][number % 2], name, vec![0.4, 0.41, 0.4])
+    });
+    let fleets = Fleets::of(&specs.collect::<Vec<Spec>>());
+    let done = fleets.run(&["scan", "-A"], &[]);
+    assert_eq!(done.code, Some(0), "{done}");
+    assert_eq!(rows(&done).len(), 600);
+    let asked = fleets.asked();
+    let count = |path: &str| asked.iter().filter(|asked| asked.ends_with(path)).count();
+    let lists = ["/pods", "/replicasets", "/deployments", "/statefulsets"].map(count);
+    assert_eq!((lists, asked.len()), ([4, 2, 2, 1], 9), "{asked:?}");
+    assert_eq!(done.json()["requests"], json!({"kubernetes": 9, "prometheus": 7}));
+}
+
 #[test]
 fn the_past_of_all_that_are_uneven_is_asked_for_together() {
     let fleets = start();

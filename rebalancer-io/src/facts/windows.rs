@@ -6,8 +6,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rebalancer_core::{LivePod, Metric, PastSpread, Replacement, Window};
 
-use crate::metrics::{FactQueries, MetricQuery};
-use crate::promql::{duration, literal};
+use crate::metrics::{FactQueries, MetricQuery, tagged};
+use crate::promql::duration;
 
 /// The metrics that have a threshold.
 pub(super) const TRIGGERS: [Metric; 2] = [Metric::Cpu, Metric::Lag];
@@ -38,9 +38,7 @@ impl WindowQuestion {
     pub(crate) fn tagged(&self, tag: usize) -> String {
         let mean = self.query.promql.strip_suffix(')').unwrap_or(&self.query.promql);
         let shifted = format!("{mean} offset {})", duration(self.ago));
-        let tagged = format!("label_replace({shifted}, \"tag\", \"{tag}\", \"\", \"\")");
-        let pod = literal(&self.query.pod_label);
-        format!("label_join({tagged}, \"place\", \"/\", \"tag\", \"namespace\", \"{pod}\")")
+        tagged(&shifted, tag, &self.query.pod_label)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Rows of an answer by their place, which is the namespace and what stands behind it: `shop/orders-0`.
+//! Rows of an answer by their place, which is mostly the namespace and what stands behind it: `shop/orders-0`.
 
 /// Rows in the order of their places.
 #[derive(Debug)]
@@ -32,6 +32,20 @@ impl Home {
 }
 
 impl<T> Placed<T> {
+    /// All rows.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&str, &T)> {
+        self.rows.iter().map(|(place, row)| (place.as_str(), row))
+    }
+
+    /// The rows whose places begin with `start`, each with the rest of its place.
+    pub(super) fn starting<'r>(&'r self, start: &str) -> impl Iterator<Item = (&'r str, &'r T)> + use<'r, T> {
+        let first = self.rows.partition_point(|(place, _)| place.as_str() < start);
+        let start = start.to_owned();
+        self.rows[first..]
+            .iter()
+            .map_while(move |(place, row)| Some((place.strip_prefix(start.as_str())?, row)))
+    }
+
     /// The rows of a workload, each with its place without the namespace.
     pub(super) fn of<'r>(&'r self, home: &'r Home) -> impl Iterator<Item = (&'r str, &'r T)> {
         home.starts.iter().flat_map(|(namespace, start)| {

@@ -108,11 +108,15 @@ impl Client {
 
     /// Like [`Client::owners`], for the partitions that `labels` select.
     pub(super) fn owners_of(&self, labels: &str, settings: &QuerySettings) -> String {
-        let claims = of_pods_in_the_group(self.lag, settings, |client| {
+        format!("0 * max by ({OWNER}) ({}) + 1", self.claims(labels, settings))
+    }
+
+    /// The same with all labels of the clients, and their lag.
+    pub(super) fn claims(&self, labels: &str, settings: &QuerySettings) -> String {
+        of_pods_in_the_group(self.lag, settings, |client| {
             let lag = in_namespace(self.lag, &all_of(&[labels, client]), settings);
             fresh(&format!("{lag} >= -1"), &lag, settings)
-        });
-        format!("0 * max by ({OWNER}) ({claims}) + 1")
+        })
     }
 
     /// How far each client of the group is past the oldest message of the partitions that `labels` select.

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::client::{JMX_DEFAULT, MICROMETER};
+use super::joint_members::addresses;
 use super::kafka::{CLIENT_ID, MEMBER_HOST, by_ip, running_pods};
 use super::preset::{in_namespace, select};
 use super::settings::{KafkaPreset, QuerySettings};
@@ -53,6 +54,17 @@ const fn exporter(
     Exporter { preset, series, group, topic, has_members }
 }
 
+/// Names of the questions.
+pub(crate) const KNOWN_SERIES: &str = "known series";
+pub(crate) const BY_ADDRESS: &str = "groups by address";
+pub(crate) const BY_CLIENT: &str = "groups by client";
+pub(crate) const BY_TOPIC: &str = "groups by topic";
+
+/// The name of the question for the topics that clients in pods fetch.
+pub(crate) fn topics_name(preset: KafkaPreset) -> String {
+    format!("topics of the pods ({preset})")
+}
+
 /// Asks which of the known series the server has: of the clients in the workload's pods by number of pods, and
 /// of exporters anywhere.
 pub fn known_series(settings: &QuerySettings) -> MetricQuery {
@@ -67,7 +79,7 @@ pub fn known_series(settings: &QuerySettings) -> MetricQuery {
         named(&clients),
         named(&others)
     );
-    MetricQuery::new("known series", promql)
+    MetricQuery::new(KNOWN_SERIES, promql)
 }
 
 /// Which of the known series there are.
@@ -105,6 +117,17 @@ impl KnownSeries {
         found
     }
 
+    /// Whether clients in pods tell what they fetch.
+    fn reads_clients(&self) -> bool {
+        self.in_pods().iter().any(|preset| preset.client().is_some())
+    }
+
+    /// Whether all workloads have one source or none: nothing but clients of one kind in pods.
+    pub fn is_alone(&self) -> bool {
+        let in_pods = self.in_pods();
+        self.exporters().is_empty() && in_pods.len() <= 1 && !in_pods.contains(&KafkaPreset::OtelJava)
+    }
+
     /// The exporters whose series are there, by the preset that reads them.
     pub fn exporters(&self) -> Vec<KafkaPreset> {
         let there = EXPORTERS.iter().filter(|exporter| self.0.contains(exporter.series));
@@ -128,7 +151,7 @@ pub fn groups_by_ip(preset: KafkaPreset, settings: &QuerySettings) -> Option<(Me
     let members = by_ip(&select(series, &format!("{group}!=\"\", {MEMBER_HOST}"), settings), group);
     let pods = running_pods(settings);
     let promql = format!("count by ({group}, pod) ({members} * on (pod_ip) group_left (pod) {pods})");
-    Some((MetricQuery::new("groups by address", promql), group))
+    Some((MetricQuery::new(BY_ADDRESS, promql), group))
 }
 
 /// Asks for the groups with a member that is called like a pod, by the labels of the group and `client_id`;
@@ -142,7 +165,7 @@ pub fn groups_by_client(
     let client = format!("client_id=~\"{}\"", literal(pattern));
     let members = select(series, &format!("{group}!=\"\", {CLIENT_ID}, {client}"), settings);
     let promql = format!("count by ({group}, client_id) ({members})");
-    Some((MetricQuery::new("groups by client", promql), [group, "client_id"]))
+    Some((MetricQuery::new(BY_CLIENT, promql), [group, "client_id"]))
 }
 
 /// Asks for the topics that the clients in the pods fetch, by the labels of [`TOPIC_LABELS`]; `None` where this preset
@@ -150,7 +173,7 @@ pub fn groups_by_client(
 pub fn topics_of_pods(preset: KafkaPreset, settings: &QuerySettings) -> Option<MetricQuery> {
     let lag = in_namespace(preset.client()?.lag, "topic!=\"\"", settings);
     Some(MetricQuery::new(
-        "topics of the pods",
+        topics_name(preset),
         format!("count by (pod, topic, client_id, clientid) ({lag} >= -1)"),
     ))
 }
@@ -167,7 +190,82 @@ pub fn groups_by_topic(
     let topics = literal(&names.join("|"));
     let lag = select(series, &format!("{group}!=\"\", {topic}=~\"{topics}\""), settings);
     let promql = format!("count by ({group}, {topic}) ({lag})");
-    Some((MetricQuery::new("groups by topic", promql), [group, topic]))
+    Some((MetricQuery::new(BY_TOPIC, promql), [group, topic]))
+}
+
+/// The questions of this file about all pods and groups that the settings reach, each answered by one label.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct JointDetection {
+    /// The pods with series of a client in them, by `NAMESPACE/POD`.
+    pub(crate) clients: Vec<(KafkaPreset, MetricQuery)>,
+    /// What they fetch, by `NAMESPACE/POD/TOPIC/CLIENT_ID/CLIENTID`.
+    pub(crate) topics: Vec<(KafkaPreset, MetricQuery)>,
+    /// The addresses of pods, by `NAMESPACE/POD/ADDRESS`.
+    pub(crate) addresses: Option<MetricQuery>,
+    /// The groups of members by `ADDRESS/GROUP`, each with the label of the group.
+    pub(crate) by_address: Vec<(&'static str, MetricQuery)>,
+    /// The groups of members by `CLIENT_ID` and `GROUP`, with a newline between them.
+    pub(crate) by_client: Vec<(&'static str, MetricQuery)>,
+    /// The groups that read a topic by `TOPIC/GROUP`, each with the labels of both.
+    pub(crate) by_topic: Vec<([&'static str; 2], MetricQuery)>,
+}
+
+impl JointDetection {
+    /// The questions that matter where these series are known.
+    pub(crate) fn new(known: &KnownSeries, settings: &QuerySettings) -> Self {
+        let joined = |name: &str, series: &str, between: &str, labels: &[&str]| {
+            let labels: Vec<String> = labels.iter().map(|label| format!("\"{label}\"")).collect();
+            let joined = format!("label_join({series}, \"place\", \"{between}\", {})", labels.join(", "));
+            MetricQuery::new(name, joined).with_pod_label("place")
+        };
+        let readers = || known.in_pods().into_iter().filter_map(|preset| Some((preset, preset.client()?)));
+        let clients = readers().map(|(preset, client)| {
+            let names = format!("__name__=~\"{}|{}\"", client.assigned, client.lag);
+            let counted = format!("count by (namespace, pod) ({})", in_namespace("", &names, settings));
+            (preset, joined(KNOWN_SERIES, &counted, "/", &["namespace", "pod"]))
+        });
+        let has_exporter = !known.exporters().is_empty();
+        let topics = readers().filter(|_| has_exporter).map(|(preset, client)| {
+            let lag = in_namespace(client.lag, "topic!=\"\"", settings);
+            let counted = format!("count by (namespace, pod, topic, client_id, clientid) ({lag} >= -1)");
+            let labels = ["namespace", "pod", "topic", "client_id", "clientid"];
+            (preset, joined(&topics_name(preset), &counted, "/", &labels))
+        });
+        let exporters: Vec<&Exporter> = known.exporters().into_iter().filter_map(exporter_of).collect();
+        let with_members = || exporters.iter().copied().filter(|exporter| exporter.has_members);
+        let by_address = with_members().map(|Exporter { series, group, .. }| {
+            let named = select(series, &format!("{group}!=\"\", {MEMBER_HOST}"), settings);
+            (*group, joined(BY_ADDRESS, &by_ip(&named, group), "/", &["pod_ip", group]))
+        });
+        let by_client = with_members().map(|Exporter { series, group, .. }| {
+            let named = select(series, &format!("{group}!=\"\", {CLIENT_ID}"), settings);
+            let counted = format!("count by ({group}, client_id) ({named})");
+            (*group, joined(BY_CLIENT, &counted, r"\n", &["client_id", group]))
+        });
+        let by_topic = exporters.iter().map(|Exporter { series, group, topic, .. }| {
+            let lag = select(series, &format!("{group}!=\"\""), settings);
+            let counted = format!("count by ({group}, {topic}) ({lag})");
+            ([*group, *topic], joined(BY_TOPIC, &counted, "/", &[topic, group]))
+        });
+        Self {
+            clients: clients.collect(),
+            topics: topics.collect(),
+            addresses: with_members().next().map(|_| addresses(settings)),
+            by_address: by_address.collect(),
+            by_client: by_client.collect(),
+            by_topic: by_topic.filter(|_| known.reads_clients()).collect(),
+        }
+    }
+}
+
+/// Whether a series of this name is one of a client inside pods that is told by its name.
+pub(crate) fn is_of_a_client(series: &str) -> bool {
+    [&MICROMETER, &JMX_DEFAULT].iter().any(|client| [client.assigned, client.lag].contains(&series))
+}
+
+/// The series by which a client of this preset is known; `None` where it is known otherwise.
+pub(crate) fn series_of(preset: KafkaPreset) -> Option<&'static str> {
+    preset.client().map(|client| client.assigned)
 }
 
 /// The spelling of a topic that all of them share.

@@ -9,15 +9,15 @@ use super::alert_pattern::AlertPattern;
 use super::fresh::{self, UnknownAge, question_name};
 use super::kafka::{kminion_partitions, partitions_by_client, partitions_by_pod_ip};
 use super::kafka_direct;
-use super::offsets::{OffsetQueries, Past};
+use super::offsets::{OffsetQueries, Past, placed};
 use super::otel;
-use super::preset::{fresh, select};
+use super::preset::{all_of, fresh, select};
 use super::queries::QuerySet;
 use super::settings::{KafkaPreset, QuerySettings, SettingError};
 use super::template::fill;
 use super::veto::VetoQuery;
 use crate::prometheus::MetricQuery;
-use crate::promql::{duration, literal};
+use crate::promql::duration;
 
 /// Labels that distinguish partitions in an answer, besides the pod.
 pub const PARTITION_LABELS: [&str; 2] = ["topic", "partition"];
@@ -29,11 +29,14 @@ pub const CLIENT_LABEL: &str = "client_id";
 pub const PROTOCOL_LABEL: &str = "protocol";
 
 /// Names of the queries, in messages and recordings.
-const LOAD: &str = "partition_load";
+pub(crate) const LOAD: &str = "partition_load";
 pub(crate) const OWNERS: &str = "partition_owners";
 pub(crate) const ASSIGNED: &str = "assigned_partitions";
-const ASSIGNOR: &str = "assignor";
+pub(crate) const ASSIGNOR: &str = "assignor";
 const KEEPS_IDENTITY: &str = "keeps_identity";
+
+/// The label by which kminion names the group.
+const KMINION_GROUP: &str = "group_id";
 
 /// The queries behind the facts of a decision: those of the metrics, for their history, and those about the
 /// consumer group.
@@ -154,10 +157,37 @@ fn assignor(settings: &QuerySettings) -> Option<String> {
     if settings.preset == KafkaPreset::Kafka {
         return Some(kafka_direct::ASSIGNOR.to_owned());
     }
-    let group = literal(settings.group.as_deref()?);
-    let labels = format!("group_id=\"{group}\", state=\"Stable\"");
-    let info = select("kminion_kafka_consumer_group_info", &labels, settings);
-    Some(format!("count by ({PROTOCOL_LABEL}) ({info} == 1)"))
+    Some(format!("count by ({PROTOCOL_LABEL}) ({})", stable(settings)?))
+}
+
+/// What kminion tells of stable groups.
+fn stable(settings: &QuerySettings) -> Option<String> {
+    let labels = all_of(&[&settings.of_groups(KMINION_GROUP)?, "state=\"Stable\""]);
+    Some(format!("{} == 1", select("kminion_kafka_consumer_group_info", &labels, settings)))
+}
+
+/// The protocols of stable groups by `GROUP/PROTOCOL`.
+pub(super) fn assignors(settings: &QuerySettings) -> Option<MetricQuery> {
+    Some(MetricQuery::new(ASSIGNOR, placed(&stable(settings)?, &[KMINION_GROUP, PROTOCOL_LABEL])))
+}
+
+/// Messages per second of the partitions of several groups: by `TOPIC/PARTITION/GROUP` where an exporter computes it from
+/// commits, and by `TOPIC/PARTITION` as kminion tells it.
+pub(super) fn loads(settings: &QuerySettings) -> Option<MetricQuery> {
+    let committed = || {
+        let rate = settings.preset.group_rate("", settings).ok()?;
+        Some(placed(&rate, &["topic", "partition", "consumergroup"]))
+    };
+    let written = || Some(placed(&written_rate(settings)?, &["topic_name", "partition_id"]));
+    let parts = match settings.preset {
+        KafkaPreset::KafkaExporter => vec![committed()?],
+        KafkaPreset::Kminion => vec![written()?],
+        KafkaPreset::Micrometer | KafkaPreset::JmxDefault | KafkaPreset::OtelJava => {
+            vec![committed()?, written()?]
+        }
+        _ => return None,
+    };
+    Some(MetricQuery::new(LOAD, parts.join(" or ")))
 }
 
 /// Whether members have identities that last, which only Kafka itself tells.
@@ -168,12 +198,15 @@ fn keeps_identity(settings: &QuerySettings) -> Option<String> {
 /// Messages per second written to each partition of the group's topics, from kminion. If the group keeps up,
 /// that is also what it reads.
 fn written(settings: &QuerySettings) -> Option<String> {
+    Some(format!("max by (topic, partition) ({})", kminion_partitions(&written_rate(settings)?)))
+}
+
+fn written_rate(settings: &QuerySettings) -> Option<String> {
     let read = KafkaPreset::Kminion.group_lag("", settings).ok()?;
     let written = select("kminion_kafka_topic_partition_high_water_mark", "", settings);
     let rate = fresh(&format!("rate({written}[{}])", duration(settings.window)), &written, settings);
     // Grouped by topic; otherwise VictoriaMetrics compares each partition with each.
-    let rate = format!("({rate} and on (topic_name) count by (topic_name) ({read}))");
-    Some(format!("max by (topic, partition) ({})", kminion_partitions(&rate)))
+    Some(format!("({rate} and on (topic_name) count by (topic_name) ({read}))"))
 }
 
 impl KafkaPreset {
@@ -202,6 +235,15 @@ impl KafkaPreset {
             Self::Kafka => Some(kafka_direct::OWNERS.to_owned()),
             Self::OtelJava => Some(otel::owners(settings)),
             _ => Some(self.client()?.owners(settings)),
+        }
+    }
+
+    /// What clients in pods tell of the partitions that they fetch, with all labels of the clients.
+    pub(super) fn claims(self, settings: &QuerySettings) -> Option<String> {
+        match self {
+            Self::Kafka => None,
+            Self::OtelJava => Some(otel::claims("", settings)),
+            _ => Some(self.client()?.claims("", settings)),
         }
     }
 

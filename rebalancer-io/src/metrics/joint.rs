@@ -1,149 +1,200 @@
-//! The queries about many workloads at once: those of the presets over all of their pods. Namespace and pod are
-//! joined in one label, the place, so that the answer is read as that of one workload.
+//! The queries about many workloads at once: those of the presets over all of their pods and groups. What tells the
+//! rows of an answer apart, such as namespace and pod, is joined in one label, the place, so that the answer is read as that
+//! of one workload.
 
-use rebalancer_core::{Metric, PerMetric};
+use rebalancer_core::{Metric, OffsetKind};
 
-use super::group::{ASSIGNED, OWNERS};
-use super::offsets::{GROUPLESS, OffsetQueries};
-use super::settings::{KafkaPreset, QuerySettings, Reach, SettingError};
+use super::group::{ASSIGNED, OWNERS, assignors, loads};
+use super::offsets::{OWNED, OffsetQueries, Past};
+use super::settings::{Groups, KafkaPreset, QuerySettings, Reach, SettingError};
 use super::{cpu, memory};
 use crate::prometheus::MetricQuery;
+use crate::promql::literal;
 
 /// Label of an answer that names namespace and pod.
 const PLACE_LABEL: &str = "place";
 
-/// The queries of presets about all pods that the settings reach. A query is absent where the metric has no source, where
-/// it is the user's own, and where only one workload can be asked about: where a consumer group is named.
+/// What is asked about the pods of all workloads, whatever they read.
+pub(crate) fn container_queries(settings: &QuerySettings) -> Vec<(Metric, MetricQuery)> {
+    let presets = [(Metric::Cpu, cpu::preset(settings)), (Metric::Memory, memory::preset(settings))];
+    let is_wanted = |metric: Metric| settings.has_server && settings.own[metric].is_none();
+    let wanted = presets.into_iter().filter(|(metric, _)| is_wanted(*metric));
+    wanted.map(|(metric, query)| (metric, by_place(&query.name, &query.promql, &[], settings))).collect()
+}
+
+/// The queries about the clients in all pods that the settings reach, whatever group they are members of. A query is absent
+/// where the preset has none, where it is the user's own, and where it is about one group.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JointQueries {
-    /// Where lag, rate and what is known of clients come from.
-    pub(crate) preset: KafkaPreset,
-    pub(crate) metrics: PerMetric<Option<MetricQuery>>,
+pub(crate) struct ClientQueries {
+    pub(crate) lag: Option<MetricQuery>,
+    pub(crate) rate: Option<MetricQuery>,
     /// Number of partitions that the clients of each pod read.
     pub(crate) partitions: Option<MetricQuery>,
-    /// Lead by pod and partition.
+    /// Lead by `NAMESPACE/POD/TOPIC/PARTITION/CLIENT`.
     pub(crate) lead: Option<MetricQuery>,
-    /// Any value by pod and partition: who owns what.
+    /// 1 by the same: who owns what over a range, and now.
     pub(crate) owned: Option<MetricQuery>,
-    /// The same by the labels namespace, pod, topic and partition.
     pub(crate) owners: Option<MetricQuery>,
-    /// Number of partitions by the labels namespace, pod and client.
+    /// Number of partitions by `NAMESPACE/POD/CLIENT`.
     pub(crate) assigned: Option<MetricQuery>,
 }
 
-impl JointQueries {
-    /// The queries about all pods in reach.
-    pub fn new(settings: &QuerySettings) -> Self {
-        let joins = match settings.preset {
-            // The agent's `target_info` is matched with one namespace.
-            KafkaPreset::OtelJava => settings.reach == Reach::One,
-            // No metrics server is asked.
-            KafkaPreset::Kafka => false,
-            _ => true,
+impl ClientQueries {
+    /// The queries of a preset about all pods in reach.
+    pub(crate) fn new(preset: KafkaPreset, settings: &QuerySettings) -> Self {
+        let settings = &QuerySettings { preset, group: None, groups: Groups::One, ..settings.clone() };
+        let metric = |metric: Metric, query: Result<Option<MetricQuery>, SettingError>| {
+            let query = query.ok().flatten().filter(|_| settings.own[metric].is_none())?;
+            Some(by_place(&query.name, &query.promql, &[], settings))
         };
-        let preset = if joins { settings.preset } else { KafkaPreset::None };
-        let settings = &QuerySettings { preset, ..settings.clone() };
-        let of_clients = settings.group.is_none();
-        let placed = |query: MetricQuery| by_place(&query.name, &query.promql);
-        let client = |name: &str, promql: Option<String>| {
-            promql.filter(|_| of_clients).map(|promql| MetricQuery::new(name, promql))
+        let by_partition = |name: &str, series: &str| {
+            by_place(name, &one_client_label(series), &["topic", "partition", "client_id"], settings)
         };
-        let owned = |past: &str, promql: Option<String>| {
-            let promql = promql.filter(|_| of_clients)?;
-            let labels = r#""namespace", "pod", "topic", "partition""#;
-            let joined = format!("label_join({promql}, \"{PLACE_LABEL}\", \"/\", {labels})");
-            Some(
-                MetricQuery::new(past, format!("max by ({PLACE_LABEL}) ({joined})"))
-                    .with_pod_label(PLACE_LABEL),
-            )
+        let owned = |name: &str| {
+            let claims = preset.claims(settings)?;
+            let MetricQuery { promql, .. } = by_partition(name, &claims);
+            Some(MetricQuery::new(name, format!("0 * {promql} + 1")).with_pod_label(PLACE_LABEL))
         };
         let assigned =
             preset.assigned_partitions(settings).filter(|_| settings.own_assigned_partitions.is_none());
-        let counted = preset.leads(settings).filter(|_| of_clients).map(|leads| {
-            let each = format!("max by (namespace, pod, topic, partition) ({leads})");
-            by_place(OffsetQueries::COUNT, &format!("count by (namespace, pod) ({each})"))
-        });
         Self {
-            preset,
-            metrics: PerMetric::from_fn(|metric| metric_query(metric, settings).map(placed)),
-            partitions: counted,
-            lead: owned(GROUPLESS[0], preset.leads(settings)),
-            owned: owned(GROUPLESS[1], preset.partition_owners(settings)),
-            owners: client(OWNERS, preset.partition_owners(settings)),
-            assigned: client(ASSIGNED, assigned),
+            lag: metric(Metric::Lag, preset.lag(settings)),
+            rate: metric(Metric::Rate, preset.rate(settings)),
+            partitions: preset.leads(settings).map(|leads| {
+                let each = format!("max by (namespace, pod, topic, partition) ({leads})");
+                by_place(OffsetQueries::COUNT, &format!("count by (namespace, pod) ({each})"), &[], settings)
+            }),
+            lead: preset.leads(settings).map(|leads| by_partition(super::offsets::LEAD, &leads)),
+            owned: owned(OWNED),
+            owners: owned(OWNERS),
+            assigned: assigned.map(|series| by_place(ASSIGNED, &series, &["client_id"], settings)),
         }
     }
 
-    /// The query of a metric, where it can be asked about all workloads.
-    pub fn metric(&self, metric: Metric) -> Option<&MetricQuery> {
-        self.metrics[metric].as_ref()
+    /// The queries of loads.
+    pub(crate) fn loads(&self) -> impl Iterator<Item = &MetricQuery> {
+        [&self.lag, &self.rate, &self.partitions].into_iter().flatten()
+    }
+
+    /// The query of a metric.
+    pub(crate) fn metric(&self, metric: Metric) -> Option<&MetricQuery> {
+        match metric {
+            Metric::Lag => self.lag.as_ref(),
+            Metric::Rate => self.rate.as_ref(),
+            Metric::Cpu | Metric::Memory => None,
+        }
     }
 }
 
-/// The preset of a metric, unless the user has an own query or it needs the name of a group.
-fn metric_query(metric: Metric, settings: &QuerySettings) -> Option<MetricQuery> {
-    if settings.own[metric].is_some() {
-        return None;
-    }
-    let groupless = QuerySettings { group: None, ..settings.clone() };
-    let known = |query: Result<Option<MetricQuery>, SettingError>| query.ok().flatten();
-    match metric {
-        Metric::Cpu => settings.has_server.then(|| cpu::preset(settings)),
-        Metric::Memory => settings.has_server.then(|| memory::preset(settings)),
-        Metric::Lag => known(settings.preset.lag(&groupless)),
-        Metric::Rate => known(settings.preset.rate(&groupless)),
+/// The queries about the partitions of several consumer groups, as exporters outside the pods tell of them. Absent where the
+/// preset has none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct GroupQueries {
+    /// Committed offset by `TOPIC/PARTITION/GROUP`.
+    pub(crate) committed: Option<MetricQuery>,
+    /// End and oldest offset by `TOPIC/PARTITION`.
+    pub(crate) end: Option<MetricQuery>,
+    pub(crate) start: Option<MetricQuery>,
+    /// Messages per second by `TOPIC/PARTITION/GROUP`, or without the group.
+    pub(crate) load: Option<MetricQuery>,
+    /// Any value by `GROUP/PROTOCOL`.
+    pub(crate) assignor: Option<MetricQuery>,
+    /// The groups that are in a rebalance.
+    pub(crate) rebalance: Option<MetricQuery>,
+}
+
+impl GroupQueries {
+    /// The queries of a preset about these groups.
+    pub(crate) fn new(preset: KafkaPreset, groups: Groups, settings: &QuerySettings) -> Self {
+        let settings = QuerySettings { groups, preset, ..settings.clone() };
+        let offsets = OffsetQueries::Live(Box::new(settings.clone()));
+        let past = |kind: OffsetKind| offsets.past(Past::Offset(kind), None);
+        Self {
+            committed: past(OffsetKind::Committed),
+            end: past(OffsetKind::End),
+            start: past(OffsetKind::Start),
+            load: loads(&settings).filter(|_| settings.own_partition_load.is_none()),
+            assignor: assignors(&settings),
+            rebalance: OffsetQueries::rebalances(&settings),
+        }
     }
 }
 
-/// The query with namespace and pod in one label.
-fn by_place(name: &str, promql: &str) -> MetricQuery {
-    let joined = format!("label_join({promql}, \"{PLACE_LABEL}\", \"/\", \"namespace\", \"pod\")");
-    MetricQuery::new(name, joined).with_pod_label(PLACE_LABEL)
+/// A query as a part of one that has several, with `tag`, namespace and pod in the label `place`.
+pub(crate) fn tagged(promql: &str, tag: usize, pod_label: &str) -> String {
+    // A user's own query may end in a comment.
+    let promql = if promql.contains('#') { format!("\n{promql}\n") } else { promql.to_owned() };
+    let tagged = format!("label_replace({promql}, \"tag\", \"{tag}\", \"\", \"\")");
+    let pod = literal(pod_label);
+    format!("label_join({tagged}, \"{PLACE_LABEL}\", \"/\", \"tag\", \"namespace\", \"{pod}\")")
+}
+
+/// The series with one label for the client: JMX rules write `clientid`.
+fn one_client_label(series: &str) -> String {
+    format!(r#"label_replace({series}, "client_id", "$1", "clientid", "(.+)")"#)
+}
+
+/// The series with namespace, pod and these labels in one.
+fn by_place(name: &str, series: &str, more: &[&str], settings: &QuerySettings) -> MetricQuery {
+    // The label `pod` of the agent's series has the namespace already, where several are meant.
+    let is_place = settings.preset == KafkaPreset::OtelJava && settings.reach != Reach::One;
+    let labels = if is_place { &["pod"][..] } else { &["namespace", "pod"] };
+    let labels: Vec<String> = labels.iter().chain(more).map(|label| format!("\"{label}\"")).collect();
+    let joined = format!("label_join({series}, \"{PLACE_LABEL}\", \"/\", {})", labels.join(", "));
+    let promql = if more.is_empty() { joined } else { format!("max by ({PLACE_LABEL}) ({joined})") };
+    MetricQuery::new(name, promql).with_pod_label(PLACE_LABEL)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn settings(preset: KafkaPreset, reach: Reach) -> QuerySettings {
-        QuerySettings { reach, preset, ..QuerySettings::new("shop") }
+    fn settings(reach: Reach) -> QuerySettings {
+        QuerySettings { reach, ..QuerySettings::new("shop") }
     }
 
     #[test]
     fn a_joint_query_selects_the_namespaces_and_joins_the_place() {
-        let several = Reach::Several(vec!["a.b".to_owned(), "c".to_owned()]);
-        let joint = JointQueries::new(&settings(KafkaPreset::Micrometer, several));
-        for metric in Metric::ALL {
-            let query = joint.metric(metric).unwrap_or_else(|| panic!("{metric}"));
+        let several = settings(Reach::Several(vec!["a.b".to_owned(), "c".to_owned()]));
+        let clients = ClientQueries::new(KafkaPreset::Micrometer, &several);
+        let containers = container_queries(&several).into_iter().map(|(_, query)| query);
+        for query in containers.chain([clients.lag, clients.rate].into_iter().flatten()) {
             assert!(query.promql.contains(r#"namespace=~"a\\.b|c""#), "{}", query.promql);
             assert!(query.promql.ends_with(r#", "place", "/", "namespace", "pod")"#), "{}", query.promql);
             assert_eq!((query.pod_label.as_str(), &query.namespace), ("place", &None));
         }
-        let all = JointQueries::new(&settings(KafkaPreset::None, Reach::All));
-        assert!(all.metric(Metric::Cpu).is_some_and(|query| query.promql.contains(r#"{namespace!="""#)));
-        assert_eq!((all.metric(Metric::Lag), &all.partitions, &all.owners), (None, &None, &None));
+        let owned = clients.owned.expect("a query").promql;
+        assert!(owned.contains(r#""namespace", "pod", "topic", "partition", "client_id")"#), "{owned}");
+        let all = settings(Reach::All);
+        assert!(container_queries(&all)[0].1.promql.contains(r#"{namespace!="""#));
+        let none = ClientQueries::new(KafkaPreset::None, &all);
+        assert_eq!((none.lag, none.partitions, none.owned), (None, None, None));
     }
 
     #[test]
-    fn what_is_about_one_workload_is_not_asked_jointly() {
-        let of_group = JointQueries::new(&QuerySettings {
-            group: Some("g".to_owned()),
-            own: PerMetric { cpu: Some("up".to_owned()), ..PerMetric::default() },
-            ..settings(KafkaPreset::KafkaExporter, Reach::One)
-        });
-        assert!(of_group.metric(Metric::Cpu).is_none(), "an own query is for one workload");
-        assert!(
-            of_group.metric(Metric::Lag).is_none() && of_group.lead.is_none() && of_group.assigned.is_none()
-        );
-        assert!(of_group.metric(Metric::Rate).is_some(), "which the clients tell");
-        let direct = JointQueries::new(&QuerySettings {
-            has_server: false,
-            ..settings(KafkaPreset::Kafka, Reach::One)
-        });
-        assert!(Metric::ALL.into_iter().all(|metric| direct.metric(metric).is_none()));
-        assert!(direct.owners.is_none() && direct.assigned.is_none() && direct.partitions.is_none());
-        let agents = |reach| JointQueries::new(&settings(KafkaPreset::OtelJava, reach));
-        assert!(agents(Reach::One).metric(Metric::Lag).is_some());
-        assert!(agents(Reach::All).metric(Metric::Lag).is_none());
+    fn what_is_the_users_own_or_of_one_group_is_not_asked_of_all_clients() {
+        let mut own = settings(Reach::One);
+        own.own.cpu = Some("up".to_owned());
+        own.group = Some("g".to_owned());
+        assert_eq!(container_queries(&own).len(), 1, "memory");
+        let clients = ClientQueries::new(KafkaPreset::KafkaExporter, &own);
+        assert!(clients.lag.is_none(), "an exporter tells the lag of a group");
+        assert!(clients.rate.is_some() && clients.assigned.is_some(), "which the clients tell");
+        let agents =
+            |reach| ClientQueries::new(KafkaPreset::OtelJava, &settings(reach)).lag.expect("a query");
+        assert!(agents(Reach::One).promql.ends_with(r#", "namespace", "pod")"#));
+        assert!(agents(Reach::All).promql.ends_with(r#", "place", "/", "pod")"#));
+    }
+
+    #[test]
+    fn groups_are_selected_together_and_told_apart_by_their_places() {
+        let groups = Groups::of(["a.b", "c"]);
+        let queries = GroupQueries::new(KafkaPreset::Micrometer, groups, &settings(Reach::All));
+        let committed = queries.committed.expect("a query").promql;
+        for label in ["consumergroup", "group_id", "consumer_group"] {
+            assert!(committed.contains(&format!(r#"{label}=~"a\\.b|c""#)), "{committed}");
+        }
+        let many: Vec<String> = (0..200).map(|number| format!("a-group-of-{number}")).collect();
+        assert_eq!(Groups::of(many.iter().map(String::as_str)), Groups::All);
     }
 }

@@ -5,11 +5,11 @@ use rebalancer_core::Metric;
 use super::client::{Client, JMX_DEFAULT, MICROMETER};
 use super::kafka_direct;
 use super::otel;
-use super::preset::{fresh, in_namespace, newest, select};
+use super::preset::{all_of, fresh, in_namespace, newest, select};
 use super::settings::{KafkaPreset, QuerySettings, SettingError};
 use super::topic::underscored;
 use crate::prometheus::MetricQuery;
-use crate::promql::{duration, literal};
+use crate::promql::duration;
 
 /// Labels that identify a partition, for an exporter that knows the group.
 const PARTITION: &str = "topic, partition";
@@ -102,6 +102,11 @@ impl KafkaPreset {
         if self == Self::Kminion { kminion_partitions(series) } else { series.to_owned() }
     }
 
+    /// The label that names the group in the series of this preset's exporter.
+    pub(super) fn group_label(self) -> Option<&'static str> {
+        self.lag_by_group().map(|(_, label)| label)
+    }
+
     /// The group, which this preset needs.
     fn with_group(self, settings: &QuerySettings) -> Result<&str, SettingError> {
         settings.group.as_deref().ok_or_else(|| SettingError::Missing {
@@ -110,7 +115,7 @@ impl KafkaPreset {
         })
     }
 
-    /// `metric` of the group, which is in the label `label`.
+    /// `metric` of the groups, which are in the label `label`.
     fn of_group(
         self,
         metric: &str,
@@ -118,9 +123,10 @@ impl KafkaPreset {
         labels: &str,
         settings: &QuerySettings,
     ) -> Result<String, SettingError> {
-        let group = self.with_group(settings)?;
-        let comma = if labels.is_empty() { "" } else { ", " };
-        Ok(select(metric, &format!("{label}=\"{}\"{comma}{labels}", literal(group)), settings))
+        let Some(group) = settings.of_groups(label) else {
+            return self.with_group(settings).map(str::to_owned);
+        };
+        Ok(select(metric, &all_of(&[&group, labels]), settings))
     }
 }
 

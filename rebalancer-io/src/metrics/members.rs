@@ -33,9 +33,57 @@ fn clients(group: &str, pod_pattern: Option<&str>) -> String {
     forms.join("|")
 }
 
+/// Whether a `client.id` is one that Kafka generates for a member of the group: what the pattern of [`of_the_group`]
+/// matches, where the names of the workload's pods begin with one of `prefixes`.
+pub(crate) fn is_client_of(client: &str, group: &str, prefixes: &[&str]) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let member = |start: &str, name: &str| client.strip_prefix(start)?.strip_prefix(name)?.strip_prefix('-');
+    let is_of_pod = |rest: &str| {
+        prefixes.iter().any(|prefix| rest.strip_prefix(prefix).is_some_and(|own| !own.is_empty()))
+    };
+    let is_of_stream = |rest: &str| {
+        let parts = rest.strip_suffix("-consumer").and_then(|rest| rest.split_once("-StreamThread-"));
+        parts.is_some_and(|(process, thread)| {
+            let is_id = |letter: u8| matches!(letter, b'0'..=b'9' | b'a'..=b'f' | b'-');
+            is_number(thread) && !process.is_empty() && process.bytes().all(is_id)
+        })
+    };
+    member("consumer-", group).is_some_and(|rest| is_number(rest) || is_of_pod(rest))
+        || member("", group).is_some_and(is_of_stream)
+        || group
+            .strip_prefix("connect-")
+            .and_then(|connector| member("connector-consumer-", connector))
+            .is_some_and(is_number)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_client_is_of_the_group_whose_pattern_it_matches() {
+        let is_of = |client: &str, group: &str| is_client_of(client, group, &["shop-"]);
+        for (client, group) in [
+            ("consumer-g.1-2", "g.1"),
+            ("consumer-g-shop-0", "g"),
+            ("g-4f8a-1b-StreamThread-12-consumer", "g"),
+            ("connector-consumer-sink-0", "connect-sink"),
+        ] {
+            assert!(is_of(client, group), "{client} is of {group}");
+        }
+        for (client, group) in [
+            ("consumer-gx1-2", "g.1"),
+            ("consumer-g-shop-", "g"),
+            ("consumer-g-other-0", "g"),
+            ("g-4f8z-StreamThread-1-consumer", "g"),
+            ("g-4f8a-StreamThread--consumer", "g"),
+            ("connector-consumer-sink-0", "sink"),
+            ("consumer-g-", "g"),
+            ("", "g"),
+        ] {
+            assert!(!is_of(client, group), "{client} is not of {group}");
+        }
+    }
 
     #[test]
     fn without_a_group_every_client_counts() {

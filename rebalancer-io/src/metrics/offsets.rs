@@ -78,13 +78,16 @@ pub(crate) enum Span {
     Day,
 }
 
-/// Names of the queries over an hour that need no group: the lead, and the owners.
-pub(crate) const GROUPLESS: [&str; 2] =
-    [Past::Offset(OffsetKind::Lead).name(Span::Hour), Past::Owners.name(Span::Hour)];
+/// Names of the queries over an hour.
+pub(crate) const COMMITTED: &str = Past::Offset(OffsetKind::Committed).name(Span::Hour);
+pub(crate) const END: &str = Past::Offset(OffsetKind::End).name(Span::Hour);
+pub(crate) const START: &str = Past::Offset(OffsetKind::Start).name(Span::Hour);
+pub(crate) const LEAD: &str = Past::Offset(OffsetKind::Lead).name(Span::Hour);
+pub(crate) const OWNED: &str = Past::Owners.name(Span::Hour);
 
 /// Names of the other queries.
 const ELSEWHERE: &str = "offset_elsewhere";
-const REBALANCE: &str = "group_in_rebalance";
+pub(crate) const REBALANCE: &str = "group_in_rebalance";
 const WATCH_NEEDED: &str = "offset_watch_needed";
 
 /// The content of a series' label: the partition, then the group or the pod.
@@ -162,13 +165,7 @@ impl OffsetQueries {
             if settings.asks_kafka() {
                 return Some(kafka_direct::REBALANCE.to_owned());
             }
-            let group = literal(settings.0.group.as_deref()?);
-            let states = settings.0.preset.exporters().iter().filter_map(|exporter| {
-                let labels = format!("{}=\"{group}\", state=~\"(?i).*rebalanc.*\"", exporter.group);
-                let state = select(exporter.state?, &labels, settings.0);
-                Some(format!("count({})", fresh(&state, &state, settings.0)))
-            });
-            joined(states)
+            joined(settings.rebalances().map(|(_, state)| format!("count({state})")))
         })
     }
 
@@ -177,6 +174,15 @@ impl OffsetQueries {
         self.query(WATCH_NEEDED, |settings| {
             settings.asks_kafka().then(|| kafka_direct::WATCH_NEEDED.to_owned())
         })
+    }
+
+    /// Asks which of the groups of `settings` are in a rebalance, by name.
+    pub(super) fn rebalances(settings: &QuerySettings) -> Option<MetricQuery> {
+        let settings = Settings(settings);
+        let promql = joined(settings.rebalances().map(|(group, state)| {
+            format!("count by (pod) (label_replace({state}, \"pod\", \"$1\", \"{group}\", \"(.+)\"))")
+        }))?;
+        Some(MetricQuery::new(REBALANCE, promql))
     }
 
     fn query(
@@ -231,6 +237,15 @@ impl Settings<'_> {
         self.0.preset == KafkaPreset::Kafka
     }
 
+    /// The states of groups that are in a rebalance, each with the label that names the group.
+    fn rebalances(&self) -> impl Iterator<Item = (&'static str, String)> {
+        self.0.preset.exporters().iter().filter_map(|exporter| {
+            let labels = all_of(&[&self.0.of_groups(exporter.group)?, "state=~\"(?i).*rebalanc.*\""]);
+            let state = select(exporter.state?, &labels, self.0);
+            Some((exporter.group, fresh(&state, &state, self.0)))
+        })
+    }
+
     fn past(&self, past: Past, few: Option<&Few>) -> Option<String> {
         if self.asks_kafka() {
             // Kafka knows no past but that of the ends.
@@ -246,10 +261,9 @@ impl Settings<'_> {
 
     /// An offset from exporters.
     fn exported(&self, kind: OffsetKind, few: Option<&Few>) -> Option<String> {
-        let group = literal(self.0.group.as_deref()?);
-        joined(self.0.preset.exporters().iter().map(|exporter| {
-            let group = format!("{}=\"{group}\"", exporter.group);
-            match kind {
+        joined(self.0.preset.exporters().iter().filter_map(|exporter| {
+            let group = self.0.of_groups(exporter.group)?;
+            Some(match kind {
                 OffsetKind::End => {
                     exporter.placed(&exporter.of_topics(exporter.end, &group, few, self.0), false)
                 }
@@ -257,7 +271,7 @@ impl Settings<'_> {
                     exporter.placed(&exporter.of_topics(exporter.start, &group, few, self.0), false)
                 }
                 _ => exporter.placed(&exporter.committed(&group, few, self.0), true),
-            }
+            })
         }))
     }
 
@@ -407,7 +421,7 @@ impl Exporter {
 
 /// The series by their [`Place`], built from these labels. If several exporters report one, the largest
 /// offset is the newest. (`VictoriaMetrics` 1.79 corrupts a label that is joined into itself.)
-fn placed(series: &str, labels: &[&str]) -> String {
+pub(super) fn placed(series: &str, labels: &[&str]) -> String {
     let labels: Vec<String> = labels.iter().map(|label| format!("\"{label}\"")).collect();
     let joined = format!("label_join({series}, \"place\", \"{BETWEEN}\", {})", labels.join(", "));
     format!("max by (pod) (label_replace({joined}, \"pod\", \"$1\", \"place\", \"(.+)\"))")

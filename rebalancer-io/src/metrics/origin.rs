@@ -120,11 +120,23 @@ pub(crate) struct FamilyQueries {
 impl OriginQueries {
     /// The queries of a live run, about every metric that its presets read.
     pub fn new(settings: &QuerySettings) -> Self {
-        let found = FAMILIES.iter().filter_map(|family| Some((family, selector(family, settings)?)));
-        let found: Vec<(&Family, String)> = found.collect();
+        Self::of_all(std::slice::from_ref(settings))
+    }
+
+    /// The queries about every metric that the presets of any of these settings read.
+    pub fn of_all(all: &[QuerySettings]) -> Self {
+        let mut found: Vec<(&Family, String, &QuerySettings)> = Vec::new();
+        for settings in all {
+            for family in &FAMILIES {
+                let Some(selector) = selector(family, settings) else { continue };
+                if !found.iter().any(|(_, known, _)| *known == selector) {
+                    found.push((family, selector, settings));
+                }
+            }
+        }
         let several: Vec<String> = found
             .iter()
-            .map(|(family, selector)| {
+            .map(|(family, selector, _)| {
                 let keys = family.keys.join(", ");
                 format!(
                     "label_replace(max(count by ({keys}) ({selector})) > 1, \"{METRIC_LABEL}\", \"{}\", \"\", \"\")",
@@ -134,7 +146,10 @@ impl OriginQueries {
             .collect();
         Self {
             several: (!several.is_empty()).then(|| MetricQuery::new(SEVERAL, several.join(" or "))),
-            families: found.iter().map(|(family, selector)| family.queries(selector, settings)).collect(),
+            families: found
+                .iter()
+                .map(|(family, selector, settings)| family.queries(selector, settings))
+                .collect(),
         }
     }
 
@@ -223,8 +238,8 @@ fn selector(family: &Family, settings: &QuerySettings) -> Option<String> {
         (!own.lag && settings.preset == wanted).then(|| in_namespace(family.metric, "", settings))
     };
     let of_group = |label: &str, wanted: &[KafkaPreset]| {
-        let group = settings.group.as_deref().filter(|_| !own.lag && wanted.contains(&settings.preset))?;
-        Some(select(family.metric, &format!("{label}=\"{}\"", literal(group)), settings))
+        let is_read = !own.lag && wanted.contains(&settings.preset);
+        Some(select(family.metric, &settings.of_groups(label).filter(|_| is_read)?, settings))
     };
     match family.metric {
         // Memory shows the same difference between clusters, and it is a gauge.
@@ -254,9 +269,8 @@ fn selector(family: &Family, settings: &QuerySettings) -> Option<String> {
         "kafka_consumergroup_group_lag" => of_group("group", &[KafkaPreset::KafkaLagExporterIp]),
         "klag_consumer_lag" => of_group("consumer_group", &[KafkaPreset::KlagIp, KafkaPreset::ClientId]),
         metric => {
-            let group = literal(settings.group.as_deref()?);
             let label = settings.preset.committed(metric)?;
-            Some(select(metric, &format!("{label}=\"{group}\""), settings))
+            Some(select(metric, &settings.of_groups(label)?, settings))
         }
     }
 }

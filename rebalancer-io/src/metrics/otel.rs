@@ -4,7 +4,7 @@
 
 use super::members::of_the_group;
 use super::preset::{all_of, fresh, fresh_times, select};
-use super::settings::QuerySettings;
+use super::settings::{QuerySettings, Reach};
 use super::topic::one_spelling;
 use crate::promql::{duration, literal, regex};
 
@@ -70,10 +70,15 @@ pub(super) fn owners(settings: &QuerySettings) -> String {
 
 /// Like [`owners`], for the partitions that `labels` select.
 pub(super) fn owners_of(labels: &str, settings: &QuerySettings) -> String {
+    format!("0 * max by (pod, topic, partition) ({}) + 1", claims(labels, settings))
+}
+
+/// The same with all labels of the clients, and their lag.
+pub(super) fn claims(labels: &str, settings: &QuerySettings) -> String {
     let claims = of_clients(LAG, settings, |client| {
         both(LAG, &all_of(&[labels, client]), settings, |lag| fresh(&format!("{lag} >= -1"), lag, settings))
     });
-    format!("0 * max by (pod, topic, partition) ({}) + 1", with_pod(&claims, settings))
+    with_pod(&claims, settings)
 }
 
 /// How far each client of the group is past the oldest message of the partitions that `labels` select.
@@ -112,7 +117,8 @@ fn with_pod(series: &str, settings: &QuerySettings) -> String {
 }
 
 /// A zero for each process, with its pod; the pod is empty if it is not part of the workload. Of two
-/// processes of one pod, the younger one counts.
+/// processes of one pod, the younger one counts. Where the settings reach several namespaces, the pod has its namespace
+/// before it: `shop/orders-0`.
 fn processes(settings: &QuerySettings) -> String {
     let info = fresh_times(&select("target_info", "", settings), settings);
     let place = [("k8s_namespace_name", "k8s.namespace.name"), ("k8s_pod_name", "k8s.pod.name")];
@@ -122,7 +128,15 @@ fn processes(settings: &QuerySettings) -> String {
     let info = format!(r#"label_join({info}, "place", "/", "k8s_namespace_name", "k8s_pod_name")"#);
     let running = format!("topk by (job, place) (1, {info})");
     let pod = settings.pod_pattern.as_deref().unwrap_or(".+");
-    let place = literal(&format!("{}/({pod})|.*", regex(&settings.namespace)));
+    let place = match &settings.reach {
+        Reach::One => format!("{}/({pod})|.*", regex(&settings.namespace)),
+        Reach::Several(names) => {
+            let names: Vec<String> = names.iter().map(|name| regex(name)).collect();
+            format!("((?:{})/(?:{pod}))|.*", names.join("|"))
+        }
+        Reach::All => format!("(.+/(?:{pod}))|.*"),
+    };
+    let place = literal(&place);
     format!(
         r#"(0 * max by (job, instance, pod) (label_replace({running}, "pod", "$1", "place", "{place}")))"#
     )

@@ -1,5 +1,6 @@
 //! The settings that the queries of a run depend on.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
@@ -30,6 +31,8 @@ pub struct QuerySettings {
     pub window: Duration,
     /// Consumer group, for presets and `{{group}}`.
     pub group: Option<String>,
+    /// The groups that presets select: for one workload, its own.
+    pub groups: Groups,
     /// The one container to measure; all of them if `None`.
     pub container: Option<String>,
     /// Age from which presets leave a sample out; `None` leaves that to the server's lookback.
@@ -58,6 +61,15 @@ impl QuerySettings {
     /// the last sample of an exporter with its own timestamps.
     pub const DEFAULT_MAX_SAMPLE_AGE: Duration = Duration::from_secs(180);
 
+    /// The matcher of the groups that presets select, where `label` names the group; `None` if none is set.
+    pub(super) fn of_groups(&self, label: &str) -> Option<String> {
+        match &self.groups {
+            Groups::One => Some(format!("{label}=\"{}\"", literal(self.group.as_deref()?))),
+            Groups::Several(names) => Some(format!("{label}=~\"{}\"", any_of(names))),
+            Groups::All => Some(format!("{label}!=\"\"")),
+        }
+    }
+
     /// The defaults for the pods of one namespace.
     pub fn new(namespace: impl Into<String>) -> Self {
         Self {
@@ -69,6 +81,7 @@ impl QuerySettings {
             matchers: Matchers::default(),
             window: Self::DEFAULT_WINDOW,
             group: None,
+            groups: Groups::default(),
             container: None,
             max_sample_age: Some(Self::DEFAULT_MAX_SAMPLE_AGE),
             preset: KafkaPreset::default(),
@@ -99,17 +112,48 @@ impl Reach {
     pub(super) fn matcher(&self, label: &str, own: &str) -> String {
         match self {
             Self::One => format!("{label}=\"{}\"", literal(own)),
-            Self::Several(names) => {
-                let names: Vec<String> = names.iter().map(|name| regex(name)).collect();
-                format!("{label}=~\"{}\"", literal(&names.join("|")))
-            }
+            Self::Several(names) => format!("{label}=~\"{}\"", any_of(names)),
             Self::All => format!("{label}!=\"\""),
         }
     }
 }
 
+/// A pattern of these names, as it stands between quotes.
+fn any_of(names: &[String]) -> String {
+    let names: Vec<String> = names.iter().map(|name| regex(name)).collect();
+    literal(&names.join("|"))
+}
+
+/// The consumer groups that a query selects.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Groups {
+    /// The one of [`QuerySettings::group`], if it is set.
+    #[default]
+    One,
+    /// These.
+    Several(Vec<String>),
+    /// All that there are.
+    All,
+}
+
+impl Groups {
+    /// Longest list of names that is written into a query, in bytes; a query names it up to six times. `VictoriaMetrics`
+    /// refuses queries over 16,384 bytes.
+    const MOST_TEXT: usize = 1_500;
+
+    /// These groups, or all where their names are too long for a query.
+    pub fn of<'n>(names: impl IntoIterator<Item = &'n str>) -> Self {
+        let names: BTreeSet<&str> = names.into_iter().collect();
+        let bytes: usize = names.iter().map(|name| regex(name).len() + 1).sum();
+        if bytes > Self::MOST_TEXT {
+            return Self::All;
+        }
+        Self::Several(names.into_iter().map(str::to_owned).collect())
+    }
+}
+
 /// Where lag and rate come from.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum KafkaPreset {
     /// Spring Boot, Quarkus and others by Micrometer: lag and rate of the pod's own client.
     #[default]

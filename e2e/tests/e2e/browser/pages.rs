@@ -99,6 +99,35 @@ impl Page {
         Self { file: page, report, _sandbox: sandbox }
     }
 
+    /// A page of so many workloads, the worst of which have a section, made of its JSON report.
+    pub fn of_scan(count: usize) -> Self {
+        let sandbox = Sandbox::new();
+        let recording = root().join("testdata/recordings/orders-12-live.jsonl");
+        let made = Finished::of(pod_rebalancer(["replay"]).arg(&recording).args(["--output", "json"]));
+        let mut held = made.json();
+        let why = "the newest pod is 4 minutes old, and a rotation waits until it is 30";
+        held["outcome"] = "withheld".into();
+        held["guards"] =
+            json!([{"name": "cooldown", "verdict": "hold", "value": 240.0, "limit": 1800.0, "reason": why}]);
+        let row = |number: usize| {
+            let is_worst = number < count.div_ceil(20);
+            json!({"namespace": format!("team-{}-of-the-platform", number % 7), "kind": if number.is_multiple_of(3) { "StatefulSet" } else { "Deployment" },
+                "name": if number == 1 { HOSTILE[0].to_owned() } else { format!("orders-consumer-of-region-{number:04}") }, "pods": 3 + number % 40,
+                "outcome": if is_worst { "withheld" } else { "balanced" }, "should_rebalance": is_worst, "cpu_cv": 2.0 / (1.0 + number as f64),
+                "lag_cv": if number.is_multiple_of(4) { Value::Null } else { json!(0.4) }, "over": 1.0, "cause": if is_worst { "uneven_but_noisy" } else { "balanced" },
+                "evidence": "", "remedy": if is_worst { "change_assignor" } else { "none" }, "best_cv": 0.05, "targets": [], "reason": "",
+                "report": if is_worst { held.clone() } else { Value::Null }})
+        };
+        let report = json!({"api_version": "pod-rebalancer/v1", "kind": "ScanReport", "evaluation_time": "2026-11-29T19:00:00Z", "context": "prod-eu-1",
+            "namespaces": null, "selector": null, "found": [], "run": null, "pods": 12 * count, "workloads": (0..count).map(row).collect::<Vec<Value>>(),
+            "unlisted": ["pods of namespace payments cannot be listed: forbidden"], "warnings": [], "requests": {}});
+        let file = sandbox.write("scan.json", report.to_string());
+        let page = sandbox.path().join("page.html");
+        let made = Finished::of(pod_rebalancer(["report"]).arg(&file).arg(&page));
+        assert_eq!(made.code, Some(0), "{made}");
+        Self { file: page, report, _sandbox: sandbox }
+    }
+
     /// A page of replacements, made of its JSON report.
     pub fn of_history() -> Self {
         let sandbox = Sandbox::new();

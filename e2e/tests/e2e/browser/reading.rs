@@ -142,7 +142,13 @@ fn it_can_be_heard() {
 fn nothing_is_cut_on_a_phone() {
     require!(Browser);
     let browser = Browser::shared();
-    for page in [Page::of_recording(), Page::of_hostile_names(), Page::of_backtest(), Page::of_history()] {
+    for page in [
+        Page::of_recording(),
+        Page::of_hostile_names(),
+        Page::of_backtest(),
+        Page::of_history(),
+        Page::of_scan(12),
+    ] {
         browser.open(&page.file);
         browser.evaluate("document.querySelectorAll('details').forEach(details => details.open = true)");
         browser.look(Look { width: 360, dark: false, print: false });
@@ -193,5 +199,45 @@ fn large_fleets_have_bars() {
         assert_eq!(shown, json!(vec![[!has_bars, has_bars]; 4]), "{pods} pods");
         let size = browser.evaluate("return [document.documentElement.scrollWidth, innerWidth]");
         assert!(size[0].as_u64() <= size[1].as_u64(), "{pods} pods: {size}");
+    }
+}
+
+/// The index of a scan fits a phone and a desk, sorts by its heads, and leads to the sections; no section says a sentence
+/// twice.
+#[test]
+fn the_index_of_a_scan_is_whole_and_sorts() {
+    require!(Browser);
+    let browser = Browser::shared();
+    for count in [12, 1_000] {
+        browser.open(&Page::of_scan(count).file);
+        for width in [360, 1280] {
+            browser.look(Look { width, dark: false, print: false });
+            let size = browser.evaluate("return [document.documentElement.scrollWidth, innerWidth]");
+            assert!(size[0].as_u64() <= size[1].as_u64(), "{count} at {width}: {size}");
+            let hidden = browser.evaluate(
+                "const scroll = document.querySelector('.sortable').closest('.scroll'); return scroll.scrollWidth - scroll.clientWidth",
+            );
+            assert!(
+                hidden.as_i64().is_some_and(|hidden| hidden <= 1),
+                "{count} at {width}: {hidden} pixels are hidden"
+            );
+        }
+        let rows = browser.evaluate("return document.querySelectorAll('.sortable tbody tr').length");
+        assert_eq!(rows, count);
+        let sections = browser.evaluate("return document.querySelectorAll('details.workload').length");
+        assert_eq!(sections, count.div_ceil(20).min(50));
+        browser.click(".sortable thead th:nth-child(3) button");
+        let pods =
+            "return [...document.querySelectorAll('.sortable tbody tr')].map(row => +row.cells[2].dataset.v)";
+        let sorted = browser.evaluate(pods);
+        let pods: Vec<u64> = sorted.as_array().into_iter().flatten().filter_map(Value::as_u64).collect();
+        assert!(pods.is_sorted() || pods.is_sorted_by(|one, other| one >= other), "{pods:?}");
+        let twice = browser.evaluate(
+            "const section = document.querySelector('details.workload'); section.open = true;
+             const own = element => element.children.length === 0 || element.matches('h1, li, p, .why');
+             const texts = [...section.querySelectorAll('h1, p, li, .why')].filter(own).map(element => element.textContent);
+             return texts.filter(text => text.includes('the newest pod is 4 minutes old')).length",
+        );
+        assert_eq!(twice, 1, "a sentence stands once");
     }
 }

@@ -43,33 +43,25 @@ pub fn find<S: MetricsSource>(
     Asking { source, settings, live, at }.find()
 }
 
-/// Where lag and rate of many workloads come from.
-#[derive(Debug, Clone, Copy)]
+/// Where lag and rate of many workloads may come from.
+#[derive(Debug, Clone)]
 pub struct OfAll {
-    /// The preset of the clients in their pods, whichever writes series there, the usual one first. Exporters tell of
-    /// one group at a time.
-    pub preset: KafkaPreset,
+    /// The presets of clients in pods, whichever write series, the usual one first.
+    pub in_pods: Vec<KafkaPreset>,
     /// Whether the server has nothing else, so that no workload can have another preset, or a group.
     pub is_alone: bool,
 }
 
-/// Finds the preset for many workloads at once.
-///
-/// # Errors
-/// A metrics server that does not answer.
-pub fn preset_of_all<S: MetricsSource>(
-    source: &S,
-    settings: &QuerySettings,
-    at: Timestamp,
-) -> Result<OfAll, Failure> {
-    let asking = Asking { source, settings, live: HashSet::new(), at };
-    let known = asking.ask(&detect::known_series(settings), &[detect::SERIES_LABEL])?;
-    let known = KnownSeries::read(&known);
-    let in_pods = known.in_pods();
-    Ok(OfAll {
-        preset: in_pods.first().copied().unwrap_or(KafkaPreset::None),
-        is_alone: in_pods.len() <= 1 && known.exporters().is_empty(),
-    })
+impl OfAll {
+    /// What these series show.
+    pub fn of(known: &KnownSeries) -> Self {
+        Self { in_pods: known.in_pods(), is_alone: known.is_alone() }
+    }
+
+    /// The preset that is told as that of all.
+    pub fn usual(&self) -> KafkaPreset {
+        self.in_pods.first().copied().unwrap_or(KafkaPreset::None)
+    }
 }
 
 /// The means to ask about one moment.
@@ -95,21 +87,16 @@ impl<S: MetricsSource> Asking<'_, S> {
         if let Some(preset) = members.preset() {
             return self.by_exporter(preset, &members.groups());
         }
-        let why = if exporters.is_empty() {
-            format!("no series of a Kafka client or exporter; looked for {}", detect::known_sources())
-        } else {
-            let exporters: Vec<&str> = exporters.iter().map(|preset| preset.name()).collect();
-            format!(
-                "no series that tell which partitions these pods own, only those of {}",
-                exporters.join(", ")
-            )
-        };
-        Ok(KafkaSource {
-            preset: KafkaPreset::None,
-            group: self.settings.group.clone(),
-            found: vec![preset_found(KafkaPreset::None, why)],
-            told: Vec::new(),
-        })
+        let none = KafkaSource::none(self.settings);
+        if exporters.is_empty() {
+            return Ok(none);
+        }
+        let exporters: Vec<&str> = exporters.iter().map(|preset| preset.name()).collect();
+        let why = format!(
+            "no series that tell which partitions these pods own, only those of {}",
+            exporters.join(", ")
+        );
+        Ok(KafkaSource { found: vec![preset_found(KafkaPreset::None, why)], ..none })
     }
 
     /// A preset that reads clients in the pods. The group is useful to it, and not needed.
@@ -237,6 +224,17 @@ impl KafkaSource {
     /// Kafka itself, and the group that is set.
     pub fn of_group(group: &str) -> Self {
         Self { group: Some(group.to_owned()), ..Self::of_kafka() }
+    }
+
+    /// No Kafka, since neither clients nor exporters of it are known.
+    pub fn none(settings: &QuerySettings) -> Self {
+        let why = format!("no series of a Kafka client or exporter; looked for {}", detect::known_sources());
+        Self {
+            preset: KafkaPreset::None,
+            group: settings.group.clone(),
+            found: vec![preset_found(KafkaPreset::None, why)],
+            told: Vec::new(),
+        }
     }
 
     /// Takes the group if it is the only one.

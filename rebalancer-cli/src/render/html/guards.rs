@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use super::verdict::is_told;
 use crate::format::number::{age, percent, ratio};
 use crate::format::text::{count, spaced};
 use rebalancer_core::guard::Standing;
@@ -17,13 +18,13 @@ pub fn section(report: &Report) -> Markup {
             @if report.thresholds.guards == "off" {
                 p { "Guards are off: the thresholds alone decide." }
             }
-            (checks(&report.guards))
+            (checks(&report.guards, report))
         }
     }
 }
 
-/// Checks, one below another.
-pub fn checks(checks: &[VerdictReport]) -> Markup {
+/// Checks of a report, one below another.
+pub fn checks(checks: &[VerdictReport], report: &Report) -> Markup {
     html! {
         ul.checks {
             @for check in checks {
@@ -32,7 +33,7 @@ pub fn checks(checks: &[VerdictReport]) -> Markup {
                     span.name { (spaced(&check.name)) }
                     span.word { (word(check.verdict)) }
                     span.numbers { (numbers(check)) }
-                    span.why { (check.reason) }
+                    @if !is_told(report, &check.reason) { span.why { (check.reason) } }
                 }
             }
         }

@@ -53,7 +53,9 @@ fn state(report: &ScanReport) -> String {
 fn sentence(report: &ScanReport) -> String {
     let workloads = count(report.workloads.len(), "workload", "workloads");
     let (ill, uneven) = (report.count(Severity::Ill), report.count(Severity::Uneven));
-    format!("{ill} of {workloads} have an illness, {uneven} are uneven.")
+    let verb = |number: usize, one: &str, several: &str| (if number == 1 { one } else { several }).to_owned();
+    let (have, are) = (verb(ill, "has", "have"), verb(uneven, "is", "are"));
+    format!("{ill} of {workloads} {have} an illness, {uneven} {are} uneven.")
 }
 
 fn place(report: &ScanReport) -> Markup {

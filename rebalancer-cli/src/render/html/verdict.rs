@@ -21,13 +21,13 @@ pub fn section(report: &Report) -> Markup {
                 @if report.kind == Kind::Plan { " · a plan, nothing was changed" }
             }
             h1 { (sentence(report)) }
-            p.reason { (in_a_sentence(&report.reason)) }
+            @if !is_told(report, &report.reason) { p.reason { (in_a_sentence(&report.reason)) } }
             @if let Some(rotation) = &report.rotation { (done(rotation)) }
             (place(&report.workload, &[("evaluated", report.evaluation_time.as_deref())]))
         }
         (tiles(report))
-        (notes("In the way", "hold", &report.obstacles))
-        (notes("Worth knowing", "unknown", &report.warnings))
+        (notes("In the way", "hold", report.obstacles.iter().filter(|note| !is_told(report, note))))
+        (notes("Worth knowing", "unknown", report.warnings.iter()))
     }
 }
 
@@ -81,14 +81,28 @@ fn sentence(report: &Report) -> Markup {
         @match report.outcome {
             Outcome::Balanced => "The load is balanced: nothing to do.",
             Outcome::InsufficientData => "Too little data to decide: nothing is done.",
-            Outcome::Withheld => { "No rotation: " (hindrance(report)) "." },
-            Outcome::Blocked => { "Nothing was evicted: " (report.obstacles.first().unwrap_or(&report.reason)) "." },
+            Outcome::Withheld => { "No rotation: " (told(report).unwrap_or_default()) "." },
+            Outcome::Blocked => { "Nothing was evicted: " (told(report).unwrap_or_default()) "." },
             Outcome::Planned => { "Rotate " (targets) "." },
             Outcome::Rotated => { "Rotated " (targets) "." },
             Outcome::Partial => { "Only part of the rotation was done: " (targets) "." },
             Outcome::Failed => { "The rotation failed: " (targets) "." },
         }
     }
+}
+
+/// The sentence of the report that stands at the top of the page. It stands nowhere else in it.
+pub fn told(report: &Report) -> Option<&str> {
+    match report.outcome {
+        Outcome::Withheld => Some(hindrance(report)),
+        Outcome::Blocked => Some(report.obstacles.first().unwrap_or(&report.reason)),
+        _ => None,
+    }
+}
+
+/// Whether the top of the page says this.
+pub fn is_told(report: &Report, sentence: &str) -> bool {
+    told(report) == Some(sentence)
 }
 
 /// What holds a rotation back: the most important reason.
@@ -180,12 +194,13 @@ fn tile(metric: Metric, statistics: &StatisticsReport) -> Markup {
     }
 }
 
-fn notes(heading: &str, tone: &str, notes: &[String]) -> Markup {
+fn notes<'n>(heading: &str, tone: &str, notes: impl Iterator<Item = &'n String>) -> Markup {
+    let notes: Vec<&String> = notes.collect();
     html! {
         @if !notes.is_empty() {
             section.notes {
                 h2 { (heading) " " small { (count(notes.len(), "note", "notes")) } }
-                ul { @for note in notes { li class=(tone) { (note) } } }
+                ul { @for note in &notes { li class=(tone) { (note) } } }
             }
         }
     }

@@ -5,6 +5,7 @@ use rebalancer_core::diagnosis::Remedy;
 
 use super::guards;
 use super::text::{coordinate, sentence};
+use super::verdict::is_told;
 use crate::format::number::ratio;
 use crate::report::Report;
 use crate::report::diagnosis::SpreadReport;
@@ -18,7 +19,7 @@ pub fn section(report: &Report) -> Markup {
             @if diagnosis.is_empty() {
                 p { "Nothing asks for a rotation, so there is nothing to diagnose." }
             } @else {
-                p.evidence { (sentence(&diagnosis.evidence)) }
+                @if !is_told(report, &diagnosis.evidence) { p.evidence { (sentence(&diagnosis.evidence)) } }
                 @if diagnosis.remedy != Remedy::None { p { "Remedy: " b { (diagnosis.remedy.words()) } "." } }
                 @if let Some(other) = &report.alternative { p { (other.words()) "." } }
                 @if !diagnosis.notes.is_empty() {
@@ -39,7 +40,7 @@ pub fn section(report: &Report) -> Markup {
                         "The " (diagnosis.steps.len()) " tests"
                         @if diagnosis.untested() > 0 { "; " (diagnosis.untested()) " lack what they need" }
                     }
-                    (guards::checks(&diagnosis.steps))
+                    (guards::checks(&diagnosis.steps, report))
                 } }
             }
         }

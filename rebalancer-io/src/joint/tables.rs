@@ -1,0 +1,163 @@
+//! What was asked about all workloads at one moment, by the places of its rows.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, OnceLock};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::places::Placed;
+use crate::metrics::{
+    ASSIGNOR, AtMost, COMMITTED, KafkaPreset, LOAD, MetricQuery, MetricsSource, OF_MEMBERS, OWNED, Place,
+    REBALANCE,
+};
+use crate::prometheus::{LabelledSample, Point, RangeAnswer, RawSample, Sample, Samples, Series};
+
+/// A query by its name, and where what it asks about comes from.
+pub(super) type Key = (KafkaPreset, String);
+
+/// Start, end and step of a range.
+pub(super) type Span = (Timestamp, Timestamp, Duration);
+
+/// The rows of a range, and which range it is.
+pub(super) type SpanRows = (Span, Placed<Vec<Point>>);
+
+/// The answers.
+pub(super) struct Tables<'a> {
+    pub(super) source: AtMost<'a>,
+    pub(super) at: Timestamp,
+    /// Which of the known series the server has, without those of clients in pods.
+    pub(super) series: Option<Vec<LabelledSample>>,
+    pub(super) instants: BTreeMap<Key, Placed<(f64, i64)>>,
+    pub(super) ranges: BTreeMap<Key, Ranged>,
+    /// Answers to own queries, by query and the label that names the pod.
+    pub(super) own: BTreeMap<(String, String), Placed<(f64, i64)>>,
+    pub(super) own_ranges: BTreeMap<(String, String), SpanRows>,
+    /// Means over windows, by the query of one workload and its moment.
+    pub(super) windows: BTreeMap<(String, Timestamp), Samples>,
+    /// Whole answers by the text of the query: workloads share the alerts that fire.
+    pub(super) raw: Mutex<BTreeMap<String, Vec<RawSample>>>,
+}
+
+/// A range that was asked for, or is when it is needed.
+pub(super) struct Ranged {
+    query: MetricQuery,
+    span: Span,
+    /// `None` where the server did not answer.
+    rows: OnceLock<Option<Placed<Vec<Point>>>>,
+}
+
+impl Ranged {
+    /// To be asked for when it is needed.
+    pub(super) const fn later(query: MetricQuery, span: Span) -> Self {
+        Self { query, span, rows: OnceLock::new() }
+    }
+
+    /// Asks for it, unless it was asked for.
+    pub(super) fn ask(&self, source: &dyn MetricsSource) {
+        self.rows(source);
+    }
+
+    /// The rows by place.
+    pub(super) fn rows(&self, source: &dyn MetricsSource) -> Option<&Placed<Vec<Point>>> {
+        let ask = || {
+            let (start, end, step) = self.span;
+            let RangeAnswer { series, .. } = source.range(&self.query, start, end, step).ok()?;
+            let row = |Series { pod: label, points }| Some((place(&self.query.name, label)?, points));
+            Some(series.into_iter().filter_map(row).collect())
+        };
+        self.rows.get_or_init(ask).as_ref()
+    }
+
+    /// The end of its range in milliseconds.
+    pub(super) fn end_ms(&self) -> i64 {
+        self.span.1.as_millisecond()
+    }
+}
+
+impl<'a> Tables<'a> {
+    pub(super) fn new(source: AtMost<'a>, at: Timestamp) -> Self {
+        Self {
+            source,
+            at,
+            series: None,
+            instants: BTreeMap::new(),
+            ranges: BTreeMap::new(),
+            own: BTreeMap::new(),
+            own_ranges: BTreeMap::new(),
+            windows: BTreeMap::new(),
+            raw: Mutex::default(),
+        }
+    }
+
+    /// The rows of an instant query.
+    pub(super) fn instant(&self, preset: KafkaPreset, name: &str) -> Option<&Placed<(f64, i64)>> {
+        self.instants.get(&(preset, name.to_owned()))
+    }
+
+    /// The rows of a range, and when it ended in milliseconds.
+    pub(super) fn range(&self, preset: KafkaPreset, name: &str) -> Option<(&Placed<Vec<Point>>, i64)> {
+        let ranged = self.ranges.get(&(preset, name.to_owned()))?;
+        Some((ranged.rows(&self.source)?, ranged.end_ms()))
+    }
+
+    /// The same, if it was asked over this span.
+    pub(super) fn range_over(
+        &self,
+        preset: KafkaPreset,
+        name: &str,
+        span: Span,
+    ) -> Option<&Placed<Vec<Point>>> {
+        let ranged = self.ranges.get(&(preset, name.to_owned())).filter(|ranged| ranged.span == span)?;
+        ranged.rows(&self.source)
+    }
+}
+
+/// The rows of the answer to a query by their places.
+pub(super) fn placed(name: &str, samples: &Samples) -> Placed<(f64, i64)> {
+    samples
+        .iter()
+        .filter_map(|Sample { pod: label, value, timestamp_ms }| {
+            Some((place(name, label.to_owned())?, (value, timestamp_ms)))
+        })
+        .collect()
+}
+
+/// The place of a row: what it is looked up by comes first. Rows of a group begin with its name and a newline.
+fn place(name: &str, label: String) -> Option<String> {
+    match name {
+        COMMITTED | LOAD => {
+            let Place { topic, partition, of } = Place::parse(&label)?;
+            Some(format!("{of}\n{topic}/{partition}"))
+        }
+        ASSIGNOR => {
+            let (group, protocol) = label.rsplit_once('/')?;
+            Some(format!("{group}\n{protocol}"))
+        }
+        REBALANCE => Some(format!("{label}\n")),
+        name if name.ends_with(OF_MEMBERS) => {
+            let (member, rest) = label.split_once('/')?;
+            let Some(Place { topic, partition, of }) = Place::parse(rest).filter(|_| is_of_partitions(name))
+            else {
+                return Some(format!("{rest}\n{member}"));
+            };
+            Some(format!("{of}\n{member}/{topic}/{partition}"))
+        }
+        _ => Some(label),
+    }
+}
+
+/// Whether a query about members is about their partitions.
+fn is_of_partitions(name: &str) -> bool {
+    [OWNED, LOAD].iter().any(|of_partitions| name.starts_with(of_partitions))
+}
+
+/// The preset under which answers about groups are known: those that read clients in pods have the same exporters, and so
+/// have those that read klag.
+pub(super) const fn exporters_of(preset: KafkaPreset) -> KafkaPreset {
+    match preset {
+        KafkaPreset::JmxDefault | KafkaPreset::OtelJava => KafkaPreset::Micrometer,
+        KafkaPreset::ClientId => KafkaPreset::KlagIp,
+        other => other,
+    }
+}
