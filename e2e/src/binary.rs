@@ -72,6 +72,8 @@ pub struct Finished {
     pub stderr: String,
     /// The most memory it held, in bytes, as last seen some milliseconds before its end.
     pub peak_memory_bytes: u64,
+    /// The time that it kept a processor busy, in hundredths of a second, as last seen likewise.
+    pub own_cpu: Duration,
     /// How long it ran, to some milliseconds.
     pub elapsed: Duration,
 }
@@ -116,9 +118,10 @@ impl Running {
     /// When `limit` passes first: the program hangs.
     pub fn wait(mut self, limit: Duration) -> Finished {
         let start = Instant::now();
-        let mut peak_memory_bytes = 0;
+        let (mut peak_memory_bytes, mut own_cpu) = (0, Duration::ZERO);
         let status = loop {
             peak_memory_bytes = peak_memory_bytes.max(peak_memory(self.child.id()));
+            own_cpu = own_cpu.max(busy(self.child.id()));
             if let Some(status) = self.child.try_wait().expect("a child of ours can be waited for") {
                 break status;
             }
@@ -135,6 +138,7 @@ impl Running {
             stdout: self.stdout.whole(),
             stderr: self.stderr.whole(),
             peak_memory_bytes,
+            own_cpu,
             elapsed: start.elapsed(),
         }
     }
@@ -262,4 +266,14 @@ fn peak_memory(pid: u32) -> u64 {
     let kibibytes =
         status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next()?.parse().ok());
     kibibytes.map_or(0, |kibibytes: u64| kibibytes * 1024)
+}
+
+/// How long a process kept a processor busy; zero where it has ended.
+fn busy(pid: u32) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The name of the process stands in parentheses and may hold anything.
+    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields).split_whitespace();
+    // Of its own and of the kernel for it, in hundredths of a second.
+    let ticks = fields.skip(11).take(2).filter_map(|field| -> Option<u64> { field.parse().ok() });
+    Duration::from_millis(10 * ticks.sum::<u64>())
 }
