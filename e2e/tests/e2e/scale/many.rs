@@ -24,10 +24,10 @@ const REQUESTS: u64 = 200 + 2 + 2 + 1;
 /// what was before and after their last replacements.
 const MOST_QUERIES: u64 = 12;
 
-const MOST_MEMORY_BYTES: u64 = 170_000_000;
+const MOST_MEMORY_BYTES: u64 = 150_000_000;
 
 /// A run of all keeps the report of each workload.
-const MOST_MEMORY_OF_A_RUN_BYTES: u64 = 400_000_000;
+const MOST_MEMORY_OF_A_RUN_BYTES: u64 = 200_000_000;
 
 #[test]
 fn a_thousand_workloads_are_looked_at_together() {
