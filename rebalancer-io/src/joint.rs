@@ -23,10 +23,10 @@ use crate::metrics::{
     MemberQueries, MetricQuery, MetricsSource, OWNERS, QuerySettings, REBALANCE, container_queries,
     of_members, tagged,
 };
-use crate::prometheus::{Point, QueryError, RangeAnswer, Sample, Samples, Series};
+use crate::prometheus::{Point, QueryError, RangeAnswer, Sample, Samples, Series, TimeRange};
 use parts::{Packed, by_tag, packed};
 use places::Placed;
-use tables::{Key, Ranged, Span, Tables, exporters_of, placed};
+use tables::{Key, Ranged, Tables, exporters_of, placed};
 use view::{HISTORY_ADDRESSES, OWNED_ADDRESSES, labelled_name};
 
 pub use chunks::{Chunked, chunks, settings_of};
@@ -193,24 +193,24 @@ impl<'a> Joint<'a> {
         let members = members_of(&known.collect::<Vec<_>>(), settings);
         let mut ranges = Ranges::default();
         if let Some(rule) = wanted.history {
-            let span = history_range(rule, self.tables.at);
-            ranges.add_history(&container_queries(settings), &clients(&wanted.presets), &members, span);
+            let range = history_range(rule, self.tables.at);
+            ranges.add_history(&container_queries(settings), &clients(&wanted.presets), &members, range);
         }
-        let span = offsets_range(self.tables.at);
+        let range = offsets_range(self.tables.at);
         for (preset, queries) in &readers {
-            ranges.now(*preset, queries.owned.clone(), span);
+            ranges.now(*preset, queries.owned.clone(), range);
             // Needed only where nobody reports a commit.
-            ranges.later(*preset, queries.lead.clone(), span);
+            ranges.later(*preset, queries.lead.clone(), range);
         }
         for (preset, queries) in &members {
-            ranges.now(*preset, queries.owned.clone(), span);
-            ranges.now(KafkaPreset::None, named(queries.addresses.as_ref(), OWNED_ADDRESSES), span);
+            ranges.now(*preset, queries.owned.clone(), range);
+            ranges.now(KafkaPreset::None, named(queries.addresses.as_ref(), OWNED_ADDRESSES), range);
         }
         for (preset, queries) in &groups {
-            ranges.now(*preset, queries.committed.clone(), span);
-            ranges.now(*preset, queries.end.clone(), span);
+            ranges.now(*preset, queries.committed.clone(), range);
+            ranges.now(*preset, queries.end.clone(), range);
             // Needed only where a partition may stand.
-            ranges.later(*preset, queries.start.clone(), span);
+            ranges.later(*preset, queries.start.clone(), range);
         }
         let source = &self.tables.source;
         let asked: Vec<&Ranged> = ranges.now.iter().filter_map(|key| ranges.all.get(key)).collect();
@@ -258,17 +258,16 @@ impl<'a> Joint<'a> {
     fn ask_own_past(&mut self, wanted: &Wanted<'_>) {
         self.tables.own_ranges.clear();
         let Some(rule) = wanted.history else { return };
-        let span = history_range(rule, self.tables.at);
+        let range = history_range(rule, self.tables.at);
         let (texts, packed) = parted("history of own queries", &wanted.own);
         let asked: Vec<&Packed> = packed.iter().collect();
-        let (start, end, step) = span;
-        let answers = Self::all(&asked, |packed| self.tables.source.range(&packed.query, start, end, step));
+        let answers = Self::all(&asked, |packed| self.tables.source.range(&packed.query, range));
         for (Packed { tags, .. }, answer) in packed.iter().zip(answers) {
             let Ok(RangeAnswer { series, .. }) = answer else { continue };
             let rows = series.iter().map(|Series { pod, points }| (pod.as_str(), points.clone()));
             for (tag, rows) in by_tag(tags, rows) {
                 let Some(text) = texts.get(tag) else { continue };
-                self.tables.own_ranges.insert(text.clone(), (span, rows));
+                self.tables.own_ranges.insert(text.clone(), (range, rows));
             }
         }
     }
@@ -375,9 +374,9 @@ struct Ranges {
 }
 
 impl Ranges {
-    fn now(&mut self, preset: KafkaPreset, query: Option<MetricQuery>, span: Span) {
+    fn now(&mut self, preset: KafkaPreset, query: Option<MetricQuery>, range: TimeRange) {
         self.now.extend(query.as_ref().map(|query| (preset, query.name.clone())));
-        self.later(preset, query, span);
+        self.later(preset, query, range);
     }
 
     /// The history of the loads.
@@ -386,29 +385,29 @@ impl Ranges {
         containers: &[(Metric, MetricQuery)],
         clients: &[(KafkaPreset, ClientQueries)],
         members: &[(KafkaPreset, MemberQueries)],
-        span: Span,
+        range: TimeRange,
     ) {
         let past =
             |query: &MetricQuery| Some(MetricQuery { name: history_name(&query.name), ..query.clone() });
         for (_, query) in containers.iter().filter(|(metric, _)| WITH_A_PAST.contains(metric)) {
-            self.now(KafkaPreset::None, past(query), span);
+            self.now(KafkaPreset::None, past(query), range);
         }
         for (preset, queries) in clients {
             let of_metrics = WITH_A_PAST.into_iter().filter_map(|metric| queries.metric(metric));
-            of_metrics.for_each(|query| self.now(*preset, past(query), span));
+            of_metrics.for_each(|query| self.now(*preset, past(query), range));
         }
         for (preset, queries) in members {
             for (metric, query) in [(Metric::Lag, &queries.lag), (Metric::Rate, &queries.rate)] {
-                self.now(*preset, named(query.as_ref(), &of_members(&history_name(metric.name()))), span);
+                self.now(*preset, named(query.as_ref(), &of_members(&history_name(metric.name()))), range);
             }
-            self.now(KafkaPreset::None, named(queries.addresses.as_ref(), HISTORY_ADDRESSES), span);
+            self.now(KafkaPreset::None, named(queries.addresses.as_ref(), HISTORY_ADDRESSES), range);
         }
     }
 
     /// Asked for when it is needed.
-    fn later(&mut self, preset: KafkaPreset, query: Option<MetricQuery>, span: Span) {
+    fn later(&mut self, preset: KafkaPreset, query: Option<MetricQuery>, range: TimeRange) {
         if let Some(query) = query {
-            self.all.insert((preset, query.name.clone()), Ranged::later(query, span));
+            self.all.insert((preset, query.name.clone()), Ranged::later(query, range));
         }
     }
 }

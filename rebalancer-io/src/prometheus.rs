@@ -33,7 +33,7 @@ pub use secrecy::SecretString;
 pub use secret_source::SecretSource;
 pub use service::ServiceProblem;
 pub use stoppable::StoppableTransport;
-pub use transport::{ApiRequest, ApiResponse, HttpTransport, Server, Transport, When};
+pub use transport::{ApiRequest, ApiResponse, HttpTransport, Server, TimeRange, Transport, When};
 
 pub(crate) use transport::{GRACE, own_params, proxy_for, root_certs};
 pub(crate) use words::{cause, shortened, tls_error, tls_words, words};

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use jiff::Timestamp;
-use rebalancer_io::prometheus::When;
+use rebalancer_io::prometheus::{TimeRange, When};
 use rebalancer_io::recording::Recording;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -381,7 +381,7 @@ fn noisy(pods: usize) -> Recording {
                     .map(|pod| json!({"metric": labels(pod), "value": [seconds(at), value(pod)]}))
                     .collect(),
             ),
-            When::Range { start, .. } => (
+            When::Range(TimeRange { start, .. }) => (
                 "matrix",
                 (0..pods)
                     .map(|pod| {

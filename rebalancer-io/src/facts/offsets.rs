@@ -11,10 +11,10 @@ use rebalancer_core::{
 };
 
 use super::finder::{FactFinder, lacking, unusable};
-use super::past::moment;
+use super::past::time_range;
 use crate::metrics::kafka_direct::is_of_kafka;
 use crate::metrics::{Few, MetricQuery, MetricsSource, Past, Place};
-use crate::prometheus::{ErrorKind, QueryError, Series};
+use crate::prometheus::{ErrorKind, QueryError, Series, TimeRange};
 
 /// Maximum number of partitions to query: an hour of a hundred thousand exceeds servers' defaults.
 const MOST_PARTITIONS: f64 = 20_000.0;
@@ -34,10 +34,9 @@ const HOUR: Duration = Duration::from_secs(60 * 60);
 const QUARTER: Duration = Duration::from_secs(15 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Start, end and step of the range that holds the last hour of the partitions.
-pub(crate) fn offsets_range(at: Timestamp) -> (Timestamp, Timestamp, Duration) {
-    let grid = grid(at, HOUR, MINUTE);
-    (moment(grid.start_s), moment(grid.end_s()), grid.step)
+/// The range that holds the last hour of the partitions.
+pub(crate) fn offsets_range(at: Timestamp) -> TimeRange {
+    time_range(grid(at, HOUR, MINUTE))
 }
 
 /// The instants from `window` before `at` to then; on whole steps, so that servers that align ranges answer for them.
@@ -166,8 +165,7 @@ impl FactFinder<'_> {
     }
 
     fn each(&self, query: &MetricQuery, grid: Grid, each: &mut dyn FnMut(&Series)) -> Result<(), QueryError> {
-        let [start, end] = [grid.start_s, grid.end_s()].map(moment);
-        self.source.range_by_series(query, start, end, grid.step, &mut |series| each(&series))
+        self.source.range_by_series(query, time_range(grid), &mut |series| each(&series))
     }
 
     /// When a live pod was created, in seconds since the Unix epoch, and its UID.

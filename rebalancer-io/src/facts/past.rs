@@ -15,7 +15,7 @@ use super::kept::Kept;
 use super::kin::Kin;
 use super::windows::WindowQuestion;
 use crate::metrics::{MetricQuery, MetricsSource};
-use crate::prometheus::QueryError;
+use crate::prometheus::{QueryError, TimeRange};
 
 /// Name of the history query that belongs to the query `name`, in messages and recordings.
 pub fn history_name(name: &str) -> String {
@@ -23,9 +23,8 @@ pub fn history_name(name: &str) -> String {
 }
 
 /// Start, end and step of the range that holds the history of a metric over the window of `rule`.
-pub(crate) fn history_range(rule: &Persistence, at: Timestamp) -> (Timestamp, Timestamp, Duration) {
-    let grid = rule.grid(at.as_millisecond() as f64 / 1000.0);
-    (moment(grid.start_s), moment(grid.end_s()), grid.step)
+pub(crate) fn history_range(rule: &Persistence, at: Timestamp) -> TimeRange {
+    time_range(rule.grid(at.as_millisecond() as f64 / 1000.0))
 }
 
 impl FactFinder<'_> {
@@ -60,8 +59,7 @@ impl FactFinder<'_> {
         let names = names(live);
         let mut history = History::new(grid);
         let mut wrong: Option<InvalidHistory> = None;
-        let [start, end] = [grid.start_s, grid.end_s()].map(moment);
-        self.source.range_by_series(query, start, end, grid.step, &mut |series| {
+        self.source.range_by_series(query, time_range(grid), &mut |series| {
             if wrong.is_none() && names.contains(series.pod.as_str()) {
                 wrong = kept.add(&mut history, &series).err();
             }
@@ -132,9 +130,14 @@ impl FactFinder<'_> {
 }
 
 /// The moment this many seconds after the Unix epoch, rounded to milliseconds.
-pub(super) fn moment(seconds: f64) -> Timestamp {
+fn moment(seconds: f64) -> Timestamp {
     #[expect(clippy::cast_possible_truncation, reason = "`as` saturates")]
     Timestamp::from_millisecond((seconds * 1000.0).round() as i64).unwrap_or(Timestamp::MAX)
+}
+
+/// The moments of a grid, as a metrics server is asked for them.
+pub(super) fn time_range(grid: Grid) -> TimeRange {
+    TimeRange { start: moment(grid.start_s), end: moment(grid.end_s()), step: grid.step }
 }
 
 fn names(live: &[LivePod]) -> BTreeSet<&str> {

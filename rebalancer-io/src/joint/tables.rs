@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, OnceLock};
-use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -11,16 +10,13 @@ use crate::metrics::{
     ASSIGNOR, AtMost, COMMITTED, KafkaPreset, LOAD, MetricQuery, MetricsSource, OF_MEMBERS, OWNED, Place,
     REBALANCE,
 };
-use crate::prometheus::{LabelledSample, Point, RangeAnswer, RawSample, Sample, Samples, Series};
+use crate::prometheus::{LabelledSample, Point, RangeAnswer, RawSample, Sample, Samples, Series, TimeRange};
 
 /// A query by its name, and where what it asks about comes from.
 pub(super) type Key = (KafkaPreset, String);
 
-/// Start, end and step of a range.
-pub(super) type Span = (Timestamp, Timestamp, Duration);
-
 /// The rows of a range, and which range it is.
-pub(super) type SpanRows = (Span, Placed<Vec<Point>>);
+pub(super) type RangeRows = (TimeRange, Placed<Vec<Point>>);
 
 /// The answers.
 pub(super) struct Tables<'a> {
@@ -32,7 +28,7 @@ pub(super) struct Tables<'a> {
     pub(super) ranges: BTreeMap<Key, Ranged>,
     /// Answers to own queries, by query and the label that names the pod.
     pub(super) own: BTreeMap<(String, String), Placed<(f64, i64)>>,
-    pub(super) own_ranges: BTreeMap<(String, String), SpanRows>,
+    pub(super) own_ranges: BTreeMap<(String, String), RangeRows>,
     /// Means over windows, by the query of one workload and its moment.
     pub(super) windows: BTreeMap<(String, Timestamp), Samples>,
     /// Whole answers by the text of the query: workloads share the alerts that fire.
@@ -42,15 +38,15 @@ pub(super) struct Tables<'a> {
 /// A range that was asked for, or is when it is needed.
 pub(super) struct Ranged {
     query: MetricQuery,
-    span: Span,
+    range: TimeRange,
     /// `None` where the server did not answer.
     rows: OnceLock<Option<Placed<Vec<Point>>>>,
 }
 
 impl Ranged {
     /// To be asked for when it is needed.
-    pub(super) const fn later(query: MetricQuery, span: Span) -> Self {
-        Self { query, span, rows: OnceLock::new() }
+    pub(super) const fn later(query: MetricQuery, range: TimeRange) -> Self {
+        Self { query, range, rows: OnceLock::new() }
     }
 
     /// Asks for it, unless it was asked for.
@@ -61,8 +57,7 @@ impl Ranged {
     /// The rows by place.
     pub(super) fn rows(&self, source: &dyn MetricsSource) -> Option<&Placed<Vec<Point>>> {
         let ask = || {
-            let (start, end, step) = self.span;
-            let RangeAnswer { series, .. } = source.range(&self.query, start, end, step).ok()?;
+            let RangeAnswer { series, .. } = source.range(&self.query, self.range).ok()?;
             let row = |Series { pod: label, points }| Some((place(&self.query.name, label)?, points));
             Some(series.into_iter().filter_map(row).collect())
         };
@@ -71,7 +66,7 @@ impl Ranged {
 
     /// The end of its range in milliseconds.
     pub(super) fn end_ms(&self) -> i64 {
-        self.span.1.as_millisecond()
+        self.range.end.as_millisecond()
     }
 }
 
@@ -101,14 +96,14 @@ impl<'a> Tables<'a> {
         Some((ranged.rows(&self.source)?, ranged.end_ms()))
     }
 
-    /// The same, if it was asked over this span.
+    /// The same, if it was asked over this range.
     pub(super) fn range_over(
         &self,
         preset: KafkaPreset,
         name: &str,
-        span: Span,
+        range: TimeRange,
     ) -> Option<&Placed<Vec<Point>>> {
-        let ranged = self.ranges.get(&(preset, name.to_owned())).filter(|ranged| ranged.span == span)?;
+        let ranged = self.ranges.get(&(preset, name.to_owned())).filter(|ranged| ranged.range == range)?;
         ranged.rows(&self.source)
     }
 }

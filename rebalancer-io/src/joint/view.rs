@@ -2,13 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::PoisonError;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use rebalancer_core::{LivePod, Metric};
 
 use super::places::{Home, Placed};
-use super::tables::{Span, Tables, exporters_of};
+use super::tables::{Tables, exporters_of};
 use crate::facts::history_name;
 use crate::metrics::detect::{
     BY_ADDRESS, BY_CLIENT, BY_TOPIC, KNOWN_SERIES, plain_topic, series_of, topics_name,
@@ -18,7 +17,8 @@ use crate::metrics::{
     OWNED, OWNERS, OffsetQueries, QuerySettings, REBALANCE, START, is_client_of, of_members, pod_prefixes,
 };
 use crate::prometheus::{
-    InstantAnswer, LabelledAnswer, LabelledSample, Point, QueryError, RangeAnswer, RawSample, Samples, Series,
+    InstantAnswer, LabelledAnswer, LabelledSample, Point, QueryError, RangeAnswer, RawSample, Samples,
+    Series, TimeRange,
 };
 
 /// What is known of one workload. What is not is asked of the server.
@@ -77,13 +77,13 @@ impl<'j, 'a> View<'j, 'a> {
     }
 
     /// The known series of a range query.
-    fn known(&self, query: &MetricQuery, span: Span) -> Option<Vec<Series>> {
+    fn known(&self, query: &MetricQuery, range: TimeRange) -> Option<Vec<Series>> {
         let own = (query.promql.clone(), query.pod_label.clone());
-        if let Some((_, rows)) = self.tables.own_ranges.get(&own).filter(|(known, _)| *known == span) {
+        if let Some((_, rows)) = self.tables.own_ranges.get(&own).filter(|(known, _)| *known == range) {
             return Some(rows.of(&self.home).map(|(pod, points)| series(pod, points)).collect());
         }
-        let table = |preset: KafkaPreset| self.tables.range_over(preset, &query.name, span);
-        let table_of_members = |name: &str| self.tables.range_over(self.preset, &of_members(name), span);
+        let table = |preset: KafkaPreset| self.tables.range_over(preset, &query.name, range);
+        let table_of_members = |name: &str| self.tables.range_over(self.preset, &of_members(name), range);
         let group = || Some(format!("{}\n", self.group.as_ref()?));
         Some(match query.name.as_str() {
             COMMITTED => {
@@ -504,30 +504,22 @@ impl MetricsSource for View<'_, '_> {
         Ok(answer)
     }
 
-    fn range(
-        &self,
-        query: &MetricQuery,
-        start: Timestamp,
-        end: Timestamp,
-        step: Duration,
-    ) -> Result<RangeAnswer, QueryError> {
-        match self.known(query, (start, end, step)) {
+    fn range(&self, query: &MetricQuery, range: TimeRange) -> Result<RangeAnswer, QueryError> {
+        match self.known(query, range) {
             Some(series) => Ok(RangeAnswer { series, ..RangeAnswer::default() }),
-            None => self.tables.source.range(query, start, end, step),
+            None => self.tables.source.range(query, range),
         }
     }
 
     fn range_by_series(
         &self,
         query: &MetricQuery,
-        start: Timestamp,
-        end: Timestamp,
-        step: Duration,
+        range: TimeRange,
         each: &mut dyn FnMut(Series),
     ) -> Result<(), QueryError> {
-        match self.known(query, (start, end, step)) {
+        match self.known(query, range) {
             Some(series) => series.into_iter().for_each(each),
-            None => return self.tables.source.range_by_series(query, start, end, step, each),
+            None => return self.tables.source.range_by_series(query, range, each),
         }
         Ok(())
     }

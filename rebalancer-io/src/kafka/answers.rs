@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::meeting::Pods;
 use super::watch::{Watched, WatchedPartition};
 use crate::metrics::kafka_direct::{self, is_of_kafka};
-use crate::prometheus::{ApiRequest, ApiResponse, When};
+use crate::prometheus::{ApiRequest, ApiResponse, TimeRange, When};
 
 /// How far back the past of partitions goes, in minutes.
 const PAST_MINUTES: u32 = 59;
@@ -73,7 +73,7 @@ impl KafkaAnswers {
         is_of_kafka(request.query).then(|| {
             let (kind, result) = match request.when {
                 When::Instant(at) => ("vector", self.vector(request.query, at.as_millisecond())),
-                When::Range { start, end, step } => {
+                When::Range(TimeRange { start, end, step }) => {
                     let grid = Grid { start_ms: start.as_millisecond(), end_ms: end.as_millisecond(), step };
                     ("matrix", self.matrix(request.query, &grid))
                 }

@@ -1,7 +1,6 @@
 //! Hands out what was asked of Kafka beside the answers of a metrics server.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -10,7 +9,7 @@ use crate::metrics::MetricsSource;
 use crate::metrics::kafka_direct::is_of_kafka;
 use crate::prometheus::{
     ApiRequest, ApiResponse, InstantAnswer, LabelledAnswer, MetricQuery, PrometheusClient, QueryError,
-    RangeAnswer, RawSample, Series, Server, Transport, TransportError,
+    RangeAnswer, RawSample, Series, Server, TimeRange, Transport, TransportError,
 };
 
 /// A transport that answers the queries about Kafka itself, and passes on all others.
@@ -85,25 +84,17 @@ impl MetricsSource for BesideKafka<'_> {
         self.source_of(query).raw(query, at)
     }
 
-    fn range(
-        &self,
-        query: &MetricQuery,
-        start: Timestamp,
-        end: Timestamp,
-        step: Duration,
-    ) -> Result<RangeAnswer, QueryError> {
-        self.source_of(query).range(query, start, end, step)
+    fn range(&self, query: &MetricQuery, range: TimeRange) -> Result<RangeAnswer, QueryError> {
+        self.source_of(query).range(query, range)
     }
 
     fn range_by_series(
         &self,
         query: &MetricQuery,
-        start: Timestamp,
-        end: Timestamp,
-        step: Duration,
+        range: TimeRange,
         each: &mut dyn FnMut(Series),
     ) -> Result<(), QueryError> {
-        self.source_of(query).range_by_series(query, start, end, step, each)
+        self.source_of(query).range_by_series(query, range, each)
     }
 }
 

@@ -1,13 +1,12 @@
 //! Limits concurrent queries to a source, which has other users too.
 
 use std::sync::{Condvar, Mutex, MutexGuard};
-use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::source::MetricsSource;
 use crate::prometheus::{
-    InstantAnswer, LabelledAnswer, MetricQuery, QueryError, RangeAnswer, RawSample, Series,
+    InstantAnswer, LabelledAnswer, MetricQuery, QueryError, RangeAnswer, RawSample, Series, TimeRange,
 };
 
 /// Limits concurrent queries to another source; callers over the limit block.
@@ -69,26 +68,18 @@ impl MetricsSource for AtMost<'_> {
         self.source.raw(query, at)
     }
 
-    fn range(
-        &self,
-        query: &MetricQuery,
-        start: Timestamp,
-        end: Timestamp,
-        step: Duration,
-    ) -> Result<RangeAnswer, QueryError> {
+    fn range(&self, query: &MetricQuery, range: TimeRange) -> Result<RangeAnswer, QueryError> {
         let _permit = self.enter();
-        self.source.range(query, start, end, step)
+        self.source.range(query, range)
     }
 
     fn range_by_series(
         &self,
         query: &MetricQuery,
-        start: Timestamp,
-        end: Timestamp,
-        step: Duration,
+        range: TimeRange,
         each: &mut dyn FnMut(Series),
     ) -> Result<(), QueryError> {
         let _permit = self.enter();
-        self.source.range_by_series(query, start, end, step, each)
+        self.source.range_by_series(query, range, each)
     }
 }

@@ -1,12 +1,10 @@
 //! Sources that answer metric queries.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 
 use crate::prometheus::{
     InstantAnswer, LabelledAnswer, MetricQuery, PrometheusClient, QueryError, RangeAnswer, RawSample, Series,
-    Transport,
+    TimeRange, Transport,
 };
 
 /// A source of answers to metric queries: a server, a recording, or a folder of answers.
@@ -34,17 +32,11 @@ pub trait MetricsSource: Sync {
     /// Everything but a whole answer.
     fn raw(&self, query: &MetricQuery, at: Timestamp) -> Result<Vec<RawSample>, QueryError>;
 
-    /// The samples of a query at every `step` from `start` to `end`.
+    /// The samples of a query at every moment of `range`.
     ///
     /// # Errors
     /// Anything but a complete answer with at most one series per pod.
-    fn range(
-        &self,
-        query: &MetricQuery,
-        start: Timestamp,
-        end: Timestamp,
-        step: Duration,
-    ) -> Result<RangeAnswer, QueryError>;
+    fn range(&self, query: &MetricQuery, range: TimeRange) -> Result<RangeAnswer, QueryError>;
 
     /// Like [`MetricsSource::range`], one series at a time, so that a large answer is never held whole. If
     /// this fails, discard what `each` received.
@@ -54,12 +46,10 @@ pub trait MetricsSource: Sync {
     fn range_by_series(
         &self,
         query: &MetricQuery,
-        start: Timestamp,
-        end: Timestamp,
-        step: Duration,
+        range: TimeRange,
         each: &mut dyn FnMut(Series),
     ) -> Result<(), QueryError> {
-        self.range(query, start, end, step)?.series.into_iter().for_each(each);
+        self.range(query, range)?.series.into_iter().for_each(each);
         Ok(())
     }
 }
@@ -82,24 +72,16 @@ impl<T: Transport> MetricsSource for PrometheusClient<T> {
         self.query_raw(query, at)
     }
 
-    fn range(
-        &self,
-        query: &MetricQuery,
-        start: Timestamp,
-        end: Timestamp,
-        step: Duration,
-    ) -> Result<RangeAnswer, QueryError> {
-        self.query_range(query, start, end, step)
+    fn range(&self, query: &MetricQuery, range: TimeRange) -> Result<RangeAnswer, QueryError> {
+        self.query_range(query, range)
     }
 
     fn range_by_series(
         &self,
         query: &MetricQuery,
-        start: Timestamp,
-        end: Timestamp,
-        step: Duration,
+        range: TimeRange,
         each: &mut dyn FnMut(Series),
     ) -> Result<(), QueryError> {
-        self.query_range_by_series(query, start, end, step, each)
+        self.query_range_by_series(query, range, each)
     }
 }

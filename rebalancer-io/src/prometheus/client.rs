@@ -3,7 +3,6 @@
 use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -11,7 +10,7 @@ use super::config::{ConfigError, PrometheusConfig};
 use super::decode::{self, InstantAnswer, LabelledAnswer, RangeAnswer, RawSample, Remarks, Series, Wanted};
 use super::error::{ErrorKind, QueryError, TransportError};
 use super::query::MetricQuery;
-use super::transport::{ApiRequest, ApiResponse, HttpTransport, Server, Transport, When};
+use super::transport::{ApiRequest, ApiResponse, HttpTransport, Server, TimeRange, Transport, When};
 use super::words::{cause, words};
 
 /// Most bytes read of an error page: more than any error of the API, and quick to read.
@@ -124,18 +123,12 @@ impl<T: Transport> PrometheusClient<T> {
         self.ask(query, When::Instant(at), decode::instant)
     }
 
-    /// Evaluates a query at every `step` from `start` to `end`.
+    /// Evaluates a query at every moment of `range`.
     ///
     /// # Errors
     /// Anything but a complete matrix with at most one series per pod.
-    pub fn query_range(
-        &self,
-        query: &MetricQuery,
-        start: Timestamp,
-        end: Timestamp,
-        step: Duration,
-    ) -> Result<RangeAnswer, QueryError> {
-        self.ask(query, When::Range { start, end, step }, decode::range)
+    pub fn query_range(&self, query: &MetricQuery, range: TimeRange) -> Result<RangeAnswer, QueryError> {
+        self.ask(query, When::Range(range), decode::range)
     }
 
     /// Like [`PrometheusClient::query_range`], passing on one series at a time. If this fails, discard what
@@ -146,13 +139,11 @@ impl<T: Transport> PrometheusClient<T> {
     pub fn query_range_by_series(
         &self,
         query: &MetricQuery,
-        start: Timestamp,
-        end: Timestamp,
-        step: Duration,
+        range: TimeRange,
         each: &mut dyn FnMut(Series),
     ) -> Result<(), QueryError> {
         let decode = |body, wanted: &Wanted<'_>| decode::range_by_series(body, wanted, each);
-        self.ask(query, When::Range { start, end, step }, decode).map(drop)
+        self.ask(query, When::Range(range), decode).map(drop)
     }
 
     /// Evaluates a query at one moment, keeping `labels` besides the pod.

@@ -34,22 +34,26 @@ pub(crate) const GRACE: Duration = Duration::from_millis(500);
 pub enum When {
     /// One instant.
     Instant(Timestamp),
-    /// A range, both ends included.
-    Range {
-        /// First moment.
-        start: Timestamp,
-        /// Last moment.
-        end: Timestamp,
-        /// Time between two moments.
-        step: Duration,
-    },
+    /// Those of a range.
+    Range(TimeRange),
+}
+
+/// The moments `start`, `start` + `step` and so on, up to and including `end`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimeRange {
+    /// First moment.
+    pub start: Timestamp,
+    /// Last moment, or a little after it where the range is not whole steps long.
+    pub end: Timestamp,
+    /// Time between two moments, above 0.
+    pub step: Duration,
 }
 
 impl When {
     /// The first moment.
     pub fn start(&self) -> Timestamp {
         match *self {
-            Self::Instant(start) | Self::Range { start, .. } => start,
+            Self::Instant(start) | Self::Range(TimeRange { start, .. }) => start,
         }
     }
 }
@@ -58,7 +62,7 @@ impl fmt::Display for When {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Instant(at) => write!(f, "{at}"),
-            Self::Range { start, end, step } => write!(f, "{start} to {end} by {step:?}"),
+            Self::Range(TimeRange { start, end, step }) => write!(f, "{start} to {end} by {step:?}"),
         }
     }
 }
@@ -78,7 +82,7 @@ impl ApiRequest<'_> {
     pub(crate) fn path(&self) -> &'static str {
         match self.when {
             When::Instant(_) => "/api/v1/query",
-            When::Range { .. } => "/api/v1/query_range",
+            When::Range(_) => "/api/v1/query_range",
         }
     }
 
@@ -86,7 +90,7 @@ impl ApiRequest<'_> {
         let mut params = vec![("query".into(), self.query.into())];
         match self.when {
             When::Instant(at) => params.push(("time".into(), seconds(at).into())),
-            When::Range { start, end, step } => {
+            When::Range(TimeRange { start, end, step }) => {
                 params.push(("start".into(), seconds(start).into()));
                 params.push(("end".into(), seconds(end).into()));
                 params.push(("step".into(), format!("{}", step.as_secs_f64()).into()));

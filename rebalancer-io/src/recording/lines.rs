@@ -14,7 +14,7 @@ use super::error::RecordingError;
 use super::exchange::{Exchange, Recording};
 use super::matrix::{Grid, Matrix};
 use crate::json::{MAX_VALUES, is_crowded};
-use crate::prometheus::{When, words};
+use crate::prometheus::{TimeRange, When, words};
 
 /// The version that is read and written.
 const FORMAT: &str = "pod-rebalancer/recording/v1";
@@ -125,7 +125,7 @@ fn exchange<R>(line: ExchangeLine, lines: &mut Lines<'_, R>) -> Result<Exchange,
         (Some(time), None) => When::Instant(lines.time(time)?),
         (None, Some(RangeLine { start, end, step_ms })) => {
             let step = Duration::from_millis(*step_ms);
-            When::Range { start: lines.time(start)?, end: lines.time(end)?, step }
+            When::Range(TimeRange { start: lines.time(start)?, end: lines.time(end)?, step })
         }
         _ => return Err(lines.error("an exchange has either a time or a range")),
     };
@@ -262,7 +262,7 @@ impl<W: Write> Write for Capped<W> {
 fn exchange_line(exchange: &Exchange, digits: Option<usize>) -> ExchangeLine {
     let (time, range) = match exchange.when {
         When::Instant(at) => (Some(at.to_string()), None),
-        When::Range { start, end, step } => {
+        When::Range(TimeRange { start, end, step }) => {
             let step_ms = u64::try_from(step.as_millis()).unwrap_or(u64::MAX);
             (None, Some(RangeLine { start: start.to_string(), end: end.to_string(), step_ms }))
         }

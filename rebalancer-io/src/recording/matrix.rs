@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::exchange::Exchange;
-use crate::prometheus::When;
+use crate::prometheus::{TimeRange, When};
 
 /// A moment without a sample.
 const GAP: &str = "-";
@@ -63,7 +63,7 @@ pub(super) struct Grid {
 impl Grid {
     /// The grid of a range; `None` if it is no range, or makes no sense.
     pub(super) fn of(when: &When) -> Option<Self> {
-        let When::Range { start, end, step } = when else { return None };
+        let When::Range(TimeRange { start, end, step }) = when else { return None };
         let step_ms = i64::try_from(step.as_millis()).ok().filter(|step| *step > 0)?;
         let start_ms = start.as_millisecond();
         let steps = end.as_millisecond().checked_sub(start_ms)? / step_ms;
@@ -172,7 +172,7 @@ mod tests {
         Exchange {
             name: "cpu_history".into(),
             query: "up".into(),
-            when: When::Range { start: at(60), end: at(240), step: Duration::from_secs(60) },
+            when: When::Range(TimeRange { start: at(60), end: at(240), step: Duration::from_secs(60) }),
             status: 200,
             content_type: None,
             location: None,

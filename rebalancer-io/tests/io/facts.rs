@@ -19,7 +19,7 @@ use rebalancer_io::metrics::{
 };
 use rebalancer_io::prometheus::{
     ErrorKind, InstantAnswer, LabelledAnswer, LabelledSample, Point, QueryError, RangeAnswer, RawSample,
-    Sample, Series, TransportError,
+    Sample, Series, TimeRange, TransportError,
 };
 
 const AT: i64 = 1_795_410_000;
@@ -98,9 +98,7 @@ impl MetricsSource for Answers {
     fn range(
         &self,
         query: &MetricQuery,
-        start: Timestamp,
-        end: Timestamp,
-        _: Duration,
+        TimeRange { start, end, .. }: TimeRange,
     ) -> Result<RangeAnswer, QueryError> {
         self.note(query, start, end)?;
         let series = self.ranges.get(&query.name).ok_or_else(|| not_recorded(query))?;
@@ -452,14 +450,8 @@ fn no_more_is_asked_at_once_than_is_allowed() {
             self.instant(query, at).map(|_| Vec::new())
         }
 
-        fn range(
-            &self,
-            query: &MetricQuery,
-            at: Timestamp,
-            _: Timestamp,
-            _: Duration,
-        ) -> Result<RangeAnswer, QueryError> {
-            self.instant(query, at).map(|_| RangeAnswer::default())
+        fn range(&self, query: &MetricQuery, range: TimeRange) -> Result<RangeAnswer, QueryError> {
+            self.instant(query, range.start).map(|_| RangeAnswer::default())
         }
     }
     let busy = Busy(AtomicUsize::new(0), AtomicUsize::new(0));
@@ -468,7 +460,9 @@ fn no_more_is_asked_at_once_than_is_allowed() {
     thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| limited.instant(&query, at).is_err());
-            scope.spawn(|| limited.range(&query, at, at, Duration::ZERO).is_err());
+            scope.spawn(|| {
+                limited.range(&query, TimeRange { start: at, end: at, step: Duration::ZERO }).is_err()
+            });
             scope.spawn(|| limited.labelled(&query, &[], at).is_err());
             scope.spawn(|| limited.raw(&query, at).is_err());
         }

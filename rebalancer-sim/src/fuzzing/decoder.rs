@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use rebalancer_io::metrics::MetricQuery;
 use rebalancer_io::prometheus::{
     ApiRequest, ApiResponse, InstantAnswer, Point, PrometheusClient, QueryError, RangeAnswer, Series,
-    Transport, TransportError,
+    TimeRange, Transport, TransportError,
 };
 use serde_json::Value;
 
@@ -106,7 +106,8 @@ fn query(data: &[u8], piece: usize) -> Result<InstantAnswer, QueryError> {
 fn query_range(data: &[u8], piece: usize) -> Result<RangeAnswer, QueryError> {
     let client = PrometheusClient::over(Canned { data, piece }, MAX_BYTES);
     let (start, end) = (Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH);
-    client.query_range(&MetricQuery::new("cpu", "up"), start, end, Duration::from_secs(60))
+    client
+        .query_range(&MetricQuery::new("cpu", "up"), TimeRange { start, end, step: Duration::from_secs(60) })
 }
 
 /// Answers every call with the same bytes, at most `piece` of them a read.

@@ -134,8 +134,8 @@ impl<'a> Past<'a> {
     ) -> anyhow::Result<(Vec<Answers>, Vec<MetricGap>)> {
         let ask = |metric: Metric| -> Option<Result<Answered, QueryError>> {
             let query = self.queries.get(metric)?;
-            let range = |start, end| self.source.source().range(query, start, end, every);
-            Some(self.pieces[metric].ask(times, range))
+            let ask = |range| self.source.source().range(query, range);
+            Some(self.pieces[metric].ask(times, every, ask))
         };
         let ranges = std::thread::scope(|scope| {
             let threads = PerMetric::from_fn(|metric| scope.spawn(move || ask(metric)));

@@ -1,9 +1,10 @@
 //! Queries a range in pieces if a server does not answer it as a whole.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use jiff::Timestamp;
-use rebalancer_io::prometheus::{QueryError, RangeAnswer};
+use rebalancer_io::prometheus::{QueryError, RangeAnswer, TimeRange};
 
 /// Maximum number of times a piece is halved: down to a 64th.
 const HALVINGS: u32 = 6;
@@ -46,7 +47,8 @@ impl Pieces {
     pub fn ask(
         &self,
         times: &[Timestamp],
-        ask: impl Fn(Timestamp, Timestamp) -> Result<RangeAnswer, QueryError>,
+        step: Duration,
+        ask: impl Fn(TimeRange) -> Result<RangeAnswer, QueryError>,
     ) -> Result<Answered, QueryError> {
         let smallest = times.len().div_ceil(1 << HALVINGS).max(1);
         let (mut answers, mut gaps): (Vec<RangeAnswer>, Vec<Gap>) = (Vec::new(), Vec::new());
@@ -56,7 +58,7 @@ impl Pieces {
                 self.size.load(Ordering::Relaxed).clamp(smallest, rest.len().max(smallest)).min(rest.len());
             let (piece, later) = rest.split_at(size);
             let (from, to) = (piece[0], piece[size - 1]);
-            match ask(from, to) {
+            match ask(TimeRange { start: from, end: to, step }) {
                 Ok(answer) => {
                     answers.push(answer);
                     misses = 0;
@@ -101,7 +103,7 @@ mod tests {
     }
 
     fn timeout() -> QueryError {
-        error(TransportError::Timeout(std::time::Duration::from_secs(60)).into())
+        error(TransportError::Timeout(Duration::from_secs(60)).into())
     }
 
     /// The first and last moment of each request.
@@ -111,8 +113,8 @@ mod tests {
     fn asked(count: i64, most: i64, bad: Option<i64>) -> (Asked, Result<(usize, Vec<Gap>), QueryError>) {
         let asked: RefCell<Asked> = RefCell::default();
         let pieces = Pieces::default();
-        let found = pieces.ask(&times(count), |from, to| {
-            let (from, to) = (from.as_second() / 900, to.as_second() / 900);
+        let found = pieces.ask(&times(count), Duration::from_secs(900), |range| {
+            let (from, to) = (range.start.as_second() / 900, range.end.as_second() / 900);
             asked.borrow_mut().push((from, to));
             let fails = to - from + 1 > most || bad.is_some_and(|bad| (from..=to).contains(&bad));
             if fails { Err(timeout()) } else { Ok(RangeAnswer::default()) }
@@ -158,7 +160,7 @@ mod tests {
     fn an_error_that_a_shorter_range_keeps_is_not_tried_again() {
         let asked: RefCell<usize> = RefCell::default();
         let refused = || error(ErrorKind::Http { status: 403, words: "no".into() });
-        let found = Pieces::default().ask(&times(100), |_, _| {
+        let found = Pieces::default().ask(&times(100), Duration::from_secs(900), |_| {
             *asked.borrow_mut() += 1;
             Err(refused())
         });

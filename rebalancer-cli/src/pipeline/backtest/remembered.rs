@@ -5,12 +5,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use jiff::Timestamp;
 use rebalancer_io::metrics::{AtMost, MetricQuery, MetricsSource};
 use rebalancer_io::prometheus::{
-    InstantAnswer, LabelledAnswer, Point, QueryError, RangeAnswer, RawSample, Series,
+    InstantAnswer, LabelledAnswer, Point, QueryError, RangeAnswer, RawSample, Series, TimeRange,
 };
 
 /// Instants of one block: six hours of minutes.
@@ -75,10 +74,9 @@ impl<'a> Remembered<'a> {
     fn in_blocks(
         &self,
         query: &MetricQuery,
-        start_ms: i64,
-        end_ms: i64,
-        step: Duration,
+        TimeRange { start, end, step }: TimeRange,
     ) -> Option<RangeAnswer> {
+        let [start_ms, end_ms] = [start, end].map(Timestamp::as_millisecond);
         let blocks = Block::holding(start_ms, end_ms, i64::try_from(step.as_millis()).ok()?)?;
         let mut known = self.take(query);
         known.retain(|(block, _)| blocks.contains(block));
@@ -89,7 +87,8 @@ impl<'a> Remembered<'a> {
             let end_ms = block.end_ms().min(block.latest_ms(self.latest.as_millisecond()));
             let [start, end] = [block.start_ms, end_ms].map(Timestamp::from_millisecond);
             // A server may refuse a range this long but answer a shorter one.
-            let answer = self.source.range(query, start.ok()?, end.ok()?, step).ok()?;
+            let range = TimeRange { start: start.ok()?, end: end.ok()?, step };
+            let answer = self.source.range(query, range).ok()?;
             known.push((*block, answer));
         }
         known.sort_by_key(|(block, _)| block.start_ms);
@@ -150,16 +149,10 @@ impl MetricsSource for Remembered<'_> {
         self.source.raw(query, at)
     }
 
-    fn range(
-        &self,
-        query: &MetricQuery,
-        start: Timestamp,
-        end: Timestamp,
-        step: Duration,
-    ) -> Result<RangeAnswer, QueryError> {
-        match self.in_blocks(query, start.as_millisecond(), end.as_millisecond(), step) {
+    fn range(&self, query: &MetricQuery, range: TimeRange) -> Result<RangeAnswer, QueryError> {
+        match self.in_blocks(query, range) {
             Some(answer) => Ok(answer),
-            None => self.source.range(query, start, end, step),
+            None => self.source.range(query, range),
         }
     }
 }
@@ -168,6 +161,7 @@ impl MetricsSource for Remembered<'_> {
 mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
 
     use super::*;
 
@@ -197,9 +191,7 @@ mod tests {
         fn range(
             &self,
             query: &MetricQuery,
-            start: Timestamp,
-            end: Timestamp,
-            step: Duration,
+            TimeRange { start, end, step }: TimeRange,
         ) -> Result<RangeAnswer, QueryError> {
             self.asked.fetch_add(1, Ordering::Relaxed);
             let step_ms = i64::try_from(step.as_millis()).expect("a short step");
@@ -241,9 +233,10 @@ mod tests {
         let mut direct = 0;
         for index in 0..96 {
             let (start, end) = (at(index) - Duration::from_secs(59 * 60), at(index));
-            let expected = server.range(&query, start, end, STEP).expect("an hour is short");
+            let range = TimeRange { start, end, step: STEP };
+            let expected = server.range(&query, range).expect("an hour is short");
             direct += 1;
-            assert_eq!(remembered.range(&query, start, end, STEP).expect("it answers"), expected, "{index}");
+            assert_eq!(remembered.range(&query, range).expect("it answers"), expected, "{index}");
         }
         asked.load(Ordering::Relaxed) - direct
     }
@@ -263,8 +256,9 @@ mod tests {
         let remembered = Remembered::new(AtMost::new(&server, 2), end);
         for (hours, step_s) in [(6, 60), (7, 60), (1, 7), (1, 3600)] {
             let (start, step) = (end - Duration::from_secs(3600 * hours), Duration::from_secs(step_s));
-            let expected = server.range(&query, start, end, step).expect("it answers");
-            assert_eq!(remembered.range(&query, start, end, step).expect("it answers"), expected);
+            let range = TimeRange { start, end, step };
+            let expected = server.range(&query, range).expect("it answers");
+            assert_eq!(remembered.range(&query, range).expect("it answers"), expected);
         }
     }
 

@@ -169,8 +169,7 @@ impl Reader<'_> {
         let (moments, pieces) = (self.stretch.moments(step), Pieces::default());
         let mut gaps: Vec<Gap> = Vec::new();
         for chunk in moments.chunks(moments_of(self.stretch.pods)) {
-            let (answers, lacking) =
-                pieces.ask(chunk, |from, to| self.source.range(query, from, to, step))?;
+            let (answers, lacking) = pieces.ask(chunk, step, |range| self.source.range(query, range))?;
             answers.into_iter().for_each(&mut *take);
             gaps.extend(lacking);
         }

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use rebalancer_core::{History, LONGEST_SIDE, Metric, PerMetric, SETTLING, SHORTEST_SIDE, SpreadChange};
 use rebalancer_io::facts::{Kin, loads_between};
 use rebalancer_io::metrics::{MetricsSource, QuerySet};
+use rebalancer_io::prometheus::TimeRange;
 
 use super::changes::Change;
 use crate::pipeline::backtest::past::ago;
@@ -121,8 +122,8 @@ impl Comparison<'_> {
         let step = MINUTE * u32::try_from(longer).unwrap_or(u32::MAX);
         let read = |metric: Metric, start: Timestamp| -> Option<Result<History, String>> {
             let query = self.queries.get(metric)?;
-            let ends = (start, start + sides.length - step);
-            let loads = loads_between(self.source, query, self.kin, ends, step);
+            let range = TimeRange { start, end: start + sides.length - step, step };
+            let loads = loads_between(self.source, query, self.kin, range);
             Some(loads.map_err(|error| error.to_string()))
         };
         let read = &read;

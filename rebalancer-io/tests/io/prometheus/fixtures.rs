@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use rebalancer_io::metrics::MetricQuery;
 use rebalancer_io::prometheus::Endpoint;
 use rebalancer_io::prometheus::{
-    ErrorKind, Point, PrometheusClient, PrometheusConfig, QueryError, Samples, Series,
+    ErrorKind, Point, PrometheusClient, PrometheusConfig, QueryError, Samples, Series, TimeRange,
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -88,7 +88,7 @@ fn ask_instant(client: &PrometheusClient) -> Result<Samples, QueryError> {
 fn ask_range(client: &PrometheusClient) -> Result<Vec<Series>, QueryError> {
     let (start, end) = (Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH);
     client
-        .query_range(&MetricQuery::new("cpu", "q"), start, end, Duration::from_secs(60))
+        .query_range(&MetricQuery::new("cpu", "q"), TimeRange { start, end, step: Duration::from_secs(60) })
         .map(|answer| answer.series)
 }
 

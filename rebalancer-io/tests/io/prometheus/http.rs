@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use rebalancer_io::metrics::MetricQuery;
 use rebalancer_io::prometheus::{
     Auth, Endpoint, ErrorKind, Method, PrometheusClient, PrometheusConfig, QueryError, SecretSource,
-    SecretString, TransportError,
+    SecretString, TimeRange, TransportError,
 };
 
 use super::stub::{ONE_POD, Piece, Stub, json, reply};
@@ -55,7 +55,7 @@ fn a_range_query_and_its_settings_can_go_by_get() {
     let query = MetricQuery::new("cpu", "up");
     let end = Timestamp::from_second(1_795_410_000).expect("a time");
     let start = Timestamp::from_second(1_795_406_400).expect("a time");
-    client.query_range(&query, start, end, Duration::from_secs(60)).expect("an answer");
+    client.query_range(&query, TimeRange { start, end, step: Duration::from_secs(60) }).expect("an answer");
     let path = "/api/v1/query_range?query=up&start=1795406400&end=1795410000&step=60";
     let request = stub.request();
     assert!(request.line.starts_with(&format!("GET {path}&")), "{}", request.line);

@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use rebalancer_core::Metric;
 use rebalancer_io::metrics::{MetricQuery, MetricsSource};
 use rebalancer_io::prometheus::{
-    Auth, ErrorKind, HttpTransport, PrometheusClient, QueryError, SecretSource, SecretString, TransportError,
-    Wanted,
+    Auth, ErrorKind, HttpTransport, PrometheusClient, QueryError, SecretSource, SecretString, TimeRange,
+    TransportError, Wanted,
 };
 use rebalancer_io::recording::{Recorder, Recording, Replay};
 use rebalancer_io::snapshot::Snapshot;
@@ -33,7 +33,10 @@ fn queries() -> [MetricQuery; 5] {
 /// Asks for everything, one answer after the other.
 fn ask(source: &dyn MetricsSource) -> Vec<Result<String, QueryError>> {
     let instants = queries().map(|query| source.instant(&query, at()).map(|answer| format!("{answer:?}")));
-    let range = source.range(&MetricQuery::new("history", "h"), at(), at(), Duration::from_secs(60));
+    let range = source.range(
+        &MetricQuery::new("history", "h"),
+        TimeRange { start: at(), end: at(), step: Duration::from_secs(60) },
+    );
     instants.into_iter().chain([range.map(|answer| format!("{answer:?}"))]).collect()
 }
 
