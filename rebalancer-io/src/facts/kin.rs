@@ -7,6 +7,10 @@ use rebalancer_core::LivePod;
 /// Number of random characters that Kubernetes appends to the name of a pod.
 const SUFFIX: usize = 5;
 
+/// The characters of the hash of a template that stands between Deployment and suffix; Kubernetes leaves out what could make
+/// a word (`SafeEncodeString` in k8s.io/apimachinery).
+const OF_HASHES: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+
 /// The pods of a workload, alive or gone.
 #[derive(Debug, Clone)]
 pub struct Kin<'a> {
@@ -28,6 +32,8 @@ impl<'a> Kin<'a> {
     /// let kin = Kin::of(&live);
     /// assert!(kin.has("orders-6d5f9-m2vtl") && kin.has("orders-77b4c-9fq4d"));
     /// assert!(!kin.has("orders-api-6d5f9-x7k2p") && !kin.has("orders-0"));
+    /// // A pod of a Job that is called after the Deployment.
+    /// assert!(!kin.has("orders-migrate-x7k2p"));
     /// ```
     pub fn of(live: &'a [LivePod]) -> Self {
         let controllers = || live.iter().filter_map(|pod| pod.controller.as_ref());
@@ -42,9 +48,14 @@ impl<'a> Kin<'a> {
     /// Whether the pod `name` is or was one of them.
     pub fn has(&self, name: &str) -> bool {
         let Some((maker, own)) = name.rsplit_once('-') else { return self.live.contains(name) };
-        let deployment = maker.rsplit_once('-').map(|(deployment, _)| deployment);
+        let is_hash = |hash: &str| hash.bytes().all(|letter| OF_HASHES.contains(&letter));
+        let of_deployment = |maker: &str| {
+            maker
+                .rsplit_once('-')
+                .is_some_and(|(name, hash)| is_hash(hash) && self.deployments.contains(name))
+        };
         self.live.contains(name)
             || self.controllers.contains(maker)
-            || (own.len() == SUFFIX && deployment.is_some_and(|name| self.deployments.contains(name)))
+            || (own.len() == SUFFIX && of_deployment(maker))
     }
 }

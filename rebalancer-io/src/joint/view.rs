@@ -198,9 +198,11 @@ impl<'j, 'a> View<'j, 'a> {
     /// are any, else all.
     fn of_the_group<'r, R>(&self, rows: impl Iterator<Item = (&'r str, R)>) -> Vec<R> {
         let rows: Vec<(&str, R)> = rows.collect();
-        let prefixes: Vec<&str> = self.prefixes.iter().map(String::as_str).collect();
+        let is_pod = |name: &str| {
+            self.prefixes.iter().any(|prefix| name.strip_prefix(prefix).is_some_and(|own| !own.is_empty()))
+        };
         let is_named =
-            |client: &str| self.group.as_deref().is_some_and(|group| is_client_of(client, group, &prefixes));
+            |client: &str| self.group.as_deref().is_some_and(|group| is_client_of(client, group, is_pod));
         let is_any_named = rows.iter().any(|(client, _)| is_named(client));
         rows.into_iter().filter(|(client, _)| !is_any_named || is_named(client)).map(|(_, row)| row).collect()
     }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::client::{JMX_DEFAULT, MICROMETER};
 use super::joint_members::addresses;
 use super::kafka::{CLIENT_ID, MEMBER_HOST, by_ip, running_pods};
+use super::members::is_client_of;
 use super::preset::{in_namespace, select};
 use super::settings::{KafkaPreset, QuerySettings};
 use crate::prometheus::{LabelledSample, MetricQuery};
@@ -312,8 +313,11 @@ impl Consumers {
         for ((pod, client), topics) in &self.topics {
             let reading = groups.iter().filter(|(_, read)| topics.is_subset(read)).map(|(group, _)| group);
             let reading: BTreeSet<&String> = reading.collect();
-            let named: BTreeSet<&String> =
-                reading.iter().copied().filter(|group| names(client, group, pod)).collect();
+            let named: BTreeSet<&String> = reading
+                .iter()
+                .copied()
+                .filter(|group| is_client_of(client, group, |name| name == pod))
+                .collect();
             let of_client = if named.is_empty() { reading } else { named };
             if of_client.is_empty() {
                 // Its group is not exported: none of the others is proved.
@@ -331,20 +335,6 @@ impl Consumers {
             _ => possible,
         }
     }
-}
-
-/// Whether a `client.id` is one that Kafka makes up for a member of the group: by a number or the instance of a
-/// static member, for Kafka Streams and Kafka Connect in their own way.
-fn names(client: &str, group: &str, pod: &str) -> bool {
-    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let rest = |prefix: &str, name: &str| {
-        client.strip_prefix(prefix)?.strip_prefix(name)?.strip_prefix('-').map(str::to_owned)
-    };
-    rest("consumer-", group).is_some_and(|rest| is_number(&rest) || rest == pod)
-        || rest("", group).is_some_and(|rest| rest.contains("-StreamThread-") && rest.ends_with("-consumer"))
-        || group.strip_prefix("connect-").is_some_and(|connector| {
-            rest("connector-consumer-", connector).is_some_and(|rest| is_number(&rest))
-        })
 }
 
 /// The pods whose name a `client.id` can be: itself, and without a `-N` at its end.

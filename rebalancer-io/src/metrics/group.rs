@@ -9,7 +9,7 @@ use super::alert_pattern::AlertPattern;
 use super::fresh::{self, UnknownAge, question_name};
 use super::kafka::{kminion_partitions, partitions_by_client, partitions_by_pod_ip};
 use super::kafka_direct;
-use super::offsets::{OffsetQueries, Past, placed};
+use super::offsets::{OffsetQueries, Past, beside_commits, placed};
 use super::otel;
 use super::preset::{all_of, fresh, select};
 use super::queries::QuerySet;
@@ -205,8 +205,7 @@ fn written_rate(settings: &QuerySettings) -> Option<String> {
     let read = KafkaPreset::Kminion.group_lag("", settings).ok()?;
     let written = select("kminion_kafka_topic_partition_high_water_mark", "", settings);
     let rate = fresh(&format!("rate({written}[{}])", duration(settings.window)), &written, settings);
-    // Grouped by topic; otherwise VictoriaMetrics compares each partition with each.
-    Some(format!("({rate} and on (topic_name) count by (topic_name) ({read}))"))
+    Some(beside_commits(&rate, &read, "partition_id", KMINION_GROUP))
 }
 
 impl KafkaPreset {

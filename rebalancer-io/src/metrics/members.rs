@@ -34,13 +34,10 @@ fn clients(group: &str, pod_pattern: Option<&str>) -> String {
 }
 
 /// Whether a `client.id` is one that Kafka generates for a member of the group: what the pattern of [`of_the_group`]
-/// matches, where the names of the workload's pods begin with one of `prefixes`.
-pub(crate) fn is_client_of(client: &str, group: &str, prefixes: &[&str]) -> bool {
+/// matches. `is_pod` says what may be the name of a pod of the workload.
+pub(crate) fn is_client_of(client: &str, group: &str, is_pod: impl Fn(&str) -> bool) -> bool {
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let member = |start: &str, name: &str| client.strip_prefix(start)?.strip_prefix(name)?.strip_prefix('-');
-    let is_of_pod = |rest: &str| {
-        prefixes.iter().any(|prefix| rest.strip_prefix(prefix).is_some_and(|own| !own.is_empty()))
-    };
     let is_of_stream = |rest: &str| {
         let parts = rest.strip_suffix("-consumer").and_then(|rest| rest.split_once("-StreamThread-"));
         parts.is_some_and(|(process, thread)| {
@@ -48,7 +45,7 @@ pub(crate) fn is_client_of(client: &str, group: &str, prefixes: &[&str]) -> bool
             is_number(thread) && !process.is_empty() && process.bytes().all(is_id)
         })
     };
-    member("consumer-", group).is_some_and(|rest| is_number(rest) || is_of_pod(rest))
+    member("consumer-", group).is_some_and(|rest| is_number(rest) || is_pod(rest))
         || member("", group).is_some_and(is_of_stream)
         || group
             .strip_prefix("connect-")
@@ -62,7 +59,9 @@ mod tests {
 
     #[test]
     fn a_client_is_of_the_group_whose_pattern_it_matches() {
-        let is_of = |client: &str, group: &str| is_client_of(client, group, &["shop-"]);
+        let is_of = |client: &str, group: &str| {
+            is_client_of(client, group, |pod| pod.len() > 5 && pod.starts_with("shop-"))
+        };
         for (client, group) in [
             ("consumer-g.1-2", "g.1"),
             ("consumer-g-shop-0", "g"),

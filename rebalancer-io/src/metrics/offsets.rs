@@ -10,6 +10,7 @@ use rebalancer_core::OffsetKind;
 
 use super::kafka::{partitions_by_client, partitions_by_pod_ip};
 use super::kafka_direct;
+use super::origin::MEMBER;
 use super::otel;
 use super::preset::{all_of, fresh, select};
 use super::settings::{KafkaPreset, QuerySettings};
@@ -408,15 +409,24 @@ impl Exporter {
         }
         let (Committed::Offset(read) | Committed::Lag(read)) = self.committed;
         let (offset, read) = (select(metric, &few, settings), select(read, group, settings));
-        // Grouped by topic; otherwise VictoriaMetrics compares each partition with each.
-        let (offset, topic) = (fresh(&offset, &offset, settings), self.topic);
-        format!("({offset} and on ({topic}) count by ({topic}) ({read}))")
+        let offset = fresh(&offset, &offset, settings);
+        beside_commits(&offset, &read, self.partition, self.group)
     }
 
     fn placed(&self, series: &str, by_group: bool) -> String {
         let labels = [self.topic, self.partition, self.group];
         placed(series, if by_group { &labels } else { &labels[..2] })
     }
+}
+
+/// Of an exporter's series about partitions, those of the topics that `read` says a group reads, by the same exporter: another
+/// Kafka cluster in the server may have topics of the same names. Counted by topic; otherwise `VictoriaMetrics` compares each
+/// partition with each.
+pub(super) fn beside_commits(series: &str, read: &str, partition: &str, group: &str) -> String {
+    let of_members = MEMBER.join(", ");
+    format!(
+        "({series} and ignoring ({partition}) count without ({partition}, {group}, {of_members}) ({read}))"
+    )
 }
 
 /// The series by their [`Place`], built from these labels. If several exporters report one, the largest

@@ -47,7 +47,7 @@ const CADVISOR_PASSING: &[&str] = &["id", "name", "image"];
 const CLIENT_KEYS: &[&str] = &["namespace", "pod", "container", "client_id", "clientid", "topic"];
 const PARTITION_KEYS: &[&str] =
     &["namespace", "pod", "container", "client_id", "clientid", "topic", "partition"];
-const MEMBER: &[&str] = &["member_host", "member_id", "consumer_id", "client_id"];
+pub(super) const MEMBER: &[&str] = &["member_host", "member_id", "consumer_id", "client_id"];
 
 const WHOLE_PODS: &str = " of whole pods";
 
