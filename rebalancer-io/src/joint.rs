@@ -16,7 +16,9 @@ use rebalancer_core::guard::Persistence;
 use rebalancer_core::{LivePod, Metric};
 
 use crate::facts::{WindowQuestion, history_name, history_range, offsets_range};
-use crate::metrics::detect::{self, JointDetection, KnownSeries, SERIES_LABEL, is_of_a_client, plain_topic};
+use crate::metrics::detect::{
+    JointDetection, KnownSeries, SERIES_LABEL, is_of_a_client, known_series_of_all, plain_topic,
+};
 use crate::metrics::kafka_direct::is_of_kafka;
 use crate::metrics::{
     ADDRESSES, ASSIGNED, ASSIGNOR, AtMost, ClientQueries, GroupQueries, Groups, KafkaPreset, LOAD,
@@ -80,8 +82,8 @@ impl<'a> Joint<'a> {
     /// A server that does not say which series it has.
     pub fn ask_sources(&mut self, settings: &QuerySettings) -> Result<KnownSeries, QueryError> {
         let answer =
-            self.tables.source.labelled(&detect::known_series(settings), &[SERIES_LABEL], self.tables.at)?;
-        let known = KnownSeries::read(&answer.samples);
+            self.tables.source.labelled(&known_series_of_all(settings), &[SERIES_LABEL], self.tables.at)?;
+        let known = KnownSeries::read(&answer.samples, |_| true);
         if known.is_alone() {
             return Ok(known);
         }

@@ -1,5 +1,6 @@
 //! `METRICS_PRESET=auto`: preset and group are found by the series of the metrics server, and said.
 
+use rebalancer_sim::apiserver::Fleet;
 use serde_json::{Value, json};
 
 use crate::program::Done;
@@ -88,22 +89,67 @@ fn of_several_groups_none_is_chosen() {
     assert!(done.stdout.contains("audit, orders"), "{done}");
 }
 
+/// klag, which tells that a group has a member in each of these pods, or one with this name, and how many members it has.
+fn beside_klag(servers: Servers, members: &[Value], counts: &[(&str, u32)]) -> Servers {
+    servers.metrics.answer_queries_with(KNOWN, known(&["klag_consumer_lag"]));
+    let (by_pod, by_client): (Vec<Value>, Vec<Value>) =
+        members.iter().cloned().partition(|member| member.get("pod").is_some());
+    servers.metrics.answer_queries_with("count by (consumer_group, pod)", vector(&by_pod));
+    servers.metrics.answer_queries_with("count by (consumer_group, client_id)", vector(&by_client));
+    let counts = counts.iter().map(|(group, count)| {
+        json!({"metric": {"consumer_group": group}, "value": [1_795_410_000, count.to_string()]})
+    });
+    let counts: Vec<Value> = counts.collect();
+    let counts = json!({"status": "success", "data": {"resultType": "vector", "result": counts}});
+    servers.metrics.answer_queries_with("count by (consumer_group) (", counts.to_string());
+    servers
+}
+
+fn found_group(servers: &Servers) -> Done {
+    servers.run(&["config", "found"], &[AUTO, ("OUTPUT", "table")])
+}
+
 /// Without clients in the pods, an exporter that names members tells preset and group.
 #[test]
 fn an_exporter_whose_members_are_the_pods_is_taken() {
-    let servers = Servers::start();
-    servers.metrics.answer_queries_with(KNOWN, known(&["klag_consumer_lag"]));
-    let member = |group: &str| json!({"consumer_group": group, "pod": BUSIEST});
-    let other = json!({"consumer_group": "other", "pod": "other-0"});
-    servers.metrics.answer_queries_with("count by (consumer_group, client_id)", vector(&[]));
-    let by_address = "count by (consumer_group, pod)";
-    servers.metrics.answer_queries_with(by_address, vector(&[member("orders"), other]));
-    let done = servers.run(&["config", "found"], &[AUTO, ("OUTPUT", "table")]);
+    let pods = Servers::start().pods();
+    let member = |group: &str, pod: &str| json!({"consumer_group": group, "pod": pod});
+    let half = |group: &str| pods.iter().take(pods.len().div_ceil(2)).map(|pod| member(group, pod)).collect();
+    let mut members: Vec<Value> = half("orders");
+    members.extend([member("other", "other-0"), member("console-consumer-7", BUSIEST)]);
+    let done = found_group(&beside_klag(Servers::start(), &members, &[]));
     assert!(done.stdout.contains("METRICS_PRESET=klag-ip\nKAFKA_GROUP=orders\n"), "{done}");
-    servers.metrics.answer_queries_with(by_address, vector(&[member("orders"), member("audit")]));
+
+    members.extend::<Vec<Value>>(half("audit"));
+    let servers = beside_klag(Servers::start(), &members, &[]);
     let done = servers.run(&["run", "--yes"], &[AUTO]);
     assert!(done.assert_one_error(64).contains("needs KAFKA_GROUP, which is not clear"), "{done}");
     servers.assert_untouched();
+}
+
+/// The pods of a StatefulSet of another namespace have the same names.
+#[test]
+fn a_name_that_ends_in_a_number_names_no_pod() {
+    let theirs = json!({"consumer_group": "orders", "client_id": format!("{BUSIEST}-1")});
+    let done = found_group(&beside_klag(Servers::start(), &[theirs], &[("orders", 1)]));
+    assert!(done.stdout.contains("METRICS_PRESET=client-id\nKAFKA_GROUP=orders\n"), "{done}");
+
+    let pods = ["orders-consumer-0", "orders-consumer-1"];
+    let fleet = Fleet { namespace: "tiny".to_owned(), ..Fleet::named("orders-consumer", &pods) };
+    let numbered = json!({"consumer_group": "orders", "client_id": "orders-consumer-0-1"});
+    let done = found_group(&beside_klag(Servers::over(fleet), &[numbered], &[("orders", 1)]));
+    assert!(done.stdout.contains("METRICS_PRESET=none\n"), "{done}");
+}
+
+/// With fewer partitions than pods, an exporter tells of few members. A pod of another workload at the address of one of
+/// them proves nothing.
+#[test]
+fn a_group_is_that_of_few_pods_only_if_it_has_few_members() {
+    for (count, is_theirs) in [(1, true), (2, true), (3, false)] {
+        let met = json!({"consumer_group": "orders", "pod": BUSIEST});
+        let done = found_group(&beside_klag(Servers::start(), &[met], &[("orders", count)]));
+        assert_eq!(done.stdout.contains("KAFKA_GROUP=orders\n"), is_theirs, "{count}: {done}");
+    }
 }
 
 #[test]

@@ -10,7 +10,8 @@ use super::places::{Home, Placed};
 use super::tables::{Tables, exporters_of};
 use crate::facts::history_name;
 use crate::metrics::detect::{
-    BY_ADDRESS, BY_CLIENT, BY_TOPIC, KNOWN_SERIES, plain_topic, series_of, topics_name,
+    BY_ADDRESS, BY_CLIENT, BY_TOPIC, COUNT_BY_ADDRESS, COUNT_BY_CLIENT, KNOWN_SERIES, plain_topic, series_of,
+    topics_name,
 };
 use crate::metrics::{
     ADDRESSES, ASSIGNED, ASSIGNOR, COMMITTED, END, KafkaPreset, LEAD, LOAD, MetricQuery, MetricsSource,
@@ -223,6 +224,8 @@ impl<'j, 'a> View<'j, 'a> {
             (BY_ADDRESS, [group]) => self.groups_by_address(group),
             (BY_CLIENT, [group, _]) => self.groups_by_client(group),
             (BY_TOPIC, [group, topic]) => self.groups_by_topic([group, topic]),
+            (COUNT_BY_ADDRESS, [group]) => self.count_members(&labelled_name(BY_ADDRESS, &[group]), '/'),
+            (COUNT_BY_CLIENT, [group]) => self.count_members(&labelled_name(BY_CLIENT, &[group]), '\n'),
             (OWNERS, _) => self.owners(),
             (ASSIGNED, _) => self.assigned(),
             (LOAD, _) => self.loads_of_partitions(),
@@ -322,10 +325,8 @@ impl<'j, 'a> View<'j, 'a> {
     fn known_series(&self) -> Option<Vec<LabelledSample>> {
         let mut series = self.tables.series.clone()?;
         for ((preset, name), rows) in &self.tables.instants {
-            let is_there = name == KNOWN_SERIES && rows.of(&self.home).next().is_some();
-            if let Some(of_client) = series_of(*preset).filter(|_| is_there) {
-                series.push(LabelledSample { pod: None, labels: vec![of_client.to_owned()], value: 1.0 });
-            }
+            let Some(of_client) = series_of(*preset).filter(|_| name == KNOWN_SERIES) else { continue };
+            series.extend(rows.of(&self.home).map(|(pod, _)| sample(Some(pod), &[of_client], 1.0)));
         }
         Some(series)
     }
@@ -365,6 +366,17 @@ impl<'j, 'a> View<'j, 'a> {
             rows.filter_map(|(rest, _)| split(rest, prefix)).collect::<Vec<LabelledSample>>()
         };
         Some(self.prefixes.iter().flat_map(of_prefix).collect())
+    }
+
+    /// The number of members of each group, whose places are the member and the group with `between` them.
+    fn count_members(&self, name: &str, between: char) -> Option<Vec<LabelledSample>> {
+        let mut counts: BTreeMap<&str, f64> = BTreeMap::new();
+        for (place, _) in self.tables.instant(KafkaPreset::None, name)?.all() {
+            if let Some((_, group)) = place.split_once(between) {
+                *counts.entry(group).or_default() += 1.0;
+            }
+        }
+        Some(counts.into_iter().map(|(group, count)| sample(None, &[group], count)).collect())
     }
 
     /// The groups that read any of the topics that these pods fetch.

@@ -60,26 +60,33 @@ pub(crate) const KNOWN_SERIES: &str = "known series";
 pub(crate) const BY_ADDRESS: &str = "groups by address";
 pub(crate) const BY_CLIENT: &str = "groups by client";
 pub(crate) const BY_TOPIC: &str = "groups by topic";
+pub(crate) const COUNT_BY_ADDRESS: &str = "members of groups by address";
+pub(crate) const COUNT_BY_CLIENT: &str = "members of groups by client";
 
 /// The name of the question for the topics that clients in pods fetch.
 pub(crate) fn topics_name(preset: KafkaPreset) -> String {
     format!("topics of the pods ({preset})")
 }
 
-/// Asks which of the known series the server has: of the clients in the workload's pods by number of pods, and
-/// of exporters anywhere.
+/// Asks which of the known series the server has: of the clients in the workload's pods by pod, and of exporters anywhere.
 pub fn known_series(settings: &QuerySettings) -> MetricQuery {
+    known_series_by("series, pod", settings)
+}
+
+/// The same without the pods, for many workloads.
+pub(crate) fn known_series_of_all(settings: &QuerySettings) -> MetricQuery {
+    known_series_by("series", settings)
+}
+
+fn known_series_by(labels: &str, settings: &QuerySettings) -> MetricQuery {
     let clients = [&MICROMETER, &JMX_DEFAULT].map(|client| format!("{}|{}", client.assigned, client.lag));
     let clients = in_namespace("", &format!("__name__=~\"{}\"", clients.join("|")), settings);
     let others: Vec<String> = EXPORTERS.iter().map(|exporter| exporter.series.to_owned()).collect();
     let others = format!("{}|kafka[._]consumer[._]records_lag", others.join("|"));
     let others = select("", &format!("__name__=~\"{others}\""), settings);
     let named = |series: &str| format!(r#"label_replace({series}, "series", "$1", "__name__", "(.+)")"#);
-    let promql = format!(
-        "count by (series) (count by (series, pod) ({})) or count by (series) ({})",
-        named(&clients),
-        named(&others)
-    );
+    let promql =
+        format!("count by ({labels}) ({}) or count by (series) ({})", named(&clients), named(&others));
     MetricQuery::new(KNOWN_SERIES, promql)
 }
 
@@ -88,9 +95,11 @@ pub fn known_series(settings: &QuerySettings) -> MetricQuery {
 pub struct KnownSeries(BTreeSet<String>);
 
 impl KnownSeries {
-    /// Reads the answer to [`known_series`] with the label [`SERIES_LABEL`].
-    pub fn read(samples: &[LabelledSample]) -> Self {
-        let there = samples.iter().filter(|sample| sample.value > 0.0);
+    /// Reads the answer to [`known_series`] with the label [`SERIES_LABEL`]. Of series in pods, those of pods for which
+    /// `is_live` holds count: names of other workloads' pods may begin with the name of this one.
+    pub fn read(samples: &[LabelledSample], is_live: impl Fn(&str) -> bool) -> Self {
+        let there =
+            samples.iter().filter(|sample| sample.value > 0.0 && sample.pod.as_deref().is_none_or(&is_live));
         Self(
             there
                 .filter_map(|sample| sample.labels.first())
@@ -167,6 +176,23 @@ pub fn groups_by_client(
     let members = select(series, &format!("{group}!=\"\", {CLIENT_ID}, {client}"), settings);
     let promql = format!("count by ({group}, client_id) ({members})");
     Some((MetricQuery::new(BY_CLIENT, promql), [group, "client_id"]))
+}
+
+/// Asks for the number of members of each group, by the label that names it: of members with an address, or with a name
+/// (`by_client`); `None` where the exporter of this preset names no members.
+pub fn members_of_groups(
+    preset: KafkaPreset,
+    by_client: bool,
+    settings: &QuerySettings,
+) -> Option<(MetricQuery, &'static str)> {
+    let Exporter { series, group, .. } = exporter_of(preset).filter(|exporter| exporter.has_members)?;
+    let members = |named: &str| select(series, &format!("{group}!=\"\", {named}"), settings);
+    let (name, members) = if by_client {
+        (COUNT_BY_CLIENT, format!("count by ({group}, client_id) ({})", members(CLIENT_ID)))
+    } else {
+        (COUNT_BY_ADDRESS, by_ip(&members(MEMBER_HOST), group))
+    };
+    Some((MetricQuery::new(name, format!("count by ({group}) ({members})")), group))
 }
 
 /// Asks for the topics that the clients in the pods fetch, by the labels of [`TOPIC_LABELS`]; `None` where this preset
@@ -406,12 +432,12 @@ mod tests {
         };
         let odd =
             [sample(&[], 1.0), sample(&[""], 1.0), sample(&["up"], 1.0), sample(&[MICROMETER.lag], f64::NAN)];
-        let known = KnownSeries::read(&odd);
+        let known = KnownSeries::read(&odd, |_| true);
         assert!(known.in_pods().is_empty() && known.exporters().is_empty());
-        let known = KnownSeries::read(&[
-            sample(&["kafka.consumer.records_lag"], 3.0),
-            sample(&[JMX_DEFAULT.lag], 3.0),
-        ]);
+        let of_pod = LabelledSample { pod: Some("orders-0".into()), ..sample(&[JMX_DEFAULT.lag], 3.0) };
+        let of_another = LabelledSample { pod: Some("orders-v2-0".into()), ..sample(&[MICROMETER.lag], 3.0) };
+        let there = [sample(&["kafka.consumer.records_lag"], 3.0), of_pod, of_another];
+        let known = KnownSeries::read(&there, |pod| pod == "orders-0");
         assert_eq!(known.in_pods(), [KafkaPreset::JmxDefault, KafkaPreset::OtelJava]);
     }
 }

@@ -76,7 +76,7 @@ struct Asking<'a, S> {
 impl<S: MetricsSource> Asking<'_, S> {
     fn find(&self) -> Result<KafkaSource, Failure> {
         let known = self.ask(&detect::known_series(self.settings), &[detect::SERIES_LABEL])?;
-        let known = KnownSeries::read(&known);
+        let known = KnownSeries::read(&known, |pod| self.is_live(pod));
         let exporters = known.exporters();
         for preset in known.in_pods() {
             if preset != KafkaPreset::OtelJava || self.has_lag(preset)? {
@@ -144,22 +144,55 @@ impl<S: MetricsSource> Asking<'_, S> {
         let mut members = Members::default();
         for preset in exporters {
             if let Some((query, label)) = detect::groups_by_ip(*preset, self.settings) {
-                for sample in self.ask(&query, &[label])? {
-                    let is_live = sample.pod.as_deref().is_some_and(|pod| self.is_live(pod));
-                    members.by_ip.extend(
-                        sample.labels.into_iter().next().filter(|_| is_live).map(|group| (group, *preset)),
-                    );
+                let mut met = MetPods::default();
+                for LabelledSample { pod, labels, .. } in self.ask(&query, &[label])? {
+                    let live = pod.filter(|pod| self.is_live(pod));
+                    if let (Some(pod), Some(group)) = (live, labels.into_iter().next()) {
+                        met.entry(group).or_default().insert(pod);
+                    }
                 }
+                let theirs = self.theirs(met, detect::members_of_groups(*preset, false, self.settings))?;
+                members.by_ip.extend(theirs.into_iter().map(|group| (group, *preset)));
             }
             let Some((query, labels)) = detect::groups_by_client(*preset, self.settings) else { continue };
+            let mut met = MetPods::default();
             for sample in self.ask(&query, &labels)? {
                 let [group, client] = sample.labels.as_slice() else { continue };
-                if detect::pods_called(client).any(|pod| self.is_live(pod)) {
-                    members.by_client.insert(group.clone(), *preset);
+                // A pod of another namespace or cluster may have the same number.
+                let mut named = detect::pods_called(client).filter(|pod| !is_numbered(pod));
+                if let Some(pod) = named.find(|pod| self.is_live(pod)) {
+                    met.entry(group.clone()).or_default().insert(pod.to_owned());
                 }
             }
+            let theirs = self.theirs(met, detect::members_of_groups(*preset, true, self.settings))?;
+            members.by_client.extend(theirs.into_iter().map(|group| (group, *preset)));
         }
         Ok(members)
+    }
+
+    /// The groups that have members in at least half of the pods. If there are none, those of whose members half are in
+    /// these pods, since pods without partitions are no members to exporters. A group with fewer is that of another
+    /// workload at the same addresses, or of a person who looks into a topic.
+    fn theirs(
+        &self,
+        met: MetPods,
+        count: Option<(MetricQuery, &'static str)>,
+    ) -> Result<BTreeSet<String>, Failure> {
+        let in_most = |(group, pods): (&String, &BTreeSet<String>)| {
+            (2 * pods.len() >= self.live.len()).then(|| group.clone())
+        };
+        let theirs: BTreeSet<String> = met.iter().filter_map(in_most).collect();
+        let Some((query, label)) = count.filter(|_| theirs.is_empty() && !met.is_empty()) else {
+            return Ok(theirs);
+        };
+        let counts = self.ask(&query, &[label])?;
+        let is_theirs = |LabelledSample { labels, value, .. }: &LabelledSample| {
+            let group = labels
+                .first()
+                .filter(|group| met.get(*group).is_some_and(|pods| 2.0 * pods.len() as f64 >= *value));
+            group.cloned()
+        };
+        Ok(counts.iter().filter_map(is_theirs).collect())
     }
 
     fn groups_by_topic(
@@ -258,6 +291,14 @@ impl KafkaSource {
             (None, _) => {}
         }
     }
+}
+
+/// The pods in which a group has members, by the name of the group.
+type MetPods = BTreeMap<String, BTreeSet<String>>;
+
+/// Whether the name of a pod ends in a number, as those of StatefulSets do.
+fn is_numbered(pod: &str) -> bool {
+    pod.rsplit('-').next().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// The groups with members among the pods, and the exporter that tells it.

@@ -64,7 +64,7 @@ fn preset_and_group_are_found_by_what_exporters_write() {
             let settings = QuerySettings { group: None, ..settings(group, KafkaPreset::None) };
             let asking = Asking { client, settings, group, at };
             let known = asking.ask(&detect::known_series(&asking.settings), &[detect::SERIES_LABEL]);
-            let known = KnownSeries::read(&known);
+            let known = KnownSeries::read(&known, |_| true);
             let in_pods = [KafkaPreset::Micrometer, KafkaPreset::JmxDefault, KafkaPreset::OtelJava];
             assert_eq!(known.in_pods(), in_pods, "{server} {}", group.name);
             let exporters = [KafkaPreset::KlagIp, KafkaPreset::Kminion, KafkaPreset::KafkaExporter];
@@ -73,6 +73,13 @@ fn preset_and_group_are_found_by_what_exporters_write() {
             let own = BTreeSet::from([group.name.to_owned()]);
             let members = if group.has_members { own.clone() } else { BTreeSet::new() };
             assert_eq!(asking.by_ip(KafkaPreset::KlagIp), members, "{server} {} by address", group.name);
+            for by_client in [false, true] {
+                let counts = detect::members_of_groups(KafkaPreset::KlagIp, by_client, &asking.settings);
+                let (query, label) = counts.expect("an exporter with members");
+                let counts = asking.ask(&query, &[label]);
+                let is_counted = counts.iter().any(|row| row.labels[0] == group.name && row.value >= 1.0);
+                assert_eq!(is_counted, group.has_members, "{server} {}: {counts:?}", group.name);
+            }
             // Three of the groups read one topic; of them, the clients of one name their group.
             let is_alone = matches!(group.name, "grp-two7" | "grp-idle7");
             for preset in [KafkaPreset::Micrometer, KafkaPreset::JmxDefault] {
@@ -86,7 +93,7 @@ fn preset_and_group_are_found_by_what_exporters_write() {
         }
         let elsewhere = QuerySettings::new("elsewhere");
         let known = client.query_labelled(&detect::known_series(&elsewhere), &[detect::SERIES_LABEL], at);
-        let known = KnownSeries::read(&known.expect("an answer").samples);
+        let known = KnownSeries::read(&known.expect("an answer").samples, |_| true);
         assert_eq!(known.in_pods(), [KafkaPreset::OtelJava], "{server}: of which the pods are not known yet");
     });
 }

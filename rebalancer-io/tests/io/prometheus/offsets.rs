@@ -11,7 +11,7 @@ use rebalancer_io::recording::{Recorder, Recording, RedactionKey, Replay};
 
 use super::exporters::PRESETS;
 use super::recorded::Recorded;
-use super::servers::on_each_server;
+use super::servers::{TestSeries, on_each_server};
 
 /// Moments of the recording, and how many minutes before the end they begin.
 const UNTIL_ILL: [(&str, i64); 3] = [("t0", 59), ("t2", 40), ("t5", 15)];
@@ -100,6 +100,36 @@ fn every_exporter_tells_what_stands_and_what_moves() {
             assert_eq!((other.group.as_str(), other.offset), ("g-kip", 69.0), "{what}");
             let hot = partition(&offsets, "orders", 2);
             assert!(steps(hot, OffsetKind::Committed).len() > 1, "{what}");
+        }
+    });
+}
+
+/// A second Kafka cluster in the server has topics of the same names, and no group of this name.
+#[test]
+fn the_ends_of_another_cluster_are_no_backlog() {
+    let recorded = Recorded::load("stuck-poison-hot", &UNTIL_ILL.map(|(moment, _)| moment));
+    let at = now();
+    let mut series = recorded.over_an_hour(&UNTIL_ILL, at.as_millisecond(), "");
+    let of_topics = |name: &str| {
+        name.starts_with("kafka_topic_partition_") || name.starts_with("kminion_kafka_topic_partition_")
+    };
+    let elsewhere: Vec<TestSeries> =
+        series.iter().filter(|series| of_topics(&series.name)).cloned().collect();
+    assert!(elsewhere.len() > 18, "{}", elsewhere.len());
+    series.extend(elsewhere.into_iter().map(|TestSeries { name, labels, samples }| TestSeries {
+        name,
+        labels: format!("{labels},cluster=\"elsewhere\""),
+        samples: samples.into_iter().map(|(at_ms, offset)| (at_ms, offset + 10_000.0)).collect(),
+    }));
+    on_each_server(&series, |server, client| {
+        for preset in [KafkaPreset::KafkaExporter, KafkaPreset::Kminion, KafkaPreset::Micrometer] {
+            let offsets = known(found(client, &queries(preset, Some(GROUP)), at, &[]));
+            assert_eq!(offsets.partitions().len(), 18, "{server} {preset}");
+            for past in offsets.partitions() {
+                let ends = past.column(OffsetKind::End).iter().chain(past.column(OffsetKind::Start));
+                let highest = ends.copied().fold(0.0, f64::max);
+                assert!(highest < 10_000.0, "{server} {preset}: {past:?}");
+            }
         }
     });
 }
