@@ -153,10 +153,10 @@ impl OffsetQueries {
     pub(crate) fn elsewhere(&self, few: &Few) -> Option<MetricQuery> {
         self.query(ELSEWHERE, |settings| {
             let group = literal(settings.0.group.as_deref()?);
-            joined(settings.0.preset.exporters().iter().map(|exporter| {
-                let others = format!("{}!=\"{group}\"", exporter.group);
-                exporter.placed(&exporter.committed(&others, Some(few), settings.0), true)
-            }))
+            let exporters = settings.0.preset.exporters().iter();
+            joined(
+                exporters.map(|exporter| exporter.placed(&exporter.elsewhere(&group, few, settings.0), true)),
+            )
         })
     }
 
@@ -398,6 +398,15 @@ impl Exporter {
                 format!("({end} - ignoring ({}) group_right () {lag})", self.group)
             }
         }
+    }
+
+    /// The offsets that groups other than `group` have committed, of the Kafka cluster of `group`.
+    fn elsewhere(&self, group: &str, few: &Few, settings: &QuerySettings) -> String {
+        let others = self.committed(&format!("{}!=\"{group}\"", self.group), Some(few), settings);
+        let (Committed::Offset(read) | Committed::Lag(read)) = self.committed;
+        let few = selected(few, self.topic, self.partition);
+        let own = select(read, &all_of(&[&format!("{}=\"{group}\"", self.group), &few]), settings);
+        format!("({others} and ignoring ({}, {}) {own})", self.group, MEMBER.join(", "))
     }
 
     /// The series of `metric` for the topics that the group reads.

@@ -106,7 +106,7 @@ fn every_exporter_tells_what_stands_and_what_moves() {
 
 /// A second Kafka cluster in the server has topics of the same names, and no group of this name.
 #[test]
-fn the_ends_of_another_cluster_are_no_backlog() {
+fn the_ends_and_groups_of_another_cluster_do_not_count() {
     let recorded = Recorded::load("stuck-poison-hot", &UNTIL_ILL.map(|(moment, _)| moment));
     let at = now();
     let mut series = recorded.over_an_hour(&UNTIL_ILL, at.as_millisecond(), "");
@@ -118,7 +118,7 @@ fn the_ends_of_another_cluster_are_no_backlog() {
     assert!(elsewhere.len() > 18, "{}", elsewhere.len());
     series.extend(elsewhere.into_iter().map(|TestSeries { name, labels, samples }| TestSeries {
         name,
-        labels: format!("{labels},cluster=\"elsewhere\""),
+        labels: format!("{},cluster=\"elsewhere\"", labels.replace("g-kip", "g-elsewhere")),
         samples: samples.into_iter().map(|(at_ms, offset)| (at_ms, offset + 10_000.0)).collect(),
     }));
     on_each_server(&series, |server, client| {
@@ -129,6 +129,11 @@ fn the_ends_of_another_cluster_are_no_backlog() {
                 let ends = past.column(OffsetKind::End).iter().chain(past.column(OffsetKind::Start));
                 let highest = ends.copied().fold(0.0, f64::max);
                 assert!(highest < 10_000.0, "{server} {preset}: {past:?}");
+                let others = past.other_groups().iter();
+                assert!(
+                    others.into_iter().all(|other| other.group == "g-kip"),
+                    "{server} {preset}: {past:?}"
+                );
             }
         }
     });
