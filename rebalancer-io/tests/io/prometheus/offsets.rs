@@ -109,22 +109,25 @@ fn every_exporter_tells_what_stands_and_what_moves() {
 fn the_ends_and_groups_of_another_cluster_do_not_count() {
     let recorded = Recorded::load("stuck-poison-hot", &UNTIL_ILL.map(|(moment, _)| moment));
     let at = now();
+    let live: Vec<LivePod> = recorded.moment("t5").pods(PODS).into_iter().map(LivePod::assumed).collect();
     let mut series = recorded.over_an_hour(&UNTIL_ILL, at.as_millisecond(), "");
-    let of_topics = |name: &str| {
-        name.starts_with("kafka_topic_partition_") || name.starts_with("kminion_kafka_topic_partition_")
+    let is_elsewhere = |TestSeries { name, labels, .. }: &&TestSeries| {
+        let of_topics = ["kafka_topic_partition_", "kminion_kafka_topic_partition_"];
+        of_topics.iter().any(|start| name.starts_with(start)) || labels.contains("\"g-kip\"")
     };
-    let elsewhere: Vec<TestSeries> =
-        series.iter().filter(|series| of_topics(&series.name)).cloned().collect();
+    let elsewhere: Vec<TestSeries> = series.iter().filter(is_elsewhere).cloned().collect();
     assert!(elsewhere.len() > 18, "{}", elsewhere.len());
+    let further = |name: &str| if name.contains("group") { 0.0 } else { 10_000.0 };
     series.extend(elsewhere.into_iter().map(|TestSeries { name, labels, samples }| TestSeries {
-        name,
         labels: format!("{},cluster=\"elsewhere\"", labels.replace("g-kip", "g-elsewhere")),
-        samples: samples.into_iter().map(|(at_ms, offset)| (at_ms, offset + 10_000.0)).collect(),
+        samples: samples.into_iter().map(|(at_ms, offset)| (at_ms, offset + further(&name))).collect(),
+        name,
     }));
     on_each_server(&series, |server, client| {
         for preset in [KafkaPreset::KafkaExporter, KafkaPreset::Kminion, KafkaPreset::Micrometer] {
-            let offsets = known(found(client, &queries(preset, Some(GROUP)), at, &[]));
+            let offsets = known(found(client, &queries(preset, Some(GROUP)), at, &live));
             assert_eq!(offsets.partitions().len(), 18, "{server} {preset}");
+            assert_eq!(partition(&offsets, "orders", 9).other_groups().len(), 1, "{server} {preset}");
             for past in offsets.partitions() {
                 let ends = past.column(OffsetKind::End).iter().chain(past.column(OffsetKind::Start));
                 let highest = ends.copied().fold(0.0, f64::max);
