@@ -238,9 +238,12 @@ impl Live {
 
     /// The same for a workload of another namespace.
     pub fn query_settings_in(&self, namespace: &str, workload: &Workload) -> QuerySettings {
-        let pods = workload.living().map(|pod| pod.name.clone()).collect();
         let (namespace, pod_pattern) = (namespace.to_owned(), pod_pattern(&workload.pods));
-        QuerySettings { namespace, pods, pod_pattern, ..self.queries() }
+        let settings = QuerySettings { namespace, pod_pattern, ..self.queries() };
+        if !settings.names_pods() {
+            return settings;
+        }
+        QuerySettings { pods: workload.living().map(|pod| pod.name.clone()).collect(), ..settings }
     }
 
     /// What the queries depend on that are not about one workload.

@@ -1,9 +1,12 @@
 //! Rows of an answer by their place, which is mostly the namespace and what stands behind it: `shop/orders-0`.
 
-/// Rows in the order of their places.
+use std::ops::Range;
+
+/// Rows in the order of their places, which stand one after another in one text.
 #[derive(Debug)]
 pub(super) struct Placed<T> {
-    rows: Vec<(String, T)>,
+    text: String,
+    rows: Vec<(Range<usize>, T)>,
 }
 
 /// Where the rows of one workload are: those whose places begin so.
@@ -34,35 +37,46 @@ impl Home {
 impl<T> Placed<T> {
     /// All rows.
     pub(super) fn all(&self) -> impl Iterator<Item = (&str, &T)> {
-        self.rows.iter().map(|(place, row)| (place.as_str(), row))
+        self.rows.iter().map(|(place, row)| (&self.text[place.clone()], row))
+    }
+
+    /// The rows whose places begin with `start`, each with its place.
+    fn beginning<'r>(&'r self, start: &str) -> impl Iterator<Item = (&'r str, &'r T)> + use<'r, T> {
+        let first = self.rows.partition_point(|(place, _)| &self.text[place.clone()] < start);
+        let start = start.to_owned();
+        self.rows[first..]
+            .iter()
+            .map(|(place, row)| (&self.text[place.clone()], row))
+            .take_while(move |(place, _)| place.starts_with(start.as_str()))
     }
 
     /// The rows whose places begin with `start`, each with the rest of its place.
     pub(super) fn starting<'r>(&'r self, start: &str) -> impl Iterator<Item = (&'r str, &'r T)> + use<'r, T> {
-        let first = self.rows.partition_point(|(place, _)| place.as_str() < start);
-        let start = start.to_owned();
-        self.rows[first..]
-            .iter()
-            .map_while(move |(place, row)| Some((place.strip_prefix(start.as_str())?, row)))
+        let length = start.len();
+        self.beginning(start).map(move |(place, row)| (&place[length..], row))
     }
 
     /// The rows of a workload, each with its place without the namespace.
     pub(super) fn of<'r>(&'r self, home: &'r Home) -> impl Iterator<Item = (&'r str, &'r T)> {
         home.starts.iter().flat_map(|(namespace, start)| {
-            let first = self.rows.partition_point(|(place, _)| place.as_str() < start.as_str());
-            let rows =
-                self.rows[first..].iter().take_while(move |(place, _)| place.starts_with(start.as_str()));
-            rows.filter(|(place, _)| place.len() > start.len())
+            self.beginning(start)
+                .filter(|(place, _)| place.len() > start.len())
                 .map(|(place, row)| (&place[*namespace..], row))
         })
     }
 }
 
-impl<T> FromIterator<(String, T)> for Placed<T> {
-    fn from_iter<I: IntoIterator<Item = (String, T)>>(rows: I) -> Self {
-        let mut rows: Vec<(String, T)> = rows.into_iter().collect();
-        rows.sort_by(|(one, _), (other, _)| one.cmp(other));
-        Self { rows }
+impl<T, P: AsRef<str>> FromIterator<(P, T)> for Placed<T> {
+    fn from_iter<I: IntoIterator<Item = (P, T)>>(rows: I) -> Self {
+        let mut text = String::new();
+        let mut place = |place: P| {
+            let start = text.len();
+            text.push_str(place.as_ref());
+            start..text.len()
+        };
+        let mut rows: Vec<(Range<usize>, T)> = rows.into_iter().map(|(of, row)| (place(of), row)).collect();
+        rows.sort_by(|(one, _), (other, _)| text[one.clone()].cmp(&text[other.clone()]));
+        Self { text, rows }
     }
 }
 

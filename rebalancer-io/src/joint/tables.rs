@@ -1,5 +1,6 @@
 //! What was asked about all workloads at one moment, by the places of its rows.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, OnceLock};
 
@@ -58,7 +59,9 @@ impl Ranged {
     pub(super) fn rows(&self, source: &dyn MetricsSource) -> Option<&Placed<Vec<Point>>> {
         let ask = || {
             let RangeAnswer { series, .. } = source.range(&self.query, self.range).ok()?;
-            let row = |Series { pod: label, points }| Some((place(&self.query.name, label)?, points));
+            let row = |Series { pod: label, points }: Series| {
+                Some((place(&self.query.name, &label)?.into_owned(), points))
+            };
             Some(series.into_iter().filter_map(row).collect())
         };
         self.rows.get_or_init(ask).as_ref()
@@ -113,33 +116,32 @@ pub(super) fn placed(name: &str, samples: &Samples) -> Placed<(f64, i64)> {
     samples
         .iter()
         .filter_map(|Sample { pod: label, value, timestamp_ms }| {
-            Some((place(name, label.to_owned())?, (value, timestamp_ms)))
+            Some((place(name, label)?, (value, timestamp_ms)))
         })
         .collect()
 }
 
 /// The place of a row: what it is looked up by comes first. Rows of a group begin with its name and a newline.
-fn place(name: &str, label: String) -> Option<String> {
-    match name {
+fn place<'l>(name: &str, label: &'l str) -> Option<Cow<'l, str>> {
+    Some(match name {
         COMMITTED | LOAD => {
-            let Place { topic, partition, of } = Place::parse(&label)?;
-            Some(format!("{of}\n{topic}/{partition}"))
+            let Place { topic, partition, of } = Place::parse(label)?;
+            format!("{of}\n{topic}/{partition}").into()
         }
         ASSIGNOR => {
             let (group, protocol) = label.rsplit_once('/')?;
-            Some(format!("{group}\n{protocol}"))
+            format!("{group}\n{protocol}").into()
         }
-        REBALANCE => Some(format!("{label}\n")),
+        REBALANCE => format!("{label}\n").into(),
         name if name.ends_with(OF_MEMBERS) => {
             let (member, rest) = label.split_once('/')?;
-            let Some(Place { topic, partition, of }) = Place::parse(rest).filter(|_| is_of_partitions(name))
-            else {
-                return Some(format!("{rest}\n{member}"));
-            };
-            Some(format!("{of}\n{member}/{topic}/{partition}"))
+            match Place::parse(rest).filter(|_| is_of_partitions(name)) {
+                Some(Place { topic, partition, of }) => format!("{of}\n{member}/{topic}/{partition}").into(),
+                None => format!("{rest}\n{member}").into(),
+            }
         }
-        _ => Some(label),
-    }
+        _ => label.into(),
+    })
 }
 
 /// Whether a query about members is about their partitions.

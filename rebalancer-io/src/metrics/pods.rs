@@ -69,10 +69,11 @@ fn by_controller(pod: &LivePod) -> Option<&str> {
         ("ReplicaSet", Some((deployment, _))) => deployment,
         _ => &controller.name,
     };
-    let given = format!("{maker}-");
-    let given = given.get(..LONGEST_PREFIX).unwrap_or(&given);
-    let own = pod.name.strip_prefix(given)?;
-    (!own.is_empty()).then(|| &pod.name[..given.len()])
+    let given = match maker.get(..LONGEST_PREFIX) {
+        Some(cut) => pod.name.starts_with(cut).then_some(LONGEST_PREFIX)?,
+        None => pod.name.strip_prefix(maker)?.starts_with('-').then_some(maker.len() + 1)?,
+    };
+    (pod.name.len() > given).then(|| &pod.name[..given])
 }
 
 /// The longest common prefix of these texts.

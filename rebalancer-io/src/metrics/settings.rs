@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use rebalancer_core::PerMetric;
+use rebalancer_core::{Metric, PerMetric};
 
 use super::alert_pattern::AlertPattern;
 use super::matchers::Matchers;
@@ -18,7 +18,7 @@ pub struct QuerySettings {
     pub namespace: String,
     /// Whether there is a metrics server. Without one presets write no queries for it: CPU and memory have none.
     pub has_server: bool,
-    /// Names of the pods, for `{{pods_regex}}`.
+    /// Names of the pods, for `{{pods_regex}}`; needed where [`QuerySettings::names_pods`].
     pub pods: Vec<String>,
     /// Pattern of the workload's pod names, from [`super::pod_pattern`]; presets select by it. `None` selects
     /// every pod of the namespace.
@@ -60,6 +60,13 @@ impl QuerySettings {
     /// 180 s: three missed scrapes of a minute; shorter than the five minutes for which Prometheus returns
     /// the last sample of an exporter with its own timestamps.
     pub const DEFAULT_MAX_SAMPLE_AGE: Duration = Duration::from_secs(180);
+
+    /// Whether an own query has the names of the pods in it.
+    pub fn names_pods(&self) -> bool {
+        let others = [&self.own_partition_load, &self.own_assigned_partitions, &self.veto_query];
+        let own = Metric::ALL.into_iter().map(|metric| &self.own[metric]).chain(others);
+        own.flatten().any(|promql| promql.contains("pods_regex"))
+    }
 
     /// The matcher of the groups that presets select, where `label` names the group; `None` if none is set.
     pub(super) fn of_groups(&self, label: &str) -> Option<String> {
