@@ -100,11 +100,16 @@ fn gather<'l>(
     known: &Known<'_>,
 ) -> Facts<'l> {
     let all = || find(settings, finder, live, known.workload.rollout_age(), &kept(settings, analysis));
-    let (offsets, found) = thread::scope(|scope| {
-        let offsets = scope.spawn(|| partitions_past(finder, live));
-        let found = needs_facts(settings, analysis).then(all);
-        (offsets.join().expect("a thread that panics aborts the program"), found)
-    });
+    let are_needed = needs_facts(settings, analysis);
+    let (offsets, found) = if are_needed {
+        thread::scope(|scope| {
+            let offsets = scope.spawn(|| partitions_past(finder, live));
+            let found = all();
+            (offsets.join().expect("a thread that panics aborts the program"), Some(found))
+        })
+    } else {
+        (partitions_past(finder, live), None)
+    };
     let with_offsets = |facts: Facts<'l>| {
         let [offsets, offsets_of_day] = offsets;
         Facts { offsets, offsets_of_day, ..facts }
@@ -113,7 +118,7 @@ fn gather<'l>(
     if settings.strategy != Strategy::ByCause || !may_be_ill(analysis, &facts) {
         return facts;
     }
-    if !needs_facts(settings, analysis) {
+    if !are_needed {
         let Facts { offsets, offsets_of_day, .. } = facts;
         facts = Facts { offsets, offsets_of_day, ..all() };
     }
