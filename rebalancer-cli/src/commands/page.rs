@@ -12,6 +12,8 @@ use serde_json::Value;
 
 use crate::failure::Failure;
 use crate::pipeline::decide::{Known, Purpose, decide};
+use crate::pipeline::history::look::{Subject, before};
+use crate::pipeline::live::Live;
 use crate::pipeline::recorded::read_back;
 use crate::pipeline::replay::{Replayed, purpose};
 use crate::render::html::{self, Embedded, Extras, SettingRow};
@@ -29,10 +31,11 @@ const DECISION: [&str; 7] =
 const TOLERANCE: f64 = 0.005;
 
 /// The HTML page that a command writes beside its report, if one is wanted.
-#[derive(Debug)]
 pub struct Page {
     path: Option<PathBuf>,
     extras: Extras,
+    /// Whose past the page tells of, until that is read.
+    subject: Option<Subject>,
 }
 
 impl Page {
@@ -53,7 +56,7 @@ impl Page {
                 return Err(Failure::usage(format!("cannot write the page {}: {wrong}", path.display())));
             }
         }
-        Ok(Self { path: path.map(Path::to_owned), extras: Extras::default() })
+        Ok(Self { path: path.map(Path::to_owned), extras: Extras::default(), subject: None })
     }
 
     /// Whether there is a file for it.
@@ -66,6 +69,18 @@ impl Page {
         if self.is_wanted() {
             self.extras = extras();
         }
+    }
+
+    /// Sets whose past the page tells of; `subject` is called only if a page is wanted.
+    pub fn is_about(&mut self, subject: impl FnOnce() -> Subject) {
+        self.subject = self.is_wanted().then(subject);
+    }
+
+    /// Reads what earlier replacements changed, for a page that is about a workload. Called last, because it takes time
+    /// and nothing depends on it: a failure is a sentence on the page.
+    pub fn look_back(&mut self, live: &Live, decision: &DecisionSettings) {
+        let Some(subject) = self.subject.take() else { return };
+        self.extras.past = Some(before(live, decision, &subject).map_err(|failure| failure.words()));
     }
 
     /// Writes the page of a report, if one is wanted. An existing file is replaced atomically.

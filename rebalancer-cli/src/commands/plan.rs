@@ -31,6 +31,7 @@ pub fn run(args: &PlanArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
     Delivery::to_file(&args.textfile).deliver(&live.notes.end(live.asked("client"), planned.as_ref()));
     let report = planned?;
     render::write(&report, &args.live.output)?;
+    page.look_back(&live, &decision);
     page.write(&report)?;
     Ok(exit::code(report.outcome, args.live.output.detailed_exitcode))
 }
@@ -55,5 +56,6 @@ fn planned(
     warn_of_budgets(&mut observation, &mut report);
     report.requests.insert("kubernetes".to_owned(), live.cluster.requests());
     page.gather(|| page_extras(matches, observation.recording().as_ref(), &report, decision, purpose));
+    page.is_about(|| observation.into_subject());
     Ok(report)
 }

@@ -57,8 +57,11 @@ pub fn run(args: &mut RunArgs, matches: &ArgMatches) -> Result<ExitCode, Failure
     }
     ended.log(logging::is_json(&args.live.output));
     let written = done.as_ref().map(|report| write(report, consent, &args.live.output));
-    let page_written = done.as_ref().map_or(Ok(()), |report| page.write(report));
     delivery.deliver(&ended);
+    let page_written = done.as_ref().map_or(Ok(()), |report| {
+        page.look_back(&live, &decision);
+        page.write(report)
+    });
     if let Ok(written) = written {
         written?;
     }
@@ -184,6 +187,7 @@ pub fn rebalance(
     }
     report.requests.insert("kubernetes".to_owned(), live.cluster.requests());
     page.gather(|| page_extras(matches, observation.recording().as_ref(), &report, decision, purpose));
+    page.is_about(|| observation.into_subject());
     Ok(report)
 }
 

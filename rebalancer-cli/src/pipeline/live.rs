@@ -6,7 +6,7 @@ use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use anyhow::Context as _;
@@ -189,6 +189,11 @@ impl Live {
         Ok(observer.workload().context("cannot list the workload")?)
     }
 
+    /// Whether a stop was asked for.
+    pub fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
     /// Address of the metrics server, without credentials.
     pub fn endpoint(&self) -> String {
         self.server.place()
@@ -258,6 +263,17 @@ impl Live {
     /// A certificate that cannot be used.
     pub fn counting_client(&self) -> Result<Client, Failure> {
         Ok(self.recording_client(Keep::default(), now(), None)?.0)
+    }
+
+    /// A client for what may be left undone: its requests end once `stop` is true, and with a stop of the command.
+    ///
+    /// # Errors
+    /// A certificate that cannot be used.
+    pub fn client_until(&self, stop: &Arc<AtomicBool>) -> Result<Client, Failure> {
+        let transport = StoppableTransport::new(self.transport(None)?, Arc::clone(&self.stop));
+        let transport = StoppableTransport::new(transport, Arc::clone(stop));
+        let transport = Box::new(transport) as Box<dyn Transport>;
+        Ok(PrometheusClient::over(transport, self.server.max_response_bytes()))
     }
 
     /// A client of the metrics server, and of what was seen in Kafka.

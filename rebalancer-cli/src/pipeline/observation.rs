@@ -3,11 +3,12 @@
 use std::thread;
 
 use anyhow::Context as _;
+use jiff::Timestamp;
 use rebalancer_core::{ApiFailure, Budget, Cure, Fact, Joined, LivePod, Role, Target, Workload};
 use rebalancer_io::driver::Look as _;
 use rebalancer_io::facts::FactFinder;
 use rebalancer_io::kubernetes::Observer;
-use rebalancer_io::metrics::{FactQueries, OriginQueries, QuerySet};
+use rebalancer_io::metrics::{FactQueries, OriginQueries, QuerySet, QuerySettings};
 use rebalancer_io::origin::one_origin;
 use rebalancer_io::podstate::{Aggregator, Answers, Freshness};
 use rebalancer_io::recording::Recording;
@@ -15,6 +16,7 @@ use rebalancer_io::recording::Recording;
 use crate::failure::Failure;
 use crate::pipeline::ages::of_known_age;
 use crate::pipeline::clocks::{self, now};
+use crate::pipeline::history::look::Subject;
 use crate::pipeline::live::{AskedOf, Client, Live, owner};
 use crate::pipeline::saver::{Keep, Saver};
 use crate::report::WorkloadReport;
@@ -35,6 +37,10 @@ pub struct Observation<'a> {
     /// Warnings about the servers' clocks; an error if they are too far from this machine's.
     clocks: Result<Vec<String>, String>,
     client: Client,
+    /// When the pods were listed.
+    listed_at: Timestamp,
+    settings: QuerySettings,
+    queries: QuerySet,
     facts: FactQueries,
     recorder: Option<Saver>,
     observer: Observer<'a>,
@@ -95,6 +101,12 @@ impl Observation<'_> {
         self.recorder.as_ref()?.recording(&self.workload).ok()
     }
 
+    /// What the past of the workload is asked by.
+    pub fn into_subject(self) -> Subject {
+        let Self { workload, listed_at, described, settings, queries, .. } = self;
+        Subject { workload, listed_at, described, settings, queries }
+    }
+
     /// Requests sent to the metrics server so far.
     pub fn requests(&self) -> u64 {
         self.client.requests()
@@ -109,6 +121,7 @@ impl Live {
     /// A server that does not answer, or returns only part of the answer.
     pub fn observe(&self, keep: Keep<'_>) -> Result<Observation<'_>, Failure> {
         let mut observer = self.cluster.observer(self.selector.clone());
+        let listed_at = now();
         let workload = self
             .notes
             .time(Stage::Discover, || observer.workload().context("cannot list the workload"))
@@ -146,6 +159,9 @@ impl Live {
             unclear,
             clocks,
             client,
+            listed_at,
+            settings,
+            queries,
             facts,
             recorder,
             observer,

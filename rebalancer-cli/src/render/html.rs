@@ -45,6 +45,8 @@ pub struct Extras {
     pub queries: Vec<QueryRow>,
     /// The recording, or why there is none.
     pub recording: Embedded,
+    /// What earlier replacements of a decision's workload changed, or why that is not known; `None` if it was not asked.
+    pub past: Option<Result<HistoryReport, String>>,
 }
 
 /// Makes the page of a report given as JSON.
@@ -67,17 +69,30 @@ pub fn page(report: &Value, extras: &Extras) -> anyhow::Result<String> {
     } else if head.is_scan() {
         let report: ScanReport = serde_json::from_value(report).context(shape)?;
         let title = if report.run.is_some() { "run --all - pod-rebalancer" } else { "scan - pod-rebalancer" };
-        document(title, &scan::body(&report, &decision), extras, AskedAt::Once)
+        let section = |report: &Report| decision(report, &html! {});
+        document(title, &scan::body(&report, &section), extras, AskedAt::Once)
     } else {
         let report: Report = serde_json::from_value(report).context(shape)?;
         let outcome = spaced(report.outcome.name());
         let title = format!("{}: {outcome} - pod-rebalancer", report.workload.name());
-        document(&title, &decision(&report), extras, AskedAt::Once)
+        document(&title, &decision(&report, &past(extras)?), extras, AskedAt::Once)
     };
     Ok(page.into_string())
 }
 
-fn decision(report: &Report) -> Markup {
+/// What earlier replacements changed. It is cleaned like a report, because it comes from the same servers.
+fn past(extras: &Extras) -> anyhow::Result<Markup> {
+    let Some(past) = &extras.past else { return Ok(html! {}) };
+    let cleaned =
+        |report: &HistoryReport| serde_json::from_value(text::cleaned(&serde_json::to_value(report)?));
+    let past: Result<HistoryReport, &String> = match past {
+        Ok(report) => Ok(cleaned(report).context("cannot write the past as JSON")?),
+        Err(why) => Err(why),
+    };
+    Ok(history::section_of_a_decision(past.as_ref().map_err(|why| why.as_str())))
+}
+
+fn decision(report: &Report, past: &Markup) -> Markup {
     html! {
         (verdict::section(report))
         div.columns {
@@ -85,6 +100,7 @@ fn decision(report: &Report) -> Markup {
             (what_if::section(report))
         }
         (plot::section(report))
+        (past)
         (pods::section(report))
         @if report.is_dry_run() { (verdict::dry_run()) }
     }

@@ -9,7 +9,7 @@ use rebalancer_sim::transcript::Transcript;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::program::Done;
+use crate::program::{Done, run};
 use crate::servers::{BUSIEST, Servers, fleet};
 
 /// The servers of a stateful set whose busiest pod is three hours old, so that it has replaced another.
@@ -156,4 +156,65 @@ fn the_page_says_the_same() {
     let sentence = one(&done)["sentence"].as_str().unwrap_or_default().to_owned();
     assert_eq!(text.matches(&sentence).count(), 1, "the sentence once");
     assert!(text.contains("1 replacement: 1 did not help."), "{text}");
+}
+
+/// The page of a decision, and the run that wrote it.
+fn page_of(servers: &Servers, args: &[&str]) -> (Done, String) {
+    let folder = TempDir::new().expect("a folder for temporary files");
+    let page = folder.path().join("page.html");
+    let file = page.to_str().expect("a path of ours");
+    let args: Vec<&str> = args.iter().copied().chain(["--report", file]).collect();
+    let done = servers.run(&args, &[("GUARDS", "off")]);
+    assert_eq!(done.code, Some(0), "{done}");
+    (done, fs::read_to_string(&page).expect("the page"))
+}
+
+const SECTION: &str = "What earlier replacements changed";
+
+#[test]
+fn the_page_of_a_decision_tells_what_earlier_replacements_changed() {
+    let servers = replaced();
+    let sentence = one(&history(&servers, &[]))["sentence"].as_str().unwrap_or_default().to_owned();
+    for command in [&["plan"][..], &["run", "--dry-run=server"]] {
+        let (done, page) = page_of(&servers, command);
+        assert_eq!(page.matches(SECTION).count(), 1, "{done}");
+        assert_eq!(page.matches(&sentence).count(), 1, "{sentence}");
+        assert!(page.contains("1 replacement: 1 did not help."), "{page}");
+    }
+    servers.assert_untouched();
+    let asked = || servers.metrics.requests().len();
+    let before = asked();
+    let without = servers.run(&["plan"], &[("GUARDS", "off")]);
+    assert_eq!(without.code, Some(0), "{without}");
+    let usual = asked() - before;
+    let (_, page) = page_of(&servers, &["plan"]);
+    assert!(asked() - before > 2 * usual, "only a page asks for the past");
+    let folder = TempDir::new().expect("a folder for temporary files");
+    let saved = folder.path().join("page.html");
+    fs::write(&saved, page).expect("a file of ours");
+    let again = run(&["report", saved.to_str().expect("a path of ours")], &[]);
+    assert_eq!(again.code, Some(0), "{again}");
+    assert!(!again.stdout.contains(SECTION), "a recording holds no past of the pods");
+}
+
+#[test]
+fn a_run_looks_back_only_after_it_has_acted() {
+    let servers = replaced();
+    let (done, page) = page_of(&servers, &["run", "--yes"]);
+    assert_eq!(done.json()["outcome"], "rotated", "{done}");
+    assert!(page.contains(SECTION) && page.contains("1 replacement: 1 did not help."), "{page}");
+    let asked = servers.asked();
+    let versions = asked.iter().position(|request| request.contains("controllerrevisions"));
+    let evicted = asked.iter().rposition(|request| request.ends_with("/eviction"));
+    assert!(evicted.is_some() && evicted < versions, "{asked:#?}");
+}
+
+#[test]
+fn a_past_that_cannot_be_read_is_a_sentence_on_the_page() {
+    let servers = replaced();
+    let presence = "max by (namespace, pod) (container_cpu_usage_seconds_total";
+    servers.metrics.answer_queries_with(presence, "no JSON");
+    let (done, page) = page_of(&servers, &["run", "--yes"]);
+    assert_eq!(done.json()["outcome"], "rotated", "{done}");
+    assert!(page.contains("This is not known: cannot read the history of the pods"), "{page}");
 }

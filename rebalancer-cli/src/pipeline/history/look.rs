@@ -1,6 +1,10 @@
 //! Looks at the past of one workload and reports what its changes came to.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -8,7 +12,7 @@ use jiff::Timestamp;
 use rebalancer_core::{BORN_TOGETHER, Controller, LONGEST_SIDE, LivePod, Metric, SETTLING, Workload};
 use rebalancer_io::facts::Kin;
 use rebalancer_io::kubernetes::{Incidents, Revision};
-use rebalancer_io::metrics::{AtMost, LifeQueries, OriginQueries, QuerySet};
+use rebalancer_io::metrics::{AtMost, LifeQueries, OriginQueries, QuerySet, QuerySettings};
 use rebalancer_io::origin::one_origin;
 
 use super::actor::{Actor, Witnesses};
@@ -18,7 +22,8 @@ use super::spreads::{Comparison, Limit, Sides};
 use super::turns::Pods;
 use crate::failure::Failure;
 use crate::pipeline::clocks::{self, now};
-use crate::pipeline::live::{AskedOf, Live};
+use crate::pipeline::live::{AskedOf, Client, Live};
+use crate::report::WorkloadReport;
 use crate::report::history::{ComparedReport, Found, HistoryReport, Judged, ReplacementReport};
 use crate::report::version::API_VERSION;
 use crate::settings::decision::DecisionSettings;
@@ -35,6 +40,38 @@ const IS_NOW: Duration = Duration::from_secs(120);
 /// The time before the first change that is read too: what it is compared with, and what came before that.
 const EARLIER: Duration =
     LONGEST_SIDE.saturating_add(SETTLING).saturating_add(BORN_TOGETHER).saturating_add(BORN_TOGETHER);
+
+/// The time before a decision of which its page tells: as long as `history` looks back unless told otherwise.
+const BEFORE_A_DECISION: Duration = Duration::from_secs(3 * 24 * 60 * 60);
+
+/// Maximum number of changes on the page of a decision, the latest ones.
+const MOST_ON_A_PAGE: usize = 10;
+
+/// The time after which the page of a decision does without the past. With a `RUN_TIMEOUT` of 90 s a job then ends
+/// within the 120 s that the chart allows it.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A workload, as it was listed, and what its past is asked by.
+pub struct Subject {
+    /// Its pods and their owners.
+    pub workload: Workload,
+    /// When they were listed.
+    pub listed_at: Timestamp,
+    /// The workload as described in reports.
+    pub described: WorkloadReport,
+    /// What the queries depend on.
+    pub settings: QuerySettings,
+    /// The queries of the loads.
+    pub queries: QuerySet,
+}
+
+/// The past that is reported: the changes between two moments, and of these at most so many, the latest ones.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    from: Timestamp,
+    to: Timestamp,
+    most: usize,
+}
 
 /// Reports the changes of the workload's pods between two moments. Gives also the queries of the loads.
 ///
@@ -58,42 +95,88 @@ pub fn look(
     for told in clocks::held_against(&live.clocks())? {
         tracing::warn!(event = "clock.skewed", "{told}");
     }
+    let described = live.describe(&workload, found);
+    let subject = Subject { workload, listed_at, described, settings, queries };
+    let report = past(live, decision, &client, &subject, Span { from, to, most: MOST_CHANGES })?;
+    Ok((report, subject.queries))
+}
+
+/// Reports the changes of the days before a decision, as far as they can be read within [`PATIENCE`].
+///
+/// # Errors
+/// A server that does not answer, or not in time.
+pub fn before(live: &Live, decision: &DecisionSettings, subject: &Subject) -> Result<HistoryReport, Failure> {
+    let is_over = Arc::new(AtomicBool::new(false));
+    let client = live.client_until(&is_over)?;
+    let to = subject.listed_at;
+    let from = to.checked_sub(BEFORE_A_DECISION).unwrap_or(to);
+    let (done, is_done) = channel::<()>();
+    let clock = Arc::clone(&is_over);
+    let report = thread::scope(|scope| {
+        scope.spawn(move || {
+            if is_done.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+                clock.store(true, Ordering::Relaxed);
+            }
+        });
+        let report = past(live, decision, &client, subject, Span { from, to, most: MOST_ON_A_PAGE });
+        drop(done);
+        report
+    });
+    // What was cut short names reasons that are not the servers'.
+    if is_over.load(Ordering::Relaxed) {
+        let words = format!("it could not be read within {} s", PATIENCE.as_secs());
+        return Err(Failure::Run(anyhow::anyhow!(words)));
+    }
+    if live.is_stopped() {
+        return Err(Failure::Run(anyhow::anyhow!("the program was stopped before it was read")));
+    }
+    report
+}
+
+fn past(
+    live: &Live,
+    decision: &DecisionSettings,
+    client: &Client,
+    subject: &Subject,
+    Span { from, to, most }: Span,
+) -> Result<HistoryReport, Failure> {
+    let Subject { workload, listed_at, described, settings, queries } = subject;
     let top = workload.owners.first().map(|owner| owner.top.clone());
-    let source = AtMost::new(&client, AT_ONCE);
+    let source = AtMost::new(client, AT_ONCE);
     let kin = Kin::of(&workload.pods);
     let loads: Vec<_> = Metric::ALL.into_iter().filter_map(|metric| queries.get(metric)).collect();
     let stretch = Stretch { from: from.checked_sub(EARLIER).unwrap_or(from), to, pods: workload.pods.len() };
     let sightings =
-        Sightings::read(&source, &LifeQueries::new(&settings, top.as_ref()), &loads, &kin, stretch)?;
+        Sightings::read(&source, &LifeQueries::new(settings, top.as_ref()), &loads, &kin, stretch)?;
     let comparison = Comparison {
         source: &source,
-        queries: &queries,
+        queries,
         kin: &kin,
         floors: decision.thresholds.trigger_floors,
         pods: workload.pods.len(),
     };
     let mut not_had = sightings.not_had.clone();
-    let witnesses = witnesses(live, &workload, top.as_ref(), &sightings, &mut not_had);
+    let witnesses = witnesses(live, workload, top.as_ref(), &sightings, &mut not_had);
     let is_until_now = listed_at.duration_since(to).unsigned_abs() < IS_NOW;
-    let pods = Pods { live: &workload.pods, listed_at, sightings: &sightings, is_until_now };
+    let pods = Pods { live: &workload.pods, listed_at: *listed_at, sightings: &sightings, is_until_now };
     let mut turns = pods.turns();
     turns.retain(|turn| turn.at <= to && turn.at >= stretch.from);
-    let oldest = workload.pods.iter().filter_map(|pod| Some(listed_at - pod.age?)).min();
+    let oldest = workload.pods.iter().filter_map(|pod| Some(*listed_at - pod.age?)).min();
     let changes = Changes::of(&turns, &sightings, oldest);
     let examined =
         Examined { changes: &changes.all, comparison, witnesses: &witnesses, to, sightings: &sightings };
     let wanted: Vec<usize> =
         (0..changes.all.len()).filter(|place| changes.all[*place].began >= from).collect();
-    let left_out = wanted.len().saturating_sub(MOST_CHANGES);
+    let left_out = wanted.len().saturating_sub(most);
     let threshold = |metric| decision.thresholds.of(metric);
     let replacements = wanted[left_out..].iter().map(|place| examined.report(*place, &threshold)).collect();
     let events_from = witnesses.incidents.as_ref().ok().and_then(|incidents| incidents.oldest);
-    let report = HistoryReport {
+    Ok(HistoryReport {
         api_version: API_VERSION.to_owned(),
         kind: "HistoryReport".to_owned(),
         from: from.to_string(),
         to: to.to_string(),
-        workload: live.describe(&workload, found),
+        workload: described.clone(),
         remembered_from: sightings.first().map(|first| first.to_string()),
         events_from: events_from.map(|oldest| oldest.to_string()),
         created: changes.created.filter(|created| *created >= from).map(|created| created.to_string()),
@@ -106,8 +189,7 @@ pub fn look(
             ("prometheus".to_owned(), client.requests()),
             ("kubernetes".to_owned(), live.cluster.requests()),
         ]),
-    };
-    Ok((report, queries))
+    })
 }
 
 /// What the cluster tells of who did what. What it does not give is added to `not_had`.

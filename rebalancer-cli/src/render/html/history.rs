@@ -7,7 +7,7 @@ use super::verdict::place;
 use crate::format::metric::title;
 use crate::format::number::{percent, ratio};
 use crate::format::text::count;
-use crate::render::text::history::notes;
+use crate::render::text::history::{notes, seconds};
 use crate::report::history::{Helped, HistoryReport, ReplacementReport};
 
 /// Everything between the document head and its queries.
@@ -16,14 +16,37 @@ pub fn body(report: &HistoryReport) -> Markup {
         header.verdict.held {
             p.state { span.mark aria-hidden="true" { "⟲" } " history" }
             h1 { (report.sentence()) }
-            p.reason {
-                "A spread is that of the mean loads over up to an hour before and after a change. It fell or rose if it "
-                "did so by a tenth or more, and by more than the noise of the loads explains."
-            }
+            p.reason { (HOW_IT_IS_JUDGED) }
             (place(&report.workload, &[("from", Some(&report.from)), ("to", Some(&report.to))]))
         }
         (worth_knowing(&notes(report)))
         (section(&report.replacements))
+    }
+}
+
+/// How a change is judged.
+const HOW_IT_IS_JUDGED: &str = "A spread is that of the mean loads over up to an hour before and after a change. It fell or \
+     rose if it did so by a tenth or more, and by more than the noise of the loads explains.";
+
+/// The part of a decision's page about the changes before it, or why they are not known.
+pub fn section_of_a_decision(past: Result<&HistoryReport, &str>) -> Markup {
+    html! {
+        section aria-labelledby="earlier" {
+            h2 #earlier { "What earlier replacements changed" }
+            @match past {
+                Err(why) => p { "This is not known: " (why) "." },
+                Ok(report) => {
+                    p { (report.sentence()) }
+                    p.small {
+                        "From " (seconds(&report.from)) " until this decision. "
+                        @if !report.replacements.is_empty() { (HOW_IT_IS_JUDGED) }
+                    }
+                    @let notes = notes(report);
+                    @if !notes.is_empty() { ul.notes { @for note in &notes { li.unknown { (note) } } } }
+                    @for replacement in report.replacements.iter().rev() { (entry(replacement)) }
+                }
+            }
+        }
     }
 }
 
@@ -54,7 +77,7 @@ fn entry(replacement: &ReplacementReport) -> Markup {
     let ReplacementReport { began, sentence, .. } = replacement;
     html! {
         div.panel.replacement {
-            h3 { time datetime=(began) { (began) } " · " (replacement.pods_words()) }
+            h3 { time datetime=(began) { (seconds(began)) } " · " (replacement.pods_words()) }
             p class=(tone(replacement.helped)) { (sentence) @if replacement.cure { " An ill pod was replaced." } }
             p.small { (replacement.who()) }
             (spreads(replacement))

@@ -145,7 +145,10 @@ pub fn notes(report: &HistoryReport) -> Vec<String> {
         Some(_) => {}
     }
     if report.left_out > 0 {
-        notes.push(format!("{} earlier changes are left out; take a later --from", report.left_out));
+        notes.push(format!(
+            "{} earlier changes are left out; `history` with an earlier --to shows them",
+            report.left_out
+        ));
     }
     notes.extend(report.not_had.iter().map(|lacking| format!("missing: {lacking}")));
     notes
@@ -158,7 +161,7 @@ fn is_before(one: &str, other: &str) -> bool {
 }
 
 /// A time without parts of a second.
-fn seconds(time: &str) -> String {
+pub fn seconds(time: &str) -> String {
     let plain = plain(time);
     match plain.split_once('.') {
         Some((whole, _)) => format!("{whole}Z"),
