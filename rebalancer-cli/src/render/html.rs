@@ -83,8 +83,9 @@ pub fn page(report: &Value, extras: &Extras) -> anyhow::Result<String> {
 /// What earlier replacements changed. It is cleaned like a report, because it comes from the same servers.
 fn past(extras: &Extras) -> anyhow::Result<Markup> {
     let Some(past) = &extras.past else { return Ok(html! {}) };
-    let cleaned =
-        |report: &HistoryReport| serde_json::from_value(text::cleaned(&serde_json::to_value(report)?));
+    let cleaned = |report: &HistoryReport| -> serde_json::Result<HistoryReport> {
+        serde_json::from_value(text::cleaned(&serde_json::to_value(report)?))
+    };
     let past: Result<HistoryReport, &String> = match past {
         Ok(report) => Ok(cleaned(report).context("cannot write the past as JSON")?),
         Err(why) => Err(why),

@@ -128,6 +128,55 @@ impl Page {
         Self { file: page, report, _sandbox: sandbox }
     }
 
+    /// A page of a run of so many workloads, made of its JSON report: one was rotated, one is left for the next run, one has
+    /// a wrong annotation, and the others are even.
+    pub fn of_run_all(count: usize) -> Self {
+        let sandbox = Sandbox::new();
+        let pods: Vec<Value> = (0..8)
+            .map(|place| {
+                let load = if place == 4 { 6.0 } else { 1.0 + 0.01 * f64::from(place) };
+                json!({"name": format!("consumer-{place}"), "cpu_usage": 0.4 * load, "kafka_lag": 3e3 * load, "memory_usage": 4e8, "message_rate": 300.0})
+            })
+            .collect();
+        let pods = sandbox.write("pods.json", Value::from(pods).to_string());
+        let decided = Finished::of(pod_rebalancer(["replay", "-o", "json"]).arg(&pods)).json();
+        let targets = ["consumer-4", "consumer-0"];
+        let mut rotated = decided.clone();
+        (rotated["outcome"], rotated["kind"], rotated["dry_run"]) =
+            ("rotated".into(), "RunReport".into(), "none".into());
+        rotated["rotation"] = json!({"outcome": "rotated", "reason": {"code": "done", "message": "both pods were evicted"},
+            "attempted": targets, "deleted": targets, "skipped": {}, "errors": {}, "unclaimed": null, "steps": []});
+        let mut left = decided;
+        let why = "this run has made its one rotation (MAX_ROTATIONS)";
+        (left["outcome"], left["kind"], left["dry_run"], left["targets"]) =
+            ("withheld".into(), "RunReport".into(), "none".into(), json!([]));
+        left["guards"] =
+            json!([{"name": "max_rotations", "verdict": "hold", "value": null, "limit": 1.0, "reason": why}]);
+        let row = |number: usize| {
+            let namespace = if number.is_multiple_of(2) { "shop" } else { "team-logistics-of-the-platform" };
+            let (outcome, cause, report) = match number {
+                0 => (json!("rotated"), "sick_pod", rotated.clone()),
+                1 => (json!("withheld"), "sick_pod", left.clone()),
+                2 => (Value::Null, "unknown", Value::Null),
+                _ => (json!("balanced"), "balanced", left.clone()),
+            };
+            json!({"namespace": namespace, "kind": if number.is_multiple_of(3) { "StatefulSet" } else { "Deployment" },
+                "name": format!("ledger-of-the-european-shop-{number}"), "pods": 8, "outcome": outcome, "should_rebalance": number < 2,
+                "cpu_cv": 1.04, "lag_cv": 0.99, "over": 3.0, "cause": cause, "evidence": "", "remedy": if number < 2 { "replace_pod" } else { "none" },
+                "best_cv": null, "targets": if number == 0 { json!(targets) } else { json!([]) },
+                "reason": if number == 2 { "its annotation pod-rebalancer/cooldown is \"soon\"" } else { why }, "report": report})
+        };
+        let report = json!({"api_version": "pod-rebalancer/v1", "kind": "RunAllReport", "evaluation_time": "2026-11-29T19:00:00.123456789Z",
+            "context": "prod-eu-1", "namespaces": null, "selector": null, "found": [], "pods": 8 * count,
+            "run": {"dry_run": "none", "max_rotations": 1, "rotations": 1, "not_opted_in": 14},
+            "workloads": (0..count).map(row).collect::<Vec<Value>>(), "unlisted": [], "warnings": [], "requests": {}});
+        let file = sandbox.write("run.json", report.to_string());
+        let page = sandbox.path().join("page.html");
+        let made = Finished::of(pod_rebalancer(["report"]).arg(&file).arg(&page));
+        assert_eq!(made.code, Some(0), "{made}");
+        Self { file: page, report, _sandbox: sandbox }
+    }
+
     /// A page of replacements, made of its JSON report.
     pub fn of_history() -> Self {
         let sandbox = Sandbox::new();

@@ -148,6 +148,7 @@ fn nothing_is_cut_on_a_phone() {
         Page::of_backtest(),
         Page::of_history(),
         Page::of_scan(12),
+        Page::of_run_all(8),
     ] {
         browser.open(&page.file);
         browser.evaluate("document.querySelectorAll('details').forEach(details => details.open = true)");
@@ -240,4 +241,64 @@ fn the_index_of_a_scan_is_whole_and_sorts() {
         );
         assert_eq!(twice, 1, "a sentence stands once");
     }
+}
+
+/// The page of a run of all says at once what was done and to whom; its index breaks no word, and no section says a sentence
+/// twice.
+#[test]
+fn a_run_of_all_is_told_at_once() {
+    require!(Browser);
+    let browser = Browser::shared();
+    for count in [8, 100] {
+        browser.open(&Page::of_run_all(count).file);
+        for width in [360, 1280] {
+            browser.look(Look { width, dark: false, print: false });
+            let size = browser.evaluate("return [document.documentElement.scrollWidth, innerWidth]");
+            assert!(size[0].as_u64() <= size[1].as_u64(), "{count} at {width}: {size}");
+            let broken = browser.evaluate(
+                "return [...document.querySelectorAll('.sortable tbody td:nth-child(n+3)')].filter(cell => {
+                   const text = [...cell.childNodes].find(node => node.nodeType === 3);
+                   if (!text || text.textContent.trim().includes(' ')) return false;
+                   const range = document.createRange();
+                   range.selectNodeContents(text);
+                   return range.getClientRects().length > 1;
+                 }).map(cell => cell.textContent)",
+            );
+            assert_eq!(broken, json!([]), "{count} at {width}");
+        }
+        let top = browser.evaluate("return document.querySelector('header.verdict').innerText");
+        let top = top.as_str().expect("text");
+        for words in [
+            "1 withheld, 1 rotated, 1 not decided",
+            "shop/statefulset/ledger-of-the-european-shop-0: evicted consumer-4 and consumer-0",
+            "1 of at most 1",
+        ] {
+            assert_eq!(top.matches(words).count(), 1, "{words}: {top}");
+        }
+        let first = browser.evaluate("return document.querySelector('details.workload summary').textContent");
+        assert_eq!(first, "shop/statefulset/ledger-of-the-european-shop-0: rotated, sick pod");
+        let heads = browser.evaluate("return document.querySelectorAll('.sortable thead th').length");
+        assert_eq!(heads, 8, "no best spread is known, so that it has no column");
+        let twice = browser.evaluate(
+            "const section = document.querySelector('details.workload'); section.open = true;
+             return [...section.querySelectorAll('p, .why')].filter(element => element.textContent.includes('times the CPU of the others')).length",
+        );
+        assert_eq!(twice, 1, "the evidence stands once");
+    }
+}
+
+/// Of a thousand pods those at both ends are visible, and the others can be unfolded.
+#[test]
+fn both_ends_of_a_large_fleet_are_visible() {
+    require!(Browser);
+    let browser = Browser::shared();
+    browser.open(&Page::of_pods(1_000).file);
+    let rows =
+        "return [...document.querySelectorAll('.pods tbody tr')].filter(row => row.checkVisibility()).length";
+    assert_eq!(browser.evaluate(rows), 30);
+    browser.look(Look { width: 1280, dark: false, print: false });
+    let height = browser.evaluate("return document.documentElement.scrollHeight");
+    assert!(height.as_u64().is_some_and(|height| height < 4_000), "{height} pixels");
+    browser.evaluate("document.querySelectorAll('details').forEach(details => details.open = true)");
+    assert_eq!(browser.evaluate(rows), 300);
 }

@@ -33,11 +33,18 @@ pub fn checks(checks: &[VerdictReport], report: &Report) -> Markup {
                     span.name { (spaced(&check.name)) }
                     span.word { (word(check.verdict)) }
                     span.numbers { (numbers(check)) }
-                    @if !is_told(report, &check.reason) { span.why { (check.reason) } }
+                    @if !is_told(report, &check.reason) && !is_evidence(report, &check.reason) {
+                        span.why { (check.reason) }
+                    }
                 }
             }
         }
     }
+}
+
+/// Whether the diagnosis says this as its evidence.
+fn is_evidence(report: &Report, sentence: &str) -> bool {
+    !report.diagnosis.is_empty() && report.diagnosis.evidence == sentence
 }
 
 const fn class(verdict: Standing) -> &'static str {

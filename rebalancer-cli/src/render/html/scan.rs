@@ -4,14 +4,20 @@ use maud::{Markup, PreEscaped, html};
 
 use crate::format::number::ratio;
 use crate::format::text::{count, spaced};
-use crate::report::Report;
+use crate::render::text::history::seconds;
+use crate::render::text::scan::outcomes;
+use crate::report::diagnosis::CauseCode;
 use crate::report::scan::{ScanReport, ScanRow, Severity};
+use crate::report::{Outcome, Report};
 
 /// Maximum number of rows in the index, the worst first.
 const MOST_ROWS: usize = 2_000;
 
 /// Maximum number of workloads with a section.
 const MOST_SECTIONS: usize = 50;
+
+/// The column of the best spread, which is left out where none is known.
+const BEST: &str = "Best spread";
 
 /// The columns of the index, and whether they contain words.
 const COLUMNS: [(&str, bool); 9] = [
@@ -22,7 +28,7 @@ const COLUMNS: [(&str, bool); 9] = [
     ("Lag spread", false),
     ("Cause", true),
     ("Remedy", true),
-    ("Best spread", false),
+    (BEST, false),
     ("Verdict", true),
 ];
 
@@ -33,10 +39,11 @@ pub fn body(report: &ScanReport, whole: &dyn Fn(&Report) -> Markup) -> Markup {
         header.verdict.held {
             p.state { span.mark aria-hidden="true" { "☰" } (state(report)) }
             h1 { (sentence(report)) }
+            (done(report))
             (place(report))
         }
         (notes(report))
-        (index(shown, report.workloads.len() - shown.len()))
+        (index(shown, report))
         @for (number, row) in with_section(report) { (section(number, row, whole)) }
     }
 }
@@ -51,11 +58,46 @@ fn state(report: &ScanReport) -> String {
 }
 
 fn sentence(report: &ScanReport) -> String {
+    if report.run.is_some() && !report.workloads.is_empty() {
+        return outcomes(report);
+    }
     let workloads = count(report.workloads.len(), "workload", "workloads");
     let (ill, uneven) = (report.count(Severity::Ill), report.count(Severity::Uneven));
     let verb = |number: usize, one: &str, several: &str| (if number == 1 { one } else { several }).to_owned();
     let (have, are) = (verb(ill, "has", "have"), verb(uneven, "is", "are"));
     format!("{ill} of {workloads} {have} an illness, {uneven} {are} uneven.")
+}
+
+/// What a run did, or would do: a line for each workload.
+fn done(report: &ScanReport) -> Markup {
+    let line = |row: &ScanRow| -> Option<(&'static str, String)> {
+        let rotation = row.report.as_ref().and_then(|report| report.rotation.as_ref());
+        let named = format!("{}/{}", row.namespace, row.target());
+        let several =
+            |pods: &[String]| if pods.is_empty() { "no pod".to_owned() } else { pods.join(" and ") };
+        match (rotation, row.outcome) {
+            (Some(rotation), Some(Outcome::Rotated)) => {
+                Some(("✓", format!("{named}: evicted {}", several(&rotation.deleted))))
+            }
+            (Some(rotation), Some(outcome)) if outcome != Outcome::Planned => Some((
+                "✗",
+                format!("{named}: {}, evicted {}", spaced(outcome.name()), several(&rotation.deleted)),
+            )),
+            (_, Some(Outcome::Planned)) => {
+                Some(("–", format!("{named}: would evict {}", several(&row.targets))))
+            }
+            _ => None,
+        }
+    };
+    let lines: Vec<(&'static str, String)> = match &report.run {
+        Some(_) => report.workloads.iter().filter_map(line).collect(),
+        None => Vec::new(),
+    };
+    html! {
+        @if !lines.is_empty() {
+            ul.done { @for (mark, words) in &lines { li { span aria-hidden="true" { (mark) " " } (words) } } }
+        }
+    }
 }
 
 fn place(report: &ScanReport) -> Markup {
@@ -65,7 +107,12 @@ fn place(report: &ScanReport) -> Markup {
         ("namespaces", Some(namespaces)),
         ("selector", report.selector.clone()),
         ("pods", Some(report.pods.to_string())),
-        ("evaluated", Some(report.evaluation_time.clone())),
+        (
+            "rotations",
+            report.run.as_ref().map(|run| format!("{} of at most {}", run.rotations, run.max_rotations)),
+        ),
+        ("not opted in", report.run.as_ref().map(|run| run.not_opted_in.to_string())),
+        ("evaluated", Some(seconds(&report.evaluation_time))),
     ];
     html! {
         dl.place {
@@ -91,31 +138,38 @@ fn notes(report: &ScanReport) -> Markup {
     }
 }
 
-fn index(rows: &[ScanRow], left_out: usize) -> Markup {
+fn index(rows: &[ScanRow], report: &ScanReport) -> Markup {
+    let left_out = report.workloads.len() - rows.len();
+    let without_section = rows.iter().skip(MOST_SECTIONS).any(|row| row.report.is_some());
+    let has_best = rows.iter().any(|row| row.best_cv.is_some());
     html! {
         section aria-labelledby="workloads" {
             h2 #workloads { "Workloads" }
-            p.small { "The worst first. The heads of the columns sort." }
+            p.small {
+                "The worst first. The heads of the columns sort."
+                @if without_section { " Only the first " (MOST_SECTIONS) " lead to a section of their own." }
+            }
             @if left_out > 0 { p.note { (left_out) " workloads have no row in this page; the JSON report has them." } }
             div.scroll role="region" aria-label="Every workload" tabindex="0" {
                 table.sortable {
                     thead { tr {
                         @for (title, words) in COLUMNS {
-                            th scope="col" class=[words.then_some("words")] { button type="button" { (title) } }
+                            @if title != BEST || has_best {
+                                th scope="col" class=[words.then_some("words")] { button type="button" { (title) } }
+                            }
                         }
                     } }
-                    tbody { @for (number, row) in rows.iter().enumerate() { (index_row(number, row)) } }
+                    tbody { @for (number, row) in rows.iter().enumerate() { (index_row(number, row, has_best)) } }
                 }
             }
         }
     }
 }
 
-fn index_row(number: usize, row: &ScanRow) -> Markup {
+fn index_row(number: usize, row: &ScanRow, has_best: bool) -> Markup {
     let spread = |name: &str, cv: Option<f64>| {
         html! { td data-n=(name) data-v=(cv.unwrap_or(-1.0)) { (cv.map_or_else(|| "–".to_owned(), ratio)) } }
     };
-    let outcome = row.outcome.map_or_else(|| "not decided".to_owned(), |outcome| spaced(outcome.name()));
     html! {
         tr {
             th.words scope="row" {
@@ -127,10 +181,14 @@ fn index_row(number: usize, row: &ScanRow) -> Markup {
             (spread("Lag spread", row.lag_cv))
             td.words data-n="Cause" { (spaced(row.cause.name())) }
             td.words data-n="Remedy" { (row.remedy.words()) }
-            (spread("Best spread", row.best_cv))
-            td.words data-n="Verdict" { (outcome) }
+            @if has_best { (spread(BEST, row.best_cv)) }
+            td.words data-n="Verdict" { (verdict(row)) }
         }
     }
+}
+
+fn verdict(row: &ScanRow) -> String {
+    row.outcome.map_or_else(|| "not decided".to_owned(), |outcome| spaced(outcome.name()))
 }
 
 /// The rows that have a section, each with its number in the index.
@@ -148,7 +206,11 @@ fn anchor(number: usize) -> String {
 
 fn section(number: usize, row: &ScanRow, whole: &dyn Fn(&Report) -> Markup) -> Markup {
     let Some(report) = &row.report else { return html! {} };
-    let title = format!("{}/{}: {}", row.namespace, row.target(), spaced(row.cause.name()));
+    let cause = match row.cause {
+        CauseCode::Balanced | CauseCode::Unknown => String::new(),
+        cause => format!(", {}", spaced(cause.name())),
+    };
+    let title = format!("{}/{}: {}{cause}", row.namespace, row.target(), verdict(row));
     html! {
         details.workload id=(anchor(number)) {
             summary { (title) }

@@ -8,6 +8,7 @@ use super::text::sentence as in_a_sentence;
 use crate::format::metric::{title, with_unit};
 use crate::format::number::ratio;
 use crate::format::text::{count, spaced};
+use crate::render::text::history::seconds;
 use crate::report::rotation::RotationReport;
 use crate::report::{CoverageReport, Kind, Outcome, Report, StatisticsReport, TargetReport, WorkloadReport};
 
@@ -50,7 +51,7 @@ pub fn place(workload: &WorkloadReport, times: &[(&str, Option<&str>)]) -> Marku
                 @if let Some(value) = value { div { dt { (word) } dd { (value) } } }
             }
             @for (word, time) in times {
-                @if let Some(time) = time { div { dt { (word) } dd { time datetime=(time) { (time) } } } }
+                @if let Some(time) = time { div { dt { (word) } dd { time datetime=(time) { (seconds(time)) } } } }
             }
         }
     }

@@ -197,19 +197,24 @@ fn verdict_of_run(report: &ScanReport, run: &RunAllSummary) -> String {
             "No workload has opted in by the annotation {ENABLED}: \"true\"; {others} not. Nothing has been evicted."
         );
     }
+    let evicted = report.evicted().count();
+    format!(
+        "{} {} evicted. {others} not opted in.",
+        outcomes(report),
+        if evicted == 0 { "Nothing has been".to_owned() } else { count(evicted, "pod was", "pods were") },
+    )
+}
+
+/// How many workloads came to what, in a sentence.
+pub fn outcomes(report: &ScanReport) -> String {
     let outcomes = Outcome::ALL.map(Some).into_iter().chain([None]);
     let told = outcomes.filter_map(|outcome| {
         let rows = report.workloads.iter().filter(|row| row.outcome == outcome).count();
         let word = outcome.map_or_else(|| "not decided".to_owned(), |outcome| spaced(outcome.name()));
         (rows > 0).then(|| format!("{rows} {word}"))
     });
-    let evicted = report.evicted().count();
-    format!(
-        "{}: {}. {} evicted. {others} not opted in.",
-        count(report.workloads.len(), "workload", "workloads"),
-        told.collect::<Vec<String>>().join(", "),
-        if evicted == 0 { "Nothing has been".to_owned() } else { count(evicted, "pod was", "pods were") },
-    )
+    let told: Vec<String> = told.collect();
+    format!("{}: {}.", count(report.workloads.len(), "workload", "workloads"), told.join(", "))
 }
 
 fn named(row: &ScanRow) -> String {
