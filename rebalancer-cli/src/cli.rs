@@ -4,6 +4,7 @@ pub mod args;
 pub mod catalog;
 #[cfg(test)]
 mod chart;
+pub mod earlier;
 pub mod help;
 pub mod secrets;
 pub mod spelling;

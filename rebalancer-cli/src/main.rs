@@ -21,7 +21,7 @@ use commands::{check, completion, config, man, plan, record, replay, run, run_al
 use telemetry::logging;
 
 fn main() -> ExitCode {
-    let Usage { mut cli, matches, typos } = match usage::parse() {
+    let Usage { mut cli, matches, typos, renamed } = match usage::parse() {
         Ok(usage) => usage,
         Err(stopped) => {
             stopped.wrong.iter().for_each(run::could_not_start);
@@ -34,6 +34,7 @@ fn main() -> ExitCode {
             return failure.report();
         }
         spelling::warn(&typos);
+        renamed.iter().for_each(|told| tracing::warn!(event = "setting.renamed", "{told}"));
     }
     let done = match &mut cli.command {
         Command::Run(args) if args.all.all => run_all::run(args, &matches),

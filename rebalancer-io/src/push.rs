@@ -19,6 +19,13 @@ use crate::secrets::Secrets;
 /// Content type of the text format that every receiver understands.
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
+/// Where VictoriaMetrics and vmagent take metrics.
+const IMPORT_PATH: &str = "/api/v1/import/prometheus";
+
+/// Addresses as they are expected.
+const EXAMPLE: &str =
+    "http://pushgateway.monitoring:9091, or http://victoria-metrics.monitoring:8428/api/v1/import/prometheus";
+
 /// How to push metrics.
 #[derive(Debug, Clone)]
 pub struct PushConfig {
@@ -41,21 +48,15 @@ pub enum Receiver {
 }
 
 impl Receiver {
-    /// A Pushgateway at the address in the setting `variable`.
+    /// The receiver at the address in the setting `variable`: VictoriaMetrics or vmagent if it ends in
+    /// `/api/v1/import/prometheus`, else a Pushgateway.
     ///
     /// # Errors
     /// An address that is unusable or contains a credential; it is not repeated.
-    pub fn pushgateway(variable: &'static str, url: &str) -> Result<Self, ConfigError> {
-        Ok(Self::Pushgateway(endpoint(variable, url, "http://pushgateway.monitoring:9091")?))
-    }
-
-    /// The import API at the address in the setting `variable`, with or without its path
-    /// `/api/v1/import/prometheus`.
-    ///
-    /// # Errors
-    /// As for [`Receiver::pushgateway`].
-    pub fn import(variable: &'static str, url: &str) -> Result<Self, ConfigError> {
-        Ok(Self::Import(endpoint(variable, url, "http://victoria-metrics.monitoring:8428")?))
+    pub fn at(variable: &'static str, url: &str) -> Result<Self, ConfigError> {
+        let is_import = url.trim_end_matches('/').ends_with(IMPORT_PATH);
+        let endpoint = endpoint(variable, url)?;
+        Ok(if is_import { Self::Import(endpoint) } else { Self::Pushgateway(endpoint) })
     }
 
     fn url(&self, group: &[(&str, &str)]) -> String {
@@ -64,7 +65,7 @@ impl Receiver {
                 let path: String = group.iter().map(|(label, value)| grouping(label, value)).collect();
                 format!("{base}/metrics{path}")
             }
-            Self::Import(base) => format!("{base}/api/v1/import/prometheus"),
+            Self::Import(base) => format!("{base}{IMPORT_PATH}"),
         }
     }
 
@@ -74,8 +75,9 @@ impl Receiver {
     }
 }
 
-fn endpoint(variable: &'static str, url: &str, example: &'static str) -> Result<Endpoint, ConfigError> {
-    let unusable = |reason: &str| ConfigError::PushUrl { variable, reason: reason.to_owned(), example };
+fn endpoint(variable: &'static str, url: &str) -> Result<Endpoint, ConfigError> {
+    let unusable =
+        |reason: &str| ConfigError::PushUrl { variable, reason: reason.to_owned(), example: EXAMPLE };
     if url.contains('?') {
         return Err(unusable("it holds a query"));
     }
@@ -233,6 +235,9 @@ impl PushErrorKind {
             Self::Refused { status: 401 | 403, .. } => {
                 "give credentials: METRICS_BEARER_TOKEN_FILE, or METRICS_USERNAME and METRICS_PASSWORD_FILE"
             }
+            Self::Refused { words, .. } if words.contains("unsupported path") => {
+                "that of VictoriaMetrics ends in /api/v1/import/prometheus"
+            }
             Self::Refused { status: 300..=399 | 404 | 405, .. } => "check the path of the address",
             Self::Refused { status: 400, .. } => {
                 "the metrics contradict what the server holds of this group; delete the group there"
@@ -264,8 +269,7 @@ mod tests {
 
     #[test]
     fn a_group_is_a_path_that_any_value_fits_into() {
-        let gateway =
-            Receiver::pushgateway("METRICS_PUSHGATEWAY_URL", "http://gateway:9091/").expect("an address");
+        let gateway = Receiver::at("METRICS_PUSH_URL", "http://gateway:9091/").expect("an address");
         let group = [("job", "pod-rebalancer"), ("target_namespace", ""), ("target", "app=a/b,c in (d)")];
         let expected = "http://gateway:9091/metrics/job/pod-rebalancer/target_namespace@base64/=\
                         /target@base64/YXBwPWEvYixjIGluIChkKQ==";
@@ -273,18 +277,14 @@ mod tests {
     }
 
     #[test]
-    fn an_import_address_may_be_pasted_with_its_path() {
-        for given in [
-            "http://vm:8480/insert/0/prometheus",
-            "http://vm:8480/insert/0/prometheus/api/v1/import/prometheus",
-        ] {
-            let import = Receiver::import("METRICS_IMPORT_URL", given).expect(given);
-            assert_eq!(
-                import.url(&[]),
-                "http://vm:8480/insert/0/prometheus/api/v1/import/prometheus",
-                "{given}"
-            );
+    fn the_path_of_an_address_tells_the_import_api() {
+        let import = "http://vm:8480/insert/0/prometheus/api/v1/import/prometheus";
+        for given in [import.to_owned(), format!("{import}/")] {
+            let receiver = Receiver::at("METRICS_PUSH_URL", &given).expect("an address");
+            assert_eq!(receiver.url(&[]), import, "{given}");
         }
+        let gateway = Receiver::at("METRICS_PUSH_URL", "http://proxy/gateway").expect("an address");
+        assert_eq!(gateway.url(&[("job", "a")]), "http://proxy/gateway/metrics/job/a");
     }
 
     #[test]
@@ -296,10 +296,10 @@ mod tests {
             "ftp://hunter2",
             "",
         ] {
-            let error = Receiver::pushgateway("METRICS_PUSHGATEWAY_URL", given).expect_err(given);
+            let error = Receiver::at("METRICS_PUSH_URL", given).expect_err(given);
             assert!(matches!(error, ConfigError::PushUrl { .. }), "{given}: {error:?}");
             let words = error.to_string();
-            assert!(words.starts_with("METRICS_PUSHGATEWAY_URL: "), "{given}: {words}");
+            assert!(words.starts_with("METRICS_PUSH_URL: "), "{given}: {words}");
             assert!(!words.contains("hunter2"), "{words}");
         }
     }

@@ -84,7 +84,7 @@ fn pods_of_the_release_reach_their_servers_only() {
     assert_eq!(policy(&[other]), ["53", "53", "443", "6443", "9090", "9091", "8480"]);
     let service = "prometheus.endpoint=kube:monitoring/prometheus:9090/prom";
     assert_eq!(policy(&[service]), ["53", "53", "443", "6443", "9090", "9091", "8480"]);
-    let plain = ["prometheus.endpoint=http://prometheus", "metrics.pushgatewayUrl=", "metrics.importUrl="];
+    let plain = ["prometheus.endpoint=http://prometheus", "metrics.pushUrl="];
     assert_eq!(policy(&plain), ["53", "53", "443", "6443", "80"]);
     assert_eq!(policy(&["networkPolicy.enabled=false"]), Vec::<String>::new());
 }

@@ -49,8 +49,10 @@ impl Scene {
             .arg("--kubeconfig")
             .arg(cluster.kubeconfig_path())
             .env("PROMETHEUS_ENDPOINT", self.loads.url())
-            .env("METRICS_PUSHGATEWAY_URL", self.gateway.url())
-            .env("METRICS_IMPORT_URL", self.victoria.url())
+            .env(
+                "METRICS_PUSH_URL",
+                format!("{},{}/api/v1/import/prometheus", self.gateway.url(), self.victoria.url()),
+            )
             .envs(env.iter().copied());
         let run = Finished::of(&mut command);
         assert!(!run.stderr.contains("push_failed"), "{run}");
@@ -74,7 +76,7 @@ fn can_be_asked_for(prometheus: Release, victoria: Release) {
     let scene = Scene::start(prometheus, victoria);
     let rotated = scene.run("orders", &[("GUARDS", "off")]);
     assert_eq!(rotated.json()["outcome"], "rotated", "{rotated}");
-    let withheld = scene.run("ledger", &[("PERSISTENCE_WINDOW", "off"), ("COOLDOWN", "10000h")]);
+    let withheld = scene.run("ledger", &[("PERSISTENCE", "off"), ("COOLDOWN", "10000h")]);
     assert_eq!(withheld.json()["outcome"], "withheld", "{withheld}");
     let fine = scene.run("mail", &[("DRY_RUN", "client"), ("GUARDS", "off")]);
     assert_eq!(fine.json()["outcome"], "planned", "{fine}");

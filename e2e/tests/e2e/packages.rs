@@ -130,7 +130,8 @@ fn the_environment_of_a_target_is_the_settings_of_all_with_its_own() {
         ("KUBE_LABEL_SELECTOR", "app=orders,tier!=canary"),
         ("DRY_RUN", "none"),
         ("CPU_VARIANCE_THRESHOLD", "30%"),
-        ("LAG_FLOOR", "2000000"),
+        ("FLOORS", "lag=2000000"),
+        ("PROMETHEUS_MAX_RESPONSE", "2000000"),
         ("WEBHOOK_FORMAT", "slack"),
         ("WARMUP", "off"),
         ("PROMETHEUS_BEARER_TOKEN_FILE", "/etc/pod-rebalancer/prometheus/token"),
@@ -362,7 +363,7 @@ fn install(plane: &ControlPlane, namespace: &Namespace<'_>, endpoint: &str) -> V
     let values = [
         format!("targets[0].namespace={name},targets[1].namespace={name},targets[0].selector=app=orders"),
         format!("prometheus.endpoint={endpoint},prometheus.existingSecret=,prometheus.bearerTokenKey="),
-        "prometheus.caKey=,prometheus.headersKey=,metrics.pushgatewayUrl=,metrics.importUrl=".to_owned(),
+        "prometheus.caKey=,prometheus.headersKey=,metrics.pushUrl=".to_owned(),
         "metrics.existingSecret=,metrics.username=,metrics.passwordKey=".to_owned(),
         "targets[0].settings.GUARDS=off,prometheusRule.enabled=false".to_owned(),
     ];

@@ -19,12 +19,12 @@ pub struct Setting {
     pub heading: String,
 }
 
-/// The settings of the commands, each once, in the order of their definition.
+/// The settings of the commands, each once, in the order of their definition, without earlier names.
 pub fn settings(command: &Command) -> Vec<Setting> {
     let mut settings: Vec<Setting> = Vec::new();
     for arg in command.get_subcommands().flat_map(Command::get_arguments) {
         let known = settings.iter().any(|setting| setting.id == arg.get_id().as_str());
-        if !known && !arg.is_positional() && arg.get_id() != "help" {
+        if !known && !arg.is_positional() && !arg.is_hide_set() && arg.get_id() != "help" {
             settings.push(setting(arg));
         }
     }

@@ -156,7 +156,7 @@ pub fn sections(command: &Command, binary: &str) -> String {
     let name = command.get_name();
     let is_program = command.get_subcommands().next().is_some();
     let mut page = String::new();
-    let variables = command.get_arguments().filter_map(|arg| {
+    let variables = command.get_arguments().filter(|arg| !arg.is_hide_set()).filter_map(|arg| {
         let variable = arg.get_env()?.to_string_lossy().into_owned();
         Some((variable, format!("Flag \\-\\-{}.", escaped(arg.get_long()?))))
     });

@@ -1,7 +1,7 @@
 //! Parses the command line and the environment. An error names the variable or flag, the value, and what is
 //! expected.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
@@ -12,6 +12,7 @@ use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches};
 use rebalancer_core::UnknownStrategy;
 
 use crate::cli::args::{self, Cli, OutputFormat, RunArgs};
+use crate::cli::earlier;
 use crate::cli::help;
 use crate::cli::secrets;
 use crate::cli::spelling::{self, Typo};
@@ -26,6 +27,8 @@ pub struct Usage {
     pub matches: ArgMatches,
     /// Set variables that no setting reads, but that look like a setting.
     pub typos: Vec<Typo>,
+    /// What to set instead of earlier names.
+    pub renamed: Vec<String>,
 }
 
 /// Why there are no arguments to continue with. All output has already been printed.
@@ -47,7 +50,13 @@ impl From<Failure> for Stopped {
 /// # Errors
 /// Help or the version was requested (exit 0), or a setting is wrong (exit 64).
 pub fn parse() -> Result<Usage, Stopped> {
-    let mut matches = command().try_get_matches().map_err(|error| refuse(&error))?;
+    let command = command();
+    let read =
+        |typed: &[OsString]| command.clone().try_get_matches_from(typed).map_err(|error| refuse(&error));
+    let typed: Vec<OsString> = std::env::args_os().collect();
+    let first = read(&typed)?;
+    let (typed, renamed) = in_names_of_now(&command, &first, typed)?;
+    let mut matches = if renamed.is_empty() { first } else { read(&typed)? };
     let cli = Cli::from_arg_matches(&matches).map_err(|error| refuse(&error))?;
     if let Some(secret) = secrets::ALL.iter().find(|secret| secret.is_garbled()) {
         return Err(Failure::usage(format!("{} is not UTF-8", secret.variable)).into());
@@ -59,7 +68,23 @@ pub fn parse() -> Result<Usage, Stopped> {
     let set = std::env::vars_os().filter(|(_, value)| !value.is_empty());
     let set = set.filter_map(|(name, _)| name.into_string().ok());
     let typos = if cli.command.output().is_some() { spelling::find(&variables(), set) } else { Vec::new() };
-    Ok(Usage { cli, matches, typos })
+    let renamed = if cli.command.output().is_some() { renamed } else { Vec::new() };
+    Ok(Usage { cli, matches, typos, renamed })
+}
+
+/// What was typed, with the settings that were given by earlier names as parts of the settings of now; and a warning about
+/// each of them.
+fn in_names_of_now(
+    command: &Command,
+    matches: &ArgMatches,
+    mut typed: Vec<OsString>,
+) -> Result<(Vec<OsString>, Vec<String>), Failure> {
+    let Some((name, chosen)) = matches.subcommand() else { return Ok((typed, Vec::new())) };
+    let Some(definition) = command.find_subcommand(name) else { return Ok((typed, Vec::new())) };
+    let (flags, renamed) = earlier::given(chosen, definition)?;
+    let place = typed.iter().skip(1).position(|typed| typed == name).map_or(typed.len(), |place| place + 2);
+    typed.splice(place..place, flags.into_iter().map(OsString::from));
+    Ok((typed, renamed))
 }
 
 /// The settings of `run`, as far as the environment is readable: a variable with a wrong value counts as
@@ -71,11 +96,16 @@ pub fn readable_run() -> Option<RunArgs> {
     }
     let mut command = command();
     loop {
-        let error = match command.clone().try_get_matches_from(["pod-rebalancer", name]) {
-            Ok(matches) => match Cli::from_arg_matches(&matches).ok()?.command {
-                args::Command::Run(args) => return Some(args),
-                _ => return None,
-            },
+        let typed = ["pod-rebalancer", name];
+        let error = match command.clone().try_get_matches_from(typed) {
+            Ok(matches) => {
+                let now = in_names_of_now(&command, &matches, typed.map(OsString::from).to_vec()).ok();
+                let now = now.and_then(|(typed, _)| command.clone().try_get_matches_from(typed).ok());
+                return match Cli::from_arg_matches(&now.unwrap_or(matches)).ok()?.command {
+                    args::Command::Run(args) => Some(args),
+                    _ => None,
+                };
+            }
             Err(error) => error,
         };
         let mut built = command.clone();
@@ -123,7 +153,7 @@ pub fn command() -> Command {
 
 /// The clap definition as written.
 pub fn defined() -> Command {
-    let command = Cli::command();
+    let command = Cli::command().mut_subcommands(earlier::with_earlier_names);
     match plugin_name() {
         Some(name) => command.bin_name(name),
         None => command,

@@ -5,8 +5,8 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use rebalancer_core::guard::OutlierTrigger;
-use rebalancer_core::{DEFAULT_WEIGHTS, Metric, PerMetric};
+use rebalancer_core::guard::{OutlierTrigger, Persistence};
+use rebalancer_core::{DEFAULT_FLOORS, DEFAULT_WEIGHTS, Metric, PerMetric};
 use rebalancer_io::metrics::AlertPattern;
 
 /// A duration that may be zero: `30s`, `1m30s`, `1h`, `0s`.
@@ -181,18 +181,8 @@ pub fn size(text: &str) -> Result<u64, String> {
 /// Weights of the score, such as `cpu=0.4,lag=0.3`; metrics that are not named get weight 0.
 pub fn weights(text: &str) -> Result<PerMetric<f64>, String> {
     let shape = || format!("write weights such as {}", show_weights(&DEFAULT_WEIGHTS));
-    let mut weights = PerMetric::default();
-    let mut named = PerMetric::<bool>::default();
-    for part in text.split(',') {
-        let (name, value) =
-            part.split_once('=').ok_or_else(|| format!("{part:?} is no weight; {}", shape()))?;
-        let metric = Metric::ALL.into_iter().find(|metric| metric.name() == name.trim());
-        let metric = metric.ok_or_else(|| format!("{:?} is no metric; {}", name.trim(), shape()))?;
-        if std::mem::replace(&mut named[metric], true) {
-            return Err(format!("{metric} is given twice; {}", shape()));
-        }
-        weights[metric] = number(value.trim()).map_err(|error| format!("{metric}: {error}"))?;
-    }
+    let weights =
+        per_metric(text, "weight", PerMetric::default(), number).map_err(|wrong| wrong.words(&shape()))?;
     if !weights.iter().map(|(_, weight)| *weight).sum::<f64>().is_finite() {
         return Err(format!("the sum of the weights is not finite; {}", shape()));
     }
@@ -200,6 +190,91 @@ pub fn weights(text: &str) -> Result<PerMetric<f64>, String> {
         return Err(format!("at least one weight must be more than 0; {}", shape()));
     }
     Ok(weights)
+}
+
+/// Floors, such as `cpu=0.05,lag=5000`; metrics that are not named keep their default. `off` is 0 for all.
+pub fn floors(text: &str) -> Result<PerMetric<f64>, String> {
+    if is_off(text) {
+        return Ok(PerMetric::default());
+    }
+    per_metric(text, "floor", DEFAULT_FLOORS, quantity)
+        .map_err(|wrong| wrong.words("write floors such as cpu=0.05,lag=5000, or off"))
+}
+
+/// What is wrong with a list such as `cpu=0.4,lag=0.3`.
+enum WrongList {
+    /// The list, which is to be written otherwise.
+    Shape(String),
+    /// A value in it, in words that say what is expected.
+    Value(String),
+}
+
+impl WrongList {
+    fn words(self, shape: &str) -> String {
+        match self {
+            Self::Shape(wrong) => format!("{wrong}; {shape}"),
+            Self::Value(wrong) => wrong,
+        }
+    }
+}
+
+/// The values of some metrics; `others` are those of the metrics that are not named. `word` names one value.
+fn per_metric(
+    text: &str,
+    word: &str,
+    others: PerMetric<f64>,
+    value: fn(&str) -> Result<f64, String>,
+) -> Result<PerMetric<f64>, WrongList> {
+    let mut values = others;
+    for (name, given) in parts(text, word)? {
+        let metric = Metric::ALL.into_iter().find(|metric| metric.name() == name);
+        let metric = metric.ok_or_else(|| WrongList::Shape(format!("{name:?} is no metric")))?;
+        values[metric] = value(given).map_err(|error| WrongList::Value(format!("{metric}: {error}")))?;
+    }
+    Ok(values)
+}
+
+/// The parts of a list such as `cpu=0.4,lag=0.3`, each with its name. `word` names one part.
+fn parts<'t>(text: &'t str, word: &str) -> Result<Vec<(&'t str, &'t str)>, WrongList> {
+    let mut parts: Vec<(&str, &str)> = Vec::new();
+    for part in text.split(',') {
+        let split = part.split_once('=');
+        let (name, value) = split.ok_or_else(|| WrongList::Shape(format!("{part:?} is no {word}")))?;
+        let (name, value) = (name.trim(), value.trim());
+        if parts.iter().any(|(known, _)| *known == name) {
+            return Err(WrongList::Shape(format!("{name} is given twice")));
+        }
+        parts.push((name, value));
+    }
+    Ok(parts)
+}
+
+/// The rule of persistence: a window such as `2h`, or the parts that differ from the standard, such as
+/// `factor=1.5,percent=90%`; or `off`. A part that is `off` turns all off.
+pub fn persistence(text: &str) -> Result<Guarded<Persistence>, String> {
+    const SHAPE: &str =
+        "write a window such as 60m, parts such as window=60m,factor=1.25,percent=80%, or off";
+    if is_off(text) || !text.contains('=') {
+        return Ok(Guarded(window_or_off(text)?.0.map(Persistence::over)));
+    }
+    let standard = Persistence::STANDARD;
+    let mut window = Guarded(Some(standard.window));
+    let mut factor = Guarded(Some(standard.factor));
+    let mut percent = Guarded(Some(standard.percent));
+    for (name, value) in parts(text, "part of the rule").map_err(|wrong| wrong.words(SHAPE))? {
+        let read = match name {
+            "window" => window_or_off(value).map(|read| window = read),
+            "factor" => factor_or_off(value).map(|read| factor = read),
+            "percent" => percent_or_off(value).map(|read| percent = read),
+            _ => return Err(format!("{name:?} is no part of the rule; {SHAPE}")),
+        };
+        read.map_err(|error| format!("{name}: {error}"))?;
+    }
+    let (Guarded(Some(window)), Guarded(Some(factor)), Guarded(Some(percent))) = (window, factor, percent)
+    else {
+        return Ok(Guarded(None));
+    };
+    Ok(Guarded(Some(Persistence { factor, percent, ..Persistence::over(window) })))
 }
 
 /// The weights in the form that [`weights`] parses.
@@ -289,5 +364,51 @@ mod tests {
         for bad in ["cpu", "cpu=1,cpu=2", "disk=1", "cpu=0", "cpu=-1", "cpu=1e308,lag=1e308", ""] {
             assert!(weights(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn floors_that_are_not_named_keep_their_default() {
+        assert_eq!(floors("cpu=0.05,memory=64Mi,lag=1000,rate=1"), Ok(DEFAULT_FLOORS));
+        assert_eq!(floors("lag=2M, cpu=off"), Ok(PerMetric { lag: 2e6, cpu: 0.0, ..DEFAULT_FLOORS }));
+        assert_eq!(floors("OFF"), Ok(PerMetric::default()));
+        assert_eq!(
+            floors("1000").unwrap_err(),
+            "\"1000\" is no floor; write floors such as cpu=0.05,lag=5000, or off"
+        );
+        for bad in ["", "lag", "lag=-1", "lag=1,lag=2", "disk=1", "lag=", "lag=1;cpu=2"] {
+            assert!(floors(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn persistence_is_a_window_or_the_parts_that_differ() {
+        let rule = |text: &str| persistence(text).map(|rule| rule.0);
+        let standard = Persistence::STANDARD;
+        assert_eq!(rule("window=60m,factor=1.25,percent=80%"), Ok(Some(standard)));
+        assert_eq!(rule("2h"), Ok(Some(Persistence::over(Duration::from_secs(7200)))));
+        assert_eq!(
+            rule("factor=1.5, percent=90"),
+            Ok(Some(Persistence { factor: 1.5, percent: 90, ..standard }))
+        );
+        for off in ["off", "0s", "window=off", "percent=0%", "factor=OFF,window=2h"] {
+            assert_eq!(rule(off), Ok(None), "{off}");
+        }
+        for bad in [
+            "",
+            "60",
+            "8d",
+            "window=59s",
+            "factor=0",
+            "percent=101%",
+            "share=1",
+            "window=1h,window=2h",
+            "window=1h,2",
+        ] {
+            assert!(rule(bad).is_err(), "{bad}");
+        }
+        assert_eq!(
+            rule("factor=NaN").unwrap_err(),
+            "factor: it must be a finite number, 0 or more (off turns the guard off)"
+        );
     }
 }

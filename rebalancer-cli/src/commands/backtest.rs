@@ -51,7 +51,12 @@ pub fn run(args: &BacktestArgs, matches: &ArgMatches) -> Result<ExitCode, Failur
     render::print(&rendered(&report, args.live.output.output)?, io::stdout())?;
     page.gather(|| {
         let why = "a backtest asks for more than a page can carry".to_owned();
-        Extras { settings: page_settings(matches, None), queries, recording: Embedded::LeftOut(why) }
+        Extras {
+            settings: page_settings(matches, None),
+            queries,
+            recording: Embedded::LeftOut(why),
+            past: None,
+        }
     });
     page.write(&report)?;
     Ok(ExitCode::from(exit::DECIDED))

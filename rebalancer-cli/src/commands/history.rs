@@ -35,7 +35,12 @@ pub fn run(args: &HistoryArgs, matches: &ArgMatches) -> Result<ExitCode, Failure
     page.gather(|| {
         let why = "a look at the past asks for more than a page can carry".to_owned();
         let queries = html::of_queries(Metric::ALL.into_iter().filter_map(|metric| queries.get(metric)));
-        Extras { settings: page_settings(matches, None), queries, recording: Embedded::LeftOut(why) }
+        Extras {
+            settings: page_settings(matches, None),
+            queries,
+            recording: Embedded::LeftOut(why),
+            past: None,
+        }
     });
     page.write(&report)?;
     Ok(ExitCode::from(exit::DECIDED))

@@ -127,6 +127,7 @@ pub fn page_extras(
         settings: page_settings(matches, recorded.as_ref()),
         queries: html::of_recording(recording),
         recording: Embedded::of(recording, same),
+        past: None,
     }
 }
 

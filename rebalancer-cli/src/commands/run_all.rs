@@ -195,7 +195,7 @@ impl<'a> All<'a> {
         self.page.gather(|| {
             let why = "a run of all workloads asks for more than a page can carry".to_owned();
             let settings = page_settings(self.matches, None);
-            Extras { settings, queries: Vec::new(), recording: Embedded::LeftOut(why) }
+            Extras { settings, queries: Vec::new(), recording: Embedded::LeftOut(why), past: None }
         });
         Ok(Done { report, members, page: self.page })
     }

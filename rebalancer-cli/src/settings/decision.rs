@@ -34,7 +34,7 @@ pub struct DecisionSettings {
 
 impl From<&DecisionArgs> for DecisionSettings {
     fn from(args: &DecisionArgs) -> Self {
-        let floors = args.floors();
+        let floors = args.floors;
         let guarded = args.guards == GuardMode::Standard;
         let thresholds = Thresholds {
             cpu: args.cpu_variance_threshold,
@@ -86,7 +86,7 @@ impl DecisionSettings {
 }
 
 fn guards(limits: &GuardArgs) -> GuardSettings {
-    let persistence = persistence(limits);
+    let persistence = limits.persistence.0;
     let seen = persistence.unwrap_or(Persistence::STANDARD);
     GuardSettings {
         warm_up: limits.warmup.0,
@@ -102,12 +102,4 @@ fn guards(limits: &GuardArgs) -> GuardSettings {
         }),
         diagnosis: true,
     }
-}
-
-/// The persistence guard, on if none of its three settings is off.
-fn persistence(limits: &GuardArgs) -> Option<Persistence> {
-    let window = limits.persistence_window.0?;
-    let factor = limits.persistence_factor.0?;
-    let percent = limits.persistence_percent.0?;
-    Some(Persistence { factor, percent, ..Persistence::over(window) })
 }

@@ -9,7 +9,7 @@ use clap::{Arg, ArgMatches, Args as _, Command, FromArgMatches as _};
 use rebalancer_core::PAUSED;
 
 use crate::cli::args::{DryRun, RunArgs};
-use crate::cli::usage;
+use crate::cli::{earlier, usage};
 
 /// What all annotations of this program begin with.
 const PREFIX: &str = "pod-rebalancer/";
@@ -19,24 +19,19 @@ pub const ENABLED: &str = "pod-rebalancer/enabled";
 
 /// The settings that an annotation may change, by the ids of their arguments. None leads to another server or query. Who may
 /// edit the workload may make its guards less careful, as for its own job; never a dry run an eviction.
-const OF_A_WORKLOAD: [&str; 30] = [
+const OF_A_WORKLOAD: [&str; 25] = [
     "cpu_variance_threshold",
     "lag_variance_threshold",
     "min_pods",
     "min_coverage",
-    "cpu_floor",
-    "memory_floor",
-    "lag_floor",
-    "rate_floor",
+    "floors",
     "score_weights",
     "strategy",
     "guards",
     "max_sample_age",
     "warmup",
     "cooldown",
-    "persistence_window",
-    "persistence_factor",
-    "persistence_percent",
+    "persistence",
     "futility_age",
     "illness_age",
     "churn_budget",
@@ -124,7 +119,12 @@ impl Changeable {
             let is_meant = |given: &&Given| given.flag == setting || given.spelled == setting;
             let given = self.given.iter().find(is_meant).filter(|given| is_of_a_workload(&given.id));
             let Some(given) = given else {
-                return Err(format!("its annotation {name} is no setting that a workload can have"));
+                let spelled = |id: &str| format!("{PREFIX}{}", id.replace('_', "-"));
+                let id = setting.replace('-', "_");
+                let now = earlier::now(&id).filter(|now| is_of_a_workload(now));
+                let told = now.and_then(|_| earlier::instead(&id, spelled));
+                let told = told.unwrap_or_else(|| format!("{name} is no setting that a workload can have"));
+                return Err(format!("its annotation {told}"));
             };
             if value.is_empty() {
                 continue;

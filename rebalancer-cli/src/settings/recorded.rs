@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cli::args::DecisionArgs;
 use crate::cli::catalog::settings;
+use crate::cli::earlier::joined;
 
 /// The settings that a run's decision depends on. None of them is a secret.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -43,8 +44,12 @@ pub fn decision_flags(matches: &ArgMatches) -> BTreeMap<String, String> {
 pub fn flags_to_take_up(recorded: &RecordedSettings, matches: &ArgMatches) -> Vec<String> {
     let untouched = |id: &str| matches!(matches.value_source(id), None | Some(ValueSource::DefaultValue));
     let known = decision_settings().into_iter().filter(|(id, _)| untouched(id));
-    let recorded = |flag: &str| Some(in_words_of_now(flag, recorded.decision.get(flag)?));
-    known.filter_map(|(_, flag)| Some(format!("{flag}={}", recorded(&flag)?))).collect()
+    let earlier = |id: &str| recorded.decision.get(&format!("--{}", id.replace('_', "-"))).cloned();
+    let value = |id: &str, flag: &str| match recorded.decision.get(flag) {
+        Some(value) => Some(in_words_of_now(flag, value).to_owned()),
+        None => joined(id, earlier),
+    };
+    known.filter_map(|(id, flag)| Some(format!("{flag}={}", value(&id, &flag)?))).collect()
 }
 
 /// The value of a flag in this version's words. A renamed strategy of earlier versions is translated; given

@@ -134,10 +134,8 @@ pub fn variables() -> Variables {
 
 /// Where the metrics of a run are pushed; an unusable address is an error in its place.
 pub fn receivers(args: &PushArgs) -> Vec<Result<Receiver, Failure>> {
-    let pushgateway = args.metrics_pushgateway_url.as_deref();
-    let pushgateway = pushgateway.map(|url| Receiver::pushgateway("METRICS_PUSHGATEWAY_URL", url));
-    let import = args.metrics_import_url.as_deref().map(|url| Receiver::import("METRICS_IMPORT_URL", url));
-    pushgateway.into_iter().chain(import).map(|receiver| receiver.map_err(Failure::usage)).collect()
+    let receivers = args.metrics_push_url.iter().map(|url| Receiver::at("METRICS_PUSH_URL", url.trim()));
+    receivers.map(|receiver| receiver.map_err(Failure::usage)).collect()
 }
 
 /// How the metrics of a run are pushed.

@@ -50,10 +50,13 @@ fn without_secret(id: &str, value: String) -> String {
         }
         "prometheus_endpoint" => Endpoint::parse(&value)
             .map_or_else(|_| "(cannot be used)".to_owned(), |endpoint| endpoint.to_string()),
-        "metrics_pushgateway_url" | "metrics_import_url" => match Receiver::import("", &value) {
-            Ok(_) => value,
-            Err(_) => "(cannot be used)".to_owned(),
-        },
+        "metrics_push_url" => {
+            let shown = value.split(',').map(|url| match Receiver::at("", url.trim()) {
+                Ok(_) => url,
+                Err(_) => "(cannot be used)",
+            });
+            shown.collect::<Vec<&str>>().join(",")
+        }
         _ => value,
     }
 }

@@ -133,8 +133,8 @@ fn values_that_are_no_load_are_missing() {
             "json",
             "--min-coverage",
             "0",
-            "--lag-floor",
-            "0",
+            "--floors",
+            "lag=0",
         ],
         &[],
     )

@@ -287,8 +287,8 @@ fn a_history_that_is_too_short_is_told() {
     ));
     let done = servers.run(&["check"], &[]);
     assert_eq!(done.code, Some(0), "{done}");
-    assert!(found(&done, "history of cpu: 1 of 60 minutes").1.contains("PERSISTENCE_WINDOW=off"), "{done}");
-    let done = servers.run(&["check"], &[("PERSISTENCE_WINDOW", "off")]);
+    assert!(found(&done, "history of cpu: 1 of 60 minutes").1.contains("PERSISTENCE=off"), "{done}");
+    let done = servers.run(&["check"], &[("PERSISTENCE", "off")]);
     assert!(!done.stdout.contains("history"), "{done}");
 }
 

@@ -79,7 +79,7 @@ fn an_idle_fleet_is_held_by_the_floor_and_only_by_it() {
     assert!(statistics["cv"].as_f64() > Some(0.3), "the spread itself is never floored: {statistics}");
     assert!(statistics["cv_compared"].as_f64() < Some(0.3), "{statistics}");
     assert_ends(&idle, &["--guards", "off"], "planned", true);
-    assert_ends(&idle, &["--cpu-floor", "off"], "planned", true);
+    assert_ends(&idle, &["--floors", "cpu=off"], "planned", true);
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn a_replay_without_history_asks_no_guard_that_needs_it_and_says_so() {
         warnings.iter().filter(|line| line.to_string().contains("holds no history")).count()
     };
     assert_eq!(told(&uneven, &[]), 1);
-    assert_eq!(told(&uneven, &["--persistence-window", "off"]), 0, "it is not wanted");
+    assert_eq!(told(&uneven, &["--persistence", "off"]), 0, "it is not wanted");
     assert_eq!(told(&uneven, &["--guards", "off"]), 0, "it is not wanted");
     assert_eq!(told(&fleet("cpu_usage", &[1.0, 1.0, 1.0]), &[]), 0, "nothing asks for a rotation");
 }

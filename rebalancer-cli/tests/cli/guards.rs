@@ -64,8 +64,8 @@ fn without_history_a_run_is_withheld_and_a_plan_says_so() {
         assert_eq!(servers.run(&["plan", "-o", "name"], &[]).stdout, "");
         let shown = servers.run(&["plan", "-o", "table"], &[]).stdout;
         assert!(shown.contains("Withheld: no action.") && !shown.contains("evict:"), "{shown}");
-        for off in ["PERSISTENCE_WINDOW", "PERSISTENCE_PERCENT", "PERSISTENCE_FACTOR"] {
-            let dry = servers.run(&["run", "--dry-run"], &[(off, "off")]).json();
+        for off in ["off", "window=0s", "percent=off", "factor=off,percent=90%"] {
+            let dry = servers.run(&["run", "--dry-run"], &[("PERSISTENCE", off)]).json();
             assert_eq!(dry["outcome"], "planned", "{off}: {dry}");
             assert!(guard(&dry, "persistence").is_null(), "a guard that is off is not asked");
         }
@@ -275,7 +275,7 @@ fn a_history_with_too_few_samples_holds() {
     servers.metrics.answer_ranges_with(body);
     let done = assert_held(&servers, &[], "persistence", "unknown");
     assert!(done.stdout.contains("has 0 samples, 30 are needed"), "{done}");
-    let longer = [("PERSISTENCE_WINDOW", "2h")];
+    let longer = [("PERSISTENCE", "2h")];
     let done = assert_held(&servers, &longer, "persistence", "unknown");
     assert!(done.stdout.contains("has 0 samples, 60 are needed"), "half of a window must be there: {done}");
 }
@@ -303,7 +303,7 @@ fn a_window_longer_than_what_is_kept_is_told_and_holds() {
     let servers = Servers::start();
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("a clock after 1970").as_secs();
     servers.metrics.answer_ranges_with(past(&[]));
-    assert_held(&servers, &[("PERSISTENCE_WINDOW", "24h")], "persistence", "unknown");
+    assert_held(&servers, &[("PERSISTENCE", "24h")], "persistence", "unknown");
     let asked = servers.metrics.requests();
     let range = asked.iter().find(|request| request.path().ends_with("query_range")).expect("a range");
     let number = |name: &str| -> f64 {
@@ -320,9 +320,9 @@ fn a_window_longer_than_what_is_kept_is_told_and_holds() {
     kept.reverse();
     let row = format!(r#""metric":{{"pod":"{BUSIEST}"}},"values":[{}]"#, kept.join(","));
     servers.metrics.answer_ranges_with(past(&[&row]));
-    let done = assert_held(&servers, &[("PERSISTENCE_WINDOW", "24h")], "persistence", "unknown");
+    let done = assert_held(&servers, &[("PERSISTENCE", "window=24h,percent=80%")], "persistence", "unknown");
     assert!(done.stdout.contains("are needed") || done.stdout.contains("history"), "{done}");
-    let refused = servers.run(&RUN, &[("PERSISTENCE_WINDOW", "90d")]);
+    let refused = servers.run(&RUN, &[("PERSISTENCE", "90d")]);
     assert!(refused.assert_one_error(64).contains("the window must be 1m to 7d"), "{refused}");
     servers.assert_untouched();
 }

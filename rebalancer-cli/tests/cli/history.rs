@@ -1,7 +1,8 @@
 //! What the replacements of the last days changed, against servers on loopback that remember a steady past.
 
 use std::fs;
-use std::time::{Duration, SystemTime};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
 
 use rebalancer_core::Metric;
 use rebalancer_sim::apiserver::{Effect, Fault, WorkloadKind};
@@ -16,6 +17,9 @@ use crate::servers::{BUSIEST, Servers, fleet};
 fn replaced() -> Servers {
     let servers = Servers::over(fleet().of_kind(WorkloadKind::StatefulSet));
     servers.cluster.change(|fleet| {
+        for pod in &mut fleet.pods {
+            pod.created = SystemTime::now() - Duration::from_secs(30 * 24 * 3600);
+        }
         fleet.pod(BUSIEST).created = SystemTime::now() - Duration::from_secs(3 * 3600);
     });
     servers
@@ -217,4 +221,25 @@ fn a_past_that_cannot_be_read_is_a_sentence_on_the_page() {
     let (done, page) = page_of(&servers, &["run", "--yes"]);
     assert_eq!(done.json()["outcome"], "rotated", "{done}");
     assert!(page.contains("This is not known: cannot read the history of the pods"), "{page}");
+}
+
+/// What was done is told and delivered, and the run ends, however long the metrics server takes to tell of the past.
+#[test]
+fn a_server_that_hangs_after_the_evictions_holds_no_run_up() {
+    let folder = TempDir::new().expect("a folder for temporary files");
+    let page = folder.path().join("page.html");
+    let servers = replaced();
+    let args = ["run", "--yes", "--report", page.to_str().expect("a path of ours")];
+    let running = servers.begin(&args, &[("GUARDS", "off")]);
+    while servers.evictions().len() < 2 {
+        thread::yield_now();
+    }
+    servers.metrics.hold();
+    let held = Instant::now();
+    let done = running.wait();
+    servers.metrics.release();
+    assert_eq!((done.code, &done.json()["outcome"]), (Some(0), &json!("rotated")), "{done}");
+    assert!(held.elapsed() < Duration::from_secs(60), "{:?}", held.elapsed());
+    let page = fs::read_to_string(&page).expect("the page");
+    assert!(page.contains("This is not known: it could not be read within 20 s."), "{page}");
 }

@@ -19,7 +19,7 @@ fn replay(args: &[&str]) -> crate::program::Done {
 fn names_are_printed_only_of_pods_that_would_go() {
     assert_eq!(replay(&["-o", "name"]).stdout, format!("{BUSIEST}\n{LEAST_BUSY}\n"));
     let over = ["--cpu-variance-threshold", "9", "--lag-variance-threshold", "9"];
-    let idle = ["--cpu-floor", "100", "--lag-floor", "1000000"];
+    let idle = ["--floors", "cpu=100,lag=1000000"];
     let few = ["--min-pods", "13"];
     for held in [&over[..], &idle, &few] {
         let args: Vec<&str> = ["-o", "name"].into_iter().chain(held.iter().copied()).collect();

@@ -38,12 +38,13 @@ fn replayed(file: &Path, args: &[&str], env: &[(&str, &str)]) -> Value {
 #[test]
 fn what_was_recorded_is_decided_again() {
     let folder = TempDir::new().expect("a folder for temporary files");
-    let settings: [&[(&str, &str)]; 5] = [
+    let settings: [&[(&str, &str)]; 6] = [
         &[],
         &[("CPU_VARIANCE_THRESHOLD", "2"), ("LAG_VARIANCE_THRESHOLD", "9")],
         &[("GUARDS", "off"), ("MIN_PODS_REQUIRED", "4"), ("SCORE_WEIGHTS", "lag=1")],
         &[("METRICS_PRESET", "none"), ("WARMUP", "2h")],
-        &[("CPU_FLOOR", "50"), ("LAG_FLOOR", "1M"), ("MAX_SAMPLE_AGE", "1h")],
+        &[("FLOORS", "cpu=50,lag=1M"), ("PERSISTENCE", "factor=1.5"), ("MAX_SAMPLE_AGE", "1h")],
+        &[("CPU_FLOOR", "50"), ("PERSISTENCE_WINDOW", "off")],
     ];
     for (number, env) in settings.into_iter().enumerate() {
         let servers = Servers::start();

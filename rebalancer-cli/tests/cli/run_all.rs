@@ -351,7 +351,7 @@ fn each_workload_has_a_line_of_log_and_a_set_of_metrics() {
     let file = folder.path().join("all.prom");
     let (push, told) = (gateway.url(), format!("{}/x", webhook.url()));
     let env = [
-        ("METRICS_PUSHGATEWAY_URL", push.as_str()),
+        ("METRICS_PUSH_URL", push.as_str()),
         ("WEBHOOK_URL", told.as_str()),
         ("METRICS_TEXTFILE", file.to_str().expect("a path of ours")),
     ];
@@ -396,7 +396,7 @@ fn a_receiver_that_refuses_is_asked_once() {
     let fleets = Fleets::of(&workloads());
     let gateway = Receiver::answering(500, "no");
     let url = gateway.url();
-    let done = run_all(&fleets, &[], &[("METRICS_PUSHGATEWAY_URL", url.as_str())]);
+    let done = run_all(&fleets, &[], &[("METRICS_PUSH_URL", url.as_str())]);
     assert_eq!((gateway.requests().len(), done.code), (1, Some(0)), "{done}");
 }
 
@@ -459,7 +459,7 @@ fn a_run_that_cannot_look_fails_and_tells_the_webhook_only() {
     fleets.metrics.answer_queries_with("container_memory", answer);
     let (gateway, webhook) = (Receiver::answering(202, ""), Receiver::answering(200, "ok"));
     let (push, told) = (gateway.url(), webhook.url());
-    let env = [("METRICS_PUSHGATEWAY_URL", push.as_str()), ("WEBHOOK_URL", told.as_str())];
+    let env = [("METRICS_PUSH_URL", push.as_str()), ("WEBHOOK_URL", told.as_str())];
     let done = run_all(&fleets, &[], &env);
     assert!(done.assert_one_error(1).contains("partial"), "{done}");
     assert_eq!((gateway.requests().len(), webhook.requests().len()), (0, 1), "{done}");

@@ -68,11 +68,8 @@ fn no_output_holds_a_secret() {
     for mut env in ways(file.to_str().expect("a path of ours")) {
         let servers = Servers::start();
         let (gateway, refusing) = (Receiver::answering(202, ""), Receiver::answering(401, "who are you?"));
-        let (gateway_url, refusing_url) = (gateway.url(), refusing.url());
-        env.extend([
-            ("METRICS_PUSHGATEWAY_URL", gateway_url.as_str()),
-            ("METRICS_IMPORT_URL", &refusing_url),
-        ]);
+        let both = format!("{},{}/api/v1/import/prometheus", gateway.url(), refusing.url());
+        env.extend([("METRICS_PUSH_URL", both.as_str())]);
         for args in [
             &["record", path][..],
             &["record", "--redact", files[0]],
@@ -283,9 +280,9 @@ fn a_receiver_of_metrics_that_echoes_a_secret_is_not_quoted_with_it() {
     let servers = Servers::start();
     let gateway = Receiver::answering(401, "no access for Ym9iOmh1bnRlcjItcHVzaA== (bob:hunter2-push)");
     let url = gateway.url();
+    let both = format!("{url},{url}/api/v1/import/prometheus");
     let env = [
-        ("METRICS_PUSHGATEWAY_URL", url.as_str()),
-        ("METRICS_IMPORT_URL", &url),
+        ("METRICS_PUSH_URL", both.as_str()),
         ("METRICS_USERNAME", "bob"),
         ("METRICS_PASSWORD", "hunter2-push"),
         ("LOG_LEVEL", "trace"),
@@ -311,15 +308,15 @@ fn no_refused_setting_shows_a_secret() {
     let key = file.to_str().expect("a path of ours");
     let cases: [&[(&str, &str)]; 11] = [
         &[endpoint, ("PROMETHEUS_CLIENT_KEY", key), ("PROMETHEUS_CLIENT_CERT", key)],
-        &[endpoint, ("METRICS_PUSHGATEWAY_URL", "http://bob:hunter2@gateway:9091")],
-        &[endpoint, ("METRICS_IMPORT_URL", "http://vm:8428?authKey=hunter2")],
+        &[endpoint, ("METRICS_PUSH_URL", "http://bob:hunter2@gateway:9091")],
+        &[endpoint, ("METRICS_PUSH_URL", "http://vm:8428?authKey=hunter2")],
         &[
             endpoint,
             ("METRICS_USERNAME", "bob"),
             ("METRICS_PASSWORD", SECRET),
             ("METRICS_BEARER_TOKEN", SECRET),
         ],
-        &[endpoint, ("METRICS_PASSWORD", SECRET), ("METRICS_IMPORT_URL", "http://127.0.0.1:9")],
+        &[endpoint, ("METRICS_PASSWORD", SECRET), ("METRICS_PUSH_URL", "http://127.0.0.1:9")],
         &[("PROMETHEUS_ENDPOINT", "http://ada:hunter2@prometheus:9090")],
         &[("PROMETHEUS_ENDPOINT", "http://prometheus:9090?token=hunter2")],
         &[endpoint, ("PROMETHEUS_HEADERS", "hunter2")],

@@ -15,7 +15,7 @@ const LIVE: [(&str, &str); 3] = [
 const SNAPSHOT: &str = "testdata/snapshots/orders-12-prometheus";
 
 /// Bad values of settings that every command has.
-const OF_A_DECISION: [(&str, &str); 47] = [
+const OF_A_DECISION: [(&str, &str); 55] = [
     ("CPU_VARIANCE_THRESHOLD", "NaN"),
     ("CPU_VARIANCE_THRESHOLD", "-0.1"),
     ("CPU_VARIANCE_THRESHOLD", "0,3"),
@@ -26,10 +26,13 @@ const OF_A_DECISION: [(&str, &str); 47] = [
     ("MIN_PODS_REQUIRED", "2.5"),
     ("MIN_COVERAGE", "2"),
     ("MIN_COVERAGE", "101%"),
-    ("CPU_FLOOR", "-1"),
-    ("MEMORY_FLOOR", "64MiB"),
+    ("FLOORS", "cpu=-1"),
+    ("FLOORS", "memory=64MiB"),
+    ("FLOORS", "lag=NaN"),
+    ("FLOORS", "rate=1e999"),
+    ("FLOORS", "1000"),
+    ("FLOORS", "lag=1,lag=2"),
     ("LAG_FLOOR", "NaN"),
-    ("RATE_FLOOR", "1e999"),
     ("SCORE_WEIGHTS", "cpu"),
     ("SCORE_WEIGHTS", "disk=1"),
     ("SCORE_WEIGHTS", "cpu=1,cpu=2"),
@@ -51,10 +54,15 @@ const OF_A_DECISION: [(&str, &str); 47] = [
     ("CPU_VARIANCE_THRESHOLD", " "),
     ("COOLDOWN", "30"),
     ("FUTILITY_AGE", "three hours"),
+    ("PERSISTENCE", "60"),
+    ("PERSISTENCE", "window=60"),
+    ("PERSISTENCE", "factor=NaN"),
+    ("PERSISTENCE", "factor=-1"),
+    ("PERSISTENCE", "percent=101%"),
+    ("PERSISTENCE", "percent=most"),
+    ("PERSISTENCE", "share=80%"),
     ("PERSISTENCE_WINDOW", "60"),
-    ("PERSISTENCE_FACTOR", "NaN"),
     ("PERSISTENCE_FACTOR", "-1"),
-    ("PERSISTENCE_PERCENT", "101%"),
     ("PERSISTENCE_PERCENT", "most"),
     ("CHURN_BUDGET", "-10%"),
     ("CHURN_BUDGET", "some"),
@@ -199,19 +207,16 @@ fn empty_is_unset() {
         "LAG_VARIANCE_THRESHOLD",
         "MIN_PODS_REQUIRED",
         "MIN_COVERAGE",
-        "CPU_FLOOR",
-        "MEMORY_FLOOR",
+        "FLOORS",
         "LAG_FLOOR",
-        "RATE_FLOOR",
         "SCORE_WEIGHTS",
         "STRATEGY",
         "GUARDS",
         "WARMUP",
         "COOLDOWN",
         "FUTILITY_AGE",
+        "PERSISTENCE",
         "PERSISTENCE_WINDOW",
-        "PERSISTENCE_FACTOR",
-        "PERSISTENCE_PERCENT",
         "CHURN_BUDGET",
         "OUTLIER_TRIGGER",
         "KAFKA_ASSIGNOR",
@@ -262,6 +267,39 @@ fn config_shows_where_each_value_comes_from() {
     assert_eq!(row("MIN_PODS_REQUIRED"), expected("4", "flag"));
     assert_eq!(row("WARMUP"), expected("5m", "default"));
     assert_eq!(row("KAFKA_GROUP"), (None, Some("unset".to_owned())));
+}
+
+/// Settings that became parts of others are still read, as those parts, and a warning says what to set.
+#[test]
+fn earlier_names_are_read_with_a_warning() {
+    let shown = |env: &[(&str, &str)], args: &[&str]| {
+        let args: Vec<&str> = ["config", "-o", "json"].into_iter().chain(args.iter().copied()).collect();
+        let done = run(&args, &[&LIVE[..], env].concat());
+        assert_eq!(done.code, Some(0), "{done}");
+        let value = |name: &str| {
+            let rows = done.json();
+            let rows = rows.as_array().expect("a list");
+            assert!(rows.iter().all(|row| row["variable"] != "LAG_FLOOR"), "{done}");
+            rows.iter().find(|row| row["variable"] == name).expect(name)["value"].as_str().map(str::to_owned)
+        };
+        (value("FLOORS"), value("PERSISTENCE"), done.stderr.clone())
+    };
+    let (floors, persistence, said) =
+        shown(&[("LAG_FLOOR", "2M"), ("PERSISTENCE_PERCENT", "off")], &["--cpu-floor", "1"]);
+    assert_eq!(floors.as_deref(), Some("cpu=1,lag=2M"));
+    assert_eq!(persistence.as_deref(), Some("percent=off"));
+    for told in [
+        "LAG_FLOOR is an earlier name: set FLOORS=lag=VALUE instead",
+        "PERSISTENCE_PERCENT is an earlier name: set PERSISTENCE=percent=VALUE instead",
+        "--cpu-floor is an earlier name: set FLOORS=cpu=VALUE instead",
+    ] {
+        assert_eq!(said.matches(told).count(), 1, "{told}: {said}");
+    }
+    let both = run(&["config"], &[("LAG_FLOOR", "2M"), ("FLOORS", "cpu=1")]);
+    assert!(both.assert_one_error(64).contains("LAG_FLOOR is now a part of FLOORS"), "{both}");
+    let decided = |env: &[(&str, &str)]| run(&["replay", SNAPSHOT, "-o", "json"], env).json();
+    assert_eq!(decided(&[("LAG_FLOOR", "2M")]), decided(&[("FLOORS", "lag=2M")]));
+    assert_eq!(decided(&[("LAG_FLOOR", "2M")])["thresholds"]["score_floors"]["lag"], 2e6);
 }
 
 #[test]

@@ -75,7 +75,11 @@ fn the_short_help_is_of_the_command_that_was_typed() {
     assert!(short.stdout.contains("--dry-run") && short.stdout.contains("Examples:"), "{short}");
     assert!(!short.stdout.contains("hunter2") && short.stdout.lines().count() <= 24, "{short}");
     let long = run(&["run", "--help"], &[]).stdout;
-    assert!(long.contains("--persistence-window") && long.lines().count() > 100);
+    assert!(
+        long.contains("--persistence")
+            && !long.contains("--persistence-window")
+            && long.lines().count() > 100
+    );
     let program = run(&["-h"], &[]).stdout;
     assert!(program.contains("backtest") && program.lines().count() <= 24, "{program}");
 }

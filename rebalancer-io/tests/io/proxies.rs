@@ -58,7 +58,8 @@ fn asks_by_the_environment() {
     println!("metrics: {:?}", query.expect_err("nothing listens there").kind);
 
     let pusher = Pusher::new(PushConfig { auth: Auth::None, ca_file: None, timeout: Duration::from_secs(2) });
-    let receiver = Receiver::import("METRICS_IMPORT_URL", &endpoint).expect("an address");
+    let receiver = Receiver::at("METRICS_PUSH_URL", &format!("{endpoint}/api/v1/import/prometheus"))
+        .expect("an address");
     let refused = pusher.expect("a pusher").push(&receiver, &[], Replaces::Group, "");
     println!("push: {:?}", refused.expect_err("nothing listens there").kind);
 

@@ -27,6 +27,13 @@ pub fn settings(data: &[u8]) {
     let text = String::from_utf8_lossy(&data[..data.len().min(MAX_BYTES)]);
     numbers(&text);
     durations(&text);
+    if let Some(floors) = checked(&text, value::floors(&text)) {
+        assert!(floors.iter().all(|(_, floor)| floor.is_finite() && *floor >= 0.0), "{floors:?}");
+    }
+    if let Some(value::Guarded(Some(rule))) = checked(&text, value::persistence(&text)) {
+        assert!(rule.factor > 0.0 && (1..=100).contains(&rule.percent), "{rule:?}");
+        assert!((1..=7 * 24 * 3600).contains(&rule.window.as_secs()) && rule.min_history > 0, "{rule:?}");
+    }
     if let Some(weights) = checked(&text, value::weights(&text)) {
         assert_eq!(value::weights(&value::show_weights(&weights)), Ok(weights));
         assert!(weights.iter().all(|(_, weight)| weight.is_finite() && *weight >= 0.0), "{weights:?}");
@@ -125,10 +132,7 @@ fn secrets(text: &str) {
     ];
     for address in addresses {
         drop(Endpoint::parse(&address).map_err(|error| told(format!("{error} {error:?}"))));
-        drop(
-            Receiver::pushgateway("METRICS_PUSHGATEWAY_URL", &address)
-                .map_err(|error| told(error.to_string())),
-        );
+        drop(Receiver::at("METRICS_PUSH_URL", &address).map_err(|error| told(error.to_string())));
     }
     let header: Result<Header, _> = format!("X-Token: {SECRET}{text}").parse();
     told(match header {

@@ -79,12 +79,8 @@
 {{- end }}
 {{- end }}
 {{- end }}
-{{- with $values.metrics.pushgatewayUrl }}
-- name: METRICS_PUSHGATEWAY_URL
-  value: {{ . | quote }}
-{{- end }}
-{{- with $values.metrics.importUrl }}
-- name: METRICS_IMPORT_URL
+{{- with $values.metrics.pushUrl }}
+- name: METRICS_PUSH_URL
   value: {{ . | quote }}
 {{- end }}
 {{- with $values.metrics.bearerTokenKey }}

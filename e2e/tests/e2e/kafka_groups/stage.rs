@@ -23,7 +23,7 @@ const PARTITIONS: usize = 20;
 const RATE: f64 = 1.0;
 const COST: f64 = 500.0;
 /// Below this many cores a workload counts as idle; that of the pods here is small.
-const CPU_FLOOR: &str = "0.001";
+const FLOORS: &str = "cpu=0.001";
 
 /// The partition that stands, in the groups of which one does.
 pub const STUCK: u32 = 9;
@@ -344,7 +344,7 @@ impl Watched {
             .env("METRICS_PRESET", self.plan.preset)
             .env("KAFKA_GROUP", group(self.plan.name, 0))
             .env("STRATEGY", "by_cause")
-            .env("CPU_FLOOR", CPU_FLOOR)
+            .env("FLOORS", FLOORS)
             .env("RUN_TIMEOUT", "120s")
             .env("OUTPUT", "json")
             .envs(self.plan.settings.iter().copied());

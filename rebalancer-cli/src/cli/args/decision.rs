@@ -26,20 +26,11 @@ pub struct DecisionArgs {
     /// Ignore a metric that a smaller share of the pods than this has; 0 turns this off
     #[arg(long, value_name = "SHARE", env = "MIN_COVERAGE", default_value = "0.8", value_parser = values::share)]
     pub min_coverage: f64,
-    /// Treat a mean CPU below this many cores as this value, so that small differences of an idle workload do
-    /// not count
-    #[arg(long, value_name = "CORES", env = "CPU_FLOOR", default_value = "0.05", value_parser = values::quantity)]
-    pub cpu_floor: f64,
-    /// When scoring, treat a lower mean memory as this value
-    #[arg(long, value_name = "BYTES", env = "MEMORY_FLOOR", default_value = "64Mi", value_parser = values::quantity)]
-    pub memory_floor: f64,
-    /// Treat a mean lag below this many messages as this value, so that small differences of a workload that
-    /// keeps up do not count
-    #[arg(long, value_name = "MESSAGES", env = "LAG_FLOOR", default_value = "1000", value_parser = values::quantity)]
-    pub lag_floor: f64,
-    /// When scoring, treat a lower mean message rate per second as this value
-    #[arg(long, value_name = "RATE", env = "RATE_FLOOR", default_value = "1", value_parser = values::quantity)]
-    pub rate_floor: f64,
+    /// Treat a mean below this as this value, so that small differences of an idle workload do not count: CPU in
+    /// cores, memory in bytes, lag in messages, rate in messages per second. Those of CPU and lag count for the
+    /// thresholds too, all for the score. A metric that is not named keeps its default; off turns all off
+    #[arg(long, value_name = "FLOORS", env = "FLOORS", default_value = "cpu=0.05,memory=64Mi,lag=1000,rate=1", value_parser = values::floors)]
+    pub floors: PerMetric<f64>,
     /// Weights of the metrics in the score that ranks the pods
     #[arg(long, value_name = "WEIGHTS", env = "SCORE_WEIGHTS", default_value = "cpu=0.4,lag=0.3,rate=0.2,memory=0.1", value_parser = values::weights)]
     pub score_weights: PerMetric<f64>,
@@ -71,18 +62,6 @@ pub struct DecisionArgs {
     pub max_sample_age: Duration,
     #[command(flatten)]
     pub limits: GuardArgs,
-}
-
-impl DecisionArgs {
-    /// The floor of each metric, in its unit.
-    pub const fn floors(&self) -> PerMetric<f64> {
-        PerMetric {
-            cpu: self.cpu_floor,
-            memory: self.memory_floor,
-            lag: self.lag_floor,
-            rate: self.rate_floor,
-        }
-    }
 }
 
 fn min_pods(text: &str) -> Result<usize, String> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::{BoolishValueParser, PossibleValuesParser, TypedValueParser};
 use rebalancer_core::AssignorChoice;
+use rebalancer_core::guard::Persistence;
 use rebalancer_core::kafka::Assignor;
 
 use crate::cli::values::{self, Guarded};
@@ -20,16 +21,11 @@ pub struct GuardArgs {
     /// Do nothing while any pod is younger than this (an ill pod is replaced all the same); off turns it off
     #[arg(long, value_name = "DURATION", env = "COOLDOWN", default_value = "30m", value_parser = values::duration_or_off)]
     pub cooldown: Guarded<Duration>,
-    /// Do nothing unless the busiest pod was busy for most of this window (an ill pod is replaced all the
-    /// same); off turns it off
-    #[arg(long, value_name = "DURATION", env = "PERSISTENCE_WINDOW", default_value = "60m", value_parser = values::window_or_off)]
-    pub persistence_window: Guarded<Duration>,
-    /// Load, as a multiple of the mean, above which a pod counts as busy; off turns persistence off
-    #[arg(long, value_name = "FACTOR", env = "PERSISTENCE_FACTOR", default_value = "1.25", value_parser = values::factor_or_off)]
-    pub persistence_factor: Guarded<f64>,
-    /// Share of the window in which the pod must have been busy; off turns persistence off
-    #[arg(long, value_name = "PERCENT", env = "PERSISTENCE_PERCENT", default_value = "80%", value_parser = values::percent_or_off)]
-    pub persistence_percent: Guarded<u32>,
+    /// Do nothing unless the busiest pod was busy for most of a window (an ill pod is replaced all the same). By
+    /// default its load must have been above 1.25 times the mean in 80% of the last 60 minutes. Give the parts that
+    /// differ, or just a window such as 2h; off turns it off
+    #[arg(long, value_name = "RULE", env = "PERSISTENCE", default_value = "window=60m,factor=1.25,percent=80%", value_parser = values::persistence)]
+    pub persistence: Guarded<Persistence>,
     /// Do nothing when the busiest pod is younger than this and most pods are older: replacing it did not
     /// help; off turns it off
     #[arg(long, value_name = "DURATION", env = "FUTILITY_AGE", default_value = "180m", value_parser = values::duration_or_off)]

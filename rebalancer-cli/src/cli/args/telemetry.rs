@@ -15,12 +15,10 @@ use crate::report::Outcome;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Metrics of the run")]
 pub struct PushArgs {
-    /// Push the metrics of the run to this Pushgateway
-    #[arg(long, value_name = "URL", env = "METRICS_PUSHGATEWAY_URL")]
-    pub metrics_pushgateway_url: Option<String>,
-    /// Push the metrics of the run to this VictoriaMetrics (/api/v1/import/prometheus)
-    #[arg(long, value_name = "URL", env = "METRICS_IMPORT_URL")]
-    pub metrics_import_url: Option<String>,
+    /// Push the metrics of the run to this Pushgateway, or to VictoriaMetrics by an address that ends in
+    /// /api/v1/import/prometheus; several are separated by commas
+    #[arg(long, value_name = "URL", env = "METRICS_PUSH_URL", value_delimiter = ',')]
+    pub metrics_push_url: Vec<String>,
     /// Time limit of one push
     #[arg(long, value_name = "DURATION", env = "METRICS_TIMEOUT", default_value = "5s", value_parser = values::positive_duration)]
     pub metrics_timeout: Duration,

@@ -366,7 +366,7 @@ fn remembered(known: usize, rule: Persistence, category: &mut Category) {
         return category.good(found);
     }
     let needed = rule.min_history;
-    category.warn(found, format!("runs are withheld below {needed}; PERSISTENCE_WINDOW=off asks for none"));
+    category.warn(found, format!("runs are withheld below {needed}; PERSISTENCE=off asks for none"));
 }
 
 /// The pods with a usable sample.

@@ -140,7 +140,7 @@ fn past(
     subject: &Subject,
     Span { from, to, most }: Span,
 ) -> Result<HistoryReport, Failure> {
-    let Subject { workload, listed_at, described, settings, queries } = subject;
+    let Subject { workload, described, settings, queries, .. } = subject;
     let top = workload.owners.first().map(|owner| owner.top.clone());
     let source = AtMost::new(client, AT_ONCE);
     let kin = Kin::of(&workload.pods);
@@ -157,12 +157,7 @@ fn past(
     };
     let mut not_had = sightings.not_had.clone();
     let witnesses = witnesses(live, workload, top.as_ref(), &sightings, &mut not_had);
-    let is_until_now = listed_at.duration_since(to).unsigned_abs() < IS_NOW;
-    let pods = Pods { live: &workload.pods, listed_at: *listed_at, sightings: &sightings, is_until_now };
-    let mut turns = pods.turns();
-    turns.retain(|turn| turn.at <= to && turn.at >= stretch.from);
-    let oldest = workload.pods.iter().filter_map(|pod| Some(*listed_at - pod.age?)).min();
-    let changes = Changes::of(&turns, &sightings, oldest);
+    let changes = changes(subject, &sightings, stretch);
     let examined =
         Examined { changes: &changes.all, comparison, witnesses: &witnesses, to, sightings: &sightings };
     let wanted: Vec<usize> =
@@ -190,6 +185,17 @@ fn past(
             ("kubernetes".to_owned(), live.cluster.requests()),
         ]),
     })
+}
+
+/// What happened to the pods in a stretch of the past.
+fn changes(subject: &Subject, sightings: &Sightings, stretch: Stretch) -> Changes {
+    let Subject { workload, listed_at, .. } = subject;
+    let is_until_now = listed_at.duration_since(stretch.to).unsigned_abs() < IS_NOW;
+    let pods = Pods { live: &workload.pods, listed_at: *listed_at, sightings, is_until_now };
+    let mut turns = pods.turns();
+    turns.retain(|turn| turn.at <= stretch.to && turn.at >= stretch.from);
+    let oldest = workload.pods.iter().filter_map(|pod| Some(*listed_at - pod.age?)).min();
+    Changes::of(&turns, sightings, oldest)
 }
 
 /// What the cluster tells of who did what. What it does not give is added to `not_had`.
