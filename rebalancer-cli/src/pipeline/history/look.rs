@@ -180,11 +180,13 @@ fn past(
         replacements,
         left_out,
         not_had,
-        requests: BTreeMap::from([
-            ("prometheus".to_owned(), client.requests()),
-            ("kubernetes".to_owned(), live.cluster.requests()),
-        ]),
+        requests: requests(live, client),
     })
+}
+
+fn requests(live: &Live, client: &Client) -> BTreeMap<String, u64> {
+    let sent = [("prometheus", client.requests()), ("kubernetes", live.cluster.requests())];
+    sent.map(|(server, sent)| (server.to_owned(), sent)).into()
 }
 
 /// What happened to the pods in a stretch of the past.
