@@ -11,6 +11,7 @@ use crate::input::offsets::Offsets;
 use crate::input::partitions::Partitions;
 use crate::kafka::assignor::{Assignor, UnknownAssignor};
 use crate::kafka::forecast::GroupFacts;
+use crate::kafka::known_member::KnownMember;
 use crate::kafka::recognise::recognise;
 
 /// Time a group needs to settle after a pod started: two metric scrapes and the window of a rate.
@@ -134,6 +135,8 @@ pub struct Facts<'a> {
     pub static_membership: Option<bool>,
     /// Whether the members of the group have identities that replacements take over (`group.instance.id`), as Kafka tells.
     pub told_identity: Fact<bool>,
+    /// The members of the group, as Kafka tells them, in the order of its answer.
+    pub members: Fact<Vec<KnownMember>>,
 }
 
 impl<'a> Facts<'a> {
@@ -172,6 +175,7 @@ impl<'a> Facts<'a> {
             recognised_assignor: Fact::Absent,
             static_membership: None,
             told_identity: Fact::Absent,
+            members: Fact::Absent,
         }
     }
 
@@ -208,7 +212,9 @@ impl<'a> Facts<'a> {
         let consumers = self.consumers_per_pod.unwrap_or(1);
         let group =
             GroupFacts::new(self.partitions.known()?, self.live.len(), consumers, self.known_assignor())?;
-        Some(group.keeping_identity(self.live.iter().any(|pod| self.static_evidence(pod).is_some())))
+        let keeps_identity = self.live.iter().any(|pod| self.static_evidence(pod).is_some());
+        let members = self.members.known().map_or(&[][..], Vec::as_slice);
+        Some(group.keeping_identity(keeps_identity).with_members(members))
     }
 
     /// How it is known that the replacement of a pod keeps its identity: `configured`, `group.instance.id`, or the

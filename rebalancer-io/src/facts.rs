@@ -9,6 +9,7 @@ mod finder;
 mod group;
 mod kept;
 mod kin;
+mod members;
 mod offsets;
 mod past;
 mod sides;

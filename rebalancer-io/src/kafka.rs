@@ -14,6 +14,7 @@ mod config;
 mod connection;
 mod error;
 mod groups;
+mod ids;
 mod meeting;
 mod messages;
 mod msk_iam;

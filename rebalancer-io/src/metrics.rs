@@ -33,7 +33,7 @@ pub use alert_pattern::{AlertPattern, InvalidPattern};
 pub use at_most::AtMost;
 pub use fresh::{UnknownAge, mark_stale};
 pub(crate) use fresh::{are_fresh, question_name};
-pub use group::{CLIENT_LABEL, FactQueries, PARTITION_LABELS, PROTOCOL_LABEL};
+pub use group::{ALIKE_LABEL, CLIENT_LABEL, FactQueries, MEMBER_LABEL, PARTITION_LABELS, PROTOCOL_LABEL};
 pub(crate) use joint::{ClientQueries, GroupQueries, container_queries, tagged};
 pub(crate) use joint_members::{ADDRESSES, MemberQueries, OF_MEMBERS, of_members};
 pub use lives::LifeQueries;

@@ -48,6 +48,10 @@ pub struct SpreadReport {
     /// 90th percentile over the possible orders; null where nothing is expected.
     #[serde(default)]
     pub expected_high: Option<f64>,
+    /// For how many orders of the members' ids this was worked out; 1 where all that are possible lead to the same
+    /// spread, so that it is exact. Null where nothing is expected.
+    #[serde(default)]
+    pub expected_orders: Option<usize>,
     /// Why nothing can be expected; null where something is, or where the assignor is not known.
     #[serde(default)]
     pub unmodelled: Option<String>,
@@ -226,6 +230,7 @@ impl From<&Diagnosis> for DiagnosisReport {
                 expected_mean: forecast.outlook.map(|outlook| outlook.mean),
                 expected_low: forecast.outlook.map(|outlook| outlook.low),
                 expected_high: forecast.outlook.map(|outlook| outlook.high),
+                expected_orders: forecast.outlook.map(|outlook| outlook.orders),
                 unmodelled: forecast.unmodelled.map(|why| why.to_string()),
                 best: forecast.best,
             }),

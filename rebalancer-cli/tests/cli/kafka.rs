@@ -183,6 +183,41 @@ fn a_recording_replays_the_same_decision() {
     }
 }
 
+/// A sticky group whose partitions differ: what comes of a rotation depends on the order of the members.
+#[test]
+fn a_forecast_by_the_ids_of_the_members_is_exact_and_stays_so_in_a_recording_without_names() {
+    let servers = Servers::over(settled());
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let broker = || {
+        let mut group = group(&servers, None);
+        for (number, partition) in group.partitions.iter_mut().enumerate() {
+            partition.rate = f64::from(u32::try_from(number * number * 7 % 50).expect("a small number") + 1);
+        }
+        group.stick(STUCK, 20);
+        SimulatedGroup { assignor: "sticky".to_owned(), ..group }.start()
+    };
+    let spread = |done: &Done| done.json()["diagnosis"]["spread"].clone();
+    let done = ask(&servers, &broker(), &["plan"], &[]);
+    let planned = spread(&done);
+    assert_eq!(planned["expected_orders"], 1, "{done}");
+    assert!(planned["expected"].is_number() && planned["expected"] != planned["now"], "{done}");
+    for redact in [false, true] {
+        let file = folder.path().join(format!("{redact}.jsonl")).display().to_string();
+        let mut args = vec!["record", file.as_str()];
+        args.extend(redact.then_some("--redact"));
+        let done = ask(&servers, &broker(), &args, &[]);
+        assert_eq!(done.code, Some(0), "{done}");
+        let done = run(&["replay", &file], &[("OUTPUT", "json"), ("STRATEGY", "by_cause")]);
+        let replayed = spread(&done);
+        assert_eq!(replayed["expected_orders"], 1, "{done}");
+        for key in ["now", "expected", "expected_low", "expected_high"] {
+            let [planned, replayed] =
+                [&planned, &replayed].map(|spread| spread[key].as_f64().expect("a spread"));
+            assert!((planned - replayed).abs() < 1e-6, "{key}: {planned} is not {replayed}: {done}");
+        }
+    }
+}
+
 #[test]
 fn check_tells_of_the_group_and_what_it_may_not_see() {
     let servers = Servers::over(settled());

@@ -1,7 +1,9 @@
 //! Forecast: the spread after a rotation.
 //!
-//! Member ids are random and not in the metrics, but the assignment depends on their order. So a forecast
-//! applies the assignor's rules to many orders and is a distribution.
+//! The assignment depends on the order of the members' ids. These are random, those of replacements are not
+//! known in advance, and metrics do not contain them. So a forecast applies the assignor's rules to many of
+//! the orders that are possible, given what is known, and is a distribution. Where all of them lead to the
+//! same spread, it is exact.
 
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -10,8 +12,10 @@ use crate::input::live_pod::LiveIndex;
 use crate::input::partitions::Partitions;
 use crate::kafka::assignor::Assignor;
 use crate::kafka::best::best_spread;
+use crate::kafka::known_member::KnownMember;
 use crate::kafka::model::{Draw, Model};
 use crate::kafka::recognise::{Unmodelled, unmodelled};
+use crate::kafka::seats::Seats;
 use crate::measure::spread::cv;
 
 /// A planned pair is rotated only if the spread is expected to fall by this share. Below it, the error of the
@@ -72,7 +76,8 @@ pub struct Outlook {
     pub high: f64,
     /// Share of the orders, 0 to 1, that raise the spread by 5 % or more.
     pub worse: f64,
-    /// Number of orders tried; 1 if the order does not matter.
+    /// Number of orders tried; 1 if all that are possible lead to the same spread, so that the forecast is
+    /// exact.
     pub orders: usize,
 }
 
@@ -84,6 +89,7 @@ pub struct GroupFacts<'a> {
     consumers_per_pod: usize,
     assignor: Option<Assignor>,
     keeps_identity: bool,
+    members: &'a [KnownMember],
 }
 
 /// Two pods whose rotation is expected to gain enough.
@@ -151,7 +157,22 @@ impl<'a> GroupFacts<'a> {
     ) -> Option<Self> {
         let known = pods > 0 && partitions.owners_known();
         let consumers_per_pod = consumers_per_pod.max(1);
-        known.then_some(Self { partitions, pods, consumers_per_pod, assignor, keeps_identity: false })
+        known.then_some(Self {
+            partitions,
+            pods,
+            consumers_per_pod,
+            assignor,
+            keeps_identity: false,
+            members: &[],
+        })
+    }
+
+    /// The same group, of whose members Kafka tells what orders them. They count before the number of consumers
+    /// per pod, and are given in the order of Kafka's answer, which is that of its table of members. Members
+    /// that contradict themselves or the owners of the partitions are left out, all together.
+    #[must_use]
+    pub const fn with_members(self, members: &'a [KnownMember]) -> Self {
+        Self { members, ..self }
     }
 
     /// The same group, whose replacements keep the identity of the pod they replace (`group.instance.id`) and
@@ -193,13 +214,24 @@ impl<'a> GroupFacts<'a> {
         if rotated.is_empty() || self.is_unchanged_by_rotations(assignor) {
             return Some((now, Outlook { mean: now, low: now, high: now, worse: 0.0, orders: 1 }));
         }
-        let model = Model::new(self.partitions, self.pods, self.consumers_per_pod, assignor)?;
-        Some(stated(&model, now, rotated))
+        Some(stated(&self.model(assignor)?, now, rotated))
+    }
+
+    /// `None` unless the owner of every partition is known.
+    fn model(&self, assignor: Assignor) -> Option<Model> {
+        let (partitions, pods) = (self.partitions, self.pods);
+        let seats = Seats::of_members(partitions, pods, self.members)
+            .or_else(|| Seats::of_unknown_ids(partitions, pods, self.consumers_per_pod))?;
+        Some(Model::new(partitions, pods, seats, assignor))
     }
 
     /// Whether any rotation assigns the same loads again. Exact if each pod is one member.
     const fn is_unchanged_by_rotations(&self, assignor: Assignor) -> bool {
-        self.keeps_identity || (assignor.is_rank_invariant() && self.consumers_per_pod == 1)
+        let is_one_each = match self.members.len() {
+            0 => self.consumers_per_pod == 1,
+            members => members == self.pods,
+        };
+        self.keeps_identity || (assignor.is_rank_invariant() && is_one_each)
     }
 
     /// The pair whose rotation is expected to lower the spread most. Pairs are formed from the six busiest
@@ -220,8 +252,7 @@ impl<'a> GroupFacts<'a> {
         if self.is_unchanged_by_rotations(assignor) || now == 0.0 {
             return Err(NoPair::TooLittle { now, after: now });
         }
-        let model = Model::new(self.partitions, self.pods, self.consumers_per_pod, assignor)
-            .ok_or(NoPair::OwnersUnknown)?;
+        let model = self.model(assignor).ok_or(NoPair::OwnersUnknown)?;
         let pods = best_pair(&model, self.pairs()).ok_or(NoPair::TooLittle { now, after: now })?;
         let (after, outlook) = stated(&model, now, &pods);
         if after > (1.0 - LEAST_GAIN) * now {
@@ -255,7 +286,8 @@ impl<'a> GroupFacts<'a> {
 
 /// The pair with the lowest [`STATED`] quantile: all pairs in a few orders, the best ones in more.
 fn best_pair(model: &Model, pairs: Vec<[LiveIndex; 2]>) -> Option<[LiveIndex; 2]> {
-    let finalists = ranked(model, pairs, SCREENING, |spreads| spreads.iter().sum());
+    let mean = |spreads: &[f64]| spreads.iter().sum::<f64>() / spreads.len() as f64;
+    let finalists = ranked(model, pairs, SCREENING, mean);
     let finalists = finalists.into_iter().take(FINALISTS).collect();
     ranked(model, finalists, CHOICE, |spreads| quantile(spreads, STATED)).into_iter().next()
 }
@@ -297,8 +329,10 @@ fn draws(model: &Model, orders: Range<u64>) -> Vec<Draw> {
     orders.take(usize::try_from(affordable).unwrap_or(usize::MAX)).map(|order| model.draw(order)).collect()
 }
 
-/// The spreads after a rotation, sorted.
+/// The spreads after a rotation, sorted; only one if it is the same in all orders.
 fn spreads(model: &Model, draws: &[Draw], rotated: &[LiveIndex]) -> Vec<f64> {
+    let tried = if model.is_certain(rotated) { draws.len().min(1) } else { draws.len() };
+    let draws = &draws[..tried];
     let mut spreads: Vec<f64> = draws.iter().map(|draw| model.after(draw, rotated)).collect();
     spreads.sort_by(f64::total_cmp);
     spreads

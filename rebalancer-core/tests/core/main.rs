@@ -8,6 +8,7 @@ mod extremes;
 mod golden;
 mod guards;
 mod join;
+mod known_members;
 mod naive;
 mod named;
 mod nist;

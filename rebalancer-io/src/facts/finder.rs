@@ -53,11 +53,13 @@ impl<'a> FactFinder<'a> {
             let exported_assignor = scope.spawn(|| self.assignor());
             let vetoes = scope.spawn(|| self.vetoes());
             let told_identity = scope.spawn(|| self.told_identity());
+            let members = scope.spawn(|| self.members(live));
             let (assigned, consumers) = self.assigned_partitions(live);
             facts.past = past.map(|handle| handle.map_or(Fact::Absent, finished));
             facts.last_replacement = finished(last_replacement);
             facts.vetoes = finished(vetoes);
             facts.told_identity = finished(told_identity);
+            facts.members = finished(members);
             for (metric, found) in past_spread {
                 facts.past_spread[metric] = finished(found);
             }

@@ -62,7 +62,7 @@ impl FactFinder<'_> {
     }
 
     /// The samples of a query; absent if there is no query or its answer is empty.
-    fn samples(
+    pub(super) fn samples(
         &self,
         query: Option<&MetricQuery>,
         labels: &[&str],

@@ -11,6 +11,7 @@ use std::time::Duration;
 use rebalancer_core::LivePod;
 use serde_json::Value;
 
+use super::ids::{self, Row};
 use super::meeting::Pods;
 use super::watch::{Watched, WatchedPartition};
 use crate::metrics::kafka_direct::{self, is_of_kafka};
@@ -30,9 +31,6 @@ pub struct KafkaAnswers {
     members: usize,
     met: usize,
 }
-
-/// Labels and value of a sample.
-type Row = (Vec<(&'static str, String)>, f64);
 
 /// What a label was in the past: a value for each span of minutes before now. Ten thousand partitions have six hundred
 /// thousand values.
@@ -207,6 +205,7 @@ impl Seen<'_> {
             (kafka_direct::ASSIGNED, self.assigned()),
             (kafka_direct::ASSIGNOR, self.assignor()),
             (kafka_direct::KEEPS_IDENTITY, self.keeps_identity()),
+            (kafka_direct::MEMBERS, ids::rows(&self.watched.group, self.pods, self.live)),
             (kafka_direct::COUNT, if count > 0 { one(count as f64) } else { Vec::new() }),
             (kafka_direct::WATCH_NEEDED, one(self.watched.needed.as_secs_f64())),
         ])

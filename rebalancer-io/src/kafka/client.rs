@@ -39,7 +39,7 @@ pub struct Group {
     pub is_dealt_by_brokers: bool,
     /// The name of the assignor; empty if it has none now.
     pub assignor: String,
-    /// Its members, by their ids.
+    /// Its members, in the order in which the broker tells them: that of its table of them, by which assignors walk.
     pub members: Vec<Member>,
 }
 
@@ -75,9 +75,7 @@ impl Group {
             topics: member.topics,
             owned: member.owned,
         });
-        let mut members: Vec<Member> = members.collect();
-        members.sort();
-        Self { name, state, is_dealt_by_brokers, assignor, members }
+        Self { name, state, is_dealt_by_brokers, assignor, members: members.collect() }
     }
 
     /// Whether every partition has the owner it is to have.

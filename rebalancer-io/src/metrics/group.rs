@@ -25,6 +25,12 @@ pub const PARTITION_LABELS: [&str; 2] = ["topic", "partition"];
 /// Label that distinguishes the clients of one pod.
 pub const CLIENT_LABEL: &str = "client_id";
 
+/// Label with the rank of a member's id.
+pub const MEMBER_LABEL: &str = "member";
+
+/// Label with the first and the last rank of the ids that begin as that of a member's replacement will: `0-11`.
+pub const ALIKE_LABEL: &str = "alike";
+
 /// Label with the assignor's name.
 pub const PROTOCOL_LABEL: &str = "protocol";
 
@@ -34,6 +40,7 @@ pub(crate) const OWNERS: &str = "partition_owners";
 pub(crate) const ASSIGNED: &str = "assigned_partitions";
 pub(crate) const ASSIGNOR: &str = "assignor";
 const KEEPS_IDENTITY: &str = "keeps_identity";
+const MEMBERS: &str = "members";
 
 /// The label by which kminion names the group.
 const KMINION_GROUP: &str = "group_id";
@@ -53,6 +60,8 @@ pub struct FactQueries {
     pub(crate) assignor: Option<MetricQuery>,
     /// 1 if replacements take over the identity of the members that they replace, 0 if they do not.
     pub(crate) keeps_identity: Option<MetricQuery>,
+    /// The hash of a member's id, by pod, rank of the id, and each partition that it owns.
+    pub(crate) members: Option<MetricQuery>,
     /// The past of each partition.
     pub(crate) offsets: OffsetQueries,
     /// What may forbid a rotation.
@@ -85,7 +94,8 @@ impl FactQueries {
             owners: preset(OWNERS, settings.preset.partition_owners(settings)),
             assigned: assigned.or_else(|| preset(ASSIGNED, settings.preset.assigned_partitions(settings))),
             assignor: preset(ASSIGNOR, assignor(settings)),
-            keeps_identity: preset(KEEPS_IDENTITY, keeps_identity(settings)),
+            keeps_identity: preset(KEEPS_IDENTITY, of_kafka(kafka_direct::KEEPS_IDENTITY, settings)),
+            members: preset(MEMBERS, of_kafka(kafka_direct::MEMBERS, settings)),
             offsets: OffsetQueries::Live(Box::new(settings.clone())),
             vetoes: VetoQuery::all(settings)?,
             ages,
@@ -116,6 +126,7 @@ impl FactQueries {
             assigned: asked(ASSIGNED),
             assignor: asked(ASSIGNOR),
             keeps_identity: asked(KEEPS_IDENTITY),
+            members: asked(MEMBERS),
             offsets: OffsetQueries::recorded(|name| promql(name).into_iter().next()),
             vetoes: VetoQuery::recorded(|name| promql(name).into_iter().next(), alerts),
             ages: ages.collect(),
@@ -132,7 +143,8 @@ impl FactQueries {
         &self.vetoes
     }
 
-    /// The queries about the group that have a source.
+    /// The queries about the group that have a source, but for that of its members, which is answered by nothing for
+    /// many a group.
     pub fn of_the_group(&self) -> impl Iterator<Item = &MetricQuery> {
         [&self.load, &self.owners, &self.assigned, &self.assignor, &self.keeps_identity].into_iter().flatten()
     }
@@ -190,9 +202,9 @@ pub(super) fn loads(settings: &QuerySettings) -> Option<MetricQuery> {
     Some(MetricQuery::new(LOAD, parts.join(" or ")))
 }
 
-/// Whether members have identities that last, which only Kafka itself tells.
-fn keeps_identity(settings: &QuerySettings) -> Option<String> {
-    (settings.preset == KafkaPreset::Kafka).then(|| kafka_direct::KEEPS_IDENTITY.to_owned())
+/// What only Kafka itself tells.
+fn of_kafka(query: &str, settings: &QuerySettings) -> Option<String> {
+    (settings.preset == KafkaPreset::Kafka).then(|| query.to_owned())
 }
 
 /// Messages per second written to each partition of the group's topics, from kminion. If the group keeps up,

@@ -15,6 +15,8 @@ pub(crate) const ASSIGNED: &str = "asked_of_kafka:assigned_partitions";
 pub(crate) const ASSIGNOR: &str = "asked_of_kafka:assignor";
 /// Whether replacements take over the identity of the members that they replace: 1 or 0.
 pub(crate) const KEEPS_IDENTITY: &str = "asked_of_kafka:keeps_identity";
+/// The members by the place of their ids, each with the hash of its id and what it owns.
+pub(crate) const MEMBERS: &str = "asked_of_kafka:members";
 /// Number of partitions of the group.
 pub(crate) const COUNT: &str = "asked_of_kafka:partitions";
 /// Whether the group is in a rebalance.

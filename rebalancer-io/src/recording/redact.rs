@@ -16,13 +16,14 @@ use rebalancer_core::kafka::Assignor;
 use serde_json::{Map, Value};
 
 use super::exchange::{Exchange, Recording};
-use crate::metrics::{AlertPattern, OriginQueries, VETO_ALERTS};
+use crate::metrics::{ALIKE_LABEL, AlertPattern, MEMBER_LABEL, OriginQueries, VETO_ALERTS};
 use names::{Words, collected};
 
 pub use names::{InvalidKey, RedactionKey};
 
 /// Labels that a decision reads, besides the pod's.
-const LABELS: [&str; 5] = ["namespace", "topic", "partition", "client_id", "protocol"];
+const LABELS: [&str; 7] =
+    ["namespace", "topic", "partition", "client_id", "protocol", MEMBER_LABEL, ALIKE_LABEL];
 
 /// Kinds of objects that reveal nothing about the user.
 const KINDS: [&str; 10] = [
@@ -201,6 +202,7 @@ fn labels(labels: Map<String, Value>, pod_label: &str, words: &Words<'_>) -> Map
             _ if is_pod => false,
             "partition" => text.parse::<u32>().is_ok(),
             "protocol" => text.parse::<Assignor>().is_ok(),
+            MEMBER_LABEL | ALIKE_LABEL => text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-'),
             _ => false,
         };
         let text = if is_harmless { text.to_owned() } else { place(text, words) };
