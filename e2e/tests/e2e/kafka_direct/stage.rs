@@ -1,6 +1,6 @@
 //! A consumer group of real pods, and what a test may ask of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,19 +9,19 @@ use e2e::{
     ConsumerPods, Consumers, ControlPlane, Finished, Kafka, KubeLens, Lens, Namespace, Owned, pod_rebalancer,
     wait_until, workload,
 };
+use rebalancer_core::Spread;
 use serde_json::Value;
 
 const LIMIT: Duration = Duration::from_secs(180);
 
 /// What every group has.
 pub const PODS: usize = 4;
-pub const PARTITIONS: usize = 16;
 
 /// The partition that stands, in the groups of which one does.
 pub const STUCK: u32 = 9;
 
-/// Messages per second of a partition.
-const RATE: f64 = 0.5;
+/// Messages per second of each partition, where nothing else is said.
+const EVEN: [f64; 16] = [0.5; 16];
 
 /// What was written before the trouble: from so many seconds ago to so many seconds ago; and since when what follows
 /// waits.
@@ -44,6 +44,8 @@ pub struct Scene {
     pub client: Client,
     /// Replicas of the topic.
     pub replicas: usize,
+    /// Messages per second of each partition.
+    pub rates: &'static [f64],
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,8 +56,14 @@ pub enum Client {
 }
 
 impl Scene {
-    pub const JAVA: Self =
-        Self { name: "", assignor: "range", kind: "Deployment", client: Client::Java, replicas: 1 };
+    pub const JAVA: Self = Self {
+        name: "",
+        assignor: "range",
+        kind: "Deployment",
+        client: Client::Java,
+        replicas: 1,
+        rates: &EVEN,
+    };
 
     /// How `check` tells of the assignor.
     fn dealt_by(&self) -> String {
@@ -95,7 +103,7 @@ impl<'k> Group<'k> {
             Client::Go => kafka.go(),
         });
         let namespace = ControlPlane::shared().namespace(&format!("direct-{}", scene.name));
-        kafka.topic(scene.name, PARTITIONS, scene.replicas);
+        kafka.topic(scene.name, scene.rates.len(), scene.replicas);
         let replicas = u32::try_from(PODS).expect("few pods");
         namespace.apply(&match scene.kind {
             "StatefulSet" => workload::stateful_set("orders", replicas),
@@ -108,7 +116,7 @@ impl<'k> Group<'k> {
         group.wait_dealt();
         group.pods = group.followed.alive();
         let (from_s, to_s) = BEFORE_S;
-        kafka.past(scene.name, &[RATE; PARTITIONS], from_s, to_s);
+        kafka.past(scene.name, scene.rates, from_s, to_s);
         group.wait_read(0);
         thread::sleep(COMMIT);
         group
@@ -119,7 +127,7 @@ impl<'k> Group<'k> {
         wait_until(&format!("{} has dealt its partitions", self.scene.name), LIMIT, || {
             let owned = self.consumers.state(self.namespace.name());
             let members: BTreeSet<&str> = owned.iter().map(|at| at.pod.as_str()).collect();
-            owned.len() == PARTITIONS && members.len() == PODS
+            owned.len() == self.scene.rates.len() && members.len() == PODS
         });
     }
 
@@ -128,7 +136,7 @@ impl<'k> Group<'k> {
         wait_until(&format!("{} has read", self.scene.name), LIMIT, || {
             thread::sleep(Duration::from_secs(1));
             let lags = self.kafka.lags(self.scene.name);
-            lags.len() == PARTITIONS && lags.iter().all(|(_, _, lag)| *lag <= most)
+            lags.len() == self.scene.rates.len() && lags.iter().all(|(_, _, lag)| *lag <= most)
         });
     }
 
@@ -136,6 +144,16 @@ impl<'k> Group<'k> {
         let owned = self.consumers.state(self.namespace.name());
         let is_it = |at: &&Owned| at.partition == partition;
         owned.iter().find(is_it).expect("every partition has an owner").pod.clone()
+    }
+
+    /// The spread over the pods of what is written to their partitions.
+    pub fn spread(&self) -> f64 {
+        let mut loads: BTreeMap<String, f64> = BTreeMap::new();
+        for at in self.consumers.state(self.namespace.name()) {
+            *loads.entry(at.pod).or_default() += self.scene.rates[at.partition as usize];
+        }
+        let loads: Vec<f64> = loads.into_values().collect();
+        Spread::of(&loads).expect("pods have loads").cv
     }
 
     /// Lets a pod leave off fetching a partition, or all of them.
@@ -150,8 +168,8 @@ impl<'k> Group<'k> {
 
     /// Writes what arrives in the time of the trouble, and goes on writing; waits until the pods look older than that.
     pub fn fall_behind(&self) {
-        self.kafka.past(self.scene.name, &[RATE; PARTITIONS], TROUBLE_S, 0);
-        self.kafka.load(self.scene.name, &[RATE; PARTITIONS], 0.0);
+        self.kafka.past(self.scene.name, self.scene.rates, TROUBLE_S, 0);
+        self.kafka.load(self.scene.name, self.scene.rates, 0.0);
         thread::sleep(COMMIT);
         thread::sleep(AGE.saturating_sub(self.began.elapsed()));
     }
@@ -166,7 +184,7 @@ impl<'k> Group<'k> {
     /// Ends the group, which leaves more of the machine to the others.
     pub fn end(&self) {
         self.followed.stop();
-        self.kafka.load(self.scene.name, &[0.0; PARTITIONS], 0.0);
+        self.kafka.load(self.scene.name, &vec![0.0; self.scene.rates.len()], 0.0);
         self.consumers.close(self.namespace.name());
     }
 
