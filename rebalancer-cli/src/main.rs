@@ -34,7 +34,9 @@ fn main() -> ExitCode {
             return failure.report();
         }
         spelling::warn(&typos);
-        renamed.iter().for_each(|told| tracing::warn!(event = "setting.renamed", "{told}"));
+        for told in renamed {
+            tracing::warn!(event = "setting.renamed", "{told}");
+        }
     }
     let done = match &mut cli.command {
         Command::Run(args) if args.all.all => run_all::run(args, &matches),

@@ -76,11 +76,20 @@ impl Page {
         self.subject = self.is_wanted().then(subject);
     }
 
-    /// Reads what earlier replacements changed, for a page that is about a workload. Called last, because it takes time
-    /// and nothing depends on it: a failure is a sentence on the page.
-    pub fn look_back(&mut self, live: &Live, decision: &DecisionSettings) {
-        let Some(subject) = self.subject.take() else { return };
+    /// Reads what earlier replacements changed, and writes the page again with it, if it is about a workload. Called last,
+    /// because reading takes time and nothing depends on it: what cannot be read is a sentence on the page.
+    ///
+    /// # Errors
+    /// If the page cannot be written.
+    pub fn complete(
+        &mut self,
+        report: &impl Serialize,
+        live: &Live,
+        decision: &DecisionSettings,
+    ) -> Result<(), Failure> {
+        let Some(subject) = self.subject.take() else { return Ok(()) };
         self.extras.past = Some(before(live, decision, &subject).map_err(|failure| failure.words()));
+        self.write(report)
     }
 
     /// Writes the page of a report, if one is wanted. An existing file is replaced atomically.

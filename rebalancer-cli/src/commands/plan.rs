@@ -31,8 +31,8 @@ pub fn run(args: &PlanArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
     Delivery::to_file(&args.textfile).deliver(&live.notes.end(live.asked("client"), planned.as_ref()));
     let report = planned?;
     render::write(&report, &args.live.output)?;
-    page.look_back(&live, &decision);
     page.write(&report)?;
+    page.complete(&report, &live, &decision)?;
     Ok(exit::code(report.outcome, args.live.output.detailed_exitcode))
 }
 

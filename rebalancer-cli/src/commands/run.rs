@@ -57,11 +57,10 @@ pub fn run(args: &mut RunArgs, matches: &ArgMatches) -> Result<ExitCode, Failure
     }
     ended.log(logging::is_json(&args.live.output));
     let written = done.as_ref().map(|report| write(report, consent, &args.live.output));
+    let page_written = done.as_ref().map_or(Ok(()), |report| page.write(report));
     delivery.deliver(&ended);
-    let page_written = done.as_ref().map_or(Ok(()), |report| {
-        page.look_back(&live, &decision);
-        page.write(report)
-    });
+    let page_written = page_written
+        .and_then(|()| done.as_ref().map_or(Ok(()), |report| page.complete(report, &live, &decision)));
     if let Ok(written) = written {
         written?;
     }
