@@ -75,8 +75,8 @@ pub struct Found {
 /// The pods of one controller, which has a UID of its own.
 type Pods = BTreeMap<String, Vec<ListedPod>>;
 
-/// What is known of a replica set, by its UID.
-type ReplicaSets = BTreeMap<String, (Object, Controller)>;
+/// The replica sets of each Deployment, both by their UIDs.
+type ReplicaSets = BTreeMap<String, BTreeMap<String, Object>>;
 
 #[derive(Deserialize)]
 struct ObjectPage {
@@ -328,7 +328,8 @@ impl Owned<'_> {
         if kind == Kind::ReplicaSet {
             let above = above.filter(|above| above.is("apps", "Deployment"))?;
             if self.pods.contains_key(&object.metadata.uid) {
-                self.replica_sets.insert(object.metadata.uid.clone(), (object, above));
+                let own = self.replica_sets.entry(above.uid).or_default();
+                own.insert(object.metadata.uid.clone(), object);
             }
             return None;
         }
@@ -374,9 +375,9 @@ impl Owned<'_> {
         if kind == Kind::StatefulSet {
             return vec![owner.clone()];
         }
-        let own = self.replica_sets.iter().filter(|(_, (_, above))| above.uid == owner.uid);
+        let own = self.replica_sets.get(&owner.uid).into_iter().flat_map(BTreeMap::keys);
         let mut sets: Vec<Controller> =
-            own.filter_map(|(uid, _)| self.pods.get(uid)?.first()?.pod.controller.clone()).collect();
+            own.filter_map(|uid| self.pods.get(uid)?.first()?.pod.controller.clone()).collect();
         sets.sort();
         sets
     }
@@ -391,8 +392,9 @@ impl Owned<'_> {
     ) -> Vec<OwnerStatus> {
         let (rollout_ago, resized_ago) = self.cluster.changes(kind, &object.metadata);
         let facts = object.facts(kind, owner, owner);
+        let replica_sets = self.replica_sets.get(&owner.uid);
         let status = |set: &Controller| {
-            let replica_set = self.replica_sets.get(&set.uid).map(|(replica_set, _)| &replica_set.metadata);
+            let replica_set = replica_sets.and_then(|own| Some(&own.get(&set.uid)?.metadata));
             let (rollout_ago, resized_ago) = replica_set
                 .map_or((rollout_ago, resized_ago), |meta| self.cluster.changes(Kind::ReplicaSet, meta));
             let paused = facts.paused.clone().or_else(|| replica_set?.paused());
