@@ -20,7 +20,7 @@ pub use finder::FactFinder;
 pub use kept::Kept;
 pub use kin::Kin;
 pub(crate) use offsets::offsets_range;
-pub use past::history_name;
 pub(crate) use past::history_range;
+pub use past::{WITH_A_PAST, history_name};
 pub use sides::{PastError, loads_between};
 pub use windows::{WindowQuestion, window_questions};

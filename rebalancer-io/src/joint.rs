@@ -3,8 +3,10 @@
 //! asks the server itself for the rest.
 
 mod chunks;
+mod members;
 mod parts;
 mod places;
+mod points;
 mod tables;
 mod view;
 
@@ -15,7 +17,7 @@ use jiff::Timestamp;
 use rebalancer_core::guard::Persistence;
 use rebalancer_core::{LivePod, Metric};
 
-use crate::facts::{WindowQuestion, history_name, history_range, offsets_range};
+use crate::facts::{WITH_A_PAST, WindowQuestion, history_name, history_range, offsets_range};
 use crate::metrics::detect::{
     JointDetection, KnownSeries, SERIES_LABEL, is_of_a_client, known_series_of_all, plain_topic,
 };
@@ -28,17 +30,14 @@ use crate::metrics::{
 use crate::prometheus::{Point, QueryError, RangeAnswer, Sample, Samples, Series, TimeRange};
 use parts::{Packed, by_tag, packed};
 use places::Placed;
-use tables::{Key, Ranged, Tables, exporters_of, placed};
+use tables::{Key, Ranged, Tables, exporters_of, rows_of, window_key};
 use view::{HISTORY_ADDRESSES, OWNED_ADDRESSES, labelled_name};
 
-pub use chunks::{Chunked, chunks, settings_of};
+pub use chunks::{Chunked, chunks, may_be_named, settings_of};
 pub use view::View;
 
 /// Most queries at once: as many as a run sends for its metrics.
 const AT_ONCE: usize = 4;
-
-/// Metrics whose history a decision looks at.
-const WITH_A_PAST: [Metric; 3] = [Metric::Cpu, Metric::Lag, Metric::Rate];
 
 /// What is asked of some workloads only.
 const OF_SOME: [&str; 5] = [OWNERS, ASSIGNED, LOAD, ASSIGNOR, REBALANCE];
@@ -46,7 +45,7 @@ const OF_SOME: [&str; 5] = [OWNERS, ASSIGNED, LOAD, ASSIGNOR, REBALANCE];
 /// Answers about all workloads at one moment.
 pub struct Joint<'a> {
     tables: Tables<'a>,
-    /// Nothing that was asked.
+    /// No answers, for a workload whose own queries differ from those about all.
     nothing: Tables<'a>,
 }
 
@@ -57,7 +56,7 @@ pub struct Wanted<'a> {
     pub history: Option<&'a Persistence>,
     /// Where lag and rate of them come from.
     pub presets: BTreeSet<KafkaPreset>,
-    /// The same of each that reads partitions, and its group.
+    /// The preset of each workload that reads partitions, and its consumer group.
     pub readers: Vec<(KafkaPreset, Option<&'a str>)>,
     /// The users' own queries of loads whose history is looked at.
     pub own: Vec<MetricQuery>,
@@ -99,14 +98,7 @@ impl<'a> Joint<'a> {
         for (group, query) in questions.by_address.iter().chain(&questions.by_client) {
             wanted.push((of_all(labelled_name(&query.name, &[group])), query));
         }
-        let clients = questions.clients.len();
-        let answers = self.ask(&wanted);
-        let is_complete = answers.iter().take(clients).all(Result::is_ok);
-        for ((key, _), answer) in wanted.into_iter().zip(answers) {
-            if let Ok(rows) = answer {
-                self.tables.instants.insert(key, rows);
-            }
-        }
+        let is_complete = self.ask_and_keep(&wanted).iter().take(questions.clients.len()).all(Result::is_ok);
         self.ask_topics(&questions);
         self.tables.series = Some(others.collect()).filter(|_| is_complete);
         Ok(known)
@@ -137,24 +129,15 @@ impl<'a> Joint<'a> {
         let containers = container_queries(settings);
         let clients: Vec<(KafkaPreset, ClientQueries)> =
             presets.iter().map(|preset| (*preset, ClientQueries::new(*preset, settings))).collect();
-        let of_containers =
-            containers.iter().map(|(_, query)| ((KafkaPreset::None, query.name.clone()), query));
-        let of_clients = clients.iter().flat_map(|(preset, queries)| {
-            queries.loads().map(|query| ((*preset, query.name.clone()), query))
-        });
+        let of_containers = containers.iter().map(|(_, query)| keyed(KafkaPreset::None, query));
+        let of_clients = clients
+            .iter()
+            .flat_map(|(preset, queries)| queries.loads().map(move |query| keyed(*preset, query)));
         let wanted: Vec<(Key, &MetricQuery)> = of_containers.chain(of_clients).collect();
-        let answers = self.ask(&wanted);
-        for ((key, _), answer) in wanted.into_iter().zip(answers) {
-            match answer {
-                Ok(rows) => {
-                    self.tables.instants.insert(key, rows);
-                }
-                // One process that names two pods spoils the answer about all of the agent's.
-                Err(_) if key.0 == KafkaPreset::OtelJava => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
+        let answers = self.ask_and_keep(&wanted);
+        // One process that names two pods spoils the answer about all of the agent's.
+        let may_fail = |((preset, _), _): &(Key, &MetricQuery)| *preset == KafkaPreset::OtelJava;
+        wanted.iter().zip(answers).filter(|(wanted, _)| !may_fail(wanted)).try_for_each(|(_, answer)| answer)
     }
 
     /// Asks for the lag and the rate of members that exporters name, where it was found that they do.
@@ -164,9 +147,9 @@ impl<'a> Joint<'a> {
         }
         let members = members_of(readers, settings);
         let of_loads = members.iter().flat_map(|(preset, queries)| {
-            [&queries.lag, &queries.rate].into_iter().flatten().map(move |query| (*preset, query))
+            [&queries.lag, &queries.rate].into_iter().flatten().map(move |query| keyed(*preset, query))
         });
-        self.ask_and_keep(of_loads.collect());
+        self.ask_and_keep(&of_loads.collect::<Vec<_>>());
     }
 
     /// Asks the users' own queries of several workloads together, each text once. What a server does not answer so is asked
@@ -174,7 +157,8 @@ impl<'a> Joint<'a> {
     pub fn ask_own(&mut self, queries: &[MetricQuery]) {
         let (texts, packed) = parted("own queries", queries);
         let asked: Vec<&Packed> = packed.iter().collect();
-        let answers = Self::all(&asked, |packed| self.tables.source.instant(&packed.query, self.tables.at));
+        let answers =
+            Self::in_threads(&asked, |packed| self.tables.source.instant(&packed.query, self.tables.at));
         for (Packed { tags, .. }, answer) in packed.iter().zip(answers) {
             let Ok(answer) = answer else { continue };
             let rows = answer.samples.iter().map(|sample| (sample.pod, (sample.value, sample.timestamp_ms)));
@@ -200,60 +184,59 @@ impl<'a> Joint<'a> {
         }
         let range = offsets_range(self.tables.at);
         for (preset, queries) in &readers {
-            ranges.now(*preset, queries.owned.clone(), range);
+            ranges.at_once(*preset, queries.owned.clone(), range);
             // Needed only where nobody reports a commit.
-            ranges.later(*preset, queries.lead.clone(), range);
+            ranges.when_needed(*preset, queries.lead.clone(), range);
         }
         for (preset, queries) in &members {
-            ranges.now(*preset, queries.owned.clone(), range);
-            ranges.now(KafkaPreset::None, named(queries.addresses.as_ref(), OWNED_ADDRESSES), range);
+            ranges.at_once(*preset, queries.owned.clone(), range);
+            ranges.at_once(KafkaPreset::None, named(queries.addresses.as_ref(), OWNED_ADDRESSES), range);
         }
         for (preset, queries) in &groups {
-            ranges.now(*preset, queries.committed.clone(), range);
-            ranges.now(*preset, queries.end.clone(), range);
+            ranges.at_once(*preset, queries.committed.clone(), range);
+            ranges.at_once(*preset, queries.end.clone(), range);
             // Needed only where a partition may stand.
-            ranges.later(*preset, queries.start.clone(), range);
+            ranges.when_needed(*preset, queries.start.clone(), range);
         }
         let source = &self.tables.source;
-        let asked: Vec<&Ranged> = ranges.now.iter().filter_map(|key| ranges.all.get(key)).collect();
-        Self::all(&asked, |range| range.ask(source));
+        let asked: Vec<&Ranged> = ranges.first.iter().filter_map(|key| ranges.all.get(key)).collect();
+        Self::in_threads(&asked, |range| range.ask(source));
         self.tables.ranges = ranges.all;
         self.ask_now(&clients(&wanted.presets), &groups, &members, wanted.history.is_some());
         self.ask_own_past(wanted);
     }
 
-    /// Asks who owns what, for decisions on workloads over a threshold, and what their groups are doing.
+    /// Asks what the groups are doing and, where a decision looks at history, who owns what.
     fn ask_now(
         &mut self,
         clients: &[(KafkaPreset, ClientQueries)],
         groups: &[(KafkaPreset, GroupQueries)],
         members: &[(KafkaPreset, MemberQueries)],
-        is_over: bool,
+        is_history_wanted: bool,
     ) {
         let load = of_members(LOAD);
         self.tables.instants.retain(|(_, name), _| !OF_SOME.contains(&name.as_str()) && *name != load);
-        let of_clients = clients.iter().filter(|_| is_over).flat_map(|(preset, queries)| {
-            [&queries.owners, &queries.assigned].into_iter().flatten().map(move |query| (*preset, query))
+        let of_clients = clients.iter().filter(|_| is_history_wanted).flat_map(|(preset, queries)| {
+            [&queries.owners, &queries.assigned].into_iter().flatten().map(move |query| keyed(*preset, query))
         });
         let of_groups = groups.iter().flat_map(|(preset, queries)| {
-            let when_over = [&queries.load, &queries.assignor].into_iter().filter(move |_| is_over);
-            when_over.chain([&queries.rebalance]).flatten().map(move |query| (*preset, query))
+            let with_history =
+                [&queries.load, &queries.assignor].into_iter().filter(move |_| is_history_wanted);
+            with_history.chain([&queries.rebalance]).flatten().map(move |query| keyed(*preset, query))
         });
-        let when_over = members.iter().filter(|_| is_over);
-        let loads = when_over.filter_map(|(preset, queries)| Some((*preset, queries.load.as_ref()?)));
-        self.ask_and_keep(of_clients.chain(of_groups).chain(loads).collect());
+        let with_history = members.iter().filter(|_| is_history_wanted);
+        let loads = with_history.filter_map(|(preset, queries)| Some(keyed(*preset, queries.load.as_ref()?)));
+        self.ask_and_keep(&of_clients.chain(of_groups).chain(loads).collect::<Vec<_>>());
     }
 
-    /// Asks these, and keeps what is answered.
-    fn ask_and_keep(&mut self, queries: Vec<(KafkaPreset, &MetricQuery)>) {
-        let wanted: Vec<(Key, &MetricQuery)> =
-            queries.into_iter().map(|(preset, query)| ((preset, query.name.clone()), query)).collect();
-        let answers = self.ask(&wanted);
-        for ((key, _), answer) in wanted.into_iter().zip(answers) {
-            if let Ok(rows) = answer {
-                self.tables.instants.insert(key, rows);
-            }
+    /// Asks these, keeps what is answered, and says of each whether it was.
+    fn ask_and_keep(&mut self, wanted: &[(Key, &MetricQuery)]) -> Vec<Result<(), QueryError>> {
+        let answers = self.ask(wanted);
+        let mut kept = Vec::with_capacity(answers.len());
+        for ((key, _), answer) in wanted.iter().zip(answers) {
+            kept.push(answer.map(|rows| drop(self.tables.instants.insert(key.clone(), rows))));
         }
+        kept
     }
 
     /// Asks for the history of own queries.
@@ -263,7 +246,7 @@ impl<'a> Joint<'a> {
         let range = history_range(rule, self.tables.at);
         let (texts, packed) = parted("history of own queries", &wanted.own);
         let asked: Vec<&Packed> = packed.iter().collect();
-        let answers = Self::all(&asked, |packed| self.tables.source.range(&packed.query, range));
+        let answers = Self::in_threads(&asked, |packed| self.tables.source.range(&packed.query, range));
         for (Packed { tags, .. }, answer) in packed.iter().zip(answers) {
             let Ok(RangeAnswer { series, .. }) = answer else { continue };
             let rows = series.iter().map(|Series { pod, points }| (pod.as_str(), points.clone()));
@@ -284,7 +267,8 @@ impl<'a> Joint<'a> {
         let parts = questions.iter().enumerate().map(|(tag, question)| question.tagged(tag));
         let packed = packed("window_means", parts);
         let asked: Vec<&Packed> = packed.iter().collect();
-        let answers = Self::all(&asked, |packed| self.tables.source.instant(&packed.query, self.tables.at));
+        let answers =
+            Self::in_threads(&asked, |packed| self.tables.source.instant(&packed.query, self.tables.at));
         for (Packed { tags, .. }, answer) in packed.iter().zip(answers) {
             let Ok(answer) = answer else { continue };
             let rows = answer.samples.iter().map(|sample| {
@@ -301,7 +285,7 @@ impl<'a> Joint<'a> {
                         samples.push(pod, *point);
                     }
                 }
-                self.tables.windows.insert((question.query.promql.clone(), question.ended), samples);
+                self.tables.windows.insert(window_key(&question.query, question.ended), samples);
             }
         }
     }
@@ -309,14 +293,14 @@ impl<'a> Joint<'a> {
     /// The answers to instant queries, asked in parallel.
     fn ask(&self, wanted: &[(Key, &MetricQuery)]) -> Vec<Result<Placed<(f64, i64)>, QueryError>> {
         let queries: Vec<&MetricQuery> = wanted.iter().map(|(_, query)| *query).collect();
-        Self::all(&queries, |query| {
+        Self::in_threads(&queries, |query| {
             let answer = self.tables.source.instant(query, self.tables.at)?;
-            Ok(placed(&query.name, &answer.samples))
+            Ok(rows_of(&query.name, &answer.samples))
         })
     }
 
     /// The answers of `ask` to all of `queries`, asked in parallel.
-    fn all<Q: Sync, A: Send>(queries: &[&Q], ask: impl Fn(&Q) -> A + Sync) -> Vec<A> {
+    fn in_threads<Q: Sync, A: Send>(queries: &[&Q], ask: impl Fn(&Q) -> A + Sync) -> Vec<A> {
         let ask = &ask;
         thread::scope(|scope| {
             let threads: Vec<_> = queries.iter().map(|query| scope.spawn(move || ask(query))).collect();
@@ -328,12 +312,12 @@ impl<'a> Joint<'a> {
     }
 
     /// The answers for the workload of these pods, whose own queries are made from `settings`.
-    pub fn view(&self, settings: &QuerySettings, pods: &[LivePod]) -> View<'_, 'a> {
+    pub fn view<'j>(&'j self, settings: &'j QuerySettings, pods: &'j [LivePod]) -> View<'j, 'a> {
         View::new(&self.tables, settings, pods)
     }
 
-    /// The same of a workload whose queries are not those of all, so that nothing is known.
-    pub fn view_apart(&self, settings: &QuerySettings, pods: &[LivePod]) -> View<'_, 'a> {
+    /// The same for a workload whose own queries differ from those about all, so that nothing is known of it.
+    pub fn view_apart<'j>(&'j self, settings: &'j QuerySettings, pods: &'j [LivePod]) -> View<'j, 'a> {
         View::new(&self.nothing, settings, pods)
     }
 }
@@ -345,7 +329,11 @@ fn groups_of(wanted: &Wanted<'_>, settings: &QuerySettings) -> Vec<(KafkaPreset,
         groups.entry(exporters_of(*preset)).or_default().extend(*group);
     }
     let named = groups.into_iter().filter(|(_, names)| !names.is_empty());
-    named.map(|(preset, names)| (preset, GroupQueries::new(preset, Groups::of(names), settings))).collect()
+    named
+        .map(|(preset, names)| {
+            (preset, GroupQueries::new(preset, Groups::of(names, &settings.matchers), settings))
+        })
+        .collect()
 }
 
 /// The queries about members of the groups of these readers.
@@ -358,9 +346,14 @@ fn members_of(
         groups.entry(*preset).or_default().extend(*group);
     }
     let queries = groups.into_iter().filter_map(|(preset, names)| {
-        Some((preset, MemberQueries::new(preset, Groups::of(names), settings)?))
+        Some((preset, MemberQueries::new(preset, Groups::of(names, &settings.matchers), settings)?))
     });
     queries.collect()
+}
+
+/// A query, and the key of the answer to it.
+fn keyed(preset: KafkaPreset, query: &MetricQuery) -> (Key, &MetricQuery) {
+    ((preset, query.name.clone()), query)
 }
 
 /// A query under another name.
@@ -368,17 +361,17 @@ fn named(query: Option<&MetricQuery>, name: &str) -> Option<MetricQuery> {
     query.map(|query| MetricQuery { name: name.to_owned(), ..query.clone() })
 }
 
-/// Ranges, and those that are asked for at once.
+/// Ranges, and which of them are asked for at once.
 #[derive(Default)]
 struct Ranges {
     all: BTreeMap<Key, Ranged>,
-    now: Vec<Key>,
+    first: Vec<Key>,
 }
 
 impl Ranges {
-    fn now(&mut self, preset: KafkaPreset, query: Option<MetricQuery>, range: TimeRange) {
-        self.now.extend(query.as_ref().map(|query| (preset, query.name.clone())));
-        self.later(preset, query, range);
+    fn at_once(&mut self, preset: KafkaPreset, query: Option<MetricQuery>, range: TimeRange) {
+        self.first.extend(query.as_ref().map(|query| (preset, query.name.clone())));
+        self.when_needed(preset, query, range);
     }
 
     /// The history of the loads.
@@ -392,24 +385,27 @@ impl Ranges {
         let past =
             |query: &MetricQuery| Some(MetricQuery { name: history_name(&query.name), ..query.clone() });
         for (_, query) in containers.iter().filter(|(metric, _)| WITH_A_PAST.contains(metric)) {
-            self.now(KafkaPreset::None, past(query), range);
+            self.at_once(KafkaPreset::None, past(query), range);
         }
         for (preset, queries) in clients {
             let of_metrics = WITH_A_PAST.into_iter().filter_map(|metric| queries.metric(metric));
-            of_metrics.for_each(|query| self.now(*preset, past(query), range));
+            of_metrics.for_each(|query| self.at_once(*preset, past(query), range));
         }
         for (preset, queries) in members {
             for (metric, query) in [(Metric::Lag, &queries.lag), (Metric::Rate, &queries.rate)] {
-                self.now(*preset, named(query.as_ref(), &of_members(&history_name(metric.name()))), range);
+                self.at_once(
+                    *preset,
+                    named(query.as_ref(), &of_members(&history_name(metric.name()))),
+                    range,
+                );
             }
-            self.now(KafkaPreset::None, named(queries.addresses.as_ref(), HISTORY_ADDRESSES), range);
+            self.at_once(KafkaPreset::None, named(queries.addresses.as_ref(), HISTORY_ADDRESSES), range);
         }
     }
 
-    /// Asked for when it is needed.
-    fn later(&mut self, preset: KafkaPreset, query: Option<MetricQuery>, range: TimeRange) {
+    fn when_needed(&mut self, preset: KafkaPreset, query: Option<MetricQuery>, range: TimeRange) {
         if let Some(query) = query {
-            self.all.insert((preset, query.name.clone()), Ranged::later(query, range));
+            self.all.insert((preset, query.name.clone()), Ranged::new(query, range));
         }
     }
 }

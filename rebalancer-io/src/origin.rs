@@ -16,7 +16,7 @@ use std::fmt;
 use jiff::Timestamp;
 use rebalancer_core::LivePod;
 
-use crate::metrics::{Family, FamilyQueries, METRIC_LABEL, OriginQueries};
+use crate::metrics::{Family, FamilyQueries, METRIC_LABEL, MOST_LOOKED_AT, OriginQueries};
 use crate::prometheus::{PrometheusClient, QueryError, RawSample, Transport};
 
 /// How long after a pod's creation the last samples of its predecessor may still be written, in seconds:
@@ -82,25 +82,50 @@ pub fn one_origin<T: Transport>(
     pods: &[LivePod],
     at: Timestamp,
 ) -> Result<(), OriginError> {
-    one_origin_of_all(client, queries, &|_, name| pods.iter().find(|pod| pod.name == name), at)
+    match sight(client, queries, &|_, name| pods.iter().find(|pod| pod.name == name), at)? {
+        Sight::Mixed(mixed) => Err(OriginError::Mixed(mixed)),
+        Sight::One | Sight::Unclear => Ok(()),
+    }
 }
 
-/// The same of the pods of many workloads: `pod_of` finds one by its namespace and name.
+/// Whether the series of the pods of many workloads have one source each, for certain: `pod_of` finds a pod by its namespace
+/// and name. If not, look at each workload by itself.
 ///
 /// # Errors
-/// When sources disagree about any of them, or when a query fails.
-pub fn one_origin_of_all<T: Transport>(
+/// If a query fails.
+pub fn is_one_origin_each<T: Transport>(
     client: &PrometheusClient<T>,
     queries: &OriginQueries,
     pod_of: PodOf<'_, '_>,
     at: Timestamp,
-) -> Result<(), OriginError> {
-    let Some(several) = &queries.several else { return Ok(()) };
-    let answer = client.query_raw(several, at)?;
-    let doubled: BTreeSet<&str> =
-        answer.iter().filter_map(|row| row.labels.get(METRIC_LABEL)).map(String::as_str).collect();
+) -> Result<bool, QueryError> {
+    Ok(matches!(sight(client, queries, pod_of, at)?, Sight::One))
+}
+
+/// What the series show.
+enum Sight {
+    /// One source each.
+    One,
+    /// The answer names as many things as it may, none of which has several sources; others may have.
+    Unclear,
+    /// Several sources.
+    Mixed(Mixed),
+}
+
+fn sight<T: Transport>(
+    client: &PrometheusClient<T>,
+    queries: &OriginQueries,
+    pod_of: PodOf<'_, '_>,
+    at: Timestamp,
+) -> Result<Sight, QueryError> {
+    let mut doubled: BTreeSet<String> = BTreeSet::new();
+    for several in &queries.several {
+        let answer = client.query_raw(several, at)?;
+        doubled.extend(answer.into_iter().filter_map(|mut row| row.labels.remove(METRIC_LABEL)));
+    }
+    let mut is_clear = true;
     for FamilyQueries { family, suspects, apart, times } in &queries.families {
-        if !doubled.contains(family.name().as_str()) {
+        if !doubled.contains(&family.name()) {
             continue;
         }
         if let Some(suspects) = suspects
@@ -115,10 +140,12 @@ pub fn one_origin_of_all<T: Transport>(
         let times = client.query_raw(times, at)?;
         let seen = Seen { family, pod_of, at, times: &times };
         if let Some(mixed) = seen.mixed(&rows) {
-            return Err(OriginError::Mixed(mixed));
+            return Ok(Sight::Mixed(mixed));
         }
+        let things: BTreeSet<Vec<&str>> = rows.iter().map(|row| seen.thing(row)).collect();
+        is_clear &= things.len() < MOST_LOOKED_AT;
     }
-    Ok(())
+    Ok(if is_clear { Sight::One } else { Sight::Unclear })
 }
 
 type Labels = BTreeMap<String, String>;
@@ -141,10 +168,9 @@ impl Seen<'_, '_> {
             self.times.iter().map(|row| (unnamed(&row.labels), row.value)).collect();
         let mut things: BTreeMap<Vec<&str>, Vec<&RawSample>> = BTreeMap::new();
         for row in rows {
-            let key = self.family.keys.iter().map(|label| value(&row.labels, label)).collect();
             let time = times.get(&unnamed(&row.labels)).copied();
             if self.is_of_now(&row.labels, time) {
-                things.entry(key).or_default().push(row);
+                things.entry(self.thing(row)).or_default().push(row);
             }
         }
         let mixed: Vec<Vec<&RawSample>> = things.into_values().filter(|rows| self.is_mixed(rows)).collect();
@@ -159,6 +185,11 @@ impl Seen<'_, '_> {
             label: label.to_owned(),
             values: values.into_iter().take(TOLD).map(str::to_owned).collect(),
         })
+    }
+
+    /// What the series is of.
+    fn thing<'r>(&self, row: &'r RawSample) -> Vec<&'r str> {
+        self.family.keys.iter().map(|label| value(&row.labels, label)).collect()
     }
 
     fn pod(&self, labels: &Labels) -> Option<&LivePod> {

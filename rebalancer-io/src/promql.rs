@@ -81,6 +81,11 @@ pub(crate) fn regex(name: &str) -> String {
     escaped
 }
 
+/// How many bytes a name takes as one of several in a pattern.
+pub(crate) fn text_of(name: &str) -> usize {
+    literal(&regex(name)).len() + 1
+}
+
 /// A duration in `PromQL`: `5m`, `90s`, `1500ms`.
 pub(crate) fn duration(duration: Duration) -> String {
     let ms = duration.as_millis();

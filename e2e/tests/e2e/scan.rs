@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use e2e::{Finished, Fleet, MetricServer, Release, Series, on_each_metric_server, pod_rebalancer};
 use rebalancer_sim::apiserver::{ApiServer, Fleet as Workload};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 on_each_metric_server!(every_workload_has_the_verdict_of_plan);
 
@@ -126,12 +126,13 @@ fn others(count: usize) -> Vec<Case> {
     told.into_iter().cycle().take(count).enumerate().map(other).collect()
 }
 
+fn workload_of(Case { name, fleet, .. }: &Case) -> Workload {
+    let names: Vec<&str> = fleet.pods.iter().map(|pod| pod.name.as_str()).collect();
+    Workload { namespace: fleet.namespace.clone(), ..Workload::named(name, &names) }
+}
+
 fn cluster_of<'c>(cases: impl Iterator<Item = &'c Case>) -> ApiServer {
-    let workload = |Case { name, fleet, .. }: &Case| {
-        let names: Vec<&str> = fleet.pods.iter().map(|pod| pod.name.as_str()).collect();
-        Workload { namespace: fleet.namespace.clone(), ..Workload::named(name, &names) }
-    };
-    ApiServer::start_all(cases.map(workload).collect())
+    ApiServer::start_all(cases.map(workload_of).collect())
 }
 
 fn every_workload_has_the_verdict_of_plan(release: Release) {
@@ -159,6 +160,7 @@ fn every_workload_has_the_verdict_of_plan(release: Release) {
         );
     }
     assert_eq!(row("web")["lag_cv"], Value::Null, "{scan}");
+    a_cure_is_blocked_by_local_storage(&cases, &server);
 
     // More workloads of the same kinds are asked about by as many queries.
     let asked = |more: usize| {
@@ -168,6 +170,37 @@ fn every_workload_has_the_verdict_of_plan(release: Release) {
         scan.json()["requests"]["prometheus"].as_u64().unwrap_or_default()
     };
     assert_eq!(asked(16), asked(8));
+}
+
+/// A stuck partition below every threshold, in a pod whose volume lies on its node.
+fn a_cure_is_blocked_by_local_storage(cases: &[Case], server: &MetricServer) {
+    let case = cases.iter().find(|case| case.name == "stuck").expect("a case");
+    let mut workload = workload_of(case);
+    workload.volumes = vec![json!({"name": "data", "persistentVolumeClaim": {"claimName": "data"}})];
+    let objects = [
+        (
+            "persistentvolumeclaims/data",
+            json!({"metadata": {"name": "data"}, "spec": {"volumeName": "pv-1"}}),
+        ),
+        (
+            "persistentvolumes/pv-1",
+            json!({"metadata": {"name": "pv-1"}, "spec": {"local": {"path": "/mnt"}}}),
+        ),
+    ];
+    workload.objects.extend(objects.map(|(path, object)| (path.to_owned(), object)));
+    let cluster = ApiServer::start_all(vec![workload]);
+    let quiet = ["--strategy=by_cause", "--cpu-variance-threshold=9", "--lag-variance-threshold=9"];
+    let namespace = case.fleet.namespace.as_str();
+    let look = |arguments: &[&str], storage: &str| {
+        let storage = format!("--local-storage={storage}");
+        program(&cluster, server, &[arguments, &["-n", namespace, storage.as_str()], &quiet].concat())
+    };
+    for (storage, outcome) in [("allow", "planned"), ("refuse", "blocked")] {
+        let scan = look(&["scan", "--details"], storage);
+        let plan = look(&["plan", "deployment/stuck"], storage);
+        assert_eq!(plan.json()["outcome"], outcome, "{plan}");
+        assert_same(&scan.json()["workloads"][0]["report"], &plan.json(), "stuck");
+    }
 }
 
 /// Two reports of one workload, a moment apart.

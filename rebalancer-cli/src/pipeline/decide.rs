@@ -11,16 +11,13 @@ use rebalancer_core::{
     MetricIssues, Objection, Offsets, RotationOptions, Strategy, Workload, assess, disturbances,
     divided_targets, objections, remarks,
 };
-use rebalancer_io::facts::{FactFinder, Kept};
+use rebalancer_io::facts::{FactFinder, Kept, WITH_A_PAST};
 
 use crate::cli::args::GuardMode;
 use crate::report::build::{Context, build};
 use crate::report::{Kind, Report, WorkloadReport};
 
 use crate::settings::decision::DecisionSettings;
-
-/// Metrics whose history is fetched: those that can trigger, and the rate, for CPU per message.
-pub const WITH_A_PAST: [Metric; 3] = [Metric::Cpu, Metric::Lag, Metric::Rate];
 
 /// The data available when the decision is made.
 #[derive(Clone)]

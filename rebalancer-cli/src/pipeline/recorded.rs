@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use jiff::Timestamp;
 use rebalancer_core::Workload;
-use rebalancer_io::facts::{FactFinder, history_name};
+use rebalancer_io::facts::{FactFinder, WITH_A_PAST, history_name};
 use rebalancer_io::metrics::{AlertPattern, FactQueries, OriginQueries};
 use rebalancer_io::origin::one_origin;
 use rebalancer_io::podstate::Answers;
@@ -13,7 +13,6 @@ use rebalancer_io::prometheus::{PrometheusClient, PrometheusConfig};
 use rebalancer_io::recording::{Exchange, Recording, Replay};
 
 use crate::failure::Failure;
-use crate::pipeline::decide::WITH_A_PAST;
 use crate::settings::recorded::RecordedSettings;
 
 /// The recording of a run.

@@ -1,21 +1,22 @@
 //! A look at all workloads: each is decided on as `plan` does, from answers that are about all of them.
 
+mod origins;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use jiff::Timestamp;
 use rebalancer_core::guard::Persistence;
 use rebalancer_core::{Joined, LivePod, Metric, RotationOptions, Workload};
-use rebalancer_io::facts::{FactFinder, WindowQuestion, window_questions};
-use rebalancer_io::joint::{Chunked, Joint, View, Wanted, chunks, settings_of};
+use rebalancer_io::facts::{FactFinder, WITH_A_PAST, WindowQuestion, window_questions};
+use rebalancer_io::joint::{Chunked, Joint, View, Wanted, chunks, may_be_named, settings_of};
 use rebalancer_io::kafka::{BesideKafka, KafkaAnswers};
 use rebalancer_io::kubernetes::{Found, Namespaces, OwnedWorkload, Selector};
 use rebalancer_io::metrics::{
-    FactQueries, Groups, KafkaPreset, MetricQuery, OriginQueries, QuerySet, QuerySettings, Reach,
+    FactQueries, KafkaPreset, MetricQuery, OriginQueries, QuerySet, QuerySettings, Reach,
 };
-use rebalancer_io::origin::{OriginError, one_origin, one_origin_of_all};
+use rebalancer_io::origin::one_origin;
 use rebalancer_io::podstate::{Aggregator, Answers};
 
 use crate::cli::args::RunArgs;
@@ -29,10 +30,7 @@ use crate::report::scan::{ScanReport, ScanRow, Severity};
 use crate::report::version::{API_VERSION, SCAN};
 use crate::report::{Kind, Report, WorkloadReport};
 use crate::settings::decision::DecisionSettings;
-
-/// Longest list of namespaces that is written into a query, in bytes; beyond it the query is about the whole cluster, and
-/// what is of other namespaces is left out.
-const MOST_NAMESPACES: usize = 1_000;
+use origins::{Looked, in_doubt};
 
 /// What is looked at.
 pub struct Scope<'a> {
@@ -150,12 +148,20 @@ impl Case {
         reads.then_some((*preset, group.as_deref()))
     }
 
+    /// It as far as it matters whose series it has.
+    fn looked(&self) -> Looked<'_> {
+        let source = self.source.as_ref().ok().filter(|_| !self.is_apart);
+        let source = source.map(|Source { preset, group, .. }| (*preset, group.as_deref()));
+        Looked { of: Chunked { group: source.and_then(|(_, group)| group), ..self.chunked() }, source }
+    }
+
     /// How much room it takes in queries and answers about several workloads.
     fn chunked(&self) -> Chunked<'_> {
         let partitions = self.loads.as_ref().map_or(0, |loads| loads.partitions);
         Chunked {
             namespace: &self.owned.namespace,
             pods: self.pods(),
+            group: self.reader().and_then(|(_, group)| group),
             rows: self.pods().len().max(partitions),
         }
     }
@@ -275,16 +281,18 @@ impl Scope<'_> {
         Ok(Some(requests))
     }
 
-    /// What queries about all workloads depend on.
+    /// What queries about all workloads depend on. Where the names of the namespaces are too long for a query, it is about the
+    /// whole cluster, and what is of other namespaces is left out.
     fn joint_settings(&self, cases: &[Case]) -> QuerySettings {
         let all: BTreeSet<&str> = cases.iter().map(|case| case.owned.namespace.as_str()).collect();
         let names: Vec<String> = all.into_iter().map(str::to_owned).collect();
-        let bytes: usize = names.iter().map(|name| name.len() + 1).sum();
         let settings = QuerySettings { pod_pattern: None, ..self.live.queries() };
         match names.as_slice() {
             [one] => QuerySettings { namespace: one.clone(), reach: Reach::One, ..settings },
-            _ if bytes > MOST_NAMESPACES => QuerySettings { reach: Reach::All, ..settings },
-            _ => QuerySettings { reach: Reach::Several(names), ..settings },
+            _ if may_be_named(&names, &settings) => {
+                QuerySettings { reach: Reach::Several(names), ..settings }
+            }
+            _ => QuerySettings { reach: Reach::All, ..settings },
         }
     }
 
@@ -340,15 +348,18 @@ impl Scope<'_> {
             .collect();
         joint.ask_members(settings, &groups);
         joint.ask_own(&self.asked_in_parts(cases, joint));
-        let are_mixed = are_mixed(client, &origins_of(cases, settings), cases, joint.at())?;
-        for case in cases.iter_mut() {
-            case.loads = self.loads(case, joint, client, are_mixed).map_err(|error| chain(&error));
+        let looked: Vec<Looked<'_>> = cases.iter().map(Case::looked).collect();
+        let in_doubt =
+            in_doubt(client, settings, &looked, joint.at()).context("cannot tell whose series these are")?;
+        for (position, case) in cases.iter_mut().enumerate() {
+            let is_in_doubt = in_doubt.contains(&position);
+            case.loads = self.loads(case, joint, client, is_in_doubt).map_err(|error| chain(&error));
         }
         Ok(())
     }
 
     /// What is known of a workload.
-    fn view<'j, 'a>(case: &Case, settings: &QuerySettings, joint: &'j Joint<'a>) -> View<'j, 'a> {
+    fn view<'j, 'a>(case: &'j Case, settings: &'j QuerySettings, joint: &'j Joint<'a>) -> View<'j, 'a> {
         let pods = &case.owned.workload.pods;
         if case.is_apart { joint.view_apart(settings, pods) } else { joint.view(settings, pods) }
     }
@@ -394,14 +405,20 @@ impl Scope<'_> {
         cases.iter().flat_map(of_case).collect()
     }
 
-    /// The loads of a workload. Where the sources of all disagree (`mixed`), its own are looked at by `client`.
-    fn loads(&self, case: &Case, joint: &Joint<'_>, client: &Client, mixed: bool) -> anyhow::Result<Loads> {
+    /// The loads of a workload. Where it is in doubt whose series it has, that is asked by `client`.
+    fn loads(
+        &self,
+        case: &Case,
+        joint: &Joint<'_>,
+        client: &Client,
+        is_in_doubt: bool,
+    ) -> anyhow::Result<Loads> {
         let Case { owned, terms, source, .. } = case;
         let settings = self.found_settings(case)?;
         let pods = &owned.workload.pods;
         let queries = QuerySet::new(&settings)?;
         let view = Self::view(case, &settings, joint);
-        if mixed || case.is_apart {
+        if is_in_doubt || case.is_apart {
             one_origin(client, &OriginQueries::new(&settings), pods, joint.at())
                 .context("cannot tell whose series these are")?;
         }
@@ -437,7 +454,7 @@ impl Scope<'_> {
         let mut rows: Vec<ScanRow> = Vec::with_capacity(cases.len());
         let (mut suspects, mut others): (Vec<Case>, Vec<Case>) =
             cases.into_iter().partition(Case::needs_facts);
-        let may_be_ill = others.iter_mut().filter(|case| case.kafka.is_some());
+        let may_be_ill = others.iter_mut().filter(|case| case.kafka.is_some() || case.reader().is_some());
         let located = suspects.iter_mut().chain(may_be_ill);
         self.live.cluster.locate_volumes(located.map(|case| &mut case.owned));
         let (readers, others): (Vec<Case>, Vec<Case>) =
@@ -446,7 +463,7 @@ impl Scope<'_> {
         told("workloads decided", rows.len());
         let window = self.decision.window();
         for (cases, history) in [(suspects, Some(&window)), (readers, None)] {
-            for chunk in chunks(cases, Case::chunked) {
+            for chunk in chunks(settings, cases, Case::chunked) {
                 let settings = settings_of(settings, chunk.iter().map(Case::chunked));
                 let wanted = self.wanted(&chunk, joint, history);
                 joint.ask_past(&settings, &wanted);
@@ -468,7 +485,8 @@ impl Scope<'_> {
     ) -> Wanted<'w> {
         let as_all = || cases.iter().filter(|case| case.is_as_all());
         let presets = as_all().filter_map(|case| Some(case.source.as_ref().ok()?.preset));
-        let own = |case| self.unanswered(case, joint).into_iter().map(|(_, query)| query);
+        let has_past = |(metric, _): &(Metric, MetricQuery)| WITH_A_PAST.contains(metric);
+        let own = |case| self.unanswered(case, joint).into_iter().filter(has_past).map(|(_, query)| query);
         Wanted {
             history,
             presets: presets.collect(),
@@ -553,38 +571,4 @@ impl Scope<'_> {
 fn undecided(owned: &OwnedWorkload, why: String) -> ScanRow {
     let OwnedWorkload { namespace, owner, workload, .. } = owned;
     ScanRow::undecided(namespace, &owner.kind, &owner.name, workload.pods.len(), why)
-}
-
-/// The queries about whose series the workloads have.
-fn origins_of(cases: &[Case], settings: &QuerySettings) -> OriginQueries {
-    let mut groups: BTreeMap<KafkaPreset, BTreeSet<&str>> = BTreeMap::new();
-    groups.insert(KafkaPreset::None, BTreeSet::new());
-    for source in cases.iter().filter(|case| !case.is_apart).filter_map(|case| case.source.as_ref().ok()) {
-        groups.entry(source.preset).or_default().extend(source.group.as_deref());
-    }
-    let of_preset = |(preset, names): (KafkaPreset, BTreeSet<&str>)| {
-        let groups = if names.is_empty() { Groups::One } else { Groups::of(names) };
-        QuerySettings { preset, group: None, groups, ..settings.clone() }
-    };
-    OriginQueries::of_all(&groups.into_iter().map(of_preset).collect::<Vec<QuerySettings>>())
-}
-
-/// Whether sources disagree about some, so that each workload has to be looked at by itself.
-fn are_mixed(
-    client: &Client,
-    origins: &OriginQueries,
-    cases: &[Case],
-    at: Timestamp,
-) -> Result<bool, Failure> {
-    let pod_of = |namespace: &str, name: &str| {
-        let all = cases.iter().map(|case| &case.owned).filter(|owned| owned.namespace == namespace);
-        all.flat_map(|owned| &owned.workload.pods).find(|pod| pod.name == name)
-    };
-    match one_origin_of_all(client, origins, &pod_of, at) {
-        Ok(()) => Ok(false),
-        Err(OriginError::Mixed(_)) => Ok(true),
-        Err(error) => {
-            Err(Failure::Run(anyhow::Error::new(error).context("cannot tell whose series these are")))
-        }
-    }
 }

@@ -5,6 +5,7 @@ use std::fs;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::fleets::{Fleets, Spec, rows};
 use crate::program::{Done, run};
 use crate::servers::{BUSIEST, Servers};
 
@@ -65,6 +66,33 @@ fn series_of_two_replicas_are_one() {
     assert_eq!(done.json()["outcome"], "planned", "{done}");
     let done = servers.run(&["check"], &[]);
     assert!(done.stdout.contains("the series of each pod come from one source"), "{done}");
+}
+
+/// One answer names fifty things at most. Where all of them are pods that were replaced, others may be left out of it.
+#[test]
+fn a_scan_looks_at_each_workload_where_one_answer_has_no_room_for_all() {
+    const CPU: &str = "container_cpu_usage_seconds_total";
+    let many = Spec::stateful_set("shop", "many", vec![0.5; 60]);
+    let fleets = Fleets::of(&[many, Spec::deployment("shop", "orders", vec![0.5; 4])]);
+    let pair = |pod: &str, value: f64| {
+        [("eu-1", value), ("us-1", value + 7.0)].map(|(cluster, value)| {
+            let labels = json!({"namespace": "shop", "pod": pod, "container": "app", "cluster": cluster});
+            json!({"metric": labels, "value": [1_795_410_000, value.to_string()]})
+        })
+    };
+    // As times, the values lie before the creation of every pod, or after it.
+    let replaced: Vec<Value> = (0..50).flat_map(|pod| pair(&format!("many-{pod}"), 1e9)).collect();
+    fleets.metrics.answer_queries_with("topk(", vector(&replaced));
+    let of_orders = "pod=~\"orders-.+\", container!=\"\", container!=\"POD\"}";
+    fleets.metrics.answer_queries_with(of_orders, vector(&pair("orders-0", 4e9)));
+    let several = json!({"metric": {"metric": CPU}, "value": [1_795_410_000, "2"]});
+    fleets.metrics.answer_queries_with("max(count by", vector(&[several]));
+    let done = fleets.run(&["scan"], &[]);
+    let row = |name: &str| rows(&done).into_iter().find(|row| row["name"] == name).expect("a row");
+    assert_eq!(row("many")["outcome"], "balanced", "{done}");
+    assert_eq!(row("orders")["outcome"], Value::Null, "{done}");
+    let why = row("orders")["reason"].to_string();
+    assert!(why.contains("sources disagree") && why.contains("orders-0"), "{why}");
 }
 
 /// A recording holds what was answered, and is refused as the run was.

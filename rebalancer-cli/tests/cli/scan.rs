@@ -47,6 +47,7 @@ fn the_verdict_on_each_workload_is_the_one_of_plan() {
         &[("STRATEGY", "by_cause")],
         &[("GUARDS", "off"), ("METRICS_PRESET", "none")],
         &[("OUTLIER_TRIGGER", "on"), ("CPU_VARIANCE_THRESHOLD", "9"), ("LAG_VARIANCE_THRESHOLD", "9")],
+        &[("QUERY_CPU", "sum by (namespace, pod) (rate(container_cpu_usage_seconds_total[5m]))")],
     ] {
         let scan = fleets.run(&["scan", "-A", "--details"], env);
         assert_eq!(scan.code, Some(0), "{scan}");

@@ -17,6 +17,9 @@ use super::windows::WindowQuestion;
 use crate::metrics::{MetricQuery, MetricsSource};
 use crate::prometheus::{QueryError, TimeRange};
 
+/// Metrics whose history is fetched: those that can trigger, and the rate, for CPU per message.
+pub const WITH_A_PAST: [Metric; 3] = [Metric::Cpu, Metric::Lag, Metric::Rate];
+
 /// Name of the history query that belongs to the query `name`, in messages and recordings.
 pub fn history_name(name: &str) -> String {
     format!("{name}_history")

@@ -4,30 +4,37 @@ use std::collections::BTreeSet;
 
 use rebalancer_core::LivePod;
 
-use crate::metrics::{QuerySettings, Reach, pattern_of, pod_prefixes};
+use crate::metrics::{Groups, QuerySettings, Reach, pattern_of, pod_prefixes};
+use crate::promql::text_of;
 
-/// The workloads that are asked about together: as many as an answer and a query have room for.
-pub fn chunks<W>(workloads: Vec<W>, of: impl Fn(&W) -> Chunked<'_>) -> Vec<Vec<W>> {
+/// The workloads that are asked about together by queries of `settings`: as many as a query and its answer have room for.
+pub fn chunks<W>(settings: &QuerySettings, workloads: Vec<W>, of: impl Fn(&W) -> Chunked<'_>) -> Vec<Vec<W>> {
+    let most = [MOST_ROWS, most_text(settings), Groups::most_text(&settings.matchers)];
     let mut chunks: Vec<Vec<W>> = Vec::new();
-    let mut namespaces: BTreeSet<String> = BTreeSet::new();
-    let (mut rows, mut text) = (0, 0);
+    let mut filled = Filled::default();
     for workload in workloads {
-        let Chunked { namespace, pods, rows: own_rows } = of(&workload);
-        let own_text: usize = pod_prefixes(pods).iter().map(|prefix| prefix.len() + 1).sum();
-        let place = if namespaces.contains(namespace) { 0 } else { namespace.len() + 1 };
-        let is_full = rows + own_rows > MOST_ROWS || text + own_text + place > MOST_TEXT;
+        let own = of(&workload);
+        let is_full = filled.with(&own).iter().zip(most).any(|(size, most)| *size > most);
         if is_full {
-            namespaces.clear();
-            (rows, text) = (0, 0);
+            filled = Filled::default();
         }
-        text += own_text + if namespaces.insert(namespace.to_owned()) { namespace.len() + 1 } else { 0 };
-        rows += own_rows;
+        filled.add(&own);
         match chunks.last_mut().filter(|_| !is_full) {
             Some(chunk) => chunk.push(workload),
             None => chunks.push(vec![workload]),
         }
     }
     chunks
+}
+
+/// Whether the names of these namespaces are short enough to stand in queries of `settings` about many workloads.
+pub fn may_be_named(names: &[String], settings: &QuerySettings) -> bool {
+    names.iter().map(|name| text_of(name)).sum::<usize>() <= most_text(settings)
+}
+
+/// Most bytes of the names in one selector.
+fn most_text(settings: &QuerySettings) -> usize {
+    MOST_TEXT.saturating_sub(settings.matchers.to_string().len())
 }
 
 /// The settings of queries about the pods of these workloads alone. Those about many find them by `settings`.
@@ -59,6 +66,8 @@ pub struct Chunked<'w> {
     pub namespace: &'w str,
     /// Its pods.
     pub pods: &'w [LivePod],
+    /// Its consumer group, if that is asked about.
+    pub group: Option<&'w str>,
     /// Series that an answer about it has.
     pub rows: usize,
 }
@@ -66,6 +75,120 @@ pub struct Chunked<'w> {
 /// Most series of one answer: an hour of minutes of each is 10 MB.
 const MOST_ROWS: usize = 5_000;
 
-/// Most bytes of the names in a selector, which stands in a query up to ten times. VictoriaMetrics refuses queries over
-/// 16,384 bytes.
-const MOST_TEXT: usize = 1_000;
+/// Most bytes of names and matchers in a selector. The longest query, the rate that JMX rules write, has fourteen selectors,
+/// and VictoriaMetrics refuses queries over 16,384 bytes.
+const MOST_TEXT: usize = 800;
+
+/// What the workloads of a chunk take.
+#[derive(Debug, Default)]
+struct Filled {
+    namespaces: BTreeSet<String>,
+    groups: BTreeSet<String>,
+    /// Rows of an answer, bytes of names in a selector, bytes of the names of groups.
+    sizes: [usize; 3],
+}
+
+impl Filled {
+    /// The sizes with one more workload.
+    fn with(&self, own: &Chunked<'_>) -> [usize; 3] {
+        let Chunked { namespace, pods, group, rows } = *own;
+        let is_new = |names: &BTreeSet<String>, name: &str| !names.contains(name);
+        let of_pods: usize = pod_prefixes(pods).into_iter().map(text_of).sum();
+        let of_namespace = if is_new(&self.namespaces, namespace) { text_of(namespace) } else { 0 };
+        let of_group = group.filter(|group| is_new(&self.groups, group)).map_or(0, text_of);
+        let [all_rows, text, groups] = self.sizes;
+        // A server may count as many rows as it likes.
+        [all_rows.saturating_add(rows), text + of_pods + of_namespace, groups + of_group]
+    }
+
+    fn add(&mut self, own: &Chunked<'_>) {
+        self.sizes = self.with(own);
+        if !self.namespaces.contains(own.namespace) {
+            self.namespaces.insert(own.namespace.to_owned());
+        }
+        self.groups.extend(own.group.map(str::to_owned));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::{
+        ClientQueries, GroupQueries, KafkaPreset, MemberQueries, MetricQuery, OriginQueries,
+        container_queries,
+    };
+
+    fn sizes(workloads: Vec<(&str, Option<&str>, usize)>) -> Vec<usize> {
+        let settings = QuerySettings::new("shop");
+        let chunks = chunks(&settings, workloads, |(namespace, group, rows)| Chunked {
+            namespace,
+            pods: &[],
+            group: *group,
+            rows: *rows,
+        });
+        chunks.iter().map(Vec::len).collect()
+    }
+
+    #[test]
+    fn a_chunk_has_room_for_rows_names_and_groups() {
+        assert_eq!(sizes(vec![("shop", None, 2_000); 5]), [2, 2, 1]);
+        assert_eq!(sizes(vec![("shop", None, usize::MAX); 3]), [1, 1, 1], "whatever a server counts");
+        let names: Vec<String> =
+            (0..40).map(|number| format!("a-name-of-forty-bytes-which-is-long-{number:04}")).collect();
+        let places = names.iter().map(|name| (name.as_str(), None, 1)).collect();
+        assert_eq!(sizes(places), [19, 19, 2]);
+        let groups = |names: &[String]| -> Vec<usize> {
+            sizes(names.iter().map(|name| ("shop", Some(name.as_str()), 1)).collect())
+        };
+        assert_eq!(groups(&names), [24, 16], "no chunk asks about all groups");
+        assert_eq!(groups(&vec![names[0].clone(); 40]), [40], "one group is named once");
+    }
+
+    #[test]
+    fn the_longest_query_about_many_workloads_is_one_that_servers_take() {
+        for matchers in ["", r#"cluster="eu-west-1""#, &format!("cluster=~\"{}\"", "a|".repeat(300))] {
+            let settings =
+                QuerySettings { matchers: matchers.parse().expect("matchers"), ..QuerySettings::new("shop") };
+            let most = most_text(&settings);
+            let names: Vec<String> = (0..most / 20).map(|number| format!("a-name-{number:012}")).collect();
+            let (places, prefixes) = names.split_at(names.len() / 2);
+            let most_of_groups = Groups::most_text(&settings.matchers);
+            let groups: Vec<String> =
+                (0..most_of_groups / 20).map(|number| format!("a-group-{number:011}")).collect();
+            let settings = QuerySettings {
+                reach: Reach::Several(places.to_vec()),
+                pod_pattern: pattern_of(prefixes),
+                ..settings
+            };
+            let groups = Groups::of(groups.iter().map(String::as_str), &settings.matchers);
+            assert_ne!(groups, Groups::All);
+            for preset in KafkaPreset::of_series() {
+                for MetricQuery { name, promql, .. } in asked(preset, &groups, &settings) {
+                    assert!(promql.len() <= 16_384, "{preset} {name}: {} bytes, {matchers}", promql.len());
+                }
+            }
+            let of_preset =
+                |preset| QuerySettings { preset, groups: groups.clone(), group: None, ..settings.clone() };
+            let all: Vec<QuerySettings> = KafkaPreset::of_series().map(of_preset).collect();
+            for MetricQuery { name, promql, .. } in OriginQueries::of_all(&all).all() {
+                assert!(promql.len() <= 16_384, "{name}: {} bytes, {matchers}", promql.len());
+            }
+        }
+    }
+
+    /// All that is asked about the workloads of a chunk.
+    fn asked(preset: KafkaPreset, groups: &Groups, settings: &QuerySettings) -> Vec<MetricQuery> {
+        let ClientQueries { lag, rate, partitions, lead, owned, owners, assigned } =
+            ClientQueries::new(preset, settings);
+        let GroupQueries { committed, end, start, load, assignor, rebalance } =
+            GroupQueries::new(preset, groups.clone(), settings);
+        let members = MemberQueries::new(preset, groups.clone(), settings);
+        let members = members
+            .map(|members| [members.lag, members.rate, members.load, members.owned, members.addresses]);
+        let of_clients = [lag, rate, partitions, lead, owned, owners, assigned];
+        let of_group = [committed, end, start, load, assignor, rebalance];
+        let of_containers = container_queries(settings).into_iter().map(|(_, query)| query);
+        let of_kafka = of_clients.into_iter().chain(of_group).chain(members.into_iter().flatten());
+        of_kafka.flatten().chain(of_containers).collect()
+    }
+}

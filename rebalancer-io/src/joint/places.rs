@@ -9,16 +9,16 @@ pub(super) struct Placed<T> {
     rows: Vec<(Range<usize>, T)>,
 }
 
-/// Where the rows of one workload are: those whose places begin so.
+/// Which places are those of one workload.
 #[derive(Debug)]
 pub(super) struct Home {
-    /// What to take off a place, and what is to follow it.
+    /// How a place of the workload may begin, and how many bytes of that are the namespace and the slash after it.
     starts: Vec<(usize, String)>,
 }
 
 impl Home {
-    /// The home of pods of `namespace` whose names begin with one of `prefixes`, or of all of them where there is
-    /// none. What names no namespace may be of any.
+    /// The places of pods of `namespace` whose names begin with one of `prefixes`, or of all its pods where there is no prefix. A
+    /// place without a namespace may be of any workload.
     pub(super) fn new(namespace: &str, prefixes: &[&str]) -> Self {
         // A longer prefix selects nothing more.
         let is_needed =

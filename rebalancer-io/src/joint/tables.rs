@@ -19,6 +19,15 @@ pub(super) type Key = (KafkaPreset, String);
 /// The rows of a range, and which range it is.
 pub(super) type RangeRows = (TimeRange, Placed<Vec<Point>>);
 
+/// Namespace, text and moment of a question about a window.
+pub(super) type WindowKey = (Option<String>, String, Timestamp);
+
+/// The key of the answer to `query` about a window that ended at `ended`. Users' own queries may have one text for several
+/// namespaces.
+pub(super) fn window_key(query: &MetricQuery, ended: Timestamp) -> WindowKey {
+    (query.namespace.clone(), query.promql.clone(), ended)
+}
+
 /// The answers.
 pub(super) struct Tables<'a> {
     pub(super) source: AtMost<'a>,
@@ -30,8 +39,8 @@ pub(super) struct Tables<'a> {
     /// Answers to own queries, by query and the label that names the pod.
     pub(super) own: BTreeMap<(String, String), Placed<(f64, i64)>>,
     pub(super) own_ranges: BTreeMap<(String, String), RangeRows>,
-    /// Means over windows, by the query of one workload and its moment.
-    pub(super) windows: BTreeMap<(String, Timestamp), Samples>,
+    /// Means over windows, by the question of one workload.
+    pub(super) windows: BTreeMap<WindowKey, Samples>,
     /// Whole answers by the text of the query: workloads share the alerts that fire.
     pub(super) raw: Mutex<BTreeMap<String, Vec<RawSample>>>,
 }
@@ -45,8 +54,8 @@ pub(super) struct Ranged {
 }
 
 impl Ranged {
-    /// To be asked for when it is needed.
-    pub(super) const fn later(query: MetricQuery, range: TimeRange) -> Self {
+    /// It is asked for when its rows are needed.
+    pub(super) const fn new(query: MetricQuery, range: TimeRange) -> Self {
         Self { query, range, rows: OnceLock::new() }
     }
 
@@ -99,7 +108,7 @@ impl<'a> Tables<'a> {
         Some((ranged.rows(&self.source)?, ranged.end_ms()))
     }
 
-    /// The same, if it was asked over this range.
+    /// The rows of a range, if it was asked for over this range.
     pub(super) fn range_over(
         &self,
         preset: KafkaPreset,
@@ -112,7 +121,7 @@ impl<'a> Tables<'a> {
 }
 
 /// The rows of the answer to a query by their places.
-pub(super) fn placed(name: &str, samples: &Samples) -> Placed<(f64, i64)> {
+pub(super) fn rows_of(name: &str, samples: &Samples) -> Placed<(f64, i64)> {
     samples
         .iter()
         .filter_map(|Sample { pod: label, value, timestamp_ms }| {
@@ -121,7 +130,7 @@ pub(super) fn placed(name: &str, samples: &Samples) -> Placed<(f64, i64)> {
         .collect()
 }
 
-/// The place of a row: what it is looked up by comes first. Rows of a group begin with its name and a newline.
+/// The place of a row. It begins with what the row is looked up by: that of a group with the group's name and a newline.
 fn place<'l>(name: &str, label: &'l str) -> Option<Cow<'l, str>> {
     Some(match name {
         COMMITTED | LOAD => {
@@ -149,12 +158,26 @@ fn is_of_partitions(name: &str) -> bool {
     [OWNED, LOAD].iter().any(|of_partitions| name.starts_with(of_partitions))
 }
 
-/// The preset under which answers about groups are known: those that read clients in pods have the same exporters, and so
-/// have those that read klag.
+/// The preset under which answers about the groups of `preset` are known: presets that ask the same about groups share them.
 pub(super) const fn exporters_of(preset: KafkaPreset) -> KafkaPreset {
     match preset {
         KafkaPreset::JmxDefault | KafkaPreset::OtelJava => KafkaPreset::Micrometer,
         KafkaPreset::ClientId => KafkaPreset::KlagIp,
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::{GroupQueries, Groups, QuerySettings};
+
+    #[test]
+    fn presets_that_share_answers_ask_the_same() {
+        let settings = QuerySettings::new("shop");
+        let asked = |preset| GroupQueries::new(preset, Groups::of(["g"], &settings.matchers), &settings);
+        for preset in KafkaPreset::of_series() {
+            assert_eq!(asked(preset), asked(exporters_of(preset)), "{preset}");
+        }
     }
 }

@@ -1,62 +1,75 @@
 //! What is known of one workload: its queries are answered from what was asked about all, as if each had been asked alone.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::PoisonError;
 
 use jiff::Timestamp;
 use rebalancer_core::{LivePod, Metric};
 
+use super::members::{Member, Members};
 use super::places::{Home, Placed};
-use super::tables::{Tables, exporters_of};
+use super::points::merged;
+use super::tables::{Tables, exporters_of, window_key};
 use crate::facts::history_name;
 use crate::metrics::detect::{
-    BY_ADDRESS, BY_CLIENT, BY_TOPIC, COUNT_BY_ADDRESS, COUNT_BY_CLIENT, KNOWN_SERIES, plain_topic, series_of,
-    topics_name,
+    BY_ADDRESS, BY_CLIENT, BY_TOPIC, COUNT_BY_ADDRESS, COUNT_BY_CLIENT, KNOWN_SERIES, TOPICS_OF_PODS,
+    plain_topic, series_of, topics_name,
 };
 use crate::metrics::{
     ADDRESSES, ASSIGNED, ASSIGNOR, COMMITTED, END, KafkaPreset, LEAD, LOAD, MetricQuery, MetricsSource,
-    OWNED, OWNERS, OffsetQueries, QuerySettings, REBALANCE, START, is_client_of, of_members, pod_prefixes,
+    OWNED, OWNERS, OffsetQueries, QuerySettings, REBALANCE, START, is_client_of, of_preset, pod_prefixes,
 };
 use crate::prometheus::{
     InstantAnswer, LabelledAnswer, LabelledSample, Point, QueryError, RangeAnswer, RawSample, Samples,
     Series, TimeRange,
 };
 
-/// What is known of one workload. What is not is asked of the server.
+/// The answers about one workload, from what was asked about all. What that does not tell is asked of the server.
+///
+/// A query of a metric is answered so only if its text is that of the preset by which all were asked. Other queries are known by
+/// their names, since they are asked by the preset of the workload alone.
 pub struct View<'j, 'a> {
     tables: &'j Tables<'a>,
+    /// Those of the workload's own queries.
+    settings: &'j QuerySettings,
+    pods: &'j [LivePod],
+    /// Places of these pods, and of other workloads whose pods' names begin as theirs.
     home: Home,
-    prefixes: Vec<String>,
-    preset: KafkaPreset,
-    group: Option<String>,
+    prefixes: Vec<&'j str>,
 }
 
 impl<'j, 'a> View<'j, 'a> {
     /// The answers for the workload of these pods, whose own queries are made from `settings`.
-    pub(super) fn new(tables: &'j Tables<'a>, settings: &QuerySettings, pods: &[LivePod]) -> Self {
+    pub(super) fn new(tables: &'j Tables<'a>, settings: &'j QuerySettings, pods: &'j [LivePod]) -> Self {
         let prefixes = pod_prefixes(pods);
-        Self {
-            tables,
-            home: Home::new(&settings.namespace, &prefixes),
-            prefixes: prefixes.into_iter().map(str::to_owned).collect(),
-            preset: settings.preset,
-            group: settings.group.clone(),
-        }
+        Self { tables, settings, pods, home: Home::new(&settings.namespace, &prefixes), prefixes }
     }
 
     /// Whether any of the pods has a sample of the metric.
     pub fn has(&self, metric: Metric) -> bool {
-        if self.members_now(metric.name()).is_some_and(|rows| !rows.is_empty()) {
-            return true;
+        if let Some(members) = self.members().now(metric.name()) {
+            return self.is_any(members.iter().map(|member| member.pod.as_str()));
         }
-        let rows = self.tables.instant(self.source_of(metric.name()), metric.name());
-        rows.is_some_and(|rows| rows.of(&self.home).next().is_some())
+        let rows = self.tables.instant(self.source_of(metric), metric.name());
+        rows.is_some_and(|rows| self.is_any(rows.of(&self.home).map(|(pod, _)| pod)))
+    }
+
+    /// Whether a client in any of the pods tells of partitions that it reads.
+    pub fn has_partitions(&self) -> bool {
+        let rows = self.tables.instant(self.settings.preset, OffsetQueries::COUNT);
+        rows.is_some_and(|rows| self.is_any(rows.of(&self.home).map(|(pod, _)| pod)))
+    }
+
+    /// Whether any of these names is that of one of the pods.
+    fn is_any<'n>(&self, mut names: impl Iterator<Item = &'n str>) -> bool {
+        names.any(|name| self.pods.iter().any(|pod| pod.name == name))
     }
 
     /// Whether the query of a metric is answered from what all were asked by the same query.
     pub fn answers(&self, metric: Metric) -> bool {
         let name = metric.name();
-        self.members_now(name).is_some() || self.tables.instant(self.source_of(name), name).is_some()
+        self.members().now(name).is_some() || self.tables.instant(self.source_of(metric), name).is_some()
     }
 
     /// Number of partitions that the pods read, as far as their clients tell it to all.
@@ -65,16 +78,39 @@ impl<'j, 'a> View<'j, 'a> {
     }
 
     fn partitions_of_clients(&self) -> Option<f64> {
-        let rows = self.tables.instant(self.preset, OffsetQueries::COUNT)?;
+        let rows = self.tables.instant(self.settings.preset, OffsetQueries::COUNT)?;
         Some(rows.of(&self.home).map(|(_, (count, _))| count).sum())
     }
 
-    /// Where the answer to the query of this name comes from.
-    fn source_of(&self, name: &str) -> KafkaPreset {
-        let is_of_container = [Metric::Cpu, Metric::Memory]
-            .into_iter()
-            .any(|metric| name == metric.name() || name == history_name(metric.name()));
-        if is_of_container { KafkaPreset::None } else { self.preset }
+    /// What exporters tell of the members of its group.
+    const fn members(&self) -> Members<'_, 'a> {
+        Members { tables: self.tables, settings: self.settings, home: &self.home }
+    }
+
+    /// The preset under which the workload's own query of a metric is known.
+    const fn source_of(&self, metric: Metric) -> KafkaPreset {
+        match metric {
+            Metric::Cpu | Metric::Memory => KafkaPreset::None,
+            Metric::Lag | Metric::Rate => self.settings.preset,
+        }
+    }
+
+    /// The preset by which all were asked what `query` asks about this workload; `None` if that is no query of a metric by a
+    /// preset.
+    fn preset_of(&self, query: &MetricQuery) -> Option<KafkaPreset> {
+        let is_named =
+            |metric: &Metric| query.name == metric.name() || query.name == history_name(metric.name());
+        let metric = Metric::ALL.into_iter().find(is_named)?;
+        let is_by = |settings: &QuerySettings| {
+            let own = of_preset(settings, metric).ok().flatten();
+            own.is_some_and(|own| own.promql == query.promql)
+        };
+        if is_by(self.settings) {
+            return Some(self.source_of(metric));
+        }
+        let is_known = |preset: &KafkaPreset| self.tables.instant(*preset, metric.name()).is_some();
+        let mut others = KafkaPreset::of_series().filter(is_known);
+        others.find(|preset| is_by(&QuerySettings { preset: *preset, ..self.settings.clone() }))
     }
 
     /// The known series of a range query.
@@ -83,36 +119,37 @@ impl<'j, 'a> View<'j, 'a> {
         if let Some((_, rows)) = self.tables.own_ranges.get(&own).filter(|(known, _)| *known == range) {
             return Some(rows.of(&self.home).map(|(pod, points)| series(pod, points)).collect());
         }
+        let preset = self.settings.preset;
         let table = |preset: KafkaPreset| self.tables.range_over(preset, &query.name, range);
-        let table_of_members = |name: &str| self.tables.range_over(self.preset, &of_members(name), range);
-        let group = || Some(format!("{}\n", self.group.as_ref()?));
         Some(match query.name.as_str() {
             COMMITTED => {
-                let rows = table(exporters_of(self.preset))?.starting(&group()?);
-                let of = self.group.as_ref()?;
-                rows.map(|(partition, points)| series(&format!("{partition}/{of}"), points)).collect()
+                let group = self.settings.group.as_ref()?;
+                let rows = table(exporters_of(preset))?.starting(&format!("{group}\n"));
+                rows.map(|(partition, points)| series(&format!("{partition}/{group}"), points)).collect()
             }
-            END | START => self.of_topics(table(exporters_of(self.preset))?)?,
-            LEAD => {
-                self.of_clients(table(self.preset)?, |topic, partition, _| format!("{topic}/{partition}"))
-            }
-            OWNED if self.has_members(&of_members(OWNED)) => {
-                let rows = self.members_over(table_of_members(OWNED)?, OWNED_ADDRESSES)?;
-                let label = |(pod, partition, points): (String, String, Vec<Point>)| Series {
-                    pod: format!("{}/{pod}", partition.trim_start_matches('/')),
-                    points,
+            END | START => self.of_topics(table(exporters_of(preset))?)?,
+            LEAD => self.of_clients(table(preset)?, |topic, partition, _| format!("{topic}/{partition}")),
+            OWNED => {
+                let Some(rows) = self.members().over(OWNED, OWNED_ADDRESSES, range) else {
+                    return Some(self.of_clients(table(preset)?, |topic, partition, pod| {
+                        format!("{topic}/{partition}/{pod}")
+                    }));
+                };
+                let label = |Member { pod, partition, row }| Series {
+                    pod: format!("{partition}/{pod}"),
+                    points: row,
                 };
                 rows.into_iter().map(label).collect()
             }
-            OWNED => self.of_clients(table(self.preset)?, |topic, partition, pod| {
-                format!("{topic}/{partition}/{pod}")
-            }),
-            name if self.has_members(&of_members(name)) => {
-                let rows = self.members_over(table_of_members(name)?, HISTORY_ADDRESSES)?;
-                rows.into_iter().map(|(pod, _, points)| Series { pod, points }).collect()
-            }
             name => {
-                let rows = table(self.source_of(name))?.of(&self.home);
+                let source = self.preset_of(query)?;
+                let of_members = || self.members().over(name, HISTORY_ADDRESSES, range);
+                if let Some(rows) = Some(source).filter(|source| *source == preset).and_then(|_| of_members())
+                {
+                    let of_pod = |Member { pod, row, .. }| Series { pod, points: row };
+                    return Some(rows.into_iter().map(of_pod).collect());
+                }
+                let rows = table(source)?.of(&self.home);
                 rows.map(|(pod, points)| series(pod, points)).collect()
             }
         })
@@ -129,7 +166,8 @@ impl<'j, 'a> View<'j, 'a> {
         Some(found)
     }
 
-    /// The series that the group's clients tell of their partitions, labelled by topic, partition and pod.
+    /// The series that the group's clients tell of their partitions, labelled by topic, partition and pod. At each moment at
+    /// which clients name the group, they alone count.
     fn of_clients(
         &self,
         rows: &Placed<Vec<Point>>,
@@ -137,87 +175,54 @@ impl<'j, 'a> View<'j, 'a> {
     ) -> Vec<Series> {
         let rows = rows.of(&self.home).filter_map(|(place, points)| {
             let [pod, topic, partition, client] = partition_of(place)?;
-            Some((client, (label(topic, partition, pod), points)))
+            Some((client, label(topic, partition, pod), points))
         });
-        largest(self.of_the_group(rows))
-    }
-
-    /// Whether an exporter was asked about the members of groups under this name, over a range.
-    fn has_members(&self, name: &str) -> bool {
-        self.tables.ranges.contains_key(&(self.preset, name.to_owned()))
-    }
-
-    /// The rows of the group's members over a range, each with its pod and what stands behind the member: one for each pod
-    /// that had the address, while it had it.
-    fn members_over(&self, rows: &Placed<Vec<Point>>, addresses: &str) -> Option<Vec<Member<Vec<Point>>>> {
-        let group = format!("{}\n", self.group.as_ref()?);
-        if self.preset == KafkaPreset::ClientId {
-            let of_pod = |(member, points): (&str, &Vec<Point>)| {
-                let end = member.find('/').unwrap_or(member.len());
-                (member[..end].to_owned(), member[end..].to_owned(), points.clone())
+        let (named, others): (Vec<_>, Vec<_>) = rows.partition(|(client, ..)| self.is_named(client));
+        let moments = named.iter().flat_map(|(_, _, points)| points.iter().map(|point| point.timestamp_ms));
+        let taken: BTreeSet<i64> = moments.take_while(|_| !others.is_empty()).collect();
+        let mut counted: Vec<(String, Cow<'_, [Point]>)> =
+            named.into_iter().map(|(_, label, points)| (label, Cow::Borrowed(points.as_slice()))).collect();
+        for (_, label, points) in others {
+            let points: Cow<'_, [Point]> = if taken.is_empty() {
+                Cow::Borrowed(points)
+            } else {
+                let is_left = |point: &&Point| !taken.contains(&point.timestamp_ms);
+                points.iter().filter(is_left).copied().collect()
             };
-            return Some(rows.starting(&group).map(of_pod).collect());
-        }
-        let (addresses, _) = self.tables.range(KafkaPreset::None, addresses)?;
-        let mut found = Vec::new();
-        for (place, had) in addresses.of(&self.home) {
-            let Some((pod, address)) = place.split_once('/') else { continue };
-            let had_at = |point: &&Point| had.iter().any(|had| had.timestamp_ms == point.timestamp_ms);
-            for (rest, points) in rows.starting(&format!("{group}{address}")) {
-                // Not a longer address.
-                if rest.is_empty() || rest.starts_with('/') {
-                    let points = points.iter().filter(had_at).copied().collect();
-                    found.push((pod.to_owned(), rest.to_owned(), points));
-                }
+            if !points.is_empty() {
+                counted.push((label, points));
             }
         }
-        Some(found)
-    }
-
-    /// The rows of the group's members now, each with its pod and what stands behind the member.
-    fn members_now(&self, name: &str) -> Option<Vec<Member<(f64, i64)>>> {
-        let rows = self.tables.instant(self.preset, &of_members(name))?;
-        let group = format!("{}\n", self.group.as_ref()?);
-        if self.preset == KafkaPreset::ClientId {
-            let of_pod = |(member, row): (&str, &(f64, i64))| {
-                let end = member.find('/').unwrap_or(member.len());
-                (member[..end].to_owned(), member[end..].to_owned(), *row)
-            };
-            return Some(rows.starting(&group).map(of_pod).collect());
-        }
-        let addresses = self.tables.instant(KafkaPreset::None, ADDRESSES)?;
-        let of_pod = |(place, _): (&str, _)| {
-            let (pod, address) = place.split_once('/')?;
-            let rows = rows.starting(&format!("{group}{address}"));
-            let own = rows.filter(|(rest, _)| rest.is_empty() || rest.starts_with('/'));
-            Some(own.map(|(rest, row)| (pod.to_owned(), rest.to_owned(), *row)).collect::<Vec<_>>())
-        };
-        Some(addresses.of(&self.home).filter_map(of_pod).flatten().collect())
+        merged(counted, f64::max)
     }
 
     /// Of rows that clients tell, each with the name of the client, those of the group: of the clients that name it, if there
     /// are any, else all.
     fn of_the_group<'r, R>(&self, rows: impl Iterator<Item = (&'r str, R)>) -> Vec<R> {
         let rows: Vec<(&str, R)> = rows.collect();
+        let is_any_named = rows.iter().any(|(client, _)| self.is_named(client));
+        let counts = |client: &str| !is_any_named || self.is_named(client);
+        rows.into_iter().filter(|(client, _)| counts(client)).map(|(_, row)| row).collect()
+    }
+
+    /// Whether a client names the group.
+    fn is_named(&self, client: &str) -> bool {
         let is_pod = |name: &str| {
             self.prefixes.iter().any(|prefix| name.strip_prefix(prefix).is_some_and(|own| !own.is_empty()))
         };
-        let is_named =
-            |client: &str| self.group.as_deref().is_some_and(|group| is_client_of(client, group, is_pod));
-        let is_any_named = rows.iter().any(|(client, _)| is_named(client));
-        rows.into_iter().filter(|(client, _)| !is_any_named || is_named(client)).map(|(_, row)| row).collect()
+        self.settings.group.as_deref().is_some_and(|group| is_client_of(client, group, is_pod))
     }
 
     /// The topics of which the group has committed offsets.
     fn topics_of_group(&self) -> Option<BTreeSet<&str>> {
-        let (rows, _) = self.tables.range(exporters_of(self.preset), COMMITTED)?;
-        let rows = rows.starting(&format!("{}\n", self.group.as_ref()?));
+        let (rows, _) = self.tables.range(exporters_of(self.settings.preset), COMMITTED)?;
+        let rows = rows.starting(&format!("{}\n", self.settings.group.as_ref()?));
         Some(rows.filter_map(|(partition, _)| Some(partition.rsplit_once('/')?.0)).collect())
     }
 
     /// The known samples of a query with labels.
     fn known_samples(&self, name: &str, labels: &[&str]) -> Option<Vec<LabelledSample>> {
-        let of_group = |name: &str| self.tables.instant(exporters_of(self.preset), name);
+        let of_group = |name: &str| self.tables.instant(exporters_of(self.settings.preset), name);
         let nobody = || vec![String::new(); labels.len()];
         match (name, labels) {
             (KNOWN_SERIES, _) => self.known_series(),
@@ -230,11 +235,11 @@ impl<'j, 'a> View<'j, 'a> {
             (ASSIGNED, _) => self.assigned(),
             (LOAD, _) => self.loads_of_partitions(),
             (ASSIGNOR, _) => {
-                let rows = of_group(ASSIGNOR)?.starting(&format!("{}\n", self.group.as_ref()?));
+                let rows = of_group(ASSIGNOR)?.starting(&format!("{}\n", self.settings.group.as_ref()?));
                 Some(rows.map(|(protocol, _)| sample(None, &[protocol], 1.0)).collect())
             }
             (REBALANCE, _) => {
-                let rows = of_group(REBALANCE)?.starting(&format!("{}\n", self.group.as_ref()?));
+                let rows = of_group(REBALANCE)?.starting(&format!("{}\n", self.settings.group.as_ref()?));
                 Some(
                     rows.map(|(_, (value, _))| LabelledSample { pod: None, labels: nobody(), value: *value })
                         .collect(),
@@ -245,14 +250,14 @@ impl<'j, 'a> View<'j, 'a> {
                 let counted = LabelledSample { pod: None, labels: nobody(), value: count };
                 Some(Some(counted).filter(|_| count > 0.0).into_iter().collect())
             }
-            (name, _) if name.starts_with(TOPICS) => self.topics(name),
+            (name, _) if name.starts_with(TOPICS_OF_PODS) => self.topics(name),
             _ => None,
         }
     }
 
     /// Who owns which partition.
     fn owners(&self) -> Option<Vec<LabelledSample>> {
-        let rows = self.tables.instant(self.preset, OWNERS)?.of(&self.home);
+        let rows = self.tables.instant(self.settings.preset, OWNERS)?.of(&self.home);
         let rows = rows.filter_map(|(place, _)| {
             let [pod, topic, partition, client] = partition_of(place)?;
             Some((client, (pod, topic, partition)))
@@ -264,7 +269,7 @@ impl<'j, 'a> View<'j, 'a> {
 
     /// How many partitions each client has.
     fn assigned(&self) -> Option<Vec<LabelledSample>> {
-        let rows = self.tables.instant(self.preset, ASSIGNED)?.of(&self.home);
+        let rows = self.tables.instant(self.settings.preset, ASSIGNED)?.of(&self.home);
         let rows = rows.filter_map(|(place, (count, _))| {
             let (pod, client) = place.split_once('/')?;
             Some((client, sample(Some(pod), &[client], *count)))
@@ -286,17 +291,17 @@ impl<'j, 'a> View<'j, 'a> {
 
     /// Messages per second of the group's partitions; where no exporter computes them from commits, as they are written.
     fn loads_of_partitions(&self) -> Option<Vec<LabelledSample>> {
-        if let Some(rows) = self.members_now(LOAD) {
-            let row = |(pod, partition, (value, _)): (String, String, (f64, i64))| {
-                let (topic, number) = partition.trim_start_matches('/').split_once('/')?;
+        if let Some(rows) = self.members().now(LOAD) {
+            let row = |Member { pod, partition, row: (value, _) }: Member<(f64, i64)>| {
+                let (topic, number) = partition.split_once('/')?;
                 let labels = [topic, number].map(str::to_owned).to_vec();
                 Some(LabelledSample { pod: Some(pod), labels, value })
             };
             return Some(rows.into_iter().filter_map(row).collect());
         }
-        let rows = self.tables.instant(exporters_of(self.preset), LOAD)?;
+        let rows = self.tables.instant(exporters_of(self.settings.preset), LOAD)?;
         let mut loads: BTreeMap<(String, String), f64> = BTreeMap::new();
-        for (place, (load, _)) in rows.starting(&format!("{}\n", self.group.as_ref()?)) {
+        for (place, (load, _)) in rows.starting(&format!("{}\n", self.settings.group.as_ref()?)) {
             if let Some((topic, partition)) = place.rsplit_once('/') {
                 loads.insert((topic.to_owned(), partition.to_owned()), *load);
             }
@@ -311,14 +316,19 @@ impl<'j, 'a> View<'j, 'a> {
         Some(loads.into_iter().map(row).collect())
     }
 
-    /// Number of the group's partitions: those with a commit now, else those that its clients tell of.
+    /// Number of the group's partitions: those with a commit now, else those that its clients tell of. `None` where clients
+    /// would tell and did not answer.
     fn count(&self) -> Option<f64> {
         let of_clients = self.partitions_of_clients();
-        let Some(group) = &self.group else { return of_clients };
-        let (rows, end_ms) = self.tables.range(exporters_of(self.preset), COMMITTED)?;
+        let Some(group) = &self.settings.group else { return of_clients };
+        let (rows, end_ms) = self.tables.range(exporters_of(self.settings.preset), COMMITTED)?;
         let is_of_now = |points: &[Point]| points.last().is_some_and(|point| point.timestamp_ms == end_ms);
         let committed = rows.starting(&format!("{group}\n")).filter(|(_, points)| is_of_now(points)).count();
-        if committed > 0 { Some(committed as f64) } else { Some(of_clients.unwrap_or_default()) }
+        if committed > 0 {
+            return Some(committed as f64);
+        }
+        let may_tell = || self.settings.preset.leads(self.settings).is_some();
+        of_clients.or_else(|| (!may_tell()).then_some(0.0))
     }
 
     /// The series that the server has of clients in these pods, and of exporters.
@@ -361,7 +371,7 @@ impl<'j, 'a> View<'j, 'a> {
         if self.prefixes.is_empty() {
             return Some(groups.all().filter_map(|(place, _)| split(place, "")).collect());
         }
-        let of_prefix = |prefix: &String| {
+        let of_prefix = |prefix: &&str| {
             let rows = groups.starting(prefix);
             rows.filter_map(|(rest, _)| split(rest, prefix)).collect::<Vec<LabelledSample>>()
         };
@@ -421,15 +431,9 @@ impl<'j, 'a> View<'j, 'a> {
     }
 }
 
-/// A pod, what stands behind the member in the place of its row, and the row.
-type Member<R> = (String, String, R);
-
 /// Names under which the addresses that pods had are known.
 pub(super) const HISTORY_ADDRESSES: &str = "addresses of pods in the history";
 pub(super) const OWNED_ADDRESSES: &str = "addresses of owners";
-
-/// What the names of questions for topics begin with.
-const TOPICS: &str = "topics of the pods";
 
 /// The name under which the answer to a question is known whose labels differ by exporter.
 pub(super) fn labelled_name(name: &str, labels: &[&str]) -> String {
@@ -451,37 +455,22 @@ fn partition_of(place: &str) -> Option<[&str; 4]> {
     Some([parts.next()?, parts.next()?, parts.next()?, parts.next()?])
 }
 
-/// One series for each label, with the largest value at each moment.
-fn largest(rows: Vec<(String, &Vec<Point>)>) -> Vec<Series> {
-    let mut found: BTreeMap<String, BTreeMap<i64, f64>> = BTreeMap::new();
-    for (label, points) in rows {
-        let known = found.entry(label).or_default();
-        for Point { timestamp_ms, value } in points {
-            let largest = known.entry(*timestamp_ms).or_insert(*value);
-            // NaN counts only where there is nothing else, as in `max by`.
-            *largest = largest.max(*value);
-        }
-    }
-    let points = |known: BTreeMap<i64, f64>| {
-        known.into_iter().map(|(timestamp_ms, value)| Point { timestamp_ms, value }).collect()
-    };
-    found.into_iter().map(|(label, known)| Series { pod: label, points: points(known) }).collect()
-}
-
 impl MetricsSource for View<'_, '_> {
     fn instant(&self, query: &MetricQuery, at: Timestamp) -> Result<InstantAnswer, QueryError> {
-        if let Some(samples) = self.tables.windows.get(&(query.promql.clone(), at)) {
+        if let Some(samples) = self.tables.windows.get(&window_key(query, at)) {
             return Ok(InstantAnswer { samples: samples.clone(), ..InstantAnswer::default() });
         }
-        if let Some(rows) = self.members_now(&query.name).filter(|_| at == self.tables.at) {
+        let preset = self.preset_of(query).filter(|_| at == self.tables.at);
+        let members = preset.filter(|preset| *preset == self.settings.preset);
+        if let Some(rows) = members.and_then(|_| self.members().now(&query.name)) {
             let mut samples = Samples::default();
-            for (pod, _, (value, timestamp_ms)) in &rows {
+            for Member { pod, row: (value, timestamp_ms), .. } in &rows {
                 samples.push(pod, Point { timestamp_ms: *timestamp_ms, value: *value });
             }
             return Ok(InstantAnswer { samples, ..InstantAnswer::default() });
         }
         let own = self.tables.own.get(&(query.promql.clone(), query.pod_label.clone()));
-        let known = own.or_else(|| self.tables.instant(self.source_of(&query.name), &query.name));
+        let known = own.or_else(|| self.tables.instant(preset?, &query.name));
         let Some(rows) = known.filter(|_| at == self.tables.at) else {
             return self.tables.source.instant(query, at);
         };

@@ -63,9 +63,12 @@ pub(crate) const BY_TOPIC: &str = "groups by topic";
 pub(crate) const COUNT_BY_ADDRESS: &str = "members of groups by address";
 pub(crate) const COUNT_BY_CLIENT: &str = "members of groups by client";
 
+/// What the names of questions for the topics that clients in pods fetch begin with.
+pub(crate) const TOPICS_OF_PODS: &str = "topics of the pods";
+
 /// The name of the question for the topics that clients in pods fetch.
 pub(crate) fn topics_name(preset: KafkaPreset) -> String {
-    format!("topics of the pods ({preset})")
+    format!("{TOPICS_OF_PODS} ({preset})")
 }
 
 /// Asks which of the known series the server has: of the clients in the workload's pods by pod, and of exporters anywhere.

@@ -148,6 +148,7 @@ fn by_place(name: &str, series: &str, more: &[&str], settings: &QuerySettings) -
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::Matchers;
 
     fn settings(reach: Reach) -> QuerySettings {
         QuerySettings { reach, ..QuerySettings::new("shop") }
@@ -188,13 +189,13 @@ mod tests {
 
     #[test]
     fn groups_are_selected_together_and_told_apart_by_their_places() {
-        let groups = Groups::of(["a.b", "c"]);
+        let groups = Groups::of(["a.b", "c"], &Matchers::default());
         let queries = GroupQueries::new(KafkaPreset::Micrometer, groups, &settings(Reach::All));
         let committed = queries.committed.expect("a query").promql;
         for label in ["consumergroup", "group_id", "consumer_group"] {
             assert!(committed.contains(&format!(r#"{label}=~"a\\.b|c""#)), "{committed}");
         }
         let many: Vec<String> = (0..200).map(|number| format!("a-group-of-{number}")).collect();
-        assert_eq!(Groups::of(many.iter().map(String::as_str)), Groups::All);
+        assert_eq!(Groups::of(many.iter().map(String::as_str), &Matchers::default()), Groups::All);
     }
 }

@@ -45,10 +45,10 @@ impl MemberQueries {
         let summed = |metric: Metric, series: &str| {
             let sums = format!("sum by ({member}, {group}) ({})", each(series));
             let is_own = settings.own[metric].is_some();
-            (!is_own).then(|| placed(&of_members(metric.name()), &sums, &[member, group]))
+            (!is_own).then(|| joined(&of_members(metric.name()), &sums, &[member, group]))
         };
         let partitions = |name: &str, series: &str| {
-            placed(&of_members(name), &each(series), &[member, "topic", "partition", group])
+            joined(&of_members(name), &each(series), &[member, "topic", "partition", group])
         };
         let lag = preset.group_lag(named, settings).ok()?;
         let newest = newest(&format!("{lag} >= 0"), &lag, &format!("topic, partition, {group}"), settings);
@@ -68,7 +68,7 @@ pub(crate) const ADDRESSES: &str = "addresses of pods";
 
 /// Asks for the addresses of the pods in reach, by `NAMESPACE/POD/ADDRESS`.
 pub(crate) fn addresses(settings: &QuerySettings) -> MetricQuery {
-    placed(ADDRESSES, &running_pods(settings), &["namespace", "pod", "pod_ip"])
+    joined(ADDRESSES, &running_pods(settings), &["namespace", "pod", "pod_ip"])
 }
 
 /// The name of a query about members.
@@ -79,7 +79,8 @@ pub(crate) fn of_members(name: &str) -> String {
 /// What the names of queries about members end in.
 pub(crate) const OF_MEMBERS: &str = " of members";
 
-fn placed(name: &str, series: &str, labels: &[&str]) -> MetricQuery {
+/// The series with these labels joined in one.
+fn joined(name: &str, series: &str, labels: &[&str]) -> MetricQuery {
     let labels: Vec<String> = labels.iter().map(|label| format!("\"{label}\"")).collect();
     let joined = format!("label_join({series}, \"place\", \"/\", {})", labels.join(", "));
     MetricQuery::new(name, joined).with_pod_label("place")
@@ -92,7 +93,8 @@ mod tests {
     #[test]
     fn members_are_told_apart_by_group() {
         let settings = QuerySettings::new("shop");
-        let of = |preset| MemberQueries::new(preset, Groups::of(["g", "h"]), &settings);
+        let groups = || Groups::of(["g", "h"], &settings.matchers);
+        let of = |preset| MemberQueries::new(preset, groups(), &settings);
         let by_ip = of(KafkaPreset::KlagIp).expect("queries");
         let lag = by_ip.lag.expect("a query").promql;
         assert!(lag.contains(r#"consumer_group=~"g|h", member_host!="""#), "{lag}");

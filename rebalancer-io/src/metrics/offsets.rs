@@ -219,7 +219,7 @@ impl KafkaPreset {
     }
 
     /// How far clients are past the oldest message of each of their partitions, as they know it themselves.
-    pub(super) fn leads(self, settings: &QuerySettings) -> Option<String> {
+    pub(crate) fn leads(self, settings: &QuerySettings) -> Option<String> {
         Settings(&QuerySettings { preset: self, ..settings.clone() }).leads("")
     }
 

@@ -9,7 +9,10 @@ use crate::prometheus::MetricQuery;
 use crate::promql::{duration, literal};
 
 /// Maximum number of pods or partitions to examine one by one, those that differ most first.
-const MOST_LOOKED_AT: usize = 50;
+pub(crate) const MOST_LOOKED_AT: usize = 50;
+
+/// Most bytes of a query that is made of parts: `VictoriaMetrics` refuses more than 16,384.
+const MOST_BYTES: usize = 15_000;
 
 /// Name of the query that shows whether any pod or partition has several series.
 const SEVERAL: &str = "sources";
@@ -98,8 +101,8 @@ const fn offset(metric: &'static str, keys: &'static [&'static str]) -> Family {
 /// The queries that show which sources are merged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OriginQueries {
-    /// The metrics with several series for one thing: empty in most servers.
-    pub(crate) several: Option<MetricQuery>,
+    /// The metrics with several series for one thing: empty in most servers. One query, except where many groups are named.
+    pub(crate) several: Vec<MetricQuery>,
     pub(crate) families: Vec<FamilyQueries>,
 }
 
@@ -145,7 +148,7 @@ impl OriginQueries {
             })
             .collect();
         Self {
-            several: (!several.is_empty()).then(|| MetricQuery::new(SEVERAL, several.join(" or "))),
+            several: joined(several),
             families: found
                 .iter()
                 .map(|(family, selector, settings)| family.queries(selector, settings))
@@ -163,13 +166,35 @@ impl OriginQueries {
             let times = asked(&family.name_of_times()).unwrap_or_else(|| MetricQuery::new("", ""));
             Some(FamilyQueries { family, suspects: asked(&family.name_of_suspects()), apart, times })
         });
-        Self { several: asked(SEVERAL), families: families.collect() }
+        Self { several: asked(SEVERAL).into_iter().collect(), families: families.collect() }
+    }
+
+    /// All of them.
+    #[cfg(test)]
+    pub(crate) fn all(&self) -> impl Iterator<Item = &MetricQuery> {
+        let of_families = self
+            .families
+            .iter()
+            .flat_map(|family| [family.suspects.as_ref(), Some(&family.apart), Some(&family.times)]);
+        self.several.iter().chain(of_families.flatten())
     }
 
     /// Whether a query of this name is one of these.
     pub(crate) fn has(name: &str) -> bool {
         name.starts_with(SEVERAL)
     }
+}
+
+/// These parts in as few queries as servers take.
+fn joined(parts: Vec<String>) -> Vec<MetricQuery> {
+    let mut queries: Vec<MetricQuery> = Vec::new();
+    for part in parts {
+        match queries.last_mut().filter(|query| query.promql.len() + part.len() <= MOST_BYTES) {
+            Some(query) => query.promql = format!("{} or {part}", query.promql),
+            None => queries.push(MetricQuery::new(SEVERAL, part)),
+        }
+    }
+    queries
 }
 
 impl Family {

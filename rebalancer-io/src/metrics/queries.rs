@@ -27,7 +27,7 @@ impl QuerySet {
         let mut queries = PerMetric::default();
         for metric in Metric::ALL {
             let query = match own(settings, metric)? {
-                None => preset(settings, metric)?,
+                None => of_preset(settings, metric)?,
                 own => own,
             };
             queries[metric] = query.map(|query: MetricQuery| query.in_namespace(&settings.namespace));
@@ -63,7 +63,10 @@ impl QuerySet {
 }
 
 /// The preset's query of a metric; `None` where the preset has none.
-fn preset(settings: &QuerySettings, metric: Metric) -> Result<Option<MetricQuery>, SettingError> {
+pub(crate) fn of_preset(
+    settings: &QuerySettings,
+    metric: Metric,
+) -> Result<Option<MetricQuery>, SettingError> {
     match metric {
         Metric::Cpu => Ok(settings.has_server.then(|| cpu::preset(settings))),
         Metric::Memory => Ok(settings.has_server.then(|| memory::preset(settings))),

@@ -9,7 +9,7 @@ use rebalancer_core::{Metric, PerMetric};
 
 use super::alert_pattern::AlertPattern;
 use super::matchers::Matchers;
-use crate::promql::{literal, regex};
+use crate::promql::{literal, regex, text_of};
 
 /// The settings that the queries of a run depend on. [`QuerySettings::new`] has the defaults.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,15 +144,20 @@ pub enum Groups {
 }
 
 impl Groups {
-    /// Longest list of names that is written into a query, in bytes; a query names it up to six times. `VictoriaMetrics`
-    /// refuses queries over 16,384 bytes.
-    const MOST_TEXT: usize = 1_500;
+    /// Longest list of names that is written into a query, in bytes, with the matchers beside it; the longest query, about sources
+    /// that disagree, names it eleven times. `VictoriaMetrics` refuses queries over 16,384 bytes.
+    const MOST_TEXT: usize = 1_000;
 
-    /// These groups, or all where their names are too long for a query.
-    pub fn of<'n>(names: impl IntoIterator<Item = &'n str>) -> Self {
+    /// Longest list of names that is written into a query beside these matchers, in bytes.
+    pub(crate) fn most_text(matchers: &Matchers) -> usize {
+        Self::MOST_TEXT.saturating_sub(matchers.to_string().len())
+    }
+
+    /// These groups, or all where their names are too long for a query with these matchers.
+    pub fn of<'n>(names: impl IntoIterator<Item = &'n str>, matchers: &Matchers) -> Self {
         let names: BTreeSet<&str> = names.into_iter().collect();
-        let bytes: usize = names.iter().map(|name| regex(name).len() + 1).sum();
-        if bytes > Self::MOST_TEXT {
+        let bytes: usize = names.iter().copied().map(text_of).sum();
+        if bytes > Self::most_text(matchers) {
             return Self::All;
         }
         Self::Several(names.into_iter().map(str::to_owned).collect())

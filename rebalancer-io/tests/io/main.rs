@@ -2,6 +2,7 @@
 
 mod async_driver;
 mod facts;
+mod joint;
 mod kafka;
 mod kubernetes;
 mod prometheus;

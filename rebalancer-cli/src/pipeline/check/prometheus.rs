@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use rebalancer_core::guard::Persistence;
 use rebalancer_core::{Fact, Metric, Workload};
-use rebalancer_io::facts::{FactFinder, Kept};
+use rebalancer_io::facts::{FactFinder, Kept, WITH_A_PAST};
 use rebalancer_io::metrics::{
     FactQueries, KafkaPreset, MetricQuery, MetricsSource, OriginQueries, QuerySet, QuerySettings,
     SourceSeries, mark_stale,
@@ -21,7 +21,7 @@ use crate::pipeline::check::group::Told;
 use crate::pipeline::check::kafka::{AskingKafka, POD_OPTIONAL};
 use crate::pipeline::check::vetoes;
 use crate::pipeline::clocks::now;
-use crate::pipeline::decide::{WITH_A_PAST, living};
+use crate::pipeline::decide::living;
 use crate::pipeline::live::{AskedOf, Live};
 use crate::report::check::{Category, Grade};
 use crate::settings::decision::DecisionSettings;

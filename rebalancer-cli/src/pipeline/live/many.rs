@@ -96,7 +96,7 @@ impl Live {
         }
         match self.preset_of_all.get().filter(|all| all.is_alone) {
             // Its clients tell of lag or partitions, or there are none.
-            Some(_) if view.has(Metric::Lag) || view.partitions() > 0.0 => Ok(None),
+            Some(_) if view.has(Metric::Lag) || view.has_partitions() => Ok(None),
             Some(_) => Ok(Some(kafka::KafkaSource::none(settings))),
             None => kafka::find(view, settings, workload, at).map(Some),
         }
