@@ -21,8 +21,8 @@ fn names(pods: usize) -> Vec<String> {
 
 /// A load of each partition, in no order.
 fn load(partition: TopicPartition) -> f64 {
-    let mixed =
-        (partition.number + 1).wrapping_mul(0x9e37_79b9) ^ (partition.topic as u32).wrapping_mul(0x85eb_ca6b);
+    let topic = u32::try_from(partition.topic).expect("a few topics");
+    let mixed = (partition.number + 1).wrapping_mul(0x9e37_79b9) ^ topic.wrapping_mul(0x85eb_ca6b);
     f64::from(mixed >> 22) + 1.0
 }
 
