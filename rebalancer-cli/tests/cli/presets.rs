@@ -127,7 +127,7 @@ fn an_exporter_whose_members_are_the_pods_is_taken() {
     servers.assert_untouched();
 }
 
-/// The pods of a StatefulSet of another namespace have the same names.
+/// The pods of a stateful set of another namespace have the same names.
 #[test]
 fn a_name_that_ends_in_a_number_names_no_pod() {
     let theirs = json!({"consumer_group": "orders", "client_id": format!("{BUSIEST}-1")});

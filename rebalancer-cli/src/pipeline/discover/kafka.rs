@@ -151,7 +151,7 @@ impl<S: MetricsSource> Asking<'_, S> {
                         met.entry(group).or_default().insert(pod);
                     }
                 }
-                let theirs = self.theirs(met, detect::members_of_groups(*preset, false, self.settings))?;
+                let theirs = self.theirs(&met, detect::members_of_groups(*preset, false, self.settings))?;
                 members.by_ip.extend(theirs.into_iter().map(|group| (group, *preset)));
             }
             let Some((query, labels)) = detect::groups_by_client(*preset, self.settings) else { continue };
@@ -164,7 +164,7 @@ impl<S: MetricsSource> Asking<'_, S> {
                     met.entry(group.clone()).or_default().insert(pod.to_owned());
                 }
             }
-            let theirs = self.theirs(met, detect::members_of_groups(*preset, true, self.settings))?;
+            let theirs = self.theirs(&met, detect::members_of_groups(*preset, true, self.settings))?;
             members.by_client.extend(theirs.into_iter().map(|group| (group, *preset)));
         }
         Ok(members)
@@ -175,7 +175,7 @@ impl<S: MetricsSource> Asking<'_, S> {
     /// workload at the same addresses, or of a person who looks into a topic.
     fn theirs(
         &self,
-        met: MetPods,
+        met: &MetPods,
         count: Option<(MetricQuery, &'static str)>,
     ) -> Result<BTreeSet<String>, Failure> {
         let in_most = |(group, pods): (&String, &BTreeSet<String>)| {
@@ -296,7 +296,7 @@ impl KafkaSource {
 /// The pods in which a group has members, by the name of the group.
 type MetPods = BTreeMap<String, BTreeSet<String>>;
 
-/// Whether the name of a pod ends in a number, as those of StatefulSets do.
+/// Whether the name of a pod ends in a number, as those of stateful sets do.
 fn is_numbered(pod: &str) -> bool {
     pod.rsplit('-').next().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit()))
 }
