@@ -212,7 +212,7 @@ fn history() -> Persistence {
 }
 
 /// Asks for all that is asked about this one reader.
-fn asked_of_members<'s>(server: &'s Server, preset: KafkaPreset) -> Joint<'s> {
+fn asked_of_members(server: &Server, preset: KafkaPreset) -> Joint<'_> {
     let all = QuerySettings::new("shop");
     let mut joint = Joint::new(server, now());
     joint.ask_sources(&all).expect("the known series");
