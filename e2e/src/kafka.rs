@@ -14,7 +14,7 @@ pub use proxy::TlsProxy;
 
 use crate::require::{Program, folder_of, path_of};
 use crate::sandbox::Sandbox;
-use broker::{Broker, java, start_one, start_three};
+use broker::{Broker, java, start_many, start_one};
 
 /// Brokers and consumers; end with their value, or before.
 #[derive(Debug)]
@@ -44,13 +44,13 @@ impl Kafka {
         })
     }
 
-    /// Three brokers of a test's own. Groups and topics with three replicas survive the end of one.
+    /// So many brokers of a test's own. Of three, groups and topics with three replicas survive the end of one.
     ///
     /// # Panics
     /// When they are not installed or do not start.
-    pub fn three() -> Self {
+    pub fn of(brokers: usize) -> Self {
         let sandbox = Sandbox::new();
-        let brokers = start_three(&sandbox);
+        let brokers = start_many(&sandbox, brokers);
         Self::with(sandbox, brokers, None)
     }
 
@@ -80,6 +80,27 @@ impl Kafka {
         let mut brokers = self.brokers.lock().unwrap_or_else(PoisonError::into_inner);
         let position = brokers.iter().position(|broker| broker.address == address);
         drop(brokers.remove(position.expect("a broker has this address")));
+    }
+
+    /// Freezes one of the brokers: its connections stay open, and nothing answers.
+    ///
+    /// # Panics
+    /// When there is none of this address.
+    pub fn pause_broker(&self, address: &str) {
+        self.with_broker(address, |broker| broker.server.pause());
+    }
+
+    /// Lets a frozen broker go on.
+    ///
+    /// # Panics
+    /// When there is none of this address.
+    pub fn resume_broker(&self, address: &str) {
+        self.with_broker(address, |broker| broker.server.resume());
+    }
+
+    fn with_broker(&self, address: &str, then: impl Fn(&Broker)) {
+        let brokers = self.brokers.lock().unwrap_or_else(PoisonError::into_inner);
+        then(brokers.iter().find(|broker| broker.address == address).expect("a broker has this address"));
     }
 
     /// Hosts and ports of the brokers, without any sign-in.

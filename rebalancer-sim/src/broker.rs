@@ -264,8 +264,8 @@ pub struct SimulatedGroup {
 pub struct SimulatedCluster {
     /// Those of consumers.
     pub groups: Vec<SimulatedGroup>,
-    /// The names of share groups.
-    pub shared: Vec<String>,
+    /// Name and type of groups of other types, such as `share`.
+    pub others: Vec<(String, &'static str)>,
 }
 
 impl SimulatedGroup {
@@ -303,7 +303,7 @@ impl SimulatedGroup {
 
     /// A broker with this group.
     pub fn start(self) -> FakeBroker {
-        SimulatedCluster { groups: vec![self], shared: Vec::new() }.start()
+        SimulatedCluster { groups: vec![self], others: Vec::new() }.start()
     }
 
     /// The body of the answer to a request; `None` for one that is not known. `looks` counts.
@@ -329,7 +329,7 @@ impl SimulatedCluster {
         FakeBroker::start(move |asked, address| {
             let mut looks = looks.lock().unwrap_or_else(PoisonError::into_inner);
             let groups: Vec<&SimulatedGroup> = self.groups.iter().collect();
-            answers::body(&groups, &self.shared, asked, address, &mut looks).map_or(Reply::Close, Reply::Body)
+            answers::body(&groups, &self.others, asked, address, &mut looks).map_or(Reply::Close, Reply::Body)
         })
     }
 }

@@ -130,9 +130,9 @@ pub(super) fn start_one(sandbox: &Arc<Sandbox>, doors: &Doors) -> Broker {
     broker
 }
 
-/// Starts three brokers, each of which is a controller too.
-pub(super) fn start_three(sandbox: &Arc<Sandbox>) -> Vec<Broker> {
-    let controllers = [local(), local(), local()];
+/// Starts so many brokers, each of which is a controller too.
+pub(super) fn start_many(sandbox: &Arc<Sandbox>, count: usize) -> Vec<Broker> {
+    let controllers: Vec<String> = (0..count).map(|_| local()).collect();
     let start = |id: usize| {
         let address = local();
         let settings = settings(id, &address, &controllers, [String::new(), String::new()], sandbox.path());

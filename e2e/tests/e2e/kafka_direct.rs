@@ -7,6 +7,7 @@
 mod access;
 mod brokers;
 mod figures;
+mod hangs;
 mod stage;
 
 use std::thread;

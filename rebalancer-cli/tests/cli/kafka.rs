@@ -107,11 +107,11 @@ fn a_run_without_time_to_watch_calls_nothing_stuck_and_says_what_to_raise() {
     assert!(said.contains("it was watched for") && said.contains("raise RUN_TIMEOUT"), "{said}");
 }
 
-/// A broker that waits before it tells the coordinator.
+/// A broker that waits before it tells the brokers.
 fn slow(group: SimulatedGroup, wait: Duration) -> FakeBroker {
     let looks = std::sync::Mutex::new(Looks::default());
     FakeBroker::start(move |asked, address| {
-        if asked.key == api::FIND_COORDINATOR {
+        if asked.key == api::METADATA {
             std::thread::sleep(wait);
         }
         let mut looks = looks.lock().expect("no thread panics while it holds the lock");
@@ -262,7 +262,7 @@ fn cluster(servers: &Servers, others: &[(&str, usize)]) -> SimulatedCluster {
     };
     let others = others.iter().map(other);
     let groups = [group(servers, Some(20)), of_brokers].into_iter().chain(others).collect();
-    SimulatedCluster { groups, shared: vec!["queue".to_owned()] }
+    SimulatedCluster { groups, others: vec![("queue".to_owned(), "share")] }
 }
 
 /// The group is found among those of both protocols, also where a person looks into a topic from one of the pods.
@@ -312,7 +312,8 @@ fn pods_of_no_group_are_decided_on_without_kafka_only_where_they_can_be() {
     let url = servers.metrics.url();
     let strangers = || {
         let clients = ["pay-5d8c9-x2x4z", "pay-5d8c9-7wz2p"];
-        SimulatedCluster { groups: vec![SimulatedGroup::healthy(&clients, 2)], shared: Vec::new() }.start()
+        let groups = vec![SimulatedGroup::healthy(&clients, 2)];
+        SimulatedCluster { groups, others: vec![("payments-streams".to_owned(), "streams")] }.start()
     };
     let (auto, named) = (("METRICS_PRESET", "auto"), ("METRICS_PRESET", "kafka"));
     let with_server = [("KAFKA_GROUP", ""), ("PROMETHEUS_ENDPOINT", url.as_str()), auto];
@@ -333,6 +334,7 @@ fn pods_of_no_group_are_decided_on_without_kafka_only_where_they_can_be() {
             done.assert_one_error(1).contains("none of the 1 consumer groups that Kafka shows"),
             "{done}"
         );
+        assert!(done.stderr.contains("streams groups (KIP-1071: payments-streams)"), "{done}");
         servers.assert_untouched();
     }
 }

@@ -11,9 +11,11 @@ use std::time::Duration;
 use rebalancer_core::LivePod;
 use serde_json::Value;
 
+use super::group::Member;
 use super::ids::{self, Row};
 use super::meeting::Pods;
-use super::watch::{Watched, WatchedPartition};
+use super::partition::WatchedPartition;
+use super::watch::Watched;
 use crate::metrics::kafka_direct::{self, is_of_kafka};
 use crate::prometheus::{ApiRequest, ApiResponse, TimeRange, When};
 
@@ -259,7 +261,7 @@ impl Seen<'_> {
 
     fn assigned(&self) -> Vec<Row> {
         let members = self.watched.group.members.iter().zip(self.pods);
-        let row = |(member, position): (&super::client::Member, &Option<usize>)| {
+        let row = |(member, position): (&Member, &Option<usize>)| {
             let pod = self.live.get((*position)?)?.name.clone();
             Some((vec![("pod", pod), ("client_id", member.id.clone())], member.owned.len() as f64))
         };
@@ -274,7 +276,7 @@ impl Seen<'_> {
     /// Whether replacements take over the identity of the members that they replace; nothing where that is not clear, or
     /// not the same for all. A static member comes back as itself only in a pod of the same name.
     fn keeps_identity(&self) -> Vec<Row> {
-        let kept = |(member, position): (&super::client::Member, &Option<usize>)| {
+        let kept = |(member, position): (&Member, &Option<usize>)| {
             let pod = self.live.get((*position)?)?;
             let is_numbered = pod.controller.as_ref().is_some_and(|owner| owner.kind == "StatefulSet");
             Some(match &member.instance_id {

@@ -10,99 +10,25 @@ use rustls::ClientConfig;
 use super::config::{BrokerAddress, KafkaConfig};
 use super::connection::{Connection, Patience};
 use super::error::{KafkaError, KafkaErrorKind, quoted};
+use super::group::{Group, Place};
 use super::messages::{
     ConsumerGroupDescribe, DescribeGroups, DescribedGroup, FindCoordinator, Leader, ListCommittedOffsets,
     ListGroups, ListOffsets, Metadata, Node, OffsetFetch, Request, TimesOfTopic, TopicLeaders,
 };
 use crate::pem::PemError;
 
-/// Topic and number of a partition.
-pub type Place = (String, i32);
-
 /// Most leaders that are asked at the same time: each takes a thread.
 const MOST_AT_ONCE: usize = 8;
 
-/// Most names of groups in a message.
-const MOST_GROUPS: usize = 10;
+/// Most names of groups or topics in a message.
+const MOST_NAMES: usize = 10;
+
+/// The types of groups whose members do not own partitions.
+pub(super) const SHARE: &str = "share";
+pub(super) const STREAMS: &str = "streams";
 
 const UNKNOWN_TOPIC: i16 = 3;
 const TOPIC_AUTHORIZATION_FAILED: i16 = 29;
-
-/// A consumer group at one moment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Group {
-    /// Its name.
-    pub name: String,
-    /// Its state in Kafka's words, such as `Stable`.
-    pub state: String,
-    /// Whether the brokers deal its partitions (the protocol of KIP-848) and not one of its members.
-    pub is_dealt_by_brokers: bool,
-    /// The name of the assignor; empty if it has none now.
-    pub assignor: String,
-    /// Its members, in the order in which the broker tells them: that of its table of them, by which assignors walk.
-    pub members: Vec<Member>,
-}
-
-/// A member of a consumer group: one consumer.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Member {
-    /// The id that the group gives it.
-    pub id: String,
-    /// `group.instance.id`, if it keeps its identity over restarts.
-    pub instance_id: Option<String>,
-    /// `client.id`.
-    pub client_id: String,
-    /// The address it connects from, such as `/10.0.0.5`.
-    pub host: String,
-    /// `client.rack`, if it tells one.
-    pub rack: Option<String>,
-    /// The topics it subscribes to.
-    pub topics: Vec<String>,
-    /// The partitions it owns.
-    pub owned: Vec<Place>,
-}
-
-impl Group {
-    /// What was told of a group.
-    pub(super) fn told(described: DescribedGroup, is_dealt_by_brokers: bool) -> Self {
-        let DescribedGroup { name, state, assignor, members, .. } = described;
-        let members = members.into_iter().map(|member| Member {
-            id: member.id,
-            instance_id: member.instance_id,
-            client_id: member.client_id,
-            host: member.host,
-            rack: member.rack,
-            topics: member.topics,
-            owned: member.owned,
-        });
-        Self { name, state, is_dealt_by_brokers, assignor, members: members.collect() }
-    }
-
-    /// Whether every partition has the owner it is to have.
-    pub fn is_stable(&self) -> bool {
-        self.state == "Stable"
-    }
-
-    /// Whether its partitions are being dealt. A group without members deals none: nobody reads.
-    pub fn is_dealing(&self) -> bool {
-        !matches!(self.state.as_str(), "Stable" | "Empty")
-    }
-
-    /// Whether members subscribe to different topics.
-    pub fn has_unequal_subscriptions(&self) -> bool {
-        let topics: BTreeSet<BTreeSet<&str>> =
-            self.members.iter().map(|member| member.topics.iter().map(String::as_str).collect()).collect();
-        topics.len() > 1
-    }
-
-    /// Who owns what.
-    pub(super) fn owners(&self) -> BTreeMap<&Place, &str> {
-        self.members
-            .iter()
-            .flat_map(|member| member.owned.iter().map(|place| (place, member.id.as_str())))
-            .collect()
-    }
-}
 
 /// Connections to the brokers of one cluster.
 pub struct KafkaClient {
@@ -112,6 +38,9 @@ pub struct KafkaClient {
     connections: BTreeMap<BrokerAddress, Connection>,
     /// What is known of the groups that were asked about.
     known: BTreeMap<String, Known>,
+    /// The addresses of all brokers, once they were asked for. An only one coordinates every group and leads every
+    /// partition.
+    brokers: Vec<BrokerAddress>,
     /// The leader of each partition, by topic.
     leaders: BTreeMap<String, BTreeMap<i32, BrokerAddress>>,
     requests: usize,
@@ -137,6 +66,7 @@ impl KafkaClient {
             patience,
             connections: BTreeMap::new(),
             known: BTreeMap::new(),
+            brokers: Vec::new(),
             leaders: BTreeMap::new(),
             requests: 0,
         })
@@ -174,11 +104,12 @@ impl KafkaClient {
         let broker = self.coordinator(name)?.broker().to_owned();
         let described = described
             .ok_or_else(|| KafkaErrorKind::Group("the answer has no group".to_owned()).at(&broker))?;
+        if described.error == TOPIC_AUTHORIZATION_FAILED {
+            return Err(self.hidden_topic(name, described.message.as_deref()).at(&broker));
+        }
         if described.error != 0 {
-            // The broker does not say which topic it is.
-            let of = if described.error == TOPIC_AUTHORIZATION_FAILED { "a topic of " } else { "" };
             let said = described.message.as_deref();
-            let kind = KafkaErrorKind::refused(described.error, format!("{of}group {name}"), said);
+            let kind = KafkaErrorKind::refused(described.error, format!("group {name}"), said);
             return Err(kind.at(&broker));
         }
         if described.state == "Dead" {
@@ -209,6 +140,19 @@ impl KafkaClient {
         Ok(self.ask_coordinator(name, request)?.into_iter().next())
     }
 
+    /// That the user may not see a topic of the group. The broker does not say which one: those that the user may see
+    /// narrow it down.
+    fn hidden_topic(&mut self, group: &str, said: Option<&str>) -> KafkaErrorKind {
+        let mut about = format!("a topic of group {group}");
+        // A further refusal tells no more than the first.
+        if let Ok(seen) = self.committed(group, None) {
+            let seen: BTreeSet<&str> = seen.keys().map(|(topic, _)| topic.as_str()).collect();
+            let seen = listed_names(seen.into_iter().collect());
+            about = format!("{about} (the user may see {seen} of those with a committed offset)");
+        }
+        KafkaErrorKind::refused(TOPIC_AUTHORIZATION_FAILED, about, said)
+    }
+
     /// Why there is no group of consumers of this name.
     fn unknown(&mut self, name: &str) -> Result<KafkaErrorKind, KafkaError> {
         let (code, groups) = self.ask_coordinator(name, &ListGroups)?;
@@ -216,24 +160,13 @@ impl KafkaClient {
             return Ok(KafkaErrorKind::refused(code, "the list of groups", None));
         }
         let of_this_name = groups.iter().find(|(group, _)| group == name);
-        if let Some((_, kind)) = of_this_name.filter(|(_, kind)| kind == "share") {
-            return Ok(KafkaErrorKind::Group(format!(
-                "group {name} is a {kind} group: each of its members reads from every partition, so none has a load of \
-                 its own"
-            )));
-        }
         if let Some((_, kind)) = of_this_name.filter(|(_, kind)| !matches!(kind.as_str(), "consumer" | "")) {
             return Ok(other_type(name, kind));
         }
-        let mut known: Vec<&str> = groups.iter().map(|(group, _)| group.as_str()).collect();
-        known.sort_unstable();
-        let more = known.len().saturating_sub(MOST_GROUPS);
-        known.truncate(MOST_GROUPS);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let known = if known.is_empty() { "none".to_owned() } else { quoted(&known.join(", ")) };
+        let known = listed_names(groups.iter().map(|(group, _)| group.as_str()).collect());
         Ok(KafkaErrorKind::Group(format!(
             "there is no group {name}, or the user may not see it; of the groups that this broker coordinates the user \
-             sees {known}{more}; is KAFKA_GROUP right?"
+             sees {known}; is KAFKA_GROUP right?"
         )))
     }
 
@@ -269,6 +202,9 @@ impl KafkaClient {
 
     /// Finds the leaders of all partitions of these topics. Topics that are gone are left out.
     pub(super) fn find_leaders(&mut self, topics: &BTreeSet<String>) -> Result<(), KafkaError> {
+        if self.only().is_some() {
+            return Ok(());
+        }
         let names: Vec<&str> = topics.iter().map(String::as_str).collect();
         let (answer, broker) = self.ask_any(&Metadata(&names))?;
         let nodes: BTreeMap<i32, &Node> = answer.brokers.iter().map(|node| (node.id, node)).collect();
@@ -282,7 +218,12 @@ impl KafkaClient {
     /// The addresses of all brokers.
     pub(super) fn brokers(&mut self) -> Result<Vec<BrokerAddress>, KafkaError> {
         let (answer, _) = self.ask_any(&Metadata(&[]))?;
-        Ok(answer.brokers.iter().map(address).collect())
+        self.brokers = answer.brokers.iter().map(address).collect();
+        Ok(self.brokers.clone())
+    }
+
+    fn only(&self) -> Option<&BrokerAddress> {
+        self.brokers.first().filter(|_| self.brokers.len() == 1)
     }
 
     /// Asks one broker.
@@ -317,32 +258,27 @@ impl KafkaClient {
 
     /// Connects to the leaders of these partitions, so that answers need not wait for it.
     pub(super) fn connect_leaders(&mut self, places: &BTreeSet<Place>) -> Result<(), KafkaError> {
-        let leader = |(topic, partition): &Place| self.leaders.get(topic)?.get(partition).cloned();
-        let addresses: BTreeSet<BrokerAddress> = places.iter().filter_map(leader).collect();
+        let leaders = places.iter().filter_map(|(topic, partition)| self.leader(topic, *partition).cloned());
+        let addresses: BTreeSet<BrokerAddress> = leaders.collect();
         addresses.iter().try_for_each(|address| self.to(address).map(drop))
     }
 
     /// The offset of the next record of each of `places` whose leader was found.
     pub(super) fn ends(&mut self, places: &BTreeSet<Place>) -> Result<BTreeMap<Place, i64>, KafkaError> {
-        Ok(known(self.ends_at(&all_at(places, ListOffsets::END))?))
-    }
-
-    /// The offset of the first record that is kept of each of `places`.
-    pub(super) fn starts(&mut self, places: &BTreeSet<Place>) -> Result<BTreeMap<Place, i64>, KafkaError> {
-        Ok(known(self.ends_at(&all_at(places, ListOffsets::START))?))
+        Ok(known(self.offsets(&all_at(places, ListOffsets::END), false)?))
     }
 
     /// The end of each of `places` for those who read committed records only: the first record of an open transaction, or
     /// the end.
-    pub(super) fn committed_ends(
+    pub(super) fn readable_ends(
         &mut self,
         places: &BTreeSet<Place>,
     ) -> Result<BTreeMap<Place, i64>, KafkaError> {
         Ok(known(self.offsets(&all_at(places, ListOffsets::END), true)?))
     }
 
-    /// The end that each partition had at a time in milliseconds, as far as the times of its records tell; `None` for
-    /// those without a newer record. Asks several leaders at once.
+    /// The end that each partition had at a time in milliseconds, as far as the times of its records tell. `None` for
+    /// those without a newer record.
     pub(super) fn ends_at(
         &mut self,
         places: &BTreeMap<Place, i64>,
@@ -350,11 +286,23 @@ impl KafkaClient {
         self.offsets(places, false)
     }
 
+    /// The same for those who read committed records only: `None` also for those without a newer record before an open
+    /// transaction. [`ListOffsets::START`] asks where the log begins.
+    pub(super) fn readable_at(
+        &mut self,
+        places: &BTreeMap<Place, i64>,
+    ) -> Result<BTreeMap<Place, Option<i64>>, KafkaError> {
+        self.offsets(places, true)
+    }
+
+    /// Asks several leaders at once.
     fn offsets(
         &mut self,
         places: &BTreeMap<Place, i64>,
         are_committed: bool,
     ) -> Result<BTreeMap<Place, Option<i64>>, KafkaError> {
+        // Where there are several brokers, they were asked for the leaders of the topics that there are.
+        let may_lack = self.only().is_some();
         let mut of_leaders = self.by_leader(places);
         for address in of_leaders.keys() {
             self.to(address)?;
@@ -372,7 +320,7 @@ impl KafkaClient {
             } else {
                 connection.ask(&request)
             };
-            let answer = answer.and_then(listed);
+            let answer = answer.and_then(|answer| listed(answer, may_lack));
             answer.map_err(|kind| kind.at(connection.broker()))
         };
         let mut offsets = BTreeMap::new();
@@ -396,8 +344,7 @@ impl KafkaClient {
     ) -> BTreeMap<BrokerAddress, Vec<TimesOfTopic<'p>>> {
         let mut of_leaders: BTreeMap<BrokerAddress, Vec<TimesOfTopic<'_>>> = BTreeMap::new();
         for ((topic, partition), timestamp_ms) in places {
-            let leader = self.leaders.get(topic).and_then(|leaders| leaders.get(partition));
-            let Some(leader) = leader else { continue };
+            let Some(leader) = self.leader(topic, *partition) else { continue };
             let topics = of_leaders.entry(leader.clone()).or_default();
             match topics.last_mut().filter(|(last, _)| *last == topic.as_str()) {
                 Some((_, partitions)) => partitions.push((*partition, *timestamp_ms)),
@@ -405,6 +352,10 @@ impl KafkaClient {
             }
         }
         of_leaders
+    }
+
+    fn leader(&self, topic: &str, partition: i32) -> Option<&BrokerAddress> {
+        self.only().or_else(|| self.leaders.get(topic)?.get(&partition))
     }
 
     fn ask_coordinator<R: Request>(&mut self, group: &str, request: &R) -> Result<R::Answer, KafkaError> {
@@ -422,15 +373,25 @@ impl KafkaClient {
         if let Some(known) = self.known.get(group) {
             return Ok(known.coordinator.clone());
         }
+        let coordinator = self.find_coordinator(group)?;
+        self.know(group, Known { coordinator: coordinator.clone(), is_dealt_by_brokers: None });
+        Ok(coordinator)
+    }
+
+    fn find_coordinator(&mut self, group: &str) -> Result<BrokerAddress, KafkaError> {
+        if self.brokers.is_empty() {
+            self.brokers()?;
+        }
+        if let Some(only) = self.only() {
+            return Ok(only.clone());
+        }
         let (answer, broker) = self.ask_any(&FindCoordinator(group))?;
         if answer.error != 0 {
             let said = answer.message.as_deref();
             let about = format!("the coordinator of group {group}");
             return Err(KafkaErrorKind::refused(answer.error, about, said).at(&broker));
         }
-        let coordinator = address(&answer.node);
-        self.know(group, Known { coordinator: coordinator.clone(), is_dealt_by_brokers: None });
-        Ok(coordinator)
+        Ok(address(&answer.node))
     }
 
     /// A connection to any broker: the first of those to begin with that answers.
@@ -470,8 +431,30 @@ impl KafkaClient {
     }
 }
 
+/// Why a group of this type is none of consumers.
 fn other_type(name: &str, kind: &str) -> KafkaErrorKind {
-    KafkaErrorKind::Group(format!("group {name} is of type {}, not of consumers", quoted(kind)))
+    KafkaErrorKind::Group(match kind {
+        SHARE => format!(
+            "group {name} is a share group: each of its members reads from every partition, so none has a load of its own"
+        ),
+        STREAMS => format!(
+            "group {name} is a streams group (KIP-1071): the brokers deal tasks to its members, and this program does not \
+             read those; it reads groups of Kafka Streams with group.protocol=classic"
+        ),
+        _ => format!("group {name} is of type {}, not of consumers", quoted(kind)),
+    })
+}
+
+/// Names in a message, in order.
+fn listed_names(mut names: Vec<&str>) -> String {
+    if names.is_empty() {
+        return "none".to_owned();
+    }
+    names.sort_unstable();
+    let more = names.len().saturating_sub(MOST_NAMES);
+    names.truncate(MOST_NAMES);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}{more}", quoted(&names.join(", ")))
 }
 
 /// Whether another broker of the cluster may answer where this one failed so.
@@ -524,9 +507,16 @@ fn by_topic(places: &BTreeSet<Place>) -> Vec<(&str, Vec<i32>)> {
     topics.into_iter().collect()
 }
 
-fn listed(answer: Vec<super::messages::Listed>) -> Result<BTreeMap<Place, Option<i64>>, KafkaErrorKind> {
+/// The offsets of an answer. Without those of topics that are gone, if some may be.
+fn listed(
+    answer: Vec<super::messages::Listed>,
+    may_lack: bool,
+) -> Result<BTreeMap<Place, Option<i64>>, KafkaErrorKind> {
     let mut offsets = BTreeMap::new();
     for of in answer {
+        if may_lack && of.error == UNKNOWN_TOPIC {
+            continue;
+        }
         if of.error != 0 {
             let about = format!("partition {} of topic {}", of.partition, of.topic);
             return Err(KafkaErrorKind::refused(of.error, about, None));

@@ -1,8 +1,9 @@
 //! Which groups of consumers there are. Each broker knows those that it coordinates, so all of them are asked.
 
-use super::client::{Group, KafkaClient, Known};
+use super::client::{KafkaClient, Known, SHARE, STREAMS};
 use super::config::BrokerAddress;
 use super::error::{KafkaError, KafkaErrorKind};
+use super::group::Group;
 use super::messages::{ConsumerGroupDescribe, DescribeGroups, DescribedGroup, ListGroups, Request as _};
 
 /// Most groups in one request: with a thousand members and ten thousand partitions each, the answer is below the limit of
@@ -19,6 +20,8 @@ pub struct Groups {
     pub of_consumers: Vec<Group>,
     /// The names of share groups: each of their members reads from every partition.
     pub shared: Vec<String>,
+    /// The names of streams groups (KIP-1071): the brokers deal tasks to their members, and not partitions.
+    pub streams: Vec<String>,
     /// The names of those that the user may list and not describe.
     pub hidden: Vec<String>,
 }
@@ -37,7 +40,13 @@ impl KafkaClient {
             }
             let (consumers, others): (Vec<_>, Vec<_>) =
                 listed.into_iter().partition(|(_, kind)| kind == "consumer");
-            found.shared.extend(others.into_iter().filter(|(_, kind)| kind == "share").map(|(name, _)| name));
+            for (name, kind) in others {
+                match kind.as_str() {
+                    SHARE => found.shared.push(name),
+                    STREAMS => found.streams.push(name),
+                    _ => {}
+                }
+            }
             let names: Vec<&str> = consumers.iter().map(|(name, _)| name.as_str()).collect();
             for names in names.chunks(AT_ONCE) {
                 self.describe_by(&broker, names, &mut found)?;
@@ -45,6 +54,7 @@ impl KafkaClient {
         }
         found.of_consumers.sort_by(|a, b| a.name.cmp(&b.name));
         found.shared.sort();
+        found.streams.sort();
         found.hidden.sort();
         Ok(found)
     }

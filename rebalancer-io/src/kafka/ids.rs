@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rebalancer_core::LivePod;
 use rebalancer_core::kafka::KnownMember;
 
-use super::client::{Group, Member, Place};
+use super::group::{Group, Member, Place};
 use crate::metrics::{ALIKE_LABEL, MEMBER_LABEL};
 
 /// The default `client.id` of clients that have assignors of their own, which do not follow those of Kafka.

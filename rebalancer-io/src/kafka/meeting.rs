@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use rebalancer_core::LivePod;
 
-use super::client::{Group, Member};
+use super::group::{Group, Member};
 
 /// Longest text in which names of pods are looked for, in bytes. Names have at most 253.
 const LONGEST_TEXT: usize = 1_000;

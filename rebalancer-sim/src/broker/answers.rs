@@ -9,7 +9,7 @@ const GROUP_ID_NOT_FOUND: i16 = 69;
 /// The body of the answer to a request; `None` for one that is not known. `looks` counts.
 pub(super) fn body(
     groups: &[&SimulatedGroup],
-    shared: &[String],
+    others: &[(String, &str)],
     asked: &Asked,
     address: SocketAddr,
     looks: &mut Looks,
@@ -45,9 +45,9 @@ pub(super) fn body(
         }
         api::LIST_GROUPS => {
             to.i16(0);
-            to.count(groups.len() + shared.len());
+            to.count(groups.len() + others.len());
             let consumers = groups.iter().map(|group| (group.name.as_str(), "consumer"));
-            for (name, kind) in consumers.chain(shared.iter().map(|name| (name.as_str(), "share"))) {
+            for (name, kind) in consumers.chain(others.iter().map(|(name, kind)| (name.as_str(), *kind))) {
                 to.text(name);
                 to.text(kind);
             }
@@ -338,7 +338,12 @@ fn offsets(
             to.i16(0);
             to.i64(timestamp);
             let open = of.and_then(|of| of.open_transaction).filter(|_| is_committed);
-            to.i64(open.unwrap_or_else(|| of.map_or(-1, |of| of.end_at(timestamp, *look % 2))));
+            let end = of.map_or(-1, |of| of.end_at(timestamp, *look % 2));
+            to.i64(match open {
+                Some(open) if timestamp == -1 => open,
+                Some(open) if timestamp >= 0 && end >= open => -1,
+                _ => end,
+            });
         }
         *look += usize::from(is_end);
     }

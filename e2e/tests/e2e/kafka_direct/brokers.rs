@@ -13,7 +13,7 @@ const MOVED: Duration = Duration::from_secs(90);
 #[test]
 fn a_broker_that_ends_is_told_until_others_have_what_it_had() {
     require!(ControlPlane, Kafka);
-    let kafka = Kafka::three();
+    let kafka = Kafka::of(3);
     let moving = Group::begin_on(&kafka, Scene { name: "three-replicas", replicas: 3, ..Scene::JAVA });
     let lone = Group::begin_on(&kafka, Scene { name: "one-replica", assignor: "uniform", ..Scene::JAVA });
     for group in [&moving, &lone] {

@@ -10,7 +10,7 @@ use e2e::{
     wait_until, workload,
 };
 use rebalancer_core::Spread;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(180);
 
@@ -105,10 +105,12 @@ impl<'k> Group<'k> {
         let namespace = ControlPlane::shared().namespace(&format!("direct-{}", scene.name));
         kafka.topic(scene.name, scene.rates.len(), scene.replicas);
         let replicas = u32::try_from(PODS).expect("few pods");
-        namespace.apply(&match scene.kind {
+        let mut orders = match scene.kind {
             "StatefulSet" => workload::stateful_set("orders", replicas),
             _ => workload::deployment("orders", replicas),
-        });
+        };
+        orders["metadata"]["annotations"] = json!({ "pod-rebalancer/enabled": "true" });
+        namespace.apply(&orders);
         let consumer = format!("groups={0}&topics={0}&assignor={1}&cost=0", scene.name, scene.assignor);
         let followed = ConsumerPods::follow(&consumers, &namespace, "app=orders", &consumer);
         let (pods, began) = (BTreeSet::new(), Instant::now());
@@ -232,6 +234,13 @@ impl<'k> Group<'k> {
         assert_eq!(report["diagnosis"]["remedy"], "replace_pod", "{name}: {run}");
         assert_eq!(report["outcome"], "rotated", "{name}: {run}");
         assert_eq!(report["rotation"]["deleted"], Value::from(vec![pod]), "{name}: {run}");
+        self.assert_replaced(pod);
+    }
+
+    /// This pod and no other was replaced, and the partitions are dealt again.
+    #[track_caller]
+    pub fn assert_replaced(&self, pod: &str) {
+        let name = self.scene.name;
         self.namespace.wait_ready("app=orders", PODS, LIMIT);
         let is_new = || self.followed.alive().len() == PODS && self.gone() == [pod];
         wait_until(&format!("{name}: {pod} is replaced, and no other"), LIMIT, is_new);

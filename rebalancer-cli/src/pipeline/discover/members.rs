@@ -74,13 +74,24 @@ fn of_none(
              of its own)"
         ),
     };
+    let streams = match groups.streams.as_slice() {
+        [] => String::new(),
+        names => {
+            let (first, more) = (names[..names.len().min(MOST_GROUPS)].join(", "), names.len() > MOST_GROUPS);
+            let more = if more { " and more" } else { "" };
+            format!(
+                "; streams groups (KIP-1071: {first}{more}) do not count: the brokers deal tasks to their members, which this \
+                 program does not read"
+            )
+        }
+    };
     let hidden = match groups.hidden.len() {
         0 => String::new(),
         count => format!("; {count} more may not be described by the user (Describe on group and topics)"),
     };
     let why = format!(
         "none of the {} consumer groups that Kafka shows the user has its members in these pods, as far as addresses and \
-         client.id tell{shared}{hidden}{}",
+         client.id tell{shared}{streams}{hidden}{}",
         groups.of_consumers.len(),
         few.concat()
     );
@@ -111,6 +122,7 @@ mod tests {
         Groups {
             of_consumers: ["audit", "orders"].map(group).into(),
             shared: vec!["queue".to_owned()],
+            streams: vec!["joins".to_owned()],
             hidden: vec!["theirs".to_owned()],
         }
     }
@@ -147,6 +159,7 @@ mod tests {
         for (is_named, has_server) in [(true, true), (true, false), (false, false)] {
             let failure = chosen(&[], is_named, has_server).expect_err("they cannot");
             assert!(failure.words().contains("the 1 share groups do not count"), "{failure:?}");
+            assert!(failure.words().contains("(KIP-1071: joins)"), "{failure:?}");
             assert!(failure.words().contains("1 more may not be described"), "{failure:?}");
             assert!(matches!(failure, Failure::Run(_)));
         }

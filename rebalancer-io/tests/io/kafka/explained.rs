@@ -74,7 +74,9 @@ fn a_coordinator_that_does_not_list_its_groups_says_why() {
     let group = SimulatedGroup { state: "Dead".to_owned(), ..SimulatedGroup::healthy(&PODS, 2) };
     for (body, words) in [
         (vec![0, 14, 0, 0, 0, 0], "the list of groups: COORDINATOR_LOAD_IN_PROGRESS (14)"),
-        (b"\0\0\0\0\0\x01\0\x06orders\0\x07streams".to_vec(), "group orders is of type streams"),
+        (b"\0\0\0\0\0\x01\0\x06orders\0\x07streams".to_vec(), "group orders is a streams group (KIP-1071)"),
+        (b"\0\0\0\0\0\x01\0\x06orders\0\x05share".to_vec(), "group orders is a share group"),
+        (b"\0\0\0\0\0\x01\0\x06orders\0\x07connect".to_vec(), "group orders is of type connect"),
     ] {
         let (group, looks) = (group.clone(), std::sync::Mutex::new(Looks::default()));
         let broker = FakeBroker::start(move |asked, address| {
@@ -87,4 +89,58 @@ fn a_coordinator_that_does_not_list_its_groups_says_why() {
         let error = watch(&broker).expect_err("no group").to_string();
         assert!(error.contains(words), "{error}");
     }
+}
+
+/// The brokers that deal a group say only that there is such a topic.
+#[test]
+fn of_a_topic_that_the_user_may_not_see_is_said_what_it_is_not() {
+    let group = SimulatedGroup { is_of_brokers: true, ..SimulatedGroup::healthy(&PODS, 2) };
+    let mut body = Bytes(vec![0, 0, 0, 0, 2]);
+    body.i16(29);
+    // No message, a name, no state, two epochs, no assignor, no members, operations, tags.
+    body.0.extend(b"\0\x07orders\x01\0\0\0\0\0\0\0\0\x01\x01\0\0\0\0\0\0");
+    let broker = wrong_of(group, api::CONSUMER_GROUP_DESCRIBE, Reply::Body(body.0));
+    let error = watch(&broker).expect_err("refused").to_string();
+    for words in [
+        "a topic of group orders (the user may see orders of those with a committed offset): TOPIC_AUTHORIZATION_FAILED (29)",
+        "the user needs Describe on every topic that the group reads",
+    ] {
+        assert!(error.contains(words), "{words}: {error}");
+    }
+}
+
+/// However long one partition stands, and in both protocols, no more than twelve requests are sent to a single broker: for
+/// the versions, the brokers, the group twice, its commits three times, and offsets five times.
+#[test]
+fn a_group_in_which_a_partition_stands_takes_twelve_requests() {
+    for (is_of_brokers, minutes) in [(false, 12), (true, 20), (false, 40), (true, 90)] {
+        let mut group = SimulatedGroup { is_of_brokers, ..SimulatedGroup::healthy(&PODS, 2) };
+        group.stick(3, minutes);
+        // Nothing was ever written to it.
+        group.partitions[0] = rebalancer_sim::broker::SimulatedPartition {
+            committed: [-1; 2],
+            end: 0,
+            rate: 0.0,
+            ..group.partitions[0].clone()
+        };
+        let broker = group.start();
+        let watched = watch(&broker).expect("a group");
+        assert!(watched.partitions[3].may_stand(), "{minutes} minutes");
+        let asked = broker.asked();
+        assert!(asked.len() <= 12, "{minutes} minutes: {} requests: {asked:?}", asked.len());
+    }
+}
+
+/// Nothing newer than the record that waits: one more request tells an open transaction from no traffic.
+#[test]
+fn where_nothing_was_written_lately_an_open_transaction_is_asked_for() {
+    let mut group = SimulatedGroup::healthy(&PODS, 2);
+    group.partitions[3].committed = [group.partitions[3].end - 1; 2];
+    group.partitions[3].rate = 0.0;
+    let broker = group.start();
+    let watched = watch(&broker).expect("a group");
+    assert_eq!(watched.partitions[3].waits_minutes(), 59, "it was there at all times");
+    assert_eq!(watched.partitions[3].committed_end, watched.partitions[3].end[1]);
+    assert!(!watched.partitions[3].waits_for_transaction());
+    assert_eq!(broker.asked().len(), 13, "{:?}", broker.asked());
 }

@@ -1,4 +1,5 @@
-//! What real brokers answered, byte for byte. `testdata/kafka/frames` has a file for each version of Kafka: in each line the
+//! What real brokers answered, byte for byte; but the answers by time were recorded in version 1, and have the first four
+//! bytes of version 2 before them. `testdata/kafka/frames` has a file for each version of Kafka: in each line the
 //! number of the request, its version, and the body of the answer.
 
 use std::collections::BTreeSet;
@@ -7,7 +8,7 @@ use std::time::Duration;
 
 use rebalancer_sim::broker::{FakeBroker, Reply, api};
 
-use super::{client_of, patience};
+use super::{client_of, patience, two_brokers};
 
 /// The port that the brokers named as theirs.
 struct Recorded {
@@ -21,6 +22,10 @@ impl Recorded {
         let mut lines = self.frames.lines();
         let next = Mutex::new(move || lines.next());
         FakeBroker::start(move |asked, address| {
+            // With one broker alone, some of these questions need not be asked.
+            if let Some(brokers) = two_brokers(asked, address) {
+                return brokers;
+            }
             let line = next.lock().expect("no thread panics while it holds the lock")();
             let Some(frame) = line.map(|line| line.split(' ').collect::<Vec<&str>>()) else {
                 return Reply::Close;
@@ -82,6 +87,6 @@ fn a_group_is_read_from_the_answers_of_real_brokers() {
             };
             assert!(of.owner.is_some() && (1..=second).contains(&first) && second <= end, "{of:?}");
         }
-        assert_eq!(broker.asked().len(), frames.lines().count(), "every answer was asked for");
+        assert_eq!(broker.asked().len(), 1 + frames.lines().count(), "every answer was asked for");
     }
 }
