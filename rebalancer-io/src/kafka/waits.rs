@@ -86,20 +86,20 @@ impl Search {
     }
 
     /// Takes the answer about the middle moment; `None` if the partition is gone.
-    fn learn(&mut self, answer: Option<Option<i64>>, of: &mut WatchedPartition) {
+    fn learn(&mut self, answer: Option<&Option<i64>>, of: &mut WatchedPartition) {
         let waited = match (self.moment(), answer) {
             (_, None) => false,
             (Moment::Minutes(minutes), Some(Some(end))) => {
-                of.earlier.push((minutes, end));
-                of.committed[0].is_some_and(|committed| end > committed)
+                of.earlier.push((minutes, *end));
+                of.committed[0].is_some_and(|committed| *end > committed)
             }
             (Moment::Minutes(minutes), Some(None)) => {
                 self.unanswered.push(minutes);
                 true
             }
             (Moment::Start, Some(start)) => {
-                of.start = start;
-                start > of.committed[0]
+                of.start = *start;
+                *start > of.committed[0]
             }
         };
         if waited {
@@ -138,7 +138,7 @@ impl KafkaClient {
             let answers = self.readable_at(&asked)?;
             for search in &mut open {
                 let of = &mut partitions[search.position];
-                search.learn(answers.get(&of.place).copied(), of);
+                search.learn(answers.get(&of.place), of);
             }
             for of in partitions.iter_mut().filter(|of| starts.contains(&of.place)) {
                 of.start = answers.get(&of.place).copied().flatten();
