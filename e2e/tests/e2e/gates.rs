@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 /// What the scripts call beside the stubs below.
 const TOOLS: [&str; 17] = [
-    "awk", "bash", "cat", "chmod", "dirname", "env", "grep", "mkdir", "mktemp", "mv", "nice", "nproc", "rm",
+    "awk", "bash", "cat", "chmod", "dirname", "env", "grep", "mkdir", "mktemp", "mv", "nproc", "renice", "rm",
     "sed", "tee", "timeout", "uname",
 ];
 
@@ -85,9 +85,9 @@ fn a_complete_run_leaves_nothing_out() {
     }
 }
 
-/// Consumers and large workloads need the machine for themselves.
+/// A hundred consumers need the machine for themselves.
 #[test]
-fn the_tests_on_kafka_and_at_scale_run_alone_and_those_on_kafka_only_where_it_can_be_had() {
+fn the_tests_on_kafka_run_without_others_and_only_where_it_can_be_had() {
     let alone = "cargo test --workspace --locked --no-fail-fast --test e2e -- kafka_groups::";
     let direct = "cargo test --workspace --locked --no-fail-fast --test e2e -- kafka_direct::";
     let large = "cargo test --workspace --locked --no-fail-fast --test e2e -- scale::";
@@ -97,10 +97,13 @@ fn the_tests_on_kafka_and_at_scale_run_alone_and_those_on_kafka_only_where_it_ca
     let (code, output) = machine.ci(&[], &[]);
     assert_eq!(code, Some(0), "{output}");
     let calls = machine.calls();
-    let steps = [alone, direct, others, large].map(|call| calls.find(call));
-    assert!(steps.iter().all(Option::is_some) && steps.is_sorted(), "{calls}");
+    // The last two run side by side.
+    for last in [direct, large] {
+        let steps = [others, alone, last].map(|call| calls.find(call));
+        assert!(steps.iter().all(Option::is_some) && steps.is_sorted(), "{calls}");
+    }
     let built = calls.find("cargo build --package rebalancer-cli --release");
-    assert!(built.is_some() && built < steps[3], "what is measured is built before: {calls}");
+    assert!(built.is_some() && built < calls.find(large), "what is measured is built before: {calls}");
 
     let machine = Machine::new(TWO_PASSED);
     let (code, output) = machine.ci(&[], &[("KAFKA", "1")]);
@@ -112,6 +115,16 @@ fn the_tests_on_kafka_and_at_scale_run_alone_and_those_on_kafka_only_where_it_ca
 
     let (code, output) = Machine::new(TWO_PASSED).ci(&["--complete"], &[("KAFKA", "1")]);
     assert_eq!(code, Some(1), "{output}");
+}
+
+#[test]
+fn what_is_built_and_measured_beside_the_tests_can_fail_a_run_too() {
+    for (program, fails) in [("benches/instructions", "exit 1"), ("bin/cargo", r#"[ "$1" != build ]"#)] {
+        let machine = Machine::new(TWO_PASSED);
+        machine.stub(program, fails);
+        let (code, output) = machine.ci(&[], &[]);
+        assert_eq!(code, Some(1), "{program}: {output}");
+    }
 }
 
 #[test]
