@@ -53,7 +53,8 @@ pub struct LivePod {
     /// Its volumes whose data is on its node, and those for which that is unknown.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty"))]
     pub local_storage: Vec<LocalVolume>,
-    /// Its addresses, by which the members of a consumer group are found in their pods. Not recorded.
+    /// Its own addresses, by which the members of a consumer group are found in their pods; not that of its node, which
+    /// other pods have too. Not recorded.
     #[cfg_attr(feature = "serde", serde(skip))]
     pub ips: Vec<IpAddr>,
 }

@@ -184,6 +184,7 @@ struct Meta {
 struct Spec {
     priority_class_name: Option<String>,
     node_name: Option<String>,
+    host_network: Option<bool>,
     #[serde(deserialize_with = "null_is_empty")]
     volumes: Vec<Volume>,
 }
@@ -268,6 +269,8 @@ impl Item {
         let age = meta.creation_timestamp.map(|created| elapsed(created, now));
         let protections =
             protections::protections(&meta.annotations, self.spec.priority_class_name.as_deref(), age);
+        // The address of a node is also that of other pods, and of what leaves the cluster through it.
+        let has_own_address = self.spec.host_network != Some(true);
         let (mut local_storage, mut claims) = (Vec::new(), Vec::new());
         for volume in self.spec.volumes {
             if protections::may_lose(&meta.annotations, &volume.name) {
@@ -283,7 +286,7 @@ impl Item {
             ready: self.status.as_ref().is_none_or(Status::is_ready),
             terminating: meta.deletion_timestamp.is_some(),
             age,
-            ips: self.status.as_ref().map_or_else(Vec::new, Status::ips),
+            ips: self.status.as_ref().filter(|_| has_own_address).map_or_else(Vec::new, Status::ips),
             uptime: self.status.and_then(|status| status.latest_start()).map(|started| elapsed(started, now)),
             controller: OwnerReference::controlling(meta.owner_references),
             protections,

@@ -91,6 +91,19 @@ fn a_pod_is_on_a_node_once_it_is_scheduled() {
 }
 
 #[test]
+fn the_address_of_its_node_is_none_of_a_pod() {
+    let addresses = |spec: &str| {
+        let status = r#"{"phase": "Running", "podIPs": [{"ip": "10.0.0.5"}, {"ip": "fd00::5"}, {"ip": ""}]}"#;
+        let item = format!(r#"{{"metadata": {{"name": "orders-0"}}, "spec": {spec}, "status": {status}}}"#);
+        read(&format!(r#"{{"kind": "PodList", "items": [{item}]}}"#)).expect("a pod list").remove(0).ips.len()
+    };
+    assert_eq!(addresses(r#"{"hostNetwork": true}"#), 0);
+    for own in [r#"{"hostNetwork": false}"#, r#"{"hostNetwork": null}"#, "{}", "null"] {
+        assert_eq!(addresses(own), 2, "{own}");
+    }
+}
+
+#[test]
 fn an_item_without_status_counts_as_running_and_ready() {
     let pods = recorded("010_list_meta_page1").expect("a metadata list");
     assert_eq!(pods.len(), 5);
