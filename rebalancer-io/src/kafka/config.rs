@@ -23,7 +23,7 @@ pub struct KafkaConfig {
 }
 
 impl KafkaConfig {
-    /// Whether nobody can read along at this broker; nor does that matter where no secret itself is sent.
+    /// Whether nobody can read along at this broker; nor does that matter where no secret is sent.
     pub fn is_safe(&self, broker: &BrokerAddress) -> bool {
         let sends_secret = self.sasl.as_ref().is_some_and(Sasl::sends_secret);
         !sends_secret || self.tls.is_some() || broker.is_loopback()
@@ -121,7 +121,8 @@ pub enum Sasl {
         token: SecretSource,
     },
     /// The identity of a workload or machine in AWS, for Amazon MSK. Its credentials are looked for anew for each
-    /// connection.
+    /// connection. What is sent signs in whoever has it for a quarter of an hour: only for encrypted connections, and for
+    /// brokers on this host.
     AwsMskIam(AwsCredentials),
 }
 
@@ -135,9 +136,9 @@ pub enum ScramHash {
 }
 
 impl Sasl {
-    /// Whether the secret itself is sent, so that anyone who reads along has it.
+    /// Whether anyone who reads along can then sign in too.
     pub const fn sends_secret(&self) -> bool {
-        matches!(self, Self::Plain { .. } | Self::OauthBearer { .. })
+        !matches!(self, Self::Scram { .. })
     }
 
     /// The name of the mechanism.

@@ -393,6 +393,7 @@ fn a_secret_is_not_sent_in_the_open_to_a_broker_that_the_cluster_names() {
     for sasl in [
         Sasl::Plain { username: "orders".to_owned(), password: password() },
         Sasl::OauthBearer { token: password() },
+        Sasl::AwsMskIam(AwsCredentials::new([("AWS_REGION".to_owned(), "eu-west-1".to_owned())].into())),
     ] {
         let error = client_of(&["192.0.2.1:9092".to_owned()], Some(sasl), patience());
         let error = { error }.group("orders").expect_err("refused").to_string();
