@@ -64,7 +64,7 @@ enum Stream {
     Tls(Box<StreamOwned<ClientConnection, Patient>>),
 }
 
-/// A socket that waits for data until the answer's time is over or a stop is asked for.
+/// A socket that waits to read and to write until the answer's time is over or a stop is asked for.
 struct Patient {
     socket: TcpStream,
     patience: Patience,
@@ -88,8 +88,7 @@ impl Read for Patient {
             // Also while bytes arrive: a server may send them one by one.
             self.go_on()?;
             match self.socket.read(buffer) {
-                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
-                }
+                Err(error) if is_pause(&error) => {}
                 read => return read,
             }
         }
@@ -98,13 +97,23 @@ impl Read for Patient {
 
 impl Write for Patient {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.go_on()?;
-        self.socket.write(bytes)
+        loop {
+            self.go_on()?;
+            match self.socket.write(bytes) {
+                Err(error) if is_pause(&error) => {}
+                written => return written,
+            }
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         self.socket.flush()
     }
+}
+
+/// Whether the socket only had nothing to give or to take for [`STOP_POLL`].
+fn is_pause(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
 impl Connection {
@@ -333,7 +342,7 @@ impl Stream {
         let broken = |error: io::Error| KafkaErrorKind::Broken(error.to_string());
         socket.set_nodelay(true).map_err(broken)?;
         socket.set_read_timeout(Some(STOP_POLL)).map_err(broken)?;
-        socket.set_write_timeout(Some(ANSWER_LIMIT)).map_err(broken)?;
+        socket.set_write_timeout(Some(STOP_POLL)).map_err(broken)?;
         let until = Instant::now() + ANSWER_LIMIT;
         let mut patient = Patient { socket, patience: patience.clone(), until };
         let Some(config) = tls else { return Ok(Self::Plain(patient)) };
@@ -406,4 +415,30 @@ fn exchange(stream: &mut (impl Read + Write), frame: &[u8]) -> Result<Vec<u8>, F
         return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
     }
     Ok(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn a_broker_that_takes_nothing_is_not_waited_for_beyond_the_end_of_the_run() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free loopback port");
+        let address = listener.local_addr().expect("a bound listener has an address");
+        let socket = TcpStream::connect(address).expect("it listens");
+        let (unread, _) = listener.accept().expect("a connection");
+        let begun = Instant::now();
+        let deadline = begun.checked_add(Duration::from_millis(500));
+        let patience = Patience { deadline, stop: Arc::default() };
+        let address = BrokerAddress { host: "127.0.0.1".to_owned(), port: address.port() };
+        let mut stream = Stream::new(socket, &address, None, &patience).expect("a socket");
+        // More than the buffers of both sides take.
+        let answer = stream.exchange(&vec![0; 64 << 20]);
+        let failed = answer.expect_err("nobody reads").explained("", &patience);
+        assert!(matches!(failed, KafkaErrorKind::Stopped), "{failed}");
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+        drop(unread);
+    }
 }
