@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use rebalancer_core::LivePod;
 use rebalancer_io::kafka::{
-    Groups, KafkaAnswers, KafkaClient, KafkaConfig, KafkaError, Patience, Watched, groups_of_each, least_run,
+    Groups, KafkaAnswers, KafkaClient, KafkaConfig, KafkaError, Patience, ToWatch, Watched, groups_of_each,
+    least_run, youngest,
 };
 use rebalancer_io::metrics::KafkaPreset;
 
@@ -112,7 +113,8 @@ impl DirectKafka {
     /// Kafka does not answer, or refuses.
     pub fn look(&self, group: &str, live: &[LivePod]) -> Result<Seen, Failure> {
         let mut client = self.client.borrow_mut();
-        let watched = client.watch(group, self.watch).context(ASKING_ABOUT_IT)?;
+        let wanted = ToWatch { group: group.to_owned(), youngest: youngest(live) };
+        let watched = client.watch(wanted, self.watch).context(ASKING_ABOUT_IT)?;
         let answers = Arc::new(KafkaAnswers::new(&watched, live));
         let (requests, proves_in_the_open) = (client.requests(), client.proves_in_the_open());
         Ok(Seen { answers, watched, requests, proves_in_the_open })
@@ -125,12 +127,11 @@ impl DirectKafka {
     /// Kafka does not answer.
     pub fn look_at_all(&self, wanted: &[Wanted<'_>]) -> Result<Vec<Result<Told, String>>, Failure> {
         let sources = self.sources(wanted)?;
-        let groups = sources.iter().filter_map(|source| source.as_ref().ok()?.group.clone());
-        let groups: Vec<String> = groups.collect::<BTreeSet<String>>().into_iter().collect();
+        let groups = to_watch(&sources, wanted);
         let watched = self.client.borrow_mut().watch_each(&groups, self.watch);
         let watched = watched.context("cannot ask Kafka about the groups")?;
         let watched: BTreeMap<String, Result<Watched, KafkaError>> =
-            groups.into_iter().zip(watched).collect();
+            groups.into_iter().map(|of| of.group).zip(watched).collect();
         let told = |(source, wanted): (Result<KafkaSource, Failure>, &Wanted<'_>)| {
             let source = source.map_err(|failure| failure.words())?;
             let answers = match source.group.as_ref().and_then(|group| watched.get(group)) {
@@ -165,6 +166,18 @@ impl DirectKafka {
         let groups = self.client.borrow_mut().groups();
         Ok(groups.context("cannot find out which consumer group the pods are members of")?)
     }
+}
+
+/// The groups of these workloads, each once, with the age of the youngest pod of them.
+fn to_watch(sources: &[Result<KafkaSource, Failure>], wanted: &[Wanted<'_>]) -> Vec<ToWatch> {
+    let mut groups: BTreeMap<&str, Option<Duration>> = BTreeMap::new();
+    for (source, wanted) in sources.iter().zip(wanted) {
+        let Some(group) = source.as_ref().ok().and_then(|source| source.group.as_deref()) else { continue };
+        let own = youngest(&wanted.live);
+        let known = groups.entry(group).or_insert(own);
+        *known = known.zip(own).map(|(known, own)| known.min(own));
+    }
+    groups.into_iter().map(|(group, youngest)| ToWatch { group: group.to_owned(), youngest }).collect()
 }
 
 const ASKING_ABOUT_IT: &str = "cannot ask Kafka about the group";

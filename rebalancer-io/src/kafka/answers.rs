@@ -13,8 +13,9 @@ use serde_json::Value;
 
 use super::group::Member;
 use super::ids::{self, Row};
-use super::meeting::Pods;
-use super::partition::WatchedPartition;
+use super::meeting::{Pods, youngest};
+use super::partition::{LEAST_STAND_MINUTES, WatchedPartition};
+use super::waits::minutes_before;
 use super::watch::Watched;
 use crate::metrics::kafka_direct::{self, is_of_kafka};
 use crate::prometheus::{ApiRequest, ApiResponse, TimeRange, When};
@@ -34,8 +35,7 @@ pub struct KafkaAnswers {
     met: usize,
 }
 
-/// What a label was in the past: a value for each span of minutes before now. Ten thousand partitions have six hundred
-/// thousand values.
+/// What a label was in the past: a value for each span of minutes before now.
 #[derive(Debug, Clone, PartialEq)]
 struct Past {
     label: String,
@@ -301,7 +301,8 @@ impl Seen<'_> {
                 return None;
             }
             let (first, last) = (of.committed[0]? as f64, of.last? as f64);
-            let spans = vec![(0..=0, last), (1..=of.waits_minutes().max(1), first)];
+            let mut spans = spans(of, 1..=of.waits_minutes().clamp(1, PAST_MINUTES), first);
+            spans.push((0..=0, last));
             Some(Past { label: format!("{}/{}", place(of), self.watched.group.name), spans })
         };
         self.watched.partitions.iter().filter_map(past).collect()
@@ -315,12 +316,18 @@ impl Seen<'_> {
         suspects.map(past).collect()
     }
 
+    /// The ends at the two looks and before. One of longer ago than the past goes back tells the least that it was then.
     fn ends(&self) -> Vec<Past> {
         let past = |of: &WatchedPartition| {
             let looks = [(1, of.end[0]), (0, of.end[1])];
             let looks = looks.into_iter().filter_map(|(minutes, end)| Some((minutes, end?)));
-            let earlier = of.earlier.iter().copied().filter(|(minutes, _)| *minutes > 1);
-            let spans = looks.chain(earlier).map(|(minutes, end)| (minutes..=minutes, end as f64));
+            let earlier = of.earlier.iter().filter(|(minutes, _)| *minutes > 1);
+            let earlier = earlier.map(|(minutes, end)| ((*minutes).min(PAST_MINUTES), *end));
+            let mut ends: BTreeMap<u32, i64> = BTreeMap::new();
+            for (minutes, end) in looks.chain(earlier) {
+                ends.entry(minutes).and_modify(|known| *known = end.max(*known)).or_insert(end);
+            }
+            let spans = ends.into_iter().map(|(minutes, end)| (minutes..=minutes, end as f64));
             Past { label: place(of), spans: spans.collect() }
         };
         self.watched.partitions.iter().map(past).collect()
@@ -340,13 +347,11 @@ impl Seen<'_> {
     fn tenures(&self) -> Vec<Past> {
         let met: BTreeSet<usize> = self.pods.iter().copied().flatten().collect();
         let is_whole = self.pods.iter().all(Option::is_some) && met.len() == self.live.len();
-        let ages: Option<Vec<Duration>> = self.live.iter().map(LivePod::warm_for).collect();
-        let youngest = ages.filter(|_| is_whole).and_then(|ages| ages.into_iter().min());
-        let minutes = youngest
-            .map_or(1, |age| u32::try_from(age.as_secs() / 60).unwrap_or(PAST_MINUTES).min(PAST_MINUTES));
+        let youngest = youngest(self.live).filter(|_| is_whole);
         let past = |of: &WatchedPartition| {
             let pod = self.pod_of(of)?;
-            Some(Past { label: format!("{}/{}", place(of), pod.name), spans: vec![(0..=minutes, 1.0)] })
+            let tenure = 0..=youngest.map_or(1, |youngest| tenure_minutes(youngest, of));
+            Some(Past { label: format!("{}/{}", place(of), pod.name), spans: spans(of, tenure, 1.0) })
         };
         self.watched.partitions.iter().filter_map(past).collect()
     }
@@ -401,11 +406,12 @@ impl Seen<'_> {
                 racks.len()
             ));
         }
-        for of in self.watched.partitions.iter().filter(|of| of.waits_for_transaction()) {
+        for of in self.watched.partitions.iter().filter(|of| of.may_wait_for_transaction()) {
             let (topic, number) = &of.place;
             remarks.push(format!(
-                "partition {number} of topic {topic} does not move and waits for an open transaction, which no replacement \
-                 cures: kafka-transactions.sh find-hanging tells whose it is"
+                "partition {number} of topic {topic} does not move, and a transaction is open between its offset and its end: \
+                 it is not called stuck, because consumers with isolation.level=read_committed wait for that, which no \
+                 replacement cures; kafka-transactions.sh find-hanging tells whose it is"
             ));
         }
         if group.has_unequal_subscriptions() {
@@ -416,6 +422,24 @@ impl Seen<'_> {
         }
         remarks
     }
+}
+
+/// For how many minutes the owner of a partition is known to have it, if the youngest pod is so old. Of a past of an hour it
+/// is less where the record has waited since before: that the wait is longer must show.
+fn tenure_minutes(youngest: Duration, of: &WatchedPartition) -> u32 {
+    let waited_before = of.waits_minutes() >= minutes_before(youngest);
+    let most = if waited_before { PAST_MINUTES - LEAST_STAND_MINUTES - 1 } else { PAST_MINUTES };
+    u32::try_from(youngest.as_secs() / 60).unwrap_or(u32::MAX).min(most)
+}
+
+/// A value for so many minutes. Of a partition that does not stand only for the first and the last of them, which is all
+/// that counts then: a large group has sixty times as many minutes.
+fn spans(of: &WatchedPartition, minutes: RangeInclusive<u32>, value: f64) -> Vec<(RangeInclusive<u32>, f64)> {
+    if of.may_stand() {
+        return vec![(minutes, value)];
+    }
+    let ends = BTreeSet::from([*minutes.start(), *minutes.end()]);
+    ends.into_iter().map(|minute| (minute..=minute, value)).collect()
 }
 
 /// How fast an offset grew, in messages per second; unknown if it went back.

@@ -277,17 +277,9 @@ impl KafkaClient {
         Ok(known(self.offsets(&all_at(places, ListOffsets::END), true)?))
     }
 
-    /// The end that each partition had at a time in milliseconds, as far as the times of its records tell. `None` for
-    /// those without a newer record.
-    pub(super) fn ends_at(
-        &mut self,
-        places: &BTreeMap<Place, i64>,
-    ) -> Result<BTreeMap<Place, Option<i64>>, KafkaError> {
-        self.offsets(places, false)
-    }
-
-    /// The same for those who read committed records only: `None` also for those without a newer record before an open
-    /// transaction. [`ListOffsets::START`] asks where the log begins.
+    /// The end for those who read committed records only that each partition had at a time in milliseconds, as far as the
+    /// times of its records tell. `None` for those without a newer record before an open transaction.
+    /// [`ListOffsets::START`] asks where the log begins.
     pub(super) fn readable_at(
         &mut self,
         places: &BTreeMap<Place, i64>,

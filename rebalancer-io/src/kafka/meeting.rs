@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::time::Duration;
 
 use rebalancer_core::LivePod;
 
@@ -108,6 +109,12 @@ pub fn groups_of_each(groups: &[Group], workloads: &[&[LivePod]]) -> Vec<BTreeMa
     let counts =
         |own: BTreeMap<usize, BTreeSet<usize>>| own.into_iter().map(|(group, pods)| (group, pods.len()));
     found.into_iter().map(|own| counts(own).collect()).collect()
+}
+
+/// For how long the youngest of these pods has been there; `None` if that is not known of all.
+pub fn youngest(live: &[LivePod]) -> Option<Duration> {
+    let ages: Option<Vec<Duration>> = live.iter().map(LivePod::warm_for).collect();
+    ages?.into_iter().min()
 }
 
 /// The address of a member, which brokers write as `/10.0.0.5`, an IPv4 address in IPv6 as itself.

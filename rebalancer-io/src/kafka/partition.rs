@@ -25,8 +25,8 @@ pub struct WatchedPartition {
     /// The offset of the first record that is kept, if it was asked for. It is not after the committed offset where an end
     /// at an earlier time is not.
     pub start: Option<i64>,
-    /// The end for those who read committed records only, if it was asked for. It is after the committed offset where an
-    /// end at an earlier time is.
+    /// The end for those who read committed records only, if it was asked for: where nothing that they may read is newer
+    /// than one of the moments that were asked about.
     pub committed_end: Option<i64>,
     /// The end at earlier times, in minutes before the second look, as far as it was asked for.
     pub earlier: Vec<(u32, i64)>,
@@ -40,17 +40,14 @@ impl WatchedPartition {
 
     /// Whether it did not move although its records have waited for long enough to show a stand.
     pub fn may_stand(&self) -> bool {
-        self.stood() && self.waits_minutes() >= LEAST_STAND_MINUTES && !self.waits_for_transaction()
+        self.stood() && self.waits_minutes() >= LEAST_STAND_MINUTES && !self.may_wait_for_transaction()
     }
 
-    /// Whether an open transaction keeps those from reading on who read committed records only: no restart helps them.
-    pub fn waits_for_transaction(&self) -> bool {
-        match (self.committed_end, self.committed[1], self.end[1]) {
-            (Some(readable), Some(committed), Some(end)) => {
-                self.stood() && readable <= committed && readable < end
-            }
-            _ => false,
-        }
+    /// Whether it did not move and an open transaction may be the reason, which keeps those from reading on who read
+    /// committed records only: no restart helps them. That it begins some records after the offset proves nothing, because
+    /// these may be aborted, or markers of transactions that ended: a consumer skips them and commits no offset past them.
+    pub fn may_wait_for_transaction(&self) -> bool {
+        self.stood() && self.committed_end.zip(self.end[1]).is_some_and(|(readable, end)| readable < end)
     }
 
     /// Whether the committed offset changed between two looks.

@@ -4,9 +4,10 @@
 //! already past the offset that is committed now, the record at this offset has waited since then.
 //!
 //! It is asked for as those see it who read committed records only, because an end past the committed offset then also
-//! says that no open transaction keeps them from the record there.
+//! says that no open transaction keeps them from the record there. Where there is no such end, one may.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::client::KafkaClient;
 use super::error::KafkaError;
@@ -17,21 +18,32 @@ use super::partition::{LEAST_STAND_MINUTES, WatchedPartition};
 /// A moment at which an end is asked for.
 #[derive(Debug, Clone, Copy)]
 enum Moment {
-    /// So many minutes ago. The past of partitions has 60 minutes.
+    /// So many minutes ago.
     Minutes(u32),
     /// Where the log begins: a partition whose next record was deleted stands for that reason.
     Start,
 }
 
-/// The moments for a partition that did not move, of which three are asked for.
-const OF_STOOD: [Moment; 6] = [
-    Moment::Minutes(LEAST_STAND_MINUTES),
-    Moment::Minutes(10),
-    Moment::Minutes(15),
-    Moment::Minutes(30),
-    Moment::Minutes(59),
-    Moment::Start,
-];
+/// The minutes of the moments for a partition that did not move. With the start of the log and one more they are seven, of
+/// which three are asked for.
+const OF_STOOD: [u32; 5] = [LEAST_STAND_MINUTES, 10, 15, 30, 59];
+
+/// The pods that have been there for so long are not told from older ones.
+const OLDEST_MINUTES: u32 = 365 * 24 * 60;
+
+/// The moments for a partition that did not move. If all pods are as old as the youngest, one is before it came: what waited
+/// then already, another pod may have stood at.
+fn of_stood(youngest: Option<Duration>) -> Vec<Moment> {
+    let before = youngest.map(minutes_before).filter(|minutes| *minutes <= OLDEST_MINUTES);
+    let minutes: BTreeSet<u32> = OF_STOOD.into_iter().chain(before).collect();
+    minutes.into_iter().map(Moment::Minutes).chain([Moment::Start]).collect()
+}
+
+/// The minutes since a moment that is clearly before the youngest pod came.
+pub(super) fn minutes_before(youngest: Duration) -> u32 {
+    let minutes = youngest.as_secs().div_ceil(60).saturating_add(LEAST_STAND_MINUTES.into());
+    u32::try_from(minutes).unwrap_or(u32::MAX)
+}
 
 /// The moments for one that moved, of which three are asked for: how long records usually wait.
 const OF_MOVED: [Moment; 7] = [
@@ -55,10 +67,10 @@ impl Moment {
 }
 
 /// What is known of the wait in one partition.
-struct Search {
+struct Search<'m> {
     /// Its position among the partitions.
     position: usize,
-    moments: &'static [Moment],
+    moments: &'m [Moment],
     /// At how many of the moments the record waited, and at how many it may have.
     least: usize,
     most: usize,
@@ -66,9 +78,9 @@ struct Search {
     unanswered: Vec<u32>,
 }
 
-impl Search {
-    fn new(position: usize, of: &WatchedPartition) -> Self {
-        let moments: &[Moment] = if of.stood() { &OF_STOOD } else { &OF_MOVED };
+impl<'m> Search<'m> {
+    fn new(position: usize, of: &WatchedPartition, of_stood: &'m [Moment]) -> Self {
+        let moments = if of.stood() { of_stood } else { &OF_MOVED };
         Self { position, moments, least: 0, most: moments.len(), unanswered: Vec::new() }
     }
 
@@ -112,21 +124,24 @@ impl Search {
 
 impl KafkaClient {
     /// Asks how far back records wait as long as that is open for a partition that did not move, and where the partitions
-    /// without a commit begin, which tells whether anything waits in them.
+    /// without a commit begin, which tells whether anything waits in them. `youngest` is the age of the youngest pod.
     pub(super) fn find_waits(
         &mut self,
         partitions: &mut [WatchedPartition],
+        youngest: Option<Duration>,
         now_ms: i64,
     ) -> Result<(), KafkaError> {
+        let of_stood = of_stood(youngest);
         let waiting = partitions.iter().enumerate().filter(|(_, of)| of.waits_since_first());
-        let mut searches: Vec<Search> = waiting.map(|(position, of)| Search::new(position, of)).collect();
+        let mut searches: Vec<Search<'_>> =
+            waiting.map(|(position, of)| Search::new(position, of, &of_stood)).collect();
         let uncommitted = partitions.iter().filter(|of| of.committed[1].is_none());
         let mut starts: BTreeSet<Place> = uncommitted.map(|of| of.place.clone()).collect();
         loop {
-            let is_open = |search: &Search| search.is_open() && partitions[search.position].stood();
+            let is_open = |search: &Search<'_>| search.is_open() && partitions[search.position].stood();
             let goes_on = searches.iter().any(is_open);
             let open = searches.iter_mut().filter(|search| goes_on && search.is_open());
-            let mut open: Vec<&mut Search> = open.collect();
+            let mut open: Vec<&mut Search<'_>> = open.collect();
             let times = open
                 .iter()
                 .map(|search| (partitions[search.position].place.clone(), search.moment().timestamp(now_ms)));
@@ -146,16 +161,15 @@ impl KafkaClient {
             starts.clear();
         }
         searches.retain(|search| !search.unanswered.is_empty());
-        self.find_unanswered(partitions, &searches, now_ms)
+        self.find_unanswered(partitions, &searches)
     }
 
-    /// Asks how far the partitions can be read of which an end at an earlier time is not known. Without an open transaction
-    /// nothing was written since then. With one, either the partition waits for it, or more is to be asked.
+    /// Asks how far the partitions can be read of which nothing that can be read is newer than a moment. Then it was there
+    /// at that moment already.
     fn find_unanswered(
         &mut self,
         partitions: &mut [WatchedPartition],
-        searches: &[Search],
-        now_ms: i64,
+        searches: &[Search<'_>],
     ) -> Result<(), KafkaError> {
         if searches.is_empty() {
             return Ok(());
@@ -163,42 +177,12 @@ impl KafkaClient {
         let places: BTreeSet<Place> =
             searches.iter().map(|search| partitions[search.position].place.clone()).collect();
         let readable = self.readable_ends(&places)?;
-        let mut hidden: Vec<&Search> = Vec::new();
         for search in searches {
             let of = &mut partitions[search.position];
             of.committed_end = readable.get(&of.place).copied();
             let (Some(readable), Some(end)) = (of.committed_end, of.end[1]) else { continue };
-            if readable >= end {
-                of.earlier.extend(search.unanswered.iter().map(|minutes| (*minutes, end)));
-            } else if of.committed[0].is_some_and(|committed| readable > committed) {
-                hidden.push(search);
-            }
-        }
-        self.find_hidden(partitions, &hidden, now_ms)
-    }
-
-    /// Asks for the ends that an open transaction hides, which is not what these partitions wait for.
-    fn find_hidden(
-        &mut self,
-        partitions: &mut [WatchedPartition],
-        hidden: &[&Search],
-        now_ms: i64,
-    ) -> Result<(), KafkaError> {
-        let questions = hidden.iter().map(|search| search.unanswered.len()).max().unwrap_or_default();
-        for question in 0..questions {
-            let asked =
-                hidden.iter().filter_map(|search| Some((search.position, *search.unanswered.get(question)?)));
-            let asked: Vec<(usize, u32)> = asked.collect();
-            let time = |(position, minutes): &(usize, u32)| {
-                (partitions[*position].place.clone(), Moment::Minutes(*minutes).timestamp(now_ms))
-            };
-            let ends = self.ends_at(&asked.iter().map(time).collect())?;
-            for (position, minutes) in asked {
-                let of = &mut partitions[position];
-                // Without a newer record the end was the same then.
-                let then = ends.get(&of.place).and_then(|end| end.or(of.end[1]));
-                of.earlier.extend(then.map(|end| (minutes, end)));
-            }
+            let then = readable.min(end);
+            of.earlier.extend(search.unanswered.iter().map(|minutes| (*minutes, then)));
         }
         Ok(())
     }

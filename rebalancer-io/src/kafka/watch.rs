@@ -32,6 +32,22 @@ pub fn least_run(apart: Duration) -> Duration {
     apart.saturating_mul(STAND_WATCHES).saturating_add(RESERVE)
 }
 
+/// A group to look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToWatch {
+    /// Its name.
+    pub group: String,
+    /// The age of the youngest pod of its members: whether a record has waited since before that is asked for. `None` if it
+    /// is not known.
+    pub youngest: Option<Duration>,
+}
+
+impl From<&str> for ToWatch {
+    fn from(group: &str) -> Self {
+        Self { group: group.to_owned(), youngest: None }
+    }
+}
+
 /// A group as two looks found it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Watched {
@@ -65,8 +81,8 @@ impl KafkaClient {
     ///
     /// # Panics
     /// Never: one group is watched, and has one result.
-    pub fn watch(&mut self, group: &str, apart: Duration) -> Result<Watched, KafkaError> {
-        self.watch_each(&[group.to_owned()], apart)?.pop().expect("one group is watched")
+    pub fn watch(&mut self, group: impl Into<ToWatch>, apart: Duration) -> Result<Watched, KafkaError> {
+        self.watch_each(&[group.into()], apart)?.pop().expect("one group is watched")
     }
 
     /// Looks at several groups in the same way, all within the same time. What a broker refuses about one of them is told in its place.
@@ -75,20 +91,20 @@ impl KafkaClient {
     /// A broker that does not answer, or an answer that is not one of Kafka; the end of the run.
     pub fn watch_each(
         &mut self,
-        groups: &[String],
+        groups: &[ToWatch],
         apart: Duration,
     ) -> Result<Vec<Result<Watched, KafkaError>>, KafkaError> {
         let mut firsts: Vec<Result<(Group, Look), KafkaError>> = Vec::with_capacity(groups.len());
-        for group in groups {
+        for ToWatch { group, .. } in groups {
             firsts.push(of_one(self.first(group))?);
         }
         if !groups.is_empty() {
             self.wait(apart)?;
         }
         let mut watched: Vec<Result<Watched, KafkaError>> = Vec::with_capacity(groups.len());
-        for first in firsts {
+        for (first, ToWatch { youngest, .. }) in firsts.into_iter().zip(groups) {
             watched.push(match first {
-                Ok((group, look)) => of_one(self.second(group, &look, apart))?,
+                Ok(first) => of_one(self.second(first, *youngest, apart))?,
                 Err(error) => Err(error),
             });
         }
@@ -111,12 +127,17 @@ impl KafkaClient {
     }
 
     /// Looks the second time. What changed of the group meanwhile is asked at the end.
-    fn second(&mut self, group: Group, first: &Look, apart: Duration) -> Result<Watched, KafkaError> {
+    fn second(
+        &mut self,
+        (group, first): (Group, Look),
+        youngest: Option<Duration>,
+        apart: Duration,
+    ) -> Result<Watched, KafkaError> {
         let second = self.look(&group, false)?;
         let in_rebalance = group.is_dealing();
-        let mut partitions = joined(&group, [first, &second], apart);
+        let mut partitions = joined(&group, [&first, &second], apart);
         if !in_rebalance {
-            self.find_waits(&mut partitions, Timestamp::now().as_millisecond())?;
+            self.find_waits(&mut partitions, youngest, Timestamp::now().as_millisecond())?;
         }
         Ok(Watched {
             group,

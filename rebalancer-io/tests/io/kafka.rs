@@ -11,7 +11,7 @@ use rebalancer_core::{Fact, LivePod, Metric, OffsetKind, Offsets, PartitionPast}
 use rebalancer_io::facts::FactFinder;
 use rebalancer_io::kafka::{
     KafkaAnswers, KafkaClient, KafkaConfig, KafkaError, KafkaErrorKind, NoServer, Patience, Sasl, ScramHash,
-    Watched, WatchedPartition, WithKafka, groups_of_each,
+    ToWatch, Watched, WatchedPartition, WithKafka, groups_of_each,
 };
 use rebalancer_io::metrics::{FactQueries, KafkaPreset, MetricsSource as _, QuerySet, QuerySettings};
 use rebalancer_io::prometheus::{AwsCredentials, PrometheusClient, SecretSource, SecretString};
@@ -136,6 +136,7 @@ fn all_groups_are_found_and_looked_at_together() {
     let begun = Instant::now();
     let mut asked = names.clone();
     asked[7] = "nobody".to_owned();
+    let asked: Vec<ToWatch> = asked.iter().map(|name| name.as_str().into()).collect();
     let watched = client.watch_each(&asked, Duration::from_millis(500)).expect("answers");
     assert!(begun.elapsed() < Duration::from_secs(5), "one wait for all: {:?}", begun.elapsed());
     for (number, watched) in watched.into_iter().enumerate() {
@@ -151,7 +152,7 @@ fn all_groups_are_found_and_looked_at_together() {
     }
     let hanging = wrong_in(api::OFFSET_FETCH, Reply::Close);
     let mut client = client_of(&[hanging.address()], None, patience());
-    assert!(client.watch_each(&["orders".to_owned()], Duration::ZERO).is_err(), "a lost answer is no answer");
+    assert!(client.watch_each(&["orders".into()], Duration::ZERO).is_err(), "a lost answer is no answer");
 }
 
 /// Answers of a broker with bytes changed: whatever they are, they are an answer or an error.
