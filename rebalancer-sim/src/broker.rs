@@ -328,9 +328,14 @@ impl SimulatedCluster {
         let looks = Mutex::new(Looks::default());
         FakeBroker::start(move |asked, address| {
             let mut looks = looks.lock().unwrap_or_else(PoisonError::into_inner);
-            let groups: Vec<&SimulatedGroup> = self.groups.iter().collect();
-            answers::body(&groups, &self.others, asked, address, &mut looks).map_or(Reply::Close, Reply::Body)
+            self.answer(asked, address, &mut looks).map_or(Reply::Close, Reply::Body)
         })
+    }
+
+    /// As [`SimulatedGroup::answer`], about all groups.
+    pub fn answer(&self, asked: &Asked, address: SocketAddr, looks: &mut Looks) -> Option<Vec<u8>> {
+        let groups: Vec<&SimulatedGroup> = self.groups.iter().collect();
+        answers::body(&groups, &self.others, asked, address, looks)
     }
 }
 

@@ -115,10 +115,7 @@ impl KafkaClient {
         if described.state == "Dead" {
             return Err(self.unknown(name)?.at(&broker));
         }
-        if !matches!(described.protocol_type.as_str(), "consumer" | "") {
-            return Err(other_type(name, &described.protocol_type).at(&broker));
-        }
-        Ok(Group::told(described, is_dealt_by_brokers))
+        understood(described, is_dealt_by_brokers).map_err(|kind| kind.at(&broker))
     }
 
     /// Asks in the newer way first: a broker that has it answers for a group of the classic protocol that there is none.
@@ -421,6 +418,29 @@ impl KafkaClient {
         }
         Ok(self.connections.get_mut(address).expect("it was inserted"))
     }
+}
+
+/// The group, if it is one of consumers whose partitions have one owner each.
+fn understood(described: DescribedGroup, is_dealt_by_brokers: bool) -> Result<Group, KafkaErrorKind> {
+    if !matches!(described.protocol_type.as_str(), "consumer" | "") {
+        return Err(other_type(&described.name, &described.protocol_type));
+    }
+    if let Some(member) = described.members.iter().find(|member| member.is_unread) {
+        return Err(KafkaErrorKind::Group(format!(
+            "member {} of group {} writes what it subscribes to, or owns, in a form of its own, which this program does not read",
+            quoted(&member.client_id),
+            described.name
+        )));
+    }
+    let group = Group::told(described, is_dealt_by_brokers);
+    if let Some((topic, number)) = group.owned_twice().filter(|_| !group.is_dealing()) {
+        return Err(KafkaErrorKind::Group(format!(
+            "partition {number} of topic {topic} is owned twice in group {}, as under an assignor of its own that deals one to \
+             several members: what each of them reads is not known",
+            group.name
+        )));
+    }
+    Ok(group)
 }
 
 /// Why a group of this type is none of consumers.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::messages::DescribedGroup;
+use super::messages::{DescribedGroup, DescribedMember};
 
 /// Topic and number of a partition.
 pub type Place = (String, i32);
@@ -39,6 +39,8 @@ pub struct Member {
     pub topics: Vec<String>,
     /// The partitions it owns.
     pub owned: Vec<Place>,
+    /// Whether it is known that the group's partitions are dealt as the models have it, should this member deal them.
+    pub deals_as_modelled: bool,
 }
 
 impl Group {
@@ -46,6 +48,7 @@ impl Group {
     pub(super) fn told(described: DescribedGroup, is_dealt_by_brokers: bool) -> Self {
         let DescribedGroup { name, state, assignor, members, .. } = described;
         let members = members.into_iter().map(|member| Member {
+            deals_as_modelled: is_dealt_by_brokers || deals_as_java(&member, &assignor, &name),
             id: member.id,
             instance_id: member.instance_id,
             client_id: member.client_id,
@@ -54,7 +57,8 @@ impl Group {
             topics: member.topics,
             owned: member.owned,
         });
-        Self { name, state, is_dealt_by_brokers, assignor, members: members.collect() }
+        let members: Vec<Member> = members.collect();
+        Self { name, state, is_dealt_by_brokers, assignor, members }
     }
 
     /// Whether every partition has the owner it is to have.
@@ -74,11 +78,98 @@ impl Group {
         topics.len() > 1
     }
 
+    /// A partition that is owned twice, as under an assignor that deals one to several members.
+    pub(super) fn owned_twice(&self) -> Option<&Place> {
+        let mut owned: Vec<&Place> = self.members.iter().flat_map(|member| &member.owned).collect();
+        owned.sort_unstable();
+        owned.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
+    }
+
     /// Who owns what.
     pub(super) fn owners(&self) -> BTreeMap<&Place, &str> {
         self.members
             .iter()
             .flat_map(|member| member.owned.iter().map(|place| (place, member.id.as_str())))
             .collect()
+    }
+}
+
+/// Whether a member is known to deal as the Java client does, which the models follow. Other clients have sticky assignors of
+/// the same names that deal otherwise, and some write all else as the Java client does: only the `client.id` tells it that it
+/// makes up itself.
+fn deals_as_java(member: &DescribedMember, assignor: &str, group: &str) -> bool {
+    /// The version of subscriptions since Kafka 3.5.
+    const VERSION: i16 = 3;
+    let is_sticky = matches!(assignor, "sticky" | "cooperative-sticky");
+    member.version.is_some_and(|version| version >= VERSION)
+        && (!is_sticky || is_made_up(&member.client_id, group))
+}
+
+/// Whether the Java client made up this `client.id`: of the group and a number.
+fn is_made_up(client_id: &str, group: &str) -> bool {
+    let number =
+        client_id.strip_prefix("consumer-").and_then(|rest| rest.strip_prefix(group)?.strip_prefix('-'));
+    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_java_client_alone_writes_tells_that_it_deals() {
+        for (assignor, client_id, version, expected) in [
+            ("cooperative-sticky", "consumer-orders-1", 3, true),
+            ("sticky", "consumer-orders-12", 3, true),
+            // Any client may call itself so.
+            ("cooperative-sticky", "orders-7d9f-bb2cd", 3, false),
+            ("sticky", "orders-7d9f-bb2cd", 3, false),
+            ("cooperative-sticky", "rdkafka", 3, false),
+            ("sticky", "sarama", 0, false),
+            ("sticky", "consumer-orders-", 3, false),
+            ("sticky", "consumer-payments-1", 3, false),
+            // Older Java clients.
+            ("cooperative-sticky", "consumer-orders-1", 1, false),
+            // All deal these alike, but for those that write an older version.
+            ("range", "orders-7d9f-bb2cd", 3, true),
+            ("roundrobin", "sarama", 0, false),
+        ] {
+            let client_id = client_id.to_owned();
+            let member = DescribedMember { client_id, version: Some(version), ..DescribedMember::default() };
+            assert_eq!(
+                deals_as_java(&member, assignor, "orders"),
+                expected,
+                "{assignor} {}",
+                member.client_id
+            );
+            let untold = DescribedMember { version: None, ..member };
+            assert!(!deals_as_java(&untold, assignor, "orders"), "{assignor} {}", untold.client_id);
+        }
+    }
+
+    #[test]
+    fn a_partition_of_two_members_is_found() {
+        let member = |owned: &[i32]| DescribedMember {
+            owned: owned.iter().map(|number| ("orders".to_owned(), *number)).collect(),
+            ..DescribedMember::default()
+        };
+        let twice = |members: [&[i32]; 2]| {
+            let group = Group::told(
+                DescribedGroup {
+                    name: "orders".to_owned(),
+                    error: 0,
+                    message: None,
+                    state: "Stable".to_owned(),
+                    protocol_type: "consumer".to_owned(),
+                    assignor: "everything".to_owned(),
+                    members: members.map(member).into(),
+                },
+                false,
+            );
+            group.owned_twice().cloned()
+        };
+        assert_eq!(twice([&[1, 0], &[2]]), None);
+        assert_eq!(twice([&[0, 1], &[2, 1]]), Some(("orders".to_owned(), 1)));
+        assert_eq!(twice([&[0, 0], &[]]), Some(("orders".to_owned(), 0)));
     }
 }

@@ -5,9 +5,10 @@ use super::config::BrokerAddress;
 use super::error::{KafkaError, KafkaErrorKind};
 use super::group::Group;
 use super::messages::{ConsumerGroupDescribe, DescribeGroups, DescribedGroup, ListGroups, Request as _};
+use super::wire::TOO_MANY;
 
 /// Most groups in one request: with a thousand members and ten thousand partitions each, the answer is below the limit of
-/// size.
+/// size. Fewer where it is not: each member tells all topics that it subscribes to.
 const AT_ONCE: usize = 20;
 
 /// What the user may not see: the group, or a topic of it.
@@ -49,7 +50,7 @@ impl KafkaClient {
             }
             let names: Vec<&str> = consumers.iter().map(|(name, _)| name.as_str()).collect();
             for names in names.chunks(AT_ONCE) {
-                self.describe_by(&broker, names, &mut found)?;
+                self.describe_in_parts(&broker, names, &mut found)?;
             }
         }
         found.of_consumers.sort_by(|a, b| a.name.cmp(&b.name));
@@ -57,6 +58,25 @@ impl KafkaClient {
         found.streams.sort();
         found.hidden.sort();
         Ok(found)
+    }
+
+    /// Describes groups that this broker coordinates: by halves where the answer about all is too large.
+    fn describe_in_parts(
+        &mut self,
+        broker: &BrokerAddress,
+        names: &[&str],
+        found: &mut Groups,
+    ) -> Result<(), KafkaError> {
+        match self.describe_by(broker, names, found) {
+            Err(error) if names.len() > 1 && is_too_large(&error.kind) => {
+                // What was not read of the answer would be taken for the next one.
+                self.disconnect();
+                let (first, second) = names.split_at(names.len() / 2);
+                self.describe_in_parts(broker, first, found)?;
+                self.describe_in_parts(broker, second, found)
+            }
+            described => described,
+        }
     }
 
     /// Describes groups that this broker coordinates.
@@ -100,5 +120,13 @@ impl KafkaClient {
             found.of_consumers.push(Group::told(group, is_dealt_by_brokers));
         }
         Ok(())
+    }
+}
+
+fn is_too_large(error: &KafkaErrorKind) -> bool {
+    match error {
+        KafkaErrorKind::TooLarge(_) => true,
+        KafkaErrorKind::Malformed(malformed) => *malformed == TOO_MANY,
+        _ => false,
     }
 }

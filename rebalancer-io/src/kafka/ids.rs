@@ -9,9 +9,6 @@ use rebalancer_core::kafka::KnownMember;
 use super::group::{Group, Member, Place};
 use crate::metrics::{ALIKE_LABEL, MEMBER_LABEL};
 
-/// The default `client.id` of clients that have assignors of their own, which do not follow those of Kafka.
-const OTHERS: [&str; 2] = ["rdkafka", "sarama"];
-
 /// Length of the part of a pod's name that is its own; the rest comes from its `ReplicaSet`.
 const OWN_PART: usize = 5;
 
@@ -19,13 +16,13 @@ const OWN_PART: usize = 5;
 pub(super) type Row = (Vec<(&'static str, String)>, f64);
 
 /// A sample for each partition of each member, and one for a member without any, in the order in which the broker told the
-/// members, which is that of its table. Nothing if a member is elsewhere, or if something besides the ids orders them.
+/// members, which is that of its table. Nothing if a member is elsewhere, if something besides the ids orders them, or if a
+/// member may deal otherwise than the models do.
 pub(super) fn rows(group: &Group, pods: &[Option<usize>], live: &[LivePod]) -> Vec<Row> {
     let racks: BTreeSet<Option<&str>> = group.members.iter().map(|member| member.rack.as_deref()).collect();
     let is_static = group.members.iter().any(|member| member.instance_id.is_some());
-    let is_of_others = |member: &Member| OTHERS.contains(&member.client_id.as_str());
-    let has_others = !group.is_dealt_by_brokers && group.members.iter().any(is_of_others);
-    if racks.len() > 1 || is_static || has_others || group.has_unequal_subscriptions() {
+    let is_modelled = group.members.iter().all(|member| member.deals_as_modelled);
+    if racks.len() > 1 || is_static || !is_modelled || group.has_unequal_subscriptions() {
         return Vec::new();
     }
     let here: Option<Vec<&LivePod>> = pods.iter().map(|position| live.get((*position)?)).collect();
@@ -100,6 +97,7 @@ mod tests {
             rack: None,
             topics: Vec::new(),
             owned: Vec::new(),
+            deals_as_modelled: true,
         }
     }
 
@@ -173,7 +171,7 @@ mod tests {
             |member| member.instance_id = Some("orders-1".to_owned()),
             |member| member.rack = Some("a".to_owned()),
             |member| member.topics = vec!["another".to_owned()],
-            |member| member.client_id = "rdkafka".to_owned(),
+            |member| member.deals_as_modelled = false,
         ];
         for change in changes {
             let mut members = named.clone();

@@ -45,7 +45,8 @@ impl<'a> Pods<'a> {
     }
 
     /// The position of the pod of each member of a group. If any of them has the address of a pod, addresses are not hidden,
-    /// and one that has none of them is elsewhere, whatever its name: in a second cluster pods may have the same names.
+    /// and one that has none of them is elsewhere, whatever its name: in a second cluster pods may have the same names. If all
+    /// are hidden, members of one pod come from one address; where they do not, their name is that of several pods.
     pub(super) fn of_each(&self, members: &[Member]) -> Vec<Option<usize>> {
         let is_here =
             |member: &Member| address(&member.host).is_some_and(|ip| self.by_address.contains_key(&ip));
@@ -53,7 +54,15 @@ impl<'a> Pods<'a> {
         let of = |member: &Member| {
             if are_visible && !is_here(member) { None } else { self.of(member) }
         };
-        members.iter().map(of).collect()
+        let found: Vec<Option<usize>> = members.iter().map(of).collect();
+        let mut hosts: BTreeMap<usize, BTreeSet<&str>> = BTreeMap::new();
+        for (member, pod) in members.iter().zip(&found) {
+            if let Some(pod) = pod.filter(|_| self.by_address_of(member).is_none()) {
+                hosts.entry(pod).or_default().insert(&member.host);
+            }
+        }
+        let is_one = |pod: &usize| hosts.get(pod).is_none_or(|hosts| hosts.len() == 1);
+        found.into_iter().map(|pod| pod.filter(is_one)).collect()
     }
 
     /// The same for a member of a group of which nobody has said that it is that of these pods. A name that ends in a number
@@ -157,8 +166,16 @@ mod tests {
 
     fn member(host: &str, client_id: &str) -> Member {
         let [host, client_id] = [host, client_id].map(str::to_owned);
-        let (id, instance_id, rack) = (String::new(), None, None);
-        Member { id, instance_id, client_id, host, rack, topics: Vec::new(), owned: Vec::new() }
+        Member {
+            id: String::new(),
+            instance_id: None,
+            client_id,
+            host,
+            rack: None,
+            topics: Vec::new(),
+            owned: Vec::new(),
+            deals_as_modelled: true,
+        }
     }
 
     #[test]
@@ -236,5 +253,21 @@ mod tests {
         let pods = Pods::new(&live);
         assert_eq!(pods.of_each(&[here, first, second]), [Some(0), None, None]);
         assert_eq!(pods.of_each(&elsewhere), [Some(0), Some(1)], "all addresses may be hidden");
+    }
+
+    /// Two clusters with one group, whose addresses are hidden: a partition that stands may be in the other one.
+    #[test]
+    fn a_name_that_comes_from_several_addresses_is_that_of_several_pods() {
+        let live = [pod("orders-0", &["10.0.0.1"]), pod("orders-1", &["10.0.0.2"])];
+        let found = |members: &[(&str, &str)]| {
+            let members: Vec<Member> = members.iter().map(|(host, client)| member(host, client)).collect();
+            Pods::new(&live).of_each(&members)
+        };
+        let (here, there) = ("/172.16.0.1", "/172.16.0.2");
+        assert_eq!(
+            found(&[(here, "orders-0"), (there, "orders-0"), (here, "orders-1")]),
+            [None, None, Some(1)]
+        );
+        assert_eq!(found(&[(here, "orders-0-a"), (here, "orders-0-b")]), [Some(0), Some(0)], "two consumers");
     }
 }

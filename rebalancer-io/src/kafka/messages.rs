@@ -1,6 +1,6 @@
 //! The requests that are sent to Kafka and their answers, each in the versions that brokers from 2.1 to 4 have in common.
 
-use super::wire::{Malformed, Reader, Writer};
+use super::wire::{Malformed, Reader, TOO_MANY, Writer};
 
 /// Most partitions in one answer: ten times those of a large group.
 const MOST_PARTITIONS: usize = 100_000;
@@ -215,6 +215,10 @@ pub(super) struct DescribedMember {
     pub rack: Option<String>,
     pub topics: Vec<String>,
     pub owned: Vec<(String, i32)>,
+    /// The version in which it wrote what it subscribes to, if it did so itself.
+    pub version: Option<i16>,
+    /// Whether it wrote what it subscribes to, or owns, in a form that is not read.
+    pub is_unread: bool,
 }
 
 impl Request for DescribeGroups<'_> {
@@ -243,7 +247,8 @@ impl Request for DescribeGroups<'_> {
     }
 }
 
-/// What members of other kinds than consumers subscribe to and own is written in forms of their own.
+/// What members of other kinds than consumers subscribe to and own is written in forms of their own. Of consumers too it is
+/// written by clients: what one of them writes must not keep the broker's other groups from being read.
 fn classic_member(
     from: &mut Reader<'_>,
     version: i16,
@@ -256,21 +261,37 @@ fn classic_member(
     let mut member = DescribedMember { id, instance_id, client_id, host, ..DescribedMember::default() };
     // Both are empty until the group has dealt its partitions.
     if is_of_consumers && !subscription.is_empty() {
-        (member.topics, member.rack) = from.inside(subscription, |from| {
-            let version = from.i16()?;
-            let topics = from.list(Reader::topic)?;
-            // Written by the client itself, which may have forms of its own.
-            Ok((topics, rack(from, version).ok().flatten().filter(|rack| !rack.is_empty())))
-        })?;
+        match from.inside(subscription, subscribed) {
+            Ok((topics, version, rack)) => {
+                (member.topics, member.version, member.rack) = (topics, Some(version), rack);
+            }
+            Err(TOO_MANY) => return Err(TOO_MANY),
+            Err(_) => member.is_unread = true,
+        }
     }
     if is_of_consumers && !assignment.is_empty() {
-        let topics = from.inside(assignment, |from| {
-            from.i16()?;
-            from.list(|from| Ok((from.topic()?, from.list(Reader::i32)?)))
-        })?;
-        member.owned = places(topics)?;
+        match from.inside(assignment, assigned) {
+            Ok(owned) => member.owned = owned,
+            Err(TOO_MANY) => return Err(TOO_MANY),
+            Err(_) => member.is_unread = true,
+        }
     }
     Ok(member)
+}
+
+/// The topics of a subscription, its version, and its rack.
+fn subscribed(from: &mut Reader<'_>) -> Result<(Vec<String>, i16, Option<String>), Malformed> {
+    let version = from.i16()?;
+    let topics = from.list(Reader::topic)?;
+    // What follows may lack, or have another form.
+    let rack = rack(from, version).ok().flatten().filter(|rack| !rack.is_empty());
+    Ok((topics, version, rack))
+}
+
+/// The partitions of an assignment.
+fn assigned(from: &mut Reader<'_>) -> Result<Vec<(String, i32)>, Malformed> {
+    from.i16()?;
+    places(from.list(|from| Ok((from.topic()?, from.list(Reader::i32)?)))?)
 }
 
 /// The rack of a subscription, which stands behind its topics.
@@ -328,7 +349,16 @@ fn member(from: &mut Reader<'_>) -> Result<DescribedMember, Malformed> {
     // What it is to own; the same as soon as the group is stable.
     assignment(from)?;
     from.skip_tags()?;
-    Ok(DescribedMember { id, instance_id, client_id, host, rack, topics, owned })
+    Ok(DescribedMember {
+        id,
+        instance_id,
+        client_id,
+        host,
+        rack,
+        topics,
+        owned,
+        ..DescribedMember::default()
+    })
 }
 
 fn assignment(from: &mut Reader<'_>) -> Result<Vec<(String, i32)>, Malformed> {

@@ -153,7 +153,7 @@ impl<'a> Reader<'a> {
             return Err(Malformed("a list has more elements than the answer has bytes"));
         }
         let left = self.elements.checked_sub(count);
-        self.elements = left.ok_or(Malformed("its lists have more elements than are read"))?;
+        self.elements = left.ok_or(TOO_MANY)?;
         let mut elements: Vec<T> = Vec::new();
         for _ in 0..count {
             elements.push(element(self)?);
@@ -184,6 +184,9 @@ fn short(name: String) -> Read<String> {
 }
 
 const TOO_LARGE: Malformed = Malformed("a number is too large");
+
+/// What is said of an answer with more elements than are read.
+pub(super) const TOO_MANY: Malformed = Malformed("its lists have more elements than are read");
 
 /// Writes a request.
 #[derive(Debug, Default)]

@@ -21,6 +21,7 @@ use rebalancer_sim::broker::{
 
 mod brokers;
 mod explained;
+mod forms;
 mod frames;
 mod slow;
 mod standing;
