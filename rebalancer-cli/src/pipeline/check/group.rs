@@ -49,7 +49,9 @@ pub fn check(live: &Live, workload: &Workload) -> (Option<Category>, Option<Told
 fn found(seen: &Seen, category: &mut Category) {
     let Seen { answers, watched, requests, proves_in_the_open } = seen;
     let (group, apart) = (&watched.group, watched.apart.as_secs());
-    category.good(format!("the brokers answer: {requests} requests for two looks {apart} s apart"));
+    category.good(format!(
+        "the brokers answer: {requests} requests, among them those of two looks {apart} s apart"
+    ));
     let dealer = if group.is_dealt_by_brokers { "the brokers (KIP-848)" } else { "one of its members" };
     let by = if group.assignor.is_empty() { String::new() } else { format!(" by {}", group.assignor) };
     category.good(format!(
