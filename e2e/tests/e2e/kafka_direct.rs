@@ -8,6 +8,7 @@ mod access;
 mod brokers;
 mod figures;
 mod hangs;
+mod several;
 mod stage;
 
 use std::thread;

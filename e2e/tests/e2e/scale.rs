@@ -1,6 +1,7 @@
 //! Large workloads on a real API server, the largest with a real Prometheus: the requests a run may
 //! send, the memory it may take, and that it decides as a replay of what it saw.
 
+mod group;
 mod many;
 
 use std::ops::RangeInclusive;

@@ -142,6 +142,11 @@ impl<'k> Group<'k> {
         });
     }
 
+    /// The namespace of its pods.
+    pub fn namespace(&self) -> &str {
+        self.namespace.name()
+    }
+
     pub fn owner(&self, partition: u32) -> String {
         let owned = self.consumers.state(self.namespace.name());
         let is_it = |at: &&Owned| at.partition == partition;
