@@ -535,7 +535,7 @@ fn read_offsets(from: &mut Reader<'_>) -> Result<Vec<Listed>, Malformed> {
 mod tests {
     use super::*;
 
-    /// The versions that each of these brokers understands, in the order of [`asked`]: of Kafka by the ApiKeys page of its
+    /// The versions that each of these brokers understands, in the order of [`asked`]: of Kafka by the `ApiKeys` page of its
     /// protocol guide (2.1 and 4.0), of Redpanda by the handlers in `src/v/kafka/server/handlers` of its repository.
     const BROKERS: [(&str, [(i16, i16); 9]); 3] = [
         ("Kafka 2.1", [(0, 2), (0, 1), (0, 0), (0, 7), (0, 2), (0, 2), (0, 2), (0, 5), (0, 4)]),
