@@ -1,17 +1,17 @@
 //! A look at all workloads: each is decided on as `plan` does, from answers that are about all of them.
 
+mod case;
 mod origins;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
-use std::sync::Arc;
 
 use anyhow::Context as _;
 use rebalancer_core::guard::Persistence;
-use rebalancer_core::{Joined, LivePod, Metric, RotationOptions, Workload};
+use rebalancer_core::{Joined, Metric, Workload};
 use rebalancer_io::facts::{FactFinder, WITH_A_PAST, WindowQuestion, window_questions};
-use rebalancer_io::joint::{Chunked, Joint, View, Wanted, chunks, may_be_named, settings_of};
-use rebalancer_io::kafka::{BesideKafka, KafkaAnswers};
+use rebalancer_io::joint::{Joint, View, Wanted, chunks, may_be_named, settings_of};
+use rebalancer_io::kafka::BesideKafka;
 use rebalancer_io::kubernetes::{Found, Namespaces, OwnedWorkload, Selector};
 use rebalancer_io::metrics::{
     FactQueries, KafkaPreset, MetricQuery, OriginQueries, QuerySet, QuerySettings, Reach,
@@ -19,7 +19,6 @@ use rebalancer_io::metrics::{
 use rebalancer_io::origin::one_origin;
 use rebalancer_io::podstate::{Aggregator, Answers};
 
-use crate::cli::args::RunArgs;
 use crate::failure::{Failure, chain};
 use crate::pipeline::ages::of_known_age;
 use crate::pipeline::clocks::{self, now};
@@ -28,9 +27,12 @@ use crate::pipeline::kafka::{Told as OfKafka, Wanted as WantedOfKafka};
 use crate::pipeline::live::{Client, Live};
 use crate::report::scan::{ScanReport, ScanRow, Severity};
 use crate::report::version::{API_VERSION, SCAN};
-use crate::report::{Kind, Report, WorkloadReport};
+use crate::report::{Report, WorkloadReport};
 use crate::settings::decision::DecisionSettings;
+use case::{Case, Loads, Source};
 use origins::{Looked, in_doubt};
+
+pub use case::{Choice, Terms};
 
 /// What is looked at.
 pub struct Scope<'a> {
@@ -46,30 +48,6 @@ pub struct Scope<'a> {
     pub choose: &'a dyn Fn(&OwnedWorkload) -> Choice,
 }
 
-/// What becomes of a workload that was listed.
-pub enum Choice {
-    /// It is not looked at.
-    Out,
-    /// It is decided by these terms.
-    In(Rc<Terms>),
-    /// It is not decided, since its settings are wrong for this reason.
-    Refused(String),
-}
-
-/// By what a workload is decided.
-pub struct Terms {
-    /// Thresholds and guards.
-    pub decision: DecisionSettings,
-    /// How a rotation would be carried out.
-    pub options: RotationOptions,
-    /// What kind of report is made.
-    pub kind: Kind,
-    /// `none`, `client` or `server`.
-    pub dry_run: &'static str,
-    /// The arguments of a workload that has settings of its own.
-    pub own: Option<Box<RunArgs>>,
-}
-
 /// Which rows hold their whole report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Details {
@@ -83,89 +61,6 @@ pub enum Details {
 
 /// Hears how far the look has come.
 pub type Told<'a> = &'a mut dyn FnMut(&str, usize);
-
-/// Where the lag of a workload comes from.
-#[derive(Debug, Clone, Default)]
-struct Source {
-    preset: KafkaPreset,
-    group: Option<String>,
-    /// What is not clear about it.
-    told: Vec<String>,
-}
-
-/// One workload before it is decided on.
-struct Case {
-    owned: OwnedWorkload,
-    terms: Rc<Terms>,
-    /// The connection with its settings, where it has settings of its own.
-    own: Option<Live>,
-    /// Whether its settings make other queries than those of all.
-    is_apart: bool,
-    /// What Kafka told of its group, where it was asked.
-    kafka: Option<OfKafka>,
-    /// Where its lag comes from; why that is not known.
-    source: Result<Source, String>,
-    /// Its loads; why there are none that can be used.
-    loads: Result<Loads, String>,
-}
-
-/// What the joint answers say of a workload.
-struct Loads {
-    joined: Joined,
-    asked: Vec<Metric>,
-    warnings: Vec<String>,
-    /// Whether more has to be known than its loads.
-    needs_facts: bool,
-    /// Partitions that its pods read, as far as their clients tell.
-    partitions: usize,
-}
-
-impl Case {
-    fn pods(&self) -> &[LivePod] {
-        &self.owned.workload.pods
-    }
-
-    fn needs_facts(&self) -> bool {
-        self.loads.as_ref().is_ok_and(|loads| loads.needs_facts)
-    }
-
-    /// What Kafka told, as answers to queries.
-    fn of_kafka(&self) -> Arc<KafkaAnswers> {
-        self.kafka.as_ref().map_or_else(Arc::default, |told| Arc::clone(&told.answers))
-    }
-
-    /// Whether it is asked about as all others are.
-    fn is_as_all(&self) -> bool {
-        !self.is_apart && self.kafka.is_none()
-    }
-
-    /// Where its lag comes from and its group, if its pods read Kafka and the metrics server tells of it.
-    fn reader(&self) -> Option<(KafkaPreset, Option<&str>)> {
-        let Source { preset, group, .. } = self.source.as_ref().ok()?;
-        let partitions = self.loads.as_ref().map_or(0, |loads| loads.partitions);
-        let is_told = !matches!(preset, KafkaPreset::None | KafkaPreset::Kafka);
-        let reads = is_told && (partitions > 0 || group.is_some());
-        reads.then_some((*preset, group.as_deref()))
-    }
-
-    /// It as far as it matters whose series it has.
-    fn looked(&self) -> Looked<'_> {
-        let source = self.source.as_ref().ok().filter(|_| !self.is_apart);
-        let source = source.map(|Source { preset, group, .. }| (*preset, group.as_deref()));
-        Looked { of: Chunked { group: source.and_then(|(_, group)| group), ..self.chunked() }, source }
-    }
-
-    /// How much room it takes in queries and answers about several workloads.
-    fn chunked(&self) -> Chunked<'_> {
-        let partitions = self.loads.as_ref().map_or(0, |loads| loads.partitions);
-        Chunked {
-            namespace: &self.owned.namespace,
-            pods: self.pods(),
-            group: self.reader().and_then(|(_, group)| group),
-            rows: self.pods().len().max(partitions),
-        }
-    }
-}
 
 impl Scope<'_> {
     /// Looks at all workloads.
