@@ -11,6 +11,7 @@ mod tables;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use jiff::Timestamp;
@@ -299,16 +300,26 @@ impl<'a> Joint<'a> {
         })
     }
 
-    /// The answers of `ask` to all of `queries`, asked in parallel.
+    /// The answers of `ask` to all of `queries`, in their order, asked in parallel by as many threads as may ask at once.
     fn in_threads<Q: Sync, A: Send>(queries: &[&Q], ask: impl Fn(&Q) -> A + Sync) -> Vec<A> {
-        let ask = &ask;
-        thread::scope(|scope| {
-            let threads: Vec<_> = queries.iter().map(|query| scope.spawn(move || ask(query))).collect();
-            threads
+        let next = AtomicUsize::new(0);
+        let answer = || {
+            let mut answers: Vec<(usize, A)> = Vec::new();
+            loop {
+                let place = next.fetch_add(1, Ordering::Relaxed);
+                let Some(query) = queries.get(place) else { return answers };
+                answers.push((place, ask(query)));
+            }
+        };
+        let mut answers: Vec<(usize, A)> = thread::scope(|scope| {
+            let threads: Vec<_> = (0..queries.len().min(AT_ONCE)).map(|_| scope.spawn(answer)).collect();
+            let answers = threads
                 .into_iter()
-                .map(|thread| thread.join().expect("a thread that panics aborts the program"))
-                .collect()
-        })
+                .flat_map(|thread| thread.join().expect("a thread that panics aborts the program"));
+            answers.collect()
+        });
+        answers.sort_by_key(|(place, _)| *place);
+        answers.into_iter().map(|(_, answer)| answer).collect()
     }
 
     /// The answers for the workload of these pods, whose own queries are made from `settings`.

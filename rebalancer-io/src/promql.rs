@@ -86,6 +86,26 @@ pub(crate) fn text_of(name: &str) -> usize {
     literal(&regex(name)).len() + 1
 }
 
+/// Most bytes of a query that is made of parts: `VictoriaMetrics` refuses more than 16,384.
+const MOST_BYTES: usize = 15_000;
+
+/// What any of these parts answers, in as few queries as servers take, each with the number of its parts.
+pub(crate) fn joined_by_or(parts: impl IntoIterator<Item = String>) -> Vec<(String, usize)> {
+    const OR: &str = " or ";
+    let mut queries: Vec<(String, usize)> = Vec::new();
+    for part in parts {
+        let last = queries.last_mut().filter(|(last, _)| last.len() + OR.len() + part.len() <= MOST_BYTES);
+        if let Some((last, count)) = last {
+            last.push_str(OR);
+            last.push_str(&part);
+            *count += 1;
+        } else {
+            queries.push((part, 1));
+        }
+    }
+    queries
+}
+
 /// A duration in `PromQL`: `5m`, `90s`, `1500ms`.
 pub(crate) fn duration(duration: Duration) -> String {
     let ms = duration.as_millis();
@@ -119,6 +139,14 @@ mod tests {
         assert_eq!(string_value(r"`\d`"), Some((r"\d".to_owned(), "")));
         assert_eq!(string_value(r#""\d""#), None, "an escape that is none");
         assert_eq!(string_value(r#""\xe9""#), None, "half of a letter");
+    }
+
+    #[test]
+    fn parts_are_joined_until_a_query_is_full() {
+        let parts = ["a".repeat(9_000), "b".repeat(5_000), "c".repeat(5_000)];
+        let queries = joined_by_or(parts.clone());
+        assert_eq!(queries, [(format!("{} or {}", parts[0], parts[1]), 2), (parts[2].clone(), 1)]);
+        assert!(joined_by_or([]).is_empty());
     }
 
     #[test]

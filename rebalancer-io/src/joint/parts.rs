@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 
 use super::places::Placed;
 use crate::metrics::MetricQuery;
-
-/// Most bytes of a query that is made of parts: `VictoriaMetrics` refuses more than 16,384.
-const MOST_BYTES: usize = 15_000;
+use crate::promql::joined_by_or;
 
 /// A query made of parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,19 +16,12 @@ pub(super) struct Packed {
 
 /// These parts, each with its tag, in as few queries as servers take.
 pub(super) fn packed(name: &str, parts: impl IntoIterator<Item = String>) -> Vec<Packed> {
-    let mut all: Vec<Packed> = Vec::new();
-    for (tag, part) in parts.into_iter().enumerate() {
-        let last = all.last_mut().filter(|last| last.query.promql.len() + part.len() + 4 <= MOST_BYTES);
-        if let Some(Packed { query, tags }) = last {
-            query.promql.push_str(" or ");
-            query.promql.push_str(&part);
-            tags.push(tag);
-        } else {
-            let query = MetricQuery::new(name, part).with_pod_label("place");
-            all.push(Packed { query, tags: vec![tag] });
-        }
-    }
-    all
+    let mut tags = 0..;
+    let packed = joined_by_or(parts).into_iter().map(|(promql, count)| Packed {
+        query: MetricQuery::new(name, promql).with_pod_label("place"),
+        tags: tags.by_ref().take(count).collect(),
+    });
+    packed.collect()
 }
 
 /// The rows of each part of an answer, by namespace and pod.
@@ -52,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_are_packed_until_a_query_is_full_and_told_apart_by_their_tags() {
+    fn parts_are_told_apart_by_their_tags() {
         let parts = ["a".repeat(9_000), "b".repeat(5_000), "c".repeat(5_000)];
         let tags: Vec<Vec<usize>> = packed("x", parts).into_iter().map(|packed| packed.tags).collect();
         assert_eq!(tags, [vec![0, 1], vec![2]]);

@@ -6,13 +6,10 @@ use rebalancer_core::PerMetric;
 use super::preset::{in_namespace, select};
 use super::settings::{KafkaPreset, QuerySettings};
 use crate::prometheus::MetricQuery;
-use crate::promql::{duration, literal};
+use crate::promql::{duration, joined_by_or, literal};
 
 /// Maximum number of pods or partitions to examine one by one, those that differ most first.
 pub(crate) const MOST_LOOKED_AT: usize = 50;
-
-/// Most bytes of a query that is made of parts: `VictoriaMetrics` refuses more than 16,384.
-const MOST_BYTES: usize = 15_000;
 
 /// Name of the query that shows whether any pod or partition has several series.
 const SEVERAL: &str = "sources";
@@ -137,18 +134,18 @@ impl OriginQueries {
                 }
             }
         }
-        let several: Vec<String> = found
-            .iter()
-            .map(|(family, selector, _)| {
-                let keys = family.keys.join(", ");
-                format!(
-                    "label_replace(max(count by ({keys}) ({selector})) > 1, \"{METRIC_LABEL}\", \"{}\", \"\", \"\")",
-                    family.name()
-                )
-            })
-            .collect();
+        let several = found.iter().map(|(family, selector, _)| {
+            let keys = family.keys.join(", ");
+            format!(
+                "label_replace(max(count by ({keys}) ({selector})) > 1, \"{METRIC_LABEL}\", \"{}\", \"\", \"\")",
+                family.name()
+            )
+        });
         Self {
-            several: joined(several),
+            several: joined_by_or(several)
+                .into_iter()
+                .map(|(text, _)| MetricQuery::new(SEVERAL, text))
+                .collect(),
             families: found
                 .iter()
                 .map(|(family, selector, settings)| family.queries(selector, settings))
@@ -183,18 +180,6 @@ impl OriginQueries {
     pub(crate) fn has(name: &str) -> bool {
         name.starts_with(SEVERAL)
     }
-}
-
-/// These parts in as few queries as servers take.
-fn joined(parts: Vec<String>) -> Vec<MetricQuery> {
-    let mut queries: Vec<MetricQuery> = Vec::new();
-    for part in parts {
-        match queries.last_mut().filter(|query| query.promql.len() + part.len() <= MOST_BYTES) {
-            Some(query) => query.promql = format!("{} or {part}", query.promql),
-            None => queries.push(MetricQuery::new(SEVERAL, part)),
-        }
-    }
-    queries
 }
 
 impl Family {

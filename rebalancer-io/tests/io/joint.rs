@@ -338,3 +338,43 @@ fn clients_that_name_the_group_count_alone_only_while_there_are_any() {
         ]
     );
 }
+
+/// A server that counts the threads of the process while it is asked.
+#[cfg(target_os = "linux")]
+#[derive(Default)]
+struct Threads(std::sync::atomic::AtomicUsize);
+
+#[cfg(target_os = "linux")]
+impl MetricsSource for Threads {
+    fn instant(&self, _: &MetricQuery, _: Timestamp) -> Result<InstantAnswer, QueryError> {
+        let count = std::fs::read_dir("/proc/self/task").map_or(usize::MAX, Iterator::count);
+        self.0.fetch_max(count, std::sync::atomic::Ordering::Relaxed);
+        std::thread::sleep(Duration::from_millis(1));
+        Ok(InstantAnswer::default())
+    }
+
+    fn labelled(&self, _: &MetricQuery, _: &[&str], _: Timestamp) -> Result<LabelledAnswer, QueryError> {
+        Ok(LabelledAnswer::default())
+    }
+
+    fn raw(&self, _: &MetricQuery, _: Timestamp) -> Result<Vec<RawSample>, QueryError> {
+        Ok(Vec::new())
+    }
+
+    fn range(&self, _: &MetricQuery, _: TimeRange) -> Result<RangeAnswer, QueryError> {
+        Ok(RangeAnswer::default())
+    }
+}
+
+/// Each workload may have an own query of another text.
+#[cfg(target_os = "linux")]
+#[test]
+fn few_threads_ask_many_queries() {
+    let server = Threads::default();
+    let long = "x".repeat(8_000);
+    let own: Vec<MetricQuery> =
+        (0..600).map(|number| MetricQuery::new("cpu", format!("{long}_{number}"))).collect();
+    Joint::new(&server, now()).ask_own(&own);
+    let most = server.0.into_inner();
+    assert!((1..300).contains(&most), "{most} threads");
+}
