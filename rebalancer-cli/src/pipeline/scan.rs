@@ -24,7 +24,7 @@ use crate::pipeline::ages::of_known_age;
 use crate::pipeline::clocks::{self, now};
 use crate::pipeline::decide::{Known, Purpose, analyze, decide, living, needs_facts};
 use crate::pipeline::kafka::{Told as OfKafka, Wanted as WantedOfKafka};
-use crate::pipeline::live::{Client, Live};
+use crate::pipeline::live::{Client, Live, owner};
 use crate::report::scan::{ScanReport, ScanRow, Severity};
 use crate::report::version::{API_VERSION, SCAN};
 use crate::report::{Report, WorkloadReport};
@@ -74,7 +74,7 @@ impl Scope<'_> {
             live.cluster.workloads(namespaces, selector, told).context("cannot list the workloads")?;
         let client = live.counting_client()?;
         let Found { workloads, unlisted } = found;
-        let (mut cases, refused) = self.chosen(workloads);
+        let (mut cases, refused) = self.chosen(workloads, selector);
         let requests = self.ask_kafka(&mut cases)?;
         if requests.is_some() {
             told("workloads asked about", cases.iter().filter(|case| case.kafka.is_some()).count());
@@ -125,13 +125,17 @@ impl Scope<'_> {
         }
     }
 
-    /// The workloads that are looked at, and the rows of those whose settings are wrong.
-    fn chosen(&self, workloads: Vec<OwnedWorkload>) -> (Vec<Case>, Vec<ScanRow>) {
+    /// The workloads that are looked at, and the rows of those whose settings are wrong, or whose pods cannot be read.
+    fn chosen(
+        &self,
+        workloads: Vec<OwnedWorkload>,
+        selector: Option<&Selector>,
+    ) -> (Vec<Case>, Vec<ScanRow>) {
         let (mut chosen, mut refused): (Vec<Case>, Vec<ScanRow>) = Default::default();
-        for owned in workloads {
+        for mut owned in workloads {
             match (self.choose)(&owned) {
                 Choice::Out => {}
-                Choice::In(terms) => match self.own(&owned, &terms) {
+                Choice::In(terms) => match self.prepared(&mut owned, &terms, selector) {
                     Ok(own) => chosen.push(self.case(owned, terms, own)),
                     Err(failure) => refused.push(undecided(&owned, failure.words())),
                 },
@@ -139,6 +143,21 @@ impl Scope<'_> {
             }
         }
         (chosen, refused)
+    }
+
+    /// Sees to it that a workload has the pods that `plan` finds, which is by their labels. Gives the connection with its
+    /// settings if it has its own.
+    fn prepared(
+        &self,
+        owned: &mut OwnedWorkload,
+        terms: &Terms,
+        selector: Option<&Selector>,
+    ) -> Result<Option<Live>, Failure> {
+        if owned.selects_others {
+            let read = owned.read_by_labels(&self.live.cluster, selector);
+            read.context("cannot list the workload")?;
+        }
+        self.own(owned, terms)
     }
 
     /// The connection with the settings of a workload that has its own.
@@ -327,10 +346,12 @@ impl Scope<'_> {
         let joined = answers.join(pods, decision.freshness()).context("cannot tell the pods apart")?;
         let asked = answers.asked();
         let known = Self::known(&joined, &owned.workload, &asked);
-        let needs_facts = needs_facts(decision, &analyze(decision, &known)?);
+        let analysis = analyze(decision, &known)?;
+        let needs_facts = needs_facts(decision, &analysis);
+        let has_rate = analysis.coverage()[Metric::Rate].having > 0;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates")]
         let partitions = view.partitions() as usize;
-        Ok(Loads { joined, asked, warnings, needs_facts, partitions })
+        Ok(Loads { joined, asked, warnings, needs_facts, has_rate, partitions })
     }
 
     fn known<'k>(joined: &'k Joined, workload: &'k Workload, asked: &'k [Metric]) -> Known<'k> {
@@ -349,7 +370,7 @@ impl Scope<'_> {
         let mut rows: Vec<ScanRow> = Vec::with_capacity(cases.len());
         let (mut suspects, mut others): (Vec<Case>, Vec<Case>) =
             cases.into_iter().partition(Case::needs_facts);
-        let may_be_ill = others.iter_mut().filter(|case| case.kafka.is_some() || case.reader().is_some());
+        let may_be_ill = others.iter_mut().filter(|case| case.may_be_ill());
         let located = suspects.iter_mut().chain(may_be_ill);
         self.live.cluster.locate_volumes(located.map(|case| &mut case.owned));
         let (readers, others): (Vec<Case>, Vec<Case>) =
@@ -454,7 +475,8 @@ impl Scope<'_> {
         WorkloadReport {
             namespace: Some(owned.namespace.clone()),
             selector: owned.selector.as_ref().map(|selector| selector.as_str().to_owned()),
-            owner: Some(format!("{}/{}", owned.owner.kind, owned.owner.name)),
+            owner: owner(&owned.workload)
+                .or_else(|| Some(format!("{}/{}", owned.owner.kind, owned.owner.name))),
             context: self.live.cluster.context().map(str::to_owned),
             pods: owned.workload.pods.len(),
             found: case.kafka.as_ref().map_or_else(Vec::new, |told| told.source.found.clone()),

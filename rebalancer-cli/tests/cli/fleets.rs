@@ -6,7 +6,7 @@ use std::process::Command;
 use rebalancer_core::{Metric, PerMetric};
 use rebalancer_sim::apiserver::{ApiServer, Fleet, SimRequest, WorkloadKind};
 use rebalancer_sim::metrics_server::{MetricsServer, PodLoads};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::program::{Done, Running, command};
 
@@ -57,20 +57,44 @@ impl Spec {
         fleet.of_kind(self.kind)
     }
 
-    fn loads(&self) -> impl Iterator<Item = PodLoads> {
+    fn loads(&self, of: Loads) -> impl Iterator<Item = PodLoads> {
         let names: Vec<String> = self.fleet().pods.into_iter().map(|pod| pod.name).collect();
         let pods = names.into_iter().zip(self.cores.clone());
-        pods.map(|(pod, cores)| PodLoads {
+        pods.map(move |(pod, cores)| PodLoads {
             namespace: self.namespace.to_owned(),
             pod,
-            loads: PerMetric::from_fn(|metric| match metric {
-                Metric::Cpu => Some(cores),
-                Metric::Memory => Some(1e8 * cores),
-                Metric::Lag => Some(4_000.0 * cores),
-                Metric::Rate => None,
-            }),
+            loads: PerMetric::from_fn(|metric| of(metric, cores)),
         })
     }
+}
+
+/// The loads of a pod by its cores.
+pub type Loads = fn(Metric, f64) -> Option<f64>;
+
+/// Memory and lag as uneven as CPU, and no rate.
+fn usual(metric: Metric, cores: f64) -> Option<f64> {
+    match metric {
+        Metric::Cpu => Some(cores),
+        Metric::Memory => Some(1e8 * cores),
+        Metric::Lag => Some(4_000.0 * cores),
+        Metric::Rate => None,
+    }
+}
+
+/// Makes a Deployment the canary of the one that is called `app`: its pods have the label of that one, and one more.
+pub fn make_canary(fleet: &mut Fleet, app: &str) {
+    let labels =
+        BTreeMap::from([("app", app), ("track", "canary")].map(|(a, b)| (a.to_owned(), b.to_owned())));
+    fleet.pods.iter_mut().for_each(|pod| pod.labels = labels.clone());
+    let (name, pods) = (&fleet.name, fleet.pods.len());
+    let deployment = json!({
+        "kind": "Deployment", "apiVersion": "apps/v1",
+        "metadata": {"name": name, "namespace": fleet.namespace, "generation": 1,
+                     "uid": "00000000-0000-4000-9000-000000000002"},
+        "spec": {"replicas": pods, "selector": {"matchLabels": labels}},
+        "status": {"observedGeneration": 1, "replicas": pods, "readyReplicas": pods, "updatedReplicas": pods},
+    });
+    fleet.objects.insert(format!("deployments/{name}"), deployment);
 }
 
 /// The address of the pod at a place in the workload at a place.
@@ -102,7 +126,7 @@ impl Fleets {
     /// The same after a change of the first workload.
     pub fn changed(specs: &[Spec], change: impl FnOnce(&mut Fleet)) -> Self {
         let metrics = MetricsServer::start("orders-12-prometheus");
-        metrics.hold_loads(specs.iter().flat_map(Spec::loads).collect());
+        metrics.hold_loads(specs.iter().flat_map(|spec| spec.loads(usual)).collect());
         let mut fleets: Vec<Fleet> = specs.iter().map(Spec::fleet).collect();
         for (number, fleet) in fleets.iter_mut().enumerate() {
             for (place, pod) in fleet.pods.iter_mut().enumerate() {
@@ -111,6 +135,13 @@ impl Fleets {
         }
         change(&mut fleets[0]);
         Self { cluster: ApiServer::start_all(fleets), metrics }
+    }
+
+    /// The same with these loads.
+    #[must_use]
+    pub fn loaded(self, specs: &[Spec], of: Loads) -> Self {
+        self.metrics.hold_loads(specs.iter().flat_map(|spec| spec.loads(of)).collect());
+        self
     }
 
     /// Runs the program against them to its end.

@@ -2,10 +2,11 @@
 
 use std::fs;
 
+use rebalancer_core::Metric;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::fleets::{Fleets, Spec, hot, rows, told};
+use crate::fleets::{Fleets, Spec, hot, make_canary, rows, told};
 
 /// Workloads of two namespaces, some of one name.
 fn workloads() -> Vec<Spec> {
@@ -49,21 +50,83 @@ fn the_verdict_on_each_workload_is_the_one_of_plan() {
         &[("OUTLIER_TRIGGER", "on"), ("CPU_VARIANCE_THRESHOLD", "9"), ("LAG_VARIANCE_THRESHOLD", "9")],
         &[("QUERY_CPU", "sum by (namespace, pod) (rate(container_cpu_usage_seconds_total[5m]))")],
     ] {
-        let scan = fleets.run(&["scan", "-A", "--details"], env);
-        assert_eq!(scan.code, Some(0), "{scan}");
-        assert_eq!(rows(&scan).len(), workloads().len(), "{scan}");
-        for row in rows(&scan) {
-            let text = |key: &str| row[key].as_str().expect("a text").to_owned();
-            let target = format!("{}/{}", text("kind").to_lowercase(), text("name"));
-            let plan = fleets.run(&["plan", &target, "-n", &text("namespace")], env);
-            assert_eq!(plan.code, Some(0), "{plan}");
-            assert_eq!(verdict(&row["report"]), verdict(&plan.json()), "{target}: {env:?}");
-            assert_eq!(
-                (&row["outcome"], &row["cpu_cv"]),
-                (&plan.json()["outcome"], &plan.json()["statistics"]["cpu"]["cv"])
-            );
-        }
+        assert_eq!(as_plan(&fleets, env).len(), workloads().len());
     }
+}
+
+/// The rows of a scan, each with the verdict of `plan`.
+#[track_caller]
+fn as_plan(fleets: &Fleets, env: &[(&str, &str)]) -> Vec<Value> {
+    let scan = fleets.run(&["scan", "-A", "--details"], env);
+    assert_eq!(scan.code, Some(0), "{scan}");
+    for row in rows(&scan) {
+        let text = |key: &str| row[key].as_str().expect("a text").to_owned();
+        let target = format!("{}/{}", text("kind").to_lowercase(), text("name"));
+        let plan = fleets.run(&["plan", &target, "-n", &text("namespace")], env);
+        assert_eq!(plan.code, Some(0), "{plan}");
+        assert_eq!(verdict(&row["report"]), verdict(&plan.json()), "{target}: {env:?}");
+        assert_eq!(
+            (&row["outcome"], &row["cpu_cv"]),
+            (&plan.json()["outcome"], &plan.json()["statistics"]["cpu"]["cv"])
+        );
+    }
+    rows(&scan)
+}
+
+/// Series of single partitions, as those of the lag, are often dropped before they are stored.
+#[test]
+fn clients_that_tell_only_their_rate_have_the_verdict_of_plan() {
+    let fleets = start().loaded(&workloads(), |metric, cores| match metric {
+        Metric::Cpu => Some(cores),
+        Metric::Memory => Some(1e8),
+        Metric::Lag => None,
+        Metric::Rate => Some(500.0 / cores),
+    });
+    let found = as_plan(&fleets, &[("GUARDS", "off")]);
+    assert!(found[0]["report"]["statistics"]["rate"]["cv"].is_number(), "{}", found[0]);
+}
+
+/// A sick pod needs neither a threshold that is passed nor a consumer group that is known.
+#[test]
+fn the_volumes_of_a_sick_pod_count_as_in_plan() {
+    let mut cores = vec![0.5; 20];
+    cores[7] = 1.0;
+    let specs = [Spec::deployment("shop", "orders", cores)];
+    let fleets = Fleets::changed(&specs, |orders| {
+        orders.volumes = vec![json!({"name": "data", "persistentVolumeClaim": {"claimName": "data"}})];
+        let claim = json!({"metadata": {"name": "data"}, "spec": {"volumeName": "pv-1"}});
+        orders.objects.insert("persistentvolumeclaims/data".to_owned(), claim);
+        let volume = json!({"metadata": {"name": "pv-1"}, "spec": {"local": {"path": "/mnt"}}});
+        orders.objects.insert("persistentvolumes/pv-1".to_owned(), volume);
+    });
+    let fleets = fleets.loaded(&specs, |metric, cores| match metric {
+        Metric::Cpu => Some(cores),
+        Metric::Memory => Some(1e8),
+        Metric::Lag => Some(2_000.0),
+        Metric::Rate => Some(100.0),
+    });
+    let by_cause = ("STRATEGY", "by_cause");
+    let found = as_plan(&fleets, &[by_cause]);
+    assert_eq!((&found[0]["outcome"], &found[0]["cause"]), (&json!("planned"), &json!("sick_pod")));
+    assert!(found[0]["report"]["warnings"].to_string().contains("claim data"), "{}", found[0]);
+    let found = as_plan(&fleets, &[by_cause, ("LOCAL_STORAGE", "refuse")]);
+    assert_eq!(found[0]["outcome"], "blocked", "{}", found[0]);
+}
+
+/// A canary has the labels of the workload beside which it runs, and one more.
+#[test]
+fn pods_of_others_that_the_labels_select_too_count_as_in_plan() {
+    let canary = Spec::deployment("shop", "orders-canary", hot(4, 3.0));
+    let specs = [canary, Spec::deployment("shop", "orders", hot(8, 6.0))];
+    let fleets = Fleets::changed(&specs, |canary| make_canary(canary, "orders"));
+    for guards in ["off", "standard"] {
+        let found = as_plan(&fleets, &[("GUARDS", guards)]);
+        let of = |name: &str| found.iter().find(|row| row["name"] == name).expect("a row");
+        assert_eq!((&of("orders")["outcome"], &of("orders")["pods"]), (&json!("withheld"), &json!(12)));
+        assert_eq!(of("orders-canary")["pods"], 4);
+    }
+    let done = fleets.run(&["scan", "-l", "track=canary"], &[]);
+    assert_eq!(told(&done).len(), 1, "the other owns none of these pods: {done}");
 }
 
 #[test]

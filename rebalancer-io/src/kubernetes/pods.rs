@@ -109,7 +109,9 @@ fn refuse_duplicates<'a>(mut pods: impl Iterator<Item = &'a LivePod>) -> Result<
 #[derive(Debug)]
 pub(super) struct ListedPod {
     pub pod: LivePod,
-    /// The labels by which budgets select it.
+    /// Its namespace.
+    pub namespace: String,
+    /// The labels by which budgets and workloads select it.
     pub labels: BTreeMap<String, String>,
     /// Its persistent volume claims; a list of pods does not show whether they are local.
     pub claims: Vec<String>,
@@ -166,6 +168,7 @@ pub(super) struct Item {
 #[serde(rename_all = "camelCase", default)]
 struct Meta {
     name: String,
+    namespace: String,
     uid: String,
     #[serde(deserialize_with = "moment")]
     creation_timestamp: Option<Timestamp>,
@@ -294,7 +297,7 @@ impl Item {
             revision: revision(&meta.labels),
             local_storage,
         };
-        Ok(ListedPod { pod, labels: meta.labels, claims })
+        Ok(ListedPod { pod, namespace: meta.namespace, labels: meta.labels, claims })
     }
 }
 

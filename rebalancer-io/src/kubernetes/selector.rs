@@ -51,6 +51,13 @@ impl Selector {
         Self(String::new())
     }
 
+    /// What both select.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        let both = [self.as_str(), other.as_str()].map(str::to_owned);
+        Self(both.into_iter().filter(|text| !text.is_empty()).collect::<Vec<String>>().join(","))
+    }
+
     /// The selector as sent to the server.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -97,7 +97,7 @@ impl Observer<'_> {
         self.cluster.list(&path, Some(&self.selector), |page: PodList| {
             let page = page.into_pods(now).map_err(unreadable)?;
             listed.reserve_exact(page.len());
-            for ListedPod { pod, labels, claims } in page {
+            for ListedPod { pod, labels, claims, .. } in page {
                 let labels = shared(&mut known, labels);
                 if self.labels.insert(pod.name.clone(), labels).is_some() {
                     return Err(unreadable(pods::PodsError::Duplicate(pod.name)));

@@ -127,7 +127,7 @@ impl fmt::Display for WorkloadName {
 }
 
 /// A selector in the syntax of `kubectl -l`: `app=orders,tier in (a,b),!canary`.
-pub(super) fn words(selector: LabelSelector) -> Result<String, String> {
+fn words(selector: LabelSelector) -> Result<String, String> {
     let selector = kube::core::Selector::try_from(selector).map_err(|error| error.to_string())?;
     Ok(selector.to_string())
 }

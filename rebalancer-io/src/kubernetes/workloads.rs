@@ -1,10 +1,13 @@
 //! All Deployments and stateful sets of some namespaces, by lists: nothing is asked about one of them alone.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+use std::{fmt, mem};
 
 use jiff::Timestamp;
-use rebalancer_core::{ApiFailure, Controller, FailureKind, LivePod, OwnerStatus, Protection, Workload};
+use kube::core::{Selector as Labels, SelectorExt as _};
+use rebalancer_core::{
+    ApiFailure, Controller, FailureKind, LivePod, OwnerStatus, Phase, Protection, Workload,
+};
 use serde::Deserialize;
 
 use super::cluster::{Cluster, ClusterError};
@@ -13,7 +16,6 @@ use super::list::Page;
 use super::owners::{Kind, MAX_CONTROLLERS, Object};
 use super::pods::{ListedPod, PodList};
 use super::selector::Selector;
-use super::workload_name::words;
 
 /// Which namespaces are looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +37,8 @@ pub struct OwnedWorkload {
     pub annotations: BTreeMap<String, String>,
     /// The labels by which it finds its pods; `None` where nothing but these pods can be selected by them.
     pub selector: Option<Selector>,
+    /// Whether living pods that it does not own have these labels too.
+    pub selects_others: bool,
     /// Its pods, and how far a rollout has come.
     pub workload: Workload,
     /// The claims of persistent volumes, by pod.
@@ -74,6 +78,12 @@ pub struct Found {
 
 /// The pods of one controller, which has a UID of its own.
 type Pods = BTreeMap<String, Vec<ListedPod>>;
+
+/// Of the living pods of each namespace with the same labels, the UIDs of the controllers; `None` of a pod without one.
+type ByLabels = BTreeMap<String, BTreeMap<BTreeMap<String, String>, BTreeSet<Option<String>>>>;
+
+/// Labels that each pod of a stateful set has for itself. No workload finds its pods by them.
+const OF_ONE_POD: [&str; 2] = ["apps.kubernetes.io/pod-index", "statefulset.kubernetes.io/pod-name"];
 
 /// The replica sets of each Deployment, both by their UIDs.
 type ReplicaSets = BTreeMap<String, BTreeMap<String, Object>>;
@@ -179,13 +189,13 @@ impl Cluster {
         found: &mut Found,
         told: &mut dyn FnMut(&str, usize),
     ) -> Result<(), ClusterError> {
-        let Some(pods) =
+        let Some((pods, by_labels)) =
             self.allowed(namespace, "pods", found, || self.pods_by_owner(namespace, selector, told))?
         else {
             return Ok(());
         };
-        let mut owned =
-            Owned { cluster: self, pods, replica_sets: BTreeMap::new(), selected: selector.is_some() };
+        let (replica_sets, selected) = (BTreeMap::new(), selector.is_some());
+        let mut owned = Owned { cluster: self, pods, by_labels, replica_sets, selected };
         let mut has_sets = true;
         for kind in [Kind::ReplicaSet, Kind::Deployment, Kind::StatefulSet] {
             if kind == Kind::Deployment && !has_sets {
@@ -223,23 +233,29 @@ impl Cluster {
         }
     }
 
-    /// The pods of replica sets and stateful sets.
+    /// The pods of replica sets and stateful sets, and what controls the pods with the same labels.
     fn pods_by_owner(
         &self,
         namespace: Option<&str>,
         selector: Option<&Selector>,
         told: &mut dyn FnMut(&str, usize),
-    ) -> Result<Pods, ApiFailure> {
+    ) -> Result<(Pods, ByLabels), ApiFailure> {
         let now = Timestamp::now();
-        let (mut pods, mut count) = (Pods::new(), 0);
+        let (mut pods, mut by_labels, mut count) = (Pods::new(), ByLabels::new(), 0);
         self.list(&path("/api/v1", namespace, "pods"), selector, |page: PodList| {
             let page = page.into_pods(now);
             let page =
                 page.map_err(|error| ApiFailure::new(FailureKind::UnreadableAnswer, error.to_string()))?;
             count += page.len();
             for mut listed in page {
-                listed.labels = BTreeMap::new();
+                let (namespace, mut labels) =
+                    (mem::take(&mut listed.namespace), mem::take(&mut listed.labels));
                 let controller = listed.pod.controller.as_ref();
+                if !matches!(listed.pod.phase, Phase::Succeeded | Phase::Failed) {
+                    labels.retain(|name, _| !OF_ONE_POD.contains(&name.as_str()));
+                    let alike = by_labels.entry(namespace).or_default().entry(labels).or_default();
+                    alike.insert(controller.map(|owner| owner.uid.clone()));
+                }
                 let known = controller
                     .filter(|owner| owner.is("apps", "ReplicaSet") || owner.is("apps", "StatefulSet"));
                 if let Some(uid) = known.map(|owner| owner.uid.clone()) {
@@ -249,7 +265,7 @@ impl Cluster {
             told("pods", count);
             Ok(())
         })?;
-        Ok(pods)
+        Ok((pods, by_labels))
     }
 
     /// Reads all objects of a kind. A replica set is remembered, the others are workloads.
@@ -297,7 +313,8 @@ impl Cluster {
                 for pod in &mut workload.pods {
                     let own = claims.get(&pod.name).into_iter().flatten();
                     pod.local_storage.extend(own.filter_map(|claim| places.get(claim)?.of_claim(claim)));
-                    if self.refuses_local_storage() && !pod.local_storage.is_empty() {
+                    let is_marked = pod.protections.contains(&Protection::LocalStorage);
+                    if self.refuses_local_storage() && !pod.local_storage.is_empty() && !is_marked {
                         pod.protections.push(Protection::LocalStorage);
                     }
                 }
@@ -307,6 +324,19 @@ impl Cluster {
 }
 
 impl OwnedWorkload {
+    /// Reads its pods again as they are read for it alone: those that its labels `and` these select, whatever owns them.
+    ///
+    /// # Errors
+    /// If the cluster refuses or does not answer.
+    pub fn read_by_labels(&mut self, cluster: &Cluster, and: Option<&Selector>) -> Result<(), ClusterError> {
+        let Some(own) = &self.selector else { return Ok(()) };
+        let selector = and.map_or_else(|| own.clone(), |and| own.and(and));
+        self.workload = cluster.in_namespace(&self.namespace).observer(selector).workload()?;
+        // Where their volumes are is known now.
+        self.claims.clear();
+        Ok(())
+    }
+
     /// What workloads are sorted by.
     fn key(&self) -> (&str, &str, &str) {
         (&self.namespace, &self.owner.kind, &self.owner.name)
@@ -317,6 +347,7 @@ impl OwnedWorkload {
 struct Owned<'a> {
     cluster: &'a Cluster,
     pods: Pods,
+    by_labels: ByLabels,
     replica_sets: ReplicaSets,
     /// Whether the pods were selected, so that a workload without any is none that was asked for.
     selected: bool,
@@ -346,10 +377,12 @@ impl Owned<'_> {
         if self.selected && listed.is_empty() {
             return None;
         }
-        let selector = object.take_selector().and_then(|selector| words(selector).ok());
-        let selector = selector.and_then(|selector| Selector::new(&selector).ok());
         let namespace = object.metadata.namespace.clone();
-        let annotations = std::mem::take(&mut object.metadata.annotations);
+        let labels = object.take_selector().and_then(|selector| Labels::try_from(selector).ok());
+        let selector = labels.as_ref().and_then(|labels| Selector::new(&labels.to_string()).ok());
+        let by = labels.filter(|_| selector.is_some());
+        let selects_others = by.is_some_and(|by| self.has_others(&namespace, &by, &sets));
+        let annotations = mem::take(&mut object.metadata.annotations);
         let owners = self.statuses(kind, object, &owner, &sets);
         let mut claims: BTreeMap<String, Vec<String>> = BTreeMap::new();
         let mut pods: Vec<LivePod> = Vec::with_capacity(listed.len());
@@ -365,9 +398,18 @@ impl Owned<'_> {
             owner,
             annotations,
             selector,
+            selects_others,
             workload: Workload { pods, owners },
             claims,
         })
+    }
+
+    /// Whether these labels select living pods that none of the `own` controllers has.
+    fn has_others(&self, namespace: &str, by: &Labels, own: &[Controller]) -> bool {
+        let is_own = |uid: &String| own.iter().any(|set| set.uid == *uid);
+        let is_other = |uid: &Option<String>| !uid.as_ref().is_some_and(is_own);
+        let mut alike = self.by_labels.get(namespace).into_iter().flatten();
+        alike.any(|(labels, owners)| owners.iter().any(is_other) && by.matches(labels))
     }
 
     /// What controls the pods of a workload: its replica sets that have any, or itself.

@@ -95,8 +95,8 @@ impl Live {
             return Ok(None);
         }
         match self.preset_of_all.get().filter(|all| all.is_alone) {
-            // Its clients tell of lag or partitions, or there are none.
-            Some(_) if view.has(Metric::Lag) || view.has_partitions() => Ok(None),
+            // Its clients tell of any of these, or there are none. What is told of single partitions is often not stored.
+            Some(_) if view.has(Metric::Lag) || view.has(Metric::Rate) || view.has_partitions() => Ok(None),
             Some(_) => Ok(Some(kafka::KafkaSource::none(settings))),
             None => kafka::find(view, settings, workload, at).map(Some),
         }

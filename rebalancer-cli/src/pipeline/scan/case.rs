@@ -72,6 +72,8 @@ pub(super) struct Loads {
     pub(super) warnings: Vec<String>,
     /// Whether more has to be known than its loads.
     pub(super) needs_facts: bool,
+    /// Whether the message rate of any of its pods is known.
+    pub(super) has_rate: bool,
     /// Partitions that its pods read, as far as their clients tell.
     pub(super) partitions: usize,
 }
@@ -83,6 +85,12 @@ impl Case {
 
     pub(super) fn needs_facts(&self) -> bool {
         self.loads.as_ref().is_ok_and(|loads| loads.needs_facts)
+    }
+
+    /// Whether a pod may turn out to be ill although nothing passes a threshold: by its partitions, or by its message rate.
+    pub(super) fn may_be_ill(&self) -> bool {
+        let has_rate = self.loads.as_ref().is_ok_and(|loads| loads.has_rate);
+        has_rate || self.kafka.is_some() || self.reader().is_some()
     }
 
     /// What Kafka told, as answers to queries.
