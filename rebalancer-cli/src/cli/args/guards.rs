@@ -47,7 +47,7 @@ pub struct GuardArgs {
     #[arg(long = "assignor", value_name = "ASSIGNOR", env = "KAFKA_ASSIGNOR", default_value = "auto", ignore_case = true, value_parser = assignor())]
     pub assignor: AssignorChoice,
     /// Kafka consumers in each pod; by default counted from the metrics of the clients, else 1
-    #[arg(long, value_name = "COUNT", env = "CONSUMERS_PER_POD", value_parser = values::count)]
+    #[arg(long, value_name = "COUNT", env = "CONSUMERS_PER_POD", value_parser = consumers)]
     pub consumers_per_pod: Option<usize>,
     /// Whether a new pod takes over the Kafka identity (group.instance.id) of the pod it replaces; by
     /// default as Kafka tells where it is asked, else true for a StatefulSet
@@ -60,4 +60,16 @@ fn assignor() -> impl TypedValueParser<Value = AssignorChoice> {
     let [range, roundrobin, sticky, cooperative_sticky, uniform] = Assignor::ALL.map(Assignor::name);
     PossibleValuesParser::new(["auto", range, roundrobin, sticky, cooperative_sticky, uniform, "unknown"])
         .map(|name| name.to_ascii_lowercase().parse().expect("the parser lets only known names through"))
+}
+
+/// Most consumers in one pod: many times those of any that is known. For each of them it is computed what a rotation changes, so
+/// a number without a limit, which an annotation may set, would fill the memory.
+const MOST_CONSUMERS: usize = 1_000;
+
+/// A number of consumers in a pod.
+fn consumers(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count @ 1..=MOST_CONSUMERS) => Ok(count),
+        _ => Err(format!("expected a whole number from 1 to {MOST_CONSUMERS}")),
+    }
 }
