@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 use jiff::Timestamp;
+use rebalancer_core::Workload;
 
 use crate::cli::args::{DryRun, OutputArgs, RunArgs};
 use crate::cli::usage;
@@ -14,6 +15,7 @@ use crate::commands::page::{Page, page_extras};
 use crate::commands::watch::Watch;
 use crate::exit;
 use crate::failure::Failure;
+use crate::pipeline::all::Left;
 use crate::pipeline::decide::Purpose;
 use crate::pipeline::live::Live;
 use crate::pipeline::observation::Observation;
@@ -49,7 +51,8 @@ pub fn run(args: &mut RunArgs, matches: &ArgMatches) -> Result<ExitCode, Failure
         selector = live.selector.as_str(),
         "run started"
     );
-    let means = Means { consent, decision: &decision, live: &live, watch: &watch, saved: saved.as_ref() };
+    let saved = saved.as_ref();
+    let means = Means { consent, decision: &decision, live: &live, watch: &watch, saved, owner: None };
     let done = rebalance(args, matches, &means, &mut page);
     let ended = live.notes.end(live.asked(args.action.dry_run.name()), done.as_ref());
     if watch.is_stopped() && done.as_ref().map_or(true, |report| report.outcome == Outcome::Failed) {
@@ -152,6 +155,8 @@ pub struct Means<'a> {
     pub watch: &'a Watch,
     /// The plan that is to be carried out.
     pub saved: Option<&'a SavedPlan>,
+    /// Kind and name of what must own all pods, where others may not be touched.
+    pub owner: Option<(&'a str, &'a str)>,
 }
 
 /// Decides, and acts if that is wanted, allowed and confirmed.
@@ -164,7 +169,7 @@ pub fn rebalance(
     means: &Means<'_>,
     page: &mut Page,
 ) -> Result<Report, Failure> {
-    let Means { consent, decision, live, watch, saved } = *means;
+    let Means { consent, decision, live, watch, saved, owner } = *means;
     let mut observation =
         live.observe(Keep { file: args.record.as_deref(), page: page.is_wanted(), redact: None })?;
     let options = options(args, decision);
@@ -178,6 +183,9 @@ pub fn rebalance(
     if let Some(saved) = saved {
         report = saved.held_against(report, &observation.workload);
     }
+    if owner.is_some_and(|owner| report.acts() && has_others(&observation.workload, owner)) {
+        report.hold_back(Left::NotItsOwn.verdict());
+    }
     if consent == Consent::Ask || args.action.dry_run == DryRun::Client {
         plan::warn_of_budgets(&mut observation, &mut report);
     }
@@ -188,6 +196,14 @@ pub fn rebalance(
     page.gather(|| page_extras(matches, observation.recording().as_ref(), &report, decision, purpose));
     page.is_about(|| observation.into_subject());
     Ok(report)
+}
+
+/// Whether something else controls living pods than the owner of this kind and name.
+fn has_others(workload: &Workload, (kind, name): (&str, &str)) -> bool {
+    let own = workload.owners.iter().filter(|of| of.top.is("apps", kind) && of.top.name == name);
+    let own: Vec<&str> = own.map(|of| of.controller.uid.as_str()).collect();
+    let mut controllers = workload.living().filter_map(|pod| pod.controller.as_ref());
+    controllers.any(|controller| !own.contains(&controller.uid.as_str()))
 }
 
 /// Evicts the targets of the report. A person at a terminal is asked first; their time to answer does not

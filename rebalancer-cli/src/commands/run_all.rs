@@ -22,6 +22,7 @@ use crate::commands::watch::Watch;
 use crate::exit;
 use crate::failure::Failure;
 use crate::pipeline::all::{Left, Member, is_rotation, is_trouble, turns};
+use crate::pipeline::kafka::DirectKafka;
 use crate::pipeline::live::Live;
 use crate::pipeline::rotate::options;
 use crate::pipeline::scan::{Choice, Details, Scope, Terms};
@@ -140,6 +141,7 @@ struct All<'a> {
 /// A decision that was made anew, and what came of it.
 struct Taken {
     notes: Notes,
+    kafka_requests: usize,
     dry_run: &'static str,
     end: Result<Report, Failure>,
 }
@@ -179,10 +181,10 @@ impl<'a> All<'a> {
             "run of all workloads started"
         );
         let (mut report, mut members, not_opted_in) = self.look()?;
+        report.warnings.extend(self.too_short_for_kafka());
         let rotations = self.act(&mut members);
         RUN_ALL.clone_into(&mut report.kind);
-        report.workloads = members.iter().map(Member::row).collect();
-        report.sort();
+        report.take(members.iter().map(Member::row).collect());
         report.run = Some(RunAllSummary {
             dry_run: self.args.action.dry_run.name().to_owned(),
             max_rotations: self.args.action.max_rotations,
@@ -192,6 +194,10 @@ impl<'a> All<'a> {
         report.requests.insert("kubernetes".to_owned(), self.live.cluster.requests());
         let in_turns: u64 = members.iter().map(|member| member.notes.requests().sent()).sum();
         *report.requests.entry("prometheus".to_owned()).or_default() += in_turns;
+        let in_turns: usize = members.iter().map(|member| member.kafka_requests).sum();
+        if in_turns > 0 {
+            *report.requests.entry("kafka".to_owned()).or_default() += in_turns as u64;
+        }
         self.page.gather(|| {
             let why = "a run of all workloads asks for more than a page can carry".to_owned();
             let settings = page_settings(self.matches, None);
@@ -243,6 +249,18 @@ impl<'a> All<'a> {
         Ok((report, members, left_out.get()))
     }
 
+    /// Whether the run has too little time to watch partitions again in each turn.
+    fn too_short_for_kafka(&self) -> Option<String> {
+        let least = self.live.kafka()?.least_run_with(self.args.action.max_rotations);
+        (least > self.args.live.kubernetes.run_timeout).then(|| {
+            format!(
+                "RUN_TIMEOUT may be too short to see again in each of MAX_ROTATIONS turns that a partition stands, which takes \
+                 three times KAFKA_WATCH; one that is not seen to stand is not cured: set it to {} s or more",
+                least.as_secs_f64().ceil()
+            )
+        })
+    }
+
     /// What these annotations make of a workload.
     fn choice(&self, annotations: &BTreeMap<String, String>) -> Choice {
         match has_opted_in(annotations) {
@@ -278,12 +296,13 @@ impl<'a> All<'a> {
                 Turn::Left(left) => member.leave(left),
                 Turn::Failed(failure) => member.end = Err(failure),
                 Turn::Taken(taken) => {
-                    let Taken { notes, dry_run, end } = *taken;
+                    let Taken { notes, kafka_requests, dry_run, end } = *taken;
                     if let Ok(report) = &end {
                         rotations += usize::from(is_rotation(report, self.is_dry()));
                         is_trouble_met |= is_trouble(report);
                     }
                     (member.notes, member.dry_run, member.end) = (notes, dry_run, end);
+                    member.kafka_requests = kafka_requests;
                 }
             }
         }
@@ -331,7 +350,10 @@ impl<'a> All<'a> {
             Ok(live) => live,
             Err(failure) => return Turn::Failed(failure),
         };
-        let means = Means { consent: self.consent, decision, live: &live, watch: &self.watch, saved: None };
+        // Who selects the pods of others has not opted in for them.
+        let owner = Some((member.kind.as_str(), member.name.as_str()));
+        let (consent, watch) = (self.consent, &self.watch);
+        let means = Means { consent, decision, live: &live, watch, saved: None, owner };
         let mut end = Page::new(None).and_then(|mut page| rebalance(args, self.matches, &means, &mut page));
         if let Ok(report) = &mut end {
             report.requests.insert("kubernetes".to_owned(), cluster.requests() - sent);
@@ -341,7 +363,8 @@ impl<'a> All<'a> {
                 report.hold_back(left.verdict());
             }
         }
-        Turn::Taken(Box::new(Taken { notes: live.notes, dry_run: terms.dry_run, end }))
+        let kafka_requests = live.kafka().map_or(0, DirectKafka::requests);
+        Turn::Taken(Box::new(Taken { notes: live.notes, kafka_requests, dry_run: terms.dry_run, end }))
     }
 }
 

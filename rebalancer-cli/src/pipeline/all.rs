@@ -29,6 +29,8 @@ pub struct Member {
     pub dry_run: &'static str,
     /// What was noted while it was looked at.
     pub notes: Notes,
+    /// Requests to Kafka in its turn.
+    pub kafka_requests: usize,
     /// The decision; why there is none.
     pub end: Result<Report, Failure>,
 }
@@ -47,12 +49,14 @@ pub enum Left {
     Time(Duration),
     /// A signal asked the run to stop.
     Stop,
-    /// An eviction of an earlier workload failed, or it is not known what became of it.
+    /// Of an earlier workload not all pods were evicted, or it is not known what became of them.
     Trouble,
     /// It was deleted after it was listed.
     Gone,
     /// It opted out after it was listed.
     OptedOut,
+    /// Its labels select pods that others own.
+    NotItsOwn,
     /// A person was asked, and did not agree.
     Declined,
 }
@@ -67,6 +71,7 @@ impl Left {
             Self::Trouble => "earlier_rotation",
             Self::Gone => "gone",
             Self::OptedOut => "opted_out",
+            Self::NotItsOwn => "not_its_own",
             Self::Declined => "consent",
         }
     }
@@ -106,10 +111,13 @@ impl fmt::Display for Left {
             }
             Self::Stop => f.write_str("a signal asked the run to stop"),
             Self::Trouble => f.write_str(
-                "an eviction of this run failed, or it is not known what became of it: nothing more is evicted",
+                "a rotation of this run was not completed, or it is not known what became of it: nothing more is evicted",
             ),
             Self::Gone => f.write_str("it was deleted after it was listed"),
             Self::OptedOut => f.write_str("it opted out after it was listed"),
+            Self::NotItsOwn => {
+                f.write_str("its labels select pods that it does not own, and for those it cannot opt in")
+            }
             Self::Declined => f.write_str("the person at the terminal did not answer yes"),
         }
     }
@@ -130,7 +138,7 @@ impl Member {
             None if wrong => Err(Failure::usage(reason)),
             None => Err(Failure::Run(anyhow::anyhow!(reason))),
         };
-        Self { namespace, kind, name, pods, selector, dry_run, notes, end }
+        Self { namespace, kind, name, pods, selector, dry_run, notes, kafka_requests: 0, end }
     }
 
     /// Holds its rotation back.
@@ -217,7 +225,7 @@ pub fn is_rotation(report: &Report, is_dry: bool) -> bool {
     (was_tried(report) && report.outcome != Outcome::Blocked) || (is_dry && report.acts())
 }
 
-/// Whether evictions were sent, and not all of them are known to be done.
+/// Whether evictions were sent, and not all that were planned are known to be done.
 pub fn is_trouble(report: &Report) -> bool {
     was_tried(report) && matches!(report.outcome, Outcome::Partial | Outcome::Failed)
 }

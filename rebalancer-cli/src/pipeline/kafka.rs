@@ -157,6 +157,12 @@ impl DirectKafka {
         Ok(wanted.iter().zip(found).map(source).collect())
     }
 
+    /// Least time of a run in which so many workloads are looked at anew after all were looked at.
+    pub fn least_run_with(&self, turns: usize) -> Duration {
+        let looks = u32::try_from(turns).unwrap_or(u32::MAX).saturating_add(1);
+        least_run(self.watch.saturating_mul(looks))
+    }
+
     /// Requests so far.
     pub fn requests(&self) -> usize {
         self.client.borrow().requests()

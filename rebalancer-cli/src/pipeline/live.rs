@@ -48,8 +48,6 @@ pub struct Live {
     /// Notes of the command, for metrics and log.
     pub notes: Notes,
     stop: Arc<AtomicBool>,
-    /// The end of the run.
-    deadline: Option<Instant>,
     server: Arc<MetricsServer>,
     metrics_clock: Arc<ServerClock>,
     queries: QuerySettings,
@@ -167,7 +165,6 @@ impl Live {
             selector,
             notes,
             stop,
-            deadline,
             server,
             metrics_clock,
             queries,

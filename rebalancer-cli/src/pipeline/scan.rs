@@ -88,11 +88,9 @@ impl Scope<'_> {
         let mut warnings = clocks::held_against(&live.clocks())?;
         warnings.extend(live.without_server());
         let mut report = self.empty_report(&joint, selector, warnings);
-        report.pods = cases.iter().map(|case| case.pods().len()).sum();
         report.unlisted = unlisted.iter().map(ToString::to_string).collect();
-        report.workloads = self.rows(cases, &mut joint, &settings, told);
-        report.workloads.extend(refused);
-        report.sort();
+        let rows = self.rows(cases, &mut joint, &settings, told);
+        report.take(rows.into_iter().chain(refused).collect());
         report.requests.insert("prometheus".to_owned(), client.requests());
         report.requests.insert("kubernetes".to_owned(), live.cluster.requests());
         report.requests.extend(requests.map(|count| ("kafka".to_owned(), count as u64)));

@@ -184,8 +184,10 @@ impl ScanRow {
 }
 
 impl ScanReport {
-    /// Sorts the rows, the worst first.
-    pub fn sort(&mut self) {
+    /// Takes these rows, the worst first.
+    pub fn take(&mut self, rows: Vec<ScanRow>) {
+        self.pods = rows.iter().map(|row| row.pods).sum();
+        self.workloads = rows;
         let over = |row: &ScanRow| row.over.unwrap_or(0.0);
         self.workloads.sort_by(|one, other| {
             one.severity().cmp(&other.severity()).then_with(|| over(other).total_cmp(&over(one))).then_with(

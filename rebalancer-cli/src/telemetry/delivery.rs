@@ -9,7 +9,7 @@ use rebalancer_io::file;
 use rebalancer_io::push::{Pusher, Receiver, Replaces};
 use rebalancer_io::webhook::Webhook;
 
-use super::notes::{Asked, Ended};
+use super::notes::Ended;
 use super::{exposition, message, metrics};
 use crate::cli::args::{RunArgs, TextfileArgs, WebhookFormat};
 use crate::failure::Failure;
@@ -85,7 +85,8 @@ impl Delivery {
     /// warning.
     pub fn deliver(&self, ended: &Ended<'_>) {
         if let Some(path) = &self.textfile {
-            write(path, std::slice::from_ref(ended));
+            // The target is not always known where a run failed, and an earlier run had no other.
+            write(path, std::slice::from_ref(ended), |_| Vec::new());
         }
         let listener = self.listener.as_ref().filter(|told| told.outcomes.contains(&ended.outcome()));
         let message = listener.map(|listener| (listener, message::of(ended, listener.format)));
@@ -111,7 +112,7 @@ impl Delivery {
     /// that it wants. A receiver that refuses one push, or does not answer, gets no more.
     pub fn deliver_all(&self, ended: &[Ended<'_>], report: &ScanReport) {
         if let Some(path) = &self.textfile {
-            write(path, ended);
+            write(path, ended, labels_of);
         }
         let is_told =
             |listener: &&Listener| ended.iter().any(|ended| listener.outcomes.contains(&ended.outcome()));
@@ -176,13 +177,21 @@ fn tell(webhook: &Webhook, message: &str) {
     }
 }
 
-/// Writes the metrics of one run, or of each workload of a run of all.
-fn write(path: &Path, ended: &[Ended<'_>]) {
+/// The labels of one of several workloads. A Deployment and a stateful set may be found by the same labels of pods.
+fn labels_of(ended: &Ended<'_>) -> Vec<String> {
+    let (kind, name) = ended.owner();
+    let asked = [("target_namespace", &ended.asked.namespace), ("target", &ended.asked.target)];
+    let owner = [("target_kind", &kind), ("target_name", &name)];
+    let owner = owner.into_iter().filter(|(_, value)| !value.is_empty());
+    asked.into_iter().chain(owner).map(|(name, value)| exposition::label(name, value)).collect()
+}
+
+/// Writes the metrics of one run, or of each workload of a run of all. After a failure, the earlier line of the last success with
+/// the labels that `told_by` gives is kept.
+fn write(path: &Path, ended: &[Ended<'_>], told_by: impl Fn(&Ended<'_>) -> Vec<String>) {
     let known = if ended.iter().all(Ended::is_success) { String::new() } else { earlier(path) };
     let one = |of: &Ended<'_>| {
-        // The target is not always known where a run of one failed.
-        let asked = (ended.len() > 1).then_some(&of.asked);
-        let kept = if of.is_success() { None } else { last_success(&known, asked) };
+        let kept = if of.is_success() { None } else { last_success(&known, &told_by(of)) };
         metrics::render(of, kept)
     };
     let text = exposition::merged(&ended.iter().map(one).collect::<Vec<String>>());
@@ -228,15 +237,46 @@ fn earlier(path: &Path) -> String {
     text
 }
 
-/// The line about the last success, of any target or of this one.
-fn last_success<'t>(text: &'t str, of: Option<&Asked>) -> Option<&'t str> {
+/// The line about the last success with these labels.
+fn last_success<'t>(text: &'t str, labels: &[String]) -> Option<&'t str> {
     let (name, _) = metrics::LAST_SUCCESS;
-    let labels = of.map(|of| [("target_namespace", &of.namespace), ("target", &of.target)]);
-    let labels: Vec<String> =
-        labels.into_iter().flatten().map(|(name, value)| exposition::label(name, value)).collect();
     let is_it = |line: &&str| {
         let rest = line.strip_prefix(name).filter(|rest| rest.starts_with(['{', ' ']));
         rest.is_some_and(|rest| labels.iter().all(|label| rest.contains(label.as_str())))
     };
     text.lines().find(is_it)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Report;
+    use crate::telemetry::notes::{Asked, Notes};
+
+    #[test]
+    fn workloads_with_the_same_labels_of_pods_are_told_apart() {
+        let notes = ["Deployment/orders", "StatefulSet/orders"].map(|owner| {
+            let notes = Notes::begin();
+            notes.found(Some(owner.to_owned()), 3);
+            notes
+        });
+        let asked = || Asked { namespace: "shop".into(), target: "app=orders".into(), dry_run: "none" };
+        let failure = Failure::usage("gone");
+        let failed = |notes: &Notes| {
+            let end: Result<&Report, &Failure> = Err(&failure);
+            labels_of(&notes.end(asked(), end))
+        };
+        let (name, _) = metrics::LAST_SUCCESS;
+        let line = |kind: &str| {
+            format!(
+                "{name}{{target_namespace=\"shop\",target=\"app=orders\",target_kind=\"{kind}\",target_name=\"orders\"}} 1"
+            )
+        };
+        let lines = ["Deployment", "StatefulSet"].map(line);
+        let text = lines.join("\n");
+        for (line, labels) in lines.iter().zip(notes.each_ref().map(failed)) {
+            assert_eq!(last_success(&text, &labels), Some(line.as_str()));
+        }
+        assert_eq!(last_success(&text, &[]), Some(lines[0].as_str()), "a run of one has one");
+    }
 }

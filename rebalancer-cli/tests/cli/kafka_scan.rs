@@ -1,10 +1,15 @@
 //! A look at all workloads whose consumer groups are asked directly: the verdicts of `plan`, by one connection.
 
+use std::thread;
+use std::time::{Duration, Instant};
+
 use rebalancer_sim::broker::{FakeBroker, Reply, SimulatedCluster, SimulatedGroup, api};
 use serde_json::{Value, json};
 
 use crate::fleets::{Fleets, Spec, address, hot, rows, told};
 use crate::program::Done;
+use crate::pty::Session;
+use crate::run_all::QUESTION;
 use crate::scan::verdict;
 
 /// A partition of the fourth pod of the ledger.
@@ -128,9 +133,20 @@ fn each_workload_has_its_own_group_or_says_why_it_has_none() {
 fn a_run_of_all_cures_by_what_kafka_tells() {
     for env in [&[][..], &[("PROMETHEUS_ENDPOINT", ""), ("METRICS_PRESET", "kafka")]] {
         let fleets = Fleets::of(&workloads());
-        let done = ask(&fleets, &cluster().start(), &["run", "--all", "-A", "--yes"], env);
+        let broker = cluster().start();
+        let done = ask(&fleets, &broker, &["run", "--all", "-A", "--yes"], env);
         assert_eq!(fleets.evictions(), [format!("shop/ledger-{}", STUCK / 4)], "{:?}", told(&done));
         assert!(told(&done).contains(&"shop/ledger rotated".to_owned()), "{done}");
+        let asked = broker.asked().into_iter().filter(|key| *key != api::API_VERSIONS).count();
+        assert_eq!(done.json()["requests"]["kafka"], asked, "of the look and of the turns: {done}");
+    }
+    // To see it in the look and in one turn takes six seconds, and deciding afterwards 20.
+    let fleets = Fleets::of(&workloads());
+    let dry = ["run", "--all", "-A", "--dry-run"];
+    for (timeout, is_told) in [("25s", true), ("26s", false)] {
+        let done = ask(&fleets, &cluster().start(), &dry, &[("RUN_TIMEOUT", timeout)]);
+        let warnings = done.json()["warnings"].to_string();
+        assert_eq!(warnings.contains("RUN_TIMEOUT") && warnings.contains("26 s or more"), is_told, "{done}");
     }
     // Its own group, by annotation, and another source.
     let mut specs = workloads();
@@ -142,6 +158,40 @@ fn a_run_of_all_cures_by_what_kafka_tells() {
     assert_eq!(row["outcome"], "balanced", "{done}");
     assert!(row["report"]["statistics"]["lag"]["mean"].is_number(), "{done}");
     assert!(!told(&done).contains(&"shop/ledger rotated".to_owned()), "{done}");
+}
+
+/// Whether a partition stands is seen only if the run has the time to watch it.
+#[test]
+fn the_time_that_a_person_takes_is_not_that_of_the_next_turn() {
+    let specs = [
+        Spec::deployment("shop", "orders", vec![0.5; 8]).with("enabled", "true"),
+        Spec::stateful_set("shop", "ledger", vec![0.5; 6]).with("enabled", "true"),
+    ];
+    let fleets = Fleets::of(&specs);
+    let mut groups = vec![group("orders", (0, 8), false), group("ledger", (1, 6), true)];
+    for group in &mut groups {
+        group.stick(STUCK, 20);
+    }
+    let broker = SimulatedCluster { groups, others: Vec::new() }.start();
+    let kafka = broker.address();
+    let env = [
+        ("KAFKA_BOOTSTRAP_SERVERS", kafka.as_str()),
+        ("KAFKA_WATCH", "1s"),
+        ("STRATEGY", "by_cause"),
+        ("RUN_TIMEOUT", "34s"),
+    ];
+    let mut session = Session::start(160, &mut fleets.command(&["run", "--all", "-A", "-o", "wide"], &env));
+    session.wait_for(QUESTION);
+    thread::sleep(Duration::from_secs(9));
+    session.answer(QUESTION, "no");
+    let answered = Instant::now();
+    while session.screen().matches(QUESTION).count() < 2 {
+        assert!(answered.elapsed() < Duration::from_secs(20), "no second question: {}", session.screen());
+        thread::sleep(Duration::from_millis(5));
+    }
+    session.answer(QUESTION, "yes");
+    let (code, screen) = session.end();
+    assert_eq!((code, fleets.evictions().len()), (Some(0), 1), "{screen}");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::fleets::{Fleets, Spec, hot, rows, told};
+use crate::fleets::{Fleets, Spec, hot, make_canary, rows, told};
 use crate::program::{Done, Running};
 use crate::pty::Session;
 use crate::scan::verdict;
@@ -174,7 +174,8 @@ fn a_dry_run_stays_one_whatever_an_annotation_says() {
     assert_eq!(fleets.evictions(), Vec::<String>::new());
 }
 
-const QUESTION: &str = "Only 'yes' will be accepted: ";
+/// What a person is asked.
+pub const QUESTION: &str = "Only 'yes' will be accepted: ";
 
 /// `run --all` with a person at a terminal.
 fn at_a_terminal(fleets: &Fleets) -> Session {
@@ -216,6 +217,7 @@ fn nonsense_in_an_annotation_skips_that_workload_and_names_it() {
         ("cpu-variance-threshold", "lots", "pod-rebalancer/cpu-variance-threshold is \"lots\": expected"),
         ("strategy", "replace_all", "pod-rebalancer/strategy is \"replace_all\": "),
         ("guards", "maybe", "expected one of standard, off"),
+        ("consumers-per-pod", "1000000000", "expected a whole number from 1 to 1000"),
         ("cpu-threshold", "0.3", "pod-rebalancer/cpu-threshold is no setting that a workload can have"),
         ("prometheus-endpoint", "http://x", "pod-rebalancer/prometheus-endpoint is no setting that"),
         ("claim", "off", "pod-rebalancer/claim is no setting that"),
@@ -231,6 +233,7 @@ fn nonsense_in_an_annotation_skips_that_workload_and_names_it() {
         assert!(orders["reason"].as_str().is_some_and(|why| why.contains(words)), "{words}: {orders}");
         assert_eq!(fleets.evictions(), OF_LEDGER, "the others go on: {done}");
         assert_eq!(done.code, Some(64), "{done}");
+        assert_eq!(done.json()["pods"], 14, "those of both rows: {done}");
     }
     let twice = Spec::deployment("shop", "orders", hot(8, 6.0)).with("enabled", "true");
     let fleets = Fleets::of(&[twice.with("min-pods", "3").with("min-pods-required", "4")]);
@@ -272,6 +275,22 @@ fn a_workload_that_has_changed_since_it_was_listed_is_left_alone() {
         assert!(orders["reason"].as_str().is_some_and(|why| why.contains(words)), "{orders}");
         assert_eq!(fleets.evictions(), OF_LEDGER, "the next one has its turn: {done}");
         assert_eq!(done.code, Some(0), "{done}");
+    }
+}
+
+#[test]
+fn pods_of_a_workload_that_did_not_opt_in_are_safe_from_the_labels_of_another() {
+    // With pods of its own beside those of the canary, and, scaled to zero, with those of the canary alone.
+    for own in [hot(8, 6.0), Vec::new()] {
+        let canary = Spec::deployment("shop", "orders-canary", hot(4, 9.0));
+        let orders = Spec::deployment("shop", "orders", own).with("enabled", "true");
+        let specs = [canary, orders, workloads().remove(0)];
+        let fleets = Fleets::changed(&specs, |canary| make_canary(canary, "orders"));
+        let done = run_all(&fleets, &[], &[("ALLOW_MULTIPLE_CONTROLLERS", "true")]);
+        let orders = row(&done, "orders");
+        assert_eq!(orders["outcome"], "withheld", "{done}");
+        assert!(orders["reason"].as_str().is_some_and(|why| why.contains("it does not own")), "{orders}");
+        assert_eq!(fleets.evictions(), OF_LEDGER, "the next one has its turn: {done}");
     }
 }
 
@@ -425,6 +444,29 @@ fn the_last_success_of_each_workload_is_kept() {
     };
     assert_eq!(of_orders(&before), of_orders(&successes()));
     assert_eq!(successes().len(), 3);
+}
+
+/// Also in a run in which one workload opted in.
+#[test]
+fn the_last_success_of_another_workload_is_not_kept() {
+    let fleets = Fleets::of(&workloads());
+    let folder = TempDir::new().expect("a folder for temporary files");
+    let file = folder.path().join("all.prom");
+    let env = [("METRICS_TEXTFILE", file.to_str().expect("a path of ours")), ("DRY_RUN", "client")];
+    run_all(&fleets, &[], &env);
+    let successes = || -> Vec<String> {
+        let text = fs::read_to_string(&file).expect("the metrics");
+        let line = |line: &&str| line.starts_with("pod_rebalancer_last_success_timestamp_seconds{");
+        text.lines().filter(line).map(str::to_owned).collect()
+    };
+    let of_ledger: Vec<String> =
+        successes().into_iter().filter(|line| line.contains("target=\"app=ledger\"")).collect();
+    let gone = Transcript::named("300_401_bad_token");
+    // The turn of the ledger, which nobody else takes then.
+    fleets.cluster.inject(Fault::on("GET", "/statefulsets/ledger", Effect::Answer(gone)));
+    let done = run_all(&fleets, &["-l", "app=ledger"], &env);
+    assert_eq!((row(&done, "ledger")["outcome"].clone(), done.code), (Value::Null, Some(1)), "{done}");
+    assert_eq!((successes(), of_ledger.len()), (of_ledger, 1), "{done}");
 }
 
 #[test]

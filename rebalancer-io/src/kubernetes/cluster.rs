@@ -186,6 +186,11 @@ impl Cluster {
         ClusterError { doing, server: self.link.server.clone(), origin: self.link.origin.clone(), failure }
     }
 
+    /// The end of the run, if it has one.
+    pub fn deadline(&self) -> Option<Instant> {
+        *locked(&self.link.deadline)
+    }
+
     /// Extends the deadline, for example by the time that a person took to answer.
     pub fn put_off_deadline(&self, by: Duration) {
         let mut deadline = locked(&self.link.deadline);
@@ -319,8 +324,7 @@ impl Cluster {
     }
 
     fn time_limit(&self, now: Instant) -> Duration {
-        let deadline: Option<Instant> = *locked(&self.link.deadline);
-        let left = deadline.map(|deadline| deadline.saturating_duration_since(now).max(LAST_LOOK));
+        let left = self.deadline().map(|deadline| deadline.saturating_duration_since(now).max(LAST_LOOK));
         left.map_or(self.link.call_timeout, |left| left.min(self.link.call_timeout))
     }
 }

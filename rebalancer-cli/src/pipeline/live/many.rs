@@ -33,13 +33,12 @@ impl Live {
         namespace: &str,
         selector: Selector,
     ) -> Result<Self, Failure> {
-        let kafka = DirectKafka::chosen(args, self.deadline, &self.stop)?;
+        let kafka = DirectKafka::chosen(args, self.cluster.deadline(), &self.stop)?;
         Ok(Self {
             cluster: Arc::new(self.cluster.in_namespace(namespace)),
             selector,
             notes: Notes::begin(),
             stop: Arc::clone(&self.stop),
-            deadline: self.deadline,
             server: Arc::clone(&self.server),
             metrics_clock: Arc::clone(&self.metrics_clock),
             queries: queries_of(args, namespace, decision, kafka.is_some(), &self.server),
