@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 
 /// What the scripts call beside the stubs below.
 const TOOLS: [&str; 17] = [
-    "awk", "bash", "cat", "chmod", "dirname", "env", "grep", "mkdir", "mktemp", "mv", "nproc", "renice", "rm",
-    "sed", "tee", "timeout", "uname",
+    "awk", "bash", "cat", "chmod", "dirname", "env", "grep", "mkdir", "mktemp", "mv", "nproc", "renice",
+    "rm", "sed", "tee", "timeout", "uname",
 ];
 
 /// Two tests that passed and one that is ignored.
