@@ -216,7 +216,7 @@ fn a_release_says_only_of_archives_and_image_that_they_are_attested() {
     let attested = |job: &str| -> Vec<Value> {
         let steps = jobs[job]["steps"].as_array().expect("a job has steps").iter();
         let attests =
-            |step: &&Value| step["uses"].as_str().is_some_and(|it| it.starts_with("actions/attest-"));
+            |step: &&Value| step["uses"].as_str().is_some_and(|it| it.starts_with("actions/attest@"));
         steps.filter(attests).map(|step| step["with"].clone()).collect()
     };
     let archives = attested("archive");
@@ -225,6 +225,45 @@ fn a_release_says_only_of_archives_and_image_that_they_are_attested() {
     let published = attested("publish");
     assert_eq!(published.len(), 1, "{published:?}");
     assert_eq!(published[0]["subject-name"], "${{ env.IMAGE }}");
+}
+
+/// The build of the image leaves an artifact too, and a registry refuses names with capitals.
+#[test]
+fn a_release_takes_up_only_its_archives_and_names_the_image_in_lower_case() {
+    let jobs = &workflow("release")["jobs"];
+    let step = |job: &str, action: &str| -> Value {
+        let mut steps = jobs[job]["steps"].as_array().expect("a job has steps").iter();
+        let found = steps.find(|step| step["uses"].as_str().is_some_and(|uses| uses.starts_with(action)));
+        found.unwrap_or_else(|| panic!("{job} lacks {action}")).clone()
+    };
+    let name = jobs["archive"]["env"]["NAME"].as_str().expect("archives have a name");
+    let taken = step("publish", "actions/download-artifact@")["with"]["pattern"].clone();
+    let taken = taken.as_str().and_then(|pattern| pattern.strip_suffix('*')).expect("a pattern");
+    assert!(name.starts_with(taken), "{name} is not of {taken}*");
+    assert_eq!(step("image", "docker/build-push-action@")["env"]["DOCKER_BUILD_RECORD_UPLOAD"], false);
+
+    let text = read(".github/workflows/release.yml");
+    assert!(
+        text.contains("${GITHUB_REPOSITORY,,}") && text.contains("${GITHUB_REPOSITORY_OWNER,,}"),
+        "{text}"
+    );
+    assert!(!text.contains("ghcr.io/${{"), "the name of a repository may have capitals");
+}
+
+/// The Go of the workflow builds every module: it takes no newer one by itself.
+#[test]
+fn the_go_of_the_workflow_is_the_newest_that_a_module_asks_for() {
+    let asked = |module: &str| -> Vec<u32> {
+        let text = read(&format!("e2e/{module}/go.mod"));
+        let line = text.lines().find_map(|line| line.strip_prefix("go ")).expect("a module asks for a Go");
+        line.split('.').map(|part| part.parse().expect("a number")).collect()
+    };
+    let steps = workflow("ci")["jobs"]["ci"]["steps"].to_string();
+    let named = steps.split("go-version-file\":\"e2e/").nth(1).and_then(|rest| rest.split('/').next());
+    let named = named.expect("the workflow names a module");
+    for module in ["control-plane", "helm", "kafka-go", "prometheus", "thanos", "victoria-metrics"] {
+        assert!(asked(module) <= asked(named), "{module} asks for a newer Go than {named}");
+    }
 }
 
 #[test]
