@@ -380,6 +380,10 @@ fn settings_that_contradict_each_other_are_refused() {
             ],
             "KAFKA_SASL_MECHANISM=OAUTHBEARER would send the secret",
         ),
+        (
+            vec![("KAFKA_BOOTSTRAP_SERVERS", "msk.example"), ("KAFKA_SASL_MECHANISM", "AWS_MSK_IAM")],
+            "KAFKA_SASL_MECHANISM=AWS_MSK_IAM would send the secret",
+        ),
         (vec![("KAFKA_CA_FILE", absent)], "set KAFKA_TLS=true"),
         (vec![("KAFKA_TLS", "true"), ("KAFKA_CA_FILE", absent)], "KAFKA_CA_FILE: absent.pem"),
         (vec![("KAFKA_TLS", "true"), ("KAFKA_CLIENT_CERT", absent)], "only of use together"),

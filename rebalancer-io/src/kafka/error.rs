@@ -190,6 +190,10 @@ fn meaning(code: i16, about: &str) -> (Option<&'static str>, Option<&'static str
         58 if about.ends_with("OAUTHBEARER") => {
             ("SASL_AUTHENTICATION_FAILED", "is the token in KAFKA_TOKEN_FILE right, and still valid?")
         }
+        58 if about.ends_with("AWS_MSK_IAM") => (
+            "SASL_AUTHENTICATION_FAILED",
+            "may this identity do kafka-cluster:Connect, and is it still valid?",
+        ),
         58 => ("SASL_AUTHENTICATION_FAILED", "are KAFKA_USERNAME and KAFKA_PASSWORD right?"),
         69 => ("GROUP_ID_NOT_FOUND", "there is no such group"),
         72 => ("LISTENER_NOT_FOUND", "the leader has no listener of the name of this one"),
@@ -211,6 +215,14 @@ mod tests {
             "Kafka at kafka-0:9092: group orders: GROUP_AUTHORIZATION_FAILED (30): not authorised: the user needs \
              Describe on it"
         );
+        for (mechanism, advice) in [
+            ("AWS_MSK_IAM", "kafka-cluster:Connect"),
+            ("OAUTHBEARER", "KAFKA_TOKEN_FILE"),
+            ("PLAIN", "KAFKA_USERNAME"),
+        ] {
+            let said = KafkaErrorKind::refused(58, format!("signing in by {mechanism}"), None).to_string();
+            assert!(said.contains(advice), "{said}");
+        }
         let error = KafkaErrorKind::refused(999, "topic a", Some("no\u{1b}[2J")).at("k");
         assert_eq!(error.to_string(), "Kafka at k: topic a: error 999, \"no\\u{1b}[2J\"");
     }

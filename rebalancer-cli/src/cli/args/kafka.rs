@@ -63,5 +63,6 @@ pub enum SaslMechanism {
     /// A token from KAFKA_TOKEN_FILE.
     Oauthbearer,
     /// The identity of a workload in AWS, for Amazon MSK.
+    #[value(alias = "AWS_MSK_IAM")]
     AwsMskIam,
 }
