@@ -252,7 +252,11 @@ impl Diagnosis {
         let holds = self.decisive();
         let told = holds.or_else(|| self.steps.iter().find(|step| step.failed));
         let Some(told) = told else {
-            return Verdict::new(Check::Diagnosis, Standing::Pass, self.cause.to_string());
+            let reason = match &self.cause {
+                Cause::Unknown => "nothing known speaks against a rotation".into(),
+                cause => cause.to_string(),
+            };
+            return Verdict::new(Check::Diagnosis, Standing::Pass, reason);
         };
         let standing = if holds.is_some() { Standing::Hold } else { Standing::Unknown };
         Verdict {

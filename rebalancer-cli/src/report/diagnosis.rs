@@ -205,9 +205,17 @@ impl DiagnosisReport {
         self.steps.is_empty() && nothing && self.notes.is_empty()
     }
 
-    /// How many of its tests lack what they need.
-    pub fn untested(&self) -> usize {
-        self.steps.iter().filter(|step| step.verdict == Standing::Unknown).count()
+    /// How many of its tests have this verdict; an unknown one could not tell.
+    pub fn tests(&self, verdict: Standing) -> usize {
+        self.steps.iter().filter(|step| step.verdict == verdict).count()
+    }
+
+    /// What would help, in words. Whether a rotation helps against an unknown cause is open.
+    pub const fn remedy_words(&self) -> &'static str {
+        match (self.cause.code, self.remedy) {
+            (CauseCode::Unknown, Remedy::RotatePair) => "rotate two pods, which may help",
+            (_, remedy) => remedy.words(),
+        }
     }
 }
 

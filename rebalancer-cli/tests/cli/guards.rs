@@ -132,7 +132,7 @@ fn a_named_assignor_and_partitions_of_two_owners_hold_a_run() {
     servers.metrics.answer_queries_with("per_partition", body);
     let env = [("QUERY_PARTITION_LOAD", "per_partition")];
     let done = assert_held(&servers, &env, "diagnosis", "hold");
-    assert!(done.stdout.contains("1 partitions have two owners"), "{done}");
+    assert!(done.stdout.contains("1 partition has two owners"), "{done}");
 }
 
 /// What is optional and cannot be used is a warning and an unknown step.

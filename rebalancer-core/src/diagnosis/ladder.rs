@@ -96,7 +96,8 @@ impl Ladder<'_> {
             return hold(Check::Data, None, None, "a rollout is in progress", None);
         }
         if contested > 0 {
-            let reason = format!("{contested} partitions have two owners: the group has not settled");
+            let have = if contested == 1 { "partition has" } else { "partitions have" };
+            let reason = format!("{contested} {have} two owners: the group has not settled");
             return hold(Check::Data, Some(contested as f64), Some(0.0), reason, None);
         }
         if self.facts.offsets.known().is_some_and(Offsets::is_in_rebalance) {

@@ -121,7 +121,7 @@ impl AskingKafka<'_> {
         if self.settings.group.is_none() {
             category.warn(
                 "offsets: no query (optional)",
-                "KAFKA_GROUP is not set: of a partition that stands, only the clients' own lead tells",
+                "KAFKA_GROUP is not set: only the clients' own lead can show a partition that stands",
             );
         }
         for query in facts.of_the_offsets() {

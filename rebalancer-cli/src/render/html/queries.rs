@@ -5,7 +5,7 @@ use rebalancer_core::Metric;
 use rebalancer_io::metrics::MetricQuery;
 use rebalancer_io::recording::Recording;
 
-use crate::format::text::masked;
+use crate::format::text::{count, masked};
 
 /// Longest query that is shown. One that names every pod of a large workload helps nobody.
 const LONGEST: usize = 4000;
@@ -55,7 +55,7 @@ pub fn section(queries: &[QueryRow], asked_at: AskedAt) -> Markup {
                 section aria-labelledby="queries" {
                     h2 #queries { "Queries" }
                     details {
-                        summary { (queries.len()) " queries, asked for each moment" }
+                        summary { (count(queries.len(), "query", "queries")) ", asked for each moment" }
                         @for row in queries { (query(row)) }
                     }
                 }

@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 use rebalancer_core::diagnosis::Remedy;
+use rebalancer_core::guard::Standing;
 
 use super::guards;
 use super::text::{coordinate, sentence};
@@ -20,11 +21,11 @@ pub fn section(report: &Report) -> Markup {
                 p { "Nothing asks for a rotation, so there is nothing to diagnose." }
             } @else {
                 @if !is_told(report, &diagnosis.evidence) { p.evidence { (sentence(&diagnosis.evidence)) } }
-                @if diagnosis.remedy != Remedy::None { p { "Remedy: " b { (diagnosis.remedy.words()) } "." } }
+                @if diagnosis.remedy != Remedy::None { p { "Remedy: " b { (diagnosis.remedy_words()) } "." } }
                 @if let Some(other) = &report.alternative { p { (other.words()) "." } }
                 @if !diagnosis.notes.is_empty() {
                     h3 { "What else is known" }
-                    ul { @for note in &diagnosis.notes { li { (note) } } }
+                    ul.advice { @for note in &diagnosis.notes { li { (note) } } }
                 }
                 @if !diagnosis.advice.is_empty() {
                     h3 { "What helps instead" }
@@ -38,7 +39,8 @@ pub fn section(report: &Report) -> Markup {
                 @if !diagnosis.steps.is_empty() { details {
                     summary {
                         "The " (diagnosis.steps.len()) " tests"
-                        @if diagnosis.untested() > 0 { "; " (diagnosis.untested()) " lack what they need" }
+                        @let untold = diagnosis.tests(Standing::Unknown);
+                        @if untold > 0 { "; " (untold) " could not tell" }
                     }
                     (guards::checks(&diagnosis.steps, report))
                 } }
@@ -68,7 +70,7 @@ fn what_if(spread: Option<&SpreadReport>) -> Markup {
                             " " (ratio(value))
                         },
                         None if unmodelled.is_some() => dd { "not known" },
-                        None => dd { "not known: neither is the assignor" },
+                        None => dd { "not known without the assignor" },
                     }
                 }
             }

@@ -93,7 +93,8 @@ fn headline(report: &BacktestReport) -> String {
     }
     let pods = || report.decisions.iter().map(|decision| decision.pods);
     if let (Some(least), Some(most)) = (pods().min(), pods().max()) {
-        parts.push(if least == most { format!("{most} pods") } else { format!("{least} to {most} pods") });
+        let most_pods = count(most, "pod", "pods");
+        parts.push(if least == most { most_pods } else { format!("{least} to {most_pods}") });
     }
     parts.join(" · ")
 }

@@ -34,9 +34,11 @@ fn page(report: &CheckReport, terminal: Terminal, short: bool) -> String {
         }
         let subject = category.subject.as_ref().map_or_else(String::new, |it| format!("  {it}"));
         screen.prose(BOLD, &plain(&format!("{}{subject}", category.name)));
-        for check in shown {
+        for (place, check) in shown.iter().enumerate() {
             screen.item(mark(check.result), &plain(&check.description));
-            if let Some(hint) = &check.hint {
+            // What several in a row have in common is said once, below the last.
+            let next = shown.get(place + 1).and_then(|next| next.hint.as_ref());
+            if let Some(hint) = check.hint.as_ref().filter(|hint| next != Some(*hint)) {
                 screen.indented(6, &plain(hint));
             }
         }

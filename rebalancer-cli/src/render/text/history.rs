@@ -64,7 +64,7 @@ fn headline(report: &HistoryReport) -> String {
         parts.extend(value.as_ref().map(|value| format!("{word} {}", plain(value))));
     }
     parts.push(format!("{} to {}", seconds(&report.from), seconds(&report.to)));
-    parts.push(format!("{} pods", workload.pods));
+    parts.push(count(workload.pods, "pod", "pods"));
     parts.join(" · ")
 }
 

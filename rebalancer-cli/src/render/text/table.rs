@@ -74,23 +74,15 @@ fn by_weight(report: &Report) -> Vec<&VerdictReport> {
 
 /// The cause, what would help, and how even the load could be; with `wide`, also every test.
 fn write_diagnosis(screen: &mut Screen, report: &Report, wide: bool) {
-    let DiagnosisReport {
-        evidence, steps, notes, advice, assignor, assignor_is_a_guess, spread, remedy, ..
-    } = &report.diagnosis;
+    let DiagnosisReport { steps, notes, advice, assignor, assignor_is_a_guess, spread, remedy, .. } =
+        &report.diagnosis;
     if report.diagnosis.is_empty() {
         return;
     }
     screen.blank();
-    let untested = match report.diagnosis.untested() {
-        count if count > 0 && report.diagnosis.cause.code == CauseCode::Unknown => {
-            let hint = if wide { "" } else { "; -o wide shows which" };
-            format!(" ({count} of {} tests lack what they need{hint})", steps.len())
-        }
-        _ => String::new(),
-    };
-    screen.prose(PLAIN, &format!("Why: {}{untested}.", plain(evidence)));
+    screen.prose(PLAIN, &format!("Why: {}.", why(&report.diagnosis, wide)));
     if *remedy != Remedy::None {
-        screen.prose(PLAIN, &format!("Remedy: {}.", remedy.words()));
+        screen.prose(PLAIN, &format!("Remedy: {}.", report.diagnosis.remedy_words()));
     }
     if let Some(other) = &report.alternative {
         screen.item(Mark::Notice, &plain(&other.words()));
@@ -113,6 +105,19 @@ fn write_diagnosis(screen: &mut Screen, report: &Report, wide: bool) {
     for step in steps {
         screen.item(mark(step.verdict), &format!("{}: {}", step.name, plain(&step.reason)));
     }
+}
+
+/// The cause; of an unknown one, what came of the tests.
+fn why(diagnosis: &DiagnosisReport, wide: bool) -> String {
+    if diagnosis.cause.code != CauseCode::Unknown || diagnosis.steps.is_empty() {
+        return plain(&diagnosis.evidence);
+    }
+    let passed = count(diagnosis.tests(Standing::Pass), "test", "tests");
+    let untold = match diagnosis.tests(Standing::Unknown) {
+        0 => String::new(),
+        untold => format!(", {untold} could not tell{}", if wide { "" } else { " (-o wide shows why)" }),
+    };
+    format!("not known. {passed} found no cause{untold}")
 }
 
 /// How even the load could be.
