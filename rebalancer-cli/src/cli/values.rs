@@ -11,8 +11,9 @@ use rebalancer_io::metrics::AlertPattern;
 
 /// A duration that may be zero: `30s`, `1m30s`, `1h`, `0s`.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    if text.parse::<f64>().is_ok() && text != "0" {
-        return Err(format!("a duration needs a unit; did you mean {text}s?"));
+    let in_seconds = format!("{text}s");
+    if text != "0" && text.parse::<f64>().is_ok() && humantime::parse_duration(&in_seconds).is_ok() {
+        return Err(format!("a duration needs a unit; did you mean {in_seconds}?"));
     }
     humantime::parse_duration(text)
         .map_err(|error| format!("{error}; write a duration such as 30s, 5m or 1h30m"))
@@ -308,7 +309,14 @@ mod tests {
         assert_eq!(duration("1m30s"), Ok(Duration::from_secs(90)));
         assert_eq!(duration("0s"), Ok(Duration::ZERO));
         assert_eq!(duration("30").unwrap_err(), "a duration needs a unit; did you mean 30s?");
-        assert!(duration("soon").unwrap_err().contains("write a duration such as 30s"));
+        assert_eq!(duration("1.5").unwrap_err(), "a duration needs a unit; did you mean 1.5s?");
+        for bad in ["soon", "-5", "inf", "NaN", "1e3"] {
+            let said = duration(bad).unwrap_err();
+            assert!(
+                said.contains("write a duration such as 30s") && !said.contains("did you mean"),
+                "{said}"
+            );
+        }
         assert!(positive_duration("0s").is_err());
     }
 

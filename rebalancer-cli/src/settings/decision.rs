@@ -103,3 +103,23 @@ fn guards(limits: &GuardArgs) -> GuardSettings {
         diagnosis: true,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args as _, Command, FromArgMatches as _};
+    use rebalancer_core::DEFAULT_FLOORS;
+
+    use super::*;
+
+    /// Flags state their defaults as texts, which the help shows.
+    #[test]
+    fn the_defaults_of_the_flags_are_those_of_the_core() {
+        let command = DecisionArgs::augment_args(Command::new("plan")).mut_args(|arg| arg.env(None));
+        let matches = command.get_matches_from(["plan"]);
+        let args = DecisionArgs::from_arg_matches(&matches).expect("the defaults are understood");
+        let settings = DecisionSettings::from(&args);
+        let of_core = Thresholds { trigger_floors: DEFAULT_FLOORS, ..Thresholds::default() };
+        assert_eq!(settings.thresholds, of_core);
+        assert_eq!(settings.guards, GuardSettings::STANDARD);
+    }
+}
