@@ -34,7 +34,8 @@ const EXIT_CODES: [(&str, &str); 7] = [
     ("0", "A decision was made: balanced, too little data, withheld, planned, rotated or blocked."),
     (
         "1",
-        "It could not decide or act: a server did not answer, a permission is missing, or only one of two pods was evicted.",
+        "It could not decide or act: a server did not answer, a permission is missing, or only one of two pods was evicted; \
+         or check found an error.",
     ),
     ("2", "With --detailed-exitcode: it would act, or acted."),
     ("3", "With --detailed-exitcode: withheld or blocked."),

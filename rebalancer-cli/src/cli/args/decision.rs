@@ -31,7 +31,7 @@ pub struct DecisionArgs {
     /// thresholds too, all for the score. A metric that is not named keeps its default; off turns all off
     #[arg(long, value_name = "FLOORS", env = "FLOORS", default_value = "cpu=0.05,memory=64Mi,lag=1000,rate=1", value_parser = values::floors)]
     pub floors: PerMetric<f64>,
-    /// Weights of the metrics in the score that ranks the pods
+    /// Weights of the metrics in the score that ranks the pods; a metric that is not named gets 0
     #[arg(long, value_name = "WEIGHTS", env = "SCORE_WEIGHTS", default_value = "cpu=0.4,lag=0.3,rate=0.2,memory=0.1", value_parser = values::weights)]
     pub score_weights: PerMetric<f64>,
     /// Which pods to evict. `rotate_outliers`: the busiest and the least busy one. `by_cause`: an ill pod

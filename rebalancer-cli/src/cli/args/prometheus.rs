@@ -18,7 +18,8 @@ use crate::cli::values;
 #[command(next_help_heading = "Metrics server")]
 pub struct PrometheusArgs {
     /// Base URL of Prometheus or VictoriaMetrics, such as <http://prometheus:9090>, or its Service as
-    /// kube:NAMESPACE/SERVICE:PORT; by default it is looked for among the Services of the cluster
+    /// kube:NAMESPACE/SERVICE:PORT; by default it is looked for among the Services of the cluster, but not if
+    /// Kafka itself is asked
     #[arg(long, value_name = "URL", env = "PROMETHEUS_ENDPOINT")]
     pub prometheus_endpoint: Option<String>,
     /// Time limit of one query, also sent to the server
