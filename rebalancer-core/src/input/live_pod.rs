@@ -100,7 +100,8 @@ pub enum Phase {
     Succeeded,
     /// All containers ended, at least one in failure.
     Failed,
-    /// The node does not report.
+    /// The node does not report. A phase of another name is taken for this.
+    #[cfg_attr(feature = "serde", serde(other))]
     Unknown,
 }
 

@@ -1,6 +1,7 @@
 //! Fields shared by many API objects: list metadata, owner references, times, and nulls.
 
 use core::time::Duration;
+use std::borrow::Cow;
 
 use jiff::Timestamp;
 use rebalancer_core::Controller;
@@ -42,10 +43,14 @@ pub(super) fn elapsed(then: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(now.duration_since(then)).unwrap_or_default()
 }
 
+/// A text of an answer, copied only where it is written with escapes: a list has many that are not kept.
+#[derive(Deserialize)]
+pub(super) struct Text<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
+
 /// A time in the API's format, or null.
 pub(super) fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
-    let text: Option<String> = Option::deserialize(deserializer)?;
-    let Some(text) = text else { return Ok(None) };
+    let text: Option<Text<'de>> = Option::deserialize(deserializer)?;
+    let Some(Text(text)) = text else { return Ok(None) };
     match text.parse() {
         Ok(moment) => Ok(Some(moment)),
         Err(error) => Err(D::Error::custom(format_args!("{text:?} is no time: {error}"))),

@@ -124,7 +124,7 @@ pub(super) struct PodList {
     #[serde(default)]
     metadata: ListMeta,
     #[serde(default, deserialize_with = "some_items")]
-    items: Option<Vec<Item>>,
+    items: Option<Vec<Result<ReadPod, String>>>,
     message: Option<String>,
 }
 
@@ -148,14 +148,36 @@ impl PodList {
                 return Err(PodsError::WrongKind { found });
             }
         }
-        let items = self.items.unwrap_or_default();
-        items.into_iter().enumerate().map(|(index, item)| item.into_pod(index, now)).collect()
+        let pod = |(index, item): (usize, Result<ReadPod, String>)| {
+            item.map(|read| read.at(now)).map_err(|problem| PodsError::Item { index, problem })
+        };
+        self.items.unwrap_or_default().into_iter().enumerate().map(pod).collect()
+    }
+}
+
+/// A pod whose ages are not known yet.
+struct ReadPod {
+    listed: ListedPod,
+    created: Option<Timestamp>,
+    started: Option<Timestamp>,
+    annotations: BTreeMap<String, String>,
+    priority_class: Option<String>,
+}
+
+impl ReadPod {
+    fn at(self, now: Timestamp) -> ListedPod {
+        let Self { mut listed, created, started, annotations, priority_class } = self;
+        listed.pod.age = created.map(|created| elapsed(created, now));
+        listed.pod.uptime = started.map(|started| elapsed(started, now));
+        listed.pod.protections =
+            protections::protections(&annotations, priority_class.as_deref(), listed.pod.age);
+        listed
     }
 }
 
 /// The parts of an item that are read; everything else is skipped.
 #[derive(Deserialize)]
-pub(super) struct Item {
+struct Item {
     kind: Option<String>,
     #[serde(default)]
     metadata: Meta,
@@ -219,7 +241,7 @@ struct EmptyDir {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Status {
-    phase: Option<String>,
+    phase: Option<Phase>,
     #[serde(default, deserialize_with = "null_is_empty")]
     conditions: Vec<Condition>,
     #[serde(default, deserialize_with = "null_is_empty")]
@@ -237,8 +259,23 @@ struct PodIp {
 #[derive(Deserialize)]
 struct Condition {
     #[serde(rename = "type")]
-    kind: String,
-    status: String,
+    kind: ConditionKind,
+    status: Truth,
+}
+
+#[derive(Deserialize, PartialEq, Eq)]
+enum ConditionKind {
+    Ready,
+    #[serde(other)]
+    Other,
+}
+
+#[derive(Deserialize, PartialEq, Eq)]
+enum Truth {
+    True,
+    /// `False` or `Unknown`.
+    #[serde(other)]
+    Other,
 }
 
 #[derive(Deserialize)]
@@ -260,18 +297,15 @@ struct RunningContainer {
 }
 
 impl Item {
-    fn into_pod(self, index: usize, now: Timestamp) -> Result<ListedPod, PodsError> {
-        let wrong = |problem: String| PodsError::Item { index, problem };
+    /// The pod, or what is wrong with the item.
+    fn read(self) -> Result<ReadPod, String> {
         if let Some(kind) = self.kind.filter(|kind| kind != "Pod" && kind != "PartialObjectMetadata") {
-            return Err(wrong(format!("is a {kind}, not a pod")));
+            return Err(format!("is a {kind}, not a pod"));
         }
         let meta = self.metadata;
         if meta.name.is_empty() {
-            return Err(wrong("has no metadata.name".to_owned()));
+            return Err("has no metadata.name".to_owned());
         }
-        let age = meta.creation_timestamp.map(|created| elapsed(created, now));
-        let protections =
-            protections::protections(&meta.annotations, self.spec.priority_class_name.as_deref(), age);
         // The address of a node is also that of other pods, and of what leaves the cluster through it.
         let has_own_address = self.spec.host_network != Some(true);
         let (mut local_storage, mut claims) = (Vec::new(), Vec::new());
@@ -283,21 +317,24 @@ impl Item {
             local_storage.extend(volume.local());
         }
         let pod = LivePod {
-            name: meta.name,
             uid: meta.uid,
-            phase: self.status.as_ref().map_or(Phase::Running, Status::phase),
+            phase: self.status.as_ref().map_or(Phase::Running, |of| of.phase.unwrap_or(Phase::Unknown)),
             ready: self.status.as_ref().is_none_or(Status::is_ready),
             terminating: meta.deletion_timestamp.is_some(),
-            age,
             ips: self.status.as_ref().filter(|_| has_own_address).map_or_else(Vec::new, Status::ips),
-            uptime: self.status.and_then(|status| status.latest_start()).map(|started| elapsed(started, now)),
             controller: OwnerReference::controlling(meta.owner_references),
-            protections,
             node: self.spec.node_name.filter(|node| !node.is_empty()),
             revision: revision(&meta.labels),
             local_storage,
+            ..LivePod::assumed(meta.name)
         };
-        Ok(ListedPod { pod, namespace: meta.namespace, labels: meta.labels, claims })
+        Ok(ReadPod {
+            listed: ListedPod { pod, namespace: meta.namespace, labels: meta.labels, claims },
+            created: meta.creation_timestamp,
+            started: self.status.and_then(|status| status.latest_start()),
+            annotations: meta.annotations,
+            priority_class: self.spec.priority_class_name,
+        })
     }
 }
 
@@ -335,23 +372,14 @@ impl Volume {
 }
 
 impl Status {
-    fn phase(&self) -> Phase {
-        match self.phase.as_deref() {
-            Some("Pending") => Phase::Pending,
-            Some("Running") => Phase::Running,
-            Some("Succeeded") => Phase::Succeeded,
-            Some("Failed") => Phase::Failed,
-            _ => Phase::Unknown,
-        }
-    }
-
     /// Its addresses; what is none is left out.
     fn ips(&self) -> Vec<IpAddr> {
         self.pod_ips.iter().filter_map(|of| of.ip.parse().ok()).collect()
     }
 
     fn is_ready(&self) -> bool {
-        self.conditions.iter().any(|condition| condition.kind == "Ready" && condition.status == "True")
+        let says_so = |of: &Condition| of.kind == ConditionKind::Ready && of.status == Truth::True;
+        self.conditions.iter().any(says_so)
     }
 
     /// When the most recently started running container started.
@@ -363,13 +391,16 @@ impl Status {
     }
 }
 
-/// The items of a list, at most [`MAX_ITEMS`].
-fn some_items<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Item>>, D::Error> {
+/// The items of a list, at most [`MAX_ITEMS`]. Each is read to its end before the next one, so that the memory for what is not
+/// kept of it is used again.
+fn some_items<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Vec<Result<ReadPod, String>>>, D::Error> {
     let items: Option<Items> = Option::deserialize(deserializer)?;
     Ok(items.map(|Items(items)| items))
 }
 
-struct Items(Vec<Item>);
+struct Items(Vec<Result<ReadPod, String>>);
 
 impl<'de> Deserialize<'de> for Items {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -387,12 +418,13 @@ impl<'de> Visitor<'de> for ItemsVisitor {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Items, A::Error> {
-        let mut items: Vec<Item> = Vec::new();
+        let mut items = Vec::new();
         while let Some(item) = seq.next_element()? {
             if items.len() == MAX_ITEMS {
                 return Err(A::Error::invalid_length(MAX_ITEMS + 1, &self));
             }
-            items.push(item);
+            let item: Item = item;
+            items.push(item.read());
         }
         Ok(Items(items))
     }

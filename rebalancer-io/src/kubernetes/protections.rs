@@ -9,6 +9,8 @@ use rebalancer_core::Protection;
 use serde::Deserializer;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 
+use super::fields::Text;
+
 /// This program's annotation: with any value but `"false"` the pod is never evicted.
 pub const DO_NOT_EVICT: &str = "pod-rebalancer/do-not-evict";
 
@@ -106,10 +108,9 @@ impl<'de> Visitor<'de> for Known {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut kept: Self::Value = BTreeMap::new();
-        while let Some(annotation) = map.next_key()? {
-            let annotation: String = annotation;
-            if KNOWN.contains(&annotation.as_str()) {
-                kept.insert(annotation, map.next_value()?);
+        while let Some(Text(annotation)) = map.next_key()? {
+            if KNOWN.contains(&&*annotation) {
+                kept.insert(annotation.into_owned(), map.next_value()?);
                 continue;
             }
             let _skipped: IgnoredAny = map.next_value()?;
