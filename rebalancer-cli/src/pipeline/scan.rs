@@ -295,24 +295,25 @@ impl Scope<'_> {
         ))
     }
 
-    /// The queries of loads that no query about all answers: the users' own, and those of presets about one group.
-    fn unanswered(&self, case: &Case, joint: &Joint<'_>) -> Vec<(Metric, MetricQuery)> {
-        let Ok(settings) = self.found_settings(case) else { return Vec::new() };
-        let Ok(queries) = QuerySet::new(&settings) else { return Vec::new() };
+    /// The queries of a workload's loads, and which of them no query about all answers: the users' own, and those of presets
+    /// about one group. `None` where all are answered, as mostly: then no query has to be written.
+    fn unanswered(&self, case: &Case, joint: &Joint<'_>) -> Option<(QuerySet, Vec<Metric>)> {
+        let settings = self.found_settings(case).ok().filter(|_| case.is_as_all())?;
         let view = Self::view(case, &settings, joint);
-        let unanswered = Metric::ALL.into_iter().filter(|metric| case.is_as_all() && !view.answers(*metric));
-        unanswered.filter_map(|metric| Some((metric, queries.get(metric)?.clone()))).collect()
+        let metrics: Vec<Metric> = Metric::ALL.into_iter().filter(|metric| !view.answers(*metric)).collect();
+        if metrics.is_empty() {
+            return None;
+        }
+        Some((QuerySet::new(&settings).ok()?, metrics))
     }
 
-    /// The same of all, and the questions how fresh the data behind own queries is.
+    /// The queries that no query about all answers, and the questions how fresh the data behind own ones is.
     fn asked_in_parts(&self, cases: &[Case], joint: &Joint<'_>) -> Vec<MetricQuery> {
         let of_case = |case: &Case| {
-            let queries = self.found_settings(case).ok().and_then(|settings| QuerySet::new(&settings).ok());
-            let ages = |metric: Metric| queries.as_ref()?.freshness_of(metric).ok();
-            let unanswered = self.unanswered(case, joint).into_iter();
-            let with_ages = unanswered
-                .flat_map(|(metric, query)| [query].into_iter().chain(ages(metric).unwrap_or_default()));
-            with_ages.collect::<Vec<MetricQuery>>()
+            let Some((queries, metrics)) = self.unanswered(case, joint) else { return Vec::new() };
+            let ages = |metric: Metric| queries.freshness_of(metric).unwrap_or_default();
+            let with_ages = |metric: Metric| queries.get(metric).cloned().into_iter().chain(ages(metric));
+            metrics.into_iter().flat_map(with_ages).collect::<Vec<MetricQuery>>()
         };
         cases.iter().flat_map(of_case).collect()
     }
@@ -329,7 +330,7 @@ impl Scope<'_> {
         let settings = self.found_settings(case)?;
         let pods = &owned.workload.pods;
         let queries = QuerySet::new(&settings)?;
-        let view = Self::view(case, &settings, joint);
+        let view = Self::view(case, &settings, joint).asked_by(&queries);
         if is_in_doubt || case.is_apart {
             one_origin(client, &OriginQueries::new(&settings), pods, joint.at())
                 .context("cannot tell whose series these are")?;
@@ -399,13 +400,16 @@ impl Scope<'_> {
     ) -> Wanted<'w> {
         let as_all = || cases.iter().filter(|case| case.is_as_all());
         let presets = as_all().filter_map(|case| Some(case.source.as_ref().ok()?.preset));
-        let has_past = |(metric, _): &(Metric, MetricQuery)| WITH_A_PAST.contains(metric);
-        let own = |case| self.unanswered(case, joint).into_iter().filter(has_past).map(|(_, query)| query);
+        let own = |case| {
+            let (queries, metrics) = self.unanswered(case, joint)?;
+            let with_past = metrics.into_iter().filter(|metric| WITH_A_PAST.contains(metric));
+            Some(with_past.filter_map(|metric| queries.get(metric).cloned()).collect::<Vec<MetricQuery>>())
+        };
         Wanted {
             history,
             presets: presets.collect(),
             readers: as_all().filter_map(Case::reader).collect(),
-            own: as_all().flat_map(own).collect(),
+            own: as_all().filter_map(own).flatten().collect(),
         }
     }
 

@@ -18,7 +18,8 @@ use crate::metrics::detect::{
 };
 use crate::metrics::{
     ADDRESSES, ASSIGNED, ASSIGNOR, COMMITTED, END, KafkaPreset, LEAD, LOAD, MetricQuery, MetricsSource,
-    OWNED, OWNERS, OffsetQueries, QuerySettings, REBALANCE, START, is_client_of, of_preset, pod_prefixes,
+    OWNED, OWNERS, OffsetQueries, QuerySet, QuerySettings, REBALANCE, START, is_client_of, of_preset,
+    pod_prefixes,
 };
 use crate::prometheus::{
     InstantAnswer, LabelledAnswer, LabelledSample, Point, QueryError, RangeAnswer, RawSample, Samples,
@@ -33,6 +34,8 @@ pub struct View<'j, 'a> {
     tables: &'j Tables<'a>,
     /// Those of the workload's own queries.
     settings: &'j QuerySettings,
+    /// The queries of its metrics, where they were written already.
+    queries: Option<&'j QuerySet>,
     pods: &'j [LivePod],
     /// Places of these pods, and of other workloads whose pods' names begin as theirs.
     home: Home,
@@ -43,7 +46,14 @@ impl<'j, 'a> View<'j, 'a> {
     /// The answers for the workload of these pods, whose own queries are made from `settings`.
     pub(super) fn new(tables: &'j Tables<'a>, settings: &'j QuerySettings, pods: &'j [LivePod]) -> Self {
         let prefixes = pod_prefixes(pods);
-        Self { tables, settings, pods, home: Home::new(&settings.namespace, &prefixes), prefixes }
+        let home = Home::new(&settings.namespace, &prefixes);
+        Self { tables, settings, queries: None, pods, home, prefixes }
+    }
+
+    /// The same, where the queries of the workload's metrics are written already.
+    #[must_use]
+    pub fn asked_by(self, queries: &'j QuerySet) -> Self {
+        Self { queries: Some(queries), ..self }
     }
 
     /// Whether any of the pods has a sample of the metric.
@@ -101,6 +111,10 @@ impl<'j, 'a> View<'j, 'a> {
         let is_named =
             |metric: &Metric| query.name == metric.name() || query.name == history_name(metric.name());
         let metric = Metric::ALL.into_iter().find(is_named)?;
+        let written = self.queries.filter(|queries| !queries.is_own(metric));
+        if written.and_then(|queries| queries.get(metric)).is_some_and(|own| own.promql == query.promql) {
+            return Some(self.source_of(metric));
+        }
         let is_by = |settings: &QuerySettings| {
             let own = of_preset(settings, metric).ok().flatten();
             own.is_some_and(|own| own.promql == query.promql)
