@@ -82,48 +82,67 @@ pub fn one_origin<T: Transport>(
     pods: &[LivePod],
     at: Timestamp,
 ) -> Result<(), OriginError> {
-    match sight(client, queries, &|_, name| pods.iter().find(|pod| pod.name == name), at)? {
-        Sight::Mixed(mixed) => Err(OriginError::Mixed(mixed)),
-        Sight::One | Sight::Unclear => Ok(()),
-    }
+    let pod_of = |_: &str, name: &str| pods.iter().find(|pod| pod.name == name);
+    let mut mixed: Option<Mixed> = None;
+    doubled(client, queries, &pod_of, at, &mut |seen, rows| {
+        mixed = seen.mixed(rows);
+        mixed.is_none()
+    })?;
+    mixed.map_or(Ok(()), |mixed| Err(OriginError::Mixed(mixed)))
 }
 
-/// Whether the series of the pods of many workloads have one source each, for certain: `pod_of` finds a pod by its namespace
-/// and name. If not, look at each workload by itself.
+/// Something about which sources disagree.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Disputed {
+    /// A pod.
+    Pod {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
+    /// A partition of a consumer group.
+    Group(String),
+}
+
+/// Everything about which sources disagree in the series of many workloads: `pod_of` finds a pod by its namespace and name.
+/// `None` if that may be more than a server names, so that fewer workloads have to be looked at together.
 ///
 /// # Errors
 /// If a query fails.
-pub fn is_one_origin_each<T: Transport>(
+pub fn disputed<T: Transport>(
     client: &PrometheusClient<T>,
     queries: &OriginQueries,
     pod_of: PodOf<'_, '_>,
     at: Timestamp,
-) -> Result<bool, QueryError> {
-    Ok(matches!(sight(client, queries, pod_of, at)?, Sight::One))
+) -> Result<Option<BTreeSet<Disputed>>, QueryError> {
+    let mut found = Some(BTreeSet::new());
+    doubled(client, queries, pod_of, at, &mut |seen, rows| {
+        let things: BTreeSet<Vec<&str>> = rows.iter().map(|row| seen.thing(row)).collect();
+        if things.len() >= MOST_LOOKED_AT {
+            found = None;
+        }
+        if let Some(found) = &mut found {
+            found.extend(seen.disputed(rows).iter().map(|rows| seen.disputed_of(rows[0])));
+        }
+        found.is_some()
+    })?;
+    Ok(found)
 }
 
-/// What the series show.
-enum Sight {
-    /// One source each.
-    One,
-    /// The answer names as many things as it may, none of which has several sources; others may have.
-    Unclear,
-    /// Several sources.
-    Mixed(Mixed),
-}
-
-fn sight<T: Transport>(
+/// Shows `look` the series of each metric that has several for one thing whose values differ, until it has seen enough.
+fn doubled<T: Transport>(
     client: &PrometheusClient<T>,
     queries: &OriginQueries,
     pod_of: PodOf<'_, '_>,
     at: Timestamp,
-) -> Result<Sight, QueryError> {
+    look: &mut dyn FnMut(&Seen<'_, '_>, &[RawSample]) -> bool,
+) -> Result<(), QueryError> {
     let mut doubled: BTreeSet<String> = BTreeSet::new();
     for several in &queries.several {
         let answer = client.query_raw(several, at)?;
         doubled.extend(answer.into_iter().filter_map(|mut row| row.labels.remove(METRIC_LABEL)));
     }
-    let mut is_clear = true;
     for FamilyQueries { family, suspects, apart, times } in &queries.families {
         if !doubled.contains(&family.name()) {
             continue;
@@ -138,14 +157,11 @@ fn sight<T: Transport>(
             continue;
         }
         let times = client.query_raw(times, at)?;
-        let seen = Seen { family, pod_of, at, times: &times };
-        if let Some(mixed) = seen.mixed(&rows) {
-            return Ok(Sight::Mixed(mixed));
+        if !look(&Seen { family, pod_of, at, times: &times }, &rows) {
+            break;
         }
-        let things: BTreeSet<Vec<&str>> = rows.iter().map(|row| seen.thing(row)).collect();
-        is_clear &= things.len() < MOST_LOOKED_AT;
     }
-    Ok(if is_clear { Sight::One } else { Sight::Unclear })
+    Ok(())
 }
 
 type Labels = BTreeMap<String, String>;
@@ -164,16 +180,7 @@ struct Seen<'a, 'p> {
 impl Seen<'_, '_> {
     /// The sources that disagree, if there are any.
     fn mixed(&self, rows: &[RawSample]) -> Option<Mixed> {
-        let times: BTreeMap<Vec<(&str, &str)>, f64> =
-            self.times.iter().map(|row| (unnamed(&row.labels), row.value)).collect();
-        let mut things: BTreeMap<Vec<&str>, Vec<&RawSample>> = BTreeMap::new();
-        for row in rows {
-            let time = times.get(&unnamed(&row.labels)).copied();
-            if self.is_of_now(&row.labels, time) {
-                things.entry(self.thing(row)).or_default().push(row);
-            }
-        }
-        let mixed: Vec<Vec<&RawSample>> = things.into_values().filter(|rows| self.is_mixed(rows)).collect();
+        let mixed = self.disputed(rows);
         let first = mixed.first()?.first()?;
         let label = self.telling_label(&mixed);
         let values: BTreeSet<&str> = mixed.iter().flatten().map(|row| value(&row.labels, label)).collect();
@@ -185,6 +192,29 @@ impl Seen<'_, '_> {
             label: label.to_owned(),
             values: values.into_iter().take(TOLD).map(str::to_owned).collect(),
         })
+    }
+
+    /// The series of each thing about which they disagree.
+    fn disputed<'r>(&self, rows: &'r [RawSample]) -> Vec<Vec<&'r RawSample>> {
+        let times: BTreeMap<Vec<(&str, &str)>, f64> =
+            self.times.iter().map(|row| (unnamed(&row.labels), row.value)).collect();
+        let mut things: BTreeMap<Vec<&str>, Vec<&RawSample>> = BTreeMap::new();
+        for row in rows {
+            let time = times.get(&unnamed(&row.labels)).copied();
+            if self.is_of_now(&row.labels, time) {
+                things.entry(self.thing(row)).or_default().push(row);
+            }
+        }
+        things.into_values().filter(|rows| self.is_mixed(rows)).collect()
+    }
+
+    /// The pod of a series, or the group where it is of none.
+    fn disputed_of(&self, RawSample { labels, .. }: &RawSample) -> Disputed {
+        if self.family.keys.contains(&"pod") {
+            let [namespace, name] = ["namespace", "pod"].map(|label| value(labels, label).to_owned());
+            return Disputed::Pod { namespace, name };
+        }
+        Disputed::Group(self.family.keys.first().map_or("", |label| value(labels, label)).to_owned())
     }
 
     /// What the series is of.

@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::fleets::{Fleets, Spec, rows};
+use crate::fleets::{Fleets, Spec, rows, told};
 use crate::program::{Done, run};
 use crate::servers::{BUSIEST, Servers};
 
@@ -93,6 +93,29 @@ fn a_scan_looks_at_each_workload_where_one_answer_has_no_room_for_all() {
     assert_eq!(row("orders")["outcome"], Value::Null, "{done}");
     let why = row("orders")["reason"].to_string();
     assert!(why.contains("sources disagree") && why.contains("orders-0"), "{why}");
+}
+
+/// The answer about all names every pod that several sources have, so that no other workload has to be asked about alone.
+#[test]
+fn a_scan_looks_only_at_those_workloads_whose_series_are_in_doubt() {
+    const CPU: &str = "container_cpu_usage_seconds_total";
+    let specs = ["orders", "orders-api", "ledger"].map(|name| Spec::deployment("shop", name, vec![0.5; 4]));
+    let fleets = Fleets::of(&[&specs[..], &[Spec::deployment("bank", "ledger", vec![0.5; 4])]].concat());
+    let pair = [("eu-1", 4e9), ("us-1", 4e9 + 7.0)].map(|(cluster, value)| {
+        let labels = json!({"namespace": "shop", "pod": "ledger-0", "container": "app", "cluster": cluster});
+        json!({"metric": labels, "value": [1_795_410_000, value.to_string()]})
+    });
+    fleets.metrics.answer_queries_with("topk(", vector(&pair));
+    let several = json!({"metric": {"metric": CPU}, "value": [1_795_410_000, "2"]});
+    fleets.metrics.answer_queries_with("max(count by", vector(&[several]));
+    let done = fleets.run(&["scan", "-A"], &[]);
+    let mut told = told(&done);
+    told.sort();
+    let expected =
+        ["bank/ledger balanced", "shop/ledger null", "shop/orders balanced", "shop/orders-api balanced"];
+    assert_eq!(told, expected, "{done}");
+    let of_sources = "seven as ever, three more about all, and four about the one in doubt";
+    assert_eq!(done.json()["requests"]["prometheus"], 14, "{of_sources}: {done}");
 }
 
 /// A recording holds what was answered, and is refused as the run was.

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use jiff::Timestamp;
 use rebalancer_core::LivePod;
 use rebalancer_io::joint::{Chunked, chunks, settings_of};
-use rebalancer_io::metrics::{Groups, KafkaPreset, OriginQueries, QuerySettings};
-use rebalancer_io::origin::is_one_origin_each;
+use rebalancer_io::metrics::{Groups, KafkaPreset, OriginQueries, QuerySettings, pod_prefixes};
+use rebalancer_io::origin::{Disputed, disputed};
 use rebalancer_io::prometheus::QueryError;
 
 use crate::pipeline::live::Client;
@@ -20,8 +20,21 @@ pub(super) struct Looked<'w> {
     pub(super) source: Option<(KafkaPreset, Option<&'w str>)>,
 }
 
+impl Looked<'_> {
+    /// Whether its own queries may select any of these.
+    fn may_have(&self, disputed: &BTreeSet<Disputed>) -> bool {
+        let prefixes = pod_prefixes(self.of.pods);
+        let is_named =
+            |name: &str| prefixes.is_empty() || prefixes.iter().any(|prefix| name.starts_with(prefix));
+        disputed.iter().any(|what| match what {
+            Disputed::Pod { namespace, name } => namespace == self.of.namespace && is_named(name),
+            Disputed::Group(name) => self.of.group == Some(name.as_str()),
+        })
+    }
+}
+
 /// The positions of the workloads of which it is not certain that each of their series has one source: all are looked at
-/// together, and where that does not tell, chunk by chunk.
+/// together, and where a server names no more, chunk by chunk.
 ///
 /// # Errors
 /// A query that fails.
@@ -35,22 +48,26 @@ pub(super) fn in_doubt(
     let pod_of = |namespace: &str, name: &str| -> Option<&LivePod> {
         pods.get_or_init(|| by_name(workloads)).get(&(namespace, name)).copied()
     };
-    let is_clear = |settings: &QuerySettings, workloads: &[(usize, &Looked<'_>)]| {
-        is_one_origin_each(client, &queries_of(settings, workloads), &pod_of, at)
+    let found = |settings: &QuerySettings, workloads: &[(usize, &Looked<'_>)]| {
+        let disputed = disputed(client, &queries_of(settings, workloads), &pod_of, at)?;
+        let of_these = |disputed: BTreeSet<Disputed>| -> Vec<usize> {
+            let found = workloads.iter().filter(|(_, workload)| workload.may_have(&disputed));
+            found.map(|(position, _)| *position).collect()
+        };
+        Ok::<_, QueryError>(disputed.map(of_these))
     };
     let all: Vec<(usize, &Looked<'_>)> = workloads.iter().enumerate().collect();
-    if is_clear(settings, &all)? {
-        return Ok(BTreeSet::new());
+    if let Some(found) = found(settings, &all)? {
+        return Ok(found.into_iter().collect());
     }
-    let mut found = BTreeSet::new();
+    let mut in_doubt = BTreeSet::new();
     for chunk in chunks(settings, all, |(_, workload)| workload.of) {
         let settings = settings_of(settings, chunk.iter().map(|(_, workload)| workload.of));
         // One alone is asked about when it is decided on.
-        if chunk.len() == 1 || !is_clear(&settings, &chunk)? {
-            found.extend(chunk.iter().map(|(position, _)| *position));
-        }
+        let known = if chunk.len() == 1 { None } else { found(&settings, &chunk)? };
+        in_doubt.extend(known.unwrap_or_else(|| chunk.iter().map(|(position, _)| *position).collect()));
     }
-    Ok(found)
+    Ok(in_doubt)
 }
 
 fn by_name<'w>(workloads: &[Looked<'w>]) -> HashMap<(&'w str, &'w str), &'w LivePod> {
