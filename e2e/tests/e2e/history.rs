@@ -1,16 +1,19 @@
 //! What replacements changed, by real metric servers that remember them: the numbers are those of the loads that the
 //! servers were filled with.
 
+use std::fs;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use e2e::{
-    Finished, Fleet, Level, MetricServer, PodLoads, Release, Series, on_each_metric_server, pod_rebalancer,
+    Finished, Fleet, Level, MetricServer, PodLoads, Release, Sandbox, Series, on_each_metric_server,
+    pod_rebalancer,
 };
 use rebalancer_sim::apiserver::{ApiServer, Fleet as Workload, WorkloadKind};
 use serde_json::{Value, json};
 
 on_each_metric_server!(
     a_rotation_and_a_replacement_in_vain_are_told_apart,
+    the_page_of_a_decision_tells_of_both,
     pods_that_keep_their_names_are_told_by_their_creation
 );
 
@@ -105,7 +108,11 @@ fn rotated(pod: &str, at: SystemTime) -> Value {
 }
 
 fn history(cluster: &ApiServer, server: &MetricServer, args: &[&str]) -> Finished {
-    let mut command = pod_rebalancer(["history", "--selector=app=orders", "--namespace=streams"]);
+    program("history", cluster, server, args)
+}
+
+fn program(command: &str, cluster: &ApiServer, server: &MetricServer, args: &[&str]) -> Finished {
+    let mut command = pod_rebalancer([command, "--selector=app=orders", "--namespace=streams"]);
     command
         .args(args)
         .arg("--kubeconfig")
@@ -120,13 +127,17 @@ fn assert_spread(spread: &Value, key: &str, expected: f64) {
     assert!((found - expected).abs() < TOLERANCE, "{key}: {found} is not {expected}");
 }
 
+/// The cluster of the fleet, which knows that this program evicted the busy pod.
+fn cluster(fleet: &Fleet) -> ApiServer {
+    let mut workload = workload(fleet);
+    workload.events.push(rotated(&fleet.pods[7].name, ago(ROTATED)));
+    ApiServer::start(workload)
+}
+
 fn a_rotation_and_a_replacement_in_vain_are_told_apart(release: Release) {
     let fleet = fleet();
     let server = MetricServer::start(release, &fleet, &[]);
-    let mut workload = workload(&fleet);
-    let busy = &fleet.pods[7].name;
-    workload.events.push(rotated(busy, ago(ROTATED)));
-    let cluster = ApiServer::start(workload);
+    let cluster = cluster(&fleet);
     let done = history(&cluster, &server, &["--from=3d", "--output=json"]);
     assert_eq!(done.code, Some(0), "{done}");
     let report = done.json();
@@ -157,6 +168,41 @@ fn a_rotation_and_a_replacement_in_vain_are_told_apart(release: Release) {
     assert!(table.stdout.contains("2 replacements: 1 helped, 1 met an even load."), "{table}");
     assert!(table.stdout.contains("remembers pods of this workload only since"), "{table}");
     assert!(cluster.requests().iter().all(|request| request.method == "GET"), "it only reads");
+}
+
+fn the_page_of_a_decision_tells_of_both(release: Release) {
+    let fleet = fleet();
+    let server = MetricServer::start(release, &fleet, &[]);
+    let cluster = cluster(&fleet);
+    let folder = Sandbox::new();
+    let file = folder.path().join("page.html");
+    let report = format!("--report={}", file.display());
+    let done = program("plan", &cluster, &server, &[&report, "--output=json"]);
+    assert_eq!((done.code, &done.json()["outcome"]), (Some(0), &json!("balanced")), "{done}");
+    let page = fs::read_to_string(&file).expect("the page");
+    let mut sections = page.split("<section ");
+    let section = sections.find(|section| section.contains("id=\"earlier\"")).expect("a section of the past");
+    for words in [
+        "2 replacements: 1 helped, 1 met an even load.",
+        "remembers pods of this workload only since",
+        "By this program: ",
+        "Who did it is not known: ",
+        "orders-6d5f9c7b84-busyx",
+        "orders-6d5f9c7b84-again",
+    ] {
+        assert!(section.contains(words), "{words}: {section}");
+    }
+    // The rotation is the earlier one, and stands last.
+    for (column, at) in [("Before", ROTATED + MINUTE), ("After", ROTATED.saturating_sub(MINUTE))] {
+        let start = format!("data-n=\"{column}\">");
+        let cells = section.split(&start).skip(1).filter_map(|cell| cell.split('<').next()?.parse().ok());
+        let cells: Vec<f64> = cells.collect();
+        let [.., of_cpu, of_lag] = cells[..] else { panic!("{column}: {section}") };
+        for (told, load) in [(of_cpu, cpu as Load), (of_lag, lag)] {
+            let expected = cv(&loads(&fleet, at, load));
+            assert!((told - expected).abs() < TOLERANCE, "{column}: {told} is not {expected}");
+        }
+    }
 }
 
 /// The metrics of a run that evicted a pod of the stateful set and ended so long ago, for half an hour from then on.
