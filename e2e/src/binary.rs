@@ -3,7 +3,6 @@
 use std::env;
 use std::ffi::OsStr;
 use std::fmt::{self, Display, Formatter};
-use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -14,6 +13,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+use crate::process::{busy, peak_memory};
 use crate::wait_until;
 
 /// The program with these arguments and nothing in its environment: a test sets what it means.
@@ -258,22 +258,4 @@ impl Pipe {
         reader.join().expect("the reader of a pipe does not panic");
         String::from_utf8_lossy(&bytes.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
     }
-}
-
-/// The high-water mark of a process's resident memory, in bytes; 0 when it is gone.
-fn peak_memory(pid: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let kibibytes =
-        status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next()?.parse().ok());
-    kibibytes.map_or(0, |kibibytes: u64| kibibytes * 1024)
-}
-
-/// How long a process kept a processor busy; zero where it has ended.
-fn busy(pid: u32) -> Duration {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // The name of the process stands in parentheses and may hold anything.
-    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields).split_whitespace();
-    // Of its own and of the kernel for it, in hundredths of a second.
-    let ticks = fields.skip(11).take(2).filter_map(|field| -> Option<u64> { field.parse().ok() });
-    Duration::from_millis(10 * ticks.sum::<u64>())
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -218,6 +219,27 @@ impl MetricServer {
     /// The process.
     pub fn server(&mut self) -> &mut Server {
         &mut self.server
+    }
+
+    /// How long the server took to answer queries so far, in seconds, as it tells of itself.
+    ///
+    /// # Panics
+    /// When it does not tell.
+    pub fn seconds_of_queries(&self) -> f64 {
+        const SUMS: [&str; 2] = [
+            "prometheus_http_request_duration_seconds_sum{handler=\"/api/v1/query",
+            "vm_request_duration_seconds_sum{path=\"/api/v1/query",
+        ];
+        // VictoriaMetrics tells the same for a second.
+        thread::sleep(Duration::from_millis(1_100));
+        let url = format!("{}/metrics", self.url);
+        let answer = Agent::new_with_defaults().get(&url).call();
+        let text = answer
+            .and_then(|mut answer| answer.body_mut().read_to_string())
+            .unwrap_or_else(|error| panic!("{url}: {error}"));
+        let of_queries = text.lines().filter(|line| SUMS.iter().any(|sum| line.starts_with(sum)));
+        let seconds = of_queries.filter_map(|line| -> Option<f64> { line.rsplit(' ').next()?.parse().ok() });
+        seconds.sum()
     }
 
     /// An instant query at the server's own "now", as pod → value.

@@ -3,6 +3,7 @@
 
 mod group;
 mod many;
+mod servers;
 
 use std::ops::RangeInclusive;
 use std::process::Command;
