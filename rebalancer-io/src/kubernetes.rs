@@ -10,6 +10,7 @@
 //! ```
 
 mod access;
+mod alike;
 mod answer;
 mod budgets;
 mod claims;

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::{fmt, mem};
 
 use jiff::Timestamp;
-use kube::core::{Selector as Labels, SelectorExt as _};
+use kube::core::Selector as LabelSelector;
 use rebalancer_core::{
     ApiFailure, Controller, FailureKind, LivePod, OwnerStatus, Phase, Protection, Workload,
 };
 use serde::Deserialize;
 
+use super::alike::{Alike, Listed};
 use super::cluster::{Cluster, ClusterError};
 use super::fields::{ListMeta, null_is_empty};
 use super::list::Page;
@@ -78,12 +79,6 @@ pub struct Found {
 
 /// The pods of one controller, which has a UID of its own.
 type Pods = BTreeMap<String, Vec<ListedPod>>;
-
-/// Of the living pods of each namespace with the same labels, the UIDs of the controllers; `None` of a pod without one.
-type ByLabels = BTreeMap<String, BTreeMap<BTreeMap<String, String>, BTreeSet<Option<String>>>>;
-
-/// Labels that each pod of a stateful set has for itself. No workload finds its pods by them.
-const OF_ONE_POD: [&str; 2] = ["apps.kubernetes.io/pod-index", "statefulset.kubernetes.io/pod-name"];
 
 /// The replica sets of each Deployment, both by their UIDs.
 type ReplicaSets = BTreeMap<String, BTreeMap<String, Object>>;
@@ -189,13 +184,13 @@ impl Cluster {
         found: &mut Found,
         told: &mut dyn FnMut(&str, usize),
     ) -> Result<(), ClusterError> {
-        let Some((pods, by_labels)) =
+        let Some((pods, alike)) =
             self.allowed(namespace, "pods", found, || self.pods_by_owner(namespace, selector, told))?
         else {
             return Ok(());
         };
         let (replica_sets, selected) = (BTreeMap::new(), selector.is_some());
-        let mut owned = Owned { cluster: self, pods, by_labels, replica_sets, selected };
+        let mut owned = Owned { cluster: self, pods, alike, replica_sets, selected };
         let mut has_sets = true;
         for kind in [Kind::ReplicaSet, Kind::Deployment, Kind::StatefulSet] {
             if kind == Kind::Deployment && !has_sets {
@@ -239,22 +234,19 @@ impl Cluster {
         namespace: Option<&str>,
         selector: Option<&Selector>,
         told: &mut dyn FnMut(&str, usize),
-    ) -> Result<(Pods, ByLabels), ApiFailure> {
+    ) -> Result<(Pods, Alike), ApiFailure> {
         let now = Timestamp::now();
-        let (mut pods, mut by_labels, mut count) = (Pods::new(), ByLabels::new(), 0);
+        let (mut pods, mut alike, mut count) = (Pods::new(), Listed::default(), 0);
         self.list(&path("/api/v1", namespace, "pods"), selector, |page: PodList| {
             let page = page.into_pods(now);
             let page =
                 page.map_err(|error| ApiFailure::new(FailureKind::UnreadableAnswer, error.to_string()))?;
             count += page.len();
             for mut listed in page {
-                let (namespace, mut labels) =
-                    (mem::take(&mut listed.namespace), mem::take(&mut listed.labels));
+                let (namespace, labels) = (mem::take(&mut listed.namespace), mem::take(&mut listed.labels));
                 let controller = listed.pod.controller.as_ref();
                 if !matches!(listed.pod.phase, Phase::Succeeded | Phase::Failed) {
-                    labels.retain(|name, _| !OF_ONE_POD.contains(&name.as_str()));
-                    let alike = by_labels.entry(namespace).or_default().entry(labels).or_default();
-                    alike.insert(controller.map(|owner| owner.uid.clone()));
+                    alike.add(namespace, labels, controller);
                 }
                 let known = controller
                     .filter(|owner| owner.is("apps", "ReplicaSet") || owner.is("apps", "StatefulSet"));
@@ -265,7 +257,7 @@ impl Cluster {
             told("pods", count);
             Ok(())
         })?;
-        Ok((pods, by_labels))
+        Ok((pods, alike.finished()))
     }
 
     /// Reads all objects of a kind. A replica set is remembered, the others are workloads.
@@ -347,7 +339,7 @@ impl OwnedWorkload {
 struct Owned<'a> {
     cluster: &'a Cluster,
     pods: Pods,
-    by_labels: ByLabels,
+    alike: Alike,
     replica_sets: ReplicaSets,
     /// Whether the pods were selected, so that a workload without any is none that was asked for.
     selected: bool,
@@ -378,10 +370,12 @@ impl Owned<'_> {
             return None;
         }
         let namespace = object.metadata.namespace.clone();
-        let labels = object.take_selector().and_then(|selector| Labels::try_from(selector).ok());
-        let selector = labels.as_ref().and_then(|labels| Selector::new(&labels.to_string()).ok());
-        let by = labels.filter(|_| selector.is_some());
-        let selects_others = by.is_some_and(|by| self.has_others(&namespace, &by, &sets));
+        let asked = object.take_selector();
+        let wanted = asked.as_ref().and_then(|asked| asked.match_labels.clone()).unwrap_or_default();
+        let by = asked.and_then(|asked| LabelSelector::try_from(asked).ok());
+        let selector = by.as_ref().and_then(|by| Selector::new(&by.to_string()).ok());
+        let by = by.filter(|_| selector.is_some());
+        let selects_others = by.is_some_and(|by| self.alike.has_others(&namespace, &by, &wanted, &sets));
         let annotations = mem::take(&mut object.metadata.annotations);
         let owners = self.statuses(kind, object, &owner, &sets);
         let mut claims: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -402,14 +396,6 @@ impl Owned<'_> {
             workload: Workload { pods, owners },
             claims,
         })
-    }
-
-    /// Whether these labels select living pods that none of the `own` controllers has.
-    fn has_others(&self, namespace: &str, by: &Labels, own: &[Controller]) -> bool {
-        let is_own = |uid: &String| own.iter().any(|set| set.uid == *uid);
-        let is_other = |uid: &Option<String>| !uid.as_ref().is_some_and(is_own);
-        let mut alike = self.by_labels.get(namespace).into_iter().flatten();
-        alike.any(|(labels, owners)| owners.iter().any(is_other) && by.matches(labels))
     }
 
     /// What controls the pods of a workload: its replica sets that have any, or itself.
