@@ -137,7 +137,7 @@ impl Scene {
     fn rotates(&self, objects: &[Value], rotations: usize) {
         let account = Account::new(self.plane, &self.home, ACCOUNT);
         let own = &self.home.pods("app=orders")[0];
-        wait_until("the policy is in force", LIMIT, || account.evict(own, &Value::Null).0 == 422);
+        wait_until("the policy is in force", LIMIT, || account.is_refused(own));
         let before = self.uids();
         let container = |kind: &str, name: &str, path: &str| {
             let pod = named(objects, kind, name).pointer(path).cloned().unwrap_or_default();
