@@ -3,7 +3,6 @@
 
 mod group;
 mod many;
-mod servers;
 
 use std::ops::RangeInclusive;
 use std::process::Command;

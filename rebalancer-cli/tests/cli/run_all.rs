@@ -1,6 +1,7 @@
 //! A run over all workloads that opted in: whose pods it evicts, in what order, how many at most, and what it says.
 
 use std::fs;
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -419,6 +420,13 @@ fn a_receiver_that_refuses_is_asked_once() {
     assert_eq!((gateway.requests().len(), done.code), (1, Some(0)), "{done}");
 }
 
+/// The lines about the last successes in a file of metrics.
+fn successes(file: &Path) -> Vec<String> {
+    let text = fs::read_to_string(file).expect("the metrics");
+    let line = |line: &&str| line.starts_with("pod_rebalancer_last_success_timestamp_seconds{");
+    text.lines().filter(line).map(str::to_owned).collect()
+}
+
 /// The time of the last success of a workload that failed stays in the file, and is its own.
 #[test]
 fn the_last_success_of_each_workload_is_kept() {
@@ -427,12 +435,7 @@ fn the_last_success_of_each_workload_is_kept() {
     let file = folder.path().join("all.prom");
     let env = [("METRICS_TEXTFILE", file.to_str().expect("a path of ours")), ("DRY_RUN", "client")];
     run_all(&fleets, &[], &env);
-    let successes = || -> Vec<String> {
-        let text = fs::read_to_string(&file).expect("the metrics");
-        let line = |line: &&str| line.starts_with("pod_rebalancer_last_success_timestamp_seconds{");
-        text.lines().filter(line).map(str::to_owned).collect()
-    };
-    let before = successes();
+    let before = successes(&file);
     assert_eq!(before.len(), 3, "{before:?}");
     let gone = Transcript::named("300_401_bad_token");
     fleets.cluster.inject(Fault::on("GET", "/deployments/orders", Effect::Answer(gone)));
@@ -442,8 +445,8 @@ fn the_last_success_of_each_workload_is_kept() {
         let found = lines.iter().find(|line| line.contains("target=\"app=orders\""));
         found.cloned().unwrap_or_default()
     };
-    assert_eq!(of_orders(&before), of_orders(&successes()));
-    assert_eq!(successes().len(), 3);
+    assert_eq!(of_orders(&before), of_orders(&successes(&file)));
+    assert_eq!(successes(&file).len(), 3);
 }
 
 /// Also in a run in which one workload opted in.
@@ -454,19 +457,14 @@ fn the_last_success_of_another_workload_is_not_kept() {
     let file = folder.path().join("all.prom");
     let env = [("METRICS_TEXTFILE", file.to_str().expect("a path of ours")), ("DRY_RUN", "client")];
     run_all(&fleets, &[], &env);
-    let successes = || -> Vec<String> {
-        let text = fs::read_to_string(&file).expect("the metrics");
-        let line = |line: &&str| line.starts_with("pod_rebalancer_last_success_timestamp_seconds{");
-        text.lines().filter(line).map(str::to_owned).collect()
-    };
     let of_ledger: Vec<String> =
-        successes().into_iter().filter(|line| line.contains("target=\"app=ledger\"")).collect();
+        successes(&file).into_iter().filter(|line| line.contains("target=\"app=ledger\"")).collect();
     let gone = Transcript::named("300_401_bad_token");
     // The turn of the ledger, which nobody else takes then.
     fleets.cluster.inject(Fault::on("GET", "/statefulsets/ledger", Effect::Answer(gone)));
     let done = run_all(&fleets, &["-l", "app=ledger"], &env);
     assert_eq!((row(&done, "ledger")["outcome"].clone(), done.code), (Value::Null, Some(1)), "{done}");
-    assert_eq!((successes(), of_ledger.len()), (of_ledger, 1), "{done}");
+    assert_eq!((successes(&file), of_ledger.len()), (of_ledger, 1), "{done}");
 }
 
 #[test]

@@ -1,11 +1,11 @@
-//! What a scan costs a metrics server, by the size of the fleet. It takes minutes and checks nothing that other tests do not,
-//! so it is run by hand, and prints rows of `docs/performance.md`:
-//!
-//! `cargo test -p e2e --test e2e -- --ignored --nocapture what_a_scan_costs`
+//! Measures what a scan costs a metrics server, by the size of the fleet, and prints rows of `docs/performance.md`. It takes
+//! minutes: `cargo run -p e2e --example scan-cost`
 
 use std::time::Duration;
 
-use e2e::{Fleet, MetricServer, Release, Running, busy, forget_peak_memory, peak_memory, released, require};
+use e2e::{
+    Fleet, MetricServer, Program, Release, Running, busy, check, forget_peak_memory, peak_memory, released,
+};
 use rebalancer_sim::apiserver::{ApiServer, Fleet as Workload};
 
 /// Pods of all workloads, each of which has a hundred.
@@ -19,18 +19,16 @@ const UNEVEN: usize = 100;
 /// Scans of each fleet, of which the first makes the server read its files.
 const SCANS: usize = 4;
 
-#[test]
-#[ignore = "it measures for minutes"]
-fn what_a_scan_costs_the_newest_prometheus() {
-    require!(NewestPrometheus);
-    what_a_scan_costs(Release::NewestPrometheus);
-}
-
-#[test]
-#[ignore = "it measures for minutes"]
-fn what_a_scan_costs_the_newest_victoria_metrics() {
-    require!(NewestVictoriaMetrics);
-    what_a_scan_costs(Release::NewestVictoriaMetrics);
+fn main() {
+    let servers = [
+        (Program::NewestPrometheus, Release::NewestPrometheus),
+        (Program::NewestVictoriaMetrics, Release::NewestVictoriaMetrics),
+    ];
+    for (program, release) in servers {
+        if check(program) {
+            what_a_scan_costs(release);
+        }
+    }
 }
 
 /// What a scan took of a server.
