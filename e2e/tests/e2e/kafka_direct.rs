@@ -15,6 +15,7 @@ use std::thread;
 use std::time::Duration;
 
 use e2e::require;
+use serde_json::Value;
 use stage::{Client, Group, Scene};
 
 /// Plans of a healthy group, of which none may evict.
@@ -148,6 +149,51 @@ fn a_healthy_group_is_left_alone() {
 fn a_healthy_group_that_the_brokers_deal_is_left_alone() {
     require!(ControlPlane, Kafka);
     leave_alone(Scene { name: "healthy-range-of-brokers", assignor: "range-of-brokers", ..Scene::JAVA });
+}
+
+/// Messages per second of partitions of which one has most of the load.
+const HOT: [f64; 16] = [0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 12.0, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5];
+
+#[test]
+fn a_hot_partition_is_left_alone() {
+    require!(ControlPlane, Kafka);
+    leave_alone(Scene {
+        name: "hot-cooperative",
+        assignor: "cooperative-sticky",
+        rates: &HOT,
+        ..Scene::JAVA
+    });
+}
+
+/// Messages per second of partitions of which those next to each other, which range deals to one member, are alike.
+const SKEWED: [f64; 16] = [4.0, 4.0, 4.0, 4.0, 1.0, 1.0, 1.0, 1.0, 0.5, 0.5, 0.5, 0.5, 0.2, 0.2, 0.2, 0.2];
+
+#[test]
+fn a_skewed_range_is_left_alone() {
+    require!(ControlPlane, Kafka);
+    leave_alone(Scene { name: "skewed-range", assignor: "range", rates: &SKEWED, ..Scene::JAVA });
+}
+
+/// Kafka does not remember who stood at an offset before, so that one cure is tried.
+#[test]
+fn a_poison_record_costs_one_cure_and_not_a_second() {
+    require!(ControlPlane, Kafka);
+    let group = Group::begin(Scene { name: "poison-range", assignor: "range", ..Scene::JAVA });
+    let owner = group.owner(stage::STUCK);
+    group.poison(stage::STUCK);
+    group.fall_behind();
+    let first = group.run();
+    group.assert_cured(&first, "stuck_partition", &owner);
+    for age in [Duration::ZERO, stage::AGE] {
+        thread::sleep(age);
+        let again = group.run();
+        println!("poison: {}", again.json()["reason"]);
+        assert_eq!(again.json()["targets"], Value::from(Vec::<Value>::new()), "{again}");
+        assert_eq!(again.json()["rotation"], Value::Null, "{again}");
+        group.assert_replaced(&owner);
+    }
+    assert!(group.backlog(stage::STUCK) > 500, "the record keeps everybody from what follows");
+    group.end();
 }
 
 fn leave_alone(scene: Scene) {

@@ -29,7 +29,7 @@ const BEFORE_S: (u32, u32) = (3600, 3000);
 const TROUBLE_S: u32 = 20 * 60;
 
 /// How old pods must be, so that they look older than the trouble.
-const AGE: Duration = Duration::from_secs(55);
+pub const AGE: Duration = Duration::from_secs(55);
 
 /// Clients commit every second.
 const COMMIT: Duration = Duration::from_secs(3);
@@ -171,6 +171,11 @@ impl<'k> Group<'k> {
             partition.map(|partition| (self.scene.name, partition)),
         );
         thread::sleep(COMMIT);
+    }
+
+    /// Lets nobody get past the next record of a partition.
+    pub fn poison(&self, partition: u32) {
+        self.kafka.poison(self.scene.name, partition);
     }
 
     /// Writes what arrives in the time of the trouble, and goes on writing; waits until the pods look older than that.
