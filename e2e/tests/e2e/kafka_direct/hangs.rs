@@ -86,7 +86,8 @@ impl<'k> Stuck<'k> {
     fn cure(&self) {
         let begun = Instant::now();
         loop {
-            let run = self.run(&[SHORT_WATCH]);
+            // For long enough that each partition gets messages: else the pod may seem to read none at all.
+            let run = self.run(&[]);
             if run.code == Some(0) && run.json()["outcome"] == "rotated" {
                 self.group.assert_cured(&run, "stuck_partition", &self.owner);
                 return self.group.end();
