@@ -151,10 +151,11 @@ fn a_history_of_the_worst_kind_fits_too() {
     }
 }
 
-/// The hour of 10,000 pods is 600,000 samples a metric: 30 MB for three of them. Six means a pod are kept.
+/// The hour of 10,000 pods is 600,000 samples a metric: 30 MB for three of them. Six means a pod are kept,
+/// and the plan that the past allows names its pods: 11 MB more, half of what the samples would take.
 #[test]
 fn the_hour_behind_ten_thousand_pods_is_reduced_while_it_is_read() {
-    const MOST_GROWTH: usize = 12_000_000;
+    const MOST_GROWTH: usize = 16_000_000;
     let names: Vec<String> = (0..10_000).map(|pod| format!("orders-consumer-6d5f9b7c8-{pod:05}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let servers =
