@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use e2e::{
-    Fleet, MetricServer, Program, Release, Running, busy, check, forget_peak_memory, peak_memory, released,
+    Fleet, MetricServer, Program, Release, Running, Series, Thanos, busy, check, forget_peak_memory,
+    peak_memory, released,
 };
 use rebalancer_sim::apiserver::{ApiServer, Fleet as Workload};
 
@@ -20,50 +21,85 @@ const UNEVEN: usize = 100;
 const SCANS: usize = 4;
 
 fn main() {
-    let servers = [
-        (Program::NewestPrometheus, Release::NewestPrometheus),
-        (Program::NewestVictoriaMetrics, Release::NewestVictoriaMetrics),
-    ];
-    for (program, release) in servers {
-        if check(program) {
-            what_a_scan_costs(release);
+    println!("| server | pods | queries | CPU | all answers | memory afterwards, at most |");
+    if check(Program::NewestPrometheus) {
+        what_a_scan_costs("Prometheus", |series| Asked::alone(Release::NewestPrometheus, series));
+    }
+    if check(Program::NewestVictoriaMetrics) {
+        what_a_scan_costs("VictoriaMetrics", |series| Asked::alone(Release::NewestVictoriaMetrics, series));
+    }
+    if check(Program::Thanos) {
+        what_a_scan_costs("Thanos: querier, Prometheus, sidecar", Asked::thanos);
+    }
+}
+
+/// The server that a scan asks.
+enum Asked {
+    Alone(MetricServer),
+    Thanos(Box<Thanos>),
+}
+
+impl Asked {
+    fn alone(release: Release, series: Vec<Series>) -> Self {
+        Self::Alone(MetricServer::filled(release, series, &[]))
+    }
+
+    fn thanos(series: Vec<Series>) -> Self {
+        Self::Thanos(Box::new(Thanos::filled(series, &[("cluster", "eu-1")])))
+    }
+
+    fn server(&self) -> &MetricServer {
+        match self {
+            Self::Alone(server) => server,
+            Self::Thanos(thanos) => thanos.querier(),
+        }
+    }
+
+    /// All that work for an answer.
+    fn processes(&mut self) -> Vec<u32> {
+        match self {
+            Self::Alone(server) => vec![server.server().pid()],
+            Self::Thanos(thanos) => thanos.processes(),
         }
     }
 }
 
-/// What a scan took of a server.
+/// What a scan took of each process.
 #[derive(Debug)]
 struct Cost {
     queries: u64,
-    busy: Duration,
+    busy: Vec<Duration>,
     /// All queries one after the other.
     answering_s: f64,
-    peak_memory_bytes: u64,
+    peak_memory_bytes: Vec<u64>,
 }
 
-fn what_a_scan_costs(release: Release) {
-    println!("| server | pods | queries | CPU | all answers | memory afterwards, at most |");
+fn what_a_scan_costs(name: &str, start: impl Fn(Vec<Series>) -> Asked) {
     for pods in FLEETS {
         let fleets: Vec<(String, Fleet)> = (0..pods / PODS).map(fleet).collect();
         let of_clients = fleets.iter().flat_map(|(_, fleet)| fleet.series());
         // Micrometer in the pods tells the lag; an exporter would double the series.
         let of_clients = of_clients.filter(|series| !series.name.starts_with("kafka_consumergroup_"));
-        let mut server = MetricServer::filled(release, of_clients, &[]);
+        let mut asked = start(of_clients.collect());
         let cluster = ApiServer::start_all(fleets.iter().map(workload).collect());
-        let pid = server.server().pid();
-        let mut costs: Vec<Cost> = (0..SCANS).map(|_| cost(&server, &cluster, pid, pods)).collect();
+        let mut costs: Vec<Cost> = (0..SCANS).map(|_| cost(&mut asked, &cluster, pods)).collect();
         costs.remove(0);
-        costs.sort_by_key(|cost| cost.busy);
-        forget_peak_memory(pid);
-        let (afterwards, Cost { queries, busy, answering_s, peak_memory_bytes }) =
-            (peak_memory(pid), &costs[costs.len() / 2]);
+        costs.sort_by_key(|cost| cost.busy.iter().sum::<Duration>());
+        let processes = asked.processes();
+        processes.iter().copied().for_each(forget_peak_memory);
+        let Cost { queries, busy, answering_s, peak_memory_bytes } = &costs[costs.len() / 2];
+        let seconds = joined(busy, |busy| format!("{:.2}", busy.as_secs_f64()));
+        let megabytes = |bytes: &u64| format!("{:.0}", *bytes as f64 / 1e6);
+        let afterwards = joined(&processes, |&pid| megabytes(&peak_memory(pid)));
+        let most = joined(peak_memory_bytes, megabytes);
         println!(
-            "| {release:?} | {pods} | {queries} | {:.2} s | {answering_s:.2} s | {:.0} MB, {:.0} MB |",
-            busy.as_secs_f64(),
-            afterwards as f64 / 1e6,
-            *peak_memory_bytes as f64 / 1e6,
+            "| {name} | {pods} | {queries} | {seconds} s | {answering_s:.2} s | {afterwards} MB, {most} MB |"
         );
     }
+}
+
+fn joined<T>(values: &[T], text: impl Fn(&T) -> String) -> String {
+    values.iter().map(text).collect::<Vec<_>>().join(" + ")
 }
 
 /// Name and pods of the workload of this number, scraped every minute.
@@ -85,9 +121,12 @@ fn workload((name, fleet): &(String, Fleet)) -> Workload {
     Workload { namespace: fleet.namespace.clone(), ..Workload::named(name, &names) }
 }
 
-fn cost(server: &MetricServer, cluster: &ApiServer, pid: u32, pods: usize) -> Cost {
-    forget_peak_memory(pid);
-    let (answering_before_s, busy_before) = (server.seconds_of_queries(), busy(pid));
+fn cost(asked: &mut Asked, cluster: &ApiServer, pods: usize) -> Cost {
+    let processes = asked.processes();
+    let server = asked.server();
+    processes.iter().copied().for_each(forget_peak_memory);
+    let answering_before_s = server.seconds_of_queries();
+    let busy_before: Vec<Duration> = processes.iter().copied().map(busy).collect();
     let mut scan = released(["scan", "-A", "--output", "json", "--kubeconfig"]);
     scan.arg(cluster.kubeconfig_path()).env("PROMETHEUS_ENDPOINT", server.url());
     scan.env("PROMETHEUS_TIMEOUT", "120s").env("RUN_TIMEOUT", "600s");
@@ -98,10 +137,11 @@ fn cost(server: &MetricServer, cluster: &ApiServer, pid: u32, pods: usize) -> Co
     let rows = report["workloads"].as_array().expect("rows");
     let uneven = rows.iter().filter(|row| row["should_rebalance"] == true).count();
     assert_eq!(uneven, (pods / PODS).div_ceil(UNEVEN), "{}", done.stderr);
+    let since = |(pid, before): (&u32, Duration)| busy(*pid).saturating_sub(before);
     Cost {
         queries: report["requests"]["prometheus"].as_u64().expect("a count"),
-        busy: busy(pid).saturating_sub(busy_before),
+        busy: processes.iter().zip(busy_before).map(since).collect(),
         answering_s: server.seconds_of_queries() - answering_before_s,
-        peak_memory_bytes: peak_memory(pid),
+        peak_memory_bytes: processes.iter().copied().map(peak_memory).collect(),
     }
 }

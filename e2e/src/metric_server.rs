@@ -226,8 +226,11 @@ impl MetricServer {
     /// # Panics
     /// When it does not tell.
     pub fn seconds_of_queries(&self) -> f64 {
-        const SUMS: [&str; 2] = [
+        const SUMS: [&str; 4] = [
             "prometheus_http_request_duration_seconds_sum{handler=\"/api/v1/query",
+            // Thanos names what is asked, and not where.
+            "http_request_duration_seconds_sum{code=\"200\",handler=\"query\"",
+            "http_request_duration_seconds_sum{code=\"200\",handler=\"query_range\"",
             "vm_request_duration_seconds_sum{path=\"/api/v1/query",
         ];
         // VictoriaMetrics tells the same for a second.

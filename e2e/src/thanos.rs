@@ -1,5 +1,6 @@
 //! Thanos before one or more Prometheus: a sidecar each, a querier over all, and a query-frontend.
 
+use std::iter;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use crate::fleet::Fleet;
 use crate::metric_server::{MetricServer, Release};
 use crate::require::{Program, path_of};
 use crate::sandbox::{Sandbox, Server, free_port, wait_until};
+use crate::series::Series;
 
 const START_LIMIT: Duration = Duration::from_secs(120);
 
@@ -25,9 +27,18 @@ pub struct Sidecar<'a> {
 /// A running Thanos; ends with its value.
 #[derive(Debug)]
 pub struct Thanos {
-    stores: Vec<(MetricServer, Server)>,
+    stores: Vec<Store>,
     querier: MetricServer,
     frontend: MetricServer,
+}
+
+/// What holds the series.
+#[derive(Debug)]
+struct Store {
+    prometheus: MetricServer,
+    sidecar: Server,
+    /// Where the sidecar is asked.
+    address: String,
 }
 
 impl Thanos {
@@ -37,18 +48,35 @@ impl Thanos {
     /// # Panics
     /// When a server is not installed or does not start, or the querier does not find every sidecar.
     pub fn start(sidecars: &[Sidecar<'_>], flags: &[&str]) -> Self {
-        let (stores, endpoints): (Vec<_>, Vec<String>) = sidecars.iter().map(store).unzip();
-        let endpoints = endpoints.iter().map(|address| format!("--endpoint-strict={address}"));
+        Self::over(sidecars.iter().map(|of| store(of.fleet.series(), of.labels)).collect(), flags)
+    }
+
+    /// The same over one Prometheus with these series.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start).
+    pub fn filled(series: impl IntoIterator<Item = Series>, labels: &[(&str, &str)]) -> Self {
+        Self::over(vec![store(series, labels)], &[])
+    }
+
+    fn over(stores: Vec<Store>, flags: &[&str]) -> Self {
+        let endpoints = stores.iter().map(|store| format!("--endpoint-strict={}", store.address));
         let sandbox = Sandbox::new();
         let (mut command, address) = thanos("query");
         command.arg(format!("--grpc-address=127.0.0.1:{}", free_port())).args(endpoints).args(flags);
         let querier = ready(&sandbox, "querier", command, &address);
-        wait_until("the querier has found every sidecar", START_LIMIT, || found(&querier) == sidecars.len());
+        wait_until("the querier has found every sidecar", START_LIMIT, || found(&querier) == stores.len());
 
         let (mut command, address) = thanos("query-frontend");
         command.arg(format!("--query-frontend.downstream-url={}", querier.url()));
         let frontend = ready(&sandbox, "query-frontend", command, &address);
         Self { stores, querier, frontend }
+    }
+
+    /// What answers a query that the querier is asked: its own process first, then each Prometheus and its sidecar.
+    pub fn processes(&mut self) -> Vec<u32> {
+        let below = self.stores.iter_mut().flat_map(|of| [of.prometheus.server().pid(), of.sidecar.pid()]);
+        iter::once(self.querier.server().pid()).chain(below).collect()
     }
 
     /// The querier.
@@ -66,27 +94,26 @@ impl Thanos {
     /// # Panics
     /// When there is none.
     pub fn kill_sidecar(&mut self, position: usize) {
-        self.stores[position].1.kill();
+        self.stores[position].sidecar.kill();
     }
 }
 
-/// A Prometheus, its sidecar, and the address of the latter.
-fn store(of: &Sidecar<'_>) -> ((MetricServer, Server), String) {
+/// A Prometheus with these series, and its sidecar.
+fn store(series: impl IntoIterator<Item = Series>, labels: &[(&str, &str)]) -> Store {
     let sandbox = Sandbox::new();
-    let labels: Vec<String> = of.labels.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+    let labels: Vec<String> = labels.iter().map(|(name, value)| format!("{name}: {value}")).collect();
     let labels = labels.join(", ");
     let config = format!("global: {{scrape_interval: 15s, external_labels: {{{labels}}}}}\n");
-    let prometheus =
-        MetricServer::prometheus_in(&sandbox, Release::NewestPrometheus, of.fleet.series(), &config, &[]);
+    let prometheus = MetricServer::prometheus_in(&sandbox, Release::NewestPrometheus, series, &config, &[]);
     let grpc = format!("127.0.0.1:{}", free_port());
-    let (mut command, address) = thanos("sidecar");
+    let (mut command, http) = thanos("sidecar");
     command
         .arg(format!("--grpc-address={grpc}"))
         .arg(format!("--prometheus.url={}", prometheus.url()))
         .arg(format!("--tsdb.path={}", sandbox.path().join("data").display()));
     let mut sidecar = Server::start(&sandbox, "sidecar", command);
-    sidecar.wait_ready(START_LIMIT, || is_ready(&address));
-    ((prometheus, sidecar), grpc)
+    sidecar.wait_ready(START_LIMIT, || is_ready(&http));
+    Store { prometheus, sidecar, address: grpc }
 }
 
 /// A component of Thanos that listens at the address.
