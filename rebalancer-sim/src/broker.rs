@@ -364,26 +364,29 @@ impl SimulatedPartition {
     }
 }
 
-/// The answer that a broker of Kafka 4 gives for its versions.
-pub fn versions(has_kip_848: bool) -> Vec<u8> {
-    let mut known = vec![
-        (api::LIST_OFFSETS, 1, 10),
-        (api::METADATA, 0, 13),
-        (api::OFFSET_FETCH, 1, 9),
-        (api::FIND_COORDINATOR, 0, 6),
-        (api::DESCRIBE_GROUPS, 0, 6),
-        (api::LIST_GROUPS, 0, 5),
-        (api::SASL_HANDSHAKE, 0, 1),
-        (api::API_VERSIONS, 0, 4),
-        (api::SASL_AUTHENTICATE, 0, 2),
-    ];
-    if has_kip_848 {
-        known.push((api::CONSUMER_GROUP_DESCRIBE, 0, 1));
-    }
+/// What a broker of Kafka 4 understands: request, smallest and largest version.
+pub const KAFKA_4: [(i16, i16, i16); 10] = [
+    (api::LIST_OFFSETS, 1, 10),
+    (api::METADATA, 0, 13),
+    (api::OFFSET_FETCH, 1, 9),
+    (api::FIND_COORDINATOR, 0, 6),
+    (api::DESCRIBE_GROUPS, 0, 6),
+    (api::LIST_GROUPS, 0, 5),
+    (api::SASL_HANDSHAKE, 0, 1),
+    (api::API_VERSIONS, 0, 4),
+    (api::SASL_AUTHENTICATE, 0, 2),
+    (api::CONSUMER_GROUP_DESCRIBE, 0, 1),
+];
+
+/// What it understands where it has no groups of KIP-848.
+pub const KAFKA_4_CLASSIC: &[(i16, i16, i16)] = KAFKA_4.split_at(9).0;
+
+/// The body of the answer of a broker that understands these versions.
+pub fn versions(understood: &[(i16, i16, i16)]) -> Vec<u8> {
     let mut to = Bytes::default();
     to.i16(0);
-    to.count(known.len());
-    for (key, least, most) in known {
+    to.count(understood.len());
+    for &(key, least, most) in understood {
         to.i16(key);
         to.i16(least);
         to.i16(most);

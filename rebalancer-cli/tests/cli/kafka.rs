@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use rebalancer_sim::apiserver::Fleet;
-use rebalancer_sim::broker::{FakeBroker, Looks, Reply, SimulatedCluster, SimulatedGroup, api};
+use rebalancer_sim::broker::{FakeBroker, Looks, Reply, SimulatedCluster, SimulatedGroup, api, versions};
 use serde_json::Value;
 
 use crate::program::{Done, run};
@@ -61,6 +61,72 @@ fn a_stuck_partition_is_named_and_cured_without_any_metrics_server() {
     assert_eq!(servers.evictions(), [owner], "{done}");
     assert!(done.stdout.contains("CPU, memory and all history are unknown"), "{done}");
     assert_eq!(report["diagnosis"]["cause"]["watched_seconds"], 3, "{done}");
+}
+
+/// What a broker understands: request, smallest and largest version.
+type Understood = &'static [(i16, i16, i16)];
+
+/// Kafka 2.1 by the `ApiKeys` page of its protocol guide, Redpanda by the handlers in `src/v/kafka/server/handlers` of its
+/// repository.
+const OTHER_BROKERS: [(&str, Understood); 2] = [
+    (
+        "Kafka 2.1",
+        &[
+            (api::API_VERSIONS, 0, 2),
+            (api::METADATA, 0, 7),
+            (api::FIND_COORDINATOR, 0, 2),
+            (api::DESCRIBE_GROUPS, 0, 2),
+            (api::LIST_GROUPS, 0, 2),
+            (api::OFFSET_FETCH, 0, 5),
+            (api::LIST_OFFSETS, 0, 4),
+        ],
+    ),
+    (
+        "Redpanda",
+        &[
+            (api::API_VERSIONS, 0, 3),
+            (api::METADATA, 0, 7),
+            (api::FIND_COORDINATOR, 0, 2),
+            (api::DESCRIBE_GROUPS, 0, 4),
+            (api::LIST_GROUPS, 0, 2),
+            (api::OFFSET_FETCH, 1, 4),
+            (api::LIST_OFFSETS, 0, 3),
+        ],
+    ),
+];
+
+/// A broker that tells which versions it understands, and closes the connection at any other, as Kafka does.
+fn of_versions(group: SimulatedGroup, understood: Understood) -> FakeBroker {
+    let looks = std::sync::Mutex::new(Looks::default());
+    FakeBroker::start(move |asked, address| {
+        let is_understood = |&(key, least, most): &(i16, i16, i16)| {
+            key == asked.key && (least..=most).contains(&asked.version)
+        };
+        if !understood.iter().any(is_understood) {
+            return Reply::Close;
+        }
+        if asked.key == api::API_VERSIONS {
+            return Reply::Body(versions(understood));
+        }
+        let mut looks = looks.lock().expect("no thread panics while it holds the lock");
+        group.answer(asked, address, &mut looks).map_or(Reply::Close, Reply::Body)
+    })
+}
+
+#[test]
+fn old_and_other_brokers_are_asked_in_versions_that_they_understand() {
+    for (broker, understood) in OTHER_BROKERS {
+        let servers = Servers::over(settled());
+        let owner = servers.pods()[STUCK / 4].clone();
+        let asked = of_versions(group(&servers, Some(20)), understood);
+        let done = ask(&servers, &asked, &["run", "--yes"], &[("KAFKA_GROUP", "")]);
+        let report = done.json();
+        let ended = (cause(&report), report["outcome"].as_str());
+        assert_eq!(ended, ("stuck_partition", Some("rotated")), "{broker}: {done}");
+        assert_eq!(servers.evictions(), [owner], "{broker}: {done}");
+        let done = ask(&servers, &asked, &["check"], &[]);
+        assert_eq!(done.code, Some(0), "{broker}: {done}");
+    }
 }
 
 #[test]

@@ -16,7 +16,8 @@ use rebalancer_io::kafka::{
 use rebalancer_io::metrics::{FactQueries, KafkaPreset, MetricsSource as _, QuerySet, QuerySettings};
 use rebalancer_io::prometheus::{AwsCredentials, PrometheusClient, SecretSource, SecretString};
 use rebalancer_sim::broker::{
-    Asked, Bytes, FakeBroker, Looks, Reply, SimulatedCluster, SimulatedGroup, api, versions,
+    Asked, Bytes, FakeBroker, KAFKA_4, KAFKA_4_CLASSIC, Looks, Reply, SimulatedCluster, SimulatedGroup, api,
+    versions,
 };
 
 mod brokers;
@@ -208,7 +209,7 @@ fn a_classic_group_is_found_on_a_broker_that_has_both_protocols() {
     let broker = FakeBroker::start(move |asked, address| {
         let mut looks = looks.lock().expect("no thread panics while it holds the lock");
         match asked.key {
-            api::API_VERSIONS => Reply::Body(versions(true)),
+            api::API_VERSIONS => Reply::Body(versions(&KAFKA_4)),
             api::CONSUMER_GROUP_DESCRIBE => {
                 let mut body = Bytes(vec![0, 0, 0, 0, 2]);
                 body.i16(69);
@@ -502,7 +503,7 @@ fn a_password_that_the_broker_repeats_is_masked() {
     let password = || SecretSource::Value(SecretString::from(PASSWORD));
     let username = || "orders".to_owned();
     let broker = FakeBroker::start(|asked, _| match asked.key {
-        api::API_VERSIONS => Reply::Body(versions(false)),
+        api::API_VERSIONS => Reply::Body(versions(KAFKA_4_CLASSIC)),
         api::SASL_HANDSHAKE => Reply::Body(vec![0, 0, 0, 0, 0, 0]),
         _ => {
             let mut body = Bytes::default();

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::{Asked, Bytes, Looks, SimulatedGroup, api, versions};
+use super::{Asked, Bytes, KAFKA_4, KAFKA_4_CLASSIC, Looks, SimulatedGroup, api, versions};
 
 const GROUP_ID_NOT_FOUND: i16 = 69;
 
@@ -17,7 +17,10 @@ pub(super) fn body(
     let (mut to, mut from) = (Bytes::default(), Body(&asked.body));
     let group_of = |name: &str| groups.iter().copied().find(|group| group.name == name);
     match asked.key {
-        api::API_VERSIONS => to.0.extend(versions(groups.iter().any(|group| group.is_of_brokers))),
+        api::API_VERSIONS => {
+            let is_new = groups.iter().any(|group| group.is_of_brokers);
+            to.0.extend(versions(if is_new { &KAFKA_4 } else { KAFKA_4_CLASSIC }));
+        }
         api::FIND_COORDINATOR => {
             to.i32(0);
             to.i16(0);
