@@ -35,13 +35,13 @@ fn main() {
 
 /// The server that a scan asks.
 enum Asked {
-    Alone(MetricServer),
+    Alone(Box<MetricServer>),
     Thanos(Box<Thanos>),
 }
 
 impl Asked {
     fn alone(release: Release, series: Vec<Series>) -> Self {
-        Self::Alone(MetricServer::filled(release, series, &[]))
+        Self::Alone(Box::new(MetricServer::filled(release, series, &[])))
     }
 
     fn thanos(series: Vec<Series>) -> Self {
