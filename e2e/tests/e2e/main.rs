@@ -18,6 +18,7 @@ mod local_stack;
 mod own_metrics;
 mod packages;
 mod program_metrics;
+mod release;
 mod rotation;
 mod run_all;
 mod safety;
