@@ -101,6 +101,13 @@ fn ten_thousand_pods_are_planned_and_rotated_by_the_loads_in_a_prometheus() {
     planned(&plan, 10_000);
     assert_eq!(plan.json()["targets"], targets);
 
+    // What is found out is asked for beside the loads.
+    let found = asked(&mut |program| {
+        program.arg("plan").env("METRICS_PRESET", "auto");
+    });
+    planned(&found, 10_000);
+    assert_eq!(found.json()["targets"], targets);
+
     let raw = asked(&mut |program| {
         program.arg("plan").envs(RAW_QUERIES);
     });
@@ -149,7 +156,7 @@ fn program(plane: &ControlPlane, namespace: &Namespace<'_>, metrics: &str) -> Co
         // A busy machine takes its time; what is counted here is not time.
         .env("RUN_TIMEOUT", "300s")
         .env("PROMETHEUS_TIMEOUT", "120s")
-        // A preset that was set, as in a job that evicts: what `auto` finds is asked for beside the loads.
+        // A preset that was set, as in a job that evicts.
         .env("METRICS_PRESET", "micrometer")
         .env("OUTPUT", "json");
     program
