@@ -8,35 +8,28 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-mod all;
-mod backtest;
 mod decision;
 mod guards;
-mod history;
 mod kafka;
 mod kubernetes;
 mod live;
+mod many;
 mod output;
-mod page;
+mod past;
 mod prometheus;
 mod saved;
-mod scan;
 mod telemetry;
-mod veto;
 
-pub use all::AllArgs;
-pub use backtest::{BacktestArgs, Moment};
 pub use decision::{DecisionArgs, GuardMode};
 pub use guards::GuardArgs;
-pub use history::HistoryArgs;
 pub use kafka::{KafkaArgs, SaslMechanism};
-pub use kubernetes::{ActionArgs, DryRun, KubernetesArgs, LocalStorage, PacingChoice};
+pub use kubernetes::{ActionArgs, DryRun, KubernetesArgs, LocalStorage};
 pub use live::LiveArgs;
-pub use output::{Color, LogFormat, OutputArgs, OutputFormat};
-pub use page::{PageArgs, ReportArgs};
-pub use prometheus::{Cloud, Method, PresetChoice, PrometheusArgs};
-pub use saved::SavedArgs;
-pub use scan::ScanArgs;
+pub use many::{AllArgs, ScanArgs};
+pub use output::{Color, LogFormat, OutputArgs, OutputFormat, PageArgs};
+pub use past::{BacktestArgs, HistoryArgs, Moment};
+pub use prometheus::{Cloud, PresetChoice, PrometheusArgs};
+pub use saved::{ReportArgs, SavedArgs};
 pub use telemetry::{PushArgs, TextfileArgs, WebhookArgs, WebhookFormat};
 
 /// Measures how unevenly the pods of a workload are loaded. When a threshold is passed and no

@@ -5,9 +5,23 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use rebalancer_core::guard::{OutlierTrigger, Persistence};
 use rebalancer_core::{DEFAULT_FLOORS, DEFAULT_WEIGHTS, Metric, PerMetric};
 use rebalancer_io::metrics::AlertPattern;
+
+/// A word that can be typed, and what it stands for.
+pub type Word<T> = (&'static str, T);
+
+/// One of these words.
+pub fn one_of<T: Copy + Send + Sync + 'static>(
+    words: &'static [Word<T>],
+) -> impl TypedValueParser<Value = T> {
+    PossibleValuesParser::new(words.iter().map(|(word, _)| *word)).map(|typed| {
+        let known = words.iter().find(|(word, _)| word.eq_ignore_ascii_case(&typed));
+        known.expect("the parser lets only known words through").1
+    })
+}
 
 /// A duration that may be zero: `30s`, `1m30s`, `1h`, `0s`.
 pub fn duration(text: &str) -> Result<Duration, String> {
@@ -30,10 +44,10 @@ pub fn positive_duration(text: &str) -> Result<Duration, String> {
 /// A guard's duration: `off` and `0s` both turn the guard off.
 pub fn duration_or_off(text: &str) -> Result<Guarded<Duration>, String> {
     if is_off(text) {
-        return Ok(Guarded(None));
+        return Ok(None);
     }
     let limit = duration(text).map_err(|error| format!("{error} (off turns the guard off)"))?;
-    Ok(Guarded((limit > Duration::ZERO).then_some(limit)))
+    Ok((limit > Duration::ZERO).then_some(limit))
 }
 
 /// The window of a guard that looks back minute by minute: from one minute to seven days, or `off`.
@@ -43,7 +57,7 @@ pub fn window_or_off(text: &str) -> Result<Guarded<Duration>, String> {
     const MINUTE: Duration = Duration::from_secs(60);
     const LONGEST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
     match duration_or_off(text)? {
-        Guarded(Some(window)) if !(MINUTE..=LONGEST).contains(&window) => {
+        Some(window) if !(MINUTE..=LONGEST).contains(&window) => {
             Err("the window must be 1m to 7d (off turns the guard off)".to_owned())
         }
         window => Ok(window),
@@ -53,18 +67,18 @@ pub fn window_or_off(text: &str) -> Result<Guarded<Duration>, String> {
 /// A factor above 0, or `off`.
 pub fn factor_or_off(text: &str) -> Result<Guarded<f64>, String> {
     if is_off(text) {
-        return Ok(Guarded(None));
+        return Ok(None);
     }
     match number(text).map_err(|error| format!("{error} (off turns the guard off)"))? {
         0.0 => Err("the factor must be above 0 (off turns the guard off)".to_owned()),
-        factor => Ok(Guarded(Some(factor))),
+        factor => Ok(Some(factor)),
     }
 }
 
 /// The factor of the outlier trigger; `on` is the default factor.
 pub fn outlier_factor(text: &str) -> Result<Guarded<f64>, String> {
     if text.eq_ignore_ascii_case("on") {
-        return Ok(Guarded(Some(OutlierTrigger::STANDARD.ratio)));
+        return Ok(Some(OutlierTrigger::STANDARD.ratio));
     }
     factor_or_off(text).map_err(|_| "expected on, off, or a factor above 0 such as 2".to_owned())
 }
@@ -72,10 +86,10 @@ pub fn outlier_factor(text: &str) -> Result<Guarded<f64>, String> {
 /// A percentage from 1 to 100 with or without its sign; `off` and `0%` turn a guard off.
 pub fn percent_or_off(text: &str) -> Result<Guarded<u32>, String> {
     if is_off(text) {
-        return Ok(Guarded(None));
+        return Ok(None);
     }
     match text.strip_suffix('%').unwrap_or(text).trim_end().parse() {
-        Ok(percent @ 0..=100) => Ok(Guarded((percent > 0).then_some(percent))),
+        Ok(percent @ 0..=100) => Ok((percent > 0).then_some(percent)),
         _ => Err("expected a whole percentage from 1 to 100 such as 10%, or off".to_owned()),
     }
 }
@@ -85,16 +99,16 @@ pub fn text_or_off(text: &str) -> Result<Guarded<String>, String> {
     if text.trim().is_empty() {
         return Err("expected a query, or off".to_owned());
     }
-    Ok(Guarded((!is_off(text)).then(|| text.to_owned())))
+    Ok((!is_off(text)).then(|| text.to_owned()))
 }
 
 /// A regular expression over names of alerts, or `off`.
 pub fn alerts_or_off(text: &str) -> Result<Guarded<AlertPattern>, String> {
     if is_off(text) {
-        return Ok(Guarded(None));
+        return Ok(None);
     }
     match text.parse() {
-        Ok(pattern) => Ok(Guarded(Some(pattern))),
+        Ok(pattern) => Ok(Some(pattern)),
         Err(error) => Err(format!("{error} (off turns the guard off)")),
     }
 }
@@ -107,10 +121,9 @@ pub fn count(text: &str) -> Result<usize, String> {
     }
 }
 
-/// A guard's limit, `None` if the guard is off. (A separate type, because clap treats a bare `Option` as an
+/// A guard's limit, `None` if the guard is off. (It has a name of its own, because clap treats a bare `Option` as an
 /// optional flag.)
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Guarded<T>(pub Option<T>);
+pub type Guarded<T> = Option<T>;
 
 /// A finite number that is 0 or more.
 pub fn number(text: &str) -> Result<f64, String> {
@@ -181,14 +194,14 @@ pub fn size(text: &str) -> Result<u64, String> {
 
 /// Weights of the score, such as `cpu=0.4,lag=0.3`; metrics that are not named get weight 0.
 pub fn weights(text: &str) -> Result<PerMetric<f64>, String> {
-    let shape = || format!("write weights such as {}", show_weights(&DEFAULT_WEIGHTS));
-    let weights =
-        per_metric(text, "weight", PerMetric::default(), number).map_err(|wrong| wrong.words(&shape()))?;
-    if !weights.iter().map(|(_, weight)| *weight).sum::<f64>().is_finite() {
-        return Err(format!("the sum of the weights is not finite; {}", shape()));
+    let shape = format!("write weights such as {}", show_weights(&DEFAULT_WEIGHTS));
+    let weights = per_metric(text, ("weight", &shape), PerMetric::default(), number)?;
+    let sum: f64 = weights.iter().map(|(_, weight)| *weight).sum();
+    if !sum.is_finite() {
+        return Err(format!("the sum of the weights is not finite; {shape}"));
     }
-    if weights.iter().all(|(_, weight)| *weight == 0.0) {
-        return Err(format!("at least one weight must be more than 0; {}", shape()));
+    if sum == 0.0 {
+        return Err(format!("at least one weight must be more than 0; {shape}"));
     }
     Ok(weights)
 }
@@ -198,52 +211,36 @@ pub fn floors(text: &str) -> Result<PerMetric<f64>, String> {
     if is_off(text) {
         return Ok(PerMetric::default());
     }
-    per_metric(text, "floor", DEFAULT_FLOORS, quantity)
-        .map_err(|wrong| wrong.words("write floors such as cpu=0.05,lag=5000, or off"))
+    let shape = "write floors such as cpu=0.05,lag=5000, or off";
+    per_metric(text, ("floor", shape), DEFAULT_FLOORS, quantity)
 }
 
-/// What is wrong with a list such as `cpu=0.4,lag=0.3`.
-enum WrongList {
-    /// The list, which is to be written otherwise.
-    Shape(String),
-    /// A value in it, in words that say what is expected.
-    Value(String),
-}
-
-impl WrongList {
-    fn words(self, shape: &str) -> String {
-        match self {
-            Self::Shape(wrong) => format!("{wrong}; {shape}"),
-            Self::Value(wrong) => wrong,
-        }
-    }
-}
-
-/// The values of some metrics; `others` are those of the metrics that are not named. `word` names one value.
+/// The values of some metrics; `others` are those of the metrics that are not named. `word` names one value, `shape` says how
+/// to write the list.
 fn per_metric(
     text: &str,
-    word: &str,
+    (word, shape): (&str, &str),
     others: PerMetric<f64>,
     value: fn(&str) -> Result<f64, String>,
-) -> Result<PerMetric<f64>, WrongList> {
+) -> Result<PerMetric<f64>, String> {
     let mut values = others;
-    for (name, given) in parts(text, word)? {
+    for (name, given) in parts(text, word, shape)? {
         let metric = Metric::ALL.into_iter().find(|metric| metric.name() == name);
-        let metric = metric.ok_or_else(|| WrongList::Shape(format!("{name:?} is no metric")))?;
-        values[metric] = value(given).map_err(|error| WrongList::Value(format!("{metric}: {error}")))?;
+        let metric = metric.ok_or_else(|| format!("{name:?} is no metric; {shape}"))?;
+        values[metric] = value(given).map_err(|error| format!("{metric}: {error}"))?;
     }
     Ok(values)
 }
 
-/// The parts of a list such as `cpu=0.4,lag=0.3`, each with its name. `word` names one part.
-fn parts<'t>(text: &'t str, word: &str) -> Result<Vec<(&'t str, &'t str)>, WrongList> {
+/// The parts of a list such as `cpu=0.4,lag=0.3`, each with its name. `word` names one part, `shape` says how to write the
+/// list.
+fn parts<'t>(text: &'t str, word: &str, shape: &str) -> Result<Vec<(&'t str, &'t str)>, String> {
     let mut parts: Vec<(&str, &str)> = Vec::new();
     for part in text.split(',') {
-        let split = part.split_once('=');
-        let (name, value) = split.ok_or_else(|| WrongList::Shape(format!("{part:?} is no {word}")))?;
+        let (name, value) = part.split_once('=').ok_or_else(|| format!("{part:?} is no {word}; {shape}"))?;
         let (name, value) = (name.trim(), value.trim());
         if parts.iter().any(|(known, _)| *known == name) {
-            return Err(WrongList::Shape(format!("{name} is given twice")));
+            return Err(format!("{name} is given twice; {shape}"));
         }
         parts.push((name, value));
     }
@@ -256,13 +253,13 @@ pub fn persistence(text: &str) -> Result<Guarded<Persistence>, String> {
     const SHAPE: &str =
         "write a window such as 60m, parts such as window=60m,factor=1.25,percent=80%, or off";
     if is_off(text) || !text.contains('=') {
-        return Ok(Guarded(window_or_off(text)?.0.map(Persistence::over)));
+        return Ok(window_or_off(text)?.map(Persistence::over));
     }
     let standard = Persistence::STANDARD;
-    let mut window = Guarded(Some(standard.window));
-    let mut factor = Guarded(Some(standard.factor));
-    let mut percent = Guarded(Some(standard.percent));
-    for (name, value) in parts(text, "part of the rule").map_err(|wrong| wrong.words(SHAPE))? {
+    let mut window = Some(standard.window);
+    let mut factor = Some(standard.factor);
+    let mut percent = Some(standard.percent);
+    for (name, value) in parts(text, "part of the rule", SHAPE)? {
         let read = match name {
             "window" => window_or_off(value).map(|read| window = read),
             "factor" => factor_or_off(value).map(|read| factor = read),
@@ -271,11 +268,8 @@ pub fn persistence(text: &str) -> Result<Guarded<Persistence>, String> {
         };
         read.map_err(|error| format!("{name}: {error}"))?;
     }
-    let (Guarded(Some(window)), Guarded(Some(factor)), Guarded(Some(percent))) = (window, factor, percent)
-    else {
-        return Ok(Guarded(None));
-    };
-    Ok(Guarded(Some(Persistence { factor, percent, ..Persistence::over(window) })))
+    let (Some(window), Some(factor), Some(percent)) = (window, factor, percent) else { return Ok(None) };
+    Ok(Some(Persistence { factor, percent, ..Persistence::over(window) }))
 }
 
 /// The weights in the form that [`weights`] parses.
@@ -322,25 +316,25 @@ mod tests {
 
     #[test]
     fn off_and_zero_both_turn_a_guard_off() {
-        assert_eq!(duration_or_off("off"), Ok(Guarded(None)));
-        assert_eq!(duration_or_off("0s"), Ok(Guarded(None)));
-        assert_eq!(duration_or_off("5m"), Ok(Guarded(Some(Duration::from_secs(300)))));
+        assert_eq!(duration_or_off("off"), Ok(None));
+        assert_eq!(duration_or_off("0s"), Ok(None));
+        assert_eq!(duration_or_off("5m"), Ok(Some(Duration::from_secs(300))));
     }
 
     #[test]
     fn limits_of_guards_are_read_with_their_bounds() {
-        assert_eq!(window_or_off("60m"), Ok(Guarded(Some(Duration::from_secs(3600)))));
-        assert_eq!(window_or_off("0s"), Ok(Guarded(None)));
+        assert_eq!(window_or_off("60m"), Ok(Some(Duration::from_secs(3600))));
+        assert_eq!(window_or_off("0s"), Ok(None));
         assert!(window_or_off("59s").is_err() && window_or_off("8d").is_err());
-        assert_eq!(percent_or_off("80"), Ok(Guarded(Some(80))));
-        assert_eq!(percent_or_off("0%"), Ok(Guarded(None)));
+        assert_eq!(percent_or_off("80"), Ok(Some(80)));
+        assert_eq!(percent_or_off("0%"), Ok(None));
         for bad in ["101%", "-1", "0.1", "", "ten"] {
             assert!(percent_or_off(bad).is_err(), "{bad}");
         }
-        assert_eq!(factor_or_off("1.25"), Ok(Guarded(Some(1.25))));
+        assert_eq!(factor_or_off("1.25"), Ok(Some(1.25)));
         assert!(factor_or_off("0").is_err() && factor_or_off("NaN").is_err());
-        assert_eq!(outlier_factor("ON"), Ok(Guarded(Some(2.0))));
-        assert_eq!(outlier_factor("off"), Ok(Guarded(None)));
+        assert_eq!(outlier_factor("ON"), Ok(Some(2.0)));
+        assert_eq!(outlier_factor("off"), Ok(None));
         assert!(outlier_factor("hot").unwrap_err().starts_with("expected on, off"));
         assert!(count("0").is_err() && count("1.5").is_err());
     }
@@ -390,7 +384,7 @@ mod tests {
 
     #[test]
     fn persistence_is_a_window_or_the_parts_that_differ() {
-        let rule = |text: &str| persistence(text).map(|rule| rule.0);
+        let rule = |text: &str| persistence(text);
         let standard = Persistence::STANDARD;
         assert_eq!(rule("window=60m,factor=1.25,percent=80%"), Ok(Some(standard)));
         assert_eq!(rule("2h"), Ok(Some(Persistence::over(Duration::from_secs(7200)))));

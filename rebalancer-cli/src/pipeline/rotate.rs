@@ -4,12 +4,12 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use rebalancer_core::{
-    Mode, Pacing, PlanError, Reason, Role, RotationOptions, RotationPlan, RotationReport, Target, Workload,
+    Mode, PlanError, Reason, Role, RotationOptions, RotationPlan, RotationReport, Target, Workload,
 };
 use rebalancer_io::driver::PodManager;
 use rebalancer_io::kubernetes::{Cluster, Notice, StoodAt};
 
-use crate::cli::args::{ActionArgs, DryRun, PacingChoice, RunArgs};
+use crate::cli::args::{ActionArgs, DryRun, RunArgs};
 use crate::pipeline::live::Live;
 use crate::report::{Outcome, Report};
 use crate::settings::decision::DecisionSettings;
@@ -20,11 +20,8 @@ pub fn options(args: &RunArgs, decision: &DecisionSettings) -> RotationOptions {
     let ActionArgs { dry_run, pacing, grace_period, .. } = &args.action;
     RotationOptions {
         mode: if *dry_run == DryRun::Server { Mode::ServerDryRun } else { Mode::Execute },
-        pacing: match pacing {
-            PacingChoice::Sequential => Pacing::Sequential,
-            PacingChoice::WaitReady => Pacing::WaitReady,
-        },
-        method: args.action.method(),
+        pacing: *pacing,
+        method: args.action.eviction_method,
         claim: args.action.claim,
         grace_period_s: grace_period.map(|grace| u32::try_from(grace.as_secs()).unwrap_or(u32::MAX)),
         ..decision.rotation_options(kubernetes.allow_multiple_controllers, kubernetes.run_timeout)

@@ -86,16 +86,16 @@ impl DecisionSettings {
 }
 
 fn guards(limits: &GuardArgs) -> GuardSettings {
-    let persistence = limits.persistence.0;
+    let persistence = limits.persistence;
     let seen = persistence.unwrap_or(Persistence::STANDARD);
     GuardSettings {
-        warm_up: limits.warmup.0,
+        warm_up: limits.warmup,
         persistence,
-        cooldown: limits.cooldown.0,
-        futility_age: limits.futility_age.0,
-        illness_age: limits.illness_age.0,
-        churn_budget: limits.churn_budget.0.map(|percent| ChurnBudget { percent }),
-        outlier_trigger: limits.outlier_trigger.0.map(|ratio| OutlierTrigger {
+        cooldown: limits.cooldown,
+        futility_age: limits.futility_age,
+        illness_age: limits.illness_age,
+        churn_budget: limits.churn_budget.map(|percent| ChurnBudget { percent }),
+        outlier_trigger: limits.outlier_trigger.map(|ratio| OutlierTrigger {
             ratio,
             percent: seen.percent,
             min_history: seen.min_history,

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rebalancer_io::kubernetes::{ConnectOptions, Selector, ServiceAddress, TargetName, is_namespace_name};
 use rebalancer_io::prometheus::{
-    Auth, AwsIdentity, AzureIdentity, Endpoint, GoogleIdentity, Header, HttpTransport, Identity, Method,
+    Auth, AwsIdentity, AzureIdentity, Endpoint, GoogleIdentity, Header, HttpTransport, Identity,
     PrometheusConfig, SecretSource, SecretString, Tls, Variables,
 };
 use rebalancer_io::push::{PushConfig, Receiver};
@@ -94,10 +94,7 @@ pub fn prometheus(args: &PrometheusArgs, endpoint: Endpoint) -> Result<Prometheu
         insecure_skip_verify: args.prometheus_insecure_skip_tls_verify,
     };
     config.extra_params = params(args.prometheus_query_params.as_deref())?;
-    config.method = match args.prometheus_method {
-        args::Method::Post => Method::Post,
-        args::Method::Get => Method::Get,
-    };
+    config.method = args.prometheus_method;
     config.timeout = args.prometheus_timeout;
     config.max_response_bytes = args.prometheus_max_response;
     config.refuse_partial = args.prometheus_strict_params;

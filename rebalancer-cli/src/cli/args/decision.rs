@@ -1,5 +1,4 @@
 //! Settings of the decision: thresholds, floors, guards.
-#![allow(clippy::doc_markdown, reason = "these comments are the help texts")]
 
 use std::time::Duration;
 
@@ -23,7 +22,7 @@ pub struct DecisionArgs {
     /// Do nothing if fewer pods than this are Ready, or have all used metrics
     #[arg(long, value_name = "COUNT", env = "MIN_PODS_REQUIRED", default_value = "3", value_parser = min_pods)]
     pub min_pods: usize,
-    /// Ignore a metric that a smaller share of the pods than this has; 0 turns this off
+    /// Ignore a metric that fewer than this share of the pods have; 0 turns this off
     #[arg(long, value_name = "SHARE", env = "MIN_COVERAGE", default_value = "0.8", value_parser = values::share)]
     pub min_coverage: f64,
     /// Treat a mean below this as this value, so that small differences of an idle workload do not count: CPU in

@@ -1,5 +1,4 @@
-//! Settings of the guards and of what is known about the consumer group.
-#![allow(clippy::doc_markdown, reason = "these comments are the help texts")]
+//! Settings of the guards, of what may forbid a rotation, and of what is known about the consumer group.
 
 use std::time::Duration;
 
@@ -8,6 +7,7 @@ use clap::builder::{BoolishValueParser, PossibleValuesParser, TypedValueParser};
 use rebalancer_core::AssignorChoice;
 use rebalancer_core::guard::Persistence;
 use rebalancer_core::kafka::Assignor;
+use rebalancer_io::metrics::AlertPattern;
 
 use crate::cli::values::{self, Guarded};
 
@@ -54,6 +54,20 @@ pub struct GuardArgs {
     #[arg(long, value_name = "BOOL", env = "STATIC_MEMBERSHIP",
         num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set, value_parser = BoolishValueParser::new())]
     pub static_membership: Option<bool>,
+}
+
+/// What may forbid a rotation beside the loads.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Decision")]
+pub struct VetoArgs {
+    /// Do nothing while this query returns a sample or cannot be answered; placeholders as in QUERY_CPU.
+    /// GUARDS=off turns it off too
+    #[arg(long, value_name = "PROMQL", env = "VETO_QUERY", default_value = "off", value_parser = values::text_or_off)]
+    pub veto_query: Guarded<String>,
+    /// Do nothing while an alert fires whose name this regular expression matches (any part of the name,
+    /// unless it has ^ and $). GUARDS=off turns it off too
+    #[arg(long, value_name = "REGEX", env = "VETO_ALERTS", default_value = "off", value_parser = values::alerts_or_off)]
+    pub veto_alerts: Guarded<AlertPattern>,
 }
 
 fn assignor() -> impl TypedValueParser<Value = AssignorChoice> {

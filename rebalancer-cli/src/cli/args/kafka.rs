@@ -1,5 +1,4 @@
 //! Settings of Kafka, where the consumer group is asked directly.
-#![allow(clippy::doc_markdown, reason = "these comments are the help texts")]
 #![allow(clippy::struct_field_names, reason = "each field is named as its flag")]
 
 use std::path::PathBuf;
@@ -15,11 +14,12 @@ use crate::cli::values;
 #[command(next_help_heading = "Kafka")]
 pub struct KafkaArgs {
     /// Brokers to ask about consumer groups directly, such as kafka:9092, separated by commas; METRICS_PRESET=auto then
-    /// means `kafka`. The user needs Describe on the group and its topics. KAFKA_GROUP is found by its members in the pods
+    /// means `kafka`. The user needs Describe on the group and its topics. KAFKA_GROUP need not be set: the group is found by its
+    /// members in the pods
     #[arg(long, value_name = "BROKERS", env = "KAFKA_BOOTSTRAP_SERVERS")]
     pub kafka_bootstrap_servers: Option<String>,
-    /// The group is read twice, this far apart, to see which partitions move. One counts as standing only if it does not
-    /// move for three times this, so that must be longer than the time between two commits of its consumers
+    /// The group is read twice, this far apart, to see which partitions move. A partition counts as standing only if it
+    /// does not move for three times this, so three times this must be longer than the time between two commits
     #[arg(long, value_name = "DURATION", env = "KAFKA_WATCH", default_value = "20s", value_parser = values::positive_duration)]
     pub kafka_watch: Duration,
     /// Connect to the brokers by TLS

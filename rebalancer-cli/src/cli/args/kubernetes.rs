@@ -1,16 +1,15 @@
 //! Settings of the cluster, and of the eviction itself.
-#![allow(clippy::doc_markdown, reason = "these comments are the help texts")]
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::{BoolishValueParser, PossibleValue};
+use clap::builder::BoolishValueParser;
 use clap::{Args, ValueEnum};
 
-use rebalancer_core::Method;
+use rebalancer_core::{Method, Pacing};
 use rebalancer_io::kubernetes::{ControllerKind, TargetName};
 
-use crate::cli::values;
+use crate::cli::values::{self, Word};
 
 /// Which pods are meant, and how to reach their cluster.
 #[derive(Debug, Args)]
@@ -88,25 +87,11 @@ pub struct ActionArgs {
     pub dry_run: DryRun,
     /// When the second pod is evicted: `sequential` as soon as the first eviction is accepted and nothing
     /// else has changed, `wait-ready` once the first replacement is Ready
-    #[arg(
-        long,
-        value_name = "PACING",
-        env = "PACING",
-        default_value = "sequential",
-        value_enum,
-        ignore_case = true
-    )]
-    pub pacing: PacingChoice,
+    #[arg(long, value_name = "PACING", env = "PACING", default_value = "sequential", ignore_case = true, value_parser = values::one_of(&PACINGS))]
+    pub pacing: Pacing,
     /// `evict` respects PodDisruptionBudgets; `delete` ignores them and needs the permission to delete pods
-    #[arg(
-        long,
-        value_name = "METHOD",
-        env = "EVICTION_METHOD",
-        default_value = "evict",
-        value_enum,
-        ignore_case = true
-    )]
-    pub eviction_method: EvictionMethod,
+    #[arg(long, value_name = "METHOD", env = "EVICTION_METHOD", default_value = "evict", ignore_case = true, value_parser = values::one_of(&METHODS))]
+    pub eviction_method: Method,
     /// Claim the workload with an Event before evicting: if several runs start at once, only one of them
     /// evicts. With `off`, two runs may evict four pods
     #[arg(long, value_name = "BOOL", env = "CLAIM", default_value = "on",
@@ -121,39 +106,21 @@ pub struct ActionArgs {
     pub max_rotations: usize,
 }
 
-impl ActionArgs {
-    /// The method.
-    pub const fn method(&self) -> Method {
-        match self.eviction_method {
-            EvictionMethod::Evict => Method::Evict,
-            EvictionMethod::Delete => Method::Delete,
-        }
-    }
-}
+const PACINGS: [Word<Pacing>; 2] = [("sequential", Pacing::Sequential), ("wait-ready", Pacing::WaitReady)];
+
+const METHODS: [Word<Method>; 2] = [("evict", Method::Evict), ("delete", Method::Delete)];
 
 /// How much of a dry run it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum DryRun {
     /// For real.
+    #[value(aliases = ["false", "0", "no", "off"])]
     None,
     /// Decide, then stop.
+    #[value(aliases = ["true", "1", "yes", "on"])]
     Client,
     /// Ask the API server to try everything and change nothing.
     Server,
-}
-
-impl ValueEnum for DryRun {
-    fn value_variants<'a>() -> &'a [Self] {
-        &[Self::None, Self::Client, Self::Server]
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        Some(match self {
-            Self::None => PossibleValue::new("none").aliases(["false", "0", "no", "off"]),
-            Self::Client => PossibleValue::new("client").aliases(["true", "1", "yes", "on"]),
-            Self::Server => PossibleValue::new("server"),
-        })
-    }
 }
 
 impl DryRun {
@@ -165,22 +132,4 @@ impl DryRun {
             Self::Server => "server",
         }
     }
-}
-
-/// What has to happen between the two evictions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum PacingChoice {
-    /// The first eviction is accepted.
-    Sequential,
-    /// The first replacement is Ready.
-    WaitReady,
-}
-
-/// How a pod is removed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum EvictionMethod {
-    /// Eviction API.
-    Evict,
-    /// Plain deletion.
-    Delete,
 }

@@ -3,11 +3,11 @@
 use clap::Args;
 
 use super::decision::DecisionArgs;
+use super::guards::VetoArgs;
 use super::kafka::KafkaArgs;
 use super::kubernetes::KubernetesArgs;
 use super::output::OutputArgs;
 use super::prometheus::{PrometheusArgs, QueryArgs};
-use super::veto::VetoArgs;
 
 /// Settings of both servers, the decision and the output.
 #[derive(Debug, Args)]

@@ -1,5 +1,6 @@
-//! Settings of what is printed.
-#![allow(clippy::doc_markdown, reason = "these comments are the help texts")]
+//! Settings of what is printed and written.
+
+use std::path::PathBuf;
 
 use clap::builder::BoolishValueParser;
 use clap::{Args, ValueEnum};
@@ -58,6 +59,16 @@ impl OutputArgs {
             (false, _) => "trace",
         }
     }
+}
+
+/// The page beside the report on standard output.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub struct PageArgs {
+    /// Also write the report to FILE.html, a page that loads nothing from the network; `replay` can read that
+    /// of run, plan and replay
+    #[arg(long, value_name = "FILE.html", env = "REPORT_FILE")]
+    pub report: Option<PathBuf>,
 }
 
 /// Form of the report.

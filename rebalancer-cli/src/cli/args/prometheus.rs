@@ -1,5 +1,4 @@
 //! Settings of the metrics server and of the queries it is asked.
-#![allow(clippy::doc_markdown, reason = "these comments are the help texts")]
 #![allow(clippy::struct_field_names, reason = "each field is named as its flag")]
 
 use std::path::PathBuf;
@@ -9,15 +8,16 @@ use clap::builder::{BoolishValueParser, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use rebalancer_core::PerMetric;
 use rebalancer_io::metrics::{KafkaPreset, Matchers};
+use rebalancer_io::prometheus::Method;
 
-use crate::cli::values;
+use crate::cli::values::{self, Word};
 
 /// Where the metrics server is and how to reach it. Secrets have no flags: they would be seen in
 /// process lists and pod specs.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Metrics server")]
 pub struct PrometheusArgs {
-    /// Base URL of Prometheus or VictoriaMetrics, such as <http://prometheus:9090>, or its Service as
+    /// Base URL of Prometheus or VictoriaMetrics, such as `http://prometheus:9090`, or its Service as
     /// kube:NAMESPACE/SERVICE:PORT; by default it is looked for among the Services of the cluster, but not if
     /// Kafka itself is asked
     #[arg(long, value_name = "URL", env = "PROMETHEUS_ENDPOINT")]
@@ -70,15 +70,8 @@ pub struct PrometheusArgs {
     /// Extra query parameters, such as `dedup=true&max_source_resolution=0`
     #[arg(long, value_name = "PARAMS", env = "PROMETHEUS_QUERY_PARAMS")]
     pub prometheus_query_params: Option<String>,
-    /// HTTP method of queries; use `get` for servers that do not accept POST
-    #[arg(
-        long,
-        value_name = "METHOD",
-        env = "PROMETHEUS_METHOD",
-        default_value = "post",
-        value_enum,
-        ignore_case = true
-    )]
+    /// HTTP method of queries: `post` for queries of any length, `get` for servers that do not accept POST
+    #[arg(long, value_name = "METHOD", env = "PROMETHEUS_METHOD", default_value = "post", ignore_case = true, value_parser = values::one_of(&METHODS))]
     pub prometheus_method: Method,
     /// Ask the server not to give partial or cached answers; turn it off for servers that reject unknown
     /// parameters
@@ -103,14 +96,7 @@ pub enum Cloud {
     Azure,
 }
 
-/// HTTP method of queries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Method {
-    /// Form in the body; queries may be long.
-    Post,
-    /// Parameters in the URL.
-    Get,
-}
+const METHODS: [Word<Method>; 2] = [("post", Method::Post), ("get", Method::Get)];
 
 /// What is asked of the metrics server.
 #[derive(Debug, Args)]

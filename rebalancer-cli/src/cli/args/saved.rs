@@ -1,11 +1,11 @@
 //! What every command that reads saved data takes.
-#![allow(clippy::doc_markdown, reason = "these comments are the help texts")]
 
 use std::path::PathBuf;
 
 use clap::Args;
 
 use super::decision::DecisionArgs;
+use super::output::OutputArgs;
 
 /// What was saved, and what it is to be decided by.
 #[derive(Debug, Args)]
@@ -20,4 +20,16 @@ pub struct SavedArgs {
     pub pod_label: String,
     #[command(flatten)]
     pub decision: DecisionArgs,
+}
+
+/// Arguments of `report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    #[command(flatten)]
+    pub saved: SavedArgs,
+    /// File to write the page to; by default standard output
+    #[arg(value_name = "FILE.html", index = 2)]
+    pub file: Option<PathBuf>,
+    #[command(flatten)]
+    pub output: OutputArgs,
 }

@@ -1,11 +1,11 @@
 //! Settings of the metrics that a run leaves behind about itself.
-#![allow(clippy::doc_markdown, reason = "these comments are the help texts")]
 #![allow(clippy::struct_field_names, reason = "each field is named as its flag")]
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use strum::VariantArray as _;
 
 use crate::cli::values;
 use crate::report::Outcome;
@@ -90,8 +90,9 @@ pub enum WebhookFormat {
 }
 
 fn outcome(text: &str) -> Result<Outcome, String> {
-    let text = text.trim();
-    Outcome::ALL.into_iter().find(|outcome| outcome.name().eq_ignore_ascii_case(text)).ok_or_else(|| {
-        format!("expected outcomes joined by commas, of {}", Outcome::ALL.map(Outcome::name).join(", "))
+    let names = || Outcome::VARIANTS.iter().map(|outcome| outcome.name());
+    let place = names().position(|name| name.eq_ignore_ascii_case(text.trim()));
+    place.map(|place| Outcome::VARIANTS[place]).ok_or_else(|| {
+        format!("expected outcomes joined by commas, of {}", names().collect::<Vec<&str>>().join(", "))
     })
 }

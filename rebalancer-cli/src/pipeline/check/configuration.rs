@@ -58,7 +58,7 @@ fn without_matchers(live: &LiveArgs) -> Vec<&'static str> {
     let others = [
         ("QUERY_PARTITION_LOAD", args.query_partition_load.clone()),
         ("QUERY_ASSIGNED_PARTITIONS", args.query_assigned_partitions.clone()),
-        ("VETO_QUERY", live.vetoes.veto_query.0.clone()),
+        ("VETO_QUERY", live.vetoes.veto_query.clone()),
     ];
     let lacks = |query: &Option<String>| query.as_ref().is_some_and(|query| !query.contains("matchers}}"));
     of_metrics.chain(others).filter(|(_, query)| lacks(query)).map(|(variable, _)| variable).collect()

@@ -2,13 +2,13 @@
 
 use rebalancer_core::{
     ApiFailure, Budget, Controller, Disturbance, EligibilityRules, EvictionRequest, FailureKind, LivePod,
-    LocalVolume, Method, Objection, OwnerStatus, Protection, Role, Target, Workload, disturbances,
+    LocalVolume, Method, Objection, OwnerStatus, Pacing, Protection, Role, Target, Workload, disturbances,
     objections, remarks, storage_words,
 };
 use rebalancer_io::driver::Look as _;
 use rebalancer_io::kubernetes::{OF_OTHER_OWNERS, Observer, Permission, TO_PLAN, to_run};
 
-use crate::cli::args::{ActionArgs, CheckArgs, DryRun, PacingChoice};
+use crate::cli::args::{ActionArgs, CheckArgs, DryRun};
 use crate::failure::Failure;
 use crate::pipeline::live::{Live, owner};
 use crate::report::check::{Category, Grade};
@@ -70,7 +70,7 @@ struct Permitted {
 /// Checks each permission, and returns what may be tried. Permissions that only some workloads need are
 /// checked if listing this one `was_forbidden` and no other missing permission explains it.
 fn permissions(live: &Live, action: &ActionArgs, was_forbidden: bool, category: &mut Category) -> Permitted {
-    let mut wanted: Vec<Permission> = to_run(action.method(), action.claim);
+    let mut wanted: Vec<Permission> = to_run(action.eviction_method, action.claim);
     let asked = live.cluster.missing_permissions(&wanted).and_then(|mut missing| {
         let is_explained = TO_PLAN.iter().any(|permission| missing.contains(permission));
         if was_forbidden && !is_explained {
@@ -309,7 +309,7 @@ fn budgets(observer: &mut Observer<'_>, workload: &Workload, action: &ActionArgs
             "the API server refuses to evict such a pod: let only one selector match it",
         );
     }
-    let at_once = if action.pacing == PacingChoice::WaitReady { 1 } else { 2 };
+    let at_once = if action.pacing == Pacing::WaitReady { 1 } else { 2 };
     for budget in &budgets {
         judge(budget, targets.len(), at_once, category);
     }
@@ -341,7 +341,7 @@ fn judge(budget: &Budget, pods: usize, at_once: i32, category: &mut Category) {
 
 /// Asks the server in a dry run whether it would evict this pod.
 fn try_eviction(observer: &mut Observer<'_>, pod: &LivePod, action: &ActionArgs, category: &mut Category) {
-    let method = action.method();
+    let method = action.eviction_method;
     let verb = match method {
         Method::Evict => "evict",
         Method::Delete => "delete",

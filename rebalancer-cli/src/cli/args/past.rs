@@ -1,5 +1,4 @@
-//! What `backtest` takes beside the settings of every decision.
-#![allow(clippy::doc_markdown, reason = "these comments are the help texts")]
+//! What `backtest` and `history` take beside the settings of every decision.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,7 +7,7 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::live::LiveArgs;
-use super::page::PageArgs;
+use super::output::PageArgs;
 use crate::cli::sweep::Sweep;
 use crate::cli::values;
 
@@ -37,6 +36,22 @@ pub struct BacktestArgs {
     pub sweep: Vec<Sweep>,
 }
 
+/// Arguments of `history`.
+#[derive(Debug, Args)]
+pub struct HistoryArgs {
+    #[command(flatten)]
+    pub live: LiveArgs,
+    #[command(flatten)]
+    pub page: PageArgs,
+    /// Start of the past to look at: a time such as 2026-11-23T05:00:00Z, or a duration before now such as
+    /// 7d
+    #[arg(long, visible_alias = "since", value_name = "TIME", value_parser = moment, default_value = "3d", help_heading = "History")]
+    pub from: Moment,
+    /// End of the past to look at, written the same way; by default now
+    #[arg(long, value_name = "TIME", value_parser = moment, help_heading = "History")]
+    pub to: Option<Moment>,
+}
+
 /// A moment as it is typed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {
@@ -57,7 +72,7 @@ impl Moment {
     }
 }
 
-pub(super) fn moment(text: &str) -> Result<Moment, String> {
+fn moment(text: &str) -> Result<Moment, String> {
     if let Ok(at) = text.parse() {
         return Ok(Moment::At(at));
     }
