@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use rebalancer_core::{Metric, PerMetric, Role, RotationOutcome, Strategy};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantArray};
 
 pub mod backtest;
 pub mod build;
@@ -23,6 +24,7 @@ pub mod schema;
 pub mod verdict;
 pub mod version;
 
+use crate::format::text::spaced;
 use diagnosis::DiagnosisReport;
 use rotation::RotationReport;
 use verdict::VerdictReport;
@@ -102,8 +104,11 @@ pub enum Kind {
 }
 
 /// What came of a decision. The words also name metrics and log fields.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, IntoStaticStr, VariantArray,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Outcome {
     /// No threshold is passed.
     Balanced,
@@ -124,30 +129,9 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// All outcomes.
-    pub const ALL: [Self; 8] = [
-        Self::Balanced,
-        Self::InsufficientData,
-        Self::Withheld,
-        Self::Planned,
-        Self::Rotated,
-        Self::Partial,
-        Self::Blocked,
-        Self::Failed,
-    ];
-
     /// The word.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Balanced => "balanced",
-            Self::InsufficientData => "insufficient_data",
-            Self::Withheld => "withheld",
-            Self::Planned => "planned",
-            Self::Rotated => "rotated",
-            Self::Partial => "partial",
-            Self::Blocked => "blocked",
-            Self::Failed => "failed",
-        }
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 }
 
@@ -267,6 +251,11 @@ impl WorkloadReport {
     /// What was found, in one line; `None` where nothing was looked for.
     pub fn found_words(&self) -> Option<String> {
         FoundReport::words(&self.found)
+    }
+
+    /// Whether both are about the same pods.
+    pub fn is_same(&self, other: &Self) -> bool {
+        (&self.namespace, &self.selector, &self.owner) == (&other.namespace, &other.selector, &other.owner)
     }
 
     /// What to call it.
@@ -443,8 +432,9 @@ impl PodReport {
 }
 
 /// What the decision makes of a pod.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum PodVerdict {
     /// The busiest target.
     Busiest,
@@ -473,18 +463,8 @@ impl PodVerdict {
     }
 
     /// The word as people read it.
-    pub const fn words(self) -> &'static str {
-        match self {
-            Self::Busiest => "busiest",
-            Self::LeastBusy => "least busy",
-            Self::Ill => "ill",
-            Self::Keep => "keep",
-            Self::MissingMetrics => "missing metrics",
-            Self::Terminating => "terminating",
-            Self::NotRunning => "not running",
-            Self::NotReady => "not ready",
-            Self::WarmingUp => "warming up",
-        }
+    pub fn words(self) -> String {
+        spaced(self.into())
     }
 }
 

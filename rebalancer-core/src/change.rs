@@ -39,6 +39,8 @@ pub struct SpreadChange {
 
 /// What became of the spread of one metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub enum Trend {
     /// It was low before and is low after.
     Even,

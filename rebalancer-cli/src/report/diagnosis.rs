@@ -4,6 +4,7 @@ use rebalancer_core::diagnosis::{Diagnosis, Remedy};
 use rebalancer_core::guard::Standing;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantArray};
 
 use super::verdict::VerdictReport;
 
@@ -132,8 +133,21 @@ pub struct Cause {
 }
 
 /// The causes, from the most to the least specific.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Default,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    IntoStaticStr,
+    VariantArray,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum CauseCode {
     SickPod,
     StalledPod,
@@ -155,46 +169,9 @@ pub enum CauseCode {
 }
 
 impl CauseCode {
-    /// All codes.
-    pub const ALL: [Self; 16] = [
-        Self::SickPod,
-        Self::StalledPod,
-        Self::StuckPartition,
-        Self::PoisonRecord,
-        Self::TooFewPartitions,
-        Self::HotPartition,
-        Self::StructuralImbalance,
-        Self::StaticMembership,
-        Self::RankInvariantAssignor,
-        Self::RotationIneffective,
-        Self::NoGain,
-        Self::Balanced,
-        Self::NearlyIdle,
-        Self::UnevenButNoisy,
-        Self::UnevenDeal,
-        Self::Unknown,
-    ];
-
     /// The word.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::SickPod => "sick_pod",
-            Self::StalledPod => "stalled_pod",
-            Self::StuckPartition => "stuck_partition",
-            Self::PoisonRecord => "poison_record",
-            Self::TooFewPartitions => "too_few_partitions",
-            Self::HotPartition => "hot_partition",
-            Self::StructuralImbalance => "structural_imbalance",
-            Self::StaticMembership => "static_membership",
-            Self::RankInvariantAssignor => "rank_invariant_assignor",
-            Self::RotationIneffective => "rotation_ineffective",
-            Self::NoGain => "no_gain",
-            Self::Balanced => "balanced",
-            Self::NearlyIdle => "nearly_idle",
-            Self::UnevenButNoisy => "uneven_but_noisy",
-            Self::UnevenDeal => "uneven_deal",
-            Self::Unknown => "unknown",
-        }
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 }
 

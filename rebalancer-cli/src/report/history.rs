@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use rebalancer_core::{Metric, PerMetric, SpreadChange, Trend};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantArray};
 
 use crate::format::number::ratio;
 use crate::format::text::{count, spaced};
@@ -82,8 +83,9 @@ pub struct ReplacementReport {
 }
 
 /// Who changed the pods.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum By {
     /// This program.
     ThisProgram,
@@ -103,22 +105,17 @@ pub enum By {
 
 impl By {
     /// Its word in reports.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::ThisProgram => "this_program",
-            Self::Rollout => "rollout",
-            Self::RolloutRestart => "rollout_restart",
-            Self::Node => "node",
-            Self::Eviction => "eviction",
-            Self::Resize => "resize",
-            Self::Unknown => "unknown",
-        }
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 }
 
-/// Whether a change made the load more even.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+/// Whether a change made the load more even, the best first.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, IntoStaticStr, VariantArray,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Helped {
     /// A spread fell, and none rose.
     Yes,
@@ -135,19 +132,9 @@ pub enum Helped {
 }
 
 impl Helped {
-    /// All of them, the best first.
-    pub const ALL: [Self; 6] = [Self::Yes, Self::Mixed, Self::No, Self::Worse, Self::WasEven, Self::Unknown];
-
     /// Its word in reports.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Yes => "yes",
-            Self::Mixed => "mixed",
-            Self::No => "no",
-            Self::Worse => "worse",
-            Self::WasEven => "was_even",
-            Self::Unknown => "unknown",
-        }
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 
     /// What became of the load, by what became of its spreads.
@@ -205,24 +192,7 @@ pub struct SpreadReport {
     /// Pods after.
     pub pods_after: usize,
     /// `fell`, `rose`, `stayed`, or `even` if it is below half of the threshold on both sides.
-    #[schemars(with = "TrendWord")]
-    pub trend: String,
-}
-
-/// What became of a spread.
-#[derive(JsonSchema)]
-#[schemars(rename = "Trend")]
-#[serde(rename_all = "snake_case")]
-#[expect(dead_code, reason = "only the schema is made of it")]
-enum TrendWord {
-    /// It was low before and is low after.
-    Even,
-    /// It fell by a tenth or more, and by more than noise.
-    Fell,
-    /// It rose as much.
-    Rose,
-    /// Neither.
-    Stayed,
+    pub trend: Trend,
 }
 
 /// The stretches of time that were compared.
@@ -310,13 +280,7 @@ fn told(trends: &[(Metric, &SpreadChange, Trend)]) -> String {
 impl SpreadReport {
     fn new(change: &SpreadChange, trend: Trend) -> Self {
         let SpreadChange { pods: [pods_before, pods_after], before, after, noise, moved } = *change;
-        let trend = match trend {
-            Trend::Even => "even",
-            Trend::Fell => "fell",
-            Trend::Rose => "rose",
-            Trend::Stayed => "stayed",
-        };
-        Self { before, after, noise, moved, pods_before, pods_after, trend: trend.to_owned() }
+        Self { before, after, noise, moved, pods_before, pods_after, trend }
     }
 }
 
@@ -358,24 +322,24 @@ impl ReplacementReport {
 impl HistoryReport {
     /// All in one sentence.
     pub fn sentence(&self) -> String {
-        let replaced = || self.replacements.iter().filter(|replacement| replacement.is_replacement());
-        let others = self.replacements.len() - replaced().count();
-        if self.replacements.is_empty() {
-            return "No pod was replaced in this time.".to_owned();
+        let (replaced, others): (Vec<_>, Vec<_>) =
+            self.replacements.iter().partition(|replacement| replacement.is_replacement());
+        let counts = Helped::VARIANTS
+            .iter()
+            .map(|helped| {
+                (helped, replaced.iter().filter(|replacement| replacement.helped == *helped).count())
+            })
+            .filter(|(_, number)| *number > 0)
+            .map(|(helped, number)| helped.counted(number));
+        let counts: Vec<String> = counts.collect();
+        let replaced = match replaced.len() {
+            0 => "No pod was replaced in this time".to_owned(),
+            number => format!("{}: {}", count(number, "replacement", "replacements"), counts.join(", ")),
+        };
+        match others.len() {
+            0 => format!("{replaced}."),
+            number => format!("{replaced}; and {}.", count(number, "change of size", "changes of size")),
         }
-        let counts = Helped::ALL
-            .into_iter()
-            .map(|helped| (helped, replaced().filter(|replacement| replacement.helped == helped).count()));
-        let counts: Vec<String> =
-            counts.filter(|(_, number)| *number > 0).map(|(helped, number)| helped.counted(number)).collect();
-        let mut sentence = count(replaced().count(), "replacement", "replacements");
-        if !counts.is_empty() {
-            let _ = write!(sentence, ": {}", counts.join(", "));
-        }
-        if others > 0 {
-            let _ = write!(sentence, "; and {}", count(others, "change of size", "changes of size"));
-        }
-        sentence + "."
     }
 }
 

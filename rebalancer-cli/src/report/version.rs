@@ -1,5 +1,6 @@
 //! The report versions that this program writes and reads.
 
+use anyhow::Context as _;
 use serde::Deserialize;
 
 /// Version of the reports' format.
@@ -18,40 +19,43 @@ pub struct Head {
     kind: String,
 }
 
+/// What kind of page a report has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PageKind {
+    /// That of a decision.
+    Decision,
+    /// That of a backtest.
+    Backtest,
+    /// That of a look at all workloads, or of a run of all.
+    Scan,
+    /// That of what replacements changed.
+    History,
+}
+
 impl Head {
-    /// Checks that a page can be made from the report.
+    /// The kind of page that can be made from the report.
     ///
     /// # Errors
     /// Another version, or a kind without a page.
-    pub fn check(&self) -> anyhow::Result<()> {
-        const KNOWN: [&str; 6] = ["Plan", "RunReport", "BacktestReport", SCAN, RUN_ALL, "HistoryReport"];
+    pub fn page(&self) -> anyhow::Result<PageKind> {
+        const KNOWN: [(&str, PageKind); 6] = [
+            ("Plan", PageKind::Decision),
+            ("RunReport", PageKind::Decision),
+            ("BacktestReport", PageKind::Backtest),
+            (SCAN, PageKind::Scan),
+            (RUN_ALL, PageKind::Scan),
+            ("HistoryReport", PageKind::History),
+        ];
 
         anyhow::ensure!(
             self.api_version == API_VERSION,
             "the report is {}, this program reads {API_VERSION}; use a newer version",
             self.api_version
         );
-        anyhow::ensure!(
-            KNOWN.contains(&self.kind.as_str()),
-            "a report of kind {} has no page; these have one: {}",
-            self.kind,
-            KNOWN.join(", ")
-        );
-        Ok(())
-    }
-
-    /// Whether it is the report of a backtest.
-    pub fn is_backtest(&self) -> bool {
-        self.kind == "BacktestReport"
-    }
-
-    /// Whether it is the report of what replacements changed.
-    pub fn is_history(&self) -> bool {
-        self.kind == "HistoryReport"
-    }
-
-    /// Whether it is the report of a look at all workloads, or of a run of all.
-    pub fn is_scan(&self) -> bool {
-        [SCAN, RUN_ALL].contains(&self.kind.as_str())
+        let known = KNOWN.into_iter().find(|(kind, _)| *kind == self.kind);
+        known.map(|(_, page)| page).with_context(|| {
+            let known = KNOWN.map(|(kind, _)| kind).join(", ");
+            format!("a report of kind {} has no page; these have one: {known}", self.kind)
+        })
     }
 }

@@ -6,13 +6,15 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use rebalancer_io::prometheus::RequestCounts;
+use strum::{IntoStaticStr, VariantArray};
 
 use crate::exit;
 use crate::failure::Failure;
 use crate::report::{Outcome, Report};
 
-/// The timed parts of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The timed parts of a run, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum Stage {
     /// Listing the workload.
     Discover,
@@ -25,17 +27,9 @@ pub enum Stage {
 }
 
 impl Stage {
-    /// All stages, in order.
-    pub const ALL: [Self; 4] = [Self::Discover, Self::Query, Self::Decide, Self::Evict];
-
     /// The word used in metrics.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Discover => "discover",
-            Self::Query => "query",
-            Self::Decide => "decide",
-            Self::Evict => "evict",
-        }
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 }
 

@@ -96,8 +96,7 @@ fn folded(rows: Vec<&PodReport>) -> (Vec<&PodReport>, Vec<&PodReport>) {
 }
 
 fn row(pod: &PodReport, form: Form) -> Markup {
-    let class = pod.verdict.words().replace(' ', "_");
-    let class = (pod.verdict != PodVerdict::Keep).then_some(class);
+    let class = (pod.verdict != PodVerdict::Keep).then_some(<&str>::from(pod.verdict));
     html! {
         tr class=[class] {
             th scope="row" { (pod.name) }
@@ -121,7 +120,7 @@ fn verdict(pod: &PodReport) -> String {
         PodVerdict::LeastBusy => "▼ least busy".to_owned(),
         PodVerdict::Ill => "▲ ill".to_owned(),
         _ if !pod.missing.is_empty() => format!("no {}", pod.missing.join(", ")),
-        other => other.words().to_owned(),
+        other => other.words(),
     }
 }
 

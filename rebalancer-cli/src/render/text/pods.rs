@@ -61,7 +61,7 @@ const FORMS: [Form; 12] = [
 pub fn write(screen: &mut Screen, report: &Report, width: Option<usize>, prefix: &str, wide: bool) {
     let shown = Shown::of(report, wide);
     let known = Known::of(report);
-    let forms = FORMS.into_iter().map(|form| sheet(report, &shown, &known.within(form), prefix));
+    let forms = FORMS.into_iter().map(|form| sheet(report, &shown, &known, form, prefix));
     let gap = shown.gap(report);
     Sheet::write_fitting(screen, width.filter(|_| !wide), forms, |row, screen| {
         if let Some(gap) = gap.as_deref().filter(|_| row == shown.head) {
@@ -73,7 +73,6 @@ pub fn write(screen: &mut Screen, report: &Report, width: Option<usize>, prefix:
 /// What is known about age and node of the pods.
 #[derive(Debug, Clone)]
 struct Known {
-    form: Form,
     ages: bool,
     nodes: bool,
     /// The common prefix of the short node names.
@@ -84,20 +83,14 @@ impl Known {
     fn of(report: &Report) -> Self {
         let nodes: Vec<&str> = report.pods.iter().filter_map(|pod| pod.node.as_deref()).collect();
         Self {
-            form: FULL,
             ages: report.pods.iter().any(|pod| pod.age_seconds.is_some()),
             nodes: !nodes.is_empty(),
             node_prefix: shared_prefix(nodes.into_iter().map(host)),
         }
     }
 
-    fn within(&self, form: Form) -> Self {
-        let Self { ages, nodes, .. } = *self;
-        Self { form, ages: ages && form.whereabouts, nodes: nodes && form.whereabouts, ..self.clone() }
-    }
-
-    fn node(&self, name: &str) -> String {
-        match self.form.naming {
+    fn node(&self, name: &str, naming: Naming) -> String {
+        match naming {
             Naming::Full => plain(name),
             naming => naming.of(host(name), &self.node_prefix),
         }
@@ -110,8 +103,7 @@ fn host(node: &str) -> &str {
     if is_address { node } else { node.split('.').next().unwrap_or(node) }
 }
 
-fn sheet(report: &Report, shown: &Shown<'_>, known: &Known, prefix: &str) -> Sheet {
-    let form = known.form;
+fn sheet(report: &Report, shown: &Shown<'_>, known: &Known, form: Form, prefix: &str) -> Sheet {
     let mut header = vec!["POD"];
     header.extend(form.metrics.iter().copied().map(column));
     if form.score {
@@ -120,23 +112,22 @@ fn sheet(report: &Report, shown: &Shown<'_>, known: &Known, prefix: &str) -> She
     if form.bar > 0 {
         header.push("");
     }
-    if known.ages {
+    if known.ages && form.whereabouts {
         header.push("AGE");
     }
-    if known.nodes {
+    if known.nodes && form.whereabouts {
         header.push("NODE");
     }
     header.push("VERDICT");
     let most = report.pods.iter().filter_map(|pod| pod.composite_score).fold(0.0, f64::max);
     let mut sheet = Sheet::new(header);
     for pod in &shown.pods {
-        sheet.row(style(pod), row(report, pod, most, known, prefix));
+        sheet.row(style(pod), row(report, pod, most, known, form, prefix));
     }
     sheet
 }
 
-fn row(report: &Report, pod: &PodReport, most: f64, known: &Known, prefix: &str) -> Vec<Cell> {
-    let form = known.form;
+fn row(report: &Report, pod: &PodReport, most: f64, known: &Known, form: Form, prefix: &str) -> Vec<Cell> {
     let or_dash = |text: Option<String>| right(text.unwrap_or_else(|| "-".to_owned()));
     let mut row = vec![Cell::new(form.naming.of(&pod.name, prefix))];
     row.extend(form.metrics.iter().map(|&metric| or_dash(pod.load(metric).map(|load| short(metric, load)))));
@@ -146,11 +137,13 @@ fn row(report: &Report, pod: &PodReport, most: f64, known: &Known, prefix: &str)
     if form.bar > 0 {
         row.push(Cell::new(pod.composite_score.map_or_else(String::new, |score| bar(score, most, form.bar))));
     }
-    if known.ages {
+    if known.ages && form.whereabouts {
         row.push(or_dash(pod.age_seconds.map(|seconds| age(seconds as f64))));
     }
-    if known.nodes {
-        row.push(Cell::new(pod.node.as_deref().map_or_else(|| "-".to_owned(), |node| known.node(node))));
+    if known.nodes && form.whereabouts {
+        row.push(Cell::new(
+            pod.node.as_deref().map_or_else(|| "-".to_owned(), |node| known.node(node, form.naming)),
+        ));
     }
     row.push(Cell::new(verdict(report, pod, form.why)));
     row
@@ -171,7 +164,7 @@ fn verdict(report: &Report, pod: &PodReport, why: bool) -> String {
     }
     let words = pod.verdict.words();
     if !matches!(pod.verdict, PodVerdict::Busiest | PodVerdict::LeastBusy | PodVerdict::Ill) || !why {
-        return words.to_owned();
+        return words;
     }
     let evicted = report.rotation.as_ref().is_some_and(|rotation| rotation.deleted.contains(&pod.name));
     let fate = match report.outcome {

@@ -1,7 +1,6 @@
 //! The report for people: the observation, the decision, and the reasons. The first and the last line say
 //! whether it is a dry run.
 
-use rebalancer_core::Role;
 use rebalancer_core::diagnosis::Remedy;
 use rebalancer_core::guard::Standing;
 
@@ -9,7 +8,7 @@ use super::screen::{BOLD, Mark, PLAIN, Screen};
 use super::{pods, spreads};
 use crate::format::names::shared_prefix;
 use crate::format::number::ratio;
-use crate::format::text::{count, plain};
+use crate::format::text::{count, plain, spaced};
 use crate::render::terminal::Terminal;
 use crate::report::diagnosis::{CauseCode, DiagnosisReport, SpreadReport};
 use crate::report::verdict::VerdictReport;
@@ -199,18 +198,9 @@ fn verdict(report: &Report) -> String {
 }
 
 fn targets(targets: &[TargetReport]) -> String {
-    let named: Vec<String> = targets
-        .iter()
-        .map(|target| {
-            let role = match target.role {
-                Role::Busiest => "busiest",
-                Role::LeastBusy => "least busy",
-                Role::Ill => "ill",
-            };
-            format!("{} ({role})", plain(&target.pod))
-        })
-        .collect();
-    named.join(" and ")
+    let named =
+        targets.iter().map(|target| format!("{} ({})", plain(&target.pod), spaced(target.role.name())));
+    named.collect::<Vec<String>>().join(" and ")
 }
 
 fn write_rotation(screen: &mut Screen, report: &Report) {
