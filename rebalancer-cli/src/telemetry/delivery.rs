@@ -40,29 +40,20 @@ impl Delivery {
     /// The deliveries that a run's settings allow, and the first unusable setting.
     pub fn of_run(args: &RunArgs) -> (Self, Result<(), Failure>) {
         let RunArgs { push, textfile, webhook, .. } = args;
-        let (receivers, mut wrong): (Vec<_>, Vec<_>) =
-            servers::receivers(push).into_iter().partition(Result::is_ok);
-        let receivers: Vec<Receiver> = receivers.into_iter().filter_map(Result::ok).collect();
+        let mut wrong: Vec<Failure> = Vec::new();
+        let receivers: Vec<Receiver> =
+            servers::receivers(push).into_iter().filter_map(|found| usable(found, &mut wrong)).collect();
         let pusher = servers::push(push)
             .and_then(|config| Pusher::new(config).map_err(|error| Failure::Usage(error.into())));
-        let pusher = match pusher {
-            Ok(pusher) => Some((pusher, receivers)).filter(|(_, receivers)| !receivers.is_empty()),
-            Err(failure) => {
-                wrong.push(Err(failure));
-                None
-            }
-        };
-        let mut wrong = wrong.into_iter().find_map(Result::err);
-        let webhook_found = servers::webhook(webhook).unwrap_or_else(|failure| {
-            wrong.get_or_insert(failure);
-            None
-        });
-        let listener = webhook_found.map(|found| Listener {
+        let pusher = usable(pusher, &mut wrong).filter(|_| !receivers.is_empty());
+        let listener = usable(servers::webhook(webhook), &mut wrong).flatten().map(|found| Listener {
             webhook: found,
             format: webhook.webhook_format,
             outcomes: webhook.webhook_outcomes.clone(),
         });
-        (Self { pusher, listener, ..Self::to_file(textfile) }, wrong.map_or(Ok(()), Err))
+        let pusher = pusher.map(|pusher| (pusher, receivers));
+        let delivery = Self { pusher, listener, ..Self::to_file(textfile) };
+        (delivery, wrong.into_iter().next().map_or(Ok(()), Err))
     }
 
     /// Deliveries of a command that changes nothing.
@@ -84,44 +75,39 @@ impl Delivery {
     /// Delivers the metrics of a command that has ended, and tells the webhook. A failed delivery is logged as a
     /// warning.
     pub fn deliver(&self, ended: &Ended<'_>) {
-        if let Some(path) = &self.textfile {
-            // The target is not always known where a run failed, and an earlier run had no other.
-            write(path, std::slice::from_ref(ended), |_| Vec::new());
-        }
-        let listener = self.listener.as_ref().filter(|told| told.outcomes.contains(&ended.outcome()));
-        let message = listener.map(|listener| (listener, message::of(ended, listener.format)));
-        let pushed =
-            self.pusher.as_ref().map(|(pusher, receivers)| (pusher, receivers, metrics::render(ended, None)));
-        // In parallel: several unresponsive servers take no longer than one.
-        thread::scope(|scope| {
-            if let Some((listener, message)) = &message {
-                scope.spawn(|| tell(&listener.webhook, message));
-            }
-            if let Some((pusher, receivers, text)) = &pushed {
-                for receiver in *receivers {
-                    let ended: Group<'_> = Group::of(ended);
-                    scope.spawn(move || push(pusher, receiver, &ended, text));
-                }
-            }
-        });
+        // The target is not always known where a run failed, and an earlier run had no other.
+        let told_by = |_: &Ended<'_>| Vec::new();
+        let message = |listener: &Listener| message::of(ended, listener.format);
+        self.deliver_each(std::slice::from_ref(ended), &told_by, &[ended.outcome()], &message);
     }
-}
 
-impl Delivery {
     /// Delivers the metrics of each workload of a run of all, and tells the webhook once, if any of the outcomes is one
-    /// that it wants. A receiver that refuses one push, or does not answer, gets no more.
+    /// that it wants.
     pub fn deliver_all(&self, ended: &[Ended<'_>], report: &ScanReport) {
+        let message = |listener: &Listener| message::of_all(report, listener.format, &listener.outcomes);
+        // What could not be listed has failed.
+        let unlisted = (!report.unlisted.is_empty()).then_some(Outcome::Failed);
+        let outcomes: Vec<Outcome> = ended.iter().map(Ended::outcome).chain(unlisted).collect();
+        self.deliver_each(ended, &labels_of, &outcomes, &message);
+    }
+
+    /// Delivers in parallel: several unresponsive servers take no longer than one. A receiver that refuses one push, or
+    /// does not answer, gets no more.
+    fn deliver_each(
+        &self,
+        ended: &[Ended<'_>],
+        told_by: &dyn Fn(&Ended<'_>) -> Vec<String>,
+        outcomes: &[Outcome],
+        message: &dyn Fn(&Listener) -> String,
+    ) {
         if let Some(path) = &self.textfile {
-            write(path, ended, labels_of);
+            write(path, ended, told_by);
         }
-        let is_told =
-            |listener: &&Listener| ended.iter().any(|ended| listener.outcomes.contains(&ended.outcome()));
-        let listener = self.listener.as_ref().filter(is_told);
-        let message = listener.map(|told| (told, message::of_all(report, told.format, &told.outcomes)));
-        let texts: Vec<(Group<'_>, String)> = match &self.pusher {
-            Some(_) => ended.iter().map(|ended| (Group::of(ended), metrics::render(ended, None))).collect(),
-            None => Vec::new(),
-        };
+        let is_told = |told: &&Listener| outcomes.iter().any(|outcome| told.outcomes.contains(outcome));
+        let message = self.listener.as_ref().filter(is_told).map(|listener| (listener, message(listener)));
+        let text = |ended| (Group::of(ended), metrics::render([(ended, None)]));
+        let texts: Vec<(Group<'_>, String)> =
+            if self.pusher.is_some() { ended.iter().map(text).collect() } else { Vec::new() };
         thread::scope(|scope| {
             if let Some((listener, message)) = &message {
                 scope.spawn(|| tell(&listener.webhook, message));
@@ -133,6 +119,11 @@ impl Delivery {
             }
         });
     }
+}
+
+/// What a setting gives; if it is unusable, why is added to `wrong`.
+fn usable<T>(found: Result<T, Failure>, wrong: &mut Vec<Failure>) -> Option<T> {
+    found.map_err(|failure| wrong.push(failure)).ok()
 }
 
 /// The labels by which a Pushgateway groups the pushes for one target.
@@ -188,13 +179,10 @@ fn labels_of(ended: &Ended<'_>) -> Vec<String> {
 
 /// Writes the metrics of one run, or of each workload of a run of all. After a failure, the earlier line of the last success with
 /// the labels that `told_by` gives is kept.
-fn write(path: &Path, ended: &[Ended<'_>], told_by: impl Fn(&Ended<'_>) -> Vec<String>) {
+fn write(path: &Path, ended: &[Ended<'_>], told_by: &dyn Fn(&Ended<'_>) -> Vec<String>) {
     let known = if ended.iter().all(Ended::is_success) { String::new() } else { earlier(path) };
-    let one = |of: &Ended<'_>| {
-        let kept = if of.is_success() { None } else { last_success(&known, &told_by(of)) };
-        metrics::render(of, kept)
-    };
-    let text = exposition::merged(&ended.iter().map(one).collect::<Vec<String>>());
+    let kept = |of: &Ended<'_>| if of.is_success() { None } else { last_success(&known, &told_by(of)) };
+    let text = metrics::render(ended.iter().map(|ended| (ended, kept(ended))));
     let written = file::replace(path, |mut file| {
         file.write_all(text.as_bytes())?;
         readable_by_all(&file)?;

@@ -27,7 +27,9 @@ pub fn of_all(report: &ScanReport, format: WebhookFormat, outcomes: &[Outcome]) 
         WebhookFormat::Json => serde_json::to_string(report).expect("a report is written as JSON"),
         WebhookFormat::Slack => {
             let told = report.workloads.iter().filter(|row| outcomes.contains(&outcome(row)));
-            let lines: Vec<String> = told.map(line).collect();
+            let unlisted = report.unlisted.iter().filter(|_| outcomes.contains(&Outcome::Failed));
+            let unlisted = unlisted.map(|why| escaped(&plain(&format!("*not listed*: {why}"))));
+            let lines: Vec<String> = told.map(line).chain(unlisted).collect();
             json!({ "text": cut(&lines.join("\n")) }).to_string()
         }
     }
@@ -93,8 +95,8 @@ fn as_text(ended: &Ended<'_>) -> String {
 
 fn told(report: &Report) -> Vec<String> {
     let mut lines = vec![report.reason.clone()];
-    let cause = report.diagnosis.cause.code.name();
-    lines.push(format!("cause: {}; remedy: {}", spaced(cause), spaced(report.diagnosis.remedy.name())));
+    let cause = spaced(report.diagnosis.cause.code.name());
+    lines.push(format!("cause: {cause}; remedy: {}", report.diagnosis.remedy_words()));
     if !report.targets.is_empty() {
         let pods: Vec<String> =
             report.targets.iter().map(|target| format!("{} ({})", target.pod, target.role)).collect();

@@ -3,22 +3,31 @@
 use rebalancer_core::Metric;
 use rebalancer_core::diagnosis::Remedy;
 use rebalancer_core::guard::Standing;
+use strum::VariantArray as _;
 
 use super::exposition::Exposition;
 use super::notes::{Ended, Evictions, Stage};
 use crate::report::diagnosis::CauseCode;
-use crate::report::{Kind, Outcome, PodReport, PodVerdict, Report};
+use crate::report::{Outcome, PodReport, PodVerdict, Report};
 use crate::revision::REVISION;
 
 /// The metric that a failed run does not change.
 pub const LAST_SUCCESS: (&str, &str) =
     ("pod_rebalancer_last_success_timestamp_seconds", "When a run last decided and did what it decided.");
 
-/// The metrics of a run that has ended. After a failure, the time of the last success is `kept` (the line
-/// from an earlier run) or left out.
-pub fn render(ended: &Ended<'_>, kept: Option<&str>) -> String {
+/// The metrics of runs that have ended. After a failure, the time of the last success is the line from an earlier run that
+/// comes with it, or left out.
+pub fn render<'a>(runs: impl IntoIterator<Item = (&'a Ended<'a>, Option<&'a str>)>) -> String {
+    let mut text = Exposition::default();
+    for (ended, kept) in runs {
+        add(ended, kept, &mut text);
+    }
+    text.into_text()
+}
+
+fn add(ended: &Ended<'_>, kept: Option<&str>, text: &mut Exposition) {
     let (kind, name) = ended.owner();
-    let mut text = Exposition::new(vec![
+    text.label(vec![
         ("target_namespace", ended.asked.namespace.clone()),
         ("target", ended.asked.target.clone()),
         ("target_kind", kind),
@@ -32,23 +41,22 @@ pub fn render(ended: &Ended<'_>, kept: Option<&str>) -> String {
         Some(line) => text.written(success, what, line),
         None => {}
     }
-    durations(ended, &mut text);
-    outcome(ended, &mut text);
-    pods(ended, &mut text);
+    durations(ended, text);
+    outcome(ended, text);
+    pods(ended, text);
     if let Some(report) = ended.report() {
-        loads(report, &mut text);
+        loads(report, text);
     }
-    requests(ended, &mut text);
+    requests(ended, text);
     let build = vec![("version", env!("CARGO_PKG_VERSION")), ("revision", REVISION.unwrap_or("unknown"))];
     text.gauge("pod_rebalancer_build_info", "The program that ran last.", [(build, 1.0)]);
-    text.into_text()
 }
 
 fn durations(ended: &Ended<'_>, text: &mut Exposition) {
     let took = ended.took.as_secs_f64();
     text.gauge("pod_rebalancer_last_run_duration_seconds", "How long the last run took.", [(vec![], took)]);
-    let spent = Stage::ALL.into_iter().map(|stage| {
-        let spent = ended.notes.spent(stage).unwrap_or_default();
+    let spent = Stage::VARIANTS.iter().map(|stage| {
+        let spent = ended.notes.spent(*stage).unwrap_or_default();
         (vec![("stage", stage.name())], spent.as_secs_f64())
     });
     text.gauge(
@@ -61,7 +69,7 @@ fn durations(ended: &Ended<'_>, text: &mut Exposition) {
 fn outcome(ended: &Ended<'_>, text: &mut Exposition) {
     let outcome = ended.outcome();
     let outcomes =
-        Outcome::ALL.into_iter().map(|word| (vec![("outcome", word.name())], flag(word == outcome)));
+        Outcome::VARIANTS.iter().map(|word| (vec![("outcome", word.name())], flag(*word == outcome)));
     text.gauge(
         "pod_rebalancer_last_run_outcome",
         "What came of the last run: 1 for its outcome, 0 for the others.",
@@ -95,11 +103,11 @@ fn outcome(ended: &Ended<'_>, text: &mut Exposition) {
 /// Why the load is uneven or a partition stands, and what would help.
 fn cause(report: &Report, text: &mut Exposition) {
     let diagnosis = &report.diagnosis;
-    let causes = CauseCode::ALL.into_iter();
+    let causes = CauseCode::VARIANTS.iter();
     text.gauge(
         "pod_rebalancer_last_run_cause",
         "The cause that the last run found: 1 for it, 0 for the others.",
-        causes.map(|cause| (vec![("cause", cause.name())], flag(cause == diagnosis.cause.code))),
+        causes.map(|cause| (vec![("cause", cause.name())], flag(*cause == diagnosis.cause.code))),
     );
     let remedies = Remedy::ALL.into_iter();
     text.gauge(
@@ -117,12 +125,8 @@ pub fn holding(report: &Report) -> Vec<&str> {
 /// Every guard that was asked, and whether it held a rotation back.
 fn withheld(report: &Report) -> Vec<(&str, bool)> {
     let is_withheld = report.outcome == Outcome::Withheld;
-    let holds = |standing: Standing| match standing {
-        Standing::Hold => is_withheld,
-        // An unknown guard holds back only a run.
-        Standing::Unknown => is_withheld && report.kind == Kind::RunReport,
-        Standing::Pass => false,
-    };
+    // An unknown guard holds back too.
+    let holds = |standing: Standing| is_withheld && standing != Standing::Pass;
     let mut reasons: Vec<(&str, bool)> =
         report.guards.iter().map(|guard| (guard.name.as_str(), holds(guard.verdict))).collect();
     let by_guard = reasons.iter().any(|(_, holds)| *holds);

@@ -115,6 +115,28 @@ fn the_recorded_metrics_are_what_a_run_writes() {
     }
 }
 
+/// What holds a plan back for want of data is named, and the workload is not said to be in motion.
+#[test]
+fn a_plan_names_the_guard_that_is_not_known() {
+    let servers = Servers::start();
+    let empty = r#"{"status":"success","data":{"resultType":"matrix","result":[]}}"#;
+    servers.metrics.answer_ranges_with(empty.to_owned());
+    let folder = TempDir::new().expect("a folder for temporary files");
+    let path = folder.path().join("plan.prom");
+    let done = servers.run(&["plan"], &[("METRICS_TEXTFILE", path.to_str().expect("a path of ours"))]);
+    let guards = done.json()["guards"].as_array().expect("guards").clone();
+    let unknown =
+        guards.iter().find(|guard| guard["name"] == "persistence").map(|guard| guard["verdict"].clone());
+    assert_eq!(
+        (done.json()["outcome"].as_str(), unknown),
+        (Some("withheld"), Some("unknown".into())),
+        "{done}"
+    );
+    let found = samples(&fs::read_to_string(&path).expect("the file was written"));
+    let held = |reason: &str| found[&*format!("pod_rebalancer_last_run_withheld{{reason=\"{reason}\"}}")];
+    assert_eq!((held("persistence"), held("workload")), (1.0, 0.0), "{done}");
+}
+
 #[test]
 fn the_operating_guide_lists_every_metric() {
     let read = |path: &str| fs::read_to_string(root().join(path)).expect("a file of the repository");
