@@ -8,7 +8,7 @@ use clap::{Arg, Command};
 use crate::cli::secrets;
 
 /// Settings that most people use, with a few words for each.
-const COMMON: [(&str, &str); 12] = [
+const COMMON: [(&str, &str); 17] = [
     ("namespace", "namespace; by default that of the context"),
     ("selector", "labels of the pods, in place of TARGET"),
     ("prometheus_endpoint", "metrics server; found if not set"),
@@ -19,15 +19,27 @@ const COMMON: [(&str, &str); 12] = [
     ("strategy", "rotate_outliers or by_cause"),
     ("dry_run", "decide, and change nothing"),
     ("all", "every workload that opted in"),
+    ("all_namespaces", "look in all namespaces"),
+    ("from", "a time, or how long ago, such as 7d"),
+    ("every", "time between two decisions"),
+    ("sweep", "such as cpu=0.2..0.6/0.1"),
     ("yes", "evict without asking"),
-    ("output", "table, wide, json, yaml, name, none"),
+    ("report", "also write an HTML page"),
+    ("output", ""),
 ];
 
 /// Column of the words beside a flag.
 const COLUMN: usize = 39;
 
-/// Columns of the screen.
-const WIDTH: usize = 80;
+/// The formats that a command writes.
+fn formats(command: &str) -> &'static str {
+    match command {
+        "version" => "text, json",
+        "check" => "table, short, json, yaml, none",
+        "backtest" | "scan" | "run" => "table, wide, json, yaml, csv, name, none",
+        _ => "table, wide, json, yaml, name, none",
+    }
+}
 
 /// What an exit code means.
 const EXIT_CODES: [(&str, &str); 7] = [
@@ -91,7 +103,7 @@ pub fn short(program: &mut Command, name: Option<&str>) -> Option<String> {
         Some(name) => program.find_subcommand_mut(name)?,
     };
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-    let mut text = format!("{}\n\n", wrapped(first_sentence(&about)));
+    let mut text = format!("{}\n\n", first_sentence(&about));
     let usage = command.render_usage().to_string();
     let _ = writeln!(text, "{}", usage.lines().next().unwrap_or_default());
     let commands: Vec<&Command> = command.get_subcommands().collect();
@@ -101,10 +113,13 @@ pub fn short(program: &mut Command, name: Option<&str>) -> Option<String> {
             let _ = writeln!(text, "  {:12} {about}", command.get_name());
         }
     }
-    let settings: Vec<(&Arg, &str)> = common(command).collect();
+    // What `report` writes is always a page.
+    let is_told = |(arg, _): &(&Arg, &str)| name != Some("report") || arg.get_id() != "output";
+    let settings: Vec<(&Arg, &str)> = common(command).filter(is_told).collect();
     if !settings.is_empty() {
         text.push('\n');
         for (arg, words) in settings {
+            let words = if arg.get_id() == "output" { formats(command.get_name()) } else { words };
             let _ = writeln!(text, "{:COLUMN$}{words}", flag(arg));
         }
     }
@@ -116,7 +131,7 @@ pub fn short(program: &mut Command, name: Option<&str>) -> Option<String> {
         }
     }
     let all = name.map_or(binary.clone(), |name| format!("{binary} {name}"));
-    let _ = writeln!(text, "\nEverything: {all} --help");
+    let _ = writeln!(text, "Everything: {all} --help");
     Some(text)
 }
 
@@ -143,13 +158,6 @@ fn flag(arg: &Arg) -> String {
 
 fn first_sentence(text: &str) -> &str {
     text.split_once(". ").map_or(text, |(first, _)| first).trim_end_matches('.')
-}
-
-/// The text on two lines where one is too short.
-fn wrapped(text: &str) -> String {
-    let end = text.char_indices().nth(WIDTH).map(|(end, _)| end);
-    let space = end.and_then(|end| text[..end].rfind(' '));
-    space.map_or(text.to_owned(), |space| format!("{}\n{}", &text[..space], &text[space + 1..]))
 }
 
 /// The sections of the manual page of a command that its definition does not hold, in the language of manual pages.
@@ -207,7 +215,7 @@ mod tests {
         for name in names.iter().map(String::as_str).map(Some).chain([None]) {
             let help = short(&mut program, name).expect("a command of ours");
             assert!(help.lines().count() <= 24, "{name:?} has {} lines: {help}", help.lines().count());
-            assert!(help.lines().all(|line| line.chars().count() <= WIDTH), "{help}");
+            assert!(help.lines().all(|line| line.chars().count() <= 80), "{help}");
             assert!(!help.contains('…'), "no sentence is cut: {help}");
         }
     }
@@ -221,6 +229,18 @@ mod tests {
             let words = ["pod-rebalancer"].into_iter().chain(typed.split(' '));
             let parsed = program.clone().try_get_matches_from(words);
             assert!(parsed.is_ok(), "{example}: {}", parsed.expect_err("it is not understood"));
+        }
+        for command in program.get_subcommands().map(Command::get_name) {
+            for format in formats(command).split(", ") {
+                let words: &[&str] = match command {
+                    "record" | "replay" | "report" => &["file"],
+                    "backtest" => &["--from=1d"],
+                    _ => &[],
+                };
+                let typed = [&["pod-rebalancer", command], words, &["-o", format]].concat();
+                let parsed = program.clone().try_get_matches_from(typed);
+                assert!(parsed.is_ok() || ["completion", "man"].contains(&command), "{command} -o {format}");
+            }
         }
         for command in ["run", "plan", "scan", "check", "replay", "backtest", "history"] {
             assert_eq!(examples(command).len(), 3, "{command}");

@@ -227,8 +227,12 @@ fn explain(error: &clap::Error, command: &Command) -> Option<String> {
     }
     let ContextValue::String(value) = error.get(ContextKind::InvalidValue)? else { return None };
     let assigned = format!("{flag}=");
-    let typed = std::env::args_os()
-        .any(|typed| typed == *flag || typed.to_string_lossy().starts_with(assigned.as_str()));
+    let short = arg.get_short().map(|short| format!("-{short}"));
+    let typed = std::env::args_os().any(|typed| {
+        let typed = typed.to_string_lossy();
+        let is_short = short.as_ref().is_some_and(|short| typed.starts_with(short.as_str()));
+        typed == flag || typed.starts_with(&assigned) || is_short
+    });
     let (name, other) = match variable {
         Some(variable) if !typed => (variable, format!(" (flag {flag})")),
         Some(variable) => (flag, format!(" (variable {variable})")),

@@ -333,3 +333,13 @@ fn a_variable_that_is_not_utf_8_is_named() {
         assert_eq!(done.assert_one_error(64), format!("error: {variable} is not UTF-8"));
     }
 }
+
+/// What was typed is not blamed on a variable, also where the short flag was typed.
+#[test]
+fn a_wrong_value_of_a_short_flag_names_the_flag() {
+    for typed in [&["-o", "xml"][..], &["-oxml"], &["--output", "xml"], &["--output=xml"]] {
+        let done = run(&[&["plan"][..], typed].concat(), &[]);
+        assert!(done.assert_one_error(64).contains("--output is \"xml\""), "{typed:?}: {done}");
+    }
+    assert!(run(&["plan"], &[("OUTPUT", "xml")]).assert_one_error(64).contains("OUTPUT is \"xml\""));
+}
