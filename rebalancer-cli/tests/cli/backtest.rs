@@ -297,3 +297,19 @@ fn a_backtest_by_a_wrong_clock_is_refused() {
     assert_eq!(done.code, Some(1), "{done}");
     assert!(done.stderr.contains("behind this machine's"), "{done}");
 }
+
+/// A recording may come from anyone: a name in it turns no letters around.
+#[test]
+fn names_of_a_recording_are_printed_without_hidden_characters() {
+    let folder = TempDir::new().expect("a folder for temporary files");
+    let recording = fs::read_to_string(root().join("testdata/recordings/orders-12-live.jsonl"));
+    let hostile = recording.expect("the test data is there").replace(BUSIEST, "orders\u{202e}x");
+    fs::write(folder.path().join("a.jsonl"), hostile).expect("a file in a folder of ours");
+    let path = folder.path().to_str().expect("a path of ours");
+    for format in ["name", "table", "wide", "csv"] {
+        let done = run(&["backtest", "--recordings", path, "-o", format], &[("GUARDS", "off")]);
+        assert_eq!(done.code, Some(0), "{done}");
+        assert!(!done.stdout.contains('\u{202e}'), "{format}: {:?}", done.stdout);
+        assert!(format == "table" || done.stdout.contains("orders\u{fffd}x"), "{format}: {done}");
+    }
+}

@@ -486,3 +486,54 @@ fn a_backtest_has_a_timeline() {
         |page: &str| page.split_once("<section aria-labelledby=\"queries\"").map(|(main, _)| main.to_owned());
     assert!(again.starts_with(&main(&page).expect("a page with its queries")), "the same up to the queries");
 }
+
+/// The page of a saved report.
+fn page_of(report: &Value) -> String {
+    let folder = TempDir::new().expect("a folder for temporary files");
+    let file = folder.path().join("report.json");
+    fs::write(&file, report.to_string()).expect("a file in a folder of ours");
+    let done = run(&["report", text(&file)], &[]);
+    assert_eq!(done.code, Some(0), "{done}");
+    done.stdout
+}
+
+/// A look at workloads none of which could be decided does not look like one at which all is well.
+#[test]
+fn the_title_of_a_scan_tells_what_is_not_decided_and_one_reason_stands_once() {
+    let row = |name: &str| {
+        json!({"namespace": "shop", "kind": "Deployment", "name": name, "pods": 3, "outcome": null, "should_rebalance": false,
+            "cpu_cv": null, "lag_cv": null, "over": null, "cause": "unknown", "evidence": "", "remedy": "none", "best_cv": null,
+            "targets": [], "reason": "the server answered 503"})
+    };
+    let scan = |rows: Vec<Value>, run: Value| {
+        json!({"api_version": "pod-rebalancer/v1", "kind": if run.is_null() { "ScanReport" } else { "RunAllReport" },
+            "evaluation_time": "2026-11-29T19:00:00Z", "context": null, "namespaces": null, "selector": null, "run": run,
+            "pods": 15, "workloads": rows, "unlisted": [], "warnings": [], "requests": {}})
+    };
+    let rows: Vec<Value> = ["a", "b", "c", "d", "e"].map(row).to_vec();
+    let page = page_of(&scan(rows, Value::Null));
+    assert!(page.contains("<h1>5 workloads: 5 not decided.</h1>"), "{page}");
+    let why = "shop/deployment/a, shop/deployment/b, shop/deployment/c and 2 more: the server answered 503";
+    assert!(page.contains(why) && page.matches("503").count() == 1, "{page}");
+    let none = page_of(&scan(Vec::new(), Value::Null));
+    assert!(none.contains("<h1>No Deployment and no StatefulSet was found.</h1>"), "{none}");
+    let run = json!({"dry_run": "none", "max_rotations": 1, "rotations": 0, "not_opted_in": 4});
+    assert!(page_of(&scan(Vec::new(), run)).contains("<h1>No workload has opted in by the annotation"));
+}
+
+#[test]
+fn a_change_of_size_is_no_replacement() {
+    let time = "2026-11-23T06:00:00Z";
+    let change = json!({"began": time, "ended": time, "slack_seconds": 0.0, "gone": [], "came": ["a"], "restarted": [],
+        "by": "resize", "by_evidence": "the number of replicas changed", "cure": false, "helped": "unknown", "sentence": "Not known.",
+        "spreads": {"cpu": null, "memory": null, "lag": null, "rate": null}, "compared": null});
+    let history = |changes: Vec<Value>| {
+        json!({"api_version": "pod-rebalancer/v1", "kind": "HistoryReport", "from": time, "to": time, "workload": {"pods": 3},
+            "remembered_from": time, "events_from": null, "created": null, "forgotten": 0, "step_seconds": 60.0,
+            "replacements": changes, "left_out": 1})
+    };
+    let page = page_of(&history(vec![change]));
+    assert!(page.contains("<h1>No pod was replaced in this time; and 1 change of size.</h1>"), "{page}");
+    assert!(page.contains("1 earlier change is left out"), "{page}");
+    assert!(page_of(&history(Vec::new())).contains("<h1>No pod was replaced in this time.</h1>"));
+}

@@ -51,6 +51,20 @@ for (const element of document.querySelectorAll('body *')) {
 return faint;
 "#;
 
+/// Letters of drawings that lie outside of them, and labels of an axis that run into each other.
+const OUTSIDE: &str = r#"
+const box = text => text.getBoundingClientRect();
+const outside = [...document.querySelectorAll('svg[role=img] text')].filter(text => {
+  const [own, all] = [box(text), box(text.ownerSVGElement)];
+  return own.left < all.left - 1 || own.right > all.right + 1 || own.bottom > all.bottom + 1;
+});
+const crowded = [...document.querySelectorAll('svg[role=img]')].flatMap(plot => {
+  const ticks = [...plot.querySelectorAll('.tick')];
+  return ticks.filter((tick, place) => place > 0 && box(tick).left < box(ticks[place - 1]).right + 1);
+});
+return [...outside, ...crowded].map(text => text.textContent);
+"#;
+
 #[test]
 fn it_fits_and_can_be_read_in_every_look() {
     require!(Browser);
@@ -65,13 +79,7 @@ fn it_fits_and_can_be_read_in_every_look() {
             assert_eq!(size[1], look.width, "{look:?}");
             assert_eq!(browser.evaluate(FAINT), json!([]), "{look:?}");
             // A drawing that holds nothing, or whose letters lie outside of it, is none.
-            let outside = browser.evaluate(
-                "return [...document.querySelectorAll('svg[role=img] text')].filter(text => {
-                   const [own, all] = [text.getBoundingClientRect(), text.ownerSVGElement.getBoundingClientRect()];
-                   return own.left < all.left - 1 || own.right > all.right + 1 || own.bottom > all.bottom + 1;
-                 }).map(text => text.textContent)",
-            );
-            assert_eq!(outside, json!([]), "{look:?}");
+            assert_eq!(browser.evaluate(OUTSIDE), json!([]), "{look:?}");
         }
     }
 }
@@ -108,7 +116,13 @@ fn every_pod_is_in_the_table_and_in_each_plot() {
 fn it_can_be_heard() {
     require!(Browser);
     let browser = Browser::shared();
-    for page in [Page::of_recording(), Page::of_backtest(), Page::of_history()] {
+    for page in [
+        Page::of_recording(),
+        Page::of_backtest(),
+        Page::of_history(),
+        Page::of_scan(100),
+        Page::of_run_all(8),
+    ] {
         browser.open(&page.file);
         let levels = browser.evaluate(
             "return [...document.querySelectorAll('h1, h2, h3, h4')].map(heading => +heading.tagName[1])",
@@ -180,6 +194,16 @@ fn a_week_of_a_backtest_fits_three_screens() {
     assert!(height.as_u64().is_some_and(|height| height <= 3 * 900), "{height} pixels");
     let episodes = browser.evaluate("return document.querySelectorAll('.episodes tbody tr').length");
     assert!(episodes.as_u64().is_some_and(|episodes| episodes > 20), "{episodes}");
+    // A date stands below its moment, and no word is broken.
+    let edges = browser.evaluate(
+        "return ['.dates', 'svg[role=img]'].map(part => document.querySelector(part).getBoundingClientRect()).map(box => [box.left, box.right])",
+    );
+    assert_eq!(edges[0], edges[1]);
+    let broken = browser.evaluate(
+        "return [...document.querySelectorAll('.episodes td:last-child')].filter(cell => cell.textContent === 'persistence')
+           .filter(cell => cell.scrollHeight > 30).length",
+    );
+    assert_eq!(broken, 0);
     let dates = browser
         .evaluate("return [...document.querySelectorAll('.dates text')].map(text => text.textContent)");
     assert_eq!(dates.as_array().map(Vec::len), Some(7), "{dates}");
@@ -200,6 +224,7 @@ fn large_fleets_have_bars() {
         assert_eq!(shown, json!(vec![[!has_bars, has_bars]; 4]), "{pods} pods");
         let size = browser.evaluate("return [document.documentElement.scrollWidth, innerWidth]");
         assert!(size[0].as_u64() <= size[1].as_u64(), "{pods} pods: {size}");
+        assert_eq!(browser.evaluate(OUTSIDE), json!([]), "{pods} pods");
     }
 }
 
@@ -232,11 +257,28 @@ fn the_index_of_a_scan_is_whole_and_sorts() {
             "return [...document.querySelectorAll('.sortable tbody tr')].map(row => +row.cells[2].dataset.v)";
         let sorted = browser.evaluate(pods);
         let pods: Vec<u64> = sorted.as_array().into_iter().flatten().filter_map(Value::as_u64).collect();
-        assert!(pods.is_sorted() || pods.is_sorted_by(|one, other| one >= other), "{pods:?}");
+        assert!(pods.is_sorted_by(|one, other| one >= other), "{pods:?}");
+        // Column, how it is sorted by a first and by a second click, and the order of what is known.
+        for (column, orders) in [(1, ["ascending", "descending"]), (5, ["descending", "ascending"])] {
+            for order in orders {
+                browser.click(&format!(".sortable thead th:nth-child({column}) button"));
+                let sorted = browser.evaluate(&format!(
+                    "const head = document.querySelector('.sortable thead th:nth-child({column})');
+                     const cells = [...document.querySelectorAll('.sortable tbody tr')].map(row => row.cells[{column} - 1]);
+                     const keys = cells.map(cell => cell.dataset.v ?? cell.textContent);
+                     const known = keys.filter(key => key !== '');
+                     const sign = head.ariaSort === 'ascending' ? 1 : -1;
+                     const compare = (a, b) => isNaN(a) ? a.localeCompare(b, 'en', {{numeric: true}}) : a - b;
+                     return [head.ariaSort, known.every((key, place) => place === 0 || sign * compare(known[place - 1], key) <= 0),
+                             keys.indexOf('') === -1 || keys.indexOf('') === known.length]"
+                ));
+                assert_eq!(sorted, json!([order, true, true]), "column {column}");
+            }
+        }
         let twice = browser.evaluate(
             "const section = document.querySelector('details.workload'); section.open = true;
-             const own = element => element.children.length === 0 || element.matches('h1, li, p, .why');
-             const texts = [...section.querySelectorAll('h1, p, li, .why')].filter(own).map(element => element.textContent);
+             const own = element => element.children.length === 0 || element.matches('h2, li, p, .why');
+             const texts = [...section.querySelectorAll('h2, p, li, .why')].filter(own).map(element => element.textContent);
              return texts.filter(text => text.includes('the newest pod is 4 minutes old')).length",
         );
         assert_eq!(twice, 1, "a sentence stands once");

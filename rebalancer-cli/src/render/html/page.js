@@ -18,16 +18,25 @@ for (const table of document.querySelectorAll("table.sortable")) {
   const heads = [...table.tHead.rows[0].cells];
   const key = (row, column) => {
     const cell = row.cells[column];
+    if (cell.dataset.v === "") return null;
     return cell.dataset.v === undefined ? cell.textContent : Number(cell.dataset.v);
   };
-  const compare = (one, other) => (typeof one === "number" ? other - one : one.localeCompare(other));
+  // What is not known comes last, whatever the order.
+  const compare = (one, other, sign) => {
+    if (one === null || other === null) return (one === null) - (other === null);
+    return sign * (typeof one === "number" ? one - other : one.localeCompare(other, "en", { numeric: true }));
+  };
   heads.forEach((head, column) =>
     head.querySelector("button").addEventListener("click", () => {
-      const back = head.ariaSort === "descending" ? -1 : 1;
+      const orders = ["descending", "ascending"];
+      // Words begin with the first letter, numbers with the largest.
+      if (head.classList.contains("words")) orders.reverse();
+      const order = orders.find((order) => order !== head.ariaSort);
       for (const other of heads) other.removeAttribute("aria-sort");
-      head.setAttribute("aria-sort", back > 0 ? "descending" : "ascending");
+      head.setAttribute("aria-sort", order);
       const rows = [...table.tBodies[0].rows];
-      rows.sort((one, other) => back * compare(key(one, column), key(other, column)));
+      const sign = order === "ascending" ? 1 : -1;
+      rows.sort((one, other) => compare(key(one, column), key(other, column), sign));
       table.tBodies[0].append(...rows);
     }),
   );

@@ -11,7 +11,7 @@ use rebalancer_core::Metric;
 use super::histogram::{FEWEST, Frame, Histogram};
 use super::text::coordinate;
 use crate::format::metric::{short, title, with_unit};
-use crate::format::names::shared_prefix;
+use crate::format::names::{Naming, shared_prefix};
 use crate::format::number::ratio;
 use crate::format::text::spaced;
 use crate::report::{PodReport, Report, StatisticsReport};
@@ -31,8 +31,9 @@ const MOST_IN_COLUMN: usize = 9;
 /// Up to this many pods, each mark has a tooltip with its name.
 const MOST_NAMED: usize = 150;
 
-/// Longest name beside a mark, in letters; the table has the full name.
-const MOST_LETTERS: usize = 12;
+/// Longest name beside a mark, in letters: with its role and load it is as wide as two thirds of a plot on a phone. The table
+/// has the full name.
+const MOST_LETTERS: usize = 8;
 
 /// The plots.
 pub fn section(report: &Report) -> Markup {
@@ -165,7 +166,7 @@ impl<'a> Plot<'a> {
             line.axis x1="0" x2="100%" y1=(AXIS) y2=(AXIS) {}
             @for tick in ticks(self.metric, self.most) {
                 line.axis x1=(self.at(tick)) x2=(self.at(tick)) y1=(AXIS) y2=(AXIS + 4.0) {}
-                text.tick x=(self.at(tick)) y=(AXIS + 17.0) text-anchor=(self.anchor(tick)) { (short(self.metric, tick)) }
+                text.tick x=(self.at(tick)) y=(AXIS + 17.0) text-anchor=(self.anchor_of_tick(tick)) { (short(self.metric, tick)) }
             }
         }
     }
@@ -186,8 +187,17 @@ impl<'a> Plot<'a> {
     /// The side of a point on which its label is placed: on a phone a label is half as wide as the plot.
     fn anchor(&self, load: f64) -> &'static str {
         match self.x(load) {
-            ..30.0 => "start",
-            70.0.. => "end",
+            ..33.0 => "start",
+            67.0.. => "end",
+            _ => "middle",
+        }
+    }
+
+    /// The same for the short labels of the axis, of which only those at its ends could lie outside.
+    fn anchor_of_tick(&self, tick: f64) -> &'static str {
+        match self.x(tick) {
+            ..10.0 => "start",
+            90.0.. => "end",
             _ => "middle",
         }
     }
@@ -244,15 +254,11 @@ impl<'a> Plot<'a> {
     }
 }
 
-/// The end of a name, which distinguishes the pods of a workload.
+/// The end of a name, which distinguishes the pods of a workload. A number alone would be read as a load.
 fn own_part(name: &str) -> String {
     let own = name.rsplit_once('-').map_or(name, |(_, own)| own);
-    let length = own.chars().count();
-    if length <= MOST_LETTERS {
-        return own.to_owned();
-    }
-    let end: String = own.chars().skip(length + 1 - MOST_LETTERS).collect();
-    format!("…{end}")
+    let is_number = own.chars().all(|letter| letter.is_ascii_digit());
+    Naming::Last(MOST_LETTERS).of(&if is_number { format!("#{own}") } else { own.to_owned() }, "")
 }
 
 /// How many marks are already in a column.
@@ -288,6 +294,13 @@ fn ticks(metric: Metric, most: f64) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pod_is_called_by_the_end_of_its_name() {
+        assert_eq!(own_part("orders-7c9f6-x7k2p"), "x7k2p");
+        assert_eq!(own_part("ledger-10"), "#10", "a number beside a load");
+        assert_eq!(own_part("consumeroforders"), "…forders");
+    }
 
     #[test]
     fn ticks_are_round() {

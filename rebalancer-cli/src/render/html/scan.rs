@@ -5,9 +5,9 @@ use maud::{Markup, PreEscaped, html};
 use crate::format::number::ratio;
 use crate::format::text::{count, spaced};
 use crate::render::text::history::seconds;
-use crate::render::text::scan::outcomes;
+use crate::render::text::scan::{decided, sentence, undecided};
 use crate::report::diagnosis::CauseCode;
-use crate::report::scan::{ScanReport, ScanRow, Severity};
+use crate::report::scan::{ScanReport, ScanRow};
 use crate::report::{Outcome, Report};
 
 /// Maximum number of rows in the index, the worst first.
@@ -55,17 +55,6 @@ fn state(report: &ScanReport) -> String {
         (0, _) => " dry run of all workloads · nothing was changed".to_owned(),
         (pods, _) => format!(" run of all workloads · {} evicted", count(pods, "pod was", "pods were")),
     }
-}
-
-fn sentence(report: &ScanReport) -> String {
-    if report.run.is_some() && !report.workloads.is_empty() {
-        return outcomes(report);
-    }
-    let workloads = count(report.workloads.len(), "workload", "workloads");
-    let (ill, uneven) = (report.count(Severity::Ill), report.count(Severity::Uneven));
-    let verb = |number: usize, one: &str, several: &str| (if number == 1 { one } else { several }).to_owned();
-    let (have, are) = (verb(ill, "has", "have"), verb(uneven, "is", "are"));
-    format!("{ill} of {workloads} {have} an illness, {uneven} {are} uneven.")
 }
 
 /// What a run did, or would do: a line for each workload.
@@ -125,9 +114,7 @@ fn place(report: &ScanReport) -> Markup {
 
 /// What could not be looked at, and what else there is to know.
 fn notes(report: &ScanReport) -> Markup {
-    let undecided = report.workloads.iter().filter(|row| row.outcome.is_none());
-    let undecided = undecided.map(|row| format!("{}/{}: {}", row.namespace, row.target(), row.reason));
-    let all: Vec<String> = undecided.chain(report.unlisted.clone()).chain(report.warnings.clone()).collect();
+    let all = [undecided(report), report.unlisted.clone(), report.warnings.clone()].concat();
     html! {
         @if !all.is_empty() {
             section aria-labelledby="worth-knowing" {
@@ -149,6 +136,9 @@ fn index(rows: &[ScanRow], report: &ScanReport) -> Markup {
                 "The worst first. The heads of the columns sort."
                 @if without_section { " Only the first " (MOST_SECTIONS) " lead to a section of their own." }
             }
+            p.small {
+                code { "pod-rebalancer history KIND/NAME -n NAMESPACE" } " tells what earlier replacements of one changed."
+            }
             @if left_out > 0 { p.note { (left_out) " workloads have no row in this page; the JSON report has them." } }
             div.scroll role="region" aria-label="Every workload" tabindex="0" {
                 table.sortable {
@@ -168,7 +158,7 @@ fn index(rows: &[ScanRow], report: &ScanReport) -> Markup {
 
 fn index_row(number: usize, row: &ScanRow, has_best: bool) -> Markup {
     let spread = |name: &str, cv: Option<f64>| {
-        html! { td data-n=(name) data-v=(cv.unwrap_or(-1.0)) { (cv.map_or_else(|| "–".to_owned(), ratio)) } }
+        html! { td data-n=(name) data-v=(cv.map_or_else(String::new, |cv| cv.to_string())) { (cv.map_or_else(|| "–".to_owned(), ratio)) } }
     };
     html! {
         tr {
@@ -182,13 +172,9 @@ fn index_row(number: usize, row: &ScanRow, has_best: bool) -> Markup {
             td.words data-n="Cause" { (spaced(row.cause.name())) }
             td.words data-n="Remedy" { (row.remedy.words()) }
             @if has_best { (spread(BEST, row.best_cv)) }
-            td.words data-n="Verdict" { (verdict(row)) }
+            td.words data-n="Verdict" { (decided(row.outcome)) }
         }
     }
-}
-
-fn verdict(row: &ScanRow) -> String {
-    row.outcome.map_or_else(|| "not decided".to_owned(), |outcome| spaced(outcome.name()))
 }
 
 /// The rows that have a section, each with its number in the index.
@@ -210,7 +196,7 @@ fn section(number: usize, row: &ScanRow, whole: &dyn Fn(&Report) -> Markup) -> M
         CauseCode::Balanced | CauseCode::Unknown => String::new(),
         cause => format!(", {}", spaced(cause.name())),
     };
-    let title = format!("{}/{}: {}{cause}", row.namespace, row.target(), verdict(row));
+    let title = format!("{}/{}: {}{cause}", row.namespace, row.target(), decided(row.outcome));
     html! {
         details.workload id=(anchor(number)) {
             summary { (title) }
@@ -219,11 +205,18 @@ fn section(number: usize, row: &ScanRow, whole: &dyn Fn(&Report) -> Markup) -> M
     }
 }
 
-/// The markup of one report with names of its own, since each name may stand in a page once. A quote in a text is escaped,
-/// so that no text is taken for a name.
+/// The markup of one report as a part of a page: each name may stand in a page once, so it gets names of its own, and its
+/// headings are one level lower, since a page has one title. Quotes and signs in a text are escaped, so that no text is taken
+/// for a name or a heading.
 fn apart(markup: &str, number: usize) -> String {
+    let lower = |markup: String, (from, to): (&str, &str)| {
+        markup
+            .replace(&format!("<{from}"), &format!("<{to}"))
+            .replace(&format!("</{from}>"), &format!("</{to}>"))
+    };
+    let markup = [("h3", "h4"), ("h2", "h3"), ("h1", "h2")].into_iter().fold(markup.to_owned(), lower);
     let mut apart = String::with_capacity(markup.len());
-    let mut rest = markup;
+    let mut rest = markup.as_str();
     while let Some((before, name)) = [" id=\"", " aria-labelledby=\""]
         .iter()
         .filter_map(|start| Some((rest.find(start)? + start.len(), start)))
@@ -246,9 +239,8 @@ mod tests {
 
     #[test]
     fn names_of_one_section_are_its_own() {
-        let markup =
-            r#"<h2 id="pods">a id=&quot;b&quot;</h2><svg aria-labelledby="t d"><title id="t"></title></svg>"#;
-        let expected = r#"<h2 id="pods-7">a id=&quot;b&quot;</h2><svg aria-labelledby="t-7 d-7"><title id="t-7"></title></svg>"#;
+        let markup = r#"<h1>&lt;h1&gt;</h1><h2 id="pods">a id=&quot;b&quot;</h2><svg aria-labelledby="t d"><title id="t"></title></svg>"#;
+        let expected = r#"<h2>&lt;h1&gt;</h2><h3 id="pods-7">a id=&quot;b&quot;</h3><svg aria-labelledby="t-7 d-7"><title id="t-7"></title></svg>"#;
         assert_eq!(apart(markup, 7), expected);
         assert_eq!(apart("", 7), "");
     }

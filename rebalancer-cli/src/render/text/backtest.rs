@@ -122,7 +122,7 @@ fn decisions(report: &BacktestReport) -> String {
 /// The pods that would have been evicted, one per line, in time order.
 fn targets(report: &BacktestReport) -> String {
     let planned = report.decisions.iter().filter(|decision| decision.outcome == Outcome::Planned);
-    planned.flat_map(|decision| &decision.targets).flat_map(|pod| [pod.as_str(), "\n"]).collect()
+    planned.flat_map(|decision| &decision.targets).map(|pod| plain(pod) + "\n").collect()
 }
 
 /// One line per decision, below a header.
@@ -152,7 +152,7 @@ fn csv(report: &BacktestReport) -> anyhow::Result<String> {
             decision.pods.to_string(),
             number(decision.cpu_cv),
             number(decision.lag_cv),
-            decision.targets.join(" "),
+            plain(&decision.targets.join(" ")),
             decision.cause.clone(),
             decision.held_by.join(" "),
         ])?;

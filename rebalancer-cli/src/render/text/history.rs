@@ -129,7 +129,7 @@ fn details(screen: &mut Screen, replacement: &ReplacementReport, wide: bool) {
 pub fn notes(report: &HistoryReport) -> Vec<String> {
     let mut notes: Vec<String> = Vec::new();
     if let Some(created) = &report.created {
-        notes.push(format!("the workload was created at {created}"));
+        notes.push(format!("the workload was created at {}", seconds(created)));
     }
     match &report.remembered_from {
         None => notes.push("the metrics server remembers no pod of this workload in this time".to_owned()),
@@ -140,15 +140,13 @@ pub fn notes(report: &HistoryReport) -> Vec<String> {
                 _ => format!("; what {forgotten} replaced that came earlier is not known"),
             };
             let words = "the metrics server remembers pods of this workload only since";
-            notes.push(format!("{words} {first}{earlier}"));
+            notes.push(format!("{words} {}{earlier}", seconds(first)));
         }
         Some(_) => {}
     }
     if report.left_out > 0 {
-        notes.push(format!(
-            "{} earlier changes are left out; `history` with an earlier --to shows them",
-            report.left_out
-        ));
+        let left_out = count(report.left_out, "earlier change is", "earlier changes are");
+        notes.push(format!("{left_out} left out; `history` with an earlier --to tells more"));
     }
     notes.extend(report.not_had.iter().map(|lacking| format!("missing: {lacking}")));
     notes

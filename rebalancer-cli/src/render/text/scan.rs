@@ -3,6 +3,7 @@
 use anyhow::Context as _;
 use clap::builder::styling::Style;
 use comfy_table::Cell;
+use strum::VariantArray as _;
 
 use super::screen::{BOLD, Mark, PLAIN, RED, Screen, YELLOW};
 use super::sheet::{Sheet, right};
@@ -11,7 +12,7 @@ use crate::format::number::ratio;
 use crate::format::text::{count, plain, spaced};
 use crate::render::data;
 use crate::render::terminal::Terminal;
-use crate::report::scan::{RunAllSummary, ScanReport, ScanRow, Severity};
+use crate::report::scan::{ScanReport, ScanRow, Severity};
 use crate::report::{FoundReport, Outcome};
 use crate::settings::own::ENABLED;
 
@@ -57,8 +58,8 @@ fn table(report: &ScanReport, wide: bool, terminal: Terminal) -> String {
         let hidden = count(hidden, "workload", "workloads");
         screen.item(Mark::Left, &format!("{hidden} with fewer than {FEWEST_SHOWN} pods, shown by -o wide"));
     }
-    for row in rows.iter().filter(|row| row.outcome.is_none()) {
-        screen.item(Mark::Bad, &format!("{}: {}", plain(&named(row)), plain(&row.reason)));
+    for line in undecided(report) {
+        screen.item(Mark::Bad, &plain(&line));
     }
     for unlisted in &report.unlisted {
         screen.item(Mark::Unknown, &plain(unlisted));
@@ -125,9 +126,7 @@ fn sheet(rows: &[&ScanRow], form: Form, with_namespace: bool) -> Sheet {
         if form.remedy {
             cells.extend([Cell::new(row.remedy.words()), right(spread(row.best_cv))]);
         }
-        cells.push(Cell::new(
-            row.outcome.map_or_else(|| "not decided".to_owned(), |outcome| spaced(outcome.name())),
-        ));
+        cells.push(Cell::new(decided(row.outcome)));
         if form.details {
             cells.extend([Cell::new(plain(&row.targets.join(" "))), Cell::new(plain(&row.reason))]);
         }
@@ -165,56 +164,83 @@ fn headline(report: &ScanReport) -> String {
 
 /// The sentence to read first.
 fn verdict(report: &ScanReport) -> String {
-    if let Some(run) = &report.run {
-        return verdict_of_run(report, run);
+    let sentence = sentence(report);
+    let Some(run) = &report.run else {
+        return if report.workloads.is_empty() {
+            sentence
+        } else {
+            format!("{sentence} Nothing has been changed.")
+        };
+    };
+    let evicted = match report.evicted().count() {
+        0 => "Nothing has been evicted.".to_owned(),
+        pods => format!("{} evicted.", count(pods, "pod was", "pods were")),
+    };
+    match run.not_opted_in {
+        0 => format!("{sentence} {evicted}"),
+        others => format!("{sentence} {evicted} {} not opted in.", count(others, "other has", "others have")),
     }
-    if report.workloads.is_empty() {
-        return "No Deployment and no StatefulSet was found.".to_owned();
-    }
-    let [ill, uneven, undecided, even, too_little] =
-        [Severity::Ill, Severity::Uneven, Severity::Undecided, Severity::Even, Severity::TooLittle]
-            .map(|severity| report.count(severity));
-    let parts = [
-        (ill, "with an illness"),
-        (uneven, "uneven"),
-        (undecided, "not decided"),
-        (even, "even"),
-        (too_little, "with too little data"),
-    ];
-    let told: Vec<String> =
-        parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
-    format!(
-        "{}: {}. Nothing has been changed.",
-        count(report.workloads.len(), "workload", "workloads"),
-        told.join(", ")
-    )
 }
 
-fn verdict_of_run(report: &ScanReport, run: &RunAllSummary) -> String {
-    let others = count(run.not_opted_in, "other has", "others have");
-    if report.workloads.is_empty() {
-        return format!(
-            "No workload has opted in by the annotation {ENABLED}: \"true\"; {others} not. Nothing has been evicted."
-        );
+/// What all came to, in a sentence.
+pub fn sentence(report: &ScanReport) -> String {
+    match (&report.run, report.workloads.is_empty()) {
+        (None, true) => "No Deployment and no StatefulSet was found.".to_owned(),
+        (Some(_), true) => format!("No workload has opted in by the annotation {ENABLED}: \"true\"."),
+        (Some(_), false) => outcomes(report),
+        (None, false) => {
+            let words = [
+                (Severity::Ill, "with an illness"),
+                (Severity::Uneven, "uneven"),
+                (Severity::Undecided, "not decided"),
+                (Severity::Even, "even"),
+                (Severity::TooLittle, "with too little data"),
+            ];
+            counted(report, words.map(|(severity, word)| (report.count(severity), word.to_owned())))
+        }
     }
-    let evicted = report.evicted().count();
-    format!(
-        "{} {} evicted. {others} not opted in.",
-        outcomes(report),
-        if evicted == 0 { "Nothing has been".to_owned() } else { count(evicted, "pod was", "pods were") },
-    )
 }
 
-/// How many workloads came to what, in a sentence.
-pub fn outcomes(report: &ScanReport) -> String {
-    let outcomes = Outcome::ALL.map(Some).into_iter().chain([None]);
-    let told = outcomes.filter_map(|outcome| {
+/// How many workloads came to what.
+fn outcomes(report: &ScanReport) -> String {
+    let outcomes = Outcome::VARIANTS.iter().copied().map(Some).chain([None]);
+    let counts = outcomes.map(|outcome| {
         let rows = report.workloads.iter().filter(|row| row.outcome == outcome).count();
-        let word = outcome.map_or_else(|| "not decided".to_owned(), |outcome| spaced(outcome.name()));
-        (rows > 0).then(|| format!("{rows} {word}"))
+        (rows, decided(outcome))
     });
+    counted(report, counts)
+}
+
+/// The number of workloads, and of how many of them each word is true.
+fn counted(report: &ScanReport, counts: impl IntoIterator<Item = (usize, String)>) -> String {
+    let told = counts.into_iter().filter(|(rows, _)| *rows > 0).map(|(rows, word)| format!("{rows} {word}"));
     let told: Vec<String> = told.collect();
     format!("{}: {}.", count(report.workloads.len(), "workload", "workloads"), told.join(", "))
+}
+
+/// The outcome in words.
+pub fn decided(outcome: Option<Outcome>) -> String {
+    outcome.map_or_else(|| "not decided".to_owned(), |outcome| spaced(outcome.name()))
+}
+
+/// Which workloads could not be decided, and why. Those with the same reason share a line, which names a few of them.
+pub fn undecided(report: &ScanReport) -> Vec<String> {
+    const NAMED: usize = 3;
+    let mut by_reason: Vec<(&str, Vec<String>)> = Vec::new();
+    for row in report.workloads.iter().filter(|row| row.outcome.is_none()) {
+        match by_reason.iter_mut().find(|(reason, _)| *reason == row.reason) {
+            Some((_, names)) => names.push(named(row)),
+            None => by_reason.push((&row.reason, vec![named(row)])),
+        }
+    }
+    let line = |(reason, names): (&str, Vec<String>)| {
+        let more = match names.len().saturating_sub(NAMED) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        format!("{}{more}: {reason}", names[..names.len().min(NAMED)].join(", "))
+    };
+    by_reason.into_iter().map(line).collect()
 }
 
 fn named(row: &ScanRow) -> String {
@@ -266,7 +292,7 @@ fn csv(report: &ScanReport) -> anyhow::Result<String> {
             row.remedy.name().to_owned(),
             number(row.best_cv),
             row.targets.join(" "),
-            row.reason.clone(),
+            plain(&row.reason),
         ])?;
     }
     Ok(String::from_utf8(lines.into_inner()?)?)
