@@ -55,7 +55,7 @@ pub fn run(args: &BacktestArgs, matches: &ArgMatches) -> Result<ExitCode, Failur
             settings: page_settings(matches, None),
             queries,
             recording: Embedded::LeftOut(why),
-            past: None,
+            pasts: Vec::new(),
         }
     });
     page.write(&report)?;

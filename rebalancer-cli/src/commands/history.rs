@@ -39,7 +39,7 @@ pub fn run(args: &HistoryArgs, matches: &ArgMatches) -> Result<ExitCode, Failure
             settings: page_settings(matches, None),
             queries,
             recording: Embedded::LeftOut(why),
-            past: None,
+            pasts: Vec::new(),
         }
     });
     page.write(&report)?;

@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use anyhow::Context as _;
 use clap::ArgMatches;
@@ -16,7 +17,7 @@ use crate::pipeline::history::look::{Subject, before};
 use crate::pipeline::live::Live;
 use crate::pipeline::recorded::read_back;
 use crate::pipeline::replay::{Replayed, purpose};
-use crate::render::html::{self, Embedded, Extras, SettingRow};
+use crate::render::html::{self, Embedded, Extras, Past, SettingRow};
 use crate::report::{Kind, Report, WorkloadReport};
 use crate::settings::decision::DecisionSettings;
 use crate::settings::recorded::{RecordedSettings, flags_to_take_up};
@@ -34,8 +35,20 @@ const TOLERANCE: f64 = 0.005;
 pub struct Page {
     path: Option<PathBuf>,
     extras: Extras,
+    /// Whether there is a page that tells of the past.
+    tells_past: bool,
     /// Whose past the page tells of, until that is read.
     subject: Option<Subject>,
+}
+
+/// A workload whose past a page tells of, and what it is read with.
+pub struct About<'a> {
+    /// The servers.
+    pub live: &'a Live,
+    /// What is decided by.
+    pub decision: &'a DecisionSettings,
+    /// The workload.
+    pub subject: &'a Subject,
 }
 
 impl Page {
@@ -56,7 +69,13 @@ impl Page {
                 return Err(Failure::usage(format!("cannot write the page {}: {wrong}", path.display())));
             }
         }
-        Ok(Self { path: path.map(Path::to_owned), extras: Extras::default(), subject: None })
+        let (path, tells_past) = (path.map(Path::to_owned), path.is_some());
+        Ok(Self { path, extras: Extras::default(), tells_past, subject: None })
+    }
+
+    /// The part of this page about one of several workloads: it has no file, and holds only whose past to tell.
+    pub fn part(&self) -> Self {
+        Self { path: None, extras: Extras::default(), tells_past: self.is_wanted(), subject: None }
     }
 
     /// Whether there is a file for it.
@@ -73,23 +92,31 @@ impl Page {
 
     /// Sets whose past the page tells of; `subject` is called only if a page is wanted.
     pub fn is_about(&mut self, subject: impl FnOnce() -> Subject) {
-        self.subject = self.is_wanted().then(subject);
+        self.subject = self.tells_past.then(subject);
     }
 
-    /// Reads what earlier replacements changed, and writes the page again with it, if it is about a workload. Called last,
-    /// because reading takes time and nothing depends on it: what cannot be read is a sentence on the page.
+    /// Whose past the page is to tell of.
+    pub fn subject(&mut self) -> Option<Subject> {
+        self.subject.take()
+    }
+
+    /// Reads what earlier replacements changed, and writes the page again with it. Called last, because reading takes time
+    /// and nothing depends on it: what cannot be read is a sentence on the page.
     ///
     /// # Errors
     /// If the page cannot be written.
-    pub fn complete(
+    pub fn complete<'a>(
         &mut self,
         report: &impl Serialize,
-        live: &Live,
-        decision: &DecisionSettings,
+        about: impl IntoIterator<Item = About<'a>>,
     ) -> Result<(), Failure> {
-        let Some(subject) = self.subject.take() else { return Ok(()) };
-        self.extras.past = Some(before(live, decision, &subject).map_err(|failure| failure.words()));
-        self.write(report)
+        let begun = Instant::now();
+        let pasts = about.into_iter().map(|About { live, decision, subject }| {
+            let told = before(live, decision, subject, begun).map_err(|failure| failure.words());
+            Past { of: subject.described.clone(), told }
+        });
+        self.extras.pasts = pasts.collect();
+        if self.extras.pasts.is_empty() { Ok(()) } else { self.write(report) }
     }
 
     /// Writes the page of a report, if one is wanted. An existing file is replaced atomically.
@@ -136,7 +163,7 @@ pub fn page_extras(
         settings: page_settings(matches, recorded.as_ref()),
         queries: html::of_recording(recording),
         recording: Embedded::of(recording, same),
-        past: None,
+        pasts: Vec::new(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::ArgMatches;
 
 use crate::cli::args::PlanArgs;
-use crate::commands::page::{Page, page_extras};
+use crate::commands::page::{About, Page, page_extras};
 use crate::exit;
 use crate::failure::Failure;
 use crate::pipeline::decide::Purpose;
@@ -32,7 +32,9 @@ pub fn run(args: &PlanArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let report = planned?;
     render::write(&report, &args.live.output)?;
     page.write(&report)?;
-    page.complete(&report, &live, &decision)?;
+    let subject = page.subject();
+    let about = subject.as_ref().map(|subject| About { live: &live, decision: &decision, subject });
+    page.complete(&report, about)?;
     Ok(exit::code(report.outcome, args.live.output.detailed_exitcode))
 }
 

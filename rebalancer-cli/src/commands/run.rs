@@ -11,7 +11,7 @@ use rebalancer_core::Workload;
 use crate::cli::args::{DryRun, OutputArgs, RunArgs};
 use crate::cli::usage;
 use crate::commands::consent::{Consent, agreed, consent};
-use crate::commands::page::{Page, page_extras};
+use crate::commands::page::{About, Page, page_extras};
 use crate::commands::watch::Watch;
 use crate::exit;
 use crate::failure::Failure;
@@ -62,8 +62,10 @@ pub fn run(args: &mut RunArgs, matches: &ArgMatches) -> Result<ExitCode, Failure
     let written = done.as_ref().map(|report| write(report, consent, &args.live.output));
     let page_written = done.as_ref().map_or(Ok(()), |report| page.write(report));
     delivery.deliver(&ended);
-    let page_written = page_written
-        .and_then(|()| done.as_ref().map_or(Ok(()), |report| page.complete(report, &live, &decision)));
+    let subject = page.subject();
+    let about = subject.as_ref().map(|subject| About { live: &live, decision: &decision, subject });
+    let page_written =
+        page_written.and_then(|()| done.as_ref().map_or(Ok(()), |report| page.complete(report, about)));
     if let Ok(written) = written {
         written?;
     }

@@ -15,13 +15,14 @@ use rebalancer_io::kubernetes::{
 
 use crate::cli::args::{DryRun, RunArgs};
 use crate::commands::consent::{Consent, consent};
-use crate::commands::page::{Page, page_settings};
+use crate::commands::page::{About, Page, page_settings};
 use crate::commands::run::{Means, asked, rebalance};
 use crate::commands::scan::{namespaces, progress};
 use crate::commands::watch::Watch;
 use crate::exit;
 use crate::failure::Failure;
 use crate::pipeline::all::{Left, Member, is_rotation, is_trouble, turns};
+use crate::pipeline::history::look::Subject;
 use crate::pipeline::kafka::DirectKafka;
 use crate::pipeline::live::Live;
 use crate::pipeline::rotate::options;
@@ -48,7 +49,7 @@ use crate::telemetry::notes::{Ended, Notes};
 pub fn run(args: &RunArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let (delivery, deliverable) = Delivery::of_run(args);
     let done = deliverable.and_then(|()| All::prepare(args, matches)).and_then(All::run);
-    let Done { report, members, page } = match done {
+    let Done { report, members, mut page, pasts } = match done {
         Ok(done) => done,
         Err(failure) => {
             let notes = Notes::begin();
@@ -66,6 +67,13 @@ pub fn run(args: &RunArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
         .and_then(|text| render::print(&text, io::stdout()));
     let page_written = page.write(&report);
     delivery.deliver_all(&ended, &report);
+    let page_written = page_written.and_then(|()| {
+        let about = pasts.iter().map(|Looked { live, terms, subject }| {
+            let decision = &terms.decision;
+            About { live, decision, subject }
+        });
+        page.complete(&report, about)
+    });
     written?;
     page_written?;
     Ok(code(&ended, &report, output.detailed_exitcode))
@@ -93,6 +101,14 @@ struct Done {
     report: ScanReport,
     members: Vec<Member>,
     page: Page,
+    pasts: Vec<Looked>,
+}
+
+/// A workload that was looked at in its turn, whose past the page is to tell of.
+struct Looked {
+    live: Live,
+    terms: Rc<Terms>,
+    subject: Subject,
 }
 
 /// The last line of the log.
@@ -144,6 +160,7 @@ struct Taken {
     kafka_requests: usize,
     dry_run: &'static str,
     end: Result<Report, Failure>,
+    past: Option<Looked>,
 }
 
 /// What came of the turn of one workload.
@@ -182,7 +199,7 @@ impl<'a> All<'a> {
         );
         let (mut report, mut members, not_opted_in) = self.look()?;
         report.warnings.extend(self.too_short_for_kafka());
-        let rotations = self.act(&mut members);
+        let (rotations, pasts) = self.act(&mut members);
         RUN_ALL.clone_into(&mut report.kind);
         report.take(members.iter().map(Member::row).collect());
         report.run = Some(RunAllSummary {
@@ -201,9 +218,9 @@ impl<'a> All<'a> {
         self.page.gather(|| {
             let why = "a run of all workloads asks for more than a page can carry".to_owned();
             let settings = page_settings(self.matches, None);
-            Extras { settings, queries: Vec::new(), recording: Embedded::LeftOut(why), past: None }
+            Extras { settings, queries: Vec::new(), recording: Embedded::LeftOut(why), pasts: Vec::new() }
         });
-        Ok(Done { report, members, page: self.page })
+        Ok(Done { report, members, page: self.page, pasts })
     }
 
     /// Looks at all that opted in; also says how many did not.
@@ -284,9 +301,9 @@ impl<'a> All<'a> {
         }
     }
 
-    /// Gives each whose pods are to be rotated its turn, and says how many rotations were made.
-    fn act(&self, members: &mut [Member]) -> usize {
-        let mut rotations = 0;
+    /// Gives each whose pods are to be rotated its turn. Says how many rotations were made, and whose past can be told.
+    fn act(&self, members: &mut [Member]) -> (usize, Vec<Looked>) {
+        let (mut rotations, mut pasts) = (0, Vec::new());
         let mut is_trouble_met = false;
         for position in turns(members) {
             let member = &mut members[position];
@@ -296,7 +313,8 @@ impl<'a> All<'a> {
                 Turn::Left(left) => member.leave(left),
                 Turn::Failed(failure) => member.end = Err(failure),
                 Turn::Taken(taken) => {
-                    let Taken { notes, kafka_requests, dry_run, end } = *taken;
+                    let Taken { notes, kafka_requests, dry_run, end, past } = *taken;
+                    pasts.extend(past);
                     if let Ok(report) = &end {
                         rotations += usize::from(is_rotation(report, self.is_dry()));
                         is_trouble_met |= is_trouble(report);
@@ -306,7 +324,7 @@ impl<'a> All<'a> {
                 }
             }
         }
-        rotations
+        (rotations, pasts)
     }
 
     fn is_dry(&self) -> bool {
@@ -346,7 +364,7 @@ impl<'a> All<'a> {
         };
         let args = terms.own.as_deref().unwrap_or(self.args);
         let decision = &terms.decision;
-        let live = match self.live.of_workload(&args.live, decision, &member.namespace, selector) {
+        let mut live = match self.live.of_workload(&args.live, decision, &member.namespace, selector) {
             Ok(live) => live,
             Err(failure) => return Turn::Failed(failure),
         };
@@ -354,7 +372,8 @@ impl<'a> All<'a> {
         let owner = Some((member.kind.as_str(), member.name.as_str()));
         let (consent, watch) = (self.consent, &self.watch);
         let means = Means { consent, decision, live: &live, watch, saved: None, owner };
-        let mut end = Page::new(None).and_then(|mut page| rebalance(args, self.matches, &means, &mut page));
+        let mut page = self.page.part();
+        let mut end = rebalance(args, self.matches, &means, &mut page);
         if let Ok(report) = &mut end {
             report.requests.insert("kubernetes".to_owned(), cluster.requests() - sent);
             // What a person agreed to is not planned any more.
@@ -364,7 +383,9 @@ impl<'a> All<'a> {
             }
         }
         let kafka_requests = live.kafka().map_or(0, DirectKafka::requests);
-        Turn::Taken(Box::new(Taken { notes: live.notes, kafka_requests, dry_run: terms.dry_run, end }))
+        let (notes, dry_run) = (std::mem::replace(&mut live.notes, Notes::begin()), terms.dry_run);
+        let past = page.subject().map(|subject| Looked { live, terms, subject });
+        Turn::Taken(Box::new(Taken { notes, kafka_requests, dry_run, end, past }))
     }
 }
 

@@ -59,7 +59,7 @@ pub fn run(args: &ScanArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
     page.gather(|| {
         let why = "a scan asks for more than a page can carry".to_owned();
         let settings = page_settings(matches, None);
-        Extras { settings, queries: Vec::new(), recording: Embedded::LeftOut(why), past: None }
+        Extras { settings, queries: Vec::new(), recording: Embedded::LeftOut(why), pasts: Vec::new() }
     });
     page.write(&report)?;
     if !args.details {

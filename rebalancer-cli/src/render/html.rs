@@ -30,11 +30,11 @@ pub use recording::Embedded;
 use queries::AskedAt;
 
 use crate::format::text::spaced;
-use crate::report::Report;
 use crate::report::backtest::BacktestReport;
 use crate::report::history::HistoryReport;
 use crate::report::scan::ScanReport;
-use crate::report::version::Head;
+use crate::report::version::{Head, PageKind};
+use crate::report::{Report, WorkloadReport};
 
 /// A page's content besides the report.
 #[derive(Debug, Default)]
@@ -45,8 +45,17 @@ pub struct Extras {
     pub queries: Vec<QueryRow>,
     /// The recording, or why there is none.
     pub recording: Embedded,
-    /// What earlier replacements of a decision's workload changed, or why that is not known; `None` if it was not asked.
-    pub past: Option<Result<HistoryReport, String>>,
+    /// What earlier replacements of workloads changed, as far as that was asked.
+    pub pasts: Vec<Past>,
+}
+
+/// What earlier replacements of a workload changed.
+#[derive(Debug)]
+pub struct Past {
+    /// Which workload.
+    pub of: WorkloadReport,
+    /// What they changed, or why that is not known.
+    pub told: Result<HistoryReport, String>,
 }
 
 /// Makes the page of a report given as JSON.
@@ -56,44 +65,48 @@ pub struct Extras {
 pub fn page(report: &Value, extras: &Extras) -> anyhow::Result<String> {
     let report = text::cleaned(report);
     let head: Head = serde_json::from_value(report.clone()).context("this is no report of pod-rebalancer")?;
-    head.check()?;
     let shape = "the report has another shape than this program reads";
-    let page = if head.is_backtest() {
-        let report: BacktestReport = serde_json::from_value(report).context(shape)?;
-        let title = format!("{}: backtest - pod-rebalancer", report.workload.name());
-        document(&title, &backtest::body(&report), extras, AskedAt::ManyMoments)
-    } else if head.is_history() {
-        let report: HistoryReport = serde_json::from_value(report).context(shape)?;
-        let title = format!("{}: history - pod-rebalancer", report.workload.name());
-        document(&title, &history::body(&report), extras, AskedAt::ManyMoments)
-    } else if head.is_scan() {
-        let report: ScanReport = serde_json::from_value(report).context(shape)?;
-        let title = if report.run.is_some() { "run --all - pod-rebalancer" } else { "scan - pod-rebalancer" };
-        let section = |report: &Report| decision(report, &html! {});
-        document(title, &scan::body(&report, &section), extras, AskedAt::Once)
-    } else {
-        let report: Report = serde_json::from_value(report).context(shape)?;
-        let outcome = spaced(report.outcome.name());
-        let title = format!("{}: {outcome} - pod-rebalancer", report.workload.name());
-        document(&title, &decision(&report, &past(extras)?), extras, AskedAt::Once)
+    let page = match head.page()? {
+        PageKind::Backtest => {
+            let report: BacktestReport = serde_json::from_value(report).context(shape)?;
+            let title = format!("{}: backtest", report.workload.name());
+            document(&title, &backtest::body(&report), extras, AskedAt::ManyMoments)
+        }
+        PageKind::History => {
+            let report: HistoryReport = serde_json::from_value(report).context(shape)?;
+            let title = format!("{}: history", report.workload.name());
+            document(&title, &history::body(&report), extras, AskedAt::ManyMoments)
+        }
+        PageKind::Scan => {
+            let report: ScanReport = serde_json::from_value(report).context(shape)?;
+            let title = if report.run.is_some() { "run --all" } else { "scan" };
+            let pasts = pasts(extras)?;
+            let section = |report: &Report| decision(report, &pasts);
+            document(title, &scan::body(&report, &section), extras, AskedAt::Once)
+        }
+        PageKind::Decision => {
+            let report: Report = serde_json::from_value(report).context(shape)?;
+            let title = format!("{}: {}", report.workload.name(), spaced(report.outcome.name()));
+            document(&title, &decision(&report, &pasts(extras)?), extras, AskedAt::Once)
+        }
     };
     Ok(page.into_string())
 }
 
 /// What earlier replacements changed. It is cleaned like a report, because it comes from the same servers.
-fn past(extras: &Extras) -> anyhow::Result<Markup> {
-    let Some(past) = &extras.past else { return Ok(html! {}) };
-    let cleaned = |report: &HistoryReport| -> serde_json::Result<HistoryReport> {
-        serde_json::from_value(text::cleaned(&serde_json::to_value(report)?))
+fn pasts(extras: &Extras) -> anyhow::Result<Vec<Past>> {
+    let cleaned = |Past { of, told }: &Past| -> serde_json::Result<Past> {
+        let told = match told {
+            Ok(report) => Ok(serde_json::from_value(text::cleaned(&serde_json::to_value(report)?))?),
+            Err(why) => Err(why.clone()),
+        };
+        Ok(Past { of: of.clone(), told })
     };
-    let past: Result<HistoryReport, &String> = match past {
-        Ok(report) => Ok(cleaned(report).context("cannot write the past as JSON")?),
-        Err(why) => Err(why),
-    };
-    Ok(history::section_of_a_decision(past.as_ref().map_err(|why| why.as_str())))
+    let pasts: serde_json::Result<Vec<Past>> = extras.pasts.iter().map(cleaned).collect();
+    pasts.context("cannot write the past as JSON")
 }
 
-fn decision(report: &Report, past: &Markup) -> Markup {
+fn decision(report: &Report, pasts: &[Past]) -> Markup {
     html! {
         (verdict::section(report))
         div.columns {
@@ -101,7 +114,9 @@ fn decision(report: &Report, past: &Markup) -> Markup {
             (what_if::section(report))
         }
         (plot::section(report))
-        (past)
+        @for past in pasts.iter().filter(|past| past.of.is_same(&report.workload)) {
+            (history::section_of_a_decision(past.told.as_ref().map_err(String::as_str)))
+        }
         (pods::section(report))
         @if report.is_dry_run() { (verdict::dry_run()) }
     }
@@ -117,7 +132,7 @@ fn document(title: &str, body: &Markup, extras: &Extras, asked_at: AskedAt) -> M
                 meta http-equiv="Content-Security-Policy" content=(style::POLICY);
                 meta name="color-scheme" content="light dark";
                 meta name="generator" content={ "pod-rebalancer " (env!("CARGO_PKG_VERSION")) };
-                title { (title) }
+                title { (title) " - pod-rebalancer" }
                 // Both are constants of this program.
                 style { (PreEscaped(style::STYLE)) }
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use jiff::Timestamp;
@@ -101,11 +101,17 @@ pub fn look(
     Ok((report, subject.queries))
 }
 
-/// Reports the changes of the days before a decision, as far as they can be read within [`PATIENCE`].
+/// Reports the changes of the days before a decision, as far as they can be read within [`PATIENCE`] after `begun`.
 ///
 /// # Errors
 /// A server that does not answer, or not in time.
-pub fn before(live: &Live, decision: &DecisionSettings, subject: &Subject) -> Result<HistoryReport, Failure> {
+pub fn before(
+    live: &Live,
+    decision: &DecisionSettings,
+    subject: &Subject,
+    begun: Instant,
+) -> Result<HistoryReport, Failure> {
+    let patience = PATIENCE.saturating_sub(begun.elapsed());
     let is_over = Arc::new(AtomicBool::new(false));
     let client = live.client_until(&is_over)?;
     let to = subject.listed_at;
@@ -114,7 +120,7 @@ pub fn before(live: &Live, decision: &DecisionSettings, subject: &Subject) -> Re
     let clock = Arc::clone(&is_over);
     let report = thread::scope(|scope| {
         scope.spawn(move || {
-            if is_done.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+            if is_done.recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
                 clock.store(true, Ordering::Relaxed);
             }
         });
