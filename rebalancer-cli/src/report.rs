@@ -392,31 +392,19 @@ pub struct PodReport {
 }
 
 impl PodReport {
-    /// A pod of which nothing else is known.
-    pub fn new(name: &str, verdict: PodVerdict) -> Self {
+    /// A pod with these loads, of which nothing else is known.
+    pub fn new(name: &str, verdict: PodVerdict, load: impl Fn(Metric) -> Option<f64>) -> Self {
         Self {
             name: name.to_owned(),
-            cpu_usage: None,
-            memory_usage: None,
-            kafka_lag: None,
-            message_rate: None,
+            cpu_usage: load(Metric::Cpu),
+            memory_usage: load(Metric::Memory),
+            kafka_lag: load(Metric::Lag),
+            message_rate: load(Metric::Rate),
             composite_score: None,
             verdict,
             age_seconds: None,
             node: None,
             missing: Vec::new(),
-        }
-    }
-
-    /// The same pod with these loads.
-    #[must_use]
-    pub fn with_loads(self, load: impl Fn(Metric) -> Option<f64>) -> Self {
-        Self {
-            cpu_usage: load(Metric::Cpu),
-            memory_usage: load(Metric::Memory),
-            kafka_lag: load(Metric::Lag),
-            message_rate: load(Metric::Rate),
-            ..self
         }
     }
 

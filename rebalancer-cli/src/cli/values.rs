@@ -5,23 +5,9 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use rebalancer_core::guard::{OutlierTrigger, Persistence};
 use rebalancer_core::{DEFAULT_FLOORS, DEFAULT_WEIGHTS, Metric, PerMetric};
 use rebalancer_io::metrics::AlertPattern;
-
-/// A word that can be typed, and what it stands for.
-pub type Word<T> = (&'static str, T);
-
-/// One of these words.
-pub fn one_of<T: Copy + Send + Sync + 'static>(
-    words: &'static [Word<T>],
-) -> impl TypedValueParser<Value = T> {
-    PossibleValuesParser::new(words.iter().map(|(word, _)| *word)).map(|typed| {
-        let known = words.iter().find(|(word, _)| word.eq_ignore_ascii_case(&typed));
-        known.expect("the parser lets only known words through").1
-    })
-}
 
 /// A duration that may be zero: `30s`, `1m30s`, `1h`, `0s`.
 pub fn duration(text: &str) -> Result<Duration, String> {

@@ -193,7 +193,7 @@ fn pods(
     let judged = (0..analysis.count()).map(|position| {
         let name = analysis.name(position);
         let load = |metric| analysis.load(position, metric).map(Load::value);
-        let row = PodReport::new(name, verdict(analysis, picked, position)).with_loads(load);
+        let row = PodReport::new(name, verdict(analysis, picked, position), load);
         known(PodReport {
             composite_score: analysis.score(position),
             missing: analysis.lacks(position).into_iter().map(|metric| metric.name().to_owned()).collect(),
@@ -207,7 +207,7 @@ fn pods(
             SetAsideReason::NotReady => PodVerdict::NotReady,
             SetAsideReason::WarmingUp => PodVerdict::WarmingUp,
         };
-        known(PodReport::new(&pod.pod, verdict))
+        known(PodReport::new(&pod.pod, verdict, |_| None))
     });
     let mut pods: Vec<PodReport> = judged.chain(set_aside).collect();
     pods.sort_by(|a, b| a.name.cmp(&b.name));

@@ -150,29 +150,16 @@ impl Helped {
         }
     }
 
-    /// The beginning of its sentence.
-    const fn begins(self) -> &'static str {
+    /// The beginning of its sentence, and what several of them did.
+    const fn words(self) -> (&'static str, &'static str) {
         match self {
-            Self::Yes => "It helped",
-            Self::Mixed => "It helped one spread and harmed the other",
-            Self::No => "It did not help",
-            Self::Worse => "It made the load less even",
-            Self::WasEven => "There was nothing to help",
-            Self::Unknown => "Whether it helped is not known",
+            Self::Yes => ("It helped", "helped"),
+            Self::Mixed => ("It helped one spread and harmed the other", "helped in part"),
+            Self::No => ("It did not help", "did not help"),
+            Self::Worse => ("It made the load less even", "made it worse"),
+            Self::WasEven => ("There was nothing to help", "met an even load"),
+            Self::Unknown => ("Whether it helped is not known", "not known"),
         }
-    }
-
-    /// What several of them came to, such as `2 helped`.
-    fn counted(self, number: usize) -> String {
-        let words = match self {
-            Self::Yes => "helped",
-            Self::Mixed => "helped in part",
-            Self::No => "did not help",
-            Self::Worse => "made it worse",
-            Self::WasEven => "met an even load",
-            Self::Unknown => "not known",
-        };
-        format!("{number} {words}")
     }
 }
 
@@ -241,7 +228,7 @@ impl Judged {
         for (metric, change, trend) in trends {
             spreads[metric] = Some(SpreadReport::new(change, trend));
         }
-        Self { helped, sentence: format!("{}: {why}.", helped.begins()), spreads }
+        Self { helped, sentence: format!("{}: {why}.", helped.words().0), spreads }
     }
 }
 
@@ -330,7 +317,7 @@ impl HistoryReport {
                 (helped, replaced.iter().filter(|replacement| replacement.helped == *helped).count())
             })
             .filter(|(_, number)| *number > 0)
-            .map(|(helped, number)| helped.counted(number));
+            .map(|(helped, number)| format!("{number} {}", helped.words().1));
         let counts: Vec<String> = counts.collect();
         let replaced = match replaced.len() {
             0 => "No pod was replaced in this time".to_owned(),

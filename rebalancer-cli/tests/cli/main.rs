@@ -27,6 +27,7 @@ mod readme;
 mod recordings;
 mod redact;
 mod run_all;
+mod run_all_told;
 mod saved_plans;
 mod scan;
 mod schema;

@@ -20,7 +20,7 @@ use crate::scan::verdict;
 const OFF: [(&str, &str); 1] = [("GUARDS", "off")];
 
 /// Two that are uneven and opted in, the second the less; one that is even; and one uneven that did not opt in.
-fn workloads() -> Vec<Spec> {
+pub fn workloads() -> Vec<Spec> {
     vec![
         Spec::stateful_set("shop", "ledger", hot(6, 2.0)).with("enabled", "true"),
         Spec::deployment("shop", "orders", hot(8, 6.0)).with("enabled", "true"),
@@ -34,7 +34,7 @@ fn workloads() -> Vec<Spec> {
 const OF_ORDERS: [&str; 2] = ["shop/orders-4", "shop/orders-0"];
 const OF_LEDGER: [&str; 2] = ["shop/ledger-3", "shop/ledger-0"];
 
-fn run_all(fleets: &Fleets, args: &[&str], env: &[(&str, &str)]) -> Done {
+pub fn run_all(fleets: &Fleets, args: &[&str], env: &[(&str, &str)]) -> Done {
     fleets.run(&[&["run", "--all", "-A", "--yes"], args].concat(), &[&OFF[..], env].concat())
 }
 
@@ -333,34 +333,6 @@ fn what_may_not_be_listed_is_named_and_the_rest_is_acted_on() {
     assert_eq!(done.code, Some(1), "who opted in there would never be looked after: {done}");
 }
 
-/// Such a run ends with an error, so whoever wants to know of failures is told, although what was listed is fine.
-#[test]
-fn the_webhook_is_told_of_what_may_not_be_listed() {
-    let even = Spec::deployment("shop", "orders-api", vec![0.4, 0.41, 0.4, 0.39]).with("enabled", "true");
-    let fleets =
-        Fleets::of(&[even, Spec::deployment("warehouse", "orders", hot(8, 9.0)).with("enabled", "true")]);
-    fleets.cluster.deny("list pods in *");
-    fleets.cluster.deny("list pods in warehouse");
-    for (format, outcomes, posts) in [("slack", "failed", 1), ("json", "failed", 1), ("slack", "rotated", 0)]
-    {
-        let webhook = Receiver::answering(200, "ok");
-        let url = webhook.url();
-        let env = [("WEBHOOK_URL", url.as_str()), ("WEBHOOK_FORMAT", format), ("WEBHOOK_OUTCOMES", outcomes)];
-        let done = run_all(&fleets, &[], &env);
-        assert_eq!(
-            (told(&done), done.code),
-            (vec!["shop/orders-api balanced".to_owned()], Some(1)),
-            "{done}"
-        );
-        let posted = webhook.requests();
-        assert_eq!(posted.len(), posts, "{format} {outcomes}: {done}");
-        for post in posted {
-            let body = String::from_utf8(post.body).expect("text");
-            assert!(body.contains("pods of namespace warehouse"), "{body}");
-        }
-    }
-}
-
 #[test]
 fn one_namespace_and_labels_choose_as_in_a_scan() {
     let fleets = Fleets::of(&workloads());
@@ -518,29 +490,6 @@ fn people_and_programs_read_the_same() {
     assert!(again.stdout.contains("run of all workloads"), "{again}");
     let none = run_all(&Fleets::of(&[workloads().remove(3)]), &["-o", "table"], &[]);
     assert!(none.stdout.contains("No workload has opted in"), "{none}");
-}
-
-/// The section of a workload that had its turn ends with its past, which is read after everything is done.
-#[test]
-fn the_page_tells_what_earlier_replacements_of_those_that_had_their_turn_changed() {
-    let fleets = Fleets::of(&workloads());
-    let folder = TempDir::new().expect("a folder for temporary files");
-    let path = folder.path().join("all.html");
-    let done = run_all(&fleets, &["--report", path.to_str().expect("a path of ours")], &[]);
-    assert_eq!(done.code, Some(0), "{done}");
-    let page = fs::read_to_string(&path).expect("the page");
-    let sections: Vec<&str> = page.split("<details class=\"workload\"").skip(1).collect();
-    let told: Vec<bool> = sections
-        .iter()
-        .map(|section| {
-            section.contains("What earlier replacements changed") && section.contains("until this decision")
-        })
-        .collect();
-    assert_eq!(told, [true, false, false], "orders had a turn, the ledger and the API had none");
-    assert!(sections[0].contains("orders: rotated"), "{}", &sections[0][..200]);
-    let asked = fleets.asked();
-    let last = |part: &str| asked.iter().rposition(|request| request.contains(part));
-    assert!(last("/eviction").is_some() && last("/eviction") < last("/replicasets"), "{asked:#?}");
 }
 
 #[test]

@@ -30,7 +30,7 @@ pub fn settings(data: &[u8]) {
     if let Some(floors) = checked(&text, value::floors(&text)) {
         assert!(floors.iter().all(|(_, floor)| floor.is_finite() && *floor >= 0.0), "{floors:?}");
     }
-    if let Some(value::Guarded(Some(rule))) = checked(&text, value::persistence(&text)) {
+    if let Some(Some(rule)) = checked(&text, value::persistence(&text)) {
         assert!(rule.factor > 0.0 && (1..=100).contains(&rule.percent), "{rule:?}");
         assert!((1..=7 * 24 * 3600).contains(&rule.window.as_secs()) && rule.min_history > 0, "{rule:?}");
     }
@@ -70,15 +70,15 @@ fn numbers(text: &str) {
         assert!(count >= 1, "{text:?}");
     }
     for read in [value::factor_or_off, value::outlier_factor] {
-        if let Some(value::Guarded(Some(factor))) = checked(text, read(text)) {
+        if let Some(Some(factor)) = checked(text, read(text)) {
             assert!(factor > 0.0 && factor.is_finite(), "{text:?} is {factor}");
         }
     }
-    if let Some(value::Guarded(Some(own))) = checked(text, value::text_or_off(text)) {
+    if let Some(Some(own)) = checked(text, value::text_or_off(text)) {
         assert_eq!(own, text);
     }
     checked(text, value::alerts_or_off(text));
-    if let Some(value::Guarded(Some(percent))) = checked(text, value::percent_or_off(text)) {
+    if let Some(Some(percent)) = checked(text, value::percent_or_off(text)) {
         assert!((1..=100).contains(&percent), "{text:?} is {percent}");
     }
 }
@@ -91,10 +91,10 @@ fn durations(text: &str) {
     if let Some(duration) = checked(text, value::positive_duration(text)) {
         assert!(duration > Duration::ZERO, "{text:?}");
     }
-    if let Some(value::Guarded(Some(limit))) = checked(text, value::duration_or_off(text)) {
+    if let Some(Some(limit)) = checked(text, value::duration_or_off(text)) {
         assert!(limit > Duration::ZERO, "{text:?}");
     }
-    if let Some(value::Guarded(Some(window))) = checked(text, value::window_or_off(text)) {
+    if let Some(Some(window)) = checked(text, value::window_or_off(text)) {
         assert!((60..=7 * 24 * 60 * 60).contains(&window.as_secs()), "{text:?} is {window:?}");
     }
 }

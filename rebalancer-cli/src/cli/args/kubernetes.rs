@@ -8,8 +8,10 @@ use clap::{Args, ValueEnum};
 
 use rebalancer_core::{Method, Pacing};
 use rebalancer_io::kubernetes::{ControllerKind, TargetName};
+use strum::IntoStaticStr;
 
-use crate::cli::values::{self, Word};
+use crate::cli::values;
+use crate::cli::words::{Word, one_of};
 
 /// Which pods are meant, and how to reach their cluster.
 #[derive(Debug, Args)]
@@ -87,10 +89,10 @@ pub struct ActionArgs {
     pub dry_run: DryRun,
     /// When the second pod is evicted: `sequential` as soon as the first eviction is accepted and nothing
     /// else has changed, `wait-ready` once the first replacement is Ready
-    #[arg(long, value_name = "PACING", env = "PACING", default_value = "sequential", ignore_case = true, value_parser = values::one_of(&PACINGS))]
+    #[arg(long, value_name = "PACING", env = "PACING", default_value = "sequential", ignore_case = true, value_parser = one_of(&PACINGS))]
     pub pacing: Pacing,
     /// `evict` respects PodDisruptionBudgets; `delete` ignores them and needs the permission to delete pods
-    #[arg(long, value_name = "METHOD", env = "EVICTION_METHOD", default_value = "evict", ignore_case = true, value_parser = values::one_of(&METHODS))]
+    #[arg(long, value_name = "METHOD", env = "EVICTION_METHOD", default_value = "evict", ignore_case = true, value_parser = one_of(&METHODS))]
     pub eviction_method: Method,
     /// Claim the workload with an Event before evicting: if several runs start at once, only one of them
     /// evicts. With `off`, two runs may evict four pods
@@ -111,7 +113,8 @@ const PACINGS: [Word<Pacing>; 2] = [("sequential", Pacing::Sequential), ("wait-r
 const METHODS: [Word<Method>; 2] = [("evict", Method::Evict), ("delete", Method::Delete)];
 
 /// How much of a dry run it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum DryRun {
     /// For real.
     #[value(aliases = ["false", "0", "no", "off"])]
@@ -125,11 +128,7 @@ pub enum DryRun {
 
 impl DryRun {
     /// The word used in reports.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Client => "client",
-            Self::Server => "server",
-        }
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 }

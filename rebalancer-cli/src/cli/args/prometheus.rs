@@ -10,7 +10,8 @@ use rebalancer_core::PerMetric;
 use rebalancer_io::metrics::{KafkaPreset, Matchers};
 use rebalancer_io::prometheus::Method;
 
-use crate::cli::values::{self, Word};
+use crate::cli::values;
+use crate::cli::words::{Word, one_of};
 
 /// Where the metrics server is and how to reach it. Secrets have no flags: they would be seen in
 /// process lists and pod specs.
@@ -71,7 +72,7 @@ pub struct PrometheusArgs {
     #[arg(long, value_name = "PARAMS", env = "PROMETHEUS_QUERY_PARAMS")]
     pub prometheus_query_params: Option<String>,
     /// HTTP method of queries: `post` for queries of any length, `get` for servers that do not accept POST
-    #[arg(long, value_name = "METHOD", env = "PROMETHEUS_METHOD", default_value = "post", ignore_case = true, value_parser = values::one_of(&METHODS))]
+    #[arg(long, value_name = "METHOD", env = "PROMETHEUS_METHOD", default_value = "post", ignore_case = true, value_parser = one_of(&METHODS))]
     pub prometheus_method: Method,
     /// Ask the server not to give partial or cached answers; turn it off for servers that reject unknown
     /// parameters

@@ -174,7 +174,7 @@ impl<'a> Episode<'a> {
                 td data-n="Lag, highest" { (highest(|decision| decision.lag_cv, first.lag_threshold)) }
                 td.words data-n="Outcomes" { (most_first(self.all.iter().map(|decision| decision.outcome.name()))) }
                 td.words data-n="Cause" { (most_first(self.all.iter().map(|decision| decision.cause.as_str()))) }
-                td.words data-n="To rotate first" { @if let Some(decision) = to_rotate { @for pod in &decision.targets { span { (Naming::Short.of(pod, prefix)) } " " } } }
+                td.words data-n="To rotate first" { @if let Some(decision) = to_rotate { (decision.targets.iter().map(|pod| Naming::Short.of(pod, prefix)).collect::<Vec<String>>().join(", ")) } }
                 td.words data-n="Held by" { (most_first(self.all.iter().flat_map(|decision| decision.held_by.iter().map(String::as_str)))) }
             }
         }

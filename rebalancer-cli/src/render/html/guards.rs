@@ -28,10 +28,11 @@ pub fn checks(checks: &[VerdictReport], report: &Report) -> Markup {
     html! {
         ul.checks {
             @for check in checks {
-                li class=(class(check.verdict)) {
-                    span.mark aria-hidden="true" { (mark(check.verdict)) }
+                @let [class, mark, word] = shown(check.verdict);
+                li class=(class) {
+                    span.mark aria-hidden="true" { (mark) }
                     span.name { (spaced(&check.name)) }
-                    span.word { (word(check.verdict)) }
+                    span.word { (word) }
                     span.numbers { (numbers(check)) }
                     @if !is_told(report, &check.reason) && !is_evidence(report, &check.reason) {
                         span.why { (check.reason) }
@@ -47,39 +48,22 @@ fn is_evidence(report: &Report, sentence: &str) -> bool {
     !report.diagnosis.is_empty() && report.diagnosis.evidence == sentence
 }
 
-const fn class(verdict: Standing) -> &'static str {
+/// The class of a verdict in the style sheet, its mark, and its words.
+const fn shown(verdict: Standing) -> [&'static str; 3] {
     match verdict {
-        Standing::Pass => "pass",
-        Standing::Hold => "hold",
-        Standing::Unknown => "unknown",
-    }
-}
-
-const fn mark(verdict: Standing) -> &'static str {
-    match verdict {
-        Standing::Pass => "✓",
-        Standing::Hold => "✗",
-        Standing::Unknown => "?",
-    }
-}
-
-const fn word(verdict: Standing) -> &'static str {
-    match verdict {
-        Standing::Pass => "passes",
-        Standing::Hold => "holds back",
-        Standing::Unknown => "not known",
+        Standing::Pass => ["pass", "✓", "passes"],
+        Standing::Hold => ["hold", "✗", "holds back"],
+        Standing::Unknown => ["unknown", "?", "not known"],
     }
 }
 
 /// The number and its limit, each in the unit of the guard.
 fn numbers(check: &VerdictReport) -> Markup {
-    let limit = check.limit.unwrap_or_default();
     let unit = |value: f64| -> String {
         match check.name.as_str() {
             "cooldown" | "futility" | "illness_age" | "cured_before" => age(value),
             "coverage" => percent(value),
-            // A share of the window's samples; in a large fleet, a multiple of the mean instead.
-            "persistence" if limit >= 10.0 => format!("{value:.0} %"),
+            "persistence" => percent(value / 100.0),
             _ if value.fract() == 0.0 => format!("{value}"),
             _ => ratio(value),
         }

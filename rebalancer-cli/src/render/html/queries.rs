@@ -48,35 +48,25 @@ pub enum AskedAt {
 
 /// The queries. Those of the metrics are visible at once in a page about one moment.
 pub fn section(queries: &[QueryRow], asked_at: AskedAt) -> Markup {
-    match asked_at {
-        AskedAt::Once => of_one_moment(queries),
-        AskedAt::ManyMoments => html! {
-            @if !queries.is_empty() {
-                section aria-labelledby="queries" {
-                    h2 #queries { "Queries" }
-                    details {
-                        summary { (count(queries.len(), "query", "queries")) ", asked for each moment" }
-                        @for row in queries { (query(row)) }
-                    }
-                }
-            }
-        },
-    }
-}
-
-fn of_one_moment(queries: &[QueryRow]) -> Markup {
-    let (metrics, others): (Vec<&QueryRow>, Vec<&QueryRow>) =
-        queries.iter().partition(|row| Metric::ALL.iter().any(|metric| metric.name() == row.name));
+    let is_shown = |row: &&QueryRow| {
+        asked_at == AskedAt::Once && Metric::ALL.iter().any(|metric| metric.name() == row.name)
+    };
+    let (shown, folded): (Vec<&QueryRow>, Vec<&QueryRow>) = queries.iter().partition(is_shown);
     html! {
         @if !queries.is_empty() {
             section aria-labelledby="queries" {
                 h2 #queries { "Queries" }
-                p.small { "As they were asked, at the evaluation time above." }
-                @for row in metrics { (query(row)) }
-                @if !others.is_empty() {
+                @if asked_at == AskedAt::Once { p.small { "As they were asked, at the evaluation time above." } }
+                @for row in shown { (query(row)) }
+                @if !folded.is_empty() {
                     details {
-                        summary { (others.len()) " more, for the guards and the diagnosis" }
-                        @for row in others { (query(row)) }
+                        summary {
+                            @match asked_at {
+                                AskedAt::Once => { (folded.len()) " more, for the guards and the diagnosis" },
+                                AskedAt::ManyMoments => { (count(folded.len(), "query", "queries")) ", asked for each moment" },
+                            }
+                        }
+                        @for row in folded { (query(row)) }
                     }
                 }
             }

@@ -14,11 +14,12 @@ use crate::report::{CoverageReport, Kind, Outcome, Report, StatisticsReport, Tar
 
 /// The top of the page.
 pub fn section(report: &Report) -> Markup {
+    let (tone, mark) = tone(report.outcome);
     html! {
         @if report.is_dry_run() { (dry_run()) }
-        header class={ "verdict " (tone(report.outcome)) } {
+        header class={ "verdict " (tone) } {
             p.state {
-                span.mark aria-hidden="true" { (mark(report.outcome)) } " " (spaced(report.outcome.name()))
+                span.mark aria-hidden="true" { (mark) } " " (spaced(report.outcome.name()))
                 @if report.kind == Kind::Plan { " · a plan, nothing was changed" }
             }
             h1 { (sentence(report)) }
@@ -57,22 +58,13 @@ pub fn place(workload: &WorkloadReport, times: &[(&str, Option<&str>)]) -> Marku
     }
 }
 
-/// The tone of an outcome, also its class in the style sheet.
-const fn tone(outcome: Outcome) -> &'static str {
+/// The tone of an outcome, also its class in the style sheet, and its mark.
+const fn tone(outcome: Outcome) -> (&'static str, &'static str) {
     match outcome {
-        Outcome::Balanced => "calm",
-        Outcome::Planned | Outcome::Rotated => "act",
-        Outcome::Partial | Outcome::Failed => "alarm",
-        Outcome::InsufficientData | Outcome::Withheld | Outcome::Blocked => "held",
-    }
-}
-
-fn mark(outcome: Outcome) -> &'static str {
-    match tone(outcome) {
-        "calm" => "✓",
-        "act" => "↻",
-        "alarm" => "!",
-        _ => "‖",
+        Outcome::Balanced => ("calm", "✓"),
+        Outcome::Planned | Outcome::Rotated => ("act", "↻"),
+        Outcome::Partial | Outcome::Failed => ("alarm", "!"),
+        Outcome::InsufficientData | Outcome::Withheld | Outcome::Blocked => ("held", "‖"),
     }
 }
 

@@ -48,7 +48,9 @@ fn table(report: &ScanReport, wide: bool, terminal: Terminal) -> String {
     let is_shown = |row: &&ScanRow| wide || row.pods >= FEWEST_SHOWN || row.severity() <= Severity::Undecided;
     let rows: Vec<&ScanRow> = report.workloads.iter().filter(is_shown).collect();
     if !rows.is_empty() {
-        let forms = Form::all(wide).map(|form| sheet(&rows, form, !report.is_of_one_namespace()));
+        // Asked for, the widest is shown however narrow the terminal is.
+        let forms: &[Form] = if wide { &[Form::WithDetails] } else { &[Form::WithRemedy, Form::Least] };
+        let forms = forms.iter().map(|form| sheet(&rows, *form, !report.is_of_one_namespace()));
         Sheet::write_fitting(&mut screen, terminal.width, forms, |_, _| {});
         screen.blank();
     }
@@ -78,23 +80,15 @@ fn table(report: &ScanReport, wide: bool, terminal: Terminal) -> String {
     screen.finish()
 }
 
-/// How many columns are shown.
-#[derive(Clone, Copy)]
-struct Form {
-    /// What would be evicted, and why.
-    details: bool,
-    /// The remedy and the best spread.
-    remedy: bool,
-}
-
-impl Form {
-    /// The forms from the widest to the narrowest.
-    fn all(wide: bool) -> impl Iterator<Item = Self> {
-        let forms = [(true, true), (false, true), (false, false)];
-        let forms = forms.into_iter().map(|(details, remedy)| Self { details, remedy });
-        // Asked for, the widest is shown however narrow the terminal is.
-        forms.skip(usize::from(!wide)).take(if wide { 1 } else { 2 })
-    }
+/// How much is shown of each workload.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Form {
+    /// How uneven it is, why, and the verdict.
+    Least,
+    /// Also the remedy and the best spread.
+    WithRemedy,
+    /// Also what would be evicted, and the reason of the verdict.
+    WithDetails,
 }
 
 fn sheet(rows: &[&ScanRow], form: Form, with_namespace: bool) -> Sheet {
@@ -103,11 +97,11 @@ fn sheet(rows: &[&ScanRow], form: Form, with_namespace: bool) -> Sheet {
         header.push("NAMESPACE");
     }
     header.extend(["WORKLOAD", "PODS", "CPU", "LAG", "CAUSE"]);
-    if form.remedy {
+    if form >= Form::WithRemedy {
         header.extend(["REMEDY", "BEST"]);
     }
     header.push("VERDICT");
-    if form.details {
+    if form == Form::WithDetails {
         header.extend(["PODS TO EVICT", "WHY"]);
     }
     let mut sheet = Sheet::new(header);
@@ -123,11 +117,11 @@ fn sheet(rows: &[&ScanRow], form: Form, with_namespace: bool) -> Sheet {
             right(spread(row.lag_cv)),
             Cell::new(spaced(row.cause.name())),
         ]);
-        if form.remedy {
+        if form >= Form::WithRemedy {
             cells.extend([Cell::new(row.remedy.words()), right(spread(row.best_cv))]);
         }
         cells.push(Cell::new(decided(row.outcome)));
-        if form.details {
+        if form == Form::WithDetails {
             cells.extend([Cell::new(plain(&row.targets.join(" "))), Cell::new(plain(&row.reason))]);
         }
         sheet.row(style(row.severity()), cells);

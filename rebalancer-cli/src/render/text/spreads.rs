@@ -31,18 +31,19 @@ enum Extremes {
     None,
 }
 
-/// From the widest form to one that fits in 40 columns.
-const FORMS: [Form; 5] = [
-    Form { mean: true, extremes: Extremes::Pods, wide: false },
-    Form { mean: true, extremes: Extremes::Ratios, wide: false },
-    Form { mean: true, extremes: Extremes::Loads, wide: false },
-    Form { mean: true, extremes: Extremes::None, wide: false },
-    Form { mean: false, extremes: Extremes::None, wide: false },
+/// Whether the mean is shown, and what of the extremes, from the widest form to one that fits in 40 columns.
+const FORMS: [(bool, Extremes); 5] = [
+    (true, Extremes::Pods),
+    (true, Extremes::Ratios),
+    (true, Extremes::Loads),
+    (true, Extremes::None),
+    (false, Extremes::None),
 ];
 
 /// Writes the table; `wide` shows every column, whatever the width.
 pub fn write(screen: &mut Screen, report: &Report, width: Option<usize>, prefix: &str, wide: bool) {
-    let forms = FORMS.into_iter().map(|form| sheet(report, Form { wide, ..form }, prefix));
+    let forms =
+        FORMS.into_iter().map(|(mean, extremes)| sheet(report, Form { mean, extremes, wide }, prefix));
     Sheet::write_fitting(screen, width.filter(|_| !wide), forms, |_, _| {});
 }
 
