@@ -26,6 +26,9 @@ const FAMILY: &str = "pod-rebalancer/recording/";
 /// times smaller. The values of one line are limited too.
 pub(super) const MAX_BYTES: u64 = 256 << 20;
 
+/// What is said of a recording that ends too early.
+const CUT: &str = "the recording is truncated here; record again";
+
 #[derive(Serialize, Deserialize)]
 struct Header {
     format: String,
@@ -95,10 +98,12 @@ pub(super) fn read_lines(path: &Path, reader: impl Read) -> Result<Recording, Re
             }
         }
     }
-    if lines.reader.fill_buf().is_ok_and(|rest| !rest.is_empty()) {
-        return Err(lines.error("there is more behind the end of the recording"));
+    // The checksum of a compressed file is compared only here, behind its last byte.
+    match lines.reader.fill_buf().map(<[u8]>::is_empty) {
+        Ok(true) => Ok(recording),
+        Ok(false) => Err(lines.error("there is more behind the end of the recording")),
+        Err(error) => Err(lines.unreadable(&error)),
     }
-    Ok(recording)
 }
 
 fn read_header<R: BufRead>(lines: &mut Lines<'_, R>) -> Result<Header, RecordingError> {
@@ -168,18 +173,13 @@ impl<R: BufRead> Lines<'_, R> {
         self.number += 1;
         let mut line: Vec<u8> = Vec::new();
         let read = self.reader.read_until(b'\n', &mut line);
-        let cut = "the recording is truncated here; record again";
-        match read {
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(self.error(cut)),
-            Err(error) => return Err(self.error(words(&error.to_string()))),
-            Ok(bytes) => self.count(bytes)?,
-        }
+        self.count(read.map_err(|error| self.unreadable(&error))?)?;
         let whole = line.pop_if(|last| *last == b'\n').is_some();
         // A single unterminated line is no incomplete recording but something else; the caller reports it.
         if whole || (self.number == 1 && !line.is_empty()) {
             return Ok(line);
         }
-        Err(self.error(if self.bytes == 0 { "the file is empty" } else { cut }))
+        Err(self.error(if self.bytes == 0 { "the file is empty" } else { CUT }))
     }
 }
 
@@ -207,6 +207,13 @@ impl<R> Lines<'_, R> {
 
     fn time(&self, text: &str) -> Result<Timestamp, RecordingError> {
         text.parse().map_err(|_| self.error(format!("{:?} is not a time", words(text))))
+    }
+
+    fn unreadable(&self, error: &io::Error) -> RecordingError {
+        if error.kind() == io::ErrorKind::UnexpectedEof {
+            return self.error(CUT);
+        }
+        self.error(words(&error.to_string()))
     }
 
     fn error(&self, reason: impl Into<String>) -> RecordingError {

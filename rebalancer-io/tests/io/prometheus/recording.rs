@@ -183,6 +183,16 @@ fn a_cut_gzip_file_and_a_bomb_are_refused() {
     fs::write(&path, &bytes[..bytes.len() / 2]).expect("a file");
     let error = Recording::read(&path).expect_err("half a file");
     assert!(error.reason.contains("truncated"), "{error}");
+    fs::write(&path, &bytes[..bytes.len() - 1]).expect("a file");
+    let error = Recording::read(&path).expect_err("all but the last byte");
+    assert!(error.reason.contains("truncated"), "{error}");
+    // The checksum stands in front of the length, which has four bytes.
+    let mut damaged = bytes;
+    let place = damaged.len() - 5;
+    damaged[place] ^= 1;
+    fs::write(&path, &damaged).expect("a file");
+    let error = Recording::read(&path).expect_err("something in it was changed");
+    assert!(error.reason.contains("checksum"), "{error}");
     let mut encoder =
         flate2::write::GzEncoder::new(fs::File::create(&path).expect("a file"), flate2::Compression::fast());
     std::io::copy(&mut std::io::repeat(b'a').take(300 << 20), &mut encoder).expect("a bomb");
