@@ -12,31 +12,19 @@ const RESOLUTION_MS: i64 = 1000;
 
 /// What one server's answers show about its clock.
 ///
-/// A server writes its `Date` after the request was sent and before the answer arrives. So each answer gives
-/// a lower and an upper bound of the difference between the clocks. The fastest answer has the closest
-/// bounds, and only it counts.
+/// A server writes its `Date` after the request was sent and before the answer arrives, so each answer proves that the
+/// clocks differ by at least so much. The largest difference counts: one address may have several servers behind
+/// it, each with a clock of its own.
 #[derive(Debug, Default)]
 pub struct ServerClock {
-    heard: Mutex<Heard>,
-}
-
-#[derive(Debug, Default)]
-struct Heard {
-    answers: usize,
-    best: Option<Bounds>,
-}
-
-/// Bounds of the server's time minus this machine's time, in milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Bounds {
-    least: i64,
-    most: i64,
+    skew: Mutex<Skew>,
 }
 
 /// How far a server's clock is from this machine's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Skew {
     /// It has not answered yet.
+    #[default]
     Unheard,
     /// None of its answers has a `Date`.
     Undated,
@@ -52,47 +40,37 @@ impl ServerClock {
     }
 
     fn note_arrived(&self, headers: &HeaderMap, sent: Timestamp, arrived: Timestamp) {
-        let mut heard = self.heard();
-        heard.answers += 1;
-        let Some(bounds) = bounds(headers, sent, arrived) else { return };
-        if heard.best.is_none_or(|best| bounds.width() < best.width()) {
-            heard.best = Some(bounds);
-        }
-    }
-
-    fn heard(&self) -> MutexGuard<'_, Heard> {
-        self.heard.lock().expect("nothing panics while it holds this lock")
+        let mut skew = self.lock();
+        *skew = match (*skew, ahead_ms(headers, sent, arrived)) {
+            (Skew::Ahead(known), Some(found)) if known.abs() >= found.abs() => Skew::Ahead(known),
+            (_, Some(found)) => Skew::Ahead(found),
+            (Skew::Unheard, None) => Skew::Undated,
+            (known, None) => known,
+        };
     }
 
     /// The difference known so far.
     pub fn skew(&self) -> Skew {
-        let heard = self.heard();
-        match heard.best {
-            Some(bounds) => Skew::Ahead(bounds.least.max(0) + bounds.most.min(0)),
-            None if heard.answers > 0 => Skew::Undated,
-            None => Skew::Unheard,
-        }
+        *self.lock()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Skew> {
+        self.skew.lock().expect("nothing panics while it holds this lock")
     }
 }
 
-impl Bounds {
-    const fn width(self) -> i64 {
-        self.most - self.least
-    }
-}
-
-/// `None` without a `Date`, or if this machine's clock was set back in between.
-fn bounds(headers: &HeaderMap, sent: Timestamp, arrived: Timestamp) -> Option<Bounds> {
+/// By how many milliseconds the server's clock is at least ahead, negative if it is behind; `None` without a `Date`,
+/// or if this machine's clock was set back in between.
+fn ahead_ms(headers: &HeaderMap, sent: Timestamp, arrived: Timestamp) -> Option<i64> {
     let (sent, arrived) = (sent.as_millisecond(), arrived.as_millisecond());
-    let date_ms = date(headers)?.as_millisecond();
     // An answer from a cache is older than the request; `Age` says by how much.
     let age_ms = headers.get(AGE).map_or(Some(0), |age| {
         let seconds: u32 = age.to_str().ok()?.trim().parse().ok()?;
         Some(i64::from(seconds) * 1000)
     })?;
     let unsure_ms = if age_ms > 0 { 2 * RESOLUTION_MS } else { RESOLUTION_MS };
-    let at_ms = date_ms.saturating_add(age_ms);
-    (sent <= arrived).then(|| Bounds { least: at_ms - arrived, most: at_ms + unsure_ms - sent })
+    let at_ms = date(headers)?.as_millisecond() + age_ms;
+    (sent <= arrived).then(|| (at_ms - arrived).max(0) + (at_ms + unsure_ms - sent).min(0))
 }
 
 /// The `Date` of an answer.
@@ -144,11 +122,15 @@ mod tests {
     }
 
     #[test]
-    fn the_quickest_answer_counts() {
+    fn the_largest_difference_counts() {
         let slow = (AT_NOON, -40_000, 0);
         assert_eq!(skew(&[slow, (AT_NOON, -40_000, -39_990)]), Skew::Ahead(39_990));
         assert_eq!(skew(&[(AT_NOON, -40_000, -39_990), slow]), Skew::Ahead(39_990));
         assert_eq!(skew(&[(AT_NOON, 50, 60), (&[], 0, 1)]), Skew::Ahead(0));
+        // Two servers behind one address, of which the one with the wrong clock is the slower.
+        let [right, wrong] = [(AT_NOON, 50, 60), (AT_NOON, 3_600_000, 3_600_500)];
+        assert_eq!(skew(&[right, wrong]), Skew::Ahead(-3_599_000));
+        assert_eq!(skew(&[wrong, right]), Skew::Ahead(-3_599_000));
     }
 
     #[test]
