@@ -42,6 +42,27 @@ const KINDS: [&str; 10] = [
 /// Groups of such kinds.
 const GROUPS: [&str; 4] = ["", "apps", "batch", "argoproj.io"];
 
+/// The words of the query API: whether it succeeded, what it returns, and which kind of error it met.
+const WORDS: [&str; 14] = [
+    "success",
+    "error",
+    "vector",
+    "matrix",
+    "scalar",
+    "string",
+    "timeout",
+    "canceled",
+    "execution",
+    "bad_data",
+    "internal",
+    "unavailable",
+    "not_found",
+    "not_acceptable",
+];
+
+/// What an answer may be declared as.
+const CONTENT_TYPES: [&str; 3] = ["application/json", "text/html", "text/plain"];
+
 /// Setting keys that are kept unchanged.
 const SETTINGS: [&str; 2] = ["allow_multiple_controllers", "decision"];
 
@@ -139,6 +160,7 @@ fn rewritten(exchange: &Exchange, pod_label: &str, words: &Words<'_>) -> Exchang
         _ => REMOVED.to_owned(),
     };
     let content_type = exchange.content_type.as_deref().and_then(|text| text.split(';').next());
+    let content_type = content_type.filter(|text| CONTENT_TYPES.contains(text));
     Exchange {
         name: exchange.name.clone(),
         query: query::redacted(&exchange.query, words),
@@ -153,7 +175,7 @@ fn rewritten(exchange: &Exchange, pod_label: &str, words: &Words<'_>) -> Exchang
 fn envelope(answer: Map<String, Value>, pod_label: &str, words: &Words<'_>) -> Map<String, Value> {
     let kept = answer.into_iter().filter_map(|(key, value)| {
         let value = match key.as_str() {
-            "status" | "errorType" | "isPartial" => value,
+            "status" | "errorType" | "isPartial" => word(value),
             "error" => REMOVED.into(),
             "warnings" | "infos" => without_texts(value),
             "data" => data(value, pod_label, words),
@@ -168,7 +190,7 @@ fn data(value: Value, pod_label: &str, words: &Words<'_>) -> Value {
     let Value::Object(map) = value else { return without_texts(value) };
     let kept = map.into_iter().filter_map(|(key, value)| {
         let value = match (key.as_str(), value) {
-            ("resultType", value) => value,
+            ("resultType", value) => word(value),
             ("result", Value::Array(rows)) => {
                 rows.into_iter().map(|row| series(row, pod_label, words)).collect()
             }
@@ -218,6 +240,12 @@ fn place(text: &str, words: &Words<'_>) -> String {
         if is_number { part.to_owned() } else { words.text(part) }
     });
     hidden.collect::<Vec<String>>().join("/")
+}
+
+/// The same if it is a word of the query API.
+fn word(value: Value) -> Value {
+    let is_known = value.as_str().is_some_and(|text| WORDS.contains(&text));
+    if is_known { value } else { without_texts(value) }
 }
 
 /// The same without any text except numbers.
@@ -312,12 +340,21 @@ mod tests {
 
     #[test]
     fn what_is_no_answer_is_removed() {
-        for body in
-            ["<html>shop</html>", "[\"shop\"]", r#"{"status":"error","error":"shop failed","data":"shop"}"#]
-        {
-            let redacted = recording(body).redacted(&key());
-            let kept = String::from_utf8_lossy(&redacted.exchanges[0].body).into_owned();
+        for body in [
+            "<html>shop</html>",
+            "[\"shop\"]",
+            r#"{"status":"error","error":"shop failed","data":"shop"}"#,
+            r#"{"status":"nothing for shop","isPartial":"shop"}"#,
+            r#"{"status":"error","errorType":"shop","error":{"message":"shop"}}"#,
+            r#"{"status":"success","data":{"resultType":"shop","result":[]}}"#,
+        ] {
+            let mut recording = recording(body);
+            recording.exchanges[0].content_type = Some("application/vnd.shop+json".to_owned());
+            let redacted = recording.redacted(&key());
+            let Exchange { body, content_type, .. } = &redacted.exchanges[0];
+            let kept = String::from_utf8_lossy(body).into_owned();
             assert!(!kept.contains("shop") && kept.contains(REMOVED), "{kept}");
+            assert_eq!(*content_type, None);
         }
     }
 }
