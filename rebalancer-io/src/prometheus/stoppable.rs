@@ -1,6 +1,6 @@
 //! Calls that a stop interrupts: each runs in its own thread, which is then abandoned.
 
-use std::io::{self, Read};
+use std::io::{self, Cursor, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -47,11 +47,8 @@ impl Transport for StoppableTransport {
                 }
             }
         });
-        let (status, content_type, location) = match wait(&answered, &self.stop) {
-            Ok(answer) => answer?,
-            Err(error) => return Err(error),
-        };
-        let body = Body { pieces: body, stop: Arc::clone(&self.stop), piece: Vec::new(), read: 0 };
+        let (status, content_type, location) = wait(&answered, &self.stop)??;
+        let body = Body { pieces: body, stop: Arc::clone(&self.stop), piece: Cursor::default() };
         Ok(ApiResponse { status, content_type, location, body: Box::new(body) })
     }
 
@@ -66,16 +63,14 @@ impl Transport for StoppableTransport {
 
 /// The next item; an error after a stop, or if the other thread is gone.
 fn wait<T>(receiver: &Receiver<T>, stop: &AtomicBool) -> Result<T, TransportError> {
-    loop {
+    while !stop.load(Ordering::Relaxed) {
         match receiver.recv_timeout(STOP_POLL) {
             Ok(sent) => return Ok(sent),
             Err(RecvTimeoutError::Disconnected) => return Err(TransportError::Closed),
-            Err(RecvTimeoutError::Timeout) if stop.load(Ordering::Relaxed) => {
-                return Err(TransportError::Stopped);
-            }
             Err(RecvTimeoutError::Timeout) => {}
         }
     }
+    Err(TransportError::Stopped)
 }
 
 type Piece = io::Result<Vec<u8>>;
@@ -99,19 +94,66 @@ fn hand_over(mut body: Box<dyn Read + Send>, pieces: &SyncSender<Piece>) {
 struct Body {
     pieces: Receiver<Piece>,
     stop: Arc<AtomicBool>,
-    piece: Vec<u8>,
-    read: usize,
+    piece: Cursor<Vec<u8>>,
 }
 
 impl Read for Body {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.read == self.piece.len() {
-            self.piece = wait(&self.pieces, &self.stop).map_err(io::Error::other)??;
-            self.read = 0;
+        match self.piece.read(buffer)? {
+            0 => {
+                self.piece = Cursor::new(wait(&self.pieces, &self.stop).map_err(io::Error::other)??);
+                self.piece.read(buffer)
+            }
+            length => Ok(length),
         }
-        let length = buffer.len().min(self.piece.len() - self.read);
-        buffer[..length].copy_from_slice(&self.piece[self.read..self.read + length]);
-        self.read += length;
-        Ok(length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prometheus::When;
+
+    /// A server that sends a byte every ten milliseconds, for two seconds.
+    struct Slow;
+
+    impl Read for Slow {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            thread::sleep(Duration::from_millis(10));
+            buffer[0] = b' ';
+            Ok(1)
+        }
+    }
+
+    impl Transport for Slow {
+        fn send(&self, _: &ApiRequest<'_>) -> Result<ApiResponse, TransportError> {
+            Ok(ApiResponse {
+                status: 200,
+                content_type: None,
+                location: None,
+                body: Box::new(Slow.take(200)),
+            })
+        }
+
+        fn place(&self) -> &'static str {
+            "a slow server"
+        }
+
+        fn masked(&self, _: &[u8]) -> Option<Vec<u8>> {
+            None
+        }
+    }
+
+    #[test]
+    fn a_stop_ends_an_answer_that_keeps_trickling() {
+        let stop = Arc::new(AtomicBool::new(false));
+        let transport = StoppableTransport::new(Slow, Arc::clone(&stop));
+        let when = When::Instant(jiff::Timestamp::UNIX_EPOCH);
+        let answer = transport.send(&ApiRequest { name: "cpu", query: "up", when });
+        let mut body = answer.expect("it answers").body;
+        body.read_exact(&mut [0]).expect("its first byte");
+        stop.store(true, Ordering::Relaxed);
+        let error = body.read_to_end(&mut Vec::new()).expect_err("a stop");
+        assert_eq!(TransportError::from_body(error), TransportError::Stopped);
     }
 }
