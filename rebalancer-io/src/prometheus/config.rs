@@ -182,7 +182,8 @@ fn trim_pasted(path: &str) -> (&str, Option<&str>) {
     let path = path.trim_end_matches('/');
     let api = path.rfind("/api/v1").filter(|at| {
         let rest = &path[at + "/api/v1".len()..];
-        rest.is_empty() || rest.starts_with('/')
+        // A Service behind the proxy of a Kubernetes API is a base address.
+        rest.is_empty() || (rest.starts_with('/') && !rest.starts_with("/namespaces/"))
     });
     let graph = path.len() - if path.ends_with("/graph") { "/graph".len() } else { 0 };
     let end = api.unwrap_or(graph);
@@ -280,6 +281,16 @@ mod tests {
             ("http://gw/prom/api/v1/query_range", "http://gw/prom", true),
             ("http://prom:9090/graph?g0.expr=up", "http://prom:9090", true),
             ("http://[::1]:9090", "http://[::1]:9090", false),
+            (
+                "http://localhost:8001/api/v1/namespaces/a/services/prom:9090/proxy/",
+                "http://localhost:8001/api/v1/namespaces/a/services/prom:9090/proxy",
+                false,
+            ),
+            (
+                "https://rancher/k8s/clusters/c/api/v1/namespaces/a/services/prom:9090/proxy/api/v1/query",
+                "https://rancher/k8s/clusters/c/api/v1/namespaces/a/services/prom:9090/proxy",
+                true,
+            ),
             (
                 "http://gw/v1/projects/p/location/global/prometheus",
                 "http://gw/v1/projects/p/location/global/prometheus",
