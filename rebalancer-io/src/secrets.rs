@@ -4,7 +4,7 @@ use std::io::{self, Cursor, Read};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::header::{AUTHORIZATION, HOST};
+use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
 use memchr::memmem;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -15,6 +15,10 @@ pub(crate) const IN_AN_ADDRESS: &AsciiSet =
 
 /// Shorter values are not treated as credentials: words such as `true` would be masked everywhere.
 const SHORTEST: usize = 5;
+
+/// Headers of our own that are no secrets, and that a server's words may need.
+const PLAIN: [&str; 6] =
+    ["host", "accept", "accept-encoding", "content-type", "x-amz-content-sha256", "x-amz-date"];
 
 /// Marks the end of a truncated quotation.
 const CUT: &[u8] = "…".as_bytes();
@@ -43,7 +47,7 @@ impl Secrets {
         for (name, value) in headers {
             if name == AUTHORIZATION {
                 secrets.add_credential(value);
-            } else if name != HOST {
+            } else if !PLAIN.contains(&name.as_str()) {
                 secrets.add(&String::from_utf8_lossy(value.as_bytes()));
             }
         }
@@ -78,9 +82,12 @@ impl Secrets {
         let json = json.strip_prefix('"').and_then(|json| json.strip_suffix('"')).unwrap_or(&json);
         // Go escapes these in JSON.
         let html = json.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026");
+        let in_an_address = utf8_percent_encode(secret, IN_AN_ADDRESS).to_string();
         self.secrets.extend([
             secret.as_bytes().to_vec(),
-            utf8_percent_encode(secret, IN_AN_ADDRESS).to_string().into_bytes(),
+            // As forms have it.
+            in_an_address.replace("%20", "+").into_bytes(),
+            in_an_address.into_bytes(),
             json.as_bytes().to_vec(),
             html.into_bytes(),
         ]);
@@ -189,7 +196,8 @@ mod tests {
         headers.insert(AUTHORIZATION, basic.parse().expect("a header"));
         headers.insert("x-scope-orgid", "hunter2-tenant".parse().expect("a header"));
         headers.insert("x-dedup", "true".parse().expect("a header"));
-        headers.insert(HOST, "prometheus".parse().expect("a header"));
+        headers.insert("host", "prometheus".parse().expect("a header"));
+        headers.insert("content-type", "text/plain".parse().expect("a header"));
         let mut secrets = Secrets::of(&headers);
         secrets.add("a \"key\"+");
         secrets
@@ -210,7 +218,9 @@ mod tests {
         assert_eq!(read(404, b"/api?k=a%20%22key%22%2B&dedup=true"), "/api?k=****************&dedup=true");
         assert_eq!(read(200, b"<html>hunter2</html>"), "<html>*******</html>");
         assert_eq!(read(200, br#"{ "status": "error", "error": "hunter2"}"#).matches('*').count(), 7);
+        assert_eq!(read(404, b"/api?k=a+%22key%22%2B"), "/api?k=**************");
         assert_eq!(read(502, b"prometheus is down"), "prometheus is down", "a host is no secret");
+        assert_eq!(read(415, b"no text/plain here"), "no text/plain here", "nor is a form");
     }
 
     #[test]
