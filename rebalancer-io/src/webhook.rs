@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use http::Uri;
 use http::header::CONTENT_TYPE;
+use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret as _, SecretString};
 use ureq::Agent;
 
@@ -94,7 +95,10 @@ impl Webhook {
         let path = url.strip_prefix(self.server.as_str()).unwrap_or(url);
         secrets.add(path);
         let parts = path.split(['/', '?', '&', '=', '#']).filter(|part| part.len() >= SHORTEST_PART);
-        parts.for_each(|part| secrets.add(part));
+        for part in parts {
+            secrets.add(part);
+            secrets.add(&percent_decode_str(part).decode_utf8_lossy());
+        }
         secrets
     }
 }
@@ -153,13 +157,14 @@ mod tests {
 
     #[test]
     fn no_message_shows_more_than_the_server() {
-        let webhook =
-            webhook("http://127.0.0.1:9/services/T0/hunter2hunter2?sig=anotherhunter2").expect("an address");
+        let webhook = webhook("http://127.0.0.1:9/services/T0/hunter2hunter2?sig=another%2Bhunter2")
+            .expect("an address");
         let error = webhook.post("{}").expect_err("nobody listens").to_string();
         assert!(error.starts_with("http://127.0.0.1:9/…: ") && !error.contains("hunter2"), "{error}");
-        let said =
-            PushErrorKind::Refused { status: 404, words: "no hunter2hunter2 in /services/T0".to_owned() };
-        assert!(!webhook.error(&said).to_string().contains("hunter2"));
+        for words in ["no hunter2hunter2 in /services/T0", "no sig another+hunter2 here"] {
+            let said = PushErrorKind::Refused { status: 404, words: words.to_owned() };
+            assert!(!webhook.error(&said).to_string().contains("hunter2"), "{words}");
+        }
         assert!(!format!("{webhook:?}").contains("hunter2"), "{webhook:?}");
     }
 }
