@@ -5,16 +5,13 @@
 //! kept verbatim, so that a replay decodes the same bytes. A page contains the same lines, possibly with
 //! fewer digits of the past. Request headers, credentials and added parameters are never part of it.
 
-mod error;
 mod exchange;
 mod file;
 mod lines;
 mod matrix;
-mod page;
 mod redact;
 mod transport;
 
-pub use error::RecordingError;
-pub use exchange::{Exchange, Recording};
+pub use exchange::{Exchange, Recording, RecordingError};
 pub use redact::{InvalidKey, RedactionKey};
 pub use transport::{Recorder, Replay};

@@ -1,6 +1,7 @@
-//! The contents of a recording.
+//! The contents of a recording, and why one cannot be read or written.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -61,5 +62,23 @@ impl fmt::Debug for Exchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, when, status, body, .. } = self;
         write!(f, "Exchange({name}, {when:?}, HTTP {status}, {} bytes)", body.len())
+    }
+}
+
+/// A recording that cannot be read or written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}{}: {reason}", .path.display(), .line.map(|line| format!(": line {line}")).unwrap_or_default())]
+pub struct RecordingError {
+    /// The file.
+    pub path: PathBuf,
+    /// The line, counted from one, if the error is in a line.
+    pub line: Option<usize>,
+    /// What is wrong.
+    pub reason: String,
+}
+
+impl RecordingError {
+    pub(super) fn new(path: &Path, line: Option<usize>, reason: impl Into<String>) -> Self {
+        Self { path: path.to_owned(), line, reason: reason.into() }
     }
 }

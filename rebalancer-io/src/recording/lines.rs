@@ -10,8 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::error::RecordingError;
-use super::exchange::{Exchange, Recording};
+use super::exchange::{Exchange, Recording, RecordingError};
 use super::matrix::{Grid, Matrix};
 use crate::json::{MAX_VALUES, is_crowded};
 use crate::prometheus::{TimeRange, When, words};
