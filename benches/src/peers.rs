@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use prometheus_http_query::response::PromqlResult;
 use rebalancer_core::{DEFAULT_FLOORS, DEFAULT_WEIGHTS, Load, Metric, PerMetric, PodState};
-use rebalancer_io::prometheus::InstantAnswer;
+use rebalancer_io::prometheus::Samples;
 use serde::Deserialize;
 use statrs::statistics::Statistics as _;
 
@@ -31,10 +31,10 @@ pub fn prometheus_http_query(body: &str) -> f64 {
 }
 
 /// Joins with the standard library's map of owned names, and counts the pods.
-pub fn std_map(answers: &PerMetric<InstantAnswer>) -> f64 {
+pub fn std_map(answers: &PerMetric<Samples>) -> f64 {
     let mut pods: HashMap<String, PerMetric<f64>> = HashMap::new();
     for (metric, answer) in answers.iter() {
-        for sample in answer.samples.iter() {
+        for sample in answer.iter() {
             pods.entry(sample.pod.to_owned()).or_default()[metric] = sample.value;
         }
     }

@@ -14,7 +14,7 @@ use rebalancer_core::{
     Analysis, Engine, Join, JoinRules, Joined, LivePod, Metric, PerMetric, PodState, Sample, Spread,
     Thresholds,
 };
-use rebalancer_io::prometheus::{InstantAnswer, Wanted, decode_instant};
+use rebalancer_io::prometheus::{Samples, Wanted, decode_instant};
 use rebalancer_io::snapshot::join_named_pods;
 use rebalancer_sim::exact::Exact;
 use rebalancer_sim::fleet::live_pods;
@@ -126,7 +126,7 @@ impl Data {
         }
     }
 
-    fn answers(&self) -> PerMetric<InstantAnswer> {
+    fn answers(&self) -> PerMetric<Samples> {
         PerMetric::from_fn(|metric| answer(&self.bodies[metric]))
     }
 
@@ -290,8 +290,8 @@ fn decode(body: &str) -> Vec<Variant<'_>> {
     let values: Vec<f64> = numbers.iter().map(parsed).collect();
     let expected: HashMap<&str, f64> = pods.iter().copied().zip(values.iter().copied()).collect();
     let found = answer(body);
-    assert_eq!(found.samples.len(), pods.len(), "every series");
-    assert!(found.samples.iter().all(|sample| expected[sample.pod].to_bits() == sample.value.to_bits()));
+    assert_eq!(found.len(), pods.len(), "every series");
+    assert!(found.iter().all(|sample| expected[sample.pod].to_bits() == sample.value.to_bits()));
     let variants = vec![
         Variant::new(FLOOR, move || {
             let checked = simdutf8::basic::from_utf8(black_box(body).as_bytes()).is_ok();
@@ -302,35 +302,35 @@ fn decode(body: &str) -> Vec<Variant<'_>> {
         Variant::new("serde_json", || peers::serde_typed(black_box(body))),
         Variant::new(OURS, || {
             let answer = answer(black_box(body));
-            peers::told(answer.samples.iter().map(|sample| (sample.pod, sample.value)))
+            peers::told(answer.iter().map(|sample| (sample.pod, sample.value)))
         }),
     ];
     checked(peers::told(pods.into_iter().zip(values)), variants)
 }
 
-fn answer(body: &str) -> InstantAnswer {
+fn answer(body: &str) -> Samples {
     decode_instant(body.as_bytes(), &WANTED).expect("a recorded answer is sound")
 }
 
-fn hash_all(answers: &PerMetric<InstantAnswer>) -> f64 {
+fn hash_all(answers: &PerMetric<Samples>) -> f64 {
     let hasher = foldhash::fast::FixedState::default();
-    let names = answers.iter().flat_map(|(_, answer)| answer.samples.pods());
+    let names = answers.iter().flat_map(|(_, answer)| answer.pods());
     names.map(|pod| hasher.hash_one(pod)).fold(0, u64::wrapping_add) as f64
 }
 
 /// The pods that the answers name, as a replay finds them.
-fn named(answers: &PerMetric<InstantAnswer>) -> Joined {
+fn named(answers: &PerMetric<Samples>) -> Joined {
     add_all(Join::of_named_pods(RULES.max_sample_age), answers)
 }
 
 /// The pods that are alive with their samples, as a live run finds them.
-fn joined(live: &[LivePod], answers: &PerMetric<InstantAnswer>) -> Joined {
+fn joined(live: &[LivePod], answers: &PerMetric<Samples>) -> Joined {
     add_all(Join::new(live, RULES).expect("different names"), answers)
 }
 
-fn add_all(mut join: Join, answers: &PerMetric<InstantAnswer>) -> Joined {
+fn add_all(mut join: Join, answers: &PerMetric<Samples>) -> Joined {
     for (metric, answer) in answers.iter() {
-        let samples = answer.samples.iter().map(|sample| Sample {
+        let samples = answer.iter().map(|sample| Sample {
             pod: sample.pod,
             value: sample.value,
             timestamp_s: sample.timestamp_ms as f64 / 1e3,

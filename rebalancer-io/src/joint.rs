@@ -28,7 +28,7 @@ use crate::metrics::{
     MemberQueries, MetricQuery, MetricsSource, OWNERS, QuerySettings, REBALANCE, container_queries,
     of_members, tagged,
 };
-use crate::prometheus::{Point, QueryError, RangeAnswer, Sample, Samples, Series, TimeRange};
+use crate::prometheus::{Point, QueryError, Sample, Samples, Series, TimeRange};
 use parts::{Packed, by_tag, packed};
 use places::Placed;
 use tables::{Key, Ranged, Tables, exporters_of, rows_of, window_key};
@@ -83,13 +83,12 @@ impl<'a> Joint<'a> {
     pub fn ask_sources(&mut self, settings: &QuerySettings) -> Result<KnownSeries, QueryError> {
         let answer =
             self.tables.source.labelled(&known_series_of_all(settings), &[SERIES_LABEL], self.tables.at)?;
-        let known = KnownSeries::read(&answer.samples, |_| true);
+        let known = KnownSeries::read(&answer, |_| true);
         if known.is_alone() {
             return Ok(known);
         }
         let is_of_others = |name: &String| !is_of_a_client(name);
-        let others =
-            answer.samples.into_iter().filter(|sample| sample.labels.first().is_some_and(is_of_others));
+        let others = answer.into_iter().filter(|sample| sample.labels.first().is_some_and(is_of_others));
         let questions = JointDetection::new(&known, settings);
         let mut wanted: Vec<(Key, &MetricQuery)> = Vec::new();
         wanted.extend(questions.clients.iter().map(|(of, query)| ((*of, query.name.clone()), query)));
@@ -113,7 +112,7 @@ impl<'a> Joint<'a> {
                 let (topic, group) = place.split_once('/')?;
                 Some((format!("{}/{group}", plain_topic(topic)), (value, timestamp_ms)))
             };
-            let rows: Placed<(f64, i64)> = answer.samples.iter().filter_map(row).collect();
+            let rows: Placed<(f64, i64)> = answer.iter().filter_map(row).collect();
             self.tables.instants.insert((KafkaPreset::None, labelled_name(&query.name, labels)), rows);
         }
     }
@@ -162,7 +161,7 @@ impl<'a> Joint<'a> {
             Self::in_threads(&asked, |packed| self.tables.source.instant(&packed.query, self.tables.at));
         for (Packed { tags, .. }, answer) in packed.iter().zip(answers) {
             let Ok(answer) = answer else { continue };
-            let rows = answer.samples.iter().map(|sample| (sample.pod, (sample.value, sample.timestamp_ms)));
+            let rows = answer.iter().map(|sample| (sample.pod, (sample.value, sample.timestamp_ms)));
             let found = by_tag(tags, rows).into_iter();
             self.tables.own.extend(found.filter_map(|(tag, rows)| Some((texts.get(tag)?.clone(), rows))));
         }
@@ -249,7 +248,7 @@ impl<'a> Joint<'a> {
         let asked: Vec<&Packed> = packed.iter().collect();
         let answers = Self::in_threads(&asked, |packed| self.tables.source.range(&packed.query, range));
         for (Packed { tags, .. }, answer) in packed.iter().zip(answers) {
-            let Ok(RangeAnswer { series, .. }) = answer else { continue };
+            let Ok(series) = answer else { continue };
             let rows = series.iter().map(|Series { pod, points }| (pod.as_str(), points.clone()));
             for (tag, rows) in by_tag(tags, rows) {
                 let Some(text) = texts.get(tag) else { continue };
@@ -272,7 +271,7 @@ impl<'a> Joint<'a> {
             Self::in_threads(&asked, |packed| self.tables.source.instant(&packed.query, self.tables.at));
         for (Packed { tags, .. }, answer) in packed.iter().zip(answers) {
             let Ok(answer) = answer else { continue };
-            let rows = answer.samples.iter().map(|sample| {
+            let rows = answer.iter().map(|sample| {
                 let Sample { pod: place, value, timestamp_ms } = sample;
                 (place, Point { timestamp_ms, value })
             });
@@ -296,7 +295,7 @@ impl<'a> Joint<'a> {
         let queries: Vec<&MetricQuery> = wanted.iter().map(|(_, query)| *query).collect();
         Self::in_threads(&queries, |query| {
             let answer = self.tables.source.instant(query, self.tables.at)?;
-            Ok(rows_of(&query.name, &answer.samples))
+            Ok(rows_of(&query.name, &answer))
         })
     }
 

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use rebalancer_core::{Join, JoinError, JoinRules, Joined, LivePod, Metric, PerMetric, Sample};
 
 use crate::metrics::{MetricQuery, MetricsSource, QuerySet, UnknownAge, mark_stale, question_name};
-use crate::prometheus::{InstantAnswer, PrometheusClient, PrometheusConfig, QueryError};
+use crate::prometheus::{PrometheusClient, PrometheusConfig, QueryError, Samples};
 use crate::recording::{Recording, Replay};
 
 /// Fetches the metrics of one workload from a source.
@@ -25,13 +25,13 @@ pub struct Answers {
     /// The moment.
     pub at: Timestamp,
     /// The answer of each queried metric.
-    pub metrics: PerMetric<Option<InstantAnswer>>,
+    pub metrics: PerMetric<Option<Samples>>,
     /// Why the age of the samples behind an own query is unknown; `None` if it is known.
     pub unknown_ages: PerMetric<Option<UnknownAge>>,
 }
 
 /// The answer of one metric, and why its age is unknown.
-type Aged = (Option<InstantAnswer>, Option<UnknownAge>);
+type Aged = (Option<Samples>, Option<UnknownAge>);
 
 /// Which pods and samples count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,7 +96,7 @@ impl<'a> Aggregator<'a> {
     }
 
     /// The answer, with stale samples marked.
-    fn aged(&self, metric: Metric, mut answer: Option<InstantAnswer>, at: Timestamp) -> Aged {
+    fn aged(&self, metric: Metric, mut answer: Option<Samples>, at: Timestamp) -> Aged {
         let (Some(asked), Some(query)) = (answer.as_mut(), self.queries.get(metric)) else {
             return (answer, None);
         };
@@ -117,7 +117,7 @@ fn finished<T>(thread: ScopedJoinHandle<'_, T>) -> T {
 
 impl Answers {
     /// Answers whose samples are as old as they claim.
-    pub fn new(at: Timestamp, metrics: PerMetric<Option<InstantAnswer>>) -> Self {
+    pub fn new(at: Timestamp, metrics: PerMetric<Option<Samples>>) -> Self {
         Self { at, metrics, unknown_ages: PerMetric::default() }
     }
 
@@ -128,8 +128,7 @@ impl Answers {
 
     /// Whether any answer has a sample.
     pub fn has_samples(&self) -> bool {
-        let known = self.metrics.iter().filter_map(|(_, answer)| answer.as_ref());
-        known.map(|answer| &answer.samples).any(|samples| !samples.is_empty())
+        self.metrics.iter().any(|(_, answer)| answer.as_ref().is_some_and(|samples| !samples.is_empty()))
     }
 
     /// The answers of a recording, decoded again; `place` names it in messages. Samples without a recorded
@@ -183,7 +182,7 @@ impl Answers {
         let mut join = Join::new(live, freshness.rules(self.at))?;
         for (metric, answer) in self.metrics.iter() {
             let Some(answer) = answer else { continue };
-            let samples = answer.samples.iter().map(|sample| Sample {
+            let samples = answer.iter().map(|sample| Sample {
                 pod: sample.pod,
                 value: sample.value,
                 timestamp_s: seconds(sample.timestamp_ms),
@@ -199,8 +198,8 @@ impl Answers {
         let mut names: Vec<&str> = Vec::new();
         let mut seen: HashSet<&str> = HashSet::new();
         for answer in self.metrics.iter().filter_map(|(_, answer)| answer.as_ref()) {
-            seen.reserve(answer.samples.len().saturating_sub(names.len()));
-            for (position, pod) in answer.samples.pods().enumerate() {
+            seen.reserve(answer.len().saturating_sub(names.len()));
+            for (position, pod) in answer.pods().enumerate() {
                 // Most answers of one moment have the same order.
                 if names.get(position) != Some(&pod) && seen.insert(pod) {
                     names.push(pod);

@@ -19,12 +19,8 @@ mod words;
 pub use auth::Auth;
 pub use client::{PrometheusClient, RequestCounts};
 pub use config::{ConfigError, Endpoint, Header, Method, PrometheusConfig, Tls};
-pub use decode::{
-    Counts, InstantAnswer, LabelledAnswer, LabelledSample, Point, RangeAnswer, RawSample, Sample, Samples,
-    Series, Wanted,
-};
-pub(crate) use decode::{Sink, instant_into};
-pub use decode::{instant as decode_instant, labelled as decode_labelled, range as decode_range};
+pub use decode::instant as decode_instant;
+pub use decode::{LabelledSample, Point, RawSample, Sample, Samples, Series, Wanted};
 pub use error::{ErrorKind, QueryError, TransportError};
 pub(crate) use identity::hex;
 pub use identity::{AwsCredentials, AwsIdentity, AzureIdentity, GoogleIdentity, Identity, Variables};

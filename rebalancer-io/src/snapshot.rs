@@ -1,24 +1,24 @@
 //! A folder of raw API answers saved with `curl`, each named by its metric, such as `cpu.json`, and each
 //! optional, and `pods.json`; each may be compressed as `.gz`.
 
-use std::io::{self, BufRead, Read};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rebalancer_core::{Join, Metric, MetricAnswer, PerMetric};
+use rebalancer_core::{Join, Metric, PerMetric};
 
 use crate::file;
 use crate::podstate::seconds;
-use crate::prometheus::{
-    ErrorKind, InstantAnswer, Point, QueryError, Sink, Wanted, decode_instant, instant_into,
-};
+use crate::prometheus::{ErrorKind, QueryError, Sample, Samples, Wanted, decode_instant};
 
 /// The answers of one moment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Snapshot {
-    answers: PerMetric<Option<InstantAnswer>>,
-    pods: Option<Vec<u8>>,
+    /// The answers of the metrics that have a file.
+    pub answers: PerMetric<Option<Samples>>,
+    /// The bytes of `pods.json`, decompressed, if the file exists.
+    pub pods: Option<Vec<u8>>,
 }
 
 impl Snapshot {
@@ -29,10 +29,7 @@ impl Snapshot {
     pub fn open(folder: &Path, wanted: &Wanted<'_>) -> Result<Self, SnapshotError> {
         let mut answers = PerMetric::default();
         for (metric, file) in files(folder)?.iter() {
-            answers[metric] = file
-                .as_deref()
-                .map(|path| read_answer(metric, path, |body| decode_instant(body, wanted)))
-                .transpose()?;
+            answers[metric] = file.as_deref().map(|path| read_answer(metric, path, wanted)).transpose()?;
         }
         let pods = find(folder, "pods")?.map(|path| read_whole(&path, wanted.max_bytes)).transpose()?;
         Ok(Self { answers, pods })
@@ -41,30 +38,15 @@ impl Snapshot {
     /// The time of the answers: the newest time of any sample; `None` without samples.
     pub fn evaluation_time(&self) -> Option<Timestamp> {
         let answers = self.answers.iter().filter_map(|(_, answer)| answer.as_ref());
-        let newest = answers.filter_map(|answer| answer.samples.newest_ms()).max()?;
+        let newest = answers.filter_map(Samples::newest_ms).max()?;
         Timestamp::from_millisecond(newest).ok()
-    }
-
-    /// The answer of one metric, if it has a file.
-    pub fn answer(&self, metric: Metric) -> Option<&InstantAnswer> {
-        self.answers[metric].as_ref()
-    }
-
-    /// The answers of the metrics that have a file.
-    pub fn into_answers(self) -> PerMetric<Option<InstantAnswer>> {
-        self.answers
-    }
-
-    /// The bytes of `pods.json`, decompressed, if the file exists.
-    pub fn pods(&self) -> Option<&[u8]> {
-        self.pods.as_deref()
     }
 }
 
 /// Joins the answers of a folder without `pods.json` over the pods that they name, and reports which metrics
 /// have a file; `None` if there is a `pods.json`.
 ///
-/// Loads go directly from the files into columns, which takes a third of the memory of a [`Snapshot`].
+/// Only one answer is in memory at a time.
 ///
 /// # Errors
 /// As for [`Snapshot::open`].
@@ -81,8 +63,11 @@ pub fn join_named_pods(
     let mut asked: Vec<Metric> = Vec::new();
     for (metric, file) in files.iter() {
         let Some(path) = file else { continue };
-        let answer = join.answer(metric);
-        read_answer(metric, path, |body| instant_into(body, wanted, answer).map(drop))?;
+        // The decoder has refused a pod with two samples.
+        let mut answer = join.answer(metric);
+        for Sample { pod, value, timestamp_ms } in read_answer(metric, path, wanted)?.iter() {
+            answer.take(pod, value, seconds(timestamp_ms));
+        }
         asked.push(metric);
     }
     Ok(Some((join, asked)))
@@ -93,17 +78,6 @@ pub fn newest_sample(join: &Join) -> Option<Timestamp> {
     #[expect(clippy::cast_possible_truncation, reason = "whole milliseconds, of which it was made")]
     let milliseconds = (join.newest_s()? * 1000.0).round() as i64;
     Timestamp::from_millisecond(milliseconds).ok()
-}
-
-impl Sink for MetricAnswer<'_> {
-    #[inline]
-    fn take(&mut self, pod: &str, point: Point) {
-        Self::take(self, pod, point.value, seconds(point.timestamp_ms));
-    }
-
-    fn repeated(&self) -> Vec<&str> {
-        Self::repeated(self).iter().map(String::as_str).collect()
-    }
 }
 
 /// The file with this name, plain or compressed.
@@ -132,13 +106,9 @@ fn files(folder: &Path) -> Result<PerMetric<Option<PathBuf>>, SnapshotError> {
 
 /// Decodes a file. Files are decoded one after another: in parallel would be faster, but with more CPU and
 /// four buffers. The first bad one in the order of the metrics is the error.
-fn read_answer<T>(
-    metric: Metric,
-    path: &Path,
-    decode: impl FnOnce(Box<dyn BufRead + Send>) -> Result<T, ErrorKind>,
-) -> Result<T, SnapshotError> {
+fn read_answer(metric: Metric, path: &Path, wanted: &Wanted<'_>) -> Result<Samples, SnapshotError> {
     let reader = file::open(path).map_err(|error| unreadable(path, &error))?;
-    decode(reader).map_err(|kind| {
+    decode_instant(reader, wanted).map_err(|kind| {
         let kind = match kind {
             ErrorKind::NotJson { words, .. } => {
                 ErrorKind::NotJson { content_type: "other text".into(), words }

@@ -78,7 +78,7 @@ fn peak(file: &Path) -> Option<()> {
     let file = File::open(file).ok()?;
     let before = peak_bytes();
     let answer = decode_instant(file, &WANTED).ok()?;
-    println!("{:.1}", (peak_bytes() - before - BUFFER_BYTES) / answer.samples.len() as f64);
+    println!("{:.1}", (peak_bytes() - before - BUFFER_BYTES) / answer.len() as f64);
     Some(())
 }
 

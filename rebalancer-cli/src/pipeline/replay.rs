@@ -223,9 +223,9 @@ fn from_folder(path: &Path, args: &SavedArgs) -> Result<Saved, Failure> {
     let snapshot = Snapshot::open(path, &wanted).map_err(anyhow::Error::new)?;
     // Answers without a sample have no time; any will do.
     let at = snapshot.evaluation_time().unwrap_or(Timestamp::UNIX_EPOCH);
-    let pods = snapshot.pods().map(|json| live_pods(json, at)).transpose();
+    let pods = snapshot.pods.as_deref().map(|json| live_pods(json, at)).transpose();
     let pods = pods.with_context(|| format!("{}/pods.json", path.display()))?.unwrap_or_default();
-    let answers = Answers::new(at, snapshot.into_answers());
+    let answers = Answers::new(at, snapshot.answers);
     Ok(read(Loads::Answers(Box::new(answers)), Workload { pods, owners: Vec::new() }))
 }
 

@@ -70,8 +70,8 @@ impl FactFinder<'_> {
     ) -> Fact<Vec<LabelledSample>> {
         let Some(query) = query else { return Fact::Absent };
         match self.source.labelled(query, labels, self.at) {
-            Ok(answer) if answer.samples.is_empty() => Fact::Absent,
-            Ok(answer) => self.if_fresh(query, answer.samples, live),
+            Ok(answer) if answer.is_empty() => Fact::Absent,
+            Ok(answer) => self.if_fresh(query, answer, live),
             Err(error) => lacking(&error),
         }
     }

@@ -109,7 +109,7 @@ impl FactFinder<'_> {
     fn one(&self, query: Option<MetricQuery>) -> Result<Option<f64>, QueryError> {
         let Some(query) = query else { return Ok(None) };
         let answer = self.source.labelled(&query, &NO_POD, self.at)?;
-        Ok(answer.samples.first().map(|sample| sample.value))
+        Ok(answer.first().map(|sample| sample.value))
     }
 
     fn in_rebalance(&self) -> Result<bool, QueryError> {

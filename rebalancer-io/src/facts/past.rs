@@ -107,7 +107,7 @@ impl FactFinder<'_> {
     ) -> Result<Vec<(String, f64)>, QueryError> {
         let asked = WindowQuestion::new(query, word, window, self.at);
         let answer = self.source.instant(&asked.query, asked.ended)?;
-        Ok(answer.samples.iter().map(|sample| (sample.pod.to_owned(), sample.value)).collect())
+        Ok(answer.iter().map(|sample| (sample.pod.to_owned(), sample.value)).collect())
     }
 
     /// How uneven a metric was before the replacements of the last day; absent unless there were several.

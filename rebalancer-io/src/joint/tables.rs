@@ -11,7 +11,7 @@ use crate::metrics::{
     ASSIGNOR, AtMost, COMMITTED, KafkaPreset, LOAD, MetricQuery, MetricsSource, OF_MEMBERS, OWNED, Place,
     REBALANCE,
 };
-use crate::prometheus::{LabelledSample, Point, RangeAnswer, RawSample, Sample, Samples, Series, TimeRange};
+use crate::prometheus::{LabelledSample, Point, RawSample, Sample, Samples, Series, TimeRange};
 
 /// A query by its name, and where what it asks about comes from.
 pub(super) type Key = (KafkaPreset, String);
@@ -67,11 +67,10 @@ impl Ranged {
     /// The rows by place.
     pub(super) fn rows(&self, source: &dyn MetricsSource) -> Option<&Placed<Vec<Point>>> {
         let ask = || {
-            let RangeAnswer { series, .. } = source.range(&self.query, self.range).ok()?;
             let row = |Series { pod: label, points }: Series| {
                 Some((place(&self.query.name, &label)?.into_owned(), points))
             };
-            Some(series.into_iter().filter_map(row).collect())
+            Some(source.range(&self.query, self.range).ok()?.into_iter().filter_map(row).collect())
         };
         self.rows.get_or_init(ask).as_ref()
     }

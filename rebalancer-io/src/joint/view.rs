@@ -21,10 +21,7 @@ use crate::metrics::{
     OWNED, OWNERS, OffsetQueries, QuerySet, QuerySettings, REBALANCE, START, is_client_of, of_preset,
     pod_prefixes,
 };
-use crate::prometheus::{
-    InstantAnswer, LabelledAnswer, LabelledSample, Point, QueryError, RangeAnswer, RawSample, Samples,
-    Series, TimeRange,
-};
+use crate::prometheus::{LabelledSample, Point, QueryError, RawSample, Samples, Series, TimeRange};
 
 /// The answers about one workload, from what was asked about all. What that does not tell is asked of the server.
 ///
@@ -470,9 +467,9 @@ fn partition_of(place: &str) -> Option<[&str; 4]> {
 }
 
 impl MetricsSource for View<'_, '_> {
-    fn instant(&self, query: &MetricQuery, at: Timestamp) -> Result<InstantAnswer, QueryError> {
+    fn instant(&self, query: &MetricQuery, at: Timestamp) -> Result<Samples, QueryError> {
         if let Some(samples) = self.tables.windows.get(&window_key(query, at)) {
-            return Ok(InstantAnswer { samples: samples.clone(), ..InstantAnswer::default() });
+            return Ok(samples.clone());
         }
         let preset = self.preset_of(query).filter(|_| at == self.tables.at);
         let members = preset.filter(|preset| *preset == self.settings.preset);
@@ -481,7 +478,7 @@ impl MetricsSource for View<'_, '_> {
             for Member { pod, row: (value, timestamp_ms), .. } in &rows {
                 samples.push(pod, Point { timestamp_ms: *timestamp_ms, value: *value });
             }
-            return Ok(InstantAnswer { samples, ..InstantAnswer::default() });
+            return Ok(samples);
         }
         let own = self.tables.own.get(&(query.promql.clone(), query.pod_label.clone()));
         let known = own.or_else(|| self.tables.instant(preset?, &query.name));
@@ -492,7 +489,7 @@ impl MetricsSource for View<'_, '_> {
         for (pod, (value, timestamp_ms)) in rows.of(&self.home) {
             samples.push(pod, Point { timestamp_ms: *timestamp_ms, value: *value });
         }
-        Ok(InstantAnswer { samples, ..InstantAnswer::default() })
+        Ok(samples)
     }
 
     fn labelled(
@@ -500,10 +497,10 @@ impl MetricsSource for View<'_, '_> {
         query: &MetricQuery,
         labels: &[&str],
         at: Timestamp,
-    ) -> Result<LabelledAnswer, QueryError> {
+    ) -> Result<Vec<LabelledSample>, QueryError> {
         let known = || self.ages(query).or_else(|| self.known_samples(&query.name, labels));
         match Some(()).filter(|()| at == self.tables.at).and_then(|()| known()) {
-            Some(samples) => Ok(LabelledAnswer { samples, ..LabelledAnswer::default() }),
+            Some(samples) => Ok(samples),
             None => self.tables.source.labelled(query, labels, at),
         }
     }
@@ -521,9 +518,9 @@ impl MetricsSource for View<'_, '_> {
         Ok(answer)
     }
 
-    fn range(&self, query: &MetricQuery, range: TimeRange) -> Result<RangeAnswer, QueryError> {
+    fn range(&self, query: &MetricQuery, range: TimeRange) -> Result<Vec<Series>, QueryError> {
         match self.known(query, range) {
-            Some(series) => Ok(RangeAnswer { series, ..RangeAnswer::default() }),
+            Some(series) => Ok(series),
             None => self.tables.source.range(query, range),
         }
     }

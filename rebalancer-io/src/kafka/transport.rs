@@ -8,8 +8,8 @@ use super::answers::KafkaAnswers;
 use crate::metrics::MetricsSource;
 use crate::metrics::kafka_direct::is_of_kafka;
 use crate::prometheus::{
-    ApiRequest, ApiResponse, InstantAnswer, LabelledAnswer, MetricQuery, PrometheusClient, QueryError,
-    RangeAnswer, RawSample, Series, Server, TimeRange, Transport, TransportError,
+    ApiRequest, ApiResponse, LabelledSample, MetricQuery, PrometheusClient, QueryError, RawSample, Samples,
+    Series, Server, TimeRange, Transport, TransportError,
 };
 
 /// A transport that answers the queries about Kafka itself, and passes on all others.
@@ -67,7 +67,7 @@ impl<'a> BesideKafka<'a> {
 }
 
 impl MetricsSource for BesideKafka<'_> {
-    fn instant(&self, query: &MetricQuery, at: Timestamp) -> Result<InstantAnswer, QueryError> {
+    fn instant(&self, query: &MetricQuery, at: Timestamp) -> Result<Samples, QueryError> {
         self.source_of(query).instant(query, at)
     }
 
@@ -76,7 +76,7 @@ impl MetricsSource for BesideKafka<'_> {
         query: &MetricQuery,
         labels: &[&str],
         at: Timestamp,
-    ) -> Result<LabelledAnswer, QueryError> {
+    ) -> Result<Vec<LabelledSample>, QueryError> {
         self.source_of(query).labelled(query, labels, at)
     }
 
@@ -84,7 +84,7 @@ impl MetricsSource for BesideKafka<'_> {
         self.source_of(query).raw(query, at)
     }
 
-    fn range(&self, query: &MetricQuery, range: TimeRange) -> Result<RangeAnswer, QueryError> {
+    fn range(&self, query: &MetricQuery, range: TimeRange) -> Result<Vec<Series>, QueryError> {
         self.source_of(query).range(query, range)
     }
 

@@ -5,9 +5,7 @@ use std::sync::{Condvar, Mutex, MutexGuard};
 use jiff::Timestamp;
 
 use super::source::MetricsSource;
-use crate::prometheus::{
-    InstantAnswer, LabelledAnswer, MetricQuery, QueryError, RangeAnswer, RawSample, Series, TimeRange,
-};
+use crate::prometheus::{LabelledSample, MetricQuery, QueryError, RawSample, Samples, Series, TimeRange};
 
 /// Limits concurrent queries to another source; callers over the limit block.
 pub struct AtMost<'a> {
@@ -48,7 +46,7 @@ fn lock(count: &Mutex<usize>) -> MutexGuard<'_, usize> {
 }
 
 impl MetricsSource for AtMost<'_> {
-    fn instant(&self, query: &MetricQuery, at: Timestamp) -> Result<InstantAnswer, QueryError> {
+    fn instant(&self, query: &MetricQuery, at: Timestamp) -> Result<Samples, QueryError> {
         let _permit = self.enter();
         self.source.instant(query, at)
     }
@@ -58,7 +56,7 @@ impl MetricsSource for AtMost<'_> {
         query: &MetricQuery,
         labels: &[&str],
         at: Timestamp,
-    ) -> Result<LabelledAnswer, QueryError> {
+    ) -> Result<Vec<LabelledSample>, QueryError> {
         let _permit = self.enter();
         self.source.labelled(query, labels, at)
     }
@@ -68,7 +66,7 @@ impl MetricsSource for AtMost<'_> {
         self.source.raw(query, at)
     }
 
-    fn range(&self, query: &MetricQuery, range: TimeRange) -> Result<RangeAnswer, QueryError> {
+    fn range(&self, query: &MetricQuery, range: TimeRange) -> Result<Vec<Series>, QueryError> {
         let _permit = self.enter();
         self.source.range(query, range)
     }

@@ -8,8 +8,7 @@ use jiff::Timestamp;
 
 use super::selectors::SourceSeries;
 use super::source::MetricsSource;
-use crate::prometheus::MetricQuery;
-use crate::prometheus::{InstantAnswer, LabelledSample, Point, QueryError, Sample, Samples};
+use crate::prometheus::{LabelledSample, MetricQuery, QueryError, Sample, Samples};
 use crate::promql::literal;
 
 /// Maximum number of selectors of one query to check, with one request each. With more, the query's age is
@@ -85,7 +84,7 @@ impl Ages {
         let mut ages = Self { of_pods: BTreeMap::new(), others_fresh: true };
         let mut others = 0;
         for question in questions {
-            let rows = source.labelled(question, &[NAMESPACE], at)?.samples;
+            let rows = source.labelled(question, &[NAMESPACE], at)?;
             let own = |row: &&LabelledSample| {
                 let here =
                     row.labels[0].is_empty() || namespace.is_none_or(|namespace| row.labels[0] == namespace);
@@ -125,18 +124,14 @@ pub fn mark_stale(
     questions: &[MetricQuery],
     namespace: Option<&str>,
     at: Timestamp,
-    answer: &mut InstantAnswer,
+    answer: &mut Samples,
 ) -> Result<(), UnknownAge> {
-    if answer.samples.is_empty() {
+    if answer.is_empty() {
         return Ok(());
     }
-    let ages = Ages::of(source, questions, namespace, at, &answer.samples.pods().collect())?;
-    let mut marked = Samples::default();
-    for Sample { pod, value, timestamp_ms } in answer.samples.iter() {
-        let timestamp_ms = if ages.is_fresh(pod) { timestamp_ms } else { LONG_AGO_MS };
-        marked.push(pod, Point { timestamp_ms, value });
-    }
-    answer.samples = marked;
+    let ages = Ages::of(source, questions, namespace, at, &answer.pods().collect())?;
+    let mark = |sample: Sample<'_>| if ages.is_fresh(sample.pod) { sample.timestamp_ms } else { LONG_AGO_MS };
+    *answer = answer.iter().map(|sample| Sample { timestamp_ms: mark(sample), ..sample }).collect();
     Ok(())
 }
 

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use crate::prometheus::{
-    InstantAnswer, LabelledAnswer, MetricQuery, PrometheusClient, QueryError, RangeAnswer, RawSample, Series,
-    TimeRange, Transport,
+    LabelledSample, MetricQuery, PrometheusClient, QueryError, RawSample, Samples, Series, TimeRange,
+    Transport,
 };
 
 /// A source of answers to metric queries: a server, a recording, or a folder of answers.
@@ -13,7 +13,7 @@ pub trait MetricsSource: Sync {
     ///
     /// # Errors
     /// Anything but a complete answer with at most one sample per pod.
-    fn instant(&self, query: &MetricQuery, at: Timestamp) -> Result<InstantAnswer, QueryError>;
+    fn instant(&self, query: &MetricQuery, at: Timestamp) -> Result<Samples, QueryError>;
 
     /// The samples of a query at one moment, distinguished by `labels` besides the pod.
     ///
@@ -24,7 +24,7 @@ pub trait MetricsSource: Sync {
         query: &MetricQuery,
         labels: &[&str],
         at: Timestamp,
-    ) -> Result<LabelledAnswer, QueryError>;
+    ) -> Result<Vec<LabelledSample>, QueryError>;
 
     /// The samples of a query at one moment with all their labels, for answers that are small.
     ///
@@ -36,7 +36,7 @@ pub trait MetricsSource: Sync {
     ///
     /// # Errors
     /// Anything but a complete answer with at most one series per pod.
-    fn range(&self, query: &MetricQuery, range: TimeRange) -> Result<RangeAnswer, QueryError>;
+    fn range(&self, query: &MetricQuery, range: TimeRange) -> Result<Vec<Series>, QueryError>;
 
     /// Like [`MetricsSource::range`], one series at a time, so that a large answer is never held whole. If
     /// this fails, discard what `each` received.
@@ -49,13 +49,13 @@ pub trait MetricsSource: Sync {
         range: TimeRange,
         each: &mut dyn FnMut(Series),
     ) -> Result<(), QueryError> {
-        self.range(query, range)?.series.into_iter().for_each(each);
+        self.range(query, range)?.into_iter().for_each(each);
         Ok(())
     }
 }
 
 impl<T: Transport> MetricsSource for PrometheusClient<T> {
-    fn instant(&self, query: &MetricQuery, at: Timestamp) -> Result<InstantAnswer, QueryError> {
+    fn instant(&self, query: &MetricQuery, at: Timestamp) -> Result<Samples, QueryError> {
         self.query(query, at)
     }
 
@@ -64,7 +64,7 @@ impl<T: Transport> MetricsSource for PrometheusClient<T> {
         query: &MetricQuery,
         labels: &[&str],
         at: Timestamp,
-    ) -> Result<LabelledAnswer, QueryError> {
+    ) -> Result<Vec<LabelledSample>, QueryError> {
         self.query_labelled(query, labels, at)
     }
 
@@ -72,7 +72,7 @@ impl<T: Transport> MetricsSource for PrometheusClient<T> {
         self.query_raw(query, at)
     }
 
-    fn range(&self, query: &MetricQuery, range: TimeRange) -> Result<RangeAnswer, QueryError> {
+    fn range(&self, query: &MetricQuery, range: TimeRange) -> Result<Vec<Series>, QueryError> {
         self.query_range(query, range)
     }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use jiff::Timestamp;
 
 use super::config::{ConfigError, PrometheusConfig};
-use super::decode::{self, InstantAnswer, LabelledAnswer, RangeAnswer, RawSample, Remarks, Series, Wanted};
+use super::decode::{self, LabelledSample, RawSample, Samples, Series, Wanted};
 use super::error::{ErrorKind, QueryError, TransportError};
 use super::query::MetricQuery;
 use super::transport::{ApiRequest, ApiResponse, HttpTransport, Server, TimeRange, Transport, When};
@@ -119,7 +119,7 @@ impl<T: Transport> PrometheusClient<T> {
     ///
     /// # Errors
     /// Anything but a complete instant vector with at most one number per pod.
-    pub fn query(&self, query: &MetricQuery, at: Timestamp) -> Result<InstantAnswer, QueryError> {
+    pub fn query(&self, query: &MetricQuery, at: Timestamp) -> Result<Samples, QueryError> {
         self.ask(query, When::Instant(at), decode::instant)
     }
 
@@ -127,7 +127,7 @@ impl<T: Transport> PrometheusClient<T> {
     ///
     /// # Errors
     /// Anything but a complete matrix with at most one series per pod.
-    pub fn query_range(&self, query: &MetricQuery, range: TimeRange) -> Result<RangeAnswer, QueryError> {
+    pub fn query_range(&self, query: &MetricQuery, range: TimeRange) -> Result<Vec<Series>, QueryError> {
         self.ask(query, When::Range(range), decode::range)
     }
 
@@ -143,7 +143,7 @@ impl<T: Transport> PrometheusClient<T> {
         each: &mut dyn FnMut(Series),
     ) -> Result<(), QueryError> {
         let decode = |body, wanted: &Wanted<'_>| decode::range_by_series(body, wanted, each);
-        self.ask(query, When::Range(range), decode).map(drop)
+        self.ask(query, When::Range(range), decode)
     }
 
     /// Evaluates a query at one moment, keeping `labels` besides the pod.
@@ -155,7 +155,7 @@ impl<T: Transport> PrometheusClient<T> {
         query: &MetricQuery,
         labels: &[&str],
         at: Timestamp,
-    ) -> Result<LabelledAnswer, QueryError> {
+    ) -> Result<Vec<LabelledSample>, QueryError> {
         self.ask(query, When::Instant(at), |body, wanted| decode::labelled(body, wanted, labels))
     }
 
@@ -165,10 +165,12 @@ impl<T: Transport> PrometheusClient<T> {
     /// # Errors
     /// Anything but a complete instant vector of numbers.
     pub fn query_raw(&self, query: &MetricQuery, at: Timestamp) -> Result<Vec<RawSample>, QueryError> {
-        self.ask(query, When::Instant(at), decode::raw)
+        let mut samples = self.ask(query, When::Instant(at), decode::raw)?;
+        samples.iter_mut().flat_map(|sample| sample.labels.values_mut()).for_each(|text| self.mask(text));
+        Ok(samples)
     }
 
-    fn ask<A: Told>(
+    fn ask<A>(
         &self,
         query: &MetricQuery,
         when: When,
@@ -179,20 +181,15 @@ impl<T: Transport> PrometheusClient<T> {
         let answer = self.transport.send(&request).map_err(ErrorKind::from);
         let answer = answer.and_then(|response| read(response, &query.wanted(self.max_bytes), decode));
         self.counts.count(&answer);
-        let mut answer = answer.map_err(|kind| QueryError {
-            name: query.name.clone(),
-            place: self.transport.place().to_owned(),
-            query: query.promql.clone(),
-            kind: Box::new(kind),
-        });
-        let said = match &mut answer {
-            Ok(answer) => answer.said(),
-            Err(error) => error.kind.said(),
-        };
-        for text in said {
-            self.mask(text);
-        }
-        answer
+        answer.map_err(|mut kind| {
+            kind.said().into_iter().for_each(|text| self.mask(text));
+            QueryError {
+                name: query.name.clone(),
+                place: self.transport.place().to_owned(),
+                query: query.promql.clone(),
+                kind: Box::new(kind),
+            }
+        })
     }
 
     /// Masks the credentials that a text of the other side repeats.
@@ -200,42 +197,6 @@ impl<T: Transport> PrometheusClient<T> {
         if let Some(masked) = self.transport.masked(text.as_bytes()) {
             *text = String::from_utf8_lossy(&masked).into_owned();
         }
-    }
-}
-
-/// An answer with parts that are shown to people.
-trait Told {
-    /// The server's own words besides the data.
-    fn said(&mut self) -> Vec<&mut String>;
-}
-
-impl Told for InstantAnswer {
-    fn said(&mut self) -> Vec<&mut String> {
-        self.infos.iter_mut().collect()
-    }
-}
-
-impl Told for RangeAnswer {
-    fn said(&mut self) -> Vec<&mut String> {
-        self.infos.iter_mut().collect()
-    }
-}
-
-impl Told for Remarks {
-    fn said(&mut self) -> Vec<&mut String> {
-        self.infos.iter_mut().collect()
-    }
-}
-
-impl Told for Vec<RawSample> {
-    fn said(&mut self) -> Vec<&mut String> {
-        self.iter_mut().flat_map(|sample| sample.labels.values_mut()).collect()
-    }
-}
-
-impl Told for LabelledAnswer {
-    fn said(&mut self) -> Vec<&mut String> {
-        Vec::new()
     }
 }
 

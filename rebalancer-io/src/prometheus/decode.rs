@@ -15,20 +15,18 @@
 //! 8. The scanner is fast because neighbouring series look alike: it keeps the last one as a
 //!    [template](template), compares the text between the values of labels sixteen bytes at a time, and parses
 //!    only the name of the pod and the number.
-//! 9. Both parsers hand samples to one [sink](sink), and both count what it keeps: half of
-//!    [`Wanted::max_bytes`] at most. Long strings, long series and deep nesting have limits of their own.
+//! 9. Both parsers count the memory of what they keep: half of [`Wanted::max_bytes`] at most. Long strings and long
+//!    series have limits of their own.
 //! 10. The tests hold both parsers to the same result for every answer, wherever it is cut (`twins.rs`).
 //!
 //! A typed serde structure alone takes 2.5 times as long, and memory that grows with the answer.
 
 mod answer;
 mod decoder;
-mod pick;
 mod quote;
 mod raw;
 mod samples;
 mod scan;
-mod sink;
 mod template;
 mod visit;
 mod window;
@@ -38,12 +36,8 @@ mod tests;
 #[cfg(test)]
 mod twins;
 
-pub use self::answer::{Counts, InstantAnswer, LabelledAnswer, LabelledSample, RangeAnswer, Series, Wanted};
+pub use self::answer::{LabelledSample, Series, Wanted};
+pub(crate) use self::decoder::range_by_series;
 pub use self::decoder::{instant, labelled, range};
 pub use self::raw::{RawSample, raw};
-pub use self::samples::{Sample, Samples};
-pub use self::sink::Point;
-
-pub(crate) use self::answer::Remarks;
-pub(crate) use self::decoder::{instant_into, range_by_series};
-pub(crate) use self::sink::Sink;
+pub use self::samples::{Point, Sample, Samples};

@@ -18,8 +18,8 @@ use rebalancer_io::metrics::{
     AtMost, FactQueries, KafkaPreset, MetricQuery, MetricsSource, QuerySet, QuerySettings,
 };
 use rebalancer_io::prometheus::{
-    ErrorKind, InstantAnswer, LabelledAnswer, LabelledSample, Point, QueryError, RangeAnswer, RawSample,
-    Sample, Series, TimeRange, TransportError,
+    ErrorKind, LabelledSample, Point, QueryError, RawSample, Sample, Samples, Series, TimeRange,
+    TransportError,
 };
 
 const AT: i64 = 1_795_410_000;
@@ -77,17 +77,22 @@ fn not_recorded(query: &MetricQuery) -> QueryError {
 }
 
 impl MetricsSource for Answers {
-    fn instant(&self, query: &MetricQuery, at: Timestamp) -> Result<InstantAnswer, QueryError> {
+    fn instant(&self, query: &MetricQuery, at: Timestamp) -> Result<Samples, QueryError> {
         self.note(query, at, at)?;
         let samples = self.instant.get(&query.name).ok_or_else(|| not_recorded(query))?;
         let samples = samples.iter().map(|(pod, value)| Sample { pod, value: *value, timestamp_ms: 0 });
-        Ok(InstantAnswer { samples: samples.collect(), ..InstantAnswer::default() })
+        Ok(samples.collect())
     }
 
-    fn labelled(&self, query: &MetricQuery, _: &[&str], at: Timestamp) -> Result<LabelledAnswer, QueryError> {
+    fn labelled(
+        &self,
+        query: &MetricQuery,
+        _: &[&str],
+        at: Timestamp,
+    ) -> Result<Vec<LabelledSample>, QueryError> {
         self.note(query, at, at)?;
         let samples = self.labelled.get(&query.name).ok_or_else(|| not_recorded(query))?;
-        Ok(LabelledAnswer { samples: samples.clone(), ..LabelledAnswer::default() })
+        Ok(samples.clone())
     }
 
     fn raw(&self, query: &MetricQuery, at: Timestamp) -> Result<Vec<RawSample>, QueryError> {
@@ -99,10 +104,10 @@ impl MetricsSource for Answers {
         &self,
         query: &MetricQuery,
         TimeRange { start, end, .. }: TimeRange,
-    ) -> Result<RangeAnswer, QueryError> {
+    ) -> Result<Vec<Series>, QueryError> {
         self.note(query, start, end)?;
         let series = self.ranges.get(&query.name).ok_or_else(|| not_recorded(query))?;
-        Ok(RangeAnswer { series: series.clone(), ..RangeAnswer::default() })
+        Ok(series.clone())
     }
 }
 
@@ -429,7 +434,7 @@ fn no_more_is_asked_at_once_than_is_allowed() {
     /// Counts who is in.
     struct Busy(AtomicUsize, AtomicUsize);
     impl MetricsSource for Busy {
-        fn instant(&self, query: &MetricQuery, _: Timestamp) -> Result<InstantAnswer, QueryError> {
+        fn instant(&self, query: &MetricQuery, _: Timestamp) -> Result<Samples, QueryError> {
             let now = self.0.fetch_add(1, Ordering::SeqCst) + 1;
             self.1.fetch_max(now, Ordering::SeqCst);
             thread::sleep(Duration::from_millis(5));
@@ -442,16 +447,16 @@ fn no_more_is_asked_at_once_than_is_allowed() {
             query: &MetricQuery,
             _: &[&str],
             at: Timestamp,
-        ) -> Result<LabelledAnswer, QueryError> {
-            self.instant(query, at).map(|_| LabelledAnswer::default())
+        ) -> Result<Vec<LabelledSample>, QueryError> {
+            self.instant(query, at).map(|_| Vec::new())
         }
 
         fn raw(&self, query: &MetricQuery, at: Timestamp) -> Result<Vec<RawSample>, QueryError> {
             self.instant(query, at).map(|_| Vec::new())
         }
 
-        fn range(&self, query: &MetricQuery, range: TimeRange) -> Result<RangeAnswer, QueryError> {
-            self.instant(query, range.start).map(|_| RangeAnswer::default())
+        fn range(&self, query: &MetricQuery, range: TimeRange) -> Result<Vec<Series>, QueryError> {
+            self.instant(query, range.start).map(|_| Vec::new())
         }
     }
     let busy = Busy(AtomicUsize::new(0), AtomicUsize::new(0));

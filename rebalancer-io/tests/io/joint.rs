@@ -13,8 +13,7 @@ use rebalancer_io::metrics::{
     FactQueries, KafkaPreset, MetricQuery, MetricsSource, QuerySet, QuerySettings, Reach,
 };
 use rebalancer_io::prometheus::{
-    ErrorKind, InstantAnswer, LabelledAnswer, LabelledSample, Point, QueryError, RangeAnswer, RawSample,
-    Sample, Series, TimeRange,
+    ErrorKind, LabelledSample, Point, QueryError, RawSample, Sample, Samples, Series, TimeRange,
 };
 
 const MICROMETER: &str = "kafka_consumer_coordinator_assigned_partitions";
@@ -66,28 +65,33 @@ impl Server {
 }
 
 impl MetricsSource for Server {
-    fn instant(&self, query: &MetricQuery, at: Timestamp) -> Result<InstantAnswer, QueryError> {
+    fn instant(&self, query: &MetricQuery, at: Timestamp) -> Result<Samples, QueryError> {
         let timestamp_ms = at.as_millisecond();
         let newest = |(pod, points): &Row| Sample { pod, value: points[points.len() - 1].1, timestamp_ms };
         let samples = self.rows(query)?.iter().map(newest).collect();
-        Ok(InstantAnswer { samples, ..InstantAnswer::default() })
+        Ok(samples)
     }
 
-    fn labelled(&self, query: &MetricQuery, _: &[&str], _: Timestamp) -> Result<LabelledAnswer, QueryError> {
+    fn labelled(
+        &self,
+        query: &MetricQuery,
+        _: &[&str],
+        _: Timestamp,
+    ) -> Result<Vec<LabelledSample>, QueryError> {
         let sample = |(label, points): &Row| LabelledSample {
             pod: None,
             labels: vec![(*label).to_owned()],
             value: points[points.len() - 1].1,
         };
         let samples = self.rows(query)?.iter().map(sample).collect();
-        Ok(LabelledAnswer { samples, ..LabelledAnswer::default() })
+        Ok(samples)
     }
 
     fn raw(&self, _: &MetricQuery, _: Timestamp) -> Result<Vec<RawSample>, QueryError> {
         Ok(Vec::new())
     }
 
-    fn range(&self, query: &MetricQuery, range: TimeRange) -> Result<RangeAnswer, QueryError> {
+    fn range(&self, query: &MetricQuery, range: TimeRange) -> Result<Vec<Series>, QueryError> {
         self.ranges.lock().expect("no test panics here").insert(query.name.clone(), range);
         let end_ms = range.end.as_millisecond();
         let series = |(label, points): &Row| Series {
@@ -98,7 +102,7 @@ impl MetricsSource for Server {
                 .collect(),
         };
         let series = self.rows(query)?.iter().map(series).collect();
-        Ok(RangeAnswer { series, ..RangeAnswer::default() })
+        Ok(series)
     }
 }
 
@@ -122,7 +126,7 @@ fn query_of(settings: &QuerySettings, metric: Metric) -> MetricQuery {
 
 fn samples(view: &View<'_, '_>, query: &MetricQuery) -> Vec<(String, f64)> {
     let answer = view.instant(query, now()).expect("an answer");
-    answer.samples.iter().map(|sample| (sample.pod.to_owned(), sample.value)).collect()
+    answer.iter().map(|sample| (sample.pod.to_owned(), sample.value)).collect()
 }
 
 /// The series of an answer, their points by the minutes before its end.
@@ -131,7 +135,7 @@ fn ranges(view: &View<'_, '_>, query: &MetricQuery, range: TimeRange) -> Vec<(St
         let ago = |point: &Point| (range.end.as_millisecond() - point.timestamp_ms) / 60_000;
         (pod, points.iter().map(|point| (ago(point), point.value)).collect())
     };
-    view.range(query, range).expect("an answer").series.into_iter().map(plain).collect()
+    view.range(query, range).expect("an answer").into_iter().map(plain).collect()
 }
 
 const ONE: &[(i64, f64)] = &[(0, 1.0)];
@@ -188,7 +192,7 @@ fn windows_of_one_text_and_time_are_told_apart_by_namespace() {
     joint.ask_windows(&[of_a.clone(), of_b.clone()].concat());
     let mean = |settings: &QuerySettings, question: &WindowQuestion| -> Vec<f64> {
         let answer = joint.view(settings, &pods).instant(&question.query, question.ended).expect("an answer");
-        answer.samples.iter().map(|sample| sample.value).collect()
+        answer.iter().map(|sample| sample.value).collect()
     };
     assert_eq!((mean(&a, &of_a[0]), mean(&b, &of_b[0])), (vec![1.0], vec![2.0]));
 }
@@ -298,7 +302,7 @@ fn a_count_of_partitions_that_was_refused_is_not_zero() {
         let pods = [LivePod::assumed("agent-0")];
         let count = MetricQuery::new("offset_partitions", "");
         let answer = joint.view(&own, &pods).labelled(&count, &["group"], now()).expect("an answer");
-        answer.samples.iter().map(|sample| sample.value).collect()
+        answer.iter().map(|sample| sample.value).collect()
     };
     assert_eq!(count(&rules(Some(&[("shop/agent-0", &[(0, 2.0)])]))), [2.0], "as the clients tell");
     assert!(count(&rules(Some(&[]))).is_empty(), "they tell of none");
@@ -346,23 +350,23 @@ struct Threads(std::sync::atomic::AtomicUsize);
 
 #[cfg(target_os = "linux")]
 impl MetricsSource for Threads {
-    fn instant(&self, _: &MetricQuery, _: Timestamp) -> Result<InstantAnswer, QueryError> {
+    fn instant(&self, _: &MetricQuery, _: Timestamp) -> Result<Samples, QueryError> {
         let count = std::fs::read_dir("/proc/self/task").map_or(usize::MAX, Iterator::count);
         self.0.fetch_max(count, std::sync::atomic::Ordering::Relaxed);
         std::thread::sleep(Duration::from_millis(1));
-        Ok(InstantAnswer::default())
+        Ok(Samples::default())
     }
 
-    fn labelled(&self, _: &MetricQuery, _: &[&str], _: Timestamp) -> Result<LabelledAnswer, QueryError> {
-        Ok(LabelledAnswer::default())
+    fn labelled(&self, _: &MetricQuery, _: &[&str], _: Timestamp) -> Result<Vec<LabelledSample>, QueryError> {
+        Ok(Vec::new())
     }
 
     fn raw(&self, _: &MetricQuery, _: Timestamp) -> Result<Vec<RawSample>, QueryError> {
         Ok(Vec::new())
     }
 
-    fn range(&self, _: &MetricQuery, _: TimeRange) -> Result<RangeAnswer, QueryError> {
-        Ok(RangeAnswer::default())
+    fn range(&self, _: &MetricQuery, _: TimeRange) -> Result<Vec<Series>, QueryError> {
+        Ok(Vec::new())
     }
 }
 

@@ -270,7 +270,7 @@ fn the_answers_enter_a_decision_as_those_of_a_metrics_server() {
     let facts = FactQueries::new(&queries, &settings).expect("the queries about the group");
     let at = Timestamp::from_second(1_795_410_007).expect("a time");
     let lag = client.instant(queries.get(Metric::Lag).expect("a query"), at).expect("an answer");
-    let lag: Vec<(String, f64)> = lag.samples.iter().map(|of| (of.pod.to_owned(), of.value)).collect();
+    let lag: Vec<(String, f64)> = lag.iter().map(|of| (of.pod.to_owned(), of.value)).collect();
     assert_eq!(
         lag,
         [("orders-0".to_owned(), 4.0), ("orders-1".to_owned(), 7203.0), ("orders-2".to_owned(), 4.0)]
@@ -316,7 +316,7 @@ fn pods_with(metric: Metric, answers: KafkaAnswers) -> Vec<String> {
     let queries = QuerySet::new(&settings()).expect("the queries");
     let query = queries.get(metric).expect("a query");
     let answer = client.instant(query, Timestamp::UNIX_EPOCH).expect("an answer");
-    answer.samples.pods().map(str::to_owned).collect()
+    answer.pods().map(str::to_owned).collect()
 }
 
 fn settings() -> QuerySettings {

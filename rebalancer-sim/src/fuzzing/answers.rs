@@ -6,7 +6,7 @@ use std::io::Read;
 use std::mem::discriminant;
 
 use arbitrary::{Result, Unstructured};
-use rebalancer_io::prometheus::{ErrorKind, InstantAnswer, Wanted, decode_instant};
+use rebalancer_io::prometheus::{ErrorKind, Samples, Wanted, decode_instant};
 
 /// Most series of one answer.
 const MAX_SERIES: usize = 40;
@@ -98,8 +98,8 @@ pub fn splits(data: &[u8]) {
 
 /// The same samples, or failures of one kind: their words name places, which white space moves.
 fn alike(
-    one: &std::result::Result<InstantAnswer, ErrorKind>,
-    other: &std::result::Result<InstantAnswer, ErrorKind>,
+    one: &std::result::Result<Samples, ErrorKind>,
+    other: &std::result::Result<Samples, ErrorKind>,
 ) -> bool {
     match (one, other) {
         (Ok(one), Ok(other)) => format!("{one:?}") == format!("{other:?}"),
@@ -108,7 +108,7 @@ fn alike(
     }
 }
 
-fn told(result: &std::result::Result<InstantAnswer, ErrorKind>) -> String {
+fn told(result: &std::result::Result<Samples, ErrorKind>) -> String {
     match result {
         Ok(answer) => format!("{answer:?}"),
         Err(error) => error.to_string(),

@@ -8,8 +8,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rebalancer_io::metrics::MetricQuery;
 use rebalancer_io::prometheus::{
-    ApiRequest, ApiResponse, InstantAnswer, Point, PrometheusClient, QueryError, RangeAnswer, Series,
-    TimeRange, Transport, TransportError,
+    ApiRequest, ApiResponse, Point, PrometheusClient, QueryError, Samples, Series, TimeRange, Transport,
+    TransportError,
 };
 use serde_json::Value;
 
@@ -30,20 +30,20 @@ pub fn decoder(data: &[u8]) {
     let naive: Option<Value> = serde_json::from_slice(data).ok();
     if let Ok(answer) = instant {
         let naive = naive.as_ref().expect("what is decoded is JSON");
-        unique(answer.samples.pods());
+        unique(answer.pods());
         let expected = naive_series(naive, "vector");
-        assert_eq!(answer.samples.len(), expected.len());
-        for (sample, series) in answer.samples.iter().zip(expected) {
+        assert_eq!(answer.len(), expected.len());
+        for (sample, series) in answer.iter().zip(expected) {
             same_point(&naive_point(&series["value"]), sample.timestamp_ms, sample.value);
             assert_eq!(series["metric"]["pod"], sample.pod);
         }
     }
     if let Ok(answer) = range {
         let naive = naive.as_ref().expect("what is decoded is JSON");
-        unique(answer.series.iter().map(|series| series.pod.as_str()));
+        unique(answer.iter().map(|series| series.pod.as_str()));
         let expected = naive_series(naive, "matrix");
-        assert_eq!(answer.series.len(), expected.len());
-        for (Series { pod, points }, series) in answer.series.iter().zip(expected) {
+        assert_eq!(answer.len(), expected.len());
+        for (Series { pod, points }, series) in answer.iter().zip(expected) {
             assert_eq!(series["metric"]["pod"], **pod);
             let values = series["values"].as_array().map_or(&[][..], Vec::as_slice);
             assert_eq!(points.len(), values.len());
@@ -98,12 +98,12 @@ fn same<A: std::fmt::Debug>(one: &Result<A, QueryError>, other: &Result<A, Query
     assert_eq!(told(one), told(other), "the pieces in which bytes arrive do not matter");
 }
 
-fn query(data: &[u8], piece: usize) -> Result<InstantAnswer, QueryError> {
+fn query(data: &[u8], piece: usize) -> Result<Samples, QueryError> {
     let client = PrometheusClient::over(Canned { data, piece }, MAX_BYTES);
     client.query(&MetricQuery::new("cpu", "up"), Timestamp::UNIX_EPOCH)
 }
 
-fn query_range(data: &[u8], piece: usize) -> Result<RangeAnswer, QueryError> {
+fn query_range(data: &[u8], piece: usize) -> Result<Vec<Series>, QueryError> {
     let client = PrometheusClient::over(Canned { data, piece }, MAX_BYTES);
     let (start, end) = (Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH);
     client

@@ -60,15 +60,15 @@ fn read(folder: &Path, has_pods: bool) {
             return;
         }
     };
-    let Some((named, asked)) = named else { return assert!(whole.pods().is_some_and(|_| has_pods)) };
-    assert!(!has_pods && whole.pods().is_none());
+    let Some((named, asked)) = named else { return assert!(whole.pods.is_some_and(|_| has_pods)) };
+    assert!(!has_pods && whole.pods.is_none());
     assert_eq!(newest_sample(&named), whole.evaluation_time());
     for metric in Metric::ALL {
-        assert_eq!(asked.contains(&metric), whole.answer(metric).is_some(), "{metric}");
-        let Some(answer) = whole.answer(metric) else { continue };
+        assert_eq!(asked.contains(&metric), whole.answers[metric].is_some(), "{metric}");
+        let Some(answer) = &whole.answers[metric] else { continue };
         let samples: BTreeMap<&str, u64> =
-            answer.samples.iter().map(|sample| (sample.pod, sample.value.to_bits())).collect();
-        assert_eq!(samples.len(), answer.samples.len(), "{metric}: a pod has two samples");
+            answer.iter().map(|sample| (sample.pod, sample.value.to_bits())).collect();
+        assert_eq!(samples.len(), answer.len(), "{metric}: a pod has two samples");
     }
 }
 

@@ -13,7 +13,7 @@ use rebalancer_core::{LivePod, Metric, OwnerStatus, PerMetric, Workload};
 use rebalancer_io::facts::{FactFinder, Kin};
 use rebalancer_io::metrics::{AtMost, FactQueries, MetricsSource, QuerySet};
 use rebalancer_io::podstate::{Answers, Freshness};
-use rebalancer_io::prometheus::{InstantAnswer, QueryError, RangeAnswer};
+use rebalancer_io::prometheus::{QueryError, Samples, Series};
 
 use super::moment::Moment;
 use super::pieces::{Answered, Gap, Pieces};
@@ -151,7 +151,7 @@ impl<'a> Past<'a> {
             let Some((ranges, lacking)) = pieces else { continue };
             gaps.extend(lacking.into_iter().map(|gap| (metric, gap)));
             for answers in &mut all {
-                answers.metrics[metric] = Some(InstantAnswer::default());
+                answers.metrics[metric] = Some(Samples::default());
             }
             for range in ranges {
                 spread_out(range, metric, &mut all)?;
@@ -208,10 +208,10 @@ pub fn moments_of(pods: usize) -> usize {
 }
 
 /// Sorts the points of a range answer by moment.
-fn spread_out(range: RangeAnswer, metric: Metric, all: &mut [Answers]) -> anyhow::Result<()> {
+fn spread_out(range: Vec<Series>, metric: Metric, all: &mut [Answers]) -> anyhow::Result<()> {
     let places: BTreeMap<i64, usize> =
         all.iter().enumerate().map(|(place, answers)| (answers.at.as_millisecond(), place)).collect();
-    for series in range.series {
+    for series in range {
         for point in series.points {
             let Some(place) = places.get(&point.timestamp_ms) else {
                 anyhow::bail!(
@@ -221,7 +221,7 @@ fn spread_out(range: RangeAnswer, metric: Metric, all: &mut [Answers]) -> anyhow
                 );
             };
             let answer = all[*place].metrics[metric].get_or_insert_default();
-            answer.samples.push(&series.pod, point);
+            answer.push(&series.pod, point);
         }
     }
     Ok(())
@@ -229,7 +229,7 @@ fn spread_out(range: RangeAnswer, metric: Metric, all: &mut [Answers]) -> anyhow
 
 fn names(answers: &Answers) -> BTreeSet<&str> {
     let known = answers.metrics.iter().filter_map(|(_, answer)| answer.as_ref());
-    known.flat_map(|answer| answer.samples.pods()).collect()
+    known.flat_map(Samples::pods).collect()
 }
 
 /// A pod as it was `ago`; `None` before its creation.

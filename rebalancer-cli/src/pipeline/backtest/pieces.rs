@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rebalancer_io::prometheus::{QueryError, RangeAnswer, TimeRange};
+use rebalancer_io::prometheus::{QueryError, Series, TimeRange};
 
 /// Maximum number of times a piece is halved: down to a 64th.
 const HALVINGS: u32 = 6;
@@ -24,7 +24,7 @@ pub struct Gap {
 }
 
 /// The answers to the pieces of a range, and the pieces without an answer.
-pub type Answered = (Vec<RangeAnswer>, Vec<Gap>);
+pub type Answered = (Vec<Vec<Series>>, Vec<Gap>);
 
 /// Queries the moments of a range, in as few pieces as the server allows.
 pub struct Pieces {
@@ -48,10 +48,10 @@ impl Pieces {
         &self,
         times: &[Timestamp],
         step: Duration,
-        ask: impl Fn(TimeRange) -> Result<RangeAnswer, QueryError>,
+        ask: impl Fn(TimeRange) -> Result<Vec<Series>, QueryError>,
     ) -> Result<Answered, QueryError> {
         let smallest = times.len().div_ceil(1 << HALVINGS).max(1);
-        let (mut answers, mut gaps): (Vec<RangeAnswer>, Vec<Gap>) = (Vec::new(), Vec::new());
+        let (mut answers, mut gaps): (Vec<Vec<Series>>, Vec<Gap>) = (Vec::new(), Vec::new());
         let (mut rest, mut misses, mut last) = (times, 0, None);
         while !rest.is_empty() {
             let size =
@@ -117,7 +117,7 @@ mod tests {
             let (from, to) = (range.start.as_second() / 900, range.end.as_second() / 900);
             asked.borrow_mut().push((from, to));
             let fails = to - from + 1 > most || bad.is_some_and(|bad| (from..=to).contains(&bad));
-            if fails { Err(timeout()) } else { Ok(RangeAnswer::default()) }
+            if fails { Err(timeout()) } else { Ok(Vec::new()) }
         });
         (asked.into_inner(), found.map(|(answers, gaps)| (answers.len(), gaps)))
     }

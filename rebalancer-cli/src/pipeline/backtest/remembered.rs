@@ -8,9 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
 use rebalancer_io::metrics::{AtMost, MetricQuery, MetricsSource};
-use rebalancer_io::prometheus::{
-    InstantAnswer, LabelledAnswer, Point, QueryError, RangeAnswer, RawSample, Series, TimeRange,
-};
+use rebalancer_io::prometheus::{LabelledSample, Point, QueryError, RawSample, Samples, Series, TimeRange};
 
 /// Instants of one block: six hours of minutes.
 const BLOCK: i64 = 360;
@@ -23,8 +21,8 @@ pub struct Remembered<'a> {
     source: AtMost<'a>,
     /// Nothing later than this is queried.
     latest: Timestamp,
-    blocks: Mutex<BTreeMap<String, Vec<(Block, RangeAnswer)>>>,
-    instants: Mutex<BTreeMap<(String, Timestamp), InstantAnswer>>,
+    blocks: Mutex<BTreeMap<String, Vec<Known>>>,
+    instants: Mutex<BTreeMap<(String, Timestamp), Samples>>,
 }
 
 /// A stretch of [`BLOCK`] instants.
@@ -33,6 +31,9 @@ struct Block {
     start_ms: i64,
     step_ms: i64,
 }
+
+/// A block and its answer.
+type Known = (Block, Vec<Series>);
 
 impl Block {
     /// The blocks that contain the instants from `start_ms` to `end_ms`; `None` for a range as long as a
@@ -75,7 +76,7 @@ impl<'a> Remembered<'a> {
         &self,
         query: &MetricQuery,
         TimeRange { start, end, step }: TimeRange,
-    ) -> Option<RangeAnswer> {
+    ) -> Option<Vec<Series>> {
         let [start_ms, end_ms] = [start, end].map(Timestamp::as_millisecond);
         let blocks = Block::holding(start_ms, end_ms, i64::try_from(step.as_millis()).ok()?)?;
         let mut known = self.take(query);
@@ -97,31 +98,30 @@ impl<'a> Remembered<'a> {
         Some(answer)
     }
 
-    fn take(&self, query: &MetricQuery) -> Vec<(Block, RangeAnswer)> {
+    fn take(&self, query: &MetricQuery) -> Vec<Known> {
         let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
         blocks.remove(&query.promql).unwrap_or_default()
     }
 
-    fn put(&self, query: &MetricQuery, known: Vec<(Block, RangeAnswer)>) {
+    fn put(&self, query: &MetricQuery, known: Vec<Known>) {
         let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
         blocks.insert(query.promql.clone(), known);
     }
 }
 
 /// The points of consecutive answers from `start_ms` to `end_ms`; pods without any are left out.
-fn cut<'r>(answers: impl Iterator<Item = &'r RangeAnswer>, start_ms: i64, end_ms: i64) -> RangeAnswer {
+fn cut<'r>(answers: impl Iterator<Item = &'r Vec<Series>>, start_ms: i64, end_ms: i64) -> Vec<Series> {
     let mut points: BTreeMap<&str, Vec<Point>> = BTreeMap::new();
-    for series in answers.flat_map(|answer| &answer.series) {
+    for series in answers.flatten() {
         let within = |point: &&Point| (start_ms..=end_ms).contains(&point.timestamp_ms);
         points.entry(&series.pod).or_default().extend(series.points.iter().filter(within));
     }
     let series = points.into_iter().filter(|(_, points)| !points.is_empty());
-    let series = series.map(|(pod, points)| Series { pod: pod.to_owned(), points }).collect();
-    RangeAnswer { series, ..RangeAnswer::default() }
+    series.map(|(pod, points)| Series { pod: pod.to_owned(), points }).collect()
 }
 
 impl MetricsSource for Remembered<'_> {
-    fn instant(&self, query: &MetricQuery, at: Timestamp) -> Result<InstantAnswer, QueryError> {
+    fn instant(&self, query: &MetricQuery, at: Timestamp) -> Result<Samples, QueryError> {
         let key = (query.promql.clone(), at);
         let known = || self.instants.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(answer) = known().get(&key) {
@@ -141,7 +141,7 @@ impl MetricsSource for Remembered<'_> {
         query: &MetricQuery,
         labels: &[&str],
         at: Timestamp,
-    ) -> Result<LabelledAnswer, QueryError> {
+    ) -> Result<Vec<LabelledSample>, QueryError> {
         self.source.labelled(query, labels, at)
     }
 
@@ -149,7 +149,7 @@ impl MetricsSource for Remembered<'_> {
         self.source.raw(query, at)
     }
 
-    fn range(&self, query: &MetricQuery, range: TimeRange) -> Result<RangeAnswer, QueryError> {
+    fn range(&self, query: &MetricQuery, range: TimeRange) -> Result<Vec<Series>, QueryError> {
         match self.in_blocks(query, range) {
             Some(answer) => Ok(answer),
             None => self.source.range(query, range),
@@ -163,6 +163,8 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
+    use rebalancer_io::prometheus::Sample;
+
     use super::*;
 
     const STEP: Duration = Duration::from_secs(60);
@@ -175,12 +177,19 @@ mod tests {
     }
 
     impl MetricsSource for Server {
-        fn instant(&self, _: &MetricQuery, at: Timestamp) -> Result<InstantAnswer, QueryError> {
+        fn instant(&self, _: &MetricQuery, at: Timestamp) -> Result<Samples, QueryError> {
             self.asked.fetch_add(1, Ordering::Relaxed);
-            Ok(InstantAnswer { infos: vec![at.to_string()], ..InstantAnswer::default() })
+            Ok([Sample { pod: "orders-0", value: 1.0, timestamp_ms: at.as_millisecond() }]
+                .into_iter()
+                .collect())
         }
 
-        fn labelled(&self, _: &MetricQuery, _: &[&str], _: Timestamp) -> Result<LabelledAnswer, QueryError> {
+        fn labelled(
+            &self,
+            _: &MetricQuery,
+            _: &[&str],
+            _: Timestamp,
+        ) -> Result<Vec<LabelledSample>, QueryError> {
             unreachable!("nothing here asks for labels")
         }
 
@@ -192,7 +201,7 @@ mod tests {
             &self,
             query: &MetricQuery,
             TimeRange { start, end, step }: TimeRange,
-        ) -> Result<RangeAnswer, QueryError> {
+        ) -> Result<Vec<Series>, QueryError> {
             self.asked.fetch_add(1, Ordering::Relaxed);
             let step_ms = i64::try_from(step.as_millis()).expect("a short step");
             let (start_ms, end_ms) = (start.as_millisecond(), end.as_millisecond());
@@ -219,7 +228,7 @@ mod tests {
                 Series { pod: pod.to_owned(), points }
             });
             let series = series.into_iter().filter(|series| !series.points.is_empty()).collect();
-            Ok(RangeAnswer { series, ..RangeAnswer::default() })
+            Ok(series)
         }
     }
 

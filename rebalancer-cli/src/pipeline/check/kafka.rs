@@ -43,7 +43,7 @@ impl AskingKafka<'_> {
         let (query, label) = self.settings.preset.groups(self.settings)?;
         let answer = self.client.labelled(&query, &[label], self.at).ok()?;
         let mut known: Vec<&str> =
-            answer.samples.iter().filter_map(|sample| sample.labels.first()).map(String::as_str).collect();
+            answer.iter().filter_map(|sample| sample.labels.first()).map(String::as_str).collect();
         known.sort_unstable();
         known.dedup();
         if known.is_empty() || known.contains(&group) {
@@ -94,7 +94,7 @@ impl AskingKafka<'_> {
         let settings = QuerySettings { preset, own: PerMetric::default(), ..self.settings.clone() };
         let queries = QuerySet::new(&settings).ok()?;
         let answer = self.client.instant(queries.get(metric)?, self.at).ok()?;
-        let having: HashSet<&str> = answer.samples.pods().collect();
+        let having: HashSet<&str> = answer.pods().collect();
         let found = self.workload.living().filter(|pod| having.contains(pod.name.as_str())).count();
         (found > 0).then_some(found)
     }
@@ -106,7 +106,7 @@ impl AskingKafka<'_> {
     /// The single number in a query's answer; `None` if the answer is empty or unavailable.
     fn counted(&self, query: &MetricQuery) -> Option<f64> {
         let answer = self.client.labelled(query, &POD_OPTIONAL, self.at).ok()?;
-        answer.samples.first().map(|sample| sample.value)
+        answer.first().map(|sample| sample.value)
     }
 
     /// Checks the queries about the consumer group. All of them are optional; one that the server refuses
@@ -132,10 +132,10 @@ impl AskingKafka<'_> {
     fn fact(&self, query: &MetricQuery, refused: Grade, category: &mut Category) {
         let words = query.name.replace('_', " ");
         match self.client.labelled(query, &POD_OPTIONAL, self.at) {
-            Ok(answer) if answer.samples.is_empty() => {
+            Ok(answer) if answer.is_empty() => {
                 category.warn(format!("{words}: 0 series (optional)"), self.lack(&query.name));
             }
-            Ok(answer) => category.good(format!("{words}: {} series (optional)", answer.samples.len())),
+            Ok(answer) => category.good(format!("{words}: {} series (optional)", answer.len())),
             Err(error) if error.was_answered() => {
                 category.warn(format!("{words} (optional)"), error.to_string());
             }

@@ -12,7 +12,7 @@ use rebalancer_io::metrics::{
     SourceSeries, mark_stale,
 };
 use rebalancer_io::origin::one_origin;
-use rebalancer_io::prometheus::{ErrorKind, InstantAnswer, PrometheusClient, Server};
+use rebalancer_io::prometheus::{ErrorKind, PrometheusClient, Samples, Server};
 
 use crate::cli::args::GuardMode;
 use crate::failure::Failure;
@@ -169,13 +169,7 @@ impl Asking<'_> {
     }
 
     /// Reports what a query found. Returns whether its newest sample is fresh, if known.
-    fn judge(
-        &self,
-        metric: Metric,
-        query: &MetricQuery,
-        answer: &InstantAnswer,
-        category: &mut Category,
-    ) -> bool {
+    fn judge(&self, metric: Metric, query: &MetricQuery, answer: &Samples, category: &mut Category) -> bool {
         let living = self.workload.living().count();
         let answered = having(answer);
         let matched = self.workload.living().filter(|pod| answered.contains(pod.name.as_str())).count();
@@ -193,8 +187,7 @@ impl Asking<'_> {
             Age::Known(age) => format!(", newest sample {} s old", age.as_secs()),
             Age::None(_) | Age::Unknown => String::new(),
         };
-        let found =
-            format!("{metric}: {} series, {matched} of {living} live pods{told}", answer.samples.len());
+        let found = format!("{metric}: {} series, {matched} of {living} live pods{told}", answer.len());
         let limit = self.decision.max_sample_age;
         let is_fresh = !matches!(age, Age::Known(age) if age > limit);
         if matched == 0
@@ -203,7 +196,7 @@ impl Asking<'_> {
             category.warn(found, hint);
             return is_fresh;
         }
-        match (age, answer.samples.is_empty()) {
+        match (age, answer.is_empty()) {
             (Age::None(source), true) => category.warn(found, self.nothing_there(metric, &source)),
             (Age::Known(_), _) if !is_fresh => category.warn(
                 found,
@@ -268,7 +261,7 @@ impl Asking<'_> {
             let Ok(answer) = self.client.labelled(&source.newest_sample(), &POD_OPTIONAL, self.at) else {
                 return Age::Unknown;
             };
-            let Some(sample) = answer.samples.first() else { return Age::None(source.metric.clone()) };
+            let Some(sample) = answer.first() else { return Age::None(source.metric.clone()) };
             let Ok(age) = Duration::try_from_secs_f64(sample.value.max(0.0)) else { return Age::Unknown };
             oldest = oldest.max(Some(age));
         }
@@ -289,7 +282,7 @@ impl Asking<'_> {
         let mut sources = SourceSeries::of(&query.promql).into_iter().take(MOST_SOURCES);
         let is_exported = |source: &SourceSeries| {
             let answer = self.client.labelled(&source.exported(namespace), &POD_OPTIONAL, self.at);
-            answer.is_ok_and(|answer| matches!(answer.samples.as_slice(), [count] if count.pod.is_none()))
+            answer.is_ok_and(|answer| matches!(answer.as_slice(), [count] if count.pod.is_none()))
         };
         let SourceSeries { metric, .. } = sources.find(is_exported)?;
         Some(format!(
@@ -299,7 +292,7 @@ impl Asking<'_> {
     }
 
     /// Checks whether the age of an own query's samples can be known.
-    fn age(&self, metric: Metric, queries: &QuerySet, answer: &mut InstantAnswer, category: &mut Category) {
+    fn age(&self, metric: Metric, queries: &QuerySet, answer: &mut Samples, category: &mut Category) {
         if !queries.is_own(metric) {
             return;
         }
@@ -370,9 +363,9 @@ fn remembered(known: usize, rule: Persistence, category: &mut Category) {
 }
 
 /// The pods with a usable sample.
-fn having(answer: &InstantAnswer) -> HashSet<&str> {
+fn having(answer: &Samples) -> HashSet<&str> {
     let is_load = |value: f64| value.is_finite() && value >= 0.0;
-    answer.samples.iter().filter(|sample| is_load(sample.value)).map(|sample| sample.pod).collect()
+    answer.iter().filter(|sample| is_load(sample.value)).map(|sample| sample.pod).collect()
 }
 
 /// What is known about the age of the samples that a query reads.

@@ -34,7 +34,7 @@ pub fn check(source: &dyn MetricsSource, facts: &FactQueries, at: Timestamp, cat
 fn never_heard(source: &dyn MetricsSource, asked: &VetoQuery, at: Timestamp) -> Option<String> {
     let has_none = |series: &SourceSeries| {
         let answer = source.labelled(&series.newest_sample(), &POD_OPTIONAL, at);
-        answer.is_ok_and(|answer| answer.samples.is_empty())
+        answer.is_ok_and(|answer| answer.is_empty())
     };
     let mut sources = SourceSeries::of(&asked.query.promql).into_iter().take(MOST_SOURCES);
     let missing = sources.find(has_none)?;

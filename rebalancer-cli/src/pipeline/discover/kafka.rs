@@ -230,7 +230,7 @@ impl<S: MetricsSource> Asking<'_, S> {
         let Some(query) = queries.get(Metric::Lag) else { return Ok(false) };
         let answer =
             self.source.instant(query, self.at).context("cannot find out where the lag comes from")?;
-        Ok(answer.samples.pods().any(|pod| self.is_live(pod)))
+        Ok(answer.pods().any(|pod| self.is_live(pod)))
     }
 
     fn is_live(&self, name: &str) -> bool {
@@ -239,7 +239,8 @@ impl<S: MetricsSource> Asking<'_, S> {
 
     fn ask(&self, query: &MetricQuery, labels: &[&str]) -> Result<Vec<LabelledSample>, Failure> {
         let answer = self.source.labelled(query, labels, self.at);
-        Ok(answer.context("cannot find out where the lag comes from (METRICS_PRESET=auto)")?.samples)
+        let answer = answer.context("cannot find out where the lag comes from (METRICS_PRESET=auto)")?;
+        Ok(answer)
     }
 }
 

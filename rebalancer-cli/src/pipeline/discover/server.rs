@@ -199,7 +199,7 @@ impl Asked {
         server.config.timeout = patience;
         let question = MetricQuery::new("is it a metrics server", "vector(1)");
         let said = match client.labelled(&question, &["__name__"], now()) {
-            Ok(answer) if answer.samples.len() == 1 => Said::Yes,
+            Ok(answer) if answer.len() == 1 => Said::Yes,
             Ok(_) => Said::No("it answers vector(1) with something else than one sample".to_owned()),
             Err(error) if is_of_another_kind(&error.kind) => Said::No(error.kind.to_string()),
             Err(error) => Said::Nothing(error),

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use jiff::Timestamp;
 use rebalancer_io::facts::Kin;
 use rebalancer_io::metrics::{LifeQueries, MetricQuery, MetricsSource};
-use rebalancer_io::prometheus::{QueryError, RangeAnswer};
+use rebalancer_io::prometheus::{QueryError, Series};
 
 use crate::pipeline::backtest::past::{ago, moments_of};
 use crate::pipeline::backtest::pieces::{Gap, Pieces};
@@ -116,8 +116,8 @@ impl Sightings {
         self.step + LOOKBACK
     }
 
-    fn see(&mut self, answer: &RangeAnswer, kin: &Kin<'_>) {
-        for series in answer.series.iter().filter(|series| kin.has(&series.pod)) {
+    fn see(&mut self, answer: &[Series], kin: &Kin<'_>) {
+        for series in answer.iter().filter(|series| kin.has(&series.pod)) {
             for point in series.points.iter().filter(|point| !point.value.is_nan()) {
                 let Ok(at) = Timestamp::from_millisecond(point.timestamp_ms) else { continue };
                 let (first, last) = self.seen.entry(series.pod.clone()).or_insert((at, at));
@@ -133,7 +133,7 @@ impl Sightings {
         let mut times = |query: &MetricQuery, is_wanted: &dyn Fn(&str) -> bool| {
             let mut found: BTreeMap<String, BTreeSet<Timestamp>> = BTreeMap::new();
             let read = reader.read(query, step, &mut |answer| {
-                for series in answer.series.iter().filter(|series| is_wanted(&series.pod)) {
+                for series in answer.iter().filter(|series| is_wanted(&series.pod)) {
                     let moments = series.points.iter().filter_map(|point| moment(point.value));
                     found.entry(series.pod.clone()).or_default().extend(moments);
                 }
@@ -164,7 +164,7 @@ impl Reader<'_> {
         &self,
         query: &MetricQuery,
         step: Duration,
-        take: &mut dyn FnMut(RangeAnswer),
+        take: &mut dyn FnMut(Vec<Series>),
     ) -> Result<Vec<Gap>, QueryError> {
         let (moments, pieces) = (self.stretch.moments(step), Pieces::default());
         let mut gaps: Vec<Gap> = Vec::new();

@@ -1,9 +1,6 @@
-//! The parts of answers that are kept: pods, values and times.
+//! What is read of an answer, and what is kept of it.
 
-use std::ops::AddAssign;
-
-use super::samples::Samples;
-use super::sink::Point;
+use super::samples::Point;
 
 /// Overhead of a string's allocation beyond its text, in bytes.
 pub(super) const ALLOCATION_BYTES: usize = 16;
@@ -13,7 +10,7 @@ pub(super) const ALLOCATION_BYTES: usize = 16;
 pub struct Wanted<'a> {
     /// Name of the label that contains the pod.
     pub pod_label: &'a str,
-    /// Namespace of the pods; series of other namespaces are counted and left out.
+    /// Namespace of the pods; series of other namespaces are left out.
     pub namespace: Option<&'a str>,
     /// Largest answer to read, in bytes. What is kept may use half as much memory.
     pub max_bytes: u64,
@@ -46,61 +43,10 @@ pub struct LabelledSample {
     pub value: f64,
 }
 
-/// How many series an answer had, and how many of them were left out.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Series in the answer.
+/// How many series an answer has.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Counts {
     pub series: usize,
-    /// Left out because they name no pod.
+    /// Those that name no pod.
     pub without_pod: usize,
-    /// Left out because they name another namespace.
-    pub other_namespace: usize,
-}
-
-impl AddAssign for Counts {
-    fn add_assign(&mut self, more: Self) {
-        self.series += more.series;
-        self.without_pod += more.without_pod;
-        self.other_namespace += more.other_namespace;
-    }
-}
-
-/// An instant vector by pod. No two samples have the same pod.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct InstantAnswer {
-    /// One sample per pod, in the order of the answer.
-    pub samples: Samples,
-    /// Remarks of the server that do not affect the data.
-    pub infos: Vec<String>,
-    /// What was left out.
-    pub counts: Counts,
-}
-
-/// A matrix by pod. No two series have the same pod.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct RangeAnswer {
-    /// One series per pod, in the order of the answer.
-    pub series: Vec<Series>,
-    /// Remarks of the server that do not affect the data.
-    pub infos: Vec<String>,
-    /// What was left out.
-    pub counts: Counts,
-}
-
-/// An instant vector with further labels besides the pod. A pod may have many samples.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct LabelledAnswer {
-    /// The samples, in the order of the answer.
-    pub samples: Vec<LabelledSample>,
-    /// What was left out.
-    pub counts: Counts,
-}
-
-/// What an answer contains besides its samples.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Remarks {
-    /// Remarks of the server that do not affect the data.
-    pub infos: Vec<String>,
-    /// What was left out.
-    pub counts: Counts,
 }

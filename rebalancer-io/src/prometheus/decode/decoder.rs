@@ -5,18 +5,14 @@ use std::collections::BTreeSet;
 use std::io::Read;
 
 use rebalancer_core::NameList;
-use serde::de::DeserializeSeed;
+use serde::de::Deserializer as _;
 
 use super::super::error::ErrorKind;
 use super::super::words::{cause, words};
-use super::answer::{
-    ALLOCATION_BYTES, InstantAnswer, LabelledAnswer, LabelledSample, RangeAnswer, Remarks, Series, Wanted,
-};
-use super::pick::Pick;
-use super::samples::Samples;
+use super::answer::{ALLOCATION_BYTES, LabelledSample, Series, Wanted};
+use super::samples::{Point, Samples};
 use super::scan::{SAMPLE_BYTES, Scanner};
-use super::sink::{Point, Sink};
-use super::visit::{self, Element, Envelope, EnvelopeSeed, Take};
+use super::visit::{Element, Envelope, EnvelopeVisitor, Instant, Range, Reading, Shape};
 use super::window::{self, Window};
 
 /// Decodes the answer to an instant query.
@@ -27,62 +23,45 @@ use super::window::{self, Window};
 /// let body = r#"{"status":"success","data":{"resultType":"vector","result":[
 ///     {"metric":{"pod":"orders-0"},"value":[1795410000,"0.5"]}]}}"#;
 /// let wanted = Wanted { pod_label: "pod", namespace: None, max_bytes: 1 << 20 };
-/// let answer = decode_instant(body.as_bytes(), &wanted)?;
-/// let sample = answer.samples.get(0).expect("it has one");
+/// let samples = decode_instant(body.as_bytes(), &wanted)?;
+/// let sample = samples.get(0).expect("it has one");
 /// assert_eq!((sample.pod, sample.value), ("orders-0", 0.5));
 /// # Ok::<(), rebalancer_io::prometheus::ErrorKind>(())
 /// ```
 ///
 /// # Errors
 /// Anything but a complete vector with at most one number per pod.
-pub fn instant(body: impl Read, wanted: &Wanted<'_>) -> Result<InstantAnswer, ErrorKind> {
-    let (samples, Remarks { infos, counts }) = instant_into(body, wanted, Samples::default())?;
-    Ok(InstantAnswer { samples, infos, counts })
+pub fn instant(body: impl Read, wanted: &Wanted<'_>) -> Result<Samples, ErrorKind> {
+    let mut window = opened(body, wanted)?;
+    let scanner = Scanner::scan(&mut window, wanted);
+    instant_from(scanner, window, wanted)
 }
 
 /// The same, using only the visitors.
 #[cfg(test)]
-pub(super) fn instant_visited(body: impl Read, wanted: &Wanted<'_>) -> Result<InstantAnswer, ErrorKind> {
+pub(super) fn instant_visited(body: impl Read, wanted: &Wanted<'_>) -> Result<Samples, ErrorKind> {
     let window = opened(body, wanted)?;
-    let (samples, Remarks { infos, counts }) =
-        instant_from(Scanner::new(wanted, Samples::default()), window, wanted)?;
-    Ok(InstantAnswer { samples, infos, counts })
-}
-
-/// Decodes the answer to an instant query into `sink`.
-///
-/// # Errors
-/// Anything but a complete vector with at most one number per pod.
-pub(crate) fn instant_into<S: Sink>(
-    body: impl Read,
-    wanted: &Wanted<'_>,
-    sink: S,
-) -> Result<(S, Remarks), ErrorKind> {
-    let mut window = opened(body, wanted)?;
-    let scanner = Scanner::scan(&mut window, wanted, sink);
-    instant_from(scanner, window, wanted)
+    instant_from(Scanner::new(wanted), window, wanted)
 }
 
 /// Reads the rest after the scanner with the visitors.
-fn instant_from<S: Sink>(
-    Scanner { opening, mut sink, counts, kept, .. }: Scanner<'_, S>,
+fn instant_from(
+    Scanner { opening, mut samples, counts, kept, .. }: Scanner<'_>,
     window: Window<impl Read>,
     wanted: &Wanted<'_>,
-) -> Result<(S, Remarks), ErrorKind> {
+) -> Result<Samples, ErrorKind> {
     if kept > wanted.max_kept() {
         return Err(ErrorKind::TooMuch { max_bytes: wanted.max_kept() });
     }
-    let pick = Pick::new(wanted, &[]);
-    pick.kept.set(kept);
-    let mut take = |Element { pod, points, .. }: Element<visit::Instant>| {
-        sink.take(&pod, points);
+    let mut take = |Element { pod, points, .. }: Element<Instant>| {
+        samples.push(&pod, points);
         pod.len() + SAMPLE_BYTES
     };
-    let mut envelope = visited(opening, window, &pick, &mut take)?;
-    envelope.data.counts += counts;
-    let remarks = check::<visit::Instant>(envelope, wanted)?;
-    one_a_pod(&sink.repeated())?;
-    Ok((sink, remarks))
+    let mut reading = Reading::new(wanted, &[], &mut take);
+    (reading.kept, reading.counts) = (kept, counts);
+    visit(opening, window, reading)?;
+    one_a_pod(&samples.repeated())?;
+    Ok(samples)
 }
 
 /// Refuses an answer in which these pods are repeated.
@@ -92,18 +71,18 @@ fn one_a_pod(again: &[&str]) -> Result<(), ErrorKind> {
     Err(ErrorKind::DuplicatePod { pods: different.len(), pod: first.to_owned() })
 }
 
-/// Decodes the answer to a range query.
+/// Decodes the answer to a range query: one series per pod, in the order of the answer.
 ///
 /// # Errors
 /// Anything but a complete matrix with at most one series per pod.
-pub fn range(body: impl Read, wanted: &Wanted<'_>) -> Result<RangeAnswer, ErrorKind> {
+pub fn range(body: impl Read, wanted: &Wanted<'_>) -> Result<Vec<Series>, ErrorKind> {
     let mut all: Vec<Series> = Vec::new();
-    let Remarks { infos, counts } = rows(body, wanted, &mut |series| {
+    rows(body, wanted, &mut |series| {
         let kept = size_of::<Series>() + series.points.capacity() * size_of::<Point>();
         all.push(series);
         kept
     })?;
-    Ok(RangeAnswer { series: all, infos, counts })
+    Ok(all)
 }
 
 /// Decodes the answer to a range query and passes on one series at a time, keeping only the pod names. If
@@ -115,7 +94,7 @@ pub(crate) fn range_by_series(
     body: impl Read,
     wanted: &Wanted<'_>,
     each: &mut dyn FnMut(Series),
-) -> Result<Remarks, ErrorKind> {
+) -> Result<(), ErrorKind> {
     rows(body, wanted, &mut |series| {
         each(series);
         0
@@ -127,42 +106,35 @@ fn rows(
     body: impl Read,
     wanted: &Wanted<'_>,
     take: &mut dyn FnMut(Series) -> usize,
-) -> Result<Remarks, ErrorKind> {
+) -> Result<(), ErrorKind> {
     let mut names = NameList::default();
-    let remarks =
-        decode::<visit::Range>(body, &Pick::new(wanted, &[]), &mut |Element { pod, points, .. }| {
-            names.push(&pod);
-            2 * (pod.len() + ALLOCATION_BYTES) + take(Series { pod, points: points.0 })
-        })?;
-    one_a_pod(&names.repeated())?;
-    Ok(remarks)
+    let mut take = |Element { pod, points, .. }: Element<Range>| {
+        names.push(&pod);
+        2 * (pod.len() + ALLOCATION_BYTES) + take(Series { pod, points: points.0 })
+    };
+    visit("", opened(body, wanted)?, Reading::new(wanted, &[], &mut take))?;
+    one_a_pod(&names.repeated())
 }
 
-/// Decodes the answer to an instant query whose samples are also distinguished by `labels` (at least one);
-/// the pod may be absent.
+/// Decodes the answer to an instant query whose samples are also distinguished by `labels` (at least one), in the
+/// order of the answer. The pod may be absent, and a pod may have many samples.
 ///
 /// # Errors
 /// Anything but a complete vector of numbers.
-pub fn labelled(body: impl Read, wanted: &Wanted<'_>, labels: &[&str]) -> Result<LabelledAnswer, ErrorKind> {
+pub fn labelled(
+    body: impl Read,
+    wanted: &Wanted<'_>,
+    labels: &[&str],
+) -> Result<Vec<LabelledSample>, ErrorKind> {
     let mut samples: Vec<LabelledSample> = Vec::new();
-    let mut take = |Element { pod, labels, points }: Element<visit::Instant>| {
+    let mut take = |Element { pod, labels, points }: Element<Instant>| {
         let text = |text: &String| size_of::<String>() + text.capacity() + ALLOCATION_BYTES;
         let kept = size_of::<LabelledSample>() + text(&pod) + labels.iter().map(text).sum::<usize>();
         samples.push(LabelledSample { pod: (!pod.is_empty()).then_some(pod), labels, value: points.value });
         kept
     };
-    let Remarks { counts, .. } = decode(body, &Pick::new(wanted, labels), &mut take)?;
-    Ok(LabelledAnswer { samples, counts })
-}
-
-/// Reads a whole answer with the visitors.
-fn decode<S: visit::Shape>(
-    body: impl Read,
-    pick: &Pick<'_>,
-    take: &mut Take<'_, S>,
-) -> Result<Remarks, ErrorKind> {
-    let window = opened(body, pick.wanted)?;
-    check::<S>(visited("", window, pick, take)?, pick.wanted)
+    visit("", opened(body, wanted)?, Reading::new(wanted, labels, &mut take))?;
+    Ok(samples)
 }
 
 /// A window on a body that starts like an answer.
@@ -175,24 +147,27 @@ fn opened<R: Read>(body: R, wanted: &Wanted<'_>) -> Result<Window<R>, ErrorKind>
 }
 
 /// Reads `opening` and then the window with the visitors.
-fn visited<S: visit::Shape>(
+///
+/// # Errors
+/// Anything but a complete answer of this shape.
+fn visit<S: Shape>(
     opening: &str,
     mut window: Window<impl Read>,
-    pick: &Pick<'_>,
-    take: &mut Take<'_, S>,
-) -> Result<Envelope, ErrorKind> {
+    mut reading: Reading<'_, S>,
+) -> Result<(), ErrorKind> {
     let parsed = {
         let mut parser = serde_json::Deserializer::from_reader(opening.as_bytes().chain(&mut window));
-        EnvelopeSeed { pick, take }.deserialize(&mut parser).and_then(|envelope| {
-            parser.end()?;
-            Ok(envelope)
-        })
+        let envelope = parser.deserialize_any(EnvelopeVisitor(&mut reading));
+        envelope.and_then(|envelope| parser.end().map(|()| envelope))
     };
-    parsed.map_err(|error| pick.refused.take().unwrap_or_else(|| window.explain(error)))
+    match parsed {
+        Ok(envelope) => check(envelope, reading),
+        Err(error) => Err(reading.refused.unwrap_or_else(|| window.explain(error))),
+    }
 }
 
-/// Turns a well-formed envelope into its remarks, or into an error.
-fn check<S: visit::Shape>(envelope: Envelope, wanted: &Wanted<'_>) -> Result<Remarks, ErrorKind> {
+/// Whether a well-formed answer is complete and of its shape.
+fn check<S: Shape>(envelope: Envelope, reading: Reading<'_, S>) -> Result<(), ErrorKind> {
     if envelope.status != "success" {
         return Err(ErrorKind::Api {
             status: 200,
@@ -200,34 +175,32 @@ fn check<S: visit::Shape>(envelope: Envelope, wanted: &Wanted<'_>) -> Result<Rem
             error: cause(&envelope.error.unwrap_or_default()),
         });
     }
-    // Prometheus before 3.0 and Thanos put notes among the warnings.
-    let (notes, warnings): (Vec<String>, Vec<String>) =
-        envelope.warnings.into_iter().partition(|said| said.starts_with(INFO));
-    if let Some(kind) = doubt(envelope.partial, &warnings) {
+    if let Some(kind) = doubt(envelope.partial, envelope.warnings) {
         return Err(kind);
     }
-    let data = envelope.data;
-    if data.result_type != S::RESULT_TYPE {
-        return Err(ErrorKind::WrongType { found: words(&data.result_type), wanted: S::RESULT_TYPE });
+    let Reading { wanted, result_type, counts, histogram, .. } = reading;
+    if result_type != S::RESULT_TYPE {
+        return Err(ErrorKind::WrongType { found: words(&result_type), wanted: S::RESULT_TYPE });
     }
-    if let Some(pod) = data.histogram {
+    if let Some(pod) = histogram {
         return Err(ErrorKind::Histogram { pod });
     }
-    if data.counts.series > 0 && data.counts.without_pod == data.counts.series {
-        return Err(ErrorKind::NoPodLabel { series: data.counts.series, label: wanted.pod_label.to_owned() });
+    if counts.series > 0 && counts.without_pod == counts.series {
+        return Err(ErrorKind::NoPodLabel { series: counts.series, label: wanted.pod_label.to_owned() });
     }
-    let infos = envelope.infos.iter().chain(&notes).map(|info| words(info)).collect();
-    Ok(Remarks { infos, counts: data.counts })
+    Ok(())
 }
 
-/// Prefix of notes about a query, which do not concern its data.
+/// Prefix of notes about a query, which do not concern its data. Prometheus before 3.0 and Thanos put them among the
+/// warnings.
 const INFO: &str = "PromQL info:";
 
 /// Prefix of warnings about a query; all other warnings are about missing data.
 const WARNING: &str = "PromQL warning:";
 
 /// The error that `warnings` imply; `None` if there are none and the answer is complete.
-fn doubt(partial: bool, warnings: &[String]) -> Option<ErrorKind> {
+fn doubt(partial: bool, mut warnings: Vec<String>) -> Option<ErrorKind> {
+    warnings.retain(|said| !said.starts_with(INFO));
     if !partial && warnings.is_empty() {
         return None;
     }

@@ -1,10 +1,15 @@
-//! The samples of an instant vector: names in one string, values in one column.
-
-use std::fmt;
+//! The samples of an instant vector: names in one string, points in one column.
 
 use rebalancer_core::NameList;
 
-use super::sink::{Point, Sink};
+/// A value at one time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Point {
+    /// Milliseconds since 1970, the resolution of Prometheus.
+    pub timestamp_ms: i64,
+    /// The value as sent; may be NaN, infinite or negative.
+    pub value: f64,
+}
 
 /// The value of one pod at one instant.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -26,61 +31,40 @@ pub struct Sample<'a> {
 /// let samples: Samples = [sample].into_iter().collect();
 /// assert_eq!(samples.get(0), Some(sample));
 /// ```
-#[derive(Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Samples {
     pods: NameList,
-    values: Vec<f64>,
-    /// Each time, with the position of its first sample: the samples of an instant answer nearly always share
-    /// one time.
-    moments: Vec<(usize, i64)>,
+    points: Vec<Point>,
 }
 
 impl Samples {
     /// Adds a sample at the end.
+    #[inline]
     pub fn push(&mut self, pod: &str, point: Point) {
-        if self.moments.last().is_none_or(|(_, moment)| *moment != point.timestamp_ms) {
-            self.moments.push((self.values.len(), point.timestamp_ms));
-        }
         self.pods.push(pod);
-        self.values.push(point.value);
-    }
-
-    /// Adds the samples of `later` at the end.
-    pub fn append(&mut self, later: &Self) {
-        for Sample { pod, value, timestamp_ms } in later.iter() {
-            self.push(pod, Point { timestamp_ms, value });
-        }
+        self.points.push(point);
     }
 
     /// Number of samples.
     pub fn len(&self) -> usize {
-        self.values.len()
+        self.points.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.values.is_empty()
+        self.points.is_empty()
     }
 
     /// The sample at `position`.
     pub fn get(&self, position: usize) -> Option<Sample<'_>> {
-        let value = *self.values.get(position)?;
-        let moment = self.moments.partition_point(|(first, _)| *first <= position).checked_sub(1)?;
-        Some(Sample { pod: self.pods.get(position), value, timestamp_ms: self.moments[moment].1 })
+        let Point { timestamp_ms, value } = *self.points.get(position)?;
+        Some(Sample { pod: self.pods.get(position), value, timestamp_ms })
     }
 
     /// The samples in order.
     pub fn iter(&self) -> impl Iterator<Item = Sample<'_>> + Clone {
-        let mut moments = self.moments.iter();
-        let mut timestamp_ms = 0;
-        let mut until = 0;
-        self.pods.iter().zip(&self.values).enumerate().map(move |(position, (pod, &value))| {
-            if position == until {
-                timestamp_ms = moments.next().map_or(timestamp_ms, |(_, moment)| *moment);
-                until = moments.as_slice().first().map_or(usize::MAX, |(first, _)| *first);
-            }
-            Sample { pod, value, timestamp_ms }
-        })
+        let sample = |(pod, &Point { timestamp_ms, value })| Sample { pod, value, timestamp_ms };
+        self.pods.iter().zip(&self.points).map(sample)
     }
 
     /// The names of the pods in order.
@@ -88,19 +72,14 @@ impl Samples {
         self.pods.iter()
     }
 
+    /// The pods with more than one sample, one entry for each repetition.
+    pub(super) fn repeated(&self) -> Vec<&str> {
+        self.pods.repeated()
+    }
+
     /// The newest time of any sample, in milliseconds since 1970.
     pub fn newest_ms(&self) -> Option<i64> {
-        self.moments.iter().map(|(_, moment)| *moment).max()
-    }
-}
-
-impl Sink for Samples {
-    fn take(&mut self, pod: &str, point: Point) {
-        self.push(pod, point);
-    }
-
-    fn repeated(&self) -> Vec<&str> {
-        self.pods.repeated()
+        self.points.iter().map(|point| point.timestamp_ms).max()
     }
 }
 
@@ -111,17 +90,5 @@ impl<'a> FromIterator<Sample<'a>> for Samples {
             all.push(pod, Point { timestamp_ms, value });
         }
         all
-    }
-}
-
-impl PartialEq for Samples {
-    fn eq(&self, other: &Self) -> bool {
-        self.len() == other.len() && self.iter().eq(other.iter())
-    }
-}
-
-impl fmt::Debug for Samples {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.iter()).finish()
     }
 }

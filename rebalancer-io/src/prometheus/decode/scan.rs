@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use super::answer::{Counts, Wanted};
 use super::quote::{Stop, string_end};
-use super::sink::{Point, Sink};
+use super::samples::{Point, Samples};
 use super::template::Template;
 use super::window::Window;
 
@@ -30,14 +30,14 @@ pub(super) const SAMPLE_BYTES: usize = 32;
 const BETWEEN_SERIES: &[u8; 4] = b"\"]},";
 
 /// Reads series from a window.
-pub(super) struct Scanner<'a, S> {
+pub(super) struct Scanner<'a> {
     /// The text read before the first series; empty if nothing was read.
     pub opening: &'static str,
-    /// The receiver of the samples.
-    pub sink: S,
-    /// The number of series read, and how many of them were left out.
+    /// The samples read.
+    pub samples: Samples,
+    /// The series read.
     pub counts: Counts,
-    /// Memory that the sink uses for its samples, in bytes.
+    /// Memory that the samples use, in bytes.
     pub kept: usize,
     wanted: &'a Wanted<'a>,
     last: LastSeries,
@@ -64,15 +64,16 @@ struct Parts<'t> {
     value_start: usize,
 }
 
-impl<'a, S: Sink> Scanner<'a, S> {
+impl<'a> Scanner<'a> {
     /// A scanner that has read nothing.
-    pub(super) fn new(wanted: &'a Wanted<'a>, sink: S) -> Self {
-        Self { opening: "", sink, counts: Counts::default(), kept: 0, wanted, last: LastSeries::default() }
+    pub(super) fn new(wanted: &'a Wanted<'a>) -> Self {
+        let (samples, counts, last) = Default::default();
+        Self { opening: "", samples, counts, kept: 0, wanted, last }
     }
 
     /// Reads as much of `window` as it can.
-    pub(super) fn scan(window: &mut Window<impl Read>, wanted: &'a Wanted<'a>, sink: S) -> Self {
-        let mut scanner = Self::new(wanted, sink);
+    pub(super) fn scan(window: &mut Window<impl Read>, wanted: &'a Wanted<'a>) -> Self {
+        let mut scanner = Self::new(wanted);
         while scanner.opening.is_empty() {
             let text = window.text();
             if let Some(opening) = OPENINGS.into_iter().find(|opening| text.starts_with(opening)) {
@@ -135,11 +136,9 @@ impl<'a, S: Sink> Scanner<'a, S> {
         self.counts.series += 1;
         if pod.is_empty() {
             self.counts.without_pod += 1;
-        } else if self.last.other_namespace {
-            self.counts.other_namespace += 1;
-        } else {
+        } else if !self.last.other_namespace {
             self.kept += pod.len() + SAMPLE_BYTES;
-            self.sink.take(pod, Point { timestamp_ms: self.last.timestamp_ms, value });
+            self.samples.push(pod, Point { timestamp_ms: self.last.timestamp_ms, value });
         }
     }
 

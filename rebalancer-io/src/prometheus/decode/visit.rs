@@ -1,27 +1,19 @@
 //! Serde visitors for the envelope of the query API: any key order, unknown fields skipped.
 
 use std::fmt;
+use std::marker::PhantomData;
 
 use serde::de::{
-    self, Deserialize, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor,
+    self, Deserialize, DeserializeOwned, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
+    Visitor,
 };
 
 use super::super::error::ErrorKind;
-use super::answer::Counts;
-use super::pick::Pick;
-use super::sink::Point;
-
-/// Maximum number of warnings and infos in an answer; Prometheus stops at ten of each.
-const MAX_REMARKS: usize = 1000;
-
-/// Maximum bytes of these texts.
-const MAX_REMARK_BYTES: usize = 1 << 20;
-
-/// Maximum samples of one series: a week of minutes is a tenth of it; servers stop at a tenth too.
-const MAX_SAMPLES: usize = 100_000;
+use super::answer::{Counts, Wanted};
+use super::samples::Point;
 
 /// The two shapes of an answer by pod.
-pub(crate) trait Shape {
+pub(super) trait Shape {
     /// The contents of an element besides its labels.
     type Points: DeserializeOwned;
     /// The `resultType` that announces it.
@@ -30,11 +22,8 @@ pub(crate) trait Shape {
     const KEYS: [&'static str; 3];
 }
 
-/// The samples of a series over a range, at most [`MAX_SAMPLES`].
-pub(crate) struct Row(pub Vec<Point>);
-
 /// An instant vector.
-pub(crate) struct Instant;
+pub(super) struct Instant;
 
 impl Shape for Instant {
     type Points = Point;
@@ -43,36 +32,16 @@ impl Shape for Instant {
 }
 
 /// A matrix.
-pub(crate) struct Range;
+pub(super) struct Range;
 
 impl Shape for Range {
-    type Points = Row;
+    type Points = Limited<Point>;
     const RESULT_TYPE: &'static str = "matrix";
     const KEYS: [&'static str; 3] = ["metric", "values", "histograms"];
 }
 
-/// A whole answer without its series, which are passed on one by one.
-pub(crate) struct Envelope {
-    pub status: String,
-    pub error_type: Option<String>,
-    pub error: Option<String>,
-    pub warnings: Vec<String>,
-    pub infos: Vec<String>,
-    pub partial: bool,
-    pub data: Data,
-}
-
-/// The contents of `data` besides the series.
-#[derive(Default)]
-pub(crate) struct Data {
-    pub result_type: String,
-    pub counts: Counts,
-    /// A pod whose series is a native histogram.
-    pub histogram: Option<String>,
-}
-
 /// One series.
-pub(crate) struct Element<S: Shape> {
+pub(super) struct Element<S: Shape> {
     pub pod: String,
     /// Values of the selected labels, in order.
     pub labels: Vec<String>,
@@ -80,23 +49,65 @@ pub(crate) struct Element<S: Shape> {
 }
 
 /// Takes a series and returns the bytes of memory that it keeps.
-pub(crate) type Take<'t, S> = dyn FnMut(Element<S>) -> usize + 't;
+pub(super) type Take<'a, S> = dyn FnMut(Element<S>) -> usize + 'a;
 
-/// Reads an [`Envelope`] and passes each of its series to `take`.
-pub(crate) struct EnvelopeSeed<'a, 't, S: Shape> {
-    pub pick: &'a Pick<'a>,
-    pub take: &'a mut Take<'t, S>,
+/// What to read of an answer, and what has been read of it.
+pub(super) struct Reading<'a, S: Shape> {
+    pub wanted: &'a Wanted<'a>,
+    /// The pod's label and the namespace, then the selected labels.
+    keys: Vec<&'a str>,
+    take: &'a mut Take<'a, S>,
+    /// Memory kept for the answer so far, in bytes.
+    pub kept: usize,
+    /// Why reading was aborted, unless it was because of the answer's form.
+    pub refused: Option<ErrorKind>,
+    pub result_type: String,
+    pub counts: Counts,
+    /// A pod whose series is a native histogram.
+    pub histogram: Option<String>,
 }
 
-impl<'de, S: Shape> DeserializeSeed<'de> for EnvelopeSeed<'_, '_, S> {
-    type Value = Envelope;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_map(self)
+impl<'a, S: Shape> Reading<'a, S> {
+    /// Passes each series, with the values of `labels`, to `take`. Unless there are such labels, a series without pod is
+    /// left out.
+    pub(super) fn new(wanted: &'a Wanted<'a>, labels: &[&'a str], take: &'a mut Take<'a, S>) -> Self {
+        Self {
+            wanted,
+            keys: [&[wanted.pod_label, "namespace"], labels].concat(),
+            take,
+            kept: 0,
+            refused: None,
+            result_type: String::new(),
+            counts: Counts::default(),
+            histogram: None,
+        }
     }
 }
 
-impl<'de, S: Shape> Visitor<'de> for EnvelopeSeed<'_, '_, S> {
+/// Reads a value with a visitor that has a state.
+struct Seed<V>(V);
+
+impl<'de, V: Visitor<'de>> DeserializeSeed<'de> for Seed<V> {
+    type Value = V::Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<V::Value, D::Error> {
+        deserializer.deserialize_any(self.0)
+    }
+}
+
+/// A whole answer without its data.
+pub(super) struct Envelope {
+    pub status: String,
+    pub error_type: Option<String>,
+    pub error: Option<String>,
+    pub warnings: Vec<String>,
+    pub partial: bool,
+}
+
+/// Reads an [`Envelope`], and its data on the way.
+pub(super) struct EnvelopeVisitor<'r, 'a, S: Shape>(pub &'r mut Reading<'a, S>);
+
+impl<'de, S: Shape> Visitor<'de> for EnvelopeVisitor<'_, '_, S> {
     type Value = Envelope;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -104,73 +115,30 @@ impl<'de, S: Shape> Visitor<'de> for EnvelopeSeed<'_, '_, S> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        const KEYS: [&str; 7] = ["status", "data", "errorType", "error", "warnings", "infos", "isPartial"];
+        const KEYS: [&str; 6] = ["status", "data", "errorType", "error", "warnings", "isPartial"];
         let mut status: Option<String> = None;
-        let mut data: Option<Data> = None;
+        let mut data: Option<()> = None;
         let (mut error_type, mut error): (Option<String>, Option<String>) = (None, None);
-        let mut warnings: Option<Told> = None;
-        let mut infos: Option<Told> = None;
+        let mut warnings: Option<Limited<String>> = None;
         let mut partial: Option<bool> = None;
-        while let Some(key) = map.next_key_seed(OneOf(&KEYS))? {
+        while let Some(key) = map.next_key_seed(Seed(OneOf(&KEYS)))? {
             match key {
                 Some(0) => once(&mut status, "status", map.next_value()?)?,
                 Some(1) if data.is_some() => return Err(de::Error::duplicate_field("data")),
-                Some(1) => {
-                    data = map.next_value_seed(DataSeed::<S> { pick: self.pick, take: &mut *self.take })?;
-                }
+                Some(1) => data = map.next_value_seed(Seed(DataVisitor(&mut *self.0)))?,
                 Some(2) => error_type = map.next_value()?,
                 Some(3) => error = map.next_value()?,
                 Some(4) => once(&mut warnings, "warnings", map.next_value()?)?,
-                Some(5) => infos = map.next_value()?,
-                Some(6) => once(&mut partial, "isPartial", map.next_value()?)?,
-                _ => map.next_value::<Skip>().map(drop)?,
+                Some(5) => once(&mut partial, "isPartial", map.next_value()?)?,
+                _ => drop(map.next_value::<IgnoredAny>()?),
             }
         }
         let status = status.ok_or_else(|| de::Error::missing_field("status"))?;
         if data.is_none() && status == "success" {
             return Err(de::Error::missing_field("data"));
         }
-        Ok(Envelope {
-            status,
-            error_type,
-            error,
-            warnings: warnings.unwrap_or_default().0,
-            infos: infos.unwrap_or_default().0,
-            partial: partial.unwrap_or_default(),
-            data: data.unwrap_or_default(),
-        })
-    }
-}
-
-/// The server's texts, at most [`MAX_REMARKS`] of them and [`MAX_REMARK_BYTES`] in total.
-#[derive(Default)]
-struct Told(Vec<String>);
-
-impl<'de> Deserialize<'de> for Told {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_seq(ToldVisitor)
-    }
-}
-
-struct ToldVisitor;
-
-impl<'de> Visitor<'de> for ToldVisitor {
-    type Value = Told;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a list of at most {MAX_REMARKS} remarks")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Told, A::Error> {
-        let (mut told, mut bytes): (Vec<String>, usize) = (Vec::new(), 0);
-        while let Some(remark) = seq.next_element::<String>()? {
-            bytes += remark.len();
-            if told.len() == MAX_REMARKS || bytes > MAX_REMARK_BYTES {
-                return Err(de::Error::invalid_length(told.len() + 1, &self));
-            }
-            told.push(remark);
-        }
-        Ok(Told(told))
+        let warnings = warnings.map(|Limited(warnings)| warnings).unwrap_or_default();
+        Ok(Envelope { status, error_type, error, warnings, partial: partial.unwrap_or_default() })
     }
 }
 
@@ -183,85 +151,44 @@ fn once<T, E: de::Error>(slot: &mut Option<T>, key: &'static str, value: Option<
     Ok(())
 }
 
-struct DataSeed<'a, 't, S: Shape> {
-    pick: &'a Pick<'a>,
-    take: &'a mut Take<'t, S>,
-}
+/// Reads the data; `None` if it is null.
+struct DataVisitor<'r, 'a, S: Shape>(&'r mut Reading<'a, S>);
 
-impl<'de, S: Shape> DeserializeSeed<'de> for DataSeed<'_, '_, S> {
-    type Value = Option<Data>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_option(self)
-    }
-}
-
-impl<'de, S: Shape> Visitor<'de> for DataSeed<'_, '_, S> {
-    type Value = Option<Data>;
+impl<'de, S: Shape> Visitor<'de> for DataVisitor<'_, '_, S> {
+    type Value = Option<()>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object with resultType and result")
-    }
-
-    fn visit_none<E>(self) -> Result<Self::Value, E> {
-        Ok(None)
     }
 
     fn visit_unit<E>(self) -> Result<Self::Value, E> {
         Ok(None)
     }
 
-    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_map(self)
-    }
-
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut result_type: Option<String> = None;
-        let mut data = Data::default();
-        let mut has_result = false;
-        while let Some(key) = map.next_key_seed(OneOf(&["resultType", "result"]))? {
+        let mut result: Option<()> = None;
+        while let Some(key) = map.next_key_seed(Seed(OneOf(&["resultType", "result"])))? {
             match key {
                 Some(0) => once(&mut result_type, "resultType", map.next_value()?)?,
-                Some(1) if has_result => return Err(de::Error::duplicate_field("result")),
-                Some(1) => {
-                    has_result = true;
-                    // An answer of another type has another shape; the type is the error to report.
-                    if result_type.as_deref().is_some_and(|found| found != S::RESULT_TYPE) {
-                        map.next_value::<Skip>()?;
-                    } else {
-                        map.next_value_seed(ResultSeed {
-                            pick: self.pick,
-                            take: &mut *self.take,
-                            data: &mut data,
-                        })?;
-                    }
+                Some(1) if result.is_some() => return Err(de::Error::duplicate_field("result")),
+                // An answer of another type has another shape; the type is the error to report.
+                Some(1) if result_type.as_deref().is_some_and(|found| found != S::RESULT_TYPE) => {
+                    result = Some(map.next_value::<IgnoredAny>().map(drop)?);
                 }
-                _ => map.next_value::<Skip>().map(drop)?,
+                Some(1) => result = Some(map.next_value_seed(Seed(ResultVisitor(&mut *self.0)))?),
+                _ => drop(map.next_value::<IgnoredAny>()?),
             }
         }
-        data.result_type = result_type.ok_or_else(|| de::Error::missing_field("resultType"))?;
-        if !has_result {
-            return Err(de::Error::missing_field("result"));
-        }
-        Ok(Some(data))
+        self.0.result_type = result_type.ok_or_else(|| de::Error::missing_field("resultType"))?;
+        result.ok_or_else(|| de::Error::missing_field("result")).map(Some)
     }
 }
 
-struct ResultSeed<'a, 't, S: Shape> {
-    pick: &'a Pick<'a>,
-    take: &'a mut Take<'t, S>,
-    data: &'a mut Data,
-}
+/// Reads the list of series.
+struct ResultVisitor<'r, 'a, S: Shape>(&'r mut Reading<'a, S>);
 
-impl<'de, S: Shape> DeserializeSeed<'de> for ResultSeed<'_, '_, S> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de, S: Shape> Visitor<'de> for ResultSeed<'_, '_, S> {
+impl<'de, S: Shape> Visitor<'de> for ResultVisitor<'_, '_, S> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -273,30 +200,15 @@ impl<'de, S: Shape> Visitor<'de> for ResultSeed<'_, '_, S> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        let Self { pick, take, data } = self;
-        while let Some(()) =
-            seq.next_element_seed(ElementSeed { pick, take: &mut *take, data: &mut *data })?
-        {}
+        while let Some(()) = seq.next_element_seed(Seed(ElementVisitor(&mut *self.0)))? {}
         Ok(())
     }
 }
 
 /// Reads one series and passes it on.
-struct ElementSeed<'a, 't, S: Shape> {
-    pick: &'a Pick<'a>,
-    take: &'a mut Take<'t, S>,
-    data: &'a mut Data,
-}
+struct ElementVisitor<'r, 'a, S: Shape>(&'r mut Reading<'a, S>);
 
-impl<'de, S: Shape> DeserializeSeed<'de> for ElementSeed<'_, '_, S> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de, S: Shape> Visitor<'de> for ElementSeed<'_, '_, S> {
+impl<'de, S: Shape> Visitor<'de> for ElementVisitor<'_, '_, S> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -304,38 +216,38 @@ impl<'de, S: Shape> Visitor<'de> for ElementSeed<'_, '_, S> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let Self(reading) = self;
         let mut labels: Option<Labels> = None;
         let mut points: Option<S::Points> = None;
         let mut histogram = false;
-        while let Some(key) = map.next_key_seed(OneOf(&S::KEYS))? {
+        while let Some(key) = map.next_key_seed(Seed(OneOf(&S::KEYS)))? {
             match key {
                 Some(0) if labels.is_some() => return Err(de::Error::duplicate_field("metric")),
-                Some(0) => labels = Some(map.next_value_seed(LabelsSeed(self.pick))?),
+                Some(0) => {
+                    let visitor = LabelsVisitor { keys: &reading.keys, namespace: reading.wanted.namespace };
+                    labels = Some(map.next_value_seed(Seed(visitor))?);
+                }
                 Some(1) => once(&mut points, S::KEYS[1], map.next_value()?)?,
                 Some(2) => {
                     histogram = true;
-                    map.next_value::<Skip>()?;
+                    map.next_value::<IgnoredAny>()?;
                 }
-                _ => map.next_value::<Skip>().map(drop)?,
+                _ => drop(map.next_value::<IgnoredAny>()?),
             }
         }
         let Labels { pod, other_namespace, picked } =
             labels.ok_or_else(|| de::Error::missing_field("metric"))?;
-        let counts = &mut self.data.counts;
-        counts.series += 1;
-        if pod.is_empty() && self.pick.needs_pod() {
-            counts.without_pod += 1;
-        } else if other_namespace {
-            counts.other_namespace += 1;
-        } else if histogram {
-            self.data.histogram.get_or_insert(pod);
-        } else {
+        reading.counts.series += 1;
+        if pod.is_empty() && picked.is_empty() {
+            reading.counts.without_pod += 1;
+        } else if !other_namespace && histogram {
+            reading.histogram.get_or_insert(pod);
+        } else if !other_namespace {
             let points = points.ok_or_else(|| de::Error::missing_field(S::KEYS[1]))?;
-            let kept = self.pick.kept.get() + (self.take)(Element { pod, labels: picked, points });
-            self.pick.kept.set(kept);
-            let max_kept = self.pick.wanted.max_kept();
-            if kept > max_kept {
-                self.pick.refused.set(Some(ErrorKind::TooMuch { max_bytes: max_kept }));
+            reading.kept += (reading.take)(Element { pod, labels: picked, points });
+            let max_bytes = reading.wanted.max_kept();
+            if reading.kept > max_bytes {
+                reading.refused = Some(ErrorKind::TooMuch { max_bytes });
                 return Err(de::Error::custom("too large"));
             }
         }
@@ -344,24 +256,19 @@ impl<'de, S: Shape> Visitor<'de> for ElementSeed<'_, '_, S> {
 }
 
 /// The relevant labels of a set. An absent label is empty, as everywhere in Prometheus.
-#[derive(Default)]
 struct Labels {
     pod: String,
     other_namespace: bool,
+    /// Values of the selected labels.
     picked: Vec<String>,
 }
 
-struct LabelsSeed<'a>(&'a Pick<'a>);
-
-impl<'de> DeserializeSeed<'de> for LabelsSeed<'_> {
-    type Value = Labels;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Labels, D::Error> {
-        deserializer.deserialize_map(self)
-    }
+struct LabelsVisitor<'r> {
+    keys: &'r [&'r str],
+    namespace: Option<&'r str>,
 }
 
-impl<'de> Visitor<'de> for LabelsSeed<'_> {
+impl<'de> Visitor<'de> for LabelsVisitor<'_> {
     type Value = Labels;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -370,33 +277,25 @@ impl<'de> Visitor<'de> for LabelsSeed<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Labels, A::Error> {
         let mut pod: Option<String> = None;
-        let mut namespace: Option<bool> = None;
-        let mut picked: Vec<String> = vec![String::new(); self.0.labels().len()];
-        while let Some(key) = map.next_key_seed(OneOf(&self.0.keys))? {
-            match (key, self.0.wanted.namespace) {
+        let mut is_here: Option<bool> = None;
+        let mut picked: Vec<String> = vec![String::new(); self.keys.len() - 2];
+        while let Some(key) = map.next_key_seed(Seed(OneOf(self.keys)))? {
+            match (key, self.namespace) {
                 (Some(0), _) => once(&mut pod, "pod", Some(map.next_value()?))?,
                 (Some(1), Some(asked)) => {
-                    let same = map.next_value_seed(OneOf(&[asked, ""]))?.is_some();
-                    once(&mut namespace, "namespace", Some(same))?;
+                    let same = map.next_value_seed(Seed(OneOf(&[asked, ""])))?.is_some();
+                    once(&mut is_here, "namespace", Some(same))?;
                 }
                 (Some(key @ 2..), _) => picked[key - 2] = map.next_value()?,
-                _ => map.next_value::<Skip>().map(drop)?,
+                _ => drop(map.next_value::<IgnoredAny>()?),
             }
         }
-        Ok(Labels { pod: pod.unwrap_or_default(), other_namespace: namespace == Some(false), picked })
+        Ok(Labels { pod: pod.unwrap_or_default(), other_namespace: is_here == Some(false), picked })
     }
 }
 
 /// Reads a string and returns which of these it is, without keeping it.
 struct OneOf<'a>(&'a [&'a str]);
-
-impl<'de> DeserializeSeed<'de> for OneOf<'_> {
-    type Value = Option<usize>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
 
 impl Visitor<'_> for OneOf<'_> {
     type Value = Option<usize>;
@@ -420,31 +319,54 @@ impl<'de> Deserialize<'de> for Point {
     }
 }
 
-impl<'de> Deserialize<'de> for Row {
+/// A list that does not grow without end.
+pub(super) struct Limited<T>(pub Vec<T>);
+
+/// What such a list may hold.
+trait Item: DeserializeOwned {
+    /// Most of them in one list.
+    const MOST: usize;
+    /// What they are, in messages.
+    const NAME: &'static str;
+}
+
+/// The samples of one series: a week of minutes is a tenth of it; servers stop at a tenth too.
+impl Item for Point {
+    const MOST: usize = 100_000;
+    const NAME: &'static str = "samples";
+}
+
+/// Warnings; Prometheus stops at ten.
+impl Item for String {
+    const MOST: usize = 1000;
+    const NAME: &'static str = "remarks";
+}
+
+impl<'de, T: Item> Deserialize<'de> for Limited<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_seq(RowVisitor)
+        deserializer.deserialize_seq(LimitedVisitor(PhantomData))
     }
 }
 
-struct RowVisitor;
+struct LimitedVisitor<T>(PhantomData<T>);
 
-impl<'de> Visitor<'de> for RowVisitor {
-    type Value = Row;
+impl<'de, T: Item> Visitor<'de> for LimitedVisitor<T> {
+    type Value = Limited<T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a list of at most {MAX_SAMPLES} samples")
+        write!(f, "a list of at most {} {}", T::MOST, T::NAME)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Row, A::Error> {
-        let mut points: Vec<Point> = Vec::new();
-        while let Some(point) = seq.next_element()? {
-            if points.len() == MAX_SAMPLES {
-                return Err(de::Error::invalid_length(MAX_SAMPLES + 1, &self));
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Limited<T>, A::Error> {
+        let mut items: Vec<T> = Vec::new();
+        while let Some(item) = seq.next_element()? {
+            if items.len() == T::MOST {
+                return Err(de::Error::invalid_length(T::MOST + 1, &self));
             }
-            points.push(point);
+            items.push(item);
         }
-        points.shrink_to_fit();
-        Ok(Row(points))
+        items.shrink_to_fit();
+        Ok(Limited(items))
     }
 }
 
@@ -480,58 +402,5 @@ impl Visitor<'_> for ValueVisitor {
 
     fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
         Ok(Value(value as f64))
-    }
-}
-
-/// Reads any value and discards it. Unlike `IgnoredAny`, it respects the parser's nesting limit.
-struct Skip;
-
-impl<'de> Deserialize<'de> for Skip {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(SkipVisitor)
-    }
-}
-
-struct SkipVisitor;
-
-impl<'de> Visitor<'de> for SkipVisitor {
-    type Value = Skip;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any value")
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Skip, E> {
-        Ok(Skip)
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Skip, E> {
-        Ok(Skip)
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Skip, E> {
-        Ok(Skip)
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Skip, E> {
-        Ok(Skip)
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<Skip, E> {
-        Ok(Skip)
-    }
-
-    fn visit_unit<E>(self) -> Result<Skip, E> {
-        Ok(Skip)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Skip, A::Error> {
-        while let Some(Skip) = seq.next_element()? {}
-        Ok(Skip)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Skip, A::Error> {
-        while let Some((Skip, Skip)) = map.next_entry()? {}
-        Ok(Skip)
     }
 }

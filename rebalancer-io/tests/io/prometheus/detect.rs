@@ -23,7 +23,7 @@ struct Asking<'a> {
 impl Asking<'_> {
     fn ask(&self, query: &MetricQuery, labels: &[&str]) -> Vec<LabelledSample> {
         let answer = self.client.query_labelled(query, labels, self.at);
-        answer.unwrap_or_else(|error| panic!("{}: {error}", self.group.name)).samples
+        answer.unwrap_or_else(|error| panic!("{}: {error}", self.group.name))
     }
 
     fn is_live(&self, pod: &str) -> bool {
@@ -93,7 +93,7 @@ fn preset_and_group_are_found_by_what_exporters_write() {
         }
         let elsewhere = QuerySettings::new("elsewhere");
         let known = client.query_labelled(&detect::known_series(&elsewhere), &[detect::SERIES_LABEL], at);
-        let known = KnownSeries::read(&known.expect("an answer").samples, |_| true);
+        let known = KnownSeries::read(&known.expect("an answer"), |_| true);
         assert_eq!(known.in_pods(), [KafkaPreset::OtelJava], "{server}: of which the pods are not known yet");
     });
 }

@@ -79,7 +79,7 @@ fn what_exporters_do_not_see_of_kip_848_is_found_out() {
             let is_kip = group.assignor.is_none();
             let counted = |query: MetricQuery| {
                 let answer = client.query_labelled(&query, &["group"], at).expect("an answer");
-                answer.samples.first().map(|sample| sample.value)
+                answer.first().map(|sample| sample.value)
             };
             let of_klag = settings(group, KafkaPreset::KlagIp);
             let unnamed = KafkaPreset::KlagIp.without_members(&of_klag).expect("a question");
@@ -202,7 +202,7 @@ impl<'a> Asked<'a> {
         let answer = self.client.query(query, self.at);
         let answer = answer.unwrap_or_else(|error| panic!("{} {metric}: {error}", self.what));
         let pods = self.now.pods(self.group.prefix);
-        let samples = answer.samples.iter().filter(|sample| pods.contains(sample.pod));
+        let samples = answer.iter().filter(|sample| pods.contains(sample.pod));
         samples.map(|sample| (sample.pod.to_owned(), sample.value)).collect()
     }
 
@@ -248,7 +248,7 @@ impl<'a> Asked<'a> {
         };
         let answer = self.client.query_labelled(query, labels, self.at);
         let answer = answer.unwrap_or_else(|error| panic!("{} {name}: {error}", self.what));
-        let words = answer.samples.into_iter().map(|sample| {
+        let words = answer.into_iter().map(|sample| {
             let words = sample.pod.into_iter().chain(sample.labels).map(|word| word.replace('.', "_"));
             (words.collect::<Vec<String>>().join(" "), sample.value)
         });

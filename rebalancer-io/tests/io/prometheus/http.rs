@@ -21,7 +21,7 @@ fn at() -> Timestamp {
 }
 
 fn ask(client: &PrometheusClient) -> Result<usize, QueryError> {
-    client.query(&MetricQuery::new("cpu", "up{a=\"b c\"}"), at()).map(|answer| answer.samples.len())
+    client.query(&MetricQuery::new("cpu", "up{a=\"b c\"}"), at()).map(|answer| answer.len())
 }
 
 fn kind(config: &PrometheusConfig) -> ErrorKind {

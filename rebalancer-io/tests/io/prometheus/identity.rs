@@ -35,9 +35,7 @@ fn ask(stub: &Stub, identity: &Arc<dyn Identity>, method: Method) -> Result<usiz
     config.headers = vec!["X-Scope-OrgID:  a tenant ".parse().expect("a header")];
     let client = PrometheusClient::new(&config).expect("a client");
     let at = Timestamp::from_millisecond(1_795_410_000_619).expect("a time");
-    client
-        .query(&MetricQuery::new("cpu", "sum by (pod) (up{a=\"b c+ü\"})"), at)
-        .map(|answer| answer.samples.len())
+    client.query(&MetricQuery::new("cpu", "sum by (pod) (up{a=\"b c+ü\"})"), at).map(|answer| answer.len())
 }
 
 /// What a signature of version 4 signs, by AWS' description of it.

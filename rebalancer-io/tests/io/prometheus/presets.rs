@@ -51,7 +51,7 @@ fn victoria_metrics_evaluates_every_preset_as_expected() {
         for Case { line, query, expected } in cases() {
             let answer = client.query(&query, at).unwrap_or_else(|error| panic!("{line}: {error}"));
             let mut found: Vec<(String, f64)> =
-                answer.samples.iter().map(|sample| (sample.pod.to_owned(), sample.value)).collect();
+                answer.iter().map(|sample| (sample.pod.to_owned(), sample.value)).collect();
             found.sort_by(|a, b| a.0.cmp(&b.0));
             assert!(is_close(&found, &expected), "{line}: {found:?} is not {expected:?}: {}", query.promql);
         }
@@ -93,14 +93,13 @@ fn names_that_keep_their_dots_are_found() {
             let query = queries.get(metric).expect("a query");
             let answer = client.query(query, at).expect("an answer");
             let mut found: Vec<(&str, f64)> =
-                answer.samples.iter().map(|sample| (sample.pod, sample.value)).collect();
+                answer.iter().map(|sample| (sample.pod, sample.value)).collect();
             found.sort_by(|a, b| a.0.cmp(b.0));
             assert_eq!(found, [("c-0", expected), ("c-1", 0.0)], "{metric}: {}", query.promql);
         }
         let owners = facts.of_the_group().find(|query| query.name == "partition_owners").expect("a query");
         let answer = client.query_labelled(owners, &["topic", "partition"], at).expect("an answer");
         let mut found: Vec<String> = answer
-            .samples
             .into_iter()
             .map(|sample| format!("{} {}", sample.pod.unwrap_or_default(), sample.labels.join(" ")))
             .collect();
@@ -128,7 +127,7 @@ fn pods_that_share_an_instance_are_refused_and_the_cure_is_named() {
         assert!(error.contains("service.instance.id"), "{error}");
         let (queries, _) = otel_queries("nobody");
         let answer = client.query(queries.get(Metric::Lag).expect("a query"), at).expect("an answer");
-        assert!(answer.samples.is_empty(), "the processes of others are nobody's");
+        assert!(answer.is_empty(), "the processes of others are nobody's");
     });
 }
 
@@ -161,7 +160,6 @@ fn victoria_metrics_tells_of_the_group_as_expected() {
             let answer = client.query_labelled(&query, &FACT_LABELS, at);
             let answer = answer.unwrap_or_else(|error| panic!("{line}: {error}"));
             let mut found: Vec<(String, f64)> = answer
-                .samples
                 .into_iter()
                 .map(|sample| {
                     let pod = ("pod", sample.pod.unwrap_or_default());

@@ -75,7 +75,7 @@ impl Pki {
 fn ask(config: &PrometheusConfig) -> Result<usize, ErrorKind> {
     let client = PrometheusClient::new(config).expect("a client");
     let answer = client.query(&MetricQuery::new("cpu", "up"), Timestamp::UNIX_EPOCH);
-    answer.map(|answer| answer.samples.len()).map_err(|error| *error.kind)
+    answer.map(|answer| answer.len()).map_err(|error| *error.kind)
 }
 
 fn is_tls_error(outcome: &Result<usize, ErrorKind>) -> bool {
