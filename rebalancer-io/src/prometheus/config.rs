@@ -104,7 +104,7 @@ pub struct Tls {
 }
 
 /// Base address of an API, without credentials, query or trailing slash.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
     base: String,
     host: String,
@@ -166,12 +166,6 @@ impl Endpoint {
 }
 
 impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.base)
-    }
-}
-
-impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.base)
     }
@@ -282,6 +276,12 @@ mod tests {
             ("http://prom:9090/graph?g0.expr=up", "http://prom:9090", true),
             ("http://[::1]:9090", "http://[::1]:9090", false),
             (
+                "http://gw/v1/projects/p/location/global/prometheus",
+                "http://gw/v1/projects/p/location/global/prometheus",
+                false,
+            ),
+            ("http://gw/api/v10/prom", "http://gw/api/v10/prom", false),
+            (
                 "http://localhost:8001/api/v1/namespaces/a/services/prom:9090/proxy/",
                 "http://localhost:8001/api/v1/namespaces/a/services/prom:9090/proxy",
                 false,
@@ -291,12 +291,6 @@ mod tests {
                 "https://rancher/k8s/clusters/c/api/v1/namespaces/a/services/prom:9090/proxy",
                 true,
             ),
-            (
-                "http://gw/v1/projects/p/location/global/prometheus",
-                "http://gw/v1/projects/p/location/global/prometheus",
-                false,
-            ),
-            ("http://gw/api/v10/prom", "http://gw/api/v10/prom", false),
         ];
         for (given, base, hinted) in cases {
             let endpoint = Endpoint::parse(given).expect(given);

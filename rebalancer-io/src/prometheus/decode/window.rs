@@ -1,7 +1,6 @@
 //! The reader below both parsers. It counts and limits the bytes, checks that they are UTF-8, and keeps the
 //! bytes around the current position for error messages.
 
-use std::fmt;
 use std::io::{self, Read};
 
 use super::super::error::{ErrorKind, TransportError};
@@ -140,7 +139,7 @@ impl<R: Read> Window<R> {
             return count > 0;
         }
         self.ended = true;
-        self.failure = Some(io::Error::other(Stop::TooLarge(self.max_bytes)));
+        self.failure = Some(io::Error::other(ErrorKind::TooLarge { max_bytes: self.max_bytes }));
         // Less than `count`, which is a `usize`.
         self.end += usize::try_from(room).unwrap_or(count);
         room > 0
@@ -201,7 +200,8 @@ impl<R: Read> Window<R> {
                 self.ended = true;
                 if broken || cut {
                     self.end = self.next;
-                    return Err(io::Error::other(Stop::NotUtf8(self.base + self.next as u64)));
+                    let at = self.base + self.next as u64;
+                    return Err(io::Error::other(ErrorKind::NotUtf8 { at }));
                 }
                 return self.failure.take().map_or(Ok(false), Err);
             }
@@ -219,34 +219,13 @@ impl<R: Read> Read for Window<R> {
         out[..count].copy_from_slice(&self.buffer[self.next..self.next + count]);
         self.next += count;
         if !self.string.follow(&out[..count]) {
-            return Err(io::Error::other(Stop::LongString));
+            return Err(io::Error::other(ErrorKind::LongString { max_bytes: MAX_STRING }));
         }
         Ok(count)
     }
 }
 
-/// Why the window itself stops reading.
-#[derive(Debug, Clone, Copy)]
-enum Stop {
-    TooLarge(u64),
-    NotUtf8(u64),
-    LongString,
-}
-
-impl fmt::Display for Stop {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self:?}")
-    }
-}
-
-impl std::error::Error for Stop {}
-
 /// What a failed read of the window means.
 pub(super) fn failure(error: io::Error) -> ErrorKind {
-    match error.get_ref().and_then(|inner| inner.downcast_ref::<Stop>()) {
-        Some(Stop::TooLarge(max_bytes)) => ErrorKind::TooLarge { max_bytes: *max_bytes },
-        Some(Stop::LongString) => ErrorKind::LongString { max_bytes: MAX_STRING },
-        Some(Stop::NotUtf8(at)) => ErrorKind::NotUtf8 { at: *at },
-        None => ErrorKind::Transport(TransportError::from_body(error)),
-    }
+    error.downcast().unwrap_or_else(|error| TransportError::from_body(error).into())
 }
