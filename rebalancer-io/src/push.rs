@@ -8,9 +8,9 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue};
-use ureq::Agent;
 use ureq::tls::TlsConfig;
+use ureq::typestate::WithBody;
+use ureq::{Agent, RequestBuilder};
 
 use crate::pem::PemFile;
 use crate::prometheus::{Auth, ConfigError, Endpoint, TransportError, proxy_for, root_certs, words};
@@ -166,30 +166,41 @@ impl Pusher {
             (Receiver::Pushgateway(_), Replaces::Group) => self.agent.put(&url),
             _ => self.agent.post(&url),
         };
-        let refused = |kind| PushError { url: url.clone(), kind };
-        let failed = |error| refused(PushErrorKind::Transport(error));
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(TEXT_FORMAT));
-        if let Some(value) = self.auth.authorization().map_err(failed)? {
-            headers.insert(AUTHORIZATION, value);
-        }
-        let proxy =
-            proxy_for(to.endpoint()).map_err(|error| failed(TransportError::Proxy(error.to_string())))?;
-        let mut request = request.config().proxy(proxy).build();
-        request.headers_mut().into_iter().for_each(|map| map.extend(headers.clone()));
-        let answer =
-            request.send(metrics).map_err(|error| failed(TransportError::from_ureq(error, self.timeout)))?;
-        let status = answer.status().as_u16();
-        if (200..300).contains(&status) {
-            return Ok(());
-        }
-        let mut said: Vec<u8> = Vec::new();
-        // The status is known anyway; the reason is quoted as far as it can be read.
-        let body = answer.into_body().into_reader();
-        let _whole = Secrets::of(&headers).masking(status, body).read_to_end(&mut said);
-        let words = words(&String::from_utf8_lossy(&said));
-        Err(refused(PushErrorKind::Refused { status, words }))
+        let sent = self.auth.authorization().map_err(PushErrorKind::from).and_then(|credential| {
+            let mut request = request.header(CONTENT_TYPE, TEXT_FORMAT);
+            let mut secrets = Secrets::default();
+            if let Some(value) = credential {
+                secrets.add_credential(&value);
+                request = request.header(AUTHORIZATION, value);
+            }
+            send(request, metrics, to.endpoint(), self.timeout, &secrets)
+        });
+        sent.map_err(|kind| PushError { url, kind })
     }
+}
+
+/// Sends a request to `server` once. A refusal is quoted without these secrets.
+///
+/// # Errors
+/// If it is not accepted within the time limit.
+pub(crate) fn send(
+    request: RequestBuilder<WithBody>,
+    body: &str,
+    server: &Endpoint,
+    timeout: Duration,
+    secrets: &Secrets,
+) -> Result<(), PushErrorKind> {
+    let proxy = proxy_for(server).map_err(|error| TransportError::Proxy(error.to_string()))?;
+    let answer = request.config().proxy(proxy).build().send(body);
+    let answer = answer.map_err(|error| TransportError::from_ureq(error, timeout))?;
+    let status = answer.status().as_u16();
+    if (200..300).contains(&status) {
+        return Ok(());
+    }
+    let mut said: Vec<u8> = Vec::new();
+    // The status is known anyway; the reason is quoted as far as it can be read.
+    let _whole = secrets.masking(status, answer.into_body().into_reader()).read_to_end(&mut said);
+    Err(PushErrorKind::Refused { status, words: words(&String::from_utf8_lossy(&said)) })
 }
 
 /// Metrics that did not arrive.

@@ -13,6 +13,13 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 pub(crate) const IN_AN_ADDRESS: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
+/// These pairs as a form has them, and an address behind its question mark.
+pub(crate) fn form<'p>(pairs: impl IntoIterator<Item = (&'p str, &'p str)>) -> String {
+    let encoded = |text| utf8_percent_encode(text, IN_AN_ADDRESS);
+    let pairs = pairs.into_iter().map(|(key, value)| format!("{}={}", encoded(key), encoded(value)));
+    pairs.collect::<Vec<String>>().join("&")
+}
+
 /// Shorter values are not treated as credentials: words such as `true` would be masked everywhere.
 const SHORTEST: usize = 5;
 
@@ -178,7 +185,7 @@ fn is_data(answer: &[u8]) -> bool {
 }
 
 /// The end of a body: an error if the body was interrupted.
-struct Ending(Option<io::Error>);
+pub(crate) struct Ending(pub Option<io::Error>);
 
 impl Read for Ending {
     fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {

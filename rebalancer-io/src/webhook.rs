@@ -1,7 +1,6 @@
 //! Tells somebody else of a finished run: one POST of a JSON text to an address that is a secret.
 
 use std::borrow::Cow;
-use std::io::Read as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -12,8 +11,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use ureq::Agent;
 
 use crate::pem::PemFile;
-use crate::prometheus::{ConfigError, Endpoint, SecretSource, TransportError, proxy_for, words};
-use crate::push::{PushErrorKind, agent};
+use crate::prometheus::{ConfigError, Endpoint, SecretSource, TransportError};
+use crate::push::{PushErrorKind, agent, send};
 use crate::secrets::Secrets;
 
 /// The setting that holds the address.
@@ -65,21 +64,9 @@ impl Webhook {
     /// # Errors
     /// When it is not accepted within the time limit.
     pub fn post(&self, json: &str) -> Result<(), WebhookError> {
-        let failed = |error| self.error(&PushErrorKind::Transport(error));
-        let proxy =
-            proxy_for(&self.server).map_err(|error| failed(TransportError::Proxy(error.to_string())))?;
         let request = self.agent.post(self.url.expose_secret()).header(CONTENT_TYPE, "application/json");
-        let request = request.config().proxy(proxy).build();
-        let answer =
-            request.send(json).map_err(|error| failed(TransportError::from_ureq(error, self.timeout)))?;
-        let status = answer.status().as_u16();
-        if (200..300).contains(&status) {
-            return Ok(());
-        }
-        let mut said: Vec<u8> = Vec::new();
-        // The status is known anyway; of the reason, what could be read is quoted.
-        let _whole = self.secrets().masking(status, answer.into_body().into_reader()).read_to_end(&mut said);
-        Err(self.error(&PushErrorKind::Refused { status, words: words(&String::from_utf8_lossy(&said)) }))
+        let sent = send(request, json, &self.server, self.timeout, &self.secrets());
+        sent.map_err(|kind| self.error(&kind))
     }
 
     fn error(&self, kind: &PushErrorKind) -> WebhookError {

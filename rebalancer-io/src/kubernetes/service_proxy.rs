@@ -1,7 +1,6 @@
 //! The query API behind a Service, asked through the API server: who reaches the cluster needs no port-forward.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 use std::io::{self, Cursor, Read};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -11,7 +10,6 @@ use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, LOCA
 use http::{HeaderMap, HeaderValue, Request, Response};
 use jiff::Timestamp;
 use kube::client::Body;
-use percent_encoding::utf8_percent_encode;
 use rebalancer_core::{ApiFailure, FailureKind};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
@@ -24,7 +22,7 @@ use crate::prometheus::{
     ApiRequest, ApiResponse, GRACE, Header, Method, PrometheusConfig, Server, ServiceProblem, Transport,
     TransportError, own_params, words,
 };
-use crate::secrets::{IN_AN_ADDRESS, Secrets};
+use crate::secrets::{Secrets, form};
 
 /// Longest query that is sent in the address, in bytes: with the rest of it, less than the 8 KiB that load
 /// balancers in front of API servers take. A longer one is a form, which needs `create services/proxy`.
@@ -120,7 +118,7 @@ impl ServiceTransport {
     /// In the address where that is short enough: to read through the proxy is a lesser right.
     fn request(&self, path: &str, params: &Params<'_>) -> Result<Request<Vec<u8>>, TransportError> {
         let path = format!("{}{path}", self.address.proxy_path());
-        let form = encoded(params);
+        let form = form(params.iter().map(|(key, value)| (&**key, &**value)));
         let in_the_address = self.method == Method::Get || form.len() <= MAX_IN_THE_ADDRESS;
         let request = if in_the_address {
             let mark = if form.is_empty() { "" } else { "?" };
@@ -181,16 +179,6 @@ impl Server for ServiceTransport {
     fn get(&self, path: &str) -> Result<ApiResponse, TransportError> {
         self.call(path, &self.given().collect())
     }
-}
-
-fn encoded(params: &Params<'_>) -> String {
-    let mut form = String::new();
-    for (key, value) in params {
-        let mark = if form.is_empty() { "" } else { "&" };
-        let [key, value] = [key, value].map(|text| utf8_percent_encode(text, IN_AN_ADDRESS));
-        write!(form, "{mark}{key}={value}").expect("a string takes everything");
-    }
-    form
 }
 
 /// What the API server says when it does not hand a request on.

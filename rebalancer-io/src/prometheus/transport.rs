@@ -9,7 +9,6 @@ use std::time::Duration;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, LOCATION};
 use http::{HeaderValue, Request, Uri};
 use jiff::Timestamp;
-use percent_encoding::utf8_percent_encode;
 use rustls::pki_types::{CertificateDer, ServerName};
 use secrecy::{ExposeSecret as _, SecretString};
 use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
@@ -23,7 +22,7 @@ use super::error::TransportError;
 use crate::clock::ServerClock;
 use crate::pem::{PemError, PemFile};
 use crate::proxies;
-use crate::secrets::{IN_AN_ADDRESS, Secrets};
+use crate::secrets::{Secrets, form};
 
 /// How much longer than the server's limit the client waits, so that the server's own timeout message
 /// arrives.
@@ -277,26 +276,23 @@ impl HttpTransport {
         path: &str,
         params: &[(Cow<'_, str>, Cow<'_, str>)],
     ) -> Result<Request<Vec<u8>>, TransportError> {
-        let encoded = |text: &str| utf8_percent_encode(text, IN_AN_ADDRESS).to_string();
-        let pairs = params.iter().map(|(key, value)| format!("{}={}", encoded(key), encoded(value)));
-        let pairs = pairs.collect::<Vec<String>>().join("&");
-        let (method, query, body) = match method {
-            Method::Post => (http::Method::POST, String::new(), pairs.into_bytes()),
-            Method::Get if pairs.is_empty() => (http::Method::GET, pairs, Vec::new()),
-            Method::Get => (http::Method::GET, format!("?{pairs}"), Vec::new()),
+        let pairs = form(params.iter().map(|(key, value)| (&**key, &**value)));
+        let (mut parts, ()) = Request::new(()).into_parts();
+        parts.headers = self.headers()?;
+        let (query, body) = match method {
+            Method::Post => {
+                parts.method = http::Method::POST;
+                let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+                parts.headers.insert(CONTENT_TYPE, form);
+                (String::new(), pairs.into_bytes())
+            }
+            Method::Get if pairs.is_empty() => (pairs, Vec::new()),
+            Method::Get => (format!("?{pairs}"), Vec::new()),
         };
-        let wrong = |error: http::Error| TransportError::Other(error.to_string());
-        let mut request = Request::new(());
-        *request.method_mut() = method;
-        *request.headers_mut() = self.headers()?;
-        if request.method() == http::Method::POST {
-            let form = HeaderValue::from_static("application/x-www-form-urlencoded");
-            request.headers_mut().insert(CONTENT_TYPE, form);
-        }
         let at = |base: &str| -> Result<Uri, TransportError> {
-            format!("{base}{path}{query}").parse().map_err(|error: http::uri::InvalidUri| wrong(error.into()))
+            let uri: Result<Uri, _> = format!("{base}{path}{query}").parse();
+            uri.map_err(|error| TransportError::Other(error.to_string()))
         };
-        let (mut parts, ()) = request.into_parts();
         if let Auth::Identity(identity) = &self.auth {
             // What is proved is the server's own name, not that in its certificate.
             parts.uri = at(self.endpoint.as_str())?;

@@ -1,12 +1,13 @@
 //! Transports that record the calls through them, and that answer from a recording.
 
-use std::io::{self, Cursor, Read};
+use std::io::{Cursor, Read as _};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use serde_json::Value;
 
 use super::exchange::{Exchange, Recording};
 use crate::prometheus::{ApiRequest, ApiResponse, Transport, TransportError};
+use crate::secrets::Ending;
 
 /// A transport that records what passes through it.
 pub struct Recorder<T> {
@@ -52,11 +53,8 @@ impl<T: Transport> Transport for Recorder<T> {
             body: kept.map_or_else(|| Arc::clone(&body), Arc::from),
         };
         self.lock().push(exchange);
-        let body: Box<dyn Read + Send> = match read {
-            Ok(_) => Box::new(Cursor::new(body)),
-            Err(error) => Box::new(Cursor::new(body).chain(Failing(Some(error)))),
-        };
-        Ok(ApiResponse { body, ..response })
+        let body = Cursor::new(body).chain(Ending(read.err()));
+        Ok(ApiResponse { body: Box::new(body), ..response })
     }
 
     fn place(&self) -> &str {
@@ -79,15 +77,6 @@ fn with_data_of(body: &[u8], masked: Vec<u8>) -> Vec<u8> {
         _ => return masked,
     }
     serde_json::to_vec(&kept).unwrap_or(masked)
-}
-
-/// The end of a body that was interrupted.
-struct Failing(Option<io::Error>);
-
-impl Read for Failing {
-    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-        self.0.take().map_or(Ok(0), Err)
-    }
 }
 
 /// A transport that answers from a recording: the same name, query and time get the same bytes.

@@ -40,17 +40,16 @@ pub struct AzureIdentity {
 #[derive(Debug)]
 enum Source {
     /// The token endpoint of a tenant.
-    Application { address: String, client_id: String, proof: Proof },
+    Application {
+        address: String,
+        client_id: String,
+        proof: SecretSource,
+        /// Whether the proof is a token of the `ServiceAccount`, which Kubernetes renews in its file, and not the
+        /// application's secret.
+        is_token: bool,
+    },
     /// The machine's own endpoint, and which of its identities is meant.
     Machine { address: String, client_id: Option<String> },
-}
-
-#[derive(Debug)]
-enum Proof {
-    /// A token of the `ServiceAccount`, that Kubernetes renews in this file.
-    Token(SecretSource),
-    /// The application's secret.
-    Secret(SecretSource),
 }
 
 impl AzureIdentity {
@@ -71,9 +70,10 @@ impl AzureIdentity {
             return Err("AZURE_TENANT_ID is set without AZURE_CLIENT_ID".to_owned());
         };
         let file = given(variables, "AZURE_FEDERATED_TOKEN_FILE").map(PathBuf::from);
+        let is_token = file.is_some();
         let proof = match (file, given(variables, "AZURE_CLIENT_SECRET")) {
-            (Some(file), _) => Proof::Token(SecretSource::File(file)),
-            (None, Some(secret)) => Proof::Secret(SecretSource::Value(secret.into())),
+            (Some(file), _) => SecretSource::File(file),
+            (None, Some(secret)) => SecretSource::Value(secret.into()),
             (None, None) => {
                 return Err(
                     "AZURE_TENANT_ID is set without AZURE_FEDERATED_TOKEN_FILE or AZURE_CLIENT_SECRET".into(),
@@ -83,16 +83,15 @@ impl AzureIdentity {
         let host = given(variables, "AZURE_AUTHORITY_HOST").unwrap_or_else(|| AUTHORITY.to_owned());
         let tenant = utf8_percent_encode(&tenant, IN_AN_ADDRESS);
         let address = format!("{}/{tenant}/oauth2/v2.0/token", host.trim_end_matches('/'));
-        Ok(Self { source: Source::Application { address, client_id, proof }, kept: Kept::default() })
+        let source = Source::Application { address, client_id, proof, is_token };
+        Ok(Self { source, kept: Kept::default() })
     }
 
     fn fetch(&self, audience: &str) -> Result<Token, TransportError> {
         match &self.source {
-            Source::Application { address, client_id, proof } => {
+            Source::Application { address, client_id, proof, is_token } => {
                 let service = TokenService { whose: "Azure", is_local: false };
-                let secret = match proof {
-                    Proof::Token(source) | Proof::Secret(source) => source.read()?,
-                };
+                let secret = proof.read()?;
                 let secret = secret.expose_secret();
                 let scope = format!("{audience}/.default");
                 let mut fields = vec![
@@ -100,12 +99,11 @@ impl AzureIdentity {
                     ("scope", &scope),
                     ("grant_type", "client_credentials"),
                 ];
-                match proof {
-                    Proof::Token(_) => fields.extend([
-                        ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
-                        ("client_assertion", secret),
-                    ]),
-                    Proof::Secret(_) => fields.push(("client_secret", secret)),
+                if *is_token {
+                    let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+                    fields.extend([("client_assertion_type", kind), ("client_assertion", secret)]);
+                } else {
+                    fields.push(("client_secret", secret));
                 }
                 let request =
                     form(address, &fields).map_err(|error| service.failed(address, error.to_string()))?;

@@ -7,15 +7,15 @@ use std::time::{Duration, Instant};
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderValue, Request};
-use percent_encoding::utf8_percent_encode;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
+use serde_json::Value;
 use ureq::{Agent, Proxy};
 
 use crate::prometheus::error::TransportError;
 use crate::prometheus::words::{MAX_WORDS, shortened};
 use crate::proxies;
-use crate::secrets::{IN_AN_ADDRESS, Secrets};
+use crate::secrets::{self, Secrets};
 
 /// Longest time for a token service. Those beside a pod answer at once, and an address without a cloud behind it
 /// never does.
@@ -47,25 +47,9 @@ pub(super) struct Token {
 #[derive(Deserialize)]
 struct Answer {
     access_token: Option<String>,
-    expires_in: Option<Lifetime>,
+    expires_in: Option<Value>,
     error: Option<String>,
     error_description: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Lifetime {
-    Seconds(u64),
-    Text(String),
-}
-
-impl Lifetime {
-    fn seconds(&self) -> Option<u64> {
-        match self {
-            Self::Seconds(seconds) => Some(*seconds),
-            Self::Text(text) => text.parse().ok(),
-        }
-    }
 }
 
 impl TokenService {
@@ -76,13 +60,11 @@ impl TokenService {
     pub(super) fn send(&self, request: Request<Vec<u8>>) -> Result<http::Response<Vec<u8>>, TransportError> {
         let place = request.uri().to_string();
         let proxy = if self.is_local { None } else { proxies::of(request.uri()) };
-        let proxy = match proxy.map(|proxy| Proxy::new(&proxy.address).map_err(|_| proxy.variable)) {
-            None => None,
-            Some(Ok(proxy)) => Some(proxy),
-            Some(Err(variable)) => {
-                return Err(self.failed(&place, format!("{variable} is no address of a proxy")));
-            }
-        };
+        let proxy = proxy.map(|proxy| {
+            let unusable = format!("{} is no address of a proxy", proxy.variable);
+            Proxy::new(&proxy.address).map_err(|_| self.failed(&place, unusable))
+        });
+        let proxy = proxy.transpose()?;
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -120,7 +102,9 @@ impl TokenService {
         let body = answer.into_body();
         let read: Option<Answer> = serde_json::from_slice(&body).ok();
         let token = read.as_ref().and_then(|read| {
-            let lifetime = Duration::from_secs(read.expires_in.as_ref()?.seconds()?);
+            let lifetime = read.expires_in.as_ref()?;
+            let lifetime = lifetime.as_u64().or_else(|| lifetime.as_str()?.parse().ok());
+            let lifetime = Duration::from_secs(lifetime?);
             let value = SecretString::from(read.access_token.clone().filter(|token| !token.is_empty())?);
             Some(Token { value, until: now.checked_add(lifetime.saturating_sub(SPARE))? })
         });
@@ -131,12 +115,9 @@ impl TokenService {
         let words = match (status, said) {
             // What is no refusal may hold a token.
             (200..300, _) => format!("HTTP {status}, and no token with a lifetime in the answer"),
-            (_, Some(said)) => format!("HTTP {status}: {}", shortened(&masked.masked(&said), MAX_WORDS)),
-            (_, None) => {
-                format!(
-                    "HTTP {status}: {}",
-                    shortened(&masked.masked(&String::from_utf8_lossy(&body)), MAX_WORDS)
-                )
+            (_, said) => {
+                let said = said.unwrap_or_else(|| String::from_utf8_lossy(&body).into_owned());
+                format!("HTTP {status}: {}", shortened(&masked.masked(&said), MAX_WORDS))
             }
         };
         Err(self.failed(&place, words))
@@ -151,10 +132,8 @@ impl TokenService {
 
 /// A form with these fields, for a token service.
 pub(super) fn form(address: &str, fields: &[(&str, &str)]) -> Result<Request<Vec<u8>>, http::Error> {
-    let pairs =
-        fields.iter().map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, IN_AN_ADDRESS)));
-    let body = pairs.collect::<Vec<String>>().join("&");
-    Request::post(address).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(body.into_bytes())
+    let body = secrets::form(fields.iter().copied()).into_bytes();
+    Request::post(address).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(body)
 }
 
 /// The token that was fetched last.
