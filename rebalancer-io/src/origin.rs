@@ -183,9 +183,9 @@ impl Seen<'_, '_> {
         let mixed = self.disputed(rows);
         let first = mixed.first()?.first()?;
         let label = self.telling_label(&mixed);
-        let values: BTreeSet<&str> = mixed.iter().flatten().map(|row| value(&row.labels, label)).collect();
+        let values: BTreeSet<&str> = mixed.iter().flatten().map(|row| value(row.told(), label)).collect();
         let named =
-            self.family.keys.iter().filter_map(|key| Some(format!("{key}={:?}", first.labels.get(*key)?)));
+            self.family.keys.iter().filter_map(|key| Some(format!("{key}={:?}", first.told().get(*key)?)));
         Some(Mixed {
             metric: self.family.name(),
             thing: named.collect::<Vec<String>>().join(", "),

@@ -230,6 +230,17 @@ fn a_label_that_echoes_a_secret_is_masked() {
     assert!(reason.contains("token ****") && !reason.contains("hunter2"), "{reason}");
 }
 
+/// The name of a tenant is a secret for messages, and a word like any other in the names of alerts.
+#[test]
+fn an_alert_whose_name_holds_that_of_the_tenant_forbids_all_the_same() {
+    let servers = Servers::start();
+    let alert = json!({"__name__": "ALERTS", "alertname": "tiny-orders-late", "alertstate": "firing"});
+    servers.metrics.answer_queries_with("ALERTS", vector(&[(alert, "1")]));
+    let env = [("VETO_ALERTS", "tiny-orders-.*"), ("PROMETHEUS_HEADERS", "X-Scope-OrgID: tiny-orders")];
+    let reason = held(&servers, &env, "veto_alerts", "hold");
+    assert!(reason.contains("***********-late") && !reason.contains("tiny-orders"), "{reason}");
+}
+
 fn paused(kind: WorkloadKind, words: &str) -> Fleet {
     let mut fleet = fleet().of_kind(kind);
     fleet.annotations.insert("pod-rebalancer/paused".to_owned(), words.to_owned());

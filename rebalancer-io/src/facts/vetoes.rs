@@ -49,19 +49,19 @@ impl FactFinder<'_> {
 
 /// A sample as `PromQL` writes it, such as `up{job="kafka"} 0`.
 fn quoted_sample(sample: &RawSample) -> String {
-    let name = sample.labels.get(NAME).map_or("", String::as_str);
+    let name = sample.told().get(NAME).map_or("", String::as_str);
     format!("{name}{} {}", labels(sample, &[NAME]), sample.value)
 }
 
 /// An alert with its labels.
 fn quoted_alert(sample: &RawSample) -> String {
-    let name = sample.labels.get(ALERT).map_or("", String::as_str);
+    let name = sample.told().get(ALERT).map_or("", String::as_str);
     format!("{name}{}", labels(sample, &OF_ANY_ALERT))
 }
 
 /// The labels in braces, without some.
 fn labels(sample: &RawSample, without: &[&str]) -> String {
-    let told = sample.labels.iter().filter(|(label, _)| !without.contains(&label.as_str()));
+    let told = sample.told().iter().filter(|(label, _)| !without.contains(&label.as_str()));
     let told: Vec<String> = told.map(|(label, value)| format!("{label}={value:?}")).collect();
     if told.is_empty() && without != [NAME] { String::new() } else { format!("{{{}}}", told.join(", ")) }
 }
@@ -72,7 +72,7 @@ mod tests {
 
     fn sample(labels: &[(&str, &str)], value: f64) -> RawSample {
         let labels = labels.iter().map(|(label, value)| ((*label).to_owned(), (*value).to_owned()));
-        RawSample { labels: labels.collect(), value }
+        RawSample { labels: labels.collect(), masked: None, value }
     }
 
     #[test]

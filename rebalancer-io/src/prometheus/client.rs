@@ -166,7 +166,13 @@ impl<T: Transport> PrometheusClient<T> {
     /// Anything but a complete instant vector of numbers.
     pub fn query_raw(&self, query: &MetricQuery, at: Timestamp) -> Result<Vec<RawSample>, QueryError> {
         let mut samples = self.ask(query, When::Instant(at), decode::raw)?;
-        samples.iter_mut().flat_map(|sample| sample.labels.values_mut()).for_each(|text| self.mask(text));
+        for sample in &mut samples {
+            let mut told = sample.labels.clone();
+            for text in told.values_mut() {
+                self.mask(text);
+            }
+            sample.masked = (told != sample.labels).then_some(told);
+        }
         Ok(samples)
     }
 

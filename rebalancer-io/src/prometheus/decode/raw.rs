@@ -21,8 +21,18 @@ const MAX_VALUES: usize = 1 << 18;
 pub struct RawSample {
     /// The labels by name; those without a value are absent.
     pub labels: BTreeMap<String, String>,
+    /// The same with the credentials masked that they repeat; `None` if they repeat none.
+    pub masked: Option<BTreeMap<String, String>>,
     /// The value as sent; may be NaN, infinite or negative.
     pub value: f64,
+}
+
+impl RawSample {
+    /// The labels as a message may show them. What is decided goes by [`RawSample::labels`]: a name may equal that of a
+    /// tenant, which counts as a credential.
+    pub fn told(&self) -> &BTreeMap<String, String> {
+        self.masked.as_ref().unwrap_or(&self.labels)
+    }
 }
 
 #[derive(Deserialize)]
@@ -59,7 +69,7 @@ pub fn raw(mut body: impl Read, wanted: &Wanted<'_>) -> Result<Vec<RawSample>, E
     let rows = answer.data.result.into_iter().map(|row| {
         let value = row.value.1.parse().map_err(|_| malformed("a value that is no number".to_owned()))?;
         let labels = row.metric.into_iter().filter(|(_, value)| !value.is_empty()).collect();
-        Ok(RawSample { labels, value })
+        Ok(RawSample { labels, masked: None, value })
     });
     rows.collect()
 }

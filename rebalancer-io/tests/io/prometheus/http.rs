@@ -98,6 +98,22 @@ fn credentials_and_headers_are_sent_and_never_shown() {
     assert_eq!(stub.request().header("authorization"), Some("Basic cHJvbTpwYTpzcw=="));
 }
 
+/// A tenant may be named as a pod or an alert is.
+#[test]
+fn labels_are_read_as_they_are_and_told_without_what_was_sent() {
+    let body = r#"{"status":"success","data":{"resultType":"vector","result":[
+        {"metric":{"alertname":"orders-late","job":"a"},"value":[1795410000,"1"]},
+        {"metric":{"alertname":"Watchdog"},"value":[1795410000,"1"]}]}}"#;
+    let stub = Stub::start(move |_| json(body));
+    let mut config = stub.config();
+    config.headers = vec!["X-Scope-OrgID: orders".parse().expect("a header")];
+    let client = PrometheusClient::new(&config).expect("a client");
+    let samples = client.query_raw(&MetricQuery::new("alerts", "ALERTS"), at()).expect("an answer");
+    let [late, other] = &samples[..] else { panic!("{samples:?}") };
+    assert_eq!((&*late.labels["alertname"], &*late.told()["alertname"]), ("orders-late", "******-late"));
+    assert_eq!((&other.masked, other.told()), (&None, &other.labels));
+}
+
 #[test]
 fn a_redirect_is_reported_and_not_followed() {
     let headers = [("Location", "https://sso.example/login?token=hunter2")];
