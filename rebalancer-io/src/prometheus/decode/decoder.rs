@@ -8,7 +8,7 @@ use rebalancer_core::NameList;
 use serde::de::Deserializer as _;
 
 use super::super::error::ErrorKind;
-use super::super::words::{cause, words};
+use super::super::words::{MAX_WORDS, cause, shortened, words};
 use super::answer::{ALLOCATION_BYTES, LabelledSample, Series, Wanted};
 use super::samples::{Point, Samples};
 use super::scan::{SAMPLE_BYTES, Scanner};
@@ -68,7 +68,7 @@ fn instant_from(
 fn one_a_pod(again: &[&str]) -> Result<(), ErrorKind> {
     let Some(&first) = again.first() else { return Ok(()) };
     let different: BTreeSet<&&str> = again.iter().collect();
-    Err(ErrorKind::DuplicatePod { pods: different.len(), pod: first.to_owned() })
+    Err(ErrorKind::DuplicatePod { pods: different.len(), pod: shortened(first, MAX_WORDS) })
 }
 
 /// Decodes the answer to a range query: one series per pod, in the order of the answer.
@@ -183,7 +183,7 @@ fn check<S: Shape>(envelope: Envelope, reading: Reading<'_, S>) -> Result<(), Er
         return Err(ErrorKind::WrongType { found: words(&result_type), wanted: S::RESULT_TYPE });
     }
     if let Some(pod) = histogram {
-        return Err(ErrorKind::Histogram { pod });
+        return Err(ErrorKind::Histogram { pod: shortened(&pod, MAX_WORDS) });
     }
     if counts.series > 0 && counts.without_pod == counts.series {
         return Err(ErrorKind::NoPodLabel { series: counts.series, label: wanted.pod_label.to_owned() });

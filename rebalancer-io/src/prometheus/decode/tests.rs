@@ -123,6 +123,9 @@ fn a_pod_twice_is_an_error() {
         one(r#"{"metric":{"pod":"a","cluster":"x"},"value":[1,"1"]},{"metric":{"pod":"b"},"value":[1,"1"]},
         {"metric":{"pod":"a","cluster":"y"},"value":[1,"1"]}"#);
     assert_eq!(decode(&text), Err(ErrorKind::DuplicatePod { pods: 1, pod: "a".into() }));
+    let text = text.replace(r#""a""#, r#""a\u001b[2J""#);
+    let told = decode(&text).expect_err("the same in odd letters").to_string();
+    assert_eq!(told, r"duplicate series for pod a\u{1b}[2J");
 }
 
 #[test]
@@ -326,6 +329,8 @@ fn native_histograms_are_refused_unless_they_are_left_out_anyway() {
     let text =
         one(r#"{"metric":{"pod":"a"},"value":[1,"1"]},{"metric":{"pod":"b"},"histogram":[1,{"count":"1"}]}"#);
     assert_eq!(decode(&text), Err(ErrorKind::Histogram { pod: "b".into() }));
+    let long = decode(&text.replace(r#""b""#, &format!("{:?}", "b".repeat(5_000)))).expect_err("a histogram");
+    assert!(long.to_string().len() < 300, "{long}");
     let other = text.replace(r#""pod":"b""#, r#""pod":"b","namespace":"batch""#);
     assert!(decode(&other).is_ok());
 }

@@ -21,6 +21,7 @@ use tokio::runtime::Builder;
 use super::proof::{Identity, Variables, given};
 use super::tokens::TokenService;
 use crate::prometheus::error::TransportError;
+use crate::prometheus::words::{MAX_WORDS, shortened};
 
 /// Amazon Managed Service for Prometheus, by its name in signatures.
 const SERVICE: &str = "aps";
@@ -133,6 +134,7 @@ fn polled<T: Send>(future: impl Future<Output = T> + Send) -> T {
 }
 
 fn no_identity(why: &str, refusal: &Refusal) -> TransportError {
+    let why = shortened(why, MAX_WORDS);
     let refusal = refusal.lock().unwrap_or_else(PoisonError::into_inner);
     let refusal = refusal.as_ref().map(|words| format!("; {words}")).unwrap_or_default();
     let looked = "looked in the environment, the profile, the web identity, the container and the machine";

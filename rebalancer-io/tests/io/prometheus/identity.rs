@@ -222,16 +222,18 @@ fn without_credentials_or_a_region_nothing_is_sent() {
     let error =
         ask(&stub, &of_aws(&stub, None, None, &given), Method::Post).expect_err("no credentials").to_string();
     assert!(error.contains("no identity from AWS") && error.contains("web identity"), "{error}");
-    let refusing = Stub::start(|_| reply("403 Forbidden", &[], br#"{"message":"role not bound"}"#));
+    let refusing =
+        Stub::start(|_| reply("403 Forbidden", &[], br#"{"message":"no role for hunter2-of-the-pod"}"#));
     let address = format!("{}/v1/credentials", refusing.address);
     let given = [
         ("AWS_REGION", "eu-west-1"),
         ("AWS_EC2_METADATA_DISABLED", "true"),
         ("AWS_CONTAINER_CREDENTIALS_FULL_URI", address.as_str()),
+        ("AWS_CONTAINER_AUTHORIZATION_TOKEN", "hunter2-of-the-pod"),
     ];
     let error =
         ask(&stub, &of_aws(&stub, None, None, &given), Method::Post).expect_err("refused").to_string();
-    assert!(error.contains("403") && error.contains(&address), "{error}");
+    assert!(error.contains("403") && error.contains(&address) && !error.contains("hunter2"), "{error}");
     assert!(stub.is_quiet(), "nothing was asked without a proof");
 }
 
