@@ -155,10 +155,6 @@ fn is_harmless(key: &str, text: &str) -> bool {
 }
 
 fn rewritten(exchange: &Exchange, pod_label: &str, words: &Words<'_>) -> Exchange {
-    let body = match serde_json::from_slice(&exchange.body) {
-        Ok(Value::Object(answer)) => Value::Object(envelope(answer, pod_label, words)).to_string(),
-        _ => REMOVED.to_owned(),
-    };
     let content_type = exchange.content_type.as_deref().and_then(|text| text.split(';').next());
     let content_type = content_type.filter(|text| CONTENT_TYPES.contains(text));
     Exchange {
@@ -168,48 +164,41 @@ fn rewritten(exchange: &Exchange, pod_label: &str, words: &Words<'_>) -> Exchang
         status: exchange.status,
         content_type: content_type.map(str::to_owned),
         location: None,
-        body: Arc::from(body.into_bytes()),
+        body: Arc::from(answer(&exchange.body, pod_label, words).into_bytes()),
     }
 }
 
-fn envelope(answer: Map<String, Value>, pod_label: &str, words: &Words<'_>) -> Map<String, Value> {
-    let kept = answer.into_iter().filter_map(|(key, value)| {
-        let value = match key.as_str() {
-            "status" | "errorType" | "isPartial" => word(value),
-            "error" => REMOVED.into(),
-            "warnings" | "infos" => without_texts(value),
-            "data" => data(value, pod_label, words),
-            _ => return None,
-        };
-        Some((key, value))
-    });
-    kept.collect()
+/// An answer of the query API; anything else is removed.
+fn answer(body: &[u8], pod_label: &str, words: &Words<'_>) -> String {
+    let series = |key: &str, value| match (key, value) {
+        ("metric", Value::Object(map)) => Some(Value::Object(labels(map, pod_label, words))),
+        ("metric" | "value" | "values" | "histogram" | "histograms", value) => Some(without_texts(value)),
+        _ => None,
+    };
+    let data = |key: &str, value| match (key, value) {
+        ("resultType", value) => Some(word(value)),
+        ("result", Value::Array(rows)) => Some(rows.into_iter().map(|row| kept(row, &series)).collect()),
+        ("result", value) => Some(without_texts(value)),
+        _ => None,
+    };
+    let envelope = |key: &str, value| match key {
+        "status" | "errorType" | "isPartial" => Some(word(value)),
+        "error" => Some(REMOVED.into()),
+        "warnings" | "infos" => Some(without_texts(value)),
+        "data" => Some(kept(value, &data)),
+        _ => None,
+    };
+    match serde_json::from_slice(body) {
+        Ok(answer @ Value::Object(_)) => kept(answer, &envelope).to_string(),
+        _ => REMOVED.to_owned(),
+    }
 }
 
-fn data(value: Value, pod_label: &str, words: &Words<'_>) -> Value {
+/// The values of an object that `keep` returns, by their keys.
+fn kept(value: Value, keep: &dyn Fn(&str, Value) -> Option<Value>) -> Value {
     let Value::Object(map) = value else { return without_texts(value) };
     let kept = map.into_iter().filter_map(|(key, value)| {
-        let value = match (key.as_str(), value) {
-            ("resultType", value) => word(value),
-            ("result", Value::Array(rows)) => {
-                rows.into_iter().map(|row| series(row, pod_label, words)).collect()
-            }
-            ("result", other) => without_texts(other),
-            _ => return None,
-        };
-        Some((key, value))
-    });
-    Value::Object(kept.collect())
-}
-
-fn series(row: Value, pod_label: &str, words: &Words<'_>) -> Value {
-    let Value::Object(map) = row else { return without_texts(row) };
-    let kept = map.into_iter().filter_map(|(key, value)| {
-        let value = match (key.as_str(), value) {
-            ("metric", Value::Object(labels)) => Value::Object(self::labels(labels, pod_label, words)),
-            ("metric" | "value" | "values" | "histogram" | "histograms", other) => without_texts(other),
-            _ => return None,
-        };
+        let value = keep(&key, value)?;
         Some((key, value))
     });
     Value::Object(kept.collect())
