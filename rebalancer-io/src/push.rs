@@ -38,13 +38,12 @@ pub struct PushConfig {
     pub timeout: Duration,
 }
 
-/// The receiver of the metrics.
+/// The receiver of the metrics: a Pushgateway, which keeps the last push of each group for ever, or VictoriaMetrics or
+/// vmagent, which store the metrics with the time of their arrival.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Receiver {
-    /// A Pushgateway, which keeps the last push of each group for ever.
-    Pushgateway(Endpoint),
-    /// VictoriaMetrics or vmagent, which stores the metrics with the time of their arrival.
-    Import(Endpoint),
+pub struct Receiver {
+    base: Endpoint,
+    is_import: bool,
 }
 
 impl Receiver {
@@ -55,23 +54,16 @@ impl Receiver {
     /// An address that is unusable or contains a credential; it is not repeated.
     pub fn at(variable: &'static str, url: &str) -> Result<Self, ConfigError> {
         let is_import = url.trim_end_matches('/').ends_with(IMPORT_PATH);
-        let endpoint = endpoint(variable, url)?;
-        Ok(if is_import { Self::Import(endpoint) } else { Self::Pushgateway(endpoint) })
+        Ok(Self { base: endpoint(variable, url)?, is_import })
     }
 
     fn url(&self, group: &[(&str, &str)]) -> String {
-        match self {
-            Self::Pushgateway(base) => {
-                let path: String = group.iter().map(|(label, value)| grouping(label, value)).collect();
-                format!("{base}/metrics{path}")
-            }
-            Self::Import(base) => format!("{base}{IMPORT_PATH}"),
+        let base = &self.base;
+        if self.is_import {
+            return format!("{base}{IMPORT_PATH}");
         }
-    }
-
-    const fn endpoint(&self) -> &Endpoint {
-        let (Self::Pushgateway(base) | Self::Import(base)) = self;
-        base
+        let path: String = group.iter().map(|(label, value)| grouping(label, value)).collect();
+        format!("{base}/metrics{path}")
     }
 }
 
@@ -162,10 +154,8 @@ impl Pusher {
         metrics: &str,
     ) -> Result<(), PushError> {
         let url = to.url(group);
-        let request = match (to, replaces) {
-            (Receiver::Pushgateway(_), Replaces::Group) => self.agent.put(&url),
-            _ => self.agent.post(&url),
-        };
+        let is_put = replaces == Replaces::Group && !to.is_import;
+        let request = if is_put { self.agent.put(&url) } else { self.agent.post(&url) };
         let sent = self.auth.authorization().map_err(PushErrorKind::from).and_then(|credential| {
             let mut request = request.header(CONTENT_TYPE, TEXT_FORMAT);
             let mut secrets = Secrets::default();
@@ -173,7 +163,7 @@ impl Pusher {
                 secrets.add_credential(&value);
                 request = request.header(AUTHORIZATION, value);
             }
-            send(request, metrics, to.endpoint(), self.timeout, &secrets)
+            send(request, metrics, &to.base, self.timeout, &secrets)
         });
         sent.map_err(|kind| PushError { url, kind })
     }

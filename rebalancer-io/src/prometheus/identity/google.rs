@@ -1,6 +1,5 @@
 //! The identity of a workload, a machine or a person in Google Cloud, for Managed Service for Prometheus.
 
-use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -43,6 +42,7 @@ pub struct GoogleIdentity {
     kept: Kept,
 }
 
+#[derive(Debug)]
 enum Source {
     ServiceAccount {
         email: String,
@@ -142,16 +142,6 @@ impl GoogleIdentity {
 impl Identity for GoogleIdentity {
     fn prove(&self, request: &mut Parts, _: &[u8]) -> Result<(), TransportError> {
         self.kept.prove(request, || self.fetch())
-    }
-}
-
-impl fmt::Debug for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::ServiceAccount { email, .. } => write!(f, "ServiceAccount({email})"),
-            Self::Person { client_id, .. } => write!(f, "Person({client_id})"),
-            Self::Metadata { host } => write!(f, "Metadata({host})"),
-        }
     }
 }
 
