@@ -16,7 +16,9 @@ use std::fmt;
 use jiff::Timestamp;
 use rebalancer_core::LivePod;
 
-use crate::metrics::{Family, FamilyQueries, METRIC_LABEL, MOST_LOOKED_AT, OriginQueries};
+use crate::metrics::{
+    Family, FamilyQueries, METRIC_LABEL, MOST_LOOKED_AT, MetricsSource as _, OriginQueries,
+};
 use crate::prometheus::{PrometheusClient, QueryError, RawSample, Transport};
 
 /// How long after a pod's creation the last samples of its predecessor may still be written, in seconds:
@@ -140,7 +142,7 @@ fn doubled<T: Transport>(
 ) -> Result<(), QueryError> {
     let mut doubled: BTreeSet<String> = BTreeSet::new();
     for several in &queries.several {
-        let answer = client.query_raw(several, at)?;
+        let answer = client.raw(several, at)?;
         doubled.extend(answer.into_iter().filter_map(|mut row| row.labels.remove(METRIC_LABEL)));
     }
     for FamilyQueries { family, suspects, apart, times } in &queries.families {
@@ -148,15 +150,15 @@ fn doubled<T: Transport>(
             continue;
         }
         if let Some(suspects) = suspects
-            && client.query_raw(suspects, at)?.is_empty()
+            && client.raw(suspects, at)?.is_empty()
         {
             continue;
         }
-        let rows = client.query_raw(apart, at)?;
+        let rows = client.raw(apart, at)?;
         if rows.len() < 2 {
             continue;
         }
-        let times = client.query_raw(times, at)?;
+        let times = client.raw(times, at)?;
         if !look(&Seen { family, pod_of, at, times: &times }, &rows) {
             break;
         }

@@ -156,7 +156,7 @@ impl Answers {
             let questions: Vec<MetricQuery> = questions
                 .map(|text| MetricQuery::new(&asked, text).with_pod_label(&query.pod_label))
                 .collect();
-            Some(client.query(&query, at).map(|mut answer| {
+            Some(client.instant(&query, at).map(|mut answer| {
                 let marked = match questions.as_slice() {
                     [] => Ok(()),
                     questions => mark_stale(&client, questions, namespace, at, &mut answer),

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::prometheus::{
     LabelledSample, MetricQuery, PrometheusClient, QueryError, RawSample, Samples, Series, TimeRange,
-    Transport,
+    Transport, When, decode_instant, decode_labelled, decode_range, decode_range_by_series, decode_raw,
 };
 
 /// A source of answers to metric queries: a server, a recording, or a folder of answers.
@@ -56,7 +56,7 @@ pub trait MetricsSource: Sync {
 
 impl<T: Transport> MetricsSource for PrometheusClient<T> {
     fn instant(&self, query: &MetricQuery, at: Timestamp) -> Result<Samples, QueryError> {
-        self.query(query, at)
+        self.ask(query, When::Instant(at), decode_instant)
     }
 
     fn labelled(
@@ -65,15 +65,23 @@ impl<T: Transport> MetricsSource for PrometheusClient<T> {
         labels: &[&str],
         at: Timestamp,
     ) -> Result<Vec<LabelledSample>, QueryError> {
-        self.query_labelled(query, labels, at)
+        self.ask(query, When::Instant(at), |body, wanted| decode_labelled(body, wanted, labels))
     }
 
     fn raw(&self, query: &MetricQuery, at: Timestamp) -> Result<Vec<RawSample>, QueryError> {
-        self.query_raw(query, at)
+        let mut samples = self.ask(query, When::Instant(at), decode_raw)?;
+        for sample in &mut samples {
+            let mut told = sample.labels.clone();
+            for text in told.values_mut() {
+                self.mask(text);
+            }
+            sample.masked = (told != sample.labels).then_some(told);
+        }
+        Ok(samples)
     }
 
     fn range(&self, query: &MetricQuery, range: TimeRange) -> Result<Vec<Series>, QueryError> {
-        self.query_range(query, range)
+        self.ask(query, When::Range(range), decode_range)
     }
 
     fn range_by_series(
@@ -82,6 +90,6 @@ impl<T: Transport> MetricsSource for PrometheusClient<T> {
         range: TimeRange,
         each: &mut dyn FnMut(Series),
     ) -> Result<(), QueryError> {
-        self.query_range_by_series(query, range, each)
+        self.ask(query, When::Range(range), |body, wanted| decode_range_by_series(body, wanted, each))
     }
 }

@@ -1,16 +1,14 @@
-//! The client: sends a query for one fixed time and turns the answer into pods or an error.
+//! The client: sends a query and turns the answer into data or an error.
 
 use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use jiff::Timestamp;
-
 use super::config::{ConfigError, PrometheusConfig};
-use super::decode::{self, LabelledSample, RawSample, Samples, Series, Wanted};
+use super::decode::Wanted;
 use super::error::{ErrorKind, QueryError, TransportError};
 use super::query::MetricQuery;
-use super::transport::{ApiRequest, ApiResponse, HttpTransport, Server, TimeRange, Transport, When};
+use super::transport::{ApiRequest, ApiResponse, HttpTransport, Server, Transport, When};
 use super::words::{cause, words};
 
 /// Most bytes read of an error page: more than any error of the API, and quick to read.
@@ -19,7 +17,7 @@ const MAX_ERROR_BYTES: u64 = 64 << 10;
 /// Most bytes read of a list of stores: thousands of them.
 const MAX_STORES_BYTES: u64 = 1 << 20;
 
-/// Queries one server, or whatever its transport stands for.
+/// Queries one server, or whatever its transport stands for. [`crate::metrics::MetricsSource`] has its queries.
 #[derive(Debug)]
 pub struct PrometheusClient<T = HttpTransport> {
     transport: T,
@@ -115,68 +113,11 @@ impl<T: Transport> PrometheusClient<T> {
         self.counts.sent()
     }
 
-    /// Evaluates a query at one moment.
+    /// Sends a query once, and decodes the answer with `decode`.
     ///
     /// # Errors
-    /// Anything but a complete instant vector with at most one number per pod.
-    pub fn query(&self, query: &MetricQuery, at: Timestamp) -> Result<Samples, QueryError> {
-        self.ask(query, When::Instant(at), decode::instant)
-    }
-
-    /// Evaluates a query at every moment of `range`.
-    ///
-    /// # Errors
-    /// Anything but a complete matrix with at most one series per pod.
-    pub fn query_range(&self, query: &MetricQuery, range: TimeRange) -> Result<Vec<Series>, QueryError> {
-        self.ask(query, When::Range(range), decode::range)
-    }
-
-    /// Like [`PrometheusClient::query_range`], passing on one series at a time. If this fails, discard what
-    /// `each` received.
-    ///
-    /// # Errors
-    /// As for [`PrometheusClient::query_range`].
-    pub fn query_range_by_series(
-        &self,
-        query: &MetricQuery,
-        range: TimeRange,
-        each: &mut dyn FnMut(Series),
-    ) -> Result<(), QueryError> {
-        let decode = |body, wanted: &Wanted<'_>| decode::range_by_series(body, wanted, each);
-        self.ask(query, When::Range(range), decode)
-    }
-
-    /// Evaluates a query at one moment, keeping `labels` besides the pod.
-    ///
-    /// # Errors
-    /// Anything but a complete instant vector of numbers.
-    pub fn query_labelled(
-        &self,
-        query: &MetricQuery,
-        labels: &[&str],
-        at: Timestamp,
-    ) -> Result<Vec<LabelledSample>, QueryError> {
-        self.ask(query, When::Instant(at), |body, wanted| decode::labelled(body, wanted, labels))
-    }
-
-    /// Evaluates a query at one moment, keeping every label. For small answers only: one of more than a few
-    /// MiB is refused.
-    ///
-    /// # Errors
-    /// Anything but a complete instant vector of numbers.
-    pub fn query_raw(&self, query: &MetricQuery, at: Timestamp) -> Result<Vec<RawSample>, QueryError> {
-        let mut samples = self.ask(query, When::Instant(at), decode::raw)?;
-        for sample in &mut samples {
-            let mut told = sample.labels.clone();
-            for text in told.values_mut() {
-                self.mask(text);
-            }
-            sample.masked = (told != sample.labels).then_some(told);
-        }
-        Ok(samples)
-    }
-
-    fn ask<A>(
+    /// No answer, an error of the server, or what `decode` refuses.
+    pub(crate) fn ask<A>(
         &self,
         query: &MetricQuery,
         when: When,
@@ -199,7 +140,7 @@ impl<T: Transport> PrometheusClient<T> {
     }
 
     /// Masks the credentials that a text of the other side repeats.
-    fn mask(&self, text: &mut String) {
+    pub(crate) fn mask(&self, text: &mut String) {
         if let Some(masked) = self.transport.masked(text.as_bytes()) {
             *text = String::from_utf8_lossy(&masked).into_owned();
         }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use rebalancer_io::kubernetes::{Cluster, ConnectOptions, Selector};
-use rebalancer_io::metrics::MetricQuery;
+use rebalancer_io::metrics::{MetricQuery, MetricsSource as _};
 use rebalancer_io::prometheus::{Auth, Endpoint, PrometheusClient, PrometheusConfig};
 use rebalancer_io::push::{PushConfig, Pusher, Receiver, Replaces};
 
@@ -54,7 +54,7 @@ fn asks_by_the_environment() {
     let mut config = PrometheusConfig::new(Endpoint::parse(&endpoint).expect("an address"));
     config.timeout = Duration::from_secs(2);
     let client = PrometheusClient::new(&config).expect("a client");
-    let query = client.query(&MetricQuery::new("cpu", "up"), Timestamp::UNIX_EPOCH);
+    let query = client.instant(&MetricQuery::new("cpu", "up"), Timestamp::UNIX_EPOCH);
     println!("metrics: {:?}", query.expect_err("nothing listens there").kind);
 
     let pusher = Pusher::new(PushConfig { auth: Auth::None, ca_file: None, timeout: Duration::from_secs(2) });

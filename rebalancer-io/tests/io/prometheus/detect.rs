@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use rebalancer_io::metrics::detect::{self, Consumers, KnownSeries};
-use rebalancer_io::metrics::{KafkaPreset, MetricQuery, QuerySettings};
+use rebalancer_io::metrics::{KafkaPreset, MetricQuery, MetricsSource as _, QuerySettings};
 use rebalancer_io::prometheus::{LabelledSample, PrometheusClient};
 
 use super::exporters::{GROUPS, Group, settings};
@@ -22,7 +22,7 @@ struct Asking<'a> {
 
 impl Asking<'_> {
     fn ask(&self, query: &MetricQuery, labels: &[&str]) -> Vec<LabelledSample> {
-        let answer = self.client.query_labelled(query, labels, self.at);
+        let answer = self.client.labelled(query, labels, self.at);
         answer.unwrap_or_else(|error| panic!("{}: {error}", self.group.name))
     }
 
@@ -92,7 +92,7 @@ fn preset_and_group_are_found_by_what_exporters_write() {
             }
         }
         let elsewhere = QuerySettings::new("elsewhere");
-        let known = client.query_labelled(&detect::known_series(&elsewhere), &[detect::SERIES_LABEL], at);
+        let known = client.labelled(&detect::known_series(&elsewhere), &[detect::SERIES_LABEL], at);
         let known = KnownSeries::read(&known.expect("an answer"), |_| true);
         assert_eq!(known.in_pods(), [KafkaPreset::OtelJava], "{server}: of which the pods are not known yet");
     });

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use rebalancer_core::Metric;
-use rebalancer_io::metrics::{FactQueries, KafkaPreset, MetricQuery, QuerySet, QuerySettings};
+use rebalancer_io::metrics::{
+    FactQueries, KafkaPreset, MetricQuery, MetricsSource as _, QuerySet, QuerySettings,
+};
 use rebalancer_io::prometheus::PrometheusClient;
 
 use super::recorded::{Moment, Recorded};
@@ -78,7 +80,7 @@ fn what_exporters_do_not_see_of_kip_848_is_found_out() {
         for group in GROUPS {
             let is_kip = group.assignor.is_none();
             let counted = |query: MetricQuery| {
-                let answer = client.query_labelled(&query, &["group"], at).expect("an answer");
+                let answer = client.labelled(&query, &["group"], at).expect("an answer");
                 answer.first().map(|sample| sample.value)
             };
             let of_klag = settings(group, KafkaPreset::KlagIp);
@@ -199,7 +201,7 @@ impl<'a> Asked<'a> {
 
     fn found(&self, metric: Metric) -> BTreeMap<String, f64> {
         let query = self.queries.get(metric).expect("a query");
-        let answer = self.client.query(query, self.at);
+        let answer = self.client.instant(query, self.at);
         let answer = answer.unwrap_or_else(|error| panic!("{} {metric}: {error}", self.what));
         let pods = self.now.pods(self.group.prefix);
         let samples = answer.iter().filter(|sample| pods.contains(sample.pod));
@@ -246,7 +248,7 @@ impl<'a> Asked<'a> {
         let Some(query) = self.facts.of_the_group().find(|query| query.name == name) else {
             return BTreeMap::new();
         };
-        let answer = self.client.query_labelled(query, labels, self.at);
+        let answer = self.client.labelled(query, labels, self.at);
         let answer = answer.unwrap_or_else(|error| panic!("{} {name}: {error}", self.what));
         let words = answer.into_iter().map(|sample| {
             let words = sample.pod.into_iter().chain(sample.labels).map(|word| word.replace('.', "_"));

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use flate2::read::GzDecoder;
 use jiff::Timestamp;
-use rebalancer_io::metrics::MetricQuery;
+use rebalancer_io::metrics::{MetricQuery, MetricsSource as _};
 use rebalancer_io::prometheus::Endpoint;
 use rebalancer_io::prometheus::{
     ErrorKind, Point, PrometheusClient, PrometheusConfig, QueryError, Samples, Series, TimeRange,
@@ -82,12 +82,12 @@ fn client(stub: &Stub, index: usize) -> PrometheusClient {
 }
 
 fn ask_instant(client: &PrometheusClient) -> Result<Samples, QueryError> {
-    client.query(&MetricQuery::new("cpu", "q"), Timestamp::UNIX_EPOCH)
+    client.instant(&MetricQuery::new("cpu", "q"), Timestamp::UNIX_EPOCH)
 }
 
 fn ask_range(client: &PrometheusClient) -> Result<Vec<Series>, QueryError> {
     let (start, end) = (Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH);
-    client.query_range(&MetricQuery::new("cpu", "q"), TimeRange { start, end, step: Duration::from_secs(60) })
+    client.range(&MetricQuery::new("cpu", "q"), TimeRange { start, end, step: Duration::from_secs(60) })
 }
 
 #[test]

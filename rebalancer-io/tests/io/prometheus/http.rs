@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use jiff::Timestamp;
-use rebalancer_io::metrics::MetricQuery;
+use rebalancer_io::metrics::{MetricQuery, MetricsSource as _};
 use rebalancer_io::prometheus::{
     Auth, Endpoint, ErrorKind, Method, PrometheusClient, PrometheusConfig, QueryError, SecretSource,
     SecretString, TimeRange, TransportError,
@@ -21,7 +21,7 @@ fn at() -> Timestamp {
 }
 
 fn ask(client: &PrometheusClient) -> Result<usize, QueryError> {
-    client.query(&MetricQuery::new("cpu", "up{a=\"b c\"}"), at()).map(|answer| answer.len())
+    client.instant(&MetricQuery::new("cpu", "up{a=\"b c\"}"), at()).map(|answer| answer.len())
 }
 
 fn kind(config: &PrometheusConfig) -> ErrorKind {
@@ -55,7 +55,7 @@ fn a_range_query_and_its_settings_can_go_by_get() {
     let query = MetricQuery::new("cpu", "up");
     let end = Timestamp::from_second(1_795_410_000).expect("a time");
     let start = Timestamp::from_second(1_795_406_400).expect("a time");
-    client.query_range(&query, TimeRange { start, end, step: Duration::from_secs(60) }).expect("an answer");
+    client.range(&query, TimeRange { start, end, step: Duration::from_secs(60) }).expect("an answer");
     let path = "/api/v1/query_range?query=up&start=1795406400&end=1795410000&step=60";
     let request = stub.request();
     assert!(request.line.starts_with(&format!("GET {path}&")), "{}", request.line);
@@ -108,7 +108,7 @@ fn labels_are_read_as_they_are_and_told_without_what_was_sent() {
     let mut config = stub.config();
     config.headers = vec!["X-Scope-OrgID: orders".parse().expect("a header")];
     let client = PrometheusClient::new(&config).expect("a client");
-    let samples = client.query_raw(&MetricQuery::new("alerts", "ALERTS"), at()).expect("an answer");
+    let samples = client.raw(&MetricQuery::new("alerts", "ALERTS"), at()).expect("an answer");
     let [late, other] = &samples[..] else { panic!("{samples:?}") };
     assert_eq!((&*late.labels["alertname"], &*late.told()["alertname"]), ("orders-late", "******-late"));
     assert_eq!((&other.masked, other.told()), (&None, &other.labels));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
-use rebalancer_io::metrics::MetricQuery;
+use rebalancer_io::metrics::{MetricQuery, MetricsSource as _};
 use rebalancer_io::prometheus::{
     Auth, AwsIdentity, AzureIdentity, GoogleIdentity, Identity, Method, PrometheusClient, QueryError,
     Variables,
@@ -35,7 +35,7 @@ fn ask(stub: &Stub, identity: &Arc<dyn Identity>, method: Method) -> Result<usiz
     config.headers = vec!["X-Scope-OrgID:  a tenant ".parse().expect("a header")];
     let client = PrometheusClient::new(&config).expect("a client");
     let at = Timestamp::from_millisecond(1_795_410_000_619).expect("a time");
-    client.query(&MetricQuery::new("cpu", "sum by (pod) (up{a=\"b c+ü\"})"), at).map(|answer| answer.len())
+    client.instant(&MetricQuery::new("cpu", "sum by (pod) (up{a=\"b c+ü\"})"), at).map(|answer| answer.len())
 }
 
 /// What a signature of version 4 signs, by AWS' description of it.

@@ -7,7 +7,9 @@ use std::process::Command;
 
 use jiff::{SignedDuration, Timestamp};
 use rebalancer_core::{LivePod, Metric};
-use rebalancer_io::metrics::{FactQueries, KafkaPreset, MetricQuery, OriginQueries, QuerySet, QuerySettings};
+use rebalancer_io::metrics::{
+    FactQueries, KafkaPreset, MetricQuery, MetricsSource as _, OriginQueries, QuerySet, QuerySettings,
+};
 use rebalancer_io::origin::one_origin;
 use rebalancer_io::prometheus::PrometheusClient;
 
@@ -49,7 +51,7 @@ fn every_query_of_every_preset_is_tested() {
 fn victoria_metrics_evaluates_every_preset_as_expected() {
     asked_of_victoria_metrics("series.txt", |client, at| {
         for Case { line, query, expected } in cases() {
-            let answer = client.query(&query, at).unwrap_or_else(|error| panic!("{line}: {error}"));
+            let answer = client.instant(&query, at).unwrap_or_else(|error| panic!("{line}: {error}"));
             let mut found: Vec<(String, f64)> =
                 answer.iter().map(|sample| (sample.pod.to_owned(), sample.value)).collect();
             found.sort_by(|a, b| a.0.cmp(&b.0));
@@ -91,14 +93,14 @@ fn names_that_keep_their_dots_are_found() {
         let (queries, facts) = otel_queries("utf8");
         for (metric, expected) in [(Metric::Lag, 42.0), (Metric::Rate, 4.0)] {
             let query = queries.get(metric).expect("a query");
-            let answer = client.query(query, at).expect("an answer");
+            let answer = client.instant(query, at).expect("an answer");
             let mut found: Vec<(&str, f64)> =
                 answer.iter().map(|sample| (sample.pod, sample.value)).collect();
             found.sort_by(|a, b| a.0.cmp(b.0));
             assert_eq!(found, [("c-0", expected), ("c-1", 0.0)], "{metric}: {}", query.promql);
         }
         let owners = facts.of_the_group().find(|query| query.name == "partition_owners").expect("a query");
-        let answer = client.query_labelled(owners, &["topic", "partition"], at).expect("an answer");
+        let answer = client.labelled(owners, &["topic", "partition"], at).expect("an answer");
         let mut found: Vec<String> = answer
             .into_iter()
             .map(|sample| format!("{} {}", sample.pod.unwrap_or_default(), sample.labels.join(" ")))
@@ -122,11 +124,11 @@ fn two_clients_of_a_pod_are_one_place() {
 fn pods_that_share_an_instance_are_refused_and_the_cure_is_named() {
     asked_of_victoria_metrics("series.txt", |client, at| {
         let (queries, _) = otel_queries("shared");
-        let error = client.query(queries.get(Metric::Lag).expect("a query"), at);
+        let error = client.instant(queries.get(Metric::Lag).expect("a query"), at);
         let error = error.expect_err("whose lag it is cannot be told").to_string();
         assert!(error.contains("service.instance.id"), "{error}");
         let (queries, _) = otel_queries("nobody");
-        let answer = client.query(queries.get(Metric::Lag).expect("a query"), at).expect("an answer");
+        let answer = client.instant(queries.get(Metric::Lag).expect("a query"), at).expect("an answer");
         assert!(answer.is_empty(), "the processes of others are nobody's");
     });
 }
@@ -157,7 +159,7 @@ fn every_query_of_a_group_is_tested() {
 fn victoria_metrics_tells_of_the_group_as_expected() {
     asked_of_victoria_metrics("series.txt", |client, at| {
         for FactCase { line, query, expected } in fact_cases() {
-            let answer = client.query_labelled(&query, &FACT_LABELS, at);
+            let answer = client.labelled(&query, &FACT_LABELS, at);
             let answer = answer.unwrap_or_else(|error| panic!("{line}: {error}"));
             let mut found: Vec<(String, f64)> = answer
                 .into_iter()

@@ -125,7 +125,7 @@ fn what_was_not_recorded_is_not_made_up() {
         (&MetricQuery::new("cpu", "other"), at()),
         (&MetricQuery::new("x", &cpu.promql), at()),
     ] {
-        let error = client.query(query, at).expect_err("no such exchange");
+        let error = client.instant(query, at).expect_err("no such exchange");
         assert!(matches!(*error.kind, ErrorKind::Transport(TransportError::NotRecorded(_))), "{error}");
         assert_eq!(error.place, "run.jsonl");
     }
@@ -217,7 +217,7 @@ fn a_body_over_the_limit_is_the_same_error_when_replayed() {
     let client = PrometheusClient::over(Recorder::new(transport, 10), 10);
     let [cpu, ..] = queries();
     let too_large = ErrorKind::TooLarge { max_bytes: 10 };
-    assert_eq!(*client.query(&cpu, at()).expect_err("too large").kind, too_large);
+    assert_eq!(*client.instant(&cpu, at()).expect_err("too large").kind, too_large);
     let exchanges = client.transport().exchanges();
     assert_eq!(exchanges[0].body.len(), 11, "no more is kept than it takes to know");
 }
@@ -238,7 +238,7 @@ fn the_recordings_of_testdata_replay_the_answers_they_were_made_of() {
         for metric in Metric::ALL {
             let name = metric.name();
             let query = MetricQuery::new(name, recording.promql(name).expect("a query"));
-            let replayed = client.query(&query, recording.evaluation_time).expect(name);
+            let replayed = client.instant(&query, recording.evaluation_time).expect(name);
             assert_eq!(snapshot.answers[metric].as_ref(), Some(&replayed), "{file} {name}");
         }
     }

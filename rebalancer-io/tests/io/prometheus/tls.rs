@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rebalancer_io::kubernetes::{Cluster, ConnectOptions, Selector};
-use rebalancer_io::metrics::MetricQuery;
+use rebalancer_io::metrics::{MetricQuery, MetricsSource as _};
 use rebalancer_io::prometheus::{ConfigError, ErrorKind, PrometheusClient, PrometheusConfig, TransportError};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -74,7 +74,7 @@ impl Pki {
 
 fn ask(config: &PrometheusConfig) -> Result<usize, ErrorKind> {
     let client = PrometheusClient::new(config).expect("a client");
-    let answer = client.query(&MetricQuery::new("cpu", "up"), Timestamp::UNIX_EPOCH);
+    let answer = client.instant(&MetricQuery::new("cpu", "up"), Timestamp::UNIX_EPOCH);
     answer.map(|answer| answer.len()).map_err(|error| *error.kind)
 }
 
