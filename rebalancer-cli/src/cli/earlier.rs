@@ -10,55 +10,32 @@ use crate::failure::Failure;
 /// Where VictoriaMetrics takes metrics.
 const IMPORT_PATH: &str = "/api/v1/import/prometheus";
 
-/// A setting that became a part of another.
-#[derive(Debug, Clone, Copy)]
-struct Joined {
-    /// The id of its argument.
-    id: &'static str,
-    flag: &'static str,
-    variable: &'static str,
-    /// The id of the setting that it became a part of.
-    now: &'static str,
-    part: Part,
-}
-
-impl Joined {
-    const fn new(names: [&'static str; 3], now: &'static str, part: Part) -> Self {
-        let [id, flag, variable] = names;
-        Self { id, flag, variable, now, part }
-    }
-}
+/// A setting that became a part of another: its id, flag and variable, the id of the setting that it became a part of, and
+/// which part.
+type Joined = (&'static str, &'static str, &'static str, &'static str, Part);
 
 const JOINED: [Joined; 9] = [
-    Joined::new(["cpu_floor", "cpu-floor", "CPU_FLOOR"], "floors", Part::Named("cpu")),
-    Joined::new(["memory_floor", "memory-floor", "MEMORY_FLOOR"], "floors", Part::Named("memory")),
-    Joined::new(["lag_floor", "lag-floor", "LAG_FLOOR"], "floors", Part::Named("lag")),
-    Joined::new(["rate_floor", "rate-floor", "RATE_FLOOR"], "floors", Part::Named("rate")),
-    Joined::new(
-        ["persistence_window", "persistence-window", "PERSISTENCE_WINDOW"],
-        "persistence",
-        Part::Named("window"),
-    ),
-    Joined::new(
-        ["persistence_factor", "persistence-factor", "PERSISTENCE_FACTOR"],
-        "persistence",
-        Part::Named("factor"),
-    ),
-    Joined::new(
-        ["persistence_percent", "persistence-percent", "PERSISTENCE_PERCENT"],
+    ("cpu_floor", "cpu-floor", "CPU_FLOOR", "floors", Part::Named("cpu")),
+    ("memory_floor", "memory-floor", "MEMORY_FLOOR", "floors", Part::Named("memory")),
+    ("lag_floor", "lag-floor", "LAG_FLOOR", "floors", Part::Named("lag")),
+    ("rate_floor", "rate-floor", "RATE_FLOOR", "floors", Part::Named("rate")),
+    ("persistence_window", "persistence-window", "PERSISTENCE_WINDOW", "persistence", Part::Named("window")),
+    ("persistence_factor", "persistence-factor", "PERSISTENCE_FACTOR", "persistence", Part::Named("factor")),
+    (
+        "persistence_percent",
+        "persistence-percent",
+        "PERSISTENCE_PERCENT",
         "persistence",
         Part::Named("percent"),
     ),
-    Joined::new(
-        ["metrics_pushgateway_url", "metrics-pushgateway-url", "METRICS_PUSHGATEWAY_URL"],
+    (
+        "metrics_pushgateway_url",
+        "metrics-pushgateway-url",
+        "METRICS_PUSHGATEWAY_URL",
         "metrics_push_url",
         Part::Pushgateway,
     ),
-    Joined::new(
-        ["metrics_import_url", "metrics-import-url", "METRICS_IMPORT_URL"],
-        "metrics_push_url",
-        Part::Import,
-    ),
+    ("metrics_import_url", "metrics-import-url", "METRICS_IMPORT_URL", "metrics_push_url", Part::Import),
 ];
 
 /// What an earlier setting is in the one that it became a part of.
@@ -88,9 +65,9 @@ impl Part {
 /// The same command that also reads the earlier names of its settings; no help shows them.
 pub fn with_earlier_names(command: Command) -> Command {
     let has = |id: &str| command.get_arguments().any(|arg| arg.get_id() == id);
-    let joined = JOINED.into_iter().filter(|joined| has(joined.now));
+    let joined = JOINED.into_iter().filter(|(_, _, _, now, _)| has(now));
     let earlier: Vec<Arg> = joined
-        .map(|Joined { id, flag, variable, .. }| {
+        .map(|(id, flag, variable, ..)| {
             Arg::new(id).long(flag).env(variable).hide(true).value_parser(parser(id))
         })
         .collect();
@@ -111,22 +88,23 @@ fn parser(id: &str) -> ValueParser {
 /// The value of the setting of this id, made of earlier ones; `value_of` gives the value of an earlier id. `None` where
 /// there is none.
 pub fn joined(id: &str, value_of: impl Fn(&str) -> Option<String>) -> Option<String> {
-    let parts = JOINED.iter().filter(|joined| joined.now == id);
-    let parts: Vec<String> = parts.filter_map(|joined| Some(joined.part.of(&value_of(joined.id)?))).collect();
+    let parts = JOINED.iter().filter(|(_, _, _, now, _)| *now == id);
+    let parts: Vec<String> =
+        parts.filter_map(|(earlier, _, _, _, part)| Some(part.of(&value_of(earlier)?))).collect();
     (!parts.is_empty()).then(|| parts.join(","))
 }
 
 /// The id of the setting that the one of this earlier id became a part of.
 pub fn now(id: &str) -> Option<&'static str> {
-    JOINED.into_iter().find(|joined| joined.id == id).map(|joined| joined.now)
+    JOINED.into_iter().find(|(earlier, ..)| *earlier == id).map(|(_, _, _, now, _)| now)
 }
 
 /// What to set instead of the setting of this earlier id; `name_of` gives the name of an id. No value is repeated: it may
 /// hold a credential.
 pub fn instead(id: &str, name_of: impl Fn(&str) -> String) -> Option<String> {
-    let joined = JOINED.into_iter().find(|joined| joined.id == id)?;
-    let (earlier, now) = (name_of(joined.id), name_of(joined.now));
-    Some(format!("{earlier} is an earlier name: set {now}={} instead", joined.part.of("VALUE")))
+    let (_, _, _, now, part) = JOINED.into_iter().find(|(earlier, ..)| *earlier == id)?;
+    let (earlier, now) = (name_of(id), name_of(now));
+    Some(format!("{earlier} is an earlier name: set {now}={} instead", part.of("VALUE")))
 }
 
 /// The settings that were given by earlier names, as arguments of now, and a warning about each.
@@ -139,7 +117,7 @@ pub fn given(matches: &ArgMatches, command: &Command) -> Result<(Vec<String>, Ve
     let arg = |id: &str| command.get_arguments().find(|arg| arg.get_id() == id);
     let name = |id: &str| arg(id).map_or_else(|| id.to_owned(), |arg| name(arg, source(matches, id)));
     let (mut flags, mut told) = (Vec::new(), Vec::new());
-    for Joined { id, now, .. } in JOINED.into_iter().filter(|joined| is_given(joined.id)) {
+    for (id, _, _, now, _) in JOINED.into_iter().filter(|(id, ..)| is_given(id)) {
         if is_given(now) {
             let (earlier, now) = (name(id), name(now));
             return Err(Failure::usage(format!(
@@ -190,7 +168,7 @@ mod tests {
             assert!(command.clone().try_get_matches_from(["pod-rebalancer", "run", &flag]).is_ok(), "{flag}");
         }
         let run = command.find_subcommand("run").expect("there is a run");
-        for Joined { id, now, .. } in JOINED {
+        for (id, _, _, now, _) in JOINED {
             let is_hidden =
                 |id: &str| run.get_arguments().find(|arg| arg.get_id() == id).expect(id).is_hide_set();
             assert!(is_hidden(id) && !is_hidden(now), "{id} is hidden, {now} is not");

@@ -6,8 +6,9 @@ use super::notes::Ended;
 use crate::cli::args::WebhookFormat;
 use crate::format::text::{plain, spaced};
 use crate::report::failed::FailureReport;
+use crate::report::rotation::Reason;
 use crate::report::scan::{ScanReport, ScanRow};
-use crate::report::{Outcome, Report, WorkloadReport};
+use crate::report::{Outcome, Report, TargetReport, WorkloadReport};
 
 /// Most characters of a text: Slack cuts a message at 4,000.
 const MAX_TEXT: usize = 3_000;
@@ -93,15 +94,30 @@ fn as_text(ended: &Ended<'_>) -> String {
     cut(&lines.join("\n"))
 }
 
+fn target(target: &TargetReport) -> String {
+    format!("{} ({})", target.pod, spaced(target.role.name()))
+}
+
 fn told(report: &Report) -> Vec<String> {
     let mut lines = vec![report.reason.clone()];
     let cause = spaced(report.diagnosis.cause.code.name());
     lines.push(format!("cause: {cause}; remedy: {}", report.diagnosis.remedy_words()));
-    if !report.targets.is_empty() {
-        let pods: Vec<String> =
-            report.targets.iter().map(|target| format!("{} ({})", target.pod, target.role)).collect();
-        let word = if report.rotation.is_some() && !report.is_dry_run() { "pods" } else { "would evict" };
-        lines.push(format!("{word}: {}", pods.join(", ")));
+    match report.rotation.as_ref().filter(|_| !report.is_dry_run()) {
+        Some(rotation) => {
+            let named = |pod: &&TargetReport| rotation.deleted.contains(&pod.pod);
+            let evicted: Vec<String> = report.targets.iter().filter(named).map(target).collect();
+            if !evicted.is_empty() {
+                lines.push(format!("evicted: {}", evicted.join(", ")));
+            }
+            let line = |word: &str, pod: &str, why: &Reason| format!("{word}: {pod}: {}", why.message);
+            lines.extend(rotation.skipped.iter().map(|(pod, why)| line("not evicted", pod, why)));
+            lines.extend(rotation.errors.iter().map(|(pod, why)| line("failed", pod, why)));
+        }
+        None if !report.targets.is_empty() => {
+            let pods: Vec<String> = report.targets.iter().map(target).collect();
+            lines.push(format!("would evict: {}", pods.join(", ")));
+        }
+        None => {}
     }
     lines
 }

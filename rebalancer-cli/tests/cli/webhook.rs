@@ -4,7 +4,9 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use rebalancer_core::Metric;
+use rebalancer_sim::apiserver::{Effect, Fault};
 use rebalancer_sim::receiver::Receiver;
+use rebalancer_sim::transcript::Transcript;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -53,6 +55,21 @@ fn the_text_form_is_what_slack_takes() {
         text.starts_with("*planned* ") && text.contains(", dry run\n") && text.contains("would evict: "),
         "{text}"
     );
+}
+
+/// Who reads the text alone learns which pod is gone and which is not.
+#[test]
+fn the_text_tells_what_became_of_each_pod() {
+    let servers = Servers::start();
+    let refusal = Transcript::named("312_sa_lister_evict_403");
+    // Two dry runs come first, and the first eviction.
+    servers.cluster.inject(Fault::on("POST", "/eviction", Effect::Answer(refusal)).after(3).times(1));
+    let (done, posted) = told(&servers, &RUN, &[("WEBHOOK_FORMAT", "slack")]);
+    assert_eq!(done.json()["outcome"], "partial", "{done}");
+    let text = posted[0]["text"].as_str().unwrap_or_default();
+    let line = |word: &str| text.lines().find(|line| line.starts_with(word)).unwrap_or_default();
+    assert_eq!(line("evicted: "), format!("evicted: {BUSIEST} (busiest)"), "{text}");
+    assert!(line("failed: ").starts_with(&format!("failed: {LEAST_BUSY}: ")), "{text}");
 }
 
 #[test]

@@ -21,18 +21,6 @@ pub struct Histogram {
     counts: Vec<[usize; 2]>,
 }
 
-/// Where bars are drawn.
-pub struct Frame<'a> {
-    /// The position of a share of the axis, in percent of the width.
-    pub x: &'a dyn Fn(f64) -> f64,
-    /// The bottom of the bars, in pixels.
-    pub bottom: f64,
-    /// The height of the highest bar, in pixels.
-    pub height: f64,
-    /// A share of the axis as a load.
-    pub load: &'a dyn Fn(f64) -> String,
-}
-
 impl Histogram {
     /// Counts pods: each at a share of the axis from 0 to 1, and whether it is compared.
     pub fn new(pods: impl Iterator<Item = (f64, bool)>) -> Self {
@@ -50,22 +38,28 @@ impl Histogram {
         self.counts.iter().map(|[compared, others]| compared + others).max().unwrap_or_default()
     }
 
-    /// The bars.
-    pub fn bars(&self, frame: &Frame<'_>) -> Markup {
+    /// The bars, from `bottom` on, the highest of this height in pixels. `x` is the position of a share of the axis in percent
+    /// of the width, `load` what that share is as a load.
+    pub fn bars(
+        &self,
+        (bottom, highest): (f64, f64),
+        x: &dyn Fn(f64) -> f64,
+        load: &dyn Fn(f64) -> String,
+    ) -> Markup {
         let edge = |bar: usize| bar as f64 / BARS as f64;
         let height = |pods: usize| match pods {
             0 => 0.0,
-            _ => coordinate((frame.height * pods as f64 / self.most() as f64).max(LEAST)),
+            _ => coordinate((highest * pods as f64 / self.most() as f64).max(LEAST)),
         };
         html! {
             @for (bar, [compared, others]) in self.counts.iter().enumerate().filter(|(_, counts)| counts.iter().sum::<usize>() > 0) {
-                @let (left, right) = ((frame.x)(edge(bar)), (frame.x)(edge(bar + 1)));
+                @let (left, right) = (x(edge(bar)), x(edge(bar + 1)));
                 @let (high, more) = (height(*compared), height(*others));
                 @let width = coordinate(right - left);
                 g {
-                    title { (count(compared + others, "pod", "pods")) " from " ((frame.load)(edge(bar))) " to " ((frame.load)(edge(bar + 1))) }
-                    @if *compared > 0 { rect.bin x={ (left) "%" } width={ (width) "%" } y=(frame.bottom - high) height=(high) {} }
-                    @if *others > 0 { rect.bin.aside x={ (left) "%" } width={ (width) "%" } y=(frame.bottom - high - more) height=(more) {} }
+                    title { (count(compared + others, "pod", "pods")) " from " (load(edge(bar))) " to " (load(edge(bar + 1))) }
+                    @if *compared > 0 { rect.bin x={ (left) "%" } width={ (width) "%" } y=(bottom - high) height=(high) {} }
+                    @if *others > 0 { rect.bin.aside x={ (left) "%" } width={ (width) "%" } y=(bottom - high - more) height=(more) {} }
                 }
             }
         }
@@ -90,13 +84,8 @@ mod tests {
     #[test]
     fn one_pod_among_thousands_has_a_bar() {
         let pods = std::iter::repeat_n((0.2, true), 10_000).chain([(0.9, true)]);
-        let frame = Frame {
-            x: &|share| 100.0 * share,
-            bottom: 100.0,
-            height: 90.0,
-            load: &|share| share.to_string(),
-        };
-        let drawn = Histogram::new(pods).bars(&frame).into_string();
+        let (x, load) = (|share| 100.0 * share, |share: f64| share.to_string());
+        let drawn = Histogram::new(pods).bars((100.0, 90.0), &x, &load).into_string();
         assert_eq!(drawn.matches("<rect").count(), 2, "{drawn}");
         assert!(drawn.contains("y=\"97\" height=\"3\"") && drawn.contains("1 pod from 0.9"), "{drawn}");
     }

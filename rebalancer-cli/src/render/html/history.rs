@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 use rebalancer_core::Metric;
 
-use super::verdict::place;
+use super::verdict::{self, place};
 use crate::format::metric::title;
 use crate::format::number::{percent, ratio};
 use crate::format::text::count;
@@ -19,7 +19,7 @@ pub fn body(report: &HistoryReport) -> Markup {
             p.reason { (HOW_IT_IS_JUDGED) }
             (place(&report.workload, &[("from", Some(&report.from)), ("to", Some(&report.to))]))
         }
-        (worth_knowing(&notes(report)))
+        (verdict::notes("Worth knowing", "unknown", notes(report).iter()))
         (section(&report.replacements))
     }
 }
@@ -45,17 +45,6 @@ pub fn section_of_a_decision(past: Result<&HistoryReport, &str>) -> Markup {
                     @if !notes.is_empty() { ul.notes { @for note in &notes { li.unknown { (note) } } } }
                     @for replacement in report.replacements.iter().rev() { (entry(replacement)) }
                 }
-            }
-        }
-    }
-}
-
-fn worth_knowing(notes: &[String]) -> Markup {
-    html! {
-        @if !notes.is_empty() {
-            section aria-labelledby="worth-knowing" {
-                h2 #worth-knowing { "Worth knowing" }
-                ul.notes.panel { @for note in notes { li.unknown { (note) } } }
             }
         }
     }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use maud::{Markup, html};
 use rebalancer_core::Metric;
 
-use super::histogram::{FEWEST, Frame, Histogram};
+use super::histogram::{FEWEST, Histogram};
 use super::text::coordinate;
 use crate::format::metric::{short, title, with_unit};
 use crate::format::names::{Naming, shared_prefix};
@@ -230,12 +230,8 @@ impl<'a> Plot<'a> {
     }
 
     fn bars(&self, histogram: &Histogram) -> Markup {
-        histogram.bars(&Frame {
-            x: &|share| self.x(share * self.most),
-            bottom: AXIS,
-            height: AXIS - 24.0,
-            load: &|share| with_unit(self.metric, share * self.most),
-        })
+        let load = |share: f64| with_unit(self.metric, share * self.most);
+        histogram.bars((AXIS, AXIS - 24.0), &|share| self.x(share * self.most), &load)
     }
 
     fn end(&self, name: &str, role: Role) -> Markup {

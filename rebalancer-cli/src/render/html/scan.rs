@@ -2,6 +2,7 @@
 
 use maud::{Markup, PreEscaped, html};
 
+use super::verdict;
 use crate::format::number::ratio;
 use crate::format::text::{count, spaced};
 use crate::render::text::history::seconds;
@@ -35,6 +36,8 @@ const COLUMNS: [(&str, bool); 9] = [
 /// Everything between the document head and its queries. `whole` makes the page of one report.
 pub fn body(report: &ScanReport, whole: &dyn Fn(&Report) -> Markup) -> Markup {
     let shown = &report.workloads[..report.workloads.len().min(MOST_ROWS)];
+    // What could not be looked at, and what else there is to know.
+    let worth_knowing = [undecided(report), report.unlisted.clone(), report.warnings.clone()].concat();
     html! {
         header.verdict.held {
             p.state { span.mark aria-hidden="true" { "☰" } (state(report)) }
@@ -42,7 +45,7 @@ pub fn body(report: &ScanReport, whole: &dyn Fn(&Report) -> Markup) -> Markup {
             (done(report))
             (place(report))
         }
-        (notes(report))
+        (verdict::notes("Worth knowing", "unknown", worth_knowing.iter()))
         (index(shown, report))
         @for (number, row) in with_section(report) { (section(number, row, whole)) }
     }
@@ -107,19 +110,6 @@ fn place(report: &ScanReport) -> Markup {
         dl.place {
             @for (word, value) in named {
                 @if let Some(value) = value { div { dt { (word) } dd { (value) } } }
-            }
-        }
-    }
-}
-
-/// What could not be looked at, and what else there is to know.
-fn notes(report: &ScanReport) -> Markup {
-    let all = [undecided(report), report.unlisted.clone(), report.warnings.clone()].concat();
-    html! {
-        @if !all.is_empty() {
-            section aria-labelledby="worth-knowing" {
-                h2 #worth-knowing { "Worth knowing" }
-                ul.notes.panel { @for note in &all { li.unknown { (note) } } }
             }
         }
     }

@@ -187,7 +187,8 @@ fn tile(metric: Metric, statistics: &StatisticsReport) -> Markup {
     }
 }
 
-fn notes<'n>(heading: &str, tone: &str, notes: impl Iterator<Item = &'n String>) -> Markup {
+/// Notes of one tone, below a heading that counts them.
+pub fn notes<'n>(heading: &str, tone: &str, notes: impl Iterator<Item = &'n String>) -> Markup {
     let notes: Vec<&String> = notes.collect();
     html! {
         @if !notes.is_empty() {
