@@ -17,6 +17,14 @@ pub const INSUFFICIENT_DATA: u8 = 4;
 /// Usage or configuration error. Not clap's 2, so that a typo never reads as "would act".
 pub const USAGE: u8 = 64;
 
+/// The outcome that the exit code of several workloads is about: the first of those that people want to hear of.
+pub fn weightiest(outcomes: &[Outcome]) -> Outcome {
+    let by_weight =
+        [Outcome::Rotated, Outcome::Planned, Outcome::Blocked, Outcome::Withheld, Outcome::Balanced];
+    let few = if outcomes.is_empty() { Outcome::Balanced } else { Outcome::InsufficientData };
+    by_weight.into_iter().find(|outcome| outcomes.contains(outcome)).unwrap_or(few)
+}
+
 /// The exit code of a run with this `outcome`.
 pub fn code(outcome: Outcome, detailed: bool) -> ExitCode {
     ExitCode::from(match outcome {

@@ -4,7 +4,6 @@ pub mod ages;
 pub mod all;
 pub mod backtest;
 pub mod check;
-pub mod chosen;
 pub mod clocks;
 pub mod decide;
 pub mod discover;

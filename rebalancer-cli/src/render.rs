@@ -20,7 +20,7 @@ pub mod text;
 /// # Errors
 /// As for [`print()`].
 pub fn write(report: &Report, args: &OutputArgs) -> anyhow::Result<()> {
-    print(&render(report, args.output, Terminal::stdout(args.color))?, io::stdout())
+    print(&render(report, args.output, Terminal::stdout(args.color))?)
 }
 
 /// Shows the plan to the person at the terminal.
@@ -28,7 +28,7 @@ pub fn write(report: &Report, args: &OutputArgs) -> anyhow::Result<()> {
 /// # Errors
 /// As for [`print()`].
 pub fn show(report: &Report, args: &OutputArgs) -> anyhow::Result<()> {
-    print(&table::render(report, false, Terminal::stderr(args.color)), io::stderr())
+    print_to(io::stderr(), &table::render(report, false, Terminal::stderr(args.color)))
 }
 
 /// Writes the result of a plan that was shown: the rest of it on the same terminal, else the report.
@@ -39,16 +39,20 @@ pub fn write_result(report: &Report, args: &OutputArgs) -> anyhow::Result<()> {
     let terminal = Terminal::stdout(args.color);
     let is_for_people = matches!(args.output, OutputFormat::Table | OutputFormat::Wide);
     if is_for_people && terminal.width.is_some() {
-        return print(&table::render_result(report, terminal), io::stdout());
+        return print(&table::render_result(report, terminal));
     }
     write(report, args)
 }
 
-/// Writes `text` to `out`.
+/// Writes `text` to standard output.
 ///
 /// # Errors
 /// If it cannot be written. A closed reader (`| head`) is not an error.
-pub fn print(text: &str, mut out: impl Write) -> anyhow::Result<()> {
+pub fn print(text: &str) -> anyhow::Result<()> {
+    print_to(io::stdout(), text)
+}
+
+fn print_to(mut out: impl Write, text: &str) -> anyhow::Result<()> {
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(error).context("cannot write the output")

@@ -239,6 +239,12 @@ pub struct FoundReport {
 }
 
 impl FoundReport {
+    /// What was found, by its variable.
+    pub fn new(setting: &str, value: &str, why: &str) -> Self {
+        let [setting, value, why] = [setting, value, why].map(str::to_owned);
+        Self { setting, value, why }
+    }
+
     /// All that was found, in one line; `None` where nothing was looked for.
     pub fn words(found: &[Self]) -> Option<String> {
         let words = |found: &Self| format!("{}={} ({})", found.setting, found.value, found.why);

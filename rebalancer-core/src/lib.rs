@@ -47,6 +47,7 @@ pub use measure::outliers::{Outliers, Role};
 pub use measure::spread::{Spread, median};
 pub use measure::thresholds::{InvalidThreshold, Thresholds};
 pub use rotation::check::{Violation, check_plan};
+pub use rotation::checks::budget_problems;
 pub use rotation::claim::{CLAIM_MARGIN, Claim, ClaimFate, ClaimRequest, LAST_LOOK};
 pub use rotation::disturbance::{Disturbance, PAUSED};
 pub use rotation::eligibility::{EligibilityRules, IneligiblePod, Objection, objections, storage_words};

@@ -2,7 +2,7 @@
 //! the state machine that carries out a plan.
 
 pub(crate) mod check;
-mod checks;
+pub(crate) mod checks;
 pub(crate) mod claim;
 pub(crate) mod disturbance;
 pub(crate) mod eligibility;

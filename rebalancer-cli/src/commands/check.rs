@@ -1,6 +1,7 @@
 //! `check`: whether a run could act, one category after another. Changes nothing.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::ArgMatches;
 
@@ -22,7 +23,7 @@ use crate::settings::decision::DecisionSettings;
 /// A setting that is missing or wrong.
 pub fn run(args: &CheckArgs, matches: &ArgMatches, typos: &[Typo]) -> Result<ExitCode, Failure> {
     let decision = DecisionSettings::from(&args.live.decision);
-    let live = Live::connect(&args.live, &decision, matches)?;
+    let live = Live::connect(&args.live, &decision, matches, &Arc::default())?;
     let configuration = configuration::check(&args.live, matches, typos);
     let (kubernetes, workload) = kubernetes::check(&live, &decision, args);
     let (kafka, told) = group::check(&live, &workload);
@@ -35,7 +36,7 @@ pub fn run(args: &CheckArgs, matches: &ArgMatches, typos: &[Typo]) -> Result<Exi
     }
     categories.push(clocks(&live));
     let report = CheckReport::new(categories);
-    render::print(&checks::render(&report, &args.live.output)?, std::io::stdout())?;
+    render::print(&checks::render(&report, &args.live.output)?)?;
     Ok(ExitCode::from(if report.success { exit::DECIDED } else { exit::FAILED }))
 }
 

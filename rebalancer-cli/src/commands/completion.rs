@@ -6,7 +6,6 @@ use clap::CommandFactory as _;
 use clap_complete::generate;
 
 use crate::cli::args::{Cli, CompletionArgs};
-use crate::exit;
 use crate::failure::Failure;
 use crate::render;
 
@@ -20,6 +19,6 @@ pub fn run(args: &CompletionArgs) -> Result<ExitCode, Failure> {
     // clap_complete 4.6 writes the dash in a program's name in two ways into the bash script, which then
     // finds no command's flags.
     let script = String::from_utf8_lossy(&script).replace("pod__subcmd__rebalancer", "pod__rebalancer");
-    render::print(&script, std::io::stdout())?;
-    Ok(ExitCode::from(exit::DECIDED))
+    render::print(&script)?;
+    Ok(ExitCode::SUCCESS)
 }

@@ -1,23 +1,22 @@
 //! `config`: every setting with its value and where the value comes from, and what was found where none is set.
 
-use std::io;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::ArgMatches;
 use rebalancer_io::push::Receiver;
 
 use crate::cli::args::{ConfigArgs, OutputFormat, Shown};
 use crate::cli::usage;
-use crate::exit;
 use crate::failure::Failure;
-use crate::format::text::plain;
+use crate::format::text::{masked, plain};
 use crate::pipeline::live::Live;
 use crate::render::text::config::table;
 use crate::render::{self, data};
 use crate::report::config::ConfigReport;
-use crate::report::schema;
+use crate::report::{FoundReport, schema};
 use crate::settings::decision::DecisionSettings;
-use crate::settings::{servers, shown};
+use crate::settings::{kafka, queries, servers, shown};
 
 /// Shows the settings; fails if one is unusable.
 ///
@@ -25,8 +24,8 @@ use crate::settings::{servers, shown};
 /// A setting that is wrong or missing.
 pub fn run(args: &ConfigArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
     if args.what == Shown::Schema {
-        render::print(&data::json(&schema::document())?, io::stdout())?;
-        return Ok(ExitCode::from(exit::DECIDED));
+        render::print(&data::json(&schema::document())?)?;
+        return Ok(ExitCode::SUCCESS);
     }
     if args.what == Shown::Found {
         return found(args, matches);
@@ -39,20 +38,27 @@ pub fn run(args: &ConfigArgs, matches: &ArgMatches) -> Result<ExitCode, Failure>
         OutputFormat::Table | OutputFormat::Name => table(&report.0, false),
         OutputFormat::Wide => table(&report.0, true),
     };
-    render::print(&text, io::stdout())?;
-    servers::check(&args.live.prometheus)?;
-    servers::selector(&args.live.kubernetes, usage::source(matches, "selector") == "flag")?;
+    render::print(&text)?;
+    let live = &args.live;
+    servers::check(&live.prometheus)?;
+    servers::selector(&live.kubernetes, usage::source(matches, "selector") == "flag")?;
+    if kafka::is_asked(&live.kafka, live.queries.metrics_preset) {
+        kafka::config(&live.kafka)?;
+    }
+    queries::check(&queries::of(live, "namespace", &DecisionSettings::from(&live.decision)))?;
     servers::receivers(&args.push).into_iter().collect::<Result<Vec<Receiver>, Failure>>()?;
     servers::push(&args.push)?;
-    Ok(ExitCode::from(exit::DECIDED))
+    servers::webhook(&args.webhook)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Looks for what is not set, and prints it as it can be set.
 fn found(args: &ConfigArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let decision = DecisionSettings::from(&args.live.decision);
-    let live = Live::connect(&args.live, &decision, matches)?;
+    let live = Live::connect(&args.live, &decision, matches, &Arc::default())?;
     let found = live.pinned()?;
-    let lines = || found.iter().map(|found| format!("{}={}\n", found.setting, shell_word(&found.value)));
+    let assigned = |found: &FoundReport| format!("{}={}\n", found.setting, shell_word(&masked(&found.value)));
+    let lines = || found.iter().map(assigned);
     let text = match args.live.output.output {
         OutputFormat::Json => data::json(&found)?,
         OutputFormat::Yaml => data::yaml(&found)?,
@@ -63,8 +69,8 @@ fn found(args: &ConfigArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
             why.zip(lines()).map(|(why, line)| why + &line).collect()
         }
     };
-    render::print(&text, io::stdout())?;
-    Ok(ExitCode::from(exit::DECIDED))
+    render::print(&text)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The text as one word of a shell.

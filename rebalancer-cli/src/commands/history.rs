@@ -1,21 +1,20 @@
 //! `history`: what each replacement of pods changed; nothing here can evict.
 
-use std::io;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::ArgMatches;
 use rebalancer_core::Metric;
 
 use crate::cli::args::HistoryArgs;
-use crate::commands::page::{Page, page_settings};
-use crate::exit;
+use crate::commands::page::Page;
 use crate::failure::Failure;
 use crate::pipeline::backtest::times::bounds;
 use crate::pipeline::clocks::now;
 use crate::pipeline::history::look::look;
 use crate::pipeline::live::Live;
 use crate::render;
-use crate::render::html::{self, Embedded, Extras};
+use crate::render::html;
 use crate::render::terminal::Terminal;
 use crate::render::text::history::render as rendered;
 use crate::settings::decision::DecisionSettings;
@@ -28,20 +27,13 @@ pub fn run(args: &HistoryArgs, matches: &ArgMatches) -> Result<ExitCode, Failure
     let mut page = Page::new(args.page.report.as_deref())?;
     let decision = DecisionSettings::from(&args.live.decision);
     let ends = bounds(args.from, args.to, now())?;
-    let live = Live::connect(&args.live, &decision, matches)?;
+    let live = Live::connect(&args.live, &decision, matches, &Arc::default())?;
     let (report, queries) = look(&live, &decision, ends)?;
     let output = &args.live.output;
-    render::print(&rendered(&report, output.output, Terminal::stdout(output.color))?, io::stdout())?;
-    page.gather(|| {
-        let why = "a look at the past asks for more than a page can carry".to_owned();
-        let queries = html::of_queries(Metric::ALL.into_iter().filter_map(|metric| queries.get(metric)));
-        Extras {
-            settings: page_settings(matches, None),
-            queries,
-            recording: Embedded::LeftOut(why),
-            pasts: Vec::new(),
-        }
+    render::print(&rendered(&report, output.output, Terminal::stdout(output.color))?)?;
+    page.gather_without_recording("a look at the past", matches, || {
+        html::of_queries(Metric::ALL.into_iter().filter_map(|metric| queries.get(metric)))
     });
     page.write(&report)?;
-    Ok(ExitCode::from(exit::DECIDED))
+    Ok(ExitCode::SUCCESS)
 }

@@ -10,7 +10,6 @@ use clap_mangen::Man;
 
 use crate::cli::args::ManArgs;
 use crate::cli::{help, usage};
-use crate::exit;
 use crate::failure::Failure;
 use crate::render;
 
@@ -25,9 +24,9 @@ pub fn run(args: &ManArgs) -> Result<ExitCode, Failure> {
         write_all(&program, dir).with_context(|| format!("cannot write the pages to {}", dir.display()))?;
     } else {
         let page = page(&program).context("cannot write the page")?;
-        render::print(&String::from_utf8_lossy(&page), io::stdout())?;
+        render::print(&String::from_utf8_lossy(&page))?;
     }
-    Ok(ExitCode::from(exit::DECIDED))
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Writes the pages of the program and of its commands.

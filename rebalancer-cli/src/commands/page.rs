@@ -16,9 +16,9 @@ use crate::pipeline::decide::{Known, Purpose, decide};
 use crate::pipeline::history::look::{Subject, before};
 use crate::pipeline::live::Live;
 use crate::pipeline::recorded::read_back;
-use crate::pipeline::replay::{Replayed, purpose};
-use crate::render::html::{self, Embedded, Extras, Past, SettingRow};
-use crate::report::{Kind, Report, WorkloadReport};
+use crate::pipeline::replay::Replayed;
+use crate::render::html::{self, Embedded, Extras, Past, QueryRow, SettingRow};
+use crate::report::{Kind, Report};
 use crate::settings::decision::DecisionSettings;
 use crate::settings::recorded::{RecordedSettings, flags_to_take_up};
 use crate::settings::shown;
@@ -88,6 +88,22 @@ impl Page {
         if self.is_wanted() {
             self.extras = extras();
         }
+    }
+
+    /// Sets the other content of a page about `what`, which asks for more than a page can carry.
+    pub fn gather_without_recording(
+        &mut self,
+        what: &str,
+        matches: &ArgMatches,
+        queries: impl FnOnce() -> Vec<QueryRow>,
+    ) {
+        let why = format!("{what} asks for more than a page can carry");
+        self.gather(|| Extras {
+            settings: page_settings(matches, None),
+            queries: queries(),
+            recording: Embedded::LeftOut(why),
+            pasts: Vec::new(),
+        });
     }
 
     /// Sets whose past the page tells of; `subject` is called only if a page is wanted.
@@ -170,7 +186,7 @@ pub fn page_extras(
 /// The other content of a replay's page.
 pub fn replay_extras(replayed: &Replayed, matches: &ArgMatches) -> Extras {
     let Replayed { report, decision, options, recording, .. } = replayed;
-    page_extras(matches, recording.as_ref(), report, decision, purpose(options, true))
+    page_extras(matches, recording.as_ref(), report, decision, Purpose::plan(options, true))
 }
 
 /// The settings in force, including those taken from a recording.
@@ -178,12 +194,10 @@ pub fn page_settings(matches: &ArgMatches, recorded: Option<&RecordedSettings>) 
     let taken_up = recorded.map(|recorded| flags_to_take_up(recorded, matches)).unwrap_or_default();
     let rows = shown::settings(matches).into_iter().filter_map(|row| {
         let name = row.variable.clone().or_else(|| row.flag.clone())?;
-        let flag = format!("{}=", row.flag.unwrap_or_default());
-        let recorded = taken_up.iter().find_map(|text| text.strip_prefix(&flag)).filter(|_| flag.len() > 1);
+        let recorded = row.flag.and_then(|flag| taken_up.get(&flag));
         // A recorded value that equals the default is shown as the default.
-        let recorded = recorded.filter(|value| Some(*value) != row.value.as_deref());
-        Some(match recorded {
-            Some(value) => SettingRow { name, value: value.to_owned(), source: "recording" },
+        Some(match recorded.filter(|value| Some(*value) != row.value.as_ref()) {
+            Some(value) => SettingRow { name, value: value.clone(), source: "recording" },
             None => SettingRow { name, value: row.value?, source: row.source },
         })
     });
@@ -196,15 +210,8 @@ fn again(recording: &Recording, decision: &DecisionSettings, purpose: Purpose<'_
     let freshness = decision.freshness();
     let joined = back.answers.join(&back.workload.pods, freshness)?;
     let asked = back.answers.asked();
-    let known = Known {
-        joined: &joined,
-        workload: &back.workload,
-        asked: &asked,
-        evaluation_time: None,
-        described: WorkloadReport::default(),
-        cures: None,
-        has_past: back.recorded.has_past(),
-    };
+    let has_past = back.recorded.has_past();
+    let known = Known { has_past, ..Known::new(&joined, &back.workload, &asked) };
     let finder = back.recorded.finder(back.answers.at);
     decide(decision, &known, Some(&finder), purpose)
 }

@@ -1,6 +1,7 @@
 //! `plan`: decides and explains; nothing here can evict.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::ArgMatches;
 
@@ -14,7 +15,7 @@ use crate::pipeline::plan::{report, warn_of_budgets};
 use crate::pipeline::saved_plan::SavedPlan;
 use crate::pipeline::saver::Keep;
 use crate::render;
-use crate::report::{Kind, Report};
+use crate::report::Report;
 use crate::settings::decision::DecisionSettings;
 use crate::telemetry::delivery::Delivery;
 use crate::telemetry::notes::Stage;
@@ -26,7 +27,7 @@ use crate::telemetry::notes::Stage;
 pub fn run(args: &PlanArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let decision = DecisionSettings::from(&args.live.decision);
     let mut page = Page::new(args.page.report.as_deref())?;
-    let live = Live::connect(&args.live, &decision, matches)?;
+    let live = Live::connect(&args.live, &decision, matches, &Arc::default())?;
     let planned = planned(args, matches, &decision, &live, &mut page);
     Delivery::to_file(&args.textfile).deliver(&live.notes.end(live.asked("client"), planned.as_ref()));
     let report = planned?;
@@ -49,13 +50,13 @@ fn planned(
         live.observe(Keep { file: args.record.as_deref(), page: page.is_wanted(), redact: None })?;
     let kubernetes = &args.live.kubernetes;
     let options = decision.rotation_options(kubernetes.allow_multiple_controllers, kubernetes.run_timeout);
-    let purpose = Purpose { kind: Kind::Plan, dry_run: "client", rotation: Some(&options), detailed: true };
+    let purpose = Purpose::plan(&options, true);
     let mut report = live.notes.time(Stage::Decide, || report(decision, &observation, purpose))?;
     if let Some(path) = &args.out {
         let (workload, at) = (&observation.workload, observation.answers.at);
         SavedPlan::of(&report, workload, at, live.cluster.namespace(), live.selector.as_str()).write(path)?;
     }
-    warn_of_budgets(&mut observation, &mut report);
+    warn_of_budgets(&mut observation, &mut report, &options);
     report.requests.insert("kubernetes".to_owned(), live.cluster.requests());
     page.gather(|| page_extras(matches, observation.recording().as_ref(), &report, decision, purpose));
     page.is_about(|| observation.into_subject());

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::ArgMatches;
@@ -9,7 +10,6 @@ use rebalancer_io::facts::Kept;
 use rebalancer_io::recording::RedactionKey;
 
 use crate::cli::args::RecordArgs;
-use crate::exit;
 use crate::failure::Failure;
 use crate::pipeline::decide::{find, living, partitions_past};
 use crate::pipeline::live::Live;
@@ -24,7 +24,7 @@ use crate::settings::decision::DecisionSettings;
 pub fn run(args: &RecordArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let decision = DecisionSettings::from(&args.live.decision);
     let key = redaction_key(args)?;
-    let live = Live::connect(&args.live, &decision, matches)?;
+    let live = Live::connect(&args.live, &decision, matches, &Arc::default())?;
     let observation = live.observe(Keep { file: Some(&args.file), page: false, redact: key.as_ref() })?;
     // Facts are fetched whatever the loads: the recording may be replayed with other settings.
     let (workload, finder) = (&observation.workload, observation.finder());
@@ -43,8 +43,8 @@ pub fn run(args: &RecordArgs, matches: &ArgMatches) -> Result<ExitCode, Failure>
             ""
         }
     );
-    render::print(&text, std::io::stdout())?;
-    Ok(ExitCode::from(exit::DECIDED))
+    render::print(&text)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The key for hashing names, if they are to be hashed.

@@ -8,7 +8,7 @@ use crate::cli::args::ReplayArgs;
 use crate::commands::page::{Page, replay_extras};
 use crate::exit;
 use crate::failure::Failure;
-use crate::pipeline::replay::Replayed;
+use crate::pipeline::replay::{Replayed, open};
 use crate::render;
 use crate::telemetry::delivery::Delivery;
 use crate::telemetry::notes::Notes;
@@ -22,7 +22,7 @@ pub fn run(args: &ReplayArgs, matches: &ArgMatches) -> Result<ExitCode, Failure>
     let notes = Notes::begin();
     let delivery = Delivery::to_file(&args.textfile);
     let detailed = args.output.output.shows_pods() || delivery.is_wanted() || page.is_wanted();
-    let replayed = Replayed::new(&args.saved, matches, &notes, detailed)?;
+    let replayed = Replayed::new(open(&args.saved.path, "replay")?, &args.saved, matches, &notes, detailed)?;
     delivery.deliver(&notes.end(replayed.told_about(), Ok(&replayed.report)));
     render::write(&replayed.report, &args.output)?;
     page.gather(|| replay_extras(&replayed, matches));

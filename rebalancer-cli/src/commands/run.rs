@@ -18,7 +18,6 @@ use crate::failure::Failure;
 use crate::pipeline::all::Left;
 use crate::pipeline::decide::Purpose;
 use crate::pipeline::live::Live;
-use crate::pipeline::observation::Observation;
 use crate::pipeline::plan;
 use crate::pipeline::rotate::{act, options};
 use crate::pipeline::saved_plan::SavedPlan;
@@ -98,17 +97,26 @@ struct Prepared {
 impl Prepared {
     fn new(args: &mut RunArgs, matches: &ArgMatches) -> Result<Self, Failure> {
         let saved = saved_plan(args, matches)?;
-        let consent = consent(args)?;
-        let page = Page::new(args.page.report.as_deref())?;
-        let watch = Watch::begin();
-        // While a person is asked, a signal ends the process at once; otherwise the run in order.
-        if consent == Consent::Given {
-            watch.listen()?;
-        }
+        let (consent, page, watch) = begin(args)?;
         let decision = DecisionSettings::from(&args.live.decision);
-        let live = Live::connect_until(&args.live, &decision, matches, &watch.stop)?;
+        let live = Live::connect(&args.live, &decision, matches, &watch.stop)?;
         Ok(Self { consent, page, watch, decision, live, saved })
     }
+}
+
+/// Whose consent there is, the page, and the time of a run that begins now.
+///
+/// # Errors
+/// Nobody can be asked; a page that cannot be written.
+pub fn begin(args: &RunArgs) -> Result<(Consent, Page, Watch), Failure> {
+    let consent = consent(args)?;
+    let page = Page::new(args.page.report.as_deref())?;
+    let watch = Watch::begin();
+    // While a person is asked, a signal ends the process at once; otherwise the run in order.
+    if consent == Consent::Given {
+        watch.listen()?;
+    }
+    Ok((consent, page, watch))
 }
 
 /// The saved plan that is to be carried out. It names the workload, whatever the environment says.
@@ -171,7 +179,9 @@ pub fn rebalance(
     means: &Means<'_>,
     page: &mut Page,
 ) -> Result<Report, Failure> {
-    let Means { consent, decision, live, watch, saved, owner } = *means;
+    let Means { decision, live, watch, saved, owner, .. } = *means;
+    // Nobody is asked about what changes nothing.
+    let asks = means.consent == Consent::Ask && args.action.dry_run == DryRun::None;
     let mut observation =
         live.observe(Keep { file: args.record.as_deref(), page: page.is_wanted(), redact: None })?;
     let options = options(args, decision);
@@ -188,11 +198,17 @@ pub fn rebalance(
     if owner.is_some_and(|owner| report.acts() && has_others(&observation.workload, owner)) {
         report.hold_back(Left::NotItsOwn.verdict());
     }
-    if consent == Consent::Ask || args.action.dry_run == DryRun::Client {
-        plan::warn_of_budgets(&mut observation, &mut report);
+    if asks || args.action.dry_run == DryRun::Client {
+        plan::warn_of_budgets(&mut observation, &mut report, &options);
     }
-    if report.acts() && args.action.dry_run != DryRun::Client {
-        report = act_with_consent(args, consent, decision, live, &observation, report, watch)?;
+    let acts = report.acts() && args.action.dry_run != DryRun::Client;
+    if acts
+        && (!asks
+            || (agrees(args, means, &report)? && !is_too_old(&mut report, observation.answers.at, decision)))
+    {
+        let (started, stop) = (watch.started(), &*watch.stop);
+        let rotate = || act(live, &observation.workload, options, report, started, stop);
+        report = live.notes.time(Stage::Evict, rotate);
     }
     report.requests.insert("kubernetes".to_owned(), live.cluster.requests());
     page.gather(|| page_extras(matches, observation.recording().as_ref(), &report, decision, purpose));
@@ -208,45 +224,25 @@ fn has_others(workload: &Workload, (kind, name): (&str, &str)) -> bool {
     controllers.any(|controller| !own.contains(&controller.uid.as_str()))
 }
 
-/// Evicts the targets of the report. A person at a terminal is asked first; their time to answer does not
-/// count as run time.
-fn act_with_consent(
-    args: &RunArgs,
-    consent: Consent,
-    decision: &DecisionSettings,
-    live: &Live,
-    observation: &Observation<'_>,
-    report: Report,
-    watch: &Watch,
-) -> Result<Report, Failure> {
-    if consent == Consent::Ask {
-        let shown = Instant::now();
-        let agreed = agreed(&report, live, &args.live.output, &watch.stop)?;
-        let thought = shown.elapsed();
-        live.cluster.put_off_deadline(thought);
-        watch.put_off(thought);
-        watch.listen()?;
-        if !agreed {
-            return Ok(report);
-        }
-        if is_old(observation.answers.at, decision) {
-            return Ok(too_old(report, decision));
-        }
+/// Asks the person at the terminal. The time to answer is not the run's, and from then on a signal stops the run in
+/// order.
+fn agrees(args: &RunArgs, Means { live, watch, .. }: &Means<'_>, report: &Report) -> Result<bool, Failure> {
+    let shown = Instant::now();
+    let agreed = agreed(report, live, &args.live.output, &watch.stop)?;
+    let thought = shown.elapsed();
+    live.cluster.put_off_deadline(thought);
+    watch.put_off(thought);
+    watch.listen()?;
+    Ok(agreed)
+}
+
+/// Withholds if the loads became too old while a person was deciding: before an eviction pods are checked again, loads
+/// are not. Says whether it does.
+fn is_too_old(report: &mut Report, at: Timestamp, decision: &DecisionSettings) -> bool {
+    let age = Duration::try_from(Timestamp::now().duration_since(at)).unwrap_or_default();
+    if age <= decision.max_sample_age {
+        return false;
     }
-    let options = options(args, decision);
-    let (started, stop) = (watch.started(), &*watch.stop);
-    let rotate = || act(live, &observation.workload, options, report, started, stop);
-    Ok(live.notes.time(Stage::Evict, rotate))
-}
-
-/// Whether the loads became too old while a person was deciding.
-fn is_old(at: Timestamp, decision: &DecisionSettings) -> bool {
-    let age = Timestamp::now().duration_since(at);
-    Duration::try_from(age).is_ok_and(|age| age > decision.max_sample_age)
-}
-
-/// The report for that case: before an eviction pods are checked again, loads are not.
-fn too_old(mut report: Report, decision: &DecisionSettings) -> Report {
     report.outcome = Outcome::Withheld;
     report.targets.clear();
     report.reason = format!(
@@ -254,5 +250,5 @@ fn too_old(mut report: Report, decision: &DecisionSettings) -> Report {
         report.reason,
         decision.max_sample_age.as_secs_f64()
     );
-    report
+    true
 }

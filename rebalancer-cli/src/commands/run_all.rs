@@ -3,7 +3,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::io;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
@@ -14,10 +13,10 @@ use rebalancer_io::kubernetes::{
 };
 
 use crate::cli::args::{DryRun, RunArgs};
-use crate::commands::consent::{Consent, consent};
-use crate::commands::page::{About, Page, page_settings};
-use crate::commands::run::{Means, asked, rebalance};
-use crate::commands::scan::{namespaces, progress};
+use crate::commands::consent::Consent;
+use crate::commands::page::{About, Page};
+use crate::commands::run::{Means, asked, begin, rebalance};
+use crate::commands::scan::namespaces;
 use crate::commands::watch::Watch;
 use crate::exit;
 use crate::failure::Failure;
@@ -28,12 +27,11 @@ use crate::pipeline::live::Live;
 use crate::pipeline::rotate::options;
 use crate::pipeline::scan::{Choice, Details, Scope, Terms};
 use crate::render;
-use crate::render::html::{Embedded, Extras};
-use crate::render::terminal::Terminal;
+use crate::render::terminal::{Terminal, progress_bar};
 use crate::render::text::scan::render as rendered;
 use crate::report::scan::{RunAllSummary, ScanReport, ScanRow};
 use crate::report::version::RUN_ALL;
-use crate::report::{Kind, Outcome, Report};
+use crate::report::{Kind, Outcome};
 use crate::settings::decision::DecisionSettings;
 use crate::settings::kafka;
 use crate::settings::own::{Changeable, has_opted_in, stricter};
@@ -64,7 +62,7 @@ pub fn run(args: &RunArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
     }
     log(&report, &ended);
     let written = rendered(&report, output.output, Terminal::stdout(output.color))
-        .and_then(|text| render::print(&text, io::stdout()));
+        .and_then(|text| render::print(&text));
     let page_written = page.write(&report);
     delivery.deliver_all(&ended, &report);
     let page_written = page_written.and_then(|()| {
@@ -89,11 +87,8 @@ fn code(ended: &[Ended<'_>], report: &ScanReport, detailed: bool) -> ExitCode {
     if ends_with(exit::USAGE) {
         return ExitCode::from(exit::USAGE);
     }
-    let came_to = |outcome: &Outcome| ended.iter().any(|ended| ended.outcome() == *outcome);
-    let by_weight =
-        [Outcome::Rotated, Outcome::Planned, Outcome::Blocked, Outcome::Withheld, Outcome::Balanced];
-    let few = if ended.is_empty() { Outcome::Balanced } else { Outcome::InsufficientData };
-    exit::code(by_weight.into_iter().find(came_to).unwrap_or(few), detailed)
+    let outcomes: Vec<Outcome> = ended.iter().map(Ended::outcome).collect();
+    exit::code(exit::weightiest(&outcomes), detailed)
 }
 
 /// What a run came to.
@@ -134,11 +129,12 @@ fn log(report: &ScanReport, ended: &[Ended<'_>]) {
 type Key = (String, String, String);
 
 /// What is known of a workload besides its row.
-enum Known {
-    /// By what it is decided, and the labels of its pods.
-    Terms(Rc<Terms>, String),
-    /// Its annotations are wrong; the labels of its pods.
-    Wrong(String),
+#[derive(Default)]
+struct Known {
+    /// The labels of its pods.
+    selector: String,
+    /// By what it is decided; `None` where its annotations are wrong.
+    terms: Option<Rc<Terms>>,
 }
 
 /// A run over all workloads.
@@ -154,35 +150,24 @@ struct All<'a> {
     terms: Rc<Terms>,
 }
 
-/// A decision that was made anew, and what came of it.
-struct Taken {
-    notes: Notes,
-    kafka_requests: usize,
-    dry_run: &'static str,
-    end: Result<Report, Failure>,
-    past: Option<Looked>,
-}
-
-/// What came of the turn of one workload.
-enum Turn {
-    /// It was decided anew, and acted on.
-    Taken(Box<Taken>),
+/// Why a workload has no turn.
+enum NoTurn {
     /// It could not be looked at.
     Failed(Failure),
     /// It was left alone.
     Left(Left),
 }
 
+impl From<Failure> for NoTurn {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
 impl<'a> All<'a> {
     fn prepare(args: &'a RunArgs, matches: &'a ArgMatches) -> Result<Self, Failure> {
         refuse_what_is_of_one(args)?;
-        let consent = consent(args)?;
-        let page = Page::new(args.page.report.as_deref())?;
-        let watch = Watch::begin();
-        // While a person is asked, a signal ends the process at once; otherwise the run in order.
-        if consent == Consent::Given {
-            watch.listen()?;
-        }
+        let (consent, page, watch) = begin(args)?;
         let terms = Rc::new(terms(args));
         let live = Live::connect_to_all(&args.live, &terms.decision, matches, &watch.stop)?;
         let changeable = Changeable::of(matches);
@@ -215,11 +200,7 @@ impl<'a> All<'a> {
         if in_turns > 0 {
             *report.requests.entry("kafka".to_owned()).or_default() += in_turns as u64;
         }
-        self.page.gather(|| {
-            let why = "a run of all workloads asks for more than a page can carry".to_owned();
-            let settings = page_settings(self.matches, None);
-            Extras { settings, queries: Vec::new(), recording: Embedded::LeftOut(why), pasts: Vec::new() }
-        });
+        self.page.gather_without_recording("a run of all workloads", self.matches, Vec::new);
         Ok(Done { report, members, page: self.page, pasts })
     }
 
@@ -230,16 +211,16 @@ impl<'a> All<'a> {
             let selector =
                 owned.selector.as_ref().map_or_else(String::new, |found| found.as_str().to_owned());
             let choice = self.choice(&owned.annotations);
-            let what = match &choice {
+            let terms = match &choice {
                 Choice::Out => {
                     left_out.set(left_out.get() + 1);
                     return choice;
                 }
-                Choice::In(terms) => Known::Terms(Rc::clone(terms), selector),
-                Choice::Refused(_) => Known::Wrong(selector),
+                Choice::In(terms) => Some(Rc::clone(terms)),
+                Choice::Refused(_) => None,
             };
             let key = (owned.namespace.clone(), owned.owner.kind.clone(), owned.owner.name.clone());
-            known.borrow_mut().insert(key, what);
+            known.borrow_mut().insert(key, Known { selector, terms });
             choice
         };
         let scope = Scope {
@@ -249,18 +230,16 @@ impl<'a> All<'a> {
             details: Details::OfAll,
             choose: &choose,
         };
-        let progress = progress();
+        let progress = progress_bar(None);
         let scanned = scope.scan(&mut |what, number| progress.set_message(format!("{number} {what}")));
         progress.finish_and_clear();
         let mut report = scanned?;
         let mut known = known.into_inner();
         let member = |row: ScanRow| {
             let key = (row.namespace.clone(), row.kind.clone(), row.name.clone());
-            match known.remove(&key) {
-                Some(Known::Terms(terms, selector)) => Member::of(row, selector, terms.dry_run, false),
-                Some(Known::Wrong(selector)) => Member::of(row, selector, self.terms.dry_run, true),
-                None => Member::of(row, String::new(), self.terms.dry_run, false),
-            }
+            let Known { selector, terms } = known.remove(&key).unwrap_or_default();
+            let dry_run = terms.as_ref().unwrap_or(&self.terms).dry_run;
+            Member::of(row, selector, dry_run, terms.is_none())
         };
         let members = std::mem::take(&mut report.workloads).into_iter().map(member).collect();
         Ok((report, members, left_out.get()))
@@ -308,19 +287,15 @@ impl<'a> All<'a> {
         for position in turns(members) {
             let member = &mut members[position];
             let left = if is_trouble_met { Some(Left::Trouble) } else { self.in_the_way(rotations) };
-            let turn = left.map_or_else(|| self.turn(member), Turn::Left);
-            match turn {
-                Turn::Left(left) => member.leave(left),
-                Turn::Failed(failure) => member.end = Err(failure),
-                Turn::Taken(taken) => {
-                    let Taken { notes, kafka_requests, dry_run, end, past } = *taken;
+            match left.map_or_else(|| self.turn(member), |left| Err(NoTurn::Left(left))) {
+                Err(NoTurn::Left(left)) => member.leave(left),
+                Err(NoTurn::Failed(failure)) => member.end = Err(failure),
+                Ok(past) => {
                     pasts.extend(past);
-                    if let Ok(report) = &end {
+                    if let Ok(report) = &member.end {
                         rotations += usize::from(is_rotation(report, self.is_dry()));
                         is_trouble_met |= is_trouble(report);
                     }
-                    (member.notes, member.dry_run, member.end) = (notes, dry_run, end);
-                    member.kafka_requests = kafka_requests;
                 }
             }
         }
@@ -347,27 +322,20 @@ impl<'a> All<'a> {
         (self.watch.started().elapsed() + reserve >= limit).then_some(Left::Time(limit))
     }
 
-    /// Decides anew about one workload as it is now, and rotates its pods, as `run` of it would.
-    fn turn(&self, member: &Member) -> Turn {
+    /// Decides anew about one workload as it is now, and rotates its pods, as `run` of it would. Gives it where its past can be
+    /// told.
+    fn turn(&self, member: &mut Member) -> Result<Option<Looked>, NoTurn> {
         let cluster = self.live.cluster.in_namespace(&member.namespace);
         let sent = cluster.requests();
-        let SeenWorkload { selector, annotations } = match seen(&cluster, member) {
-            Ok(seen) => seen,
-            Err(UnknownSelector::Absent { .. }) => return Turn::Left(Left::Gone),
-            Err(UnknownSelector::Cluster(error)) => return Turn::Failed(Failure::Run(error.into())),
-            Err(error) => return Turn::Failed(Failure::Usage(error.into())),
-        };
+        let SeenWorkload { selector, annotations } = seen(&cluster, member)?;
         let terms = match self.choice(&annotations) {
             Choice::In(terms) => terms,
-            Choice::Out => return Turn::Left(Left::OptedOut),
-            Choice::Refused(why) => return Turn::Failed(Failure::usage(why)),
+            Choice::Out => return Err(NoTurn::Left(Left::OptedOut)),
+            Choice::Refused(why) => return Err(Failure::usage(why).into()),
         };
         let args = terms.own.as_deref().unwrap_or(self.args);
         let decision = &terms.decision;
-        let mut live = match self.live.of_workload(&args.live, decision, &member.namespace, selector) {
-            Ok(live) => live,
-            Err(failure) => return Turn::Failed(failure),
-        };
+        let mut live = self.live.of_workload(&args.live, decision, &member.namespace, selector)?;
         // Who selects the pods of others has not opted in for them.
         let owner = Some((member.kind.as_str(), member.name.as_str()));
         let (consent, watch) = (self.consent, &self.watch);
@@ -382,18 +350,23 @@ impl<'a> All<'a> {
                 report.hold_back(left.verdict());
             }
         }
-        let kafka_requests = live.kafka().map_or(0, DirectKafka::requests);
-        let (notes, dry_run) = (std::mem::replace(&mut live.notes, Notes::begin()), terms.dry_run);
-        let past = page.subject().map(|subject| Looked { live, terms, subject });
-        Turn::Taken(Box::new(Taken { notes, kafka_requests, dry_run, end, past }))
+        member.kafka_requests = live.kafka().map_or(0, DirectKafka::requests);
+        member.notes = std::mem::replace(&mut live.notes, Notes::begin());
+        (member.dry_run, member.end) = (terms.dry_run, end);
+        Ok(page.subject().map(|subject| Looked { live, terms, subject }))
     }
 }
 
 /// The workload as it is now.
-fn seen(cluster: &Cluster, member: &Member) -> Result<SeenWorkload, UnknownSelector> {
+fn seen(cluster: &Cluster, member: &Member) -> Result<SeenWorkload, NoTurn> {
     let kind =
         if member.kind == "StatefulSet" { WorkloadKind::StatefulSet } else { WorkloadKind::Deployment };
-    cluster.look_at(&WorkloadName { kind, name: member.name.clone() })
+    let seen = cluster.look_at(&WorkloadName { kind, name: member.name.clone() });
+    seen.map_err(|error| match error {
+        UnknownSelector::Absent { .. } => NoTurn::Left(Left::Gone),
+        UnknownSelector::Cluster(error) => Failure::Run(error.into()).into(),
+        error => Failure::Usage(error.into()).into(),
+    })
 }
 
 /// The terms that arguments set.

@@ -1,24 +1,20 @@
 //! `scan`: look at all workloads; nothing here can evict.
 
-use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use clap::ArgMatches;
-use indicatif::{ProgressBar, ProgressDrawTarget};
 use rebalancer_io::kubernetes::Namespaces;
 
 use crate::cli::args::{KubernetesArgs, ScanArgs};
-use crate::commands::page::{Page, page_settings};
+use crate::commands::page::Page;
 use crate::exit;
 use crate::failure::Failure;
 use crate::pipeline::live::Live;
 use crate::pipeline::scan::{Choice, Details, Scope, Terms};
 use crate::render;
-use crate::render::html::{Embedded, Extras};
-use crate::render::terminal::Terminal;
+use crate::render::terminal::{Terminal, progress_bar};
 use crate::render::text::scan::render as rendered;
 use crate::report::scan::ScanReport;
 use crate::report::{Kind, Outcome};
@@ -52,21 +48,17 @@ pub fn run(args: &ScanArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
             (false, false) => Details::None,
         },
     };
-    let progress = progress();
+    let progress = progress_bar(None);
     let scanned = scope.scan(&mut |what, number| progress.set_message(format!("{number} {what}")));
     progress.finish_and_clear();
     let mut report = scanned?;
-    page.gather(|| {
-        let why = "a scan asks for more than a page can carry".to_owned();
-        let settings = page_settings(matches, None);
-        Extras { settings, queries: Vec::new(), recording: Embedded::LeftOut(why), pasts: Vec::new() }
-    });
+    page.gather_without_recording("a scan", matches, Vec::new);
     page.write(&report)?;
     if !args.details {
         report.workloads.iter_mut().for_each(|row| row.report = None);
     }
     let output = &args.live.output;
-    render::print(&rendered(&report, output.output, Terminal::stdout(output.color))?, io::stdout())?;
+    render::print(&rendered(&report, output.output, Terminal::stdout(output.color))?)?;
     Ok(code(&report, output.detailed_exitcode))
 }
 
@@ -89,17 +81,5 @@ fn code(report: &ScanReport, detailed: bool) -> ExitCode {
     if outcomes.is_empty() && !report.workloads.is_empty() {
         return ExitCode::from(exit::FAILED);
     }
-    let worst = [Outcome::Planned, Outcome::Blocked, Outcome::Withheld, Outcome::Balanced];
-    let worst = worst.into_iter().find(|outcome| outcomes.contains(outcome));
-    let few = if outcomes.is_empty() { Outcome::Balanced } else { Outcome::InsufficientData };
-    exit::code(worst.unwrap_or(few), detailed)
-}
-
-/// What is being read, on standard error, on a terminal only.
-pub fn progress() -> ProgressBar {
-    let terminal = io::stderr().is_terminal();
-    let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-    let bar = ProgressBar::with_draw_target(None, target);
-    bar.enable_steady_tick(Duration::from_millis(200));
-    bar
+    exit::code(exit::weightiest(&outcomes), detailed)
 }

@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use crate::cli::args::{VersionArgs, VersionFormat};
-use crate::exit;
 use crate::failure::Failure;
 use crate::render::{self, data};
 use crate::report::version::API_VERSION;
@@ -35,8 +34,8 @@ pub fn run(args: &VersionArgs) -> Result<ExitCode, Failure> {
             data::json(&report)?
         }
     };
-    render::print(&text, std::io::stdout())?;
-    Ok(ExitCode::from(exit::DECIDED))
+    render::print(&text)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn line(version: &str, revision: Option<&str>) -> String {

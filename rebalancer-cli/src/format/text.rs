@@ -27,6 +27,14 @@ pub fn count(number: usize, one: &str, many: &str) -> String {
     if number == 1 { format!("1 {one}") } else { format!("{number} {many}") }
 }
 
+/// The first names of a list, and how many more there are: `a, b and 3 more`.
+pub fn first_of(names: &[impl AsRef<str>], most: usize) -> String {
+    let shown: Vec<&str> = names.iter().take(most).map(AsRef::as_ref).collect();
+    let more = names.len() - shown.len();
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}{more}", shown.join(", "))
+}
+
 /// A report's word in readable form: `least busy` for `least_busy`.
 pub fn spaced(word: &str) -> String {
     word.replace('_', " ")

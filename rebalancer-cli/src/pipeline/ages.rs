@@ -1,7 +1,7 @@
 //! What to say of samples whose age cannot be known.
 
 use rebalancer_core::Metric;
-use rebalancer_io::metrics::UnknownAge;
+use rebalancer_io::metrics::{UnknownAge, query_variable};
 use rebalancer_io::podstate::Answers;
 
 use crate::cli::args::GuardMode;
@@ -26,14 +26,9 @@ pub fn of_known_age(answers: &Answers, decision: &DecisionSettings) -> anyhow::R
 
 /// The message that the age of an own query's samples is unknown.
 pub fn unknown_age(metric: Metric, why: &UnknownAge) -> String {
-    format!("{metric}: it cannot be known how old the samples of {} are: {why}", own_query(metric))
+    format!("{metric}: it cannot be known how old the samples of {} are: {why}", query_variable(metric))
 }
 
 /// What to do about an unknown age.
 pub const UNKNOWN_AGE_ADVICE: &str = "MAX_SAMPLE_AGE is held against the series that a query reads: write it with \
      plain selectors that the server has samples of, or turn the guards off by GUARDS=off";
-
-/// The setting with a metric's own query.
-fn own_query(metric: Metric) -> String {
-    format!("QUERY_{}", metric.name().to_uppercase())
-}

@@ -1,7 +1,5 @@
 //! A run of all workloads that opted in: which of them get their turn, and in what order.
 
-use std::cmp::Ordering;
-use std::fmt;
 use std::time::Duration;
 
 use rebalancer_core::Role;
@@ -62,69 +60,41 @@ pub enum Left {
 }
 
 impl Left {
-    /// The word in reports and metrics.
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Limit { .. } => "max_rotations",
-            Self::Time(_) => "run_timeout",
-            Self::Stop => "stop",
-            Self::Trouble => "earlier_rotation",
-            Self::Gone => "gone",
-            Self::OptedOut => "opted_out",
-            Self::NotItsOwn => "not_its_own",
-            Self::Declined => "consent",
-        }
-    }
-
     /// As the guard that holds a rotation back.
     pub fn verdict(self) -> VerdictReport {
-        VerdictReport {
-            name: self.name().to_owned(),
-            verdict: Standing::Hold,
-            value: None,
-            limit: self.limit(),
-            reason: self.to_string(),
-        }
+        let (name, limit, reason) = self.told();
+        let name = name.to_owned();
+        VerdictReport { name, verdict: Standing::Hold, value: None, limit, reason }
     }
 
-    /// What it is held against, as a number.
-    fn limit(self) -> Option<f64> {
-        match self {
-            Self::Limit { most, .. } => Some(most as f64),
-            Self::Time(limit) => Some(limit.as_secs_f64()),
-            _ => None,
-        }
-    }
-}
-
-impl fmt::Display for Left {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Limit { most: 1, is_dry } => {
-                write!(f, "this run {} its one rotation (MAX_ROTATIONS)", made(*is_dry))
-            }
+    /// The word in reports and metrics, the number that it is held against, and why in words.
+    fn told(self) -> (&'static str, Option<f64>, String) {
+        let (name, why) = match self {
             Self::Limit { most, is_dry } => {
-                write!(f, "this run {} its {most} rotations (MAX_ROTATIONS)", made(*is_dry))
+                let made = if is_dry { "would have made" } else { "has made" };
+                let rotations =
+                    if most == 1 { "one rotation".to_owned() } else { format!("{most} rotations") };
+                let why = format!("this run {made} its {rotations} (MAX_ROTATIONS)");
+                return ("max_rotations", Some(most as f64), why);
             }
             Self::Time(limit) => {
-                write!(f, "the time of this run is nearly over: {} s (RUN_TIMEOUT)", limit.as_secs())
+                let why = format!("the time of this run is nearly over: {} s (RUN_TIMEOUT)", limit.as_secs());
+                return ("run_timeout", Some(limit.as_secs_f64()), why);
             }
-            Self::Stop => f.write_str("a signal asked the run to stop"),
-            Self::Trouble => f.write_str(
+            Self::Stop => ("stop", "a signal asked the run to stop"),
+            Self::Trouble => (
+                "earlier_rotation",
                 "a rotation of this run was not completed, or it is not known what became of it: nothing more is evicted",
             ),
-            Self::Gone => f.write_str("it was deleted after it was listed"),
-            Self::OptedOut => f.write_str("it opted out after it was listed"),
+            Self::Gone => ("gone", "it was deleted after it was listed"),
+            Self::OptedOut => ("opted_out", "it opted out after it was listed"),
             Self::NotItsOwn => {
-                f.write_str("its labels select pods that it does not own, and for those it cannot opt in")
+                ("not_its_own", "its labels select pods that it does not own, and for those it cannot opt in")
             }
-            Self::Declined => f.write_str("the person at the terminal did not answer yes"),
-        }
+            Self::Declined => ("consent", "the person at the terminal did not answer yes"),
+        };
+        (name, None, why.to_owned())
     }
-}
-
-fn made(is_dry: bool) -> &'static str {
-    if is_dry { "would have made" } else { "has made" }
 }
 
 impl Member {
@@ -166,51 +136,27 @@ impl Member {
         let (namespace, target) = (self.namespace.clone(), self.selector.clone());
         self.notes.end(Asked { namespace, target, dry_run: self.dry_run }, self.end.as_ref())
     }
-
-    /// Whether its pods are to be rotated.
-    fn is_planned(&self) -> bool {
-        self.end.as_ref().is_ok_and(Report::acts)
-    }
 }
 
 /// The positions of those whose pods are to be rotated, in the order of their turns: illnesses first, then the largest
 /// predicted gain, then the largest spread over its threshold, then by name.
 pub fn turns(members: &[Member]) -> Vec<usize> {
-    let planned = members.iter().enumerate().filter(|(_, member)| member.is_planned());
-    let mut turns: Vec<(usize, Turn<'_>)> =
-        planned.filter_map(|(position, member)| Some((position, Turn::of(member)?))).collect();
-    turns.sort_by(|(_, one), (_, other)| one.cmp(other));
-    turns.into_iter().map(|(position, _)| position).collect()
-}
-
-/// What the order of turns depends on.
-struct Turn<'a> {
-    is_cure: bool,
-    gain: f64,
-    over: f64,
-    name: (&'a str, &'a str, &'a str),
-}
-
-impl<'a> Turn<'a> {
-    fn of(member: &'a Member) -> Option<Self> {
-        let report = member.end.as_ref().ok()?;
+    let planned = members.iter().enumerate().filter_map(|(position, member)| {
+        let report = member.end.as_ref().ok().filter(|report| report.acts())?;
         let row = ScanRow::of(&member.namespace, &member.kind, &member.name, report);
-        Some(Self {
-            is_cure: report.targets.iter().any(|target| target.role == Role::Ill),
-            gain: gain(report).unwrap_or(0.0),
-            over: row.over.unwrap_or(0.0),
-            name: (&member.namespace, &member.kind, &member.name),
-        })
-    }
-
-    fn cmp(&self, other: &Self) -> Ordering {
-        other
-            .is_cure
-            .cmp(&self.is_cure)
-            .then_with(|| other.gain.total_cmp(&self.gain))
-            .then_with(|| other.over.total_cmp(&self.over))
-            .then_with(|| self.name.cmp(&other.name))
-    }
+        let is_cure = report.targets.iter().any(|target| target.role == Role::Ill);
+        Some((position, is_cure, gain(report).unwrap_or(0.0), row.over.unwrap_or(0.0)))
+    });
+    let mut turns: Vec<(usize, bool, f64, f64)> = planned.collect();
+    let name = |position: usize| {
+        let Member { namespace, kind, name, .. } = &members[position];
+        (namespace, kind, name)
+    };
+    turns.sort_by(|(one, cures, gain, over), (other, other_cures, other_gain, other_over)| {
+        let by_weight = other_cures.cmp(cures).then_with(|| other_gain.total_cmp(gain));
+        by_weight.then_with(|| other_over.total_cmp(over)).then_with(|| name(*one).cmp(&name(*other)))
+    });
+    turns.into_iter().map(|(position, ..)| position).collect()
 }
 
 /// By how much a rotation is expected to lower the spread of the partitions, as a share of it.

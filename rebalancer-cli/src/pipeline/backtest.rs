@@ -3,7 +3,6 @@
 //! It uses the same core and queries as a plan, so both decide the same at the same moment.
 
 pub mod judge;
-pub mod moment;
 pub mod own;
 pub mod past;
 pub mod pieces;

@@ -5,4 +5,3 @@ pub mod group;
 mod kafka;
 pub mod kubernetes;
 pub mod prometheus;
-mod vetoes;

@@ -29,6 +29,12 @@ pub fn now() -> Timestamp {
         .expect("a time with fewer digits is still a time")
 }
 
+/// The time from `earlier` to `later`; zero if they are the other way round.
+pub fn ago(earlier: Timestamp, later: Timestamp) -> Duration {
+    let ms = later.as_millisecond().saturating_sub(earlier.as_millisecond());
+    Duration::from_millis(u64::try_from(ms).unwrap_or_default())
+}
+
 /// A server's name, and how far its clock is from this machine's.
 pub type Clock = (String, Skew);
 

@@ -14,6 +14,7 @@ use rebalancer_core::{
 use rebalancer_io::facts::{FactFinder, Kept, WITH_A_PAST};
 
 use crate::cli::args::GuardMode;
+use crate::format::text::first_of;
 use crate::report::build::{Context, build};
 use crate::report::{Kind, Report, WorkloadReport};
 
@@ -39,6 +40,14 @@ pub struct Known<'a> {
     pub has_past: bool,
 }
 
+impl<'a> Known<'a> {
+    /// What is known of a workload with a past.
+    pub fn new(joined: &'a Joined, workload: &'a Workload, asked: &'a [Metric]) -> Self {
+        let described = WorkloadReport::default();
+        Self { joined, workload, asked, evaluation_time: None, described, cures: None, has_past: true }
+    }
+}
+
 /// The purpose of the decision.
 #[derive(Debug, Clone, Copy)]
 pub struct Purpose<'a> {
@@ -50,6 +59,13 @@ pub struct Purpose<'a> {
     pub rotation: Option<&'a RotationOptions>,
     /// Whether the report lists every pod and the medians.
     pub detailed: bool,
+}
+
+impl<'a> Purpose<'a> {
+    /// The report of a plan, and of what decides like one.
+    pub const fn plan(options: &'a RotationOptions, detailed: bool) -> Self {
+        Self { kind: Kind::Plan, dry_run: "client", rotation: Some(options), detailed }
+    }
 }
 
 /// Decides and explains. Facts besides the loads are looked up only if needed, and only with a finder.
@@ -98,21 +114,18 @@ fn gather<'l>(
 ) -> Facts<'l> {
     let all = || find(settings, finder, live, known.workload.rollout_age(), &kept(settings, analysis));
     let are_needed = needs_facts(settings, analysis);
-    let (offsets, found) = if are_needed {
+    let (past, found) = if are_needed {
         thread::scope(|scope| {
-            let offsets = scope.spawn(|| partitions_past(finder, live));
+            let past = scope.spawn(|| partitions_past(finder, live));
             let found = all();
-            (offsets.join().expect("a thread that panics aborts the program"), Some(found))
+            (past.join().expect("a thread that panics aborts the program"), found)
         })
     } else {
-        (partitions_past(finder, live), None)
+        (partitions_past(finder, live), Facts::new(live))
     };
-    let with_offsets = |facts: Facts<'l>| {
-        let [offsets, offsets_of_day] = offsets;
-        Facts { offsets, offsets_of_day, ..facts }
-    };
-    let mut facts = with_offsets(found.unwrap_or_else(|| Facts::new(live)));
-    if settings.strategy != Strategy::ByCause || !may_be_ill(analysis, &facts) {
+    let [offsets, offsets_of_day] = past;
+    let mut facts = Facts { offsets, offsets_of_day, ..found };
+    if !is_suspicious(settings, analysis, &facts) {
         return facts;
     }
     if !are_needed {
@@ -134,6 +147,11 @@ pub fn partitions_past(finder: &FactFinder<'_>, live: &[LivePod]) -> [Fact<Offse
 pub fn needs_facts(settings: &DecisionSettings, analysis: &Analysis<'_>) -> bool {
     let may_trigger = settings.guards.outlier_trigger.is_some() && analysis.outliers().is_some();
     analysis.should_rebalance() || may_trigger
+}
+
+/// Whether a pod may be ill and would be cured, so that facts are needed; told by the past of the partitions and the loads.
+pub fn is_suspicious(settings: &DecisionSettings, analysis: &Analysis<'_>, facts: &Facts<'_>) -> bool {
+    settings.strategy == Strategy::ByCause && may_be_ill(analysis, facts)
 }
 
 /// Looks up everything that a decision about these pods may use.
@@ -314,11 +332,8 @@ fn warnings(analysis: &Analysis<'_>, joined: &Joined, asked: &[Metric]) -> Vec<S
 /// Which pods have no usable sample, and why.
 fn missing_samples(issues: &MetricIssues, all: usize) -> String {
     const NAMED: usize = 3;
-    let missing = issues.missing.len();
-    let named = issues.missing.iter().take(NAMED).cloned().collect::<Vec<String>>().join(", ");
-    let more = missing.saturating_sub(NAMED);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    format!("{missing} of {all} pods have no usable sample{}: {named}{more}", unusable_samples(issues))
+    let (missing, named) = (issues.missing.len(), first_of(&issues.missing, NAMED));
+    format!("{missing} of {all} pods have no usable sample{}: {named}", unusable_samples(issues))
 }
 
 /// The number of unusable samples, in parentheses; empty if there are none.

@@ -99,12 +99,7 @@ impl DirectKafka {
     /// # Errors
     /// Kafka does not answer; several groups, or none where the pods cannot do without.
     pub fn find(&self, live: &[LivePod]) -> Result<KafkaSource, Failure> {
-        if live.is_empty() {
-            return Ok(KafkaSource::without_pods());
-        }
-        let groups = self.groups()?;
-        let found = groups_of_each(&groups.of_consumers, &[live]);
-        members::choose(&groups, found.first().unwrap_or(&BTreeMap::new()), live.len(), self.without)
+        self.sources(&[self.wanted(Cow::Borrowed(live), None)])?.remove(0)
     }
 
     /// Looks at a group twice, for these pods.

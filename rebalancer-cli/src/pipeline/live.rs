@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use rebalancer_core::Workload;
 use rebalancer_io::clock::ServerClock;
 use rebalancer_io::kafka::WithKafka;
-use rebalancer_io::kubernetes::{Cluster, ConnectOptions, Selector};
+use rebalancer_io::kubernetes::{Cluster, ConnectOptions, Selector, TargetName, UnknownSelector};
 use rebalancer_io::metrics::{KafkaPreset, QuerySettings, pod_pattern};
 use rebalancer_io::podstate::Freshness;
 use rebalancer_io::prometheus::{PrometheusClient, Server, StoppableTransport, Transport};
@@ -24,18 +24,17 @@ use rebalancer_io::recording::Recorder;
 use crate::cli::args::{LiveArgs, PresetChoice};
 use crate::cli::usage;
 use crate::failure::Failure;
-use crate::pipeline::chosen::selector;
 use crate::pipeline::clocks::{Clock, now};
 use crate::pipeline::decide::living;
 use crate::pipeline::discover::kafka;
 use crate::pipeline::discover::server::MetricsServer;
-use crate::pipeline::kafka::{DirectKafka, Seen, Wanted};
+use crate::pipeline::kafka::{DirectKafka, Seen, Wanted as WantedOfKafka};
 use crate::pipeline::saver::{Keep, Saver};
 use crate::report::{FoundReport, WorkloadReport};
 use crate::settings::decision::DecisionSettings;
 use crate::settings::queries;
 use crate::settings::recorded::{RecordedSettings, decision_flags};
-use crate::settings::servers;
+use crate::settings::servers::{self, Wanted};
 use crate::telemetry::notes::{Asked, Notes};
 
 /// A configured connection to both servers. Nothing has been queried yet, except the selector of a workload
@@ -62,15 +61,6 @@ pub struct Live {
     context: String,
 }
 
-/// What a command is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Subject {
-    /// One workload.
-    One,
-    /// All workloads of one or more namespaces.
-    All,
-}
-
 /// A client of the metrics server.
 pub type Client = PrometheusClient<Box<dyn Transport>>;
 
@@ -85,7 +75,7 @@ pub struct AskedOf {
 }
 
 impl Live {
-    /// Reads the configuration of both servers.
+    /// Reads the configuration of both servers. Nothing waits for an answer any more once `stop` is true.
     ///
     /// # Errors
     /// A setting that is missing or wrong, or a workload that cannot be found by its name.
@@ -93,21 +83,10 @@ impl Live {
         args: &LiveArgs,
         decision: &DecisionSettings,
         matches: &ArgMatches,
-    ) -> Result<Self, Failure> {
-        Self::connect_until(args, decision, matches, &Arc::default())
-    }
-
-    /// The same, but stops waiting for answers once `stop` is true.
-    ///
-    /// # Errors
-    /// As for [`Live::connect`].
-    pub fn connect_until(
-        args: &LiveArgs,
-        decision: &DecisionSettings,
-        matches: &ArgMatches,
         stop: &Arc<AtomicBool>,
     ) -> Result<Self, Failure> {
-        Self::connect_to(args, decision, matches, stop, Subject::One)
+        let wanted = servers::selector(&args.kubernetes, usage::source(matches, "selector") == "flag")?;
+        Self::connect_to(wanted, args.kubernetes.namespace.clone(), args, decision, matches, stop)
     }
 
     /// The same for a look at all workloads, of which none is chosen.
@@ -120,27 +99,20 @@ impl Live {
         matches: &ArgMatches,
         stop: &Arc<AtomicBool>,
     ) -> Result<Self, Failure> {
-        Self::connect_to(args, decision, matches, stop, Subject::All)
+        let namespaces = servers::namespaces(&args.kubernetes)?;
+        let wanted = servers::selector_of_all(&args.kubernetes)?;
+        Self::connect_to(wanted, namespaces.into_iter().next(), args, decision, matches, stop)
     }
 
     fn connect_to(
+        wanted: Wanted,
+        namespace: Option<String>,
         args: &LiveArgs,
         decision: &DecisionSettings,
         matches: &ArgMatches,
         stop: &Arc<AtomicBool>,
-        subject: Subject,
     ) -> Result<Self, Failure> {
         let notes = Notes::begin();
-        let (wanted, namespace) = match subject {
-            Subject::One => {
-                let is_typed = usage::source(matches, "selector") == "flag";
-                (servers::selector(&args.kubernetes, is_typed)?, args.kubernetes.namespace.clone())
-            }
-            Subject::All => {
-                let namespaces = servers::namespaces(&args.kubernetes)?;
-                (servers::selector_of_all(&args.kubernetes)?, namespaces.into_iter().next())
-            }
-        };
         let deadline = Instant::now().checked_add(args.kubernetes.run_timeout);
         let kafka = DirectKafka::chosen(args, deadline, stop)?;
         let (cluster, server) = connect(args, namespace, kafka.is_some(), stop)?;
@@ -309,7 +281,7 @@ impl Live {
     }
 
     /// What is wanted of Kafka for one of many workloads; `None` where it is not asked.
-    pub fn wanted_of_kafka<'a>(&self, workload: &'a Workload) -> Option<Wanted<'a>> {
+    pub fn wanted_of_kafka<'a>(&self, workload: &'a Workload) -> Option<WantedOfKafka<'a>> {
         let group = self.queries.group.clone();
         self.kafka.as_ref().map(|kafka| kafka.wanted(living(workload), group))
     }
@@ -319,25 +291,22 @@ impl Live {
     /// # Errors
     /// As [`Live::workload`] and [`Live::asked_of`].
     pub fn pinned(&self) -> Result<Vec<FoundReport>, Failure> {
-        let pin = |setting: &str, value: &str, why: &str| {
-            let [setting, value, why] = [setting, value, why].map(str::to_owned);
-            FoundReport { setting, value, why }
-        };
         let AskedOf { settings, found: mut pinned, unclear } = self.asked_of(&self.workload()?)?;
-        if self.server.is_there() && self.server.found().is_none() {
-            pinned.insert(0, pin("PROMETHEUS_ENDPOINT", &self.endpoint(), "as it is set"));
-        }
-        let is_pinned = |name: &str| pinned.iter().any(|found| found.setting == name);
-        let preset = (!is_pinned("METRICS_PRESET"))
-            .then(|| pin("METRICS_PRESET", settings.preset.name(), "as it is set"));
-        let group = settings.group.as_deref().filter(|_| !is_pinned("KAFKA_GROUP"));
-        let group = group.map(|group| pin("KAFKA_GROUP", group, "as it is set"));
-        pinned.extend(preset.into_iter().chain(group));
         for unclear in unclear {
             tracing::warn!(event = "setting.unclear", "{unclear}");
         }
-        pinned.push(pin("KUBE_NAMESPACE", self.cluster.namespace(), "of the context, or as it is set"));
-        pinned.push(pin("KUBE_LABEL_SELECTOR", self.selector.as_str(), "of the workload, or as it is set"));
+        if self.server.is_there() && self.server.found().is_none() {
+            pinned.insert(0, FoundReport::new("PROMETHEUS_ENDPOINT", &self.endpoint(), "as it is set"));
+        }
+        let (preset, group) = (Some(settings.preset.name()), settings.group.as_deref());
+        for (setting, value) in [("METRICS_PRESET", preset), ("KAFKA_GROUP", group)] {
+            if let Some(value) = value.filter(|_| pinned.iter().all(|found| found.setting != setting)) {
+                pinned.push(FoundReport::new(setting, value, "as it is set"));
+            }
+        }
+        let (namespace, selector) = (self.cluster.namespace(), self.selector.as_str());
+        pinned.push(FoundReport::new("KUBE_NAMESPACE", namespace, "of the context, or as it is set"));
+        pinned.push(FoundReport::new("KUBE_LABEL_SELECTOR", selector, "of the workload, or as it is set"));
         Ok(pinned)
     }
 
@@ -444,6 +413,21 @@ fn connect(
         );
     }
     Ok((cluster, server))
+}
+
+/// The labels of the workload's pods, read from the cluster if the workload is given by name.
+fn selector(cluster: &Cluster, wanted: Wanted) -> Result<Selector, Failure> {
+    let found = match wanted {
+        Wanted::Selected(selector) => return Ok(selector),
+        Wanted::Named(TargetName::Named(workload)) => cluster.selector_of(&workload),
+        Wanted::Named(TargetName::Bare(name)) => {
+            cluster.workload_named(&name).and_then(|workload| cluster.selector_of(&workload))
+        }
+    };
+    found.map_err(|error| match error {
+        UnknownSelector::Cluster(error) => Failure::Run(error.into()),
+        error => Failure::Usage(error.into()),
+    })
 }
 
 /// Kind and name of the top owners, such as `Deployment/orders`.

@@ -4,7 +4,7 @@ use std::thread;
 
 use anyhow::Context as _;
 use jiff::Timestamp;
-use rebalancer_core::{ApiFailure, Budget, Cure, Fact, Joined, LivePod, Role, Target, Workload};
+use rebalancer_core::{ApiFailure, Budget, Cure, Fact, Joined, Target, Workload};
 use rebalancer_io::driver::Look as _;
 use rebalancer_io::facts::FactFinder;
 use rebalancer_io::kubernetes::Observer;
@@ -79,16 +79,12 @@ impl Observation<'_> {
         self.recorder.as_ref().map_or(Ok(()), |saver| saver.save(&self.workload))
     }
 
-    /// The budgets that cover any of these pods of the workload.
+    /// The budgets that cover any of these pods.
     ///
     /// # Errors
     /// If the cluster refuses or does not answer.
-    pub fn budgets(&mut self, pods: &[&str]) -> Result<Vec<Budget>, ApiFailure> {
-        let named = self.workload.pods.iter().filter(|pod| pods.contains(&pod.name.as_str()));
-        let target =
-            |pod: &LivePod| Target { role: Role::Busiest, name: pod.name.clone(), uid: pod.uid.clone() };
-        let targets: Vec<Target> = named.map(target).collect();
-        self.observer.list_budgets(&targets)
+    pub fn budgets(&mut self, targets: &[Target]) -> Result<Vec<Budget>, ApiFailure> {
+        self.observer.list_budgets(targets)
     }
 
     /// The pods of the workload that were replaced as a cure, as far as the cluster still shows.

@@ -1,11 +1,11 @@
 //! From an observation to the report of what would be done, for `plan`, and for `run` before it acts.
 
-use rebalancer_core::Budget;
+use rebalancer_core::{BudgetProblem, RotationOptions, Target, budget_problems};
 
 use crate::failure::Failure;
 use crate::pipeline::decide::{Known, Purpose, decide};
 use crate::pipeline::observation::Observation;
-use crate::report::Report;
+use crate::report::{Report, TargetReport};
 use crate::settings::decision::DecisionSettings;
 
 /// The report of an observation. Saves the observation if it is to be recorded.
@@ -26,13 +26,10 @@ pub fn report(
     let joined = observation.joined()?;
     let cures = || observation.cures();
     let known = Known {
-        joined: &joined,
-        workload: &observation.workload,
-        asked: &asked,
         evaluation_time: Some(observation.answers.at.to_string()),
         described: observation.described.clone(),
         cures: Some(&cures),
-        has_past: true,
+        ..Known::new(&joined, &observation.workload, &asked)
     };
     let report = decide(decision, &known, Some(&observation.finder()), purpose);
     observation.save()?;
@@ -42,28 +39,36 @@ pub fn report(
     Ok(report)
 }
 
-/// Warns about budgets that would block the rotation. A run checks again before it acts.
-pub fn warn_of_budgets(observation: &mut Observation<'_>, report: &mut Report) {
+/// Warns about budgets that would block the rotation, if it is carried out as the `options` say. A run checks again
+/// before it acts.
+pub fn warn_of_budgets(observation: &mut Observation<'_>, report: &mut Report, options: &RotationOptions) {
     if !report.acts() {
         return;
     }
-    let targets: Vec<&str> = report.targets.iter().map(|target| target.pod.as_str()).collect();
+    let target = |TargetReport { pod, role }: &TargetReport| {
+        let pod = observation.workload.pods.iter().find(|of| of.name == *pod)?;
+        Some(Target { role: *role, name: pod.name.clone(), uid: pod.uid.clone() })
+    };
+    let targets: Vec<Target> = report.targets.iter().filter_map(target).collect();
     match observation.budgets(&targets) {
-        Ok(budgets) => report.warnings.extend(budgets.iter().filter_map(shortage)),
+        Ok(budgets) => {
+            report.warnings.extend(budget_problems(options, &targets, &budgets).iter().map(blocked));
+        }
         Err(failure) => {
             report.warnings.push(format!("the PodDisruptionBudgets could not be read: {failure}"));
         }
     }
 }
 
-fn shortage(budget: &Budget) -> Option<String> {
-    let Budget { name, covers, disruptions_allowed: allowed, .. } = budget;
-    let needed = covers.len();
-    let disruptions = if *allowed == 1 { "disruption" } else { "disruptions" };
-    let enough = usize::try_from(*allowed).is_ok_and(|allowed| allowed >= needed);
-    (!enough).then(|| {
-        format!(
-            "PodDisruptionBudget {name} allows {allowed} {disruptions} now, {needed} needed: `run` would be blocked"
-        )
-    })
+fn blocked(problem: &BudgetProblem) -> String {
+    let (problem, unless) = match problem {
+        BudgetProblem::Exhausted { budget, allowed, needed } => {
+            let disruptions = if *allowed == 1 { "disruption" } else { "disruptions" };
+            let problem =
+                format!("PodDisruptionBudget {budget} allows {allowed} {disruptions} now, {needed} needed");
+            (problem, if *allowed > 0 { " unless PACING=wait-ready" } else { "" })
+        }
+        other => (other.to_string(), ""),
+    };
+    format!("{problem}: `run` would be blocked{unless}")
 }

@@ -1,4 +1,4 @@
-//! Makes the recording of a run, and reads one back for a replay.
+//! Reads a recording back for a replay.
 
 use std::path::Path;
 
@@ -10,32 +10,9 @@ use rebalancer_io::metrics::{AlertPattern, FactQueries, OriginQueries};
 use rebalancer_io::origin::one_origin;
 use rebalancer_io::podstate::Answers;
 use rebalancer_io::prometheus::{PrometheusClient, PrometheusConfig};
-use rebalancer_io::recording::{Exchange, Recording, Replay};
+use rebalancer_io::recording::{Recording, Replay};
 
-use crate::failure::Failure;
 use crate::settings::recorded::RecordedSettings;
-
-/// The recording of a run.
-///
-/// # Errors
-/// Settings or a workload that cannot be written as JSON.
-pub fn recording(
-    settings: &RecordedSettings,
-    at: Timestamp,
-    exchanges: Vec<Exchange>,
-    workload: &Workload,
-) -> Result<Recording, Failure> {
-    let as_json =
-        |error: serde_json::Error| Failure::Run(anyhow::Error::new(error).context("cannot record the run"));
-    Ok(Recording {
-        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-        recorded_at: Timestamp::now(),
-        evaluation_time: at,
-        config: serde_json::to_value(settings).map_err(as_json)?,
-        exchanges,
-        workload: Some(serde_json::to_value(workload).map_err(as_json)?),
-    })
-}
 
 /// The contents of a recording.
 pub struct ReadBack {

@@ -1,13 +1,12 @@
 //! Decides again from saved data: a recording, a folder of API answers, or a list of pod states.
 
-use std::ffi::OsString;
-use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::io::{self, BufRead, BufReader, Cursor, Read as _};
 use std::path::Path;
 
 use anyhow::Context as _;
-use clap::{ArgMatches, FromArgMatches};
+use clap::ArgMatches;
 use jiff::Timestamp;
-use rebalancer_core::{Join, JoinError, Joined, LivePod, Metric, PodState, RotationOptions, Workload};
+use rebalancer_core::{Joined, Metric, RotationOptions, Workload};
 use rebalancer_io::kubernetes::live_pods;
 use rebalancer_io::podstate::Answers;
 use rebalancer_io::prometheus::{PrometheusConfig, Wanted};
@@ -15,39 +14,33 @@ use rebalancer_io::recording::Recording;
 use rebalancer_io::snapshot::{Snapshot, join_named_pods, newest_sample};
 use rebalancer_io::{file, states};
 
-use crate::cli::args::{Cli, Command, DecisionArgs, SavedArgs};
-use crate::cli::usage;
+use crate::cli::args::{DecisionArgs, SavedArgs};
 use crate::failure::Failure;
+use crate::pipeline::ages::of_known_age;
 use crate::pipeline::decide::{Known, Purpose, decide};
 use crate::pipeline::live::owner;
 use crate::pipeline::recorded::{ReadBack, Recorded, read_back};
-use crate::report::{Kind, Report, WorkloadReport};
+use crate::report::{Report, WorkloadReport};
 use crate::settings::decision::{DecisionSettings, PLAN_DEADLINE};
-use crate::settings::recorded::{RecordedSettings, flags_to_take_up};
+use crate::settings::recorded::{self, RecordedSettings};
 use crate::telemetry::notes::{Asked, Notes, Stage};
 
 /// The saved data.
 struct Saved {
-    loads: Loads,
+    /// The loads of the live pods, or of all named pods if the live ones are unknown.
+    joined: Joined,
+    /// Metrics that were queried.
+    asked: Vec<Metric>,
+    /// The time of the loads; a list of pods, or answers without a sample, have none.
+    at: Option<Timestamp>,
+    /// What a run would have said of the answers.
+    told: Vec<String>,
     /// Without pods if only their names are known.
     workload: Workload,
     settings: RecordedSettings,
     decision: DecisionSettings,
-    /// A recording's answers besides the loads; a folder or a list of pods has none.
-    recorded: Option<Recorded>,
-    /// The whole recording, if it is one.
-    recording: Option<Recording>,
-}
-
-/// A workload with only the names of its pods known.
-const UNKNOWN: Workload = Workload { pods: Vec::new(), owners: Vec::new() };
-
-/// The loads of the pods.
-enum Loads {
-    Answers(Box<Answers>),
-    /// For the pods that the answers name, with the metrics that were queried.
-    Named(Box<Join>, Vec<Metric>),
-    States(Vec<PodState>),
+    /// The whole recording, and its answers besides the loads; a folder or a list of pods has none.
+    recorded: Option<(Recording, Recorded)>,
 }
 
 /// Saved data and the new decision.
@@ -65,20 +58,19 @@ pub struct Replayed {
 }
 
 impl Replayed {
-    /// Reads the saved data, and decides.
+    /// Reads the saved data, as [`open`] gave them, and decides.
     ///
     /// # Errors
     /// A path that cannot be read, or that contains something else.
     pub fn new(
+        opened: Option<Reader>,
         args: &SavedArgs,
         matches: &ArgMatches,
         notes: &Notes,
         detailed: bool,
     ) -> Result<Self, Failure> {
-        let saved = notes.time(Stage::Query, || read(args, matches))?;
-        let Saved { loads, workload, settings, decision, recorded, recording } = saved;
-        let (asked, at) = (loads.asked(), loads.evaluation_time());
-        let joined = loads.joined(&workload.pods, &decision).context("cannot tell the pods apart")?;
+        let saved = notes.time(Stage::Query, || read(opened, args, matches))?;
+        let Saved { joined, asked, at, told, workload, settings, decision, recorded } = saved;
         let described = WorkloadReport {
             owner: owner(&workload),
             context: None,
@@ -88,18 +80,17 @@ impl Replayed {
             found: Vec::new(),
         };
         let known = Known {
-            joined: &joined,
-            workload: &workload,
-            asked: &asked,
             evaluation_time: at.map(|time| time.to_string()),
             described,
-            cures: None,
-            has_past: recorded.as_ref().is_some_and(Recorded::has_past),
+            has_past: recorded.as_ref().is_some_and(|(_, recorded)| recorded.has_past()),
+            ..Known::new(&joined, &workload, &asked)
         };
         let options = decision.rotation_options(settings.allow_multiple_controllers, PLAN_DEADLINE);
-        let finder = recorded.as_ref().zip(at).map(|(recorded, at)| recorded.finder(at));
-        let purpose = purpose(&options, detailed);
-        let report = notes.time(Stage::Decide, || decide(&decision, &known, finder.as_ref(), purpose))?;
+        let finder = recorded.as_ref().zip(at).map(|((_, recorded), at)| recorded.finder(at));
+        let purpose = Purpose::plan(&options, detailed);
+        let mut report = notes.time(Stage::Decide, || decide(&decision, &known, finder.as_ref(), purpose))?;
+        report.warnings.splice(..0, told);
+        let recording = recorded.map(|(recording, _)| recording);
         Ok(Self { report, settings, decision, options, recording })
     }
 
@@ -111,44 +102,37 @@ impl Replayed {
     }
 }
 
-/// A replay decides like a plan.
-pub fn purpose(options: &RotationOptions, detailed: bool) -> Purpose<'_> {
-    Purpose { kind: Kind::Plan, dry_run: "client", rotation: Some(options), detailed }
-}
-
 /// The path that stands for the standard input.
 const STANDARD_INPUT: &str = "-";
 
 /// What is read of a file, from its beginning.
-type Reader = Box<dyn BufRead + Send>;
+pub type Reader = Box<dyn BufRead + Send>;
 
-fn read(args: &SavedArgs, matches: &ArgMatches) -> Result<Saved, Failure> {
-    if args.path == Path::new(STANDARD_INPUT) {
-        let path = Path::new("standard input");
+/// Opens saved data, or standard input, to `use_it` as the word says; `None` for a folder.
+///
+/// # Errors
+/// A path that cannot be read.
+pub fn open(path: &Path, use_it: &str) -> Result<Option<Reader>, Failure> {
+    if path == Path::new(STANDARD_INPUT) {
         let reader = file::unpacked(BufReader::new(io::stdin())).context("cannot read standard input")?;
-        return from_file(path, reader, args, matches);
+        return Ok(Some(reader));
     }
-    let path = args.path.as_path();
     let shown = path.display();
-    let facts =
-        std::fs::metadata(path).map_err(|error| Failure::usage(format!("cannot replay {shown}: {error}")))?;
+    let facts = std::fs::metadata(path)
+        .map_err(|error| Failure::usage(format!("cannot {use_it} {shown}: {error}")))?;
     if facts.is_dir() {
-        return from_folder(path, args);
+        return Ok(None);
     }
-    let reader = file::open(path).with_context(|| format!("cannot read {shown}"))?;
-    from_file(path, reader, args, matches)
+    Ok(Some(file::open(path).with_context(|| format!("cannot read {shown}"))?))
 }
 
-fn from_file(
-    path: &Path,
-    mut reader: Reader,
-    args: &SavedArgs,
-    matches: &ArgMatches,
-) -> Result<Saved, Failure> {
+fn read(opened: Option<Reader>, args: &SavedArgs, matches: &ArgMatches) -> Result<Saved, Failure> {
+    let path = args.path.as_path();
+    let Some(mut reader) = opened else { return from_folder(path, args) };
+    let path = if path == Path::new(STANDARD_INPUT) { Path::new("standard input") } else { path };
     let shown = path.display();
-    let mut start = [0; 64];
-    let read = read_start(&mut reader, &mut start).with_context(|| format!("cannot read {shown}"))?;
-    let start = start[..read].to_vec();
+    let mut start: Vec<u8> = Vec::new();
+    (&mut reader).take(64).read_to_end(&mut start).with_context(|| format!("cannot read {shown}"))?;
     let first = start.iter().copied().find(|byte| !byte.is_ascii_whitespace());
     let hint = hint(&start);
     let whole: Reader = Box::new(Cursor::new(start).chain(reader));
@@ -181,104 +165,57 @@ fn hint(start: &[u8]) -> Option<&'static str> {
     holds("\"api_version\"").then_some("is a report: replay the recording or the folder it was made from")
 }
 
-fn read_start(file: &mut impl Read, start: &mut [u8]) -> io::Result<usize> {
-    let mut read = 0;
-    while read < start.len() {
-        match file.read(&mut start[read..])? {
-            0 => break,
-            more => read += more,
-        }
-    }
-    Ok(read)
-}
-
 fn from_states(path: &Path, reader: Reader, decision: &DecisionArgs) -> Result<Saved, Failure> {
     let pods = states::pod_states(reader).with_context(|| path.display().to_string())?;
-    Ok(Saved {
-        loads: Loads::States(pods),
-        workload: UNKNOWN,
-        settings: RecordedSettings::default(),
-        decision: DecisionSettings::from(decision),
-        recorded: None,
-        recording: None,
-    })
+    Ok(Saved::named(states::joined(&pods), states::present(&pods), None, decision))
 }
 
 fn from_folder(path: &Path, args: &SavedArgs) -> Result<Saved, Failure> {
     let wanted =
         Wanted { pod_label: &args.pod_label, namespace: None, max_bytes: PrometheusConfig::MAX_SAVED_BYTES };
-    let read = |loads: Loads, workload: Workload| Saved {
-        loads,
-        workload,
-        settings: RecordedSettings::default(),
-        decision: DecisionSettings::from(&args.decision),
-        recorded: None,
-        recording: None,
-    };
-    let max_sample_age = DecisionSettings::from(&args.decision).max_sample_age;
-    let named = join_named_pods(path, &wanted, max_sample_age).map_err(anyhow::Error::new)?;
+    let decision = DecisionSettings::from(&args.decision);
+    let named = join_named_pods(path, &wanted, decision.max_sample_age).map_err(anyhow::Error::new)?;
     if let Some((join, asked)) = named {
-        return Ok(read(Loads::Named(Box::new(join), asked), UNKNOWN));
+        let at = newest_sample(&join);
+        return Ok(Saved::named(join.finish(), asked, at, &args.decision));
     }
     let snapshot = Snapshot::open(path, &wanted).map_err(anyhow::Error::new)?;
     // Answers without a sample have no time; any will do.
     let at = snapshot.evaluation_time().unwrap_or(Timestamp::UNIX_EPOCH);
     let pods = snapshot.pods.as_deref().map(|json| live_pods(json, at)).transpose();
     let pods = pods.with_context(|| format!("{}/pods.json", path.display()))?.unwrap_or_default();
-    let answers = Answers::new(at, snapshot.answers);
-    Ok(read(Loads::Answers(Box::new(answers)), Workload { pods, owners: Vec::new() }))
+    let (answers, workload) = (Answers::new(at, snapshot.answers), Workload { pods, owners: Vec::new() });
+    Saved::of(&answers, workload, RecordedSettings::default(), &decision, None)
 }
 
 fn from_recording(path: &Path, reader: Reader, matches: &ArgMatches) -> Result<Saved, Failure> {
     let recording = Recording::read_from(path, reader).map_err(anyhow::Error::new)?;
     let ReadBack { settings, workload, answers, recorded } = read_back(&recording, path)?;
-    let decision = DecisionSettings::from(&taken_up(&settings, matches)?);
-    let loads = Loads::Answers(Box::new(answers));
-    Ok(Saved { loads, workload, settings, decision, recorded: Some(recorded), recording: Some(recording) })
+    let decision = DecisionSettings::from(&recorded::taken_up(&settings, matches)?);
+    Saved::of(&answers, workload, settings, &decision, Some((recording, recorded)))
 }
 
-/// The decision settings of this call, with recorded values for those not given.
-fn taken_up(settings: &RecordedSettings, matches: &ArgMatches) -> Result<DecisionArgs, Failure> {
-    // Inserted before the rest: after `--` a flag would be read as a path.
-    let flags = flags_to_take_up(settings, matches).into_iter().map(OsString::from);
-    let mut typed = std::env::args_os();
-    let command: Vec<OsString> = typed.by_ref().take(2).collect();
-    let arguments = command.into_iter().chain(flags).chain(typed);
-    let parsed =
-        usage::command().try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
-    match parsed.map(|cli| cli.command) {
-        Ok(Command::Replay(args)) => Ok(args.saved.decision),
-        Ok(Command::Report(args)) => Ok(args.saved.decision),
-        Ok(_) => Err(Failure::usage("the recorded settings change the command")),
-        Err(error) => Err(Failure::usage(format!("the recorded settings cannot be used: {error}"))),
-    }
-}
-
-impl Loads {
-    /// The loads of the live pods, or of all named pods if the live ones are unknown.
-    fn joined(self, live: &[LivePod], decision: &DecisionSettings) -> Result<Joined, JoinError> {
-        match self {
-            Self::Answers(answers) => answers.join(live, decision.freshness()),
-            Self::Named(join, _) => Ok(join.finish()),
-            Self::States(pods) => Ok(states::joined(&pods)),
-        }
+impl Saved {
+    /// Pods of which only names and loads are known.
+    fn named(joined: Joined, asked: Vec<Metric>, at: Option<Timestamp>, decision: &DecisionArgs) -> Self {
+        let (workload, settings) = (Workload::default(), RecordedSettings::default());
+        let decision = DecisionSettings::from(decision);
+        Self { joined, asked, at, told: Vec::new(), workload, settings, decision, recorded: None }
     }
 
-    /// Metrics that were queried.
-    fn asked(&self) -> Vec<Metric> {
-        match self {
-            Self::Answers(answers) => answers.asked(),
-            Self::Named(_, asked) => asked.clone(),
-            Self::States(pods) => states::present(pods),
-        }
-    }
-
-    /// The time of the loads; a list of pods, or answers without a sample, have none.
-    fn evaluation_time(&self) -> Option<Timestamp> {
-        match self {
-            Self::Answers(answers) => answers.has_samples().then_some(answers.at),
-            Self::Named(join, _) => newest_sample(join),
-            Self::States(_) => None,
-        }
+    /// Answers about pods, or about all pods that they name where the workload has none.
+    fn of(
+        answers: &Answers,
+        workload: Workload,
+        settings: RecordedSettings,
+        decision: &DecisionSettings,
+        recorded: Option<(Recording, Recorded)>,
+    ) -> Result<Self, Failure> {
+        let mut told: Vec<String> = of_known_age(answers, decision)?;
+        told.extend(recorded::unknown(&settings));
+        let joined =
+            answers.join(&workload.pods, decision.freshness()).context("cannot tell the pods apart")?;
+        let (asked, at) = (answers.asked(), answers.has_samples().then_some(answers.at));
+        Ok(Self { joined, asked, at, told, workload, settings, decision: *decision, recorded })
     }
 }

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use rebalancer_core::{LivePod, MAX_TARGETS, PlannedWorkload, Role, Strategy, Workload, changes_since};
 use rebalancer_io::file;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::failure::Failure;
 use crate::format::text::plain;
@@ -101,12 +102,12 @@ impl SavedPlan {
             return Err(refused(format!("it is larger than {MAX_BYTES} bytes")));
         }
         let no_plan = || refused(format!("it is no plan that `plan --out` of this version saves ({FORMAT})"));
-        let head: Head = serde_json::from_slice(&bytes).map_err(|_| no_plan())?;
-        if head.format != FORMAT {
+        let read: Value = serde_json::from_slice(&bytes).map_err(|_| no_plan())?;
+        if read["format"] != FORMAT {
             return Err(no_plan());
         }
         let plan: Self =
-            serde_json::from_slice(&bytes).map_err(|error| refused(format!("it is damaged: {error}")))?;
+            serde_json::from_value(read).map_err(|error| refused(format!("it is damaged: {error}")))?;
         plan.validate(now).map_err(refused)?;
         Ok(plan)
     }
@@ -192,12 +193,6 @@ impl SavedPlan {
         }
         changes
     }
-}
-
-/// What every version has.
-#[derive(Deserialize)]
-struct Head {
-    format: String,
 }
 
 /// The targets of a report with their UIDs; one without a UID cannot be evicted and is left out.

@@ -9,7 +9,6 @@ use rebalancer_io::prometheus::StoppableTransport;
 use rebalancer_io::recording::{Recorder, Recording, RedactionKey};
 
 use crate::failure::Failure;
-use crate::pipeline::recorded;
 use crate::settings::recorded::RecordedSettings;
 
 /// What to keep of the answers.
@@ -56,6 +55,14 @@ impl Saver {
     /// # Errors
     /// What cannot be written as JSON.
     pub fn recording(&self, workload: &Workload) -> Result<Recording, Failure> {
-        recorded::recording(&self.settings, self.at, self.recorder.exchanges(), workload)
+        let as_json = |error: serde_json::Error| anyhow::Error::new(error).context("cannot record the run");
+        Ok(Recording {
+            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+            recorded_at: Timestamp::now(),
+            evaluation_time: self.at,
+            config: serde_json::to_value(&self.settings).map_err(as_json)?,
+            exchanges: self.recorder.exchanges(),
+            workload: Some(serde_json::to_value(workload).map_err(as_json)?),
+        })
     }
 }

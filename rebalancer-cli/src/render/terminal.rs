@@ -1,9 +1,12 @@
 //! The capabilities of the output: width, colours, and characters beyond ASCII.
 
 use std::ffi::OsString;
+use std::io::{self, IsTerminal as _};
+use std::time::Duration;
 
 use anstream::stream::RawStream;
 use anstream::{AutoStream, ColorChoice};
+use indicatif::{ProgressBar, ProgressDrawTarget};
 
 use crate::cli::args::Color;
 
@@ -36,13 +39,13 @@ impl Terminal {
 
     /// Standard output.
     pub fn stdout(color: Color) -> Self {
-        let out = std::io::stdout();
+        let out = io::stdout();
         Self::of(&out, columns(terminal_size::terminal_size_of(&out)), color)
     }
 
     /// Standard error.
     pub fn stderr(color: Color) -> Self {
-        let err = std::io::stderr();
+        let err = io::stderr();
         Self::of(&err, columns(terminal_size::terminal_size_of(&err)), color)
     }
 
@@ -82,6 +85,15 @@ const fn ascii(letter: char) -> char {
         letter if letter.is_ascii() => letter,
         _ => '?',
     }
+}
+
+/// A bar about so many things, or one without an end, on standard error, on a terminal only.
+pub fn progress_bar(all: Option<u64>) -> ProgressBar {
+    let terminal = io::stderr().is_terminal();
+    let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let bar = ProgressBar::with_draw_target(all, target);
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
 }
 
 #[cfg(test)]

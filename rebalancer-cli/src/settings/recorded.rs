@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Args as _, Command};
+use clap::{ArgMatches, Args as _, Command, FromArgMatches as _};
 use rebalancer_core::{Strategy, UnknownStrategy};
 use serde::{Deserialize, Serialize};
 
 use crate::cli::args::DecisionArgs;
 use crate::cli::catalog::settings;
-use crate::cli::earlier::joined;
+use crate::cli::earlier;
+use crate::failure::Failure;
+use crate::format::text::plain;
 
 /// The settings that a run's decision depends on. None of them is a secret.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -39,17 +41,48 @@ pub fn decision_flags(matches: &ArgMatches) -> BTreeMap<String, String> {
     flags.collect()
 }
 
-/// The recorded flags, as arguments, that neither the command line nor the environment of this replay
+/// The arguments of the decision of this call, with recorded values for those not given.
+///
+/// # Errors
+/// A recorded value that is not understood.
+pub fn taken_up(recorded: &RecordedSettings, matches: &ArgMatches) -> Result<DecisionArgs, Failure> {
+    let mut values = decision_flags(matches);
+    values.extend(flags_to_take_up(recorded, matches));
+    let flags = values.iter().map(|(flag, value)| format!("{flag}={value}"));
+    let command = DecisionArgs::augment_args(Command::new("replay").no_binary_name(true));
+    let parsed = command.mut_args(|arg| arg.env(None)).try_get_matches_from(flags);
+    let parsed = parsed.and_then(|matches| DecisionArgs::from_arg_matches(&matches));
+    parsed.map_err(|error| Failure::usage(format!("the recorded settings cannot be used: {error}")))
+}
+
+/// What a recording sets and this version does not know, in words; `None` if it knows all.
+pub fn unknown(recorded: &RecordedSettings) -> Option<String> {
+    let known = decision_settings();
+    let is_known = |flag: &String| {
+        let id = flag.trim_start_matches('-').replace('-', "_");
+        earlier::now(&id).is_some() || known.iter().any(|(_, known)| known == flag)
+    };
+    let unknown: Vec<String> =
+        recorded.decision.keys().filter(|flag| !is_known(flag)).map(|flag| plain(flag)).collect();
+    (!unknown.is_empty()).then(|| {
+        format!(
+            "the recording has settings that this version does not know and does not decide by: {}",
+            unknown.join(", ")
+        )
+    })
+}
+
+/// The recorded flags with their values that neither the command line nor the environment of this replay
 /// overrides.
-pub fn flags_to_take_up(recorded: &RecordedSettings, matches: &ArgMatches) -> Vec<String> {
+pub fn flags_to_take_up(recorded: &RecordedSettings, matches: &ArgMatches) -> BTreeMap<String, String> {
     let untouched = |id: &str| matches!(matches.value_source(id), None | Some(ValueSource::DefaultValue));
     let known = decision_settings().into_iter().filter(|(id, _)| untouched(id));
-    let earlier = |id: &str| recorded.decision.get(&format!("--{}", id.replace('_', "-"))).cloned();
+    let given = |id: &str| recorded.decision.get(&format!("--{}", id.replace('_', "-"))).cloned();
     let value = |id: &str, flag: &str| match recorded.decision.get(flag) {
         Some(value) => Some(in_words_of_now(flag, value).to_owned()),
-        None => joined(id, earlier),
+        None => earlier::joined(id, given),
     };
-    known.filter_map(|(id, flag)| Some(format!("{flag}={}", value(&id, &flag)?))).collect()
+    known.filter_map(|(id, flag)| Some((flag.clone(), value(&id, &flag)?))).collect()
 }
 
 /// The value of a flag in this version's words. A renamed strategy of earlier versions is translated; given

@@ -7,6 +7,7 @@ use rebalancer_core::Metric;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::fleets::{Fleets, Spec};
 use crate::program::{root, run};
 use crate::servers::{BUSIEST, LEAST_BUSY, Servers};
 
@@ -219,6 +220,38 @@ fn a_backtest_over_a_recording_and_its_replay_agree() {
         let targets = replay["targets"].as_array().into_iter().flatten().map(|target| &target["pod"]);
         assert_eq!(decision["targets"], json!(targets.collect::<Vec<&Value>>()), "{done}");
     }
+}
+
+/// A run would find the cure of the run before among the Events.
+#[test]
+fn a_backtest_cures_a_pod_of_a_stateful_set_once_a_day() {
+    let mut cores = vec![0.5; 20];
+    cores[7] = 1.0;
+    let specs = [Spec::stateful_set("shop", "orders", cores)];
+    let fleets = Fleets::of(&specs).loaded(&specs, |metric, cores| match metric {
+        Metric::Cpu => Some(cores),
+        Metric::Memory => Some(1e8),
+        Metric::Lag => Some(2_000.0),
+        Metric::Rate => Some(100.0),
+    });
+    let folder = TempDir::new().expect("a folder for temporary files");
+    for name in ["a.jsonl", "b.jsonl"] {
+        let file = folder.path().join(name).display().to_string();
+        let done = fleets.run(&["record", "-n", "shop", "statefulset/orders", &file], &[]);
+        assert_eq!(done.code, Some(0), "{done}");
+    }
+    let folder = folder.path().display().to_string();
+    let off = ["WARMUP", "COOLDOWN", "CHURN_BUDGET", "FUTILITY_AGE"].map(|guard| (guard, "off"));
+    let env = [&[("OUTPUT", "json"), ("STRATEGY", "by_cause")][..], &off].concat();
+    let done = run(&["backtest", "--recordings", &folder], &env);
+    let report = done.json();
+    let [first, second] = decisions(&report).as_slice() else { panic!("two moments: {done}") };
+    assert_eq!((&first["outcome"], &first["cause"]), (&json!("planned"), &json!("sick_pod")), "{done}");
+    assert_eq!(
+        (&second["outcome"], &second["held_by"]),
+        (&json!("withheld"), &json!(["cured_before"])),
+        "{done}"
+    );
 }
 
 #[test]

@@ -2,9 +2,9 @@
 
 use jiff::Timestamp;
 use rebalancer_core::Metric;
-use rebalancer_sim::apiserver::{Effect, Fault};
+use rebalancer_sim::apiserver::{Effect, Fault, Fleet};
 use rebalancer_sim::transcript::Transcript;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::program::{Done, command};
 use crate::pty::{Session, visible};
@@ -166,6 +166,25 @@ fn what_no_run_could_act_on_fails() {
     assert!(hint.contains("cAdvisor") && hint.contains("QUERY_CPU"), "{hint}");
     assert!(!hint.contains("METRICS_PRESET"), "that has nothing to do with CPU: {hint}");
     assert!(found(&done, "lag: 0 series").1.contains("METRICS_PRESET"), "{done}");
+}
+
+/// 0.28 of 25 pods are 7, though `0.28 * 25.0` is slightly more.
+#[test]
+fn check_counts_the_pods_with_a_metric_as_a_run_does() {
+    let more = (0..13).map(|number| format!("orders-consumer-g5zn5h759-more{number}"));
+    let names: Vec<String> = fleet().pods.into_iter().map(|pod| pod.name).chain(more).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let servers =
+        Servers::over(Fleet { namespace: "tiny".to_owned(), ..Fleet::named("orders-consumer", &names) });
+    let sample = |pod: &&str| json!({"metric": {"pod": pod}, "value": [1795410000, "1"]});
+    let seven: Vec<Value> = names.iter().take(7).map(sample).collect();
+    let seven = json!({"status": "success", "data": {"resultType": "vector", "result": seven}});
+    servers.metrics.answer_body(Metric::Cpu, seven.to_string());
+    servers.metrics.answer_body(Metric::Lag, NOTHING);
+    let env = [("MIN_COVERAGE", "0.28"), ("MAX_SAMPLE_AGE", "100000d")];
+    assert_eq!(servers.run(&["plan"], &env).json()["coverage"]["cpu"]["usable"], true);
+    let done = servers.run(&["check"], &env);
+    assert!(!done.stdout.contains("neither cpu nor lag can be used"), "{done}");
 }
 
 /// What the cluster refuses stands before what follows from it.

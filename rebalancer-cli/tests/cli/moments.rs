@@ -136,6 +136,21 @@ fn a_recording_of_an_own_query_comes_to_the_same() {
 }
 
 #[test]
+fn a_replay_refuses_samples_of_unknown_age_as_the_run_did() {
+    let servers = Servers::start();
+    servers.metrics.answer_queries_with(">= bool (time() - 60)", vector(&[]));
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("a.jsonl");
+    let file = file.to_str().expect("a path of ours");
+    refused(&servers, &["plan", "--record", file], &[OWN, ("MAX_SAMPLE_AGE", "60s")]);
+    let replayed = crate::program::run(&["replay", file], &[]);
+    let said = replayed.assert_one_error(1);
+    assert!(said.contains("how old the samples of QUERY_CPU are") && said.contains("GUARDS=off"), "{said}");
+    let replayed = crate::program::run(&["replay", file, "-o", "json", "--guards=off"], &[]);
+    assert!(warnings(&replayed).iter().any(|said| said.contains("QUERY_CPU")), "{replayed}");
+}
+
+#[test]
 fn an_own_query_whose_age_cannot_be_known_is_refused_with_guards_and_told_without() {
     let servers = Servers::start();
     servers.metrics.answer_queries_with(">= bool (time() - 60)", vector(&[]));

@@ -6,7 +6,7 @@ use std::path::Path;
 use rebalancer_core::Metric;
 use rebalancer_sim::apiserver::Fleet;
 use rebalancer_sim::metrics_server::recorded_answers;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::program::{check, root, run};
@@ -86,6 +86,34 @@ fn a_setting_of_now_wins_over_a_recorded_one() {
     assert_eq!(replayed(&file, &[], &[])["thresholds"]["min_pods"], 5);
     let behind = run(&["replay", "-o", "json", "--", path(&file)], &[]);
     assert_eq!(behind.json()["thresholds"]["cpu"], 1.7, "{behind}");
+}
+
+/// A setting that is given by an earlier name is given all the same.
+#[test]
+fn a_setting_of_now_by_an_earlier_name_wins_over_a_recorded_one() {
+    let folder = TempDir::new().expect("a folder for temporary files");
+    let file = folder.path().join("run.jsonl");
+    Servers::start().run(&["record", path(&file)], &[("FLOORS", "cpu=7,lag=8")]);
+    let floors = |env: &[(&str, &str)]| replayed(&file, &[], env)["thresholds"]["score_floors"].clone();
+    assert_eq!((&floors(&[])["cpu"], &floors(&[])["lag"]), (&json!(7.0), &json!(8.0)));
+    let given = floors(&[("CPU_FLOOR", "0.2")]);
+    assert_eq!((&given["cpu"], &given["lag"]), (&json!(0.2), &json!(1000.0)), "FLOORS=cpu=0.2");
+}
+
+/// A later version may decide by what this one has not.
+#[test]
+fn settings_of_a_recording_that_are_not_known_are_told() {
+    let folder = TempDir::new().expect("a folder for temporary files");
+    let recording = fs::read_to_string(root().join(RECORDING)).expect("a recording of the repository");
+    let known = r#""--strategy":"#;
+    let file = folder.path().join("newer.jsonl");
+    fs::write(&file, recording.replacen(known, &format!(r#""--moon-phase":"full",{known}"#), 1))
+        .expect("a file in a folder of ours");
+    let told = |file: &Path| {
+        let warnings = replayed(file, &[], &[])["warnings"].to_string();
+        warnings.contains("settings that this version does not know and does not decide by: --moon-phase")
+    };
+    assert!(told(&file) && !told(&root().join(RECORDING)));
 }
 
 /// A workload that live would have been left alone is left alone in the replay too.

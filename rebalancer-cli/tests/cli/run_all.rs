@@ -197,6 +197,20 @@ fn a_rotation_that_a_person_declines_leaves_its_turn_to_the_next() {
     assert!(screen.contains("but the person at the terminal did not answer yes"), "{screen}");
 }
 
+/// What changes nothing is no question.
+#[test]
+fn nobody_is_asked_about_the_rehearsal_of_a_workload() {
+    let mut specs = workloads();
+    specs[1] =
+        Spec::deployment("shop", "orders", hot(8, 6.0)).with("enabled", "true").with("dry-run", "server");
+    let fleets = Fleets::of(&specs);
+    let mut session = at_a_terminal(&fleets);
+    session.answer(QUESTION, "yes");
+    let (code, screen) = session.end();
+    assert_eq!((code, fleets.evictions()), (Some(0), OF_LEDGER.map(str::to_owned).to_vec()), "{screen}");
+    assert_eq!(screen.matches(QUESTION).count(), 1, "{screen}");
+}
+
 #[test]
 fn a_signal_at_the_second_question_ends_the_run_in_order() {
     let fleets = Fleets::of(&workloads());

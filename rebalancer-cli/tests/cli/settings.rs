@@ -144,6 +144,24 @@ fn every_bad_value_of_a_run_is_refused() {
     insta::assert_snapshot!("of_a_run", refusals(&["run", "--yes"], &LIVE, &OF_A_RUN));
 }
 
+/// `config` fails where a run would, though it shows the settings first.
+#[test]
+fn config_refuses_what_a_run_refuses() {
+    let webhook = [("WEBHOOK_URL", "http://127.0.0.1:1/a"), ("WEBHOOK_URL_FILE", "url")];
+    let kafka = [("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1"), ("KAFKA_USERNAME", "ada")];
+    let one = OF_A_RUN
+        .iter()
+        .filter(|(variable, _)| variable.starts_with("METRICS_") || variable.starts_with("QUERY_"));
+    for wrong in one.map(std::slice::from_ref).chain([&webhook[..], &kafka]) {
+        let env = [&LIVE[..], wrong].concat();
+        for args in [&["run", "--yes"][..], &["config"]] {
+            let done = run(args, &env);
+            assert_eq!(done.code, Some(64), "{wrong:?}: {done}");
+        }
+    }
+    assert_eq!(run(&["config"], &LIVE).code, Some(0));
+}
+
 #[test]
 fn credentials_that_contradict_each_other_are_refused() {
     let bearer = ("PROMETHEUS_BEARER_TOKEN", "t0ken");

@@ -107,6 +107,22 @@ fn what_is_piped_in_is_replayed() {
 }
 
 #[test]
+fn a_page_is_made_of_what_is_piped_in() {
+    let file = "testdata/recordings/orders-12.jsonl";
+    let report = run(&["replay", file, "-o", "json"], &[]).stdout;
+    let folder = tempfile::tempdir().expect("a folder for temporary files");
+    let saved = folder.path().join("report.json");
+    std::fs::write(&saved, report).expect("a file in a folder of ours");
+    for input in [&root().join(file), &saved] {
+        let input = std::fs::File::open(input).expect("a file of ours");
+        let output = command(&["report", "-"], &[]).stdin(input).output();
+        let output = output.expect("the program was built with the tests");
+        let page = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && page.contains("</html>"), "{output:?}");
+    }
+}
+
+#[test]
 fn the_log_is_as_loud_as_asked() {
     let file = "testdata/recordings/orders-12.jsonl";
     let typo = [("CPU_VARIANCE_TRESHOLD", "1"), ("LOG_LEVEL", "info")];

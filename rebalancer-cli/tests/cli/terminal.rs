@@ -5,8 +5,10 @@ use std::thread;
 use std::time::Duration;
 
 use rebalancer_core::Metric;
+use rebalancer_sim::apiserver::Fleet;
+use serde_json::Value;
 
-use crate::program::{Running, command};
+use crate::program::{Done, Running, command};
 use crate::pty::{Session, visible, widest};
 use crate::servers::{BUSIEST, LEAST_BUSY, Servers, fleet};
 
@@ -225,6 +227,49 @@ fn a_budget_that_is_in_the_way_is_told_before_anyone_is_asked() {
     let plan = servers.run(&["plan"], &[]);
     assert!(plan.json()["warnings"].to_string().contains(words), "{plan}");
     servers.assert_untouched();
+}
+
+/// What is told of budgets is what comes of them.
+#[test]
+fn budgets_are_told_of_as_the_rotation_is_held_against_them() {
+    let told = |done: &Done| {
+        let warnings = done.json()["warnings"].as_array().cloned().unwrap_or_default();
+        let blocked = |said: &&Value| said.as_str().is_some_and(|said| said.contains("would be blocked"));
+        warnings.iter().filter(blocked).map(ToString::to_string).collect::<Vec<String>>().join("; ")
+    };
+    let unseen = |mut fleet: Fleet| {
+        fleet.budgets[0].generation = 2;
+        fleet
+    };
+    let one = || fleet().with_budget("orders", 1);
+    let cases = [
+        (one(), &[][..], "2 needed: `run` would be blocked unless PACING=wait-ready"),
+        (one(), &[("PACING", "wait-ready")][..], ""),
+        (
+            fleet().with_budget("orders", 0),
+            &[("PACING", "wait-ready")],
+            "0 disruptions now, 1 needed: `run` would be blocked\"",
+        ),
+        (
+            unseen(fleet().with_budget("orders", 2)),
+            &[],
+            "are older than its specification: `run` would be blocked",
+        ),
+        (
+            fleet().with_budget("orders", 9).with_budget("twice", 9),
+            &[],
+            "is matched by 2 PodDisruptionBudgets",
+        ),
+    ];
+    for (fleet, env, words) in cases {
+        let servers = Servers::over(fleet);
+        let planned = servers.run(&["run", "--dry-run"], env);
+        let said = told(&planned);
+        assert!(said.contains(words) && said.is_empty() == words.is_empty(), "{words}: {planned}");
+        let done = servers.run(&["run", "--yes", "--dry-run=server"], env);
+        let expected = if words.is_empty() { "planned" } else { "blocked" };
+        assert_eq!(done.json()["outcome"], expected, "{done}");
+    }
 }
 
 /// The run has fifteen seconds, of which the last ten are too late for an eviction.

@@ -131,8 +131,8 @@ impl Engine {
         Ok(Analysis { names, loads, thresholds, coverage, candidates, spreads, scale, outliers })
     }
 
-    /// Counts, for each metric, the pods that have it and the pods that must have it.
-    fn coverage(&self, count: usize, having: impl Fn(Metric) -> usize) -> PerMetric<Coverage> {
+    /// How many of so many pods must have a metric before anything is decided by it.
+    pub fn needed(&self, count: usize) -> usize {
         // A share such as 0.1 of 30 pods is 3, though `0.1 * 30` is slightly more in binary.
         let share = ceil(self.thresholds.min_coverage * count as f64 - 1e-9).max(0.0);
         #[expect(
@@ -140,7 +140,13 @@ impl Engine {
             clippy::cast_sign_loss,
             reason = "0 to the number of pods"
         )]
-        let needed = (share as usize).max(self.thresholds.min_pods);
+        let share = share as usize;
+        share.max(self.thresholds.min_pods)
+    }
+
+    /// Counts, for each metric, the pods that have it and the pods that must have it.
+    fn coverage(&self, count: usize, having: impl Fn(Metric) -> usize) -> PerMetric<Coverage> {
+        let needed = self.needed(count);
         PerMetric::from_fn(|metric| Coverage { having: having(metric), needed, eligible: count })
     }
 }

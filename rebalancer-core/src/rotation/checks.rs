@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use crate::input::live_pod::LivePod;
 use crate::rotation::disturbance::Disturbance;
 use crate::rotation::eligibility::IneligiblePod;
-use crate::rotation::options::{Method, Pacing};
+use crate::rotation::options::{Method, Pacing, RotationOptions};
 use crate::rotation::plan::{RotationPlan, Target};
 use crate::rotation::protocol::Budget;
 use crate::rotation::report::{BudgetProblem, Reason};
@@ -123,21 +123,17 @@ fn eligible(plan: &RotationPlan, targets: &[Target], workload: &Workload) -> Res
     if ineligible.is_empty() { Ok(()) } else { Err(Reason::Ineligible(ineligible)) }
 }
 
-/// Checks whether the budgets allow evicting `targets`: all of them at once, or one if the workload recovers
-/// in between.
-///
-/// # Errors
-///
-/// All problems of all budgets that cover a target.
-pub(super) fn budgets_allow(
-    plan: &RotationPlan,
+/// What keeps the budgets that cover `targets` from allowing their evictions: all of them at once, or one after the
+/// other where the pacing lets the workload recover in between. Empty if nothing does.
+pub fn budget_problems(
+    options: &RotationOptions,
     targets: &[Target],
     budgets: &[Budget],
-) -> Result<(), Reason> {
+) -> Vec<BudgetProblem> {
     let mut problems: Vec<BudgetProblem> = Vec::new();
     for budget in budgets {
         let covered: usize = targets.iter().filter(|target| budget.covers.contains(&target.name)).count();
-        let needed: usize = match plan.options().pacing {
+        let needed: usize = match options.pacing {
             Pacing::Sequential => covered,
             Pacing::WaitReady => covered.min(1),
         };
@@ -154,10 +150,10 @@ pub(super) fn budgets_allow(
         problems.push(BudgetProblem::Exhausted { budget: budget.name.clone(), allowed, needed });
     }
     // Only the eviction API fails with several budgets; each one has been checked above.
-    if plan.options().method == Method::Evict {
+    if options.method == Method::Evict {
         problems.extend(targets.iter().filter_map(|target| several_on(target, budgets)));
     }
-    if problems.is_empty() { Ok(()) } else { Err(Reason::Budgets(problems)) }
+    problems
 }
 
 fn several_on(target: &Target, budgets: &[Budget]) -> Option<BudgetProblem> {

@@ -57,7 +57,7 @@ use crate::rotation::plan::{RotationPlan, Target};
 use crate::rotation::protocol::{
     Action, Answer, ApiFailure, Budget, EvictionRequest, Presence, UnexpectedAnswer,
 };
-use crate::rotation::report::{Reason, RotationOutcome, RotationReport, Step};
+use crate::rotation::report::{BudgetProblem, Reason, RotationOutcome, RotationReport, Step};
 use crate::rotation::workload::Workload;
 
 /// No eviction starts in this last part of the run, because the server itself retries a contested budget for
@@ -333,13 +333,14 @@ impl Rotation {
 
     fn on_budgets(&self, now: Duration, next: usize, answer: Result<Vec<Budget>, ApiFailure>) -> Next {
         let budgets: Vec<Budget> = answer.map_err(|failure| self.failed(failure))?;
-        let allowed = checks::budgets_allow(&self.plan, &self.plan.targets()[next..], &budgets);
-        match allowed {
-            Ok(()) if next == 0 => Ok(State::Preflight { position: 0 }),
-            Ok(()) => Ok(State::Evicting { next }),
-            Err(problems) if next == 0 => Err(problems),
+        let targets: &[Target] = &self.plan.targets()[next..];
+        let problems: Vec<BudgetProblem> = checks::budget_problems(self.plan.options(), targets, &budgets);
+        match (problems.is_empty(), next) {
+            (true, 0) => Ok(State::Preflight { position: 0 }),
+            (true, _) => Ok(State::Evicting { next }),
+            (false, 0) => Err(Reason::Budgets(problems)),
             // The budget's controller sees the replacement later than the list does.
-            Err(problems) => Ok(wait_for(now, next, Some(problems))),
+            (false, _) => Ok(wait_for(now, next, Some(Reason::Budgets(problems)))),
         }
     }
 

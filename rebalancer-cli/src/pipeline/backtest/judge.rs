@@ -1,18 +1,33 @@
 //! Decides at one moment, with each of several thresholds.
 
 use anyhow::Context as _;
+use jiff::Timestamp;
 use rebalancer_core::{Analysis, Facts, Joined, Metric, Strategy, Workload};
 use rebalancer_io::facts::{FactFinder, Kept};
+use rebalancer_io::podstate::{Answers, Freshness};
 
 use crate::pipeline::decide::{
-    Known, Purpose, analyze, conclude, find, living, needs_facts, partitions_past,
+    Known, Purpose, analyze, conclude, find, is_suspicious, living, needs_facts, partitions_past,
 };
+use crate::report::Report;
 use crate::report::backtest::Decision;
-use crate::report::{Kind, Report, WorkloadReport};
 use crate::settings::decision::{DecisionSettings, PLAN_DEADLINE};
 
-use super::moment::Moment;
 use super::own::OwnRotations;
+
+/// The data known about one moment of the past.
+pub struct Moment {
+    /// The pods of that moment.
+    pub workload: Workload,
+    /// Their loads.
+    pub answers: Answers,
+    /// Which pods and samples count.
+    pub freshness: Freshness,
+    /// Whether pods of several controllers are accepted.
+    pub allow_many_controllers: bool,
+    /// Whether the past before this moment can be queried.
+    pub has_past: bool,
+}
 
 /// Decides about one moment with each of the settings, which differ only in their thresholds; `None` if no
 /// pod has CPU or lag. `own` contains the earlier rotations of each setting. Those of this moment are added,
@@ -39,27 +54,38 @@ pub fn judge(
         .map(|settings| analyze(settings, &known).with_context(|| format!("at {at}")))
         .collect::<anyhow::Result<Vec<_>>>()?;
     let live = living(&moment.workload);
-    let asks = variants.iter().zip(&analyses).find(|(settings, analysis)| needs_facts(settings, analysis));
-    let rollout_age = moment.workload.rollout_age();
-    let find = |settings| find(settings, finder, &live, rollout_age, &Kept::All);
-    let mut facts = asks.map_or_else(|| Facts::new(&live), |(settings, _)| find(settings));
-    if variants.iter().any(|settings| settings.strategy == Strategy::ByCause) {
+    let mut facts = Facts::new(&live);
+    let variants_with = || variants.iter().zip(&analyses);
+    let asks = variants_with().find(|(settings, analysis)| needs_facts(settings, analysis));
+    // Where nothing is over a threshold, only a strategy that cures acts on partitions that stand.
+    if asks.is_some() || variants.iter().any(|settings| settings.strategy == Strategy::ByCause) {
         [facts.offsets, facts.offsets_of_day] = partitions_past(finder, &live);
+    }
+    let suspects = || variants_with().find(|(settings, analysis)| is_suspicious(settings, analysis, &facts));
+    if let Some((settings, _)) = asks.or_else(suspects) {
+        let found = find(settings, finder, &live, moment.workload.rollout_age(), &Kept::All);
+        let Facts { offsets, offsets_of_day, .. } = facts;
+        facts = Facts { offsets, offsets_of_day, ..found };
     }
     let mut decided = Vec::with_capacity(variants.len());
     for ((settings, analysis), own) in variants.iter().zip(&analyses).zip(own) {
+        let facts = Facts { cures: own.cures(at), ..facts.clone() };
         let report = match own.aged(&moment.workload, at) {
-            None => moment.conclude(settings, analysis, facts.clone(), &known),
-            Some(aged) => moment.after_own(settings, &aged, &asked, facts.clone())?,
+            None => moment.conclude(settings, analysis, facts, &known),
+            Some(aged) => moment.after_own(settings, &aged, &asked, facts)?,
         };
-        let decision = with_loads_of(Decision::of(&report), analysis);
-        own.begin(&decision, at);
-        decided.push(decision);
+        own.begin(&report, &moment.workload, at);
+        decided.push(with_loads_of(Decision::of(&report), analysis));
     }
     Ok(Some(decided))
 }
 
 impl Moment {
+    /// When it was.
+    pub const fn at(&self) -> Timestamp {
+        self.answers.at
+    }
+
     /// The loads of these pods.
     fn join(&self, workload: &Workload) -> anyhow::Result<Joined> {
         let joined = self.answers.join(&workload.pods, self.freshness);
@@ -67,15 +93,8 @@ impl Moment {
     }
 
     fn known<'a>(&'a self, workload: &'a Workload, joined: &'a Joined, asked: &'a [Metric]) -> Known<'a> {
-        Known {
-            joined,
-            workload,
-            asked,
-            evaluation_time: Some(self.at().to_string()),
-            described: WorkloadReport::default(),
-            cures: None,
-            has_past: self.has_past,
-        }
+        let evaluation_time = Some(self.at().to_string());
+        Known { evaluation_time, has_past: self.has_past, ..Known::new(joined, workload, asked) }
     }
 
     fn conclude(
@@ -86,9 +105,7 @@ impl Moment {
         known: &Known<'_>,
     ) -> Report {
         let options = settings.rotation_options(self.allow_many_controllers, PLAN_DEADLINE);
-        let purpose =
-            Purpose { kind: Kind::Plan, dry_run: "client", rotation: Some(&options), detailed: false };
-        conclude(settings, analysis, facts, known, purpose)
+        conclude(settings, analysis, facts, known, Purpose::plan(&options, false))
     }
 
     /// The decision with the pods of own rotations counted as young. Their history is unchanged.

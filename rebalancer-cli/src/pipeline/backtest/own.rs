@@ -1,5 +1,5 @@
-//! The rotations that a backtest would have begun. Their pods count as young afterwards, as later guards
-//! would see them.
+//! The rotations that a backtest would have begun. Their pods count as young afterwards, and their cures as made, as later
+//! guards would see them.
 //!
 //! History does not contain these rotations, nor whether one would have evened out the load, so the loads
 //! stay unchanged.
@@ -8,18 +8,19 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rebalancer_core::{LivePod, Workload};
+use rebalancer_core::{Controller, Cure, Fact, LivePod, Role, Workload};
 
-use super::past::ago;
-use crate::report::Outcome;
-use crate::report::backtest::Decision;
+use crate::pipeline::clocks::ago;
+use crate::report::Report;
 
-/// The pods replaced by rotations of this backtest, and when each was last replaced.
+/// The pods replaced by rotations of this backtest, when each was last replaced, and the cures among them.
 ///
 /// A pod's name also stands for its replacement, because history has no other data for it.
 #[derive(Debug, Clone, Default)]
 pub struct OwnRotations {
     replaced: BTreeMap<String, Timestamp>,
+    /// The ill pods whose replacements have their names, by which a run knows them again, and when each was cured.
+    cures: Vec<(String, Timestamp)>,
 }
 
 impl OwnRotations {
@@ -40,11 +41,32 @@ impl OwnRotations {
         Some(Workload { pods: pods.collect(), owners: workload.owners.clone() })
     }
 
-    /// Records the rotation of a decision, if it plans one.
-    pub fn begin(&mut self, decision: &Decision, at: Timestamp) {
-        if decision.outcome == Outcome::Planned {
-            self.replaced.extend(decision.targets.iter().map(|pod| (pod.clone(), at)));
+    /// The cures so far, as they are known at a moment.
+    pub fn cures(&self, at: Timestamp) -> Fact<Vec<Cure>> {
+        let known = |(pod, then): &(String, Timestamp)| Cure {
+            pod: pod.clone(),
+            partition: None,
+            offset: None,
+            ago: ago(*then, at),
+        };
+        Fact::Known(self.cures.iter().map(known).collect())
+    }
+
+    /// Records the rotation of a report about this workload, if it plans one.
+    pub fn begin(&mut self, report: &Report, workload: &Workload, at: Timestamp) {
+        if !report.acts() {
+            return;
         }
+        self.replaced.extend(report.targets.iter().map(|target| (target.pod.clone(), at)));
+        let keeps_name = |name: &String| {
+            let is_of_set = |of: &Controller| of.is("apps", "StatefulSet");
+            workload
+                .pods
+                .iter()
+                .any(|pod| pod.name == *name && pod.controller.as_ref().is_some_and(is_of_set))
+        };
+        let ill = report.targets.iter().filter(|target| target.role == Role::Ill && keeps_name(&target.pod));
+        self.cures.extend(ill.map(|target| (target.pod.clone(), at)));
     }
 }
 
@@ -66,7 +88,7 @@ mod tests {
     #[test]
     fn a_replaced_pod_is_as_young_as_its_rotation_and_never_older_than_history_has_it() {
         let replaced = [("a", at(0)), ("b", at(0))].map(|(name, at)| (name.to_owned(), at));
-        let own = OwnRotations { replaced: replaced.into_iter().collect() };
+        let own = OwnRotations { replaced: replaced.into_iter().collect(), ..OwnRotations::default() };
         let pods = vec![pod("a", Some(5000)), pod("b", Some(3)), pod("c", Some(5000)), pod("d", None)];
         let workload = Workload { pods, owners: Vec::new() };
         let aged = own.aged(&workload, at(10)).expect("two pods were replaced");

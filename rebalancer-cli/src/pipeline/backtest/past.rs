@@ -15,9 +15,10 @@ use rebalancer_io::metrics::{AtMost, FactQueries, MetricsSource, QuerySet};
 use rebalancer_io::podstate::{Answers, Freshness};
 use rebalancer_io::prometheus::{QueryError, Samples, Series};
 
-use super::moment::Moment;
+use super::judge::Moment;
 use super::pieces::{Answered, Gap, Pieces};
 use super::remembered::Remembered;
+use crate::pipeline::clocks::ago;
 
 /// Maximum number of moments in one query. Servers return at most 11,000 points per series.
 const MOST_MOMENTS: usize = 10_000;
@@ -59,11 +60,10 @@ impl<'a> Past<'a> {
         workload: &'a Workload,
         listed_at: Timestamp,
         freshness: Freshness,
+        allow_many_controllers: bool,
     ) -> Self {
-        let source = Remembered::new(AtMost::new(source, AT_ONCE), listed_at);
-        let allow_many_controllers = false;
         Self {
-            source,
+            source: Remembered::new(AtMost::new(source, AT_ONCE), listed_at),
             queries,
             facts,
             workload,
@@ -74,12 +74,6 @@ impl<'a> Past<'a> {
             pieces: PerMetric::default(),
             gaps: Vec::new(),
         }
-    }
-
-    /// The same past, accepting pods of several controllers if set.
-    #[must_use]
-    pub fn allowing_many_controllers(self, allow_many_controllers: bool) -> Self {
-        Self { allow_many_controllers, ..self }
     }
 
     /// Looks up facts besides the loads at a moment.
@@ -114,7 +108,7 @@ impl<'a> Past<'a> {
                 continue;
             }
             let workload = self.workload_at(&answers);
-            let (freshness, allow_many_controllers) = (self.freshness, self.allow_many_controllers);
+            let &mut Self { freshness, allow_many_controllers, .. } = self;
             moments.push(Some(Moment {
                 workload,
                 answers,
@@ -266,12 +260,6 @@ fn earlier_owner(owner: &OwnerStatus, ago: Duration, latest: bool) -> Option<Own
         named: owner.named,
         ..silent
     })
-}
-
-/// The time from `earlier` to `later`; zero if they are the other way round.
-pub fn ago(earlier: Timestamp, later: Timestamp) -> Duration {
-    let ms = later.as_millisecond().saturating_sub(earlier.as_millisecond());
-    Duration::from_millis(u64::try_from(ms).unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -3,43 +3,32 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use rebalancer_io::facts::FactFinder;
 use rebalancer_io::podstate::Freshness;
 use rebalancer_io::recording::Recording;
 
-use super::moment::Moment;
+use super::judge::Moment;
 use crate::pipeline::recorded::{Recorded, read_back};
 
-/// The recordings of a folder, in time order.
-pub struct Recordings {
-    all: Vec<(Moment, Recorded)>,
-}
-
-impl Recordings {
-    /// Reads every file of the folder whose name ends in `.jsonl` or `.jsonl.gz`.
-    ///
-    /// # Errors
-    /// A folder without recordings, or a file that cannot be replayed.
-    pub fn open(folder: &Path, freshness: Freshness) -> anyhow::Result<Self> {
-        let files = files(folder)?;
-        let mut all: Vec<(Moment, Recorded)> = Vec::with_capacity(files.len());
-        for path in files {
-            let recording = Recording::read(&path)?;
-            let back = read_back(&recording, &path)?;
-            let allow_many_controllers = back.settings.allow_multiple_controllers;
-            let (workload, answers) = (back.workload, back.answers);
-            let has_past = back.recorded.has_past();
-            let moment = Moment { workload, answers, freshness, allow_many_controllers, has_past };
-            all.push((moment, back.recorded));
-        }
-        all.sort_by_key(|(moment, _)| moment.at());
-        Ok(Self { all })
-    }
-
-    /// Each moment, with the finder for its other facts.
-    pub fn moments(&self) -> impl Iterator<Item = (&Moment, FactFinder<'_>)> {
-        self.all.iter().map(|(moment, recorded)| (moment, recorded.finder(moment.at())))
-    }
+/// The moments of the recordings in a folder, in time order, each with its other facts. A recording is a file whose name
+/// ends in `.jsonl` or `.jsonl.gz`.
+///
+/// # Errors
+/// A folder without recordings, or a file that cannot be replayed.
+pub fn recordings(folder: &Path, freshness: Freshness) -> anyhow::Result<Vec<(Moment, Recorded)>> {
+    let read = |path: PathBuf| -> anyhow::Result<(Moment, Recorded)> {
+        let back = read_back(&Recording::read(&path)?, &path)?;
+        let moment = Moment {
+            workload: back.workload,
+            answers: back.answers,
+            freshness,
+            allow_many_controllers: back.settings.allow_multiple_controllers,
+            has_past: back.recorded.has_past(),
+        };
+        Ok((moment, back.recorded))
+    };
+    let mut all = files(folder)?.into_iter().map(read).collect::<anyhow::Result<Vec<_>>>()?;
+    all.sort_by_key(|(moment, _)| moment.at());
+    Ok(all)
 }
 
 fn files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {

@@ -2,30 +2,19 @@
 
 use std::collections::HashSet;
 
-use jiff::Timestamp;
-use rebalancer_core::{Metric, PerMetric, Workload};
+use rebalancer_core::{Metric, PerMetric};
 use rebalancer_io::metrics::{
     FactQueries, KafkaPreset, MetricQuery, MetricsSource as _, QuerySet, QuerySettings,
 };
-use rebalancer_io::prometheus::{PrometheusClient, Server};
 
+use super::prometheus::{Asking, POD_OPTIONAL};
+use crate::format::text::first_of;
 use crate::report::check::{Category, Grade};
 
 /// Maximum number of consumer groups in a message.
 const MOST_GROUPS: usize = 10;
 
-/// With this label requested, the label `pod` becomes optional.
-pub const POD_OPTIONAL: [&str; 1] = ["__name__"];
-
-/// Everything needed to query the group at one moment.
-pub struct AskingKafka<'a> {
-    pub client: &'a PrometheusClient<Box<dyn Server>>,
-    pub at: Timestamp,
-    pub workload: &'a Workload,
-    pub settings: &'a QuerySettings,
-}
-
-impl AskingKafka<'_> {
+impl Asking<'_> {
     /// Why the preset finds no `metric`, and what would help.
     pub fn why_nothing(&self, metric: Metric) -> Option<String> {
         if let Some(groups) = self.wrong_group() {
@@ -49,10 +38,7 @@ impl AskingKafka<'_> {
         if known.is_empty() || known.contains(&group) {
             return None;
         }
-        let more = known.len().saturating_sub(MOST_GROUPS);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        known.truncate(MOST_GROUPS);
-        Some(format!("KAFKA_GROUP={group} is no group it knows; it knows {}{more}", known.join(", ")))
+        Some(format!("KAFKA_GROUP={group} is no group it knows; it knows {}", first_of(&known, MOST_GROUPS)))
     }
 
     /// The problem if the exporter reports the group's partitions but none of its members.

@@ -4,12 +4,12 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use rebalancer_core::guard::Persistence;
-use rebalancer_core::{Fact, Metric, Workload};
+use rebalancer_core::guard::{Persistence, Standing, veto};
+use rebalancer_core::{Engine, Fact, Metric, VetoBy, Workload};
 use rebalancer_io::facts::{FactFinder, Kept, WITH_A_PAST};
 use rebalancer_io::metrics::{
     FactQueries, KafkaPreset, MetricQuery, MetricsSource, OriginQueries, QuerySet, QuerySettings,
-    SourceSeries, mark_stale,
+    SourceSeries, VetoQuery, mark_stale, query_variable,
 };
 use rebalancer_io::origin::one_origin;
 use rebalancer_io::prometheus::{ErrorKind, PrometheusClient, Samples, Server};
@@ -18,8 +18,6 @@ use crate::cli::args::GuardMode;
 use crate::failure::Failure;
 use crate::pipeline::ages::{UNKNOWN_AGE_ADVICE, unknown_age};
 use crate::pipeline::check::group::Told;
-use crate::pipeline::check::kafka::{AskingKafka, POD_OPTIONAL};
-use crate::pipeline::check::vetoes;
 use crate::pipeline::clocks::now;
 use crate::pipeline::decide::living;
 use crate::pipeline::live::{AskedOf, Live};
@@ -28,6 +26,9 @@ use crate::settings::decision::DecisionSettings;
 
 /// Maximum number of metrics in one query whose newest samples are checked.
 const MOST_SOURCES: usize = 3;
+
+/// With this label requested, the label `pod` becomes optional.
+pub const POD_OPTIONAL: [&str; 1] = ["__name__"];
 
 /// Share of the window that the history should cover.
 const ENOUGH_HISTORY: f64 = 0.9;
@@ -77,19 +78,19 @@ pub fn check(
         asking.thanos(&mut category);
         asking.origin(&OriginQueries::new(&settings), &mut category);
         asking.history(&facts, &mut category);
-        vetoes::check(&client, &facts, asking.at, &mut category);
-        asking.kafka().group(&facts, asking.if_guarded(), &mut category);
+        asking.vetoes(&facts, &mut category);
+        asking.group(&facts, asking.if_guarded(), &mut category);
     }
     Ok(category)
 }
 
 /// Everything needed to query one moment.
-struct Asking<'a> {
-    client: &'a PrometheusClient<Box<dyn Server>>,
-    at: Timestamp,
-    workload: &'a Workload,
-    decision: &'a DecisionSettings,
-    settings: &'a QuerySettings,
+pub struct Asking<'a> {
+    pub client: &'a PrometheusClient<Box<dyn Server>>,
+    pub at: Timestamp,
+    pub workload: &'a Workload,
+    pub decision: &'a DecisionSettings,
+    pub settings: &'a QuerySettings,
 }
 
 impl Asking<'_> {
@@ -155,8 +156,7 @@ impl Asking<'_> {
     /// Why a metric has no query, and what would give one.
     fn no_query(&self, metric: Metric) -> String {
         if self.settings.has_server {
-            let name = metric.name().to_uppercase();
-            format!("METRICS_PRESET has none for it; QUERY_{name} gives one")
+            format!("METRICS_PRESET has none for it; {} gives one", query_variable(metric))
         } else {
             "PROMETHEUS_ENDPOINT is not set, and Kafka does not know it".to_owned()
         }
@@ -220,7 +220,7 @@ impl Asking<'_> {
         let left_out =
             "pods without a sample are left out; a metric that too few pods have is ignored (MIN_COVERAGE)";
         let is_preset = matches!(metric, Metric::Lag | Metric::Rate) && self.settings.own[metric].is_none();
-        match is_preset.then(|| self.kafka().better_preset(metric, matched)).flatten() {
+        match is_preset.then(|| self.better_preset(metric, matched)).flatten() {
             Some(better) => format!("{left_out}; {better}"),
             None => left_out.to_owned(),
         }
@@ -230,14 +230,13 @@ impl Asking<'_> {
     fn is_enough(&self, answered: &HashSet<&str>) -> bool {
         let ready = || self.workload.living().filter(|pod| pod.ready && !pod.terminating);
         let having = ready().filter(|pod| answered.contains(pod.name.as_str())).count();
-        let thresholds = &self.decision.thresholds;
-        having >= thresholds.min_pods && having as f64 >= thresholds.min_coverage * ready().count() as f64
+        having >= Engine::new(self.decision.thresholds).needed(ready().count())
     }
 
     /// What to do if the server has no sample of the series in a query. Which setting is at fault depends on
     /// the metric.
     fn nothing_there(&self, metric: Metric, source: &str) -> String {
-        let variable = format!("QUERY_{}", metric.name().to_uppercase());
+        let variable = query_variable(metric);
         let none = format!("the server has no sample of {source} as the query selects it");
         if self.settings.own[metric].is_some() {
             return format!("{none}: correct {variable}");
@@ -248,7 +247,7 @@ impl Asking<'_> {
                  labels namespace and pod? are KUBE_NAMESPACE and CONTAINER right? else set {variable}"
             );
         }
-        match self.kafka().why_nothing(metric) {
+        match self.why_nothing(metric) {
             Some(why) => format!("{none}: {why}"),
             None => format!("{none}: is METRICS_PRESET right? else give your own query by {variable}"),
         }
@@ -306,10 +305,6 @@ impl Asking<'_> {
         }
     }
 
-    fn kafka(&self) -> AskingKafka<'_> {
-        AskingKafka { client: self.client, at: self.at, workload: self.workload, settings: self.settings }
-    }
-
     /// An error if guards are on (it would hold back every run), else a warning.
     fn if_guarded(&self) -> Grade {
         if self.decision.mode == GuardMode::Standard { Grade::Error } else { Grade::Warning }
@@ -324,6 +319,46 @@ impl Asking<'_> {
                  this workload needs by --endpoint-strict, then it answers an error",
             );
         }
+    }
+
+    /// Checks what may forbid a rotation, by each question as a run asks it.
+    fn vetoes(&self, facts: &FactQueries, category: &mut Category) {
+        let finder = FactFinder::new(self.client, facts, self.at);
+        for asked in facts.vetoes() {
+            let verdict = veto(&finder.veto(asked));
+            let (grade, hint) = match verdict.standing {
+                Standing::Pass => match self.never_heard(asked) {
+                    Some(hint) => (Grade::Warning, Some(hint)),
+                    None => (Grade::Success, None),
+                },
+                Standing::Hold => {
+                    (Grade::Warning, Some("runs are withheld as long as that is so".to_owned()))
+                }
+                Standing::Unknown => (Grade::Error, Some("every run is withheld for it".to_owned())),
+            };
+            category.add(grade, verdict.to_string(), hint);
+        }
+    }
+
+    /// What to look at where the server has no sample of what a question reads: a misspelled one never forbids
+    /// anything.
+    fn never_heard(&self, asked: &VetoQuery) -> Option<String> {
+        let has_none = |series: &SourceSeries| {
+            let answer = self.client.labelled(&series.newest_sample(), &POD_OPTIONAL, self.at);
+            answer.is_ok_and(|answer| answer.is_empty())
+        };
+        let mut sources = SourceSeries::of(&asked.query.promql).into_iter().take(MOST_SOURCES);
+        let missing = sources.find(has_none)?.metric;
+        Some(match asked.by {
+            VetoBy::Query => format!(
+                "the server has no sample of {missing} as the query selects it: is it written as it should be?"
+            ),
+            VetoBy::Alerts => {
+                "no alert at all fires in this server: does it hold those of your rules, as vmalert \
+                               writes them with -remoteWrite.url?"
+                    .to_owned()
+            }
+        })
     }
 
     /// Checks whether the server returns the history that a run needs, and how much of the persistence window

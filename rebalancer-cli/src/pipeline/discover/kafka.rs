@@ -11,6 +11,7 @@ use rebalancer_io::metrics::{KafkaPreset, MetricQuery, MetricsSource, QuerySet, 
 use rebalancer_io::prometheus::LabelledSample;
 
 use crate::failure::Failure;
+use crate::format::text::first_of;
 use crate::report::FoundReport;
 
 /// Most groups that are named.
@@ -96,7 +97,7 @@ impl<S: MetricsSource> Asking<'_, S> {
             "no series that tell which partitions these pods own, only those of {}",
             exporters.join(", ")
         );
-        Ok(KafkaSource { found: vec![preset_found(KafkaPreset::None, why)], ..none })
+        Ok(KafkaSource { found: vec![preset_found(KafkaPreset::None, &why)], ..none })
     }
 
     /// A preset that reads clients in the pods. The group is useful to it, and not needed.
@@ -266,30 +267,24 @@ impl KafkaSource {
         Self {
             preset: KafkaPreset::None,
             group: settings.group.clone(),
-            found: vec![preset_found(KafkaPreset::None, why)],
+            found: vec![preset_found(KafkaPreset::None, &why)],
             told: Vec::new(),
         }
     }
 
     /// Takes the group if it is the only one.
     pub fn set_group(&mut self, groups: BTreeSet<String>, why: &str) {
-        let mut groups = groups.into_iter();
-        match (groups.next(), groups.next()) {
-            (Some(group), None) => {
-                let [setting, why] = ["KAFKA_GROUP", why].map(str::to_owned);
-                self.found.push(FoundReport { setting, value: group.clone(), why });
-                self.group = Some(group);
+        let groups: Vec<String> = groups.into_iter().collect();
+        match groups.as_slice() {
+            [] => {}
+            [group] => {
+                self.found.push(FoundReport::new("KAFKA_GROUP", group, why));
+                self.group = Some(group.clone());
             }
-            (Some(first), Some(second)) => {
-                let named: Vec<String> = [first, second].into_iter().chain(groups).collect();
-                let more = named.len().saturating_sub(MOST_GROUPS);
-                let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-                let named = named[..named.len().min(MOST_GROUPS)].join(", ");
-                self.told.push(format!(
-                    "several consumer groups fit these pods, so that none is chosen: {named}{more}; set KAFKA_GROUP"
-                ));
-            }
-            (None, _) => {}
+            several => self.told.push(format!(
+                "several consumer groups fit these pods, so that none is chosen: {}; set KAFKA_GROUP",
+                first_of(several, MOST_GROUPS)
+            )),
         }
     }
 }
@@ -322,7 +317,6 @@ impl Members {
 }
 
 /// The preset as a setting that was found.
-pub fn preset_found(preset: KafkaPreset, why: impl Into<String>) -> FoundReport {
-    let [setting, value] = ["METRICS_PRESET", preset.name()].map(str::to_owned);
-    FoundReport { setting, value, why: why.into() }
+pub fn preset_found(preset: KafkaPreset, why: &str) -> FoundReport {
+    FoundReport::new("METRICS_PRESET", preset.name(), why)
 }

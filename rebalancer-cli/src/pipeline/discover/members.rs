@@ -100,7 +100,7 @@ fn of_none(
     }
     Ok(KafkaSource {
         preset: KafkaPreset::None,
-        found: vec![preset_found(KafkaPreset::None, why)],
+        found: vec![preset_found(KafkaPreset::None, &why)],
         ..KafkaSource::of_kafka()
     })
 }

@@ -8,7 +8,7 @@ use rebalancer_core::LivePod;
 use rebalancer_io::kubernetes::{Incident, Incidents, Revision};
 
 use super::changes::Change;
-use crate::pipeline::backtest::past::ago;
+use crate::pipeline::clocks::ago;
 use crate::report::history::By;
 
 /// For this long around a change what is told belongs to it: a run claims and checks before it evicts, and

@@ -8,7 +8,7 @@ use rebalancer_core::BORN_TOGETHER;
 
 use super::sightings::Sightings;
 use super::turns::{Turn, What};
-use crate::pipeline::backtest::past::ago;
+use crate::pipeline::clocks::ago;
 
 /// What happened together.
 #[derive(Debug, Clone, PartialEq, Eq)]

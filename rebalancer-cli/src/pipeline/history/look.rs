@@ -65,6 +65,30 @@ pub struct Subject {
     pub queries: QuerySet,
 }
 
+impl Subject {
+    /// Lists the workload now, and finds what its past is asked by, and the client to ask.
+    ///
+    /// # Errors
+    /// A server that does not answer or has another time, or series that are not of this workload alone.
+    pub fn read(live: &Live) -> Result<(Self, Client), Failure> {
+        let listed_at = now();
+        let workload = live.workload()?;
+        let AskedOf { settings, found, unclear } = live.asked_of(&workload)?;
+        for unclear in unclear {
+            tracing::warn!(event = "setting.unclear", "{unclear}");
+        }
+        let queries = QuerySet::new(&settings).map_err(|error| Failure::Usage(error.into()))?;
+        let client = live.counting_client()?;
+        one_origin(&client, &OriginQueries::new(&settings), &workload.pods, listed_at)
+            .context("cannot tell whose series these are")?;
+        for told in clocks::held_against(&live.clocks())? {
+            tracing::warn!(event = "clock.skewed", "{told}");
+        }
+        let described = live.describe(&workload, found);
+        Ok((Self { workload, listed_at, described, settings, queries }, client))
+    }
+}
+
 /// The past that is reported: the changes between two moments, and of these at most so many, the latest ones.
 #[derive(Debug, Clone, Copy)]
 struct Span {
@@ -82,21 +106,7 @@ pub fn look(
     decision: &DecisionSettings,
     (from, to): (Timestamp, Timestamp),
 ) -> Result<(HistoryReport, QuerySet), Failure> {
-    let listed_at = now();
-    let workload = live.workload()?;
-    let AskedOf { settings, found, unclear } = live.asked_of(&workload)?;
-    for unclear in unclear {
-        tracing::warn!(event = "setting.unclear", "{unclear}");
-    }
-    let queries = QuerySet::new(&settings).map_err(|error| Failure::Usage(error.into()))?;
-    let client = live.counting_client()?;
-    one_origin(&client, &OriginQueries::new(&settings), &workload.pods, listed_at)
-        .context("cannot tell whose series these are")?;
-    for told in clocks::held_against(&live.clocks())? {
-        tracing::warn!(event = "clock.skewed", "{told}");
-    }
-    let described = live.describe(&workload, found);
-    let subject = Subject { workload, listed_at, described, settings, queries };
+    let (subject, client) = Subject::read(live)?;
     let report = past(live, decision, &client, &subject, Span { from, to, most: MOST_CHANGES })?;
     Ok((report, subject.queries))
 }

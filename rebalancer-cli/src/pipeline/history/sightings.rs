@@ -9,8 +9,9 @@ use rebalancer_io::facts::Kin;
 use rebalancer_io::metrics::{LifeQueries, MetricQuery, MetricsSource};
 use rebalancer_io::prometheus::{QueryError, Series};
 
-use crate::pipeline::backtest::past::{ago, moments_of};
+use crate::pipeline::backtest::past::moments_of;
 use crate::pipeline::backtest::pieces::{Gap, Pieces};
+use crate::pipeline::clocks::ago;
 
 /// Maximum number of samples of a question: with more pods or days, the steps are longer.
 const MOST_SAMPLES: u64 = 1_000_000;
@@ -87,17 +88,15 @@ impl Sightings {
     ) -> anyhow::Result<Self> {
         let step = stretch.step();
         let mut sightings = Self { step, ..Self::default() };
-        let reader = Reader { source, stretch };
         for query in [&queries.presence].into_iter().chain(loads.iter().copied()) {
-            let gaps = reader
-                .read(query, step, &mut |answer| sightings.see(&answer, kin))
+            let gaps = read(source, stretch, query, step, &mut |answer| sightings.see(&answer, kin))
                 .context("cannot read the history of the pods")?;
             sightings.not_had.extend(gaps.iter().map(|gap| words(query, gap)));
             if !sightings.seen.is_empty() {
                 break;
             }
         }
-        sightings.note_times(&reader, queries, kin);
+        sightings.note_times(source, queries, kin, stretch);
         Ok(sightings)
     }
 
@@ -128,11 +127,17 @@ impl Sightings {
 
     /// Reads the exact times, as far as they are exported. A question without an answer is told, and nothing
     /// depends on it.
-    fn note_times(&mut self, reader: &Reader<'_>, queries: &LifeQueries, kin: &Kin<'_>) {
+    fn note_times(
+        &mut self,
+        source: &dyn MetricsSource,
+        queries: &LifeQueries,
+        kin: &Kin<'_>,
+        stretch: Stretch,
+    ) {
         let step = self.step.max(LONG_STEP);
         let mut times = |query: &MetricQuery, is_wanted: &dyn Fn(&str) -> bool| {
             let mut found: BTreeMap<String, BTreeSet<Timestamp>> = BTreeMap::new();
-            let read = reader.read(query, step, &mut |answer| {
+            let read = read(source, stretch, query, step, &mut |answer| {
                 for series in answer.iter().filter(|series| is_wanted(&series.pod)) {
                     let moments = series.points.iter().filter_map(|point| moment(point.value));
                     found.entry(series.pod.clone()).or_default().extend(moments);
@@ -153,28 +158,22 @@ impl Sightings {
     }
 }
 
-/// Reads long ranges in pieces.
-struct Reader<'a> {
-    source: &'a dyn MetricsSource,
+/// Reads a long range in pieces.
+fn read(
+    source: &dyn MetricsSource,
     stretch: Stretch,
-}
-
-impl Reader<'_> {
-    fn read(
-        &self,
-        query: &MetricQuery,
-        step: Duration,
-        take: &mut dyn FnMut(Vec<Series>),
-    ) -> Result<Vec<Gap>, QueryError> {
-        let (moments, pieces) = (self.stretch.moments(step), Pieces::default());
-        let mut gaps: Vec<Gap> = Vec::new();
-        for chunk in moments.chunks(moments_of(self.stretch.pods)) {
-            let (answers, lacking) = pieces.ask(chunk, step, |range| self.source.range(query, range))?;
-            answers.into_iter().for_each(&mut *take);
-            gaps.extend(lacking);
-        }
-        Ok(gaps)
+    query: &MetricQuery,
+    step: Duration,
+    take: &mut dyn FnMut(Vec<Series>),
+) -> Result<Vec<Gap>, QueryError> {
+    let (moments, pieces) = (stretch.moments(step), Pieces::default());
+    let mut gaps: Vec<Gap> = Vec::new();
+    for chunk in moments.chunks(moments_of(stretch.pods)) {
+        let (answers, lacking) = pieces.ask(chunk, step, |range| source.range(query, range))?;
+        answers.into_iter().for_each(&mut *take);
+        gaps.extend(lacking);
     }
+    Ok(gaps)
 }
 
 fn words(query: &MetricQuery, Gap { from, to, why }: &Gap) -> String {

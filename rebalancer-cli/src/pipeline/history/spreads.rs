@@ -10,7 +10,7 @@ use rebalancer_io::metrics::{MetricsSource, QuerySet};
 use rebalancer_io::prometheus::TimeRange;
 
 use super::changes::Change;
-use crate::pipeline::backtest::past::ago;
+use crate::pipeline::clocks::ago;
 
 /// The metrics whose spread has a threshold.
 const COMPARED: [Metric; 2] = [Metric::Cpu, Metric::Lag];

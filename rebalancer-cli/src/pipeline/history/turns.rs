@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use rebalancer_core::{BORN_TOGETHER, LivePod};
 
 use super::sightings::Sightings;
-use crate::pipeline::backtest::past::ago;
+use crate::pipeline::clocks::ago;
 
 /// Two sources give the time of one creation a few seconds apart.
 const SAME: Duration = Duration::from_secs(10);
