@@ -11,9 +11,11 @@ use std::io::Read as _;
 use std::path::Path;
 
 use flate2::read::GzDecoder;
-use rebalancer_core::kafka::{Assignor, Group, Member, UniformRule};
+use rebalancer_core::kafka::{Assignor, UniformRule};
 use serde::Deserialize;
 use serde_json::Value;
+
+use crate::group::{Group, Member};
 
 /// The characters that stand for members, in order.
 const LETTERS: &str = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";

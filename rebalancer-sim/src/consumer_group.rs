@@ -6,11 +6,13 @@
 use std::time::Duration;
 
 use fastrand::Rng;
-use rebalancer_core::kafka::{Assignor, Group, Member, Shape, TopicPartition};
+use rebalancer_core::kafka::{Assignor, TopicPartition};
 use rebalancer_core::{
     Controller, Fact, Grid, History, LivePod, Metric, PartitionSample, Partitions, Replacement, Spread,
     Window,
 };
+
+use crate::group::{Group, Member, Shape};
 
 use crate::fleet::normal;
 

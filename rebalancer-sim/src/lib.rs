@@ -11,6 +11,7 @@ pub mod exact;
 pub mod fleet;
 pub mod fuzzing;
 pub mod generators;
+pub mod group;
 mod http;
 pub mod metrics_server;
 pub mod oracle;

@@ -1,9 +1,10 @@
 //! What the product promises, measured on simulated consumer groups under a job of fifty runs.
 
 use rebalancer_core::Strategy;
-use rebalancer_core::kafka::{Assignor, Shape};
+use rebalancer_core::kafka::Assignor;
 use rebalancer_sim::closed_loop::{Knowledge, Outcome, Policy, Schedule, run};
 use rebalancer_sim::consumer_group::{GroupShape, Rates};
+use rebalancer_sim::group::Shape;
 
 const KNOWLEDGE: [Knowledge; 3] = [Knowledge::Pods, Knowledge::Assignor, Knowledge::Partitions];
 

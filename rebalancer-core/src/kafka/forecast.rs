@@ -11,11 +11,9 @@ use core::ops::Range;
 use crate::input::live_pod::LiveIndex;
 use crate::input::partitions::Partitions;
 use crate::kafka::assignor::Assignor;
-use crate::kafka::best::best_spread;
-use crate::kafka::known_member::KnownMember;
 use crate::kafka::model::{Draw, Model};
 use crate::kafka::recognise::{Unmodelled, unmodelled};
-use crate::kafka::seats::Seats;
+use crate::kafka::seats::{KnownMember, Seats};
 use crate::measure::spread::cv;
 
 /// A planned pair is rotated only if the spread is expected to fall by this share. Below it, the error of the
@@ -88,8 +86,13 @@ pub struct GroupFacts<'a> {
     pods: usize,
     consumers_per_pod: usize,
     assignor: Option<Assignor>,
-    keeps_identity: bool,
-    members: &'a [KnownMember],
+    /// Whether replacements keep the identity of the pod they replace (`group.instance.id`) and so get the same
+    /// partitions.
+    pub keeps_identity: bool,
+    /// What Kafka tells of the members, in the order of its answer, which is that of its table of members; else empty.
+    /// They count before the number of consumers per pod. Members that contradict themselves or the owners of the
+    /// partitions are left out, all together.
+    pub members: &'a [KnownMember],
 }
 
 /// Two pods whose rotation is expected to gain enough.
@@ -165,21 +168,6 @@ impl<'a> GroupFacts<'a> {
             keeps_identity: false,
             members: &[],
         })
-    }
-
-    /// The same group, of whose members Kafka tells what orders them. They count before the number of consumers
-    /// per pod, and are given in the order of Kafka's answer, which is that of its table of members. Members
-    /// that contradict themselves or the owners of the partitions are left out, all together.
-    #[must_use]
-    pub const fn with_members(self, members: &'a [KnownMember]) -> Self {
-        Self { members, ..self }
-    }
-
-    /// The same group, whose replacements keep the identity of the pod they replace (`group.instance.id`) and
-    /// so get the same partitions.
-    #[must_use]
-    pub const fn keeping_identity(self, keeps_identity: bool) -> Self {
-        Self { keeps_identity, ..self }
     }
 
     /// Why no model fits the group; `None` if one does, or if the assignor is unknown.
@@ -343,4 +331,34 @@ fn spreads(model: &Model, draws: &[Draw], rotated: &[LiveIndex]) -> Vec<f64> {
 fn quantile(sorted: &[f64], share: f64) -> f64 {
     let rank = libm::ceil(share * sorted.len() as f64) as usize;
     sorted.get(rank.max(1) - 1).or(sorted.last()).copied().unwrap_or(0.0)
+}
+
+/// The spread of `loads` over `pods` pods with equal counts when the next largest load always goes to the
+/// least loaded pod that may take one more. 0 without loads or pods.
+///
+/// ```
+/// use rebalancer_core::best_spread;
+///
+/// assert_eq!(best_spread(&[3.0, 1.0, 2.0, 2.0], 2), 0.0);
+/// assert_eq!(best_spread(&[8.0, 1.0, 1.0, 2.0], 2), 0.5, "nothing splits a hot partition");
+/// ```
+pub fn best_spread(loads: &[f64], pods: usize) -> f64 {
+    if pods == 0 {
+        return 0.0;
+    }
+    let mut falling = loads.to_vec();
+    falling.sort_by(|a, b| b.total_cmp(a));
+    let least = falling.len() / pods;
+    let mut extras = falling.len() % pods;
+    let mut dealt = alloc::vec![(0.0_f64, 0_usize); pods];
+    for load in falling {
+        let open = |count: usize| count < least || (count == least && extras > 0);
+        let taker = dealt.iter_mut().filter(|(_, count)| open(*count)).min_by(|a, b| a.0.total_cmp(&b.0));
+        let Some((sum, count)) = taker else { break };
+        extras -= usize::from(*count == least);
+        *sum += load;
+        *count += 1;
+    }
+    let sums: Vec<f64> = dealt.into_iter().map(|(sum, _)| sum).collect();
+    cv(&sums)
 }

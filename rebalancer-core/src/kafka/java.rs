@@ -3,8 +3,6 @@
 //! A `HashMap` is an array of buckets; their number is a power of two. A key goes into the bucket of its hash
 //! modulo that number, behind earlier keys. Iteration goes from bucket to bucket.
 
-use alloc::vec::Vec;
-
 /// Number of buckets of a table created without a size.
 const USUAL: usize = 16;
 
@@ -40,13 +38,4 @@ pub(super) fn copied(keys: usize) -> usize {
 /// Sorts keys into a table's iteration order; keys in the same bucket keep their order.
 pub(super) fn walk<T>(keys: &mut [T], buckets: usize, hash: impl Fn(&T) -> usize) {
     keys.sort_by_key(|key| hash(key) % buckets);
-}
-
-/// The positions of `texts` in the iteration order of a `HashMap` into which they were inserted one by one.
-pub(super) fn walk_of_strings<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<usize> {
-    let mut hashed: Vec<(usize, usize)> =
-        texts.enumerate().map(|(place, text)| (place, spread(string_hash(text)))).collect();
-    let buckets = filled(hashed.len());
-    walk(&mut hashed, buckets, |(_, hash)| *hash);
-    hashed.into_iter().map(|(place, _)| place).collect()
 }

@@ -7,10 +7,8 @@ use crate::input::live_pod::LiveIndex;
 use crate::input::partitions::{Partition, Partitions};
 use crate::kafka::assignor::Assignor;
 use crate::kafka::deal::Dealer;
-use crate::kafka::group::Shape;
 use crate::kafka::seats::{IdOrder, Seats, mix};
-use crate::kafka::table::{Table, TopicOrder};
-use crate::kafka::topic_partition::TopicPartition;
+use crate::kafka::table::{Table, TopicOrder, TopicPartition};
 use crate::kafka::uniform::UniformRule;
 use crate::measure::spread::cv;
 
@@ -106,18 +104,18 @@ impl Model {
     /// The spread of the pods' loads after evicting the pods at these positions.
     pub fn after(&self, draw: &Draw, rotated: &[LiveIndex]) -> f64 {
         let leaving: Vec<usize> = rotated.iter().flat_map(|pod| self.seats.of_pod(*pod)).collect();
-        let joining: Vec<usize> = leaving.iter().map(|seat| seat + self.seats.len()).collect();
-        let mut present: Vec<usize> = (0..self.seats.len()).collect();
-        let mut owned = draw.owned.clone();
-        for (leaving, joining) in Shape::of_evictions(self.assignor).phases(leaving, joining) {
-            if !leaving.is_empty() {
-                let mut stays = present.iter().map(|seat| !leaving.contains(seat));
-                owned.retain(|_| stays.next().unwrap_or(true));
-                present.retain(|seat| !leaving.contains(seat));
-            }
-            owned.extend(joining.iter().map(|_| Vec::new()));
-            present.extend(joining);
-            draw.dealer.deal(&self.table, &draw.ids.of_present(&present), &mut owned);
+        let mut present: Vec<usize> = (0..self.seats.len()).filter(|seat| !leaving.contains(seat)).collect();
+        let mut owned: Vec<Vec<usize>> = present.iter().map(|seat| draw.owned[*seat].clone()).collect();
+        let deal = |present: &[usize], owned: &mut [Vec<usize>]| {
+            draw.dealer.deal(&self.table, &draw.ids.of_present(present), owned);
+        };
+        deal(&present, &mut owned);
+        // What evictions do, observed on Kafka 4.4: the new members join at once, those of KIP-848 one by one.
+        let at_once = if self.assignor == Assignor::Uniform { 1 } else { leaving.len().max(1) };
+        for joining in leaving.chunks(at_once) {
+            present.extend(joining.iter().map(|seat| seat + self.seats.len()));
+            owned.resize(present.len(), Vec::new());
+            deal(&present, &mut owned);
         }
         let mut loads = alloc::vec![0.0; self.pods];
         for (seat, places) in present.into_iter().zip(owned) {

@@ -1,6 +1,7 @@
 //! What the owners of the partitions reveal: an assignor that assigns in this pattern, or a group that no
 //! model fits.
 
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use crate::input::live_pod::LiveIndex;
@@ -93,11 +94,12 @@ pub(super) fn unmodelled(
 
 /// Whether `pods` pods own equally many of these partitions, give or take one per consumer.
 fn is_even(partitions: &[Partition], pods: usize, consumers_per_pod: usize) -> bool {
-    let mut owners: Vec<LiveIndex> = partitions.iter().filter_map(|partition| partition.owner).collect();
-    owners.sort_unstable();
-    let counts = || owners.chunk_by(|a, b| a == b).map(<[LiveIndex]>::len);
-    let least = if counts().count() < pods { 0 } else { counts().min().unwrap_or(0) };
-    counts().max().unwrap_or(0) - least <= consumers_per_pod
+    let mut counts: BTreeMap<LiveIndex, usize> = BTreeMap::new();
+    for owner in partitions.iter().filter_map(|partition| partition.owner) {
+        *counts.entry(owner).or_default() += 1;
+    }
+    let least = if counts.len() < pods { 0 } else { counts.values().copied().min().unwrap_or(0) };
+    counts.values().max().is_none_or(|most| most - least <= consumers_per_pod)
 }
 
 /// Whether the pods form groups that share no topic, although each topic has two partitions for every pod.
@@ -108,26 +110,21 @@ fn is_divided(all: &[Partition], pods: usize) -> bool {
         return false;
     }
     let mut reached: Vec<bool> = alloc::vec![false; topics.len()];
-    let mut owners: Vec<Option<LiveIndex>> = Vec::new();
+    let mut owners: BTreeSet<Option<LiveIndex>> = BTreeSet::new();
     while let Some(next) = (0..topics.len()).find(|topic| {
         let touches = |partition: &Partition| owners.is_empty() || owners.contains(&partition.owner);
         !reached[*topic] && topics[*topic].iter().any(touches)
     }) {
         reached[next] = true;
         owners.extend(topics[next].iter().map(|partition| partition.owner));
-        owners.sort_unstable();
-        owners.dedup();
     }
     reached.contains(&false)
 }
 
 /// Number of pods that own a partition.
 fn owners(partitions: &Partitions) -> usize {
-    let mut owners: Vec<LiveIndex> =
-        partitions.all().iter().filter_map(|partition| partition.owner).collect();
-    owners.sort_unstable();
-    owners.dedup();
-    owners.len()
+    let owners = partitions.all().iter().filter_map(|partition| partition.owner);
+    owners.collect::<BTreeSet<LiveIndex>>().len()
 }
 
 /// Whether some order of the topics makes the owners repeat with a period of all members.

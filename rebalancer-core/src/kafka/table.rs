@@ -3,11 +3,19 @@
 use alloc::vec::Vec;
 
 use crate::kafka::java;
-use crate::kafka::topic_partition::TopicPartition;
+
+/// One partition of one topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TopicPartition {
+    /// Position of the topic in name order.
+    pub topic: usize,
+    /// Number of the partition within the topic.
+    pub number: u32,
+}
 
 /// The partitions of a group, each identified by its place (index).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Table {
+pub struct Table {
     /// Sorted by topic and number.
     all: Vec<TopicPartition>,
     /// For each place, its position in the order by number, then topic.
@@ -15,7 +23,7 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// `all` must be sorted.
+    /// A table of these partitions, which must be sorted.
     pub fn new(all: Vec<TopicPartition>) -> Self {
         let mut order: Vec<usize> = (0..all.len()).collect();
         order.sort_by_key(|place| (all[*place].number, all[*place].topic));
@@ -26,24 +34,25 @@ impl Table {
         Self { all, by_number }
     }
 
+    /// The partitions, sorted.
     pub fn all(&self) -> &[TopicPartition] {
         &self.all
     }
 
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.all.len()
     }
 
-    pub fn topic(&self, place: usize) -> usize {
+    pub(super) fn topic(&self, place: usize) -> usize {
         self.all[place].topic
     }
 
-    pub fn number(&self, place: usize) -> usize {
+    pub(super) fn number(&self, place: usize) -> usize {
         self.all[place].number as usize
     }
 
     /// Position of a place in the order by number, then topic.
-    pub fn by_number(&self, place: usize) -> usize {
+    pub(super) fn by_number(&self, place: usize) -> usize {
         self.by_number[place]
     }
 
@@ -58,13 +67,13 @@ impl Table {
     }
 
     /// The places of one topic.
-    pub fn of_topic(&self, topic: usize) -> core::ops::Range<usize> {
+    pub(super) fn of_topic(&self, topic: usize) -> core::ops::Range<usize> {
         let first = self.all.partition_point(|partition| partition.topic < topic);
         first..self.all.partition_point(|partition| partition.topic <= topic)
     }
 
     /// For each place, whether no member owns it.
-    pub fn unowned(&self, owned: &[Vec<usize>]) -> Vec<bool> {
+    pub(super) fn unowned(&self, owned: &[Vec<usize>]) -> Vec<bool> {
         let mut free = alloc::vec![true; self.all.len()];
         for place in owned.iter().flatten() {
             free[*place] = false;
@@ -75,7 +84,7 @@ impl Table {
 
 /// The topics in the iteration order of the broker's hash tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct TopicOrder {
+pub struct TopicOrder {
     /// The mixed hash of each topic's id.
     hashes: Vec<usize>,
     /// The order in which `uniform` iterates over the topics.
@@ -83,7 +92,7 @@ pub(super) struct TopicOrder {
 }
 
 impl TopicOrder {
-    /// `codes` are the hash codes of the topics' ids, in the order of their names.
+    /// Orders them by the hash codes of their ids, given in the order of their names.
     pub fn of_ids(codes: &[u32]) -> Self {
         let hashes: Vec<usize> = codes.iter().map(|code| java::spread(*code)).collect();
         let mut walk: Vec<usize> = (0..hashes.len()).collect();
@@ -94,23 +103,23 @@ impl TopicOrder {
         Self { hashes, walk }
     }
 
-    /// In name order, for when the topic ids are unknown.
+    /// Orders them by name, for when the topic ids are unknown.
     pub fn by_name(topics: usize) -> Self {
         Self { hashes: (0..topics).collect(), walk: (0..topics).collect() }
     }
 
-    pub fn walk(&self) -> &[usize] {
+    pub(super) fn walk(&self) -> &[usize] {
         &self.walk
     }
 
-    pub fn hash(&self, topic: usize) -> usize {
+    pub(super) fn hash(&self, topic: usize) -> usize {
         self.hashes[topic]
     }
 }
 
 /// The members, as positions, in the orders that assignors use.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct MemberOrders {
+pub struct MemberOrders {
     /// Static members first, by their static id, then the others by id.
     pub by_rank: Vec<usize>,
     /// By id.

@@ -2,8 +2,9 @@
 //! recognised from what they deal.
 
 use proptest::prelude::*;
-use rebalancer_core::kafka::{Assignor, Group, InvalidGroup, Member, Shape, TopicPartition, recognise};
+use rebalancer_core::kafka::{Assignor, TopicPartition, recognise};
 use rebalancer_core::{Forecast, GroupFacts, LiveIndex, NoPair, PartitionSample, Partitions, best_spread};
+use rebalancer_sim::group::{Group, InvalidGroup, Member, Shape};
 
 fn members(ids: &[u32]) -> Vec<Member> {
     ids.iter().enumerate().map(|(pod, id)| Member::new(format!("consumer-{id:08x}"), pod)).collect()

@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use rebalancer_core::kafka::{Assignor, Group, UniformRule};
+use rebalancer_core::kafka::{Assignor, UniformRule};
 use rebalancer_sim::assignor_vectors::{Sequence, read};
+use rebalancer_sim::group::{Group, Member};
 
 /// Rebalances of each kind in the file of the project, so that the test cannot pass on nothing.
 const STEPS: [(&str, usize); 6] = [
@@ -82,7 +83,7 @@ fn the_rule_of_4_0_holds_for_every_sequence_of_4_0() {
 /// The versions differ in who gets the odd partitions.
 #[test]
 fn the_newest_rule_is_the_default() {
-    let members = || (0..3).map(|pod| rebalancer_core::kafka::Member::new(format!("{pod}"), pod)).collect();
+    let members = || (0..3).map(|pod| Member::new(format!("{pod}"), pod)).collect();
     let loads = |group: &Group| group.pod_loads(3, |_| 1.0);
     let newest = Group::form(Assignor::Uniform, vec![4], members()).expect("valid");
     assert_eq!(loads(&newest), [1.0, 1.0, 2.0]);

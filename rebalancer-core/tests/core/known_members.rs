@@ -6,11 +6,12 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 
 use proptest::prelude::*;
-use rebalancer_core::kafka::{Assignor, Group, KnownMember, Member, Shape, TopicPartition, UniformRule};
+use rebalancer_core::kafka::{Assignor, KnownMember, TopicPartition, UniformRule};
 use rebalancer_core::{
     Forecast, GroupFacts, LiveIndex, NoPair, PartitionSample, Partitions, PlannedPair, Spread,
 };
 use rebalancer_sim::assignor_vectors::{Sequence, read};
+use rebalancer_sim::group::{Group, Member, Shape};
 
 /// Names in the order in which Kafka has the topics. Others have another order if dots are taken for underscores.
 const TOPICS: [&str; 6] = ["orders.v2", "orders1", "orders2", "t3", "t4", "t5"];
@@ -66,8 +67,9 @@ fn facts<'a>(
     members: &'a [KnownMember],
 ) -> GroupFacts<'a> {
     let consumers = members.len() / pods;
-    let facts = GroupFacts::new(partitions, pods, consumers, Some(assignor)).expect("owners are known");
-    facts.with_members(members)
+    let mut facts = GroupFacts::new(partitions, pods, consumers, Some(assignor)).expect("owners are known");
+    facts.members = members;
+    facts
 }
 
 fn spread(group: &Group, pods: usize) -> f64 {
@@ -205,9 +207,10 @@ fn known_ids_make_forecasts_of_uniform_groups_better() {
         let known = known(&group, |_| String::new());
         let pods = [LiveIndex(2), LiveIndex(5)];
         let mean = |members: &[KnownMember]| {
-            let facts =
+            let mut facts =
                 GroupFacts::new(&partitions, 8, 1, Some(Assignor::Uniform)).expect("owners are known");
-            facts.with_members(members).forecast(&pods).outlook.expect("it is modelled").mean
+            facts.members = members;
+            facts.forecast(&pods).outlook.expect("it is modelled").mean
         };
         let (told, untold) = (mean(&known), mean(&[]));
         let replacements = [2, 5].map(|pod| member(random.next(), pod)).to_vec();
@@ -318,8 +321,9 @@ fn members_that_contradict_the_owners_are_left_out() {
     let told = known(&group, |_| String::new());
     let pods = [LiveIndex(0), LiveIndex(1)];
     let forecast = |members: &[KnownMember]| {
-        let facts = GroupFacts::new(&partitions, 4, 1, Some(Assignor::Sticky)).expect("owners are known");
-        facts.with_members(members).forecast(&pods)
+        let mut facts = GroupFacts::new(&partitions, 4, 1, Some(Assignor::Sticky)).expect("owners are known");
+        facts.members = members;
+        facts.forecast(&pods)
     };
     let unknown = forecast(&[]);
     assert_eq!(unknown.outlook.map(|outlook| outlook.orders), Some(64));

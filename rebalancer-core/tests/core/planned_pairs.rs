@@ -106,8 +106,8 @@ fn a_forecast_is_the_same_each_time() {
 #[test]
 fn replacements_that_keep_their_identity_change_nothing() {
     let found = partitions(&mut lived(3, Assignor::Sticky, 24, 6));
-    let facts = GroupFacts::new(&found, 6, 1, Some(Assignor::Sticky)).expect("owners are known");
-    let facts = facts.keeping_identity(true);
+    let mut facts = GroupFacts::new(&found, 6, 1, Some(Assignor::Sticky)).expect("owners are known");
+    facts.keeps_identity = true;
     let forecast = facts.forecast(&[LiveIndex(0), LiveIndex(1)]);
     assert_eq!(forecast.after, Some(forecast.now));
     assert_eq!(facts.planned_pair(), Err(NoPair::SameIdentity));

@@ -2,11 +2,12 @@
 //! or that no model holds for it.
 
 use proptest::prelude::*;
-use rebalancer_core::kafka::{Assignor, Group, Member, Unmodelled, recognise};
+use rebalancer_core::kafka::{Assignor, Unmodelled, recognise};
 use rebalancer_core::{
     AssignorChoice, Fact, Facts, GroupFacts, LiveIndex, LivePod, NoPair, PartitionSample, Partitions,
 };
 use rebalancer_sim::assignor_vectors::{Sequence, read};
+use rebalancer_sim::group::{Group, Member};
 
 /// Partitions from a string a topic with a letter a partition: the pod that reads it, `a` being the first.
 fn owned(topics: &[(&str, &str)], pods: usize) -> Partitions {

@@ -1,15 +1,10 @@
-//! A consumer group: its members, what each owns, and what happens when they come and go.
+//! A consumer group whose members all have ids: what each owns, and what happens when they come and go.
 
-use alloc::string::String;
-use alloc::vec::Vec;
-use core::cmp::Ordering;
+use std::cmp::Ordering;
 
-use crate::kafka::assignor::Assignor;
-use crate::kafka::deal::Dealer;
-use crate::kafka::java;
-use crate::kafka::table::{MemberOrders, Table, TopicOrder};
-use crate::kafka::topic_partition::TopicPartition;
-use crate::kafka::uniform::UniformRule;
+use rebalancer_core::kafka::{
+    Assignor, Dealer, KnownMember, MemberOrders, Table, TopicOrder, TopicPartition, UniformRule,
+};
 
 /// A member of a group: one consumer of one pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +36,6 @@ impl Member {
 
 /// How the replacement of pods looks to the group: which members come and go in one rebalance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
 pub enum Shape {
     /// All old members leave, then all new ones join: what evictions do to a group of a classic protocol,
     /// observed on Kafka 4.4.
@@ -68,12 +62,12 @@ impl Shape {
     }
 
     /// Batches of leaving members, then batches of joining ones, with a rebalance after each batch.
-    pub(super) fn phases<L, J>(self, leaving: Vec<L>, joining: Vec<J>) -> Vec<(Vec<L>, Vec<J>)> {
+    fn phases<L, J>(self, leaving: Vec<L>, joining: Vec<J>) -> Vec<(Vec<L>, Vec<J>)> {
         let (leave, join) = match self {
             Self::AllThenAll => (together(leaving), together(joining)),
             Self::AllThenEach => (together(leaving), one_by_one(joining)),
             Self::EachThenEach => (one_by_one(leaving), one_by_one(joining)),
-            Self::AtOnce => return alloc::vec![(leaving, joining)],
+            Self::AtOnce => return vec![(leaving, joining)],
         };
         let leave = leave.into_iter().map(|members| (members, Vec::new()));
         leave.chain(join.into_iter().map(|members| (Vec::new(), members))).collect()
@@ -81,23 +75,24 @@ impl Shape {
 }
 
 fn together<T>(members: Vec<T>) -> Vec<Vec<T>> {
-    if members.is_empty() { Vec::new() } else { alloc::vec![members] }
+    if members.is_empty() { Vec::new() } else { vec![members] }
 }
 
 fn one_by_one<T>(members: Vec<T>) -> Vec<Vec<T>> {
-    members.into_iter().map(|member| alloc::vec![member]).collect()
+    members.into_iter().map(|member| vec![member]).collect()
 }
 
 /// A settled group.
 ///
 /// ```
-/// use rebalancer_core::kafka::{Assignor, Group, Member};
+/// use rebalancer_core::kafka::{Assignor, TopicPartition};
+/// use rebalancer_sim::group::{Group, Member};
 ///
 /// let members = vec![Member::new("a", 0), Member::new("b", 1)];
 /// let group = Group::form(Assignor::Range, vec![3], members)?;
-/// let load = |partition: rebalancer_core::kafka::TopicPartition| f64::from(partition.number);
+/// let load = |partition: TopicPartition| f64::from(partition.number);
 /// assert_eq!(group.pod_loads(2, load), [1.0, 2.0], "0 and 1, then 2");
-/// # Ok::<(), rebalancer_core::kafka::InvalidGroup>(())
+/// # Ok::<(), rebalancer_sim::group::InvalidGroup>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
@@ -110,26 +105,22 @@ pub struct Group {
 }
 
 /// Why members and topics do not form a group.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InvalidGroup {
     /// No member is left to own the partitions.
-    #[error("a consumer group needs at least one member")]
     NoMember,
     /// Two members have the same identity.
-    #[error("member {id:?} is given twice")]
     DuplicateMember {
         /// The id.
         id: String,
     },
     /// No member has this id.
-    #[error("there is no member {id:?}")]
     UnknownMember {
         /// The id.
         id: String,
     },
     /// A partition with no owner, or with two.
-    #[error("partition {number} of topic {topic} is owned {owners} times")]
     Ownership {
         /// Position of the topic.
         topic: usize,
@@ -248,7 +239,7 @@ impl Group {
     /// # Errors
     /// It has the identity of an existing member.
     pub fn join(&mut self, member: Member) -> Result<(), InvalidGroup> {
-        self.change(&[], alloc::vec![member])
+        self.change(&[], vec![member])
     }
 
     /// One rebalance: the members with the ids in `leaving` leave and those in `joining` join. A group
@@ -310,7 +301,7 @@ impl Group {
         MemberOrders {
             by_rank: sorted(Member::rank),
             by_id: sorted(|a, b| a.id.cmp(&b.id)),
-            walk: java::walk_of_strings(self.members.iter().map(|member| member.id.as_str())),
+            walk: walk(&self.members),
         }
     }
 
@@ -337,7 +328,7 @@ impl Group {
 
     /// Load of each of `pods` pods, given the `load` of a partition.
     pub fn pod_loads(&self, pods: usize, load: impl Fn(TopicPartition) -> f64) -> Vec<f64> {
-        let mut loads = alloc::vec![0.0; pods];
+        let mut loads = vec![0.0; pods];
         for (member, owned) in self.members() {
             if let Some(sum) = loads.get_mut(member.pod) {
                 *sum += owned.iter().map(|partition| load(*partition)).sum::<f64>();
@@ -345,4 +336,20 @@ impl Group {
         }
         loads
     }
+}
+
+/// The positions of the members in the iteration order of a `HashMap` into which their ids were put one by one: the
+/// number of buckets doubles when more than three quarters are full.
+fn walk(members: &[Member]) -> Vec<usize> {
+    let mut buckets = 16;
+    while members.len() > buckets * 3 / 4 {
+        buckets *= 2;
+    }
+    let bucket = |position: &usize| {
+        let hash = KnownMember::hash_of(&members[*position].id);
+        (hash ^ (hash >> 16)) as usize % buckets
+    };
+    let mut order: Vec<usize> = (0..members.len()).collect();
+    order.sort_by_key(bucket);
+    order
 }
