@@ -1,7 +1,6 @@
 //! A rotation, from the plan to the report: which pods may be evicted, whether the workload is settled, and
 //! the state machine that carries out a plan.
 
-pub(crate) mod check;
 pub(crate) mod checks;
 pub(crate) mod claim;
 pub(crate) mod disturbance;

@@ -1,5 +1,6 @@
 //! What a rotation does: as scripts to read, and as a simulation that tries everything.
 
+mod checker;
 mod fleet;
 mod owners;
 mod plans;

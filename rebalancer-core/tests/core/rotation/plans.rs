@@ -1,11 +1,12 @@
 //! Which plans are refused, and whether the independent checker agrees.
 
+use super::checker::{Violation, check_plan};
 use super::fleet;
 use core::time::Duration;
 use proptest::prelude::*;
 use rebalancer_core::{
-    EligibilityRules, IneligiblePod, LivePod, LocalVolume, Objection, Phase, PlanError, Protection, Role,
-    RotationOptions, RotationPlan, Violation, Workload, check_plan, objections,
+    IneligiblePod, LivePod, LocalVolume, Objection, Phase, PlanError, Protection, Role, RotationOptions,
+    RotationPlan, Workload, objections,
 };
 
 const BOTH: [(Role, &str); 2] = [(Role::Busiest, "a"), (Role::LeastBusy, "d")];
@@ -133,11 +134,11 @@ fn every_objection_is_listed_with_code_and_words() {
         LocalVolume::EmptyDir { volume: "rocksdb".to_string() },
         LocalVolume::HostPath { volume: "logs".to_string() },
     ];
-    let rules = EligibilityRules { warm_up: Duration::from_secs(300) };
-    let mut found: Vec<Objection> = objections(&pod, &[], rules);
+    let warm_up = Duration::from_secs(300);
+    let mut found: Vec<Objection> = objections(&pod, &[], warm_up);
     pod.controller = None;
     found.extend(
-        objections(&pod, &[], rules).into_iter().filter(|objection| *objection == Objection::NoController),
+        objections(&pod, &[], warm_up).into_iter().filter(|objection| *objection == Objection::NoController),
     );
     let told: Vec<String> =
         found.iter().map(|objection| format!("{}: {objection}", objection.code())).collect();
@@ -161,14 +162,14 @@ fn every_objection_is_listed_with_code_and_words() {
 
 #[test]
 fn warm_up_counts_from_exactly_its_length() {
-    let rules = EligibilityRules { warm_up: Duration::from_secs(300) };
+    let warm_up = Duration::from_secs(300);
     let mut pod: LivePod = fleet::pod("a", &fleet::owner("ReplicaSet", "x"));
     pod.uptime = Some(Duration::from_secs(300));
-    assert_eq!(objections(&pod, &[], rules), []);
+    assert_eq!(objections(&pod, &[], warm_up), []);
     pod.uptime = Some(Duration::from_millis(299_999));
-    assert_eq!(objections(&pod, &[], rules).len(), 1);
+    assert_eq!(objections(&pod, &[], warm_up).len(), 1);
     (pod.age, pod.uptime) = (None, None);
-    assert_eq!(objections(&pod, &[], rules), [], "an unknown age counts as old enough");
+    assert_eq!(objections(&pod, &[], warm_up), [], "an unknown age counts as old enough");
 }
 
 #[test]

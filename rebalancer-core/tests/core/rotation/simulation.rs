@@ -1,6 +1,7 @@
 //! Every outcome at every step: a cluster that answers by chance, and a witness that knows the
 //! promises but not the machine.
 
+use super::checker::check_plan;
 use super::fleet;
 use core::time::Duration;
 use proptest::prelude::*;
@@ -9,7 +10,7 @@ use proptest::test_runner::TestRunner;
 use rebalancer_core::{
     Action, Answer, ApiFailure, Budget, CLAIM_MARGIN, Claim, ClaimFate, EVICTION_MARGIN, FailureKind, Mode,
     Pacing, Presence, RECOVERY_POLL, Reason, Rotation, RotationOptions, RotationOutcome, RotationPlan,
-    RotationReport, Step, Workload, check_plan,
+    RotationReport, Step, Workload,
 };
 use std::collections::BTreeSet;
 

@@ -1,41 +1,31 @@
 //! An independent checker of plans: it shares no code with the planner.
 
-use alloc::string::String;
-use alloc::vec::Vec;
-
-use crate::input::live_pod::{Controller, LivePod, Phase, Protection};
-use crate::rotation::plan::RotationPlan;
+use rebalancer_core::{Controller, LivePod, Phase, RotationPlan};
 
 /// What is wrong with a plan.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Violation {
     /// It evicts no pod, or more than two.
-    #[error("the plan evicts {targets} pods")]
     TargetCount {
         /// How many it evicts.
         targets: usize,
     },
     /// It evicts one pod twice.
-    #[error("the plan evicts pod {pod} twice")]
     Repeated {
         /// The pod.
         pod: String,
     },
     /// It evicts a pod that is not live, or has another UID.
-    #[error("the plan evicts pod {pod}, which is not live under its UID")]
     NotLive {
         /// The pod.
         pod: String,
     },
     /// It evicts a pod that must be left alone.
-    #[error("the plan evicts pod {pod}, which must be left alone")]
     Untouchable {
         /// The pod.
         pod: String,
     },
     /// Fewer pods are Ready than its own limit requires.
-    #[error("the plan acts on {ready} Ready pods and demands {required}")]
     TooFewPods {
         /// Ready pods.
         ready: usize,
@@ -46,8 +36,7 @@ pub enum Violation {
 
 /// Checks a plan against the pods it was made for, from first principles; empty means sound.
 ///
-/// Tests and simulations compare it with [`RotationPlan::new`]: every plan that is accepted there must be
-/// sound here.
+/// Every plan that [`RotationPlan::new`] accepts must be sound here.
 pub fn check_plan(plan: &RotationPlan, pods: &[LivePod]) -> Vec<Violation> {
     let targets = plan.targets();
     let mut violations: Vec<Violation> = Vec::new();
@@ -81,12 +70,7 @@ fn untouchable(pod: &LivePod, plan: &RotationPlan) -> bool {
     let recreates =
         |owner: &Controller| !never.contains(&owner.kind.as_str()) && !owner.is("apps", "Deployment");
     let has_replacement = pod.controller.iter().any(recreates);
-    let asked_to_be_left = pod.protections.iter().any(|protection| match protection {
-        Protection::MirrorPod
-        | Protection::SystemCritical { .. }
-        | Protection::OptOut { .. }
-        | Protection::LocalStorage => true,
-    });
+    let asked_to_be_left = !pod.protections.is_empty();
     let young = [pod.age, pod.uptime].into_iter().flatten().any(|age| age < plan.options().warm_up);
     !works || !has_replacement || asked_to_be_left || young
 }
