@@ -5,7 +5,7 @@ use std::error::Error;
 use std::time::{Duration, Instant};
 
 use rebalancer_core::{
-    Action, Answer, ClaimFate, Controller, Engine, LivePod, Metric, OwnerStatus, PodState, Presence,
+    Action, Answer, ClaimFate, Controller, Engine, LivePod, Metric, OwnerStatus, PodState, Presence, Role,
     Rotation, RotationOptions, RotationPlan, RotationReport, Thresholds, Workload,
 };
 
@@ -16,10 +16,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let engine = Engine::new(Thresholds { cpu: 0.4, ..Thresholds::default() });
     let analysis = engine.analyze(&loads)?;
     println!("{}", analysis.reason());
-    if !analysis.should_rebalance() {
-        return Ok(());
-    }
-    let targets = analysis.target_names();
+    let Some(pair) = analysis.targets() else { return Ok(()) };
+    let targets =
+        [(Role::Busiest, analysis.name(pair.busiest)), (Role::LeastBusy, analysis.name(pair.least_busy))];
     let options = RotationOptions::until(Duration::from_secs(60));
     let plan = RotationPlan::new(&targets, &workload, options)?;
     let report = rotate(plan, &mut Scheduler { workload })?;

@@ -11,8 +11,8 @@ use crate::input::offsets::Offsets;
 use crate::input::partitions::Partitions;
 use crate::kafka::assignor::{Assignor, UnknownAssignor};
 use crate::kafka::forecast::GroupFacts;
-use crate::kafka::known_member::KnownMember;
 use crate::kafka::recognise::recognise;
+use crate::kafka::seats::KnownMember;
 
 /// Time a group needs to settle after a pod started: two metric scrapes and the window of a rate.
 pub const SETTLING: Duration = Duration::from_secs(5 * 60);
@@ -92,7 +92,7 @@ impl<T, E: core::fmt::Display> From<Result<T, E>> for Fact<T> {
 }
 
 /// Everything a decision may use besides the pod states. [`Facts::new`] knows only the live pods.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Facts<'a> {
     /// All live pods of the workload, including those that take no part.
     pub live: &'a [LivePod],
@@ -154,29 +154,7 @@ impl<'a> Facts<'a> {
     /// assert_eq!(facts.known_assignor(), None, "a setting beats what an exporter says");
     /// ```
     pub fn new(live: &'a [LivePod]) -> Self {
-        Self {
-            live,
-            unlisted: 0,
-            asked: Metric::ALL.to_vec(),
-            past: PerMetric::default(),
-            last_replacement: Fact::Absent,
-            past_spread: PerMetric::default(),
-            rollout_age: None,
-            rolling_out: false,
-            partitions: Fact::Absent,
-            offsets: Fact::Absent,
-            offsets_of_day: Fact::Absent,
-            cures: Fact::Absent,
-            vetoes: Vec::new(),
-            assigned_partitions: Fact::Absent,
-            consumers_per_pod: None,
-            assignor: AssignorChoice::Auto,
-            exported_assignor: Fact::Absent,
-            recognised_assignor: Fact::Absent,
-            static_membership: None,
-            told_identity: Fact::Absent,
-            members: Fact::Absent,
-        }
+        Self { live, asked: Metric::ALL.to_vec(), ..Self::default() }
     }
 
     /// The assignor of the group: as configured, else as exported, else as inferred from the owners.
@@ -210,11 +188,11 @@ impl<'a> Facts<'a> {
     /// The group, if the owner of every partition is known.
     pub fn group(&self) -> Option<GroupFacts<'_>> {
         let consumers = self.consumers_per_pod.unwrap_or(1);
-        let group =
+        let mut group =
             GroupFacts::new(self.partitions.known()?, self.live.len(), consumers, self.known_assignor())?;
-        let keeps_identity = self.live.iter().any(|pod| self.static_evidence(pod).is_some());
-        let members = self.members.known().map_or(&[][..], Vec::as_slice);
-        Some(group.keeping_identity(keeps_identity).with_members(members))
+        group.keeps_identity = self.live.iter().any(|pod| self.static_evidence(pod).is_some());
+        group.members = self.members.known().map_or(&[][..], Vec::as_slice);
+        Some(group)
     }
 
     /// How it is known that the replacement of a pod keeps its identity: `configured`, `group.instance.id`, or the
@@ -348,10 +326,10 @@ impl Replacement {
     pub fn windows(live: &[LivePod]) -> Option<[Window; 2]> {
         let ages = || live.iter().filter_map(|pod| pod.age);
         let newest = ages().min()?;
-        let together = newest + BORN_TOGETHER;
+        let together = newest.saturating_add(BORN_TOGETHER);
         let first = ages().filter(|age| *age <= together).max()?;
         let undisturbed = match ages().filter(|age| *age > together).min() {
-            Some(earlier) => earlier.saturating_sub(first + SETTLING),
+            Some(earlier) => earlier.saturating_sub(first.saturating_add(SETTLING)),
             None => LONGEST_SIDE,
         };
         let settled = newest.saturating_sub(SETTLING);

@@ -9,4 +9,3 @@ pub(crate) mod names;
 pub(crate) mod offsets;
 pub(crate) mod partitions;
 pub(crate) mod pod;
-pub(crate) mod topic;

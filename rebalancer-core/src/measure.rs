@@ -2,7 +2,6 @@
 //! threshold is passed.
 
 pub(crate) mod analysis;
-pub(crate) mod candidates;
 pub(crate) mod engine;
 pub(crate) mod outliers;
 pub(crate) mod score;

@@ -175,6 +175,6 @@ pub fn select(
 
 /// Position of the candidate `name`.
 fn candidate(name: &str, analysis: &Analysis<'_>) -> Result<usize, NothingSelected> {
-    let found = analysis.candidates().iter().find(|&position| analysis.name(position) == name);
+    let found = analysis.candidates().iter().copied().find(|&position| analysis.name(position) == name);
     found.ok_or_else(|| NothingSelected::NotACandidate { pod: name.to_string() })
 }

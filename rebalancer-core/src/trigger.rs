@@ -25,12 +25,11 @@ pub fn trigger(analysis: &Analysis<'_>, facts: &Facts<'_>, settings: &GuardSetti
     if let Some(targets) = analysis.targets() {
         return Some(Trigger { metrics: analysis.triggered(), targets });
     }
-    let hot = outlier_trigger(analysis, facts, settings.outlier_trigger.as_ref()?)?;
+    let (metric, hot) = outlier_trigger(analysis, facts, settings.outlier_trigger.as_ref()?)?;
     let Outliers { busiest, least_busy } = analysis.outliers()?;
     // The hot pod replaces the busiest by score; it is never paired with itself.
-    let least_busy = if least_busy == hot.position { busiest } else { least_busy };
-    let targets = Outliers { busiest: hot.position, least_busy };
-    Some(Trigger { metrics: alloc::vec![hot.metric], targets })
+    let least_busy = if least_busy == hot { busiest } else { least_busy };
+    Some(Trigger { metrics: alloc::vec![metric], targets: Outliers { busiest: hot, least_busy } })
 }
 
 /// What asks for the replacement of an ill pod: `asked`, else only its illness. `None` on insufficient data.

@@ -43,7 +43,8 @@ pub fn decide(pods: &[PodState], thresholds: &Thresholds) -> Decision {
     let complete = |pod: &&PodState| usable.iter().all(|metric| pod.load(*metric).is_some());
     let candidates: Vec<&PodState> = pods.iter().filter(complete).filter(|_| !usable.is_empty()).collect();
     let decidable = usable.contains(&Metric::Cpu) || usable.contains(&Metric::Lag);
-    let insufficient = !decidable || candidates.len() < thresholds.min_pods;
+    let weighed = usable.iter().any(|metric| thresholds.weights[*metric] > 0.0);
+    let insufficient = !decidable || !weighed || candidates.len() < thresholds.min_pods;
 
     let loads = PerMetric::from_fn(|metric| {
         let loads = column(&candidates, metric);
@@ -83,7 +84,8 @@ pub fn decide(pods: &[PodState], thresholds: &Thresholds) -> Decision {
 pub fn compare(analysis: &Analysis<'_>) -> Result<(), String> {
     let pods: Vec<PodState> = (0..analysis.count()).map(|position| analysis.pod(position)).collect();
     let expected = decide(&pods, analysis.thresholds());
-    let names: Vec<&str> = analysis.candidates().iter().map(|position| analysis.name(position)).collect();
+    let names: Vec<&str> =
+        analysis.candidates().iter().copied().map(|position| analysis.name(position)).collect();
     same("candidates", &names, &expected.candidates.iter().map(String::as_str).collect())?;
     let usable: Vec<Metric> =
         Metric::ALL.into_iter().filter(|metric| analysis.coverage()[*metric].is_usable()).collect();
@@ -145,7 +147,7 @@ fn compare_outliers(analysis: &Analysis<'_>, expected: &Decision) -> Result<(), 
     if pair.busiest == pair.least_busy {
         return Err("the busiest is the least busy".to_owned());
     }
-    let rows = analysis.candidates().iter().zip(expected.scores.iter().copied());
+    let rows = analysis.candidates().iter().copied().zip(expected.scores.iter().copied());
     let score_of = |target: usize| {
         let row = rows.clone().find(|(position, _)| *position == target);
         row.map(|(_, score)| score).ok_or("a target is no candidate")

@@ -7,9 +7,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use rebalancer_core::diagnosis::may_be_ill;
 use rebalancer_core::{
-    Analysis, Assessment, Cure, Disturbance, EligibilityRules, Engine, Fact, Facts, Joined, LivePod, Metric,
-    MetricIssues, Objection, Offsets, RotationOptions, Strategy, Workload, assess, disturbances,
-    divided_targets, objections, remarks,
+    Analysis, Assessment, Cure, Disturbance, Engine, Fact, Facts, Joined, LivePod, Metric, MetricIssues,
+    Objection, Offsets, RotationOptions, Strategy, Workload, assess, disturbances, divided_targets,
+    objections, remarks,
 };
 use rebalancer_io::facts::{FactFinder, Kept, WITH_A_PAST};
 
@@ -175,7 +175,7 @@ fn kept<'a>(settings: &DecisionSettings, analysis: &'a Analysis<'_>) -> Kept<'a>
     let name = |position| analysis.name(position);
     Kept::Only {
         pods: outliers.into_iter().flatten().map(name).collect(),
-        candidates: analysis.candidates().iter().map(name).collect(),
+        candidates: analysis.candidates().iter().copied().map(name).collect(),
     }
 }
 
@@ -288,12 +288,11 @@ fn selected<'a>(analysis: &'a Analysis<'_>, assessment: &Assessment) -> Vec<&'a 
 fn target_objections(targets: &[&str], workload: &Workload, settings: &DecisionSettings) -> Vec<String> {
     let known = |name: &&str| workload.pods.iter().find(|pod| pod.name == **name && !pod.uid.is_empty());
     let told = |pod: &LivePod, objection: &Objection| format!("{} may not be evicted: {objection}", pod.name);
-    let rules = EligibilityRules { warm_up: settings.warm_up() };
     targets
         .iter()
         .filter_map(known)
         .flat_map(|pod| {
-            let found = objections(pod, &workload.owners, rules);
+            let found = objections(pod, &workload.owners, settings.warm_up());
             found.iter().map(|objection| told(pod, objection)).collect::<Vec<String>>()
         })
         .collect()

@@ -220,7 +220,7 @@ fn verdict(analysis: &Analysis<'_>, picked: &[TargetReport], position: usize) ->
         Some(Role::Busiest) => PodVerdict::Busiest,
         Some(Role::LeastBusy) => PodVerdict::LeastBusy,
         Some(Role::Ill) => PodVerdict::Ill,
-        None if analysis.candidates().contains(position) => PodVerdict::Keep,
+        None if analysis.is_candidate(position) => PodVerdict::Keep,
         None => PodVerdict::MissingMetrics,
     }
 }

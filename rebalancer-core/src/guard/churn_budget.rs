@@ -43,16 +43,11 @@ pub fn churn_budget(live: &[LivePod], unlisted: usize, budget: ChurnBudget) -> V
     let young = live.iter().filter(|pod| pod.age.is_some_and(|age| age < YOUNG)).count();
     let limit = budget.limit(pods);
     let after = young + ROTATED;
-    Verdict {
-        check: Check::ChurnBudget,
-        standing: Standing::held_if(after > limit),
-        failed: false,
-        value: Some(after as f64),
-        limit: Some(limit as f64),
-        reason: format!(
-            "{young} of {pods} pods are younger than 6 h, {ROTATED} more make {after}, {limit} are allowed"
-        ),
-    }
+    let reason = format!(
+        "{young} of {pods} pods are younger than 6 h, {ROTATED} more make {after}, {limit} are allowed"
+    );
+    Verdict::new(Check::ChurnBudget, Standing::held_if(after > limit), reason)
+        .with(after as f64, limit as f64)
 }
 
 /// Like [`churn_budget`], for a pod that is replaced because it is ill: counts only pods replaced as a cure

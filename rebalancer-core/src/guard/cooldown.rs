@@ -14,18 +14,12 @@ use crate::wording::lasting;
 pub fn cooldown(live: &[LivePod], limit: Duration) -> Verdict {
     let youngest = live.iter().filter_map(|pod| Some((pod.age?, pod))).min_by_key(|(age, _)| *age);
     let holds = youngest.is_some_and(|(age, _)| age < limit);
-    let needed = lasting(limit);
-    Verdict {
-        check: Check::Cooldown,
-        standing: Standing::held_if(holds),
-        failed: false,
-        value: youngest.map(|(age, _)| age.as_secs_f64()),
-        limit: Some(limit.as_secs_f64()),
-        reason: match youngest {
-            Some((age, pod)) => {
-                format!("the youngest pod, {}, is {} old, {needed} are needed", pod.name, lasting(age))
-            }
-            None => "no age is known; the pods count as old enough".into(),
-        },
-    }
+    let reason = match youngest {
+        Some((age, pod)) => {
+            format!("the youngest pod, {}, is {} old, {} are needed", pod.name, lasting(age), lasting(limit))
+        }
+        None => "no age is known; the pods count as old enough".into(),
+    };
+    Verdict::new(Check::Cooldown, Standing::held_if(holds), reason)
+        .with(youngest.map(|(age, _)| age.as_secs_f64()), limit.as_secs_f64())
 }

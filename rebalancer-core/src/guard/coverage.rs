@@ -22,21 +22,17 @@ pub fn coverage(analysis: &Analysis<'_>, asked: &[Metric]) -> Verdict {
         let coverage = analysis.coverage()[metric];
         if coverage.eligible == 0 { 0.0 } else { coverage.having as f64 / coverage.eligible as f64 }
     };
-    Verdict {
-        check: Check::Coverage,
-        standing: Standing::held_if(!decidable),
-        failed: false,
-        value: looked_at.iter().map(|metric| share(*metric)).min_by(f64::total_cmp),
-        limit: Some(analysis.thresholds().min_coverage),
-        reason: if !decidable {
-            undecidable(analysis, asked)
-        } else if looked_at.len() == asked.len() {
-            "enough pods have every metric that was asked for".to_string()
-        } else {
-            let names: Vec<&str> = looked_at.iter().map(|metric| metric.name()).collect();
-            format!("enough pods have {}", names.join(", "))
-        },
-    }
+    let reason = if !decidable {
+        undecidable(analysis, asked)
+    } else if looked_at.len() == asked.len() {
+        "enough pods have every metric that was asked for".to_string()
+    } else {
+        let names: Vec<&str> = looked_at.iter().map(|metric| metric.name()).collect();
+        format!("enough pods have {}", names.join(", "))
+    };
+    let smallest = looked_at.iter().map(|metric| share(*metric)).min_by(f64::total_cmp);
+    Verdict::new(Check::Coverage, Standing::held_if(!decidable), reason)
+        .with(smallest, analysis.thresholds().min_coverage)
 }
 
 /// Why no metric decides: too few pods in total, or too few with a metric.

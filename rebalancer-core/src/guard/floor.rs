@@ -14,16 +14,8 @@ use crate::measure::analysis::Finding;
 pub fn floor(analysis: &Analysis<'_>) -> Verdict {
     let metric = analysis.triggered().first().copied().unwrap_or(Metric::Cpu);
     let holds = analysis.finding() == Finding::BelowFloor;
-    Verdict {
-        check: Check::Floor,
-        standing: Standing::held_if(holds),
-        failed: false,
-        value: analysis.cv_compared(metric),
-        limit: analysis.thresholds().of(metric),
-        reason: if holds {
-            analysis.reason()
-        } else {
-            "no threshold is passed by idle loads alone".to_string()
-        },
-    }
+    let reason =
+        if holds { analysis.reason() } else { "no threshold is passed by idle loads alone".to_string() };
+    Verdict::new(Check::Floor, Standing::held_if(holds), reason)
+        .with(analysis.cv_compared(metric), analysis.thresholds().of(metric))
 }

@@ -28,28 +28,18 @@ impl OutlierTrigger {
     pub const STANDARD: Self = Self { ratio: 2.0, percent: 80, min_history: 30 };
 }
 
-/// A pod that is nearly always far above the typical pod.
-#[derive(Debug, Clone, Copy, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
-pub struct HotPod {
-    /// In which metric.
-    pub metric: Metric,
-    /// Its position among the analysed pods.
-    pub position: usize,
-    /// The load that `percent` % of its samples reached or exceeded, in the unit of the metric.
-    pub low: f64,
-    /// The limit it was compared with.
-    pub limit: f64,
-}
-
 /// The hottest candidate of the first metric, CPU then lag, that has a hot pod; `None` if no pod is hot or
-/// there is no history.
-pub fn outlier_trigger(analysis: &Analysis<'_>, facts: &Facts<'_>, rule: &OutlierTrigger) -> Option<HotPod> {
+/// there is no history. Names the metric, and the position of the pod among the analysed ones.
+pub fn outlier_trigger(
+    analysis: &Analysis<'_>,
+    facts: &Facts<'_>,
+    rule: &OutlierTrigger,
+) -> Option<(Metric, usize)> {
     analysis.outliers()?;
     [Metric::Cpu, Metric::Lag]
         .into_iter()
         .filter(|metric| analysis.coverage()[*metric].is_usable())
-        .find_map(|metric| hot_pod(analysis, facts.past[metric].known()?, metric, rule))
+        .find_map(|metric| Some((metric, hot_pod(analysis, facts.past[metric].known()?, metric, rule)?)))
 }
 
 fn hot_pod(
@@ -57,10 +47,10 @@ fn hot_pod(
     history: &History,
     metric: Metric,
     rule: &OutlierTrigger,
-) -> Option<HotPod> {
+) -> Option<usize> {
     let mut means = Vec::new();
     let mut hottest: Option<(f64, usize)> = None;
-    for position in analysis.candidates().iter() {
+    for position in analysis.candidates().iter().copied() {
         let name = analysis.name(position);
         let Some((low, mean, samples)) = window_load(history, name, rule) else { continue };
         means.push(mean);
@@ -72,7 +62,7 @@ fn hot_pod(
     let floor = analysis.thresholds().trigger_floors[metric];
     let limit = rule.ratio * median(means)?.max(floor);
     let (low, position) = hottest?;
-    (limit > 0.0 && low >= limit).then_some(HotPod { metric, position, low, limit })
+    (limit > 0.0 && low >= limit).then_some(position)
 }
 
 /// Low quantile, mean and number of a pod's samples over the window.

@@ -68,18 +68,25 @@ pub fn persistence(
     busiest: &str,
     rule: &Persistence,
 ) -> Verdict {
-    let candidates =
-        || -> Vec<&str> { analysis.candidates().iter().map(|position| analysis.name(position)).collect() };
-    let mut best: Option<Verdict> = None;
-    for &metric in metrics {
+    let candidates = || -> Vec<&str> {
+        analysis.candidates().iter().copied().map(|position| analysis.name(position)).collect()
+    };
+    let verdicts = metrics.iter().map(|&metric| {
         let floor = analysis.thresholds().trigger_floors[metric];
         let mut verdict = match &facts.past[metric] {
             Fact::Known(history) => persistence_of_window(history, busiest, &candidates(), floor, rule),
             lacking => verdict(Standing::Unknown, None, None, format!("history {}", lacking.lack())),
         };
         verdict.reason = format!("{metric}: {}", verdict.reason);
-        best = Some(better(best, verdict));
-    }
+        verdict
+    });
+    // The most favourable counts.
+    let rank = |verdict: &Verdict| match verdict.standing {
+        Standing::Pass => 0,
+        Standing::Unknown => 1,
+        Standing::Hold => 2,
+    };
+    let best = verdicts.min_by_key(rank);
     best.unwrap_or_else(|| verdict(Standing::Unknown, None, None, "no metric triggers".into()))
 }
 
@@ -118,19 +125,6 @@ pub fn persistence_of_window(
         rule.percent,
     );
     verdict(Standing::held_if(holds), Some(share), limit, reason)
-}
-
-/// The more favourable verdict: pass, then unknown, then hold; of equals the first.
-fn better(first: Option<Verdict>, second: Verdict) -> Verdict {
-    let rank = |verdict: &Verdict| match verdict.standing {
-        Standing::Pass => 0,
-        Standing::Unknown => 1,
-        Standing::Hold => 2,
-    };
-    match first {
-        Some(first) if rank(&first) <= rank(&second) => first,
-        _ => second,
-    }
 }
 
 fn verdict(standing: Standing, value: Option<f64>, limit: Option<f64>, reason: String) -> Verdict {

@@ -14,16 +14,10 @@ use crate::input::join::{SetAside, SetAsideReason};
 pub fn warm_up(set_aside: &[SetAside], limit: Duration) -> Verdict {
     let young = set_aside.iter().filter(|pod| pod.reason == SetAsideReason::WarmingUp).count();
     let limit_s = limit.as_secs_f64();
-    Verdict {
-        check: Check::WarmUp,
-        standing: Standing::Pass,
-        failed: false,
-        value: Some(young as f64),
-        limit: Some(limit_s),
-        reason: match young {
-            0 => "no pod is warming up".to_string(),
-            1 => format!("1 pod younger than {limit_s} s is left out"),
-            _ => format!("{young} pods younger than {limit_s} s are left out"),
-        },
-    }
+    let reason = match young {
+        0 => "no pod is warming up".to_string(),
+        1 => format!("1 pod younger than {limit_s} s is left out"),
+        _ => format!("{young} pods younger than {limit_s} s are left out"),
+    };
+    Verdict::new(Check::WarmUp, Standing::Pass, reason).with(young as f64, limit_s)
 }

@@ -49,6 +49,11 @@ impl Grid {
         self.start_s + self.step.as_secs_f64() * self.steps.saturating_sub(1) as f64
     }
 
+    /// The length of so many steps.
+    pub(crate) fn time(&self, steps: usize) -> Duration {
+        self.step.saturating_mul(u32::try_from(steps).unwrap_or(u32::MAX))
+    }
+
     /// The index of the instant at `timestamp_s`, if it is on the grid.
     pub(crate) fn index(&self, timestamp_s: f64) -> Option<usize> {
         let step_s = self.step.as_secs_f64();
@@ -207,6 +212,17 @@ impl History {
     pub fn samples(&self, pod: &str) -> usize {
         let known = self.stretches.get(pod).into_iter().flatten();
         known.map(|total| total.count as usize).sum()
+    }
+
+    /// Seconds of one of the [`STRETCHES`].
+    pub(crate) fn stretch_s(&self) -> f64 {
+        self.grid.step.as_secs_f64() * self.grid.steps as f64 / STRETCHES as f64
+    }
+
+    /// The first of the [`STRETCHES`] that began no longer ago than `age`.
+    pub(crate) fn first_within(&self, age: Duration) -> usize {
+        let began_s = |stretch: &usize| self.stretch_s() * (STRETCHES - stretch) as f64;
+        (0..STRETCHES).find(|stretch| began_s(stretch) <= age.as_secs_f64()).unwrap_or(STRETCHES)
     }
 
     /// Mean load of `pod` over some of its [`STRETCHES`]; `None` if there is none.

@@ -61,17 +61,10 @@ pub struct Join {
     set_aside: Vec<SetAside>,
 }
 
-/// The samples of one metric by row; rows beyond the end have none.
+/// The samples of one metric by row, each with its time; rows beyond the end have none.
 #[derive(Debug, Clone, Default)]
 struct Column {
-    /// NaN if there is no sample, or one that is no load.
-    loads: Vec<f64>,
-    /// Rows whose sample is no load.
-    invalid: Vec<usize>,
-    /// The time of the first sample, nearly always that of all samples.
-    moment_s: Option<f64>,
-    /// The time of each row's sample, once they differ.
-    times_s: Vec<f64>,
+    samples: Vec<Option<(f64, f64)>>,
     unknown_pods: usize,
 }
 
@@ -82,8 +75,6 @@ pub struct MetricAnswer<'a> {
     eligible: &'a [bool],
     grows: bool,
     column: &'a mut Column,
-    /// Whether each row has had a sample.
-    taken: Vec<bool>,
     /// Number of samples so far.
     samples: usize,
     repeated: Vec<String>,
@@ -244,7 +235,6 @@ impl Join {
     pub fn answer(&mut self, metric: Metric) -> MetricAnswer<'_> {
         let Self { names, eligible, grows, columns, .. } = self;
         MetricAnswer {
-            taken: alloc::vec![false; names.list().len()],
             names,
             eligible,
             grows: *grows,
@@ -256,8 +246,8 @@ impl Join {
 
     /// The time of the newest sample, in seconds since the Unix epoch; `None` without samples.
     pub fn newest_s(&self) -> Option<f64> {
-        let times = self.columns.iter().flat_map(|(_, column)| column.moment_s.iter().chain(&column.times_s));
-        times.copied().max_by(f64::total_cmp)
+        let samples = self.columns.iter().flat_map(|(_, column)| column.samples.iter().flatten());
+        samples.map(|(_, time_s)| *time_s).max_by(f64::total_cmp)
     }
 
     /// Ends the join. Metrics without an answer are missing for every pod.
@@ -270,10 +260,8 @@ impl Join {
         let takes_part = |row: &usize| eligible.get(*row) != Some(&false);
         let rows: Vec<usize> = (0..names.len()).filter(takes_part).collect();
         let mut issues: PerMetric<MetricIssues> = PerMetric::default();
-        let mut columns = columns;
-        let loads = PerMetric::from_fn(|metric| {
-            core::mem::take(&mut columns[metric]).finish(&names, &rows, is_fresh, &mut issues[metric])
-        });
+        let loads =
+            PerMetric::from_fn(|metric| columns[metric].finish(&names, &rows, is_fresh, &mut issues[metric]));
         let names =
             if rows.len() == names.len() { names } else { rows.iter().map(|row| names.get(*row)).collect() };
         Joined { names, loads, set_aside, issues }
@@ -307,13 +295,14 @@ impl MetricAnswer<'_> {
         if self.eligible.get(row) == Some(&false) {
             return;
         }
-        if row >= self.taken.len() {
-            self.taken.resize(row + 1, false);
+        let samples = &mut self.column.samples;
+        if row >= samples.len() {
+            samples.resize(row + 1, None);
         }
-        if core::mem::replace(&mut self.taken[row], true) {
+        if samples[row].is_some() {
             self.repeated.push(pod.to_string());
         } else {
-            self.column.put(row, value, timestamp_s);
+            samples[row] = Some((value, timestamp_s));
         }
     }
 
@@ -325,53 +314,38 @@ impl MetricAnswer<'_> {
 }
 
 impl Column {
-    /// Stores the first sample of a row.
-    fn put(&mut self, row: usize, value: f64, time_s: f64) {
-        if row >= self.loads.len() {
-            self.loads.resize(row + 1, f64::NAN);
-        }
-        match Load::from_sample(value) {
-            Some(load) => self.loads[row] = load.value(),
-            None => self.invalid.push(row),
-        }
-        let moment_s = *self.moment_s.get_or_insert(time_s);
-        if moment_s != time_s || !self.times_s.is_empty() {
-            self.times_s.resize(self.loads.len(), moment_s);
-            self.times_s[row] = time_s;
-        }
-    }
-
     /// The loads of `rows`, NaN if missing or stale.
     fn finish(
-        mut self,
+        &self,
         names: &NameList,
         rows: &[usize],
         is_fresh: impl Fn(f64) -> bool,
         issues: &mut MetricIssues,
     ) -> Vec<f64> {
-        self.loads.resize(names.len(), f64::NAN);
         issues.unknown_pods = self.unknown_pods;
-        let moment_is_fresh = self.moment_s.is_none_or(&is_fresh);
-        let is_fresh = |row: usize| self.times_s.get(row).map_or(moment_is_fresh, |time_s| is_fresh(*time_s));
-        for row in 0..names.len() {
-            if !self.loads[row].is_nan() && !is_fresh(row) {
-                self.loads[row] = f64::NAN;
-                issues.stale.push(names.get(row).to_string());
-            }
+        let mut loads = Vec::with_capacity(rows.len());
+        for &row in rows {
+            let name = || names.get(row).to_string();
+            let sample = self.samples.get(row).copied().flatten();
+            let load = match sample {
+                Some((_, time_s)) if !is_fresh(time_s) => {
+                    issues.stale.push(name());
+                    None
+                }
+                Some((value, _)) => {
+                    let load = Load::from_sample(value);
+                    issues.invalid.extend(load.is_none().then(name));
+                    load
+                }
+                None => None,
+            };
+            issues.missing.extend(load.is_none().then(name));
+            loads.push(load.map_or(f64::NAN, Load::value));
         }
-        for &row in &self.invalid {
-            let list = if is_fresh(row) { &mut issues.invalid } else { &mut issues.stale };
-            list.push(names.get(row).to_string());
-        }
-        let missing = rows.iter().filter(|row| self.loads[**row].is_nan());
-        issues.missing = missing.map(|row| names.get(*row).to_string()).collect();
         for list in [&mut issues.missing, &mut issues.invalid, &mut issues.stale] {
             list.sort_unstable();
         }
-        if rows.len() < names.len() {
-            self.loads = rows.iter().map(|row| self.loads[*row]).collect();
-        }
-        self.loads
+        loads
     }
 }
 

@@ -16,7 +16,7 @@ pub struct LiveIndex(pub usize);
 ///
 /// Ages are durations at the time of the list, because this crate reads no clock. An unknown age counts as
 /// old enough, so that a recording without pod facts can be replayed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct LivePod {
     /// Name of the pod.
@@ -62,21 +62,7 @@ pub struct LivePod {
 impl LivePod {
     /// A Running, Ready pod of unknown age: what a replay assumes without pod facts.
     pub fn assumed(name: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            uid: String::new(),
-            phase: Phase::Running,
-            ready: true,
-            terminating: false,
-            age: None,
-            uptime: None,
-            controller: None,
-            protections: Vec::new(),
-            node: None,
-            revision: None,
-            local_storage: Vec::new(),
-            ips: Vec::new(),
-        }
+        Self { name: name.into(), phase: Phase::Running, ready: true, ..Self::default() }
     }
 
     /// Time since the pod last started to work: the smaller of its age and its uptime.
@@ -89,7 +75,7 @@ impl LivePod {
 }
 
 /// Phase of a pod, as in its status.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Phase {
     /// Accepted, not all containers started.
@@ -101,12 +87,13 @@ pub enum Phase {
     /// All containers ended, at least one in failure.
     Failed,
     /// The node does not report. A phase of another name is taken for this.
+    #[default]
     #[cfg_attr(feature = "serde", serde(other))]
     Unknown,
 }
 
 /// The controller of a pod (the owner reference with `controller: true`).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Controller {
     /// API group of the kind, such as `apps`; empty for the core group, `None` if it was not recorded.

@@ -98,11 +98,6 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    /// The names by row.
-    pub(crate) const fn list(&self) -> &NameList {
-        &self.list
-    }
-
     /// The names by row; drops the table.
     pub(crate) fn into_list(self) -> NameList {
         self.list
@@ -172,8 +167,9 @@ mod tests {
             }
             assert_eq!(names.find(&name[1..], row), None);
         }
-        assert!(names.list().iter().eq(fleet.iter().map(String::as_str)));
-        assert!(names.into_list().repeated().is_empty());
+        let list = names.into_list();
+        assert!(list.iter().eq(fleet.iter().map(String::as_str)));
+        assert!(list.repeated().is_empty());
     }
 
     #[test]

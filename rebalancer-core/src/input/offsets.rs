@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::input::history::Grid;
-use crate::input::topic::one_spelling;
+use crate::input::partitions::one_spelling;
 
 /// Most partitions whose past is kept: an hour of two offsets a minute then takes 20 MB.
 const MOST_PARTITIONS: usize = 20_000;
@@ -46,7 +46,7 @@ impl OffsetKind {
 /// use rebalancer_core::{Grid, OffsetKind, Offsets};
 ///
 /// let grid = Grid { start_s: 0.0, step: Duration::from_secs(60), steps: 3 };
-/// let mut offsets = Offsets::new(grid).of_group("g-orders");
+/// let mut offsets = Offsets::new(grid);
 /// offsets.add(OffsetKind::Committed, "orders", 4, [(0.0, 68.0), (60.0, 68.0), (120.0, 68.0)])?;
 /// offsets.add(OffsetKind::End, "orders", 4, [(0.0, 68.0), (60.0, 368.0), (120.0, 668.0)])?;
 /// offsets.add_owner("orders", 4, "orders-7f-x", None, [0.0, 60.0, 120.0])?;
@@ -59,10 +59,14 @@ impl OffsetKind {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Offsets {
     grid: Grid,
-    group: Option<String>,
-    in_rebalance: bool,
-    is_inferred: bool,
-    watch_needed: Option<Duration>,
+    /// Whether the group is known to be in a rebalance now; if so, a lack of reads proves nothing.
+    pub is_in_rebalance: bool,
+    /// Whether the past before the last few moments is inferred from how long messages wait. Nothing then shows
+    /// whether a partition was read, or stood, under an earlier owner.
+    pub is_inferred: bool,
+    /// For how long a partition must have been watched before it counts as standing; `None` where the history itself
+    /// shows that.
+    pub watch_needed: Option<Duration>,
     /// By topic (in [`one_spelling`]) and number.
     partitions: BTreeMap<(String, u32), PartitionPast>,
 }
@@ -129,44 +133,8 @@ pub enum InvalidOffsets {
 impl Offsets {
     /// A past without partitions.
     pub const fn new(grid: Grid) -> Self {
-        Self {
-            grid,
-            group: None,
-            in_rebalance: false,
-            is_inferred: false,
-            watch_needed: None,
-            partitions: BTreeMap::new(),
-        }
-    }
-
-    /// Sets the name of the group.
-    #[must_use]
-    pub fn of_group(mut self, group: impl Into<String>) -> Self {
-        self.group = Some(group.into());
-        self
-    }
-
-    /// Sets whether the group is in a rebalance now; if so, a lack of reads proves nothing.
-    #[must_use]
-    pub const fn in_rebalance(mut self, in_rebalance: bool) -> Self {
-        self.in_rebalance = in_rebalance;
-        self
-    }
-
-    /// Sets whether the past before the last few moments is inferred from how long messages wait. Nothing then shows
-    /// whether a partition was read, or stood, under an earlier owner.
-    #[must_use]
-    pub const fn inferred(mut self, is_inferred: bool) -> Self {
-        self.is_inferred = is_inferred;
-        self
-    }
-
-    /// Sets for how long a partition must have been watched before it counts as standing; `None` where the history
-    /// itself shows that.
-    #[must_use]
-    pub const fn watched_for(mut self, needed: Option<Duration>) -> Self {
-        self.watch_needed = needed;
-        self
+        let partitions = BTreeMap::new();
+        Self { grid, is_in_rebalance: false, is_inferred: false, watch_needed: None, partitions }
     }
 
     /// Adds for how long a partition was watched without a move.
@@ -185,7 +153,7 @@ impl Offsets {
 
     /// Adds a series of one partition as `(seconds since the Unix epoch, offset)`. Values that are no offset
     /// (NaN, infinite, negative) become gaps. If two series give different numbers, the larger counts and
-    /// [`PartitionPast::is_disputed`] reports it.
+    /// [`PartitionPast::disputed_at`] reports it.
     ///
     /// # Errors
     /// A sample off the grid, or too many partitions. The past is then unchanged.
@@ -313,26 +281,6 @@ impl Offsets {
         &self.grid
     }
 
-    /// Name of the group, if known.
-    pub fn group(&self) -> Option<&str> {
-        self.group.as_deref()
-    }
-
-    /// Whether the group is known to be in a rebalance now.
-    pub const fn is_in_rebalance(&self) -> bool {
-        self.in_rebalance
-    }
-
-    /// Whether the past is inferred from how long messages wait.
-    pub const fn is_inferred(&self) -> bool {
-        self.is_inferred
-    }
-
-    /// For how long a partition must have been watched before it counts as standing.
-    pub const fn watch_needed(&self) -> Option<Duration> {
-        self.watch_needed
-    }
-
     /// The partitions, by topic and number.
     pub fn partitions(&self) -> impl ExactSizeIterator<Item = &PartitionPast> {
         self.partitions.values()
@@ -370,13 +318,8 @@ impl PartitionPast {
         self.column(kind).last().copied().filter(|offset| !offset.is_nan())
     }
 
-    /// Whether two sources reported different offsets for the same step.
-    pub const fn is_disputed(&self, kind: OffsetKind) -> bool {
-        self.disputed[kind as usize].is_some()
-    }
-
     /// The last step for which two sources reported different offsets.
-    pub(crate) const fn disputed_at(&self, kind: OffsetKind) -> Option<usize> {
+    pub const fn disputed_at(&self, kind: OffsetKind) -> Option<usize> {
         self.disputed[kind as usize]
     }
 

@@ -1,5 +1,6 @@
 //! The partitions a consumer group reads: the load of each and the pod that owns it.
 
+use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
@@ -87,47 +88,44 @@ impl Partitions {
         samples: impl IntoIterator<Item = PartitionSample<'a>>,
         live: &[&str],
     ) -> Result<Self, InvalidPartitions> {
-        let mut rows = rows(samples, live);
-        rows.sort_by(|a, b| order(a, b));
-        reject_duplicates(&rows)?;
-        let mut partitions = Self { topics: Vec::new(), all: Vec::new(), contested: Vec::new() };
-        for row in &rows {
-            partitions.add(row)?;
+        let live: BTreeMap<&str, usize> =
+            live.iter().enumerate().map(|(place, name)| (*name, place)).collect();
+        let mut rows: BTreeMap<(String, u32), Vec<Row<'a>>> = BTreeMap::new();
+        for sample in samples {
+            let owner = sample.pod.and_then(|pod| live.get(pod)).copied().map(LiveIndex);
+            if owner.is_some() || sample.pod.is_none() {
+                let place = (one_spelling(sample.topic), sample.partition);
+                rows.entry(place).or_default().push(Row { sample, owner });
+            }
         }
-        if partitions.all.is_empty() {
+        if rows.is_empty() {
             return Err(InvalidPartitions::Empty);
+        }
+        let mut partitions = Self { topics: Vec::new(), all: Vec::new(), contested: Vec::new() };
+        let mut topic = None;
+        for ((spelling, _), mut rows) in rows {
+            rows.sort_by_key(|row| (row.owner.is_none(), row.sample.pod, row.sample.topic));
+            reject_duplicates(&rows)?;
+            if topic.as_ref() != Some(&spelling) {
+                partitions.topics.push(rows[0].sample.topic.to_string());
+                topic = Some(spelling);
+            }
+            partitions.add(&rows)?;
         }
         Ok(partitions)
     }
 
-    fn add(&mut self, row: &Row<'_>) -> Result<(), InvalidPartitions> {
-        let sample = &row.sample;
-        let known = self.topics.last().is_some_and(|topic| same_topic(topic, sample.topic));
-        if !known {
-            self.topics.push(sample.topic.to_string());
+    /// Adds a partition of the last topic: all its rows, the one that counts first.
+    fn add(&mut self, rows: &[Row<'_>]) -> Result<(), InvalidPartitions> {
+        let PartitionSample { topic, partition: number, load, .. } = rows[0].sample;
+        let Some(load) = Load::from_sample(load) else {
+            return Err(InvalidPartitions::NoLoad { topic: topic.to_string(), partition: number });
+        };
+        let (topic, owner) = (self.topics.len() - 1, rows[0].owner);
+        self.all.push(Partition { topic, number, load: load.value(), owner });
+        if rows.iter().any(|row| row.owner.is_some() && row.owner != owner) {
+            self.contested.push((topic, number));
         }
-        let topic = self.topics.len() - 1;
-        if let Some(last) = self.all.last_mut()
-            && (last.topic, last.number) == (topic, sample.partition)
-        {
-            match (last.owner, row.owner) {
-                (Some(first), Some(second)) if first != second => {
-                    let place = (topic, sample.partition);
-                    if self.contested.last() != Some(&place) {
-                        self.contested.push(place);
-                    }
-                }
-                (None, owner) => last.owner = owner,
-                _ => {}
-            }
-            return Ok(());
-        }
-        let load = Load::from_sample(sample.load).ok_or_else(|| InvalidPartitions::NoLoad {
-            topic: sample.topic.to_string(),
-            partition: sample.partition,
-        })?;
-        let (number, load) = (sample.partition, load.value());
-        self.all.push(Partition { topic, number, load, owner: row.owner });
         Ok(())
     }
 
@@ -179,35 +177,7 @@ impl Partitions {
     }
 }
 
-/// The samples whose pod is live or not given.
-fn rows<'a>(samples: impl IntoIterator<Item = PartitionSample<'a>>, live: &[&str]) -> Vec<Row<'a>> {
-    let mut places: Vec<(&str, LiveIndex)> =
-        live.iter().enumerate().map(|(place, name)| (*name, LiveIndex(place))).collect();
-    places.sort_unstable();
-    let find = |name: &str| {
-        let found = places.binary_search_by(|(live, _)| (*live).cmp(name)).ok()?;
-        Some(places[found].1)
-    };
-    let mut rows = Vec::new();
-    for sample in samples {
-        let owner = sample.pod.and_then(find);
-        if owner.is_some() || sample.pod.is_none() {
-            rows.push(Row { sample, owner });
-        }
-    }
-    rows
-}
-
-/// Order: topic ignoring dots, then number, then owner, then the dotted spelling first.
-fn order(a: &Row<'_>, b: &Row<'_>) -> core::cmp::Ordering {
-    let place = |row: &Row<'_>| (row.sample.partition, row.owner.is_none());
-    underscored(a.sample.topic)
-        .cmp(underscored(b.sample.topic))
-        .then_with(|| place(a).cmp(&place(b)))
-        .then_with(|| a.sample.pod.cmp(&b.sample.pod))
-        .then_with(|| a.sample.topic.cmp(b.sample.topic))
-}
-
+/// `rows` are those of one partition, sorted by pod and topic.
 fn reject_duplicates(rows: &[Row<'_>]) -> Result<(), InvalidPartitions> {
     for pair in rows.windows(2) {
         let [first, second] = [&pair[0].sample, &pair[1].sample];
@@ -222,11 +192,12 @@ fn reject_duplicates(rows: &[Row<'_>]) -> Result<(), InvalidPartitions> {
     Ok(())
 }
 
-/// Kafka itself refuses two topics that differ only in dots and underscores.
-fn same_topic(a: &str, b: &str) -> bool {
-    underscored(a).eq(underscored(b))
-}
-
-fn underscored(topic: &str) -> impl Iterator<Item = char> {
-    topic.chars().map(|letter| if letter == '.' { '_' } else { letter })
+/// The topic with underscores instead of dots, the only spelling that all sources can be converted to. Kafka
+/// clients before 4.1 write `a_b` for `a.b`, exporters write `a.b`, and Kafka refuses both in one cluster.
+///
+/// ```
+/// assert_eq!(rebalancer_core::one_spelling("orders.eu"), "orders_eu");
+/// ```
+pub fn one_spelling(topic: &str) -> String {
+    topic.replace('.', "_")
 }

@@ -50,7 +50,7 @@ impl Load {
 /// assert_eq!(pod.load(Metric::Cpu).map(|load| load.value()), Some(0.8));
 /// assert_eq!(pod.load(Metric::Lag), None, "-1 says unknown");
 /// ```
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct PodState {
     /// Name of the pod, unique within its namespace.
@@ -75,14 +75,7 @@ pub struct PodState {
 impl PodState {
     /// A pod without any load yet.
     pub fn new(name: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            cpu_usage: None,
-            memory_usage: None,
-            kafka_lag: None,
-            message_rate: None,
-            composite_score: None,
-        }
+        Self { name: name.into(), ..Self::default() }
     }
 
     /// The same pod with one load set from a sample; an invalid sample makes the load missing.

@@ -1,14 +1,12 @@
 //! The engine's result for a set of pods, with every number that led to it.
 
-use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use crate::input::metric::{Metric, PerMetric};
 use crate::input::pod::{Load, PodState};
-use crate::measure::candidates::Candidates;
-use crate::measure::outliers::{Outliers, Role};
+use crate::measure::outliers::Outliers;
 use crate::measure::score::Scale;
 use crate::measure::spread::{Spread, median};
 use crate::measure::thresholds::Thresholds;
@@ -17,14 +15,14 @@ use crate::wording::against;
 /// The analysis of one set of pods: spreads, scores, and whether a threshold is passed.
 ///
 /// Pods are identified by their position in the slice or columns given to the engine.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Analysis<'a> {
     pub(crate) names: Vec<&'a str>,
-    /// By position; an empty column has no loads. A number that is not a load is missing.
-    pub(crate) loads: PerMetric<Cow<'a, [f64]>>,
+    /// By position; an empty column has no loads.
+    pub(crate) loads: PerMetric<Vec<Option<Load>>>,
     pub(crate) thresholds: Thresholds,
     pub(crate) coverage: PerMetric<Coverage>,
-    pub(crate) candidates: Candidates,
+    pub(crate) candidates: Vec<usize>,
     pub(crate) spreads: PerMetric<Option<Spread>>,
     pub(crate) scale: Scale,
     pub(crate) outliers: Option<Outliers>,
@@ -64,23 +62,6 @@ pub enum Finding {
     OverThreshold,
 }
 
-impl PartialEq for Analysis<'_> {
-    /// Compares loads as loads: all missing ones are equal, however they are missing.
-    fn eq(&self, other: &Self) -> bool {
-        let same_loads = |metric: Metric| {
-            (0..self.count()).all(|position| self.load(position, metric) == other.load(position, metric))
-        };
-        self.names == other.names
-            && self.thresholds == other.thresholds
-            && self.coverage == other.coverage
-            && self.candidates == other.candidates
-            && self.spreads == other.spreads
-            && self.scale == other.scale
-            && self.outliers == other.outliers
-            && Metric::ALL.into_iter().all(same_loads)
-    }
-}
-
 impl<'a> Analysis<'a> {
     /// Number of analysed pods.
     pub const fn count(&self) -> usize {
@@ -97,13 +78,13 @@ impl<'a> Analysis<'a> {
 
     /// Load of the pod at `position`; `None` if missing.
     pub fn load(&self, position: usize, metric: Metric) -> Option<Load> {
-        Load::from_sample(*self.loads[metric].get(position)?)
+        *self.loads[metric].get(position)?
     }
 
     /// Composite score of the pod at `position`, 1.0 for an average pod; `None` if it is no candidate.
     pub fn score(&self, position: usize) -> Option<f64> {
         let load = |metric: Metric| self.load(position, metric).map_or(0.0, Load::value);
-        self.candidates.contains(position).then(|| self.scale.score(load))
+        self.is_candidate(position).then(|| self.scale.score(load))
     }
 
     /// The pod at `position` with its loads and its score.
@@ -129,9 +110,7 @@ impl<'a> Analysis<'a> {
             .filter(|metric| self.coverage[*metric].is_usable() && self.load(position, *metric).is_none())
             .collect()
     }
-}
 
-impl Analysis<'_> {
     /// The thresholds the spreads are compared with.
     pub const fn thresholds(&self) -> &Thresholds {
         &self.thresholds
@@ -142,9 +121,27 @@ impl Analysis<'_> {
         &self.coverage
     }
 
-    /// The pods that have all usable metrics.
-    pub const fn candidates(&self) -> &Candidates {
+    /// The pods that have all usable metrics, as positions in ascending order. Only they enter statistics, scores
+    /// and selection.
+    ///
+    /// ```
+    /// use rebalancer_core::{Engine, Metric, PodState, Thresholds};
+    ///
+    /// let cores = [("a", 1.0), ("b", 1.0), ("c", -1.0), ("d", 1.0)];
+    /// let pods = cores.map(|(name, cores)| PodState::new(name).with(Metric::Cpu, cores));
+    /// let engine = Engine::new(Thresholds { min_coverage: 0.5, ..Thresholds::default() });
+    /// let analysis = engine.analyze(&pods)?;
+    /// assert_eq!(analysis.candidates(), [0, 1, 3]);
+    /// assert!(!analysis.is_candidate(2));
+    /// # Ok::<(), rebalancer_core::AnalyzeError>(())
+    /// ```
+    pub fn candidates(&self) -> &[usize] {
         &self.candidates
+    }
+
+    /// Whether the pod at a position is one of the candidates.
+    pub fn is_candidate(&self, position: usize) -> bool {
+        self.candidates.binary_search(&position).is_ok()
     }
 
     /// Spread of a usable metric over the candidates; `None` if the metric is unusable or there are no
@@ -156,7 +153,7 @@ impl Analysis<'_> {
     /// Median of a usable metric over the candidates; computed on demand.
     pub fn median(&self, metric: Metric) -> Option<f64> {
         self.spread(metric)?;
-        let loads = self.candidates.iter().filter_map(|position| self.load(position, metric));
+        let loads = self.candidates.iter().filter_map(|position| self.load(*position, metric));
         median(loads.map(Load::value).collect())
     }
 
@@ -164,9 +161,7 @@ impl Analysis<'_> {
     pub fn cv_compared(&self, metric: Metric) -> Option<f64> {
         self.spread(metric).map(|spread| spread.cv_with_floor(self.thresholds.trigger_floors[metric]))
     }
-}
 
-impl<'a> Analysis<'a> {
     /// The result of the analysis.
     pub fn finding(&self) -> Finding {
         if !self.is_sufficient() {
@@ -203,24 +198,6 @@ impl<'a> Analysis<'a> {
         self.outliers.filter(|_| self.should_rebalance())
     }
 
-    /// The same pods with role and name, as input of [`RotationPlan::new`](crate::RotationPlan::new); empty
-    /// unless a threshold is passed.
-    ///
-    /// ```
-    /// use rebalancer_core::{Engine, Metric, PodState, Role, Thresholds};
-    ///
-    /// let cores = [("a", 3.0), ("b", 1.0), ("c", 0.5)];
-    /// let pods = cores.map(|(name, cores)| PodState::new(name).with(Metric::Cpu, cores));
-    /// let analysis = Engine::new(Thresholds::default()).analyze(&pods)?;
-    /// assert_eq!(analysis.target_names(), [(Role::Busiest, "a"), (Role::LeastBusy, "c")]);
-    /// # Ok::<(), rebalancer_core::AnalyzeError>(())
-    /// ```
-    pub fn target_names(&self) -> Vec<(Role, &'a str)> {
-        let positions = self.targets().map(|pair| [pair.busiest, pair.least_busy]);
-        let names = positions.into_iter().flatten().map(|position| self.name(position));
-        Role::PAIR.into_iter().zip(names).collect()
-    }
-
     /// The busiest and the least busy candidate, threshold or not; `None` on insufficient data.
     pub fn outliers(&self) -> Option<Outliers> {
         self.outliers.filter(|_| self.is_sufficient())
@@ -253,7 +230,14 @@ impl<'a> Analysis<'a> {
 
     fn is_sufficient(&self) -> bool {
         let decidable = Metric::TRIGGERS.into_iter().any(|metric| self.coverage[metric].is_usable());
-        decidable && self.candidates.len() >= self.thresholds.min_pods
+        decidable && self.has_weight() && self.candidates.len() >= self.thresholds.min_pods
+    }
+
+    /// Whether a usable metric counts in the score; else no pod is busier than another.
+    fn has_weight(&self) -> bool {
+        Metric::ALL
+            .into_iter()
+            .any(|metric| self.spread(metric).is_some() && self.thresholds.weights[metric] > 0.0)
     }
 
     fn passes(&self, metric: Metric, cv: Option<f64>) -> bool {
@@ -286,6 +270,12 @@ impl<'a> Analysis<'a> {
             .map(|metric| metric.to_string())
             .collect();
         let (complete, required) = (self.candidates.len(), self.thresholds.min_pods);
+        if complete >= required {
+            return format!(
+                "enough pods have {}, and the score gives weight to none of these",
+                usable.join(", ")
+            );
+        }
         format!("{complete} pods have all of {}, {required} are required", usable.join(", "))
     }
 }

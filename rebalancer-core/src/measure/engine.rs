@@ -1,7 +1,6 @@
 //! The decision: which metrics are usable, which pods are candidates, whether a threshold is
 //! passed, and which two pods a rotation would take.
 
-use alloc::borrow::Cow;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
@@ -12,7 +11,6 @@ use crate::input::metric::{Metric, PerMetric};
 use crate::input::names::NameList;
 use crate::input::pod::{Load, PodState};
 use crate::measure::analysis::{Analysis, Coverage};
-use crate::measure::candidates::Candidates;
 use crate::measure::outliers::outliers;
 use crate::measure::score::Scale;
 use crate::measure::spread::Spread;
@@ -58,8 +56,7 @@ impl Engine {
     /// A threshold that is not a usable number, or two pods with the same name.
     pub fn analyze<'a>(&self, pods: &'a [PodState]) -> Result<Analysis<'a>, AnalyzeError> {
         let names = pods.iter().map(|pod| pod.name.as_str()).collect();
-        let load = |pod: &PodState, metric| pod.load(metric).map_or(f64::NAN, Load::value);
-        let column = |metric| pods.iter().map(|pod| load(pod, metric)).collect();
+        let column = |metric| pods.iter().map(|pod| pod.load(metric)).collect();
         self.decide(names, PerMetric::from_fn(column))
     }
 
@@ -90,42 +87,42 @@ impl Engine {
     pub fn analyze_columns<'a>(
         &self,
         names: &[&'a str],
-        loads: &'a PerMetric<Vec<f64>>,
+        loads: &PerMetric<Vec<f64>>,
     ) -> Result<Analysis<'a>, AnalyzeError> {
         for (metric, column) in loads.iter() {
             if !column.is_empty() && column.len() != names.len() {
                 return Err(AnalyzeError::Length { metric, loads: column.len(), names: names.len() });
             }
         }
-        self.decide(names.to_vec(), PerMetric::from_fn(|metric| Cow::Borrowed(loads[metric].as_slice())))
+        let column = |metric| loads[metric].iter().map(|sample| Load::from_sample(*sample)).collect();
+        self.decide(names.to_vec(), PerMetric::from_fn(column))
     }
 
-    /// Analyses pods; every column has one number per pod, or is empty.
+    /// Analyses pods; every column has one entry per pod, or is empty.
     fn decide<'a>(
         &self,
         names: Vec<&'a str>,
-        loads: PerMetric<Cow<'a, [f64]>>,
+        loads: PerMetric<Vec<Option<Load>>>,
     ) -> Result<Analysis<'a>, AnalyzeError> {
         self.thresholds.validate()?;
         if let Some(name) = names.iter().copied().collect::<NameList>().repeated().first() {
             return Err(AnalyzeError::DuplicatePod { name: (*name).to_string() });
         }
-        let having = |metric| loads[metric].iter().filter(|load| is_load(**load)).count();
-        let coverage = self.coverage(names.len(), having);
-        let usable = || Metric::ALL.into_iter().filter(|metric| coverage[*metric].is_usable());
-        let has =
-            |metric: Metric, position: usize| loads[metric].get(position).is_some_and(|load| is_load(*load));
-        let is_complete = |position: &usize| usable().all(|metric| has(metric, *position));
-        let count = if usable().next().is_none() { 0 } else { names.len() };
-        let candidates = Candidates::new((0..count).filter(is_complete).collect());
+        let load = |metric: Metric, position: usize| loads[metric].get(position).copied().flatten();
+        let coverage = self.coverage(names.len(), |metric| loads[metric].iter().flatten().count());
+        let is_usable = |metric: &Metric| coverage[*metric].is_usable();
+        let usable: Vec<Metric> = Metric::ALL.into_iter().filter(is_usable).collect();
+        let is_complete = |position: &usize| usable.iter().all(|metric| load(*metric, *position).is_some());
+        let count = if usable.is_empty() { 0 } else { names.len() };
+        let candidates: Vec<usize> = (0..count).filter(is_complete).collect();
         let spreads = PerMetric::from_fn(|metric| {
-            let of_candidates = candidates.iter().filter_map(|position| loads[metric].get(position).copied());
-            Spread::of(&of_candidates.collect::<Vec<f64>>()).filter(|_| coverage[metric].is_usable())
+            let of_candidates = candidates.iter().filter_map(|position| load(metric, *position));
+            Spread::of(&of_candidates.map(Load::value).collect::<Vec<f64>>()).filter(|_| is_usable(&metric))
         });
         let Thresholds { weights, score_floors, .. } = &self.thresholds;
         let scale = Scale::new(&spreads, weights, score_floors);
-        let scored =
-            candidates.iter().map(|position| (position, scale.score(|metric| loads[metric][position])));
+        let score = |position| scale.score(|metric| load(metric, position).map_or(0.0, Load::value));
+        let scored = candidates.iter().map(|position| (*position, score(*position)));
         let outliers = outliers(scored, |position| names[position]);
         let thresholds = self.thresholds;
         Ok(Analysis { names, loads, thresholds, coverage, candidates, spreads, scale, outliers })
@@ -149,10 +146,6 @@ impl Engine {
         let needed = self.needed(count);
         PerMetric::from_fn(|metric| Coverage { having: having(metric), needed, eligible: count })
     }
-}
-
-fn is_load(sample: f64) -> bool {
-    Load::from_sample(sample).is_some()
 }
 
 /// Why pods could not be analysed.

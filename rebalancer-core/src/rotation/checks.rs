@@ -118,7 +118,7 @@ fn eligible(plan: &RotationPlan, targets: &[Target], workload: &Workload) -> Res
     let ineligible: Vec<IneligiblePod> = targets
         .iter()
         .filter_map(|target| workload.living().find(|pod| pod.uid == target.uid))
-        .filter_map(|pod| IneligiblePod::judge(pod, &workload.owners, plan.options().eligibility()))
+        .filter_map(|pod| IneligiblePod::judge(pod, &workload.owners, plan.options().warm_up))
         .collect();
     if ineligible.is_empty() { Ok(()) } else { Err(Reason::Ineligible(ineligible)) }
 }

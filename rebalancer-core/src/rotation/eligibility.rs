@@ -10,27 +10,19 @@ use crate::input::live_pod::{Controller, LivePod, LocalVolume, Phase, Protection
 use crate::rotation::workload::OwnerStatus;
 use crate::wording::joined;
 
-/// Eligibility rules besides those that always apply.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct EligibilityRules {
-    /// A pod that has worked for less than this is too young; zero is off.
-    pub warm_up: Duration,
-}
-
 /// Lists all reasons why `pod`, whose controller is one of `owners`, may not be evicted; empty if it may.
 ///
-/// An unknown age counts as old enough. A controller that is not among `owners` is known only by its kind.
+/// A pod that has worked for less than `warm_up` is too young; an unknown age counts as old enough. A controller that is not among `owners` is known only by its kind.
 ///
 /// ```
-/// use rebalancer_core::{EligibilityRules, LivePod, objections};
+/// use core::time::Duration;
+/// use rebalancer_core::{LivePod, objections};
 ///
-/// let bare = LivePod::assumed("orders-0");
-/// let codes: Vec<&str> =
-///     objections(&bare, &[], EligibilityRules::default()).iter().map(|objection| objection.code()).collect();
+/// let found = objections(&LivePod::assumed("orders-0"), &[], Duration::ZERO);
+/// let codes: Vec<&str> = found.iter().map(|objection| objection.code()).collect();
 /// assert_eq!(codes, ["no_controller", "no_uid"]);
 /// ```
-pub fn objections(pod: &LivePod, owners: &[OwnerStatus], rules: EligibilityRules) -> Vec<Objection> {
+pub fn objections(pod: &LivePod, owners: &[OwnerStatus], warm_up: Duration) -> Vec<Objection> {
     let mut found: Vec<Objection> = Vec::new();
     if pod.phase != Phase::Running {
         found.push(Objection::NotRunning { phase: pod.phase });
@@ -46,8 +38,8 @@ pub fn objections(pod: &LivePod, owners: &[OwnerStatus], rules: EligibilityRules
         Some(controller) => found.extend(against_controller(controller, owners)),
     }
     found.extend(pod.protections.iter().map(|protection| Objection::from_protection(protection, pod)));
-    if let Some(warm_for) = pod.warm_for().filter(|warm_for| *warm_for < rules.warm_up) {
-        found.push(Objection::TooYoung { warm_for, warm_up: rules.warm_up });
+    if let Some(warm_for) = pod.warm_for().filter(|warm_for| *warm_for < warm_up) {
+        found.push(Objection::TooYoung { warm_for, warm_up });
     }
     if pod.uid.is_empty() {
         found.push(Objection::NoUid);
@@ -97,8 +89,8 @@ pub struct IneligiblePod {
 
 impl IneligiblePod {
     /// Judges `pod`, whose controller is one of `owners`; `None` means that it may be evicted.
-    pub fn judge(pod: &LivePod, owners: &[OwnerStatus], rules: EligibilityRules) -> Option<Self> {
-        let objections: Vec<Objection> = objections(pod, owners, rules);
+    pub fn judge(pod: &LivePod, owners: &[OwnerStatus], warm_up: Duration) -> Option<Self> {
+        let objections: Vec<Objection> = objections(pod, owners, warm_up);
         (!objections.is_empty()).then(|| Self { pod: pod.name.clone(), objections })
     }
 }

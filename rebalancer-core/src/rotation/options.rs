@@ -4,7 +4,6 @@ use core::time::Duration;
 
 use crate::guard::settings::GuardSettings;
 use crate::measure::thresholds::Thresholds;
-use crate::rotation::eligibility::EligibilityRules;
 
 /// How a plan is carried out.
 ///
@@ -65,11 +64,6 @@ impl RotationOptions {
             warm_up: guards.warm_up.unwrap_or_default(),
             ..Self::until(deadline)
         }
-    }
-
-    /// The options that decide which pods may be evicted.
-    pub const fn eligibility(&self) -> EligibilityRules {
-        EligibilityRules { warm_up: self.warm_up }
     }
 }
 

@@ -67,7 +67,7 @@ impl RotationPlan {
                 .iter()
                 .find(|pod| pod.name == *name)
                 .ok_or_else(|| PlanError::UnknownPod { pod: (*name).to_string() })?;
-            ineligible.extend(IneligiblePod::judge(pod, &workload.owners, options.eligibility()));
+            ineligible.extend(IneligiblePod::judge(pod, &workload.owners, options.warm_up));
             chosen.push(Target { role: *role, name: pod.name.clone(), uid: pod.uid.clone() });
         }
         if !ineligible.is_empty() {

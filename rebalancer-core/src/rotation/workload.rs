@@ -45,7 +45,7 @@ impl Workload {
 ///
 /// `None` means that its kind has no such field, which is no objection. If the kind has the field, an absent
 /// count is 0: the API omits zeros.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct OwnerStatus {
     /// The direct controller of the pods, such as the `ReplicaSet`.
@@ -96,24 +96,8 @@ pub struct OwnerStatus {
 
 impl OwnerStatus {
     /// An owner without any status, such as one of a custom kind.
-    pub const fn silent(controller: Controller, top: Controller) -> Self {
-        Self {
-            controller,
-            top,
-            generation: None,
-            observed_generation: None,
-            desired_replicas: None,
-            current_replicas: None,
-            updated_replicas: None,
-            current_revision: None,
-            update_revision: None,
-            partition: 0,
-            on_delete: false,
-            named: false,
-            paused: None,
-            resized_ago: None,
-            rollout_ago: None,
-        }
+    pub fn silent(controller: Controller, top: Controller) -> Self {
+        Self { controller, top, ..Self::default() }
     }
 
     /// Whether nothing in it could show a rollout.

@@ -14,6 +14,17 @@ fn analyze(pods: &[PodState], thresholds: Thresholds) -> Analysis<'_> {
     Engine::new(thresholds).analyze(pods).expect("generated thresholds are valid and names differ")
 }
 
+/// Without a score no pod is busier than another, whatever the spread.
+#[test]
+fn where_nothing_that_is_there_has_weight_no_pod_is_chosen() {
+    let lags = [("a", 10.0), ("b", 9_000.0), ("c", 10.0), ("d", 5_000.0)];
+    let pods = lags.map(|(name, lag)| PodState::new(name).with(Metric::Lag, lag));
+    let weights = PerMetric { cpu: 1.0, ..PerMetric::default() };
+    let analysis = analyze(&pods, Thresholds { weights, ..Thresholds::default() });
+    assert_eq!((analysis.finding(), analysis.targets()), (Finding::InsufficientData, None));
+    assert_eq!(analysis.reason(), "enough pods have lag, and the score gives weight to none of these");
+}
+
 fn name_of<'a>(analysis: &Analysis<'a>, position: usize) -> &'a str {
     analysis.name(position)
 }
@@ -157,7 +168,7 @@ proptest! {
             prop_assert!(enough);
             prop_assert_ne!(pair.busiest, pair.least_busy);
             for target in [pair.busiest, pair.least_busy] {
-                prop_assert!(analysis.candidates().contains(target));
+                prop_assert!(analysis.is_candidate(target));
                 prop_assert!(analysis.score(target).is_some_and(f64::is_finite));
                 prop_assert!(analysis.lacks(target).is_empty());
             }
@@ -168,7 +179,7 @@ proptest! {
             prop_assert_eq!(analysis.median(metric).is_some(), analysis.spread(metric).is_some());
         }
         for (position, pod) in pods.iter().enumerate() {
-            let candidate = analysis.candidates().contains(position);
+            let candidate = analysis.is_candidate(position);
             prop_assert_eq!(analysis.score(position).is_some(), candidate, "{}", &pod.name);
         }
     }

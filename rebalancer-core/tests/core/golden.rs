@@ -170,7 +170,7 @@ fn check_score(case: &Value) {
         .map(Metric::name)
         .collect();
     assert_eq!(usable, strings(&expected["usable_metrics"]), "{id}: usable metrics");
-    let is_candidate = |position: &usize| analysis.candidates().contains(*position);
+    let is_candidate = |position: &usize| analysis.is_candidate(*position);
     let (inside, outside): (Vec<usize>, Vec<usize>) = (0..pods.len()).partition(is_candidate);
     let names = |positions: &[usize]| positions.iter().map(|at| pods[*at].name.clone()).collect::<Vec<_>>();
     assert_eq!(names(&inside), strings(&expected["candidates"]), "{id}: candidates");

@@ -39,10 +39,10 @@ fn both_spellings_are_one_topic_and_two_sources_are_told() {
     offsets.add(OffsetKind::Committed, "pay_ments", 0, [(0.0, 1.0), (60.0, 2.0)]).expect("on the grid");
     offsets.add(OffsetKind::End, "pay.ments", 0, [(0.0, 4.0), (60.0, 5.0)]).expect("on the grid");
     assert_eq!((offsets.partitions().len(), first(&offsets).topic()), (1, "pay.ments"));
-    assert!(!first(&offsets).is_disputed(OffsetKind::Committed));
+    assert!(first(&offsets).disputed_at(OffsetKind::Committed).is_none());
     offsets.add(OffsetKind::Committed, "pay.ments", 0, [(60.0, 3.0)]).expect("on the grid");
     assert_eq!(first(&offsets).column(OffsetKind::Committed), [1.0, 3.0], "the larger one counts");
-    assert!(first(&offsets).is_disputed(OffsetKind::Committed));
+    assert!(first(&offsets).disputed_at(OffsetKind::Committed).is_some());
 }
 
 #[test]

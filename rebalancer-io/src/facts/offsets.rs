@@ -68,7 +68,11 @@ impl FactFinder<'_> {
             return Fact::Absent;
         }
         match self.in_rebalance() {
-            Ok(true) => Fact::Known(Offsets::new(grid(self.at, HOUR, MINUTE)).in_rebalance(true)),
+            Ok(true) => {
+                let mut offsets = Offsets::new(grid(self.at, HOUR, MINUTE));
+                offsets.is_in_rebalance = true;
+                Fact::Known(offsets)
+            }
             Ok(false) => Fact::Absent,
             Err(error) => lacking(&error),
         }
@@ -80,10 +84,11 @@ impl FactFinder<'_> {
             let past = self.past_of(None, grid(self.at, HOUR, MINUTE), live);
             (past, in_rebalance.join().expect("a thread that panics aborts the program"))
         });
-        let Fact::Known(offsets) = past else { return past };
+        let Fact::Known(mut offsets) = past else { return past };
         match in_rebalance.and_then(|in_rebalance| Ok((in_rebalance, self.watch_needed()?))) {
             Ok((in_rebalance, needed)) => {
-                self.with_other_groups(offsets.in_rebalance(in_rebalance).watched_for(needed))
+                (offsets.is_in_rebalance, offsets.watch_needed) = (in_rebalance, needed);
+                self.with_other_groups(offsets)
             }
             Err(error) => lacking(&error),
         }
@@ -128,8 +133,9 @@ impl FactFinder<'_> {
     fn past_of(&self, few: Option<&Few>, grid: Grid, live: &[LivePod]) -> Fact<Offsets> {
         let committed = self.queries.offsets.past(Past::Offset(OffsetKind::Committed), few);
         let is_inferred = committed.is_some_and(|query| is_of_kafka(&query.promql));
-        let offsets = Offsets::new(grid).inferred(is_inferred);
-        let read = Mutex::new(Reading { offsets, group: None, wrong: None });
+        let mut offsets = Offsets::new(grid);
+        offsets.is_inferred = is_inferred;
+        let read = Mutex::new(Reading { offsets, wrong: None });
         let ask = |past: Past| -> Result<(), QueryError> {
             let Some(query) = self.queries.offsets.past(past, few) else { return Ok(()) };
             self.each(&query, grid, &mut |series| {
@@ -205,7 +211,6 @@ const NO_POD: [&str; 1] = ["group"];
 /// The past, while being read.
 struct Reading {
     offsets: Offsets,
-    group: Option<String>,
     wrong: Option<InvalidOffsets>,
 }
 
@@ -228,12 +233,7 @@ impl Reading {
                 let watched = Duration::try_from_secs_f64(seconds).unwrap_or_default();
                 self.offsets.add_watched(place.topic, place.partition, watched)
             }
-            Past::Offset(kind) => {
-                if kind == OffsetKind::Committed && !place.of.is_empty() {
-                    self.group.get_or_insert_with(|| place.of.to_owned());
-                }
-                self.offsets.add(kind, place.topic, place.partition, points(series))
-            }
+            Past::Offset(kind) => self.offsets.add(kind, place.topic, place.partition, points(series)),
         };
         self.wrong = added.err();
     }
@@ -259,10 +259,7 @@ impl Reading {
         match self.wrong {
             Some(error) => unusable(error),
             None if self.offsets.partitions().len() == 0 => Fact::Absent,
-            None => Fact::Known(match self.group {
-                Some(group) => self.offsets.of_group(group),
-                None => self.offsets,
-            }),
+            None => Fact::Known(self.offsets),
         }
     }
 }

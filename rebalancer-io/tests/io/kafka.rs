@@ -280,7 +280,7 @@ fn the_answers_enter_a_decision_as_those_of_a_metrics_server() {
     let finder = FactFinder::new(&client, &facts, at);
     let offsets = finder.offsets(&live);
     let offsets = offsets.known().expect("the past of the partitions");
-    assert!(offsets.is_inferred() && !offsets.is_in_rebalance());
+    assert!(offsets.is_inferred && !offsets.is_in_rebalance);
     let stuck = offsets.partition(&("orders".to_owned(), 3)).expect("it is known");
     let committed = stuck.column(OffsetKind::Committed);
     assert_eq!(committed.iter().filter(|offset| !offset.is_nan()).count(), 11, "now and ten minutes back");
@@ -379,7 +379,7 @@ fn no_load_is_known_of_a_classic_group_that_begins_to_deal_between_the_looks() {
             assert_eq!(pods_with(metric, answers.clone()), [] as [&str; 0], "{metric} is missing, not zero");
         }
         let past = past_of(answers, &PODS.map(LivePod::assumed));
-        assert!(past.known().is_some_and(Offsets::is_in_rebalance), "{past:?}");
+        assert!(past.known().is_some_and(|offsets| offsets.is_in_rebalance), "{past:?}");
     }
 }
 

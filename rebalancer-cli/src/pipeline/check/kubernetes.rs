@@ -1,9 +1,9 @@
 //! Checks the cluster: permissions, the workload, its budgets, and an eviction as a dry run.
 
 use rebalancer_core::{
-    ApiFailure, Budget, Controller, Disturbance, EligibilityRules, EvictionRequest, FailureKind, LivePod,
-    LocalVolume, Method, Objection, OwnerStatus, Pacing, Protection, Role, Target, Workload, disturbances,
-    objections, remarks, storage_words,
+    ApiFailure, Budget, Controller, Disturbance, EvictionRequest, FailureKind, LivePod, LocalVolume, Method,
+    Objection, OwnerStatus, Pacing, Protection, Role, Target, Workload, disturbances, objections, remarks,
+    storage_words,
 };
 use rebalancer_io::driver::Look as _;
 use rebalancer_io::kubernetes::{OF_OTHER_OWNERS, Observer, Permission, TO_PLAN, to_run};
@@ -242,7 +242,6 @@ fn eligible<'a>(
     decision: &DecisionSettings,
     category: &mut Category,
 ) -> Option<&'a LivePod> {
-    let rules = EligibilityRules { warm_up: decision.warm_up() };
     let lasting = |objection: &Objection| {
         !matches!(
             objection,
@@ -255,7 +254,7 @@ fn eligible<'a>(
     };
     let (mut barred, mut first, mut hint) = (Vec::new(), None, None);
     for pod in workload.living() {
-        let found = objections(pod, &workload.owners, rules);
+        let found = objections(pod, &workload.owners, decision.warm_up());
         if found.is_empty() {
             first = first.or(Some(pod));
         }

@@ -16,7 +16,7 @@ fn a_slow_consumer_is_seen_to_move_by_looking_further() {
     assert_eq!(watched.partitions[5].watched, watched.needed, "three times the time between two looks");
     let past = past_of(KafkaAnswers::new(&watched, &PODS.map(LivePod::assumed)), &[]);
     let past = past.known().expect("the past");
-    assert_eq!(past.watch_needed(), Some(watched.needed));
+    assert_eq!(past.watch_needed, Some(watched.needed));
     let watched_for =
         |number: u32| past.partition(&("orders".to_owned(), number)).and_then(PartitionPast::watched);
     assert_eq!([3, 5].map(watched_for), [None, Some(watched.needed)]);
