@@ -8,9 +8,8 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use crate::diagnosis::cause::advice;
+use crate::diagnosis::cause::{advice, hot_by_offsets, ill_cause, poison};
 use crate::diagnosis::ladder::{Answer, Ladder};
-use crate::diagnosis::named::{hot_by_offsets, ill_cause, poison};
 use crate::diagnosis::remedy::remedy;
 use crate::facts::Facts;
 use crate::guard::verdict::{Check, Standing, Verdict};
@@ -26,9 +25,7 @@ pub(crate) mod cause;
 pub(crate) mod ill_pods;
 pub(crate) mod illness;
 mod ladder;
-mod middle;
 mod movement;
-mod named;
 mod remedy;
 mod replacement;
 mod sick;
@@ -111,8 +108,34 @@ pub fn diagnose(
     ill: &IllPods,
     guards: &[Verdict],
 ) -> Diagnosis {
-    let (assignor, assignor_is_a_guess) = (facts.known_assignor(), facts.assignor_is_a_guess());
-    let Some(trigger) = trigger else { return unasked(analysis, facts, ill) };
+    let (cause, answers, forecast) = match trigger {
+        Some(trigger) => asked(analysis, facts, trigger, selection, ill, guards),
+        None => (unasked(analysis, ill), Vec::new(), None),
+    };
+    let of_cause = |(_, named): &&Answer| named.as_ref() == Some(&cause);
+    Diagnosis {
+        decided_by: answers.iter().find(of_cause).map(|(step, _)| step.check),
+        steps: answers.into_iter().map(|(step, _)| step).collect(),
+        remedy: remedy(&cause, analysis.should_rebalance()),
+        advice: advice(&cause, forecast.as_ref()),
+        assignor: facts.known_assignor(),
+        assignor_is_a_guess: facts.assignor_is_a_guess(),
+        forecast,
+        remarks: remarks(ill, &cause),
+        nobody_reads: nobody_reads(analysis, ill),
+        cause,
+    }
+}
+
+/// The cause, the answers of all tests, and the forecast when a rotation is asked for.
+fn asked(
+    analysis: &Analysis<'_>,
+    facts: &Facts<'_>,
+    trigger: &Trigger,
+    selection: Option<&Selection>,
+    ill: &IllPods,
+    guards: &[Verdict],
+) -> (Cause, Vec<Answer>, Option<Forecast>) {
     let rotated = match selection {
         Some(selection) => selection.pods.clone(),
         None => alloc::vec![trigger.targets.busiest, trigger.targets.least_busy],
@@ -124,35 +147,13 @@ pub fn diagnose(
     let holds = |check: Check| {
         guards.iter().any(|verdict| verdict.check == check && verdict.standing == Standing::Hold)
     };
-    let cause = if holds(Check::Floor) {
-        Cause::NearlyIdle
-    } else {
-        cause_of(&answers, holds(Check::Persistence), forecast.as_ref())
-    };
-    let advice = advice(&cause, forecast.as_ref());
-    let remedy = remedy(&cause, analysis.should_rebalance());
-    let remarks = remarks(ill, &cause);
-    let of_cause = |(_, named): &&Answer| named.as_ref() == Some(&cause);
-    let decided_by = answers.iter().find(of_cause).map(|(step, _)| step.check);
-    let steps = answers.into_iter().map(|(step, _)| step).collect();
-    let nobody_reads = nobody_reads(analysis, ill);
-    Diagnosis {
-        cause,
-        decided_by,
-        steps,
-        remedy,
-        advice,
-        assignor,
-        assignor_is_a_guess,
-        forecast,
-        remarks,
-        nobody_reads,
-    }
+    let cause = cause_of(&answers, holds(Check::Persistence), forecast.as_ref());
+    let is_idle = holds(Check::Floor) && !cause.is_proven();
+    (if is_idle { Cause::NearlyIdle } else { cause }, answers, forecast)
 }
 
-/// The diagnosis when no rotation is asked for: a partition can stand or fall behind without moving any
-/// spread.
-fn unasked(analysis: &Analysis<'_>, facts: &Facts<'_>, ill: &IllPods) -> Diagnosis {
+/// The cause when no rotation is asked for: a partition can stand or fall behind without moving any spread.
+fn unasked(analysis: &Analysis<'_>, ill: &IllPods) -> Cause {
     let unclear = analysis.finding() == Finding::InsufficientData;
     let otherwise = if unclear { Cause::Unknown } else { Cause::Balanced };
     // An illness seen only at this moment may be noise.
@@ -160,19 +161,7 @@ fn unasked(analysis: &Analysis<'_>, facts: &Facts<'_>, ill: &IllPods) -> Diagnos
     let of_pod = lasting.map(|pod| ill_cause(pod, analysis));
     let of_record = || ill.poisoned.first().map(|(standing, witness)| poison(standing, witness));
     let of_partition = || ill.behind.first().map(hot_by_offsets);
-    let cause = of_pod.or_else(of_record).or_else(of_partition).unwrap_or(otherwise);
-    Diagnosis {
-        remedy: remedy(&cause, false),
-        advice: advice(&cause, None),
-        remarks: remarks(ill, &cause),
-        nobody_reads: nobody_reads(analysis, ill),
-        cause,
-        decided_by: None,
-        steps: Vec::new(),
-        assignor: facts.known_assignor(),
-        assignor_is_a_guess: facts.assignor_is_a_guess(),
-        forecast: None,
-    }
+    of_pod.or_else(of_record).or_else(of_partition).unwrap_or(otherwise)
 }
 
 /// Whether no partition moves, no pod has a rate above 0, and no pod or record is to blame.

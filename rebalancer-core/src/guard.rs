@@ -11,6 +11,7 @@ use crate::diagnosis::illness::{IllPod, Illness};
 use crate::facts::Facts;
 use crate::input::join::SetAside;
 use crate::measure::analysis::Analysis;
+use crate::measure::outliers::Role;
 
 pub(crate) mod churn_budget;
 pub(crate) mod cooldown;
@@ -32,7 +33,7 @@ pub use coverage::coverage;
 pub use cure::{cured_before, illness_age};
 pub use floor::floor;
 pub use futility::futility;
-pub use outlier_trigger::{HotPod, OutlierTrigger, outlier_trigger};
+pub use outlier_trigger::{OutlierTrigger, outlier_trigger};
 pub use persistence::{Persistence, persistence, persistence_of_window};
 pub use settings::{GuardSettings, InvalidGuard};
 pub use verdict::{Check, Standing, Verdict};
@@ -90,7 +91,7 @@ fn of_rotation(
         verdicts.push(cooldown(facts.live, limit));
     }
     if let Some(limit) = on(settings.futility_age) {
-        verdicts.push(futility(facts.live, busiest, limit));
+        verdicts.push(futility(facts.live, Role::Busiest, busiest, limit));
     }
     if let Some(budget) = settings.churn_budget {
         verdicts.push(churn_budget(facts.live, facts.unlisted, budget));
@@ -116,7 +117,7 @@ pub(crate) fn of_cure(
     }
     let is_sick = matches!(ill.illness, Illness::Sick { .. });
     if let Some(limit) = on(settings.futility_age).filter(|_| is_sick) {
-        verdicts.push(futility(facts.live, name, limit));
+        verdicts.push(futility(facts.live, Role::Ill, name, limit));
     }
     if let Some(budget) = settings.churn_budget {
         verdicts.push(churn_of_cures(facts, budget));

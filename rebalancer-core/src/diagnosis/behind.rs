@@ -105,7 +105,7 @@ pub(super) fn falling_behind(facts: &Facts<'_>) -> Vec<FallingBehind> {
 /// Whether the pod reads what arrives for it: its owned partitions, taken together, do not fall behind. False
 /// if their offsets are unknown, or their past is inferred, which tells nothing of what was read.
 pub(super) fn keeps_up(facts: &Facts<'_>, pod: &str) -> bool {
-    let Some(offsets) = facts.offsets.known().filter(|offsets| !offsets.is_inferred()) else { return false };
+    let Some(offsets) = facts.offsets.known().filter(|offsets| !offsets.is_inferred) else { return false };
     let is_own = |past: &&PartitionPast| past.owner().is_some_and(|tenure| tenure.pod == pod);
     let flows = offsets.partitions().filter(is_own).filter_map(|past| flow(past, offsets));
     let (written, read) =

@@ -6,9 +6,12 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
-use crate::diagnosis::standing::StandingPartition;
+use crate::diagnosis::behind::FallingBehind;
+use crate::diagnosis::illness::{IllPod, Illness, SICK_RATIO, STALLED_SHARE};
+use crate::diagnosis::standing::{StandingPartition, Witness};
 use crate::kafka::assignor::Assignor;
 use crate::kafka::forecast::Forecast;
+use crate::measure::analysis::Analysis;
 use crate::wording::lasting;
 
 /// Why the load is uneven.
@@ -192,6 +195,50 @@ impl fmt::Display for Stands {
     }
 }
 
+pub(super) fn ill_cause(ill: &IllPod, analysis: &Analysis<'_>) -> Cause {
+    let pod = analysis.name(ill.position).to_string();
+    match &ill.illness {
+        Illness::Sick { ratio } => Cause::SickPod { pod, ratio: *ratio, limit: SICK_RATIO },
+        Illness::Stalled { share, partitions, standing } => Cause::StalledPod {
+            pod,
+            share: *share,
+            limit: STALLED_SHARE,
+            partitions: *partitions,
+            standing: standing.as_ref().map(Stands::from),
+        },
+        Illness::Stuck(standing) => Cause::StuckPartition {
+            pod,
+            standing: standing.into(),
+            moving: standing.moving,
+            others: standing.others,
+        },
+    }
+}
+
+pub(super) fn poison(standing: &StandingPartition, witness: &Witness) -> Cause {
+    Cause::PoisonRecord {
+        pod: standing.pod.clone(),
+        standing: standing.into(),
+        evidence: witness.to_string(),
+    }
+}
+
+pub(super) fn hot_by_offsets(behind: &FallingBehind) -> Cause {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates")]
+    let backlog = behind.backlog as u64;
+    Cause::HotPartition {
+        topic: behind.topic.clone(),
+        partition: behind.partition,
+        share: behind.share,
+        share_of_busiest: behind.share_of_pod,
+        behind: Some(Behind {
+            backlog,
+            written_per_second: behind.written_per_second,
+            read_per_second: behind.read_per_second,
+        }),
+    }
+}
+
 impl Cause {
     /// Smaller is more specific; 0 means the pod itself, or a record.
     pub(super) const fn precedence(&self) -> u8 {
@@ -210,9 +257,17 @@ impl Cause {
             Self::Balanced | Self::NearlyIdle | Self::UnevenButNoisy | Self::UnevenDeal | Self::Unknown => 8,
         }
     }
-}
 
-impl Cause {
+    /// Whether partitions that stand prove it, however little load there is.
+    pub(super) const fn is_proven(&self) -> bool {
+        matches!(
+            self,
+            Self::StuckPartition { .. }
+                | Self::PoisonRecord { .. }
+                | Self::StalledPod { partitions: Some(_), .. }
+        )
+    }
+
     /// Writes the sentence about a pod or a record that is itself the cause.
     fn write_illness(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -254,11 +309,15 @@ impl fmt::Display for Cause {
             | Self::StalledPod { .. }
             | Self::StuckPartition { .. }
             | Self::PoisonRecord { .. } => self.write_illness(f),
-            Self::HotPartition { topic, partition, behind: Some(behind), .. } => write!(
-                f,
-                "partition {partition} of topic {topic} moves, but slower than its end: {:.1} messages a second are written and {:.1} read, and {} wait, while the others of its pod keep up",
-                behind.written_per_second, behind.read_per_second, behind.backlog
-            ),
+            Self::HotPartition { topic, partition, behind: Some(behind), share_of_busiest, .. } => {
+                write!(
+                    f,
+                    "partition {partition} of topic {topic} moves, but slower than its end: {:.1} messages a second are written and {:.1} read, and {} wait",
+                    behind.written_per_second, behind.read_per_second, behind.backlog
+                )?;
+                let has_others = *share_of_busiest < 1.0;
+                f.write_str(if has_others { ", while the others of its pod keep up" } else { "" })
+            }
             Self::NearlyIdle => f.write_str("there is next to no load, so what is uneven is noise"),
             Self::UnevenButNoisy => f.write_str("the load is uneven now, but no pod stands out for long"),
             Self::TooFewPartitions { partitions, consumers } => write!(

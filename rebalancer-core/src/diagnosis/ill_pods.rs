@@ -2,16 +2,18 @@
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 use core::time::Duration;
 
 use crate::diagnosis::behind::falling_behind;
 use crate::diagnosis::illness::{IllPod, IllPods, Illness};
 use crate::diagnosis::sick::sick_pods;
-use crate::diagnosis::silent::{SilentPod, silent_pods};
+use crate::diagnosis::silent::silent_pods;
 use crate::diagnosis::stalled::stalled_pods;
-use crate::diagnosis::standing::{Asked, StandingPartition, Standings, standings};
+use crate::diagnosis::standing::{StandingPartition, standings};
 use crate::diagnosis::stretch::stretches;
 use crate::facts::Facts;
+use crate::input::live_pod::LivePod;
 use crate::input::metric::Metric;
 use crate::input::pod::Load;
 use crate::measure::analysis::Analysis;
@@ -39,37 +41,24 @@ use crate::measure::analysis::Analysis;
 /// # Ok::<(), rebalancer_core::AnalyzeError>(())
 /// ```
 pub fn ill_pods(analysis: &Analysis<'_>, facts: &Facts<'_>) -> IllPods {
-    let found = standing(analysis, facts);
-    let mut ill = IllPods {
-        poisoned: found.poisoned,
-        behind: falling_behind(facts),
-        unclear: found.unclear,
-        nobody_reads: found.nobody_reads,
-        offsets_are_old: found.are_old,
-        ..IllPods::default()
-    };
-    let stalls = found.stalled.into_iter().filter_map(|(pod, standing)| stalled(analysis, &pod, standing));
-    let stuck = found.stuck.into_iter().filter_map(|standing| stuck(analysis, standing));
-    ill.pods = stalls.chain(stuck).collect();
-    ill.pods.sort_by_key(|pod| core::cmp::Reverse(backlog(pod)));
-    let is_known = |ill: &IllPods, position: usize| ill.pods.iter().any(|pod| pod.position == position);
-    for silent in silent_pods(analysis, facts) {
-        let excused = ill.is_poisoned(analysis.name(silent.position)) || ill.nobody_reads;
-        if !excused && !is_known(&ill, silent.position) {
-            ill.pods.push(silent_pod(silent));
-        }
-    }
+    let mut ill = by_offsets(analysis, facts);
     let stretches = stretches(analysis, facts);
-    let lasted = window(facts);
-    let (sick, worst_ratio) = sick_pods(&stretches);
+    let floor = analysis.thresholds().trigger_floors.cpu;
+    let (sick, worst_ratio) = sick_pods(&stretches, floor);
     ill.worst_ratio = worst_ratio;
     let by_load = if sick.is_empty() { stalled_pods(analysis, facts, &stretches) } else { sick };
-    for (position, illness) in by_load {
-        let is_stall = matches!(illness, Illness::Stalled { .. });
-        let excused = is_stall && ill.is_poisoned(analysis.name(position));
-        if !excused && !is_known(&ill, position) {
-            ill.pods.push(IllPod { position, illness, lasted });
+    let lasted = window(facts);
+    let by_load = by_load.into_iter().map(|(position, illness)| IllPod { position, illness, lasted });
+    for mut pod in silent_pods(analysis, facts).into_iter().chain(by_load) {
+        let name = analysis.name(pod.position);
+        let is_excused = matches!(pod.illness, Illness::Stalled { .. }) && ill.explains_stall(name);
+        if is_excused || ill.pods.iter().any(|known| known.position == pod.position) {
+            continue;
         }
+        // A longer history is that of a predecessor, or of containers that have restarted since.
+        let warm = facts.live.iter().find(|live| live.name == name).and_then(LivePod::warm_for);
+        pod.lasted = pod.lasted.map(|lasted| warm.map_or(lasted, |warm| warm.min(lasted)));
+        ill.pods.push(pod);
     }
     ill
 }
@@ -78,48 +67,46 @@ pub fn ill_pods(analysis: &Analysis<'_>, facts: &Facts<'_>) -> IllPods {
 pub fn may_be_ill(analysis: &Analysis<'_>, facts: &Facts<'_>) -> bool {
     let rates = || {
         let rate = |position| analysis.load(position, Metric::Rate).map(Load::value);
-        analysis.candidates().iter().filter_map(rate)
+        analysis.candidates().iter().copied().filter_map(rate)
     };
     let is_silent = || rates().any(|rate| rate == 0.0) && rates().any(|rate| rate > 0.0);
     is_silent() || !ill_pods(analysis, facts).pods.is_empty()
 }
 
-fn standing(analysis: &Analysis<'_>, facts: &Facts<'_>) -> Standings {
-    if facts.offsets.known().is_none() {
-        return Standings::default();
-    }
+/// What the past of the partitions shows; pods with the largest backlog first.
+fn by_offsets(analysis: &Analysis<'_>, facts: &Facts<'_>) -> IllPods {
     let positions: BTreeMap<&str, usize> =
         (0..analysis.count()).map(|position| (analysis.name(position), position)).collect();
-    let rate = |name: &str| {
-        let position = *positions.get(name)?;
-        Some(analysis.load(position, Metric::Rate).map(Load::value))
-    };
-    standings(&Asked { facts, rate: &rate })
-}
-
-fn position(analysis: &Analysis<'_>, name: &str) -> Option<usize> {
-    (0..analysis.count()).find(|position| analysis.name(*position) == name)
-}
-
-fn stuck(analysis: &Analysis<'_>, standing: StandingPartition) -> Option<IllPod> {
-    let position = position(analysis, standing.pod.as_deref()?)?;
-    Some(IllPod { position, lasted: Some(standing.lasted), illness: Illness::Stuck(standing) })
+    let rate = |position: usize| analysis.load(position, Metric::Rate).map(Load::value);
+    let rates = positions.iter().map(|(name, position)| (*name, rate(*position))).collect();
+    let found = standings(facts, &rates);
+    let stalls = found.stalled.into_iter().filter_map(|(pod, all)| {
+        let position = *positions.get(pod.as_str())?;
+        Some(stalled(position, rate(position), all))
+    });
+    let stuck = found.stuck.into_iter().filter_map(|standing| {
+        let position = *positions.get(standing.pod.as_deref()?)?;
+        Some(IllPod { position, lasted: Some(standing.lasted), illness: Illness::Stuck(standing) })
+    });
+    let mut pods: Vec<IllPod> = stalls.chain(stuck).collect();
+    pods.sort_by_key(|pod| Reverse(backlog(pod)));
+    IllPods {
+        pods,
+        worst_ratio: None,
+        poisoned: found.poisoned,
+        behind: falling_behind(facts),
+        unclear: found.unclear,
+        nobody_reads: found.nobody_reads,
+        offsets_are_old: found.are_old,
+    }
 }
 
 /// A pod whose partitions all stand. The stall has lasted since the last of them stopped.
-fn stalled(analysis: &Analysis<'_>, pod: &str, all: Vec<StandingPartition>) -> Option<IllPod> {
-    let position = position(analysis, pod)?;
+fn stalled(position: usize, share: Option<f64>, all: Vec<StandingPartition>) -> IllPod {
     let lasted = all.iter().map(|standing| standing.lasted).min();
     let partitions = Some(all.len());
-    let share = analysis.load(position, Metric::Rate).map(Load::value);
     let standing = all.into_iter().max_by_key(|standing| standing.backlog);
-    Some(IllPod { position, illness: Illness::Stalled { share, partitions, standing }, lasted })
-}
-
-fn silent_pod(silent: SilentPod) -> IllPod {
-    let SilentPod { position, partitions, lasted } = silent;
-    let illness = Illness::Stalled { share: Some(0.0), partitions: Some(partitions), standing: None };
-    IllPod { position, illness, lasted }
+    IllPod { position, illness: Illness::Stalled { share, partitions, standing }, lasted }
 }
 
 fn backlog(ill: &IllPod) -> Option<u64> {
@@ -133,6 +120,5 @@ fn backlog(ill: &IllPod) -> Option<u64> {
 /// How long a finding that both halves of the history show has lasted: the whole history.
 fn window(facts: &Facts<'_>) -> Option<Duration> {
     let (Some(cpu), Some(_)) = (facts.past.cpu.known(), facts.past.rate.known()) else { return None };
-    let steps = u32::try_from(cpu.grid().steps).unwrap_or(u32::MAX);
-    Some(cpu.grid().step.saturating_mul(steps))
+    Some(cpu.grid().time(cpu.grid().steps))
 }

@@ -78,8 +78,12 @@ impl IllPods {
         self.pods.first()
     }
 
-    /// Whether a record stops a partition of the pod `name`, so the pod is not to blame for its stall.
-    pub(super) fn is_poisoned(&self, name: &str) -> bool {
-        self.poisoned.iter().any(|(standing, _)| standing.pod.as_deref() == Some(name))
+    /// Whether the offsets explain why the pod `name` reads little, or leave open whether a restart helps: nobody
+    /// reads, a record stops one of its partitions, or one of them stands and is not called stuck.
+    pub(super) fn explains_stall(&self, name: &str) -> bool {
+        let poisoned = self.poisoned.iter().map(|(standing, _)| standing);
+        let unclear = self.unclear.iter().map(|(standing, _)| standing);
+        let is_of_pod = |standing: &StandingPartition| standing.pod.as_deref() == Some(name);
+        self.nobody_reads || poisoned.chain(unclear).any(is_of_pod)
     }
 }

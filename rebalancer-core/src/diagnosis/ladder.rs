@@ -6,15 +6,14 @@ use alloc::vec::Vec;
 use libm::sqrt;
 
 use crate::change::{EVEN, FALLEN, UNCHANGED, share_distance};
-use crate::diagnosis::cause::Cause;
+use crate::diagnosis::cause::{Cause, hot_by_offsets, ill_cause, poison};
 use crate::diagnosis::illness::{IllPod, IllPods, Illness, SICK_RATIO, STALLED_SHARE};
-use crate::diagnosis::named::{hot_by_offsets, ill_cause, poison};
 use crate::diagnosis::replacement::{lasting_spread, noise_of_fall};
+use crate::diagnosis::standing::StandingPartition;
 use crate::facts::{A_DAY, AssignorChoice, CURES_A_DAY, Fact, Facts, ROTATIONS_A_DAY, replaced};
 use crate::guard::verdict::{Check, Standing, Verdict};
 use crate::input::live_pod::LiveIndex;
 use crate::input::metric::Metric;
-use crate::input::offsets::Offsets;
 use crate::input::partitions::Partitions;
 use crate::input::pod::Load;
 use crate::measure::analysis::Analysis;
@@ -100,7 +99,7 @@ impl Ladder<'_> {
             let reason = format!("{contested} {have} two owners: the group has not settled");
             return hold(Check::Data, Some(contested as f64), Some(0.0), reason, None);
         }
-        if self.facts.offsets.known().is_some_and(Offsets::is_in_rebalance) {
+        if self.facts.offsets.known().is_some_and(|offsets| offsets.is_in_rebalance) {
             return hold(Check::Data, None, None, "the group is in a rebalance", None);
         }
         if self.facts.partitions.is_failed() {
@@ -161,26 +160,33 @@ impl Ladder<'_> {
 
     /// Whether this pod is to be rotated, or only lag asks for a rotation and this pod has the most.
     fn explains_lag(&self, name: &str) -> bool {
-        let is_rotated = || self.rotated.iter().any(|position| self.analysis.name(*position) == name);
-        let lag = |position: &usize| self.analysis.load(*position, Metric::Lag).map(Load::value);
-        let most = || {
-            let candidates = self.analysis.candidates().iter();
-            candidates.max_by(|a, b| lag(a).unwrap_or_default().total_cmp(&lag(b).unwrap_or_default()))
-        };
-        let has_most = || most().is_some_and(|position| self.analysis.name(position) == name);
-        is_rotated() || (self.trigger.metrics == [Metric::Lag] && has_most())
+        self.rotated.iter().any(|position| self.analysis.name(*position) == name) || self.has_most_lag(name)
     }
 
-    /// Whether the reason of every standing partition is known.
+    /// Whether only lag asks for a rotation and this pod has the most.
+    fn has_most_lag(&self, name: &str) -> bool {
+        let lag = |position: usize| self.analysis.load(position, Metric::Lag).map_or(0.0, Load::value);
+        let candidates = self.analysis.candidates().iter().copied();
+        let most = candidates.max_by(|a, b| lag(*a).total_cmp(&lag(*b)));
+        self.trigger.metrics == [Metric::Lag] && most.is_some_and(|most| self.analysis.name(most) == name)
+    }
+
+    /// Whether the reason of every standing partition is known. If one stands for another reason than its pod, or for an
+    /// unknown one, no rotation helps against the lag that it makes.
     fn standing_partitions(&self) -> Answer {
         let check = Check::StandingPartitions;
         if self.facts.offsets.known().is_none() {
             return lacks(check, "the past of the offsets", &self.facts.offsets);
         }
-        match self.ill.unclear.as_slice() {
-            [] => pass(check, Some(0.0), Some(0.0), "no partition stands for a reason that is not known"),
-            [(standing, why), ..] => unknown(check, format!("{standing}; not called stuck: {why}")),
-        }
+        let makes_lag =
+            |standing: &StandingPartition| standing.pod.as_deref().is_some_and(|pod| self.has_most_lag(pod));
+        let unclear = &self.ill.unclear;
+        let lags = unclear.iter().find(|(standing, _)| makes_lag(standing));
+        let Some((standing, why)) = lags.or(unclear.first()) else {
+            return pass(check, Some(0.0), Some(0.0), "no partition stands for a reason that is not known");
+        };
+        let reason = format!("{standing}; not called stuck: {why}");
+        if lags.is_some() { hold(check, None, None, reason, None) } else { unknown(check, reason) }
     }
 
     /// Whether a poison record, which no consumer gets past, is why a rotation is asked for.
@@ -199,11 +205,16 @@ impl Ladder<'_> {
         }
     }
 
-    /// Number of partitions, from their loads or from the pods' partition counts.
-    fn partition_count(&self) -> Option<usize> {
-        let listed = self.facts.partitions.known().map(|partitions| partitions.all().len());
-        let assigned = self.facts.assigned_partitions.known();
-        listed.or_else(|| Some(assigned?.iter().map(|(_, count)| count).sum()))
+    /// Number of partitions and of consumers: of all pods if each partition is known, else of the pods whose number of
+    /// partitions is known.
+    fn partitions_and_consumers(&self) -> Option<(usize, usize)> {
+        let (partitions, pods) = if let Some(partitions) = self.facts.partitions.known() {
+            (partitions.all().len(), self.facts.live.len() + self.facts.unlisted)
+        } else {
+            let assigned = self.facts.assigned_partitions.known()?;
+            (assigned.iter().map(|(_, count)| count).sum(), assigned.len())
+        };
+        Some((partitions, pods * self.facts.consumers_per_pod.unwrap_or(1).max(1)))
     }
 
     /// The median number of partitions per pod.
@@ -211,16 +222,11 @@ impl Ladder<'_> {
         median(self.facts.assigned_partitions.known()?.iter().map(|(_, count)| *count as f64).collect())
     }
 
-    fn consumers(&self) -> usize {
-        (self.facts.live.len() + self.facts.unlisted) * self.facts.consumers_per_pod.unwrap_or(1).max(1)
-    }
-
     fn too_few_partitions(&self) -> Answer {
         let check = Check::PartitionsPerConsumer;
-        let Some(partitions) = self.partition_count() else {
+        let Some((partitions, consumers)) = self.partitions_and_consumers() else {
             return lacks(check, "the number of partitions", &self.facts.assigned_partitions);
         };
-        let consumers = self.consumers();
         let (value, limit) = (Some(partitions as f64), Some(consumers as f64));
         let reason = format!("{partitions} partitions for {consumers} consumers");
         if partitions > consumers && self.median_assigned().is_none_or(|assigned| assigned > 1.0) {
@@ -235,10 +241,9 @@ impl Ladder<'_> {
     /// The spread that remains with equal partitions if their number does not divide among the pods.
     fn structure(&self) -> Answer {
         let check = Check::Structure;
-        let Some(partitions) = self.partition_count() else {
+        let Some((partitions, consumers)) = self.partitions_and_consumers() else {
             return lacks(check, "the number of partitions", &self.facts.assigned_partitions);
         };
-        let consumers = self.consumers();
         if consumers == 0 {
             return unknown(check, "no pod is alive");
         }

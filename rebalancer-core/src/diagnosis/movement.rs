@@ -1,6 +1,7 @@
 //! Classifies what a partition does: it moves, it is idle, it stands while messages arrive, or its offsets do
 //! not show which.
 
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use libm::ceil;
@@ -87,7 +88,7 @@ pub(super) fn movement(past: &PartitionPast, grid: &Grid) -> Movement {
     let Some(newest_end) = newest(ends) else { return Movement::Unclear(Unclear::NoEnd) };
     let (offset, end) = (committed[to], ends[newest_end]);
     let first = first_of_run(committed, to);
-    let longest_wait = longest_wait(committed, ends);
+    let longest_wait = waits(committed, ends).iter().map(|(from, to)| to - from).max().unwrap_or(0);
     let late = grid.steps.saturating_sub(1 + steps(grid, STALE));
     if to < late || newest_end < late {
         let stand = Stand { offset, from: first, to, backlog: None, longest_wait };
@@ -191,23 +192,23 @@ fn falls(column: &[f64]) -> bool {
     })
 }
 
-/// The longest time that messages waited before the committed offset moved, in steps.
-fn longest_wait(committed: &[f64], ends: &[f64]) -> usize {
-    let (mut stood_at, mut waits_from, mut longest) = (f64::NAN, None, 0);
+/// Each time that messages waited until the committed offset moved: the step at which the wait began, and that of the
+/// move.
+fn waits(committed: &[f64], ends: &[f64]) -> Vec<(usize, usize)> {
+    let (mut stood_at, mut waits_from, mut waits) = (f64::NAN, None, Vec::new());
     for (step, (offset, end)) in committed.iter().zip(ends).enumerate() {
         if offset.is_nan() {
             continue;
         }
         if *offset != stood_at {
-            let waited = waits_from.map_or(0, |from| step - from);
-            longest = longest.max(waited);
+            waits.extend(waits_from.map(|from| (from, step)));
             (stood_at, waits_from) = (*offset, None);
         }
         if waits_from.is_none() && end > offset {
             waits_from = Some(step);
         }
     }
-    longest
+    waits
 }
 
 /// Marks the steps at which the committed offset, or else the lead, has grown.
@@ -224,30 +225,15 @@ pub(super) fn note_moves(past: &PartitionPast, moved: &mut [bool]) {
 /// Time since the committed offset last moved on after a stand, under another owner than the one it stood
 /// under: this is what a cure looks like.
 pub(super) fn went_on_ago(past: &PartitionPast, grid: &Grid) -> Option<Duration> {
-    let (committed, ends) = (past.column(OffsetKind::Committed), past.column(OffsetKind::End));
     let owner_at = |step: usize| {
         let at = |tenure: &&Tenure| (tenure.first..=tenure.last).contains(&step);
-        past.owners().iter().rev().find(at)
+        past.owners().iter().rev().find(at).map(|tenure| (&tenure.pod, &tenure.uid))
     };
-    let (mut stood_at, mut waits_from, mut cured) = (f64::NAN, None, None);
-    for (step, (offset, end)) in committed.iter().zip(ends).enumerate() {
-        if offset.is_nan() {
-            continue;
-        }
-        if *offset != stood_at {
-            let stood = waits_from.filter(|from| step - from >= steps(grid, LEAST_STAND));
-            let owners = stood.map(|from| (owner_at(from), owner_at(step)));
-            if let Some((Some(before), Some(after))) = owners
-                && (&before.pod, &before.uid) != (&after.pod, &after.uid)
-            {
-                cured = Some(step);
-            }
-            (stood_at, waits_from) = (*offset, None);
-        }
-        if waits_from.is_none() && end > offset {
-            waits_from = Some(step);
-        }
-    }
-    let ago = u32::try_from(grid.steps - 1 - cured?).unwrap_or(u32::MAX);
-    Some(grid.step.saturating_mul(ago))
+    let is_cure = |(from, to): &(usize, usize)| {
+        let stood = to - from >= steps(grid, LEAST_STAND);
+        stood && owner_at(*from).zip(owner_at(*to)).is_some_and(|(before, after)| before != after)
+    };
+    let waits = waits(past.column(OffsetKind::Committed), past.column(OffsetKind::End));
+    let (_, cured) = waits.into_iter().rfind(is_cure)?;
+    Some(grid.time(grid.steps - 1 - cured))
 }

@@ -15,7 +15,7 @@ use crate::measure::spread::Spread;
 /// rotation within the window mixes two assignments). Without history, the current spread.
 pub(super) fn lasting_spread(analysis: &Analysis<'_>, facts: &Facts<'_>, metric: Metric) -> Option<f64> {
     let over = |mean: &dyn Fn(&str) -> Option<f64>| {
-        let names = analysis.candidates().iter().map(|position| analysis.name(position));
+        let names = analysis.candidates().iter().copied().map(|position| analysis.name(position));
         let loads: Vec<f64> = names.filter_map(mean).collect();
         Spread::of(&loads).map(|spread| spread.cv)
     };
@@ -41,8 +41,6 @@ pub(super) fn noise_of_fall(last: &Replacement, facts: &Facts<'_>) -> f64 {
 /// estimated from the means of shorter stretches.
 fn relative_error(history: &History, last: &Replacement) -> Option<f64> {
     let typical = relative_variance(history)?;
-    let grid = history.grid();
-    let length_s = grid.step.as_secs_f64() * grid.steps as f64 / STRETCHES as f64;
-    let stretches = last.length.as_secs_f64() / length_s;
+    let stretches = last.length.as_secs_f64() / history.stretch_s();
     (stretches > 0.0).then(|| sqrt(typical / stretches))
 }

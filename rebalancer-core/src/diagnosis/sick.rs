@@ -3,17 +3,17 @@
 use alloc::vec::Vec;
 
 use crate::diagnosis::illness::{Illness, SICK_RATIO};
-use crate::diagnosis::middle::Middle;
-use crate::diagnosis::stretch::Stretch;
+use crate::diagnosis::stretch::{Middle, Stretch};
 
 /// Pods that read less than this share of the mean rate are not judged: their CPU is mostly the fixed cost of
 /// running.
 const LEAST_RATE_SHARE: f64 = 0.1;
 
 /// The positions of the sick pods, worst first, and the largest ratio of any pod; no ratio unless CPU and
-/// rate of three pods are known.
-pub(super) fn sick_pods(stretches: &[Stretch]) -> (Vec<(usize, Illness)>, Option<f64>) {
-    let judged: Option<Vec<Judged<'_>>> = stretches.iter().map(Judged::of).collect();
+/// rate of three pods are known. A pod with less CPU than `floor` is not judged.
+pub(super) fn sick_pods(stretches: &[Stretch], floor: f64) -> (Vec<(usize, Illness)>, Option<f64>) {
+    let judged: Option<Vec<Judged<'_>>> =
+        stretches.iter().map(|stretch| Judged::of(stretch, floor)).collect();
     let Some(judged) = judged else { return (Vec::new(), None) };
     let count = stretches.first().map_or(0, |first| first.cpu.loads.len());
     let mut ratios: Vec<(usize, f64)> =
@@ -33,7 +33,8 @@ fn lasting_ratio(position: usize, stretches: &[Judged<'_>]) -> Option<f64> {
 /// A stretch, with the values its pods are compared with.
 struct Judged<'s> {
     stretch: &'s Stretch,
-    mean_cpu: f64,
+    /// The mean, or the floor if that is more.
+    least_cpu: f64,
     least_rate: f64,
     /// Medians of the CPU per message.
     middle: Middle,
@@ -41,16 +42,16 @@ struct Judged<'s> {
 
 impl<'s> Judged<'s> {
     /// `None` unless CPU and message rate of three pods are known.
-    fn of(stretch: &'s Stretch) -> Option<Self> {
-        let (mean_cpu, least_rate) = (stretch.cpu.mean?, LEAST_RATE_SHARE * stretch.rate.mean?);
+    fn of(stretch: &'s Stretch, floor: f64) -> Option<Self> {
+        let (least_cpu, least_rate) = (stretch.cpu.mean?.max(floor), LEAST_RATE_SHARE * stretch.rate.mean?);
         let positions = 0..stretch.cpu.loads.len();
         let middle = Middle::of(positions.filter_map(|position| cost(stretch, position, least_rate)))?;
-        Some(Self { stretch, mean_cpu, least_rate, middle })
+        Some(Self { stretch, least_cpu, least_rate, middle })
     }
 
-    /// CPU per message divided by the median of the others, for a pod with CPU above the mean.
+    /// CPU per message divided by the median of the others, for a pod with CPU above the mean and the floor.
     fn ratio(&self, position: usize) -> Option<f64> {
-        if self.stretch.cpu.loads[position] <= self.mean_cpu {
+        if self.stretch.cpu.loads[position] <= self.least_cpu {
             return None;
         }
         let cost = cost(self.stretch, position, self.least_rate)?;

@@ -4,6 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use crate::diagnosis::illness::{IllPod, Illness};
 use crate::facts::Facts;
 use crate::input::history::STRETCHES;
 use crate::input::metric::Metric;
@@ -16,34 +17,27 @@ use crate::measure::spread::median;
 /// of what the others read.
 const READ_BEFORE: f64 = 0.25;
 
-/// A pod that reads nothing, and for how long; `None` without history.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct SilentPod {
-    pub position: usize,
-    pub partitions: usize,
-    pub lasted: Option<Duration>,
-}
-
 /// The pods with assigned partitions and a message rate of 0, while the others read and messages arrive for
 /// them. The rate shows a stall at once; the client's own lag does not, because it changes only when the
 /// client polls.
-pub(super) fn silent_pods(analysis: &Analysis<'_>, facts: &Facts<'_>) -> Vec<SilentPod> {
+pub(super) fn silent_pods(analysis: &Analysis<'_>, facts: &Facts<'_>) -> Vec<IllPod> {
     let Some(assigned) = facts.assigned_partitions.known() else { return Vec::new() };
     let assigned: BTreeMap<&str, usize> =
         assigned.iter().map(|(name, count)| (name.as_str(), *count)).collect();
     let rate = |position: usize| analysis.load(position, Metric::Rate).map(Load::value);
     let is_silent = |position: &usize| rate(*position) == Some(0.0);
-    let silent: Vec<usize> = analysis.candidates().iter().filter(is_silent).collect();
+    let silent: Vec<usize> = analysis.candidates().iter().copied().filter(is_silent).collect();
     if silent.is_empty() {
         return Vec::new();
     }
-    let typical = median(analysis.candidates().iter().filter_map(rate).collect()).unwrap_or_default();
+    let typical =
+        median(analysis.candidates().iter().copied().filter_map(rate).collect()).unwrap_or_default();
     let pods = silent.into_iter().filter_map(|position| {
         let name = analysis.name(position);
         let partitions = assigned.get(name).copied().filter(|count| *count > 0)?;
         let arrives = messages_arrive(facts, name).unwrap_or_else(|| has_read(facts, name, typical));
-        let lasted = silence(facts, name);
-        (typical > 0.0 && arrives).then_some(SilentPod { position, partitions, lasted })
+        let illness = Illness::Stalled { share: Some(0.0), partitions: Some(partitions), standing: None };
+        (typical > 0.0 && arrives).then(|| IllPod { position, illness, lasted: silence(facts, name) })
     });
     pods.collect()
 }
@@ -83,6 +77,5 @@ fn silence(facts: &Facts<'_>, pod: &str) -> Option<Duration> {
     let past = facts.past.rate.known()?;
     let reads = |stretch: &usize| past.mean(pod, *stretch..stretch + 1) != Some(0.0);
     let silent = (0..STRETCHES).rev().take_while(|stretch| !reads(stretch)).count();
-    let grid = past.grid();
-    Some(grid.step.saturating_mul(u32::try_from(silent * grid.steps / STRETCHES).unwrap_or(u32::MAX)))
+    Some(past.grid().time(silent * past.grid().steps / STRETCHES))
 }

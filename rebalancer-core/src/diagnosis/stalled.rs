@@ -4,8 +4,7 @@ use alloc::vec::Vec;
 
 use crate::diagnosis::behind::keeps_up;
 use crate::diagnosis::illness::{Illness, STALLED_SHARE};
-use crate::diagnosis::middle::Middle;
-use crate::diagnosis::stretch::{Column, Stretch, known};
+use crate::diagnosis::stretch::{Column, Middle, Stretch, known};
 use crate::facts::Facts;
 use crate::input::metric::Metric;
 use crate::measure::analysis::Analysis;

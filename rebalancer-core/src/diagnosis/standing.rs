@@ -19,7 +19,7 @@ use crate::diagnosis::unclear::Unclear;
 use crate::facts::Facts;
 use crate::input::live_pod::LivePod;
 use crate::input::offsets::{Offsets, OtherGroup, PartitionPast, Tenure};
-use crate::input::topic::one_spelling;
+use crate::input::partitions::one_spelling;
 use crate::measure::spread::median;
 use crate::wording::lasting;
 
@@ -122,22 +122,18 @@ impl Track<'_> {
     }
 }
 
-/// The facts, and the rates of the pods that take part.
-pub(super) struct Asked<'a> {
-    pub facts: &'a Facts<'a>,
-    /// Message rate of a pod that takes part, if known; the outer `None` is a pod that does not.
-    pub rate: &'a dyn Fn(&str) -> Option<Option<f64>>,
-}
+/// The message rates, if known, of the pods that take part.
+type Rates<'a> = BTreeMap<&'a str, Option<f64>>;
 
 /// Judges every partition that stands.
-pub(super) fn standings(asked: &Asked<'_>) -> Standings {
-    let Some(offsets) = asked.facts.offsets.known() else { return Standings::default() };
-    let tracks = tracks(asked.facts, offsets);
-    let mut judge = Judge::new(asked, offsets, &tracks);
+pub(super) fn standings(facts: &Facts<'_>, rates: &Rates<'_>) -> Standings {
+    let Some(offsets) = facts.offsets.known() else { return Standings::default() };
+    let tracks = tracks(facts, offsets);
+    let mut judge = Judge::new(facts, rates, offsets, &tracks);
     judge.paused = judge.topics_that_stand();
     let mut found = Standings::default();
     let stale = tracks.iter().filter(|track| track.is_stale()).count();
-    found.are_old = are_old(&tracks, stale, asked);
+    found.are_old = are_old(&tracks, stale, rates);
     for track in &tracks {
         match track.movement {
             Movement::Stands(stand) => {
@@ -162,9 +158,9 @@ pub(super) fn standings(asked: &Asked<'_>) -> Standings {
 
 /// Whether the offsets as a whole are outdated: most are no longer reported, or none changes although a pod
 /// that takes part reads messages.
-fn are_old(tracks: &[Track<'_>], stale: usize, asked: &Asked<'_>) -> bool {
+fn are_old(tracks: &[Track<'_>], stale: usize, rates: &Rates<'_>) -> bool {
     let stands = |track: &Track<'_>| track.is_stale() || matches!(track.movement, Movement::Idle);
-    let reads = |owner: &str| (asked.rate)(owner).flatten().is_some_and(|rate| rate > 0.0);
+    let reads = |owner: &str| rates.get(owner).is_some_and(|rate| rate.is_some_and(|rate| rate > 0.0));
     let is_read = || tracks.iter().filter_map(|track| track.owner).any(reads);
     2 * stale > tracks.len() || (!tracks.is_empty() && tracks.iter().all(stands) && is_read())
 }
@@ -174,21 +170,12 @@ fn are_old(tracks: &[Track<'_>], stale: usize, asked: &Asked<'_>) -> bool {
 fn settle(found: &mut Standings, near: Duration) {
     let poisoned = &found.poisoned;
     found.stalled.retain(|pod, _| !poisoned.iter().any(|(of, _)| of.pod.as_deref() == Some(pod)));
-    let mut began: Vec<(Duration, Option<String>)> = found
-        .stuck
-        .iter()
-        .chain(found.stalled.values().flatten())
-        .map(|standing| (standing.since, standing.pod.clone()))
-        .collect();
-    began.sort_unstable();
+    let stands = found.stuck.iter().chain(found.stalled.values().flatten());
+    let began: Vec<(Duration, Option<String>)> =
+        stands.map(|standing| (standing.since, standing.pod.clone())).collect();
     let is_common = |standing: &StandingPartition| {
-        let from = began.partition_point(|(since, _)| since.saturating_add(near) < standing.since);
-        let at_once =
-            began[from..].iter().take_while(|(since, _)| *since <= standing.since.saturating_add(near));
-        let mut pods: Vec<&Option<String>> = at_once.map(|(_, pod)| pod).collect();
-        pods.sort_unstable();
-        pods.dedup();
-        pods.len() >= TOGETHER_PODS
+        let at_once = began.iter().filter(|(since, _)| since.abs_diff(standing.since) <= near);
+        at_once.map(|(_, pod)| pod).collect::<BTreeSet<_>>().len() >= TOGETHER_PODS
     };
     let (common, stuck): (Vec<_>, Vec<_>) =
         core::mem::take(&mut found.stuck).into_iter().partition(is_common);
@@ -254,7 +241,8 @@ enum Verdict {
 }
 
 struct Judge<'a> {
-    asked: &'a Asked<'a>,
+    facts: &'a Facts<'a>,
+    rates: &'a Rates<'a>,
     offsets: &'a Offsets,
     tracks: &'a [Track<'a>],
     pods: BTreeMap<&'a str, Vec<&'a Track<'a>>>,
@@ -266,13 +254,18 @@ struct Judge<'a> {
 }
 
 impl<'a> Judge<'a> {
-    fn new(asked: &'a Asked<'a>, offsets: &'a Offsets, tracks: &'a [Track<'a>]) -> Self {
-        let live = asked.facts.live.iter().map(|pod| (pod.name.as_str(), pod)).collect();
+    fn new(
+        facts: &'a Facts<'a>,
+        rates: &'a Rates<'a>,
+        offsets: &'a Offsets,
+        tracks: &'a [Track<'a>],
+    ) -> Self {
+        let live = facts.live.iter().map(|pod| (pod.name.as_str(), pod)).collect();
         let mut read_at = alloc::vec![false; offsets.grid().steps];
         for track in tracks {
             note_moves(track.past, &mut read_at);
         }
-        Self { asked, offsets, tracks, pods: by_pod(tracks), live, read_at, paused: BTreeSet::new() }
+        Self { facts, rates, offsets, tracks, pods: by_pod(tracks), live, read_at, paused: BTreeSet::new() }
     }
 
     /// The topics whose partitions with messages all stand, under at least two pods. Partitions stopped by a
@@ -297,10 +290,6 @@ impl<'a> Judge<'a> {
         other_group(track, &stand).is_some() || self.earlier_owner(track, &stand, &standing).is_some()
     }
 
-    fn time(&self, steps: usize) -> Duration {
-        self.offsets.grid().step.saturating_mul(u32::try_from(steps).unwrap_or(u32::MAX))
-    }
-
     fn steps(&self, time: Duration) -> usize {
         steps(self.offsets.grid(), time)
     }
@@ -314,12 +303,11 @@ impl<'a> Judge<'a> {
 
     fn described(&self, track: &Track<'_>, stand: &Stand) -> StandingPartition {
         let live = track.owner.and_then(|owner| self.live.get(owner));
-        let long = self.of_day(track, stand).map(|(day, stand)| {
-            day.grid().step.saturating_mul(u32::try_from(stand.steps()).unwrap_or(u32::MAX))
-        });
-        let since = self.time(stand.steps()).max(long.unwrap_or_default());
+        let grid = self.offsets.grid();
+        let long = self.of_day(track, stand).map(|(day, stand)| day.grid().time(stand.steps()));
+        let since = grid.time(stand.steps()).max(long.unwrap_or_default());
         let held =
-            track.held_from.filter(|first| *first > 0).map(|first| self.time(stand.to.saturating_sub(first)));
+            track.held_from.filter(|first| *first > 0).map(|first| grid.time(stand.to.saturating_sub(first)));
         let warm = live.and_then(|pod| pod.warm_for());
         let lasted = [held, warm].into_iter().flatten().fold(since, Duration::min);
         let (moving, others) = self
@@ -342,7 +330,7 @@ impl<'a> Judge<'a> {
 
     /// The same stand in the longer history, if known.
     fn of_day(&self, track: &Track<'_>, stand: &Stand) -> Option<(&Offsets, Stand)> {
-        let day = self.asked.facts.offsets_of_day.known()?;
+        let day = self.facts.offsets_of_day.known()?;
         let past = day.partition(&track.past.place())?;
         match movement(past, day.grid()) {
             Movement::Stands(long) if long.offset == stand.offset => Some((day, long)),
@@ -353,16 +341,16 @@ impl<'a> Judge<'a> {
     /// Time since the partition moved on under another owner after a stand, also searched for in the longer
     /// history.
     fn cured_ago(&self, track: &Track<'_>) -> Option<Duration> {
-        let day = self.asked.facts.offsets_of_day.known();
+        let day = self.facts.offsets_of_day.known();
         let of_day = day.and_then(|day| went_on_ago(day.partition(&track.past.place())?, day.grid()));
         went_on_ago(track.past, self.offsets.grid()).or(of_day)
     }
 
     fn verdict(&self, track: &Track<'_>, stand: &Stand, standing: &StandingPartition) -> Verdict {
-        if self.offsets.is_in_rebalance() {
+        if self.offsets.is_in_rebalance {
             return Verdict::Unclear(Unclear::Rebalance);
         }
-        if let Some(needed) = self.offsets.watch_needed() {
+        if let Some(needed) = self.offsets.watch_needed {
             let watched = standing.watched.unwrap_or_default();
             if watched < needed {
                 return Verdict::Unclear(Unclear::Glimpsed { watched, needed });
@@ -373,7 +361,7 @@ impl<'a> Judge<'a> {
         }
         let witness = self.earlier_owner(track, stand, standing);
         let is_unseen =
-            self.offsets.is_inferred() && standing.since.saturating_sub(standing.lasted) >= STOOD_BEFORE;
+            self.offsets.is_inferred && standing.since.saturating_sub(standing.lasted) >= STOOD_BEFORE;
         if standing.lasted < SETTLED {
             return Verdict::Unclear(if is_unseen { Unclear::Unseen } else { Unclear::NewOwner });
         }
@@ -387,7 +375,7 @@ impl<'a> Judge<'a> {
             return Verdict::Unclear(Unclear::WholeGroup);
         }
         let Some(pod) = track.owner else { return Verdict::Unclear(Unclear::NoOwner) };
-        let Some(rate) = (self.asked.rate)(pod) else { return Verdict::Unclear(Unclear::OwnerSetAside) };
+        let Some(&rate) = self.rates.get(pod) else { return Verdict::Unclear(Unclear::OwnerSetAside) };
         let is_pod = standing.moving == 0;
         if let Some(why) = self.on_purpose(track, stand, standing, is_pod) {
             return Verdict::Unclear(why);
@@ -416,12 +404,9 @@ impl<'a> Judge<'a> {
             };
             past.owners().iter().rev().find(is_other).map(|tenure| Witness::Pod(tenure.pod.clone()))
         };
-        let by_day = long.as_ref().and_then(|(day, long)| {
-            let past = day
-                .partitions()
-                .find(|past| past.topic() == track.past.topic() && past.number() == track.past.number())?;
-            tenures(day, past, long.from)
-        });
+        let by_day = long
+            .as_ref()
+            .and_then(|(day, long)| tenures(day, day.partition(&track.past.place())?, long.from));
         let found = tenures(self.offsets, track.past, stand.from).or(by_day);
         found.or_else(|| self.earlier_start(track, stand, standing))
     }
@@ -477,9 +462,7 @@ impl<'a> Judge<'a> {
         };
         let rhythm = typical.unwrap_or_default().max(stand.longest_wait as f64);
         let long = self.of_day(track, stand);
-        let of_day = long.map_or(Duration::ZERO, |(day, long)| {
-            day.grid().step.saturating_mul(u32::try_from(long.longest_wait).unwrap_or(u32::MAX))
-        });
+        let of_day = long.map_or(Duration::ZERO, |(day, long)| day.grid().time(long.longest_wait));
         let rhythm = self.offsets.grid().step.mul_f64(rhythm).max(of_day);
         (standing.since < rhythm.saturating_mul(OF_RHYTHM)).then_some(Unclear::Rhythm)
     }

@@ -1,6 +1,9 @@
-//! The stretches of time over which the diagnosis judges pods.
+//! The stretches of time over which the diagnosis judges pods, and how a pod is compared with the others.
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use core::ops::Range;
+use core::time::Duration;
 
 use crate::facts::Facts;
 use crate::input::history::{History, STRETCHES};
@@ -36,15 +39,22 @@ impl Column {
     }
 }
 
-/// Both halves of the history, or the current loads if there is no history of CPU and rate.
+/// Both halves of the history, or the current loads if there is no history of CPU and rate. Of a pod only what it did
+/// since its containers last started counts: before that, a pod of its name may have been another, or ill.
 pub(super) fn stretches(analysis: &Analysis<'_>, facts: &Facts<'_>) -> Vec<Stretch> {
     let (Some(cpu), Some(rate)) = (facts.past.cpu.known(), facts.past.rate.known()) else {
         let [cpu, rate] = [Metric::Cpu, Metric::Rate].map(|metric| Column::now(analysis, metric));
         return alloc::vec![Stretch { cpu, rate }];
     };
-    let half = |half: core::ops::Range<usize>| {
+    let warm = facts.live.iter().filter_map(|pod| Some((pod.name.as_str(), pod.warm_for()?)));
+    let warm: BTreeMap<&str, Duration> = warm.collect();
+    let half = |half: Range<usize>| {
         let means = |history: &History| {
-            let mean = |position| history.mean(analysis.name(position), half.clone());
+            let mean = |position| {
+                let name = analysis.name(position);
+                let own = warm.get(name).map_or(0, |age| history.first_within(*age));
+                history.mean(name, half.start.max(own)..half.end)
+            };
             Column::of(of_candidates(analysis, mean))
         };
         Stretch { cpu: means(cpu), rate: means(rate) }
@@ -55,7 +65,7 @@ pub(super) fn stretches(analysis: &Analysis<'_>, facts: &Facts<'_>) -> Vec<Stret
 /// One number per position: the candidate's if known, else NaN.
 fn of_candidates(analysis: &Analysis<'_>, number: impl Fn(usize) -> Option<f64>) -> Vec<f64> {
     let mut all = alloc::vec![f64::NAN; analysis.count()];
-    for position in analysis.candidates().iter() {
+    for position in analysis.candidates().iter().copied() {
         all[position] = number(position).unwrap_or(f64::NAN);
     }
     all
@@ -69,4 +79,50 @@ pub(super) fn known(column: &[f64]) -> impl Iterator<Item = f64> {
 fn mean(column: &[f64]) -> Option<f64> {
     let count = known(column).count();
     (count > 0).then(|| known(column).sum::<f64>() / count as f64)
+}
+
+/// Some numbers, sorted, to compare each with the median of the others.
+pub(super) struct Middle(Vec<f64>);
+
+/// A number is only judged if there are at least this many others.
+const LEAST_OTHERS: usize = 2;
+
+impl Middle {
+    /// `None` with fewer than three numbers.
+    pub(super) fn of(known: impl Iterator<Item = f64>) -> Option<Self> {
+        let mut numbers: Vec<f64> = known.collect();
+        numbers.sort_unstable_by(f64::total_cmp);
+        (numbers.len() > LEAST_OTHERS).then_some(Self(numbers))
+    }
+
+    /// The median of the numbers without `left_out`, which is one of them.
+    pub(super) fn median_without(&self, left_out: f64) -> f64 {
+        let place = self.0.partition_point(|number| *number < left_out);
+        let other = |rank: usize| self.0[rank + usize::from(rank >= place)];
+        let others = self.0.len() - 1;
+        f64::midpoint(other((others - 1) / 2), other(others / 2))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn the_median_of_the_others_is_that_of_a_list_without_one(
+            numbers in prop::collection::vec(0_u32..20, 0..40),
+            left_out: prop::sample::Index,
+        ) {
+            let mut others: Vec<f64> = numbers.into_iter().map(f64::from).collect();
+            let middle = Middle::of(others.iter().copied());
+            prop_assert_eq!(middle.is_some(), others.len() > LEAST_OTHERS);
+            let Some(middle) = middle else { return Ok(()) };
+            let one = others.swap_remove(left_out.index(others.len()));
+            prop_assert_eq!(Some(middle.median_without(one)), crate::measure::spread::median(others));
+        }
+    }
 }

@@ -8,7 +8,7 @@ use crate::diagnosis::illness::{IllPod, Illness};
 use crate::diagnosis::standing::StandingPartition;
 use crate::facts::{A_DAY, Cure, Facts};
 use crate::guard::verdict::{Check, Standing, Verdict};
-use crate::input::topic::one_spelling;
+use crate::input::partitions::one_spelling;
 use crate::wording::lasting;
 
 /// Holds while the illness has been known for less than `limit`; unknown without history. The value is how

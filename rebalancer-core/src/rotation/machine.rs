@@ -404,8 +404,7 @@ impl Rotation {
             }
             Ok(_) if failure.kind.is_clear() => {
                 self.deleted.push(pod.clone());
-                let is_last: bool = next + 1 == self.plan.targets().len();
-                Err(if is_last { Reason::Done } else { Reason::Contradicted { pod, failure } })
+                Err(Reason::Contradicted { pod, failure })
             }
             Ok(_) => self.evicted(now, next),
             Err(lookup) => {

@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use rebalancer_core::diagnosis::{Cause, Diagnosis, IllPod, Illness, ill_pods};
 use rebalancer_core::guard::{Check, GuardSettings, Standing};
-use rebalancer_core::kafka::{Assignor, Group, Member};
+use rebalancer_core::kafka::Assignor;
 use rebalancer_core::{
     Analysis, Assessment, AssignorChoice, Controller, DEFAULT_FLOORS, Engine, Fact, Facts, Grid, History,
     Join, JoinRules, Joined, LivePod, Metric, PartitionSample, Partitions, Strategy, Thresholds, assess,
 };
+use rebalancer_sim::group::{Group, Member};
 
+mod lasting;
 mod replacements;
 
 fn minutes(count: u64) -> Duration {

@@ -9,7 +9,7 @@ use rebalancer_core::guard::{
 };
 use rebalancer_core::{
     Analysis, DEFAULT_FLOORS, Engine, Fact, Facts, Grid, History, Join, JoinRules, Joined, LivePod, Metric,
-    Objecting, SetAside, Thresholds, Veto, VetoBy,
+    Objecting, Role, SetAside, Thresholds, Veto, VetoBy,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -176,18 +176,25 @@ fn cooldown_is_not_fooled_by_a_container_restart() {
 #[test]
 fn futility_holds_when_the_replacement_is_busiest_again() {
     let pods = live(&[Some(minutes(60)), Some(minutes(900)), Some(minutes(900))]);
-    assert_eq!(futility(&pods, "p00", minutes(180)).standing, Standing::Hold);
-    assert_eq!(futility(&pods, "p01", minutes(180)).standing, Standing::Pass);
+    assert_eq!(futility(&pods, Role::Busiest, "p00", minutes(180)).standing, Standing::Hold);
+    assert_eq!(futility(&pods, Role::Busiest, "p01", minutes(180)).standing, Standing::Pass);
     assert_eq!(
-        futility(&pods, "gone", minutes(180)).standing,
+        futility(&pods, Role::Busiest, "gone", minutes(180)).standing,
         Standing::Pass,
         "an unknown age is old enough"
     );
     let after_rollout = live(&[Some(minutes(60)), Some(minutes(61)), Some(minutes(900))]);
     assert_eq!(
-        futility(&after_rollout, "p00", minutes(180)).standing,
+        futility(&after_rollout, Role::Busiest, "p00", minutes(180)).standing,
         Standing::Pass,
         "most pods are as young"
+    );
+    let told = |role| futility(&pods, role, "p00", minutes(180)).reason;
+    assert!(told(Role::Busiest).contains("the busiest pod, p00, was replaced"), "{}", told(Role::Busiest));
+    assert!(
+        told(Role::Ill).contains("is ill again"),
+        "a sick pod need not be the busiest: {}",
+        told(Role::Ill)
     );
 }
 

@@ -10,8 +10,9 @@ use rebalancer_core::diagnosis::{Cause, Remedy, ill_pods};
 use rebalancer_core::guard::{Check, GuardSettings};
 use rebalancer_core::kafka::Assignor;
 use rebalancer_core::{
-    Analysis, Assessment, AssignorChoice, Controller, Cure, Engine, Fact, Facts, Finding, Grid, History,
-    Join, JoinRules, Joined, LivePod, Metric, OffsetKind, Offsets, Strategy, Thresholds, assess,
+    Analysis, Assessment, AssignorChoice, Controller, Cure, DEFAULT_FLOORS, Engine, Fact, Facts, Finding,
+    Grid, History, Join, JoinRules, Joined, LivePod, Metric, OffsetKind, Offsets, Strategy, Thresholds,
+    assess,
 };
 
 mod looks_alike;
@@ -64,7 +65,7 @@ impl Fleet {
 
     fn of(committed: &Offset<'_>, end: &Offset<'_>) -> Self {
         let grid = Grid { start_s: 0.0, step: minutes(1), steps: STEPS };
-        let mut offsets = Offsets::new(grid).of_group("g-orders");
+        let mut offsets = Offsets::new(grid);
         for partition in 0..PARTITIONS {
             let series = |of: &Offset<'_>| -> Vec<(f64, f64)> {
                 (0..STEPS).map(|step| (60.0 * step as f64, of(partition, step))).collect()
@@ -229,7 +230,7 @@ fn a_record_at_which_an_earlier_owner_stood_is_skipped_not_cured() {
 
 /// The same past, but nobody owns one partition.
 fn without_owner(offsets: &Offsets, without: u32) -> Offsets {
-    let mut copy = Offsets::new(*offsets.grid()).of_group("g-orders");
+    let mut copy = Offsets::new(*offsets.grid());
     for past in offsets.partitions() {
         for kind in [OffsetKind::Committed, OffsetKind::End] {
             let samples = past.column(kind).iter().enumerate();
@@ -540,7 +541,7 @@ proptest! {
     #[test]
     fn the_order_of_series_does_not_matter(order in Just((0..PARTITIONS).collect::<Vec<u32>>()).prop_shuffle()) {
         let fleet = Fleet::new(&stuck_from(20));
-        let mut shuffled = Offsets::new(*fleet.offsets.grid()).of_group("g-orders");
+        let mut shuffled = Offsets::new(*fleet.offsets.grid());
         for number in order {
             let past = fleet.offsets.partitions().find(|past| past.number() == number).expect("there");
             let times = (0..STEPS).map(|step| 60.0 * step as f64);

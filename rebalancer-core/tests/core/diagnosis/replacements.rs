@@ -113,6 +113,11 @@ fn a_replacement_is_compared_only_where_nothing_else_disturbs_it() {
     assert_eq!(windows(&[200, 225, 5000]), None, "too closely");
     assert_eq!(windows(&[200, 201, 202]), Some([(202, 60), (135, 60)]), "a rollout is an experiment too");
     assert_eq!(Replacement::windows(&[LivePod::assumed("a")]), None, "no age is known");
+    let endless = |name: &str| LivePod { age: Some(Duration::MAX), ..LivePod::assumed(name) };
+    assert!(
+        Replacement::windows(&[endless("a"), endless("b")]).is_some(),
+        "an age of a recording may be any"
+    );
 }
 
 /// One pod at three times the load of the others, by CPU and by rate.

@@ -123,6 +123,17 @@ fn a_topic_for_delayed_retries_waits_on_purpose() {
         fleet.offsets.add_owner("orders.retry-5m", partition, &name(4), None, times).expect("on the grid");
     }
     assert!(why_not(&fleet).contains("wait there on purpose"), "{}", why_not(&fleet));
+    // Nor are two pods rotated for the lag of what waits; only if CPU asks too, there is another reason.
+    fleet.set_load(Metric::Lag, 4, 360_000.0);
+    assert_eq!(fleet.analysis().triggered(), [Metric::Lag]);
+    for strategy in Strategy::ALL {
+        let assessment = fleet.assess(&fleet.facts(), strategy);
+        assert_eq!(fleet.evicted(&assessment), [] as [&str; 0], "{strategy} {assessment:#?}");
+        assert!(assessment.held_by().any(|held| held.reason.contains("wait there on purpose")));
+    }
+    fleet.set_load(Metric::Cpu, 4, 5.0);
+    fleet.set_load(Metric::Rate, 4, 500.0);
+    assert_eq!(fleet.evicted(&fleet.by_cause()).len(), 2);
 }
 
 #[test]
@@ -205,7 +216,7 @@ fn where_nobody_reads_the_loads_say_nothing() {
 fn a_group_in_rebalance_is_left_alone() {
     let mut fleet = Fleet::new(&stuck_from(20));
     fleet.set_load(Metric::Lag, 4, 360_000.0);
-    fleet.offsets = fleet.offsets.clone().in_rebalance(true);
+    fleet.offsets.is_in_rebalance = true;
     assert!(why_not(&fleet).contains("in a rebalance"), "{}", why_not(&fleet));
     let plain = fleet.assess(&fleet.facts(), Strategy::RotateOutliers);
     let held = plain.held_by().any(|verdict| verdict.reason.contains("the group is in a rebalance"));
@@ -282,4 +293,98 @@ fn by_the_client_alone_a_stand_is_told_where_it_read_all_the_time_before() {
         _ => healthy(0, step),
     };
     is_silent(&by_lead(&lead));
+}
+
+/// The rate alone makes a pod silent; what its partitions show of the reason comes first.
+#[test]
+fn a_silent_pod_is_excused_by_what_its_partitions_show() {
+    let assigned = || Fact::Known((0..PODS).map(|pod| (name(pod), 8)).collect());
+    let silent = |fleet: &mut Fleet, pods: &[usize]| {
+        for pod in pods {
+            fleet.set_load(Metric::Rate, *pod, 0.0);
+        }
+    };
+    // Three whole pods have stopped in one minute.
+    let committed = |partition: u32, step: usize| {
+        healthy(0, if [1, 4, 9].contains(&owner(partition)) { step.min(20) } else { step })
+    };
+    let mut fleet = Fleet::new(&committed);
+    silent(&mut fleet, &[1, 4, 9]);
+    let mut facts = fleet.facts();
+    facts.assigned_partitions = assigned();
+    assert!(why_not_by(&fleet, &facts).contains("since the same time"));
+    // Retention overtook a whole pod: its replacement would skip what auto.offset.reset skips.
+    let committed =
+        |partition: u32, step: usize| healthy(0, if owner(partition) == 4 { step.min(20) } else { step });
+    let mut fleet = Fleet::new(&committed);
+    silent(&mut fleet, &[4]);
+    for partition in (0..PARTITIONS).filter(|partition| owner(*partition) == 4) {
+        let start = (0..STEPS).map(|step| (60.0 * step as f64, end(0, step) - 1_000.0));
+        fleet.offsets.add(OffsetKind::Start, "orders", partition, start).expect("on the grid");
+    }
+    let mut facts = fleet.facts();
+    facts.assigned_partitions = assigned();
+    assert!(why_not_by(&fleet, &facts).contains("retention has deleted"));
+}
+
+/// A pod of a `StatefulSet` has the past of the pod that had its name before.
+#[test]
+fn a_silence_has_lasted_no_longer_than_the_pod() {
+    for (age, evicted) in [(6, vec![]), (11, vec!["orders-04"])] {
+        let mut fleet = Fleet::new(&healthy).of_kind("StatefulSet");
+        fleet.live[4].age = Some(minutes(age));
+        fleet.set_load(Metric::Rate, 4, 0.0);
+        let mut facts = fleet.facts();
+        facts.offsets = Fact::Absent;
+        facts.assigned_partitions = Fact::Known((0..PODS).map(|pod| (name(pod), 8)).collect());
+        let grid = Grid::ending(0.0, minutes(60), minutes(1));
+        let mut past = History::new(grid);
+        for pod in 0..PODS {
+            let rate = |step: usize| if pod == 4 && step >= 10 { 0.0 } else { 100.0 };
+            let samples = (0..grid.steps).map(|step| (grid.start_s + 60.0 * step as f64, rate(step)));
+            past.add_series(&name(pod), samples).expect("a series a pod");
+        }
+        facts.past.rate = Fact::Known(past);
+        let assessment = fleet.assess(&facts, Strategy::ByCause);
+        assert_eq!(fleet.evicted(&assessment), evicted, "{age} {:?}", assessment.diagnosis);
+    }
+}
+
+/// The longer history may have the topic in its other spelling.
+#[test]
+fn an_earlier_owner_is_found_under_both_spellings_of_a_topic() {
+    let times = |steps: std::ops::Range<usize>| steps.map(|step| 60.0 * step as f64);
+    let past_of_33 = |offsets: &mut Offsets, topic: &str| {
+        let committed = times(0..STEPS).map(|time| (time, 99_990.0));
+        offsets.add(OffsetKind::Committed, topic, 33, committed).expect("on the grid");
+        let ends = (0..STEPS).map(|step| (60.0 * step as f64, end(0, step)));
+        offsets.add(OffsetKind::End, topic, 33, ends).expect("on the grid");
+    };
+    let mut fleet = Fleet::new(&healthy);
+    past_of_33(&mut fleet.offsets, "payments.eu");
+    fleet.offsets.add_owner("payments.eu", 33, &name(4), None, times(0..STEPS)).expect("on the grid");
+    let mut facts = fleet.facts();
+    assert_eq!(fleet.evicted(&fleet.assess(&facts, Strategy::ByCause)), ["orders-04"]);
+    let mut day = Offsets::new(*fleet.offsets.grid());
+    past_of_33(&mut day, "payments_eu");
+    day.add_owner("payments_eu", 33, &name(7), None, times(0..20)).expect("on the grid");
+    day.add_owner("payments_eu", 33, &name(4), None, times(21..STEPS)).expect("on the grid");
+    facts.offsets_of_day = Fact::Known(day);
+    assert!(why_not_by(&fleet, &facts).is_empty());
+    let assessment = fleet.assess(&facts, Strategy::ByCause);
+    assert!(matches!(assessment.diagnosis.cause, Cause::PoisonRecord { .. }), "{:?}", assessment.diagnosis);
+}
+
+/// Little lag is no noise where one partition is known to stand.
+#[test]
+fn what_offsets_prove_is_named_though_there_is_little_load() {
+    let mut fleet = Fleet::new(&stuck_from(20));
+    fleet.set_load(Metric::Lag, 4, 900.0);
+    let floored = Thresholds { trigger_floors: DEFAULT_FLOORS, ..Thresholds::default() };
+    let analysis = Engine::new(floored).analyze_joined(&fleet.joined).expect("valid");
+    assert_eq!(analysis.finding(), Finding::BelowFloor);
+    let facts = fleet.facts();
+    let assessment = assess(&analysis, &[], &facts, &GuardSettings::STANDARD, Strategy::RotateOutliers);
+    assert!(matches!(assessment.diagnosis.cause, Cause::StuckPartition { .. }), "{:?}", assessment.diagnosis);
+    assert_eq!(assessment.rotation(), None, "the floor holds the outliers back");
 }
