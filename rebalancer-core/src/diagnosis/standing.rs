@@ -170,12 +170,14 @@ fn are_old(tracks: &[Track<'_>], stale: usize, rates: &Rates<'_>) -> bool {
 fn settle(found: &mut Standings, near: Duration) {
     let poisoned = &found.poisoned;
     found.stalled.retain(|pod, _| !poisoned.iter().any(|(of, _)| of.pod.as_deref() == Some(pod)));
-    let stands = found.stuck.iter().chain(found.stalled.values().flatten());
-    let began: Vec<(Duration, Option<String>)> =
-        stands.map(|standing| (standing.since, standing.pod.clone())).collect();
+    let mut began: BTreeMap<Duration, BTreeSet<Option<String>>> = BTreeMap::new();
+    for standing in found.stuck.iter().chain(found.stalled.values().flatten()) {
+        began.entry(standing.since).or_default().insert(standing.pod.clone());
+    }
     let is_common = |standing: &StandingPartition| {
-        let at_once = began.iter().filter(|(since, _)| since.abs_diff(standing.since) <= near);
-        at_once.map(|(_, pod)| pod).collect::<BTreeSet<_>>().len() >= TOGETHER_PODS
+        let at_once = standing.since.saturating_sub(near)..=standing.since.saturating_add(near);
+        let pods = began.range(at_once).flat_map(|(_, pods)| pods.iter().take(TOGETHER_PODS));
+        pods.collect::<BTreeSet<_>>().len() >= TOGETHER_PODS
     };
     let (common, stuck): (Vec<_>, Vec<_>) =
         core::mem::take(&mut found.stuck).into_iter().partition(is_common);

@@ -206,7 +206,7 @@ impl<'a> GroupFacts<'a> {
     }
 
     /// `None` unless the owner of every partition is known.
-    fn model(&self, assignor: Assignor) -> Option<Model> {
+    fn model(&self, assignor: Assignor) -> Option<Model<'a>> {
         let (partitions, pods) = (self.partitions, self.pods);
         let seats = Seats::of_members(partitions, pods, self.members)
             .or_else(|| Seats::of_unknown_ids(partitions, pods, self.consumers_per_pod))?;
@@ -273,7 +273,7 @@ impl<'a> GroupFacts<'a> {
 }
 
 /// The pair with the lowest [`STATED`] quantile: all pairs in a few orders, the best ones in more.
-fn best_pair(model: &Model, pairs: Vec<[LiveIndex; 2]>) -> Option<[LiveIndex; 2]> {
+fn best_pair(model: &Model<'_>, pairs: Vec<[LiveIndex; 2]>) -> Option<[LiveIndex; 2]> {
     let mean = |spreads: &[f64]| spreads.iter().sum::<f64>() / spreads.len() as f64;
     let finalists = ranked(model, pairs, SCREENING, mean);
     let finalists = finalists.into_iter().take(FINALISTS).collect();
@@ -283,7 +283,7 @@ fn best_pair(model: &Model, pairs: Vec<[LiveIndex; 2]>) -> Option<[LiveIndex; 2]
 /// The pairs ordered by `score` of their sorted spreads, smallest first. All pairs use the same orders, so
 /// that only the pairs differ.
 fn ranked(
-    model: &Model,
+    model: &Model<'_>,
     pairs: Vec<[LiveIndex; 2]>,
     orders: Range<u64>,
     score: impl Fn(&[f64]) -> f64,
@@ -296,7 +296,7 @@ fn ranked(
 }
 
 /// The reported forecast of a rotation.
-fn stated(model: &Model, now: f64, rotated: &[LiveIndex]) -> (f64, Outlook) {
+fn stated(model: &Model<'_>, now: f64, rotated: &[LiveIndex]) -> (f64, Outlook) {
     let spreads = spreads(model, &draws(model, STATEMENT), rotated);
     let orders = spreads.len();
     let worse = spreads.iter().filter(|spread| **spread >= (1.0 + LEAST_GAIN) * now).count();
@@ -311,14 +311,14 @@ fn stated(model: &Model, now: f64, rotated: &[LiveIndex]) -> (f64, Outlook) {
 }
 
 /// As many of these orders as the group's size leaves time for.
-fn draws(model: &Model, orders: Range<u64>) -> Vec<Draw> {
+fn draws(model: &Model<'_>, orders: Range<u64>) -> Vec<Draw> {
     let all = orders.end - orders.start;
     let affordable = (all * FULL_SIZE as u64 / model.size().max(1) as u64).clamp(all / 4, all);
     orders.take(usize::try_from(affordable).unwrap_or(usize::MAX)).map(|order| model.draw(order)).collect()
 }
 
 /// The spreads after a rotation, sorted; only one if it is the same in all orders.
-fn spreads(model: &Model, draws: &[Draw], rotated: &[LiveIndex]) -> Vec<f64> {
+fn spreads(model: &Model<'_>, draws: &[Draw], rotated: &[LiveIndex]) -> Vec<f64> {
     let tried = if model.is_certain(rotated) { draws.len().min(1) } else { draws.len() };
     let draws = &draws[..tried];
     let mut spreads: Vec<f64> = draws.iter().map(|draw| model.after(draw, rotated)).collect();

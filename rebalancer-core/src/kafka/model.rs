@@ -13,13 +13,13 @@ use crate::kafka::uniform::UniformRule;
 use crate::measure::spread::cv;
 
 /// The group. The seats are those of [`Seats`].
-pub(super) struct Model {
+pub(super) struct Model<'a> {
     table: Table,
     /// Load of each partition, by place.
     loads: Vec<f64>,
     /// The places that each seat owns.
     owned: Vec<Vec<usize>>,
-    seats: Seats,
+    seats: Seats<'a>,
     pods: usize,
     assignor: Assignor,
 }
@@ -32,9 +32,9 @@ pub(super) struct Draw {
     ids: IdOrder,
 }
 
-impl Model {
+impl<'a> Model<'a> {
     /// A group of `pods` pods whose consumers sit in `seats`.
-    pub fn new(partitions: &Partitions, pods: usize, seats: Seats, assignor: Assignor) -> Self {
+    pub fn new(partitions: &Partitions, pods: usize, seats: Seats<'a>, assignor: Assignor) -> Self {
         let all = partitions.all();
         let order = places(partitions, seats.has_ids());
         let mut moved = alloc::vec![0; all.len()];

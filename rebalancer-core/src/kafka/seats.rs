@@ -2,7 +2,7 @@
 //!
 //! With `n` seats, the replacement of seat `i` has number `i + n`.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::RangeInclusive;
@@ -56,21 +56,13 @@ impl KnownMember {
 }
 
 /// The seats of a group. If the ids are known, they are in the order in which the members were told.
-pub(super) struct Seats {
+pub(super) struct Seats<'a> {
     /// The pod of each seat.
     pods: Vec<usize>,
     /// The places that each seat owns.
     owned: Vec<Vec<usize>>,
     /// What is known of each id; `None` if nothing is known of any.
-    ids: Option<Vec<KnownId>>,
-}
-
-/// What is known of one id.
-struct KnownId {
-    rank: usize,
-    alike: RangeInclusive<usize>,
-    /// The mixed hash.
-    hash: usize,
+    ids: Option<&'a [KnownMember]>,
 }
 
 /// One order in which the ids of members and replacements may be.
@@ -83,7 +75,7 @@ pub(super) struct IdOrder {
     hashes: Vec<usize>,
 }
 
-impl Seats {
+impl<'a> Seats<'a> {
     /// As many consumers in each pod. `None` unless the owner of every partition is known.
     pub fn of_unknown_ids(partitions: &Partitions, pods: usize, consumers_per_pod: usize) -> Option<Self> {
         let mut owned = alloc::vec![Vec::new(); pods * consumers_per_pod];
@@ -99,7 +91,7 @@ impl Seats {
 
     /// The members as Kafka tells them. `None` if they contradict themselves or the owners of the partitions,
     /// or if a pod has none.
-    pub fn of_members(partitions: &Partitions, pods: usize, members: &[KnownMember]) -> Option<Self> {
+    pub fn of_members(partitions: &Partitions, pods: usize, members: &'a [KnownMember]) -> Option<Self> {
         let mut ranks: Vec<usize> = members.iter().map(|member| member.rank).collect();
         ranks.sort_unstable();
         let of_each: Vec<usize> = members.iter().map(|member| member.pod.0).collect();
@@ -107,16 +99,11 @@ impl Seats {
         let are_alike = members
             .iter()
             .all(|member| member.alike.contains(&member.rank) && *member.alike.end() < members.len());
-        if !are_ranked || !are_alike || !(0..pods).all(|pod| of_each.contains(&pod)) {
+        let have_members = of_each.iter().copied().collect::<BTreeSet<usize>>().into_iter().eq(0..pods);
+        if !are_ranked || !are_alike || !have_members {
             return None;
         }
-        let known_id = |member: &KnownMember| KnownId {
-            rank: member.rank,
-            alike: member.alike.clone(),
-            hash: java::spread(member.hash),
-        };
-        let ids = Some(members.iter().map(known_id).collect());
-        Some(Self { owned: owned(partitions, members)?, pods: of_each, ids })
+        Some(Self { owned: owned(partitions, members)?, pods: of_each, ids: Some(members) })
     }
 
     /// Number of seats.
@@ -146,7 +133,7 @@ impl Seats {
 
     /// Whether the place of the replacement of a seat among all other ids is certain.
     pub fn is_placed(&self, seat: usize) -> bool {
-        self.ids.as_ref().is_some_and(|ids| ids[seat].alike.start() == ids[seat].alike.end())
+        self.ids.is_some_and(|ids| ids[seat].alike.start() == ids[seat].alike.end())
     }
 
     /// The order of ids that belongs to a number; different numbers give different orders of what is not known.
@@ -154,7 +141,7 @@ impl Seats {
         let random = |salt: u64, seat: usize| mix(mix(2 * number + salt) ^ seat as u64);
         let all = || (0..2 * self.len()).collect::<Vec<usize>>();
         let (mut by_id, mut inserted) = (all(), all());
-        let Some(ids) = &self.ids else {
+        let Some(ids) = self.ids else {
             by_id.sort_by_cached_key(|seat| random(0, *seat));
             inserted.sort_by_cached_key(|seat| random(1, *seat));
             return IdOrder { by_id, inserted, hashes: alloc::vec![0; 2 * self.len()] };
@@ -163,13 +150,13 @@ impl Seats {
             if let Some(id) = ids.get(*seat) {
                 return (2 * id.rank + 1, 0, 0);
             }
-            let KnownId { alike, .. } = &ids[*seat - self.len()];
+            let KnownMember { alike, .. } = &ids[*seat - self.len()];
             // One more gap than ids; each is as likely as any other.
             let gaps = (alike.end() - alike.start() + 2) as u64;
             let gap = usize::try_from(random(0, *seat) % gaps).unwrap_or_default();
             (2 * (alike.start() + gap), *alike.start(), mix(random(0, *seat)))
         });
-        let known = ids.iter().map(|id| id.hash);
+        let known = ids.iter().map(|id| java::spread(id.hash));
         let drawn = (self.len()..2 * self.len()).map(|seat| usize::try_from(random(1, seat) >> 32));
         let hashes = known.chain(drawn.map(Result::unwrap_or_default)).collect();
         IdOrder { by_id, inserted, hashes }

@@ -84,7 +84,7 @@ fn keep(table: &Table, orders: &MemberOrders, owned: &mut [Vec<usize>]) -> (Vec<
         if places.len() < least {
             continue;
         }
-        places.sort_unstable_by_key(|place| table.by_number(*place));
+        places.sort_unstable_by_key(|place| (table.number(*place), table.topic(*place)));
         let takes_extra = places.len() > least && extras > 0;
         extras -= usize::from(takes_extra);
         places.truncate(least + usize::from(takes_extra));

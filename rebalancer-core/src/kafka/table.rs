@@ -18,20 +18,12 @@ pub struct TopicPartition {
 pub struct Table {
     /// Sorted by topic and number.
     all: Vec<TopicPartition>,
-    /// For each place, its position in the order by number, then topic.
-    by_number: Vec<usize>,
 }
 
 impl Table {
     /// A table of these partitions, which must be sorted.
-    pub fn new(all: Vec<TopicPartition>) -> Self {
-        let mut order: Vec<usize> = (0..all.len()).collect();
-        order.sort_by_key(|place| (all[*place].number, all[*place].topic));
-        let mut by_number = alloc::vec![0; all.len()];
-        for (position, place) in order.into_iter().enumerate() {
-            by_number[place] = position;
-        }
-        Self { all, by_number }
+    pub const fn new(all: Vec<TopicPartition>) -> Self {
+        Self { all }
     }
 
     /// The partitions, sorted.
@@ -49,11 +41,6 @@ impl Table {
 
     pub(super) fn number(&self, place: usize) -> usize {
         self.all[place].number as usize
-    }
-
-    /// Position of a place in the order by number, then topic.
-    pub(super) fn by_number(&self, place: usize) -> usize {
-        self.by_number[place]
     }
 
     /// The place of a partition, if it exists.

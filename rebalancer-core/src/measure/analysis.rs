@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use crate::input::metric::{Metric, PerMetric};
 use crate::input::pod::{Load, PodState};
 use crate::measure::outliers::Outliers;
-use crate::measure::score::Scale;
+use crate::measure::score::score;
 use crate::measure::spread::{Spread, median};
 use crate::measure::thresholds::Thresholds;
 use crate::wording::against;
@@ -24,7 +24,6 @@ pub struct Analysis<'a> {
     pub(crate) coverage: PerMetric<Coverage>,
     pub(crate) candidates: Vec<usize>,
     pub(crate) spreads: PerMetric<Option<Spread>>,
-    pub(crate) scale: Scale,
     pub(crate) outliers: Option<Outliers>,
 }
 
@@ -84,7 +83,7 @@ impl<'a> Analysis<'a> {
     /// Composite score of the pod at `position`, 1.0 for an average pod; `None` if it is no candidate.
     pub fn score(&self, position: usize) -> Option<f64> {
         let load = |metric: Metric| self.load(position, metric).map_or(0.0, Load::value);
-        self.is_candidate(position).then(|| self.scale.score(load))
+        self.is_candidate(position).then(|| score(&self.spreads, &self.thresholds, load))
     }
 
     /// The pod at `position` with its loads and its score.

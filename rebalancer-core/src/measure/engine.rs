@@ -12,7 +12,6 @@ use crate::input::names::NameList;
 use crate::input::pod::{Load, PodState};
 use crate::measure::analysis::{Analysis, Coverage};
 use crate::measure::outliers::outliers;
-use crate::measure::score::Scale;
 use crate::measure::spread::Spread;
 use crate::measure::thresholds::{InvalidThreshold, Thresholds};
 
@@ -119,13 +118,13 @@ impl Engine {
             let of_candidates = candidates.iter().filter_map(|position| load(metric, *position));
             Spread::of(&of_candidates.map(Load::value).collect::<Vec<f64>>()).filter(|_| is_usable(&metric))
         });
-        let Thresholds { weights, score_floors, .. } = &self.thresholds;
-        let scale = Scale::new(&spreads, weights, score_floors);
-        let score = |position| scale.score(|metric| load(metric, position).map_or(0.0, Load::value));
-        let scored = candidates.iter().map(|position| (*position, score(*position)));
-        let outliers = outliers(scored, |position| names[position]);
         let thresholds = self.thresholds;
-        Ok(Analysis { names, loads, thresholds, coverage, candidates, spreads, scale, outliers })
+        let mut analysis =
+            Analysis { names, loads, thresholds, coverage, candidates, spreads, outliers: None };
+        let scored =
+            analysis.candidates.iter().filter_map(|&position| Some((position, analysis.score(position)?)));
+        analysis.outliers = outliers(scored, |position| analysis.name(position));
+        Ok(analysis)
     }
 
     /// How many of so many pods must have a metric before anything is decided by it.
