@@ -42,19 +42,16 @@ pub(super) fn silent_pods(analysis: &Analysis<'_>, facts: &Facts<'_>) -> Vec<Ill
     pods.collect()
 }
 
-/// Whether the end of one of the pod's partitions moves while none of them is read, or if owners are unknown,
-/// whether any partition's end moves; `None` if no ends are known.
+/// Whether the end of one of the pod's partitions moves while none of them is read; `None` if no ends or no owners are
+/// known: messages in the partitions of others say nothing about this pod.
 fn messages_arrive(facts: &Facts<'_>, pod: &str) -> Option<bool> {
     let offsets = facts.offsets.known()?;
     let ends_known = offsets.partitions().any(|past| !past.column(OffsetKind::End).is_empty());
     let owners_known = offsets.partitions().any(|past| past.owner().is_some());
-    let own = || {
-        let is_own = |past: &&PartitionPast| past.owner().is_some_and(|tenure| tenure.pod == pod);
-        offsets.partitions().filter(move |past| !owners_known || is_own(past))
-    };
-    let moves = |past: &PartitionPast, kind| moves_lately(past.column(kind), offsets);
-    let is_read = owners_known && own().any(|past| moves(past, OffsetKind::Committed));
-    ends_known.then(|| !is_read && own().any(|past| moves(past, OffsetKind::End)))
+    let is_own = |past: &&PartitionPast| past.owner().is_some_and(|tenure| tenure.pod == pod);
+    let moves =
+        |kind| offsets.partitions().filter(is_own).any(|past| moves_lately(past.column(kind), offsets));
+    (ends_known && owners_known).then(|| !moves(OffsetKind::Committed) && moves(OffsetKind::End))
 }
 
 /// Whether an offset moved in the latest sixth of the history.

@@ -388,3 +388,17 @@ fn what_offsets_prove_is_named_though_there_is_little_load() {
     assert!(matches!(assessment.diagnosis.cause, Cause::StuckPartition { .. }), "{:?}", assessment.diagnosis);
     assert_eq!(assessment.rotation(), None, "the floor holds the outliers back");
 }
+
+/// If nobody tells who owns what, messages of other partitions do not show that any arrive for a pod.
+#[test]
+fn a_pod_without_messages_is_idle_where_no_owner_is_known() {
+    let mut fleet = Fleet::new(&healthy);
+    fleet.set_load(Metric::Rate, 4, 0.0);
+    let nobody =
+        (0..PARTITIONS).fold(fleet.offsets.clone(), |offsets, without| without_owner(&offsets, without));
+    let mut facts = fleet.facts();
+    facts.offsets = Fact::Known(nobody);
+    facts.assigned_partitions = Fact::Known((0..PODS).map(|pod| (name(pod), 8)).collect());
+    let assessment = fleet.assess(&facts, Strategy::ByCause);
+    assert_eq!(fleet.evicted(&assessment), [] as [&str; 0], "{:?}", assessment.diagnosis);
+}
