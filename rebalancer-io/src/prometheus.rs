@@ -9,7 +9,6 @@ mod config;
 mod decode;
 mod error;
 mod identity;
-mod query;
 mod secret_source;
 mod service;
 mod stoppable;
@@ -17,7 +16,7 @@ mod transport;
 mod words;
 
 pub use auth::Auth;
-pub use client::{PrometheusClient, RequestCounts};
+pub use client::{MetricQuery, PrometheusClient, RequestCounts};
 pub use config::{ConfigError, Endpoint, Header, Method, PrometheusConfig, Tls};
 pub use decode::instant as decode_instant;
 pub use decode::{LabelledSample, Point, RawSample, Sample, Samples, Series, Wanted};
@@ -28,7 +27,6 @@ pub(crate) use decode::{
 pub use error::{ErrorKind, QueryError, TransportError};
 pub(crate) use identity::hex;
 pub use identity::{AwsCredentials, AwsIdentity, AzureIdentity, GoogleIdentity, Identity, Variables};
-pub use query::MetricQuery;
 pub use secrecy::SecretString;
 pub use secret_source::SecretSource;
 pub use service::ServiceProblem;

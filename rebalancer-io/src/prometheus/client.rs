@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::config::{ConfigError, PrometheusConfig};
 use super::decode::Wanted;
 use super::error::{ErrorKind, QueryError, TransportError};
-use super::query::MetricQuery;
 use super::transport::{ApiRequest, ApiResponse, HttpTransport, Server, Transport, When};
 use super::words::{cause, words};
 
@@ -16,6 +15,44 @@ const MAX_ERROR_BYTES: u64 = 64 << 10;
 
 /// Most bytes read of a list of stores: thousands of them.
 const MAX_STORES_BYTES: u64 = 1 << 20;
+
+/// A query whose answer has one series per pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MetricQuery {
+    /// Its name in messages and recordings: `cpu`, `memory`, `lag`, `rate`.
+    pub name: String,
+    /// The query, ready to send.
+    pub promql: String,
+    /// Namespace of the pods; series of other namespaces are left out.
+    pub namespace: Option<String>,
+    /// Name of the label that contains the pod, `pod` by default.
+    pub pod_label: String,
+}
+
+impl MetricQuery {
+    /// A query that labels its series `pod`.
+    pub fn new(name: impl Into<String>, promql: impl Into<String>) -> Self {
+        Self { name: name.into(), promql: promql.into(), namespace: None, pod_label: "pod".into() }
+    }
+
+    /// The same query for the pods of one namespace.
+    #[must_use]
+    pub fn in_namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.namespace = Some(namespace.into());
+        self
+    }
+
+    /// The same query, with the pod in another label.
+    #[must_use]
+    pub fn with_pod_label(mut self, label: impl Into<String>) -> Self {
+        self.pod_label = label.into();
+        self
+    }
+
+    pub(crate) fn wanted(&self, max_bytes: u64) -> Wanted<'_> {
+        Wanted { pod_label: &self.pod_label, namespace: self.namespace.as_deref(), max_bytes }
+    }
+}
 
 /// Queries one server, or whatever its transport stands for. [`crate::metrics::MetricsSource`] has its queries.
 #[derive(Debug)]

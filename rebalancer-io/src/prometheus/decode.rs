@@ -25,7 +25,6 @@ mod answer;
 mod decoder;
 mod quote;
 mod raw;
-mod samples;
 mod scan;
 mod template;
 mod visit;
@@ -36,8 +35,7 @@ mod tests;
 #[cfg(test)]
 mod twins;
 
-pub use self::answer::{LabelledSample, Series, Wanted};
+pub use self::answer::{LabelledSample, Point, Sample, Samples, Series, Wanted};
 pub(crate) use self::decoder::range_by_series;
 pub use self::decoder::{instant, labelled, range};
 pub use self::raw::{RawSample, raw};
-pub use self::samples::{Point, Sample, Samples};

@@ -1,6 +1,6 @@
 //! What is read of an answer, and what is kept of it.
 
-use super::samples::Point;
+use rebalancer_core::NameList;
 
 /// Overhead of a string's allocation beyond its text, in bytes.
 pub(super) const ALLOCATION_BYTES: usize = 16;
@@ -49,4 +49,95 @@ pub(super) struct Counts {
     pub series: usize,
     /// Those that name no pod.
     pub without_pod: usize,
+}
+
+/// A value at one time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Point {
+    /// Milliseconds since 1970, the resolution of Prometheus.
+    pub timestamp_ms: i64,
+    /// The value as sent; may be NaN, infinite or negative.
+    pub value: f64,
+}
+
+/// The value of one pod at one instant.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sample<'a> {
+    /// Name of the pod.
+    pub pod: &'a str,
+    /// The value as sent; may be NaN, infinite or negative.
+    pub value: f64,
+    /// Milliseconds since 1970, the resolution of Prometheus.
+    pub timestamp_ms: i64,
+}
+
+/// Samples in the order of their answer, without an allocation per sample.
+///
+/// ```
+/// use rebalancer_io::prometheus::{Sample, Samples};
+///
+/// let sample = Sample { pod: "orders-0", value: 0.5, timestamp_ms: 1_795_410_000_000 };
+/// let samples: Samples = [sample].into_iter().collect();
+/// assert_eq!(samples.get(0), Some(sample));
+/// ```
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Samples {
+    pods: NameList,
+    points: Vec<Point>,
+}
+
+impl Samples {
+    /// Adds a sample at the end.
+    #[inline]
+    pub fn push(&mut self, pod: &str, point: Point) {
+        self.pods.push(pod);
+        self.points.push(point);
+    }
+
+    /// Number of samples.
+    pub fn len(&self) -> usize {
+        self.points.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.points.is_empty()
+    }
+
+    /// The sample at `position`.
+    pub fn get(&self, position: usize) -> Option<Sample<'_>> {
+        let Point { timestamp_ms, value } = *self.points.get(position)?;
+        Some(Sample { pod: self.pods.get(position), value, timestamp_ms })
+    }
+
+    /// The samples in order.
+    pub fn iter(&self) -> impl Iterator<Item = Sample<'_>> + Clone {
+        let sample = |(pod, &Point { timestamp_ms, value })| Sample { pod, value, timestamp_ms };
+        self.pods.iter().zip(&self.points).map(sample)
+    }
+
+    /// The names of the pods in order.
+    pub fn pods(&self) -> impl Iterator<Item = &str> + Clone {
+        self.pods.iter()
+    }
+
+    /// The pods with more than one sample, one entry for each repetition.
+    pub(super) fn repeated(&self) -> Vec<&str> {
+        self.pods.repeated()
+    }
+
+    /// The newest time of any sample, in milliseconds since 1970.
+    pub fn newest_ms(&self) -> Option<i64> {
+        self.points.iter().map(|point| point.timestamp_ms).max()
+    }
+}
+
+impl<'a> FromIterator<Sample<'a>> for Samples {
+    fn from_iter<I: IntoIterator<Item = Sample<'a>>>(samples: I) -> Self {
+        let mut all = Self::default();
+        for Sample { pod, value, timestamp_ms } in samples {
+            all.push(pod, Point { timestamp_ms, value });
+        }
+        all
+    }
 }

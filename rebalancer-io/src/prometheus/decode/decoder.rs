@@ -9,8 +9,7 @@ use serde::de::Deserializer as _;
 
 use super::super::error::ErrorKind;
 use super::super::words::{MAX_WORDS, cause, shortened, words};
-use super::answer::{ALLOCATION_BYTES, LabelledSample, Series, Wanted};
-use super::samples::{Point, Samples};
+use super::answer::{ALLOCATION_BYTES, LabelledSample, Point, Samples, Series, Wanted};
 use super::scan::{SAMPLE_BYTES, Scanner};
 use super::visit::{Element, Envelope, EnvelopeVisitor, Instant, Range, Reading, Shape};
 use super::window::{self, Window};

@@ -8,9 +8,8 @@
 use std::io::Read;
 use std::ops::Range;
 
-use super::answer::{Counts, Wanted};
+use super::answer::{Counts, Point, Samples, Wanted};
 use super::quote::{Stop, string_end};
-use super::samples::{Point, Samples};
 use super::template::Template;
 use super::window::Window;
 

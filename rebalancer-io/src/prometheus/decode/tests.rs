@@ -3,9 +3,8 @@
 use std::io::{self, Read};
 
 use super::super::error::ErrorKind;
-use super::answer::Wanted;
+use super::answer::{Point, Sample, Samples, Wanted};
 use super::decoder::{instant, range};
-use super::samples::{Point, Sample, Samples};
 
 const WANTED: Wanted<'_> = Wanted { pod_label: "pod", namespace: Some("shop"), max_bytes: 64 << 20 };
 

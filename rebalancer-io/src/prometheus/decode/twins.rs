@@ -9,9 +9,8 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::super::error::ErrorKind;
-use super::answer::Wanted;
+use super::answer::{Samples, Wanted};
 use super::decoder::{instant, instant_visited};
-use super::samples::Samples;
 use super::scan::Scanner;
 use super::tests::Pieces;
 use super::window::Window;

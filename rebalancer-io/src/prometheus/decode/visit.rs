@@ -9,8 +9,7 @@ use serde::de::{
 };
 
 use super::super::error::ErrorKind;
-use super::answer::{Counts, Wanted};
-use super::samples::Point;
+use super::answer::{Counts, Point, Wanted};
 
 /// The two shapes of an answer by pod.
 pub(super) trait Shape {
