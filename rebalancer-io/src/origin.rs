@@ -12,9 +12,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::LazyLock;
 
 use jiff::Timestamp;
 use rebalancer_core::LivePod;
+use regex::Regex;
 
 use crate::metrics::{
     Family, FamilyQueries, METRIC_LABEL, MOST_LOOKED_AT, MetricsSource as _, OriginQueries,
@@ -353,16 +355,10 @@ fn value<'a>(labels: &'a Labels, label: &str) -> &'a str {
 
 /// The pod's UID, from a container's control group or from Docker's name for it.
 fn uid(labels: &Labels) -> Option<String> {
-    const LENGTH: usize = 36;
-    let is_uid = |text: &[u8]| {
-        text.iter().enumerate().all(|(at, byte)| match at {
-            // systemd uses underscores instead of hyphens.
-            8 | 13 | 18 | 23 => matches!(byte, b'-' | b'_'),
-            _ => byte.is_ascii_hexdigit(),
-        })
-    };
-    ["id", "name"].into_iter().find_map(|label| {
-        let found = value(labels, label).as_bytes().windows(LENGTH).find(|text| is_uid(text))?;
-        Some(String::from_utf8_lossy(found).replace('_', "-"))
-    })
+    // systemd uses underscores instead of hyphens.
+    static UID: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new("[0-9a-fA-F]{8}([-_][0-9a-fA-F]{4}){3}[-_][0-9a-fA-F]{12}").expect("it is valid")
+    });
+    let mut labels = ["id", "name"].into_iter().map(|label| value(labels, label));
+    labels.find_map(|text| Some(UID.find(text)?.as_str().replace('_', "-")))
 }

@@ -40,16 +40,16 @@ impl Transport for StoppableTransport {
             match inner.send(&ApiRequest { name: &name, query: &query, when }) {
                 // Nobody is listening after a stop.
                 Err(error) => drop(answer.send(Err(error))),
-                Ok(ApiResponse { status, content_type, location, body }) => {
-                    drop(answer.send(Ok((status, content_type, location))));
-                    drop(answer);
+                Ok(mut response) => {
+                    let body = std::mem::replace(&mut response.body, Box::new(io::empty()));
+                    drop(answer.send(Ok(response)));
                     hand_over(body, &pieces);
                 }
             }
         });
-        let (status, content_type, location) = wait(&answered, &self.stop)??;
+        let head = wait(&answered, &self.stop)??;
         let body = Body { pieces: body, stop: Arc::clone(&self.stop), piece: Cursor::default() };
-        Ok(ApiResponse { status, content_type, location, body: Box::new(body) })
+        Ok(ApiResponse { body: Box::new(body), ..head })
     }
 
     fn place(&self) -> &str {

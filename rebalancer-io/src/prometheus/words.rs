@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt::Write as _;
 use std::io;
 
+use regex::Regex;
 use rustls::CertificateError;
 
 use crate::text::is_hidden;
@@ -98,27 +99,11 @@ pub(crate) fn shortened(text: &str, max: usize) -> String {
 
 /// The title of a page, else its text.
 fn without_tags(html: &str) -> String {
-    // Lower-casing only ASCII keeps byte offsets.
-    let lower = html.to_ascii_lowercase();
-    if let Some((start, end)) = lower.find("<title>").zip(lower.find("</title>"))
-        && let Some(title) = html.get(start + "<title>".len()..end)
-    {
-        return title.to_owned();
+    let pattern = |text| Regex::new(text).expect("the pattern is valid");
+    match pattern("(?is)<title>(.*?)</title>").captures(html) {
+        Some(title) => title[1].to_owned(),
+        None => pattern("<[^>]*>?").replace_all(html, "").into_owned(),
     }
-    let mut depth = 0_usize;
-    html.chars()
-        .filter(|character| match character {
-            '<' => {
-                depth += 1;
-                false
-            }
-            '>' => {
-                depth = depth.saturating_sub(1);
-                false
-            }
-            _ => depth == 0,
-        })
-        .collect()
 }
 
 #[cfg(test)]

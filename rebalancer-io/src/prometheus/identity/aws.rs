@@ -11,6 +11,7 @@ use std::thread;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Request, Response, Uri};
+use regex::Regex;
 use reqsign_aws_v4::{Credential, DefaultCredentialProvider, RequestSigner};
 use reqsign_core::{
     Context, Error, FileRead, HttpSend, ProvideCredential as _, Result as SignResult, Signer, StaticEnv,
@@ -166,16 +167,8 @@ fn region_by(host: &str, variables: &Variables) -> Option<String> {
 fn region_of(host: &str) -> Option<String> {
     let is_of_aws =
         ["amazonaws.com", "amazonaws.com.cn", "api.aws"].iter().any(|domain| host.ends_with(domain));
-    let is_region = |part: &&str| {
-        let parts: Vec<&str> = part.split('-').collect();
-        let [area, .., number] = parts.as_slice() else { return false };
-        parts.len() >= 3
-            && area.len() == 2
-            && area.bytes().all(|byte| byte.is_ascii_lowercase())
-            && !number.is_empty()
-            && number.bytes().all(|byte| byte.is_ascii_digit())
-    };
-    host.split('.').filter(|_| is_of_aws).find(is_region).map(str::to_owned)
+    let region = Regex::new("^[a-z]{2}(-[a-z]+)+-[0-9]+$").expect("the pattern is valid");
+    host.split('.').filter(|_| is_of_aws).find(|part| region.is_match(part)).map(str::to_owned)
 }
 
 /// Reads the files that the credentials lie in.
@@ -195,17 +188,13 @@ struct Services(Refusal);
 impl HttpSend for Services {
     async fn http_send(&self, request: Request<Bytes>) -> SignResult<Response<Bytes>> {
         let service = TokenService { whose: WHOSE, is_local: is_local(request.uri()) };
-        let place = request.uri().clone();
+        // Without its query, which may hold a token.
+        let place = request.uri().to_string().split('?').next().unwrap_or_default().to_owned();
         let answer = service.send(request.map(|body| body.to_vec()));
         let refusal = match &answer {
             Ok(answer) if answer.status().is_success() => None,
             // It may repeat the token that it was asked with.
-            Ok(answer) => {
-                // Without its query, which may hold a token too.
-                let place = place.to_string();
-                let place = place.split('?').next().unwrap_or_default();
-                Some(format!("{place} answered HTTP {}", answer.status().as_u16()))
-            }
+            Ok(answer) => Some(format!("{place} answered HTTP {}", answer.status().as_u16())),
             Err(error) => Some(error.reason()),
         };
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = refusal;
