@@ -4,44 +4,52 @@
 
 mod chunks;
 mod members;
+mod open;
 mod parts;
 mod places;
 mod points;
 mod tables;
 mod view;
+mod wanted;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use jiff::Timestamp;
+use rebalancer_core::LivePod;
 use rebalancer_core::guard::Persistence;
-use rebalancer_core::{LivePod, Metric};
 
-use crate::facts::{WITH_A_PAST, WindowQuestion, history_name, history_range, offsets_range};
+use crate::facts::{WindowQuestion, history_range, offsets_range};
 use crate::metrics::detect::{
     JointDetection, KnownSeries, SERIES_LABEL, is_of_a_client, known_series_of_all, plain_topic,
 };
 use crate::metrics::kafka_direct::is_of_kafka;
 use crate::metrics::{
-    ADDRESSES, ASSIGNED, ASSIGNOR, AtMost, ClientQueries, GroupQueries, Groups, KafkaPreset, LOAD,
-    MemberQueries, MetricQuery, MetricsSource, OWNERS, QuerySettings, REBALANCE, container_queries,
-    of_members, tagged,
+    ADDRESSES, AtMost, COMMITTED, ClientQueries, END, GroupQueries, KafkaPreset, LEAD, LOAD, MetricQuery,
+    MetricsSource, OWNED, OffsetQueries, QuerySettings, REBALANCE, START, container_queries, of_members,
+    tagged,
 };
-use crate::prometheus::{Point, QueryError, Sample, Samples, Series, TimeRange};
+use crate::prometheus::{Point, QueryError, Sample, Samples, Series, TimeRange, When};
+use open::OF_SUSPECTS;
 use parts::{Packed, by_tag, packed};
 use places::Placed;
-use tables::{Key, Ranged, Tables, exporters_of, rows_of, window_key};
-use view::{HISTORY_ADDRESSES, OWNED_ADDRESSES, labelled_name};
+use tables::{Key, Ranged, Tables, exporters_of, labelled, rows_of, window_key};
+use view::{OWNED_ADDRESSES, labelled_name};
+use wanted::{OfSuspects, Ranges, clients_of, groups_of, keyed, members_of, named};
 
-pub use chunks::{Chunked, chunks, may_be_named, settings_of};
+pub use chunks::{Chunked, chunks, has_room_for, may_be_named, settings_of};
+pub use open::{Open, Question, look_at_history};
 pub use view::View;
 
 /// Most queries at once: as many as a run sends for its metrics.
 const AT_ONCE: usize = 4;
 
-/// What is asked of some workloads only.
-const OF_SOME: [&str; 5] = [OWNERS, ASSIGNED, LOAD, ASSIGNOR, REBALANCE];
+/// Rows of a part about now: what tells each, its value, and when that was.
+type Rows = Vec<(String, (f64, i64))>;
+
+/// Most rows over an hour in one answer: 20 MB of text, of the 32 MiB that an answer may have.
+const MOST_PACKED_ROWS: usize = 10_000;
 
 /// Answers about all workloads at one moment.
 pub struct Joint<'a> {
@@ -50,17 +58,30 @@ pub struct Joint<'a> {
     nothing: Tables<'a>,
 }
 
-/// What is asked of the past of some workloads.
+/// What is asked about the workloads of a chunk besides their loads.
 #[derive(Debug, Clone, Default)]
 pub struct Wanted<'a> {
-    /// The window whose history a decision looks at; `None` where it looks at none.
-    pub history: Option<&'a Persistence>,
+    /// The preset of each that reads partitions, and its consumer group.
+    pub readers: Vec<(KafkaPreset, Option<&'a str>)>,
+    /// Series that an answer about all of them has, at least one.
+    pub rows: usize,
+}
+
+/// What is asked about those workloads of a chunk at whose history a decision looks.
+#[derive(Debug, Clone)]
+pub struct Suspects<'a> {
+    /// The settings of the queries about them.
+    pub settings: QuerySettings,
+    /// The window whose history is looked at.
+    pub window: Persistence,
     /// Where lag and rate of them come from.
     pub presets: BTreeSet<KafkaPreset>,
-    /// The preset of each workload that reads partitions, and its consumer group.
+    /// The preset of each that reads partitions, and its consumer group.
     pub readers: Vec<(KafkaPreset, Option<&'a str>)>,
     /// The users' own queries of loads whose history is looked at.
     pub own: Vec<MetricQuery>,
+    /// The windows of the past that are looked at.
+    pub windows: Vec<WindowQuestion>,
 }
 
 impl<'a> Joint<'a> {
@@ -68,6 +89,17 @@ impl<'a> Joint<'a> {
     pub fn new(source: &'a dyn MetricsSource, at: Timestamp) -> Self {
         let tables = || Tables::new(AtMost::new(source, AT_ONCE), at);
         Self { tables: tables(), nothing: tables() }
+    }
+
+    /// Whether what a decision on history looks at is known of the workloads that are decided on.
+    pub const fn knows_history(&self) -> bool {
+        self.tables.has_history
+    }
+
+    /// Number of partitions that clients in all pods tell of.
+    pub fn partitions(&self) -> f64 {
+        let counts = self.tables.instants.iter().filter(|((_, name), _)| name == OffsetQueries::COUNT);
+        counts.flat_map(|(_, rows)| rows.all()).map(|(_, (count, _))| count).sum()
     }
 
     /// The moment of the answers.
@@ -155,78 +187,238 @@ impl<'a> Joint<'a> {
     /// Asks the users' own queries of several workloads together, each text once. What a server does not answer so is asked
     /// for each workload alone.
     pub fn ask_own(&mut self, queries: &[MetricQuery]) {
-        let (texts, packed) = parted("own queries", queries);
-        let asked: Vec<&Packed> = packed.iter().collect();
-        let answers =
-            Self::in_threads(&asked, |packed| self.tables.source.instant(&packed.query, self.tables.at));
-        for (Packed { tags, .. }, answer) in packed.iter().zip(answers) {
-            let Ok(answer) = answer else { continue };
-            let rows = answer.iter().map(|sample| (sample.pod, (sample.value, sample.timestamp_ms)));
-            let found = by_tag(tags, rows).into_iter();
-            self.tables.own.extend(found.filter_map(|(tag, rows)| Some((texts.get(tag)?.clone(), rows))));
+        let texts: BTreeSet<(&str, &str)> =
+            queries.iter().map(|query| (query.promql.as_str(), query.pod_label.as_str())).collect();
+        let texts: Vec<(&str, &str)> = texts.into_iter().collect();
+        let parts =
+            texts.iter().enumerate().map(|(tag, (promql, pod))| tagged(promql, tag, &["namespace", pod]));
+        for (tag, rows) in self.ask_instants(&packed("own queries", parts, usize::MAX)) {
+            let (Some((promql, pod)), Some(rows)) = (texts.get(tag), rows) else { continue };
+            let key = ((*promql).to_owned(), (*pod).to_owned());
+            self.tables.own.insert(key, rows.into_iter().collect());
         }
     }
 
-    /// Asks for the past of the pods that `settings` select, in place of what was asked before. What a server does not
-    /// answer so is asked for each workload alone, when a decision needs it.
-    pub fn ask_past(&mut self, settings: &QuerySettings, wanted: &Wanted<'_>) {
-        let clients = |presets: &BTreeSet<KafkaPreset>| -> Vec<(KafkaPreset, ClientQueries)> {
-            presets.iter().map(|preset| (*preset, ClientQueries::new(*preset, settings))).collect()
-        };
-        let readers = clients(&wanted.readers.iter().map(|(preset, _)| *preset).collect());
-        let groups = groups_of(wanted, settings);
-        let known = wanted.readers.iter().copied().filter(|_| self.tables.series.is_some());
-        let members = members_of(&known.collect::<Vec<_>>(), settings);
+    /// Asks for the past of the partitions that the pods of a chunk read, which `settings` select, and for what a decision on
+    /// the `suspects` among them looks at, all in place of what was asked before. What a server does not answer so is asked for
+    /// each workload alone, when a decision needs it.
+    pub fn ask_past(
+        &mut self,
+        settings: &QuerySettings,
+        Wanted { readers, rows }: &Wanted<'_>,
+        suspects: Option<&Suspects<'_>>,
+    ) {
+        self.forget_history();
+        self.tables.ranges.clear();
+        self.tables.told.clear();
+        self.tables.instants.retain(|(_, name), _| name != REBALANCE);
+        let clients = clients_of(readers.iter().map(|(preset, _)| *preset), settings);
+        let groups = groups_of(readers, settings);
+        let members = members_of(self.with_known_sources(readers), settings);
         let mut ranges = Ranges::default();
-        if let Some(rule) = wanted.history {
-            let range = history_range(rule, self.tables.at);
-            ranges.add_history(&container_queries(settings), &clients(&wanted.presets), &members, range);
-        }
         let range = offsets_range(self.tables.at);
-        for (preset, queries) in &readers {
-            ranges.at_once(*preset, queries.owned.clone(), range);
+        for (preset, queries) in &clients {
+            ranges.together(*preset, queries.owned.clone(), range);
             // Needed only where nobody reports a commit.
-            ranges.when_needed(*preset, queries.lead.clone(), range);
+            let has_commits = |(of, queries): &(KafkaPreset, GroupQueries)| {
+                *of == exporters_of(*preset) && queries.committed.is_some()
+            };
+            let is_of_none = |(of, group): &(KafkaPreset, Option<&str>)| of == preset && group.is_none();
+            if groups.iter().any(has_commits) && !readers.iter().any(is_of_none) {
+                ranges.when_needed(*preset, queries.lead.clone(), range);
+            } else {
+                ranges.together(*preset, queries.lead.clone(), range);
+            }
         }
         for (preset, queries) in &members {
-            ranges.at_once(*preset, queries.owned.clone(), range);
-            ranges.at_once(KafkaPreset::None, named(queries.addresses.as_ref(), OWNED_ADDRESSES), range);
+            ranges.together(*preset, queries.owned.clone(), range);
+            ranges.together(KafkaPreset::None, named(queries.addresses.as_ref(), OWNED_ADDRESSES), range);
         }
         for (preset, queries) in &groups {
-            ranges.at_once(*preset, queries.committed.clone(), range);
-            ranges.at_once(*preset, queries.end.clone(), range);
+            ranges.together(*preset, queries.committed.clone(), range);
+            ranges.together(*preset, queries.end.clone(), range);
             // Needed only where a partition may stand.
             ranges.when_needed(*preset, queries.start.clone(), range);
         }
-        let source = &self.tables.source;
-        let asked: Vec<&Ranged> = ranges.first.iter().filter_map(|key| ranges.all.get(key)).collect();
-        Self::in_threads(&asked, |range| range.ask(source));
-        self.tables.ranges = ranges.all;
-        self.ask_now(&clients(&wanted.presets), &groups, &members, wanted.history.is_some());
-        self.ask_own_past(wanted);
+        let rebalances =
+            groups.iter().filter_map(|(preset, queries)| Some(keyed(*preset, queries.rebalance.as_ref()?)));
+        self.ask_more(ranges, rebalances.collect(), *rows, suspects);
     }
 
-    /// Asks what the groups are doing and, where a decision looks at history, who owns what.
-    fn ask_now(
-        &mut self,
-        clients: &[(KafkaPreset, ClientQueries)],
-        groups: &[(KafkaPreset, GroupQueries)],
-        members: &[(KafkaPreset, MemberQueries)],
-        is_history_wanted: bool,
-    ) {
+    /// Asks for what a decision on these workloads looks at, besides what is known of the partitions that they read.
+    pub fn ask_history(&mut self, suspects: &Suspects<'_>) {
+        self.forget_history();
+        self.ask_more(Ranges::default(), Vec::new(), 1, Some(suspects));
+    }
+
+    /// Forgets what a decision on history looks at: it is known of the suspects alone.
+    pub fn forget_history(&mut self) {
+        self.tables.has_history = false;
+        self.tables.windows.clear();
+        let is_of_partitions = |name: &str| {
+            let names = [COMMITTED, END, START, LEAD, OWNED, OWNED_ADDRESSES];
+            names.contains(&name) || name == of_members(OWNED)
+        };
+        self.tables.ranges.retain(|(_, name), _| is_of_partitions(name));
         let load = of_members(LOAD);
-        self.tables.instants.retain(|(_, name), _| !OF_SOME.contains(&name.as_str()) && *name != load);
-        let of_clients = clients.iter().filter(|_| is_history_wanted).flat_map(|(preset, queries)| {
-            [&queries.owners, &queries.assigned].into_iter().flatten().map(move |query| keyed(*preset, query))
+        self.tables.instants.retain(|(_, name), _| !OF_SUSPECTS.contains(&name.as_str()) && *name != load);
+    }
+
+    /// Asks for these ranges and instants, and for what a decision on the suspects looks at.
+    fn ask_more(
+        &mut self,
+        mut ranges: Ranges,
+        rebalances: Vec<(Key, &MetricQuery)>,
+        rows: usize,
+        suspects: Option<&Suspects<'_>>,
+    ) {
+        let of_suspects = suspects.map(|suspects| OfSuspects {
+            clients: clients_of(suspects.presets.iter().copied(), &suspects.settings),
+            groups: groups_of(&suspects.readers, &suspects.settings),
+            members: members_of(self.with_known_sources(&suspects.readers), &suspects.settings),
         });
-        let of_groups = groups.iter().flat_map(|(preset, queries)| {
-            let with_history =
-                [&queries.load, &queries.assignor].into_iter().filter(move |_| is_history_wanted);
-            with_history.chain([&queries.rebalance]).flatten().map(move |query| keyed(*preset, query))
+        let (mut instants, mut windows): (Vec<(Key, &MetricQuery)>, &[WindowQuestion]) = (rebalances, &[]);
+        if let (Some(suspects), Some(queries)) = (suspects, &of_suspects) {
+            let range = history_range(&suspects.window, self.tables.at);
+            ranges.add_history(&container_queries(&suspects.settings), queries, range);
+            instants.extend(queries.instants());
+            windows = &suspects.windows;
+        }
+        self.ask_ranges(ranges, rows);
+        self.ask_now(&instants, windows);
+        if let Some(suspects) = suspects {
+            self.tables.has_history = true;
+            let range = history_range(&suspects.window, self.tables.at);
+            let own = suspects.own.iter().map(|query| (query.clone(), When::Range(range)));
+            self.ask_told(&own.collect::<Vec<Question>>());
+        }
+    }
+
+    /// Asks what was found to be missing in decisions, in as few queries as servers take. What they do not answer so is asked for
+    /// each workload alone.
+    pub fn ask_open(&mut self, open: &[Question]) {
+        let at = self.tables.at;
+        let window = |(query, when): &Question| match when {
+            When::Instant(ended) => WindowQuestion::asked_by(query, *ended, at),
+            When::Range(_) => None,
+        };
+        let windows: Vec<WindowQuestion> = open.iter().filter_map(window).collect();
+        self.ask_now(&[], &windows);
+        self.ask_told(open);
+    }
+
+    /// Asks these questions about ranges, those over one range together.
+    fn ask_told(&mut self, questions: &[Question]) {
+        let mut texts: BTreeMap<TimeRange, BTreeMap<(&str, &str), &str>> = BTreeMap::new();
+        for (query, when) in questions {
+            if let When::Range(range) = when {
+                texts.entry(*range).or_default().insert((&query.promql, &query.pod_label), &query.name);
+            }
+        }
+        for (range, texts) in texts {
+            let names: Vec<&str> = texts.values().copied().collect();
+            let texts: Vec<(&str, &str)> = texts.into_keys().collect();
+            let parts =
+                texts.iter().enumerate().map(|(tag, (promql, pod))| tagged(promql, tag, &["namespace", pod]));
+            let packed = packed(&names.join(", "), parts, usize::MAX);
+            let asked: Vec<&Packed> = packed.iter().collect();
+            let answers = Self::in_threads(&asked, |packed| self.tables.source.range(&packed.query, range));
+            for (Packed { tags, .. }, answer) in packed.iter().zip(answers) {
+                let mut found = answer.ok().map(|answer| by_tag(tags, series_of_rows(answer)));
+                for (tag, (promql, pod)) in tags.iter().filter_map(|tag| Some((tag, texts.get(*tag)?))) {
+                    let rows = found.as_mut().and_then(|found| found.remove(tag));
+                    let key = (range, (*promql).to_owned(), (*pod).to_owned());
+                    self.tables.told.insert(key, rows.map(|rows| rows.into_iter().collect()));
+                }
+            }
+        }
+    }
+
+    /// Asks for ranges that are needed at once: about partitions as many in one query as have room for their rows.
+    fn ask_ranges(&mut self, ranges: Ranges, rows: usize) {
+        let Ranges { all, alone, together } = ranges;
+        let source = &self.tables.source;
+        let most = (MOST_PACKED_ROWS / rows.max(1)).max(1);
+        let mut asked: Vec<(Option<Packed>, Vec<&Ranged>)> = Vec::new();
+        let of_keys = |keys: &[Key]| -> Vec<&Ranged> { keys.iter().filter_map(|key| all.get(key)).collect() };
+        asked.extend(of_keys(&alone).into_iter().map(|ranged| (None, vec![ranged])));
+        for keys in together.values() {
+            let parts = of_keys(keys);
+            let texts = parts
+                .iter()
+                .enumerate()
+                .map(|(tag, ranged)| tagged(&ranged.query.promql, tag, &[&ranged.query.pod_label]));
+            let names: Vec<&str> = parts.iter().map(|ranged| ranged.query.name.as_str()).collect();
+            for packed in packed(&names.join(", "), texts, most) {
+                let parts = packed.tags.iter().filter_map(|tag| parts.get(*tag).copied()).collect();
+                asked.push((Some(packed).filter(|packed| packed.tags.len() > 1), parts));
+            }
+        }
+        let tasks: Vec<&(Option<Packed>, Vec<&Ranged>)> = asked.iter().collect();
+        Self::in_threads(&tasks, |(packed, parts)| {
+            let range = parts.first().map(|ranged| ranged.range);
+            let answer = packed
+                .as_ref()
+                .zip(range)
+                .and_then(|(packed, range)| Some((packed, source.range(&packed.query, range).ok()?)));
+            match answer {
+                Some((Packed { tags, .. }, answer)) => {
+                    let found = by_tag(tags, series_of_rows(answer));
+                    parts.iter().zip(found.into_values()).for_each(|(ranged, rows)| ranged.take(rows));
+                }
+                None => parts.iter().for_each(|ranged| ranged.ask(source)),
+            }
         });
-        let with_history = members.iter().filter(|_| is_history_wanted);
-        let loads = with_history.filter_map(|(preset, queries)| Some(keyed(*preset, queries.load.as_ref()?)));
-        self.ask_and_keep(&of_clients.chain(of_groups).chain(loads).collect::<Vec<_>>());
+        self.tables.ranges.extend(all);
+    }
+
+    /// Asks these about now together, with the means over windows. What a server does not answer so is asked by itself, and
+    /// of windows for each workload alone.
+    fn ask_now(&mut self, wanted: &[(Key, &MetricQuery)], windows: &[WindowQuestion]) {
+        // Kafka itself knows no past.
+        let windows: Vec<&WindowQuestion> =
+            windows.iter().filter(|question| !is_of_kafka(&question.query.promql)).collect();
+        let of_presets = wanted
+            .iter()
+            .enumerate()
+            .map(|(tag, (_, query))| tagged(&query.promql, tag, &[&query.pod_label]));
+        let of_windows =
+            windows.iter().enumerate().map(|(place, window)| window.tagged(wanted.len() + place));
+        let queries =
+            wanted.iter().map(|(_, query)| *query).chain(windows.iter().map(|window| &window.query));
+        let names: Vec<&str> = queries.map(|query| query.name.as_str()).collect();
+        let packed = packed(&names.join(", "), of_presets.chain(of_windows), usize::MAX);
+        let mut failed: Vec<(Key, &MetricQuery)> = Vec::new();
+        for (tag, rows) in self.ask_instants(&packed) {
+            if let Some((key, query)) = wanted.get(tag) {
+                match rows {
+                    Some(rows) => {
+                        let rows = rows.iter().map(|(label, row)| (label.as_str(), *row));
+                        self.tables.instants.insert(key.clone(), rows_of(&query.name, rows));
+                    }
+                    None => failed.push((key.clone(), query)),
+                }
+            } else if let Some(WindowQuestion { query, ended, .. }) =
+                tag.checked_sub(wanted.len()).and_then(|place| windows.get(place))
+            {
+                let samples = rows.map(|rows| in_namespace(query.namespace.as_deref(), &rows));
+                self.tables.windows.insert(window_key(query, *ended), samples);
+            }
+        }
+        self.ask_and_keep(&failed);
+    }
+
+    /// The rows of each part of these queries; `None` where the server did not answer.
+    fn ask_instants(&self, packed: &[Packed]) -> Vec<(usize, Option<Rows>)> {
+        let asked: Vec<&Packed> = packed.iter().collect();
+        let answers =
+            Self::in_threads(&asked, |packed| self.tables.source.instant(&packed.query, self.tables.at));
+        let mut found = Vec::new();
+        for (Packed { tags, .. }, answer) in packed.iter().zip(answers) {
+            let mut rows = answer.ok().map(|answer| by_tag(tags, labelled(&answer)));
+            found.extend(tags.iter().map(|tag| (*tag, rows.as_mut().and_then(|rows| rows.remove(tag)))));
+        }
+        found
     }
 
     /// Asks these, keeps what is answered, and says of each whether it was.
@@ -239,55 +431,12 @@ impl<'a> Joint<'a> {
         kept
     }
 
-    /// Asks for the history of own queries.
-    fn ask_own_past(&mut self, wanted: &Wanted<'_>) {
-        self.tables.own_ranges.clear();
-        let Some(rule) = wanted.history else { return };
-        let range = history_range(rule, self.tables.at);
-        let (texts, packed) = parted("history of own queries", &wanted.own);
-        let asked: Vec<&Packed> = packed.iter().collect();
-        let answers = Self::in_threads(&asked, |packed| self.tables.source.range(&packed.query, range));
-        for (Packed { tags, .. }, answer) in packed.iter().zip(answers) {
-            let Ok(series) = answer else { continue };
-            let rows = series.iter().map(|Series { pod, points }| (pod.as_str(), points.clone()));
-            for (tag, rows) in by_tag(tags, rows) {
-                let Some(text) = texts.get(tag) else { continue };
-                self.tables.own_ranges.insert(text.clone(), (range, rows));
-            }
-        }
-    }
-
-    /// Asks for means over windows, in place of those asked before: as many in one query as a server takes. What it does not
-    /// answer so is asked for each workload alone.
-    pub fn ask_windows(&mut self, questions: &[WindowQuestion]) {
-        self.tables.windows.clear();
-        // Kafka itself knows no past.
-        let of_server = questions.iter().filter(|question| !is_of_kafka(&question.query.promql));
-        let questions: Vec<&WindowQuestion> = of_server.collect();
-        let parts = questions.iter().enumerate().map(|(tag, question)| question.tagged(tag));
-        let packed = packed("window_means", parts);
-        let asked: Vec<&Packed> = packed.iter().collect();
-        let answers =
-            Self::in_threads(&asked, |packed| self.tables.source.instant(&packed.query, self.tables.at));
-        for (Packed { tags, .. }, answer) in packed.iter().zip(answers) {
-            let Ok(answer) = answer else { continue };
-            let rows = answer.iter().map(|sample| {
-                let Sample { pod: place, value, timestamp_ms } = sample;
-                (place, Point { timestamp_ms, value })
-            });
-            for (tag, rows) in by_tag(tags, rows) {
-                let Some(question) = questions.get(tag) else { continue };
-                let own = question.query.namespace.as_deref();
-                let mut samples = Samples::default();
-                for (place, point) in rows.all() {
-                    let Some((namespace, pod)) = place.split_once('/') else { continue };
-                    if namespace.is_empty() || own.is_none_or(|own| namespace == own) {
-                        samples.push(pod, *point);
-                    }
-                }
-                self.tables.windows.insert(window_key(&question.query, question.ended), samples);
-            }
-        }
+    /// Those of the readers of whose members exporters were found to tell.
+    fn with_known_sources<'r>(
+        &self,
+        readers: &'r [(KafkaPreset, Option<&'r str>)],
+    ) -> &'r [(KafkaPreset, Option<&'r str>)] {
+        if self.tables.series.is_some() { readers } else { &[] }
     }
 
     /// The answers to instant queries, asked in parallel.
@@ -295,7 +444,7 @@ impl<'a> Joint<'a> {
         let queries: Vec<&MetricQuery> = wanted.iter().map(|(_, query)| *query).collect();
         Self::in_threads(&queries, |query| {
             let answer = self.tables.source.instant(query, self.tables.at)?;
-            Ok(rows_of(&query.name, &answer))
+            Ok(rows_of(&query.name, labelled(&answer)))
         })
     }
 
@@ -332,100 +481,19 @@ impl<'a> Joint<'a> {
     }
 }
 
-/// The queries about the groups of the readers, by where what is told of them comes from.
-fn groups_of(wanted: &Wanted<'_>, settings: &QuerySettings) -> Vec<(KafkaPreset, GroupQueries)> {
-    let mut groups: BTreeMap<KafkaPreset, BTreeSet<&str>> = BTreeMap::new();
-    for (preset, group) in &wanted.readers {
-        groups.entry(exporters_of(*preset)).or_default().extend(*group);
-    }
-    let named = groups.into_iter().filter(|(_, names)| !names.is_empty());
-    named
-        .map(|(preset, names)| {
-            (preset, GroupQueries::new(preset, Groups::of(names, &settings.matchers), settings))
-        })
-        .collect()
+/// The rows of an answer over a range by their labels.
+fn series_of_rows(answer: Vec<Series>) -> impl Iterator<Item = (String, Vec<Point>)> {
+    answer.into_iter().map(|Series { pod, points }| (pod, points))
 }
 
-/// The queries about members of the groups of these readers.
-fn members_of(
-    readers: &[(KafkaPreset, Option<&str>)],
-    settings: &QuerySettings,
-) -> Vec<(KafkaPreset, MemberQueries)> {
-    let mut groups: BTreeMap<KafkaPreset, BTreeSet<&str>> = BTreeMap::new();
-    for (preset, group) in readers {
-        groups.entry(*preset).or_default().extend(*group);
-    }
-    let queries = groups.into_iter().filter_map(|(preset, names)| {
-        Some((preset, MemberQueries::new(preset, Groups::of(names, &settings.matchers), settings)?))
-    });
-    queries.collect()
-}
-
-/// A query, and the key of the answer to it.
-fn keyed(preset: KafkaPreset, query: &MetricQuery) -> (Key, &MetricQuery) {
-    ((preset, query.name.clone()), query)
-}
-
-/// A query under another name.
-fn named(query: Option<&MetricQuery>, name: &str) -> Option<MetricQuery> {
-    query.map(|query| MetricQuery { name: name.to_owned(), ..query.clone() })
-}
-
-/// Ranges, and which of them are asked for at once.
-#[derive(Default)]
-struct Ranges {
-    all: BTreeMap<Key, Ranged>,
-    first: Vec<Key>,
-}
-
-impl Ranges {
-    fn at_once(&mut self, preset: KafkaPreset, query: Option<MetricQuery>, range: TimeRange) {
-        self.first.extend(query.as_ref().map(|query| (preset, query.name.clone())));
-        self.when_needed(preset, query, range);
-    }
-
-    /// The history of the loads.
-    fn add_history(
-        &mut self,
-        containers: &[(Metric, MetricQuery)],
-        clients: &[(KafkaPreset, ClientQueries)],
-        members: &[(KafkaPreset, MemberQueries)],
-        range: TimeRange,
-    ) {
-        let past =
-            |query: &MetricQuery| Some(MetricQuery { name: history_name(&query.name), ..query.clone() });
-        for (_, query) in containers.iter().filter(|(metric, _)| WITH_A_PAST.contains(metric)) {
-            self.at_once(KafkaPreset::None, past(query), range);
-        }
-        for (preset, queries) in clients {
-            let of_metrics = WITH_A_PAST.into_iter().filter_map(|metric| queries.metric(metric));
-            of_metrics.for_each(|query| self.at_once(*preset, past(query), range));
-        }
-        for (preset, queries) in members {
-            for (metric, query) in [(Metric::Lag, &queries.lag), (Metric::Rate, &queries.rate)] {
-                self.at_once(
-                    *preset,
-                    named(query.as_ref(), &of_members(&history_name(metric.name()))),
-                    range,
-                );
-            }
-            self.at_once(KafkaPreset::None, named(queries.addresses.as_ref(), HISTORY_ADDRESSES), range);
+/// Of rows by `NAMESPACE/POD`, the samples of pods in this namespace, or that name none.
+fn in_namespace(own: Option<&str>, rows: &[(String, (f64, i64))]) -> Samples {
+    let mut samples = Samples::default();
+    for (place, (value, timestamp_ms)) in rows {
+        let Some((namespace, pod)) = place.split_once('/') else { continue };
+        if namespace.is_empty() || own.is_none_or(|own| namespace == own) {
+            samples.push(pod, Point { timestamp_ms: *timestamp_ms, value: *value });
         }
     }
-
-    fn when_needed(&mut self, preset: KafkaPreset, query: Option<MetricQuery>, range: TimeRange) {
-        if let Some(query) = query {
-            self.all.insert((preset, query.name.clone()), Ranged::new(query, range));
-        }
-    }
-}
-
-/// The texts of these queries, each once, with the label that names the pod, and the queries of which they are parts.
-fn parted(name: &str, queries: &[MetricQuery]) -> (Vec<(String, String)>, Vec<Packed>) {
-    let texts: BTreeSet<(String, String)> =
-        queries.iter().map(|query| (query.promql.clone(), query.pod_label.clone())).collect();
-    let texts: Vec<(String, String)> = texts.into_iter().collect();
-    let parts = texts.iter().enumerate().map(|(tag, (promql, pod_label))| tagged(promql, tag, pod_label));
-    let packed = packed(name, parts);
-    (texts, packed)
+    samples
 }

@@ -19,9 +19,10 @@ use rebalancer_core::LivePod;
 use regex::Regex;
 
 use crate::metrics::{
-    Family, FamilyQueries, METRIC_LABEL, MOST_LOOKED_AT, MetricsSource as _, OriginQueries,
+    Family, FamilyQueries, METRIC_LABEL, MOST_LOOKED_AT, MOST_OF_SEVERAL, MetricsSource as _, OriginQueries,
+    QuerySettings, pod_prefixes,
 };
-use crate::prometheus::{PrometheusClient, QueryError, RawSample, Transport};
+use crate::prometheus::{ErrorKind, PrometheusClient, QueryError, RawSample, Transport};
 
 /// How long after a pod's creation the last samples of its predecessor may still be written, in seconds:
 /// clocks differ, and cAdvisor reports values up to a minute old.
@@ -86,61 +87,114 @@ pub fn one_origin<T: Transport>(
     pods: &[LivePod],
     at: Timestamp,
 ) -> Result<(), OriginError> {
-    let pod_of = |_: &str, name: &str| pods.iter().find(|pod| pod.name == name);
     let mut mixed: Option<Mixed> = None;
-    doubled(client, queries, &pod_of, at, &mut |seen, rows| {
-        mixed = seen.mixed(rows);
-        mixed.is_none()
+    doubled(client, queries, at, &mut |family, found| {
+        let (rows, times) = found?;
+        mixed = Seen { family, pods, at, times: &times }.mixed(&rows.iter().collect::<Vec<&RawSample>>());
+        Ok(mixed.is_none())
     })?;
     mixed.map_or(Ok(()), |mixed| Err(OriginError::Mixed(mixed)))
 }
 
-/// Something about which sources disagree.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Disputed {
-    /// A pod.
-    Pod {
-        /// Its namespace.
-        namespace: String,
-        /// Its name.
-        name: String,
-    },
-    /// A partition of a consumer group.
-    Group(String),
+/// A workload whose series are looked at together with those of others.
+#[derive(Debug, Clone, Copy)]
+pub struct Owner<'w> {
+    /// Its namespace.
+    pub namespace: &'w str,
+    /// Its pods.
+    pub pods: &'w [LivePod],
+    /// Its own settings, but for what selects its pods.
+    pub settings: &'w QuerySettings,
 }
 
-/// Everything about which sources disagree in the series of many workloads: `pod_of` finds a pod by its namespace and name.
-/// `None` if that may be more than a server names, so that fewer workloads have to be looked at together.
+/// What is found of the series of one of several workloads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// They have one source.
+    One,
+    /// Sources disagree about them.
+    Mixed(Mixed),
+    /// More things are disputed than a server names, and none of this workload was among them.
+    Unknown,
+}
+
+/// What [`one_origin`] finds of each of several workloads, from answers about all of them. `queries` are
+/// those of [`OriginQueries::of_all`].
 ///
 /// # Errors
 /// If a query fails.
-pub fn disputed<T: Transport>(
+pub fn origins_of<T: Transport>(
     client: &PrometheusClient<T>,
     queries: &OriginQueries,
-    pod_of: PodOf<'_, '_>,
+    workloads: &[Owner<'_>],
     at: Timestamp,
-) -> Result<Option<BTreeSet<Disputed>>, QueryError> {
-    let mut found = Some(BTreeSet::new());
-    doubled(client, queries, pod_of, at, &mut |seen, rows| {
-        let things: BTreeSet<Vec<&str>> = rows.iter().map(|row| seen.thing(row)).collect();
-        if things.len() >= MOST_LOOKED_AT {
-            found = None;
+) -> Result<Vec<Origin>, QueryError> {
+    let mut origins = vec![Origin::One; workloads.len()];
+    doubled(client, queries, at, &mut |family, found| {
+        let (rows, times) = match found {
+            Err(error) if matches!(*error.kind, ErrorKind::TooLarge { .. }) => Default::default(),
+            found => found?,
+        };
+        let things: BTreeSet<Vec<&str>> = rows.iter().map(|row| thing(family, row)).collect();
+        let is_all = (1..MOST_OF_SEVERAL).contains(&things.len());
+        for (Owner { namespace, pods, settings }, origin) in workloads.iter().zip(&mut origins) {
+            // The first metric about which sources disagree is the one that is told.
+            if *origin != Origin::One || !family.is_read_by(settings) {
+                continue;
+            }
+            let prefixes = pod_prefixes(pods);
+            let is_own = |row: &&RawSample| {
+                if !family.keys.contains(&"pod") {
+                    return family.keys.first().map(|label| value(&row.labels, label))
+                        == settings.group.as_deref();
+                }
+                let name = value(&row.labels, "pod");
+                let starts = |prefix: &&str| name.len() > prefix.len() && name.starts_with(prefix);
+                value(&row.labels, "namespace") == *namespace
+                    && (prefixes.is_empty() || prefixes.iter().any(starts))
+            };
+            let own = most_apart(family, rows.iter().filter(is_own));
+            match (Seen { family, pods, at, times: &times }).mixed(&own) {
+                Some(mixed) => *origin = Origin::Mixed(mixed),
+                None if !is_all => *origin = Origin::Unknown,
+                None => {}
+            }
         }
-        if let Some(found) = &mut found {
-            found.extend(seen.disputed(rows).iter().map(|rows| seen.disputed_of(rows[0])));
-        }
-        found.is_some()
+        Ok(true)
     })?;
-    Ok(found)
+    Ok(origins)
 }
+
+/// The series of those things that differ most, as many as a query about one workload asks for.
+fn most_apart<'r>(family: &Family, rows: impl Iterator<Item = &'r RawSample>) -> Vec<&'r RawSample> {
+    let mut things: BTreeMap<Vec<&str>, Vec<&RawSample>> = BTreeMap::new();
+    for row in rows {
+        things.entry(thing(family, row)).or_default().push(row);
+    }
+    let mut things: Vec<Vec<&RawSample>> = things.into_values().collect();
+    things.sort_by(|one, other| spread(other).total_cmp(&spread(one)));
+    things.truncate(MOST_LOOKED_AT);
+    things.concat()
+}
+
+/// By how much the series differ, in units of the tolerance.
+fn spread(rows: &[&RawSample]) -> f64 {
+    let values = || rows.iter().map(|row| row.value);
+    values().fold(f64::NEG_INFINITY, f64::max) - values().fold(f64::INFINITY, f64::min)
+}
+
+/// The series of a metric that disagree, and the times of their newest samples.
+type Apart = (Vec<RawSample>, Vec<RawSample>);
+
+/// Looks at what was found of a metric, and says whether more is to be shown.
+type Look<'l> = &'l mut dyn FnMut(&Family, Result<Apart, QueryError>) -> Result<bool, QueryError>;
 
 /// Shows `look` the series of each metric that has several for one thing whose values differ, until it has seen enough.
 fn doubled<T: Transport>(
     client: &PrometheusClient<T>,
     queries: &OriginQueries,
-    pod_of: PodOf<'_, '_>,
     at: Timestamp,
-    look: &mut dyn FnMut(&Seen<'_, '_>, &[RawSample]) -> bool,
+    look: Look<'_>,
 ) -> Result<(), QueryError> {
     let mut doubled: BTreeSet<String> = BTreeSet::new();
     for several in &queries.several {
@@ -156,34 +210,36 @@ fn doubled<T: Transport>(
         {
             continue;
         }
-        let rows = client.raw(apart, at)?;
-        if rows.len() < 2 {
-            continue;
-        }
-        let times = client.raw(times, at)?;
-        if !look(&Seen { family, pod_of, at, times: &times }, &rows) {
+        let found = match client.raw(apart, at) {
+            Ok(rows) if rows.len() < 2 => continue,
+            Ok(rows) => client.raw(times, at).map(|times| (rows, times)),
+            Err(error) => Err(error),
+        };
+        if !look(family, found)? {
             break;
         }
     }
     Ok(())
 }
 
+/// What the series is of.
+fn thing<'r>(family: &Family, row: &'r RawSample) -> Vec<&'r str> {
+    family.keys.iter().map(|label| value(&row.labels, label)).collect()
+}
+
 type Labels = BTreeMap<String, String>;
 
-/// Finds a live pod by its namespace and name.
-pub type PodOf<'f, 'p> = &'f (dyn Fn(&str, &str) -> Option<&'p LivePod> + 'f);
-
 /// The series of one metric, and the facts needed to compare them.
-struct Seen<'a, 'p> {
+struct Seen<'a> {
     family: &'a Family,
-    pod_of: PodOf<'a, 'p>,
+    pods: &'a [LivePod],
     at: Timestamp,
     times: &'a [RawSample],
 }
 
-impl Seen<'_, '_> {
+impl Seen<'_> {
     /// The sources that disagree, if there are any.
-    fn mixed(&self, rows: &[RawSample]) -> Option<Mixed> {
+    fn mixed(&self, rows: &[&RawSample]) -> Option<Mixed> {
         let mixed = self.disputed(rows);
         let first = mixed.first()?.first()?;
         let label = self.telling_label(&mixed);
@@ -199,36 +255,22 @@ impl Seen<'_, '_> {
     }
 
     /// The series of each thing about which they disagree.
-    fn disputed<'r>(&self, rows: &'r [RawSample]) -> Vec<Vec<&'r RawSample>> {
+    fn disputed<'r>(&self, rows: &[&'r RawSample]) -> Vec<Vec<&'r RawSample>> {
         let times: BTreeMap<Vec<(&str, &str)>, f64> =
             self.times.iter().map(|row| (unnamed(&row.labels), row.value)).collect();
         let mut things: BTreeMap<Vec<&str>, Vec<&RawSample>> = BTreeMap::new();
-        for row in rows {
+        for &row in rows {
             let time = times.get(&unnamed(&row.labels)).copied();
             if self.is_of_now(&row.labels, time) {
-                things.entry(self.thing(row)).or_default().push(row);
+                things.entry(thing(self.family, row)).or_default().push(row);
             }
         }
         things.into_values().filter(|rows| self.is_mixed(rows)).collect()
     }
 
-    /// The pod of a series, or the group where it is of none.
-    fn disputed_of(&self, RawSample { labels, .. }: &RawSample) -> Disputed {
-        if self.family.keys.contains(&"pod") {
-            let [namespace, name] = ["namespace", "pod"].map(|label| value(labels, label).to_owned());
-            return Disputed::Pod { namespace, name };
-        }
-        Disputed::Group(self.family.keys.first().map_or("", |label| value(labels, label)).to_owned())
-    }
-
-    /// What the series is of.
-    fn thing<'r>(&self, row: &'r RawSample) -> Vec<&'r str> {
-        self.family.keys.iter().map(|label| value(&row.labels, label)).collect()
-    }
-
     fn pod(&self, labels: &Labels) -> Option<&LivePod> {
         let name = labels.get("pod").filter(|_| self.family.keys.contains(&"pod"))?;
-        (self.pod_of)(value(labels, "namespace"), name)
+        self.pods.iter().find(|pod| pod.name == *name)
     }
 
     /// Whether a series is of the pod that lives now, not of a predecessor. A series without a time counts as

@@ -89,13 +89,15 @@ pub(crate) fn text_of(name: &str) -> usize {
 /// Most bytes of a query that is made of parts: `VictoriaMetrics` refuses more than 16,384.
 const MOST_BYTES: usize = 15_000;
 
-/// What any of these parts answers, in as few queries as servers take, each with the number of its parts.
-pub(crate) fn joined_by_or(parts: impl IntoIterator<Item = String>) -> Vec<(String, usize)> {
+/// What any of these parts answers, in as few queries as servers take, each of at most `most` parts and with their number.
+pub(crate) fn joined_by_or(parts: impl IntoIterator<Item = String>, most: usize) -> Vec<(String, usize)> {
     const OR: &str = " or ";
     let mut queries: Vec<(String, usize)> = Vec::new();
     for part in parts {
-        let last = queries.last_mut().filter(|(last, _)| last.len() + OR.len() + part.len() <= MOST_BYTES);
-        if let Some((last, count)) = last {
+        let has_room = |(last, count): &&mut (String, usize)| {
+            *count < most && last.len() + OR.len() + part.len() <= MOST_BYTES
+        };
+        if let Some((last, count)) = queries.last_mut().filter(has_room) {
             last.push_str(OR);
             last.push_str(&part);
             *count += 1;
@@ -144,9 +146,13 @@ mod tests {
     #[test]
     fn parts_are_joined_until_a_query_is_full() {
         let parts = ["a".repeat(9_000), "b".repeat(5_000), "c".repeat(5_000)];
-        let queries = joined_by_or(parts.clone());
+        let queries = joined_by_or(parts.clone(), 3);
         assert_eq!(queries, [(format!("{} or {}", parts[0], parts[1]), 2), (parts[2].clone(), 1)]);
-        assert!(joined_by_or([]).is_empty());
+        let counts = |most: usize| -> Vec<usize> {
+            joined_by_or(["a"; 5].map(str::to_owned), most).into_iter().map(|(_, count)| count).collect()
+        };
+        assert_eq!((counts(2), counts(9)), (vec![2, 2, 1], vec![5]));
+        assert!(joined_by_or([], 3).is_empty());
     }
 
     #[test]

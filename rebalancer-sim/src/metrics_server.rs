@@ -299,16 +299,19 @@ impl Shared {
         if query.contains(OF_KNOWN_SERIES) {
             return ok(KNOWN_SERIES.into());
         }
-        let is_of_partitions = OF_THE_GROUP.iter().any(|part| *part != "\"place\"" && query.contains(part));
-        let metric_of =
-            |text: &str| TELLTALES.iter().find(|(name, _)| text.contains(name)).map(|(_, metric)| *metric);
-        let metric = metric_of(query);
-        if let (Some(table), Some(metric), false) = (&*lock(&self.loads), metric, is_of_partitions) {
-            return ok(if query.contains("\"tag\", \"") {
-                loads::answer_parts(table, metric_of, query, RECORDED_AT)
-            } else {
-                loads::answer(table, metric, query, RECORDED_AT)
-            });
+        let is_of_partitions =
+            |text: &str| OF_THE_GROUP.iter().any(|part| *part != "\"place\"" && text.contains(part));
+        let metric_of = |text: &str| {
+            let named = TELLTALES.iter().find(|(name, _)| text.contains(name));
+            named.filter(|_| !is_of_partitions(text)).map(|(_, metric)| *metric)
+        };
+        if let Some(table) = &*lock(&self.loads) {
+            if query.contains(loads::PART_LABEL) {
+                return ok(loads::answer_parts(table, metric_of, query, RECORDED_AT));
+            }
+            if let Some(metric) = metric_of(query) {
+                return ok(loads::answer(table, metric, query, RECORDED_AT));
+            }
         }
         // Nothing is there twice, and nothing is exported of the group, unless a test says so.
         if OF_THE_GROUP.iter().chain(&NOT_EXPORTED).any(|part| query.contains(part)) {

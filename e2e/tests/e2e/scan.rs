@@ -162,14 +162,15 @@ fn every_workload_has_the_verdict_of_plan(release: Release) {
     assert_eq!(row("web")["lag_cv"], Value::Null, "{scan}");
     a_cure_is_blocked_by_local_storage(&cases, &server);
 
-    // More workloads of the same kinds are asked about by as many queries.
+    // More workloads of the same kinds are asked about by as many queries, but for one that their names make too long.
     let asked = |more: usize| {
         let cluster = cluster_of(cases.iter().chain(&others[..more]));
         let scan = program(&cluster, &server, &["scan", "--all-namespaces"]);
         assert_eq!(scan.json()["workloads"].as_array().map(Vec::len), Some(cases.len() + more), "{scan}");
         scan.json()["requests"]["prometheus"].as_u64().unwrap_or_default()
     };
-    assert_eq!(asked(16), asked(8));
+    let (of_more, of_few) = (asked(16), asked(8));
+    assert!((of_few..=of_few + 1).contains(&of_more), "{of_more} and {of_few}");
 }
 
 /// A stuck partition below every threshold, in a pod whose volume lies on its node.

@@ -3,20 +3,23 @@
 mod case;
 mod origins;
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use anyhow::Context as _;
-use rebalancer_core::guard::Persistence;
 use rebalancer_core::{Joined, Metric, Workload};
 use rebalancer_io::facts::{FactFinder, WITH_A_PAST, WindowQuestion, window_questions};
-use rebalancer_io::joint::{Joint, View, Wanted, chunks, may_be_named, settings_of};
+use rebalancer_io::joint::{
+    Joint, Open, Question, Suspects, View, Wanted, chunks, has_room_for, look_at_history, may_be_named,
+    settings_of,
+};
 use rebalancer_io::kafka::BesideKafka;
 use rebalancer_io::kubernetes::{Found, Namespaces, OwnedWorkload, Selector};
 use rebalancer_io::metrics::{
     FactQueries, KafkaPreset, MetricQuery, OriginQueries, QuerySet, QuerySettings, Reach,
 };
-use rebalancer_io::origin::one_origin;
+use rebalancer_io::origin::{Origin, OriginError, one_origin};
 use rebalancer_io::podstate::{Aggregator, Answers};
 
 use crate::failure::{Failure, chain};
@@ -30,9 +33,15 @@ use crate::report::version::{API_VERSION, SCAN};
 use crate::report::{Report, WorkloadReport};
 use crate::settings::decision::DecisionSettings;
 use case::{Case, Loads, Source};
-use origins::{Looked, in_doubt};
+use origins::{Looked, origins};
 
 pub use case::{Choice, Terms};
+
+/// How often workloads are decided on with what was missing before: what one answer shows may ask for another.
+const MOST_ROUNDS: usize = 4;
+
+/// What is said where sources disagree.
+const WHOSE: &str = "cannot tell whose series these are";
 
 /// What is looked at.
 pub struct Scope<'a> {
@@ -229,7 +238,7 @@ impl Scope<'_> {
     fn case(&self, owned: OwnedWorkload, terms: Rc<Terms>, own: Option<Live>) -> Case {
         let is_apart = own.as_ref().is_some_and(|own| !own.asks_as(self.live));
         let (source, loads) = (Ok(Source::default()), Err(String::new()));
-        Case { owned, terms, own, is_apart, kafka: None, source, loads }
+        Case { owned, terms, own, is_apart, kafka: None, source, loads, cures: OnceCell::new() }
     }
 
     /// Asks for the loads of all, and where their lag comes from.
@@ -260,12 +269,13 @@ impl Scope<'_> {
             .collect();
         joint.ask_members(settings, &groups);
         joint.ask_own(&self.asked_in_parts(cases, joint));
-        let looked: Vec<Looked<'_>> = cases.iter().map(Case::looked).collect();
-        let in_doubt =
-            in_doubt(client, settings, &looked, joint.at()).context("cannot tell whose series these are")?;
+        let (looked, positions): (Vec<Looked<'_>>, Vec<usize>) =
+            cases.iter().enumerate().filter_map(|(position, case)| Some((case.looked()?, position))).unzip();
+        let origins = origins(client, settings, &looked, joint.at()).context(WHOSE)?;
+        let mut origins: BTreeMap<usize, Origin> = positions.into_iter().zip(origins).collect();
         for (position, case) in cases.iter_mut().enumerate() {
-            let is_in_doubt = in_doubt.contains(&position);
-            case.loads = self.loads(case, joint, client, is_in_doubt).map_err(|error| chain(&error));
+            let origin = origins.remove(&position).unwrap_or(Origin::Unknown);
+            case.loads = self.loads(case, joint, client, origin).map_err(|error| chain(&error));
         }
         Ok(())
     }
@@ -318,23 +328,25 @@ impl Scope<'_> {
         cases.iter().flat_map(of_case).collect()
     }
 
-    /// The loads of a workload. Where it is in doubt whose series it has, that is asked by `client`.
+    /// The loads of a workload. Where it is not known whose series it has, that is asked by `client`.
     fn loads(
         &self,
         case: &Case,
         joint: &Joint<'_>,
         client: &Client,
-        is_in_doubt: bool,
+        origin: Origin,
     ) -> anyhow::Result<Loads> {
         let Case { owned, terms, source, .. } = case;
         let settings = self.found_settings(case)?;
         let pods = &owned.workload.pods;
         let queries = QuerySet::new(&settings)?;
         let view = Self::view(case, &settings, joint).asked_by(&queries);
-        if is_in_doubt || case.is_apart {
-            one_origin(client, &OriginQueries::new(&settings), pods, joint.at())
-                .context("cannot tell whose series these are")?;
-        }
+        let origin = match origin {
+            Origin::One => Ok(()),
+            Origin::Mixed(mixed) => Err(OriginError::Mixed(mixed)),
+            Origin::Unknown => one_origin(client, &OriginQueries::new(&settings), pods, joint.at()),
+        };
+        origin.context(WHOSE)?;
         let beside = BesideKafka::new(case.of_kafka(), &view);
         let answers: Answers = Aggregator::new(&beside, &queries)
             .fetch_in_turn(joint.at())
@@ -374,43 +386,92 @@ impl Scope<'_> {
         self.live.cluster.locate_volumes(located.map(|case| &mut case.owned));
         let (readers, others): (Vec<Case>, Vec<Case>) =
             others.into_iter().partition(|case| case.reader().is_some());
-        rows.extend(others.iter().map(|case| self.row(case, joint)));
+        suspects.extend(self.settled(others, joint, &mut rows));
         told("workloads decided", rows.len());
-        let window = self.decision.window();
-        for (cases, history) in [(suspects, Some(&window)), (readers, None)] {
-            for chunk in chunks(settings, cases, Case::chunked) {
-                let settings = settings_of(settings, chunk.iter().map(Case::chunked));
-                let wanted = self.wanted(&chunk, joint, history);
-                joint.ask_past(&settings, &wanted);
-                let windows = history.map_or_else(Vec::new, |_| self.windows(&chunk, joint));
-                joint.ask_windows(&windows);
-                rows.extend(chunk.iter().map(|case| self.row(case, joint)));
-                told("workloads decided", rows.len());
+        let all: f64 = suspects.iter().chain(&readers).map(|case| case.chunked(true).rows as f64).sum();
+        let partitions = joint.partitions();
+        let are_named = !has_room_for(all.max(partitions));
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates")]
+        let of_others = if are_named { 0 } else { partitions as usize };
+        suspects.extend(readers);
+        for chunk in chunks(settings, suspects, |case| case.chunked(are_named)) {
+            let of_chunk = settings_of(settings, chunk.iter().map(|case| case.chunked(are_named)));
+            let (suspects, readers): (Vec<Case>, Vec<Case>) = chunk.into_iter().partition(Case::needs_facts);
+            let asked = Wanted {
+                readers: suspects.iter().chain(&readers).filter_map(Case::joint_reader).collect(),
+                rows: suspects
+                    .iter()
+                    .chain(&readers)
+                    .map(|case| case.chunked(true).rows)
+                    .sum::<usize>()
+                    .max(of_others),
+            };
+            joint.ask_past(&of_chunk, &asked, self.suspects(&suspects, joint, settings).as_ref());
+            self.settled(suspects, joint, &mut rows);
+            joint.forget_history();
+            let ill = self.settled(readers, joint, &mut rows);
+            if let Some(suspects) = self.suspects(&ill, joint, settings) {
+                joint.ask_history(&suspects);
             }
+            self.settled(ill, joint, &mut rows);
+            told("workloads decided", rows.len());
         }
         rows
     }
 
-    /// What is asked of the past of these workloads.
-    fn wanted<'w>(
-        &self,
+    /// Decides on these. What turns out to be missing is asked for all of them together and they are decided on again. Gives
+    /// back those of which the history has to be known, which it is not.
+    fn settled(&self, mut cases: Vec<Case>, joint: &mut Joint<'_>, rows: &mut Vec<ScanRow>) -> Vec<Case> {
+        let mut ill: Vec<Case> = Vec::new();
+        for _ in 0..MOST_ROUNDS {
+            let mut left: Vec<(Case, Vec<Question>)> = Vec::new();
+            for mut case in cases {
+                let open = Open::default();
+                let row = self.row(&case, joint, Some(&open));
+                let questions = open.into_questions();
+                if questions.is_empty() {
+                    rows.push(row);
+                } else if !joint.knows_history() && look_at_history(&questions) {
+                    case.look_back();
+                    ill.push(case);
+                } else {
+                    left.push((case, questions));
+                }
+            }
+            if left.is_empty() {
+                return ill;
+            }
+            let (again, questions): (Vec<Case>, Vec<Vec<Question>>) = left.into_iter().unzip();
+            joint.ask_open(&questions.concat());
+            cases = again;
+        }
+        rows.extend(cases.iter().map(|case| self.row(case, joint, None)));
+        ill
+    }
+
+    /// What is asked about workloads at whose history a decision looks; `None` where there is none.
+    fn suspects<'w>(
+        &'w self,
         cases: &'w [Case],
         joint: &Joint<'_>,
-        history: Option<&'w Persistence>,
-    ) -> Wanted<'w> {
+        settings: &QuerySettings,
+    ) -> Option<Suspects<'w>> {
+        let mut asked = cases.iter().filter(|case| !case.is_apart).peekable();
+        asked.peek()?;
         let as_all = || cases.iter().filter(|case| case.is_as_all());
-        let presets = as_all().filter_map(|case| Some(case.source.as_ref().ok()?.preset));
         let own = |case| {
             let (queries, metrics) = self.unanswered(case, joint)?;
             let with_past = metrics.into_iter().filter(|metric| WITH_A_PAST.contains(metric));
             Some(with_past.filter_map(|metric| queries.get(metric).cloned()).collect::<Vec<MetricQuery>>())
         };
-        Wanted {
-            history,
-            presets: presets.collect(),
-            readers: as_all().filter_map(Case::reader).collect(),
+        Some(Suspects {
+            settings: settings_of(settings, asked.map(|case| case.chunked(true))),
+            window: self.decision.window(),
+            presets: as_all().filter_map(|case| Some(case.source.as_ref().ok()?.preset)).collect(),
+            readers: cases.iter().filter_map(Case::joint_reader).collect(),
             own: as_all().filter_map(own).flatten().collect(),
-        }
+            windows: self.windows(cases, joint),
+        })
     }
 
     /// The windows of the past that decisions on these workloads look at.
@@ -423,13 +484,14 @@ impl Scope<'_> {
             let live = living(workload);
             Some(window_questions(&facts, &live, workload.rollout_age(), joint.at(), by_rate))
         };
-        cases.iter().filter_map(of_case).flatten().collect()
+        cases.iter().filter(|case| !case.is_apart).filter_map(of_case).flatten().collect()
     }
 
-    fn row(&self, case: &Case, joint: &Joint<'_>) -> ScanRow {
+    /// The row of a workload. Where questions are left `open`, it does not count.
+    fn row(&self, case: &Case, joint: &Joint<'_>, open: Option<&Open>) -> ScanRow {
         let OwnedWorkload { namespace, owner, .. } = &case.owned;
         let decided = match &case.loads {
-            Ok(loads) => self.decided(case, loads, joint).map_err(|error| chain(&error)),
+            Ok(loads) => self.decided(case, loads, joint, open).map_err(|error| chain(&error)),
             Err(why) => Err(why.clone()),
         };
         match decided {
@@ -447,14 +509,24 @@ impl Scope<'_> {
     }
 
     /// The report that `plan` makes of the workload.
-    fn decided(&self, case: &Case, loads: &Loads, joint: &Joint<'_>) -> anyhow::Result<Report> {
+    fn decided(
+        &self,
+        case: &Case,
+        loads: &Loads,
+        joint: &Joint<'_>,
+        open: Option<&Open>,
+    ) -> anyhow::Result<Report> {
         let Case { owned, terms, .. } = case;
         let settings = self.found_settings(case)?;
         let facts = FactQueries::new(&QuerySet::new(&settings)?, &settings)?;
-        let view = Self::view(case, &settings, joint);
+        // What is asked by other settings is asked for this workload alone.
+        let view = Self::view(case, &settings, joint).noting(open.filter(|_| !case.is_apart));
         let beside = BesideKafka::new(case.of_kafka(), &view);
         let finder = FactFinder::new(&beside, &facts, joint.at());
-        let cures = || self.live.cluster.in_namespace(&owned.namespace).cures(&owned.workload);
+        let cures = || {
+            let found = || self.live.cluster.in_namespace(&owned.namespace).cures(&owned.workload);
+            case.cures.get_or_init(found).clone()
+        };
         let known = Known {
             evaluation_time: Some(joint.at().to_string()),
             described: self.described(case),

@@ -57,9 +57,13 @@ impl Spec {
         fleet.of_kind(self.kind)
     }
 
+    /// The names of its pods.
+    pub fn pods(&self) -> Vec<String> {
+        self.fleet().pods.into_iter().map(|pod| pod.name).collect()
+    }
+
     fn loads(&self, of: Loads) -> impl Iterator<Item = PodLoads> {
-        let names: Vec<String> = self.fleet().pods.into_iter().map(|pod| pod.name).collect();
-        let pods = names.into_iter().zip(self.cores.clone());
+        let pods = self.pods().into_iter().zip(self.cores.clone());
         pods.map(move |(pod, cores)| PodLoads {
             namespace: self.namespace.to_owned(),
             pod,

@@ -203,10 +203,58 @@ fn the_past_of_all_that_are_uneven_is_asked_for_together() {
     let windows: Vec<String> = windows.filter(|query| query.contains("avg_over_time((")).collect();
     assert_eq!(windows.len(), 1, "before and after the last replacement of both: {windows:?}");
     assert_eq!(
-        windows[0].matches("\"/\", \"tag\"").count(),
+        windows[0].matches("avg_over_time((").count(),
         6,
         "rate after, CPU after and before: {windows:?}"
     );
+}
+
+/// Some are uneven, all read partitions of which clients tell: as many queries, however many are even.
+#[test]
+fn uneven_workloads_that_read_kafka_are_asked_about_by_twelve_queries() {
+    for more in [0, 40] {
+        let mut specs = workloads();
+        specs.extend((0..more).map(|number: usize| {
+            Spec::deployment("shop", format!("more-{number}").leak(), vec![0.4, 0.41, 0.4])
+        }));
+        let fleets = Fleets::of(&specs).loaded(&specs, |metric, cores| match metric {
+            Metric::Cpu => Some(cores),
+            Metric::Memory => Some(1e8),
+            Metric::Lag => Some(4_000.0 * cores),
+            Metric::Rate => Some(100.0 * cores),
+        });
+        let mut counts: Vec<Value> = Vec::new();
+        for spec in &specs {
+            for pod in spec.pods() {
+                let labels = json!({"place": format!("{}/{pod}", spec.namespace)});
+                counts.push(json!({"metric": labels, "value": [1_795_410_000, "2"]}));
+            }
+        }
+        let vector = |rows: &[Value]| {
+            json!({"status": "success", "data": {"resultType": "vector", "result": rows}}).to_string()
+        };
+        let of_all = "count by (namespace, pod) (max by (namespace, pod, topic, partition)";
+        fleets.metrics.answer_queries_with(of_all, vector(&counts));
+        let of_one = json!({"metric": {}, "value": [1_795_410_000, "2"]});
+        fleets.metrics.answer_queries_with("count(max by (pod) (", vector(&[of_one]));
+        let done = fleets.run(&["scan", "-A"], &[]);
+        let asked = fleets.metrics.requests();
+        let texts: Vec<String> = asked.iter().filter_map(|asked| asked.parameter("query")).collect();
+        assert_eq!(done.json()["requests"]["prometheus"], 12, "{texts:#?}");
+        let ranges: Vec<String> = asked
+            .iter()
+            .filter(|asked| asked.path().ends_with("_range"))
+            .filter_map(|asked| asked.parameter("query"))
+            .collect();
+        assert_eq!(ranges.len(), 4, "CPU, lag, rate, partitions: {ranges:#?}");
+        assert!(
+            ranges.iter().any(|query| query.contains("records_lead") && query.contains("query_part")),
+            "{ranges:#?}"
+        );
+        if more == 0 {
+            as_plan(&fleets, &[]);
+        }
+    }
 }
 
 #[test]

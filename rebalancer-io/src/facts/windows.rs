@@ -34,11 +34,18 @@ impl WindowQuestion {
         Self { query, ended: before(at, window.ended), ago: window.ended }
     }
 
-    /// The same as a part of a query that is evaluated now, with `tag`, namespace and pod in the label `place`.
+    /// The question that is asked by evaluating `query` at `ended`, seen from `at`; `None` if it is not about a window.
+    pub(crate) fn asked_by(query: &MetricQuery, ended: Timestamp, at: Timestamp) -> Option<Self> {
+        let is_mean = query.promql.starts_with("avg_over_time((") && query.promql.ends_with(":1m])");
+        let ago_ms = u64::try_from(at.as_millisecond().checked_sub(ended.as_millisecond())?).ok()?;
+        is_mean.then(|| Self { query: query.clone(), ended, ago: Duration::from_millis(ago_ms) })
+    }
+
+    /// The same as a part of a query that is evaluated now, its rows told by `tag`, namespace and pod.
     pub(crate) fn tagged(&self, tag: usize) -> String {
         let mean = self.query.promql.strip_suffix(')').unwrap_or(&self.query.promql);
         let shifted = format!("{mean} offset {})", duration(self.ago));
-        tagged(&shifted, tag, &self.query.pod_label)
+        tagged(&shifted, tag, &["namespace", &self.query.pod_label])
     }
 }
 
@@ -92,10 +99,13 @@ mod tests {
         );
         assert_eq!(at.as_millisecond() - asked.ended.as_millisecond(), 90_500);
         let mean = "avg_over_time((up)[30m:1m] offset 90500ms)";
-        let tagged = format!("label_replace({mean}, \"tag\", \"3\", \"\", \"\")");
+        let tagged = format!("label_replace({mean}, \"query_part\", \"3\", \"\", \"\")");
         assert_eq!(
             asked.tagged(3),
-            format!("label_join({tagged}, \"place\", \"/\", \"tag\", \"namespace\", \"pod\")")
+            format!("label_join({tagged}, \"row_of_part\", \"/\", \"query_part\", \"namespace\", \"pod\")")
         );
+        let again = WindowQuestion::asked_by(&asked.query, asked.ended, at);
+        assert_eq!(again, Some(asked));
+        assert_eq!(WindowQuestion::asked_by(&MetricQuery::new("cpu", "up"), at, at), None);
     }
 }

@@ -44,10 +44,10 @@ pub fn settings_of<'w>(
 ) -> QuerySettings {
     let (mut namespaces, mut prefixes) = (BTreeSet::new(), BTreeSet::new());
     let mut has_pattern = true;
-    for Chunked { namespace, pods, .. } in workloads {
+    for Chunked { namespace, pods, is_named, .. } in workloads {
         namespaces.insert(namespace);
         let own = pod_prefixes(pods);
-        has_pattern &= !own.is_empty();
+        has_pattern &= is_named && !own.is_empty();
         prefixes.extend(own);
     }
     let prefixes: Vec<&str> = prefixes.into_iter().filter(|_| has_pattern).collect();
@@ -59,6 +59,11 @@ pub fn settings_of<'w>(
     }
 }
 
+/// Whether one answer has room for so many series.
+pub fn has_room_for(rows: f64) -> bool {
+    rows <= MOST_ROWS as f64
+}
+
 /// What of a workload counts for the size of a query and of its answer.
 #[derive(Debug, Clone, Copy)]
 pub struct Chunked<'w> {
@@ -66,6 +71,8 @@ pub struct Chunked<'w> {
     pub namespace: &'w str,
     /// Its pods.
     pub pods: &'w [LivePod],
+    /// Whether queries name them. They need not where an answer has room for all pods of the namespaces.
+    pub is_named: bool,
     /// Its consumer group, if that is asked about.
     pub group: Option<&'w str>,
     /// Series that an answer about it has.
@@ -91,9 +98,9 @@ struct Filled {
 impl Filled {
     /// The sizes with one more workload.
     fn with(&self, own: &Chunked<'_>) -> [usize; 3] {
-        let Chunked { namespace, pods, group, rows } = *own;
+        let Chunked { namespace, pods, is_named, group, rows } = *own;
         let is_new = |names: &BTreeSet<String>, name: &str| !names.contains(name);
-        let of_pods: usize = pod_prefixes(pods).into_iter().map(text_of).sum();
+        let of_pods: usize = pod_prefixes(pods).into_iter().filter(|_| is_named).map(text_of).sum();
         let of_namespace = if is_new(&self.namespaces, namespace) { text_of(namespace) } else { 0 };
         let of_group = group.filter(|group| is_new(&self.groups, group)).map_or(0, text_of);
         let [all_rows, text, groups] = self.sizes;
@@ -123,6 +130,7 @@ mod tests {
         let chunks = chunks(&settings, workloads, |(namespace, group, rows)| Chunked {
             namespace,
             pods: &[],
+            is_named: true,
             group: *group,
             rows: *rows,
         });

@@ -9,15 +9,20 @@ use jiff::Timestamp;
 use super::places::Placed;
 use crate::metrics::{
     ASSIGNOR, AtMost, COMMITTED, KafkaPreset, LOAD, MetricQuery, MetricsSource, OF_MEMBERS, OWNED, Place,
-    REBALANCE,
+    REBALANCE, of_members,
 };
 use crate::prometheus::{LabelledSample, Point, RawSample, Sample, Samples, Series, TimeRange};
 
 /// A query by its name, and where what it asks about comes from.
 pub(super) type Key = (KafkaPreset, String);
 
-/// The rows of a range, and which range it is.
-pub(super) type RangeRows = (TimeRange, Placed<Vec<Point>>);
+/// A range, the text of a query over it, and the label that names the pod.
+pub(super) type RangeKey = (TimeRange, String, String);
+
+/// The key of the answer to `query` over `range`.
+pub(super) fn range_key(query: &MetricQuery, range: TimeRange) -> RangeKey {
+    (range, query.promql.clone(), query.pod_label.clone())
+}
 
 /// Namespace, text and moment of a question about a window.
 pub(super) type WindowKey = (Option<String>, String, Timestamp);
@@ -36,19 +41,22 @@ pub(super) struct Tables<'a> {
     pub(super) series: Option<Vec<LabelledSample>>,
     pub(super) instants: BTreeMap<Key, Placed<(f64, i64)>>,
     pub(super) ranges: BTreeMap<Key, Ranged>,
+    /// Whether what a decision on history asks about is known too.
+    pub(super) has_history: bool,
     /// Answers to own queries, by query and the label that names the pod.
     pub(super) own: BTreeMap<(String, String), Placed<(f64, i64)>>,
-    pub(super) own_ranges: BTreeMap<(String, String), RangeRows>,
-    /// Means over windows, by the question of one workload.
-    pub(super) windows: BTreeMap<WindowKey, Samples>,
+    /// Answers to questions of single workloads over a range, and means over windows; `None` where the server did not answer
+    /// those of several together.
+    pub(super) told: BTreeMap<RangeKey, Option<Placed<Vec<Point>>>>,
+    pub(super) windows: BTreeMap<WindowKey, Option<Samples>>,
     /// Whole answers by the text of the query: workloads share the alerts that fire.
     pub(super) raw: Mutex<BTreeMap<String, Vec<RawSample>>>,
 }
 
 /// A range that was asked for, or is when it is needed.
 pub(super) struct Ranged {
-    query: MetricQuery,
-    range: TimeRange,
+    pub(super) query: MetricQuery,
+    pub(super) range: TimeRange,
     /// `None` where the server did not answer.
     rows: OnceLock<Option<Placed<Vec<Point>>>>,
 }
@@ -64,19 +72,34 @@ impl Ranged {
         self.rows(source);
     }
 
+    /// Takes the rows that were answered to it as a part of another query.
+    pub(super) fn take(&self, rows: impl IntoIterator<Item = (String, Vec<Point>)>) {
+        let _ = self.rows.set(Some(self.placed(rows)));
+    }
+
     /// The rows by place.
     pub(super) fn rows(&self, source: &dyn MetricsSource) -> Option<&Placed<Vec<Point>>> {
         let ask = || {
-            let row = |Series { pod: label, points }: Series| {
-                Some((place(&self.query.name, &label)?.into_owned(), points))
-            };
-            Some(source.range(&self.query, self.range).ok()?.into_iter().filter_map(row).collect())
+            let series = source.range(&self.query, self.range).ok()?;
+            Some(self.placed(series.into_iter().map(|Series { pod, points }| (pod, points))))
         };
         self.rows.get_or_init(ask).as_ref()
     }
 
+    fn placed(&self, rows: impl IntoIterator<Item = (String, Vec<Point>)>) -> Placed<Vec<Point>> {
+        let row = |(label, points): (String, Vec<Point>)| {
+            Some((place(&self.query.name, &label)?.into_owned(), points))
+        };
+        rows.into_iter().filter_map(row).collect()
+    }
+
+    /// Whether the server did not answer it.
+    fn has_failed(&self) -> bool {
+        self.rows.get().is_some_and(Option::is_none)
+    }
+
     /// The end of its range in milliseconds.
-    pub(super) fn end_ms(&self) -> i64 {
+    fn end_ms(&self) -> i64 {
         self.range.end.as_millisecond()
     }
 }
@@ -89,8 +112,9 @@ impl<'a> Tables<'a> {
             series: None,
             instants: BTreeMap::new(),
             ranges: BTreeMap::new(),
+            has_history: false,
             own: BTreeMap::new(),
-            own_ranges: BTreeMap::new(),
+            told: BTreeMap::new(),
             windows: BTreeMap::new(),
             raw: Mutex::default(),
         }
@@ -117,16 +141,27 @@ impl<'a> Tables<'a> {
         let ranged = self.ranges.get(&(preset, name.to_owned())).filter(|ranged| ranged.range == range)?;
         ranged.rows(&self.source)
     }
+
+    /// Whether a range of this name was asked about many workloads and not answered.
+    pub(super) fn has_failed(&self, name: &str) -> bool {
+        let of_members = of_members(name);
+        self.ranges.values().any(|ranged| {
+            ranged.has_failed() && (ranged.query.name == name || ranged.query.name == of_members)
+        })
+    }
 }
 
 /// The rows of the answer to a query by their places.
-pub(super) fn rows_of(name: &str, samples: &Samples) -> Placed<(f64, i64)> {
-    samples
-        .iter()
-        .filter_map(|Sample { pod: label, value, timestamp_ms }| {
-            Some((place(name, label)?, (value, timestamp_ms)))
-        })
-        .collect()
+pub(super) fn rows_of<'r>(
+    name: &str,
+    rows: impl Iterator<Item = (&'r str, (f64, i64))>,
+) -> Placed<(f64, i64)> {
+    rows.filter_map(|(label, row)| Some((place(name, label)?, row))).collect()
+}
+
+/// The rows of an answer by their labels.
+pub(super) fn labelled(samples: &Samples) -> impl Iterator<Item = (&str, (f64, i64))> {
+    samples.iter().map(|Sample { pod, value, timestamp_ms }| (pod, (value, timestamp_ms)))
 }
 
 /// The place of a row. It begins with what the row is looked up by: that of a group with the group's name and a newline.

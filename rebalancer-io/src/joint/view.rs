@@ -8,10 +8,11 @@ use jiff::Timestamp;
 use rebalancer_core::{LivePod, Metric};
 
 use super::members::{Member, Members};
+use super::open::{OF_SUSPECTS, Open};
 use super::places::{Home, Placed};
 use super::points::merged;
-use super::tables::{Tables, exporters_of, window_key};
-use crate::facts::history_name;
+use super::tables::{Tables, exporters_of, range_key, window_key};
+use crate::facts::{WindowQuestion, history_name};
 use crate::metrics::detect::{
     BY_ADDRESS, BY_CLIENT, BY_TOPIC, COUNT_BY_ADDRESS, COUNT_BY_CLIENT, KNOWN_SERIES, TOPICS_OF_PODS,
     plain_topic, series_of, topics_name,
@@ -21,7 +22,7 @@ use crate::metrics::{
     OWNED, OWNERS, OffsetQueries, QuerySet, QuerySettings, REBALANCE, START, is_client_of, of_preset,
     pod_prefixes,
 };
-use crate::prometheus::{LabelledSample, Point, QueryError, RawSample, Samples, Series, TimeRange};
+use crate::prometheus::{LabelledSample, Point, QueryError, RawSample, Samples, Series, TimeRange, When};
 
 /// The answers about one workload, from what was asked about all. What that does not tell is asked of the server.
 ///
@@ -37,6 +38,7 @@ pub struct View<'j, 'a> {
     /// Places of these pods, and of other workloads whose pods' names begin as theirs.
     home: Home,
     prefixes: Vec<&'j str>,
+    open: Option<&'j Open>,
 }
 
 impl<'j, 'a> View<'j, 'a> {
@@ -44,7 +46,14 @@ impl<'j, 'a> View<'j, 'a> {
     pub(super) fn new(tables: &'j Tables<'a>, settings: &'j QuerySettings, pods: &'j [LivePod]) -> Self {
         let prefixes = pod_prefixes(pods);
         let home = Home::new(&settings.namespace, &prefixes);
-        Self { tables, settings, queries: None, pods, home, prefixes }
+        Self { tables, settings, queries: None, pods, home, prefixes, open: None }
+    }
+
+    /// The same, which notes what is to be asked about the past of this workload and other ones together, in place of asking
+    /// it of the server.
+    #[must_use]
+    pub fn noting(self, open: Option<&'j Open>) -> Self {
+        Self { open, ..self }
     }
 
     /// The same, where the queries of the workload's metrics are written already.
@@ -126,9 +135,13 @@ impl<'j, 'a> View<'j, 'a> {
 
     /// The known series of a range query.
     fn known(&self, query: &MetricQuery, range: TimeRange) -> Option<Vec<Series>> {
-        let own = (query.promql.clone(), query.pod_label.clone());
-        if let Some((_, rows)) = self.tables.own_ranges.get(&own).filter(|(known, _)| *known == range) {
-            return Some(rows.of(&self.home).map(|(pod, points)| series(pod, points)).collect());
+        if let Some(told) = self.tables.told.get(&range_key(query, range)) {
+            let rows = told.as_ref()?;
+            return Some(match query.namespace {
+                Some(_) => rows.of(&self.home).map(|(pod, points)| series(pod, points)).collect(),
+                // Not about pods, so that no namespace stands before it.
+                None => rows.starting("/").map(|(label, points)| series(label, points)).collect(),
+            });
         }
         let preset = self.settings.preset;
         let table = |preset: KafkaPreset| self.tables.range_over(preset, &query.name, range);
@@ -164,6 +177,27 @@ impl<'j, 'a> View<'j, 'a> {
                 rows.map(|(pod, points)| series(pod, points)).collect()
             }
         })
+    }
+
+    /// The series of a range query, or none where it is noted to be asked; `None` where the server is to be asked.
+    fn known_or_noted(&self, query: &MetricQuery, range: TimeRange) -> Option<Vec<Series>> {
+        self.known(query, range).or_else(|| {
+            let was_asked = self.tables.told.contains_key(&range_key(query, range));
+            let open = self.open.filter(|_| !was_asked && !self.tables.has_failed(&query.name))?;
+            open.add(query, When::Range(range));
+            Some(Vec::new())
+        })
+    }
+
+    /// The means over a window that ended `at`, or none where that is noted to be asked.
+    fn known_means(&self, query: &MetricQuery, at: Timestamp) -> Option<Samples> {
+        if let Some(told) = self.tables.windows.get(&window_key(query, at)) {
+            return told.clone();
+        }
+        let open = self.open.filter(|_| at != self.tables.at)?;
+        WindowQuestion::asked_by(query, at, self.tables.at)?;
+        open.add(query, When::Instant(at));
+        Some(Samples::default())
     }
 
     /// The series of the partitions of the group's topics.
@@ -468,8 +502,8 @@ fn partition_of(place: &str) -> Option<[&str; 4]> {
 
 impl MetricsSource for View<'_, '_> {
     fn instant(&self, query: &MetricQuery, at: Timestamp) -> Result<Samples, QueryError> {
-        if let Some(samples) = self.tables.windows.get(&window_key(query, at)) {
-            return Ok(samples.clone());
+        if let Some(samples) = self.known_means(query, at) {
+            return Ok(samples);
         }
         let preset = self.preset_of(query).filter(|_| at == self.tables.at);
         let members = preset.filter(|preset| *preset == self.settings.preset);
@@ -499,10 +533,15 @@ impl MetricsSource for View<'_, '_> {
         at: Timestamp,
     ) -> Result<Vec<LabelledSample>, QueryError> {
         let known = || self.ages(query).or_else(|| self.known_samples(&query.name, labels));
-        match Some(()).filter(|()| at == self.tables.at).and_then(|()| known()) {
-            Some(samples) => Ok(samples),
-            None => self.tables.source.labelled(query, labels, at),
+        if let Some(samples) = Some(()).filter(|()| at == self.tables.at).and_then(|()| known()) {
+            return Ok(samples);
         }
+        let is_of_suspects = || OF_SUSPECTS.contains(&query.name.as_str()) && !self.tables.has_history;
+        if let Some(open) = self.open.filter(|_| is_of_suspects()) {
+            open.add(query, When::Instant(at));
+            return Ok(Vec::new());
+        }
+        self.tables.source.labelled(query, labels, at)
     }
 
     fn raw(&self, query: &MetricQuery, at: Timestamp) -> Result<Vec<RawSample>, QueryError> {
@@ -519,7 +558,7 @@ impl MetricsSource for View<'_, '_> {
     }
 
     fn range(&self, query: &MetricQuery, range: TimeRange) -> Result<Vec<Series>, QueryError> {
-        match self.known(query, range) {
+        match self.known_or_noted(query, range) {
             Some(series) => Ok(series),
             None => self.tables.source.range(query, range),
         }
@@ -531,7 +570,7 @@ impl MetricsSource for View<'_, '_> {
         range: TimeRange,
         each: &mut dyn FnMut(Series),
     ) -> Result<(), QueryError> {
-        match self.known(query, range) {
+        match self.known_or_noted(query, range) {
             Some(series) => series.into_iter().for_each(each),
             None => return self.tables.source.range_by_series(query, range, each),
         }

@@ -120,13 +120,16 @@ impl GroupQueries {
     }
 }
 
-/// A query as a part of one that has several, with `tag`, namespace and pod in the label `place`.
-pub(crate) fn tagged(promql: &str, tag: usize, pod_label: &str) -> String {
+/// Label of an answer that names the part of the query to which a row belongs, and what tells the row from others of the part.
+pub(crate) const ROW_LABEL: &str = "row_of_part";
+
+/// A query as a part of one that has several, with `tag` and these labels in the label [`ROW_LABEL`].
+pub(crate) fn tagged(promql: &str, tag: usize, labels: &[&str]) -> String {
     // A user's own query may end in a comment.
     let promql = if promql.contains('#') { format!("\n{promql}\n") } else { promql.to_owned() };
-    let tagged = format!("label_replace({promql}, \"tag\", \"{tag}\", \"\", \"\")");
-    let pod = literal(pod_label);
-    format!("label_join({tagged}, \"{PLACE_LABEL}\", \"/\", \"tag\", \"namespace\", \"{pod}\")")
+    let tagged = format!("label_replace({promql}, \"query_part\", \"{tag}\", \"\", \"\")");
+    let labels: Vec<String> = labels.iter().map(|label| format!("\"{}\"", literal(label))).collect();
+    format!("label_join({tagged}, \"{ROW_LABEL}\", \"/\", \"query_part\", {})", labels.join(", "))
 }
 
 /// The series with one label for the client: JMX rules write `clientid`.

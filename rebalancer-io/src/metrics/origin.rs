@@ -11,6 +11,9 @@ use crate::promql::{duration, joined_by_or, literal};
 /// Maximum number of pods or partitions to examine one by one, those that differ most first.
 pub(crate) const MOST_LOOKED_AT: usize = 50;
 
+/// The same where many workloads are examined together. A series with all its labels takes up to a kB, and 4 MiB are read.
+pub(crate) const MOST_OF_SEVERAL: usize = 500;
+
 /// Name of the query that shows whether any pod or partition has several series.
 const SEVERAL: &str = "sources";
 
@@ -120,11 +123,15 @@ pub(crate) struct FamilyQueries {
 impl OriginQueries {
     /// The queries of a live run, about every metric that its presets read.
     pub fn new(settings: &QuerySettings) -> Self {
-        Self::of_all(std::slice::from_ref(settings))
+        Self::naming(MOST_LOOKED_AT, std::slice::from_ref(settings))
     }
 
     /// The queries about every metric that the presets of any of these settings read.
     pub fn of_all(all: &[QuerySettings]) -> Self {
+        Self::naming(MOST_OF_SEVERAL, all)
+    }
+
+    fn naming(most: usize, all: &[QuerySettings]) -> Self {
         let mut found: Vec<(&Family, String, &QuerySettings)> = Vec::new();
         for settings in all {
             for family in &FAMILIES {
@@ -142,13 +149,13 @@ impl OriginQueries {
             )
         });
         Self {
-            several: joined_by_or(several)
+            several: joined_by_or(several, usize::MAX)
                 .into_iter()
                 .map(|(text, _)| MetricQuery::new(SEVERAL, text))
                 .collect(),
             families: found
                 .iter()
-                .map(|(family, selector, settings)| family.queries(selector, settings))
+                .map(|(family, selector, settings)| family.queries(selector, most, settings))
                 .collect(),
         }
     }
@@ -188,6 +195,11 @@ impl Family {
         self.keys.contains(&"pod") && self.keys.contains(&"client_id")
     }
 
+    /// Whether the presets of these settings read it.
+    pub(crate) fn is_read_by(&self, settings: &QuerySettings) -> bool {
+        selector(self, settings).is_some()
+    }
+
     /// The name of its series in messages and answers.
     pub(crate) fn name(&self) -> String {
         format!("{}{}", self.metric, self.part)
@@ -207,7 +219,7 @@ impl Family {
 
     /// A counter is compared by its current value: replicas scrape it at different moments, and one may have
     /// missed some. A gauge varies between scrapes, but its mean over the window varies less.
-    fn queries(&'static self, selector: &str, settings: &QuerySettings) -> FamilyQueries {
+    fn queries(&'static self, selector: &str, most: usize, settings: &QuerySettings) -> FamilyQueries {
         let keys = self.keys.join(", ");
         let window = duration(settings.window);
         let (value, tolerance) = if self.kind == SeriesKind::Gauge {
@@ -228,7 +240,7 @@ impl Family {
         // `> -Inf` removes NaN, which would make the deviation NaN.
         let suspects = format!("topk(1, 4 * stddev by ({keys}) ({value} > -Inf) > {tolerance})");
         let spread = format!("(max by ({keys}) ({value}) - min by ({keys}) ({value})) / {tolerance}");
-        let disagreeing = format!("on ({keys}) topk({MOST_LOOKED_AT}, {spread} > 1)");
+        let disagreeing = format!("on ({keys}) topk({most}, {spread} > 1)");
         let apart = format!("({value} / on ({keys}) group_left () {tolerance}) and {disagreeing}");
         let times = format!("timestamp({selector}) and {disagreeing}");
         FamilyQueries {

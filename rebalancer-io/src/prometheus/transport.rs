@@ -38,7 +38,7 @@ pub enum When {
 }
 
 /// The moments `start`, `start` + `step` and so on, up to and including `end`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TimeRange {
     /// First moment.
     pub start: Timestamp,

@@ -4,6 +4,9 @@
 use rebalancer_core::{Metric, PerMetric};
 use serde_json::{Value, json};
 
+/// Label of the parts of a query.
+pub(super) const PART_LABEL: &str = "query_part";
+
 /// The loads of one pod.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PodLoads {
@@ -24,12 +27,12 @@ pub(super) fn answer_parts(
 ) -> Vec<u8> {
     let parts = query.split(" or label_join(").filter_map(|part| {
         let metric = metric(part)?;
-        Some((value(part, "\"tag\", \"")?, metric, part))
+        Some((value(part, "\"query_part\", \"")?, metric, part))
     });
     let rows = parts.flat_map(|(tag, metric, part)| {
         let selected = table.iter().filter(move |row| selects(part, row));
         selected.filter_map(move |row| {
-            let labels = json!({"place": format!("{tag}/{}/{}", row.namespace, row.pod)});
+            let labels = json!({"row_of_part": format!("{tag}/{}/{}", row.namespace, row.pod)});
             Some(json!({"metric": labels, "value": [0, row.loads[metric]?.to_string()]}))
         })
     });

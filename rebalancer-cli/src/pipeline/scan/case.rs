@@ -1,9 +1,10 @@
 //! A workload of a look at many: by what it is decided, and what is known of it before.
 
+use std::cell::OnceCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use rebalancer_core::{Joined, LivePod, Metric, RotationOptions};
+use rebalancer_core::{Cure, Fact, Joined, LivePod, Metric, RotationOptions};
 use rebalancer_io::joint::Chunked;
 use rebalancer_io::kafka::KafkaAnswers;
 use rebalancer_io::kubernetes::OwnedWorkload;
@@ -63,6 +64,8 @@ pub(super) struct Case {
     pub(super) source: Result<Source, String>,
     /// Its loads; why there are none that can be used.
     pub(super) loads: Result<Loads, String>,
+    /// Which of its pods were replaced as a cure, once that was asked.
+    pub(super) cures: OnceCell<Fact<Vec<Cure>>>,
 }
 
 /// What the joint answers say of a workload.
@@ -85,6 +88,13 @@ impl Case {
 
     pub(super) fn needs_facts(&self) -> bool {
         self.loads.as_ref().is_ok_and(|loads| loads.needs_facts)
+    }
+
+    /// It turned out that more has to be known of it than its loads.
+    pub(super) fn look_back(&mut self) {
+        if let Ok(loads) = &mut self.loads {
+            loads.needs_facts = true;
+        }
     }
 
     /// Whether a pod may turn out to be ill although nothing passes a threshold: by its partitions, or by its message rate.
@@ -112,19 +122,24 @@ impl Case {
         reads.then_some((*preset, group.as_deref()))
     }
 
-    /// It as far as it matters whose series it has.
-    pub(super) fn looked(&self) -> Looked<'_> {
-        let source = self.source.as_ref().ok().filter(|_| !self.is_apart);
-        let source = source.map(|Source { preset, group, .. }| (*preset, group.as_deref()));
-        Looked { of: Chunked { group: source.and_then(|(_, group)| group), ..self.chunked() }, source }
+    /// The same, if it is asked about as all others are.
+    pub(super) fn joint_reader(&self) -> Option<(KafkaPreset, Option<&str>)> {
+        self.reader().filter(|_| self.is_as_all())
     }
 
-    /// How much room it takes in queries and answers about several workloads.
-    pub(super) fn chunked(&self) -> Chunked<'_> {
+    /// It as far as it matters whose series it has; `None` where it is asked about by itself, or not decided on.
+    pub(super) fn looked(&self) -> Option<Looked<'_>> {
+        let Source { preset, group, .. } = self.source.as_ref().ok().filter(|_| !self.is_apart)?;
+        Some(Looked { of: Chunked { group: group.as_deref(), ..self.chunked(true) }, preset: *preset })
+    }
+
+    /// How much room it takes in queries and answers about several workloads, which name the pods of suspects at least.
+    pub(super) fn chunked(&self, is_named: bool) -> Chunked<'_> {
         let partitions = self.loads.as_ref().map_or(0, |loads| loads.partitions);
         Chunked {
             namespace: &self.owned.namespace,
             pods: self.pods(),
+            is_named: is_named || self.needs_facts(),
             group: self.reader().and_then(|(_, group)| group),
             rows: self.pods().len().max(partitions),
         }

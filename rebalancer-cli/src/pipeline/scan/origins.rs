@@ -1,89 +1,76 @@
-//! Whose series the workloads have: which of them have to be looked at by themselves, since sources disagree about some.
+//! Whose series the workloads have: all are looked at together.
 
-use std::cell::OnceCell;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use rebalancer_core::LivePod;
 use rebalancer_io::joint::{Chunked, chunks, settings_of};
-use rebalancer_io::metrics::{Groups, KafkaPreset, OriginQueries, QuerySettings, pod_prefixes};
-use rebalancer_io::origin::{Disputed, disputed};
+use rebalancer_io::metrics::{Groups, KafkaPreset, OriginQueries, QuerySettings};
+use rebalancer_io::origin::{Origin, Owner, origins_of};
 use rebalancer_io::prometheus::QueryError;
 
 use crate::pipeline::live::Client;
 
 /// A workload as far as it matters whose series it has.
 pub(super) struct Looked<'w> {
-    /// Its pods.
+    /// Its pods and its group.
     pub(super) of: Chunked<'w>,
-    /// Where its lag comes from, and its group; `None` where nothing that all are asked about tells of it.
-    pub(super) source: Option<(KafkaPreset, Option<&'w str>)>,
+    /// Where its lag comes from.
+    pub(super) preset: KafkaPreset,
 }
 
-impl Looked<'_> {
-    /// Whether its own queries may select any of these.
-    fn may_have(&self, disputed: &BTreeSet<Disputed>) -> bool {
-        let prefixes = pod_prefixes(self.of.pods);
-        let is_named =
-            |name: &str| prefixes.is_empty() || prefixes.iter().any(|prefix| name.starts_with(prefix));
-        disputed.iter().any(|what| match what {
-            Disputed::Pod { namespace, name } => namespace == self.of.namespace && is_named(name),
-            Disputed::Group(name) => self.of.group == Some(name.as_str()),
-        })
-    }
-}
-
-/// The positions of the workloads of which it is not certain that each of their series has one source: all are looked at
-/// together, and where a server names no more, chunk by chunk.
+/// What is found of each workload: of all together, and of those about which a server does not name everything that is
+/// disputed, chunk by chunk. What is unknown then has to be found out of each alone.
 ///
 /// # Errors
 /// A query that fails.
-pub(super) fn in_doubt(
+pub(super) fn origins(
     client: &Client,
     settings: &QuerySettings,
     workloads: &[Looked<'_>],
     at: Timestamp,
-) -> Result<BTreeSet<usize>, QueryError> {
-    let pods: OnceCell<HashMap<(&str, &str), &LivePod>> = OnceCell::new();
-    let pod_of = |namespace: &str, name: &str| -> Option<&LivePod> {
-        pods.get_or_init(|| by_name(workloads)).get(&(namespace, name)).copied()
-    };
-    let found = |settings: &QuerySettings, workloads: &[(usize, &Looked<'_>)]| {
-        let disputed = disputed(client, &queries_of(settings, workloads), &pod_of, at)?;
-        let of_these = |disputed: BTreeSet<Disputed>| -> Vec<usize> {
-            let found = workloads.iter().filter(|(_, workload)| workload.may_have(&disputed));
-            found.map(|(position, _)| *position).collect()
-        };
-        Ok::<_, QueryError>(disputed.map(of_these))
-    };
+) -> Result<Vec<Origin>, QueryError> {
+    let mut origins = found(client, settings, &workloads.iter().collect::<Vec<&Looked<'_>>>(), at)?;
     let all: Vec<(usize, &Looked<'_>)> = workloads.iter().enumerate().collect();
-    if let Some(found) = found(settings, &all)? {
-        return Ok(found.into_iter().collect());
-    }
-    let mut in_doubt = BTreeSet::new();
-    for chunk in chunks(settings, all, |(_, workload)| workload.of) {
-        let settings = settings_of(settings, chunk.iter().map(|(_, workload)| workload.of));
+    let unknown = all.into_iter().filter(|(position, _)| origins[*position] == Origin::Unknown);
+    for chunk in chunks(settings, unknown.collect(), |(_, looked)| looked.of) {
         // One alone is asked about when it is decided on.
-        let known = if chunk.len() == 1 { None } else { found(&settings, &chunk)? };
-        in_doubt.extend(known.unwrap_or_else(|| chunk.iter().map(|(position, _)| *position).collect()));
+        if chunk.len() > 1 {
+            let settings = settings_of(settings, chunk.iter().map(|(_, looked)| looked.of));
+            let (positions, looked): (Vec<usize>, Vec<&Looked<'_>>) = chunk.into_iter().unzip();
+            let found = found(client, &settings, &looked, at)?;
+            positions.into_iter().zip(found).for_each(|(position, origin)| origins[position] = origin);
+        }
     }
-    Ok(in_doubt)
+    Ok(origins)
 }
 
-fn by_name<'w>(workloads: &[Looked<'w>]) -> HashMap<(&'w str, &'w str), &'w LivePod> {
-    let of_workload = |workload: &Looked<'w>| {
-        let Chunked { namespace, pods, .. } = workload.of;
-        pods.iter().map(move |pod| ((namespace, pod.name.as_str()), pod))
+/// What queries of `settings` find of these workloads.
+fn found(
+    client: &Client,
+    settings: &QuerySettings,
+    workloads: &[&Looked<'_>],
+    at: Timestamp,
+) -> Result<Vec<Origin>, QueryError> {
+    let own = |looked: &&Looked<'_>| QuerySettings {
+        preset: looked.preset,
+        group: looked.of.group.map(str::to_owned),
+        ..settings.clone()
     };
-    workloads.iter().flat_map(of_workload).collect()
+    let own: Vec<QuerySettings> = workloads.iter().map(own).collect();
+    let owners = workloads.iter().zip(&own).map(|(looked, settings)| {
+        let Chunked { namespace, pods, .. } = looked.of;
+        Owner { namespace, pods, settings }
+    });
+    let owners: Vec<Owner<'_>> = owners.collect();
+    origins_of(client, &queries_of(settings, workloads), &owners, at)
 }
 
 /// The queries about whose series the workloads have.
-fn queries_of(settings: &QuerySettings, workloads: &[(usize, &Looked<'_>)]) -> OriginQueries {
+fn queries_of(settings: &QuerySettings, workloads: &[&Looked<'_>]) -> OriginQueries {
     let mut groups: BTreeMap<KafkaPreset, BTreeSet<&str>> = BTreeMap::new();
     groups.insert(KafkaPreset::None, BTreeSet::new());
-    for (preset, group) in workloads.iter().filter_map(|(_, workload)| workload.source) {
-        groups.entry(preset).or_default().extend(group);
+    for Looked { preset, of } in workloads {
+        groups.entry(*preset).or_default().extend(of.group);
     }
     let of_preset = |(preset, names): (KafkaPreset, BTreeSet<&str>)| {
         let groups = if names.is_empty() { Groups::One } else { Groups::of(names, &settings.matchers) };
