@@ -125,6 +125,10 @@ fn log(report: &ScanReport, ended: &[Ended<'_>]) {
     );
 }
 
+/// Maximum number of workloads whose past the page tells, the first ones: more cannot be read in the time for it, and each
+/// keeps the list of its pods until then.
+const MOST_PASTS: usize = 10;
+
 /// Namespace, kind and name of a workload.
 type Key = (String, String, String);
 
@@ -291,7 +295,7 @@ impl<'a> All<'a> {
                 Err(NoTurn::Left(left)) => member.leave(left),
                 Err(NoTurn::Failed(failure)) => member.end = Err(failure),
                 Ok(past) => {
-                    pasts.extend(past);
+                    pasts.extend(past.filter(|_| pasts.len() < MOST_PASTS));
                     if let Ok(report) = &member.end {
                         rotations += usize::from(is_rotation(report, self.is_dry()));
                         is_trouble_met |= is_trouble(report);

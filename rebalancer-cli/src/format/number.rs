@@ -15,9 +15,13 @@ pub fn times(value: f64) -> String {
     }
 }
 
-/// A share as a percentage.
+/// A share as a percentage. Nearly none is not 0 %, and nearly all is not 100 %.
 pub fn percent(share: f64) -> String {
-    format!("{:.0} %", 100.0 * share)
+    match 100.0 * share {
+        part if part > 0.0 && part < 0.5 => "<1 %".to_owned(),
+        part if (99.5..100.0).contains(&part) => ">99 %".to_owned(),
+        part => format!("{part:.0} %"),
+    }
 }
 
 /// A duration in seconds, in the largest unit with a count of at least two: `119s`, `5m`, `3h`, `2d`.
@@ -73,6 +77,8 @@ mod tests {
     fn ages_and_ratios_read_well() {
         let ages = [(0.0, "0s"), (119.0, "119s"), (300.0, "5m"), (10_800.0, "3h"), (172_800.5, "2d")];
         assert!(ages.iter().all(|(seconds, words)| age(*seconds) == *words));
+        let shares = [0.0, 0.004, 0.5, 0.996, 1.0].map(percent);
+        assert_eq!(shares, ["0 %", "<1 %", "50 %", ">99 %", "100 %"]);
         assert_eq!([5.344, 0.04, 0.001, 0.0].map(times), ["5.3×", "0.04×", "<0.01×", "0×"]);
     }
 }

@@ -17,7 +17,6 @@ mod pods;
 mod queries;
 mod recording;
 mod scan;
-mod style;
 mod text;
 mod timeline;
 mod verdict;
@@ -35,6 +34,18 @@ use crate::report::history::HistoryReport;
 use crate::report::scan::ScanReport;
 use crate::report::version::{Head, PageKind};
 use crate::report::{Report, WorkloadReport};
+
+/// What the page may load and run: its own style, and only the script with this hash. If the script changes,
+/// browsers report a mismatch and the tests fail.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; \
+     script-src 'sha256-3qFGHmDvPK8sw4qTNySK4JEtBhL/oipzVdnCssMwv/U='; base-uri 'none'; form-action 'none'";
+
+/// Copies a query, and sorts the index of workloads. The page is complete without it.
+const SCRIPT: &str = include_str!("html/page.js");
+
+/// The colours of Okabe and Ito, which colour-blind readers can distinguish. Shapes and words repeat their
+/// meaning.
+const STYLE: &str = include_str!("html/page.css");
 
 /// A page's content besides the report.
 #[derive(Debug, Default)]
@@ -129,12 +140,12 @@ fn document(title: &str, body: &Markup, extras: &Extras, asked_at: AskedAt) -> M
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
-                meta http-equiv="Content-Security-Policy" content=(style::POLICY);
+                meta http-equiv="Content-Security-Policy" content=(POLICY);
                 meta name="color-scheme" content="light dark";
                 meta name="generator" content={ "pod-rebalancer " (env!("CARGO_PKG_VERSION")) };
                 title { (title) " - pod-rebalancer" }
                 // Both are constants of this program.
-                style { (PreEscaped(style::STYLE)) }
+                style { (PreEscaped(STYLE)) }
             }
             body {
                 main {
@@ -144,7 +155,7 @@ fn document(title: &str, body: &Markup, extras: &Extras, asked_at: AskedAt) -> M
                     (recording::section(&extras.recording))
                 }
                 footer { "Made by pod-rebalancer " (env!("CARGO_PKG_VERSION")) ". This page is complete: it loads nothing." }
-                script { (PreEscaped(style::SCRIPT)) }
+                script { (PreEscaped(SCRIPT)) }
             }
         }
     }

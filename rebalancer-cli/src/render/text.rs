@@ -1,7 +1,6 @@
 //! Reports as text for people.
 
 pub mod backtest;
-pub mod bar;
 pub mod checks;
 pub mod config;
 pub mod history;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
+use super::text;
 use super::timeline;
 use super::verdict::place;
 use crate::format::names::{Naming, shared_prefix};
@@ -54,20 +55,26 @@ fn sentence(report: &BacktestReport) -> Markup {
     }
 }
 
+/// The columns of the sums, and whether they contain words.
+const SUMS: [(&str, bool); 9] = [
+    ("CPU", false),
+    ("Lag", false),
+    ("Over", false),
+    ("Episodes", false),
+    ("Withheld", false),
+    ("Rotations", false),
+    ("Evictions a day", false),
+    ("Still over next", false),
+    ("Held by", true),
+];
+
 fn thresholds(report: &BacktestReport) -> Markup {
+    let several = report.thresholds.len() > 1;
+    let rows = html! { @for sums in &report.thresholds { (row(sums, several)) } };
     html! {
         section aria-labelledby="thresholds" {
             h2 #thresholds { "Thresholds" }
-            div.scroll role="region" aria-label="What each pair of thresholds comes to" tabindex="0" {
-                table.numbers {
-                    thead { tr {
-                        @for heading in ["CPU", "Lag", "Over", "Episodes", "Withheld", "Rotations", "Evictions a day", "Still over next", "Held by"] {
-                            th.words[heading == "Held by"] scope="col" { (heading) }
-                        }
-                    } }
-                    tbody { @for sums in &report.thresholds { (row(sums, report.thresholds.len() > 1)) } }
-                }
-            }
+            (text::table("numbers", "What each pair of thresholds comes to", &SUMS, &rows))
             p.small {
                 "Still over next: how often the moment after one over a threshold was over it too, without any eviction. "
                 "High is an imbalance that lasts, low is noise that passes by itself."
@@ -137,14 +144,8 @@ const COLUMNS: [(&str, bool); 8] = [
 
 /// `prefix` is what all names of pods begin with.
 fn rows(name: &str, episodes: &[Episode<'_>], prefix: &str) -> Markup {
-    html! {
-        div.scroll role="region" aria-label=(name) tabindex="0" {
-            table.numbers.episodes {
-                thead { tr { @for (heading, words) in COLUMNS { th.words[words] scope="col" { (heading) } } } }
-                tbody { @for episode in episodes { (episode.row(prefix)) } }
-            }
-        }
-    }
+    let rows = html! { @for episode in episodes { (episode.row(prefix)) } };
+    text::table("numbers episodes", name, &COLUMNS, &rows)
 }
 
 /// A row of moments over a threshold.

@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use super::text;
 use crate::format::text::masked;
 
 /// One setting; for a secret only whether it is set.
@@ -37,16 +38,8 @@ pub fn section(settings: &[SettingRow]) -> Markup {
 }
 
 fn table(caption: &str, rows: &[&SettingRow]) -> Markup {
-    html! {
-        div.scroll role="region" aria-label=(caption) tabindex="0" {
-            table.settings {
-                thead { tr { th scope="col" { "Setting" } th scope="col" { "Value" } th scope="col" { "From" } } }
-                tbody {
-                    @for row in rows {
-                        tr { th scope="row" { (row.name) } td { (masked(&row.value)) } td { (row.source) } }
-                    }
-                }
-            }
-        }
-    }
+    let rows = html! {
+        @for row in rows { tr { th scope="row" { (row.name) } td { (masked(&row.value)) } td { (row.source) } } }
+    };
+    text::table("settings", caption, &[("Setting", false), ("Value", false), ("From", false)], &rows)
 }

@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 use rebalancer_core::Metric;
 
+use super::text::table;
 use super::verdict::{self, place};
 use crate::format::metric::title;
 use crate::format::number::{percent, ratio};
@@ -89,26 +90,22 @@ fn spreads(replacement: &ReplacementReport) -> Markup {
     let known = [Metric::Cpu, Metric::Lag]
         .into_iter()
         .filter_map(|metric| Some((metric, replacement.spreads[metric].as_ref()?)));
-    html! {
-        @if replacement.spreads.iter().any(|(_, spread)| spread.is_some()) {
-            div.scroll role="region" aria-label="Spread before and after" tabindex="0" {
-                table.numbers {
-                    thead { tr { @for heading in ["Spread", "Before", "After", "Noise", "Moved"] { th scope="col" { (heading) } } } }
-                    tbody {
-                        @for (metric, spread) in known {
-                            tr {
-                                th scope="row" { (title(metric)) }
-                                td data-n="Before" { (ratio(spread.before)) }
-                                td data-n="After" { (ratio(spread.after)) }
-                                td data-n="Noise" { "±" (ratio(spread.noise)) }
-                                td data-n="Moved" { (spread.moved.map_or_else(|| "–".to_owned(), percent)) }
-                            }
-                        }
-                    }
-                }
+    let rows = html! {
+        @for (metric, spread) in known {
+            tr {
+                th scope="row" { (title(metric)) }
+                td data-n="Before" { (ratio(spread.before)) }
+                td data-n="After" { (ratio(spread.after)) }
+                td data-n="Noise" { "±" (ratio(spread.noise)) }
+                td data-n="Moved" { (spread.moved.map_or_else(|| "–".to_owned(), percent)) }
             }
         }
+    };
+    if replacement.spreads.iter().all(|(_, spread)| spread.is_none()) {
+        return html! {};
     }
+    let columns = ["Spread", "Before", "After", "Noise", "Moved"].map(|heading| (heading, false));
+    table("numbers", "Spread before and after", &columns, &rows)
 }
 
 /// The class of a sentence in the style sheet.

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 use rebalancer_core::Metric;
 
-use super::text::coordinate;
+use super::text::{self, coordinate};
 use crate::format::metric::{heading, short};
 use crate::format::number::{age, ratio};
 use crate::report::{PodReport, PodVerdict, Report};
@@ -64,21 +64,12 @@ pub fn section(report: &Report) -> Markup {
 }
 
 fn table(rows: &[&PodReport], label: &str, form: Form) -> Markup {
-    html! {
-        div.scroll role="region" aria-label=(label) tabindex="0" {
-            table.pods {
-                thead { tr {
-                    th scope="col" { "Pod" }
-                    th scope="col" { "Verdict" }
-                    th scope="col" { "Score" }
-                    @for metric in Metric::ALL { th scope="col" { (heading(metric)) } }
-                    @if form.ages { th scope="col" { "Age" } }
-                    @if form.nodes { th scope="col" { "Node" } }
-                } }
-                tbody { @for pod in rows { (row(pod, form)) } }
-            }
-        }
-    }
+    let mut columns = vec!["Pod", "Verdict", "Score"];
+    columns.extend(Metric::ALL.map(heading));
+    columns.extend(form.ages.then_some("Age"));
+    columns.extend(form.nodes.then_some("Node"));
+    let columns: Vec<(&str, bool)> = columns.into_iter().map(|heading| (heading, false)).collect();
+    text::table("pods", label, &columns, &html! { @for pod in rows { (row(pod, form)) } })
 }
 
 /// The rows that are always visible, and those that are folded away.

@@ -1,5 +1,6 @@
-//! Texts and numbers on a page.
+//! Texts, numbers and tables on a page.
 
+use maud::{Markup, html};
 use serde_json::Value;
 
 use crate::format::text::masked;
@@ -13,6 +14,18 @@ pub fn cleaned(value: &Value) -> Value {
             fields.iter().map(|(key, value)| (masked(key).into_owned(), cleaned(value))).collect()
         }
         _ => value.clone(),
+    }
+}
+
+/// A table of this class and name, which can be moved sideways. `columns` are its headings, each with whether words stand below.
+pub fn table(class: &str, name: &str, columns: &[(&str, bool)], rows: &Markup) -> Markup {
+    html! {
+        div.scroll role="region" aria-label=(name) tabindex="0" {
+            table class=(class) {
+                thead { tr { @for (heading, words) in columns { th class=[words.then_some("words")] scope="col" { (heading) } } } }
+                tbody { (rows) }
+            }
+        }
     }
 }
 

@@ -4,7 +4,6 @@ use clap::builder::styling::Style;
 use comfy_table::Cell;
 use rebalancer_core::Metric;
 
-use super::bar::bar;
 use super::screen::{CYAN, PLAIN, RED, Screen};
 use super::sheet::{Sheet, right};
 use crate::format::metric::{column, short};
@@ -182,6 +181,18 @@ fn over_mean(report: &Report, pod: &PodReport, metric: Metric) -> Option<String>
     Some(format!("{metric} {}", times(pod.load(metric)? / statistics.mean)))
 }
 
+/// A bar of `value` where `most` fills `width` columns, to an eighth of a column.
+fn bar(value: f64, most: f64, width: usize) -> String {
+    const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+    if most <= 0.0 || !value.is_finite() {
+        return String::new();
+    }
+    let share = (value / most).clamp(0.0, 1.0);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a width")]
+    let eighths = (share * width as f64 * 8.0).round() as usize;
+    format!("{}{}", "█".repeat(eighths / 8), EIGHTHS[eighths % 8])
+}
+
 /// The pods in a table. For a large workload, a plain table shows only both ends.
 struct Shown<'a> {
     pods: Vec<&'a PodReport>,
@@ -222,12 +233,22 @@ impl<'a> Shown<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::host;
+    use super::{bar, host};
 
     #[test]
     fn a_node_is_called_by_its_host() {
         assert_eq!(host("ip-10-0-1-4.eu-central-1.compute.internal"), "ip-10-0-1-4");
         assert_eq!(host("gke-pool-1a2b"), "gke-pool-1a2b");
         assert_eq!(host("10.0.1.4"), "10.0.1.4", "an address says nothing without its end");
+    }
+
+    #[test]
+    fn a_bar_is_as_long_as_its_share() {
+        assert_eq!(bar(4.0, 4.0, 8), "████████");
+        assert_eq!(bar(1.0, 4.0, 8), "██");
+        assert_eq!(bar(0.25, 4.0, 8), "▌");
+        assert_eq!(bar(0.0, 4.0, 8), "");
+        assert_eq!(bar(1.0, 0.0, 8), "");
+        assert_eq!(bar(9.0, 4.0, 2), "██", "never beyond its column");
     }
 }
