@@ -47,8 +47,11 @@ pub trait Look {
     fn look_up(&mut self, target: &Target) -> Result<Presence, ApiFailure>;
 }
 
-/// Can also claim and evict. Each call sends its request once, and nothing is sent without a call.
-pub trait Act: Look {
+/// Can claim and evict. Each call sends its request once, and nothing is sent without a call.
+pub trait Act {
+    /// What looks at the same workload.
+    fn looking(&mut self) -> &mut dyn Look;
+
     /// Claims the workload. The server accepts each generation once.
     ///
     /// # Errors
@@ -90,7 +93,7 @@ struct RunTime<'a> {
     stop: &'a AtomicBool,
 }
 
-impl<'a, C: Look + ?Sized> PodManager<'a, C> {
+impl<'a, C: ?Sized> PodManager<'a, C> {
     /// Prepares the run that started at `started`; the plan's deadline counts from there. Once `stop` is
     /// true, nothing more is evicted.
     pub fn new(cluster: &'a mut C, started: Instant, stop: &'a AtomicBool) -> Self {
@@ -98,7 +101,9 @@ impl<'a, C: Look + ?Sized> PodManager<'a, C> {
         let started_by_wall = now.checked_sub(started.elapsed()).unwrap_or(now);
         Self { cluster, time: RunTime { started, started_by_wall, stop } }
     }
+}
 
+impl<C: Look + ?Sized> PodManager<'_, C> {
     /// Carries out `plan` up to the preflight of each target and reports what would happen, whatever the
     /// plan's mode.
     ///
@@ -121,7 +126,7 @@ impl<C: Act + ?Sized> PodManager<'_, C> {
         carry_out(plan, &time, |action| match action {
             Action::Claim(request) => Some(Answer::Claimed(cluster.claim(&request))),
             Action::Evict(request) => Some(Answer::Eviction(cluster.evict(&request))),
-            other => look(cluster, &time, other),
+            other => look(cluster.looking(), &time, other),
         })
     }
 }

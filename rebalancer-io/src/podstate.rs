@@ -80,10 +80,18 @@ impl<'a> Aggregator<'a> {
         Self::answers(PerMetric::from_fn(|metric| self.fetch_one(metric, at)), at)
     }
 
+    /// The answer of one metric, with stale samples marked.
     fn fetch_one(&self, metric: Metric, at: Timestamp) -> Result<Aged, QueryError> {
-        let query = self.queries.get(metric);
-        let answer = query.map(|query| self.source.instant(query, at)).transpose()?;
-        Ok(self.aged(metric, answer, at))
+        let Some(query) = self.queries.get(metric) else { return Ok((None, None)) };
+        let mut answer = self.source.instant(query, at)?;
+        if !self.queries.is_own(metric) {
+            return Ok((Some(answer), None));
+        }
+        let namespace = query.namespace.as_deref();
+        let questions = self.queries.freshness_of(metric);
+        let marked =
+            questions.and_then(|questions| mark_stale(self.source, &questions, namespace, at, &mut answer));
+        Ok((Some(answer), marked.err()))
     }
 
     /// The answers of all metrics, in their order.
@@ -93,20 +101,6 @@ impl<'a> Aggregator<'a> {
             (answers.metrics[metric], answers.unknown_ages[metric]) = aged?;
         }
         Ok(answers)
-    }
-
-    /// The answer, with stale samples marked.
-    fn aged(&self, metric: Metric, mut answer: Option<Samples>, at: Timestamp) -> Aged {
-        let (Some(asked), Some(query)) = (answer.as_mut(), self.queries.get(metric)) else {
-            return (answer, None);
-        };
-        if !self.queries.is_own(metric) {
-            return (answer, None);
-        }
-        let questions = self.queries.freshness_of(metric);
-        let marked = questions
-            .and_then(|questions| mark_stale(self.source, &questions, query.namespace.as_deref(), at, asked));
-        (answer, marked.err())
     }
 }
 
@@ -144,32 +138,23 @@ impl Answers {
     ) -> Result<Self, QueryError> {
         let client = PrometheusClient::over(Replay::new(recording, place), PrometheusConfig::MAX_SAVED_BYTES);
         let at = recording.evaluation_time;
-        let replayed = |metric: Metric| {
-            let promql = recording.promql(metric.name())?;
+        let mut answers = Self::new(at, PerMetric::default());
+        for metric in Metric::ALL {
+            let Some(promql) = recording.promql(metric.name()) else { continue };
             let mut query =
                 MetricQuery::new(metric.name(), promql).with_pod_label(pod_label.unwrap_or("pod"));
             if let Some(namespace) = namespace {
                 query = query.in_namespace(namespace);
             }
+            let mut answer = client.instant(&query, at)?;
             let asked = question_name(metric.name());
-            let questions = recording.promqls(&asked).into_iter();
-            let questions: Vec<MetricQuery> = questions
-                .map(|text| MetricQuery::new(&asked, text).with_pod_label(&query.pod_label))
-                .collect();
-            Some(client.instant(&query, at).map(|mut answer| {
-                let marked = match questions.as_slice() {
-                    [] => Ok(()),
-                    questions => mark_stale(&client, questions, namespace, at, &mut answer),
-                };
-                (answer, marked.err())
-            }))
-        };
-        let mut answers = Self::new(at, PerMetric::default());
-        for metric in Metric::ALL {
-            let Some(replayed) = replayed(metric) else { continue };
-            let (answer, unknown_age) = replayed?;
+            let question = |text| MetricQuery::new(&asked, text).with_pod_label(&query.pod_label);
+            let questions: Vec<MetricQuery> = recording.promqls(&asked).into_iter().map(question).collect();
+            if !questions.is_empty() {
+                let marked = mark_stale(&client, &questions, namespace, at, &mut answer);
+                answers.unknown_ages[metric] = marked.err();
+            }
             answers.metrics[metric] = Some(answer);
-            answers.unknown_ages[metric] = unknown_age;
         }
         Ok(answers)
     }

@@ -419,12 +419,12 @@ fn connect(
 fn selector(cluster: &Cluster, wanted: Wanted) -> Result<Selector, Failure> {
     let found = match wanted {
         Wanted::Selected(selector) => return Ok(selector),
-        Wanted::Named(TargetName::Named(workload)) => cluster.selector_of(&workload),
+        Wanted::Named(TargetName::Named(workload)) => cluster.look_at(&workload),
         Wanted::Named(TargetName::Bare(name)) => {
-            cluster.workload_named(&name).and_then(|workload| cluster.selector_of(&workload))
+            cluster.workload_named(&name).and_then(|workload| cluster.look_at(&workload))
         }
     };
-    found.map_err(|error| match error {
+    found.map(|seen| seen.selector).map_err(|error| match error {
         UnknownSelector::Cluster(error) => Failure::Run(error.into()),
         error => Failure::Usage(error.into()),
     })

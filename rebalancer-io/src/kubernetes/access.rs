@@ -5,14 +5,11 @@ use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
 };
 use kube::Resource;
-use kube::api::{GetParams, PostParams};
-use kube::core::Request;
 use rebalancer_core::{ApiFailure, Method};
-use serde::Deserialize;
 use std::fmt;
 
 use super::cluster::{Cluster, ClusterError};
-use super::list::unsendable;
+use super::requests::{Effect, create, get};
 
 /// One verb on one resource, as a Role grants it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,35 +89,6 @@ pub fn to_run(method: Method, claim: bool) -> Vec<Permission> {
     [TO_PLAN.as_slice(), &[end], &TO_EVICT[1..], to_claim].concat()
 }
 
-/// What the server says about the caller.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Myself {
-    status: Asking,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Asking {
-    user_info: User,
-}
-
-#[derive(Deserialize)]
-struct User {
-    username: String,
-}
-
-#[derive(Deserialize)]
-struct Reviewed {
-    status: Verdict,
-}
-
-#[derive(Deserialize)]
-struct Verdict {
-    // The server always sends it; a refusal is `false`.
-    allowed: bool,
-}
-
 impl Cluster {
     /// Asks for each permission in the namespace and returns those that are missing.
     ///
@@ -144,32 +112,26 @@ impl Cluster {
     /// # Errors
     /// If the request fails: the credentials are not accepted, or the impersonation is not allowed.
     pub fn user(&self) -> Result<Option<String>, ClusterError> {
-        self.review_self().map_err(|failure| self.error("asking who this is".to_owned(), failure))
+        let review = || {
+            let path = SelfSubjectReview::url_path(&(), None);
+            let reply = self.exchange(create(path, &SelfSubjectReview::default(), Effect::Real)?)?;
+            if reply.status == 404 {
+                return Ok(None);
+            }
+            let reviewed: SelfSubjectReview = reply.read()?;
+            Ok(reviewed.status.and_then(|myself| myself.user_info?.username))
+        };
+        review().map_err(|failure| self.error("asking who this is".to_owned(), failure))
     }
 
     /// Whether the namespace exists; `None` if that may not be read. A list of pods cannot show it: it is
     /// empty for a namespace that does not exist.
     pub fn has_namespace(&self) -> Option<bool> {
-        let request = Request::new("/api/v1/namespaces").get(self.namespace(), &GetParams::default()).ok()?;
-        let reply = self.exchange(request).ok()?;
+        let reply = self.exchange(get("/api/v1/namespaces", self.namespace()).ok()?).ok()?;
         if reply.is_absent("namespaces") {
             return Some(false);
         }
         reply.is_success().then_some(true)
-    }
-
-    fn review_self(&self) -> Result<Option<String>, ApiFailure> {
-        let path = SelfSubjectReview::url_path(&(), None);
-        let body = serde_json::to_vec(&SelfSubjectReview::default());
-        let request = body
-            .map_err(kube::core::request::Error::SerializeBody)
-            .and_then(|body| Request::new(path).create(&PostParams::default(), body));
-        let reply = self.exchange(request.map_err(|error| unsendable(&error))?)?;
-        if reply.status == 404 {
-            return Ok(None);
-        }
-        let myself: Myself = reply.read()?;
-        Ok(Some(myself.status.user_info.username))
     }
 
     fn may(&self, permission: Permission) -> Result<bool, ApiFailure> {
@@ -189,12 +151,9 @@ impl Cluster {
             ..SelfSubjectAccessReview::default()
         };
         let path = SelfSubjectAccessReview::url_path(&(), None);
-        let request = serde_json::to_vec(&review)
-            .map_err(kube::core::request::Error::SerializeBody)
-            .and_then(|body| Request::new(path).create(&PostParams::default(), body));
-        let reply = self.exchange(request.map_err(|error| unsendable(&error))?)?;
-        let reviewed: Reviewed = reply.read()?;
-        Ok(reviewed.status.allowed)
+        let reply = self.exchange(create(path, &review, Effect::Real)?)?;
+        let reviewed: SelfSubjectAccessReview = reply.read()?;
+        Ok(reviewed.status.is_some_and(|verdict| verdict.allowed))
     }
 }
 

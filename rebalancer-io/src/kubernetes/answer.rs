@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rebalancer_core::{ApiFailure, FailureKind};
 use serde::Deserialize;
 
-use super::fields::null_is_empty;
+use super::fields::{Identified, null_is_empty};
 use crate::prometheus::words;
 
 /// Longest quotation of an answer that is not a `Status`, in characters: enough to recognise it, and too
@@ -27,36 +27,23 @@ pub(super) struct Reply {
     pub body: Vec<u8>,
 }
 
-/// The metadata of every object that is read.
-#[derive(Deserialize)]
-struct Named {
-    kind: String,
-    metadata: NamedMeta,
-}
-
-#[derive(Deserialize)]
-struct NamedMeta {
-    #[serde(default)]
-    name: String,
-}
-
 /// The object in which the API reports how a request ended.
 #[derive(Deserialize, Default)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Status {
-    kind: String,
+    pub(super) kind: String,
     #[serde(rename = "status")]
     outcome: String,
-    message: String,
-    reason: String,
+    pub(super) message: String,
+    pub(super) reason: String,
     #[serde(deserialize_with = "null_is_empty")]
-    details: Details,
+    pub(super) details: Details,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(default, rename_all = "camelCase")]
-struct Details {
-    kind: String,
+pub(super) struct Details {
+    pub(super) kind: String,
     #[serde(deserialize_with = "null_is_empty")]
     causes: Vec<Cause>,
     retry_after_seconds: Option<u32>,
@@ -100,9 +87,9 @@ impl Reply {
     /// # Errors
     /// The failure that the answer reports, or that it is another object.
     pub(super) fn created(&self, kind: &str, name: &str) -> Result<(), ApiFailure> {
-        let found: Named = self.read()?;
+        let found: Identified = self.read()?;
         // Without a name, the server generates one.
-        let is_it = found.kind == kind && (found.metadata.name == name || name.is_empty());
+        let is_it = found.kind == kind && (name.is_empty() || found.metadata.name.as_deref() == Some(name));
         if is_it { Ok(()) } else { Err(self.unreadable(&format!("not the {kind} that was sent"))) }
     }
 

@@ -2,70 +2,23 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::core::{Selector, SelectorExt as _};
 use rebalancer_core::{ApiFailure, Budget, FailureKind};
-use serde::Deserialize;
 
 use super::cluster::Cluster;
-use super::fields::{ListMeta, null_is_empty};
-use super::list::Page;
 
 /// The labels of a pod.
 pub(super) type Labels = BTreeMap<String, String>;
-
-#[derive(Deserialize)]
-struct BudgetPage {
-    #[serde(default)]
-    metadata: ListMeta,
-    // Required: an answer without items is no list, but would read as "no budgets, all is allowed".
-    #[serde(deserialize_with = "null_is_empty")]
-    items: Vec<Item>,
-}
-
-impl Page for BudgetPage {
-    fn next(&self) -> Option<String> {
-        self.metadata.continue_token.clone()
-    }
-}
-
-#[derive(Deserialize)]
-struct Item {
-    metadata: Meta,
-    #[serde(default, deserialize_with = "null_is_empty")]
-    spec: Spec,
-    #[serde(default, deserialize_with = "null_is_empty")]
-    status: Status,
-}
-
-#[derive(Deserialize)]
-struct Meta {
-    name: String,
-    #[serde(default)]
-    generation: i64,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Spec {
-    selector: Option<LabelSelector>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct Status {
-    disruptions_allowed: i32,
-    observed_generation: i64,
-}
 
 impl Cluster {
     /// The budgets that cover any of these pods, given as names with labels.
     pub(super) fn budgets(&self, pods: &[(&str, &Labels)]) -> Result<Vec<Budget>, ApiFailure> {
         let path = format!("/apis/policy/v1/namespaces/{}/poddisruptionbudgets", self.namespace());
         let mut covering: Vec<Budget> = Vec::new();
-        self.list(&path, None, |page: BudgetPage| {
-            for item in page.items {
-                let budget = item.budget(pods)?;
+        self.list(&path, None, |page: Vec<PodDisruptionBudget>| {
+            for found in page {
+                let budget = budget(found, pods)?;
                 if !budget.covers.is_empty() {
                     covering.push(budget);
                 }
@@ -76,25 +29,25 @@ impl Cluster {
     }
 }
 
-impl Item {
-    fn budget(self, pods: &[(&str, &Labels)]) -> Result<Budget, ApiFailure> {
-        let Self { metadata, spec, status } = self;
-        // In policy/v1, no selector matches nothing and an empty one matches everything.
-        let selector = spec.selector.map(Selector::try_from).transpose().map_err(|error| {
-            let message = format!("the selector of PodDisruptionBudget {}: {error}", metadata.name);
-            ApiFailure::new(FailureKind::UnreadableAnswer, message)
-        })?;
-        let covered = pods
-            .iter()
-            .filter(|(_, labels)| selector.as_ref().is_some_and(|selector| selector.matches(labels)));
-        Ok(Budget {
-            covers: covered.map(|(name, _)| (*name).to_owned()).collect(),
-            name: metadata.name,
-            disruptions_allowed: status.disruptions_allowed,
-            generation: metadata.generation,
-            observed_generation: status.observed_generation,
-        })
-    }
+/// What is not there counts as zero: no eviction is allowed, and nothing was observed.
+fn budget(found: PodDisruptionBudget, pods: &[(&str, &Labels)]) -> Result<Budget, ApiFailure> {
+    let name = found.metadata.name.unwrap_or_default();
+    let status = found.status.unwrap_or_default();
+    // In policy/v1, no selector matches nothing and an empty one matches everything.
+    let selector = found.spec.and_then(|spec| spec.selector);
+    let selector = selector.map(Selector::try_from).transpose().map_err(|error| {
+        let message = format!("the selector of PodDisruptionBudget {name}: {error}");
+        ApiFailure::new(FailureKind::UnreadableAnswer, message)
+    })?;
+    let covered =
+        pods.iter().filter(|(_, labels)| selector.as_ref().is_some_and(|selector| selector.matches(labels)));
+    Ok(Budget {
+        covers: covered.map(|(pod, _)| (*pod).to_owned()).collect(),
+        name,
+        disruptions_allowed: status.disruptions_allowed,
+        generation: found.metadata.generation.unwrap_or_default(),
+        observed_generation: status.observed_generation.unwrap_or_default(),
+    })
 }
 
 #[cfg(test)]
@@ -103,10 +56,10 @@ mod tests {
 
     fn covers(selector: &str, labels: &[(&str, &str)]) -> Result<bool, ApiFailure> {
         let item = format!(r#"{{"metadata": {{"name": "pdb"}}, "spec": {{"selector": {selector}}}}}"#);
-        let item: Item = serde_json::from_str(&item).expect("a budget");
+        let item: PodDisruptionBudget = serde_json::from_str(&item).expect("a budget");
         let labels: Labels =
             labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        Ok(!item.budget(&[("orders-0", &labels)])?.covers.is_empty())
+        Ok(!budget(item, &[("orders-0", &labels)])?.covers.is_empty())
     }
 
     #[test]

@@ -10,17 +10,12 @@ use std::hash::{BuildHasher as _, RandomState};
 use jiff::Timestamp;
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::jiff::Timestamp as EventTime;
-use kube::Resource;
-use kube::api::ListParams;
-use kube::core::Request;
 use rebalancer_core::{ApiFailure, Claim, ClaimFate, ClaimRequest, Controller, FailureKind};
-use serde::Deserialize;
 
 use super::cluster::Cluster;
 use super::events::{self, Notice};
-use super::evict::Effect;
-use super::fields::{ListMeta, elapsed, moment, null_is_empty};
-use super::list::unsendable;
+use super::fields::{annotation, created, elapsed};
+use super::requests::Effect;
 
 /// Label of a claim: the UID of the workload, by which all its claims are found.
 const WORKLOAD: &str = "pod-rebalancer/workload";
@@ -41,63 +36,11 @@ pub(super) const STARTED: &str = "RotationStarted";
 /// Longest host name that the server accepts as the reporter, in bytes.
 const MAX_INSTANCE_BYTES: usize = 128;
 
-/// The kind is required, so that no other answer reads as "no claims".
-#[derive(Deserialize)]
-struct ClaimList {
-    kind: String,
-    #[serde(default, deserialize_with = "null_is_empty")]
-    metadata: ListMeta,
-    #[serde(deserialize_with = "null_is_empty")]
-    items: Vec<WrittenClaim>,
-}
-
-/// The parts of a claim that are read.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct WrittenClaim {
-    metadata: ClaimMeta,
-    #[serde(default, deserialize_with = "null_is_empty")]
-    reporting_instance: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ClaimMeta {
-    name: String,
-    #[serde(deserialize_with = "moment")]
-    creation_timestamp: Option<Timestamp>,
-    #[serde(default, deserialize_with = "null_is_empty")]
-    annotations: BTreeMap<String, String>,
-}
-
-/// The claims of a workload as stored, and the time of the server that listed them.
-struct Written {
-    claims: Vec<WrittenClaim>,
-    now: Timestamp,
-}
-
 impl Cluster {
     /// All claims on a workload, with ages by the clock of the server that lists them.
     pub(super) fn claims(&self, workload: &Controller) -> Result<Vec<Claim>, ApiFailure> {
-        let Written { claims, now } = self.written_claims(workload)?;
-        claims.into_iter().map(|claim| claim.read(now)).collect()
-    }
-
-    fn written_claims(&self, workload: &Controller) -> Result<Written, ApiFailure> {
-        let path = Event::url_path(&(), Some(self.namespace()));
-        // There is one per rotation that the server still remembers, so no paging is needed.
-        let of_workload = ListParams {
-            label_selector: Some(format!("{WORKLOAD}={}", workload.uid)),
-            ..ListParams::default()
-        };
-        let request = Request::new(path).list(&of_workload).map_err(|error| unsendable(&error))?;
-        let reply = self.exchange(request)?;
-        let found: ClaimList = reply.read()?;
-        let is_whole = found.metadata.continue_token.is_none_or(|token| token.is_empty());
-        if found.kind != "EventList" || !is_whole {
-            return Err(reply.unreadable("not the whole list of Events"));
-        }
-        Ok(Written { claims: found.items, now: reply.date.unwrap_or_else(Timestamp::now) })
+        let (claims, now) = self.events_with(WORKLOAD, &workload.uid)?;
+        claims.into_iter().map(|claim| read(claim, now)).collect()
     }
 
     /// Claims the workload for the run `run_id`, unless another run has this generation.
@@ -122,7 +65,7 @@ impl Cluster {
     }
 
     fn create_claim(&self, event: &Event, effect: Effect) -> Result<ClaimFate, ApiFailure> {
-        let reply = self.create_event(event, effect)?;
+        let reply = self.exchange(events::creation(event, effect)?)?;
         if reply.already_exists() {
             return Ok(ClaimFate::Lost);
         }
@@ -132,11 +75,11 @@ impl Cluster {
 
     /// Whether the claim with this name is the run's own.
     fn is_claimed_by(&self, run_id: &str, event: &Event, workload: &Controller) -> Result<bool, ApiFailure> {
-        let is_own = |claim: &WrittenClaim| {
-            event.metadata.name.as_ref() == Some(&claim.metadata.name)
-                && claim.metadata.annotations.get(RUN).is_some_and(|run| run == run_id)
+        let is_own = |claim: &Event| {
+            event.metadata.name == claim.metadata.name
+                && annotation(&claim.metadata, RUN).is_some_and(|run| run == run_id)
         };
-        Ok(self.written_claims(workload)?.claims.iter().any(is_own))
+        Ok(self.events_with(WORKLOAD, &workload.uid)?.0.iter().any(is_own))
     }
 }
 
@@ -146,24 +89,22 @@ pub(super) fn run_id() -> String {
     format!("{high:016x}{low:016x}")
 }
 
-impl WrittenClaim {
-    /// An unreadable claim may be in force: that is a failure, until its Event expires.
-    fn read(self, now: Timestamp) -> Result<Claim, ApiFailure> {
-        let number = |annotation: &str| self.metadata.annotations.get(annotation)?.parse().ok();
-        let (Some(generation), Some(valid_s), Some(created)) =
-            (number(GENERATION), number(VALID_SECONDS), self.metadata.creation_timestamp)
-        else {
-            let message =
-                format!("Event {} has the label of a claim, but does not tell one", self.metadata.name);
-            return Err(ApiFailure::new(FailureKind::UnreadableAnswer, message));
-        };
-        Ok(Claim {
-            generation,
-            holder: self.reporting_instance,
-            age: elapsed(created, now),
-            valid_for: Duration::from_secs(valid_s),
-        })
-    }
+/// An unreadable claim may be in force: that is a failure, until its Event expires.
+fn read(claim: Event, now: Timestamp) -> Result<Claim, ApiFailure> {
+    let number = |name: &str| annotation(&claim.metadata, name)?.parse().ok();
+    let (Some(generation), Some(valid_s), Some(created)) =
+        (number(GENERATION), number(VALID_SECONDS), created(&claim.metadata))
+    else {
+        let name = claim.metadata.name.unwrap_or_default();
+        let message = format!("Event {name} has the label of a claim, but does not tell one");
+        return Err(ApiFailure::new(FailureKind::UnreadableAnswer, message));
+    };
+    Ok(Claim {
+        generation,
+        holder: claim.reporting_instance.unwrap_or_default(),
+        age: elapsed(created, now),
+        valid_for: Duration::from_secs(valid_s),
+    })
 }
 
 fn event(namespace: &str, request: &ClaimRequest, why: &str, run_id: &str, now: EventTime) -> Event {
@@ -203,13 +144,13 @@ fn host() -> String {
 #[cfg(test)]
 mod tests {
     use rebalancer_core::{Role, Target};
+    use serde_json::json;
 
     use super::*;
 
-    fn read(json: &str) -> Result<Vec<Claim>, ApiFailure> {
-        let list: ClaimList = serde_json::from_str(json).expect("a list");
+    fn read(json: serde_json::Value) -> Result<Claim, ApiFailure> {
         let now: Timestamp = "2026-11-23T06:01:00Z".parse().expect("a time");
-        list.items.into_iter().map(|claim| claim.read(now)).collect()
+        super::read(serde_json::from_value(json).expect("an Event"), now)
     }
 
     #[test]
@@ -237,23 +178,24 @@ mod tests {
         let holder = event.reporting_instance.clone().expect("the server demands one");
         let mut json = serde_json::to_value(event).expect("an object");
         json["metadata"]["creationTimestamp"] = "2026-11-23T06:00:16Z".into();
-        let list = serde_json::json!({ "kind": "EventList", "items": [json] });
-        let found = read(&list.to_string()).expect("a claim");
         let (age, valid_for) = (Duration::from_secs(44), Duration::from_secs(95));
-        assert_eq!(found, [Claim { generation: 3, holder, age, valid_for }]);
+        assert_eq!(read(json), Ok(Claim { generation: 3, holder, age, valid_for }));
     }
 
     #[test]
     fn a_claim_that_tells_nothing_is_a_failure_and_not_none() {
-        assert_eq!(read(r#"{"kind": "EventList", "items": null}"#), Ok(Vec::new()));
+        let (created, annotations) = (json!("2026-11-23T06:00:16Z"), [GENERATION, VALID_SECONDS]);
+        let metadata = |created: &serde_json::Value, generation: &str| {
+            let annotations = BTreeMap::from([(annotations[0], generation), (annotations[1], "9")]);
+            json!({ "name": "x", "creationTimestamp": created, "annotations": annotations })
+        };
         let unreadable = [
-            r#"{"name": "x", "creationTimestamp": "2026-11-23T06:00:16Z"}"#,
-            r#"{"name": "x", "creationTimestamp": null, "annotations": {"pod-rebalancer/generation": "1", "pod-rebalancer/valid-seconds": "9"}}"#,
-            r#"{"name": "x", "creationTimestamp": "2026-11-23T06:00:16Z", "annotations": {"pod-rebalancer/generation": "-1", "pod-rebalancer/valid-seconds": "9"}}"#,
+            json!({ "name": "x", "creationTimestamp": created }),
+            metadata(&json!(null), "1"),
+            metadata(&created, "-1"),
         ];
         for metadata in unreadable {
-            let error = read(&format!(r#"{{"kind": "EventList", "items": [{{"metadata": {metadata}}}]}}"#))
-                .expect_err(metadata);
+            let error = read(json!({ "metadata": metadata })).expect_err("no claim");
             assert_eq!(error.kind, FailureKind::UnreadableAnswer);
             assert!(error.message.contains("Event x"), "{error}");
         }

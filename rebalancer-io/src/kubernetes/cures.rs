@@ -5,15 +5,10 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use k8s_openapi::api::events::v1::Event;
-use kube::Resource;
-use kube::api::ListParams;
-use kube::core::Request;
-use rebalancer_core::{ApiFailure, Controller, Cure, Fact, FailureKind, Workload};
-use serde::Deserialize;
+use rebalancer_core::{Controller, Cure, Fact, FailureKind, Workload};
 
 use super::cluster::Cluster;
-use super::fields::{ListMeta, elapsed, moment, null_is_empty};
-use super::list::unsendable;
+use super::fields::{annotation, created, elapsed};
 
 /// Label of the note: the UID of the workload.
 pub(super) const CURED: &str = "pod-rebalancer/cured";
@@ -44,78 +39,31 @@ pub(super) fn mark(event: &mut Event, workload: &Controller, stood: Option<Stood
     });
 }
 
-#[derive(Deserialize)]
-struct NoteList {
-    kind: String,
-    #[serde(default, deserialize_with = "null_is_empty")]
-    metadata: ListMeta,
-    #[serde(deserialize_with = "null_is_empty")]
-    items: Vec<Note>,
-}
-
-#[derive(Deserialize)]
-struct Note {
-    metadata: NoteMeta,
-    #[serde(default, deserialize_with = "null_is_empty")]
-    related: Related,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct NoteMeta {
-    #[serde(default, deserialize_with = "moment")]
-    creation_timestamp: Option<Timestamp>,
-    #[serde(default, deserialize_with = "null_is_empty")]
-    annotations: BTreeMap<String, String>,
-}
-
-#[derive(Deserialize, Default)]
-struct Related {
-    #[serde(default, deserialize_with = "null_is_empty")]
-    name: String,
-}
-
-impl Note {
-    /// A note without a time counts as written now.
-    fn read(self, now: Timestamp) -> Cure {
-        let NoteMeta { creation_timestamp, annotations } = self.metadata;
-        let number = annotations.get(PARTITION).and_then(|number| number.parse().ok());
-        Cure {
-            pod: self.related.name,
-            partition: annotations.get(TOPIC).cloned().zip(number),
-            offset: annotations.get(OFFSET).and_then(|offset| offset.parse().ok()),
-            ago: elapsed(creation_timestamp.unwrap_or(now), now),
-        }
+/// A note without a time counts as written now.
+fn read(note: &Event, now: Timestamp) -> Cure {
+    let of = &note.metadata;
+    let number = annotation(of, PARTITION).and_then(|number| number.parse().ok());
+    let pod = note.related.as_ref().and_then(|pod| pod.name.clone());
+    Cure {
+        pod: pod.unwrap_or_default(),
+        partition: annotation(of, TOPIC).cloned().zip(number),
+        offset: annotation(of, OFFSET).and_then(|offset| offset.parse().ok()),
+        ago: elapsed(created(of).unwrap_or(now), now),
     }
 }
 
 impl Cluster {
-    /// The pods of the workload that were replaced as a cure, as far as the cluster still shows. Without
-    /// permission to read Events, none can have been written either.
+    /// The pods of the workload that were replaced as a cure, as far as the cluster still shows. A run that may not read
+    /// Events cannot claim either.
     pub fn cures(&self, workload: &Workload) -> Fact<Vec<Cure>> {
         let Some(top) = workload.owners.first().map(|owner| &owner.top) else { return Fact::Absent };
-        match self.noted_cures(top) {
-            Ok(cures) => Fact::Known(cures),
+        match self.events_with(CURED, &top.uid) {
+            Ok((notes, now)) => Fact::Known(notes.iter().map(|note| read(note, now)).collect()),
             Err(failure) if failure.kind == FailureKind::Forbidden => {
                 Fact::Unusable(format!("cannot be read: {failure}"))
             }
             Err(failure) => Fact::Failed(format!("could not be had: {failure}")),
         }
-    }
-
-    fn noted_cures(&self, workload: &Controller) -> Result<Vec<Cure>, ApiFailure> {
-        let path = Event::url_path(&(), Some(self.namespace()));
-        let of_workload =
-            ListParams { label_selector: Some(format!("{CURED}={}", workload.uid)), ..ListParams::default() };
-        let request = Request::new(path).list(&of_workload).map_err(|error| unsendable(&error))?;
-        let reply = self.exchange(request)?;
-        let found: NoteList = reply.read()?;
-        let is_whole = found.metadata.continue_token.is_none_or(|token| token.is_empty());
-        if found.kind != "EventList" || !is_whole {
-            return Err(reply.unreadable("not the whole list of Events"));
-        }
-        let now = reply.date.unwrap_or_else(Timestamp::now);
-        Ok(found.items.into_iter().map(|note| note.read(now)).collect())
     }
 }
 
@@ -150,17 +98,14 @@ mod tests {
         let mut json = serde_json::to_value(written).expect("an object");
         assert_eq!(json["metadata"]["labels"]["pod-rebalancer/cured"], "d-1");
         json["metadata"]["creationTimestamp"] = "2026-11-23T06:00:16Z".into();
-        let list: NoteList =
-            serde_json::from_value(serde_json::json!({ "kind": "EventList", "items": [json] }))
-                .expect("a list");
+        let note = serde_json::from_value(json).expect("an Event");
         let now: Timestamp = "2026-11-23T07:00:16Z".parse().expect("a time");
-        let found: Vec<Cure> = list.items.into_iter().map(|note| note.read(now)).collect();
         let cure = Cure {
             pod: "orders-4".to_owned(),
             partition: Some(("pay.ments".to_owned(), 33)),
             offset: Some(101_990),
             ago: Duration::from_secs(3600),
         };
-        assert_eq!(found, [cure]);
+        assert_eq!(read(&note, now), cure);
     }
 }

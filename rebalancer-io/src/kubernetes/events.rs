@@ -5,15 +5,12 @@ use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use k8s_openapi::jiff::Timestamp;
 use kube::Resource;
-use kube::api::PostParams;
-use kube::core::Request;
 use rebalancer_core::{ApiFailure, Controller, Target};
 
-use super::answer::Reply;
 use super::cluster::Cluster;
 use super::cures::{StoodAt, mark};
-use super::evict::Effect;
-use super::list::unsendable;
+use super::owners::Kind;
+use super::requests::{Built, Effect, create};
 
 /// Longest note that the server accepts, in bytes.
 const MAX_NOTE_BYTES: usize = 1024;
@@ -44,23 +41,20 @@ impl Cluster {
     /// # Errors
     /// If the server refuses or does not answer. The eviction is already over, so a warning is enough.
     pub fn notify(&self, notice: &Notice<'_>) -> Result<(), ApiFailure> {
-        let reply = self.create_event(&event(self.namespace(), notice, Timestamp::now()), Effect::Real)?;
-        reply.created("Event", "")
-    }
-
-    pub(super) fn create_event(&self, event: &Event, effect: Effect) -> Result<Reply, ApiFailure> {
-        let params = PostParams { dry_run: effect == Effect::DryRun, ..PostParams::default() };
-        let path = Event::url_path(&(), Some(self.namespace()));
-        let request = serde_json::to_vec(event)
-            .map_err(kube::core::request::Error::SerializeBody)
-            .and_then(|body| Request::new(path).create(&params, body));
-        self.exchange(request.map_err(|error| unsendable(&error))?)
+        let event = event(self.namespace(), notice, Timestamp::now());
+        // Later runs know a cure by it.
+        self.exchange_to_the_end(creation(&event, Effect::Real)?)?.created("Event", "")
     }
 }
 
+/// The request that writes an Event.
+pub(super) fn creation(event: &Event, effect: Effect) -> Built {
+    create(Event::url_path(&(), event.metadata.namespace.as_deref()), event, effect)
+}
+
 pub(super) fn event(namespace: &str, notice: &Notice<'_>, now: Timestamp) -> Event {
-    let in_namespace = |kind: &str, name: &str, uid: &str| ObjectReference {
-        api_version: api_version(kind).map(str::to_owned),
+    let in_namespace = |api_version: Option<&str>, kind: &str, name: &str, uid: &str| ObjectReference {
+        api_version: api_version.map(str::to_owned),
         kind: Some(kind.to_owned()),
         name: Some(name.to_owned()),
         namespace: Some(namespace.to_owned()),
@@ -82,24 +76,19 @@ pub(super) fn event(namespace: &str, notice: &Notice<'_>, now: Timestamp) -> Eve
         reason: Some(notice.reason.to_owned()),
         type_: Some(if notice.is_warning { "Warning" } else { "Normal" }.to_owned()),
         note: Some(cut(notice.note, MAX_NOTE_BYTES).to_owned()),
-        regarding: Some(in_namespace(&workload.kind, &workload.name, &workload.uid)),
-        related: notice.pod.map(|pod| in_namespace("Pod", &pod.name, &pod.uid)),
+        regarding: Some(in_namespace(
+            Kind::of(workload).map(Kind::api_version),
+            &workload.kind,
+            &workload.name,
+            &workload.uid,
+        )),
+        related: notice.pod.map(|pod| in_namespace(Some("v1"), "Pod", &pod.name, &pod.uid)),
         ..Event::default()
     };
     if let Some(stood) = notice.cure {
         mark(&mut event, workload, stood);
     }
     event
-}
-
-/// Group and version of the API of a kind, for the kinds that are known.
-fn api_version(kind: &str) -> Option<&'static str> {
-    match kind {
-        "Deployment" | "ReplicaSet" | "StatefulSet" => Some("apps/v1"),
-        "Rollout" => Some("argoproj.io/v1alpha1"),
-        "Pod" | "ReplicationController" => Some("v1"),
-        _ => None,
-    }
 }
 
 /// The longest prefix of `note` with at most `max_bytes` that ends between two characters.

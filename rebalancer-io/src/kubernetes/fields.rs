@@ -1,41 +1,44 @@
-//! Fields shared by many API objects: list metadata, owner references, times, and nulls.
+//! Fields shared by many API objects: owner references, times, and nulls.
 
 use core::time::Duration;
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use rebalancer_core::Controller;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-/// Metadata of a list.
-#[derive(Deserialize, Default)]
-pub(super) struct ListMeta {
-    #[serde(rename = "continue")]
-    pub continue_token: Option<String>,
-}
-
-/// An entry of `metadata.ownerReferences`.
+/// What every object says of itself. Items of a list do not name their kind.
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct OwnerReference {
+pub(super) struct Identified {
     #[serde(default)]
-    api_version: String,
-    kind: String,
-    name: String,
-    uid: String,
-    #[serde(default)]
-    controller: Option<bool>,
+    pub kind: String,
+    pub metadata: ObjectMeta,
 }
 
-impl OwnerReference {
-    /// The controller among the owners of an object.
-    pub(super) fn controlling(owners: Vec<Self>) -> Option<Controller> {
-        let owner = owners.into_iter().find(|owner| owner.controller == Some(true))?;
-        let Self { api_version, kind, name, uid, .. } = owner;
-        let group = api_version.split_once('/').map_or("", |(group, _)| group).to_owned();
-        Some(Controller { group: Some(group), kind, name, uid })
-    }
+/// The controller among the owners of an object.
+pub(super) fn controlling(owners: Vec<OwnerReference>) -> Option<Controller> {
+    let owner = owners.into_iter().find(|owner| owner.controller == Some(true))?;
+    let OwnerReference { api_version, kind, name, uid, .. } = owner;
+    let group = api_version.split_once('/').map_or("", |(group, _)| group).to_owned();
+    Some(Controller { group: Some(group), kind, name, uid })
+}
+
+/// A time of the client library, which has another version of the crate for times.
+pub(super) fn timestamp(time: k8s_openapi::jiff::Timestamp) -> Option<Timestamp> {
+    Timestamp::from_nanosecond(time.as_nanosecond()).ok()
+}
+
+/// The value of an annotation of an object.
+pub(super) fn annotation<'a>(metadata: &'a ObjectMeta, name: &str) -> Option<&'a String> {
+    metadata.annotations.as_ref()?.get(name)
+}
+
+/// When an object was created.
+pub(super) fn created(metadata: &ObjectMeta) -> Option<Timestamp> {
+    metadata.creation_timestamp.as_ref().and_then(|time| timestamp(time.0))
 }
 
 /// Time from `then` to `now`; zero if `then` is in the future, because clocks differ.
@@ -44,8 +47,18 @@ pub(super) fn elapsed(then: Timestamp, now: Timestamp) -> Duration {
 }
 
 /// A text of an answer, copied only where it is written with escapes: a list has many that are not kept.
-#[derive(Deserialize)]
-pub(super) struct Text<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
+#[derive(Deserialize, PartialEq, Eq, PartialOrd, Ord)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// The annotations of these names, or null.
+pub(super) fn annotations_where<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    is_wanted: impl Fn(&str) -> bool,
+) -> Result<BTreeMap<String, String>, D::Error> {
+    let all: BTreeMap<Text<'de>, Text<'de>> = null_is_empty(deserializer)?;
+    let wanted = all.into_iter().filter(|(Text(name), _)| is_wanted(name));
+    Ok(wanted.map(|(Text(name), Text(value))| (name.into_owned(), value.into_owned())).collect())
+}
 
 /// A time in the API's format, or null.
 pub(super) fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {

@@ -1,18 +1,16 @@
 //! The Events of a namespace that are about the pods of a workload. The API server keeps Events for an hour,
 //! unless it is told otherwise.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
-use rebalancer_core::{ApiFailure, FailureKind};
-use serde::Deserialize;
+use k8s_openapi::api::events::v1::Event;
+use kube::Resource;
+use rebalancer_core::ApiFailure;
 
 use super::claims;
 use super::cluster::Cluster;
 use super::cures;
 use super::events::REPORTER;
-use super::fields::{ListMeta, moment, null_is_empty};
-use super::list::Page;
+use super::fields::{created, timestamp};
 
 /// Maximum number of Events that are kept, the ones listed first: a workload in a crash loop has thousands.
 const MOST_KEPT: usize = 20_000;
@@ -45,95 +43,35 @@ pub struct Incidents {
     pub oldest: Option<Timestamp>,
 }
 
-/// The kind is required, so that no other answer reads as "no Events".
-#[derive(Deserialize)]
-struct EventPage {
-    kind: String,
-    #[serde(default, deserialize_with = "null_is_empty")]
-    metadata: ListMeta,
-    #[serde(deserialize_with = "null_is_empty")]
-    items: Vec<Written>,
+/// When it last happened. Reporters set different ones of these times.
+fn last(event: &Event) -> Option<Timestamp> {
+    let series =
+        event.series.as_ref().map(|series| series.last_observed_time.0).filter(|time| !time.is_zero());
+    let last = series.or(event.deprecated_last_timestamp.as_ref().map(|time| time.0));
+    let last = last.or(event.event_time.as_ref().map(|time| time.0));
+    last.and_then(timestamp).or_else(|| created(&event.metadata))
 }
 
-impl Page for EventPage {
-    fn next(&self) -> Option<String> {
-        self.metadata.continue_token.clone()
-    }
+/// The names of the objects that it is about.
+fn about(event: &Event) -> impl Iterator<Item = &String> {
+    let objects = [&event.regarding, &event.related].into_iter().flatten();
+    objects.filter_map(|object| object.name.as_ref()).filter(|name| !name.is_empty())
 }
 
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct Written {
-    #[serde(deserialize_with = "null_is_empty")]
-    metadata: Meta,
-    #[serde(deserialize_with = "moment")]
-    event_time: Option<Timestamp>,
-    #[serde(deserialize_with = "moment")]
-    deprecated_last_timestamp: Option<Timestamp>,
-    #[serde(deserialize_with = "null_is_empty")]
-    series: Series,
-    #[serde(deserialize_with = "null_is_empty")]
-    reason: String,
-    #[serde(deserialize_with = "null_is_empty")]
-    note: String,
-    #[serde(deserialize_with = "null_is_empty")]
-    reporting_controller: String,
-    #[serde(deserialize_with = "null_is_empty")]
-    deprecated_source: Source,
-    #[serde(deserialize_with = "null_is_empty")]
-    regarding: Named,
-    #[serde(deserialize_with = "null_is_empty")]
-    related: Named,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct Meta {
-    #[serde(deserialize_with = "moment")]
-    creation_timestamp: Option<Timestamp>,
-    #[serde(deserialize_with = "null_is_empty")]
-    labels: BTreeMap<String, String>,
-}
-
-/// An Event that was seen several times.
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct Series {
-    #[serde(deserialize_with = "moment")]
-    last_observed_time: Option<Timestamp>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Source {
-    #[serde(deserialize_with = "null_is_empty")]
-    component: String,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Named {
-    #[serde(deserialize_with = "null_is_empty")]
-    name: String,
-}
-
-impl Written {
-    /// When it last happened. Reporters set different ones of these times.
-    fn at(&self) -> Option<Timestamp> {
-        let last = self.series.last_observed_time.or(self.deprecated_last_timestamp);
-        last.or(self.event_time).or(self.metadata.creation_timestamp)
-    }
-
-    fn read(self, at: Timestamp) -> Incident {
-        let Self {
-            metadata, reason, note, reporting_controller, deprecated_source, regarding, related, ..
-        } = self;
-        let is_own = reporting_controller == REPORTER;
-        let reporter =
-            if reporting_controller.is_empty() { deprecated_source.component } else { reporting_controller };
-        let is_cure = is_own && metadata.labels.contains_key(cures::CURED);
-        let about = [regarding.name, related.name].into_iter().filter(|name| !name.is_empty()).collect();
-        Incident { at, reason, note, reporter, about, is_own, is_cure }
+fn read(event: Event, at: Timestamp) -> Incident {
+    let about = about(&event).cloned().collect();
+    let controller = event.reporting_controller.filter(|name| !name.is_empty());
+    let is_own = controller.as_deref() == Some(REPORTER);
+    let is_cure = is_own && event.metadata.labels.is_some_and(|labels| labels.contains_key(cures::CURED));
+    let reporter = controller.or_else(|| event.deprecated_source?.component);
+    Incident {
+        at,
+        reason: event.reason.unwrap_or_default(),
+        note: event.note.unwrap_or_default(),
+        reporter: reporter.unwrap_or_default(),
+        about,
+        is_own,
+        is_cure,
     }
 }
 
@@ -150,19 +88,14 @@ impl Cluster {
     /// # Errors
     /// If the server refuses, naming a missing permission, or does not answer.
     pub fn incidents(&self, is_wanted: &dyn Fn(&str) -> bool) -> Result<Incidents, ApiFailure> {
-        let path = format!("/apis/events.k8s.io/v1/namespaces/{}/events", self.namespace());
+        let path = Event::url_path(&(), Some(self.namespace()));
         let mut found = Incidents::default();
-        self.list(&path, None, |page: EventPage| {
-            if page.kind != "EventList" {
-                let message = format!("a {} in place of a list of Events", page.kind);
-                return Err(ApiFailure::new(FailureKind::UnreadableAnswer, message));
-            }
-            for written in page.items {
-                let Some(at) = written.at() else { continue };
+        self.list(&path, None, |page: Vec<Event>| {
+            for event in page {
+                let Some(at) = last(&event) else { continue };
                 found.oldest = Some(found.oldest.map_or(at, |oldest| oldest.min(at)));
-                let is_about = is_wanted(&written.regarding.name) || is_wanted(&written.related.name);
-                if is_about && found.wanted.len() < MOST_KEPT {
-                    found.wanted.push(written.read(at));
+                if found.wanted.len() < MOST_KEPT && about(&event).any(|name| is_wanted(name)) {
+                    found.wanted.push(read(event, at));
                 }
             }
             Ok(())
@@ -177,9 +110,9 @@ mod tests {
     use super::*;
 
     fn read(json: &str) -> Incident {
-        let written: Written = serde_json::from_str(json).expect("an Event");
-        let at = written.at().expect("it has a time");
-        written.read(at)
+        let event: Event = serde_json::from_str(json).expect("an Event");
+        let at = last(&event).expect("it has a time");
+        super::read(event, at)
     }
 
     #[test]

@@ -5,16 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
-use kube::api::GetParams;
-use kube::core::Request;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, OwnerReference};
 use rebalancer_core::{ApiFailure, Controller, OwnerStatus, PAUSED};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 
 use super::cluster::Cluster;
-use super::fields::{OwnerReference, moment, null_is_empty};
-use super::list::unsendable;
+use super::fields::{annotations_where, controlling, elapsed, moment, null_is_empty};
+use super::requests::get;
 
 /// Maximum number of controllers to read. A selector that matches more is not of one workload, and a rotation
 /// is withheld if a controller is unknown.
@@ -140,42 +138,63 @@ pub(super) enum Kind {
 }
 
 impl Kind {
+    const ALL: [Self; 5] =
+        [Self::Deployment, Self::Rollout, Self::ReplicaSet, Self::StatefulSet, Self::ReplicationController];
+
+    /// Group and version of its API, its name, and its name in a path.
+    const fn names(self) -> [&'static str; 3] {
+        match self {
+            Self::Deployment => ["apps/v1", "Deployment", "deployments"],
+            Self::Rollout => ["argoproj.io/v1alpha1", "Rollout", "rollouts"],
+            Self::ReplicaSet => ["apps/v1", "ReplicaSet", "replicasets"],
+            Self::StatefulSet => ["apps/v1", "StatefulSet", "statefulsets"],
+            Self::ReplicationController => ["v1", "ReplicationController", "replicationcontrollers"],
+        }
+    }
+
+    pub(super) const fn api_version(self) -> &'static str {
+        self.names()[0]
+    }
+
+    pub(super) const fn name(self) -> &'static str {
+        self.names()[1]
+    }
+
+    pub(super) const fn plural(self) -> &'static str {
+        self.names()[2]
+    }
+
+    /// Where its objects are, in one namespace or in all.
+    pub(super) fn path(self, namespace: Option<&str>) -> String {
+        let root = if self.api_version().contains('/') { "apis" } else { "api" };
+        path(&format!("/{root}/{}", self.api_version()), namespace, self.plural())
+    }
+
+    /// The kind of an object. Kinds with these names in other groups, such as the `StatefulSet` of `apps.kruise.io`,
+    /// are custom.
+    pub(super) fn of(object: &Controller) -> Option<Self> {
+        let group = |kind: Self| kind.api_version().split_once('/').map_or("", |(group, _)| group);
+        Self::ALL.into_iter().find(|kind| object.is(group(*kind), kind.name()))
+    }
+
     /// The kind of a direct controller of pods. Not a `Deployment`, which creates no pods: such a pod is
-    /// somebody else's and not in its counts. Kinds with these names in other groups, such as the
-    /// `StatefulSet` of `apps.kruise.io`, are custom.
+    /// somebody else's and not in its counts.
     fn of_pods(controller: &Controller) -> Option<Self> {
-        let kinds = [Self::ReplicaSet, Self::StatefulSet, Self::ReplicationController];
-        kinds.into_iter().find(|kind| kind.is_of(controller))
+        let controls = [Self::ReplicaSet, Self::StatefulSet, Self::ReplicationController];
+        Self::of(controller).filter(|kind| controls.contains(kind))
     }
 
     /// The kind of a controller of replica sets.
     fn of_replica_sets(controller: &Controller) -> Option<Self> {
-        [Self::Deployment, Self::Rollout].into_iter().find(|kind| kind.is_of(controller))
+        Self::of(controller).filter(|kind| matches!(kind, Self::Deployment | Self::Rollout))
     }
+}
 
-    fn is_of(self, controller: &Controller) -> bool {
-        let (group, kind) = match self {
-            Self::Deployment => ("apps", "Deployment"),
-            Self::Rollout => ("argoproj.io", "Rollout"),
-            Self::ReplicaSet => ("apps", "ReplicaSet"),
-            Self::StatefulSet => ("apps", "StatefulSet"),
-            Self::ReplicationController => ("", "ReplicationController"),
-        };
-        controller.is(group, kind)
-    }
-
-    pub(super) const fn path(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Deployment => ("/apis/apps/v1", "deployments"),
-            Self::Rollout => ("/apis/argoproj.io/v1alpha1", "rollouts"),
-            Self::ReplicaSet => ("/apis/apps/v1", "replicasets"),
-            Self::StatefulSet => ("/apis/apps/v1", "statefulsets"),
-            Self::ReplicationController => ("/api/v1", "replicationcontrollers"),
-        }
-    }
-
-    const fn plural(self) -> &'static str {
-        self.path().1
+/// Where objects are, in one namespace or in all.
+pub(super) fn path(prefix: &str, namespace: Option<&str>, plural: &str) -> String {
+    match namespace {
+        Some(namespace) => format!("{prefix}/namespaces/{namespace}/{plural}"),
+        None => format!("{prefix}/{plural}"),
     }
 }
 
@@ -213,24 +232,24 @@ impl Cluster {
         let paused = object.metadata.paused();
         let above = object.metadata.take_controller();
         // Whatever owns a StatefulSet or a ReplicationController changes them, not their pods.
-        let Some(above) = above.filter(|_| kind == Kind::ReplicaSet) else {
-            let facts = object.facts(kind, controller, controller);
-            return Ok(Some(OwnerStatus { resized_ago, rollout_ago, ..facts }));
+        let facts = match above.filter(|_| kind == Kind::ReplicaSet) {
+            None => object.facts(kind, controller, controller),
+            Some(above) => match Kind::of_replica_sets(&above) {
+                // The counts are right, but rollouts are made by the owner above, which is not read.
+                None => OwnerStatus {
+                    generation: None,
+                    observed_generation: None,
+                    ..object.facts(kind, controller, &above)
+                },
+                Some(kind) => {
+                    if !tops.contains_key(&above.uid) {
+                        let Some(top) = self.owner(&above, kind)? else { return Ok(None) };
+                        tops.insert(above.uid.clone(), top.facts(kind, controller, &above));
+                    }
+                    OwnerStatus { controller: controller.clone(), ..tops[&above.uid].clone() }
+                }
+            },
         };
-        let Some(kind_above) = Kind::of_replica_sets(&above) else {
-            // The counts are right, but rollouts are made by the owner above, which is not read.
-            let facts = object.facts(kind, controller, &above);
-            let unseen = OwnerStatus { generation: None, observed_generation: None, ..facts };
-            return Ok(Some(OwnerStatus { resized_ago, rollout_ago, ..unseen }));
-        };
-        if let Some(known) = tops.get(&above.uid) {
-            let controller = controller.clone();
-            let paused = known.paused.clone().or(paused);
-            return Ok(Some(OwnerStatus { controller, paused, resized_ago, rollout_ago, ..known.clone() }));
-        }
-        let Some(top) = self.owner(&above, kind_above)? else { return Ok(None) };
-        let facts = top.facts(kind_above, controller, &above);
-        tops.insert(above.uid, facts.clone());
         let paused = facts.paused.clone().or(paused);
         Ok(Some(OwnerStatus { paused, resized_ago, rollout_ago, ..facts }))
     }
@@ -245,10 +264,7 @@ impl Cluster {
 
     /// The object; `None` if it is gone or another one has its name.
     fn owner(&self, owner: &Controller, kind: Kind) -> Result<Option<Object>, ApiFailure> {
-        let (prefix, plural) = kind.path();
-        let path = format!("{prefix}/namespaces/{}/{plural}", self.namespace());
-        let request = Request::new(path).get(&owner.name, &GetParams::default());
-        let reply = self.exchange(request.map_err(|error| unsendable(&error))?)?;
+        let reply = self.exchange(get(kind.path(Some(self.namespace())), &owner.name)?)?;
         if reply.is_absent(kind.plural()) {
             return Ok(None);
         }
@@ -294,12 +310,12 @@ impl Meta {
 
     /// What controls the object, which is forgotten here.
     pub(super) fn take_controller(&mut self) -> Option<Controller> {
-        OwnerReference::controlling(mem::take(&mut self.owner_references))
+        controlling(mem::take(&mut self.owner_references))
     }
 
     /// Time since the object was created.
     fn age(&self, now: Timestamp) -> Option<Duration> {
-        Some(Duration::try_from(now.duration_since(self.creation_timestamp?)).unwrap_or_default())
+        Some(elapsed(self.creation_timestamp?, now))
     }
 
     /// Time since the number of pods last changed after the object was created.
@@ -313,7 +329,7 @@ impl Meta {
         let touched = self.managed_fields.iter().filter_map(|fields| fields.time).max();
         let last = set.filter_map(|fields| fields.time.or(touched)).max()?;
         let is_creation = last.duration_since(created) <= CREATION_TAKES;
-        (!is_creation).then(|| Duration::try_from(now.duration_since(last)).unwrap_or_default())
+        (!is_creation).then(|| elapsed(last, now))
     }
 }
 
@@ -321,9 +337,7 @@ impl Meta {
 const CREATION_TAKES: SignedDuration = SignedDuration::from_secs(1);
 
 fn own_annotations<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
-    let mut all: BTreeMap<String, String> = null_is_empty(deserializer)?;
-    all.retain(|name, _| name.starts_with("pod-rebalancer/"));
-    Ok(all)
+    annotations_where(deserializer, |name| name.starts_with("pod-rebalancer/"))
 }
 
 #[cfg(test)]

@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 
 use http::HeaderValue;
 use jiff::Timestamp;
-use kube::config::{ExecAuthCluster, ExecConfig, ExecInteractiveMode};
+use kube::config::{ExecConfig, ExecInteractiveMode};
 use secrecy::SecretString;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use serde_json::json;
 
 use crate::prometheus::cause;
 use crate::secrets::Secrets;
@@ -52,23 +53,6 @@ pub(super) struct Credential {
 pub(super) struct Certificate {
     pub chain: String,
     pub key: SecretString,
-}
-
-/// The input of a plugin.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Question<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    api_version: Option<&'a str>,
-    kind: &'static str,
-    spec: QuestionSpec<'a>,
-}
-
-#[derive(Serialize)]
-struct QuestionSpec<'a> {
-    interactive: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cluster: Option<&'a ExecAuthCluster>,
 }
 
 /// The output of a plugin.
@@ -142,25 +126,20 @@ impl Plugin {
         } else {
             command.stdin(Stdio::null()).stderr(Stdio::piped());
         }
-        let question = Question {
-            api_version: exec.api_version.as_deref(),
-            kind: "ExecCredential",
-            spec: QuestionSpec { interactive, cluster: exec.cluster.as_ref() },
-        };
-        let question = serde_json::to_string(&question)
-            .map_err(|_| "what the exec plugin is to be told cannot be written".to_owned())?;
-        command.env(INFO, question);
+        let mut spec = json!({ "interactive": interactive });
+        if let Some(cluster) = &exec.cluster {
+            spec["cluster"] = json!(cluster);
+        }
+        let mut question = json!({ "kind": "ExecCredential", "spec": spec });
+        if let Some(version) = &exec.api_version {
+            question["apiVersion"] = json!(version);
+        }
+        command.env(INFO, question.to_string());
         Ok(command)
     }
 
     fn read(&self, printed: &[u8]) -> Result<Credential, String> {
         let name = &self.name;
-        if printed.len() as u64 > MAX_OUTPUT {
-            return Err(format!(
-                "{name} printed more than {} KiB, which is no credential",
-                MAX_OUTPUT / 1024
-            ));
-        }
         // YAML is accepted too, as in kubectl.
         let printed: Option<Printed> = serde_saphyr::from_slice(printed).ok();
         let status = printed.and_then(|printed| printed.status).ok_or_else(|| {

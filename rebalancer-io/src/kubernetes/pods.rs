@@ -9,13 +9,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufReader, Read};
 
 use jiff::Timestamp;
-use rebalancer_core::{LivePod, LocalVolume, Phase};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use rebalancer_core::{ApiFailure, FailureKind, LivePod, LocalVolume, Phase};
 use serde::de::{Error as _, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use thiserror::Error;
 
-use super::fields::{ListMeta, OwnerReference, elapsed, moment, null_is_empty};
-use super::list::Page;
+use super::fields::{controlling, elapsed, moment, null_is_empty};
 use super::protections;
 
 /// Largest `pods.json` that is read, in bytes: 25,000 pods of twenty kilobytes, five times the largest
@@ -58,6 +58,12 @@ pub enum PodsError {
     Duplicate(String),
 }
 
+impl From<PodsError> for ApiFailure {
+    fn from(error: PodsError) -> Self {
+        Self::new(FailureKind::UnreadableAnswer, error.to_string())
+    }
+}
+
 /// Reads the pods of a saved list: a `PodList` or `List` of full pods, or a
 /// `PartialObjectMetadataList`.
 ///
@@ -83,9 +89,9 @@ pub fn live_pods(json: impl Read, now: Timestamp) -> Result<Vec<LivePod>, PodsEr
 }
 
 fn live_pods_within(json: impl Read, now: Timestamp, limit_bytes: u64) -> Result<Vec<LivePod>, PodsError> {
-    let mut input = Bounded { inner: json, left: limit_bytes, exceeded: false };
+    let mut input = json.take(limit_bytes.saturating_add(1));
     let parsed: Result<PodList, serde_json::Error> = serde_json::from_reader(BufReader::new(&mut input));
-    if input.exceeded {
+    if input.limit() == 0 {
         return Err(PodsError::TooLarge);
     }
     let list = parsed.map_err(|error| {
@@ -117,26 +123,18 @@ pub(super) struct ListedPod {
     pub claims: Vec<String>,
 }
 
-/// A page of a list, or a whole one.
+/// A saved list.
 #[derive(Deserialize)]
-pub(super) struct PodList {
+struct PodList {
     kind: Option<String>,
-    #[serde(default)]
-    metadata: ListMeta,
     #[serde(default, deserialize_with = "some_items")]
-    items: Option<Vec<Result<ReadPod, String>>>,
+    items: Vec<ListItem>,
     message: Option<String>,
-}
-
-impl Page for PodList {
-    fn next(&self) -> Option<String> {
-        self.metadata.continue_token.clone()
-    }
 }
 
 impl PodList {
     /// The pods of the list, with ages as of `now`.
-    pub(super) fn into_pods(self, now: Timestamp) -> Result<Vec<ListedPod>, PodsError> {
+    fn into_pods(self, now: Timestamp) -> Result<Vec<ListedPod>, PodsError> {
         match self.kind.as_deref() {
             Some("PodList" | "List" | "PartialObjectMetadataList") => {}
             kind => {
@@ -148,10 +146,27 @@ impl PodList {
                 return Err(PodsError::WrongKind { found });
             }
         }
-        let pod = |(index, item): (usize, Result<ReadPod, String>)| {
-            item.map(|read| read.at(now)).map_err(|problem| PodsError::Item { index, problem })
-        };
-        self.items.unwrap_or_default().into_iter().enumerate().map(pod).collect()
+        listed(self.items, now)
+    }
+}
+
+/// The pods of a list, with ages as of `now`.
+pub(super) fn listed(items: Vec<ListItem>, now: Timestamp) -> Result<Vec<ListedPod>, PodsError> {
+    let pod = |(index, ListItem(item)): (usize, ListItem)| {
+        item.map(|read| read.at(now)).map_err(|problem| PodsError::Item { index, problem })
+    };
+    items.into_iter().enumerate().map(pod).collect()
+}
+
+/// An item of a list: a pod, or what is wrong with it. It is read to its end before the next one, so that the memory for
+/// what is not kept of it is used again.
+#[derive(Deserialize)]
+#[serde(from = "Item")]
+pub(super) struct ListItem(Result<ReadPod, String>);
+
+impl From<Item> for ListItem {
+    fn from(item: Item) -> Self {
+        Self(item.read())
     }
 }
 
@@ -259,23 +274,8 @@ struct PodIp {
 #[derive(Deserialize)]
 struct Condition {
     #[serde(rename = "type")]
-    kind: ConditionKind,
-    status: Truth,
-}
-
-#[derive(Deserialize, PartialEq, Eq)]
-enum ConditionKind {
-    Ready,
-    #[serde(other)]
-    Other,
-}
-
-#[derive(Deserialize, PartialEq, Eq)]
-enum Truth {
-    True,
-    /// `False` or `Unknown`.
-    #[serde(other)]
-    Other,
+    kind: String,
+    status: String,
 }
 
 #[derive(Deserialize)]
@@ -322,7 +322,7 @@ impl Item {
             ready: self.status.as_ref().is_none_or(Status::is_ready),
             terminating: meta.deletion_timestamp.is_some(),
             ips: self.status.as_ref().filter(|_| has_own_address).map_or_else(Vec::new, Status::ips),
-            controller: OwnerReference::controlling(meta.owner_references),
+            controller: controlling(meta.owner_references),
             node: self.spec.node_name.filter(|node| !node.is_empty()),
             revision: revision(&meta.labels),
             local_storage,
@@ -378,8 +378,7 @@ impl Status {
     }
 
     fn is_ready(&self) -> bool {
-        let says_so = |of: &Condition| of.kind == ConditionKind::Ready && of.status == Truth::True;
-        self.conditions.iter().any(says_so)
+        self.conditions.iter().any(|of| of.kind == "Ready" && of.status == "True")
     }
 
     /// When the most recently started running container started.
@@ -391,61 +390,33 @@ impl Status {
     }
 }
 
-/// The items of a list, at most [`MAX_ITEMS`]. Each is read to its end before the next one, so that the memory for what is not
-/// kept of it is used again.
-fn some_items<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Vec<Result<ReadPod, String>>>, D::Error> {
-    let items: Option<Items> = Option::deserialize(deserializer)?;
-    Ok(items.map(|Items(items)| items))
-}
-
-struct Items(Vec<Result<ReadPod, String>>);
-
-impl<'de> Deserialize<'de> for Items {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_seq(ItemsVisitor)
-    }
+/// The items of a list, at most [`MAX_ITEMS`].
+fn some_items<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<ListItem>, D::Error> {
+    deserializer.deserialize_any(ItemsVisitor)
 }
 
 struct ItemsVisitor;
 
 impl<'de> Visitor<'de> for ItemsVisitor {
-    type Value = Items;
+    type Value = Vec<ListItem>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "a list of at most {MAX_ITEMS} pods")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Items, A::Error> {
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(Vec::new())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
         let mut items = Vec::new();
         while let Some(item) = seq.next_element()? {
             if items.len() == MAX_ITEMS {
                 return Err(A::Error::invalid_length(MAX_ITEMS + 1, &self));
             }
-            let item: Item = item;
-            items.push(item.read());
+            items.push(item);
         }
-        Ok(Items(items))
-    }
-}
-
-/// A reader that ends with an error after a number of bytes.
-struct Bounded<R> {
-    inner: R,
-    left: u64,
-    exceeded: bool,
-}
-
-impl<R: Read> Read for Bounded<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(buffer)?;
-        let Some(left) = self.left.checked_sub(read as u64) else {
-            self.exceeded = true;
-            return Err(io::Error::other("more bytes than are read"));
-        };
-        self.left = left;
-        Ok(read)
+        Ok(items)
     }
 }
 

@@ -2,14 +2,12 @@
 
 use core::time::Duration;
 use std::collections::BTreeMap;
-use std::fmt;
 
 use jiff::SignedDuration;
 use rebalancer_core::Protection;
 use serde::Deserializer;
-use serde::de::{IgnoredAny, MapAccess, Visitor};
 
-use super::fields::Text;
+use super::fields::annotations_where;
 
 /// This program's annotation: with any value but `"false"` the pod is never evicted.
 pub const DO_NOT_EVICT: &str = "pod-rebalancer/do-not-evict";
@@ -86,37 +84,11 @@ fn do_not_disrupt(value: &str, age: Option<Duration>) -> bool {
     }
 }
 
-/// Reads the relevant annotations and skips the rest.
+/// Reads the annotations that matter here.
 pub(super) fn known<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<BTreeMap<String, String>, D::Error> {
-    deserializer.deserialize_any(Known)
-}
-
-struct Known;
-
-impl<'de> Visitor<'de> for Known {
-    type Value = BTreeMap<String, String>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a map of annotations")
-    }
-
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(BTreeMap::new())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut kept: Self::Value = BTreeMap::new();
-        while let Some(Text(annotation)) = map.next_key()? {
-            if KNOWN.contains(&&*annotation) {
-                kept.insert(annotation.into_owned(), map.next_value()?);
-                continue;
-            }
-            let _skipped: IgnoredAny = map.next_value()?;
-        }
-        Ok(kept)
-    }
+    annotations_where(deserializer, |name| KNOWN.contains(&name))
 }
 
 #[cfg(test)]

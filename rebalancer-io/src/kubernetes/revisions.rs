@@ -1,14 +1,13 @@
 //! The versions of a workload's pod template that the cluster still has: replica sets, controller revisions.
 
-use std::collections::BTreeMap;
-
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use rebalancer_core::{ApiFailure, Controller};
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::cluster::Cluster;
-use super::fields::{ListMeta, OwnerReference, moment, null_is_empty};
-use super::list::Page;
+use super::fields::created;
 use super::selector::Selector;
 
 /// What `kubectl rollout restart` writes into the template.
@@ -28,79 +27,28 @@ pub struct Revision {
     pub is_restart: bool,
 }
 
-#[derive(Deserialize)]
-struct RevisionPage {
-    #[serde(default, deserialize_with = "null_is_empty")]
-    metadata: ListMeta,
-    #[serde(deserialize_with = "null_is_empty")]
-    items: Vec<Object>,
-}
-
-impl Page for RevisionPage {
-    fn next(&self) -> Option<String> {
-        self.metadata.continue_token.clone()
-    }
-}
-
 /// A replica set has its template in `spec`, a controller revision in `data`.
-#[derive(Deserialize, Default)]
-#[serde(default)]
+#[derive(Deserialize)]
 struct Object {
-    metadata: Meta,
-    #[serde(deserialize_with = "null_is_empty")]
-    spec: Spec,
-    #[serde(deserialize_with = "null_is_empty")]
-    data: Data,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct Meta {
-    name: String,
-    #[serde(deserialize_with = "moment")]
-    creation_timestamp: Option<Timestamp>,
-    #[serde(deserialize_with = "null_is_empty")]
-    owner_references: Vec<OwnerReference>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Data {
-    #[serde(deserialize_with = "null_is_empty")]
-    spec: Spec,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Spec {
-    #[serde(deserialize_with = "null_is_empty")]
-    template: Template,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Template {
-    #[serde(deserialize_with = "null_is_empty")]
-    metadata: TemplateMeta,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct TemplateMeta {
-    #[serde(deserialize_with = "null_is_empty")]
-    annotations: BTreeMap<String, String>,
+    metadata: ObjectMeta,
+    #[serde(default)]
+    spec: Value,
+    #[serde(default)]
+    data: Value,
 }
 
 impl Object {
     /// The version, if the object is one of `top`.
     fn revision(self, top: &Controller) -> Option<Revision> {
-        let created = self.metadata.creation_timestamp?;
-        let owner = OwnerReference::controlling(self.metadata.owner_references)?;
-        let restarted = [&self.spec, &self.data.spec]
-            .into_iter()
-            .find_map(|spec| spec.template.metadata.annotations.get(RESTARTED_AT)?.parse::<Timestamp>().ok());
+        let created = created(&self.metadata)?;
+        let mut owners = self.metadata.owner_references.iter().flatten();
+        owners.find(|owner| owner.controller == Some(true) && owner.uid == top.uid)?;
+        let template = self.spec.get("template").or_else(|| self.data.get("spec")?.get("template"));
+        let restarted =
+            template.and_then(|of| of.get("metadata")?.get("annotations")?.get(RESTARTED_AT)?.as_str());
+        let restarted: Option<Timestamp> = restarted.and_then(|at| at.parse().ok());
         let is_restart = restarted.is_some_and(|at| created.duration_since(at).abs() <= RESTART_TAKES);
-        (owner.uid == top.uid).then_some(Revision { name: self.metadata.name, created, is_restart })
+        Some(Revision { name: self.metadata.name.unwrap_or_default(), created, is_restart })
     }
 }
 
@@ -118,8 +66,8 @@ impl Cluster {
         };
         let path = format!("/apis/apps/v1/namespaces/{}/{plural}", self.namespace());
         let mut found: Vec<Revision> = Vec::new();
-        self.list(&path, Some(selector), |page: RevisionPage| {
-            found.extend(page.items.into_iter().filter_map(|object| object.revision(top)));
+        self.list(&path, Some(selector), |page: Vec<Object>| {
+            found.extend(page.into_iter().filter_map(|object| object.revision(top)));
             Ok(())
         })?;
         found.sort_by(|one, other| (one.created, &one.name).cmp(&(other.created, &other.name)));

@@ -12,10 +12,9 @@ use jiff::Timestamp;
 use kube::client::Body;
 use rebalancer_core::{ApiFailure, FailureKind};
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::Deserialize;
 
+use super::answer::Status;
 use super::cluster::Cluster;
-use super::fields::null_is_empty;
 use super::service_address::ServiceAddress;
 use crate::clock::ServerClock;
 use crate::prometheus::{
@@ -181,24 +180,6 @@ impl Server for ServiceTransport {
     }
 }
 
-/// What the API server says when it does not hand a request on.
-#[derive(Deserialize)]
-struct Refusal {
-    kind: String,
-    #[serde(default)]
-    message: String,
-    #[serde(default)]
-    reason: String,
-    #[serde(default, deserialize_with = "null_is_empty")]
-    details: Details,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Details {
-    kind: String,
-}
-
 /// The body of an error that the metrics server answered.
 ///
 /// # Errors
@@ -206,10 +187,10 @@ struct Details {
 fn not_refused(status: u16, body: Box<dyn Read + Send>) -> Result<Box<dyn Read + Send>, TransportError> {
     let mut bytes: Vec<u8> = Vec::new();
     body.take(MAX_REFUSAL_BYTES).read_to_end(&mut bytes).map_err(TransportError::from_body)?;
-    let refusal: Option<Refusal> = serde_json::from_slice(&bytes).ok();
+    let refusal: Option<Status> = serde_json::from_slice(&bytes).ok();
     match refusal.filter(|refusal| refusal.kind == "Status") {
         Some(refusal) => {
-            let problem = refusal.problem(status);
+            let problem = problem(&refusal, status);
             Err(TransportError::Service { problem, words: words(&refusal.message) })
         }
         // The proxy's own words where nothing answers it.
@@ -221,19 +202,15 @@ fn not_refused(status: u16, body: Box<dyn Read + Send>) -> Result<Box<dyn Read +
     }
 }
 
-impl Refusal {
-    fn problem(&self, status: u16) -> ServiceProblem {
-        match status {
-            401 => ServiceProblem::Unauthorized,
-            403 => ServiceProblem::Forbidden,
-            404 if self.details.kind == "services" || self.reason == "NotFound" => ServiceProblem::Absent,
-            _ if self.message.contains("no endpoints available")
-                || self.message.contains("no service port") =>
-            {
-                ServiceProblem::NoEndpoints
-            }
-            _ => ServiceProblem::Unreachable,
-        }
+/// What is in the way where the API server does not hand a request on.
+fn problem(refusal: &Status, status: u16) -> ServiceProblem {
+    let says = |words: &str| refusal.message.contains(words);
+    match status {
+        401 => ServiceProblem::Unauthorized,
+        403 => ServiceProblem::Forbidden,
+        404 if refusal.details.kind == "services" || refusal.reason == "NotFound" => ServiceProblem::Absent,
+        _ if says("no endpoints available") || says("no service port") => ServiceProblem::NoEndpoints,
+        _ => ServiceProblem::Unreachable,
     }
 }
 

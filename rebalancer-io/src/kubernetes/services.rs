@@ -3,12 +3,11 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use rebalancer_core::{ApiFailure, FailureKind};
-use serde::Deserialize;
 
 use super::cluster::{Cluster, ClusterError};
-use super::fields::{ListMeta, null_is_empty};
-use super::list::Page;
 use super::service_address::ServiceAddress;
 
 /// Where Services were looked for.
@@ -93,61 +92,6 @@ pub fn known_servers() -> String {
     names.join(", ")
 }
 
-#[derive(Deserialize)]
-struct ServiceList {
-    #[serde(default)]
-    metadata: ListMeta,
-    #[serde(default, deserialize_with = "null_is_empty")]
-    items: Vec<Service>,
-}
-
-impl Page for ServiceList {
-    fn next(&self) -> Option<String> {
-        self.metadata.continue_token.clone()
-    }
-}
-
-/// The part of a Service that is read.
-#[derive(Debug, Deserialize)]
-struct Service {
-    metadata: Meta,
-    #[serde(default, deserialize_with = "null_is_empty")]
-    spec: Spec,
-}
-
-#[derive(Debug, Deserialize)]
-struct Meta {
-    name: String,
-    #[serde(default)]
-    namespace: String,
-    #[serde(default, deserialize_with = "null_is_empty")]
-    labels: BTreeMap<String, String>,
-}
-
-#[derive(Debug, Deserialize, Default)]
-#[serde(default, rename_all = "camelCase")]
-struct Spec {
-    #[serde(rename = "type")]
-    kind: String,
-    #[serde(rename = "clusterIP")]
-    cluster_ip: String,
-    #[serde(deserialize_with = "null_is_empty")]
-    selector: BTreeMap<String, String>,
-    #[serde(deserialize_with = "null_is_empty")]
-    ports: Vec<Port>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Port {
-    #[serde(default)]
-    name: String,
-    #[serde(rename = "port")]
-    number: u16,
-    #[serde(default)]
-    app_protocol: String,
-}
-
 /// A Service that looks like a metrics server, and what tells whether another shows the same pods.
 struct Match {
     found: FoundServer,
@@ -180,8 +124,8 @@ impl Cluster {
     /// Of all Services only those that match are kept.
     fn services(&self, path: &str) -> Result<Vec<Service>, ApiFailure> {
         let mut services: Vec<Service> = Vec::new();
-        self.list(path, None, |page: ServiceList| {
-            services.extend(page.items.into_iter().filter(|service| family_of(service).is_some()));
+        self.list(path, None, |page: Vec<Service>| {
+            services.extend(page.into_iter().filter(|service| family_of(service).is_some()));
             Ok(())
         })?;
         Ok(services)
@@ -189,7 +133,7 @@ impl Cluster {
 }
 
 fn family_of(service: &Service) -> Option<&'static Family> {
-    let labels = &service.metadata.labels;
+    let labels = service.metadata.labels.as_ref()?;
     let has = |(key, value): &(&str, &str)| labels.get(*key).is_some_and(|label| label == value);
     FAMILIES.iter().find(|family| family.labels.iter().all(has))
 }
@@ -197,44 +141,41 @@ fn family_of(service: &Service) -> Option<&'static Family> {
 fn metrics_servers(services: Vec<Service>) -> Vec<FoundServer> {
     let mut matches: Vec<Match> = services.into_iter().filter_map(matched).collect();
     matches.sort_by(|a, b| a.found.cmp(&b.found));
-    let is_wanted = |(index, server): &(usize, &Match)| {
-        !matches
-            .iter()
-            .enumerate()
-            .any(|(other, better)| *index != other && server.yields_to(better, *index, other))
-    };
-    matches.iter().enumerate().filter(is_wanted).map(|(_, server)| server.found.clone()).collect()
+    let is_wanted = |server: &&Match| !matches.iter().any(|better| server.yields_to(better));
+    matches.iter().filter(is_wanted).map(|server| server.found.clone()).collect()
 }
 
 fn matched(service: Service) -> Option<Match> {
     let family = family_of(&service)?;
-    let Service { metadata, spec } = service;
-    if spec.kind == "ExternalName" {
+    let (ObjectMeta { name, namespace, .. }, spec) = (service.metadata, service.spec?);
+    if spec.type_.as_deref() == Some("ExternalName") {
         return None;
     }
-    let by_name = |name: &&str| spec.ports.iter().find(|port| port.name == **name);
-    let port = match spec.ports.as_slice() {
+    let ports = spec.ports.unwrap_or_default();
+    let by_name = |name: &&str| ports.iter().find(|port| port.name.as_deref() == Some(*name));
+    let port = match ports.as_slice() {
         [port] => port,
         ports => PORTS.iter().find_map(by_name).or(ports.first())?,
     };
+    let speaks_tls = port.app_protocol.as_ref().is_some_and(|of| of.eq_ignore_ascii_case("https"));
     let address = ServiceAddress {
-        namespace: metadata.namespace,
-        service: metadata.name,
-        port: port.number.to_string(),
-        is_https: port.name == "https" || port.app_protocol.eq_ignore_ascii_case("https"),
+        namespace: namespace.unwrap_or_default(),
+        service: name?,
+        port: port.port.to_string(),
+        is_https: speaks_tls || port.name.as_deref() == Some("https"),
         path: family.path.to_owned(),
     };
     Some(Match {
         found: FoundServer { address, family: family.name },
-        is_headless: spec.cluster_ip == "None",
-        selector: spec.selector,
+        is_headless: spec.cluster_ip.as_deref() == Some("None"),
+        selector: spec.selector.unwrap_or_default(),
     })
 }
 
 impl Match {
     /// Whether `better` leads to the same pods and is to be named in its place. Charts and the operator make
     /// a headless Service beside the one for queries, and Mimir's query-frontend stands behind its gateway.
-    fn yields_to(&self, better: &Self, index: usize, other: usize) -> bool {
+    fn yields_to(&self, better: &Self) -> bool {
         if self.found.address.namespace != better.found.address.namespace {
             return false;
         }
@@ -248,7 +189,7 @@ impl Match {
             _ if self.selector.is_empty() || better.selector.is_empty() => false,
             (true, false) => is_same || is_operated && is_wider,
             (false, true) => false,
-            _ => is_same && other < index,
+            _ => is_same && better.found < self.found,
         }
     }
 }
@@ -260,8 +201,8 @@ mod tests {
     use super::*;
 
     fn found(services: &Value) -> Vec<(String, &'static str)> {
-        let list: ServiceList = serde_json::from_value(json!({"items": services})).expect("Services");
-        let services = list.items.into_iter().filter(|service| family_of(service).is_some()).collect();
+        let services: Vec<Service> = serde_json::from_value(services.clone()).expect("Services");
+        let services = services.into_iter().filter(|service| family_of(service).is_some()).collect();
         let found = metrics_servers(services);
         found.into_iter().map(|server| (server.address.to_string(), server.family)).collect()
     }

@@ -6,15 +6,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kube::api::GetParams;
-use kube::core::Request;
-use rebalancer_core::{ApiFailure, FailureKind, LocalVolume};
+use k8s_openapi::api::core::v1::{
+    NodeSelectorRequirement, NodeSelectorTerm, PersistentVolumeClaim as Claim, VolumeNodeAffinity,
+};
+use rebalancer_core::{ApiFailure, FailureKind, LivePod, LocalVolume, Protection};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::cluster::Cluster;
-use super::fields::{ListMeta, null_is_empty};
-use super::list::{Page, unsendable};
+use super::requests::get;
 
 /// Maximum number of volumes to read for one list of pods. Claims of the same provisioner and class share an
 /// answer, so only manually created volumes need more than a few.
@@ -97,41 +97,6 @@ impl Place {
 }
 
 #[derive(Deserialize)]
-struct ClaimPage {
-    #[serde(default, deserialize_with = "null_is_empty")]
-    metadata: ListMeta,
-    #[serde(deserialize_with = "null_is_empty")]
-    items: Vec<Claim>,
-}
-
-impl Page for ClaimPage {
-    fn next(&self) -> Option<String> {
-        self.metadata.continue_token.clone()
-    }
-}
-
-#[derive(Deserialize)]
-struct Claim {
-    metadata: ClaimMeta,
-    #[serde(default, deserialize_with = "null_is_empty")]
-    spec: ClaimSpec,
-}
-
-#[derive(Deserialize)]
-struct ClaimMeta {
-    name: String,
-    #[serde(default, deserialize_with = "null_is_empty")]
-    annotations: BTreeMap<String, String>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct ClaimSpec {
-    volume_name: Option<String>,
-    storage_class_name: Option<String>,
-}
-
-#[derive(Deserialize)]
 struct Volume {
     spec: VolumeSpec,
 }
@@ -141,69 +106,71 @@ struct Volume {
 struct VolumeSpec {
     local: Option<IgnoredAny>,
     host_path: Option<IgnoredAny>,
-    #[serde(default, deserialize_with = "null_is_empty")]
-    node_affinity: NodeAffinity,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct NodeAffinity {
-    #[serde(deserialize_with = "null_is_empty")]
-    required: NodeSelector,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct NodeSelector {
-    #[serde(deserialize_with = "null_is_empty")]
-    node_selector_terms: Vec<Term>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct Term {
-    #[serde(deserialize_with = "null_is_empty")]
-    match_expressions: Vec<Expression>,
-    #[serde(deserialize_with = "null_is_empty")]
-    match_fields: Vec<IgnoredAny>,
-}
-
-#[derive(Deserialize)]
-struct Expression {
-    key: String,
+    node_affinity: Option<VolumeNodeAffinity>,
 }
 
 /// Provisioner and storage class, whose volumes are alike; a volume without a provisioner is alone.
 type Kind = (Option<String>, Option<String>, Option<String>);
 
 impl Cluster {
+    /// Adds to a pod which of its `claims`, known by its name, lie on its node. A pod with data on its node is protected if
+    /// that is wanted.
+    pub(super) fn add_local_claims(
+        &self,
+        pod: &mut LivePod,
+        claims: &BTreeMap<String, Vec<String>>,
+        places: &BTreeMap<String, Place>,
+    ) {
+        let own = claims.get(&pod.name).into_iter().flatten();
+        pod.local_storage.extend(own.filter_map(|claim| places.get(claim)?.of_claim(claim)));
+        let is_marked = pod.protections.contains(&Protection::LocalStorage);
+        if self.refuses_local_storage() && !pod.local_storage.is_empty() && !is_marked {
+            pod.protections.push(Protection::LocalStorage);
+        }
+    }
+
     /// Where the volumes of these claims are, one answer for each.
     pub(super) fn places_of(&self, wanted: &BTreeSet<String>) -> BTreeMap<String, Place> {
         let path = format!("/api/v1/namespaces/{}/persistentvolumeclaims", self.namespace());
-        let mut claims: Vec<Claim> = Vec::new();
-        let listed = self.list(&path, None, |page: ClaimPage| {
-            claims.extend(page.items.into_iter().filter(|claim| wanted.contains(&claim.metadata.name)));
+        let mut places: BTreeMap<String, Place> = BTreeMap::new();
+        // Not the claims themselves, of which a large workload has many.
+        let mut unclear: Vec<(String, Kind, Option<String>)> = Vec::new();
+        let listed = self.list(&path, None, |page: Vec<Claim>| {
+            for mut claim in page {
+                let Some(name) = claim.metadata.name.take().filter(|name| wanted.contains(name)) else {
+                    continue;
+                };
+                match place(&claim) {
+                    Some(place) => drop(places.insert(name, place)),
+                    None => unclear.push((name, kind(&claim), claim.spec.and_then(|spec| spec.volume_name))),
+                }
+            }
             Ok(())
         });
         let missing = match listed {
             Ok(()) => "which does not exist".to_owned(),
             Err(failure) => unreadable("list persistentvolumeclaims", &failure),
         };
-        let mut places: BTreeMap<String, Place> =
-            wanted.iter().map(|claim| (claim.clone(), Place::Unknown(missing.clone()))).collect();
         let mut kinds: BTreeMap<Kind, Place> = BTreeMap::new();
-        for claim in claims {
-            let place = claim.place().unwrap_or_else(|| self.place_by_volume(&claim, &mut kinds));
-            places.insert(claim.metadata.name, place);
+        for (name, kind, volume) in unclear {
+            let place = self.place_by_volume(volume, kind, &mut kinds);
+            places.insert(name, place);
+        }
+        for claim in wanted {
+            places.entry(claim.clone()).or_insert_with(|| Place::Unknown(missing.clone()));
         }
         places
     }
 
-    fn place_by_volume(&self, claim: &Claim, kinds: &mut BTreeMap<Kind, Place>) -> Place {
-        let Some(volume) = claim.spec.volume_name.as_deref().filter(|name| !name.is_empty()) else {
+    fn place_by_volume(
+        &self,
+        volume: Option<String>,
+        kind: Kind,
+        kinds: &mut BTreeMap<Kind, Place>,
+    ) -> Place {
+        let Some(volume) = volume.filter(|name| !name.is_empty()) else {
             return Place::Unknown("which is not bound to a volume yet".to_owned());
         };
-        let kind = claim.kind();
         if let Some(known) = kinds.get(&kind) {
             return known.clone();
         }
@@ -212,7 +179,7 @@ impl Cluster {
                 "one of more than {MAX_VOLUMES} whose volumes would have to be read"
             ));
         }
-        let place = self.volume(volume).map_or_else(
+        let place = self.volume(&volume).map_or_else(
             |failure| Place::Unknown(unreadable("get persistentvolumes", &failure)),
             |volume| volume.place(),
         );
@@ -221,8 +188,7 @@ impl Cluster {
     }
 
     fn volume(&self, name: &str) -> Result<Volume, ApiFailure> {
-        let request = Request::new("/api/v1/persistentvolumes").get(name, &GetParams::default());
-        self.exchange(request.map_err(|error| unsendable(&error))?)?.read()
+        self.exchange(get("/api/v1/persistentvolumes", name)?)?.read()
     }
 }
 
@@ -233,42 +199,42 @@ fn unreadable(permission: &str, failure: &ApiFailure) -> String {
     format!("whose volume is not known: {failure}")
 }
 
-impl Claim {
-    fn provisioner(&self) -> Option<&str> {
-        PROVISIONER
-            .iter()
-            .find_map(|annotation| self.metadata.annotations.get(*annotation))
-            .map(String::as_str)
-            .filter(|provisioner| *provisioner != BY_HAND)
-    }
+fn provisioner(claim: &Claim) -> Option<&str> {
+    let annotations = claim.metadata.annotations.as_ref()?;
+    let provisioner = PROVISIONER.iter().find_map(|annotation| annotations.get(*annotation))?;
+    Some(provisioner.as_str()).filter(|provisioner| *provisioner != BY_HAND)
+}
 
-    /// The answer from the claim alone; `None` if its volume has to be read.
-    fn place(&self) -> Option<Place> {
-        let provisioner = self.provisioner()?;
-        if LOCAL.contains(&provisioner) {
-            return Some(Place::Node);
-        }
-        let is_network = NETWORK.iter().any(|known| {
-            provisioner.strip_suffix(known).is_some_and(|name| name.is_empty() || name.ends_with('.'))
-        });
-        is_network.then_some(Place::Network)
+/// The answer from the claim alone; `None` if its volume has to be read.
+fn place(claim: &Claim) -> Option<Place> {
+    let provisioner = provisioner(claim)?;
+    if LOCAL.contains(&provisioner) {
+        return Some(Place::Node);
     }
+    let is_network = NETWORK.iter().any(|known| {
+        provisioner.strip_suffix(known).is_some_and(|name| name.is_empty() || name.ends_with('.'))
+    });
+    is_network.then_some(Place::Network)
+}
 
-    fn kind(&self) -> Kind {
-        let class = self.spec.storage_class_name.clone().filter(|class| !class.is_empty());
-        let provisioner = self.provisioner().map(str::to_owned);
-        // Manually created volumes differ, even within a class.
-        let alone = if provisioner.is_none() { self.spec.volume_name.clone() } else { None };
-        (provisioner, class, alone)
-    }
+fn kind(claim: &Claim) -> Kind {
+    let spec = claim.spec.as_ref();
+    let class = spec.and_then(|spec| spec.storage_class_name.clone()).filter(|class| !class.is_empty());
+    let provisioner = provisioner(claim).map(str::to_owned);
+    // Manually created volumes differ, even within a class.
+    let alone = spec.filter(|_| provisioner.is_none()).and_then(|spec| spec.volume_name.clone());
+    (provisioner, class, alone)
 }
 
 impl Volume {
     fn place(&self) -> Place {
-        let terms = &self.spec.node_affinity.required.node_selector_terms;
-        let is_narrow = |term: &Term| {
-            let is_of_a_node = |it: &Expression| !WIDE_KEYS.iter().any(|wide| it.key.contains(wide));
-            !term.match_fields.is_empty() || term.match_expressions.iter().any(is_of_a_node)
+        let affinity = self.spec.node_affinity.as_ref().and_then(|affinity| affinity.required.as_ref());
+        let terms = affinity.map_or(&[][..], |required| &required.node_selector_terms);
+        let is_narrow = |term: &NodeSelectorTerm| {
+            let is_of_a_node =
+                |it: &NodeSelectorRequirement| !WIDE_KEYS.iter().any(|wide| it.key.contains(wide));
+            term.match_fields.as_ref().is_some_and(|fields| !fields.is_empty())
+                || term.match_expressions.iter().flatten().any(is_of_a_node)
         };
         let is_local = self.spec.local.is_some() || self.spec.host_path.is_some();
         if is_local || terms.iter().any(is_narrow) { Place::Node } else { Place::Network }
@@ -284,7 +250,7 @@ mod tests {
             r#"{{"metadata": {{"name": "data", "annotations": {annotations}}}}}"#
         ))
         .expect("a claim");
-        claim.place()
+        place(&claim)
     }
 
     #[test]
@@ -309,19 +275,19 @@ mod tests {
     fn volumes_made_by_hand_are_asked_one_by_one() {
         let made_by_hand = r#"{"volume.kubernetes.io/storage-provisioner": "kubernetes.io/no-provisioner"}"#;
         assert_eq!(by_claim(made_by_hand), None, "nothing provisions it, so only its volume tells");
-        let kind = |annotations: &str, volume: &str| {
+        let kind_of = |annotations: &str, volume: &str| {
             let claim: Claim = serde_json::from_str(&format!(
                 r#"{{"metadata": {{"name": "data", "annotations": {annotations}}},
                      "spec": {{"volumeName": "{volume}", "storageClassName": "manual"}}}}"#
             ))
             .expect("a claim");
-            claim.kind()
+            kind(&claim)
         };
         for annotations in ["null", made_by_hand] {
-            assert_ne!(kind(annotations, "on-nfs"), kind(annotations, "on-a-node"), "{annotations}");
+            assert_ne!(kind_of(annotations, "on-nfs"), kind_of(annotations, "on-a-node"), "{annotations}");
         }
         let provisioned = r#"{"volume.kubernetes.io/storage-provisioner": "lvm.example.com"}"#;
-        assert_eq!(kind(provisioned, "one"), kind(provisioned, "other"));
+        assert_eq!(kind_of(provisioned, "one"), kind_of(provisioned, "other"));
     }
 
     #[test]

@@ -7,14 +7,14 @@ use std::rc::Rc;
 use jiff::Timestamp;
 use rebalancer_core::{
     ApiFailure, Budget, Claim, ClaimFate, ClaimRequest, Controller, Cure, EvictionRequest, Fact, FailureKind,
-    LivePod, Presence, Protection, Target, Workload,
+    LivePod, Presence, Target, Workload,
 };
 
 use super::budgets::Labels;
 use super::claims;
 use super::cluster::{Cluster, ClusterError};
-use super::evict::Effect;
-use super::pods::{self, ListedPod, PodList};
+use super::pods::{self, ListedPod, PodsError};
+use super::requests::Effect;
 use super::selector::Selector;
 use super::volumes::Place;
 use crate::driver::{Act, Look};
@@ -74,11 +74,13 @@ impl Observer<'_> {
     /// Lists the pods, and finds which of their data is on the node.
     fn list_pods(&mut self) -> Result<Vec<LivePod>, ApiFailure> {
         let (mut listed, claims) = self.read_pods()?;
-        self.add_local_claims(&mut listed, &claims);
-        if self.cluster.refuses_local_storage() {
-            for pod in listed.iter_mut().filter(|pod| !pod.local_storage.is_empty()) {
-                pod.protections.push(Protection::LocalStorage);
-            }
+        let asked = claims.values().flatten().filter(|claim| !self.places.contains_key(*claim));
+        let asked: BTreeSet<String> = asked.cloned().collect();
+        if !asked.is_empty() {
+            self.places.extend(self.cluster.places_of(&asked));
+        }
+        for pod in &mut listed {
+            self.cluster.add_local_claims(pod, &claims, &self.places);
         }
         Ok(listed)
     }
@@ -88,19 +90,17 @@ impl Observer<'_> {
     fn read_pods(&mut self) -> Result<(Vec<LivePod>, Claims), ApiFailure> {
         let path = format!("/api/v1/namespaces/{}/pods", self.cluster.namespace());
         let now = Timestamp::now();
-        let unreadable =
-            |error: pods::PodsError| ApiFailure::new(FailureKind::UnreadableAnswer, error.to_string());
         let mut listed: Vec<LivePod> = Vec::new();
         let mut of_pods: Claims = Claims::new();
         let mut known: BTreeSet<Rc<Labels>> = BTreeSet::new();
         self.labels.clear();
-        self.cluster.list(&path, Some(&self.selector), |page: PodList| {
-            let page = page.into_pods(now).map_err(unreadable)?;
+        self.cluster.list(&path, Some(&self.selector), |page| {
+            let page = pods::listed(page, now)?;
             listed.reserve_exact(page.len());
             for ListedPod { pod, labels, claims, .. } in page {
                 let labels = shared(&mut known, labels);
                 if self.labels.insert(pod.name.clone(), labels).is_some() {
-                    return Err(unreadable(pods::PodsError::Duplicate(pod.name)));
+                    return Err(PodsError::Duplicate(pod.name).into());
                 }
                 if !claims.is_empty() {
                     of_pods.insert(pod.name.clone(), claims);
@@ -110,19 +110,6 @@ impl Observer<'_> {
             Ok(())
         })?;
         Ok((listed, of_pods))
-    }
-
-    fn add_local_claims(&mut self, pods: &mut [LivePod], claims: &Claims) {
-        let asked = claims.values().flatten().filter(|claim| !self.places.contains_key(*claim));
-        let asked: BTreeSet<String> = asked.cloned().collect();
-        if !asked.is_empty() {
-            self.places.extend(self.cluster.places_of(&asked));
-        }
-        for pod in pods {
-            let of_pod = claims.get(&pod.name).into_iter().flatten();
-            let local = of_pod.filter_map(|claim| self.places.get(claim)?.of_claim(claim));
-            pod.local_storage.extend(local);
-        }
     }
 
     fn with_owners(&self, pods: Vec<LivePod>) -> Result<Workload, ApiFailure> {
@@ -194,29 +181,11 @@ fn shared(known: &mut BTreeSet<Rc<Labels>>, labels: Labels) -> Rc<Labels> {
     labels
 }
 
-impl Look for Evictor<'_> {
-    fn list_workload(&mut self) -> Result<Workload, ApiFailure> {
-        self.observer.list_workload()
-    }
-
-    fn list_budgets(&mut self, targets: &[Target]) -> Result<Vec<Budget>, ApiFailure> {
-        self.observer.list_budgets(targets)
-    }
-
-    fn preflight(&mut self, request: &EvictionRequest) -> Result<(), ApiFailure> {
-        self.observer.preflight(request)
-    }
-
-    fn find_claims(&mut self, workload: &Controller) -> Result<Vec<Claim>, ApiFailure> {
-        self.observer.find_claims(workload)
-    }
-
-    fn look_up(&mut self, target: &Target) -> Result<Presence, ApiFailure> {
-        self.observer.look_up(target)
-    }
-}
-
 impl Act for Evictor<'_> {
+    fn looking(&mut self) -> &mut dyn Look {
+        &mut self.observer
+    }
+
     fn claim(&mut self, request: &ClaimRequest) -> Result<ClaimFate, ApiFailure> {
         self.observer.cluster.claim(request, &self.why, &self.run_id)
     }

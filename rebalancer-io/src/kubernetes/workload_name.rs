@@ -5,15 +5,13 @@ use std::fmt;
 use std::str::FromStr;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
-use kube::api::GetParams;
-use kube::core::Request;
 use rebalancer_core::{ApiFailure, FailureKind};
 use serde::Deserialize;
 use thiserror::Error;
 
 use super::cluster::{Cluster, ClusterError};
-use super::list::unsendable;
-use super::owners::Meta;
+use super::owners::{Kind, Meta};
+use super::requests::get;
 use super::selector::{Selector, SelectorError};
 
 /// A workload as `kubectl` users write it: `deployment/orders`.
@@ -62,12 +60,11 @@ impl WorkloadKind {
         }
     }
 
-    /// Group and version of the API, and the kind as it appears in a path.
-    const fn path(self) -> (&'static str, &'static str) {
+    const fn kind(self) -> Kind {
         match self {
-            Self::Deployment => ("apps/v1", "deployments"),
-            Self::StatefulSet => ("apps/v1", "statefulsets"),
-            Self::Rollout => ("argoproj.io/v1alpha1", "rollouts"),
+            Self::Deployment => Kind::Deployment,
+            Self::StatefulSet => Kind::StatefulSet,
+            Self::Rollout => Kind::Rollout,
         }
     }
 }
@@ -213,34 +210,30 @@ pub enum UnknownSelector {
     Cluster(#[from] ClusterError),
 }
 
-/// A selector in words, and annotations.
-type Read = (String, BTreeMap<String, String>);
-
 impl Cluster {
-    /// The selector by which a workload finds its own pods.
-    ///
-    /// # Errors
-    /// No such workload in the namespace, no permission to read it, or no answer.
-    pub fn selector_of(&self, workload: &WorkloadName) -> Result<Selector, UnknownSelector> {
-        Ok(self.look_at(workload)?.selector)
-    }
-
     /// The workload as it is now.
     ///
     /// # Errors
-    /// As [`Cluster::selector_of`].
+    /// No such workload in the namespace, no permission to read it, or no answer.
     pub fn look_at(&self, workload: &WorkloadName) -> Result<SeenWorkload, UnknownSelector> {
-        let read = self.read_selector(workload).map_err(|failure| {
-            let doing = format!("reading {workload} of namespace {}", self.namespace());
-            self.error(doing, failure)
-        })?;
-        let Some((selector, annotations)) = read else {
+        let absent = || {
             let (namespace, server) = (self.namespace().to_owned(), self.server().to_owned());
-            return Err(UnknownSelector::Absent { workload: workload.clone(), namespace, server });
+            UnknownSelector::Absent { workload: workload.clone(), namespace, server }
         };
-        let selector = Selector::new(&selector)
+        let Object { metadata, spec } = self.read_object(workload)?.ok_or_else(absent)?;
+        let selector = match (spec.selector, spec.workload_ref) {
+            (None, Some(WorkloadRef { kind, name })) if kind == "Deployment" => {
+                let of = WorkloadName { kind: WorkloadKind::Deployment, name };
+                self.read_object(&of)?.ok_or_else(absent)?.spec.selector
+            }
+            (selector, _) => selector,
+        };
+        let unusable = |words| self.unread(workload, ApiFailure::new(FailureKind::UnreadableAnswer, words));
+        let selector = selector
+            .ok_or_else(|| unusable(format!("{workload} has no selector; give one by --selector")))?;
+        let selector = Selector::new(&words(selector).map_err(unusable)?)
             .map_err(|error| UnknownSelector::Unusable { workload: workload.clone(), error })?;
-        Ok(SeenWorkload { selector, annotations })
+        Ok(SeenWorkload { selector, annotations: metadata.annotations })
     }
 
     /// The workload that is called by its name alone.
@@ -252,9 +245,7 @@ impl Cluster {
         let mut found: Vec<WorkloadName> = Vec::new();
         for kind in [WorkloadKind::Deployment, WorkloadKind::StatefulSet] {
             let workload = WorkloadName { kind, name: name.clone() };
-            let doing = || format!("reading {workload} of namespace {namespace}");
-            let object = self.read_object(&workload).map_err(|failure| self.error(doing(), failure))?;
-            found.extend(object.map(|_| workload));
+            found.extend(self.read_object(&workload)?.map(|_| workload));
         }
         match (found.pop(), found.pop()) {
             (Some(workload), None) => Ok(workload),
@@ -266,33 +257,17 @@ impl Cluster {
         }
     }
 
-    /// The selector in the words of `kubectl -l`, and the annotations; `None` when there is no such workload.
-    fn read_selector(&self, workload: &WorkloadName) -> Result<Option<Read>, ApiFailure> {
-        let Some(Object { metadata, spec }) = self.read_object(workload)? else { return Ok(None) };
-        let selector = match (spec.selector, spec.workload_ref) {
-            (Some(selector), _) => Some(selector),
-            (None, Some(WorkloadRef { kind, name })) if kind == "Deployment" => {
-                let of = WorkloadName { kind: WorkloadKind::Deployment, name };
-                let Some(object) = self.read_object(&of)? else { return Ok(None) };
-                object.spec.selector
-            }
-            (None, _) => None,
+    fn read_object(&self, workload: &WorkloadName) -> Result<Option<Object>, ClusterError> {
+        let kind = workload.kind.kind();
+        let read = || {
+            let reply = self.exchange(get(kind.path(Some(self.namespace())), &workload.name)?)?;
+            if reply.is_absent(kind.plural()) { Ok(None) } else { reply.read().map(Some) }
         };
-        let unusable = |message| ApiFailure::new(FailureKind::UnreadableAnswer, message);
-        let selector = selector
-            .ok_or_else(|| unusable(format!("{workload} has no selector; give one by --selector")))?;
-        Ok(Some((words(selector).map_err(unusable)?, metadata.annotations)))
+        read().map_err(|failure| self.unread(workload, failure))
     }
 
-    fn read_object(&self, workload: &WorkloadName) -> Result<Option<Object>, ApiFailure> {
-        let (api, plural) = workload.kind.path();
-        let path = format!("/apis/{api}/namespaces/{}/{plural}", self.namespace());
-        let request = Request::new(path).get(&workload.name, &GetParams::default());
-        let reply = self.exchange(request.map_err(|error| unsendable(&error))?)?;
-        if reply.is_absent(plural) {
-            return Ok(None);
-        }
-        Ok(Some(reply.read()?))
+    fn unread(&self, workload: &WorkloadName, failure: ApiFailure) -> ClusterError {
+        self.error(format!("reading {workload} of namespace {}", self.namespace()), failure)
     }
 }
 

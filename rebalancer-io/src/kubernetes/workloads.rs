@@ -4,18 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::{fmt, mem};
 
 use jiff::Timestamp;
-use kube::core::Selector as LabelSelector;
-use rebalancer_core::{
-    ApiFailure, Controller, FailureKind, LivePod, OwnerStatus, Phase, Protection, Workload,
-};
-use serde::Deserialize;
+use kube::core::{Request, Selector as LabelSelector};
+use rebalancer_core::{ApiFailure, Controller, FailureKind, LivePod, OwnerStatus, Phase, Workload};
 
 use super::alike::{Alike, Listed};
 use super::cluster::{Cluster, ClusterError};
-use super::fields::{ListMeta, null_is_empty};
-use super::list::Page;
-use super::owners::{Kind, MAX_CONTROLLERS, Object};
-use super::pods::{ListedPod, PodList};
+use super::fields::Identified;
+use super::owners::{Kind, MAX_CONTROLLERS, Object, path};
+use super::pods::{self, ListedPod};
 use super::selector::Selector;
 
 /// Which namespaces are looked at.
@@ -83,44 +79,6 @@ type Pods = BTreeMap<String, Vec<ListedPod>>;
 /// The replica sets of each Deployment, both by their UIDs.
 type ReplicaSets = BTreeMap<String, BTreeMap<String, Object>>;
 
-#[derive(Deserialize)]
-struct ObjectPage {
-    #[serde(default, deserialize_with = "null_is_empty")]
-    metadata: ListMeta,
-    #[serde(deserialize_with = "null_is_empty")]
-    items: Vec<Object>,
-}
-
-impl Page for ObjectPage {
-    fn next(&self) -> Option<String> {
-        self.metadata.continue_token.clone()
-    }
-}
-
-#[derive(Deserialize)]
-struct NamespacePage {
-    #[serde(default, deserialize_with = "null_is_empty")]
-    metadata: ListMeta,
-    #[serde(deserialize_with = "null_is_empty")]
-    items: Vec<Named>,
-}
-
-#[derive(Deserialize)]
-struct Named {
-    metadata: NamedMeta,
-}
-
-#[derive(Deserialize)]
-struct NamedMeta {
-    name: String,
-}
-
-impl Page for NamespacePage {
-    fn next(&self) -> Option<String> {
-        self.metadata.continue_token.clone()
-    }
-}
-
 impl Cluster {
     /// The Deployments and stateful sets of these namespaces, with the pods that `selector` selects. `told` hears what is
     /// read, and how much so far.
@@ -136,27 +94,22 @@ impl Cluster {
         told: &mut dyn FnMut(&str, usize),
     ) -> Result<Found, ClusterError> {
         let mut found = Found::default();
-        match namespaces {
-            Namespaces::Named(names) => {
-                for name in names {
-                    self.add_workloads(Some(name), selector, &mut found, told)?;
-                }
-            }
-            Namespaces::All => {
-                self.add_workloads(None, selector, &mut found, told)?;
-                if found.unlisted.iter().any(|unlisted| unlisted.resource == "pods") {
-                    found = Found::default();
-                    for name in self.namespaces()? {
-                        self.add_workloads(Some(&name), selector, &mut found, told)?;
-                    }
-                }
+        let scopes: Vec<Option<&str>> = match namespaces {
+            Namespaces::Named(names) => names.iter().map(|name| Some(name.as_str())).collect(),
+            Namespaces::All => vec![None],
+        };
+        for scope in scopes {
+            self.add_workloads(scope, selector, &mut found, told)?;
+        }
+        if *namespaces == Namespaces::All && found.unlisted.iter().any(|of| of.resource == "pods") {
+            found = Found::default();
+            for name in self.namespaces()? {
+                self.add_workloads(Some(&name), selector, &mut found, told)?;
             }
         }
         match found.unlisted.first() {
             Some(Unlisted { namespace, resource, failure }) if found.workloads.is_empty() => {
-                let of =
-                    namespace.as_ref().map_or("the cluster".to_owned(), |name| format!("namespace {name}"));
-                Err(self.error(format!("listing the {resource} of {of}"), failure.clone()))
+                Err(self.error(listing(resource, namespace.as_deref()), failure.clone()))
             }
             _ => {
                 found.workloads.sort_by(|one, other| one.key().cmp(&other.key()));
@@ -168,8 +121,8 @@ impl Cluster {
     /// The names of all namespaces.
     fn namespaces(&self) -> Result<Vec<String>, ClusterError> {
         let mut names: Vec<String> = Vec::new();
-        let listed = self.list("/api/v1/namespaces", None, |page: NamespacePage| {
-            names.extend(page.items.into_iter().map(|item| item.metadata.name));
+        let listed = self.list("/api/v1/namespaces", None, |page: Vec<Identified>| {
+            names.extend(page.into_iter().filter_map(|item| item.metadata.name));
             Ok(())
         });
         let doing = "listing all namespaces, since the pods of the whole cluster may not be listed; name some by --namespace";
@@ -197,9 +150,8 @@ impl Cluster {
                 // No Deployment is known to own a pod then.
                 continue;
             }
-            let (_, plural) = kind.path();
             let read = || self.add_objects(namespace, kind, &mut owned, told);
-            let listed = self.allowed(namespace, plural, found, read)?;
+            let listed = self.allowed(namespace, kind.plural(), found, read)?;
             has_sets &= listed.is_some() || kind != Kind::ReplicaSet;
             found.workloads.extend(listed.unwrap_or_default());
         }
@@ -221,10 +173,7 @@ impl Cluster {
                 found.unlisted.push(Unlisted { namespace, resource, failure });
                 Ok(None)
             }
-            Err(failure) => {
-                let of = namespace.map_or("the cluster".to_owned(), |name| format!("namespace {name}"));
-                Err(self.error(format!("listing the {resource} of {of}"), failure))
-            }
+            Err(failure) => Err(self.error(listing(resource, namespace), failure)),
         }
     }
 
@@ -236,11 +185,9 @@ impl Cluster {
         told: &mut dyn FnMut(&str, usize),
     ) -> Result<(Pods, Alike), ApiFailure> {
         let now = Timestamp::now();
-        let (mut pods, mut alike, mut count) = (Pods::new(), Listed::default(), 0);
-        self.list(&path("/api/v1", namespace, "pods"), selector, |page: PodList| {
-            let page = page.into_pods(now);
-            let page =
-                page.map_err(|error| ApiFailure::new(FailureKind::UnreadableAnswer, error.to_string()))?;
+        let (mut found, mut alike, mut count) = (Pods::new(), Listed::default(), 0);
+        self.list(&path("/api/v1", namespace, "pods"), selector, |page| {
+            let page = pods::listed(page, now)?;
             count += page.len();
             for mut listed in page {
                 let (namespace, labels) = (mem::take(&mut listed.namespace), mem::take(&mut listed.labels));
@@ -251,13 +198,13 @@ impl Cluster {
                 let known = controller
                     .filter(|owner| owner.is("apps", "ReplicaSet") || owner.is("apps", "StatefulSet"));
                 if let Some(uid) = known.map(|owner| owner.uid.clone()) {
-                    pods.entry(uid).or_default().push(listed);
+                    found.entry(uid).or_default().push(listed);
                 }
             }
             told("pods", count);
             Ok(())
         })?;
-        Ok((pods, alike.finished()))
+        Ok((found, alike.finished()))
     }
 
     /// Reads all objects of a kind. A replica set is remembered, the others are workloads.
@@ -268,19 +215,18 @@ impl Cluster {
         owned: &mut Owned<'_>,
         told: &mut dyn FnMut(&str, usize),
     ) -> Result<Vec<OwnedWorkload>, ApiFailure> {
-        let (prefix, plural) = kind.path();
-        let path = path(prefix, namespace, plural);
+        let path = kind.path(namespace);
         let (mut workloads, mut count) = (Vec::new(), 0);
-        let take = |page: ObjectPage| {
-            count += page.items.len();
-            for object in page.items {
+        let take = |page: Vec<Object>| {
+            count += page.len();
+            for object in page {
                 workloads.extend(owned.take(kind, object));
             }
-            told(plural, count);
+            told(kind.plural(), count);
             Ok(())
         };
         match kind {
-            Kind::ReplicaSet => self.list_metadata(&path, take)?,
+            Kind::ReplicaSet => self.read_pages(&path, None, Request::list_metadata, take)?,
             _ => self.list(&path, None, take)?,
         }
         Ok(workloads)
@@ -303,12 +249,7 @@ impl Cluster {
             };
             for OwnedWorkload { workload, claims, .. } in workloads {
                 for pod in &mut workload.pods {
-                    let own = claims.get(&pod.name).into_iter().flatten();
-                    pod.local_storage.extend(own.filter_map(|claim| places.get(claim)?.of_claim(claim)));
-                    let is_marked = pod.protections.contains(&Protection::LocalStorage);
-                    if self.refuses_local_storage() && !pod.local_storage.is_empty() && !is_marked {
-                        pod.protections.push(Protection::LocalStorage);
-                    }
+                    self.add_local_claims(pod, claims, &places);
                 }
             }
         }
@@ -356,10 +297,9 @@ impl Owned<'_> {
             }
             return None;
         }
-        let title = if kind == Kind::Deployment { "Deployment" } else { "StatefulSet" };
         let owner = Controller {
             group: Some("apps".to_owned()),
-            kind: title.to_owned(),
+            kind: kind.name().to_owned(),
             name: object.metadata.name.clone(),
             uid: object.metadata.uid.clone(),
         };
@@ -433,9 +373,9 @@ impl Owned<'_> {
     }
 }
 
-fn path(prefix: &str, namespace: Option<&str>, plural: &str) -> String {
+fn listing(resource: &str, namespace: Option<&str>) -> String {
     match namespace {
-        Some(namespace) => format!("{prefix}/namespaces/{namespace}/{plural}"),
-        None => format!("{prefix}/{plural}"),
+        Some(namespace) => format!("listing the {resource} of namespace {namespace}"),
+        None => format!("listing the {resource} of the cluster"),
     }
 }

@@ -206,7 +206,7 @@ fn the_cause_of_a_refusal_is_part_of_its_message() {
     let server = server();
     answer(&server, "POST", "/eviction", "201_evict_429_pdb");
     let request = EvictionRequest { target: target("u"), method: Method::Evict, grace_period_s: None };
-    let failure = connect(&server).evictor(selector(), "").preflight(&request).expect_err("a refusal");
+    let failure = connect(&server).observer(selector()).preflight(&request).expect_err("a refusal");
     assert_eq!(
         failure.to_string(),
         "a PodDisruptionBudget allows no eviction now (HTTP 429): Cannot evict pod as it would violate the \
