@@ -3,7 +3,7 @@
 use core::time::Duration;
 use std::error::Error;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -21,7 +21,6 @@ use tokio::time::timeout;
 
 use super::answer::Reply;
 use super::config::{ConnectError, ConnectOptions, Located, locate};
-use super::controller_kind::ControllerKind;
 use super::sign_in::{SignIn, client};
 use crate::clock::{ServerClock, date};
 use crate::prometheus::{tls_error, tls_words};
@@ -50,22 +49,18 @@ struct Link {
     server: String,
     origin: String,
     context: Option<String>,
-    call_timeout: Duration,
+    options: ConnectOptions,
     deadline: Mutex<Option<Instant>>,
-    stop: Arc<AtomicBool>,
-    metrics_window: Duration,
-    allowed_controllers: Vec<ControllerKind>,
-    refuse_local_storage: bool,
     requests: AtomicU64,
     clock: ServerClock,
 }
 
-/// What a stop does to a request that waits for its answer.
+/// What a stop does to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum AtStop {
-    /// The request is abandoned: its answer is no longer needed.
+    /// It is abandoned, or not sent: its answer is no longer needed.
     GiveUp,
-    /// The request gets [`LAST_LOOK`] more time, because it may have changed something.
+    /// It gets [`LAST_LOOK`] more time.
     WaitOn,
 }
 
@@ -117,12 +112,8 @@ impl Cluster {
             server,
             origin,
             context,
-            call_timeout: options.call_timeout,
+            options: options.clone(),
             deadline: Mutex::new(options.deadline),
-            stop: Arc::clone(&options.stop),
-            metrics_window: options.metrics_window,
-            allowed_controllers: options.allowed_controllers.clone(),
-            refuse_local_storage: options.refuse_local_storage,
             requests: AtomicU64::new(0),
             clock: ServerClock::default(),
             runtime,
@@ -168,17 +159,17 @@ impl Cluster {
 
     /// How far back a change of the workload's size matters.
     pub(super) fn metrics_window(&self) -> Duration {
-        self.link.metrics_window
+        self.link.options.metrics_window
     }
 
     /// Whether pods of this controller may be evicted because the user named its kind.
     pub(super) fn allows(&self, controller: &Controller) -> bool {
-        self.link.allowed_controllers.iter().any(|kind| kind.is_of(controller))
+        self.link.options.allowed_controllers.iter().any(|kind| kind.is_of(controller))
     }
 
     /// Whether pods with data on their node are to be left alone.
     pub(super) fn refuses_local_storage(&self) -> bool {
-        self.link.refuse_local_storage
+        self.link.options.refuse_local_storage
     }
 
     /// Adds to `failure` what was being done.
@@ -197,17 +188,21 @@ impl Cluster {
         *deadline = deadline.and_then(|deadline| deadline.checked_add(by));
     }
 
-    /// Sends a request once and waits for its whole answer, or for a stop.
+    /// Sends a request once and waits for its whole answer, or for a stop; sends nothing after one.
     pub(super) fn exchange(&self, request: Request<Vec<u8>>) -> Result<Reply, ApiFailure> {
         self.send(request, AtStop::GiveUp)
     }
 
-    /// The same for a request that changes something: after a stop it still gets [`LAST_LOOK`].
+    /// The same for a request that changes something, or tells what became of that: it still gets [`LAST_LOOK`] from
+    /// a stop, or from its own beginning if that is later.
     pub(super) fn exchange_to_the_end(&self, request: Request<Vec<u8>>) -> Result<Reply, ApiFailure> {
         self.send(request, AtStop::WaitOn)
     }
 
     fn send(&self, mut request: Request<Vec<u8>>, at_stop: AtStop) -> Result<Reply, ApiFailure> {
+        if at_stop == AtStop::GiveUp && self.is_stopped() {
+            return Err(stopped());
+        }
         let asked = Asked::of(&request);
         self.sign(&mut request)?;
         let begun = Instant::now();
@@ -224,7 +219,8 @@ impl Cluster {
 
     /// Adds to a request what proves who asks, and counts it.
     fn sign(&self, request: &mut Request<Vec<u8>>) -> Result<(), ApiFailure> {
-        let signed = locked(&self.link.sign_in).header(self.time_limit(Instant::now()), &self.link.stop);
+        let signed =
+            locked(&self.link.sign_in).header(self.time_limit(Instant::now()), &self.link.options.stop);
         let signed = signed.map_err(|problem| ApiFailure::new(FailureKind::Unauthorized, problem))?;
         request.headers_mut().extend(signed.map(|header| (AUTHORIZATION, header)));
         self.link.requests.fetch_add(1, Ordering::Relaxed);
@@ -284,8 +280,7 @@ impl Cluster {
         locked(&self.link.sign_in).sent().clone()
     }
 
-    /// The answer, unless the time is up or a stop comes first. Requests made after a stop, such as whether
-    /// an eviction happened, get [`LAST_LOOK`].
+    /// The answer, unless the time is up or a stop comes first.
     async fn awaited(
         &self,
         asked: impl Future<Output = Result<Reply, ApiFailure>>,
@@ -312,21 +307,24 @@ impl Cluster {
             }
             stop_seen = true;
             if at_stop == AtStop::GiveUp {
-                let message = "a stop was asked for while it was waited for";
-                return Err(ApiFailure::new(FailureKind::NoAnswer, message));
+                return Err(stopped());
             }
             limit = limit.min(begun.elapsed().saturating_add(LAST_LOOK));
         }
     }
 
     fn is_stopped(&self) -> bool {
-        self.link.stop.load(Ordering::Relaxed)
+        self.link.options.stop.load(Ordering::Relaxed)
     }
 
     fn time_limit(&self, now: Instant) -> Duration {
         let left = self.deadline().map(|deadline| deadline.saturating_duration_since(now).max(LAST_LOOK));
-        left.map_or(self.link.call_timeout, |left| left.min(self.link.call_timeout))
+        left.map_or(self.link.options.call_timeout, |left| left.min(self.link.options.call_timeout))
     }
+}
+
+fn stopped() -> ApiFailure {
+    ApiFailure::new(FailureKind::NoAnswer, "a stop was asked for")
 }
 
 /// What the lock guards, also after a panic elsewhere: each value is replaced as a whole.

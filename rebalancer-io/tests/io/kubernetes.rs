@@ -4,4 +4,5 @@ mod answers;
 mod connect;
 mod pods;
 mod rotation;
+mod stop;
 mod volumes;

@@ -15,10 +15,10 @@ use rebalancer_io::kubernetes::{Cluster, ConnectOptions, Selector};
 use rebalancer_sim::apiserver::{ApiServer, Effect, Fault, Fleet, SimPod, SimRequest, WorkloadKind};
 use rebalancer_sim::transcript::Transcript;
 
-const BUSIEST: &str = "orders-1";
-const LEAST_BUSY: &str = "orders-2";
+pub(super) const BUSIEST: &str = "orders-1";
+pub(super) const LEAST_BUSY: &str = "orders-2";
 
-fn options() -> RotationOptions {
+pub(super) fn options() -> RotationOptions {
     RotationOptions::until(Duration::from_secs(60))
 }
 
@@ -33,7 +33,7 @@ fn connect(server: &ApiServer) -> Cluster {
     Cluster::connect(&options).expect("the kubeconfig of the simulated server")
 }
 
-fn selector() -> Selector {
+pub(super) fn selector() -> Selector {
     Selector::new("app=orders").expect("a selector")
 }
 
@@ -67,7 +67,7 @@ fn rotate(server: &ApiServer) -> RotationReport {
 }
 
 /// The evictions and deletions that were no dry-run.
-fn real(server: &ApiServer) -> Vec<SimRequest> {
+pub(super) fn real(server: &ApiServer) -> Vec<SimRequest> {
     let ends = |request: &SimRequest| {
         let evicts = request.method == "POST" && request.path().ends_with("/eviction");
         (evicts || request.method == "DELETE") && request.query("dryRun").is_none()
