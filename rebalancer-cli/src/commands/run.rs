@@ -52,10 +52,11 @@ pub fn run(args: &mut RunArgs, matches: &ArgMatches) -> Result<ExitCode, Failure
     );
     let saved = saved.as_ref();
     let means = Means { consent, decision: &decision, live: &live, watch: &watch, saved, owner: None };
-    let done = rebalance(args, matches, &means, &mut page);
+    let done = rebalance(args, matches, &means, &mut page).map_err(|failure| watch.explained(failure));
     let ended = live.notes.end(live.asked(args.action.dry_run.name()), done.as_ref());
     if watch.is_stopped() && done.as_ref().map_or(true, |report| report.outcome == Outcome::Failed) {
-        tracing::warn!(event = "run.stopped", "stopped by a signal before the next eviction");
+        let by = if watch.is_over() { "its time limit" } else { "a signal" };
+        tracing::warn!(event = "run.stopped", "stopped by {by} before the next eviction");
     }
     ended.log(logging::is_json(&args.live.output));
     let written = done.as_ref().map(|report| write(report, consent, &args.live.output));
@@ -111,10 +112,10 @@ impl Prepared {
 pub fn begin(args: &RunArgs) -> Result<(Consent, Page, Watch), Failure> {
     let consent = consent(args)?;
     let page = Page::new(args.page.report.as_deref())?;
-    let watch = Watch::begin();
+    let watch = Watch::begin(args.live.kubernetes.run_timeout);
     // While a person is asked, a signal ends the process at once; otherwise the run in order.
     if consent == Consent::Given {
-        watch.listen()?;
+        watch.listen_until_over()?;
     }
     Ok((consent, page, watch))
 }

@@ -186,7 +186,8 @@ impl<'a> All<'a> {
             selector = self.live.selector.as_str(),
             "run of all workloads started"
         );
-        let (mut report, mut members, not_opted_in) = self.look()?;
+        let looked = self.look().map_err(|failure| self.watch.explained(failure));
+        let (mut report, mut members, not_opted_in) = looked?;
         report.warnings.extend(self.too_short_for_kafka());
         let (rotations, pasts) = self.act(&mut members);
         RUN_ALL.clone_into(&mut report.kind);
@@ -293,7 +294,7 @@ impl<'a> All<'a> {
             let left = if is_trouble_met { Some(Left::Trouble) } else { self.in_the_way(rotations) };
             match left.map_or_else(|| self.turn(member), |left| Err(NoTurn::Left(left))) {
                 Err(NoTurn::Left(left)) => member.leave(left),
-                Err(NoTurn::Failed(failure)) => member.end = Err(failure),
+                Err(NoTurn::Failed(failure)) => member.end = Err(self.watch.explained(failure)),
                 Ok(past) => {
                     pasts.extend(past.filter(|_| pasts.len() < MOST_PASTS));
                     if let Ok(report) = &member.end {
@@ -315,7 +316,7 @@ impl<'a> All<'a> {
         let most = self.args.action.max_rotations;
         let kubernetes = &self.args.live.kubernetes;
         let limit = kubernetes.run_timeout;
-        if self.watch.is_stopped() {
+        if self.watch.is_stopped() && !self.watch.is_over() {
             return Some(Left::Stop);
         }
         if rotations >= most {
@@ -339,13 +340,16 @@ impl<'a> All<'a> {
         };
         let args = terms.own.as_deref().unwrap_or(self.args);
         let decision = &terms.decision;
+        // What narrows all narrows each.
+        let selector = selector.and(&self.live.selector);
         let mut live = self.live.of_workload(&args.live, decision, &member.namespace, selector)?;
         // Who selects the pods of others has not opted in for them.
         let owner = Some((member.kind.as_str(), member.name.as_str()));
         let (consent, watch) = (self.consent, &self.watch);
         let means = Means { consent, decision, live: &live, watch, saved: None, owner };
         let mut page = self.page.part();
-        let mut end = rebalance(args, self.matches, &means, &mut page);
+        let end = rebalance(args, self.matches, &means, &mut page);
+        let mut end = end.map_err(|failure| self.watch.explained(failure));
         if let Ok(report) = &mut end {
             report.requests.insert("kubernetes".to_owned(), cluster.requests() - sent);
             // What a person agreed to is not planned any more.

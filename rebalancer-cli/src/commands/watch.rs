@@ -3,25 +3,31 @@
 use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use rebalancer_core::LAST_LOOK;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::failure::Failure;
 
 /// When a run began, and whether a stop was asked for.
 pub struct Watch {
-    /// True once a stop was asked for.
+    /// True once whatever still waits is to end: a signal came, or the time of the run is over.
     pub stop: Arc<AtomicBool>,
+    /// True once a signal came.
+    signalled: Arc<AtomicBool>,
+    limit: Duration,
     started: Cell<Instant>,
     listens: Cell<bool>,
 }
 
 impl Watch {
-    /// Begins now; a signal ends the process at once.
-    pub fn begin() -> Self {
-        Self { stop: Arc::default(), started: Cell::new(Instant::now()), listens: Cell::new(false) }
+    /// Begins a run that may take `limit`; a signal ends the process at once.
+    pub fn begin(limit: Duration) -> Self {
+        let (stop, signalled) = (Arc::default(), Arc::default());
+        Self { stop, signalled, limit, started: Cell::new(Instant::now()), listens: Cell::new(false) }
     }
 
     /// When the run began, without the time in which a person thought.
@@ -32,6 +38,20 @@ impl Watch {
     /// Whether a stop was asked for.
     pub fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Whether it was stopped because its time is over.
+    pub fn is_over(&self) -> bool {
+        self.is_stopped() && !self.signalled.load(Ordering::Relaxed)
+    }
+
+    /// Why it failed, and that its time was over if that is why.
+    pub fn explained(&self, failure: Failure) -> Failure {
+        let over = || format!("the time of this run is over: {} s (RUN_TIMEOUT)", self.limit.as_secs());
+        match failure {
+            Failure::Run(error) if self.is_over() => Failure::Run(error.context(over())),
+            failure => failure,
+        }
     }
 
     /// Does not count this time, in which a person thought.
@@ -48,10 +68,30 @@ impl Watch {
             return Ok(());
         }
         for signal in [SIGTERM, SIGINT] {
-            signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&self.stop))
-                .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&self.stop)))
-                .context("cannot listen for signals")?;
+            signal_hook::flag::register_conditional_shutdown(
+                signal,
+                128 + signal,
+                Arc::clone(&self.signalled),
+            )
+            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&self.signalled)))
+            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&self.stop)))
+            .context("cannot listen for signals")?;
         }
+        Ok(())
+    }
+
+    /// The same for a run for which nobody waits, which is also stopped once its time and that of a last look are over: each
+    /// request alone may end in time, and all together too late.
+    ///
+    /// # Errors
+    /// As [`Watch::listen`].
+    pub fn listen_until_over(&self) -> Result<(), Failure> {
+        self.listen()?;
+        let (stop, ends) = (Arc::clone(&self.stop), self.limit.saturating_add(LAST_LOOK));
+        thread::spawn(move || {
+            thread::sleep(ends);
+            stop.store(true, Ordering::Relaxed);
+        });
         Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rebalancer_sim::apiserver::{Effect, Fault, Fleet, SimPod, WorkloadKind};
 use rebalancer_sim::transcript::Transcript;
@@ -70,7 +70,7 @@ fn with_pod(name: &str, change: impl FnOnce(&mut SimPod)) -> Fleet {
 #[test]
 fn a_terminating_pod_holds_a_run_back() {
     let hour = Duration::from_secs(3600);
-    let ends = |pod: &mut SimPod| pod.gone_from = Some(std::time::Instant::now() + hour);
+    let ends = |pod: &mut SimPod| pod.gone_from = Some(Instant::now() + hour);
     assert_withheld(with_pod("orders-consumer-g5zn5h759-vgmsz", ends), "");
 }
 
@@ -107,7 +107,7 @@ fn what_changed_since_the_plan_holds_a_run_back_also_with_guards_off() {
         let env = [("GUARDS", guards)];
         let terminating = |fleet: &mut Fleet| {
             let hour = Duration::from_secs(3600);
-            fleet.pod(LEAST_BUSY).gone_from = Some(std::time::Instant::now() + hour);
+            fleet.pod(LEAST_BUSY).gone_from = Some(Instant::now() + hour);
         };
         let (servers, done) = run_with_change_at_the_re_list(terminating, &env);
         assert_ends(&done, "withheld", 0, "");
@@ -386,6 +386,20 @@ fn a_server_slower_than_the_deadline_ends_the_run_in_time() {
         assert_eq!(done.code, Some(1), "{method} {path}: {done}");
         servers.assert_untouched();
     }
+}
+
+/// Each request alone would be in time.
+#[test]
+fn a_run_whose_time_is_over_waits_for_no_metrics() {
+    let servers = Servers::start();
+    servers.metrics.hold();
+    let begun = Instant::now();
+    let done = servers.run(&RUN, &[("RUN_TIMEOUT", "1s"), ("PROMETHEUS_TIMEOUT", "40s")]);
+    servers.metrics.release();
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    let words = done.assert_one_error(1);
+    assert!(words.contains("the time of this run is over: 1 s (RUN_TIMEOUT)"), "{done}");
+    servers.assert_untouched();
 }
 
 /// A metrics server that takes the connection and says nothing.

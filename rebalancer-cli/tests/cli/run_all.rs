@@ -309,6 +309,16 @@ fn pods_of_a_workload_that_did_not_opt_in_are_safe_from_the_labels_of_another() 
     }
 }
 
+/// The look at all finds the pods of `orders` alone, and so does its turn.
+#[test]
+fn the_selector_of_a_run_of_all_holds_in_each_turn() {
+    let canary = Spec::deployment("shop", "orders-canary", hot(4, 9.0));
+    let orders = Spec::deployment("shop", "orders", hot(8, 6.0)).with("enabled", "true");
+    let fleets = Fleets::changed(&[canary, orders], |canary| make_canary(canary, "orders"));
+    let done = run_all(&fleets, &["-l", "track!=canary"], &[]);
+    assert_eq!(fleets.evictions(), OF_ORDERS, "{done}");
+}
+
 #[test]
 fn a_workload_that_is_blocked_leaves_its_turn_to_the_next() {
     let mut specs = workloads();

@@ -185,7 +185,10 @@ pub(super) fn pods<'f>(request: &SimRequest, fleet: &'f Fleet) -> impl Iterator<
     let wanted = request.query("labelSelector").unwrap_or_default();
     let wanted: Vec<(&str, &str)> = wanted.split(',').filter_map(|term| term.split_once('=')).collect();
     let is_wanted = |pod: &&SimPod| {
-        wanted.iter().all(|(key, value)| pod.labels.get(*key).is_some_and(|label| label == value))
+        wanted.iter().all(|(key, value)| match key.strip_suffix('!') {
+            Some(key) => pod.labels.get(key).is_none_or(|label| label != value),
+            None => pod.labels.get(*key).is_some_and(|label| label == value),
+        })
     };
     let mut found: Vec<&SimPod> = fleet.pods.iter().filter(is_wanted).collect();
     found.sort_by(|a, b| a.name.cmp(&b.name));
