@@ -69,6 +69,46 @@ fn many_targets_do_not_run_at_the_same_minute() {
     assert_eq!(together, BTreeSet::from(["*/10 * * * *".to_owned(), "5 * * * *".to_owned()]));
 }
 
+/// The program ends by itself before Kubernetes ends its job, whose log is then gone.
+#[test]
+fn a_job_may_take_longer_than_its_run() {
+    require!(Helm);
+    let deadlines = |values: &[&str]| -> Vec<String> {
+        let objects = objects(values);
+        let of = |it: &&Value| {
+            let text = it["text"].as_str().expect("a manifest");
+            let line = |name: &str| text.lines().find_map(|line| line.trim().strip_prefix(name));
+            let (_, passed) = text.split_once("- name: RUN_TIMEOUT").expect("the time limit is passed");
+            let passed = passed.lines().nth(1).and_then(|line| line.trim().strip_prefix("value: "));
+            let passed = passed.expect("a value").trim_matches('"');
+            format!("{passed} {}", line("activeDeadlineSeconds: ").expect("a deadline"))
+        };
+        let [cronjobs, jobs] = ["CronJob", "Job"].map(|kind| of_kind(&objects, kind));
+        let found: Vec<String> = cronjobs.iter().map(of).collect();
+        assert_eq!(found, jobs.iter().map(of).collect::<Vec<String>>(), "that of `helm test`");
+        found
+    };
+    assert_eq!(deadlines(&[]), ["90s 150", "90s 150"]);
+    assert_eq!(deadlines(&["scope=cluster", "targets=null"]), ["3m 240"]);
+    let own = "targets[1].settings.RUN_TIMEOUT=1h 2min 3s";
+    assert_eq!(deadlines(&["settings.RUN_TIMEOUT=2m", own]), ["2m 180", "1h 2min 3s 3783"]);
+    assert_eq!(deadlines(&["activeDeadlineSeconds=120"]), ["90s 120", "90s 120"]);
+    for (value, words) in [
+        ("activeDeadlineSeconds=119", "too short for target orders"),
+        ("settings.RUN_TIMEOUT=1 day", "hours, minutes and seconds"),
+        ("extraEnv[0].name=RUN_TIMEOUT,extraEnv[0].value=5m", "belongs into settings"),
+    ] {
+        let mut command = helm();
+        command.args(["template", "r", CHART, "--values", &everything(), "--set", value]);
+        let rendered = run(&mut command, "");
+        assert!(
+            !rendered.status.success() && text(&rendered).contains(words),
+            "{value}: {}",
+            text(&rendered)
+        );
+    }
+}
+
 #[test]
 fn pods_of_the_release_reach_their_servers_only() {
     require!(Helm);
@@ -86,6 +126,10 @@ fn pods_of_the_release_reach_their_servers_only() {
     assert_eq!(policy(&[service]), ["53", "53", "443", "6443", "9090", "9091", "8480"]);
     let plain = ["prometheus.endpoint=http://prometheus", "metrics.pushUrl="];
     assert_eq!(policy(&plain), ["53", "53", "443", "6443", "80"]);
+    let of_targets =
+        "settings.KAFKA_BOOTSTRAP_SERVERS=kafka,targets[1].settings.KAFKA_BOOTSTRAP_SERVERS=k:9095";
+    let with_brokers = [&plain[..], &[of_targets, "settings.METRICS_PUSH_URL=http://p:9999"]].concat();
+    assert_eq!(policy(&with_brokers), ["53", "53", "443", "6443", "80", "9999", "9092", "9095"]);
     assert_eq!(policy(&["networkPolicy.enabled=false"]), Vec::<String>::new());
 }
 

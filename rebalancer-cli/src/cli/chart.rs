@@ -104,6 +104,25 @@ fn the_chart_knows_every_setting_and_no_other() {
     }
 }
 
+/// It passes them, because the deadline of a job depends on them.
+#[test]
+fn the_chart_has_the_time_limits_of_the_program() {
+    let limit = |typed: &[&str]| {
+        let typed = [&["pod-rebalancer", "run"], typed].concat();
+        let matches = usage::command().try_get_matches_from(typed).expect("arguments of run");
+        let run = matches.subcommand_matches("run").expect("it is run");
+        run.get_raw("run_timeout")
+            .expect("a default")
+            .map(|text| text.display().to_string())
+            .collect::<String>()
+    };
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/helm/pod-rebalancer/templates/_helpers.tpl");
+    let text = std::fs::read_to_string(path).expect("a template");
+    let told = format!("(ternary {:?} {:?} (eq $values.scope \"targets\"))", limit(&[]), limit(&["--all"]));
+    assert!(text.contains(&told), "_helpers.tpl lacks {told}");
+}
+
 #[test]
 fn the_chart_takes_the_values_that_the_program_takes() {
     let (command, document) = (usage::command(), document());

@@ -97,7 +97,8 @@ impl Changeable {
             Some((_, value)) => vec![format!("--{}={value}", given.flag)],
             None => given.values.iter().map(|value| format!("--{}={value}", given.flag)).collect(),
         });
-        let typed = ["run".to_owned()].into_iter().chain(flags);
+        // Defaults that depend on it are those of the run.
+        let typed = ["run", "--all"].map(str::to_owned).into_iter().chain(flags);
         let refused = |error: &clap::Error| self.refusal(error, &changes);
         let matches = self.command.clone().try_get_matches_from(typed).map_err(|error| refused(&error))?;
         let args = RunArgs::from_arg_matches(&matches).map_err(|error| refused(&error))?;
@@ -184,6 +185,10 @@ pub const fn stricter(one: DryRun, other: DryRun) -> DryRun {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use rebalancer_io::kafka::least_run;
+
     use super::*;
 
     #[test]
@@ -193,6 +198,27 @@ mod tests {
             let arg = run.get_arguments().find(|arg| arg.get_id() == id);
             assert!(arg.is_some_and(|arg| arg.get_env().is_some() && arg.get_long().is_some()), "{id}");
         }
+    }
+
+    #[test]
+    fn a_run_of_all_has_time_to_watch_kafka_twice_also_for_a_workload_with_settings_of_its_own() {
+        let run_timeout = |typed: &[&str]| {
+            let matches = RunArgs::augment_args(Command::new("run")).mut_args(|arg| arg.env(None));
+            let matches = matches.try_get_matches_from(typed).expect("arguments of run");
+            let of_all =
+                RunArgs::from_arg_matches(&matches).expect("arguments of run").live.kubernetes.run_timeout;
+            let own = BTreeMap::from([(format!("{PREFIX}min-pods"), "5".to_owned())]);
+            let own = Changeable::of(&matches).with(&own).expect("a setting").expect("a change");
+            (of_all, own.live)
+        };
+        let (of_one, _) = run_timeout(&["run"]);
+        let (of_all, own) = run_timeout(&["run", "--all"]);
+        assert_eq!((of_one, of_all), (Duration::from_secs(90), Duration::from_secs(180)));
+        assert_eq!(own.kubernetes.run_timeout, of_all);
+        let watch = own.kafka.kafka_watch;
+        assert!(least_run(watch) <= of_one && least_run(watch * 2) <= of_all, "{watch:?}");
+        let (given, own) = run_timeout(&["run", "--all", "--run-timeout=5m"]);
+        assert_eq!((given, own.kubernetes.run_timeout), (Duration::from_secs(300), given));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 {{- $pushFolder := "/etc/pod-rebalancer/metrics" -}}
 {{- $values := .root.Values -}}
 {{- $prometheus := $values.prometheus -}}
-{{- if not $values.kafka.bootstrapServers }}
+{{- if not (or $values.kafka.bootstrapServers .target.settings.KAFKA_BOOTSTRAP_SERVERS) }}
 {{- $_ := required "prometheus.endpoint is needed: the base address of Prometheus or VictoriaMetrics" $prometheus.endpoint }}
 {{- end }}
 - name: PROMETHEUS_ENDPOINT

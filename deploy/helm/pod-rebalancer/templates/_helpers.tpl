@@ -53,6 +53,25 @@ own, so that many targets do not ask the metrics server at once. Call it with (d
 {{- end -}}
 {{- end -}}
 
+{{/* The seconds of a duration such as 1h 30m. Call it with (dict "text" DURATION "target" NAME). */}}
+{{- define "pod-rebalancer.seconds" -}}
+{{- $seconds := 0 -}}
+{{- range regexFindAll "[0-9]+ *[a-zA-Z]+" .text -1 -}}
+{{- $number := regexFind "[0-9]+" . | int64 -}}
+{{- $unit := regexFind "[a-zA-Z]+" . -}}
+{{- if regexMatch "^s(ec(ond)?s?)?$" $unit -}}
+{{- $seconds = add $seconds $number -}}
+{{- else if regexMatch "^m(in(ute)?s?)?$" $unit -}}
+{{- $seconds = add $seconds (mul 60 $number) -}}
+{{- else if regexMatch "^h((ou)?rs?)?$" $unit -}}
+{{- $seconds = add $seconds (mul 3600 $number) -}}
+{{- else -}}
+{{- fail (printf "RUN_TIMEOUT of target %s is %s: give it in hours, minutes and seconds" $.target $.text) -}}
+{{- end -}}
+{{- end -}}
+{{- $seconds -}}
+{{- end -}}
+
 {{/* The port of an address such as https://host:9090/path or kube:NAMESPACE/SERVICE:9090. */}}
 {{- define "pod-rebalancer.port" -}}
 {{- if hasPrefix "kube:" . -}}
@@ -92,7 +111,21 @@ What runs, as a JSON list: each of `targets`, or one run for all workloads of th
 {{- $dryRun = get (dict "true" "client" "false" "none") (toString $dryRun) | default (toString $dryRun) -}}
 {{- $suspend := $values.suspend -}}
 {{- if hasKey $target "suspend" }}{{ $suspend = $target.suspend }}{{ end -}}
-{{- $settings := mergeOverwrite (deepCopy $values.settings) ($target.settings | default dict) -}}
+{{- range $values.extraEnv }}
+{{- if eq .name "RUN_TIMEOUT" }}{{ fail "RUN_TIMEOUT belongs into settings: the deadline of the job depends on it" }}{{ end -}}
+{{- end -}}
+{{- /* The default of the program, which a variable of extraEnvFrom cannot change behind the deadline's back. */ -}}
+{{- $timeout := dict "RUN_TIMEOUT" (ternary "90s" "3m" (eq $values.scope "targets")) -}}
+{{- $settings := mergeOverwrite $timeout (deepCopy $values.settings) ($target.settings | default dict) -}}
+{{- /* A job begins before its pod is scheduled and its image is pulled, and a run may write and push what it did after RUN_TIMEOUT. */ -}}
+{{- $runs := include "pod-rebalancer.seconds" (dict "text" $settings.RUN_TIMEOUT "target" $target.name) | int64 -}}
+{{- $deadline := add $runs 60 -}}
+{{- with $values.activeDeadlineSeconds -}}
+{{- $deadline = int64 . -}}
+{{- if lt $deadline (add $runs 30) }}
+{{- fail (printf "activeDeadlineSeconds is %d, too short for target %s: its RUN_TIMEOUT is %s, and a run needs up to 30 s more to end in order" $deadline $target.name $settings.RUN_TIMEOUT) }}
+{{- end -}}
+{{- end -}}
 {{- $account := $name -}}
 {{- if not $values.serviceAccount.create -}}
 {{- $account = required "serviceAccount.name is needed where serviceAccount.create is false" $values.serviceAccount.name -}}
@@ -131,6 +164,7 @@ What runs, as a JSON list: each of `targets`, or one run for all workloads of th
     "dryRun" $dryRun
     "deletes" (eq (toString $settings.EVICTION_METHOD | lower) "delete")
     "settings" $settings
+    "deadlineSeconds" $deadline
     "serviceAccount" $account | toJson -}}
 {{- end -}}
 

@@ -64,9 +64,10 @@ pub struct KubernetesArgs {
         ignore_case = true
     )]
     pub local_storage: LocalStorage,
-    /// Time limit of the run. No eviction starts in its last 10 seconds; with --all, no workload begins in
-    /// its last KUBE_TIMEOUT
-    #[arg(long, value_name = "DURATION", env = "RUN_TIMEOUT", default_value = "90s", value_parser = values::positive_duration)]
+    /// Time limit of the run. No eviction starts in its last 10 seconds; with --all, where it is 3m unless it
+    /// is set, no workload begins in its last KUBE_TIMEOUT
+    #[arg(long, value_name = "DURATION", env = "RUN_TIMEOUT", default_value = "90s",
+        default_value_if("all", "true", "3m"), value_parser = values::positive_duration)]
     pub run_timeout: Duration,
 }
 

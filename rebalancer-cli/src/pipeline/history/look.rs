@@ -47,8 +47,7 @@ const BEFORE_A_DECISION: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 /// Maximum number of changes on the page of a decision, the latest ones.
 const MOST_ON_A_PAGE: usize = 10;
 
-/// The time after which the page of a decision does without the past. With a `RUN_TIMEOUT` of 90 s a job then ends
-/// within the 120 s that the chart allows it.
+/// The time after which the page of a decision does without the past, so that it is no large part of the run.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A workload, as it was listed, and what its past is asked by.
