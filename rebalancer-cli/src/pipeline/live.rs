@@ -174,7 +174,8 @@ impl Live {
     /// # Errors
     /// A metrics server that does not answer; no group where the preset that was found needs one.
     pub fn asked_of(&self, workload: &Workload) -> Result<AskedOf, Failure> {
-        let (mut settings, mut found) = (self.query_settings(workload), self.found());
+        let mut settings = self.query_settings_in(&self.queries.namespace, workload);
+        let mut found = self.found();
         let mut unclear = self.without_server();
         let source = match &self.kafka {
             Some(direct) if settings.group.is_none() => Some(direct.find(&living(workload))?),
@@ -205,12 +206,7 @@ impl Live {
         if self.server.is_there() { Vec::new() } else { vec![NO_SERVER.to_owned()] }
     }
 
-    /// What is set, for the pods of `workload`.
-    fn query_settings(&self, workload: &Workload) -> QuerySettings {
-        self.query_settings_in(&self.queries.namespace, workload)
-    }
-
-    /// The same for a workload of another namespace.
+    /// What is set, for the pods of `workload` in a namespace.
     pub fn query_settings_in(&self, namespace: &str, workload: &Workload) -> QuerySettings {
         let (namespace, pod_pattern) = (namespace.to_owned(), pod_pattern(&workload.pods));
         let settings = QuerySettings { namespace, pod_pattern, ..self.queries() };

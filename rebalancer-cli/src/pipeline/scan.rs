@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use anyhow::Context as _;
-use rebalancer_core::{Joined, Metric, Workload};
+use rebalancer_core::Metric;
 use rebalancer_io::facts::{FactFinder, WITH_A_PAST, WindowQuestion, window_questions};
 use rebalancer_io::joint::{
     Joint, Open, Question, Suspects, View, Wanted, chunks, has_room_for, look_at_history, may_be_named,
@@ -164,11 +164,6 @@ impl Scope<'_> {
             let read = owned.read_by_labels(&self.live.cluster, selector);
             read.context("cannot list the workload")?;
         }
-        self.own(owned, terms)
-    }
-
-    /// The connection with the settings of a workload that has its own.
-    fn own(&self, owned: &OwnedWorkload, terms: &Terms) -> Result<Option<Live>, Failure> {
         let own = terms.own.as_ref().map(|args| {
             let selector = owned.selector.clone().unwrap_or_else(Selector::everything);
             self.live.of_workload(&args.live, &terms.decision, &owned.namespace, selector)
@@ -356,18 +351,13 @@ impl Scope<'_> {
         warnings.extend(source.iter().flat_map(|source| source.told.iter().cloned()));
         let joined = answers.join(pods, decision.freshness()).context("cannot tell the pods apart")?;
         let asked = answers.asked();
-        let known = Self::known(&joined, &owned.workload, &asked);
+        let known = Known::new(&joined, &owned.workload, &asked);
         let analysis = analyze(decision, &known)?;
         let needs_facts = needs_facts(decision, &analysis);
         let has_rate = analysis.coverage()[Metric::Rate].having > 0;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates")]
         let partitions = view.partitions() as usize;
         Ok(Loads { joined, asked, warnings, needs_facts, has_rate, partitions })
-    }
-
-    fn known<'k>(joined: &'k Joined, workload: &'k Workload, asked: &'k [Metric]) -> Known<'k> {
-        let described = WorkloadReport::default();
-        Known { joined, workload, asked, evaluation_time: None, described, cures: None, has_past: true }
     }
 
     /// Decides on all, those together about which more has to be asked.
@@ -531,7 +521,7 @@ impl Scope<'_> {
             evaluation_time: Some(joint.at().to_string()),
             described: self.described(case),
             cures: Some(&cures),
-            ..Self::known(&loads.joined, &owned.workload, &loads.asked)
+            ..Known::new(&loads.joined, &owned.workload, &loads.asked)
         };
         let purpose = Purpose {
             kind: terms.kind,

@@ -79,7 +79,8 @@ impl<'a> Remembered<'a> {
     ) -> Option<Vec<Series>> {
         let [start_ms, end_ms] = [start, end].map(Timestamp::as_millisecond);
         let blocks = Block::holding(start_ms, end_ms, i64::try_from(step.as_millis()).ok()?)?;
-        let mut known = self.take(query);
+        let all = || self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = all().remove(&query.promql).unwrap_or_default();
         known.retain(|(block, _)| blocks.contains(block));
         for block in &blocks {
             if known.iter().any(|(of, _)| of == block) {
@@ -94,18 +95,8 @@ impl<'a> Remembered<'a> {
         }
         known.sort_by_key(|(block, _)| block.start_ms);
         let answer = cut(known.iter().map(|(_, answer)| answer), start_ms, end_ms);
-        self.put(query, known);
+        all().insert(query.promql.clone(), known);
         Some(answer)
-    }
-
-    fn take(&self, query: &MetricQuery) -> Vec<Known> {
-        let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
-        blocks.remove(&query.promql).unwrap_or_default()
-    }
-
-    fn put(&self, query: &MetricQuery, known: Vec<Known>) {
-        let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
-        blocks.insert(query.promql.clone(), known);
     }
 }
 

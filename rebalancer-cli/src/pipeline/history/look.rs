@@ -1,6 +1,6 @@
 //! Looks at the past of one workload and reports what its changes came to.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -195,13 +195,10 @@ fn past(
         replacements,
         left_out,
         not_had,
-        requests: requests(live, client),
+        requests: [("prometheus", client.requests()), ("kubernetes", live.cluster.requests())]
+            .map(|(server, sent)| (server.to_owned(), sent))
+            .into(),
     })
-}
-
-fn requests(live: &Live, client: &Client) -> BTreeMap<String, u64> {
-    let sent = [("prometheus", client.requests()), ("kubernetes", live.cluster.requests())];
-    sent.map(|(server, sent)| (server.to_owned(), sent)).into()
 }
 
 /// What happened to the pods in a stretch of the past.
