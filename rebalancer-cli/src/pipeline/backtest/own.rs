@@ -73,6 +73,7 @@ impl OwnRotations {
 #[cfg(test)]
 mod tests {
     use rebalancer_core::guard::{ChurnBudget, churn_budget, cooldown};
+    use serde_json::json;
 
     use super::*;
 
@@ -101,5 +102,27 @@ mod tests {
         assert_eq!(budget.value, Some(4.0), "the two young pods and two more: {}", budget.reason);
         let cooldown = cooldown(&aged.pods, Duration::from_secs(1800));
         assert_eq!(cooldown.value, Some(180.0), "{}", cooldown.reason);
+    }
+    #[test]
+    fn a_cure_is_known_of_a_pod_that_keeps_its_name() {
+        let report: Report = serde_json::from_value(json!({
+            "api_version": "pod-rebalancer/v1", "kind": "Plan", "outcome": "planned", "should_rebalance": false,
+            "dry_run": "client", "evaluation_time": null, "workload": {}, "strategy": "by_cause",
+            "targets": [{"pod": "a", "role": "ill"}], "reason": "it is sick", "rotation": null,
+            "statistics": {"cpu": null, "memory": null, "lag": null, "rate": null},
+            "thresholds": {"cpu": 0.3, "lag": 0.5, "min_pods": 3, "min_coverage": 0.8, "guards": "standard"},
+        }))
+        .expect("a report");
+        let cured_of = |kind: &str| {
+            let [group, kind, name] = ["apps", kind, "orders"].map(str::to_owned);
+            let controller = Controller { group: Some(group), kind, name, uid: String::new() };
+            let pods = vec![LivePod { controller: Some(controller), ..pod("a", None) }];
+            let mut own = OwnRotations::default();
+            own.begin(&report, &Workload { pods, owners: Vec::new() }, at(0));
+            own.cures(at(60)).known().cloned().expect("they are known")
+        };
+        assert_eq!(cured_of("ReplicaSet"), []);
+        let [cure] = &cured_of("StatefulSet")[..] else { panic!("one cure") };
+        assert_eq!((cure.pod.as_str(), cure.ago), ("a", Duration::from_secs(3_600)));
     }
 }
