@@ -99,7 +99,16 @@ fn a_job_may_take_longer_than_its_run() {
         ("extraEnv[0].name=RUN_TIMEOUT,extraEnv[0].value=5m", "belongs into settings"),
     ] {
         let mut command = helm();
-        command.args(["template", "r", CHART, "--values", &everything(), "--set", value]);
+        command.args([
+            "template",
+            "r",
+            CHART,
+            "--kube-version=1.37",
+            "--values",
+            &everything(),
+            "--set",
+            value,
+        ]);
         let rendered = run(&mut command, "");
         assert!(
             !rendered.status.success() && text(&rendered).contains(words),
