@@ -137,41 +137,44 @@ fn a_backtest_and_a_plan_of_one_moment_agree(release: Release) {
     let mut fleet = fleet();
     fleet.pods[CASE].cpu = Some(Level::from(0.25).then(Duration::from_secs(3600), 0.9));
     let (server, cluster) = (MetricServer::start(release, &fleet, &[]), cluster(&fleet));
-    // A backtest remembers its own rotation of an earlier moment; a plan knows of none.
-    let remembered = [("COOLDOWN", "off"), ("FUTILITY_AGE", "off")];
-    let plan = program(&fleet, &server, &cluster, &["plan"], &remembered);
+    let plan = program(&fleet, &server, &cluster, &["plan"], &[]);
     let report = plan.json();
     let at = report["evaluation_time"].as_str().expect("a plan has a moment");
-    let args = ["backtest", "--from", "90m", "--to", at, "--every", "10m"];
-    let backtest = program(&fleet, &server, &cluster, &args, &remembered);
-    let decisions = backtest.json()["decisions"].as_array().expect("decisions").clone();
-    let last = decisions.last().expect("the last moment");
-    // Its moments lie on whole steps, so that the last of them is up to one step older than the plan.
+    let backtest = |from: &str| {
+        program(&fleet, &server, &cluster, &["backtest", "--from", from, "--to", at, "--every", "10m"], &[])
+    };
+    let decisions = |backtest: &Finished| backtest.json()["decisions"].as_array().expect("decisions").clone();
+    // One moment: a backtest remembers its own rotation of an earlier one, and a plan knows of none.
+    let (lately, all) = (backtest("10m"), backtest("90m"));
+    let decided = decisions(&lately);
+    let last = decided.last().expect("the last moment");
+    // Moments lie on whole steps, so that the last of them is up to one step older than the plan.
     let time =
         |value: &Value| value.as_str().and_then(|text| text.parse::<Timestamp>().ok()).expect("a time");
     let age_s = time(&report["evaluation_time"]).as_second() - time(&last["time"]).as_second();
-    assert!((0..=600).contains(&age_s), "{backtest}");
-    assert_eq!(last["outcome"], report["outcome"], "{backtest}\n{plan}");
-    assert_eq!(last["cause"], report["diagnosis"]["cause"]["code"], "{backtest}");
+    assert!((0..=600).contains(&age_s), "{lately}");
+    assert_eq!(last["outcome"], report["outcome"], "{lately}\n{plan}");
+    assert_eq!(last["cause"], report["diagnosis"]["cause"]["code"], "{lately}");
     for metric in ["cpu", "lag"] {
         let spread = |value: &Value| value.as_f64().expect("a spread");
         let (then, now) =
             (spread(&last[format!("{metric}_cv")]), spread(&report["statistics"][metric]["cv"]));
         assert!((then - now).abs() < 0.01, "the loads have not changed since: {metric} {then} {now}");
     }
-    assert_eq!(last["targets"][0], json!(fleet.pods[CASE].name), "{backtest}");
-    assert_eq!(last["outcome"], "planned", "{backtest}");
-    let before = &decisions[0];
+    assert_eq!(last["targets"][0], json!(fleet.pods[CASE].name), "{lately}");
+    assert_eq!(last["outcome"], "planned", "{lately}");
+    let decided = decisions(&all);
+    let before = &decided[0];
     assert_eq!(
         (&before["outcome"], &before["should_rebalance"]),
         (&json!("balanced"), &json!(false)),
-        "{backtest}"
+        "{all}"
     );
     let is_held = |decision: &&Value| {
         decision["held_by"].as_array().is_some_and(|guards| guards.contains(&json!("persistence")))
     };
-    let held = decisions.iter().filter(is_held).count();
-    assert!(held >= 2, "it is not believed before it lasts: {backtest}");
+    let held = decided.iter().filter(is_held).count();
+    assert!(held >= 2, "it is not believed before it lasts: {all}");
 }
 
 /// The report of a run that changed nothing although a threshold is passed, and says why.

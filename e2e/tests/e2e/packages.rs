@@ -381,7 +381,8 @@ fn install(plane: &ControlPlane, namespace: &Namespace<'_>, endpoint: &str) -> V
     let notes = text(&installed);
     for line in [
         "orders: EVICTS up to two pods of app=orders in namespace policy, at ",
-        "ledger: DRY RUN (client) for app=ledger in namespace policy, at 5 * * * *. Nothing is evicted.",
+        "ledger: DRY RUN (client) for app=ledger in namespace policy, at 5 * * * * once it is no longer suspended. Nothing is \
+         evicted.",
         "Run it now and EVICT, if it decides so; read what it did. To see first what it would do, set dryRun=true:",
         "Run it now and read what it would do:",
         "kubectl --namespace policy create job ledger-now --from=cronjob/r-pod-rebalancer-ledger",
