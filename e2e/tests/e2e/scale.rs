@@ -25,7 +25,7 @@ const MOST_MEMORY_BYTES: u64 = 40_000_000;
 /// A rotation lists the pods twice more, and loads the code that evicts.
 const MOST_MEMORY_OF_A_RUN_BYTES: u64 = 45_000_000;
 
-/// What a plan of 10,000 pods may take that finds its preset: some names of series for each pod, held at once.
+/// What a plan of 10,000 pods may take that finds its preset and its group: it reads the last hour of 10,000 partitions too.
 const MOST_MEMORY_TO_FIND_BYTES: u64 = 60_000_000;
 
 /// What the memory may grow by when the answers grow sixfold, by 20 megabytes: half of that, and less
@@ -104,7 +104,7 @@ fn ten_thousand_pods_are_planned_and_rotated_by_the_loads_in_a_prometheus() {
     planned(&plan, 10_000);
     assert_eq!(plan.json()["targets"], targets);
 
-    // What is found out is asked for beside the loads.
+    // The preset and the group are found, so the past of the partitions is asked for too.
     let found = asked(&mut |program| {
         program.arg("plan").env("METRICS_PRESET", "auto");
     });
