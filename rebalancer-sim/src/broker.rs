@@ -364,8 +364,11 @@ impl SimulatedPartition {
     }
 }
 
-/// What a broker of Kafka 4 understands: request, smallest and largest version.
-pub const KAFKA_4: [(i16, i16, i16); 10] = [
+/// What a broker understands: request, smallest and largest version.
+pub type Understood = &'static [(i16, i16, i16)];
+
+/// What a broker of Kafka 4 understands, by the `ApiKeys` page of its protocol guide.
+pub const KAFKA_4: Understood = &[
     (api::LIST_OFFSETS, 1, 10),
     (api::METADATA, 0, 13),
     (api::OFFSET_FETCH, 1, 9),
@@ -379,10 +382,43 @@ pub const KAFKA_4: [(i16, i16, i16); 10] = [
 ];
 
 /// What it understands where it has no groups of KIP-848.
-pub const KAFKA_4_CLASSIC: &[(i16, i16, i16)] = KAFKA_4.split_at(9).0;
+pub const KAFKA_4_CLASSIC: Understood = KAFKA_4.split_at(9).0;
+
+/// Brokers that understand less: Kafka 2.1 by the same page, Redpanda by the handlers in `src/v/kafka/server/handlers` of its
+/// repository.
+pub const OTHER_BROKERS: [(&str, Understood); 2] = [
+    (
+        "Kafka 2.1",
+        &[
+            (api::LIST_OFFSETS, 0, 4),
+            (api::METADATA, 0, 7),
+            (api::OFFSET_FETCH, 0, 5),
+            (api::FIND_COORDINATOR, 0, 2),
+            (api::DESCRIBE_GROUPS, 0, 2),
+            (api::LIST_GROUPS, 0, 2),
+            (api::SASL_HANDSHAKE, 0, 1),
+            (api::API_VERSIONS, 0, 2),
+            (api::SASL_AUTHENTICATE, 0, 0),
+        ],
+    ),
+    (
+        "Redpanda",
+        &[
+            (api::LIST_OFFSETS, 0, 3),
+            (api::METADATA, 0, 7),
+            (api::OFFSET_FETCH, 1, 4),
+            (api::FIND_COORDINATOR, 0, 2),
+            (api::DESCRIBE_GROUPS, 0, 4),
+            (api::LIST_GROUPS, 0, 2),
+            (api::SASL_HANDSHAKE, 1, 1),
+            (api::API_VERSIONS, 0, 3),
+            (api::SASL_AUTHENTICATE, 0, 2),
+        ],
+    ),
+];
 
 /// The body of the answer of a broker that understands these versions.
-pub fn versions(understood: &[(i16, i16, i16)]) -> Vec<u8> {
+pub fn versions(understood: Understood) -> Vec<u8> {
     let mut to = Bytes::default();
     to.i16(0);
     to.count(understood.len());

@@ -3,7 +3,9 @@
 use std::time::{Duration, SystemTime};
 
 use rebalancer_sim::apiserver::Fleet;
-use rebalancer_sim::broker::{FakeBroker, Looks, Reply, SimulatedCluster, SimulatedGroup, api, versions};
+use rebalancer_sim::broker::{
+    FakeBroker, Looks, OTHER_BROKERS, Reply, SimulatedCluster, SimulatedGroup, Understood, api, versions,
+};
 use serde_json::Value;
 
 use crate::program::{Done, run};
@@ -62,38 +64,6 @@ fn a_stuck_partition_is_named_and_cured_without_any_metrics_server() {
     assert!(done.stdout.contains("CPU, memory and all history are unknown"), "{done}");
     assert_eq!(report["diagnosis"]["cause"]["watched_seconds"], 3, "{done}");
 }
-
-/// What a broker understands: request, smallest and largest version.
-type Understood = &'static [(i16, i16, i16)];
-
-/// Kafka 2.1 by the `ApiKeys` page of its protocol guide, Redpanda by the handlers in `src/v/kafka/server/handlers` of its
-/// repository.
-const OTHER_BROKERS: [(&str, Understood); 2] = [
-    (
-        "Kafka 2.1",
-        &[
-            (api::API_VERSIONS, 0, 2),
-            (api::METADATA, 0, 7),
-            (api::FIND_COORDINATOR, 0, 2),
-            (api::DESCRIBE_GROUPS, 0, 2),
-            (api::LIST_GROUPS, 0, 2),
-            (api::OFFSET_FETCH, 0, 5),
-            (api::LIST_OFFSETS, 0, 4),
-        ],
-    ),
-    (
-        "Redpanda",
-        &[
-            (api::API_VERSIONS, 0, 3),
-            (api::METADATA, 0, 7),
-            (api::FIND_COORDINATOR, 0, 2),
-            (api::DESCRIBE_GROUPS, 0, 4),
-            (api::LIST_GROUPS, 0, 2),
-            (api::OFFSET_FETCH, 1, 4),
-            (api::LIST_OFFSETS, 0, 3),
-        ],
-    ),
-];
 
 /// A broker that tells which versions it understands, and closes the connection at any other, as Kafka does.
 fn of_versions(group: SimulatedGroup, understood: Understood) -> FakeBroker {

@@ -209,7 +209,7 @@ fn a_classic_group_is_found_on_a_broker_that_has_both_protocols() {
     let broker = FakeBroker::start(move |asked, address| {
         let mut looks = looks.lock().expect("no thread panics while it holds the lock");
         match asked.key {
-            api::API_VERSIONS => Reply::Body(versions(&KAFKA_4)),
+            api::API_VERSIONS => Reply::Body(versions(KAFKA_4)),
             api::CONSUMER_GROUP_DESCRIBE => {
                 let mut body = Bytes(vec![0, 0, 0, 0, 2]);
                 body.i16(69);

@@ -19,7 +19,7 @@ pub(super) fn body(
     match asked.key {
         api::API_VERSIONS => {
             let is_new = groups.iter().any(|group| group.is_of_brokers);
-            to.0.extend(versions(if is_new { &KAFKA_4 } else { KAFKA_4_CLASSIC }));
+            to.0.extend(versions(if is_new { KAFKA_4 } else { KAFKA_4_CLASSIC }));
         }
         api::FIND_COORDINATOR => {
             to.i32(0);
