@@ -40,6 +40,8 @@ pub enum Program {
     Curl,
     /// `chromium` and `chromedriver`, on `PATH`.
     Browser,
+    /// The program as it is released, which takes minutes to build: only where `E2E_REQUIRED=1`.
+    Released,
 }
 
 /// Returns from the calling test, with a printed reason, where a named [`Program`] is missing.
@@ -65,6 +67,13 @@ macro_rules! require {
 /// # Panics
 /// When it is missing, `E2E_REQUIRED=1`, and `E2E_OPTIONAL` does not list it.
 pub fn check(program: Program) -> bool {
+    let is_required = env::var("E2E_REQUIRED").as_deref() == Ok("1");
+    if program == Program::Released {
+        if !is_required {
+            skipped("the released program takes minutes to build: set E2E_REQUIRED=1");
+        }
+        return is_required;
+    }
     let missing: Vec<&str> =
         program.files().iter().filter(|file| locate(program, file).is_none()).copied().collect();
     if missing.is_empty() {
@@ -83,12 +92,15 @@ pub fn check(program: Program) -> bool {
     let optional = env::var("E2E_OPTIONAL").unwrap_or_default();
     let named = |file: &&str| file.split('/').next().unwrap_or_default().to_owned();
     let is_optional = missing.iter().all(|file| optional.split(',').any(|name| name == named(file)));
-    let is_required = env::var("E2E_REQUIRED").as_deref() == Ok("1");
     assert!(!is_required || is_optional, "E2E_REQUIRED=1, but {reason}");
+    skipped(&reason);
+    false
+}
+
+fn skipped(reason: &str) {
     let test = thread::current().name().unwrap_or("a test").to_owned();
     // Not by `eprintln!`, which a test that passes does not show. A test must not fail for a closed pipe.
     let _ = io::stderr().write_all(format!("SKIPPED {test}: {reason}\n").as_bytes());
-    false
 }
 
 /// The path of one of the program's files.
@@ -129,6 +141,7 @@ impl Program {
             Self::Librdkafka => &["confluent_kafka/__init__.py"],
             Self::KafkaGo => &["kafka-go"],
             Self::Browser => &["chromium", "chromedriver"],
+            Self::Released => &[],
         }
     }
 

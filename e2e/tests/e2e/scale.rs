@@ -54,7 +54,7 @@ const RAW_QUERIES: [(&str, &str); 4] = [
 
 #[test]
 fn a_thousand_and_five_thousand_pods_are_listed_planned_and_rotated() {
-    require!(ControlPlane);
+    require!(ControlPlane, Released);
     let plane = ControlPlane::shared();
     for replicas in [1_000, 5_000] {
         let (namespace, names) = workload_of(plane, replicas);
@@ -71,7 +71,7 @@ fn a_thousand_and_five_thousand_pods_are_listed_planned_and_rotated() {
 /// The same with a Prometheus that holds the loads of all pods.
 #[test]
 fn ten_thousand_pods_are_planned_and_rotated_by_the_loads_in_a_prometheus() {
-    require!(ControlPlane, Prometheus);
+    require!(ControlPlane, Prometheus, Released);
     let plane = ControlPlane::shared();
     let (namespace, names) = workload_of(plane, 10_000);
     let (namespace, names) = (&namespace, names.as_slice());

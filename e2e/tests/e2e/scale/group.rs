@@ -4,7 +4,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use e2e::{Finished, released};
+use e2e::{Finished, released, require};
 use rebalancer_sim::apiserver::{ApiServer, Fleet};
 use rebalancer_sim::broker::SimulatedGroup;
 
@@ -16,6 +16,7 @@ const LONG_WATCH: Duration = Duration::from_secs(6);
 
 #[test]
 fn a_large_group_takes_little_time_beside_its_watch() {
+    require!(Released);
     let pods: Vec<String> = (0..PODS).map(|pod| format!("orders-6d5f9c7b84-p{pod:04}")).collect();
     let clients: Vec<&str> = pods.iter().map(String::as_str).collect();
     let cluster = ApiServer::start_all(vec![Fleet::named("orders", &pods)]);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::process::Command;
 use std::time::Duration;
 
-use e2e::{Finished, Running, released};
+use e2e::{Finished, Running, released, require};
 use rebalancer_core::{Metric, PerMetric};
 use rebalancer_sim::apiserver::{ApiServer, Fleet};
 use rebalancer_sim::metrics_server::{MetricsServer, PodLoads};
@@ -31,6 +31,7 @@ const MOST_MEMORY_OF_A_RUN_BYTES: u64 = 200_000_000;
 
 #[test]
 fn a_thousand_workloads_are_looked_at_together() {
+    require!(Released);
     let (cluster, metrics) = servers();
     let scan = finished(&cluster, &metrics, &["scan", "-A"]);
     let report = scan.json();
