@@ -57,6 +57,11 @@ impl Receiver {
         Ok(Self { base: endpoint(variable, url)?, is_import })
     }
 
+    /// The address, which holds no credential.
+    pub fn address(&self) -> String {
+        self.base.to_string()
+    }
+
     fn url(&self, group: &[(&str, &str)]) -> String {
         let base = &self.base;
         if self.is_import {

@@ -4,6 +4,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use crate::http;
 use crate::http::SimRequest;
@@ -17,6 +18,7 @@ pub struct Receiver {
 
 struct Shared {
     answer: Option<Transcript>,
+    delay: Duration,
     requests: Mutex<Vec<SimRequest>>,
     stopped: AtomicBool,
 }
@@ -24,19 +26,25 @@ struct Shared {
 impl Receiver {
     /// A server that answers everything with this status and body.
     pub fn answering(code: u16, body: &str) -> Self {
+        Self::answering_after(Duration::ZERO, code, body)
+    }
+
+    /// The same, each time after this long.
+    pub fn answering_after(delay: Duration, code: u16, body: &str) -> Self {
         let headers = vec![("Content-Type".to_owned(), "text/plain".to_owned())];
-        Self::start(Some(Transcript { code, headers, body: body.into() }))
+        Self::start(Some(Transcript { code, headers, body: body.into() }), delay)
     }
 
     /// A server that never answers.
     pub fn silent() -> Self {
-        Self::start(None)
+        Self::start(None, Duration::ZERO)
     }
 
-    fn start(answer: Option<Transcript>) -> Self {
+    fn start(answer: Option<Transcript>, delay: Duration) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free loopback port");
         let address = listener.local_addr().expect("a bound listener has an address");
-        let shared = Arc::new(Shared { answer, requests: Mutex::default(), stopped: AtomicBool::new(false) });
+        let shared =
+            Arc::new(Shared { answer, delay, requests: Mutex::default(), stopped: AtomicBool::new(false) });
         let of_acceptor = Arc::clone(&shared);
         thread::spawn(move || {
             for connection in listener.incoming().map_while(Result::ok) {
@@ -73,6 +81,7 @@ fn serve(mut connection: TcpStream, shared: &Shared) {
     let mut unread: Vec<u8> = Vec::new();
     while let Some(request) = http::read(&mut connection, &mut unread) {
         shared.requests.lock().unwrap_or_else(PoisonError::into_inner).push(request);
+        thread::sleep(shared.delay);
         // Without an answer the next read waits until the other side has had enough.
         if let Some(answer) = &shared.answer
             && http::write(&mut connection, answer).is_err()

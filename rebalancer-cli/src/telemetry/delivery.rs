@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use rebalancer_io::file;
 use rebalancer_io::push::{Pusher, Receiver, Replaces};
@@ -20,10 +21,13 @@ use crate::settings::servers;
 /// Larger than the metrics of any run: 15 kB for each of 4,000 workloads.
 const MAX_TEXTFILE_BYTES: u64 = 64 << 20;
 
+/// A receiver gets pushes for so many times the limit of one push; a run of all has one for each workload.
+const PUSHES_IN_ALL: u32 = 6;
+
 /// Where to deliver.
 #[derive(Debug)]
 pub struct Delivery {
-    pusher: Option<(Pusher, Vec<Receiver>)>,
+    pusher: Option<(Pusher, Vec<Receiver>, Duration)>,
     textfile: Option<PathBuf>,
     listener: Option<Listener>,
 }
@@ -46,12 +50,13 @@ impl Delivery {
         let pusher = servers::push(push)
             .and_then(|config| Pusher::new(config).map_err(|error| Failure::Usage(error.into())));
         let pusher = usable(pusher, &mut wrong).filter(|_| !receivers.is_empty());
+        let longest = push.metrics_timeout.saturating_mul(PUSHES_IN_ALL);
         let listener = usable(servers::webhook(webhook), &mut wrong).flatten().map(|found| Listener {
             webhook: found,
             format: webhook.webhook_format,
             outcomes: webhook.webhook_outcomes.clone(),
         });
-        let pusher = pusher.map(|pusher| (pusher, receivers));
+        let pusher = pusher.map(|pusher| (pusher, receivers, longest));
         let delivery = Self { pusher, listener, ..Self::to_file(textfile) };
         (delivery, wrong.into_iter().next().map_or(Ok(()), Err))
     }
@@ -92,7 +97,7 @@ impl Delivery {
     }
 
     /// Delivers in parallel: several unresponsive servers take no longer than one. A receiver that refuses one push, or
-    /// does not answer, gets no more.
+    /// does not answer, gets no more, and one that is slow gets no more after some time.
     fn deliver_each(
         &self,
         ended: &[Ended<'_>],
@@ -112,10 +117,9 @@ impl Delivery {
             if let Some((listener, message)) = &message {
                 scope.spawn(|| tell(&listener.webhook, message));
             }
-            let Some((pusher, receivers)) = &self.pusher else { return };
+            let Some((pusher, receivers, longest)) = &self.pusher else { return };
             for receiver in receivers {
-                let mut each = texts.iter();
-                scope.spawn(move || each.all(|(group, text)| push(pusher, receiver, group, text)));
+                scope.spawn(|| push_each(pusher, receiver, *longest, &texts));
             }
         });
     }
@@ -138,6 +142,26 @@ impl<'a> Group<'a> {
         // A failure must not overwrite the last success.
         let replaces = if ended.is_success() { Replaces::Group } else { Replaces::SameNames };
         Self { namespace: &ended.asked.namespace, target: &ended.asked.target, replaces }
+    }
+}
+
+/// Pushes the metrics for each target, until one push fails or they have taken the longest time that they may.
+fn push_each(pusher: &Pusher, receiver: &Receiver, longest: Duration, texts: &[(Group<'_>, String)]) {
+    let begun = Instant::now();
+    for (done, (group, text)) in texts.iter().enumerate() {
+        if begun.elapsed() >= longest {
+            let all = texts.len();
+            tracing::warn!(
+                event = "metrics.push_slow",
+                url.full = receiver.address(),
+                "{} took {longest:?} for the metrics of {done} of {all} workloads; the others are left out",
+                receiver.address()
+            );
+            return;
+        }
+        if !push(pusher, receiver, group, text) {
+            return;
+        }
     }
 }
 

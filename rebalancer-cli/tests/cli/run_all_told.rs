@@ -1,6 +1,7 @@
 //! What a run over all workloads tells: the past of those that had their turn, and what it could not list.
 
 use std::fs;
+use std::time::Duration;
 
 use rebalancer_sim::receiver::Receiver;
 use tempfile::TempDir;
@@ -57,4 +58,20 @@ fn the_webhook_is_told_of_what_may_not_be_listed() {
             assert!(body.contains("pods of namespace warehouse"), "{body}");
         }
     }
+}
+
+/// What is delivered afterwards may not outlast the deadline of the job.
+#[test]
+fn a_slow_receiver_gets_what_fits_into_its_time() {
+    const NAMES: [&str; 12] = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"];
+    const WORKLOADS: usize = NAMES.len();
+    let even = |name| Spec::deployment("shop", name, vec![0.4, 0.41, 0.4, 0.39]).with("enabled", "true");
+    let fleets = Fleets::of(&NAMES.map(even));
+    let gateway = Receiver::answering_after(Duration::from_millis(700), 200, "");
+    let url = gateway.url();
+    let done = run_all(&fleets, &[], &[("METRICS_PUSH_URL", url.as_str()), ("METRICS_TIMEOUT", "1s")]);
+    let pushed = gateway.requests().len();
+    assert!((2..WORKLOADS).contains(&pushed), "{pushed}: {done}");
+    let left_out = format!("took 6s for the metrics of {pushed} of {WORKLOADS} workloads");
+    assert!(done.code == Some(0) && done.stderr.contains(&left_out), "{done}");
 }
