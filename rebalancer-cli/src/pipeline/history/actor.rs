@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use rebalancer_core::LivePod;
 use rebalancer_io::kubernetes::{Incident, Incidents, Revision};
 
-use super::changes::Change;
+use super::turns::Change;
 use crate::pipeline::clocks::ago;
 use crate::report::history::By;
 
@@ -69,9 +69,11 @@ pub struct Witnesses<'a> {
 impl Witnesses<'_> {
     /// Who made a change.
     pub fn actor(&self, change: &Change) -> Actor {
-        let found = self.own(change).or_else(|| self.rollout(change));
-        let found = found.or_else(|| self.other(change)).or_else(|| resize(change));
-        found.unwrap_or_else(|| Actor { by: By::Unknown, evidence: self.silence(change), is_cure: false })
+        self.own(change).unwrap_or_else(|| {
+            let found = self.rollout(change).or_else(|| self.other(change)).or_else(|| resize(change));
+            let (by, evidence) = found.unwrap_or_else(|| (By::Unknown, self.silence(change)));
+            Actor { by, evidence, is_cure: false }
+        })
     }
 
     /// The Events of the time of a change about one of its pods.
@@ -107,13 +109,11 @@ impl Witnesses<'_> {
     }
 
     /// A new version of the template.
-    fn rollout(&self, change: &Change) -> Option<Actor> {
+    fn rollout(&self, change: &Change) -> Option<(By, String)> {
         if change.came.is_empty() || change.gone.is_empty() {
             return None;
         }
-        let (by, evidence) =
-            if self.are_named_by_version { self.by_names(change)? } else { self.by_revisions(change)? };
-        Some(Actor { by, evidence, is_cure: false })
+        if self.are_named_by_version { self.by_names(change) } else { self.by_revisions(change) }
     }
 
     /// The replica sets that the names of pods begin with.
@@ -154,11 +154,11 @@ impl Witnesses<'_> {
     }
 
     /// A node, or another program that evicts.
-    fn other(&self, change: &Change) -> Option<Actor> {
+    fn other(&self, change: &Change) -> Option<(By, String)> {
         let is_about = |incident: &&Incident| {
             !incident.is_own && change.gone.iter().any(|pod| incident.about.contains(pod))
         };
-        let told = self.around(change).filter(is_about).find_map(|incident| {
+        self.around(change).filter(is_about).find_map(|incident| {
             let is_by = |names: &[&str]| names.iter().any(|name| incident.reporter.contains(name));
             let by = if is_by(&EVICTORS) {
                 By::Eviction
@@ -168,8 +168,7 @@ impl Witnesses<'_> {
                 return None;
             };
             Some((by, quoted(incident)))
-        });
-        told.map(|(by, evidence)| Actor { by, evidence, is_cure: false })
+        })
     }
 
     /// Why nobody is known.
@@ -204,14 +203,13 @@ fn is_soon_after(change: &Change, created: Timestamp) -> bool {
 }
 
 /// Pods that were only added or only taken away.
-fn resize(change: &Change) -> Option<Actor> {
+fn resize(change: &Change) -> Option<(By, String)> {
     let evidence = match (change.came.len(), change.gone.len()) {
-        (0, 0) => return None,
-        (more, 0) => format!("{more} more, and none has gone"),
-        (0, fewer) => format!("{fewer} fewer, and none has come"),
+        (more @ 1.., 0) => format!("{more} more, and none has gone"),
+        (0, fewer @ 1..) => format!("{fewer} fewer, and none has come"),
         _ => return None,
     };
-    Some(Actor { by: By::Resize, evidence, is_cure: false })
+    Some((By::Resize, evidence))
 }
 
 /// Whether a name stands in a text as a whole: `orders-1` does not in `orders-10`.

@@ -3,23 +3,23 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use jiff::Timestamp;
-use rebalancer_core::{BORN_TOGETHER, Controller, LONGEST_SIDE, LivePod, Metric, SETTLING, Workload};
+use rebalancer_core::{
+    BORN_TOGETHER, Controller, LONGEST_SIDE, LivePod, Metric, SETTLING, Thresholds, Workload,
+};
 use rebalancer_io::facts::Kin;
 use rebalancer_io::kubernetes::{Incidents, Revision};
 use rebalancer_io::metrics::{AtMost, LifeQueries, OriginQueries, QuerySet, QuerySettings};
 use rebalancer_io::origin::one_origin;
 
 use super::actor::{Actor, Witnesses};
-use super::changes::{Change, Changes};
 use super::sightings::{Sightings, Stretch};
-use super::spreads::{Comparison, Limit, Sides};
-use super::turns::Pods;
+use super::spreads::{Limit, Sides, compare};
+use super::turns::{Change, Changes, Pods};
 use crate::failure::Failure;
 use crate::pipeline::clocks::{self, now};
 use crate::pipeline::live::{AskedOf, Client, Live};
@@ -88,14 +88,6 @@ impl Subject {
     }
 }
 
-/// The past that is reported: the changes between two moments, and of these at most so many, the latest ones.
-#[derive(Debug, Clone, Copy)]
-struct Span {
-    from: Timestamp,
-    to: Timestamp,
-    most: usize,
-}
-
 /// Reports the changes of the workload's pods between two moments. Gives also the queries of the loads.
 ///
 /// # Errors
@@ -103,10 +95,10 @@ struct Span {
 pub fn look(
     live: &Live,
     decision: &DecisionSettings,
-    (from, to): (Timestamp, Timestamp),
+    span: (Timestamp, Timestamp),
 ) -> Result<(HistoryReport, QuerySet), Failure> {
     let (subject, client) = Subject::read(live)?;
-    let report = past(live, decision, &client, &subject, Span { from, to, most: MOST_CHANGES })?;
+    let report = past(live, decision, &client, &subject, span, MOST_CHANGES)?;
     Ok((report, subject.queries))
 }
 
@@ -125,18 +117,12 @@ pub fn before(
     let client = live.client_until(&is_over)?;
     let to = subject.listed_at;
     let from = to.checked_sub(BEFORE_A_DECISION).unwrap_or(to);
-    let (done, is_done) = channel::<()>();
     let clock = Arc::clone(&is_over);
-    let report = thread::scope(|scope| {
-        scope.spawn(move || {
-            if is_done.recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
-                clock.store(true, Ordering::Relaxed);
-            }
-        });
-        let report = past(live, decision, &client, subject, Span { from, to, most: MOST_ON_A_PAGE });
-        drop(done);
-        report
+    thread::spawn(move || {
+        thread::sleep(patience);
+        clock.store(true, Ordering::Relaxed);
     });
+    let report = past(live, decision, &client, subject, (from, to), MOST_ON_A_PAGE);
     // What was cut short names reasons that are not the servers'.
     if is_over.load(Ordering::Relaxed) {
         let words = format!("it could not be read within {} s", PATIENCE.as_secs());
@@ -148,38 +134,35 @@ pub fn before(
     report
 }
 
+/// Reports the changes between two moments, and of these at most so many, the latest ones.
 fn past(
     live: &Live,
     decision: &DecisionSettings,
     client: &Client,
     subject: &Subject,
-    Span { from, to, most }: Span,
+    (from, to): (Timestamp, Timestamp),
+    most: usize,
 ) -> Result<HistoryReport, Failure> {
     let Subject { workload, described, settings, queries, .. } = subject;
-    let top = workload.owners.first().map(|owner| owner.top.clone());
-    let source = AtMost::new(client, AT_ONCE);
-    let kin = Kin::of(&workload.pods);
+    let (top, pods) = (workload.owners.first().map(|owner| &owner.top), workload.pods.len());
+    let (source, kin) = (AtMost::new(client, AT_ONCE), Kin::of(&workload.pods));
     let loads: Vec<_> = Metric::ALL.into_iter().filter_map(|metric| queries.get(metric)).collect();
-    let stretch = Stretch { from: from.checked_sub(EARLIER).unwrap_or(from), to, pods: workload.pods.len() };
-    let sightings =
-        Sightings::read(&source, &LifeQueries::new(settings, top.as_ref()), &loads, &kin, stretch)?;
-    let comparison = Comparison {
-        source: &source,
-        queries,
-        kin: &kin,
-        floors: decision.thresholds.trigger_floors,
-        pods: workload.pods.len(),
+    let stretch = Stretch { from: from.checked_sub(EARLIER).unwrap_or(from), to, pods };
+    let mut sightings = Sightings::read(&source, &LifeQueries::new(settings, top), &loads, &kin, stretch)?;
+    let mut not_had = std::mem::take(&mut sightings.not_had);
+    let witnesses = witnesses(live, workload, top, &sightings, &mut not_had);
+    let Changes { all, created, forgotten } = changes(subject, &sightings, stretch);
+    let thresholds = &decision.thresholds;
+    let report = |place: usize| {
+        let sides = sides(&all, place, sightings.first(), to);
+        let found = sides
+            .clone()
+            .and_then(|sides| compare(&source, queries, &kin, pods, thresholds.trigger_floors, sides));
+        replacement(&all[place], sides.ok(), &found, witnesses.actor(&all[place]), thresholds)
     };
-    let mut not_had = sightings.not_had.clone();
-    let witnesses = witnesses(live, workload, top.as_ref(), &sightings, &mut not_had);
-    let changes = changes(subject, &sightings, stretch);
-    let examined =
-        Examined { changes: &changes.all, comparison, witnesses: &witnesses, to, sightings: &sightings };
-    let wanted: Vec<usize> =
-        (0..changes.all.len()).filter(|place| changes.all[*place].began >= from).collect();
+    let wanted: Vec<usize> = (0..all.len()).filter(|place| all[*place].began >= from).collect();
     let left_out = wanted.len().saturating_sub(most);
-    let threshold = |metric| decision.thresholds.of(metric);
-    let replacements = wanted[left_out..].iter().map(|place| examined.report(*place, &threshold)).collect();
+    let replacements = wanted[left_out..].iter().map(|place| report(*place)).collect();
     let events_from = witnesses.incidents.as_ref().ok().and_then(|incidents| incidents.oldest);
     Ok(HistoryReport {
         api_version: API_VERSION.to_owned(),
@@ -189,8 +172,8 @@ fn past(
         workload: described.clone(),
         remembered_from: sightings.first().map(|first| first.to_string()),
         events_from: events_from.map(|oldest| oldest.to_string()),
-        created: changes.created.filter(|created| *created >= from).map(|created| created.to_string()),
-        forgotten: changes.forgotten,
+        created: created.filter(|created| *created >= from).map(|created| created.to_string()),
+        forgotten,
         step_seconds: sightings.step.as_secs_f64(),
         replacements,
         left_out,
@@ -238,56 +221,48 @@ fn witnesses<'a>(
     Witnesses { incidents, revisions, runs: &sightings.runs, live: &workload.pods, are_named_by_version }
 }
 
-/// What the changes are examined by.
-struct Examined<'a> {
-    changes: &'a [Change],
-    comparison: Comparison<'a>,
-    witnesses: &'a Witnesses<'a>,
-    sightings: &'a Sightings,
-    to: Timestamp,
+/// What a change came to, by what was found on both sides of it.
+fn replacement(
+    change: &Change,
+    sides: Option<Sides>,
+    found: &Found,
+    actor: Actor,
+    thresholds: &Thresholds,
+) -> ReplacementReport {
+    let Judged { helped, sentence, spreads } = Judged::new(found, |metric| thresholds.of(metric));
+    let names = |pods: &BTreeSet<String>| pods.iter().cloned().collect();
+    ReplacementReport {
+        began: change.began.to_string(),
+        ended: change.ended.to_string(),
+        slack_seconds: change.slack.as_secs_f64(),
+        gone: names(&change.gone),
+        came: names(&change.came),
+        restarted: names(&change.restarted),
+        by: actor.by,
+        by_evidence: actor.evidence,
+        cure: actor.is_cure,
+        helped,
+        sentence,
+        spreads,
+        compared: sides.filter(|_| found.is_ok()).map(|sides| ComparedReport {
+            before: sides.before.to_string(),
+            after: sides.after.to_string(),
+            seconds: sides.length.as_secs_f64(),
+        }),
+    }
 }
 
-impl Examined<'_> {
-    fn report(&self, place: usize, threshold: &dyn Fn(Metric) -> Option<f64>) -> ReplacementReport {
-        let change = &self.changes[place];
-        let sides = self.sides(place);
-        let found: Found = match &sides {
-            Ok(sides) => self.comparison.of(*sides),
-            Err(why) => Err(why.clone()),
-        };
-        let Judged { helped, sentence, spreads } = Judged::new(&found, threshold);
-        let Actor { by, evidence, is_cure } = self.witnesses.actor(change);
-        let names = |pods: &BTreeSet<String>| pods.iter().cloned().collect();
-        ReplacementReport {
-            began: change.began.to_string(),
-            ended: change.ended.to_string(),
-            slack_seconds: change.slack.as_secs_f64(),
-            gone: names(&change.gone),
-            came: names(&change.came),
-            restarted: names(&change.restarted),
-            by,
-            by_evidence: evidence,
-            cure: is_cure,
-            helped,
-            sentence,
-            spreads,
-            compared: sides.ok().filter(|_| found.is_ok()).map(|sides| ComparedReport {
-                before: sides.before.to_string(),
-                after: sides.after.to_string(),
-                seconds: sides.length.as_secs_f64(),
-            }),
-        }
-    }
-
-    /// The time around a change that is free of others.
-    fn sides(&self, place: usize) -> Result<Sides, String> {
-        let before = place.checked_sub(1).map(|before| Limit::Change(self.changes[before].ended));
-        let memory = self.sightings.first().unwrap_or(self.to);
-        let before = match before {
-            Some(Limit::Change(ended)) if ended >= memory => Limit::Change(ended),
-            _ => Limit::Memory(memory),
-        };
-        let after = self.changes.get(place + 1).map(|next| Limit::Change(next.began - next.slack));
-        Sides::around(&self.changes[place], before, after.unwrap_or(Limit::Memory(self.to)))
-    }
+/// The time around a change that is free of others. Pods are remembered from `memory` on.
+fn sides(
+    changes: &[Change],
+    place: usize,
+    memory: Option<Timestamp>,
+    to: Timestamp,
+) -> Result<Sides, String> {
+    let memory = memory.unwrap_or(to);
+    let ended = place.checked_sub(1).map(|before| changes[before].ended).filter(|ended| *ended >= memory);
+    let earlier = ended.map_or(Limit::Memory(memory), Limit::Change);
+    let next = changes.get(place + 1);
+    let later = next.map_or(Limit::Memory(to), |next| Limit::Change(next.began - next.slack));
+    Sides::around(&changes[place], earlier, later)
 }

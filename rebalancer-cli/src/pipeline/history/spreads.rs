@@ -9,7 +9,7 @@ use rebalancer_io::facts::{Kin, loads_between};
 use rebalancer_io::metrics::{MetricsSource, QuerySet};
 use rebalancer_io::prometheus::TimeRange;
 
-use super::changes::Change;
+use super::turns::Change;
 use crate::pipeline::clocks::ago;
 
 /// The metrics whose spread has a threshold.
@@ -52,12 +52,8 @@ impl Sides {
             Limit::Change(ended) => ago(ended + SETTLING, before_ends),
             Limit::Memory(begins) => ago(begins, before_ends),
         };
-        let after = ago(
-            after_begins,
-            match later {
-                Limit::Change(at) | Limit::Memory(at) => at,
-            },
-        );
+        let (Limit::Change(ends) | Limit::Memory(ends)) = later;
+        let after = ago(after_begins, ends);
         let needed = SHORTEST_SIDE.as_secs() / 60;
         if after < SHORTEST_SIDE {
             let there = after.as_secs() / 60;
@@ -98,51 +94,41 @@ fn whole_minute(at: Timestamp, is_later: bool) -> Timestamp {
     Timestamp::from_second(minute).unwrap_or(at)
 }
 
-/// Compares loads on a metrics server.
-pub struct Comparison<'a> {
-    /// The server.
-    pub source: &'a dyn MetricsSource,
-    /// The queries of the metrics.
-    pub queries: &'a QuerySet,
-    /// Which pods count.
-    pub kin: &'a Kin<'a>,
-    /// The floors of the spreads.
-    pub floors: PerMetric<f64>,
-    /// How many pods there are, about.
-    pub pods: usize,
-}
-
-impl Comparison<'_> {
-    /// The spread of each metric on both sides; `None` where there are no loads.
-    ///
-    /// # Errors
-    /// A query that fails, in words.
-    pub fn of(&self, sides: Sides) -> Result<PerMetric<Option<SpreadChange>>, String> {
-        let longer = (self.pods * 60).div_ceil(MOST_SAMPLES).max(1);
-        let step = MINUTE * u32::try_from(longer).unwrap_or(u32::MAX);
-        let read = |metric: Metric, start: Timestamp| -> Option<Result<History, String>> {
-            let query = self.queries.get(metric)?;
-            let range = TimeRange { start, end: start + sides.length - step, step };
-            let loads = loads_between(self.source, query, self.kin, range);
-            Some(loads.map_err(|error| error.to_string()))
-        };
-        let read = &read;
-        let mut found = PerMetric::default();
-        thread::scope(|scope| {
-            let asked = COMPARED.map(|metric| {
-                [sides.before, sides.after].map(|start| scope.spawn(move || read(metric, start)))
+/// The spread of each metric on both sides, by the loads that a metrics server has of about so many pods; `None` where there
+/// are none.
+///
+/// # Errors
+/// A query that fails, in words.
+pub fn compare(
+    source: &dyn MetricsSource,
+    queries: &QuerySet,
+    kin: &Kin<'_>,
+    pods: usize,
+    floors: PerMetric<f64>,
+    sides: Sides,
+) -> Result<PerMetric<Option<SpreadChange>>, String> {
+    let longer = (pods * 60).div_ceil(MOST_SAMPLES).max(1);
+    let step = MINUTE * u32::try_from(longer).unwrap_or(u32::MAX);
+    let read = |metric: Metric, start: Timestamp| -> Option<Result<History, String>> {
+        let query = queries.get(metric)?;
+        let range = TimeRange { start, end: start + sides.length - step, step };
+        Some(loads_between(source, query, kin, range).map_err(|error| error.to_string()))
+    };
+    let read = &read;
+    let mut found = PerMetric::default();
+    thread::scope(|scope| {
+        let asked = COMPARED
+            .map(|metric| [sides.before, sides.after].map(|start| scope.spawn(move || read(metric, start))));
+        for (metric, threads) in COMPARED.into_iter().zip(asked) {
+            let [before, after] = threads.map(|thread| {
+                thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)).transpose()
             });
-            for (metric, threads) in COMPARED.into_iter().zip(asked) {
-                let [before, after] = threads.map(|thread| {
-                    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)).transpose()
-                });
-                if let (Some(before), Some(after)) = (before?, after?) {
-                    found[metric] = SpreadChange::between(&before, &after, self.floors[metric]);
-                }
+            if let (Some(before), Some(after)) = (before?, after?) {
+                found[metric] = SpreadChange::between(&before, &after, floors[metric]);
             }
-            Ok(found)
-        })
-    }
+        }
+        Ok(found)
+    })
 }
 
 #[cfg(test)]
