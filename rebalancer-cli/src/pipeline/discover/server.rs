@@ -1,7 +1,6 @@
 //! The metrics server: at the address that is set, behind the Service that is named, or looked for among the
 //! Services of the cluster.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,8 +55,7 @@ impl MetricsServer {
     pub fn choose(args: &PrometheusArgs, cluster: &Arc<Cluster>) -> Result<Self, Failure> {
         match servers::wanted_server(args)? {
             WantedServer::At(endpoint) => {
-                let config = servers::prometheus(args, endpoint)?;
-                Ok(Self { config, way: Way::Direct, found: None })
+                Ok(Self { config: servers::prometheus(args, endpoint)?, way: Way::Direct, found: None })
             }
             WantedServer::Service(address) => Self::behind(address, args, cluster),
             WantedServer::Any => Self::search(args, cluster),
@@ -110,20 +108,46 @@ impl MetricsServer {
                  address that is named, such as kube:NAMESPACE/SERVICE:PORT"
             )));
         }
-        let (services, searched) =
-            cluster.metrics_servers().map_err(|error| unknown_server(anyhow::Error::new(error)))?;
+        let (services, searched) = cluster.metrics_servers().map_err(|error| unknown_server(error.into()))?;
         if services.is_empty() {
             return Err(Failure::usage(nothing_found(&searched)));
         }
         if services.len() > MOST_ASKED {
-            let named: Vec<String> = services.iter().map(words).collect();
-            return Err(Failure::usage(several(&named)));
+            return Err(several(&services.iter().map(words).collect::<Vec<String>>()));
         }
-        let mut asked: Vec<Asked> = Vec::with_capacity(services.len());
+        let (mut others, mut possible) = (Vec::new(), Vec::new());
         for service in services {
-            asked.push(Asked::ask(service, args, cluster)?);
+            let mut server = Self::behind(service.address.clone(), args, cluster)?;
+            match server.ask()? {
+                Said::Yes => possible.push((service, server, None)),
+                Said::Nothing(error) => possible.push((service, server, Some(error))),
+                Said::No(why) => {
+                    let (place, service) = (service.address.to_string(), words(&service));
+                    tracing::warn!(
+                        event = "metrics_server.other",
+                        url.full = place,
+                        "{service}: its labels say metrics server, and it is none: {why}"
+                    );
+                    others.push(format!("{service}: {why}"));
+                }
+            }
         }
-        one_of(asked)
+        one_of(possible, &others)
+    }
+
+    /// Asks whether this is a metrics server.
+    fn ask(&mut self) -> Result<Said, Failure> {
+        let patience = self.config.timeout;
+        self.config.timeout = patience.min(ASK_TIMEOUT);
+        let client = PrometheusClient::over(self.transport(Arc::default())?, self.max_response_bytes());
+        self.config.timeout = patience;
+        let question = MetricQuery::new("is it a metrics server", "vector(1)");
+        Ok(match client.labelled(&question, &["__name__"], now()) {
+            Ok(answer) if answer.len() == 1 => Said::Yes,
+            Ok(_) => Said::No("it answers vector(1) with something else than one sample".to_owned()),
+            Err(error) if is_of_another_kind(&error.kind) => Said::No(error.kind.to_string()),
+            Err(error) => Said::Nothing(error),
+        })
     }
 
     /// Address of the server, without credentials.
@@ -173,13 +197,6 @@ impl MetricsServer {
     }
 }
 
-/// A Service that was asked whether it is a metrics server.
-struct Asked {
-    service: FoundServer,
-    server: MetricsServer,
-    said: Said,
-}
-
 /// What a Service said.
 enum Said {
     /// It is a metrics server.
@@ -188,24 +205,6 @@ enum Said {
     No(String),
     /// It did not answer, or refused to: it may be one.
     Nothing(QueryError),
-}
-
-impl Asked {
-    fn ask(service: FoundServer, args: &PrometheusArgs, cluster: &Arc<Cluster>) -> Result<Self, Failure> {
-        let mut server = MetricsServer::behind(service.address.clone(), args, cluster)?;
-        let patience = server.config.timeout;
-        server.config.timeout = patience.min(ASK_TIMEOUT);
-        let client = PrometheusClient::over(server.transport(Arc::default())?, server.max_response_bytes());
-        server.config.timeout = patience;
-        let question = MetricQuery::new("is it a metrics server", "vector(1)");
-        let said = match client.labelled(&question, &["__name__"], now()) {
-            Ok(answer) if answer.len() == 1 => Said::Yes,
-            Ok(_) => Said::No("it answers vector(1) with something else than one sample".to_owned()),
-            Err(error) if is_of_another_kind(&error.kind) => Said::No(error.kind.to_string()),
-            Err(error) => Said::Nothing(error),
-        };
-        Ok(Self { service, server, said })
-    }
 }
 
 /// Whether only something else than a metrics server answers so.
@@ -221,93 +220,65 @@ fn is_of_another_kind(kind: &ErrorKind) -> bool {
     }
 }
 
-/// The one server among those that were asked. One that did not answer may be the right one, so that the
-/// choice would differ from run to run.
-fn one_of(asked: Vec<Asked>) -> Result<MetricsServer, Failure> {
-    for Asked { service, said, .. } in &asked {
-        if let Said::No(why) = said {
-            let place = service.address.to_string();
-            tracing::warn!(
-                event = "metrics_server.other",
-                url.full = place,
-                "{}: its labels say metrics server, and it is none: {why}",
-                words(service)
-            );
-        }
-    }
-    let (others, mut possible): (Vec<Asked>, Vec<Asked>) =
-        asked.into_iter().partition(|asked| matches!(asked.said, Said::No(_)));
+/// A Service that may be the metrics server, the way to it, and why it did not answer.
+type Possible = (FoundServer, MetricsServer, Option<QueryError>);
+
+/// The one server among those that may be it. One that did not answer may be the right one, so that the choice would differ
+/// from run to run. `others` are none, in words.
+fn one_of(mut possible: Vec<Possible>, others: &[String]) -> Result<MetricsServer, Failure> {
     if possible.len() > 1 {
-        let named: Vec<String> = possible.iter().map(Asked::words).collect();
-        return Err(Failure::usage(several(&named)));
+        let named = possible.iter().map(|(service, _, silent)| match silent {
+            None => words(service),
+            Some(error) => format!("{}, which does not answer now: {}", words(service), error.kind),
+        });
+        return Err(several(&named.collect::<Vec<String>>()));
     }
-    let Some(Asked { service, mut server, said }) = possible.pop() else {
-        let named: Vec<String> = others.iter().map(Asked::words).collect();
+    let Some((service, mut server, silent)) = possible.pop() else {
         return Err(Failure::usage(format!(
             "{SETTING} is not set, and what looks like a metrics server is none: {}; set {SETTING}",
-            named.join("; ")
+            others.join("; ")
         )));
     };
-    if let Said::Nothing(error) = said {
+    if let Some(error) = silent {
         let found = format!("the metrics server that was found, {}, cannot be asked", words(&service));
         return Err(Failure::Run(anyhow::Error::new(error).context(found)));
     }
-    let found = FoundReport {
-        setting: SETTING.to_owned(),
-        value: service.address.to_string(),
-        why: format!("Service of {}", service.family),
-    };
+    let (place, family) = (service.address.to_string(), service.family);
     tracing::info!(
         event = "metrics_server.found",
-        url.full = found.value,
-        "metrics server {}, found by the labels of its Service: {}",
-        found.value,
-        service.family
+        url.full = place,
+        "metrics server {place}, found by the labels of its Service: {family}"
     );
-    server.found = Some(found);
+    server.found = Some(FoundReport::new(SETTING, &place, &format!("Service of {family}")));
     Ok(server)
-}
-
-impl Asked {
-    fn words(&self) -> String {
-        let service = words(&self.service);
-        match &self.said {
-            Said::Yes => service,
-            Said::No(why) => format!("{service}: {why}"),
-            Said::Nothing(error) => format!("{service}, which does not answer now: {}", error.kind),
-        }
-    }
 }
 
 fn words(service: &FoundServer) -> String {
     format!("{} ({})", service.address, service.family)
 }
 
-fn several(named: &[String]) -> String {
-    format!(
+fn several(named: &[String]) -> Failure {
+    Failure::usage(format!(
         "{SETTING} is not set, and {} Services look like the metrics server, so that none is chosen: {}; set \
          {SETTING} to the one that has the metrics of these pods",
         named.len(),
         named.join("; ")
-    )
+    ))
 }
 
 fn nothing_found(searched: &Searched) -> String {
-    let mut text = format!("{SETTING} is not set, and no metrics server was found");
     let place = match searched {
-        Searched::Everywhere => " among the Services of the cluster".to_owned(),
+        Searched::Everywhere => "the cluster".to_owned(),
         Searched::Namespace(namespace) => format!(
-            " among the Services of namespace {namespace} (those of other namespaces may not be listed: that needs \
-             list services)"
+            "namespace {namespace} (those of other namespaces may not be listed: that needs list services)"
         ),
     };
-    let _ = write!(
-        text,
-        "{place}; looked for by labels: {}; set {SETTING} to the base URL of Prometheus or VictoriaMetrics, such as \
-         http://prometheus:9090, or to kube:NAMESPACE/SERVICE:PORT (flag --prometheus-endpoint)",
+    format!(
+        "{SETTING} is not set, and no metrics server was found among the Services of {place}; looked for by labels: {}; set \
+         {SETTING} to the base URL of Prometheus or VictoriaMetrics, such as http://prometheus:9090, or to \
+         kube:NAMESPACE/SERVICE:PORT (flag --prometheus-endpoint)",
         known_servers()
-    );
-    text
+    )
 }
 
 /// The cluster could not say which Services there are.
@@ -315,8 +286,7 @@ fn unknown_server(error: anyhow::Error) -> Failure {
     let is_forbidden = error.to_string().contains("cannot list resource");
     let error = error.context(format!("{SETTING} is not set, and the metrics server cannot be looked for"));
     if is_forbidden {
-        Failure::Usage(error.context("set it, or grant list services"))
-    } else {
-        Failure::Run(error)
+        return Failure::Usage(error.context("set it, or grant list services"));
     }
+    Failure::Run(error)
 }
