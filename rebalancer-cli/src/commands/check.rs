@@ -9,7 +9,7 @@ use crate::cli::args::CheckArgs;
 use crate::cli::spelling::Typo;
 use crate::exit;
 use crate::failure::Failure;
-use crate::pipeline::check::{configuration, group, kubernetes, prometheus};
+use crate::pipeline::check::{configuration, kubernetes, servers};
 use crate::pipeline::clocks::{ADVICE, Finding, findings};
 use crate::pipeline::live::Live;
 use crate::render;
@@ -26,14 +26,9 @@ pub fn run(args: &CheckArgs, matches: &ArgMatches, typos: &[Typo]) -> Result<Exi
     let live = Live::connect(&args.live, &decision, matches, &Arc::default())?;
     let configuration = configuration::check(&args.live, matches, typos);
     let (kubernetes, workload) = kubernetes::check(&live, &decision, args);
-    let (kafka, told) = group::check(&live, &workload);
     // The cluster's checks come first: without its pods no metric is found either.
     let mut categories = vec![configuration, kubernetes];
-    let is_answered = kafka.is_none() || told.is_some();
-    categories.extend(kafka);
-    if is_answered {
-        categories.push(prometheus::check(&live, &decision, &workload, told)?);
-    }
+    categories.extend(servers(&live, &decision, &workload)?);
     categories.push(clocks(&live));
     let report = CheckReport::new(categories);
     render::print(&checks::render(&report, &args.live.output)?)?;

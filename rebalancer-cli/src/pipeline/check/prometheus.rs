@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use rebalancer_core::guard::{Persistence, Standing, veto};
+use rebalancer_core::guard::{Standing, veto};
 use rebalancer_core::{Engine, Fact, Metric, VetoBy, Workload};
 use rebalancer_io::facts::{FactFinder, Kept, WITH_A_PAST};
 use rebalancer_io::metrics::{
@@ -12,14 +12,14 @@ use rebalancer_io::metrics::{
     SourceSeries, VetoQuery, mark_stale, query_variable,
 };
 use rebalancer_io::origin::one_origin;
-use rebalancer_io::prometheus::{ErrorKind, PrometheusClient, Samples, Server};
+use rebalancer_io::prometheus::{ErrorKind, LabelledSample, PrometheusClient, QueryError, Samples, Server};
 
 use crate::cli::args::GuardMode;
 use crate::failure::Failure;
 use crate::pipeline::ages::{UNKNOWN_AGE_ADVICE, unknown_age};
-use crate::pipeline::check::group::Told;
 use crate::pipeline::clocks::now;
 use crate::pipeline::decide::living;
+use crate::pipeline::kafka::Seen;
 use crate::pipeline::live::{AskedOf, Live};
 use crate::report::check::{Category, Grade};
 use crate::settings::decision::DecisionSettings;
@@ -27,13 +27,10 @@ use crate::settings::decision::DecisionSettings;
 /// Maximum number of metrics in one query whose newest samples are checked.
 const MOST_SOURCES: usize = 3;
 
-/// With this label requested, the label `pod` becomes optional.
-pub const POD_OPTIONAL: [&str; 1] = ["__name__"];
-
 /// Share of the window that the history should cover.
 const ENOUGH_HISTORY: f64 = 0.9;
 
-/// Sends every query that a run would send; `told` is what Kafka itself told.
+/// Sends every query that a run would send, as `asked` says, and beside what Kafka itself told.
 ///
 /// # Errors
 /// A certificate that cannot be used.
@@ -41,13 +38,10 @@ pub fn check(
     live: &Live,
     decision: &DecisionSettings,
     workload: &Workload,
-    told: Option<Told>,
+    asked: Result<AskedOf, Failure>,
+    seen: Option<&Seen>,
 ) -> Result<Category, Failure> {
-    let (asked, seen) = match told {
-        Some(Told { asked, seen }) => (Ok(asked), seen),
-        None => (live.asked_of(workload), None),
-    };
-    let client = live.client(seen.as_ref())?;
+    let client = live.client(seen)?;
     let mut category = Category::new("prometheus", Some(live.endpoint()));
     let AskedOf { settings, found, unclear } = match asked {
         Ok(asked) => asked,
@@ -75,8 +69,7 @@ pub fn check(
     if workload.living().next().is_none() {
         asking.without_pods(&queries, &mut category);
     } else if asking.metrics(&queries, &mut category) {
-        asking.thanos(&mut category);
-        asking.origin(&OriginQueries::new(&settings), &mut category);
+        asking.source(&OriginQueries::new(&settings), &mut category);
         asking.history(&facts, &mut category);
         asking.vetoes(&facts, &mut category);
         asking.group(&facts, asking.if_guarded(), &mut category);
@@ -94,6 +87,11 @@ pub struct Asking<'a> {
 }
 
 impl Asking<'_> {
+    /// The answer to a query, of which samples need no pod.
+    pub fn ask(&self, query: &MetricQuery) -> Result<Vec<LabelledSample>, QueryError> {
+        self.client.labelled(query, &["__name__"], self.at)
+    }
+
     /// Checks only whether the server answers: without pods nothing else can be checked.
     fn without_pods(&self, queries: &QuerySet, category: &mut Category) {
         let Some(query) = queries.get(Metric::Cpu) else { return };
@@ -112,7 +110,12 @@ impl Asking<'_> {
         let (mut is_first, mut decidable) = (true, false);
         for metric in Metric::ALL {
             let Some(query) = queries.get(metric) else {
-                category.warn(format!("{metric}: no query"), self.no_query(metric));
+                let hint = if self.settings.has_server {
+                    format!("METRICS_PRESET has none for it; {} gives one", query_variable(metric))
+                } else {
+                    "PROMETHEUS_ENDPOINT is not set, and Kafka does not know it".to_owned()
+                };
+                category.warn(format!("{metric}: no query"), hint);
                 continue;
             };
             let begun = Instant::now();
@@ -151,15 +154,6 @@ impl Asking<'_> {
             );
         }
         true
-    }
-
-    /// Why a metric has no query, and what would give one.
-    fn no_query(&self, metric: Metric) -> String {
-        if self.settings.has_server {
-            format!("METRICS_PRESET has none for it; {} gives one", query_variable(metric))
-        } else {
-            "PROMETHEUS_ENDPOINT is not set, and Kafka does not know it".to_owned()
-        }
     }
 
     /// Whether Kafka itself told of a metric.
@@ -256,34 +250,25 @@ impl Asking<'_> {
     /// The age of the newest sample that a query reads; of several metrics, the oldest counts.
     fn newest(&self, query: &MetricQuery) -> Age {
         let mut oldest: Option<Duration> = None;
-        for source in SourceSeries::of(&query.promql).iter().take(MOST_SOURCES) {
-            let Ok(answer) = self.client.labelled(&source.newest_sample(), &POD_OPTIONAL, self.at) else {
+        for source in sources(query) {
+            let Ok(answer) = self.ask(&source.newest_sample()) else {
                 return Age::Unknown;
             };
-            let Some(sample) = answer.first() else { return Age::None(source.metric.clone()) };
+            let Some(sample) = answer.first() else { return Age::None(source.metric) };
             let Ok(age) = Duration::try_from_secs_f64(sample.value.max(0.0)) else { return Age::Unknown };
             oldest = oldest.max(Some(age));
         }
         oldest.map_or(Age::Unknown, Age::Known)
     }
 
-    /// Checks that the series of a pod have one source.
-    fn origin(&self, queries: &OriginQueries, category: &mut Category) {
-        match one_origin(self.client, queries, &self.workload.pods, self.at) {
-            Ok(()) => category.good("the series of each pod come from one source"),
-            Err(error) => category.fail("whose series", &Failure::Run(error.into())),
-        }
-    }
-
     /// What to do if a scrape has replaced the label `pod` by the exporter's own pod.
     fn exported(&self, query: &MetricQuery) -> Option<String> {
         let namespace = query.namespace.as_deref()?;
-        let mut sources = SourceSeries::of(&query.promql).into_iter().take(MOST_SOURCES);
         let is_exported = |source: &SourceSeries| {
-            let answer = self.client.labelled(&source.exported(namespace), &POD_OPTIONAL, self.at);
+            let answer = self.ask(&source.exported(namespace));
             answer.is_ok_and(|answer| matches!(answer.as_slice(), [count] if count.pod.is_none()))
         };
-        let SourceSeries { metric, .. } = sources.find(is_exported)?;
+        let SourceSeries { metric, .. } = sources(query).find(is_exported)?;
         Some(format!(
             "{metric} names the pods in exported_pod, not in pod: its scrape must keep the labels of the exporter \
              (honorLabels: true in its ServiceMonitor, honor_labels in Prometheus)"
@@ -310,14 +295,19 @@ impl Asking<'_> {
         if self.decision.mode == GuardMode::Standard { Grade::Error } else { Grade::Warning }
     }
 
-    /// Warns about Thanos, which forgets a dead store and answers from the others.
-    fn thanos(&self, category: &mut Category) {
+    /// Checks that the series of a pod have one source. Warns about Thanos, which forgets a dead store and answers from the
+    /// others.
+    fn source(&self, queries: &OriginQueries, category: &mut Category) {
         if self.client.is_thanos() {
             category.warn(
                 "the server is a Thanos",
                 "it answers without a warning once a store that died has left its list: let it keep the stores \
                  this workload needs by --endpoint-strict, then it answers an error",
             );
+        }
+        match one_origin(self.client, queries, &self.workload.pods, self.at) {
+            Ok(()) => category.good("the series of each pod come from one source"),
+            Err(error) => category.fail("whose series", &Failure::Run(error.into())),
         }
     }
 
@@ -343,12 +333,9 @@ impl Asking<'_> {
     /// What to look at where the server has no sample of what a question reads: a misspelled one never forbids
     /// anything.
     fn never_heard(&self, asked: &VetoQuery) -> Option<String> {
-        let has_none = |series: &SourceSeries| {
-            let answer = self.client.labelled(&series.newest_sample(), &POD_OPTIONAL, self.at);
-            answer.is_ok_and(|answer| answer.is_empty())
-        };
-        let mut sources = SourceSeries::of(&asked.query.promql).into_iter().take(MOST_SOURCES);
-        let missing = sources.find(has_none)?.metric;
+        let has_none =
+            |series: &SourceSeries| self.ask(&series.newest_sample()).is_ok_and(|answer| answer.is_empty());
+        let missing = sources(&asked.query).find(has_none)?.metric;
         Some(match asked.by {
             VetoBy::Query => format!(
                 "the server has no sample of {missing} as the query selects it: is it written as it should be?"
@@ -380,21 +367,24 @@ impl Asking<'_> {
                 }
             };
             if metric == Metric::Cpu {
-                remembered(known, rule, category);
+                let (steps, needed) = (rule.grid(0.0).steps, rule.min_history);
+                let found = format!("history of cpu: {known} of {steps} minutes");
+                if known as f64 >= ENOUGH_HISTORY * steps as f64 {
+                    category.good(found);
+                } else {
+                    category.warn(
+                        found,
+                        format!("runs are withheld below {needed}; PERSISTENCE=off asks for none"),
+                    );
+                }
             }
         }
     }
 }
 
-/// Reports how much of the window the server remembers.
-fn remembered(known: usize, rule: Persistence, category: &mut Category) {
-    let steps = rule.grid(0.0).steps;
-    let found = format!("history of cpu: {known} of {steps} minutes");
-    if known as f64 >= ENOUGH_HISTORY * steps as f64 {
-        return category.good(found);
-    }
-    let needed = rule.min_history;
-    category.warn(found, format!("runs are withheld below {needed}; PERSISTENCE=off asks for none"));
+/// The series that a query reads, as many as are looked at.
+fn sources(query: &MetricQuery) -> impl Iterator<Item = SourceSeries> {
+    SourceSeries::of(&query.promql).into_iter().take(MOST_SOURCES)
 }
 
 /// The pods with a usable sample.
