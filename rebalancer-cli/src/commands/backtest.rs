@@ -14,9 +14,7 @@ use crate::failure::Failure;
 use crate::pipeline::backtest::judge::judge;
 use crate::pipeline::backtest::own::OwnRotations;
 use crate::pipeline::backtest::past::Past;
-use crate::pipeline::backtest::recordings::recordings;
-use crate::pipeline::backtest::times::times;
-use crate::pipeline::backtest::variants::variants;
+use crate::pipeline::backtest::{recordings, times, variants};
 use crate::pipeline::clocks::now;
 use crate::pipeline::history::look::Subject;
 use crate::pipeline::live::Live;
@@ -40,7 +38,7 @@ pub fn run(args: &BacktestArgs, matches: &ArgMatches) -> Result<ExitCode, Failur
     let (report, queries) = match &args.recordings {
         Some(folder) => {
             let mut own = vec![OwnRotations::default(); variants.len()];
-            let recordings = recordings(folder, settings.freshness())?;
+            let recordings = recordings(folder)?;
             let decided = recordings
                 .iter()
                 .map(|(moment, other)| judge(&variants, &mut own, moment, &other.finder(moment.at())));
@@ -70,8 +68,8 @@ fn over_history(
     let (Subject { workload, listed_at, described, settings: asked, queries }, client) =
         Subject::read(&live)?;
     let facts = FactQueries::new(&queries, &asked).map_err(|error| Failure::Usage(error.into()))?;
-    let (freshness, many) = (settings.freshness(), args.live.kubernetes.allow_multiple_controllers);
-    let mut past = Past::new(&client, &queries, &facts, &workload, listed_at, freshness, many);
+    let many = args.live.kubernetes.allow_multiple_controllers;
+    let mut past = Past::new(&client, &queries, &facts, &workload, listed_at, many);
     let progress = progress(times.len());
     let mut own = vec![OwnRotations::default(); variants.len()];
     let mut decided: Decided = Vec::with_capacity(times.len());

@@ -9,7 +9,7 @@ use rebalancer_core::Metric;
 use crate::cli::args::HistoryArgs;
 use crate::commands::page::Page;
 use crate::failure::Failure;
-use crate::pipeline::backtest::times::bounds;
+use crate::pipeline::backtest::bounds;
 use crate::pipeline::clocks::now;
 use crate::pipeline::history::look::look;
 use crate::pipeline::live::Live;

@@ -207,11 +207,8 @@ pub fn page_settings(matches: &ArgMatches, recorded: Option<&RecordedSettings>) 
 /// Decides again from a recording, with the settings of `decision`.
 fn again(recording: &Recording, decision: &DecisionSettings, purpose: Purpose<'_>) -> anyhow::Result<Report> {
     let back = read_back(recording, Path::new("the page"))?;
-    let freshness = decision.freshness();
-    let joined = back.answers.join(&back.workload.pods, freshness)?;
-    let asked = back.answers.asked();
-    let has_past = back.recorded.has_past();
-    let known = Known { has_past, ..Known::new(&joined, &back.workload, &asked) };
+    let known = Known::of(&back.answers, &back.workload, decision.freshness())?;
+    let known = Known { has_past: back.recorded.has_past, ..known };
     let finder = back.recorded.finder(back.answers.at);
     decide(decision, &known, Some(&finder), purpose)
 }

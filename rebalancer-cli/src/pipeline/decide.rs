@@ -12,6 +12,7 @@ use rebalancer_core::{
     objections, remarks,
 };
 use rebalancer_io::facts::{FactFinder, Kept, WITH_A_PAST};
+use rebalancer_io::podstate::{Answers, Freshness};
 
 use crate::cli::args::GuardMode;
 use crate::format::text::first_of;
@@ -21,14 +22,13 @@ use crate::report::{Kind, Report, WorkloadReport};
 use crate::settings::decision::DecisionSettings;
 
 /// The data available when the decision is made.
-#[derive(Clone)]
 pub struct Known<'a> {
     /// Live pods joined with their samples.
-    pub joined: &'a Joined,
+    pub joined: Cow<'a, Joined>,
     /// The live pods and the status of their owners; no pods if only names are known.
     pub workload: &'a Workload,
     /// Metrics that were queried.
-    pub asked: &'a [Metric],
+    pub asked: Vec<Metric>,
     /// The time of the answers, RFC 3339.
     pub evaluation_time: Option<String>,
     /// The workload as described in the report.
@@ -42,9 +42,19 @@ pub struct Known<'a> {
 
 impl<'a> Known<'a> {
     /// What is known of a workload with a past.
-    pub fn new(joined: &'a Joined, workload: &'a Workload, asked: &'a [Metric]) -> Self {
+    pub fn new(joined: Cow<'a, Joined>, workload: &'a Workload, asked: Vec<Metric>) -> Self {
         let described = WorkloadReport::default();
         Self { joined, workload, asked, evaluation_time: None, described, cures: None, has_past: true }
+    }
+
+    /// What these answers tell of a workload with a past.
+    ///
+    /// # Errors
+    /// Two samples of one metric for one live pod.
+    pub fn of(answers: &Answers, workload: &'a Workload, freshness: Freshness) -> anyhow::Result<Self> {
+        let joined = answers.join(&workload.pods, freshness).context("cannot tell the pods apart")?;
+        let evaluation_time = Some(answers.at.to_string());
+        Ok(Self { evaluation_time, ..Self::new(Cow::Owned(joined), workload, answers.asked()) })
     }
 }
 
@@ -91,8 +101,8 @@ pub fn decide(
 ///
 /// # Errors
 /// Pod states or thresholds that are inconsistent.
-pub fn analyze<'a>(settings: &DecisionSettings, known: &Known<'a>) -> anyhow::Result<Analysis<'a>> {
-    Engine::new(settings.thresholds).analyze_joined(known.joined).context("cannot analyse the pods")
+pub fn analyze<'a>(settings: &DecisionSettings, known: &'a Known<'_>) -> anyhow::Result<Analysis<'a>> {
+    Engine::new(settings.thresholds).analyze_joined(&known.joined).context("cannot analyse the pods")
 }
 
 /// The pods that facts are about: all that have not ended, nearly always all of them.
@@ -193,7 +203,7 @@ pub fn conclude(
     let assessment = assess(analysis, &known.joined.set_aside, &facts, &guards, settings.strategy);
     let targets = selected(analysis, &assessment);
     let divided = purpose.rotation.and_then(|_| divided_targets(known.workload, &targets));
-    let mut warnings = warnings(analysis, known.joined, known.asked);
+    let mut warnings = warnings(analysis, &known.joined, &known.asked);
     if !targets.is_empty() {
         warnings.extend(remarks(known.workload, &targets));
     }
@@ -212,11 +222,11 @@ pub fn conclude(
         objections: target_objections(&targets, known.workload, settings),
         disturbances: disturbances.iter().chain(&divided).map(Disturbance::to_string).collect(),
         warnings,
-        asked: known.asked.to_vec(),
+        asked: known.asked.clone(),
         evaluation_time: known.evaluation_time.clone(),
         workload: known.described.clone(),
     };
-    build(analysis, &assessment, known.joined, &known.workload.pods, context)
+    build(analysis, &assessment, &known.joined, &known.workload.pods, context)
 }
 
 /// The facts, completed with those from the cluster and the settings.
@@ -227,7 +237,7 @@ fn complete<'a>(
     disturbances: &[Disturbance],
 ) -> Facts<'a> {
     Facts {
-        asked: known.asked.to_vec(),
+        asked: known.asked.clone(),
         unlisted: if known.workload.pods.is_empty() { known.joined.names.len() } else { 0 },
         rolling_out: disturbances
             .iter()

@@ -2,5 +2,4 @@
 //! a connection and settings, and gives back settings.
 
 pub mod kafka;
-pub mod members;
 pub mod server;

@@ -1,7 +1,5 @@
 //! A configured connection to the servers that tell of a live workload.
 
-mod many;
-
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -12,12 +10,13 @@ use std::time::Instant;
 use anyhow::Context as _;
 use clap::ArgMatches;
 use jiff::Timestamp;
-use rebalancer_core::Workload;
+use rebalancer_core::{Metric, Workload};
 use rebalancer_io::clock::ServerClock;
+use rebalancer_io::joint::{Joint, View};
 use rebalancer_io::kafka::WithKafka;
 use rebalancer_io::kubernetes::{Cluster, ConnectOptions, Selector, TargetName, UnknownSelector};
+use rebalancer_io::metrics::detect::KnownSeries;
 use rebalancer_io::metrics::{KafkaPreset, QuerySettings, pod_pattern};
-use rebalancer_io::podstate::Freshness;
 use rebalancer_io::prometheus::{PrometheusClient, Server, StoppableTransport, Transport};
 use rebalancer_io::recording::Recorder;
 
@@ -26,7 +25,7 @@ use crate::cli::usage;
 use crate::failure::Failure;
 use crate::pipeline::clocks::{Clock, now};
 use crate::pipeline::decide::living;
-use crate::pipeline::discover::kafka;
+use crate::pipeline::discover::kafka::{self, KafkaSource};
 use crate::pipeline::discover::server::MetricsServer;
 use crate::pipeline::kafka::{DirectKafka, Seen, Wanted as WantedOfKafka};
 use crate::pipeline::saver::{Keep, Saver};
@@ -54,11 +53,9 @@ pub struct Live {
     kafka: Option<DirectKafka>,
     /// Whether preset and group are to be found.
     finds_kafka: bool,
-    /// The preset that was found for a look at many workloads.
-    preset_of_all: OnceCell<kafka::OfAll>,
-    pub(super) freshness: Freshness,
+    /// The series of consumers that were found for a look at many workloads.
+    series_of_all: OnceCell<KnownSeries>,
     recorded: RecordedSettings,
-    context: String,
 }
 
 /// A client of the metrics server.
@@ -120,7 +117,6 @@ impl Live {
         queries::check(&queries)?;
         let finds_kafka = args.queries.metrics_preset == PresetChoice::Auto && kafka.is_none();
         let selector = selector(&cluster, wanted)?;
-        let freshness = decision.freshness();
         let recorded = RecordedSettings {
             namespace: Some(cluster.namespace().to_owned()),
             selector: Some(selector.as_str().to_owned()),
@@ -129,23 +125,46 @@ impl Live {
             veto_alerts: queries.veto_alerts.as_ref().map(ToString::to_string),
             decision: decision_flags(matches),
         };
-        let context = cluster.context().unwrap_or("in-cluster").to_owned();
-        let (stop, metrics_clock) = (Arc::clone(stop), Arc::default());
-        let server = Arc::new(server);
         Ok(Self {
             cluster,
             selector,
             notes,
-            stop,
-            server,
-            metrics_clock,
+            stop: Arc::clone(stop),
+            server: Arc::new(server),
+            metrics_clock: Arc::default(),
             queries,
             kafka,
             finds_kafka,
-            preset_of_all: OnceCell::new(),
-            freshness,
+            series_of_all: OnceCell::new(),
             recorded,
-            context,
+        })
+    }
+
+    /// The same connection for one workload with settings of its own. Its notes begin now; requests and the time limit to
+    /// the cluster are shared.
+    ///
+    /// # Errors
+    /// A setting of Kafka that is wrong.
+    pub fn of_workload(
+        &self,
+        args: &LiveArgs,
+        decision: &DecisionSettings,
+        namespace: &str,
+        selector: Selector,
+    ) -> Result<Self, Failure> {
+        let kafka = DirectKafka::chosen(args, self.cluster.deadline(), &self.stop)?;
+        Ok(Self {
+            cluster: Arc::new(self.cluster.in_namespace(namespace)),
+            selector,
+            notes: Notes::begin(),
+            stop: Arc::clone(&self.stop),
+            server: Arc::clone(&self.server),
+            metrics_clock: Arc::clone(&self.metrics_clock),
+            queries: queries_of(args, namespace, decision, kafka.is_some(), &self.server),
+            finds_kafka: args.queries.metrics_preset == PresetChoice::Auto && kafka.is_none(),
+            kafka,
+            series_of_all: OnceCell::new(),
+            recorded: RecordedSettings::default(),
         })
     }
 
@@ -186,16 +205,7 @@ impl Live {
         };
         let Some(source) = source else { return Ok(AskedOf { settings, found, unclear }) };
         (settings.preset, settings.group) = (source.preset, source.group);
-        for found in &source.found {
-            let (value, why) = (found.value.as_str(), found.why.as_str());
-            tracing::info!(
-                event = "setting.found",
-                setting = found.setting,
-                value,
-                "{}={value}: {why}",
-                found.setting
-            );
-        }
+        source.found.iter().for_each(log_found);
         found.extend(source.found);
         unclear.extend(source.told);
         Ok(AskedOf { settings, found, unclear })
@@ -218,8 +228,78 @@ impl Live {
 
     /// What the queries depend on that are not about one workload.
     pub fn queries(&self) -> QuerySettings {
-        let preset = self.preset_of_all.get().map_or(self.queries.preset, kafka::OfAll::usual);
-        QuerySettings { preset, ..self.queries.clone() }
+        QuerySettings { preset: self.preset_of_all().unwrap_or(self.queries.preset), ..self.queries.clone() }
+    }
+
+    /// The preset that is told as that of all workloads, where it was found.
+    fn preset_of_all(&self) -> Option<KafkaPreset> {
+        let known = self.series_of_all.get()?;
+        Some(known.in_pods().first().copied().unwrap_or(KafkaPreset::None))
+    }
+
+    /// Takes over what `all` found for many workloads, unless a preset is set.
+    pub fn adopt_preset(&mut self, all: &Self) {
+        if self.finds_kafka {
+            self.series_of_all = all.series_of_all.clone();
+        }
+    }
+
+    /// Finds where lag and rate of many workloads come from, if that is to be found. `settings` say where they are.
+    ///
+    /// # Errors
+    /// A metrics server that does not answer.
+    pub fn find_sources(&self, joint: &mut Joint<'_>, settings: &QuerySettings) -> Result<(), Failure> {
+        if self.finds_kafka {
+            let known = joint.ask_sources(settings);
+            let known = known.context("cannot find out where the lag comes from (METRICS_PRESET=auto)")?;
+            self.series_of_all.get_or_init(|| known);
+            self.preset_found().iter().for_each(log_found);
+        }
+        Ok(())
+    }
+
+    /// The preset of all workloads as a setting that was found.
+    fn preset_found(&self) -> Option<FoundReport> {
+        self.preset_of_all().map(|preset| kafka::preset_found(preset, "for all workloads"))
+    }
+
+    /// Preset and group of one of many workloads, as [`Live::asked_of`] finds them, or as they are set. `view` is what is
+    /// known of it.
+    ///
+    /// # Errors
+    /// As [`Live::asked_of`].
+    pub fn kafka_of(
+        &self,
+        view: &View<'_, '_>,
+        settings: &QuerySettings,
+        workload: &Workload,
+        at: Timestamp,
+    ) -> Result<KafkaSource, Failure> {
+        if !self.finds_kafka || workload.living().next().is_none() {
+            return Ok(KafkaSource::set(settings));
+        }
+        if !self.series_of_all.get().is_some_and(KnownSeries::is_alone) {
+            return kafka::find(view, settings, workload, at);
+        }
+        // Its clients tell of any of these, or there are none. What is told of single partitions is often not stored.
+        let is_told = view.has(Metric::Lag) || view.has(Metric::Rate) || view.has_partitions();
+        Ok(if is_told { KafkaSource::set(settings) } else { KafkaSource::none(settings) })
+    }
+
+    /// The presets whose lag and rate are asked for all workloads at once.
+    pub fn presets(&self) -> Vec<KafkaPreset> {
+        self.series_of_all.get().map_or_else(|| vec![self.queries.preset], KnownSeries::in_pods)
+    }
+
+    /// Whether the queries about all workloads, made from the settings of `all`, are those of this one too.
+    pub fn asks_as(&self, all: &Self) -> bool {
+        let of_all = |live: &Self| QuerySettings {
+            namespace: String::new(),
+            preset: KafkaPreset::None,
+            group: None,
+            ..live.queries.clone()
+        };
+        of_all(self) == of_all(all)
     }
 
     /// A client whose requests are counted and end with a stop.
@@ -227,7 +307,7 @@ impl Live {
     /// # Errors
     /// A certificate that cannot be used.
     pub fn counting_client(&self) -> Result<Client, Failure> {
-        Ok(self.recording_client(Keep::default(), now(), None)?.0)
+        Ok(self.over(self.stoppable(None)?).counting(self.notes.requests()))
     }
 
     /// A client for what may be left undone: its requests end once `stop` is true, and with a stop of the command.
@@ -235,10 +315,15 @@ impl Live {
     /// # Errors
     /// A certificate that cannot be used.
     pub fn client_until(&self, stop: &Arc<AtomicBool>) -> Result<Client, Failure> {
-        let transport = StoppableTransport::new(self.transport(None)?, Arc::clone(&self.stop));
-        let transport = StoppableTransport::new(transport, Arc::clone(stop));
-        let transport = Box::new(transport) as Box<dyn Transport>;
-        Ok(PrometheusClient::over(transport, self.server.max_response_bytes()))
+        Ok(self.over(StoppableTransport::new(self.stoppable(None)?, Arc::clone(stop))))
+    }
+
+    fn over(&self, transport: impl Transport + 'static) -> Client {
+        PrometheusClient::over(Box::new(transport), self.server.max_response_bytes())
+    }
+
+    fn stoppable(&self, seen: Option<&Seen>) -> Result<StoppableTransport, Failure> {
+        Ok(StoppableTransport::new(self.transport(seen)?, Arc::clone(&self.stop)))
     }
 
     /// A client of the metrics server, and of what was seen in Kafka.
@@ -308,9 +393,7 @@ impl Live {
 
     /// What was found so far of what is not about one workload: the metrics server, the preset of all.
     pub fn found(&self) -> Vec<FoundReport> {
-        let preset =
-            self.preset_of_all.get().map(|all| kafka::preset_found(all.usual(), "for all workloads"));
-        self.server.found().cloned().into_iter().chain(preset).collect()
+        self.server.found().cloned().into_iter().chain(self.preset_found()).collect()
     }
 
     /// What the answers so far show about the clocks of both servers.
@@ -331,15 +414,12 @@ impl Live {
         at: Timestamp,
         seen: Option<&Seen>,
     ) -> Result<(Client, Option<Saver>), Failure> {
-        let max_bytes = self.server.max_response_bytes();
-        let transport = StoppableTransport::new(self.transport(seen)?, Arc::clone(&self.stop));
+        let (transport, counts) = (self.stoppable(seen)?, self.notes.requests());
         if keep.file.is_none() && !keep.page {
-            let client = PrometheusClient::over(Box::new(transport) as Box<dyn Transport>, max_bytes);
-            return Ok((client.counting(self.notes.requests()), None));
+            return Ok((self.over(transport).counting(counts), None));
         }
-        let recorder = Arc::new(Recorder::new(transport, max_bytes));
-        let client: Client = PrometheusClient::over(Box::new(Arc::clone(&recorder)), max_bytes);
-        let client = client.counting(self.notes.requests());
+        let recorder = Arc::new(Recorder::new(transport, self.server.max_response_bytes()));
+        let client = self.over(Arc::clone(&recorder)).counting(counts);
         let path = keep.file.map(Path::to_owned);
         let saver =
             Saver { path, redact: keep.redact.cloned(), settings: self.recorded.clone(), at, recorder };
@@ -358,11 +438,16 @@ impl Live {
             namespace: Some(self.cluster.namespace().to_owned()),
             selector: Some(self.selector.as_str().to_owned()),
             owner: owner(workload),
-            context: Some(self.context.clone()),
+            context: Some(self.cluster.context().unwrap_or("in-cluster").to_owned()),
             pods: workload.pods.len(),
             found,
         }
     }
+}
+
+/// Tells the log what was found.
+fn log_found(FoundReport { setting, value, why }: &FoundReport) {
+    tracing::info!(event = "setting.found", setting, value, "{setting}={value}: {why}");
 }
 
 /// What the queries depend on that is set, for the pods of a namespace.

@@ -4,13 +4,13 @@ use std::thread;
 
 use anyhow::Context as _;
 use jiff::Timestamp;
-use rebalancer_core::{ApiFailure, Budget, Cure, Fact, Joined, Target, Workload};
+use rebalancer_core::{ApiFailure, Budget, Cure, Fact, Target, Workload};
 use rebalancer_io::driver::Look as _;
 use rebalancer_io::facts::FactFinder;
 use rebalancer_io::kubernetes::Observer;
 use rebalancer_io::metrics::{FactQueries, OriginQueries, QuerySet, QuerySettings};
 use rebalancer_io::origin::one_origin;
-use rebalancer_io::podstate::{Aggregator, Answers, Freshness};
+use rebalancer_io::podstate::{Aggregator, Answers};
 use rebalancer_io::recording::Recording;
 
 use crate::failure::Failure;
@@ -31,7 +31,6 @@ pub struct Observation<'a> {
     pub answers: Answers,
     /// The workload as described in the report.
     pub described: WorkloadReport,
-    freshness: Freshness,
     /// What is not clear about where the metrics come from.
     unclear: Vec<String>,
     /// Warnings about the servers' clocks; an error if they are too far from this machine's.
@@ -47,14 +46,6 @@ pub struct Observation<'a> {
 }
 
 impl Observation<'_> {
-    /// The live pods joined with their samples.
-    ///
-    /// # Errors
-    /// Two samples of one metric for one live pod.
-    pub fn joined(&self) -> anyhow::Result<Joined> {
-        self.answers.join(&self.workload.pods, self.freshness).context("cannot tell the pods apart")
-    }
-
     /// Warnings about the moment of the answers.
     ///
     /// # Errors
@@ -145,13 +136,11 @@ impl Live {
         origin.context("cannot tell whose series these are")?;
         unclear.extend(seen.iter().flat_map(|seen| seen.answers.remarks().iter().cloned()));
         let described = self.describe(&workload, found);
-        let freshness = self.freshness;
         let clocks = clocks::held_against(&self.clocks()).map_err(|error| error.to_string());
         Ok(Observation {
             workload,
             answers,
             described,
-            freshness,
             unclear,
             clocks,
             client,

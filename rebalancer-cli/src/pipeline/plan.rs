@@ -22,14 +22,11 @@ pub fn report(
         observation.save()?;
     }
     let told = told?;
-    let asked = observation.answers.asked();
-    let joined = observation.joined()?;
     let cures = || observation.cures();
     let known = Known {
-        evaluation_time: Some(observation.answers.at.to_string()),
         described: observation.described.clone(),
         cures: Some(&cures),
-        ..Known::new(&joined, &observation.workload, &asked)
+        ..Known::of(&observation.answers, &observation.workload, decision.freshness())?
     };
     let report = decide(decision, &known, Some(&observation.finder()), purpose);
     observation.save()?;

@@ -30,15 +30,11 @@ pub struct ReadBack {
 pub struct Recorded {
     client: PrometheusClient<Replay>,
     queries: FactQueries,
-    has_past: bool,
+    /// Whether the recorded run queried the history of the pods, whatever the answer.
+    pub has_past: bool,
 }
 
 impl Recorded {
-    /// Whether the recorded run queried the history of the pods, whatever the answer.
-    pub const fn has_past(&self) -> bool {
-        self.has_past
-    }
-
     /// Finds what was recorded besides the loads at the moment `at`.
     pub fn finder(&self, at: Timestamp) -> FactFinder<'_> {
         FactFinder::new(&self.client, &self.queries, at)

@@ -1,5 +1,6 @@
 //! Decides again from saved data: a recording, a folder of API answers, or a list of pod states.
 
+use std::borrow::Cow;
 use std::io::{self, BufRead, BufReader, Cursor, Read as _};
 use std::path::Path;
 
@@ -82,8 +83,8 @@ impl Replayed {
         let known = Known {
             evaluation_time: at.map(|time| time.to_string()),
             described,
-            has_past: recorded.as_ref().is_some_and(|(_, recorded)| recorded.has_past()),
-            ..Known::new(&joined, &workload, &asked)
+            has_past: recorded.as_ref().is_some_and(|(_, recorded)| recorded.has_past),
+            ..Known::new(Cow::Owned(joined), &workload, asked)
         };
         let options = decision.rotation_options(settings.allow_multiple_controllers, PLAN_DEADLINE);
         let finder = recorded.as_ref().zip(at).map(|((_, recorded), at)| recorded.finder(at));

@@ -1,8 +1,8 @@
 //! A look at all workloads: each is decided on as `plan` does, from answers that are about all of them.
 
 mod case;
-mod origins;
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -26,14 +26,14 @@ use crate::failure::{Failure, chain};
 use crate::pipeline::ages::of_known_age;
 use crate::pipeline::clocks::{self, now};
 use crate::pipeline::decide::{Known, Purpose, analyze, decide, living, needs_facts};
-use crate::pipeline::kafka::{Told as OfKafka, Wanted as WantedOfKafka};
+use crate::pipeline::discover::kafka::KafkaSource;
+use crate::pipeline::kafka::Wanted as WantedOfKafka;
 use crate::pipeline::live::{Client, Live, owner};
 use crate::report::scan::{ScanReport, ScanRow, Severity};
 use crate::report::version::{API_VERSION, SCAN};
 use crate::report::{Report, WorkloadReport};
 use crate::settings::decision::DecisionSettings;
-use case::{Case, Loads, Source};
-use origins::{Looked, origins};
+use case::{Case, Loads, origins};
 
 pub use case::{Choice, Terms};
 
@@ -174,25 +174,18 @@ impl Scope<'_> {
     /// Asks Kafka about the groups of all workloads that are to be decided by it, within the same time. Tells how many
     /// requests that took, if any was to be asked about.
     fn ask_kafka(&self, cases: &mut [Case]) -> Result<Option<usize>, Failure> {
-        let (told, asked, requests) = {
-            let wanted: Vec<(usize, WantedOfKafka<'_>)> = cases
-                .iter()
-                .enumerate()
-                .filter_map(|(position, case)| {
-                    Some((position, self.live_of(case).wanted_of_kafka(&case.owned.workload)?))
-                })
-                .collect();
-            let Some(direct) = cases.iter().find_map(|case| self.live_of(case).kafka()) else {
-                return Ok(None);
-            };
-            let (asked, wanted): (Vec<usize>, Vec<WantedOfKafka<'_>>) = wanted.into_iter().unzip();
-            (direct.look_at_all(&wanted)?, asked, direct.requests())
-        };
+        let wanted = cases.iter().enumerate().filter_map(|(position, case)| {
+            Some((position, self.live_of(case).wanted_of_kafka(&case.owned.workload)?))
+        });
+        let (asked, wanted): (Vec<usize>, Vec<WantedOfKafka<'_>>) = wanted.unzip();
+        let Some(direct) = cases.iter().find_map(|case| self.live_of(case).kafka()) else { return Ok(None) };
+        let (told, requests) = (direct.look_at_all(&wanted)?, direct.requests());
         for (position, told) in asked.into_iter().zip(told) {
-            match told {
-                Ok(told) => cases[position].kafka = Some(told),
-                Err(why) => cases[position].source = Err(why),
-            }
+            let case = &mut cases[position];
+            case.source = told.map(|(source, answers)| {
+                case.kafka = Some(answers);
+                source
+            });
         }
         Ok(Some(requests))
     }
@@ -225,14 +218,14 @@ impl Scope<'_> {
 
     /// The same, with what was found of its consumers.
     fn found_settings(&self, case: &Case) -> anyhow::Result<QuerySettings> {
-        let Source { preset, group, .. } = case.source.clone().map_err(anyhow::Error::msg)?;
-        Ok(QuerySettings { preset, group, ..self.own_settings(case) })
+        let source = case.source.as_ref().map_err(|why| anyhow::Error::msg(why.clone()))?;
+        Ok(QuerySettings { preset: source.preset, group: source.group.clone(), ..self.own_settings(case) })
     }
 
     /// The workload before anything is known of it.
     fn case(&self, owned: OwnedWorkload, terms: Rc<Terms>, own: Option<Live>) -> Case {
         let is_apart = own.as_ref().is_some_and(|own| !own.asks_as(self.live));
-        let (source, loads) = (Ok(Source::default()), Err(String::new()));
+        let (source, loads) = (Ok(KafkaSource::default()), Err(String::new()));
         Case { owned, terms, own, is_apart, kafka: None, source, loads, cures: OnceCell::new() }
     }
 
@@ -253,8 +246,8 @@ impl Scope<'_> {
         let asked = cases.iter().filter(|case| case.is_as_all());
         let presets: BTreeSet<KafkaPreset> = asked.flat_map(|case| self.live_of(case).presets()).collect();
         joint.ask_loads(settings, &presets).context("cannot read the metrics")?;
-        for case in cases.iter_mut().filter(|case| case.source.is_ok()) {
-            case.source = self.source(case, joint).map_err(|error| chain(&error));
+        for case in cases.iter_mut().filter(|case| case.source.is_ok() && case.kafka.is_none()) {
+            case.source = self.source(case, joint).map_err(|failure| failure.words());
         }
         let groups: Vec<(KafkaPreset, Option<&str>)> = cases
             .iter()
@@ -264,12 +257,8 @@ impl Scope<'_> {
             .collect();
         joint.ask_members(settings, &groups);
         joint.ask_own(&self.asked_in_parts(cases, joint));
-        let (looked, positions): (Vec<Looked<'_>>, Vec<usize>) =
-            cases.iter().enumerate().filter_map(|(position, case)| Some((case.looked()?, position))).unzip();
-        let origins = origins(client, settings, &looked, joint.at()).context(WHOSE)?;
-        let mut origins: BTreeMap<usize, Origin> = positions.into_iter().zip(origins).collect();
-        for (position, case) in cases.iter_mut().enumerate() {
-            let origin = origins.remove(&position).unwrap_or(Origin::Unknown);
+        let origins = origins(client, settings, cases, joint.at()).context(WHOSE)?;
+        for (case, origin) in cases.iter_mut().zip(origins) {
             case.loads = self.loads(case, joint, client, origin).map_err(|error| chain(&error));
         }
         Ok(())
@@ -282,22 +271,10 @@ impl Scope<'_> {
     }
 
     /// Where the lag of a workload comes from, as `plan` finds it.
-    fn source(&self, case: &Case, joint: &Joint<'_>) -> anyhow::Result<Source> {
-        if let Some(OfKafka { source, answers }) = &case.kafka {
-            let told = source.told.iter().chain(answers.remarks()).cloned().collect();
-            return Ok(Source { preset: source.preset, group: source.group.clone(), told });
-        }
-        let (live, settings) = (self.live_of(case), self.own_settings(case));
+    fn source(&self, case: &Case, joint: &Joint<'_>) -> Result<KafkaSource, Failure> {
+        let settings = self.own_settings(case);
         let view = Self::view(case, &settings, joint);
-        let found = live.kafka_of(&view, &settings, &case.owned.workload, joint.at());
-        let found = found.map_err(|failure| {
-            let (Failure::Usage(error) | Failure::Run(error)) = failure;
-            error
-        })?;
-        Ok(found.map_or_else(
-            || Source { preset: settings.preset, group: settings.group.clone(), told: Vec::new() },
-            |found| Source { preset: found.preset, group: found.group, told: found.told },
-        ))
+        self.live_of(case).kafka_of(&view, &settings, &case.owned.workload, joint.at())
     }
 
     /// The queries of a workload's loads, and which of them no query about all answers: the users' own, and those of presets
@@ -342,22 +319,21 @@ impl Scope<'_> {
             Origin::Unknown => one_origin(client, &OriginQueries::new(&settings), pods, joint.at()),
         };
         origin.context(WHOSE)?;
-        let beside = BesideKafka::new(case.of_kafka(), &view);
+        let beside = BesideKafka::new(case.kafka.clone().unwrap_or_default(), &view);
         let answers: Answers = Aggregator::new(&beside, &queries)
             .fetch_in_turn(joint.at())
             .context("cannot read the metrics")?;
         let decision = &terms.decision;
         let mut warnings = of_known_age(&answers, decision)?;
         warnings.extend(source.iter().flat_map(|source| source.told.iter().cloned()));
-        let joined = answers.join(pods, decision.freshness()).context("cannot tell the pods apart")?;
-        let asked = answers.asked();
-        let known = Known::new(&joined, &owned.workload, &asked);
+        let known = Known::of(&answers, &owned.workload, decision.freshness())?;
         let analysis = analyze(decision, &known)?;
         let needs_facts = needs_facts(decision, &analysis);
         let has_rate = analysis.coverage()[Metric::Rate].having > 0;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates")]
         let partitions = view.partitions() as usize;
-        Ok(Loads { joined, asked, warnings, needs_facts, has_rate, partitions })
+        let Known { joined, asked, .. } = known;
+        Ok(Loads { joined: joined.into_owned(), asked, warnings, needs_facts, has_rate, partitions })
     }
 
     /// Decides on all, those together about which more has to be asked.
@@ -511,7 +487,7 @@ impl Scope<'_> {
         let facts = FactQueries::new(&QuerySet::new(&settings)?, &settings)?;
         // What is asked by other settings is asked for this workload alone.
         let view = Self::view(case, &settings, joint).noting(open.filter(|_| !case.is_apart));
-        let beside = BesideKafka::new(case.of_kafka(), &view);
+        let beside = BesideKafka::new(case.kafka.clone().unwrap_or_default(), &view);
         let finder = FactFinder::new(&beside, &facts, joint.at());
         let cures = || {
             let found = || self.live.cluster.in_namespace(&owned.namespace).cures(&owned.workload);
@@ -521,7 +497,7 @@ impl Scope<'_> {
             evaluation_time: Some(joint.at().to_string()),
             described: self.described(case),
             cures: Some(&cures),
-            ..Known::new(&loads.joined, &owned.workload, &loads.asked)
+            ..Known::new(Cow::Borrowed(&loads.joined), &owned.workload, loads.asked.clone())
         };
         let purpose = Purpose {
             kind: terms.kind,
@@ -536,6 +512,7 @@ impl Scope<'_> {
 
     fn described(&self, case: &Case) -> WorkloadReport {
         let owned = &case.owned;
+        let of_kafka = case.source.as_ref().ok().filter(|_| case.kafka.is_some());
         WorkloadReport {
             namespace: Some(owned.namespace.clone()),
             selector: owned.selector.as_ref().map(|selector| selector.as_str().to_owned()),
@@ -543,7 +520,7 @@ impl Scope<'_> {
                 .or_else(|| Some(format!("{}/{}", owned.owner.kind, owned.owner.name))),
             context: self.live.cluster.context().map(str::to_owned),
             pods: owned.workload.pods.len(),
-            found: case.kafka.as_ref().map_or_else(Vec::new, |told| told.source.found.clone()),
+            found: of_kafka.map_or_else(Vec::new, |source| source.found.clone()),
         }
     }
 }

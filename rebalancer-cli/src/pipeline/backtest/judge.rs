@@ -2,14 +2,13 @@
 
 use anyhow::Context as _;
 use jiff::Timestamp;
-use rebalancer_core::{Analysis, Facts, Joined, Metric, Strategy, Workload};
+use rebalancer_core::{Analysis, Facts, Metric, Strategy, Workload};
 use rebalancer_io::facts::{FactFinder, Kept};
-use rebalancer_io::podstate::{Answers, Freshness};
+use rebalancer_io::podstate::Answers;
 
 use crate::pipeline::decide::{
     Known, Purpose, analyze, conclude, find, is_suspicious, living, needs_facts, partitions_past,
 };
-use crate::report::Report;
 use crate::report::backtest::Decision;
 use crate::settings::decision::{DecisionSettings, PLAN_DEADLINE};
 
@@ -21,12 +20,24 @@ pub struct Moment {
     pub workload: Workload,
     /// Their loads.
     pub answers: Answers,
-    /// Which pods and samples count.
-    pub freshness: Freshness,
     /// Whether pods of several controllers are accepted.
     pub allow_many_controllers: bool,
     /// Whether the past before this moment can be queried.
     pub has_past: bool,
+}
+
+impl Moment {
+    /// When it was.
+    pub const fn at(&self) -> Timestamp {
+        self.answers.at
+    }
+
+    /// What is known then, if the workload is this one.
+    fn known<'a>(&self, workload: &'a Workload, settings: &DecisionSettings) -> anyhow::Result<Known<'a>> {
+        let known = Known::of(&self.answers, workload, settings.freshness());
+        let known = known.with_context(|| format!("at {}", self.at()))?;
+        Ok(Known { has_past: self.has_past, ..known })
+    }
 }
 
 /// Decides about one moment with each of the settings, which differ only in their thresholds; `None` if no
@@ -41,21 +52,20 @@ pub fn judge(
     moment: &Moment,
     finder: &FactFinder<'_>,
 ) -> anyhow::Result<Option<Vec<Decision>>> {
-    let at = moment.at();
-    let joined = moment.join(&moment.workload)?;
-    let measured = |metric| joined.loads[metric].iter().any(|load| !load.is_nan());
+    let (at, workload) = (moment.at(), &moment.workload);
+    let Some(settings) = variants.first() else { return Ok(None) };
+    let known = moment.known(workload, settings)?;
+    let measured = |metric| known.joined.loads[metric].iter().any(|load| !load.is_nan());
     if !measured(Metric::Cpu) && !measured(Metric::Lag) {
         return Ok(None);
     }
-    let asked = moment.answers.asked();
-    let known = moment.known(&moment.workload, &joined, &asked);
-    let analyses = variants
+    let per_variant = variants
         .iter()
         .map(|settings| analyze(settings, &known).with_context(|| format!("at {at}")))
         .collect::<anyhow::Result<Vec<_>>>()?;
-    let live = living(&moment.workload);
+    let live = living(workload);
     let mut facts = Facts::new(&live);
-    let variants_with = || variants.iter().zip(&analyses);
+    let variants_with = || variants.iter().zip(&per_variant);
     let asks = variants_with().find(|(settings, analysis)| needs_facts(settings, analysis));
     // Where nothing is over a threshold, only a strategy that cures acts on partitions that stand.
     if asks.is_some() || variants.iter().any(|settings| settings.strategy == Strategy::ByCause) {
@@ -63,65 +73,28 @@ pub fn judge(
     }
     let suspects = || variants_with().find(|(settings, analysis)| is_suspicious(settings, analysis, &facts));
     if let Some((settings, _)) = asks.or_else(suspects) {
-        let found = find(settings, finder, &live, moment.workload.rollout_age(), &Kept::All);
+        let found = find(settings, finder, &live, workload.rollout_age(), &Kept::All);
         let Facts { offsets, offsets_of_day, .. } = facts;
         facts = Facts { offsets, offsets_of_day, ..found };
     }
     let mut decided = Vec::with_capacity(variants.len());
-    for ((settings, analysis), own) in variants.iter().zip(&analyses).zip(own) {
+    for ((settings, analysis), own) in variants.iter().zip(&per_variant).zip(own) {
         let facts = Facts { cures: own.cures(at), ..facts.clone() };
-        let report = match own.aged(&moment.workload, at) {
-            None => moment.conclude(settings, analysis, facts, &known),
-            Some(aged) => moment.after_own(settings, &aged, &asked, facts)?,
+        let options = settings.rotation_options(moment.allow_many_controllers, PLAN_DEADLINE);
+        let purpose = Purpose::plan(&options, false);
+        let report = if let Some(aged) = own.aged(workload, at) {
+            // The pods of own rotations count as young. Their history is unchanged.
+            let known = moment.known(&aged, settings)?;
+            let analysis = analyze(settings, &known).with_context(|| format!("at {at}"))?;
+            let live = living(&aged);
+            conclude(settings, &analysis, Facts { live: &live, ..facts }, &known, purpose)
+        } else {
+            conclude(settings, analysis, facts, &known, purpose)
         };
-        own.begin(&report, &moment.workload, at);
+        own.begin(&report, workload, at);
         decided.push(with_loads_of(Decision::of(&report), analysis));
     }
     Ok(Some(decided))
-}
-
-impl Moment {
-    /// When it was.
-    pub const fn at(&self) -> Timestamp {
-        self.answers.at
-    }
-
-    /// The loads of these pods.
-    fn join(&self, workload: &Workload) -> anyhow::Result<Joined> {
-        let joined = self.answers.join(&workload.pods, self.freshness);
-        joined.with_context(|| format!("at {}: cannot tell the pods apart", self.at()))
-    }
-
-    fn known<'a>(&'a self, workload: &'a Workload, joined: &'a Joined, asked: &'a [Metric]) -> Known<'a> {
-        let evaluation_time = Some(self.at().to_string());
-        Known { evaluation_time, has_past: self.has_past, ..Known::new(joined, workload, asked) }
-    }
-
-    fn conclude(
-        &self,
-        settings: &DecisionSettings,
-        analysis: &Analysis<'_>,
-        facts: Facts<'_>,
-        known: &Known<'_>,
-    ) -> Report {
-        let options = settings.rotation_options(self.allow_many_controllers, PLAN_DEADLINE);
-        conclude(settings, analysis, facts, known, Purpose::plan(&options, false))
-    }
-
-    /// The decision with the pods of own rotations counted as young. Their history is unchanged.
-    fn after_own(
-        &self,
-        settings: &DecisionSettings,
-        aged: &Workload,
-        asked: &[Metric],
-        facts: Facts<'_>,
-    ) -> anyhow::Result<Report> {
-        let joined = self.join(aged)?;
-        let known = self.known(aged, &joined, asked);
-        let analysis = analyze(settings, &known).with_context(|| format!("at {}", self.at()))?;
-        let live = living(aged);
-        Ok(self.conclude(settings, &analysis, Facts { live: &live, ..facts }, &known))
-    }
 }
 
 /// The same decision with the spreads of all pods, including those of own rotations.

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use rebalancer_core::{LivePod, Metric, OwnerStatus, PerMetric, Workload};
 use rebalancer_io::facts::{FactFinder, Kin};
 use rebalancer_io::metrics::{AtMost, FactQueries, MetricsSource, QuerySet};
-use rebalancer_io::podstate::{Answers, Freshness};
+use rebalancer_io::podstate::Answers;
 use rebalancer_io::prometheus::{QueryError, Samples, Series};
 
 use super::judge::Moment;
@@ -40,7 +40,6 @@ pub struct Past<'a> {
     facts: &'a FactQueries,
     workload: &'a Workload,
     listed_at: Timestamp,
-    freshness: Freshness,
     allow_many_controllers: bool,
     /// When each pod first had a load; `None` for pods of the first moment.
     first_seen: Option<BTreeMap<String, Option<Timestamp>>>,
@@ -59,7 +58,6 @@ impl<'a> Past<'a> {
         facts: &'a FactQueries,
         workload: &'a Workload,
         listed_at: Timestamp,
-        freshness: Freshness,
         allow_many_controllers: bool,
     ) -> Self {
         Self {
@@ -68,7 +66,6 @@ impl<'a> Past<'a> {
             facts,
             workload,
             listed_at,
-            freshness,
             allow_many_controllers,
             first_seen: None,
             pieces: PerMetric::default(),
@@ -99,23 +96,17 @@ impl<'a> Past<'a> {
     /// # Errors
     /// A query that fails, or an answer with other moments.
     pub fn moments(&mut self, times: &[Timestamp], every: Duration) -> anyhow::Result<Vec<Option<Moment>>> {
-        let (mut answers, gaps) = self.answers(times, every)?;
+        let (answers, gaps) = self.answers(times, every)?;
         self.note_births(&answers);
         let mut moments = Vec::with_capacity(answers.len());
-        for answers in answers.drain(..) {
+        for answers in answers {
             if gaps.iter().any(|(_, gap)| (gap.from..=gap.to).contains(&answers.at)) {
                 moments.push(None);
                 continue;
             }
-            let workload = self.workload_at(&answers);
-            let &mut Self { freshness, allow_many_controllers, .. } = self;
-            moments.push(Some(Moment {
-                workload,
-                answers,
-                freshness,
-                allow_many_controllers,
-                has_past: true,
-            }));
+            let (workload, allow_many_controllers) =
+                (self.workload_at(&answers), self.allow_many_controllers);
+            moments.push(Some(Moment { workload, answers, allow_many_controllers, has_past: true }));
         }
         self.gaps.extend(gaps);
         Ok(moments)
@@ -157,17 +148,11 @@ impl<'a> Past<'a> {
     /// Records when pods were first seen.
     fn note_births(&mut self, chunk: &[Answers]) {
         for answers in chunk {
-            let named: BTreeSet<&str> = names(answers);
-            match &mut self.first_seen {
-                None => {
-                    self.first_seen = Some(named.into_iter().map(|name| (name.to_owned(), None)).collect());
-                }
-                Some(seen) => {
-                    for name in named {
-                        if !seen.contains_key(name) {
-                            seen.insert(name.to_owned(), Some(answers.at));
-                        }
-                    }
+            let first = self.first_seen.is_some().then_some(answers.at);
+            let seen = self.first_seen.get_or_insert_default();
+            for name in names(answers) {
+                if !seen.contains_key(name) {
+                    seen.insert(name.to_owned(), first);
                 }
             }
         }

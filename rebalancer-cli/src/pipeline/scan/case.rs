@@ -1,19 +1,22 @@
 //! A workload of a look at many: by what it is decided, and what is known of it before.
 
 use std::cell::OnceCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use rebalancer_core::{Cure, Fact, Joined, LivePod, Metric, RotationOptions};
-use rebalancer_io::joint::Chunked;
+use rebalancer_io::joint::{Chunked, chunks, settings_of};
 use rebalancer_io::kafka::KafkaAnswers;
 use rebalancer_io::kubernetes::OwnedWorkload;
-use rebalancer_io::metrics::KafkaPreset;
+use rebalancer_io::metrics::{Groups, KafkaPreset, OriginQueries, QuerySettings};
+use rebalancer_io::origin::{Origin, Owner, origins_of};
+use rebalancer_io::prometheus::QueryError;
 
 use crate::cli::args::RunArgs;
-use crate::pipeline::kafka::Told as OfKafka;
-use crate::pipeline::live::Live;
-use crate::pipeline::scan::origins::Looked;
+use crate::pipeline::discover::kafka::KafkaSource;
+use crate::pipeline::live::{Client, Live};
 use crate::report::Kind;
 use crate::settings::decision::DecisionSettings;
 
@@ -41,15 +44,6 @@ pub struct Terms {
     pub own: Option<Box<RunArgs>>,
 }
 
-/// Where the lag of a workload comes from.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Source {
-    pub(super) preset: KafkaPreset,
-    pub(super) group: Option<String>,
-    /// What is not clear about it.
-    pub(super) told: Vec<String>,
-}
-
 /// One workload before it is decided on.
 pub(super) struct Case {
     pub(super) owned: OwnedWorkload,
@@ -58,10 +52,10 @@ pub(super) struct Case {
     pub(super) own: Option<Live>,
     /// Whether its settings make other queries than those of all.
     pub(super) is_apart: bool,
-    /// What Kafka told of its group, where it was asked.
-    pub(super) kafka: Option<OfKafka>,
+    /// What Kafka told of its group, as answers to queries, where it was asked.
+    pub(super) kafka: Option<Arc<KafkaAnswers>>,
     /// Where its lag comes from; why that is not known.
-    pub(super) source: Result<Source, String>,
+    pub(super) source: Result<KafkaSource, String>,
     /// Its loads; why there are none that can be used.
     pub(super) loads: Result<Loads, String>,
     /// Which of its pods were replaced as a cure, once that was asked.
@@ -103,11 +97,6 @@ impl Case {
         has_rate || self.kafka.is_some() || self.reader().is_some()
     }
 
-    /// What Kafka told, as answers to queries.
-    pub(super) fn of_kafka(&self) -> Arc<KafkaAnswers> {
-        self.kafka.as_ref().map_or_else(Arc::default, |told| Arc::clone(&told.answers))
-    }
-
     /// Whether it is asked about as all others are.
     pub(super) fn is_as_all(&self) -> bool {
         !self.is_apart && self.kafka.is_none()
@@ -115,7 +104,7 @@ impl Case {
 
     /// Where its lag comes from and its group, if its pods read Kafka and the metrics server tells of it.
     pub(super) fn reader(&self) -> Option<(KafkaPreset, Option<&str>)> {
-        let Source { preset, group, .. } = self.source.as_ref().ok()?;
+        let KafkaSource { preset, group, .. } = self.source.as_ref().ok()?;
         let partitions = self.loads.as_ref().map_or(0, |loads| loads.partitions);
         let is_told = !matches!(preset, KafkaPreset::None | KafkaPreset::Kafka);
         let reads = is_told && (partitions > 0 || group.is_some());
@@ -127,10 +116,11 @@ impl Case {
         self.reader().filter(|_| self.is_as_all())
     }
 
-    /// It as far as it matters whose series it has; `None` where it is asked about by itself, or not decided on.
-    pub(super) fn looked(&self) -> Option<Looked<'_>> {
-        let Source { preset, group, .. } = self.source.as_ref().ok().filter(|_| !self.is_apart)?;
-        Some(Looked { of: Chunked { group: group.as_deref(), ..self.chunked(true) }, preset: *preset })
+    /// Where its lag comes from and what it is asked about by, as far as it matters whose series it has; `None` where it is
+    /// asked about by itself, or not decided on.
+    fn looked(&self) -> Option<(KafkaPreset, Chunked<'_>)> {
+        let KafkaSource { preset, group, .. } = self.source.as_ref().ok().filter(|_| !self.is_apart)?;
+        Some((*preset, Chunked { group: group.as_deref(), ..self.chunked(true) }))
     }
 
     /// How much room it takes in queries and answers about several workloads, which name the pods of suspects at least.
@@ -144,4 +134,68 @@ impl Case {
             rows: self.pods().len().max(partitions),
         }
     }
+}
+
+/// Whose series each workload has, as far as it is found: of all together, and of those about which a server does not name
+/// everything that is disputed, chunk by chunk. What is unknown then has to be found out of each alone.
+///
+/// # Errors
+/// A query that fails.
+pub(super) fn origins(
+    client: &Client,
+    settings: &QuerySettings,
+    cases: &[Case],
+    at: Timestamp,
+) -> Result<Vec<Origin>, QueryError> {
+    let mut origins = vec![Origin::Unknown; cases.len()];
+    let looked = |position: usize| Some((position, cases[position].looked()?));
+    let all: Vec<Looked<'_>> = (0..cases.len()).filter_map(looked).collect();
+    find(client, settings, &all, at, &mut origins)?;
+    let is_unknown = |(position, _): &Looked<'_>| origins[*position] == Origin::Unknown;
+    let unknown: Vec<Looked<'_>> = all.into_iter().filter(is_unknown).collect();
+    for chunk in chunks(settings, unknown, |(_, (_, chunked))| *chunked) {
+        // One alone is asked about when it is decided on.
+        if chunk.len() > 1 {
+            let settings = settings_of(settings, chunk.iter().map(|(_, (_, chunked))| *chunked));
+            find(client, &settings, &chunk, at, &mut origins)?;
+        }
+    }
+    Ok(origins)
+}
+
+/// The position of a workload, where its lag comes from, and what it is asked about by.
+type Looked<'w> = (usize, (KafkaPreset, Chunked<'w>));
+
+/// Finds by queries of `settings` whose series these workloads have.
+fn find(
+    client: &Client,
+    settings: &QuerySettings,
+    workloads: &[Looked<'_>],
+    at: Timestamp,
+    origins: &mut [Origin],
+) -> Result<(), QueryError> {
+    let mut groups: BTreeMap<KafkaPreset, BTreeSet<&str>> =
+        BTreeMap::from([(KafkaPreset::None, BTreeSet::new())]);
+    for (_, (preset, chunked)) in workloads {
+        groups.entry(*preset).or_default().extend(chunked.group);
+    }
+    let of_preset = |(preset, names): (KafkaPreset, BTreeSet<&str>)| {
+        let groups = if names.is_empty() { Groups::One } else { Groups::of(names, &settings.matchers) };
+        QuerySettings { preset, group: None, groups, ..settings.clone() }
+    };
+    let queries = OriginQueries::of_all(&groups.into_iter().map(of_preset).collect::<Vec<QuerySettings>>());
+    let own = |(_, (preset, chunked)): &Looked<'_>| QuerySettings {
+        preset: *preset,
+        group: chunked.group.map(str::to_owned),
+        ..settings.clone()
+    };
+    let own: Vec<QuerySettings> = workloads.iter().map(own).collect();
+    let mut owners: Vec<Owner<'_>> = Vec::with_capacity(workloads.len());
+    for ((_, (_, Chunked { namespace, pods, .. })), settings) in workloads.iter().zip(&own) {
+        owners.push(Owner { namespace, pods, settings });
+    }
+    for ((position, _), origin) in workloads.iter().zip(origins_of(client, &queries, &owners, at)?) {
+        origins[*position] = origin;
+    }
+    Ok(())
 }
