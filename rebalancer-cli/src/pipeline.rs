@@ -10,7 +10,6 @@ pub mod discover;
 pub mod history;
 pub mod kafka;
 pub mod live;
-pub mod observation;
 pub mod plan;
 pub mod recorded;
 pub mod replay;

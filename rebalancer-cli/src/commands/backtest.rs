@@ -6,7 +6,6 @@ use std::sync::Arc;
 use clap::ArgMatches;
 use indicatif::{ProgressBar, ProgressStyle};
 use rebalancer_core::Metric;
-use rebalancer_io::metrics::FactQueries;
 
 use crate::cli::args::BacktestArgs;
 use crate::commands::page::Page;
@@ -16,8 +15,8 @@ use crate::pipeline::backtest::own::OwnRotations;
 use crate::pipeline::backtest::past::Past;
 use crate::pipeline::backtest::{recordings, times, variants};
 use crate::pipeline::clocks::now;
-use crate::pipeline::history::look::Subject;
-use crate::pipeline::live::Live;
+use crate::pipeline::history::look::subject;
+use crate::pipeline::live::{Live, Subject};
 use crate::render;
 use crate::render::html::{self, QueryRow};
 use crate::render::terminal::progress_bar;
@@ -65,9 +64,7 @@ fn over_history(
 ) -> Result<(BacktestReport, Vec<QueryRow>), Failure> {
     let times = times(args, now())?;
     let live = Live::connect(&args.live, settings, matches, &Arc::default())?;
-    let (Subject { workload, listed_at, described, settings: asked, queries }, client) =
-        Subject::read(&live)?;
-    let facts = FactQueries::new(&queries, &asked).map_err(|error| Failure::Usage(error.into()))?;
+    let (Subject { workload, listed_at, described, queries, facts, .. }, client) = subject(&live)?;
     let many = args.live.kubernetes.allow_multiple_controllers;
     let mut past = Past::new(&client, &queries, &facts, &workload, listed_at, many);
     let progress = progress(times.len());

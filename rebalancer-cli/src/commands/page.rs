@@ -13,8 +13,8 @@ use serde_json::Value;
 
 use crate::failure::Failure;
 use crate::pipeline::decide::{Known, Purpose, decide};
-use crate::pipeline::history::look::{Subject, before};
-use crate::pipeline::live::Live;
+use crate::pipeline::history::look::before;
+use crate::pipeline::live::{Live, Subject};
 use crate::pipeline::recorded::read_back;
 use crate::pipeline::replay::Replayed;
 use crate::render::html::{self, Embedded, Extras, Past, QueryRow, SettingRow};

@@ -53,12 +53,12 @@ fn planned(
     let purpose = Purpose::plan(&options, true);
     let mut report = live.notes.time(Stage::Decide, || report(decision, &observation, purpose))?;
     if let Some(path) = &args.out {
-        let (workload, at) = (&observation.workload, observation.answers.at);
+        let (workload, at) = (&observation.subject.workload, observation.answers.at);
         SavedPlan::of(&report, workload, at, live.cluster.namespace(), live.selector.as_str()).write(path)?;
     }
     warn_of_budgets(&mut observation, &mut report, &options);
     report.requests.insert("kubernetes".to_owned(), live.cluster.requests());
     page.gather(|| page_extras(matches, observation.recording().as_ref(), &report, decision, purpose));
-    page.is_about(|| observation.into_subject());
+    page.is_about(|| observation.subject);
     Ok(report)
 }

@@ -27,12 +27,12 @@ pub fn run(args: &RecordArgs, matches: &ArgMatches) -> Result<ExitCode, Failure>
     let live = Live::connect(&args.live, &decision, matches, &Arc::default())?;
     let observation = live.observe(Keep { file: Some(&args.file), page: false, redact: key.as_ref() })?;
     // Facts are fetched whatever the loads: the recording may be replayed with other settings.
-    let (workload, finder) = (&observation.workload, observation.finder());
+    let (workload, finder) = (&observation.subject.workload, observation.finder());
     let live = living(workload);
     drop(find(&decision, &finder, &live, workload.rollout_age(), &Kept::none()));
     drop(partitions_past(&finder, &live));
     observation.save()?;
-    let (file, pods) = (args.file.display(), observation.workload.pods.len());
+    let (file, pods) = (args.file.display(), observation.subject.workload.pods.len());
     let text = format!(
         "recorded {pods} pods and {} answers at {} to {file}{}\n",
         observation.requests(),

@@ -194,9 +194,9 @@ pub fn rebalance(
     };
     let mut report = live.notes.time(Stage::Decide, || plan::report(decision, &observation, purpose))?;
     if let Some(saved) = saved {
-        report = saved.held_against(report, &observation.workload);
+        report = saved.held_against(report, &observation.subject.workload);
     }
-    if owner.is_some_and(|owner| report.acts() && has_others(&observation.workload, owner)) {
+    if owner.is_some_and(|owner| report.acts() && has_others(&observation.subject.workload, owner)) {
         report.hold_back(Left::NotItsOwn.verdict());
     }
     if asks || args.action.dry_run == DryRun::Client {
@@ -208,12 +208,12 @@ pub fn rebalance(
             || (agrees(args, means, &report)? && !is_too_old(&mut report, observation.answers.at, decision)))
     {
         let (started, stop) = (watch.started(), &*watch.stop);
-        let rotate = || act(live, &observation.workload, options, report, started, stop);
+        let rotate = || act(live, &observation.subject.workload, options, report, started, stop);
         report = live.notes.time(Stage::Evict, rotate);
     }
     report.requests.insert("kubernetes".to_owned(), live.cluster.requests());
     page.gather(|| page_extras(matches, observation.recording().as_ref(), &report, decision, purpose));
-    page.is_about(|| observation.into_subject());
+    page.is_about(|| observation.subject);
     Ok(report)
 }
 

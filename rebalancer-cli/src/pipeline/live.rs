@@ -14,9 +14,9 @@ use rebalancer_core::{Metric, Workload};
 use rebalancer_io::clock::ServerClock;
 use rebalancer_io::joint::{Joint, View};
 use rebalancer_io::kafka::WithKafka;
-use rebalancer_io::kubernetes::{Cluster, ConnectOptions, Selector, TargetName, UnknownSelector};
+use rebalancer_io::kubernetes::{Cluster, ConnectOptions, Observer, Selector, TargetName, UnknownSelector};
 use rebalancer_io::metrics::detect::KnownSeries;
-use rebalancer_io::metrics::{KafkaPreset, QuerySettings, pod_pattern};
+use rebalancer_io::metrics::{FactQueries, KafkaPreset, QuerySet, QuerySettings, pod_pattern};
 use rebalancer_io::prometheus::{PrometheusClient, Server, StoppableTransport, Transport};
 use rebalancer_io::recording::Recorder;
 
@@ -60,6 +60,22 @@ pub struct Live {
 
 /// A client of the metrics server.
 pub type Client = PrometheusClient<Box<dyn Transport>>;
+
+/// A workload, as it was listed, and what is asked about it.
+pub struct Subject {
+    /// Its pods and their owners.
+    pub workload: Workload,
+    /// When they were listed.
+    pub listed_at: Timestamp,
+    /// The workload as described in reports.
+    pub described: WorkloadReport,
+    /// What the queries depend on.
+    pub settings: QuerySettings,
+    /// The queries of the loads.
+    pub queries: QuerySet,
+    /// The queries of the facts.
+    pub facts: FactQueries,
+}
 
 /// What is asked of the metrics server for one workload.
 pub struct AskedOf {
@@ -168,13 +184,27 @@ impl Live {
         })
     }
 
-    /// Lists the live pods and their owners.
+    /// Lists the workload now, and finds what is asked about it. Tells also what is not clear of that.
     ///
     /// # Errors
-    /// If the cluster refuses or does not answer.
-    pub fn workload(&self) -> Result<Workload, Failure> {
-        let mut observer = self.cluster.observer(self.selector.clone());
-        Ok(observer.workload().context("cannot list the workload")?)
+    /// If the cluster refuses or does not answer, and as [`Live::asked_of`].
+    pub fn subject(&self, observer: &mut Observer<'_>) -> Result<(Subject, Vec<String>), Failure> {
+        let listed_at = now();
+        let workload = observer.workload().context("cannot list the workload")?;
+        let owner = owner(&workload);
+        self.notes.found(owner.clone(), workload.pods.len());
+        let AskedOf { settings, found, unclear } = self.asked_of(&workload)?;
+        let queries = QuerySet::new(&settings).map_err(|error| Failure::Usage(error.into()))?;
+        let facts = FactQueries::new(&queries, &settings).map_err(|error| Failure::Usage(error.into()))?;
+        let described = WorkloadReport {
+            namespace: Some(self.cluster.namespace().to_owned()),
+            selector: Some(self.selector.as_str().to_owned()),
+            owner,
+            context: Some(self.cluster.context().unwrap_or("in-cluster").to_owned()),
+            pods: workload.pods.len(),
+            found,
+        };
+        Ok((Subject { workload, listed_at, described, settings, queries, facts }, unclear))
     }
 
     /// Whether a stop was asked for.
@@ -370,9 +400,10 @@ impl Live {
     /// Everything that a later run needs no longer look for, as settings.
     ///
     /// # Errors
-    /// As [`Live::workload`] and [`Live::asked_of`].
+    /// As [`Live::subject`].
     pub fn pinned(&self) -> Result<Vec<FoundReport>, Failure> {
-        let AskedOf { settings, found: mut pinned, unclear } = self.asked_of(&self.workload()?)?;
+        let (subject, unclear) = self.subject(&mut self.cluster.observer(self.selector.clone()))?;
+        let Subject { settings, described: WorkloadReport { found: mut pinned, .. }, .. } = subject;
         for unclear in unclear {
             tracing::warn!(event = "setting.unclear", "{unclear}");
         }
@@ -430,18 +461,6 @@ impl Live {
     pub fn asked(&self, dry_run: &'static str) -> Asked {
         let namespace = self.cluster.namespace().to_owned();
         Asked { namespace, target: self.selector.as_str().to_owned(), dry_run }
-    }
-
-    /// The workload as described in a report.
-    pub fn describe(&self, workload: &Workload, found: Vec<FoundReport>) -> WorkloadReport {
-        WorkloadReport {
-            namespace: Some(self.cluster.namespace().to_owned()),
-            selector: Some(self.selector.as_str().to_owned()),
-            owner: owner(workload),
-            context: Some(self.cluster.context().unwrap_or("in-cluster").to_owned()),
-            pods: workload.pods.len(),
-            found,
-        }
     }
 }
 

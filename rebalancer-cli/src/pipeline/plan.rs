@@ -1,17 +1,114 @@
-//! From an observation to the report of what would be done, for `plan`, and for `run` before it acts.
+//! From a live workload to the report of what would be done, for `plan`, and for `run` before it acts.
 
+use std::thread;
+
+use anyhow::Context as _;
 use rebalancer_core::{BudgetProblem, RotationOptions, Target, budget_problems};
+use rebalancer_io::driver::Look as _;
+use rebalancer_io::facts::FactFinder;
+use rebalancer_io::kubernetes::Observer;
+use rebalancer_io::metrics::OriginQueries;
+use rebalancer_io::origin::one_origin;
+use rebalancer_io::podstate::{Aggregator, Answers};
+use rebalancer_io::recording::Recording;
 
 use crate::failure::Failure;
+use crate::pipeline::ages::of_known_age;
+use crate::pipeline::clocks::{self, now};
 use crate::pipeline::decide::{Known, Purpose, decide};
-use crate::pipeline::observation::Observation;
+use crate::pipeline::live::{Client, Live, Subject};
+use crate::pipeline::saver::{Keep, Saver};
 use crate::report::{Report, TargetReport};
 use crate::settings::decision::DecisionSettings;
+use crate::telemetry::notes::Stage;
+
+/// The answers of both servers at one moment, and the means to query more about it.
+pub struct Observation<'a> {
+    /// The workload, and what is asked about it.
+    pub subject: Subject,
+    /// The answers of the metrics server.
+    pub answers: Answers,
+    /// What is not clear about where the metrics come from.
+    unclear: Vec<String>,
+    /// Warnings about the servers' clocks; an error if they are too far from this machine's.
+    clocks: Result<Vec<String>, String>,
+    client: Client,
+    recorder: Option<Saver>,
+    observer: Observer<'a>,
+}
+
+impl Observation<'_> {
+    /// Warnings about the moment of the answers.
+    ///
+    /// # Errors
+    /// Clocks that are too far apart; with guards on, also an own query whose samples have an unknown age.
+    fn of_now(&self, decision: &DecisionSettings) -> Result<Vec<String>, Failure> {
+        let mut told = self.clocks.clone().map_err(anyhow::Error::msg)?;
+        told.extend(of_known_age(&self.answers, decision)?);
+        told.extend(self.unclear.iter().cloned());
+        Ok(told)
+    }
+
+    /// The finder for facts besides the loads.
+    pub fn finder(&self) -> FactFinder<'_> {
+        FactFinder::new(&self.client, &self.subject.facts, self.answers.at)
+    }
+
+    /// Saves everything queried so far, if it is to be recorded.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn save(&self) -> Result<(), Failure> {
+        self.recorder.as_ref().map_or(Ok(()), |saver| saver.save(&self.subject.workload))
+    }
+
+    /// Everything queried so far; `None` if nothing is kept, or if it cannot be written as JSON.
+    pub fn recording(&self) -> Option<Recording> {
+        self.recorder.as_ref()?.recording(&self.subject.workload).ok()
+    }
+
+    /// Requests sent to the metrics server so far.
+    pub fn requests(&self) -> u64 {
+        self.client.requests()
+    }
+}
+
+impl Live {
+    /// Lists the workload, then queries all metrics at one moment. If an answer is unusable, the recording is
+    /// saved at once; else by [`Observation::save`].
+    ///
+    /// # Errors
+    /// A server that does not answer, or returns only part of the answer.
+    pub fn observe(&self, keep: Keep<'_>) -> Result<Observation<'_>, Failure> {
+        let mut observer = self.cluster.observer(self.selector.clone());
+        let (subject, mut unclear) = self.notes.time(Stage::Discover, || self.subject(&mut observer))?;
+        let Subject { workload, settings, queries, .. } = &subject;
+        let seen = self.notes.time(Stage::Query, || self.look_at_kafka(settings, workload))?;
+        let at = now();
+        let (client, recorder) = self.recording_client(keep, at, seen.as_ref())?;
+        let origins = OriginQueries::new(settings);
+        let (answers, origin) = self.notes.time(Stage::Query, || {
+            thread::scope(|scope| {
+                let origin = scope.spawn(|| one_origin(&client, &origins, &workload.pods, at));
+                let answers = Aggregator::new(&client, queries).fetch(at);
+                (answers, origin.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            })
+        });
+        if let (true, Some(saver)) = (answers.is_err() || origin.is_err(), &recorder) {
+            saver.save(workload)?;
+        }
+        let answers = answers.context("cannot read the metrics")?;
+        origin.context("cannot tell whose series these are")?;
+        unclear.extend(seen.iter().flat_map(|seen| seen.answers.remarks().iter().cloned()));
+        let clocks = clocks::held_against(&self.clocks()).map_err(|error| error.to_string());
+        Ok(Observation { subject, answers, unclear, clocks, client, recorder, observer })
+    }
+}
 
 /// The report of an observation. Saves the observation if it is to be recorded.
 ///
 /// # Errors
-/// As for [`decide`] and [`Observation::of_now`], and if the recording cannot be written.
+/// As for [`decide`], clocks or ages that forbid a decision, and if the recording cannot be written.
 pub fn report(
     decision: &DecisionSettings,
     observation: &Observation<'_>,
@@ -22,11 +119,12 @@ pub fn report(
         observation.save()?;
     }
     let told = told?;
-    let cures = || observation.cures();
+    let Subject { workload, described, .. } = &observation.subject;
+    let cures = || observation.observer.cures(workload);
     let known = Known {
-        described: observation.described.clone(),
+        described: described.clone(),
         cures: Some(&cures),
-        ..Known::of(&observation.answers, &observation.workload, decision.freshness())?
+        ..Known::of(&observation.answers, workload, decision.freshness())?
     };
     let report = decide(decision, &known, Some(&observation.finder()), purpose);
     observation.save()?;
@@ -43,11 +141,11 @@ pub fn warn_of_budgets(observation: &mut Observation<'_>, report: &mut Report, o
         return;
     }
     let target = |TargetReport { pod, role }: &TargetReport| {
-        let pod = observation.workload.pods.iter().find(|of| of.name == *pod)?;
+        let pod = observation.subject.workload.pods.iter().find(|of| of.name == *pod)?;
         Some(Target { role: *role, name: pod.name.clone(), uid: pod.uid.clone() })
     };
     let targets: Vec<Target> = report.targets.iter().filter_map(target).collect();
-    match observation.budgets(&targets) {
+    match observation.observer.list_budgets(&targets) {
         Ok(budgets) => {
             report.warnings.extend(budget_problems(options, &targets, &budgets).iter().map(blocked));
         }

@@ -13,7 +13,7 @@ use rebalancer_core::{
 };
 use rebalancer_io::facts::Kin;
 use rebalancer_io::kubernetes::{Incidents, Revision};
-use rebalancer_io::metrics::{AtMost, LifeQueries, OriginQueries, QuerySet, QuerySettings};
+use rebalancer_io::metrics::{AtMost, LifeQueries, OriginQueries, QuerySet};
 use rebalancer_io::origin::one_origin;
 
 use super::actor::{Actor, Witnesses};
@@ -21,9 +21,8 @@ use super::sightings::{Sightings, Stretch};
 use super::spreads::{Limit, Sides, compare};
 use super::turns::{Change, Changes, Pods};
 use crate::failure::Failure;
-use crate::pipeline::clocks::{self, now};
-use crate::pipeline::live::{AskedOf, Client, Live};
-use crate::report::WorkloadReport;
+use crate::pipeline::clocks;
+use crate::pipeline::live::{Client, Live, Subject};
 use crate::report::history::{ComparedReport, Found, HistoryReport, Judged, ReplacementReport};
 use crate::report::version::API_VERSION;
 use crate::settings::decision::DecisionSettings;
@@ -50,42 +49,23 @@ const MOST_ON_A_PAGE: usize = 10;
 /// The time after which the page of a decision does without the past, so that it is no large part of the run.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A workload, as it was listed, and what its past is asked by.
-pub struct Subject {
-    /// Its pods and their owners.
-    pub workload: Workload,
-    /// When they were listed.
-    pub listed_at: Timestamp,
-    /// The workload as described in reports.
-    pub described: WorkloadReport,
-    /// What the queries depend on.
-    pub settings: QuerySettings,
-    /// The queries of the loads.
-    pub queries: QuerySet,
-}
-
-impl Subject {
-    /// Lists the workload now, and finds what its past is asked by, and the client to ask.
-    ///
-    /// # Errors
-    /// A server that does not answer or has another time, or series that are not of this workload alone.
-    pub fn read(live: &Live) -> Result<(Self, Client), Failure> {
-        let listed_at = now();
-        let workload = live.workload()?;
-        let AskedOf { settings, found, unclear } = live.asked_of(&workload)?;
-        for unclear in unclear {
-            tracing::warn!(event = "setting.unclear", "{unclear}");
-        }
-        let queries = QuerySet::new(&settings).map_err(|error| Failure::Usage(error.into()))?;
-        let client = live.counting_client()?;
-        one_origin(&client, &OriginQueries::new(&settings), &workload.pods, listed_at)
-            .context("cannot tell whose series these are")?;
-        for told in clocks::held_against(&live.clocks())? {
-            tracing::warn!(event = "clock.skewed", "{told}");
-        }
-        let described = live.describe(&workload, found);
-        Ok((Self { workload, listed_at, described, settings, queries }, client))
+/// Lists the workload now, and finds what its past is asked by, and the client to ask.
+///
+/// # Errors
+/// A server that does not answer or has another time, or series that are not of this workload alone.
+pub fn subject(live: &Live) -> Result<(Subject, Client), Failure> {
+    let (subject, unclear) = live.subject(&mut live.cluster.observer(live.selector.clone()))?;
+    for unclear in unclear {
+        tracing::warn!(event = "setting.unclear", "{unclear}");
     }
+    let client = live.counting_client()?;
+    let Subject { workload, listed_at, settings, .. } = &subject;
+    one_origin(&client, &OriginQueries::new(settings), &workload.pods, *listed_at)
+        .context("cannot tell whose series these are")?;
+    for told in clocks::held_against(&live.clocks())? {
+        tracing::warn!(event = "clock.skewed", "{told}");
+    }
+    Ok((subject, client))
 }
 
 /// Reports the changes of the workload's pods between two moments. Gives also the queries of the loads.
@@ -97,7 +77,7 @@ pub fn look(
     decision: &DecisionSettings,
     span: (Timestamp, Timestamp),
 ) -> Result<(HistoryReport, QuerySet), Failure> {
-    let (subject, client) = Subject::read(live)?;
+    let (subject, client) = subject(live)?;
     let report = past(live, decision, &client, &subject, span, MOST_CHANGES)?;
     Ok((report, subject.queries))
 }
