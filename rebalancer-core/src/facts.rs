@@ -67,6 +67,16 @@ impl<T> Fact<T> {
         }
     }
 
+    /// What `then` makes of the value, if it is known; else the same lack of it.
+    pub fn and_then<U>(self, then: impl FnOnce(T) -> Fact<U>) -> Fact<U> {
+        match self {
+            Self::Known(value) => then(value),
+            Self::Absent => Fact::Absent,
+            Self::Unusable(why) => Fact::Unusable(why),
+            Self::Failed(why) => Fact::Failed(why),
+        }
+    }
+
     /// Whether a server refused or failed to give it.
     pub const fn is_failed(&self) -> bool {
         matches!(self, Self::Failed(_))

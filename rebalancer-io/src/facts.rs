@@ -23,4 +23,5 @@ pub(crate) use offsets::offsets_range;
 pub(crate) use past::history_range;
 pub use past::{WITH_A_PAST, history_name};
 pub use sides::{PastError, loads_between};
-pub use windows::{WindowQuestion, window_questions};
+pub(crate) use windows::shifted;
+pub use windows::{Question, window_questions};

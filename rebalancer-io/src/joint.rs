@@ -4,49 +4,36 @@
 
 mod chunks;
 mod members;
-mod open;
-mod parts;
 mod places;
 mod points;
 mod tables;
+mod together;
 mod view;
-mod wanted;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
 use jiff::Timestamp;
-use rebalancer_core::LivePod;
 use rebalancer_core::guard::Persistence;
+use rebalancer_core::{LivePod, Metric};
 
-use crate::facts::{WindowQuestion, history_range, offsets_range};
+use crate::facts::{Question, WITH_A_PAST, history_name, history_range, offsets_range};
 use crate::metrics::detect::{
-    JointDetection, KnownSeries, SERIES_LABEL, is_of_a_client, known_series_of_all, plain_topic,
+    KNOWN_SERIES, KnownSeries, SERIES_LABEL, is_of_a_client, known_series_of_all, questions_of_all,
 };
-use crate::metrics::kafka_direct::is_of_kafka;
 use crate::metrics::{
-    ADDRESSES, AtMost, COMMITTED, ClientQueries, END, GroupQueries, KafkaPreset, LEAD, LOAD, MetricQuery,
-    MetricsSource, OWNED, OffsetQueries, QuerySettings, REBALANCE, START, container_queries, of_members,
-    tagged,
+    COMMITTED, ClientQueries, END, GroupQueries, KafkaPreset, LEAD, LOAD, MemberQueries, MetricQuery,
+    MetricsSource, OWNED, OffsetQueries, QuerySettings, REBALANCE, Reach, START, container_queries,
+    in_threads, of_members,
 };
-use crate::prometheus::{Point, QueryError, Sample, Samples, Series, TimeRange, When};
-use open::OF_SUSPECTS;
-use parts::{Packed, by_tag, packed};
+use crate::prometheus::{QueryError, TimeRange, When};
 use places::Placed;
-use tables::{Key, Ranged, Tables, exporters_of, labelled, rows_of, window_key};
-use view::{OWNED_ADDRESSES, labelled_name};
-use wanted::{OfSuspects, Ranges, clients_of, groups_of, keyed, members_of, named};
+use tables::{Key, OF_SUSPECTS, Ranged, Tables, exporters_of, labelled, rows_of};
+use together::Part;
+use view::{HISTORY_ADDRESSES, OWNED_ADDRESSES};
 
 pub use chunks::{Chunked, chunks, has_room_for, may_be_named, settings_of};
-pub use open::{Open, Question, look_at_history};
-pub use view::View;
-
-/// Most queries at once: as many as a run sends for its metrics.
-const AT_ONCE: usize = 4;
-
-/// Rows of a part about now: what tells each, its value, and when that was.
-type Rows = Vec<(String, (f64, i64))>;
+pub use tables::look_at_history;
+pub use view::{Open, View};
 
 /// Most rows over an hour in one answer: 20 MB of text, of the 32 MiB that an answer may have.
 const MOST_PACKED_ROWS: usize = 10_000;
@@ -57,6 +44,9 @@ pub struct Joint<'a> {
     /// No answers, for a workload whose own queries differ from those about all.
     nothing: Tables<'a>,
 }
+
+/// Workloads that read partitions: the preset of each, and its consumer group.
+type Readers<'r> = [(KafkaPreset, Option<&'r str>)];
 
 /// What is asked about the workloads of a chunk besides their loads.
 #[derive(Debug, Clone, Default)]
@@ -81,14 +71,13 @@ pub struct Suspects<'a> {
     /// The users' own queries of loads whose history is looked at.
     pub own: Vec<MetricQuery>,
     /// The windows of the past that are looked at.
-    pub windows: Vec<WindowQuestion>,
+    pub windows: Vec<Question>,
 }
 
 impl<'a> Joint<'a> {
     /// Nothing is known yet about the moment `at`.
     pub fn new(source: &'a dyn MetricsSource, at: Timestamp) -> Self {
-        let tables = || Tables::new(AtMost::new(source, AT_ONCE), at);
-        Self { tables: tables(), nothing: tables() }
+        Self { tables: Tables::new(source, at), nothing: Tables::new(source, at) }
     }
 
     /// Whether what a decision on history looks at is known of the workloads that are decided on.
@@ -99,7 +88,7 @@ impl<'a> Joint<'a> {
     /// Number of partitions that clients in all pods tell of.
     pub fn partitions(&self) -> f64 {
         let counts = self.tables.instants.iter().filter(|((_, name), _)| name == OffsetQueries::COUNT);
-        counts.flat_map(|(_, rows)| rows.all()).map(|(_, (count, _))| count).sum()
+        counts.flat_map(|(_, rows)| rows.all()).map(|(_, count)| count.value).sum()
     }
 
     /// The moment of the answers.
@@ -121,32 +110,13 @@ impl<'a> Joint<'a> {
         }
         let is_of_others = |name: &String| !is_of_a_client(name);
         let others = answer.into_iter().filter(|sample| sample.labels.first().is_some_and(is_of_others));
-        let questions = JointDetection::new(&known, settings);
-        let mut wanted: Vec<(Key, &MetricQuery)> = Vec::new();
-        wanted.extend(questions.clients.iter().map(|(of, query)| ((*of, query.name.clone()), query)));
-        let of_all = |name: String| (KafkaPreset::None, name);
-        wanted.extend(questions.topics.iter().map(|(_, query)| (of_all(query.name.clone()), query)));
-        wanted.extend(questions.addresses.iter().map(|query| (of_all(ADDRESSES.to_owned()), query)));
-        for (group, query) in questions.by_address.iter().chain(&questions.by_client) {
-            wanted.push((of_all(labelled_name(&query.name, &[group])), query));
-        }
-        let is_complete = self.ask_and_keep(&wanted).iter().take(questions.clients.len()).all(Result::is_ok);
-        self.ask_topics(&questions);
+        let questions = questions_of_all(&known, settings);
+        let wanted = questions.iter().map(|(preset, name, query)| ((*preset, name.clone()), query));
+        let answers = self.ask_and_keep(&wanted.collect::<Vec<(Key, &MetricQuery)>>());
+        let of_clients = questions.iter().zip(&answers).filter(|((_, name, _), _)| name == KNOWN_SERIES);
+        let is_complete = of_clients.map(|(_, answer)| answer).all(Result::is_ok);
         self.tables.series = Some(others.collect()).filter(|_| is_complete);
         Ok(known)
-    }
-
-    /// Asks which groups read which topics, and keeps that by the spelling that all share.
-    fn ask_topics(&mut self, questions: &JointDetection) {
-        for (labels, query) in &questions.by_topic {
-            let Ok(answer) = self.tables.source.instant(query, self.tables.at) else { continue };
-            let row = |Sample { pod: place, value, timestamp_ms }: Sample<'_>| {
-                let (topic, group) = place.split_once('/')?;
-                Some((format!("{}/{group}", plain_topic(topic)), (value, timestamp_ms)))
-            };
-            let rows: Placed<(f64, i64)> = answer.iter().filter_map(row).collect();
-            self.tables.instants.insert((KafkaPreset::None, labelled_name(&query.name, labels)), rows);
-        }
     }
 
     /// Asks for the loads of all pods, and how many partitions each reads: what clients tell by each of `presets`.
@@ -173,7 +143,7 @@ impl<'a> Joint<'a> {
     }
 
     /// Asks for the lag and the rate of members that exporters name, where it was found that they do.
-    pub fn ask_members(&mut self, settings: &QuerySettings, readers: &[(KafkaPreset, Option<&str>)]) {
+    pub fn ask_members(&mut self, settings: &QuerySettings, readers: &Readers<'_>) {
         if self.tables.series.is_none() {
             return;
         }
@@ -184,19 +154,17 @@ impl<'a> Joint<'a> {
         self.ask_and_keep(&of_loads.collect::<Vec<_>>());
     }
 
-    /// Asks the users' own queries of several workloads together, each text once. What a server does not answer so is asked
-    /// for each workload alone.
+    /// Asks the users' own queries of several workloads together, each text once.
     pub fn ask_own(&mut self, queries: &[MetricQuery]) {
-        let texts: BTreeSet<(&str, &str)> =
-            queries.iter().map(|query| (query.promql.as_str(), query.pod_label.as_str())).collect();
-        let texts: Vec<(&str, &str)> = texts.into_iter().collect();
-        let parts =
-            texts.iter().enumerate().map(|(tag, (promql, pod))| tagged(promql, tag, &["namespace", pod]));
-        for (tag, rows) in self.ask_instants(&packed("own queries", parts, usize::MAX)) {
-            let (Some((promql, pod)), Some(rows)) = (texts.get(tag), rows) else { continue };
-            let key = ((*promql).to_owned(), (*pod).to_owned());
-            self.tables.own.insert(key, rows.into_iter().collect());
-        }
+        let now = When::Instant(self.tables.at);
+        self.ask_open(&queries.iter().map(|query| (query.clone(), now)).collect::<Vec<Question>>());
+    }
+
+    /// Asks what was found to be missing in decisions, in as few queries as servers take. What they do not answer so is asked for
+    /// each workload alone.
+    pub fn ask_open(&mut self, open: &[Question]) {
+        let parts = self.told_parts(open);
+        self.ask_together(parts, usize::MAX);
     }
 
     /// Asks for the past of the partitions that the pods of a chunk read, which `settings` select, and for what a decision on
@@ -208,53 +176,52 @@ impl<'a> Joint<'a> {
         Wanted { readers, rows }: &Wanted<'_>,
         suspects: Option<&Suspects<'_>>,
     ) {
+        let now = When::Instant(self.tables.at);
         self.forget_history();
         self.tables.ranges.clear();
-        self.tables.told.clear();
+        self.tables.told.retain(|(when, ..), _| *when == now);
         self.tables.instants.retain(|(_, name), _| name != REBALANCE);
-        let clients = clients_of(readers.iter().map(|(preset, _)| *preset), settings);
-        let groups = groups_of(readers, settings);
-        let members = members_of(self.with_known_sources(readers), settings);
-        let mut ranges = Ranges::default();
         let range = offsets_range(self.tables.at);
-        for (preset, queries) in &clients {
-            ranges.together(*preset, queries.owned.clone(), range);
+        let groups = groups_of(readers, settings);
+        let mut parts: Vec<Part> = Vec::new();
+        for (preset, queries) in clients_of(readers.iter().map(|(preset, _)| *preset), settings) {
+            parts.extend(self.range(preset, queries.owned, range));
+            let lead = self.range(preset, queries.lead, range);
             // Needed only where nobody reports a commit.
             let has_commits = |(of, queries): &(KafkaPreset, GroupQueries)| {
-                *of == exporters_of(*preset) && queries.committed.is_some()
+                *of == exporters_of(preset) && queries.committed.is_some()
             };
-            let is_of_none = |(of, group): &(KafkaPreset, Option<&str>)| of == preset && group.is_none();
-            if groups.iter().any(has_commits) && !readers.iter().any(is_of_none) {
-                ranges.when_needed(*preset, queries.lead.clone(), range);
-            } else {
-                ranges.together(*preset, queries.lead.clone(), range);
+            let is_of_none = |(of, group): &(KafkaPreset, Option<&str>)| *of == preset && group.is_none();
+            if !groups.iter().any(has_commits) || readers.iter().any(is_of_none) {
+                parts.extend(lead);
             }
         }
-        for (preset, queries) in &members {
-            ranges.together(*preset, queries.owned.clone(), range);
-            ranges.together(KafkaPreset::None, named(queries.addresses.as_ref(), OWNED_ADDRESSES), range);
+        for (preset, queries) in members_of(self.with_known_sources(readers), settings) {
+            parts.extend(self.range(preset, queries.owned, range));
+            let addresses = queries.addresses.map(|query| named(query, OWNED_ADDRESSES));
+            parts.extend(self.range(KafkaPreset::None, addresses, range));
         }
-        for (preset, queries) in &groups {
-            ranges.together(*preset, queries.committed.clone(), range);
-            ranges.together(*preset, queries.end.clone(), range);
+        for (preset, queries) in groups {
+            parts.extend(self.range(preset, queries.committed, range));
+            parts.extend(self.range(preset, queries.end, range));
             // Needed only where a partition may stand.
-            ranges.when_needed(*preset, queries.start.clone(), range);
+            drop(self.range(preset, queries.start, range));
+            parts.extend(queries.rebalance.map(|query| Part::now(preset, query)));
         }
-        let rebalances =
-            groups.iter().filter_map(|(preset, queries)| Some(keyed(*preset, queries.rebalance.as_ref()?)));
-        self.ask_more(ranges, rebalances.collect(), *rows, suspects);
+        parts.extend(suspects.into_iter().flat_map(|suspects| self.of_suspects(suspects)));
+        self.ask_together(parts, (MOST_PACKED_ROWS / (*rows).max(1)).max(1));
     }
 
     /// Asks for what a decision on these workloads looks at, besides what is known of the partitions that they read.
     pub fn ask_history(&mut self, suspects: &Suspects<'_>) {
         self.forget_history();
-        self.ask_more(Ranges::default(), Vec::new(), 1, Some(suspects));
+        let parts = self.of_suspects(suspects);
+        self.ask_together(parts, MOST_PACKED_ROWS);
     }
 
     /// Forgets what a decision on history looks at: it is known of the suspects alone.
     pub fn forget_history(&mut self) {
         self.tables.has_history = false;
-        self.tables.windows.clear();
         let is_of_partitions = |name: &str| {
             let names = [COMMITTED, END, START, LEAD, OWNED, OWNED_ADDRESSES];
             names.contains(&name) || name == of_members(OWNED)
@@ -264,210 +231,71 @@ impl<'a> Joint<'a> {
         self.tables.instants.retain(|(_, name), _| !OF_SUSPECTS.contains(&name.as_str()) && *name != load);
     }
 
-    /// Asks for these ranges and instants, and for what a decision on the suspects looks at.
-    fn ask_more(
+    /// What is asked together for a decision on these workloads. The history of their loads is asked for when it is needed:
+    /// each is an answer by itself.
+    fn of_suspects(
         &mut self,
-        mut ranges: Ranges,
-        rebalances: Vec<(Key, &MetricQuery)>,
-        rows: usize,
-        suspects: Option<&Suspects<'_>>,
-    ) {
-        let of_suspects = suspects.map(|suspects| OfSuspects {
-            clients: clients_of(suspects.presets.iter().copied(), &suspects.settings),
-            groups: groups_of(&suspects.readers, &suspects.settings),
-            members: members_of(self.with_known_sources(&suspects.readers), &suspects.settings),
-        });
-        let (mut instants, mut windows): (Vec<(Key, &MetricQuery)>, &[WindowQuestion]) = (rebalances, &[]);
-        if let (Some(suspects), Some(queries)) = (suspects, &of_suspects) {
-            let range = history_range(&suspects.window, self.tables.at);
-            ranges.add_history(&container_queries(&suspects.settings), queries, range);
-            instants.extend(queries.instants());
-            windows = &suspects.windows;
+        Suspects { settings, window, presets, readers, own, windows }: &Suspects<'_>,
+    ) -> Vec<Part> {
+        let range = history_range(window, self.tables.at);
+        let past = |query: &MetricQuery| named(query.clone(), &history_name(&query.name));
+        for (_, query) in
+            container_queries(settings).iter().filter(|(metric, _)| WITH_A_PAST.contains(metric))
+        {
+            drop(self.range(KafkaPreset::None, Some(past(query)), range));
         }
-        self.ask_ranges(ranges, rows);
-        self.ask_now(&instants, windows);
-        if let Some(suspects) = suspects {
-            self.tables.has_history = true;
-            let range = history_range(&suspects.window, self.tables.at);
-            let own = suspects.own.iter().map(|query| (query.clone(), When::Range(range)));
-            self.ask_told(&own.collect::<Vec<Question>>());
-        }
-    }
-
-    /// Asks what was found to be missing in decisions, in as few queries as servers take. What they do not answer so is asked for
-    /// each workload alone.
-    pub fn ask_open(&mut self, open: &[Question]) {
-        let at = self.tables.at;
-        let window = |(query, when): &Question| match when {
-            When::Instant(ended) => WindowQuestion::asked_by(query, *ended, at),
-            When::Range(_) => None,
-        };
-        let windows: Vec<WindowQuestion> = open.iter().filter_map(window).collect();
-        self.ask_now(&[], &windows);
-        self.ask_told(open);
-    }
-
-    /// Asks these questions about ranges, those over one range together.
-    fn ask_told(&mut self, questions: &[Question]) {
-        let mut texts: BTreeMap<TimeRange, BTreeMap<(&str, &str), &str>> = BTreeMap::new();
-        for (query, when) in questions {
-            if let When::Range(range) = when {
-                texts.entry(*range).or_default().insert((&query.promql, &query.pod_label), &query.name);
+        let mut parts: Vec<Part> = Vec::new();
+        for (preset, queries) in clients_of(presets.iter().copied(), settings) {
+            for metric in WITH_A_PAST {
+                drop(self.range(preset, queries.metric(metric).map(past), range));
             }
+            let now = [queries.owners, queries.assigned].into_iter().flatten();
+            parts.extend(now.map(|query| Part::now(preset, query)));
         }
-        for (range, texts) in texts {
-            let names: Vec<&str> = texts.values().copied().collect();
-            let texts: Vec<(&str, &str)> = texts.into_keys().collect();
-            let parts =
-                texts.iter().enumerate().map(|(tag, (promql, pod))| tagged(promql, tag, &["namespace", pod]));
-            let packed = packed(&names.join(", "), parts, usize::MAX);
-            let asked: Vec<&Packed> = packed.iter().collect();
-            let answers = Self::in_threads(&asked, |packed| self.tables.source.range(&packed.query, range));
-            for (Packed { tags, .. }, answer) in packed.iter().zip(answers) {
-                let mut found = answer.ok().map(|answer| by_tag(tags, series_of_rows(answer)));
-                for (tag, (promql, pod)) in tags.iter().filter_map(|tag| Some((tag, texts.get(*tag)?))) {
-                    let rows = found.as_mut().and_then(|found| found.remove(tag));
-                    let key = (range, (*promql).to_owned(), (*pod).to_owned());
-                    self.tables.told.insert(key, rows.map(|rows| rows.into_iter().collect()));
-                }
+        for (preset, queries) in groups_of(readers, settings) {
+            let now = [queries.load, queries.assignor].into_iter().flatten();
+            parts.extend(now.map(|query| Part::now(preset, query)));
+        }
+        for (preset, queries) in members_of(self.with_known_sources(readers), settings) {
+            for (metric, query) in [(Metric::Lag, queries.lag), (Metric::Rate, queries.rate)] {
+                let name = of_members(&history_name(metric.name()));
+                drop(self.range(preset, query.map(|query| named(query, &name)), range));
             }
+            let addresses = queries.addresses.map(|query| named(query, HISTORY_ADDRESSES));
+            parts.extend(self.range(KafkaPreset::None, addresses, range));
+            parts.extend(queries.load.map(|query| Part::now(preset, query)));
         }
+        let own = own.iter().map(|query| (query.clone(), When::Range(range)));
+        parts.extend(self.told_parts(&own.chain(windows.iter().cloned()).collect::<Vec<Question>>()));
+        self.tables.has_history = true;
+        parts
     }
 
-    /// Asks for ranges that are needed at once: about partitions as many in one query as have room for their rows.
-    fn ask_ranges(&mut self, ranges: Ranges, rows: usize) {
-        let Ranges { all, alone, together } = ranges;
-        let source = &self.tables.source;
-        let most = (MOST_PACKED_ROWS / rows.max(1)).max(1);
-        let mut asked: Vec<(Option<Packed>, Vec<&Ranged>)> = Vec::new();
-        let of_keys = |keys: &[Key]| -> Vec<&Ranged> { keys.iter().filter_map(|key| all.get(key)).collect() };
-        asked.extend(of_keys(&alone).into_iter().map(|ranged| (None, vec![ranged])));
-        for keys in together.values() {
-            let parts = of_keys(keys);
-            let texts = parts
-                .iter()
-                .enumerate()
-                .map(|(tag, ranged)| tagged(&ranged.query.promql, tag, &[&ranged.query.pod_label]));
-            let names: Vec<&str> = parts.iter().map(|ranged| ranged.query.name.as_str()).collect();
-            for packed in packed(&names.join(", "), texts, most) {
-                let parts = packed.tags.iter().filter_map(|tag| parts.get(*tag).copied()).collect();
-                asked.push((Some(packed).filter(|packed| packed.tags.len() > 1), parts));
-            }
+    /// A range, which is asked for when it is needed, or before that as this part of a query; `None` if it is known already.
+    fn range(&mut self, preset: KafkaPreset, query: Option<MetricQuery>, range: TimeRange) -> Option<Part> {
+        let query = query?;
+        let key = (preset, query.name.clone());
+        if self.tables.ranges.contains_key(&key) {
+            return None;
         }
-        let tasks: Vec<&(Option<Packed>, Vec<&Ranged>)> = asked.iter().collect();
-        Self::in_threads(&tasks, |(packed, parts)| {
-            let range = parts.first().map(|ranged| ranged.range);
-            let answer = packed
-                .as_ref()
-                .zip(range)
-                .and_then(|(packed, range)| Some((packed, source.range(&packed.query, range).ok()?)));
-            match answer {
-                Some((Packed { tags, .. }, answer)) => {
-                    let found = by_tag(tags, series_of_rows(answer));
-                    parts.iter().zip(found.into_values()).for_each(|(ranged, rows)| ranged.take(rows));
-                }
-                None => parts.iter().for_each(|ranged| ranged.ask(source)),
-            }
-        });
-        self.tables.ranges.extend(all);
+        self.tables.ranges.insert(key, Ranged::new(query.clone(), range));
+        Some(Part::over(preset, query, range))
     }
 
-    /// Asks these about now together, with the means over windows. What a server does not answer so is asked by itself, and
-    /// of windows for each workload alone.
-    fn ask_now(&mut self, wanted: &[(Key, &MetricQuery)], windows: &[WindowQuestion]) {
-        // Kafka itself knows no past.
-        let windows: Vec<&WindowQuestion> =
-            windows.iter().filter(|question| !is_of_kafka(&question.query.promql)).collect();
-        let of_presets = wanted
-            .iter()
-            .enumerate()
-            .map(|(tag, (_, query))| tagged(&query.promql, tag, &[&query.pod_label]));
-        let of_windows =
-            windows.iter().enumerate().map(|(place, window)| window.tagged(wanted.len() + place));
-        let queries =
-            wanted.iter().map(|(_, query)| *query).chain(windows.iter().map(|window| &window.query));
-        let names: Vec<&str> = queries.map(|query| query.name.as_str()).collect();
-        let packed = packed(&names.join(", "), of_presets.chain(of_windows), usize::MAX);
-        let mut failed: Vec<(Key, &MetricQuery)> = Vec::new();
-        for (tag, rows) in self.ask_instants(&packed) {
-            if let Some((key, query)) = wanted.get(tag) {
-                match rows {
-                    Some(rows) => {
-                        let rows = rows.iter().map(|(label, row)| (label.as_str(), *row));
-                        self.tables.instants.insert(key.clone(), rows_of(&query.name, rows));
-                    }
-                    None => failed.push((key.clone(), query)),
-                }
-            } else if let Some(WindowQuestion { query, ended, .. }) =
-                tag.checked_sub(wanted.len()).and_then(|place| windows.get(place))
-            {
-                let samples = rows.map(|rows| in_namespace(query.namespace.as_deref(), &rows));
-                self.tables.windows.insert(window_key(query, *ended), samples);
-            }
-        }
-        self.ask_and_keep(&failed);
-    }
-
-    /// The rows of each part of these queries; `None` where the server did not answer.
-    fn ask_instants(&self, packed: &[Packed]) -> Vec<(usize, Option<Rows>)> {
-        let asked: Vec<&Packed> = packed.iter().collect();
-        let answers =
-            Self::in_threads(&asked, |packed| self.tables.source.instant(&packed.query, self.tables.at));
-        let mut found = Vec::new();
-        for (Packed { tags, .. }, answer) in packed.iter().zip(answers) {
-            let mut rows = answer.ok().map(|answer| by_tag(tags, labelled(&answer)));
-            found.extend(tags.iter().map(|tag| (*tag, rows.as_mut().and_then(|rows| rows.remove(tag)))));
-        }
-        found
-    }
-
-    /// Asks these, keeps what is answered, and says of each whether it was.
+    /// Asks these in parallel, keeps what is answered, and says of each whether it was.
     fn ask_and_keep(&mut self, wanted: &[(Key, &MetricQuery)]) -> Vec<Result<(), QueryError>> {
-        let answers = self.ask(wanted);
-        let mut kept = Vec::with_capacity(answers.len());
-        for ((key, _), answer) in wanted.iter().zip(answers) {
-            kept.push(answer.map(|rows| drop(self.tables.instants.insert(key.clone(), rows))));
-        }
-        kept
+        let (source, at) = (self.tables.source, self.tables.at);
+        let answers =
+            in_threads(wanted, |(_, query)| Ok(rows_of(&query.name, labelled(&source.instant(query, at)?))));
+        let kept = wanted.iter().zip(answers).map(|((key, _), answer)| {
+            answer.map(|rows: Placed<_>| drop(self.tables.instants.insert(key.clone(), rows)))
+        });
+        kept.collect()
     }
 
     /// Those of the readers of whose members exporters were found to tell.
-    fn with_known_sources<'r>(
-        &self,
-        readers: &'r [(KafkaPreset, Option<&'r str>)],
-    ) -> &'r [(KafkaPreset, Option<&'r str>)] {
+    fn with_known_sources<'w, 'r>(&self, readers: &'w Readers<'r>) -> &'w Readers<'r> {
         if self.tables.series.is_some() { readers } else { &[] }
-    }
-
-    /// The answers to instant queries, asked in parallel.
-    fn ask(&self, wanted: &[(Key, &MetricQuery)]) -> Vec<Result<Placed<(f64, i64)>, QueryError>> {
-        let queries: Vec<&MetricQuery> = wanted.iter().map(|(_, query)| *query).collect();
-        Self::in_threads(&queries, |query| {
-            let answer = self.tables.source.instant(query, self.tables.at)?;
-            Ok(rows_of(&query.name, labelled(&answer)))
-        })
-    }
-
-    /// The answers of `ask` to all of `queries`, in their order, asked in parallel by as many threads as may ask at once.
-    fn in_threads<Q: Sync, A: Send>(queries: &[&Q], ask: impl Fn(&Q) -> A + Sync) -> Vec<A> {
-        let next = AtomicUsize::new(0);
-        let answer = || {
-            let mut answers: Vec<(usize, A)> = Vec::new();
-            loop {
-                let place = next.fetch_add(1, Ordering::Relaxed);
-                let Some(query) = queries.get(place) else { return answers };
-                answers.push((place, ask(query)));
-            }
-        };
-        let mut answers: Vec<(usize, A)> = thread::scope(|scope| {
-            let threads: Vec<_> = (0..queries.len().min(AT_ONCE)).map(|_| scope.spawn(answer)).collect();
-            let answers = threads
-                .into_iter()
-                .flat_map(|thread| thread.join().expect("a thread that panics aborts the program"));
-            answers.collect()
-        });
-        answers.sort_by_key(|(place, _)| *place);
-        answers.into_iter().map(|(_, answer)| answer).collect()
     }
 
     /// The answers for the workload of these pods, whose own queries are made from `settings`.
@@ -481,19 +309,49 @@ impl<'a> Joint<'a> {
     }
 }
 
-/// The rows of an answer over a range by their labels.
-fn series_of_rows(answer: Vec<Series>) -> impl Iterator<Item = (String, Vec<Point>)> {
-    answer.into_iter().map(|Series { pod, points }| (pod, points))
+/// The queries about clients, once for each preset.
+fn clients_of(
+    presets: impl Iterator<Item = KafkaPreset>,
+    settings: &QuerySettings,
+) -> Vec<(KafkaPreset, ClientQueries)> {
+    let presets: BTreeSet<KafkaPreset> = presets.collect();
+    presets.into_iter().map(|preset| (preset, ClientQueries::new(preset, settings))).collect()
 }
 
-/// Of rows by `NAMESPACE/POD`, the samples of pods in this namespace, or that name none.
-fn in_namespace(own: Option<&str>, rows: &[(String, (f64, i64))]) -> Samples {
-    let mut samples = Samples::default();
-    for (place, (value, timestamp_ms)) in rows {
-        let Some((namespace, pod)) = place.split_once('/') else { continue };
-        if namespace.is_empty() || own.is_none_or(|own| namespace == own) {
-            samples.push(pod, Point { timestamp_ms: *timestamp_ms, value: *value });
-        }
+/// The queries about the groups of the readers, by where what is told of them comes from.
+fn groups_of(readers: &Readers<'_>, settings: &QuerySettings) -> Vec<(KafkaPreset, GroupQueries)> {
+    let groups = named_groups(readers, exporters_of, settings);
+    groups.map(|(preset, groups)| (preset, GroupQueries::new(preset, groups, settings))).collect()
+}
+
+/// The queries about members of the groups of these readers.
+fn members_of(readers: &Readers<'_>, settings: &QuerySettings) -> Vec<(KafkaPreset, MemberQueries)> {
+    let groups = named_groups(readers, |preset| preset, settings);
+    groups
+        .filter_map(|(preset, groups)| Some((preset, MemberQueries::new(preset, groups, settings)?)))
+        .collect()
+}
+
+/// The groups of the readers by what `of` says of their presets.
+fn named_groups(
+    readers: &Readers<'_>,
+    of: impl Fn(KafkaPreset) -> KafkaPreset,
+    settings: &QuerySettings,
+) -> impl Iterator<Item = (KafkaPreset, Reach)> {
+    let mut groups: BTreeMap<KafkaPreset, BTreeSet<&str>> = BTreeMap::new();
+    for (preset, group) in readers {
+        groups.entry(of(*preset)).or_default().extend(*group);
     }
-    samples
+    let named = groups.into_iter().filter(|(_, names)| !names.is_empty());
+    named.map(|(preset, names)| (preset, Reach::of_groups(names, &settings.matchers)))
+}
+
+/// A query, and the key of the answer to it.
+fn keyed(preset: KafkaPreset, query: &MetricQuery) -> (Key, &MetricQuery) {
+    ((preset, query.name.clone()), query)
+}
+
+/// A query under another name.
+fn named(query: MetricQuery, name: &str) -> MetricQuery {
+    MetricQuery { name: name.to_owned(), ..query }
 }

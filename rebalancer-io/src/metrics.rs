@@ -3,18 +3,17 @@
 mod alert_pattern;
 mod at_most;
 mod client;
-mod cpu;
+mod containers;
 pub mod detect;
+mod exporter;
 mod fresh;
 mod group;
 mod joint;
-mod joint_members;
 mod kafka;
 pub(crate) mod kafka_direct;
 mod lives;
 mod matchers;
 mod members;
-mod memory;
 mod missing;
 mod offsets;
 mod origin;
@@ -31,11 +30,14 @@ mod veto;
 
 pub use alert_pattern::{AlertPattern, InvalidPattern};
 pub use at_most::AtMost;
+pub(crate) use at_most::{AT_ONCE, in_threads};
 pub use fresh::{UnknownAge, mark_stale};
 pub(crate) use fresh::{are_fresh, question_name};
 pub use group::{ALIKE_LABEL, CLIENT_LABEL, FactQueries, MEMBER_LABEL, PARTITION_LABELS, PROTOCOL_LABEL};
-pub(crate) use joint::{ClientQueries, GroupQueries, ROW_LABEL, container_queries, tagged};
-pub(crate) use joint_members::{ADDRESSES, MemberQueries, OF_MEMBERS, of_members};
+pub(crate) use joint::{
+    ADDRESSES, ClientQueries, GroupQueries, MemberQueries, OF_MEMBERS, ROW_LABEL, container_queries,
+    of_members, tagged,
+};
 pub use lives::LifeQueries;
 pub use matchers::{InvalidMatchers, Matchers};
 pub use origin::OriginQueries;
@@ -44,13 +46,14 @@ pub use pods::{pod_pattern, pod_prefixes};
 pub(crate) use queries::of_preset;
 pub use queries::{QuerySet, query_variable};
 pub use selectors::SourceSeries;
-pub use settings::{Groups, KafkaPreset, QuerySettings, Reach, SettingError};
+pub use settings::{KafkaPreset, QuerySettings, Reach, SettingError};
 pub use source::MetricsSource;
+pub(crate) use source::Relay;
 pub use veto::VetoQuery;
 
 pub use crate::prometheus::MetricQuery;
 
-pub(crate) use group::{ASSIGNED, ASSIGNOR, LOAD, OWNERS};
+pub(crate) use group::{ASSIGNED, ASSIGNOR, KEEPS_IDENTITY, LOAD, MEMBERS, OWNERS};
 pub(crate) use members::is_client_of;
 pub(crate) use offsets::{COMMITTED, END, Few, LEAD, OWNED, OffsetQueries, Past, Place, REBALANCE, START};
 pub(crate) use origin::{Family, FamilyQueries, METRIC_LABEL, MOST_LOOKED_AT, MOST_OF_SEVERAL};

@@ -54,31 +54,14 @@ fn escaped(letters: &mut impl Iterator<Item = char>) -> Option<char> {
 
 /// Escapes a value for a `PromQL` string, whatever quotes are around it.
 pub(crate) fn literal(value: &str) -> String {
-    let mut escaped = String::with_capacity(value.len());
-    for character in value.chars() {
-        match character {
-            '\\' => escaped.push_str(r"\\"),
-            '"' => escaped.push_str(r#"\""#),
-            '\n' => escaped.push_str(r"\n"),
-            '\r' => escaped.push_str(r"\r"),
-            '\'' => escaped.push_str(r"\x27"),
-            '`' => escaped.push_str(r"\x60"),
-            other => escaped.push(other),
-        }
-    }
-    escaped
+    let escaped = value.replace('\\', r"\\").replace('"', r#"\""#).replace('\n', r"\n").replace('\r', r"\r");
+    escaped.replace('\'', r"\x27").replace('`', r"\x60")
 }
 
 /// Escapes a name for a regular expression in Go's syntax.
 pub(crate) fn regex(name: &str) -> String {
-    let mut escaped = String::with_capacity(name.len());
-    for character in name.chars() {
-        if r"\.+*?()|[]{}^$".contains(character) {
-            escaped.push('\\');
-        }
-        escaped.push(character);
-    }
-    escaped
+    let escaped = |letter: char| [r"\.+*?()|[]{}^$".contains(letter).then_some('\\'), Some(letter)];
+    name.chars().flat_map(escaped).flatten().collect()
 }
 
 /// How many bytes a name takes as one of several in a pattern.

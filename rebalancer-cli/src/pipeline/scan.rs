@@ -9,10 +9,9 @@ use std::rc::Rc;
 
 use anyhow::Context as _;
 use rebalancer_core::Metric;
-use rebalancer_io::facts::{FactFinder, WITH_A_PAST, WindowQuestion, window_questions};
+use rebalancer_io::facts::{FactFinder, Question, WITH_A_PAST, window_questions};
 use rebalancer_io::joint::{
-    Joint, Open, Question, Suspects, View, Wanted, chunks, has_room_for, look_at_history, may_be_named,
-    settings_of,
+    Joint, Open, Suspects, View, Wanted, chunks, has_room_for, look_at_history, may_be_named, settings_of,
 };
 use rebalancer_io::kafka::BesideKafka;
 use rebalancer_io::kubernetes::{Found, Namespaces, OwnedWorkload, Selector};
@@ -441,7 +440,7 @@ impl Scope<'_> {
     }
 
     /// The windows of the past that decisions on these workloads look at.
-    fn windows(&self, cases: &[Case], joint: &Joint<'_>) -> Vec<WindowQuestion> {
+    fn windows(&self, cases: &[Case], joint: &Joint<'_>) -> Vec<Question> {
         let of_case = |case: &Case| {
             let workload = &case.owned.workload;
             let settings = self.found_settings(case).ok()?;

@@ -9,11 +9,8 @@ use rebalancer_core::{Fact, Facts, LivePod, Metric, PerMetric};
 
 use super::kept::Kept;
 use super::windows::TRIGGERS;
-use crate::metrics::{AtMost, FactQueries, MetricsSource};
+use crate::metrics::{AT_ONCE, AtMost, FactQueries, MetricsSource};
 use crate::prometheus::{ErrorKind, QueryError, TransportError};
-
-/// Maximum number of concurrent queries: as many as a run sends for its metrics.
-const AT_ONCE: usize = 4;
 
 /// Fetches the facts about one workload at one moment from a source.
 pub struct FactFinder<'a> {

@@ -6,7 +6,10 @@ use rebalancer_core::kafka::{Assignor, recognise};
 use rebalancer_core::{Fact, LivePod, Load, PartitionSample, Partitions, one_spelling};
 
 use super::finder::{FactFinder, lacking, unusable};
-use crate::metrics::{CLIENT_LABEL, MetricQuery, MetricsSource, PARTITION_LABELS, PROTOCOL_LABEL, are_fresh};
+use crate::metrics::{
+    ASSIGNED, ASSIGNOR, CLIENT_LABEL, KEEPS_IDENTITY, LOAD, MetricQuery, MetricsSource, OWNERS,
+    PARTITION_LABELS, PROTOCOL_LABEL, are_fresh,
+};
 use crate::prometheus::LabelledSample;
 
 /// One partition as an answer names it.
@@ -21,12 +24,12 @@ struct Row {
 impl FactFinder<'_> {
     /// The partitions with their loads. If the loads are unknown, also the assignor that the owners show.
     pub(super) fn partitions(&self, live: &[LivePod]) -> (Fact<Partitions>, Fact<Assignor>) {
-        let load = self.rows(self.queries.load.as_ref(), live);
-        match load {
+        let owners = || self.rows(OWNERS, live);
+        match self.rows(LOAD, live) {
             Fact::Known(rows) if rows.iter().any(|row| row.pod.is_some()) => {
                 (joined(&rows, live), Fact::Absent)
             }
-            Fact::Known(rows) => match self.rows(self.queries.owners.as_ref(), live) {
+            Fact::Known(rows) => match owners() {
                 Fact::Known(owners) => {
                     let rows = with_owners(rows, owners, live);
                     (rows.map_or_else(unusable, |rows| joined(&rows, live)), Fact::Absent)
@@ -34,41 +37,26 @@ impl FactFinder<'_> {
                 Fact::Absent | Fact::Unusable(_) => (joined(&rows, live), Fact::Absent),
                 Fact::Failed(why) => (Fact::Failed(why), Fact::Absent),
             },
-            Fact::Absent => (Fact::Absent, self.recognised(live)),
-            Fact::Unusable(why) => (Fact::Unusable(why), self.recognised(live)),
-            Fact::Failed(why) => (Fact::Failed(why), self.recognised(live)),
-        }
-    }
-
-    fn recognised(&self, live: &[LivePod]) -> Fact<Assignor> {
-        match self.rows(self.queries.owners.as_ref(), live) {
-            Fact::Known(owners) => {
-                let found = joined(&owners, live).known().and_then(recognise);
-                found.map_or(Fact::Absent, Fact::Known)
+            lacking => {
+                let recognised = match owners() {
+                    Fact::Known(owners) => joined(&owners, live).known().and_then(recognise),
+                    Fact::Failed(why) => return (lacking.and_then(|_| Fact::Absent), Fact::Failed(why)),
+                    Fact::Absent | Fact::Unusable(_) => None,
+                };
+                (lacking.and_then(|_| Fact::Absent), recognised.map_or(Fact::Absent, Fact::Known))
             }
-            Fact::Failed(why) => Fact::Failed(why),
-            Fact::Absent | Fact::Unusable(_) => Fact::Absent,
         }
     }
 
-    fn rows(&self, query: Option<&MetricQuery>, live: &[LivePod]) -> Fact<Vec<Row>> {
-        let samples = match self.samples(query, &PARTITION_LABELS, live) {
-            Fact::Known(samples) => samples,
-            Fact::Absent => return Fact::Absent,
-            Fact::Unusable(why) => return Fact::Unusable(why),
-            Fact::Failed(why) => return Fact::Failed(why),
-        };
-        samples.into_iter().map(row).collect::<Result<Vec<Row>, String>>().map_or_else(unusable, Fact::Known)
+    fn rows(&self, name: &str, live: &[LivePod]) -> Fact<Vec<Row>> {
+        let rows = |samples: Vec<LabelledSample>| samples.into_iter().map(row).collect::<Result<_, String>>();
+        self.samples(name, &PARTITION_LABELS, live)
+            .and_then(|samples| rows(samples).map_or_else(unusable, Fact::Known))
     }
 
-    /// The samples of a query; absent if there is no query or its answer is empty.
-    pub(super) fn samples(
-        &self,
-        query: Option<&MetricQuery>,
-        labels: &[&str],
-        live: &[LivePod],
-    ) -> Fact<Vec<LabelledSample>> {
-        let Some(query) = query else { return Fact::Absent };
+    /// The samples of the query of this name; absent if there is no query or its answer is empty.
+    pub(super) fn samples(&self, name: &str, labels: &[&str], live: &[LivePod]) -> Fact<Vec<LabelledSample>> {
+        let Some(query) = self.queries.about_group(name) else { return Fact::Absent };
         match self.source.labelled(query, labels, self.at) {
             Ok(answer) if answer.is_empty() => Fact::Absent,
             Ok(answer) => self.if_fresh(query, answer, live),
@@ -104,72 +92,70 @@ impl FactFinder<'_> {
         &self,
         live: &[LivePod],
     ) -> (Fact<Vec<(String, usize)>>, Option<usize>) {
-        let samples = match self.samples(self.queries.assigned.as_ref(), &[CLIENT_LABEL], live) {
-            Fact::Known(samples) => samples,
-            Fact::Absent => return (Fact::Absent, None),
-            Fact::Unusable(why) => return (Fact::Unusable(why), None),
-            Fact::Failed(why) => return (Fact::Failed(why), None),
-        };
-        let names: BTreeSet<&str> = live.iter().map(|pod| pod.name.as_str()).collect();
-        let mut clients: BTreeMap<(&str, &str), usize> = BTreeMap::new();
-        for LabelledSample { pod, labels, value } in &samples {
-            let Some(pod) = pod.as_deref().filter(|pod| names.contains(pod)) else { continue };
-            let Some(count) = Load::from_sample(*value) else {
-                return (unusable(format!("pod {pod} has {value} partitions")), None);
-            };
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates")]
-            let count = count.value() as usize;
-            if clients.insert((pod, labels[0].as_str()), count).is_some() {
-                return (unusable(format!("pod {pod} has more than one series")), None);
-            }
-        }
-        if clients.is_empty() {
-            return (Fact::Absent, None);
-        }
-        let mut pods: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
-        for ((pod, _), count) in &clients {
-            let (partitions, consumers) = pods.entry(pod).or_default();
-            *partitions = partitions.saturating_add(*count);
-            *consumers += 1;
-        }
-        let told_apart = clients.keys().all(|(_, client)| !client.is_empty());
-        let mut consumers: Vec<usize> = pods.values().map(|(_, consumers)| *consumers).collect();
-        consumers.sort_unstable();
-        let usual = consumers[consumers.len() / 2];
-        let assigned = pods.into_iter().map(|(pod, (partitions, _))| (pod.to_owned(), partitions)).collect();
-        (Fact::Known(assigned), told_apart.then_some(usual))
+        let mut usual: Option<usize> = None;
+        let assigned = self.samples(ASSIGNED, &[CLIENT_LABEL], live).and_then(|samples| {
+            let (assigned, consumers) = assigned(&samples, live);
+            usual = consumers;
+            assigned
+        });
+        (assigned, usual)
     }
 
     /// Whether replacements take over the identity of the members that they replace.
     pub(super) fn told_identity(&self) -> Fact<bool> {
         // With a label to tell samples apart, they need name no pod.
-        match self.samples(self.queries.keeps_identity.as_ref(), &[PROTOCOL_LABEL], &[]) {
-            Fact::Known(samples) => {
-                samples.first().map_or(Fact::Absent, |sample| Fact::Known(sample.value > 0.0))
-            }
-            Fact::Absent => Fact::Absent,
-            Fact::Unusable(why) => Fact::Unusable(why),
-            Fact::Failed(why) => Fact::Failed(why),
-        }
+        self.samples(KEEPS_IDENTITY, &[PROTOCOL_LABEL], &[]).and_then(|samples| {
+            samples.first().map_or(Fact::Absent, |sample| Fact::Known(sample.value > 0.0))
+        })
     }
 
     /// The name of the assignor, if exactly one is exported and it is known.
     pub(super) fn assignor(&self) -> Fact<String> {
-        let samples = match self.samples(self.queries.assignor.as_ref(), &[PROTOCOL_LABEL], &[]) {
-            Fact::Known(samples) => samples,
-            Fact::Absent => return Fact::Absent,
-            Fact::Unusable(why) => return Fact::Unusable(why),
-            Fact::Failed(why) => return Fact::Failed(why),
+        self.samples(ASSIGNOR, &[PROTOCOL_LABEL], &[]).and_then(|samples| {
+            let names = samples.into_iter().filter_map(|sample| sample.labels.into_iter().next());
+            let names: BTreeSet<String> = names.filter(|name| !name.is_empty()).collect();
+            let names: Vec<String> = names.into_iter().collect();
+            match names.as_slice() {
+                [] => Fact::Absent,
+                [name] => {
+                    name.parse::<Assignor>().map_or_else(unusable, |known| Fact::Known(known.to_string()))
+                }
+                several => unusable(format!("the group has several assignors: {}", several.join(", "))),
+            }
+        })
+    }
+}
+
+/// What samples by pod and client say of the assigned partitions.
+fn assigned(samples: &[LabelledSample], live: &[LivePod]) -> (Fact<Vec<(String, usize)>>, Option<usize>) {
+    let names: BTreeSet<&str> = live.iter().map(|pod| pod.name.as_str()).collect();
+    let mut clients: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    for LabelledSample { pod, labels, value } in samples {
+        let Some(pod) = pod.as_deref().filter(|pod| names.contains(pod)) else { continue };
+        let Some(count) = Load::from_sample(*value) else {
+            return (unusable(format!("pod {pod} has {value} partitions")), None);
         };
-        let names: BTreeSet<String> =
-            samples.into_iter().filter_map(|sample| sample.labels.into_iter().next()).collect();
-        let names: Vec<String> = names.into_iter().filter(|name| !name.is_empty()).collect();
-        match names.as_slice() {
-            [] => Fact::Absent,
-            [name] => name.parse::<Assignor>().map_or_else(unusable, |known| Fact::Known(known.to_string())),
-            several => unusable(format!("the group has several assignors: {}", several.join(", "))),
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates")]
+        let count = count.value() as usize;
+        if clients.insert((pod, labels[0].as_str()), count).is_some() {
+            return (unusable(format!("pod {pod} has more than one series")), None);
         }
     }
+    if clients.is_empty() {
+        return (Fact::Absent, None);
+    }
+    let mut pods: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+    for ((pod, _), count) in &clients {
+        let (partitions, consumers) = pods.entry(pod).or_default();
+        *partitions = partitions.saturating_add(*count);
+        *consumers += 1;
+    }
+    let told_apart = clients.keys().all(|(_, client)| !client.is_empty());
+    let mut consumers: Vec<usize> = pods.values().map(|(_, consumers)| *consumers).collect();
+    consumers.sort_unstable();
+    let usual = consumers[consumers.len() / 2];
+    let assigned = pods.into_iter().map(|(pod, (partitions, _))| (pod.to_owned(), partitions)).collect();
+    (Fact::Known(assigned), told_apart.then_some(usual))
 }
 
 fn row(sample: LabelledSample) -> Result<Row, String> {

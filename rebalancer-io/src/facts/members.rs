@@ -7,7 +7,7 @@ use rebalancer_core::kafka::KnownMember;
 use rebalancer_core::{Fact, LiveIndex, LivePod};
 
 use super::finder::{FactFinder, unusable};
-use crate::metrics::{ALIKE_LABEL, MEMBER_LABEL, PARTITION_LABELS};
+use crate::metrics::{ALIKE_LABEL, MEMBER_LABEL, MEMBERS, PARTITION_LABELS};
 use crate::prometheus::LabelledSample;
 
 impl FactFinder<'_> {
@@ -15,25 +15,21 @@ impl FactFinder<'_> {
     pub(super) fn members(&self, live: &[LivePod]) -> Fact<Vec<KnownMember>> {
         let [topic, partition] = PARTITION_LABELS;
         let labels = [MEMBER_LABEL, ALIKE_LABEL, topic, partition];
-        let samples = match self.samples(self.queries.members.as_ref(), &labels, live) {
-            Fact::Known(samples) => samples,
-            Fact::Absent => return Fact::Absent,
-            Fact::Unusable(why) => return Fact::Unusable(why),
-            Fact::Failed(why) => return Fact::Failed(why),
-        };
         let pods: BTreeMap<&str, LiveIndex> =
             live.iter().enumerate().map(|(place, pod)| (pod.name.as_str(), LiveIndex(place))).collect();
-        let mut members: Vec<KnownMember> = Vec::new();
-        for sample in samples {
-            let Some(member) = member(sample, &pods) else {
-                return unusable("a sample does not tell a member of a live pod");
-            };
-            match members.last_mut().filter(|last| last.rank == member.rank) {
-                Some(last) => last.owned.extend(member.owned),
-                None => members.push(member),
+        self.samples(MEMBERS, &labels, live).and_then(|samples| {
+            let mut members: Vec<KnownMember> = Vec::new();
+            for sample in samples {
+                let Some(member) = member(sample, &pods) else {
+                    return unusable("a sample does not tell a member of a live pod");
+                };
+                match members.last_mut().filter(|last| last.rank == member.rank) {
+                    Some(last) => last.owned.extend(member.owned),
+                    None => members.push(member),
+                }
             }
-        }
-        Fact::Known(members)
+            Fact::Known(members)
+        })
     }
 }
 

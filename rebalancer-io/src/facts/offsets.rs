@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread::{self, ScopedJoinHandle};
+use std::thread;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -13,7 +13,7 @@ use rebalancer_core::{
 use super::finder::{FactFinder, lacking, unusable};
 use super::past::time_range;
 use crate::metrics::kafka_direct::is_of_kafka;
-use crate::metrics::{Few, MetricQuery, MetricsSource, Past, Place};
+use crate::metrics::{Few, MetricQuery, MetricsSource, Past, Place, in_threads};
 use crate::prometheus::{ErrorKind, QueryError, Series, TimeRange};
 
 /// Maximum number of partitions to query: an hour of a hundred thousand exceeds servers' defaults.
@@ -52,13 +52,15 @@ impl FactFinder<'_> {
     /// Queried even if no threshold is passed: a standing partition may not move any spread.
     pub fn offsets(&self, live: &[LivePod]) -> Fact<Offsets> {
         match self.number_of_partitions() {
-            Fact::Known(count) if count > MOST_PARTITIONS => unusable(format!(
-                "the group has {count} partitions, and the past of more than {MOST_PARTITIONS} is not judged"
-            )),
-            Fact::Known(_) => self.offsets_of_hour(live),
             Fact::Absent => self.without_partitions(),
-            Fact::Unusable(why) => Fact::Unusable(why),
-            Fact::Failed(why) => Fact::Failed(why),
+            counted => counted.and_then(|count| {
+                if count > MOST_PARTITIONS {
+                    return unusable(format!(
+                        "the group has {count} partitions, and the past of more than {MOST_PARTITIONS} is not judged"
+                    ));
+                }
+                self.offsets_of_hour(live)
+            }),
         }
     }
 
@@ -142,18 +144,10 @@ impl FactFinder<'_> {
                 locked(&read).take(past, series, few, |pod| self.born_s(pod, live));
             })
         };
-        let ask_all = |pasts: Vec<Past>| {
-            thread::scope(|scope| {
-                let threads: Vec<_> = pasts.into_iter().map(|past| scope.spawn(move || ask(past))).collect();
-                let finished = |thread: ScopedJoinHandle<'_, Result<(), QueryError>>| {
-                    thread.join().expect("a thread that panics aborts the program")
-                };
-                threads.into_iter().map(finished).find_map(Result::err)
-            })
-        };
+        let ask_all = |pasts: &[Past]| in_threads(pasts, |past| ask(*past)).into_iter().find_map(Result::err);
         let [committed, end, start, lead] =
             [OffsetKind::Committed, OffsetKind::End, OffsetKind::Start, OffsetKind::Lead].map(Past::Offset);
-        let mut error = ask_all(vec![committed, end, Past::Owners]);
+        let mut error = ask_all(&[committed, end, Past::Owners]);
         if error.is_none() {
             let needed = {
                 let read = locked(&read);
@@ -162,7 +156,8 @@ impl FactFinder<'_> {
                 let may_stand = partitions().any(may_stand);
                 [(lead, lacks_commits), (start, may_stand), (Past::Watched, is_inferred && may_stand)]
             };
-            error = ask_all(needed.into_iter().filter_map(|(past, needed)| needed.then_some(past)).collect());
+            let needed = needed.into_iter().filter_map(|(past, needed)| needed.then_some(past));
+            error = ask_all(&needed.collect::<Vec<Past>>());
         }
         match error {
             Some(error) => not_had(&error),

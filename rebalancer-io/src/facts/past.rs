@@ -13,7 +13,7 @@ use rebalancer_core::{
 use super::finder::{FactFinder, is_not_recorded, lacking, unusable};
 use super::kept::Kept;
 use super::kin::Kin;
-use super::windows::WindowQuestion;
+use super::windows::window_question;
 use crate::metrics::{MetricQuery, MetricsSource};
 use crate::prometheus::{QueryError, TimeRange};
 
@@ -105,8 +105,8 @@ impl FactFinder<'_> {
         word: &str,
         window: Window,
     ) -> Result<Vec<(String, f64)>, QueryError> {
-        let asked = WindowQuestion::new(query, word, window, self.at);
-        let answer = self.source.instant(&asked.query, asked.ended)?;
+        let (query, when) = window_question(query, word, window, self.at);
+        let answer = self.source.instant(&query, when.start())?;
         Ok(answer.iter().map(|sample| (sample.pod.to_owned(), sample.value)).collect())
     }
 

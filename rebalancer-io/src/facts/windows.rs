@@ -6,47 +6,30 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rebalancer_core::{LivePod, Metric, PastSpread, Replacement, Window};
 
-use crate::metrics::{FactQueries, MetricQuery, tagged};
+use crate::metrics::{FactQueries, MetricQuery};
+use crate::prometheus::When;
 use crate::promql::duration;
 
 /// The metrics that have a threshold.
 pub(super) const TRIGGERS: [Metric; 2] = [Metric::Cpu, Metric::Lag];
 
-/// The mean load of each pod over a window.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WindowQuestion {
-    /// The query, to be evaluated when the window ended.
-    pub query: MetricQuery,
-    /// When that was.
-    pub ended: Timestamp,
-    ago: Duration,
+/// A query, and the time that it is about.
+pub type Question = (MetricQuery, When);
+
+/// What asks for the mean of `query` over a window before `at`, as it was when the window ended; `word` is added to its name.
+pub(super) fn window_question(query: &MetricQuery, word: &str, window: Window, at: Timestamp) -> Question {
+    let query = MetricQuery {
+        name: format!("{}_{word}", query.name),
+        promql: format!("avg_over_time(({})[{}:1m])", query.promql, duration(window.length)),
+        ..query.clone()
+    };
+    (query, When::Instant(before(at, window.ended)))
 }
 
-impl WindowQuestion {
-    /// The mean of `query` over a window before `at`; `word` is added to its name.
-    pub(super) fn new(query: &MetricQuery, word: &str, window: Window, at: Timestamp) -> Self {
-        let over = format!("[{}:1m]", duration(window.length));
-        let query = MetricQuery {
-            name: format!("{}_{word}", query.name),
-            promql: format!("avg_over_time(({}){over})", query.promql),
-            ..query.clone()
-        };
-        Self { query, ended: before(at, window.ended), ago: window.ended }
-    }
-
-    /// The question that is asked by evaluating `query` at `ended`, seen from `at`; `None` if it is not about a window.
-    pub(crate) fn asked_by(query: &MetricQuery, ended: Timestamp, at: Timestamp) -> Option<Self> {
-        let is_mean = query.promql.starts_with("avg_over_time((") && query.promql.ends_with(":1m])");
-        let ago_ms = u64::try_from(at.as_millisecond().checked_sub(ended.as_millisecond())?).ok()?;
-        is_mean.then(|| Self { query: query.clone(), ended, ago: Duration::from_millis(ago_ms) })
-    }
-
-    /// The same as a part of a query that is evaluated now, its rows told by `tag`, namespace and pod.
-    pub(crate) fn tagged(&self, tag: usize) -> String {
-        let mean = self.query.promql.strip_suffix(')').unwrap_or(&self.query.promql);
-        let shifted = format!("{mean} offset {})", duration(self.ago));
-        tagged(&shifted, tag, &["namespace", &self.query.pod_label])
-    }
+/// The mean over a window as it was so long ago; `None` of a query that is no mean over a window.
+pub(crate) fn shifted(promql: &str, ago: Duration) -> Option<String> {
+    let mean = promql.strip_prefix("avg_over_time((")?.strip_suffix(":1m])")?;
+    Some(format!("avg_over_time(({mean}:1m] offset {})", duration(ago)))
 }
 
 /// What a decision on these pods asks of windows. `by_rate` is whether they have a rate now: a replacement is judged by the
@@ -57,12 +40,11 @@ pub fn window_questions(
     rollout_age: Option<Duration>,
     at: Timestamp,
     by_rate: bool,
-) -> Vec<WindowQuestion> {
-    let mut questions: Vec<WindowQuestion> = Vec::new();
+) -> Vec<Question> {
+    let mut questions: Vec<Question> = Vec::new();
     if let Some([earlier, later]) = Replacement::windows(live) {
         let mut ask = |metric: Metric, word: &str, window: Window| {
-            questions
-                .extend(queries.metric(metric).map(|query| WindowQuestion::new(query, word, window, at)));
+            questions.extend(queries.metric(metric).map(|query| window_question(query, word, window, at)));
         };
         ask(Metric::Rate, "after", later);
         let judged = if by_rate { Metric::Rate } else { Metric::Cpu };
@@ -73,7 +55,7 @@ pub fn window_questions(
     }
     if let Some(window) = PastSpread::window(live, rollout_age) {
         let of_triggers = TRIGGERS.into_iter().filter_map(|metric| queries.metric(metric));
-        questions.extend(of_triggers.map(|query| WindowQuestion::new(query, "before_all", window, at)));
+        questions.extend(of_triggers.map(|query| window_question(query, "before_all", window, at)));
     }
     questions
 }
@@ -92,20 +74,11 @@ mod tests {
     fn a_part_is_the_same_mean_at_another_moment() {
         let window = Window { ended: Duration::from_millis(90_500), length: Duration::from_secs(1800) };
         let at = Timestamp::from_second(1_795_410_000).expect("a time");
-        let asked = WindowQuestion::new(&MetricQuery::new("cpu", "up"), "after", window, at);
-        assert_eq!(
-            (asked.query.name.as_str(), asked.query.promql.as_str()),
-            ("cpu_after", "avg_over_time((up)[30m:1m])")
-        );
-        assert_eq!(at.as_millisecond() - asked.ended.as_millisecond(), 90_500);
+        let (query, when) = window_question(&MetricQuery::new("cpu", "up"), "after", window, at);
+        assert_eq!((&*query.name, &*query.promql), ("cpu_after", "avg_over_time((up)[30m:1m])"));
+        assert_eq!(at.as_millisecond() - when.start().as_millisecond(), 90_500);
         let mean = "avg_over_time((up)[30m:1m] offset 90500ms)";
-        let tagged = format!("label_replace({mean}, \"query_part\", \"3\", \"\", \"\")");
-        assert_eq!(
-            asked.tagged(3),
-            format!("label_join({tagged}, \"row_of_part\", \"/\", \"query_part\", \"namespace\", \"pod\")")
-        );
-        let again = WindowQuestion::asked_by(&asked.query, asked.ended, at);
-        assert_eq!(again, Some(asked));
-        assert_eq!(WindowQuestion::asked_by(&MetricQuery::new("cpu", "up"), at, at), None);
+        assert_eq!(shifted(&query.promql, window.ended).as_deref(), Some(mean));
+        assert_eq!(shifted("up", window.ended), None);
     }
 }

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use rebalancer_core::LivePod;
 
-use crate::metrics::{Groups, QuerySettings, Reach, pattern_of, pod_prefixes};
+use crate::metrics::{QuerySettings, Reach, pattern_of, pod_prefixes};
 use crate::promql::text_of;
 
 /// The workloads that are asked about together by queries of `settings`: as many as a query and its answer have room for.
 pub fn chunks<W>(settings: &QuerySettings, workloads: Vec<W>, of: impl Fn(&W) -> Chunked<'_>) -> Vec<Vec<W>> {
-    let most = [MOST_ROWS, most_text(settings), Groups::most_text(&settings.matchers)];
+    let most = [MOST_ROWS, most_text(settings), Reach::most_text(&settings.matchers)];
     let mut chunks: Vec<Vec<W>> = Vec::new();
     let mut filled = Filled::default();
     for workload in workloads {
@@ -160,7 +160,7 @@ mod tests {
             let most = most_text(&settings);
             let names: Vec<String> = (0..most / 20).map(|number| format!("a-name-{number:012}")).collect();
             let (places, prefixes) = names.split_at(names.len() / 2);
-            let most_of_groups = Groups::most_text(&settings.matchers);
+            let most_of_groups = Reach::most_text(&settings.matchers);
             let groups: Vec<String> =
                 (0..most_of_groups / 20).map(|number| format!("a-group-{number:011}")).collect();
             let settings = QuerySettings {
@@ -168,8 +168,8 @@ mod tests {
                 pod_pattern: pattern_of(prefixes),
                 ..settings
             };
-            let groups = Groups::of(groups.iter().map(String::as_str), &settings.matchers);
-            assert_ne!(groups, Groups::All);
+            let groups = Reach::of_groups(groups.iter().map(String::as_str), &settings.matchers);
+            assert_ne!(groups, Reach::All);
             for preset in KafkaPreset::of_series() {
                 for MetricQuery { name, promql, .. } in asked(preset, &groups, &settings) {
                     assert!(promql.len() <= 16_384, "{preset} {name}: {} bytes, {matchers}", promql.len());
@@ -185,7 +185,7 @@ mod tests {
     }
 
     /// All that is asked about the workloads of a chunk.
-    fn asked(preset: KafkaPreset, groups: &Groups, settings: &QuerySettings) -> Vec<MetricQuery> {
+    fn asked(preset: KafkaPreset, groups: &Reach, settings: &QuerySettings) -> Vec<MetricQuery> {
         let ClientQueries { lag, rate, partitions, lead, owned, owners, assigned } =
             ClientQueries::new(preset, settings);
         let GroupQueries { committed, end, start, load, assignor, rebalance } =

@@ -33,11 +33,14 @@ pub(super) struct Members<'v, 'a> {
 
 impl Members<'_, '_> {
     /// What is told of them now under this name.
-    pub(super) fn now(&self, name: &str) -> Option<Vec<Member<(f64, i64)>>> {
+    pub(super) fn now(&self, name: &str) -> Option<Vec<Member<Point>>> {
         let rows = self.tables.instant(self.settings.preset, &of_members(name))?;
         let addresses = self.tables.instant(KafkaPreset::None, ADDRESSES);
         let found = self.with_pods(rows, addresses)?.into_iter().map(|(member, _)| member.map(|row| *row));
-        Some(by_pod(found, |(sum, newest), (value, timestamp_ms)| (sum + value, newest.max(timestamp_ms))))
+        Some(by_pod(found, |one, other| Point {
+            timestamp_ms: one.timestamp_ms.max(other.timestamp_ms),
+            value: one.value + other.value,
+        }))
     }
 
     /// What is told of them over a range: a pod had what stood under its address while it had that address.

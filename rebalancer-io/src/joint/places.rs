@@ -41,7 +41,10 @@ impl<T> Placed<T> {
     }
 
     /// The rows whose places begin with `start`, each with its place.
-    fn beginning<'r>(&'r self, start: &str) -> impl Iterator<Item = (&'r str, &'r T)> + use<'r, T> {
+    pub(super) fn beginning<'r>(
+        &'r self,
+        start: &str,
+    ) -> impl Iterator<Item = (&'r str, &'r T)> + use<'r, T> {
         let first = self.rows.partition_point(|(place, _)| &self.text[place.clone()] < start);
         let start = start.to_owned();
         self.rows[first..]

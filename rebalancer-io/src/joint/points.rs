@@ -1,7 +1,6 @@
 //! Points of several series at the same moments. Each series is in the order of time.
 
 use std::borrow::Cow;
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
@@ -27,27 +26,12 @@ pub(super) fn merged<'r>(
 
 /// The points of both: `value` of two at a moment at which both have one.
 pub(super) fn merge(one: &[Point], other: &[Point], value: impl Fn(f64, f64) -> f64) -> Vec<Point> {
-    let mut all = Vec::with_capacity(one.len().max(other.len()));
-    let (mut one, mut other) = (one, other);
-    while let ([first, behind_first @ ..], [second, behind_second @ ..]) = (one, other) {
-        match first.timestamp_ms.cmp(&second.timestamp_ms) {
-            Ordering::Less => {
-                all.push(*first);
-                one = behind_first;
-            }
-            Ordering::Greater => {
-                all.push(*second);
-                other = behind_second;
-            }
-            Ordering::Equal => {
-                all.push(Point { value: value(first.value, second.value), ..*first });
-                (one, other) = (behind_first, behind_second);
-            }
-        }
+    let mut all: BTreeMap<i64, f64> = one.iter().map(|point| (point.timestamp_ms, point.value)).collect();
+    for point in other {
+        let both = all.get(&point.timestamp_ms).map_or(point.value, |known| value(*known, point.value));
+        all.insert(point.timestamp_ms, both);
     }
-    all.extend_from_slice(one);
-    all.extend_from_slice(other);
-    all
+    all.into_iter().map(|(timestamp_ms, value)| Point { timestamp_ms, value }).collect()
 }
 
 /// Those of `points` that lie at a moment of `moments`.

@@ -7,48 +7,48 @@ use std::sync::{Mutex, OnceLock};
 use jiff::Timestamp;
 
 use super::places::Placed;
+use crate::facts::{Question, WITH_A_PAST, history_name};
+use crate::metrics::detect::{BY_TOPIC, plain_topic};
 use crate::metrics::{
-    ASSIGNOR, AtMost, COMMITTED, KafkaPreset, LOAD, MetricQuery, MetricsSource, OF_MEMBERS, OWNED, Place,
-    REBALANCE, of_members,
+    ASSIGNED, ASSIGNOR, COMMITTED, KafkaPreset, LOAD, MetricQuery, MetricsSource, OF_MEMBERS, OWNED, OWNERS,
+    Place, REBALANCE, of_members,
 };
-use crate::prometheus::{LabelledSample, Point, RawSample, Sample, Samples, Series, TimeRange};
+use crate::prometheus::{LabelledSample, Point, RawSample, Sample, Samples, Series, TimeRange, When};
 
 /// A query by its name, and where what it asks about comes from.
 pub(super) type Key = (KafkaPreset, String);
 
-/// A range, the text of a query over it, and the label that names the pod.
-pub(super) type RangeKey = (TimeRange, String, String);
+/// The time that a question is about, its text, and the label that names the pod.
+pub(super) type ToldKey = (When, String, String);
 
-/// The key of the answer to `query` over `range`.
-pub(super) fn range_key(query: &MetricQuery, range: TimeRange) -> RangeKey {
-    (range, query.promql.clone(), query.pod_label.clone())
+/// The key of the answer to `query` about `when`.
+pub(super) fn told_key(query: &MetricQuery, when: When) -> ToldKey {
+    (when, query.promql.clone(), query.pod_label.clone())
 }
 
-/// Namespace, text and moment of a question about a window.
-pub(super) type WindowKey = (Option<String>, String, Timestamp);
+/// What is asked about now of suspects only.
+pub(super) const OF_SUSPECTS: [&str; 4] = [OWNERS, ASSIGNED, LOAD, ASSIGNOR];
 
-/// The key of the answer to `query` about a window that ended at `ended`. Users' own queries may have one text for several
-/// namespaces.
-pub(super) fn window_key(query: &MetricQuery, ended: Timestamp) -> WindowKey {
-    (query.namespace.clone(), query.promql.clone(), ended)
+/// Whether any of these is asked only where a decision looks at history.
+pub fn look_at_history(questions: &[Question]) -> bool {
+    let histories = WITH_A_PAST.map(|metric| history_name(metric.name()));
+    let is_one = |name: &String| histories.contains(name) || OF_SUSPECTS.contains(&name.as_str());
+    questions.iter().any(|(query, _)| is_one(&query.name))
 }
 
 /// The answers.
 pub(super) struct Tables<'a> {
-    pub(super) source: AtMost<'a>,
+    pub(super) source: &'a dyn MetricsSource,
     pub(super) at: Timestamp,
     /// Which of the known series the server has, without those of clients in pods.
     pub(super) series: Option<Vec<LabelledSample>>,
-    pub(super) instants: BTreeMap<Key, Placed<(f64, i64)>>,
+    pub(super) instants: BTreeMap<Key, Placed<Point>>,
     pub(super) ranges: BTreeMap<Key, Ranged>,
     /// Whether what a decision on history asks about is known too.
     pub(super) has_history: bool,
-    /// Answers to own queries, by query and the label that names the pod.
-    pub(super) own: BTreeMap<(String, String), Placed<(f64, i64)>>,
-    /// Answers to questions of single workloads over a range, and means over windows; `None` where the server did not answer
-    /// those of several together.
-    pub(super) told: BTreeMap<RangeKey, Option<Placed<Vec<Point>>>>,
-    pub(super) windows: BTreeMap<WindowKey, Option<Samples>>,
+    /// Answers to questions of single workloads, such as users' own queries and means over windows; `None` where the server did
+    /// not answer those of several together.
+    pub(super) told: BTreeMap<ToldKey, Option<Placed<Vec<Point>>>>,
     /// Whole answers by the text of the query: workloads share the alerts that fire.
     pub(super) raw: Mutex<BTreeMap<String, Vec<RawSample>>>,
 }
@@ -65,11 +65,6 @@ impl Ranged {
     /// It is asked for when its rows are needed.
     pub(super) const fn new(query: MetricQuery, range: TimeRange) -> Self {
         Self { query, range, rows: OnceLock::new() }
-    }
-
-    /// Asks for it, unless it was asked for.
-    pub(super) fn ask(&self, source: &dyn MetricsSource) {
-        self.rows(source);
     }
 
     /// Takes the rows that were answered to it as a part of another query.
@@ -92,20 +87,10 @@ impl Ranged {
         };
         rows.into_iter().filter_map(row).collect()
     }
-
-    /// Whether the server did not answer it.
-    fn has_failed(&self) -> bool {
-        self.rows.get().is_some_and(Option::is_none)
-    }
-
-    /// The end of its range in milliseconds.
-    fn end_ms(&self) -> i64 {
-        self.range.end.as_millisecond()
-    }
 }
 
 impl<'a> Tables<'a> {
-    pub(super) fn new(source: AtMost<'a>, at: Timestamp) -> Self {
+    pub(super) fn new(source: &'a dyn MetricsSource, at: Timestamp) -> Self {
         Self {
             source,
             at,
@@ -113,22 +98,20 @@ impl<'a> Tables<'a> {
             instants: BTreeMap::new(),
             ranges: BTreeMap::new(),
             has_history: false,
-            own: BTreeMap::new(),
             told: BTreeMap::new(),
-            windows: BTreeMap::new(),
             raw: Mutex::default(),
         }
     }
 
     /// The rows of an instant query.
-    pub(super) fn instant(&self, preset: KafkaPreset, name: &str) -> Option<&Placed<(f64, i64)>> {
+    pub(super) fn instant(&self, preset: KafkaPreset, name: &str) -> Option<&Placed<Point>> {
         self.instants.get(&(preset, name.to_owned()))
     }
 
     /// The rows of a range, and when it ended in milliseconds.
     pub(super) fn range(&self, preset: KafkaPreset, name: &str) -> Option<(&Placed<Vec<Point>>, i64)> {
         let ranged = self.ranges.get(&(preset, name.to_owned()))?;
-        Some((ranged.rows(&self.source)?, ranged.end_ms()))
+        Some((ranged.rows(self.source)?, ranged.range.end.as_millisecond()))
     }
 
     /// The rows of a range, if it was asked for over this range.
@@ -139,29 +122,27 @@ impl<'a> Tables<'a> {
         range: TimeRange,
     ) -> Option<&Placed<Vec<Point>>> {
         let ranged = self.ranges.get(&(preset, name.to_owned())).filter(|ranged| ranged.range == range)?;
-        ranged.rows(&self.source)
+        ranged.rows(self.source)
     }
 
     /// Whether a range of this name was asked about many workloads and not answered.
     pub(super) fn has_failed(&self, name: &str) -> bool {
         let of_members = of_members(name);
         self.ranges.values().any(|ranged| {
-            ranged.has_failed() && (ranged.query.name == name || ranged.query.name == of_members)
+            let is_it = ranged.query.name == name || ranged.query.name == of_members;
+            is_it && ranged.rows.get().is_some_and(Option::is_none)
         })
     }
 }
 
 /// The rows of the answer to a query by their places.
-pub(super) fn rows_of<'r>(
-    name: &str,
-    rows: impl Iterator<Item = (&'r str, (f64, i64))>,
-) -> Placed<(f64, i64)> {
+pub(super) fn rows_of<'r>(name: &str, rows: impl Iterator<Item = (&'r str, Point)>) -> Placed<Point> {
     rows.filter_map(|(label, row)| Some((place(name, label)?, row))).collect()
 }
 
 /// The rows of an answer by their labels.
-pub(super) fn labelled(samples: &Samples) -> impl Iterator<Item = (&str, (f64, i64))> {
-    samples.iter().map(|Sample { pod, value, timestamp_ms }| (pod, (value, timestamp_ms)))
+pub(super) fn labelled(samples: &Samples) -> impl Iterator<Item = (&str, Point)> {
+    samples.iter().map(|Sample { pod, value, timestamp_ms }| (pod, Point { timestamp_ms, value }))
 }
 
 /// The place of a row. It begins with what the row is looked up by: that of a group with the group's name and a newline.
@@ -176,6 +157,10 @@ fn place<'l>(name: &str, label: &'l str) -> Option<Cow<'l, str>> {
             format!("{group}\n{protocol}").into()
         }
         REBALANCE => format!("{label}\n").into(),
+        BY_TOPIC => {
+            let (topic, group) = label.split_once('/')?;
+            format!("{}/{group}", plain_topic(topic)).into()
+        }
         name if name.ends_with(OF_MEMBERS) => {
             let (member, rest) = label.split_once('/')?;
             match Place::parse(rest).filter(|_| is_of_partitions(name)) {
@@ -204,12 +189,13 @@ pub(super) const fn exporters_of(preset: KafkaPreset) -> KafkaPreset {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::{GroupQueries, Groups, QuerySettings};
+    use crate::metrics::{GroupQueries, QuerySettings, Reach};
 
     #[test]
     fn presets_that_share_answers_ask_the_same() {
         let settings = QuerySettings::new("shop");
-        let asked = |preset| GroupQueries::new(preset, Groups::of(["g"], &settings.matchers), &settings);
+        let asked =
+            |preset| GroupQueries::new(preset, Reach::of_groups(["g"], &settings.matchers), &settings);
         for preset in KafkaPreset::of_series() {
             assert_eq!(asked(preset), asked(exporters_of(preset)), "{preset}");
         }

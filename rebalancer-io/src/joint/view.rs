@@ -2,20 +2,19 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::PoisonError;
+use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
 use rebalancer_core::{LivePod, Metric};
 
 use super::members::{Member, Members};
-use super::open::{OF_SUSPECTS, Open};
 use super::places::{Home, Placed};
 use super::points::merged;
-use super::tables::{Tables, exporters_of, range_key, window_key};
-use crate::facts::{WindowQuestion, history_name};
+use super::tables::{OF_SUSPECTS, Tables, exporters_of, told_key};
+use crate::facts::{Question, history_name};
 use crate::metrics::detect::{
     BY_ADDRESS, BY_CLIENT, BY_TOPIC, COUNT_BY_ADDRESS, COUNT_BY_CLIENT, KNOWN_SERIES, TOPICS_OF_PODS,
-    plain_topic, series_of, topics_name,
+    labelled_name, plain_topic, series_of, topics_name,
 };
 use crate::metrics::{
     ADDRESSES, ASSIGNED, ASSIGNOR, COMMITTED, END, KafkaPreset, LEAD, LOAD, MetricQuery, MetricsSource,
@@ -23,6 +22,22 @@ use crate::metrics::{
     pod_prefixes,
 };
 use crate::prometheus::{LabelledSample, Point, QueryError, RawSample, Samples, Series, TimeRange, When};
+
+/// Questions about the past of one workload that were not asked yet, and were answered by nothing. What was decided by that does
+/// not count if there are any.
+#[derive(Debug, Default)]
+pub struct Open(Mutex<Vec<Question>>);
+
+impl Open {
+    /// The questions.
+    pub fn into_questions(self) -> Vec<Question> {
+        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, query: &MetricQuery, when: When) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((query.clone(), when));
+    }
+}
 
 /// The answers about one workload, from what was asked about all. What that does not tell is asked of the server.
 ///
@@ -95,7 +110,7 @@ impl<'j, 'a> View<'j, 'a> {
 
     fn partitions_of_clients(&self) -> Option<f64> {
         let rows = self.tables.instant(self.settings.preset, OffsetQueries::COUNT)?;
-        Some(rows.of(&self.home).map(|(_, (count, _))| count).sum())
+        Some(rows.of(&self.home).map(|(_, count)| count.value).sum())
     }
 
     /// What exporters tell of the members of its group.
@@ -135,7 +150,7 @@ impl<'j, 'a> View<'j, 'a> {
 
     /// The known series of a range query.
     fn known(&self, query: &MetricQuery, range: TimeRange) -> Option<Vec<Series>> {
-        if let Some(told) = self.tables.told.get(&range_key(query, range)) {
+        if let Some(told) = self.tables.told.get(&told_key(query, When::Range(range))) {
             let rows = told.as_ref()?;
             return Some(match query.namespace {
                 Some(_) => rows.of(&self.home).map(|(pod, points)| series(pod, points)).collect(),
@@ -168,8 +183,7 @@ impl<'j, 'a> View<'j, 'a> {
             name => {
                 let source = self.preset_of(query)?;
                 let of_members = || self.members().over(name, HISTORY_ADDRESSES, range);
-                if let Some(rows) = Some(source).filter(|source| *source == preset).and_then(|_| of_members())
-                {
+                if let Some(rows) = (source == preset).then(of_members).flatten() {
                     let of_pod = |Member { pod, row, .. }| Series { pod, points: row };
                     return Some(rows.into_iter().map(of_pod).collect());
                 }
@@ -179,25 +193,39 @@ impl<'j, 'a> View<'j, 'a> {
         })
     }
 
-    /// The series of a range query, or none where it is noted to be asked; `None` where the server is to be asked.
-    fn known_or_noted(&self, query: &MetricQuery, range: TimeRange) -> Option<Vec<Series>> {
-        self.known(query, range).or_else(|| {
-            let was_asked = self.tables.told.contains_key(&range_key(query, range));
-            let open = self.open.filter(|_| !was_asked && !self.tables.has_failed(&query.name))?;
-            open.add(query, When::Range(range));
-            Some(Vec::new())
-        })
+    /// The known samples of an instant query.
+    fn known_now(&self, query: &MetricQuery, at: Timestamp) -> Option<Samples> {
+        let mut samples = Samples::default();
+        if let Some(told) = self.tables.told.get(&told_key(query, When::Instant(at))) {
+            for (pod, points) in told.as_ref()?.of(&self.home) {
+                for point in points {
+                    samples.push(pod, *point);
+                }
+            }
+            return Some(samples);
+        }
+        let preset = self.preset_of(query).filter(|_| at == self.tables.at)?;
+        let is_own = preset == self.settings.preset;
+        if let Some(rows) = is_own.then(|| self.members().now(&query.name)).flatten() {
+            for member in rows {
+                samples.push(&member.pod, member.row);
+            }
+        } else {
+            let rows = self.tables.instant(preset, &query.name)?.of(&self.home);
+            rows.for_each(|(pod, point)| samples.push(pod, *point));
+        }
+        Some(samples)
     }
 
-    /// The means over a window that ended `at`, or none where that is noted to be asked.
-    fn known_means(&self, query: &MetricQuery, at: Timestamp) -> Option<Samples> {
-        if let Some(told) = self.tables.windows.get(&window_key(query, at)) {
-            return told.clone();
-        }
-        let open = self.open.filter(|_| at != self.tables.at)?;
-        WindowQuestion::asked_by(query, at, self.tables.at)?;
-        open.add(query, When::Instant(at));
-        Some(Samples::default())
+    /// Notes that a question is to be asked together with those of other workloads, and says whether it is.
+    fn is_noted(&self, query: &MetricQuery, when: When) -> bool {
+        let was_asked =
+            || self.tables.told.contains_key(&told_key(query, when)) || self.tables.has_failed(&query.name);
+        let open = self.open.filter(|_| !was_asked());
+        open.is_some_and(|open| {
+            open.add(query, when);
+            true
+        })
     }
 
     /// The series of the partitions of the group's topics.
@@ -268,7 +296,7 @@ impl<'j, 'a> View<'j, 'a> {
     /// The known samples of a query with labels.
     fn known_samples(&self, name: &str, labels: &[&str]) -> Option<Vec<LabelledSample>> {
         let of_group = |name: &str| self.tables.instant(exporters_of(self.settings.preset), name);
-        let nobody = || vec![String::new(); labels.len()];
+        let nobody = vec![""; labels.len()];
         match (name, labels) {
             (KNOWN_SERIES, _) => self.known_series(),
             (BY_ADDRESS, [group]) => self.groups_by_address(group),
@@ -285,15 +313,11 @@ impl<'j, 'a> View<'j, 'a> {
             }
             (REBALANCE, _) => {
                 let rows = of_group(REBALANCE)?.starting(&format!("{}\n", self.settings.group.as_ref()?));
-                Some(
-                    rows.map(|(_, (value, _))| LabelledSample { pod: None, labels: nobody(), value: *value })
-                        .collect(),
-                )
+                Some(rows.map(|(_, point)| sample(None, &nobody, point.value)).collect())
             }
             (OffsetQueries::COUNT, _) => {
                 let count = self.count()?;
-                let counted = LabelledSample { pod: None, labels: nobody(), value: count };
-                Some(Some(counted).filter(|_| count > 0.0).into_iter().collect())
+                Some((count > 0.0).then(|| sample(None, &nobody, count)).into_iter().collect())
             }
             (name, _) if name.starts_with(TOPICS_OF_PODS) => self.topics(name),
             _ => None,
@@ -315,9 +339,9 @@ impl<'j, 'a> View<'j, 'a> {
     /// How many partitions each client has.
     fn assigned(&self) -> Option<Vec<LabelledSample>> {
         let rows = self.tables.instant(self.settings.preset, ASSIGNED)?.of(&self.home);
-        let rows = rows.filter_map(|(place, (count, _))| {
+        let rows = rows.filter_map(|(place, count)| {
             let (pod, client) = place.split_once('/')?;
-            Some((client, sample(Some(pod), &[client], *count)))
+            Some((client, sample(Some(pod), &[client], count.value)))
         });
         Some(self.of_the_group(rows))
     }
@@ -337,28 +361,25 @@ impl<'j, 'a> View<'j, 'a> {
     /// Messages per second of the group's partitions; where no exporter computes them from commits, as they are written.
     fn loads_of_partitions(&self) -> Option<Vec<LabelledSample>> {
         if let Some(rows) = self.members().now(LOAD) {
-            let row = |Member { pod, partition, row: (value, _) }: Member<(f64, i64)>| {
+            let row = |Member { pod, partition, row }: &Member<Point>| {
                 let (topic, number) = partition.split_once('/')?;
-                let labels = [topic, number].map(str::to_owned).to_vec();
-                Some(LabelledSample { pod: Some(pod), labels, value })
+                Some(sample(Some(pod), &[topic, number], row.value))
             };
-            return Some(rows.into_iter().filter_map(row).collect());
+            return Some(rows.iter().filter_map(row).collect());
         }
         let rows = self.tables.instant(exporters_of(self.settings.preset), LOAD)?;
-        let mut loads: BTreeMap<(String, String), f64> = BTreeMap::new();
-        for (place, (load, _)) in rows.starting(&format!("{}\n", self.settings.group.as_ref()?)) {
-            if let Some((topic, partition)) = place.rsplit_once('/') {
-                loads.insert((topic.to_owned(), partition.to_owned()), *load);
-            }
+        let mut loads: BTreeMap<(&str, &str), f64> = BTreeMap::new();
+        for (place, load) in rows.starting(&format!("{}\n", self.settings.group.as_ref()?)) {
+            loads.extend(place.rsplit_once('/').map(|partition| (partition, load.value)));
         }
         for topic in self.topics_of_group()? {
-            for (partition, (load, _)) in rows.starting(&format!("\n{topic}/")) {
-                loads.entry((topic.to_owned(), partition.to_owned())).or_insert(*load);
+            for (partition, load) in rows.starting(&format!("\n{topic}/")) {
+                loads.entry((topic, partition)).or_insert(load.value);
             }
         }
-        let row =
-            |((topic, partition), value)| LabelledSample { pod: None, labels: vec![topic, partition], value };
-        Some(loads.into_iter().map(row).collect())
+        Some(
+            loads.iter().map(|((topic, partition), load)| sample(None, &[topic, partition], *load)).collect(),
+        )
     }
 
     /// Number of the group's partitions: those with a commit now, else those that its clients tell of. `None` where clients
@@ -386,41 +407,28 @@ impl<'j, 'a> View<'j, 'a> {
         Some(series)
     }
 
-    fn groups_by_address(&self, label: &str) -> Option<Vec<LabelledSample>> {
+    fn groups_by_address<'r>(&'r self, label: &str) -> Option<Vec<LabelledSample>> {
         let addresses = self.tables.instant(KafkaPreset::None, ADDRESSES)?;
         let groups = self.tables.instant(KafkaPreset::None, &labelled_name(BY_ADDRESS, &[label]))?;
-        let of_pod = |(place, _): (&str, _)| {
+        let of_pod = |(place, _): (&'r str, _)| {
             let (pod, address) = place.split_once('/')?;
             let groups = groups.starting(&format!("{address}/"));
-            let row = |(group, _): (&str, _)| LabelledSample {
-                pod: Some(pod.to_owned()),
-                labels: vec![group.to_owned()],
-                value: 1.0,
-            };
-            Some(groups.map(row).collect::<Vec<LabelledSample>>())
+            Some(groups.map(move |(group, _)| sample(Some(pod), &[group], 1.0)))
         };
         Some(addresses.of(&self.home).filter_map(of_pod).flatten().collect())
     }
 
     fn groups_by_client(&self, label: &str) -> Option<Vec<LabelledSample>> {
         let groups = self.tables.instant(KafkaPreset::None, &labelled_name(BY_CLIENT, &[label]))?;
-        let row = |client: String, group: &str| LabelledSample {
-            pod: None,
-            labels: vec![group.to_owned(), client],
-            value: 1.0,
+        let rows: Vec<(&str, &Point)> = match self.prefixes.as_slice() {
+            [] => groups.all().collect(),
+            prefixes => prefixes.iter().flat_map(|prefix| groups.beginning(prefix)).collect(),
         };
-        let split = |place: &str, start: &str| {
-            let (rest, group) = place.split_once('\n')?;
-            Some(row(format!("{start}{rest}"), group))
+        let row = |(place, _): (&str, _)| {
+            let (client, group) = place.split_once('\n')?;
+            Some(sample(None, &[group, client], 1.0))
         };
-        if self.prefixes.is_empty() {
-            return Some(groups.all().filter_map(|(place, _)| split(place, "")).collect());
-        }
-        let of_prefix = |prefix: &&str| {
-            let rows = groups.starting(prefix);
-            rows.filter_map(|(rest, _)| split(rest, prefix)).collect::<Vec<LabelledSample>>()
-        };
-        Some(self.prefixes.iter().flat_map(of_prefix).collect())
+        Some(rows.into_iter().filter_map(row).collect())
     }
 
     /// The number of members of each group, whose places are the member and the group with `between` them.
@@ -445,32 +453,26 @@ impl<'j, 'a> View<'j, 'a> {
         }
         let of_topic = |topic: &String| {
             let rows = groups.starting(&format!("{topic}/"));
-            let row = |(group, _): (&str, _)| LabelledSample {
-                pod: None,
-                labels: vec![group.to_owned(), topic.clone()],
-                value: 1.0,
-            };
-            rows.map(row).collect::<Vec<LabelledSample>>()
+            rows.map(|(group, _)| sample(None, &[group, topic], 1.0)).collect::<Vec<LabelledSample>>()
         };
         Some(topics.iter().flat_map(of_topic).collect())
     }
 
     /// Whether an own query has fresh series, by pod: of these pods if it names any, else of all.
     fn ages(&self, query: &MetricQuery) -> Option<Vec<LabelledSample>> {
-        let rows = self.tables.own.get(&(query.promql.clone(), query.pod_label.clone()))?;
-        let row = |namespace: &str, pod: &str, value: f64| LabelledSample {
-            pod: Some(pod.to_owned()).filter(|pod| !pod.is_empty()),
-            labels: vec![namespace.to_owned()],
-            value,
+        let told = self.tables.told.get(&told_key(query, When::Instant(self.tables.at)))?.as_ref()?;
+        let row = |namespace: &str, pod: &str, points: &[Point]| {
+            let value = points.last().map_or(f64::NAN, |point| point.value);
+            sample(Some(pod).filter(|pod| !pod.is_empty()), &[namespace], value)
         };
         let here: Vec<LabelledSample> =
-            rows.of(&self.home).map(|(pod, (value, _))| row("", pod, *value)).collect();
+            told.of(&self.home).map(|(pod, points)| row("", pod, points)).collect();
         if !here.is_empty() {
             return Some(here);
         }
-        let of_all = rows.all().filter_map(|(place, (value, _))| {
+        let of_all = told.all().filter_map(|(place, points)| {
             let (namespace, pod) = place.split_once('/')?;
-            Some(row(namespace, pod, *value))
+            Some(row(namespace, pod, points))
         });
         Some(of_all.collect())
     }
@@ -479,11 +481,6 @@ impl<'j, 'a> View<'j, 'a> {
 /// Names under which the addresses that pods had are known.
 pub(super) const HISTORY_ADDRESSES: &str = "addresses of pods in the history";
 pub(super) const OWNED_ADDRESSES: &str = "addresses of owners";
-
-/// The name under which the answer to a question is known whose labels differ by exporter.
-pub(super) fn labelled_name(name: &str, labels: &[&str]) -> String {
-    format!("{name} by {}", labels.join(", "))
-}
 
 fn sample(pod: Option<&str>, labels: &[&str], value: f64) -> LabelledSample {
     let labels = labels.iter().map(|label| (*label).to_owned()).collect();
@@ -502,28 +499,11 @@ fn partition_of(place: &str) -> Option<[&str; 4]> {
 
 impl MetricsSource for View<'_, '_> {
     fn instant(&self, query: &MetricQuery, at: Timestamp) -> Result<Samples, QueryError> {
-        if let Some(samples) = self.known_means(query, at) {
-            return Ok(samples);
+        match self.known_now(query, at) {
+            Some(samples) => Ok(samples),
+            None if at != self.tables.at && self.is_noted(query, When::Instant(at)) => Ok(Samples::default()),
+            None => self.tables.source.instant(query, at),
         }
-        let preset = self.preset_of(query).filter(|_| at == self.tables.at);
-        let members = preset.filter(|preset| *preset == self.settings.preset);
-        if let Some(rows) = members.and_then(|_| self.members().now(&query.name)) {
-            let mut samples = Samples::default();
-            for Member { pod, row: (value, timestamp_ms), .. } in &rows {
-                samples.push(pod, Point { timestamp_ms: *timestamp_ms, value: *value });
-            }
-            return Ok(samples);
-        }
-        let own = self.tables.own.get(&(query.promql.clone(), query.pod_label.clone()));
-        let known = own.or_else(|| self.tables.instant(preset?, &query.name));
-        let Some(rows) = known.filter(|_| at == self.tables.at) else {
-            return self.tables.source.instant(query, at);
-        };
-        let mut samples = Samples::default();
-        for (pod, (value, timestamp_ms)) in rows.of(&self.home) {
-            samples.push(pod, Point { timestamp_ms: *timestamp_ms, value: *value });
-        }
-        Ok(samples)
     }
 
     fn labelled(
@@ -536,9 +516,8 @@ impl MetricsSource for View<'_, '_> {
         if let Some(samples) = Some(()).filter(|()| at == self.tables.at).and_then(|()| known()) {
             return Ok(samples);
         }
-        let is_of_suspects = || OF_SUSPECTS.contains(&query.name.as_str()) && !self.tables.has_history;
-        if let Some(open) = self.open.filter(|_| is_of_suspects()) {
-            open.add(query, When::Instant(at));
+        let is_of_suspects = OF_SUSPECTS.contains(&query.name.as_str()) && !self.tables.has_history;
+        if is_of_suspects && self.is_noted(query, When::Instant(at)) {
             return Ok(Vec::new());
         }
         self.tables.source.labelled(query, labels, at)
@@ -558,8 +537,9 @@ impl MetricsSource for View<'_, '_> {
     }
 
     fn range(&self, query: &MetricQuery, range: TimeRange) -> Result<Vec<Series>, QueryError> {
-        match self.known_or_noted(query, range) {
+        match self.known(query, range) {
             Some(series) => Ok(series),
+            None if self.is_noted(query, When::Range(range)) => Ok(Vec::new()),
             None => self.tables.source.range(query, range),
         }
     }
@@ -570,8 +550,9 @@ impl MetricsSource for View<'_, '_> {
         range: TimeRange,
         each: &mut dyn FnMut(Series),
     ) -> Result<(), QueryError> {
-        match self.known_or_noted(query, range) {
+        match self.known(query, range) {
             Some(series) => series.into_iter().for_each(each),
+            None if self.is_noted(query, When::Range(range)) => {}
             None => return self.tables.source.range_by_series(query, range, each),
         }
         Ok(())

@@ -2,14 +2,11 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
-
 use super::answers::KafkaAnswers;
-use crate::metrics::MetricsSource;
 use crate::metrics::kafka_direct::is_of_kafka;
+use crate::metrics::{MetricsSource, Relay};
 use crate::prometheus::{
-    ApiRequest, ApiResponse, LabelledSample, MetricQuery, PrometheusClient, QueryError, RawSample, Samples,
-    Series, Server, TimeRange, Transport, TransportError,
+    ApiRequest, ApiResponse, MetricQuery, PrometheusClient, Server, Transport, TransportError,
 };
 
 /// A transport that answers the queries about Kafka itself, and passes on all others.
@@ -60,41 +57,11 @@ impl<'a> BesideKafka<'a> {
         // The answers are there already.
         Self { kafka: PrometheusClient::over(WithKafka::new(answers, NoServer), u64::MAX), other }
     }
-
-    fn source_of(&self, query: &MetricQuery) -> &dyn MetricsSource {
-        if is_of_kafka(&query.promql) { &self.kafka } else { self.other }
-    }
 }
 
-impl MetricsSource for BesideKafka<'_> {
-    fn instant(&self, query: &MetricQuery, at: Timestamp) -> Result<Samples, QueryError> {
-        self.source_of(query).instant(query, at)
-    }
-
-    fn labelled(
-        &self,
-        query: &MetricQuery,
-        labels: &[&str],
-        at: Timestamp,
-    ) -> Result<Vec<LabelledSample>, QueryError> {
-        self.source_of(query).labelled(query, labels, at)
-    }
-
-    fn raw(&self, query: &MetricQuery, at: Timestamp) -> Result<Vec<RawSample>, QueryError> {
-        self.source_of(query).raw(query, at)
-    }
-
-    fn range(&self, query: &MetricQuery, range: TimeRange) -> Result<Vec<Series>, QueryError> {
-        self.source_of(query).range(query, range)
-    }
-
-    fn range_by_series(
-        &self,
-        query: &MetricQuery,
-        range: TimeRange,
-        each: &mut dyn FnMut(Series),
-    ) -> Result<(), QueryError> {
-        self.source_of(query).range_by_series(query, range, each)
+impl Relay for BesideKafka<'_> {
+    fn hand_on<A>(&self, query: &MetricQuery, ask: impl FnOnce(&dyn MetricsSource) -> A) -> A {
+        ask(if is_of_kafka(&query.promql) { &self.kafka } else { self.other })
     }
 }
 

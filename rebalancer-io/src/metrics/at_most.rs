@@ -1,11 +1,11 @@
 //! Limits concurrent queries to a source, which has other users too.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard};
+use std::thread;
 
-use jiff::Timestamp;
-
-use super::source::MetricsSource;
-use crate::prometheus::{LabelledSample, MetricQuery, QueryError, RawSample, Samples, Series, TimeRange};
+use super::source::{MetricsSource, Relay};
+use crate::prometheus::MetricQuery;
 
 /// Limits concurrent queries to another source; callers over the limit block.
 pub struct AtMost<'a> {
@@ -45,39 +45,34 @@ fn lock(count: &Mutex<usize>) -> MutexGuard<'_, usize> {
     count.lock().expect("no thread panics while it holds the lock")
 }
 
-impl MetricsSource for AtMost<'_> {
-    fn instant(&self, query: &MetricQuery, at: Timestamp) -> Result<Samples, QueryError> {
+impl Relay for AtMost<'_> {
+    fn hand_on<A>(&self, _: &MetricQuery, ask: impl FnOnce(&dyn MetricsSource) -> A) -> A {
         let _permit = self.enter();
-        self.source.instant(query, at)
+        ask(self.source)
     }
+}
 
-    fn labelled(
-        &self,
-        query: &MetricQuery,
-        labels: &[&str],
-        at: Timestamp,
-    ) -> Result<Vec<LabelledSample>, QueryError> {
-        let _permit = self.enter();
-        self.source.labelled(query, labels, at)
-    }
+/// Most queries that one look at a server sends at once: as many as a run has metrics.
+pub(crate) const AT_ONCE: usize = 4;
 
-    fn raw(&self, query: &MetricQuery, at: Timestamp) -> Result<Vec<RawSample>, QueryError> {
-        let _permit = self.enter();
-        self.source.raw(query, at)
-    }
-
-    fn range(&self, query: &MetricQuery, range: TimeRange) -> Result<Vec<Series>, QueryError> {
-        let _permit = self.enter();
-        self.source.range(query, range)
-    }
-
-    fn range_by_series(
-        &self,
-        query: &MetricQuery,
-        range: TimeRange,
-        each: &mut dyn FnMut(Series),
-    ) -> Result<(), QueryError> {
-        let _permit = self.enter();
-        self.source.range_by_series(query, range, each)
-    }
+/// The answers of `ask` to all of `queries`, in their order, asked in parallel by as many threads as may ask at once.
+pub(crate) fn in_threads<Q: Sync, A: Send>(queries: &[Q], ask: impl Fn(&Q) -> A + Sync) -> Vec<A> {
+    let next = AtomicUsize::new(0);
+    let answer = || {
+        let mut answers: Vec<(usize, A)> = Vec::new();
+        loop {
+            let place = next.fetch_add(1, Ordering::Relaxed);
+            let Some(query) = queries.get(place) else { return answers };
+            answers.push((place, ask(query)));
+        }
+    };
+    let mut answers: Vec<(usize, A)> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..queries.len().min(AT_ONCE)).map(|_| scope.spawn(answer)).collect();
+        let answers = threads
+            .into_iter()
+            .flat_map(|thread| thread.join().expect("a thread that panics aborts the program"));
+        answers.collect()
+    });
+    answers.sort_by_key(|(place, _)| *place);
+    answers.into_iter().map(|(_, answer)| answer).collect()
 }

@@ -3,11 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::client::{JMX_DEFAULT, MICROMETER};
-use super::joint_members::addresses;
-use super::kafka::{CLIENT_ID, MEMBER_HOST, by_ip, running_pods};
+use super::client::Client;
+use super::exporter::{CLIENT_ID, Exporter, MEMBER_HOST};
+use super::joint::{addresses, placed};
+use super::kafka::{by_ip, running_pods};
 use super::members::is_client_of;
-use super::preset::{in_namespace, select};
+use super::preset::{all_of, in_namespace, select};
 use super::settings::{KafkaPreset, QuerySettings};
 use crate::prometheus::{LabelledSample, MetricQuery};
 use crate::promql::{literal, regex};
@@ -18,41 +19,52 @@ pub const SERIES_LABEL: &str = "series";
 /// Labels of the answer to [`topics_of_pods`].
 pub const TOPIC_LABELS: [&str; 3] = ["topic", "client_id", "clientid"];
 
-/// What is known of an exporter that tells of consumer groups.
-struct Exporter {
-    preset: KafkaPreset,
-    series: &'static str,
-    group: &'static str,
-    topic: &'static str,
-    /// Whether its series name members.
-    has_members: bool,
-}
+/// The presets that read exporters which tell of consumer groups; those that name members first, since they need no guess.
+const EXPORTERS: [KafkaPreset; 4] =
+    [KafkaPreset::KlagIp, KafkaPreset::KafkaLagExporterIp, KafkaPreset::Kminion, KafkaPreset::KafkaExporter];
 
-/// The exporters that tell of consumer groups; those that name members first, since they need no guess.
-const EXPORTERS: [Exporter; 4] = [
-    exporter(KafkaPreset::KlagIp, "klag_consumer_lag", "consumer_group", "topic", true),
-    exporter(KafkaPreset::KafkaLagExporterIp, "kafka_consumergroup_group_lag", "group", "topic", true),
-    exporter(
-        KafkaPreset::Kminion,
-        "kminion_kafka_consumer_group_topic_partition_lag",
-        "group_id",
-        "topic_name",
-        false,
-    ),
-    exporter(KafkaPreset::KafkaExporter, "kafka_consumergroup_lag", "consumergroup", "topic", false),
-];
+/// The clients in pods that are told by the names of their series.
+const CLIENTS: [KafkaPreset; 2] = [KafkaPreset::Micrometer, KafkaPreset::JmxDefault];
 
 /// Name of the lag that the OpenTelemetry agent writes, with a dot or an underscore.
 const OTEL_LAG: [&str; 2] = ["kafka_consumer_records_lag", "kafka.consumer.records_lag"];
 
-const fn exporter(
-    preset: KafkaPreset,
-    series: &'static str,
-    group: &'static str,
-    topic: &'static str,
-    has_members: bool,
-) -> Exporter {
-    Exporter { preset, series, group, topic, has_members }
+/// The client in pods that a preset reads, if its series name the pod.
+fn client_of(preset: KafkaPreset) -> Option<&'static Client> {
+    preset.client().filter(|client| !client.is_agent)
+}
+
+/// The exporter that a preset reads, if its series name members.
+fn naming_members(preset: KafkaPreset) -> Option<&'static Exporter> {
+    preset.exporter().filter(|exporter| exporter.has_members)
+}
+
+impl Exporter {
+    /// Its series about groups that `labels` select too.
+    fn of_groups(&self, labels: &str, settings: &QuerySettings) -> String {
+        select(self.lag, &all_of(&[&format!("{}!=\"\"", self.group), labels]), settings)
+    }
+
+    /// The addresses of members by group.
+    fn addresses(&self, settings: &QuerySettings) -> String {
+        by_ip(&self.of_groups(MEMBER_HOST, settings), self.group)
+    }
+
+    /// The names of members by group; `labels` select them.
+    fn clients(&self, labels: &str, settings: &QuerySettings) -> String {
+        let members = self.of_groups(&all_of(&[CLIENT_ID, labels]), settings);
+        format!("count by ({}, client_id) ({members})", self.group)
+    }
+
+    /// The topics that groups read; `labels` select them.
+    fn topics(&self, labels: &str, settings: &QuerySettings) -> String {
+        format!("count by ({}, {}) ({})", self.group, self.topic, self.of_groups(labels, settings))
+    }
+}
+
+/// The series by which a client in pods is known.
+fn names_of(client: &Client) -> String {
+    format!("{}|{}", client.assigned, client.lag)
 }
 
 /// Names of the questions.
@@ -82,9 +94,10 @@ pub(crate) fn known_series_of_all(settings: &QuerySettings) -> MetricQuery {
 }
 
 fn known_series_by(labels: &str, settings: &QuerySettings) -> MetricQuery {
-    let clients = [&MICROMETER, &JMX_DEFAULT].map(|client| format!("{}|{}", client.assigned, client.lag));
+    let clients: Vec<String> = CLIENTS.into_iter().filter_map(client_of).map(names_of).collect();
     let clients = in_namespace("", &format!("__name__=~\"{}\"", clients.join("|")), settings);
-    let others: Vec<String> = EXPORTERS.iter().map(|exporter| exporter.series.to_owned()).collect();
+    let others: Vec<&str> =
+        EXPORTERS.into_iter().filter_map(KafkaPreset::exporter).map(|exporter| exporter.lag).collect();
     let others = format!("{}|kafka[._]consumer[._]records_lag", others.join("|"));
     let others = select("", &format!("__name__=~\"{others}\""), settings);
     let named = |series: &str| format!(r#"label_replace({series}, "series", "$1", "__name__", "(.+)")"#);
@@ -115,24 +128,16 @@ impl KnownSeries {
     /// The presets that read clients inside the pods and whose series are there, the usual one first. Of the
     /// OpenTelemetry agent it is not known yet whether they are of these pods.
     pub fn in_pods(&self) -> Vec<KafkaPreset> {
-        let has = |names: &[&str]| names.iter().any(|name| self.0.contains(*name));
-        let mut found: Vec<KafkaPreset> = Vec::new();
-        for (preset, client) in
-            [(KafkaPreset::Micrometer, &MICROMETER), (KafkaPreset::JmxDefault, &JMX_DEFAULT)]
-        {
-            if has(&[client.assigned, client.lag]) {
-                found.push(preset);
-            }
-        }
-        if has(&OTEL_LAG) {
-            found.push(KafkaPreset::OtelJava);
-        }
-        found
+        let has = |preset: &KafkaPreset| match client_of(*preset) {
+            Some(client) => [client.assigned, client.lag].iter().any(|name| self.0.contains(*name)),
+            None => OTEL_LAG.iter().any(|name| self.0.contains(*name)),
+        };
+        CLIENTS.into_iter().chain([KafkaPreset::OtelJava]).filter(has).collect()
     }
 
     /// Whether clients in pods tell what they fetch.
     fn reads_clients(&self) -> bool {
-        self.in_pods().iter().any(|preset| preset.client().is_some())
+        self.in_pods().into_iter().any(|preset| client_of(preset).is_some())
     }
 
     /// Whether all workloads have one source or none: nothing but clients of one kind in pods.
@@ -143,8 +148,9 @@ impl KnownSeries {
 
     /// The exporters whose series are there, by the preset that reads them.
     pub fn exporters(&self) -> Vec<KafkaPreset> {
-        let there = EXPORTERS.iter().filter(|exporter| self.0.contains(exporter.series));
-        there.map(|exporter| exporter.preset).collect()
+        let is_there =
+            |preset: &KafkaPreset| preset.exporter().is_some_and(|exporter| self.0.contains(exporter.lag));
+        EXPORTERS.into_iter().filter(is_there).collect()
     }
 }
 
@@ -153,16 +159,11 @@ pub fn known_sources() -> &'static str {
     "Micrometer, JMX exporter or OpenTelemetry agent in these pods, klag, kafka-lag-exporter, kminion, kafka_exporter"
 }
 
-fn exporter_of(preset: KafkaPreset) -> Option<&'static Exporter> {
-    EXPORTERS.iter().find(|exporter| exporter.preset == preset)
-}
-
 /// Asks for the groups that have a member at the address of a pod of the workload, and the label that names them;
 /// `None` where the exporter of this preset names no members.
 pub fn groups_by_ip(preset: KafkaPreset, settings: &QuerySettings) -> Option<(MetricQuery, &'static str)> {
-    let Exporter { series, group, .. } = exporter_of(preset).filter(|exporter| exporter.has_members)?;
-    let members = by_ip(&select(series, &format!("{group}!=\"\", {MEMBER_HOST}"), settings), group);
-    let pods = running_pods(settings);
+    let exporter = naming_members(preset)?;
+    let (group, members, pods) = (exporter.group, exporter.addresses(settings), running_pods(settings));
     let promql = format!("count by ({group}, pod) ({members} * on (pod_ip) group_left (pod) {pods})");
     Some((MetricQuery::new(BY_ADDRESS, promql), group))
 }
@@ -173,12 +174,10 @@ pub fn groups_by_client(
     preset: KafkaPreset,
     settings: &QuerySettings,
 ) -> Option<(MetricQuery, [&'static str; 2])> {
-    let Exporter { series, group, .. } = exporter_of(preset).filter(|exporter| exporter.has_members)?;
+    let exporter = naming_members(preset)?;
     let pattern = settings.pod_pattern.as_deref().unwrap_or(".+");
-    let client = format!("client_id=~\"{}\"", literal(pattern));
-    let members = select(series, &format!("{group}!=\"\", {CLIENT_ID}, {client}"), settings);
-    let promql = format!("count by ({group}, client_id) ({members})");
-    Some((MetricQuery::new(BY_CLIENT, promql), [group, "client_id"]))
+    let clients = exporter.clients(&format!("client_id=~\"{}\"", literal(pattern)), settings);
+    Some((MetricQuery::new(BY_CLIENT, clients), [exporter.group, "client_id"]))
 }
 
 /// Asks for the number of members of each group, by the label that names it: of members with an address, or with a name
@@ -188,20 +187,20 @@ pub fn members_of_groups(
     by_client: bool,
     settings: &QuerySettings,
 ) -> Option<(MetricQuery, &'static str)> {
-    let Exporter { series, group, .. } = exporter_of(preset).filter(|exporter| exporter.has_members)?;
-    let members = |named: &str| select(series, &format!("{group}!=\"\", {named}"), settings);
+    let exporter = naming_members(preset)?;
     let (name, members) = if by_client {
-        (COUNT_BY_CLIENT, format!("count by ({group}, client_id) ({})", members(CLIENT_ID)))
+        (COUNT_BY_CLIENT, exporter.clients("", settings))
     } else {
-        (COUNT_BY_ADDRESS, by_ip(&members(MEMBER_HOST), group))
+        (COUNT_BY_ADDRESS, exporter.addresses(settings))
     };
+    let group = exporter.group;
     Some((MetricQuery::new(name, format!("count by ({group}) ({members})")), group))
 }
 
 /// Asks for the topics that the clients in the pods fetch, by the labels of [`TOPIC_LABELS`]; `None` where this preset
 /// does not read clients of pods by name.
 pub fn topics_of_pods(preset: KafkaPreset, settings: &QuerySettings) -> Option<MetricQuery> {
-    let lag = in_namespace(preset.client()?.lag, "topic!=\"\"", settings);
+    let lag = in_namespace(client_of(preset)?.lag, "topic!=\"\"", settings);
     Some(MetricQuery::new(
         topics_name(preset),
         format!("count by (pod, topic, client_id, clientid) ({lag} >= -1)"),
@@ -210,92 +209,74 @@ pub fn topics_of_pods(preset: KafkaPreset, settings: &QuerySettings) -> Option<M
 
 /// Asks which groups read any of these topics, by the labels of group and topic.
 pub fn groups_by_topic(
-    exporter: KafkaPreset,
+    preset: KafkaPreset,
     topics: &BTreeSet<String>,
     settings: &QuerySettings,
 ) -> Option<(MetricQuery, [&'static str; 2])> {
-    let Exporter { series, group, topic, .. } = exporter_of(exporter)?;
+    let exporter = preset.exporter()?;
     // Clients write dots as underscores.
     let names: Vec<String> = topics.iter().map(|name| regex(name).replace('_', "[._]")).collect();
     let topics = literal(&names.join("|"));
-    let lag = select(series, &format!("{group}!=\"\", {topic}=~\"{topics}\""), settings);
-    let promql = format!("count by ({group}, {topic}) ({lag})");
-    Some((MetricQuery::new(BY_TOPIC, promql), [group, topic]))
+    let read = exporter.topics(&format!("{}=~\"{topics}\"", exporter.topic), settings);
+    Some((MetricQuery::new(BY_TOPIC, read), [exporter.group, exporter.topic]))
 }
 
-/// The questions of this file about all pods and groups that the settings reach, each answered by one label.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct JointDetection {
-    /// The pods with series of a client in them, by `NAMESPACE/POD`.
-    pub(crate) clients: Vec<(KafkaPreset, MetricQuery)>,
-    /// What they fetch, by `NAMESPACE/POD/TOPIC/CLIENT_ID/CLIENTID`.
-    pub(crate) topics: Vec<(KafkaPreset, MetricQuery)>,
-    /// The addresses of pods, by `NAMESPACE/POD/ADDRESS`.
-    pub(crate) addresses: Option<MetricQuery>,
-    /// The groups of members by `ADDRESS/GROUP`, each with the label of the group.
-    pub(crate) by_address: Vec<(&'static str, MetricQuery)>,
-    /// The groups of members by `CLIENT_ID` and `GROUP`, with a newline between them.
-    pub(crate) by_client: Vec<(&'static str, MetricQuery)>,
-    /// The groups that read a topic by `TOPIC/GROUP`, each with the labels of both.
-    pub(crate) by_topic: Vec<([&'static str; 2], MetricQuery)>,
-}
-
-impl JointDetection {
-    /// The questions that matter where these series are known.
-    pub(crate) fn new(known: &KnownSeries, settings: &QuerySettings) -> Self {
-        let joined = |name: &str, series: &str, between: &str, labels: &[&str]| {
-            let labels: Vec<String> = labels.iter().map(|label| format!("\"{label}\"")).collect();
-            let joined = format!("label_join({series}, \"place\", \"{between}\", {})", labels.join(", "));
-            MetricQuery::new(name, joined).with_pod_label("place")
-        };
-        let readers = || known.in_pods().into_iter().filter_map(|preset| Some((preset, preset.client()?)));
-        let clients = readers().map(|(preset, client)| {
-            let names = format!("__name__=~\"{}|{}\"", client.assigned, client.lag);
-            let counted = format!("count by (namespace, pod) ({})", in_namespace("", &names, settings));
-            (preset, joined(KNOWN_SERIES, &counted, "/", &["namespace", "pod"]))
-        });
-        let has_exporter = !known.exporters().is_empty();
-        let topics = readers().filter(|_| has_exporter).map(|(preset, client)| {
+/// The questions of this file about all pods and groups that the settings reach, as far as they matter where these series are
+/// known. Each is answered by one label, and comes with the preset and the name under which its answer is known.
+pub(crate) fn questions_of_all(
+    known: &KnownSeries,
+    settings: &QuerySettings,
+) -> Vec<(KafkaPreset, String, MetricQuery)> {
+    let mut questions: Vec<(KafkaPreset, String, MetricQuery)> = Vec::new();
+    let mut add = |preset, by: &[&str], query: MetricQuery| {
+        let name = if by.is_empty() { query.name.clone() } else { labelled_name(&query.name, by) };
+        questions.push((preset, name, query));
+    };
+    let exporters = || known.exporters().into_iter().filter_map(KafkaPreset::exporter);
+    for preset in known.in_pods() {
+        let Some(client) = client_of(preset) else { continue };
+        let names = format!("__name__=~\"{}\"", names_of(client));
+        let counted = format!("count by (namespace, pod) ({})", in_namespace("", &names, settings));
+        add(preset, &[], placed(KNOWN_SERIES, &counted, "/", &["namespace", "pod"]));
+        if exporters().next().is_some() {
             let lag = in_namespace(client.lag, "topic!=\"\"", settings);
             let counted = format!("count by (namespace, pod, topic, client_id, clientid) ({lag} >= -1)");
             let labels = ["namespace", "pod", "topic", "client_id", "clientid"];
-            (preset, joined(&topics_name(preset), &counted, "/", &labels))
-        });
-        let exporters: Vec<&Exporter> = known.exporters().into_iter().filter_map(exporter_of).collect();
-        let with_members = || exporters.iter().copied().filter(|exporter| exporter.has_members);
-        let by_address = with_members().map(|Exporter { series, group, .. }| {
-            let named = select(series, &format!("{group}!=\"\", {MEMBER_HOST}"), settings);
-            (*group, joined(BY_ADDRESS, &by_ip(&named, group), "/", &["pod_ip", group]))
-        });
-        let by_client = with_members().map(|Exporter { series, group, .. }| {
-            let named = select(series, &format!("{group}!=\"\", {CLIENT_ID}"), settings);
-            let counted = format!("count by ({group}, client_id) ({named})");
-            (*group, joined(BY_CLIENT, &counted, r"\n", &["client_id", group]))
-        });
-        let by_topic = exporters.iter().map(|Exporter { series, group, topic, .. }| {
-            let lag = select(series, &format!("{group}!=\"\""), settings);
-            let counted = format!("count by ({group}, {topic}) ({lag})");
-            ([*group, *topic], joined(BY_TOPIC, &counted, "/", &[topic, group]))
-        });
-        Self {
-            clients: clients.collect(),
-            topics: topics.collect(),
-            addresses: with_members().next().map(|_| addresses(settings)),
-            by_address: by_address.collect(),
-            by_client: by_client.collect(),
-            by_topic: by_topic.filter(|_| known.reads_clients()).collect(),
+            add(KafkaPreset::None, &[], placed(&topics_name(preset), &counted, "/", &labels));
         }
     }
+    if exporters().any(|exporter| exporter.has_members) {
+        add(KafkaPreset::None, &[], addresses(settings));
+    }
+    for exporter in exporters() {
+        let Exporter { group, topic, .. } = *exporter;
+        if exporter.has_members {
+            let of_addresses = placed(BY_ADDRESS, &exporter.addresses(settings), "/", &["pod_ip", group]);
+            add(KafkaPreset::None, &[group], of_addresses);
+            let of_clients = placed(BY_CLIENT, &exporter.clients("", settings), r"\n", &["client_id", group]);
+            add(KafkaPreset::None, &[group], of_clients);
+        }
+        if known.reads_clients() {
+            let of_topics = placed(BY_TOPIC, &exporter.topics("", settings), "/", &[topic, group]);
+            add(KafkaPreset::None, &[group, topic], of_topics);
+        }
+    }
+    questions
+}
+
+/// The name under which the answer to a question is known whose labels differ by exporter.
+pub(crate) fn labelled_name(name: &str, labels: &[&str]) -> String {
+    format!("{name} by {}", labels.join(", "))
 }
 
 /// Whether a series of this name is one of a client inside pods that is told by its name.
 pub(crate) fn is_of_a_client(series: &str) -> bool {
-    [&MICROMETER, &JMX_DEFAULT].iter().any(|client| [client.assigned, client.lag].contains(&series))
+    CLIENTS.into_iter().filter_map(client_of).any(|client| [client.assigned, client.lag].contains(&series))
 }
 
 /// The series by which a client of this preset is known; `None` where it is known otherwise.
 pub(crate) fn series_of(preset: KafkaPreset) -> Option<&'static str> {
-    preset.client().map(|client| client.assigned)
+    client_of(preset).map(|client| client.assigned)
 }
 
 /// The spelling of a topic that all of them share.
@@ -375,6 +356,7 @@ pub fn pods_called(client: &str) -> impl Iterator<Item = &str> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::client::{JMX_DEFAULT, MICROMETER};
     use super::*;
 
     fn consumers(of: &[(&str, &str, &[&str])]) -> Consumers {

@@ -7,10 +7,9 @@ use rebalancer_core::{Metric, PerMetric};
 
 use super::alert_pattern::AlertPattern;
 use super::fresh::{self, UnknownAge, question_name};
-use super::kafka::{kminion_partitions, partitions_by_client, partitions_by_pod_ip};
+use super::kafka::kminion_partitions;
 use super::kafka_direct;
 use super::offsets::{OffsetQueries, Past, beside_commits, placed};
-use super::otel;
 use super::preset::{all_of, fresh, select};
 use super::queries::QuerySet;
 use super::settings::{KafkaPreset, QuerySettings, SettingError};
@@ -34,13 +33,22 @@ pub const ALIKE_LABEL: &str = "alike";
 /// Label with the assignor's name.
 pub const PROTOCOL_LABEL: &str = "protocol";
 
-/// Names of the queries, in messages and recordings.
+// Names of the queries, in messages and recordings.
+
+/// Messages per second by pod, topic and partition; the pod may be absent.
 pub(crate) const LOAD: &str = "partition_load";
+/// Any value by pod, topic and partition: who owns which partition.
 pub(crate) const OWNERS: &str = "partition_owners";
+/// Number of partitions by pod, and by client if a pod has several.
 pub(crate) const ASSIGNED: &str = "assigned_partitions";
+/// Any value by protocol.
 pub(crate) const ASSIGNOR: &str = "assignor";
-const KEEPS_IDENTITY: &str = "keeps_identity";
-const MEMBERS: &str = "members";
+/// 1 if replacements take over the identity of the members that they replace, 0 if they do not.
+pub(crate) const KEEPS_IDENTITY: &str = "keeps_identity";
+/// The hash of a member's id, by pod, rank of the id, and each partition that it owns.
+pub(crate) const MEMBERS: &str = "members";
+
+const OF_THE_GROUP: [&str; 6] = [LOAD, OWNERS, ASSIGNED, ASSIGNOR, KEEPS_IDENTITY, MEMBERS];
 
 /// The label by which kminion names the group.
 const KMINION_GROUP: &str = "group_id";
@@ -50,24 +58,14 @@ const KMINION_GROUP: &str = "group_id";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FactQueries {
     pub(crate) metrics: PerMetric<Option<MetricQuery>>,
-    /// Messages per second by pod, topic and partition; the pod may be absent.
-    pub(crate) load: Option<MetricQuery>,
-    /// Any value by pod, topic and partition: who owns which partition.
-    pub(crate) owners: Option<MetricQuery>,
-    /// Number of partitions by pod, and by client if a pod has several.
-    pub(crate) assigned: Option<MetricQuery>,
-    /// Any value by protocol.
-    pub(crate) assignor: Option<MetricQuery>,
-    /// 1 if replacements take over the identity of the members that they replace, 0 if they do not.
-    pub(crate) keeps_identity: Option<MetricQuery>,
-    /// The hash of a member's id, by pod, rank of the id, and each partition that it owns.
-    pub(crate) members: Option<MetricQuery>,
+    /// Those about the group, by name.
+    group: BTreeMap<&'static str, MetricQuery>,
     /// The past of each partition.
     pub(crate) offsets: OffsetQueries,
     /// What may forbid a rotation.
     vetoes: Vec<VetoQuery>,
     /// The freshness checks of own queries, by name.
-    ages: BTreeMap<String, Result<Vec<MetricQuery>, UnknownAge>>,
+    ages: BTreeMap<&'static str, Result<Vec<MetricQuery>, UnknownAge>>,
 }
 
 impl FactQueries {
@@ -76,26 +74,31 @@ impl FactQueries {
     /// # Errors
     /// If an own query contains an unknown placeholder, or one whose setting is missing.
     pub fn new(queries: &QuerySet, settings: &QuerySettings) -> Result<Self, SettingError> {
-        let own = |name: &str, promql: Option<&String>, variable: &'static str| {
-            let Some(promql) = promql else { return Ok(None) };
-            let filled = fill(promql, variable, settings)?;
-            Ok(Some(scoped(name, filled, settings).with_pod_label(&settings.pod_label)))
-        };
-        let load = own(LOAD, settings.own_partition_load.as_ref(), "QUERY_PARTITION_LOAD")?;
-        let assigned = own(ASSIGNED, settings.own_assigned_partitions.as_ref(), "QUERY_ASSIGNED_PARTITIONS")?;
-        let limit = settings.max_sample_age;
-        let ages = [&load, &assigned].into_iter().flatten();
-        let ages = ages.filter_map(|query| Some((query.name.clone(), fresh::questions(query, limit?))));
-        let ages = ages.collect();
-        let preset = |name: &str, promql: Option<String>| promql.map(|promql| scoped(name, promql, settings));
+        let of_kafka = |promql: &str| (settings.preset == KafkaPreset::Kafka).then(|| promql.to_owned());
+        let presets = [
+            (LOAD, settings.preset.partition_load(settings)),
+            (OWNERS, settings.preset.partition_owners(settings)),
+            (ASSIGNED, settings.preset.assigned_partitions(settings)),
+            (ASSIGNOR, assignor(settings)),
+            (KEEPS_IDENTITY, of_kafka(kafka_direct::KEEPS_IDENTITY)),
+            (MEMBERS, of_kafka(kafka_direct::MEMBERS)),
+        ];
+        let scoped = |name, promql: String| MetricQuery::new(name, promql).in_namespace(&settings.namespace);
+        let presets = presets.into_iter().filter_map(|(name, promql)| Some((name, scoped(name, promql?))));
+        let mut group: BTreeMap<&str, MetricQuery> = presets.collect();
+        let mut ages = BTreeMap::new();
+        for (name, own, variable) in [
+            (LOAD, &settings.own_partition_load, "QUERY_PARTITION_LOAD"),
+            (ASSIGNED, &settings.own_assigned_partitions, "QUERY_ASSIGNED_PARTITIONS"),
+        ] {
+            let Some(promql) = own else { continue };
+            let query = scoped(name, fill(promql, variable, settings)?).with_pod_label(&settings.pod_label);
+            ages.extend(settings.max_sample_age.map(|limit| (name, fresh::questions(&query, limit))));
+            group.insert(name, query);
+        }
         Ok(Self {
             metrics: PerMetric::from_fn(|metric| queries.get(metric).cloned()),
-            load: load.or_else(|| preset(LOAD, settings.preset.partition_load(settings))),
-            owners: preset(OWNERS, settings.preset.partition_owners(settings)),
-            assigned: assigned.or_else(|| preset(ASSIGNED, settings.preset.assigned_partitions(settings))),
-            assignor: preset(ASSIGNOR, assignor(settings)),
-            keeps_identity: preset(KEEPS_IDENTITY, of_kafka(kafka_direct::KEEPS_IDENTITY, settings)),
-            members: preset(MEMBERS, of_kafka(kafka_direct::MEMBERS, settings)),
+            group,
             offsets: OffsetQueries::Live(Box::new(settings.clone())),
             vetoes: VetoQuery::all(settings)?,
             ages,
@@ -117,16 +120,11 @@ impl FactQueries {
         };
         let asked = |name: &str| all(name).into_iter().next();
         // Without a recorded check, the samples are not known to be stale.
-        let ages = [LOAD, ASSIGNED].into_iter().map(|name| (name.to_owned(), Ok(all(&question_name(name)))));
+        let ages = [LOAD, ASSIGNED].into_iter().map(|name| (name, Ok(all(&question_name(name)))));
         let ages = ages.filter(|(_, questions)| questions.as_ref().is_ok_and(|asked| !asked.is_empty()));
         Self {
             metrics: PerMetric::from_fn(|metric| asked(metric.name())),
-            load: asked(LOAD),
-            owners: asked(OWNERS),
-            assigned: asked(ASSIGNED),
-            assignor: asked(ASSIGNOR),
-            keeps_identity: asked(KEEPS_IDENTITY),
-            members: asked(MEMBERS),
+            group: OF_THE_GROUP.into_iter().filter_map(|name| Some((name, asked(name)?))).collect(),
             offsets: OffsetQueries::recorded(|name| promql(name).into_iter().next()),
             vetoes: VetoQuery::recorded(|name| promql(name).into_iter().next(), alerts),
             ages: ages.collect(),
@@ -135,7 +133,7 @@ impl FactQueries {
 
     /// The freshness checks of a query; `None` for presets, which leave stale samples out themselves.
     pub(crate) fn ages_of(&self, query: &MetricQuery) -> Option<&Result<Vec<MetricQuery>, UnknownAge>> {
-        self.ages.get(&query.name)
+        self.ages.get(query.name.as_str())
     }
 
     /// The questions that may forbid a rotation.
@@ -146,7 +144,12 @@ impl FactQueries {
     /// The queries about the group that have a source, but for that of its members, which is answered by nothing for
     /// many a group.
     pub fn of_the_group(&self) -> impl Iterator<Item = &MetricQuery> {
-        [&self.load, &self.owners, &self.assigned, &self.assignor, &self.keeps_identity].into_iter().flatten()
+        OF_THE_GROUP.into_iter().filter(|name| *name != MEMBERS).filter_map(|name| self.group.get(name))
+    }
+
+    /// The query about the group of this name; `None` if it has no source.
+    pub(crate) fn about_group(&self, name: &str) -> Option<&MetricQuery> {
+        self.group.get(name)
     }
 
     /// The queries about the past of each partition that have a source.
@@ -158,10 +161,6 @@ impl FactQueries {
     pub fn metric(&self, metric: Metric) -> Option<&MetricQuery> {
         self.metrics[metric].as_ref()
     }
-}
-
-fn scoped(name: &str, promql: String, settings: &QuerySettings) -> MetricQuery {
-    MetricQuery::new(name, promql).in_namespace(&settings.namespace)
 }
 
 /// The protocol of a stable group, if kminion exports it.
@@ -202,11 +201,6 @@ pub(super) fn loads(settings: &QuerySettings) -> Option<MetricQuery> {
     Some(MetricQuery::new(LOAD, parts.join(" or ")))
 }
 
-/// What only Kafka itself tells.
-fn of_kafka(query: &str, settings: &QuerySettings) -> Option<String> {
-    (settings.preset == KafkaPreset::Kafka).then(|| query.to_owned())
-}
-
 /// Messages per second written to each partition of the group's topics, from kminion. If the group keeps up,
 /// that is also what it reads.
 fn written(settings: &QuerySettings) -> Option<String> {
@@ -227,8 +221,9 @@ impl KafkaPreset {
     fn partition_load(self, settings: &QuerySettings) -> Option<String> {
         let committed = || self.group_rate("", settings).ok();
         match self {
-            Self::KafkaLagExporterIp | Self::KlagIp => Some(partitions_by_pod_ip(&committed()?, settings)),
-            Self::ClientId => Some(partitions_by_client(&committed()?)),
+            Self::KafkaLagExporterIp | Self::KlagIp | Self::ClientId => {
+                Some(self.partitions_by_pod(&committed()?, settings))
+            }
             Self::KafkaExporter => Some(format!("max by (topic, partition) ({})", committed()?)),
             Self::Kminion => written(settings),
             // Whichever of the two is deployed beside the clients.
@@ -241,20 +236,10 @@ impl KafkaPreset {
     }
 
     /// One series per partition that a pod's own client fetches.
-    pub(super) fn partition_owners(self, settings: &QuerySettings) -> Option<String> {
+    fn partition_owners(self, settings: &QuerySettings) -> Option<String> {
         match self {
             Self::Kafka => Some(kafka_direct::OWNERS.to_owned()),
-            Self::OtelJava => Some(otel::owners(settings)),
-            _ => Some(self.client()?.owners(settings)),
-        }
-    }
-
-    /// What clients in pods tell of the partitions that they fetch, with all labels of the clients.
-    pub(super) fn claims(self, settings: &QuerySettings) -> Option<String> {
-        match self {
-            Self::Kafka => None,
-            Self::OtelJava => Some(otel::claims("", settings)),
-            _ => Some(self.client()?.claims("", settings)),
+            _ => Some(self.client()?.owners_of("", settings)),
         }
     }
 
@@ -262,7 +247,6 @@ impl KafkaPreset {
     pub(super) fn assigned_partitions(self, settings: &QuerySettings) -> Option<String> {
         match self {
             Self::Kafka => Some(kafka_direct::ASSIGNED.to_owned()),
-            Self::OtelJava => Some(otel::assigned(settings)),
             _ => Some(self.client()?.assigned(settings)),
         }
     }

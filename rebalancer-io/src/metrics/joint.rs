@@ -4,19 +4,20 @@
 
 use rebalancer_core::{Metric, OffsetKind};
 
-use super::group::{ASSIGNED, OWNERS, assignors, loads};
-use super::offsets::{OWNED, OffsetQueries, Past};
-use super::settings::{Groups, KafkaPreset, QuerySettings, Reach, SettingError};
-use super::{cpu, memory};
+use super::containers;
+use super::group::{ASSIGNED, LOAD, OWNERS, assignors, loads};
+use super::kafka::running_pods;
+use super::offsets::{LEAD, OWNED, OffsetQueries, Past};
+use super::preset::{fresh, joined, newest};
+use super::settings::{KafkaPreset, QuerySettings, Reach, SettingError};
 use crate::prometheus::MetricQuery;
-use crate::promql::literal;
 
 /// Label of an answer that names namespace and pod.
 const PLACE_LABEL: &str = "place";
 
 /// What is asked about the pods of all workloads, whatever they read.
 pub(crate) fn container_queries(settings: &QuerySettings) -> Vec<(Metric, MetricQuery)> {
-    let presets = [(Metric::Cpu, cpu::preset(settings)), (Metric::Memory, memory::preset(settings))];
+    let presets = [(Metric::Cpu, containers::cpu(settings)), (Metric::Memory, containers::memory(settings))];
     let is_wanted = |metric: Metric| settings.has_server && settings.own[metric].is_none();
     let wanted = presets.into_iter().filter(|(metric, _)| is_wanted(*metric));
     wanted.map(|(metric, query)| (metric, by_place(&query.name, &query.promql, &[], settings))).collect()
@@ -42,7 +43,7 @@ pub(crate) struct ClientQueries {
 impl ClientQueries {
     /// The queries of a preset about all pods in reach.
     pub(crate) fn new(preset: KafkaPreset, settings: &QuerySettings) -> Self {
-        let settings = &QuerySettings { preset, group: None, groups: Groups::One, ..settings.clone() };
+        let settings = &QuerySettings { preset, group: None, groups: Reach::One, ..settings.clone() };
         let metric = |metric: Metric, query: Result<Option<MetricQuery>, SettingError>| {
             let query = query.ok().flatten().filter(|_| settings.own[metric].is_none())?;
             Some(by_place(&query.name, &query.promql, &[], settings))
@@ -51,7 +52,7 @@ impl ClientQueries {
             by_place(name, &one_client_label(series), &["topic", "partition", "client_id"], settings)
         };
         let owned = |name: &str| {
-            let claims = preset.claims(settings)?;
+            let claims = preset.client()?.claims("", settings);
             let MetricQuery { promql, .. } = by_partition(name, &claims);
             Some(MetricQuery::new(name, format!("0 * {promql} + 1")).with_pod_label(PLACE_LABEL))
         };
@@ -64,7 +65,7 @@ impl ClientQueries {
                 let each = format!("max by (namespace, pod, topic, partition) ({leads})");
                 by_place(OffsetQueries::COUNT, &format!("count by (namespace, pod) ({each})"), &[], settings)
             }),
-            lead: preset.leads(settings).map(|leads| by_partition(super::offsets::LEAD, &leads)),
+            lead: preset.leads(settings).map(|leads| by_partition(LEAD, &leads)),
             owned: owned(OWNED),
             owners: owned(OWNERS),
             assigned: assigned.map(|series| by_place(ASSIGNED, &series, &["client_id"], settings)),
@@ -105,7 +106,7 @@ pub(crate) struct GroupQueries {
 
 impl GroupQueries {
     /// The queries of a preset about these groups.
-    pub(crate) fn new(preset: KafkaPreset, groups: Groups, settings: &QuerySettings) -> Self {
+    pub(crate) fn new(preset: KafkaPreset, groups: Reach, settings: &QuerySettings) -> Self {
         let settings = QuerySettings { groups, preset, ..settings.clone() };
         let offsets = OffsetQueries::Live(Box::new(settings.clone()));
         let past = |kind: OffsetKind| offsets.past(Past::Offset(kind), None);
@@ -120,6 +121,65 @@ impl GroupQueries {
     }
 }
 
+/// The queries about the members of several consumer groups, as exporters outside the pods name them: a pod or an address. Which
+/// pod has an address is asked apart, so that one address that two pods show spoils no answer about the others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct MemberQueries {
+    /// Lag and messages per second by `MEMBER/GROUP`.
+    pub(crate) lag: Option<MetricQuery>,
+    pub(crate) rate: Option<MetricQuery>,
+    /// Messages per second by `MEMBER/TOPIC/PARTITION/GROUP`.
+    pub(crate) load: Option<MetricQuery>,
+    /// Any value by the same: who owns what.
+    pub(crate) owned: Option<MetricQuery>,
+    /// The addresses of pods by `NAMESPACE/POD/ADDRESS`, where members are addresses.
+    pub(crate) addresses: Option<MetricQuery>,
+}
+
+impl MemberQueries {
+    /// The queries about these groups; `None` where the preset does not read named members.
+    pub(crate) fn new(preset: KafkaPreset, groups: Reach, settings: &QuerySettings) -> Option<Self> {
+        let settings = &QuerySettings { groups, preset, ..settings.clone() };
+        let (named, group) = (preset.named_members()?, preset.exporter()?.group);
+        let member = if preset == KafkaPreset::ClientId { "pod" } else { "pod_ip" };
+        let each = |series: &str| preset.by_member(series, &format!("topic, partition, {group}"));
+        let summed = |metric: Metric, series: &str| {
+            let sums = format!("sum by ({member}, {group}) ({})", each(series));
+            let is_own = settings.own[metric].is_some();
+            (!is_own).then(|| placed(&of_members(metric.name()), &sums, "/", &[member, group]))
+        };
+        let partitions = |name: &str, series: &str| {
+            placed(&of_members(name), &each(series), "/", &[member, "topic", "partition", group])
+        };
+        let lag = preset.group_lag(named, settings).ok()?;
+        let newest = newest(&format!("{lag} >= 0"), &lag, &format!("topic, partition, {group}"), settings);
+        let loads = preset.group_rate("", settings).ok()?;
+        Some(Self {
+            lag: summed(Metric::Lag, &newest),
+            rate: summed(Metric::Rate, &preset.group_rate(named, settings).ok()?),
+            load: Some(partitions(LOAD, &loads)).filter(|_| settings.own_partition_load.is_none()),
+            owned: Some(partitions(OWNED, &fresh(&lag, &lag, settings))),
+            addresses: (preset != KafkaPreset::ClientId).then(|| addresses(settings)),
+        })
+    }
+}
+
+/// Name of the question for addresses.
+pub(crate) const ADDRESSES: &str = "addresses of pods";
+
+/// Asks for the addresses of the pods in reach, by `NAMESPACE/POD/ADDRESS`.
+pub(crate) fn addresses(settings: &QuerySettings) -> MetricQuery {
+    placed(ADDRESSES, &running_pods(settings), "/", &["namespace", "pod", "pod_ip"])
+}
+
+/// The name of a query about members.
+pub(crate) fn of_members(name: &str) -> String {
+    format!("{name}{OF_MEMBERS}")
+}
+
+/// What the names of queries about members end in.
+pub(crate) const OF_MEMBERS: &str = " of members";
+
 /// Label of an answer that names the part of the query to which a row belongs, and what tells the row from others of the part.
 pub(crate) const ROW_LABEL: &str = "row_of_part";
 
@@ -128,8 +188,7 @@ pub(crate) fn tagged(promql: &str, tag: usize, labels: &[&str]) -> String {
     // A user's own query may end in a comment.
     let promql = if promql.contains('#') { format!("\n{promql}\n") } else { promql.to_owned() };
     let tagged = format!("label_replace({promql}, \"query_part\", \"{tag}\", \"\", \"\")");
-    let labels: Vec<String> = labels.iter().map(|label| format!("\"{}\"", literal(label))).collect();
-    format!("label_join({tagged}, \"{ROW_LABEL}\", \"/\", \"query_part\", {})", labels.join(", "))
+    joined(&tagged, ROW_LABEL, "/", &[&["query_part"], labels].concat())
 }
 
 /// The series with one label for the client: JMX rules write `clientid`.
@@ -142,10 +201,14 @@ fn by_place(name: &str, series: &str, more: &[&str], settings: &QuerySettings) -
     // The label `pod` of the agent's series has the namespace already, where several are meant.
     let is_place = settings.preset == KafkaPreset::OtelJava && settings.reach != Reach::One;
     let labels = if is_place { &["pod"][..] } else { &["namespace", "pod"] };
-    let labels: Vec<String> = labels.iter().chain(more).map(|label| format!("\"{label}\"")).collect();
-    let joined = format!("label_join({series}, \"{PLACE_LABEL}\", \"/\", {})", labels.join(", "));
-    let promql = if more.is_empty() { joined } else { format!("max by ({PLACE_LABEL}) ({joined})") };
-    MetricQuery::new(name, promql).with_pod_label(PLACE_LABEL)
+    let query = placed(name, series, "/", &[labels, more].concat());
+    let once = format!("max by ({PLACE_LABEL}) ({})", query.promql);
+    if more.is_empty() { query } else { MetricQuery { promql: once, ..query } }
+}
+
+/// The series with these labels in one.
+pub(super) fn placed(name: &str, series: &str, between: &str, labels: &[&str]) -> MetricQuery {
+    MetricQuery::new(name, joined(series, PLACE_LABEL, between, labels)).with_pod_label(PLACE_LABEL)
 }
 
 #[cfg(test)]
@@ -192,13 +255,29 @@ mod tests {
 
     #[test]
     fn groups_are_selected_together_and_told_apart_by_their_places() {
-        let groups = Groups::of(["a.b", "c"], &Matchers::default());
+        let groups = Reach::of_groups(["a.b", "c"], &Matchers::default());
         let queries = GroupQueries::new(KafkaPreset::Micrometer, groups, &settings(Reach::All));
         let committed = queries.committed.expect("a query").promql;
         for label in ["consumergroup", "group_id", "consumer_group"] {
             assert!(committed.contains(&format!(r#"{label}=~"a\\.b|c""#)), "{committed}");
         }
         let many: Vec<String> = (0..200).map(|number| format!("a-group-of-{number}")).collect();
-        assert_eq!(Groups::of(many.iter().map(String::as_str), &Matchers::default()), Groups::All);
+        assert_eq!(Reach::of_groups(many.iter().map(String::as_str), &Matchers::default()), Reach::All);
+    }
+
+    #[test]
+    fn members_are_told_apart_by_group() {
+        let settings = QuerySettings::new("shop");
+        let groups = || Reach::of_groups(["g", "h"], &settings.matchers);
+        let of = |preset| MemberQueries::new(preset, groups(), &settings);
+        let by_ip = of(KafkaPreset::KlagIp).expect("queries");
+        let lag = by_ip.lag.expect("a query").promql;
+        assert!(lag.contains(r#"consumer_group=~"g|h", member_host!="""#), "{lag}");
+        assert!(lag.contains("topk by (topic, partition, consumer_group)"), "{lag}");
+        assert!(lag.ends_with(r#""place", "/", "pod_ip", "consumer_group")"#), "{lag}");
+        assert!(by_ip.addresses.is_some());
+        let by_client = of(KafkaPreset::ClientId).expect("queries");
+        assert_eq!(by_client.addresses, None);
+        assert_eq!(of(KafkaPreset::Micrometer), None);
     }
 }

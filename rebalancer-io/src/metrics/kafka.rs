@@ -2,9 +2,9 @@
 
 use rebalancer_core::Metric;
 
-use super::client::{Client, JMX_DEFAULT, MICROMETER};
+use super::client::{Client, JMX_DEFAULT, MICROMETER, OTEL};
+use super::exporter::{Exporter, KAFKA_EXPORTER};
 use super::kafka_direct;
-use super::otel;
 use super::preset::{all_of, fresh, in_namespace, newest, select};
 use super::settings::{KafkaPreset, QuerySettings, SettingError};
 use super::topic::underscored;
@@ -14,24 +14,16 @@ use crate::promql::duration;
 /// Labels that identify a partition, for an exporter that knows the group.
 const PARTITION: &str = "topic, partition";
 
-/// Matches series whose member the exporter names, by address or by its own name.
-pub(super) const MEMBER_HOST: &str = r#"member_host!="""#;
-pub(super) const CLIENT_ID: &str = r#"client_id!="""#;
-
 impl KafkaPreset {
     /// The lag query.
     pub(super) fn lag(self, settings: &QuerySettings) -> Result<Option<MetricQuery>, SettingError> {
         let promql = match self {
             Self::Micrometer => MICROMETER.lag(settings),
             Self::JmxDefault => JMX_DEFAULT.lag(settings),
-            Self::OtelJava => otel::lag(settings),
-            Self::KafkaLagExporterIp | Self::KlagIp => {
-                let lag = self.group_lag(MEMBER_HOST, settings)?;
-                by_pod_ip(&newest(&format!("{lag} >= 0"), &lag, PARTITION, settings), settings)
-            }
-            Self::ClientId => {
-                let lag = self.group_lag(CLIENT_ID, settings)?;
-                by_client(&newest(&format!("{lag} >= 0"), &lag, PARTITION, settings), settings)
+            Self::OtelJava => OTEL.lag(settings),
+            Self::KafkaLagExporterIp | Self::KlagIp | Self::ClientId => {
+                let lag = self.group_lag(self.named_members().unwrap_or_default(), settings)?;
+                self.by_pod(&newest(&format!("{lag} >= 0"), &lag, PARTITION, settings), settings)
             }
             Self::KafkaExporter | Self::Kminion => {
                 let lag = self.group_lag("", settings)?;
@@ -48,63 +40,64 @@ impl KafkaPreset {
         let promql = match self {
             Self::Micrometer | Self::KafkaExporter | Self::Kminion => MICROMETER.rate(settings),
             Self::JmxDefault => JMX_DEFAULT.rate(settings),
-            Self::OtelJava => otel::rate(settings),
-            Self::KafkaLagExporterIp | Self::KlagIp => {
-                by_pod_ip(&self.group_rate(MEMBER_HOST, settings)?, settings)
+            Self::OtelJava => OTEL.rate(settings),
+            Self::KafkaLagExporterIp | Self::KlagIp | Self::ClientId => {
+                self.by_pod(&self.group_rate(self.named_members().unwrap_or_default(), settings)?, settings)
             }
-            Self::ClientId => by_client(&self.group_rate(CLIENT_ID, settings)?, settings),
             Self::Kafka => self.with_group(settings).map(|_| kafka_direct::RATE.to_owned())?,
             Self::None => return Ok(None),
         };
         Ok(Some(MetricQuery::new(Metric::Rate.name(), promql)))
     }
 
-    /// The exporter's lag of each group, and the label with the group's name; `None` if the preset does not
-    /// query by group.
-    fn lag_by_group(self) -> Option<(&'static str, &'static str)> {
-        match self {
-            Self::KafkaLagExporterIp => Some(("kafka_consumergroup_group_lag", "group")),
-            Self::KlagIp | Self::ClientId => Some(("klag_consumer_lag", "consumer_group")),
-            Self::KafkaExporter => Some(("kafka_consumergroup_lag", "consumergroup")),
-            Self::Kminion => Some(("kminion_kafka_consumer_group_topic_partition_lag", "group_id")),
-            Self::Micrometer | Self::JmxDefault | Self::OtelJava | Self::Kafka | Self::None => None,
-        }
-    }
-
     /// The query for the consumer groups that this preset's source knows, and the label with their names;
     /// `None` if it does not query by group.
     pub fn groups(self, settings: &QuerySettings) -> Option<(MetricQuery, &'static str)> {
-        let (metric, label) = self.lag_by_group()?;
-        let series = select(metric, &format!("{label}!=\"\""), settings);
-        Some((MetricQuery::new("groups", format!("count by ({label}) ({series})")), label))
+        let Exporter { group, lag, .. } = self.exporter()?;
+        let series = select(lag, &format!("{group}!=\"\""), settings);
+        Some((MetricQuery::new("groups", format!("count by ({group}) ({series})")), group))
     }
 
     /// The lag of the group's partitions, under the exporter's name for it.
     pub(super) fn group_lag(self, labels: &str, settings: &QuerySettings) -> Result<String, SettingError> {
-        let (metric, group) = self.lag_by_group().unwrap_or(("kafka_consumergroup_lag", "consumergroup"));
-        self.of_group(metric, group, labels, settings)
+        let Exporter { group, lag, .. } = self.exporter().unwrap_or(&KAFKA_EXPORTER);
+        self.of_group(lag, group, labels, settings)
     }
 
     /// Messages per second that the group commits, under the exporter's name: one series per partition and
     /// member, possibly twice.
     pub(super) fn group_rate(self, labels: &str, settings: &QuerySettings) -> Result<String, SettingError> {
-        let (metric, group) = match self {
-            Self::KafkaLagExporterIp => ("kafka_consumergroup_group_offset", "group"),
-            Self::KlagIp | Self::ClientId => ("klag_consumer_committed_offset", "consumer_group"),
-            _ => ("kafka_consumergroup_current_offset", "consumergroup"),
-        };
-        let committed = self.of_group(metric, group, labels, settings)?;
+        let Exporter { group, told, .. } = self.exporter().unwrap_or(&KAFKA_EXPORTER);
+        let committed = self.of_group(told, group, labels, settings)?;
         Ok(fresh(&format!("rate({committed}[{}])", duration(settings.window)), &committed, settings))
+    }
+
+    /// Sums by the pod that is the member, counting each partition once.
+    fn by_pod(self, series: &str, settings: &QuerySettings) -> String {
+        if self == Self::ClientId { by_client(series, settings) } else { by_pod_ip(series, settings) }
+    }
+
+    /// Sums by pod, topic and partition; the pod is the member.
+    pub(super) fn partitions_by_pod(self, series: &str, settings: &QuerySettings) -> String {
+        let members = self.by_member(series, "topic, partition");
+        if self == Self::ClientId {
+            return members;
+        }
+        let pods = running_pods(settings);
+        format!(
+            "sum by (namespace, pod, topic, partition) ({members} \
+             * on (pod_ip) group_left (namespace, pod) {pods})"
+        )
+    }
+
+    /// One series for each member, a pod or an IP, and each value of these labels.
+    pub(super) fn by_member(self, series: &str, labels: &str) -> String {
+        if self == Self::ClientId { by_name(series, labels) } else { by_ip(series, labels) }
     }
 
     /// The series with labels `topic` and `partition`, which kminion names differently.
     fn partitions(self, series: &str) -> String {
         if self == Self::Kminion { kminion_partitions(series) } else { series.to_owned() }
-    }
-
-    /// The label that names the group in the series of this preset's exporter.
-    pub(super) fn group_label(self) -> Option<&'static str> {
-        self.lag_by_group().map(|(_, label)| label)
     }
 
     /// The group, which this preset needs.
@@ -132,7 +125,7 @@ impl KafkaPreset {
 
 /// Sums by the pod whose IP the exporter reports, counting each partition once.
 fn by_pod_ip(series: &str, settings: &QuerySettings) -> String {
-    let partitions = with_pod_ip(series);
+    let partitions = by_ip(series, "topic, partition");
     let pods = running_pods(settings);
     let sums = format!(
         "sum by (namespace, pod) (sum by (pod_ip) ({partitions}) * on (pod_ip) group_right () {pods})"
@@ -145,21 +138,6 @@ fn by_pod_ip(series: &str, settings: &QuerySettings) -> String {
 fn idle(labels: &str, clients: &[Client], settings: &QuerySettings) -> String {
     let assigned: Vec<String> = clients.iter().map(|client| client.assigned_to_the_group(settings)).collect();
     format!("0 * (sum by ({labels}) ({}) == 0)", assigned.join(" or "))
-}
-
-/// Sums by pod, topic and partition; the pod is the one whose IP the exporter reports.
-pub(super) fn partitions_by_pod_ip(series: &str, settings: &QuerySettings) -> String {
-    let partitions = with_pod_ip(series);
-    let pods = running_pods(settings);
-    format!(
-        "sum by (namespace, pod, topic, partition) ({partitions} \
-         * on (pod_ip) group_left (namespace, pod) {pods})"
-    )
-}
-
-/// One series per partition of a member, with the member's IP in Kubernetes' spelling.
-fn with_pod_ip(series: &str) -> String {
-    by_ip(series, "topic, partition")
 }
 
 /// One series for each member's IP, spelled as Kubernetes spells it, and each value of these labels.
@@ -195,13 +173,13 @@ pub(super) fn running_pods(settings: &QuerySettings) -> String {
 /// Sums by the pod named in `client.id`, counting each partition once.
 fn by_client(series: &str, settings: &QuerySettings) -> String {
     let idle = idle("pod", &[MICROMETER, JMX_DEFAULT], settings);
-    format!("sum by (pod) ({}) or {idle}", partitions_by_client(series))
+    format!("sum by (pod) ({}) or {idle}", by_name(series, "topic, partition"))
 }
 
-/// One series per partition, with the pod named in `client.id`, which may end in `-N`.
-pub(super) fn partitions_by_client(series: &str) -> String {
+/// One series for each pod named in `client.id`, which may end in `-N`, and each value of these labels.
+fn by_name(series: &str, labels: &str) -> String {
     let named = format!(r#"label_replace({series}, "pod", "$1", "client_id", "(.+?)(?:-[0-9]+)?")"#);
-    format!("max by (pod, topic, partition) ({named})")
+    format!("max by (pod, {labels}) ({named})")
 }
 
 /// The series with kminion's topic and partition.

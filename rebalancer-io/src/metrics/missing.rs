@@ -15,12 +15,8 @@ impl KafkaPreset {
     /// Counts the partitions of the group whose member the exporter does not name: one sample, or none if
     /// there are none. `None` if the preset does not join by members.
     pub fn without_members(self, settings: &QuerySettings) -> Option<MetricQuery> {
-        let nobody = match self {
-            Self::KafkaLagExporterIp | Self::KlagIp => r#"member_host="""#,
-            Self::ClientId => r#"client_id="""#,
-            _ => return None,
-        };
-        let lag = self.group_lag(nobody, settings).ok()?;
+        let nobody = self.named_members()?.replace("!=", "=");
+        let lag = self.group_lag(&nobody, settings).ok()?;
         Some(MetricQuery::new("partitions without a member", format!("count({lag})")))
     }
 

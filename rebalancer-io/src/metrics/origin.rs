@@ -1,10 +1,10 @@
 //! Queries that find out whether the series of one pod or partition have one source: a server may hold
 //! several clusters, and aggregating by pod merges whatever has the same names.
 
-use rebalancer_core::PerMetric;
+use rebalancer_core::Metric;
 
 use super::preset::{in_namespace, select};
-use super::settings::{KafkaPreset, QuerySettings};
+use super::settings::QuerySettings;
 use crate::prometheus::MetricQuery;
 use crate::promql::{duration, joined_by_or, literal};
 
@@ -254,45 +254,29 @@ impl Family {
 
 /// The selector of a family that a run's presets read; `None` if they read none.
 fn selector(family: &Family, settings: &QuerySettings) -> Option<String> {
-    let own = PerMetric::from_fn(|metric| settings.own[metric].is_some());
-    let of_client = |wanted: &[KafkaPreset]| !own.rate && wanted.contains(&settings.preset);
-    let of_lag = |wanted: KafkaPreset| {
-        (!own.lag && settings.preset == wanted).then(|| in_namespace(family.metric, "", settings))
-    };
-    let of_group = |label: &str, wanted: &[KafkaPreset]| {
-        let is_read = !own.lag && wanted.contains(&settings.preset);
-        Some(select(family.metric, &settings.of_groups(label).filter(|_| is_read)?, settings))
-    };
-    match family.metric {
+    let is_own = |metric: Metric| settings.own[metric].is_some();
+    let (metric, preset) = (family.metric, settings.preset);
+    if metric == CPU {
         // Memory shows the same difference between clusters, and it is a gauge.
-        CPU if (own.cpu && own.memory) || !settings.has_server => None,
-        CPU => {
-            let labels = match (&settings.container, family.part) {
-                (Some(name), "") => format!("container=\"{}\"", literal(name)),
-                (Some(_), _) => return None,
-                (None, WHOLE_PODS) => r#"container="", image="""#.to_owned(),
-                (None, _) => r#"container!="", container!="POD""#.to_owned(),
-            };
-            Some(in_namespace(family.metric, &labels, settings))
+        if !settings.has_server || is_own(Metric::Cpu) && is_own(Metric::Memory) {
+            return None;
         }
-        "kafka_consumer_fetch_manager_records_consumed_total" => {
-            let read =
-                of_client(&[KafkaPreset::Micrometer, KafkaPreset::KafkaExporter, KafkaPreset::Kminion]);
-            read.then(|| in_namespace(family.metric, "", settings))
-        }
-        "kafka_consumer_consumer_fetch_manager_metrics_records_consumed_total"
-        | "kafka_consumer_consumer_fetch_manager_metrics_records_consumed" => {
-            of_client(&[KafkaPreset::JmxDefault]).then(|| in_namespace(family.metric, "", settings))
-        }
-        "kafka_consumer_fetch_manager_records_lag" => of_lag(KafkaPreset::Micrometer),
-        "kafka_consumer_consumer_fetch_manager_metrics_records_lag" => of_lag(KafkaPreset::JmxDefault),
-        "kafka_consumergroup_lag" => of_group("consumergroup", &[KafkaPreset::KafkaExporter]),
-        "kminion_kafka_consumer_group_topic_partition_lag" => of_group("group_id", &[KafkaPreset::Kminion]),
-        "kafka_consumergroup_group_lag" => of_group("group", &[KafkaPreset::KafkaLagExporterIp]),
-        "klag_consumer_lag" => of_group("consumer_group", &[KafkaPreset::KlagIp, KafkaPreset::ClientId]),
-        metric => {
-            let label = settings.preset.committed(metric)?;
-            Some(select(metric, &settings.of_groups(label)?, settings))
-        }
+        let labels = match (&settings.container, family.part) {
+            (Some(name), "") => format!("container=\"{}\"", literal(name)),
+            (Some(_), _) => return None,
+            (None, WHOLE_PODS) => r#"container="", image="""#.to_owned(),
+            (None, _) => r#"container!="", container!="POD""#.to_owned(),
+        };
+        return Some(in_namespace(metric, &labels, settings));
     }
+    if family.is_of_client() {
+        let client = preset.client()?;
+        let gives_rate = !is_own(Metric::Rate) && client.consumed.contains(&metric);
+        // Beside an exporter of lag, only who owns what is read of it.
+        let gives_lag = !is_own(Metric::Lag) && client.lag == metric && preset.exporter().is_none();
+        return (gives_rate || gives_lag).then(|| in_namespace(metric, "", settings));
+    }
+    let exporter = preset.exporter().filter(|exporter| exporter.lag == metric && !is_own(Metric::Lag));
+    let exporter = exporter.or_else(|| preset.exporters().iter().find(|exporter| exporter.told == metric))?;
+    Some(select(metric, &settings.of_groups(exporter.group)?, settings))
 }

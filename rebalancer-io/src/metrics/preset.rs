@@ -8,6 +8,12 @@ pub(super) fn all_of(lists: &[&str]) -> String {
     lists.iter().copied().filter(|list| !list.is_empty()).collect::<Vec<&str>>().join(", ")
 }
 
+/// The series with these labels joined in the label `into`.
+pub(super) fn joined(series: &str, into: &str, between: &str, labels: &[&str]) -> String {
+    let labels: Vec<String> = labels.iter().map(|label| format!("\"{}\"", literal(label))).collect();
+    format!("label_join({series}, \"{into}\", \"{between}\", {})", labels.join(", "))
+}
+
 /// `metric{labels}` with the user's matchers. Every selector of a preset comes from this function.
 pub(super) fn select(metric: &str, labels: &str, settings: &QuerySettings) -> String {
     let matchers = settings.matchers.to_string();

@@ -6,7 +6,7 @@ use rebalancer_core::{Metric, PerMetric};
 
 use super::fresh::{self, UnknownAge};
 use super::settings::{QuerySettings, SettingError};
-use super::{cpu, memory, template};
+use super::{containers, template};
 use crate::prometheus::MetricQuery;
 
 /// The queries of a run. With a metrics server CPU and memory always have one.
@@ -68,8 +68,8 @@ pub(crate) fn of_preset(
     metric: Metric,
 ) -> Result<Option<MetricQuery>, SettingError> {
     match metric {
-        Metric::Cpu => Ok(settings.has_server.then(|| cpu::preset(settings))),
-        Metric::Memory => Ok(settings.has_server.then(|| memory::preset(settings))),
+        Metric::Cpu => Ok(settings.has_server.then(|| containers::cpu(settings))),
+        Metric::Memory => Ok(settings.has_server.then(|| containers::memory(settings))),
         Metric::Lag => settings.preset.lag(settings),
         Metric::Rate => settings.preset.rate(settings),
     }

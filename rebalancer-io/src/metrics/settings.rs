@@ -32,7 +32,7 @@ pub struct QuerySettings {
     /// Consumer group, for presets and `{{group}}`.
     pub group: Option<String>,
     /// The groups that presets select: for one workload, its own.
-    pub groups: Groups,
+    pub groups: Reach,
     /// The one container to measure; all of them if `None`.
     pub container: Option<String>,
     /// Age from which presets leave a sample out; `None` leaves that to the server's lookback.
@@ -70,11 +70,8 @@ impl QuerySettings {
 
     /// The matcher of the groups that presets select, where `label` names the group; `None` if none is set.
     pub(super) fn of_groups(&self, label: &str) -> Option<String> {
-        match &self.groups {
-            Groups::One => Some(format!("{label}=\"{}\"", literal(self.group.as_deref()?))),
-            Groups::Several(names) => Some(format!("{label}=~\"{}\"", any_of(names))),
-            Groups::All => Some(format!("{label}!=\"\"")),
-        }
+        let is_known = self.group.is_some() || self.groups != Reach::One;
+        is_known.then(|| self.groups.matcher(label, self.group.as_deref().unwrap_or_default()))
     }
 
     /// The defaults for the pods of one namespace.
@@ -88,7 +85,7 @@ impl QuerySettings {
             matchers: Matchers::default(),
             window: Self::DEFAULT_WINDOW,
             group: None,
-            groups: Groups::default(),
+            groups: Reach::default(),
             container: None,
             max_sample_age: Some(Self::DEFAULT_MAX_SAMPLE_AGE),
             preset: KafkaPreset::default(),
@@ -102,10 +99,10 @@ impl QuerySettings {
     }
 }
 
-/// The namespaces whose pods a query selects.
+/// The namespaces whose pods a query selects, or the consumer groups.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Reach {
-    /// The one of [`QuerySettings::namespace`].
+    /// The one of [`QuerySettings::namespace`], or of [`QuerySettings::group`] if that is set.
     #[default]
     One,
     /// These.
@@ -115,52 +112,35 @@ pub enum Reach {
 }
 
 impl Reach {
-    /// The matcher of `label`, where `own` is the one namespace.
-    pub(super) fn matcher(&self, label: &str, own: &str) -> String {
-        match self {
-            Self::One => format!("{label}=\"{}\"", literal(own)),
-            Self::Several(names) => format!("{label}=~\"{}\"", any_of(names)),
-            Self::All => format!("{label}!=\"\""),
-        }
-    }
-}
-
-/// A pattern of these names, as it stands between quotes.
-fn any_of(names: &[String]) -> String {
-    let names: Vec<String> = names.iter().map(|name| regex(name)).collect();
-    literal(&names.join("|"))
-}
-
-/// The consumer groups that a query selects.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Groups {
-    /// The one of [`QuerySettings::group`], if it is set.
-    #[default]
-    One,
-    /// These.
-    Several(Vec<String>),
-    /// All that there are.
-    All,
-}
-
-impl Groups {
-    /// Longest list of names that is written into a query, in bytes, with the matchers beside it; the longest query, about sources
+    /// Longest list of groups that is written into a query, in bytes, with the matchers beside it; the longest query, about sources
     /// that disagree, names it eleven times. `VictoriaMetrics` refuses queries over 16,384 bytes.
     const MOST_TEXT: usize = 1_000;
 
-    /// Longest list of names that is written into a query beside these matchers, in bytes.
+    /// Longest list of groups that is written into a query beside these matchers, in bytes.
     pub(crate) fn most_text(matchers: &Matchers) -> usize {
         Self::MOST_TEXT.saturating_sub(matchers.to_string().len())
     }
 
     /// These groups, or all where their names are too long for a query with these matchers.
-    pub fn of<'n>(names: impl IntoIterator<Item = &'n str>, matchers: &Matchers) -> Self {
+    pub fn of_groups<'n>(names: impl IntoIterator<Item = &'n str>, matchers: &Matchers) -> Self {
         let names: BTreeSet<&str> = names.into_iter().collect();
         let bytes: usize = names.iter().copied().map(text_of).sum();
         if bytes > Self::most_text(matchers) {
             return Self::All;
         }
         Self::Several(names.into_iter().map(str::to_owned).collect())
+    }
+
+    /// The matcher of `label`, where `own` is the one.
+    pub(super) fn matcher(&self, label: &str, own: &str) -> String {
+        match self {
+            Self::One => format!("{label}=\"{}\"", literal(own)),
+            Self::Several(names) => {
+                let names: Vec<String> = names.iter().map(|name| regex(name)).collect();
+                format!("{label}=~\"{}\"", literal(&names.join("|")))
+            }
+            Self::All => format!("{label}!=\"\""),
+        }
     }
 }
 

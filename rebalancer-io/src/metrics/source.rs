@@ -54,6 +54,44 @@ pub trait MetricsSource: Sync {
     }
 }
 
+/// A source that hands each query to another one.
+pub(crate) trait Relay: Sync {
+    /// Asks the source that answers `query`.
+    fn hand_on<A>(&self, query: &MetricQuery, ask: impl FnOnce(&dyn MetricsSource) -> A) -> A;
+}
+
+impl<R: Relay> MetricsSource for R {
+    fn instant(&self, query: &MetricQuery, at: Timestamp) -> Result<Samples, QueryError> {
+        self.hand_on(query, |source| source.instant(query, at))
+    }
+
+    fn labelled(
+        &self,
+        query: &MetricQuery,
+        labels: &[&str],
+        at: Timestamp,
+    ) -> Result<Vec<LabelledSample>, QueryError> {
+        self.hand_on(query, |source| source.labelled(query, labels, at))
+    }
+
+    fn raw(&self, query: &MetricQuery, at: Timestamp) -> Result<Vec<RawSample>, QueryError> {
+        self.hand_on(query, |source| source.raw(query, at))
+    }
+
+    fn range(&self, query: &MetricQuery, range: TimeRange) -> Result<Vec<Series>, QueryError> {
+        self.hand_on(query, |source| source.range(query, range))
+    }
+
+    fn range_by_series(
+        &self,
+        query: &MetricQuery,
+        range: TimeRange,
+        each: &mut dyn FnMut(Series),
+    ) -> Result<(), QueryError> {
+        self.hand_on(query, |source| source.range_by_series(query, range, each))
+    }
+}
+
 impl<T: Transport> MetricsSource for PrometheusClient<T> {
     fn instant(&self, query: &MetricQuery, at: Timestamp) -> Result<Samples, QueryError> {
         self.ask(query, When::Instant(at), decode_instant)

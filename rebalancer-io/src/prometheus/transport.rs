@@ -29,7 +29,7 @@ use crate::secrets::{Secrets, form};
 pub(crate) const GRACE: Duration = Duration::from_millis(500);
 
 /// The moments of a query.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum When {
     /// One instant.
     Instant(Timestamp),

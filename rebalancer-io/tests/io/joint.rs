@@ -7,8 +7,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rebalancer_core::guard::Persistence;
 use rebalancer_core::{Fact, LivePod, Metric, Offsets};
-use rebalancer_io::facts::{FactFinder, Kept, WindowQuestion, window_questions};
-use rebalancer_io::joint::{Joint, Open, Question, Suspects, View, Wanted};
+use rebalancer_io::facts::{FactFinder, Kept, Question, window_questions};
+use rebalancer_io::joint::{Joint, Open, Suspects, View, Wanted};
 use rebalancer_io::metrics::{
     FactQueries, KafkaPreset, MetricQuery, MetricsSource, QuerySet, QuerySettings, Reach,
 };
@@ -195,7 +195,7 @@ fn windows_of_one_text_and_time_are_told_apart_by_namespace() {
         settings.own.cpu = Some("own_cpu".to_owned());
         settings
     };
-    let questions = |settings: &QuerySettings| -> Vec<WindowQuestion> {
+    let questions = |settings: &QuerySettings| -> Vec<Question> {
         let queries = QuerySet::new(settings).expect("queries");
         let facts = FactQueries::new(&queries, settings).expect("queries");
         window_questions(&facts, &pods, None, now(), false)
@@ -203,13 +203,13 @@ fn windows_of_one_text_and_time_are_told_apart_by_namespace() {
     let [a, b] = ["a", "b"].map(of_namespace);
     let [of_a, of_b] = [&a, &b].map(questions);
     assert_eq!((of_a.len(), of_b.len()), (2, 2), "CPU after and before the replacement");
-    assert_eq!((&of_a[0].query.promql, of_a[0].ended), (&of_b[0].query.promql, of_b[0].ended));
+    assert_eq!((&of_a[0].0.promql, of_a[0].1), (&of_b[0].0.promql, of_b[0].1));
     let mut joint = Joint::new(&server, now());
     let settings = QuerySettings::new("a");
     let suspects = Suspects { windows: [of_a.clone(), of_b.clone()].concat(), ..of_nobody(settings) };
     joint.ask_history(&suspects);
-    let mean = |settings: &QuerySettings, question: &WindowQuestion| -> Vec<f64> {
-        let answer = joint.view(settings, &pods).instant(&question.query, question.ended).expect("an answer");
+    let mean = |settings: &QuerySettings, (query, when): &Question| -> Vec<f64> {
+        let answer = joint.view(settings, &pods).instant(query, when.start()).expect("an answer");
         answer.iter().map(|sample| sample.value).collect()
     };
     assert_eq!((mean(&a, &of_a[0]), mean(&b, &of_b[0])), (vec![1.0], vec![2.0]));
@@ -275,7 +275,10 @@ fn a_pod_that_had_several_addresses_has_one_past() {
     let pods = [LivePod::assumed("ledger-0")];
     let view = joint.view(&own, &pods);
     let lag = MetricQuery { name: "lag_history".to_owned(), ..query_of(&own, Metric::Lag) };
-    let range = server.range_of("lag_history of members");
+    let grid = history().grid(now().as_second() as f64);
+    let moment = |seconds: f64| Timestamp::UNIX_EPOCH + Duration::from_secs_f64(seconds);
+    let [start, end] = [grid.start_s, grid.end_s()].map(moment);
+    let range = TimeRange { start, end, step: grid.step };
     let summed = vec![(4, 4.0), (3, 3.0), (2, 22.0), (1, 1.0), (0, 0.5)];
     assert_eq!(ranges(&view, &lag, range), [("ledger-0".to_owned(), summed)]);
     let owned = MetricQuery::new("offset_owners", "");

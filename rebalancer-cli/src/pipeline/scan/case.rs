@@ -10,7 +10,7 @@ use rebalancer_core::{Cure, Fact, Joined, LivePod, Metric, RotationOptions};
 use rebalancer_io::joint::{Chunked, chunks, settings_of};
 use rebalancer_io::kafka::KafkaAnswers;
 use rebalancer_io::kubernetes::OwnedWorkload;
-use rebalancer_io::metrics::{Groups, KafkaPreset, OriginQueries, QuerySettings};
+use rebalancer_io::metrics::{KafkaPreset, OriginQueries, QuerySettings, Reach};
 use rebalancer_io::origin::{Origin, Owner, origins_of};
 use rebalancer_io::prometheus::QueryError;
 
@@ -180,7 +180,7 @@ fn find(
         groups.entry(*preset).or_default().extend(chunked.group);
     }
     let of_preset = |(preset, names): (KafkaPreset, BTreeSet<&str>)| {
-        let groups = if names.is_empty() { Groups::One } else { Groups::of(names, &settings.matchers) };
+        let groups = if names.is_empty() { Reach::One } else { Reach::of_groups(names, &settings.matchers) };
         QuerySettings { preset, group: None, groups, ..settings.clone() }
     };
     let queries = OriginQueries::of_all(&groups.into_iter().map(of_preset).collect::<Vec<QuerySettings>>());
