@@ -2,7 +2,6 @@
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use core::fmt;
 use core::str::FromStr;
 
 use crate::diagnosis::illness::IllPod;
@@ -13,9 +12,10 @@ use crate::measure::outliers::{Outliers, Role};
 use crate::trigger::Trigger;
 
 /// The setting `STRATEGY`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, strum::Display, strum::IntoStaticStr)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[strum(serialize_all = "snake_case")]
 pub enum Strategy {
     /// The busiest and the least busy pod.
     #[default]
@@ -32,11 +32,8 @@ impl Strategy {
     pub const ALL: [Self; 2] = [Self::RotateOutliers, Self::ByCause];
 
     /// The word used in configuration and reports.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::RotateOutliers => "rotate_outliers",
-            Self::ByCause => "by_cause",
-        }
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 
     /// The other strategy, which a report compares with this one.
@@ -46,12 +43,6 @@ impl Strategy {
             Self::RotateOutliers => Self::ByCause,
             Self::ByCause => Self::RotateOutliers,
         }
-    }
-}
-
-impl fmt::Display for Strategy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
     }
 }
 

@@ -261,7 +261,7 @@ pub fn persistence(text: &str) -> Result<Guarded<Persistence>, String> {
 /// The weights in the form that [`weights`] parses.
 pub fn show_weights(weights: &PerMetric<f64>) -> String {
     let mut by_weight = Metric::ALL;
-    by_weight.sort_by(|a, b| b.default_weight().total_cmp(&a.default_weight()));
+    by_weight.sort_by(|a, b| DEFAULT_WEIGHTS[*b].total_cmp(&DEFAULT_WEIGHTS[*a]));
     by_weight.map(|metric| format!("{metric}={}", weights[metric])).join(",")
 }
 

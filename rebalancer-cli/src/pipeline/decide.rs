@@ -241,7 +241,7 @@ fn complete<'a>(
         unlisted: if known.workload.pods.is_empty() { known.joined.names.len() } else { 0 },
         rolling_out: disturbances
             .iter()
-            .any(|found| matches!(found, Disturbance::Rollout { .. } | Disturbance::RevisionsDiffer { .. })),
+            .any(|found| matches!(found, Disturbance::Rollout(_) | Disturbance::RevisionsDiffer { .. })),
         assignor: settings.assignor,
         consumers_per_pod: settings.consumers_per_pod.or(found.consumers_per_pod),
         static_membership: settings.static_membership,

@@ -65,8 +65,8 @@ pub fn act(
 
 fn refused(mut report: Report, error: &PlanError) -> Report {
     report.outcome = match error {
-        PlanError::Ineligible { .. } => Outcome::Blocked,
-        PlanError::Unsettled { .. } => Outcome::Withheld,
+        PlanError::Ineligible(_) => Outcome::Blocked,
+        PlanError::Unsettled(_) => Outcome::Withheld,
         _ => Outcome::Failed,
     };
     report.reason = format!("{}, but {error}", report.reason);

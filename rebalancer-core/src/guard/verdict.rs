@@ -4,8 +4,9 @@ use alloc::string::String;
 use core::fmt;
 
 /// Everything that is checked before a rotation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::Display, strum::IntoStaticStr)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
+#[strum(serialize_all = "snake_case")]
 #[non_exhaustive]
 pub enum Check {
     /// Guard: the metric is not nearly idle.
@@ -62,40 +63,8 @@ pub enum Check {
 
 impl Check {
     /// The word used in reports, metrics and configuration.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Floor => "floor",
-            Self::WarmUp => "warm_up",
-            Self::Coverage => "coverage",
-            Self::VetoQuery => "veto_query",
-            Self::VetoAlerts => "veto_alerts",
-            Self::Persistence => "persistence",
-            Self::Cooldown => "cooldown",
-            Self::Futility => "futility",
-            Self::ChurnBudget => "churn_budget",
-            Self::IllnessAge => "illness_age",
-            Self::CuredBefore => "cured_before",
-            Self::Strategy => "strategy",
-            Self::Diagnosis => "diagnosis",
-            Self::Data => "data",
-            Self::SickPod => "sick_pod",
-            Self::PoisonRecord => "poison_record",
-            Self::StandingPartitions => "standing_partitions",
-            Self::PartitionsPerConsumer => "partitions_per_consumer",
-            Self::Structure => "structure",
-            Self::StaticIdentity => "static_identity",
-            Self::RankInvariant => "rank_invariant",
-            Self::HotPartition => "hot_partition",
-            Self::LastReplacement => "last_replacement",
-            Self::RotationBudget => "rotation_budget",
-            Self::UnionGain => "union_gain",
-        }
-    }
-}
-
-impl fmt::Display for Check {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 }
 

@@ -2,7 +2,6 @@
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use core::fmt;
 use core::time::Duration;
 
 use crate::input::live_pod::{LivePod, Phase};
@@ -104,28 +103,21 @@ pub struct SetAside {
 }
 
 /// Why a live pod takes no part in the decision.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
+#[strum(serialize_all = "lowercase")]
 pub enum SetAsideReason {
     /// Its deletion has been asked for.
     Terminating,
     /// Its phase is not `Running`.
+    #[strum(to_string = "not running")]
     NotRunning,
     /// Its condition `Ready` is not true.
+    #[strum(to_string = "not ready")]
     NotReady,
     /// It has worked for less than the warm-up.
+    #[strum(to_string = "warming up")]
     WarmingUp,
-}
-
-impl fmt::Display for SetAsideReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Terminating => "terminating",
-            Self::NotRunning => "not running",
-            Self::NotReady => "not ready",
-            Self::WarmingUp => "warming up",
-        })
-    }
 }
 
 /// Problems with the samples of one metric.

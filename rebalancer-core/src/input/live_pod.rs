@@ -3,7 +3,6 @@
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt;
 use core::net::IpAddr;
 use core::time::Duration;
 
@@ -128,26 +127,30 @@ impl Controller {
 }
 
 /// A volume whose data is, or may be, on the node of its pod.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum LocalVolume {
     /// An `emptyDir` on disk; deleted with the pod.
+    #[error("emptyDir {volume}")]
     EmptyDir {
         /// Name of the volume.
         volume: String,
     },
     /// A directory of the node.
+    #[error("hostPath {volume}")]
     HostPath {
         /// Name of the volume.
         volume: String,
     },
     /// A persistent volume that only its node can use: the data stays, and its next user has to run there.
+    #[error("claim {claim}")]
     LocalClaim {
         /// Name of the claim.
         claim: String,
     },
     /// A persistent volume that may or may not be local.
+    #[error("claim {claim}, {why}")]
     UnknownClaim {
         /// Name of the claim.
         claim: String,
@@ -160,17 +163,6 @@ impl LocalVolume {
     /// Whether the volume is known to be local.
     pub const fn is_known(&self) -> bool {
         !matches!(self, Self::UnknownClaim { .. })
-    }
-}
-
-impl fmt::Display for LocalVolume {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::EmptyDir { volume } => write!(f, "emptyDir {volume}"),
-            Self::HostPath { volume } => write!(f, "hostPath {volume}"),
-            Self::LocalClaim { claim } => write!(f, "claim {claim}"),
-            Self::UnknownClaim { claim, why } => write!(f, "claim {claim}, {why}"),
-        }
     }
 }
 

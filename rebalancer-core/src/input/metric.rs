@@ -1,11 +1,11 @@
 //! The four metrics, and one value for each of them.
 
-use core::fmt;
 use core::ops::{Index, IndexMut};
 
 /// The four metrics of a pod, in the order of every table and array of this crate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::Display, strum::IntoStaticStr)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "lowercase"))]
+#[strum(serialize_all = "lowercase")]
 pub enum Metric {
     /// CPU usage in cores.
     Cpu,
@@ -17,14 +17,6 @@ pub enum Metric {
     Rate,
 }
 
-/// Built-in properties of a metric.
-struct Traits {
-    name: &'static str,
-    unit: &'static str,
-    floor: f64,
-    weight: f64,
-}
-
 impl Metric {
     /// All metrics, in index order.
     pub const ALL: [Self; 4] = [Self::Cpu, Self::Memory, Self::Lag, Self::Rate];
@@ -32,67 +24,35 @@ impl Metric {
     /// The metrics whose spread can trigger a rotation.
     pub const TRIGGERS: [Self; 2] = [Self::Cpu, Self::Lag];
 
-    /// The table of metrics.
-    const fn traits(self) -> Traits {
-        match self {
-            Self::Cpu => Traits { name: "cpu", unit: "cores", floor: 0.05, weight: 0.4 },
-            Self::Memory => {
-                Traits { name: "memory", unit: "bytes", floor: 64.0 * 1024.0 * 1024.0, weight: 0.1 }
-            }
-            Self::Lag => Traits { name: "lag", unit: "messages", floor: 1000.0, weight: 0.3 },
-            Self::Rate => Traits { name: "rate", unit: "messages/s", floor: 1.0, weight: 0.2 },
-        }
-    }
-
     /// Position in [`Metric::ALL`] and in every array indexed by metric.
     pub const fn index(self) -> usize {
         self as usize
     }
 
     /// The word used in reports, configuration and file names.
-    pub const fn name(self) -> &'static str {
-        self.traits().name
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 
     /// The unit of its loads.
     pub const fn unit(self) -> &'static str {
-        self.traits().unit
-    }
-
-    /// Default floor, in the unit of the metric: a lower mean counts as this value. Without it, the jitter of
-    /// an idle metric would decide.
-    pub const fn default_floor(self) -> f64 {
-        self.traits().floor
-    }
-
-    /// Default weight in the composite score. Memory has the smallest: it depends on uptime and heap size
-    /// rather than on work.
-    pub const fn default_weight(self) -> f64 {
-        self.traits().weight
+        match self {
+            Self::Cpu => "cores",
+            Self::Memory => "bytes",
+            Self::Lag => "messages",
+            Self::Rate => "messages/s",
+        }
     }
 }
 
-/// The default weights of the composite score; only their ratios matter.
-pub const DEFAULT_WEIGHTS: PerMetric<f64> = PerMetric {
-    cpu: Metric::Cpu.default_weight(),
-    memory: Metric::Memory.default_weight(),
-    lag: Metric::Lag.default_weight(),
-    rate: Metric::Rate.default_weight(),
-};
+/// The default weights of the composite score; only their ratios matter. Memory has the smallest: it depends on uptime
+/// and heap size rather than on work.
+pub const DEFAULT_WEIGHTS: PerMetric<f64> = PerMetric { cpu: 0.4, memory: 0.1, lag: 0.3, rate: 0.2 };
 
-/// The default floors, each in the unit of its metric.
-pub const DEFAULT_FLOORS: PerMetric<f64> = PerMetric {
-    cpu: Metric::Cpu.default_floor(),
-    memory: Metric::Memory.default_floor(),
-    lag: Metric::Lag.default_floor(),
-    rate: Metric::Rate.default_floor(),
-};
-
-impl fmt::Display for Metric {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
+/// The default floors, each in the unit of its metric: a lower mean counts as this value. Without them, the jitter of an
+/// idle metric would decide.
+pub const DEFAULT_FLOORS: PerMetric<f64> =
+    PerMetric { cpu: 0.05, memory: 64.0 * 1024.0 * 1024.0, lag: 1000.0, rate: 1.0 };
 
 /// One value for each metric.
 ///

@@ -1,7 +1,6 @@
 //! The two pods a rotation would take: the busiest and the least busy.
 
 use core::cmp::Ordering;
-use core::fmt;
 
 /// The busiest and the least busy pod, as positions among the analysed pods; always different.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,9 +13,10 @@ pub struct Outliers {
 }
 
 /// Why a pod is a target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::Display, strum::IntoStaticStr)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[strum(serialize_all = "snake_case")]
 pub enum Role {
     /// The busiest pod.
     Busiest,
@@ -31,18 +31,8 @@ impl Role {
     pub const PAIR: [Self; 2] = [Self::Busiest, Self::LeastBusy];
 
     /// The word used in reports, metrics and messages.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Busiest => "busiest",
-            Self::LeastBusy => "least_busy",
-            Self::Ill => "ill",
-        }
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 }
 

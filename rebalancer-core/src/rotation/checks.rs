@@ -82,14 +82,14 @@ impl After<'_> {
         let newcomers_expected: bool = self.newcomers.len() <= self.gone.len();
         match disturbance {
             _ if self.gone.is_empty() => Meaning::Void,
-            Disturbance::PodGone { pod } if self.is_gone(pod) => Meaning::Expected,
-            Disturbance::PodReplaced { pod } if self.is_gone(pod) && newcomers_expected => Meaning::Expected,
-            Disturbance::PodNew { .. } if newcomers_expected => Meaning::Expected,
+            Disturbance::PodGone(pod) if self.is_gone(pod) => Meaning::Expected,
+            Disturbance::PodReplaced(pod) if self.is_gone(pod) && newcomers_expected => Meaning::Expected,
+            Disturbance::PodNew(_) if newcomers_expected => Meaning::Expected,
             // For a StatefulSet any change of its status counts, such as the one from the eviction. A changed
             // number of desired pods is a disturbance of its own.
             Disturbance::Resized { .. } => Meaning::Expected,
-            Disturbance::PodTerminating { pod } if self.is_gone(pod) => Meaning::Recovering,
-            Disturbance::PodNotReady { pod } if self.may_get_ready(pod) => Meaning::Recovering,
+            Disturbance::PodTerminating(pod) if self.is_gone(pod) => Meaning::Recovering,
+            Disturbance::PodNotReady(pod) if self.may_get_ready(pod) => Meaning::Recovering,
             Disturbance::TooFewReady { .. }
             | Disturbance::ReplicasDiffer { .. }
             | Disturbance::ReplacementMissing { .. } => Meaning::Recovering,
@@ -141,7 +141,7 @@ pub fn budget_problems(
             continue;
         }
         if budget.observed_generation != budget.generation {
-            problems.push(BudgetProblem::NotObserved { budget: budget.name.clone() });
+            problems.push(BudgetProblem::NotObserved(budget.name.clone()));
         }
         let allowed: i32 = budget.disruptions_allowed;
         if usize::try_from(allowed).is_ok_and(|allowed| allowed >= needed) {

@@ -1,8 +1,8 @@
 //! Reasons not to act on a workload now: it is changing, or it is not the one planned for.
 
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt;
 
 use crate::wording::joined;
 
@@ -12,88 +12,78 @@ pub const PAUSED: &str = "pod-rebalancer/paused";
 /// Most characters of an annotation that are quoted: a sentence.
 const QUOTED: usize = 120;
 
-/// One reason to leave a workload alone for now.
+/// One reason to leave a workload alone for now. An owner or a controller is named by its kind and its name.
 ///
 /// Declared and reported in order of how much they explain: a rollout comes before the pods it replaced.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, strum::IntoStaticStr, thiserror::Error)]
+#[strum(serialize_all = "snake_case")]
 #[non_exhaustive]
 pub enum Disturbance {
     /// Somebody asked to leave the workload alone, by an annotation of its owner.
+    #[error("{owner} is paused by its annotation {PAUSED}={:?}", quoted(words))]
     Paused {
-        /// Kind and name of the owner.
+        /// The owner.
         owner: String,
         /// What the annotation says.
         words: String,
     },
-    /// The owner's newest specification has not been applied, or not to all pods.
-    Rollout {
-        /// Kind and name of the owner.
-        owner: String,
-    },
+    /// This owner's newest specification has not been applied, or not to all pods.
+    #[error("{0} is in a rollout")]
+    Rollout(String),
     /// Pods of one owner have different revisions: a rollout, whatever the owner reports.
+    #[error("pods of {owner} are of {} revisions ({}), as in a rollout", revisions.len(), joined(revisions))]
     RevisionsDiffer {
-        /// Kind and name of the owner.
+        /// The owner.
         owner: String,
         /// The revisions, sorted.
         revisions: Vec<String>,
     },
-    /// The owner keeps pods of two revisions side by side, and the targets differ in revision.
-    Partitioned {
-        /// Kind and name of the owner.
-        owner: String,
-    },
+    /// This owner keeps pods of two revisions side by side, and the targets differ in revision.
+    #[error("{0} is partitioned, and the pods to rotate are of different revisions")]
+    Partitioned(String),
     /// The owner's desired number of pods has changed since the plan was made.
+    #[error("{}", desired_changed(owner, *now))]
     DesiredChanged {
-        /// Kind and name of the owner.
+        /// The owner.
         owner: String,
         /// Desired pods now; `None` if it no longer says.
         now: Option<u32>,
     },
     /// The owner's desired number of pods changed after the window of the metrics began.
+    #[error("{owner} was resized {ago_s} s ago, within the window of the metrics")]
     Resized {
-        /// Kind and name of the owner.
+        /// The owner.
         owner: String,
         /// How long ago, in seconds.
         ago_s: u64,
     },
-    /// The pods of the selector have more than one controller.
-    ControllersDiffer {
-        /// Kinds and names, sorted.
-        controllers: Vec<String>,
-    },
-    /// A pod has another controller than when planned.
-    ControllerChanged {
-        /// The pod.
-        pod: String,
-    },
-    /// Nothing is known about a controller, so a rollout could not be seen.
-    OwnerUnknown {
-        /// Kind and name.
-        controller: String,
-    },
-    /// A pod is being terminated.
-    PodTerminating {
-        /// The pod.
-        pod: String,
-    },
-    /// A pod of the plan has been replaced by another one with the same name.
-    PodReplaced {
-        /// The pod.
-        pod: String,
-    },
-    /// A pod of the plan no longer lives.
-    PodGone {
-        /// The pod.
-        pod: String,
-    },
-    /// A pod is newer than the plan.
-    PodNew {
-        /// The pod.
-        pod: String,
-    },
+    /// The pods of the selector have these controllers, sorted, instead of one.
+    #[error(
+        "the selector finds pods of {} controllers ({}); narrow it, or allow several", .0.len(), .0.join(", ")
+    )]
+    ControllersDiffer(Vec<String>),
+    /// This pod has another controller than when planned.
+    #[error("pod {0} has another controller than in the plan")]
+    ControllerChanged(String),
+    /// Nothing is known about this controller, so a rollout could not be seen.
+    #[error("nothing is known of {0}, so a rollout could not be seen")]
+    OwnerUnknown(String),
+    /// This pod is being terminated.
+    #[error("pod {0} is being terminated")]
+    PodTerminating(String),
+    /// This pod of the plan has been replaced by another one with the same name.
+    #[error("pod {0} was replaced since the plan")]
+    PodReplaced(String),
+    /// This pod of the plan no longer lives.
+    #[error("pod {0} is gone since the plan")]
+    PodGone(String),
+    /// This pod is newer than the plan.
+    #[error("pod {0} is newer than the plan")]
+    PodNew(String),
     /// The owner wants another number of pods than there are.
+    #[error("{owner} asks for {desired} pods and there are {found}")]
     ReplicasDiffer {
-        /// Kind and name of the owner.
+        /// The owner.
         owner: String,
         /// Desired pods.
         desired: u32,
@@ -101,18 +91,18 @@ pub enum Disturbance {
         found: u32,
     },
     /// An evicted pod has no replacement yet.
+    #[error("{found} pods live, {planned} did before the eviction")]
     ReplacementMissing {
         /// Living pods when the plan was made.
         planned: usize,
         /// Living pods now.
         found: usize,
     },
-    /// A pod is not Ready.
-    PodNotReady {
-        /// The pod.
-        pod: String,
-    },
+    /// This pod is not Ready.
+    #[error("pod {0} is not Ready")]
+    PodNotReady(String),
     /// Fewer pods are Ready than required.
+    #[error("{ready} pods are Ready, {required} are required")]
     TooFewReady {
         /// Ready pods that are not terminating.
         ready: usize,
@@ -123,81 +113,15 @@ pub enum Disturbance {
 
 impl Disturbance {
     /// The stable name of this reason in reports and metrics.
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::Paused { .. } => "paused",
-            Self::PodNotReady { .. } => "pod_not_ready",
-            Self::PodTerminating { .. } => "pod_terminating",
-            Self::TooFewReady { .. } => "too_few_ready",
-            Self::ControllersDiffer { .. } => "controllers_differ",
-            Self::OwnerUnknown { .. } => "owner_unknown",
-            Self::Rollout { .. } => "rollout",
-            Self::RevisionsDiffer { .. } => "revisions_differ",
-            Self::Partitioned { .. } => "partitioned",
-            Self::ReplicasDiffer { .. } => "replicas_differ",
-            Self::Resized { .. } => "resized",
-            Self::PodGone { .. } => "pod_gone",
-            Self::PodReplaced { .. } => "pod_replaced",
-            Self::PodNew { .. } => "pod_new",
-            Self::ReplacementMissing { .. } => "replacement_missing",
-            Self::ControllerChanged { .. } => "controller_changed",
-            Self::DesiredChanged { .. } => "desired_changed",
-        }
+    pub fn code(&self) -> &'static str {
+        self.into()
     }
 }
 
-impl fmt::Display for Disturbance {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Paused { owner, words } => {
-                write!(f, "{owner} is paused by its annotation {PAUSED}={:?}", quoted(words))
-            }
-            Self::PodNotReady { pod } => write!(f, "pod {pod} is not Ready"),
-            Self::PodTerminating { pod } => write!(f, "pod {pod} is being terminated"),
-            Self::TooFewReady { ready, required } => {
-                write!(f, "{ready} pods are Ready, {required} are required")
-            }
-            Self::ControllersDiffer { controllers } => write!(
-                f,
-                "the selector finds pods of {} controllers ({}); narrow it, or allow several",
-                controllers.len(),
-                controllers.join(", ")
-            ),
-            Self::OwnerUnknown { controller } => {
-                write!(f, "nothing is known of {controller}, so a rollout could not be seen")
-            }
-            Self::Rollout { owner } => write!(f, "{owner} is in a rollout"),
-            Self::RevisionsDiffer { owner, revisions } => write!(
-                f,
-                "pods of {owner} are of {} revisions ({}), as in a rollout",
-                revisions.len(),
-                joined(revisions)
-            ),
-            Self::Partitioned { owner } => {
-                write!(f, "{owner} is partitioned, and the pods to rotate are of different revisions")
-            }
-            Self::ReplicasDiffer { owner, desired, found } => {
-                write!(f, "{owner} asks for {desired} pods and there are {found}")
-            }
-            Self::Resized { owner, ago_s } => {
-                write!(f, "{owner} was resized {ago_s} s ago, within the window of the metrics")
-            }
-            Self::PodGone { pod } => write!(f, "pod {pod} is gone since the plan"),
-            Self::PodReplaced { pod } => write!(f, "pod {pod} was replaced since the plan"),
-            Self::PodNew { pod } => write!(f, "pod {pod} is newer than the plan"),
-            Self::ReplacementMissing { planned, found } => {
-                write!(f, "{found} pods live, {planned} did before the eviction")
-            }
-            Self::ControllerChanged { pod } => {
-                write!(f, "pod {pod} has another controller than in the plan")
-            }
-            Self::DesiredChanged { owner, now: Some(now) } => {
-                write!(f, "{owner} asks for another number of pods than in the plan, now {now}")
-            }
-            Self::DesiredChanged { owner, now: None } => {
-                write!(f, "{owner} no longer says how many pods it asks for")
-            }
-        }
+fn desired_changed(owner: &str, now: Option<u32>) -> String {
+    match now {
+        Some(now) => format!("{owner} asks for another number of pods than in the plan, now {now}"),
+        None => format!("{owner} no longer says how many pods it asks for"),
     }
 }
 

@@ -3,7 +3,6 @@
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt;
 use core::time::Duration;
 
 use crate::input::live_pod::{Controller, LivePod, LocalVolume, Phase, Protection};
@@ -25,7 +24,7 @@ use crate::wording::joined;
 pub fn objections(pod: &LivePod, owners: &[OwnerStatus], warm_up: Duration) -> Vec<Objection> {
     let mut found: Vec<Objection> = Vec::new();
     if pod.phase != Phase::Running {
-        found.push(Objection::NotRunning { phase: pod.phase });
+        found.push(Objection::NotRunning(pod.phase));
     }
     if !pod.ready {
         found.push(Objection::NotReady);
@@ -55,12 +54,12 @@ pub fn objections(pod: &LivePod, owners: &[OwnerStatus], warm_up: Duration) -> V
 fn against_controller(controller: &Controller, owners: &[OwnerStatus]) -> Option<Objection> {
     let owner = controller.title();
     match controller.kind.as_str() {
-        "DaemonSet" | "Node" => return Some(Objection::NotRecreated { owner }),
-        "Job" | "CronJob" | "Pod" => return Some(Objection::WorkLost { owner }),
+        "DaemonSet" | "Node" => return Some(Objection::NotRecreated(owner)),
+        "Job" | "CronJob" | "Pod" => return Some(Objection::WorkLost(owner)),
         _ => {}
     }
     if controller.is("apps", "Deployment") {
-        return Some(Objection::NoReplica { owner });
+        return Some(Objection::NoReplica(owner));
     }
     let status: Option<&OwnerStatus> = owners.iter().find(|status| status.controller.uid == controller.uid);
     if status.is_some_and(|status| status.named) {
@@ -79,7 +78,8 @@ fn against_controller(controller: &Controller, owners: &[OwnerStatus]) -> Option
 /// A pod that may not be evicted, with all reasons.
 ///
 /// It prints like "pod a may not be evicted: it is not Ready; has no known UID ...".
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("pod {pod} may not be evicted: it {}", joined(objections))]
 pub struct IneligiblePod {
     /// Name of the pod.
     pub pod: String,
@@ -95,62 +95,51 @@ impl IneligiblePod {
     }
 }
 
-impl fmt::Display for IneligiblePod {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "pod {} may not be evicted: it {}", self.pod, joined(&self.objections))
-    }
-}
-
-/// One reason why a pod may not be evicted.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One reason why a pod may not be evicted. A controller is named by its kind and its name.
+#[derive(Debug, Clone, PartialEq, Eq, strum::IntoStaticStr, thiserror::Error)]
+#[strum(serialize_all = "snake_case")]
 #[non_exhaustive]
 pub enum Objection {
-    /// Its phase is not Running.
-    NotRunning {
-        /// The phase it is in.
-        phase: Phase,
-    },
+    /// It is in this phase, which is not Running.
+    #[error("is {0:?}, not Running")]
+    NotRunning(Phase),
     /// It is not Ready.
+    #[error("is not Ready")]
     NotReady,
     /// Its deletion was already requested.
+    #[error("is being terminated already")]
     Terminating,
     /// No controller owns it, so nothing would recreate it.
+    #[error("has no controller that would recreate it")]
     NoController,
-    /// Its controller would recreate it on the same node.
-    NotRecreated {
-        /// Kind and name of the controller.
-        owner: String,
-    },
-    /// Its controller waits for this pod's work to finish.
-    WorkLost {
-        /// Kind and name of the controller.
-        owner: String,
-    },
-    /// A `Deployment` owns it without a `ReplicaSet` in between: something else created it.
-    NoReplica {
-        /// Kind and name of the controller.
-        owner: String,
-    },
+    /// This controller would recreate it on the same node.
+    #[error("is owned by {0}, which would not recreate it elsewhere")]
+    NotRecreated(String),
+    /// This controller waits for the pod's work to finish.
+    #[error("is owned by {0}, which waits for its work: that would be lost or fail")]
+    WorkLost(String),
+    /// This `Deployment` owns it without a `ReplicaSet` in between: something else created it.
+    #[error("is owned by {0} directly, so it is not one of the replicas of its owner")]
+    NoReplica(String),
     /// Its controller is not known to replace lost pods, and nobody allowed it by name.
+    #[error("is owned by {owner}, and {kind} is not among the controllers that are allowed")]
     UnknownController {
-        /// Kind and name of the controller.
+        /// The controller.
         owner: String,
         /// The kind with its group.
         kind: String,
     },
-    /// Some of its data is on its node, and such pods are to be left alone.
-    LocalStorage {
-        /// The volumes.
-        volumes: Vec<LocalVolume>,
-    },
+    /// Some of its data is on its node, in these volumes, and such pods are to be left alone.
+    #[error("{}", storage_words(.0))]
+    LocalStorage(Vec<LocalVolume>),
     /// A node runs it from a file.
+    #[error("is a mirror pod, run by its node from a file")]
     MirrorPod,
-    /// It has a system priority class.
-    SystemCritical {
-        /// The class.
-        class: String,
-    },
+    /// It has this system priority class.
+    #[error("has the system's priority class {0}")]
+    SystemCritical(String),
     /// It has worked for less than the warm-up.
+    #[error("works for {} s only, less than the warm-up of {} s", warm_for.as_secs(), warm_up.as_secs())]
     TooYoung {
         /// Time since it started to work.
         warm_for: Duration,
@@ -158,6 +147,7 @@ pub enum Objection {
         warm_up: Duration,
     },
     /// An annotation asks tools to leave it alone.
+    #[error("opts out by its annotation {annotation}={value}")]
     OptOut {
         /// Name of the annotation.
         annotation: String,
@@ -165,75 +155,23 @@ pub enum Objection {
         value: String,
     },
     /// Its UID is unknown, so an eviction could hit another pod with the same name.
+    #[error("has no known UID, so another pod of its name could be hit")]
     NoUid,
 }
 
 impl Objection {
     fn from_protection(protection: &Protection, pod: &LivePod) -> Self {
-        match protection {
+        match protection.clone() {
             Protection::MirrorPod => Self::MirrorPod,
-            Protection::SystemCritical { class } => Self::SystemCritical { class: class.clone() },
-            Protection::OptOut { annotation, value } => {
-                Self::OptOut { annotation: annotation.clone(), value: value.clone() }
-            }
-            Protection::LocalStorage => Self::LocalStorage { volumes: pod.local_storage.clone() },
+            Protection::SystemCritical { class } => Self::SystemCritical(class),
+            Protection::OptOut { annotation, value } => Self::OptOut { annotation, value },
+            Protection::LocalStorage => Self::LocalStorage(pod.local_storage.clone()),
         }
     }
 
     /// The stable name of this reason in reports and metrics.
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::NotRunning { .. } => "not_running",
-            Self::NotReady => "not_ready",
-            Self::Terminating => "terminating",
-            Self::NoController => "no_controller",
-            Self::NotRecreated { .. } => "not_recreated",
-            Self::WorkLost { .. } => "work_lost",
-            Self::NoReplica { .. } => "no_replica",
-            Self::UnknownController { .. } => "unknown_controller",
-            Self::LocalStorage { .. } => "local_storage",
-            Self::MirrorPod => "mirror_pod",
-            Self::SystemCritical { .. } => "system_critical",
-            Self::TooYoung { .. } => "too_young",
-            Self::OptOut { .. } => "opt_out",
-            Self::NoUid => "no_uid",
-        }
-    }
-}
-
-impl fmt::Display for Objection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotRunning { phase } => write!(f, "is {phase:?}, not Running"),
-            Self::NotReady => f.write_str("is not Ready"),
-            Self::Terminating => f.write_str("is being terminated already"),
-            Self::NoController => f.write_str("has no controller that would recreate it"),
-            Self::NotRecreated { owner } => {
-                write!(f, "is owned by {owner}, which would not recreate it elsewhere")
-            }
-            Self::WorkLost { owner } => {
-                write!(f, "is owned by {owner}, which waits for its work: that would be lost or fail")
-            }
-            Self::NoReplica { owner } => {
-                write!(f, "is owned by {owner} directly, so it is not one of the replicas of its owner")
-            }
-            Self::UnknownController { owner, kind } => {
-                write!(f, "is owned by {owner}, and {kind} is not among the controllers that are allowed")
-            }
-            Self::LocalStorage { volumes } => f.write_str(&storage_words(volumes)),
-            Self::MirrorPod => f.write_str("is a mirror pod, run by its node from a file"),
-            Self::SystemCritical { class } => write!(f, "has the system's priority class {class}"),
-            Self::TooYoung { warm_for, warm_up } => write!(
-                f,
-                "works for {} s only, less than the warm-up of {} s",
-                warm_for.as_secs(),
-                warm_up.as_secs()
-            ),
-            Self::OptOut { annotation, value } => {
-                write!(f, "opts out by its annotation {annotation}={value}")
-            }
-            Self::NoUid => f.write_str("has no known UID, so another pod of its name could be hit"),
-        }
+    pub fn code(&self) -> &'static str {
+        self.into()
     }
 }
 

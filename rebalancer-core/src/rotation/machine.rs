@@ -319,7 +319,7 @@ impl Rotation {
         let evicted: &[Target] = &self.plan.targets()[..next];
         if let Some(pod) = checks::untouched(evicted, &workload).map(|target| target.name.clone()) {
             self.deleted.retain(|deleted| *deleted != pod);
-            let reason: Reason = Reason::StillThere { pod: pod.clone() };
+            let reason: Reason = Reason::StillThere(pod.clone());
             self.errors.insert(pod, reason.clone());
             return Err(reason);
         }
@@ -479,9 +479,7 @@ impl Rotation {
             return Ok(state);
         }
         match state {
-            State::Waiting { missing: Some(missing), .. } => {
-                Err(Reason::NotRecovered { missing: Box::new(missing) })
-            }
+            State::Waiting { missing: Some(missing), .. } => Err(Reason::NotRecovered(Box::new(missing))),
             _ => Err(Reason::Deadline),
         }
     }

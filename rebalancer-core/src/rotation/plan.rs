@@ -49,14 +49,14 @@ impl RotationPlan {
             return Err(PlanError::NoTarget);
         }
         if targets.len() > MAX_TARGETS {
-            return Err(PlanError::TooManyTargets { asked: targets.len() });
+            return Err(PlanError::TooManyTargets(targets.len()));
         }
         if let [(first_role, first), (second_role, second)] = targets {
             if first == second {
-                return Err(PlanError::SamePodTwice { pod: (*first).to_string() });
+                return Err(PlanError::SamePodTwice((*first).to_string()));
             }
             if first_role == second_role {
-                return Err(PlanError::SameRoleTwice { role: *first_role });
+                return Err(PlanError::SameRoleTwice(*first_role));
             }
         }
         let mut chosen: Vec<Target> = Vec::new();
@@ -66,18 +66,18 @@ impl RotationPlan {
                 .pods
                 .iter()
                 .find(|pod| pod.name == *name)
-                .ok_or_else(|| PlanError::UnknownPod { pod: (*name).to_string() })?;
+                .ok_or_else(|| PlanError::UnknownPod((*name).to_string()))?;
             ineligible.extend(IneligiblePod::judge(pod, &workload.owners, options.warm_up));
             chosen.push(Target { role: *role, name: pod.name.clone(), uid: pod.uid.clone() });
         }
         if !ineligible.is_empty() {
-            return Err(PlanError::Ineligible { pods: ineligible });
+            return Err(PlanError::Ineligible(ineligible));
         }
         let names: Vec<&str> = targets.iter().map(|(_, name)| *name).collect();
         let mut found: Vec<Disturbance> = disturbances(workload, &options);
         found.extend(divided_targets(workload, &names));
         if !found.is_empty() {
-            return Err(PlanError::Unsettled { disturbances: found });
+            return Err(PlanError::Unsettled(found));
         }
         let top: Controller =
             top(workload).expect("the targets have controllers, and none of a settled workload is unknown");
@@ -135,61 +135,36 @@ pub struct Target {
 }
 
 /// Why a plan is impossible.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, strum::IntoStaticStr, thiserror::Error)]
+#[strum(serialize_all = "snake_case")]
 #[non_exhaustive]
 pub enum PlanError {
     /// Nothing to evict.
     #[error("a plan needs at least one target")]
     NoTarget,
-    /// More targets than one rotation may evict.
-    #[error("a rotation evicts at most {MAX_TARGETS} pods, not {asked}")]
-    TooManyTargets {
-        /// How many were asked for.
-        asked: usize,
-    },
-    /// The busiest and the least busy pod are the same.
-    #[error("pod {pod} is named twice")]
-    SamePodTwice {
-        /// The pod.
-        pod: String,
-    },
-    /// Two targets have the same role.
-    #[error("two targets are {role}")]
-    SameRoleTwice {
-        /// The role.
-        role: Role,
-    },
-    /// A target is not among the pods of the selector.
-    #[error("pod {pod} is not a live pod of the selector")]
-    UnknownPod {
-        /// The pod.
-        pod: String,
-    },
-    /// Targets that may not be evicted. No substitute is chosen.
-    #[error("{}", joined(pods))]
-    Ineligible {
-        /// Those pods, in the order of the targets.
-        pods: Vec<IneligiblePod>,
-    },
-    /// The workload is changing, too small, or has several controllers.
-    #[error("the workload is not settled: {}", joined(disturbances))]
-    Unsettled {
-        /// All reasons.
-        disturbances: Vec<Disturbance>,
-    },
+    /// So many targets, more than one rotation may evict.
+    #[error("a rotation evicts at most {MAX_TARGETS} pods, not {0}")]
+    TooManyTargets(usize),
+    /// The busiest and the least busy pod are this same one.
+    #[error("pod {0} is named twice")]
+    SamePodTwice(String),
+    /// Two targets have this role.
+    #[error("two targets are {0}")]
+    SameRoleTwice(Role),
+    /// This target is not among the pods of the selector.
+    #[error("pod {0} is not a live pod of the selector")]
+    UnknownPod(String),
+    /// Targets that may not be evicted, in their order. No substitute is chosen.
+    #[error("{}", joined(.0))]
+    Ineligible(Vec<IneligiblePod>),
+    /// The workload is changing, too small, or has several controllers: all reasons.
+    #[error("the workload is not settled: {}", joined(.0))]
+    Unsettled(Vec<Disturbance>),
 }
 
 impl PlanError {
     /// The stable name of this error in reports and metrics.
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::NoTarget => "no_target",
-            Self::TooManyTargets { .. } => "too_many_targets",
-            Self::SamePodTwice { .. } => "same_pod_twice",
-            Self::SameRoleTwice { .. } => "same_role_twice",
-            Self::UnknownPod { .. } => "unknown_pod",
-            Self::Ineligible { .. } => "ineligible",
-            Self::Unsettled { .. } => "unsettled",
-        }
+    pub fn code(&self) -> &'static str {
+        self.into()
     }
 }

@@ -12,7 +12,8 @@ use crate::rotation::plan::Target;
 use crate::rotation::workload::Workload;
 
 /// What the driver must do next. Only one action is open at a time; see [`Answer`] for its answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Action {
     /// Find all claims on the workload. Answer: [`Answer::Claims`].
     FindClaims {
@@ -31,6 +32,7 @@ pub enum Action {
     /// [`Answer::Preflight`].
     Preflight(EvictionRequest),
     /// Create a claim under a name that only one run can take. Send it once. Answer: [`Answer::Claimed`].
+    #[strum(serialize = "claim_workload")]
     Claim(ClaimRequest),
     /// Evict for real. Send it once and never again, whatever comes back.
     /// Answer: [`Answer::Eviction`].
@@ -52,19 +54,8 @@ pub enum Action {
 
 impl Action {
     /// The stable name of this action in reports and logs.
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::FindClaims { .. } => "find_claims",
-            Self::ListWorkload => "list_workload",
-            Self::ListBudgets { .. } => "list_budgets",
-            Self::Preflight(_) => "preflight",
-            Self::Claim(_) => "claim_workload",
-            Self::Evict(_) => "evict",
-            Self::AwaitEviction(_) => "await_eviction",
-            Self::LookUp(_) => "look_up",
-            Self::Wait { .. } => "wait",
-            Self::Stop => "stop",
-        }
+    pub fn code(&self) -> &'static str {
+        self.into()
     }
 
     /// The target of this action, if it has one.
@@ -72,12 +63,7 @@ impl Action {
         match self {
             Self::Preflight(request) | Self::Evict(request) => Some(&request.target),
             Self::AwaitEviction(target) | Self::LookUp(target) => Some(target),
-            Self::FindClaims { .. }
-            | Self::ListWorkload
-            | Self::ListBudgets { .. }
-            | Self::Claim(_)
-            | Self::Wait { .. }
-            | Self::Stop => None,
+            _ => None,
         }
     }
 }
@@ -94,7 +80,8 @@ pub struct EvictionRequest {
 }
 
 /// The answer to an action, classified without loss.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Answer {
     /// To [`Action::FindClaims`]: all claims, including old ones.
     Claims(Result<Vec<Claim>, ApiFailure>),
@@ -122,19 +109,8 @@ pub enum Answer {
 
 impl Answer {
     /// The stable name of this kind of answer.
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::Claims(_) => "claims",
-            Self::Workload(_) => "workload",
-            Self::Budgets(_) => "budgets",
-            Self::Preflight(_) => "preflight",
-            Self::Claimed(_) => "claimed",
-            Self::Eviction(_) => "eviction",
-            Self::NotSent => "not_sent",
-            Self::LookedUp(_) => "looked_up",
-            Self::Waited => "waited",
-            Self::StopRequested => "stop_requested",
-        }
+    pub fn code(&self) -> &'static str {
+        self.into()
     }
 }
 
@@ -189,7 +165,7 @@ impl ApiFailure {
 
 impl fmt::Display for ApiFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.kind.words())?;
+        write!(f, "{}", self.kind)?;
         if let Some(status) = self.http_status {
             write!(f, " (HTTP {status})")?;
         }
@@ -205,107 +181,80 @@ impl fmt::Display for ApiFailure {
 
 impl core::error::Error for ApiFailure {}
 
-/// The kinds of failure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// The kinds of failure; each prints as the beginning of a message.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+    thiserror::Error,
+)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
+#[strum(serialize_all = "snake_case")]
 pub enum FailureKind {
     /// 429 with cause `DisruptionBudget`: a budget allows no eviction, or (with a retry time) its controller
     /// has not processed it yet.
+    #[error("a PodDisruptionBudget allows no eviction now")]
     BlockedByPdb,
     /// 500 "more than one PodDisruptionBudget": never resolves by itself.
+    #[error("more than one PodDisruptionBudget matches the pod; let one selector match it")]
     PdbMisconfigured,
     /// 429 as `text/plain`: priority and fairness, or too many requests in flight.
+    #[error("the API server is overloaded and turned the request away")]
     Throttled,
     /// An admission policy or webhook refused, with any status code: a `Status` that says "denied the
     /// request", or a 403 or 429 that names neither budget nor RBAC.
+    #[error("an admission policy or webhook refused")]
     RefusedByAdmission,
     /// 500 `InternalError`: an admission webhook could not be called.
+    #[error("an admission webhook could not be asked; repair it or its failurePolicy")]
     WebhookFailed,
     /// 404 for the pod.
+    #[error("the pod is gone")]
     TargetGone,
     /// 404 for the namespace, or 403 because it is being terminated.
+    #[error("the namespace is gone or being terminated")]
     NamespaceGone,
     /// 409: the pod of that name has another UID.
+    #[error("another pod has taken the name")]
     TargetReplaced,
     /// 403 otherwise: a permission is missing.
+    #[error("permission is missing")]
     Forbidden,
     /// 401: the credentials are not accepted.
+    #[error("the credentials are not accepted; renew the token or certificate")]
     Unauthorized,
     /// 400, 405, 406, 415 or 422 about the request itself: a bug of this program.
+    #[error("the server calls the request invalid; please report this bug")]
     InvalidRequest,
     /// Any other 5xx. A proxy may have lost the real answer, so the result is unknown.
+    #[error("the server failed")]
     ServerError,
     /// The connection was never made, so nothing was sent.
+    #[error("the API server cannot be reached")]
     Unreachable,
     /// 504, a timeout, or a connection that broke after the request may have been sent: the result is
     /// unknown.
+    #[error("no answer came")]
     NoAnswer,
     /// An answer of unexpected shape or status: the result is unknown.
+    #[error("the answer cannot be understood")]
     UnreadableAnswer,
 }
 
 impl FailureKind {
     /// All kinds, in declaration order.
-    pub const ALL: [Self; 15] = [
-        Self::BlockedByPdb,
-        Self::PdbMisconfigured,
-        Self::Throttled,
-        Self::RefusedByAdmission,
-        Self::WebhookFailed,
-        Self::TargetGone,
-        Self::NamespaceGone,
-        Self::TargetReplaced,
-        Self::Forbidden,
-        Self::Unauthorized,
-        Self::InvalidRequest,
-        Self::ServerError,
-        Self::Unreachable,
-        Self::NoAnswer,
-        Self::UnreadableAnswer,
-    ];
+    pub const ALL: &'static [Self] = <Self as strum::VariantArray>::VARIANTS;
 
     /// The stable name of this kind in reports and metrics.
-    pub const fn code(self) -> &'static str {
-        match self {
-            Self::BlockedByPdb => "blocked_by_pdb",
-            Self::PdbMisconfigured => "pdb_misconfigured",
-            Self::Throttled => "throttled",
-            Self::RefusedByAdmission => "refused_by_admission",
-            Self::WebhookFailed => "webhook_failed",
-            Self::TargetGone => "target_gone",
-            Self::NamespaceGone => "namespace_gone",
-            Self::TargetReplaced => "target_replaced",
-            Self::Forbidden => "forbidden",
-            Self::Unauthorized => "unauthorized",
-            Self::InvalidRequest => "invalid_request",
-            Self::ServerError => "server_error",
-            Self::Unreachable => "unreachable",
-            Self::NoAnswer => "no_answer",
-            Self::UnreadableAnswer => "unreadable_answer",
-        }
-    }
-
-    /// Its meaning, as the beginning of a message.
-    pub const fn words(self) -> &'static str {
-        match self {
-            Self::BlockedByPdb => "a PodDisruptionBudget allows no eviction now",
-            Self::PdbMisconfigured => {
-                "more than one PodDisruptionBudget matches the pod; let one selector match it"
-            }
-            Self::Throttled => "the API server is overloaded and turned the request away",
-            Self::RefusedByAdmission => "an admission policy or webhook refused",
-            Self::WebhookFailed => "an admission webhook could not be asked; repair it or its failurePolicy",
-            Self::TargetGone => "the pod is gone",
-            Self::NamespaceGone => "the namespace is gone or being terminated",
-            Self::TargetReplaced => "another pod has taken the name",
-            Self::Forbidden => "permission is missing",
-            Self::Unauthorized => "the credentials are not accepted; renew the token or certificate",
-            Self::InvalidRequest => "the server calls the request invalid; please report this bug",
-            Self::ServerError => "the server failed",
-            Self::Unreachable => "the API server cannot be reached",
-            Self::NoAnswer => "no answer came",
-            Self::UnreadableAnswer => "the answer cannot be understood",
-        }
+    pub fn code(self) -> &'static str {
+        self.into()
     }
 
     /// Whether an eviction with this answer may have happened anyway, so that only a look at the pod can show

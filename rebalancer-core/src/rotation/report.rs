@@ -2,9 +2,9 @@
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
-use alloc::string::String;
+use alloc::format;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use core::fmt;
 
 use crate::rotation::claim::Claim;
 use crate::rotation::disturbance::Disturbance;
@@ -39,9 +39,10 @@ pub struct RotationReport {
 }
 
 /// What came of a rotation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, strum::Display, strum::IntoStaticStr)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[strum(serialize_all = "snake_case")]
 pub enum RotationOutcome {
     /// All targets were evicted.
     Rotated,
@@ -59,21 +60,8 @@ pub enum RotationOutcome {
 
 impl RotationOutcome {
     /// The word used in reports, metrics and logs.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Rotated => "rotated",
-            Self::Partial => "partial",
-            Self::Blocked => "blocked",
-            Self::Withheld => "withheld",
-            Self::Failed => "failed",
-            Self::Planned => "planned",
-        }
-    }
-}
-
-impl fmt::Display for RotationOutcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 }
 
@@ -94,18 +82,27 @@ pub struct Step {
 }
 
 /// Why a rotation ended this way, or why a pod was not evicted.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, strum::IntoStaticStr, thiserror::Error)]
+#[strum(serialize_all = "snake_case")]
 #[non_exhaustive]
 pub enum Reason {
     /// Every target has been evicted.
+    #[error("every target was evicted")]
     Done,
     /// The server accepted the dry-run of every target.
+    #[error("the server would accept the eviction")]
     WouldBeAccepted,
     /// The workload is changing or is no longer the one planned for.
+    #[error("the workload is not settled: {}", joined(.0))]
     Unsettled(Vec<Disturbance>),
     /// Another run has claimed the workload. Contains its claim if that could be read.
+    #[error("{}", claimed(.0.as_ref()))]
     Claimed(Option<Claim>),
     /// Claims could not be found or made, so another run may be active.
+    #[error(
+        "could not {}: {failure}; a run that cannot claim the workload evicts nothing (CLAIM=off goes without)",
+        action.replace('_', " ")
+    )]
     NotClaimed {
         /// The code of the action that failed.
         action: &'static str,
@@ -113,12 +110,16 @@ pub enum Reason {
         failure: ApiFailure,
     },
     /// The plan asked for no claim.
+    #[error("claims are turned off (CLAIM=off)")]
     NoClaimWanted,
     /// Targets that may no longer be evicted.
+    #[error("{}", joined(.0))]
     Ineligible(Vec<IneligiblePod>),
     /// The budgets do not allow the evictions.
+    #[error("{}", joined(.0))]
     Budgets(Vec<BudgetProblem>),
     /// The API answered with a failure, or not at all.
+    #[error("could not {}{}: {failure}", action.replace('_', " "), about(pod.as_deref()))]
     Failure {
         /// The code of the action that failed.
         action: &'static str,
@@ -127,17 +128,17 @@ pub enum Reason {
         /// What the API said.
         failure: ApiFailure,
     },
-    /// The workload did not recover in time from the first eviction.
-    NotRecovered {
-        /// What was missing at the last look.
-        missing: Box<Self>,
-    },
-    /// An eviction was accepted, but the workload listed after it shows no sign of it.
-    StillThere {
-        /// The pod.
-        pod: String,
-    },
+    /// The workload did not recover in time from the first eviction: what was missing at the last look.
+    #[error("the workload did not recover from the eviction in time: {0}")]
+    NotRecovered(Box<Self>),
+    /// The eviction of this pod was accepted, but the workload listed after it shows no sign of it.
+    #[error("the eviction of pod {0} was accepted, but the pod is still there and not being terminated")]
+    StillThere(String),
     /// An eviction was refused, and yet the pod is gone or terminating.
+    #[error(
+        "pod {pod} is gone or being terminated, though its eviction was answered: {failure}; by this run or by \
+         someone else, so nothing more is evicted"
+    )]
     Contradicted {
         /// The pod.
         pod: String,
@@ -145,6 +146,7 @@ pub enum Reason {
         failure: ApiFailure,
     },
     /// An eviction got no clear answer, and a look at the pod showed no sign of it.
+    #[error("pod {pod} was not being evicted when looked at after: {failure}")]
     NotEvicted {
         /// The pod.
         pod: String,
@@ -152,6 +154,7 @@ pub enum Reason {
         failure: ApiFailure,
     },
     /// An eviction was answered by a failure, and the pod could not be looked at either.
+    #[error("whether pod {pod} was evicted is unknown: {failure}; and a look at it failed: {lookup}")]
     Unresolved {
         /// The pod.
         pod: String,
@@ -161,18 +164,22 @@ pub enum Reason {
         lookup: ApiFailure,
     },
     /// The deadline is too near for the next step.
+    #[error("too little time is left before the deadline of the run")]
     Deadline,
     /// A stop was requested.
+    #[error("a stop was asked for")]
     StopRequested,
     /// The report was taken before the rotation had stopped.
+    #[error("the rotation was given up before it had stopped")]
     Abandoned,
 }
 
 /// Why a budget prevents the evictions.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BudgetProblem {
     /// It allows fewer evictions than are planned under it.
+    #[error("PodDisruptionBudget {budget} has disruptionsAllowed {allowed}, {needed} needed")]
     Exhausted {
         /// Name of the budget.
         budget: String,
@@ -181,12 +188,14 @@ pub enum BudgetProblem {
         /// Evictions planned at once under it.
         needed: usize,
     },
-    /// Its controller has not seen its newest version, so its numbers are outdated.
-    NotObserved {
-        /// Name of the budget.
-        budget: String,
-    },
+    /// The controller of this budget has not seen its newest version, so its numbers are outdated.
+    #[error("the numbers of PodDisruptionBudget {0} are older than its specification")]
+    NotObserved(String),
     /// More than one budget covers a pod; the eviction API then always fails.
+    #[error(
+        "pod {pod} is matched by {} PodDisruptionBudgets ({}); let one selector match it",
+        budgets.len(), budgets.join(", ")
+    )]
     SeveralOnOnePod {
         /// The pod.
         pod: String,
@@ -197,59 +206,41 @@ pub enum BudgetProblem {
 
 impl BudgetProblem {
     /// The stable name of this problem in reports and metrics.
-    pub const fn code(&self) -> &'static str {
+    pub fn code(&self) -> &'static str {
         match self {
             Self::Exhausted { .. } => FailureKind::BlockedByPdb.code(),
-            Self::NotObserved { .. } => "pdb_not_observed",
+            Self::NotObserved(_) => "pdb_not_observed",
             Self::SeveralOnOnePod { .. } => FailureKind::PdbMisconfigured.code(),
         }
     }
 }
 
-impl fmt::Display for BudgetProblem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Exhausted { budget, allowed, needed } => {
-                write!(f, "PodDisruptionBudget {budget} has disruptionsAllowed {allowed}, {needed} needed")
-            }
-            Self::NotObserved { budget } => {
-                write!(f, "the numbers of PodDisruptionBudget {budget} are older than its specification")
-            }
-            Self::SeveralOnOnePod { pod, budgets } => write!(
-                f,
-                "pod {pod} is matched by {} PodDisruptionBudgets ({}); let one selector match it",
-                budgets.len(),
-                budgets.join(", ")
-            ),
-        }
-    }
+/// Whose claim it is.
+fn claimed(claim: Option<&Claim>) -> String {
+    let unread = || "another run claimed the workload at the same moment".to_string();
+    claim.map_or_else(unread, Claim::to_string)
+}
+
+/// The target of an action, after its name.
+fn about(pod: Option<&str>) -> String {
+    pod.map_or_else(String::new, |pod| format!(" pod {pod}"))
 }
 
 impl Reason {
     /// The stable name of this reason in reports and metrics; if it holds several, the name of the first.
     pub fn code(&self) -> &'static str {
-        match self {
-            Self::Done => "done",
-            Self::WouldBeAccepted => "would_be_accepted",
-            Self::Unsettled(found) => found.first().map_or("unsettled", Disturbance::code),
-            Self::Claimed(_) => "claimed",
-            Self::NoClaimWanted => "no_claim_wanted",
+        let first = match self {
+            Self::Unsettled(found) => found.first().map(Disturbance::code),
             Self::Ineligible(pods) => {
-                let first = pods.first().and_then(|pod| pod.objections.first());
-                first.map_or("ineligible", Objection::code)
+                pods.first().and_then(|pod| pod.objections.first()).map(Objection::code)
             }
-            Self::Budgets(problems) => problems.first().map_or("budgets", BudgetProblem::code),
+            Self::Budgets(problems) => problems.first().map(BudgetProblem::code),
             Self::NotClaimed { failure, .. }
             | Self::Failure { failure, .. }
-            | Self::NotEvicted { failure, .. } => failure.kind.code(),
-            Self::NotRecovered { .. } => "not_recovered",
-            Self::StillThere { .. } => "still_there",
-            Self::Contradicted { .. } => "contradicted",
-            Self::Unresolved { .. } => "unresolved",
-            Self::Deadline => "deadline",
-            Self::StopRequested => "stop_requested",
-            Self::Abandoned => "abandoned",
-        }
+            | Self::NotEvicted { failure, .. } => Some(failure.kind.code()),
+            _ => None,
+        };
+        first.unwrap_or_else(|| self.into())
     }
 
     /// The outcome of a rotation that ended for this reason without evicting anything.
@@ -279,9 +270,9 @@ impl Reason {
             Self::Failure { pod: None, .. }
             | Self::NotClaimed { .. }
             | Self::NoClaimWanted
-            | Self::StillThere { .. }
+            | Self::StillThere(_)
             | Self::Contradicted { .. }
-            | Self::NotRecovered { .. }
+            | Self::NotRecovered(_)
             | Self::NotEvicted { .. }
             | Self::Unresolved { .. }
             | Self::Deadline
@@ -291,61 +282,10 @@ impl Reason {
     }
 }
 
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Done => f.write_str("every target was evicted"),
-            Self::WouldBeAccepted => f.write_str("the server would accept the eviction"),
-            Self::Unsettled(found) => write!(f, "the workload is not settled: {}", joined(found)),
-            Self::Claimed(Some(claim)) => write!(f, "{claim}"),
-            Self::Claimed(None) => f.write_str("another run claimed the workload at the same moment"),
-            Self::NotClaimed { action, failure } => write!(
-                f,
-                "could not {}: {failure}; a run that cannot claim the workload evicts nothing (CLAIM=off goes \
-                 without)",
-                action.replace('_', " ")
-            ),
-            Self::NoClaimWanted => f.write_str("claims are turned off (CLAIM=off)"),
-            Self::Ineligible(pods) => f.write_str(&joined(pods)),
-            Self::Budgets(problems) => f.write_str(&joined(problems)),
-            Self::Failure { action, pod, failure } => {
-                write!(f, "could not {}", action.replace('_', " "))?;
-                if let Some(pod) = pod {
-                    write!(f, " pod {pod}")?;
-                }
-                write!(f, ": {failure}")
-            }
-            Self::NotRecovered { missing } => {
-                write!(f, "the workload did not recover from the eviction in time: {missing}")
-            }
-            Self::StillThere { pod } => write!(
-                f,
-                "the eviction of pod {pod} was accepted, but the pod is still there and not being terminated"
-            ),
-            Self::Contradicted { pod, failure } => write!(
-                f,
-                "pod {pod} is gone or being terminated, though its eviction was answered: {failure}; by this run or \
-                 by someone else, so nothing more is evicted"
-            ),
-            Self::NotEvicted { pod, failure } => {
-                write!(f, "pod {pod} was not being evicted when looked at after: {failure}")
-            }
-            Self::Unresolved { pod, failure, lookup } => write!(
-                f,
-                "whether pod {pod} was evicted is unknown: {failure}; and a look at it failed: {lookup}"
-            ),
-            Self::Deadline => f.write_str("too little time is left before the deadline of the run"),
-            Self::StopRequested => f.write_str("a stop was asked for"),
-            Self::Abandoned => f.write_str("the rotation was given up before it had stopped"),
-        }
-    }
-}
-
 #[cfg(feature = "serde")]
 impl serde::Serialize for Reason {
     /// As `{"code": ..., "message": ...}`.
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        use alloc::string::ToString;
         use serde::ser::SerializeStruct;
 
         let mut fields = serializer.serialize_struct("Reason", 2)?;

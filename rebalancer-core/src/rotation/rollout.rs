@@ -103,7 +103,7 @@ pub fn divided_targets(workload: &Workload, targets: &[&str]) -> Option<Disturba
         }
     };
     let divided: &OwnerStatus = partitioned(workload).find(|owner| !is_one_revision(owner))?;
-    Some(Disturbance::Partitioned { owner: divided.top.title() })
+    Some(Disturbance::Partitioned(divided.top.title()))
 }
 
 /// What a reader should know before `targets` are evicted, although it holds nothing back, one sentence each:

@@ -1,7 +1,6 @@
 //! Whether a workload is settled: nothing is changing, and it is the one planned for.
 
 use alloc::collections::{BTreeMap, BTreeSet};
-use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::input::live_pod::{Controller, LivePod};
@@ -20,9 +19,9 @@ pub fn disturbances(workload: &Workload, options: &RotationOptions) -> Vec<Distu
     let mut found: Vec<Disturbance> = Vec::new();
     for pod in workload.living() {
         if pod.terminating {
-            found.push(Disturbance::PodTerminating { pod: pod.name.clone() });
+            found.push(Disturbance::PodTerminating(pod.name.clone()));
         } else if !pod.ready {
-            found.push(Disturbance::PodNotReady { pod: pod.name.clone() });
+            found.push(Disturbance::PodNotReady(pod.name.clone()));
         }
     }
     let ready: usize = workload.living().filter(|pod| pod.ready && !pod.terminating).count();
@@ -42,18 +41,16 @@ pub fn changes_since(planned: &PlannedWorkload, workload: &Workload) -> Vec<Dist
     let mut found: Vec<Disturbance> = Vec::new();
     for (name, uid) in &planned.uids {
         match now.get(name.as_str()) {
-            None => found.push(Disturbance::PodGone { pod: name.clone() }),
-            Some(pod) if pod.uid != *uid => {
-                found.push(Disturbance::PodReplaced { pod: name.clone() });
-            }
+            None => found.push(Disturbance::PodGone(name.clone())),
+            Some(pod) if pod.uid != *uid => found.push(Disturbance::PodReplaced(name.clone())),
             Some(pod) if pod.controller.as_ref().map(|owner| &owner.uid) != planned.controllers.get(name) => {
-                found.push(Disturbance::ControllerChanged { pod: name.clone() });
+                found.push(Disturbance::ControllerChanged(name.clone()));
             }
             Some(_) => {}
         }
     }
     let new = now.keys().filter(|name| !planned.uids.contains_key(**name));
-    found.extend(new.map(|name| Disturbance::PodNew { pod: (*name).into() }));
+    found.extend(new.map(|name| Disturbance::PodNew((*name).into())));
     found.extend(desired_changes(planned, workload));
     found
 }
@@ -73,13 +70,13 @@ fn of_controllers(workload: &Workload, options: &RotationOptions) -> Vec<Disturb
         workload.living().filter_map(|pod| pod.controller.as_ref()).collect();
     let mut found: Vec<Disturbance> = Vec::new();
     if controllers.len() > 1 && !options.allow_many_controllers {
-        let controllers: Vec<String> = controllers.iter().map(|controller| controller.title()).collect();
-        found.push(Disturbance::ControllersDiffer { controllers });
+        let titles = controllers.iter().map(|controller| controller.title());
+        found.push(Disturbance::ControllersDiffer(titles.collect()));
     }
     let known =
         |controller: &Controller| workload.owners.iter().any(|owner| owner.controller.uid == controller.uid);
     let unknown = controllers.iter().filter(|controller| !known(controller));
-    found.extend(unknown.map(|controller| Disturbance::OwnerUnknown { controller: controller.title() }));
+    found.extend(unknown.map(|controller| Disturbance::OwnerUnknown(controller.title())));
     found
 }
 
@@ -93,7 +90,7 @@ fn of_owners(workload: &Workload) -> Vec<Disturbance> {
             found.push(Disturbance::Paused { owner: owner.top.title(), words: words.clone() });
         }
         if progress(owner, workload) == Progress::UnderWay {
-            found.push(Disturbance::Rollout { owner: owner.top.title() });
+            found.push(Disturbance::Rollout(owner.top.title()));
         }
         if let Some(ago) = owner.resized_ago {
             found.push(Disturbance::Resized { owner: owner.top.title(), ago_s: ago.as_secs() });

@@ -10,8 +10,8 @@ const MAX_LINES: usize = 600;
 
 /// All that the core may be built on. `serde` and `schemars` are optional, so that an embedder
 /// needs none of them.
-const CORE_DEPENDENCIES: [&str; 7] =
-    ["foldhash", "hashbrown", "libm", "schemars", "serde", "statrs", "thiserror"];
+const CORE_DEPENDENCIES: [&str; 8] =
+    ["foldhash", "hashbrown", "libm", "schemars", "serde", "statrs", "strum", "thiserror"];
 
 #[test]
 fn the_core_depends_on_the_written_list() {

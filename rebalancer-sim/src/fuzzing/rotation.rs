@@ -269,7 +269,7 @@ fn or_failure<T>(
     if input.ratio(3, 4)? {
         return good(input).map(Ok);
     }
-    Ok(Err(ApiFailure::new(*input.choose(&FailureKind::ALL)?, "as the fuzzer would have it")))
+    Ok(Err(ApiFailure::new(*input.choose(FailureKind::ALL)?, "as the fuzzer would have it")))
 }
 
 /// The planned workload, with none to three things changed.

@@ -176,11 +176,11 @@ fn settled(workload: &Workload, decision: &DecisionSettings, args: &CheckArgs, c
             Disturbance::Paused { .. } => {
                 (Grade::Warning, "runs are withheld until the annotation is removed, or says \"false\"")
             }
-            Disturbance::ControllersDiffer { .. } => (
+            Disturbance::ControllersDiffer(_) => (
                 Grade::Error,
                 "every run is withheld for it: narrow the selector, or set ALLOW_MULTIPLE_CONTROLLERS=true",
             ),
-            Disturbance::OwnerUnknown { .. } => (Grade::Error, "every run is withheld for it"),
+            Disturbance::OwnerUnknown(_) => (Grade::Error, "every run is withheld for it"),
             Disturbance::RevisionsDiffer { .. } => (
                 Grade::Warning,
                 "runs are withheld until all pods are of one revision; a canary that rests looks like this too",
@@ -245,7 +245,7 @@ fn eligible<'a>(
     let lasting = |objection: &Objection| {
         !matches!(
             objection,
-            Objection::NotRunning { .. }
+            Objection::NotRunning(_)
                 | Objection::NotReady
                 | Objection::Terminating
                 | Objection::TooYoung { .. }
@@ -282,7 +282,7 @@ fn way_out(objection: &Objection) -> Option<String> {
         Objection::UnknownController { kind, .. } => Some(format!(
             "if {kind} replaces an evicted pod and loses nothing by it, set ALLOWED_CONTROLLERS={kind}"
         )),
-        Objection::LocalStorage { .. } => Some("LOCAL_STORAGE=allow evicts them all the same".to_owned()),
+        Objection::LocalStorage(_) => Some("LOCAL_STORAGE=allow evicts them all the same".to_owned()),
         _ => None,
     }
 }

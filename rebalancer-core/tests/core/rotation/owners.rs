@@ -199,7 +199,7 @@ fn a_partition_at_rest_is_rotated_among_pods_of_one_revision() {
     // Its controller counts no terminating pod as updated; the pod itself tells.
     let mut evicted = changed(["r1", "r1", "r1", "r2"], 0, partition);
     evicted.pods[3].terminating = true;
-    assert_eq!(disturbances(&evicted, &options()), [Disturbance::PodTerminating { pod: "d".to_string() }]);
+    assert_eq!(disturbances(&evicted, &options()), [Disturbance::PodTerminating("d".to_string())]);
 }
 
 #[test]

@@ -228,7 +228,7 @@ proptest! {
         let earlier: RotationPlan = RotationPlan::new(&BOTH, &settled(), limits).expect("a possible plan");
         let violations: Vec<Violation> = check_plan(&earlier, &workload.pods);
         prop_assert!(made.is_err() || violations.is_empty(), "{violations:?} were accepted");
-        let Err(PlanError::Ineligible { pods }) = made else {
+        let Err(PlanError::Ineligible(pods)) = made else {
             return Ok(());
         };
         for IneligiblePod { pod, .. } in pods {

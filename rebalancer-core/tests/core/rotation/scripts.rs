@@ -190,8 +190,8 @@ fn parse_answer(command: &str, planned: &Workload) -> Answer {
 /// `!code [HTTP] [retry=SECONDS] words of the server`
 fn parse_failure(text: &str) -> ApiFailure {
     let (code, mut rest) = text.split_once(' ').unwrap_or((text, ""));
-    let kind: FailureKind = FailureKind::ALL
-        .into_iter()
+    let kind: FailureKind = *FailureKind::ALL
+        .iter()
         .find(|kind| kind.code() == code)
         .unwrap_or_else(|| panic!("{code}: no such failure"));
     let mut failure: ApiFailure = ApiFailure::new(kind, "");

@@ -81,7 +81,7 @@ impl Cluster {
     }
 
     fn failure(&mut self) -> ApiFailure {
-        ApiFailure::new(self.one_of(&FailureKind::ALL), "as chance would have it")
+        ApiFailure::new(self.one_of(FailureKind::ALL), "as chance would have it")
     }
 
     fn answer(&mut self, action: &Action, evicted: usize, pacing: Pacing) -> Happening {
