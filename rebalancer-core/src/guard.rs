@@ -35,7 +35,7 @@ pub use floor::floor;
 pub use futility::futility;
 pub use outlier_trigger::{OutlierTrigger, outlier_trigger};
 pub use persistence::{Persistence, persistence, persistence_of_window};
-pub use settings::{GuardSettings, InvalidGuard};
+pub use settings::GuardSettings;
 pub use verdict::{Check, Standing, Verdict};
 pub use veto::veto;
 pub use warm_up::warm_up;

@@ -42,7 +42,7 @@ pub use measure::analysis::{Analysis, Coverage, Finding};
 pub use measure::engine::{AnalyzeError, Engine};
 pub use measure::outliers::{Outliers, Role};
 pub use measure::spread::{Spread, median};
-pub use measure::thresholds::{InvalidThreshold, Thresholds};
+pub use measure::thresholds::{InvalidSetting, Thresholds};
 pub use rotation::checks::budget_problems;
 pub use rotation::claim::{CLAIM_MARGIN, Claim, ClaimFate, ClaimRequest, LAST_LOOK};
 pub use rotation::disturbance::{Disturbance, PAUSED};

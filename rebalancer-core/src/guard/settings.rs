@@ -1,11 +1,13 @@
 //! Which guards are on, and their limits.
 
+use alloc::format;
 use core::time::Duration;
 
 use crate::guard::churn_budget::ChurnBudget;
 use crate::guard::outlier_trigger::OutlierTrigger;
 use crate::guard::persistence::Persistence;
 use crate::input::join::JoinRules;
+use crate::measure::thresholds::InvalidSetting;
 
 /// Every guard with its limit; `None` turns it off. The floors are part of [`Thresholds`](crate::Thresholds):
 /// `trigger_floors` of 0 turn that guard off.
@@ -81,13 +83,13 @@ impl GuardSettings {
     ///
     /// # Errors
     /// The first limit that no fact can be compared with.
-    pub fn validate(&self) -> Result<(), InvalidGuard> {
-        if let Some(rule) = &self.persistence {
-            positive("persistence factor", rule.factor)?;
-            percent("persistence percentage", rule.percent)?;
-            if rule.step.is_zero() || rule.step > rule.window {
-                return Err(InvalidGuard::EmptyWindow { window: rule.window, step: rule.step });
-            }
+    pub fn validate(&self) -> Result<(), InvalidSetting> {
+        if let Some(Persistence { factor, percent: share, window, step, .. }) = self.persistence {
+            positive("persistence factor", factor)?;
+            percent("persistence percentage", share)?;
+            InvalidSetting::unless(!step.is_zero() && step <= window, || {
+                format!("a persistence window of {window:?} has no step of {step:?}")
+            })?;
         }
         if let Some(budget) = &self.churn_budget {
             percent("churn budget", budget.percent)?;
@@ -100,46 +102,14 @@ impl GuardSettings {
     }
 }
 
-fn positive(what: &'static str, value: f64) -> Result<(), InvalidGuard> {
-    if value.is_finite() && value > 0.0 {
-        return Ok(());
-    }
-    Err(InvalidGuard::NotPositive { what, value })
+fn positive(what: &str, value: f64) -> Result<(), InvalidSetting> {
+    InvalidSetting::unless(value.is_finite() && value > 0.0, || {
+        format!("the {what} is {value}; it must be a finite number above 0")
+    })
 }
 
-fn percent(what: &'static str, value: u32) -> Result<(), InvalidGuard> {
-    if (1..=100).contains(&value) {
-        return Ok(());
-    }
-    Err(InvalidGuard::NoPercentage { what, value })
-}
-
-/// A limit of a guard that nothing can be compared with.
-#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum InvalidGuard {
-    /// NaN, infinite, 0 or negative.
-    #[error("the {what} is {value}; it must be a finite number above 0")]
-    NotPositive {
-        /// Which number.
-        what: &'static str,
-        /// Its value.
-        value: f64,
-    },
-    /// Not 1 to 100.
-    #[error("the {what} is {value} %; it must be 1 to 100, or off")]
-    NoPercentage {
-        /// Which number.
-        what: &'static str,
-        /// Its value.
-        value: u32,
-    },
-    /// A window without samples.
-    #[error("a persistence window of {window:?} has no step of {step:?}")]
-    EmptyWindow {
-        /// The window.
-        window: Duration,
-        /// The step.
-        step: Duration,
-    },
+fn percent(what: &str, value: u32) -> Result<(), InvalidSetting> {
+    InvalidSetting::unless((1..=100).contains(&value), || {
+        format!("the {what} is {value} %; it must be 1 to 100, or off")
+    })
 }

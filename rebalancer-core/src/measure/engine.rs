@@ -13,7 +13,7 @@ use crate::input::pod::{Load, PodState};
 use crate::measure::analysis::{Analysis, Coverage};
 use crate::measure::outliers::outliers;
 use crate::measure::spread::Spread;
-use crate::measure::thresholds::{InvalidThreshold, Thresholds};
+use crate::measure::thresholds::{InvalidSetting, Thresholds};
 
 /// Compares pod states with thresholds. Pure: the same input gives the same analysis.
 ///
@@ -153,7 +153,7 @@ impl Engine {
 pub enum AnalyzeError {
     /// A limit is not a usable number.
     #[error(transparent)]
-    Threshold(#[from] InvalidThreshold),
+    Threshold(#[from] InvalidSetting),
     /// Two pods have the same name.
     #[error("pod {name:?} is given twice")]
     DuplicatePod {

@@ -1,5 +1,8 @@
 //! Limits of the decision: thresholds, floors and weights.
 
+use alloc::format;
+use alloc::string::String;
+
 use libm::sqrt;
 
 use crate::input::metric::{DEFAULT_FLOORS, DEFAULT_WEIGHTS, Metric, PerMetric};
@@ -57,30 +60,29 @@ impl Thresholds {
     /// # Errors
     /// The first threshold, floor or weight that is NaN, infinite or negative; a coverage above 1; weights
     /// that are all 0 or sum to infinity; `min_pods` below 2.
-    pub fn validate(&self) -> Result<(), InvalidThreshold> {
-        for (what, value) in [
-            ("cpu threshold", self.cpu),
-            ("lag threshold", self.lag),
-            ("minimum coverage", self.min_coverage),
-        ] {
-            not_negative(what, value)?;
-        }
+    pub fn validate(&self) -> Result<(), InvalidSetting> {
+        not_negative("cpu threshold", self.cpu)?;
+        not_negative("lag threshold", self.lag)?;
+        not_negative("minimum coverage", self.min_coverage)?;
         for metric in Metric::ALL {
             not_negative("floor", self.trigger_floors[metric])?;
             not_negative("floor", self.score_floors[metric])?;
             not_negative("score weight", self.weights[metric])?;
         }
         not_negative("sum of the score weights", self.weights.iter().map(|(_, weight)| weight).sum())?;
-        if self.min_coverage > 1.0 {
-            return Err(InvalidThreshold::CoverageAboveOne { value: self.min_coverage });
-        }
-        if self.weights.iter().all(|(_, weight)| *weight == 0.0) {
-            return Err(InvalidThreshold::NoWeight);
-        }
-        if self.min_pods < 2 {
-            return Err(InvalidThreshold::TooFewPods { value: self.min_pods });
-        }
-        Ok(())
+        let Self { min_coverage, min_pods, .. } = self;
+        InvalidSetting::unless(*min_coverage <= 1.0, || {
+            format!("the minimum coverage is {min_coverage}; it is a share of the pods, from 0 to 1")
+        })?;
+        InvalidSetting::unless(self.weights.iter().any(|(_, weight)| *weight != 0.0), || {
+            "all score weights are 0; at least one must be more".into()
+        })?;
+        InvalidSetting::unless(*min_pods >= 2, || {
+            format!(
+                "the minimum number of pods is {min_pods}; a rotation takes two different pods, so it must be \
+                 2 or more"
+            )
+        })
     }
 
     /// The limit for `metric`; `None` for one that triggers nothing.
@@ -99,40 +101,19 @@ impl Thresholds {
     }
 }
 
-fn not_negative(what: &'static str, value: f64) -> Result<(), InvalidThreshold> {
-    if value.is_finite() && value >= 0.0 {
-        return Ok(());
-    }
-    Err(InvalidThreshold::NotANumber { what, value })
+fn not_negative(what: &str, value: f64) -> Result<(), InvalidSetting> {
+    InvalidSetting::unless(value.is_finite() && value >= 0.0, || {
+        format!("the {what} is {value}; it must be a finite number, 0 or more")
+    })
 }
 
-/// A limit that no decision can use.
-#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum InvalidThreshold {
-    /// NaN, infinite or negative.
-    #[error("the {what} is {value}; it must be a finite number, 0 or more")]
-    NotANumber {
-        /// Which number.
-        what: &'static str,
-        /// Its value.
-        value: f64,
-    },
-    /// A share of pods above 1.
-    #[error("the minimum coverage is {value}; it is a share of the pods, from 0 to 1")]
-    CoverageAboveOne {
-        /// Its value.
-        value: f64,
-    },
-    /// Every weight is 0, so every score would be 0.
-    #[error("all score weights are 0; at least one must be more")]
-    NoWeight,
-    /// Fewer pods than a rotation takes.
-    #[error(
-        "the minimum number of pods is {value}; a rotation takes two different pods, so it must be 2 or more"
-    )]
-    TooFewPods {
-        /// Its value.
-        value: usize,
-    },
+/// Why no decision can use a threshold, or the limit of a guard.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidSetting(String);
+
+impl InvalidSetting {
+    pub(crate) fn unless(is_valid: bool, why: impl FnOnce() -> String) -> Result<(), Self> {
+        if is_valid { Ok(()) } else { Err(Self(why())) }
+    }
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use rebalancer_core::guard::{
-    Check, ChurnBudget, GuardSettings, InvalidGuard, OutlierTrigger, Persistence, Standing, Verdict,
-    churn_budget, cooldown, evaluate, futility, trigger,
+    Check, ChurnBudget, GuardSettings, OutlierTrigger, Persistence, Standing, Verdict, churn_budget,
+    cooldown, evaluate, futility, trigger,
 };
 use rebalancer_core::{
     Analysis, DEFAULT_FLOORS, Engine, Fact, Facts, Grid, History, Join, JoinRules, Joined, LivePod, Metric,
@@ -231,19 +231,22 @@ fn the_outlier_trigger_sees_one_hot_pod_in_a_large_fleet() {
 
 #[test]
 fn nonsense_limits_are_refused() {
-    let with = |rule: Persistence| GuardSettings { persistence: Some(rule), ..GuardSettings::OFF }.validate();
-    assert!(matches!(
-        with(Persistence { factor: f64::NAN, ..Persistence::STANDARD }),
-        Err(InvalidGuard::NotPositive { .. })
-    ));
-    assert!(matches!(
-        with(Persistence { percent: 101, ..Persistence::STANDARD }),
-        Err(InvalidGuard::NoPercentage { value: 101, .. })
-    ));
-    assert!(matches!(
-        with(Persistence { step: Duration::ZERO, ..Persistence::STANDARD }),
-        Err(InvalidGuard::EmptyWindow { .. })
-    ));
+    let words = |rule: Persistence| {
+        let settings = GuardSettings { persistence: Some(rule), ..GuardSettings::OFF };
+        settings.validate().expect_err("nonsense").to_string()
+    };
+    assert_eq!(
+        words(Persistence { factor: f64::NAN, ..Persistence::STANDARD }),
+        "the persistence factor is NaN; it must be a finite number above 0"
+    );
+    assert_eq!(
+        words(Persistence { percent: 101, ..Persistence::STANDARD }),
+        "the persistence percentage is 101 %; it must be 1 to 100, or off"
+    );
+    assert_eq!(
+        words(Persistence { step: Duration::ZERO, ..Persistence::STANDARD }),
+        "a persistence window of 3600s has no step of 0ns"
+    );
     let budget = GuardSettings { churn_budget: Some(ChurnBudget { percent: 0 }), ..GuardSettings::OFF };
     assert!(budget.validate().is_err(), "off is None, not 0 %");
     assert_eq!(GuardSettings::STANDARD.validate(), Ok(()));
